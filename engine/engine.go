@@ -1,0 +1,143 @@
+// Package engine says what a build environment can do, without saying how:
+// an Engine starts containers, a Container runs processes and moves files.
+//
+// engine/enginetest holds the contract as tests; every driver runs them.
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// ErrUnsupported is wrapped by the error of a driver that cannot honour a field
+// of Spec or Process. Nothing is ignored in silence.
+var ErrUnsupported = errors.New("not supported by this engine")
+
+// Engine makes build environments.
+type Engine interface {
+	// Start makes a container from spec and starts it. Whatever it made is
+	// gone again when it returns an error. Errors a user can do something
+	// about are *Fault.
+	Start(ctx context.Context, spec Spec) (Container, error)
+}
+
+// Container is one running build environment.
+type Container interface {
+	// Exec runs one more process and returns its exit status. A process that
+	// ran and failed is an exit status; an error means that it did not run.
+	// When ctx ends, the process and its group are gone before Exec returns
+	// context.Cause(ctx). What it put in the background on purpose stays
+	// until Close.
+	Exec(ctx context.Context, p Process) (exit int, err error)
+
+	// CopyIn unpacks a tar stream below dir, an absolute path that need not
+	// exist. Names are relative to dir; one that leaves it is refused.
+	// Owners are kept as the stream says, by number.
+	CopyIn(ctx context.Context, dir string, tar io.Reader) error
+
+	// CopyOut returns what stands at path as a tar stream: for a directory
+	// its content, with names relative to it; for a file one entry with its
+	// base name. A path that does not exist is fs.ErrNotExist.
+	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
+
+	// Close removes the container and all that was made for it. It waits for
+	// that, at most until ctx ends; a second Close does nothing.
+	Close(ctx context.Context) error
+}
+
+// Spec is what a container is made from.
+type Spec struct {
+	Name   string   // unique; the base of every name the driver makes
+	Images []string // spellings of one image; the first that is had counts
+	Pull   Pull
+
+	Platform   string // such as linux/arm64; empty for the engine's own
+	Privileged bool   // also runs the image's entrypoint, which may start a dockerd
+
+	Labels  map[string]string // put on everything that is made
+	Env     []string          // NAME=VALUE, on top of the image's
+	Scratch []string          // absolute paths: empty directories anybody may write to
+	Trees   []Tree
+	Temp    string // a directory of the host for the driver's own files; it exists
+
+	// Main, when not nil, is the process the container lives for: it is the
+	// first one, and the container ends with it. Its streams are attached
+	// before it starts, and its Stdin ends with the client. Without it the
+	// container waits until Close.
+	Main *Process
+	// Ended is called once when Main ended, all its output written. A nil
+	// error means that exit is its status.
+	Ended func(exit int, err error)
+
+	// Progress is told what a pull does; nil means that nobody listens.
+	Progress func(Progress)
+	// Say is told what the user should know: a warning, a choice made.
+	Say func(format string, args ...any)
+}
+
+// Pull says when an image is fetched from its registry.
+type Pull string
+
+// The values of Pull, as docker run --pull has them. Empty means PullMissing.
+const (
+	PullAlways  Pull = "always"
+	PullMissing Pull = "missing"
+	PullNever   Pull = "never"
+)
+
+// Tree is a directory of the host, wanted at a path inside, copy-on-write:
+// whatever the container does, no byte of the host's directory changes.
+type Tree struct {
+	Host string   // absolute directory on the host
+	Path string   // absolute directory in the container
+	Hide []string // slash-separated names below Host that are not to be seen inside
+	// Chown makes the top of the tree, and .git below it, root's inside:
+	// git refuses a repository that belongs to somebody else.
+	Chown bool
+}
+
+// Process is one command in a container.
+type Process struct {
+	Args           []string // the program and its arguments; looked up in PATH
+	Env            []string // NAME=VALUE, on top of the container's
+	Dir            string   // absolute; empty for the container's root directory
+	User           string   // name or uid[:gid]; empty for root
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer // kept apart; nil throws the stream away
+	TTY            *TTY      // nil for none; with one, all output goes to Stdout
+}
+
+// TTY is a terminal of Columns by Rows characters. Resize, when not nil, sends
+// its new size.
+type TTY struct {
+	Columns, Rows uint16
+	Resize        <-chan TTY
+}
+
+// Progress is one step of pulling an image.
+type Progress struct {
+	Image          string
+	Layer          string // short digest; empty when the whole image is meant
+	Status         string // the engine's word: Downloading, Extracting, Pull complete
+	Current, Total int64  // bytes; Total 0 when unknown
+}
+
+// Left is something a driver made that still exists.
+type Left struct {
+	Kind    string // container, volume or network
+	ID      string
+	Name    string
+	Labels  map[string]string
+	Created time.Time
+	Running bool
+}
+
+// Lister is an Engine that finds and removes what runs left behind.
+type Lister interface {
+	// List returns all that carries the label key, with any value.
+	List(ctx context.Context, key string) ([]Left, error)
+	// Remove removes one of them; one that is gone already is no error.
+	Remove(ctx context.Context, left Left) error
+}

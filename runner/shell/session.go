@@ -1,0 +1,210 @@
+// Package shell turns the commands of a buildspec into processes that keep
+// their shell's state: one driver process runs each command in a fresh shell,
+// which finds the variables and the directory where the last one left them.
+//
+// The service is known to do the same: every failing command reports itself at
+// line 4 of /codebuild/output/tmp/script.sh, beside an env.sh and a dir.txt.
+package shell
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+//go:embed driver.sh
+var driver string
+
+// ErrEnded is returned by Run when the driver is gone: the container died, or a
+// command killed the driver.
+var ErrEnded = errors.New("the build's shell has ended")
+
+// errBusy is returned by Run after a Run that was cut off.
+var errBusy = errors.New("a command is still running")
+
+// Config is what a Session is made from.
+type Config struct {
+	Nonce  string    // unguessable, letters and digits; what a command prints cannot hold it
+	State  string    // absolute directory inside for script.sh, env.sh and dir.txt; anybody may write there
+	Shell  string    // runs the commands: sh, bash, /bin/sh
+	Home   string    // absolute directory where a command starts when the one it should start in is gone
+	Keep   bool      // whether variables and directory outlive a command; false for version 0.1
+	Later  bool      // another Session of the same State has begun already
+	Output io.Writer // what commands print, stdout and stderr in one, as it comes
+}
+
+// Session speaks with one driver process. Give its Args, Stdin, Stdout and
+// Stderr to the process, and call End when the process ended. Not for use by
+// several goroutines, but for the streams and End.
+type Session struct {
+	config  Config
+	stdin   *io.PipeReader
+	request *io.PipeWriter
+	calls   int
+
+	mu       sync.Mutex
+	wanted   []byte // the mark that ends the command running now
+	held     []byte // output that may be the beginning of that mark
+	output   io.Writer
+	control  []byte // an unfinished line of stderr
+	stray    []byte // the last of what is not ours on stderr, for a message
+	exit     int
+	heard    [2]bool // the mark on stdout, the status on stderr
+	finished chan struct{}
+	ended    chan struct{}
+	endErr   error
+}
+
+// New returns a Session whose driver has not been started.
+func New(c Config) *Session {
+	r, w := io.Pipe()
+	return &Session{config: c, stdin: r, request: w, output: c.Output, ended: make(chan struct{})}
+}
+
+// Args returns the driver's command line. It holds no secret.
+func (s *Session) Args() []string {
+	when := "first"
+	if s.config.Later {
+		when = "later"
+	}
+	return []string{"sh", "-c", driver, "buildlocal", s.config.State, when}
+}
+
+// Stdin is what the driver reads: requests. It ends with Close.
+func (s *Session) Stdin() io.Reader { return s.stdin }
+
+// Stdout takes what the driver and its commands print.
+func (s *Session) Stdout() io.Writer { return writerFunc(s.readOutput) }
+
+// Stderr takes the driver's answers.
+func (s *Session) Stderr() io.Writer { return writerFunc(s.readControl) }
+
+// End tells the Session that the driver is gone, with its exit status or the
+// error that kept it from running. A second call does nothing.
+func (s *Session) End(exit int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.endErr != nil {
+		return
+	}
+	s.flush()
+	s.endErr = fmt.Errorf("%w with exit status %d%s", ErrEnded, exit, s.lastWords())
+	if err != nil {
+		s.endErr = fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	close(s.ended)
+	s.stdin.CloseWithError(s.endErr)
+}
+
+func (s *Session) lastWords() string {
+	text := strings.TrimSpace(string(append(s.stray, s.control...)))
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// Close ends the driver once it is idle.
+func (s *Session) Close() error { return s.request.Close() }
+
+// Begin sets the directory of the first command and adds vars, lines made by
+// Export or ExportRaw, to the container's own variables. Call it once, first; a
+// later Session finds both as they are.
+func (s *Session) Begin(dir string, vars []string) error {
+	var b strings.Builder
+	b.WriteString(assign("head", s.head()) + assign("tail", s.tail()))
+	if s.config.Later {
+		return s.send(b.String())
+	}
+	b.WriteString(request("append", dir, "dir.txt"))
+	vars = append([]string{Export("PWD", dir)}, vars...)
+	b.WriteString(request("append", strings.Join(vars, "\n"), "env.sh"))
+	return s.send(b.String())
+}
+
+// Export returns the line of shell that sets a variable to value, literally.
+func Export(name, value string) string { return "export " + name + "=" + Quote(value) }
+
+// ExportRaw returns the line of shell that sets a variable to value, which the
+// shell expands: what value holds is shell text without quotes.
+func ExportRaw(name, value string) string { return "export " + name + `="` + value + `"` }
+
+// Set changes variables between two commands: lines made by Export.
+func (s *Session) Set(lines ...string) error {
+	return s.send(request("append", strings.Join(lines, "\n"), "env.sh"))
+}
+
+// Run runs text as one command and returns its exit status. It returns
+// context.Cause(ctx) when ctx ends, with the command still running: the caller
+// ends it, and may then call Wait.
+func (s *Session) Run(ctx context.Context, text string) (int, error) {
+	return s.run(ctx, text, s.config.Output)
+}
+
+// Capture runs text with the state the commands left and returns what it
+// printed; the state stays as it was.
+func (s *Session) Capture(ctx context.Context, text string) (string, int, error) {
+	var b bytes.Buffer
+	// A subshell, and exit past the lines that save the state.
+	exit, err := s.run(ctx, "(\n"+text+"\n)\nexit $?", &b)
+	return b.String(), exit, err
+}
+
+func (s *Session) run(ctx context.Context, text string, output io.Writer) (int, error) {
+	mark, err := s.expect(output)
+	if err != nil {
+		return 0, err
+	}
+	call := fmt.Sprintf("run %s %s %s\n", mark, Quote(s.config.Shell), Quote(s.config.Home))
+	if err := s.send(request("script", text, "") + call); err != nil {
+		return 0, err
+	}
+	exit, err := s.Wait(ctx)
+	if err == nil {
+		err = s.Set(Export("CODEBUILD_LAST_EXIT", fmt.Sprint(exit)))
+	}
+	return exit, err
+}
+
+// expect makes the mark of the next command.
+func (s *Session) expect(output io.Writer) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted != nil {
+		return "", errBusy
+	}
+	s.calls++
+	mark := fmt.Sprintf("%s-%d", s.config.Nonce, s.calls)
+	s.wanted = []byte("\x1e" + mark + "\x1e")
+	s.output, s.heard, s.finished = output, [2]bool{}, make(chan struct{})
+	return mark, nil
+}
+
+// Wait waits for the command that a Run left running.
+func (s *Session) Wait(ctx context.Context) (int, error) {
+	select {
+	case <-s.finished:
+		return s.exit, nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	case <-s.ended:
+	}
+	select { // both may be ready
+	case <-s.finished:
+		return s.exit, nil
+	default:
+		return 0, s.endErr
+	}
+}
+
+func (s *Session) send(text string) error {
+	if _, err := io.WriteString(s.request, text); err != nil {
+		return fmt.Errorf("send to the build's shell: %w", err)
+	}
+	return nil
+}
