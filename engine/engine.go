@@ -61,6 +61,7 @@ type Spec struct {
 	Scratch []string          // absolute paths: empty directories anybody may write to
 	Trees   []Tree
 	Temp    string // a directory of the host for the driver's own files; it exists
+	Keep    bool   // the container outlives the client, until somebody removes it
 
 	// Main, when not nil, is the process the container lives for: it is the
 	// first one, and the container ends with it. Its streams are attached
@@ -93,9 +94,6 @@ type Tree struct {
 	Host string   // absolute directory on the host
 	Path string   // absolute directory in the container
 	Hide []string // slash-separated names below Host that are not to be seen inside
-	// Chown makes the top of the tree, and .git below it, root's inside:
-	// git refuses a repository that belongs to somebody else.
-	Chown bool
 }
 
 // Process is one command in a container.

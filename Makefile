@@ -1,0 +1,68 @@
+# `make demo` and `make test` need nothing but Go on a Debian or Ubuntu machine
+# with root; elsewhere scripts/setup says what is missing.
+
+staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+version = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+flags = -trimpath -ldflags "-s -w -X main.version=$(version)"
+platforms := linux darwin windows
+architectures := amd64 arm64
+fuzztime ?= 5s
+
+# In CI a test that finds no engine fails; elsewhere it is skipped.
+ifdef CI
+export BUILDLOCAL_REQUIRE_ENGINE := 1
+endif
+
+.PHONY: help setup engine images node-image build demo test unit lint fuzz bench release
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/buildlocal
+	CGO_ENABLED=0 go build $(flags) -o bin/buildlocal .
+
+demo: setup ## from nothing to a build of examples/node
+	@$(MAKE) --no-print-directory -j2 build node-image
+	bin/buildlocal run -C examples/node -i buildlocal-test/node
+
+test: setup ## lint and all tests, those with an engine too
+	@$(MAKE) --no-print-directory -j2 lint images
+	go test -race -timeout 40m -count=1 ./...
+
+unit: ## the tests that need no engine
+	BUILDLOCAL_REQUIRE_ENGINE= DOCKER_HOST=unix:///no-engine go test ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'd:" $$unformatted >&2; exit 1; }
+	go vet ./...
+	go run $(staticcheck) ./...
+
+fuzz: ## each fuzz target for fuzztime, 5s
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) $$package; \
+		done; \
+	done
+
+bench: setup images ## what a build costs
+	go run ./internal/bench
+
+release: ## static binaries for all platforms, in dist/
+	@set -e; for os in $(platforms); do for arch in $(architectures); do \
+		suffix=; if [ $$os = windows ]; then suffix=.exe; fi; \
+		echo "dist/buildlocal-$$os-$$arch$$suffix"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build $(flags) -o dist/buildlocal-$$os-$$arch$$suffix .; \
+	done; done
+
+setup: ## install what the tests and the demo need
+	@scripts/setup
+
+engine: setup ## start a Docker engine unless one answers
+	@scripts/engine
+
+images: engine ## build the test images
+	@scripts/images
+
+node-image: engine
+	@scripts/images node

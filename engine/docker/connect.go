@@ -1,0 +1,168 @@
+// Package docker runs build environments on a Docker engine, or on anything
+// that speaks its API.
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
+	cliContext "github.com/docker/cli/cli/context"
+	contextdocker "github.com/docker/cli/cli/context/docker"
+	"github.com/docker/cli/cli/context/store"
+	"github.com/docker/docker/client"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Options say where the engine is. The zero value looks in the usual places.
+type Options struct {
+	Host      string // DOCKER_HOST: unix://, tcp://, ssh://
+	Context   string // DOCKER_CONTEXT
+	TLSVerify bool   // DOCKER_TLS_VERIFY
+	CertPath  string // DOCKER_CERT_PATH
+	ConfigDir string // DOCKER_CONFIG, else ~/.docker
+	Home      string // the user's home directory
+	Runtime   string // XDG_RUNTIME_DIR
+	Version   string // DOCKER_API_VERSION; empty negotiates
+}
+
+// Engine is a Docker engine.
+type Engine struct {
+	api    *client.Client
+	config *configfile.ConfigFile
+	found  string // how the engine was found, for a message
+}
+
+// Connect finds the engine: DOCKER_HOST, then the context, then the sockets that
+// Docker, its rootless kind, Colima, Docker Desktop, OrbStack and Podman are known
+// to listen on. It talks to none yet; see Ping.
+func Connect(o Options) (*Engine, error) {
+	if o.ConfigDir == "" {
+		o.ConfigDir = filepath.Join(o.Home, ".docker")
+	}
+	file, err := config.Load(o.ConfigDir)
+	if err != nil {
+		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
+			Message: fmt.Sprintf("read the docker configuration: %v", err),
+			Way:     "Mend or remove " + filepath.Join(o.ConfigDir, "config.json") + "."}
+	}
+	endpoint, found, err := find(o, file)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := endpoint.ClientOpts()
+	if err != nil {
+		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
+			Message: fmt.Sprintf("use the Docker engine at %s: %v", endpoint.Host, err),
+			Way:     "DOCKER_HOST is unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
+	}
+	if o.Version != "" {
+		opts = append(opts, client.WithVersion(o.Version))
+	}
+	opts = append(opts, client.WithUserAgent("buildlocal"))
+	api, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err, Message: fmt.Sprintf("use the Docker engine at %s: %v", endpoint.Host, err)}
+	}
+	return &Engine{api: api, config: file, found: found}, nil
+}
+
+// find returns the endpoint and how it was found.
+func find(o Options, file *configfile.ConfigFile) (contextdocker.Endpoint, string, error) {
+	if o.Host != "" {
+		return fromHost(o)
+	}
+	name, origin := o.Context, "DOCKER_CONTEXT"
+	if name == "" {
+		name, origin = file.CurrentContext, "the docker configuration"
+	}
+	if name != "" && name != "default" {
+		e, err := fromContext(o.ConfigDir, name)
+		if err != nil {
+			return e, "", &engine.Fault{Kind: engine.NoEngine, Err: err,
+				Message: fmt.Sprintf("read the docker context %q named by %s: %v", name, origin, err),
+				Way:     "List the contexts with docker context ls, and choose one with docker context use."}
+		}
+		return e, "the docker context " + name, nil
+	}
+	host := firstSocket(o)
+	return contextdocker.Endpoint{EndpointMeta: cliContext.EndpointMetaBase{Host: host}}, "its usual place", nil
+}
+
+func fromHost(o Options) (contextdocker.Endpoint, string, error) {
+	e := contextdocker.Endpoint{EndpointMeta: cliContext.EndpointMetaBase{Host: o.Host}}
+	if !o.TLSVerify && o.CertPath == "" {
+		return e, "DOCKER_HOST", nil
+	}
+	dir := o.CertPath
+	if dir == "" {
+		dir = o.ConfigDir
+	}
+	e.SkipTLSVerify = !o.TLSVerify
+	tls, err := cliContext.TLSDataFromFiles(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil {
+		return e, "", &engine.Fault{Kind: engine.NoEngine, Err: err,
+			Message: fmt.Sprintf("read the certificates for %s: %v", o.Host, err),
+			Way:     "DOCKER_CERT_PATH names the directory with ca.pem, cert.pem and key.pem."}
+	}
+	e.TLSData = tls
+	return e, "DOCKER_HOST", nil
+}
+
+func fromContext(configDir, name string) (contextdocker.Endpoint, error) {
+	contexts := store.New(filepath.Join(configDir, "contexts"), store.NewConfig(
+		func() any { return &map[string]any{} },
+		store.EndpointTypeGetter(contextdocker.DockerEndpoint, func() any { return &contextdocker.EndpointMeta{} }),
+	))
+	meta, err := contexts.GetMetadata(name)
+	if err != nil {
+		return contextdocker.Endpoint{}, err
+	}
+	endpoint, err := contextdocker.EndpointFromContext(meta)
+	if err != nil {
+		return contextdocker.Endpoint{}, err
+	}
+	return contextdocker.WithTLSData(contexts, name, endpoint)
+}
+
+// firstSocket returns the first usual socket that exists, else the default.
+func firstSocket(o Options) string {
+	candidates := []string{
+		strings.TrimPrefix(client.DefaultDockerHost, "unix://"),
+		filepath.Join(o.Runtime, "docker.sock"),
+		filepath.Join(o.Home, ".docker/run/docker.sock"),
+		filepath.Join(o.Home, ".docker/desktop/docker.sock"),
+		filepath.Join(o.Home, ".colima/default/docker.sock"),
+		filepath.Join(o.Home, ".config/colima/default/docker.sock"),
+		filepath.Join(o.Home, ".orbstack/run/docker.sock"),
+		filepath.Join(o.Home, ".rd/docker.sock"),
+		filepath.Join(o.Runtime, "podman/podman.sock"),
+		"/run/podman/podman.sock",
+		filepath.Join(o.Home, ".local/share/containers/podman/machine/podman.sock"),
+	}
+	for _, path := range candidates {
+		info, err := os.Stat(path)
+		if err == nil && info.Mode()&fs.ModeSocket != 0 {
+			return "unix://" + path
+		}
+	}
+	return client.DefaultDockerHost
+}
+
+// Ping asks whether the engine answers. The error is a *engine.Fault.
+func (e *Engine) Ping(ctx context.Context) error {
+	_, err := e.api.Ping(ctx)
+	return e.fault(err, "reach the Docker engine")
+}
+
+// Host returns the engine's address, such as unix:///var/run/docker.sock.
+func (e *Engine) Host() string { return e.api.DaemonHost() }
+
+// Close ends the connections to the engine.
+func (e *Engine) Close() error { return e.api.Close() }

@@ -1,0 +1,192 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Container is a container of a Docker engine.
+type Container struct {
+	engine     *Engine
+	spec       engine.Spec
+	id         string
+	entrypoint bool // the image's entrypoint runs, Main beside it
+	stream     types.HijackedResponse
+	volumes    []string // layers of the trees, removed after the container
+	execs      atomic.Int64
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// ID returns the engine's name for the container, for a person.
+func (c *Container) ID() string { return c.id }
+
+// recordPid runs a command so that its process group can be found again.
+const recordPid = `echo $$ >"$0" && exec "$@"`
+
+// killGroup ends the process group that recordPid wrote down.
+const killGroup = `read -r pid <"$0" && kill -9 -- "-$pid"`
+
+// Exec runs one more process. See engine.Container.
+func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
+	if len(p.Args) == 0 {
+		return 0, errors.New("run a process: no program is named")
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, context.Cause(ctx)
+	}
+	file := fmt.Sprintf("/dev/shm/buildlocal-%d", c.execs.Add(1))
+	wrapped := p
+	wrapped.Args = append([]string{"sh", "-c", recordPid, file}, p.Args...)
+	id, stream, err := c.startExec(ctx, wrapped)
+	if err != nil {
+		return 0, err
+	}
+	if p.TTY != nil && p.TTY.Resize != nil {
+		go c.resize(ctx, id, p.TTY.Resize)
+	}
+	done := make(chan error, 1)
+	go func() { done <- copyStreams(stream, p) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return 0, errors.Join(context.Cause(ctx), c.killExec(context.WithoutCancel(ctx), file, done))
+	}
+	if err != nil {
+		return 0, c.engine.fault(err, "run "+p.Args[0])
+	}
+	return c.execExit(ctx, id)
+}
+
+func (c *Container) startExec(ctx context.Context, p engine.Process) (string, types.HijackedResponse, error) {
+	options := container.ExecOptions{
+		User: p.User, Env: p.Env, WorkingDir: p.Dir, Cmd: p.Args,
+		AttachStdin: p.Stdin != nil, AttachStdout: true, AttachStderr: p.TTY == nil, Tty: p.TTY != nil,
+	}
+	attach := container.ExecAttachOptions{Tty: p.TTY != nil}
+	if p.TTY != nil {
+		size := [2]uint{uint(p.TTY.Rows), uint(p.TTY.Columns)}
+		options.ConsoleSize, attach.ConsoleSize = &size, &size
+	}
+	made, err := c.engine.api.ContainerExecCreate(ctx, c.id, options)
+	if err != nil {
+		return "", types.HijackedResponse{}, c.engine.fault(err, "run a process")
+	}
+	stream, err := c.engine.api.ContainerExecAttach(ctx, made.ID, attach)
+	return made.ID, stream, c.engine.fault(err, "run a process")
+}
+
+// killExec ends an exec that is not to go on, and waits until its output ended.
+func (c *Container) killExec(ctx context.Context, file string, done <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	defer cancel()
+	_, stream, err := c.startExec(ctx, engine.Process{Args: []string{"sh", "-c", killGroup, file}})
+	if err != nil {
+		return err
+	}
+	_ = copyStreams(stream, engine.Process{})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-time.After(time.Second): // a child that left the group holds the output
+	}
+	return nil
+}
+
+// execExit returns an exec's status. The engine may need a moment to know it
+// after the output ended.
+func (c *Container) execExit(ctx context.Context, id string) (int, error) {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		state, err := c.engine.api.ContainerExecInspect(ctx, id)
+		if err != nil {
+			return 0, c.engine.fault(err, "ask for an exit status")
+		}
+		if !state.Running {
+			return state.ExitCode, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (c *Container) resize(ctx context.Context, id string, sizes <-chan engine.TTY) {
+	for {
+		select {
+		case size, open := <-sizes:
+			if !open {
+				return
+			}
+			_ = c.engine.api.ContainerExecResize(ctx, id, container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close removes the container with its volumes. See engine.Container.
+func (c *Container) Close(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	if err := c.remove(ctx); err != nil {
+		return err
+	}
+	if c.stream.Conn != nil {
+		c.stream.Close()
+	}
+	c.closed = true
+	return nil
+}
+
+func (c *Container) remove(ctx context.Context) error {
+	var errs []error
+	if c.id != "" {
+		errs = append(errs, c.engine.removeContainer(ctx, c.id))
+	}
+	for _, name := range c.volumes {
+		err := c.engine.api.VolumeRemove(ctx, name, true)
+		if err != nil && !isGone(err) {
+			errs = append(errs, c.engine.fault(err, "remove volume "+name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeContainer removes a container and its volumes, and waits until it is
+// gone also where somebody else is removing it.
+func (e *Engine) removeContainer(ctx context.Context, id string) error {
+	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if err == nil || isGone(err) {
+		return nil
+	}
+	if !cerrdefs.IsConflict(err) || !strings.Contains(err.Error(), "already in progress") {
+		return e.fault(err, "remove container "+id)
+	}
+	gone, failed := e.api.ContainerWait(ctx, id, container.WaitConditionRemoved)
+	select {
+	case <-gone:
+		return nil
+	case err := <-failed:
+		if isGone(err) {
+			return nil
+		}
+		return e.fault(err, "remove container "+id)
+	}
+}

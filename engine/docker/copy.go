@@ -1,0 +1,116 @@
+package docker
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// CopyIn unpacks a tar stream below dir. See engine.Container.
+func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) error {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(rename(stream, w, func(name string) (string, error) { return below(dir, name) })) }()
+	defer r.Close()
+	err := c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{})
+	var refused *nameError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("copy into %s: %w", dir, refused)
+	}
+	return c.engine.fault(err, "copy into "+dir)
+}
+
+// nameError is a name in a stream that leaves its directory.
+type nameError struct{ name string }
+
+func (e *nameError) Error() string { return fmt.Sprintf("the name %q leaves the directory", e.name) }
+
+// below returns name as seen from the root when it stands below dir.
+func below(dir, name string) (string, error) {
+	clean := path.Clean("/" + name)
+	if path.IsAbs(name) || strings.HasPrefix(path.Clean(name)+"/", "../") {
+		return "", &nameError{name}
+	}
+	return strings.TrimPrefix(path.Join(dir, clean), "/"), nil
+}
+
+// CopyOut returns what stands at file as a tar stream. See engine.Container.
+func (c *Container) CopyOut(ctx context.Context, file string) (io.ReadCloser, error) {
+	for range 40 { // as many links as the kernel follows
+		stream, stat, err := c.engine.api.CopyFromContainer(ctx, c.id, file)
+		if isGone(err) {
+			return nil, fmt.Errorf("copy out %s: %w", file, fs.ErrNotExist)
+		}
+		if err != nil {
+			return nil, c.engine.fault(err, "copy out "+file)
+		}
+		if stat.Mode&fs.ModeSymlink == 0 {
+			return relative(stream, stat.Mode.IsDir()), nil
+		}
+		stream.Close()
+		file = stat.LinkTarget
+		if !path.IsAbs(file) {
+			file = path.Join(path.Dir(file), stat.LinkTarget)
+		}
+	}
+	return nil, fmt.Errorf("copy out %s: too many links", file)
+}
+
+// relative takes the directory's own name off the names of a stream.
+func relative(stream io.ReadCloser, dir bool) io.ReadCloser {
+	if !dir {
+		return stream
+	}
+	r, w := io.Pipe()
+	go func() {
+		defer stream.Close()
+		w.CloseWithError(rename(stream, w, func(name string) (string, error) {
+			_, rest, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+			return rest, nil
+		}))
+	}()
+	return r
+}
+
+// rename copies a tar stream with other names; an entry whose name becomes
+// empty is left out. Targets of hard links are names too.
+func rename(from io.Reader, to io.Writer, name func(string) (string, error)) error {
+	r, w := tar.NewReader(from), tar.NewWriter(to)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return w.Close()
+		}
+		if err != nil {
+			return err
+		}
+		if h.Name, err = name(h.Name); err != nil {
+			return err
+		}
+		if h.Typeflag == tar.TypeLink {
+			if h.Linkname, err = name(h.Linkname); err != nil {
+				return err
+			}
+		}
+		if h.Name == "" {
+			continue
+		}
+		h.Format = tar.FormatPAX
+		if err := w.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := io.Copy(w, r); err != nil {
+			return err
+		}
+	}
+}
+
+var _ engine.Container = (*Container)(nil)

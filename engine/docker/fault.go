@@ -1,0 +1,89 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"strings"
+	"syscall"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// fault turns an error of the engine into one that a user can do something
+// about. Errors that are nobody's fault come back wrapped.
+func (e *Engine) fault(err error, doing string) error {
+	var known *engine.Fault
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EACCES), strings.Contains(err.Error(), "permission denied while trying to connect"):
+		return &engine.Fault{Kind: engine.NoPermission, Err: err,
+			Message: fmt.Sprintf("%s: you may not use %s", doing, e.Host()),
+			Way:     "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or point DOCKER_HOST to an engine of yours."}
+	case client.IsErrConnectionFailed(err), isDial(err):
+		return e.noEngine(err, doing)
+	}
+	return textFault(err, doing)
+}
+
+func isDial(err error) bool {
+	var address *url.Error
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) && !errors.As(err, &address)
+}
+
+func (e *Engine) noEngine(err error, doing string) error {
+	way := "Start Docker, or point DOCKER_HOST to an engine that runs."
+	if strings.HasPrefix(e.Host(), "ssh://") || strings.HasPrefix(e.Host(), "http://docker.example.com") {
+		way = "Try docker system dial-stdio over ssh by hand: the engine's host must know docker and let you in without a question."
+	}
+	return &engine.Fault{Kind: engine.NoEngine, Err: err, Way: way,
+		Message: fmt.Sprintf("%s: no Docker engine answers at %s (found by %s)", doing, e.Host(), e.found)}
+}
+
+// texts knows errors by what the engine says, where it says no more.
+var texts = []struct {
+	part string
+	kind engine.Kind
+	way  string
+}{
+	{"no space left on device", engine.DiskFull, "Free space where the engine keeps its data: docker system df shows what it holds, docker system prune removes what nothing uses."},
+	{"exec format error", engine.WrongArch, "The image is for another architecture than this machine. Ask for the right one with --platform, or install an emulator (binfmt)."},
+	{"does not match the specified platform", engine.WrongArch, "Ask for the platform the image has with --platform, or pull the other one with --pull always."},
+	{"no matching manifest", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."},
+	{`exec: "sh": executable file not found`, engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
+	{"stat /bin/sh: no such file", engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
+	{"pull access denied", engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or log in with docker login."},
+	{"manifest unknown", engine.NoImage, "The registry does not have this tag: check the name."},
+	{"not found: manifest", engine.NoImage, "The registry does not have this tag: check the name."},
+	{"unauthorized", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
+	{"toomanyrequests", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."},
+	{"no such host", engine.NoRegistry, "The registry's name is not known here: check the image's name, the network, and the proxy of the engine."},
+	{"dial tcp", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
+	{"request canceled while waiting for connection", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
+	{"operation not permitted", engine.Refused, "The engine was refused by the kernel: a privileged container needs an engine that runs as root with all capabilities."},
+}
+
+func textFault(err error, doing string) error {
+	text := err.Error()
+	for _, t := range texts {
+		if strings.Contains(text, t.part) {
+			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Way: t.way}
+		}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// trim takes the engine's own frame off a message.
+func trim(text string) string {
+	return strings.TrimSpace(strings.TrimPrefix(text, "Error response from daemon: "))
+}
+
+func isGone(err error) bool { return cerrdefs.IsNotFound(err) }

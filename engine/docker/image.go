@@ -1,0 +1,183 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// found is an image that is at the engine.
+type found struct {
+	name  string
+	image image.InspectResponse
+}
+
+// need returns the first of the spellings that can be had.
+func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
+	if s.Pull != engine.PullAlways {
+		for _, name := range s.Images {
+			f, err := e.local(ctx, name, s)
+			if err == nil || !isGone(err) {
+				return f, e.fault(err, "look at image "+name)
+			}
+		}
+	}
+	if s.Pull == engine.PullNever {
+		return found{}, &engine.Fault{Kind: engine.NoImage,
+			Message: fmt.Sprintf("image %s is not at the engine, and nothing may be pulled", s.Images[0]),
+			Way:     "Pull it first, or run with --pull missing."}
+	}
+	var errs []error
+	for _, name := range s.Images {
+		err := e.pull(ctx, name, s)
+		if err == nil {
+			f, err := e.local(ctx, name, s)
+			return f, e.fault(err, "look at image "+name)
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return found{}, worst(errs)
+}
+
+// worst returns the error that says most: one that is not "no such image".
+func worst(errs []error) error {
+	for _, err := range errs {
+		var f *engine.Fault
+		if !errors.As(err, &f) || f.Kind != engine.NoImage {
+			return err
+		}
+	}
+	return errs[len(errs)-1]
+}
+
+// local returns an image that is at the engine, for the wanted platform.
+func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, error) {
+	got, err := e.api.ImageInspect(ctx, name)
+	if err != nil {
+		return found{}, err
+	}
+	has := platform(got.Os, got.Architecture, got.Variant)
+	if s.Platform != "" && !fits(has, s.Platform) {
+		if s.Pull == engine.PullNever {
+			return found{}, &engine.Fault{Kind: engine.WrongArch,
+				Message: fmt.Sprintf("image %s is here for %s, not for %s", name, has, s.Platform),
+				Way:     "Pull it for that platform: docker pull --platform " + s.Platform + " " + name + "."}
+		}
+		return found{}, wrongPlatform{}
+	}
+	if native := platform("linux", runtime.GOARCH, ""); s.Say != nil && got.Architecture != "" && !fits(has, native) {
+		s.Say("The image is for %s and this machine is %s: it runs emulated, several times slower.", has, native)
+	}
+	return found{name: name, image: got}, nil
+}
+
+// wrongPlatform makes need go on as if the image were not there.
+type wrongPlatform struct{}
+
+func (wrongPlatform) Error() string { return "image of another platform" }
+func (wrongPlatform) NotFound()     {}
+
+func platform(os, arch, variant string) string {
+	if os == "" {
+		os = "linux"
+	}
+	return strings.TrimSuffix(os+"/"+arch+"/"+variant, "/")
+}
+
+// fits reports whether an image for has runs as wanted; a variant counts only
+// where both say one.
+func fits(has, wanted string) bool {
+	a, b := strings.Split(has, "/"), strings.Split(wanted, "/")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) pull(ctx context.Context, name string, s engine.Spec) error {
+	doing := "pull image " + name
+	auth, err := e.auth(name)
+	if err != nil {
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
+			Way: "An image is named REGISTRY/NAME:TAG; check the name, and the credential helper of the docker configuration."}
+	}
+	stream, err := e.api.ImagePull(ctx, name, image.PullOptions{RegistryAuth: auth, Platform: s.Platform})
+	if err != nil {
+		return e.pullFault(err, doing)
+	}
+	defer stream.Close()
+	return e.pullFault(follow(stream, name, s.Progress), doing)
+}
+
+func (e *Engine) pullFault(err error, doing string) error {
+	if isGone(err) {
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: doing + ": " + trim(err.Error()),
+			Way: "The registry does not have this image, or asks for a login: check the name, or log in with docker login."}
+	}
+	return e.fault(err, doing)
+}
+
+// auth returns the credentials for the image's registry, as the engine takes
+// them: from the docker configuration and its helpers.
+func (e *Engine) auth(name string) (string, error) {
+	ref, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return "", err
+	}
+	host := reference.Domain(ref)
+	if host == "docker.io" {
+		host = "https://index.docker.io/v1/"
+	}
+	a, err := e.config.GetAuthConfig(host)
+	if err != nil {
+		return "", err
+	}
+	return registry.EncodeAuthConfig(registry.AuthConfig{
+		Username: a.Username, Password: a.Password, Auth: a.Auth,
+		ServerAddress: a.ServerAddress, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken,
+	})
+}
+
+// follow reads a pull's stream to its end and returns the error it holds.
+func follow(stream io.Reader, name string, tell func(engine.Progress)) error {
+	decoder := json.NewDecoder(stream)
+	for {
+		var line struct {
+			Status   string `json:"status"`
+			ID       string `json:"id"`
+			Error    string `json:"error"`
+			Progress struct {
+				Current int64 `json:"current"`
+				Total   int64 `json:"total"`
+			} `json:"progressDetail"`
+		}
+		err := decoder.Decode(&line)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if line.Error != "" {
+			return errors.New(line.Error)
+		}
+		if tell != nil {
+			tell(engine.Progress{Image: name, Layer: line.ID, Status: line.Status, Current: line.Progress.Current, Total: line.Progress.Total})
+		}
+	}
+}

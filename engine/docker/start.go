@@ -1,0 +1,173 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// cleanupLimit bounds how long the remains of a failed Start are removed.
+const cleanupLimit = 30 * time.Second
+
+// Start makes and starts a container. See engine.Engine.
+func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
+	c := &Container{engine: e, spec: s}
+	if err := e.start(ctx, s, c); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+		defer cancel()
+		return nil, errors.Join(err, c.Close(ctx))
+	}
+	return c, nil
+}
+
+func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
+	image, err := e.need(ctx, s)
+	if err != nil {
+		return err
+	}
+	mounts, err := e.mountTrees(ctx, s, c)
+	if err != nil {
+		return err
+	}
+	if s.Privileged {
+		// The image's own dockerd needs a file system that is no overlay.
+		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Target: "/var/lib/docker", VolumeOptions: &mount.VolumeOptions{Labels: s.Labels}})
+	}
+	c.entrypoint = s.Privileged && len(image.image.Config.Entrypoint) > 0
+	config, host := configs(s, image, c.entrypoint)
+	host.Mounts = mounts
+	made, err := e.api.ContainerCreate(ctx, config, host, nil, platformOf(s), s.Name)
+	if err != nil {
+		return e.fault(err, "make a container from "+image.name)
+	}
+	c.id = made.ID
+	return c.begin(ctx, image.name)
+}
+
+// configs returns what the engine is asked for. The container lives for Main;
+// or, where the image's entrypoint has to run first or there is no Main, for a
+// shell that reads our end of a stream.
+func configs(s engine.Spec, image found, entrypoint bool) (*container.Config, *container.HostConfig) {
+	config := &container.Config{
+		Image: image.name, Labels: s.Labels, Env: s.Env, User: "0", WorkingDir: "/",
+		OpenStdin: true, StdinOnce: !s.Keep, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	}
+	switch {
+	case entrypoint: // it may evaluate its arguments a second time: one plain word
+		config.Cmd = []string{"sh"}
+	case s.Main == nil:
+		config.Entrypoint = []string{"sh"}
+	default:
+		config.Entrypoint = s.Main.Args
+		config.Env = append(config.Env, s.Main.Env...)
+	}
+	host := &container.HostConfig{
+		Privileged: s.Privileged,
+		// What a build prints goes to us; the engine need not keep it.
+		LogConfig: container.LogConfig{Type: "none"},
+		Tmpfs:     map[string]string{},
+	}
+	for _, path := range s.Scratch {
+		host.Tmpfs[path] = "exec,mode=1777"
+	}
+	return config, host
+}
+
+func platformOf(s engine.Spec) *ocispec.Platform {
+	parts := append(strings.Split(s.Platform, "/"), "", "")
+	if s.Platform == "" {
+		return nil
+	}
+	return &ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}
+}
+
+// begin attaches the streams, starts the container and hands it to Main.
+func (c *Container) begin(ctx context.Context, image string) error {
+	stream, err := c.engine.api.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return c.engine.fault(err, "attach to the container")
+	}
+	c.stream = stream
+	err = c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{})
+	if isMountFailure(err) {
+		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
+	}
+	if err != nil {
+		return c.engine.fault(err, "start a container from "+image)
+	}
+	if c.spec.Main != nil && !c.entrypoint {
+		go c.follow(stream, *c.spec.Main, c.mainExit)
+		return nil
+	}
+	if err := c.awaitEntrypoint(ctx, image); err != nil || c.spec.Main == nil {
+		return err
+	}
+	return c.execMain(ctx)
+}
+
+// execMain runs Main beside the image's entrypoint.
+func (c *Container) execMain(ctx context.Context) error {
+	id, stream, err := c.startExec(ctx, *c.spec.Main)
+	if err != nil {
+		return err
+	}
+	go c.follow(stream, *c.spec.Main, func(ctx context.Context) (int, error) { return c.execExit(ctx, id) })
+	return nil
+}
+
+// follow copies Main's streams until it ends, then tells Ended.
+func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit func(context.Context) (int, error)) {
+	err := copyStreams(stream, p)
+	if c.spec.Ended == nil {
+		return
+	}
+	// The streams have ended; the engine knows why.
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	defer cancel()
+	status, exitErr := exit(ctx)
+	c.spec.Ended(status, errors.Join(err, exitErr))
+}
+
+func (c *Container) mainExit(ctx context.Context) (int, error) {
+	waited, failed := c.engine.api.ContainerWait(ctx, c.id, container.WaitConditionNotRunning)
+	select {
+	case w := <-waited:
+		return int(w.StatusCode), nil
+	case err := <-failed:
+		return 0, c.engine.fault(err, "wait for the container")
+	}
+}
+
+// awaitEntrypoint waits until the idle shell answers: the image's entrypoint,
+// where it runs, has done its work then. Curated images start dockerd in it.
+func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
+	const ready = "buildlocal-is-ready"
+	if _, err := io.WriteString(c.stream.Conn, "echo "+ready+"\n"); err != nil {
+		return c.engine.fault(err, "start a container from "+image)
+	}
+	seen := newWatch(ready)
+	go func() {
+		_ = copyStreams(c.stream, engine.Process{Stdout: seen, Stderr: seen})
+		seen.end()
+	}()
+	select {
+	case <-seen.found:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-seen.ended:
+		return &engine.Fault{Kind: engine.Died,
+			Message: fmt.Sprintf("start a container from %s: its entrypoint ended before the build began\n%s", image, seen.text()),
+			Way:     "A privileged build runs the image's entrypoint first, as the service does: look at what it prints above, or run without --privileged."}
+	}
+}

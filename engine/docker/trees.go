@@ -1,0 +1,76 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/volume"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// mountTrees makes a copy-on-write volume for each tree: an overlay whose lower
+// layer is the host's directory. The upper layer is a volume too, so that the
+// engine, which owns what the container writes, can remove it.
+//
+// It needs an engine that sees this machine's files as they are; otherwise, and
+// where no overlay can be had, the error is engine.ErrUnsupported.
+func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
+	if len(s.Trees) == 0 {
+		return nil, nil
+	}
+	if err := e.sharesFiles(); err != nil {
+		return nil, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
+	}
+	var mounts []mount.Mount
+	for i, tree := range s.Trees {
+		m, err := e.mountTree(ctx, s, c, i, tree)
+		if err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i int, tree engine.Tree) (mount.Mount, error) {
+	lower := escape(tree.Host)
+	if len(tree.Hide) > 0 {
+		hide := filepath.Join(s.Temp, fmt.Sprintf("hide%d", i))
+		if err := whiteouts(hide, tree); err != nil {
+			return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
+		}
+		lower = escape(hide) + ":" + lower
+	}
+	var layers [2]string
+	for j, layer := range []string{"upper", "work"} {
+		v, err := e.api.VolumeCreate(ctx, volume.CreateOptions{Name: fmt.Sprintf("%s-%s%d", s.Name, layer, i), Labels: s.Labels})
+		if err != nil {
+			return mount.Mount{}, e.fault(err, "make a volume")
+		}
+		c.volumes = append(c.volumes, v.Name)
+		layers[j] = v.Mountpoint
+	}
+	options := map[string]string{
+		"type": "overlay", "device": "overlay",
+		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, escape(layers[0]), escape(layers[1])),
+	}
+	// A volume without a name is removed with its container.
+	return mount.Mount{Type: mount.TypeVolume, Target: tree.Path, VolumeOptions: &mount.VolumeOptions{
+		NoCopy: true, Labels: s.Labels,
+		DriverConfig: &mount.Driver{Name: "local", Options: options},
+	}}, nil
+}
+
+// escape makes path safe in the options of an overlay.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(path)
+}
+
+// isMountFailure reports that the engine could not mount one of the trees.
+func isMountFailure(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "failed to mount local volume")
+}

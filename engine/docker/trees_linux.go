@@ -1,0 +1,109 @@
+package docker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// sharesFiles reports whether the engine sees this machine's files and may mount
+// them: it listens on a socket of this machine, in this machine's namespace of
+// processes, and is root. A virtual machine or a container shows no process; a
+// rootless engine is another user.
+func (e *Engine) sharesFiles() error {
+	address, local := strings.CutPrefix(e.Host(), "unix://")
+	if !local {
+		return errors.New("the engine is on another machine")
+	}
+	conn, err := net.Dial("unix", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) { peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	switch {
+	case err != nil || failed != nil:
+		return errors.Join(err, failed)
+	case peer.Pid == 0:
+		return errors.New("the engine is in a machine of its own")
+	case peer.Uid != 0:
+		return errors.New("the engine is rootless")
+	}
+	return nil
+}
+
+// whiteouts fills dir with an overlay layer that hides names of the tree: a
+// character device 0/0 for each, in directories that look like the tree's own.
+func whiteouts(dir string, tree engine.Tree) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	made := map[string]bool{}
+	for _, name := range tree.Hide {
+		if err := likeParents(dir, tree.Host, path.Dir(name), made); err != nil {
+			return err
+		}
+		err := unix.Mknod(filepath.Join(dir, name), unix.S_IFCHR, int(unix.Mkdev(0, 0)))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("hide %s: %w", name, err)
+		}
+	}
+	return alike(dir, tree.Host, made)
+}
+
+func likeParents(dir, host, name string, made map[string]bool) error {
+	if made[name] {
+		return nil
+	}
+	made[name] = true
+	if name == "." {
+		return nil
+	}
+	if err := likeParents(dir, host, path.Dir(name), made); err != nil {
+		return err
+	}
+	err := os.Mkdir(filepath.Join(dir, name), 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// alike gives the directories of the layer the mode, owner and times of the
+// tree's own: they are the ones that are seen.
+func alike(dir, host string, made map[string]bool) error {
+	made["."] = true
+	for name := range made {
+		info, err := os.Stat(filepath.Join(host, name))
+		if err != nil {
+			return err
+		}
+		copied := filepath.Join(dir, name)
+		if err := os.Chmod(copied, info.Mode()); err != nil {
+			return err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = os.Lchown(copied, int(stat.Uid), int(stat.Gid)) // only root may
+		}
+		if err := os.Chtimes(copied, info.ModTime(), info.ModTime()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

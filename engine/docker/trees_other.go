@@ -1,0 +1,14 @@
+//go:build !linux
+
+package docker
+
+import (
+	"errors"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// sharesFiles: outside Linux the engine is in a virtual machine.
+func (e *Engine) sharesFiles() error { return errors.New("the engine is in a machine of its own") }
+
+func whiteouts(string, engine.Tree) error { return errors.ErrUnsupported }

@@ -1,0 +1,450 @@
+// Package enginetest holds the contract of package engine as tests that every
+// driver runs, and a Fake for who needs an engine that only remembers.
+package enginetest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Suite is what a driver gives to be tested.
+type Suite struct {
+	Engine engine.Engine
+	Image  string // has sh and coreutils
+	Trees  bool   // the driver can mount a directory of the host here
+	// Left returns how many things with the label exist.
+	Left func(ctx context.Context, label string) (int, error)
+}
+
+var count atomic.Int64
+
+// Run runs the contract.
+func Run(t *testing.T, s Suite) {
+	t.Run("AFailedProcessIsAnExitStatus", s.exitStatus)
+	t.Run("StreamsStayApart", s.streams)
+	t.Run("VariablesDirectoryAndUserArrive", s.surroundings)
+	t.Run("FilesAndBackgroundProcessesOutliveTheirCommand", s.outlive)
+	t.Run("ACutOffProcessIsGone", s.cutOff)
+	t.Run("TreesSurviveCopyInAndOut", s.copies)
+	t.Run("CopyRefusesWhatLeavesTheDirectory", s.escapes)
+	t.Run("CopyOutOfNothingIsNotExist", s.missing)
+	t.Run("MainLivesAsLongAsItsContainer", s.main)
+	t.Run("ScratchIsEmptyAndOpenToAll", s.scratch)
+	t.Run("AMountedTreeIsNeverChanged", s.trees)
+	t.Run("CloseRemovesEverythingTwiceIsOnce", s.close)
+	t.Run("AFailedStartLeavesNothing", s.failedStart)
+	t.Run("TwoContainersDoNotSeeEachOther", s.apart)
+	t.Run("ATerminalIsATerminal", s.terminal)
+}
+
+func (s Suite) spec(t *testing.T) engine.Spec {
+	t.Helper()
+	name := fmt.Sprintf("buildlocal-contract-%d-%d", os.Getpid(), count.Add(1))
+	return engine.Spec{
+		Name: name, Images: []string{s.Image}, Pull: engine.PullNever,
+		Labels: map[string]string{name: "1"}, Temp: t.TempDir(), Scratch: []string{"/scratch/deep"},
+	}
+}
+
+func (s Suite) start(t *testing.T, spec engine.Spec) engine.Container {
+	t.Helper()
+	c, err := s.Engine.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(context.Background()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return c
+}
+
+// sh runs a script and returns its status and its two outputs.
+func sh(t *testing.T, c engine.Container, script string, change ...func(*engine.Process)) (int, string, string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	p := engine.Process{Args: []string{"sh", "-c", script}, Stdout: &out, Stderr: &errs}
+	for _, f := range change {
+		f(&p)
+	}
+	exit, err := c.Exec(t.Context(), p)
+	if err != nil {
+		t.Fatalf("run %q: %v", script, err)
+	}
+	return exit, out.String(), errs.String()
+}
+
+func (s Suite) exitStatus(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	for _, want := range []int{0, 1, 42, 255} {
+		if got, _, _ := sh(t, c, fmt.Sprintf("exit %d", want)); got != want {
+			t.Errorf("exit status %d, want %d", got, want)
+		}
+	}
+	if got, _, _ := sh(t, c, "kill -9 $$"); got != 137 {
+		t.Errorf("killed: exit status %d, want 137", got)
+	}
+	if _, err := c.Exec(t.Context(), engine.Process{}); err == nil {
+		t.Error("no program: no error")
+	}
+}
+
+func (s Suite) streams(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	_, out, errs := sh(t, c, "cat; echo err >&2", func(p *engine.Process) { p.Stdin = strings.NewReader("in\x00\xff\r") })
+	if out != "in\x00\xff\r" || errs != "err\n" {
+		t.Errorf("stdout %q, stderr %q", out, errs)
+	}
+	if _, out, _ := sh(t, c, "cat; echo end"); out != "end\n" {
+		t.Errorf("without stdin: %q", out)
+	}
+}
+
+func (s Suite) surroundings(t *testing.T) {
+	spec := s.spec(t)
+	spec.Env = []string{"FROM_SPEC=1 2", "BOTH=spec"}
+	c := s.start(t, spec)
+	_, out, _ := sh(t, c, `echo "$FROM_SPEC|$BOTH|$ODD"; pwd; id -u`, func(p *engine.Process) {
+		p.Env = []string{"BOTH=process", "ODD=a\nb'\"$"}
+		p.Dir, p.User = "/usr", "65534"
+	})
+	if want := "1 2|process|a\nb'\"$\n/usr\n65534\n"; out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	if _, out, _ := sh(t, c, "id -u; pwd"); out != "0\n/\n" {
+		t.Errorf("nothing said: got %q, want root in /", out)
+	}
+}
+
+func (s Suite) outlive(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	sh(t, c, "echo kept >/kept; mkfifo /go; (read x </go; echo $x >/answer) >/dev/null 2>&1 </dev/null &")
+	_, out, _ := sh(t, c, "cat /kept; echo heard >/go; while ! [ -s /answer ]; do :; done; cat /answer")
+	if out != "kept\nheard\n" {
+		t.Errorf("got %q", out)
+	}
+}
+
+func (s Suite) cutOff(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r, w := io.Pipe()
+	go func() {
+		_, _ = r.Read(make([]byte, 1)) // it runs
+		cancel(why)
+		_, _ = io.Copy(io.Discard, r)
+	}()
+	_, err := c.Exec(ctx, engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000 & sleep 1001; echo never >/never"}, Stdout: w})
+	if !errors.Is(err, why) {
+		t.Errorf("got %v, want the cause", err)
+	}
+	_, out, _ := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | grep -c cannot`)
+	if out != "0\n1\n" {
+		t.Errorf("after the end: %q, want no sleep left and nothing done", out)
+	}
+	if _, err := c.Exec(ctx, engine.Process{Args: []string{"true"}}); !errors.Is(err, why) {
+		t.Errorf("with an ended ctx: %v, want the cause", err)
+	}
+}
+
+// entries is a tree with everything a build leaves.
+func entries() []tar.Header {
+	long := strings.Repeat("long/", 50) + "name"
+	return []tar.Header{
+		{Name: "dir/", Typeflag: tar.TypeDir, Mode: 0o750},
+		{Name: "dir/empty/", Typeflag: tar.TypeDir, Mode: 0o700},
+		{Name: "dir/file", Typeflag: tar.TypeReg, Mode: 0o640, Size: 4},
+		{Name: "dir/run", Typeflag: tar.TypeReg, Mode: 0o755, Size: 4},
+		{Name: "dir/link", Typeflag: tar.TypeSymlink, Linkname: "file", Mode: 0o777},
+		{Name: "dir/dangling", Typeflag: tar.TypeSymlink, Linkname: "/no/such", Mode: 0o777},
+		{Name: "dir/ü \n'\"x", Typeflag: tar.TypeReg, Mode: 0o600, Size: 4},
+		{Name: "-dash", Typeflag: tar.TypeReg, Mode: 0o644, Size: 4},
+		{Name: long, Typeflag: tar.TypeReg, Mode: 0o644, Size: 4},
+	}
+}
+
+var modified = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+
+func pack(t *testing.T, headers []tar.Header) io.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range headers {
+		h.ModTime, h.Format = modified, tar.FormatPAX
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			_, _ = w.Write([]byte("text"))
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &b
+}
+
+// unpack returns a line for each entry.
+func unpack(t *testing.T, stream io.ReadCloser) map[string]string {
+	t.Helper()
+	defer stream.Close()
+	got := map[string]string{}
+	r := tar.NewReader(stream)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return got
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(r)
+		got[h.Name] = fmt.Sprintf("%c %o %s %s %d", h.Typeflag, fs.FileMode(h.Mode).Perm(), h.Linkname, text, h.ModTime.Unix())
+	}
+}
+
+func (s Suite) copies(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	if err := c.CopyIn(t.Context(), "/new/place", pack(t, entries())); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := c.CopyOut(t.Context(), "/new/place")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := unpack(t, stream)
+	for _, h := range entries() {
+		text := map[bool]string{true: "text"}[h.Typeflag == tar.TypeReg]
+		want := fmt.Sprintf("%c %o %s %s %d", h.Typeflag, h.Mode, h.Linkname, text, modified.Unix())
+		if got[h.Name] != want {
+			t.Errorf("%q: got %q, want %q", h.Name, got[h.Name], want)
+		}
+	}
+	sh(t, c, "ln -s /new/place /alias")
+	stream, err = c.CopyOut(t.Context(), "/alias/dir/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"file": got["dir/file"]}, unpack(t, stream)); diff != "" {
+		t.Errorf("one file: %s", diff)
+	}
+}
+
+func (s Suite) escapes(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	for _, name := range []string{"../out", "a/../../out", "/out"} {
+		err := c.CopyIn(t.Context(), "/in", pack(t, []tar.Header{{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: 4}}))
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, out, _ := sh(t, c, "ls -d /out /in/out 2>/dev/null"); out != "" {
+		t.Errorf("written: %s", out)
+	}
+}
+
+func (s Suite) missing(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	if _, err := c.CopyOut(t.Context(), "/no/such"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
+	}
+}
+
+func (s Suite) main(t *testing.T) {
+	spec := s.spec(t)
+	type end struct {
+		exit int
+		err  error
+	}
+	ended := make(chan end, 2)
+	in, request := io.Pipe()
+	var out, errs bytes.Buffer
+	spec.Main = &engine.Process{Args: []string{"sh", "-c", "read a; echo got $a; echo err >&2; exit 9"}, Stdin: in, Stdout: &out, Stderr: &errs}
+	spec.Ended = func(exit int, err error) { ended <- end{exit, err} }
+	c := s.start(t, spec)
+	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
+		t.Errorf("beside Main: exit status %d", got)
+	}
+	_, _ = io.WriteString(request, "hello\n")
+	select {
+	case e := <-ended:
+		if e.exit != 9 || e.err != nil || out.String() != "got hello\n" || errs.String() != "err\n" {
+			t.Errorf("Main ended with %d, %v; stdout %q, stderr %q", e.exit, e.err, out.String(), errs.String())
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("Main did not end")
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(ended) != 0 {
+		t.Error("Ended was called twice")
+	}
+}
+
+func (s Suite) scratch(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	_, out, _ := sh(t, c, "ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x", func(p *engine.Process) { p.User = "65534" })
+	if out != "ran\n" {
+		t.Errorf("got %q", out)
+	}
+}
+
+// hostTree makes a directory with something to change and something to hide.
+func hostTree(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "odd, name: ü")
+	for name, text := range map[string]string{
+		"keep/a": "a", "keep/hidden": "secret", "gone/x": "x", "top": "top", "deep/er/hidden/y": "y", "deep/er/seen": "seen",
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "deep/er"), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (s Suite) trees(t *testing.T) {
+	spec := s.spec(t)
+	dir := hostTree(t)
+	before := Snapshot(t, dir)
+	spec.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
+	c, err := s.Engine.Start(t.Context(), spec)
+	if !s.Trees {
+		if !errors.Is(err, engine.ErrUnsupported) {
+			t.Fatalf("got %v, want ErrUnsupported", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/a && stat -c %a deep/er")
+	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
+		t.Errorf("inside: %q, want %q", out, want)
+	}
+	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep")
+	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
+		t.Errorf("changed inside: %q, want %q", out, want)
+	}
+	stream, err := c.CopyOut(t.Context(), "/src/it/gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unpack(t, stream); got["new"] == "" {
+		t.Errorf("CopyOut of a mounted tree: %v", got)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, Snapshot(t, dir)); diff != "" {
+		t.Errorf("the host's directory changed: %s", diff)
+	}
+}
+
+func (s Suite) close(t *testing.T) {
+	spec := s.spec(t)
+	if s.Trees {
+		spec.Trees = []engine.Tree{{Host: hostTree(t), Path: "/src"}}
+	}
+	c := s.start(t, spec)
+	sh(t, c, "sleep 1000 >/dev/null 2>&1 </dev/null &")
+	for range 2 {
+		if err := c.Close(t.Context()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if n, err := s.Left(t.Context(), spec.Name); n != 0 || err != nil {
+		t.Errorf("%d things are left, %v", n, err)
+	}
+	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}}); err == nil {
+		t.Error("a process ran in a closed container")
+	}
+}
+
+func (s Suite) failedStart(t *testing.T) {
+	spec := s.spec(t)
+	spec.Main = &engine.Process{Args: []string{"/no/such/program"}}
+	if _, err := s.Engine.Start(t.Context(), spec); err == nil {
+		t.Fatal("no error")
+	}
+	if n, err := s.Left(t.Context(), spec.Name); n != 0 || err != nil {
+		t.Errorf("%d things are left, %v", n, err)
+	}
+	missing := s.spec(t)
+	missing.Images = []string{"buildlocal-test/no-such-image:1"}
+	_, err := s.Engine.Start(t.Context(), missing)
+	var f *engine.Fault
+	if !errors.As(err, &f) || f.Kind != engine.NoImage || f.Way == "" {
+		t.Errorf("no such image: got %v, want a NoImage fault with a way out", err)
+	}
+}
+
+func (s Suite) apart(t *testing.T) {
+	a, b := s.start(t, s.spec(t)), s.start(t, s.spec(t))
+	sh(t, a, "echo a >/mine; echo a >/scratch/deep/mine; sleep 1000 >/dev/null 2>&1 </dev/null &")
+	if _, out, _ := sh(t, b, "ls /mine /scratch/deep/mine 2>/dev/null; cat /proc/[0-9]*/comm | grep -c sleep"); out != "0\n" {
+		t.Errorf("seen from the other: %q", out)
+	}
+}
+
+func (s Suite) terminal(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	keyboard, _ := io.Pipe()
+	_, out, _ := sh(t, c, "test -t 0 && test -t 1 && stty size", func(p *engine.Process) {
+		p.TTY, p.Stdin = &engine.TTY{Columns: 91, Rows: 17}, keyboard
+	})
+	if out != "17 91\r\n" {
+		t.Errorf("got %q, want the terminal's size", out)
+	}
+}
+
+// Snapshot returns mode, time, owner and content of all below dir, by name.
+func Snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		var text []byte
+		if info.Mode().IsRegular() {
+			text, err = os.ReadFile(path)
+		}
+		all[path] = fmt.Sprintf("%v %v %s", info.Mode(), info.ModTime().UnixNano(), text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

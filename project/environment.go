@@ -1,0 +1,161 @@
+package project
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// environment reads a ProjectEnvironment. Types and sizes are added to the
+// service now and then, so one that is not known here is only a warning.
+func (r *reader) environment(n node) Environment {
+	var e Environment
+	for _, f := range r.entries(n) {
+		switch f.name {
+		case "type":
+			e.Type = r.word(f.value, environmentTypes, diag.Warning)
+		case "image":
+			e.Image = r.text(f.value)
+		case "computeType":
+			e.ComputeType = r.word(f.value, computeTypes, diag.Warning)
+		case "computeConfiguration":
+			e.Compute = r.compute(f.value)
+		case "environmentVariables":
+			e.Variables = r.variables(f.value)
+		case "privilegedMode":
+			e.Privileged = r.flag(f.value)
+		case "certificate":
+			e.Certificate = r.aside(f.value)
+		case "registryCredential":
+			e.RegistryCredential = r.registryCredential(f.value)
+		case "imagePullCredentialsType":
+			e.ImagePullCredentials = r.word(f.value, pullCredentials, diag.Error)
+		case "fleet", "dockerServer", "hostKernel":
+			// These choose the service's machines.
+		default:
+			r.unknown(f, environmentKeys)
+		}
+	}
+	r.checkCompute(n.child("computeType"), e)
+	return e
+}
+
+// checkCompute warns of a known size the environment type is not offered in.
+func (r *reader) checkCompute(n node, e Environment) {
+	sizes := computeFor[e.Type]
+	if sizes == nil || !slices.Contains(onDemand, e.ComputeType) || slices.Contains(sizes, e.ComputeType) {
+		return
+	}
+	r.problem(diag.Warning, n, "%s is not offered for %s; expected %s", e.ComputeType, e.Type, either(sizes))
+}
+
+// compute reads a ComputeConfiguration.
+func (r *reader) compute(n node) Compute {
+	var c Compute
+	for _, f := range r.entries(n) {
+		switch f.name {
+		case "vCpu":
+			c.VCPU = r.number(f.value, bounds{most: math.MaxInt32})
+		case "memory":
+			c.Memory = r.number(f.value, bounds{most: math.MaxInt32})
+		case "disk":
+			c.Disk = r.number(f.value, bounds{most: math.MaxInt32})
+		case "machineType":
+			c.MachineType = r.word(f.value, machineTypes, diag.Warning)
+		case "instanceType":
+			c.InstanceType = r.text(f.value)
+		default:
+			r.unknown(f, computeKeys)
+		}
+	}
+	return c
+}
+
+func (r *reader) registryCredential(n node) (secret string) {
+	for _, f := range r.entries(n) {
+		switch f.name {
+		case "credential":
+			secret = r.aside(f.value)
+		case "credentialProvider": // SECRETS_MANAGER is the only one
+		default:
+			r.unknown(f, credentialKeys)
+		}
+	}
+	return secret
+}
+
+// variables reads environmentVariables. Of a name given twice the last counts.
+func (r *reader) variables(n node) []Variable {
+	var all []Variable
+	lines := map[string]int{}
+	for _, item := range r.items(n) {
+		v, ok := r.variable(item)
+		if !ok {
+			continue
+		}
+		if before, ok := lines[v.Name]; ok {
+			r.problem(diag.Warning, item.child("name"), "%s is defined again, first on line %d; the last one counts", v.Name, before)
+		}
+		lines[v.Name] = v.Line
+		all = append(all, v)
+	}
+	return lastOfEach(all)
+}
+
+// variable reads one EnvironmentVariable; ok says that it can be set.
+func (r *reader) variable(n node) (v Variable, ok bool) {
+	before := r.counts[diag.Error]
+	v = Variable{Type: Plaintext, Line: n.Line}
+	function := false
+	for _, f := range r.entries(n) {
+		switch f.name {
+		case "name":
+			v.Name = r.text(f.value)
+		case "value":
+			function = isFunction(f.value)
+			v.Value = r.variableValue(f.value)
+		case "type":
+			if t := r.word(f.value, variableTypes, diag.Error); t != "" {
+				v.Type = VariableType(t)
+			}
+		default:
+			r.unknown(f, variableKeys)
+		}
+	}
+	if r.counts[diag.Error] == before {
+		r.checkVariable(n, v)
+	}
+	return v, !function && r.counts[diag.Error] == before
+}
+
+// variableValue reads a value. One that only CloudFormation knows can be given
+// on the command line, so it is no reason to stop.
+func (r *reader) variableValue(n node) string {
+	if isFunction(n) {
+		r.problem(diag.Warning, n, "found %s for %s, which only CloudFormation can work out; the variable is left out, so define it yourself", n.kind(), n.path)
+		return ""
+	}
+	value := r.text(n)
+	if strings.ContainsRune(value, 0) {
+		r.problem(diag.Error, n, "found a NUL character in %s; a variable cannot hold one", n.path)
+	}
+	return value
+}
+
+// checkVariable says what is wrong with a variable whose parts are right.
+func (r *reader) checkVariable(n node, v Variable) {
+	name := n.child("name")
+	switch {
+	case name.null():
+		r.problem(diag.Error, n, "found a variable without a name; expected {name, value, type}")
+	case !ValidName(v.Name):
+		r.problem(diag.Error, name, "%s", badName(v.Name))
+	case ReservedName(v.Name):
+		r.problem(diag.Warning, name, "%s", reservedName(v.Name))
+	}
+	if n.child("value").null() {
+		r.problem(diag.Warning, n, "%s has no value; it is set to the empty string", shown(v.Name))
+	}
+}

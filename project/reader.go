@@ -1,0 +1,230 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// reader walks one document and keeps what is wrong with it.
+type reader struct {
+	findings
+}
+
+// node is a value of the document and the path that leads to it.
+type node struct {
+	*yaml.Node
+	path string
+}
+
+// entry is a key of a mapping, in the spelling of the API, and its value.
+type entry struct {
+	key, value node
+	name       string
+	again      bool // the same key stands further below, and that one counts
+}
+
+// entries returns what stands in a mapping. Of a key given twice it returns
+// the last and warns of the others.
+func (r *reader) entries(n node) []entry {
+	n = n.resolved()
+	if !n.null() && (n.Kind != yaml.MappingNode || isFunction(n)) {
+		r.wrong(n, "a mapping")
+		return nil
+	}
+	var kept []entry
+	for _, f := range n.fields() {
+		switch {
+		case f.key.Tag == "!!merge":
+			r.problem(diag.Error, f.key, `found the merge key "<<"; write its keys out`)
+		case f.again:
+			r.problem(diag.Warning, f.key, "%s is given more than once; the last one counts", f.value.path)
+		default:
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// fields returns the keys and values of a mapping as they stand.
+func (n node) fields() []entry {
+	var all []entry
+	last := map[string]int{}
+	if n.Node == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := node{Node: n.Content[i], path: n.path}
+		name := apiName(key.resolved().Value)
+		if before, ok := last[name]; ok {
+			all[before].again = true
+		}
+		last[name] = len(all)
+		value := node{Node: n.Content[i+1], path: join(n.path, name)}
+		all = append(all, entry{key: key, value: value.resolved(), name: name})
+	}
+	return all
+}
+
+// apiName returns a key of CloudFormation in the spelling of the API.
+func apiName(key string) string {
+	if key == "BuildSpec" {
+		return "buildspec"
+	}
+	first, size := utf8.DecodeRuneInString(key)
+	return string(unicode.ToLower(first)) + key[size:]
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return short(key)
+	}
+	return path + "." + short(key)
+}
+
+// items returns what stands in a list.
+func (r *reader) items(n node) []node {
+	n = n.resolved()
+	if !n.null() && n.Kind != yaml.SequenceNode {
+		r.wrong(n, "a list")
+		return nil
+	}
+	return n.children()
+}
+
+// children returns the items of a list, and nothing of anything else.
+func (n node) children() []node {
+	if n.Node == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	items := make([]node, len(n.Content))
+	for i, item := range n.Content {
+		items[i] = node{Node: item, path: fmt.Sprintf("%s[%d]", n.path, i)}.resolved()
+	}
+	return items
+}
+
+// child returns the value of a key of n, or a node without value.
+func (n node) child(name string) node {
+	for _, f := range n.fields() {
+		if f.name == name && !f.again {
+			return f.value
+		}
+	}
+	return node{Node: &yaml.Node{}, path: join(n.path, name)}
+}
+
+// text returns a scalar as it was written: 010, 1.10 and yes stay as they are.
+func (r *reader) text(n node) string {
+	if n.null() {
+		return ""
+	}
+	if n.Kind != yaml.ScalarNode || isFunction(n) {
+		r.wrong(n, "a string")
+		return ""
+	}
+	return n.Value
+}
+
+// aside is text for what changes nothing about the commands of a build: that
+// only CloudFormation knows it, as a role's ARN, is no reason to stop.
+func (r *reader) aside(n node) string {
+	if isFunction(n) {
+		r.problem(diag.Warning, n, "found %s for %s, which only CloudFormation can work out; it is left out", n.kind(), n.path)
+		return ""
+	}
+	return r.text(n)
+}
+
+// word returns a string that is one of known; anything else is as bad as says.
+func (r *reader) word(n node, known []string, bad diag.Severity) string {
+	s := r.text(n)
+	if s != "" && !slices.Contains(known, s) {
+		r.problem(bad, n, "unknown %s %s%s", n.path, shown(s), expected(s, known))
+	}
+	return s
+}
+
+// flag returns a boolean, in any of YAML's spellings, quoted or not.
+func (r *reader) flag(n node) bool {
+	word := strings.ToLower(n.Value)
+	yes := slices.Contains([]string{"true", "yes", "on"}, word)
+	no := n.null() || slices.Contains([]string{"false", "no", "off"}, word)
+	if !yes && !no || isFunction(n) {
+		r.wrong(n, "true or false")
+	}
+	return yes
+}
+
+// bounds are the least and the most a number may be.
+type bounds struct {
+	least, most int
+	unit        string
+}
+
+// number returns a whole number, quoted or not.
+func (r *reader) number(n node, b bounds) int {
+	if n.null() {
+		return 0
+	}
+	i, err := strconv.Atoi(n.Value)
+	if err != nil || n.Kind != yaml.ScalarNode || isFunction(n) {
+		r.wrong(n, "a whole number")
+		return 0
+	}
+	if i < b.least || i > b.most {
+		r.problem(diag.Error, n, "%s is %d; expected %d to %d%s", n.path, i, b.least, b.most, b.unit)
+		return 0
+	}
+	return i
+}
+
+// resolved returns what an alias stands for.
+func (n node) resolved() node {
+	for n.Node != nil && n.Kind == yaml.AliasNode {
+		n.Node = n.Alias
+	}
+	return n
+}
+
+// null reports whether n says nothing.
+func (n node) null() bool {
+	return n.Node == nil || n.Kind == 0 || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// kind names what n is to a person.
+func (n node) kind() string {
+	switch {
+	case isFunction(n) && n.Kind == yaml.MappingNode:
+		return "the function " + short(n.Content[0].Value)
+	case isFunction(n):
+		return "the function " + short(n.Tag)
+	case n.null():
+		return "nothing"
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	}
+	return shown(n.Value)
+}
+
+// isFunction reports whether n is a function of a CloudFormation template:
+// !Ref x, {"Ref": "x"} or {"Fn::Sub": "x"}.
+func isFunction(n node) bool {
+	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") && n.Tag != "!" {
+		return true
+	}
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+		return false
+	}
+	key := n.Content[0].Value
+	return key == "Ref" || strings.HasPrefix(key, "Fn::")
+}

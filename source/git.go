@@ -1,0 +1,170 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	errNoGit        = errors.New("git is not installed")
+	errNoRepository = errors.New("not a git repository")
+)
+
+// settings keep git from starting anything of the user's, from writing (LFS
+// stores what it is shown), and from refusing a checkout of somebody else's.
+var settings = []string{
+	"-c", "safe.directory=*",
+	"-c", "core.fsmonitor=false",
+	"-c", "core.hooksPath=" + os.DevNull,
+	"-c", "protocol.file.allow=always",
+	"-c", "filter.lfs.required=false",
+	"-c", "filter.lfs.process=",
+	"-c", "filter.lfs.clean=",
+	"-c", "filter.lfs.smudge=",
+}
+
+// kept are the only variables of git that reach it. A hook sets others, such
+// as GIT_DIR and GIT_INDEX_FILE, that would lead it to another repository.
+var kept = []string{
+	"GIT_CEILING_DIRECTORIES",
+	"GIT_CONFIG_GLOBAL",
+	"GIT_CONFIG_NOSYSTEM",
+	"GIT_CONFIG_SYSTEM",
+	"GIT_DISCOVERY_ACROSS_FILESYSTEM",
+	"GIT_EXEC_PATH",
+}
+
+// git runs one git command in dir and returns what it printed.
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, settings, args)...)
+	cmd.Env = environment(cmd.Environ())
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if err == nil {
+		return string(out), nil
+	}
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", errNoGit
+	case !errors.As(err, &exit):
+		return "", fmt.Errorf("git %s: %w", args[0], err)
+	case strings.Contains(string(exit.Stderr), "fatal: not a git repository"):
+		return "", errNoRepository
+	}
+	return "", fmt.Errorf("git %s: %s: %w", args[0], strings.TrimSpace(string(exit.Stderr)), err)
+}
+
+func environment(inherited []string) []string {
+	env := slices.DeleteFunc(inherited, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return strings.HasPrefix(name, "GIT_") && !slices.Contains(kept, name)
+	})
+	return append(env, "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
+}
+
+// repository is a git work tree, seen from a directory in it.
+type repository struct {
+	dir    string // the directory
+	top    string // the top of the work tree: dir, or above it
+	prefix string // dir as slash-separated name below top, with "/" at its end; empty at the top
+	common string // the git directory that all worktrees share
+}
+
+// discover finds the repository that dir is in.
+func discover(ctx context.Context, dir string) (*repository, error) {
+	out, err := git(ctx, dir, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-common-dir")
+	if err != nil {
+		return nil, err
+	}
+	// Only the last line is a path, and may have line ends of its own.
+	lines := strings.SplitN(strings.TrimSuffix(out, "\n"), "\n", 3)
+	if lines[0] != "true" || len(lines) < 3 {
+		return nil, errNoRepository // bare, or in .git itself
+	}
+	r := &repository{dir: dir, top: dir, common: lines[2]}
+	for range strings.Count(lines[1], "../") {
+		r.prefix = filepath.Base(r.top) + "/" + r.prefix
+		r.top = filepath.Dir(r.top)
+	}
+	if !filepath.IsAbs(r.common) {
+		r.common = filepath.Join(dir, r.common)
+	}
+	return r, nil
+}
+
+// all is the source of All.
+func (r *repository) all(ctx context.Context) (*Source, error) {
+	s := &Source{Dir: r.dir, Mode: All, Extra: r.extra(), Git: &Git{}}
+	// Both fail where there is nothing to tell: no commit yet, no branch.
+	id, _ := git(ctx, r.dir, "rev-parse", "--verify", "--quiet", "HEAD")
+	s.Git.Commit = strings.TrimSpace(id)
+	head, _ := git(ctx, r.dir, "symbolic-ref", "--quiet", "HEAD")
+	s.Git.Branch = branch(head)
+	s.Git.Remote = r.remote(ctx, s.Git.Branch)
+	return s, nil
+}
+
+// branch returns the name of a branch from that of its ref.
+func branch(ref string) string {
+	name, is := strings.CutPrefix(strings.TrimSpace(ref), "refs/heads/")
+	if !is {
+		return ""
+	}
+	return name
+}
+
+// extra returns the directories that the work tree's .git points to.
+func (r *repository) extra() []Extra {
+	info, err := os.Lstat(filepath.Join(r.dir, ".git"))
+	if r.prefix != "" || err != nil {
+		return nil
+	}
+	var extra []Extra
+	if info.Mode().IsRegular() {
+		extra = append(extra, Extra{r.common, r.common})
+	}
+	borrowed, _ := os.ReadFile(filepath.Join(r.common, "objects", "info", "alternates"))
+	for line := range strings.Lines(string(borrowed)) {
+		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) {
+			dir = filepath.Clean(dir)
+			extra = append(extra, Extra{dir, dir})
+		}
+	}
+	return extra
+}
+
+// remote returns the URL of origin, else of the branch's remote, else of the
+// only remote there is, without credentials.
+func (r *repository) remote(ctx context.Context, branch string) string {
+	// It fails when there is no such setting.
+	out, _ := git(ctx, r.dir, "config", "-z", "--get-regexp", `^(remote\..*\.url|branch\..*\.remote)$`)
+	urls, last, upstream := map[string]string{}, "", ""
+	for setting := range strings.SplitSeq(out, "\x00") {
+		key, value, _ := strings.Cut(setting, "\n")
+		if key == "branch."+branch+".remote" {
+			upstream = value
+		}
+		name, isURL := strings.CutPrefix(key, "remote.")
+		name = strings.TrimSuffix(name, ".url")
+		if _, again := urls[name]; isURL && !again {
+			urls[name], last = value, name
+		}
+	}
+	for _, name := range []string{"origin", upstream} {
+		if url, has := urls[name]; has {
+			return withoutCredentials(url)
+		}
+	}
+	if len(urls) == 1 {
+		return withoutCredentials(urls[last])
+	}
+	return ""
+}

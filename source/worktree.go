@@ -1,0 +1,214 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// countLimit is where counting ignored files stops.
+const countLimit = 100_000
+
+// worktree is the source of Worktree. A directory that git ignores as a whole
+// is no part of the repository around it, so all of it is source.
+func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
+	st, err := r.status(ctx, o.Exclude)
+	if err != nil {
+		return nil, refusal(r.dir, Worktree, err)
+	}
+	if st.outside && o.Mode == "" {
+		return &Source{Dir: r.dir, Mode: All}, nil
+	}
+	if st.outside {
+		return nil, &Error{
+			fmt.Sprintf("git ignores all of %s, a directory in the repository %s", r.dir, r.top),
+			`Use the source mode "all" to build every file as it is.`, nil,
+		}
+	}
+	st.git.Remote = r.remote(ctx, st.git.Branch)
+	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra(), Git: &st.git}
+	s.Ignored = count(r.dir, st.ignored, countLimit)
+	for _, name := range st.ignored {
+		s.Hide = append(s.Hide, strings.TrimSuffix(name, "/"))
+	}
+	return s, nil
+}
+
+// status is what git knows about the files of a directory.
+type status struct {
+	git     Git      // without Remote
+	ignored []string // names below the directory; "/" at the end of directories
+	outside bool     // the directory itself is ignored
+}
+
+// status asks git once for all of it: whatever is asked, most of the time goes
+// into looking at every file.
+func (r *repository) status(ctx context.Context, exclude []string) (*status, error) {
+	out, err := git(ctx, r.dir, "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
+		"--no-renames", "--untracked-files=normal", "--ignored=traditional", "--", ".")
+	if err != nil {
+		return nil, err
+	}
+	st := &status{}
+	for entry := range strings.SplitSeq(out, "\x00") {
+		st.read(entry, r.prefix, exclude)
+	}
+	return st, nil
+}
+
+// read takes in one entry of git status --porcelain=v2, whose names are
+// relative to the top of the work tree.
+func (st *status) read(entry, prefix string, exclude []string) {
+	kind, rest, _ := strings.Cut(entry, " ")
+	switch kind {
+	case "#":
+		st.header(rest)
+	case "1": // changed: seven fields and the name
+		st.changed(strings.SplitN(rest, " ", 8)[7], prefix, exclude)
+	case "u": // unmerged: nine fields and the name
+		st.changed(strings.SplitN(rest, " ", 10)[9], prefix, exclude)
+	case "?":
+		st.changed(rest, prefix, exclude)
+	case "!":
+		st.ignore(rest, prefix, exclude)
+	}
+}
+
+func (st *status) header(line string) {
+	key, value, _ := strings.Cut(line, " ")
+	switch {
+	case key == "branch.oid" && value != "(initial)":
+		st.git.Commit = value
+	case key == "branch.head" && value != "(detached)":
+		st.git.Branch = value
+	}
+}
+
+func (st *status) changed(name, prefix string, exclude []string) {
+	if !below(strings.TrimPrefix(name, prefix), exclude) {
+		st.git.Dirty = true
+	}
+}
+
+func (st *status) ignore(name, prefix string, exclude []string) {
+	name, inside := strings.CutPrefix(name, prefix)
+	switch {
+	case !inside, name == "":
+		st.outside = true
+	case !below(name, exclude):
+		st.ignored = append(st.ignored, name)
+	}
+}
+
+// below reports whether name is one of names or below one.
+func below(name string, names []string) bool {
+	name = strings.TrimSuffix(name, "/")
+	return slices.ContainsFunc(names, func(other string) bool {
+		return name == other || strings.HasPrefix(name, other+"/")
+	})
+}
+
+// hidden returns ignored and the excluded names that exist below dir, sorted,
+// without names below one another.
+func hidden(dir string, ignored, exclude []string) []string {
+	set := map[string]bool{}
+	for _, name := range ignored {
+		set[name] = true
+	}
+	for _, name := range exclude {
+		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); err == nil {
+			set[path.Clean(name)] = true
+		}
+	}
+	var names []string
+	for name := range set {
+		if !covered(name, set) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// covered reports whether a directory above name is in set.
+func covered(name string, set map[string]bool) bool {
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if set[dir] {
+			return true
+		}
+	}
+	return false
+}
+
+// count counts the files of the ignored names below dir, up to limit.
+func count(dir string, names []string, limit int) Ignored {
+	type size struct {
+		name  string
+		files int
+	}
+	var sizes []size
+	c := counter{left: limit}
+	for _, name := range names {
+		before := c.left
+		if strings.HasSuffix(name, "/") {
+			c.directory(filepath.Join(dir, filepath.FromSlash(name)))
+		} else {
+			c.file()
+		}
+		sizes = append(sizes, size{name, before - c.left})
+	}
+	slices.SortStableFunc(sizes, func(a, b size) int { return cmp.Compare(b.files, a.files) })
+	ignored := Ignored{Files: limit - c.left, More: c.more}
+	for _, s := range sizes[:min(3, len(sizes))] {
+		ignored.Top = append(ignored.Top, s.name)
+	}
+	return ignored
+}
+
+// counter counts files down to none left.
+type counter struct {
+	left int
+	more bool // there was another file
+}
+
+func (c *counter) file() {
+	if c.left == 0 {
+		c.more = true
+		return
+	}
+	c.left--
+}
+
+// directory counts what is below dir. What cannot be read counts as nothing.
+func (c *counter) directory(dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for !c.more {
+		entries, err := f.ReadDir(1000)
+		for _, e := range entries {
+			c.entry(dir, e)
+		}
+		if err == io.EOF || err != nil {
+			return
+		}
+	}
+}
+
+func (c *counter) entry(dir string, e os.DirEntry) {
+	switch {
+	case c.more:
+	case e.IsDir():
+		c.directory(filepath.Join(dir, e.Name()))
+	default:
+		c.file()
+	}
+}
