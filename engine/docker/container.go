@@ -54,8 +54,8 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if p.TTY != nil && p.TTY.Resize != nil {
-		go c.resize(ctx, id, p.TTY.Resize)
+	if p.TTY != nil {
+		go c.resize(ctx, id, *p.TTY)
 	}
 	done := make(chan error, 1)
 	go func() { done <- copyStreams(stream, p) }()
@@ -124,14 +124,25 @@ func (c *Container) execExit(ctx context.Context, id string) (int, error) {
 	}
 }
 
-func (c *Container) resize(ctx context.Context, id string, sizes <-chan engine.TTY) {
+// resize sets the terminal's size, and again when it changes. Engines before
+// API 1.42 know no size at the start, and none until the process runs.
+func (c *Container) resize(ctx context.Context, id string, tty engine.TTY) {
+	set := func(size engine.TTY) error {
+		return c.engine.api.ContainerExecResize(ctx, id, container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)})
+	}
+	for range 10 {
+		if set(tty) == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	for {
 		select {
-		case size, open := <-sizes:
+		case size, open := <-tty.Resize:
 			if !open {
 				return
 			}
-			_ = c.engine.api.ContainerExecResize(ctx, id, container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)})
+			_ = set(size)
 		case <-ctx.Done():
 			return
 		}

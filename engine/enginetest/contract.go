@@ -416,7 +416,7 @@ func (s Suite) apart(t *testing.T) {
 func (s Suite) terminal(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	keyboard, _ := io.Pipe()
-	_, out, _ := sh(t, c, "test -t 0 && test -t 1 && stty size", func(p *engine.Process) {
+	_, out, _ := sh(t, c, `test -t 0 && test -t 1 && while [ "$(stty size)" = "0 0" ]; do :; done; stty size`, func(p *engine.Process) {
 		p.TTY, p.Stdin = &engine.TTY{Columns: 91, Rows: 17}, keyboard
 	})
 	if out != "17 91\r\n" {
