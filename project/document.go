@@ -36,7 +36,7 @@ func (r *reader) document(text []byte) (node, bool) {
 	text = toUTF8(text)
 	r.lines = splitLines(text)
 	if p, found := oddCharacter(r.lines); found != "" {
-		r.at(diag.Error, p, "found %s; save the file as UTF-8 text", found)
+		r.at(diag.Error, p, "%s", found)
 		return node{}, false
 	}
 	root, more, err := decodeYAML(joinSurrogates(text))
@@ -156,9 +156,9 @@ func oddCharacter(lines []string) (at place, found string) {
 			}
 			p := place{i + 1, 1 + utf8.RuneCountInString(line[:at])}
 			if c == utf8.RuneError {
-				return p, "a byte that is not UTF-8"
+				return p, "found a byte that is not UTF-8; save the file as UTF-8 text"
 			}
-			return p, fmt.Sprintf("the control character %U", c)
+			return p, fmt.Sprintf("found the control character %U; take it out, or write it as an escape in double quotes", c)
 		}
 	}
 	return place{}, ""

@@ -147,9 +147,11 @@ func (r *reader) variableValue(n node) string {
 // checkVariable says what is wrong with a variable whose parts are right.
 func (r *reader) checkVariable(n node, v Variable) {
 	name := n.child("name")
-	switch {
-	case name.null():
+	if name.null() {
 		r.problem(diag.Error, n, "found a variable without a name; expected {name, value, type}")
+		return
+	}
+	switch {
 	case !ValidName(v.Name):
 		r.problem(diag.Error, name, "%s", badName(v.Name))
 	case ReservedName(v.Name):

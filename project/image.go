@@ -130,7 +130,7 @@ func buildUbuntu(configured, tag string) string {
 		return no + " Build it from there under that name, or " + instead + "."
 	}
 	dir := "ubuntu/standard/" + m[1]
-	if strings.Compare(m[1], "5") < 0 && len(m[1]) == 3 {
+	if slices.Contains([]string{"1.0", "2.0", "3.0", "4.0"}, m[1]) {
 		dir = "unsupported_images/" + dir
 	}
 	return fmt.Sprintf("%s Build it with `docker build -t %s %s.git#:%s`, or %s.", no, configured, repository, dir, instead)

@@ -94,7 +94,7 @@ func (r *reader) project(n node) Project {
 	for _, f := range r.entries(n) {
 		switch f.name {
 		case "name":
-			p.Name = r.text(f.value)
+			p.Name = r.aside(f.value)
 		case "description":
 			p.Description = r.aside(f.value)
 		case "source":

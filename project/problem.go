@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -34,14 +35,11 @@ func (r *reader) problem(s diag.Severity, n node, format string, args ...any) {
 
 // wrong keeps that n is not of the type it must be.
 func (r *reader) wrong(n node, want string) {
-	what := ""
-	if n.path != "" {
-		what = " for " + n.path
-	}
+	way := "; expected " + want
 	if isFunction(n) {
-		want += "; only CloudFormation can work the function out, so write its value"
+		way = ", which only CloudFormation can work out; write its value, " + want
 	}
-	r.problem(diag.Error, n, "found %s%s; expected %s", n.kind(), what, want)
+	r.problem(diag.Error, n, "found %s for %s%s", n.kind(), n.path, way)
 }
 
 // unknown keeps that nobody knows the key of f.
@@ -65,7 +63,7 @@ func (f *findings) add(p diag.Problem) {
 	}
 	p.File = f.file
 	if p.Line > 0 && p.Line <= len(f.lines) && p.Column <= maxExcerpt {
-		p.Excerpt = cut(f.lines[p.Line-1], maxExcerpt)
+		p.Excerpt = cut(printable(f.lines[p.Line-1]), maxExcerpt)
 		p.Width = min(p.Width, max(1, len([]rune(p.Excerpt))-p.Column+1))
 	}
 	f.problems = append(f.problems, p)
@@ -88,6 +86,9 @@ func (f *findings) list() diag.List {
 
 // width returns how many characters of its line a scalar takes.
 func (n node) width() int {
+	if isFunction(n) && n.Kind == yaml.ScalarNode {
+		return len([]rune(n.Tag))
+	}
 	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || strings.Contains(n.Value, "\n") {
 		return 1
 	}
@@ -138,7 +139,17 @@ func shown(word string) string {
 }
 
 func short(word string) string {
-	return cut(word, maxShown)
+	return cut(printable(word), maxShown)
+}
+
+// printable returns s with a mark for each character a terminal might obey.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if odd(c) {
+			return utf8.RuneError
+		}
+		return c
+	}, s)
 }
 
 func cut(s string, most int) string {

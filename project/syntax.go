@@ -39,6 +39,7 @@ func advise(hints []hint, message string) string {
 
 // jsonHints translate encoding/json; what was found goes before each.
 var jsonHints = []hint{
+	{"exceeded max depth", "expected fewer levels of nesting"},
 	{"unexpected end of JSON input", `expected a closing "}", "]" or quote`},
 	{"looking for beginning of object key string", `expected a key in double quotes (no comment, no comma before "}")`},
 	{"after object key:value pair", `expected "," or "}"`},
@@ -63,7 +64,7 @@ func jsonError(text []byte, err *json.SyntaxError) (place, string) {
 		start--
 	}
 	c, _ := utf8.DecodeRune(text[start:])
-	return placeAt(text, start), fmt.Sprintf("found %s; %s", strconv.Quote(string(c)), advise(jsonHints, err.Error()))
+	return placeAt(text, start), fmt.Sprintf("found %q; %s", c, advise(jsonHints, err.Error()))
 }
 
 func placeAt(text []byte, offset int) place {

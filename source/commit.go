@@ -35,8 +35,8 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 
 // resolve returns the full id of the commit that ref names.
 func (r *repository) resolve(ctx context.Context, ref string) (string, error) {
-	err := fmt.Errorf("%q begins with a dash", ref)
-	if !strings.HasPrefix(ref, "-") {
+	err := fmt.Errorf("%q is an option or a range", ref)
+	if !strings.HasPrefix(ref, "-") && !strings.HasPrefix(ref, "^") {
 		var id string
 		if id, err = git(ctx, r.dir, "rev-parse", "--verify", "--quiet", ref+"^{commit}"); err == nil {
 			return strings.TrimSpace(id), nil

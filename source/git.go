@@ -55,11 +55,11 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", errNoGit
 	case !errors.As(err, &exit):
-		return "", fmt.Errorf("git %s: %w", args[0], err)
+		return "", fmt.Errorf("start git: %w", err)
 	case strings.Contains(string(exit.Stderr), "fatal: not a git repository"):
 		return "", errNoRepository
 	}
-	return "", fmt.Errorf("git %s: %s: %w", args[0], strings.TrimSpace(string(exit.Stderr)), err)
+	return "", fmt.Errorf("git: %s: %w", strings.TrimSpace(string(exit.Stderr)), err)
 }
 
 func environment(inherited []string) []string {

@@ -20,7 +20,7 @@ func RepoPath(remote string) string {
 		}
 	}
 	for _, part := range parts {
-		if !pathPart.MatchString(part) || strings.Contains(part, "..") {
+		if !pathPart.MatchString(part) || part == "." || strings.Contains(part, "..") {
 			return ""
 		}
 	}
@@ -30,9 +30,9 @@ func RepoPath(remote string) string {
 	return strings.Join(parts, "/")
 }
 
-// pathPart is what Go allows between the slashes of a module path, and not "."
-// or an option.
-var pathPart = regexp.MustCompile(`^[A-Za-z0-9_~.-]*[A-Za-z0-9_][A-Za-z0-9_~.-]*$`)
+// pathPart is what Go allows between the slashes of a module path, unless it
+// looks like an option.
+var pathPart = regexp.MustCompile(`^[A-Za-z0-9_~.][A-Za-z0-9_~.-]*$`)
 
 var schemes = map[string]bool{
 	"https": true, "http": true, "ssh": true, "git": true,
@@ -43,10 +43,14 @@ var schemes = map[string]bool{
 // and the name of the repository there; or nothing when there is no host.
 func split(remote string) (host, name string) {
 	scheme, rest, isURL := strings.Cut(remote, "://")
-	if region, is := strings.CutPrefix(scheme, "codecommit::"); is && isURL {
-		return "git-codecommit." + region + ".amazonaws.com", "v1/repos/" + rest[strings.LastIndex(rest, "@")+1:]
-	}
+	region, ofHelper := strings.CutPrefix(scheme, "codecommit::")
 	switch {
+	case isURL && ofHelper: // git-remote-codecommit: region, profile and repository
+		name = rest[strings.LastIndex(rest, "@")+1:]
+		if name == "" {
+			return "", ""
+		}
+		return "git-codecommit." + region + ".amazonaws.com", "v1/repos/" + name
 	case isURL && schemes[strings.ToLower(scheme)]:
 		host, name, _ = strings.Cut(rest, "/")
 		host = host[strings.LastIndex(host, "@")+1:]

@@ -104,6 +104,7 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Exclude = clean(o.Exclude)
 	s, err := open(ctx, dir, o)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

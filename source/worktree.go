@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -106,6 +105,18 @@ func (st *status) ignore(name, prefix string, exclude []string) {
 	}
 }
 
+// clean returns those of names that can be below a directory, without spellings
+// such as "./a/".
+func clean(names []string) []string {
+	var cleaned []string
+	for _, name := range names {
+		if name = path.Clean(name); name != "." && filepath.IsLocal(filepath.FromSlash(name)) {
+			cleaned = append(cleaned, name)
+		}
+	}
+	return cleaned
+}
+
 // below reports whether name is one of names or below one.
 func below(name string, names []string) bool {
 	name = strings.TrimSuffix(name, "/")
@@ -123,7 +134,7 @@ func hidden(dir string, ignored, exclude []string) []string {
 	}
 	for _, name := range exclude {
 		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); err == nil {
-			set[path.Clean(name)] = true
+			set[name] = true
 		}
 	}
 	var names []string
@@ -197,7 +208,7 @@ func (c *counter) directory(dir string) {
 		for _, e := range entries {
 			c.entry(dir, e)
 		}
-		if err == io.EOF || err != nil {
+		if err != nil { // the end, too
 			return
 		}
 	}

@@ -11,6 +11,9 @@ import (
 func Suggest(written string, known []string) string {
 	best, least := "", 1+max(1, len(written)/3)
 	for _, word := range known {
+		if len(written) > 2 && strings.HasPrefix(fold(word), fold(written)) {
+			return word
+		}
 		if d := levenshtein.ComputeDistance(fold(written), fold(word)); d < least {
 			best, least = word, d
 		}
