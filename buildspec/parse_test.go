@@ -112,7 +112,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	want := &buildspec.Artifacts{
 		Files: []string{"**/*"}, ExcludePaths: []string{"*.tmp"}, BaseDirectory: "dist", Name: "app-$X", S3Prefix: "p",
 		DiscardPaths: true, Symlinks: true, Line: 41,
-		Secondary: []buildspec.Artifacts{{Identifier: "docs", Files: []string{"docs/*"}, Line: 50}},
+		Secondary: []buildspec.Artifacts{{Identifier: "docs", Files: []string{"docs/*"}, Line: 49}},
 	}
 	if diff := cmp.Diff(want, spec.Artifacts); diff != "" {
 		t.Error(diff)
@@ -124,7 +124,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if diff := cmp.Diff(groups, spec.Reports); diff != "" {
 		t.Error(diff)
 	}
-	cache := &buildspec.Cache{Paths: []string{"node_modules/**/*"}, Key: "k", FallbackKeys: []string{"k-"}, Action: "restore", Line: 54}
+	cache := &buildspec.Cache{Paths: []string{"node_modules/**/*"}, Key: "k", FallbackKeys: []string{"k-"}, Action: "restore", Line: 53}
 	if diff := cmp.Diff(cache, spec.Cache); diff != "" {
 		t.Error(diff)
 	}

@@ -38,8 +38,9 @@ type Container interface {
 	CopyIn(ctx context.Context, dir string, tar io.Reader) error
 
 	// CopyOut returns what stands at path as a tar stream: for a directory
-	// its content, with names relative to it; for a file one entry with its
-	// base name. A path that does not exist is fs.ErrNotExist.
+	// itself, as "./", and then its content with names that begin with "./";
+	// for a file one entry with its base name. Links are followed at path,
+	// not below. A path that does not exist is fs.ErrNotExist.
 	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
 
 	// Close removes the container and all that was made for it. It waits for

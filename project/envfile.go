@@ -120,7 +120,7 @@ func (f *envFile) inherit(name string, at place) {
 
 func (f *envFile) define(name string, at place, value string) {
 	if before, ok := f.lines[name]; ok {
-		f.warn(at, "%s is defined again, first on line %d; the last one counts", name, before)
+		f.warn(at, "%s was defined on line %d already; the last one counts", name, before)
 	}
 	if ReservedName(name) {
 		f.warn(at, "%s", reservedName(name))

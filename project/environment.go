@@ -96,7 +96,7 @@ func (r *reader) variables(n node) []Variable {
 			continue
 		}
 		if before, ok := lines[v.Name]; ok {
-			r.problem(diag.Warning, item.child("name"), "%s is defined again, first on line %d; the last one counts", v.Name, before)
+			r.problem(diag.Warning, item.child("name"), "%s was defined on line %d already; the last one counts", v.Name, before)
 		}
 		lines[v.Name] = v.Line
 		all = append(all, v)

@@ -103,7 +103,7 @@ func Unpublished(configured string) (way string, unpublished bool) {
 		return fmt.Sprintf("%s is a %s image, which nobody publishes and which cannot run here. Use a Linux image such as %s.",
 			configured, otherSystems[family], DefaultImage("amd64")), true
 	}
-	return fmt.Sprintf("%s is not a curated image buildlocal knows%s.", configured, meantImage(name, version)), true
+	return fmt.Sprintf("%s is not a curated image buildlocal knows%s", configured, meantImage(name, version)), true
 }
 
 func meantImage(name, version string) string {
@@ -114,7 +114,7 @@ func meantImage(name, version string) string {
 	if meant := diag.Suggest(short(strings.TrimPrefix(name, curated)), known); meant != "" {
 		return fmt.Sprintf("; did you mean %s?", shown(curated+meant+version))
 	}
-	return "; use one such as " + DefaultImage("amd64")
+	return "; use one such as " + DefaultImage("amd64") + "."
 }
 
 // mainVersion is the version of a tag such as 7.0 or 7.0-23.07.28.

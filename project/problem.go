@@ -44,6 +44,9 @@ func (r *reader) wrong(n node, want string) {
 
 // unknown keeps that nobody knows the key of f.
 func (r *reader) unknown(f entry, known []string) {
+	if r.full(diag.Warning) {
+		return
+	}
 	where := ""
 	if f.key.path != "" {
 		where = " in " + f.key.path
@@ -57,10 +60,21 @@ func (f *findings) at(s diag.Severity, p place, format string, args ...any) {
 	f.add(diag.Problem{Severity: s, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)})
 }
 
+// full counts one more problem when no more of its severity are kept. Asking
+// first saves the search for what was meant.
+func (f *findings) full(s diag.Severity) bool {
+	full := f.counts[s] >= maxProblems
+	if full {
+		f.counts[s]++
+	}
+	return full
+}
+
 func (f *findings) add(p diag.Problem) {
-	if f.counts[p.Severity]++; f.counts[p.Severity] > maxProblems {
+	if f.full(p.Severity) {
 		return
 	}
+	f.counts[p.Severity]++
 	p.File = f.file
 	if p.Line > 0 && p.Line <= len(f.lines) && p.Column <= maxExcerpt {
 		p.Excerpt = cut(printable(f.lines[p.Line-1]), maxExcerpt)

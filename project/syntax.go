@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -112,12 +113,13 @@ var reportedLine = regexp.MustCompile(`^line (\d+): `)
 // them that parses. yaml.v3 itself names no column, and often the line where
 // something began that went wrong later.
 func yamlPlace(lines []string, err error) place {
-	s := search{budget: 4 * maxSize}
-	line := s.longest(len(lines), func(n int) string { return strings.Join(lines[:n], "\n") + "\n" })
+	s := search{budget: maxSize}
+	firstLines := func(n int) string { return strings.Join(lines[:n], "\n") + "\n" }
+	line := s.longest(s.enough(len(lines), firstLines, err), firstLines)
 	if line >= len(lines) || s.budget < 0 {
 		return place{reported(err, len(lines)), 0}
 	}
-	before, broken := strings.Join(lines[:line], "\n")+"\n", []rune(lines[line])
+	before, broken := firstLines(line), []rune(lines[line])
 	column := s.longest(len(broken), func(n int) string { return before + string(broken[:n]) })
 	if s.budget < 0 {
 		return place{line + 1, 0}
@@ -137,12 +139,31 @@ func reported(err error, lines int) int {
 // search parses beginnings of a text until it has read budget bytes.
 type search struct{ budget int }
 
+func (s *search) parse(text string) error {
+	s.budget -= len(text)
+	_, _, err := decodeYAML([]byte(text))
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// enough returns the least number up to n whose beginning has the same error as
+// the whole text: what stands behind that was not looked at.
+func (s *search) enough(n int, beginning func(n int) string, whole error) int {
+	return sort.Search(n, func(n int) bool {
+		if s.budget < 0 {
+			return true
+		}
+		err := s.parse(beginning(n))
+		return err != nil && err.Error() == whole.Error()
+	})
+}
+
 // longest returns the greatest number up to n whose beginning parses.
 func (s *search) longest(n int, beginning func(n int) string) int {
 	for ; n > 0 && s.budget >= 0; n-- {
-		text := beginning(n)
-		s.budget -= len(text)
-		if _, _, err := decodeYAML([]byte(text)); err == nil || errors.Is(err, io.EOF) {
+		if s.parse(beginning(n)) == nil {
 			return n
 		}
 	}

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -53,10 +54,10 @@ func lastOfEach(vars []Variable) []Variable {
 func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, error) {
 	name, value, given := strings.Cut(arg, "=")
 	if name == "" {
-		return Variable{}, fmt.Errorf("variable %s has no name; expected NAME=VALUE or NAME", shown(arg))
+		return Variable{}, errors.New("found a variable without a name; expected NAME=VALUE or NAME")
 	}
 	if !ValidName(name) {
-		return Variable{}, fmt.Errorf("%s", badName(name))
+		return Variable{}, errors.New(badName(name))
 	}
 	if !given {
 		value, given = look(lookup, name)

@@ -41,15 +41,15 @@ func write(t *testing.T, dir string, files map[string]string) {
 	for name, text := range files {
 		file := filepath.Join(dir, filepath.FromSlash(name))
 		if strings.HasSuffix(name, "/") {
-			mustNot(t, os.MkdirAll(file, 0o755))
+			must(t, os.MkdirAll(file, 0o755))
 			continue
 		}
-		mustNot(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		mustNot(t, os.WriteFile(file, []byte(text), 0o644))
+		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		must(t, os.WriteFile(file, []byte(text), 0o644))
 	}
 }
 
-func mustNot(t *testing.T, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -185,13 +185,13 @@ func TestDirMayBeASymlinkOrRelative(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"sub/a": "a"})
 	link := filepath.Join(temp(t), "link")
-	mustNot(t, os.Symlink(filepath.Join(dir, "sub"), link))
+	must(t, os.Symlink(filepath.Join(dir, "sub"), link))
 	same(t, mustOpen(t, Options{Dir: link}).Dir, filepath.Join(dir, "sub"))
 
 	here, err := os.Getwd()
-	mustNot(t, err)
+	must(t, err)
 	here, err = filepath.EvalSymlinks(here)
-	mustNot(t, err)
+	must(t, err)
 	same(t, mustOpen(t, Options{Dir: ".", Mode: All}).Dir, here)
 }
 
@@ -199,7 +199,7 @@ func TestADirectoryThatCannotBeSourceIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"file": ""})
-	mustNot(t, os.Symlink("nowhere", filepath.Join(dir, "dangling")))
+	must(t, os.Symlink("nowhere", filepath.Join(dir, "dangling")))
 
 	e := openError(t, Options{Dir: filepath.Join(dir, "missing")})
 	contains(t, e.Error(), filepath.Join(dir, "missing"), "does not exist", "\nName the directory")
@@ -217,7 +217,7 @@ func TestADirectoryThatCannotBeReadIsRefused(t *testing.T) {
 		t.Skip("root reads every directory")
 	}
 	dir := temp(t)
-	mustNot(t, os.Chmod(dir, 0))
+	must(t, os.Chmod(dir, 0))
 	contains(t, openError(t, Options{Dir: dir}).Error(), dir, "permission denied", "readable")
 }
 

@@ -24,7 +24,7 @@ func unpack(t *testing.T, stream io.Reader) []string {
 		if err == io.EOF {
 			return entries
 		}
-		mustNot(t, err)
+		must(t, err)
 		if h.Uid != 0 || h.Gid != 0 || h.Uname != "" || h.Gname != "" {
 			t.Errorf("%s belongs to %d:%d %s:%s", h.Name, h.Uid, h.Gid, h.Uname, h.Gname)
 		}
@@ -32,7 +32,7 @@ func unpack(t *testing.T, stream io.Reader) []string {
 			h.Mode = 0o777 // which is not so everywhere
 		}
 		text, err := io.ReadAll(r)
-		mustNot(t, err)
+		must(t, err)
 		entries = append(entries, fmt.Sprintf("%c %04o %s %s%s", h.Typeflag, h.Mode, h.Name, h.Linkname, text))
 	}
 }
@@ -40,7 +40,7 @@ func unpack(t *testing.T, stream io.Reader) []string {
 func pack(t *testing.T, s *Source, prefix string) *bytes.Buffer {
 	t.Helper()
 	var b bytes.Buffer
-	mustNot(t, s.Tar(&b, prefix))
+	must(t, s.Tar(&b, prefix))
 	return &b
 }
 
@@ -55,12 +55,12 @@ func TestATarHasEveryKindOfFile(t *testing.T) {
 	for name, mode := range map[string]fs.FileMode{
 		"run": 0o755, "setuid": 0o711 | fs.ModeSetuid | fs.ModeSetgid, "sticky": 0o777 | fs.ModeSticky, "empty": 0o600,
 	} {
-		mustNot(t, os.Chmod(filepath.Join(dir, name), mode))
+		must(t, os.Chmod(filepath.Join(dir, name), mode))
 	}
-	mustNot(t, os.Symlink("a", filepath.Join(dir, "link")))
-	mustNot(t, os.Symlink("empty-dir", filepath.Join(dir, "linked-dir")))
-	mustNot(t, os.Symlink("/nowhere/"+long, filepath.Join(dir, "dangling")))
-	mustNot(t, os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "hard")))
+	must(t, os.Symlink("a", filepath.Join(dir, "link")))
+	must(t, os.Symlink("empty-dir", filepath.Join(dir, "linked-dir")))
+	must(t, os.Symlink("/nowhere/"+long, filepath.Join(dir, "dangling")))
+	must(t, os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "hard")))
 
 	same(t, unpack(t, pack(t, &Source{Dir: dir}, "")), []string{
 		"0 0644  odd\n\"name\"  ",
@@ -85,7 +85,7 @@ func TestATarHasEveryKindOfFile(t *testing.T) {
 func TestATarStandsBelowItsPrefix(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
-	mustNot(t, os.Chmod(dir, 0o750))
+	must(t, os.Chmod(dir, 0o750))
 	write(t, dir, map[string]string{"sub/a": "a"})
 	for _, prefix := range []string{"codebuild/src", "/codebuild/src/"} {
 		same(t, unpack(t, pack(t, &Source{Dir: dir}, prefix)), []string{
@@ -99,7 +99,7 @@ func TestHiddenFilesAreNotInTheTar(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log\nnode_modules\n", "sub/a": ""})
 	write(t, dir, map[string]string{"x.log": "", "sub/node_modules/p": "", "new/x.log": "", "new/y": "", ".buildlocal/x": ""})
-	mustNot(t, os.RemoveAll(filepath.Join(dir, ".git", "hooks")))
+	must(t, os.RemoveAll(filepath.Join(dir, ".git", "hooks")))
 	var got []string
 	for _, line := range unpack(t, pack(t, mustOpen(t, Options{Dir: dir, Exclude: []string{".buildlocal"}}), "")) {
 		if !strings.Contains(line, ".git/") {
@@ -115,12 +115,12 @@ func TestATarKeepsTimesToTheNanosecond(t *testing.T) {
 	write(t, dir, map[string]string{"a": "", "b": ""})
 	want := map[string]time.Time{"a": time.Unix(1700000000, 123456789), "b": time.Unix(0, 0)}
 	for name, at := range want {
-		mustNot(t, os.Chtimes(filepath.Join(dir, name), time.Unix(5, 0), at))
+		must(t, os.Chtimes(filepath.Join(dir, name), time.Unix(5, 0), at))
 	}
 	r := tar.NewReader(pack(t, &Source{Dir: dir}, ""))
 	for range want {
 		h, err := r.Next()
-		mustNot(t, err)
+		must(t, err)
 		if !h.ModTime.Equal(want[h.Name]) {
 			t.Errorf("%s: got %v, want %v", h.Name, h.ModTime, want[h.Name])
 		}
@@ -148,14 +148,14 @@ func TestFilesThatVanishAreLeftOutOfTheTar(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a": strings.Repeat("x", 1<<20), "b": "", "c/d/e": "", "f": "", "g": ""})
-	mustNot(t, os.Symlink("f", filepath.Join(dir, "e")))
+	must(t, os.Symlink("f", filepath.Join(dir, "e")))
 	w := &meanwhile{change: func() {
 		for _, name := range []string{"b", "c", "e", "f"} {
-			mustNot(t, os.RemoveAll(filepath.Join(dir, name)))
+			must(t, os.RemoveAll(filepath.Join(dir, name)))
 		}
 		write(t, dir, map[string]string{"f/now-a-directory": ""})
 	}}
-	mustNot(t, (&Source{Dir: dir}).Tar(w, ""))
+	must(t, (&Source{Dir: dir}).Tar(w, ""))
 	var got []string
 	for _, line := range unpack(t, w) {
 		got = append(got, strings.Fields(line)[2])
@@ -168,10 +168,10 @@ func TestADirectoryThatVanishesWhileItIsReadEndsTheTarWell(t *testing.T) {
 	dir := temp(t)
 	write(t, dir, map[string]string{"a/a": strings.Repeat("x", 1<<20), "a/b/c": "", "a/d": ""})
 	w := &meanwhile{change: func() {
-		mustNot(t, os.RemoveAll(filepath.Join(dir, "a")))
+		must(t, os.RemoveAll(filepath.Join(dir, "a")))
 		write(t, dir, map[string]string{"a": "a file now"})
 	}}
-	mustNot(t, (&Source{Dir: dir}).Tar(w, ""))
+	must(t, (&Source{Dir: dir}).Tar(w, ""))
 	same(t, len(unpack(t, w)), 2)
 }
 
@@ -190,8 +190,8 @@ func TestFilesThatChangeTheirSizeDoNotBreakTheTar(t *testing.T) {
 			t.Parallel()
 			dir := temp(t)
 			write(t, dir, map[string]string{"a": strings.Repeat("x", size), "b": "after"})
-			w := &meanwhile{change: func() { mustNot(t, os.Truncate(filepath.Join(dir, "a"), c.to)) }}
-			mustNot(t, (&Source{Dir: dir}).Tar(w, ""))
+			w := &meanwhile{change: func() { must(t, os.Truncate(filepath.Join(dir, "a"), c.to)) }}
+			must(t, (&Source{Dir: dir}).Tar(w, ""))
 			got := unpack(t, w)
 			same(t, got[1], "0 0644 b after")
 			text := strings.TrimPrefix(got[0], "0 0644 a ")

@@ -118,19 +118,19 @@ func TestDirtyMeansThatTheBuildSeesOtherFilesThanTheCommit(t *testing.T) {
 		want   bool
 	}{
 		"nothing":   {func(*testing.T, string) {}, false},
-		"touched":   {func(t *testing.T, dir string) { mustNot(t, os.Chtimes(dir+"/sub/a", time.Time{}, time.Unix(1, 0))) }, false},
+		"touched":   {func(t *testing.T, dir string) { must(t, os.Chtimes(dir+"/sub/a", time.Time{}, time.Unix(1, 0))) }, false},
 		"ignored":   {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/x.log": ""}) }, false},
 		"empty":     {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/new/": ""}) }, false},
 		"elsewhere": {func(t *testing.T, dir string) { write(t, dir, map[string]string{"other": "x"}) }, false},
 		"changed":   {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/a": "b"}) }, true},
 		"new":       {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/new": ""}) }, true},
-		"deleted":   {func(t *testing.T, dir string) { mustNot(t, os.Remove(dir+"/sub/a")) }, true},
+		"deleted":   {func(t *testing.T, dir string) { must(t, os.Remove(dir+"/sub/a")) }, true},
 		"staged": {func(t *testing.T, dir string) {
 			write(t, dir, map[string]string{"sub/a": "b"})
 			gitIn(t, dir, "add", ".")
 		}, true},
 		"renamed":      {func(t *testing.T, dir string) { gitIn(t, dir, "mv", "sub/a", "sub/b c") }, true},
-		"mode changed": {func(t *testing.T, dir string) { mustNot(t, os.Chmod(dir+"/sub/a", 0o755)) }, true},
+		"mode changed": {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/sub/a", 0o755)) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -253,7 +253,7 @@ func TestACheckoutOfSomebodyElseIsRead(t *testing.T) {
 	}
 	dir := repo(t, map[string]string{".gitignore": "*.log", "sub/a": ""})
 	write(t, dir, map[string]string{"x.log": ""})
-	mustNot(t, filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+	must(t, filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -268,12 +268,12 @@ func TestTheRepositoryIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log", "a": "a", "b": "b", ".gitattributes": "*.big filter=lfs\n", "x.big": "x"})
 	write(t, dir, map[string]string{"a": "changed", "x.log": "", "new": "", "x.big": "y"})
-	mustNot(t, os.Chtimes(filepath.Join(dir, "b"), time.Time{}, time.Unix(1, 0))) // the index wants a refresh
+	must(t, os.Chtimes(filepath.Join(dir, "b"), time.Time{}, time.Unix(1, 0))) // the index wants a refresh
 	ran := filepath.Join(temp(t), "ran")
 	gitIn(t, dir, "config", "filter.lfs.clean", "touch "+ran)
 	gitIn(t, dir, "config", "core.fsmonitor", "touch "+ran)
 	write(t, dir, map[string]string{".git/hooks/post-checkout": "#!/bin/sh\ntouch " + ran})
-	mustNot(t, os.Chmod(filepath.Join(dir, ".git/hooks/post-checkout"), 0o755))
+	must(t, os.Chmod(filepath.Join(dir, ".git/hooks/post-checkout"), 0o755))
 	before := snapshot(t, dir)
 	for _, mode := range []Mode{"", Worktree, Commit, All} {
 		mustOpen(t, Options{Dir: dir, Mode: mode, Temp: t.TempDir()})
@@ -288,7 +288,7 @@ func TestTheRepositoryIsNotWrittenTo(t *testing.T) {
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	mustNot(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+	must(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -311,7 +311,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	mustNot(t, err)
+	must(t, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())

@@ -74,14 +74,13 @@ func relative(stream io.ReadCloser, dir bool) io.ReadCloser {
 		defer stream.Close()
 		w.CloseWithError(rename(stream, w, func(name string) (string, error) {
 			_, rest, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-			return rest, nil
+			return "./" + rest, nil
 		}))
 	}()
 	return r
 }
 
-// rename copies a tar stream with other names; an entry whose name becomes
-// empty is left out. Targets of hard links are names too.
+// rename copies a tar stream with other names; targets of hard links are names too.
 func rename(from io.Reader, to io.Writer, name func(string) (string, error)) error {
 	r, w := tar.NewReader(from), tar.NewWriter(to)
 	for {
@@ -99,9 +98,6 @@ func rename(from io.Reader, to io.Writer, name func(string) (string, error)) err
 			if h.Linkname, err = name(h.Linkname); err != nil {
 				return err
 			}
-		}
-		if h.Name == "" {
-			continue
 		}
 		h.Format = tar.FormatPAX
 		if err := w.WriteHeader(h); err != nil {

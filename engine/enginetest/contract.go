@@ -216,7 +216,7 @@ func unpack(t *testing.T, stream io.ReadCloser) map[string]string {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(r)
-		got[h.Name] = fmt.Sprintf("%c %o %s %s %d", h.Typeflag, fs.FileMode(h.Mode).Perm(), h.Linkname, text, h.ModTime.Unix())
+		got[strings.TrimPrefix(h.Name, "./")] = fmt.Sprintf("%c %o %s %s %d", h.Typeflag, fs.FileMode(h.Mode).Perm(), h.Linkname, text, h.ModTime.Unix())
 	}
 }
 

@@ -1,0 +1,327 @@
+package tree
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Source has files. Every engine.Container is one.
+type Source interface {
+	// CopyOut returns what stands at an absolute path as a tar stream: of a
+	// directory "./" and then its content; of a file one entry. A path that
+	// does not exist is fs.ErrNotExist.
+	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
+}
+
+// Selection says which files are wanted, as the section artifacts does.
+type Selection struct {
+	Root     string   // absolute directory that relative paths begin at
+	Base     string   // directory, or pattern of directories; empty for Root
+	Files    []string // patterns, relative to Base, or absolute
+	Exclude  []string // patterns of what is left out
+	Discard  bool     // only the last part of a name is kept
+	Symlinks bool     // links are kept as links; otherwise what they lead to is taken
+}
+
+// File is one file that was taken.
+type File struct {
+	Path string // slash-separated, below the destination
+	Size int64  // bytes
+	Mode fs.FileMode
+}
+
+// Errors of Collect, in the service's words (observed).
+var (
+	ErrNoMatch = errors.New("no matching artifact paths found")
+	ErrNoBase  = errors.New("no matching base directory path found")
+)
+
+// Collect writes the selected files below dest, an existing directory, and
+// returns them sorted by path. Lines of the service's log go to say. Only files
+// are taken; a name of a directory matches nothing.
+func Collect(ctx context.Context, src Source, s Selection, dest string, say func(string, ...any)) ([]File, error) {
+	root, err := os.OpenRoot(dest)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	c := &collector{src: src, s: s, root: root, say: say, taken: map[string]File{}, matched: map[string]bool{}}
+	bases, err := c.bases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, base := range bases {
+		c.announce(base)
+		if err := c.base(ctx, base); err != nil {
+			return nil, err
+		}
+	}
+	for _, pattern := range s.Files {
+		if IsLiteral(pattern) && !c.matched[pattern] {
+			say("Skipping invalid file path %s", pattern)
+		}
+	}
+	if len(c.taken) == 0 {
+		return nil, ErrNoMatch
+	}
+	say("Found %d file(s)", len(c.taken))
+	return c.files(), nil
+}
+
+type collector struct {
+	src     Source
+	s       Selection
+	root    *os.Root
+	say     func(string, ...any)
+	taken   map[string]File // by path below the destination
+	matched map[string]bool // patterns
+}
+
+// bases returns the directories that the patterns begin at, relative to Root or
+// absolute.
+func (c *collector) bases(ctx context.Context) ([]string, error) {
+	base := c.s.Base
+	if base == "" {
+		base = "."
+	}
+	c.say("Expanding base directory path: %s", base)
+	c.say("Assembling file list")
+	c.say("Expanding %s", base)
+	found := []string{base}
+	if !IsLiteral(base) {
+		var err error
+		if found, err = c.directories(ctx, base); err != nil {
+			return nil, err
+		}
+	} else if exists, err := c.exists(ctx, base); err != nil {
+		return nil, err
+	} else if !exists {
+		found = nil
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w for %s", ErrNoBase, base)
+	}
+	return found, nil
+}
+
+// exists reports whether a directory is there. Root itself always is; asking
+// for the others costs the beginning of a stream.
+func (c *collector) exists(ctx context.Context, dir string) (bool, error) {
+	if path.Clean(dir) == "." {
+		return true, nil
+	}
+	found := false
+	err := c.walk(ctx, c.place(dir), func(name string, h *tar.Header, _ io.Reader) error {
+		found = name == "." && h.Typeflag == tar.TypeDir
+		return errStop
+	})
+	return found, err
+}
+
+// directories returns those that match a pattern, sorted.
+func (c *collector) directories(ctx context.Context, pattern string) ([]string, error) {
+	stem := Stem(pattern)
+	var found []string
+	err := c.walk(ctx, c.place(stem), func(name string, h *tar.Header, _ io.Reader) error {
+		if full := path.Join(stem, name); h.Typeflag == tar.TypeDir && Match(pattern, full) {
+			found = append(found, full)
+		}
+		return nil
+	})
+	slices.Sort(found)
+	return found, err
+}
+
+func (c *collector) announce(base string) {
+	c.say("Expanding file paths for base directory %s", base)
+	c.say("Assembling file list")
+	for _, pattern := range c.s.Files {
+		c.say("Expanding %s", pattern)
+	}
+}
+
+// place returns the absolute path of dir.
+func (c *collector) place(dir string) string {
+	if path.IsAbs(dir) {
+		return path.Clean(dir)
+	}
+	return path.Join(c.s.Root, dir)
+}
+
+// base takes what matches below one base directory.
+func (c *collector) base(ctx context.Context, base string) error {
+	place := c.place(base)
+	var links []string
+	for _, stem := range Stems(c.relative(place)) {
+		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
+			full := path.Join(stem, name)
+			if !c.wanted(place, full) {
+				return nil
+			}
+			if h.Typeflag == tar.TypeSymlink && !c.s.Symlinks {
+				links = append(links, full)
+				return nil
+			}
+			return c.take(full, h, content)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.follow(ctx, place, links)
+}
+
+// relative returns the patterns as seen from place; an absolute one is made
+// relative when it leads below it.
+func (c *collector) relative(place string) []string {
+	var all []string
+	for _, pattern := range c.s.Files {
+		if path.IsAbs(pattern) {
+			below, found := strings.CutPrefix(path.Clean(pattern), place+"/")
+			if !found {
+				continue
+			}
+			pattern = below
+		}
+		all = append(all, pattern)
+	}
+	return all
+}
+
+// wanted reports whether a file matches, and notes which patterns it matches.
+func (c *collector) wanted(place, name string) bool {
+	for _, pattern := range c.s.Exclude {
+		if Match(pattern, name) {
+			return false
+		}
+	}
+	wanted := false
+	for _, pattern := range c.s.Files {
+		if Match(strings.TrimPrefix(path.Clean(pattern), place+"/"), name) {
+			c.matched[pattern] = true
+			wanted = true
+		}
+	}
+	return wanted
+}
+
+// follow takes what links lead to; a link to a directory, or to nothing, is left
+// out.
+func (c *collector) follow(ctx context.Context, place string, links []string) error {
+	for _, link := range links {
+		err := c.walk(ctx, path.Join(place, link), func(_ string, h *tar.Header, content io.Reader) error {
+			if h.Typeflag != tar.TypeReg {
+				return errStop
+			}
+			return c.take(link, h, content)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take writes one file.
+func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeSymlink && h.Typeflag != tar.TypeLink {
+		return nil
+	}
+	if c.s.Discard {
+		name = path.Base(name)
+	}
+	local := filepath.FromSlash(strings.TrimLeft(path.Clean("/"+name), "/"))
+	if err := c.root.MkdirAll(filepath.Dir(local), 0o755); err != nil {
+		return err
+	}
+	if _, again := c.taken[name]; again {
+		if err := c.root.Remove(local); err != nil {
+			return err
+		}
+	}
+	if err := c.write(local, h, content); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	c.taken[name] = File{Path: name, Size: h.Size, Mode: fs.FileMode(h.Mode).Perm()}
+	return nil
+}
+
+func (c *collector) write(local string, h *tar.Header, content io.Reader) error {
+	switch h.Typeflag {
+	case tar.TypeSymlink:
+		return c.root.Symlink(h.Linkname, local)
+	case tar.TypeLink: // the file it names came before
+		return c.root.Link(filepath.FromSlash(path.Clean(h.Linkname)), local)
+	}
+	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the caller can read and remove it
+	f, err := c.root.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	err = errors.Join(err, f.Chmod(mode), f.Close())
+	if err == nil {
+		err = c.root.Chtimes(local, time.Now(), h.ModTime)
+	}
+	return err
+}
+
+func (c *collector) files() []File {
+	files := make([]File, 0, len(c.taken))
+	for _, f := range c.taken {
+		files = append(files, f)
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files
+}
+
+// errStop ends a walk before its end.
+var errStop = errors.New("stop")
+
+// walk calls visit for what stands at place: a directory is ".", what stands in
+// it has a name relative to it; a file is "". Nothing there is nothing to visit.
+func (c *collector) walk(ctx context.Context, place string, visit func(string, *tar.Header, io.Reader) error) error {
+	stream, err := c.src.CopyOut(ctx, place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if err := visitAll(tar.NewReader(stream), visit); err != nil && !errors.Is(err, errStop) {
+		return fmt.Errorf("read %s: %w", place, err)
+	}
+	return nil
+}
+
+func visitAll(r *tar.Reader, visit func(string, *tar.Header, io.Reader) error) error {
+	dir := false
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name := path.Clean(h.Name)
+		dir = dir || name == "."
+		if !dir {
+			name = ""
+		}
+		if err := visit(name, h, r); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package secrets_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+func TestValuesAreHidden(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		values     []string
+		text, want string
+	}{
+		"nothing to hide":        {nil, "plain", "plain"},
+		"once":                   {[]string{"secret"}, "a secret b", "a *** b"},
+		"everywhere":             {[]string{"secret"}, "secretsecret-secret", "******-***"},
+		"the longer one":         {[]string{"abc", "abcdef"}, "abcdef abcd", "*** ***d"},
+		"the one that is first":  {[]string{"abcd", "cdef"}, "abcdef", "***ef"},
+		"one inside another":     {[]string{"bcd", "abcde"}, "abcde xbcdx", "*** x***x"},
+		"each line of a value":   {[]string{"first\nsecond\r\n}"}, "first\r\nsecond\n}", "***\r\n***\n}"},
+		"a value of two letters": {[]string{"ab"}, "ab", "ab"},
+		"a value of blanks":      {[]string{"     "}, "      ", "      "},
+		"an access key ID":       {nil, "AKIAABCDEFGHIJKLMNOP,ASIA", "***,ASIA"},
+		"not an access key ID":   {nil, "AKIAABCDEFGHIJKLMNo", "AKIAABCDEFGHIJKLMNo"},
+		"binary":                 {[]string{"s\x00\xff"}, "x\x00s\x00\xffs", "x\x00***s"},
+	}
+	for name, test := range tests {
+		if got := secrets.NewMask(test.values...).Text(test.text); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// FuzzMask writes text in pieces: no value is seen, nothing else is lost, and
+// the pieces do not matter.
+func FuzzMask(f *testing.F) {
+	f.Add("abcabd abcabc", "abcabd", "cab", uint8(2))
+	f.Add("aaaaaaa", "aaa", "aaaa", uint8(1))
+	f.Add("xAKIAABCDEFGHIJKLMNOPx", "IAAB", "zzz", uint8(7))
+	f.Fuzz(func(t *testing.T, text, a, b string, size uint8) {
+		mask := secrets.NewMask(a, b)
+		var got bytes.Buffer
+		w := mask.Writer(&got)
+		for rest := text; rest != ""; {
+			n := min(len(rest), 1+int(size))
+			if _, err := w.Write([]byte(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if whole := mask.Text(text); got.String() != whole {
+			t.Errorf("in pieces %q, whole %q", got.String(), whole)
+		}
+		for _, part := range strings.Split(got.String(), secrets.Stars) {
+			for _, v := range []string{a, b} {
+				if len(strings.TrimSpace(v)) >= secrets.Shortest && !strings.Contains(v, "\n") && !strings.HasSuffix(v, "\r") && strings.Contains(part, v) {
+					t.Errorf("%q is still in %q", v, part)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkMask(b *testing.B) {
+	values := make([]string, 50)
+	for i := range values {
+		values[i] = strings.Repeat(string(rune('A'+i%26)), 3) + strings.Repeat("x", i) + "end"
+	}
+	text := bytes.Repeat([]byte("the quick brown fox jumps over the lazy dog 0123456789 and then goes home\n"), 400)
+	for _, n := range []int{0, 1, 50} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := secrets.NewMask(values[:n]...).Writer(io.Discard)
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				_, _ = w.Write(text)
+			}
+		})
+	}
+}
