@@ -139,6 +139,12 @@ func (s *Session) Set(lines ...string) error {
 	return s.send(request("append", strings.Join(lines, "\n"), "env.sh"))
 }
 
+// Enter makes dir the directory of the next command.
+func (s *Session) Enter(dir string) error {
+	place := "printf '%s\\n' " + Quote(dir) + ` >"$d/dir.txt"` + "\n"
+	return s.send(place + request("append", Export("PWD", dir), "env.sh"))
+}
+
 // Run runs text as one command and returns its exit status. It returns
 // context.Cause(ctx) when ctx ends, with the command still running: the caller
 // ends it, and may then call Wait.

@@ -1,0 +1,171 @@
+// Package cmd is the command line: flags in, exit code out. It is the one place
+// that reads the host and wires the rooms together.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Exit codes. They are never derived from a text.
+const (
+	exitSucceeded  = 0
+	exitFailed     = 1   // the build failed
+	exitUsage      = 2   // the command line
+	exitText       = 3   // what somebody wrote: a buildspec, a project document
+	exitFault      = 4   // the engine, an image, a registry or this program
+	exitTimedOut   = 5   // the build's time was up
+	exitStopped    = 130 // SIGINT
+	exitTerminated = 143 // SIGTERM
+)
+
+// App is what the commands know of the host.
+type App struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	LookupEnv      func(string) (string, bool)
+	Now            func() time.Time
+	Home           string // the user's home directory; may be empty
+	TempDir        string
+	Hostname       string
+	User           string // the user's name
+	UID, PID       int
+	Version        string
+}
+
+// Host returns the App of the process.
+func Host(version string) *App {
+	a := &App{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Now: time.Now,
+		TempDir: os.TempDir(), UID: os.Getuid(), PID: os.Getpid(), Version: version, User: "unknown",
+	}
+	a.Home, _ = os.UserHomeDir()
+	a.Hostname, _ = os.Hostname()
+	if u, err := user.Current(); err == nil {
+		a.User = u.Username
+	}
+	return a
+}
+
+func (a *App) env(name string) string {
+	value, _ := a.LookupEnv(name)
+	return value
+}
+
+// Interrupted returns why a build ends that a signal ends.
+func Interrupted(s os.Signal) error {
+	if s == os.Interrupt {
+		return runner.ErrStopped
+	}
+	return runner.ErrTerminated
+}
+
+// usageError is something wrong with the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// textError is something wrong with a text that has no place to show.
+type textError struct{ error }
+
+func (e textError) Unwrap() error { return e.error }
+
+// errFailed is a build that ended other than well; it has been told.
+type errFailed struct{ code int }
+
+func (e errFailed) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// ExitCode returns the exit code for an error.
+func ExitCode(err error) int {
+	var usage usageError
+	var text textError
+	var list diag.List
+	var told errFailed
+	switch {
+	case err == nil:
+		return exitSucceeded
+	case errors.As(err, &told):
+		return told.code
+	case errors.Is(err, runner.ErrStopped):
+		return exitStopped
+	case errors.Is(err, runner.ErrTerminated):
+		return exitTerminated
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &list), errors.As(err, &text), errors.Is(err, runner.ErrNoPhases):
+		return exitText
+	}
+	return exitFault
+}
+
+// Main runs the command line args and returns the exit code.
+func Main(ctx context.Context, args []string, a *App) int {
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	err := root.ExecuteContext(ctx)
+	var told errFailed
+	if err != nil && !errors.As(err, &told) {
+		a.tell(err)
+	}
+	return ExitCode(err)
+}
+
+// tell writes an error: problems with a text as they are, anything else behind
+// a word that says so.
+func (a *App) tell(err error) {
+	var list diag.List
+	if errors.As(err, &list) {
+		fmt.Fprintln(a.Stderr, list.Error())
+		return
+	}
+	fmt.Fprintf(a.Stderr, "buildlocal: %s\n", strings.TrimRight(err.Error(), "\n"))
+}
+
+func newRoot(a *App) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "buildlocal",
+		Short:         "Run AWS CodeBuild builds on this machine",
+		Long:          "buildlocal reads buildspec.yml and runs the build in a container, as AWS CodeBuild would.",
+		Version:       a.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q%s; buildlocal --help lists the commands", args[0], diag.DidYouMean(args[0], commandNames))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetVersionTemplate("buildlocal {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(a, nil), newPlan(a, nil), newConfig(a), newPs(a), newStop(a), newPrune(a))
+	return root
+}
+
+var commandNames = []string{"run", "plan", "config", "ps", "stop", "prune", "help", "completion"}
+
+// noArgs refuses arguments that a command has no use for.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, and found %q; %s --help lists the flags", c.CommandPath(), args[0], c.CommandPath())
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newConfig(a *App) *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Print the flags of run with their values and where each comes from",
+		Long: "config prints every flag of run with the value it would have and its origin:\n" +
+			"a flag, a variable " + variablePrefix + "NAME, the file " + configFile + " beside the source, or the default.",
+		Args: noArgs,
+	}
+	addRunFlags(c, f)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+		c.Flags().VisitAll(func(flag *pflag.Flag) {
+			if flag.Name != "help" {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", flag.Name, shown(flag), f.origins[flag.Name])
+			}
+		})
+		return w.Flush()
+	}
+	return c
+}
+
+// shown is a flag's value; values of variables are left out, they may be secret.
+func shown(flag *pflag.Flag) string {
+	list, many := flag.Value.(pflag.SliceValue)
+	if !many {
+		return flag.Value.String()
+	}
+	values := list.GetSlice()
+	if flag.Name == "env" {
+		for i, v := range values {
+			values[i], _, _ = strings.Cut(v, "=")
+		}
+	}
+	return strings.Join(values, " ")
+}

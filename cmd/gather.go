@@ -1,0 +1,345 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// found is all that was read from the host for one build.
+type found struct {
+	source    *source.Source
+	sources   []runner.Source
+	spec      *buildspec.Buildspec
+	location  string // below the source; empty when the text is inline
+	inline    string
+	project   project.Project
+	overrides []runner.Override
+	problems  diag.List // warnings
+	store     *store
+	temp      *temp
+}
+
+func (f *found) remove() {
+	if f.temp != nil {
+		f.temp.remove()
+	}
+}
+
+// gather reads what a build is made of. With an error it returns what it has
+// so far, to be removed.
+func (a *App) gather(ctx context.Context, f *runFlags) (*found, error) {
+	g := &found{}
+	var err error
+	if g.temp, err = a.newTemp(); err != nil {
+		return nil, err
+	}
+	for _, read := range []func(context.Context, *App, *runFlags) error{
+		g.readSource, g.readSecondary, g.readProject, g.readEnv, g.readBuildspec,
+	} {
+		if err := read(ctx, a, f); err != nil {
+			return g, err
+		}
+	}
+	return g, nil
+}
+
+func (g *found) readSource(ctx context.Context, _ *App, f *runFlags) error {
+	mode, ref, err := source.ParseMode(f.sourceMode)
+	if err != nil {
+		return usagef("--source-mode: %w", err)
+	}
+	out := f.output
+	if out == "" {
+		out = filepath.Join(f.source, outputName)
+	}
+	exclude := []string{outputName}
+	if below, inside := relativeTo(f.source, out); inside {
+		exclude = append(exclude, below)
+	}
+	g.source, err = source.Open(ctx, source.Options{Dir: f.source, Mode: mode, Ref: ref, Temp: g.temp.path, Exclude: exclude})
+	if err != nil {
+		return sourceError(err)
+	}
+	g.store, err = newStore(out)
+	if err != nil {
+		return err
+	}
+	g.sources = append(g.sources, describe("", g.source, ref))
+	return nil
+}
+
+// sourceError: a source that cannot be had is a mistake of the command line.
+func sourceError(err error) error {
+	var known *source.Error
+	if errors.As(err, &known) {
+		return usageError{err}
+	}
+	return err
+}
+
+// relativeTo returns name as seen from dir when it stands below it.
+func relativeTo(dir, name string) (string, bool) {
+	absDir, err1 := filepath.Abs(dir)
+	absName, err2 := filepath.Abs(name)
+	if err1 != nil || err2 != nil {
+		return "", false
+	}
+	rel, err := filepath.Rel(absDir, absName)
+	if err != nil || rel == "." || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return "", false
+	}
+	return filepath.ToSlash(rel), true
+}
+
+// describe returns a source as the plan wants it.
+func describe(id string, s *source.Source, ref string) runner.Source {
+	r := runner.Source{
+		ID: id, Digits: newDigits(), Note: ignoredNote(s),
+		Tree: engine.Tree{Host: s.Dir, Hide: s.Hide}, Stream: s.Tar,
+	}
+	for _, extra := range s.Extra {
+		r.Extra = append(r.Extra, engine.Tree{Host: extra.Host, Path: extra.Path})
+	}
+	if s.Git == nil {
+		return r
+	}
+	r.Repo, r.URL, r.Resolved = source.RepoPath(s.Git.Remote), s.Git.Remote, s.Git.Commit
+	r.Version = ref
+	if r.Version == "" {
+		r.Version = s.Git.Branch
+	}
+	if r.Version == "" {
+		r.Version = s.Git.Commit
+	}
+	return r
+}
+
+// ignoredNote says what a build does not see: that something works only because
+// ignored files lie around is the commonest false green of local builds.
+func ignoredNote(s *source.Source) string {
+	n := s.Ignored
+	if n.Files == 0 {
+		return ""
+	}
+	more, noun := "", "files"
+	if n.More {
+		more = "more than "
+	}
+	if n.Files == 1 {
+		noun = "file"
+	}
+	top := strings.Join(n.Top, ", ")
+	return fmt.Sprintf("%s%d %s that git ignores left out (%s); --source-mode all takes everything", more, n.Files, noun, top)
+}
+
+// identifierForm is documented for the identifiers of secondary sources.
+var identifierForm = regexp.MustCompile(`^[A-Za-z0-9_]{1,127}$`)
+
+func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
+	seen := map[string]bool{}
+	for _, arg := range f.secondary {
+		id, dir, split := strings.Cut(arg, "=")
+		switch {
+		case !split || dir == "":
+			return usagef("--secondary-source is %q; expected ID=DIR", arg)
+		case !identifierForm.MatchString(id):
+			return usagef("--secondary-source: the identifier %q is none; expected letters, digits and _", id)
+		case seen[id]:
+			return usagef("--secondary-source: the identifier %s is given twice", id)
+		}
+		seen[id] = true
+		s, err := source.Open(ctx, source.Options{Dir: dir, Temp: g.temp.path, Exclude: []string{outputName}})
+		if err != nil {
+			return sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
+		}
+		g.sources = append(g.sources, describe(id, s, ""))
+	}
+	return nil
+}
+
+func (g *found) readProject(_ context.Context, _ *App, f *runFlags) error {
+	if f.project == "" {
+		return nil
+	}
+	text, err := os.ReadFile(f.project)
+	if err != nil {
+		return usagef("read the project document: %w", err)
+	}
+	p, problems := project.Parse(f.project, text, f.projectName)
+	g.project = p
+	g.problems = append(g.problems, problems...)
+	return problems.Err()
+}
+
+func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
+	var problems diag.List
+	for _, name := range f.envFiles {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return usagef("read the environment file: %w", err)
+		}
+		variables, wrong := project.ParseEnvFile(name, text, a.LookupEnv)
+		problems = append(problems, wrong...)
+		g.overrides = append(g.overrides, runner.Override{Origin: name, Variables: variables})
+	}
+	g.problems = append(g.problems, problems...)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	var errs []error
+	given := runner.Override{Origin: "-e"}
+	for _, arg := range f.env {
+		v, err := project.ParseEnvFlag(arg, a.LookupEnv)
+		if err != nil {
+			errs = append(errs, usagef("-e: %w", err))
+			continue
+		}
+		given.Variables = append(given.Variables, v)
+	}
+	g.overrides = append(g.overrides, given)
+	return errors.Join(errs...)
+}
+
+// readBuildspec finds the buildspec: what was asked for, else what the project
+// says, else buildspec.yml of the source.
+func (g *found) readBuildspec(_ context.Context, a *App, f *runFlags) error {
+	name, text, err := g.buildspecText(a, f)
+	if err != nil {
+		return err
+	}
+	spec, problems := buildspec.Parse(name, text)
+	g.spec = spec
+	g.problems = append(g.problems, problems...)
+	if g.location == "" {
+		g.inline = string(text)
+	}
+	if problems.Failed() {
+		return g.problems
+	}
+	return nil
+}
+
+func (g *found) buildspecText(a *App, f *runFlags) (string, []byte, error) {
+	asked, origin := f.buildspec, "--buildspec"
+	if asked == "" {
+		asked, origin = g.project.Source.Buildspec, f.project
+	}
+	switch {
+	case asked == "-":
+		text, err := io.ReadAll(a.Stdin)
+		if err != nil {
+			return "", nil, fmt.Errorf("read the buildspec from standard input: %w", err)
+		}
+		return "standard input", text, nil
+	case isInline(asked):
+		return origin, []byte(asked), nil
+	case strings.HasPrefix(asked, "arn:"):
+		return "", nil, usagef("the buildspec %s stands in S3, which is not read; fetch it and name the file with --buildspec", asked)
+	case asked == "":
+		return g.readFile(f, []string{filepath.Join(f.source, "buildspec.yml")})
+	}
+	if filepath.IsAbs(asked) {
+		return g.readFile(f, []string{asked})
+	}
+	return g.readFile(f, []string{asked, filepath.Join(f.source, asked)})
+}
+
+// isInline tells a buildspec from a path: it has several lines, or is a YAML
+// mapping.
+func isInline(text string) bool {
+	if strings.ContainsAny(text, "\n\r") {
+		return true
+	}
+	var doc yaml.Node
+	return yaml.Unmarshal([]byte(text), &doc) == nil && len(doc.Content) > 0 && doc.Content[0].Kind == yaml.MappingNode
+}
+
+// readFile reads the first of names that exists. A file of the source is read
+// where the build sees it: in a clean checkout, if there is one.
+func (g *found) readFile(f *runFlags, names []string) (string, []byte, error) {
+	for _, name := range names {
+		file := name
+		below, inside := relativeTo(f.source, name)
+		if inside {
+			file = filepath.Join(g.source.Dir, filepath.FromSlash(below))
+		}
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or name another one with --buildspec.", err)}
+		}
+		if inside {
+			g.location = below
+		}
+		return name, text, nil
+	}
+	return "", nil, textError{fmt.Errorf("there is no buildspec: looked for %s: %w\nWrite one, or name it with --buildspec.", strings.Join(names, " and "), fs.ErrNotExist)}
+}
+
+// plan settles what the build will do.
+func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, error) {
+	id.Project, id.Start, id.Account = g.projectName(f), a.Now(), "000000000000"
+	id.Region = firstText(f.region, a.env("AWS_REGION"), a.env("AWS_DEFAULT_REGION"), "us-east-1")
+	id.Initiator = a.User
+	if id.UUID == "" {
+		id.UUID = "00000000-0000-0000-0000-000000000000"
+	}
+	return runner.NewPlan(runner.Inputs{
+		Spec: g.spec, Location: g.shownLocation(), Inline: g.inline, Project: g.project, ProjectFile: f.project,
+		Overrides: g.overrides, Image: f.image, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged,
+		Platform: f.platform, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,
+	})
+}
+
+// shownLocation is where the build sees its buildspec.
+func (g *found) shownLocation() string {
+	if g.location == "" {
+		return "/codebuild/readonly/buildspec.yml"
+	}
+	return g.location
+}
+
+// nameForm is what a project's name may not hold (documented).
+var nameForm = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// projectName: without a document the source's directory names the project.
+func (g *found) projectName(f *runFlags) string {
+	name := firstText(f.projectName, g.project.Name)
+	if name == "" {
+		abs, err := filepath.Abs(f.source)
+		if err == nil {
+			name = filepath.Base(abs)
+		}
+	}
+	name = strings.Trim(nameForm.ReplaceAllString(name, "-"), "-")
+	return firstText(name, "project")
+}
+
+func firstText(all ...string) string {
+	for _, text := range all {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

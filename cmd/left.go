@@ -1,0 +1,184 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Labels of all that the engine makes for a build.
+const (
+	labelBuild   = "dev.buildlocal.build"
+	labelSource  = "dev.buildlocal.source"
+	labelHost    = "dev.buildlocal.host"
+	labelTemp    = "dev.buildlocal.temp"
+	labelStarted = "dev.buildlocal.started"
+)
+
+// trace is one thing at the engine, and whether its run still runs.
+type trace struct {
+	engine.Left
+	pid   int
+	alive bool
+	ours  bool // made on this machine, so that we can tell
+}
+
+func (a *App) traces(ctx context.Context) (engine.Lister, []trace, error) {
+	e, err := a.engine(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	left, err := e.List(ctx, labelBuild)
+	if err != nil {
+		return nil, nil, err
+	}
+	var all []trace
+	for _, l := range left {
+		t := trace{Left: l, ours: l.Labels[labelHost] == a.Hostname}
+		t.pid, t.alive = alive(l.Labels[labelTemp])
+		all = append(all, t)
+	}
+	return e, all, nil
+}
+
+func newPs(a *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "ps", Short: "List builds that run, and what others left", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, all, err := a.traces(c.Context())
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+			fmt.Fprintln(w, "BUILD\tSTATE\tSINCE\tCONTAINER\tSOURCE")
+			for _, t := range all {
+				if t.Kind == "container" {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Labels[labelBuild], t.state(), since(a.Now(), t.Labels[labelStarted]), t.Name, t.Labels[labelSource])
+				}
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func (t trace) state() string {
+	switch {
+	case t.alive:
+		return "running"
+	case !t.ours:
+		return "elsewhere"
+	case t.Running:
+		return "kept"
+	}
+	return "left"
+}
+
+func since(now time.Time, started string) string {
+	t, err := time.Parse(time.RFC3339, started)
+	if err != nil {
+		return "?"
+	}
+	return now.Sub(t).Round(time.Second).String()
+}
+
+func newStop(a *App) *cobra.Command {
+	all := false
+	c := &cobra.Command{
+		Use: "stop [BUILD...]", Short: "Stop builds that run",
+		Long: "stop ends running builds as Ctrl-C does. BUILD is a name that ps lists, or its number;\nwithout one the only running build is stopped.",
+	}
+	c.Flags().BoolVar(&all, "all", false, "stop every running build of yours")
+	c.RunE = func(c *cobra.Command, args []string) error { return a.stop(c.Context(), args, all) }
+	return c
+}
+
+func (a *App) stop(ctx context.Context, names []string, all bool) error {
+	_, traces, err := a.traces(ctx)
+	if err != nil {
+		return err
+	}
+	running := slices.DeleteFunc(traces, func(t trace) bool { return t.Kind != "container" || !t.alive || t.pid <= 0 })
+	chosen := running
+	if len(names) > 0 {
+		chosen = slices.DeleteFunc(slices.Clone(running), func(t trace) bool { return !named(names, t.Labels[labelBuild]) })
+	}
+	switch {
+	case len(chosen) == 0:
+		return usagef("no such build is running; buildlocal ps lists them")
+	case len(names) == 0 && !all && len(chosen) > 1:
+		return usagef("%d builds are running; name one that buildlocal ps lists, or give --all", len(chosen))
+	}
+	var errs []error
+	for _, t := range chosen {
+		process, err := os.FindProcess(t.pid)
+		if err == nil {
+			err = process.Signal(os.Interrupt)
+		}
+		errs = append(errs, err)
+		fmt.Fprintf(a.Stdout, "stopping %s\n", t.Labels[labelBuild])
+	}
+	return errors.Join(errs...)
+}
+
+func named(names []string, build string) bool {
+	number, _, _ := strings.Cut(build, "-")
+	return slices.Contains(names, build) || slices.Contains(names, number)
+}
+
+func newPrune(a *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "prune", Short: "Remove what runs that are gone left behind",
+		Long: "prune removes containers, volumes and temporary directories whose run has ended, also those kept with\n--keep. Builds that run are left alone.",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.prune(c.Context()) },
+	}
+}
+
+func (a *App) prune(ctx context.Context) error {
+	e, all, err := a.traces(ctx)
+	if err != nil {
+		return errors.Join(err, a.pruneTemp())
+	}
+	var errs []error
+	for _, t := range all { // containers come before the volumes they hold
+		if t.alive || !t.ours {
+			continue
+		}
+		if err := e.Remove(ctx, t.Left); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintf(a.Stdout, "removed %s %s\n", t.Kind, t.Name)
+	}
+	return errors.Join(append(errs, a.pruneTemp())...)
+}
+
+// pruneTemp removes the temporary directories of runs that are gone.
+func (a *App) pruneTemp() error {
+	dirs, err := filepath.Glob(filepath.Join(a.tempRoot(), "run-*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range dirs {
+		if _, yes := alive(dir); yes {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintf(a.Stdout, "removed directory %s\n", dir)
+	}
+	return errors.Join(errs...)
+}

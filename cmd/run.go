@@ -1,0 +1,202 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+func newRun(a *App, runF func(context.Context, *runFlags) error) *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the build",
+		Long: "run reads buildspec.yml, starts a container, walks the phases as AWS CodeBuild would, and leaves\n" +
+			"artifacts, reports and a log in .buildlocal/latest. Every flag can also be set by a variable\n" +
+			variablePrefix + "NAME and in the file " + configFile + " beside the source; buildlocal config shows them.\n\n" +
+			"Exit codes: 0 succeeded, 1 the build failed, 2 the command line, 3 buildspec or project document,\n" +
+			"4 engine, image or registry, 5 timed out, 130 stopped by Ctrl-C, 143 by SIGTERM.",
+		Example: "  buildlocal run -i node:22\n  buildlocal run -C ../service -e STAGE=dev --env-file .env\n  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
+		Args:    noArgs,
+	}
+	addRunFlags(c, f)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		if runF != nil {
+			return runF(c.Context(), f)
+		}
+		return runRun(c.Context(), a, f)
+	}
+	return c
+}
+
+func newPlan(a *App, runF func(context.Context, *runFlags) error) *cobra.Command {
+	c := newRun(a, func(ctx context.Context, f *runFlags) error {
+		f.dryRun = true
+		if runF != nil {
+			return runF(ctx, f)
+		}
+		return runRun(ctx, a, f)
+	})
+	c.Use, c.Short, c.Example = "plan", "Print what run would do, and start nothing", ""
+	c.Long = "plan is run --dry-run: it prints the environment, every variable with its origin, the commands with\ntheir lines, artifacts, reports, cache and limits, and starts nothing."
+	return c
+}
+
+// runRun carries out run: the order of what can be wrong is the order of the
+// exit codes.
+func runRun(ctx context.Context, a *App, f *runFlags) error {
+	found, err := a.gather(ctx, f)
+	if found != nil {
+		defer found.remove()
+	}
+	if err != nil {
+		return a.refused(f, found, err)
+	}
+	if len(found.problems) > 0 {
+		fmt.Fprintln(a.Stderr, found.problems.Error())
+	}
+	if f.dryRun {
+		plan, err := found.plan(a, f, runner.Identity{Number: found.store.next()})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(a.Stdout, plan.String())
+		return err
+	}
+	return a.build(ctx, f, found)
+}
+
+// refused tells a buildspec that cannot be run also as the service tells it,
+// where its log was asked for.
+func (a *App) refused(f *runFlags, found *found, err error) error {
+	if f.format != "service" || found == nil || f.dryRun {
+		return err
+	}
+	message := ""
+	var list diag.List
+	switch {
+	case errors.As(err, &list):
+		for _, p := range list {
+			if p.Severity == diag.Error && message == "" {
+				message = p.Service
+			}
+		}
+	case errors.Is(err, os.ErrNotExist):
+		message = "YAML file does not exist"
+	}
+	if message != "" {
+		console.NewService(a.Stdout).Refuse(a.Now(), message)
+	}
+	return err
+}
+
+// build runs what was found.
+func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
+	e, err := a.engine(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	dir, err := found.store.create(newUUID())
+	if err != nil {
+		return err
+	}
+	plan, err := found.plan(a, f, runner.Identity{Number: dir.number, UUID: dir.uuid})
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir.path))
+	}
+	log, err := os.OpenFile(filepath.Join(dir.path, "log.txt"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	view := a.view(f, dir)
+	file := console.NewServiceFile(log)
+	r := &runner.Runner{
+		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(found, dir), Temp: found.temp.path,
+		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0,
+		Notify: func(e runner.Event) { file.Notify(e); view.Notify(e) },
+	}
+	found.temp.keep = f.keep
+	record, failed := r.Run(ctx, plan)
+	err = errors.Join(file.Err(), log.Close(), dir.finish(record), found.store.prune(f.keepBuilds))
+	return verdict(ctx, record, failed, err)
+}
+
+// verdict turns the end of a build into an exit code. What could not be written
+// counts only when nothing worse happened.
+func verdict(ctx context.Context, record *runner.Record, failed, written error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case failed != nil:
+		return failed
+	case record.Status == runner.Stopped && errors.Is(cause, runner.ErrTerminated):
+		return errFailed{exitTerminated}
+	case record.Status == runner.Stopped:
+		return errFailed{exitStopped}
+	case record.Status == runner.TimedOut:
+		return errFailed{exitTimedOut}
+	case record.Status != runner.Succeeded:
+		return errFailed{exitFailed}
+	}
+	return written
+}
+
+// viewer shows a build.
+type viewer interface {
+	Notify(runner.Event)
+	Err() error
+}
+
+func (a *App) view(f *runFlags, dir *buildDir) viewer {
+	switch f.format {
+	case "json":
+		return console.NewJSON(a.Stdout)
+	case "service":
+		return console.NewService(a.Stdout)
+	}
+	terminal := a.isTerminal()
+	return console.NewText(a.Stdout, console.Options{
+		Color: a.color(terminal), Terminal: terminal, Quiet: f.quiet, Verbose: f.verbose, Dir: dir.shown,
+	})
+}
+
+func (a *App) isTerminal() bool {
+	file, ok := a.Stdout.(*os.File)
+	return ok && (isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()))
+}
+
+// color: NO_COLOR wins over CLICOLOR_FORCE, which wins over what stdout is.
+func (a *App) color(terminal bool) bool {
+	if a.env("NO_COLOR") != "" {
+		return false
+	}
+	if force := a.env("CLICOLOR_FORCE"); force != "" && force != "0" {
+		return true
+	}
+	return terminal && a.env("TERM") != "dumb" && a.env("CLICOLOR") != "0"
+}
+
+// labels are put on all that the engine makes, so that what is left of a build
+// can be found by it.
+func (a *App) labels(found *found, dir *buildDir) map[string]string {
+	return map[string]string{
+		labelBuild:   dir.name,
+		labelSource:  found.source.Dir,
+		labelHost:    a.Hostname,
+		labelTemp:    found.temp.path,
+		labelStarted: a.Now().UTC().Format(time.RFC3339),
+	}
+}

@@ -1,0 +1,172 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// outputName is the directory for what builds leave, in the source.
+const outputName = ".buildlocal"
+
+// store is an output directory: builds/<number>-<id>/, latest, and numbers/,
+// which holds an empty file named by the last number that was given out.
+type store struct{ dir string }
+
+func newStore(dir string) (*store, error) {
+	abs, err := filepath.Abs(dir)
+	return &store{abs}, err
+}
+
+// buildDir is the directory of one build.
+type buildDir struct {
+	store  *store
+	path   string
+	name   string // <number>-<first part of the UUID>
+	shown  string // as a person would type it
+	number int
+	uuid   string
+}
+
+// numbers returns those that were given out.
+func (s *store) numbers() []int {
+	var all []int
+	entries, _ := os.ReadDir(filepath.Join(s.dir, "numbers"))
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// next is the number a build would get.
+func (s *store) next() int { return slices.Max(append(s.numbers(), 0)) + 1 }
+
+// create makes the directory of a new build. Of two that ask at once each gets
+// a number of its own.
+func (s *store) create(uuid string) (*buildDir, error) {
+	if err := s.prepare(); err != nil {
+		return nil, usagef("the output directory cannot be written: %w\nChoose another one with --output.", err)
+	}
+	number, err := s.number()
+	if err != nil {
+		return nil, err
+	}
+	short, _, _ := strings.Cut(uuid, "-")
+	d := &buildDir{store: s, number: number, uuid: uuid, name: fmt.Sprintf("%d-%s", number, short)}
+	d.path = filepath.Join(s.dir, "builds", d.name)
+	d.shown = s.shown(d.path)
+	return d, os.MkdirAll(d.path, 0o755)
+}
+
+// prepare makes the directory, which hides itself from git.
+func (s *store) prepare() error {
+	if err := os.MkdirAll(filepath.Join(s.dir, "numbers"), 0o755); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, "builds"), 0o755); err != nil {
+		return err
+	}
+	ignore := filepath.Join(s.dir, ".gitignore")
+	if _, err := os.Stat(ignore); err == nil {
+		return nil
+	}
+	return os.WriteFile(ignore, []byte("*\n"), 0o644)
+}
+
+// number takes the next number by making its file.
+func (s *store) number() (int, error) {
+	before := s.numbers()
+	for n := s.next(); ; n++ {
+		file, err := os.OpenFile(filepath.Join(s.dir, "numbers", strconv.Itoa(n)), os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		for _, old := range before {
+			_ = os.Remove(filepath.Join(s.dir, "numbers", strconv.Itoa(old)))
+		}
+		return n, file.Close()
+	}
+}
+
+// shown is path relative to the working directory, where that is shorter.
+func (s *store) shown(path string) string {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}
+
+// finish writes build.json and makes the build the latest.
+func (d *buildDir) finish(record *runner.Record) error {
+	text, err := json.MarshalIndent(record, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(d.path, "build.json"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return d.store.point(d)
+}
+
+// point makes latest lead to the build, unless a newer one is there already.
+func (s *store) point(d *buildDir) error {
+	latest := filepath.Join(s.dir, "latest")
+	if target, err := os.Readlink(latest); err == nil && buildNumber(filepath.Base(target)) > d.number {
+		return nil
+	}
+	next := filepath.Join(s.dir, ".latest-"+d.name)
+	if err := os.Symlink(filepath.Join("builds", d.name), next); err != nil {
+		return fmt.Errorf("make latest lead to the build: %w", err)
+	}
+	if err := os.Rename(next, latest); err != nil {
+		return errors.Join(fmt.Errorf("make latest lead to the build: %w", err), os.Remove(next))
+	}
+	return nil
+}
+
+func buildNumber(name string) int {
+	number, _, _ := strings.Cut(name, "-")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// prune removes builds beyond the newest keep that have ended.
+func (s *store) prune(keep int) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "builds"))
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		_, err := os.Stat(filepath.Join(s.dir, "builds", e.Name(), "build.json"))
+		if err == nil && buildNumber(e.Name()) > 0 {
+			names = append(names, e.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return buildNumber(b) - buildNumber(a) })
+	var errs []error
+	for _, name := range names[min(keep, len(names)):] {
+		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, "builds", name)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,53 @@
+package console
+
+import "strings"
+
+// hint is one line for a classic among failures.
+type hint struct {
+	exit  int      // exit status; 0 for any failure
+	parts []string // what the command printed, any of them; none for anything
+	text  string
+}
+
+// fits reports whether a failure is this classic. Printed is the last of what
+// the command printed.
+func (h hint) fits(exit int, printed string) bool {
+	if h.exit != 0 && h.exit != exit {
+		return false
+	}
+	for _, part := range h.parts {
+		if strings.Contains(printed, part) {
+			return true
+		}
+	}
+	return len(h.parts) == 0
+}
+
+// hints are looked through from the top.
+var hints = []hint{
+	{0, []string{"exec format error", "Exec format error"},
+		"A program is for another architecture than this image: build or download it for the image's, or choose --platform."},
+	{0, []string{"\r: not found", "\r': command not found", "^M: bad interpreter", "$'\\r'", "sh\r: No such file", "sh\r: no such file"},
+		"A script has Windows line ends (CRLF): *.sh text eol=lf in .gitattributes and git add --renormalize mend it."},
+	{0, []string{"Cannot connect to the Docker daemon"},
+		"There is no docker in an unprivileged build, as in the service: run with --privileged, and switch on privileged mode in the project."},
+	{0, []string{"[[: not found", "source: not found", "ad substitution", "Illegal option -o pipefail", `Syntax error: "(" unexpected`, "Syntax error: redirection unexpected"},
+		"This is bash syntax and the image's sh is not bash: write shell: bash below env: in the buildspec."},
+	{0, []string{"No space left on device", "no space left on device"},
+		"The disk is full: docker system df shows what the engine holds."},
+	{126, []string{"ermission denied"},
+		"The file is not executable: chmod +x it, and commit that with git update-index --chmod=+x."},
+	{127, nil, "There is no such program in the image: install it in the install phase, or choose an image that has it."},
+	{137, nil, "The command was killed, most often because memory ran out: give the engine more, or let it need less."},
+	{139, nil, "The command crashed (segmentation fault): often a program built for another system than the image's."},
+}
+
+// advice returns one line for a failed command, or "".
+func advice(exit int, printed string) string {
+	for _, h := range hints {
+		if h.fits(exit, printed) {
+			return h.text
+		}
+	}
+	return ""
+}

@@ -1,0 +1,132 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// EventVersion is the version of the JSON events. Fields are only ever added;
+// the version grows when one changes its meaning.
+const EventVersion = 1
+
+// JSON writes one event a line; docs/events.md describes them.
+type JSON struct {
+	w    io.Writer
+	cut  []byte // the beginning of a character whose rest has not come
+	last runner.Event
+	err  error
+}
+
+// NewJSON returns a JSON that writes to w.
+func NewJSON(w io.Writer) *JSON { return &JSON{w: w} }
+
+// Err is the first error of the writer.
+func (j *JSON) Err() error { return j.err }
+
+// message is the wire form of an event.
+type message struct {
+	Version      int              `json:"version"`
+	Event        runner.Kind      `json:"event"`
+	Time         time.Time        `json:"time"`
+	Phase        runner.PhaseType `json:"phase,omitempty"`
+	Text         string           `json:"text,omitempty"`
+	Line         int              `json:"line,omitempty"`
+	Finally      bool             `json:"finally,omitempty"`
+	Attempt      int              `json:"attempt,omitempty"`
+	Exit         *int             `json:"exitStatus,omitempty"`
+	Output       *string          `json:"output,omitempty"`
+	Bytes        []byte           `json:"outputBase64,omitempty"`
+	Status       runner.Status    `json:"status,omitempty"`
+	Context      *runner.Context  `json:"context,omitempty"`
+	Milliseconds *int64           `json:"durationInMilliseconds,omitempty"`
+	Pull         *runner.Pull     `json:"pull,omitempty"`
+	BuildID      string           `json:"buildId,omitempty"`
+	Image        string           `json:"image,omitempty"`
+	Build        *runner.Record   `json:"build,omitempty"`
+}
+
+// Notify writes an event.
+func (j *JSON) Notify(e runner.Event) {
+	if e.Kind == runner.Printed {
+		j.output(e)
+		return
+	}
+	j.rest()
+	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record}
+	ms := e.Duration.Milliseconds()
+	switch e.Kind {
+	case runner.CommandEnded:
+		m.Exit, m.Milliseconds = &e.Exit, &ms
+	case runner.PhaseEnded:
+		m.Context, m.Milliseconds = &e.Context, &ms
+	case runner.BuildEnded:
+		m.Milliseconds = &ms
+	case runner.Pulled:
+		m.Pull = &e.Pull
+	case runner.BuildBegan:
+		m.BuildID, m.Image = e.Plan.Identity.BuildID(), e.Plan.Image
+	}
+	j.write(m)
+}
+
+// output writes text as text. A character cut in two waits for its rest; what
+// is not UTF-8 is written as base64.
+func (j *JSON) output(e runner.Event) {
+	text := append(j.cut, e.Output...)
+	j.cut, j.last = nil, e
+	if n := incomplete(text); n > 0 {
+		j.cut = bytes.Clone(text[len(text)-n:])
+		text = text[:len(text)-n]
+	}
+	j.emit(text)
+}
+
+func (j *JSON) rest() {
+	text := j.cut
+	j.cut = nil
+	j.emit(text)
+}
+
+func (j *JSON) emit(text []byte) {
+	if len(text) == 0 {
+		return
+	}
+	m := message{Version: EventVersion, Event: runner.Printed, Time: j.last.Time, Phase: j.last.Phase}
+	if utf8.Valid(text) {
+		s := string(text)
+		m.Output = &s
+	} else {
+		m.Bytes = text
+	}
+	j.write(m)
+}
+
+// incomplete returns how many bytes at the end begin a character that does not
+// end.
+func incomplete(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		tail := text[len(text)-n:]
+		if utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+func (j *JSON) write(m message) {
+	line, err := json.Marshal(m)
+	if err == nil {
+		_, err = j.w.Write(append(line, '\n'))
+	}
+	if j.err == nil {
+		j.err = err
+	}
+}

@@ -1,0 +1,114 @@
+package console
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// stampLayout is the time in the service's log, UTC (observed since the end of
+// 2023).
+const stampLayout = "2006/01/02 15:04:05.000000"
+
+// Service writes the log the service would write, line for line. All wording of
+// the log that is not the agent's own line stands here.
+type Service struct {
+	w     *bufio.Writer
+	flush bool
+	err   error
+}
+
+// NewService returns a Service that writes to w, at once.
+func NewService(w io.Writer) *Service {
+	return &Service{w: bufio.NewWriterSize(w, 64<<10), flush: true}
+}
+
+// NewServiceFile returns a Service for a file nobody reads yet: output is
+// written when a command ends.
+func NewServiceFile(w io.Writer) *Service { return &Service{w: bufio.NewWriterSize(w, 64<<10)} }
+
+// Err is the first error of the writer.
+func (s *Service) Err() error { return s.err }
+
+// Notify writes what the service would write about an event.
+func (s *Service) Notify(e runner.Event) {
+	switch e.Kind {
+	case runner.PhaseBegan:
+		if hasCommands(e.Phase) {
+			s.line(e, "Entering phase %s", e.Phase)
+		}
+	case runner.CommandBegan:
+		s.line(e, "Running command %s", strings.TrimRight(e.Text, "\n"))
+	case runner.Printed:
+		s.writeBytes(e.Output)
+	case runner.CommandEnded:
+		s.write("\n")
+		if e.Exit != 0 {
+			s.line(e, "Command did not exit successfully %s exit status %d", strings.TrimRight(e.Text, "\n"), e.Exit)
+		}
+	case runner.Said:
+		s.line(e, "%s", e.Text)
+	case runner.PhaseEnded:
+		s.phaseEnded(e)
+	}
+	if s.flush || e.Kind != runner.Printed {
+		s.keep(s.w.Flush())
+	}
+}
+
+// phaseEnded: the phases before DOWNLOAD_SOURCE and after UPLOAD_ARTIFACTS are
+// not in the log.
+func (s *Service) phaseEnded(e runner.Event) {
+	if !hasCommands(e.Phase) && e.Phase != runner.DownloadSource && e.Phase != runner.UploadArtifacts {
+		return
+	}
+	s.line(e, "Phase complete: %s State: %s", e.Phase, e.Status)
+	s.line(e, "Phase context status code: %s Message: %s", e.Context.StatusCode, e.Context.Message)
+}
+
+func (s *Service) line(e runner.Event, format string, args ...any) {
+	s.write("[Container] " + e.Time.UTC().Format(stampLayout) + " " + fmt.Sprintf(format, args...) + "\n")
+}
+
+func (s *Service) write(text string) {
+	_, err := s.w.WriteString(text)
+	s.keep(err)
+}
+
+func (s *Service) keep(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// hasCommands reports whether a phase runs commands of the buildspec.
+func hasCommands(p runner.PhaseType) bool {
+	switch p {
+	case runner.Install, runner.PreBuild, runner.Build, runner.PostBuild:
+		return true
+	}
+	return false
+}
+
+func (s *Service) writeBytes(p []byte) {
+	_, err := s.w.Write(p)
+	s.keep(err)
+}
+
+// Refuse writes the log of a build whose buildspec cannot be run.
+func (s *Service) Refuse(at time.Time, message string) {
+	e := runner.Event{Time: at, Kind: runner.Said, Phase: runner.DownloadSource}
+	for _, text := range []string{
+		"Running on CodeBuild On-demand", "Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE", "Phase is DOWNLOAD_SOURCE",
+	} {
+		e.Text = text
+		s.Notify(e)
+	}
+	e.Kind, e.Status = runner.PhaseEnded, runner.Failed
+	e.Context = runner.Context{StatusCode: runner.YAMLError, Message: message}
+	s.Notify(e)
+}

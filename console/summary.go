@@ -1,0 +1,122 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// slowCount is how many of the slowest commands are shown; quicker ones than
+// slowFrom are not worth a line.
+const (
+	slowCount = 3
+	slowFrom  = 500 * time.Millisecond
+)
+
+// summary shows how the build ended.
+func (t *Text) summary(r *runner.Record) {
+	if !t.o.Quiet {
+		t.line("")
+		t.phases(r)
+		t.slowest(r)
+		t.outputs(r)
+	}
+	verdict := t.styles.green
+	if r.Status != runner.Succeeded {
+		verdict = t.styles.red
+	}
+	t.line("%s in %s%s", verdict.Sprint(r.Status), shortly(r.End.Sub(r.Start)), reason(r))
+}
+
+// phases shows those that did something.
+func (t *Text) phases(r *runner.Record) {
+	for _, p := range r.Phases {
+		if p.Status == "" || p.Status == runner.Succeeded && quiet(p, r) {
+			continue
+		}
+		status := string(p.Status)
+		if p.Status != runner.Succeeded {
+			status = t.styles.red.Sprint(status)
+		}
+		t.line("  %-17s %8s  %s", p.Type, shortly(p.Duration), status)
+	}
+}
+
+// quiet reports whether nothing happened in a phase that a person looks for.
+func quiet(p runner.PhaseRecord, r *runner.Record) bool {
+	switch p.Type {
+	case runner.Submitted, runner.Queued, runner.Finalizing:
+		return p.Duration < slowFrom
+	case runner.UploadArtifacts:
+		return len(r.Artifacts)+len(r.Reports) == 0
+	case runner.Provisioning, runner.DownloadSource:
+		return false
+	}
+	return !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type })
+}
+
+func (t *Text) slowest(r *runner.Record) {
+	commands := slices.Clone(r.Commands)
+	slices.SortStableFunc(commands, func(a, b runner.CommandRecord) int { return int(b.Milliseconds - a.Milliseconds) })
+	for i, c := range commands[:min(slowCount, len(commands))] {
+		took := time.Duration(c.Milliseconds) * time.Millisecond
+		if took < slowFrom || len(commands) < 2 {
+			return
+		}
+		title := ""
+		if i == 0 {
+			title = "slowest"
+		}
+		first, _, _ := strings.Cut(c.Text, "\n")
+		t.line("  %-17s %8s  %s", title, shortly(took), cut(first, 60))
+	}
+}
+
+func cut(text string, limit int) string {
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return text
+}
+
+func (t *Text) outputs(r *runner.Record) {
+	for _, o := range append(slices.Clone(r.Artifacts), r.Reports...) {
+		t.line("  %-17s %8s  %s, %s", outputName(o), size(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
+		for i, f := range o.Files {
+			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
+				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
+				break
+			}
+			t.line("  %-17s %8s  %s", "", size(f.Size), printable(f.Path))
+		}
+	}
+	for _, v := range r.Exported {
+		t.line("  %-17s %8s  %s=%s", "exported", "", v.Name, printable(v.Value))
+	}
+}
+
+func outputName(o runner.Output) string {
+	if strings.HasPrefix(o.Dir, "reports/") {
+		return "report " + o.Name
+	}
+	return strings.TrimSpace("artifacts " + o.Name)
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return itoa(n) + " " + noun + "s"
+}
+
+// reason says what failed, in one line.
+func reason(r *runner.Record) string {
+	for _, p := range r.Phases {
+		if p.Status != runner.Succeeded && p.Status != "" {
+			return " (" + string(p.Type) + ")"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,219 @@
+// Package console shows a build: to a person, as the service's log, and as
+// events in JSON. Only this package knows colour.
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/fatih/color"
+
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Options say how a build is shown.
+type Options struct {
+	Color    bool
+	Terminal bool   // the writer is a terminal: progress may be redrawn
+	Quiet    bool   // only failures and the verdict
+	Verbose  bool   // the agent's own lines too
+	Dir      string // the build's directory, as the user would type it; empty when nothing is kept
+}
+
+// printedLimit is how much of a command's output is kept for advice, and for
+// -q to show after a failure, in bytes.
+const printedLimit = 64 << 10
+
+// Text shows a build to a person.
+type Text struct {
+	w       io.Writer
+	o       Options
+	err     error
+	fresh   bool   // the cursor is at the beginning of a line
+	printed []byte // the last of what the command printed
+	pull    pull
+	styles  styles
+}
+
+type styles struct{ bold, faint, green, red, yellow *color.Color }
+
+// NewText returns a Text that writes to w.
+func NewText(w io.Writer, o Options) *Text {
+	t := &Text{w: w, o: o, fresh: true}
+	t.styles = styles{color.New(color.Bold), color.New(color.Faint), color.New(color.FgGreen, color.Bold), color.New(color.FgRed, color.Bold), color.New(color.FgYellow)}
+	for _, c := range []*color.Color{t.styles.bold, t.styles.faint, t.styles.green, t.styles.red, t.styles.yellow} {
+		if o.Color {
+			c.EnableColor()
+		} else {
+			c.DisableColor()
+		}
+	}
+	return t
+}
+
+// Err is the first error of the writer.
+func (t *Text) Err() error { return t.err }
+
+// Notify shows an event.
+func (t *Text) Notify(e runner.Event) {
+	if e.Kind != runner.Pulled {
+		t.pullDone()
+	}
+	switch e.Kind {
+	case runner.BuildBegan:
+		t.began(e.Plan)
+	case runner.PhaseBegan:
+		t.phaseBegan(e)
+	case runner.CommandBegan:
+		t.commandBegan(e)
+	case runner.Printed:
+		t.output(e.Output)
+	case runner.CommandEnded:
+		t.commandEnded(e)
+	case runner.PhaseEnded:
+		t.phaseEnded(e)
+	case runner.Said:
+		t.said(e)
+	case runner.Noted:
+		t.note(e.Text)
+	case runner.Pulled:
+		t.pulled(e.Pull)
+	case runner.BuildEnded:
+		t.summary(e.Record)
+	}
+}
+
+func (t *Text) began(p *runner.Plan) {
+	if t.o.Quiet {
+		return
+	}
+	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), p.Image)
+	for _, s := range p.Sources {
+		if s.Note != "" {
+			t.note(s.Note)
+		}
+	}
+}
+
+func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }
+
+func (t *Text) said(e runner.Event) {
+	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text, "Skipping ") || strings.HasPrefix(e.Text, "Found possible")
+	if t.o.Verbose || selecting && !t.o.Quiet {
+		t.line("%s", t.styles.faint.Sprint(e.Text))
+	}
+}
+
+func (t *Text) phaseBegan(e runner.Event) {
+	if t.o.Verbose && !t.o.Quiet {
+		t.line("\n%s", t.styles.bold.Sprintf("== %s", e.Phase))
+	}
+}
+
+func (t *Text) commandBegan(e runner.Event) {
+	t.printed = t.printed[:0]
+	if t.o.Quiet {
+		return
+	}
+	where := fmt.Sprintf("%s:%d", strings.ToLower(string(e.Phase)), e.Line)
+	if e.Line == 0 {
+		where = "image"
+	}
+	if e.Finally {
+		where += " finally"
+	}
+	if e.Attempt > 1 {
+		where += fmt.Sprintf(" attempt %d", e.Attempt)
+	}
+	text := strings.ReplaceAll(strings.TrimRight(e.Text, "\n"), "\n", "\n  ")
+	t.line("%s %s", t.styles.bold.Sprint("$ "+text), t.styles.faint.Sprint("("+where+")"))
+}
+
+func (t *Text) output(p []byte) {
+	t.printed = append(t.printed, p...)
+	if over := len(t.printed) - printedLimit; over > printedLimit {
+		t.printed = append(t.printed[:0], t.printed[over:]...)
+	}
+	if !t.o.Quiet {
+		t.write(p)
+	}
+}
+
+func (t *Text) commandEnded(e runner.Event) {
+	if e.Exit == 0 {
+		return
+	}
+	if t.o.Quiet {
+		t.line("$ %s", strings.TrimRight(e.Text, "\n"))
+		t.write(t.printed[max(0, len(t.printed)-printedLimit):])
+	}
+	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), shortly(e.Duration))
+	if e.Place != "" {
+		t.line("%s", t.caret(e.Place))
+	}
+	if text := advice(e.Exit, string(t.printed)); text != "" {
+		t.line("%s %s", t.styles.yellow.Sprint("hint:"), text)
+	}
+}
+
+// caret colours the run below the line; the first line of a place without a
+// message only says where.
+func (t *Text) caret(place string) string {
+	lines := strings.Split(place, "\n")
+	lines[0] = strings.TrimSuffix(lines[0], ": error: ")
+	if i := len(lines) - 1; strings.Contains(lines[i], "^") {
+		head, run, _ := strings.Cut(lines[i], "^")
+		lines[i] = head + t.styles.red.Sprint("^"+run)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// phaseEnded tells what no failed command told.
+func (t *Text) phaseEnded(e runner.Event) {
+	if e.Status == runner.Succeeded || e.Context.StatusCode == runner.CommandError || e.Status == runner.Fault {
+		return
+	}
+	text := e.Context.Message
+	if e.Context.StatusCode != "" {
+		text = e.Context.StatusCode + ": " + text
+	}
+	if text == "" {
+		text = strings.ToLower(string(e.Status))
+	}
+	t.line("%s %s", t.styles.red.Sprint(e.Phase), text)
+}
+
+// shortly writes a duration for a person.
+func shortly(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func size(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
+
+// line writes a line of our own, at the beginning of one.
+func (t *Text) line(format string, args ...any) {
+	if !t.fresh {
+		t.write([]byte("\n"))
+	}
+	t.write([]byte(fmt.Sprintf(format, args...) + "\n"))
+}
+
+func (t *Text) write(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	t.fresh = bytes.HasSuffix(p, []byte("\n"))
+	if _, err := t.w.Write(p); err != nil && t.err == nil {
+		t.err = err
+	}
+}

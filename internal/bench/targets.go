@@ -1,0 +1,88 @@
+package main
+
+import "fmt"
+
+// target is what a run is held against. Missing one is a result, not a failure.
+type target struct {
+	workload string
+	says     string
+	limit    float64
+	below    bool // the limit itself is a miss
+	format   string
+	value    func(*Report) (float64, bool)
+}
+
+var targets = []target{
+	{"W1", "at most 1.25 x docker run", 1.25, false, "%.2f x", ratioOf("W1")},
+	{"W2", "at most 0.8 s more than W1", 0.8, false, "%+.3f s", minusW1Of("W2")},
+	{"W3 git", "at most 0.3 s more than W1", 0.3, false, "%+.3f s", minusW1Of("W3 git")},
+	{"W3 plain", "at most 0.3 s more than W1", 0.3, false, "%+.3f s", minusW1Of("W3 plain")},
+	{"W4", "at most 0.8 x docker run", 0.8, false, "%.2f x", ratioOf("W4")},
+	{"W4", "client below 64 MiB", 64, true, "%.1f MiB", peakOf("W4")},
+	{"startup", "--help below 30 ms", 30, true, "%.1f ms", milliseconds(help)},
+	{"startup", "plan below 30 ms", 30, true, "%.1f ms", milliseconds(plan)},
+	{"startup", "binary below 30 MB", 30, true, "%.1f MB", binaryMB},
+}
+
+// Verdict says whether a run met a target. Met is nil where nothing was
+// measured.
+type Verdict struct {
+	Target string `json:"target"`
+	Met    *bool  `json:"met"`
+	Value  string `json:"value,omitempty"`
+}
+
+func (v Verdict) String() string {
+	if v.Met == nil {
+		return v.Target + ": not measured"
+	}
+	if *v.Met {
+		return v.Target + ": met, " + v.Value
+	}
+	return v.Target + ": missed, " + v.Value
+}
+
+func judge(r *Report) []Verdict {
+	var verdicts []Verdict
+	for _, t := range targets {
+		v := Verdict{Target: t.workload + ": buildlocal " + t.says}
+		if value, ok := t.value(r); ok {
+			v.Met = new(value < t.limit || !t.below && value == t.limit)
+			v.Value = fmt.Sprintf(t.format, value)
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts
+}
+
+func ratioOf(workload string) func(*Report) (float64, bool) {
+	return func(r *Report) (float64, bool) { return r.ratio(workload, buildlocal) }
+}
+
+func minusW1Of(workload string) func(*Report) (float64, bool) {
+	return func(r *Report) (float64, bool) { return r.minusW1(workload, buildlocal) }
+}
+
+func peakOf(workload string) func(*Report) (float64, bool) {
+	return func(r *Report) (float64, bool) {
+		x := r.find(workload, buildlocal)
+		if !x.measured() || x.PeakKiB == 0 {
+			return 0, false
+		}
+		return float64(x.PeakKiB) / 1024, true
+	}
+}
+
+func milliseconds(arm string) func(*Report) (float64, bool) {
+	return func(r *Report) (float64, bool) {
+		x := r.find("startup", arm)
+		if !x.measured() {
+			return 0, false
+		}
+		return x.Median * 1000, true
+	}
+}
+
+func binaryMB(r *Report) (float64, bool) {
+	return float64(r.BinaryBytes) / 1e6, r.BinaryBytes > 0
+}

@@ -1,0 +1,51 @@
+package runner
+
+import "time"
+
+// Event says what a build does, while it does it.
+type Event struct {
+	Kind  Kind
+	Time  time.Time
+	Phase PhaseType
+
+	Text    string // Said and Noted: the line; CommandBegan and CommandEnded: the command
+	Line    int    // of the command in the buildspec; 0 for a command of the image
+	Finally bool
+	Attempt int    // from 1; above 1 when the phase is run again
+	Exit    int    // CommandEnded: exit status
+	Place   string // CommandEnded after a failure: the buildspec's line with a caret
+	Output  []byte // Printed: what commands print, as it comes; valid during the call only
+
+	Status   Status        // PhaseEnded, BuildEnded
+	Context  Context       // PhaseEnded
+	Duration time.Duration // CommandEnded, PhaseEnded, BuildEnded
+
+	Plan   *Plan   // BuildBegan
+	Record *Record // BuildEnded
+	Pull   Pull    // Pulled
+}
+
+// Kind says what an Event is about.
+type Kind string
+
+// The kinds of events. A service's log is made of Said, Command*, Phase* and
+// Printed; the others are for a person.
+const (
+	BuildBegan   Kind = "build_began"
+	PhaseBegan   Kind = "phase_began"
+	CommandBegan Kind = "command_began"
+	Printed      Kind = "output"
+	CommandEnded Kind = "command_ended"
+	PhaseEnded   Kind = "phase_ended"
+	Said         Kind = "agent" // a line of the service's agent
+	Noted        Kind = "note"  // a line the service would not write
+	Pulled       Kind = "pull"  // progress of an image's pull
+	Collected    Kind = "output_collected"
+	BuildEnded   Kind = "build_ended"
+)
+
+// Pull is progress of an image's pull, in bytes.
+type Pull struct {
+	Image, Layer, Status string
+	Current, Total       int64
+}

@@ -1,0 +1,277 @@
+// Package runner carries out one build, from SUBMITTED to COMPLETED.
+//
+// A Plan says all that will happen and touches nothing; a Runner carries it out
+// and decides nothing.
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+// Directories of a build environment (observed).
+const (
+	outputDir   = "/codebuild/output"
+	stateDir    = "/codebuild/output/tmp" // script.sh, env.sh, dir.txt
+	readonlyDir = "/codebuild/readonly"   // an inline buildspec, and the first directory
+	userBin     = "/codebuild/user/bin"   // helper commands, last in PATH
+)
+
+// Limits of a build's time (documented).
+const (
+	DefaultTimeout = 60 * time.Minute
+)
+
+// Identity is what makes a build this one.
+type Identity struct {
+	Project   string // the project's name
+	UUID      string
+	Number    int
+	Region    string
+	Account   string // twelve digits
+	Initiator string
+	Start     time.Time
+}
+
+// BuildID is the build's ID: the project's name and a UUID.
+func (i Identity) BuildID() string { return i.Project + ":" + i.UUID }
+
+// ARN is the build's ARN.
+func (i Identity) ARN() string { return i.arn("build/" + i.BuildID()) }
+
+func (i Identity) arn(resource string) string {
+	return fmt.Sprintf("arn:aws:codebuild:%s:%s:%s", i.Region, i.Account, resource)
+}
+
+func (i Identity) kmsDefault() string {
+	return fmt.Sprintf("arn:aws:kms:%s:%s:alias/aws/s3", i.Region, i.Account)
+}
+
+// Source is one source of the build, as the plan's caller found it.
+type Source struct {
+	ID       string // identifier of a secondary source; empty for the primary one
+	Repo     string // GOPATH-style path of a git remote, such as github.com/org/repo
+	URL      string
+	Version  string // as requested: branch, tag, commit; may be empty
+	Resolved string // commit ID; empty outside git
+	Digits   string // of the directory src<digits>
+	Tree     engine.Tree
+	Extra    []engine.Tree // further directories the tree needs
+	// Stream writes the tree as a tar stream, names below prefix.
+	Stream func(w io.Writer, prefix string) error
+	Note   string // what the user should know about it, one line
+
+	Top, Path string // set by NewPlan: src<digits>, and the source's directory
+}
+
+// Inputs are what a plan is made from.
+type Inputs struct {
+	Spec        *buildspec.Buildspec
+	Location    string // where the buildspec stands in the build: absolute, or below the primary source
+	Inline      string // the text of a buildspec that does not stand in the source
+	Project     project.Project
+	ProjectFile string
+	Overrides   []Override // weakest first
+	Image       string     // overrides the project's
+	Default     string     // image when nobody names one
+	Privileged  bool
+	Platform    string
+	Pull        engine.Pull
+	Timeout     time.Duration // overrides the project's; 0 for none
+	Identity    Identity
+	Sources     []Source // the primary one first
+}
+
+// Override are variables given when the build is started.
+type Override struct {
+	Origin    string // -e, or the name of a file
+	Variables []project.Variable
+}
+
+// Plan is all that one build will do.
+type Plan struct {
+	Identity        Identity
+	Image           string // as configured
+	Images          []string
+	EnvironmentType string
+	Privileged      bool
+	Platform        string
+	Pull            engine.Pull
+	Timeout         time.Duration
+	EncryptionKey   string
+
+	File      string // the buildspec, as the user named it
+	Location  string // of the buildspec, as the log shows it
+	Inline    string
+	Shell     string // runs the commands
+	Keep      bool   // variables and directory outlive a command: not in version 0.1
+	Sources   []Source
+	Variables []Variable
+	Exported  []string
+	Phases    []Phase
+	Written   []string // phases that stand in the buildspec, in its order
+	Runtimes  []buildspec.Variable
+	Artifacts *buildspec.Artifacts
+	Reports   []buildspec.ReportGroup
+	Cache     *buildspec.Cache
+	Warning   string // the service's, about unknown keys
+
+	spec *buildspec.Buildspec
+}
+
+// Phase is one phase with commands of the buildspec.
+type Phase struct {
+	Type      PhaseType
+	Written   bool
+	RunAs     string
+	OnFailure buildspec.OnFailure
+	Commands  []buildspec.Command
+	Finally   []buildspec.Command
+}
+
+// ErrNoPhases says that a buildspec has only a batch section.
+var ErrNoPhases = errors.New("the buildspec has no phases; it can only be run as a batch")
+
+// NewPlan settles what a build will do, and touches nothing.
+func NewPlan(in Inputs) (*Plan, error) {
+	if len(in.Spec.Phases) == 0 && in.Spec.Batch {
+		return nil, ErrNoPhases
+	}
+	p := &Plan{
+		Identity: in.Identity, Platform: in.Platform, Pull: in.Pull,
+		EnvironmentType: in.Project.Environment.Type, EncryptionKey: in.Project.EncryptionKey,
+		Privileged: in.Privileged || in.Project.Environment.Privileged,
+		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
+		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
+		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache,
+		Warning: in.Spec.Warning(), spec: in.Spec,
+	}
+	p.images(in)
+	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
+	p.sources(in.Sources)
+	p.phases(in.Spec)
+	p.variables(in)
+	return p, nil
+}
+
+// shellOf: without env.shell commands run in the image's sh (documented).
+func shellOf(written string) string {
+	if written == "" {
+		return "sh"
+	}
+	return written
+}
+
+func firstDuration(all ...time.Duration) time.Duration {
+	for _, d := range all {
+		if d > 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+func (p *Plan) images(in Inputs) {
+	for _, image := range []string{in.Image, in.Project.Environment.Image, in.Default} {
+		if image != "" {
+			p.Image = image
+			break
+		}
+	}
+	p.Images = project.ImageSpellings(p.Image)
+}
+
+// sources lays the sources out as the service does: GOPATH-style for git
+// remotes, each under a directory with random digits (observed).
+func (p *Plan) sources(all []Source) {
+	for _, s := range all {
+		s.Top = path.Join(outputDir, "src"+s.Digits)
+		s.Path = path.Join(s.Top, "src", s.Repo)
+		s.Tree.Path = s.Path
+		p.Sources = append(p.Sources, s)
+	}
+	if !path.IsAbs(p.Location) {
+		p.Location = path.Join(p.Sources[0].Path, p.Location)
+	}
+}
+
+func (p *Plan) phases(spec *buildspec.Buildspec) {
+	for _, t := range []PhaseType{Install, PreBuild, Build, PostBuild} {
+		phase, written := spec.Phase(string(t))
+		runAs := phase.RunAs
+		if runAs == "" {
+			runAs = spec.RunAs
+		}
+		p.Phases = append(p.Phases, Phase{
+			Type: t, Written: written, RunAs: runAs, OnFailure: phase.OnFailure,
+			Commands: phase.Commands, Finally: phase.Finally,
+		})
+		p.Runtimes = append(p.Runtimes, phase.Runtimes...)
+	}
+	for _, phase := range spec.Phases {
+		p.Written = append(p.Written, phase.Name)
+	}
+}
+
+func (p *Plan) variables(in Inputs) {
+	var vs variables
+	vs.fromBuildspec(in.Spec)
+	vs.fromProject(in.Project.Environment.Variables, in.ProjectFile)
+	for _, o := range in.Overrides {
+		vs.fromProject(o.Variables, o.Origin)
+	}
+	vs.fromService(p)
+	p.Variables = vs.all
+}
+
+// Needs returns the variables whose values stand elsewhere.
+func (p *Plan) Needs() []secrets.Need {
+	var needs []secrets.Need
+	for _, v := range p.Variables {
+		if v.Need != nil {
+			needs = append(needs, *v.Need)
+		}
+	}
+	return needs
+}
+
+// phase returns the phase of a type.
+func (p *Plan) phase(t PhaseType) Phase {
+	for _, phase := range p.Phases {
+		if phase.Type == t {
+			return phase
+		}
+	}
+	return Phase{Type: t}
+}
+
+// users returns who runs commands, but for root.
+func (p *Plan) users() []string {
+	var users []string
+	seen := map[string]bool{"": true, "root": true}
+	for _, phase := range p.Phases {
+		if !seen[phase.RunAs] && len(phase.Commands)+len(phase.Finally) > 0 {
+			seen[phase.RunAs] = true
+			users = append(users, phase.RunAs)
+		}
+	}
+	return users
+}
+
+// failed returns the place of a failed command in the buildspec, for a person.
+func (p *Plan) failed(c buildspec.Command) string {
+	if p.spec == nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(c.Text, "\n")
+	return p.spec.At(c.Line, c.Column, max(1, len([]rune(first))), "").String()
+}

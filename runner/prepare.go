@@ -1,0 +1,369 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/runner/shell"
+	"github.com/buildlocal/buildlocal/runtimes"
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+// submit looks up values that stand elsewhere, before any container is made.
+func (b *build) submit(ctx context.Context) result {
+	store := b.Store
+	if store == nil {
+		store = secrets.Empty{}
+	}
+	looked, err := secrets.Resolve(ctx, store, b.plan.Needs())
+	b.missed = err
+	hidden := []string{}
+	for i, v := range b.plan.Variables {
+		b.values[i] = v.Value
+		if v.Need != nil && err == nil {
+			b.values[i], looked = looked[0], looked[1:]
+		}
+		if v.Need != nil || v.Secret {
+			hidden = append(hidden, b.values[i])
+			b.warnShort(v.Name, b.values[i])
+		}
+	}
+	b.setMask(hidden)
+	return result{}
+}
+
+func (b *build) warnShort(name, value string) {
+	if value != "" && len(value) < secrets.Shortest {
+		b.note("The value of %s is too short to be hidden in the log.", name)
+	}
+}
+
+func (b *build) setMask(hidden []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mask = secrets.NewMask(hidden...)
+	b.out = b.mask.Writer(printer{b})
+}
+
+// queue waits for nothing: it is where a build without its values turns off.
+func (b *build) queue(context.Context) result {
+	if b.missed != nil {
+		return result{next: DownloadSource}
+	}
+	return result{}
+}
+
+// provision starts the container with the build's shell in it.
+func (b *build) provision(ctx context.Context) result {
+	session := b.newSession("")
+	spec := b.spec(session)
+	c, err := b.Engine.Start(ctx, spec)
+	if errors.Is(err, engine.ErrUnsupported) && len(spec.Trees) > 0 {
+		c, err = b.startWithout(ctx)
+	}
+	if err != nil {
+		session.Close()
+		var f *engine.Fault
+		code := ""
+		if errors.As(err, &f) && (f.Kind == engine.NoImage || f.Kind == engine.NoRegistry || f.Kind == engine.WrongArch) {
+			code = PullError
+		}
+		return b.fault(ctx, code, err)
+	}
+	b.container = c
+	if b.sessions[""] == nil {
+		b.sessions[""] = session
+	}
+	return result{}
+}
+
+// startWithout starts a container where the source cannot be mounted, and
+// copies it in.
+func (b *build) startWithout(ctx context.Context) (engine.Container, error) {
+	session := b.newSession("")
+	spec := b.spec(session)
+	spec.Trees = nil
+	c, err := b.Engine.Start(ctx, spec)
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	b.note("The source is copied into the container: this engine cannot mount it copy-on-write.")
+	b.sessions[""] = session
+	for _, s := range b.plan.Sources {
+		if err := copyTree(ctx, c, s); err != nil {
+			return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+		}
+	}
+	return c, nil
+}
+
+func copyTree(ctx context.Context, c engine.Container, s Source) error {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(s.Stream(w, strings.TrimPrefix(s.Path, "/"))) }()
+	defer r.Close()
+	return c.CopyIn(ctx, "/", r)
+}
+
+func (b *build) newSession(user string) *shell.Session {
+	return shell.New(shell.Config{
+		Nonce: b.Nonce + strings.Map(alphanumeric, user), State: stateDir, Shell: b.plan.Shell, Home: b.plan.Sources[0].Path,
+		Keep: b.plan.Keep, Later: user != "", Output: b,
+	})
+}
+
+func alphanumeric(r rune) rune {
+	if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+		return r
+	}
+	return 'x'
+}
+
+func (b *build) spec(session *shell.Session) engine.Spec {
+	labels := maps.Clone(b.Labels)
+	spec := engine.Spec{
+		Name: b.Name, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged,
+		Labels: labels, Scratch: []string{stateDir, readonlyDir, userBin}, Temp: b.Temp, Keep: b.Keep,
+		Main: &engine.Process{
+			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),
+		},
+		Ended: session.End, Say: b.note,
+		Progress: func(p engine.Progress) {
+			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
+		},
+	}
+	for _, s := range b.plan.Sources {
+		spec.Trees = append(append(spec.Trees, s.Tree), s.Extra...)
+	}
+	return spec
+}
+
+// download gets all in place before the first command.
+func (b *build) download(ctx context.Context) result {
+	b.announce()
+	var missing *secrets.Failure
+	if errors.As(b.missed, &missing) {
+		b.note("%s", missing.Way)
+		return result{status: Failed, context: Context{missing.StatusCode, missing.Message}}
+	}
+	if b.missed != nil {
+		return b.fault(ctx, "", b.missed)
+	}
+	if err := b.begin(ctx); err != nil {
+		return b.broken(ctx, err)
+	}
+	if res := b.selectRuntimes(ctx); res.status != "" {
+		return res
+	}
+	if err := b.enter(); err != nil {
+		return b.broken(ctx, err)
+	}
+	b.announceCommands()
+	return result{}
+}
+
+// announce tells what the agent tells first (observed).
+func (b *build) announce() {
+	b.say("Running on CodeBuild On-demand")
+	b.say("Waiting for agent ping")
+	b.say("Waiting for DOWNLOAD_SOURCE")
+	b.say("Phase is DOWNLOAD_SOURCE")
+	for i, s := range b.plan.Sources {
+		name := "CODEBUILD_SRC_DIR"
+		if i > 0 {
+			name += "_" + s.ID
+		}
+		b.say("%s=%s", name, s.Path)
+	}
+	b.say("YAML location is %s", b.plan.Location)
+	if b.plan.Warning != "" {
+		b.say("%s", b.plan.Warning)
+	}
+	for _, phase := range b.plan.Phases {
+		if phase.Written && len(phase.Commands) == 0 {
+			b.say("No commands found for phase name: %s", strings.ToLower(string(phase.Type)))
+		}
+	}
+	b.say("Processing environment variables")
+	if slices.ContainsFunc(b.plan.Needs(), func(n secrets.Need) bool { return n.Kind == secrets.ParameterStore }) {
+		b.say("Decrypting parameter store environment variables")
+	}
+}
+
+// announceCommands tells what the agent tells last.
+func (b *build) announceCommands() {
+	if b.plan.Cache == nil || len(b.plan.Cache.Paths) == 0 {
+		b.say("Cache is not defined in the buildspec")
+		b.say("Skip cache due to: no paths specified to be cached")
+	} else {
+		for _, p := range b.plan.Cache.Paths {
+			b.say("Expanded cache path %s", p)
+		}
+	}
+	b.say("Configuring ssm agent with target id: codebuild:%s", b.plan.Identity.UUID)
+	b.say("Successfully updated ssm agent configuration")
+	b.say("Registering with agent")
+	b.say("Phases found in YAML: %d", len(b.plan.Written))
+	for _, phase := range b.plan.Phases {
+		if phase.Written {
+			b.say(" %s: %d commands", phase.Type, len(phase.Commands))
+		}
+	}
+}
+
+// begin hands the variables to the build's shell, and prepares what a build
+// environment has.
+func (b *build) begin(ctx context.Context) error {
+	var lines []string
+	for i, v := range b.plan.Variables {
+		if v.Expand {
+			lines = append(lines, shell.ExportRaw(v.Name, b.values[i]))
+			continue
+		}
+		lines = append(lines, shell.Export(v.Name, b.values[i]))
+	}
+	root := b.sessions[""]
+	if err := root.Begin(b.plan.Sources[0].Top, lines); err != nil {
+		return err
+	}
+	_, _, err := root.Capture(ctx, b.furnish())
+	if err != nil {
+		return err
+	}
+	return b.beginUsers(ctx)
+}
+
+// furnish is a script for what a build environment has besides its image. An
+// image may lack chmod or chown: then it lacks what needs them too.
+func (b *build) furnish() string {
+	var s strings.Builder
+	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
+		fmt.Fprintf(&s, "printf '#!/bin/sh\\nexit 0\\n' >%s/%s\nchmod 755 %s/%s 2>/dev/null\n", userBin, name, userBin, name)
+	}
+	if b.plan.Inline != "" {
+		fmt.Fprintf(&s, "printf %%s %s >%s/buildspec.yml\n", shell.Quote(b.plan.Inline), readonlyDir)
+	}
+	for _, source := range b.plan.Sources {
+		quoted := shell.Quote(source.Path)
+		if b.RootSource { // git refuses a repository that belongs to somebody else
+			fmt.Fprintf(&s, "chown 0:0 %s %s/.git 2>/dev/null\n", quoted, quoted)
+		}
+		if len(b.plan.users()) > 0 { // run-as may read and run the source (documented)
+			fmt.Fprintf(&s, "chmod -R a+rX %s 2>/dev/null\n", quoted)
+		}
+	}
+	return s.String()
+}
+
+// beginUsers starts a shell for each user that run-as names.
+func (b *build) beginUsers(ctx context.Context) error {
+	for _, user := range b.plan.users() {
+		session := b.newSession(user)
+		b.sessions[user] = session
+		process := engine.Process{Args: session.Args(), User: user, Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr()}
+		go func() {
+			exit, err := b.container.Exec(context.WithoutCancel(ctx), process)
+			session.End(exit, err)
+		}()
+		if err := session.Begin("", nil); err != nil {
+			return fmt.Errorf("run as %s: %w", user, err)
+		}
+	}
+	return nil
+}
+
+// selectRuntimes carries out runtime-versions.
+func (b *build) selectRuntimes(ctx context.Context) result {
+	if len(b.plan.Runtimes) == 0 {
+		b.say(runtimes.NoneSelected)
+		return result{}
+	}
+	table, err := b.readRuntimes(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		b.say(runtimes.NotSupported)
+		return result{}
+	}
+	if err != nil {
+		return b.broken(ctx, err)
+	}
+	var wishes []runtimes.Wish
+	for _, v := range b.plan.Runtimes {
+		version, err := b.expand(ctx, v.Value)
+		if err != nil {
+			return b.broken(ctx, err)
+		}
+		wishes = append(wishes, runtimes.Wish{Name: v.Name, Version: version})
+	}
+	choices, err := table.Choose(wishes, b.say)
+	if err != nil {
+		return result{status: Failed, context: Context{YAMLError, err.Error()}}
+	}
+	return b.installRuntimes(ctx, choices)
+}
+
+// installRuntimes runs the image's commands; one that fails fails the phase.
+func (b *build) installRuntimes(ctx context.Context, choices []runtimes.Choice) result {
+	for _, choice := range choices {
+		if choice.Env != "" {
+			if err := b.sessions[""].Set(shell.Export("VERSION", choice.Env)); err != nil {
+				return b.broken(ctx, err)
+			}
+		}
+		for _, text := range choice.Commands {
+			if res := b.command(ctx, call{session: b.sessions[""], text: text, attempt: 1}); res.status != "" {
+				return res
+			}
+		}
+	}
+	return result{}
+}
+
+func (b *build) readRuntimes(ctx context.Context) (runtimes.Table, error) {
+	text, err := readFile(ctx, b.container, runtimes.Path)
+	if err != nil {
+		return nil, err
+	}
+	return runtimes.Read(text)
+}
+
+// enter goes to the source, where the first command begins.
+func (b *build) enter() error {
+	src := b.plan.Sources[0].Path
+	b.say("Moving to directory %s", src)
+	lines := []string{shell.Export("OLDPWD", readonlyDir)}
+	if id := b.plan.Sources[0].Resolved; id != "" { // only now (documented)
+		lines = append(lines, shell.Export("CODEBUILD_RESOLVED_SOURCE_VERSION", id))
+	}
+	root := b.sessions[""]
+	if err := root.Set(lines...); err != nil {
+		return err
+	}
+	return root.Enter(src)
+}
+
+// expand returns text with the variables in it expanded by the build's shell.
+func (b *build) expand(ctx context.Context, text string) (string, error) {
+	if !strings.ContainsAny(text, "$`") {
+		return text, nil
+	}
+	got, _, err := b.sessions[""].Capture(ctx, `printf %s "`+text+`"`)
+	return got, err
+}
+
+func (b *build) expandAll(ctx context.Context, texts []string) ([]string, error) {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		var err error
+		if all[i], err = b.expand(ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}

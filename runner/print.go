@@ -1,0 +1,148 @@
+package runner
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// String returns the plan as a person reads it: the dry run. Values that are
+// secret are not in it.
+func (p *Plan) String() string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("build", "%s, number %d", p.Identity.BuildID(), p.Identity.Number)
+	line("image", "%s%s", p.Image, p.imageNotes())
+	for i, s := range p.Sources {
+		name := "source"
+		if i > 0 {
+			name = "source " + s.ID
+		}
+		line(name, "%s", s.Tree.Host)
+		line("", "at %s", s.Path)
+		if s.Note != "" {
+			line("", "%s", s.Note)
+		}
+	}
+	line("buildspec", "%s", p.File)
+	line("shell", "%s%s", p.Shell, map[bool]string{false: ", each command on its own (version 0.1)"}[p.Keep])
+	line("time limit", "%v", p.Timeout)
+	p.printVariables(&b)
+	p.printPhases(&b)
+	p.printOutputs(&b)
+	return b.String()
+}
+
+func (p *Plan) imageNotes() string {
+	var notes []string
+	if p.Platform != "" {
+		notes = append(notes, "for "+p.Platform)
+	}
+	if p.Privileged {
+		notes = append(notes, "privileged")
+	}
+	if p.Pull != "" && p.Pull != engine.PullMissing {
+		notes = append(notes, "pull "+string(p.Pull))
+	}
+	if len(p.Images) > 1 {
+		notes = append(notes, "as "+strings.Join(p.Images[1:], " or ")+" when it is not here")
+	}
+	if len(notes) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(notes, ", ") + ")"
+}
+
+func (p *Plan) printVariables(b *strings.Builder) {
+	fmt.Fprintf(b, "\nvariables\n")
+	all := append([]Variable(nil), p.Variables...)
+	sort.SliceStable(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	for _, v := range all {
+		origin := v.Origin
+		if len(v.Hides) > 0 {
+			origin += ", hides " + strings.Join(v.Hides, ", ")
+		}
+		fmt.Fprintf(b, "  %s=%s  (%s)\n", v.Name, indent(v.Shown(), "    "), origin)
+	}
+}
+
+func (p *Plan) printPhases(b *strings.Builder) {
+	if len(p.Runtimes) > 0 {
+		fmt.Fprintf(b, "\nruntimes\n")
+		for _, r := range p.Runtimes {
+			fmt.Fprintf(b, "  %s %s  (%s:%d)\n", r.Name, r.Value, p.File, r.Line)
+		}
+	}
+	for _, phase := range p.Phases {
+		if !phase.Written {
+			continue
+		}
+		fmt.Fprintf(b, "\n%s%s\n", phase.Type, phase.notes())
+		p.printCommands(b, phase.Commands, "")
+		p.printCommands(b, phase.Finally, "finally ")
+	}
+}
+
+func (ph Phase) notes() string {
+	text := ""
+	if ph.RunAs != "" {
+		text += ", as " + ph.RunAs
+	}
+	if ph.OnFailure.Text != "" {
+		text += ", on failure " + ph.OnFailure.Text
+	}
+	return text
+}
+
+func (p *Plan) printCommands(b *strings.Builder, commands []buildspec.Command, prefix string) {
+	for _, c := range commands {
+		fmt.Fprintf(b, "  %s%4d  %s\n", prefix, c.Line, indent(strings.TrimRight(c.Text, "\n"), strings.Repeat(" ", len(prefix)+8)))
+	}
+}
+
+func (p *Plan) printOutputs(b *strings.Builder) {
+	fmt.Fprintln(b)
+	if p.Artifacts != nil {
+		printArtifacts(b, "artifacts", *p.Artifacts)
+		for _, s := range p.Artifacts.Secondary {
+			printArtifacts(b, "artifacts "+s.Identifier, s)
+		}
+	}
+	for _, r := range p.Reports {
+		fmt.Fprintf(b, "%-14s %s: %s%s as %s\n", "report", r.Name, strings.Join(r.Files, ", "), below(r.BaseDirectory), r.Format)
+	}
+	if p.Cache != nil {
+		fmt.Fprintf(b, "%-14s %s (not kept between builds yet)\n", "cache", strings.Join(p.Cache.Paths, ", "))
+	}
+	if len(p.Exported) > 0 {
+		fmt.Fprintf(b, "%-14s %s\n", "exported", strings.Join(p.Exported, ", "))
+	}
+}
+
+func printArtifacts(b *strings.Builder, name string, a buildspec.Artifacts) {
+	if len(a.Files) == 0 {
+		return
+	}
+	text := strings.Join(a.Files, ", ") + below(a.BaseDirectory)
+	if len(a.ExcludePaths) > 0 {
+		text += ", without " + strings.Join(a.ExcludePaths, ", ")
+	}
+	if a.DiscardPaths {
+		text += ", paths discarded"
+	}
+	fmt.Fprintf(b, "%-14s %s\n", name, text)
+}
+
+func below(base string) string {
+	if base == "" {
+		return ""
+	}
+	return " below " + base
+}
+
+func indent(text, prefix string) string { return strings.ReplaceAll(text, "\n", "\n"+prefix) }

@@ -1,0 +1,172 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/tree"
+	"github.com/buildlocal/buildlocal/runner/shell"
+)
+
+// Names below a build's directory.
+const (
+	artifactsDir = "artifacts"
+	secondaryDir = "secondary-artifacts"
+	reportsDir   = "reports"
+)
+
+// upload collects what the build leaves: artifacts, then reports. A failure of
+// the first does not keep the others from being collected.
+func (b *build) upload(ctx context.Context) result {
+	var errs []error
+	if a := b.plan.Artifacts; a != nil {
+		if len(a.Files) > 0 {
+			errs = append(errs, b.artifacts(ctx, *a, artifactsDir))
+		}
+		for _, s := range a.Secondary {
+			b.say("Preparing to copy secondary artifacts %s", s.Identifier)
+			errs = append(errs, b.artifacts(ctx, s, secondaryDir+"/"+s.Identifier))
+		}
+	}
+	for _, group := range b.plan.Reports {
+		errs = append(errs, b.reports(ctx, group))
+	}
+	if len(b.plan.Reports) == 0 && ctx.Err() == nil {
+		errs = append(errs, b.discover(ctx))
+	}
+	return b.uploaded(ctx, errors.Join(errs...))
+}
+
+// uploaded tells what the author can mend from what we could not do.
+func (b *build) uploaded(ctx context.Context, err error) result {
+	switch {
+	case err == nil:
+		return result{}
+	case errors.Is(err, tree.ErrNoMatch), errors.Is(err, tree.ErrNoBase):
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return result{status: Failed, context: Context{ClientError, first}}
+	}
+	return b.fault(ctx, ClientError, err)
+}
+
+func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string) error {
+	return b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, tree.Selection{
+		Base: a.BaseDirectory, Files: a.Files, Exclude: a.ExcludePaths, Discard: a.DiscardPaths, Symlinks: a.Symlinks,
+	})
+}
+
+func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error {
+	name, err := b.expand(ctx, group.Name)
+	if err != nil {
+		return err
+	}
+	err = b.collect(ctx, Output{Name: name, Dir: reportsDir + "/" + dirName(name)}, tree.Selection{
+		Base: group.BaseDirectory, Files: group.Files, Discard: group.DiscardPaths,
+	})
+	if err != nil {
+		return fmt.Errorf("%w of report group %s", err, name)
+	}
+	return nil
+}
+
+// dirName makes a directory's name of a report group's, which may be an ARN.
+func dirName(group string) string {
+	name := group[strings.LastIndexAny(group, "/:")+1:]
+	if name == "" || strings.Trim(name, ".") == "" {
+		return "reports"
+	}
+	return name
+}
+
+// collect writes selected files below the build's directory. Nothing half done
+// is left: they are written beside it and then moved.
+func (b *build) collect(ctx context.Context, o Output, s tree.Selection) error {
+	var err error
+	if s, err = b.expandSelection(ctx, s); err != nil {
+		return err
+	}
+	s.Root = b.plan.Sources[0].Path
+	staging, err := os.MkdirTemp(b.Out, ".collecting-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(staging)
+	files, err := tree.Collect(ctx, b.container, s, staging, b.say)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		o.Files = append(o.Files, File{f.Path, f.Size})
+	}
+	dest := filepath.Join(b.Out, filepath.FromSlash(o.Dir))
+	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Chmod(staging, 0o755), os.Rename(staging, dest)); err != nil {
+		return err
+	}
+	if strings.HasPrefix(o.Dir, reportsDir) {
+		b.record.Reports = append(b.record.Reports, o)
+		return nil
+	}
+	b.record.Artifacts = append(b.record.Artifacts, o)
+	return nil
+}
+
+func (b *build) expandSelection(ctx context.Context, s tree.Selection) (tree.Selection, error) {
+	var err error
+	if s.Base, err = b.expand(ctx, s.Base); err != nil {
+		return s, err
+	}
+	if s.Files, err = b.expandAll(ctx, s.Files); err != nil {
+		return s, err
+	}
+	s.Exclude, err = b.expandAll(ctx, s.Exclude)
+	return s, err
+}
+
+// discoverTime is how long the service looks for reports (documented).
+const discoverTime = 5 * time.Second
+
+// discoverScript finds reports by what they begin with. Which files the service
+// takes is not documented; these are the roots of the formats it reads.
+const discoverScript = `
+[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
+cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
+find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \) \
+  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)[ >]' {} + 2>/dev/null
+exit 0`
+
+// discover counts reports that no group names, as the service does.
+func (b *build) discover(ctx context.Context) error {
+	b.say("Set report auto-discover timeout to %d seconds", int(discoverTime.Seconds()))
+	began := b.Now()
+	limited, cancel := context.WithTimeout(ctx, discoverTime)
+	defer cancel()
+	found, exit, err := b.sessions[""].Capture(limited, fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path)))
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return nil // its time is up, and the build's commands are done
+	}
+	if err != nil || exit == 3 {
+		return err
+	}
+	for _, line := range []string{
+		"Expanding base directory path:  .", "Assembling file list", "Expanding .",
+		"Expanding file paths for base directory .", "Assembling file list", "Expanding **/*",
+	} {
+		b.say("%s", line)
+	}
+	if n := strings.Count(found, "\n"); n > 0 {
+		b.say("Found %d file(s)", n)
+	} else {
+		b.say("No matching auto-discover report paths found")
+	}
+	b.say("Report auto-discover file discovery took %f seconds", b.Now().Sub(began).Seconds())
+	return nil
+}

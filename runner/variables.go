@@ -1,0 +1,156 @@
+package runner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+// Variable is one variable of the build, and where it came from.
+type Variable struct {
+	Name   string
+	Value  string // literal; shell text when Expand is set
+	Expand bool   // what the image says is drawn in: PATH, GOPATH
+	Secret bool   // never shown
+	Need   *secrets.Need
+	Origin string   // such as buildspec.yml:5, project.json, -e, the service
+	Hides  []string // origins of values this one replaces, the nearest first
+}
+
+// Shown is the value as a person may see it.
+func (v Variable) Shown() string {
+	switch {
+	case v.Need != nil:
+		return fmt.Sprintf("from %s %s", v.Need.Kind, v.Need.Ref)
+	case v.Secret:
+		return secrets.Stars
+	}
+	return v.Value
+}
+
+// variables collects definitions from the weakest to the strongest: buildspec,
+// project, start of the build, service. A definition replaces one of the same
+// name and adds nothing to it (documented).
+type variables struct {
+	all []Variable
+	at  map[string]int
+}
+
+func (vs *variables) set(v Variable) {
+	if vs.at == nil {
+		vs.at = map[string]int{}
+	}
+	i, again := vs.at[v.Name]
+	if !again {
+		vs.at[v.Name] = len(vs.all)
+		vs.all = append(vs.all, v)
+		return
+	}
+	old := vs.all[i]
+	v.Hides = append([]string{old.Origin}, old.Hides...)
+	// What a buildspec or a project keeps in a store stays secret wherever the
+	// value comes from this time.
+	v.Secret = v.Secret || old.Secret || old.Need != nil
+	vs.all[i] = v
+}
+
+// fromBuildspec: within one buildspec the order is not documented; here a
+// secret beats a parameter, which beats a plain variable.
+func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
+	origin := func(v buildspec.Variable) string { return fmt.Sprintf("%s:%d", b.File, v.Line) }
+	for _, v := range b.Env.Variables {
+		vs.set(Variable{Name: v.Name, Value: v.Value, Origin: origin(v)})
+	}
+	for _, v := range b.Env.ParameterStore {
+		vs.set(Variable{Name: v.Name, Origin: origin(v), Need: &secrets.Need{Name: v.Name, Kind: secrets.ParameterStore, Ref: v.Value}})
+	}
+	for _, v := range b.Env.SecretsManager {
+		vs.set(Variable{Name: v.Name, Origin: origin(v), Need: &secrets.Need{Name: v.Name, Kind: secrets.SecretsManager, Ref: v.Value}})
+	}
+}
+
+func (vs *variables) fromProject(all []project.Variable, origin string) {
+	for _, v := range all {
+		where := origin
+		if v.Line > 0 {
+			where = fmt.Sprintf("%s:%d", origin, v.Line)
+		}
+		next := Variable{Name: v.Name, Value: v.Value, Origin: where}
+		if v.Type == project.ParameterStore || v.Type == project.SecretsManager {
+			next.Value = ""
+			next.Need = &secrets.Need{Name: v.Name, Kind: secrets.Kind(v.Type), Ref: v.Value}
+		}
+		vs.set(next)
+	}
+}
+
+// fromService sets what the service sets: names it keeps for itself, so nothing
+// else may. The values are the ones of the page "Environment variables in build
+// environments" and of public dumps of whole environments.
+func (vs *variables) fromService(p *Plan) {
+	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: "the service"}) }
+	expand := func(name, value string) {
+		vs.set(Variable{Name: name, Value: value, Expand: true, Origin: "the service"})
+	}
+	id := p.Identity
+	for name, value := range map[string]string{
+		"AWS_DEFAULT_REGION": id.Region, "AWS_REGION": id.Region,
+	} {
+		if _, given := vs.at[name]; !given { // seen to be set by users with effect
+			set(name, value)
+		}
+	}
+	set("CODEBUILD_AGENT_ENDPOINT", "http://127.0.0.1:7831")
+	set("CODEBUILD_AUTH_TOKEN", id.UUID)
+	set("CODEBUILD_BMR_URL", "https://CODEBUILD_AGENT:3000")
+	set("CODEBUILD_BUILD_ARN", id.ARN())
+	set("CODEBUILD_BUILD_ID", id.BuildID())
+	set("CODEBUILD_BUILD_IMAGE", p.Image)
+	set("CODEBUILD_BUILD_NUMBER", fmt.Sprint(id.Number))
+	set("CODEBUILD_BUILD_SUCCEEDING", "1")
+	set("CODEBUILD_BUILD_URL", fmt.Sprintf("https://%s.console.aws.amazon.com/codebuild/home?region=%s#/builds/%s/view/new", id.Region, id.Region, id.BuildID()))
+	set("CODEBUILD_CI", "true")
+	set("CODEBUILD_CONTAINER_NAME", "default")
+	set("CODEBUILD_EXECUTION_ROLE_BUILD", "")
+	set("CODEBUILD_FE_REPORT_ENDPOINT", "https://codebuild."+id.Region+".amazonaws.com/")
+	set("CODEBUILD_GOPATH", p.Sources[0].Top)
+	set("CODEBUILD_INITIATOR", id.Initiator)
+	set("CODEBUILD_KMS_KEY_ID", p.kmsKey())
+	set("CODEBUILD_LAST_EXIT", "0")
+	set("CODEBUILD_LOG_PATH", id.UUID)
+	set("CODEBUILD_PROJECT_ARN", id.arn("project/"+id.Project))
+	set("CODEBUILD_PROJECT_UUID", id.UUID)
+	set("CODEBUILD_SOURCE_VERSION", p.Sources[0].Version)
+	set("CODEBUILD_SRC_DIR", p.Sources[0].Path)
+	set("CODEBUILD_SOURCE_REPO_URL", p.Sources[0].URL)
+	set("CODEBUILD_START_TIME", fmt.Sprint(id.Start.UnixMilli()))
+	set("AWS_EXECUTION_ENV", "AWS_ECS_EC2")
+	for _, s := range p.Sources[1:] {
+		set("CODEBUILD_SRC_DIR_"+s.ID, s.Path)
+		set("CODEBUILD_SOURCE_VERSION_"+s.ID, s.Version)
+		set("CODEBUILD_SOURCE_REPO_URL_"+s.ID, s.URL)
+	}
+	set("HOME", p.home())
+	set("OLDPWD", readonlyDir)
+	expand("PATH", "$PATH:"+userBin)
+	expand("GOPATH", "${GOPATH:+$GOPATH:}"+p.Sources[0].Top)
+}
+
+// home is /root whatever the image says (documented); only /tmp can be written
+// to on Lambda compute.
+func (p *Plan) home() string {
+	if strings.Contains(p.EnvironmentType, "LAMBDA") {
+		return "/tmp"
+	}
+	return "/root"
+}
+
+func (p *Plan) kmsKey() string {
+	if p.EncryptionKey != "" {
+		return p.EncryptionKey
+	}
+	return p.Identity.kmsDefault()
+}
