@@ -27,8 +27,7 @@ const (
 // floors says how high each package stands.
 var floors = map[string]int{
 	"main": 5, "cmd": 4,
-	"console": 3, "batch": 3,
-	"runner": 2, "lint": 2,
+	"console": 3, "batch": 3, "runner": 2, "lint": 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
 	"artifacts": 1, "reports": 1, "cache": 1, "standins": 1,
 	"engine/docker": 1, "engine/sandbox": 1, contract: 1,
@@ -57,6 +56,7 @@ var doors = map[string][]string{
 	"github.com/bmatcuk/doublestar":          {"internal/tree"},
 	"github.com/agnivade/levenshtein":        {"internal/diag"},
 	"github.com/google/uuid":                 {"cmd"},
+	"github.com/gofrs/flock":                 {"cmd"},
 	"github.com/rogpeppe/go-internal":        nil,
 	"github.com/google/go-cmp":               {contract}, // which is tests, in a file that is none
 }

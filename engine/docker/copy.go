@@ -18,7 +18,9 @@ import (
 // CopyIn unpacks a tar stream below dir. See engine.Container.
 func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) error {
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(rename(stream, w, func(name string) (string, error) { return below(dir, name) })) }()
+	go func() {
+		w.CloseWithError(rename(stream, w, func(name string) (string, error) { return below(dir, name) }))
+	}()
 	defer r.Close()
 	err := c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{})
 	var refused *nameError

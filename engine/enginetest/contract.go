@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,8 +30,6 @@ type Suite struct {
 	// Left returns how many things with the label exist.
 	Left func(ctx context.Context, label string) (int, error)
 }
-
-var count atomic.Int64
 
 // Run runs the contract.
 func Run(t *testing.T, s Suite) {
@@ -54,7 +52,7 @@ func Run(t *testing.T, s Suite) {
 
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
-	name := fmt.Sprintf("buildlocal-contract-%d-%d", os.Getpid(), count.Add(1))
+	name := "buildlocal-contract-" + strings.ToLower(rand.Text())
 	return engine.Spec{
 		Name: name, Images: []string{s.Image}, Pull: engine.PullNever,
 		Labels: map[string]string{name: "1"}, Temp: t.TempDir(), Scratch: []string{"/scratch/deep"},

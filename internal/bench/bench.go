@@ -156,5 +156,6 @@ func (b *bench) cleanUp(ctx context.Context) error {
 			errs = append(errs, os.RemoveAll(filepath.Join(b.cache, s.folder, name)))
 		}
 	}
+	_ = os.Remove(b.cache) // if it is empty
 	return errors.Join(errs...)
 }

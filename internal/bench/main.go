@@ -103,7 +103,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.rounds, "n", 7, fmt.Sprintf("`rounds`; at most %d of what takes long", heavyRounds))
-	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure")
+	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure; W2 and W3 are compared with W1")
 	flags.StringVar(&o.program, "buildlocal", "bin/buildlocal", "the `program` to measure")
 	flags.StringVar(&o.image, "image", "buildlocal-test/base:latest", "`image` of the builds; it must be there")
 	flags.StringVar(&o.json, "json", "", "write every sample to `file`, too")

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Source has files. Every engine.Container is one.
@@ -271,7 +270,7 @@ func (c *collector) write(local string, h *tar.Header, content io.Reader) error 
 	_, err = io.Copy(f, content)
 	err = errors.Join(err, f.Chmod(mode), f.Close())
 	if err == nil {
-		err = c.root.Chtimes(local, time.Now(), h.ModTime)
+		err = c.root.Chtimes(local, h.ModTime, h.ModTime)
 	}
 	return err
 }

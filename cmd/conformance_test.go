@@ -1,0 +1,237 @@
+package cmd_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/buildlocal/buildlocal/cmd"
+	"github.com/buildlocal/buildlocal/engine/docker"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// needEngine skips a test where no Docker engine answers, or fails it where
+// BUILDLOCAL_REQUIRE_ENGINE says that there has to be one.
+func needEngine(t *testing.T) {
+	t.Helper()
+	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
+	if err == nil {
+		err = e.Ping(t.Context())
+	}
+	if err != nil && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") == "" {
+		t.Skipf("no Docker engine: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// host is the App of a test: no variables but the engine's and the given ones.
+func host(t *testing.T, variables map[string]string) (*cmd.App, *bytes.Buffer, *bytes.Buffer) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	return &cmd.App{
+		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Now: time.Now, Home: t.TempDir(),
+		TempDir: t.TempDir(), Hostname: "host", User: "tester", UID: os.Getuid(), PID: os.Getpid(), Version: "test",
+		LookupEnv: func(name string) (string, bool) {
+			if name == "DOCKER_HOST" {
+				return os.LookupEnv(name)
+			}
+			value, given := variables[name]
+			return value, given
+		},
+	}, &stdout, &stderr
+}
+
+// TestConformance runs the table of small builds in testdata/conformance. Each
+// file is a txtar archive: its comment says what the case proves and from where
+// that is known (documented, observed, or chosen here); the files named want/*
+// are what has to come out, flags is the command line, the rest is the source.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../testdata/conformance/*.txtar")
+	if err != nil || len(files) < 1 {
+		t.Fatalf("found %d cases, want at least 60: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			needEngine(t)
+			conform(t, file)
+		})
+	}
+}
+
+// origins are how a fact may be known.
+var origins = regexp.MustCompile(`(?m)^(Documented|Observed|Chosen): \S`)
+
+func conform(t *testing.T, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !origins.Match(archive.Comment) {
+		t.Errorf("the comment says nowhere from where the fact is known: a line Documented:, Observed: or Chosen:")
+	}
+	dir := filepath.Join(t.TempDir(), "project")
+	args := unpackCase(t, archive, dir)
+	app, stdout, stderr := host(t, nil)
+	exit := cmd.Main(t.Context(), append([]string{"run", "-C", dir, "--format", "service", "--pull", "never"}, args...), app)
+	got := map[string]string{
+		"want/exit": fmt.Sprintf("%d\n", exit),
+		"want/log":  normal(stdout.String(), dir),
+	}
+	if text := normal(stderr.String(), dir); text != "" {
+		got["want/stderr"] = text
+	}
+	if names := leavings(t, dir); names != "" {
+		got["want/files"] = names
+	}
+	compareCase(t, file, archive, got)
+}
+
+// unpackCase writes the source and returns the flags.
+func unpackCase(t *testing.T, archive *txtar.Archive, dir string) []string {
+	t.Helper()
+	args := []string{"-i", "buildlocal-test/base"}
+	for _, f := range archive.Files {
+		if f.Name == "flags" {
+			args = nil
+			for _, line := range strings.Split(strings.TrimSpace(string(f.Data)), "\n") {
+				args = append(args, strings.ReplaceAll(line, "$DIR", dir))
+			}
+			continue
+		}
+		if strings.HasPrefix(f.Name, "want/") {
+			continue
+		}
+		name := filepath.Join(dir, f.Name)
+		mode := os.FileMode(0o644)
+		if bytes.HasPrefix(f.Data, []byte("#!")) {
+			mode = 0o755
+		}
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "git")); err == nil {
+		gitCase(t, dir)
+	}
+	return args
+}
+
+// gitCase makes the source a repository with one commit; the file git holds its
+// remote, which may be empty.
+func gitCase(t *testing.T, dir string) {
+	t.Helper()
+	remote, _ := os.ReadFile(filepath.Join(dir, "git"))
+	script := `rm git && git init -q -b main . && git add -A && git commit -q -m one`
+	if url := strings.TrimSpace(string(remote)); url != "" {
+		script += " && git remote add origin " + url
+	}
+	c := exec.Command("sh", "-c", script)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
+		"GIT_AUTHOR_DATE=2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2020-01-01T00:00:00Z")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("git: %v\n%s", err, out)
+	}
+}
+
+var volatile = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`(?m)^\[Container\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} `), "[Container] "},
+	{regexp.MustCompile(`/codebuild/output/src\d+`), "/codebuild/output/srcN"},
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
+	{regexp.MustCompile(`took [0-9.]+ seconds`), "took N seconds"},
+}
+
+// normal replaces what differs from run to run.
+func normal(text, dir string) string {
+	text = strings.ReplaceAll(text, dir, "DIR")
+	for _, v := range volatile {
+		text = v.pattern.ReplaceAllString(text, v.with)
+	}
+	return text
+}
+
+// leavings lists what the build left besides its log, with the text of small
+// files.
+func leavings(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	latest := filepath.Join(dir, ".buildlocal", "latest")
+	root, err := filepath.EvalSymlinks(latest)
+	if err != nil {
+		return ""
+	}
+	err = filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+		if err != nil || info.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if rel == "log.txt" || rel == "build.json" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		fmt.Fprintf(&b, "%s %v %q\n", filepath.ToSlash(rel), info.Mode(), text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// compareCase compares with the golden part of the archive, or writes it.
+func compareCase(t *testing.T, file string, archive *txtar.Archive, got map[string]string) {
+	t.Helper()
+	want := map[string]string{}
+	var kept []txtar.File
+	for _, f := range archive.Files {
+		if strings.HasPrefix(f.Name, "want/") {
+			want[f.Name] = string(f.Data)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	for name, text := range got {
+		if !strings.HasSuffix(text, "\n") {
+			got[name] = text + "\n" // as txtar keeps it
+		}
+	}
+	if *update {
+		for _, name := range []string{"want/exit", "want/files", "want/stderr", "want/log"} {
+			if text, has := got[name]; has {
+				kept = append(kept, txtar.File{Name: name, Data: []byte(text)})
+			}
+		}
+		archive.Files = kept
+		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheTableShowsEveryKindOfResult(t *testing.T) {
+	t.Parallel()
+	want := strings.TrimPrefix(`
+linux/amd64, 2 CPUs, Docker 20.10.24, image base, 0001-01-01
+
+| workload | arm               |      median s |   min |   max | minus W1 | ratio to docker run | peak MiB |
+| -------- | ----------------- | ------------: | ----: | ----: | -------: | ------------------: | -------: |
+| W1       | docker run        |         0.200 | 0.100 | 0.400 |          |                1.00 |     24.0 |
+| W1       | buildlocal        |         0.300 | 0.300 | 0.900 |          |                1.50 |     15.0 |
+| W1       | act               | not installed |       |       |          |                     |          |
+| W2       | docker run        |         0.250 | 0.250 | 0.250 |   +0.050 |                1.00 |          |
+| W2       | buildlocal        |         1.000 | 1.000 | 1.000 |   +0.700 |                4.00 |          |
+| W2       | act               |        failed |       |       |          |                     |          |
+| startup  | buildlocal --help |         0.030 | 0.030 | 0.030 |          |                     |      8.8 |
+
+Peak: the client's memory, not the engine's; below 8.5 MiB it cannot be seen.
+
+W1: buildlocal at most 1.25 x docker run: missed, 1.50 x
+W2: buildlocal at most 0.8 s more than W1: met, +0.700 s
+W3 git: buildlocal at most 0.3 s more than W1: not measured
+W3 plain: buildlocal at most 0.3 s more than W1: not measured
+W4: buildlocal at most 0.8 x docker run: not measured
+W4: buildlocal client below 64 MiB: not measured
+startup: buildlocal --help below 30 ms: missed, 30.0 ms
+startup: buildlocal plan below 30 ms: not measured
+startup: buildlocal binary below 30 MB: met, 29.5 MB
+
+W2, act failed:
+  exit status 3
+  no space left
+`, "\n")
+	var got strings.Builder
+	if err := someReport().print(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", &got, want)
+	}
+}
+
+func TestAlignCountsCharactersNotBytes(t *testing.T) {
+	t.Parallel()
+	got := align([][]string{{"ä", "b", "number"}, {"cc", "ddd", "é"}})
+	want := "" +
+		"| ä  | b   | number |\n" +
+		"| -- | --- | -----: |\n" +
+		"| cc | ddd |      é |\n"
+	if got != want {
+		t.Errorf("align =\n%swant\n%s", got, want)
+	}
+}
