@@ -23,6 +23,7 @@ const (
 	labelHost    = "dev.buildlocal.host"
 	labelTemp    = "dev.buildlocal.temp"
 	labelStarted = "dev.buildlocal.started"
+	labelKept    = "dev.buildlocal.kept" // the run was told to keep it
 )
 
 // trace is one thing at the engine, and whether its run still runs.
@@ -77,7 +78,7 @@ func (t trace) state() string {
 		return "running"
 	case !t.ours:
 		return "elsewhere"
-	case t.Running:
+	case t.Labels[labelKept] != "":
 		return "kept"
 	}
 	return "left"

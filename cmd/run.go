@@ -125,7 +125,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	view := a.view(f, dir)
 	file := console.NewServiceFile(log)
 	r := &runner.Runner{
-		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(found, dir), Temp: found.temp.path,
+		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0,
 		Notify: func(e runner.Event) { file.Notify(e); view.Notify(e) },
 	}
@@ -191,12 +191,16 @@ func (a *App) color(terminal bool) bool {
 
 // labels are put on all that the engine makes, so that what is left of a build
 // can be found by it.
-func (a *App) labels(found *found, dir *buildDir) map[string]string {
-	return map[string]string{
+func (a *App) labels(f *runFlags, found *found, dir *buildDir) map[string]string {
+	labels := map[string]string{
 		labelBuild:   dir.name,
 		labelSource:  found.source.Dir,
 		labelHost:    a.Hostname,
 		labelTemp:    found.temp.path,
 		labelStarted: a.Now().UTC().Format(time.RFC3339),
 	}
+	if f.keep {
+		labels[labelKept] = "1"
+	}
+	return labels
 }

@@ -51,6 +51,7 @@ type Container interface {
 // Spec is what a container is made from.
 type Spec struct {
 	Name   string   // unique; the base of every name the driver makes
+	Alias  string   // a name the image may have at the engine; looked for first, never pulled
 	Images []string // spellings of one image; the first that is had counts
 	Pull   Pull
 

@@ -120,7 +120,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	}
 	b.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
-	if exit != 0 && c.place != nil {
+	if exit != 0 && err == nil && c.place != nil {
 		e.Place = c.place()
 	}
 	b.record.Commands = append(b.record.Commands, CommandRecord{

@@ -101,7 +101,9 @@ type Override struct {
 type Plan struct {
 	Identity        Identity
 	Image           string // as configured
+	Alias           string // a name the image may have here; never pulled
 	Images          []string
+	NoImage         string // the way on when no registry has the image
 	EnvironmentType string
 	Privileged      bool
 	Platform        string
@@ -187,7 +189,15 @@ func (p *Plan) images(in Inputs) {
 			break
 		}
 	}
-	p.Images = project.ImageSpellings(p.Image)
+	names := project.ImageSpellings(p.Image)
+	if way, unpublished := project.Unpublished(p.Image); unpublished {
+		p.Alias, p.Images, p.NoImage = p.Image, nil, way
+		return
+	}
+	p.Images = names
+	if len(names) > 1 { // a curated image: only a local one has the configured name
+		p.Alias, p.Images = names[0], names[1:]
+	}
 }
 
 // sources lays the sources out as the service does: GOPATH-style for git

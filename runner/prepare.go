@@ -70,18 +70,26 @@ func (b *build) provision(ctx context.Context) result {
 	}
 	if err != nil {
 		session.Close()
-		var f *engine.Fault
-		code := ""
-		if errors.As(err, &f) && (f.Kind == engine.NoImage || f.Kind == engine.NoRegistry || f.Kind == engine.WrongArch) {
-			code = PullError
-		}
-		return b.fault(ctx, code, err)
+		return b.fault(ctx, b.pullCode(err), err)
 	}
 	b.container = c
 	if b.sessions[""] == nil {
 		b.sessions[""] = session
 	}
 	return result{}
+}
+
+// pullCode returns the status code of a container that could not be started. An
+// image that no registry has gets its own way on.
+func (b *build) pullCode(err error) string {
+	var f *engine.Fault
+	if !errors.As(err, &f) || f.Kind != engine.NoImage && f.Kind != engine.NoRegistry && f.Kind != engine.WrongArch {
+		return ""
+	}
+	if f.Way == "" {
+		f.Way = b.plan.NoImage
+	}
+	return PullError
 }
 
 // startWithout starts a container where the source cannot be mounted, and
@@ -129,7 +137,7 @@ func alphanumeric(r rune) rune {
 func (b *build) spec(session *shell.Session) engine.Spec {
 	labels := maps.Clone(b.Labels)
 	spec := engine.Spec{
-		Name: b.Name, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged,
+		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged,
 		Labels: labels, Scratch: []string{stateDir, readonlyDir, userBin}, Temp: b.Temp, Keep: b.Keep,
 		Main: &engine.Process{
 			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),

@@ -49,8 +49,11 @@ func (p *Plan) imageNotes() string {
 	if p.Pull != "" && p.Pull != engine.PullMissing {
 		notes = append(notes, "pull "+string(p.Pull))
 	}
-	if len(p.Images) > 1 {
-		notes = append(notes, "as "+strings.Join(p.Images[1:], " or ")+" when it is not here")
+	if p.Alias != "" && len(p.Images) > 0 {
+		notes = append(notes, "or "+strings.Join(p.Images, " or "))
+	}
+	if p.NoImage != "" {
+		notes = append(notes, "which no registry has: a local image of that name is needed")
 	}
 	if len(notes) == 0 {
 		return ""

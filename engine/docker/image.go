@@ -24,17 +24,19 @@ type found struct {
 
 // need returns the first of the spellings that can be had.
 func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
-	if s.Pull != engine.PullAlways {
-		for _, name := range s.Images {
-			f, err := e.local(ctx, name, s)
-			if err == nil || !isGone(err) {
-				return f, e.fault(err, "look at image "+name)
-			}
+	for _, name := range e.here(s) {
+		f, err := e.local(ctx, name, s)
+		if err == nil || !isGone(err) {
+			return f, e.fault(err, "look at image "+name)
 		}
 	}
-	if s.Pull == engine.PullNever {
+	names := strings.TrimSpace(s.Alias + " " + strings.Join(s.Images, " "))
+	switch {
+	case len(s.Images) == 0:
+		return found{}, &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not at the engine, and no registry has it", names)}
+	case s.Pull == engine.PullNever:
 		return found{}, &engine.Fault{Kind: engine.NoImage,
-			Message: fmt.Sprintf("image %s is not at the engine, and nothing may be pulled", s.Images[0]),
+			Message: fmt.Sprintf("image %s is not at the engine, and nothing may be pulled", names),
 			Way:     "Pull it first, or run with --pull missing."}
 	}
 	var errs []error
@@ -50,6 +52,18 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 		}
 	}
 	return found{}, worst(errs)
+}
+
+// here returns the names that are looked for at the engine.
+func (e *Engine) here(s engine.Spec) []string {
+	var names []string
+	if s.Alias != "" {
+		names = append(names, s.Alias)
+	}
+	if s.Pull == engine.PullAlways && len(s.Images) > 0 {
+		return nil
+	}
+	return append(names, s.Images...)
 }
 
 // worst returns the error that says most: one that is not "no such image".

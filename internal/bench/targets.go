@@ -32,6 +32,7 @@ type Verdict struct {
 	Value  string `json:"value,omitempty"`
 }
 
+// String returns the line that is printed.
 func (v Verdict) String() string {
 	if v.Met == nil {
 		return v.Target + ": not measured"
