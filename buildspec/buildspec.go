@@ -60,7 +60,8 @@ type Phase struct {
 // Command is one item of commands or finally: a script.
 type Command struct {
 	Text         string
-	Line, Column int // where its text begins
+	Line, Column int  // where its text begins
+	Block        bool // a literal block (|): each line of Text is one of the file
 }
 
 // Artifacts is the section artifacts, or one of its secondary-artifacts.

@@ -131,7 +131,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	build, _ := spec.Phase("BUILD")
 	wantBuild := buildspec.Phase{
 		Name: "BUILD", Line: 22, RunAs: "other", OnFailure: buildspec.OnFailure{Text: "Retry-2-x.*", Action: buildspec.Retry, Retries: 2},
-		Commands: []buildspec.Command{{Text: "echo a: b", Line: 26, Column: 9}, {Text: "one\ntwo\n", Line: 28, Column: 9}},
+		Commands: []buildspec.Command{{Text: "echo a: b", Line: 26, Column: 9}, {Text: "one\ntwo\n", Line: 28, Column: 9, Block: true}},
 		Finally:  []buildspec.Command{{Text: "echo done", Line: 31, Column: 9}},
 	}
 	if diff := cmp.Diff(wantBuild, build, cmpopts.IgnoreFields(buildspec.OnFailure{}, "Match")); diff != "" {

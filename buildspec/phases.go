@@ -81,7 +81,8 @@ func (p *parser) commands(node *yaml.Node, path, section string) []Command {
 			p.fail(item, where, "the command holds a NUL byte, which no shell can read")
 			continue
 		}
-		all = append(all, Command{Text: item.Value, Line: commandLine(item), Column: item.Column})
+		block := item.Style&yaml.LiteralStyle != 0
+		all = append(all, Command{Text: item.Value, Line: commandLine(item), Column: p.commandColumn(item), Block: block})
 	}
 	return all
 }
@@ -92,6 +93,15 @@ func commandLine(node *yaml.Node) int {
 		return node.Line + 1
 	}
 	return node.Line
+}
+
+// commandColumn is where the text of a command begins in that line.
+func (p *parser) commandColumn(node *yaml.Node) int {
+	line := p.line(commandLine(node))
+	if commandLine(node) == node.Line {
+		return node.Column
+	}
+	return 1 + len(line) - len(strings.TrimLeft(line, " "))
 }
 
 // notText explains a command that YAML took for something else. The service's

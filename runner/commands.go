@@ -87,7 +87,7 @@ func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Comm
 	for _, c := range commands {
 		res := b.command(ctx, call{
 			session: b.sessions[user], text: c.Text, line: c.Line, finally: finally, attempt: attempt,
-			place: func() string { return b.plan.failed(c) },
+			place: func(printed string) string { return b.plan.failed(c, printed) },
 		})
 		if res.status != "" {
 			return res
@@ -103,7 +103,7 @@ type call struct {
 	line    int
 	finally bool
 	attempt int
-	place   func() string // where it stands, for a person; nil for a command of the image
+	place   func(printed string) string // where it stands, for a person; nil for a command of the image
 }
 
 // command runs one command; the zero result is success.
@@ -114,6 +114,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	began := b.Now()
 	e := Event{Kind: CommandBegan, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt}
 	b.notify(e)
+	b.forget()
 	exit, err := c.session.Run(ctx, c.text)
 	if err != nil && ctx.Err() != nil {
 		exit = b.interrupt(ctx, c.session)
@@ -121,7 +122,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	b.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
 	if exit != 0 && err == nil && c.place != nil {
-		e.Place = c.place()
+		e.Place = c.place(b.lastPrinted())
 	}
 	b.record.Commands = append(b.record.Commands, CommandRecord{
 		Phase: b.phase, Text: b.mask.Text(c.text), Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(),

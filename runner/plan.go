@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -277,11 +279,20 @@ func (p *Plan) users() []string {
 	return users
 }
 
-// failed returns the place of a failed command in the buildspec, for a person.
-func (p *Plan) failed(c buildspec.Command) string {
-	if p.spec == nil {
-		return ""
+// scriptLine is how shells tell the line of the script they fail at.
+var scriptLine = regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
+
+// textLine is the line of script.sh where a command's text begins (observed).
+const textLine = 4
+
+// failed returns the place of a failed command in the buildspec, for a person:
+// the line the shell complained about last, else the first.
+func (p *Plan) failed(c buildspec.Command, printed string) string {
+	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
+	at := 0
+	if found := scriptLine.FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Block {
+		n, _ := strconv.Atoi(found[len(found)-1][1])
+		at = max(0, min(n-textLine, len(lines)-1))
 	}
-	first, _, _ := strings.Cut(c.Text, "\n")
-	return p.spec.At(c.Line, c.Column, max(1, len([]rune(first))), "").String()
+	return p.spec.At(c.Line+at, c.Column, max(1, len([]rune(lines[at]))), "").String()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/secrets"
 )
 
 // String returns the plan as a person reads it: the dry run. Values that are
@@ -35,7 +36,18 @@ func (p *Plan) String() string {
 	p.printVariables(&b)
 	p.printPhases(&b)
 	p.printOutputs(&b)
-	return b.String()
+	return p.mask().Text(b.String())
+}
+
+// mask hides the secret values that the plan knows already.
+func (p *Plan) mask() *secrets.Mask {
+	var values []string
+	for _, v := range p.Variables {
+		if v.Secret {
+			values = append(values, v.Value)
+		}
+	}
+	return secrets.NewMask(values...)
 }
 
 func (p *Plan) imageNotes() string {

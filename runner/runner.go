@@ -77,6 +77,7 @@ type build struct {
 	phase PhaseType
 	mask  *secrets.Mask
 	out   *secrets.Writer // what commands print, on its way to the mask
+	tail  []byte          // the last that was printed
 }
 
 // row is one row of the order of phases: what it does, and what follows.
@@ -220,10 +221,28 @@ func (b *build) flush() {
 	_ = b.out.Flush()
 }
 
+// tailLimit is how much of the last output is kept, in bytes.
+const tailLimit = 4 << 10
+
+// lastPrinted returns the end of what was printed, without what is masked.
+func (b *build) lastPrinted() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.tail)
+}
+
+// forget begins a new command's output.
+func (b *build) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tail = nil
+}
+
 // printer tells masked output; the build's lock is held.
 type printer struct{ b *build }
 
 func (p printer) Write(text []byte) (int, error) {
+	p.b.tail = append(p.b.tail[:0], text[max(0, len(text)-tailLimit):]...)
 	if p.b.Notify != nil {
 		p.b.Notify(Event{Kind: Printed, Time: p.b.Now(), Phase: p.b.phase, Output: text})
 	}

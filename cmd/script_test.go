@@ -1,0 +1,54 @@
+package cmd_test
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/buildlocal/buildlocal/cmd"
+	"github.com/buildlocal/buildlocal/engine/docker"
+)
+
+// TestMain lets scripts run the program: it is this test's own binary.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"buildlocal": program})
+}
+
+// program is main.
+func program() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		cancel(cmd.Interrupted(<-signals))
+		os.Exit(cmd.ExitCode(cmd.Interrupted(<-signals)))
+	}()
+	os.Exit(cmd.Main(ctx, os.Args[1:], cmd.Host("test")))
+}
+
+// TestScripts runs the whole program as a person does: testdata/script, one
+// intent a file, its first line the sentence it proves. The condition [docker]
+// holds where an engine answers.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	engine := os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != ""
+	if e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")}); err == nil {
+		engine = engine || e.Ping(t.Context()) == nil
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "../testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
+			env.Setenv("TMPDIR", env.Getenv("WORK")+"/.tmp")
+			for _, v := range []string{"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_CONFIG_GLOBAL=/dev/null"} {
+				env.Vars = append(env.Vars, v)
+			}
+			return os.MkdirAll(env.Getenv("WORK")+"/.tmp", 0o755)
+		},
+		Condition: func(name string) (bool, error) { return name == "docker" && engine, nil },
+	})
+}
