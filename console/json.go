@@ -122,9 +122,12 @@ func incomplete(text []byte) int {
 }
 
 func (j *JSON) write(m message) {
-	line, err := json.Marshal(m)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false) // commands are full of < and >
+	err := encoder.Encode(m)
 	if err == nil {
-		_, err = j.w.Write(append(line, '\n'))
+		_, err = j.w.Write(line.Bytes())
 	}
 	if j.err == nil {
 		j.err = err

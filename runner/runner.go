@@ -231,18 +231,26 @@ func (b *build) lastPrinted() string {
 	return string(b.tail)
 }
 
+// keep notes the end of what was printed; the build's lock is held.
+func (b *build) keep(text []byte) {
+	b.tail = append(b.tail, text[max(0, len(text)-tailLimit):]...)
+	if over := len(b.tail) - tailLimit; over > 0 {
+		b.tail = append(b.tail[:0], b.tail[over:]...)
+	}
+}
+
 // forget begins a new command's output.
 func (b *build) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tail = nil
+	b.tail = b.tail[:0]
 }
 
 // printer tells masked output; the build's lock is held.
 type printer struct{ b *build }
 
 func (p printer) Write(text []byte) (int, error) {
-	p.b.tail = append(p.b.tail[:0], text[max(0, len(text)-tailLimit):]...)
+	p.b.keep(text)
 	if p.b.Notify != nil {
 		p.b.Notify(Event{Kind: Printed, Time: p.b.Now(), Phase: p.b.phase, Output: text})
 	}

@@ -24,6 +24,7 @@ type Report struct {
 	Rounds      int       `json:"rounds"`
 	BinaryBytes int64     `json:"binary_bytes,omitempty"`
 	FloorKiB    int64     `json:"peak_floor_kib,omitempty"` // no peak below it can be seen
+	Rebuilt     bool      `json:"rebuilt,omitempty"`        // buildlocal changed during the run
 	Results     []*Result `json:"results"`
 	Verdicts    []Verdict `json:"targets"`
 }
@@ -55,7 +56,10 @@ func measureAll(ctx context.Context, o options, cache string, stderr io.Writer) 
 		Taken: time.Now().UTC().Truncate(time.Second), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		CPUs: runtime.NumCPU(), Engine: engineVersion(ctx), Image: b.image, Rounds: b.rounds,
 	}
-	report.BinaryBytes = sizeOf(b.program)
+	before := b.binary()
+	if before != nil {
+		report.BinaryBytes = before.Size()
+	}
 	b.warmUp(ctx)
 	for _, arms := range groups {
 		if err := b.measure(ctx, arms); err != nil {
@@ -67,6 +71,8 @@ func measureAll(ctx context.Context, o options, cache string, stderr io.Writer) 
 		}
 	}
 	report.FloorKiB = floorKiB(ctx)
+	after := b.binary()
+	report.Rebuilt = before != nil && (after == nil || !after.ModTime().Equal(before.ModTime()))
 	report.Verdicts = judge(report)
 	return report, nil
 }
@@ -96,17 +102,17 @@ func (b *bench) measure(ctx context.Context, arms []*arm) error {
 	return nil
 }
 
-// sizeOf returns 0 for a program that is not there.
-func sizeOf(program string) int64 {
-	path, err := exec.LookPath(program)
+// binary describes the file of buildlocal, or is nil where there is none.
+func (b *bench) binary() os.FileInfo {
+	path, err := exec.LookPath(b.program)
 	if err != nil {
-		return 0
+		return nil
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return 0
+		return nil
 	}
-	return info.Size()
+	return info
 }
 
 // warmUp wakes the engine and the image: the first container after a pause takes

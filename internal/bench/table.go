@@ -16,6 +16,9 @@ func (r *Report) print(w io.Writer) error {
 	if r.FloorKiB > 0 {
 		fmt.Fprintf(&b, "\nPeak: the client's memory, not the engine's; below %s MiB it cannot be seen.\n", mebibytes(r.FloorKiB))
 	}
+	if r.Rebuilt {
+		b.WriteString("\nbuildlocal was built again during this run: its rows mix two programs.\n")
+	}
 	b.WriteString("\n")
 	for _, v := range r.Verdicts {
 		b.WriteString(v.String() + "\n")

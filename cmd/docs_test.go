@@ -1,0 +1,100 @@
+package cmd_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// console is a block of commands and what they print.
+var console = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+
+// TestDocumentsShowWhatTheProgramPrints runs the console blocks of the README
+// and of docs, in a copy of examples: what they show is made by the program, and
+// -update makes it again. A time differs from run to run and is written as it
+// came; it is not compared.
+func TestDocumentsShowWhatTheProgramPrints(t *testing.T) {
+	needEngine(t)
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(bin, "buildlocal"), "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	files, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, "../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), "examples")
+		if err := os.CopyFS(dir, os.DirFS("../examples")); err != nil {
+			t.Fatal(err)
+		}
+		os.RemoveAll(filepath.Join(dir, "hello", ".buildlocal"))
+		got := console.ReplaceAllStringFunc(string(text), func(block string) string { return played(t, block, dir, bin) })
+		if *update {
+			if sameShown(string(text)) != sameShown(got) {
+				err = os.WriteFile(file, []byte(got), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(sameShown(string(text)), sameShown(got)); diff != "" {
+			t.Errorf("%s: go test ./cmd -run Documents -update writes it anew\n%s", file, diff)
+		}
+	}
+}
+
+// played runs the commands of a block and returns it with what they print.
+func played(t *testing.T, block, dir, bin string) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("```console\n")
+	for _, line := range strings.Split(block, "\n") {
+		if !strings.HasPrefix(line, "$ buildlocal ") {
+			continue // what the last one printed
+		}
+		command := strings.TrimPrefix(line, "$ ")
+		c := exec.Command("sh", "-c", "{ "+command+"\n} 2>&1")
+		c.Dir = dir
+		c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "USER=you", "NO_COLOR=1")
+		out, _ := c.Output() // many an example fails on purpose
+		b.WriteString(line + "\n" + strings.ReplaceAll(string(out), filepath.Dir(dir), "/home/you"))
+	}
+	return b.String() + "```"
+}
+
+var passing = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
+	{regexp.MustCompile(`src\d+`), "srcN"},
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
+	{regexp.MustCompile(`builds/(\d+)-[0-9a-f]{8}`), "builds/$1-ID"},
+	{regexp.MustCompile(`( *)\b\d+(\.\d+)?(ms|s)\b( *)`), " TIME "},
+	{regexp.MustCompile(`INITIATOR=\S+`), "INITIATOR=YOU"},
+	{regexp.MustCompile(`took [0-9.]+ seconds`), "took TIME"},
+	{regexp.MustCompile(`START_TIME=\d+`), "START_TIME=TIME"},
+	{regexp.MustCompile(`"durationInMilliseconds":\d+`), `"durationInMilliseconds":N`},
+	{regexp.MustCompile(`(?m)^  slowest .*\n(^ {20}.*\n)*`), ""},
+}
+
+// sameShown replaces what differs from run to run.
+func sameShown(text string) string {
+	for _, p := range passing {
+		text = p.pattern.ReplaceAllString(text, p.with)
+	}
+	return text
+}
