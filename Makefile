@@ -45,7 +45,7 @@ fuzz: ## each fuzz target for fuzztime, 5s
 		done; \
 	done
 
-bench: setup images ## what a build costs
+bench: setup build images ## what a build costs
 	go run ./internal/bench
 
 release: ## static binaries for all platforms, in dist/

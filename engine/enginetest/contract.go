@@ -6,7 +6,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -52,11 +51,20 @@ func Run(t *testing.T, s Suite) {
 
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
-	name := "buildlocal-contract-" + strings.ToLower(rand.Text())
+	temp := t.TempDir()
+	name := "buildlocal-contract" + strings.Map(nameRune, strings.TrimPrefix(temp, os.TempDir())) // unique, as temp is
 	return engine.Spec{
 		Name: name, Images: []string{s.Image}, Pull: engine.PullNever,
-		Labels: map[string]string{name: "1"}, Temp: t.TempDir(), Scratch: []string{"/scratch/deep"},
+		Labels: map[string]string{name: "1"}, Temp: temp, Scratch: []string{"/scratch/deep"},
 	}
+}
+
+// nameRune keeps to what an engine takes in a name.
+func nameRune(r rune) rune {
+	if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+		return r
+	}
+	return '-'
 }
 
 func (s Suite) start(t *testing.T, spec engine.Spec) engine.Container {
