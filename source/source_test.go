@@ -164,7 +164,7 @@ func TestADirectoryOutsideGitIsTakenWhole(t *testing.T) {
 	write(t, dir, map[string]string{"a": "a", ".gitignore": "a", ".buildlocal/log": "l", "out/x": "x"})
 	for _, mode := range []Mode{"", All} {
 		got := mustOpen(t, Options{Dir: dir, Mode: mode, Exclude: []string{".buildlocal", "./out/", "missing", ".", "../x", "out/x"}})
-		same(t, got, &Source{Dir: dir, Mode: All, Hide: []string{".buildlocal", "out"}})
+		same(t, got, &Source{Dir: dir, Mode: All, Hide: []string{".buildlocal", "missing", "out"}})
 	}
 }
 

@@ -133,9 +133,7 @@ func hidden(dir string, ignored, exclude []string) []string {
 		set[name] = true
 	}
 	for _, name := range exclude {
-		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); err == nil {
-			set[name] = true
-		}
+		set[firstMissing(dir, name)] = true
 	}
 	var names []string
 	for name := range set {
@@ -145,6 +143,20 @@ func hidden(dir string, ignored, exclude []string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// firstMissing returns the part of name that ends with the first component that
+// does not exist, or all of it: what is excluded may come into being while the
+// build sees the directory.
+func firstMissing(dir, name string) string {
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		part := strings.Join(parts[:i+1], "/")
+		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(part))); err != nil {
+			return part
+		}
+	}
+	return name
 }
 
 // covered reports whether a directory above name is in set.

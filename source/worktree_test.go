@@ -83,7 +83,7 @@ func TestExcludedNamesAreNeitherSourceNorIgnored(t *testing.T) {
 	dir := repo(t, map[string]string{".gitignore": "*.log", "out/tracked": ""})
 	write(t, dir, map[string]string{".buildlocal/run": "", ".buildlocal/run.log": "", "out/tracked": "changed", "x.log": ""})
 	got := mustOpen(t, Options{Dir: dir, Exclude: []string{".buildlocal", "out/", "missing"}})
-	same(t, got.Hide, []string{".buildlocal", "out", "x.log"})
+	same(t, got.Hide, []string{".buildlocal", "missing", "out", "x.log"})
 	same(t, got.Ignored, Ignored{Files: 1, Top: []string{"x.log"}})
 	same(t, got.Git.Dirty, false)
 }
@@ -335,7 +335,7 @@ func TestNamesBelowHiddenNamesAreNotListed(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a/b/c": "", "z": ""})
-	same(t, hidden(dir, []string{"a", "a-b", "q"}, []string{"a/b/c", "z", "missing"}), []string{"a", "a-b", "q", "z"})
+	same(t, hidden(dir, []string{"a", "a-b", "q"}, []string{"a/b/c", "z", "missing"}), []string{"a", "a-b", "missing", "q", "z"})
 }
 
 func TestTheRemoteIsOriginOrTheNextBest(t *testing.T) {
@@ -355,4 +355,11 @@ func TestTheRemoteIsOriginOrTheNextBest(t *testing.T) {
 	gitIn(t, dir, "remote", "add", "origin", "https://me:pass@example.com/origin")
 	gitIn(t, dir, "remote", "set-url", "--add", "origin", "https://example.com/second")
 	remote("https://example.com/origin")
+}
+
+func TestWhatIsExcludedMayComeLater(t *testing.T) {
+	t.Parallel()
+	dir := temp(t)
+	write(t, dir, map[string]string{"a/b": ""})
+	same(t, hidden(dir, nil, []string{"a/out/deep", "new/out", "a/b"}), []string{"a/b", "a/out", "new"})
 }

@@ -52,7 +52,7 @@ func Run(t *testing.T, s Suite) {
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
-	name := "buildlocal-contract" + strings.Map(nameRune, strings.TrimPrefix(temp, os.TempDir())) // unique, as temp is
+	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, as the end of temp is
 	return engine.Spec{
 		Name: name, Images: []string{s.Image}, Pull: engine.PullNever,
 		Labels: map[string]string{name: "1"}, Temp: temp, Scratch: []string{"/scratch/deep"},
