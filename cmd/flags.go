@@ -3,19 +3,15 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"gopkg.in/yaml.v3"
-
-	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // configFile stands beside the source and holds flags of run.
@@ -49,6 +45,7 @@ type runFlags struct {
 	keep        bool
 	region      string
 
+	file    *config           // beside the source; nil for none
 	origins map[string]string // flag to where its value came from
 }
 
@@ -112,23 +109,26 @@ func addRunFlags(c *cobra.Command, f *runFlags) {
 // the file beside the source, and notes where each came from.
 func (f *runFlags) settle(a *App, c *cobra.Command) error {
 	f.origins = map[string]string{}
-	if err := f.settleOne(a, c.Flags().Lookup("source"), nil); err != nil {
+	if err := f.settleOne(a, c.Flags().Lookup("source")); err != nil {
 		return err
 	}
-	file, err := readConfig(filepath.Join(f.source, configFile), c.Flags())
-	if err != nil {
+	var err error
+	if f.file, err = readConfig(filepath.Join(f.source, configFile), c.Flags()); err != nil {
 		return err
 	}
 	var errs []error
 	c.Flags().VisitAll(func(flag *pflag.Flag) {
 		if _, settled := f.origins[flag.Name]; !settled && flag.Name != "help" {
-			errs = append(errs, f.settleOne(a, flag, file))
+			errs = append(errs, f.settleOne(a, flag))
 		}
 	})
-	return errors.Join(append(errs, f.check())...)
+	if err := joined(errs); err != nil {
+		return err
+	}
+	return f.check()
 }
 
-func (f *runFlags) settleOne(a *App, flag *pflag.Flag, file *config) error {
+func (f *runFlags) settleOne(a *App, flag *pflag.Flag) error {
 	name := variablePrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 	if flag.Changed {
 		f.origins[flag.Name] = "flag"
@@ -136,158 +136,146 @@ func (f *runFlags) settleOne(a *App, flag *pflag.Flag, file *config) error {
 	}
 	if value, given := a.LookupEnv(name); given && value != "" {
 		f.origins[flag.Name] = name
-		if err := setAll(flag, strings.Split(value, "\n")); err != nil {
-			return usagef("variable %s: %w", name, err)
-		}
-		return nil
+		return f.set(flag, strings.Split(value, "\n"))
 	}
-	if entry, given := file.get(flag.Name); given {
-		f.origins[flag.Name] = fmt.Sprintf("%s:%d", file.name, entry.line)
-		if err := setAll(flag, entry.values); err != nil {
-			return diag.List{file.problem(entry, fmt.Sprintf("%s: %v", flag.Name, err))}
-		}
-		return nil
+	if e, given := f.file.get(flag.Name); given {
+		f.origins[flag.Name] = fmt.Sprintf("%s:%d", f.file.name, e.line)
+		return f.set(flag, f.beside(flag.Name, e.values))
 	}
 	f.origins[flag.Name] = "default"
 	return nil
 }
 
-// setAll sets a flag; one that may be repeated takes several values.
-func setAll(flag *pflag.Flag, values []string) error {
-	if flag.Value.Type() != "stringArray" && len(values) > 1 {
+// set sets a flag from what is no flag; one that may be repeated takes several
+// values.
+func (f *runFlags) set(flag *pflag.Flag, values []string) error {
+	if flag.Value.Type() != "stringArray" {
 		values = []string{strings.Join(values, "\n")}
 	}
 	for _, v := range values {
-		if err := flag.Value.Set(v); err != nil {
-			return err
+		if err := flag.Value.Set(plain(flag, v)); err != nil {
+			return f.wrong(flag.Name, expected(flag, v, err))
 		}
 	}
 	return nil
 }
 
+// plain takes yes and no, on and off for a flag that is true or false.
+func plain(flag *pflag.Flag, value string) string {
+	if flag.Value.Type() != "bool" {
+		return value
+	}
+	switch strings.ToLower(value) {
+	case "yes", "on":
+		return "true"
+	case "no", "off":
+		return "false"
+	}
+	return value
+}
+
+func expected(flag *pflag.Flag, value string, err error) string {
+	switch flag.Value.Type() {
+	case "bool":
+		return fmt.Sprintf("%q; expected true or false", value)
+	case "int":
+		return fmt.Sprintf("%q; expected a number", value)
+	}
+	return err.Error()
+}
+
+// beside makes the paths of the file lead from where it stands.
+func (f *runFlags) beside(name string, values []string) []string {
+	switch name {
+	case "env-file", "project", "output", "secondary-source":
+	default:
+		return values
+	}
+	var all []string
+	for _, v := range values {
+		id, dir, split := strings.Cut(v, "=")
+		if name != "secondary-source" || !split {
+			id, dir = "", v
+		}
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(f.source, dir)
+		}
+		if id != "" {
+			dir = id + "=" + dir
+		}
+		all = append(all, dir)
+	}
+	return all
+}
+
+// wrong returns the error for a flag's value, with where the value came from: a
+// mistake of the command line, or of the file.
+func (f *runFlags) wrong(name, message string) error {
+	origin := f.origins[name]
+	if e, given := f.file.get(name); given && origin == fmt.Sprintf("%s:%d", f.file.name, e.line) {
+		return diag.List{f.file.problem(e, name+" is "+message)}
+	}
+	if strings.HasPrefix(origin, variablePrefix) {
+		return usagef("variable %s is %s", origin, message)
+	}
+	return usagef("--%s is %s", name, message)
+}
+
+// joined returns several errors as one; problems with the file stay a list.
+func joined(errs []error) error {
+	var problems diag.List
+	var rest []error
+	for _, err := range errs {
+		var list diag.List
+		if errors.As(err, &list) {
+			problems = append(problems, list...)
+		} else if err != nil {
+			rest = append(rest, err)
+		}
+	}
+	if len(rest) == 0 && len(problems) == 0 {
+		return nil
+	}
+	if len(rest) > 0 {
+		return errors.Join(rest...)
+	}
+	problems.Sort()
+	return problems
+}
+
 // check refuses values of flags that are none.
 func (f *runFlags) check() error {
-	return errors.Join(
-		oneOf("--engine", f.engine, "auto", "docker", "sandbox", "host"),
-		oneOf("--pull", f.pull, "always", "missing", "never"),
-		oneOf("--format", f.format, "text", "service", "json"),
+	return joined([]error{
+		f.oneOf("engine", f.engine, "auto", "docker", "sandbox", "host"),
+		f.oneOf("pull", f.pull, "always", "missing", "never"),
+		f.oneOf("format", f.format, "text", "service", "json"),
 		f.contradictions(),
-	)
+	})
 }
 
 func (f *runFlags) contradictions() error {
 	switch {
 	case f.quiet && f.verbose:
-		return usagef("--quiet and --verbose contradict each other; give one")
+		return f.wrong("quiet", "set, and verbose too; give one")
 	case f.keepBuilds < 1:
-		return usagef("--keep-builds is %d; expected 1 or more", f.keepBuilds)
+		return f.wrong("keep-builds", fmt.Sprintf("%d; expected 1 or more", f.keepBuilds))
 	case f.engine == "sandbox" || f.engine == "host":
-		return usagef("--engine %s is not yet built; use docker", f.engine)
+		return f.wrong("engine", f.engine+", which is not yet built; use docker")
 	case f.platform != "" && !platformForm.MatchString(f.platform):
-		return usagef("--platform is %q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform)
+		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}
 	return nil
 }
 
 var platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
 
-func oneOf(name, value string, known ...string) error {
+func (f *runFlags) oneOf(name, value string, known ...string) error {
 	for _, k := range known {
 		if value == k {
 			return nil
 		}
 	}
-	return usagef("%s is %q%s; expected %s", name, value, diag.DidYouMean(value, known), strings.Join(known, ", "))
-}
-
-// config is the file beside the source.
-type config struct {
-	name    string
-	lines   []string
-	entries map[string]entry
-}
-
-type entry struct {
-	values       []string
-	line, column int
-}
-
-func (c *config) get(name string) (entry, bool) {
-	if c == nil {
-		return entry{}, false
-	}
-	e, found := c.entries[name]
-	return e, found
-}
-
-func (c *config) problem(e entry, message string) diag.Problem {
-	p := diag.Problem{File: c.name, Line: e.line, Column: e.column, Message: message}
-	if e.line > 0 && e.line <= len(c.lines) {
-		p.Excerpt = c.lines[e.line-1]
-	}
-	return p
-}
-
-// readConfig reads the file; there need not be one. Its keys are the flags.
-func readConfig(name string, flags *pflag.FlagSet) (*config, error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, usagef("read %s: %w", name, err)
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, diag.List{{File: name, Message: strings.TrimPrefix(err.Error(), "yaml: ") + "; expected lines such as image: NAME"}}
-	}
-	c := &config{name: name, lines: strings.Split(string(text), "\n"), entries: map[string]entry{}}
-	if len(doc.Content) == 0 {
-		return c, nil
-	}
-	return c, c.read(doc.Content[0], flags).Err()
-}
-
-func (c *config) read(root *yaml.Node, flags *pflag.FlagSet) diag.List {
-	var problems diag.List
-	if root.Kind != yaml.MappingNode {
-		return diag.List{c.problem(entry{line: root.Line, column: root.Column}, "expected lines such as image: NAME")}
-	}
-	known := fileKeys(flags)
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
-		e := entry{line: key.Line, column: key.Column}
-		at := sort.SearchStrings(known, key.Value)
-		if at == len(known) || known[at] != key.Value {
-			problems = append(problems, c.problem(e, fmt.Sprintf("unknown key %q%s (expected %s)", key.Value, diag.DidYouMean(key.Value, known), strings.Join(known, ", "))))
-			continue
-		}
-		switch value.Kind {
-		case yaml.ScalarNode:
-			e.values = []string{value.Value}
-		case yaml.SequenceNode:
-			for _, item := range value.Content {
-				e.values = append(e.values, item.Value)
-			}
-		default:
-			problems = append(problems, c.problem(e, key.Value+" is a mapping; expected text or a list"))
-		}
-		c.entries[key.Value] = e
-	}
-	return problems
-}
-
-// fileKeys are the flags the file may hold: all but those that say where it is,
-// or that make no sense for every run. They are sorted.
-func fileKeys(flags *pflag.FlagSet) []string {
-	var keys []string
-	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Name != "help" && f.Name != "source" {
-			keys = append(keys, f.Name)
-		}
-	})
-	sort.Strings(keys)
-	return keys
+	return f.wrong(name, fmt.Sprintf("%q%s (expected %s)", value, diag.DidYouMean(value, known), strings.Join(known, ", ")))
 }
 
 // unknownFlag is how pflag tells a flag it does not know.

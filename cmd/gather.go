@@ -209,13 +209,21 @@ func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
 	for _, arg := range f.env {
 		v, err := project.ParseEnvFlag(arg, a.LookupEnv)
 		if err != nil {
-			errs = append(errs, usagef("-e: %w", err))
+			errs = append(errs, f.wrongEnv(err))
 			continue
 		}
 		given.Variables = append(given.Variables, v)
 	}
 	g.overrides = append(g.overrides, given)
-	return errors.Join(errs...)
+	return joined(errs)
+}
+
+// wrongEnv tells a variable that is none with where it was given.
+func (f *runFlags) wrongEnv(err error) error {
+	if f.origins["env"] == "flag" {
+		return usagef("-e: %w", err)
+	}
+	return f.wrong("env", "wrong: "+err.Error())
 }
 
 // readBuildspec finds the buildspec: what was asked for, else what the project

@@ -91,7 +91,7 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 	case errors.As(err, &list):
 		for _, p := range list {
 			if p.Severity == diag.Error && message == "" {
-				message = p.Service
+				message = firstText(p.Service, p.Message)
 			}
 		}
 	case errors.Is(err, os.ErrNotExist):

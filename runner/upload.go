@@ -162,7 +162,7 @@ func (b *build) discover(ctx context.Context) error {
 	} {
 		b.say("%s", line)
 	}
-	if n := strings.Count(found, "\n"); n > 0 {
+	if n := strings.Count("\n"+found, "\n./"); n > 0 {
 		b.say("Found %d file(s)", n)
 	} else {
 		b.say("No matching auto-discover report paths found")

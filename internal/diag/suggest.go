@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
@@ -12,6 +13,9 @@ func Suggest(written string, known []string) string {
 	best, least := "", 1+max(1, len(written)/3)
 	for _, word := range known {
 		if len(written) > 2 && strings.HasPrefix(fold(word), fold(written)) {
+			return word
+		}
+		if sorted(fold(word)) == sorted(fold(written)) { // letters that changed places
 			return word
 		}
 		if d := levenshtein.ComputeDistance(fold(written), fold(word)); d < least {
@@ -27,6 +31,12 @@ func DidYouMean(written string, known []string) string {
 		return `; did you mean "` + word + `"?`
 	}
 	return ""
+}
+
+func sorted(word string) string {
+	letters := []rune(word)
+	slices.Sort(letters)
+	return string(letters)
 }
 
 func fold(word string) string {

@@ -42,8 +42,13 @@ run() {
     cd "$3" 2>/dev/null || cd /
     printf "export PWD='%s'\n" "$PWD" >>"$d/env.sh"
   fi
-  PWD=$PWD "$2" "$d/script.sh" </dev/null 2>&1
-  status=$?
+  if command -v "$2" >/dev/null 2>&1; then
+    PWD=$PWD "$2" "$d/script.sh" </dev/null 2>&1
+    status=$?
+  else
+    printf '%s: not found\n' "$2"
+    status=127
+  fi
   printf '\036%s\036' "$1"
   printf '%s %s\n' "$1" "$status" >&2
 }
