@@ -1,0 +1,110 @@
+package cmd_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/buildlocal/buildlocal/engine/docker"
+)
+
+// TestAHundredMixedRunsLeaveNothing runs builds that succeed, fail, time out and
+// are stopped or killed at any moment, several at once, in one repository. After
+// prune nothing of theirs exists, and no other build was disturbed.
+func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
+	needEngine(t)
+	dir, tmp := t.TempDir(), t.TempDir()
+	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - sleep $LONG & wait\n      - exit $CODE\n"
+	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(spec), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	turns := make(chan int)
+	for range 3 {
+		group.Go(func() {
+			for i := range turns {
+				mixedRun(t, dir, tmp, i)
+			}
+		})
+	}
+	for i := range 100 {
+		turns <- i
+	}
+	close(turns)
+	group.Wait()
+	prune := exec.Command("buildlocal", "prune")
+	prune.Env = append(os.Environ(), "TMPDIR="+tmp)
+	if out, err := prune.CombinedOutput(); err != nil {
+		t.Errorf("prune: %v\n%s", err, out)
+	}
+	for _, name := range leftOf(t, dir) {
+		t.Errorf("left behind: %s", name)
+	}
+	if runs, _ := filepath.Glob(filepath.Join(tmp, "buildlocal-*", "run-*")); len(runs) > 0 {
+		t.Errorf("temporary directories are left: %v", runs)
+	}
+}
+
+// mixedRun runs one build and checks its exit code where that is certain.
+func mixedRun(t *testing.T, dir, tmp string, i int) {
+	kind := i % 6
+	long, code, want := "0", "0", 0
+	var signal syscall.Signal
+	args := []string{"run", "-C", dir, "-i", "buildlocal-test/base", "--pull", "never"}
+	switch kind {
+	case 1:
+		code, want = "3", 1
+	case 2:
+		long, want = "30", 5
+		args = append(args, "--timeout", "500ms")
+	case 3:
+		long, signal, want = "30", syscall.SIGINT, 130
+	case 4:
+		long, signal, want = "30", syscall.SIGTERM, 143
+	case 5:
+		long, signal, want = "30", syscall.SIGKILL, -1
+	}
+	c := exec.Command("buildlocal", append(args, "-e", "LONG="+long, "-e", "CODE="+code)...)
+	c.Env = append(os.Environ(), "TMPDIR="+tmp)
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Error(err)
+		return
+	}
+	if signal != 0 { // at a moment that differs from run to run
+		time.Sleep(time.Duration(20+i*37%900) * time.Millisecond)
+		_ = c.Process.Signal(signal)
+	}
+	_ = c.Wait()
+	if got := c.ProcessState.ExitCode(); got != want {
+		t.Errorf("run %d (%d): exit code %d, want %d\n%s", i, kind, got, want, out.String())
+	}
+}
+
+// leftOf lists what carries the label of builds of a source.
+func leftOf(t *testing.T, dir string) []string {
+	t.Helper()
+	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := e.List(context.Background(), "dev.buildlocal.source")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, l := range all {
+		if l.Labels["dev.buildlocal.source"] == dir {
+			names = append(names, fmt.Sprintf("%s %s (%s)", l.Kind, l.Name, l.Labels["dev.buildlocal.build"]))
+		}
+	}
+	return names
+}
