@@ -2,6 +2,7 @@ package buildspec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -26,17 +27,23 @@ var (
 
 func (p *parser) top(root *yaml.Node) {
 	var version, phases *entry
-	for _, e := range p.entries(root, "") {
-		switch e.name {
-		case "version":
+	entries := p.entries(root, "")
+	for _, e := range entries {
+		if e.name == "version" {
 			version = &e
 			p.version(e.value)
+		}
+	}
+	for _, e := range entries {
+		p.warnNewer(e)
+		switch e.name {
+		case "version":
 		case "run-as":
 			p.spec.RunAs = p.text(e.value, "run-as")
 		case "env":
 			p.env(e.value)
 		case "environment_variables":
-			p.oldEnv(e.value)
+			p.oldEnv(e)
 		case "proxy":
 			p.proxy(e.value)
 		case "batch":
@@ -56,6 +63,16 @@ func (p *parser) top(root *yaml.Node) {
 		}
 	}
 	p.required(root, version, phases)
+}
+
+// newKeys belong to version 0.2. What the service does with them in 0.1 is not
+// known: they are read, with a warning.
+var newKeys = []string{"run-as", "env", "proxy", "batch", "reports", "cache"}
+
+func (p *parser) warnNewer(e entry) {
+	if p.spec.Version == "0.1" && slices.Contains(newKeys, e.name) {
+		p.warn(e.key, e.name, "%s belongs to version 0.2 and may count for nothing in 0.1; write version: 0.2", e.name)
+	}
 }
 
 // required checks that the document is a buildspec at all. One with only a
@@ -102,9 +119,13 @@ func (p *parser) env(node *yaml.Node) {
 	}
 }
 
-// oldEnv reads environment_variables of version 0.1.
-func (p *parser) oldEnv(node *yaml.Node) {
-	for _, e := range p.entries(node, "environment_variables") {
+// oldEnv reads environment_variables of version 0.1; 0.2 does not know it.
+func (p *parser) oldEnv(section entry) {
+	if p.spec.Version != "0.1" {
+		p.unknown(section, "buildspec", "", topKeys)
+		return
+	}
+	for _, e := range p.entries(section.value, "environment_variables") {
 		if e.name != "plaintext" {
 			p.unknown(e, "environment_variables", "environment_variables", []string{"plaintext"})
 			continue

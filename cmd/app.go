@@ -105,7 +105,7 @@ func ExitCode(err error) int {
 		return exitTerminated
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &list), errors.As(err, &text), errors.Is(err, runner.ErrNoPhases):
+	case errors.As(err, &list), errors.As(err, &text):
 		return exitText
 	}
 	return exitFault
@@ -137,6 +137,9 @@ func (a *App) tell(err error) {
 	fmt.Fprintf(a.Stderr, "buildlocal: %s\n", strings.TrimRight(err.Error(), "\n"))
 }
 
+// helpWidth is how wide the help is, in characters.
+const helpWidth = 79
+
 func newRoot(a *App) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "buildlocal",
@@ -155,6 +158,7 @@ func newRoot(a *App) *cobra.Command {
 	}
 	root.SetVersionTemplate("buildlocal {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(a, nil), newPlan(a, nil), newConfig(a), newPs(a), newStop(a), newPrune(a))
 	return root

@@ -14,8 +14,8 @@ func newConfig(a *App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Print the flags of run with their values and where each comes from",
-		Long: "config prints every flag of run with the value it would have and its origin:\n" +
-			"a flag, a variable " + variablePrefix + "NAME, the file " + configFile + " beside the source, or the default.",
+		Long: "config prints every flag of run with the value it would have and its origin: a\n" +
+			"flag, a variable " + variablePrefix + "NAME, the file " + configFile + " beside the\nsource, or the default.",
 		Args: noArgs,
 	}
 	addRunFlags(c, f)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -267,7 +268,8 @@ func (g *found) buildspecText(a *App, f *runFlags) (string, []byte, error) {
 	if filepath.IsAbs(asked) {
 		return g.readFile(f, []string{asked})
 	}
-	return g.readFile(f, []string{asked, filepath.Join(f.source, asked)})
+	names := []string{filepath.Clean(asked), filepath.Join(f.source, asked)}
+	return g.readFile(f, slices.Compact(names))
 }
 
 // isInline tells a buildspec from a path: it has several lines, or is a YAML
@@ -293,15 +295,29 @@ func (g *found) readFile(f *runFlags, names []string) (string, []byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if info, _ := os.Stat(file); info != nil && info.IsDir() {
+			return "", nil, textError{fmt.Errorf("%s is a directory; expected a buildspec\nName the file in it with --buildspec", name)}
+		}
 		if err != nil {
-			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or name another one with --buildspec.", err)}
+			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or name another one with --buildspec", err)}
 		}
 		if inside {
 			g.location = below
+			g.warnHidden(name, below)
 		}
 		return name, text, nil
 	}
-	return "", nil, textError{fmt.Errorf("there is no buildspec: looked for %s: %w\nWrite one, or name it with --buildspec.", strings.Join(names, " and "), fs.ErrNotExist)}
+	return "", nil, textError{fmt.Errorf("there is no buildspec: looked for %s: %w\nWrite one, or name it with --buildspec", strings.Join(names, " and "), fs.ErrNotExist)}
+}
+
+// warnHidden warns of a buildspec that the build itself does not see: the
+// service would not find it.
+func (g *found) warnHidden(name, below string) {
+	for _, hidden := range g.source.Hide {
+		if below == hidden || strings.HasPrefix(below, hidden+"/") {
+			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git ignores this buildspec: the service would not find it"})
+		}
+	}
 }
 
 // plan settles what the build will do.

@@ -96,7 +96,7 @@ func newStop(a *App) *cobra.Command {
 	all := false
 	c := &cobra.Command{
 		Use: "stop [BUILD...]", Short: "Stop builds that run",
-		Long: "stop ends running builds as Ctrl-C does. BUILD is a name that ps lists, or its number;\nwithout one the only running build is stopped.",
+		Long: "stop ends running builds as Ctrl-C does. BUILD is a name that ps lists, or its\nnumber; without one the only running build is stopped.",
 	}
 	c.Flags().BoolVar(&all, "all", false, "stop every running build of yours")
 	c.RunE = func(c *cobra.Command, args []string) error { return a.stop(c.Context(), args, all) }
@@ -139,7 +139,7 @@ func named(names []string, build string) bool {
 func newPrune(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "prune", Short: "Remove what runs that are gone left behind",
-		Long: "prune removes containers, volumes and temporary directories whose run has ended, also those kept with\n--keep. Builds that run are left alone.",
+		Long: "prune removes containers, volumes and temporary directories whose run has\nended, also those kept with --keep. Builds that run are left alone.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.prune(c.Context()) },
 	}

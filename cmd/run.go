@@ -21,11 +21,13 @@ func newRun(a *App, runF func(context.Context, *runFlags) error) *cobra.Command 
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the build",
-		Long: "run reads buildspec.yml, starts a container, walks the phases as AWS CodeBuild would, and leaves\n" +
-			"artifacts, reports and a log in .buildlocal/latest. Every flag can also be set by a variable\n" +
-			variablePrefix + "NAME and in the file " + configFile + " beside the source; buildlocal config shows them.\n\n" +
-			"Exit codes: 0 succeeded, 1 the build failed, 2 the command line, 3 buildspec or project document,\n" +
-			"4 engine, image or registry, 5 timed out, 130 stopped by Ctrl-C, 143 by SIGTERM.",
+		Long: "run reads buildspec.yml, starts a container, walks the phases as AWS CodeBuild\n" +
+			"would, and leaves artifacts, reports and a log in .buildlocal/latest.\n\n" +
+			"Every flag can also be set by a variable " + variablePrefix + "NAME and in the file\n" +
+			configFile + " beside the source; buildlocal config shows them.\n\n" +
+			"Exit codes: 0 succeeded, 1 the build failed, 2 the command line, 3 buildspec\n" +
+			"or project document, 4 engine, image or registry, 5 timed out, 130 stopped by\n" +
+			"Ctrl-C, 143 by SIGTERM.",
 		Example: "  buildlocal run -i node:22\n  buildlocal run -C ../service -e STAGE=dev --env-file .env\n  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
 		Args:    noArgs,
 	}
@@ -51,7 +53,7 @@ func newPlan(a *App, runF func(context.Context, *runFlags) error) *cobra.Command
 		return runRun(ctx, a, f)
 	})
 	c.Use, c.Short, c.Example = "plan", "Print what run would do, and start nothing", ""
-	c.Long = "plan is run --dry-run: it prints the environment, every variable with its origin, the commands with\ntheir lines, artifacts, reports, cache and limits, and starts nothing."
+	c.Long = "plan is run --dry-run: it prints the environment, every variable with its\norigin, the commands with their lines, artifacts, reports, cache and limits,\nand starts nothing."
 	return c
 }
 
@@ -68,11 +70,11 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 	if len(found.problems) > 0 {
 		fmt.Fprintln(a.Stderr, found.problems.Error())
 	}
+	plan, err := found.plan(a, f, runner.Identity{Number: found.store.next()})
+	if err != nil {
+		return a.refused(f, found, err)
+	}
 	if f.dryRun {
-		plan, err := found.plan(a, f, runner.Identity{Number: found.store.next()})
-		if err != nil {
-			return err
-		}
 		_, err = fmt.Fprint(a.Stdout, plan.String())
 		return err
 	}

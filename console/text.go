@@ -190,6 +190,8 @@ func (t *Text) phaseEnded(e runner.Event) {
 // shortly writes a duration for a person.
 func shortly(d time.Duration) string {
 	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
 	case d < 10*time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d < time.Minute:

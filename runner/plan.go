@@ -5,7 +5,6 @@
 package runner
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/secrets"
 )
@@ -112,6 +112,7 @@ type Plan struct {
 	Pull            engine.Pull
 	Timeout         time.Duration
 	EncryptionKey   string
+	LogPrefix       string // of the log stream's name
 
 	File      string // the buildspec, as the user named it
 	Location  string // of the buildspec, as the log shows it
@@ -142,17 +143,16 @@ type Phase struct {
 	Finally   []buildspec.Command
 }
 
-// ErrNoPhases says that a buildspec has only a batch section.
-var ErrNoPhases = errors.New("the buildspec has no phases; it can only be run as a batch")
-
-// NewPlan settles what a build will do, and touches nothing.
+// NewPlan settles what a build will do, and touches nothing. The error is a
+// diag.List: the buildspec cannot be run as one build.
 func NewPlan(in Inputs) (*Plan, error) {
 	if len(in.Spec.Phases) == 0 && in.Spec.Batch {
-		return nil, ErrNoPhases
+		return nil, noPhases(in.Spec)
 	}
 	p := &Plan{
 		Identity: in.Identity, Platform: in.Platform, Pull: in.Pull,
 		EnvironmentType: in.Project.Environment.Type, EncryptionKey: in.Project.EncryptionKey,
+		LogPrefix:  in.Project.LogStreamPrefix,
 		Privileged: in.Privileged || in.Project.Environment.Privileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
@@ -165,6 +165,13 @@ func NewPlan(in Inputs) (*Plan, error) {
 	p.phases(in.Spec)
 	p.variables(in)
 	return p, nil
+}
+
+// noPhases tells a buildspec that can only be run as a batch.
+func noPhases(spec *buildspec.Buildspec) diag.List {
+	problem := spec.At(0, 0, 0, "the buildspec has only a batch section; expected phases: write them, or name the buildspec of one of its builds with --buildspec")
+	problem.Service = "wrong number of container tags, expected 1"
+	return diag.List{problem}
 }
 
 // shellOf: without env.shell commands run in the image's sh (documented).

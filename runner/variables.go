@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -92,9 +93,6 @@ func (vs *variables) fromProject(all []project.Variable, origin string) {
 // environments" and of public dumps of whole environments.
 func (vs *variables) fromService(p *Plan) {
 	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: "the service"}) }
-	expand := func(name, value string) {
-		vs.set(Variable{Name: name, Value: value, Expand: true, Origin: "the service"})
-	}
 	id := p.Identity
 	for name, value := range map[string]string{
 		"AWS_DEFAULT_REGION": id.Region, "AWS_REGION": id.Region,
@@ -120,7 +118,7 @@ func (vs *variables) fromService(p *Plan) {
 	set("CODEBUILD_INITIATOR", id.Initiator)
 	set("CODEBUILD_KMS_KEY_ID", p.kmsKey())
 	set("CODEBUILD_LAST_EXIT", "0")
-	set("CODEBUILD_LOG_PATH", id.UUID)
+	set("CODEBUILD_LOG_PATH", path.Join(p.LogPrefix, id.UUID))
 	set("CODEBUILD_PROJECT_ARN", id.arn("project/"+id.Project))
 	set("CODEBUILD_PROJECT_UUID", id.UUID)
 	set("CODEBUILD_SOURCE_VERSION", p.Sources[0].Version)
@@ -135,8 +133,21 @@ func (vs *variables) fromService(p *Plan) {
 	}
 	set("HOME", p.home())
 	set("OLDPWD", readonlyDir)
-	expand("PATH", "$PATH:"+userBin)
-	expand("GOPATH", "${GOPATH:+$GOPATH:}"+p.Sources[0].Top)
+	vs.extend("PATH", "$PATH:", userBin)
+	vs.extend("GOPATH", "${GOPATH:+$GOPATH:}", p.Sources[0].Top)
+}
+
+// extend adds a directory to a list of them (observed for both that have it):
+// to the image's, which image stands for, or to what replaces that.
+func (vs *variables) extend(name, image, dir string) {
+	i, given := vs.at[name]
+	if !given {
+		vs.set(Variable{Name: name, Value: image + dir, Expand: true, Origin: "the service"})
+		return
+	}
+	if v := &vs.all[i]; v.Need == nil {
+		v.Value += ":" + dir
+	}
 }
 
 // home is /root whatever the image says (documented); only /tmp can be written
