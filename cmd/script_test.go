@@ -45,9 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every run sleeps a second
 			env.Setenv("TMPDIR", env.Getenv("WORK")+"/.tmp")
-			for _, v := range []string{"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_CONFIG_GLOBAL=/dev/null"} {
-				env.Vars = append(env.Vars, v)
-			}
+			env.Vars = append(env.Vars, "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_CONFIG_GLOBAL=/dev/null")
 			return os.MkdirAll(env.Getenv("WORK")+"/.tmp", 0o755)
 		},
 		Condition: func(name string) (bool, error) { return name == "docker" && engine, nil },

@@ -27,7 +27,7 @@ func (h hint) fits(exit int, printed string) bool {
 var hints = []hint{
 	{0, []string{"exec format error", "Exec format error"},
 		"A program is for another architecture than this image: build or download it for the image's, or choose --platform."},
-	{0, []string{"\r: not found", "\r': command not found", "^M: bad interpreter", "$'\\r'", "sh\r: No such file", "sh\r: no such file"},
+	{0, []string{"\r: not found", "\r': command not found", "^M: bad interpreter", "$'\\r'", "\r': No such file", "sh\r: No such file", "sh\r: no such file"},
 		"A script has Windows line ends (CRLF): *.sh text eol=lf in .gitattributes and git add --renormalize mend it."},
 	{0, []string{"Cannot connect to the Docker daemon"},
 		"There is no docker in an unprivileged build, as in the service: run with --privileged, and switch on privileged mode in the project."},

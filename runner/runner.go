@@ -16,8 +16,11 @@ import (
 var (
 	ErrStopped    = errors.New("the build was stopped")           // Ctrl-C
 	ErrTerminated = errors.New("the build was told to terminate") // SIGTERM
-	ErrTimedOut   = errors.New("Build has timed out.")            //nolint:staticcheck // the service's words
+	ErrTimedOut   = errors.New("the build's time is up")
 )
+
+// timedOut is how the service says so (observed).
+const timedOut = "Build has timed out."
 
 // closeLimit bounds FINALIZING; stopGrace is how long a command may take to end
 // once the build is stopped.
@@ -263,7 +266,7 @@ func ended(ctx context.Context) (result, bool) {
 	case cause == nil:
 		return result{}, false
 	case errors.Is(cause, ErrTimedOut):
-		return result{status: TimedOut, context: Context{TimeoutError, ErrTimedOut.Error()}, next: Finalizing}, true
+		return result{status: TimedOut, context: Context{TimeoutError, timedOut}, next: Finalizing}, true
 	}
 	return result{status: Stopped, next: Finalizing}, true
 }

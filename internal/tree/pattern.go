@@ -20,6 +20,9 @@ func Match(pattern, name string) bool {
 	if pattern == name {
 		return true
 	}
+	if IsLiteral(pattern) || !holds(Stem(pattern), name) {
+		return false // exact also where names are no UTF-8
+	}
 	ok, err := doublestar.Match(pattern, name)
 	return err == nil && ok
 }

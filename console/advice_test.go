@@ -1,0 +1,35 @@
+package console
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheClassicsGetALineOfAdvice(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		exit    int
+		printed string
+		want    string // part of the advice; empty for none
+	}{
+		{1, "whatever", ""},
+		{126, "script.sh: 4: ./run: Permission denied", "not executable"},
+		{127, "script.sh: 4: foo: not found", "no such program"},
+		{137, "", "memory"},
+		{139, "Segmentation fault", "segmentation fault"},
+		{2, "exec ./tool: exec format error", "another architecture"},
+		{126, "./a: cannot execute binary file: Exec format error", "another architecture"},
+		{127, "/usr/bin/env: 'bash\r': No such file or directory", "CRLF"},
+		{2, "script.sh: 5: set: Illegal option -o pipefail", "shell: bash"},
+		{127, "script.sh: 4: [[: not found", "shell: bash"},
+		{2, "script.sh: 4: Syntax error: \"(\" unexpected", "shell: bash"},
+		{1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "--privileged"},
+		{1, "tar: write error: No space left on device", "disk is full"},
+	}
+	for _, test := range tests {
+		got := advice(test.exit, test.printed)
+		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
+			t.Errorf("%d %q: %q, want %q", test.exit, test.printed, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package console_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var at = time.Date(2026, 7, 4, 15, 9, 39, 971036000, time.FixedZone("", 2*60*60))
+
+// story is a build with everything a viewer may meet.
+func story() []runner.Event {
+	e := func(kind runner.Kind, phase runner.PhaseType, change ...func(*runner.Event)) runner.Event {
+		event := runner.Event{Kind: kind, Phase: phase, Time: at}
+		for _, f := range change {
+			f(&event)
+		}
+		return event
+	}
+	text := func(s string) func(*runner.Event) { return func(e *runner.Event) { e.Text = s } }
+	line := func(n int) func(*runner.Event) { return func(e *runner.Event) { e.Line, e.Attempt = n, 1 } }
+	output := func(s string) func(*runner.Event) { return func(e *runner.Event) { e.Output = []byte(s) } }
+	ended := func(s runner.Status, c runner.Context) func(*runner.Event) {
+		return func(e *runner.Event) { e.Status, e.Context, e.Duration = s, c, 1500*time.Millisecond }
+	}
+	failed := func(e *runner.Event) {
+		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    |         ^^^^"
+	}
+	record := &runner.Record{
+		Status: runner.Failed, Start: at, End: at.Add(72 * time.Second),
+		Phases: []runner.PhaseRecord{
+			{Type: runner.Submitted, Status: runner.Succeeded},
+			{Type: runner.Provisioning, Status: runner.Succeeded, Duration: 212 * time.Millisecond},
+			{Type: runner.Install, Status: runner.Succeeded},
+			{Type: runner.Build, Status: runner.Failed, Duration: 71 * time.Second},
+			{Type: runner.UploadArtifacts, Status: runner.Succeeded, Duration: 20 * time.Millisecond},
+		},
+		Commands: []runner.CommandRecord{{Phase: runner.Build, Text: "npm ci", Milliseconds: 65000}, {Phase: runner.Build, Text: strings.Repeat("long ", 20), Exit: 127, Milliseconds: 1234}},
+		Artifacts: []runner.Output{{Dir: "artifacts", Files: []runner.File{{Path: "a", Size: 1}, {Path: "b\x1b[31m", Size: 2000}}},
+			{Name: "docs", Dir: "secondary-artifacts/docs", Files: []runner.File{{Path: "1"}, {Path: "2"}, {Path: "3"}, {Path: "4"}, {Path: "5"}, {Path: "6"}, {Path: "7"}}}},
+		Reports:  []runner.Output{{Name: "unit", Dir: "reports/unit", Files: []runner.File{{Path: "junit.xml", Size: 12345678}}}},
+		Exported: []runner.NameValue{{Name: "TAG", Value: "v1\nv2"}},
+	}
+	plan := &runner.Plan{Image: "image:1", Identity: runner.Identity{Project: "demo", Number: 7, UUID: "uuid"}, Sources: []runner.Source{{Note: "3 files that git ignores left out"}}}
+	return []runner.Event{
+		e(runner.BuildBegan, "", func(e *runner.Event) { e.Plan = plan }),
+		e(runner.PhaseBegan, runner.Submitted), e(runner.PhaseEnded, runner.Submitted, ended(runner.Succeeded, runner.Context{})),
+		e(runner.PhaseBegan, runner.Provisioning),
+		e(runner.Pulled, runner.Provisioning, func(e *runner.Event) { e.Pull = runner.Pull{Image: "image:1", Status: "Pulling from image"} }),
+		e(runner.Pulled, runner.Provisioning, func(e *runner.Event) {
+			e.Pull = runner.Pull{Image: "image:1", Layer: "abc", Status: "Downloading", Current: 1 << 20, Total: 4 << 20}
+		}),
+		e(runner.PhaseEnded, runner.Provisioning, ended(runner.Succeeded, runner.Context{})),
+		e(runner.Said, runner.DownloadSource, text("Selecting 'nodejs' runtime version '20' based on manual selections...")),
+		e(runner.Said, runner.DownloadSource, text("Phases found in YAML: 1")),
+		e(runner.PhaseEnded, runner.DownloadSource, ended(runner.Succeeded, runner.Context{})),
+		e(runner.PhaseBegan, runner.Build),
+		e(runner.CommandBegan, runner.Build, text("echo ä"), line(6)),
+		e(runner.Printed, runner.Build, output("\xc3")), e(runner.Printed, runner.Build, output("\xa4")),
+		e(runner.CommandEnded, runner.Build, text("echo ä"), line(6)),
+		e(runner.CommandBegan, runner.Build, text("make\nall\n"), line(7)),
+		e(runner.Printed, runner.Build, output("sh: make: not found\nbinary \xff\xfe\n")),
+		e(runner.CommandEnded, runner.Build, text("make\nall\n"), line(7), failed),
+		e(runner.PhaseEnded, runner.Build, ended(runner.Failed, runner.Context{StatusCode: runner.CommandError, Message: "Error while executing command: make\nall. Reason: exit status 127"})),
+		e(runner.CommandBegan, runner.PostBuild, text("true"), func(e *runner.Event) { e.Finally, e.Attempt, e.Line = true, 2, 9 }),
+		e(runner.CommandEnded, runner.PostBuild, text("true")),
+		e(runner.Noted, runner.UploadArtifacts, text("a note")),
+		e(runner.PhaseEnded, runner.UploadArtifacts, ended(runner.Failed, runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"})),
+		e(runner.BuildEnded, runner.Completed, func(e *runner.Event) { e.Status, e.Record = runner.Failed, record }),
+	}
+}
+
+// golden compares what a viewer wrote with a file of testdata/console.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := "../testdata/console/" + name
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s: %s", name, diff)
+	}
+}
+
+func TestABuildIsShownToAPerson(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]console.Options{
+		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true}, "terminal.txt": {Color: true, Terminal: true},
+	} {
+		var b bytes.Buffer
+		o.Dir = "out/7"
+		v := console.NewText(&b, o)
+		for _, e := range story() {
+			v.Notify(e)
+		}
+		golden(t, name, b.String())
+		if v.Err() != nil {
+			t.Error(v.Err())
+		}
+		if name != "terminal.txt" && strings.Contains(b.String(), "\x1b") {
+			t.Errorf("%s: an escape where there is no terminal", name)
+		}
+	}
+}
+
+func TestTheServicesLogIsWrittenLineForLine(t *testing.T) {
+	t.Parallel()
+	var b, file bytes.Buffer
+	s, f := console.NewService(&b), console.NewServiceFile(&file)
+	for _, e := range story() {
+		s.Notify(e)
+		f.Notify(e)
+	}
+	golden(t, "service.txt", b.String())
+	if diff := cmp.Diff(b.String(), file.String()); diff != "" {
+		t.Errorf("the file differs: %s", diff)
+	}
+}
+
+func TestEveryEventIsALineOfJSON(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	j := console.NewJSON(&b)
+	for _, e := range story() {
+		j.Notify(e)
+	}
+	golden(t, "events.jsonl", b.String())
+	output := ""
+	for _, line := range strings.Split(strings.TrimSpace(b.String()), "\n") {
+		var m struct {
+			Version      int
+			Event        string
+			Output       string
+			OutputBase64 []byte
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil || m.Version != 1 || m.Event == "" {
+			t.Errorf("%s: %v", line, err)
+		}
+		output += m.Output + string(m.OutputBase64)
+	}
+	if want := "äsh: make: not found\nbinary \xff\xfe\n"; output != want {
+		t.Errorf("output %q, want %q", output, want)
+	}
+}
+
+// full is a writer that has no space left.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
+
+func TestAWriterThatFailsIsTold(t *testing.T) {
+	t.Parallel()
+	text, service, events := console.NewText(full{}, console.Options{}), console.NewService(full{}), console.NewJSON(full{})
+	for _, e := range story() {
+		text.Notify(e)
+		service.Notify(e)
+		events.Notify(e)
+	}
+	if text.Err() == nil || service.Err() == nil || events.Err() == nil {
+		t.Errorf("errors %v, %v, %v", text.Err(), service.Err(), events.Err())
+	}
+}
