@@ -59,10 +59,10 @@ func (m *minutes) Set(text string) error {
 	} else if d, err := time.ParseDuration(text); err == nil {
 		*m = minutes(d)
 	} else {
-		return fmt.Errorf("%q is no duration; expected one such as 90s or 45m, or a number of minutes", text)
+		return errors.New("expected a duration such as 90s or 45m, or a number of minutes")
 	}
 	if *m <= 0 {
-		return fmt.Errorf("%q is no time at all; expected one such as 90s or 45m, or a number of minutes", text)
+		return errors.New("expected more than no time, such as 90s or 45m, or a number of minutes")
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func expected(flag *pflag.Flag, value string, err error) string {
 	case "int":
 		return fmt.Sprintf("%q; expected a number", value)
 	}
-	return err.Error()
+	return fmt.Sprintf("%q; %v", value, err)
 }
 
 // beside makes the paths of the file lead from where it stands.

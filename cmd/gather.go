@@ -113,7 +113,7 @@ func relativeTo(dir, name string) (string, bool) {
 // describe returns a source as the plan wants it.
 func describe(id string, s *source.Source, ref string) runner.Source {
 	r := runner.Source{
-		ID: id, Digits: newDigits(), Note: ignoredNote(s),
+		ID: id, Digits: newDigits(), Note: note(id, s),
 		Tree: engine.Tree{Host: s.Dir, Hide: s.Hide}, Stream: s.Tar,
 	}
 	for _, extra := range s.Extra {
@@ -131,6 +131,21 @@ func describe(id string, s *source.Source, ref string) runner.Source {
 		r.Version = s.Git.Commit
 	}
 	return r
+}
+
+// note says what the user should know about a source, in one line.
+func note(id string, s *source.Source) string {
+	var notes []string
+	if text := ignoredNote(s); text != "" {
+		notes = append(notes, text)
+	}
+	if text, err := os.ReadFile(filepath.Join(s.Dir, ".git")); err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
+		notes = append(notes, "git does not work in this build, .git leads elsewhere; --source-mode commit gives it a clone")
+	}
+	if id != "" && len(notes) > 0 {
+		return "source " + id + ": " + strings.Join(notes, "; ")
+	}
+	return strings.Join(notes, "; ")
 }
 
 // ignoredNote says what a build does not see: that something works only because

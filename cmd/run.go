@@ -126,10 +126,18 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	}
 	view := a.view(f, dir)
 	file := console.NewServiceFile(log)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	r := &runner.Runner{
 		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0,
-		Notify: func(e runner.Event) { file.Notify(e); view.Notify(e) },
+		Notify: func(e runner.Event) {
+			file.Notify(e)
+			view.Notify(e)
+			if err := errors.Join(view.Err(), file.Err()); err != nil {
+				cancel(unwritable{err})
+			}
+		},
 	}
 	found.temp.keep = f.keep
 	record, failed := r.Run(ctx, plan)
@@ -141,9 +149,12 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 // counts only when nothing worse happened.
 func verdict(ctx context.Context, record *runner.Record, failed, written error) error {
 	cause := context.Cause(ctx)
+	var lost unwritable
 	switch {
 	case failed != nil:
 		return failed
+	case errors.As(cause, &lost):
+		return lost
 	case record.Status == runner.Stopped && errors.Is(cause, runner.ErrTerminated):
 		return errFailed{exitTerminated}
 	case record.Status == runner.Stopped:
@@ -154,6 +165,14 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 		return errFailed{exitFailed}
 	}
 	return written
+}
+
+// unwritable ends a build whose log or output cannot be written: nobody reads
+// it any more, or the disk is full.
+type unwritable struct{ error }
+
+func (u unwritable) Error() string {
+	return "the build is stopped, its output cannot be written: " + u.error.Error()
 }
 
 // viewer shows a build.

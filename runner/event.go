@@ -40,7 +40,6 @@ const (
 	Said         Kind = "agent" // a line of the service's agent
 	Noted        Kind = "note"  // a line the service would not write
 	Pulled       Kind = "pull"  // progress of an image's pull
-	Collected    Kind = "output_collected"
 	BuildEnded   Kind = "build_ended"
 )
 

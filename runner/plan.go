@@ -198,6 +198,9 @@ func (p *Plan) images(in Inputs) {
 			break
 		}
 	}
+	if p.EnvironmentType == "" && strings.Contains(p.Image, "-lambda-standard:") {
+		p.EnvironmentType = "LINUX_LAMBDA_CONTAINER"
+	}
 	names := project.ImageSpellings(p.Image)
 	if way, unpublished := project.Unpublished(p.Image); unpublished {
 		p.Alias, p.Images, p.NoImage = p.Image, nil, way

@@ -148,7 +148,12 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 		},
 	}
 	for _, s := range b.plan.Sources {
-		spec.Trees = append(append(spec.Trees, s.Tree), s.Extra...)
+		spec.Trees = append(spec.Trees, s.Tree)
+		for _, extra := range s.Extra { // two worktrees may need the same repository
+			if !slices.ContainsFunc(spec.Trees, func(t engine.Tree) bool { return t.Path == extra.Path }) {
+				spec.Trees = append(spec.Trees, extra)
+			}
+		}
 	}
 	return spec
 }

@@ -166,17 +166,23 @@ func (c *Container) Close(ctx context.Context) error {
 	return nil
 }
 
+// remove removes the container and then its volumes, all at once.
 func (c *Container) remove(ctx context.Context) error {
-	var errs []error
 	if c.id != "" {
-		errs = append(errs, c.engine.removeContainer(ctx, c.id))
-	}
-	for _, name := range c.volumes {
-		err := c.engine.api.VolumeRemove(ctx, name, true)
-		if err != nil && !isGone(err) {
-			errs = append(errs, c.engine.fault(err, "remove volume "+name))
+		if err := c.engine.removeContainer(ctx, c.id); err != nil {
+			return err
 		}
 	}
+	errs := make([]error, len(c.volumes))
+	var group sync.WaitGroup
+	for i, name := range c.volumes {
+		group.Go(func() {
+			if err := c.engine.api.VolumeRemove(ctx, name, true); err != nil && !isGone(err) {
+				errs[i] = c.engine.fault(err, "remove volume "+name)
+			}
+		})
+	}
+	group.Wait()
 	return errors.Join(errs...)
 }
 

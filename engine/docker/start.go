@@ -10,7 +10,6 @@ import (
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -41,7 +40,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	}
 	if s.Privileged {
 		// The image's own dockerd needs a file system that is no overlay.
-		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Target: "/var/lib/docker", VolumeOptions: &mount.VolumeOptions{Labels: s.Labels}})
+		mounts = append(mounts, c.volume(s.Name+"-docker", "/var/lib/docker"))
 	}
 	c.entrypoint = s.Privileged && len(image.image.Config.Entrypoint) > 0
 	config, host := configs(s, image, c.entrypoint)

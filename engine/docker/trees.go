@@ -58,11 +58,17 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 		"type": "overlay", "device": "overlay",
 		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, escape(layers[0]), escape(layers[1])),
 	}
-	// A volume without a name is removed with its container.
-	return mount.Mount{Type: mount.TypeVolume, Target: tree.Path, VolumeOptions: &mount.VolumeOptions{
-		NoCopy: true, Labels: s.Labels,
-		DriverConfig: &mount.Driver{Name: "local", Options: options},
-	}}, nil
+	m := c.volume(fmt.Sprintf("%s-tree%d", s.Name, i), tree.Path)
+	m.VolumeOptions.NoCopy = true
+	m.VolumeOptions.DriverConfig = &mount.Driver{Name: "local", Options: options}
+	return m, nil
+}
+
+// volume returns the mount of a volume that is made with the container. It has
+// a name, so that it can be removed also when no container comes of it.
+func (c *Container) volume(name, target string) mount.Mount {
+	c.volumes = append(c.volumes, name)
+	return mount.Mount{Type: mount.TypeVolume, Source: name, Target: target, VolumeOptions: &mount.VolumeOptions{Labels: c.spec.Labels}}
 }
 
 // escape makes path safe in the options of an overlay.
