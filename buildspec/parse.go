@@ -105,6 +105,9 @@ func (p *parser) document(text []byte) *yaml.Node {
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
+// parserError tells the messages of yaml.v3's parser from its scanner's.
+var parserError = regexp.MustCompile(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)`)
+
 // syntax notes a YAML error with its line, and with the service's wording: the
 // same message, the line behind it.
 func (p *parser) syntax(err error) {
@@ -113,9 +116,12 @@ func (p *parser) syntax(err error) {
 		line, _ = strconv.Atoi(m[1])
 		text = m[2]
 	}
-	line = min(line, len(p.spec.lines))
-	problem := p.spec.At(line, 0, 0, text+hint(text))
-	problem.Service = fmt.Sprintf("%s at line %d", text, line)
+	service := fmt.Sprintf("%s at line %d", text, line)
+	if parserError.MatchString(text) {
+		line++ // counted from zero, unlike the scanner's
+	}
+	problem := p.spec.At(min(line, len(p.spec.lines)), 0, 0, text+hint(text))
+	problem.Service = service
 	p.add(problem)
 }
 
@@ -164,9 +170,10 @@ func kindOf(node *yaml.Node) string {
 
 // entry is one key of a mapping.
 type entry struct {
-	name  string
-	key   *yaml.Node
-	value *yaml.Node
+	name   string
+	key    *yaml.Node
+	value  *yaml.Node
+	merged bool // drawn in by a merge key
 }
 
 // entries returns the keys of a mapping in their order, with merge keys (<<)
@@ -191,7 +198,7 @@ func (p *parser) entries(node *yaml.Node, path string) []entry {
 			p.fail(key, path, "a key is %s; expected a name", kindOf(key))
 			continue
 		}
-		all = p.set(all, entry{key.Value, key, value}, path)
+		all = p.set(all, entry{name: key.Value, key: key, value: value}, path)
 	}
 	return all
 }
@@ -201,7 +208,7 @@ func (p *parser) set(all []entry, e entry, path string) []entry {
 	if at < 0 {
 		return append(all, e)
 	}
-	if all[at].key.Line != e.key.Line || all[at].key.Column != e.key.Column {
+	if !all[at].merged {
 		p.warn(e.key, join(path, e.name), "%s is written twice, first in line %d; the last one counts", e.name, all[at].key.Line)
 	}
 	all[at] = e
@@ -219,7 +226,7 @@ func (p *parser) merge(all []entry, value *yaml.Node, path string) []entry {
 		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
 			key := resolve(node.Content[i])
 			if !slices.ContainsFunc(all, func(e entry) bool { return e.name == key.Value }) {
-				all = append(all, entry{key.Value, key, resolve(node.Content[i+1])})
+				all = append(all, entry{name: key.Value, key: key, value: resolve(node.Content[i+1]), merged: true})
 			}
 		}
 	}

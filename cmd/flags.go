@@ -281,8 +281,15 @@ func (f *runFlags) oneOf(name, value string, known ...string) error {
 // unknownFlag is how pflag tells a flag it does not know.
 var unknownFlag = regexp.MustCompile(`^unknown (?:shorthand )?flag: '?-*([a-zA-Z0-9-]+)`)
 
+// badArgument is how pflag tells a value it cannot use.
+var badArgument = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?--([a-z-]+)" flag: (.*)$`)
+
 // flagError adds a suggestion to what is wrong with a flag.
 func flagError(c *cobra.Command, err error) error {
+	if m := badArgument.FindStringSubmatch(err.Error()); m != nil {
+		flag := c.Flags().Lookup(m[2])
+		return usagef("--%s is %s", m[2], expected(flag, m[1], errors.New(m[3])))
+	}
 	m := unknownFlag.FindStringSubmatch(err.Error())
 	if m == nil {
 		return usageError{err}

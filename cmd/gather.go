@@ -36,6 +36,8 @@ type found struct {
 	problems  diag.List // warnings
 	store     *store
 	temp      *temp
+
+	atBuildspec bool // all else was read: what is wrong now is the buildspec
 }
 
 func (f *found) remove() {
@@ -62,7 +64,7 @@ func (a *App) gather(ctx context.Context, f *runFlags) (*found, error) {
 	return g, nil
 }
 
-func (g *found) readSource(ctx context.Context, _ *App, f *runFlags) error {
+func (g *found) readSource(ctx context.Context, a *App, f *runFlags) error {
 	mode, ref, err := source.ParseMode(f.sourceMode)
 	if err != nil {
 		return usagef("--source-mode: %w", err)
@@ -71,9 +73,14 @@ func (g *found) readSource(ctx context.Context, _ *App, f *runFlags) error {
 	if out == "" {
 		out = filepath.Join(f.source, outputName)
 	}
+	if _, inside := relativeTo(out, f.source); inside || sameDir(out, f.source) {
+		return usagef("the output directory %s holds the source; choose one beside it or below it with --output", out)
+	}
 	exclude := []string{outputName}
-	if below, inside := relativeTo(f.source, out); inside {
-		exclude = append(exclude, below)
+	for _, ours := range []string{out, a.tempRoot()} {
+		if below, inside := relativeTo(f.source, ours); inside {
+			exclude = append(exclude, below)
+		}
 	}
 	g.source, err = source.Open(ctx, source.Options{Dir: f.source, Mode: mode, Ref: ref, Temp: g.temp.path, Exclude: exclude})
 	if err != nil {
@@ -108,6 +115,12 @@ func relativeTo(dir, name string) (string, bool) {
 		return "", false
 	}
 	return filepath.ToSlash(rel), true
+}
+
+func sameDir(a, b string) bool {
+	absA, err1 := filepath.Abs(a)
+	absB, err2 := filepath.Abs(b)
+	return err1 == nil && err2 == nil && absA == absB
 }
 
 // describe returns a source as the plan wants it.
@@ -245,6 +258,7 @@ func (f *runFlags) wrongEnv(err error) error {
 // readBuildspec finds the buildspec: what was asked for, else what the project
 // says, else buildspec.yml of the source.
 func (g *found) readBuildspec(_ context.Context, a *App, f *runFlags) error {
+	g.atBuildspec = true
 	name, text, err := g.buildspecText(a, f)
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 // refused tells a buildspec that cannot be run also as the service tells it,
 // where its log was asked for.
 func (a *App) refused(f *runFlags, found *found, err error) error {
-	if f.format != "service" || found == nil || f.dryRun {
+	if f.format != "service" || found == nil || !found.atBuildspec || f.dryRun {
 		return err
 	}
 	message := ""

@@ -68,19 +68,21 @@ func (s *store) create(uuid string) (*buildDir, error) {
 	return d, os.MkdirAll(d.path, 0o755)
 }
 
-// prepare makes the directory, which hides itself from git.
+// prepare makes the directory. One that is new hides itself from git; what is
+// there already is somebody's.
 func (s *store) prepare() error {
+	entries, err := os.ReadDir(s.dir)
+	fresh := errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0
 	if err := os.MkdirAll(filepath.Join(s.dir, "numbers"), 0o755); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(s.dir, "builds"), 0o755); err != nil {
 		return err
 	}
-	ignore := filepath.Join(s.dir, ".gitignore")
-	if _, err := os.Stat(ignore); err == nil {
+	if !fresh {
 		return nil
 	}
-	return os.WriteFile(ignore, []byte("*\n"), 0o644)
+	return os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o644)
 }
 
 // number takes the next number by making its file.

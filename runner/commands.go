@@ -87,7 +87,7 @@ func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Comm
 	for _, c := range commands {
 		res := b.command(ctx, call{
 			session: b.sessions[user], text: c.Text, line: c.Line, finally: finally, attempt: attempt,
-			place: func(printed string) string { return b.plan.failed(c, printed) },
+			place: func(printed string) string { return b.plan.failed(c, printed, b.mask) },
 		})
 		if res.status != "" {
 			return res

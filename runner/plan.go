@@ -297,12 +297,14 @@ const textLine = 4
 
 // failed returns the place of a failed command in the buildspec, for a person:
 // the line the shell complained about last, else the first.
-func (p *Plan) failed(c buildspec.Command, printed string) string {
+func (p *Plan) failed(c buildspec.Command, printed string, mask *secrets.Mask) string {
 	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
 	at := 0
 	if found := scriptLine.FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Block {
 		n, _ := strconv.Atoi(found[len(found)-1][1])
 		at = max(0, min(n-textLine, len(lines)-1))
 	}
-	return p.spec.At(c.Line+at, c.Column, max(1, len([]rune(lines[at]))), "").String()
+	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask.Text(lines[at])))), "")
+	problem.Excerpt = mask.Text(problem.Excerpt)
+	return problem.String()
 }
