@@ -172,6 +172,9 @@ func (b *build) download(ctx context.Context) result {
 	if err := b.begin(ctx); err != nil {
 		return b.broken(ctx, err)
 	}
+	if res := b.beginUsers(ctx); res.status != "" {
+		return res
+	}
 	if res := b.selectRuntimes(ctx); res.status != "" {
 		return res
 	}
@@ -247,10 +250,7 @@ func (b *build) begin(ctx context.Context) error {
 		return err
 	}
 	_, _, err := root.Capture(ctx, b.furnish())
-	if err != nil {
-		return err
-	}
-	return b.beginUsers(ctx)
+	return err
 }
 
 // furnish is a script for what a build environment has besides its image. An
@@ -275,21 +275,40 @@ func (b *build) furnish() string {
 	return s.String()
 }
 
-// beginUsers starts a shell for each user that run-as names.
-func (b *build) beginUsers(ctx context.Context) error {
+// knownUser succeeds for a user that the image has, by name or number.
+const knownUser = `while IFS=: read -r name x number rest; do
+  [ "$name" = %[1]s ] || [ "$number" = %[1]s ] && exit 0
+done </etc/passwd
+exit 1`
+
+// beginUsers starts a shell for each user that run-as names. What the service
+// does where the image has no such user is not known; here it is the author's
+// mistake.
+func (b *build) beginUsers(ctx context.Context) result {
 	for _, user := range b.plan.users() {
-		session := b.newSession(user)
-		b.sessions[user] = session
-		process := engine.Process{Args: session.Args(), User: user, Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr()}
-		go func() {
-			exit, err := b.container.Exec(context.WithoutCancel(ctx), process)
-			session.End(exit, err)
-		}()
-		if err := session.Begin("", nil); err != nil {
-			return fmt.Errorf("run as %s: %w", user, err)
+		_, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(knownUser, shell.Quote(user)))
+		if err != nil {
+			return b.broken(ctx, err)
+		}
+		if exit != 0 {
+			return result{status: Failed, context: Context{ClientError, fmt.Sprintf("the image has no user %s, which run-as names", user)}}
+		}
+		if err := b.beginUser(ctx, user); err != nil {
+			return b.broken(ctx, err)
 		}
 	}
-	return nil
+	return result{}
+}
+
+func (b *build) beginUser(ctx context.Context, user string) error {
+	session := b.newSession(user)
+	b.sessions[user] = session
+	process := engine.Process{Args: session.Args(), User: user, Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr()}
+	go func() {
+		exit, err := b.container.Exec(context.WithoutCancel(ctx), process)
+		session.End(exit, err)
+	}()
+	return session.Begin("", nil)
 }
 
 // selectRuntimes carries out runtime-versions.
