@@ -17,8 +17,10 @@ import (
 // on-failure says, and then finally.
 func (b *build) commands(ctx context.Context) result {
 	phase := b.plan.phase(b.phase)
-	if err := b.refresh(); err != nil {
-		return b.broken(ctx, err)
+	if len(phase.Commands)+len(phase.Finally) > 0 {
+		if err := b.refresh(b.sessions[phase.user()]); err != nil {
+			return b.broken(ctx, err)
+		}
 	}
 	res := result{}
 	for attempt := 1; ; attempt++ {
@@ -44,12 +46,12 @@ func (b *build) commands(ctx context.Context) result {
 
 // refresh tells the commands of a phase whether all went well before it. Within
 // a phase the variable stays as it is (not documented; so in every dump).
-func (b *build) refresh() error {
+func (b *build) refresh(session *shell.Session) error {
 	value := "1"
 	if b.record.Status != Succeeded {
 		value = "0"
 	}
-	return b.sessions[""].Set(shell.Export("CODEBUILD_BUILD_SUCCEEDING", value))
+	return session.Set(shell.Export("CODEBUILD_BUILD_SUCCEEDING", value))
 }
 
 // again reports whether a failed phase is run once more.
@@ -80,13 +82,9 @@ func redirect(phase Phase, res result) result {
 
 // list runs commands until one fails.
 func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Command, finally bool, attempt int) result {
-	user := phase.RunAs
-	if user == "root" {
-		user = ""
-	}
 	for _, c := range commands {
 		res := b.command(ctx, call{
-			session: b.sessions[user], text: c.Text, line: c.Line, finally: finally, attempt: attempt,
+			session: b.sessions[phase.user()], text: c.Text, line: c.Line, finally: finally, attempt: attempt,
 			place: func(printed string) string { return b.plan.failed(c, printed, b.mask) },
 		})
 		if res.status != "" {

@@ -276,14 +276,23 @@ func (p *Plan) phase(t PhaseType) Phase {
 	return Phase{Type: t}
 }
 
+// user returns who runs the phase; empty for root. A phase without commands is
+// root's.
+func (ph Phase) user() string {
+	if ph.RunAs == "root" || len(ph.Commands)+len(ph.Finally) == 0 {
+		return ""
+	}
+	return ph.RunAs
+}
+
 // users returns who runs commands, but for root.
 func (p *Plan) users() []string {
 	var users []string
-	seen := map[string]bool{"": true, "root": true}
+	seen := map[string]bool{"": true}
 	for _, phase := range p.Phases {
-		if !seen[phase.RunAs] && len(phase.Commands)+len(phase.Finally) > 0 {
-			seen[phase.RunAs] = true
-			users = append(users, phase.RunAs)
+		if user := phase.user(); !seen[user] {
+			seen[user] = true
+			users = append(users, user)
 		}
 	}
 	return users

@@ -178,7 +178,7 @@ func (b *build) download(ctx context.Context) result {
 	if res := b.selectRuntimes(ctx); res.status != "" {
 		return res
 	}
-	if err := b.enter(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return b.broken(ctx, err)
 	}
 	b.announceCommands()
@@ -366,7 +366,7 @@ func (b *build) readRuntimes(ctx context.Context) (runtimes.Table, error) {
 }
 
 // enter goes to the source, where the first command begins.
-func (b *build) enter() error {
+func (b *build) enter(ctx context.Context) error {
 	src := b.plan.Sources[0].Path
 	b.say("Moving to directory %s", src)
 	lines := []string{shell.Export("OLDPWD", readonlyDir)}
@@ -377,7 +377,11 @@ func (b *build) enter() error {
 	if err := root.Set(lines...); err != nil {
 		return err
 	}
-	return root.Enter(src)
+	if err := root.Enter(src); err != nil || len(b.plan.users()) == 0 {
+		return err
+	}
+	_, _, err := root.Capture(ctx, ":") // the others may run the next command
+	return err
 }
 
 // expand returns text with the variables in it expanded by the build's shell.

@@ -33,9 +33,10 @@ append() {
   done >>"$d/$2"
 }
 
-# run MARK SHELL DIR: runs the script where the last one ended, or in DIR when
-# that place is gone. MARK tells, on stdout, that all output before it is out;
-# on stderr it vouches for the exit status.
+# run MARK SHELL DIR [aside]: runs the script where the last one ended, or in DIR
+# when that place is gone. MARK tells, on stdout, that all output before it is
+# out; on stderr it vouches for the exit status. The next command learns the
+# status, unless this one is run aside.
 run() {
   IFS= read -r cwd <"$d/dir.txt"
   if ! cd "$cwd" 2>/dev/null; then
@@ -49,6 +50,7 @@ run() {
     printf '%s: not found\n' "$2"
     status=127
   fi
+  if [ -z "$4" ]; then printf "export CODEBUILD_LAST_EXIT='%s'\n" "$status" >>"$d/env.sh"; fi
   printf '\036%s\036' "$1"
   printf '%s %s\n' "$1" "$status" >&2
 }

@@ -134,12 +134,13 @@ func Export(name, value string) string { return "export " + name + "=" + Quote(v
 // shell expands: what value holds is shell text without quotes.
 func ExportRaw(name, value string) string { return "export " + name + `="` + value + `"` }
 
-// Set changes variables between two commands: lines made by Export.
+// Set changes variables before the next command of this Session: lines made by
+// Export. A command of another Session may run before it takes effect.
 func (s *Session) Set(lines ...string) error {
 	return s.send(request("append", strings.Join(lines, "\n"), "env.sh"))
 }
 
-// Enter makes dir the directory of the next command.
+// Enter makes dir the directory of the next command of this Session.
 func (s *Session) Enter(dir string) error {
 	place := "printf '%s\\n' " + Quote(dir) + ` >"$d/dir.txt"` + "\n"
 	return s.send(place + request("append", Export("PWD", dir), "env.sh"))
@@ -149,7 +150,7 @@ func (s *Session) Enter(dir string) error {
 // context.Cause(ctx) when ctx ends, with the command still running: the caller
 // ends it, and may then call Wait.
 func (s *Session) Run(ctx context.Context, text string) (int, error) {
-	return s.run(ctx, text, s.config.Output)
+	return s.run(ctx, text, s.config.Output, "")
 }
 
 // Capture runs text with the state the commands left and returns what it
@@ -157,24 +158,20 @@ func (s *Session) Run(ctx context.Context, text string) (int, error) {
 func (s *Session) Capture(ctx context.Context, text string) (string, int, error) {
 	var b bytes.Buffer
 	// A subshell, and exit past the lines that save the state.
-	exit, err := s.run(ctx, "(\n"+text+"\n)\nexit $?", &b)
+	exit, err := s.run(ctx, "(\n"+text+"\n)\nexit $?", &b, "aside")
 	return b.String(), exit, err
 }
 
-func (s *Session) run(ctx context.Context, text string, output io.Writer) (int, error) {
+func (s *Session) run(ctx context.Context, text string, output io.Writer, how string) (int, error) {
 	mark, err := s.expect(output)
 	if err != nil {
 		return 0, err
 	}
-	call := fmt.Sprintf("run %s %s %s\n", mark, Quote(s.config.Shell), Quote(s.config.Home))
+	call := fmt.Sprintf("run %s %s %s %s\n", mark, Quote(s.config.Shell), Quote(s.config.Home), how)
 	if err := s.send(request("script", text, "") + call); err != nil {
 		return 0, err
 	}
-	exit, err := s.Wait(ctx)
-	if err == nil {
-		err = s.Set(Export("CODEBUILD_LAST_EXIT", fmt.Sprint(exit)))
-	}
-	return exit, err
+	return s.Wait(ctx)
 }
 
 // expect makes the mark of the next command.
