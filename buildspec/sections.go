@@ -143,7 +143,7 @@ func (p *parser) named(all []Variable, path string) []Variable {
 		switch {
 		case !isName(v.Name):
 			problem.Message = fmt.Sprintf("%q cannot be the name of a variable; expected letters, digits and _, not a digit first", v.Name)
-		case strings.HasPrefix(v.Name, "CODEBUILD_"):
+		case strings.HasPrefix(v.Name, "CODEBUILD_") && !strings.HasPrefix(v.Name, "CODEBUILD_CONFIG_"):
 			problem.Severity = diag.Warning
 			problem.Message = fmt.Sprintf("%s begins with CODEBUILD_, which the service keeps for itself", v.Name)
 		case strings.ContainsRune(v.Value, 0):

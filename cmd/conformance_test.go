@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -61,7 +63,7 @@ func host(t *testing.T, variables map[string]string) (*cmd.App, *bytes.Buffer, *
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../testdata/conformance/*.txtar")
-	if err != nil || len(files) < 1 {
+	if err != nil || len(files) < 60 {
 		t.Fatalf("found %d cases, want at least 60: %v", len(files), err)
 	}
 	for _, file := range files {
@@ -97,6 +99,9 @@ func conform(t *testing.T, file string) {
 	}
 	if names := leavings(t, dir); names != "" {
 		got["want/files"] = names
+	}
+	if build := outcome(t, dir); build != "" {
+		got["want/build"] = build
 	}
 	compareCase(t, file, archive, got)
 }
@@ -174,6 +179,24 @@ func normal(text, dir string) string {
 	return text
 }
 
+// outcome is the build's status, and what it exports.
+func outcome(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, ".buildlocal", "latest", "build.json"))
+	if err != nil {
+		return ""
+	}
+	var record runner.Record
+	if err := json.Unmarshal(text, &record); err != nil {
+		t.Fatal(err)
+	}
+	lines := string(record.Status) + "\n"
+	for _, v := range record.Exported {
+		lines += fmt.Sprintf("%s=%q\n", v.Name, v.Value)
+	}
+	return lines
+}
+
 // leavings lists what the build left besides its log, with the text of small
 // files.
 func leavings(t *testing.T, dir string) string {
@@ -220,7 +243,7 @@ func compareCase(t *testing.T, file string, archive *txtar.Archive, got map[stri
 		}
 	}
 	if *update {
-		for _, name := range []string{"want/exit", "want/files", "want/stderr", "want/log"} {
+		for _, name := range []string{"want/exit", "want/build", "want/files", "want/stderr", "want/log"} {
 			if text, has := got[name]; has {
 				kept = append(kept, txtar.File{Name: name, Data: []byte(text)})
 			}

@@ -241,6 +241,9 @@ func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
 			errs = append(errs, f.wrongEnv(err))
 			continue
 		}
+		if project.ReservedName(v.Name) {
+			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, Message: fmt.Sprintf("-e %s: the service keeps names that begin with CODEBUILD_ for itself; its own value counts where it sets one", v.Name)})
+		}
 		given.Variables = append(given.Variables, v)
 	}
 	g.overrides = append(g.overrides, given)

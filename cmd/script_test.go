@@ -23,7 +23,7 @@ func program() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		cancel(cmd.Interrupted(<-signals))
 		os.Exit(cmd.ExitCode(cmd.Interrupted(<-signals)))

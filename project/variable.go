@@ -23,7 +23,7 @@ func isWord(s string) bool {
 // guide, "Environment variables in build environments", says that of every name
 // that begins with CODEBUILD_.
 func ReservedName(name string) bool {
-	return strings.HasPrefix(name, "CODEBUILD_")
+	return strings.HasPrefix(name, "CODEBUILD_") && !strings.HasPrefix(name, "CODEBUILD_CONFIG_")
 }
 
 func badName(name string) string {

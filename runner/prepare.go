@@ -353,8 +353,24 @@ func (b *build) installRuntimes(ctx context.Context, choices []runtimes.Choice) 
 				return res
 			}
 		}
+		if choice.Env != "" {
+			if err := b.sessions[""].Set(b.versionAgain()); err != nil {
+				return b.broken(ctx, err)
+			}
+		}
 	}
 	return result{}
+}
+
+// versionAgain is the line that gives VERSION the value the build had for it: a
+// template uses that name.
+func (b *build) versionAgain() string {
+	for i, v := range b.plan.Variables {
+		if v.Name == "VERSION" {
+			return shell.Export(v.Name, b.values[i])
+		}
+	}
+	return "unset VERSION"
 }
 
 func (b *build) readRuntimes(ctx context.Context) (runtimes.Table, error) {

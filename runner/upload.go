@@ -37,7 +37,7 @@ func (b *build) upload(ctx context.Context) result {
 	for _, group := range b.plan.Reports {
 		errs = append(errs, b.reports(ctx, group))
 	}
-	if len(b.plan.Reports) == 0 && ctx.Err() == nil {
+	if ctx.Err() == nil {
 		errs = append(errs, b.discover(ctx))
 	}
 	return b.uploaded(ctx, errors.Join(errs...))
@@ -102,7 +102,7 @@ func (b *build) collect(ctx context.Context, o Output, s tree.Selection) error {
 		return err
 	}
 	for _, f := range files {
-		o.Files = append(o.Files, File{f.Path, f.Size})
+		o.Files = append(o.Files, File{b.mask.Text(f.Path), f.Size})
 	}
 	dest := filepath.Join(b.Out, filepath.FromSlash(o.Dir))
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
@@ -111,6 +111,7 @@ func (b *build) collect(ctx context.Context, o Output, s tree.Selection) error {
 	if err := errors.Join(os.Chmod(staging, 0o755), os.Rename(staging, dest)); err != nil {
 		return err
 	}
+	o.Name, o.Dir = b.mask.Text(o.Name), b.mask.Text(o.Dir)
 	if strings.HasPrefix(o.Dir, reportsDir) {
 		b.record.Reports = append(b.record.Reports, o)
 		return nil
@@ -134,10 +135,12 @@ func (b *build) expandSelection(ctx context.Context, s tree.Selection) (tree.Sel
 // discoverTime is how long the service looks for reports (documented).
 const discoverTime = 5 * time.Second
 
-// discoverScript finds reports by what they begin with. Which files the service
-// takes is not documented; these are the roots of the formats it reads.
+// discoverScript prints the pattern, and then reports by what they begin with.
+// Which files the service takes is not documented; these are the roots of the
+// formats it reads.
 const discoverScript = `
 [ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
+echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"
 cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
 find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \) \
   -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)[ >]' {} + 2>/dev/null
@@ -145,28 +148,40 @@ exit 0`
 
 // discover counts reports that no group names, as the service does.
 func (b *build) discover(ctx context.Context) error {
-	b.say("Set report auto-discover timeout to %d seconds", int(discoverTime.Seconds()))
 	began := b.Now()
 	limited, cancel := context.WithTimeout(ctx, discoverTime)
 	defer cancel()
-	found, exit, err := b.sessions[""].Capture(limited, fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path)))
+	printed, exit, err := b.sessions[""].Capture(limited, fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path)))
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		return nil // its time is up, and the build's commands are done
 	}
 	if err != nil || exit == 3 {
 		return err
 	}
+	pattern, names, _ := strings.Cut(printed, "\n")
+	b.say("Set report auto-discover timeout to %d seconds", int(discoverTime.Seconds()))
 	for _, line := range []string{
 		"Expanding base directory path:  .", "Assembling file list", "Expanding .",
-		"Expanding file paths for base directory .", "Assembling file list", "Expanding **/*",
+		"Expanding file paths for base directory .", "Assembling file list", "Expanding " + pattern,
 	} {
 		b.say("%s", line)
 	}
-	if n := strings.Count("\n"+found, "\n./"); n > 0 {
+	if n := countReports(pattern, names); n > 0 {
 		b.say("Found %d file(s)", n)
 	} else {
 		b.say("No matching auto-discover report paths found")
 	}
 	b.say("Report auto-discover file discovery took %f seconds", b.Now().Sub(began).Seconds())
 	return nil
+}
+
+// countReports counts the names, one a line, that match the pattern.
+func countReports(pattern, names string) int {
+	n := 0
+	for _, name := range strings.Split(names, "\n") {
+		if below, found := strings.CutPrefix(name, "./"); found && tree.Match(pattern, below) {
+			n++
+		}
+	}
+	return n
 }

@@ -143,8 +143,10 @@ func (r *registry) pushList(t *testing.T, name string, images map[string]pushed)
 		all = append(all, map[string]any{"mediaType": manifestType, "digest": images[arch].manifest, "size": images[arch].size,
 			"platform": map[string]string{"os": "linux", "architecture": arch}})
 	}
+	list := marshal(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": all})
 	repository, tag, _ := strings.Cut(name, ":")
-	r.hold(repository+"/manifests/"+tag, content{listType, marshal(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": all})})
+	r.hold(repository+"/manifests/"+tag, content{listType, list})
+	r.hold(repository+"/manifests/"+digest(list), content{listType, list})
 }
 
 func (r *registry) hold(name string, c content) {

@@ -164,7 +164,7 @@ func (c *collector) base(ctx context.Context, base string) error {
 	for _, stem := range Stems(c.relative(place)) {
 		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
 			full := path.Join(stem, name)
-			if !c.wanted(place, full) {
+			if h.Typeflag == tar.TypeDir || !c.wanted(place, full) {
 				return nil
 			}
 			if h.Typeflag == tar.TypeSymlink && !c.s.Symlinks {
