@@ -63,14 +63,6 @@ func (a *App) env(name string) string {
 	return value
 }
 
-// Interrupted returns why a build ends that a signal ends.
-func Interrupted(s os.Signal) error {
-	if s == os.Interrupt {
-		return runner.ErrStopped
-	}
-	return runner.ErrTerminated
-}
-
 // usageError is something wrong with the command line.
 type usageError struct{ error }
 
@@ -88,8 +80,8 @@ type errFailed struct{ code int }
 
 func (e errFailed) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// ExitCode returns the exit code for an error.
-func ExitCode(err error) int {
+// exitCode returns the exit code for an error.
+func exitCode(err error) int {
 	var usage usageError
 	var text textError
 	var list diag.List
@@ -123,7 +115,7 @@ func Main(ctx context.Context, args []string, a *App) int {
 	if err != nil && !errors.As(err, &told) {
 		a.tell(err)
 	}
-	return ExitCode(err)
+	return exitCode(err)
 }
 
 // tell writes an error: problems with a text as they are, anything else behind

@@ -256,7 +256,7 @@ func (f *runFlags) check() error {
 func (f *runFlags) contradictions() error {
 	switch {
 	case f.quiet && f.verbose:
-		return f.wrong("quiet", "set, and verbose too; give one")
+		return f.wrong("quiet", "set, and --verbose too; give one")
 	case f.keepBuilds < 1:
 		return f.wrong("keep-builds", fmt.Sprintf("%d; expected 1 or more", f.keepBuilds))
 	case f.engine == "sandbox" || f.engine == "host":

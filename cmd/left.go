@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
 // Labels of all that the engine makes for a build.
@@ -34,7 +35,7 @@ type trace struct {
 	ours  bool // made on this machine, so that we can tell
 }
 
-func (a *App) traces(ctx context.Context) (engine.Lister, []trace, error) {
+func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 	e, err := a.engine(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -148,7 +149,7 @@ func newPrune(a *App) *cobra.Command {
 func (a *App) prune(ctx context.Context) error {
 	e, all, err := a.traces(ctx)
 	if err != nil {
-		return errors.Join(err, a.pruneTemp())
+		return errors.Join(err, a.pruneTemp(""))
 	}
 	var errs []error
 	for _, t := range all { // containers come before the volumes they hold
@@ -161,18 +162,19 @@ func (a *App) prune(ctx context.Context) error {
 		}
 		fmt.Fprintf(a.Stdout, "removed %s %s\n", t.Kind, t.Name)
 	}
-	return errors.Join(append(errs, a.pruneTemp())...)
+	return errors.Join(append(errs, a.pruneTemp(e.Host()))...)
 }
 
-// pruneTemp removes the temporary directories of runs that are gone.
-func (a *App) pruneTemp() error {
+// pruneTemp removes the temporary directories of runs that are gone. Those that
+// a kept container needs are left, but at the engine that was just pruned.
+func (a *App) pruneTemp(host string) error {
 	dirs, err := filepath.Glob(filepath.Join(a.tempRoot(), "run-*"))
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, dir := range dirs {
-		if _, yes := alive(dir); yes {
+		if _, yes := alive(dir); yes || neededElsewhere(dir, host) {
 			continue
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -182,4 +184,11 @@ func (a *App) pruneTemp() error {
 		fmt.Fprintf(a.Stdout, "removed directory %s\n", dir)
 	}
 	return errors.Join(errs...)
+}
+
+// neededElsewhere reports whether a container of another engine than host's
+// still needs a run's directory.
+func neededElsewhere(dir, host string) bool {
+	kept, err := os.ReadFile(filepath.Join(dir, keptName))
+	return err == nil && string(kept) != host
 }

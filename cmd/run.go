@@ -139,7 +139,9 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 			}
 		},
 	}
-	found.temp.keep = f.keep
+	if f.keep {
+		found.temp.kept = e.Host()
+	}
 	record, failed := r.Run(ctx, plan)
 	err = errors.Join(file.Err(), log.Close(), dir.finish(record), found.store.prune(f.keepBuilds))
 	return verdict(ctx, record, failed, err)

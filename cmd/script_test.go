@@ -1,10 +1,7 @@
 package cmd_test
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,17 +16,7 @@ func TestMain(m *testing.M) {
 }
 
 // program is main.
-func program() {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signal.Ignore(syscall.SIGPIPE)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		cancel(cmd.Interrupted(<-signals))
-		os.Exit(cmd.ExitCode(cmd.Interrupted(<-signals)))
-	}()
-	os.Exit(cmd.Main(ctx, os.Args[1:], cmd.Host("test")))
-}
+func program() { os.Exit(cmd.Execute(os.Args[1:], "test")) }
 
 // TestScripts runs the whole program as a person does: testdata/script, one
 // intent a file, its first line the sentence it proves. The condition [docker]

@@ -20,7 +20,7 @@ type temp struct {
 	path string
 	name string // base of the names of what the engine makes
 	lock *flock.Flock
-	keep bool // something still needs it
+	kept string // the engine whose container still needs it; empty for none
 }
 
 // lockName is the file that is locked; it holds the process's ID.
@@ -47,11 +47,17 @@ func (a *App) newTemp() (*temp, error) {
 	return t, nil
 }
 
+// keptName is a file that says which engine's container needs the directory.
+const keptName = "kept"
+
 func (t *temp) remove() {
-	_ = t.lock.Unlock()
-	if !t.keep {
+	if t.kept == "" {
+		_ = t.lock.Unlock()
 		_ = os.RemoveAll(t.path)
+		return
 	}
+	_ = os.WriteFile(filepath.Join(t.path, keptName), []byte(t.kept), 0o644)
+	_ = t.lock.Unlock()
 }
 
 // alive reports whether the run that owns a temporary directory still runs, and
