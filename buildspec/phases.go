@@ -27,6 +27,7 @@ func (p *parser) phase(e entry) {
 	phase := Phase{Name: strings.ToUpper(e.name), Line: e.key.Line}
 	for _, field := range p.entries(e.value, path) {
 		name := join(path, field.name)
+		p.warnNewer(field, path, newPhaseKeys)
 		switch field.name {
 		case "run-as":
 			phase.RunAs = p.text(field.value, name)

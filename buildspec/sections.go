@@ -35,7 +35,7 @@ func (p *parser) top(root *yaml.Node) {
 		}
 	}
 	for _, e := range entries {
-		p.warnNewer(e)
+		p.warnNewer(e, "", newKeys)
 		switch e.name {
 		case "version":
 		case "run-as":
@@ -67,11 +67,14 @@ func (p *parser) top(root *yaml.Node) {
 
 // newKeys belong to version 0.2. What the service does with them in 0.1 is not
 // known: they are read, with a warning.
-var newKeys = []string{"run-as", "env", "proxy", "batch", "reports", "cache"}
+var (
+	newKeys      = []string{"run-as", "env", "proxy", "batch", "reports", "cache"}
+	newPhaseKeys = []string{"run-as", "on-failure", "finally"}
+)
 
-func (p *parser) warnNewer(e entry) {
-	if p.spec.Version == "0.1" && slices.Contains(newKeys, e.name) {
-		p.warn(e.key, e.name, "%s belongs to version 0.2 and may count for nothing in 0.1; write version: 0.2", e.name)
+func (p *parser) warnNewer(e entry, path string, newer []string) {
+	if p.spec.Version == "0.1" && slices.Contains(newer, e.name) {
+		p.warn(e.key, join(path, e.name), "%s belongs to version 0.2 and may count for nothing in 0.1; write version: 0.2", e.name)
 	}
 }
 
@@ -176,6 +179,9 @@ func (p *parser) proxy(node *yaml.Node) {
 	}
 }
 
+// maxReports is how many report groups a project may have (documented).
+const maxReports = 5
+
 func (p *parser) reports(node *yaml.Node) {
 	for _, e := range p.entries(node, "reports") {
 		path := "reports." + e.name
@@ -187,6 +193,9 @@ func (p *parser) reports(node *yaml.Node) {
 			p.warn(e.key, path, "report group %s names no files", e.name)
 		}
 		p.spec.Reports = append(p.spec.Reports, group)
+		if len(p.spec.Reports) == maxReports+1 {
+			p.warn(e.key, path, "this is the sixth report group; the service takes at most %d", maxReports)
+		}
 	}
 }
 
@@ -240,6 +249,10 @@ func (p *parser) artifacts(node *yaml.Node, path, section string) Artifacts {
 			a.Symlinks = p.truth(e.value, field)
 		case "secondary-artifacts":
 			a.Secondary = p.secondary(e.value, field)
+		case "type": // of 0.1; 0.2 does not know it
+			if p.spec.Version != "0.1" {
+				p.unknown(e, section, path, artifactKeys)
+			}
 		default:
 			p.unknown(e, section, path, artifactKeys)
 		}
