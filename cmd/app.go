@@ -42,6 +42,7 @@ type App struct {
 	User           string // the user's name
 	UID, PID       int
 	Version        string
+	Hurry          <-chan struct{} // closed when a build that is stopped is to end at once
 }
 
 // Host returns the App of the process.

@@ -10,18 +10,23 @@ import (
 )
 
 // Execute runs the command line args in this process and returns the exit code.
-// The first signal ends a build in good order, the second at once. What a closed
-// terminal or a reader that went away do is no different.
+// The first signal ends a build in good order, the second without waiting for
+// its commands, the third ends the process. What a closed terminal or a reader
+// that went away do is no different from the first.
 func Execute(args []string, version string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
-	signals := make(chan os.Signal, 2)
+	signals, hurry := make(chan os.Signal, 3), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		cancel(interrupted(<-signals))
+		<-signals
+		close(hurry)
 		os.Exit(exitCode(interrupted(<-signals)))
 	}()
-	return Main(ctx, args, Host(version))
+	a := Host(version)
+	a.Hurry = hurry
+	return Main(ctx, args, a)
 }
 
 // interrupted returns why a build ends that a signal ends.

@@ -130,7 +130,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer cancel(nil)
 	r := &runner.Runner{
 		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
-		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0,
+		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
 			view.Notify(e)

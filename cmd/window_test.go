@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -84,7 +85,7 @@ func (w *window) open(network string) (string, error) {
 		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, through, to)
 		}},
-		FlushInterval: -1, ModifyResponse: w.narrow,
+		FlushInterval: -1, ModifyResponse: w.narrow, ErrorLog: log.New(io.Discard, "", 0),
 	}}
 	go w.server.Serve(listener)
 	return network + "://" + listener.Addr().String(), nil

@@ -141,6 +141,13 @@ func (b *build) command(ctx context.Context, c call) result {
 func (b *build) interrupt(ctx context.Context, session *shell.Session) int {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
+	go func() {
+		select {
+		case <-b.Hurry:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	_, _ = b.container.Exec(ctx, engine.Process{Args: []string{"sh", "-c", "kill -TERM -1"}})
 	exit, err := session.Wait(ctx)
 	if err != nil {

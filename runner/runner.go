@@ -41,6 +41,7 @@ type Runner struct {
 	Temp   string            // an existing directory of the host
 	Out    string            // an existing directory of the host, for what the build leaves
 	Keep   bool              // the container outlives the build
+	Hurry  <-chan struct{}   // closed when a build that is stopped need not wait for its commands; may be nil
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }

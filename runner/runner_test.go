@@ -237,6 +237,27 @@ func TestAnEndedContextStopsTheBuildAndFinalizesIt(t *testing.T) {
 	}
 }
 
+func TestAHurriedStopDoesNotWaitForCommands(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	hurry, never := make(chan struct{}), make(chan struct{})
+	defer close(never)
+	fake := &enginetest.Fake{Do: func(text string, _ io.Writer) int {
+		if text == "stuck" {
+			cancel(runner.ErrStopped)
+			close(hurry)
+			<-never
+		}
+		return 0
+	}}
+	r := &runner.Runner{Engine: fake, Nonce: "nonce", Out: t.TempDir(), Temp: t.TempDir(), Now: time.Now, Hurry: hurry}
+	start := time.Now()
+	record, err := r.Run(ctx, planOf(t, "version: 0.2\nphases: {build: {commands: [stuck]}}\n"))
+	if err != nil || record.Status != runner.Stopped || fake.Closed != 1 || time.Since(start) > time.Second {
+		t.Errorf("%s, %v, closed %d times, after %v", record.Status, err, fake.Closed, time.Since(start))
+	}
+}
+
 func TestAnEngineThatFailsIsAFaultNotAFailure(t *testing.T) {
 	t.Parallel()
 	broken := &engine.Fault{Kind: engine.NoImage, Message: "no image"}
