@@ -130,7 +130,8 @@ func describe(id string, s *source.Source, ref string) runner.Source {
 		Tree: engine.Tree{Host: s.Dir, Hide: s.Hide}, Stream: s.Tar,
 	}
 	for _, extra := range s.Extra {
-		r.Extra = append(r.Extra, engine.Tree{Host: extra.Host, Path: extra.Path})
+		whole := &source.Source{Dir: extra.Host, Mode: source.All}
+		r.Extra = append(r.Extra, runner.Extra{Tree: engine.Tree{Host: extra.Host, Path: extra.Path}, Stream: whole.Tar})
 	}
 	if s.Git == nil {
 		return r

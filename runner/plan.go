@@ -67,12 +67,19 @@ type Source struct {
 	Resolved string // commit ID; empty outside git
 	Digits   string // of the directory src<digits>
 	Tree     engine.Tree
-	Extra    []engine.Tree // further directories the tree needs
+	Extra    []Extra // further directories the tree needs
 	// Stream writes the tree as a tar stream, names below prefix.
 	Stream func(w io.Writer, prefix string) error
 	Note   string // what the user should know about it, one line
 
 	Top, Path string // set by NewPlan: src<digits>, and the source's directory
+}
+
+// Extra is a further directory that a source needs, such as the repository of a
+// linked worktree.
+type Extra struct {
+	Tree   engine.Tree
+	Stream func(w io.Writer, prefix string) error
 }
 
 // Inputs are what a plan is made from.

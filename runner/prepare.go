@@ -105,19 +105,34 @@ func (b *build) startWithout(ctx context.Context) (engine.Container, error) {
 	}
 	b.note("The source is copied into the container: this engine cannot mount it copy-on-write.")
 	b.sessions[""] = session
-	for _, s := range b.plan.Sources {
-		if err := copyTree(ctx, c, s); err != nil {
+	for _, e := range b.directories() {
+		if err := copyTree(ctx, c, e); err != nil {
 			return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 		}
 	}
 	return c, nil
 }
 
-func copyTree(ctx context.Context, c engine.Container, s Source) error {
+func copyTree(ctx context.Context, c engine.Container, e Extra) error {
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(s.Stream(w, strings.TrimPrefix(s.Path, "/"))) }()
+	go func() { w.CloseWithError(e.Stream(w, strings.TrimPrefix(e.Tree.Path, "/"))) }()
 	defer r.Close()
 	return c.CopyIn(ctx, "/", r)
+}
+
+// directories returns all that is wanted inside: the sources, and what they
+// need. Two worktrees may need the same repository.
+func (b *build) directories() []Extra {
+	var all []Extra
+	for _, s := range b.plan.Sources {
+		all = append(all, Extra{s.Tree, s.Stream})
+		for _, e := range s.Extra {
+			if !slices.ContainsFunc(all, func(other Extra) bool { return other.Tree.Path == e.Tree.Path }) {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
 }
 
 func (b *build) newSession(user string) *shell.Session {
@@ -147,13 +162,8 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
 		},
 	}
-	for _, s := range b.plan.Sources {
-		spec.Trees = append(spec.Trees, s.Tree)
-		for _, extra := range s.Extra { // two worktrees may need the same repository
-			if !slices.ContainsFunc(spec.Trees, func(t engine.Tree) bool { return t.Path == extra.Path }) {
-				spec.Trees = append(spec.Trees, extra)
-			}
-		}
+	for _, e := range b.directories() {
+		spec.Trees = append(spec.Trees, e.Tree)
 	}
 	return spec
 }
