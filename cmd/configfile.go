@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
@@ -47,8 +48,8 @@ func (c *config) problem(e entry, message string) diag.Problem {
 // readConfig reads the file; there need not be one. Its keys are the flags.
 func readConfig(name string, flags *pflag.FlagSet) (*config, error) {
 	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // a source that is no directory is told when it is opened
 	}
 	if err != nil {
 		return nil, usagef("read %s: %w", name, err)

@@ -31,7 +31,7 @@ func (a *App) tempRoot() string { return filepath.Join(a.TempDir, fmt.Sprintf("b
 
 func (a *App) newTemp() (*temp, error) {
 	if err := os.MkdirAll(a.tempRoot(), 0o755); err != nil {
-		return nil, fmt.Errorf("make a temporary directory: %w", err)
+		return nil, fmt.Errorf("make a temporary directory: %w\nTMPDIR names the directory to make it in", err)
 	}
 	path, err := os.MkdirTemp(a.tempRoot(), "run-")
 	if err != nil {
