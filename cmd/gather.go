@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"gopkg.in/yaml.v3"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -261,9 +262,9 @@ func (f *runFlags) wrongEnv(err error) error {
 
 // readBuildspec finds the buildspec: what was asked for, else what the project
 // says, else buildspec.yml of the source.
-func (g *found) readBuildspec(_ context.Context, a *App, f *runFlags) error {
+func (g *found) readBuildspec(ctx context.Context, a *App, f *runFlags) error {
 	g.atBuildspec = true
-	name, text, err := g.buildspecText(a, f)
+	name, text, err := g.buildspecText(ctx, a, f)
 	if err != nil {
 		return err
 	}
@@ -279,14 +280,14 @@ func (g *found) readBuildspec(_ context.Context, a *App, f *runFlags) error {
 	return nil
 }
 
-func (g *found) buildspecText(a *App, f *runFlags) (string, []byte, error) {
+func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string, []byte, error) {
 	asked, origin := f.buildspec, "--buildspec"
 	if asked == "" {
 		asked, origin = g.project.Source.Buildspec, f.project
 	}
 	switch {
 	case asked == "-":
-		text, err := io.ReadAll(a.Stdin)
+		text, err := readAll(ctx, a.Stdin)
 		if err != nil {
 			return "", nil, fmt.Errorf("read the buildspec from standard input: %w", err)
 		}
@@ -303,6 +304,23 @@ func (g *found) buildspecText(a *App, f *runFlags) (string, []byte, error) {
 	}
 	names := []string{filepath.Clean(asked), filepath.Join(f.source, asked)}
 	return g.readFile(f, slices.Compact(names))
+}
+
+// readAll reads r to its end, or until ctx ends.
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	var text []byte
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		text, err = io.ReadAll(r)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return text, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // isInline tells a buildspec from a path: it has several lines, or is a YAML
@@ -358,6 +376,7 @@ func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, err
 	id.Project, id.Start, id.Account = g.projectName(f), a.Now(), "000000000000"
 	id.Region = firstText(f.region, a.env("AWS_REGION"), a.env("AWS_DEFAULT_REGION"), "us-east-1")
 	id.Initiator = a.User
+	id.ProjectUUID = uuid.NewSHA1(uuid.NameSpaceURL, []byte("buildlocal:"+id.Project)).String()
 	if id.UUID == "" {
 		id.UUID = "00000000-0000-0000-0000-000000000000"
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,6 +23,7 @@ const (
 	labelBuild   = "dev.buildlocal.build"
 	labelSource  = "dev.buildlocal.source"
 	labelHost    = "dev.buildlocal.host"
+	labelUser    = "dev.buildlocal.user" // number of who runs it
 	labelTemp    = "dev.buildlocal.temp"
 	labelStarted = "dev.buildlocal.started"
 	labelKept    = "dev.buildlocal.kept" // the run was told to keep it
@@ -32,7 +34,7 @@ type trace struct {
 	engine.Left
 	pid   int
 	alive bool
-	ours  bool // made on this machine, so that we can tell
+	ours  bool // made on this machine by this user, or we are root: so that we can tell
 }
 
 func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
@@ -46,7 +48,7 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 	}
 	var all []trace
 	for _, l := range left {
-		t := trace{Left: l, ours: l.Labels[labelHost] == a.Hostname}
+		t := trace{Left: l, ours: l.Labels[labelHost] == a.Hostname && (a.UID == 0 || l.Labels[labelUser] == strconv.Itoa(a.UID))}
 		t.pid, t.alive = alive(l.Labels[labelTemp])
 		all = append(all, t)
 	}
@@ -75,10 +77,10 @@ func newPs(a *App) *cobra.Command {
 
 func (t trace) state() string {
 	switch {
+	case !t.ours:
+		return "another's"
 	case t.alive:
 		return "running"
-	case !t.ours:
-		return "elsewhere"
 	case t.Labels[labelKept] != "":
 		return "kept"
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -112,7 +113,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 		return err
 	}
 	defer e.Close()
-	dir, err := found.store.create(newUUID())
+	dir, err := found.store.create(newUUID(), found.temp.path)
 	if err != nil {
 		return err
 	}
@@ -124,25 +125,28 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if err != nil {
 		return err
 	}
-	view := a.view(f, dir)
-	file := console.NewServiceFile(log)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	lost := func(err error) { cancel(unwritable{err}) }
+	limited, release := context.WithTimeout(ctx, plan.Timeout)
+	defer release()
+	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
 		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
-			view.Notify(e)
-			if err := errors.Join(view.Err(), file.Err()); err != nil {
-				cancel(unwritable{err})
+			if err := file.Err(); err != nil {
+				lost(err)
 			}
+			screen.notify(e)
 		},
 	}
-	if f.keep {
+	record, failed := r.Run(ctx, plan)
+	screen.close()
+	if record.Kept {
 		found.temp.kept = e.Host()
 	}
-	record, failed := r.Run(ctx, plan)
 	err = errors.Join(file.Err(), log.Close(), dir.finish(record), found.store.prune(f.keepBuilds))
 	return verdict(ctx, record, failed, err)
 }
@@ -219,6 +223,7 @@ func (a *App) labels(f *runFlags, found *found, dir *buildDir) map[string]string
 		labelBuild:   dir.name,
 		labelSource:  found.source.Dir,
 		labelHost:    a.Hostname,
+		labelUser:    strconv.Itoa(a.UID),
 		labelTemp:    found.temp.path,
 		labelStarted: a.Now().UTC().Format(time.RFC3339),
 	}

@@ -53,7 +53,8 @@ func (s *store) next() int { return slices.Max(append(s.numbers(), 0)) + 1 }
 
 // create makes the directory of a new build. Of two that ask at once each gets
 // a number of its own.
-func (s *store) create(uuid string) (*buildDir, error) {
+// The directory says by the run's temporary directory whether its build lives.
+func (s *store) create(uuid, run string) (*buildDir, error) {
 	if err := s.prepare(); err != nil {
 		return nil, usagef("the output directory cannot be written: %w\nChoose another one with --output.", err)
 	}
@@ -65,7 +66,24 @@ func (s *store) create(uuid string) (*buildDir, error) {
 	d := &buildDir{store: s, number: number, uuid: uuid, name: fmt.Sprintf("%d-%s", number, short)}
 	d.path = filepath.Join(s.dir, "builds", d.name)
 	d.shown = s.shown(d.path)
-	return d, os.MkdirAll(d.path, 0o755)
+	if err := os.MkdirAll(d.path, 0o755); err != nil {
+		return nil, err
+	}
+	return d, os.WriteFile(filepath.Join(d.path, runName), []byte(run), 0o644)
+}
+
+// runName is a file with the temporary directory of the build's run, while it
+// lives.
+const runName = ".run"
+
+// over reports whether a build has ended, also one that was killed.
+func over(dir string) bool {
+	run, err := os.ReadFile(filepath.Join(dir, runName))
+	if err != nil {
+		return true
+	}
+	_, yes := alive(string(run))
+	return !yes
 }
 
 // prepare makes the directory. One that is new hides itself from git; what is
@@ -85,6 +103,9 @@ func (s *store) prepare() error {
 	return os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o644)
 }
 
+// numbersKept is how many of the last numbers stay taken.
+const numbersKept = 20
+
 // number takes the next number by making its file.
 func (s *store) number() (int, error) {
 	before := s.numbers()
@@ -97,7 +118,9 @@ func (s *store) number() (int, error) {
 			return 0, err
 		}
 		for _, old := range before {
-			_ = os.Remove(filepath.Join(s.dir, "numbers", strconv.Itoa(old)))
+			if old < n-numbersKept { // a start that is still looking must find the last ones
+				_ = os.Remove(filepath.Join(s.dir, "numbers", strconv.Itoa(old)))
+			}
 		}
 		return n, file.Close()
 	}
@@ -122,6 +145,9 @@ func (d *buildDir) finish(record *runner.Record) error {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(d.path, "build.json"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(d.path, runName)); err != nil {
 		return err
 	}
 	return d.store.point(d)
@@ -160,8 +186,7 @@ func (s *store) prune(keep int) error {
 	}
 	var names []string
 	for _, e := range entries {
-		_, err := os.Stat(filepath.Join(s.dir, "builds", e.Name(), "build.json"))
-		if err == nil && buildNumber(e.Name()) > 0 {
+		if buildNumber(e.Name()) > 0 && over(filepath.Join(s.dir, "builds", e.Name())) {
 			names = append(names, e.Name())
 		}
 	}

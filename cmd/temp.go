@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
@@ -23,8 +24,11 @@ type temp struct {
 	kept string // the engine whose container still needs it; empty for none
 }
 
-// lockName is the file that is locked; it holds the process's ID.
-const lockName = "lock"
+// lockName is the file that is locked; pidName holds the process's ID.
+const (
+	lockName = "lock"
+	pidName  = "pid"
+)
 
 // tempRoot is where the runs of this user have their directories.
 func (a *App) tempRoot() string { return filepath.Join(a.TempDir, fmt.Sprintf("buildlocal-%d", a.UID)) }
@@ -38,8 +42,7 @@ func (a *App) newTemp() (*temp, error) {
 		return nil, fmt.Errorf("make a temporary directory: %w", err)
 	}
 	t := &temp{path: path, name: "buildlocal-" + strings.TrimPrefix(filepath.Base(path), "run-") + "-" + newNonce()[:6], lock: flock.New(filepath.Join(path, lockName))}
-	_, err = t.lock.TryLock()
-	err = errors.Join(err, os.WriteFile(filepath.Join(path, lockName), []byte(strconv.Itoa(a.PID)), 0o644))
+	err = errors.Join(t.lock.Lock(), os.WriteFile(filepath.Join(path, pidName), []byte(strconv.Itoa(a.PID)), 0o644))
 	if err != nil {
 		t.remove()
 		return nil, fmt.Errorf("lock a temporary directory: %w", err)
@@ -60,20 +63,26 @@ func (t *temp) remove() {
 	_ = t.lock.Unlock()
 }
 
+// newborn is how long a directory may be without its lock.
+const newborn = time.Minute
+
 // alive reports whether the run that owns a temporary directory still runs, and
 // its process.
 func alive(path string) (pid int, yes bool) {
-	lock := flock.New(filepath.Join(path, lockName), flock.SetFlag(os.O_RDONLY))
-	text, err := os.ReadFile(filepath.Join(path, lockName))
-	if err != nil {
-		return 0, false
+	name := filepath.Join(path, lockName)
+	if _, err := os.Stat(name); err != nil {
+		info, err := os.Stat(path)
+		return 0, err == nil && time.Since(info.ModTime()) < newborn
 	}
-	pid, _ = strconv.Atoi(string(text))
-	free, err := lock.TryLock()
-	if free {
+	lock := flock.New(name, flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryRLock()
+	if err != nil || free {
 		_ = lock.Close()
+		return 0, err != nil // what we may not look at is not ours to call gone
 	}
-	return pid, !free && err == nil
+	text, _ := os.ReadFile(filepath.Join(path, pidName))
+	pid, _ = strconv.Atoi(string(text))
+	return pid, true
 }
 
 func newUUID() string { return uuid.NewString() }

@@ -92,11 +92,6 @@ func (t *Text) began(p *runner.Plan) {
 		return
 	}
 	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), p.Image)
-	for _, s := range p.Sources {
-		if s.Note != "" {
-			t.note(s.Note)
-		}
-	}
 }
 
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }

@@ -63,6 +63,7 @@ type Record struct {
 	Exported        []NameValue   `json:"exportedEnvironmentVariables"`
 
 	// What the service has no field for.
+	Kept      bool            `json:"containerKept,omitempty"`
 	Commands  []CommandRecord `json:"commands"`
 	Artifacts []Output        `json:"artifacts"`
 	Reports   []Output        `json:"reports"`

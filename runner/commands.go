@@ -205,14 +205,17 @@ func (b *build) finalize(ctx context.Context) result {
 	if b.container == nil {
 		return result{}
 	}
-	if b.Keep {
+	if b.Keep && b.failed == nil {
+		b.record.Kept = true
 		b.note("The container is kept: docker exec -it %s sh; buildlocal prune removes it.", b.Name)
 		return result{}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
 	if err := b.container.Close(ctx); err != nil {
-		return b.fault(ctx, "", fmt.Errorf("remove the build's container: %w", err))
+		err = fmt.Errorf("remove the build's container: %w", err)
+		b.failed = errors.Join(b.failed, err)
+		return result{status: Fault, context: Context{Message: err.Error()}}
 	}
 	return result{}
 }

@@ -35,13 +35,14 @@ const (
 
 // Identity is what makes a build this one.
 type Identity struct {
-	Project   string // the project's name
-	UUID      string
-	Number    int
-	Region    string
-	Account   string // twelve digits
-	Initiator string
-	Start     time.Time
+	Project     string // the project's name
+	UUID        string
+	Number      int
+	ProjectUUID string // the same for each build of the project
+	Region      string
+	Account     string // twelve digits
+	Initiator   string
+	Start       time.Time
 }
 
 // BuildID is the build's ID: the project's name and a UUID.

@@ -66,6 +66,7 @@ func (b *build) provision(ctx context.Context) result {
 	spec := b.spec(session)
 	c, err := b.Engine.Start(ctx, spec)
 	if errors.Is(err, engine.ErrUnsupported) && len(spec.Trees) > 0 {
+		b.note("The source is copied into the container; mounting it is %s.", strings.TrimPrefix(err.Error(), "mount the source: "))
 		c, err = b.startWithout(ctx)
 	}
 	if err != nil {
@@ -103,7 +104,6 @@ func (b *build) startWithout(ctx context.Context) (engine.Container, error) {
 		session.Close()
 		return nil, err
 	}
-	b.note("The source is copied into the container: this engine cannot mount it copy-on-write.")
 	b.sessions[""] = session
 	for _, e := range b.directories() {
 		if err := copyTree(ctx, c, e); err != nil {
@@ -338,6 +338,9 @@ func (b *build) selectRuntimes(ctx context.Context) result {
 	var wishes []runtimes.Wish
 	for _, v := range b.plan.Runtimes {
 		version, err := b.expand(ctx, v.Value)
+		if errors.Is(err, errExpand) {
+			return result{status: Failed, context: Context{YAMLError, err.Error()}}
+		}
 		if err != nil {
 			return b.broken(ctx, err)
 		}
@@ -410,12 +413,23 @@ func (b *build) enter(ctx context.Context) error {
 	return err
 }
 
-// expand returns text with the variables in it expanded by the build's shell.
+// errExpand is wrapped by the error of a text the build's shell cannot expand.
+var errExpand = errors.New("the shell cannot expand it")
+
+// expand returns text with the variables in it expanded by the build's shell. A
+// quote is a quote, but in the commands of $(...), which have their own.
 func (b *build) expand(ctx context.Context, text string) (string, error) {
 	if !strings.ContainsAny(text, "$`") {
 		return text, nil
 	}
-	got, _, err := b.sessions[""].Capture(ctx, `printf %s "`+text+`"`)
+	quoted := text
+	if !strings.Contains(text, "$(") && !strings.Contains(text, "`") {
+		quoted = strings.NewReplacer(`\"`, `\"`, `"`, `\"`).Replace(text)
+	}
+	got, exit, err := b.sessions[""].Capture(ctx, `printf %s "`+quoted+`"`)
+	if err == nil && exit != 0 {
+		return "", fmt.Errorf("%s: %w: %s", text, errExpand, strings.TrimSpace(got))
+	}
 	return got, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/secrets"
 )
@@ -59,6 +60,14 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	}
 	b.out = b.mask.Writer(printer{b})
 	b.notify(Event{Kind: BuildBegan, Plan: p})
+	for _, s := range p.Sources {
+		if s.Note != "" {
+			b.note("%s", s.Note)
+		}
+	}
+	if text := project.DeprecatedImage(p.Image); text != "" {
+		b.note("%s", text)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimedOut)
 	defer cancel()
 	b.walk(ctx)
@@ -181,8 +190,23 @@ func (b *build) end() (*Record, error) {
 		r.Status = Fault
 	}
 	b.notify(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r})
-	return r, b.failed
+	if b.failed == nil {
+		return r, nil
+	}
+	return r, &maskedError{b.failed, b.mask}
 }
+
+// maskedError hides what is secret in the message of an error.
+type maskedError struct {
+	error
+	mask *secrets.Mask
+}
+
+// Error returns the message with the values hidden.
+func (e *maskedError) Error() string { return e.mask.Text(e.error.Error()) }
+
+// Unwrap returns the error behind it.
+func (e *maskedError) Unwrap() error { return e.error }
 
 // notify tells an event. Text is masked here, once for all who listen.
 func (b *build) notify(e Event) {
@@ -277,6 +301,6 @@ func (b *build) fault(ctx context.Context, code string, err error) result {
 	if res, over := ended(ctx); over {
 		return res
 	}
-	b.failed = err
+	b.failed = errors.Join(b.failed, err)
 	return result{status: Fault, context: Context{code, err.Error()}, next: Finalizing}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,19 +41,25 @@ func (b *build) upload(ctx context.Context) result {
 	if ctx.Err() == nil {
 		errs = append(errs, b.discover(ctx))
 	}
-	return b.uploaded(ctx, errors.Join(errs...))
+	return b.uploaded(ctx, errs)
 }
 
-// uploaded tells what the author can mend from what we could not do.
-func (b *build) uploaded(ctx context.Context, err error) result {
-	switch {
-	case err == nil:
-		return result{}
-	case errors.Is(err, tree.ErrNoMatch), errors.Is(err, tree.ErrNoBase):
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return result{status: Failed, context: Context{ClientError, first}}
+// uploaded tells what the author can mend from what we could not do, which
+// counts for more.
+func (b *build) uploaded(ctx context.Context, errs []error) result {
+	res := result{}
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, tree.ErrNoMatch), errors.Is(err, tree.ErrNoBase), errors.Is(err, errExpand):
+			if res.status == "" {
+				res = result{status: Failed, context: Context{ClientError, err.Error()}}
+			}
+		default:
+			return b.fault(ctx, ClientError, err)
+		}
 	}
-	return b.fault(ctx, ClientError, err)
+	return res
 }
 
 func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string) error {
@@ -66,13 +73,27 @@ func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error 
 	if err != nil {
 		return err
 	}
-	err = b.collect(ctx, Output{Name: name, Dir: reportsDir + "/" + dirName(name)}, tree.Selection{
+	err = b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, tree.Selection{
 		Base: group.BaseDirectory, Files: group.Files, Discard: group.DiscardPaths,
 	})
-	if err != nil {
+	if errors.Is(err, tree.ErrNoMatch) {
 		return fmt.Errorf("%w of report group %s", err, name)
 	}
-	return nil
+	return err
+}
+
+// reportDir returns a directory that no group has yet: the names of two may end
+// alike.
+func (b *build) reportDir(group string) string {
+	dir := reportsDir + "/" + dirName(group)
+	taken := func(dir string) bool {
+		return slices.ContainsFunc(b.record.Reports, func(o Output) bool { return o.Dir == dir })
+	}
+	unique := dir
+	for n := 2; taken(unique); n++ {
+		unique = fmt.Sprintf("%s-%d", dir, n)
+	}
+	return unique
 }
 
 // dirName makes a directory's name of a report group's, which may be an ARN.

@@ -94,11 +94,9 @@ func (vs *variables) fromProject(all []project.Variable, origin string) {
 func (vs *variables) fromService(p *Plan) {
 	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: "the service"}) }
 	id := p.Identity
-	for name, value := range map[string]string{
-		"AWS_DEFAULT_REGION": id.Region, "AWS_REGION": id.Region,
-	} {
+	for _, name := range []string{"AWS_DEFAULT_REGION", "AWS_REGION"} {
 		if _, given := vs.at[name]; !given { // seen to be set by users with effect
-			set(name, value)
+			set(name, id.Region)
 		}
 	}
 	set("CODEBUILD_AGENT_ENDPOINT", "http://127.0.0.1:7831")
@@ -120,7 +118,7 @@ func (vs *variables) fromService(p *Plan) {
 	set("CODEBUILD_LAST_EXIT", "0")
 	set("CODEBUILD_LOG_PATH", path.Join(p.LogPrefix, id.UUID))
 	set("CODEBUILD_PROJECT_ARN", id.arn("project/"+id.Project))
-	set("CODEBUILD_PROJECT_UUID", id.UUID)
+	set("CODEBUILD_PROJECT_UUID", id.ProjectUUID)
 	set("CODEBUILD_SOURCE_VERSION", p.Sources[0].Version)
 	set("CODEBUILD_SRC_DIR", p.Sources[0].Path)
 	set("CODEBUILD_SOURCE_REPO_URL", p.Sources[0].URL)

@@ -3,7 +3,9 @@
 package docker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -36,6 +38,7 @@ type Options struct {
 type Engine struct {
 	api    *client.Client
 	config *configfile.ConfigFile
+	host   string // its address as it was found
 	found  string // how the engine was found, for a message
 }
 
@@ -56,21 +59,24 @@ func Connect(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts, err := endpoint.ClientOpts()
+	api, err := newClient(endpoint, o.Version)
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
-			Message: fmt.Sprintf("use the Docker engine at %s: %v", endpoint.Host, err),
-			Way:     "DOCKER_HOST is unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
+			Message: fmt.Sprintf("use the Docker engine at %s, found by %s: %v", endpoint.Host, found, err),
+			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
-	if o.Version != "" {
-		opts = append(opts, client.WithVersion(o.Version))
-	}
-	opts = append(opts, client.WithUserAgent("buildlocal"))
-	api, err := client.NewClientWithOpts(opts...)
+	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found}, nil
+}
+
+func newClient(endpoint contextdocker.Endpoint, version string) (*client.Client, error) {
+	opts, err := endpoint.ClientOpts()
 	if err != nil {
-		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err, Message: fmt.Sprintf("use the Docker engine at %s: %v", endpoint.Host, err)}
+		return nil, err
 	}
-	return &Engine{api: api, config: file, found: found}, nil
+	if version != "" {
+		opts = append(opts, client.WithVersion(version))
+	}
+	return client.NewClientWithOpts(append(opts, client.WithUserAgent("buildlocal"))...)
 }
 
 // find returns the endpoint and how it was found.
@@ -147,22 +153,34 @@ func firstSocket(o Options) string {
 		filepath.Join(o.Home, ".local/share/containers/podman/machine/podman.sock"),
 	}
 	for _, path := range candidates {
+		if !filepath.IsAbs(path) {
+			continue // a base that is not known
+		}
 		info, err := os.Stat(path)
-		if err == nil && info.Mode()&fs.ModeSocket != 0 {
+		if err == nil && filepath.IsAbs(path) && info.Mode()&fs.ModeSocket != 0 {
 			return "unix://" + path
 		}
 	}
 	return client.DefaultDockerHost
 }
 
-// Ping asks whether the engine answers. The error is a *engine.Fault.
+// Ping asks whether the engine answers. The error is a *engine.Fault, or why ctx
+// ended.
 func (e *Engine) Ping(ctx context.Context) error {
-	_, err := e.api.Ping(ctx)
-	return e.fault(err, "reach the Docker engine")
+	const doing = "reach the Docker engine"
+	pong, err := e.api.Ping(ctx)
+	if err == nil && pong.APIVersion == "" {
+		err = errors.New("what answers there is not Docker")
+	}
+	err = e.fault(orCause(ctx, err), doing)
+	if err == nil || ctx.Err() != nil || isFault(err) {
+		return err
+	}
+	return e.noEngine(errors.Unwrap(err), doing)
 }
 
 // Host returns the engine's address, such as unix:///var/run/docker.sock.
-func (e *Engine) Host() string { return e.api.DaemonHost() }
+func (e *Engine) Host() string { return e.host }
 
 // Close ends the connections to the engine.
 func (e *Engine) Close() error { return e.api.Close() }

@@ -24,6 +24,7 @@ type Container struct {
 	entrypoint bool // the image's entrypoint runs, Main beside it
 	stream     types.HijackedResponse
 	volumes    []string // layers of the trees, removed after the container
+	hidden     []string // layers of whiteouts on the host, removed after the volumes
 	execs      atomic.Int64
 
 	mu     sync.Mutex
@@ -33,11 +34,12 @@ type Container struct {
 // ID returns the engine's name for the container, for a person.
 func (c *Container) ID() string { return c.id }
 
-// recordPid runs a command so that its process group can be found again.
-const recordPid = `echo $$ >"$0" && exec "$@"`
+// recordPid runs a command so that its process group can be found again, unless
+// killGroup was there first.
+const recordPid = `echo $$ >"$0" && [ ! -e "$0.end" ] && exec "$@"`
 
-// killGroup ends the process group that recordPid wrote down.
-const killGroup = `read -r pid <"$0" && kill -9 -- "-$pid"`
+// killGroup ends the process group that recordPid wrote down, or will.
+const killGroup = `: >"$0.end"; read -r pid <"$0" && kill -9 -- "-$pid"`
 
 // Exec runs one more process. See engine.Container.
 func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
@@ -52,7 +54,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	wrapped.Args = append([]string{"sh", "-c", recordPid, file}, p.Args...)
 	id, stream, err := c.startExec(ctx, wrapped)
 	if err != nil {
-		return 0, err
+		return 0, orCause(ctx, err)
 	}
 	if p.TTY != nil {
 		go c.resize(ctx, id, *p.TTY)
@@ -156,7 +158,7 @@ func (c *Container) Close(ctx context.Context) error {
 	if c.closed {
 		return nil
 	}
-	if err := c.remove(ctx); err != nil {
+	if err := orCause(ctx, c.remove(ctx)); err != nil {
 		return err
 	}
 	if c.stream.Conn != nil {
@@ -166,7 +168,8 @@ func (c *Container) Close(ctx context.Context) error {
 	return nil
 }
 
-// remove removes the container and then its volumes, all at once.
+// remove removes the container, then its volumes, all at once, then what hid
+// names in them.
 func (c *Container) remove(ctx context.Context) error {
 	if c.id != "" {
 		if err := c.engine.removeContainer(ctx, c.id); err != nil {
@@ -183,6 +186,9 @@ func (c *Container) remove(ctx context.Context) error {
 		})
 	}
 	group.Wait()
+	for _, dir := range c.hidden {
+		errs = append(errs, discard(dir))
+	}
 	return errors.Join(errs...)
 }
 

@@ -19,27 +19,29 @@ import (
 func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) error {
 	r, w := io.Pipe()
 	go func() {
-		w.CloseWithError(rename(stream, w, func(name string) (string, error) { return below(dir, name) }))
+		err := rename(stream, w, func(name string) (string, error) { return below(dir, name) })
+		if err != nil {
+			err = &streamError{err}
+		}
+		w.CloseWithError(err)
 	}()
 	defer r.Close()
-	err := c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{})
-	var refused *nameError
-	if errors.As(err, &refused) {
-		return fmt.Errorf("copy into %s: %w", dir, refused)
+	err := orCause(ctx, c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{}))
+	var broken *streamError
+	if errors.As(err, &broken) {
+		return fmt.Errorf("copy into %s: %w", dir, broken.error)
 	}
 	return c.engine.fault(err, "copy into "+dir)
 }
 
-// nameError is a name in a stream that leaves its directory.
-type nameError struct{ name string }
-
-func (e *nameError) Error() string { return fmt.Sprintf("the name %q leaves the directory", e.name) }
+// streamError is an error of a stream to copy, which is no fault of the engine.
+type streamError struct{ error }
 
 // below returns name as seen from the root when it stands below dir.
 func below(dir, name string) (string, error) {
 	clean := path.Clean("/" + name)
 	if path.IsAbs(name) || strings.HasPrefix(path.Clean(name)+"/", "../") {
-		return "", &nameError{name}
+		return "", fmt.Errorf("the name %q leaves the directory", name)
 	}
 	return strings.TrimPrefix(path.Join(dir, clean), "/"), nil
 }
@@ -52,7 +54,7 @@ func (c *Container) CopyOut(ctx context.Context, file string) (io.ReadCloser, er
 			return nil, fmt.Errorf("copy out %s: %w", file, fs.ErrNotExist)
 		}
 		if err != nil {
-			return nil, c.engine.fault(err, "copy out "+file)
+			return nil, c.engine.fault(orCause(ctx, err), "copy out "+file)
 		}
 		if stat.Mode&fs.ModeSymlink == 0 {
 			return relative(stream, stat.Mode.IsDir()), nil

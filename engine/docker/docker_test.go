@@ -135,7 +135,6 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 		t.Errorf("got %v, want a fault of kind %s", err, kind)
 		return
 	}
-	t.Logf("%s: %s", f.Kind, f)
 	if f.Kind != kind || f.Way == "" {
 		t.Errorf("got a fault of kind %s with the way out %q, want kind %s and a way out: %s", f.Kind, f.Way, kind, f.Message)
 	}
@@ -147,6 +146,7 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 }
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	e := connect(t)
 	enginetest.Run(t, enginetest.Suite{
 		Engine: e, Image: "buildlocal-test/base:latest", Trees: true,

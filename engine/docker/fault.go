@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"strings"
@@ -18,20 +19,35 @@ import (
 // fault turns an error of the engine into one that a user can do something
 // about. Errors that are nobody's fault come back wrapped.
 func (e *Engine) fault(err error, doing string) error {
-	var known *engine.Fault
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case isFault(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EACCES), strings.Contains(err.Error(), "permission denied while trying to connect"):
 		return &engine.Fault{Kind: engine.NoPermission, Err: err,
 			Message: fmt.Sprintf("%s: you may not use %s", doing, e.Host()),
 			Way:     "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or point DOCKER_HOST to an engine of yours."}
-	case client.IsErrConnectionFailed(err), isDial(err):
+	case client.IsErrConnectionFailed(err), isDial(err), errors.Is(err, io.ErrUnexpectedEOF):
 		return e.noEngine(err, doing)
+	case strings.Contains(err.Error(), "requires API version"):
+		return fmt.Errorf("%s: %w (%w)", doing, engine.ErrUnsupported, err)
 	}
 	return textFault(err, doing)
+}
+
+func isFault(err error) bool {
+	var known *engine.Fault
+	return errors.As(err, &known)
+}
+
+// orCause returns why ctx ended, where it did and there is an error: that is
+// what the client tells as an engine it cannot reach.
+func orCause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func isDial(err error) bool {
@@ -40,12 +56,28 @@ func isDial(err error) bool {
 }
 
 func (e *Engine) noEngine(err error, doing string) error {
-	way := "Start Docker, or point DOCKER_HOST to an engine that runs."
-	if strings.HasPrefix(e.Host(), "ssh://") || strings.HasPrefix(e.Host(), "http://docker.example.com") {
+	why, way := reason(err), "Start Docker, or point DOCKER_HOST to an engine that runs."
+	switch {
+	case strings.Contains(why, "tls: "), strings.Contains(why, "x509: "), strings.Contains(why, "HTTPS server"):
+		way = "DOCKER_TLS_VERIFY=1 asks for TLS; DOCKER_CERT_PATH, or the docker context, has ca.pem, which signed the engine's certificate, and cert.pem and key.pem, which the engine trusts."
+	case strings.HasPrefix(e.Host(), "ssh://"):
 		way = "Try docker system dial-stdio over ssh by hand: the engine's host must know docker and let you in without a question."
 	}
 	return &engine.Fault{Kind: engine.NoEngine, Err: err, Way: way,
-		Message: fmt.Sprintf("%s: no Docker engine answers at %s (found by %s)", doing, e.Host(), e.found)}
+		Message: fmt.Sprintf("%s: no Docker engine answers at %s (found by %s)%s", doing, e.Host(), e.found, why)}
+}
+
+// reason returns what the client says beyond that nobody answers.
+func reason(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	text := trim(err.Error())
+	if strings.HasPrefix(text, "Cannot connect to the Docker daemon") {
+		return ""
+	}
+	return ": " + strings.ReplaceAll(text, "\n* ", " ")
 }
 
 // texts knows errors by what the engine says, where it says no more.
@@ -60,14 +92,19 @@ var texts = []struct {
 	{"no matching manifest", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."},
 	{`exec: "sh": executable file not found`, engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
 	{"stat /bin/sh: no such file", engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
+	{"authorization token has expired", engine.NoRegistry, "The login at the registry has expired: log in again with docker login."},
 	{"pull access denied", engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or log in with docker login."},
 	{"manifest unknown", engine.NoImage, "The registry does not have this tag: check the name."},
 	{"not found: manifest", engine.NoImage, "The registry does not have this tag: check the name."},
 	{"unauthorized", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
+	{"no basic auth credentials", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
 	{"toomanyrequests", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."},
 	{"no such host", engine.NoRegistry, "The registry's name is not known here: check the image's name, the network, and the proxy of the engine."},
 	{"dial tcp", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
 	{"request canceled while waiting for connection", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
+	{"invalid reference format", engine.NoImage, "An image is named REGISTRY/NAME:TAG: check the name."},
+	{"Minimum supported API version", engine.NoEngine, "The engine is newer than this program knows: use a newer buildlocal, or point DOCKER_HOST to another engine."},
+	{"Maximum supported API version", engine.NoEngine, "The engine is older than DOCKER_API_VERSION asks for: unset it."},
 	{"operation not permitted", engine.Refused, "The engine was refused by the kernel: a privileged container needs an engine that runs as root with all capabilities."},
 }
 
@@ -79,6 +116,16 @@ func textFault(err error, doing string) error {
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// neverRan returns the error of a process that could not be run although the
+// engine started it: all that is known then is the line that runc prints.
+func neverRan(output, doing string) error {
+	line := strings.TrimSpace(output)
+	if strings.Contains(line, "\n") || !strings.HasSuffix(line, "exec format error") {
+		return nil
+	}
+	return textFault(errors.New(line), doing)
 }
 
 // trim takes the engine's own frame off a message.

@@ -24,14 +24,19 @@ type found struct {
 
 // need returns the first of the spellings that can be had.
 func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
+	var wrong *wrongPlatform
 	for _, name := range e.here(s) {
 		f, err := e.local(ctx, name, s)
 		if err == nil || !isGone(err) {
 			return f, e.fault(err, "look at image "+name)
 		}
+		errors.As(err, &wrong)
 	}
 	names := strings.TrimSpace(s.Alias + " " + strings.Join(s.Images, " "))
 	switch {
+	case wrong != nil && (len(s.Images) == 0 || s.Pull == engine.PullNever):
+		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: wrong.Error(),
+			Way: "Pull it for that platform: docker pull --platform " + s.Platform + " " + wrong.name + "."}
 	case len(s.Images) == 0:
 		return found{}, &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not at the engine, and no registry has it", names)}
 	case s.Pull == engine.PullNever:
@@ -41,17 +46,28 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 	}
 	var errs []error
 	for _, name := range s.Images {
-		err := e.pull(ctx, name, s)
-		if err == nil {
-			f, err := e.local(ctx, name, s)
-			return f, e.fault(err, "look at image "+name)
+		f, err := e.fetch(ctx, name, s)
+		if err == nil || ctx.Err() != nil {
+			return f, err
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	return found{}, worst(errs)
+}
+
+// fetch pulls an image and returns what came: a registry that has one platform
+// only gives that, whatever it was asked for.
+func (e *Engine) fetch(ctx context.Context, name string, s engine.Spec) (found, error) {
+	if err := e.pull(ctx, name, s); err != nil {
+		return found{}, err
+	}
+	f, err := e.local(ctx, name, s)
+	var wrong *wrongPlatform
+	if errors.As(err, &wrong) {
+		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: "pull " + wrong.Error(),
+			Way: "The registry has this image for other platforms only: choose one with --platform, or another image."}
+	}
+	return f, e.fault(err, "look at image "+name)
 }
 
 // here returns the names that are looked for at the engine.
@@ -85,12 +101,7 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
 	if s.Platform != "" && !fits(has, s.Platform) {
-		if s.Pull == engine.PullNever {
-			return found{}, &engine.Fault{Kind: engine.WrongArch,
-				Message: fmt.Sprintf("image %s is here for %s, not for %s", name, has, s.Platform),
-				Way:     "Pull it for that platform: docker pull --platform " + s.Platform + " " + name + "."}
-		}
-		return found{}, wrongPlatform{}
+		return found{}, &wrongPlatform{name: name, has: has, wanted: s.Platform}
 	}
 	if native := platform("linux", runtime.GOARCH, ""); s.Say != nil && got.Architecture != "" && !fits(has, native) {
 		s.Say("The image is for %s and this machine is %s: it runs emulated, several times slower.", has, native)
@@ -99,10 +110,14 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 }
 
 // wrongPlatform makes need go on as if the image were not there.
-type wrongPlatform struct{}
+type wrongPlatform struct{ name, has, wanted string }
 
-func (wrongPlatform) Error() string { return "image of another platform" }
-func (wrongPlatform) NotFound()     {}
+func (w *wrongPlatform) Error() string {
+	return fmt.Sprintf("image %s: it is for %s, not for %s", w.name, w.has, w.wanted)
+}
+
+// NotFound makes it an error of something that is not there.
+func (w *wrongPlatform) NotFound() {}
 
 func platform(os, arch, variant string) string {
 	if os == "" {
@@ -139,11 +154,16 @@ func (e *Engine) pull(ctx context.Context, name string, s engine.Spec) error {
 }
 
 func (e *Engine) pullFault(err error, doing string) error {
-	if isGone(err) {
+	told := e.fault(err, doing)
+	switch {
+	case err == nil || isFault(told):
+		return told
+	case isGone(err):
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: doing + ": " + trim(err.Error()),
 			Way: "The registry does not have this image, or asks for a login: check the name, or log in with docker login."}
 	}
-	return e.fault(err, doing)
+	return &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: doing + ": " + trim(err.Error()),
+		Way: "The registry or the way to it is out of order: try again, and try docker pull by hand."}
 }
 
 // auth returns the credentials for the image's registry, as the engine takes

@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -112,6 +113,10 @@ func TestAPullThatFailsSaysWhyAndTheWayOut(t *testing.T) {
 		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "you have reached your pull rate limit")
 		return true
 	}
+	expired := func(w http.ResponseWriter, _ *http.Request) bool {
+		refuse(w, http.StatusForbidden, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
+		return true
+	}
 	broken := func(w http.ResponseWriter, q *http.Request) bool {
 		if q.URL.Path == "/v2/" {
 			return false
@@ -129,6 +134,7 @@ func TestAPullThatFailsSaysWhyAndTheWayOut(t *testing.T) {
 		{"AnUnknownTag", "app:other", nil, engine.NoImage, "app:other"},
 		{"AnUnknownName", "other:1", nil, engine.NoImage, "other:1"},
 		{"NoCredentials", "app:1", func(r *registry) { r.user, r.word = "me", "secret" }, engine.NoRegistry, "docker login"},
+		{"AnExpiredLogin", "app:1", func(r *registry) { r.before = expired }, engine.NoRegistry, "docker login"},
 		{"TooManyRequests", "app:1", func(r *registry) { r.before = busy }, engine.NoRegistry, "wait, or log in"},
 		{"ABrokenRegistry", "app:1", func(r *registry) { r.before = broken }, engine.NoRegistry, "500"},
 	} {
@@ -166,44 +172,37 @@ func TestALayerThatIsNotWholeIsAnError(t *testing.T) {
 	ref := r.ref(t, e, "short:1")
 	p := r.push(t, "short:1", "1", runtime.GOARCH, rootfs(t, e, nil))
 	r.hold("short/blobs/"+p.layer, content{"application/octet-stream", r.holds["short/blobs/"+p.layer].bytes[:5000]})
-	err := refused(t, e, pulls(t, ref))
-	if !strings.Contains(err.Error(), "pull image "+ref) || !strings.Contains(err.Error(), "verification failed") {
-		t.Errorf("got %v", err)
-	}
+	wantFault(t, refused(t, e, pulls(t, ref)), engine.NoRegistry, "pull image "+ref)
 }
 
-// cut answers with the first half of a blob and breaks the connection off.
-func cut(w http.ResponseWriter, blob []byte) {
-	w.Header().Set("Content-Length", fmt.Sprint(len(blob)))
-	_, _ = w.Write(blob[:len(blob)/2])
-	panic(http.ErrAbortHandler)
-}
-
-// TestALayerThatBreaksOffIsAskedForAgain breaks a download off; the engine
-// waits five seconds, asks again and is refused. It gives up after five times.
+// TestALayerThatBreaksOffIsAskedForAgain breaks a download off; the engine waits
+// five seconds and asks for the rest.
 func TestALayerThatBreaksOffIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "cut:1")
-	p := r.push(t, "cut:1", "1", runtime.GOARCH, rootfs(t, e, nil))
+	p := r.push(t, "cut:1", "whole", runtime.GOARCH, rootfs(t, e, nil))
 	blob := r.holds["cut/blobs/"+p.layer].bytes
-	again := false
+	once := false
 	r.before = func(w http.ResponseWriter, q *http.Request) bool {
 		if !strings.HasSuffix(q.URL.Path, p.layer) {
 			return false
 		}
-		if again {
-			refuse(w, http.StatusForbidden, "DENIED", "requested access to the resource is denied")
+		if once {
+			http.ServeContent(w, q, "", time.Time{}, bytes.NewReader(blob))
 			return true
 		}
-		again = true
-		cut(w, blob)
-		return true
+		once = true
+		w.Header().Set("Content-Length", fmt.Sprint(len(blob)))
+		_, _ = w.Write(blob[:len(blob)/2])
+		panic(http.ErrAbortHandler)
 	}
 	spec := pulls(t, ref)
 	waits := false
 	spec.Progress = func(p engine.Progress) { waits = waits || strings.HasPrefix(p.Status, "Retrying in") }
-	wantFault(t, refused(t, e, spec), engine.NoImage, "pull image "+ref, "denied")
+	if got := version(t, e, spec); got != "whole" {
+		t.Errorf("version %q", got)
+	}
 	if !waits {
 		t.Error("nobody was told that the download is tried again")
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -20,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/buildlocal/buildlocal/engine/docker"
@@ -112,15 +114,19 @@ type pushed struct {
 	size                    int    // of the manifest
 }
 
-// push puts an image under a name and tag: a layer, and the variable VERSION.
+// push puts an image under a name and tag: a layer, and the variable VERSION;
+// with no version, an image that has no configuration.
 func (r *registry) push(t *testing.T, name, version, arch string, layer []byte) pushed {
 	t.Helper()
 	packed := pack(t, layer)
-	config := marshal(t, map[string]any{
+	about := map[string]any{
 		"os": "linux", "architecture": arch,
-		"config": map[string]any{"Env": []string{"PATH=/bin", "VERSION=" + version}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(layer)}},
-	})
+	}
+	if version != "" {
+		about["config"] = map[string]any{"Env": []string{"PATH=/bin", "VERSION=" + version}}
+	}
+	config := marshal(t, about)
 	manifest := marshal(t, map[string]any{
 		"schemaVersion": 2, "mediaType": manifestType,
 		"config": map[string]any{"mediaType": configType, "size": len(config), "digest": digest(config)},
@@ -162,14 +168,22 @@ func (r *registry) ref(t *testing.T, e *docker.Engine, name string) string {
 	return forget(t, e, r.address+"/"+name)
 }
 
-// forget removes an image from the engine when the test ends.
+// forget removes an image, and what had its name before it, from the engine when
+// the test ends.
 func forget(t *testing.T, e *docker.Engine, name string) string {
 	t.Helper()
 	api := daemon(t, e)
+	repository, _, _ := strings.Cut(name[strings.LastIndex(name, "/"):], ":")
+	repository = name[:strings.LastIndex(name, "/")] + repository
 	t.Cleanup(func() {
-		_, _ = api.ImageRemove(context.Background(), name, image.RemoveOptions{Force: true, PruneChildren: true})
-		if _, err := api.ImageInspect(context.Background(), name); err == nil {
-			t.Errorf("image %s is left", name)
+		named := image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))}
+		images, err := api.ImageList(context.Background(), named)
+		for _, i := range images {
+			_, failed := api.ImageRemove(context.Background(), i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
+			err = errors.Join(err, failed)
+		}
+		if err != nil {
+			t.Errorf("remove image %s: %v", name, err)
 		}
 	})
 	return name

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -21,7 +22,7 @@ const cleanupLimit = 30 * time.Second
 // Start makes and starts a container. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
 	c := &Container{engine: e, spec: s}
-	if err := e.start(ctx, s, c); err != nil {
+	if err := orCause(ctx, e.start(ctx, s, c)); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 		defer cancel()
 		return nil, errors.Join(err, c.Close(ctx))
@@ -42,15 +43,29 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		// The image's own dockerd needs a file system that is no overlay.
 		mounts = append(mounts, c.volume(s.Name+"-docker", "/var/lib/docker"))
 	}
-	c.entrypoint = s.Privileged && len(image.image.Config.Entrypoint) > 0
+	c.entrypoint = s.Privileged && image.image.Config != nil && len(image.image.Config.Entrypoint) > 0
 	config, host := configs(s, image, c.entrypoint)
 	host.Mounts = mounts
-	made, err := e.api.ContainerCreate(ctx, config, host, nil, platformOf(s), s.Name)
+	made, err := e.create(ctx, s, config, host)
+	if cerrdefs.IsConflict(err) {
+		c.volumes, c.hidden = nil, nil // they are of the container that has the name
+	}
 	if err != nil {
 		return e.fault(err, "make a container from "+image.name)
 	}
 	c.id = made.ID
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
 	return c.begin(ctx, image.name)
+}
+
+// create makes the container. Once asked, the engine makes it whether we wait or
+// not: the end of ctx does not keep us from hearing what it is called.
+func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Config, host *container.HostConfig) (container.CreateResponse, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	return e.api.ContainerCreate(ctx, config, host, nil, platformOf(s), s.Name)
 }
 
 // configs returns what the engine is asked for. The container lives for Main;
@@ -126,6 +141,8 @@ func (c *Container) execMain(ctx context.Context) error {
 
 // follow copies Main's streams until it ends, then tells Ended.
 func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit func(context.Context) (int, error)) {
+	stderr := &head{to: orDiscard(p.Stderr)}
+	p.Stderr = stderr
 	err := copyStreams(stream, p)
 	if c.spec.Ended == nil {
 		return
@@ -134,6 +151,9 @@ func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
 	defer cancel()
 	status, exitErr := exit(ctx)
+	if err == nil && exitErr == nil && status != 0 {
+		exitErr = neverRan(string(stderr.kept), "run "+p.Args[0])
+	}
 	c.spec.Ended(status, errors.Join(err, exitErr))
 }
 
@@ -151,9 +171,8 @@ func (c *Container) mainExit(ctx context.Context) (int, error) {
 // where it runs, has done its work then. Curated images start dockerd in it.
 func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
 	const ready = "buildlocal-is-ready"
-	if _, err := io.WriteString(c.stream.Conn, "echo "+ready+"\n"); err != nil {
-		return c.engine.fault(err, "start a container from "+image)
-	}
+	// If it ended already, what it printed says more than the error here.
+	_, _ = io.WriteString(c.stream.Conn, "echo "+ready+"\n")
 	seen := newWatch(ready)
 	go func() {
 		_ = copyStreams(c.stream, engine.Process{Stdout: seen, Stderr: seen})
@@ -165,6 +184,9 @@ func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-seen.ended:
+		if err := neverRan(seen.text(), "start a container from "+image); err != nil {
+			return err
+		}
 		return &engine.Fault{Kind: engine.Died,
 			Message: fmt.Sprintf("start a container from %s: its entrypoint ended before the build began\n%s", image, seen.text()),
 			Way:     "A privileged build runs the image's entrypoint first, as the service does: look at what it prints above, or run without --privileged."}

@@ -39,6 +39,20 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
+// headLimit is how much of the beginning of an output is kept, in bytes.
+const headLimit = 200
+
+// head passes output on, and keeps the beginning of it.
+type head struct {
+	to   io.Writer
+	kept []byte
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.kept = append(h.kept, p[:min(len(p), headLimit-len(h.kept))]...)
+	return h.to.Write(p)
+}
+
 // watchLimit is how much of an entrypoint's last output is kept, in bytes.
 const watchLimit = 8 << 10
 

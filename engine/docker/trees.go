@@ -3,6 +3,8 @@ package docker
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -37,9 +39,13 @@ func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([
 }
 
 func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i int, tree engine.Tree) (mount.Mount, error) {
+	if err := oneFileSystem(tree); err != nil {
+		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
+	}
 	lower := escape(tree.Host)
 	if len(tree.Hide) > 0 {
 		hide := filepath.Join(s.Temp, fmt.Sprintf("hide%d", i))
+		c.hidden = append(c.hidden, hide)
 		if err := whiteouts(hide, tree); err != nil {
 			return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
 		}
@@ -47,7 +53,7 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	}
 	var layers [2]string
 	for j, layer := range []string{"upper", "work"} {
-		v, err := e.api.VolumeCreate(ctx, volume.CreateOptions{Name: fmt.Sprintf("%s-%s%d", s.Name, layer, i), Labels: s.Labels})
+		v, err := e.createVolume(ctx, fmt.Sprintf("%s-%s%d", s.Name, layer, i), s.Labels)
 		if err != nil {
 			return mount.Mount{}, e.fault(err, "make a volume")
 		}
@@ -64,6 +70,17 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	return m, nil
 }
 
+// createVolume makes a volume; as with create, the end of ctx does not keep us
+// from hearing of it.
+func (e *Engine) createVolume(ctx context.Context, name string, labels map[string]string) (volume.Volume, error) {
+	if ctx.Err() != nil {
+		return volume.Volume{}, context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	return e.api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+}
+
 // volume returns the mount of a volume that is made with the container. It has
 // a name, so that it can be removed also when no container comes of it.
 func (c *Container) volume(name, target string) mount.Mount {
@@ -74,6 +91,18 @@ func (c *Container) volume(name, target string) mount.Mount {
 // escape makes path safe in the options of an overlay.
 func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(path)
+}
+
+// discard removes a layer of whiteouts. Its directories may be closed, as the
+// tree's own are; they are the user's, who may open them.
+func discard(dir string) error {
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(name, 0o700)
+		}
+		return err
+	})
+	return os.RemoveAll(dir)
 }
 
 // isMountFailure reports that the engine could not mount one of the trees.

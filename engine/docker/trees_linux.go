@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -46,6 +47,33 @@ func (e *Engine) sharesFiles() error {
 		return errors.New("the engine is rootless")
 	}
 	return nil
+}
+
+// oneFileSystem refuses a tree with another file system mounted in it, which an
+// overlay does not show.
+func oneFileSystem(tree engine.Tree) error {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		point := unescape.Replace(fields[4])
+		if below, found := strings.CutPrefix(point, tree.Host+"/"); found && !hidden(tree, below) {
+			return fmt.Errorf("%s is a file system of its own", point)
+		}
+	}
+	return nil
+}
+
+// unescape reads a name of mountinfo.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+func hidden(tree engine.Tree, name string) bool {
+	return slices.ContainsFunc(tree.Hide, func(h string) bool { return name == h || strings.HasPrefix(name, h+"/") })
 }
 
 // whiteouts fills dir with an overlay layer that hides names of the tree: a
@@ -90,9 +118,15 @@ func likeParents(dir, host, name string, made map[string]bool) error {
 func alike(dir, host string, made map[string]bool) error {
 	made["."] = true
 	for name := range made {
-		info, err := os.Stat(filepath.Join(host, name))
+		info, err := os.Lstat(filepath.Join(host, name))
+		if name == "." {
+			info, err = os.Stat(host)
+		}
 		if err != nil {
 			return err
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("%s is no directory", filepath.Join(host, name))
 		}
 		copied := filepath.Join(dir, name)
 		if err := os.Chmod(copied, info.Mode()); err != nil {

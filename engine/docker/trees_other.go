@@ -11,4 +11,6 @@ import (
 // sharesFiles: outside Linux the engine is in a virtual machine.
 func (e *Engine) sharesFiles() error { return errors.New("the engine is in a machine of its own") }
 
+func oneFileSystem(engine.Tree) error { return errors.ErrUnsupported }
+
 func whiteouts(string, engine.Tree) error { return errors.ErrUnsupported }

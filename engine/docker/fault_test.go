@@ -1,0 +1,254 @@
+package docker_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker"
+)
+
+const noSpace = "mkdir /var/lib/docker/overlay2/abc: no space left on device"
+
+// full is an engine whose disk is full when it is asked for one thing.
+func full(at string) fake {
+	f := fake{
+		"GET /images/" + busybox + "/json": says(http.StatusOK, `{"Os":"linux","Config":{}}`),
+		"POST /containers/create":          says(http.StatusCreated, `{"Id":"abc"}`),
+		"DELETE /containers/abc":           says(http.StatusNoContent, ""),
+	}
+	f[at] = says(http.StatusInternalServerError, `{"message":"`+noSpace+`"}`)
+	return f
+}
+
+func TestAFullDiskIsToldSo(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"POST /containers/create", "POST /images/create"} {
+		e := connectTo(t, docker.Options{Host: serve(t, full(at)), ConfigDir: t.TempDir()})
+		spec := newSpec(t)
+		if at == "POST /images/create" {
+			spec.Pull = engine.PullAlways
+		}
+		_, err := e.Start(t.Context(), spec)
+		wantFault(t, err, engine.DiskFull, noSpace, "docker system df")
+	}
+	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to register layer: ` + noSpace + `"}` + "\n"
+	e := connectTo(t, docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()})
+	spec := newSpec(t)
+	spec.Pull = engine.PullMissing
+	_, err := e.Start(t.Context(), spec)
+	wantFault(t, err, engine.DiskFull, noSpace, "pull image", "docker system df")
+}
+
+func TestAnEngineThatGoesAwayIsToldSo(t *testing.T) {
+	t.Parallel()
+	dies := func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, `{"status":"Downloading"}`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	for _, f := range []fake{
+		{"GET /images/" + busybox + "/json": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{"POST /images/create": dies},
+	} {
+		host := serve(t, f)
+		e := connectTo(t, docker.Options{Host: host, ConfigDir: t.TempDir()})
+		spec := newSpec(t)
+		spec.Pull = engine.PullMissing
+		_, err := e.Start(t.Context(), spec)
+		wantFault(t, err, engine.NoEngine, host)
+	}
+}
+
+func TestAStartEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f := fake{"GET /images/" + busybox + "/json": func(_ http.ResponseWriter, r *http.Request) {
+		cancel(why)
+		<-r.Context().Done()
+	}}
+	_, err := connectTo(t, docker.Options{Host: serve(t, f)}).Start(ctx, newSpec(t))
+	var fault *engine.Fault
+	if !errors.Is(err, why) || errors.As(err, &fault) {
+		t.Errorf("got %v, want the cause and no fault", err)
+	}
+}
+
+func TestAContainerThatIsMadeTooLateIsRemoved(t *testing.T) {
+	t.Parallel()
+	why, removed := errors.New("enough"), false
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f := full("")
+	f["POST /containers/create"] = func(w http.ResponseWriter, r *http.Request) {
+		cancel(why)
+		says(http.StatusCreated, `{"Id":"abc"}`)(w, r)
+	}
+	f["DELETE /containers/abc"] = func(w http.ResponseWriter, _ *http.Request) {
+		removed = true
+		w.WriteHeader(http.StatusNoContent)
+	}
+	_, err := connectTo(t, docker.Options{Host: serve(t, f)}).Start(ctx, newSpec(t))
+	if !errors.Is(err, why) || !removed {
+		t.Errorf("got %v, want the cause; the container was removed: %t", err, removed)
+	}
+}
+
+func TestAShellForAnotherMachineIsWrongArch(t *testing.T) {
+	t.Parallel()
+	e := connect(t)
+	// The head of a program for a machine that does not exist.
+	program := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xef\xbe\x01\x00\x00\x00" + strings.Repeat("\x00", 100)
+	img := newImage(t, e, rootfs(t, e, map[string]string{"bin/sh": program}), "ENV PATH=/bin", `ENTRYPOINT ["/bin/sh"]`)
+	spec := newSpec(t)
+	spec.Images = []string{img}
+	wantFault(t, refused(t, e, spec), engine.WrongArch, "exec format error", "--platform")
+	spec.Privileged = true
+	wantFault(t, refused(t, e, spec), engine.WrongArch, "exec format error", "--platform")
+
+	spec = newSpec(t)
+	spec.Images = []string{img}
+	ended := make(chan error, 2)
+	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo never"}}
+	spec.Ended = func(_ int, err error) { ended <- err }
+	c := start(t, e, spec)
+	select {
+	case err := <-ended:
+		wantFault(t, err, engine.WrongArch, "exec format error", "--platform")
+	case <-time.After(soon):
+		t.Fatal("Main did not end")
+	}
+	if err := c.Close(t.Context()); err != nil || len(ended) != 0 {
+		t.Errorf("close: %v; Ended was called %d times more", err, len(ended))
+	}
+}
+
+func TestACommandMaySpeakOfFormats(t *testing.T) {
+	t.Parallel()
+	e := connect(t)
+	spec := newSpec(t)
+	var errs bytes.Buffer
+	ended := make(chan error, 1)
+	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; exit 1"}, Stderr: &errs}
+	spec.Ended = func(exit int, err error) {
+		if exit != 1 {
+			t.Errorf("exit status %d", exit)
+		}
+		ended <- err
+	}
+	start(t, e, spec)
+	if err := <-ended; err != nil || errs.String() != "exec x: exec format error\nmore\n" {
+		t.Errorf("got %v, stderr %q", err, errs.String())
+	}
+}
+
+func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
+	t.Parallel()
+	e := connect(t)
+	spec := newSpec(t)
+	spec.Images = []string{"buildlocal-test/no-sh:latest"}
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo"}}
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	spec.Privileged = true
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+}
+
+func TestAnEntrypointThatDiesIsToldWithItsLastWords(t *testing.T) {
+	t.Parallel()
+	e := connect(t)
+	dying := "#!/bin/sh\nn=0; while [ $n -lt 3000 ]; do echo line $n; n=$((n+1)); done; echo cannot start the daemon >&2; exit 3\n"
+	spec := newSpec(t)
+	spec.Images = []string{newImage(t, e, rootfs(t, e, map[string]string{"entry": dying}), "ENV PATH=/bin", `ENTRYPOINT ["/entry"]`)}
+	spec.Privileged = true
+	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo never"}}
+	spec.Ended = func(int, error) { t.Error("Main ended, which never began") }
+	err := refused(t, e, spec)
+	wantFault(t, err, engine.Died, "line 2999", "cannot start the daemon", "--privileged")
+	if len(err.Error()) > 10_000 {
+		t.Errorf("the message has %d bytes", len(err.Error()))
+	}
+}
+
+func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
+	t.Parallel()
+	e, r := connect(t), newRegistry(t)
+	r.push(t, "bare:1", "", runtime.GOARCH, rootfs(t, e, nil))
+	spec := pulls(t, r.ref(t, e, "bare:1"))
+	spec.Privileged = true
+	if got := sh(t, start(t, e, spec), "echo ran"); got != "ran\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAContainerKilledFromOutsideEndsMainOnce(t *testing.T) {
+	t.Parallel()
+	e := connect(t)
+	type end struct {
+		exit int
+		err  error
+	}
+	for _, kill := range []func(id string) error{
+		func(id string) error { return daemon(t, e).ContainerKill(context.Background(), id, "KILL") },
+		func(id string) error {
+			return e.Remove(context.Background(), engine.Left{Kind: "container", ID: id})
+		},
+	} {
+		spec := newSpec(t)
+		ended := make(chan end, 2)
+		var out bytes.Buffer
+		spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo before; sleep 1000"}, Stdout: &out}
+		spec.Ended = func(exit int, err error) { ended <- end{exit, err} }
+		c := start(t, e, spec)
+		sh(t, c, "true")
+		if err := kill(c.ID()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-ended:
+			if got.exit != 137 && got.err == nil {
+				t.Errorf("Main ended with %d and no error", got.exit)
+			}
+		case <-time.After(soon):
+			t.Fatal("Main did not end")
+		}
+		if err := c.Close(t.Context()); err != nil || len(ended) != 0 {
+			t.Errorf("close: %v; Ended was called %d times more", err, len(ended))
+		}
+		if out.String() != "before\n" {
+			t.Errorf("stdout %q", out.String())
+		}
+		if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}}); err == nil {
+			t.Error("a process ran in a dead container")
+		}
+	}
+}
+
+// brokenReader is a source of files that fails.
+type brokenReader struct{ err error }
+
+func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
+
+func TestAFileThatCannotBeReadIsNoFaultOfTheEngine(t *testing.T) {
+	t.Parallel()
+	c := start(t, connect(t), newSpec(t))
+	for _, why := range []error{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}, fs.ErrNotExist, errors.New("enough")} {
+		err := c.CopyIn(t.Context(), "/in", brokenReader{why})
+		var f *engine.Fault
+		if !errors.Is(err, why) || errors.As(err, &f) || !strings.Contains(err.Error(), "copy into /in") {
+			t.Errorf("got %v, want %v and no fault", err, why)
+		}
+	}
+	if err := c.CopyIn(t.Context(), "/in", strings.NewReader(strings.Repeat("no archive ", 100))); !errors.Is(err, tar.ErrHeader) {
+		t.Errorf("no archive: got %v", err)
+	}
+}
