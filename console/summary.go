@@ -82,8 +82,8 @@ func cut(text string, limit int) string {
 }
 
 func (t *Text) outputs(r *runner.Record) {
-	for _, o := range append(slices.Clone(r.Artifacts), r.Reports...) {
-		t.line("  %-17s %8s  %s, %s", outputName(o), size(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
+	for i, o := range append(slices.Clone(r.Artifacts), r.Reports...) {
+		t.line("  %-17s %8s  %s, %s", outputName(o, i >= len(r.Artifacts)), size(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
 		for i, f := range o.Files {
 			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
 				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
@@ -97,8 +97,8 @@ func (t *Text) outputs(r *runner.Record) {
 	}
 }
 
-func outputName(o runner.Output) string {
-	if strings.HasPrefix(o.Dir, "reports/") {
+func outputName(o runner.Output, report bool) string {
+	if report {
 		return "report " + o.Name
 	}
 	return strings.TrimSpace("artifacts " + o.Name)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
@@ -182,7 +183,7 @@ func (b *build) export(ctx context.Context) result {
 			b.note("%s is not exported: the service exports neither secrets nor AWS_ variables.", name)
 			continue
 		}
-		if !isName(name) {
+		if !project.ValidName(name) {
 			continue
 		}
 		value, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(`[ -n "${%s+x}" ] && printf %%s "$%s"`, name, name))
@@ -194,10 +195,6 @@ func (b *build) export(ctx context.Context) result {
 		}
 	}
 	return result{}
-}
-
-func isName(name string) bool {
-	return name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" && (name[0] < '0' || name[0] > '9')
 }
 
 // finalize removes the container; the build's time does not count here.

@@ -28,10 +28,8 @@ const (
 	userBin     = "/codebuild/user/bin"   // helper commands, last in PATH
 )
 
-// Limits of a build's time (documented).
-const (
-	DefaultTimeout = 60 * time.Minute
-)
+// DefaultTimeout is a build's time where nobody says another (documented).
+const DefaultTimeout = 60 * time.Minute
 
 // Identity is what makes a build this one.
 type Identity struct {

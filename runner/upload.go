@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +62,7 @@ func (b *build) uploaded(ctx context.Context, errs []error) result {
 }
 
 func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string) error {
-	return b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, tree.Selection{
+	return b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, &b.record.Artifacts, tree.Selection{
 		Base: a.BaseDirectory, Files: a.Files, Exclude: a.ExcludePaths, Discard: a.DiscardPaths, Symlinks: a.Symlinks,
 	})
 }
@@ -73,7 +72,7 @@ func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error 
 	if err != nil {
 		return err
 	}
-	err = b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, tree.Selection{
+	err = b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, &b.record.Reports, tree.Selection{
 		Base: group.BaseDirectory, Files: group.Files, Discard: group.DiscardPaths,
 	})
 	if errors.Is(err, tree.ErrNoMatch) {
@@ -87,7 +86,8 @@ func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error 
 func (b *build) reportDir(group string) string {
 	dir := reportsDir + "/" + dirName(group)
 	taken := func(dir string) bool {
-		return slices.ContainsFunc(b.record.Reports, func(o Output) bool { return o.Dir == dir })
+		_, err := os.Lstat(filepath.Join(b.Out, filepath.FromSlash(dir)))
+		return err == nil
 	}
 	unique := dir
 	for n := 2; taken(unique); n++ {
@@ -107,7 +107,7 @@ func dirName(group string) string {
 
 // collect writes selected files below the build's directory. Nothing half done
 // is left: they are written beside it and then moved.
-func (b *build) collect(ctx context.Context, o Output, s tree.Selection) error {
+func (b *build) collect(ctx context.Context, o Output, into *[]Output, s tree.Selection) error {
 	var err error
 	if s, err = b.expandSelection(ctx, s); err != nil {
 		return err
@@ -133,11 +133,7 @@ func (b *build) collect(ctx context.Context, o Output, s tree.Selection) error {
 		return err
 	}
 	o.Name, o.Dir = b.mask.Text(o.Name), b.mask.Text(o.Dir)
-	if strings.HasPrefix(o.Dir, reportsDir) {
-		b.record.Reports = append(b.record.Reports, o)
-		return nil
-	}
-	b.record.Artifacts = append(b.record.Artifacts, o)
+	*into = append(*into, o)
 	return nil
 }
 

@@ -42,14 +42,12 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	if err := oneFileSystem(tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
-	lower := escape(tree.Host)
-	if len(tree.Hide) > 0 {
-		hide := filepath.Join(s.Temp, fmt.Sprintf("hide%d", i))
-		c.hidden = append(c.hidden, hide)
-		if err := whiteouts(hide, tree); err != nil {
-			return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
-		}
-		lower = escape(hide) + ":" + lower
+	// Made also where nothing is hidden: an engine that sees another directory at
+	// tree.Host does not see this one, and mounts nothing.
+	hide := filepath.Join(s.Temp, fmt.Sprintf("hide%d", i))
+	c.hidden = append(c.hidden, hide)
+	if err := whiteouts(hide, tree); err != nil {
+		return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
 	}
 	var layers [2]string
 	for j, layer := range []string{"upper", "work"} {
@@ -62,7 +60,7 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	}
 	options := map[string]string{
 		"type": "overlay", "device": "overlay",
-		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, escape(layers[0]), escape(layers[1])),
+		"o": fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", escape(hide), escape(tree.Host), escape(layers[0]), escape(layers[1])),
 	}
 	m := c.volume(fmt.Sprintf("%s-tree%d", s.Name, i), tree.Path)
 	m.VolumeOptions.NoCopy = true
