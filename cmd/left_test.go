@@ -52,6 +52,29 @@ func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
 	}
 }
 
+// TestAStopAtAnyMomentLeavesNothing stops builds at every moment of their start,
+// also while the engine is making what the build does not know of yet.
+func TestAStopAtAnyMomentLeavesNothing(t *testing.T) {
+	needEngine(t)
+	dir, tmp := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte("version: 0.2\nphases: {build: {commands: [sleep 30]}}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		c := exec.Command("buildlocal", "run", "-C", dir, "-i", "buildlocal-test/base", "--pull", "never")
+		c.Env = append(os.Environ(), "TMPDIR="+tmp, "GORACE=atexit_sleep_ms=0")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(15+i*10) * time.Millisecond)
+		_ = c.Process.Signal(syscall.SIGINT)
+		_ = c.Wait()
+	}
+	for _, name := range leftOf(t, dir) {
+		t.Errorf("left behind: %s", name)
+	}
+}
+
 // mixedRun runs one build and checks its exit code where that is certain.
 func mixedRun(t *testing.T, dir, tmp string, i int) {
 	kind := i % 6
