@@ -116,6 +116,9 @@ func (a *App) stop(ctx context.Context, names []string, all bool) error {
 	if len(names) > 0 {
 		chosen = slices.DeleteFunc(slices.Clone(running), func(t trace) bool { return !named(names, t.Labels[labelBuild]) })
 	}
+	if several := sameNumber(names, chosen); several != "" {
+		return usagef("%s; name one that buildlocal ps lists", several)
+	}
 	switch {
 	case len(chosen) == 0:
 		return usagef("no such build is running; buildlocal ps lists them")
@@ -137,6 +140,22 @@ func (a *App) stop(ctx context.Context, names []string, all bool) error {
 func named(names []string, build string) bool {
 	number, _, _ := strings.Cut(build, "-")
 	return slices.Contains(names, build) || slices.Contains(names, number)
+}
+
+// sameNumber says when a number means builds of several sources.
+func sameNumber(names []string, chosen []trace) string {
+	for _, name := range names {
+		var builds []string
+		for _, t := range chosen {
+			if number, _, _ := strings.Cut(t.Labels[labelBuild], "-"); number == name {
+				builds = append(builds, t.Labels[labelBuild])
+			}
+		}
+		if len(builds) > 1 {
+			return fmt.Sprintf("%d builds that run have the number %s: %s", len(builds), name, strings.Join(builds, ", "))
+		}
+	}
+	return ""
 }
 
 func newPrune(a *App) *cobra.Command {

@@ -140,7 +140,7 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 	}
 	for _, part := range says {
 		if !strings.Contains(f.Error(), part) {
-			t.Errorf("got %q, want it to say %q", f.Error(), part)
+			t.Errorf("got %.1000q, want it to say %q", f.Error(), part)
 		}
 	}
 }

@@ -166,7 +166,7 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 func TestAnEntrypointThatDiesIsToldWithItsLastWords(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
-	dying := "#!/bin/sh\nn=0; while [ $n -lt 3000 ]; do echo line $n; n=$((n+1)); done; echo cannot start the daemon >&2; exit 3\n"
+	dying := "#!/bin/sh\necho cannot start the daemon >&2; n=0; while [ $n -lt 3000 ]; do echo line $n; n=$((n+1)); done; exit 3\n"
 	spec := newSpec(t)
 	spec.Images = []string{newImage(t, e, rootfs(t, e, map[string]string{"entry": dying}), "ENV PATH=/bin", `ENTRYPOINT ["/entry"]`)}
 	spec.Privileged = true

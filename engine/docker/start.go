@@ -173,9 +173,10 @@ func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
 	const ready = "buildlocal-is-ready"
 	// If it ended already, what it printed says more than the error here.
 	_, _ = io.WriteString(c.stream.Conn, "echo "+ready+"\n")
-	seen := newWatch(ready)
+	// Two, for a long output must not push out the error that came before it.
+	seen, complained := newWatch(ready), newWatch(ready)
 	go func() {
-		_ = copyStreams(c.stream, engine.Process{Stdout: seen, Stderr: seen})
+		_ = copyStreams(c.stream, engine.Process{Stdout: seen, Stderr: complained})
 		seen.end()
 	}()
 	select {
@@ -184,11 +185,12 @@ func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-seen.ended:
-		if err := neverRan(seen.text(), "start a container from "+image); err != nil {
+		printed := strings.TrimSpace(seen.text() + "\n" + complained.text())
+		if err := neverRan(printed, "start a container from "+image); err != nil {
 			return err
 		}
 		return &engine.Fault{Kind: engine.Died,
-			Message: fmt.Sprintf("start a container from %s: its entrypoint ended before the build began\n%s", image, seen.text()),
+			Message: fmt.Sprintf("start a container from %s: its entrypoint ended before the build began\n%s", image, printed),
 			Way:     "A privileged build runs the image's entrypoint first, as the service does: look at what it prints above, or run without --privileged."}
 	}
 }

@@ -53,8 +53,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return h.to.Write(p)
 }
 
-// watchLimit is how much of an entrypoint's last output is kept, in bytes.
-const watchLimit = 8 << 10
+// watchLimit is how much of the end of an entrypoint's output is kept, in bytes.
+const watchLimit = 4 << 10
 
 // watch takes output until it holds a line, and keeps the last of it.
 type watch struct {

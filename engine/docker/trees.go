@@ -39,6 +39,9 @@ func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([
 }
 
 func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i int, tree engine.Tree) (mount.Mount, error) {
+	if strings.HasPrefix(s.Temp, tree.Host+string(filepath.Separator)) {
+		return mount.Mount{}, fmt.Errorf("mount the source: %w (the temporary directory %s is in it)", engine.ErrUnsupported, s.Temp)
+	}
 	if err := oneFileSystem(tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
