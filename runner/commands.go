@@ -162,7 +162,8 @@ func (b *build) broken(ctx context.Context, err error) result {
 	if res, over := ended(ctx); over {
 		return res
 	}
-	if errors.Is(err, shell.ErrEnded) {
+	var known *engine.Fault
+	if errors.Is(err, shell.ErrEnded) && !errors.As(err, &known) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,
 			Message: fmt.Sprintf("Build container found dead before completing the build: %v", err),
 			Way:     "A command may have killed the build's own shell, or the machine ran out of memory."}
