@@ -159,7 +159,7 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 	switch {
 	case failed != nil:
 		return failed
-	case errors.As(cause, &lost):
+	case record.Status == runner.Stopped && errors.As(cause, &lost):
 		return lost
 	case record.Status == runner.Stopped && errors.Is(cause, runner.ErrTerminated):
 		return errFailed{exitTerminated}
@@ -169,6 +169,8 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 		return errFailed{exitTimedOut}
 	case record.Status != runner.Succeeded:
 		return errFailed{exitFailed}
+	case errors.As(cause, &lost):
+		return fmt.Errorf("the build succeeded, its output cannot be written: %w", lost.error)
 	}
 	return written
 }

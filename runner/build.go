@@ -7,12 +7,11 @@ type Status string
 
 // The statuses (documented).
 const (
-	Succeeded  Status = "SUCCEEDED"
-	Failed     Status = "FAILED"
-	Fault      Status = "FAULT"
-	TimedOut   Status = "TIMED_OUT"
-	InProgress Status = "IN_PROGRESS"
-	Stopped    Status = "STOPPED"
+	Succeeded Status = "SUCCEEDED"
+	Failed    Status = "FAILED"
+	Fault     Status = "FAULT"
+	TimedOut  Status = "TIMED_OUT"
+	Stopped   Status = "STOPPED"
 )
 
 // PhaseType names a phase, in the service's words.

@@ -60,24 +60,43 @@ func (b *build) queue(context.Context) result {
 	return result{}
 }
 
-// provision starts the container with the build's shell in it.
+// provision starts the container. Where the source cannot be mounted it is
+// copied in.
 func (b *build) provision(ctx context.Context) result {
-	session := b.newSession("")
-	spec := b.spec(session)
-	c, err := b.Engine.Start(ctx, spec)
-	if errors.Is(err, engine.ErrUnsupported) && len(spec.Trees) > 0 {
+	err := b.start(ctx, b.directories())
+	if errors.Is(err, engine.ErrUnsupported) {
 		b.note("The source is copied into the container; mounting it is %s.", strings.TrimPrefix(err.Error(), "mount the source: "))
-		c, err = b.startWithout(ctx)
+		err = b.startWithCopies(ctx)
 	}
 	if err != nil {
-		session.Close()
 		return b.fault(ctx, b.pullCode(err), err)
 	}
-	b.container = c
-	if b.sessions[""] == nil {
-		b.sessions[""] = session
-	}
 	return result{}
+}
+
+// start starts the container, with the build's shell and these directories in it.
+func (b *build) start(ctx context.Context, mounted []Extra) error {
+	session := b.newSession("")
+	c, err := b.Engine.Start(ctx, b.spec(session, mounted))
+	if err != nil {
+		session.Close()
+		return err
+	}
+	b.container, b.sessions[""] = c, session
+	return nil
+}
+
+// startWithCopies starts the container and copies the directories into it.
+func (b *build) startWithCopies(ctx context.Context) error {
+	if err := b.start(ctx, nil); err != nil {
+		return err
+	}
+	for _, e := range b.directories() {
+		if err := copyTree(ctx, b.container, e); err != nil {
+			return err // FINALIZING removes the container
+		}
+	}
+	return nil
 }
 
 // pullCode returns the status code of a container that could not be started. An
@@ -91,26 +110,6 @@ func (b *build) pullCode(err error) string {
 		f.Way = b.plan.NoImage
 	}
 	return PullError
-}
-
-// startWithout starts a container where the source cannot be mounted, and
-// copies it in.
-func (b *build) startWithout(ctx context.Context) (engine.Container, error) {
-	session := b.newSession("")
-	spec := b.spec(session)
-	spec.Trees = nil
-	c, err := b.Engine.Start(ctx, spec)
-	if err != nil {
-		session.Close()
-		return nil, err
-	}
-	b.sessions[""] = session
-	for _, e := range b.directories() {
-		if err := copyTree(ctx, c, e); err != nil {
-			return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
-		}
-	}
-	return c, nil
 }
 
 func copyTree(ctx context.Context, c engine.Container, e Extra) error {
@@ -149,7 +148,7 @@ func alphanumeric(r rune) rune {
 	return 'x'
 }
 
-func (b *build) spec(session *shell.Session) engine.Spec {
+func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 	labels := maps.Clone(b.Labels)
 	spec := engine.Spec{
 		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged,
@@ -162,7 +161,7 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
 		},
 	}
-	for _, e := range b.directories() {
+	for _, e := range mounted {
 		spec.Trees = append(spec.Trees, e.Tree)
 	}
 	return spec

@@ -32,7 +32,7 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 		}
 		errors.As(err, &wrong)
 	}
-	names := strings.TrimSpace(s.Alias + " " + strings.Join(s.Images, " "))
+	names := strings.Join(e.spellings(s), " or ")
 	switch {
 	case wrong != nil && (len(s.Images) == 0 || s.Pull == engine.PullNever):
 		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: wrong.Error(),
@@ -70,16 +70,20 @@ func (e *Engine) fetch(ctx context.Context, name string, s engine.Spec) (found, 
 	return f, e.fault(err, "look at image "+name)
 }
 
-// here returns the names that are looked for at the engine.
+// here returns the names that are looked for at the engine before any pull.
 func (e *Engine) here(s engine.Spec) []string {
-	var names []string
-	if s.Alias != "" {
-		names = append(names, s.Alias)
-	}
 	if s.Pull == engine.PullAlways && len(s.Images) > 0 {
 		return nil
 	}
-	return append(names, s.Images...)
+	return e.spellings(s)
+}
+
+// spellings returns all names of the image.
+func (e *Engine) spellings(s engine.Spec) []string {
+	if s.Alias == "" {
+		return s.Images
+	}
+	return append([]string{s.Alias}, s.Images...)
 }
 
 // worst returns the error that says most: one that is not "no such image".

@@ -36,7 +36,6 @@ type Selection struct {
 type File struct {
 	Path string // slash-separated, below the destination
 	Size int64  // bytes
-	Mode fs.FileMode
 }
 
 // Errors of Collect, in the service's words (observed).
@@ -251,7 +250,7 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	if err := c.write(local, h, content); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	c.taken[name] = File{Path: name, Size: h.Size, Mode: fs.FileMode(h.Mode).Perm()}
+	c.taken[name] = File{Path: name, Size: h.Size}
 	return nil
 }
 
