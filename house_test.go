@@ -31,7 +31,7 @@ var floors = map[string]int{
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
 	"artifacts": 1, "reports": 1, "cache": 1, "standins": 1,
 	"engine/docker": 1, "engine/sandbox": 1, contract: 1,
-	"engine": 0, "runner/shell": 0, "internal/tree": 0, "internal/diag": 0,
+	"engine": 0, "compute": 0, "runner/shell": 0, "internal/tree": 0, "internal/diag": 0,
 }
 
 // doors names the packages through which a module from outside comes in. Tests

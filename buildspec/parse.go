@@ -5,18 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// sizeLimit bounds what is read as a buildspec, in bytes.
-const sizeLimit = 4 << 20
+// What is read as a buildspec. The limits keep the cost of any text below 100 ms
+// and 64 MiB; the largest public buildspec has 95 KB and 12,000 marks.
+const (
+	sizeLimit    = 1 << 20 // bytes
+	markLimit    = 60_000  // lines, and characters that begin or end a value
+	valueLimit   = 100_000 // values, those that aliases stand for counted each time
+	problemLimit = 500
+)
 
 // emptyDocument is what the service says of a document without version or
 // phases.
@@ -25,44 +29,94 @@ const emptyDocument = "wrong number of container tags, expected 1"
 // Parse reads a buildspec, YAML or JSON. The Buildspec holds what could be
 // read; where the list has an error in it, it is not to be run.
 func Parse(file string, text []byte) (*Buildspec, diag.List) {
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	p := &parser{spec: &Buildspec{File: file, lines: splitLines(text)}}
+	text = toUTF8(text)
+	p := &parser{spec: &Buildspec{File: file, places: map[string]Place{}}, left: valueLimit}
 	if len(text) > sizeLimit {
-		p.add(diag.Problem{File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", len(text), sizeLimit)})
+		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", len(text), sizeLimit)})
+		return p.spec, p.problems
+	}
+	p.spec.lines = splitLines(text)
+	if n := marks(text); n > markLimit {
+		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d lines, keys and items; expected at most %d", n, markLimit)})
 		return p.spec, p.problems
 	}
 	if root := p.document(text); root != nil {
-		p.top(root)
+		p.top(p.read(Reference(), root, where{}))
 	}
 	p.problems.Sort()
+	p.shorten()
 	return p.spec, p.problems
 }
 
-func splitLines(text []byte) []string {
-	lines := strings.Split(string(text), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSuffix(lines[i], "\r")
+// toUTF8 drops a byte order mark, and reads the UTF-16 that Windows tools write.
+func toUTF8(text []byte) []byte {
+	little, big := bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff"))
+	if !little && !big {
+		return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	}
-	return lines
+	units := make([]uint16, 0, len(text)/2)
+	for i := 2; i+1 < len(text); i += 2 {
+		high, low := text[i], text[i+1]
+		if little {
+			high, low = low, high
+		}
+		units = append(units, uint16(high)<<8|uint16(low))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// splitLines ends lines where YAML does.
+func splitLines(text []byte) []string {
+	ends := strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+	return strings.Split(ends.Replace(string(text)), "\n")
+}
+
+// marks is at least as large as the number of values a text can hold.
+func marks(text []byte) int {
+	n := 0
+	for i, c := range text {
+		switch c {
+		case '\n', '\r', ',', '[', '{':
+			n++
+		case ':', '-', '?':
+			if i+1 == len(text) || strings.IndexByte(" \t\r\n,[]{}", text[i+1]) >= 0 {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 type parser struct {
 	spec     *Buildspec
 	problems diag.List
+	left     int // of valueLimit
 }
 
 func (p *parser) add(problem diag.Problem) { p.problems = append(p.problems, problem) }
 
+// shorten keeps a text that is wrong all over from being told whole.
+func (p *parser) shorten() {
+	if more := len(p.problems) - problemLimit; more > 0 {
+		p.problems = append(p.problems[:problemLimit], diag.Problem{
+			Severity: diag.Warning, Name: TooLarge, File: p.spec.File, Line: len(p.spec.lines),
+			Message: fmt.Sprintf("%d more problems are not shown", more),
+		})
+	}
+}
+
 // fail notes an error at node.
-func (p *parser) fail(node *yaml.Node, path, format string, args ...any) *diag.Problem {
+func (p *parser) fail(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
 	problem := p.spec.At(node.Line, node.Column, width(node), fmt.Sprintf(format, args...))
-	problem.Path = path
+	problem.Path, problem.Name = path, name
 	p.add(problem)
 	return &p.problems[len(p.problems)-1]
 }
 
-func (p *parser) warn(node *yaml.Node, path, format string, args ...any) {
-	p.fail(node, path, format, args...).Severity = diag.Warning
+func (p *parser) warn(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
+	problem := p.fail(name, node, path, format, args...)
+	problem.Severity = diag.Warning
+	return problem
 }
 
 // width is how many characters of its line a node covers.
@@ -84,60 +138,33 @@ func (p *parser) document(text []byte) *yaml.Node {
 	var doc yaml.Node
 	err := decoder.Decode(&doc)
 	if err != nil && !errors.Is(err, io.EOF) {
-		p.syntax(err)
+		p.syntax(err, text)
 		return nil
 	}
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
-		p.add(diag.Problem{File: p.spec.File, Service: emptyDocument, Message: "the buildspec is empty; expected at least version and phases"})
+		p.add(diag.Problem{Name: EmptyBuildspec, File: p.spec.File, Line: 1, Column: 1, Service: emptyDocument, Message: "the buildspec is empty; expected at least version and phases"})
 		return nil
 	}
 	root := resolve(doc.Content[0])
 	if root.Kind != yaml.MappingNode {
-		p.fail(root, "", "the buildspec is %s; expected a mapping with version and phases", kindOf(root)).Service = emptyDocument
+		p.fail(WrongType, root, "", "the buildspec is %s; expected a mapping with version and phases", kindOf(root)).Service = emptyDocument
 		return nil
 	}
 	var second yaml.Node
-	if decoder.Decode(&second) == nil {
-		p.warn(&second, "", "a second document begins here; only the first one counts")
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		p.secondDocument(&second)
 	}
 	return root
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// parserError tells the messages of yaml.v3's parser from its scanner's.
-var parserError = regexp.MustCompile(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)`)
-
-// syntax notes a YAML error with its line, and with the service's wording: the
-// same message, the line behind it.
-func (p *parser) syntax(err error) {
-	text, line := err.Error(), 0
-	if m := yamlError.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = m[2]
+func (p *parser) secondDocument(node *yaml.Node) {
+	line := max(1, node.Line)
+	if node.Kind == 0 { // it could not be read
+		line = len(p.spec.lines)
 	}
-	service := fmt.Sprintf("%s at line %d", text, line)
-	if parserError.MatchString(text) {
-		line++ // counted from zero, unlike the scanner's
-	}
-	problem := p.spec.At(min(line, len(p.spec.lines)), 0, 0, text+hint(text))
-	problem.Service = service
+	problem := p.spec.At(line, 1, 1, "a second document begins here; only the first one counts")
+	problem.Severity, problem.Name = diag.Warning, SecondDocument
 	p.add(problem)
-}
-
-// hint explains the YAML errors people meet.
-func hint(text string) string {
-	switch {
-	case strings.Contains(text, "mapping values are not allowed"):
-		return `; a ": " in plain text begins a mapping: put the whole value in quotes`
-	case strings.Contains(text, "cannot start any token"):
-		return "; indent with spaces, not with tabs, and quote a value that begins with @, ` or %"
-	case strings.Contains(text, "unknown anchor"):
-		return `; a value that begins with * must be in quotes`
-	case strings.Contains(text, "did not find expected"):
-		return "; look at the indentation, the quotes and the brackets of this line and the one above"
-	}
-	return ""
 }
 
 // resolve follows an alias to what it stands for.
@@ -155,6 +182,9 @@ func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }
 
+// isNothing reports whether nothing at all is written where a value may stand.
+func isNothing(node *yaml.Node) bool { return isNull(node) && node.Value == "" }
+
 // kindOf names what a node is, for a message.
 func kindOf(node *yaml.Node) string {
 	switch {
@@ -162,75 +192,19 @@ func kindOf(node *yaml.Node) string {
 		return "a mapping"
 	case node.Kind == yaml.SequenceNode:
 		return "a list"
-	case isNull(node):
+	case isNothing(node):
 		return "nothing"
 	}
-	return fmt.Sprintf("the text %q", node.Value)
+	return fmt.Sprintf("the text %q", short(node.Value))
 }
 
-// entry is one key of a mapping.
-type entry struct {
-	name   string
-	key    *yaml.Node
-	value  *yaml.Node
-	merged bool // drawn in by a merge key
-}
-
-// entries returns the keys of a mapping in their order, with merge keys (<<)
-// drawn in. Of a key that stands twice the last one counts. Nothing written is
-// an empty mapping.
-func (p *parser) entries(node *yaml.Node, path string) []entry {
-	if isNull(node) {
-		return nil
+// short is the beginning of a text.
+func short(text string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "..."
 	}
-	if node.Kind != yaml.MappingNode {
-		p.fail(node, path, "%s is %s; expected a mapping", path, kindOf(node))
-		return nil
-	}
-	var all []entry
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := resolve(node.Content[i]), resolve(node.Content[i+1])
-		if key.ShortTag() == "!!merge" {
-			all = p.merge(all, value, path)
-			continue
-		}
-		if key.Kind != yaml.ScalarNode {
-			p.fail(key, path, "a key is %s; expected a name", kindOf(key))
-			continue
-		}
-		all = p.set(all, entry{name: key.Value, key: key, value: value}, path)
-	}
-	return all
-}
-
-func (p *parser) set(all []entry, e entry, path string) []entry {
-	at := slices.IndexFunc(all, func(other entry) bool { return other.name == e.name })
-	if at < 0 {
-		return append(all, e)
-	}
-	if !all[at].merged {
-		p.warn(e.key, join(path, e.name), "%s is written twice, first in line %d; the last one counts", e.name, all[at].key.Line)
-	}
-	all[at] = e
-	return all
-}
-
-// merge adds the keys of a merged mapping that are not there yet.
-func (p *parser) merge(all []entry, value *yaml.Node, path string) []entry {
-	from := []*yaml.Node{value}
-	if value.Kind == yaml.SequenceNode {
-		from = value.Content
-	}
-	for _, node := range from {
-		node = resolve(node)
-		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
-			key := resolve(node.Content[i])
-			if !slices.ContainsFunc(all, func(e entry) bool { return e.name == key.Value }) {
-				all = append(all, entry{name: key.Value, key: key, value: resolve(node.Content[i+1]), merged: true})
-			}
-		}
-	}
-	return all
+	return text
 }
 
 func join(path, name string) string {
@@ -240,76 +214,9 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// text returns a scalar's text as it is written.
-func (p *parser) text(node *yaml.Node, path string) string {
-	if node.Kind != yaml.ScalarNode {
-		p.fail(node, path, "%s is %s; expected text", path, kindOf(node))
+func (p *parser) line(n int) string {
+	if n < 1 || n > len(p.spec.lines) {
 		return ""
 	}
-	return node.Value
-}
-
-// list returns the texts of a list; one text alone is a list of one, nothing an
-// empty one.
-func (p *parser) list(node *yaml.Node, path string) []string {
-	var all []string
-	for _, item := range p.items(node) {
-		if isNull(item) {
-			p.warn(item, path, "an item of %s is empty and left out", path)
-			continue
-		}
-		all = append(all, p.text(item, path))
-	}
-	return all
-}
-
-func (p *parser) items(node *yaml.Node) []*yaml.Node {
-	switch {
-	case isNull(node):
-		return nil
-	case node.Kind != yaml.SequenceNode:
-		return []*yaml.Node{node}
-	}
-	items := make([]*yaml.Node, len(node.Content))
-	for i, item := range node.Content {
-		items[i] = resolve(item)
-	}
-	return items
-}
-
-// truth reads yes/no, true/false and on/off in any case; nothing is no.
-func (p *parser) truth(node *yaml.Node, path string) bool {
-	switch strings.ToLower(p.text(node, path)) {
-	case "yes", "true", "on", "y":
-		return true
-	case "no", "false", "off", "n", "", "null", "~":
-		return false
-	}
-	if node.Kind == yaml.ScalarNode {
-		p.fail(node, path, "%s is %q; expected yes or no", path, node.Value)
-	}
-	return false
-}
-
-// variables reads a mapping of names and texts.
-func (p *parser) variables(node *yaml.Node, path string) []Variable {
-	var all []Variable
-	for _, e := range p.entries(node, path) {
-		value := ""
-		if !isNull(e.value) || e.value.Value != "" {
-			value = p.text(e.value, join(path, e.name))
-		}
-		all = append(all, Variable{Name: e.name, Value: value, Line: e.key.Line, Column: e.key.Column})
-	}
-	return all
-}
-
-// unknown notes a key nobody knows: a warning, as in the service.
-func (p *parser) unknown(e entry, section, path string, known []string) {
-	where := "in " + path
-	if path == "" {
-		where = "at the top"
-	}
-	p.warn(e.key, join(path, e.name), "unknown key %q %s%s (expected %s)", e.name, where, diag.DidYouMean(e.name, known), strings.Join(known, ", "))
-	p.spec.Unknown = append(p.spec.Unknown, UnknownKey{Section: section, Key: e.name})
+	return p.spec.lines[n-1]
 }

@@ -106,7 +106,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := parse(t, string(text))
-	if spec.RunAs != "builder" || spec.Env.Shell != "bash" || !spec.Env.GitCredentialHelper || !spec.Batch {
+	if spec.RunAs != "builder" || spec.Env.Shell != "bash" || !spec.Env.GitCredentialHelper || spec.Batch == nil {
 		t.Errorf("top and env: %+v", spec)
 	}
 	want := &buildspec.Artifacts{
@@ -130,9 +130,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 	build, _ := spec.Phase("BUILD")
 	wantBuild := buildspec.Phase{
-		Name: "BUILD", Line: 22, RunAs: "other", OnFailure: buildspec.OnFailure{Text: "Retry-2-x.*", Action: buildspec.Retry, Retries: 2},
-		Commands: []buildspec.Command{{Text: "echo a: b", Line: 26, Column: 9}, {Text: "one\ntwo\n", Line: 28, Column: 9, Block: true}},
-		Finally:  []buildspec.Command{{Text: "echo done", Line: 31, Column: 9}},
+		Name: "BUILD", Path: "phases.build", Line: 22, RunAs: "other", OnFailure: buildspec.OnFailure{Text: "Retry-2-x.*", Action: buildspec.Retry, Retries: 2},
+		Commands: []buildspec.Command{{Text: "echo a: b", Line: 26, Column: 9, Style: buildspec.Quoted, Path: "phases.build.commands[0]"}, {Text: "one\ntwo\n", Line: 28, Column: 9, Style: buildspec.Literal, Path: "phases.build.commands[1]"}},
+		Finally:  []buildspec.Command{{Text: "echo done", Line: 31, Column: 9, Path: "phases.build.finally[0]"}},
 	}
 	if diff := cmp.Diff(wantBuild, build, cmpopts.IgnoreFields(buildspec.OnFailure{}, "Match")); diff != "" {
 		t.Error(diff)

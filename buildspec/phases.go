@@ -2,7 +2,6 @@ package buildspec
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -10,82 +9,65 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-func (p *parser) phases(node *yaml.Node) {
-	entries := p.entries(node, "phases")
-	for _, e := range entries {
-		if !slices.Contains(phaseNames, strings.ToLower(e.name)) {
-			p.fail(e.key, "phases."+e.name, "unknown phase %q%s (expected %s)", e.name, diag.DidYouMean(e.name, phaseNames), strings.Join(phaseNames, ", ")).
-				Service = fmt.Sprintf("Invalid buildspec phase name: %s. Expecting: build,install,post_build,pre_build", e.name)
-			continue
-		}
-		p.phase(e)
+func (p *parser) phases(v value) {
+	for _, f := range v.fields {
+		p.phase(f, join("phases", f.key.Value))
 	}
 }
 
-func (p *parser) phase(e entry) {
-	path := "phases." + e.name
-	phase := Phase{Name: strings.ToUpper(e.name), Line: e.key.Line}
-	for _, field := range p.entries(e.value, path) {
-		name := join(path, field.name)
-		p.warnNewer(field, path, newPhaseKeys)
-		switch field.name {
-		case "run-as":
-			phase.RunAs = p.text(field.value, name)
-		case "on-failure":
-			phase.OnFailure = p.onFailure(field.value, name)
-		case "runtime-versions":
-			phase.Runtimes = p.runtimes(field, phase.Name, name)
-		case "commands":
-			phase.Commands = p.commands(field.value, name, "Commands")
-		case "finally":
-			phase.Finally = p.commands(field.value, name, "Finally")
-		case "steps":
-			p.warn(field.key, name, "steps, the syntax of GitHub Actions, was withdrawn by the service and is ignored; write commands")
-		default:
-			p.unknown(field, phase.Name, path, phaseKeys)
-		}
+func (p *parser) phase(f field, path string) {
+	phase := Phase{Name: strings.ToUpper(f.name), Path: path, Line: f.key.Line, RunAs: f.textOf("run-as")}
+	if v, written := f.get("on-failure"); written {
+		phase.OnFailure = p.onFailure(v.node, v.text, join(path, "on-failure"))
+	}
+	if v, written := f.get("runtime-versions"); written {
+		phase.Runtimes = p.runtimes(v, phase.Name, join(path, "runtime-versions"))
+	}
+	phase.Commands = p.scripts(f.itemsOf("commands"), join(path, "commands"))
+	phase.Finally = p.scripts(f.itemsOf("finally"), join(path, "finally"))
+	if v, _ := f.get("finally"); len(v.items) > 0 && !f.has("commands") && phase.Name != "INSTALL" {
+		p.fail(FinallyAlone, v.key, join(path, "finally"), "finally without commands: expected commands: beside it in %s, with what is to be done first", path)
 	}
 	p.spec.Phases = append(p.spec.Phases, phase)
 }
 
-func (p *parser) onFailure(node *yaml.Node, path string) OnFailure {
-	o, err := ParseOnFailure(p.text(node, path))
+func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
+	o, err := ParseOnFailure(text)
 	if err != nil {
-		p.fail(node, path, "%v", err)
+		p.fail(BadValue, node, path, "%v", err)
 	}
 	return o
 }
 
-func (p *parser) runtimes(e entry, phase, path string) []Variable {
-	all := p.variables(e.value, path)
+func (p *parser) runtimes(v value, phase, path string) []Variable {
 	if phase != "INSTALL" {
-		p.warn(e.key, path, "runtime-versions counts only in install and is ignored here")
+		p.warn(IgnoredKey, v.key, path, "runtime-versions counts only in install and is ignored here")
 		return nil
+	}
+	return variablesOf(v.fields)
+}
+
+func (p *parser) scripts(items []value, path string) []Command {
+	var all []Command
+	for i, item := range items {
+		all = append(all, Command{
+			Text: item.text, Line: commandLine(item.node), Column: p.commandColumn(item.node),
+			Style: styleOf(item.node), Path: fmt.Sprintf("%s[%d]", path, i),
+		})
 	}
 	return all
 }
 
-// commands reads a list of scripts; one script alone is a list of one.
-func (p *parser) commands(node *yaml.Node, path, section string) []Command {
-	var all []Command
-	for i, item := range p.items(node) {
-		where := fmt.Sprintf("%s[%d]", path, i)
-		if item.Kind != yaml.ScalarNode {
-			p.notText(item, where, fmt.Sprintf("%s[%d]", section, i))
-			continue
-		}
-		if isNull(item) && item.Value == "" {
-			p.fail(item, where, "%s is empty; expected a command", where)
-			continue
-		}
-		if strings.ContainsRune(item.Value, 0) {
-			p.fail(item, where, "the command holds a NUL byte, which no shell can read")
-			continue
-		}
-		block := item.Style&yaml.LiteralStyle != 0
-		all = append(all, Command{Text: item.Value, Line: commandLine(item), Column: p.commandColumn(item), Block: block})
+func styleOf(node *yaml.Node) Style {
+	switch {
+	case node.Style&yaml.LiteralStyle != 0:
+		return Literal
+	case node.Style&yaml.FoldedStyle != 0:
+		return Folded
+	case node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+		return Quoted
 	}
-	return all
+	return Plain
 }
 
 // commandLine is where the text of a command begins: below the | of a block.
@@ -98,30 +80,125 @@ func commandLine(node *yaml.Node) int {
 
 // commandColumn is where the text of a command begins in that line.
 func (p *parser) commandColumn(node *yaml.Node) int {
-	line := p.line(commandLine(node))
 	if commandLine(node) == node.Line {
 		return node.Column
 	}
-	return 1 + len(line) - len(strings.TrimLeft(line, " "))
-}
-
-// notText explains a command that YAML took for something else. The service's
-// words are observed; it counts from zero.
-func (p *parser) notText(node *yaml.Node, path, service string) {
-	if node.Kind == yaml.SequenceNode {
-		p.fail(node, path, "%s is a list; expected a command: put it in quotes", path).
-			Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", service, node.Line)
-		return
+	for i, text := range strings.Split(node.Value, "\n") {
+		if strings.TrimSpace(text) != "" {
+			return 1 + max(0, indentOf(p.line(node.Line+1+i))-indentOf(text))
+		}
 	}
-	quoted := "'" + strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(p.line(node.Line)), "- "), "'", "''") + "'"
-	problem := p.fail(node, path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, path, quoted)
-	problem.Width = max(1, len([]rune(problem.Excerpt))-node.Column+1)
-	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", service, node.Line, node.Line-1)
+	return 1 + indentOf(p.line(node.Line+1))
 }
 
-func (p *parser) line(n int) string {
-	if n < 1 || n > len(p.spec.lines) {
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// isCommand reports whether an item of commands or finally is a script, and
+// notes what it is instead.
+func (p *parser) isCommand(node *yaml.Node, at where) bool {
+	switch {
+	case node.Kind == yaml.MappingNode:
+		p.mappingCommand(node, at)
+	case node.Kind == yaml.SequenceNode:
+		p.fail(CommandNotText, node, at.path, "%s is a list; expected a command: put it in quotes", at.path).
+			Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", serviceItem(at.path), node.Line)
+	case isNothing(node):
+		p.fail(EmptyCommand, node, at.path, "%s is empty; expected a command", at.path)
+	case strings.ContainsRune(node.Value, 0):
+		p.fail(BadValue, node, at.path, "the command holds a NUL byte, which no shell can read")
+	default:
+		return true
+	}
+	return false
+}
+
+// serviceItem is what the service calls commands[2]: Commands[2].
+func serviceItem(path string) string {
+	name := path[strings.LastIndex(path, ".")+1:]
+	return strings.ToUpper(name[:1]) + name[1:]
+}
+
+// mappingCommand explains a command that YAML took for a mapping. The service's
+// words are observed; it counts from zero.
+func (p *parser) mappingCommand(node *yaml.Node, at where) {
+	i := quote(p.line(node.Line), node.Column)
+	problem := p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted)
+	problem.Width = max(1, len([]rune(i.text)))
+	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
+	if oneLine(node) && p.isItem(node) {
+		problem.Fix = i.fix(node.Line)
+	}
+}
+
+// oneLine reports whether a mapping is one key and one text in one line.
+func oneLine(node *yaml.Node) bool {
+	if len(node.Content) != 2 || node.Style&yaml.FlowStyle != 0 {
+		return false
+	}
+	key, value := node.Content[0], node.Content[1]
+	return key.Kind == yaml.ScalarNode && value.Kind == yaml.ScalarNode && value.Line == node.Line &&
+		value.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && value.Anchor == "" && key.Anchor == ""
+}
+
+// isItem reports whether a node is a whole list item, and whether in quotes it
+// would be the text that is written.
+func (p *parser) isItem(node *yaml.Node) bool {
+	line := p.line(node.Line)
+	before := string([]rune(line)[:node.Column-1])
+	if !strings.HasSuffix(strings.TrimRight(before, " "), "-") {
+		return false
+	}
+	i := quote(line, node.Column)
+	var list []string
+	err := yaml.Unmarshal([]byte("- "+i.quoted), &list)
+	rest := strings.TrimSpace(string([]rune(line)[node.Column-1+len([]rune(i.text)):]))
+	return err == nil && len(list) == 1 && list[0] == i.text && (rest == "" || strings.HasPrefix(rest, "#")) && p.endsThere(node)
+}
+
+// endsThere reports whether the text of a mapping goes on in no further line.
+func (p *parser) endsThere(node *yaml.Node) bool {
+	next := p.line(node.Line + 1)
+	return strings.TrimSpace(next) == "" || indentOf(next) < node.Column-1
+}
+
+// Problem returns a problem with some characters of a command's text: lines of
+// the text and columns count from 1. Where the text is not written as it is, the
+// whole command is meant.
+func (b *Buildspec) Problem(c Command, line, column, width int) diag.Problem {
+	at := b.places[c.Path].Value
+	switch c.Style {
+	case Literal:
+		indent := column - 1 + c.Column
+		text := b.lineAt(c.Line + line - 1)
+		if strings.TrimSpace(text) != "" {
+			return b.at(c, c.Line+line-1, min(indent, len([]rune(text))), width)
+		}
+	case Plain:
+		if at.Plain && line == 1 && strings.Contains(b.lineAt(c.Line), firstLine(c.Text)) {
+			return b.at(c, c.Line, c.Column+column-1, width)
+		}
+	case Quoted:
+		if line == 1 && strings.Contains(b.lineAt(c.Line), firstLine(c.Text)) {
+			return b.at(c, c.Line, c.Column+column, width)
+		}
+	}
+	return b.at(c, c.Line, c.Column, max(1, len([]rune(strings.TrimLeft(b.lineAt(c.Line), " ")))))
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+func (b *Buildspec) at(c Command, line, column, width int) diag.Problem {
+	p := b.At(line, column, width, "")
+	p.Path = c.Path
+	return p
+}
+
+func (b *Buildspec) lineAt(n int) string {
+	if n < 1 || n > len(b.lines) {
 		return ""
 	}
-	return p.spec.lines[n-1]
+	return b.lines[n-1]
 }

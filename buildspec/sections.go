@@ -2,159 +2,116 @@ package buildspec
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// The keys of each section, in the order of the reference.
-var (
-	topKeys      = []string{"version", "run-as", "env", "proxy", "batch", "phases", "reports", "artifacts", "cache"}
-	envKeys      = []string{"shell", "variables", "parameter-store", "secrets-manager", "exported-variables", "git-credential-helper"}
-	phaseKeys    = []string{"run-as", "on-failure", "runtime-versions", "commands", "finally"}
-	phaseNames   = []string{"install", "pre_build", "build", "post_build"}
-	artifactKeys = []string{"files", "name", "discard-paths", "base-directory", "exclude-paths", "enable-symlinks", "s3-prefix", "secondary-artifacts"}
-	reportKeys   = []string{"files", "base-directory", "discard-paths", "file-format"}
-	cacheKeys    = []string{"paths", "key", "fallback-keys", "action"}
-	proxyKeys    = []string{"upload-artifacts", "logs"}
-
-	// Formats are the report formats the service reads.
-	Formats = []string{"JUNITXML", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX", "CUCUMBERJSON", "CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV"}
-)
-
-func (p *parser) top(root *yaml.Node) {
-	var version, phases *entry
-	entries := p.entries(root, "")
-	for _, e := range entries {
-		if e.name == "version" {
-			version = &e
-			p.version(e.value)
-		}
+// top fills the Buildspec from what was read.
+func (p *parser) top(root value) {
+	p.version(root)
+	p.spec.RunAs = root.textOf("run-as")
+	p.env(root)
+	if batch, written := root.get("batch"); written {
+		p.spec.Batch = batchOf(batch)
 	}
-	for _, e := range entries {
-		p.warnNewer(e, "", newKeys)
-		switch e.name {
-		case "version":
-		case "run-as":
-			p.spec.RunAs = p.text(e.value, "run-as")
-		case "env":
-			p.env(e.value)
-		case "environment_variables":
-			p.oldEnv(e)
-		case "proxy":
-			p.proxy(e.value)
-		case "batch":
-			p.spec.Batch = true
-		case "phases":
-			phases = &e
-			p.phases(e.value)
-		case "reports":
-			p.reports(e.value)
-		case "artifacts":
-			a := p.artifacts(e.value, "artifacts", "artifacts")
-			p.spec.Artifacts = &a
-		case "cache":
-			p.cache(e.value)
-		default:
-			p.unknown(e, "buildspec", "", topKeys)
-		}
+	if phases, written := root.get("phases"); written {
+		p.phases(phases)
 	}
-	p.required(root, version, phases)
-}
-
-// newKeys belong to version 0.2. What the service does with them in 0.1 is not
-// known: they are read, with a warning.
-var (
-	newKeys      = []string{"run-as", "env", "proxy", "batch", "reports", "cache"}
-	newPhaseKeys = []string{"run-as", "on-failure", "finally"}
-)
-
-func (p *parser) warnNewer(e entry, path string, newer []string) {
-	if p.spec.Version == "0.1" && slices.Contains(newer, e.name) {
-		p.warn(e.key, join(path, e.name), "%s belongs to version 0.2 and may count for nothing in 0.1; write version: 0.2", e.name)
+	p.reports(root.fieldsOf("reports"))
+	if artifacts, written := root.get("artifacts"); written {
+		a := artifactsOf(artifacts)
+		p.secondary(&a, artifacts)
+		p.spec.Artifacts = &a
 	}
+	if cache, written := root.get("cache"); written {
+		p.cache(cache)
+	}
+	p.required(root)
 }
 
 // required checks that the document is a buildspec at all. One with only a
 // batch section is legal, also without a version (observed).
-func (p *parser) required(root *yaml.Node, version, phases *entry) {
-	if version == nil && !p.spec.Batch {
-		p.fail(root, "version", "the buildspec has no version; expected version: 0.2 at the top").Service = emptyDocument
-	}
-	if phases == nil && !p.spec.Batch {
-		p.fail(root, "phases", "the buildspec has no phases; expected phases: with at least one of %s", strings.Join(phaseNames, ", ")).Service = emptyDocument
-	}
-}
-
-func (p *parser) version(node *yaml.Node) {
-	p.spec.Version = strings.TrimSpace(p.text(node, "version"))
-	switch p.spec.Version {
-	case "0.1", "0.2":
-	case "":
-		p.fail(node, "version", "version is empty; expected 0.2").Service = emptyDocument
-	default:
-		p.warn(node, "version", "unknown version %s; read as 0.2 (expected 0.1 or 0.2)", p.spec.Version)
-	}
-}
-
-func (p *parser) env(node *yaml.Node) {
-	for _, e := range p.entries(node, "env") {
-		path := "env." + e.name
-		switch e.name {
-		case "shell":
-			p.spec.Env.Shell = p.text(e.value, path)
-		case "variables":
-			p.spec.Env.Variables = p.named(p.variables(e.value, path), path)
-		case "parameter-store":
-			p.spec.Env.ParameterStore = p.named(p.variables(e.value, path), path)
-		case "secrets-manager":
-			p.spec.Env.SecretsManager = p.named(p.variables(e.value, path), path)
-		case "exported-variables":
-			p.spec.Env.ExportedVariables = p.list(e.value, path)
-		case "git-credential-helper":
-			p.spec.Env.GitCredentialHelper = p.truth(e.value, path)
-		default:
-			p.unknown(e, "env", "env", envKeys)
-		}
-	}
-}
-
-// oldEnv reads environment_variables of version 0.1; 0.2 does not know it.
-func (p *parser) oldEnv(section entry) {
-	if p.spec.Version != "0.1" {
-		p.unknown(section, "buildspec", "", topKeys)
+func (p *parser) required(root value) {
+	if p.spec.Batch != nil {
 		return
 	}
-	for _, e := range p.entries(section.value, "environment_variables") {
-		if e.name != "plaintext" {
-			p.unknown(e, "environment_variables", "environment_variables", []string{"plaintext"})
-			continue
+	if !root.has("version") {
+		p.fail(MissingVersion, root.node, "version", "the buildspec has no version; expected version: 0.2 at the top").Service = emptyDocument
+	}
+	phases, written := root.get("phases")
+	if !written || isNull(phases.node) {
+		node := root.node
+		if written {
+			node = phases.key
 		}
-		const path = "environment_variables.plaintext"
-		p.spec.Env.Variables = append(p.spec.Env.Variables, p.named(p.variables(e.value, path), path)...)
+		p.fail(MissingPhases, node, "phases", "the buildspec has no phases; expected phases: with at least one of %s", strings.Join(phasesKey.names(""), ", ")).Service = emptyDocument
 	}
 }
 
-// named checks that variables have names a shell can set.
-func (p *parser) named(all []Variable, path string) []Variable {
+func (p *parser) version(root value) {
+	v, written := root.get("version")
+	p.spec.Version = strings.TrimSpace(v.text)
+	switch {
+	case !written, p.spec.Version == "0.1", p.spec.Version == "0.2":
+	case p.spec.Version == "":
+		p.fail(MissingVersion, v.key, "version", "version is empty; expected 0.2").Service = emptyDocument
+	default:
+		p.warn(UnknownVersion, v.node, "version", "unknown version %s; read as 0.2 (expected 0.1 or 0.2)", short(p.spec.Version))
+	}
+}
+
+func (p *parser) env(root value) {
+	env, _ := root.get("env")
+	e := Env{
+		Shell:               env.textOf("shell"),
+		Variables:           p.named(env.fieldsOf("variables"), "env.variables"),
+		ParameterStore:      p.named(env.fieldsOf("parameter-store"), "env.parameter-store"),
+		SecretsManager:      p.named(env.fieldsOf("secrets-manager"), "env.secrets-manager"),
+		ExportedVariables:   env.textsOf("exported-variables"),
+		GitCredentialHelper: env.truthOf("git-credential-helper"),
+	}
+	old, _ := root.get("environment_variables")
+	e.Variables = append(e.Variables, p.named(old.fieldsOf("plaintext"), "environment_variables.plaintext")...)
+	p.spec.Env = e
+}
+
+func variablesOf(fields []field) []Variable {
+	var all []Variable
+	for _, f := range fields {
+		all = append(all, Variable{Name: f.name, Value: f.text, Line: f.key.Line, Column: f.key.Column})
+	}
+	return all
+}
+
+// named checks that variables have names that can be set. What a shell cannot
+// use, a program may still find in its environment.
+func (p *parser) named(fields []field, path string) []Variable {
+	all := variablesOf(fields)
 	for _, v := range all {
-		problem := p.spec.At(v.Line, v.Column, len([]rune(v.Name)), "")
-		problem.Path = join(path, v.Name)
+		problem := p.spec.ProblemAt(join(path, v.Name), true, "")
+		problem.Name, problem.Severity = VariableName, diag.Warning
 		switch {
-		case !isName(v.Name):
+		case v.Name == "" || strings.ContainsAny(v.Name, "=\x00"):
+			problem.Severity = diag.Error
 			problem.Message = fmt.Sprintf("%q cannot be the name of a variable; expected letters, digits and _, not a digit first", v.Name)
+		case !isName(v.Name):
+			problem.Message = fmt.Sprintf("no shell can use a variable named %q; expected letters, digits and _, not a digit first", v.Name)
 		case strings.HasPrefix(v.Name, "CODEBUILD_") && !strings.HasPrefix(v.Name, "CODEBUILD_CONFIG_"):
-			problem.Severity = diag.Warning
+			problem.Name = ReservedVariable
 			problem.Message = fmt.Sprintf("%s begins with CODEBUILD_, which the service keeps for itself", v.Name)
-		case strings.ContainsRune(v.Value, 0):
-			problem.Message = fmt.Sprintf("the value of %s holds a NUL byte, which no variable can", v.Name)
 		default:
 			continue
 		}
 		p.add(problem)
+	}
+	for _, v := range all {
+		if strings.ContainsRune(v.Value, 0) {
+			problem := p.spec.ProblemAt(join(path, v.Name), true, fmt.Sprintf("the value of %s holds a NUL byte, which no variable can", v.Name))
+			problem.Name = BadValue
+			p.add(problem)
+		}
 	}
 	return all
 }
@@ -168,110 +125,61 @@ func isName(name string) bool {
 	return name != ""
 }
 
-func (p *parser) proxy(node *yaml.Node) {
-	for _, e := range p.entries(node, "proxy") {
-		switch e.name {
-		case "upload-artifacts", "logs": // of no meaning on one machine
-			p.truth(e.value, "proxy."+e.name)
-		default:
-			p.unknown(e, "proxy", "proxy", proxyKeys)
+// Documented limits of a project.
+const (
+	maxReports   = 5
+	maxSecondary = 12
+	maxFallbacks = 5
+)
+
+func (p *parser) reports(groups []field) {
+	for _, g := range groups {
+		path := "reports." + g.name
+		group := ReportGroup{
+			Name: g.name, Files: g.textsOf("files"), BaseDirectory: g.textOf("base-directory"),
+			DiscardPaths: g.truthOf("discard-paths"), Format: strings.ToUpper(g.textOf("file-format")), Line: g.key.Line,
 		}
-	}
-}
-
-// maxReports is how many report groups a project may have (documented).
-const maxReports = 5
-
-func (p *parser) reports(node *yaml.Node) {
-	for _, e := range p.entries(node, "reports") {
-		path := "reports." + e.name
-		group := ReportGroup{Name: e.name, Format: "JUNITXML", Line: e.key.Line}
-		for _, field := range p.entries(e.value, path) {
-			p.reportField(&group, field, path)
+		if group.Format == "" {
+			group.Format = "JUNITXML"
 		}
 		if len(group.Files) == 0 {
-			p.warn(e.key, path, "report group %s names no files", e.name)
+			p.warn(NoFiles, g.key, path, "report group %s names no files; expected files: with a list of paths or patterns", g.name)
 		}
 		p.spec.Reports = append(p.spec.Reports, group)
 		if len(p.spec.Reports) == maxReports+1 {
-			p.warn(e.key, path, "this is the sixth report group; the service takes at most %d", maxReports)
+			p.warn(TooMany, g.key, path, "this is the sixth report group; the service takes at most %d", maxReports)
 		}
 	}
 }
 
-func (p *parser) reportField(group *ReportGroup, e entry, path string) {
-	field := join(path, e.name)
-	switch e.name {
-	case "files":
-		group.Files = p.list(e.value, field)
-	case "base-directory":
-		group.BaseDirectory = p.text(e.value, field)
-	case "discard-paths":
-		group.DiscardPaths = p.truth(e.value, field)
-	case "file-format":
-		p.format(group, e.value, field)
-	default:
-		p.unknown(e, "reports", path, reportKeys)
+func artifactsOf(v value) Artifacts {
+	return Artifacts{
+		Files: v.textsOf("files"), ExcludePaths: v.textsOf("exclude-paths"), BaseDirectory: v.textOf("base-directory"),
+		Name: v.textOf("name"), S3Prefix: v.textOf("s3-prefix"), DiscardPaths: v.truthOf("discard-paths"),
+		Symlinks: v.truthOf("enable-symlinks"), Line: v.line(),
 	}
 }
 
-func (p *parser) format(group *ReportGroup, node *yaml.Node, path string) {
-	written := p.text(node, path)
-	for _, f := range Formats {
-		if strings.EqualFold(f, written) {
-			group.Format = f
-			return
-		}
-	}
-	if written != "" {
-		p.fail(node, path, "unknown report format %q%s (expected %s)", written, diag.DidYouMean(written, Formats), strings.Join(Formats, ", "))
-	}
-}
-
-func (p *parser) artifacts(node *yaml.Node, path, section string) Artifacts {
-	a := Artifacts{Line: node.Line}
-	for _, e := range p.entries(node, path) {
-		field := join(path, e.name)
-		switch e.name {
-		case "files":
-			a.Files = p.list(e.value, field)
-		case "exclude-paths":
-			a.ExcludePaths = p.list(e.value, field)
-		case "base-directory":
-			a.BaseDirectory = p.text(e.value, field)
-		case "name":
-			a.Name = p.text(e.value, field)
-		case "s3-prefix":
-			a.S3Prefix = p.text(e.value, field)
-		case "discard-paths":
-			a.DiscardPaths = p.truth(e.value, field)
-		case "enable-symlinks":
-			a.Symlinks = p.truth(e.value, field)
-		case "secondary-artifacts":
-			a.Secondary = p.secondary(e.value, field)
-		case "type": // of 0.1; 0.2 does not know it
-			if p.spec.Version != "0.1" {
-				p.unknown(e, section, path, artifactKeys)
-			}
-		default:
-			p.unknown(e, section, path, artifactKeys)
-		}
-	}
-	return a
-}
-
-func (p *parser) secondary(node *yaml.Node, path string) []Artifacts {
-	var all []Artifacts
-	for _, e := range p.entries(node, path) {
-		if !isIdentifier(e.name) {
-			p.fail(e.key, join(path, e.name), "%q cannot identify artifacts; expected letters, digits, _ and -", e.name)
+func (p *parser) secondary(a *Artifacts, artifacts value) {
+	for _, f := range artifacts.fieldsOf("secondary-artifacts") {
+		path := "artifacts.secondary-artifacts." + f.name
+		if !isIdentifier(f.name) {
+			p.fail(BadIdentifier, f.key, path, "%q cannot identify artifacts; expected letters, digits, _ and -", f.name)
 			continue
 		}
-		a := p.artifacts(e.value, join(path, e.name), e.name)
-		a.Identifier, a.Line = e.name, e.key.Line
-		all = append(all, a)
+		next := artifactsOf(f.value)
+		next.Identifier, next.Line = f.name, f.key.Line
+		if len(next.Files) == 0 {
+			p.warn(NoFiles, f.key, path, "secondary artifacts %s name no files; expected files: with a list of paths or patterns", f.name)
+		}
+		a.Secondary = append(a.Secondary, next)
+		if len(a.Secondary) == maxSecondary+1 {
+			p.warn(TooMany, f.key, path, "these are the 13th secondary artifacts; the service takes at most %d", maxSecondary)
+		}
 	}
-	return all
+	if len(a.Files) == 0 && len(a.Secondary) == 0 && artifacts.key != nil && !isNull(artifacts.node) {
+		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts names no files; expected files: with a list of paths or patterns")
+	}
 }
 
 // isIdentifier keeps an identifier, which becomes a directory's name, to what
@@ -282,22 +190,73 @@ func isIdentifier(name string) bool {
 	})
 }
 
-func (p *parser) cache(node *yaml.Node) {
-	c := &Cache{Line: node.Line}
+func (p *parser) cache(v value) {
+	c := &Cache{
+		Paths: v.textsOf("paths"), Key: v.textOf("key"), FallbackKeys: v.textsOf("fallback-keys"),
+		Action: v.textOf("action"), Line: v.line(),
+	}
 	p.spec.Cache = c
-	for _, e := range p.entries(node, "cache") {
-		path := "cache." + e.name
-		switch e.name {
-		case "paths":
-			c.Paths = p.list(e.value, path)
-		case "key":
-			c.Key = p.text(e.value, path)
-		case "fallback-keys":
-			c.FallbackKeys = p.list(e.value, path)
-		case "action":
-			c.Action = p.text(e.value, path)
-		default:
-			p.unknown(e, "cache", "cache", cacheKeys)
+	fallback, written := v.get("fallback-keys")
+	if !written || len(c.FallbackKeys) == 0 {
+		return
+	}
+	if c.Key == "" {
+		p.warn(IgnoredKey, fallback.key, "cache.fallback-keys", "fallback-keys counts only beside key and is ignored; expected key:, or none of both")
+	}
+	if len(c.FallbackKeys) > maxFallbacks {
+		p.warn(TooMany, fallback.key, "cache.fallback-keys", "%d fallback-keys; the service takes at most %d", len(c.FallbackKeys), maxFallbacks)
+	}
+}
+
+// batchOf reads the section batch; what it says is checked elsewhere.
+func batchOf(v value) *Batch {
+	b := &Batch{FastFail: v.truthOf("fast-fail"), Graph: tasksOf(v, "build-graph"), List: tasksOf(v, "build-list")}
+	for _, kind := range []string{"build-graph", "build-list", "build-matrix", "build-fanout"} {
+		if v.has(kind) {
+			b.Kinds = append(b.Kinds, kind)
 		}
 	}
+	if m, written := v.get("build-matrix"); written {
+		b.Matrix = matrixOf(m)
+	}
+	if f, written := v.get("build-fanout"); written {
+		count, _ := strconv.Atoi(strings.TrimSpace(f.textOf("parallelism")))
+		b.Fanout = &Fanout{Parallelism: count, IgnoreFailure: f.truthOf("ignore-failure")}
+	}
+	return b
+}
+
+func tasksOf(v value, kind string) []Task {
+	var all []Task
+	for i, item := range v.itemsOf(kind) {
+		env, _ := item.get("env")
+		all = append(all, Task{
+			Identifier: item.textOf("identifier"), Buildspec: item.textOf("buildspec"), DependOn: item.textsOf("depend-on"),
+			DebugSession: item.truthOf("debug-session"), IgnoreFailure: item.truthOf("ignore-failure"),
+			Env: taskEnvOf(env), Path: fmt.Sprintf("batch.%s[%d]", kind, i),
+		})
+	}
+	return all
+}
+
+func taskEnvOf(v value) TaskEnv {
+	return TaskEnv{
+		ComputeType: v.textOf("compute-type"), Fleet: v.textOf("fleet"), Image: v.textOf("image"),
+		Privileged: v.truthOf("privileged-mode"), Type: v.textOf("type"), Variables: variablesOf(v.fieldsOf("variables")),
+	}
+}
+
+func matrixOf(v value) *Matrix {
+	static, _ := v.get("static")
+	env, _ := static.get("env")
+	dynamic, _ := v.get("dynamic")
+	varied, _ := dynamic.get("env")
+	m := &Matrix{
+		IgnoreFailure: static.truthOf("ignore-failure"), Static: taskEnvOf(env), Buildspecs: dynamic.textsOf("buildspec"),
+		ComputeTypes: varied.textsOf("compute-type"), Images: varied.textsOf("image"),
+	}
+	for _, f := range varied.fieldsOf("variables") {
+		m.Variables = append(m.Variables, Axis{Name: f.name, Values: f.texts()})
+	}
+	return m
 }

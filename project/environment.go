@@ -2,9 +2,9 @@ package project
 
 import (
 	"math"
-	"slices"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
@@ -15,11 +15,11 @@ func (r *reader) environment(n node) Environment {
 	for _, f := range r.entries(n) {
 		switch f.name {
 		case "type":
-			e.Type = r.word(f.value, environmentTypes, diag.Warning)
+			e.Type = r.word(f.value, compute.EnvironmentTypes, diag.Warning)
 		case "image":
 			e.Image = r.text(f.value)
 		case "computeType":
-			e.ComputeType = r.word(f.value, computeTypes, diag.Warning)
+			e.ComputeType = r.word(f.value, compute.Types, diag.Warning)
 		case "computeConfiguration":
 			e.Compute = r.compute(f.value)
 		case "environmentVariables":
@@ -44,8 +44,8 @@ func (r *reader) environment(n node) Environment {
 
 // checkCompute warns of a known size the environment type is not offered in.
 func (r *reader) checkCompute(n node, e Environment) {
-	sizes := computeFor[e.Type]
-	if sizes == nil || !slices.Contains(onDemand, e.ComputeType) || slices.Contains(sizes, e.ComputeType) {
+	sizes, ok := compute.Offered(e.Type, e.ComputeType)
+	if ok {
 		return
 	}
 	r.problem(diag.Warning, n, "%s is not offered for %s; expected %s", e.ComputeType, e.Type, either(sizes))

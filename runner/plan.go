@@ -152,7 +152,7 @@ type Phase struct {
 // NewPlan settles what a build will do, and touches nothing. The error is a
 // diag.List: the buildspec cannot be run as one build.
 func NewPlan(in Inputs) (*Plan, error) {
-	if len(in.Spec.Phases) == 0 && in.Spec.Batch {
+	if len(in.Spec.Phases) == 0 && in.Spec.Batch != nil {
 		return nil, noPhases(in.Spec)
 	}
 	p := &Plan{
@@ -315,7 +315,7 @@ const textLine = 4
 func (p *Plan) failed(c buildspec.Command, printed string, mask *secrets.Mask) string {
 	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
 	at := 0
-	if found := scriptLine.FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Block {
+	if found := scriptLine.FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Style == buildspec.Literal {
 		n, _ := strconv.Atoi(found[len(found)-1][1])
 		at = max(0, min(n-textLine, len(lines)-1))
 	}

@@ -12,17 +12,22 @@ import (
 // Severity says how bad a problem is.
 type Severity int
 
-// The severities, worst first. An Error stops what was asked for, a Warning
-// does not.
+// The severities, worst first. An Error stops what was asked for, the others do
+// not. A Warning is what the service warns about too, a Lint what it takes
+// without a word and what is almost surely not meant.
 const (
 	Error Severity = iota
 	Warning
+	Lint
 )
 
 // String returns the word a person reads.
 func (s Severity) String() string {
-	if s == Warning {
+	switch s {
+	case Warning:
 		return "warning"
+	case Lint:
+		return "lint"
 	}
 	return "error"
 }
@@ -30,6 +35,7 @@ func (s Severity) String() string {
 // Problem is one thing wrong with a text.
 type Problem struct {
 	Severity Severity
+	Name     string // of the check, such as unknown-key; may be empty
 	File     string // as the user named it
 	Line     int    // from 1; 0 when the whole file is meant
 	Column   int    // from 1, in characters; 0 when the whole line is meant
@@ -38,9 +44,11 @@ type Problem struct {
 	Message  string // what was found, what was expected, the way out
 	Service  string // the service's own wording, where it is known
 	Excerpt  string // the source line, without its end
+	Fix      *Fix   // a change that takes the problem away; nil for none
 }
 
-// Error returns the first line of the problem: place, severity and message.
+// Error returns the first line of the problem: place, severity, message and the
+// name of the check.
 func (p Problem) Error() string {
 	place := p.File
 	if p.Line > 0 {
@@ -52,22 +60,63 @@ func (p Problem) Error() string {
 	if place != "" {
 		place += ": "
 	}
-	return fmt.Sprintf("%s%s: %s", place, p.Severity, p.Message)
+	name := ""
+	if p.Name != "" {
+		name = " (" + p.Name + ")"
+	}
+	return place + p.Severity.String() + ": " + p.Message + name
 }
 
 // String returns the problem as a person reads it: Error, then the source line
-// and a caret run below it where the place is known.
+// and a caret run below it where the place is known. Of a long line only what
+// stands around the place is shown.
 func (p Problem) String() string {
 	if p.Excerpt == "" || p.Line == 0 {
 		return p.Error()
 	}
 	number := fmt.Sprintf("%d", p.Line)
-	text := fmt.Sprintf("%s\n  %s | %s", p.Error(), number, p.Excerpt)
+	excerpt, column := window(p.Excerpt, p.Column)
+	text := fmt.Sprintf("%s\n  %s | %s", p.Error(), number, excerpt)
 	if p.Column == 0 {
 		return text
 	}
 	return fmt.Sprintf("%s\n  %s | %s%s", text, strings.Repeat(" ", len(number)),
-		indentTo(p.Excerpt, p.Column), strings.Repeat("^", max(1, p.Width)))
+		indentTo(excerpt, column), strings.Repeat("^", p.run(excerpt, column)))
+}
+
+// run is how many carets stand below excerpt: no more than it has characters.
+func (p Problem) run(excerpt string, column int) int {
+	left := len([]rune(excerpt)) - column + 1
+	return max(1, min(p.Width, left))
+}
+
+// The longest line that is shown whole, and how much of a longer one is shown
+// before the place, in characters.
+const (
+	longestExcerpt = 200
+	before         = 60
+)
+
+// window cuts a long line around a column, and returns the column in what is
+// left.
+func window(line string, column int) (string, int) {
+	if len(line) <= longestExcerpt {
+		return line, column
+	}
+	runes := []rune(line)
+	if len(runes) <= longestExcerpt {
+		return line, column
+	}
+	start := min(max(0, column-1-before), len(runes)-1)
+	end := min(len(runes), start+longestExcerpt)
+	cut := string(runes[start:end])
+	if end < len(runes) {
+		cut += "..."
+	}
+	if start == 0 {
+		return cut, column
+	}
+	return "..." + cut, column - start + len("...")
 }
 
 // indentTo returns white space as wide as the characters of line before column;
@@ -100,8 +149,17 @@ func (l List) Error() string {
 }
 
 // Failed reports whether an Error is among the problems.
-func (l List) Failed() bool {
-	return slices.ContainsFunc(l, func(p Problem) bool { return p.Severity == Error })
+func (l List) Failed() bool { return l.Count(Error) > 0 }
+
+// Count returns how many problems have a severity.
+func (l List) Count(s Severity) int {
+	n := 0
+	for _, p := range l {
+		if p.Severity == s {
+			n++
+		}
+	}
+	return n
 }
 
 // Err returns l as an error when an Error is among the problems, else nil.

@@ -42,3 +42,6 @@ func sorted(word string) string {
 func fold(word string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(word))
 }
+
+// SameLetters reports whether two words differ in nothing but case, '-' and '_'.
+func SameLetters(a, b string) bool { return fold(a) == fold(b) }

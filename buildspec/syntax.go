@@ -1,0 +1,180 @@
+package buildspec
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// parserError tells the messages of yaml.v3's parser from its scanner's.
+var parserError = regexp.MustCompile(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)`)
+
+// syntax notes a YAML error with its line, and with the service's wording: the
+// same message, the line behind it.
+func (p *parser) syntax(err error, text []byte) {
+	message, line := err.Error(), 0
+	if m := yamlError.FindStringSubmatch(message); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		message = m[2]
+	}
+	service := fmt.Sprintf("%s at line %d", message, line)
+	if parserError.MatchString(message) {
+		line++ // counted from zero, unlike the scanner's
+	}
+	at := p.place(message, min(max(line, 1), len(p.spec.lines)), text) // it names no first line
+	problem := p.spec.At(at.Line, at.Column, at.Width, message+at.hint)
+	problem.Name, problem.Service, problem.Fix = YAMLSyntax, service, at.fix
+	p.add(problem)
+}
+
+// fault is where a YAML error stands, and the way out.
+type fault struct {
+	Line, Column, Width int
+	hint                string
+	fix                 *diag.Fix
+}
+
+// place finds the characters YAML stumbled over; where it cannot, the line.
+func (p *parser) place(message string, line int, text []byte) fault {
+	if strings.Contains(message, "control characters") || strings.Contains(message, "UTF-8") {
+		return odd(text)
+	}
+	f := wholeLine(line, p.line(line))
+	switch {
+	case strings.Contains(message, "mapping values are not allowed"):
+		p.colon(&f)
+	case strings.Contains(message, "cannot start any token"):
+		token(&f, p.line(line))
+	case strings.Contains(message, "unknown anchor"):
+		f.hint = `; a value that begins with * must be in quotes`
+	case strings.Contains(message, "could not find expected ':'"):
+		f.hint = "; a line here is neither an item nor a key: indent it like the lines it belongs to, or write `- ` or a key before it"
+	case strings.Contains(message, "did not find expected"):
+		f.hint = "; look at the indentation, the quotes and the brackets of this line and the one above"
+	case strings.Contains(message, "unknown escape character"):
+		f.hint = `; in double quotes a \ begins an escape: use single quotes, or write \\`
+	}
+	return f
+}
+
+// wholeLine is a line without the white space around it.
+func wholeLine(number int, line string) fault {
+	text := strings.TrimLeft(line, " \t")
+	indent := len(line) - len(text)
+	return fault{Line: number, Column: indent + 1, Width: max(1, len([]rune(strings.TrimRight(text, " \t"))))}
+}
+
+// odd finds the first character that YAML does not take.
+func odd(text []byte) fault {
+	f := fault{Line: 1, Column: 1, Width: 1, hint: "; expected text in UTF-8"}
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
+		if r == utf8.RuneError && size == 1 {
+			return f
+		}
+		if control {
+			f.hint = fmt.Sprintf(`; the character U+%04X must be written as an escape such as "\x%02x", in double quotes`, r, r)
+			return f
+		}
+		i += size
+		f.Column++
+		if r == '\n' {
+			f.Line, f.Column = f.Line+1, 1
+		}
+	}
+	return f
+}
+
+// colon points at the ": " that began a mapping where none may stand, and puts
+// the item in quotes.
+func (p *parser) colon(f *fault) {
+	line := p.line(f.Line)
+	f.hint = `; a ": " in plain text begins a mapping: put the whole value in quotes`
+	item, found := itemOf(line)
+	if !found {
+		return
+	}
+	f.hint += ", as in - " + item.quoted
+	if p.helps(f.Line, item) {
+		f.fix = item.fix(f.Line)
+	}
+}
+
+// token tells a tab from a character that has a meaning of its own.
+func token(f *fault, line string) {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	if at := strings.IndexByte(indent, '\t'); at >= 0 {
+		f.Column, f.Width = at+1, strings.Count(indent, "\t")
+		f.hint = "; indent with spaces, not with tabs"
+		return
+	}
+	f.hint = "; put a value that begins with @, ` or % in quotes"
+	if at := strings.IndexAny(line, "@`%"); at >= 0 {
+		f.Column, f.Width = len([]rune(line[:at]))+1, 1
+	}
+}
+
+// item is one list item of a single line that YAML did not take for text.
+type item struct {
+	column       int // where its text begins, in characters
+	text, quoted string
+}
+
+var itemLine = regexp.MustCompile(`^(\s*- +)(\S.*?)\s*$`)
+
+// comment is what ends a plain text.
+var comment = regexp.MustCompile(`\s+#.*$`)
+
+// itemOf returns the text behind the last "- " that begins a line.
+func itemOf(line string) (item, bool) {
+	m := itemLine.FindStringSubmatch(line)
+	if m == nil {
+		return item{}, false
+	}
+	return quote(line, len([]rune(m[1]))+1), true
+}
+
+// quote puts what stands from a column to the end of a line in quotes, a comment
+// left out.
+func quote(line string, column int) item {
+	text := string([]rune(line)[column-1:])
+	if !strings.ContainsAny(text, `'"`) {
+		text = comment.ReplaceAllString(text, "")
+	}
+	text = strings.TrimRight(text, " \t")
+	return item{column: column, text: text, quoted: "'" + strings.ReplaceAll(text, "'", "''") + "'"}
+}
+
+func (i item) fix(line int) *diag.Fix {
+	return &diag.Fix{Title: "put the command in quotes", Safe: true, Edits: []diag.Edit{{Line: line, Column: i.column, Old: i.text, Text: i.quoted}}}
+}
+
+// helps reports whether YAML gets beyond a line when its item is in quotes.
+func (p *parser) helps(number int, i item) bool {
+	line := p.line(number)
+	if _, rest, _ := strings.Cut(line, i.text); strings.TrimSpace(rest) != "" && !strings.HasPrefix(strings.TrimSpace(rest), "#") {
+		return false
+	}
+	lines := append([]string{}, p.spec.lines...)
+	lines[number-1] = strings.Replace(line, i.text, i.quoted, 1)
+	var doc yaml.Node
+	err := yaml.Unmarshal([]byte(strings.Join(lines, "\n")), &doc)
+	if err == nil {
+		return true
+	}
+	m := yamlError.FindStringSubmatch(err.Error())
+	if m == nil {
+		return false
+	}
+	at, _ := strconv.Atoi(m[1])
+	return at > number
+}

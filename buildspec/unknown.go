@@ -1,0 +1,85 @@
+package buildspec
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// upperName is how variables are named.
+var upperName = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+
+// unknown notes a key nobody knows: a warning, as in the service, but for the
+// name of a phase, which is an error.
+func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
+	path := join(at.path, e.name)
+	known := def.names(p.spec.Version)
+	if def.Closed {
+		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s (expected %s)", short(e.name), diag.DidYouMean(e.name, known), strings.Join(known, ", "))
+		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. Expecting: build,install,post_build,pre_build", e.name)
+		problem.Fix = rename(e.key, known, beside)
+		return
+	}
+	place := "in " + at.path
+	section := at.section
+	if at.path == "" {
+		place, section = "at the top", "buildspec"
+	}
+	way := diag.DidYouMean(e.name, known)
+	if _, holds := def.Find("variables"); holds && way == "" && upperName.MatchString(e.name) {
+		way = "; a variable belongs in variables"
+	}
+	if way == "" {
+		way = belongs(e.name, at.path)
+	}
+	problem := p.warn(UnknownKey, e.key, path, "unknown key %q %s%s (expected %s)", short(e.name), place, way, strings.Join(known, ", "))
+	problem.Fix = rename(e.key, known, beside)
+	p.spec.Unknown = append(p.spec.Unknown, UnknownInSection{Section: section, Key: e.name})
+}
+
+// rename returns a fix that writes the key that is meant, unless that one is
+// there already. It is safe where only case, - and _ differ.
+func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
+	meant := diag.Suggest(key.Value, known)
+	if meant == "" || key.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+		return nil
+	}
+	for _, e := range beside {
+		if e.name == meant {
+			return nil
+		}
+	}
+	return &diag.Fix{Title: fmt.Sprintf("write %q", meant), Safe: diag.SameLetters(key.Value, meant),
+		Edits: []diag.Edit{{Line: key.Line, Column: key.Column, Old: key.Value, Text: meant}}}
+}
+
+// belongs says where a key that stands in the wrong section belongs, if there is
+// one place only outside batch.
+func belongs(name, path string) string {
+	var homes []string
+	var visit func(k *Key, at string)
+	visit = func(k *Key, at string) {
+		for i := range k.Keys {
+			key := &k.Keys[i]
+			if at == "" && key.Name == "batch" || key.Old {
+				continue
+			}
+			if key.Name == name && at != "" {
+				homes = append(homes, at)
+			}
+			visit(key, join(at, key.Name))
+		}
+	}
+	visit(&reference, "")
+	if _, top := reference.Find(name); top && path != "" {
+		return "; it belongs at the top"
+	}
+	if len(homes) != 1 || homes[0] == path {
+		return ""
+	}
+	return "; it belongs in " + homes[0]
+}

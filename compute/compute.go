@@ -1,0 +1,52 @@
+// Package compute names the machines builds run on: the service's environment
+// types and compute types.
+package compute
+
+import "slices"
+
+// EnvironmentTypes and Types are the words of the API model
+// (aws-sdk-go-v2/service/codebuild v1.69.0), read in November 2026. The service
+// adds one now and then.
+var (
+	EnvironmentTypes = []string{
+		"LINUX_CONTAINER", "ARM_CONTAINER", "LINUX_GPU_CONTAINER", "LINUX_LAMBDA_CONTAINER",
+		"ARM_LAMBDA_CONTAINER", "LINUX_EC2", "ARM_EC2", "WINDOWS_CONTAINER",
+		"WINDOWS_SERVER_2019_CONTAINER", "WINDOWS_SERVER_2022_CONTAINER", "WINDOWS_EC2", "MAC_ARM",
+	}
+	Types = []string{
+		"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE",
+		"BUILD_GENERAL1_XLARGE", "BUILD_GENERAL1_2XLARGE",
+		"BUILD_LAMBDA_1GB", "BUILD_LAMBDA_2GB", "BUILD_LAMBDA_4GB", "BUILD_LAMBDA_8GB", "BUILD_LAMBDA_10GB",
+		"ATTRIBUTE_BASED_COMPUTE", "CUSTOM_INSTANCE_TYPE",
+	}
+)
+
+var (
+	everySize   = Types[0:5]
+	lambdaSizes = Types[5:10]
+	onDemand    = Types[0:10] // the others are for fleets
+)
+
+// offered says which compute types an environment type takes on demand, from
+// the user guide, "Build environment compute modes and types" (2025).
+var offered = map[string][]string{
+	"LINUX_CONTAINER":               everySize,
+	"ARM_CONTAINER":                 everySize,
+	"ARM_EC2":                       everySize,
+	"LINUX_EC2":                     {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_2XLARGE"},
+	"LINUX_GPU_CONTAINER":           {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_LARGE"},
+	"LINUX_LAMBDA_CONTAINER":        lambdaSizes,
+	"ARM_LAMBDA_CONTAINER":          lambdaSizes,
+	"WINDOWS_CONTAINER":             everySize[1:],
+	"WINDOWS_SERVER_2019_CONTAINER": everySize[1:],
+	"WINDOWS_SERVER_2022_CONTAINER": everySize[1:],
+	"WINDOWS_EC2":                   everySize[1:],
+}
+
+// Offered returns the compute types an environment type takes on demand, and
+// whether a compute type is one of them. An environment type or a compute type
+// that is not known, and the two compute types of fleets, are not judged: ok.
+func Offered(environment, compute string) (sizes []string, ok bool) {
+	sizes = offered[environment]
+	return sizes, sizes == nil || !slices.Contains(onDemand, compute) || slices.Contains(sizes, compute)
+}
