@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
 )
 
 // configFile stands beside the source and holds flags of run.
@@ -44,7 +46,10 @@ type runFlags struct {
 	verbose     bool
 	keep        bool
 	region      string
+	ignore      []string
+	strict      bool
 
+	formats []string          // what format may be
 	file    *config           // beside the source; nil for none
 	origins map[string]string // flag to where its value came from
 }
@@ -79,8 +84,16 @@ func (m *minutes) String() string {
 func (m *minutes) Type() string { return "duration" }
 
 func addRunFlags(c *cobra.Command, f *runFlags) {
-	fs := c.Flags()
+	c.Flags().SortFlags = false
+	c.Flags().AddFlagSet(allRunFlags(f))
+}
+
+// allRunFlags returns the flags of run, which fill f. Their names are the keys
+// of the file beside the source.
+func allRunFlags(f *runFlags) *pflag.FlagSet {
+	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	fs.SortFlags = false
+	f.formats = []string{"text", "service", "json"}
 	fs.StringVarP(&f.source, "source", "C", ".", "directory `DIR` of the primary source")
 	fs.StringArrayVar(&f.secondary, "secondary-source", nil, "a secondary source, `ID=DIR`; may be repeated")
 	fs.StringVar(&f.sourceMode, "source-mode", "", "what the build sees, `MODE`: worktree (what git does not ignore; default in a repository), commit[=REF] or all")
@@ -103,6 +116,9 @@ func addRunFlags(c *cobra.Command, f *runFlags) {
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show only failures and the verdict")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show the agent's own lines too")
 	fs.BoolVar(&f.keep, "keep", false, "keep the container after the build")
+	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not tell problems of the check `NAME`; may be repeated")
+	fs.BoolVar(&f.strict, "strict", false, "warnings and lints of the buildspec count as errors")
+	return fs
 }
 
 // settle gives every flag that was not set its value from a variable, else from
@@ -113,7 +129,7 @@ func (f *runFlags) settle(a *App, c *cobra.Command) error {
 		return err
 	}
 	var err error
-	if f.file, err = readConfig(filepath.Join(f.source, configFile), c.Flags()); err != nil {
+	if f.file, err = readConfig(filepath.Join(f.source, configFile), allRunFlags(&runFlags{})); err != nil {
 		return err
 	}
 	var errs []error
@@ -248,9 +264,20 @@ func (f *runFlags) check() error {
 	return joined([]error{
 		f.oneOf("engine", f.engine, "auto", "docker", "sandbox", "host"),
 		f.oneOf("pull", f.pull, "always", "missing", "never"),
-		f.oneOf("format", f.format, "text", "service", "json"),
+		f.oneOf("format", f.format, f.formats...),
+		f.wrongIgnores(),
 		f.contradictions(),
 	})
+}
+
+// wrongIgnores tells names that are no check's, or that of an error.
+func (f *runFlags) wrongIgnores() error {
+	for _, name := range f.ignore {
+		if message := lint.WrongIgnore(name); message != "" {
+			return f.wrong("ignore", fmt.Sprintf("%q: %s", name, message))
+		}
+	}
+	return nil
 }
 
 func (f *runFlags) contradictions() error {

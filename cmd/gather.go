@@ -270,14 +270,28 @@ func (g *found) readBuildspec(ctx context.Context, a *App, f *runFlags) error {
 	}
 	spec, problems := buildspec.Parse(name, text)
 	g.spec = spec
-	g.problems = append(g.problems, problems...)
 	if g.location == "" {
 		g.inline = string(text)
 	}
-	if problems.Failed() {
+	problems = a.check(ctx, spec, problems, g.against(f))
+	g.problems = append(g.problems, problems...)
+	if problems.Failed() || f.strict && len(problems) > 0 {
 		return g.problems
 	}
 	return nil
+}
+
+// against is what the buildspec of a build is checked against. The build itself
+// looks into its image.
+func (g *found) against(f *runFlags) against {
+	in := against{
+		image: firstText(f.image, g.project.Environment.Image, project.DefaultImage(runtime.GOARCH)), privileged: f.privileged,
+		run: true, root: g.source.Dir, ignore: f.ignore,
+	}
+	if f.project != "" {
+		in.project, in.projectFile = &g.project, f.project
+	}
+	return in
 }
 
 func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string, []byte, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,9 +69,7 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 	if err != nil {
 		return a.refused(f, found, err)
 	}
-	if len(found.problems) > 0 {
-		fmt.Fprintln(a.Stderr, found.problems.Error())
-	}
+	a.warn(f, found)
 	plan, err := found.plan(a, f, runner.Identity{Number: found.store.next()})
 	if err != nil {
 		return a.refused(f, found, err)
@@ -80,6 +79,26 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 		return err
 	}
 	return a.build(ctx, f, found)
+}
+
+// warn tells what is wrong and does not keep the build from being run. Lints are
+// only counted: they would be the same at every run.
+func (a *App) warn(f *runFlags, found *found) {
+	told := found.problems
+	lints := told.Count(diag.Lint)
+	if lints > 0 && !f.verbose {
+		told = slices.DeleteFunc(slices.Clone(told), func(p diag.Problem) bool { return p.Severity == diag.Lint })
+	}
+	if len(told) > 0 {
+		fmt.Fprintln(a.Stderr, told.Error())
+	}
+	if lints > 0 && !f.verbose && !f.quiet {
+		noun := "lints"
+		if lints == 1 {
+			noun = "lint"
+		}
+		fmt.Fprintf(a.Stderr, "%s: %d %s; buildlocal validate tells them\n", found.spec.File, lints, noun)
+	}
 }
 
 // refused tells a buildspec that cannot be run also as the service tells it,

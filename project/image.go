@@ -103,7 +103,7 @@ func Unpublished(configured string) (way string, unpublished bool) {
 		return fmt.Sprintf("%s is a %s image, which nobody publishes and which cannot run here. Use a Linux image such as %s.",
 			configured, otherSystems[family], DefaultImage("amd64")), true
 	}
-	return fmt.Sprintf("%s is not a curated image buildlocal knows%s", configured, meantImage(name, version)), true
+	return UnknownCurated(configured)
 }
 
 func meantImage(name, version string) string {
@@ -115,6 +115,38 @@ func meantImage(name, version string) string {
 		return fmt.Sprintf("; did you mean %s?", shown(curated+meant+version))
 	}
 	return "; use one such as " + DefaultImage("amd64") + "."
+}
+
+// UnknownCurated reports whether image is called like the service's own images
+// and is none of them, and says in a sentence what may be meant.
+func UnknownCurated(image string) (way string, wrong bool) {
+	name, version := splitImage(image)
+	family, ok := strings.CutPrefix(name, curated)
+	_, published := amazonLinuxFamily(name)
+	if !ok || published || family == "standard" || slices.Contains(perLanguage, family) || otherSystems[family] != "" {
+		return "", false
+	}
+	return fmt.Sprintf("%s is not a curated image buildlocal knows%s", image, meantImage(name, version)), true
+}
+
+// CuratedName returns the name of one of the service's own images as the tables
+// of images have it: without aws/codebuild/ or a registry, in the new spelling
+// and with the main version only, such as amazonlinux-x86_64-standard:5.0.
+func CuratedName(image string) (string, bool) {
+	name, version := splitImage(strings.TrimPrefix(image, gallery))
+	name = strings.TrimPrefix(name, curated)
+	if m := mainVersion.FindStringSubmatch(strings.TrimPrefix(version, ":")); m != nil {
+		version = ":" + m[1]
+	}
+	name = strings.Replace(name, "amazonlinux2-", "amazonlinux-", 1)
+	ok := strings.HasPrefix(image, curated) || strings.HasPrefix(image, gallery)
+	return name + version, ok
+}
+
+// HasDocker reports whether an environment type has docker without privileged
+// mode: Windows and macOS have no such mode.
+func HasDocker(environmentType string) bool {
+	return strings.HasPrefix(environmentType, "WINDOWS") || strings.HasPrefix(environmentType, "MAC")
 }
 
 // mainVersion is the version of a tag such as 7.0 or 7.0-23.07.28.

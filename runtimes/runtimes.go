@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // Path is where a curated image keeps its table.
@@ -84,10 +86,31 @@ type Choice struct {
 
 // Unknown is a runtime or a version that the image does not have: a
 // YAML_FILE_ERROR, in the service's words.
-type Unknown struct{ Message string }
+type Unknown struct {
+	Message       string
+	Name, Version string   // what was asked for; no Version where the runtime itself is unknown
+	Known         []string // runtimes or versions of the image; nil for other faults
+}
 
 // Error returns the message.
 func (u *Unknown) Error() string { return u.Message }
+
+// Plain returns the message in words of our own, with what may be meant.
+func (u *Unknown) Plain() string {
+	switch {
+	case u.Known == nil:
+		return u.Message
+	case u.Version == "":
+		return fmt.Sprintf("the image has no runtime %s%s; it has %s", u.Name, diag.DidYouMean(u.Name, u.Known), strings.Join(u.Known, ", "))
+	}
+	return fmt.Sprintf("the image has no version %s of %s; it has %s", u.Version, u.Name, strings.Join(u.Known, ", "))
+}
+
+// Check returns an *Unknown for a wish the image does not have.
+func (t Table) Check(w Wish) error {
+	_, err := t.choose(w)
+	return err
+}
 
 // Choose picks a version for each wish, in their order, and for what these
 // need. Say is told each choice as the log tells it, also before an error.
@@ -107,7 +130,8 @@ func (t Table) Choose(wishes []Wish, say func(string, ...any)) ([]Choice, error)
 func (t Table) choose(w Wish) (Choice, error) {
 	runtime, known := t[w.Name]
 	if !known {
-		return Choice{}, &Unknown{fmt.Sprintf("Unknown runtime named '%s'. This build image has the following runtimes: %s", w.Name, strings.Join(t.names(), ", "))}
+		message := fmt.Sprintf("Unknown runtime named '%s'. This build image has the following runtimes: %s", w.Name, strings.Join(t.names(), ", "))
+		return Choice{}, &Unknown{Message: message, Name: w.Name, Known: t.names()}
 	}
 	key, exact := runtime.find(w.Version)
 	if exact {
@@ -117,7 +141,8 @@ func (t Table) choose(w Wish) (Choice, error) {
 	if has && customForm(w.Name, w.Version) {
 		return Choice{Name: w.Name, Version: w.Version, Commands: template.Commands, Env: strings.TrimPrefix(w.Version, "corretto")}, nil
 	}
-	return Choice{}, &Unknown{fmt.Sprintf("Unknown runtime version named '%s' of %s. This build image has the following versions: %s", w.Version, w.Name, strings.Join(runtime.keys(), ", "))}
+	message := fmt.Sprintf("Unknown runtime version named '%s' of %s. This build image has the following versions: %s", w.Version, w.Name, strings.Join(runtime.keys(), ", "))
+	return Choice{}, &Unknown{Message: message, Name: w.Name, Version: w.Version, Known: runtime.keys()}
 }
 
 // find returns the listed version a wish means: the same text, the highest for
@@ -224,7 +249,7 @@ func (t Table) need(choices []Choice, by Choice, name string, versions []string)
 		return Choice{}, nil
 	}
 	if at >= 0 {
-		return Choice{}, &Unknown{fmt.Sprintf("Runtime '%s' version '%s' needs %s %s, and version '%s' of it is selected", by.Name, by.Version, name, strings.Join(versions, " or "), choices[at].Version)}
+		return Choice{}, &Unknown{Message: fmt.Sprintf("Runtime '%s' version '%s' needs %s %s, and version '%s' of it is selected", by.Name, by.Version, name, strings.Join(versions, " or "), choices[at].Version)}
 	}
 	c, err := t.choose(Wish{name, versions[0]})
 	c.Needed = by.Name

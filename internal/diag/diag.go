@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Severity says how bad a problem is.
@@ -64,7 +65,17 @@ func (p Problem) Error() string {
 	if p.Name != "" {
 		name = " (" + p.Name + ")"
 	}
-	return place + p.Severity.String() + ": " + p.Message + name
+	return clean(place + p.Severity.String() + ": " + p.Message + name)
+}
+
+// clean replaces what a terminal might obey in a text somebody else wrote.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // String returns the problem as a person reads it: Error, then the source line
@@ -75,7 +86,7 @@ func (p Problem) String() string {
 		return p.Error()
 	}
 	number := fmt.Sprintf("%d", p.Line)
-	excerpt, column := window(p.Excerpt, p.Column)
+	excerpt, column := window(clean(p.Excerpt), p.Column)
 	text := fmt.Sprintf("%s\n  %s | %s", p.Error(), number, excerpt)
 	if p.Column == 0 {
 		return text

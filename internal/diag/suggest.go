@@ -22,7 +22,20 @@ func Suggest(written string, known []string) string {
 			best, least = word, d
 		}
 	}
+	if best == "" {
+		return beginning(fold(written), known)
+	}
 	return best
+}
+
+// beginning returns the one word that written begins with: environment is env.
+func beginning(written string, known []string) string {
+	for _, word := range known {
+		if len(word) > 2 && strings.HasPrefix(written, fold(word)) {
+			return word
+		}
+	}
+	return ""
 }
 
 // DidYouMean returns `; did you mean "x"?` for the word Suggest finds, or "".
@@ -45,3 +58,25 @@ func fold(word string) string {
 
 // SameLetters reports whether two words differ in nothing but case, '-' and '_'.
 func SameLetters(a, b string) bool { return fold(a) == fold(b) }
+
+// Slip returns the one of known that written is a slip of: two letters changed
+// places, or one is missing, added or another; of long words two. "" for none,
+// and where several are as near.
+func Slip(written string, known []string) string {
+	best, least, same := "", 1+min(2, len(written)/5), false
+	for _, word := range known {
+		d := levenshtein.ComputeDistance(written, word)
+		if d == 2 && sorted(written) == sorted(word) {
+			d = 1
+		}
+		if d > 0 && d < least {
+			best, least, same = word, d, false
+		} else if d == least && best != "" {
+			same = true
+		}
+	}
+	if same {
+		return ""
+	}
+	return best
+}

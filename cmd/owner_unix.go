@@ -1,0 +1,19 @@
+//go:build unix
+
+package cmd
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives a file the owner that another one has, where that is not who
+// runs the program.
+func keepOwner(file *os.File, like fs.FileInfo) error {
+	stat, ok := like.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) == os.Getuid() && int(stat.Gid) == os.Getgid() {
+		return nil
+	}
+	return file.Chown(int(stat.Uid), int(stat.Gid))
+}

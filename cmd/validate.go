@@ -1,0 +1,269 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// validateFlags are the flags of validate: those of run that say what the build
+// would be, and its own.
+type validateFlags struct {
+	runFlags
+	fix, diff   bool
+	sourceGiven bool
+}
+
+func newValidate(a *App) *cobra.Command {
+	f := &validateFlags{}
+	c := &cobra.Command{
+		Use:   "validate [FILE...]",
+		Short: "Check buildspecs, and start nothing",
+		Long: "validate finds what the service would refuse (errors), what it would warn about\n" +
+			"(warnings), and what is legal and almost surely not meant (lints): in the\n" +
+			"buildspec alone, against the project, the image and the source, and in the\n" +
+			"commands. docs/checks.md describes each by its name, which stands behind its\n" +
+			"message; a comment `# buildlocal:ignore NAME` on the line, --ignore or ignore:\n" +
+			"in " + configFile + " switches a warning or a lint off.\n\n" +
+			"Without FILE it checks the buildspec that run would use; - is standard input.\n\n" +
+			"Exit codes: 0 no errors, 2 the command line, 3 errors (with --strict: any\n" +
+			"problem), or a buildspec that cannot be read.",
+		Example: "  buildlocal validate\n  buildlocal validate --project project.json --strict\n  buildlocal validate --fix ci/*.yml\n  buildlocal validate --format sarif > buildspec.sarif",
+	}
+	fs := c.Flags()
+	fs.SortFlags = false
+	all := allRunFlags(&f.runFlags)
+	for _, name := range []string{"source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict"} {
+		fs.AddFlag(all.Lookup(name))
+	}
+	f.formats = console.ProblemFormats
+	fs.BoolVar(&f.fix, "fix", false, "write the fixes that cannot be meant otherwise into the files")
+	fs.BoolVar(&f.diff, "diff", false, "print those fixes as a diff, and write nothing")
+	fs.StringVar(&f.format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		if f.fix && f.diff {
+			return usagef("--fix and --diff exclude each other; give one")
+		}
+		f.sourceGiven = c.Flags().Changed("source")
+		return a.validate(c.Context(), f, args)
+	}
+	return c
+}
+
+// text is a buildspec that is to be checked.
+type text struct {
+	name   string
+	bytes  []byte
+	root   string // of its source; empty where that is not known
+	onDisk bool   // name is a file that may be fixed
+}
+
+func (a *App) validate(ctx context.Context, f *validateFlags, names []string) error {
+	found := &found{source: &source.Source{Dir: f.source}}
+	if err := found.readProject(ctx, a, &f.runFlags); err != nil {
+		return err
+	}
+	texts, err := a.texts(ctx, f, found, names)
+	if err != nil {
+		return err
+	}
+	report := console.Report{Checks: lint.All(), Color: f.format == "text" && a.color(a.isTerminal()), Tool: a.Version}
+	if len(found.problems) > 0 {
+		report.Files = append(report.Files, console.Checked{File: f.project, Problems: found.problems})
+	}
+	var changes strings.Builder
+	for _, t := range texts {
+		spec, problems := a.examine(ctx, f, found, t)
+		if f.fix || f.diff {
+			t, err = a.mend(f, t, &changes)
+			if err != nil {
+				return err
+			}
+			if f.fix {
+				spec, problems = a.examine(ctx, f, found, t)
+			}
+		}
+		report.Files = append(report.Files, console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()})
+	}
+	if f.diff {
+		if _, err := fmt.Fprint(a.Stdout, changes.String()); err != nil {
+			return err
+		}
+		return f.judge(report)
+	}
+	if err := console.WriteProblems(a.Stdout, f.format, report); err != nil {
+		return err
+	}
+	return f.judge(report)
+}
+
+// judge is the exit code for a report.
+func (f *runFlags) judge(r console.Report) error {
+	for _, file := range r.Files {
+		if file.Problems.Failed() || f.strict && len(file.Problems) > 0 {
+			return errFailed{exitText}
+		}
+	}
+	return nil
+}
+
+// texts reads the buildspecs that are asked for.
+func (a *App) texts(ctx context.Context, f *validateFlags, g *found, names []string) ([]text, error) {
+	if len(names) == 0 {
+		name, bytes, err := g.buildspecText(ctx, a, &f.runFlags)
+		if err != nil {
+			return nil, err
+		}
+		return []text{{name: name, bytes: bytes, root: f.source, onDisk: g.location != "" || f.buildspec != "" && f.buildspec != "-" && !isInline(f.buildspec)}}, nil
+	}
+	var all []text
+	var errs []error
+	for _, name := range names {
+		t := text{name: name, onDisk: name != "-"}
+		var err error
+		if name == "-" {
+			t.name = "standard input"
+			t.bytes, err = readAll(ctx, a.Stdin)
+		} else {
+			t.bytes, err = os.ReadFile(name)
+		}
+		if err != nil {
+			errs = append(errs, textError{fmt.Errorf("read the buildspec: %w", err)})
+			continue
+		}
+		t.root = a.rootOf(ctx, f, name)
+		all = append(all, t)
+	}
+	return all, errors.Join(errs...)
+}
+
+// rootOf returns the source a named file belongs to: what --source says, else
+// the repository it stands in. It is not known for others.
+func (a *App) rootOf(ctx context.Context, f *validateFlags, name string) string {
+	if f.sourceGiven || name == "-" {
+		return f.source
+	}
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return ""
+	}
+	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+func (a *App) examine(ctx context.Context, f *validateFlags, g *found, t text) (*buildspec.Buildspec, diag.List) {
+	spec, problems := buildspec.Parse(t.name, t.bytes)
+	in := against{image: f.image, privileged: f.privileged, root: t.root, ignore: f.ignore, peek: true}
+	if f.project != "" {
+		in.project, in.projectFile = &g.project, f.project
+	}
+	return spec, a.check(ctx, spec, problems, in)
+}
+
+// mend makes the fixes that are safe: in the file, or as a diff.
+func (a *App) mend(f *validateFlags, t text, changes *strings.Builder) (text, error) {
+	before := string(t.bytes)
+	after := mended(t.name, before)
+	switch {
+	case after == before:
+		return t, nil
+	case f.diff:
+		changes.WriteString(udiff.Unified(t.name, t.name, before, after))
+		return t, nil
+	case !t.onDisk:
+		return t, usagef("--fix cannot write into %s; --diff prints what it would change", t.name)
+	}
+	if err := replaceFile(t.name, []byte(after)); err != nil {
+		return t, fmt.Errorf("write the fixes: %w", err)
+	}
+	t.bytes = []byte(after)
+	return t, nil
+}
+
+// mark begins a file in UTF-8 that some editors write.
+const mark = "\xef\xbb\xbf"
+
+// mended returns a text with the fixes made that are safe and take a problem
+// away.
+func mended(name, before string) string {
+	bom := ""
+	if strings.HasPrefix(before, mark) {
+		bom = mark
+	}
+	text := strings.TrimPrefix(before, mark)
+	_, problems := buildspec.Parse(name, []byte(text))
+	for i := 0; i < len(problems); i++ {
+		fix := problems[i].Fix
+		if fix == nil || !fix.Safe {
+			continue
+		}
+		next, done := diag.Apply(text, problems[i:i+1])
+		_, left := buildspec.Parse(name, []byte(next))
+		if len(done) == 1 && better(problems, left) {
+			text, problems, i = next, left, -1
+		}
+	}
+	return bom + text
+}
+
+// better: what hides behind a fault of the syntax comes to light when that is
+// mended.
+func better(before, after diag.List) bool {
+	if unreadable(before) != unreadable(after) {
+		return unreadable(before)
+	}
+	return len(after) < len(before) && after.Count(diag.Error) <= before.Count(diag.Error)
+}
+
+func unreadable(l diag.List) bool {
+	return slices.ContainsFunc(l, func(p diag.Problem) bool { return p.Name == buildspec.YAMLSyntax })
+}
+
+// replaceFile writes a file whole or not at all, with the mode and
+// the owner it has.
+func replaceFile(name string, text []byte) error {
+	target, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(filepath.Dir(target), ".buildlocal-*")
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(text)
+	err = errors.Join(err, next.Chmod(info.Mode().Perm()), keepOwner(next, info), next.Close())
+	if err == nil {
+		err = os.Rename(next.Name(), target)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(next.Name()))
+	}
+	return nil
+}
+

@@ -1,0 +1,282 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/fatih/color"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// Checked is one buildspec that was checked.
+type Checked struct {
+	File     string // as the user named it
+	Problems diag.List
+	Warning  string // what the service writes about keys it does not know, or ""
+}
+
+// Report is what was found in several buildspecs.
+type Report struct {
+	Files  []Checked
+	Checks []diag.Check // all that can be found
+	Color  bool         // for people
+	Tool   string       // version of the program
+}
+
+// ProblemFormats are the formats of WriteProblems.
+var ProblemFormats = []string{"text", "service", "json", "sarif", "github", "junit"}
+
+// WriteProblems writes a report for people (text), in the service's words
+// (service), or for other tools.
+func WriteProblems(w io.Writer, format string, r Report) error {
+	write := map[string]func(io.Writer, Report) error{
+		"text": writeText, "service": writeService, "json": writeJSON, "sarif": writeSARIF, "github": writeGitHub, "junit": writeJUnit,
+	}[format]
+	if write == nil {
+		return fmt.Errorf("unknown format %q; expected %s", format, strings.Join(ProblemFormats, ", "))
+	}
+	var b bytes.Buffer
+	if err := write(&b, r); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func writeText(w io.Writer, r Report) error {
+	for _, f := range r.Files {
+		for _, p := range f.Problems {
+			fmt.Fprintln(w, colored(p, r.Color))
+		}
+	}
+	fmt.Fprintln(w, summary(r))
+	return nil
+}
+
+// colored is a problem with its severity, its carets and its name in colour.
+func colored(p diag.Problem, on bool) string {
+	text := p.String()
+	if !on {
+		return text
+	}
+	paint := map[diag.Severity]*color.Color{
+		diag.Error: color.New(color.FgRed, color.Bold), diag.Warning: color.New(color.FgYellow, color.Bold), diag.Lint: color.New(color.FgCyan, color.Bold),
+	}[p.Severity]
+	paint.EnableColor()
+	word := " " + p.Severity.String() + ": "
+	text = strings.Replace(text, word, " "+paint.Sprint(p.Severity.String())+": ", 1)
+	lines := strings.Split(text, "\n")
+	if last := lines[len(lines)-1]; len(lines) == 3 {
+		carets := strings.TrimLeft(last[strings.Index(last, "|")+1:], " \t")
+		lines[2] = strings.TrimSuffix(last, carets) + paint.Sprint(carets)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func summary(r Report) string {
+	var all diag.List
+	for _, f := range r.Files {
+		all = append(all, f.Problems...)
+	}
+	var parts []string
+	for _, s := range []diag.Severity{diag.Error, diag.Warning, diag.Lint} {
+		if n := all.Count(s); n > 0 {
+			parts = append(parts, plural(n, s.String()))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"no problems"}
+	}
+	return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), plural(len(r.Files), "file"))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// writeService writes what the service would say in the log, file by file.
+func writeService(w io.Writer, r Report) error {
+	for _, f := range r.Files {
+		if len(r.Files) > 1 {
+			fmt.Fprintf(w, "%s:\n", f.File)
+		}
+		if f.Warning != "" {
+			fmt.Fprintln(w, f.Warning)
+		}
+		for _, p := range f.Problems {
+			if p.Severity == diag.Error {
+				fmt.Fprintf(w, "Phase context status code: YAML_FILE_ERROR Message: %s\n", first(p.Service, p.Message))
+			} else if p.Service != "" {
+				fmt.Fprintln(w, p.Service)
+			}
+		}
+	}
+	return nil
+}
+
+func first(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// reportVersion is the version of the JSON report. Fields are only ever added.
+const reportVersion = 1
+
+type jsonReport struct {
+	Version  int        `json:"version"`
+	Errors   int        `json:"errors"`
+	Warnings int        `json:"warnings"`
+	Lints    int        `json:"lints"`
+	Files    []jsonFile `json:"files"`
+}
+
+type jsonFile struct {
+	File     string        `json:"file"`
+	Problems []jsonProblem `json:"problems"`
+}
+
+type jsonProblem struct {
+	Severity  string   `json:"severity"`
+	Name      string   `json:"name,omitempty"`
+	File      string   `json:"file,omitempty"`
+	Line      int      `json:"line,omitempty"`
+	Column    int      `json:"column,omitempty"`
+	EndColumn int      `json:"endColumn,omitempty"`
+	Path      string   `json:"path,omitempty"`
+	Message   string   `json:"message"`
+	Service   string   `json:"service,omitempty"`
+	Excerpt   string   `json:"excerpt,omitempty"`
+	Fix       *jsonFix `json:"fix,omitempty"`
+}
+
+type jsonFix struct {
+	Title string     `json:"title"`
+	Safe  bool       `json:"safe"`
+	Edits []jsonEdit `json:"edits"`
+}
+
+type jsonEdit struct {
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Old    string `json:"old"`
+	New    string `json:"new"`
+}
+
+func writeJSON(w io.Writer, r Report) error {
+	report := jsonReport{Version: reportVersion, Files: []jsonFile{}}
+	for _, f := range r.Files {
+		file := jsonFile{File: f.File, Problems: []jsonProblem{}}
+		for _, p := range f.Problems {
+			file.Problems = append(file.Problems, jsonOf(p))
+		}
+		report.Errors += f.Problems.Count(diag.Error)
+		report.Warnings += f.Problems.Count(diag.Warning)
+		report.Lints += f.Problems.Count(diag.Lint)
+		report.Files = append(report.Files, file)
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(report)
+}
+
+func jsonOf(p diag.Problem) jsonProblem {
+	j := jsonProblem{
+		Severity: p.Severity.String(), Name: p.Name, File: p.File, Line: p.Line, Column: p.Column, Path: p.Path,
+		Message: p.Message, Service: p.Service, Excerpt: p.Excerpt,
+	}
+	if p.Column > 0 {
+		j.EndColumn = p.Column + max(1, p.Width)
+	}
+	if p.Fix != nil {
+		j.Fix = &jsonFix{Title: p.Fix.Title, Safe: p.Fix.Safe}
+		for _, e := range p.Fix.Edits {
+			j.Fix.Edits = append(j.Fix.Edits, jsonEdit{Line: e.Line, Column: e.Column, Old: e.Old, New: e.Text})
+		}
+	}
+	return j
+}
+
+// writeGitHub writes the commands by which a step of GitHub Actions annotates
+// files ("Workflow commands for GitHub Actions").
+func writeGitHub(w io.Writer, r Report) error {
+	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	for _, f := range r.Files {
+		for _, p := range f.Problems {
+			level := map[diag.Severity]string{diag.Error: "error", diag.Warning: "warning", diag.Lint: "notice"}[p.Severity]
+			place := "file=" + property.Replace(first(p.File, f.File))
+			if p.Line > 0 {
+				place += fmt.Sprintf(",line=%d,endLine=%d", p.Line, p.Line)
+			}
+			if p.Column > 0 {
+				place += fmt.Sprintf(",col=%d,endColumn=%d", p.Column, p.Column+max(1, p.Width))
+			}
+			fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, place, property.Replace(first(p.Name, "buildspec")), data.Replace(p.Message))
+		}
+	}
+	return nil
+}
+
+type junitSuites struct {
+	XMLName xml.Name     `xml:"testsuites"`
+	Suites  []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Name    string        `xml:"name,attr"`
+	Class   string        `xml:"classname,attr"`
+	Failure *junitFailure `xml:"failure"`
+}
+
+type junitFailure struct {
+	Type    string `xml:"type,attr"`
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// writeJUnit writes a test suite for each file: a failed test for each problem,
+// or one that passed.
+func writeJUnit(w io.Writer, r Report) error {
+	var all junitSuites
+	for _, f := range r.Files {
+		suite := junitSuite{Name: f.File, Tests: max(1, len(f.Problems)), Failures: len(f.Problems)}
+		for _, p := range f.Problems {
+			suite.Cases = append(suite.Cases, junitCase{
+				Name: fmt.Sprintf("%s line %d", first(p.Name, "buildspec"), p.Line), Class: f.File,
+				Failure: &junitFailure{Type: p.Severity.String(), Message: p.Message, Text: p.String()},
+			})
+		}
+		if len(f.Problems) == 0 {
+			suite.Cases = []junitCase{{Name: "buildspec", Class: f.File}}
+		}
+		all.Suites = append(all.Suites, suite)
+	}
+	fmt.Fprint(w, xml.Header)
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(all); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}

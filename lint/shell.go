@@ -1,0 +1,190 @@
+package lint
+
+import (
+	"regexp"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// script is one command of a phase, parsed.
+type script struct {
+	buildspec.Command
+	phase string       // INSTALL, PRE_BUILD, BUILD or POST_BUILD
+	file  *syntax.File // nil where it could not be parsed
+	err   error
+}
+
+// prepare parses the commands as the shell would that runs them.
+func (c *checker) prepare() {
+	for _, phase := range c.Spec.Phases {
+		for _, command := range append(append([]buildspec.Command{}, phase.Commands...), phase.Finally...) {
+			c.scripts = append(c.scripts, &script{Command: command, phase: phase.Name})
+		}
+	}
+	c.windows = c.isWindows()
+	if c.windows {
+		return
+	}
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
+	for _, s := range c.scripts {
+		s.file, s.err = parser.Parse(strings.NewReader(s.Text), "")
+		if s.err != nil {
+			s.file = nil
+		}
+	}
+}
+
+// powershell is what no POSIX shell would be given.
+var powershell = regexp.MustCompile(`(?m)\$env:[A-Za-z_]|(^|[|;({=]\s*|\s)(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Test|Add|Out|ConvertTo|ConvertFrom|Expand|Compress|Select|Where|ForEach|Enable|Join|Update)-[A-Z][A-Za-z]+\b|^\s*&?\s*\.?\.\\|^\s*(powershell|pwsh|choco|cmd(\.exe)? /c)\b|^\s*if \(|^\s*\$[A-Za-z_]+\s*=`)
+
+// isWindows: what is written for PowerShell or cmd is told by the shell, the
+// project or the image, or else by its looks.
+func (c *checker) isWindows() bool {
+	shell := strings.ToLower(c.Spec.Env.Shell)
+	switch {
+	case strings.HasPrefix(shell, "powershell"), strings.HasPrefix(shell, "pwsh"), strings.HasPrefix(shell, "cmd"):
+		return true
+	case shell != "":
+		return false
+	case c.Project != nil && strings.HasPrefix(c.Project.Environment.Type, "WINDOWS"), strings.Contains(c.Image, "windows"):
+		return true
+	}
+	for _, s := range c.scripts {
+		if powershell.MatchString(s.Text) {
+			return true
+		}
+	}
+	return false
+}
+
+// at returns a problem with a piece of a script.
+func (c *checker) at(s *script, from, to syntax.Pos) diag.Problem {
+	line, column := int(from.Line()), int(from.Col())
+	text := lineOf(s.Text, line)
+	width := 1
+	if to.IsValid() {
+		end := len(text)
+		if int(to.Line()) == line {
+			end = min(end, int(to.Col())-1)
+		}
+		if start := min(column-1, len(text)); end > start {
+			width = len([]rune(text[start:end]))
+		}
+	}
+	column = len([]rune(text[:min(max(0, column-1), len(text))])) + 1
+	return c.Spec.Problem(s.Command, line, column, width)
+}
+
+func (c *checker) node(s *script, n syntax.Node) diag.Problem { return c.at(s, n.Pos(), n.End()) }
+
+func lineOf(text string, n int) string {
+	for range n - 1 {
+		_, rest, found := strings.Cut(text, "\n")
+		if !found {
+			return ""
+		}
+		text = rest
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// walk visits every node of a script that was parsed.
+func (s *script) walk(visit func(syntax.Node) bool) {
+	if s.file != nil {
+		syntax.Walk(s.file, func(n syntax.Node) bool { return n != nil && visit(n) })
+	}
+}
+
+// calls visits every simple command with its words; words that the shell expands
+// are "".
+func (s *script) calls(visit func(call *syntax.CallExpr, words []string)) {
+	s.walk(func(n syntax.Node) bool {
+		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 {
+			visit(call, wordsOf(call))
+		}
+		return true
+	})
+}
+
+func wordsOf(call *syntax.CallExpr) []string {
+	words := make([]string, len(call.Args))
+	for i, arg := range call.Args {
+		words[i] = literal(arg)
+	}
+	return words
+}
+
+// literal is a word as the shell hands it on, or "" where it expands something.
+func literal(word *syntax.Word) string {
+	var text strings.Builder
+	for _, part := range word.Parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			text.WriteString(part.Value)
+		case *syntax.SglQuoted:
+			text.WriteString(part.Value)
+		case *syntax.DblQuoted:
+			for _, inner := range part.Parts {
+				lit, ok := inner.(*syntax.Lit)
+				if !ok {
+					return ""
+				}
+				text.WriteString(lit.Value)
+			}
+		default:
+			return ""
+		}
+	}
+	return text.String()
+}
+
+// name returns the program a statement runs, without its directory, or "" for
+// what is no simple command; words come without sudo, env and the like.
+func name(stmt *syntax.Stmt) (program string, words []string) {
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) == 0 {
+		return "", nil
+	}
+	words = unwrapped(wordsOf(call))
+	if len(words) == 0 {
+		return "", nil
+	}
+	return words[0][strings.LastIndex(words[0], "/")+1:], words
+}
+
+// unwrapped drops programs that only run another one.
+func unwrapped(words []string) []string {
+	for len(words) > 1 && (words[0] == "sudo" || words[0] == "env" || words[0] == "time" || words[0] == "nohup" || words[0] == "exec" || words[0] == "command") {
+		words = words[1:]
+		for len(words) > 1 && (strings.HasPrefix(words[0], "-") || strings.Contains(words[0], "=")) {
+			words = words[1:]
+		}
+	}
+	return words
+}
+
+// sets reports whether a script changes an option of its shell, such as errexit.
+func (s *script) sets(letter byte, option string) bool {
+	found := false
+	s.calls(func(_ *syntax.CallExpr, words []string) {
+		found = found || sets(words, letter, option)
+	})
+	return found
+}
+
+func sets(words []string, letter byte, option string) bool {
+	if len(words) < 2 || words[0] != "set" && words[0] != "shopt" {
+		return false
+	}
+	for _, w := range words[1:] {
+		if w == option || strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.IndexByte(w, letter) > 0 {
+			return true
+		}
+	}
+	return false
+}

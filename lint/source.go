@@ -1,0 +1,134 @@
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/tree"
+)
+
+var sourceChecks = []check{
+	{diag.Check{Name: "unmatched-pattern", Severity: diag.Lint, Summary: "A path or a pattern leads nowhere in the source, and something with nearly that name is there."}, (*checker).unmatchedPatterns},
+	{diag.Check{Name: "missing-file", Severity: diag.Lint, Summary: "A command runs a file that is not in the source."}, (*checker).missingFiles},
+	{diag.Check{Name: "not-executable", Severity: diag.Lint, Summary: "A command runs a file that may not be executed."}, (*checker).notExecutable},
+	{diag.Check{Name: "crlf-script", Severity: diag.Lint, Summary: "A script with the line ends of Windows does not run on Linux."}, (*checker).crlfScripts},
+	{diag.Check{Name: "missing-buildspec", Severity: diag.Lint, Summary: "A build of the batch has a buildspec that is not in the source."}, (*checker).missingBuildspecs},
+}
+
+// unmatchedPatterns looks at what artifacts, reports and the cache name. Most of
+// it is made by the build: a name is wrong only where the source has nearly the
+// same and no command knows it.
+func (c *checker) unmatchedPatterns() {
+	if c.Source == nil {
+		return
+	}
+	if a := c.Spec.Artifacts; a != nil {
+		c.patterns("artifacts", *a)
+		for _, s := range a.Secondary {
+			c.patterns("artifacts.secondary-artifacts."+s.Identifier, s)
+		}
+	}
+	for _, r := range c.Spec.Reports {
+		c.patterns("reports."+r.Name, buildspec.Artifacts{Files: r.Files, BaseDirectory: r.BaseDirectory})
+	}
+	if c.Spec.Cache != nil {
+		c.patterns("cache", buildspec.Artifacts{Files: c.Spec.Cache.Paths})
+	}
+}
+
+func (c *checker) patterns(section string, a buildspec.Artifacts) {
+	base := "."
+	if a.BaseDirectory != "" {
+		base = path.Clean(a.BaseDirectory)
+		if c.misspelt(".", base, c.Spec.ProblemAt(section+".base-directory", false, "")) {
+			return
+		}
+	}
+	list := ".files"
+	if section == "cache" {
+		list = ".paths"
+	}
+	for i, pattern := range a.Files {
+		c.misspelt(base, pattern, c.Spec.ProblemAt(fmt.Sprintf("%s%s[%d]", section, list, i), false, ""))
+	}
+}
+
+// misspelt notes a pattern below base whose fixed part is not in the source,
+// where its neighbours have nearly that name.
+func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
+	if expands.MatchString(base+pattern) || path.IsAbs(base) || path.IsAbs(pattern) || !tree.IsLiteral(base) {
+		return false
+	}
+	dir, rest := base, strings.Split(tree.Stem(pattern), "/")
+	for _, part := range rest {
+		if part == "." || part == ".." || part == "" {
+			return false
+		}
+		if c.exists(path.Join(dir, part)) {
+			dir = path.Join(dir, part)
+			continue
+		}
+		meant := c.near(dir, part)
+		if meant == "" || c.mentioned(part) {
+			return false
+		}
+		c.say(p, fmt.Sprintf("%s is not in the source, and no command makes it; did you mean %q?", path.Join(dir, part), path.Join(dir, meant)))
+		return true
+	}
+	return false
+}
+
+// mentioned reports whether a command names a file or a directory.
+func (c *checker) mentioned(part string) bool {
+	return slices.ContainsFunc(c.scripts, func(s *script) bool { return strings.Contains(s.Text, part) })
+}
+
+func (c *checker) exists(name string) bool {
+	_, err := fs.Stat(c.Source, path.Clean(name))
+	return err == nil || !errors.Is(err, fs.ErrNotExist)
+}
+
+// near returns the one name in a directory that a missing name is a slip of.
+func (c *checker) near(dir, missing string) string {
+	entries, err := fs.ReadDir(c.Source, path.Clean(dir))
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return diag.Slip(missing, names)
+}
+
+// missingBuildspecs: a batch's buildspec is a path in the source.
+func (c *checker) missingBuildspecs() {
+	if c.Source == nil {
+		return
+	}
+	for _, t := range tasks(c.Spec.Batch) {
+		c.missingBuildspec(t.Path+".buildspec", t.Buildspec)
+	}
+	if c.Spec.Batch != nil && c.Spec.Batch.Matrix != nil {
+		for i, name := range c.Spec.Batch.Matrix.Buildspecs {
+			c.missingBuildspec(fmt.Sprintf("batch.build-matrix.dynamic.buildspec[%d]", i), name)
+		}
+	}
+}
+
+func (c *checker) missingBuildspec(at, name string) {
+	if name == "" || strings.ContainsAny(name, "\n$:") || !fs.ValidPath(path.Clean(name)) || c.exists(name) {
+		return
+	}
+	way := ""
+	if meant := c.near(path.Dir(path.Clean(name)), path.Base(name)); meant != "" {
+		way = fmt.Sprintf("; did you mean %q?", path.Join(path.Dir(name), meant))
+	}
+	c.say(c.Spec.ProblemAt(at, false, ""), fmt.Sprintf("%s is not in the source%s", name, way))
+}
