@@ -27,7 +27,7 @@ const (
 // floors says how high each package stands.
 var floors = map[string]int{
 	"main": 5, "cmd": 4,
-	"console": 3, "batch": 3, "runner": 2, "lint": 2,
+	"console": 3, "batch": 3, "lsp": 3, "runner": 2, "lint": 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
 	"artifacts": 1, "reports": 1, "cache": 1, "standins": 1,
 	"engine/docker": 1, "engine/sandbox": 1, contract: 1,
@@ -55,6 +55,12 @@ var doors = map[string][]string{
 	"github.com/mattn/go-isatty":             {"console", "cmd"},
 	"github.com/bmatcuk/doublestar":          {"internal/tree"},
 	"github.com/agnivade/levenshtein":        {"internal/diag"},
+	"mvdan.cc/sh":                            {"lint"},
+	"github.com/owenrumney/go-sarif":         {"console"},
+	"github.com/aymanbagabas/go-udiff":       {"cmd"},
+	"github.com/sourcegraph/jsonrpc2":        {"lsp"},
+	"github.com/tliron/glsp":                 {"lsp"},
+	"github.com/santhosh-tekuri/jsonschema":  nil,
 	"github.com/google/uuid":                 {"cmd"},
 	"github.com/gofrs/flock":                 {"cmd"},
 	"github.com/rogpeppe/go-internal":        nil,

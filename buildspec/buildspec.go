@@ -260,5 +260,5 @@ func (b *Buildspec) Warning() string {
 		}
 		text.WriteString("\n        " + u.Key)
 	}
-	return text.String()
+	return diag.Printable(text.String())
 }

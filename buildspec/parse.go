@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -160,7 +161,7 @@ func (p *parser) document(text []byte) *yaml.Node {
 func (p *parser) secondDocument(node *yaml.Node) {
 	line := max(1, node.Line)
 	if node.Kind == 0 { // it could not be read
-		line = len(p.spec.lines)
+		line = 1 + max(0, slices.IndexFunc(p.spec.lines[1:], func(line string) bool { return strings.HasPrefix(line, "---") })+1)
 	}
 	problem := p.spec.At(line, 1, 1, "a second document begins here; only the first one counts")
 	problem.Severity, problem.Name = diag.Warning, SecondDocument

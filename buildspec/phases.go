@@ -122,8 +122,16 @@ func serviceItem(path string) string {
 // words are observed; it counts from zero.
 func (p *parser) mappingCommand(node *yaml.Node, at where) {
 	i := quote(p.line(node.Line), node.Column)
-	problem := p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted)
-	problem.Width = max(1, len([]rune(i.text)))
+	var problem *diag.Problem
+	switch {
+	case node.Style&yaml.FlowStyle != 0:
+		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping, because of its braces; expected a command: put it in quotes", at.path)
+	case oneLine(node):
+		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted)
+		problem.Width = max(1, len([]rune(i.text)))
+	default:
+		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping; expected a command, which is text", at.path)
+	}
 	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
 	if oneLine(node) && p.isItem(node) {
 		problem.Fix = i.fix(node.Line)

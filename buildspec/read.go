@@ -197,7 +197,7 @@ func (p *parser) section(def *Key, node *yaml.Node, at where) []field {
 		}
 		below := at.down(e.name)
 		switch {
-		case def == &reference:
+		case def == reference:
 			below.section = e.name
 		case def.Closed:
 			below.section = strings.ToUpper(e.name)
@@ -217,7 +217,7 @@ func (p *parser) missing(def *Key, node *yaml.Node, fields []field, at where) {
 	for i := range def.Keys {
 		key := &def.Keys[i]
 		written := slices.ContainsFunc(fields, func(f field) bool { return f.name == key.Name && !isNull(f.node) })
-		if written || !key.Required && !key.Wanted || def == &reference {
+		if written || !key.Required && !key.Wanted || def == reference {
 			continue
 		}
 		problem := p.fail(MissingKey, node, at.path, "%s has no %s; expected %s: beside the other keys", at.path, key.Name, key.Name)
@@ -229,7 +229,7 @@ func (p *parser) missing(def *Key, node *yaml.Node, fields []field, at where) {
 
 // versionFirst finds the version wherever it stands: it says which keys count.
 func (p *parser) versionFirst(def *Key, all []entry) {
-	if def != &reference {
+	if def != reference {
 		return
 	}
 	for _, e := range all {

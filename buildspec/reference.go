@@ -15,9 +15,9 @@ var Runtimes = []string{"android", "docker", "dotnet", "golang", "java", "nodejs
 // Reference returns every key of a buildspec, in the order of the service's page
 // "Build specification reference for CodeBuild" and, for batch, of "Batch build
 // buildspec reference" (2025).
-func Reference() *Key { return &reference }
+func Reference() *Key { return reference }
 
-var reference = Key{Kind: Section, Doc: "A buildspec: the commands of a build and what they need.", Keys: []Key{
+var reference = &Key{Kind: Section, Doc: "A buildspec: the commands of a build and what they need.", Keys: []Key{
 	{Name: "version", Required: true, Values: []string{"0.2", "0.1"}, Open: true,
 		Doc: "Version of the buildspec syntax. In 0.1 every command runs in a shell of its own; in 0.2 directory and variables last from one command to the next."},
 	{Name: "run-as", Newer: true, Default: "root",

@@ -20,7 +20,7 @@ type schema map[string]any
 // With strict it takes no keys that the service does not know.
 func Schema(strict bool) []byte {
 	s := schemer{strict: strict}
-	root := s.section(&reference)
+	root := s.section(reference)
 	delete(root, "required") // a buildspec with a batch section needs neither version nor phases
 	root["anyOf"] = []schema{{"required": []string{"version", "phases"}}, {"required": []string{"batch"}}}
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -119,7 +119,7 @@ func fold(word string) string {
 
 func (s schemer) section(k *Key) schema {
 	out := schema{"type": []string{"object", "null"}}
-	if k == &reference {
+	if k == reference {
 		out["type"] = "object"
 	}
 	properties, folded := schema{}, schema{}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
@@ -85,8 +87,8 @@ func variablesOf(fields []field) []Variable {
 	return all
 }
 
-// named checks that variables have names that can be set. What a shell cannot
-// use, a program may still find in its environment.
+// named checks that variables have names that can be set. What the service does
+// with a name that no shell can set is not known; nothing fails by it here.
 func (p *parser) named(fields []field, path string) []Variable {
 	all := variablesOf(fields)
 	for _, v := range all {
@@ -96,8 +98,8 @@ func (p *parser) named(fields []field, path string) []Variable {
 		case v.Name == "" || strings.ContainsAny(v.Name, "=\x00"):
 			problem.Severity = diag.Error
 			problem.Message = fmt.Sprintf("%q cannot be the name of a variable; expected letters, digits and _, not a digit first", v.Name)
-		case !isName(v.Name):
-			problem.Message = fmt.Sprintf("no shell can use a variable named %q; expected letters, digits and _, not a digit first", v.Name)
+		case !IsName(v.Name):
+			problem.Message = fmt.Sprintf("no shell can have a variable named %q, and it is left out; expected letters, digits and _, not a digit first", v.Name)
 		case strings.HasPrefix(v.Name, "CODEBUILD_") && !strings.HasPrefix(v.Name, "CODEBUILD_CONFIG_"):
 			problem.Name = ReservedVariable
 			problem.Message = fmt.Sprintf("%s begins with CODEBUILD_, which the service keeps for itself", v.Name)
@@ -116,7 +118,9 @@ func (p *parser) named(fields []field, path string) []Variable {
 	return all
 }
 
-func isName(name string) bool {
+// IsName reports whether a shell can have a variable of a name: letters, digits
+// and _, not a digit first.
+func IsName(name string) bool {
 	for i, r := range name {
 		if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
 			return false
@@ -142,7 +146,7 @@ func (p *parser) reports(groups []field) {
 		if group.Format == "" {
 			group.Format = "JUNITXML"
 		}
-		if len(group.Files) == 0 {
+		if p.noFiles(g.value) {
 			p.warn(NoFiles, g.key, path, "report group %s names no files; expected files: with a list of paths or patterns", g.name)
 		}
 		p.spec.Reports = append(p.spec.Reports, group)
@@ -150,6 +154,13 @@ func (p *parser) reports(groups []field) {
 			p.warn(TooMany, g.key, path, "this is the sixth report group; the service takes at most %d", maxReports)
 		}
 	}
+}
+
+// noFiles reports whether a section that can be read names no files.
+func (p *parser) noFiles(v value) bool {
+	files, written := v.get("files")
+	return (!written || isNull(files.node) || len(files.node.Content) == 0 && files.node.Kind == yaml.SequenceNode) &&
+		(v.node.Kind == yaml.MappingNode || isNull(v.node))
 }
 
 func artifactsOf(v value) Artifacts {
@@ -169,7 +180,7 @@ func (p *parser) secondary(a *Artifacts, artifacts value) {
 		}
 		next := artifactsOf(f.value)
 		next.Identifier, next.Line = f.name, f.key.Line
-		if len(next.Files) == 0 {
+		if p.noFiles(f.value) {
 			p.warn(NoFiles, f.key, path, "secondary artifacts %s name no files; expected files: with a list of paths or patterns", f.name)
 		}
 		a.Secondary = append(a.Secondary, next)
@@ -177,7 +188,7 @@ func (p *parser) secondary(a *Artifacts, artifacts value) {
 			p.warn(TooMany, f.key, path, "these are the 13th secondary artifacts; the service takes at most %d", maxSecondary)
 		}
 	}
-	if len(a.Files) == 0 && len(a.Secondary) == 0 && artifacts.key != nil && !isNull(artifacts.node) {
+	if p.noFiles(artifacts) && !artifacts.has("secondary-artifacts") && !isNull(artifacts.node) {
 		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts names no files; expected files: with a list of paths or patterns")
 	}
 }

@@ -49,21 +49,94 @@ func (p *parser) place(message string, line int, text []byte) fault {
 	}
 	f := wholeLine(line, p.line(line))
 	switch {
+	case p.conflict(&f):
 	case strings.Contains(message, "mapping values are not allowed"):
-		p.colon(&f)
-	case strings.Contains(message, "cannot start any token"):
-		token(&f, p.line(line))
+		f.hint = `; a ": " in plain text begins a mapping: put the whole value in quotes`
+		p.quoteItem(&f)
+	case strings.Contains(message, "cannot start any token"), strings.Contains(message, "tab character"):
+		p.token(&f)
+	case strings.Contains(message, "expected alphabetic or numeric"):
+		f.hint = "; a value that begins with * or & must be in quotes"
+		p.quoteItem(&f)
 	case strings.Contains(message, "unknown anchor"):
-		f.hint = `; a value that begins with * must be in quotes`
+		p.anchor(&f, message)
 	case strings.Contains(message, "could not find expected ':'"):
 		f.hint = "; a line here is neither an item nor a key: indent it like the lines it belongs to, or write `- ` or a key before it"
 	case strings.Contains(message, "did not find expected"):
-		f.hint = "; look at the indentation, the quotes and the brackets of this line and the one above"
+		f.hint = p.indentation()
 	case strings.Contains(message, "unknown escape character"):
 		f.hint = `; in double quotes a \ begins an escape: use single quotes, or write \\`
 	}
 	return f
 }
+
+// conflict points at the mark that git leaves where it cannot merge.
+func (p *parser) conflict(f *fault) bool {
+	for i, line := range p.spec.lines {
+		if strings.HasPrefix(line, "<<<<<<< ") {
+			*f = wholeLine(i+1, line)
+			f.hint = "; here git could not merge two versions: write the one that is meant"
+			return true
+		}
+	}
+	return false
+}
+
+// anchor points at an alias that stands for nothing; the message has no line.
+func (p *parser) anchor(f *fault, message string) {
+	f.hint = "; a value that begins with * must be in quotes"
+	_, name, _ := strings.Cut(message, "'")
+	name, _, _ = strings.Cut(name, "'")
+	for i, line := range p.spec.lines {
+		if at := strings.Index(line, "*"+name); at >= 0 {
+			f.Line, f.Column, f.Width = i+1, len([]rune(line[:at]))+1, len([]rune(name))+1
+			p.quoteItem(f)
+			return
+		}
+	}
+}
+
+// indentation names the first line that is indented as no line around it.
+func (p *parser) indentation() string {
+	const general = "; look at the indentation, the quotes and the brackets of this line and the one above"
+	var open []int // how far the mappings and lists around a line are indented
+	for i, line := range p.spec.lines {
+		text := strings.TrimLeft(line, " ")
+		indent := len(line) - len(text)
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		closed := -1
+		for len(open) > 0 && open[len(open)-1] > indent {
+			closed = open[len(open)-1]
+			open = open[:len(open)-1]
+		}
+		outer := -1
+		if len(open) > 0 {
+			outer = open[len(open)-1]
+		}
+		if closed >= 0 && outer >= 0 && outer < indent {
+			return fmt.Sprintf("; line %d is indented by %d spaces, and the lines it may belong to by %d or %d", i+1, indent, outer, closed)
+		}
+		if block.MatchString(line) || strings.Count(line, `"`)%2 == 1 {
+			return general // what follows is indented as its author likes
+		}
+		if outer < indent {
+			open = append(open, indent)
+		}
+		if strings.HasPrefix(text, "- ") && keyLine.MatchString(text) {
+			open = append(open, indent+len(text)-len(strings.TrimLeft(text[1:], " ")))
+		}
+	}
+	return general
+}
+
+// block ends a line that begins a block of text, and keyLine is an item of a
+// list that is a mapping.
+var (
+	block   = regexp.MustCompile(`(^|[:-] +)[|>][+-]?[0-9]?\s*(#.*)?$`)
+	keyLine = regexp.MustCompile(`^- +[A-Za-z_-]+:(\s|$)`)
+)
 
 // wholeLine is a line without the white space around it.
 func wholeLine(number int, line string) fault {
@@ -94,12 +167,9 @@ func odd(text []byte) fault {
 	return f
 }
 
-// colon points at the ": " that began a mapping where none may stand, and puts
-// the item in quotes.
-func (p *parser) colon(f *fault) {
-	line := p.line(f.Line)
-	f.hint = `; a ": " in plain text begins a mapping: put the whole value in quotes`
-	item, found := itemOf(line)
+// quoteItem puts the list item that YAML stumbled over in quotes.
+func (p *parser) quoteItem(f *fault) {
+	item, found := itemOf(p.line(f.Line))
 	if !found {
 		return
 	}
@@ -110,14 +180,19 @@ func (p *parser) colon(f *fault) {
 }
 
 // token tells a tab from a character that has a meaning of its own.
-func token(f *fault, line string) {
-	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
-	if at := strings.IndexByte(indent, '\t'); at >= 0 {
-		f.Column, f.Width = at+1, strings.Count(indent, "\t")
-		f.hint = "; indent with spaces, not with tabs"
-		return
+func (p *parser) token(f *fault) {
+	for n := max(1, f.Line); n <= len(p.spec.lines); n++ {
+		line := p.line(n)
+		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+		if at := strings.IndexByte(indent, '\t'); at >= 0 && strings.TrimSpace(line) != "" && n <= f.Line+1 {
+			f.Line, f.Column, f.Width = n, at+1, strings.Count(indent, "\t")
+			f.hint = "; indent with spaces, not with tabs"
+			return
+		}
 	}
-	f.hint = "; put a value that begins with @, ` or % in quotes"
+	f.hint = "; a value that begins with @, ` or % must be in quotes"
+	line := p.line(f.Line)
+	p.quoteItem(f)
 	if at := strings.IndexAny(line, "@`%"); at >= 0 {
 		f.Column, f.Width = len([]rune(line[:at]))+1, 1
 	}

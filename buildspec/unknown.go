@@ -20,7 +20,7 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 	known := def.names(p.spec.Version)
 	if def.Closed {
 		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s (expected %s)", short(e.name), diag.DidYouMean(e.name, known), strings.Join(known, ", "))
-		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. Expecting: build,install,post_build,pre_build", e.name)
+		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. Expecting: build,install,post_build,pre_build", diag.Printable(e.name))
 		problem.Fix = rename(e.key, known, beside)
 		return
 	}
@@ -74,7 +74,7 @@ func belongs(name, path string) string {
 			visit(key, join(at, key.Name))
 		}
 	}
-	visit(&reference, "")
+	visit(reference, "")
 	if _, top := reference.Find(name); top && path != "" {
 		return "; it belongs at the top"
 	}

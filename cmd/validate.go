@@ -147,7 +147,7 @@ func (a *App) texts(ctx context.Context, f *validateFlags, g *found, names []str
 			errs = append(errs, textError{fmt.Errorf("read the buildspec: %w", err)})
 			continue
 		}
-		t.root = a.rootOf(ctx, f, name)
+		t.root = f.rootOf(name)
 		all = append(all, t)
 	}
 	return all, errors.Join(errs...)
@@ -155,11 +155,16 @@ func (a *App) texts(ctx context.Context, f *validateFlags, g *found, names []str
 
 // rootOf returns the source a named file belongs to: what --source says, else
 // the repository it stands in. It is not known for others.
-func (a *App) rootOf(ctx context.Context, f *validateFlags, name string) string {
+func (f *validateFlags) rootOf(name string) string {
 	if f.sourceGiven || name == "-" {
 		return f.source
 	}
-	abs, err := filepath.Abs(name)
+	return repositoryOf(name)
+}
+
+// repositoryOf returns the top of the git repository a file stands in, or "".
+func repositoryOf(file string) string {
+	abs, err := filepath.Abs(file)
 	if err != nil {
 		return ""
 	}

@@ -129,13 +129,11 @@ func literal(word *syntax.Word) string {
 		case *syntax.SglQuoted:
 			text.WriteString(part.Value)
 		case *syntax.DblQuoted:
-			for _, inner := range part.Parts {
-				lit, ok := inner.(*syntax.Lit)
-				if !ok {
-					return ""
-				}
-				text.WriteString(lit.Value)
+			inner := literal(&syntax.Word{Parts: part.Parts})
+			if inner == "" {
+				return ""
 			}
+			text.WriteString(inner)
 		default:
 			return ""
 		}

@@ -248,7 +248,10 @@ func (b *build) announceCommands() {
 func (b *build) begin(ctx context.Context) error {
 	var lines []string
 	for i, v := range b.plan.Variables {
-		if v.Expand {
+		switch {
+		case !buildspec.IsName(v.Name):
+			continue // a warning has told it
+		case v.Expand:
 			lines = append(lines, shell.ExportRaw(v.Name, b.values[i]))
 			continue
 		}

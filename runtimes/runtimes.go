@@ -130,8 +130,8 @@ func (t Table) Choose(wishes []Wish, say func(string, ...any)) ([]Choice, error)
 func (t Table) choose(w Wish) (Choice, error) {
 	runtime, known := t[w.Name]
 	if !known {
-		message := fmt.Sprintf("Unknown runtime named '%s'. This build image has the following runtimes: %s", w.Name, strings.Join(t.names(), ", "))
-		return Choice{}, &Unknown{Message: message, Name: w.Name, Known: t.names()}
+		message := fmt.Sprintf("Unknown runtime named '%s'. This build image has the following runtimes: %s", w.Name, strings.Join(t.Names(), ", "))
+		return Choice{}, &Unknown{Message: message, Name: w.Name, Known: t.Names()}
 	}
 	key, exact := runtime.find(w.Version)
 	if exact {
@@ -141,14 +141,14 @@ func (t Table) choose(w Wish) (Choice, error) {
 	if has && customForm(w.Name, w.Version) {
 		return Choice{Name: w.Name, Version: w.Version, Commands: template.Commands, Env: strings.TrimPrefix(w.Version, "corretto")}, nil
 	}
-	message := fmt.Sprintf("Unknown runtime version named '%s' of %s. This build image has the following versions: %s", w.Version, w.Name, strings.Join(runtime.keys(), ", "))
-	return Choice{}, &Unknown{Message: message, Name: w.Name, Version: w.Version, Known: runtime.keys()}
+	message := fmt.Sprintf("Unknown runtime version named '%s' of %s. This build image has the following versions: %s", w.Version, w.Name, strings.Join(runtime.Keys(), ", "))
+	return Choice{}, &Unknown{Message: message, Name: w.Name, Version: w.Version, Known: runtime.Keys()}
 }
 
 // find returns the listed version a wish means: the same text, the highest for
 // "latest", the highest with that beginning for "18.x" or "corretto8.x".
 func (r Runtime) find(wish string) (string, bool) {
-	keys := r.keys()
+	keys := r.Keys()
 	if slices.Contains(keys, wish) {
 		return wish, true
 	}
@@ -167,8 +167,8 @@ func (r Runtime) find(wish string) (string, bool) {
 	return "", false
 }
 
-// keys returns the listed versions, lowest first.
-func (r Runtime) keys() []string {
+// Keys returns the listed versions, lowest first.
+func (r Runtime) Keys() []string {
 	var keys []string
 	for key := range r.Versions {
 		if key != custom {
@@ -198,7 +198,8 @@ func compareVersions(a, b string) int {
 	return cmp.Compare(len(as), len(bs))
 }
 
-func (t Table) names() []string {
+// Names returns the runtimes, sorted.
+func (t Table) Names() []string {
 	names := make([]string, 0, len(t))
 	for name := range t {
 		names = append(names, name)

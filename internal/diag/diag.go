@@ -65,11 +65,11 @@ func (p Problem) Error() string {
 	if p.Name != "" {
 		name = " (" + p.Name + ")"
 	}
-	return clean(place + p.Severity.String() + ": " + p.Message + name)
+	return Printable(place + p.Severity.String() + ": " + p.Message + name)
 }
 
-// clean replaces what a terminal might obey in a text somebody else wrote.
-func clean(text string) string {
+// Printable replaces what a terminal might obey in a text somebody else wrote.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' && r != '\n' {
 			return unicode.ReplacementChar
@@ -86,7 +86,7 @@ func (p Problem) String() string {
 		return p.Error()
 	}
 	number := fmt.Sprintf("%d", p.Line)
-	excerpt, column := window(clean(p.Excerpt), p.Column)
+	excerpt, column := window(Printable(p.Excerpt), p.Column)
 	text := fmt.Sprintf("%s\n  %s | %s", p.Error(), number, excerpt)
 	if p.Column == 0 {
 		return text

@@ -1,0 +1,101 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+	"github.com/buildlocal/buildlocal/lsp"
+	"github.com/buildlocal/buildlocal/runtimes"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+func newLSP(a *App) *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "lsp",
+		Short: "Tell an editor about buildspecs while they are written",
+		Long: "lsp speaks the Language Server Protocol on standard input and output: problems\n" +
+			"with their fixes, what keys mean, and completion of keys, phases, runtimes and\n" +
+			"their versions. docs/editors.md shows how editors start it.",
+		Args: noArgs,
+	}
+	c.Flags().SortFlags = false
+	all := allRunFlags(f)
+	for _, name := range []string{"source", "image", "project", "project-name", "privileged", "ignore"} {
+		c.Flags().AddFlag(all.Lookup(name))
+	}
+	c.Flags().Bool("stdio", true, "use standard input and output, as many clients ask for; there is no other way")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		return a.lsp(c.Context(), f)
+	}
+	return c
+}
+
+func (a *App) lsp(ctx context.Context, f *runFlags) error {
+	g := &found{source: &source.Source{Dir: f.source}}
+	if err := g.readProject(ctx, a, f); err != nil {
+		return err
+	}
+	e := &editor{app: a, flags: f, found: g}
+	err := lsp.Serve(ctx, stdio{a.Stdin, a.Stdout}, a.Version, e)
+	if errors.Is(err, lsp.ErrNotShutDown) {
+		return errFailed{1} // as the protocol wants it
+	}
+	return err
+}
+
+// stdio is the standard input and output as one stream.
+type stdio struct {
+	io.Reader
+	io.Writer
+}
+
+// Close closes the input, so that nobody waits for it any longer.
+func (s stdio) Close() error {
+	if c, ok := s.Reader.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// editor checks what an editor shows. See lsp.Checker.
+type editor struct {
+	app   *App
+	flags *runFlags
+	found *found
+}
+
+// Check checks a file against the repository it stands in.
+func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspec.Buildspec, diag.List) {
+	spec, problems := buildspec.Parse(file, text)
+	in := e.against()
+	if file != "" {
+		in.root = repositoryOf(file)
+	}
+	return spec, e.app.check(ctx, spec, problems, in)
+}
+
+func (e *editor) against() against {
+	in := against{image: e.flags.image, privileged: e.flags.privileged, ignore: e.flags.ignore, peek: true}
+	if e.flags.project != "" {
+		in.project, in.projectFile = &e.found.project, e.flags.project
+	}
+	return in
+}
+
+// Runtimes returns what the image of the build offers.
+func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
+	in := e.against()
+	input := lint.Input{Image: firstText(in.image, e.found.project.Environment.Image)}
+	e.app.offers(ctx, &input, in.peek)
+	return input.Runtimes
+}

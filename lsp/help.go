@@ -1,0 +1,156 @@
+package lsp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sourcegraph/jsonrpc2"
+	protocol "github.com/tliron/glsp/protocol_3_16"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+)
+
+// hover tells what the key of a line means.
+func (s *server) hover(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
+	p, err := read[protocol.HoverParams](params)
+	doc, open := s.documents[p.TextDocument.URI]
+	if err != nil || !open {
+		return nil, err
+	}
+	line := int(p.Position.Line) + 1
+	at := doc.at(line, doc.column(p.Position))
+	if at.key == "" {
+		return nil, nil
+	}
+	key, known := definition(append(at.path, at.key))
+	if !known || key.Doc == "" {
+		return nil, nil
+	}
+	return protocol.Hover{
+		Contents: protocol.MarkupContent{Kind: protocol.MarkupKindMarkdown, Value: described(at.key, key)},
+		Range:    pointer(doc.span(line, at.start, len([]rune(at.key)))),
+	}, nil
+}
+
+// described is what a key means, in Markdown.
+func described(name string, key *buildspec.Key) string {
+	text := fmt.Sprintf("**%s**\n\n%s", name, key.Doc)
+	if len(key.Values) > 0 {
+		text += "\n\nValues: `" + strings.Join(key.Values, "`, `") + "`"
+	}
+	if key.Default != "" {
+		text += "\n\nDefault: `" + key.Default + "`"
+	}
+	if key.Newer {
+		text += "\n\nVersion 0.2 only."
+	}
+	return text
+}
+
+// completion offers the keys of the section around a place, or the values of the
+// key before it.
+func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
+	p, err := read[protocol.CompletionParams](params)
+	doc, open := s.documents[p.TextDocument.URI]
+	if err != nil || !open {
+		return []protocol.CompletionItem{}, err
+	}
+	line := int(p.Position.Line) + 1
+	at := doc.at(line, doc.column(p.Position))
+	if at.value {
+		return s.values(ctx, at), nil
+	}
+	section, known := definition(at.path)
+	if !known {
+		return []protocol.CompletionItem{}, nil
+	}
+	if section.Only == "install" && section.Kind == buildspec.Names {
+		return names(s.runtimeNames(ctx), protocol.CompletionItemKindModule, ": "), nil
+	}
+	return keys(section, doc.siblings(line, at)), nil
+}
+
+func keys(section *buildspec.Key, written []string) []protocol.CompletionItem {
+	items := []protocol.CompletionItem{}
+	for i := range section.Keys {
+		key := &section.Keys[i]
+		elsewhere := key.Only != "" && key.Only != section.Name
+		if key.Gone != "" || key.Old || elsewhere || slices.Contains(written, key.Name) {
+			continue
+		}
+		insert := key.Name + ":"
+		if key.Kind == buildspec.Text || key.Kind == buildspec.Truth {
+			insert += " "
+		}
+		items = append(items, protocol.CompletionItem{
+			Label: key.Name, Kind: pointer(protocol.CompletionItemKindProperty), InsertText: &insert,
+			Documentation: protocol.MarkupContent{Kind: protocol.MarkupKindMarkdown, Value: described(key.Name, key)},
+			SortText:      pointer(fmt.Sprintf("%02d", i)),
+		})
+	}
+	return items
+}
+
+// siblings returns the keys that are written beside a place already.
+func (d *document) siblings(line int, at spot) []string {
+	own := parseLine(d.line(line))
+	indent := own.indent
+	if own.blank {
+		indent = at.start - 1
+	}
+	var all []string
+	for step := -1; step <= 1; step += 2 {
+		for n := line + step; n > 0 && n <= len(d.lines); n += step {
+			other := parseLine(d.line(n))
+			if !other.blank && other.indent < indent {
+				break
+			}
+			if other.hasKey && other.indent == indent {
+				all = append(all, other.key)
+			}
+		}
+	}
+	return all
+}
+
+func (s *server) values(ctx context.Context, at spot) []protocol.CompletionItem {
+	if around, known := definition(at.path); known && around.Only == "install" {
+		return names(append(s.versions(ctx, at.key), "latest"), protocol.CompletionItemKindValue, "")
+	}
+	key, known := definition(append(at.path, at.key))
+	switch {
+	case !known:
+		return []protocol.CompletionItem{}
+	case key.Kind == buildspec.Truth && key.Default != "no":
+		return names([]string{"true", "false"}, protocol.CompletionItemKindValue, "")
+	case key.Kind == buildspec.Truth:
+		return names([]string{"yes", "no"}, protocol.CompletionItemKindValue, "")
+	}
+	return names(key.Values, protocol.CompletionItemKindEnumMember, "")
+}
+
+func names(all []string, kind protocol.CompletionItemKind, behind string) []protocol.CompletionItem {
+	items := []protocol.CompletionItem{}
+	for i, name := range all {
+		insert := name + behind
+		items = append(items, protocol.CompletionItem{Label: name, Kind: &kind, InsertText: &insert, SortText: pointer(fmt.Sprintf("%02d", i))})
+	}
+	return items
+}
+
+func (s *server) runtimeNames(ctx context.Context) []string {
+	if table := s.checker.Runtimes(ctx); len(table) > 0 {
+		return table.Names()
+	}
+	return buildspec.Runtimes
+}
+
+// versions are the newest first.
+func (s *server) versions(ctx context.Context, runtime string) []string {
+	keys := s.checker.Runtimes(ctx)[runtime].Keys()
+	slices.Reverse(keys)
+	return keys
+}

@@ -1,0 +1,92 @@
+package lsp
+
+import (
+	"context"
+	"encoding/json"
+	"unicode/utf16"
+
+	"github.com/sourcegraph/jsonrpc2"
+	protocol "github.com/tliron/glsp/protocol_3_16"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+var severities = map[diag.Severity]protocol.DiagnosticSeverity{
+	diag.Error: protocol.DiagnosticSeverityError, diag.Warning: protocol.DiagnosticSeverityWarning, diag.Lint: protocol.DiagnosticSeverityInformation,
+}
+
+func (d *document) diagnostics(problems diag.List) []protocol.Diagnostic {
+	all := []protocol.Diagnostic{}
+	for _, p := range problems {
+		all = append(all, d.diagnostic(p))
+	}
+	return all
+}
+
+func (d *document) diagnostic(p diag.Problem) protocol.Diagnostic {
+	out := protocol.Diagnostic{
+		Range: d.span(p.Line, p.Column, max(1, p.Width)), Severity: pointer(severities[p.Severity]), Source: pointer("buildlocal"), Message: p.Message,
+	}
+	if p.Name != "" {
+		out.Code = &protocol.IntegerOrString{Value: p.Name}
+	}
+	return out
+}
+
+// span is a range for some characters of a line; of a problem without a place
+// the first line.
+func (d *document) span(line, column, width int) protocol.Range {
+	line, column = max(1, line), max(1, column)
+	return protocol.Range{Start: d.position(line, column), End: d.position(line, column+width)}
+}
+
+// position counts as the protocol does: from zero, columns in UTF-16.
+func (d *document) position(line, column int) protocol.Position {
+	p := protocol.Position{Line: protocol.UInteger(line - 1)}
+	runes := []rune(d.line(line))
+	p.Character = protocol.UInteger(len(utf16.Encode(runes[:min(column-1, len(runes))])))
+	return p
+}
+
+// column is the inverse of position, in one line.
+func (d *document) column(p protocol.Position) int {
+	units := utf16.Encode([]rune(d.line(int(p.Line) + 1)))
+	return len(utf16.Decode(units[:min(int(p.Character), len(units))])) + 1
+}
+
+func (d *document) line(n int) string {
+	if n < 1 || n > len(d.lines) {
+		return ""
+	}
+	return d.lines[n-1]
+}
+
+// codeAction offers the fixes of the problems in a range.
+func (s *server) codeAction(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
+	p, err := read[protocol.CodeActionParams](params)
+	doc, open := s.documents[p.TextDocument.URI]
+	if err != nil || !open {
+		return []protocol.CodeAction{}, err
+	}
+	actions := []protocol.CodeAction{}
+	for _, problem := range doc.problems {
+		line := protocol.UInteger(max(1, problem.Line) - 1)
+		if problem.Fix == nil || line < p.Range.Start.Line || line > p.Range.End.Line {
+			continue
+		}
+		actions = append(actions, protocol.CodeAction{
+			Title: problem.Fix.Title, Kind: pointer(protocol.CodeActionKindQuickFix), IsPreferred: &problem.Fix.Safe,
+			Diagnostics: []protocol.Diagnostic{doc.diagnostic(problem)},
+			Edit:        &protocol.WorkspaceEdit{Changes: map[protocol.DocumentUri][]protocol.TextEdit{doc.uri: doc.edits(problem.Fix)}},
+		})
+	}
+	return actions, nil
+}
+
+func (d *document) edits(fix *diag.Fix) []protocol.TextEdit {
+	var all []protocol.TextEdit
+	for _, e := range fix.Edits {
+		all = append(all, protocol.TextEdit{Range: d.span(e.Line, e.Column, len([]rune(e.Old))), NewText: e.Text})
+	}
+	return all
+}

@@ -1,0 +1,88 @@
+package lsp
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+)
+
+// spot is what stands at a place of a document: the keys that lead there, found
+// by indentation, so that a text that is no YAML yet has them too.
+type spot struct {
+	path  []string // of the mapping around the place
+	key   string   // of the line, if it has one
+	start int      // column of the key, from 1
+	value bool     // the place is behind the key
+	item  bool     // the line is an item of a list, and no key
+}
+
+// keyLine is a line that begins with a key, perhaps as the first of a list item.
+var keyLine = regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|([^\s#'"\[\]{},&*!|>%@-][^:#]*?))\s*:(?:\s|$)`)
+
+// parsed is a line: where its dash and its key stand, from 0; -1 for none.
+type parsed struct {
+	dash, indent int
+	key          string
+	hasKey       bool
+	blank        bool
+}
+
+func parseLine(line string) parsed {
+	trimmed := strings.TrimLeft(line, " ")
+	p := parsed{dash: -1, indent: len(line) - len(trimmed), blank: trimmed == "" || strings.HasPrefix(trimmed, "#")}
+	if strings.HasPrefix(trimmed, "- ") || trimmed == "-" {
+		p.dash = p.indent
+		p.indent += len(trimmed) - len(strings.TrimLeft(strings.TrimPrefix(trimmed, "-"), " "))
+	}
+	if m := keyLine.FindStringSubmatch(line); m != nil {
+		p.key, p.hasKey = m[2]+m[3]+m[4], true
+	}
+	return p
+}
+
+// at finds out what stands at a place; lines and columns count from 1.
+func (d *document) at(number, column int) spot {
+	line := d.line(number)
+	own := parseLine(line)
+	s := spot{key: own.key, start: own.indent + 1, item: own.dash >= 0 && !own.hasKey}
+	indent := own.indent
+	if own.blank {
+		indent = column - 1
+	}
+	if colon := strings.Index(line, ":"); own.hasKey && colon >= 0 {
+		s.value = column > len([]rune(line[:colon]))+1
+	}
+	if own.dash >= 0 {
+		s.path = append(s.path, "[]")
+		indent = own.dash
+	}
+	d.climb(&s, number-1, indent, own.dash >= 0)
+	for i, j := 0, len(s.path)-1; i < j; i, j = i+1, j-1 {
+		s.path[i], s.path[j] = s.path[j], s.path[i]
+	}
+	return s
+}
+
+// climb collects the keys above a line, innermost first. A list may stand as far
+// left as the key it belongs to.
+func (d *document) climb(s *spot, from, indent int, inList bool) {
+	for n := from; n > 0 && (indent > 0 || inList); n-- {
+		above := parseLine(d.line(n))
+		switch {
+		case above.blank:
+		case above.hasKey && above.dash < 0 && (above.indent < indent || inList && above.indent == indent):
+			s.path = append(s.path, above.key)
+			indent, inList = above.indent, false
+		case above.dash >= 0 && above.hasKey && above.indent < indent:
+			s.path = append(s.path, above.key, "[]")
+			indent, inList = above.dash, true
+		case above.dash >= 0 && above.dash < indent && !inList:
+			s.path = append(s.path, "[]")
+			indent, inList = above.dash, true
+		}
+	}
+}
+
+// definition returns the key that a path leads to.
+func definition(path []string) (*buildspec.Key, bool) { return buildspec.Reference().At(path) }
