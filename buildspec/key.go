@@ -31,6 +31,8 @@ type Key struct {
 	Values  []string // of Text: what may be written
 	Open    bool     // other values than Values may be written too
 	Pattern string   // of Text: a form beside Values, for the schema
+	Named   string   // of Names: the form of the names
+	Beside  string   // the key that must stand beside this one, unless it is empty
 
 	Required bool   // the service refuses a buildspec without it
 	Wanted   bool   // a batch build is refused without it

@@ -19,7 +19,7 @@ import (
 const (
 	sizeLimit    = 1 << 20 // bytes
 	markLimit    = 60_000  // lines, and characters that begin or end a value
-	valueLimit   = 100_000 // values, those that aliases stand for counted each time
+	valueLimit   = 40_000  // values, those that aliases stand for counted each time
 	problemLimit = 500
 )
 
@@ -45,7 +45,12 @@ func Parse(file string, text []byte) (*Buildspec, diag.List) {
 		p.top(p.read(Reference(), root, where{}))
 	}
 	p.problems.Sort()
-	p.shorten()
+	if p.untold > 0 {
+		p.problems = append(p.problems, diag.Problem{
+			Severity: diag.Error, Name: TooLarge, File: file, Line: len(p.spec.lines),
+			Message: fmt.Sprintf("%d more problems are not shown", p.untold),
+		})
+	}
 	return p.spec, p.problems
 }
 
@@ -92,22 +97,27 @@ type parser struct {
 	spec     *Buildspec
 	problems diag.List
 	left     int // of valueLimit
+	untold   int // problems beyond problemLimit
 }
 
-func (p *parser) add(problem diag.Problem) { p.problems = append(p.problems, problem) }
+// full reports whether no more problems are noted: a text that is wrong all over
+// is not told whole.
+func (p *parser) full() bool { return len(p.problems) >= problemLimit }
 
-// shorten keeps a text that is wrong all over from being told whole.
-func (p *parser) shorten() {
-	if more := len(p.problems) - problemLimit; more > 0 {
-		p.problems = append(p.problems[:problemLimit], diag.Problem{
-			Severity: diag.Warning, Name: TooLarge, File: p.spec.File, Line: len(p.spec.lines),
-			Message: fmt.Sprintf("%d more problems are not shown", more),
-		})
+func (p *parser) add(problem diag.Problem) {
+	if p.full() {
+		p.untold++
+		return
 	}
+	p.problems = append(p.problems, problem)
 }
 
 // fail notes an error at node.
 func (p *parser) fail(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
+	if p.full() {
+		p.untold++
+		return &diag.Problem{}
+	}
 	problem := p.spec.At(node.Line, node.Column, width(node), fmt.Sprintf(format, args...))
 	problem.Path, problem.Name = path, name
 	p.add(problem)

@@ -25,11 +25,15 @@ func (p *parser) phase(f field, path string) {
 	}
 	phase.Commands = p.scripts(f.itemsOf("commands"), join(path, "commands"))
 	phase.Finally = p.scripts(f.itemsOf("finally"), join(path, "finally"))
-	if v, _ := f.get("finally"); len(v.items) > 0 && !f.has("commands") && phase.Name != "INSTALL" {
+	if v, _ := f.get("finally"); len(v.items) > 0 && !f.has("commands") && needsCommands(f.name) {
 		p.fail(FinallyAlone, v.key, join(path, "finally"), "finally without commands: expected commands: beside it in %s, with what is to be done first", path)
 	}
 	p.spec.Phases = append(p.spec.Phases, phase)
 }
+
+// needsCommands reports whether a phase cannot do without commands (documented:
+// all but install).
+func needsCommands(phase string) bool { return phase != "install" }
 
 func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
 	o, err := ParseOnFailure(text)
@@ -102,7 +106,7 @@ func (p *parser) isCommand(node *yaml.Node, at where) bool {
 	case node.Kind == yaml.SequenceNode:
 		p.fail(CommandNotText, node, at.path, "%s is a list; expected a command: put it in quotes", at.path).
 			Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", serviceItem(at.path), node.Line)
-	case isNothing(node):
+	case isNull(node):
 		p.fail(EmptyCommand, node, at.path, "%s is empty; expected a command", at.path)
 	case strings.ContainsRune(node.Value, 0):
 		p.fail(BadValue, node, at.path, "the command holds a NUL byte, which no shell can read")
@@ -121,21 +125,21 @@ func serviceItem(path string) string {
 // mappingCommand explains a command that YAML took for a mapping. The service's
 // words are observed; it counts from zero.
 func (p *parser) mappingCommand(node *yaml.Node, at where) {
-	i := quote(p.line(node.Line), node.Column)
 	var problem *diag.Problem
 	switch {
 	case node.Style&yaml.FlowStyle != 0:
 		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping, because of its braces; expected a command: put it in quotes", at.path)
 	case oneLine(node):
+		i := quote(p.line(node.Line), node.Column)
 		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted)
 		problem.Width = max(1, len([]rune(i.text)))
+		if p.isItem(node, i) {
+			problem.Fix = i.fix(node.Line)
+		}
 	default:
 		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping; expected a command, which is text", at.path)
 	}
 	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
-	if oneLine(node) && p.isItem(node) {
-		problem.Fix = i.fix(node.Line)
-	}
 }
 
 // oneLine reports whether a mapping is one key and one text in one line.
@@ -150,13 +154,12 @@ func oneLine(node *yaml.Node) bool {
 
 // isItem reports whether a node is a whole list item, and whether in quotes it
 // would be the text that is written.
-func (p *parser) isItem(node *yaml.Node) bool {
+func (p *parser) isItem(node *yaml.Node, i item) bool {
 	line := p.line(node.Line)
 	before := string([]rune(line)[:node.Column-1])
 	if !strings.HasSuffix(strings.TrimRight(before, " "), "-") {
 		return false
 	}
-	i := quote(line, node.Column)
 	var list []string
 	err := yaml.Unmarshal([]byte("- "+i.quoted), &list)
 	rest := strings.TrimSpace(string([]rune(line)[node.Column-1+len([]rune(i.text)):]))

@@ -24,7 +24,7 @@ var reference = &Key{Kind: Section, Doc: "A buildspec: the commands of a build a
 		Doc: "Linux user that runs all phases; a phase may name another. The user must exist in the image."},
 	envKey,
 	{Name: "environment_variables", Kind: Section, Old: true, Doc: "Variables, in version 0.1.", Keys: []Key{
-		{Name: "plaintext", Kind: Names, Each: &Key{Doc: "Value of the variable: literal, nothing in it is expanded."}, Doc: "Variables with their values."},
+		{Name: "plaintext", Kind: Names, Named: variableForm, Each: &Key{Doc: "Value of the variable: literal, nothing in it is expanded."}, Doc: "Variables with their values."},
 	}},
 	{Name: "proxy", Kind: Section, Newer: true, Doc: "What goes through an explicit proxy server. Of no meaning on one machine.", Keys: []Key{
 		{Name: "upload-artifacts", Kind: Truth, Default: "no", Doc: "Artifacts are uploaded through the proxy."},
@@ -40,7 +40,7 @@ var reference = &Key{Kind: Section, Doc: "A buildspec: the commands of a build a
 			{Name: "file-format", Values: Formats, Default: "JUNITXML", Doc: "Format of the reports. Case does not count."},
 		}}},
 	{Name: "artifacts", Kind: Section, Doc: "The files the build leaves.", Keys: append(artifactKeys(),
-		Key{Name: "secondary-artifacts", Kind: Names, Doc: "Further artifacts, each by an identifier that the project defines too. At most twelve.",
+		Key{Name: "secondary-artifacts", Kind: Names, Named: `^[A-Za-z0-9_-]+$`, Doc: "Further artifacts, each by an identifier that the project defines too. At most twelve.",
 			Each: &Key{Kind: Section, Doc: "Secondary artifacts with this identifier.", Keys: artifactKeys()}}),
 	},
 	{Name: "cache", Kind: Section, Newer: true, Doc: "Files kept from one build to the next.", Keys: []Key{
@@ -51,13 +51,16 @@ var reference = &Key{Kind: Section, Doc: "A buildspec: the commands of a build a
 	}},
 }}
 
+// variableForm is the name of a variable that a process can have.
+const variableForm = `^[^=\x00]+$`
+
 var envKey = Key{Name: "env", Kind: Section, Newer: true, Doc: "Variables of the build, and the shell of its commands.", Keys: []Key{
 	{Name: "shell", Values: Shells, Open: true, Default: "sh", Doc: "Shell that runs the commands: bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows."},
-	{Name: "variables", Kind: Names, Doc: "Variables with their values. The project and the start of a build override them.",
+	{Name: "variables", Kind: Names, Named: variableForm, Doc: "Variables with their values. The project and the start of a build override them.",
 		Each: &Key{Doc: "Value of the variable: literal, nothing in it is expanded."}},
-	{Name: "parameter-store", Kind: Names, Doc: "Variables whose values are kept in the Parameter Store of Systems Manager.",
+	{Name: "parameter-store", Kind: Names, Named: variableForm, Doc: "Variables whose values are kept in the Parameter Store of Systems Manager.",
 		Each: &Key{Doc: "Name of the parameter."}},
-	{Name: "secrets-manager", Kind: Names, Doc: "Variables whose values are kept in Secrets Manager.",
+	{Name: "secrets-manager", Kind: Names, Named: variableForm, Doc: "Variables whose values are kept in Secrets Manager.",
 		Each: &Key{Doc: "secret-id:json-key:version-stage:version-id. The id is a name or an ARN; the rest may be left out, and stage and id exclude each other."}},
 	{Name: "exported-variables", Kind: Texts, Doc: "Names of variables whose values are told when the build ends, such as to CodePipeline. Values from Parameter Store and Secrets Manager, and names that begin with AWS_, are not."},
 	{Name: "git-credential-helper", Kind: Truth, Default: "no", Doc: "Git in the build uses the credentials of the source."},
@@ -72,15 +75,22 @@ var phasesKey = Key{Name: "phases", Kind: Section, Required: true, Fold: true, C
 		phaseKey("post_build", "What comes after the build, also after one that failed: CODEBUILD_BUILD_SUCCEEDING is 1 only when it did not."),
 	}}
 
+// retryForm is RETRY-count, RETRY-regex and RETRY-count-regex.
+const retryForm = `^[Rr][Ee][Tt][Rr][Yy]-(0*(100|[0-9]{1,2})(-.*)?|-.*|[0-9]*[^0-9-].*)?$`
+
 func phaseKey(name, doc string) Key {
+	beside := ""
+	if needsCommands(name) {
+		beside = "commands"
+	}
 	return Key{Name: name, Kind: Section, Doc: doc, Keys: []Key{
 		{Name: "run-as", Newer: true, Doc: "Linux user that runs this phase."},
-		{Name: "on-failure", Newer: true, Values: []string{string(Abort), string(Continue), string(Retry)}, Pattern: "^[Rr][Ee][Tt][Rr][Yy]-",
+		{Name: "on-failure", Newer: true, Values: []string{string(Abort), string(Continue), string(Retry)}, Pattern: retryForm,
 			Doc: "What follows when the phase fails: ABORT ends the build, CONTINUE goes on with the next phase, RETRY, RETRY-count, RETRY-regex and RETRY-count-regex run it again."},
 		{Name: "runtime-versions", Kind: Names, Only: "install", Doc: "Runtimes of a curated image with their versions, such as `nodejs: 22`, `python: 3.x`, `java: corretto21` or `golang: latest`. Counts only in install.",
 			Each: &Key{Doc: "Version: one the image has, such as 3.12, a pattern such as 3.x, or latest."}},
 		{Name: "commands", Kind: Commands, Doc: "Scripts, run one after the other; the first that fails ends the phase. Of a script of several lines the last command's status counts."},
-		{Name: "finally", Kind: Commands, Newer: true, Doc: "Scripts that run after commands, also when one of them failed. It needs commands beside it."},
+		{Name: "finally", Kind: Commands, Newer: true, Beside: beside, Doc: "Scripts that run after commands, also when one of them failed. It needs commands beside it."},
 		{Name: "steps", Kind: Ignored, Gone: "steps, the syntax of GitHub Actions, was withdrawn by the service and is ignored; write commands"},
 	}}
 }

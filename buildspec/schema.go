@@ -22,7 +22,14 @@ func Schema(strict bool) []byte {
 	s := schemer{strict: strict}
 	root := s.section(reference)
 	delete(root, "required") // a buildspec with a batch section needs neither version nor phases
-	root["anyOf"] = []schema{{"required": []string{"version", "phases"}}, {"required": []string{"batch"}}}
+	root["anyOf"] = []schema{
+		{"required": []string{"version", "phases"}, "properties": schema{"phases": schema{"type": "object"}}},
+		{"required": []string{"batch"}},
+	}
+	if strict {
+		first := schema{"properties": schema{"version": schema{"enum": []any{"0.1", 0.1}}}, "required": []string{"version"}}
+		root["allOf"] = []schema{{"anyOf": []schema{first, withoutOld(reference)}}}
+	}
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["$id"] = fmt.Sprintf("https://github.com/buildlocal/buildlocal/schema/buildspec-%d.json", SchemaVersion)
 	root["title"] = "AWS CodeBuild buildspec"
@@ -31,6 +38,30 @@ func Schema(strict bool) []byte {
 		panic(err) // maps of texts and numbers
 	}
 	return append(text, '\n')
+}
+
+// withoutOld refuses the keys that only version 0.1 knows; nil where a key and
+// all below it are known to both.
+func withoutOld(k *Key) schema {
+	if k.Each != nil {
+		if inner := withoutOld(k.Each); inner != nil {
+			return schema{"additionalProperties": inner}
+		}
+		return nil
+	}
+	refused := schema{}
+	for i := range k.Keys {
+		key := &k.Keys[i]
+		if inner := withoutOld(key); key.Old {
+			refused[key.Name] = false
+		} else if inner != nil {
+			refused[key.Name] = inner
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return schema{"properties": refused}
 }
 
 type schemer struct{ strict bool }
@@ -68,7 +99,11 @@ func (s schemer) kind(k *Key) schema {
 	case Section:
 		return s.section(k)
 	case Names:
-		return schema{"type": []string{"object", "null"}, "additionalProperties": s.of(k.Each)}
+		names := schema{"type": []string{"object", "null"}, "additionalProperties": s.of(k.Each)}
+		if k.Named != "" {
+			names["propertyNames"] = schema{"pattern": k.Named}
+		}
+		return names
 	case Items:
 		return schema{"type": []string{"array", "null"}, "items": s.of(k.Each)}
 	case Ignored:
@@ -81,7 +116,9 @@ func (s schemer) kind(k *Key) schema {
 func (s schemer) text(k *Key) schema {
 	switch {
 	case k.Pattern != "" && len(k.Values) == 0:
-		return schema{"anyOf": []schema{{"type": "integer", "minimum": 1}, {"type": "string", "pattern": k.Pattern}, {"type": "null"}}}
+		return schema{"anyOf": []schema{{"type": "integer", "minimum": 1}, {"type": "string", "pattern": k.Pattern}}}
+	case k.Required: // something has to be written
+		return schema{"anyOf": []schema{{"enum": k.Values}, {"type": []string{"number", "boolean"}}, {"type": "string", "pattern": `\S`}}}
 	case len(k.Values) == 0:
 		return schema{"type": scalars}
 	case k.Open: // values are told to editors, and others taken
@@ -132,6 +169,9 @@ func (s schemer) section(k *Key) schema {
 		}
 		if key.Required {
 			required = append(required, key.Name)
+		}
+		if key.Beside != "" {
+			out["anyOf"] = []schema{{"required": []string{key.Beside}}, {"properties": schema{key.Name: schema{"type": []string{"null", "array"}, "maxItems": 0}}}}
 		}
 	}
 	out["properties"] = properties

@@ -98,7 +98,7 @@ func (p *parser) named(fields []field, path string) []Variable {
 		case v.Name == "" || strings.ContainsAny(v.Name, "=\x00"):
 			problem.Severity = diag.Error
 			problem.Message = fmt.Sprintf("%q cannot be the name of a variable; expected letters, digits and _, not a digit first", v.Name)
-		case !IsName(v.Name):
+		case !isName(v.Name):
 			problem.Message = fmt.Sprintf("no shell can have a variable named %q, and it is left out; expected letters, digits and _, not a digit first", v.Name)
 		case strings.HasPrefix(v.Name, "CODEBUILD_") && !strings.HasPrefix(v.Name, "CODEBUILD_CONFIG_"):
 			problem.Name = ReservedVariable
@@ -118,9 +118,9 @@ func (p *parser) named(fields []field, path string) []Variable {
 	return all
 }
 
-// IsName reports whether a shell can have a variable of a name: letters, digits
+// isName reports whether a shell can have a variable of a name: letters, digits
 // and _, not a digit first.
-func IsName(name string) bool {
+func isName(name string) bool {
 	for i, r := range name {
 		if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
 			return false

@@ -16,6 +16,10 @@ var upperName = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
 // unknown notes a key nobody knows: a warning, as in the service, but for the
 // name of a phase, which is an error.
 func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
+	if p.full() {
+		p.untold++
+		return
+	}
 	path := join(at.path, e.name)
 	known := def.names(p.spec.Version)
 	if def.Closed {

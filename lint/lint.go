@@ -80,8 +80,14 @@ type checker struct {
 	problems diag.List
 }
 
+// most is how many problems are told of one file.
+const most = 500
+
 // say notes a problem, in the name and with the severity of the running check.
 func (c *checker) say(p diag.Problem, message string) *diag.Problem {
+	if len(c.problems) >= most {
+		return &diag.Problem{}
+	}
 	p.Name, p.Severity, p.Message = c.check.Name, c.check.Severity, message
 	c.problems = append(c.problems, p)
 	return &c.problems[len(c.problems)-1]

@@ -31,11 +31,21 @@ func (c *checker) prepare() {
 	}
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	for _, s := range c.scripts {
+		if tooLong(s.Text) {
+			continue
+		}
 		s.file, s.err = parser.Parse(strings.NewReader(s.Text), "")
 		if s.err != nil {
 			s.file = nil
 		}
 	}
+}
+
+// tooLong reports whether a command is no longer one that people write. Such
+// commands are not looked at: the parser calls itself for each bracket.
+func tooLong(text string) bool {
+	const longest, brackets = 64 << 10, 2000
+	return len(text) > longest || strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "[")+strings.Count(text, "`") > brackets
 }
 
 // powershell is what no POSIX shell would be given.

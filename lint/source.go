@@ -42,6 +42,9 @@ func (c *checker) unmatchedPatterns() {
 	}
 }
 
+// mostPatterns is how many patterns of one list are looked for in the source.
+const mostPatterns = 200
+
 func (c *checker) patterns(section string, a buildspec.Artifacts) {
 	base := "."
 	if a.BaseDirectory != "" {
@@ -54,7 +57,7 @@ func (c *checker) patterns(section string, a buildspec.Artifacts) {
 	if section == "cache" {
 		list = ".paths"
 	}
-	for i, pattern := range a.Files {
+	for i, pattern := range a.Files[:min(len(a.Files), mostPatterns)] {
 		c.misspelt(base, pattern, c.Spec.ProblemAt(fmt.Sprintf("%s%s[%d]", section, list, i), false, ""))
 	}
 }

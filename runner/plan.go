@@ -176,7 +176,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 // noPhases tells a buildspec that can only be run as a batch.
 func noPhases(spec *buildspec.Buildspec) diag.List {
 	problem := spec.At(0, 0, 0, "the buildspec has only a batch section; expected phases: write them, or name the buildspec of one of its builds with --buildspec")
-	problem.Service = "wrong number of container tags, expected 1"
+	problem.Name, problem.Service = buildspec.OnlyBatch, "wrong number of container tags, expected 1"
 	return diag.List{problem}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/runtimes"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -249,7 +250,7 @@ func (b *build) begin(ctx context.Context) error {
 	var lines []string
 	for i, v := range b.plan.Variables {
 		switch {
-		case !buildspec.IsName(v.Name):
+		case !project.ValidName(v.Name):
 			continue // a warning has told it
 		case v.Expand:
 			lines = append(lines, shell.ExportRaw(v.Name, b.values[i]))

@@ -3,6 +3,7 @@ package diag
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/agnivade/levenshtein"
 )
@@ -10,20 +11,26 @@ import (
 // Suggest returns the word of known that is nearest to what was written, or ""
 // when none is near enough to be meant. Case, '-' and '_' count as nothing.
 func Suggest(written string, known []string) string {
+	folded := fold(written)
+	letters := sorted(folded)
 	best, least := "", 1+max(1, len(written)/3)
 	for _, word := range known {
-		if len(written) > 2 && strings.HasPrefix(fold(word), fold(written)) {
+		other := fold(word)
+		if len(written) > 2 && strings.HasPrefix(other, folded) {
 			return word
 		}
-		if sorted(fold(word)) == sorted(fold(written)) { // letters that changed places
+		if len(other) == len(folded) && sorted(other) == letters { // letters that changed places
 			return word
 		}
-		if d := levenshtein.ComputeDistance(fold(written), fold(word)); d < least {
+		if max(len(other)-len(folded), len(folded)-len(other)) >= least { // no need to look
+			continue
+		}
+		if d := levenshtein.ComputeDistance(folded, other); d < least {
 			best, least = word, d
 		}
 	}
 	if best == "" {
-		return beginning(fold(written), known)
+		return beginning(folded, known)
 	}
 	return best
 }
@@ -52,8 +59,14 @@ func sorted(word string) string {
 	return string(letters)
 }
 
+// fold leaves out case, '-' and '_'.
 func fold(word string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(word))
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, word)
 }
 
 // SameLetters reports whether two words differ in nothing but case, '-' and '_'.

@@ -1,0 +1,117 @@
+package cmd_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/buildlocal/buildlocal/cmd"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+)
+
+// checksBegin is where docs/checks.md goes on with what this test makes.
+const checksBegin = "<!-- What follows is made by the program: go test ./cmd -run EveryCheck -update -->\n"
+
+// TestEveryCheckHasAnExampleThatShowsIt makes the second half of docs/checks.md
+// from testdata/checks: for each check an archive with why, a bad buildspec and
+// a good one. The program must tell the one and be silent about the other.
+func TestEveryCheckHasAnExampleThatShowsIt(t *testing.T) {
+	t.Parallel()
+	needEngine(t)
+	var doc strings.Builder
+	for _, severity := range []diag.Severity{diag.Error, diag.Warning, diag.Lint} {
+		fmt.Fprintf(&doc, "\n## %ss\n", strings.ToUpper(severity.String()[:1])+severity.String()[1:])
+		for _, check := range lint.All() {
+			if check.Severity == severity {
+				doc.WriteString(describeCheck(t, check))
+			}
+		}
+	}
+	const file = "../docs/checks.md"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, old, found := strings.Cut(string(text), checksBegin)
+	if !found {
+		t.Fatalf("%s lacks the line %s", file, checksBegin)
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(head+checksBegin+doc.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(old, doc.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func describeCheck(t *testing.T, check diag.Check) string {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("../testdata/checks", check.Name+".txtar"))
+	if err != nil {
+		t.Fatalf("the check %s has no example: %v", check.Name, err)
+	}
+	files := map[string]string{"command": "validate"}
+	for _, f := range archive.Files {
+		files[f.Name] = string(f.Data)
+	}
+	text := fmt.Sprintf("\n### %s\n\n%s %s", check.Name, check.Summary, archive.Comment)
+	if files["bad.yml"] == "" {
+		return text
+	}
+	command := strings.Fields(files["command"])
+	said := play(t, command, files, files["bad.yml"])
+	if !strings.Contains(said, "("+check.Name+")") {
+		t.Errorf("%s: its example does not show it:\n%s", check.Name, said)
+	}
+	if silent := play(t, command, files, files["good.yml"]); strings.Contains(silent, "("+check.Name+")") && check.Name != "deprecated-image" {
+		t.Errorf("%s: the good example shows it too:\n%s", check.Name, silent)
+	}
+	text += fmt.Sprintf("\n```yaml\n%s```\n\n```text\n$ buildlocal %s\n%s```\n", files["bad.yml"], strings.Join(command, " "), said)
+	if check.Name != "deprecated-image" {
+		text += fmt.Sprintf("\nBetter:\n\n```yaml\n%s```\n", files["good.yml"])
+	}
+	return text
+}
+
+// play runs a command in a directory with an example's files and returns what it
+// prints.
+func play(t *testing.T, command []string, files map[string]string, buildspec string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		name, crlf := strings.CutSuffix(filepath.Join(dir, name), ".crlf")
+		if crlf {
+			text = strings.ReplaceAll(text, "\n", "\r\n")
+		}
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range files {
+		if name != "command" && name != "bad.yml" && name != "good.yml" {
+			write(name, text)
+		}
+	}
+	write("buildspec.yml", buildspec)
+	args := append([]string{}, command...)
+	for i, arg := range args {
+		if arg == "project.json" {
+			args[i] = filepath.Join(dir, arg)
+		}
+	}
+	a, stdout, stderr := host(t, nil)
+	cmd.Main(t.Context(), append(args, "-C", dir), a)
+	return strings.ReplaceAll(stdout.String()+stderr.String(), dir+"/", "")
+}

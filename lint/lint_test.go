@@ -1,0 +1,265 @@
+package lint_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runtimes"
+)
+
+// names returns what is found in a buildspec, without what its reader finds.
+func names(in lint.Input, text string, ignore ...string) []string {
+	spec, _ := buildspec.Parse("buildspec.yml", []byte(text))
+	in.Spec = spec
+	var all []string
+	for _, p := range lint.Check(in, nil, ignore) {
+		all = append(all, p.Name)
+	}
+	return all
+}
+
+// commands is a buildspec that runs commands in BUILD.
+func commands(all ...string) string {
+	text := "version: 0.2\nphases:\n  build:\n    commands:\n"
+	for _, c := range all {
+		text += "      - |\n        " + strings.ReplaceAll(c, "\n", "\n        ") + "\n"
+	}
+	return text
+}
+
+// TestNothingIsSaidOfWhatPeopleMean has what looks like a mistake, and is none.
+func TestNothingIsSaidOfWhatPeopleMean(t *testing.T) {
+	t.Parallel()
+	source := fstest.MapFS{
+		"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "Makefile": {}, "src/app.js": {}, "ci/test.sh": {Mode: 0o755},
+	}
+	for _, all := range [][]string{
+		{"set -e\nnpm test\necho done"},
+		{"npm test || exit 1\necho done"},
+		{"mkdir -p dist\ncd dist\necho done"},
+		{"npm test\nstatus=$?\necho done"},
+		{"for f in *; do npm test; done\necho done"},
+		{"echo hello | tee file"},
+		{"set -o pipefail\nnpm test | tee log"},
+		{"npm test | grep -v noise"},
+		{"cat <<EOF\nno end"},
+		{"set -x", "make"},
+		{"export -f step", "step"},
+		{"step() { make; }\nexport -f step", "step"},
+		{"cd scripts", "./build.sh"},
+		{"cd scripts && ./build.sh && cd .. && make"},
+		{"(cd scripts; ./build.sh)", "ci/test.sh"},
+		{"cd $SOMEWHERE", "./biuld.sh"},
+		{"cd /tmp", "./biuld.sh"},
+		{"if [ -d x ]; then cd x; fi", "sh biuld.sh"},
+		{"chmod +x scripts/plain.sh", "scripts/plain.sh"},
+		{"chmod -R +x scripts", "scripts/plain.sh"},
+		{"sh scripts/plain.sh"},
+		{"curl -o instal.sh https://example.com", "sh instal.sh"},
+		{"git clone https://example.com/x", "x/run.sh", "sh setup.sh"},
+		{"echo true > new.sh", "sh new.sh"},
+		{"./node_modules/.bin/jest"},
+		{"python -m pytest", "node -e 1", "sh -c ./biuld.sh"},
+		{"cd ${CODEBUILD_SRC_DIR}/scripts", "./build.sh"},
+		{"cd \"$CODEBUILD_SRC_DIR\"", "scripts/build.sh"},
+		{"docker build ."},
+		{"aws s3 cp a s3://b"},
+		{"$env:X = 1", "Get-ChildItem | ForEach-Object { $_ }", "if (Test-Path x) { exit 1 }"},
+		{"source ~/.bashrc", "echo ${X//a/b} &> log"},
+		{"yum install -y jq", "[[ -f x ]]"},
+	} {
+		in := lint.Input{Source: source, ExecBits: true}
+		if got := names(in, commands(all...)); len(got) > 0 {
+			t.Errorf("%q: %v", all, got)
+		}
+	}
+}
+
+// TestMistakesInCommandsAreTold has one mistake each, beside those of the
+// documentation.
+func TestMistakesInCommandsAreTold(t *testing.T) {
+	t.Parallel()
+	source := fstest.MapFS{"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "x.sh": {Data: []byte("#!/bin/sh\r\n")}}
+	for _, test := range []struct {
+		want string
+		all  []string
+	}{
+		{"hidden-failure", []string{"make && make test\nnpm test\ntrue"}},
+		{"hidden-failure", []string{"sudo npm test\nprintf done"}},
+		{"hidden-pipe-failure", []string{"make 2>&1 | grep x | tee log"}},
+		{"hidden-pipe-failure", []string{"if true; then wget -qO- x | sudo bash; fi"}},
+		{"lost-function", []string{"alias ll='ls -l'", "ll"}},
+		{"lost-setting", []string{"set -euo pipefail", "make"}},
+		{"lost-setting", []string{"shopt -s globstar", "make"}},
+		{"shell-syntax", []string{"echo $(date"}},
+		{"bash-syntax", []string{"apt-get install -y jq", "source x"}},
+		{"bash-syntax", []string{"a=(1 2)"}},
+		{"missing-file", []string{"./scripts/biuld.sh"}},
+		{"missing-file", []string{"scirpts/build.sh"}},
+		{"missing-file", []string{"cd scripts", "sh ./biuld.sh"}},
+		{"missing-file", []string{"chmod +x scripts/biuld.sh"}},
+		{"missing-file", []string{"python tests.py"}},
+		{"missing-file", []string{". ./env.sh"}},
+		{"not-executable", []string{"cd scripts && ./plain.sh"}},
+		{"crlf-script", []string{"bash -e x.sh"}},
+	} {
+		got := names(lint.Input{Source: source, ExecBits: true}, commands(test.all...))
+		if diff := cmp.Diff([]string{test.want}, got); diff != "" {
+			t.Errorf("%q: %s", test.all, diff)
+		}
+	}
+}
+
+func TestCredentialsAreToldFromWhatLooksLikeThem(t *testing.T) {
+	t.Parallel()
+	told := map[string]string{"API_KEY": "d41d8cd98f00b204E98", "X": "AKIAIOSFODNN7EXAMPLE", "GITHUB_TOKEN": "ghp_" + strings.Repeat("a", 36), "MYSQL_PASSWORD": "Tr0ub4dor&3"}
+	silent := map[string]string{
+		"PASSWORD": "$PASSWORD", "DB_PASSWORD": "changeme", "SECRET_NAME": "prod/Db-Secret-42", "TOKEN_FILE": "/run/Token1",
+		"API_KEY": "<your key>", "ACCESS_TOKEN": "arn:aws:secretsmanager:eu-west-1:1:secret:T0ken", "KEY": "Aa1Bb2Cc3Dd4", "PRIVATE_KEY": "id_rsa", "SECRET": "postgres",
+	}
+	for name, value := range told {
+		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); !slices.Equal(got, []string{"plaintext-credential"}) {
+			t.Errorf("%s: %s: %v", name, value, got)
+		}
+	}
+	for name, value := range silent {
+		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); slices.Contains(got, "plaintext-credential") {
+			t.Errorf("%s: %s: %v", name, value, got)
+		}
+	}
+}
+
+func TestACredentialIsNotShown(t *testing.T) {
+	t.Parallel()
+	spec, _ := buildspec.Parse("b.yml", []byte("version: 0.2\nenv:\n  variables:\n    DB_PASSWORD: Tr0ub4dor&3\nphases:\n  build:\n    commands:\n      - curl -u AKIAIOSFODNN7EXAMPLE x\n"))
+	got := lint.Check(lint.Input{Spec: spec}, nil, nil)
+	if len(got) != 2 || strings.Contains(got.Error(), "Tr0ub") || strings.Contains(got.Error(), "AKIAIO") {
+		t.Error(got)
+	}
+}
+
+func TestAProblemIsIgnoredByItsNameAndOnItsLine(t *testing.T) {
+	t.Parallel()
+	const text = "version: 0.1\nphases:\n  build:\n    commands:\n      - cd a%s\n      - make\n"
+	with := func(comment string) string { return strings.ReplaceAll(text, "%s", comment) }
+	for comment, want := range map[string][]string{
+		"":                                    {"lost-directory"},
+		" # buildlocal:ignore lost-directory": nil,
+		" # buildlocal:ignore hidden-failure, lost-directory": nil,
+		" # buildlocal:ignore hidden-failure":                 {"lost-directory"},
+		" # buildlocal:ignore lost-directroy":                 {"lost-directory", "unknown-ignore"},
+		" # buildlocal:ignore yaml-syntax":                    {"lost-directory", "unknown-ignore"},
+	} {
+		if got := names(lint.Input{}, with(comment)); !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v", comment, got, want)
+		}
+	}
+	above := strings.ReplaceAll(with(""), "      - cd a", "      # buildlocal:ignore lost-directory\n      - cd a")
+	if got := names(lint.Input{}, above); len(got) > 0 {
+		t.Errorf("above: %v", got)
+	}
+	if got := names(lint.Input{}, with(""), "lost-directory"); len(got) > 0 {
+		t.Errorf("by name: %v", got)
+	}
+}
+
+func TestRuntimesAreComparedWithTheImage(t *testing.T) {
+	t.Parallel()
+	const text = "version: 0.2\nphases:\n  install:\n    runtime-versions:\n      nodejs: %s\n"
+	table := runtimes.Curated("standard:7.0")
+	for version, want := range map[string]bool{
+		"22": false, "latest": false, "22.x": false, "18.20.1": false, "$NODE": false, "3.x": true, "lts": true, "22.1.2.3": true,
+	} {
+		in := lint.Input{Runtimes: table, RuntimesFrom: "a table"}
+		got := names(in, strings.ReplaceAll(text, "%s", version))
+		if told := slices.Contains(got, "unknown-runtime"); told != want {
+			t.Errorf("%s: told is %v", version, told)
+		}
+	}
+	spec, _ := buildspec.Parse("b.yml", []byte(strings.ReplaceAll(text, "%s", "lts")))
+	got := lint.Check(lint.Input{Spec: spec, Runtimes: table, Exact: true}, nil, nil)
+	if !got.Failed() || !strings.HasPrefix(got[0].Service, "Unknown runtime version named 'lts' of nodejs. This build image has the following versions: 18, ") {
+		t.Errorf("the image's own table: %v %q", got, got[0].Service)
+	}
+}
+
+func TestDockerNeedsPrivilegedModeWhereThatIsKnown(t *testing.T) {
+	t.Parallel()
+	text := commands("docker login", "docker build .")
+	for _, test := range []struct {
+		in   lint.Input
+		want int
+	}{
+		{lint.Input{}, 0}, {lint.Input{Run: true}, 1}, {lint.Input{Run: true, Privileged: true}, 0},
+		{lint.Input{Project: &project.Project{}}, 1},
+		{lint.Input{Project: &project.Project{Environment: project.Environment{Type: "MAC_ARM"}}}, 0},
+	} {
+		if got := names(test.in, text); len(got) != test.want {
+			t.Errorf("%+v: %v", test.in, got)
+		}
+	}
+}
+
+// TestPublicBuildspecsAreNotRefused runs all checks over a corpus of public
+// buildspecs that the service takes.
+func TestPublicBuildspecsAreNotRefused(t *testing.T) {
+	t.Parallel()
+	table := filepath.Join(corpus(), "dev.tsv")
+	text, err := os.ReadFile(table)
+	if err != nil {
+		t.Skipf("no corpus of public buildspecs here: %v", err)
+	}
+	for _, row := range strings.Split(string(text), "\n") {
+		name, rest, _ := strings.Cut(row, "\t")
+		if !strings.Contains(rest, "\taccept\t") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(corpus(), "dev", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, problems := buildspec.Parse(name, text)
+		in := lint.Input{Spec: spec, Runtimes: runtimes.AllCurated()}
+		if all := lint.Check(in, problems, nil); all.Failed() {
+			t.Error(all)
+		}
+	}
+}
+
+func corpus() string {
+	dir := os.Getenv("BUILDLOCAL_CORPUS")
+	if beside, _ := filepath.Glob("../../*/corpus"); dir == "" && len(beside) > 0 {
+		dir = beside[0]
+	}
+	return filepath.Join(dir, "buildspecs")
+}
+
+func FuzzCheck(f *testing.F) {
+	files, _ := filepath.Glob("../testdata/*/*.txtar")
+	more, _ := filepath.Glob("../testdata/buildspec/*/*.yml")
+	for _, file := range append(files, more...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	source := fstest.MapFS{"scripts/build.sh": {}, "a": {}, "dist/x": {}}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		spec, problems := buildspec.Parse("f", text)
+		all := lint.Check(lint.Input{Spec: spec, Run: true, Source: source, ExecBits: true, Project: &project.Project{}, Runtimes: runtimes.AllCurated()}, problems, nil)
+		_ = all.Error()
+		fixed, _ := diag.Apply(string(text), all)
+		_, _ = buildspec.Parse("f", []byte(fixed))
+	})
+}
