@@ -25,7 +25,8 @@ demo: setup ## from nothing to a build of examples/node
 	@$(MAKE) --no-print-directory -j2 build node-image
 	bin/buildlocal run -C examples/node -i buildlocal-test/node
 
-test: setup ## lint and all tests, those with an engine too
+test: ## lint and all tests, those with an engine and an editor too
+	@scripts/setup tests
 	@$(MAKE) --no-print-directory -j2 lint images
 	go test -race -timeout 40m -count=1 ./...
 

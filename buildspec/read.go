@@ -193,6 +193,7 @@ func (p *parser) section(def *Key, node *yaml.Node, at where) []field {
 		key, known := def.Find(e.name)
 		if !known || key.Old && p.spec.Version != "0.1" {
 			p.unknown(def, e, all, at)
+			p.readMeant(def, e, at)
 			continue
 		}
 		below := at.down(e.name)
@@ -209,6 +210,14 @@ func (p *parser) section(def *Key, node *yaml.Node, at where) []field {
 	}
 	p.missing(def, node, fields, at)
 	return fields
+}
+
+// readMeant notes what is wrong in a phase whose name is a slip, as well.
+func (p *parser) readMeant(def *Key, e entry, at where) {
+	meant, known := def.Find(diag.Suggest(e.name, def.names(p.spec.Version)))
+	if def.Closed && known {
+		p.read(meant, e.value, where{join(at.path, e.name), strings.ToUpper(meant.Name)})
+	}
 }
 
 // missing notes the keys a section cannot do without. Those of the whole

@@ -206,9 +206,6 @@ type item struct {
 
 var itemLine = regexp.MustCompile(`^(\s*- +)(\S.*?)\s*$`)
 
-// comment is what ends a plain text.
-var comment = regexp.MustCompile(`\s+#.*$`)
-
 // itemOf returns the text behind the last "- " that begins a line.
 func itemOf(line string) (item, bool) {
 	m := itemLine.FindStringSubmatch(line)
@@ -221,12 +218,27 @@ func itemOf(line string) (item, bool) {
 // quote puts what stands from a column to the end of a line in quotes, a comment
 // left out.
 func quote(line string, column int) item {
-	text := string([]rune(line)[column-1:])
-	if !strings.ContainsAny(text, `'"`) {
-		text = comment.ReplaceAllString(text, "")
-	}
-	text = strings.TrimRight(text, " \t")
+	text := strings.TrimRight(withoutComment(string([]rune(line)[column-1:])), " \t")
 	return item{column: column, text: text, quoted: "'" + strings.ReplaceAll(text, "'", "''") + "'"}
+}
+
+// withoutComment cuts the comment off a text: a # behind white space, outside of
+// the quotes a shell would see.
+func withoutComment(text string) string {
+	quote := rune(0)
+	before := ' '
+	for i, r := range text {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			quote = r
+		case quote == 0 && r == '#' && (before == ' ' || before == '\t'):
+			return text[:i]
+		}
+		before = r
+	}
+	return text
 }
 
 func (i item) fix(line int) *diag.Fix {

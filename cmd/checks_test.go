@@ -63,16 +63,16 @@ func describeCheck(t *testing.T, check diag.Check) string {
 	for _, f := range archive.Files {
 		files[f.Name] = string(f.Data)
 	}
-	text := fmt.Sprintf("\n### %s\n\n%s %s", check.Name, check.Summary, archive.Comment)
+	text := fmt.Sprintf("\n### %s\n\n%s\n\n%s", check.Name, check.Summary, archive.Comment)
 	if files["bad.yml"] == "" {
 		return text
 	}
 	command := strings.Fields(files["command"])
-	said := play(t, command, files, files["bad.yml"])
+	said := shown(t, command, files, files["bad.yml"])
 	if !strings.Contains(said, "("+check.Name+")") {
 		t.Errorf("%s: its example does not show it:\n%s", check.Name, said)
 	}
-	if silent := play(t, command, files, files["good.yml"]); strings.Contains(silent, "("+check.Name+")") && check.Name != "deprecated-image" {
+	if silent := shown(t, command, files, files["good.yml"]); strings.Contains(silent, "("+check.Name+")") && check.Name != "deprecated-image" {
 		t.Errorf("%s: the good example shows it too:\n%s", check.Name, silent)
 	}
 	text += fmt.Sprintf("\n```yaml\n%s```\n\n```text\n$ buildlocal %s\n%s```\n", files["bad.yml"], strings.Join(command, " "), said)
@@ -82,9 +82,9 @@ func describeCheck(t *testing.T, check diag.Check) string {
 	return text
 }
 
-// play runs a command in a directory with an example's files and returns what it
+// shown runs a command in a directory with an example's files and returns what it
 // prints.
-func play(t *testing.T, command []string, files map[string]string, buildspec string) string {
+func shown(t *testing.T, command []string, files map[string]string, buildspec string) string {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string) {

@@ -61,7 +61,7 @@ func played(t *testing.T, block, dir, bin string) string {
 	var b strings.Builder
 	b.WriteString("```console\n")
 	for _, line := range strings.Split(block, "\n") {
-		if !strings.HasPrefix(line, "$ buildlocal ") {
+		if !strings.HasPrefix(line, "$ ") || !strings.Contains(line, "buildlocal ") {
 			continue // what the last one printed
 		}
 		command := strings.TrimPrefix(line, "$ ")

@@ -34,7 +34,11 @@ func writeSARIF(w io.Writer, r Report) error {
 	}
 	report := sarif.NewReport()
 	report.AddRun(run)
-	return report.PrettyWrite(w)
+	if err := report.PrettyWrite(w); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
 }
 
 func sarifLevel(s diag.Severity) string {
