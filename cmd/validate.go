@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -234,16 +233,26 @@ func mended(name, before string) string {
 }
 
 // better: what hides behind a fault of the syntax comes to light when that is
-// mended.
+// mended, perhaps the next one.
 func better(before, after diag.List) bool {
-	if unreadable(before) != unreadable(after) {
-		return unreadable(before)
+	was, is := fault(before), fault(after)
+	switch {
+	case was > 0 && is > 0:
+		return is > was
+	case was > 0 || is > 0:
+		return was > 0
 	}
 	return len(after) < len(before) && after.Count(diag.Error) <= before.Count(diag.Error)
 }
 
-func unreadable(l diag.List) bool {
-	return slices.ContainsFunc(l, func(p diag.Problem) bool { return p.Name == buildspec.YAMLSyntax })
+// fault is the line of a fault of the syntax, 0 for none.
+func fault(l diag.List) int {
+	for _, p := range l {
+		if p.Name == buildspec.YAMLSyntax {
+			return max(1, p.Line)
+		}
+	}
+	return 0
 }
 
 // replaceFile writes a file whole or not at all, with the mode and
