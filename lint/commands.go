@@ -3,7 +3,6 @@ package lint
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -71,9 +70,9 @@ var unreadable = map[string]bool{"[[ ]]": true, "(( ))": true, "an array": true,
 // Programs that tell a Debian or an Ubuntu from the systems on which sh is bash,
 // and images that are such systems.
 var (
-	debian   = regexp.MustCompile(`\b(apt-get|apt|dpkg) `)
-	redHat   = regexp.MustCompile(`\b(yum|dnf|microdnf|rpm|amazon-linux-extras) `)
-	bashIsSh = regexp.MustCompile(`amazonlinux|corretto|fedora|centos|rocky|alma|ubi\d|redhat`)
+	debian   = lazy(`\b(apt-get|apt|dpkg) `)
+	redHat   = lazy(`\b(yum|dnf|microdnf|rpm|amazon-linux-extras) `)
+	bashIsSh = lazy(`amazonlinux|corretto|fedora|centos|rocky|alma|ubi\d|redhat`)
 )
 
 // shell tells what is known of the image's sh: on Amazon Linux and its like it
@@ -85,11 +84,11 @@ func (c *checker) shell(written bool) (sure, isBash bool) {
 	}
 	switch {
 	case c.Image != "":
-		return true, bashIsSh.MatchString(c.Image)
-	case redHat.MatchString(text):
+		return true, bashIsSh().MatchString(c.Image)
+	case redHat().MatchString(text):
 		return false, true
 	}
-	return written || debian.MatchString(text), false
+	return written || debian().MatchString(text), false
 }
 
 // bashOnly names a construct that dash does not have.
@@ -203,10 +202,10 @@ func (c *checker) hiddenFailure() {
 }
 
 // handled is how scripts look after failures themselves.
-var handled = regexp.MustCompile(`\$\?|\bexit\b|\btrap\b|PIPESTATUS|set [+]e`)
+var handled = lazy(`\$\?|\bexit\b|\btrap\b|PIPESTATUS|set [+]e`)
 
 func looksAfterFailures(s *script) bool {
-	return s.sets('e', "errexit") || handled.MatchString(s.Text)
+	return s.sets('e', "errexit") || handled().MatchString(s.Text)
 }
 
 // hiddenPipeFailure looks at pipelines into tee, and from curl into a shell.
@@ -318,7 +317,7 @@ func (c *checker) lostSetting() {
 }
 
 // expands is a value that a shell would expand.
-var expands = regexp.MustCompile(`\$(\{[A-Za-z_]|[A-Za-z_]|\()|` + "`")
+var expands = lazy(`\$(\{[A-Za-z_]|[A-Za-z_]|\()|` + "`")
 
 // unexpandedVariable looks at values that are meant to be expanded.
 func (c *checker) unexpandedVariable() {
@@ -338,7 +337,7 @@ func (c *checker) unexpandedVariable() {
 }
 
 func (c *checker) unexpanded(path, name, value string) {
-	found := expands.FindString(value)
+	found := expands().FindString(value)
 	if found == "" || c.windows && found == "`" {
 		return
 	}
@@ -353,7 +352,7 @@ func shorten(text string) string {
 }
 
 // deploys is what changes something outside the build.
-var deploys = regexp.MustCompile(`\baws (cloudformation (deploy|create-stack|update-stack|execute-change-set)|ecs update-service|lambda (update-function-code|publish-version)|deploy (create-deployment|push)|elasticbeanstalk (update-environment|create-application-version)|cloudfront create-invalidation)\b|\baws s3 (sync|cp|mv) [^|;&]*\ss3://|\b(sam|cdk|sls|serverless|eb|copilot|amplify|wrangler|netlify|vercel|firebase|gcloud app) (deploy|publish)\b|\bkubectl (apply|set image|rollout restart|replace)\b|\bhelm (upgrade|install)\b|\bterraform apply\b|\bpulumi up\b|\b(npm|yarn|pnpm) publish\b|\btwine upload\b|\bmvn [^|;&]*\bdeploy\b`)
+var deploys = lazy(`\baws (cloudformation (deploy|create-stack|update-stack|execute-change-set)|ecs update-service|lambda (update-function-code|publish-version)|deploy (create-deployment|push)|elasticbeanstalk (update-environment|create-application-version)|cloudfront create-invalidation)\b|\baws s3 (sync|cp|mv) [^|;&]*\ss3://|\b(sam|cdk|sls|serverless|eb|copilot|amplify|wrangler|netlify|vercel|firebase|gcloud app) (deploy|publish)\b|\bkubectl (apply|set image|rollout restart|replace)\b|\bhelm (upgrade|install)\b|\bterraform apply\b|\bpulumi up\b|\b(npm|yarn|pnpm) publish\b|\btwine upload\b|\bmvn [^|;&]*\bdeploy\b`)
 
 // deployAfterFailure looks for deployments in POST_BUILD where nothing asks
 // whether BUILD succeeded. Only a BUILD with commands can fail before it.
@@ -370,7 +369,7 @@ func (c *checker) deployAfterFailure() {
 			return
 		}
 		for i, line := range strings.Split(s.Text, "\n") {
-			at := deploys.FindStringIndex(line)
+			at := deploys().FindStringIndex(line)
 			if at == nil || strings.HasPrefix(strings.TrimSpace(line), "#") {
 				continue
 			}

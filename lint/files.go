@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -147,7 +146,7 @@ func (f *files) call(call *syntax.CallExpr) {
 }
 
 // home is how commands lead back to the top of the source.
-var home = regexp.MustCompile(`^"?\$\{?CODEBUILD_SRC_DIR\}?"?(/|$)`)
+var home = lazy(`^"?\$\{?CODEBUILD_SRC_DIR\}?"?(/|$)`)
 
 func (f *files) cd(args []*syntax.Word, words []string) {
 	if len(words) != 2 {
@@ -161,8 +160,8 @@ func (f *files) cd(args []*syntax.Word, words []string) {
 	}
 	written := b.String()
 	switch {
-	case home.MatchString(written):
-		f.dir, f.known = path.Clean("./"+strings.Trim(home.ReplaceAllString(written, ""), `"`)), true
+	case home().MatchString(written):
+		f.dir, f.known = path.Clean("./"+strings.Trim(home().ReplaceAllString(written, ""), `"`)), true
 	case words[1] == "" || path.IsAbs(words[1]) || words[1] == "-" || strings.HasPrefix(words[1], "~"):
 		f.known = false
 	default:
@@ -220,7 +219,7 @@ func (f *files) look(run ranFile, word string) {
 }
 
 // scriptName is how files are named that people write.
-var scriptName = regexp.MustCompile(`\.(sh|bash|py|js|mjs|cjs|ts|rb|pl|ps1)$`)
+var scriptName = lazy(`\.(sh|bash|py|js|mjs|cjs|ts|rb|pl|ps1)$`)
 
 // missingFiles: a file may have been made by the commands before.
 func (c *checker) missingFiles() {
@@ -233,7 +232,7 @@ func (c *checker) missingFiles() {
 		switch {
 		case meant != "":
 			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not in the source; did you mean %q?", run.name, meant))
-		case !f.made && scriptName.MatchString(run.name):
+		case !f.made && scriptName().MatchString(run.name):
 			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no command before makes it")
 		}
 	})

@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,7 +12,7 @@ var ignoreCheck = diag.Check{Name: "unknown-ignore", Severity: diag.Warning, Sum
 
 // ignoreComment names checks, on the line of a problem or on the line above when
 // nothing else stands there.
-var ignoreComment = regexp.MustCompile(`#\s*buildlocal:ignore\b[ \t]*([a-z0-9, \t-]*)`)
+var ignoreComment = lazy(`#\s*buildlocal:ignore\b[ \t]*([a-z0-9, \t-]*)`)
 
 // ignored leaves out what the author does not want to be told. Errors are always
 // told.
@@ -39,7 +38,7 @@ func ignoreComments(spec *buildspec.Buildspec) (map[int][]string, diag.List) {
 		if !strings.Contains(line, "buildlocal:ignore") {
 			continue
 		}
-		m := ignoreComment.FindStringSubmatchIndex(line)
+		m := ignoreComment().FindStringSubmatchIndex(line)
 		if m == nil {
 			continue
 		}

@@ -22,7 +22,7 @@ var imageChecks = []check{
 func (c *checker) unknownRuntimes() {
 	install, _ := c.Spec.Phase("INSTALL")
 	for _, v := range install.Runtimes {
-		if v.Value == "" || expands.MatchString(v.Value) {
+		if v.Value == "" || expands().MatchString(v.Value) {
 			continue
 		}
 		c.runtime(install.Path+".runtime-versions."+v.Name, v)

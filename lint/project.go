@@ -3,7 +3,6 @@ package lint
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -68,26 +67,26 @@ func (c *checker) exportedSecrets() {
 
 // credential is a text that can be nothing but a credential: an access key of
 // AWS, tokens of GitHub, GitLab, Slack, npm, Stripe and Google, a private key.
-var credential = regexp.MustCompile(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|npm_[A-Za-z0-9]{36}|sk_live_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{35})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+var credential = lazy(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|npm_[A-Za-z0-9]{36}|sk_live_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{35})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 
 // secretName is how variables are named that hold secrets, and placeholder what
 // stands there instead of one.
 var (
-	secretName  = regexp.MustCompile(`(?i)(^|_)(password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key|private_?key|auth_?token|access_?token|token)$`)
-	placeholder = regexp.MustCompile(`(?i)^(true|false|yes|no|none|null|test|dummy|fake|mock|example|placeholder|changeme|secret|password|postgres|root|admin|\d{0,7}|[<{%\[].*|.*(your|change|replace|placeholder|example|xxx|\.\.\.|\*\*\*|dummy|fake).*|[a-z_./-]*|(arn|https?|s3|ssm):.*|/.*)$`)
+	secretName  = lazy(`(?i)(^|_)(password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key|private_?key|auth_?token|access_?token|token)$`)
+	placeholder = lazy(`(?i)^(true|false|yes|no|none|null|test|dummy|fake|mock|example|placeholder|changeme|secret|password|postgres|root|admin|\d{0,7}|[<{%\[].*|.*(your|change|replace|placeholder|example|xxx|\.\.\.|\*\*\*|dummy|fake).*|[a-z_./-]*|(arn|https?|s3|ssm):.*|/.*)$`)
 )
 
 func (c *checker) plaintextCredentials() {
 	const way = "; expected it in Secrets Manager or Parameter Store, and its name in secrets-manager or parameter-store"
 	for _, v := range c.variables() {
-		secret := secretName.MatchString(v.Name) && len(v.Value) >= 8 && !placeholder.MatchString(v.Value) && !expands.MatchString(v.Value)
-		if secret || credential.MatchString(v.Value) {
+		secret := secretName().MatchString(v.Name) && len(v.Value) >= 8 && !placeholder().MatchString(v.Value) && !expands().MatchString(v.Value)
+		if secret || credential().MatchString(v.Value) {
 			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential for everybody to read"+way)
 		}
 	}
 	for _, s := range c.scripts {
 		for i, line := range strings.Split(s.Text, "\n") {
-			if at := credential.FindStringIndex(line); at != nil {
+			if at := credential().FindStringIndex(line); at != nil {
 				p := c.Spec.Problem(s.Command, i+1, len([]rune(line[:at[0]]))+1, at[1]-at[0])
 				c.hide(p, line[at[0]:at[1]], "the command holds a credential for everybody to read"+way)
 			}

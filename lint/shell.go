@@ -3,6 +3,7 @@ package lint
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -48,8 +49,13 @@ func tooLong(text string) bool {
 	return len(text) > longest || strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "[")+strings.Count(text, "`") > brackets
 }
 
+// lazy compiles an expression when it is first used: most runs need few of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // powershell is what no POSIX shell would be given.
-var powershell = regexp.MustCompile(`(?m)\$env:[A-Za-z_]|(^|[|;({=]\s*|\s)(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Test|Add|Out|ConvertTo|ConvertFrom|Expand|Compress|Select|Where|ForEach|Enable|Join|Update)-[A-Z][A-Za-z]+\b|^\s*&?\s*\.?\.\\|^\s*(powershell|pwsh|choco|cmd(\.exe)? /c)\b|^\s*if \(|^\s*\$[A-Za-z_]+\s*=`)
+var powershell = lazy(`(?m)\$env:[A-Za-z_]|(^|[|;({=]\s*|\s)(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Test|Add|Out|ConvertTo|ConvertFrom|Expand|Compress|Select|Where|ForEach|Enable|Join|Update)-[A-Z][A-Za-z]+\b|^\s*&?\s*\.?\.\\|^\s*(powershell|pwsh|choco|cmd(\.exe)? /c)\b|^\s*if \(|^\s*\$[A-Za-z_]+\s*=`)
 
 // isWindows: what is written for PowerShell or cmd is told by the shell, the
 // project or the image, or else by its looks.
@@ -64,7 +70,7 @@ func (c *checker) isWindows() bool {
 		return true
 	}
 	for _, s := range c.scripts {
-		if powershell.MatchString(s.Text) {
+		if powershell().MatchString(s.Text) {
 			return true
 		}
 	}

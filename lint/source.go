@@ -65,7 +65,7 @@ func (c *checker) patterns(section string, a buildspec.Artifacts) {
 // misspelt notes a pattern below base whose fixed part is not in the source,
 // where its neighbours have nearly that name.
 func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
-	if expands.MatchString(base+pattern) || path.IsAbs(base) || path.IsAbs(pattern) || !tree.IsLiteral(base) {
+	if expands().MatchString(base+pattern) || path.IsAbs(base) || path.IsAbs(pattern) || !tree.IsLiteral(base) {
 		return false
 	}
 	dir, rest := base, strings.Split(tree.Stem(pattern), "/")
