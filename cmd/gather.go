@@ -181,8 +181,12 @@ func ignoredNote(s *source.Source) string {
 	return fmt.Sprintf("%s%d %s that git ignores left out (%s); --source-mode all takes everything", more, n.Files, noun, top)
 }
 
-// identifierForm is documented for the identifiers of secondary sources.
-var identifierForm = regexp.MustCompile(`^[A-Za-z0-9_]{1,127}$`)
+// identifierForm is documented for the identifiers of secondary sources, which
+// have fewer than identifierLimit characters. (A count in the expression would be
+// written out, and cost every start.)
+const identifierLimit = 128
+
+var identifierForm = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 	seen := map[string]bool{}
@@ -191,7 +195,7 @@ func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 		switch {
 		case !split || dir == "":
 			return usagef("--secondary-source is %q; expected ID=DIR", arg)
-		case !identifierForm.MatchString(id):
+		case !identifierForm.MatchString(id) || len(id) >= identifierLimit:
 			return usagef("--secondary-source: the identifier %q is none; expected letters, digits and _", id)
 		case seen[id]:
 			return usagef("--secondary-source: the identifier %s is given twice", id)

@@ -17,6 +17,8 @@ const (
 	buildlocal = "buildlocal"
 	help       = "buildlocal --help"
 	plan       = "buildlocal plan"
+	validate   = "buildlocal validate"
+	many       = "buildlocal validate, 300 files"
 )
 
 // arm is one program doing a job.
@@ -76,10 +78,22 @@ func (b *bench) logArms(j job) []*arm {
 
 func (b *bench) startupArms() []*arm {
 	j := job{workload: "startup", commands: []string{"true"}, rounds: b.rounds, dir: filepath.Join(b.temp, "startup")}
+	real := j
+	real.commands, real.dir = slices.Repeat(checked, 3), filepath.Join(b.temp, "checked")
 	return []*arm{
 		b.own(j.arm(help, buildspec(j), b.program, "--help")),
 		b.own(j.arm(plan, buildspec(j), b.program, "plan", "-C", j.dir, "-i", b.image)),
+		b.own(real.arm(validate, buildspec(real), b.program, "validate", "-C", real.dir)),
+		b.own(real.arm(many, buildspec(real), slices.Concat([]string{b.program, "validate"}, slices.Repeat([]string{"buildspec.yml"}, 300))...)),
 	}
+}
+
+// checked are commands as buildspecs have them.
+var checked = []string{
+	"npm ci --no-audit", "npm run lint -- --max-warnings 0", "if [ -n \"$STAGE\" ]; then npm test; fi",
+	"for app in api web; do (cd $app && npm run build) || exit 1; done", "mkdir -p dist && cp -r web/dist/* dist/",
+	"aws s3 cp s3://$BUCKET/config.json dist/ && jq -r .version package.json > dist/version", "export TAG=$(git rev-parse --short HEAD)",
+	"docker build -t \"$REPOSITORY:$TAG\" --build-arg VERSION=\"${TAG:-none}\" .",
 }
 
 // arm names an arm of a job and looks for its program.

@@ -30,6 +30,8 @@ W4: buildlocal at most 0.8 x docker run: not measured
 W4: buildlocal client below 64 MiB: not measured
 startup: buildlocal --help below 30 ms: missed, 30.0 ms
 startup: buildlocal plan below 30 ms: not measured
+startup: buildlocal validate below 20 ms: not measured
+startup: buildlocal validate of 300 files below 1 s: not measured
 startup: buildlocal binary below 30 MB: met, 29.5 MB
 
 W2, act failed:

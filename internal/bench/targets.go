@@ -21,6 +21,8 @@ var targets = []target{
 	{"W4", "client below 64 MiB", 64, true, "%.1f MiB", peakOf("W4")},
 	{"startup", "--help below 30 ms", 30, true, "%.1f ms", milliseconds(help)},
 	{"startup", "plan below 30 ms", 30, true, "%.1f ms", milliseconds(plan)},
+	{"startup", "validate below 20 ms", 20, true, "%.1f ms", milliseconds(validate)},
+	{"startup", "validate of 300 files below 1 s", 1000, true, "%.1f ms", milliseconds(many)},
 	{"startup", "binary below 30 MB", 30, true, "%.1f MB", binaryMB},
 }
 
