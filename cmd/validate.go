@@ -280,4 +280,3 @@ func replaceFile(name string, text []byte) error {
 	}
 	return nil
 }
-

@@ -58,7 +58,7 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 	if err != nil || !open {
 		return []protocol.CompletionItem{}, err
 	}
-	line := int(p.Position.Line) + 1
+	line := min(int(p.Position.Line), len(doc.lines)) + 1
 	at := doc.at(line, doc.column(p.Position))
 	if at.value {
 		return s.values(ctx, at), nil
