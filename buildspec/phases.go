@@ -173,32 +173,52 @@ func (p *parser) endsThere(node *yaml.Node) bool {
 }
 
 // Problem returns a problem with some characters of a command's text: lines of
-// the text and columns count from 1. Where the text is not written as it is, the
-// whole command is meant.
+// the text and columns count from 1. Where YAML has joined lines or taken quotes
+// away, the place is looked for; where it is not found, the whole command is
+// meant.
 func (b *Buildspec) Problem(c Command, line, column, width int) diag.Problem {
-	at := b.places[c.Path].Value
-	switch c.Style {
-	case Literal:
-		indent := column - 1 + c.Column
+	if c.Style == Literal {
 		text := b.lineAt(c.Line + line - 1)
 		if strings.TrimSpace(text) != "" {
-			return b.at(c, c.Line+line-1, min(indent, len([]rune(text))), width)
+			return b.at(c, c.Line+line-1, min(column-1+c.Column, len([]rune(text))), width)
 		}
-	case Plain:
-		if at.Plain && line == 1 && strings.Contains(b.lineAt(c.Line), firstLine(c.Text)) {
-			return b.at(c, c.Line, c.Column+column-1, width)
+	}
+	runes := []rune(lineOf(c.Text, line))
+	from := min(column-1, len(runes))
+	piece := string(runes[from:min(len(runes), from+max(1, width))])
+	for piece != "" {
+		if p, found := b.find(c, piece); found {
+			return p
 		}
-	case Quoted:
-		if line == 1 && strings.Contains(b.lineAt(c.Line), firstLine(c.Text)) {
-			return b.at(c, c.Line, c.Column+column, width)
-		}
+		piece = piece[:max(0, strings.LastIndexByte(piece, ' '))]
 	}
 	return b.at(c, c.Line, c.Column, max(1, len([]rune(strings.TrimLeft(b.lineAt(c.Line), " ")))))
 }
 
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
+// find looks for a piece of a command in its lines.
+func (b *Buildspec) find(c Command, piece string) (diag.Problem, bool) {
+	for n := c.Line; n <= len(b.lines); n++ {
+		text := b.lineAt(n)
+		if n > c.Line && strings.TrimSpace(text) != "" && indentOf(text) < c.Column-1 {
+			return diag.Problem{}, false
+		}
+		start := 0
+		if n == c.Line {
+			start = len(string([]rune(text)[:min(c.Column-1, len([]rune(text)))]))
+		}
+		if at := strings.Index(text[start:], piece); at >= 0 {
+			return b.at(c, n, len([]rune(text[:start+at]))+1, len([]rune(piece))), true
+		}
+	}
+	return diag.Problem{}, false
+}
+
+func lineOf(text string, n int) string {
+	lines := strings.SplitN(text, "\n", n+1)
+	if n > len(lines) {
+		return ""
+	}
+	return lines[n-1]
 }
 
 func (b *Buildspec) at(c Command, line, column, width int) diag.Problem {

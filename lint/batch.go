@@ -8,7 +8,6 @@ import (
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/project"
 )
 
 var batchChecks = []check{
@@ -164,7 +163,7 @@ func (c *checker) computeType(path, size, environment string) {
 }
 
 func (c *checker) batchImage(path, image string) {
-	if way, wrong := project.UnknownCurated(image); wrong {
+	if way, wrong := unknownCurated(image); wrong {
 		c.say(c.Spec.ProblemAt(path, false, ""), way)
 	}
 }

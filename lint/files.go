@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -31,6 +32,7 @@ type ranFile struct {
 	missing bool
 	direct  bool // run by its name, not by an interpreter
 	shell   bool // read by a shell
+	given   bool // by an option: only a slip is told
 }
 
 // files tells every file that the commands run.
@@ -62,12 +64,7 @@ func (f *files) stmt(stmt *syntax.Stmt) {
 	case *syntax.CallExpr:
 		f.call(cmd)
 	case *syntax.BinaryCmd:
-		before := *f
-		f.stmt(cmd.X)
-		f.stmt(cmd.Y)
-		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
-			f.dir, f.known = before.dir, before.known
-		}
+		f.both(cmd)
 	case *syntax.Block:
 		f.all(cmd.Stmts)
 	case *syntax.Subshell:
@@ -80,6 +77,32 @@ func (f *files) stmt(stmt *syntax.Stmt) {
 	}
 }
 
+// both follows a && b as if a succeeded; where a directory hangs on whether it
+// does, nothing is known behind it.
+func (f *files) both(cmd *syntax.BinaryCmd) {
+	dir, known := f.dir, f.known
+	program, _ := name(cmd.X)
+	if cmd.Op == syntax.OrStmt && changesDirectory(cmd) || (program == "test" || program == "[") && changesDirectory(cmd.Y) {
+		f.unsure(cmd)
+		return
+	}
+	f.stmt(cmd.X)
+	f.stmt(cmd.Y)
+	if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
+		f.dir, f.known = dir, known
+	}
+}
+
+func changesDirectory(node syntax.Node) bool {
+	changes := false
+	syntax.Walk(node, func(n syntax.Node) bool {
+		call, ok := n.(*syntax.CallExpr)
+		changes = changes || ok && len(call.Args) > 0 && (call.Args[0].Lit() == "cd" || call.Args[0].Lit() == "pushd")
+		return true
+	})
+	return changes
+}
+
 func (f *files) all(stmts []*syntax.Stmt) {
 	for _, stmt := range stmts {
 		f.stmt(stmt)
@@ -89,21 +112,22 @@ func (f *files) all(stmts []*syntax.Stmt) {
 // unsure passes over what may or may not run, and forgets what it may change.
 func (f *files) unsure(cmd syntax.Node) {
 	syntax.Walk(cmd, func(n syntax.Node) bool {
-		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 {
-			words := wordsOf(call)
-			f.made = true
-			f.know(words)
-			if words[0] == "cd" || words[0] == "pushd" || words[0] == "popd" {
-				f.known = false
-			}
+		call, ok := n.(*syntax.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
 		}
+		words := wordsOf(call)
+		f.made = true
+		f.know(words)
+		f.modes = f.modes || slices.Contains(words, "chmod")
 		return true
 	})
+	f.known = f.known && !changesDirectory(cmd)
 }
 
 func (f *files) name(word string) {
 	if word != "" {
-		f.names[path.Base(word)] = true
+		f.names[strings.TrimSuffix(path.Base(word), ".git")] = true
 	}
 }
 
@@ -113,8 +137,12 @@ func (f *files) know(words []string) {
 	}
 }
 
-// makes are programs that bring files nobody can know beforehand.
-var makes = words("git curl wget aws tar unzip gunzip make cmake npm npx yarn pnpm mvn gradle pip pip3 go cargo docker sam cdk terraform eval source . bash sh python python3 node ruby perl rsync scp cp mv ln gh svn composer bundle dotnet jar 7z apt-get apt yum dnf apk")
+// harmless are programs that bring no files. fetches bring some in the place of
+// those that are there: then nothing is known.
+var (
+	harmless = words("echo printf export cd pushd popd set unset true : date env printenv pwd ls cat head tail grep which command test [ chmod sleep whoami id uname node python python3 java aws")
+	fetches  = words("git svn hg")
+)
 
 func (f *files) call(call *syntax.CallExpr) {
 	if len(call.Args) == 0 {
@@ -136,13 +164,33 @@ func (f *files) call(call *syntax.CallExpr) {
 		return
 	case interpreters[program]:
 		f.interpreted(args, words)
-	case strings.Contains(program, "/"):
+	case strings.Contains(program, "/"), program == "":
 		f.look(ranFile{arg: args[0], direct: true, shell: true}, program)
+	default:
+		f.named(args, words)
 	}
-	if makes[words[0]] || strings.Contains(words[0], "/") {
-		f.made = true
-	}
+	f.modes = f.modes || slices.Contains(words[1:], "chmod")
+	f.made = f.made || !harmless[words[0]] || len(words) > 1 && interpreters[words[0]]
+	f.known = f.known && !(fetches[words[0]] && len(words) > 1 && (words[1] == "checkout" || words[1] == "submodule" || words[1] == "pull" || words[1] == "switch"))
 	f.know(words)
+}
+
+// files that programs are given by an option.
+var (
+	takers  = words("pip pip3 kubectl docker docker-compose aws sam cdk helm terraform")
+	options = words("-r -f --requirement --file --template-file --template --filename --values -var-file")
+)
+
+// named looks at files that a program is given by an option.
+func (f *files) named(args []*syntax.Word, words []string) {
+	if !takers[words[0]] {
+		return
+	}
+	for i, w := range words[:len(words)-1] {
+		if options[w] && !strings.Contains(words[i+1], ":") {
+			f.look(ranFile{arg: args[i+1], given: true}, words[i+1])
+		}
+	}
 }
 
 // home is how commands lead back to the top of the source.
@@ -153,18 +201,14 @@ func (f *files) cd(args []*syntax.Word, words []string) {
 		f.known = false
 		return
 	}
-	var b strings.Builder
-	if err := syntax.NewPrinter().Print(&b, args[1]); err != nil {
-		f.known = false
-		return
-	}
-	written := b.String()
+	written := textOf(args[1])
 	switch {
 	case home().MatchString(written):
 		f.dir, f.known = path.Clean("./"+strings.Trim(home().ReplaceAllString(written, ""), `"`)), true
 	case words[1] == "" || path.IsAbs(words[1]) || words[1] == "-" || strings.HasPrefix(words[1], "~"):
 		f.known = false
 	default:
+		f.look(ranFile{arg: args[1], given: true}, words[1])
 		f.dir = path.Join(f.dir, words[1])
 	}
 	if strings.HasPrefix(f.dir, "..") || !fs.ValidPath(f.dir) || strings.Contains(f.dir, "$") {
@@ -181,6 +225,8 @@ func (f *files) chmod(args []*syntax.Word, words []string) {
 		case strings.Contains(w, "/") || strings.Contains(w, "."):
 			f.look(ranFile{arg: args[i+1]}, w)
 			f.names["chmod "+path.Base(w)] = true
+		default:
+			f.names["chmod "+w] = true
 		}
 	}
 }
@@ -207,10 +253,16 @@ func (f *files) interpreted(args []*syntax.Word, words []string) {
 
 // look finds a file that a command names.
 func (f *files) look(run ranFile, word string) {
-	if word == "" || path.IsAbs(word) || !f.known || strings.ContainsAny(word, "$*?[~") {
+	dir := f.dir
+	if written := textOf(run.arg); home().MatchString(written) {
+		dir, word = ".", strings.Trim(home().ReplaceAllString(written, ""), `"`)
+	} else if !f.known {
 		return
 	}
-	run.name = path.Join(f.dir, word)
+	if word == "" || path.IsAbs(word) || strings.ContainsAny(word, "$*?[~\"'`") {
+		return
+	}
+	run.name = path.Join(dir, word)
 	if !fs.ValidPath(run.name) {
 		return
 	}
@@ -224,7 +276,7 @@ var scriptName = lazy(`\.(sh|bash|py|js|mjs|cjs|ts|rb|pl|ps1)$`)
 // missingFiles: a file may have been made by the commands before.
 func (c *checker) missingFiles() {
 	c.files(func(f *files, run ranFile) {
-		if !run.missing || f.names[path.Base(run.name)] {
+		if !run.missing || slices.ContainsFunc(strings.Split(run.name, "/"), func(part string) bool { return f.names[part] }) {
 			return
 		}
 		meant := f.nearest(run.name)
@@ -232,10 +284,16 @@ func (c *checker) missingFiles() {
 		switch {
 		case meant != "":
 			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not in the source; did you mean %q?", run.name, meant))
-		case !f.made && scriptName().MatchString(run.name):
+		case !f.made && !run.given && scriptName().MatchString(run.name) && !f.isEmpty(path.Dir(run.name)):
 			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no command before makes it")
 		}
 	})
+}
+
+// isEmpty: a submodule that was not fetched is an empty directory.
+func (f *files) isEmpty(dir string) bool {
+	entries, err := fs.ReadDir(f.Source, dir)
+	return err == nil && len(entries) == 0
 }
 
 // nearest returns the path that a missing one is a slip of: one name in it is
@@ -271,6 +329,9 @@ func (c *checker) notExecutable() {
 
 // crlfScripts looks at the beginning of each script that a shell reads.
 func (c *checker) crlfScripts() {
+	if c.mendsLineEnds() {
+		return
+	}
 	c.files(func(f *files, run ranFile) {
 		if run.missing || !run.shell {
 			return
@@ -284,5 +345,18 @@ func (c *checker) crlfScripts() {
 		if err == nil && bytes.Contains(head, []byte("\r\n")) && !bytes.Contains(head, []byte{0}) {
 			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s has the line ends of Windows, with which no shell on Linux runs it; expected line feeds only: sed -i 's/\\r$//' %s, and *.sh text eol=lf in .gitattributes", run.name, run.name))
 		}
+	})
+}
+
+// mendsLineEnds: git does it by an attribute, and commands by a program.
+func (c *checker) mendsLineEnds() bool {
+	if c.Source != nil {
+		attributes, err := fs.ReadFile(c.Source, ".gitattributes")
+		if err == nil && bytes.Contains(attributes, []byte("eol=lf")) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.scripts, func(s *script) bool {
+		return strings.Contains(s.Text, "dos2unix") || strings.Contains(s.Text, `\r`)
 	})
 }

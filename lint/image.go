@@ -12,9 +12,32 @@ import (
 )
 
 var imageChecks = []check{
+	{diag.Check{Name: "unknown-image", Severity: diag.Warning, Summary: "The image is called like one of the service's own, and is not known to be one."}, (*checker).unknownImage},
 	{diag.Check{Name: "unknown-runtime", Severity: diag.Error, Summary: "The image does not have this runtime or this version; a warning where that is known from a table only."}, (*checker).unknownRuntimes},
 	{diag.Check{Name: "ignored-runtimes", Severity: diag.Warning, Summary: "The image has no runtimes to choose from."}, (*checker).ignoredRuntimes},
 	{diag.Check{Name: "deprecated-image", Severity: diag.Lint, Summary: "The service no longer updates the image."}, (*checker).deprecatedImage},
+}
+
+// unknownImage looks at the image of the build; those of a batch are looked at
+// with its environments.
+func (c *checker) unknownImage() {
+	if way, wrong := unknownCurated(c.Image); wrong {
+		c.say(diag.Problem{File: c.Spec.File}, way)
+	}
+}
+
+// unknownCurated is for names and for versions that are not known.
+func unknownCurated(image string) (way string, wrong bool) {
+	if way, wrong = project.UnknownCurated(image); wrong || !strings.HasPrefix(image, "aws/codebuild/") {
+		return way, wrong
+	}
+	name, _ := project.CuratedName(image)
+	family, _, _ := strings.Cut(name, ":")
+	versions := runtimes.CuratedVersions(family)
+	if len(versions) == 0 || name == family || runtimes.Curated(name) != nil || name == "standard:1.0" {
+		return "", false
+	}
+	return fmt.Sprintf("%s is not known: in %s there were the versions %s", image, runtimes.CuratedDate, strings.Join(versions, ", ")), true
 }
 
 // unknownRuntimes compares with what the image offers. Values with variables are

@@ -41,7 +41,8 @@ func commands(all ...string) string {
 func TestNothingIsSaidOfWhatPeopleMean(t *testing.T) {
 	t.Parallel()
 	source := fstest.MapFS{
-		"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "Makefile": {}, "src/app.js": {}, "ci/test.sh": {Mode: 0o755},
+		"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "Makefile": {}, "src/app.js": {}, "ci/test.sh": {Mode: 0o755}, "gradlew": {Mode: 0o644},
+		"scripts/crlf.sh": {Data: []byte("#!/bin/sh\r\n")},
 	}
 	for _, all := range [][]string{
 		{"set -e\nnpm test\necho done"},
@@ -77,6 +78,25 @@ func TestNothingIsSaidOfWhatPeopleMean(t *testing.T) {
 		{"$env:X = 1", "Get-ChildItem | ForEach-Object { $_ }", "if (Test-Path x) { exit 1 }"},
 		{"source ~/.bashrc", "echo ${X//a/b} &> log"},
 		{"yum install -y jq", "[[ -f x ]]"},
+		{"[[ -f x ]]", "a=(1 2)"},
+		{"chmod +x gradlew && ./gradlew build"},
+		{"find scripts -name '*.sh' -exec chmod +x {} \\;", "scripts/plain.sh"},
+		{"for f in scripts/*.sh; do chmod +x $f; done", "scripts/plain.sh"},
+		{"if true; then chmod +x scripts/plain.sh; fi", "scripts/plain.sh"},
+		{"cd none 2>/dev/null || cd scripts", "./biuld.sh"},
+		{"test -d none && cd none", "./scripts/biuld.sh"},
+		{"tsc", "node dist/server.js"},
+		{"git clone https://example.com/script.git", "sh script/build.sh"},
+		{"git checkout other", "sh scripts/biuld.sh"},
+		{"node --version\nnpm --version\necho ready"},
+		{"rm -rf dist\ngit config a b\necho clean"},
+		{"sonar-scanner\ntrue"},
+		{"curl -fsSL https://example.com/install.sh | sh"},
+		{"pip freeze | tee requirements.lock", "docker images | tee images.txt"},
+		{"alias python=python3", "python --version"},
+		{"dos2unix scripts/crlf.sh", "sh scripts/crlf.sh"},
+		{"aws deploy <bucket> <key>", "echo ${aws_ecr.app.url}", "echo {{ name }} (x)"},
+		{"set -x", "set -v", "make"},
 	} {
 		in := lint.Input{Source: source, ExecBits: true}
 		if got := names(in, commands(all...)); len(got) > 0 {
@@ -89,21 +109,30 @@ func TestNothingIsSaidOfWhatPeopleMean(t *testing.T) {
 // documentation.
 func TestMistakesInCommandsAreTold(t *testing.T) {
 	t.Parallel()
-	source := fstest.MapFS{"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "x.sh": {Data: []byte("#!/bin/sh\r\n")}}
+	source := fstest.MapFS{"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "x.sh": {Data: []byte("#!/bin/sh\r\n")}, "requirements.txt": {}}
 	for _, test := range []struct {
 		want string
 		all  []string
 	}{
-		{"hidden-failure", []string{"make && make test\nnpm test\ntrue"}},
+		{"hidden-failure", []string{"make && make test\necho done"}},
+		{"hidden-failure", []string{"npm test\nexport DONE=1"}},
 		{"hidden-failure", []string{"sudo npm test\nprintf done"}},
 		{"hidden-pipe-failure", []string{"make 2>&1 | grep x | tee log"}},
-		{"hidden-pipe-failure", []string{"if true; then wget -qO- x | sudo bash; fi"}},
+		{"hidden-pipe-failure", []string{"if true; then npm test | tee log; fi"}},
+		{"lost-setting", []string{"set -ex", "make"}},
+		{"lost-setting", []string{"set +e", "make"}},
+		{"shell-syntax", []string{"if (grep -q x y); then", "make"}},
+		{"missing-file", []string{"sh $CODEBUILD_SRC_DIR/scripts/biuld.sh"}},
+		{"missing-file", []string{"timeout 30 ./scripts/biuld.sh"}},
+		{"missing-file", []string{"cd scirpts", "make"}},
+		{"missing-file", []string{"pip install -r requirments.txt"}},
 		{"lost-function", []string{"alias ll='ls -l'", "ll"}},
 		{"lost-setting", []string{"set -euo pipefail", "make"}},
 		{"lost-setting", []string{"shopt -s globstar", "make"}},
 		{"shell-syntax", []string{"echo $(date"}},
-		{"bash-syntax", []string{"apt-get install -y jq", "source x"}},
-		{"bash-syntax", []string{"a=(1 2)"}},
+		{"bash-syntax", []string{"apt-get install -y jq", "[[ -f x ]]"}},
+		{"plaintext-credential", []string{"export DB_PASSWORD=Tr0ub4dor-3"}},
+		{"plaintext-credential", []string{"git clone https://me:Tr0ub4dor3@github.com/x"}},
 		{"missing-file", []string{"./scripts/biuld.sh"}},
 		{"missing-file", []string{"scirpts/build.sh"}},
 		{"missing-file", []string{"cd scripts", "sh ./biuld.sh"}},
@@ -122,10 +151,11 @@ func TestMistakesInCommandsAreTold(t *testing.T) {
 
 func TestCredentialsAreToldFromWhatLooksLikeThem(t *testing.T) {
 	t.Parallel()
-	told := map[string]string{"API_KEY": "d41d8cd98f00b204E98", "X": "AKIAIOSFODNN7EXAMPLE", "GITHUB_TOKEN": "ghp_" + strings.Repeat("a", 36), "MYSQL_PASSWORD": "Tr0ub4dor&3"}
+	told := map[string]string{"API_KEY": "d41d8cd98f00b204E98", "X": "AKIAIOSFODNN7EXAMPLE", "GITHUB_TOKEN": "ghp_" + strings.Repeat("a", 36), "MYSQL_PASSWORD": "Tr0ub4dor&3", "PGPASSWORD": "aZ19-kkQw", "DB_PASS": "aZ19-kkQw", "dbPassword": "aZ19-kkQw", "DATABASE_URL": "postgres://app:s3cretPw@db/app"}
 	silent := map[string]string{
 		"PASSWORD": "$PASSWORD", "DB_PASSWORD": "changeme", "SECRET_NAME": "prod/Db-Secret-42", "TOKEN_FILE": "/run/Token1",
 		"API_KEY": "<your key>", "ACCESS_TOKEN": "arn:aws:secretsmanager:eu-west-1:1:secret:T0ken", "KEY": "Aa1Bb2Cc3Dd4", "PRIVATE_KEY": "id_rsa", "SECRET": "postgres",
+		"POSTGRES_PASSWORD": "postgres123", "JWT_SECRET": "testsecret1", "APP_SECRET": "my-app/prod/Db1", "GITHUB_TOKEN": "ssm-github-token2", "SESSION_SECRET": "00000000-0000-0000-0000-000000000000",
 	}
 	for name, value := range told {
 		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); !slices.Equal(got, []string{"plaintext-credential"}) {
@@ -190,6 +220,42 @@ func TestRuntimesAreComparedWithTheImage(t *testing.T) {
 	got := lint.Check(lint.Input{Spec: spec, Runtimes: table, Exact: true}, nil, nil)
 	if !got.Failed() || !strings.HasPrefix(got[0].Service, "Unknown runtime version named 'lts' of nodejs. This build image has the following versions: 18, ") {
 		t.Errorf("the image's own table: %v %q", got, got[0].Service)
+	}
+}
+
+func TestBashIsToldWhereTheShellIsKnown(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string]bool{
+		"": false, "aws/codebuild/standard:7.0": true, "aws/codebuild/amazonlinux-x86_64-standard:5.0": false, "node:22": true,
+		"docker.io/library/python:3.12-slim": true, "node:22-alpine": false, "example.com/mine": false, "ubuntu@sha256:0": true,
+	} {
+		for _, command := range []string{"[[ -f x ]]", "source x", "a=(1 2)", "echo ${A[0]}", "make |& cat", "select x in a; do make; done", "mapfile a", "X+=1"} {
+			got := names(lint.Input{Image: image}, commands(command))
+			if told := slices.Contains(got, "bash-syntax"); told != want {
+				t.Errorf("%s: %s: told is %v", image, command, told)
+			}
+		}
+	}
+}
+
+func TestADeploymentIsToldWhereItMayFollowAFailure(t *testing.T) {
+	t.Parallel()
+	text := func(build, post string) string {
+		return "version: 0.2\nphases:\n  build:\n    commands:\n      - " + build + "\n  post_build:\n    commands:\n      - |\n        " + strings.ReplaceAll(post, "\n", "\n        ") + "\n"
+	}
+	for post, want := range map[string]bool{
+		"aws s3 sync dist s3://bucket": true, "aws --profile p s3 sync dist \"s3://$B\" --delete": true, "terraform -chdir=infra apply -auto-approve": true,
+		"kubectl -n p apply -f x": true, "helm -n p upgrade a b": true, "cdk deploy": true,
+		"docker push a\naws ecs update-service": false, "aws s3 cp coverage/lcov.info s3://b": false, "aws s3 cp s3://b/x .": false,
+		"echo now run terraform apply": false, "npm publish --dry-run": false, "mvn -Dmaven.deploy.skip=true verify": false,
+		"test -f .ok || exit 1\ncdk deploy": false, "[ $CODEBUILD_BUILD_SUCCEEDING = 1 ] && cdk deploy": false,
+	} {
+		if told := slices.Contains(names(lint.Input{}, text("npm test", post)), "deploy-after-failure"); told != want {
+			t.Errorf("%q: told is %v", post, told)
+		}
+	}
+	if got := names(lint.Input{}, text("echo nothing", "cdk deploy")); len(got) > 0 {
+		t.Errorf("a BUILD that cannot fail: %v", got)
 	}
 }
 

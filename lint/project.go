@@ -66,32 +66,80 @@ func (c *checker) exportedSecrets() {
 }
 
 // credential is a text that can be nothing but a credential: an access key of
-// AWS, tokens of GitHub, GitLab, Slack, npm, Stripe and Google, a private key.
+// AWS, tokens of GitHub, GitLab, Slack, npm, Stripe and Google, a private key, a
+// password in a URL.
 var credential = lazy(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|npm_[A-Za-z0-9]{36}|sk_live_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{35})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 
 // secretName is how variables are named that hold secrets, and placeholder what
-// stands there instead of one.
+// stands there instead of one: a word that says so, a name of a secret, a path,
+// an address.
 var (
-	secretName  = lazy(`(?i)(^|_)(password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key|private_?key|auth_?token|access_?token|token)$`)
-	placeholder = lazy(`(?i)^(true|false|yes|no|none|null|test|dummy|fake|mock|example|placeholder|changeme|secret|password|postgres|root|admin|\d{0,7}|[<{%\[].*|.*(your|change|replace|placeholder|example|xxx|\.\.\.|\*\*\*|dummy|fake).*|[a-z_./-]*|(arn|https?|s3|ssm):.*|/.*)$`)
+	secretName  = lazy(`(?i)(password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key|private_?key|token|_pwd|_pass|_pat)$`)
+	placeholder = lazy(`(?i:test|example|sample|dummy|fake|mock|local|demo|change|placeholder|your|xxx|\.\.\.|\*\*\*|postgres|mysql|password|^[<{%\[]|^(arn|https?|s3|ssm):|^/|^[0-9a-f]{8}-)|^[a-z0-9]+([-_./][a-z0-9]+)+$|^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
+	addressed   = lazy(`[a-z]+://[^/\s:@$]+:([^/\s@$:]{6,})@`)
 )
 
+// secretive reports whether a value looks like a secret rather than like a word:
+// letters of both cases, digits and signs, three of these at least, or a long
+// number in hexadecimal.
+func secretive(value string) bool {
+	kinds := 0
+	for _, kind := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "!#%&*+=?@^~-_/"} {
+		if strings.ContainsAny(value, kind) {
+			kinds++
+		}
+	}
+	hex := len(value) >= 20 && strings.Trim(value, "0123456789abcdef") == "" && strings.ContainsAny(value, "0123456789") && strings.ContainsAny(value, "abcdef")
+	return len(value) >= 8 && (kinds >= 3 || hex) && !placeholder().MatchString(value) && !expands().MatchString(value) && !strings.ContainsAny(value, " \n")
+}
+
+func isCredential(name, value string) bool {
+	return findCredential(value) != "" || secretName().MatchString(name) && secretive(value)
+}
+
+// findCredential returns the piece of a text that is a credential in any place.
+func findCredential(text string) string {
+	if found := credential().FindString(text); found != "" {
+		return found
+	}
+	if m := addressed().FindStringSubmatch(text); m != nil && !placeholder().MatchString(m[1]) {
+		return m[1]
+	}
+	return ""
+}
+
+const wayWithSecrets = "; expected it in Secrets Manager or Parameter Store, and its name in secrets-manager or parameter-store"
+
 func (c *checker) plaintextCredentials() {
-	const way = "; expected it in Secrets Manager or Parameter Store, and its name in secrets-manager or parameter-store"
 	for _, v := range c.variables() {
-		secret := secretName().MatchString(v.Name) && len(v.Value) >= 8 && !placeholder().MatchString(v.Value) && !expands().MatchString(v.Value)
-		if secret || credential().MatchString(v.Value) {
-			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential for everybody to read"+way)
+		if isCredential(v.Name, v.Value) {
+			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential for everybody to read"+wayWithSecrets)
 		}
 	}
 	for _, s := range c.scripts {
 		for i, line := range strings.Split(s.Text, "\n") {
-			if at := credential().FindStringIndex(line); at != nil {
-				p := c.Spec.Problem(s.Command, i+1, len([]rune(line[:at[0]]))+1, at[1]-at[0])
-				c.hide(p, line[at[0]:at[1]], "the command holds a credential for everybody to read"+way)
+			if found := findCredential(line); found != "" {
+				at := strings.Index(line, found)
+				p := c.Spec.Problem(s.Command, i+1, len([]rune(line[:at]))+1, len([]rune(found)))
+				c.hide(p, found, "the command holds a credential for everybody to read"+wayWithSecrets)
 			}
 		}
+		c.assignedCredentials(s)
 	}
+}
+
+// assignedCredentials looks at variables that commands set.
+func (c *checker) assignedCredentials(s *script) {
+	s.walk(func(n syntax.Node) bool {
+		a, ok := n.(*syntax.Assign)
+		if !ok || a.Name == nil || a.Value == nil {
+			return true
+		}
+		if value := literal(a.Value); isCredential(a.Name.Value, value) && findCredential(value) == "" {
+			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential for everybody to read"+wayWithSecrets)
+		}
+		return true
+	})
 }
 
 // hide notes a problem whose line is shown without the secret in it.
@@ -131,7 +179,7 @@ func (c *checker) variables() []placed {
 
 // secondaryArtifacts compares identifiers: they must match (documented).
 func (c *checker) secondaryArtifacts() {
-	if c.Project == nil || c.Spec.Artifacts == nil {
+	if c.Project == nil || c.Spec.Artifacts == nil || c.Project.Artifacts.Type == "CODEPIPELINE" { // there the pipeline names them
 		return
 	}
 	var known, written []string
@@ -173,7 +221,7 @@ func (c *checker) notPrivileged() {
 		return
 	}
 	for _, s := range c.scripts {
-		if strings.Contains(s.Text, "dockerd") {
+		if strings.Contains(s.Text, "dockerd") || strings.Contains(s.Text, "DOCKER_HOST") {
 			return
 		}
 	}
@@ -204,7 +252,7 @@ func usesEngine(words []string) bool {
 		return false
 	}
 	switch words[1] {
-	case "login", "logout", "--version", "-v", "version", "help", "--help", "manifest", "":
+	case "login", "logout", "--version", "-v", "version", "help", "--help", "manifest", "context", "":
 		return false
 	}
 	return true

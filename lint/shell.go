@@ -54,8 +54,9 @@ func lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
-// powershell is what no POSIX shell would be given.
-var powershell = lazy(`(?m)\$env:[A-Za-z_]|(^|[|;({=]\s*|\s)(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Test|Add|Out|ConvertTo|ConvertFrom|Expand|Compress|Select|Where|ForEach|Enable|Join|Update)-[A-Z][A-Za-z]+\b|^\s*&?\s*\.?\.\\|^\s*(powershell|pwsh|choco|cmd(\.exe)? /c)\b|^\s*if \(|^\s*\$[A-Za-z_]+\s*=`)
+// powershell is what only PowerShell or cmd can mean: assignments, cmdlets where
+// a command begins, blocks in braces, calls by &, paths with backslashes.
+var powershell = lazy(`(?mi)^\s*\$[a-z_]\w*\s*=|\$env:[a-z_]\w*\s*\+?=|^\s*(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Stop|Test|Add|Out|Expand|Compress|Push|Pop|Move|Rename)-[a-z]+\b|\|\s*(Where|ForEach|Select|Sort|Out|Measure)-[a-z]+\b|^\s*&\s*["'$.]|^\s*\.?\.\\|^\s*(if|foreach|while) ?\([^()]*\)? ?.*\{\s*$|^\s*(if|foreach|while) ?\(.*\) ?\{|^\s*if (not )?exist |^\s*for %%|^\s*(choco|Install-Package) `)
 
 // isWindows: what is written for PowerShell or cmd is told by the shell, the
 // project or the image, or else by its looks.
@@ -173,14 +174,21 @@ func name(stmt *syntax.Stmt) (program string, words []string) {
 
 // unwrapped drops programs that only run another one.
 func unwrapped(words []string) []string {
-	for len(words) > 1 && (words[0] == "sudo" || words[0] == "env" || words[0] == "time" || words[0] == "nohup" || words[0] == "exec" || words[0] == "command") {
+	for len(words) > 1 && wrappers[words[0]] {
+		limited := words[0] == "timeout"
 		words = words[1:]
 		for len(words) > 1 && (strings.HasPrefix(words[0], "-") || strings.Contains(words[0], "=")) {
+			words = words[1:]
+		}
+		if limited && len(words) > 1 {
 			words = words[1:]
 		}
 	}
 	return words
 }
+
+// wrappers are programs that only run another one.
+var wrappers = words("sudo env time nohup exec command timeout nice")
 
 // sets reports whether a script changes an option of its shell, such as errexit.
 func (s *script) sets(letter byte, option string) bool {

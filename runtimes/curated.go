@@ -1,6 +1,9 @@
 package runtimes
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // CuratedDate is when the table of this file was read, from the runtimes.yml
 // files of the repository that holds the Dockerfiles of the curated images. The
@@ -67,4 +70,17 @@ func AllCurated() Table {
 		}
 	}
 	return all
+}
+
+// CuratedVersions returns the versions of a family of curated images, such as
+// standard, that were known at CuratedDate.
+func CuratedVersions(family string) []string {
+	var versions []string
+	for image := range curated {
+		if name, version, _ := strings.Cut(image, ":"); name == family {
+			versions = append(versions, version)
+		}
+	}
+	slices.SortFunc(versions, compareVersions)
+	return versions
 }

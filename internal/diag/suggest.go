@@ -74,13 +74,16 @@ func SameLetters(a, b string) bool { return fold(a) == fold(b) }
 
 // Slip returns the one of known that written is a slip of: two letters changed
 // places, or one is missing, added or another; of long words two. "" for none,
-// and where several are as near.
+// where several are as near, and where only a number is another.
 func Slip(written string, known []string) string {
 	best, least, same := "", 1+min(2, len(written)/5), false
 	for _, word := range known {
 		d := levenshtein.ComputeDistance(written, word)
 		if d == 2 && sorted(written) == sorted(word) {
 			d = 1
+		}
+		if withoutDigits(word) == withoutDigits(written) {
+			continue
 		}
 		if d > 0 && d < least {
 			best, least, same = word, d, false
@@ -92,4 +95,13 @@ func Slip(written string, known []string) string {
 		return ""
 	}
 	return best
+}
+
+func withoutDigits(word string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, word)
 }

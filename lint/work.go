@@ -1,0 +1,162 @@
+package lint
+
+import (
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// words is a set of them.
+func words(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, w := range strings.Fields(text) {
+		all[w] = true
+	}
+	return all
+}
+
+// works are the programs that do the work of a build, with the words that make
+// them do it; none where every call does.
+var works = map[string]map[string]bool{
+	"make": {}, "mvn": {}, "mvnw": {}, "gradle": {}, "gradlew": {}, "ant": {}, "sbt": {}, "tox": {}, "pytest": {}, "jest": {}, "mocha": {},
+	"rspec": {}, "phpunit": {}, "ctest": {}, "tsc": {}, "eslint": {}, "webpack": {}, "vite": {},
+	"npm": words("ci install i test t run run-script publish"), "npx": {}, "pnpm": words("install i test run build"),
+	"yarn": words("install test build lint run"), "bundle": words("install exec"), "composer": words("install"),
+	"pip": words("install"), "pip3": words("install"), "cargo": words("build test bench clippy"), "go": words("build test vet generate"),
+	"dotnet": words("build test publish restore"), "bazel": words("build test"), "docker": words("build buildx push compose"),
+	"terraform": words("init plan apply validate"), "cdk": words("synth deploy"), "sam": words("build deploy"),
+	"kubectl": words("apply"), "helm": words("upgrade install"), "cmake": {}, "python": words("-m setup.py manage.py"), "python3": words("-m setup.py manage.py"),
+}
+
+// isWork reports whether a command does the work of a build, so that its failure
+// is one.
+func isWork(command []string) bool {
+	if len(command) == 0 {
+		return false
+	}
+	if strings.HasPrefix(command[0], "./") {
+		return true
+	}
+	verbs, known := works[command[0][strings.LastIndex(command[0], "/")+1:]]
+	if !known || slices.ContainsFunc(command, func(w string) bool { return w == "--version" || w == "-v" || w == "-version" || w == "--help" }) {
+		return false
+	}
+	return len(verbs) == 0 || slices.ContainsFunc(command[1:], func(w string) bool { return verbs[w] })
+}
+
+// deployment is how a program is made to change something outside the build: all
+// of the words, in this order.
+type deployment struct {
+	program string
+	words   []string
+}
+
+var deployments = []deployment{
+	{"aws", []string{"cloudformation", "deploy"}}, {"aws", []string{"cloudformation", "create-stack"}}, {"aws", []string{"cloudformation", "update-stack"}},
+	{"aws", []string{"cloudformation", "execute-change-set"}}, {"aws", []string{"ecs", "update-service"}}, {"aws", []string{"lambda", "update-function-code"}},
+	{"aws", []string{"deploy", "create-deployment"}}, {"aws", []string{"elasticbeanstalk", "update-environment"}}, {"aws", []string{"s3", "sync"}}, {"aws", []string{"s3", "cp"}},
+	{"sam", []string{"deploy"}}, {"cdk", []string{"deploy"}}, {"sls", []string{"deploy"}}, {"serverless", []string{"deploy"}}, {"eb", []string{"deploy"}}, {"copilot", []string{"deploy"}},
+	{"kubectl", []string{"apply"}}, {"kubectl", []string{"set", "image"}}, {"helm", []string{"upgrade"}}, {"terraform", []string{"apply"}}, {"pulumi", []string{"up"}},
+	{"npm", []string{"publish"}}, {"yarn", []string{"publish"}}, {"twine", []string{"upload"}}, {"mvn", []string{"deploy"}},
+}
+
+// aside are uploads that a build which failed wants most of all.
+var aside = lazy(`(?i)report|coverage|result|log|cache|allure|junit|test`)
+
+// isDeployment reports whether a command deploys what the build has made.
+func isDeployment(call *syntax.CallExpr, command []string, text string) bool {
+	if len(command) == 0 || slices.Contains(command, "--dry-run") {
+		return false
+	}
+	program := command[0][strings.LastIndex(command[0], "/")+1:]
+	return slices.ContainsFunc(deployments, func(d deployment) bool {
+		if d.program != program || !inOrder(d.words, command[1:]) {
+			return false
+		}
+		return d.words[0] != "s3" || intoBucket(call, text) && !aside().MatchString(text)
+	})
+}
+
+func inOrder(wanted, command []string) bool {
+	for _, w := range command {
+		if len(wanted) > 0 && w == wanted[0] {
+			wanted = wanted[1:]
+		}
+	}
+	return len(wanted) == 0
+}
+
+// intoBucket: the last argument that is no option is where aws s3 copies to.
+func intoBucket(call *syntax.CallExpr, text string) bool {
+	parts := strings.Fields(text)
+	places := slices.DeleteFunc(parts, func(w string) bool { return strings.HasPrefix(w, "-") })
+	at := slices.IndexFunc(places, func(w string) bool { return w == "cp" || w == "sync" })
+	return len(call.Args) > 3 && at >= 0 && at+2 < len(places) && strings.HasPrefix(strings.Trim(places[at+2], `"'`), "s3://")
+}
+
+// deployAfterFailure looks for deployments in POST_BUILD where nothing asks
+// whether BUILD succeeded. Only a BUILD that does something can fail before it;
+// and what is pushed first is not there when it did.
+func (c *checker) deployAfterFailure() {
+	build, _ := c.Spec.Phase("BUILD")
+	if strings.EqualFold(build.OnFailure.Text, "ABORT") || !c.buildWorks() {
+		return
+	}
+	for _, s := range c.scripts {
+		if s.phase != "POST_BUILD" {
+			continue
+		}
+		if guarded(s.Text) || s.file == nil {
+			return
+		}
+		said := false
+		s.calls(func(call *syntax.CallExpr, command []string) {
+			text := textOf(call)
+			if !said && isDeployment(call, unwrapped(command), text) {
+				said = true
+				c.say(c.node(s, call), "POST_BUILD also runs when BUILD failed, and would deploy what that left; expected it in build"+c.abort()+", or a look at CODEBUILD_BUILD_SUCCEEDING before it")
+			}
+		})
+		if said {
+			return
+		}
+	}
+}
+
+// abort is a way out that version 0.1 does not have.
+func (c *checker) abort() string {
+	if c.Spec.Version == "0.1" {
+		return ""
+	}
+	return ", or on-failure: ABORT in build"
+}
+
+// guarded is what keeps a POST_BUILD from going on after a failure.
+func guarded(text string) bool {
+	for _, guard := range []string{"CODEBUILD_BUILD_SUCCEEDING", "exit", "if ", "[ ", "test ", "docker push", "|| "} {
+		if strings.Contains(text, guard) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) buildWorks() bool {
+	works := false
+	for _, s := range c.scripts {
+		if s.phase == "BUILD" {
+			s.calls(func(_ *syntax.CallExpr, command []string) { works = works || isWork(unwrapped(command)) })
+		}
+	}
+	return works
+}
+
+// textOf is a command as it is written.
+func textOf(node syntax.Node) string {
+	var b strings.Builder
+	if err := syntax.NewPrinter().Print(&b, node); err != nil {
+		return ""
+	}
+	return b.String()
+}
