@@ -56,7 +56,7 @@ func lazy(expr string) func() *regexp.Regexp {
 
 // powershell is what only PowerShell or cmd can mean: assignments, cmdlets where
 // a command begins, blocks in braces, calls by &, paths with backslashes.
-var powershell = lazy(`(?mi)^\s*\$[a-z_]\w*\s*=|\$env:[a-z_]\w*\s*\+?=|^\s*(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Stop|Test|Add|Out|Expand|Compress|Push|Pop|Move|Rename)-[a-z]+\b|\|\s*(Where|ForEach|Select|Sort|Out|Measure)-[a-z]+\b|^\s*&\s*["'$.]|^\s*\.?\.\\|^\s*(if|foreach|while) ?\([^()]*\)? ?.*\{\s*$|^\s*(if|foreach|while) ?\(.*\) ?\{|^\s*if (not )?exist |^\s*for %%|^\s*(choco|Install-Package) `)
+var powershell = lazy(`(?mi)^\s*& [a-z]|^\s*\$[a-z_]\w*\s*=|\$env:[a-z_]\w*\s*\+?=|^\s*(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Stop|Test|Add|Out|Expand|Compress|Push|Pop|Move|Rename)-[a-z]+\b|\|\s*(Where|ForEach|Select|Sort|Out|Measure)-[a-z]+\b|^\s*&\s*["'$.]|^\s*\.?\.\\|^\s*(if|foreach|while) ?\([^()]*\)? ?.*\{\s*$|^\s*(if|foreach|while) ?\(.*\) ?\{|^\s*if (not )?exist |^\s*for %%|^\s*(choco|Install-Package) `)
 
 // isWindows: what is written for PowerShell or cmd is told by the shell, the
 // project or the image, or else by its looks.
