@@ -131,6 +131,7 @@ type Command struct {
 	Line, Column int // where its text begins
 	Style        Style
 	Path         string // such as phases.build.commands[2]
+	Tagged       bool   // a word with ! before it was taken by YAML
 }
 
 // Style is how the text of a command is written.

@@ -14,10 +14,10 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// What is read as a buildspec. The limits keep the cost of any text below 100 ms
+// SizeLimit and the others bound what is read as a buildspec. The limits keep the cost of any text below 100 ms
 // and 64 MiB; the largest public buildspec has 95 KB and 12,000 marks.
 const (
-	sizeLimit    = 1 << 20 // bytes
+	SizeLimit    = 1 << 20 // bytes
 	markLimit    = 60_000  // lines, and characters that begin or end a value
 	valueLimit   = 40_000  // values, those that aliases stand for counted each time
 	problemLimit = 500
@@ -32,8 +32,8 @@ const emptyDocument = "wrong number of container tags, expected 1"
 func Parse(file string, text []byte) (*Buildspec, diag.List) {
 	text = toUTF8(text)
 	p := &parser{spec: &Buildspec{File: file, places: map[string]Place{}}, left: valueLimit}
-	if len(text) > sizeLimit {
-		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", len(text), sizeLimit)})
+	if len(text) > SizeLimit {
+		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", len(text), SizeLimit)})
 		return p.spec, p.problems
 	}
 	p.spec.lines = splitLines(text)
@@ -163,15 +163,15 @@ func (p *parser) document(text []byte) *yaml.Node {
 	}
 	var second yaml.Node
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		p.secondDocument(&second)
+		p.secondDocument(&second, root.Line)
 	}
 	return root
 }
 
-func (p *parser) secondDocument(node *yaml.Node) {
+func (p *parser) secondDocument(node *yaml.Node, root int) {
 	line := max(1, node.Line)
 	if node.Kind == 0 { // it could not be read
-		line = 1 + max(0, slices.IndexFunc(p.spec.lines[1:], func(line string) bool { return strings.HasPrefix(line, "---") })+1)
+		line = root + 1 + max(0, slices.IndexFunc(p.spec.lines[root:], func(line string) bool { return strings.HasPrefix(line, "---") }))
 	}
 	problem := p.spec.At(line, 1, 1, "a second document begins here; only the first one counts")
 	problem.Severity, problem.Name = diag.Warning, SecondDocument

@@ -23,8 +23,8 @@ func (p *parser) phase(f field, path string) {
 	if v, written := f.get("runtime-versions"); written {
 		phase.Runtimes = p.runtimes(v, phase.Name, join(path, "runtime-versions"))
 	}
-	phase.Commands = p.scripts(f.itemsOf("commands"), join(path, "commands"))
-	phase.Finally = p.scripts(f.itemsOf("finally"), join(path, "finally"))
+	phase.Commands = p.scripts(f.itemsOf("commands"))
+	phase.Finally = p.scripts(f.itemsOf("finally"))
 	if v, _ := f.get("finally"); len(v.items) > 0 && !f.has("commands") && needsCommands(f.name) {
 		p.fail(FinallyAlone, v.key, join(path, "finally"), "finally without commands: expected commands: beside it in %s, with what is to be done first", path)
 	}
@@ -51,12 +51,12 @@ func (p *parser) runtimes(v value, phase, path string) []Variable {
 	return variablesOf(v.fields)
 }
 
-func (p *parser) scripts(items []value, path string) []Command {
+func (p *parser) scripts(items []value) []Command {
 	var all []Command
-	for i, item := range items {
+	for _, item := range items {
 		all = append(all, Command{
 			Text: item.text, Line: commandLine(item.node), Column: p.commandColumn(item.node),
-			Style: styleOf(item.node), Path: fmt.Sprintf("%s[%d]", path, i),
+			Style: styleOf(item.node), Path: item.path, Tagged: item.node.Style&yaml.TaggedStyle != 0,
 		})
 	}
 	return all
@@ -104,8 +104,9 @@ func (p *parser) isCommand(node *yaml.Node, at where) bool {
 	case node.Kind == yaml.MappingNode:
 		p.mappingCommand(node, at)
 	case node.Kind == yaml.SequenceNode:
-		p.fail(CommandNotText, node, at.path, "%s is a list; expected a command: put it in quotes", at.path).
-			Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", serviceItem(at.path), node.Line)
+		problem := p.fail(CommandNotText, node, at.path, "%s is a list; expected a command: put it in quotes", at.path)
+		problem.Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", serviceItem(at.path), node.Line)
+		p.bracketed(problem, node, "[ ", " ]")
 	case isNull(node):
 		p.fail(EmptyCommand, node, at.path, "%s is empty; expected a command", at.path)
 	case strings.ContainsRune(node.Value, 0):
@@ -129,17 +130,45 @@ func (p *parser) mappingCommand(node *yaml.Node, at where) {
 	switch {
 	case node.Style&yaml.FlowStyle != 0:
 		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping, because of its braces; expected a command: put it in quotes", at.path)
-	case oneLine(node):
+		p.bracketed(problem, node, "{ ", "; }")
+	case oneLine(node) && p.endsThere(node):
 		i := quote(p.line(node.Line), node.Column)
-		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted)
+		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted+foreign(node))
 		problem.Width = max(1, len([]rune(i.text)))
 		if p.isItem(node, i) {
 			problem.Fix = i.fix(node.Line)
+			problem.Fix.Safe = strings.ContainsAny(node.Content[0].Value, " \t") // else it may be a step of another service
 		}
+	case !p.endsThere(node) && len(node.Content) == 2:
+		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of a ": " in it; expected a command: put all of it in quotes, or behind a |`, at.path)
 	default:
-		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping; expected a command, which is text", at.path)
+		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping; expected a command, which is text%s", at.path, foreign(node))
 	}
 	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
+}
+
+// foreign explains what has the shape of another service's steps.
+func foreign(node *yaml.Node) string {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if key := node.Content[i].Value; key == "run" || key == "uses" {
+			return "; this is a step as GitHub Actions has them"
+		}
+	}
+	return ""
+}
+
+// bracketed shows a test or a group of a shell in quotes, where a whole item is
+// one.
+func (p *parser) bracketed(problem *diag.Problem, node *yaml.Node, opening, closing string) {
+	if len(p.line(node.Line)) > 1000 || !p.endsThere(node) {
+		return
+	}
+	i := quote(p.line(node.Line), node.Column)
+	if !strings.HasPrefix(i.text, opening) || !strings.Contains(i.text, closing) || !strings.HasSuffix(strings.TrimRight(string([]rune(p.line(node.Line))[:node.Column-1]), " "), "-") {
+		return
+	}
+	problem.Message += ", as in - " + i.quoted
+	problem.Fix = i.fix(node.Line)
 }
 
 // oneLine reports whether a mapping is one key and one text in one line.
@@ -163,7 +192,7 @@ func (p *parser) isItem(node *yaml.Node, i item) bool {
 	var list []string
 	err := yaml.Unmarshal([]byte("- "+i.quoted), &list)
 	rest := strings.TrimSpace(string([]rune(line)[node.Column-1+len([]rune(i.text)):]))
-	return err == nil && len(list) == 1 && list[0] == i.text && (rest == "" || strings.HasPrefix(rest, "#")) && p.endsThere(node)
+	return err == nil && len(list) == 1 && list[0] == i.text && (rest == "" || strings.HasPrefix(rest, "#"))
 }
 
 // endsThere reports whether the text of a mapping goes on in no further line.

@@ -15,6 +15,7 @@ import (
 type value struct {
 	key    *yaml.Node // nil for an item of a list
 	node   *yaml.Node
+	path   string  // of an item
 	text   string  // of Text
 	truth  bool    // of Truth
 	items  []value // of Texts, Commands and Items
@@ -160,7 +161,8 @@ func (p *parser) items(def *Key, node *yaml.Node, at where) []value {
 			return all
 		}
 		if v, ok := p.item(def, item, at.item(i)); ok {
-			p.spec.places[at.item(i).path] = placeOf(nil, item)
+			v.path = at.item(i).path
+			p.spec.places[v.path] = placeOf(nil, item)
 			all = append(all, v)
 		}
 	}

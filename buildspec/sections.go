@@ -56,7 +56,7 @@ func (p *parser) version(root value) {
 	v, written := root.get("version")
 	p.spec.Version = strings.TrimSpace(v.text)
 	switch {
-	case !written, p.spec.Version == "0.1", p.spec.Version == "0.2":
+	case !written, v.node.Kind != yaml.ScalarNode, p.spec.Version == "0.1", p.spec.Version == "0.2":
 	case p.spec.Version == "":
 		p.fail(MissingVersion, v.key, "version", "version is empty; expected 0.2").Service = emptyDocument
 	default:

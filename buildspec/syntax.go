@@ -51,8 +51,7 @@ func (p *parser) place(message string, line int, text []byte) fault {
 	switch {
 	case p.conflict(&f):
 	case strings.Contains(message, "mapping values are not allowed"):
-		f.hint = `; a ": " in plain text begins a mapping: put the whole value in quotes`
-		p.quoteItem(&f)
+		p.colon(&f)
 	case strings.Contains(message, "cannot start any token"), strings.Contains(message, "tab character"):
 		p.token(&f)
 	case strings.Contains(message, "expected alphabetic or numeric"):
@@ -63,7 +62,11 @@ func (p *parser) place(message string, line int, text []byte) fault {
 	case strings.Contains(message, "could not find expected ':'"):
 		f.hint = "; a line here is neither an item nor a key: indent it like the lines it belongs to, or write `- ` or a key before it"
 	case strings.Contains(message, "did not find expected"):
-		f.hint = p.indentation()
+		p.structure(&f)
+	case strings.Contains(message, "unexpected end of stream"):
+		f.hint = "; a quote or a bracket that is opened here is not closed"
+	case strings.Contains(message, "incompatible YAML document"):
+		f.hint = "; leave this line out"
 	case strings.Contains(message, "unknown escape character"):
 		f.hint = `; in double quotes a \ begins an escape: use single quotes, or write \\`
 	}
@@ -87,18 +90,84 @@ func (p *parser) anchor(f *fault, message string) {
 	f.hint = "; a value that begins with * must be in quotes"
 	_, name, _ := strings.Cut(message, "'")
 	name, _, _ = strings.Cut(name, "'")
+	var known []string
+	for _, line := range p.spec.lines {
+		for _, m := range anchorName.FindAllStringSubmatch(line, -1) {
+			known = append(known, m[1])
+		}
+	}
+	if meant := diag.Slip(name, known); meant != "" {
+		f.hint = fmt.Sprintf("; did you mean *%s?", meant)
+	}
 	for i, line := range p.spec.lines {
-		if at := strings.Index(line, "*"+name); at >= 0 {
+		if at := aliasAt(line, name); at >= 0 {
 			f.Line, f.Column, f.Width = i+1, len([]rune(line[:at]))+1, len([]rune(name))+1
-			p.quoteItem(f)
 			return
 		}
 	}
 }
 
-// indentation names the first line that is indented as no line around it.
-func (p *parser) indentation() string {
-	const general = "; look at the indentation, the quotes and the brackets of this line and the one above"
+// anchorName is where a value gets a name.
+var anchorName = regexp.MustCompile(`(?:[:-]|^)\s+&([^\s,\[\]{}]+)`)
+
+// aliasAt returns where a value of a line is an alias of a name, or -1.
+func aliasAt(line, name string) int {
+	for from := 0; ; {
+		at := strings.Index(line[from:], "*"+name)
+		if at < 0 {
+			return -1
+		}
+		at += from
+		before := strings.TrimRight(line[:at], " ")
+		if before == "" || strings.ContainsAny(before[len(before)-1:], "-:,[{") && !strings.Contains(before, "#") {
+			return at
+		}
+		from = at + 1
+	}
+}
+
+// colon explains a ": " where none may stand: in a plain text, or behind a line
+// whose own colon has no space behind it.
+func (p *parser) colon(f *fault) {
+	for n := f.Line - 1; n > 0; n-- {
+		line := p.line(n)
+		if m := tightColon.FindStringSubmatch(line); m != nil {
+			*f = wholeLine(n, line)
+			f.hint = fmt.Sprintf("; the colon of line %d has no space behind it: expected %s: %s", n, m[1], m[2])
+			return
+		}
+		if strings.TrimSpace(line) != "" {
+			break
+		}
+	}
+	f.hint = `; a ": " in plain text begins a mapping: put the whole value in quotes`
+	p.quoteItem(f)
+}
+
+// tightColon is a key without a space behind its colon, and behindQuote an item
+// that goes on where its quote is closed.
+var (
+	tightColon  = regexp.MustCompile(`^\s*([A-Za-z_-]+):([^\s:/]\S*)\s*$`)
+	behindQuote = regexp.MustCompile(`^\s*- +('(?:[^']|'')*'|"(?:[^"\\]|\\.)*")\s*[^\s:#]`)
+)
+
+// structure looks for the line that is at fault: YAML names the one where the
+// mapping or the list begins.
+func (p *parser) structure(f *fault) {
+	f.hint = "; look at the indentation, the quotes and the brackets of this line and the one above"
+	for i := max(0, f.Line-1); i < len(p.spec.lines); i++ {
+		if line := p.line(i + 1); behindQuote.MatchString(line) {
+			*f = wholeLine(i+1, line)
+			f.hint = "; something stands behind the closing quote: put the whole item in quotes"
+			p.quoteItem(f)
+			return
+		}
+	}
+	p.indentation(f)
+}
+
+// indentation looks for the first line that is indented as no line around it.
+func (p *parser) indentation(f *fault) {
 	var open []int // how far the mappings and lists around a line are indented
 	for i, line := range p.spec.lines {
 		text := strings.TrimLeft(line, " ")
@@ -116,10 +185,12 @@ func (p *parser) indentation() string {
 			outer = open[len(open)-1]
 		}
 		if closed >= 0 && outer >= 0 && outer < indent {
-			return fmt.Sprintf("; line %d is indented by %d spaces, and the lines it may belong to by %d or %d", i+1, indent, outer, closed)
+			*f = wholeLine(i+1, line)
+			f.hint = fmt.Sprintf("; this line is indented by %d spaces, and those it may belong to by %d or %d", indent, outer, closed)
+			return
 		}
 		if block.MatchString(line) || strings.Count(line, `"`)%2 == 1 {
-			return general // what follows is indented as its author likes
+			return // what follows is indented as its author likes
 		}
 		if outer < indent {
 			open = append(open, indent)
@@ -128,7 +199,6 @@ func (p *parser) indentation() string {
 			open = append(open, indent+len(text)-len(strings.TrimLeft(text[1:], " ")))
 		}
 	}
-	return general
 }
 
 // block ends a line that begins a block of text, and keyLine is an item of a
@@ -204,7 +274,7 @@ type item struct {
 	text, quoted string
 }
 
-var itemLine = regexp.MustCompile(`^(\s*- +)(\S.*?)\s*$`)
+var itemLine = regexp.MustCompile(`^(\s*(?:- +|(?:commands|finally): +))(\S.*?)\s*$`)
 
 // itemOf returns the text behind the last "- " that begins a line.
 func itemOf(line string) (item, bool) {
@@ -242,7 +312,7 @@ func withoutComment(text string) string {
 }
 
 func (i item) fix(line int) *diag.Fix {
-	return &diag.Fix{Title: "put the command in quotes", Safe: true, Edits: []diag.Edit{{Line: line, Column: i.column, Old: i.text, Text: i.quoted}}}
+	return &diag.Fix{Title: "put it in quotes", Safe: true, Edits: []diag.Edit{{Line: line, Column: i.column, Old: i.text, Text: i.quoted}}}
 }
 
 // helps reports whether YAML gets beyond a line when its item is in quotes.

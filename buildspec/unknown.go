@@ -79,6 +79,9 @@ func belongs(name, path string) string {
 		}
 	}
 	visit(reference, "")
+	if phase := diag.Suggest(name, phasesKey.names("")); phase != "" && diag.SameLetters(phase, name) && path != "" {
+		return "; it belongs in phases, as " + phase
+	}
 	if _, top := reference.Find(name); top && path != "" {
 		return "; it belongs at the top"
 	}

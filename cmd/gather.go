@@ -315,22 +315,40 @@ func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string,
 	case strings.HasPrefix(asked, "arn:"):
 		return "", nil, usagef("the buildspec %s stands in S3, which is not read; fetch it and name the file with --buildspec", asked)
 	case asked == "":
-		return g.readFile(f, []string{filepath.Join(f.source, "buildspec.yml")})
+		return g.readFile(ctx, f, []string{filepath.Join(f.source, "buildspec.yml")})
 	}
 	if filepath.IsAbs(asked) {
-		return g.readFile(f, []string{asked})
+		return g.readFile(ctx, f, []string{asked})
 	}
 	names := []string{filepath.Clean(asked), filepath.Join(f.source, asked)}
-	return g.readFile(f, slices.Compact(names))
+	return g.readFile(ctx, f, slices.Compact(names))
 }
 
-// readAll reads r to its end, or until ctx ends.
+// readAll reads r to its end, or until ctx ends; more than a buildspec may have
+// is not read.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	return patiently(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, buildspec.SizeLimit+1)) })
+}
+
+// readFile reads a buildspec, which may be a pipe that nobody writes to.
+func readFile(ctx context.Context, name string) ([]byte, error) {
+	return patiently(ctx, func() ([]byte, error) {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		return io.ReadAll(io.LimitReader(file, buildspec.SizeLimit+1))
+	})
+}
+
+// patiently waits for what is read, or until ctx ends.
+func patiently(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	var text []byte
 	done := make(chan error, 1)
 	go func() {
 		var err error
-		text, err = io.ReadAll(r)
+		text, err = read()
 		done <- err
 	}()
 	select {
@@ -353,16 +371,19 @@ func isInline(text string) bool {
 
 // readFile reads the first of names that exists. A file of the source is read
 // where the build sees it: in a clean checkout, if there is one.
-func (g *found) readFile(f *runFlags, names []string) (string, []byte, error) {
+func (g *found) readFile(ctx context.Context, f *runFlags, names []string) (string, []byte, error) {
 	for _, name := range names {
 		file := name
 		below, inside := relativeTo(f.source, name)
 		if inside {
 			file = filepath.Join(g.source.Dir, filepath.FromSlash(below))
 		}
-		text, err := os.ReadFile(file)
+		text, err := readFile(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if ctx.Err() != nil {
+			return "", nil, context.Cause(ctx)
 		}
 		if info, _ := os.Stat(file); info != nil && info.IsDir() {
 			return "", nil, textError{fmt.Errorf("%s is a directory; expected a buildspec\nName the file in it with --buildspec", name)}

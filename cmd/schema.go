@@ -12,8 +12,8 @@ func newSchema(a *App) *cobra.Command {
 		Use:   "schema",
 		Short: "Print the JSON Schema of buildspecs",
 		Long: "schema prints a JSON Schema (draft 2020-12) with which editors complete and check\n" +
-			"a buildspec while it is written. It takes exactly what buildlocal reads without\n" +
-			"an error; with --strict it refuses keys that are only warned about too.",
+			"a buildspec while it is written. It takes what buildlocal reads, as far as a\n" +
+			"schema can say it; with --strict it refuses keys that are only warned about too.",
 		Args: noArgs,
 	}
 	c.Flags().BoolVar(&strict, "strict", false, "refuse keys that the service does not know")

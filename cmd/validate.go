@@ -39,7 +39,7 @@ func newValidate(a *App) *cobra.Command {
 			"in " + configFile + " switches a warning or a lint off.\n\n" +
 			"Without FILE it checks the buildspec that run would use; - is standard input.\n\n" +
 			"Exit codes: 0 no errors, 2 the command line, 3 errors (with --strict: any\n" +
-			"problem), or a buildspec that cannot be read.",
+			"problem), or a buildspec that cannot be read, 4 a fix that cannot be written.",
 		Example: "  buildlocal validate\n  buildlocal validate --project project.json --strict\n  buildlocal validate --fix ci/*.yml\n  buildlocal validate --format sarif > buildspec.sarif",
 	}
 	fs := c.Flags()
@@ -56,8 +56,8 @@ func newValidate(a *App) *cobra.Command {
 		if err := f.settle(a, c); err != nil {
 			return err
 		}
-		if f.fix && f.diff {
-			return usagef("--fix and --diff exclude each other; give one")
+		if f.fix && f.diff || f.diff && f.format != "text" {
+			return usagef("--diff stands alone: expected no --fix and no --format beside it")
 		}
 		f.sourceGiven = c.Flags().Changed("source")
 		return a.validate(c.Context(), f, args)
@@ -78,9 +78,9 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 	if err := found.readProject(ctx, a, &f.runFlags); err != nil {
 		return err
 	}
-	texts, err := a.texts(ctx, f, found, names)
-	if err != nil {
-		return err
+	texts, unread := a.texts(ctx, f, found, names)
+	if len(texts) == 0 && unread != nil || ctx.Err() != nil {
+		return unread
 	}
 	report := console.Report{Checks: lint.All(), Color: f.format == "text" && a.color(a.isTerminal()), Tool: a.Version}
 	if len(found.problems) > 0 {
@@ -90,8 +90,8 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 	for _, t := range texts {
 		spec, problems := a.examine(ctx, f, found, t)
 		if f.fix || f.diff {
-			t, err = a.mend(f, t, &changes)
-			if err != nil {
+			var err error
+			if t, err = a.mend(ctx, f, t, &changes); err != nil {
 				return err
 			}
 			if f.fix {
@@ -100,16 +100,37 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 		}
 		report.Files = append(report.Files, console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()})
 	}
-	if f.diff {
-		if _, err := fmt.Fprint(a.Stdout, changes.String()); err != nil {
-			return err
-		}
-		return f.judge(report)
+	if unread != nil {
+		a.tell(unread)
 	}
-	if err := console.WriteProblems(a.Stdout, f.format, report); err != nil {
+	err := errors.Join(a.print(f, report, changes.String()), f.judge(report))
+	if err == nil && unread != nil {
+		return errFailed{exitText}
+	}
+	return err
+}
+
+// print writes the report, or the changes that --diff asks for and how much they
+// leave.
+func (a *App) print(f *validateFlags, report console.Report, changes string) error {
+	if !f.diff {
+		return console.WriteProblems(a.Stdout, f.format, report)
+	}
+	if _, err := fmt.Fprint(a.Stdout, changes); err != nil {
 		return err
 	}
-	return f.judge(report)
+	left := 0
+	for _, file := range report.Files {
+		for _, p := range file.Problems {
+			if p.Fix == nil || !p.Fix.Safe {
+				left++
+			}
+		}
+	}
+	if left > 0 {
+		fmt.Fprintf(a.Stderr, "%d more to be mended by hand; buildlocal validate tells them\n", left)
+	}
+	return nil
 }
 
 // judge is the exit code for a report.
@@ -140,7 +161,7 @@ func (a *App) texts(ctx context.Context, f *validateFlags, g *found, names []str
 			t.name = "standard input"
 			t.bytes, err = readAll(ctx, a.Stdin)
 		} else {
-			t.bytes, err = os.ReadFile(name)
+			t.bytes, err = readFile(ctx, name)
 		}
 		if err != nil {
 			errs = append(errs, textError{fmt.Errorf("read the buildspec: %w", err)})
@@ -187,9 +208,12 @@ func (a *App) examine(ctx context.Context, f *validateFlags, g *found, t text) (
 }
 
 // mend makes the fixes that are safe: in the file, or as a diff.
-func (a *App) mend(f *validateFlags, t text, changes *strings.Builder) (text, error) {
+func (a *App) mend(ctx context.Context, f *validateFlags, t text, changes *strings.Builder) (text, error) {
 	before := string(t.bytes)
-	after := mended(t.name, before)
+	after := mended(ctx, t.name, before)
+	if ctx.Err() != nil {
+		return t, context.Cause(ctx)
+	}
 	switch {
 	case after == before:
 		return t, nil
@@ -210,26 +234,49 @@ func (a *App) mend(f *validateFlags, t text, changes *strings.Builder) (text, er
 const mark = "\xef\xbb\xbf"
 
 // mended returns a text with the fixes made that are safe and take a problem
-// away.
-func mended(name, before string) string {
+// away: all of them at once, or where they do not go together one by one.
+func mended(ctx context.Context, name, before string) string {
 	bom := ""
 	if strings.HasPrefix(before, mark) {
 		bom = mark
 	}
 	text := strings.TrimPrefix(before, mark)
 	_, problems := buildspec.Parse(name, []byte(text))
-	for i := 0; i < len(problems); i++ {
-		fix := problems[i].Fix
-		if fix == nil || !fix.Safe {
-			continue
+	for ctx.Err() == nil {
+		next, left, ok := step(name, text, problems)
+		if !ok {
+			break
 		}
-		next, done := diag.Apply(text, problems[i:i+1])
-		_, left := buildspec.Parse(name, []byte(next))
-		if len(done) == 1 && better(problems, left) {
-			text, problems, i = next, left, -1
-		}
+		text, problems = next, left
 	}
 	return bom + text
+}
+
+// mostSteps is how many fixes are tried one by one.
+const mostSteps = 50
+
+// step makes some of the fixes; ok is false when there are none to make.
+func step(name, text string, problems diag.List) (next string, left diag.List, ok bool) {
+	var safe diag.List
+	for _, p := range problems {
+		if p.Fix != nil && p.Fix.Safe {
+			safe = append(safe, p)
+		}
+	}
+	tries := []diag.List{safe}
+	for i := range min(len(safe), mostSteps) {
+		tries = append(tries, safe[i:i+1])
+	}
+	for _, try := range tries {
+		next, done := diag.Apply(text, try)
+		if len(done) == 0 {
+			continue
+		}
+		if _, left := buildspec.Parse(name, []byte(next)); better(problems, left) {
+			return next, left, true
+		}
+	}
+	return text, problems, false
 }
 
 // better: what hides behind a fault of the syntax comes to light when that is

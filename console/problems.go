@@ -230,6 +230,14 @@ func writeGitHub(w io.Writer, r Report) error {
 	return nil
 }
 
+// testName tells the problems of a file apart.
+func testName(p diag.Problem) string {
+	if p.Line == 0 {
+		return first(p.Name, "buildspec")
+	}
+	return fmt.Sprintf("%s line %d", first(p.Name, "buildspec"), p.Line)
+}
+
 type junitSuites struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Suites  []junitSuite `xml:"testsuite"`
@@ -262,7 +270,7 @@ func writeJUnit(w io.Writer, r Report) error {
 		suite := junitSuite{Name: f.File, Tests: max(1, len(f.Problems)), Failures: len(f.Problems)}
 		for _, p := range f.Problems {
 			suite.Cases = append(suite.Cases, junitCase{
-				Name: fmt.Sprintf("%s line %d", first(p.Name, "buildspec"), p.Line), Class: f.File,
+				Name: testName(p), Class: f.File,
 				Failure: &junitFailure{Type: p.Severity.String(), Message: p.Message, Text: p.String()},
 			})
 		}

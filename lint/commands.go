@@ -15,6 +15,8 @@ import (
 
 var commandChecks = []check{
 	{diag.Check{Name: "shell-syntax", Severity: diag.Lint, Summary: "The shell cannot read the command, and the phase will fail there."}, (*checker).shellSyntax},
+	{diag.Check{Name: "lost-text", Severity: diag.Lint, Summary: "YAML takes a piece of a command for something else."}, (*checker).lostText},
+	{diag.Check{Name: "empty-phase", Severity: diag.Lint, Summary: "A phase runs nothing."}, (*checker).emptyPhase},
 	{diag.Check{Name: "bash-syntax", Severity: diag.Lint, Summary: "The command needs bash, and sh runs it."}, (*checker).bashSyntax},
 	{diag.Check{Name: "hidden-failure", Severity: diag.Lint, Summary: "A command of several lines ends with the status of its last line, which always succeeds."}, (*checker).hiddenFailure},
 	{diag.Check{Name: "hidden-pipe-failure", Severity: diag.Lint, Summary: "A pipeline ends with the status of its last part, which succeeds whatever the first part does."}, (*checker).hiddenPipeFailure},
@@ -44,7 +46,10 @@ func (c *checker) shellSyntax() {
 
 // cure is the way out of a fault of a command's syntax.
 func (c *checker) cure(s *script, message string) string {
+	raw := c.Spec.Lines()[max(0, s.Line-1)]
 	switch {
+	case s.Style == buildspec.Plain && strings.Contains(raw, " #"):
+		return "; YAML cuts this item at the #: expected it in quotes"
 	case s.Style != buildspec.Literal && c.spans(s) > 1:
 		return "; YAML joins the lines of this item into one: expected a | before them, or an item for each"
 	case strings.Contains(message, "must end with"), strings.Contains(message, "must be followed by"), strings.Contains(message, "can only be used"):
@@ -205,8 +210,9 @@ func (c *checker) hiddenFailure() {
 			continue
 		}
 		last := s.file.Stmts[len(s.file.Stmts)-1]
-		program, _ := name(last)
-		if _, declares := last.Cmd.(*syntax.DeclClause); !declares && !succeeds[program] {
+		program, said := name(last)
+		_, declares := last.Cmd.(*syntax.DeclClause)
+		if exit := program == "exit" && len(said) == 2 && said[1] == "0"; !declares && !succeeds[program] && !exit {
 			continue
 		}
 		for _, stmt := range s.file.Stmts[:len(s.file.Stmts)-1] {
@@ -215,7 +221,7 @@ func (c *checker) hiddenFailure() {
 				continue
 			}
 			program, _ := name(work)
-			c.say(c.node(s, work), fmt.Sprintf("a failure of %s here is not seen: a command of several lines ends with the status of its last line; expected set -e as its first line, or a list item for each line", program))
+			c.say(c.node(s, work), fmt.Sprintf("a failure of %s here is not seen: a script ends with the status of its last command, which cannot fail; expected set -e as its first line, or a list item for each command", program))
 			break
 		}
 	}
@@ -237,7 +243,7 @@ func workOf(stmt *syntax.Stmt) *syntax.Stmt {
 }
 
 // handled is how scripts look after failures themselves.
-var handled = lazy(`\$\?|(^|[;&|]|\s)exit\s+[$0-9]|(^|[;&|]|\s)(trap|wait) |PIPESTATUS|set [+]e`)
+var handled = lazy(`\$\?|(^|[;&|]|\s)exit\s+[$1-9]|(^|[;&|]|\s)(trap|wait) |PIPESTATUS|set [+]e`)
 
 func looksAfterFailures(s *script) bool {
 	return s.sets('e', "errexit") || handled().MatchString(s.Text)

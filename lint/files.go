@@ -149,6 +149,9 @@ func (f *files) call(call *syntax.CallExpr) {
 		return
 	}
 	words, args := wordsOf(call), call.Args
+	if base := path.Base(words[0]); path.IsAbs(words[0]) && interpreters[base] {
+		words[0] = base
+	}
 	for skip := len(words) - len(unwrapped(words)); skip > 0; skip-- {
 		words, args = words[1:], args[1:]
 	}

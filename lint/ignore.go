@@ -4,23 +4,27 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 var ignoreCheck = diag.Check{Name: "unknown-ignore", Severity: diag.Warning, Summary: "A comment ignores a check that does not exist, or an error."}
 
-// ignoreComment names checks, on the line of a problem or on the line above when
-// nothing else stands there.
-var ignoreComment = lazy(`#\s*buildlocal:ignore\b[ \t]*([a-z0-9, \t-]*)`)
+// ignoreComment names checks, on the line of a problem, on the line above when
+// nothing else stands there, or behind the | of a command.
+var ignoreComment = lazy(`#\s*buildlocal:ignore\b[ \t:]*([^#]*)`)
 
 // ignored leaves out what the author does not want to be told. Errors are always
 // told.
-func ignored(spec *buildspec.Buildspec, problems diag.List, names []string) diag.List {
-	byLine, wrong := ignoreComments(spec)
+func (c *checker) ignored(problems diag.List, names []string) diag.List {
+	byLine, wrong := c.ignoreComments()
+	header := map[string]int{} // the line of a command's |, by path
+	for _, s := range c.scripts {
+		header[s.Path] = s.Line - 1
+	}
 	var kept diag.List
 	for _, p := range problems {
-		if p.Severity == diag.Error || !slices.Contains(names, p.Name) && !slices.Contains(byLine[p.Line], p.Name) {
+		off := slices.Contains(names, p.Name) || slices.Contains(byLine[p.Line], p.Name) || slices.Contains(byLine[header[p.Path]], p.Name)
+		if p.Severity == diag.Error || !off {
 			kept = append(kept, p)
 		}
 	}
@@ -31,10 +35,11 @@ func ignored(spec *buildspec.Buildspec, problems diag.List, names []string) diag
 	return kept
 }
 
-func ignoreComments(spec *buildspec.Buildspec) (map[int][]string, diag.List) {
+func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 	byLine := map[int][]string{}
 	var wrong diag.List
-	for i, line := range spec.Lines() {
+	var known []string
+	for i, line := range c.Spec.Lines() {
 		if !strings.Contains(line, "buildlocal:ignore") {
 			continue
 		}
@@ -42,44 +47,78 @@ func ignoreComments(spec *buildspec.Buildspec) (map[int][]string, diag.List) {
 		if m == nil {
 			continue
 		}
-		names := strings.FieldsFunc(line[m[2]:m[3]], func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+		if known == nil {
+			known = checkNames()
+		}
+		names := namesOf(line[m[2]:m[3]])
 		at := i + 1
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			at++
 		}
 		byLine[at] = append(byLine[at], names...)
 		byLine[i+1] = append(byLine[i+1], names...)
-		wrong = append(wrong, wrongIgnores(spec, i+1, line, names)...)
+		if len(wrong) < most {
+			wrong = append(wrong, c.wrongIgnores(i+1, line, names, known)...)
+		}
 	}
 	return byLine, wrong
 }
 
-func wrongIgnores(spec *buildspec.Buildspec, number int, line string, names []string) diag.List {
+// namesOf returns the names of a comment: words with commas between them. What
+// follows without a comma is a remark.
+func namesOf(text string) []string {
+	var names []string
+	for _, part := range strings.Split(text, ",") {
+		words := strings.Fields(part)
+		if len(words) == 0 {
+			break
+		}
+		names = append(names, words[0])
+		if len(words) > 1 {
+			break
+		}
+	}
+	return names
+}
+
+func (c *checker) wrongIgnores(number int, line string, names, known []string) diag.List {
+	say := func(column, width int, message string) diag.Problem {
+		p := c.Spec.At(number, column, width, message)
+		p.Name, p.Severity = ignoreCheck.Name, ignoreCheck.Severity
+		return p
+	}
+	if len(names) == 0 {
+		at := strings.Index(line, "buildlocal:ignore")
+		return diag.List{say(len([]rune(line[:at]))+1, len("buildlocal:ignore"), "buildlocal:ignore names no check; expected names with commas between them")}
+	}
 	var wrong diag.List
 	for _, name := range names {
-		message := WrongIgnore(name)
-		if message == "" {
-			continue
+		if message := wrongIgnore(name, known); message != "" {
+			wrong = append(wrong, say(len([]rune(line[:strings.LastIndex(line, name)]))+1, len(name), message))
 		}
-		column := len([]rune(line[:strings.LastIndex(line, name)])) + 1
-		p := spec.At(number, column, len(name), message)
-		p.Name, p.Severity = ignoreCheck.Name, ignoreCheck.Severity
-		wrong = append(wrong, p)
 	}
 	return wrong
 }
 
-// WrongIgnore says why a check cannot be ignored by a name, or "".
-func WrongIgnore(name string) string {
+func checkNames() []string {
 	var names []string
+	for _, check := range All() {
+		names = append(names, check.Name)
+	}
+	return names
+}
+
+// WrongIgnore says why a check cannot be ignored by a name, or "".
+func WrongIgnore(name string) string { return wrongIgnore(name, checkNames()) }
+
+func wrongIgnore(name string, known []string) string {
+	if !slices.Contains(known, name) {
+		return "there is no check " + name + " to be ignored" + diag.DidYouMean(name, known) + "; docs/checks.md lists them"
+	}
 	for _, check := range All() {
 		if check.Name == name && check.Severity == diag.Error {
 			return name + " is an error and cannot be ignored: the service would refuse the buildspec"
 		}
-		names = append(names, check.Name)
 	}
-	if slices.Contains(names, name) {
-		return ""
-	}
-	return "there is no check " + name + diag.DidYouMean(name, names) + " to be ignored; docs/checks.md lists them"
+	return ""
 }

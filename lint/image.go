@@ -45,10 +45,15 @@ func unknownCurated(image string) (way string, wrong bool) {
 func (c *checker) unknownRuntimes() {
 	install, _ := c.Spec.Phase("INSTALL")
 	for _, v := range install.Runtimes {
-		if v.Value == "" || expands().MatchString(v.Value) {
+		path := install.Path + ".runtime-versions." + v.Name
+		if v.Value == "" {
+			c.say(c.Spec.ProblemAt(path, true, ""), v.Name+" names no version; expected one the image has, or latest").Severity = diag.Warning
 			continue
 		}
-		c.runtime(install.Path+".runtime-versions."+v.Name, v)
+		if expands().MatchString(v.Value) {
+			continue
+		}
+		c.runtime(path, v)
 	}
 }
 

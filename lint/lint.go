@@ -68,7 +68,7 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 	}
 	all := append(slices.Clone(found), c.problems...)
 	all.Sort()
-	return ignored(in.Spec, all, ignore)
+	return c.masked(c.ignored(all, ignore))
 }
 
 // checker carries out the checks.
@@ -76,7 +76,8 @@ type checker struct {
 	Input
 	check    diag.Check
 	scripts  []*script
-	windows  bool // the commands are not for a POSIX shell
+	windows  bool     // the commands are not for a POSIX shell
+	secrets  []string // credentials that stand in the buildspec
 	problems diag.List
 }
 

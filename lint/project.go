@@ -142,16 +142,31 @@ func (c *checker) assignedCredentials(s *script) {
 	})
 }
 
-// hide notes a problem whose line is shown without the secret in it.
+// hide notes a problem with a credential, and that it is not to be shown.
 func (c *checker) hide(p diag.Problem, secret, message string) {
-	first, _, _ := strings.Cut(secret, "\n")
-	if strings.Contains(p.Excerpt, first) {
-		p.Excerpt = strings.ReplaceAll(p.Excerpt, first, secrets.Stars)
-	} else {
-		p.Excerpt = ""
-	}
-	p.Width = len(secrets.Stars)
+	c.secrets = append(c.secrets, strings.Split(secret, "\n")...)
 	c.say(p, message)
+}
+
+// masked hides the credentials that were found wherever a problem shows them.
+// Each character becomes a star, so that places stay true.
+func (c *checker) masked(problems diag.List) diag.List {
+	for i := range problems {
+		p := &problems[i]
+		for _, secret := range c.secrets {
+			if len(secret) < 8 {
+				continue
+			}
+			stars := strings.Repeat("*", len([]rune(secret)))
+			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Service} {
+				*text = strings.ReplaceAll(*text, secret, stars)
+			}
+			if p.Fix != nil && strings.Contains(p.Fix.Edits[0].Old, secret) {
+				p.Fix = nil
+			}
+		}
+	}
+	return problems
 }
 
 // placed is a variable with its place.

@@ -31,8 +31,10 @@ func (c *checker) prepare() {
 		return
 	}
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
-	for _, s := range c.scripts {
-		if tooLong(s.Text) {
+	budget := mostText
+	for i, s := range c.scripts {
+		budget -= len(s.Text)
+		if tooLong(s.Text) || i >= mostScripts || budget < 0 {
 			continue
 		}
 		s.file, s.err = parser.Parse(strings.NewReader(s.Text), "")
@@ -42,10 +44,17 @@ func (c *checker) prepare() {
 	}
 }
 
+// How many commands, and how much of them, is read as a shell would: bytes. The
+// largest public buildspec has 40 commands in 10 KB.
+const (
+	mostScripts = 1000
+	mostText    = 128 << 10
+)
+
 // tooLong reports whether a command is no longer one that people write. Such
 // commands are not looked at: the parser calls itself for each bracket.
 func tooLong(text string) bool {
-	const longest, brackets = 64 << 10, 2000
+	const longest, brackets = 32 << 10, 1000
 	return len(text) > longest || strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "[")+strings.Count(text, "`") > brackets
 }
 

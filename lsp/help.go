@@ -60,6 +60,9 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 	}
 	line := min(int(p.Position.Line), len(doc.lines)) + 1
 	at := doc.at(line, doc.column(p.Position))
+	if strings.HasPrefix(strings.TrimSpace(doc.line(line)), "#") {
+		return []protocol.CompletionItem{}, nil
+	}
 	if at.value {
 		return s.values(ctx, at), nil
 	}
@@ -68,7 +71,9 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 		return []protocol.CompletionItem{}, nil
 	}
 	if section.Only == "install" && section.Kind == buildspec.Names {
-		return names(s.runtimeNames(ctx), protocol.CompletionItemKindModule, ": "), nil
+		written := doc.siblings(line, at)
+		free := slices.DeleteFunc(slices.Clone(s.runtimeNames(ctx)), func(name string) bool { return slices.Contains(written, name) })
+		return names(free, protocol.CompletionItemKindModule, ": "), nil
 	}
 	return keys(section, doc.siblings(line, at)), nil
 }

@@ -131,7 +131,7 @@ func (s *server) exit(_ context.Context, conn *jsonrpc2.Conn, _ json.RawMessage)
 
 func (s *server) didOpen(ctx context.Context, conn *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.DidOpenTextDocumentParams](params)
-	if err != nil {
+	if err != nil || p.TextDocument.URI == "" {
 		return nil, err
 	}
 	return nil, s.changed(ctx, conn, p.TextDocument.URI, p.TextDocument.Text, &p.TextDocument.Version)

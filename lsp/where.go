@@ -18,7 +18,7 @@ type spot struct {
 }
 
 // keyLine is a line that begins with a key, perhaps as the first of a list item.
-var keyLine = regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|([^\s#'"\[\]{},&*!|>%@-][^:#]*?))\s*:(?:\s|$)`)
+var keyLine = regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|([^\s#'"\[\]{},&*!|>%@-](?:[^:#]|:[^\s#])*?))\s*:(?:\s|$)`)
 
 // parsed is a line: where its dash and its key stand, from 0; -1 for none.
 type parsed struct {

@@ -103,7 +103,11 @@ func (u *Unknown) Plain() string {
 	case u.Version == "":
 		return fmt.Sprintf("the image has no runtime %s%s; it has %s", u.Name, diag.DidYouMean(u.Name, u.Known), strings.Join(u.Known, ", "))
 	}
-	return fmt.Sprintf("the image has no version %s of %s; it has %s", u.Version, u.Name, strings.Join(u.Known, ", "))
+	latest := ""
+	if diag.Suggest(u.Version, []string{"latest"}) != "" {
+		latest = `; did you mean "latest"?`
+	}
+	return fmt.Sprintf("the image has no version %s of %s%s; it has %s", u.Version, u.Name, latest, strings.Join(u.Known, ", "))
 }
 
 // Check returns an *Unknown for a wish the image does not have.

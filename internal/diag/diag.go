@@ -138,13 +138,22 @@ func indentTo(line string, column int) string {
 		if i >= column-1 {
 			break
 		}
-		if r == '\t' {
-			b.WriteRune('\t')
-			continue
-		}
-		b.WriteRune(' ')
+		b.WriteString(blank(r))
 	}
 	return b.String()
+}
+
+// blank is white space as wide as a character on a terminal.
+func blank(r rune) string {
+	switch {
+	case r == '\t':
+		return "\t"
+	case unicode.Is(unicode.Mn, r) || r == '\u200d' || r == '\ufe0f':
+		return ""
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) || r >= '\uff01' && r <= '\uff60' || r >= 0x1f300 && r <= 0x1faff:
+		return "  "
+	}
+	return " "
 }
 
 // List is every problem of one text. It is an error when Failed says so.
