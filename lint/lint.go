@@ -60,7 +60,7 @@ func All() []diag.Check { return append(slices.Clone(buildspec.Checks), Checks()
 // Check returns what is found in a buildspec that was read, sorted, and what its
 // author ignores left out. Found is what the reader found.
 func Check(in Input, found diag.List, ignore []string) diag.List {
-	c := &checker{Input: in}
+	c := &checker{Input: in, found: found}
 	c.prepare()
 	for _, check := range checks() {
 		c.check = check.Check
@@ -76,8 +76,9 @@ type checker struct {
 	Input
 	check    diag.Check
 	scripts  []*script
-	windows  bool     // the commands are not for a POSIX shell
-	secrets  []string // credentials that stand in the buildspec
+	windows  bool      // the commands are not for a POSIX shell
+	found    diag.List // what the reader found
+	secrets  []string  // credentials that stand in the buildspec
 	problems diag.List
 }
 

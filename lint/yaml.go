@@ -1,9 +1,11 @@
 package lint
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // lostText looks for what YAML has taken away from commands: a ! for a tag, and
@@ -43,7 +45,8 @@ func (c *checker) joins(s *script) bool {
 // (documented); the service enters a phase without any all the same.
 func (c *checker) emptyPhase() {
 	for _, phase := range c.Spec.Phases {
-		if len(phase.Commands)+len(phase.Finally)+len(phase.Runtimes) == 0 {
+		told := slices.ContainsFunc(c.found, func(p diag.Problem) bool { return strings.HasPrefix(p.Path, phase.Path) })
+		if len(phase.Commands)+len(phase.Finally)+len(phase.Runtimes) == 0 && !told {
 			c.say(c.Spec.ProblemAt(phase.Path, true, ""), phase.Path+" runs nothing; expected commands: with a list of them, or no such phase")
 		}
 	}
