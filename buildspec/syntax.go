@@ -1,10 +1,11 @@
 package buildspec
 
 import (
-	"fmt"
 	"regexp"
+	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -12,21 +13,27 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+// lazy compiles an expression when it is first used: most buildspecs have no
+// fault.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
+var yamlError = lazy(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // parserError tells the messages of yaml.v3's parser from its scanner's.
-var parserError = regexp.MustCompile(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)`)
+var parserError = lazy(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)`)
 
 // syntax notes a YAML error with its line, and with the service's wording: the
 // same message, the line behind it.
 func (p *parser) syntax(err error, text []byte) {
 	message, line := err.Error(), 0
-	if m := yamlError.FindStringSubmatch(message); m != nil {
+	if m := yamlError().FindStringSubmatch(message); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		message = m[2]
 	}
 	service := fmt.Sprintf("%s at line %d", message, line)
-	if parserError.MatchString(message) {
+	if parserError().MatchString(message) {
 		line++ // counted from zero, unlike the scanner's
 	}
 	at := p.place(message, min(max(line, 1), len(p.spec.lines)), text) // it names no first line
@@ -92,7 +99,7 @@ func (p *parser) anchor(f *fault, message string) {
 	name, _, _ = strings.Cut(name, "'")
 	var known []string
 	for _, line := range p.spec.lines {
-		for _, m := range anchorName.FindAllStringSubmatch(line, -1) {
+		for _, m := range anchorName().FindAllStringSubmatch(line, -1) {
 			known = append(known, m[1])
 		}
 	}
@@ -108,7 +115,7 @@ func (p *parser) anchor(f *fault, message string) {
 }
 
 // anchorName is where a value gets a name.
-var anchorName = regexp.MustCompile(`(?:[:-]|^)\s+&([^\s,\[\]{}]+)`)
+var anchorName = lazy(`(?:[:-]|^)\s+&([^\s,\[\]{}]+)`)
 
 // aliasAt returns where a value of a line is an alias of a name, or -1.
 func aliasAt(line, name string) int {
@@ -131,7 +138,7 @@ func aliasAt(line, name string) int {
 func (p *parser) colon(f *fault) {
 	for n := f.Line - 1; n > 0; n-- {
 		line := p.line(n)
-		if m := tightColon.FindStringSubmatch(line); m != nil {
+		if m := tightColon().FindStringSubmatch(line); m != nil {
 			*f = wholeLine(n, line)
 			f.hint = fmt.Sprintf("; the colon of line %d has no space behind it: expected %s: %s", n, m[1], m[2])
 			return
@@ -147,8 +154,8 @@ func (p *parser) colon(f *fault) {
 // tightColon is a key without a space behind its colon, and behindQuote an item
 // that goes on where its quote is closed.
 var (
-	tightColon  = regexp.MustCompile(`^\s*([A-Za-z_-]+):([^\s:/]\S*)\s*$`)
-	behindQuote = regexp.MustCompile(`^\s*- +('(?:[^']|'')*'|"(?:[^"\\]|\\.)*")\s*[^\s:#]`)
+	tightColon  = lazy(`^\s*([A-Za-z_-]+):([^\s:/]\S*)\s*$`)
+	behindQuote = lazy(`^\s*- +('(?:[^']|'')*'|"(?:[^"\\]|\\.)*")\s*[^\s:#]`)
 )
 
 // structure looks for the line that is at fault: YAML names the one where the
@@ -156,7 +163,7 @@ var (
 func (p *parser) structure(f *fault) {
 	f.hint = "; look at the indentation, the quotes and the brackets of this line and the one above"
 	for i := max(0, f.Line-1); i < len(p.spec.lines); i++ {
-		if line := p.line(i + 1); behindQuote.MatchString(line) {
+		if line := p.line(i + 1); behindQuote().MatchString(line) {
 			*f = wholeLine(i+1, line)
 			f.hint = "; something stands behind the closing quote: put the whole item in quotes"
 			p.quoteItem(f)
@@ -189,13 +196,13 @@ func (p *parser) indentation(f *fault) {
 			f.hint = fmt.Sprintf("; this line is indented by %d spaces, and those it may belong to by %d or %d", indent, outer, closed)
 			return
 		}
-		if block.MatchString(line) || strings.Count(line, `"`)%2 == 1 {
+		if block().MatchString(line) || strings.Count(line, `"`)%2 == 1 {
 			return // what follows is indented as its author likes
 		}
 		if outer < indent {
 			open = append(open, indent)
 		}
-		if strings.HasPrefix(text, "- ") && keyLine.MatchString(text) {
+		if strings.HasPrefix(text, "- ") && keyLine().MatchString(text) {
 			open = append(open, indent+len(text)-len(strings.TrimLeft(text[1:], " ")))
 		}
 	}
@@ -204,8 +211,8 @@ func (p *parser) indentation(f *fault) {
 // block ends a line that begins a block of text, and keyLine is an item of a
 // list that is a mapping.
 var (
-	block   = regexp.MustCompile(`(^|[:-] +)[|>][+-]?[0-9]?\s*(#.*)?$`)
-	keyLine = regexp.MustCompile(`^- +[A-Za-z_-]+:(\s|$)`)
+	block   = lazy(`(^|[:-] +)[|>][+-]?[0-9]?\s*(#.*)?$`)
+	keyLine = lazy(`^- +[A-Za-z_-]+:(\s|$)`)
 )
 
 // wholeLine is a line without the white space around it.
@@ -274,11 +281,11 @@ type item struct {
 	text, quoted string
 }
 
-var itemLine = regexp.MustCompile(`^(\s*(?:- +|(?:commands|finally): +))(\S.*?)\s*$`)
+var itemLine = lazy(`^(\s*(?:- +|(?:commands|finally): +))(\S.*?)\s*$`)
 
 // itemOf returns the text behind the last "- " that begins a line.
 func itemOf(line string) (item, bool) {
-	m := itemLine.FindStringSubmatch(line)
+	m := itemLine().FindStringSubmatch(line)
 	if m == nil {
 		return item{}, false
 	}
@@ -328,7 +335,7 @@ func (p *parser) helps(number int, i item) bool {
 	if err == nil {
 		return true
 	}
-	m := yamlError.FindStringSubmatch(err.Error())
+	m := yamlError().FindStringSubmatch(err.Error())
 	if m == nil {
 		return false
 	}

@@ -2,7 +2,6 @@ package buildspec
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -11,7 +10,7 @@ import (
 )
 
 // upperName is how variables are named.
-var upperName = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+var upperName = lazy(`^[A-Z][A-Z0-9_]+$`)
 
 // unknown notes a key nobody knows: a warning, as in the service, but for the
 // name of a phase, which is an error.
@@ -34,7 +33,7 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 		place, section = "at the top", "buildspec"
 	}
 	way := diag.DidYouMean(e.name, known)
-	if _, holds := def.Find("variables"); holds && way == "" && upperName.MatchString(e.name) {
+	if _, holds := def.Find("variables"); holds && way == "" && upperName().MatchString(e.name) {
 		way = "; a variable belongs in variables"
 	}
 	if way == "" {
