@@ -1,8 +1,8 @@
 package buildspec
 
 import (
-	"regexp"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
