@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,10 +76,41 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestConformanceOnTheHost runs the same table on the machine's own files: same
+// verdicts, same logs. Left out is what is about images, and what differs by the
+// machine's own shell and tools.
+func TestConformanceOnTheHost(t *testing.T) {
+	t.Parallel()
+	if !hasSandbox(t) {
+		t.Skip("this machine makes no sandboxes")
+	}
+	files, err := filepath.Glob("../testdata/conformance/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		if aboutImages.MatchString(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conformOn(t, file, "host")
+		})
+	}
+}
+
+// aboutImages are cases that the engine host has no answer to, or another one:
+// the build's shell is not the first process there, and can be killed.
+var aboutImages = regexp.MustCompile(`^(image-|runtimes-|project-image|variables-of-identity|command-kills-all-processes)`)
+
 // origins are how a fact may be known.
 var origins = regexp.MustCompile(`(?m)^(Documented|Observed|Chosen): \S`)
 
-func conform(t *testing.T, file string) {
+func conform(t *testing.T, file string) { conformOn(t, file, "docker") }
+
+func conformOn(t *testing.T, file, engine string) {
+	t.Helper()
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +120,9 @@ func conform(t *testing.T, file string) {
 	}
 	dir := filepath.Join(t.TempDir(), "project")
 	args := unpackCase(t, archive, dir)
+	if engine == "host" {
+		args = withoutImage(t, args)
+	}
 	app, stdout, stderr := host(t, nil)
 	exit := cmd.Main(t.Context(), append([]string{"run", "-C", dir, "--format", "service", "--pull", "never"}, args...), app)
 	got := map[string]string{
@@ -104,6 +139,17 @@ func conform(t *testing.T, file string) {
 		got["want/build"] = build
 	}
 	compareCase(t, file, archive, got)
+}
+
+// withoutImage puts the engine host in the place of the image that most cases
+// have; others are skipped.
+func withoutImage(t *testing.T, args []string) []string {
+	t.Helper()
+	at := slices.Index(args, "buildlocal-test/base")
+	if at < 1 || args[at-1] != "-i" {
+		t.Skip("it names an image of its own")
+	}
+	return append(slices.Delete(slices.Clone(args), at-1, at+1), "--engine", "host")
 }
 
 // unpackCase writes the source and returns the flags.

@@ -286,8 +286,12 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("quiet", "set, and --verbose too; give one")
 	case f.keepBuilds < 1:
 		return f.wrong("keep-builds", fmt.Sprintf("%d; expected 1 or more", f.keepBuilds))
-	case f.engine == "sandbox" || f.engine == "host":
-		return f.wrong("engine", f.engine+", which is not yet built; use docker")
+	case f.engine == "sandbox":
+		return f.wrong("engine", f.engine+", which is not yet built; use docker or host")
+	case f.engine == "host" && f.image != "":
+		return f.wrong("image", f.image+", and the engine host has no images; give one of them")
+	case f.engine == "host" && f.keep:
+		return f.wrong("keep", "set, and what the engine host makes cannot be kept; give one of them")
 	case f.platform != "" && !platformForm.MatchString(f.platform):
 		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}

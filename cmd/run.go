@@ -74,6 +74,9 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 	if err != nil {
 		return a.refused(f, found, err)
 	}
+	if f.engine == "host" {
+		plan.Place = ownFiles
+	}
 	if f.dryRun {
 		_, err = fmt.Fprint(a.Stdout, plan.String())
 		return err
@@ -127,11 +130,11 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 
 // build runs what was found.
 func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
-	e, err := a.engine(ctx)
+	e, err := a.environment(ctx, f, found)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
+	defer func() { _ = e.close() }()
 	dir, err := found.store.create(newUUID(), found.temp.path)
 	if err != nil {
 		return err
@@ -140,6 +143,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir.path))
 	}
+	plan.Place = e.place
 	log, err := os.OpenFile(filepath.Join(dir.path, "log.txt"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -151,7 +155,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer release()
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
-		Engine: e, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
+		Engine: e.Engine, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
@@ -164,7 +168,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	record, failed := r.Run(ctx, plan)
 	screen.close()
 	if record.Kept {
-		found.temp.kept = e.Host()
+		found.temp.kept = e.host
 	}
 	err = errors.Join(file.Err(), log.Close(), dir.finish(record), found.store.prune(f.keepBuilds))
 	return verdict(ctx, record, failed, err)

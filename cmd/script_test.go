@@ -2,21 +2,44 @@ package cmd_test
 
 import (
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/buildlocal/buildlocal/cmd"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
 // TestMain lets scripts run the program: it is this test's own binary.
 func TestMain(m *testing.M) {
+	if sandbox.IsInit(os.Args) {
+		os.Exit(sandbox.Init())
+	}
 	testscript.Main(m, map[string]func(){"buildlocal": program})
 }
 
 // program is main.
 func program() { os.Exit(cmd.Execute(os.Args[1:], "test")) }
+
+// hasSandbox reports whether this machine makes sandboxes. Where there have to be
+// engines, there has to be this one.
+func hasSandbox(t *testing.T) bool {
+	t.Helper()
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		return false
+	}
+	c, err := sandbox.New(sandbox.Options{Path: os.Getenv("PATH")}).Start(t.Context(), engine.Spec{Name: "probe", Temp: t.TempDir()})
+	if err == nil {
+		err = c.Close(t.Context())
+	}
+	if err != nil && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != "" {
+		t.Fatal(err)
+	}
+	return err == nil
+}
 
 // TestScripts runs the whole program as a person does: testdata/script, one
 // intent a file, its first line the sentence it proves. The condition [docker]
@@ -29,9 +52,9 @@ func TestValidateScripts(t *testing.T) { play(t, "../testdata/script/validate") 
 func play(t *testing.T, dir string) {
 	t.Helper()
 	t.Parallel()
-	engine := os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != ""
+	answers := os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != ""
 	if e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")}); err == nil {
-		engine = engine || e.Ping(t.Context()) == nil
+		answers = answers || e.Ping(t.Context()) == nil
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: dir, UpdateScripts: *update,
@@ -42,6 +65,8 @@ func play(t *testing.T, dir string) {
 			env.Vars = append(env.Vars, "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_CONFIG_GLOBAL=/dev/null")
 			return os.MkdirAll(env.Getenv("WORK")+"/.tmp", 0o755)
 		},
-		Condition: func(name string) (bool, error) { return name == "docker" && engine, nil },
+		Condition: func(name string) (bool, error) {
+			return name == "docker" && answers || name == "host" && hasSandbox(t), nil
+		},
 	})
 }

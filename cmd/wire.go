@@ -2,8 +2,15 @@ package cmd
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
 // engine connects to the Docker engine.
@@ -20,4 +27,62 @@ func (a *App) engine(ctx context.Context) (*docker.Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// environment is the engine of one build.
+type environment struct {
+	engine.Engine
+	host  string // where a container that is kept is found
+	place string // what stands for an image; empty for one
+	close func() error
+}
+
+// ownFiles is what a build on the engine host runs in.
+const ownFiles = "this machine's own files: your tools, not CodeBuild's image"
+
+// environment returns the engine that is asked for. By itself it is Docker; on a
+// machine without, where no image is named and there is root, the machine's own
+// files.
+func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environment, error) {
+	if f.engine == "host" {
+		return a.ownFiles(), nil
+	}
+	e, err := a.engine(ctx)
+	if err == nil {
+		return &environment{Engine: e, host: e.Host(), close: e.Close}, nil
+	}
+	var fault *engine.Fault
+	named := firstText(f.image, g.project.Environment.Image) != ""
+	if f.engine != "auto" || named || runtime.GOOS != "linux" || a.UID != 0 || !errors.As(err, &fault) || fault.Kind != engine.NoEngine {
+		return nil, err
+	}
+	fmt.Fprintf(a.Stderr, "No Docker engine answers: the build runs in %s.\n", ownFiles)
+	return a.ownFiles(), nil
+}
+
+func (a *App) ownFiles() *environment {
+	const usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	e := sandbox.New(sandbox.Options{Path: firstText(a.env("PATH"), usual), Mask: secretPlaces(a.Home)})
+	return &environment{Engine: e, place: ownFiles, close: func() error { return nil }}
+}
+
+// secretPlaces are where this machine keeps credentials, which no build gets by
+// itself.
+func secretPlaces(home string) []string {
+	var all []string
+	for _, dir := range []string{home, "/root"} {
+		for _, name := range []string{".aws", ".ssh", ".docker", ".config/gcloud", ".kube", ".netrc", ".git-credentials", ".npmrc", ".pypirc"} {
+			if dir != "" {
+				all = append(all, filepath.Join(dir, name))
+			}
+		}
+	}
+	return all
+}
+
+// firstOfSandbox is the first process of a sandbox, when this is one.
+func firstOfSandbox() {
+	if sandbox.IsInit(os.Args) {
+		os.Exit(sandbox.Init())
+	}
 }

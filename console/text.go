@@ -4,6 +4,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -91,7 +92,7 @@ func (t *Text) began(p *runner.Plan) {
 	if t.o.Quiet {
 		return
 	}
-	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), p.Image)
+	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), cmp.Or(p.Place, p.Image))
 }
 
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }

@@ -109,6 +109,7 @@ type Override struct {
 type Plan struct {
 	Identity        Identity
 	Image           string // as configured
+	Place           string // what the build runs in, where that is no image
 	Alias           string // a name the image may have here; never pulled
 	Images          []string
 	NoImage         string // the way on when no registry has the image

@@ -18,7 +18,11 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "%-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("build", "%s, number %d", p.Identity.BuildID(), p.Identity.Number)
-	line("image", "%s%s", p.Image, p.imageNotes())
+	if p.Place == "" {
+		line("image", "%s%s", p.Image, p.imageNotes())
+	} else {
+		line("image", "none, %s", p.Place)
+	}
 	for i, s := range p.Sources {
 		name := "source"
 		if i > 0 {

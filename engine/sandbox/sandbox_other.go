@@ -1,0 +1,21 @@
+//go:build !linux
+
+package sandbox
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+func native() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+// IsInit is false: there are no namespaces.
+func IsInit([]string) bool { return false }
+
+// Init is never the first process of anything.
+func Init() int { return 1 }
+
+// Start says that there are no namespaces.
+func (*Engine) Start(context.Context, engine.Spec) (engine.Container, error) { return nil, errPlatform }

@@ -1,0 +1,169 @@
+package sandbox
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// streams are the three streams of a process: pipes, or a terminal.
+type streams struct {
+	theirs   []*os.File
+	stdin    *os.File // our end; nil for nothing to read
+	readers  []*os.File
+	terminal *os.File
+	copying  chan struct{} // one for each reader that is done
+	copied   atomic.Int64  // bytes
+	quit     chan struct{}
+}
+
+func openStreams(p engine.Process) (*streams, error) {
+	s := &streams{copying: make(chan struct{}, 2), quit: make(chan struct{})}
+	var err error
+	if p.TTY != nil {
+		err = s.openTerminal(*p.TTY)
+	} else {
+		err = errors.Join(s.input(p.Stdin), s.output(p.Stdout), s.output(p.Stderr))
+	}
+	if err != nil {
+		closeAll(s.theirs)
+		s.finish()
+	}
+	return s, err
+}
+
+func (s *streams) input(from io.Reader) error {
+	if from == nil {
+		null, err := os.Open(os.DevNull)
+		s.theirs = append(s.theirs, null)
+		return err
+	}
+	r, w, err := os.Pipe()
+	s.theirs, s.stdin = append(s.theirs, r), w
+	return err
+}
+
+func (s *streams) output(to io.Writer) error {
+	if to == nil {
+		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		s.theirs, s.readers = append(s.theirs, null), append(s.readers, nil)
+		return err
+	}
+	r, w, err := os.Pipe()
+	s.theirs, s.readers = append(s.theirs, w), append(s.readers, r)
+	return err
+}
+
+// openTerminal opens a pair of terminals: ours, and theirs for all three streams.
+func (s *streams) openTerminal(t engine.TTY) error {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	s.terminal = master
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return err
+	}
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, master.Fd(), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return errno
+	}
+	slave := os.NewFile(fd, "terminal")
+	s.theirs = []*os.File{slave, slave, slave}
+	s.readers = []*os.File{master, nil}
+	return s.resize(t)
+}
+
+func (s *streams) resize(t engine.TTY) error {
+	return unix.IoctlSetWinsize(int(s.terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: t.Columns, Row: t.Rows})
+}
+
+// begin copies until the process ends.
+func (s *streams) begin(p engine.Process) {
+	to := []io.Writer{p.Stdout, p.Stderr}
+	for i, r := range s.readers {
+		if r == nil || to[i] == nil {
+			s.copying <- struct{}{}
+			continue
+		}
+		go func() {
+			_, _ = io.Copy(counted{to[i], &s.copied}, r) // a terminal ends with an error
+			s.copying <- struct{}{}
+		}()
+	}
+	switch {
+	case s.stdin != nil:
+		go func() {
+			_, _ = io.Copy(s.stdin, p.Stdin)
+			s.stdin.Close()
+		}()
+	case s.terminal != nil && p.Stdin != nil:
+		go func() { _, _ = io.Copy(s.terminal, p.Stdin) }()
+	}
+	if p.TTY != nil && p.TTY.Resize != nil {
+		go s.follow(p.TTY.Resize)
+	}
+}
+
+func (s *streams) follow(sizes <-chan engine.TTY) {
+	for {
+		select {
+		case size, open := <-sizes:
+			if !open {
+				return
+			}
+			_ = s.resize(size)
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// counted counts what is written.
+type counted struct {
+	io.Writer
+	n *atomic.Int64
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// idle is how long a stream may say nothing, after its process has ended, before
+// it is no longer read: what is in the background may hold it for ever.
+const idle = 60 * time.Millisecond
+
+// finish takes what is still in the streams, and closes them.
+func (s *streams) finish() {
+	close(s.quit)
+	left := 0
+	for _, r := range s.readers {
+		if r != nil {
+			left++
+		}
+	}
+	for total := len(s.readers); total > 0; {
+		before := s.copied.Load()
+		select {
+		case <-s.copying:
+			total--
+		case <-time.After(idle):
+			if s.copied.Load() == before {
+				total = 0
+			}
+		}
+	}
+	for _, f := range append(s.readers, s.stdin, s.terminal) {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
