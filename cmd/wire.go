@@ -40,9 +40,8 @@ type environment struct {
 // ownFiles is what a build on the engine host runs in.
 const ownFiles = "this machine's own files: your tools, not CodeBuild's image"
 
-// environment returns the engine that is asked for. By itself it is Docker; on a
-// machine without, where no image is named and there is root, the machine's own
-// files.
+// environment returns the engine that is asked for. By itself it is Docker; on
+// Linux without it, where no image is named, it is the machine's own files.
 func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environment, error) {
 	if f.engine == "host" {
 		return a.ownFiles(), nil
@@ -53,7 +52,7 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 	}
 	var fault *engine.Fault
 	named := firstText(f.image, g.project.Environment.Image) != ""
-	if f.engine != "auto" || named || runtime.GOOS != "linux" || a.UID != 0 || !errors.As(err, &fault) || fault.Kind != engine.NoEngine {
+	if f.engine != "auto" || named || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine {
 		return nil, err
 	}
 	fmt.Fprintf(a.Stderr, "No Docker engine answers: the build runs in %s.\n", ownFiles)

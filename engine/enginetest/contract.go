@@ -27,6 +27,7 @@ type Suite struct {
 	Image  string // has sh and coreutils
 	Trees  bool   // the driver can mount a directory of the host here
 	Bare   bool   // the driver has no images, and looks at none
+	Single bool   // the driver has one user only
 	// Left returns how many things with the label exist.
 	Left func(ctx context.Context, label string) (int, error)
 }
@@ -127,16 +128,30 @@ func (s Suite) surroundings(t *testing.T) {
 	spec := s.spec(t)
 	spec.Env = []string{"FROM_SPEC=1 2", "BOTH=spec"}
 	c := s.start(t, spec)
+	user := s.other(t, c)
 	_, out, _ := sh(t, c, `echo "$FROM_SPEC|$BOTH|$ODD"; pwd; id -u`, func(p *engine.Process) {
 		p.Env = []string{"BOTH=process", "ODD=a\nb'\"$"}
-		p.Dir, p.User = "/usr", "65534"
+		p.Dir, p.User = "/usr", user
 	})
-	if want := "1 2|process|a\nb'\"$\n/usr\n65534\n"; out != want {
+	if want := "1 2|process|a\nb'\"$\n/usr\n" + user + "\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
 	if _, out, _ := sh(t, c, "id -u; pwd"); out != "0\n/\n" {
 		t.Errorf("nothing said: got %q, want root in /", out)
 	}
+}
+
+// other is a user that is not root; a driver that has one user only says so.
+func (s Suite) other(t *testing.T, c engine.Container) string {
+	t.Helper()
+	const nobody = "65534"
+	if !s.Single {
+		return nobody
+	}
+	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}, User: nobody}); !errors.Is(err, engine.ErrUnsupported) {
+		t.Errorf("another user: got %v, want ErrUnsupported", err)
+	}
+	return "0"
 }
 
 func (s Suite) outlive(t *testing.T) {
@@ -309,7 +324,7 @@ func (s Suite) main(t *testing.T) {
 
 func (s Suite) scratch(t *testing.T) {
 	c := s.start(t, s.spec(t))
-	_, out, _ := sh(t, c, "ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x", func(p *engine.Process) { p.User = "65534" })
+	_, out, _ := sh(t, c, "ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x", func(p *engine.Process) { p.User = s.other(t, c) })
 	if out != "ran\n" {
 		t.Errorf("got %q", out)
 	}

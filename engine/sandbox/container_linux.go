@@ -51,8 +51,8 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 	if err := refuse(s); err != nil {
 		return nil, err
 	}
-	if os.Geteuid() != 0 {
-		return nil, &engine.Fault{Kind: engine.NoPermission, Message: "the engine host needs root so far", Way: "Use docker, or run as root."}
+	if s.Privileged && !isRoot() {
+		return nil, unsupported("privileged mode of a plain user")
 	}
 	c, err := e.begin(s)
 	if err != nil {
@@ -80,9 +80,7 @@ func (e *Engine) begin(s engine.Spec) (*Container, error) {
 	}
 	c.init = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{initName, s.Name}, Env: []string{}, ExtraFiles: []*os.File{theirs},
-		SysProcAttr: &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Setsid: true,
-		},
+		SysProcAttr: namespaces(),
 	}
 	if err := c.init.Start(); err != nil {
 		return nil, errors.Join(cannot(err), ours.Close(), os.Remove(base))
@@ -98,10 +96,26 @@ func (e *Engine) begin(s engine.Spec) (*Container, error) {
 	return c, nil
 }
 
+func isRoot() bool { return os.Geteuid() == 0 }
+
+// namespaces are those a sandbox gets. A plain user is root in one of users.
+func namespaces() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Setsid: true}
+	if !isRoot() {
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	return attr
+}
+
 // cannot says why there is no sandbox on this machine, and the way out.
 func cannot(err error) error {
-	return &engine.Fault{Kind: engine.NoEngine, Message: "this machine makes no namespaces: " + err.Error(),
-		Way: "In a container run it with --privileged, or use docker.", Err: err}
+	way := "In a container run it with --privileged, or use docker."
+	if !isRoot() {
+		way = "User namespaces are off for you (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns): turn them on, run as root, or use docker."
+	}
+	return &engine.Fault{Kind: engine.NoEngine, Message: "this machine makes no namespaces: " + err.Error(), Way: way, Err: err}
 }
 
 func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
@@ -120,7 +134,7 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 
 // lay has the file system laid, and waits for it.
 func (c *Container) lay(s engine.Spec, o Options) error {
-	l := &layout{Base: c.base, Scratch: s.Scratch, Mask: o.Mask, Privileged: s.Privileged}
+	l := &layout{Base: c.base, Scratch: s.Scratch, Mask: o.Mask, Privileged: s.Privileged, Plain: !isRoot()}
 	for _, t := range s.Trees {
 		l.Trees = append(l.Trees, layoutTree{t.Host, t.Path, t.Hide})
 	}
@@ -271,8 +285,11 @@ func (c *Container) killed(id int, waiting *call) {
 }
 
 func (c *Container) run(p engine.Process) (int, *call, *streams, error) {
-	if len(p.Args) == 0 {
+	switch {
+	case len(p.Args) == 0:
 		return 0, nil, nil, errors.New("no program to run")
+	case !isRoot() && p.User != "" && p.User != "root" && p.User != "0":
+		return 0, nil, nil, errOneUser
 	}
 	s, err := openStreams(p)
 	if err != nil {
@@ -418,10 +435,7 @@ func (c *Container) Close(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	if err := os.RemoveAll(c.base); err != nil {
-		return err
-	}
-	return nil
+	return os.RemoveAll(c.base)
 }
 
 var _ engine.Container = (*Container)(nil)

@@ -100,7 +100,7 @@ func unpackOne(root *os.Root, h *tar.Header, text io.Reader) error {
 		err = unpackFile(root, name, text)
 	case tar.TypeSymlink:
 		_ = root.Remove(name)
-		return errors.Join(root.Symlink(h.Linkname, name), root.Lchown(name, h.Uid, h.Gid), linkTime(root, name, h.ModTime))
+		return errors.Join(root.Symlink(h.Linkname, name), own(root, name, h), linkTime(root, name, h.ModTime))
 	case tar.TypeLink:
 		_ = root.Remove(name)
 		return root.Link(filepath.Clean(h.Linkname), name)
@@ -118,7 +118,7 @@ func unpackOne(root *os.Root, h *tar.Header, text io.Reader) error {
 			special |= special1
 		}
 	}
-	return errors.Join(root.Lchown(name, h.Uid, h.Gid), root.Chmod(name, mode|special), root.Chtimes(name, time.Time{}, h.ModTime))
+	return errors.Join(own(root, name, h), root.Chmod(name, mode|special), root.Chtimes(name, time.Time{}, h.ModTime))
 }
 
 func unpackFile(root *os.Root, name string, text io.Reader) error {
@@ -129,6 +129,15 @@ func unpackFile(root *os.Root, name string, text io.Reader) error {
 	}
 	_, err = io.Copy(file, text)
 	return errors.Join(err, file.Close())
+}
+
+// own gives a file its owner, where the sandbox has one of that number.
+func own(root *os.Root, name string, h *tar.Header) error {
+	err := root.Lchown(name, h.Uid, h.Gid)
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
 }
 
 // linkTime sets the time of a link, not of what it leads to.

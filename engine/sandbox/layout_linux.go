@@ -21,6 +21,7 @@ type layout struct {
 	Mask    []string
 
 	Privileged bool // all capabilities are kept
+	Plain      bool // a plain user's: one user, who is root inside
 }
 
 // hostName is the name of the machine inside.
@@ -38,7 +39,7 @@ func lay(l layout) error {
 	steps := []func() error{
 		func() error { return mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
 		func() error { return mount("tmpfs", l.Base, "tmpfs", 0, "mode=700") },
-		func() error { return l.layHost(root) },
+		func() error { return l.layRoot(root) },
 		func() error { return l.laySystem(root) },
 		func() error { return l.layTrees(root) },
 		func() error { return l.layMasks(root) },
@@ -94,11 +95,16 @@ func (l layout) overlay(lower, target, name string) error {
 			return err
 		}
 	}
-	if err := sameMode(lower, upper); err != nil {
+	if err := l.sameMode(lower, upper); err != nil {
 		return err
 	}
-	// Without redirect_dir a directory of the lower layer cannot be renamed.
-	return mount("overlay", target, "overlay", 0, "redirect_dir=on,lowerdir="+escape(lower)+",upperdir="+escape(upper)+",workdir="+escape(work))
+	// Without redirect_dir a directory of the lower layer cannot be renamed; a
+	// plain user cannot have it.
+	option := "redirect_dir=on"
+	if l.Plain {
+		option = "userxattr"
+	}
+	return mount("overlay", target, "overlay", 0, option+",lowerdir="+escape(lower)+",upperdir="+escape(upper)+",workdir="+escape(work))
 }
 
 // escape keeps a path from being taken for more than one option or layer.
@@ -106,22 +112,93 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `,`, `\,`, `:`, `\:`).Replace(path)
 }
 
-// sameMode gives a directory the mode, owner and times of another one.
-func sameMode(like, dir string) error {
+// sameMode gives a directory the mode, owner and times of another one. A plain
+// user is the owner of all that is new.
+func (l layout) sameMode(like, dir string) error {
 	info, err := os.Stat(like)
 	if err != nil {
 		return err
 	}
-	stat := info.Sys().(*syscall.Stat_t)
-	return errors.Join(os.Chown(dir, int(stat.Uid), int(stat.Gid)), os.Chmod(dir, info.Mode()), os.Chtimes(dir, info.ModTime(), info.ModTime()))
+	if stat := info.Sys().(*syscall.Stat_t); !l.Plain {
+		err = os.Chown(dir, int(stat.Uid), int(stat.Gid))
+	}
+	return errors.Join(err, os.Chmod(dir, info.Mode()), os.Chtimes(dir, info.ModTime(), info.ModTime()))
+}
+
+// layRoot lays the machine's own files.
+func (l layout) layRoot(root string) error {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	if !l.Plain {
+		return l.layHost(root)
+	}
+	// An overlay of / is refused a plain user: it would uncover what mounts hide.
+	if err := mount("tmpfs", root, "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	mounts, err := mountPoints()
+	if err != nil {
+		return err
+	}
+	return l.layEntries("/", root, mounts)
+}
+
+// unlaid are directories that are laid otherwise.
+var unlaid = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/lost+found"}
+
+// layEntries lays what a directory holds, each for itself: a directory in which
+// nothing is mounted as an overlay of its own, one in which something is by its
+// entries.
+func (l layout) layEntries(dir, target string, mounts []string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // not for this user to see
+	}
+	for _, e := range entries {
+		from, to := filepath.Join(dir, e.Name()), filepath.Join(target, e.Name())
+		if slices.Contains(unlaid, from) || within(l.Base, from) && from == l.Base {
+			continue
+		}
+		if err := l.layEntry(e, from, to, mounts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error {
+	switch {
+	case e.Type()&fs.ModeSymlink != 0:
+		link, err := os.Readlink(from)
+		if err != nil {
+			return nil
+		}
+		return os.Symlink(link, to)
+	case !e.IsDir():
+		if err := os.WriteFile(to, nil, 0o600); err != nil {
+			return err
+		}
+		_ = mount(from, to, "", unix.MS_BIND, "") // sockets and files that may not be seen stay empty
+		readOnly(to)
+		return nil
+	}
+	if err := os.Mkdir(to, 0o755); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(mounts, func(at string) bool { return at != from && within(at, from) }) {
+		return l.layEntries(from, to, mounts)
+	}
+	if l.overlay(from, to, "entry"+strings.ReplaceAll(from, "/", "_")) != nil {
+		_ = mount(from, to, "", unix.MS_BIND|unix.MS_REC, "")
+		readOnly(to)
+	}
+	return nil
 }
 
 // layHost lays the machine's own file systems: the root, and each further one
 // that holds files, below it.
 func (l layout) layHost(root string) error {
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return err
-	}
 	if err := l.overlay("/", root, "root"); err != nil {
 		return err
 	}
@@ -130,7 +207,8 @@ func (l layout) layHost(root string) error {
 		return err
 	}
 	for i, at := range mounts {
-		if at == "/" || within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
+		info, err := os.Stat(at)
+		if err != nil || !info.IsDir() || at == "/" || within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
 			continue
 		}
 		// One that cannot be laid over is seen as it is, and not to be written to.
@@ -152,6 +230,13 @@ var holding = map[string]bool{"ext2": true, "ext3": true, "ext4": true, "xfs": t
 
 // fileSystems returns where they are mounted, outermost first.
 func fileSystems() ([]string, error) {
+	return mounted(func(kind string) bool { return holding[kind] })
+}
+
+// mountPoints returns where anything is mounted.
+func mountPoints() ([]string, error) { return mounted(func(string) bool { return true }) }
+
+func mounted(wanted func(kind string) bool) ([]string, error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -161,13 +246,11 @@ func fileSystems() ([]string, error) {
 		before, behind, found := strings.Cut(line, " - ")
 		fields := strings.Fields(before)
 		kind := strings.Fields(behind)
-		if !found || len(fields) < 5 || len(kind) == 0 || !holding[kind[0]] {
+		if !found || len(fields) < 5 || len(kind) == 0 || !wanted(kind[0]) {
 			continue
 		}
 		at := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4])
-		if info, err := os.Stat(at); err == nil && info.IsDir() {
-			all = append(all, at)
-		}
+		all = append(all, at)
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
@@ -198,6 +281,9 @@ func (l layout) laySystem(root string) error {
 	empty := map[string]string{"/tmp": "1777", "/run": "755"}
 	for _, dir := range l.Scratch {
 		empty[dir] = "1777"
+	}
+	if l.Plain { // root's own home is not for others
+		empty["/root"] = "700"
 	}
 	for _, dir := range sorted(empty) {
 		target := filepath.Join(root, dir)
@@ -289,7 +375,7 @@ func (l layout) hide(t layoutTree, upper string) error {
 			return fmt.Errorf("hide %s: %w", hidden, err)
 		}
 		for _, dir := range slices.Backward(made) {
-			if err := sameMode(filepath.Join(t.Host, dir), filepath.Join(upper, dir)); err != nil {
+			if err := l.sameMode(filepath.Join(t.Host, dir), filepath.Join(upper, dir)); err != nil {
 				return err
 			}
 		}

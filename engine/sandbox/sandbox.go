@@ -1,7 +1,7 @@
 // Package sandbox runs builds on Linux namespaces, with no daemon. Its one shape
-// so far is the host's: a copy-on-write view of this machine's own file system,
-// for root. It keeps builds from harming the machine by accident; it is no wall
-// against attackers.
+// so far is the host's: a copy-on-write view of this machine's own file system. It
+// keeps builds from harming the machine by accident; it is no wall against
+// attackers.
 package sandbox
 
 import (
@@ -22,8 +22,9 @@ type Engine struct{ options Options }
 // New returns an Engine of this machine.
 func New(o Options) *Engine { return &Engine{options: o} }
 
-// errPlatform is returned where there are no namespaces.
-var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "the engine host needs Linux", Way: "Use docker."}
+// errOneUser is returned for a process of another user, where there is one only.
+var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
+	Message: "the engine host has one user, root, when a plain user runs it", Way: "Leave out run-as, run buildlocal as root, or use docker."}
 
 // refuse returns an error that wraps engine.ErrUnsupported for what a sandbox
 // cannot honour.

@@ -11,6 +11,9 @@ import (
 
 func native() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
+// errPlatform is returned where there are no namespaces.
+var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "the engine host needs Linux", Way: "Use docker."}
+
 // IsInit is false: there are no namespaces.
 func IsInit([]string) bool { return false }
 
