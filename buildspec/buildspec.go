@@ -241,6 +241,7 @@ func (b *Buildspec) At(line, column, width int, message string) diag.Problem {
 	p := diag.Problem{File: b.File, Line: line, Column: column, Width: width, Message: message}
 	if line > 0 && line <= len(b.lines) {
 		p.Excerpt = b.lines[line-1]
+		p.Width = max(1, min(width, len([]rune(p.Excerpt))-column+1))
 	}
 	return p
 }

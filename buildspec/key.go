@@ -55,7 +55,7 @@ func (k *Key) Find(name string) (*Key, bool) {
 	return nil, false
 }
 
-// Names returns the names of a section's keys that belong to a version, in the
+// names returns the names of a section's keys that belong to a version, in the
 // order of the reference.
 func (k *Key) names(version string) []string {
 	var names []string

@@ -36,7 +36,7 @@ const (
 // Checks describes what Parse finds, in the order of the reference.
 var Checks = []diag.Check{
 	{Name: YAMLSyntax, Severity: diag.Error, Summary: "The file is no YAML."},
-	{Name: TooLarge, Severity: diag.Error, Summary: "The file is larger than any buildspec, or its aliases stand for too much."},
+	{Name: TooLarge, Severity: diag.Error, Softer: true, Summary: "The file is larger than any buildspec, or its aliases stand for too much."},
 	{Name: EmptyBuildspec, Severity: diag.Error, Summary: "The file says nothing."},
 	{Name: SecondDocument, Severity: diag.Warning, Summary: "Only the first document of a file counts."},
 	{Name: MissingVersion, Severity: diag.Error, Summary: "The buildspec has no version."},
@@ -51,7 +51,7 @@ var Checks = []diag.Check{
 	{Name: IgnoredKey, Severity: diag.Warning, Summary: "The key counts for nothing where it stands."},
 	{Name: WrongType, Severity: diag.Error, Summary: "A text, a list or a mapping stands where another of them is expected."},
 	{Name: BadValue, Severity: diag.Error, Summary: "The key does not take this value."},
-	{Name: MissingKey, Severity: diag.Error, Summary: "A section lacks a key it cannot do without."},
+	{Name: MissingKey, Severity: diag.Error, Softer: true, Summary: "A section lacks a key it cannot do without."},
 	{Name: CommandNotText, Severity: diag.Error, Summary: `A command became a mapping or a list, mostly because of a ": " in it.`},
 	{Name: EmptyCommand, Severity: diag.Error, Summary: "An item of commands or finally is empty."},
 	{Name: FinallyAlone, Severity: diag.Error, Summary: "finally needs commands beside it."},

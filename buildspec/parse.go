@@ -30,10 +30,11 @@ const emptyDocument = "wrong number of container tags, expected 1"
 // Parse reads a buildspec, YAML or JSON. The Buildspec holds what could be
 // read; where the list has an error in it, it is not to be run.
 func Parse(file string, text []byte) (*Buildspec, diag.List) {
+	size := len(text)
 	text = toUTF8(text)
 	p := &parser{spec: &Buildspec{File: file, places: map[string]Place{}}, left: valueLimit}
-	if len(text) > SizeLimit {
-		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", len(text), SizeLimit)})
+	if size = max(size, len(text)); size > SizeLimit {
+		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", size, SizeLimit)})
 		return p.spec, p.problems
 	}
 	p.spec.lines = splitLines(text)
@@ -45,11 +46,12 @@ func Parse(file string, text []byte) (*Buildspec, diag.List) {
 		p.top(p.read(Reference(), root, where{}))
 	}
 	p.problems.Sort()
-	if p.untold > 0 {
-		p.problems = append(p.problems, diag.Problem{
-			Severity: diag.Error, Name: TooLarge, File: file, Line: len(p.spec.lines),
-			Message: fmt.Sprintf("%d more problems are not shown", p.untold),
-		})
+	for _, s := range []diag.Severity{diag.Error, diag.Warning} {
+		if p.untold[s] > 0 {
+			p.problems = append(p.problems, diag.Problem{
+				Severity: s, Name: TooLarge, File: file, Line: len(p.spec.lines), Message: fmt.Sprintf("%d more %ss are not shown", p.untold[s], s),
+			})
+		}
 	}
 	return p.spec, p.problems
 }
@@ -96,38 +98,45 @@ func marks(text []byte) int {
 type parser struct {
 	spec     *Buildspec
 	problems diag.List
-	left     int // of valueLimit
-	untold   int // problems beyond problemLimit
+	left     int    // of valueLimit
+	told     [2]int // how many errors and warnings
+	untold   [2]int // how many beyond problemLimit
 }
 
-// full reports whether no more problems are noted: a text that is wrong all over
-// is not told whole.
-func (p *parser) full() bool { return len(p.problems) >= problemLimit }
+// full reports whether no more problems of a severity are noted: a text that is
+// wrong all over is not told whole.
+func (p *parser) full(s diag.Severity) bool {
+	if p.told[s] < problemLimit {
+		return false
+	}
+	p.untold[s]++
+	return true
+}
 
 func (p *parser) add(problem diag.Problem) {
-	if p.full() {
-		p.untold++
-		return
+	if !p.full(problem.Severity) {
+		p.told[problem.Severity]++
+		p.problems = append(p.problems, problem)
 	}
-	p.problems = append(p.problems, problem)
 }
 
 // fail notes an error at node.
 func (p *parser) fail(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
-	if p.full() {
-		p.untold++
+	return p.note(diag.Error, name, node, path, fmt.Sprintf(format, args...))
+}
+
+func (p *parser) note(s diag.Severity, name string, node *yaml.Node, path, message string) *diag.Problem {
+	if p.full(s) {
 		return &diag.Problem{}
 	}
-	problem := p.spec.At(node.Line, node.Column, width(node), fmt.Sprintf(format, args...))
-	problem.Path, problem.Name = path, name
+	problem := p.spec.At(node.Line, node.Column, width(node), message)
+	problem.Path, problem.Name, problem.Severity = path, name, s
 	p.add(problem)
 	return &p.problems[len(p.problems)-1]
 }
 
 func (p *parser) warn(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
-	problem := p.fail(name, node, path, format, args...)
-	problem.Severity = diag.Warning
-	return problem
+	return p.note(diag.Warning, name, node, path, fmt.Sprintf(format, args...))
 }
 
 // width is how many characters of its line a node covers.
@@ -173,7 +182,7 @@ func (p *parser) secondDocument(node *yaml.Node, root int) {
 	if node.Kind == 0 { // it could not be read
 		line = root + 1 + max(0, slices.IndexFunc(p.spec.lines[root:], func(line string) bool { return strings.HasPrefix(line, "---") }))
 	}
-	problem := p.spec.At(line, 1, 1, "a second document begins here; only the first one counts")
+	problem := p.spec.At(min(line, len(p.spec.lines)), 1, 1, "a second document begins here; only the first one counts")
 	problem.Severity, problem.Name = diag.Warning, SecondDocument
 	p.add(problem)
 }

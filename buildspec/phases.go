@@ -105,6 +105,9 @@ func (p *parser) isCommand(node *yaml.Node, at where) bool {
 		p.mappingCommand(node, at)
 	case node.Kind == yaml.SequenceNode:
 		problem := p.fail(CommandNotText, node, at.path, "%s is a list; expected a command: put it in quotes", at.path)
+		if strings.HasPrefix(p.behind(node), "- ") {
+			problem.Message = at.path + " is a list, because of its second dash; expected a command behind one"
+		}
 		problem.Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", serviceItem(at.path), node.Line)
 		p.bracketed(problem, node, "[ ", " ]")
 	case isNull(node):
@@ -128,6 +131,8 @@ func serviceItem(path string) string {
 func (p *parser) mappingCommand(node *yaml.Node, at where) {
 	var problem *diag.Problem
 	switch {
+	case node.Style&yaml.FlowStyle != 0 && !strings.HasPrefix(p.behind(node), "{"):
+		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes`, at.path)
 	case node.Style&yaml.FlowStyle != 0:
 		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping, because of its braces; expected a command: put it in quotes", at.path)
 		p.bracketed(problem, node, "{ ", "; }")
@@ -145,6 +150,19 @@ func (p *parser) mappingCommand(node *yaml.Node, at where) {
 		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping; expected a command, which is text%s", at.path, foreign(node))
 	}
 	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
+}
+
+// behind is the rest of the line where a node begins.
+func (p *parser) behind(node *yaml.Node) string {
+	line := p.line(node.Line)
+	n := 1
+	for i := range line {
+		if n == node.Column {
+			return line[i:]
+		}
+		n++
+	}
+	return ""
 }
 
 // foreign explains what has the shape of another service's steps.

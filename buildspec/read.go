@@ -90,7 +90,7 @@ func (p *parser) afford(n int, node *yaml.Node) bool {
 	before := p.left
 	p.left -= n
 	if before > 0 && p.left <= 0 {
-		p.fail(TooLarge, node, "", "aliases make this buildspec stand for more than %d values; expected fewer", valueLimit)
+		p.fail(TooLarge, node, "", "the buildspec has more than %d values, its aliases written out; expected fewer", valueLimit)
 	}
 	return p.left > 0
 }
@@ -231,10 +231,11 @@ func (p *parser) missing(def *Key, node *yaml.Node, fields []field, at where) {
 		if written || !key.Required && !key.Wanted || def == reference {
 			continue
 		}
-		problem := p.fail(MissingKey, node, at.path, "%s has no %s; expected %s: beside the other keys", at.path, key.Name, key.Name)
+		severity := diag.Error
 		if key.Wanted {
-			problem.Severity = diag.Warning
+			severity = diag.Warning
 		}
+		p.note(severity, MissingKey, node, at.path, fmt.Sprintf("%s has no %s; expected %s: beside the other keys", at.path, key.Name, key.Name))
 	}
 }
 
@@ -362,6 +363,10 @@ func (m *mapping) merge(value, key *yaml.Node) {
 			key := resolve(node.Content[i])
 			if !m.p.afford(1, key) {
 				return
+			}
+			if key.ShortTag() == "!!merge" {
+				m.merge(resolve(node.Content[i+1]), key)
+				continue
 			}
 			if _, there := m.index[m.id(key.Value)]; !there {
 				m.set(entry{name: key.Value, key: key, value: resolve(node.Content[i+1]), merged: true})

@@ -24,7 +24,7 @@ func Schema(strict bool) []byte {
 	delete(root, "required") // a buildspec with a batch section needs neither version nor phases
 	root["anyOf"] = []schema{
 		{"required": []string{"version", "phases"}, "properties": schema{"phases": schema{"type": "object"}}},
-		{"required": []string{"batch"}},
+		{"required": []string{"batch"}, "properties": schema{"phases": schema{"type": "null"}, "batch": schema{"type": "object"}}},
 	}
 	if strict {
 		first := schema{"properties": schema{"version": schema{"enum": []any{"0.1", 0.1}}}, "required": []string{"version"}}

@@ -15,7 +15,7 @@ func (p *parser) top(root value) {
 	p.version(root)
 	p.spec.RunAs = root.textOf("run-as")
 	p.env(root)
-	if batch, written := root.get("batch"); written {
+	if batch, written := root.get("batch"); written && !isNull(batch.node) {
 		p.spec.Batch = batchOf(batch)
 	}
 	if phases, written := root.get("phases"); written {
@@ -36,20 +36,32 @@ func (p *parser) top(root value) {
 // required checks that the document is a buildspec at all. One with only a
 // batch section is legal, also without a version (observed).
 func (p *parser) required(root value) {
-	if p.spec.Batch != nil {
+	phases, written := root.get("phases")
+	written = written && !isNull(phases.node)
+	if p.spec.Batch != nil && !written {
 		return
 	}
 	if !root.has("version") {
-		p.fail(MissingVersion, root.node, "version", "the buildspec has no version; expected version: 0.2 at the top").Service = emptyDocument
+		p.fail(MissingVersion, slipOf(root.node, "version"), "version", "the buildspec has no version; expected version: 0.2 at the top").Service = emptyDocument
 	}
-	phases, written := root.get("phases")
-	if !written || isNull(phases.node) {
-		node := root.node
-		if written {
+	if !written {
+		node := slipOf(root.node, "phases")
+		if phases.key != nil {
 			node = phases.key
 		}
 		p.fail(MissingPhases, node, "phases", "the buildspec has no phases; expected phases: with at least one of %s", strings.Join(phasesKey.names(""), ", ")).Service = emptyDocument
 	}
+}
+
+// slipOf returns the key of a mapping that may be meant by a missing one, or the
+// mapping.
+func slipOf(root *yaml.Node, missing string) *yaml.Node {
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if key := root.Content[i]; key.Kind == yaml.ScalarNode && diag.Suggest(key.Value, []string{missing}) != "" && len(key.Value) > 2 {
+			return key
+		}
+	}
+	return root
 }
 
 func (p *parser) version(root value) {

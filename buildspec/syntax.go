@@ -56,13 +56,13 @@ func (p *parser) place(message string, line int, text []byte) fault {
 	}
 	f := wholeLine(line, p.line(line))
 	switch {
-	case p.conflict(&f):
+	case p.conflict(&f), p.openQuote(&f, f.Line):
 	case strings.Contains(message, "mapping values are not allowed"):
 		p.colon(&f)
 	case strings.Contains(message, "cannot start any token"), strings.Contains(message, "tab character"):
 		p.token(&f)
 	case strings.Contains(message, "expected alphabetic or numeric"):
-		f.hint = "; a value that begins with * or & must be in quotes"
+		f.hint = "; a * or & here begins a name of YAML: put the whole value in quotes"
 		p.quoteItem(&f)
 	case strings.Contains(message, "unknown anchor"):
 		p.anchor(&f, message)
@@ -90,6 +90,55 @@ func (p *parser) conflict(f *fault) bool {
 		}
 	}
 	return false
+}
+
+// opening is a value that begins with a quote.
+var opening = lazy(`^\s*(?:- +)*(?:[A-Za-z_-]+: +)?(["'])`)
+
+// openQuote points at a quote that is opened and not closed: it ends where the
+// next one was to begin, in the midst of a text. It looks as far as line last.
+func (p *parser) openQuote(f *fault, last int) bool {
+	for n := 1; n <= min(last, len(p.spec.lines)); n++ {
+		line := p.line(n)
+		m := opening().FindStringSubmatchIndex(line)
+		if m == nil {
+			continue
+		}
+		end, rest := p.closing(n, line[m[3]:], line[m[2]])
+		if end == n {
+			continue
+		}
+		if rest = strings.TrimSpace(rest); end > 0 && (rest == "" || strings.ContainsAny(rest[:1], "#,]}:")) {
+			n = end
+			continue
+		}
+		*f = fault{Line: n, Column: len([]rune(line[:m[2]])) + 1, Width: len([]rune(strings.TrimRight(line[m[2]:], " "))), hint: "; the quote that is opened here is not closed"}
+		return true
+	}
+	return false
+}
+
+// closing returns the line in which a quote is closed, 0 for none, and what
+// stands behind it.
+func (p *parser) closing(n int, rest string, quote byte) (int, string) {
+	for {
+		for i := 0; i < len(rest); i++ {
+			switch {
+			case quote == '"' && rest[i] == '\\':
+				i++
+			case rest[i] != quote:
+			case quote == '\'' && i+1 < len(rest) && rest[i+1] == quote:
+				i++
+			default:
+				return n, rest[i+1:]
+			}
+		}
+		n++
+		if n > len(p.spec.lines) {
+			return 0, ""
+		}
+		rest = p.line(n)
+	}
 }
 
 // anchor points at an alias that stands for nothing; the message has no line.
@@ -170,12 +219,15 @@ func (p *parser) structure(f *fault) {
 			return
 		}
 	}
-	p.indentation(f)
+	if !p.openQuote(f, len(p.spec.lines)) {
+		p.indentation(f)
+	}
 }
 
 // indentation looks for the first line that is indented as no line around it.
 func (p *parser) indentation(f *fault) {
 	var open []int // how far the mappings and lists around a line are indented
+	lists := map[int]bool{}
 	for i, line := range p.spec.lines {
 		text := strings.TrimLeft(line, " ")
 		indent := len(line) - len(text)
@@ -191,6 +243,12 @@ func (p *parser) indentation(f *fault) {
 		if len(open) > 0 {
 			outer = open[len(open)-1]
 		}
+		dash := strings.HasPrefix(text, "- ")
+		if closed >= 0 && outer == indent && dash && !lists[outer] && lists[closed] {
+			*f = wholeLine(i+1, line)
+			f.hint = fmt.Sprintf("; this item is indented by %d spaces, and those above by %d", indent, closed)
+			return
+		}
 		if closed >= 0 && outer >= 0 && outer < indent {
 			*f = wholeLine(i+1, line)
 			f.hint = fmt.Sprintf("; this line is indented by %d spaces, and those it may belong to by %d or %d", indent, outer, closed)
@@ -201,6 +259,7 @@ func (p *parser) indentation(f *fault) {
 		}
 		if outer < indent {
 			open = append(open, indent)
+			lists[indent] = dash
 		}
 		if strings.HasPrefix(text, "- ") && keyLine().MatchString(text) {
 			open = append(open, indent+len(text)-len(strings.TrimLeft(text[1:], " ")))
@@ -237,7 +296,7 @@ func odd(text []byte) fault {
 		}
 		i += size
 		f.Column++
-		if r == '\n' {
+		if r == '\n' || r == '\r' && (i == len(text) || text[i] != '\n') {
 			f.Line, f.Column = f.Line+1, 1
 		}
 	}

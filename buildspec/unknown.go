@@ -15,24 +15,35 @@ var upperName = lazy(`^[A-Z][A-Z0-9_]+$`)
 // unknown notes a key nobody knows: a warning, as in the service, but for the
 // name of a phase, which is an error.
 func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
-	if p.full() {
-		p.untold++
-		return
-	}
 	path := join(at.path, e.name)
 	known := def.names(p.spec.Version)
 	if def.Closed {
-		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s (expected %s)", short(e.name), diag.DidYouMean(e.name, known), strings.Join(known, ", "))
+		if p.full(diag.Error) {
+			return
+		}
+		way := diag.DidYouMean(e.name, known)
+		if way == "" {
+			way = belongs(e.name, at.path)
+		}
+		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s (expected %s)", short(e.name), way, strings.Join(known, ", "))
 		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. Expecting: build,install,post_build,pre_build", diag.Printable(e.name))
 		problem.Fix = rename(e.key, known, beside)
 		return
 	}
+	p.spec.Unknown = append(p.spec.Unknown, UnknownInSection{Section: sectionOf(at), Key: e.name})
+	if p.full(diag.Warning) {
+		return
+	}
 	place := "in " + at.path
-	section := at.section
 	if at.path == "" {
-		place, section = "at the top", "buildspec"
+		place = "at the top"
 	}
 	way := diag.DidYouMean(e.name, known)
+	if env, has := def.Find("env"); has && way == "" && at.path != "" {
+		if _, belongs := env.Find(e.name); belongs {
+			way = "; it belongs in env"
+		}
+	}
 	if _, holds := def.Find("variables"); holds && way == "" && upperName().MatchString(e.name) {
 		way = "; a variable belongs in variables"
 	}
@@ -41,18 +52,29 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 	}
 	problem := p.warn(UnknownKey, e.key, path, "unknown key %q %s%s (expected %s)", short(e.name), place, way, strings.Join(known, ", "))
 	problem.Fix = rename(e.key, known, beside)
-	p.spec.Unknown = append(p.spec.Unknown, UnknownInSection{Section: section, Key: e.name})
+}
+
+// sectionOf is what the service calls the section of a place.
+func sectionOf(at where) string {
+	if at.path == "" {
+		return "buildspec"
+	}
+	return at.section
 }
 
 // rename returns a fix that writes the key that is meant, unless that one is
 // there already. It is safe where only case, - and _ differ.
 func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 	meant := diag.Suggest(key.Value, known)
-	if meant == "" || key.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+	if meant == "" || key.Style != 0 || key.Anchor != "" {
 		return nil
 	}
+	same := 0
 	for _, e := range beside {
-		if e.name == meant {
+		if diag.SameLetters(e.name, meant) {
+			same++
+		}
+		if e.name == meant || same > 1 { // two keys would become one
 			return nil
 		}
 	}

@@ -28,7 +28,8 @@ type against struct {
 	run         bool   // it is to be run here, now
 	root        string // of the source; empty where it is not known
 	ignore      []string
-	peek        bool // the image may be looked into
+	peek        bool        // the image may be looked into
+	known       *lint.Input // what the image offers, where that is known already
 }
 
 // check returns all that is wrong with a buildspec that was read.
@@ -44,8 +45,11 @@ func (a *App) check(ctx context.Context, spec *buildspec.Buildspec, found diag.L
 	if in.root != "" {
 		input.Source = os.DirFS(in.root)
 	}
-	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 {
+	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 && in.known == nil {
 		a.offers(ctx, &input, in.peek)
+	}
+	if in.known != nil {
+		input.Runtimes, input.RuntimesFrom, input.Exact, input.NoRuntimes = in.known.Runtimes, in.known.RuntimesFrom, in.known.Exact, in.known.NoRuntimes
 	}
 	return lint.Check(input, found, in.ignore)
 }

@@ -72,6 +72,7 @@ type editor struct {
 	app   *App
 	flags *runFlags
 	found *found
+	known *lint.Input // what the image offers; asked for once
 }
 
 // Check checks a file against the repository it stands in.
@@ -80,6 +81,9 @@ func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspe
 	in := e.against()
 	if file != "" {
 		in.root = repositoryOf(file)
+	}
+	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 {
+		in.known = e.offers(ctx)
 	}
 	return spec, e.app.check(ctx, spec, problems, in)
 }
@@ -94,8 +98,15 @@ func (e *editor) against() against {
 
 // Runtimes returns what the image of the build offers.
 func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
-	in := e.against()
-	input := lint.Input{Image: firstText(in.image, e.found.project.Environment.Image)}
-	e.app.offers(ctx, &input, in.peek)
-	return input.Runtimes
+	return e.offers(ctx).Runtimes
+}
+
+// offers asks the engine once: it may be slow, and somebody is typing.
+func (e *editor) offers(ctx context.Context) *lint.Input {
+	if e.known == nil {
+		in := e.against()
+		e.known = &lint.Input{Image: firstText(in.image, e.found.project.Environment.Image)}
+		e.app.offers(ctx, e.known, in.peek)
+	}
+	return e.known
 }

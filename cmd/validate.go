@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -56,6 +57,9 @@ func newValidate(a *App) *cobra.Command {
 		if err := f.settle(a, c); err != nil {
 			return err
 		}
+		if f.fix && slices.Contains(args, "-") {
+			return usagef("--fix cannot write into standard input; --diff prints what it would change")
+		}
 		if f.fix && f.diff || f.diff && f.format != "text" {
 			return usagef("--diff stands alone: expected no --fix and no --format beside it")
 		}
@@ -79,10 +83,10 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 		return err
 	}
 	texts, unread := a.texts(ctx, f, found, names)
-	if len(texts) == 0 && unread != nil || ctx.Err() != nil {
-		return unread
+	if len(texts) == 0 && unread != nil && f.format == "text" || ctx.Err() != nil {
+		return errors.Join(unread, context.Cause(ctx))
 	}
-	report := console.Report{Checks: lint.All(), Color: f.format == "text" && a.color(a.isTerminal()), Tool: a.Version}
+	report := console.Report{Checks: lint.All(), Strict: f.strict, Color: f.format == "text" && a.color(a.isTerminal()), Tool: a.Version}
 	if len(found.problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: f.project, Problems: found.problems})
 	}
@@ -91,9 +95,8 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 		spec, problems := a.examine(ctx, f, found, t)
 		if f.fix || f.diff {
 			var err error
-			if t, err = a.mend(ctx, f, t, &changes); err != nil {
-				return err
-			}
+			t, err = a.mend(ctx, f, t, &changes)
+			unread = errors.Join(unread, err)
 			if f.fix {
 				spec, problems = a.examine(ctx, f, found, t)
 			}
@@ -105,7 +108,7 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 	}
 	err := errors.Join(a.print(f, report, changes.String()), f.judge(report))
 	if err == nil && unread != nil {
-		return errFailed{exitText}
+		return errFailed{exitCode(unread)}
 	}
 	return err
 }
@@ -121,11 +124,7 @@ func (a *App) print(f *validateFlags, report console.Report, changes string) err
 	}
 	left := 0
 	for _, file := range report.Files {
-		for _, p := range file.Problems {
-			if p.Fix == nil || !p.Fix.Safe {
-				left++
-			}
-		}
+		left += len(file.Problems) - fixable(file.Problems)
 	}
 	if left > 0 {
 		fmt.Fprintf(a.Stderr, "%d more to be mended by hand; buildlocal validate tells them\n", left)
@@ -210,7 +209,7 @@ func (a *App) examine(ctx context.Context, f *validateFlags, g *found, t text) (
 // mend makes the fixes that are safe: in the file, or as a diff.
 func (a *App) mend(ctx context.Context, f *validateFlags, t text, changes *strings.Builder) (text, error) {
 	before := string(t.bytes)
-	after := mended(ctx, t.name, before)
+	after := mended(ctx, t.name, before, f.ignore)
 	if ctx.Err() != nil {
 		return t, context.Cause(ctx)
 	}
@@ -235,15 +234,15 @@ const mark = "\xef\xbb\xbf"
 
 // mended returns a text with the fixes made that are safe and take a problem
 // away: all of them at once, or where they do not go together one by one.
-func mended(ctx context.Context, name, before string) string {
+func mended(ctx context.Context, name, before string, ignore []string) string {
 	bom := ""
 	if strings.HasPrefix(before, mark) {
 		bom = mark
 	}
 	text := strings.TrimPrefix(before, mark)
-	_, problems := buildspec.Parse(name, []byte(text))
+	problems := kept(name, text, ignore)
 	for ctx.Err() == nil {
-		next, left, ok := step(name, text, problems)
+		next, left, ok := step(name, text, problems, ignore)
 		if !ok {
 			break
 		}
@@ -252,11 +251,17 @@ func mended(ctx context.Context, name, before string) string {
 	return bom + text
 }
 
+// kept returns what is wrong with a text, as far as its author wants to be told.
+func kept(name, text string, ignore []string) diag.List {
+	spec, problems := buildspec.Parse(name, []byte(text))
+	return lint.Kept(spec, problems, ignore)
+}
+
 // mostSteps is how many fixes are tried one by one.
 const mostSteps = 50
 
 // step makes some of the fixes; ok is false when there are none to make.
-func step(name, text string, problems diag.List) (next string, left diag.List, ok bool) {
+func step(name, text string, problems diag.List, ignore []string) (next string, left diag.List, ok bool) {
 	var safe diag.List
 	for _, p := range problems {
 		if p.Fix != nil && p.Fix.Safe {
@@ -272,7 +277,7 @@ func step(name, text string, problems diag.List) (next string, left diag.List, o
 		if len(done) == 0 {
 			continue
 		}
-		if _, left := buildspec.Parse(name, []byte(next)); better(problems, left) {
+		if left := kept(name, next, ignore); better(problems, left) {
 			return next, left, true
 		}
 	}
@@ -289,7 +294,20 @@ func better(before, after diag.List) bool {
 	case was > 0 || is > 0:
 		return was > 0
 	}
-	return len(after) < len(before) && after.Count(diag.Error) <= before.Count(diag.Error)
+	if e := after.Count(diag.Error); e != before.Count(diag.Error) {
+		return e < before.Count(diag.Error)
+	}
+	return fixable(after) < fixable(before)
+}
+
+func fixable(l diag.List) int {
+	n := 0
+	for _, p := range l {
+		if p.Fix != nil && p.Fix.Safe {
+			n++
+		}
+	}
+	return n
 }
 
 // fault is the line of a fault of the syntax, 0 for none.

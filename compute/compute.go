@@ -24,7 +24,9 @@ var (
 var (
 	everySize   = Types[0:5]
 	lambdaSizes = Types[5:10]
-	onDemand    = Types[0:10] // the others are for fleets
+	// XLARGE is Windows Server 2022's only.
+	windowsSizes = []string{"BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_2XLARGE"}
+	onDemand     = Types[0:10] // the others are for fleets
 )
 
 // offered says which compute types an environment type takes on demand, from
@@ -37,10 +39,10 @@ var offered = map[string][]string{
 	"LINUX_GPU_CONTAINER":           {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_LARGE"},
 	"LINUX_LAMBDA_CONTAINER":        lambdaSizes,
 	"ARM_LAMBDA_CONTAINER":          lambdaSizes,
-	"WINDOWS_CONTAINER":             everySize[1:],
-	"WINDOWS_SERVER_2019_CONTAINER": everySize[1:],
+	"WINDOWS_CONTAINER":             windowsSizes,
+	"WINDOWS_SERVER_2019_CONTAINER": windowsSizes,
 	"WINDOWS_SERVER_2022_CONTAINER": everySize[1:],
-	"WINDOWS_EC2":                   everySize[1:],
+	"WINDOWS_EC2":                   windowsSizes,
 }
 
 // Offered returns the compute types an environment type takes on demand, and

@@ -25,6 +25,7 @@ type Report struct {
 	Files  []Checked
 	Checks []diag.Check // all that can be found
 	Color  bool         // for people
+	Strict bool         // warnings and lints count as errors
 	Tool   string       // version of the program
 }
 
@@ -254,6 +255,7 @@ type junitCase struct {
 	Name    string        `xml:"name,attr"`
 	Class   string        `xml:"classname,attr"`
 	Failure *junitFailure `xml:"failure"`
+	Out     string        `xml:"system-out,omitempty"`
 }
 
 type junitFailure struct {
@@ -262,17 +264,21 @@ type junitFailure struct {
 	Text    string `xml:",chardata"`
 }
 
-// writeJUnit writes a test suite for each file: a failed test for each problem,
-// or one that passed.
+// writeJUnit writes a test suite for each file, with a test for each problem: one
+// that failed where the problem counts as an error.
 func writeJUnit(w io.Writer, r Report) error {
 	var all junitSuites
 	for _, f := range r.Files {
-		suite := junitSuite{Name: f.File, Tests: max(1, len(f.Problems)), Failures: len(f.Problems)}
+		suite := junitSuite{Name: f.File, Tests: max(1, len(f.Problems))}
 		for _, p := range f.Problems {
-			suite.Cases = append(suite.Cases, junitCase{
-				Name: testName(p), Class: f.File,
-				Failure: &junitFailure{Type: p.Severity.String(), Message: p.Message, Text: p.String()},
-			})
+			test := junitCase{Name: testName(p), Class: f.File}
+			if p.Severity == diag.Error || r.Strict {
+				suite.Failures++
+				test.Failure = &junitFailure{Type: p.Severity.String(), Message: p.Message, Text: p.String()}
+			} else {
+				test.Out = p.String()
+			}
+			suite.Cases = append(suite.Cases, test)
 		}
 		if len(f.Problems) == 0 {
 			suite.Cases = []junitCase{{Name: "buildspec", Class: f.File}}

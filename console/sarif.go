@@ -29,7 +29,11 @@ func writeSARIF(w io.Writer, r Report) error {
 	run.WithResults([]*sarif.Result{}) // none at all is a result too
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
-			run.AddResult(sarifResult(f.File, p))
+			result := sarifResult(f.File, p)
+			if i := run.GetRuleIndex(p.Name); i >= 0 {
+				result.WithRuleIndex(i)
+			}
+			run.AddResult(result)
 		}
 	}
 	report := sarif.NewReport()

@@ -11,9 +11,9 @@ import (
 )
 
 var batchChecks = []check{
-	{diag.Check{Name: "batch-kind", Severity: diag.Error, Summary: "A batch is exactly one of build-graph, build-list, build-matrix and build-fanout."}, (*checker).batchKind},
+	{diag.Check{Name: "batch-kind", Severity: diag.Error, Softer: true, Summary: "A batch is exactly one of build-graph, build-list, build-matrix and build-fanout."}, (*checker).batchKind},
 	{diag.Check{Name: "batch-identifier", Severity: diag.Error, Summary: "Two builds of a batch have the same identifier."}, (*checker).batchIdentifiers},
-	{diag.Check{Name: "batch-dependency", Severity: diag.Error, Summary: "A build depends on one that does not exist, or on itself."}, (*checker).batchDependencies},
+	{diag.Check{Name: "batch-dependency", Severity: diag.Error, Softer: true, Summary: "A build depends on one that does not exist, or on itself."}, (*checker).batchDependencies},
 	{diag.Check{Name: "batch-environment", Severity: diag.Warning, Summary: "A compute type, an environment type or an image of the batch is not known, or they do not go together."}, (*checker).batchEnvironments},
 	{diag.Check{Name: "batch-size", Severity: diag.Warning, Summary: "The batch has more builds than the service runs."}, (*checker).batchSize},
 }
@@ -21,11 +21,15 @@ var batchChecks = []check{
 // batchKind: what the service does with several kinds is not known.
 func (c *checker) batchKind() {
 	b := c.Spec.Batch
-	if b == nil || len(b.Kinds) == 1 {
+	if b == nil {
 		return
 	}
 	p := c.Spec.ProblemAt("batch", true, "")
-	if len(b.Kinds) == 0 {
+	none := len(b.Graph)+len(b.List) == 0 && b.Matrix == nil && b.Fanout == nil && len(c.found) == 0
+	if len(b.Kinds) == 1 && !none {
+		return
+	}
+	if len(b.Kinds) < 2 {
 		c.say(p, "batch has no builds; expected one of build-graph, build-list, build-matrix and build-fanout").Severity = diag.Warning
 		return
 	}
@@ -66,13 +70,19 @@ func (c *checker) batchDependencies() {
 		known[t.Identifier] = i
 		names = append(names, t.Identifier)
 	}
+	said := 0
 	for _, t := range graph {
 		for i, on := range t.DependOn {
-			if _, found := known[on]; !found {
-				p := c.Spec.ProblemAt(fmt.Sprintf("%s.depend-on[%d]", t.Path, i), false, "")
-				// A batch that is put together later is seen to lack some.
-				c.say(p, fmt.Sprintf("%s depends on %s, which is no build of this graph%s", t.Identifier, on, diag.DidYouMean(on, names))).Severity = diag.Warning
+			if _, found := known[on]; found {
+				continue
 			}
+			p := c.Spec.ProblemAt(fmt.Sprintf("%s.depend-on[%d]", t.Path, i), false, "")
+			// A batch that is put together later is seen to lack some.
+			way := ""
+			if said++; said < 20 { // it compares with every name
+				way = diag.DidYouMean(on, names)
+			}
+			c.say(p, fmt.Sprintf("%s depends on %s, which is no build of this graph%s", t.Identifier, on, way)).Severity = diag.Warning
 		}
 	}
 	c.cycles(graph, known)

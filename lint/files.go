@@ -339,6 +339,10 @@ func (c *checker) crlfScripts() {
 		if run.missing || !run.shell {
 			return
 		}
+		info, err := fs.Stat(c.Source, run.name)
+		if err != nil || !info.Mode().IsRegular() { // a pipe would be waited for
+			return
+		}
 		file, err := c.Source.Open(run.name)
 		if err != nil {
 			return
@@ -354,7 +358,11 @@ func (c *checker) crlfScripts() {
 // mendsLineEnds: git does it by an attribute, and commands by a program.
 func (c *checker) mendsLineEnds() bool {
 	if c.Source != nil {
-		attributes, err := fs.ReadFile(c.Source, ".gitattributes")
+		var attributes []byte
+		info, err := fs.Stat(c.Source, ".gitattributes")
+		if err == nil && info.Mode().IsRegular() {
+			attributes, err = fs.ReadFile(c.Source, ".gitattributes")
+		}
 		if err == nil && bytes.Contains(attributes, []byte("eol=lf")) {
 			return true
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
@@ -13,13 +14,23 @@ var ignoreCheck = diag.Check{Name: "unknown-ignore", Severity: diag.Warning, Sum
 // nothing else stands there, or behind the | of a command.
 var ignoreComment = lazy(`#\s*buildlocal:ignore\b[ \t:]*([^#]*)`)
 
+// Kept returns the problems of a buildspec that its author does not ignore, by a
+// comment or by name.
+func Kept(spec *buildspec.Buildspec, problems diag.List, names []string) diag.List {
+	c := &checker{Input: Input{Spec: spec}}
+	c.prepare()
+	return c.ignored(problems, names)
+}
+
 // ignored leaves out what the author does not want to be told. Errors are always
 // told.
 func (c *checker) ignored(problems diag.List, names []string) diag.List {
 	byLine, wrong := c.ignoreComments()
 	header := map[string]int{} // the line of a command's |, by path
 	for _, s := range c.scripts {
-		header[s.Path] = s.Line - 1
+		if s.Style == buildspec.Literal || s.Style == buildspec.Folded {
+			header[s.Path] = s.Line - 1
+		}
 	}
 	var kept diag.List
 	for _, p := range problems {
@@ -116,7 +127,7 @@ func wrongIgnore(name string, known []string) string {
 		return "there is no check " + name + " to be ignored" + diag.DidYouMean(name, known) + "; docs/checks.md lists them"
 	}
 	for _, check := range All() {
-		if check.Name == name && check.Severity == diag.Error {
+		if check.Name == name && check.Severity == diag.Error && !check.Softer {
 			return name + " is an error and cannot be ignored: the service would refuse the buildspec"
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 var imageChecks = []check{
 	{diag.Check{Name: "unknown-image", Severity: diag.Warning, Summary: "The image is called like one of the service's own, and is not known to be one."}, (*checker).unknownImage},
-	{diag.Check{Name: "unknown-runtime", Severity: diag.Error, Summary: "The image does not have this runtime or this version; a warning where that is known from a table only."}, (*checker).unknownRuntimes},
+	{diag.Check{Name: "unknown-runtime", Severity: diag.Error, Softer: true, Summary: "The image does not have this runtime or this version; a warning where that is known from a table only."}, (*checker).unknownRuntimes},
 	{diag.Check{Name: "ignored-runtimes", Severity: diag.Warning, Summary: "The image has no runtimes to choose from."}, (*checker).ignoredRuntimes},
 	{diag.Check{Name: "deprecated-image", Severity: diag.Lint, Summary: "The service no longer updates the image."}, (*checker).deprecatedImage},
 }

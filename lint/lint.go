@@ -4,6 +4,7 @@
 package lint
 
 import (
+	"fmt"
 	"io/fs"
 	"slices"
 
@@ -66,6 +67,11 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 		c.check = check.Check
 		check.run(c)
 	}
+	if c.untold > 0 {
+		c.problems = append(c.problems, diag.Problem{
+			Severity: diag.Warning, Name: buildspec.TooLarge, File: in.Spec.File, Line: len(in.Spec.Lines()), Message: fmt.Sprintf("%d more problems are not shown", c.untold),
+		})
+	}
 	all := append(slices.Clone(found), c.problems...)
 	all.Sort()
 	return c.masked(c.ignored(all, ignore))
@@ -78,6 +84,7 @@ type checker struct {
 	scripts  []*script
 	windows  bool      // the commands are not for a POSIX shell
 	found    diag.List // what the reader found
+	untold   int       // problems beyond most
 	secrets  []string  // credentials that stand in the buildspec
 	problems diag.List
 }
@@ -88,6 +95,7 @@ const most = 500
 // say notes a problem, in the name and with the severity of the running check.
 func (c *checker) say(p diag.Problem, message string) *diag.Problem {
 	if len(c.problems) >= most {
+		c.untold++
 		return &diag.Problem{}
 	}
 	p.Name, p.Severity, p.Message = c.check.Name, c.check.Severity, message

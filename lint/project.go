@@ -15,7 +15,7 @@ import (
 )
 
 var secretChecks = []check{
-	{diag.Check{Name: "secret-reference", Severity: diag.Error, Summary: "A reference to Secrets Manager is secret-id:json-key:version-stage:version-id."}, (*checker).secretReferences},
+	{diag.Check{Name: "secret-reference", Severity: diag.Error, Softer: true, Summary: "A reference to Secrets Manager is secret-id:json-key:version-stage:version-id."}, (*checker).secretReferences},
 	{diag.Check{Name: "exported-secret", Severity: diag.Warning, Summary: "Secrets, and names that begin with AWS_, are not exported."}, (*checker).exportedSecrets},
 	{diag.Check{Name: "plaintext-credential", Severity: diag.Lint, Summary: "A credential stands in the buildspec for everybody to read."}, (*checker).plaintextCredentials},
 }
@@ -154,14 +154,14 @@ func (c *checker) masked(problems diag.List) diag.List {
 	for i := range problems {
 		p := &problems[i]
 		for _, secret := range c.secrets {
-			if len(secret) < 8 {
+			if len(secret) < 4 { // a line of one that has several
 				continue
 			}
 			stars := strings.Repeat("*", len([]rune(secret)))
 			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Service} {
 				*text = strings.ReplaceAll(*text, secret, stars)
 			}
-			if p.Fix != nil && strings.Contains(p.Fix.Edits[0].Old, secret) {
+			if p.Fix != nil && slices.ContainsFunc(p.Fix.Edits, func(e diag.Edit) bool { return strings.Contains(e.Old+e.Text, secret) }) {
 				p.Fix = nil
 			}
 		}

@@ -71,7 +71,7 @@ func (s *server) codeAction(_ context.Context, _ *jsonrpc2.Conn, params json.Raw
 	actions := []protocol.CodeAction{}
 	for _, problem := range doc.problems {
 		line := protocol.UInteger(max(1, problem.Line) - 1)
-		if problem.Fix == nil || line < p.Range.Start.Line || line > p.Range.End.Line {
+		if problem.Fix == nil || !doc.fits(problem.Fix) || line < p.Range.Start.Line || line > p.Range.End.Line {
 			continue
 		}
 		actions = append(actions, protocol.CodeAction{
@@ -81,6 +81,18 @@ func (s *server) codeAction(_ context.Context, _ *jsonrpc2.Conn, params json.Raw
 		})
 	}
 	return actions, nil
+}
+
+// fits reports whether what a fix replaces stands where it says.
+func (d *document) fits(fix *diag.Fix) bool {
+	for _, e := range fix.Edits {
+		runes := []rune(d.line(e.Line))
+		end := e.Column - 1 + len([]rune(e.Old))
+		if e.Column < 1 || end > len(runes) || string(runes[e.Column-1:end]) != e.Old {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *document) edits(fix *diag.Fix) []protocol.TextEdit {

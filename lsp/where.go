@@ -14,7 +14,6 @@ type spot struct {
 	key   string   // of the line, if it has one
 	start int      // column of the key, from 1
 	value bool     // the place is behind the key
-	item  bool     // the line is an item of a list, and no key
 }
 
 // keyLine is a line that begins with a key, perhaps as the first of a list item.
@@ -45,7 +44,7 @@ func parseLine(line string) parsed {
 func (d *document) at(number, column int) spot {
 	line := d.line(number)
 	own := parseLine(line)
-	s := spot{key: own.key, start: own.indent + 1, item: own.dash >= 0 && !own.hasKey}
+	s := spot{key: own.key, start: own.indent + 1}
 	indent := own.indent
 	if own.blank {
 		indent = column - 1

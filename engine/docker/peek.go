@@ -50,7 +50,10 @@ func (e *Engine) ReadImageFile(ctx context.Context, id, file string, labels map[
 	defer stream.Close()
 	r := tar.NewReader(stream)
 	header, err := r.Next()
-	if err != nil || header.Typeflag != tar.TypeReg {
+	if err != nil {
+		return nil, e.fault(orCause(ctx, err), "look into image "+id)
+	}
+	if header.Typeflag != tar.TypeReg {
 		return nil, fmt.Errorf("read %s of the image: %w", file, fs.ErrNotExist)
 	}
 	return io.ReadAll(io.LimitReader(r, imageFileLimit))

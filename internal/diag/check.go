@@ -5,4 +5,5 @@ type Check struct {
 	Name     string
 	Severity Severity // as a rule
 	Summary  string   // one sentence
+	Softer   bool     // some of its errors are only warnings, and may be ignored
 }

@@ -65,7 +65,7 @@ func (p Problem) Error() string {
 	if p.Name != "" {
 		name = " (" + p.Name + ")"
 	}
-	return Printable(place + p.Severity.String() + ": " + p.Message + name)
+	return strings.ReplaceAll(Printable(place+p.Severity.String()+": "+p.Message+name), "\n", `\n`)
 }
 
 // Printable replaces what a terminal might obey in a text somebody else wrote.

@@ -12,6 +12,9 @@ import (
 // when none is near enough to be meant. Case, '-' and '_' count as nothing.
 func Suggest(written string, known []string) string {
 	folded := fold(written)
+	if folded == "" {
+		return ""
+	}
 	letters := sorted(folded)
 	best, least := "", 1+max(1, len(written)/3)
 	for _, word := range known {
@@ -38,7 +41,7 @@ func Suggest(written string, known []string) string {
 // beginning returns the one word that written begins with: environment is env.
 func beginning(written string, known []string) string {
 	for _, word := range known {
-		if len(word) > 2 && strings.HasPrefix(written, fold(word)) {
+		if len(word) > 2 && len(written) < len(word)+10 && strings.HasPrefix(written, fold(word)) {
 			return word
 		}
 	}
