@@ -7,6 +7,7 @@ package buildspec
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -241,10 +242,16 @@ func (b *Buildspec) At(line, column, width int, message string) diag.Problem {
 	p := diag.Problem{File: b.File, Line: line, Column: column, Width: width, Message: message}
 	if line > 0 && line <= len(b.lines) {
 		p.Excerpt = b.lines[line-1]
-		p.Width = max(1, min(width, len([]rune(p.Excerpt))-column+1))
+		if len(p.Excerpt) <= longLine {
+			p.Width = max(1, min(width, utf8.RuneCountInString(p.Excerpt)-column+1))
+		}
 	}
 	return p
 }
+
+// longLine is, in bytes, what is measured for each problem in it; a line of a
+// megabyte may have thousands.
+const longLine = 4096
 
 // Warning returns what the service writes about keys it does not know, or "".
 // Observed: one event of several lines, once for a build.
