@@ -2,7 +2,9 @@ package lsp
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/buildspec"
 )
@@ -17,7 +19,9 @@ type spot struct {
 }
 
 // keyLine is a line that begins with a key, perhaps as the first of a list item.
-var keyLine = regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|([^\s#'"\[\]{},&*!|>%@-](?:[^:#]|:[^\s#])*?))\s*:(?:\s|$)`)
+var keyLine = sync.OnceValue(func() *regexp.Regexp { // not at each start of the program
+	return regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|([^\s#'"\[\]{},&*!|>%@-](?:[^:#]|:[^\s#])*?))\s*:(?:\s|$)`)
+})
 
 // parsed is a line: where its dash and its key stand, from 0; -1 for none.
 type parsed struct {
@@ -34,7 +38,7 @@ func parseLine(line string) parsed {
 		p.dash = p.indent
 		p.indent += len(trimmed) - len(strings.TrimLeft(strings.TrimPrefix(trimmed, "-"), " "))
 	}
-	if m := keyLine.FindStringSubmatch(line); m != nil {
+	if m := keyLine().FindStringSubmatch(line); m != nil {
 		p.key, p.hasKey = m[2]+m[3]+m[4], true
 	}
 	return p
@@ -57,9 +61,7 @@ func (d *document) at(number, column int) spot {
 		indent = own.dash
 	}
 	d.climb(&s, number-1, indent, own.dash >= 0)
-	for i, j := 0, len(s.path)-1; i < j; i, j = i+1, j-1 {
-		s.path[i], s.path[j] = s.path[j], s.path[i]
-	}
+	slices.Reverse(s.path)
 	return s
 }
 

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -311,7 +312,7 @@ func last(env []string) []string {
 	at := map[string]int{}
 	var all []string
 	for _, v := range env {
-		name := v[:max(0, slices.Index([]byte(v), '='))]
+		name, _, _ := strings.Cut(v, "=")
 		if i, there := at[name]; there {
 			all[i] = v
 			continue
