@@ -98,7 +98,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringArrayVar(&f.secondary, "secondary-source", nil, "a secondary source, `ID=DIR`; may be repeated")
 	fs.StringVar(&f.sourceMode, "source-mode", "", "what the build sees, `MODE`: worktree (what git does not ignore; default in a repository), commit[=REF] or all")
 	fs.StringVarP(&f.buildspec, "buildspec", "b", "", "buildspec `SPEC`: a path, a whole buildspec, or - for standard input (default buildspec.yml of the source)")
-	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE` (default: the project's, or a curated one)")
+	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR (a layout) or tar:FILE (from docker save) (default: the project's, or a curated one)")
 	fs.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME for this machine's; may be repeated")
 	fs.StringArrayVar(&f.envFiles, "env-file", nil, "`FILE` of NAME=VALUE lines; may be repeated")
 	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
@@ -203,12 +203,16 @@ func expected(flag *pflag.Flag, value string, err error) string {
 // beside makes the paths of the file lead from where it stands.
 func (f *runFlags) beside(name string, values []string) []string {
 	switch name {
-	case "env-file", "project", "output", "secondary-source":
+	case "env-file", "project", "output", "secondary-source", "image":
 	default:
 		return values
 	}
 	var all []string
 	for _, v := range values {
+		if name == "image" {
+			all = append(all, f.imageBeside(v))
+			continue
+		}
 		id, dir, split := strings.Cut(v, "=")
 		if name != "secondary-source" || !split {
 			id, dir = "", v
@@ -222,6 +226,15 @@ func (f *runFlags) beside(name string, values []string) []string {
 		all = append(all, dir)
 	}
 	return all
+}
+
+// imageBeside does so for an image that is a path.
+func (f *runFlags) imageBeside(image string) string {
+	kind, file, _ := strings.Cut(image, ":")
+	if !isLocalImage(image) || filepath.IsAbs(file) {
+		return image
+	}
+	return kind + ":" + filepath.Join(f.source, file)
 }
 
 // wrong returns the error for a flag's value, with where the value came from: a
@@ -286,12 +299,12 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("quiet", "set, and --verbose too; give one")
 	case f.keepBuilds < 1:
 		return f.wrong("keep-builds", fmt.Sprintf("%d; expected 1 or more", f.keepBuilds))
-	case f.engine == "sandbox":
-		return f.wrong("engine", f.engine+", which is not yet built; use docker or host")
 	case f.engine == "host" && f.image != "":
 		return f.wrong("image", f.image+", and the engine host has no images; give one of them")
-	case f.engine == "host" && f.keep:
-		return f.wrong("keep", "set, and what the engine host makes cannot be kept; give one of them")
+	case f.engine == "docker" && isLocalImage(f.image):
+		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
+	case (f.engine == "host" || f.engine == "sandbox") && f.keep:
+		return f.wrong("keep", "set, and what the engine "+f.engine+" makes cannot be kept; give one of them")
 	case f.platform != "" && !platformForm.MatchString(f.platform):
 		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}

@@ -37,6 +37,7 @@ type found struct {
 	problems  diag.List // warnings
 	store     *store
 	temp      *temp
+	early     *environment // the engine, where it was started before all this was read
 
 	atBuildspec bool // all else was read: what is wrong now is the buildspec
 }

@@ -62,8 +62,13 @@ func newPlan(a *App, runF func(context.Context, *runFlags) error) *cobra.Command
 // runRun carries out run: the order of what can be wrong is the order of the
 // exit codes.
 func runRun(ctx context.Context, a *App, f *runFlags) error {
+	early := a.early(f)
+	if early != nil {
+		defer func() { _ = early.close() }()
+	}
 	found, err := a.gather(ctx, f)
 	if found != nil {
+		found.early = early
 		defer found.remove()
 	}
 	if err != nil {

@@ -7,24 +7,31 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// engine connects to the Docker engine.
-func (a *App) engine(ctx context.Context) (*docker.Engine, error) {
+// dockerOptions are what this machine says of its Docker engine.
+func (a *App) dockerOptions() docker.Options {
 	verify, _ := a.LookupEnv("DOCKER_TLS_VERIFY")
-	e, err := docker.Connect(docker.Options{
+	return docker.Options{
 		Host: a.env("DOCKER_HOST"), Context: a.env("DOCKER_CONTEXT"), TLSVerify: verify != "", CertPath: a.env("DOCKER_CERT_PATH"),
 		ConfigDir: a.env("DOCKER_CONFIG"), Home: a.Home, Runtime: a.env("XDG_RUNTIME_DIR"), Version: a.env("DOCKER_API_VERSION"),
-	})
+	}
+}
+
+// engine connects to the Docker engine.
+func (a *App) engine(ctx context.Context) (*docker.Engine, error) {
+	e, err := docker.Connect(a.dockerOptions())
 	if err != nil {
 		return nil, err
 	}
 	if err := e.Ping(ctx); err != nil {
-		return nil, err
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
@@ -41,28 +48,83 @@ type environment struct {
 const ownFiles = "this machine's own files: your tools, not CodeBuild's image"
 
 // environment returns the engine that is asked for. By itself it is Docker; on
-// Linux without it, where no image is named, it is the machine's own files.
+// Linux without it, an image that is named is run by us, and without one the build
+// is in the machine's own files. An image of this machine's files is always run by
+// us: Docker knows only its own.
 func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environment, error) {
-	if f.engine == "host" {
-		return a.ownFiles(), nil
+	if g.early != nil {
+		return g.early, nil
+	}
+	image := firstText(f.image, g.project.Environment.Image)
+	if f.engine == "sandbox" || f.engine == "auto" && isLocalImage(image) {
+		return a.sandbox(sandbox.Images), nil
 	}
 	e, err := a.engine(ctx)
 	if err == nil {
 		return &environment{Engine: e, host: e.Host(), close: e.Close}, nil
 	}
 	var fault *engine.Fault
-	named := firstText(f.image, g.project.Environment.Image) != ""
-	if f.engine != "auto" || named || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine {
+	if f.engine != "auto" || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine && fault.Kind != engine.NoPermission {
 		return nil, err
 	}
-	fmt.Fprintf(a.Stderr, "No Docker engine answers: the build runs in %s.\n", ownFiles)
-	return a.ownFiles(), nil
+	why := "No Docker engine answers"
+	if fault.Kind == engine.NoPermission {
+		why = "The Docker engine is not for you to use"
+	}
+	if image != "" {
+		fmt.Fprintf(a.Stderr, "%s: the build runs without one, in the image %s.\n", why, image)
+		return a.sandbox(sandbox.Images), nil
+	}
+	fmt.Fprintf(a.Stderr, "%s: the build runs in %s.\n", why, ownFiles)
+	return a.sandbox(sandbox.Host), nil
 }
 
-func (a *App) ownFiles() *environment {
+// early starts an engine that is asked for by name, while the build is still read:
+// what it needs first takes as long as that.
+func (a *App) early(f *runFlags) *environment {
+	if f.engine != "sandbox" && f.engine != "host" || f.dryRun {
+		return nil
+	}
+	e := a.sandbox(sandbox.Shape(f.engine))
+	e.Engine.(*sandbox.Engine).Warm()
+	return e
+}
+
+// sandbox returns the engine that needs no daemon.
+func (a *App) sandbox(shape sandbox.Shape) *environment {
+	e := a.sandboxEngine(shape)
+	env := &environment{Engine: e, close: e.Close}
+	if shape == sandbox.Host {
+		env.place = ownFiles
+	}
+	return env
+}
+
+func (a *App) sandboxEngine(shape sandbox.Shape) *sandbox.Engine {
 	const usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	e := sandbox.New(sandbox.Options{Path: firstText(a.env("PATH"), usual), Mask: secretPlaces(a.Home)})
-	return &environment{Engine: e, place: ownFiles, close: func() error { return nil }}
+	o := sandbox.Options{Shape: shape, User: a.User, Store: a.imageStore(), Now: a.Now}
+	if shape == sandbox.Host {
+		o.Path, o.Mask = firstText(a.env("PATH"), usual), secretPlaces(a.Home)
+	}
+	o.Login = func(registry string) (images.Login, error) {
+		c, err := docker.CredentialsFor(a.dockerOptions(), registry)
+		return images.Login(c), err
+	}
+	return sandbox.New(o)
+}
+
+// imageStore is where images are kept that need no daemon.
+func (a *App) imageStore() string {
+	if dir := a.cacheFile("images"); dir != "" {
+		return dir
+	}
+	return filepath.Join(a.tempRoot(), "images") // a user without a home
+}
+
+// isLocalImage tells an image in this machine's files from one that a registry or
+// an engine has.
+func isLocalImage(name string) bool {
+	return strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "tar:")
 }
 
 // secretPlaces are where this machine keeps credentials, which no build gets by

@@ -52,3 +52,36 @@ func Offered(environment, compute string) (sizes []string, ok bool) {
 	sizes = offered[environment]
 	return sizes, sizes == nil || !slices.Contains(onDemand, compute) || slices.Contains(sizes, compute)
 }
+
+// Machine is how large a machine is: processors, and memory in bytes. Zero is not
+// known.
+type Machine struct {
+	VCPU   int
+	Memory int64
+}
+
+const gib = 1 << 30
+
+// machines are the sizes of x86 Linux; others are in exceptions. From the user
+// guide, "Build environment compute modes and types" (2025).
+var machines = map[string]Machine{
+	"BUILD_GENERAL1_SMALL": {2, 4 * gib}, "BUILD_GENERAL1_MEDIUM": {4, 8 * gib}, "BUILD_GENERAL1_LARGE": {8, 16 * gib},
+	"BUILD_GENERAL1_XLARGE": {36, 72 * gib}, "BUILD_GENERAL1_2XLARGE": {72, 144 * gib},
+	"BUILD_LAMBDA_1GB": {0, 1 * gib}, "BUILD_LAMBDA_2GB": {0, 2 * gib}, "BUILD_LAMBDA_4GB": {0, 4 * gib},
+	"BUILD_LAMBDA_8GB": {0, 8 * gib}, "BUILD_LAMBDA_10GB": {0, 10 * gib},
+}
+
+// exceptions are the sizes of other environment types.
+var exceptions = map[string]map[string]Machine{
+	"ARM_CONTAINER":       {"BUILD_GENERAL1_XLARGE": {32, 64 * gib}, "BUILD_GENERAL1_2XLARGE": {48, 96 * gib}},
+	"ARM_EC2":             {"BUILD_GENERAL1_XLARGE": {32, 64 * gib}, "BUILD_GENERAL1_2XLARGE": {48, 96 * gib}},
+	"LINUX_GPU_CONTAINER": {"BUILD_GENERAL1_SMALL": {4, 16 * gib}, "BUILD_GENERAL1_LARGE": {32, 255 * gib}},
+}
+
+// Size returns how large the machine of a compute type is.
+func Size(environment, compute string) Machine {
+	if m, known := exceptions[environment][compute]; known {
+		return m
+	}
+	return machines[compute]
+}

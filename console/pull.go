@@ -32,7 +32,7 @@ func (t *Text) pulled(p runner.Pull) {
 	for _, l := range t.pull.layers {
 		current, total = current+l.Current, total+l.Total
 	}
-	t.write([]byte(fmt.Sprintf("\r\x1b[Kpulling %s  %s of %s  %s", p.Image, size(current), size(total), p.Status)))
+	t.write([]byte(fmt.Sprintf("\r\x1b[Kpulling %s  %s of %s  %s", p.Image, Bytes(current), Bytes(total), p.Status)))
 	t.pull.drawn = true
 }
 

@@ -83,13 +83,13 @@ func cut(text string, limit int) string {
 
 func (t *Text) outputs(r *runner.Record) {
 	for i, o := range append(slices.Clone(r.Artifacts), r.Reports...) {
-		t.line("  %-17s %8s  %s, %s", outputName(o, i >= len(r.Artifacts)), size(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
+		t.line("  %-17s %8s  %s, %s", outputName(o, i >= len(r.Artifacts)), Bytes(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
 		for i, f := range o.Files {
 			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
 				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
 				break
 			}
-			t.line("  %-17s %8s  %s", "", size(f.Size), printable(f.Path))
+			t.line("  %-17s %8s  %s", "", Bytes(f.Size), printable(f.Path))
 		}
 	}
 	for _, v := range r.Exported {

@@ -196,7 +196,8 @@ func shortly(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-func size(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
+// Bytes returns a number of bytes as a person reads it, such as 1.2MB.
+func Bytes(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
 
 // line writes a line of our own, at the beginning of one.
 func (t *Text) line(format string, args ...any) {

@@ -58,6 +58,10 @@ type Spec struct {
 	Platform   string // such as linux/arm64; empty for the engine's own
 	Privileged bool   // also runs the image's entrypoint, which may start a dockerd
 
+	// Limits are what the container may use at most. Where the machine cannot hold
+	// it to one, or is smaller, Say tells so, and the container starts.
+	Limits Limits
+
 	Labels  map[string]string // put on everything that is made
 	Env     []string          // NAME=VALUE, on top of the image's
 	Scratch []string          // absolute paths: empty directories anybody may write to
@@ -78,6 +82,12 @@ type Spec struct {
 	Progress func(Progress)
 	// Say is told what the user should know: a warning, a choice made.
 	Say func(format string, args ...any)
+}
+
+// Limits are of processor time and memory.
+type Limits struct {
+	CPUs   float64 // processors; 0 for no limit
+	Memory int64   // bytes; 0 for no limit
 }
 
 // Pull says when an image is fetched from its registry.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
@@ -114,6 +115,8 @@ type Plan struct {
 	Images          []string
 	NoImage         string // the way on when no registry has the image
 	EnvironmentType string
+	ComputeType     string
+	Limits          engine.Limits // what that machine has
 	Privileged      bool
 	Platform        string
 	Pull            engine.Pull
@@ -167,11 +170,23 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Warning: in.Spec.Warning(), spec: in.Spec,
 	}
 	p.images(in)
+	p.limits(in.Project.Environment)
 	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
 	p.sources(in.Sources)
 	p.phases(in.Spec)
 	p.variables(in)
 	return p, nil
+}
+
+// limits are those of the project's compute type, or of what it says of an
+// instance. Without a compute type there are none.
+func (p *Plan) limits(e project.Environment) {
+	m := compute.Size(e.Type, e.ComputeType)
+	if e.Compute.VCPU > 0 || e.Compute.Memory > 0 {
+		const gib = 1 << 30
+		m = compute.Machine{VCPU: e.Compute.VCPU, Memory: int64(e.Compute.Memory) * gib}
+	}
+	p.ComputeType, p.Limits = e.ComputeType, engine.Limits{CPUs: float64(m.VCPU), Memory: m.Memory}
 }
 
 // noPhases tells a buildspec that can only be run as a batch.

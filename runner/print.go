@@ -23,6 +23,9 @@ func (p *Plan) String() string {
 	} else {
 		line("image", "none, %s", p.Place)
 	}
+	if p.Limits != (engine.Limits{}) {
+		line("compute", "%s%s", p.ComputeType, p.limitNotes())
+	}
 	for i, s := range p.Sources {
 		name := "source"
 		if i > 0 {
@@ -52,6 +55,18 @@ func (p *Plan) mask() *secrets.Mask {
 		}
 	}
 	return secrets.NewMask(values...)
+}
+
+// limitNotes are the limits of a build.
+func (p *Plan) limitNotes() string {
+	var notes []string
+	if p.Limits.CPUs > 0 {
+		notes = append(notes, fmt.Sprintf("%g vCPU", p.Limits.CPUs))
+	}
+	if p.Limits.Memory > 0 {
+		notes = append(notes, fmt.Sprintf("%d GiB of memory", p.Limits.Memory>>30))
+	}
+	return " (at most " + strings.Join(notes, ", ") + ")"
 }
 
 func (p *Plan) imageNotes() string {

@@ -68,6 +68,37 @@ func Connect(o Options) (*Engine, error) {
 	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found}, nil
 }
 
+// Credentials are what the docker configuration, and its credential helpers, say
+// to a registry. They may be empty.
+type Credentials struct{ Username, Password, IdentityToken, RegistryToken string }
+
+// CredentialsFor returns those for a registry, such as ghcr.io.
+func CredentialsFor(o Options, registry string) (Credentials, error) {
+	if o.ConfigDir == "" {
+		o.ConfigDir = filepath.Join(o.Home, ".docker")
+	}
+	file, err := config.Load(o.ConfigDir)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("read the docker configuration: %w", err)
+	}
+	a, err := file.GetAuthConfig(loginName(registry))
+	return Credentials{a.Username, a.Password, a.IdentityToken, a.RegistryToken}, err
+}
+
+// loginName is how the configuration calls a registry.
+func loginName(registry string) string {
+	if registry == "docker.io" || registry == "index.docker.io" {
+		return "https://index.docker.io/v1/"
+	}
+	return registry
+}
+
+// Version returns the engine's version, such as 28.2.2.
+func (e *Engine) Version(ctx context.Context) (string, error) {
+	v, err := e.api.ServerVersion(ctx)
+	return v.Version, e.fault(orCause(ctx, err), "ask the engine for its version")
+}
+
 func newClient(endpoint contextdocker.Endpoint, version string) (*client.Client, error) {
 	opts, err := endpoint.ClientOpts()
 	if err != nil {

@@ -177,10 +177,7 @@ func (e *Engine) auth(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	host := reference.Domain(ref)
-	if host == "docker.io" {
-		host = "https://index.docker.io/v1/"
-	}
+	host := loginName(reference.Domain(ref))
 	a, err := e.config.GetAuthConfig(host)
 	if err != nil {
 		return "", err

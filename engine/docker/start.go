@@ -46,6 +46,9 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	c.entrypoint = s.Privileged && image.image.Config != nil && len(image.image.Config.Entrypoint) > 0
 	config, host := configs(s, image, c.entrypoint)
 	host.Mounts = mounts
+	if err := e.limit(ctx, s, host); err != nil {
+		return err
+	}
 	made, err := e.create(ctx, s, config, host)
 	if cerrdefs.IsConflict(err) {
 		c.volumes, c.hidden = nil, nil // they are of the container that has the name
@@ -54,10 +57,31 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return e.fault(err, "make a container from "+image.name)
 	}
 	c.id = made.ID
+	for _, warning := range made.Warnings {
+		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
+			s.Say("The engine warns: %s", warning)
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
 	return c.begin(ctx, image.name)
+}
+
+// limit asks for the limits the engine can keep: it refuses more processors than
+// it has.
+func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
+	host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
+	if s.Limits.CPUs == 0 {
+		return nil
+	}
+	info, err := e.api.Info(ctx)
+	if err != nil {
+		return e.fault(err, "ask the engine for its processors")
+	}
+	const nano = 1e9
+	host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
+	return nil
 }
 
 // create makes the container. Once asked, the engine makes it whether we wait or

@@ -49,6 +49,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("AFailedStartLeavesNothing", s.failedStart)
 	t.Run("TwoContainersDoNotSeeEachOther", s.apart)
 	t.Run("ATerminalIsATerminal", s.terminal)
+	t.Run("ALimitIsKeptOrTold", s.limits)
 }
 
 func (s Suite) spec(t *testing.T) engine.Spec {
@@ -447,6 +448,19 @@ func (s Suite) terminal(t *testing.T) {
 	})
 	if out != "17 91\r\n" {
 		t.Errorf("got %q, want the terminal's size", out)
+	}
+}
+
+func (s Suite) limits(t *testing.T) {
+	spec := s.spec(t)
+	said := ""
+	spec.Limits = engine.Limits{CPUs: 1000, Memory: 32 << 20}
+	spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
+	c := s.start(t, spec)
+	const kept = 137 // killed
+	got, _, _ := sh(t, c, "head -c 200000000 /dev/zero | tail >/dev/null")
+	if got != kept && !strings.Contains(said, "memory") {
+		t.Errorf("200 MB in a container of 32 MiB: exit status %d; said %q", got, said)
 	}
 }
 

@@ -1,43 +1,92 @@
 package sandbox
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/images"
 )
 
 func native() string { return "linux/" + runtime.GOARCH }
 
+// Engine makes sandboxes. See engine.Engine.
+type Engine struct {
+	options Options
+	id      identity
+
+	mu   sync.Mutex
+	warm *process // started before it is known what for; nil for none
+}
+
+// New returns an Engine of this machine.
+func New(o Options) *Engine {
+	if o.Shape == Host { // another user's files cannot be seen as another's
+		return &Engine{options: o, id: alone()}
+	}
+	return &Engine{options: o, id: identityOf(o.User)}
+}
+
+// Warm starts what a sandbox needs first, while it is still settled what runs in
+// it. Close ends it where nothing is started.
+func (e *Engine) Warm() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.warm == nil {
+		e.warm, _ = e.id.start("", namespaces) // a failure is told when it is started in earnest
+	}
+}
+
+// Close ends what Warm started.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.warm != nil {
+		e.warm.kill()
+		e.warm = nil
+	}
+	return nil
+}
+
+// process returns a process in namespaces of its own.
+func (e *Engine) process(name string) (*process, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.warm; p != nil {
+		e.warm = nil
+		return p, nil
+	}
+	return e.id.start(name, namespaces)
+}
+
+// namespaces are those of a sandbox.
+const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+
 // Container is one sandbox. See engine.Container.
 type Container struct {
-	env  []string
-	base string // directory of the host
-	init *exec.Cmd
-	conn *net.UnixConn
+	*process
+	id     identity
+	env    []string
+	base   string // directory of the host
+	image  *images.Image
+	limits []group
+	say    func(format string, args ...any)
 
 	mu     sync.Mutex
 	next   int
 	calls  map[int]*call
 	closed bool
-	gone   chan struct{} // closed when the first process has ended
 	main   chan struct{} // closed when Main is told; nil without one
 }
 
@@ -49,15 +98,15 @@ type call struct {
 
 // Start lays a sandbox and starts its first process. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
-	if err := refuse(s); err != nil {
+	if err := e.options.refuse(s, e.id.kind == idsRoot); err != nil {
 		return nil, err
 	}
-	if s.Privileged && !isRoot() {
-		return nil, unsupported("privileged mode of a plain user")
+	if s.Say == nil {
+		s.Say = func(string, ...any) {}
 	}
-	c, err := e.begin(s)
-	if err != nil {
-		return nil, err
+	c := &Container{id: e.id, base: filepath.Join(s.Temp, "sandbox"), say: s.Say, calls: map[int]*call{}}
+	if err := e.begin(ctx, s, c); err != nil {
+		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
 	if err := c.startMain(ctx, s); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -65,127 +114,85 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 	return c, nil
 }
 
-func (e *Engine) begin(s engine.Spec) (*Container, error) {
-	base := filepath.Join(s.Temp, "sandbox")
-	if err := os.Mkdir(base, 0o700); err != nil {
-		return nil, err
+func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
+	path := e.options.Path
+	if e.options.Shape == Images {
+		var err error
+		if c.image, err = e.store().Need(ctx, s); err != nil {
+			return err
+		}
+		if s.Privileged && len(c.image.Entrypoint) > 0 {
+			return fmt.Errorf("run the image's entrypoint, which may start a dockerd in this machine's own network: %w", engine.ErrUnsupported)
+		}
+		path = usualPath
+		c.env = c.image.Env
 	}
-	ours, theirs, err := socketPair()
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(base))
-	}
-	defer theirs.Close()
-	c := &Container{
-		env: append([]string{"PATH=" + e.options.Path, "HOSTNAME=" + hostName}, s.Env...), base: base, conn: ours,
-		calls: map[int]*call{}, gone: make(chan struct{}),
-	}
-	c.init = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{initName, s.Name}, Env: []string{}, ExtraFiles: []*os.File{theirs},
-		SysProcAttr: namespaces(),
-	}
-	if err := c.init.Start(); err != nil {
-		return nil, errors.Join(cannot(err), ours.Close(), os.Remove(base))
-	}
-	go func() {
-		_ = c.init.Wait()
-		close(c.gone)
-	}()
-	if err := c.lay(s, e.options); err != nil {
-		return nil, errors.Join(err, c.Close(context.Background()))
+	c.env = slices.Concat([]string{"PATH=" + path, "HOSTNAME=" + hostName}, c.env, s.Env)
+	if err := e.lay(ctx, s, c); err != nil {
+		return err
 	}
 	go c.listen()
-	return c, nil
+	return nil
 }
 
-func isRoot() bool { return os.Geteuid() == 0 }
-
-// namespaces are those a sandbox gets. A plain user is root in one of users.
-func namespaces() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Setsid: true}
-	if !isRoot() {
-		attr.Cloneflags |= unix.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+// lay starts the process that serves a sandbox, and has it lay the file system.
+func (e *Engine) lay(ctx context.Context, s engine.Spec, c *Container) error {
+	if err := os.Mkdir(c.base, 0o700); err != nil {
+		return err
 	}
-	return attr
+	var err error
+	if c.process, err = e.process(s.Name); err != nil {
+		return e.cannot(err)
+	}
+	c.limits = limit(c.command.Process.Pid, s.Name, s.Limits, c.say)
+	return c.lay(ctx, s, e)
 }
 
-// cannot says why there is no sandbox on this machine, and the way out.
-func cannot(err error) error {
-	way := "In a container run it with --privileged, or use docker."
-	if !isRoot() {
-		way = "User namespaces are off for you (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns): turn them on, run as root, or use docker."
-	}
-	return &engine.Fault{Kind: engine.NoEngine, Message: "this machine makes no namespaces: " + err.Error(), Way: way, Err: err}
-}
-
-func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	file := os.NewFile(uintptr(fds[0]), "sandbox")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, nil, errors.Join(err, unix.Close(fds[1]))
-	}
-	return conn.(*net.UnixConn), os.NewFile(uintptr(fds[1]), "sandbox"), nil
-}
+// usualPath is the PATH of an image that says none, as Docker has it.
+const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // lay has the file system laid, and waits for it.
-func (c *Container) lay(s engine.Spec, o Options) error {
-	l := &layout{Base: c.base, Scratch: s.Scratch, Mask: o.Mask, Privileged: s.Privileged, Plain: !isRoot()}
+func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
+	l := &layout{
+		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
+		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Main: s.Main != nil, FailAt: e.options.failAt,
+	}
+	if c.image != nil {
+		l.Layers = c.image.Layers
+	}
 	for _, t := range s.Trees {
 		l.Trees = append(l.Trees, layoutTree{t.Host, t.Path, t.Hide})
 	}
-	if err := c.send(request{Op: "layout", Layout: l}); err != nil {
-		return err
+	a, err := c.ask(ctx, request{Op: "layout", Layout: l})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	text, err := bufio.NewReaderSize(c.conn, 1).ReadBytes('\n')
-	var a answer
-	if err == nil {
-		err = json.Unmarshal(text, &a)
+	if errors.Is(err, unix.ENOSPC) {
+		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: "lay the sandbox: " + err.Error(), Way: "Free space in the temporary directory, or let TMPDIR lead elsewhere."}
 	}
-	if err != nil || a.Fault != "" {
-		return cannot(errors.Join(err, errors.New(a.Fault)))
+	if err != nil {
+		return e.cannot(err)
+	}
+	if a.Memory {
+		c.say("What the build writes stays in memory: the file system of %s cannot be laid over.", s.Temp)
+	}
+	if a.Unguarded != "" {
+		c.say("Cloud metadata addresses are within reach of the build: %s.", a.Unguarded)
 	}
 	return nil
 }
 
-// send sends a request with the files that belong to it.
-func (c *Container) send(r request, files ...*os.File) error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if len(text) > maxMessage {
-		return fmt.Errorf("the command line is longer than %d bytes", maxMessage)
-	}
-	var fds []int
-	for _, f := range files {
-		fds = append(fds, int(f.Fd()))
-	}
-	var rights []byte
-	if len(fds) > 0 {
-		rights = unix.UnixRights(fds...)
-	}
-	if _, _, err := c.conn.WriteMsgUnix(fmt.Appendf(nil, "%08x", len(text)), rights, nil); err != nil {
-		return err
-	}
-	_, err = c.conn.Write(text)
-	return err
-}
-
 // listen hands answers to those who wait for them.
 func (c *Container) listen() {
-	r := bufio.NewReaderSize(c.conn, 1)
 	for {
-		text, err := r.ReadBytes('\n')
-		var a answer
-		if err != nil || json.Unmarshal(text, &a) != nil {
+		a, err := c.receive()
+		if err != nil {
 			c.drop()
 			return
+		}
+		if a.Touched != "" {
+			c.say("The build asked %s, where a cloud keeps credentials of this machine: that is out of its reach.", a.Touched)
+			continue
 		}
 		c.mu.Lock()
 		waiting := c.calls[a.ID]
@@ -219,11 +226,16 @@ func (c *Container) drop() {
 	c.calls = nil
 }
 
+// errOneUser is returned for a process of another user, where there is one only.
+var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
+	Message: "the sandbox of a plain user has one user, root",
+	Way:     "Leave out run-as, run buildlocal as root, or use docker. With --engine sandbox, numbers in /etc/subuid and /etc/subgid and the package uidmap give it more users."}
+
 // errGone is a sandbox that has ended.
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
 
-// ask sends a request and returns what its answers come by.
-func (c *Container) ask(r request, files ...*os.File) (int, *call, error) {
+// call sends a request and returns what its answers come by.
+func (c *Container) call(r request, files ...*os.File) (int, *call, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -241,15 +253,10 @@ func (c *Container) ask(r request, files ...*os.File) (int, *call, error) {
 }
 
 func faultOf(a answer, open bool) error {
-	switch {
-	case !open:
+	if !open {
 		return errGone
-	case a.Missing:
-		return fmt.Errorf("%s: %w", a.Fault, fs.ErrNotExist)
-	case a.Fault != "":
-		return errors.New(a.Fault)
 	}
-	return nil
+	return a.fault()
 }
 
 // Exec runs one more process. See engine.Container.
@@ -257,7 +264,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
-	id, waiting, streams, err := c.run(p)
+	id, waiting, streams, err := c.run(p, false)
 	if err != nil {
 		return 0, err
 	}
@@ -285,11 +292,11 @@ func (c *Container) killed(id int, waiting *call) {
 	}
 }
 
-func (c *Container) run(p engine.Process) (int, *call, *streams, error) {
+func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, error) {
 	switch {
 	case len(p.Args) == 0:
 		return 0, nil, nil, errors.New("no program to run")
-	case !isRoot() && p.User != "" && p.User != "root" && p.User != "0":
+	case c.id.kind == idsSingle && p.User != "" && p.User != "root" && p.User != "0":
 		return 0, nil, nil, errOneUser
 	}
 	s, err := openStreams(p)
@@ -297,13 +304,30 @@ func (c *Container) run(p engine.Process) (int, *call, *streams, error) {
 		return 0, nil, nil, err
 	}
 	env := slices.Concat(c.env, p.Env)
-	id, waiting, err := c.ask(request{Op: "exec", Args: p.Args, Env: last(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
+	op := "exec"
+	if main {
+		op = "main"
+	}
+	id, waiting, err := c.call(request{Op: op, Args: p.Args, Env: last(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
 	closeAll(s.theirs)
 	if err != nil {
 		s.finish()
 		return 0, nil, nil, err
 	}
-	s.begin(p)
+	select {
+	case a := <-waiting.began:
+		if err := a.fault(); err != nil {
+			s.finish()
+			return 0, nil, nil, err
+		}
+	case <-c.gone:
+		s.finish()
+		return 0, nil, nil, errGone
+	}
+	if err := s.begin(p); err != nil {
+		s.finish()
+		return 0, nil, nil, err
+	}
 	return id, waiting, s, nil
 }
 
@@ -328,20 +352,9 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 	if s.Main == nil {
 		return context.Cause(ctx)
 	}
-	_, waiting, streams, err := c.run(*s.Main)
+	_, waiting, streams, err := c.run(*s.Main, true)
 	if err != nil {
 		return err
-	}
-	select {
-	case a := <-waiting.began:
-		if a.Fault != "" {
-			streams.finish()
-			return faultOf(a, true)
-		}
-	case <-c.gone:
-		return errGone
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 	c.main = make(chan struct{})
 	go func() {
@@ -361,7 +374,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	if err != nil {
 		return err
 	}
-	_, waiting, err := c.ask(request{Op: "unpack", Path: dir}, r)
+	_, waiting, err := c.call(request{Op: "unpack", Path: dir}, r)
 	r.Close()
 	if err != nil {
 		return errors.Join(err, w.Close())
@@ -386,7 +399,7 @@ func (c *Container) CopyOut(_ context.Context, path string) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	_, waiting, err := c.ask(request{Op: "pack", Path: path}, w)
+	_, waiting, err := c.call(request{Op: "pack", Path: path}, w)
 	w.Close()
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -422,12 +435,14 @@ func (p *packed) Read(b []byte) (int, error) {
 
 // Close ends all in the sandbox and removes it. See engine.Container.
 func (c *Container) Close(ctx context.Context) error {
-	_ = c.conn.Close() // with it the first process ends, and the kernel kills the others
-	_ = c.init.Process.Kill()
-	select {
-	case <-c.gone:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if c.process != nil {
+		_ = c.conn.Close() // with it the process that serves ends all others, removes what they wrote and ends
+		select {
+		case <-c.gone:
+		case <-ctx.Done():
+			_ = c.command.Process.Kill()
+			return context.Cause(ctx)
+		}
 	}
 	if c.main != nil {
 		select {
@@ -436,7 +451,18 @@ func (c *Container) Close(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	return os.RemoveAll(c.base)
+	if c.image != nil {
+		_ = c.image.Close()
+	}
+	err := c.id.remove(ctx, c.base)
+	for _, g := range c.limits {
+		if n := g.killed(); n > 0 {
+			c.say("The build needed more memory than its compute type has: %d of its processes killed.", n)
+		}
+		err = errors.Join(err, g.remove())
+	}
+	c.limits = nil
+	return err
 }
 
 var _ engine.Container = (*Container)(nil)

@@ -9,54 +9,94 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine/sandbox/first"
+	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// initName is what the first process of a sandbox is called. It is this program,
-// run once more.
+// initName is what the process of a sandbox that lays and serves it is called. It
+// is this program, run once more.
 const initName = "buildlocal-sandbox-init"
 
-// IsInit reports whether the program was run to be the first process of a
-// sandbox. The main function asks before anything else.
+// IsInit reports whether the program was run to serve a sandbox. The main function
+// asks before anything else.
 func IsInit(args []string) bool { return len(args) > 0 && args[0] == initName }
 
-// Init is the first process of a sandbox: it lays the file system, starts what it
-// is told to and reaps what ends. It ends, and all in the sandbox with it, when
-// whoever started it does. It returns the exit code of the process.
+// Init serves a sandbox: it lays the file system, starts what it is told to and
+// reaps what ends. It ends, and all in the sandbox with it, when whoever started
+// it does. It returns the exit code of the process.
 func Init() int {
-	runtime.LockOSThread() // what is dropped is dropped by thread, and this one starts all processes
-	conn, err := net.FileConn(os.NewFile(3, "socket"))
+	runtime.LockOSThread() // capabilities and namespaces are a thread's, and this one starts all processes
+	socket := os.NewFile(3, "socket")
+	conn, err := net.FileConn(socket)
 	if err != nil {
 		return 1
 	}
 	s := &server{conn: conn.(*net.UnixConn), running: map[int]int{}}
-	first, files, err := s.receive()
+	r, files, err := s.receive()
+	if err == nil && r.Op == "again" {
+		_ = syscall.Exec("/proc/self/exe", os.Args, nil)
+		return 1
+	}
+	socket.Close()
 	if err != nil {
 		return 1
 	}
-	closeAll(files)
-	if err := lay(*first.Layout); err != nil {
-		_ = s.send(answer{Fault: err.Error()})
+	switch r.Op {
+	case "layer":
+		err = untar.Unpack(r.Path, files[0], untar.Unpacking{Opaque: r.Opaque, Owners: r.Owners})
+	case "remove":
+		err = os.RemoveAll(r.Path)
+	case "layout":
+		return s.serveLayout(r.Layout)
+	}
+	s.done(0, err)
+	return 0
+}
+
+// serveLayout lays a sandbox and serves it.
+func (s *server) serveLayout(l *layout) int {
+	defer l.remove()
+	if err := l.lay(); err != nil {
+		s.fault(0, err)
 		return 1
 	}
-	if err := s.send(answer{}); err != nil {
+	s.layout = l
+	touched := func(address string) { _ = s.send(answer{Touched: address}) }
+	unguarded := ""
+	if err := guard(touched); err != nil {
+		unguarded = err.Error()
+	}
+	// All that is started from here is in a namespace of processes of its own, of
+	// which the first one started is the first.
+	if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {
+		s.fault(0, fmt.Errorf("make a namespace of processes: %w", err))
 		return 1
 	}
 	go s.reap()
+	if !l.Main {
+		if err := s.first(first.Order{}, nil, "/", nil); err != nil {
+			s.fault(0, err)
+			return 1
+		}
+	}
+	if err := s.send(answer{Done: true, Memory: l.memory, Unguarded: unguarded}); err != nil {
+		return 1
+	}
 	s.serve()
-	return 0 // the kernel kills all that is left
+	s.end()
+	return 0
 }
 
-// request is what the sandbox is told. ID counts up; files come with it.
+// request is what the process is told. ID counts up; files come with it.
 type request struct {
-	Op     string // layout, exec, kill, pack or unpack
+	Op     string // again, layer, remove; layout, main, exec, kill, pack or unpack
 	ID     int
 	Layout *layout  `json:",omitempty"`
 	Args   []string `json:",omitempty"`
@@ -64,22 +104,50 @@ type request struct {
 	Path   string   `json:",omitempty"` // a directory, or what is packed
 	User   string   `json:",omitempty"`
 	TTY    bool     `json:",omitempty"`
+	Opaque string   `json:",omitempty"`
+	Owners bool     `json:",omitempty"`
 }
 
 // answer is what the sandbox says of a request: that it began, or that it ended.
 type answer struct {
-	ID      int
-	Done    bool
-	Exit    int
-	Fault   string `json:",omitempty"`
-	Missing bool   // the fault is that there is no such file
-	Name    string // what is packed, its links followed
+	ID        int
+	Done      bool
+	Exit      int
+	Fault     string `json:",omitempty"`
+	Errno     int    `json:",omitempty"` // of the fault, where the kernel said it
+	Escape    bool   // the fault is a name that leaves its directory
+	Memory    bool   // what is written is kept in memory
+	Unguarded string `json:",omitempty"` // why the machine's metadata is not out of reach
+	Touched   string `json:",omitempty"` // what was kept out of reach, tried for the first time
 }
+
+// fault returns the error an answer tells, which errors.Is knows as it was.
+func (a answer) fault() error {
+	switch {
+	case a.Fault == "":
+		return nil
+	case a.Escape:
+		return &told{a.Fault, untar.ErrEscape}
+	case a.Errno != 0:
+		return &told{a.Fault, syscall.Errno(a.Errno)}
+	}
+	return errors.New(a.Fault)
+}
+
+// told is an error that came over a socket.
+type told struct {
+	text string
+	err  error
+}
+
+func (t *told) Error() string { return t.text }
+func (t *told) Unwrap() error { return t.err }
 
 // server answers one client.
 type server struct {
 	conn    *net.UnixConn
 	sending sync.Mutex
+	layout  *layout
 
 	mu      sync.Mutex
 	running map[int]int // process to request
@@ -159,8 +227,8 @@ func (s *server) serve() {
 			return
 		}
 		switch r.Op {
-		case "exec":
-			s.exec(r, files)
+		case "main", "exec":
+			s.run(r, files)
 			closeAll(files)
 		case "kill":
 			s.kill(r.ID)
@@ -170,40 +238,37 @@ func (s *server) serve() {
 	}
 }
 
-// fault answers a request that cannot be done.
-func (s *server) fault(id int, err error) {
-	_ = s.send(answer{ID: id, Done: true, Fault: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
+// done answers a request that has ended.
+func (s *server) done(id int, err error) {
+	if err != nil {
+		s.fault(id, err)
+		return
+	}
+	_ = s.send(answer{ID: id, Done: true})
 }
 
-func (s *server) exec(r request, files []*os.File) {
-	program, err := lookPath(r.Args[0], r.Env, r.Path)
-	if err != nil {
-		s.fault(r.ID, err)
-		return
+// fault answers a request that cannot be done.
+func (s *server) fault(id int, err error) {
+	a := answer{ID: id, Done: true, Fault: err.Error(), Escape: errors.Is(err, untar.ErrEscape)}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		a.Errno = int(errno)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		a.Errno = int(syscall.ENOENT)
 	}
-	attr := &syscall.SysProcAttr{Setsid: true}
-	if r.TTY {
-		attr.Setctty, attr.Ctty = true, 0
-	}
-	if attr.Credential, err = credential(r.User); err != nil {
-		s.fault(r.ID, err)
-		return
-	}
-	dir := r.Path
-	if dir == "" {
-		dir = "/"
-	}
-	s.mu.Lock() // not reaped before it is known
+	_ = s.send(a)
+}
+
+// end ends all processes but this one, so that what they wrote can be removed.
+func (s *server) end() {
+	_ = syscall.Kill(-1, syscall.SIGKILL)
+	s.mu.Lock() // who reaps waits
 	defer s.mu.Unlock()
-	pid, err := syscall.ForkExec(program, r.Args, &syscall.ProcAttr{
-		Dir: dir, Env: r.Env, Sys: attr, Files: []uintptr{files[0].Fd(), files[1].Fd(), files[2].Fd()},
-	})
-	if err != nil {
-		s.fault(r.ID, fmt.Errorf("run %s: %w", r.Args[0], err))
-		return
+	for {
+		if _, err := syscall.Wait4(-1, nil, 0, nil); err != nil && err != syscall.EINTR {
+			return
+		}
 	}
-	s.running[pid] = r.ID
-	_ = s.send(answer{ID: r.ID})
 }
 
 // kill ends a process and its group.
@@ -217,7 +282,7 @@ func (s *server) kill(id int) {
 	}
 }
 
-// reap waits for all that ends: it is the parent of what has lost its own.
+// reap waits for all that ends: it is the parent of what it has started.
 func (s *server) reap() {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
@@ -247,80 +312,4 @@ func (s *server) reapOne() bool {
 		_ = s.send(answer{ID: id, Done: true, Exit: exit})
 	}
 	return true
-}
-
-// lookPath finds a program as a shell does, with the PATH it will have.
-func lookPath(name string, env []string, dir string) (string, error) {
-	if strings.Contains(name, "/") {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join("/", dir, name)
-		}
-		_, err := os.Stat(name)
-		return name, err
-	}
-	path := ""
-	for _, v := range env {
-		if value, ok := strings.CutPrefix(v, "PATH="); ok {
-			path = value
-		}
-	}
-	for _, dir := range filepath.SplitList(path) {
-		file := filepath.Join(dir, name)
-		if info, err := os.Stat(file); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
-			return file, nil
-		}
-	}
-	return "", fmt.Errorf("run %s: %w in PATH", name, fs.ErrNotExist)
-}
-
-// credential returns who a process runs as: a name, or numbers as uid[:gid]. Nil
-// means root.
-func credential(user string) (*syscall.Credential, error) {
-	if user == "" || user == "0" || user == "root" {
-		return nil, nil
-	}
-	name, group, _ := strings.Cut(user, ":")
-	line, found := passwd("/etc/passwd", name)
-	if uid, err := strconv.ParseUint(name, 10, 32); err == nil {
-		c := &syscall.Credential{Uid: uint32(uid)}
-		if found {
-			c.Gid = number(line[3])
-		}
-		if group != "" {
-			c.Gid = number(group)
-		}
-		return c, nil
-	}
-	if !found {
-		return nil, fmt.Errorf("there is no user %s", name)
-	}
-	return &syscall.Credential{Uid: number(line[2]), Gid: number(line[3]), Groups: groupsOf(name)}, nil
-}
-
-// passwd returns the fields of a user's line, by name or number.
-func passwd(file, user string) ([]string, bool) {
-	text, _ := os.ReadFile(file)
-	for _, line := range strings.Split(string(text), "\n") {
-		if fields := strings.Split(line, ":"); len(fields) >= 4 && (fields[0] == user || fields[2] == user) {
-			return fields, true
-		}
-	}
-	return nil, false
-}
-
-func groupsOf(user string) []uint32 {
-	text, _ := os.ReadFile("/etc/group")
-	var groups []uint32
-	for _, line := range strings.Split(string(text), "\n") {
-		fields := strings.Split(line, ":")
-		if len(fields) == 4 && strings.Contains(","+fields[3]+",", ","+user+",") {
-			groups = append(groups, number(fields[2]))
-		}
-	}
-	return groups
-}
-
-func number(text string) uint32 {
-	n, _ := strconv.ParseUint(text, 10, 32)
-	return uint32(n)
 }

@@ -1,39 +1,54 @@
-// Package sandbox runs builds on Linux namespaces, with no daemon. Its one shape
-// so far is the host's: a copy-on-write view of this machine's own file system. It
-// keeps builds from harming the machine by accident; it is no wall against
-// attackers.
+// Package sandbox runs builds on Linux namespaces, with no daemon: in an image that
+// it has itself, or in a copy-on-write view of this machine's own files. It keeps
+// builds from harming the machine by accident; it is no wall against attackers.
 package sandbox
 
 import (
 	"errors"
+	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/images"
+)
+
+// Shape is what a sandbox is laid from.
+type Shape string
+
+// The shapes, called as --engine calls them.
+const (
+	Images Shape = "sandbox" // an image
+	Host   Shape = "host"    // this machine's own files
 )
 
 // Options says what the environment is like.
 type Options struct {
-	Path string   // PATH of the build, as this machine has it
-	Mask []string // absolute directories and files that are not to be seen inside
+	Shape Shape
+	User  string   // the user's name, by which numbers are borrowed for him; may be empty
+	Mask  []string // Host: absolute directories and files that are not to be seen inside
+	Path  string   // Host: PATH of the build, as this machine has it
+	Store string   // Images: absolute directory where images are kept
+	Now   func() time.Time
+	Login func(registry string) (images.Login, error) // nil for nobody
+
+	failAt int // tests: the mount at which the first process ends
 }
 
-// Engine makes sandboxes. See engine.Engine.
-type Engine struct{ options Options }
-
-// New returns an Engine of this machine.
-func New(o Options) *Engine { return &Engine{options: o} }
-
-// errOneUser is returned for a process of another user, where there is one only.
-var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
-	Message: "the engine host has one user, root, when a plain user runs it", Way: "Leave out run-as, run buildlocal as root, or use docker."}
+// Report is what was found when a sandbox was made to try it.
+type Report struct {
+	Users string   // who there is inside
+	Notes []string // what is not as it could be
+}
 
 // refuse returns an error that wraps engine.ErrUnsupported for what a sandbox
 // cannot honour.
-func refuse(s engine.Spec) error {
+func (o Options) refuse(s engine.Spec, root bool) error {
 	switch {
 	case s.Keep:
 		return unsupported("keep the container")
 	case s.Platform != "" && s.Platform != native():
 		return unsupported("another platform than " + native())
+	case s.Privileged && !root:
+		return unsupported("privileged mode of a plain user")
 	}
 	return nil
 }

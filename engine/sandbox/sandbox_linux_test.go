@@ -5,17 +5,20 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/enginetest"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// TestMain lets a sandbox's first process be this test's own binary.
+// TestMain lets a sandbox's process be this test's own binary.
 func TestMain(m *testing.M) {
 	if sandbox.IsInit(os.Args) {
 		os.Exit(sandbox.Init())
@@ -23,15 +26,46 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// tester is the plain user that scripts/setup makes for the tests.
+const tester = "buildlocal-tester"
+
+// need skips a test for what is missing, or fails it where it has to be there.
+func need(t *testing.T, missing error) {
+	t.Helper()
+	if missing == nil {
+		return
+	}
+	if os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") == "" {
+		t.Skip(missing)
+	}
+	t.Fatal(missing)
+}
+
+// engineOf returns the engine of a shape as who runs the test.
+func engineOf(t *testing.T, shape sandbox.Shape) *sandbox.Engine {
+	t.Helper()
+	o := sandbox.Options{Shape: shape, Path: os.Getenv("PATH"), Store: os.Getenv(storeVariable), Now: time.Now}
+	if u, err := user.Current(); err == nil {
+		o.User = u.Username
+	}
+	if o.Store == "" {
+		o.Store = t.TempDir()
+	}
+	e := sandbox.New(o)
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// Variables of a test that is run as a plain user.
+const (
+	imageVariable = "BUILDLOCAL_TEST_IMAGE" // a file that docker save wrote
+	storeVariable = "BUILDLOCAL_TEST_STORE" // where images are kept
+)
+
 func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
-	e := sandbox.New(sandbox.Options{Path: os.Getenv("PATH")})
+	e := engineOf(t, sandbox.Host)
 	probe, err := e.Start(t.Context(), engine.Spec{Name: "probe", Temp: t.TempDir()})
-	if err != nil && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") == "" {
-		t.Skipf("this machine makes no sandboxes: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	need(t, err)
 	if err := probe.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -41,13 +75,55 @@ func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
 	})
 }
 
-// TestAPlainUsersSandboxKeepsTheContract runs the test above as a user who is
-// not root.
-func TestAPlainUsersSandboxKeepsTheContract(t *testing.T) {
+func TestAnImageKeepsTheContract(t *testing.T) {
+	e := engineOf(t, sandbox.Images)
+	enginetest.Run(t, enginetest.Suite{
+		Engine: e, Image: "tar:" + savedImage(t), Trees: true, Single: os.Getenv("BUILDLOCAL_TEST_SINGLE") != "",
+		Left: func(_ context.Context, label string) (int, error) { return left(label) },
+	})
+}
+
+// savedImage returns the file of an image.
+func savedImage(t *testing.T) string {
+	t.Helper()
+	if file := os.Getenv(imageVariable); file != "" {
+		return file
+	}
+	file := filepath.Join(t.TempDir(), "base.tar")
+	out, err := exec.Command("docker", "save", "-o", file, "buildlocal-test/base").CombinedOutput()
+	if err != nil {
+		need(t, errors.New("no image to test with: "+string(out)))
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestAPlainUsersSandboxesKeepTheContract runs the tests above as users who are
+// not root: one who may borrow numbers, and one who has his own only.
+func TestAPlainUsersSandboxesKeepTheContract(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("this is a plain user already")
 	}
-	const uid = 20123
+	image := savedImage(t)
+	t.Run("with borrowed numbers", func(t *testing.T) {
+		u, err := user.Lookup(tester)
+		need(t, err)
+		uid, err := strconv.Atoi(u.Uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asUser(t, uid, "TestAnImageKeepsTheContract", imageVariable+"="+image)
+	})
+	t.Run("with one number", func(t *testing.T) {
+		asUser(t, 20123, "TestTheHostsOwnFilesKeepTheContract|TestAnImageKeepsTheContract", imageVariable+"="+image, "BUILDLOCAL_TEST_SINGLE=1")
+	})
+}
+
+// asUser runs tests of this binary as another user.
+func asUser(t *testing.T, uid int, tests string, variables ...string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "plain")
 	if err != nil {
 		t.Fatal(err)
@@ -61,16 +137,23 @@ func TestAPlainUsersSandboxKeepsTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(dir, "sandbox.test")
-	if err := errors.Join(os.WriteFile(program, binary, 0o755), os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "tmp"), 0o700), os.Chown(filepath.Join(dir, "tmp"), uid, uid)); err != nil {
+	program, temp := filepath.Join(dir, "sandbox.test"), filepath.Join(dir, "tmp")
+	if err := errors.Join(os.WriteFile(program, binary, 0o755), os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, uid, uid)); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(program, "-test.run=TestTheHostsOwnFilesKeepTheContract", "-test.v")
+	for _, v := range variables { // the image is in a directory of root's
+		if file, is := strings.CutPrefix(v, imageVariable+"="); is {
+			if err := errors.Join(os.Chmod(filepath.Dir(file), 0o755), os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := exec.Command(program, "-test.run=^("+tests+")$", "-test.v")
 	c.Dir = "/"
-	c.Env = append(os.Environ(), "TMPDIR="+filepath.Join(dir, "tmp"), "HOME="+filepath.Join(dir, "tmp"))
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	c.Env = append(os.Environ(), append(variables, "TMPDIR="+temp, "HOME="+temp)...)
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	out, err := c.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS") {
+	if err != nil || strings.Count(string(out), "\n--- PASS") != strings.Count(tests, "Test") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

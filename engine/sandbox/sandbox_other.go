@@ -7,18 +7,43 @@ import (
 	"runtime"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/images"
 )
 
 func native() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // errPlatform is returned where there are no namespaces.
-var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "the engine host needs Linux", Way: "Use docker."}
+var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "the engines sandbox and host need Linux", Way: "Use docker."}
+
+// Engine makes no sandboxes here.
+type Engine struct{}
+
+// New returns an Engine that says so.
+func New(Options) *Engine { return &Engine{} }
 
 // IsInit is false: there are no namespaces.
 func IsInit([]string) bool { return false }
 
-// Init is never the first process of anything.
+// Init serves nothing.
 func Init() int { return 1 }
+
+// Warm starts nothing.
+func (*Engine) Warm() {}
+
+// Close has nothing to end.
+func (*Engine) Close() error { return nil }
 
 // Start says that there are no namespaces.
 func (*Engine) Start(context.Context, engine.Spec) (engine.Container, error) { return nil, errPlatform }
+
+// Check says that there are no namespaces.
+func (*Engine) Check(context.Context, string) (Report, error) { return Report{}, errPlatform }
+
+// Images says that there are none.
+func (*Engine) Images() ([]images.Named, int64, error) { return nil, 0, errPlatform }
+
+// Pull says that there are no images.
+func (*Engine) Pull(context.Context, string, func(engine.Progress)) error { return errPlatform }
+
+// RemoveImages says that there are no images.
+func (*Engine) RemoveImages(context.Context, ...string) error { return errPlatform }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,8 @@ type streams struct {
 	stdin    *os.File // our end; nil for nothing to read
 	readers  []*os.File
 	terminal *os.File
+	coming   *net.UnixConn // the terminal comes by it
+	size     engine.TTY
 	copying  chan struct{} // one for each reader that is done
 	copied   atomic.Int64  // bytes
 	quit     chan struct{}
@@ -60,24 +63,31 @@ func (s *streams) output(to io.Writer) error {
 	return err
 }
 
-// openTerminal opens a pair of terminals: ours, and theirs for all three streams.
+// openTerminal opens a socket by which a terminal of the sandbox comes.
 func (s *streams) openTerminal(t engine.TTY) error {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	ours, theirs, err := socketPair()
 	if err != nil {
 		return err
 	}
-	s.terminal = master
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+	s.coming, s.theirs, s.size = ours, []*os.File{theirs}, t
+	return nil
+}
+
+// takeTerminal takes our end of the terminal.
+func (s *streams) takeTerminal() error {
+	defer s.coming.Close()
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := s.coming.ReadMsgUnix(make([]byte, 1), rights)
+	if err != nil {
 		return err
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, master.Fd(), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
-	if errno != 0 {
-		return errno
+	files, err := filesOf(rights[:n])
+	if err != nil || len(files) != 1 {
+		return errors.Join(err, errors.New("no terminal came"))
 	}
-	slave := os.NewFile(fd, "terminal")
-	s.theirs = []*os.File{slave, slave, slave}
-	s.readers = []*os.File{master, nil}
-	return s.resize(t)
+	s.terminal = files[0]
+	s.readers = []*os.File{s.terminal, nil}
+	return s.resize(s.size)
 }
 
 func (s *streams) resize(t engine.TTY) error {
@@ -85,7 +95,12 @@ func (s *streams) resize(t engine.TTY) error {
 }
 
 // begin copies until the process ends.
-func (s *streams) begin(p engine.Process) {
+func (s *streams) begin(p engine.Process) error {
+	if s.coming != nil {
+		if err := s.takeTerminal(); err != nil {
+			return err
+		}
+	}
 	to := []io.Writer{p.Stdout, p.Stderr}
 	for i, r := range s.readers {
 		if r == nil || to[i] == nil {
@@ -109,6 +124,7 @@ func (s *streams) begin(p engine.Process) {
 	if p.TTY != nil && p.TTY.Resize != nil {
 		go s.follow(p.TTY.Resize)
 	}
+	return nil
 }
 
 func (s *streams) follow(sizes <-chan engine.TTY) {

@@ -1,0 +1,219 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/klauspost/compress/gzip"
+)
+
+// from finds where an image comes from.
+func (s *Store) from(ctx context.Context, image string) (*origin, error) {
+	kind, rest, _ := strings.Cut(image, ":")
+	var o *origin
+	var err error
+	switch {
+	case !isLocal(image):
+		return s.fromRegistry(ctx, image)
+	case kind == "oci":
+		o, err = s.fromLayout(rest)
+	default:
+		o, err = fromArchive(rest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.name, err = fullName(image); err != nil {
+		return nil, err
+	}
+	o.local, o.done = true, func(v1.Layer) {}
+	return o, nil
+}
+
+// split splits PATH[:NAME], where the path may have colons of its own.
+func split(text string) (file, tag string, err error) {
+	if _, err := os.Stat(text); err == nil {
+		return text, "", nil
+	}
+	for i, c := range text {
+		if c != ':' {
+			continue
+		}
+		if _, err := os.Stat(text[:i]); err == nil {
+			return text[:i], text[i+1:], nil
+		}
+	}
+	_, err = os.Stat(text)
+	return "", "", err
+}
+
+// fromLayout returns the image of an OCI layout: the one of the tag, or the only
+// one for this platform.
+func (s *Store) fromLayout(text string) (*origin, error) {
+	dir, tag, err := split(text)
+	if err != nil {
+		return nil, err
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.choose(index, tag)
+	if err != nil {
+		return nil, err
+	}
+	return &origin{image: found, sized: true, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+		return l.Compressed()
+	}}, nil
+}
+
+// tagKey is the annotation that names an image of a layout.
+const tagKey = "org.opencontainers.image.ref.name"
+
+func (s *Store) choose(index v1.ImageIndex, tag string) (v1.Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var tags, others []string
+	var found []v1.Descriptor
+	for _, d := range manifest.Manifests {
+		name := d.Annotations[tagKey]
+		if name != "" {
+			tags = append(tags, name)
+		}
+		switch {
+		case tag != "" && name != tag && d.Digest.String() != tag:
+		case d.Annotations["vnd.docker.reference.type"] != "": // says something about an image, and is none
+		case d.Platform != nil && d.Platform.Architecture != "" && d.Platform.OS+"/"+d.Platform.Architecture != s.Platform:
+			others = append(others, d.Platform.OS+"/"+d.Platform.Architecture)
+		default:
+			found = append(found, d)
+		}
+	}
+	switch {
+	case len(found) == 0 && len(others) > 0:
+		return nil, wrongPlatform("in it", strings.Join(others, ", "), s.Platform)
+	case len(found) == 0 && tag != "":
+		return nil, fmt.Errorf("no image in it is called %q; it has %s", tag, listed(tags))
+	case len(found) == 0:
+		return nil, errors.New("there is no image in it")
+	case len(found) > 1:
+		return nil, fmt.Errorf("%d images are in it; name one as oci:DIR:NAME, it has %s", len(found), listed(tags))
+	}
+	if found[0].MediaType.IsIndex() {
+		inner, err := index.ImageIndex(found[0].Digest)
+		if err != nil {
+			return nil, err
+		}
+		return s.choose(inner, "")
+	}
+	return index.Image(found[0].Digest)
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none with a name"
+	}
+	return strings.Join(names, ", ")
+}
+
+// fromArchive returns the image of what docker save wrote, which may be packed by
+// gzip.
+func fromArchive(text string) (*origin, error) {
+	file, tag, err := split(text)
+	if err != nil {
+		return nil, err
+	}
+	opener := func() (io.ReadCloser, error) { return openArchive(file) }
+	manifest, err := tarball.LoadManifest(opener)
+	if err != nil {
+		return nil, fmt.Errorf("%w: an archive of docker save has a manifest.json", err)
+	}
+	var names []string
+	for _, d := range manifest {
+		names = append(names, d.RepoTags...)
+	}
+	var wanted *name.Tag
+	if tag != "" {
+		t, err := name.NewTag(tag)
+		if err != nil {
+			return nil, err
+		}
+		wanted, names = &t, []string{tag}
+	} else if len(manifest) > 1 {
+		return nil, fmt.Errorf("%d images are in it; name one as tar:FILE:NAME, it has %s", len(manifest), listed(names))
+	}
+	image, err := tarball.Image(opener, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("%w; it has %s", err, listed(names))
+	}
+	o := &origin{image: image, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+		return l.Uncompressed()
+	}}
+	for _, n := range names {
+		full, err := fullName(n)
+		if err != nil {
+			return nil, err
+		}
+		o.also = append(o.also, full)
+	}
+	return o, nil
+}
+
+// openArchive opens an archive, unpacked.
+func openArchive(name string) (io.ReadCloser, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, 2)
+	if _, err := file.ReadAt(head, 0); err != nil || !bytes.Equal(head, []byte{0x1f, 0x8b}) {
+		return file, nil
+	}
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &unzipped{z, file}, nil
+}
+
+// unzipped closes the file with the stream.
+type unzipped struct {
+	*gzip.Reader
+	file *os.File
+}
+
+// Close ends both.
+func (u *unzipped) Close() error { return errors.Join(u.Reader.Close(), u.file.Close()) }
+
+// fullName returns a name as the store notes it: with its registry and tag, or
+// the absolute path of what is on this machine.
+func fullName(image string) (string, error) {
+	if isLocal(image) {
+		kind, rest, _ := strings.Cut(image, ":")
+		absolute, err := filepath.Abs(rest)
+		return kind + ":" + absolute, err
+	}
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		return "", badName(image, err)
+	}
+	return ref.Name(), nil
+}
+
+// shortName returns a full name as a person writes it.
+func shortName(full string) string {
+	short := strings.TrimPrefix(full, name.DefaultRegistry+"/")
+	return strings.TrimPrefix(short, "library/")
+}

@@ -1,0 +1,305 @@
+package images
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/v1"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/untar"
+)
+
+// origin is an image where it comes from.
+type origin struct {
+	image  v1.Image
+	name   string   // full
+	also   []string // further names it has there
+	digest string   // of what the registry has
+	local  bool     // on this machine
+	sized  bool     // how large its layers are is known; else it is dear to ask
+	open   func(ctx context.Context, l v1.Layer, tell func(status string, current int64)) (io.ReadCloser, error)
+	done   func(l v1.Layer) // a layer is unpacked
+}
+
+// together is how many layers are brought at the same time.
+const together = 3
+
+// Pull brings an image, also where its name is known here already; layers that
+// are here are not brought again, and a download that was cut off goes on where
+// it stopped. The error is a *engine.Fault, or why ctx ended.
+func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress)) (*Image, error) {
+	unlock, err := s.lock(ctx, "lock", unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	doing := "pull image " + name
+	from, err := s.from(ctx, name)
+	if err == nil {
+		var image *Image
+		if image, err = s.bring(ctx, from, name, tell); err == nil {
+			return image, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, s.fault(err, doing, from != nil && from.local || isLocal(name))
+}
+
+func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(engine.Progress)) (*Image, error) {
+	config, err := from.image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	id, err := from.image.ConfigName()
+	if err != nil {
+		return nil, err
+	}
+	if has := platformOf(config); has != "" && has != s.Platform {
+		return nil, wrongPlatform(name, has, s.Platform)
+	}
+	layers, err := from.image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	r := record{ID: id.String(), Env: config.Config.Env, Entrypoint: config.Config.Entrypoint}
+	if r.Layers, err = diffIDs(layers); err != nil {
+		return nil, err
+	}
+	if err := s.bringLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
+		return nil, err
+	}
+	for _, l := range r.Layers {
+		r.Size += s.layerSize(l)
+	}
+	var known record
+	if s.read(&known, "images", id.Hex+".json") != nil { // one that is in use keeps its file
+		if err := s.write(r, "images", id.Hex+".json"); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range append([]string{from.name}, from.also...) {
+		if err := s.write(label{Name: n, Image: r.ID, Digest: from.digest, Pulled: s.Now()}, "names", fileOf(n)); err != nil {
+			return nil, err
+		}
+	}
+	return s.use(r.ID)
+}
+
+func diffIDs(layers []v1.Layer) ([]string, error) {
+	var ids []string
+	for _, l := range layers {
+		id, err := l.DiffID()
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id.Hex)
+	}
+	return ids, nil
+}
+
+// progress tells what becomes of a layer.
+type progress struct {
+	image string
+	sized bool
+	tell  func(engine.Progress)
+}
+
+func (p progress) of(l v1.Layer) func(status string, current int64) {
+	layer, total := "", int64(0)
+	if id, err := l.DiffID(); err == nil {
+		layer = id.Hex[:12]
+	}
+	if p.sized {
+		total, _ = l.Size()
+	}
+	return func(status string, current int64) {
+		if p.tell != nil {
+			p.tell(engine.Progress{Image: p.image, Layer: layer, Status: status, Current: current, Total: total})
+		}
+	}
+}
+
+// bringLayers brings what is not here; the first failure ends the others.
+func (s *Store) bringLayers(ctx context.Context, from *origin, layers []v1.Layer, p progress) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var telling sync.Mutex
+	slots := make(chan struct{}, together)
+	var group sync.WaitGroup
+	for _, l := range layers {
+		tell := p.of(l)
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			err := s.bringLayer(ctx, from, l, func(status string, current int64) {
+				telling.Lock()
+				defer telling.Unlock()
+				tell(status, current)
+			})
+			if err != nil {
+				cancel(err)
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+func (s *Store) bringLayer(ctx context.Context, from *origin, l v1.Layer, tell func(string, int64)) error {
+	id, err := l.DiffID()
+	if err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx, "locks/"+id.Hex, unix.LOCK_EX) // somebody else may be bringing it
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(s.path("layers", id.Hex)); err == nil {
+		tell("Already exists", 0)
+		return nil
+	}
+	packed, err := from.open(ctx, l, tell)
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	tell("Extracting", 0)
+	if err := s.unpackLayer(ctx, id.Hex, packed); err != nil {
+		return fmt.Errorf("layer %s: %w", id.Hex[:12], err)
+	}
+	from.done(l)
+	tell("Pull complete", 0)
+	return nil
+}
+
+// unpackLayer unpacks a layer beside the others, and gives it its name when it is
+// whole and what its digest says.
+func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) error {
+	temp := s.path("temp", id)
+	if err := s.Options.Remove(ctx, temp); err != nil { // of one who was cut off
+		return err
+	}
+	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755)); err != nil {
+		return err
+	}
+	plain, closePlain, err := decompress(packed)
+	if err != nil {
+		return err
+	}
+	defer closePlain()
+	hash, size := sha256.New(), counter(0)
+	err = s.Unpack(ctx, temp+"/fs", io.TeeReader(io.TeeReader(plain, hash), &size))
+	if got := hex.EncodeToString(hash.Sum(nil)); err == nil && got != id {
+		err = fmt.Errorf("%w: its content is sha256:%s", errDigest, got)
+	}
+	if err == nil {
+		err = s.write(int64(size), "temp", id, "size.json")
+	}
+	if err == nil {
+		err = os.Rename(temp, s.path("layers", id))
+	}
+	if err != nil {
+		return errors.Join(err, s.Options.Remove(context.WithoutCancel(ctx), temp))
+	}
+	return nil
+}
+
+// errDigest is content that is not what its name says.
+var errDigest = errors.New("the content does not fit its digest")
+
+// counter counts bytes.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+
+// decompress returns what is packed in a stream, by its first bytes.
+func decompress(packed io.Reader) (io.Reader, func(), error) {
+	r := bufio.NewReaderSize(packed, 1<<20)
+	head, err := r.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, nil, err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, func() { z.Close() }, nil
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(r, zstd.WithDecoderMaxMemory(1<<30))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return bzip2.NewReader(r), func() {}, nil
+	}
+	return r, func() {}, nil
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+func platformOf(c *v1.ConfigFile) string {
+	if c.OS == "" || c.Architecture == "" {
+		return ""
+	}
+	return c.OS + "/" + c.Architecture
+}
+
+func wrongPlatform(name, has, wanted string) error {
+	return &engine.Fault{Kind: engine.WrongArch, Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
+		Way: "Without Docker an image runs only where it is for: choose another image, or use docker with an emulator."}
+}
+
+// fault turns an error of bringing an image into one that a user can do something
+// about.
+func (s *Store) fault(err error, doing string, local bool) error {
+	var known *engine.Fault
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
+			Way: "Free space there, remove images with buildlocal images prune, or let XDG_CACHE_HOME lead elsewhere."}
+	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
+		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "The image is damaged, or made to do harm: do not use it."}
+	case local && errors.Is(err, fs.ErrNotExist):
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote."}
+	case local:
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE."}
+	}
+	return registryFault(err, doing)
+}
+
+// isLocal tells an image of this machine from a name.
+func isLocal(name string) bool {
+	return strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "tar:")
+}
+
+// isDisk tells what a disk says from what a network says.
+func isDisk(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path)
+}

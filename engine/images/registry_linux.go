@@ -1,0 +1,259 @@
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// fromRegistry returns an image of a registry, for this platform.
+func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error) {
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		return nil, badName(image, err)
+	}
+	auth, err := s.authenticator(ref.Context().RegistryStr())
+	if err != nil {
+		return nil, &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: fmt.Sprintf("log in at %s: %v", ref.Context().RegistryStr(), err),
+			Way: "Check the credential helper of the docker configuration."}
+	}
+	platform, err := v1.ParsePlatform(s.Platform)
+	if err != nil {
+		return nil, err
+	}
+	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(agent))
+	if err != nil {
+		return nil, err
+	}
+	found, err := got.Image()
+	if err != nil {
+		if strings.Contains(err.Error(), "no child with platform") {
+			return nil, &engine.Fault{Kind: engine.WrongArch, Err: err, Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
+				Way: "Without Docker an image runs only where it is for: choose another image, or use docker with an emulator."}
+		}
+		return nil, err
+	}
+	blobs, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, remote.DefaultTransport, []string{ref.Scope(transport.PullScope)})
+	if err != nil {
+		return nil, err
+	}
+	d := &download{store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, agent)}, repository: ref.Context()}
+	return &origin{image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done}, nil
+}
+
+// agent is what registries are told we are.
+const agent = "buildlocal"
+
+func (s *Store) authenticator(registry string) (authn.Authenticator, error) {
+	if s.Login == nil {
+		return authn.Anonymous, nil
+	}
+	login, err := s.Login(registry)
+	if err != nil || login == (Login{}) {
+		return authn.Anonymous, err
+	}
+	return authn.FromConfig(authn.AuthConfig{
+		Username: login.Username, Password: login.Password, IdentityToken: login.IdentityToken, RegistryToken: login.RegistryToken,
+	}), nil
+}
+
+// download gets layers of one repository.
+type download struct {
+	store      *Store
+	client     *http.Client
+	repository name.Repository
+}
+
+// attempts is how often a download is begun again that brings nothing more.
+const attempts = 3
+
+// open returns a layer, downloaded and as its digest says.
+func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64)) (io.ReadCloser, error) {
+	digest, err := l.Digest()
+	if err != nil {
+		return nil, err
+	}
+	size, err := l.Size()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(d.store.path("partial"), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(d.store.path("partial", digest.Hex), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	p := &part{download: d, file: file, digest: digest, size: size, tell: tell}
+	if err := p.whole(ctx); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return file, err
+}
+
+// done forgets a layer's download.
+func (d *download) done(l v1.Layer) {
+	if digest, err := l.Digest(); err == nil {
+		_ = os.Remove(d.store.path("partial", digest.Hex))
+	}
+}
+
+// part is what has come of a layer.
+type part struct {
+	*download
+	file   *os.File
+	digest v1.Hash
+	size   int64
+	tell   func(string, int64)
+
+	hash hash.Hash
+	has  int64
+}
+
+// whole downloads what is missing, goes on where a connection broke, and begins
+// anew where what has come is not what its digest says.
+func (p *part) whole(ctx context.Context) error {
+	if err := p.read(); err != nil {
+		return err
+	}
+	var err error
+	for tries := 0; tries < attempts; tries++ {
+		before := p.has
+		err = p.more(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil && p.has >= p.size {
+			if hex.EncodeToString(p.hash.Sum(nil)) == p.digest.Hex {
+				return nil
+			}
+			err = errDigest
+			if resetErr := p.reset(); resetErr != nil {
+				return resetErr
+			}
+		}
+		var refused *transport.Error
+		if errors.As(err, &refused) && !refused.Temporary() || isDisk(err) {
+			return err
+		}
+		if p.has > before {
+			tries = -1
+		}
+	}
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// read takes up what an earlier download left.
+func (p *part) read() error {
+	p.hash = sha256.New()
+	n, err := io.Copy(p.hash, p.file)
+	p.has = n
+	if err == nil && p.has > p.size {
+		return p.reset()
+	}
+	return err
+}
+
+func (p *part) reset() error {
+	p.hash, p.has = sha256.New(), 0
+	_, err := p.file.Seek(0, io.SeekStart)
+	return errors.Join(err, p.file.Truncate(0))
+}
+
+// more asks for what is missing.
+func (p *part) more(ctx context.Context) error {
+	if p.has == p.size {
+		return nil
+	}
+	url := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", p.repository.Scheme(), p.repository.RegistryStr(), p.repository.RepositoryStr(), p.digest)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	if p.has > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", p.has))
+	}
+	answer, err := p.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if err := transport.CheckError(answer, http.StatusOK, http.StatusPartialContent); err != nil {
+		return err
+	}
+	from := fmt.Sprintf("bytes %d-", p.has)
+	if p.has > 0 && (answer.StatusCode != http.StatusPartialContent || !strings.HasPrefix(answer.Header.Get("Content-Range"), from)) {
+		if err := p.reset(); err != nil { // it gives all or nothing
+			return err
+		}
+	}
+	_, err = io.Copy(p, io.LimitReader(answer.Body, p.size-p.has))
+	return err
+}
+
+// Write takes what has come.
+func (p *part) Write(b []byte) (int, error) {
+	n, err := p.file.Write(b)
+	p.hash.Write(b[:n])
+	p.has += int64(n)
+	p.tell("Downloading", p.has)
+	return n, err
+}
+
+func badName(image string, err error) error {
+	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),
+		Way: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
+}
+
+// registryFault tells what a registry, or the way to it, said.
+func registryFault(err error, doing string) error {
+	var refused *transport.Error
+	var dns *net.DNSError
+	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), or use an image that is here (buildlocal images)."
+	switch {
+	case errors.As(err, &refused):
+		kind, way = refusal(refused)
+	case errors.As(err, &dns):
+		way = "The registry's name is not known here: check the image's name, the network, and the proxy."
+	case strings.Contains(err.Error(), "x509: "):
+		way = "The registry's certificate is not trusted here: give its authority to this machine, or name a file with it by SSL_CERT_FILE."
+	}
+	return &engine.Fault{Kind: kind, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: way}
+}
+
+func refusal(e *transport.Error) (engine.Kind, string) {
+	switch e.StatusCode {
+	case http.StatusNotFound:
+		return engine.NoImage, "The registry does not have this image: check the name and the tag."
+	case http.StatusUnauthorized, http.StatusForbidden:
+		for _, d := range e.Errors {
+			if strings.Contains(strings.ToLower(d.Message), "expired") {
+				return engine.NoRegistry, "The login at the registry has expired: log in again with docker login, or renew the password in the docker configuration."
+			}
+		}
+		return engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or put a login into the docker configuration (docker login)."
+	case http.StatusTooManyRequests:
+		return engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in."
+	}
+	return engine.NoRegistry, "The registry is out of order: try again later."
+}

@@ -1,0 +1,33 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Check makes a sandbox and says what came of it; temp is an empty directory for
+// it. For images it is made of none. The error is a *engine.Fault.
+func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
+	r := Report{Users: e.id.users.string(e.id.kind)}
+	s := engine.Spec{
+		Name: "check", Temp: temp, Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30},
+		Say: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
+	}
+	c := &Container{id: e.id, base: temp + "/sandbox", say: s.Say, calls: map[int]*call{}}
+	err := e.lay(ctx, s, c)
+	return r, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+}
+
+// string says who there is in a sandbox.
+func (b block) string(kind string) string {
+	switch kind {
+	case idsRoot:
+		return "as root"
+	case idsRange:
+		return fmt.Sprintf("as a plain user, with root and %d more users inside", b.size)
+	}
+	return "as a plain user, with root alone inside: chown, su and run-as to others fail"
+}

@@ -1,0 +1,127 @@
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// identity says whose numbers the users of a sandbox are.
+type identity struct {
+	kind     string // root, range or single
+	uid, gid int    // of who runs this program
+
+	users, groups block // kind range: the numbers he may borrow
+}
+
+// block is a run of numbers.
+type block struct{ start, size int }
+
+// The kinds of identity. A plain user is root inside; with a range there are
+// other users too, whose numbers are set aside for him in /etc/subuid.
+const (
+	idsRoot   = "root"
+	idsRange  = "range"
+	idsSingle = "single"
+)
+
+// alone is an identity of one user.
+func alone() identity {
+	id := identity{kind: idsSingle, uid: os.Geteuid(), gid: os.Getegid()}
+	if id.uid == 0 {
+		id.kind = idsRoot
+	}
+	return id
+}
+
+// identityOf returns the best identity a user can have here.
+func identityOf(user string) identity {
+	id := alone()
+	if id.kind == idsRoot {
+		return id
+	}
+	_, noUIDs := exec.LookPath("newuidmap")
+	_, noGIDs := exec.LookPath("newgidmap")
+	id.users, id.groups = borrowed("/etc/subuid", user, id.uid), borrowed("/etc/subgid", user, id.uid)
+	if noUIDs == nil && noGIDs == nil && id.users.size > 0 && id.groups.size > 0 {
+		id.kind = idsRange
+	}
+	return id
+}
+
+// enough is how many numbers are borrowed at most: those a system has.
+const enough = 1<<16 - 1
+
+// borrowed returns the first numbers a file sets aside for a user, who stands
+// there by name or number.
+func borrowed(file, user string, uid int) block {
+	text, _ := os.ReadFile(file)
+	for _, line := range strings.Split(string(text), "\n") {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) != 3 || fields[0] != strconv.Itoa(uid) && (fields[0] != user || user == "") {
+			continue
+		}
+		start, err1 := strconv.Atoi(fields[1])
+		size, err2 := strconv.Atoi(fields[2])
+		if err1 == nil && err2 == nil && size > 0 {
+			return block{start, min(size, enough)}
+		}
+	}
+	return block{}
+}
+
+// store is the name of the directory of images whose files have these owners.
+func (id identity) store() string {
+	if id.kind == idsRange {
+		return fmt.Sprintf("range-%d-%d", id.users.start, id.groups.start)
+	}
+	return id.kind
+}
+
+// opaque is the attribute by which a directory of a layer hides what lies below.
+func (id identity) opaque() string {
+	if id.kind == idsRoot {
+		return "trusted.overlay.opaque"
+	}
+	return "user.overlay.opaque"
+}
+
+// attributes are how a process of this identity is started, in further namespaces.
+func (id identity) attributes(flags uintptr) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
+	if id.kind == idsRoot {
+		return attr
+	}
+	attr.Cloneflags |= unix.CLONE_NEWUSER
+	if id.kind == idsSingle {
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: id.uid, Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: id.gid, Size: 1}}
+	}
+	return attr
+}
+
+// lend gives a process that has been started its borrowed numbers. Only the
+// system's own programs may do so.
+func (id identity) lend(pid int) error {
+	return errors.Join(
+		mapping("newuidmap", pid, id.uid, id.users),
+		mapping("newgidmap", pid, id.gid, id.groups),
+	)
+}
+
+func mapping(program string, pid, own int, more block) error {
+	var complaint bytes.Buffer
+	c := exec.Command(program, strconv.Itoa(pid), "0", strconv.Itoa(own), "1", "1", strconv.Itoa(more.start), strconv.Itoa(more.size))
+	c.Stderr = &complaint
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(complaint.String()))
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// group is a control group: a directory of the kernel's, with the processes that
+// it counts and limits.
+type group struct{ dir string }
+
+// controller is a way to limit one thing, in one version of control groups.
+type controller struct {
+	name  string // of the thing, for a person too
+	files [2]map[string]string
+}
+
+// limitsOf returns what is written to which file, in version 1 and 2.
+func limitsOf(l engine.Limits) []controller {
+	var all []controller
+	if l.Memory > 0 {
+		bytes := strconv.FormatInt(l.Memory, 10)
+		all = append(all, controller{"memory", [2]map[string]string{{"memory.limit_in_bytes": bytes}, {"memory.max": bytes}}})
+	}
+	if l.CPUs > 0 && l.CPUs < float64(runtime.NumCPU()) {
+		const period = 100_000 // microseconds
+		quota := strconv.Itoa(int(l.CPUs * period))
+		all = append(all, controller{"cpu", [2]map[string]string{{"cpu.cfs_quota_us": quota}, {"cpu.max": quota + " " + strconv.Itoa(period)}}})
+	}
+	return all
+}
+
+// limit puts a process into control groups with limits. What cannot be limited is
+// told.
+func limit(pid int, name string, l engine.Limits, say func(string, ...any)) []group {
+	var groups []group
+	for _, c := range limitsOf(l) {
+		places := placesOf(c.name)
+		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
+		for _, p := range places {
+			var g group
+			if g, err = p.make(name, pid, c); err == nil {
+				groups = append(groups, g)
+				break
+			}
+		}
+		if err != nil {
+			say("The build's %s is not limited to what its compute type has: %v.", c.name, err)
+		}
+	}
+	return groups
+}
+
+// place is a directory where control groups can be made.
+type place struct {
+	dir     string
+	version int // 1 or 2
+}
+
+// placesOf returns where a controller is, the best place first. Root has the top;
+// a plain user has what was given to him: the group his own process is in, or the
+// one around it.
+func placesOf(controller string) []place {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil
+	}
+	var all []place
+	for _, line := range strings.Split(string(text), "\n") {
+		fields := strings.SplitN(line, ":", 3)
+		if len(fields) != 3 {
+			continue
+		}
+		version := 1
+		if fields[0] == "0" {
+			version = 2
+		} else if !hasWord(fields[1], ",", controller) {
+			continue
+		}
+		top := controlMount(version, controller)
+		if top == "" {
+			continue
+		}
+		own := filepath.Join(top, fields[2])
+		all = append(all, place{top, version}, place{filepath.Dir(own), version}, place{own, version})
+	}
+	return all
+}
+
+func hasWord(list, separator, word string) bool {
+	for _, w := range strings.Split(list, separator) {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// controlMount returns where a controller is mounted.
+func controlMount(version int, controller string) string {
+	text, _ := os.ReadFile("/proc/self/mountinfo")
+	for _, line := range strings.Split(string(text), "\n") {
+		before, behind, _ := strings.Cut(line, " - ")
+		at, kind := strings.Fields(before), strings.Fields(behind)
+		if len(at) < 5 || len(kind) < 3 {
+			continue
+		}
+		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && hasWord(kind[2], ",", controller) {
+			return at[4]
+		}
+	}
+	return ""
+}
+
+const groupPrefix = "buildlocal-"
+
+// make makes a group in this place with the limit and the process in it.
+func (p place) make(name string, pid int, c controller) (group, error) {
+	p.sweep()
+	files := c.files[p.version-1]
+	if p.version == 2 {
+		if !p.offers(c.name) {
+			return group{}, fmt.Errorf("%s has no controller for it", p.dir)
+		}
+	}
+	g := group{filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
+	if err := os.Mkdir(g.dir, 0o755); err != nil {
+		return group{}, err
+	}
+	var err error
+	for file, text := range files {
+		err = errors.Join(err, os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644))
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644)
+	}
+	if err != nil {
+		return group{}, errors.Join(err, os.Remove(g.dir))
+	}
+	if c.name == "memory" { // no swap either; a kernel may not count it
+		for _, file := range []string{"memory.swap.max", "memory.memsw.limit_in_bytes"} {
+			text := map[string]string{"memory.swap.max": "0"}[file]
+			if text == "" {
+				text = files["memory.limit_in_bytes"]
+			}
+			if _, there := os.Stat(filepath.Join(g.dir, file)); there == nil {
+				_ = os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644)
+			}
+		}
+	}
+	return g, nil
+}
+
+// offers reports whether groups made here can have a controller, and asks for it.
+func (p place) offers(controller string) bool {
+	control := filepath.Join(p.dir, "cgroup.subtree_control")
+	text, _ := os.ReadFile(control)
+	if hasWord(strings.TrimSpace(string(text)), " ", controller) {
+		return true
+	}
+	return os.WriteFile(control, []byte("+"+controller), 0o644) == nil
+}
+
+// sweep removes groups of sandboxes that were killed; one with a process in it
+// cannot be removed.
+func (p place) sweep() {
+	left, _ := filepath.Glob(filepath.Join(p.dir, groupPrefix+"*"))
+	for _, dir := range left {
+		info, err := os.Stat(dir)
+		if err == nil && time.Since(info.ModTime()) > time.Minute { // a younger one may wait for its process
+			_ = unix.Rmdir(dir)
+		}
+	}
+}
+
+// killed returns how many processes were killed for want of memory.
+func (g group) killed() int {
+	for _, file := range []string{"memory.events", "memory.oom_control"} {
+		text, _ := os.ReadFile(filepath.Join(g.dir, file))
+		for _, line := range strings.Split(string(text), "\n") {
+			if count, is := strings.CutPrefix(line, "oom_kill "); is {
+				n, _ := strconv.Atoi(count)
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// remove removes the group, whose processes have ended. The kernel may take a
+// moment to notice.
+func (g group) remove() error {
+	var err error
+	for range 100 {
+		if err = unix.Rmdir(g.dir); err == nil || err == unix.ENOENT {
+			return nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return fmt.Errorf("remove control group %s: %w", g.dir, err)
+}

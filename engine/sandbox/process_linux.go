@@ -1,0 +1,140 @@
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is this program, run once more to do what this process cannot: as
+// another user, or in other namespaces. It does what it is asked over a socket,
+// and ends when that is closed.
+type process struct {
+	command *exec.Cmd
+	conn    *net.UnixConn
+	answers *bufio.Reader
+	gone    chan struct{} // closed when it has ended
+}
+
+// start starts a process of an identity in further namespaces. Its name is seen
+// in the list of processes.
+func (id identity) start(name string, flags uintptr) (*process, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	p := &process{conn: ours, answers: bufio.NewReaderSize(ours, 1), gone: make(chan struct{})}
+	p.command = &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{initName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.attributes(flags),
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	go func() {
+		_ = p.command.Wait()
+		close(p.gone)
+	}()
+	if id.kind != idsRange {
+		return p, nil
+	}
+	// It has lost all rights when it was run, for it had no number then. With its
+	// numbers it runs itself once more.
+	err = id.lend(p.command.Process.Pid)
+	if err == nil {
+		err = p.send(request{Op: "again"})
+	}
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// kill ends the process and waits for it.
+func (p *process) kill() {
+	_ = p.command.Process.Kill()
+	<-p.gone
+	_ = p.conn.Close()
+}
+
+func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	file := os.NewFile(uintptr(fds[0]), "sandbox")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, nil, errors.Join(err, unix.Close(fds[1]))
+	}
+	return conn.(*net.UnixConn), os.NewFile(uintptr(fds[1]), "sandbox"), nil
+}
+
+// send sends a request with the files that belong to it.
+func (p *process) send(r request, files ...*os.File) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if len(text) > maxMessage {
+		return fmt.Errorf("the command line is longer than %d bytes", maxMessage)
+	}
+	var fds []int
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	if _, _, err := p.conn.WriteMsgUnix(fmt.Appendf(nil, "%08x", len(text)), rights, nil); err != nil {
+		return err
+	}
+	_, err = p.conn.Write(text)
+	return err
+}
+
+// receive waits for the next answer.
+func (p *process) receive() (answer, error) {
+	var a answer
+	text, err := p.answers.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	return a, err
+}
+
+// ask sends a request and waits for its only answer, or until ctx ends; then the
+// process is gone.
+func (p *process) ask(ctx context.Context, r request, files ...*os.File) (answer, error) {
+	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
+	defer stop()
+	if err := p.send(r, files...); err != nil {
+		return answer{}, errors.Join(err, context.Cause(ctx))
+	}
+	a, err := p.receive()
+	if ctx.Err() != nil {
+		return a, context.Cause(ctx)
+	}
+	return a, errors.Join(err, a.fault())
+}
+
+// once has a process of an identity do one thing and end.
+func (id identity) once(ctx context.Context, r request, files ...*os.File) error {
+	p, err := id.start("", 0)
+	if err != nil {
+		return err
+	}
+	_, err = p.ask(ctx, r, files...)
+	p.kill()
+	return err
+}

@@ -1,0 +1,214 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine/sandbox/first"
+)
+
+// run starts a process inside: the one the sandbox lives for, or another.
+func (s *server) run(r request, files []*os.File) {
+	program, err := lookPath(r.Args[0], r.Env, r.Path)
+	if err != nil {
+		s.fault(r.ID, err)
+		return
+	}
+	user, err := credential(r.User)
+	if err != nil {
+		s.fault(r.ID, err)
+		return
+	}
+	if r.TTY {
+		if files, err = terminal(files[0]); err != nil {
+			s.fault(r.ID, fmt.Errorf("open a terminal: %w", err))
+			return
+		}
+		defer closeAll(files[:1])
+	}
+	dir := r.Path
+	if dir == "" {
+		dir = "/"
+	}
+	s.mu.Lock() // not reaped before it is known
+	defer s.mu.Unlock()
+	pid := 0
+	if r.Op == "main" {
+		pid, err = s.startFirst(first.Order{Program: program, Args: r.Args, User: user}, r.Env, dir, files)
+	} else {
+		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
+		pid, err = syscall.ForkExec(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Sys: attr, Files: numbers(files)})
+	}
+	if err == syscall.ENOMEM {
+		err = errors.New("the process that the sandbox lives for has ended")
+	}
+	if err != nil {
+		s.fault(r.ID, fmt.Errorf("run %s: %w", r.Args[0], err))
+		return
+	}
+	s.running[pid] = r.ID
+	_ = s.send(answer{ID: r.ID})
+}
+
+// first starts the first process where it is to be none of the build's.
+func (s *server) first(o first.Order, env []string, dir string, _ []*os.File) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	_, err = s.startFirst(o, env, dir, []*os.File{null, null, null})
+	return err
+}
+
+// startFirst starts the first process, and takes capabilities from all who come
+// after it.
+func (s *server) startFirst(o first.Order, env []string, dir string, files []*os.File) (int, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	o.Proc, o.Drop = true, s.layout.dropped()
+	pid, err := syscall.ForkExec("/proc/self/exe", o.Arguments(), &syscall.ProcAttr{
+		Dir: dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: true}, Files: append(numbers(files), w.Fd()),
+	})
+	w.Close()
+	if err != nil {
+		return 0, err
+	}
+	complaint, err := io.ReadAll(r)
+	if err == nil && len(complaint) > 0 {
+		err = errors.New(string(complaint))
+	}
+	return pid, errors.Join(err, drop(o.Drop))
+}
+
+// drop takes capabilities from all that this thread will start.
+func drop(capabilities []int) error {
+	for _, capability := range capabilities {
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0)
+		if err != nil && err != unix.EINVAL { // one the kernel does not know
+			return fmt.Errorf("drop a capability: %w", err)
+		}
+	}
+	return nil
+}
+
+func numbers(files []*os.File) []uintptr {
+	var all []uintptr
+	for _, f := range files {
+		all = append(all, f.Fd())
+	}
+	return all
+}
+
+// terminal opens a terminal of the sandbox, sends its other end along a socket
+// and returns three streams of it.
+func terminal(socket *os.File) ([]*os.File, error) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer master.Close()
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, err
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		return nil, err
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Sendmsg(int(socket.Fd()), []byte{0}, unix.UnixRights(int(master.Fd())), nil, 0); err != nil {
+		return nil, errors.Join(err, slave.Close())
+	}
+	return []*os.File{slave, slave, slave}, nil
+}
+
+// lookPath finds a program as a shell does, with the PATH it will have.
+func lookPath(name string, env []string, dir string) (string, error) {
+	if strings.Contains(name, "/") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join("/", dir, name)
+		}
+		_, err := os.Stat(name)
+		return name, err
+	}
+	path := ""
+	for _, v := range env {
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = value
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("run %s: %w in PATH", name, fs.ErrNotExist)
+}
+
+// credential returns who a process runs as: a name, or numbers as uid[:gid]. Nil
+// means root.
+func credential(user string) (*syscall.Credential, error) {
+	if user == "" || user == "0" || user == "root" {
+		return nil, nil
+	}
+	name, group, _ := strings.Cut(user, ":")
+	line, found := passwd("/etc/passwd", name)
+	if uid, err := strconv.ParseUint(name, 10, 32); err == nil {
+		c := &syscall.Credential{Uid: uint32(uid)}
+		if found {
+			c.Gid = number(line[3])
+		}
+		if group != "" {
+			c.Gid = number(group)
+		}
+		return c, nil
+	}
+	if !found {
+		return nil, fmt.Errorf("there is no user %s", name)
+	}
+	return &syscall.Credential{Uid: number(line[2]), Gid: number(line[3]), Groups: groupsOf(name)}, nil
+}
+
+// passwd returns the fields of a user's line, by name or number.
+func passwd(file, user string) ([]string, bool) {
+	text, _ := os.ReadFile(file)
+	for _, line := range strings.Split(string(text), "\n") {
+		if fields := strings.Split(line, ":"); len(fields) >= 4 && (fields[0] == user || fields[2] == user) {
+			return fields, true
+		}
+	}
+	return nil, false
+}
+
+func groupsOf(user string) []uint32 {
+	text, _ := os.ReadFile("/etc/group")
+	var groups []uint32
+	for _, line := range strings.Split(string(text), "\n") {
+		fields := strings.Split(line, ":")
+		if len(fields) == 4 && strings.Contains(","+fields[3]+",", ","+user+",") {
+			groups = append(groups, number(fields[2]))
+		}
+	}
+	return groups
+}
+
+func number(text string) uint32 {
+	n, _ := strconv.ParseUint(text, 10, 32)
+	return uint32(n)
+}

@@ -1,0 +1,434 @@
+package untar
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Unpacking says how a tar stream becomes a directory.
+type Unpacking struct {
+	// Opaque names the extended attribute of a directory that hides what lower
+	// layers have in it, such as trusted.overlay.opaque. With it the stream is an
+	// image's layer: names that begin with .wh. are whiteouts, and become those of
+	// an overlay. Without it all names are names.
+	Opaque string
+	// Owners says that files keep the owners the stream gives them, where this
+	// process may give them; else all belong to who unpacks.
+	Owners bool
+	// Strict refuses absolute names; else they are taken as from the directory.
+	Strict bool
+}
+
+// ErrEscape is wrapped by the error for a name that leaves its directory.
+var ErrEscape = errors.New("the name leaves its directory")
+
+// Unpack writes a tar stream below dir, which exists. Links that the stream makes
+// are followed as if dir were the root directory: nothing is ever written
+// elsewhere. Devices are left out, as a build environment has its own. Directories
+// that the stream does not have are made with mode 0755.
+func Unpack(dir string, from io.Reader, how Unpacking) error {
+	root, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	u := &unpacker{Unpacking: how, root: root, buffer: make([]byte, 1<<18), made: map[string]bool{}}
+	defer u.forget()
+	r := tar.NewReader(from)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := u.entry(h, r); err != nil {
+			return fmt.Errorf("unpack %q: %w", h.Name, err)
+		}
+	}
+	if err := u.finish(); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, from) // what stands behind the end belongs to the digest
+	return err
+}
+
+type unpacker struct {
+	Unpacking
+	root   *os.File
+	buffer []byte
+	made   map[string]bool // what this stream made, in a layer: whiteouts are for what lies below it
+	dirs   []directory     // get their times when all is in them
+
+	at     string   // directory that was used last
+	handle *os.File // its handle; nil for none
+}
+
+type directory struct {
+	name string
+	time time.Time
+}
+
+// forget lets go of the directory that was used last: it may not be there any
+// more.
+func (u *unpacker) forget() {
+	if u.handle != nil {
+		u.handle.Close()
+	}
+	u.at, u.handle = "", nil
+}
+
+// parent returns a handle of the directory a name stands in, which is made where
+// it is missing. It is good until the next call.
+func (u *unpacker) parent(name string) (int, error) {
+	dir := path.Dir(name)
+	if u.handle != nil && u.at == dir {
+		return int(u.handle.Fd()), nil
+	}
+	u.forget()
+	handle, err := Directory(u.root, dir)
+	if err != nil {
+		return -1, err
+	}
+	u.at, u.handle = dir, handle
+	return int(handle.Fd()), nil
+}
+
+// local returns a name as from the root of what is unpacked; "." is the root.
+func (u *unpacker) local(name string) (string, error) {
+	clean := path.Clean(name)
+	if u.Strict && path.IsAbs(clean) {
+		return "", ErrEscape
+	}
+	clean = strings.TrimLeft(clean, "/")
+	if clean == "" {
+		clean = "."
+	}
+	if clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", ErrEscape
+	}
+	return clean, nil
+}
+
+const whiteout = ".wh."
+
+func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
+	name, err := u.local(h.Name)
+	if err != nil {
+		return err
+	}
+	if base := path.Base(name); u.Opaque != "" && strings.HasPrefix(base, whiteout) {
+		return u.hide(path.Dir(name), strings.TrimPrefix(base, whiteout))
+	}
+	if name == "." {
+		if h.Typeflag != tar.TypeDir {
+			return errors.New("the root is a directory, and nothing else")
+		}
+		return u.dress(int(u.root.Fd()), ".", h)
+	}
+	in, err := u.parent(name)
+	if err != nil {
+		return err
+	}
+	base := path.Base(name)
+	switch h.Typeflag {
+	case tar.TypeDir:
+		err = u.directory(in, name)
+	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
+		err = u.file(in, base, text)
+	case tar.TypeSymlink:
+		err = u.replacing(in, base, func() error { return unix.Symlinkat(h.Linkname, in, base) })
+	case tar.TypeLink:
+		return u.link(in, name, h.Linkname)
+	case tar.TypeFifo:
+		err = u.replacing(in, base, func() error { return unix.Mknodat(in, base, unix.S_IFIFO|0o600, 0) })
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	u.know(name)
+	if h.Typeflag == tar.TypeDir {
+		u.dirs = append(u.dirs, directory{name, h.ModTime})
+	}
+	return u.dress(in, base, h)
+}
+
+// know notes what a layer has made itself.
+func (u *unpacker) know(name string) {
+	if u.Opaque != "" {
+		u.made[name] = true
+	}
+}
+
+// directory makes a directory, or keeps the one that is there. One that takes the
+// place of what a whiteout hid hides all below it.
+func (u *unpacker) directory(in int, name string) error {
+	base := path.Base(name)
+	err := unix.Mkdirat(in, base, 0o700)
+	if err != unix.EEXIST {
+		return err
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstatat(in, base, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return nil
+	}
+	hidden := u.Opaque != "" && stat.Mode&unix.S_IFMT == unix.S_IFCHR
+	err = u.replacing(in, base, func() error { return unix.Mkdirat(in, base, 0o700) })
+	if err == nil && hidden {
+		err = setAttribute(in, base, u.Opaque, "y")
+	}
+	return err
+}
+
+// replacing does what makes a name, once more without what has the name.
+func (u *unpacker) replacing(in int, base string, do func() error) error {
+	err := do()
+	if err != unix.EEXIST {
+		return err
+	}
+	if err := removeAt(in, base); err != nil {
+		return err
+	}
+	if u.handle != nil && int(u.handle.Fd()) != in {
+		u.forget()
+	}
+	return do()
+}
+
+func (u *unpacker) file(in int, base string, text io.Reader) error {
+	fd := -1
+	err := u.replacing(in, base, func() (err error) {
+		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(u.fill(fd, text), unix.Close(fd))
+}
+
+func (u *unpacker) fill(fd int, text io.Reader) error {
+	for {
+		n, err := io.ReadFull(text, u.buffer)
+		for part := u.buffer[:n]; len(part) > 0; {
+			written, err := unix.Write(fd, part)
+			if err != nil && err != unix.EINTR {
+				return err
+			}
+			part = part[max(written, 0):]
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// link makes one more name for a file of the same stream.
+func (u *unpacker) link(in int, name, target string) error {
+	to, err := u.local(target)
+	if err != nil {
+		return err
+	}
+	if to == name {
+		return nil
+	}
+	dir, err := openInside(u.root, path.Dir(to))
+	if err != nil {
+		return fmt.Errorf("link to %q: %w", target, err)
+	}
+	defer dir.Close()
+	base := path.Base(name)
+	err = u.replacing(in, base, func() error { return unix.Linkat(int(dir.Fd()), path.Base(to), in, base, 0) })
+	if err != nil {
+		return fmt.Errorf("link to %q: %w", target, err)
+	}
+	u.know(name)
+	return nil
+}
+
+// opaque is what a whiteout of all that lies below its directory is called.
+const opaque = ".wh..opq"
+
+// hide makes whiteouts. They are for what lower layers have: a file of this layer
+// hides it by itself, and a directory of it hides what it does not have.
+func (u *unpacker) hide(dir, name string) error {
+	if name == "" || name == "." || name == ".." {
+		return ErrEscape
+	}
+	if strings.HasPrefix(name, whiteout) && name != opaque {
+		return nil // what another storage driver noted for itself
+	}
+	in, err := u.parent(path.Join(dir, "x"))
+	if err != nil {
+		return err
+	}
+	if name == opaque {
+		return setAttribute(in, ".", u.Opaque, "y")
+	}
+	if !u.made[path.Join(dir, name)] {
+		err := unix.Mknodat(in, name, unix.S_IFCHR, 0)
+		if err != unix.EEXIST {
+			return err
+		}
+	}
+	var stat unix.Stat_t
+	err = unix.Fstatat(in, name, &stat, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return setAttribute(in, name, u.Opaque, "y")
+	}
+	return err
+}
+
+// dress gives what was made its owner, attributes, mode and time.
+func (u *unpacker) dress(in int, base string, h *tar.Header) error {
+	if u.Owners {
+		err := unix.Fchownat(in, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil && err != unix.EINVAL { // a number that has no user here
+			return err
+		}
+	}
+	if err := attributes(in, base, h); err != nil {
+		return err
+	}
+	if h.Typeflag != tar.TypeSymlink {
+		if err := unix.Fchmodat(in, base, uint32(h.Mode&0o7777), 0); err != nil {
+			return err
+		}
+	}
+	return setTime(in, base, h.ModTime)
+}
+
+func setTime(in int, base string, at time.Time) error {
+	stamp := unix.NsecToTimespec(at.UnixNano())
+	if at.IsZero() || at.Year() < 1902 || at.Year() > 2400 { // what no file system has
+		stamp = unix.Timespec{}
+	}
+	return unix.UtimesNanoAt(in, base, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// finish gives directories their times, which changed while they were filled.
+func (u *unpacker) finish() error {
+	for i := len(u.dirs) - 1; i >= 0; i-- {
+		d := u.dirs[i]
+		in, err := u.parent(d.name)
+		if err != nil {
+			return err
+		}
+		if err := setTime(in, path.Base(d.name), d.time); err != nil && err != unix.ENOENT {
+			return err
+		}
+	}
+	return nil
+}
+
+// attributes sets the extended attributes the stream has. Those that say
+// something to an overlay are not a layer's to say, and what the file system has
+// no place for is left out.
+func attributes(in int, base string, h *tar.Header) error {
+	const prefix = "SCHILY.xattr."
+	for key, value := range h.PAXRecords {
+		name, is := strings.CutPrefix(key, prefix)
+		if !is || strings.Contains(name, ".overlay.") {
+			continue
+		}
+		err := setAttribute(in, base, name, value)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		default:
+			return fmt.Errorf("set attribute %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// setAttribute sets an attribute of a file or directory; a link has none.
+func setAttribute(in int, base, name, value string) error {
+	fd, err := unix.Openat(in, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == unix.ELOOP {
+		return unix.ENOTSUP
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Fsetxattr(fd, name, []byte(value), 0), unix.Close(fd))
+}
+
+// Directory returns a handle of a directory below root, which is made where it is
+// missing, with mode 0755. Links are followed as if root were the root directory.
+func Directory(root *os.File, dir string) (*os.File, error) {
+	handle, err := openInside(root, dir)
+	if !errors.Is(err, unix.ENOENT) || dir == "." || dir == "/" || dir == "" {
+		return handle, err
+	}
+	above, err := Directory(root, path.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	err = unix.Mkdirat(int(above.Fd()), path.Base(dir), 0o755)
+	if err != nil && err != unix.EEXIST {
+		return nil, fmt.Errorf("make %s: %w", dir, err)
+	}
+	return openInside(root, dir)
+}
+
+// openInside opens a directory below root, which is the root directory for every
+// link on the way.
+func openInside(root *os.File, dir string) (*os.File, error) {
+	if dir == "" {
+		dir = "."
+	}
+	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	for {
+		fd, err := unix.Openat2(int(root.Fd()), dir, how)
+		if err == unix.EAGAIN || err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+		}
+		return os.NewFile(uintptr(fd), dir), nil
+	}
+}
+
+// Clear removes all that stands in a directory; what is mounted there stays.
+func Clear(dir *os.File) error {
+	names, err := dir.Readdirnames(-1)
+	for _, name := range names {
+		err = errors.Join(err, removeAt(int(dir.Fd()), name))
+	}
+	return err
+}
+
+// removeAt removes a name with all below it.
+func removeAt(in int, base string) error {
+	err := unix.Unlinkat(in, base, 0)
+	if err != unix.EISDIR && err != unix.EPERM {
+		return err
+	}
+	fd, err := unix.Openat(in, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	dir := os.NewFile(uintptr(fd), base)
+	err = Clear(dir)
+	dir.Close()
+	return errors.Join(err, unix.Unlinkat(in, base, unix.AT_REMOVEDIR))
+}
