@@ -144,7 +144,7 @@ func (e *Engine) lay(ctx context.Context, s engine.Spec, c *Container) error {
 	if c.process, err = e.process(s.Name); err != nil {
 		return e.cannot(err)
 	}
-	c.limits = limit(c.command.Process.Pid, s.Name, s.Limits, c.say)
+	c.limits = limit(s.Name, s.Limits, c.say)
 	return c.lay(ctx, s, e)
 }
 
@@ -163,7 +163,11 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	for _, t := range s.Trees {
 		l.Trees = append(l.Trees, layoutTree{t.Host, t.Path, t.Hide})
 	}
-	a, err := c.ask(ctx, request{Op: "layout", Layout: l})
+	var groups []*os.File
+	for _, g := range c.limits {
+		groups = append(groups, g.procs)
+	}
+	a, err := c.ask(ctx, request{Op: "layout", Layout: l}, groups...)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/buildlocal/buildlocal/engine/sandbox/first"
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
@@ -54,20 +53,25 @@ func Init() int {
 	case "remove":
 		err = os.RemoveAll(r.Path)
 	case "layout":
-		return s.serveLayout(r.Layout)
+		s.layout, s.groups = r.Layout, files
+		return s.serveLayout()
 	}
 	s.done(0, err)
 	return 0
 }
 
 // serveLayout lays a sandbox and serves it.
-func (s *server) serveLayout(l *layout) int {
+func (s *server) serveLayout() int {
+	l := s.layout
 	defer l.remove()
-	if err := l.lay(); err != nil {
+	err := s.holdSelf()
+	if err == nil {
+		err = l.lay()
+	}
+	if err != nil {
 		s.fault(0, err)
 		return 1
 	}
-	s.layout = l
 	touched := func(address string) { _ = s.send(answer{Touched: address}) }
 	unguarded := ""
 	if err := guard(touched); err != nil {
@@ -81,7 +85,7 @@ func (s *server) serveLayout(l *layout) int {
 	}
 	go s.reap()
 	if !l.Main {
-		if err := s.first(first.Order{}, nil, "/", nil); err != nil {
+		if err := s.idle(); err != nil {
 			s.fault(0, err)
 			return 1
 		}
@@ -92,6 +96,19 @@ func (s *server) serveLayout(l *layout) int {
 	s.serve()
 	s.end()
 	return 0
+}
+
+// holdSelf keeps this program at hand, by a number that no stream of a process it
+// starts will have.
+func (s *server) holdSelf() error {
+	file, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	const high = 100
+	s.self, err = unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, high)
+	return err
 }
 
 // request is what the process is told. ID counts up; files come with it.
@@ -148,6 +165,8 @@ type server struct {
 	conn    *net.UnixConn
 	sending sync.Mutex
 	layout  *layout
+	groups  []*os.File // by which a process joins a control group
+	self    int        // descriptor of this program
 
 	mu      sync.Mutex
 	running map[int]int // process to request

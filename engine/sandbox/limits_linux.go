@@ -18,7 +18,10 @@ import (
 
 // group is a control group: a directory of the kernel's, with the processes that
 // it counts and limits.
-type group struct{ dir string }
+type group struct {
+	dir   string
+	procs *os.File // what a process writes itself to, to join
+}
 
 // controller is a way to limit one thing, in one version of control groups.
 type controller struct {
@@ -41,16 +44,15 @@ func limitsOf(l engine.Limits) []controller {
 	return all
 }
 
-// limit puts a process into control groups with limits. What cannot be limited is
-// told.
-func limit(pid int, name string, l engine.Limits, say func(string, ...any)) []group {
+// limit makes control groups with limits. What cannot be limited is told.
+func limit(name string, l engine.Limits, say func(string, ...any)) []group {
 	var groups []group
 	for _, c := range limitsOf(l) {
 		places := placesOf(c.name)
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
 		for _, p := range places {
 			var g group
-			if g, err = p.make(name, pid, c); err == nil {
+			if g, err = p.make(name, c); err == nil {
 				groups = append(groups, g)
 				break
 			}
@@ -125,8 +127,8 @@ func controlMount(version int, controller string) string {
 
 const groupPrefix = "buildlocal-"
 
-// make makes a group in this place with the limit and the process in it.
-func (p place) make(name string, pid int, c controller) (group, error) {
+// make makes a group with the limit in this place.
+func (p place) make(name string, c controller) (group, error) {
 	p.sweep()
 	files := c.files[p.version-1]
 	if p.version == 2 {
@@ -134,7 +136,7 @@ func (p place) make(name string, pid int, c controller) (group, error) {
 			return group{}, fmt.Errorf("%s has no controller for it", p.dir)
 		}
 	}
-	g := group{filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
+	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return group{}, err
 	}
@@ -143,7 +145,7 @@ func (p place) make(name string, pid int, c controller) (group, error) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644))
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644)
+		g.procs, err = os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
 	}
 	if err != nil {
 		return group{}, errors.Join(err, os.Remove(g.dir))
@@ -201,7 +203,7 @@ func (g group) killed() int {
 // remove removes the group, whose processes have ended. The kernel may take a
 // moment to notice.
 func (g group) remove() error {
-	var err error
+	err := g.procs.Close()
 	for range 100 {
 		if err = unix.Rmdir(g.dir); err == nil || err == unix.ENOENT {
 			return nil

@@ -41,12 +41,17 @@ func (s *server) run(r request, files []*os.File) {
 	}
 	s.mu.Lock() // not reaped before it is known
 	defer s.mu.Unlock()
+	attr := &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY}}
+	order := first.Order{Program: program, Args: r.Args, User: user}
 	pid := 0
-	if r.Op == "main" {
-		pid, err = s.startFirst(first.Order{Program: program, Args: r.Args, User: user}, r.Env, dir, files)
-	} else {
-		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
-		pid, err = syscall.ForkExec(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Sys: attr, Files: numbers(files)})
+	switch {
+	case r.Op == "main":
+		pid, err = s.first(order, attr)
+	case len(s.groups) > 0: // it joins them by itself
+		pid, err = s.become(order, attr)
+	default:
+		attr.Sys.Credential = user
+		pid, err = syscall.ForkExec(program, r.Args, attr)
 	}
 	if err == syscall.ENOMEM {
 		err = errors.New("the process that the sandbox lives for has ended")
@@ -59,29 +64,37 @@ func (s *server) run(r request, files []*os.File) {
 	_ = s.send(answer{ID: r.ID})
 }
 
-// first starts the first process where it is to be none of the build's.
-func (s *server) first(o first.Order, env []string, dir string, _ []*os.File) error {
+// idle starts a first process that is none of the build's.
+func (s *server) idle() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
-	_, err = s.startFirst(o, env, dir, []*os.File{null, null, null})
+	files := numbers([]*os.File{null, null, null})
+	_, err = s.first(first.Order{}, &syscall.ProcAttr{Dir: "/", Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
 	return err
 }
 
-// startFirst starts the first process, and takes capabilities from all who come
-// after it.
-func (s *server) startFirst(o first.Order, env []string, dir string, files []*os.File) (int, error) {
+// first starts the first process, and takes capabilities from all who come after
+// it.
+func (s *server) first(o first.Order, attr *syscall.ProcAttr) (int, error) {
+	o.Proc, o.Drop = true, s.layout.dropped()
+	pid, err := s.become(o, attr)
+	return pid, errors.Join(err, drop(o.Drop))
+}
+
+// become starts this program inside, to become another one.
+func (s *server) become(o first.Order, attr *syscall.ProcAttr) (int, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	o.Proc, o.Drop = true, s.layout.dropped()
-	pid, err := syscall.ForkExec("/proc/self/exe", o.Arguments(), &syscall.ProcAttr{
-		Dir: dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: true}, Files: append(numbers(files), w.Fd()),
-	})
+	o.Groups = len(s.groups)
+	attr.Files = append(append(attr.Files, w.Fd()), numbers(s.groups)...)
+	// By its descriptor: in the /proc of the sandbox this process is not seen.
+	pid, err := syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", s.self), o.Arguments(), attr)
 	w.Close()
 	if err != nil {
 		return 0, err
@@ -90,7 +103,7 @@ func (s *server) startFirst(o first.Order, env []string, dir string, files []*os
 	if err == nil && len(complaint) > 0 {
 		err = errors.New(string(complaint))
 	}
-	return pid, errors.Join(err, drop(o.Drop))
+	return pid, err
 }
 
 // drop takes capabilities from all that this thread will start.

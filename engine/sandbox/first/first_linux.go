@@ -11,8 +11,9 @@ import (
 // Order is what the first process is told. Its directory, environment and streams
 // it has already.
 type Order struct {
-	Proc bool  // mount /proc
-	Drop []int // capabilities no process gets
+	Proc   bool  // mount /proc
+	Drop   []int // capabilities no process gets
+	Groups int   // control groups it joins: files of theirs, from the descriptor behind Complaints
 
 	Program string   // path of what it becomes; empty to wait for its end
 	Args    []string // of it, its name first
@@ -25,7 +26,7 @@ const Complaints = 3
 
 // Arguments returns the order as arguments of this program.
 func (o Order) Arguments() []string {
-	args := []string{Name, strconv.FormatBool(o.Proc), join(o.Drop), "", "", "", o.Program}
+	args := []string{Name, strconv.FormatBool(o.Proc), join(o.Drop), "", "", "", strconv.Itoa(o.Groups), o.Program}
 	if u := o.User; u != nil {
 		var groups []int
 		for _, g := range u.Groups {
@@ -37,7 +38,7 @@ func (o Order) Arguments() []string {
 }
 
 // fixed is how many arguments stand before those of the program.
-const fixed = 7
+const fixed = 8
 
 func join(numbers []int) string {
 	var all []string
@@ -80,14 +81,22 @@ func follow(args []string) (doing string, err error) {
 			return "drop a capability", errno
 		}
 	}
-	if args[6] == "" {
+	groups, _ := strconv.Atoi(args[6])
+	for file := Complaints + 1; file <= Complaints+groups; file++ {
+		if _, err := syscall.Write(file, []byte("0")); err != nil { // this process
+			return "join a control group", err
+		}
+		_ = syscall.Close(file)
+	}
+	program := args[7]
+	if program == "" {
 		_ = syscall.Close(Complaints)
 		wait()
 	}
 	if err := become(args[3], args[4], split(args[5])); err != nil {
 		return "become user " + args[3], err
 	}
-	return "run " + args[fixed], syscall.Exec(args[6], args[fixed:], os.Environ())
+	return "run " + args[fixed], syscall.Exec(program, args[fixed:], os.Environ())
 }
 
 func become(user, group string, groups []int) error {
