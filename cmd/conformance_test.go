@@ -76,40 +76,13 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceOnTheHost runs the same table on the machine's own files: same
-// verdicts, same logs. Left out is what is about images, and what differs by the
-// machine's own shell and tools.
-func TestConformanceOnTheHost(t *testing.T) {
-	t.Parallel()
-	if !hasSandbox(t) {
-		t.Skip("this machine makes no sandboxes")
-	}
-	files, err := filepath.Glob("../testdata/conformance/*.txtar")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		if aboutImages.MatchString(name) {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			conformOn(t, file, "host")
-		})
-	}
-}
-
-// aboutImages are cases that the engine host has no answer to, or another one:
-// the build's shell is not the first process there, and can be killed.
-var aboutImages = regexp.MustCompile(`^(image-|runtimes-|project-image|variables-of-identity|command-kills-all-processes)`)
-
 // origins are how a fact may be known.
 var origins = regexp.MustCompile(`(?m)^(Documented|Observed|Chosen): \S`)
 
-func conform(t *testing.T, file string) { conformOn(t, file, "docker") }
+func conform(t *testing.T, file string) { conformOn(t, file, "docker", nil) }
 
-func conformOn(t *testing.T, file, engine string) {
+// conformOn runs a case on an engine, with variables of its own.
+func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
@@ -123,7 +96,8 @@ func conformOn(t *testing.T, file, engine string) {
 	if engine == "host" {
 		args = withoutImage(t, args)
 	}
-	app, stdout, stderr := host(t, nil)
+	args = append(args, "--engine", engine)
+	app, stdout, stderr := host(t, variables)
 	exit := cmd.Main(t.Context(), append([]string{"run", "-C", dir, "--format", "service", "--pull", "never"}, args...), app)
 	got := map[string]string{
 		"want/exit": fmt.Sprintf("%d\n", exit),
@@ -141,15 +115,14 @@ func conformOn(t *testing.T, file, engine string) {
 	compareCase(t, file, archive, got)
 }
 
-// withoutImage puts the engine host in the place of the image that most cases
-// have; others are skipped.
+// withoutImage takes out the image that most cases have; others are skipped.
 func withoutImage(t *testing.T, args []string) []string {
 	t.Helper()
 	at := slices.Index(args, "buildlocal-test/base")
 	if at < 1 || args[at-1] != "-i" {
 		t.Skip("it names an image of its own")
 	}
-	return append(slices.Delete(slices.Clone(args), at-1, at+1), "--engine", "host")
+	return slices.Delete(slices.Clone(args), at-1, at+1)
 }
 
 // unpackCase writes the source and returns the flags.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -44,7 +45,7 @@ func (e *Engine) Warm() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.warm == nil {
-		e.warm, _ = e.id.start("", namespaces) // a failure is told when it is started in earnest
+		e.warm, _ = e.startWarm("") // a failure is told when it is started in earnest
 	}
 }
 
@@ -67,7 +68,20 @@ func (e *Engine) process(name string) (*process, error) {
 		e.warm = nil
 		return p, nil
 	}
-	return e.id.start(name, namespaces)
+	return e.startWarm(name)
+}
+
+// startWarm starts a process in namespaces, and the first process of the sandbox.
+func (e *Engine) startWarm(name string) (*process, error) {
+	p, err := e.id.start(name, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.send(request{Op: "warm"}); err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
 }
 
 // namespaces are those of a sandbox.
@@ -357,6 +371,10 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 		return context.Cause(ctx)
 	}
 	_, waiting, streams, err := c.run(*s.Main, true)
+	if errors.Is(err, fs.ErrNotExist) && s.Main.Args[0] == "sh" {
+		return &engine.Fault{Kind: engine.NoShell, Err: err, Message: err.Error(),
+			Way: "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."}
+	}
 	if err != nil {
 		return err
 	}

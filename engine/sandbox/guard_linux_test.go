@@ -14,6 +14,17 @@ import (
 
 func TestTheMachinesMetadataIsOutOfReach(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
+	t.Run("for the first process", func(t *testing.T) {
+		var out bytes.Buffer
+		ended := make(chan struct{})
+		main := &engine.Process{Args: []string{"bash", "-c", "(exec 3<>/dev/tcp/169.254.169.254/80)"}, Stderr: &out}
+		c, err := e.Start(t.Context(), engine.Spec{Name: "guard", Temp: t.TempDir(), Main: main, Ended: func(int, error) { close(ended) }})
+		need(t, err)
+		<-ended
+		if err := c.Close(t.Context()); err != nil || !strings.Contains(out.String(), "No route to host") {
+			t.Errorf("%v: %s", err, out.String())
+		}
+	})
 	var mu sync.Mutex
 	said := ""
 	c, err := e.Start(t.Context(), engine.Spec{Name: "guard", Temp: t.TempDir(), Say: func(format string, args ...any) {

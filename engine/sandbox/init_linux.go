@@ -47,6 +47,16 @@ func Init() int {
 	if err != nil {
 		return 1
 	}
+	if r.Op == "warm" {
+		s.unguarded = guard(func(address string) { _ = s.send(answer{Touched: address}) })
+		if err = s.startFirst(); err == nil {
+			r, files, err = s.receive()
+		}
+		if err != nil {
+			s.fault(0, err)
+			return 1
+		}
+	}
 	switch r.Op {
 	case "layer":
 		err = untar.Unpack(r.Path, files[0], untar.Unpacking{Opaque: r.Opaque, Owners: r.Owners})
@@ -64,23 +74,8 @@ func Init() int {
 func (s *server) serveLayout() int {
 	l := s.layout
 	defer l.remove()
-	err := s.holdSelf()
-	if err == nil {
-		err = l.lay()
-	}
-	if err != nil {
+	if err := l.lay(s.awaitFirst); err != nil {
 		s.fault(0, err)
-		return 1
-	}
-	touched := func(address string) { _ = s.send(answer{Touched: address}) }
-	unguarded := ""
-	if err := guard(touched); err != nil {
-		unguarded = err.Error()
-	}
-	// All that is started from here is in a namespace of processes of its own, of
-	// which the first one started is the first.
-	if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {
-		s.fault(0, fmt.Errorf("make a namespace of processes: %w", err))
 		return 1
 	}
 	go s.reap()
@@ -90,7 +85,11 @@ func (s *server) serveLayout() int {
 			return 1
 		}
 	}
-	if err := s.send(answer{Done: true, Memory: l.memory, Unguarded: unguarded}); err != nil {
+	a := answer{Done: true, Memory: l.memory}
+	if s.unguarded != nil {
+		a.Unguarded = s.unguarded.Error()
+	}
+	if err := s.send(a); err != nil {
 		return 1
 	}
 	s.serve()
@@ -98,22 +97,9 @@ func (s *server) serveLayout() int {
 	return 0
 }
 
-// holdSelf keeps this program at hand, by a number that no stream of a process it
-// starts will have.
-func (s *server) holdSelf() error {
-	file, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	const high = 100
-	s.self, err = unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, high)
-	return err
-}
-
 // request is what the process is told. ID counts up; files come with it.
 type request struct {
-	Op     string // again, layer, remove; layout, main, exec, kill, pack or unpack
+	Op     string // again, layer, remove; warm, layout, main, exec, kill, pack or unpack
 	ID     int
 	Layout *layout  `json:",omitempty"`
 	Args   []string `json:",omitempty"`
@@ -165,8 +151,11 @@ type server struct {
 	conn    *net.UnixConn
 	sending sync.Mutex
 	layout  *layout
-	groups  []*os.File // by which a process joins a control group
-	self    int        // descriptor of this program
+	groups  []*os.File    // by which a process joins a control group
+	first   int           // the first process
+	orders  *net.UnixConn // to it
+
+	unguarded error // why the machine's metadata is not out of reach
 
 	mu      sync.Mutex
 	running map[int]int // process to request

@@ -53,8 +53,9 @@ const (
 )
 
 // lay mounts the file system of a sandbox and enters it. It runs in a mount
-// namespace of its own, which takes all of it along when it ends.
-func (l *layout) lay() error {
+// namespace of its own, which takes all of it along when it ends. Before it lets go
+// of the machine's files it waits for those who still need them.
+func (l *layout) lay(wait func() error) error {
 	root := filepath.Join(l.Base, inMemory, "root")
 	steps := []func() error{
 		func() error { return l.mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
@@ -64,6 +65,7 @@ func (l *layout) lay() error {
 		l.layTrees,
 		l.layMasks,
 		l.nameMachine,
+		wait,
 		func() error { return enter(root) },
 		func() error { return unix.Sethostname([]byte(hostName)) },
 	}

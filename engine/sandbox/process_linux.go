@@ -80,8 +80,12 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 }
 
 // send sends a request with the files that belong to it.
-func (p *process) send(r request, files ...*os.File) error {
-	text, err := json.Marshal(r)
+func (p *process) send(r request, files ...*os.File) error { return sendFiles(p.conn, r, files) }
+
+// sendFiles sends a message with files: its length in eight bytes of text, which
+// carry the files, and JSON.
+func sendFiles(to *net.UnixConn, message any, files []*os.File) error {
+	text, err := json.Marshal(message)
 	if err != nil {
 		return err
 	}
@@ -96,10 +100,10 @@ func (p *process) send(r request, files ...*os.File) error {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	if _, _, err := p.conn.WriteMsgUnix(fmt.Appendf(nil, "%08x", len(text)), rights, nil); err != nil {
+	if _, _, err := to.WriteMsgUnix(fmt.Appendf(nil, "%08x", len(text)), rights, nil); err != nil {
 		return err
 	}
-	_, err = p.conn.Write(text)
+	_, err = to.Write(text)
 	return err
 }
 

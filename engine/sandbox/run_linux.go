@@ -41,17 +41,14 @@ func (s *server) run(r request, files []*os.File) {
 	}
 	s.mu.Lock() // not reaped before it is known
 	defer s.mu.Unlock()
-	attr := &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY}}
-	order := first.Order{Program: program, Args: r.Args, User: user}
 	pid := 0
-	switch {
-	case r.Op == "main":
-		pid, err = s.first(order, attr)
-	case len(s.groups) > 0: // it joins them by itself
-		pid, err = s.become(order, attr)
-	default:
-		attr.Sys.Credential = user
-		pid, err = syscall.ForkExec(program, r.Args, attr)
+	if r.Op == "main" {
+		pid = s.first
+		err = s.order(first.Order{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
+	} else {
+		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
+		pid, err = syscall.ForkExec(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
+		s.join(pid)
 	}
 	if err == syscall.ENOMEM {
 		err = errors.New("the process that the sandbox lives for has ended")
@@ -64,46 +61,71 @@ func (s *server) run(r request, files []*os.File) {
 	_ = s.send(answer{ID: r.ID})
 }
 
-// idle starts a first process that is none of the build's.
+// startFirst starts the first process of a namespace of processes, in which all is
+// that is started from here. It waits for its order.
+func (s *server) startFirst() error {
+	if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {
+		return fmt.Errorf("make a namespace of processes: %w", err)
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	s.orders = ours
+	s.first, err = syscall.ForkExec("/proc/self/exe", []string{first.Name}, &syscall.ProcAttr{
+		Env: []string{}, Files: numbers([]*os.File{null, null, null, theirs}), Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	return err
+}
+
+// awaitFirst waits until the first process no longer needs the machine's files: a
+// program that is just being loaded may lack its libraries in an image.
+func (s *server) awaitFirst() error {
+	if _, err := io.ReadFull(s.orders, make([]byte, 1)); err != nil {
+		return fmt.Errorf("start the first process: %w", err)
+	}
+	return nil
+}
+
+// order tells the first process what to become, and takes capabilities from all
+// who come after it.
+func (s *server) order(o first.Order, files []*os.File) error {
+	defer s.orders.Close()
+	o.Drop = s.layout.dropped()
+	s.join(s.first)
+	if err := sendFiles(s.orders, o, files); err != nil {
+		return err
+	}
+	complaint, err := io.ReadAll(s.orders)
+	if err == nil && len(complaint) > 0 {
+		err = errors.New(string(complaint))
+	}
+	return errors.Join(err, drop(o.Drop))
+}
+
+// idle makes the first process none of the build's.
 func (s *server) idle() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
-	files := numbers([]*os.File{null, null, null})
-	_, err = s.first(first.Order{}, &syscall.ProcAttr{Dir: "/", Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
-	return err
+	return s.order(first.Order{}, []*os.File{null, null, null})
 }
 
-// first starts the first process, and takes capabilities from all who come after
-// it.
-func (s *server) first(o first.Order, attr *syscall.ProcAttr) (int, error) {
-	o.Proc, o.Drop = true, s.layout.dropped()
-	pid, err := s.become(o, attr)
-	return pid, errors.Join(err, drop(o.Drop))
-}
-
-// become starts this program inside, to become another one.
-func (s *server) become(o first.Order, attr *syscall.ProcAttr) (int, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return 0, err
+// join puts a process into the control groups.
+func (s *server) join(pid int) {
+	for _, g := range s.groups {
+		if pid > 0 {
+			_, _ = g.WriteString(strconv.Itoa(pid))
+		}
 	}
-	defer r.Close()
-	o.Groups = len(s.groups)
-	attr.Files = append(append(attr.Files, w.Fd()), numbers(s.groups)...)
-	// By its descriptor: in the /proc of the sandbox this process is not seen.
-	pid, err := syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", s.self), o.Arguments(), attr)
-	w.Close()
-	if err != nil {
-		return 0, err
-	}
-	complaint, err := io.ReadAll(r)
-	if err == nil && len(complaint) > 0 {
-		err = errors.New(string(complaint))
-	}
-	return pid, err
 }
 
 // drop takes capabilities from all that this thread will start.

@@ -3,9 +3,11 @@
 // this program, run once more, that does so and then becomes the process that is
 // wanted.
 //
-// To cost no more than a few milliseconds it does this while packages are
-// initialized, before those that take long; so it imports nothing but a little of
-// the standard library. The rest of the program is not run.
+// It is started before the environment is there, in which the program may have no
+// libraries to run with, and waits for its order. To cost no more than a few
+// milliseconds it does so while packages are initialized, before those that take
+// long; so it imports nothing but a little of the standard library. The rest of
+// the program is not run.
 package first
 
 // Name is what the program is called then.

@@ -1,117 +1,123 @@
 package first
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// Order is what the first process is told. Its directory, environment and streams
-// it has already.
+// Order is what the first process is told: a message of Length and JSON, which the
+// three streams come with.
 type Order struct {
-	Proc   bool  // mount /proc
-	Drop   []int // capabilities no process gets
-	Groups int   // control groups it joins: files of theirs, from the descriptor behind Complaints
-
+	Drop    []int    // capabilities no process gets
 	Program string   // path of what it becomes; empty to wait for its end
 	Args    []string // of it, its name first
-	User    *syscall.Credential
+	Env     []string
+	Dir     string
+	User    *syscall.Credential // nil for root
 }
 
-// Complaints is the file descriptor where it writes what went wrong. It is closed
-// when all went well.
-const Complaints = 3
+// Socket is the file descriptor by which it is told. It says there what went wrong;
+// the socket is closed when all went well.
+const Socket = 3
 
-// Arguments returns the order as arguments of this program.
-func (o Order) Arguments() []string {
-	args := []string{Name, strconv.FormatBool(o.Proc), join(o.Drop), "", "", "", strconv.Itoa(o.Groups), o.Program}
-	if u := o.User; u != nil {
-		var groups []int
-		for _, g := range u.Groups {
-			groups = append(groups, int(g))
-		}
-		args[3], args[4], args[5] = strconv.Itoa(int(u.Uid)), strconv.Itoa(int(u.Gid)), join(groups)
-	}
-	return append(args, o.Args...)
-}
+// Ready is what it writes when it needs nothing more of the machine's files.
+const Ready = '+'
 
-// fixed is how many arguments stand before those of the program.
-const fixed = 8
-
-func join(numbers []int) string {
-	var all []string
-	for _, n := range numbers {
-		all = append(all, strconv.Itoa(n))
-	}
-	return strings.Join(all, ",")
-}
-
-func split(text string) []int {
-	var all []int
-	for _, part := range strings.Split(text, ",") {
-		if n, err := strconv.Atoi(part); err == nil {
-			all = append(all, n)
-		}
-	}
-	return all
-}
+// Length is how many bytes say how long an order is, in hexadecimal digits.
+const Length = 8
 
 func init() {
-	if len(os.Args) < fixed || os.Args[0] != Name {
+	if len(os.Args) == 0 || os.Args[0] != Name {
 		return
 	}
-	syscall.CloseOnExec(Complaints)
-	doing, err := follow(os.Args)
-	_, _ = syscall.Write(Complaints, []byte(doing+": "+err.Error()))
+	syscall.CloseOnExec(Socket)
+	_, _ = syscall.Write(Socket, []byte{Ready})
+	o, streams, err := receive()
+	if err == nil {
+		err = o.follow(streams)
+	}
+	_, _ = syscall.Write(Socket, []byte(err.Error()))
 	os.Exit(1)
 }
 
-// follow does what it is told. It returns what it could not do, and why.
-func follow(args []string) (doing string, err error) {
-	if args[1] == "true" {
-		// Where some of /proc is hidden from this machine, as in a container, a
-		// new one is refused, and the old one stays.
-		_ = syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "")
+// receive waits for the order.
+func receive() (Order, []int, error) {
+	var o Order
+	head, rights := make([]byte, Length), make([]byte, syscall.CmsgSpace(3*4))
+	n, rightsLength, _, _, err := syscall.Recvmsg(Socket, head, rights, syscall.MSG_CMSG_CLOEXEC)
+	if err != nil || n != Length {
+		return o, nil, errors.Join(err, io.EOF)
 	}
-	for _, capability := range split(args[2]) {
-		_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_CAPBSET_DROP, uintptr(capability), 0)
-		if errno != 0 && errno != syscall.EINVAL { // one the kernel does not know
-			return "drop a capability", errno
-		}
+	length, err := strconv.ParseUint(string(head), 16, 32)
+	if err != nil {
+		return o, nil, err
 	}
-	groups, _ := strconv.Atoi(args[6])
-	for file := Complaints + 1; file <= Complaints+groups; file++ {
-		if _, err := syscall.Write(file, []byte("0")); err != nil { // this process
-			return "join a control group", err
-		}
-		_ = syscall.Close(file)
+	text := make([]byte, length)
+	if _, err := io.ReadFull(reader{}, text); err != nil {
+		return o, nil, err
 	}
-	program := args[7]
-	if program == "" {
-		_ = syscall.Close(Complaints)
-		wait()
+	messages, err := syscall.ParseSocketControlMessage(rights[:rightsLength])
+	if err != nil || len(messages) != 1 {
+		return o, nil, errors.Join(err, io.EOF)
 	}
-	if err := become(args[3], args[4], split(args[5])); err != nil {
-		return "become user " + args[3], err
-	}
-	return "run " + args[fixed], syscall.Exec(program, args[fixed:], os.Environ())
+	streams, err := syscall.ParseUnixRights(&messages[0])
+	return o, streams, errors.Join(err, json.Unmarshal(text, &o))
 }
 
-func become(user, group string, groups []int) error {
-	if user == "" {
+// reader reads the socket, which is no file to wait for with others.
+type reader struct{}
+
+func (reader) Read(b []byte) (int, error) {
+	n, err := syscall.Read(Socket, b)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
+
+// follow does what it is told. It returns why it could not.
+func (o Order) follow(streams []int) error {
+	// Where some of /proc is hidden from this machine, as in a container, a new
+	// one is refused, and the old one stays.
+	_ = syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "")
+	for _, capability := range o.Drop {
+		_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_CAPBSET_DROP, uintptr(capability), 0)
+		if errno != 0 && errno != syscall.EINVAL { // one the kernel does not know
+			return errors.New("drop a capability: " + errno.Error())
+		}
+	}
+	for i, s := range streams {
+		if err := syscall.Dup3(s, i, 0); err != nil {
+			return err
+		}
+	}
+	if o.Program == "" {
+		_ = syscall.Close(Socket)
+		wait()
+	}
+	if err := become(o.User); err != nil {
+		return errors.New("become another user: " + err.Error())
+	}
+	if err := os.Chdir(o.Dir); err != nil {
+		return err
+	}
+	return syscall.Exec(o.Program, o.Args, o.Env)
+}
+
+func become(user *syscall.Credential) error {
+	if user == nil {
 		return nil
 	}
-	uid, _ := strconv.Atoi(user)
-	gid, _ := strconv.Atoi(group)
-	if err := syscall.Setgroups(groups); err != nil {
-		return err
+	groups := make([]int, 0, len(user.Groups))
+	for _, g := range user.Groups {
+		groups = append(groups, int(g))
 	}
-	if err := syscall.Setgid(gid); err != nil {
-		return err
-	}
-	return syscall.Setuid(uid)
+	return errors.Join(syscall.Setgroups(groups), syscall.Setgid(int(user.Gid)), syscall.Setuid(int(user.Uid)))
 }
 
 // wait stays, and reaps those who lost their parent.

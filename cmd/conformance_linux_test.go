@@ -1,0 +1,196 @@
+package cmd_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/buildlocal/buildlocal/cmd"
+)
+
+// TestConformanceOnTheHost runs the table of conformance on the machine's own
+// files: same verdicts, same logs. Left out is what is about images.
+func TestConformanceOnTheHost(t *testing.T) {
+	t.Parallel()
+	if !hasSandbox(t) {
+		t.Skip("this machine makes no sandboxes")
+	}
+	for name, file := range cases(t) {
+		if aboutImages.MatchString(name) || asPlainUser() && aboutUsers.MatchString(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conformOn(t, file, "host", nil)
+		})
+	}
+}
+
+// TestConformanceWithoutDocker runs the table in images that the sandbox has.
+func TestConformanceWithoutDocker(t *testing.T) {
+	t.Parallel()
+	if !hasSandbox(t) {
+		t.Skip("this machine makes no sandboxes")
+	}
+	cache := imagesOfTheTests(t)
+	for name, file := range cases(t) {
+		if aboutDocker.MatchString(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conformOn(t, file, "sandbox", map[string]string{"XDG_CACHE_HOME": cache})
+		})
+	}
+}
+
+// TestConformanceOfAPlainUser runs both as a user who is not root.
+func TestConformanceOfAPlainUser(t *testing.T) {
+	t.Parallel()
+	if !hasSandbox(t) || asPlainUser() {
+		t.Skip("root starts this test, on a machine that makes sandboxes")
+	}
+	u, err := user.Lookup("buildlocal-tester")
+	if err != nil && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	dir := copyOfTheTests(t, uid, gid)
+	c := exec.Command(filepath.Join(dir, "cmd", "cmd.test"), "-test.run=^(TestConformanceOnTheHost|TestConformanceWithoutDocker)$", "-test.v", "-update="+strconv.FormatBool(false))
+	c.Dir = filepath.Join(dir, "cmd")
+	c.Env = append(os.Environ(), "TMPDIR="+filepath.Join(dir, "tmp"), "HOME="+filepath.Join(dir, "tmp"), "BUILDLOCAL_TEST_IMAGES="+savedImages(t))
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	out, err := c.CombinedOutput()
+	passed := strings.Count(string(out), "    --- PASS")
+	const atLeast = 400 // of both tables
+	if err != nil || passed < atLeast {
+		t.Errorf("%v: %d passed\n%s", err, passed, onlyFailures(string(out)))
+	}
+}
+
+// onlyFailures leaves out what passed.
+func onlyFailures(output string) string {
+	lines := slices.DeleteFunc(strings.Split(output, "\n"), func(l string) bool {
+		return strings.HasPrefix(l, "=== ") || strings.Contains(l, "--- PASS")
+	})
+	return strings.Join(lines, "\n")
+}
+
+// copyOfTheTests copies this test and its data to where another user may read
+// them.
+func copyOfTheTests(t *testing.T, uid, gid int) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(dir, "tmp")
+	err = errors.Join(
+		os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, uid, gid), os.Mkdir(filepath.Join(dir, "cmd"), 0o755),
+		os.WriteFile(filepath.Join(dir, "cmd", "cmd.test"), binary, 0o755),
+		os.CopyFS(filepath.Join(dir, "testdata", "conformance"), os.DirFS("../testdata/conformance")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// cases returns the table, by name.
+func cases(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("../testdata/conformance/*.txtar")
+	if err != nil || len(files) < 60 {
+		t.Fatalf("found %d cases, want at least 60: %v", len(files), err)
+	}
+	all := map[string]string{}
+	for _, file := range files {
+		all[strings.TrimSuffix(filepath.Base(file), ".txtar")] = file
+	}
+	return all
+}
+
+func asPlainUser() bool { return os.Geteuid() != 0 }
+
+// Cases that an engine has no answer to, or another one.
+var (
+	aboutImages = regexp.MustCompile(`^(image-|runtimes-|project-image|variables-of-identity)`)
+	aboutUsers  = regexp.MustCompile(`^run-as`)
+	aboutDocker = regexp.MustCompile(`^(image-that-does-not-exist|privileged-)`)
+)
+
+// savedImages returns a directory with the images of the tests, as docker save
+// writes them.
+func savedImages(t *testing.T) string {
+	t.Helper()
+	if dir := os.Getenv("BUILDLOCAL_TEST_IMAGES"); dir != "" {
+		return dir
+	}
+	needEngine(t)
+	dir, err := saveImages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// imageNames are the images of the tests.
+var imageNames = []string{"base", "node", "busybox", "sh-only", "no-sh", "odd", "curated"}
+
+var saveImages = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "images")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	for _, name := range imageNames {
+		file := filepath.Join(dir, name+".tar")
+		if out, err := exec.Command("docker", "save", "-o", file, "buildlocal-test/"+name).CombinedOutput(); err != nil {
+			return dir, errors.New(string(out))
+		}
+		if err := os.Chmod(file, 0o644); err != nil {
+			return dir, err
+		}
+	}
+	return dir, nil
+})
+
+// imagesOfTheTests returns a cache directory that has all images of the tests.
+func imagesOfTheTests(t *testing.T) string {
+	t.Helper()
+	saved := savedImages(t)
+	cache := t.TempDir()
+	app, _, stderr := host(t, map[string]string{"XDG_CACHE_HOME": cache})
+	args := []string{"images", "pull"}
+	for _, name := range imageNames {
+		args = append(args, "tar:"+filepath.Join(saved, name+".tar"))
+	}
+	if exit := cmd.Main(t.Context(), args, app); exit != 0 {
+		t.Fatalf("exit %d: %s", exit, stderr)
+	}
+	return cache
+}
