@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +50,14 @@ func identityOf(user string) identity {
 	}
 	_, noUIDs := exec.LookPath("newuidmap")
 	_, noGIDs := exec.LookPath("newgidmap")
-	id.users, id.groups = borrowed("/etc/subuid", user, id.uid), borrowed("/etc/subgid", user, id.uid)
+	names := []string{strconv.Itoa(id.uid)}
+	if line, found := passwd("/etc/passwd", names[0]); found {
+		names = append(names, line[0])
+	}
+	if user != "" { // whom another directory of users knows
+		names = append(names, user)
+	}
+	id.users, id.groups = borrowed("/etc/subuid", names), borrowed("/etc/subgid", names)
 	if noUIDs == nil && noGIDs == nil && id.users.size > 0 && id.groups.size > 0 {
 		id.kind = idsRange
 	}
@@ -61,11 +69,11 @@ const enough = 1<<16 - 1
 
 // borrowed returns the first numbers a file sets aside for a user, who stands
 // there by name or number.
-func borrowed(file, user string, uid int) block {
+func borrowed(file string, names []string) block {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
 		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) != 3 || fields[0] != strconv.Itoa(uid) && (fields[0] != user || user == "") {
+		if len(fields) != 3 || !slices.Contains(names, fields[0]) {
 			continue
 		}
 		start, err1 := strconv.Atoi(fields[1])
