@@ -15,9 +15,6 @@ import (
 
 // TestMain lets scripts run the program: it is this test's own binary.
 func TestMain(m *testing.M) {
-	if sandbox.IsInit(os.Args) {
-		os.Exit(sandbox.Init())
-	}
 	testscript.Main(m, map[string]func(){"buildlocal": program})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -139,11 +138,4 @@ func secretPlaces(home string) []string {
 		}
 	}
 	return all
-}
-
-// firstOfSandbox is the first process of a sandbox, when this is one.
-func firstOfSandbox() {
-	if sandbox.IsInit(os.Args) {
-		os.Exit(sandbox.Init())
-	}
 }

@@ -271,8 +271,9 @@ func (b *build) begin(ctx context.Context) error {
 func (b *build) furnish() string {
 	var s strings.Builder
 	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
-		fmt.Fprintf(&s, "printf '#!/bin/sh\\nexit 0\\n' >%s/%s\nchmod 755 %s/%s 2>/dev/null\n", userBin, name, userBin, name)
+		fmt.Fprintf(&s, "printf '#!/bin/sh\\nexit 0\\n' >%s/%s\n", userBin, name)
 	}
+	fmt.Fprintf(&s, "chmod 755 %s/* 2>/dev/null\n", userBin)
 	if b.plan.Inline != "" {
 		fmt.Fprintf(&s, "printf %%s %s >%s/buildspec.yml\n", shell.Quote(b.plan.Inline), readonlyDir)
 	}

@@ -80,6 +80,9 @@ type repository struct {
 
 // discover finds the repository that dir is in.
 func discover(ctx context.Context, dir string) (*repository, error) {
+	if !mayBeRepository(dir) {
+		return nil, errNoRepository
+	}
 	out, err := git(ctx, dir, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-common-dir")
 	if err != nil {
 		return nil, err
@@ -98,6 +101,33 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 		r.common = filepath.Join(dir, r.common)
 	}
 	return r, nil
+}
+
+// mayBeRepository reports whether git can find a repository from a directory: its
+// own start costs more than to look. The directory itself may be a bare one.
+func mayBeRepository(dir string) bool {
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil || exists(filepath.Join(dir, "HEAD")) {
+		return true // git tells what is wrong
+	}
+	for {
+		if exists(filepath.Join(dir, ".git")) {
+			return true
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return false
+		}
+		dir = above
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 // all is the source of All.

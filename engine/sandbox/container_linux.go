@@ -18,6 +18,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/images"
+	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
 func native() string { return "linux/" + runtime.GOARCH }
@@ -77,7 +78,7 @@ func (e *Engine) startWarm(name string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.send(request{Op: "warm"}); err != nil {
+	if err := p.send(inside.Request{Op: inside.Warm}); err != nil {
 		p.kill()
 		return nil, err
 	}
@@ -106,8 +107,8 @@ type Container struct {
 
 // call is a request that has not ended.
 type call struct {
-	began chan answer // its first answer
-	ended chan answer
+	began chan inside.Answer // its first answer
+	ended chan inside.Answer
 }
 
 // Start lays a sandbox and starts its first process. See engine.Engine.
@@ -141,7 +142,7 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 		path = usualPath
 		c.env = c.image.Env
 	}
-	c.env = slices.Concat([]string{"PATH=" + path, "HOSTNAME=" + hostName}, c.env, s.Env)
+	c.env = slices.Concat([]string{"PATH=" + path, "HOSTNAME=" + inside.HostName}, c.env, s.Env)
 	if err := e.lay(ctx, s, c); err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // lay has the file system laid, and waits for it.
 func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
-	l := &layout{
+	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
 		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Main: s.Main != nil, FailAt: e.options.failAt,
 	}
@@ -175,13 +176,13 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 		l.Layers = c.image.Layers
 	}
 	for _, t := range s.Trees {
-		l.Trees = append(l.Trees, layoutTree{t.Host, t.Path, t.Hide})
+		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide})
 	}
 	var groups []*os.File
 	for _, g := range c.limits {
 		groups = append(groups, g.procs)
 	}
-	a, err := c.ask(ctx, request{Op: "layout", Layout: l}, groups...)
+	a, err := c.ask(ctx, inside.Request{Op: inside.Lay, Layout: l}, groups...)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -253,7 +254,7 @@ var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
 
 // call sends a request and returns what its answers come by.
-func (c *Container) call(r request, files ...*os.File) (int, *call, error) {
+func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -261,7 +262,7 @@ func (c *Container) call(r request, files ...*os.File) (int, *call, error) {
 	}
 	c.next++
 	r.ID = c.next
-	waiting := &call{began: make(chan answer, 2), ended: make(chan answer, 1)}
+	waiting := &call{began: make(chan inside.Answer, 2), ended: make(chan inside.Answer, 1)}
 	c.calls[r.ID] = waiting
 	if err := c.send(r, files...); err != nil {
 		delete(c.calls, r.ID)
@@ -270,11 +271,11 @@ func (c *Container) call(r request, files ...*os.File) (int, *call, error) {
 	return r.ID, waiting, nil
 }
 
-func faultOf(a answer, open bool) error {
+func faultOf(a inside.Answer, open bool) error {
 	if !open {
 		return errGone
 	}
-	return a.fault()
+	return a.Err()
 }
 
 // Exec runs one more process. See engine.Container.
@@ -300,7 +301,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 func (c *Container) killed(id int, waiting *call) {
 	for {
 		c.mu.Lock()
-		_ = c.send(request{Op: "kill", ID: id})
+		_ = c.send(inside.Request{Op: inside.Kill, ID: id})
 		c.mu.Unlock()
 		select {
 		case <-waiting.ended:
@@ -322,11 +323,11 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 		return 0, nil, nil, err
 	}
 	env := slices.Concat(c.env, p.Env)
-	op := "exec"
+	op := inside.Exec
 	if main {
-		op = "main"
+		op = inside.Main
 	}
-	id, waiting, err := c.call(request{Op: op, Args: p.Args, Env: last(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
+	id, waiting, err := c.call(inside.Request{Op: op, Args: p.Args, Env: last(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
 	closeAll(s.theirs)
 	if err != nil {
 		s.finish()
@@ -334,7 +335,7 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	}
 	select {
 	case a := <-waiting.began:
-		if err := a.fault(); err != nil {
+		if err := a.Err(); err != nil {
 			s.finish()
 			return 0, nil, nil, err
 		}
@@ -396,7 +397,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	if err != nil {
 		return err
 	}
-	_, waiting, err := c.call(request{Op: "unpack", Path: dir}, r)
+	_, waiting, err := c.call(inside.Request{Op: inside.Unpack, Path: dir}, r)
 	r.Close()
 	if err != nil {
 		return errors.Join(err, w.Close())
@@ -421,7 +422,7 @@ func (c *Container) CopyOut(_ context.Context, path string) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	_, waiting, err := c.call(request{Op: "pack", Path: path}, w)
+	_, waiting, err := c.call(inside.Request{Op: inside.Pack, Path: path}, w)
 	w.Close()
 	if err != nil {
 		return nil, errors.Join(err, r.Close())

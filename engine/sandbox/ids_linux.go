@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
 // identity says whose numbers the users of a sandbox are.
@@ -51,7 +53,7 @@ func identityOf(user string) identity {
 	_, noUIDs := exec.LookPath("newuidmap")
 	_, noGIDs := exec.LookPath("newgidmap")
 	names := []string{strconv.Itoa(id.uid)}
-	if line, found := passwd("/etc/passwd", names[0]); found {
+	if line, found := inside.User("/etc/passwd", names[0]); found {
 		names = append(names, line[0])
 	}
 	if user != "" { // whom another directory of users knows

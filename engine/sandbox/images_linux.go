@@ -12,6 +12,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/images"
+	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
 // store returns where the engine keeps images.
@@ -56,7 +57,7 @@ func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) 
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 1<<18))
 		reading <- errors.Join(err, w.Close())
 	}()
-	err = id.once(ctx, request{Op: "layer", Path: dir, Opaque: id.opaque(), Owners: id.kind != idsSingle}, r)
+	err = id.once(ctx, inside.Request{Op: inside.Layer, Path: dir, Opaque: id.opaque(), Owners: id.kind != idsSingle}, r)
 	r.Close()
 	if readErr := <-reading; err == nil || !errors.Is(readErr, unix.EPIPE) && readErr != nil {
 		return readErr // what it came from says more than a stream that ends early
@@ -73,5 +74,5 @@ func (id identity) remove(ctx context.Context, dir string) error {
 	if err := os.RemoveAll(dir); err == nil || id.kind == idsRoot {
 		return err
 	}
-	return id.once(ctx, request{Op: "remove", Path: dir})
+	return id.once(ctx, inside.Request{Op: inside.Remove, Path: dir})
 }

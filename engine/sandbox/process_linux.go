@@ -3,14 +3,14 @@ package sandbox
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
 // process is this program, run once more to do what this process cannot: as
@@ -31,9 +31,9 @@ func (id identity) start(name string, flags uintptr) (*process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	p := &process{conn: ours, answers: bufio.NewReaderSize(ours, 1), gone: make(chan struct{})}
+	p := &process{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
 	p.command = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{initName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.attributes(flags),
+		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.attributes(flags),
 	}
 	if err := p.command.Start(); err != nil {
 		return nil, errors.Join(err, ours.Close())
@@ -49,7 +49,7 @@ func (id identity) start(name string, flags uintptr) (*process, error) {
 	// numbers it runs itself once more.
 	err = id.lend(p.command.Process.Pid)
 	if err == nil {
-		err = p.send(request{Op: "again"})
+		err = p.send(inside.Request{Op: inside.Again})
 	}
 	if err != nil {
 		p.kill()
@@ -80,60 +80,49 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 }
 
 // send sends a request with the files that belong to it.
-func (p *process) send(r request, files ...*os.File) error { return sendFiles(p.conn, r, files) }
-
-// sendFiles sends a message with files: its length in eight bytes of text, which
-// carry the files, and JSON.
-func sendFiles(to *net.UnixConn, message any, files []*os.File) error {
-	text, err := json.Marshal(message)
+func (p *process) send(r inside.Request, files ...*os.File) error {
+	head, text, err := inside.Encode(r)
 	if err != nil {
 		return err
 	}
-	if len(text) > maxMessage {
-		return fmt.Errorf("the command line is longer than %d bytes", maxMessage)
-	}
-	var fds []int
-	for _, f := range files {
-		fds = append(fds, int(f.Fd()))
-	}
 	var rights []byte
-	if len(fds) > 0 {
+	if len(files) > 0 {
+		var fds []int
+		for _, f := range files {
+			fds = append(fds, int(f.Fd()))
+		}
 		rights = unix.UnixRights(fds...)
 	}
-	if _, _, err := to.WriteMsgUnix(fmt.Appendf(nil, "%08x", len(text)), rights, nil); err != nil {
+	if _, _, err := p.conn.WriteMsgUnix(head, rights, nil); err != nil {
 		return err
 	}
-	_, err = to.Write(text)
+	_, err = p.conn.Write(text)
 	return err
 }
 
 // receive waits for the next answer.
-func (p *process) receive() (answer, error) {
-	var a answer
-	text, err := p.answers.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(text, &a)
-	}
-	return a, err
+func (p *process) receive() (inside.Answer, error) {
+	var a inside.Answer
+	return a, inside.Decode(p.answers, nil, &a)
 }
 
 // ask sends a request and waits for its only answer, or until ctx ends; then the
 // process is gone.
-func (p *process) ask(ctx context.Context, r request, files ...*os.File) (answer, error) {
+func (p *process) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Answer, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
 	if err := p.send(r, files...); err != nil {
-		return answer{}, errors.Join(err, context.Cause(ctx))
+		return inside.Answer{}, errors.Join(err, context.Cause(ctx))
 	}
 	a, err := p.receive()
 	if ctx.Err() != nil {
 		return a, context.Cause(ctx)
 	}
-	return a, errors.Join(err, a.fault())
+	return a, errors.Join(err, a.Err())
 }
 
 // once has a process of an identity do one thing and end.
-func (id identity) once(ctx context.Context, r request, files ...*os.File) error {
+func (id identity) once(ctx context.Context, r inside.Request, files ...*os.File) error {
 	p, err := id.start("", 0)
 	if err != nil {
 		return err

@@ -18,14 +18,6 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// TestMain lets a sandbox's process be this test's own binary.
-func TestMain(m *testing.M) {
-	if sandbox.IsInit(os.Args) {
-		os.Exit(sandbox.Init())
-	}
-	os.Exit(m.Run())
-}
-
 // tester is the plain user that scripts/setup makes for the tests.
 const tester = "buildlocal-tester"
 

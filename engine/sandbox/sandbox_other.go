@@ -21,12 +21,6 @@ type Engine struct{}
 // New returns an Engine that says so.
 func New(Options) *Engine { return &Engine{} }
 
-// IsInit is false: there are no namespaces.
-func IsInit([]string) bool { return false }
-
-// Init serves nothing.
-func Init() int { return 1 }
-
 // Warm starts nothing.
 func (*Engine) Warm() {}
 

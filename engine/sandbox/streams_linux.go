@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
 // streams are the three streams of a process: pipes, or a terminal.
@@ -81,11 +82,12 @@ func (s *streams) takeTerminal() error {
 	if err != nil {
 		return err
 	}
-	files, err := filesOf(rights[:n])
+	files, err := inside.Files(rights[:n])
 	if err != nil || len(files) != 1 {
 		return errors.Join(err, errors.New("no terminal came"))
 	}
-	s.terminal = files[0]
+	unix.CloseOnExec(files[0])
+	s.terminal = os.NewFile(uintptr(files[0]), "terminal")
 	s.readers = []*os.File{s.terminal, nil}
 	return s.resize(s.size)
 }
@@ -181,5 +183,11 @@ func (s *streams) finish() {
 		if f != nil {
 			f.Close()
 		}
+	}
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
 }

@@ -3,6 +3,8 @@
 # evaluates them; what a command prints goes to stdout, exit statuses to stderr.
 # Only builtins are used: an image needs sh and nothing else.
 d=$1
+newline='
+'
 
 # A signal meant for a command's process group must not end the driver. Handlers,
 # unlike ignored signals, are not inherited by what is started from here.
@@ -58,7 +60,10 @@ run() {
 # What the build begins with is written down once; then the driver sheds every
 # variable, so that what a command unsets does not come back from here. Names are
 # taken generously: one too many does no harm.
-(umask 0 && : >>"$d/env.sh" && : >>"$d/dir.txt" && : >>"$d/script.sh" && : >>"$d/shed.sh")
+# The umask is a container's own. (Asking for it would cost a fork.)
+umask 0
+: >>"$d/env.sh" && : >>"$d/dir.txt" && : >>"$d/script.sh" && : >>"$d/shed.sh"
+umask 022
 if [ "$2" = first ]; then export -p >"$d/env.sh"; fi
 export -p >"$d/shed.sh"
 search=$PATH

@@ -157,8 +157,8 @@ func (s *Session) Run(ctx context.Context, text string) (int, error) {
 // printed; the state stays as it was.
 func (s *Session) Capture(ctx context.Context, text string) (string, int, error) {
 	var b bytes.Buffer
-	// A subshell, and exit past the lines that save the state.
-	exit, err := s.run(ctx, "(\n"+text+"\n)\nexit $?", &b, "aside")
+	// It ends before the lines that save the state.
+	exit, err := s.run(ctx, text+"\nexit $?", &b, "aside")
 	return b.String(), exit, err
 }
 

@@ -32,10 +32,10 @@ func request(function, text, file string) string {
 }
 
 // assign returns the line that sets a variable of the driver. It is evaluated
-// after it was read as one line, so its newlines are made there.
+// after it was read as one line, so its newlines are named there.
 func assign(name, text string) string {
 	quoted := strings.ReplaceAll(Quote(text), "\n", `'"$newline"'`)
-	return "newline=$(printf '\\n.') newline=${newline%.}; " + name + "=" + quoted + "\n"
+	return name + "=" + quoted + "\n"
 }
 
 // Quote returns text as one word of shell that stands for it, byte for byte.

@@ -1,4 +1,4 @@
-package sandbox
+package inside
 
 import (
 	"errors"
@@ -17,12 +17,12 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// layout is what the file system of a sandbox is made of, and how far it is laid.
-type layout struct {
+// Layout is what the file system of a sandbox is made of, and how far it is laid.
+type Layout struct {
 	Base    string   // an empty directory of this machine, for what is written
 	Layers  []string // of the image, lowest first; none for this machine's own files
 	Image   bool
-	Trees   []layoutTree
+	Trees   []Tree
 	Scratch []string
 	Mask    []string
 
@@ -38,13 +38,14 @@ type layout struct {
 	root   *os.File // the root of the sandbox
 }
 
-type layoutTree struct {
+// Tree is a directory of this machine, wanted copy-on-write at a path inside.
+type Tree struct {
 	Host, Path string
 	Hide       []string
 }
 
-// hostName is the name of the machine inside.
-const hostName = "buildlocal"
+// HostName is the name of the machine inside.
+const HostName = "buildlocal"
 
 // Directories below Base: on the disk, and in a memory that only the sandbox sees.
 const (
@@ -55,7 +56,7 @@ const (
 // lay mounts the file system of a sandbox and enters it. It runs in a mount
 // namespace of its own, which takes all of it along when it ends. Before it lets go
 // of the machine's files it waits for those who still need them.
-func (l *layout) lay(wait func() error) error {
+func (l *Layout) lay(wait func() error) error {
 	root := filepath.Join(l.Base, inMemory, "root")
 	steps := []func() error{
 		func() error { return l.mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
@@ -67,7 +68,7 @@ func (l *layout) lay(wait func() error) error {
 		l.nameMachine,
 		wait,
 		func() error { return enter(root) },
-		func() error { return unix.Sethostname([]byte(hostName)) },
+		func() error { return unix.Sethostname([]byte(HostName)) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -78,7 +79,7 @@ func (l *layout) lay(wait func() error) error {
 }
 
 // prepare makes the places for what is written.
-func (l *layout) prepare() error {
+func (l *Layout) prepare() error {
 	disk, memory := filepath.Join(l.Base, onDisk), filepath.Join(l.Base, inMemory)
 	for _, dir := range []string{disk, memory} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -96,7 +97,7 @@ func (l *layout) prepare() error {
 }
 
 // remove removes what was written. It works also after the root was left.
-func (l *layout) remove() {
+func (l *Layout) remove() {
 	if l.kept != nil {
 		_ = unix.Unmount("/", unix.MNT_DETACH)
 		_ = untar.Clear(l.kept)
@@ -111,7 +112,7 @@ var kept = []int{
 }
 
 // dropped are the capabilities that no process gets.
-func (l *layout) dropped() []int {
+func (l *Layout) dropped() []int {
 	var all []int
 	for capability := 0; capability <= unix.CAP_LAST_CAP && !l.Privileged; capability++ {
 		if !slices.Contains(kept, capability) {
@@ -122,7 +123,7 @@ func (l *layout) dropped() []int {
 }
 
 // mount mounts something on a path of this machine, or on one that at returned.
-func (l *layout) mount(source, target, kind string, flags uintptr, data string) error {
+func (l *Layout) mount(source, target, kind string, flags uintptr, data string) error {
 	l.mounts++
 	if l.mounts == l.FailAt {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // the first of a namespace is hurt from outside only
@@ -137,7 +138,7 @@ func (l *layout) mount(source, target, kind string, flags uintptr, data string) 
 // at returns a path by which a directory inside is mounted on; it is made where it
 // is missing. Links of an image lead nowhere else. The handle is closed by its
 // user.
-func (l *layout) at(dir string) (target string, handle *os.File, err error) {
+func (l *Layout) at(dir string) (target string, handle *os.File, err error) {
 	handle, err = untar.Directory(l.root, strings.TrimPrefix(dir, "/"))
 	if err != nil {
 		return "", nil, fmt.Errorf("make %s in the sandbox: %w", dir, err)
@@ -146,7 +147,7 @@ func (l *layout) at(dir string) (target string, handle *os.File, err error) {
 }
 
 // mountAt mounts something on a directory inside.
-func (l *layout) mountAt(source, dir, kind string, flags uintptr, data string) error {
+func (l *Layout) mountAt(source, dir, kind string, flags uintptr, data string) error {
 	target, handle, err := l.at(dir)
 	if err != nil {
 		return err
@@ -156,7 +157,7 @@ func (l *layout) mountAt(source, dir, kind string, flags uintptr, data string) e
 }
 
 // place is where what is written to one overlay stands, on the disk or in memory.
-func (l *layout) place(memory bool, name string) (upper, work string) {
+func (l *Layout) place(memory bool, name string) (upper, work string) {
 	in := onDisk
 	if memory {
 		in = inMemory
@@ -167,7 +168,7 @@ func (l *layout) place(memory bool, name string) (upper, work string) {
 // overlay mounts a copy-on-write view of lower, directories of the host as the
 // option has them, at target. What is written stands below a directory of this
 // name, where prepare can put something before.
-func (l *layout) overlay(lower, target, name string, prepare func(upper string) error) error {
+func (l *Layout) overlay(lower, target, name string, prepare func(upper string) error) error {
 	ways := []struct {
 		memory bool
 		option string
@@ -198,7 +199,7 @@ func (l *layout) overlay(lower, target, name string, prepare func(upper string) 
 
 // option: without redirect_dir a directory of a lower layer cannot be renamed; a
 // plain user cannot have it.
-func (l *layout) option() string {
+func (l *Layout) option() string {
 	if l.Plain {
 		return "userxattr"
 	}
@@ -206,7 +207,7 @@ func (l *layout) option() string {
 }
 
 // flags: devices that a build makes are not for it to use.
-func (l *layout) flags() uintptr {
+func (l *Layout) flags() uintptr {
 	if l.Privileged {
 		return 0
 	}
@@ -220,7 +221,7 @@ func escape(path string) string {
 
 // like gives a directory the mode, owner and times of another one. A plain user is
 // the owner of all that is new.
-func (l *layout) like(like string) func(dir string) error {
+func (l *Layout) like(like string) func(dir string) error {
 	return func(dir string) error {
 		info, err := os.Stat(like)
 		if err != nil {
@@ -233,7 +234,7 @@ func (l *layout) like(like string) func(dir string) error {
 	}
 }
 
-func (l *layout) layTrees() error {
+func (l *Layout) layTrees() error {
 	for i, t := range l.Trees {
 		target, handle, err := l.at(t.Path)
 		if err != nil {
@@ -252,7 +253,7 @@ func (l *layout) layTrees() error {
 
 // hide makes whiteouts in the upper layer: what is not to be seen. The
 // directories on the way are as they are below.
-func (l *layout) hide(t layoutTree, upper string) error {
+func (l *Layout) hide(t Tree, upper string) error {
 	for _, hidden := range t.Hide {
 		if _, err := os.Lstat(filepath.Join(t.Host, hidden)); errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -281,7 +282,7 @@ func (l *layout) hide(t layoutTree, upper string) error {
 }
 
 // layMasks lays something empty over what is not to be seen.
-func (l *layout) layMasks() error {
+func (l *Layout) layMasks() error {
 	for _, masked := range l.Mask {
 		target := filepath.Join(l.Base, inMemory, "root", masked)
 		info, err := os.Stat(target)
@@ -302,13 +303,13 @@ func (l *layout) layMasks() error {
 
 // nameMachine makes names known: of the machine inside, and in an image those that
 // this machine knows.
-func (l *layout) nameMachine() error {
+func (l *Layout) nameMachine() error {
 	hosts, _ := os.ReadFile("/etc/hosts")
 	if len(hosts) == 0 {
 		hosts = []byte("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
 	}
-	hosts = fmt.Appendf(hosts, "127.0.1.1\t%s\n", hostName)
-	err := errors.Join(l.write("etc/hosts", hosts), l.write("etc/hostname", []byte(hostName+"\n")))
+	hosts = fmt.Appendf(hosts, "127.0.1.1\t%s\n", HostName)
+	err := errors.Join(l.write("etc/hosts", hosts), l.write("etc/hostname", []byte(HostName+"\n")))
 	resolver, unknown := os.ReadFile("/etc/resolv.conf")
 	if unknown == nil {
 		err = errors.Join(err, l.write("etc/resolv.conf", resolver))
@@ -317,7 +318,7 @@ func (l *layout) nameMachine() error {
 }
 
 // write writes a file inside, in place of what has the name.
-func (l *layout) write(name string, text []byte) error {
+func (l *Layout) write(name string, text []byte) error {
 	dir, err := untar.Directory(l.root, path.Dir(name))
 	if err != nil {
 		return err

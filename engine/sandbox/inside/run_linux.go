@@ -1,9 +1,8 @@
-package sandbox
+package inside
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,12 +11,10 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/buildlocal/buildlocal/engine/sandbox/first"
 )
 
 // run starts a process inside: the one the sandbox lives for, or another.
-func (s *server) run(r request, files []*os.File) {
+func (s *server) run(r Request, files []int) {
 	program, err := lookPath(r.Args[0], r.Env, r.Path)
 	if err != nil {
 		s.fault(r.ID, err)
@@ -42,9 +39,9 @@ func (s *server) run(r request, files []*os.File) {
 	s.mu.Lock() // not reaped before it is known
 	defer s.mu.Unlock()
 	pid := 0
-	if r.Op == "main" {
+	if r.Op == Main {
 		pid = s.first
-		err = s.order(first.Order{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
+		err = s.tell(order{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
 	} else {
 		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
 		pid, err = syscall.ForkExec(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
@@ -58,72 +55,14 @@ func (s *server) run(r request, files []*os.File) {
 		return
 	}
 	s.running[pid] = r.ID
-	_ = s.send(answer{ID: r.ID})
-}
-
-// startFirst starts the first process of a namespace of processes, in which all is
-// that is started from here. It waits for its order.
-func (s *server) startFirst() error {
-	if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {
-		return fmt.Errorf("make a namespace of processes: %w", err)
-	}
-	ours, theirs, err := socketPair()
-	if err != nil {
-		return err
-	}
-	defer theirs.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	s.orders = ours
-	s.first, err = syscall.ForkExec("/proc/self/exe", []string{first.Name}, &syscall.ProcAttr{
-		Env: []string{}, Files: numbers([]*os.File{null, null, null, theirs}), Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	return err
-}
-
-// awaitFirst waits until the first process no longer needs the machine's files: a
-// program that is just being loaded may lack its libraries in an image.
-func (s *server) awaitFirst() error {
-	if _, err := io.ReadFull(s.orders, make([]byte, 1)); err != nil {
-		return fmt.Errorf("start the first process: %w", err)
-	}
-	return nil
-}
-
-// order tells the first process what to become, and takes capabilities from all
-// who come after it.
-func (s *server) order(o first.Order, files []*os.File) error {
-	defer s.orders.Close()
-	o.Drop = s.layout.dropped()
-	s.join(s.first)
-	if err := sendFiles(s.orders, o, files); err != nil {
-		return err
-	}
-	complaint, err := io.ReadAll(s.orders)
-	if err == nil && len(complaint) > 0 {
-		err = errors.New(string(complaint))
-	}
-	return errors.Join(err, drop(o.Drop))
-}
-
-// idle makes the first process none of the build's.
-func (s *server) idle() error {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	return s.order(first.Order{}, []*os.File{null, null, null})
+	s.send(Answer{ID: r.ID})
 }
 
 // join puts a process into the control groups.
 func (s *server) join(pid int) {
 	for _, g := range s.groups {
 		if pid > 0 {
-			_, _ = g.WriteString(strconv.Itoa(pid))
+			_, _ = unix.Write(g, []byte(strconv.Itoa(pid)))
 		}
 	}
 }
@@ -139,17 +78,17 @@ func drop(capabilities []int) error {
 	return nil
 }
 
-func numbers(files []*os.File) []uintptr {
+func numbers(files []int) []uintptr {
 	var all []uintptr
 	for _, f := range files {
-		all = append(all, f.Fd())
+		all = append(all, uintptr(f))
 	}
 	return all
 }
 
 // terminal opens a terminal of the sandbox, sends its other end along a socket
-// and returns three streams of it.
-func terminal(socket *os.File) ([]*os.File, error) {
+// and returns three streams of it, which are one descriptor.
+func terminal(socket int) ([]int, error) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -162,14 +101,14 @@ func terminal(socket *os.File) ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	slave, err := unix.Open(fmt.Sprintf("/dev/pts/%d", number), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Sendmsg(int(socket.Fd()), []byte{0}, unix.UnixRights(int(master.Fd())), nil, 0); err != nil {
-		return nil, errors.Join(err, slave.Close())
+	if err := unix.Sendmsg(socket, []byte{0}, unix.UnixRights(int(master.Fd())), nil, 0); err != nil {
+		return nil, errors.Join(err, unix.Close(slave))
 	}
-	return []*os.File{slave, slave, slave}, nil
+	return []int{slave, slave, slave}, nil
 }
 
 // lookPath finds a program as a shell does, with the PATH it will have.
@@ -203,7 +142,7 @@ func credential(user string) (*syscall.Credential, error) {
 		return nil, nil
 	}
 	name, group, _ := strings.Cut(user, ":")
-	line, found := passwd("/etc/passwd", name)
+	line, found := User("/etc/passwd", name)
 	if uid, err := strconv.ParseUint(name, 10, 32); err == nil {
 		c := &syscall.Credential{Uid: uint32(uid)}
 		if found {
@@ -220,8 +159,9 @@ func credential(user string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: number(line[2]), Gid: number(line[3]), Groups: groupsOf(name)}, nil
 }
 
-// passwd returns the fields of a user's line, by name or number.
-func passwd(file, user string) ([]string, bool) {
+// User returns the fields of a user's line in a file such as /etc/passwd, by name
+// or number.
+func User(file, user string) ([]string, bool) {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
 		if fields := strings.Split(line, ":"); len(fields) >= 4 && (fields[0] == user || fields[2] == user) {

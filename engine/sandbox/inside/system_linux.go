@@ -1,4 +1,4 @@
-package sandbox
+package inside
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 // laySystem lays what no file system holds: processes, devices, and directories
 // that are empty.
-func (l *layout) laySystem() error {
+func (l *Layout) laySystem() error {
 	// The first process of the sandbox mounts one of its own over it.
 	if err := l.mountAt("/proc", "/proc", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (l *layout) laySystem() error {
 	return nil
 }
 
-func (l *layout) laySys() error {
+func (l *Layout) laySys() error {
 	if err := l.mountAt("/sys", "/sys", "", unix.MS_BIND|unix.MS_REC, ""); err != nil || l.Privileged {
 		return err
 	}
@@ -57,7 +57,7 @@ func (l *layout) laySys() error {
 }
 
 // layTemporary lays an empty /tmp, where builds write much.
-func (l *layout) layTemporary() error {
+func (l *Layout) layTemporary() error {
 	dir, _ := l.place(l.memory, "tmp")
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, os.ModeSticky|0o777)); err != nil {
 		return err
@@ -70,7 +70,7 @@ var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
 // layDevices lays the devices a container has, a place for terminals, and for
 // shared memory. A privileged build has those of this machine.
-func (l *layout) layDevices() error {
+func (l *Layout) layDevices() error {
 	if l.Privileged {
 		return l.mountAt("/dev", "/dev", "", unix.MS_BIND|unix.MS_REC, "")
 	}

@@ -1,22 +1,33 @@
-package sandbox
+package inside
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
-	"os"
 	"runtime"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// metadata are the addresses at which clouds tell a machine its credentials: EC2,
-// GCP, Azure and others; ECS and CodeBuild; EKS; the same by IPv6; Alibaba.
-var metadata = []netip.Addr{
-	netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("169.254.170.2"), netip.MustParseAddr("169.254.170.23"),
-	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd00:ec2::23"), netip.MustParseAddr("100.100.100.200"),
+// address is an internet address; one of version 4 as ::ffff:a.b.c.d.
+type address [16]byte
+
+func v4(a, b, c, d byte) address {
+	return address{10: 0xff, 11: 0xff, 12: a, 13: b, 14: c, 15: d}
+}
+
+func v6(first, second, last uint16) address {
+	return address{0: byte(first >> 8), 1: byte(first), 2: byte(second >> 8), 3: byte(second), 14: byte(last >> 8), 15: byte(last)}
+}
+
+// metadata are the addresses at which clouds tell a machine its credentials, as a
+// person writes them.
+var metadata = map[address]string{
+	v4(169, 254, 169, 254):     "169.254.169.254", // EC2, GCP, Azure and others
+	v4(169, 254, 170, 2):       "169.254.170.2",   // ECS, and CodeBuild
+	v4(169, 254, 170, 23):      "169.254.170.23",  // EKS
+	v4(100, 100, 100, 200):     "100.100.100.200", // Alibaba
+	v6(0xfd00, 0x0ec2, 0x0254): "fd00:ec2::254",   // EC2
+	v6(0xfd00, 0x0ec2, 0x0023): "fd00:ec2::23",    // EKS
 }
 
 // dns is a port that stays open: a cloud may have its resolver at such an address.
@@ -35,15 +46,15 @@ func guard(touched func(address string)) error {
 		return fmt.Errorf("watch connections: %w", err)
 	}
 	go func() {
-		var told []netip.Addr
+		told := map[string]bool{}
 		for {
-			to, blocked, err := answerConnect(listener)
+			name, err := answerConnect(listener)
 			if err != nil {
 				return
 			}
-			if blocked && !slices.Contains(told, to.Addr()) {
-				told = append(told, to.Addr())
-				touched(to.String())
+			if name != "" && !told[name] {
+				told[name] = true
+				touched(name)
 			}
 		}
 	}()
@@ -93,50 +104,50 @@ type reply struct {
 	flags uint32
 }
 
-// answerConnect answers one question: where a process wants to connect to, and
-// whether it may not. The error is that nobody is left who could ask.
-func answerConnect(listener int) (to netip.AddrPort, blocked bool, err error) {
+// answerConnect answers one question: it returns the name of the address to which
+// a process may not connect. The error is that nobody is left who could ask.
+func answerConnect(listener int) (name string, err error) {
 	var q question
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q)))
 	if errno == unix.EINTR || errno == unix.ENOENT { // who asked is gone
-		return to, false, nil
+		return "", nil
 	}
 	if errno != 0 {
-		return to, false, errno
+		return "", errno
 	}
-	to, err = readAddress(int(q.pid), uintptr(q.args[1]), int(q.args[2]))
-	blocked = err == nil && to.Port() != dns && slices.Contains(metadata, to.Addr().Unmap())
 	r := reply{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-	if blocked {
+	to, port, known := readAddress(int(q.pid), uintptr(q.args[1]), int(q.args[2]))
+	if known && port != dns {
+		name = metadata[to]
+	}
+	if name != "" {
 		r.flags, r.error = 0, -int32(unix.EHOSTUNREACH)
 	}
 	_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
 	if errno != 0 && errno != unix.ENOENT && errno != unix.EINTR {
-		return to, blocked, errno
+		return name, errno
 	}
-	return to, blocked, nil
+	return name, nil
 }
 
-var errOtherAddress = errors.New("no internet address")
-
-// readAddress reads the address a process gave to the kernel.
-func readAddress(pid int, at uintptr, length int) (netip.AddrPort, error) {
+// readAddress reads the internet address a process gave to the kernel.
+func readAddress(pid int, at uintptr, length int) (to address, port uint16, known bool) {
 	raw := make([]byte, unix.SizeofSockaddrInet6)
 	raw = raw[:min(len(raw), max(length, 0))]
 	if len(raw) < unix.SizeofSockaddrInet4 {
-		return netip.AddrPort{}, errOtherAddress
+		return to, 0, false
 	}
 	n, err := unix.ProcessVMReadv(pid, []unix.Iovec{{Base: &raw[0], Len: uint64(len(raw))}}, []unix.RemoteIovec{{Base: at, Len: len(raw)}}, 0)
 	if err != nil || n != len(raw) {
-		return netip.AddrPort{}, errors.Join(err, os.ErrInvalid)
+		return to, 0, false
 	}
 	family := *(*uint16)(unsafe.Pointer(&raw[0]))
-	port := uint16(raw[2])<<8 | uint16(raw[3])
+	port = uint16(raw[2])<<8 | uint16(raw[3])
 	switch {
 	case family == unix.AF_INET:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw[4:8])), port), nil
+		return v4(raw[4], raw[5], raw[6], raw[7]), port, true
 	case family == unix.AF_INET6 && len(raw) >= 24:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(raw[8:24])), port), nil
+		return address(raw[8:24]), port, true
 	}
-	return netip.AddrPort{}, errOtherAddress
+	return to, 0, false
 }

@@ -1,4 +1,4 @@
-package sandbox
+package inside
 
 import (
 	"archive/tar"
@@ -16,8 +16,8 @@ import (
 )
 
 // copy packs or unpacks a tree inside, and answers when it is done.
-func (s *server) copy(r request, stream *os.File) {
-	if r.Op == "unpack" {
+func (s *server) copy(r Request, stream *os.File) {
+	if r.Op == Unpack {
 		err := unpack(r.Path, stream)
 		stream.Close()
 		s.done(r.ID, err)
@@ -29,7 +29,7 @@ func (s *server) copy(r request, stream *os.File) {
 		s.fault(r.ID, err)
 		return
 	}
-	_ = s.send(answer{ID: r.ID})
+	s.send(Answer{ID: r.ID})
 	w := bufio.NewWriterSize(stream, 1<<20)
 	err = errors.Join(pack(name, w), w.Flush())
 	stream.Close()

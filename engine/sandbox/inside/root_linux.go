@@ -1,4 +1,4 @@
-package sandbox
+package inside
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 )
 
 // layRoot lays the root directory: an image, or the machine's own files.
-func (l *layout) layRoot(root string) error {
+func (l *Layout) layRoot(root string) error {
 	var err error
 	switch {
 	case l.Image:
@@ -32,7 +32,7 @@ func (l *layout) layRoot(root string) error {
 
 // layImage lays the layers of an image over each other. They are called by short
 // names, for an option has room for few long ones.
-func (l *layout) layImage(root string) error {
+func (l *Layout) layImage(root string) error {
 	dir := filepath.Join(l.Base, inMemory, "layers")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (l *layout) layImage(root string) error {
 
 // layParts lays the machine's own files for a plain user. An overlay of / is
 // refused him: it would uncover what mounts hide. So each entry is laid for itself.
-func (l *layout) layParts(root string) error {
+func (l *Layout) layParts(root string) error {
 	if err := l.mount("tmpfs", root, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ var unlaid = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/lost+f
 // layEntries lays what a directory holds, each for itself: a directory in which
 // nothing is mounted as an overlay of its own, one in which something is by its
 // entries.
-func (l *layout) layEntries(dir, target string, mounts []string) error {
+func (l *Layout) layEntries(dir, target string, mounts []string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil // not for this user to see
@@ -94,7 +94,7 @@ func (l *layout) layEntries(dir, target string, mounts []string) error {
 	return nil
 }
 
-func (l *layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error {
+func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		link, err := os.Readlink(from)
@@ -124,14 +124,14 @@ func (l *layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error
 
 // show lays what cannot be laid over: it is seen as it is, and not to be written
 // to.
-func (l *layout) show(from, to string) {
+func (l *Layout) show(from, to string) {
 	_ = l.mount(from, to, "", unix.MS_BIND|unix.MS_REC, "")
 	readOnly(to)
 }
 
 // layHost lays the machine's own file systems: the root, and each further one
 // that holds files, below it.
-func (l *layout) layHost(root string) error {
+func (l *Layout) layHost(root string) error {
 	if err := l.overlay("/", root, "root", l.like("/")); err != nil {
 		return err
 	}

@@ -1,0 +1,220 @@
+package inside
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/internal/untar"
+)
+
+// ServerName is what the process that serves a sandbox is called. Its socket is
+// the file descriptor Socket.
+const ServerName = "buildlocal-sandbox-init"
+
+// Socket is the file descriptor by which both processes are told.
+const Socket = 3
+
+// The things a server is asked to do.
+const (
+	Again  = "again"  // run itself once more: it has numbers now
+	Layer  = "layer"  // unpack a layer below Path; it ends
+	Remove = "remove" // remove Path; it ends
+	Warm   = "warm"   // start the first process; Lay comes next
+	Lay    = "lay"    // lay the file system; answered when it is done
+	Main   = "main"   // have the first process become a program
+	Exec   = "exec"   // run one more program
+	Kill   = "kill"   // kill the process of a request, and its group
+	Pack   = "pack"   // write Path as a tar stream
+	Unpack = "unpack" // unpack a tar stream below Path
+)
+
+// Request is what a server is told. Files come with it: streams, or what joins a
+// control group.
+type Request struct {
+	Op     string
+	ID     int      // counts up
+	Layout *Layout  `json:",omitempty"`
+	Args   []string `json:",omitempty"`
+	Env    []string `json:",omitempty"`
+	Path   string   `json:",omitempty"` // a directory, or what is packed
+	User   string   `json:",omitempty"`
+	TTY    bool     `json:",omitempty"` // the only file is a socket by which the terminal comes
+	Opaque string   `json:",omitempty"` // as untar.Unpacking has it
+	Owners bool     `json:",omitempty"`
+}
+
+// Answer is what a server says of a request: that it began, or that it ended.
+type Answer struct {
+	ID        int
+	Done      bool
+	Exit      int
+	Fault     string `json:",omitempty"`
+	Errno     int    `json:",omitempty"` // of the fault, where the kernel said it
+	Escape    bool   `json:",omitempty"` // the fault is a name that leaves its directory
+	Memory    bool   `json:",omitempty"` // what is written is kept in memory
+	Unguarded string `json:",omitempty"` // why the machine's metadata is not out of reach
+	Touched   string `json:",omitempty"` // what is out of reach, tried for the first time
+}
+
+// Err returns the error an answer tells; errors.Is knows it as it was.
+func (a Answer) Err() error {
+	switch {
+	case a.Fault == "":
+		return nil
+	case a.Escape:
+		return &told{a.Fault, untar.ErrEscape}
+	case a.Errno != 0:
+		return &told{a.Fault, syscall.Errno(a.Errno)}
+	}
+	return errors.New(a.Fault)
+}
+
+// told is an error that came over a socket.
+type told struct {
+	text string
+	err  error
+}
+
+func (t *told) Error() string { return t.text }
+func (t *told) Unwrap() error { return t.err }
+
+// maxMessage is how large a message may be, in bytes: a command line may have 2 MiB.
+const maxMessage = 8 << 20
+
+// headLength is how many hexadecimal digits say how long a message is.
+const headLength = 8
+
+// Encode returns a message as it is sent: its length as text, which files come
+// with, and JSON.
+func Encode(message any) (head, text []byte, err error) {
+	if text, err = json.Marshal(message); err != nil {
+		return nil, nil, err
+	}
+	if len(text) > maxMessage {
+		return nil, nil, fmt.Errorf("the command line is longer than %d bytes", maxMessage)
+	}
+	return fmt.Appendf(nil, "%0*x", headLength, len(text)), text, nil
+}
+
+// Decode reads a message that comes without files, or the rest of one whose head
+// has been read in part.
+func Decode(from io.Reader, head []byte, message any) error {
+	rest := make([]byte, headLength-len(head))
+	if _, err := io.ReadFull(from, rest); err != nil {
+		return err
+	}
+	length, err := strconv.ParseUint(string(head)+string(rest), 16, 32)
+	if err != nil || length > maxMessage {
+		return fmt.Errorf("a message of %q bytes", head)
+	}
+	text := make([]byte, length)
+	if _, err := io.ReadFull(from, text); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, message)
+}
+
+// send sends a message over a socket.
+func send(socket int, message any, files []int) error {
+	head, text, err := Encode(message)
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
+	}
+	if err := retry(func() error { return unix.Sendmsg(socket, head, rights, nil, unix.MSG_NOSIGNAL) }); err != nil {
+		return err
+	}
+	_, err = stream(socket).Write(text)
+	return err
+}
+
+// receive waits for a message and its files.
+func receive(socket int, message any) ([]int, error) {
+	const most = 8 // files
+	head, rights := make([]byte, headLength), make([]byte, unix.CmsgSpace(most*4))
+	var n, rightsLength int
+	err := retry(func() (err error) {
+		n, rightsLength, _, _, err = unix.Recvmsg(socket, head, rights, unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
+	if err != nil || n == 0 {
+		return nil, errors.Join(err, io.EOF)
+	}
+	files, err := Files(rights[:rightsLength])
+	if err != nil {
+		return nil, err
+	}
+	return files, Decode(stream(socket), head[:n], message)
+}
+
+// Files returns the file descriptors that came with a message.
+func Files(rights []byte) ([]int, error) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil, err
+	}
+	var files []int
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, fds...)
+	}
+	return files, nil
+}
+
+// retry does something again that a signal ended.
+func retry(do func() error) error {
+	for {
+		if err := do(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// stream is a socket or pipe that is waited for by its own thread.
+type stream int
+
+// Read reads some bytes.
+func (s stream) Read(b []byte) (n int, err error) {
+	err = retry(func() (err error) { n, err = unix.Read(int(s), b); return err })
+	if n == 0 && err == nil && len(b) > 0 {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
+
+// Write writes all of b.
+func (s stream) Write(b []byte) (int, error) {
+	written := 0
+	for written < len(b) {
+		var n int
+		if err := retry(func() (err error) {
+			n, err = unix.SendmsgN(int(s), b[written:], nil, nil, unix.MSG_NOSIGNAL)
+			return err
+		}); err != nil {
+			return written, err
+		}
+		written += n
+	}
+	return written, nil
+}
+
+func closeAll(files []int) {
+	for _, f := range files {
+		_ = unix.Close(f)
+	}
+}
+
+func openFile(fd int) *os.File { return os.NewFile(uintptr(fd), "stream") }

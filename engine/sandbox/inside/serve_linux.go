@@ -1,0 +1,196 @@
+package inside
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/internal/untar"
+)
+
+func init() {
+	switch {
+	case len(os.Args) == 0:
+	case os.Args[0] == ServerName:
+		os.Exit(serve())
+	case os.Args[0] == firstName:
+		os.Exit(beFirst())
+	}
+}
+
+// server serves one client. It ends, and all in the sandbox with it, when the
+// client does.
+type server struct {
+	sending sync.Mutex
+	layout  *Layout
+	groups  []int // by which a process joins a control group
+	first   int   // the first process
+	orders  int   // socket to it
+
+	unguarded error // why the machine's metadata is not out of reach
+
+	mu      sync.Mutex
+	running map[int]int // process to request
+}
+
+// serve is the whole program of the server. It returns its exit code.
+func serve() int {
+	runtime.LockOSThread() // capabilities and namespaces are a thread's, and this one starts all processes
+	unix.CloseOnExec(Socket)
+	s := &server{running: map[int]int{}}
+	var r Request
+	files, err := receive(Socket, &r)
+	if err == nil && r.Op == Again {
+		_, _ = unix.FcntlInt(Socket, unix.F_SETFD, 0)
+		_ = syscall.Exec("/proc/self/exe", os.Args, nil)
+		return 1
+	}
+	if err == nil && r.Op == Warm {
+		s.unguarded = guard(func(address string) { s.send(Answer{Touched: address}) })
+		if err = s.startFirst(); err == nil {
+			files, err = receive(Socket, &r)
+		}
+	}
+	switch {
+	case err != nil:
+	case r.Op == Layer:
+		err = untar.Unpack(r.Path, stream(files[0]), untar.Unpacking{Opaque: r.Opaque, Owners: r.Owners})
+	case r.Op == Remove:
+		err = os.RemoveAll(r.Path)
+	case r.Op == Lay:
+		s.layout, s.groups = r.Layout, files
+		return s.serveLayout()
+	}
+	s.done(0, err)
+	return 0
+}
+
+// serveLayout lays a sandbox and serves it.
+func (s *server) serveLayout() int {
+	l := s.layout
+	defer l.remove()
+	if err := l.lay(s.awaitFirst); err != nil {
+		s.fault(0, err)
+		return 1
+	}
+	go s.reap()
+	if !l.Main {
+		if err := s.idle(); err != nil {
+			s.fault(0, err)
+			return 1
+		}
+	}
+	a := Answer{Done: true, Memory: l.memory}
+	if s.unguarded != nil {
+		a.Unguarded = s.unguarded.Error()
+	}
+	s.send(a)
+	s.answer()
+	s.end()
+	return 0
+}
+
+// send sends an answer. A client that is gone is noticed by its next request.
+func (s *server) send(a Answer) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	_ = send(Socket, a, nil)
+}
+
+// answer answers until the client is gone.
+func (s *server) answer() {
+	for {
+		var r Request
+		files, err := receive(Socket, &r)
+		if err != nil {
+			return
+		}
+		switch r.Op {
+		case Main, Exec:
+			s.run(r, files)
+			closeAll(files)
+		case Kill:
+			s.kill(r.ID)
+		default:
+			go s.copy(r, openFile(files[0]))
+		}
+	}
+}
+
+// done answers a request that has ended.
+func (s *server) done(id int, err error) {
+	if err != nil {
+		s.fault(id, err)
+		return
+	}
+	s.send(Answer{ID: id, Done: true})
+}
+
+// fault answers a request that cannot be done.
+func (s *server) fault(id int, err error) {
+	a := Answer{ID: id, Done: true, Fault: err.Error(), Escape: errors.Is(err, untar.ErrEscape)}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		a.Errno = int(errno)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		a.Errno = int(syscall.ENOENT)
+	}
+	s.send(a)
+}
+
+// end ends all processes but this one, so that what they wrote can be removed.
+func (s *server) end() {
+	_ = syscall.Kill(-1, syscall.SIGKILL)
+	s.mu.Lock() // who reaps waits
+	defer s.mu.Unlock()
+	for {
+		if _, err := syscall.Wait4(-1, nil, 0, nil); err != nil && err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// kill ends a process and its group.
+func (s *server) kill(id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid, owner := range s.running {
+		if owner == id {
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// reap waits for all that ends: it is the parent of what it has started.
+func (s *server) reap() {
+	for {
+		err := retry(func() error { return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil) })
+		if err != nil {
+			return // nothing is left, and nothing more can be started
+		}
+		s.reapOne()
+	}
+}
+
+func (s *server) reapOne() {
+	s.mu.Lock() // it is known what was started
+	defer s.mu.Unlock()
+	var status syscall.WaitStatus
+	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+	if err != nil || pid <= 0 {
+		return
+	}
+	if id, ours := s.running[pid]; ours {
+		delete(s.running, pid)
+		exit := status.ExitStatus()
+		if status.Signaled() {
+			exit = 128 + int(status.Signal())
+		}
+		s.send(Answer{ID: id, Done: true, Exit: exit})
+	}
+}
