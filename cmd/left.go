@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
 // Labels of all that the engine makes for a build.
@@ -37,16 +39,24 @@ type trace struct {
 	ours  bool // made on this machine by this user, or we are root: so that we can tell
 }
 
+// traces finds the sandboxes, and what is at the Docker engine, which is nil where
+// none answers. With an error, it returns the sandboxes.
 func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
+	all := a.sandboxes()
 	e, err := a.engine(ctx)
+	var fault *engine.Fault
+	named := a.env("DOCKER_HOST") != "" || a.env("DOCKER_CONTEXT") != ""
+	if errors.As(err, &fault) && fault.Kind == engine.NoEngine && !named {
+		fmt.Fprintf(a.Stderr, "No Docker engine answers: only builds without one are seen.\n")
+		return nil, all, nil
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, all, err
 	}
 	left, err := e.List(ctx, labelBuild)
 	if err != nil {
-		return nil, nil, err
+		return nil, all, errors.Join(err, e.Close())
 	}
-	var all []trace
 	for _, l := range left {
 		t := trace{Left: l, ours: l.Labels[labelHost] == a.Hostname && (a.UID == 0 || l.Labels[labelUser] == strconv.Itoa(a.UID))}
 		t.pid, t.alive = alive(l.Labels[labelTemp])
@@ -55,22 +65,56 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 	return e, all, nil
 }
 
+// sandboxName is a file in the temporary directory of a run that has a sandbox,
+// with its labels.
+const sandboxName = "sandbox.json"
+
+// sandboxes returns the runs of this user that have a sandbox. They end with it,
+// so none is left of one that is gone.
+func (a *App) sandboxes() []trace {
+	var all []trace
+	files, _ := filepath.Glob(filepath.Join(a.tempRoot(), "run-*", sandboxName))
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		t := trace{Left: engine.Left{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir)}, ours: true}
+		text, err := os.ReadFile(file)
+		if err != nil || json.Unmarshal(text, &t.Labels) != nil {
+			continue
+		}
+		if t.pid, t.alive = alive(dir); t.alive {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+const (
+	kindContainer = "container"
+	kindSandbox   = "sandbox"
+)
+
+// hosts reports whether a build runs in it.
+func (t trace) hosts() bool { return t.Kind == kindContainer || t.Kind == kindSandbox }
+
 func newPs(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "ps", Short: "List builds that run, and what others left", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, all, err := a.traces(c.Context())
-			if err != nil {
+			e, all, err := a.traces(c.Context())
+			if e != nil {
+				defer e.Close()
+			}
+			if err != nil && len(all) == 0 {
 				return err
 			}
 			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "BUILD\tSTATE\tSINCE\tCONTAINER\tSOURCE")
 			for _, t := range all {
-				if t.Kind == "container" {
+				if t.hosts() {
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Labels[labelBuild], t.state(), since(a.Now(), t.Labels[labelStarted]), t.Name, t.Labels[labelSource])
 				}
 			}
-			return w.Flush()
+			return errors.Join(err, w.Flush())
 		},
 	}
 }
@@ -107,11 +151,11 @@ func newStop(a *App) *cobra.Command {
 }
 
 func (a *App) stop(ctx context.Context, names []string, all bool) error {
-	_, traces, err := a.traces(ctx)
-	if err != nil {
-		return err
+	e, traces, unseen := a.traces(ctx)
+	if e != nil {
+		defer e.Close()
 	}
-	running := slices.DeleteFunc(traces, func(t trace) bool { return t.Kind != "container" || !t.alive || t.pid <= 0 })
+	running := slices.DeleteFunc(traces, func(t trace) bool { return !t.hosts() || !t.alive || t.pid <= 0 })
 	chosen := running
 	if len(names) > 0 {
 		chosen = slices.DeleteFunc(slices.Clone(running), func(t trace) bool { return !named(names, t.Labels[labelBuild]) })
@@ -120,6 +164,8 @@ func (a *App) stop(ctx context.Context, names []string, all bool) error {
 		return usagef("%s; name one that buildlocal ps lists", several)
 	}
 	switch {
+	case len(chosen) == 0 && unseen != nil:
+		return unseen
 	case len(chosen) == 0:
 		return usagef("no such build is running; buildlocal ps lists them")
 	case len(names) == 0 && !all && len(chosen) > 1:
@@ -170,8 +216,12 @@ func newPrune(a *App) *cobra.Command {
 func (a *App) prune(ctx context.Context) error {
 	e, all, err := a.traces(ctx)
 	if err != nil {
-		return errors.Join(err, a.pruneTemp(""))
+		return errors.Join(err, a.pruneTemp(ctx, ""))
 	}
+	if e == nil {
+		return a.pruneTemp(ctx, "")
+	}
+	defer e.Close()
 	var errs []error
 	for _, t := range all { // containers come before the volumes they hold
 		if t.alive || !t.ours {
@@ -183,12 +233,12 @@ func (a *App) prune(ctx context.Context) error {
 		}
 		fmt.Fprintf(a.Stdout, "removed %s %s\n", t.Kind, t.Name)
 	}
-	return errors.Join(append(errs, a.pruneTemp(e.Host()))...)
+	return errors.Join(append(errs, a.pruneTemp(ctx, e.Host()))...)
 }
 
 // pruneTemp removes the temporary directories of runs that are gone. Those that
 // a kept container needs are left, but at the engine that was just pruned.
-func (a *App) pruneTemp(host string) error {
+func (a *App) pruneTemp(ctx context.Context, host string) error {
 	dirs, err := filepath.Glob(filepath.Join(a.tempRoot(), "run-*"))
 	if err != nil {
 		return err
@@ -198,7 +248,7 @@ func (a *App) pruneTemp(host string) error {
 		if _, yes := alive(dir); yes || neededElsewhere(dir, host) {
 			continue
 		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := a.sandboxEngine(sandbox.Images).Discard(ctx, dir); err != nil {
 			errs = append(errs, err)
 			continue
 		}

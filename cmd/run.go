@@ -153,6 +153,12 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if err != nil {
 		return err
 	}
+	labels := a.labels(f, found, dir)
+	if e.sandbox {
+		if err := found.temp.describe(labels); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	lost := func(err error) { cancel(unwritable{err}) }
@@ -160,7 +166,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer release()
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
-		Engine: e.Engine, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: a.labels(f, found, dir), Temp: found.temp.path,
+		Engine: e.Engine, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)

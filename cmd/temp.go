@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -48,6 +49,15 @@ func (a *App) newTemp() (*temp, error) {
 		return nil, fmt.Errorf("lock a temporary directory: %w", err)
 	}
 	return t, nil
+}
+
+// describe notes the labels of a sandbox, by which others find it.
+func (t *temp) describe(labels map[string]string) error {
+	text, err := json.Marshal(labels)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(t.path, sandboxName), text, 0o644)
 }
 
 // keptName is a file that says which engine's container needs the directory.

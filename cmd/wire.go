@@ -38,9 +38,10 @@ func (a *App) engine(ctx context.Context) (*docker.Engine, error) {
 // environment is the engine of one build.
 type environment struct {
 	engine.Engine
-	host  string // where a container that is kept is found
-	place string // what stands for an image; empty for one
-	close func() error
+	host    string // where a container that is kept is found
+	place   string // what stands for an image; empty for one
+	sandbox bool   // it ends with this program
+	close   func() error
 }
 
 // ownFiles is what a build on the engine host runs in.
@@ -58,17 +59,21 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 	if f.engine == "sandbox" || f.engine == "auto" && isLocalImage(image) {
 		return a.sandbox(sandbox.Images), nil
 	}
-	e, err := a.engine(ctx)
-	if err == nil {
+	e, err := docker.Connect(a.dockerOptions())
+	if err != nil {
+		return nil, err // what was said of it is wrong
+	}
+	if err = e.Ping(ctx); err == nil {
 		return &environment{Engine: e, host: e.Host(), close: e.Close}, nil
 	}
+	err = errors.Join(err, e.Close())
 	var fault *engine.Fault
 	if f.engine != "auto" || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine && fault.Kind != engine.NoPermission {
 		return nil, err
 	}
-	why := "No Docker engine answers"
+	why := "No Docker engine answers at " + e.Host()
 	if fault.Kind == engine.NoPermission {
-		why = "The Docker engine is not for you to use"
+		why = "You may not use the Docker engine at " + e.Host()
 	}
 	if image != "" {
 		fmt.Fprintf(a.Stderr, "%s: the build runs without one, in the image %s.\n", why, image)
@@ -92,7 +97,7 @@ func (a *App) early(f *runFlags) *environment {
 // sandbox returns the engine that needs no daemon.
 func (a *App) sandbox(shape sandbox.Shape) *environment {
 	e := a.sandboxEngine(shape)
-	env := &environment{Engine: e, close: e.Close}
+	env := &environment{Engine: e, sandbox: true, close: e.Close}
 	if shape == sandbox.Host {
 		env.place = ownFiles
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,6 +138,10 @@ func fromArchive(text string) (*origin, error) {
 	}
 	opener := func() (io.ReadCloser, error) { return openArchive(file) }
 	manifest, err := tarball.LoadManifest(opener)
+	var unreadable *fs.PathError
+	if errors.As(err, &unreadable) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: an archive of docker save has a manifest.json", err)
 	}

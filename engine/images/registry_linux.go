@@ -198,6 +198,9 @@ func (p *part) more(ctx context.Context) error {
 		return err
 	}
 	defer answer.Body.Close()
+	if p.has > 0 && answer.StatusCode >= http.StatusBadRequest && answer.StatusCode < http.StatusInternalServerError {
+		return errors.Join(errRange, p.reset()) // it does not understand the question
+	}
 	if err := transport.CheckError(answer, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
 	}
@@ -219,6 +222,9 @@ func (p *part) Write(b []byte) (int, error) {
 	p.tell("Downloading", p.has)
 	return n, err
 }
+
+// errRange is a registry that gives no part of a layer.
+var errRange = errors.New("the registry gives no part of a layer")
 
 func badName(image string, err error) error {
 	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),

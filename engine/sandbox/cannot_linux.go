@@ -22,6 +22,10 @@ var switches = []struct{ file, off, way string }{
 
 // cannot says why there is no sandbox on this machine, and the way out.
 func (e *Engine) cannot(err error) error {
+	var known *engine.Fault
+	if errors.As(err, &known) {
+		return err
+	}
 	f := &engine.Fault{Kind: engine.NoEngine, Err: err, Way: "Use docker."}
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE):

@@ -153,7 +153,7 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 // lay starts the process that serves a sandbox, and has it lay the file system.
 func (e *Engine) lay(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := os.Mkdir(c.base, 0o700); err != nil {
-		return err
+		return diskFull(err, "make a directory for the sandbox")
 	}
 	var err error
 	if c.process, err = e.process(s.Name); err != nil {
@@ -170,7 +170,7 @@ const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Main: s.Main != nil, FailAt: e.options.failAt,
+		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
@@ -186,11 +186,8 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, unix.ENOSPC) {
-		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: "lay the sandbox: " + err.Error(), Way: "Free space in the temporary directory, or let TMPDIR lead elsewhere."}
-	}
 	if err != nil {
-		return e.cannot(err)
+		return e.cannot(diskFull(err, "lay the sandbox"))
 	}
 	if a.Memory {
 		c.say("What the build writes stays in memory: the file system of %s cannot be laid over.", s.Temp)
@@ -199,6 +196,15 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 		c.say("Cloud metadata addresses are within reach of the build: %s.", a.Unguarded)
 	}
 	return nil
+}
+
+// diskFull says so of an error that means it.
+func diskFull(err error, doing string) error {
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
+		Way: "Free space in the temporary directory, or let TMPDIR lead elsewhere."}
 }
 
 // listen hands answers to those who wait for them.
@@ -408,7 +414,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	err = errors.Join(err, w.Close())
 	a, open := <-waiting.ended
 	if fault := faultOf(a, open); fault != nil {
-		return fault // it says more than the broken pipe it leaves
+		return diskFull(fault, "copy into the sandbox") // it says more than the broken pipe it leaves
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

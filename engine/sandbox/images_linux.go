@@ -43,6 +43,9 @@ func (e *Engine) RemoveImages(ctx context.Context, names ...string) error {
 	return e.store().Remove(ctx, names...)
 }
 
+// Discard removes a directory of a run that is gone, whoever its files belong to.
+func (e *Engine) Discard(ctx context.Context, dir string) error { return e.id.remove(ctx, dir) }
+
 // unpackLayer unpacks a layer of an image. Another process does it, which has the
 // right to all its files; this one unzips meanwhile.
 func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) error {

@@ -30,7 +30,8 @@ type Options struct {
 	Now   func() time.Time
 	Login func(registry string) (images.Login, error) // nil for nobody
 
-	failAt int // tests: the mount at which the first process ends
+	failAt int  // tests: the mount that fails
+	die    bool // tests: or before which the process ends that lays the sandbox
 }
 
 // Report is what was found when a sandbox was made to try it.

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"context"
+	"os"
 	"runtime"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -41,3 +42,6 @@ func (*Engine) Pull(context.Context, string, func(engine.Progress)) error { retu
 
 // RemoveImages says that there are no images.
 func (*Engine) RemoveImages(context.Context, ...string) error { return errPlatform }
+
+// Discard removes a directory of a run that is gone.
+func (*Engine) Discard(_ context.Context, dir string) error { return os.RemoveAll(dir) }

@@ -29,7 +29,8 @@ type Layout struct {
 	Privileged bool // all capabilities and devices are kept
 	Plain      bool // a plain user's: he is root inside
 	Main       bool // a process comes that the sandbox lives for
-	FailAt     int  // tests: the mount at which this process is killed
+	FailAt     int  // tests: the mount that fails
+	Die        bool // tests: or before which this process ends as if it were killed
 
 	mounts int      // so far
 	kept   *os.File // the directory of what is written, on a disk
@@ -126,8 +127,10 @@ func (l *Layout) dropped() []int {
 func (l *Layout) mount(source, target, kind string, flags uintptr, data string) error {
 	l.mounts++
 	if l.mounts == l.FailAt {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // the first of a namespace is hurt from outside only
-		return fmt.Errorf("mount %d fails as it was told to", l.mounts)
+		if l.Die {
+			os.Exit(1)
+		}
+		return fmt.Errorf("mount %s on %s: %w", source, target, unix.EPERM)
 	}
 	if err := unix.Mount(source, target, kind, flags, data); err != nil {
 		return fmt.Errorf("mount %s on %s: %w", source, target, err)
@@ -325,7 +328,15 @@ func (l *Layout) write(name string, text []byte) error {
 	}
 	defer dir.Close()
 	base := path.Base(name)
-	if err := unix.Unlinkat(int(dir.Fd()), base, 0); err != nil && err != unix.ENOENT {
+	switch err := unix.Unlinkat(int(dir.Fd()), base, 0); err {
+	case nil, unix.ENOENT:
+	case unix.EBUSY: // a container has mounted it
+		file := filepath.Join(l.Base, inMemory, base)
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			return err
+		}
+		return l.mount(file, fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), base), "", unix.MS_BIND, "")
+	default:
 		return fmt.Errorf("write /%s: %w", name, err)
 	}
 	fd, err := unix.Openat(int(dir.Fd()), base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
