@@ -74,13 +74,13 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 	if has := platformOf(config); has != "" && has != s.Platform {
 		return nil, wrongPlatform(name, has, s.Platform)
 	}
-	layers, err := from.image.Layers()
+	layers, err := layersOf(from.image, config)
 	if err != nil {
 		return nil, err
 	}
 	r := record{ID: id.String(), Env: config.Config.Env, Entrypoint: config.Config.Entrypoint}
-	if r.Layers, err = diffIDs(layers); err != nil {
-		return nil, err
+	for _, l := range layers {
+		r.Layers = append(r.Layers, l.id)
 	}
 	if err := s.bringLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
 		return nil, err
@@ -102,16 +102,27 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 	return s.use(r.ID)
 }
 
-func diffIDs(layers []v1.Layer) ([]string, error) {
-	var ids []string
-	for _, l := range layers {
-		id, err := l.DiffID()
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id.Hex)
+// layer is a layer of an image, and the digest of its content that the image says.
+// (A layer asked for it may have to unzip itself.)
+type layer struct {
+	v1.Layer
+	id string
+}
+
+func layersOf(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
+	blobs, err := image.Layers()
+	if err != nil {
+		return nil, err
 	}
-	return ids, nil
+	ids := config.RootFS.DiffIDs
+	if len(ids) != len(blobs) {
+		return nil, fmt.Errorf("%w: %d layers, and the configuration has %d", errDigest, len(blobs), len(ids))
+	}
+	var all []layer
+	for i, id := range ids {
+		all = append(all, layer{blobs[i], id.Hex})
+	}
+	return all, nil
 }
 
 // progress tells what becomes of a layer.
@@ -121,23 +132,23 @@ type progress struct {
 	tell  func(engine.Progress)
 }
 
-func (p progress) of(l v1.Layer) func(status string, current int64) {
-	layer, total := "", int64(0)
-	if id, err := l.DiffID(); err == nil {
-		layer = id.Hex[:12]
-	}
+func (p progress) of(l layer) func(status string, current int64) {
+	var total int64
 	if p.sized {
 		total, _ = l.Size()
 	}
 	return func(status string, current int64) {
 		if p.tell != nil {
-			p.tell(engine.Progress{Image: p.image, Layer: layer, Status: status, Current: current, Total: total})
+			p.tell(engine.Progress{Image: p.image, Layer: shortID(l.id), Status: status, Current: current, Total: total})
 		}
 	}
 }
 
+// shortID is how a person is shown a digest.
+func shortID(id string) string { return id[:min(len(id), 12)] }
+
 // bringLayers brings what is not here; the first failure ends the others.
-func (s *Store) bringLayers(ctx context.Context, from *origin, layers []v1.Layer, p progress) error {
+func (s *Store) bringLayers(ctx context.Context, from *origin, layers []layer, p progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var telling sync.Mutex
@@ -162,30 +173,26 @@ func (s *Store) bringLayers(ctx context.Context, from *origin, layers []v1.Layer
 	return context.Cause(ctx)
 }
 
-func (s *Store) bringLayer(ctx context.Context, from *origin, l v1.Layer, tell func(string, int64)) error {
-	id, err := l.DiffID()
-	if err != nil {
-		return err
-	}
-	unlock, err := s.lock(ctx, "locks/"+id.Hex, unix.LOCK_EX) // somebody else may be bringing it
+func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func(string, int64)) error {
+	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // somebody else may be bringing it
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if _, err := os.Stat(s.path("layers", id.Hex)); err == nil {
+	if _, err := os.Stat(s.path("layers", l.id)); err == nil {
 		tell("Already exists", 0)
 		return nil
 	}
-	packed, err := from.open(ctx, l, tell)
+	packed, err := from.open(ctx, l.Layer, tell)
 	if err != nil {
 		return err
 	}
 	defer packed.Close()
 	tell("Extracting", 0)
-	if err := s.unpackLayer(ctx, id.Hex, packed); err != nil {
-		return fmt.Errorf("layer %s: %w", id.Hex[:12], err)
+	if err := s.unpackLayer(ctx, l.id, packed); err != nil {
+		return fmt.Errorf("layer %s: %w", shortID(l.id), err)
 	}
-	from.done(l)
+	from.done(l.Layer)
 	tell("Pull complete", 0)
 	return nil
 }
