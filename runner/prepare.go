@@ -262,31 +262,31 @@ func (b *build) begin(ctx context.Context) error {
 	if err := root.Begin(b.plan.Sources[0].Top, lines); err != nil {
 		return err
 	}
-	_, _, err := root.Capture(ctx, b.furnish())
-	return err
+	return root.Prepare(b.furnish()...)
 }
 
-// furnish is a script for what a build environment has besides its image. An
+// furnish are commands for what a build environment has besides its image. An
 // image may lack chmod or chown: then it lacks what needs them too.
-func (b *build) furnish() string {
-	var s strings.Builder
+func (b *build) furnish() []string {
+	var all []string
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
-		fmt.Fprintf(&s, "printf '#!/bin/sh\\nexit 0\\n' >%s/%s\n", userBin, name)
+		add("printf '#!/bin/sh\\nexit 0\\n' >%s/%s", userBin, name)
 	}
-	fmt.Fprintf(&s, "chmod 755 %s/* 2>/dev/null\n", userBin)
+	add("chmod 755 %s/*", userBin)
 	if b.plan.Inline != "" {
-		fmt.Fprintf(&s, "printf %%s %s >%s/buildspec.yml\n", shell.Quote(b.plan.Inline), readonlyDir)
+		add("printf %%s %s >%s/buildspec.yml", shell.Quote(b.plan.Inline), readonlyDir)
 	}
 	for _, source := range b.plan.Sources {
 		quoted := shell.Quote(source.Path)
 		if b.RootSource { // git refuses a repository that belongs to somebody else
-			fmt.Fprintf(&s, "chown 0:0 %s %s/.git 2>/dev/null\n", quoted, quoted)
+			add("chown 0:0 %s %s/.git", quoted, quoted)
 		}
 		if len(b.plan.users()) > 0 { // run-as may read and run the source (documented)
-			fmt.Fprintf(&s, "chmod -R a+rX %s 2>/dev/null\n", quoted)
+			add("chmod -R a+rX %s", quoted)
 		}
 	}
-	return s.String()
+	return all
 }
 
 // knownUser succeeds for a user that the image has, by name or number.

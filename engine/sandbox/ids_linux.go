@@ -120,10 +120,10 @@ func (id identity) attributes(flags uintptr) *syscall.SysProcAttr {
 // lend gives a process that has been started its borrowed numbers. Only the
 // system's own programs may do so.
 func (id identity) lend(pid int) error {
-	return errors.Join(
-		mapping("newuidmap", pid, id.uid, id.users),
-		mapping("newgidmap", pid, id.gid, id.groups),
-	)
+	groups := make(chan error, 1)
+	go func() { groups <- mapping("newgidmap", pid, id.gid, id.groups) }()
+	users := mapping("newuidmap", pid, id.uid, id.users)
+	return errors.Join(users, <-groups)
 }
 
 func mapping(program string, pid, own int, more block) error {

@@ -29,7 +29,12 @@ type arm struct {
 	dir    string   // working directory, and where config is written
 	lines  int      // of output, at least
 	rounds int
+	env    []string // more variables
+	user   *owner   // nil for who runs the bench
 }
+
+// owner is a user by number.
+type owner struct{ uid, gid int }
 
 // arms returns every program that can do a job, those that are not installed
 // too. docker run is the first: the others are compared with it.
@@ -55,6 +60,9 @@ func (b *bench) arms(j job) []*arm {
 		if j.source { // some copy it
 			a.rounds = min(a.rounds, heavyRounds)
 		}
+	}
+	if j.workload != "W4" {
+		arms = append(arms, b.daemonlessArms(j)...)
 	}
 	return slices.Concat(arms, peers)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -35,7 +36,10 @@ func (a *arm) run(ctx context.Context) (sample, error) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = grace
 	cmd.Cancel = func() error { return interrupt(cmd.Process) }
-	setApart(cmd)
+	if len(a.env) > 0 {
+		cmd.Env = append(os.Environ(), a.env...)
+	}
+	setApart(cmd, a.user)
 
 	start := time.Now()
 	err := cmd.Run()

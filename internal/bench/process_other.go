@@ -7,7 +7,7 @@ import (
 	"os/exec"
 )
 
-func setApart(*exec.Cmd) {}
+func setApart(*exec.Cmd, *owner) {}
 
 func interrupt(p *os.Process) error { return p.Kill() }
 

@@ -10,9 +10,12 @@ import (
 )
 
 // setApart gives a program a process group of its own: Ctrl-C at the terminal
-// then reaches it once, from interrupt, and not twice.
-func setApart(cmd *exec.Cmd) {
+// then reaches it once, from interrupt, and not twice. It may be another user's.
+func setApart(cmd *exec.Cmd, user *owner) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if user != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(user.uid), Gid: uint32(user.gid)}
+	}
 }
 
 func interrupt(p *os.Process) error {

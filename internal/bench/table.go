@@ -20,8 +20,16 @@ func (r *Report) print(w io.Writer) error {
 		b.WriteString("\nbuildlocal was built again during this run: its rows mix two programs.\n")
 	}
 	b.WriteString("\n")
+	unmeasured := 0
 	for _, v := range r.Verdicts {
+		if v.Met == nil {
+			unmeasured++
+			continue
+		}
 		b.WriteString(v.String() + "\n")
+	}
+	if unmeasured > 0 {
+		fmt.Fprintf(&b, "%d targets were not measured.\n", unmeasured)
 	}
 	for _, x := range r.Results {
 		if x.Failure != "" {

@@ -30,7 +30,10 @@ const (
 // and the disk to do would be charged to its neighbour.
 func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 	heavy := min(b.rounds, heavyRounds)
-	var light, long []*arm
+	var light, long, unpacking []*arm
+	if err := b.prepareDaemonless(ctx); err != nil {
+		return nil, err
+	}
 	for _, name := range workloadNames {
 		if !slices.Contains(b.only, name) {
 			continue
@@ -51,9 +54,11 @@ func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 			long = slices.Concat(b.arms(j), b.logArms(j))
 		case "startup":
 			light = append(light, b.startupArms()...)
+		case "unpack":
+			unpacking = b.unpackArms(ctx)
 		}
 	}
-	groups := [][]*arm{light, long}
+	groups := [][]*arm{light, long, unpacking}
 	for _, a := range slices.Concat(groups...) {
 		if a.result.Absent != "" {
 			continue

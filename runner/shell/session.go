@@ -127,6 +127,17 @@ func (s *Session) Begin(dir string, vars []string) error {
 	return s.send(b.String())
 }
 
+// Prepare has the driver itself carry out commands, before anything else: each is
+// a simple command of shell, of which only literal text is quoted. What they print,
+// and whether they fail, is lost. It saves the start of a shell.
+func (s *Session) Prepare(commands ...string) error {
+	var b strings.Builder
+	for _, c := range commands {
+		b.WriteString("{ " + oneLine(c) + "; } </dev/null >/dev/null 2>&1\n")
+	}
+	return s.send(b.String())
+}
+
 // Export returns the line of shell that sets a variable to value, literally.
 func Export(name, value string) string { return "export " + name + "=" + Quote(value) }
 

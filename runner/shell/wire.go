@@ -31,12 +31,12 @@ func request(function, text, file string) string {
 	return fmt.Sprintf("%s %d %s\n%s\n", function, 1+strings.Count(text, "\n"), file, text)
 }
 
-// assign returns the line that sets a variable of the driver. It is evaluated
-// after it was read as one line, so its newlines are named there.
-func assign(name, text string) string {
-	quoted := strings.ReplaceAll(Quote(text), "\n", `'"$newline"'`)
-	return name + "=" + quoted + "\n"
-}
+// assign returns the line that sets a variable of the driver.
+func assign(name, text string) string { return oneLine(name+"="+Quote(text)) + "\n" }
+
+// oneLine puts a command of shell whose newlines are all in quotes into one line:
+// the driver evaluates lines, and has a name for newlines.
+func oneLine(command string) string { return strings.ReplaceAll(command, "\n", `'"$newline"'`) }
 
 // Quote returns text as one word of shell that stands for it, byte for byte.
 func Quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -36,6 +36,7 @@ type Layout struct {
 	kept   *os.File // the directory of what is written, on a disk
 	memory bool     // what is written is kept in memory
 	chosen bool     // memory is known
+	parts  way      // how a plain user's parts of this machine are laid
 	root   *os.File // the root of the sandbox
 }
 
@@ -170,27 +171,17 @@ func (l *Layout) place(memory bool, name string) (upper, work string) {
 
 // overlay mounts a copy-on-write view of lower, directories of the host as the
 // option has them, at target. What is written stands below a directory of this
-// name, where prepare can put something before.
+// name on the disk, or where that cannot be laid over in memory; prepare can put
+// something there before.
 func (l *Layout) overlay(lower, target, name string, prepare func(upper string) error) error {
-	ways := []struct {
-		memory bool
-		option string
-	}{{false, ",volatile"}, {false, ""}, {true, ""}} // volatile: nothing is kept longer than the build, so nothing is synced
 	var failed error
-	for _, way := range ways {
+	// With volatile nothing is synced, as nothing is kept longer than the build;
+	// older kernels do not know it.
+	for _, way := range []way{{false, ",volatile"}, {false, ""}, {true, ""}} {
 		if l.chosen && way.memory != l.memory {
 			continue
 		}
-		upper, work := l.place(way.memory, name)
-		if err := errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
-			return err
-		}
-		if prepare != nil {
-			if err := prepare(upper); err != nil {
-				return err
-			}
-		}
-		err := l.mount("overlay", target, "overlay", l.flags(), l.option()+way.option+",lowerdir="+lower+",upperdir="+escape(upper)+",workdir="+escape(work))
+		err := l.overlayBy(way, lower, target, name, prepare)
 		if err == nil {
 			l.memory, l.chosen = way.memory, true
 			return nil
@@ -198,6 +189,25 @@ func (l *Layout) overlay(lower, target, name string, prepare func(upper string) 
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// way is where an overlay keeps what is written, and how.
+type way struct {
+	memory bool
+	option string
+}
+
+func (l *Layout) overlayBy(w way, lower, target, name string, prepare func(upper string) error) error {
+	upper, work := l.place(w.memory, name)
+	if err := errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
+		return err
+	}
+	if prepare != nil {
+		if err := prepare(upper); err != nil {
+			return err
+		}
+	}
+	return l.mount("overlay", target, "overlay", l.flags(), l.option()+w.option+",lowerdir="+lower+",upperdir="+escape(upper)+",workdir="+escape(work))
 }
 
 // option: without redirect_dir a directory of a lower layer cannot be renamed; a

@@ -68,6 +68,10 @@ func (l *Layout) layParts(root string) error {
 	if err != nil {
 		return err
 	}
+	// There are many, and little is written to most: that is in memory, which is
+	// faster to make and to remove, where the kernel's memory can be laid over.
+	memory := filepath.Join(l.Base, inMemory)
+	l.parts = way{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
 	return l.layEntries("/", root, mounts)
 }
 
@@ -116,7 +120,7 @@ func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error
 	if slices.ContainsFunc(mounts, func(at string) bool { return at != from && within(at, from) }) {
 		return l.layEntries(from, to, mounts)
 	}
-	if l.overlay(escape(from), to, "entry"+strings.ReplaceAll(from, "/", "_"), l.like(from)) != nil {
+	if l.overlayBy(l.parts, escape(from), to, "entry"+strings.ReplaceAll(from, "/", "_"), l.like(from)) != nil {
 		l.show(from, to)
 	}
 	return nil

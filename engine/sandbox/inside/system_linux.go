@@ -4,7 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,25 +22,23 @@ func (l *Layout) laySystem() error {
 	if err := l.layDevices(); err != nil {
 		return err
 	}
-	empty := map[string]string{}
 	for _, dir := range l.Scratch {
-		empty[dir] = "1777"
-	}
-	if !l.Image {
-		empty["/run"] = "755"
-		if err := l.layTemporary(); err != nil {
+		if err := l.mountAt("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
 			return err
 		}
 	}
-	if l.Plain && !l.Image { // root's own home is not for others
-		empty["/root"] = "700"
+	if l.Image {
+		return nil
 	}
-	for _, dir := range sorted(empty) {
-		if err := l.mountAt("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode="+empty[dir]); err != nil {
+	if err := l.mountAt("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+		return err
+	}
+	if l.Plain { // root's own home is not for others
+		if err := l.layEmpty("/root", 0o700); err != nil {
 			return err
 		}
 	}
-	return nil
+	return l.layEmpty("/tmp", os.ModeSticky|0o777)
 }
 
 func (l *Layout) laySys() error {
@@ -56,13 +54,13 @@ func (l *Layout) laySys() error {
 	return nil
 }
 
-// layTemporary lays an empty /tmp, where builds write much.
-func (l *Layout) layTemporary() error {
-	dir, _ := l.place(l.memory, "tmp")
-	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, os.ModeSticky|0o777)); err != nil {
+// layEmpty lays an empty directory to which a build may write much.
+func (l *Layout) layEmpty(at string, mode os.FileMode) error {
+	dir, _ := l.place(l.memory, "empty"+strings.ReplaceAll(at, "/", "_"))
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {
 		return err
 	}
-	return l.mountAt(dir, "/tmp", "", unix.MS_BIND, "")
+	return l.mountAt(dir, at, "", unix.MS_BIND, "")
 }
 
 // devices are those a container has.
@@ -116,13 +114,4 @@ func readOnly(dir string) {
 	if unix.MountSetattr(-1, dir, unix.AT_RECURSIVE, attributes) != nil {
 		_ = unix.Mount("none", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 	}
-}
-
-func sorted(m map[string]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
