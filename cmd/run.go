@@ -167,7 +167,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
 		Engine: e.Engine, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
-		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0, Hurry: a.Hurry,
+		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
 			if err := file.Err(); err != nil {

@@ -25,6 +25,9 @@ func TestTheClassicsGetALineOfAdvice(t *testing.T) {
 		{2, "script.sh: 4: Syntax error: \"(\" unexpected", "shell: bash"},
 		{1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "--privileged"},
 		{1, "tar: write error: No space left on device", "disk is full"},
+		{1, "npm ERR! EXDEV: cross-device link not permitted, rename 'a' -> 'b'", "mv copes"},
+		{1, "chown: changing ownership of 'x': Invalid argument", "root alone"},
+		{1, "mv: cannot remove 'x': Value too large for defined data type", "chgrp"},
 	}
 	for _, test := range tests {
 		got := advice(test.exit, test.printed)

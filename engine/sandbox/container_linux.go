@@ -170,7 +170,7 @@ const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
+		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers

@@ -28,6 +28,7 @@ type Layout struct {
 
 	Privileged bool // all capabilities and devices are kept
 	Plain      bool // a plain user's: he is root inside
+	Alone      bool // and the only user
 	Main       bool // a process comes that the sandbox lives for
 	FailAt     int  // tests: the mount that fails
 	Die        bool // tests: or before which this process ends as if it were killed
@@ -327,7 +328,16 @@ func (l *Layout) nameMachine() error {
 	if unknown == nil {
 		err = errors.Join(err, l.write("etc/resolv.conf", resolver))
 	}
+	// Where there is no other user, apt cannot become the one it downloads as.
+	if apt := filepath.Join(l.Base, inMemory, "root/etc/apt/apt.conf.d"); l.Alone && l.Image && exists(apt) {
+		err = errors.Join(err, l.write("etc/apt/apt.conf.d/99buildlocal", []byte("APT::Sandbox::User \"root\";\n")))
+	}
 	return err
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 // write writes a file inside, in place of what has the name.
