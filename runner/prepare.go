@@ -65,7 +65,8 @@ func (b *build) queue(context.Context) result {
 // copied in.
 func (b *build) provision(ctx context.Context) result {
 	err := b.start(ctx, b.directories())
-	if errors.Is(err, engine.ErrUnsupported) {
+	var refused *engine.Fault // something else than to mount it
+	if errors.Is(err, engine.ErrUnsupported) && !errors.As(err, &refused) {
 		b.note("The source is copied into the container; mounting it is %s.", strings.TrimPrefix(err.Error(), "mount the source: "))
 		err = b.startWithCopies(ctx)
 	}

@@ -261,7 +261,8 @@ func (s *Store) layerSize(id string) int64 {
 }
 
 // Remove removes names; an image goes with its last one, a layer with its last
-// image. A name that is not there is fs.ErrNotExist.
+// image. A name that is not there is fs.ErrNotExist. Without names it removes what
+// nobody needs, also downloads that were cut off.
 func (s *Store) Remove(ctx context.Context, names ...string) error {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_EX)
 	if err != nil {
@@ -278,7 +279,7 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
 		}
 	}
-	return errors.Join(append(errs, s.sweep(ctx))...)
+	return errors.Join(append(errs, s.sweep(ctx, len(names) == 0))...)
 }
 
 func (s *Store) removeName(full string) error {
@@ -324,9 +325,10 @@ func (s *Store) namesOf(id string) []string {
 	return names
 }
 
-// sweep removes images without a name, layers that no image has, and what was
-// cut off. Nobody pulls meanwhile.
-func (s *Store) sweep(ctx context.Context) error {
+// sweep removes images without a name, layers that no image has, and what was cut
+// off; downloads only where that is wanted, for they could go on. Nobody pulls
+// meanwhile.
+func (s *Store) sweep(ctx context.Context, downloads bool) error {
 	used := map[string]bool{}
 	images, _ := os.ReadDir(s.path("images"))
 	for _, e := range images {
@@ -349,7 +351,11 @@ func (s *Store) sweep(ctx context.Context) error {
 			errs = append(errs, s.discard(ctx, l.Name()))
 		}
 	}
-	for _, dir := range []string{"temp", "partial", "locks"} {
+	cutOff := []string{"temp", "locks"}
+	if downloads {
+		cutOff = append(cutOff, "partial")
+	}
+	for _, dir := range cutOff {
 		left, _ := os.ReadDir(s.path(dir))
 		for _, l := range left {
 			errs = append(errs, s.Options.Remove(ctx, s.path(dir, l.Name())))

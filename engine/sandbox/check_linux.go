@@ -16,6 +16,9 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 		Name: "check", Temp: temp, Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30},
 		Say: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
 	}
+	if e.options.Shape == Images && e.id.kind == idsSingle {
+		r.Notes = append(r.Notes, "For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.")
+	}
 	c := &Container{id: e.id, base: temp + "/sandbox", say: s.Say, calls: map[int]*call{}}
 	err := e.lay(ctx, s, c)
 	return r, errors.Join(err, c.Close(context.WithoutCancel(ctx)))

@@ -137,7 +137,7 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 			return err
 		}
 		if s.Privileged && len(c.image.Entrypoint) > 0 {
-			return fmt.Errorf("run the image's entrypoint, which may start a dockerd in this machine's own network: %w", engine.ErrUnsupported)
+			return e.options.unsupported("does not run an image's entrypoint in privileged mode: it would start its dockerd in this machine's own network")
 		}
 		path = usualPath
 		c.env = c.image.Env
@@ -185,6 +185,9 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	a, err := c.ask(ctx, inside.Request{Op: inside.Lay, Layout: l}, groups...)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if errors.Is(err, inside.ErrTree) {
+		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	if err != nil {
 		return e.cannot(diskFull(err, "lay the sandbox"))

@@ -4,7 +4,6 @@
 package sandbox
 
 import (
-	"errors"
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -40,18 +39,21 @@ type Report struct {
 	Notes []string // what is not as it could be
 }
 
-// refuse returns an error that wraps engine.ErrUnsupported for what a sandbox
+// refuse returns a fault that wraps engine.ErrUnsupported for what a sandbox
 // cannot honour.
 func (o Options) refuse(s engine.Spec, root bool) error {
 	switch {
 	case s.Keep:
-		return unsupported("keep the container")
+		return o.unsupported("keeps no container: it ends with buildlocal")
 	case s.Platform != "" && s.Platform != native():
-		return unsupported("another platform than " + native())
+		return o.unsupported("has no emulator, and runs no other platform than " + native())
 	case s.Privileged && !root:
-		return unsupported("privileged mode of a plain user")
+		return o.unsupported("has no privileged mode for a plain user")
 	}
 	return nil
 }
 
-func unsupported(what string) error { return errors.Join(errors.New(what), engine.ErrUnsupported) }
+// unsupported says what a sandbox is or does, instead of what was asked.
+func (o Options) unsupported(what string) error {
+	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Shape) + " " + what, Way: "Leave that out, or use docker."}
+}

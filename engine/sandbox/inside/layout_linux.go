@@ -259,11 +259,15 @@ func (l *Layout) layTrees() error {
 		})
 		handle.Close()
 		if err != nil {
-			return err
+			return fmt.Errorf("%w %s: %w", ErrTree, t.Host, err)
 		}
 	}
 	return nil
 }
+
+// ErrTree is wrapped by the error for a directory that cannot be laid over, such as
+// one of a file system in user space.
+var ErrTree = errors.New("lay over")
 
 // hide makes whiteouts in the upper layer: what is not to be seen. The
 // directories on the way are as they are below.

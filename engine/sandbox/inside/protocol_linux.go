@@ -58,6 +58,7 @@ type Answer struct {
 	Fault     string `json:",omitempty"`
 	Errno     int    `json:",omitempty"` // of the fault, where the kernel said it
 	Escape    bool   `json:",omitempty"` // the fault is a name that leaves its directory
+	Tree      bool   `json:",omitempty"` // the fault is ErrTree
 	Memory    bool   `json:",omitempty"` // what is written is kept in memory
 	Unguarded string `json:",omitempty"` // why the machine's metadata is not out of reach
 	Touched   string `json:",omitempty"` // what is out of reach, tried for the first time
@@ -68,6 +69,8 @@ func (a Answer) Err() error {
 	switch {
 	case a.Fault == "":
 		return nil
+	case a.Tree:
+		return &told{a.Fault, ErrTree}
 	case a.Escape:
 		return &told{a.Fault, untar.ErrEscape}
 	case a.Errno != 0:
