@@ -137,7 +137,7 @@ func newRoot(a *App) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "buildlocal",
 		Short:         "Run AWS CodeBuild builds on this machine",
-		Long:          "buildlocal reads buildspec.yml and runs the build in a container, as AWS CodeBuild would.",
+		Long:          "buildlocal reads buildspec.yml and runs the build in a container or a sandbox,\nas AWS CodeBuild would.",
 		Version:       a.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

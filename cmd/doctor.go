@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,17 +38,24 @@ func (a *App) doctor(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	works := map[string]bool{}
+	works, told := map[string]bool{}, map[string]bool{}
 	for _, f := range all {
+		f.notes = slices.DeleteFunc(f.notes, func(n string) bool { return told[n] })
+		for _, n := range f.notes {
+			told[n] = true
+		}
 		works[f.engine] = f.err == nil
 		fmt.Fprintln(a.Stdout, f)
 	}
-	fmt.Fprintf(a.Stdout, "%-8s      %s\n", "auto", automatic(works))
+	fmt.Fprintln(a.Stdout, finding{engine: "auto", about: automatic(works)}.line())
 	if !works["docker"] && !works["sandbox"] && !works["host"] {
 		return errFailed{exitFault}
 	}
 	return nil
 }
+
+// line returns what has no verdict.
+func (f finding) line() string { return fmt.Sprintf("%-8s      %s", f.engine, f.about) }
 
 // automatic says what a build runs on where no engine is asked for.
 func automatic(works map[string]bool) string {
@@ -62,23 +70,40 @@ func automatic(works map[string]bool) string {
 	return "none: no build can run here"
 }
 
-// String returns a line, and one more for each note.
+// String returns a line, and one more for each note, none wider than the help.
 func (f finding) String() string {
-	verdict, text := "yes", f.about
-	notes := f.notes
+	verdict, paragraphs := "yes", append([]string{f.about}, f.notes...)
 	if f.err != nil {
 		verdict = "no"
-		first, rest, _ := strings.Cut(f.err.Error(), "\n")
-		text = first
-		if rest != "" {
-			notes = append(strings.Split(rest, "\n"), notes...)
+		paragraphs = append(strings.Split(f.err.Error(), "\n"), f.notes...)
+	}
+	head := fmt.Sprintf("%-8s %-4s ", f.engine, verdict)
+	var b strings.Builder
+	for _, p := range paragraphs {
+		for _, line := range wrapped(p, helpWidth-len(head)) {
+			b.WriteString(head + line + "\n")
+			head = strings.Repeat(" ", len(head))
 		}
 	}
-	line := fmt.Sprintf("%-8s %-4s %s", f.engine, verdict, text)
-	for _, n := range notes {
-		line += "\n              " + n
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// wrapped splits a text between words into lines of a width; a long word has its
+// own.
+func wrapped(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
 	}
-	return line
+	return append(lines, line)
 }
 
 func (a *App) examineDocker(ctx context.Context) finding {

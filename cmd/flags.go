@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,8 @@ type runFlags struct {
 	ignore      []string
 	strict      bool
 
+	root    bool              // root runs it
+	native  string            // platform of this machine
 	formats []string          // what format may be
 	file    *config           // beside the source; nil for none
 	origins map[string]string // flag to where its value came from
@@ -98,7 +101,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringArrayVar(&f.secondary, "secondary-source", nil, "a secondary source, `ID=DIR`; may be repeated")
 	fs.StringVar(&f.sourceMode, "source-mode", "", "what the build sees, `MODE`: worktree (what git does not ignore; default in a repository), commit[=REF] or all")
 	fs.StringVarP(&f.buildspec, "buildspec", "b", "", "buildspec `SPEC`: a path, a whole buildspec, or - for standard input (default buildspec.yml of the source)")
-	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR (a layout) or tar:FILE (from docker save) (default: the project's, or a curated one)")
+	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR[:NAME] (a layout) or tar:FILE[:NAME] (from docker save) (default: the project's, or a curated one)")
 	fs.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME for this machine's; may be repeated")
 	fs.StringArrayVar(&f.envFiles, "env-file", nil, "`FILE` of NAME=VALUE lines; may be repeated")
 	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
@@ -141,6 +144,7 @@ func (f *runFlags) settle(a *App, c *cobra.Command) error {
 	if err := joined(errs); err != nil {
 		return err
 	}
+	f.root, f.native = a.UID <= 0, "linux/"+runtime.GOARCH
 	return f.check()
 }
 
@@ -303,13 +307,20 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("image", f.image+", and the engine host has no images; give one of them")
 	case f.engine == "docker" && isLocalImage(f.image):
 		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
-	case (f.engine == "host" || f.engine == "sandbox") && f.keep:
+	case f.daemonless() && f.keep:
 		return f.wrong("keep", "set, and what the engine "+f.engine+" makes cannot be kept; give one of them")
+	case f.daemonless() && f.platform != "" && f.platform != f.native:
+		return f.wrong("platform", f.platform+", and the engine "+f.engine+" has no emulator: it runs "+f.native+"; use docker")
+	case f.daemonless() && f.privileged && !f.root:
+		return f.wrong("privileged", "set, and the engine "+f.engine+" has no privileged mode for a plain user; run as root, or use docker")
 	case f.platform != "" && !platformForm.MatchString(f.platform):
 		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}
 	return nil
 }
+
+// daemonless reports whether an engine without a daemon is asked for.
+func (f *runFlags) daemonless() bool { return f.engine == "host" || f.engine == "sandbox" }
 
 var platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
 

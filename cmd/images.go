@@ -20,7 +20,7 @@ import (
 
 func newImages(a *App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "images", Short: "List and remove the images that need no Docker",
+		Use: "images", Short: "List, bring and remove the images that need no Docker",
 		Long: "images lists the images that the engine sandbox keeps: each layer unpacked once,\n" +
 			"shared between images, in the cache directory of the user.",
 		Args: noArgs,
@@ -31,7 +31,12 @@ func newImages(a *App) *cobra.Command {
 	prune := &cobra.Command{
 		Use: "prune", Short: "Remove images that no build used of late", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if all {
+			switch {
+			case unused < 0:
+				return usagef("--unused-for is %v; expected a time such as 48h", unused)
+			case all && c.Flags().Changed("unused-for"):
+				return usagef("--unused-for is set, and --all too; give one")
+			case all:
 				unused = 0
 			}
 			return a.pruneImages(c.Context(), unused)
@@ -41,7 +46,8 @@ func newImages(a *App) *cobra.Command {
 	prune.Flags().BoolVar(&all, "all", false, "remove all that no build uses now")
 	c.AddCommand(&cobra.Command{
 		Use: "pull IMAGE...", Short: "Bring images: from a registry, oci:DIR or tar:FILE", Args: someArgs,
-		RunE: func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), names) },
+		Example: "  buildlocal images pull node:22\n  buildlocal images pull tar:image.tar oci:layout:1.0",
+		RunE:    func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), names) },
 	}, &cobra.Command{
 		Use: "rm IMAGE...", Short: "Remove images", Args: someArgs,
 		RunE: func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), names) },
@@ -99,12 +105,12 @@ func (a *App) pullImages(ctx context.Context, names []string) error {
 	var errs []error
 	for _, name := range names {
 		err := e.Pull(ctx, name, func(p engine.Progress) {
-			if p.Status == "Pull complete" || p.Status == "Already exists" {
+			if p.Status == "Pull complete" {
 				fmt.Fprintf(a.Stderr, "%s: %s\n", p.Layer, p.Status)
 			}
 		})
 		if ctx.Err() != nil {
-			return err
+			return errFailed{exitCode(err)}
 		}
 		if err == nil {
 			fmt.Fprintf(a.Stdout, "%s is here\n", name)

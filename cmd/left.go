@@ -46,8 +46,12 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 	e, err := a.engine(ctx)
 	var fault *engine.Fault
 	named := a.env("DOCKER_HOST") != "" || a.env("DOCKER_CONTEXT") != ""
-	if errors.As(err, &fault) && fault.Kind == engine.NoEngine && !named {
-		fmt.Fprintf(a.Stderr, "No Docker engine answers: only builds without one are seen.\n")
+	if errors.As(err, &fault) && !named && (fault.Kind == engine.NoEngine || fault.Kind == engine.NoPermission) {
+		why := "No Docker engine answers"
+		if fault.Kind == engine.NoPermission {
+			why = "The Docker engine is not for you to use"
+		}
+		fmt.Fprintf(a.Stderr, "%s: only builds without one are seen.\n", why)
 		return nil, all, nil
 	}
 	if err != nil {
@@ -69,8 +73,8 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 // with its labels.
 const sandboxName = "sandbox.json"
 
-// sandboxes returns the runs of this user that have a sandbox. They end with it,
-// so none is left of one that is gone.
+// sandboxes returns the runs of this user that have a sandbox. Of one that was
+// killed a directory is left.
 func (a *App) sandboxes() []trace {
 	var all []trace
 	files, _ := filepath.Glob(filepath.Join(a.tempRoot(), "run-*", sandboxName))
@@ -81,9 +85,8 @@ func (a *App) sandboxes() []trace {
 		if err != nil || json.Unmarshal(text, &t.Labels) != nil {
 			continue
 		}
-		if t.pid, t.alive = alive(dir); t.alive {
-			all = append(all, t)
-		}
+		t.pid, t.alive = alive(dir)
+		all = append(all, t)
 	}
 	return all
 }
@@ -224,7 +227,7 @@ func (a *App) prune(ctx context.Context) error {
 	defer e.Close()
 	var errs []error
 	for _, t := range all { // containers come before the volumes they hold
-		if t.alive || !t.ours {
+		if t.alive || !t.ours || t.Kind == kindSandbox {
 			continue
 		}
 		if err := e.Remove(ctx, t.Left); err != nil {

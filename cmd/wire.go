@@ -86,7 +86,7 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 // early starts an engine that is asked for by name, while the build is still read:
 // what it needs first takes as long as that.
 func (a *App) early(f *runFlags) *environment {
-	if f.engine != "sandbox" && f.engine != "host" || f.dryRun {
+	if !f.daemonless() || f.dryRun {
 		return nil
 	}
 	e := a.sandbox(sandbox.Shape(f.engine))

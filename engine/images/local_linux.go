@@ -26,6 +26,8 @@ func (s *Store) from(ctx context.Context, image string) (*origin, error) {
 	switch {
 	case !isLocal(image):
 		return s.fromRegistry(ctx, image)
+	case rest == "":
+		return nil, badName(image, errors.New("no path stands behind the colon"))
 	case kind == "oci":
 		o, err = s.fromLayout(rest)
 	default:
@@ -151,17 +153,16 @@ func fromArchive(text string) (*origin, error) {
 	}
 	var wanted *name.Tag
 	if tag != "" {
-		t, err := name.NewTag(tag)
-		if err != nil {
+		if wanted, err = tagOf(tag, names); err != nil {
 			return nil, err
 		}
-		wanted, names = &t, []string{tag}
+		names = []string{tag}
 	} else if len(manifest) > 1 {
 		return nil, fmt.Errorf("%d images are in it; name one as tar:FILE:NAME, it has %s", len(manifest), listed(names))
 	}
 	image, err := tarball.Image(opener, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("%w; it has %s", err, listed(names))
+		return nil, err
 	}
 	o := &origin{image: image, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
 		return l.Uncompressed()
@@ -174,6 +175,20 @@ func fromArchive(text string) (*origin, error) {
 		o.also = append(o.also, full)
 	}
 	return o, nil
+}
+
+// tagOf returns the name of an image that an archive has.
+func tagOf(text string, names []string) (*name.Tag, error) {
+	wanted, err := name.NewTag(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		if has, err := name.NewTag(n); err == nil && has.Name() == wanted.Name() {
+			return &wanted, nil
+		}
+	}
+	return nil, fmt.Errorf("no image in it is called %q; it has %s", text, listed(names))
 }
 
 // openArchive opens an archive, unpacked.

@@ -180,7 +180,6 @@ func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func
 	}
 	defer unlock()
 	if _, err := os.Stat(s.path("layers", l.id)); err == nil {
-		tell("Already exists", 0)
 		return nil
 	}
 	packed, err := from.open(ctx, l.Layer, tell)

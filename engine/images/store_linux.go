@@ -275,12 +275,18 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 		if err == nil {
 			err = s.removeName(full)
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errMissing
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
 		}
 	}
 	return errors.Join(append(errs, s.sweep(ctx, len(names) == 0))...)
 }
+
+// errMissing is a name that is not in the store.
+var errMissing = fmt.Errorf("there is none of that name: %w", fs.ErrNotExist)
 
 func (s *Store) removeName(full string) error {
 	var l label
