@@ -246,12 +246,14 @@ func (a *App) pruneTemp(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
+	e := a.sandboxEngine(sandbox.Images)
+	e.Sweep()
 	var errs []error
 	for _, dir := range dirs {
 		if _, yes := alive(dir); yes || neededElsewhere(dir, host) {
 			continue
 		}
-		if err := a.sandboxEngine(sandbox.Images).Discard(ctx, dir); err != nil {
+		if err := e.Discard(ctx, dir); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -17,3 +17,9 @@ func keepOwner(file *os.File, like fs.FileInfo) error {
 	}
 	return file.Chown(int(stat.Uid), int(stat.Gid))
 }
+
+// belongsTo reports whether a file is a user's.
+func belongsTo(info fs.FileInfo, uid int) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || int(stat.Uid) == uid
+}

@@ -38,6 +38,10 @@ func (a *App) newTemp() (*temp, error) {
 	if err := os.MkdirAll(a.tempRoot(), 0o755); err != nil {
 		return nil, fmt.Errorf("make a temporary directory: %w\nTMPDIR names the directory to make it in", err)
 	}
+	info, err := os.Lstat(a.tempRoot())
+	if err == nil && (!info.IsDir() || !belongsTo(info, a.UID)) {
+		return nil, fmt.Errorf("make a temporary directory: %s is somebody else's\nRemove it, or let TMPDIR name another directory", a.tempRoot())
+	}
 	path, err := os.MkdirTemp(a.tempRoot(), "run-")
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary directory: %w", err)

@@ -179,8 +179,13 @@ func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func
 		return err
 	}
 	defer unlock()
-	if _, err := os.Stat(s.path("layers", l.id)); err == nil {
+	if s.hasLayer(l.id) {
 		return nil
+	}
+	if _, err := os.Lstat(s.path("layers", l.id)); err == nil { // somebody removed some of it
+		if err := s.discard(ctx, l.id); err != nil {
+			return err
+		}
 	}
 	packed, err := from.open(ctx, l.Layer, tell)
 	if err != nil {
@@ -203,7 +208,7 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 	if err := s.Options.Remove(ctx, temp); err != nil { // of one who was cut off
 		return err
 	}
-	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755), os.Chmod(temp+"/fs", 0o755)); err != nil {
 		return err
 	}
 	plain, closePlain, err := decompress(packed)

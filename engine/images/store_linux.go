@@ -185,7 +185,7 @@ func (s *Store) write(what any, parts ...string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	file, err := os.CreateTemp(filepath.Dir(name), unfinished+"*")
 	if err != nil {
 		return err
 	}
@@ -199,6 +199,11 @@ func (s *Store) write(what any, parts ...string) error {
 	}
 	return nil
 }
+
+// unfinished begins the name of a file that is being written.
+const unfinished = ".new-"
+
+func isUnfinished(name string) bool { return strings.HasPrefix(name, unfinished) }
 
 // use returns an image by its ID, and holds it.
 func (s *Store) use(id string) (*Image, error) {
@@ -217,8 +222,8 @@ func (s *Store) use(id string) (*Image, error) {
 	}
 	image := &Image{ID: id, Env: r.Env, Entrypoint: r.Entrypoint, lock: lock}
 	for _, layer := range r.Layers {
-		if err == nil {
-			_, err = os.Stat(s.path("layers", layer, "fs"))
+		if err == nil && !s.hasLayer(layer) {
+			err = fs.ErrNotExist // it is pulled anew
 		}
 		image.Layers = append(image.Layers, s.path("layers", layer, "fs"))
 	}
@@ -235,6 +240,9 @@ func (s *Store) List() (all []Named, total int64, err error) {
 		return nil, 0, err
 	}
 	for _, e := range entries {
+		if isUnfinished(e.Name()) {
+			continue
+		}
 		var l label
 		var r record
 		info, err := e.Info()
@@ -252,6 +260,12 @@ func (s *Store) List() (all []Named, total int64, err error) {
 		total += s.layerSize(l.Name())
 	}
 	return all, total, err
+}
+
+// hasLayer reports whether a layer is here, whole: its size is noted last.
+func (s *Store) hasLayer(id string) bool {
+	_, err := os.Stat(s.path("layers", id, "size.json"))
+	return err == nil
 }
 
 func (s *Store) layerSize(id string) int64 {
@@ -324,7 +338,7 @@ func (s *Store) namesOf(id string) []string {
 	entries, _ := os.ReadDir(s.path("names"))
 	for _, e := range entries {
 		var l label
-		if s.read(&l, "names", e.Name()) == nil && l.Image == id {
+		if !isUnfinished(e.Name()) && s.read(&l, "names", e.Name()) == nil && l.Image == id {
 			names = append(names, l.Name)
 		}
 	}
@@ -351,6 +365,12 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 		}
 	}
 	var errs []error
+	for _, dir := range []string{"names", "images"} {
+		left, _ := filepath.Glob(s.path(dir, unfinished+"*"))
+		for _, file := range left {
+			errs = append(errs, os.Remove(file))
+		}
+	}
 	layers, _ := os.ReadDir(s.path("layers"))
 	for _, l := range layers {
 		if !used[l.Name()] {
@@ -373,7 +393,7 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 // discard takes a layer's name away before its files.
 func (s *Store) discard(ctx context.Context, layer string) error {
 	gone := s.path("temp", "gone-"+layer)
-	if err := os.MkdirAll(s.path("temp"), 0o755); err != nil {
+	if err := errors.Join(s.Options.Remove(ctx, gone), os.MkdirAll(s.path("temp"), 0o755)); err != nil {
 		return err
 	}
 	if err := os.Rename(s.path("layers", layer), gone); err != nil {
@@ -385,7 +405,9 @@ func (s *Store) discard(ctx context.Context, layer string) error {
 // lock takes the lock of a file of the store, and waits for it until ctx ends.
 func (s *Store) lock(ctx context.Context, name string, how int) (func(), error) {
 	file := s.path(name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	// Nobody else looks in: an image has programs that give away their owner's rights.
+	err := errors.Join(os.MkdirAll(s.Dir, 0o700), os.Chmod(s.Dir, 0o700), os.MkdirAll(filepath.Dir(file), 0o755))
+	if err != nil {
 		return nil, fmt.Errorf("make the store of images: %w", err)
 	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)

@@ -20,7 +20,11 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 		r.Notes = append(r.Notes, "For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.")
 	}
 	c := &Container{id: e.id, base: temp + "/sandbox", say: s.Say, calls: map[int]*call{}}
-	err := e.lay(ctx, s, c)
+	var err error
+	if c.process, err = e.process(s.Name); err != nil {
+		return r, e.cannot(err)
+	}
+	err = c.lay(ctx, s, e)
 	return r, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 }
 

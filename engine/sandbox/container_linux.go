@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,73 +18,6 @@ import (
 	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
-
-func native() string { return "linux/" + runtime.GOARCH }
-
-// Engine makes sandboxes. See engine.Engine.
-type Engine struct {
-	options Options
-	id      identity
-
-	mu   sync.Mutex
-	warm *process // started before it is known what for; nil for none
-}
-
-// New returns an Engine of this machine.
-func New(o Options) *Engine {
-	if o.Shape == Host { // another user's files cannot be seen as another's
-		return &Engine{options: o, id: alone()}
-	}
-	return &Engine{options: o, id: identityOf(o.User)}
-}
-
-// Warm starts what a sandbox needs first, while it is still settled what runs in
-// it. Close ends it where nothing is started.
-func (e *Engine) Warm() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.warm == nil {
-		e.warm, _ = e.startWarm("") // a failure is told when it is started in earnest
-	}
-}
-
-// Close ends what Warm started.
-func (e *Engine) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.warm != nil {
-		e.warm.kill()
-		e.warm = nil
-	}
-	return nil
-}
-
-// process returns a process in namespaces of its own.
-func (e *Engine) process(name string) (*process, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if p := e.warm; p != nil {
-		e.warm = nil
-		return p, nil
-	}
-	return e.startWarm(name)
-}
-
-// startWarm starts a process in namespaces, and the first process of the sandbox.
-func (e *Engine) startWarm(name string) (*process, error) {
-	p, err := e.id.start(name, namespaces)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.send(inside.Request{Op: inside.Warm}); err != nil {
-		p.kill()
-		return nil, err
-	}
-	return p, nil
-}
-
-// namespaces are those of a sandbox.
-const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // Container is one sandbox. See engine.Container.
 type Container struct {
@@ -109,96 +40,6 @@ type Container struct {
 type call struct {
 	began chan inside.Answer // its first answer
 	ended chan inside.Answer
-}
-
-// Start lays a sandbox and starts its first process. See engine.Engine.
-func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
-	if err := e.options.refuse(s, e.id.kind == idsRoot); err != nil {
-		return nil, err
-	}
-	if s.Say == nil {
-		s.Say = func(string, ...any) {}
-	}
-	c := &Container{id: e.id, base: filepath.Join(s.Temp, "sandbox"), say: s.Say, calls: map[int]*call{}}
-	if err := e.begin(ctx, s, c); err != nil {
-		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
-	}
-	if err := c.startMain(ctx, s); err != nil {
-		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
-	}
-	return c, nil
-}
-
-func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
-	path := e.options.Path
-	if e.options.Shape == Images {
-		var err error
-		if c.image, err = e.store().Need(ctx, s); err != nil {
-			return err
-		}
-		if s.Privileged && len(c.image.Entrypoint) > 0 {
-			return e.options.unsupported("does not run an image's entrypoint in privileged mode: it would start its dockerd in this machine's own network")
-		}
-		path = usualPath
-		c.env = c.image.Env
-	}
-	c.env = slices.Concat([]string{"PATH=" + path, "HOSTNAME=" + inside.HostName}, c.env, s.Env)
-	if err := e.lay(ctx, s, c); err != nil {
-		return err
-	}
-	go c.listen()
-	return nil
-}
-
-// lay starts the process that serves a sandbox, and has it lay the file system.
-func (e *Engine) lay(ctx context.Context, s engine.Spec, c *Container) error {
-	if err := os.Mkdir(c.base, 0o700); err != nil {
-		return diskFull(err, "make a directory for the sandbox")
-	}
-	var err error
-	if c.process, err = e.process(s.Name); err != nil {
-		return e.cannot(err)
-	}
-	c.limits = limit(s.Name, s.Limits, c.say)
-	return c.lay(ctx, s, e)
-}
-
-// usualPath is the PATH of an image that says none, as Docker has it.
-const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// lay has the file system laid, and waits for it.
-func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
-	l := &inside.Layout{
-		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
-	}
-	if c.image != nil {
-		l.Layers = c.image.Layers
-	}
-	for _, t := range s.Trees {
-		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide})
-	}
-	var groups []*os.File
-	for _, g := range c.limits {
-		groups = append(groups, g.procs)
-	}
-	a, err := c.ask(ctx, inside.Request{Op: inside.Lay, Layout: l}, groups...)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if errors.Is(err, inside.ErrTree) {
-		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
-	}
-	if err != nil {
-		return e.cannot(diskFull(err, "lay the sandbox"))
-	}
-	if a.Memory {
-		c.say("What the build writes stays in memory: the file system of %s cannot be laid over.", s.Temp)
-	}
-	if a.Unguarded != "" {
-		c.say("Cloud metadata addresses are within reach of the build: %s.", a.Unguarded)
-	}
-	return nil
 }
 
 // diskFull says so of an error that means it.
@@ -426,7 +267,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 }
 
 // CopyOut packs what stands at a path. See engine.Container.
-func (c *Container) CopyOut(_ context.Context, path string) (io.ReadCloser, error) {
+func (c *Container) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -443,18 +284,33 @@ func (c *Container) CopyOut(_ context.Context, path string) (io.ReadCloser, erro
 		}
 	case <-c.gone:
 		return nil, errors.Join(errGone, r.Close())
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), r.Close())
 	}
-	return &packed{r, waiting}, nil
+	return &packed{r, ctx, context.AfterFunc(ctx, func() { r.Close() }), waiting}, nil
 }
 
 // packed is a stream whose end is told: a fault of the packing is not an end.
 type packed struct {
 	*os.File
+	ctx     context.Context // its end ends the stream
+	forget  func() bool
 	waiting *call
+}
+
+// Close ends the stream.
+func (p *packed) Close() error {
+	if p.forget() {
+		return p.File.Close()
+	}
+	return nil // the end of ctx has closed it
 }
 
 func (p *packed) Read(b []byte) (int, error) {
 	n, err := p.File.Read(b)
+	if err != nil && p.ctx.Err() != nil {
+		return n, context.Cause(p.ctx)
+	}
 	if err == io.EOF && p.waiting != nil {
 		a, open := <-p.waiting.ended
 		p.waiting = nil

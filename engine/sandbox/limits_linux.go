@@ -174,6 +174,15 @@ func (p place) offers(controller string) bool {
 	return os.WriteFile(control, []byte("+"+controller), 0o644) == nil
 }
 
+// Sweep removes what the kernel keeps of sandboxes that were killed.
+func (e *Engine) Sweep() {
+	for _, controller := range []string{"memory", "cpu"} {
+		for _, p := range placesOf(controller) {
+			p.sweep()
+		}
+	}
+}
+
 // sweep removes groups of sandboxes that were killed; one with a process in it
 // cannot be removed.
 func (p place) sweep() {

@@ -111,10 +111,11 @@ func (p *process) receive() (inside.Answer, error) {
 func (p *process) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Answer, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
-	if err := p.send(r, files...); err != nil {
-		return inside.Answer{}, errors.Join(err, context.Cause(ctx))
+	sent := p.send(r, files...)
+	a, err := p.receive() // one that has ended may have said why
+	if sent != nil && err != nil {
+		err = sent
 	}
-	a, err := p.receive()
 	if ctx.Err() != nil {
 		return a, context.Cause(ctx)
 	}

@@ -43,5 +43,8 @@ func (*Engine) Pull(context.Context, string, func(engine.Progress)) error { retu
 // RemoveImages says that there are no images.
 func (*Engine) RemoveImages(context.Context, ...string) error { return errPlatform }
 
+// Sweep has nothing to remove.
+func (*Engine) Sweep() {}
+
 // Discard removes a directory of a run that is gone.
 func (*Engine) Discard(_ context.Context, dir string) error { return os.RemoveAll(dir) }

@@ -24,6 +24,7 @@ type streams struct {
 	size     engine.TTY
 	copying  chan struct{} // one for each reader that is done
 	copied   atomic.Int64  // bytes
+	writing  atomic.Int64  // readers that hand on what they have read
 	quit     chan struct{}
 }
 
@@ -110,7 +111,7 @@ func (s *streams) begin(p engine.Process) error {
 			continue
 		}
 		go func() {
-			_, _ = io.Copy(counted{to[i], &s.copied}, r) // a terminal ends with an error
+			_, _ = io.Copy(counted{to[i], s}, r) // a terminal ends with an error
 			s.copying <- struct{}{}
 		}()
 	}
@@ -146,12 +147,14 @@ func (s *streams) follow(sizes <-chan engine.TTY) {
 // counted counts what is written.
 type counted struct {
 	io.Writer
-	n *atomic.Int64
+	s *streams
 }
 
 func (c counted) Write(p []byte) (int, error) {
+	c.s.writing.Add(1)
+	defer c.s.writing.Add(-1)
 	n, err := c.Writer.Write(p)
-	c.n.Add(int64(n))
+	c.s.copied.Add(int64(n))
 	return n, err
 }
 
@@ -159,24 +162,24 @@ func (c counted) Write(p []byte) (int, error) {
 // it is no longer read: what is in the background may hold it for ever.
 const idle = 60 * time.Millisecond
 
+// patience is how long a stream is read that never falls silent.
+const patience = 5 * time.Second
+
 // finish takes what is still in the streams, and closes them.
 func (s *streams) finish() {
 	close(s.quit)
-	left := 0
-	for _, r := range s.readers {
-		if r != nil {
-			left++
-		}
-	}
+	enough, late := time.After(patience), false
 	for total := len(s.readers); total > 0; {
 		before := s.copied.Load()
 		select {
 		case <-s.copying:
 			total--
 		case <-time.After(idle):
-			if s.copied.Load() == before {
+			if s.writing.Load() == 0 && (late || s.copied.Load() == before) {
 				total = 0
 			}
+		case <-enough:
+			late = true
 		}
 	}
 	for _, f := range append(s.readers, s.stdin, s.terminal) {

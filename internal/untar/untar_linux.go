@@ -203,9 +203,6 @@ func (u *unpacker) replacing(in int, base string, do func() error) error {
 	if err := removeAt(in, base); err != nil {
 		return err
 	}
-	if u.handle != nil && int(u.handle.Fd()) != in {
-		u.forget()
-	}
 	return do()
 }
 

@@ -86,7 +86,10 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 	target := ""
 	if info.Mode()&fs.ModeSymlink != 0 {
 		var err error
-		if target, err = os.Readlink(file); err != nil {
+		if target, err = os.Readlink(file); errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -111,6 +114,9 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 		return w.WriteHeader(h)
 	}
 	text, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

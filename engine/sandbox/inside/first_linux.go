@@ -102,11 +102,21 @@ func beFirst() int {
 	return 1
 }
 
+// settings are where root changes the machine itself, not only the sandbox. A
+// build that is not privileged reads them, as in Docker.
+var settings = []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"}
+
 // follow does what it is told. It returns why it could not.
 func (o order) follow(streams []int) error {
 	// Where some of /proc is hidden from this machine, as in a container, a new
 	// one is refused, and the old one stays.
-	_ = syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "")
+	const plain = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
+	_ = syscall.Mount("proc", "/proc", "proc", plain, "")
+	for _, name := range settings {
+		if len(o.Drop) > 0 && syscall.Mount(name, name, "", syscall.MS_BIND, "") == nil {
+			_ = syscall.Mount("none", name, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY|plain, "")
+		}
+	}
 	if err := drop(o.Drop); err != nil {
 		return err
 	}

@@ -302,21 +302,31 @@ func (l *Layout) hide(t Tree, upper string) error {
 // layMasks lays something empty over what is not to be seen.
 func (l *Layout) layMasks() error {
 	for _, masked := range l.Mask {
-		target := filepath.Join(l.Base, inMemory, "root", masked)
-		info, err := os.Stat(target)
-		switch {
-		case err != nil:
-			continue
-		case info.IsDir():
-			err = l.mount("tmpfs", target, "tmpfs", unix.MS_RDONLY, "mode=755")
-		default:
-			err = l.mount("/dev/null", target, "", unix.MS_BIND, "")
+		// Found as the build finds it: a link leads to a place in the sandbox.
+		how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+		fd, err := unix.Openat2(int(l.root.Fd()), strings.TrimPrefix(masked, "/"), how)
+		if err != nil {
+			continue // there is none
 		}
+		err = l.mask(fd)
+		_ = unix.Close(fd)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (l *Layout) mask(fd int) error {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	target := "/proc/self/fd/" + strconv.Itoa(fd)
+	if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return l.mount("tmpfs", target, "tmpfs", unix.MS_RDONLY, "mode=755")
+	}
+	return l.mount("/dev/null", target, "", unix.MS_BIND, "")
 }
 
 // nameMachine makes names known: of the machine inside, and in an image those that

@@ -39,6 +39,9 @@ func (l *Layout) layImage(root string) error {
 	}
 	var names []string
 	for i, layer := range l.Layers {
+		if slices.Contains(l.Layers[i+1:], layer) {
+			continue // it counts where it is highest, and an overlay takes it once
+		}
 		name := strconv.Itoa(i)
 		if err := os.Symlink(layer, filepath.Join(dir, name)); err != nil {
 			return err

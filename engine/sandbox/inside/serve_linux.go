@@ -3,6 +3,7 @@ package inside
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -42,6 +43,9 @@ type server struct {
 func serve() int {
 	runtime.LockOSThread() // capabilities and namespaces are a thread's, and this one starts all processes
 	unix.CloseOnExec(Socket)
+	// What whoever started us had open is not for a build; older kernels cannot.
+	_ = unix.CloseRange(Socket+1, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
+	unix.Umask(0o022) // a container's, whatever the user's is
 	s := &server{running: map[int]int{}}
 	var r Request
 	files, err := receive(Socket, &r)

@@ -60,7 +60,16 @@ func (l *Layout) layEmpty(at string, mode os.FileMode) error {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {
 		return err
 	}
-	return l.mountAt(dir, at, "", unix.MS_BIND, "")
+	if err := l.mountAt(dir, at, "", unix.MS_BIND, ""); err != nil || l.Privileged {
+		return err
+	}
+	target, handle, err := l.at(at) // what is mounted there now
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	_ = unix.MountSetattr(-1, target, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV})
+	return nil
 }
 
 // devices are those a container has.
@@ -76,7 +85,7 @@ func (l *Layout) layDevices() error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	if err := l.mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID, "mode=755,size=64k"); err != nil {
+	if err := l.mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=64k"); err != nil {
 		return err
 	}
 	for _, name := range devices {

@@ -1,0 +1,70 @@
+package sandbox_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/sandbox"
+)
+
+// inside runs a script in a sandbox and returns what it prints.
+func inside(t *testing.T, e *sandbox.Engine, spec engine.Spec, script string) string {
+	t.Helper()
+	spec.Name, spec.Temp = "harm", t.TempDir()
+	c, err := e.Start(t.Context(), spec)
+	need(t, err)
+	defer c.Close(t.Context())
+	var out strings.Builder
+	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", script}, Stdout: &out, Stderr: &out}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestABuildDoesNotReachTheMachineItself(t *testing.T) {
+	e := engineOf(t, sandbox.Host)
+	out := inside(t, e, engine.Spec{}, "f=/proc/sys/vm/max_map_count; cat $f >$f && echo settings; mknod /dev/disk b 8 0 2>/dev/null; mknod /tmp/disk c 1 3 2>/dev/null; head -c 1 /dev/disk >/dev/null && echo disk; echo x >/tmp/disk && test -c /tmp/disk && echo device; echo ok >/dev/null && echo null")
+	if strings.Contains(out, "settings") || strings.Contains(out, "\ndisk") || strings.Contains(out, "device\n") || !strings.HasSuffix(out, "null\n") {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestTheUsersUmaskIsNotTheBuilds(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	out := inside(t, engineOf(t, sandbox.Host), engine.Spec{Scratch: []string{"/codebuild/output/tmp"}}, "umask; stat -c %a /etc/hosts /codebuild /codebuild/output")
+	if out != "0022\n644\n755\n755\n" {
+		t.Errorf("got %q", out)
+	}
+}
+
+func TestCredentialsAreHiddenBehindLinksToo(t *testing.T) {
+	home, err := os.MkdirTemp("/var/tmp", "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	kept := filepath.Join(home, "dotfiles", "aws")
+	if err := errors.Join(os.Chmod(home, 0o755), os.MkdirAll(kept, 0o755), os.WriteFile(filepath.Join(kept, "credentials"), []byte("secret"), 0o644),
+		os.Symlink(kept, filepath.Join(home, ".aws")), os.WriteFile(filepath.Join(home, ".netrc"), []byte("secret"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	e := sandbox.New(sandbox.Options{Shape: sandbox.Host, Path: os.Getenv("PATH"), Mask: []string{home + "/.aws", home + "/.netrc", home + "/.none"}})
+	if out := inside(t, e, engine.Spec{}, "cat "+home+"/.aws/credentials "+kept+"/credentials "+home+"/.netrc"); strings.Contains(out, "secret") {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestAnImageMayHaveALayerTwice(t *testing.T) {
+	dir := t.TempDir()
+	// What docker save wrote, with its only layer named three times.
+	double := filepath.Join(dir, "double.tar")
+	twice(t, savedImage(t), double)
+	if out := inside(t, engineOf(t, sandbox.Images), engine.Spec{Images: []string{"tar:" + double}}, "echo runs"); out != "runs\n" {
+		t.Errorf("got %q", out)
+	}
+}
