@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -151,35 +150,24 @@ func savedImages(t *testing.T) string {
 		return dir
 	}
 	needEngine(t)
-	dir, err := saveImages()
-	if err != nil {
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil { // a plain user reads them
 		t.Fatal(err)
+	}
+	for _, name := range imageNames {
+		file := filepath.Join(dir, name+".tar")
+		if out, err := exec.Command("docker", "save", "-o", file, "buildlocal-test/"+name).CombinedOutput(); err != nil {
+			t.Fatalf("docker save: %v: %s", err, out)
+		}
+		if err := os.Chmod(file, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
 
 // imageNames are the images of the tests.
 var imageNames = []string{"base", "node", "busybox", "sh-only", "no-sh", "odd", "curated"}
-
-var saveImages = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "images")
-	if err != nil {
-		return "", err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return "", err
-	}
-	for _, name := range imageNames {
-		file := filepath.Join(dir, name+".tar")
-		if out, err := exec.Command("docker", "save", "-o", file, "buildlocal-test/"+name).CombinedOutput(); err != nil {
-			return dir, errors.New(string(out))
-		}
-		if err := os.Chmod(file, 0o644); err != nil {
-			return dir, err
-		}
-	}
-	return dir, nil
-})
 
 // imagesOfTheTests returns a cache directory that has all images of the tests.
 func imagesOfTheTests(t *testing.T) string {
