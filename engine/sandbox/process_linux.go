@@ -112,6 +112,9 @@ func (p *process) ask(ctx context.Context, r inside.Request, files ...*os.File) 
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
 	sent := p.send(r, files...)
+	if sent != nil && !errors.Is(sent, unix.EPIPE) {
+		return inside.Answer{}, sent
+	}
 	a, err := p.receive() // one that has ended may have said why
 	if sent != nil && err != nil {
 		err = sent

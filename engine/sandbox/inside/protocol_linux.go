@@ -88,8 +88,9 @@ type told struct {
 func (t *told) Error() string { return t.text }
 func (t *told) Unwrap() error { return t.err }
 
-// maxMessage is how large a message may be, in bytes: a command line may have 2 MiB.
-const maxMessage = 8 << 20
+// maxMessage is how large a message may be, in bytes: a command line may have 2 MiB,
+// and a source much that is not to be seen.
+const maxMessage = 64 << 20
 
 // headLength is how many hexadecimal digits say how long a message is.
 const headLength = 8
@@ -101,7 +102,7 @@ func Encode(message any) (head, text []byte, err error) {
 		return nil, nil, err
 	}
 	if len(text) > maxMessage {
-		return nil, nil, fmt.Errorf("the command line is longer than %d bytes", maxMessage)
+		return nil, nil, fmt.Errorf("a request to the sandbox of %d bytes, the limit is %d", len(text), maxMessage)
 	}
 	return fmt.Appendf(nil, "%0*x", headLength, len(text)), text, nil
 }
