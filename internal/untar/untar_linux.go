@@ -2,6 +2,7 @@ package untar
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,16 @@ type Unpacking struct {
 	Owners bool
 	// Strict refuses absolute names; else they are taken as from the directory.
 	Strict bool
+	// Largest is how many bytes a file may have; 0 for 128 GiB. A header of a few
+	// bytes can say that all of a sparse file is holes.
+	Largest int64
 }
+
+// largest is more than an image may have in the service (100 GB uncompressed).
+const largest = 128 << 30
+
+// ErrTooLarge is wrapped by the error for a file that says it is larger.
+var ErrTooLarge = errors.New("the file is too large")
 
 // ErrEscape is wrapped by the error for a name that leaves its directory.
 var ErrEscape = errors.New("the name leaves its directory")
@@ -125,6 +135,9 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 	name, err := u.local(h.Name)
 	if err != nil {
 		return err
+	}
+	if h.Size > cmp.Or(u.Largest, largest) {
+		return fmt.Errorf("%w: %d bytes", ErrTooLarge, h.Size)
 	}
 	if base := path.Base(name); u.Opaque != "" && strings.HasPrefix(base, whiteout) {
 		return u.hide(path.Dir(name), strings.TrimPrefix(base, whiteout))

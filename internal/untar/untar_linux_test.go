@@ -239,6 +239,18 @@ func TestNamesAreNamesWhereNothingIsALayer(t *testing.T) {
 	}
 }
 
+func TestAFileThatSaysItIsHugeIsRefused(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	// 512 bytes of header are enough to say so: nothing has to follow.
+	if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: "huge", Typeflag: tar.TypeReg, Size: 1 << 40}); err != nil {
+		t.Fatal(err)
+	}
+	if err := untar.Unpack(t.TempDir(), &b, layer()); !errors.Is(err, untar.ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // FuzzUnpack gives it strangers' layers: nothing outside may change.
 func FuzzUnpack(f *testing.F) {
 	for _, headers := range [][]tar.Header{
@@ -255,7 +267,9 @@ func FuzzUnpack(f *testing.F) {
 		if err := errors.Join(os.MkdirAll(root, 0o755), os.WriteFile(filepath.Join(top, "secret"), []byte("kept"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		_ = untar.Unpack(root, io.LimitReader(bytes.NewReader(stream), 1<<20), layer())
+		how := layer()
+		how.Largest = 1 << 20
+		_ = untar.Unpack(root, io.LimitReader(bytes.NewReader(stream), 1<<20), how)
 		entries, _ := os.ReadDir(top)
 		inner, _ := os.ReadDir(filepath.Join(top, "in"))
 		text, _ := os.ReadFile(filepath.Join(top, "secret"))
