@@ -118,20 +118,6 @@ func copyOfTheTests(t *testing.T, uid, gid int) string {
 	return dir
 }
 
-// cases returns the table, by name.
-func cases(t *testing.T) map[string]string {
-	t.Helper()
-	files, err := filepath.Glob("../testdata/conformance/*.txtar")
-	if err != nil || len(files) < 60 {
-		t.Fatalf("found %d cases, want at least 60: %v", len(files), err)
-	}
-	all := map[string]string{}
-	for _, file := range files {
-		all[strings.TrimSuffix(filepath.Base(file), ".txtar")] = file
-	}
-	return all
-}
-
 func asPlainUser() bool { return os.Geteuid() != 0 }
 
 // Cases that an engine has no answer to, or another one.

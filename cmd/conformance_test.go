@@ -63,17 +63,27 @@ func host(t *testing.T, variables map[string]string) (*cmd.App, *bytes.Buffer, *
 // are what has to come out, flags is the command line, the rest is the source.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("../testdata/conformance/*.txtar")
-	if err != nil || len(files) < 60 {
-		t.Fatalf("found %d cases, want at least 60: %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+	for name, file := range cases(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			needEngine(t)
 			conform(t, file)
 		})
 	}
+}
+
+// cases returns the table, by name.
+func cases(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("../testdata/conformance/*.txtar")
+	if err != nil || len(files) < 60 {
+		t.Fatalf("found %d cases, want at least 60: %v", len(files), err)
+	}
+	all := map[string]string{}
+	for _, file := range files {
+		all[strings.TrimSuffix(filepath.Base(file), ".txtar")] = file
+	}
+	return all
 }
 
 // origins are how a fact may be known.

@@ -39,7 +39,7 @@ func (s *Store) from(ctx context.Context, image string) (*origin, error) {
 	if o.name, err = fullName(image); err != nil {
 		return nil, err
 	}
-	o.local, o.done = true, func(v1.Layer) {}
+	o.done = func(v1.Layer) {}
 	return o, nil
 }
 

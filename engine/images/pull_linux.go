@@ -30,7 +30,6 @@ type origin struct {
 	name   string   // full
 	also   []string // further names it has there
 	digest string   // of what the registry has
-	local  bool     // on this machine
 	sized  bool     // how large its layers are is known; else it is dear to ask
 	open   func(ctx context.Context, l v1.Layer, tell func(status string, current int64)) (io.ReadCloser, error)
 	done   func(l v1.Layer) // a layer is unpacked
@@ -59,7 +58,7 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return nil, s.fault(err, doing, from != nil && from.local || isLocal(name))
+	return nil, s.fault(err, doing, isLocal(name))
 }
 
 func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(engine.Progress)) (*Image, error) {

@@ -68,7 +68,7 @@ func refusedUser(err error) (message, way string) {
 // inContainer reports whether this is a container, by what its makers leave there.
 func inContainer() bool {
 	for _, file := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if _, err := os.Stat(file); err == nil {
+		if exists(file) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +88,7 @@ func placesOf(controller string) []place {
 		version := 1
 		if fields[0] == "0" {
 			version = 2
-		} else if !hasWord(fields[1], ",", controller) {
+		} else if !slices.Contains(strings.Split(fields[1], ","), controller) {
 			continue
 		}
 		top := controlMount(version, controller)
@@ -100,15 +101,6 @@ func placesOf(controller string) []place {
 	return all
 }
 
-func hasWord(list, separator, word string) bool {
-	for _, w := range strings.Split(list, separator) {
-		if w == word {
-			return true
-		}
-	}
-	return false
-}
-
 // controlMount returns where a controller is mounted.
 func controlMount(version int, controller string) string {
 	text, _ := os.ReadFile("/proc/self/mountinfo")
@@ -118,7 +110,7 @@ func controlMount(version int, controller string) string {
 		if len(at) < 5 || len(kind) < 3 {
 			continue
 		}
-		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && hasWord(kind[2], ",", controller) {
+		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
 			return at[4]
 		}
 	}
@@ -131,10 +123,8 @@ const groupPrefix = "buildlocal-"
 func (p place) make(name string, c controller) (group, error) {
 	p.sweep()
 	files := c.files[p.version-1]
-	if p.version == 2 {
-		if !p.offers(c.name) {
-			return group{}, fmt.Errorf("%s has no controller for it", p.dir)
-		}
+	if p.version == 2 && !p.offers(c.name) {
+		return group{}, fmt.Errorf("%s has no controller for it", p.dir)
 	}
 	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
@@ -151,24 +141,27 @@ func (p place) make(name string, c controller) (group, error) {
 		return group{}, errors.Join(err, os.Remove(g.dir))
 	}
 	if c.name == "memory" { // no swap either; a kernel may not count it
-		for _, file := range []string{"memory.swap.max", "memory.memsw.limit_in_bytes"} {
-			text := map[string]string{"memory.swap.max": "0"}[file]
-			if text == "" {
-				text = files["memory.limit_in_bytes"]
-			}
-			if _, there := os.Stat(filepath.Join(g.dir, file)); there == nil {
-				_ = os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644)
+		for file, text := range [2]map[string]string{
+			{"memory.memsw.limit_in_bytes": files["memory.limit_in_bytes"]}, {"memory.swap.max": "0"},
+		}[p.version-1] {
+			if swap := filepath.Join(g.dir, file); exists(swap) {
+				_ = os.WriteFile(swap, []byte(text), 0o644)
 			}
 		}
 	}
 	return g, nil
 }
 
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
 // offers reports whether groups made here can have a controller, and asks for it.
 func (p place) offers(controller string) bool {
 	control := filepath.Join(p.dir, "cgroup.subtree_control")
 	text, _ := os.ReadFile(control)
-	if hasWord(strings.TrimSpace(string(text)), " ", controller) {
+	if slices.Contains(strings.Fields(string(text)), controller) {
 		return true
 	}
 	return os.WriteFile(control, []byte("+"+controller), 0o644) == nil

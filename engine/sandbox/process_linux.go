@@ -103,7 +103,8 @@ func (p *process) send(r inside.Request, files ...*os.File) error {
 // receive waits for the next answer.
 func (p *process) receive() (inside.Answer, error) {
 	var a inside.Answer
-	return a, inside.Decode(p.answers, nil, &a)
+	err := inside.Decode(p.answers, nil, &a)
+	return a, err
 }
 
 // ask sends a request and waits for its only answer, or until ctx ends; then the

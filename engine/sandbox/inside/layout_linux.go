@@ -34,7 +34,7 @@ type Layout struct {
 	Die        bool // tests: or before which this process ends as if it were killed
 
 	mounts int      // so far
-	kept   *os.File // the directory of what is written, on a disk
+	disk   *os.File // the directory of what is written there
 	memory bool     // what is written is kept in memory
 	chosen bool     // memory is known
 	parts  way      // how a plain user's parts of this machine are laid
@@ -90,7 +90,7 @@ func (l *Layout) prepare() error {
 		}
 	}
 	var err error
-	if l.kept, err = os.Open(disk); err != nil {
+	if l.disk, err = os.Open(disk); err != nil {
 		return err
 	}
 	if err := l.mount("tmpfs", memory, "tmpfs", 0, "mode=755"); err != nil {
@@ -101,9 +101,9 @@ func (l *Layout) prepare() error {
 
 // remove removes what was written. It works also after the root was left.
 func (l *Layout) remove() {
-	if l.kept != nil {
+	if l.disk != nil {
 		_ = unix.Unmount("/", unix.MNT_DETACH)
-		_ = untar.Clear(l.kept)
+		_ = untar.Clear(l.disk)
 	}
 }
 
