@@ -27,9 +27,13 @@ func inside(t *testing.T, e *sandbox.Engine, spec engine.Spec, script string) st
 }
 
 func TestABuildDoesNotReachTheMachineItself(t *testing.T) {
-	e := engineOf(t, sandbox.Host)
-	out := inside(t, e, engine.Spec{}, "f=/proc/sys/vm/max_map_count; cat $f >$f && echo settings; mknod /dev/disk b 8 0 2>/dev/null; mknod /tmp/disk c 1 3 2>/dev/null; head -c 1 /dev/disk >/dev/null && echo disk; echo x >/tmp/disk && test -c /tmp/disk && echo device; echo ok >/dev/null && echo null")
-	if strings.Contains(out, "settings") || strings.Contains(out, "\ndisk") || strings.Contains(out, "device\n") || !strings.HasSuffix(out, "null\n") {
+	const script = `exec 2>/dev/null # refused, in a shell's own words
+f=/proc/sys/vm/max_map_count; cat $f >$f && echo settings
+mknod /dev/disk b 8 0; mknod /tmp/disk c 1 3
+head -c 1 /dev/disk >/dev/null && echo disk
+echo x >/tmp/disk && test -c /tmp/disk && echo device
+echo ok >/dev/null && echo null`
+	if out := inside(t, engineOf(t, sandbox.Host), engine.Spec{}, script); out != "null\n" {
 		t.Errorf("got %s", out)
 	}
 }
