@@ -14,6 +14,9 @@ import (
 // its commands, the third ends the process. What a closed terminal or a reader
 // that went away do is no different from the first.
 func Execute(args []string, version string) int {
+	if isRelay(os.Args) {
+		return beRelay(os.Args)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
 	signals, hurry := make(chan os.Signal, 3), make(chan struct{})

@@ -11,11 +11,12 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
+	"github.com/buildlocal/buildlocal/internal/relay"
 )
 
 // TestMain lets scripts run the program: it is this test's own binary.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"buildlocal": program})
+	testscript.Main(m, map[string]func(){"buildlocal": program, relay.Name: program})
 }
 
 // program is main.
@@ -46,14 +47,14 @@ func TestScripts(t *testing.T) { play(t, "../testdata/script") }
 // TestValidateScripts does so for what is checked without a build.
 func TestValidateScripts(t *testing.T) { play(t, "../testdata/script/validate") }
 
-func play(t *testing.T, dir string) {
+func play(t *testing.T, dir string, change ...func(*testscript.Params)) {
 	t.Helper()
 	t.Parallel()
 	answers := os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != ""
 	if e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")}); err == nil {
 		answers = answers || e.Ping(t.Context()) == nil
 	}
-	testscript.Run(t, testscript.Params{
+	p := testscript.Params{
 		Dir: dir, UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
@@ -65,5 +66,9 @@ func play(t *testing.T, dir string) {
 		Condition: func(name string) (bool, error) {
 			return name == "docker" && answers || name == "host" && hasSandbox(t), nil
 		},
-	})
+	}
+	for _, f := range change {
+		f(&p)
+	}
+	testscript.Run(t, p)
 }

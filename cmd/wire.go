@@ -20,6 +20,7 @@ func (a *App) dockerOptions() docker.Options {
 	return docker.Options{
 		Host: a.env("DOCKER_HOST"), Context: a.env("DOCKER_CONTEXT"), TLSVerify: verify != "", CertPath: a.env("DOCKER_CERT_PATH"),
 		ConfigDir: a.env("DOCKER_CONFIG"), Home: a.Home, Runtime: a.env("XDG_RUNTIME_DIR"), Version: a.env("DOCKER_API_VERSION"),
+		Relay: a.relay,
 	}
 }
 

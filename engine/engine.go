@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 )
 
@@ -69,6 +70,13 @@ type Spec struct {
 	Temp    string // a directory of the host for the driver's own files; it exists
 	Keep    bool   // the container outlives the client, until somebody removes it
 
+	// Services are of ours, and reached from inside.
+	Services []Service
+	// Metadata lets the container reach the addresses at which a cloud tells this
+	// machine its credentials. By default it does not, as far as the driver can
+	// tell; where it cannot, Say tells so.
+	Metadata bool
+
 	// Main, when not nil, is the process the container lives for: it is the
 	// first one, and the container ends with it. Its streams are attached
 	// before it starts, and its Stdin ends with the client. Without it the
@@ -82,6 +90,18 @@ type Spec struct {
 	Progress func(Progress)
 	// Say is told what the user should know: a warning, a choice made.
 	Say func(format string, args ...any)
+}
+
+// Service is something in this program that the processes of one container reach,
+// and those of containers inside it, at an address that is theirs alone.
+type Service struct {
+	Address string // link-local, with a port: 169.254.170.2:80
+	// Serve serves connections until the listener is closed, which Close does.
+	Serve func(net.Listener) error
+	// Elsewhere is told, before Start returns, where the service is reached if it
+	// cannot be at Address: a port of 127.0.0.1, which others on this machine may
+	// reach too.
+	Elsewhere func(address string)
 }
 
 // Limits are of processor time and memory.

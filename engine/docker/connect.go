@@ -32,6 +32,9 @@ type Options struct {
 	Home      string // the user's home directory
 	Runtime   string // XDG_RUNTIME_DIR
 	Version   string // DOCKER_API_VERSION; empty negotiates
+	// Relay returns the file of this program for Linux on an architecture, such as
+	// amd64. It serves a container's services. Nil where there is none.
+	Relay func(architecture string) (string, error)
 }
 
 // Engine is a Docker engine.
@@ -40,6 +43,7 @@ type Engine struct {
 	config *configfile.ConfigFile
 	host   string // its address as it was found
 	found  string // how the engine was found, for a message
+	relay  func(architecture string) (string, error)
 }
 
 // Connect finds the engine: DOCKER_HOST, then the context, then the sockets that
@@ -65,7 +69,7 @@ func Connect(o Options) (*Engine, error) {
 			Message: fmt.Sprintf("use the Docker engine at %s, found by %s: %v", endpoint.Host, found, err),
 			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
-	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found}, nil
+	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay}, nil
 }
 
 // Credentials are what the docker configuration, and its credential helpers, say

@@ -84,7 +84,7 @@ func TestAnEngineIsReachedByTCP(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	l := listen(t, "tcp", "127.0.0.1:0")
-	relay(t, l, path)
+	forward(t, l, path)
 	works(t, connectTo(t, docker.Options{Host: "tcp://" + l.Addr().String()}))
 }
 

@@ -24,6 +24,7 @@ type Container struct {
 	entrypoint bool // the image's entrypoint runs, Main beside it
 	stream     types.HijackedResponse
 	volumes    []string // layers of the trees, removed after the container
+	relay      string   // the container that listens for services; empty for none
 	hidden     []string // layers of whiteouts on the host, removed after the volumes
 	execs      atomic.Int64
 
@@ -171,13 +172,19 @@ func (c *Container) Close(ctx context.Context) error {
 // remove removes the container, then its volumes, all at once, then what hid
 // names in them.
 func (c *Container) remove(ctx context.Context) error {
-	if c.id != "" {
-		if err := c.engine.removeContainer(ctx, c.id); err != nil {
-			return err
+	var group sync.WaitGroup
+	ours := []string{c.id, c.relay}
+	failed := make([]error, len(ours))
+	for i, id := range ours {
+		if id != "" {
+			group.Go(func() { failed[i] = c.engine.removeContainer(ctx, id) })
 		}
 	}
+	group.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
 	errs := make([]error, len(c.volumes))
-	var group sync.WaitGroup
 	for i, name := range c.volumes {
 		group.Go(func() {
 			if err := c.engine.api.VolumeRemove(ctx, name, true); err != nil && !isGone(err) {

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +17,24 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/enginetest"
+	"github.com/buildlocal/buildlocal/internal/relay"
 )
+
+// TestMain lets an engine run this test's own binary beside its containers.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == relay.Name {
+		stream := struct {
+			io.Reader
+			io.WriteCloser
+		}{os.Stdin, os.Stdout}
+		if err := relay.Far(stream, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 // busybox is an image that is there.
 const busybox = "buildlocal-test/busybox:latest"
@@ -26,7 +46,9 @@ const soon = 20 * time.Second
 // fails where BUILDLOCAL_REQUIRE_ENGINE says that there has to be one.
 func connect(t *testing.T) *docker.Engine {
 	t.Helper()
-	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
+	e, err := docker.Connect(docker.Options{
+		Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME"), Relay: func(string) (string, error) { return os.Executable() },
+	})
 	if err == nil {
 		err = e.Ping(t.Context())
 	}

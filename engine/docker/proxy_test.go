@@ -60,8 +60,8 @@ func listen(t *testing.T, network, address string) net.Listener {
 	return l
 }
 
-// relay connects each caller of l to the engine's socket.
-func relay(t *testing.T, l net.Listener, socket string) {
+// forward connects each caller of l to the engine's socket.
+func forward(t *testing.T, l net.Listener, socket string) {
 	t.Helper()
 	go func() {
 		for {
@@ -263,6 +263,6 @@ func relayTLS(t *testing.T, a *authority, socket string) string {
 	clients := x509.NewCertPool()
 	clients.AddCert(a.cert)
 	l := listen(t, "tcp", "127.0.0.1:0")
-	relay(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), socket)
+	forward(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), socket)
 	return "tcp://" + l.Addr().String()
 }

@@ -65,7 +65,10 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	return c.begin(ctx, image.name)
+	if err := c.begin(ctx, image.name); err != nil {
+		return err
+	}
+	return c.serve(ctx, s)
 }
 
 // limit asks for the limits the engine can keep: it refuses more processors than
@@ -89,7 +92,20 @@ func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostC
 func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Config, host *container.HostConfig) (container.CreateResponse, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	return e.api.ContainerCreate(ctx, config, host, nil, platformOf(s), s.Name)
+	own := networkOf(s)
+	made, err := e.api.ContainerCreate(ctx, config, host, own, platformOf(s), s.Name)
+	if own == nil || !cerrdefs.IsInvalidArgument(err) {
+		return made, err
+	}
+	// An engine that is not Docker's may not know such addresses.
+	plain, again := e.api.ContainerCreate(ctx, config, host, nil, platformOf(s), s.Name)
+	if again != nil {
+		return made, err
+	}
+	if s.Say != nil && !s.Metadata {
+		s.Say("Cloud metadata addresses are within reach of the build: the engine does not keep them from it (%v).", err)
+	}
+	return plain, nil
 }
 
 // configs returns what the engine is asked for. The container lives for Main;

@@ -173,7 +173,7 @@ func TestARootlessEngineHasNoTrees(t *testing.T) {
 	}
 	path := socket(t, connect(t))
 	own := filepath.Join(shortDir(t), "own.sock")
-	relay(t, listen(t, "unix", own), path)
+	forward(t, listen(t, "unix", own), path)
 	withoutTrees(t, connectTo(t, docker.Options{Host: "unix://" + own}), "rootless")
 }
 

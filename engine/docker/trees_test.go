@@ -143,7 +143,7 @@ func TestWhereNoTreeCanBeMountedItIsUnsupported(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	l := listen(t, "tcp", "127.0.0.1:0")
-	relay(t, l, socket(t, e))
+	forward(t, l, socket(t, e))
 	far := connectTo(t, docker.Options{Host: "tcp://" + l.Addr().String()})
 	dir := newTree(t, "tree", someFiles())
 	if err := os.Symlink("dir", filepath.Join(dir, "link")); err != nil {

@@ -50,6 +50,11 @@ func Run(t *testing.T, s Suite) {
 	t.Run("TwoContainersDoNotSeeEachOther", s.apart)
 	t.Run("ATerminalIsATerminal", s.terminal)
 	t.Run("ALimitIsKeptOrTold", s.limits)
+	t.Run("AServiceIsReachedAtItsAddress", s.services)
+	if s.Bare { // the images of the tests have no clients
+		t.Run("ClientsOfAllSortsReachAService", s.clients)
+	}
+	t.Run("TheMachinesMetadataIsOutOfReach", s.metadata)
 }
 
 func (s Suite) spec(t *testing.T) engine.Spec {

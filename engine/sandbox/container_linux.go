@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -22,12 +23,13 @@ import (
 // Container is one sandbox. See engine.Container.
 type Container struct {
 	*process
-	id     identity
-	env    []string
-	base   string // directory of the host
-	image  *images.Image
-	limits []group
-	say    func(format string, args ...any)
+	id       identity
+	env      []string
+	base     string // directory of the host
+	image    *images.Image
+	limits   []group
+	services []net.Listener
+	say      func(format string, args ...any)
 
 	mu     sync.Mutex
 	next   int
@@ -323,6 +325,7 @@ func (p *packed) Read(b []byte) (int, error) {
 
 // Close ends all in the sandbox and removes it. See engine.Container.
 func (c *Container) Close(ctx context.Context) error {
+	c.unlisten()
 	if c.process != nil {
 		_ = c.conn.Close() // with it the process that serves ends all others, removes what they wrote and ends
 		select {

@@ -133,10 +133,13 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if err := os.Mkdir(c.base, 0o700); err != nil {
 		return diskFull(err, "make a directory for the sandbox")
 	}
+	if err := c.listenFor(s.Services); err != nil {
+		return err
+	}
 	c.limits = limit(s.Name, s.Limits, c.say)
 	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
+		Metadata: s.Metadata, Detours: c.detours(s), Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
@@ -161,7 +164,8 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if a.Memory {
 		c.say("What the build writes stays in memory: the file system of %s cannot be laid over.", s.Temp)
 	}
-	if a.Unguarded != "" {
+	c.reached(s, a.Unguarded == "")
+	if a.Unguarded != "" && !s.Metadata {
 		c.say("Cloud metadata addresses are within reach of the build: %s.", a.Unguarded)
 	}
 	return nil

@@ -3,6 +3,7 @@ package inside
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,19 +37,47 @@ const dns = 53
 // architectures are how the kernel calls what this program may be built for.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
+// Detour is an address of a service of ours, which the build reaches in place of
+// the machine's metadata.
+type Detour struct {
+	Address string // as the build knows it, such as 169.254.170.2
+	Port    int
+	Local   int // the port of 127.0.0.1 where it is
+}
+
+// gate decides where connections may go.
+type gate struct {
+	listener int
+
+	mu      sync.Mutex
+	open    bool // the machine's metadata too
+	detours []Detour
+}
+
+// set says where connections may go from now on.
+func (g *gate) set(open bool, detours []Detour) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open, g.detours = open, detours
+}
+
 // guard keeps what this thread starts from connecting to the machine's metadata:
 // the kernel asks here before each connect, and answer says no. Who wants to get
 // around it can; a build that looks for credentials by accident finds none.
 // touched is told once of each address that was tried.
-func guard(touched func(address string)) error {
+func guard(touched func(address string)) (*gate, error) {
 	listener, err := listenToConnects()
 	if err != nil {
-		return fmt.Errorf("watch connections: %w", err)
+		return nil, fmt.Errorf("watch connections: %w", err)
 	}
+	g := &gate{listener: listener}
 	go func() {
 		told := map[string]bool{}
 		for {
-			name, err := answerConnect(listener)
+			name, err := g.answerConnect()
 			if err != nil {
 				return
 			}
@@ -58,7 +87,7 @@ func guard(touched func(address string)) error {
 			}
 		}
 	}()
-	return nil
+	return g, nil
 }
 
 // listenToConnects has the kernel ask about each connect of this thread and what
@@ -106,9 +135,9 @@ type reply struct {
 
 // answerConnect answers one question: it returns the name of the address to which
 // a process may not connect. The error is that nobody is left who could ask.
-func answerConnect(listener int) (name string, err error) {
+func (g *gate) answerConnect() (name string, err error) {
 	var q question
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q)))
 	if errno == unix.EINTR || errno == unix.ENOENT { // who asked is gone
 		return "", nil
 	}
@@ -117,17 +146,61 @@ func answerConnect(listener int) (name string, err error) {
 	}
 	r := reply{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 	to, port, known := readAddress(int(q.pid), uintptr(q.args[1]), int(q.args[2]))
-	if known && port != dns {
+	detour, forbidden := g.way(to, port, known)
+	switch {
+	case detour != nil:
+		r.flags, r.error = 0, -int32(g.lead(q, detour.Local))
+	case forbidden:
 		name = metadata[to]
-	}
-	if name != "" {
 		r.flags, r.error = 0, -int32(unix.EHOSTUNREACH)
 	}
-	_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
+	_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
 	if errno != 0 && errno != unix.ENOENT && errno != unix.EINTR {
 		return name, errno
 	}
 	return name, nil
+}
+
+// way says whether a connection is led elsewhere, or may not be made.
+func (g *gate) way(to address, port uint16, known bool) (detour *Detour, forbidden bool) {
+	name := metadata[to]
+	if !known || name == "" || port == dns {
+		return nil, false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, d := range g.detours {
+		if d.Address == name && d.Port == int(port) {
+			return &d, false
+		}
+	}
+	return nil, !g.open
+}
+
+// replacement is struct seccomp_notif_addfd.
+type replacement struct {
+	id                          uint64
+	flags, source, target, more uint32
+}
+
+// lead gives a process that connects a socket in the place of its own, which is
+// connected to a port of this machine: also one in a network of its own, where that
+// port is not. It returns why it cannot, or 0. The socket waits, which one that
+// does not expect it takes for a fast one.
+func (g *gate) lead(q question, port int) unix.Errno {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return unix.EHOSTUNREACH
+	}
+	defer unix.Close(s)
+	if err := retry(func() error { return unix.Connect(s, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) }); err != nil {
+		return unix.ECONNREFUSED
+	}
+	add := replacement{id: q.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, source: uint32(s), target: uint32(q.args[0])}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&add))); errno != 0 {
+		return errno
+	}
+	return 0
 }
 
 // readAddress reads the internet address a process gave to the kernel.

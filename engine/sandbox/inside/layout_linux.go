@@ -19,12 +19,14 @@ import (
 
 // Layout is what the file system of a sandbox is made of, and how far it is laid.
 type Layout struct {
-	Base    string   // an empty directory of this machine, for what is written
-	Layers  []string // of the image, lowest first; none for this machine's own files
-	Image   bool
-	Trees   []Tree
-	Scratch []string
-	Mask    []string
+	Metadata bool     // the machine's metadata may be reached
+	Detours  []Detour // services of ours
+	Base     string   // an empty directory of this machine, for what is written
+	Layers   []string // of the image, lowest first; none for this machine's own files
+	Image    bool
+	Trees    []Tree
+	Scratch  []string
+	Mask     []string
 
 	Privileged bool // all capabilities and devices are kept
 	Plain      bool // a plain user's: he is root inside

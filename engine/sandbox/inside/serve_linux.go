@@ -33,6 +33,7 @@ type server struct {
 	first   int   // the first process
 	orders  int   // socket to it
 
+	gate      *gate // where connections may go; nil where that cannot be said
 	unguarded error // why the machine's metadata is not out of reach
 
 	mu      sync.Mutex
@@ -55,7 +56,7 @@ func serve() int {
 		return 1
 	}
 	if err == nil && r.Op == Warm {
-		s.unguarded = guard(func(address string) { s.send(Answer{Touched: address}) })
+		s.gate, s.unguarded = guard(func(address string) { s.send(Answer{Touched: address}) })
 		if err = s.startFirst(); err == nil {
 			files, err = receive(Socket, &r)
 		}
@@ -77,6 +78,7 @@ func serve() int {
 // serveLayout lays a sandbox and serves it.
 func (s *server) serveLayout() int {
 	l := s.layout
+	s.gate.set(l.Metadata, l.Detours)
 	defer l.remove()
 	if err := l.lay(s.awaitFirst); err != nil {
 		s.fault(0, err)

@@ -1,0 +1,75 @@
+package docker
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// libraryDirs are where a dynamic program's libraries are, besides where its loader
+// is.
+var libraryDirs = []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+
+// librariesOf returns the loader of a program for Linux and the libraries it is
+// linked with; none of a static one. A program that is installed by go install may
+// be linked with the C library.
+func librariesOf(program string) ([]string, error) {
+	loader, needed, err := linked(program)
+	if err != nil || loader == "" {
+		return nil, err
+	}
+	all := []string{loader}
+	dirs := append([]string{filepath.Dir(loader)}, libraryDirs...)
+	if real, err := filepath.EvalSymlinks(loader); err == nil {
+		dirs = append([]string{filepath.Dir(real)}, dirs...)
+	}
+	for len(needed) > 0 {
+		file := library(needed[0], dirs)
+		if file == "" {
+			return nil, fmt.Errorf("its library %s is not found; build it with CGO_ENABLED=0", needed[0])
+		}
+		needed = needed[1:]
+		if slices.Contains(all, file) {
+			continue
+		}
+		all = append(all, file)
+		_, more, err := linked(file)
+		if err != nil {
+			return nil, err
+		}
+		needed = append(needed, more...)
+	}
+	slices.Sort(all[1:])
+	return all, nil
+}
+
+func library(name string, dirs []string) string {
+	for _, dir := range dirs {
+		file := filepath.Join(dir, name)
+		if _, err := os.Stat(file); err == nil {
+			return file
+		}
+	}
+	return ""
+}
+
+// linked returns the loader of a program, and the libraries it names.
+func linked(file string) (loader string, libraries []string, err error) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return "", nil, fmt.Errorf("%w: it is no program for Linux", err)
+	}
+	defer f.Close()
+	if section := f.Section(".interp"); section != nil {
+		text, err := section.Data()
+		if err != nil {
+			return "", nil, err
+		}
+		loader = string(bytes.TrimRight(text, "\x00"))
+	}
+	libraries, err = f.ImportedLibraries()
+	return loader, libraries, err
+}

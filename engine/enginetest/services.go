@@ -1,0 +1,116 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// get asks an address, as ADDRESS/PORT, for a path, with nothing but bash.
+const get = `exec 3<>/dev/tcp/%s || exit 9; printf 'GET %s HTTP/1.0\r\n\r\n' >&3; cat <&3`
+
+func ask(t *testing.T, c engine.Container, address, path string) (int, string) {
+	t.Helper()
+	script := strings.Replace(strings.Replace(get, "%s", address, 1), "%s", path, 1)
+	exit, out, errs := sh(t, c, "timeout 20 bash -c '"+strings.ReplaceAll(script, "'", `'\''`)+"'")
+	return exit, out + errs
+}
+
+const credentialsAddress = "169.254.170.2/80"
+
+// services: what a container asks at the address of a service reaches ours, from as
+// many processes as like, and no other container does.
+func (s Suite) services(t *testing.T) {
+	spec := s.spec(t)
+	served := make(chan error, 1)
+	spec.Services = []engine.Service{{
+		Address: "169.254.170.2:80",
+		Serve: func(l net.Listener) error {
+			err := http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Connection", "close")
+				_, _ = io.WriteString(w, "served "+r.URL.Path)
+			}))
+			served <- err
+			return err
+		},
+		Elsewhere: func(address string) { t.Errorf("the service is at %s", address) },
+	}}
+	c := s.start(t, spec)
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			if exit, out := ask(t, c, credentialsAddress, "/a/path"); exit != 0 || !strings.HasSuffix(out, "served /a/path") {
+				t.Errorf("exit %d: %s", exit, out)
+			}
+		})
+	}
+	group.Wait()
+	other := s.start(t, s.spec(t))
+	if exit, out := ask(t, other, credentialsAddress, "/"); exit != 9 {
+		t.Errorf("another container reaches the service: %d %s", exit, out)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-served:
+		if err == nil {
+			t.Error("a closed listener served in silence")
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the service is still served after Close")
+	}
+}
+
+// clients reach a service in their own ways: as bash does, which waits for each
+// read, and as others do, which do not.
+func (s Suite) clients(t *testing.T) {
+	spec := s.spec(t)
+	spec.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(l net.Listener) error {
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("served ", 10_000))
+		})}
+		server.SetKeepAlivesEnabled(false)
+		return server.Serve(l)
+	}}}
+	c := s.start(t, spec)
+	for program, args := range map[string][]string{
+		"curl":    {"curl", "-sS", "--noproxy", "*", "http://169.254.170.2/"},
+		"python3": {"python3", "-c", "import urllib.request as u; print(u.build_opener(u.ProxyHandler({})).open('http://169.254.170.2/', timeout=10).read().decode())"},
+		"node":    {"node", "-e", "require('http').get('http://169.254.170.2/', r => r.pipe(process.stdout))"},
+	} {
+		if _, err := exec.LookPath(program); errors.Is(err, exec.ErrNotFound) {
+			t.Logf("this machine has no %s", program)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		var out strings.Builder
+		exit, err := c.Exec(ctx, engine.Process{Args: args, Stdout: &out})
+		cancel()
+		if err != nil || exit != 0 || strings.Count(out.String(), "served ") != 10_000 {
+			t.Errorf("%s: exit %d, %v: %d bytes", program, exit, err, out.Len())
+		}
+	}
+}
+
+// metadata: what a cloud tells the machine, it does not tell a container.
+func (s Suite) metadata(t *testing.T) {
+	c := s.start(t, s.spec(t))
+	for _, address := range []string{"169.254.169.254/80", credentialsAddress} {
+		if exit, out := ask(t, c, address, "/"); exit != 9 {
+			t.Errorf("%s: exit %d: %s", address, exit, out)
+		}
+	}
+	spec := s.spec(t)
+	spec.Metadata, spec.Say = true, func(format string, args ...any) { t.Errorf(format, args...) }
+	s.start(t, spec)
+}
