@@ -50,6 +50,17 @@ type runFlags struct {
 	ignore      []string
 	strict      bool
 
+	secrets        string
+	aws            bool
+	profile        string
+	assumeRole     string
+	awsCredentials bool
+	gitCredentials bool
+	metadata       bool
+	maskEncoded    bool
+	caBundle       string
+	exportedEnv    string
+
 	root    bool              // root runs it
 	native  string            // platform of this machine
 	formats []string          // what format may be
@@ -113,7 +124,17 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.Var(&f.timeout, "timeout", "time limit, such as 90s or 45m; a number is minutes (default: the project's, or 60m)")
 	fs.StringVarP(&f.output, "output", "o", "", "put what builds leave in `DIR` (default .buildlocal in the source)")
 	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
-	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, or us-east-1)")
+	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
+	fs.StringVar(&f.secrets, "secrets", "", "`FILE` with values for parameter-store and secrets-manager (default .buildlocal/secrets.yml in the source, if there)")
+	fs.BoolVar(&f.aws, "aws", false, "look up what the file of secrets does not have in AWS, with your credentials")
+	fs.StringVar(&f.profile, "profile", "", "AWS profile's `NAME`, for --aws and --aws-credentials, which it implies")
+	fs.StringVar(&f.assumeRole, "assume-role", "", "take on the role `ARN` for them, such as the project's service role")
+	fs.BoolVar(&f.awsCredentials, "aws-credentials", false, "the build gets your AWS credentials, by the container credentials endpoint")
+	fs.BoolVar(&f.gitCredentials, "git-credentials", false, "where the buildspec has git-credential-helper, git in the build may ask yours for credentials")
+	fs.BoolVar(&f.metadata, "metadata", false, "the build may reach this machine's cloud metadata, with its credentials")
+	fs.BoolVar(&f.maskEncoded, "mask-encoded", false, "hide secrets in base64, URLs and JSON too")
+	fs.StringVar(&f.caBundle, "ca-bundle", "", "the build trusts the certificates in `FILE` too (PEM)")
+	fs.StringVar(&f.exportedEnv, "exported-env", "", "write the exported variables to `FILE`, in the form of --env-file")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "print what would happen, and start nothing")
 	fs.StringVar(&f.format, "format", "text", "show the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event a line)")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show only failures and the verdict")
@@ -207,7 +228,7 @@ func expected(flag *pflag.Flag, value string, err error) string {
 // beside makes the paths of the file lead from where it stands.
 func (f *runFlags) beside(name string, values []string) []string {
 	switch name {
-	case "env-file", "project", "output", "secondary-source", "image":
+	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env":
 	default:
 		return values
 	}
@@ -313,6 +334,8 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("platform", f.platform+", and the engine "+f.engine+" has no emulator: it runs "+f.native+"; use docker")
 	case f.daemonless() && f.privileged && !f.root:
 		return f.wrong("privileged", "set, and the engine "+f.engine+" has no privileged mode for a plain user; run as root, or use docker")
+	case f.assumeRole != "" && !roleForm.MatchString(f.assumeRole):
+		return f.wrong("assume-role", fmt.Sprintf("%q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", f.assumeRole))
 	case f.platform != "" && !platformForm.MatchString(f.platform):
 		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}

@@ -17,11 +17,13 @@ import (
 	"github.com/google/uuid"
 	"gopkg.in/yaml.v3"
 
+	"github.com/buildlocal/buildlocal/aws"
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/secrets"
 	"github.com/buildlocal/buildlocal/source"
 )
 
@@ -37,7 +39,12 @@ type found struct {
 	problems  diag.List // warnings
 	store     *store
 	temp      *temp
+	secrets   *secrets.File
+	account   *aws.Account // nil where nothing may be looked up there
 	early     *environment // the engine, where it was started before all this was read
+
+	certificates []byte // PEM
+	credentialID string // part of the path of the build's credentials
 
 	atBuildspec bool // all else was read: what is wrong now is the buildspec
 }
@@ -51,14 +58,22 @@ func (f *found) remove() {
 // gather reads what a build is made of. With an error it returns what it has
 // so far, to be removed.
 func (a *App) gather(ctx context.Context, f *runFlags) (*found, error) {
-	g := &found{}
+	return a.read(ctx, f, func(g *found) []reader {
+		return []reader{g.readSource, g.readSecondary, g.readProject, g.readEnv, g.readCertificates, g.readSecrets, g.readAccount, g.readBuildspec}
+	})
+}
+
+// reader reads one part of a build.
+type reader func(context.Context, *App, *runFlags) error
+
+// read reads parts of a build, in their order.
+func (a *App) read(ctx context.Context, f *runFlags, parts func(*found) []reader) (*found, error) {
+	g := &found{credentialID: newUUID()}
 	var err error
 	if g.temp, err = a.newTemp(); err != nil {
 		return nil, err
 	}
-	for _, read := range []func(context.Context, *App, *runFlags) error{
-		g.readSource, g.readSecondary, g.readProject, g.readEnv, g.readBuildspec,
-	} {
+	for _, read := range parts(g) {
 		if err := read(ctx, a, f); err != nil {
 			return g, err
 		}
@@ -79,7 +94,7 @@ func (g *found) readSource(ctx context.Context, a *App, f *runFlags) error {
 		return usagef("the output directory %s holds the source; choose one beside it or below it with --output", out)
 	}
 	exclude := []string{outputName}
-	for _, ours := range []string{out, a.tempRoot()} {
+	for _, ours := range []string{out, a.tempRoot(), f.secretsFile()} {
 		if below, inside := relativeTo(f.source, ours); inside {
 			exclude = append(exclude, below)
 		}
@@ -414,13 +429,26 @@ func (g *found) warnHidden(name, below string) {
 // plan settles what the build will do.
 func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, error) {
 	id.Project, id.Start, id.Account = g.projectName(f), a.Now(), "000000000000"
-	id.Region = firstText(f.region, a.env("AWS_REGION"), a.env("AWS_DEFAULT_REGION"), "us-east-1")
+	id.Region = firstText(f.region, a.env("AWS_REGION"), a.env("AWS_DEFAULT_REGION"))
+	if id.Region == "" && g.account != nil {
+		id.Region = g.account.Region()
+	}
+	id.Region = firstText(id.Region, "us-east-1")
 	id.Initiator = a.User
 	id.ProjectUUID = uuid.NewSHA1(uuid.NameSpaceURL, []byte("buildlocal:"+id.Project)).String()
 	if id.UUID == "" {
 		id.UUID = "00000000-0000-0000-0000-000000000000"
 	}
+	credentialID := ""
+	if f.grants() {
+		credentialID = g.credentialID
+		if f.dryRun {
+			credentialID = id.UUID
+		}
+	}
 	return runner.NewPlan(runner.Inputs{
+		Host: runner.Proxies(a.LookupEnv), Certificates: g.certificates, CABundle: f.caBundle, CredentialID: credentialID, Grant: f.grant(),
+		GitCredentials: f.gitCredentials, MaskEncoded: f.maskEncoded, Metadata: f.metadata,
 		Spec: g.spec, Location: g.shownLocation(), Inline: g.inline, Project: g.project, ProjectFile: f.project,
 		Overrides: g.overrides, Image: f.image, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged,
 		Platform: f.platform, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,

@@ -135,6 +135,10 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 
 // build runs what was found.
 func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
+	credentials, err := found.credentials(ctx, f)
+	if err != nil {
+		return err
+	}
 	e, err := a.environment(ctx, f, found)
 	if err != nil {
 		return err
@@ -166,7 +170,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer release()
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
-		Engine: e.Engine, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
+		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
@@ -181,7 +185,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if record.Kept {
 		found.temp.kept = e.host
 	}
-	err = errors.Join(file.Err(), log.Close(), dir.finish(record), found.store.prune(f.keepBuilds))
+	err = errors.Join(file.Err(), log.Close(), dir.finish(record), writeExported(f.exportedEnv, record.Exported), found.store.prune(f.keepBuilds))
 	return verdict(ctx, record, failed, err)
 }
 

@@ -98,6 +98,17 @@ type Inputs struct {
 	Timeout     time.Duration // overrides the project's; 0 for none
 	Identity    Identity
 	Sources     []Source // the primary one first
+
+	Host         []project.Variable // of this machine's environment, which a build gets too: a proxy
+	Certificates []byte             // PEM, trusted in the build besides what its image trusts
+	CABundle     string             // the file they are from
+	CredentialID string             // of the credentials endpoint; empty where the build gets none
+	Grant        string             // whose credentials those are, for a person
+	// GitCredentials lets git in the build ask this machine's for credentials, where
+	// the buildspec wants a helper.
+	GitCredentials bool
+	MaskEncoded    bool // hide secrets in base64, URLs and JSON too
+	Metadata       bool // the build may ask this machine's cloud for its metadata
 }
 
 // Override are variables given when the build is started.
@@ -140,6 +151,13 @@ type Plan struct {
 	Cache     *buildspec.Cache
 	Warning   string // the service's, about unknown keys
 
+	Certificates []byte // PEM, trusted besides what the image trusts
+	CABundle     string // the file they are from
+	Grant        string // whose AWS credentials the build gets; empty for none
+	GitHelper    bool   // the buildspec asks for git credentials
+	MaskEncoded  bool   // secrets are hidden in base64, URLs and JSON too
+	Metadata     bool   // the build may ask this machine's cloud for its metadata
+
 	spec *buildspec.Buildspec
 }
 
@@ -168,6 +186,8 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
 		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache,
 		Warning: in.Spec.Warning(), spec: in.Spec,
+		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant, GitHelper: in.Spec.Env.GitCredentialHelper,
+		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
 	}
 	p.images(in)
 	p.limits(in.Project.Environment)
@@ -268,12 +288,14 @@ func (p *Plan) phases(spec *buildspec.Buildspec) {
 
 func (p *Plan) variables(in Inputs) {
 	var vs variables
+	vs.fromHost(in)
 	vs.fromBuildspec(in.Spec)
 	vs.fromProject(in.Project.Environment.Variables, in.ProjectFile)
 	for _, o := range in.Overrides {
 		vs.fromProject(o.Variables, o.Origin)
 	}
 	vs.fromService(p)
+	vs.fromGrant(in)
 	p.Variables = vs.all
 }
 

@@ -21,36 +21,47 @@ import (
 func (b *build) submit(ctx context.Context) result {
 	store := b.Store
 	if store == nil {
-		store = secrets.Empty{}
+		store = secrets.Stores{}
 	}
-	looked, err := secrets.Resolve(ctx, store, b.plan.Needs())
+	answers, err := secrets.Resolve(ctx, store, b.plan.Needs())
 	b.missed = err
-	hidden := []string{}
 	for i, v := range b.plan.Variables {
 		b.values[i] = v.Value
 		if v.Need != nil && err == nil {
-			b.values[i], looked = looked[0], looked[1:]
+			b.values[i] = answers[0].Value
+			b.hide(answers[0].Whole)
+			answers = answers[1:]
 		}
 		if v.Need != nil || v.Secret {
-			hidden = append(hidden, b.values[i])
-			b.warnShort(v.Name, b.values[i])
+			b.hide(b.values[i], v.Password)
+			b.warnShort(v, b.values[i])
 		}
 	}
-	b.setMask(hidden)
 	return result{}
 }
 
-func (b *build) warnShort(name, value string) {
-	if value != "" && len(value) < secrets.Shortest {
-		b.note("The value of %s is too short to be hidden in the log.", name)
+// warnShort tells a secret that cannot be hidden, or is none: a value that is empty
+// is never taken in silence.
+func (b *build) warnShort(v Variable, value string) {
+	switch {
+	case b.missed != nil || len(value) >= secrets.Shortest:
+	case value == "" && v.Need != nil:
+		b.note("The value of %s is empty: %s has an empty text.", v.Name, v.Need.Ref)
+	case value != "":
+		b.note("The value of %s is too short to be hidden in the log.", v.Name)
 	}
 }
 
-func (b *build) setMask(hidden []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.mask = secrets.NewMask(hidden...)
-	b.out = b.mask.Writer(printer{b})
+// hide hides values from now on, and what they look like in base64, URLs and JSON
+// where that is asked for.
+func (b *build) hide(values ...string) {
+	b.mask.Add(values...)
+	if !b.plan.MaskEncoded {
+		return
+	}
+	for _, v := range values {
+		b.mask.Add(secrets.Encoded(v)...)
+	}
 }
 
 // queue waits for nothing: it is where a build without its values turns off.
@@ -154,7 +165,7 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 	labels := maps.Clone(b.Labels)
 	spec := engine.Spec{
 		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged, Limits: b.plan.Limits,
-		Labels: labels, Scratch: []string{stateDir, readonlyDir, userBin}, Temp: b.Temp, Keep: b.Keep,
+		Labels: labels, Metadata: b.plan.Metadata, Env: b.plan.earlyEnv(), Scratch: []string{stateDir, readonlyDir, userBin}, Temp: b.Temp, Keep: b.Keep,
 		Main: &engine.Process{
 			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),
 		},
@@ -166,6 +177,7 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 	for _, e := range mounted {
 		spec.Trees = append(spec.Trees, e.Tree)
 	}
+	b.serveCredentials(&spec)
 	return spec
 }
 
@@ -260,7 +272,10 @@ func (b *build) begin(ctx context.Context) error {
 		lines = append(lines, shell.Export(v.Name, b.values[i]))
 	}
 	root := b.sessions[""]
-	if err := root.Begin(b.plan.Sources[0].Top, lines); err != nil {
+	if err := root.Begin(b.plan.Sources[0].Top, append(lines, b.credentialLines()...)); err != nil {
+		return err
+	}
+	if err := b.copyCertificates(ctx); err != nil {
 		return err
 	}
 	return root.Prepare(b.furnish()...)
@@ -274,7 +289,11 @@ func (b *build) furnish() []string {
 	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
 		add("printf '#!/bin/sh\\nexit 0\\n' >%s/%s", userBin, name)
 	}
+	all = append(all, b.gitHelper()...)
 	add("chmod 755 %s/*", userBin)
+	if len(b.plan.Certificates) > 0 {
+		all = append(all, trustCertificates)
+	}
 	if b.plan.Inline != "" {
 		add("printf %%s %s >%s/buildspec.yml", shell.Quote(b.plan.Inline), readonlyDir)
 	}

@@ -40,6 +40,15 @@ func (p *Plan) String() string {
 	line("buildspec", "%s", p.File)
 	line("shell", "%s%s", p.Shell, map[bool]string{false: ", each command on its own (version 0.1)"}[p.Keep])
 	line("time limit", "%v", p.Timeout)
+	if p.Grant != "" {
+		line("credentials", "%s, at %s", p.Grant, CredentialsAddress)
+	}
+	if p.CABundle != "" {
+		line("certificates", "the image's and those of %s", p.CABundle)
+	}
+	if p.Metadata {
+		line("metadata", "of this machine's cloud: within the build's reach")
+	}
 	p.printVariables(&b)
 	p.printPhases(&b)
 	p.printOutputs(&b)
@@ -51,7 +60,7 @@ func (p *Plan) mask() *secrets.Mask {
 	var values []string
 	for _, v := range p.Variables {
 		if v.Secret {
-			values = append(values, v.Value)
+			values = append(values, v.Value, v.Password)
 		}
 	}
 	return secrets.NewMask(values...)

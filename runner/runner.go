@@ -43,6 +43,8 @@ type Runner struct {
 	Out    string            // an existing directory of the host, for what the build leaves
 	Keep   bool              // the container outlives the build
 	Hurry  <-chan struct{}   // closed when a build that is stopped need not wait for its commands; may be nil
+	// Credentials, when not nil, are what the build gets of the user's.
+	Credentials *Credentials
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }
@@ -80,10 +82,12 @@ type build struct {
 	plan   *Plan
 	record *Record
 	values []string // of the plan's variables, looked up
+	told   sync.Map // notes that are told once
 	failed error    // what the engine or the machine could not do
 	missed error    // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
+	elsewhere string                    // where credentials are served, if not at their address
 	sessions  map[string]*shell.Session // by user; "" is root
 
 	mu    sync.Mutex // held while an event is told
@@ -220,9 +224,7 @@ func (b *build) tell(e Event) {
 		return
 	}
 	e.Time, e.Phase = b.Now(), b.phase
-	if b.mask != nil {
-		e.Text, e.Place = b.mask.Text(e.Text), b.mask.Text(e.Place)
-	}
+	e.Text, e.Place = b.mask.Text(e.Text), b.mask.Text(e.Place)
 	b.Notify(e)
 }
 

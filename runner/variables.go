@@ -12,13 +12,16 @@ import (
 
 // Variable is one variable of the build, and where it came from.
 type Variable struct {
-	Name   string
-	Value  string // literal; shell text when Expand is set
-	Expand bool   // what the image says is drawn in: PATH, GOPATH
-	Secret bool   // never shown
-	Need   *secrets.Need
-	Origin string   // such as buildspec.yml:5, project.json, -e, the service
-	Hides  []string // origins of values this one replaces, the nearest first
+	Name     string
+	Value    string // literal; shell text when Expand is set
+	Expand   bool   // what the image says is drawn in: PATH, GOPATH
+	Secret   bool   // never shown
+	Password string // a part of Value that is secret by itself; empty for none
+	Early    bool   // a privileged container has it from its start
+	Need     *secrets.Need
+	Instead  *secrets.Need // what it replaces that stands in a store; nil for none
+	Origin   string        // such as buildspec.yml:5, project.json, -e, the service
+	Hides    []string      // origins of values this one replaces, the nearest first
 }
 
 // Shown is the value as a person may see it.
@@ -55,6 +58,9 @@ func (vs *variables) set(v Variable) {
 	// What a buildspec or a project keeps in a store stays secret wherever the
 	// value comes from this time.
 	v.Secret = v.Secret || old.Secret || old.Need != nil
+	if v.Instead = old.Instead; old.Need != nil {
+		v.Instead = old.Need
+	}
 	vs.all[i] = v
 }
 

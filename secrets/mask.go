@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Stars is what stands in a log where a secret stood (observed).
@@ -15,34 +17,50 @@ const Stars = "***"
 const Shortest = 3
 
 // Mask hides values: secrets, and AWS access key IDs of any sort (documented).
-// The zero value hides only the latter.
-type Mask struct{ values [][]byte }
+// It may be used and added to by several goroutines. Of two values that overlap
+// the one that begins first counts, of two that begin together the longer one.
+type Mask struct {
+	mu    sync.Mutex // held by who adds
+	table atomic.Pointer[table]
+}
 
 // NewMask returns a Mask for values. Of a value of several lines each line is
 // hidden too, as a log shows them.
 func NewMask(values ...string) *Mask {
-	seen := map[string]bool{}
 	m := &Mask{}
+	m.table.Store(newTable(nil))
+	m.Add(values...)
+	return m
+}
+
+// Add hides more values, from the next text on.
+func (m *Mask) Add(values ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.table.Load()
+	seen := map[string]bool{}
+	for _, v := range old.values {
+		seen[v] = true
+	}
+	all := slices.Clone(old.values)
 	for _, v := range values {
 		for _, part := range append(strings.Split(v, "\n"), v) {
 			part = strings.TrimSuffix(part, "\r")
 			if len(strings.TrimSpace(part)) >= Shortest && !seen[part] {
 				seen[part] = true
-				m.values = append(m.values, []byte(part))
+				all = append(all, part)
 			}
 		}
 	}
-	slices.SortFunc(m.values, func(a, b []byte) int { return len(b) - len(a) })
-	return m
+	if len(all) > len(old.values) {
+		m.table.Store(newTable(all))
+	}
 }
 
 // Text returns text with the values hidden.
 func (m *Mask) Text(text string) string {
-	var b bytes.Buffer
-	w := m.Writer(&b)
-	_, _ = w.Write([]byte(text))
-	_ = w.Flush()
-	return b.String()
+	shown, _ := m.table.Load().hide([]byte(text), true)
+	return string(shown)
 }
 
 // Writer hides values in what is written to it, also those cut in two by a
@@ -62,7 +80,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if len(w.held) > 0 {
 		text = append(w.held, p...)
 	}
-	shown, rest := w.mask.hide(text, false)
+	shown, rest := w.mask.table.Load().hide(text, false)
 	if len(rest) == 0 {
 		w.held = nil
 	} else {
@@ -73,7 +91,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 
 // Flush passes on what was held back: nothing follows that belongs to it.
 func (w *Writer) Flush() error {
-	shown, _ := w.mask.hide(w.held, true)
+	shown, _ := w.mask.table.Load().hide(w.held, true)
 	w.held = nil
 	return w.pass(shown)
 }
@@ -86,101 +104,105 @@ func (w *Writer) pass(text []byte) error {
 	return err
 }
 
+// table finds values by the two bytes they begin with: how long a text takes does
+// not depend on how many there are, nor on how often one is in it.
+type table struct {
+	values []string
+	begin  [1 << 16 / 64]uint64 // a bit for each two bytes that something begins with
+	single [256]bool            // and one byte
+	byPair map[uint16][]string  // longest first
+}
+
+func newTable(values []string) *table {
+	t := &table{values: values, byPair: map[uint16][]string{}}
+	for _, v := range values {
+		at := pair(v[0], v[1])
+		t.byPair[at] = append(t.byPair[at], v)
+	}
+	for at, all := range t.byPair {
+		slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+		t.mark(at)
+	}
+	for _, kind := range keyKinds {
+		t.mark(pair(kind[0], kind[1]))
+	}
+	return t
+}
+
+func pair(a, b byte) uint16 { return uint16(a)<<8 | uint16(b) }
+
+func (t *table) mark(at uint16) {
+	t.begin[at/64] |= 1 << (at % 64)
+	t.single[at>>8] = true
+}
+
 // hide returns text with the values hidden, and the end of it that may be the
-// beginning of one. Of two values that overlap the one that begins first
-// counts, of two that begin together the longer one.
-func (m *Mask) hide(text []byte, last bool) (shown, rest []byte) {
-	limit := len(text)
-	if !last {
-		limit = m.unsure(text, 0)
-	}
-	from, next := 0, m.first(text, 0)
-	if next.start >= limit {
-		return text[:limit], text[limit:]
-	}
-	for next.start < limit {
-		shown = append(append(shown, text[from:next.start]...), Stars...)
-		from = next.end
-		if from > limit {
-			limit = m.unsure(text, from)
-		}
-		next = m.first(text, from)
-	}
-	return append(shown, text[from:limit]...), text[limit:]
-}
-
-type span struct{ start, end int }
-
-// first returns the first value in text, seen from a place on.
-func (m *Mask) first(text []byte, from int) span {
-	best := span{len(text) + 1, 0}
-	for _, v := range m.values {
-		// No need to look behind the best one yet, but it may begin there.
-		window := text[from:min(len(text), best.start+len(v)-1)]
-		if best.start > len(text) {
-			window = text[from:]
-		}
-		if at := bytes.Index(window, v); at >= 0 && from+at < best.start {
-			best = span{from + at, from + at + len(v)}
-		}
-	}
-	if key := accessKey(text, from); key.start < best.start {
-		return key
-	}
-	return best
-}
-
-// unsure returns where the end of text begins that may become a value.
-func (m *Mask) unsure(text []byte, from int) int {
-	least := len(text)
-	for _, v := range m.values {
-		for k := min(len(v)-1, len(text)-from); k > len(text)-least; k-- {
-			if bytes.HasSuffix(text[from:], v[:k]) {
-				least = len(text) - k
-				break
+// beginning of one; with last nothing follows, and nothing is left.
+func (t *table) hide(text []byte, last bool) (shown, rest []byte) {
+	from := 0 // of what is not shown yet
+	for i := 0; i < len(text); {
+		if i+1 < len(text) {
+			at := pair(text[i], text[i+1])
+			if t.begin[at/64]&(1<<(at%64)) == 0 {
+				i++
+				continue
 			}
 		}
+		length, unsure := t.at(text[i:])
+		switch {
+		case unsure && !last:
+			return append(shown, text[from:i]...), text[i:]
+		case length == 0:
+			i++
+		default:
+			shown = append(append(shown, text[from:i]...), Stars...)
+			i += length
+			from = i
+		}
 	}
-	return min(least, unsureKey(text, from))
+	if from == 0 {
+		return text, nil
+	}
+	return append(shown, text[from:]...), nil
+}
+
+// at returns how long the value is that text begins with, 0 for none, and whether
+// that depends on what follows text.
+func (t *table) at(text []byte) (length int, unsure bool) {
+	if len(text) == 1 {
+		return 0, t.single[text[0]]
+	}
+	for _, v := range t.byPair[pair(text[0], text[1])] {
+		switch {
+		case len(v) > len(text):
+			unsure = unsure || v[:len(text)] == string(text)
+		case string(text[:len(v)]) == v:
+			return len(v), unsure
+		}
+	}
+	length, cut := accessKey(text)
+	return length, unsure || cut
 }
 
 // An access key ID is four letters that say its kind and sixteen more.
 const keyLength = 20
 
-var keyKinds = [][]byte{[]byte("AKIA"), []byte("ASIA")}
+var keyKinds = []string{"AKIA", "ASIA"}
 
-// accessKey returns the first access key ID in text.
-func accessKey(text []byte, from int) span {
-	best := span{len(text) + 1, 0}
+// accessKey returns the length of the access key ID that text begins with, and
+// whether it may be one that goes on.
+func accessKey(text []byte) (length int, cut bool) {
+	text = text[:min(len(text), keyLength)]
 	for _, kind := range keyKinds {
-		for at := from; ; at++ {
-			i := bytes.Index(text[at:], kind)
-			if i < 0 || at+i >= best.start {
-				break
+		n := min(len(kind), len(text))
+		if string(text[:n]) == kind[:n] && allUpper(text) {
+			if len(text) == keyLength {
+				return keyLength, false
 			}
-			at += i
-			if at+keyLength <= len(text) && allUpper(text[at:at+keyLength]) {
-				best = span{at, at + keyLength}
-				break
-			}
+			return 0, true
 		}
 	}
-	return best
-}
-
-// unsureKey returns where the end of text begins that may become an access key
-// ID.
-func unsureKey(text []byte, from int) int {
-	for at := max(from, len(text)-keyLength+1); at < len(text); at++ {
-		tail := text[at:]
-		for _, kind := range keyKinds {
-			n := min(len(kind), len(tail))
-			if bytes.Equal(tail[:n], kind[:n]) && allUpper(tail) {
-				return at
-			}
-		}
-	}
-	return len(text)
+	return 0, false
 }
 
 func allUpper(text []byte) bool {

@@ -43,3 +43,50 @@ func ParseReference(text string) (Reference, error) {
 	}
 	return r, nil
 }
+
+// current is the staging label that is meant where none is given (documented).
+func (r Reference) current() string {
+	if r.VersionStage == "" && r.VersionID == "" {
+		return "AWSCURRENT"
+	}
+	return r.VersionStage
+}
+
+// sameSecret reports whether two names of secrets are one's: names, or ARNs, in
+// which six random characters may follow the name (documented).
+func sameSecret(a, b string) bool {
+	switch {
+	case a == b:
+		return true
+	case isARN(a) && isARN(b):
+		return withoutSuffix(a) == b || withoutSuffix(b) == a
+	case isARN(b):
+		a, b = b, a
+	case !isARN(a):
+		return false
+	}
+	name := strings.SplitN(a, ":", arnParts)[arnParts-1]
+	return name == b || withoutSuffix(name) == b
+}
+
+// sameParameter reports whether two names of parameters are one's. In an ARN the
+// slash a name begins with is the one behind the word parameter (documented).
+func sameParameter(a, b string) bool {
+	if isARN(b) {
+		a, b = b, a
+	}
+	_, name, found := strings.Cut(a, ":parameter/")
+	return a == b || isARN(a) && !isARN(b) && found && (name == b || "/"+name == b)
+}
+
+func isARN(name string) bool { return strings.HasPrefix(name, "arn:") }
+
+// suffix is a hyphen and the six characters that Secrets Manager puts behind a name.
+const suffix = 7
+
+func withoutSuffix(name string) string {
+	if at := len(name) - suffix; at > 0 && name[at] == '-' {
+		return name[:at]
+	}
+	return name
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ import (
 type Need struct {
 	Name string // of the variable
 	Kind Kind
-	Ref  string // the parameter's name, or secret-id:json-key:version-stage:version-id
+	Ref  string // the parameter's name or ARN, or secret-id:json-key:version-stage:version-id
 }
 
 // Kind is where a value stands, as the service spells the type of a variable.
@@ -25,22 +26,63 @@ const (
 	SecretsManager Kind = "SECRETS_MANAGER"
 )
 
-// ErrMissing is wrapped by the error of a Store that does not have a value.
-var ErrMissing = errors.New("not found")
+// Answer is what a Store says to one Need.
+type Answer struct {
+	Value string
+	Whole string // the JSON secret that Value is a part of, which is hidden too; else empty
+	From  string // where it comes from, for a person, such as secrets.yml:4
+	Err   error  // why there is no value
+}
+
+// Errors of an Answer. Any other is that the value cannot be had now: the way to
+// the store is closed, its text is wrong.
+var (
+	// ErrMissing is wrapped where the store does not have the value. Another
+	// one may.
+	ErrMissing = errors.New("not found")
+	// ErrRefused is wrapped where the service, or who stands for it, has the
+	// last word and does not give the value.
+	ErrRefused = errors.New("refused")
+)
 
 // Store has values.
 type Store interface {
-	// Lookup returns the value that need names. The error wraps ErrMissing
-	// when there is none.
-	Lookup(ctx context.Context, need Need) (string, error)
+	// Lookup returns one Answer for each of needs, in their order. All are
+	// asked for in one call: a store may answer many at once. It ends with ctx.
+	Lookup(ctx context.Context, needs []Need) []Answer
 }
 
-// Empty is a Store without values.
-type Empty struct{}
+// Stores are asked one after the other, each for what those before it do not
+// have. None of them has anything where there are none.
+type Stores []Store
 
-// Lookup returns ErrMissing.
-func (Empty) Lookup(_ context.Context, need Need) (string, error) {
-	return "", fmt.Errorf("%s: %w", need.Ref, ErrMissing)
+// Lookup asks the stores. See Store.
+func (all Stores) Lookup(ctx context.Context, needs []Need) []Answer {
+	answers := make([]Answer, len(needs))
+	open := make([]int, len(needs)) // places of what is not answered yet
+	for i, need := range needs {
+		answers[i].Err = fmt.Errorf("%s: %w", need.Ref, ErrMissing)
+		open[i] = i
+	}
+	for _, store := range all {
+		var asked []Need
+		for _, i := range open {
+			asked = append(asked, needs[i])
+		}
+		if len(asked) == 0 {
+			break
+		}
+		given := store.Lookup(ctx, asked)
+		var next []int
+		for n, i := range open {
+			answers[i] = given[n]
+			if errors.Is(given[n].Err, ErrMissing) {
+				next = append(next, i)
+			}
+		}
+		open = next
+	}
+	return answers
 }
 
 // Failure is what the service says when values cannot be had, and the way out.
@@ -53,46 +95,66 @@ type Failure struct {
 // Error returns the message.
 func (f *Failure) Error() string { return f.Message }
 
-// Resolve looks all needs up and returns the values in their order. The error
-// is a *Failure that names all that are missing.
-func Resolve(ctx context.Context, store Store, needs []Need) ([]string, error) {
-	values := make([]string, len(needs))
-	var missing []Need
-	for i, need := range needs {
-		value, err := store.Lookup(ctx, need)
-		if errors.Is(err, ErrMissing) {
-			missing = append(missing, need)
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look up %s: %w", need.Name, err)
-		}
-		values[i] = value
+// Resolve looks all needs up and returns the answers in their order, each with a
+// value. The error is a *Failure that names all that are missing or refused; or
+// another one, where the way to a store is closed, that names these too.
+func Resolve(ctx context.Context, store Store, needs []Need) ([]Answer, error) {
+	if len(needs) == 0 {
+		return nil, nil
 	}
-	if len(missing) > 0 {
-		return nil, failure(missing)
+	answers := store.Lookup(ctx, needs)
+	var lacking []Need
+	var errs, closed []error
+	for i, a := range answers {
+		switch {
+		case a.Err == nil && strings.ContainsRune(a.Value, 0):
+			closed = append(closed, fmt.Errorf("the value of %s has a NUL character; a variable cannot hold one", needs[i].Name))
+		case errors.Is(a.Err, ErrMissing), errors.Is(a.Err, ErrRefused):
+			lacking, errs = append(lacking, needs[i]), append(errs, a.Err)
+		case a.Err != nil && !slices.ContainsFunc(closed, func(e error) bool { return e.Error() == a.Err.Error() }):
+			closed = append(closed, a.Err)
+		}
 	}
-	return values, nil
+	switch {
+	case len(closed) > 0 && len(lacking) > 0:
+		return nil, errors.Join(append(closed, failure(lacking, errs))...)
+	case len(closed) > 0:
+		return nil, errors.Join(closed...)
+	case len(lacking) > 0:
+		return nil, failure(lacking, errs)
+	}
+	return answers, nil
 }
 
-// failure tells missing values as the service does; where both kinds are
-// missing it looks at Parameter Store first.
-func failure(missing []Need) *Failure {
-	var parameters, others, flags []string
-	for _, n := range missing {
+// failure tells values that are not given as the service does; where both kinds
+// are lacking it looks at Parameter Store first.
+func failure(lacking []Need, errs []error) *Failure {
+	var parameters, others, refused, flags []string
+	for i, n := range lacking {
 		flags = append(flags, "-e "+n.Name+"=VALUE")
-		if n.Kind == ParameterStore {
+		switch {
+		case errors.Is(errs[i], ErrRefused):
+			if text := strings.TrimSuffix(errs[i].Error(), ": "+ErrRefused.Error()); !slices.Contains(refused, text) {
+				refused = append(refused, text)
+			}
+		case n.Kind == ParameterStore:
 			parameters = append(parameters, n.Ref)
-			continue
+		default:
+			others = append(others, n.Ref)
 		}
-		others = append(others, n.Ref)
 	}
-	f := &Failure{Way: "Give the values on the command line (" + strings.Join(flags, " ") + ") or in a file (--env-file); they are hidden in the log."}
-	f.StatusCode, f.Message = "Decrypted Variables Error", "parameter does not exist: "+strings.Join(parameters, ", ")
-	if len(parameters) == 0 {
-		f.StatusCode, f.Message = "Secrets Manager Error", "secret does not exist: "+strings.Join(others, ", ")
-	} else if len(others) > 0 {
-		f.Message += "; secret does not exist: " + strings.Join(others, ", ")
+	f := &Failure{StatusCode: "Secrets Manager Error", Way: "Give the values on the command line (" + strings.Join(flags, " ") +
+		"), in a file of variables (--env-file) or of secrets (--secrets; buildlocal secrets init writes one), or let them be looked up in AWS (--aws); they are hidden in the log."}
+	if slices.ContainsFunc(lacking, func(n Need) bool { return n.Kind == ParameterStore }) {
+		f.StatusCode = "Decrypted Variables Error"
 	}
+	var parts []string
+	if len(parameters) > 0 {
+		parts = append(parts, "parameter does not exist: "+strings.Join(parameters, ", "))
+	}
+	if len(others) > 0 {
+		parts = append(parts, "secret does not exist: "+strings.Join(others, ", "))
+	}
+	f.Message = strings.Join(append(parts, refused...), "; ")
 	return f
 }

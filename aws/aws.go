@@ -1,0 +1,205 @@
+// Package aws reaches the user's AWS account: credentials as all AWS tools find
+// them, Parameter Store and Secrets Manager.
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+// Options choose an account.
+type Options struct {
+	Profile    string // of ~/.aws/config; empty for what AWS_PROFILE says, or the default
+	Region     string // empty for what the configuration says, or us-east-1
+	AssumeRole string // ARN of a role to take on; empty for none
+	Session    string // names the session of AssumeRole, in the account's logs
+	// MFA asks a person for the code of a device. Nil where there is nobody.
+	MFA func() (string, error)
+	// Patience is how long one request may take; 0 for ten seconds.
+	Patience time.Duration
+}
+
+// Account is what is reached with one identity.
+type Account struct {
+	config sdk.Config
+	o      Options
+}
+
+// Keys are credentials for AWS.
+type Keys struct {
+	AccessKeyID, SecretAccessKey string
+	SessionToken                 string    // empty for keys of a user, which stay
+	Expires                      time.Time // zero for keys that stay
+}
+
+// Times for credentials: what is given out is valid for at least early more, and a
+// role is taken on for an hour, which is what a chain of roles allows at most
+// (documented).
+const (
+	early    = 10 * time.Minute
+	roleTime = time.Hour
+)
+
+// attempts is how often a request is made that the service is too busy for.
+const attempts = 4
+
+// Open reads the configuration of the AWS tools: profiles, SSO, roles, MFA,
+// credential_process, endpoints. No request is made yet. The error says what is
+// wrong with the configuration.
+func Open(ctx context.Context, o Options) (*Account, error) {
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Second
+	}
+	ask := o.MFA
+	if ask == nil {
+		ask = func() (string, error) { return "", errors.New("an MFA code is asked for, and there is no terminal") }
+	}
+	c, err := config.LoadDefaultConfig(ctx,
+		config.WithSharedConfigProfile(o.Profile), config.WithRegion(o.Region), config.WithDefaultRegion("us-east-1"),
+		config.WithLogger(logging.Nop{}), config.WithHTTPClient(http.NewBuildableClient().WithTimeout(o.Patience)),
+		config.WithRetryer(func() sdk.Retryer {
+			return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = attempts, time.Second })
+		}),
+		config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) { a.TokenProvider = ask }),
+		config.WithCredentialsCacheOptions(func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early }),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
+	}
+	a := &Account{config: c, o: o}
+	if o.AssumeRole != "" {
+		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c), o.AssumeRole, func(r *stscreds.AssumeRoleOptions) {
+			r.RoleSessionName, r.Duration, r.TokenProvider = o.Session, roleTime, ask
+		})
+		a.config.Credentials = sdk.NewCredentialsCache(role, func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early })
+	}
+	return a, nil
+}
+
+// Region is the one that is used.
+func (a *Account) Region() string { return a.config.Region }
+
+// Keys returns credentials that are valid for some minutes more; new ones where the
+// last ones are not. The error says how to get some.
+func (a *Account) Keys(ctx context.Context) (Keys, error) {
+	c, err := a.config.Credentials.Retrieve(ctx)
+	if err != nil {
+		return Keys{}, a.explain(ctx, "", err)
+	}
+	k := Keys{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
+	if c.CanExpire {
+		// The cache moves it forward by as much as it renews early.
+		k.Expires = c.Expires.Add(early)
+	}
+	return k, nil
+}
+
+// explain says what an error of the SDK means to a person. What the service says is
+// told in its words, and wraps secrets.ErrRefused unless it is about the
+// credentials themselves.
+func (a *Account) explain(ctx context.Context, action string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var expired *ssocreds.InvalidTokenError
+	var answer smithy.APIError
+	var response *http.ResponseError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
+		return fmt.Errorf("the SSO session%s has expired, or there is none\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
+	case errors.As(err, &answer):
+		text := answer.ErrorCode() + ": " + answer.ErrorMessage()
+		if errors.As(err, &response) {
+			// As the service shows it (observed).
+			text += fmt.Sprintf("\n    status code: %d, request id: %s", response.HTTPStatusCode(), response.RequestID)
+		}
+		if action == "" || ofCredentials(answer.ErrorCode()) {
+			return fmt.Errorf("the credentials%s cannot be used: %s%s", a.ofProfile(), text, a.wayOut(answer.ErrorCode()))
+		}
+		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("AWS does not answer: %s took more than %v, several times\nSee whether this machine reaches it, and whether AWS_ENDPOINT_URL or HTTPS_PROXY say the right thing.", firstOf(action, "a request for credentials"), a.o.Patience)
+	}
+	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile.", prefix(action), shortened(err), a.profileFlag())
+}
+
+// ofCredentials reports whether an error's code is about who asks, not what for.
+func ofCredentials(code string) bool {
+	switch code {
+	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
+		"SignatureDoesNotMatch", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "UnauthorizedException":
+		return true
+	}
+	return false
+}
+
+func (a *Account) wayOut(code string) string {
+	if strings.HasPrefix(code, "ExpiredToken") || code == "UnauthorizedException" || code == "InvalidGrantException" {
+		return "\nGet new ones, for instance with: aws sso login" + a.profileFlag()
+	}
+	return ""
+}
+
+func (a *Account) ofProfile() string {
+	if a.o.Profile == "" {
+		return ""
+	}
+	return " of the profile " + a.o.Profile
+}
+
+func (a *Account) profileFlag() string {
+	if a.o.Profile == "" {
+		return ""
+	}
+	return " --profile " + a.o.Profile
+}
+
+// shortened takes the SDK's own frames away from an error: what it was about to do,
+// several times over.
+func shortened(err error) error {
+	for {
+		var operation *smithy.OperationError
+		var retried *retry.MaxAttemptsError
+		switch {
+		case errors.As(err, &operation) && operation.Err != nil:
+			err = operation.Err
+		case errors.As(err, &retried) && retried.Err != nil:
+			err = retried.Err
+		default:
+			return err
+		}
+	}
+}
+
+func prefix(action string) string {
+	if action == "" {
+		return ""
+	}
+	return action + ": "
+}
+
+func firstOf(all ...string) string {
+	for _, text := range all {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

@@ -1,0 +1,204 @@
+// Package awstest stands for AWS in tests: a server that speaks the protocols of
+// the services a build's secrets and credentials come from, to the real SDKs and
+// tools.
+package awstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Account is the number of the account there is.
+const Account = "123456789012"
+
+// Server is AWS, with what a test gives it. Its fields are set before the first
+// request; Change changes them later.
+type Server struct {
+	URL string // for AWS_ENDPOINT_URL
+
+	Parameters map[string]string            // by name or name:selector
+	Secrets    map[string]map[string]string // by name, then by staging label or version
+	Binary     map[string]bool              // secrets without a text
+	Denied     map[string]bool              // operations, such as GetParameters, that nobody may use
+	Throttled  map[string]int               // how often an operation answers that it is too busy
+	Silent     map[string]bool              // operations that are never answered
+	Forgotten  map[string]bool              // parameters of which the answer says nothing
+	Expired    bool                         // all credentials are too old
+	Lifetime   time.Duration                // of the keys of a role; 0 for an hour
+
+	port     string
+	mu       sync.Mutex
+	requests []Request
+	roles    int
+}
+
+// Request is one that was answered.
+type Request struct {
+	Service, Operation string
+	AccessKey          string // that signed it; empty for none
+	Token              string // session token that came with it
+	Body               string
+}
+
+// New returns a Server that ends with the test.
+func New(t testing.TB) *Server {
+	t.Helper()
+	s, stop, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return s
+}
+
+// Start starts a Server, and returns what stops it. It listens on all addresses: the
+// containers of a test reach it too.
+func Start() (s *Server, stop func(), err error) {
+	s = &Server{}
+	listener, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	server := httptest.NewUnstartedServer(s)
+	server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	_, s.port, err = net.SplitHostPort(listener.Addr().String())
+	s.URL = s.At("127.0.0.1")
+	return s, func() {
+		server.CloseClientConnections()
+		server.Close()
+	}, err
+}
+
+// At returns the server's URL as seen from where it has another address.
+func (s *Server) At(address string) string {
+	return "http://" + net.JoinHostPort(address, s.port)
+}
+
+// Change changes the server while it is used.
+func (s *Server) Change(change func(s *Server)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+// Requests returns all that was asked for, in the order of the answers.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Request(nil), s.requests...)
+}
+
+// Count returns how often an operation was asked for.
+func (s *Server) Count(operation string) int {
+	n := 0
+	for _, r := range s.Requests() {
+		if r.Operation == operation {
+			n++
+		}
+	}
+	return n
+}
+
+// signature is what a signed request says of itself (documented, Signature
+// Version 4).
+var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders=[a-z0-9;-]+, ?Signature=[0-9a-f]{64}$`)
+
+// fault is an error of a service.
+type fault struct {
+	status        int
+	code, message string
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return
+	}
+	q := Request{Body: string(body), Token: r.Header.Get("X-Amz-Security-Token")}
+	if m := signature.FindStringSubmatch(r.Header.Get("Authorization")); m != nil && r.Header.Get("X-Amz-Date") != "" {
+		q.AccessKey, q.Service = m[1], m[3]
+	}
+	target := r.Header.Get("X-Amz-Target")
+	switch {
+	case target != "":
+		_, q.Operation, _ = strings.Cut(target, ".")
+	case strings.HasPrefix(r.URL.Path, "/federation/credentials"):
+		q.Service, q.Operation = "portal.sso", "GetRoleCredentials"
+	case r.URL.Path == "/token":
+		q.Service, q.Operation = "sso-oauth", "CreateToken"
+	case r.Method == http.MethodPost && r.URL.Path == "/":
+		q.Operation = form(body).Get("Action")
+	case r.Method == http.MethodGet && r.URL.Path == "/":
+		q.Operation = "ListBuckets"
+	}
+	s.mu.Lock()
+	s.requests = append(s.requests, q)
+	silent := s.Silent[q.Operation]
+	if silent {
+		s.mu.Unlock()
+		<-r.Context().Done() // until the client gives up
+		return
+	}
+	defer s.mu.Unlock()
+	s.answer(w, r, q)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
+	w.Header().Set("X-Amzn-Requestid", "00000000-0000-4000-8000-000000000001")
+	var err *fault
+	switch {
+	case q.AccessKey == "" && q.Service == "":
+		err = &fault{403, "MissingAuthenticationTokenException", "Missing Authentication Token"}
+	case s.Expired:
+		err = &fault{400, "ExpiredTokenException", "The security token included in the request is expired"}
+	case s.Throttled[q.Operation] > 0:
+		s.Throttled[q.Operation]--
+		err = &fault{400, "ThrottlingException", "Rate exceeded"}
+	case s.Denied[q.Operation]:
+		service := map[string]string{"GetParameters": "ssm", "GetSecretValue": "secretsmanager", "AssumeRole": "sts"}[q.Operation]
+		err = &fault{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:iam::%s:user/someone is not authorized to perform: %s:%s on resource: arn:aws:%s:us-east-1:%s:some/thing", Account, service, q.Operation, service, Account)}
+	}
+	switch q.Operation {
+	case "GetParameters":
+		s.json(w, err, func() (any, *fault) { return s.getParameters(q) })
+	case "GetSecretValue":
+		s.json(w, err, func() (any, *fault) { return s.getSecretValue(q) })
+	case "GetRoleCredentials":
+		s.json(w, err, func() (any, *fault) { return s.roleCredentials(r) })
+	case "CreateToken":
+		s.json(w, err, func() (any, *fault) { return s.createToken(q) })
+	case "GetCallerIdentity", "AssumeRole":
+		s.query(w, err, q)
+	case "ListBuckets":
+		s.buckets(w, err)
+	default:
+		s.json(w, &fault{501, "NotImplemented", q.Operation + " is not there"}, nil)
+	}
+}
+
+// json answers in JSON, or with the error.
+func (s *Server) json(w http.ResponseWriter, err *fault, work func() (any, *fault)) {
+	var out any
+	if err == nil {
+		out, err = work()
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	if err != nil {
+		w.Header().Set("X-Amzn-Errortype", err.code)
+		w.WriteHeader(err.status)
+		out = map[string]string{"__type": err.code, "message": err.message}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}

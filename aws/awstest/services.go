@@ -1,0 +1,153 @@
+package awstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+func form(body []byte) url.Values {
+	values, _ := url.ParseQuery(string(body))
+	return values
+}
+
+// getParameters answers as Parameter Store does: at most ten names, none twice.
+func (s *Server) getParameters(q Request) (any, *fault) {
+	var in struct {
+		Names          []string
+		WithDecryption bool
+	}
+	if err := json.Unmarshal([]byte(q.Body), &in); err != nil || len(in.Names) == 0 || len(in.Names) > 10 || !in.WithDecryption {
+		return nil, &fault{400, "ValidationException", "1 validation error detected: names: " + q.Body}
+	}
+	type parameter struct {
+		Name, Type, Value, Selector, ARN string
+		Version                          int
+	}
+	out := struct {
+		Parameters        []parameter
+		InvalidParameters []string
+	}{[]parameter{}, []string{}}
+	seen := map[string]bool{}
+	for _, asked := range in.Names {
+		if seen[asked] {
+			return nil, &fault{400, "ValidationException", "Duplicate parameters"}
+		}
+		seen[asked] = true
+		name := asked
+		if i := strings.Index(asked, ":parameter/"); strings.HasPrefix(asked, "arn:") && i > 0 {
+			name = asked[i+len(":parameter"):]
+		}
+		value, found := s.Parameters[name]
+		if s.Forgotten[name] {
+			continue
+		}
+		if !found {
+			out.InvalidParameters = append(out.InvalidParameters, asked)
+			continue
+		}
+		base, selector, selected := strings.Cut(name, ":")
+		if selected {
+			selector = ":" + selector
+		}
+		kind := "SecureString"
+		if strings.Contains(value, ",") {
+			kind = "StringList"
+		}
+		out.Parameters = append(out.Parameters, parameter{base, kind, value, selector, "arn:aws:ssm:us-east-1:" + Account + ":parameter" + base, 1})
+	}
+	return out, nil
+}
+
+// getSecretValue answers as Secrets Manager does.
+func (s *Server) getSecretValue(q Request) (any, *fault) {
+	var in struct{ SecretId, VersionStage, VersionId string }
+	if err := json.Unmarshal([]byte(q.Body), &in); err != nil || in.SecretId == "" {
+		return nil, &fault{400, "ValidationException", q.Body}
+	}
+	name := in.SecretId
+	if strings.HasPrefix(name, "arn:") {
+		name = name[strings.LastIndexByte(name, ':')+1:]
+		name = name[:len(name)-len("-AbCdEf")]
+	}
+	version := in.VersionStage + in.VersionId
+	if version == "" {
+		version = "AWSCURRENT"
+	}
+	value, found := s.Secrets[name][version]
+	if !found {
+		return nil, &fault{400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
+	}
+	out := map[string]any{"ARN": "arn:aws:secretsmanager:us-east-1:" + Account + ":secret:" + name + "-AbCdEf", "Name": name, "VersionId": "0a1b", "SecretString": value}
+	if s.Binary[name] {
+		delete(out, "SecretString")
+		out["SecretBinary"] = []byte(value)
+	}
+	return out, nil
+}
+
+// SSOToken is what has to be in the cache of who is logged in.
+const SSOToken = "sso-token-of-the-test"
+
+func (s *Server) roleCredentials(r *http.Request) (any, *fault) {
+	if r.Header.Get("X-Amz-Sso_bearer_token") != SSOToken {
+		return nil, &fault{401, "UnauthorizedException", "Session token not found or invalid"}
+	}
+	return map[string]any{"roleCredentials": map[string]any{
+		"accessKeyId": "ASIASSOROLE000000001", "secretAccessKey": "sso/secret+key", "sessionToken": "sso/session+token", "expiration": time.Now().Add(time.Hour).UnixMilli(),
+	}}, nil
+}
+
+// createToken renews an SSO session whose refresh token is good.
+func (s *Server) createToken(q Request) (any, *fault) {
+	if !strings.Contains(q.Body, `"good"`) {
+		return nil, &fault{400, "InvalidGrantException", "Invalid refresh token provided"}
+	}
+	return map[string]any{"accessToken": SSOToken, "tokenType": "Bearer", "expiresIn": 3600, "refreshToken": "good"}, nil
+}
+
+// RoleKeys are the keys of the n-th time that a role was taken on, from 1.
+func RoleKeys(n int) (accessKey, secret, token string) {
+	return fmt.Sprintf("ASIAROLE%012d", n), fmt.Sprintf("role/secret+key/%d", n), fmt.Sprintf("role/session+token/%d", n)
+}
+
+// query answers as STS does, in XML.
+func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
+	w.Header().Set("Content-Type", "text/xml")
+	if err != nil {
+		w.WriteHeader(err.status)
+		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>", err.code, err.message)
+		return
+	}
+	if q.Operation == "GetCallerIdentity" {
+		fmt.Fprintf(w, "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::%[1]s:key/%[2]s</Arn><UserId>AIDA</UserId><Account>%[1]s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>", Account, q.AccessKey)
+		return
+	}
+	in := form([]byte(q.Body))
+	if in.Get("RoleArn") == "" || in.Get("RoleSessionName") == "" {
+		s.query(w, &fault{400, "ValidationError", "a role and a session have names"}, q)
+		return
+	}
+	s.roles++
+	key, secret, token := RoleKeys(s.roles)
+	lifetime := s.Lifetime
+	if lifetime == 0 {
+		lifetime = time.Hour
+	}
+	fmt.Fprintf(w, "<AssumeRoleResponse><AssumeRoleResult><AssumedRoleUser><Arn>%s</Arn><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+		in.Get("RoleArn"), key, secret, token, time.Now().Add(lifetime).UTC().Format(time.RFC3339))
+}
+
+// buckets answers as S3 does when it is asked for all of them.
+func (s *Server) buckets(w http.ResponseWriter, err *fault) {
+	w.Header().Set("Content-Type", "application/xml")
+	if err != nil {
+		w.WriteHeader(err.status)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", err.code, err.message)
+		return
+	}
+	fmt.Fprint(w, `<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>1</ID></Owner><Buckets><Bucket><Name>a-bucket-of-the-test</Name><CreationDate>2026-01-02T03:04:05.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>`)
+}

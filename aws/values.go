@@ -1,0 +1,151 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+// batch is how many parameters one request may name (documented).
+const batch = 10
+
+// abreast is how many requests are made at once.
+const abreast = 8
+
+// Lookup asks Parameter Store, ten values in a request, and Secrets Manager, each
+// secret once. See secrets.Store.
+func (a *Account) Lookup(ctx context.Context, needs []secrets.Need) []secrets.Answer {
+	answers := make([]secrets.Answer, len(needs))
+	parameters, others := map[string][]int{}, map[secrets.Reference][]int{}
+	for i, n := range needs {
+		answers[i].From = string(n.Kind)
+		if n.Kind == secrets.ParameterStore {
+			parameters[n.Ref] = append(parameters[n.Ref], i)
+			continue
+		}
+		ref, err := secrets.ParseReference(n.Ref)
+		if err != nil {
+			answers[i].Err = fmt.Errorf("%w: %w", err, secrets.ErrRefused)
+			continue
+		}
+		ref.JSONKey = ""
+		others[ref] = append(others[ref], i)
+	}
+	var group sync.WaitGroup
+	turn := make(chan struct{}, abreast)
+	do := func(work func()) {
+		group.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			work()
+		})
+	}
+	for names := range slices.Chunk(sorted(parameters), batch) {
+		do(func() { a.parameters(ctx, names, parameters, answers) })
+	}
+	client := secretsmanager.NewFromConfig(a.config)
+	for ref, places := range others {
+		do(func() {
+			text, err := a.secret(ctx, client, ref)
+			for _, i := range places {
+				answers[i] = partOf(text, err, needs[i])
+			}
+		})
+	}
+	group.Wait()
+	return answers
+}
+
+func sorted(all map[string][]int) []string {
+	var names []string
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// parameters asks for some names, and writes the answers to their places.
+func (a *Account) parameters(ctx context.Context, names []string, places map[string][]int, answers []secrets.Answer) {
+	set := func(name, value string, err error) {
+		for _, i := range places[name] {
+			answers[i].Value, answers[i].Err = value, err
+		}
+	}
+	out, err := ssm.NewFromConfig(a.config).GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: sdk.Bool(true)})
+	if err != nil {
+		err = a.explain(ctx, "ssm:GetParameters", err)
+	}
+	for _, name := range names {
+		switch {
+		case err != nil:
+			set(name, "", err)
+		case slices.Contains(out.InvalidParameters, name):
+			set(name, "", fmt.Errorf("%s: %w", name, secrets.ErrMissing))
+		default:
+			value := find(out.Parameters, name)
+			if value == nil {
+				set(name, "", fmt.Errorf("ssm:GetParameters: the answer does not say anything of %s", name))
+				continue
+			}
+			set(name, *value, nil)
+		}
+	}
+}
+
+// find returns the value of a parameter, which is named by its name or ARN, and
+// perhaps a version or label.
+func find(all []types.Parameter, name string) *string {
+	for _, p := range all {
+		for _, base := range []string{sdk.ToString(p.Name), sdk.ToString(p.ARN)} {
+			if base != "" && (name == base || name == base+sdk.ToString(p.Selector)) {
+				return p.Value
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Account) secret(ctx context.Context, client *secretsmanager.Client, ref secrets.Reference) (string, error) {
+	in := &secretsmanager.GetSecretValueInput{SecretId: &ref.SecretID}
+	if ref.VersionStage != "" {
+		in.VersionStage = &ref.VersionStage
+	}
+	if ref.VersionID != "" {
+		in.VersionId = &ref.VersionID
+	}
+	out, err := client.GetSecretValue(ctx, in)
+	var missing *sm.ResourceNotFoundException
+	var code smithy.APIError
+	switch {
+	case errors.As(err, &missing), errors.As(err, &code) && code.ErrorCode() == "ResourceNotFoundException":
+		return "", fmt.Errorf("%s: %w", ref.SecretID, secrets.ErrMissing)
+	case err != nil:
+		return "", a.explain(ctx, "secretsmanager:GetSecretValue", err)
+	case out.SecretString == nil:
+		return "", fmt.Errorf("the secret %s has no text, only a SecretBinary: %w", ref.SecretID, secrets.ErrRefused)
+	}
+	return *out.SecretString, nil
+}
+
+// partOf is the answer to a need whose secret was asked for.
+func partOf(text string, err error, need secrets.Need) secrets.Answer {
+	ref, _ := secrets.ParseReference(need.Ref)
+	answer := secrets.Answer{Value: text, From: string(need.Kind), Err: err}
+	if err == nil && ref.JSONKey != "" {
+		answer.Whole = text
+		answer.Value, answer.Err = secrets.Part(text, ref.JSONKey, need.Ref)
+	}
+	return answer
+}

@@ -1,0 +1,88 @@
+package cmd_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/buildlocal/buildlocal/aws/awstest"
+)
+
+// TestScriptsThatReachAWS runs the whole program against a server that stands for
+// AWS. To a script it is at $AWS_ENDPOINT_URL, to its containers at $INSIDE.
+//
+// The command deny makes it refuse an operation, silence makes it not answer one,
+// and asked prints what it was asked: operation and access key, one a line, sorted.
+func TestScriptsThatReachAWS(t *testing.T) {
+	inside := bridgeAddress(t)
+	play(t, "../testdata/script/aws", func(p *testscript.Params) {
+		first := p.Setup
+		p.Setup = func(env *testscript.Env) error {
+			s, stop, err := awstest.Start()
+			if err != nil {
+				return err
+			}
+			env.Defer(stop)
+			env.Values[server{}] = s
+			return errors.Join(first(env), account(env, s, inside))
+		}
+		p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+			"deny": func(ts *testscript.TestScript, _ bool, args []string) {
+				of(ts).Change(func(s *awstest.Server) { s.Denied[args[0]] = true })
+			},
+			"silence": func(ts *testscript.TestScript, _ bool, args []string) {
+				of(ts).Change(func(s *awstest.Server) { s.Silent[args[0]] = true })
+			},
+			"asked": func(ts *testscript.TestScript, _ bool, _ []string) {
+				var lines []string
+				for _, r := range of(ts).Requests() {
+					lines = append(lines, r.Operation+" "+r.AccessKey+"\n")
+				}
+				slices.Sort(lines)
+				fmt.Fprint(ts.Stdout(), strings.Join(lines, ""))
+			},
+		}
+	})
+}
+
+// server is the key of a script's server.
+type server struct{}
+
+func of(ts *testscript.TestScript) *awstest.Server { return ts.Value(server{}).(*awstest.Server) }
+
+// account is what a script's user has: a profile, and what is in AWS.
+func account(env *testscript.Env, s *awstest.Server, inside string) error {
+	s.Denied, s.Silent = map[string]bool{}, map[string]bool{}
+	s.Parameters = map[string]string{"/app/url": "https://db.example.com", "/app/list": "one-item,two-item"}
+	s.Secrets = map[string]map[string]string{"team/db": {"AWSCURRENT": `{"user":"admin","password":"corr\"ect horse"}`, "AWSPREVIOUS": "line one\nline two"}}
+	home := filepath.Join(env.Getenv("WORK"), "home")
+	for name, value := range map[string]string{
+		"HOME": home, "AWS_ENDPOINT_URL": s.URL, "AWS_ENDPOINT_URL_STS": s.URL, "INSIDE": s.At(inside), "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": home + "/config", "AWS_SHARED_CREDENTIALS_FILE": home + "/credentials",
+	} {
+		env.Setenv(name, value)
+	}
+	const config = "[profile dev]\nregion = eu-central-1\naws_access_key_id = AKIADEV0000000000001\naws_secret_access_key = dev/secret/key\n"
+	return errors.Join(os.MkdirAll(home, 0o755), os.WriteFile(home+"/config", []byte(config), 0o600))
+}
+
+// bridgeAddress is where a container reaches this machine.
+func bridgeAddress(t *testing.T) string {
+	t.Helper()
+	bridge, err := net.InterfaceByName("docker0")
+	if err != nil {
+		return "127.0.0.1" // no container will ask
+	}
+	all, err := bridge.Addrs()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("docker0 has no address: %v", err)
+	}
+	return all[0].(*net.IPNet).IP.String()
+}

@@ -1,0 +1,143 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/buildlocal/buildlocal/aws"
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// looksUp reports whether values may be looked up in the user's AWS account: he
+// says so, or names what to use of it.
+func (f *runFlags) looksUp() bool {
+	return f.aws || f.awsCredentials || f.profile != "" || f.assumeRole != ""
+}
+
+// grants reports whether the build gets AWS credentials. Who names a profile or a
+// role means that, unless he says otherwise.
+func (f *runFlags) grants() bool {
+	if f.origins["aws-credentials"] != "default" {
+		return f.awsCredentials
+	}
+	return f.profile != "" || f.assumeRole != ""
+}
+
+// grant says whose credentials a build gets, for a person.
+func (f *runFlags) grant() string {
+	switch {
+	case !f.grants():
+		return ""
+	case f.assumeRole != "":
+		return "those of the role " + f.assumeRole
+	case f.profile != "":
+		return "those of your profile " + f.profile
+	}
+	return "yours"
+}
+
+// roleForm is how a role is named; partitions other than aws have their own name.
+var roleForm = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]+:role/.+$`)
+
+// sessionForm is what the name of a role's session may not hold (documented).
+var sessionForm = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
+
+// sessionLimit is how long that name may be, in characters (documented).
+const sessionLimit = 64
+
+// readAccount opens the user's AWS account, where he lets us.
+func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
+	if !f.looksUp() {
+		return nil
+	}
+	session := "buildlocal-" + sessionForm.ReplaceAllString(g.projectName(f), "-")
+	account, err := aws.Open(ctx, aws.Options{
+		Profile: f.profile, Region: f.region, AssumeRole: f.assumeRole, Session: session[:min(len(session), sessionLimit)], MFA: a.mfa(ctx),
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	g.account = account
+	return nil
+}
+
+// mfa returns what asks the person at the terminal for the code of a device; nil
+// where nobody is there.
+func (a *App) mfa(ctx context.Context) func() (string, error) {
+	in, isFile := a.Stdin.(*os.File)
+	out, shown := a.Stderr.(*os.File)
+	if !isFile || !shown || !isatty.IsTerminal(in.Fd()) || !isatty.IsTerminal(out.Fd()) {
+		return nil
+	}
+	return func() (string, error) {
+		fmt.Fprint(a.Stderr, "MFA code: ")
+		line, err := patiently(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if code := strings.TrimSpace(string(line)); code != "" {
+			return code, nil
+		}
+		return "", errors.New("no MFA code was given")
+	}
+}
+
+// credentials returns what the build gets of the user's, nil for nothing. That they
+// can be had is tried here: before anything is started.
+func (g *found) credentials(ctx context.Context, f *runFlags) (*runner.Credentials, error) {
+	if !f.grants() && !f.gitCredentials {
+		return nil, nil
+	}
+	c := &runner.Credentials{ID: g.credentialID, Token: newUUID()}
+	if f.gitCredentials {
+		c.Git = func(ctx context.Context, question string) (string, error) {
+			return source.Credentials(ctx, g.source.Dir, question)
+		}
+	}
+	if !f.grants() {
+		return c, nil
+	}
+	if _, err := g.account.Keys(ctx); err != nil {
+		return nil, fmt.Errorf("the build would get no AWS credentials: %w", err)
+	}
+	c.Keys = func(ctx context.Context) (runner.Keys, error) {
+		keys, err := g.account.Keys(ctx)
+		return runner.Keys(keys), err
+	}
+	return c, nil
+}
+
+// readCertificates reads what a build trusts besides its image.
+func (g *found) readCertificates(_ context.Context, _ *App, f *runFlags) error {
+	if f.caBundle == "" {
+		return nil
+	}
+	text, err := os.ReadFile(f.caBundle)
+	if err != nil {
+		return usagef("read the certificates: %w", err)
+	}
+	if block, _ := pem.Decode(text); block == nil || block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
+		return usagef("--ca-bundle: %s has no certificate; expected PEM, lines that begin with -----BEGIN CERTIFICATE-----", f.caBundle)
+	}
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if strings.Contains(block.Type, "PRIVATE KEY") {
+			return usagef("--ca-bundle: %s holds a private key, which a build must not get; leave only certificates in it", f.caBundle)
+		}
+	}
+	g.certificates = text
+	return nil
+}

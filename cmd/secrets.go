@@ -1,0 +1,218 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+func newSecrets(a *App) *cobra.Command {
+	c := &cobra.Command{
+		Use: "secrets", Short: "Say which values a build needs from Parameter Store and Secrets Manager", Args: noArgs,
+		Long: "A variable of the buildspec or the project may only name its value, in Parameter\n" +
+			"Store or Secrets Manager. It is looked for in this order: -e and --env-file, the\n" +
+			"file of secrets (--secrets), then AWS, where you let it (--aws, --profile,\n" +
+			"--assume-role or --aws-credentials).",
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(
+		a.secretsCommand("list", "Print the values a build needs, and where each would come from", "list starts nothing, runs no !cmd and asks no AWS. No value is printed.", (*App).listSecrets),
+		a.secretsCommand("check", "Look the values up, and say which are missing", "check looks each value up as run does, and starts no build. No value is printed.\n\nExit codes: 0 all are there, 1 some are missing or refused, 4 AWS cannot be asked.", (*App).checkSecrets),
+		a.secretsCommand("init", "Write a file of secrets to fill in", "init writes the values a build needs, without them, to the file of secrets, which\nonly you can read. It does not touch one that is there.", (*App).initSecrets),
+	)
+	return c
+}
+
+// needed is one variable whose value stands in a store, or would.
+type needed struct {
+	variable string
+	need     secrets.Need
+	given    string // what gives another value for it; empty where the store is asked
+}
+
+// secretsCommand is one that begins with what a build needs.
+func (a *App) secretsCommand(use, short, long string, do func(*App, context.Context, *runFlags, *found, []needed) error) *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs}
+	c.Flags().SortFlags = false
+	all := allRunFlags(f)
+	for _, name := range []string{"source", "buildspec", "project", "project-name", "env", "env-file", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region"} {
+		c.Flags().AddFlag(all.Lookup(name))
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		g, err := a.read(c.Context(), f, func(g *found) []reader {
+			parts := []reader{g.readSource, g.readProject, g.readEnv, g.readBuildspec, g.readSecrets, g.readAccount}
+			if use == "init" { // the file is yet to be written
+				return parts[:4]
+			}
+			return parts
+		})
+		if g != nil {
+			defer g.remove()
+		}
+		if err != nil {
+			return err
+		}
+		plan, err := g.plan(a, f, runner.Identity{})
+		if err != nil {
+			return err
+		}
+		return do(a, c.Context(), f, g, neededBy(plan))
+	}
+	return c
+}
+
+// neededBy returns the variables of a plan that stand in a store, or would, by name.
+func neededBy(plan *runner.Plan) []needed {
+	var all []needed
+	for _, v := range plan.Variables {
+		switch {
+		case v.Need != nil:
+			all = append(all, needed{v.Name, *v.Need, ""})
+		case v.Instead != nil:
+			all = append(all, needed{v.Name, *v.Instead, v.Origin})
+		}
+	}
+	slices.SortFunc(all, func(a, b needed) int { return strings.Compare(a.variable, b.variable) })
+	return all
+}
+
+// listSecrets prints each value with where it would come from.
+func (a *App) listSecrets(_ context.Context, f *runFlags, g *found, all []needed) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(a.Stdout, noNeeds)
+		return err
+	}
+	return table(a.Stdout, all, func(n needed) string { return g.from(f, n) })
+}
+
+const noNeeds = "The build needs no values from Parameter Store or Secrets Manager."
+
+func table(w io.Writer, all []needed, last func(needed) string) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, n := range all {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", n.variable, n.need.Kind, n.need.Ref, last(n))
+	}
+	return t.Flush()
+}
+
+// from says where a value would come from.
+func (g *found) from(f *runFlags, n needed) string {
+	if n.given != "" {
+		return n.given
+	}
+	if g.secrets != nil {
+		if place, found := g.secrets.Where(n.need); found {
+			return place
+		}
+	}
+	switch {
+	case g.account == nil:
+		return "missing"
+	case f.assumeRole != "":
+		return "AWS, role " + f.assumeRole
+	case f.profile != "":
+		return "AWS, profile " + f.profile
+	}
+	return "AWS"
+}
+
+// checkSecrets looks each value up.
+func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []needed) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(a.Stdout, noNeeds)
+		return err
+	}
+	var needs []secrets.Need
+	for _, n := range all {
+		if n.given == "" {
+			needs = append(needs, n.need)
+		}
+	}
+	answers := g.stores().Lookup(ctx, needs)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	bad, next := 0, 0
+	err := table(a.Stdout, all, func(n needed) string {
+		if n.given != "" {
+			return "ok, from " + n.given
+		}
+		answer := answers[next]
+		next++
+		if answer.Err != nil {
+			bad++
+			return strings.ReplaceAll(verdictOf(answer), "\n", " ")
+		}
+		return "ok, from " + answer.From
+	})
+	if err != nil || bad == 0 {
+		return err
+	}
+	if _, err := secrets.Resolve(ctx, told(answers), needs); err != nil {
+		var failure *secrets.Failure
+		if !errors.As(err, &failure) {
+			return err // AWS, or a program, could not be asked
+		}
+		fmt.Fprintf(a.Stderr, "buildlocal: %s\n%s\n", failure.Message, failure.Way)
+	}
+	return errFailed{exitFailed}
+}
+
+// verdictOf says why there is no value.
+func verdictOf(a secrets.Answer) string {
+	switch {
+	case a.Missing():
+		return "missing"
+	case errors.Is(a.Err, secrets.ErrRefused):
+		return strings.TrimSuffix(a.Err.Error(), ": "+secrets.ErrRefused.Error())
+	}
+	return "cannot be looked up"
+}
+
+// told are answers that were given before.
+type told []secrets.Answer
+
+// Lookup returns them again.
+func (t told) Lookup(context.Context, []secrets.Need) []secrets.Answer { return t }
+
+// initSecrets writes a file of secrets without values.
+func (a *App) initSecrets(_ context.Context, f *runFlags, g *found, all []needed) error {
+	name := f.secretsFile()
+	if below, inside := relativeTo(filepath.Join(f.source, outputName), name); inside && below == secretsName {
+		if err := g.store.prepare(); err != nil { // it hides itself from git
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return usagef("%s is there already; buildlocal secrets list says what it lacks", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(secretsTemplate(all))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check tells whether all are there.\n", name)
+	return nil
+}

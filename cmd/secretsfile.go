@@ -1,0 +1,119 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/secrets"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// secretsName is the file of secrets in the output directory of the source.
+const secretsName = "secrets.yml"
+
+// secretsFile is the file of secrets: the one that is named, else the usual one.
+func (f *runFlags) secretsFile() string {
+	if f.secrets != "" {
+		return f.secrets
+	}
+	return filepath.Join(f.source, outputName, secretsName)
+}
+
+// secretsLimit is how many bytes a file of secrets may have.
+const secretsLimit = 1 << 20
+
+// readSecrets reads the file of secrets. The usual one need not be there.
+func (g *found) readSecrets(ctx context.Context, _ *App, f *runFlags) error {
+	name := f.secretsFile()
+	text, regular, err := readOwn(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) && f.secrets == "" {
+		return nil
+	}
+	var readable openToAll
+	if err != nil && !errors.As(err, &readable) {
+		return usagef("read the secrets: %w", err)
+	}
+	if secrets.Encrypted(text) {
+		if text, err = secrets.Decrypt(ctx, name); err != nil {
+			return textError{err}
+		}
+		regular = false // it may be read by all, and tracked: that is what it is for
+	}
+	if err != nil {
+		return textError{err}
+	}
+	if regular {
+		if err := g.guardSecrets(ctx, name); err != nil {
+			return err
+		}
+	}
+	file, problems := secrets.ParseFile(name, text)
+	g.secrets = file
+	return problems.Err()
+}
+
+// openToAll is a file of secrets that everybody may read.
+type openToAll struct{ error }
+
+// readOwn reads a file, or a pipe. For one that everybody on this machine may read
+// the error is an openToAll.
+func readOwn(ctx context.Context, name string) (text []byte, regular bool, err error) {
+	text, err = patiently(ctx, func() ([]byte, error) {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		info, err := file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		regular = info.Mode().IsRegular()
+		text, err := io.ReadAll(io.LimitReader(file, secretsLimit+1))
+		const others = 0o004
+		switch {
+		case err != nil:
+			return nil, err
+		case len(text) > secretsLimit:
+			return nil, fmt.Errorf("%s has more than %d bytes", name, secretsLimit)
+		case regular && runtime.GOOS != "windows" && info.Mode()&others != 0:
+			return text, openToAll{fmt.Errorf("everybody on this machine can read %s (its mode is %04o)\nMake it yours alone: chmod 600 %s", name, info.Mode().Perm(), name)}
+		}
+		return text, nil
+	})
+	return text, regular, err
+}
+
+// guardSecrets refuses a file that git has, and warns of one that it may get.
+func (g *found) guardSecrets(ctx context.Context, name string) error {
+	state, err := source.StateOf(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch state {
+	case source.Tracked:
+		return textError{fmt.Errorf("git tracks %s, so its secrets are everybody's who has the repository\nTake it out with git rm --cached %s, name it in .gitignore, and replace the secrets. A file that SOPS encrypts may stay.", name, name)}
+	case source.Untracked:
+		g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git does not ignore this file of secrets, and may get it by accident; name it in .gitignore"})
+	}
+	return nil
+}
+
+// stores are where values are looked up, in their order.
+func (g *found) stores() secrets.Stores {
+	var all secrets.Stores
+	if g.secrets != nil {
+		all = append(all, g.secrets)
+	}
+	if g.account != nil {
+		all = append(all, g.account)
+	}
+	return all
+}

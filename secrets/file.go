@@ -1,0 +1,245 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// Sections of a file of secrets, which are those of a buildspec's env.
+const (
+	parameterSection = "parameter-store"
+	secretSection    = "secrets-manager"
+)
+
+// File is a Store of values that somebody wrote down, or says how to get.
+type File struct {
+	name    string
+	entries []entry
+}
+
+// entry is one value of a File.
+type entry struct {
+	kind Kind
+	ref  Reference // of a parameter only the name
+	key  *yaml.Node
+	node *yaml.Node
+}
+
+// ParseFile reads a file of secrets: the mappings parameter-store and
+// secrets-manager, of names or ARNs to values. A value is a text; a list of texts,
+// for a parameter of type StringList; a mapping, for a JSON secret; or stands
+// elsewhere, by the tags !file PATH and !cmd COMMAND, which Lookup follows. name
+// is how the file is told, and PATH and COMMAND are seen from its directory.
+// Problems never show a value.
+func ParseFile(name string, text []byte) (*File, diag.List) {
+	f := &File{name: name}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return f, diag.List{{File: name, Line: syntaxLine(err), Message: "the file is no YAML; expected a mapping of " + parameterSection + " and " + secretSection}}
+	}
+	if len(doc.Content) == 0 {
+		return f, nil
+	}
+	r := &fileReader{File: f}
+	r.root(doc.Content[0])
+	r.problems.Sort()
+	return f, r.problems
+}
+
+// syntaxLine is the line a YAML error names; its text may show a value.
+func syntaxLine(err error) (line int) {
+	_, _ = fmt.Sscanf(strings.TrimPrefix(err.Error(), "yaml: "), "line %d:", &line)
+	return line
+}
+
+// Encrypted reports whether a file of secrets was encrypted by SOPS.
+func Encrypted(text []byte) bool {
+	var doc struct {
+		SOPS map[string]any `yaml:"sops"`
+	}
+	return yaml.Unmarshal(text, &doc) == nil && doc.SOPS["mac"] != nil
+}
+
+type fileReader struct {
+	*File
+	problems diag.List
+	seen     int // values
+}
+
+func (r *fileReader) wrong(n *yaml.Node, format string, args ...any) {
+	r.problems = append(r.problems, diag.Problem{File: r.name, Line: n.Line, Column: n.Column, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *fileReader) root(n *yaml.Node) {
+	kinds := map[string]Kind{parameterSection: ParameterStore, secretSection: SecretsManager}
+	known := []string{parameterSection, secretSection}
+	if n.Kind != yaml.MappingNode {
+		r.wrong(n, "found %s; expected a mapping of %s and %s", word(n), known[0], known[1])
+		return
+	}
+	for key, value := range pairs(n) {
+		kind, found := kinds[key.Value]
+		switch {
+		case !found:
+			r.wrong(key, "unknown key %q%s (expected %s)", key.Value, diag.DidYouMean(key.Value, known), strings.Join(known, ", "))
+		case value.Kind == yaml.MappingNode:
+			r.section(kind, value)
+		case value.ShortTag() != "!!null":
+			r.wrong(value, "%s holds %s; expected lines of NAME: VALUE", key.Value, word(value))
+		}
+	}
+}
+
+func (r *fileReader) section(kind Kind, n *yaml.Node) {
+	lines := map[string]int{}
+	for key, value := range pairs(n) {
+		e := entry{kind: kind, ref: Reference{SecretID: key.Value}, key: key, node: value}
+		if kind == SecretsManager {
+			var err error
+			if e.ref, err = ParseReference(key.Value); err != nil {
+				r.wrong(key, "%v", err)
+				continue
+			}
+		}
+		if before := lines[key.Value]; before > 0 {
+			r.wrong(key, "%s is written twice, first in line %d", key.Value, before)
+		}
+		lines[key.Value] = key.Line
+		if r.value(key.Value, kind, value, 0) {
+			r.entries = append(r.entries, e)
+		}
+	}
+}
+
+// deepest is how many levels a JSON secret may have, and most how many values the
+// file: YAML may refer to itself, and to the same many times.
+const (
+	deepest = 100
+	most    = 100_000
+)
+
+// value checks one value, and reports whether it is one.
+func (r *fileReader) value(name string, kind Kind, n *yaml.Node, depth int) bool {
+	n = resolve(n)
+	r.seen++
+	tag := n.ShortTag()
+	switch {
+	case depth > deepest, r.seen > most:
+		r.wrong(n, "%s has more than %d levels, or the file more than %d values", name, deepest, most)
+	case tag == "!!null":
+		r.wrong(n, `%s has no value; expected a text, or "" for an empty one`, name)
+	case n.Kind == yaml.MappingNode && kind == ParameterStore:
+		r.wrong(n, "%s holds a mapping; expected a text: a parameter has no keys", name)
+	case n.Kind == yaml.ScalarNode && isElsewhere(tag) && strings.TrimSpace(n.Value) == "":
+		r.wrong(n, "%s has nothing behind %s; expected !file PATH or !cmd COMMAND", name, tag)
+	case !strings.HasPrefix(tag, "!!") && !(isElsewhere(tag) && n.Kind == yaml.ScalarNode):
+		r.wrong(n, "%s has the tag %s on %s; expected !file PATH, !cmd COMMAND or no tag", name, tag, word(n))
+	default:
+		return !slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return !r.value(name, kind, child, depth+1) })
+	}
+	return false
+}
+
+// resolve follows an alias.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+func isElsewhere(tag string) bool { return tag == "!file" || tag == "!cmd" }
+
+// pairs are the keys of a mapping with their values.
+func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !yield(n.Content[i], resolve(n.Content[i+1])) {
+				return
+			}
+		}
+	}
+}
+
+// word says what a node is.
+func word(n *yaml.Node) string {
+	switch resolve(n).Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return "a text"
+}
+
+// Where returns the place of the value for a need, such as secrets.yml:4, and
+// whether there is one. Nothing is read or run for it.
+func (f *File) Where(need Need) (place string, found bool) {
+	e, found := f.find(need)
+	if !found {
+		return "", false
+	}
+	return fmt.Sprintf("%s:%d", f.name, e.key.Line), true
+}
+
+// find returns the entry for a need. A name without a version is the current one:
+// another version needs an entry of its own.
+func (f *File) find(need Need) (entry, bool) {
+	if need.Kind == ParameterStore {
+		for _, e := range f.entries {
+			if e.kind == need.Kind && sameParameter(e.ref.SecretID, need.Ref) {
+				return e, true
+			}
+		}
+		return entry{}, false
+	}
+	want, err := ParseReference(need.Ref)
+	if err != nil {
+		return entry{}, false
+	}
+	for _, key := range slices.Compact([]string{want.JSONKey, ""}) { // its own entry, else its secret's
+		for _, e := range f.entries {
+			if e.kind == need.Kind && e.ref.JSONKey == key && e.ref.current() == want.current() && e.ref.VersionID == want.VersionID && sameSecret(e.ref.SecretID, want.SecretID) {
+				return e, true
+			}
+		}
+	}
+	return entry{}, false
+}
+
+// Lookup returns what the file says, reads and runs what it names. See Store.
+func (f *File) Lookup(ctx context.Context, needs []Need) []Answer {
+	answers := make([]Answer, len(needs))
+	for i, need := range needs {
+		answers[i] = f.answer(ctx, need)
+	}
+	return answers
+}
+
+func (f *File) answer(ctx context.Context, need Need) Answer {
+	e, found := f.find(need)
+	if !found {
+		return Answer{Err: fmt.Errorf("%s: %w", need.Ref, ErrMissing)}
+	}
+	a := Answer{From: fmt.Sprintf("%s:%d", f.name, e.key.Line)}
+	if a.Value, a.Err = f.text(ctx, e.node); a.Err != nil {
+		a.Err = fmt.Errorf("%s, the value of %s: %w", a.From, e.key.Value, a.Err)
+		return a
+	}
+	want, err := ParseReference(need.Ref)
+	if need.Kind == SecretsManager && err == nil && want.JSONKey != "" && e.ref.JSONKey == "" {
+		a.Whole = a.Value
+		a.Value, a.Err = Part(a.Whole, want.JSONKey, need.Ref)
+	}
+	return a
+}
+
+// Missing reports whether an answer only lacks a value that another store may have.
+func (a Answer) Missing() bool { return errors.Is(a.Err, ErrMissing) }

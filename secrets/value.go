@@ -1,0 +1,174 @@
+package secrets
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// text returns what a node of the file stands for.
+func (f *File) text(ctx context.Context, n *yaml.Node) (string, error) {
+	n = resolve(n)
+	switch {
+	case n.ShortTag() == "!file":
+		return f.read(n.Value)
+	case n.ShortTag() == "!cmd":
+		return f.run(ctx, n.Value)
+	case n.Kind == yaml.MappingNode:
+		var b bytes.Buffer
+		err := f.json(ctx, &b, n)
+		return b.String(), err
+	case n.Kind == yaml.SequenceNode: // StringList: joined by commas
+		var all []string
+		for _, item := range n.Content {
+			text, err := f.text(ctx, item)
+			if err != nil {
+				return "", err
+			}
+			all = append(all, text)
+		}
+		return strings.Join(all, ","), nil
+	case n.ShortTag() == "!!binary":
+		var decoded string
+		err := n.Decode(&decoded)
+		return decoded, err
+	}
+	return n.Value, nil // as it is written: 010 stays so
+}
+
+// json writes a node as JSON, keys in their order.
+func (f *File) json(ctx context.Context, b *bytes.Buffer, n *yaml.Node) error {
+	n = resolve(n)
+	switch n.Kind {
+	case yaml.MappingNode:
+		return f.list(ctx, b, n, "{}")
+	case yaml.SequenceNode:
+		return f.list(ctx, b, n, "[]")
+	}
+	text, err := f.text(ctx, n)
+	if err != nil {
+		return err
+	}
+	switch n.ShortTag() {
+	case "!!int", "!!float", "!!bool":
+		var plain any
+		if err := n.Decode(&plain); err == nil && json.Valid([]byte(text)) {
+			b.WriteString(text)
+			return nil
+		}
+	}
+	return writeJSON(b, text)
+}
+
+// list writes a list or a mapping, whose keys and values follow each other.
+func (f *File) list(ctx context.Context, b *bytes.Buffer, n *yaml.Node, brackets string) error {
+	b.WriteByte(brackets[0])
+	for i, child := range n.Content {
+		isKey := n.Kind == yaml.MappingNode && i%2 == 0
+		if i > 0 && (isKey || n.Kind == yaml.SequenceNode) {
+			b.WriteByte(',')
+		}
+		var err error
+		if isKey {
+			err = writeJSON(b, resolve(child).Value)
+			b.WriteByte(':')
+		} else {
+			err = f.json(ctx, b, child)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	b.WriteByte(brackets[1])
+	return nil
+}
+
+func writeJSON(b *bytes.Buffer, text string) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(text); err != nil {
+		return err
+	}
+	b.Truncate(b.Len() - 1) // a line end
+	return nil
+}
+
+// largest is how many bytes a value may have: Secrets Manager allows 64 KiB, a
+// variable on Linux 128 KiB.
+const largest = 128 << 10
+
+// read returns the content of a file, without the line ends behind it, as a
+// shell's $(cat FILE) does.
+func (f *File) read(name string) (string, error) {
+	if rest, below := strings.CutPrefix(name, "~/"); below {
+		return "", fmt.Errorf("!file %s: ~ is not expanded; write !cmd cat \"$HOME/%s\"", name, rest)
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(f.name), name)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("!file: %w", err)
+	}
+	return value(text, "!file "+name)
+}
+
+// run returns what a command of this machine prints, without the line ends behind
+// it. sh runs it in the file's directory.
+func (f *File) run(ctx context.Context, command string) (string, error) {
+	c := exec.CommandContext(ctx, "sh", "-c", command)
+	c.Dir = filepath.Dir(f.name)
+	var complaint bytes.Buffer
+	c.Stderr = &complaint
+	text, err := c.Output()
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		return "", fmt.Errorf("!cmd %s: %w%s", command, err, said(complaint.String()))
+	}
+	if len(bytes.TrimRight(text, "\r\n")) == 0 {
+		return "", fmt.Errorf("!cmd %s: it printed nothing%s", command, said(complaint.String()))
+	}
+	return value(text, "!cmd "+command)
+}
+
+func value(text []byte, from string) (string, error) {
+	if len(text) > largest {
+		return "", fmt.Errorf("%s: it has %d bytes; a value has at most %d", from, len(text), largest)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// said is what a program said last, behind an error.
+func said(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		return ": " + last
+	}
+	return ""
+}
+
+// Decrypt returns a file of secrets that SOPS encrypted, as the program sops
+// decrypts it: its keys are the user's.
+func Decrypt(ctx context.Context, name string) ([]byte, error) {
+	c := exec.CommandContext(ctx, "sops", "--decrypt", "--input-type", "yaml", "--output-type", "yaml", name)
+	var complaint bytes.Buffer
+	c.Stderr = &complaint
+	text, err := c.Output()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, fmt.Errorf("%s is encrypted by SOPS, and there is no program sops here: install it from https://getsops.io", name)
+	case err != nil:
+		return nil, fmt.Errorf("decrypt %s with sops: %w%s", name, err, said(complaint.String()))
+	}
+	return text, nil
+}
