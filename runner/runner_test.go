@@ -48,7 +48,7 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 }
 
 // play runs a plan on a fake and returns what happened as lines.
-func play(t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan) (*runner.Record, []string, error) {
+func play(t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan, change ...func(*runner.Runner)) (*runner.Record, []string, error) {
 	t.Helper()
 	var lines []string
 	clock := began
@@ -63,8 +63,13 @@ func play(t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner
 				lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s", e.Phase, e.Status, e.Context.StatusCode)))
 			case runner.Printed:
 				lines = append(lines, fmt.Sprintf("> %s", e.Output))
+			case runner.Noted:
+				lines = append(lines, "note: "+e.Text)
 			}
 		},
+	}
+	for _, f := range change {
+		f(r)
 	}
 	record, err := r.Run(ctx, plan)
 	return record, lines, err

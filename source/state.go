@@ -62,7 +62,7 @@ func Credentials(ctx context.Context, dir, question string) (string, error) {
 		return "", errors.New("git in the build asks for something else than the credentials of an https host")
 	}
 	cmd := exec.CommandContext(ctx, "git", "-C", dir, "credential", "fill")
-	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=true", "SSH_ASKPASS=true")
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false")
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n\n")
 	cmd.WaitDelay = time.Second
 	answer, err := cmd.Output()

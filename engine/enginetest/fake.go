@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"path"
 	"slices"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Fake is an Engine without containers. Its Main, and every process it runs,
+// Fake is an Engine without containers, whose services are ports of this machine. Its Main, and every process it runs,
 // answers as a build's shell does: each command's exit status and output come
 // from Do. It remembers what it was asked.
 type Fake struct {
@@ -51,6 +52,9 @@ func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, err
 	}
 	f.Specs = append(f.Specs, spec)
 	c := &fakeContainer{fake: f, done: make(chan struct{})}
+	if err := c.offer(spec.Services); err != nil {
+		return nil, err
+	}
 	if spec.Main != nil {
 		go func() {
 			f.serve(*spec.Main)
@@ -60,6 +64,23 @@ func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, err
 		}()
 	}
 	return c, nil
+}
+
+// offer serves services at ports of this machine: there is no other address.
+func (c *fakeContainer) offer(services []engine.Service) error {
+	for _, s := range services {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		s.Elsewhere(l.Addr().String())
+		go func() { _ = s.Serve(l) }()
+		go func() {
+			<-c.done
+			l.Close()
+		}()
+	}
+	return nil
 }
 
 // serve speaks a driver's side of the wire until its input ends.

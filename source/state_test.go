@@ -1,0 +1,59 @@
+package source
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestItIsKnownWhatGitHasToDoWithAFile(t *testing.T) {
+	t.Parallel()
+	repo, outside := t.TempDir(), t.TempDir()
+	for _, args := range [][]string{{"init", "-q"}, {"config", "user.email", "a@b"}, {"config", "user.name", "a"}} {
+		gitIn(t, repo, args...)
+	}
+	for name, text := range map[string]string{".gitignore": "ignored\ndir/*\n", "tracked": "", "untracked": "", "ignored": "", "dir/forced": "", "dir/below": "", "*": ""} {
+		file := filepath.Join(repo, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gitIn(t, repo, "add", "tracked", "-f", "dir/forced")
+	if err := os.WriteFile(filepath.Join(outside, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]State{
+		repo + "/tracked": Tracked, repo + "/untracked": Untracked, repo + "/ignored": IgnoredFile,
+		repo + "/dir/forced": Tracked, repo + "/dir/below": IgnoredFile, repo + "/*": Untracked, outside + "/file": Outside,
+	} {
+		if got, err := StateOf(t.Context(), file); err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", file, got, err, want)
+		}
+	}
+}
+
+func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
+	t.Parallel()
+	repo := t.TempDir()
+	gitIn(t, repo, "init", "-q")
+	gitIn(t, repo, "config", "credential.https://known.example.helper", "!echo username=me; echo password=pw; :")
+	got, err := Credentials(t.Context(), repo, "protocol=https\nhost=known.example\npath=a/b\n\n")
+	if err != nil || !strings.Contains(got, "username=me\npassword=pw\n") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for question, want := range map[string]string{
+		"protocol=https\nhost=other.example\n": "no credentials for https://other.example",
+		"protocol=http\nhost=known.example\n":  "something else than the credentials of an https host",
+		"protocol=https\n":                     "something else",
+		"":                                     "something else",
+		"protocol=https\nhost=known.example\x00\nx": "no credentials",
+	} {
+		if got, err := Credentials(t.Context(), repo, question); got != "" || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %q, %v", question, got, err)
+		}
+	}
+}
