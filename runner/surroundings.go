@@ -27,12 +27,10 @@ var certificateVariables = []string{"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_
 
 // trustCertificates is a command that adds the given certificates to the image's,
 // for programs that look nowhere else, and makes one file of all.
-const trustCertificates = `( for file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
-  [ -f "$file" ] || continue
-  { echo; cat ` + certificateDir + "/" + givenCertificates + `; } >>"$file" && [ -f ` + certificates + ` ] || cat "$file" >` + certificates + `
-done
-[ -f ` + certificates + ` ] || cat ` + certificateDir + "/" + givenCertificates + ` >` + certificates + `
-chmod a+r ` + certificates + ` ) 2>/dev/null`
+const trustCertificates = `given=` + certificateDir + "/" + givenCertificates + ` all=` + certificates + `; ` +
+	`for file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do ` +
+	`[ -f "$file" ] && { echo; cat "$given"; } >>"$file" && { [ -f "$all" ] || cat "$file" >"$all"; }; done; ` +
+	`[ -f "$all" ] || cat "$given" >"$all"; chmod a+r "$all"`
 
 // copyCertificates brings the given certificates into the container.
 func (b *build) copyCertificates(ctx context.Context) error {

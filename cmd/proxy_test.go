@@ -1,0 +1,169 @@
+package cmd_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScriptsBehindAProxy runs the whole program where the network is reached by a
+// proxy only, and the world has certificates of an authority of its own: to a script
+// the proxy is at $PROXY, and without its password at $OPEN, and the authority's certificate is in $CA. Every name is
+// one server behind it: a git repository, registries of packages and images, and
+// what stands for AWS, as far as a client has to come to see that it trusts it.
+func TestScriptsBehindAProxy(t *testing.T) {
+	inside := bridgeAddress(t)
+	play(t, "../testdata/script/proxy", func(p *testscript.Params) {
+		first := p.Setup
+		p.Setup = func(env *testscript.Env) error {
+			dir := filepath.Join(env.Getenv("WORK"), ".proxy")
+			world, stop, err := newWorld(dir)
+			if err != nil {
+				return err
+			}
+			env.Defer(stop)
+			env.Setenv("PROXY", "http://user:proxy-password@"+net.JoinHostPort(inside, world))
+			env.Setenv("OPEN", "http://"+net.JoinHostPort(inside, world))
+			env.Setenv("CA", filepath.Join(dir, "ca.pem"))
+			return first(env)
+		}
+	})
+}
+
+// newWorld starts a proxy and what is behind it. It returns the proxy's port.
+func newWorld(dir string) (port string, stop func(), err error) {
+	if err := repository(filepath.Join(dir, "repository.git")); err != nil {
+		return "", nil, err
+	}
+	config, err := authority(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		return "", nil, err
+	}
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	proxy, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		return "", nil, errors.Join(err, tcp.Close())
+	}
+	quiet := log.New(io.Discard, "", 0)
+	world := &http.Server{Handler: behind(dir), TLSConfig: config, ErrorLog: quiet}
+	go func() { _ = world.ServeTLS(tcp, "", "") }()
+	go func() {
+		_ = http.Serve(proxy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { connectTo(w, r, tcp.Addr().String()) }))
+	}()
+	_, port, err = net.SplitHostPort(proxy.Addr().String())
+	return port, func() { _, _ = proxy.Close(), world.Close() }, err
+}
+
+// connectTo is what a proxy does: whatever name is asked for is at one address. One
+// name asks for the password. (The npm of Debian does not send it.)
+func connectTo(w http.ResponseWriter, r *http.Request, address string) {
+	if _, password, given := parseProxyAuth(r); given && password != "proxy-password" || !given && r.Host == "secured.world.example:443" {
+		w.Header().Set("Proxy-Authenticate", `Basic realm="proxy"`)
+		w.WriteHeader(http.StatusProxyAuthRequired)
+		return
+	}
+	if r.Method != http.MethodConnect {
+		http.Error(w, "only CONNECT", http.StatusMethodNotAllowed)
+		return
+	}
+	there, err := net.Dial("tcp", address)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer there.Close()
+	here, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer here.Close()
+	_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+	go func() { _, _ = io.Copy(there, here); there.Close() }()
+	_, _ = io.Copy(here, there)
+}
+
+func parseProxyAuth(r *http.Request) (user, password string, ok bool) {
+	plain := &http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}
+	return plain.BasicAuth()
+}
+
+// behind answers for the whole world.
+func behind(dir string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /repository.git/", http.FileServer(http.Dir(dir)))
+	mux.HandleFunc("GET /left-pad", func(w http.ResponseWriter, _ *http.Request) { // npm
+		_, _ = io.WriteString(w, `{"name":"left-pad","dist-tags":{"latest":"7.8.9"},"versions":{"7.8.9":{"name":"left-pad","version":"7.8.9"}}}`)
+	})
+	mux.HandleFunc("GET /simple/", func(w http.ResponseWriter, _ *http.Request) { // pip
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<a href="/a-package-7.8.9.tar.gz">a-package-7.8.9.tar.gz</a>`)
+	})
+	mux.HandleFunc("/v2/", func(w http.ResponseWriter, _ *http.Request) { // a registry of images
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"the registry has been reached"}]}`)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { // STS
+		_, _ = io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:behind/proxy</Arn><UserId>A</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+	})
+	mux.HandleFunc("GET /plain", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "behind the proxy\n") })
+	return mux
+}
+
+// repository makes a repository that is served as plain files.
+func repository(dir string) error {
+	script := fmt.Sprintf(`set -e; mkdir -p %[1]s; cd %[1]s; git init -q --bare .; tree=$(git mktree </dev/null)
+commit=$(git -c user.name=a -c user.email=a@b commit-tree -m cloned $tree); git update-ref HEAD $commit; git update-server-info`, dir)
+	if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// authority makes an authority whose certificate is in a file, and a server's by it.
+func authority(file string) (*tls.Config, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "an authority of the test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	own, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "world"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		DNSNames: strings.Fields("world.example *.world.example sts.amazonaws.com sts.us-east-1.amazonaws.com"), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own})
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed}, PrivateKey: key}}}, os.WriteFile(file, text, 0o644)
+}
