@@ -21,7 +21,7 @@ const templateHead = `# Values for variables that name one in Parameter Store or
 # of its own, as the buildspec names it: app::AWSPREVIOUS.
 `
 
-// secretsTemplate is a file of secrets without values, which are refused as long as
+// secretsTemplate is a file of secrets without values, which are missing as long as
 // they are not filled in.
 func secretsTemplate(all []needed) string {
 	parameters, others := &yaml.Node{Kind: yaml.MappingNode}, &yaml.Node{Kind: yaml.MappingNode}

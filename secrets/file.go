@@ -35,7 +35,8 @@ type entry struct {
 // ParseFile reads a file of secrets: the mappings parameter-store and
 // secrets-manager, of names or ARNs to values. A value is a text; a list of texts,
 // for a parameter of type StringList; a mapping, for a JSON secret; or stands
-// elsewhere, by the tags !file PATH and !cmd COMMAND, which Lookup follows. name
+// elsewhere, by the tags !file PATH and !cmd COMMAND, which Lookup follows. A name
+// with nothing behind it is not filled in yet, and so is missing. name
 // is how the file is told, and PATH and COMMAND are seen from its directory.
 // Problems never show a value.
 func ParseFile(name string, text []byte) (*File, diag.List) {
@@ -133,8 +134,6 @@ func (r *fileReader) value(name string, kind Kind, n *yaml.Node, depth int) bool
 	switch {
 	case depth > deepest, r.seen > most:
 		r.wrong(n, "%s has more than %d levels, or the file more than %d values", name, deepest, most)
-	case tag == "!!null":
-		r.wrong(n, `%s has no value; expected a text, or "" for an empty one`, name)
 	case n.Kind == yaml.MappingNode && kind == ParameterStore:
 		r.wrong(n, "%s holds a mapping; expected a text: a parameter has no keys", name)
 	case n.Kind == yaml.ScalarNode && isElsewhere(tag) && strings.TrimSpace(n.Value) == "":
@@ -194,7 +193,7 @@ func (f *File) Where(need Need) (place string, found bool) {
 func (f *File) find(need Need) (entry, bool) {
 	if need.Kind == ParameterStore {
 		for _, e := range f.entries {
-			if e.kind == need.Kind && sameParameter(e.ref.SecretID, need.Ref) {
+			if e.kind == need.Kind && sameParameter(e.ref.SecretID, need.Ref) && !empty(e.node, "") {
 				return e, true
 			}
 		}
@@ -207,11 +206,19 @@ func (f *File) find(need Need) (entry, bool) {
 	for _, key := range slices.Compact([]string{want.JSONKey, ""}) { // its own entry, else its secret's
 		for _, e := range f.entries {
 			if e.kind == need.Kind && e.ref.JSONKey == key && e.ref.current() == want.current() && e.ref.VersionID == want.VersionID && sameSecret(e.ref.SecretID, want.SecretID) {
-				return e, true
+				return e, !empty(e.node, strings.TrimPrefix(want.JSONKey, key))
 			}
 		}
 	}
 	return entry{}, false
+}
+
+// empty reports whether a value, or that of a key of it, is not filled in.
+func empty(n *yaml.Node, key string) bool {
+	if child := childOf(n, key); child != nil {
+		n = child
+	}
+	return resolve(n).ShortTag() == "!!null"
 }
 
 // Lookup returns what the file says, reads and runs what it names. See Store.
@@ -229,16 +236,37 @@ func (f *File) answer(ctx context.Context, need Need) Answer {
 		return Answer{Err: fmt.Errorf("%s: %w", need.Ref, ErrMissing)}
 	}
 	a := Answer{From: fmt.Sprintf("%s:%d", f.name, e.key.Line)}
-	if a.Value, a.Err = f.text(ctx, e.node); a.Err != nil {
-		a.Err = fmt.Errorf("%s, the value of %s: %w", a.From, e.key.Value, a.Err)
+	key, node := "", e.node
+	if want, err := ParseReference(need.Ref); need.Kind == SecretsManager && err == nil && e.ref.JSONKey == "" {
+		key = want.JSONKey
+	}
+	if child := childOf(e.node, key); child != nil { // the others are left alone
+		key, node = "", child
+	}
+	text, err := f.text(ctx, e.kind, node)
+	if err != nil {
+		a.Err = fmt.Errorf("%s, the value of %s: %w", a.From, e.key.Value, err)
 		return a
 	}
-	want, err := ParseReference(need.Ref)
-	if need.Kind == SecretsManager && err == nil && want.JSONKey != "" && e.ref.JSONKey == "" {
+	a.Value = text
+	if key != "" {
 		a.Whole = a.Value
-		a.Value, a.Err = Part(a.Whole, want.JSONKey, need.Ref)
+		a.Value, a.Err = Part(a.Whole, key, need.Ref)
 	}
 	return a
+}
+
+// childOf returns the value of a key of a mapping; nil where there is none.
+func childOf(n *yaml.Node, key string) *yaml.Node {
+	n = resolve(n)
+	if n.Kind == yaml.MappingNode && key != "" {
+		for k, v := range pairs(n) {
+			if k.Value == key {
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 // Missing reports whether an answer only lacks a value that another store may have.

@@ -37,6 +37,8 @@ secrets-manager:
   arn:aws:secretsmanager:us-east-1:111122223333:secret:team/db-AbCdEf: {password: p}
   app:only: by itself
   json: !file secret.json
+  half: {filled: in, open: }
+  none:
 `
 
 func TestAFileOfSecretsSaysEachValueInItsWay(t *testing.T) {
@@ -89,6 +91,11 @@ func TestAFileOfSecretsSaysEachValueInItsWay(t *testing.T) {
 		{sm, "arn:aws:secretsmanager:us-east-1:999999999999:secret:team/db-AbCdEf", "", "not found"},
 		{sm, "arn:aws:secretsmanager:us-east-1:999999999999:secret:app-GhIjKl:user", "admin", ""},
 		{sm, "json:a", "from json", ""},
+		{sm, "none", "", "not found"}, // not filled in
+		{sm, "none:a", "", "not found"},
+		{sm, "half:filled", "in", ""},
+		{sm, "half:open", "", "not found"},
+		{sm, "half", "", "one of its keys has nothing behind it"},
 	} {
 		got := f.Lookup(t.Context(), []secrets.Need{{Name: "V", Kind: test.kind, Ref: test.ref}})[0]
 		if got.Value != test.value || (got.Err == nil) != (test.fail == "") || !strings.Contains(fmt.Sprint(got.Err), test.fail) {
@@ -102,7 +109,6 @@ func TestWhatIsWrongWithAFileOfSecretsIsToldAtOnce(t *testing.T) {
 	_, problems := secrets.ParseFile("s.yml", []byte(`
 parameter-stor: {}
 parameter-store:
-  /a:
   /b: {x: topsecret}
   /c: !vault topsecret
   /d: !file
@@ -113,16 +119,14 @@ secrets-manager:
   arn:aws:ssm:x: topsecret
   f: !cmd [topsecret]
   g: &g {again: *g}
-  h: {key: }
 `))
 	text := problems.Error()
 	for _, want := range []string{
 		`s.yml:2:1: error: unknown key "parameter-stor"; did you mean "parameter-store"?`,
-		`s.yml:4:6: error: /a has no value; expected a text, or "" for an empty one`,
-		"s.yml:5:7: error: /b holds a mapping", "s.yml:6:7: error: /c has the tag !vault on a text; expected !file PATH, !cmd COMMAND or no tag",
-		"s.yml:7:7: error: /d has nothing behind !file", "s.yml:9:3: error: /e is written twice, first in line 8",
-		"s.yml:11:3: error: \"a:b:c:d\" has a version-stage and a version-id", "s.yml:12:3: error: \"arn:aws:ssm:x\" begins with arn:",
-		"s.yml:13:6: error: f has the tag !cmd on a list", "g has more than 100 levels", `s.yml:15:12: error: h has no value`,
+		"s.yml:4:7: error: /b holds a mapping", "s.yml:5:7: error: /c has the tag !vault on a text; expected !file PATH, !cmd COMMAND or no tag",
+		"s.yml:6:7: error: /d has nothing behind !file", "s.yml:8:3: error: /e is written twice, first in line 7",
+		"s.yml:10:3: error: \"a:b:c:d\" has a version-stage and a version-id", "s.yml:11:3: error: \"arn:aws:ssm:x\" begins with arn:",
+		"s.yml:12:6: error: f has the tag !cmd on a list", "g has more than 100 levels",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in\n%s", want, text)

@@ -14,22 +14,22 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// text returns what a node of the file stands for.
-func (f *File) text(ctx context.Context, n *yaml.Node) (string, error) {
+// text returns what a node of the file stands for in a store.
+func (f *File) text(ctx context.Context, kind Kind, n *yaml.Node) (string, error) {
 	n = resolve(n)
 	switch {
 	case n.ShortTag() == "!file":
 		return f.read(n.Value)
 	case n.ShortTag() == "!cmd":
 		return f.run(ctx, n.Value)
-	case n.Kind == yaml.MappingNode:
+	case n.Kind == yaml.MappingNode, n.Kind == yaml.SequenceNode && kind == SecretsManager:
 		var b bytes.Buffer
 		err := f.json(ctx, &b, n)
 		return b.String(), err
 	case n.Kind == yaml.SequenceNode: // StringList: joined by commas
 		var all []string
 		for _, item := range n.Content {
-			text, err := f.text(ctx, item)
+			text, err := f.text(ctx, kind, item)
 			if err != nil {
 				return "", err
 			}
@@ -53,11 +53,13 @@ func (f *File) json(ctx context.Context, b *bytes.Buffer, n *yaml.Node) error {
 	case yaml.SequenceNode:
 		return f.list(ctx, b, n, "[]")
 	}
-	text, err := f.text(ctx, n)
+	text, err := f.text(ctx, SecretsManager, n)
 	if err != nil {
 		return err
 	}
 	switch n.ShortTag() {
+	case "!!null":
+		return errors.New(`one of its keys has nothing behind it; write its value, or "" for an empty one`)
 	case "!!int", "!!float", "!!bool":
 		var plain any
 		if err := n.Decode(&plain); err == nil && json.Valid([]byte(text)) {
