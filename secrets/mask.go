@@ -141,6 +141,13 @@ func (t *table) mark(at uint16) {
 func (t *table) hide(text []byte, last bool) (shown, rest []byte) {
 	from := 0 // of what is not shown yet
 	for i := 0; i < len(text); {
+		if len(t.values) == 0 { // all that is left to find begins alike
+			next := bytes.IndexByte(text[i:], keyKinds[0][0])
+			if next < 0 {
+				break
+			}
+			i += next
+		}
 		if i+1 < len(text) {
 			at := pair(text[i], text[i+1])
 			if t.begin[at/64]&(1<<(at%64)) == 0 {
