@@ -135,9 +135,9 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("AWS does not answer: %s took more than %v, several times\nSee whether this machine reaches it, and whether AWS_ENDPOINT_URL or HTTPS_PROXY say the right thing.", firstOf(action, "a request for credentials"), a.o.Patience)
+		return fmt.Errorf("AWS does not answer: %s took more than %v, several times\nSee whether this machine reaches it, and whether AWS_ENDPOINT_URL or HTTPS_PROXY say the right thing", firstOf(action, "a request for credentials"), a.o.Patience)
 	}
-	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile.", prefix(action), shortened(err), a.profileFlag())
+	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile", prefix(action), shortened(err), a.profileFlag())
 }
 
 // ofCredentials reports whether an error's code is about who asks, not what for.

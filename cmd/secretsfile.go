@@ -99,7 +99,7 @@ func (g *found) guardSecrets(ctx context.Context, name string) error {
 	}
 	switch state {
 	case source.Tracked:
-		return textError{fmt.Errorf("git tracks %s, so its secrets are everybody's who has the repository\nTake it out with git rm --cached %s, name it in .gitignore, and replace the secrets. A file that SOPS encrypts may stay.", name, name)}
+		return textError{fmt.Errorf("git tracks %s, so its secrets are everybody's who has the repository\nTake it out with git rm --cached %s, name it in .gitignore, and replace the secrets. A file that SOPS encrypts may stay", name, name)}
 	case source.Untracked:
 		g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git does not ignore this file of secrets, and may get it by accident; name it in .gitignore"})
 	}

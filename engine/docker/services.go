@@ -2,9 +2,9 @@ package docker
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -52,22 +53,40 @@ func networkOf(s engine.Spec) *network.NetworkingConfig {
 	}}
 }
 
+// relayed is the name of an image that holds a relay.
+type relayed struct {
+	name string
+	err  error
+}
+
+// findRelay finds that image while the build's container is made.
+func (e *Engine) findRelay(ctx context.Context, s engine.Spec) <-chan relayed {
+	found := make(chan relayed, 1)
+	if len(s.Services) > 0 {
+		go func() {
+			name, err := e.relayImage(ctx)
+			found <- relayed{name, err}
+		}()
+	}
+	return found
+}
+
 // serve makes services reachable: a container of ours in the network of the build's
 // listens, and carries each connection to us over its streams. It ends with us.
-func (c *Container) serve(ctx context.Context, s engine.Spec) error {
+func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan relayed) error {
 	if len(s.Services) == 0 {
 		return nil
 	}
-	name, err := c.engine.relayImage(ctx)
-	if err != nil {
-		return err
+	image := <-relays
+	if image.err != nil {
+		return image.err
 	}
 	var addresses []string
 	for _, service := range s.Services {
 		addresses = append(addresses, service.Address)
 	}
 	made, err := c.engine.create(ctx, engine.Spec{Name: s.Name + "-services", Metadata: true}, &container.Config{
-		Image: name, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Image: image.name, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	}, &container.HostConfig{
 		NetworkMode: container.NetworkMode("container:" + c.id), CapDrop: []string{"ALL"}, CapAdd: []string{"NET_BIND_SERVICE"},
 		ReadonlyRootfs: true, SecurityOpt: []string{"no-new-privileges"}, LogConfig: container.LogConfig{Type: "none"}, AutoRemove: true,
@@ -88,16 +107,24 @@ func (c *Container) beginRelay(ctx context.Context, s engine.Spec) error {
 		stream.Close()
 		return c.engine.fault(err, "start the container for services")
 	}
-	var complaint bytes.Buffer
+	complaint := &head{to: io.Discard}
 	r, w := io.Pipe()
+	ended := make(chan struct{})
 	go func() {
-		_, err := stdcopy.StdCopy(w, &complaint, stream.Reader)
+		defer close(ended)
+		_, err := stdcopy.StdCopy(w, complaint, stream.Reader)
 		w.CloseWithError(err)
 	}()
-	listeners, at, err := relay.Near(&duplex{r, stream.Conn}, len(s.Services))
+	both := &duplex{r, stream.Conn}
+	impatient := context.AfterFunc(ctx, func() { _ = both.Close() })
+	listeners, at, err := relay.Near(both, len(s.Services))
+	if !impatient() && err == nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
-		stream.Close()
-		return fmt.Errorf("start the container for services: %w%s", err, said(complaint.String()))
+		_ = both.Close()
+		<-ended
+		return fmt.Errorf("start the container for services: %w%s", err, said(string(complaint.kept)))
 	}
 	for i, service := range s.Services {
 		if at[i] != service.Address && service.Elsewhere != nil {
@@ -118,12 +145,15 @@ func said(text string) string {
 
 // duplex is what a container prints and what it reads.
 type duplex struct {
-	io.Reader
+	*io.PipeReader
 	net.Conn
 }
 
 // Read reads what the container prints.
-func (d *duplex) Read(p []byte) (int, error) { return d.Reader.Read(p) }
+func (d *duplex) Read(p []byte) (int, error) { return d.PipeReader.Read(p) }
+
+// Close ends both.
+func (d *duplex) Close() error { return errors.Join(d.PipeReader.Close(), d.Conn.Close()) }
 
 // relayImage returns the image that holds the relay, which is made when it is first
 // needed: this program, and what it is linked with.
@@ -139,18 +169,18 @@ func (e *Engine) relayImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var archive bytes.Buffer
-	if err := packProgram(&archive, program, "/"+relay.Name); err != nil {
-		return "", fmt.Errorf("pack %s for the container for services: %w", program, err)
+	files, err := filesOf(program)
+	if err != nil {
+		return "", fmt.Errorf("use %s for the container for services: %w", program, err)
 	}
-	const digits = 6 // bytes of a hash that tell programs apart
-	hash := sha256.Sum256(archive.Bytes())
-	name := fmt.Sprintf("%s:%x", relay.Name, hash[:digits])
+	name := relay.Name + ":" + files.tag()
 	if _, err := e.api.ImageInspect(ctx, name); err == nil {
 		return name, nil
 	}
-	done, err := e.api.ImageImport(ctx, image.ImportSource{Source: &archive, SourceName: "-"}, name, image.ImportOptions{
-		Platform: "linux/" + version.Arch, Changes: []string{`ENTRYPOINT ["/` + relay.Name + `"]`},
+	archive := files.pack()
+	defer archive.Close()
+	done, err := e.api.ImageImport(ctx, image.ImportSource{Source: archive, SourceName: "-"}, name, image.ImportOptions{
+		Platform: "linux/" + version.Arch, Changes: []string{`ENTRYPOINT ["/` + relay.Name + `"]`, "LABEL " + relayLabel + "=1"},
 	})
 	if err != nil {
 		return "", e.fault(err, "make the image for services")
@@ -159,35 +189,81 @@ func (e *Engine) relayImage(ctx context.Context) (string, error) {
 	if _, err := io.Copy(io.Discard, done); err != nil {
 		return "", e.fault(err, "make the image for services")
 	}
+	e.forgetRelays(ctx)
 	return name, nil
 }
 
-// packProgram writes a program and its libraries as a tar stream, the same bytes for
-// the same files.
-func packProgram(w io.Writer, program, name string) error {
-	all := map[string]string{name: program}
-	order := []string{name}
-	libraries, err := librariesOf(program)
+// relayLabel is on all images that hold a relay.
+const relayLabel = "dev.buildlocal.relay"
+
+// forgetRelays removes the images of other versions of this program. One that is in
+// use stays, and one that is new: a build may be about to use it.
+func (e *Engine) forgetRelays(ctx context.Context) {
+	const old = "24h"
+	_, _ = e.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("label", relayLabel), filters.Arg("dangling", "false"), filters.Arg("until", old)))
+}
+
+// programFile is a file of an image for one program.
+type programFile struct {
+	name, file string // in the image and here
+	info       os.FileInfo
+}
+
+// program is all files that a program needs, itself first.
+type program []programFile
+
+func filesOf(file string) (program, error) {
+	libraries, err := librariesOf(file)
+	if err != nil {
+		return nil, err
+	}
+	all := program{{name: relay.Name, file: file}}
+	for _, l := range libraries {
+		all = append(all, programFile{name: strings.TrimPrefix(filepath.ToSlash(l), "/"), file: l})
+	}
+	for i, p := range all {
+		if all[i].info, err = os.Stat(p.file); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// tag tells programs apart without reading them.
+func (p program) tag() string {
+	h := sha256.New()
+	for _, f := range p {
+		fmt.Fprintf(h, "%s\n%s\n%d\n%d\n", f.name, f.file, f.info.Size(), f.info.ModTime().UnixNano())
+	}
+	const digits = 8
+	return fmt.Sprintf("%x", h.Sum(nil)[:digits])
+}
+
+// pack returns the files as a tar stream.
+func (p program) pack() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		archive := tar.NewWriter(w)
+		for _, f := range p {
+			if err := addFile(archive, f); err != nil {
+				w.CloseWithError(err)
+				return
+			}
+		}
+		w.CloseWithError(archive.Close())
+	}()
+	return r
+}
+
+func addFile(archive *tar.Writer, f programFile) error {
+	from, err := os.Open(f.file)
 	if err != nil {
 		return err
 	}
-	for _, l := range libraries {
-		all[l] = l
-		order = append(order, l)
+	defer from.Close()
+	if err := archive.WriteHeader(&tar.Header{Name: f.name, Mode: 0o755, Size: f.info.Size(), Typeflag: tar.TypeReg}); err != nil {
+		return err
 	}
-	archive := tar.NewWriter(w)
-	for _, name := range order {
-		text, err := os.ReadFile(all[name])
-		if err != nil {
-			return err
-		}
-		head := &tar.Header{Name: strings.TrimPrefix(filepath.ToSlash(name), "/"), Mode: 0o755, Size: int64(len(text)), Typeflag: tar.TypeReg}
-		if err := archive.WriteHeader(head); err != nil {
-			return err
-		}
-		if _, err := archive.Write(text); err != nil {
-			return err
-		}
-	}
-	return archive.Close()
+	_, err = io.CopyN(archive, from, f.info.Size())
+	return err
 }

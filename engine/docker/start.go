@@ -31,6 +31,7 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 }
 
 func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
+	relays := e.findRelay(ctx, s)
 	image, err := e.need(ctx, s)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := c.begin(ctx, image.name); err != nil {
 		return err
 	}
-	return c.serve(ctx, s)
+	return c.serve(ctx, s, relays)
 }
 
 // limit asks for the limits the engine can keep: it refuses more processors than
