@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -121,6 +122,7 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	var answer smithy.APIError
 	var response *http.ResponseError
 	var timeout net.Error
+	var request *url.Error
 	switch {
 	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
 		return fmt.Errorf("the SSO session%s has expired, or there is none\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
@@ -135,10 +137,15 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("AWS does not answer: %s took more than %v, several times\nSee whether this machine reaches it, and whether AWS_ENDPOINT_URL or HTTPS_PROXY say the right thing", firstOf(action, "a request for credentials"), a.o.Patience)
+		return fmt.Errorf("AWS does not answer: %s took more than %v, several times%s", firstOf(action, "a request for credentials"), a.o.Patience, unreachable)
+	case errors.As(err, &request):
+		return fmt.Errorf("AWS cannot be reached: %w%s", request, unreachable)
 	}
 	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile", prefix(action), shortened(err), a.profileFlag())
 }
+
+// unreachable is the way out where nothing answers.
+const unreachable = "\nSee whether this machine reaches it, and whether AWS_ENDPOINT_URL or HTTPS_PROXY say the right thing"
 
 // ofCredentials reports whether an error's code is about who asks, not what for.
 func ofCredentials(code string) bool {

@@ -255,6 +255,14 @@ func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
+	for _, text := range f.overrides {
+		variables, wrong := project.ParseOverride("--environment-variables-override", text)
+		g.problems = append(g.problems, wrong...)
+		if wrong.Failed() {
+			return usageError{wrong}
+		}
+		g.overrides = append(g.overrides, runner.Override{Origin: "--environment-variables-override", Variables: variables})
+	}
 	var errs []error
 	given := runner.Override{Origin: "-e"}
 	for _, arg := range f.env {

@@ -36,6 +36,39 @@ func TestValuesAreHidden(t *testing.T) {
 	}
 }
 
+// TestAValueLongerThanAnyBufferIsHidden: whole and in its lines, wherever a write
+// cuts it.
+func TestAValueLongerThanAnyBufferIsHidden(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&b, "line %d of a long secret, which is no other one\n", i)
+	}
+	value := strings.TrimSuffix(b.String(), "\n")
+	text := "before " + value + " after\n" + value[:70_000] + "\nend"
+	for _, size := range []int{1, 4096, 65536, len(text)} {
+		var got bytes.Buffer
+		w := secrets.NewMask(value).Writer(&got)
+		for rest := text; rest != ""; {
+			n := min(size, len(rest))
+			if size == 1 && len(rest) > 1000 && len(text)-len(rest) > 1000 { // not each of a quarter million
+				n = 40_000
+			}
+			n = min(n, len(rest))
+			if _, err := w.Write([]byte(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if out := got.String(); !strings.HasPrefix(out, "before *** after\n***\n***\n") || strings.Contains(out, "of a long secret, which") {
+			t.Errorf("in pieces of %d: %.200s", size, out)
+		}
+	}
+}
+
 // FuzzMask writes text in pieces: no value is seen, nothing else is lost, and
 // the pieces do not matter.
 func FuzzMask(f *testing.F) {

@@ -1,0 +1,84 @@
+package project
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// ParseOverride reads what StartBuild's environmentVariablesOverride holds, in the
+// forms in which the aws command takes it: a JSON list of {name, value, type}, or
+// one of them, or name=NAME,value=VALUE,type=TYPE, whose value may be in quotes.
+// origin is only named in problems.
+func ParseOverride(origin, text string) ([]Variable, diag.List) {
+	r := &reader{findings{file: origin}}
+	switch trimmed := strings.TrimSpace(text); {
+	case strings.HasPrefix(trimmed, "{"):
+		text = "[" + text + "]"
+	case !strings.HasPrefix(trimmed, "["):
+		v, err := shorthand(trimmed)
+		if err != nil {
+			return nil, diag.List{{File: origin, Message: err.Error()}}
+		}
+		return []Variable{v}, nil
+	}
+	root, ok := r.document([]byte(`{"environmentVariables": ` + text + "}"))
+	if !ok {
+		return nil, r.list()
+	}
+	all := r.variables(root.child("environmentVariables"))
+	for i := range all {
+		all[i].Line = 0 // of the command line
+	}
+	return all, r.list()
+}
+
+// shorthand reads the short form of one variable.
+func shorthand(text string) (Variable, error) {
+	v := Variable{Type: Plaintext}
+	given := map[string]bool{}
+	for rest := text; rest != ""; {
+		key, behind, found := strings.Cut(rest, "=")
+		if key = strings.TrimSpace(key); !found || key != "name" && key != "value" && key != "type" || given[key] {
+			return v, fmt.Errorf("found %s; expected name=NAME,value=VALUE,type=TYPE, or JSON", shown(text))
+		}
+		given[key] = true
+		var value string
+		value, rest = shortValue(behind)
+		switch key {
+		case "name":
+			v.Name = value
+		case "value":
+			v.Value = value
+		case "type":
+			v.Type = VariableType(value)
+		}
+	}
+	switch {
+	case v.Name == "" || !given["value"]:
+		return v, fmt.Errorf("found %s; expected a name and a value, as in name=NAME,value=VALUE", shown(text))
+	case !ValidName(v.Name):
+		return v, fmt.Errorf("%s", badName(v.Name))
+	case v.Type != Plaintext && v.Type != ParameterStore && v.Type != SecretsManager:
+		return v, fmt.Errorf("found the type %s; expected %s, %s or %s", shown(string(v.Type)), Plaintext, ParameterStore, SecretsManager)
+	}
+	return v, nil
+}
+
+// shortValue returns the value that text begins with, and what follows its comma.
+// Within quotes a comma is a comma.
+func shortValue(text string) (value, rest string) {
+	if text != "" && (text[0] == '\'' || text[0] == '"') {
+		if end := strings.IndexByte(text[1:], text[0]); end >= 0 {
+			return text[1 : end+1], strings.TrimPrefix(text[end+2:], ",")
+		}
+	}
+	end := len(text)
+	for _, next := range []string{",name=", ",value=", ",type="} {
+		if at := strings.Index(text, next); at >= 0 {
+			end = min(end, at)
+		}
+	}
+	return text[:end], strings.TrimPrefix(text[end:], ",")
+}
