@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -121,11 +122,14 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	var expired *ssocreds.InvalidTokenError
 	var answer smithy.APIError
 	var response *http.ResponseError
+	var process *processcreds.ProviderError
 	var timeout net.Error
 	var request *url.Error
 	switch {
 	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
 		return fmt.Errorf("the SSO session%s has expired, or there is none\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
+	case errors.As(err, &process):
+		return fmt.Errorf("the credential_process%s does not give credentials; run it by hand to see why: what it prints may be secret", a.ofProfile())
 	case errors.As(err, &answer):
 		text := answer.ErrorCode() + ": " + answer.ErrorMessage()
 		if errors.As(err, &response) {

@@ -247,7 +247,7 @@ mfa_serial = arn:aws:iam::123456789012:mfa/me
 [profile process]
 credential_process = echo '{"Version":1,"AccessKeyId":"AKIAPROCESS000000001","SecretAccessKey":"p"}'
 [profile broken]
-credential_process = exit 7
+credential_process = echo secret-of-process; exit 7
 [profile sso]
 sso_session = corp
 sso_account_id = 123456789012
@@ -264,6 +264,9 @@ sso_region = us-east-1
 	check := func(profile, key, wrong string, mfa func() (string, error)) {
 		t.Helper()
 		got, err := open(t, aws.Options{Profile: profile, MFA: mfa}).Keys(t.Context())
+		if strings.Contains(fmt.Sprint(err), "secret-of-process") {
+			t.Errorf("%s: what a program printed is shown: %v", profile, err)
+		}
 		if got.AccessKeyID != key || wrong == "" && err != nil || wrong != "" && !strings.Contains(fmt.Sprint(err), wrong) {
 			t.Errorf("%s: got %+v, %v; want %s %s", profile, got, err, key, wrong)
 		}
@@ -275,7 +278,7 @@ sso_region = us-east-1
 	}
 	check("mfa", "", "an MFA code is asked for, and there is no terminal", nil)
 	check("process", "AKIAPROCESS000000001", "", nil)
-	check("broken", "", "exit status 7", nil)
+	check("broken", "", "the credential_process of the profile broken does not give credentials", nil)
 	check("sso", "", "Log in with: aws sso login --profile sso", nil) // never logged in
 	cache(awstest.SSOToken, "2100-01-01T00:00:00Z", "good")
 	check("sso", "ASIASSOROLE000000001", "", nil)

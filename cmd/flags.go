@@ -171,8 +171,13 @@ func (f *runFlags) settle(a *App, c *cobra.Command) error {
 	return f.check()
 }
 
+// variableOf is the variable that holds a flag.
+func variableOf(flag string) string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
 func (f *runFlags) settleOne(a *App, flag *pflag.Flag) error {
-	name := variablePrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+	name := variableOf(flag.Name)
 	if flag.Changed {
 		f.origins[flag.Name] = "flag"
 		return nil
@@ -268,7 +273,7 @@ func (f *runFlags) imageBeside(image string) string {
 // mistake of the command line, or of the file.
 func (f *runFlags) wrong(name, message string) error {
 	origin := f.origins[name]
-	if e, given := f.file.get(name); given && origin == fmt.Sprintf("%s:%d", f.file.name, e.line) {
+	if e, given := f.file.get(name); given && f.fromFile(name) {
 		return diag.List{f.file.problem(e, name+" is "+message)}
 	}
 	if strings.HasPrefix(origin, variablePrefix) {
@@ -306,6 +311,7 @@ func (f *runFlags) check() error {
 		f.oneOf("pull", f.pull, "always", "missing", "never"),
 		f.oneOf("format", f.format, f.formats...),
 		f.wrongIgnores(),
+		f.wrongGrants(),
 		f.contradictions(),
 	})
 }
@@ -318,6 +324,18 @@ func (f *runFlags) wrongIgnores() error {
 		}
 	}
 	return nil
+}
+
+// wrongGrants refuses that the file beside the source gives a build what is the
+// user's.
+func (f *runFlags) wrongGrants() error {
+	var errs []error
+	for _, name := range onlyByHand {
+		if f.fromFile(name) {
+			errs = append(errs, f.wrong(name, "in a file that may come with the source; expected it on the command line, or as "+variableOf(name)))
+		}
+	}
+	return joined(errs)
 }
 
 func (f *runFlags) contradictions() error {

@@ -40,7 +40,9 @@ type found struct {
 	store     *store
 	temp      *temp
 	secrets   *secrets.File
-	account   *aws.Account // nil where nothing may be looked up there
+	account   *aws.Account // nil where nothing of it is used
+	looksUp   bool         // values may be looked up there
+	apart     bool         // the build is in a network of its own
 	early     *environment // the engine, where it was started before all this was read
 
 	certificates []byte // PEM
@@ -94,7 +96,7 @@ func (g *found) readSource(ctx context.Context, a *App, f *runFlags) error {
 		return usagef("the output directory %s holds the source; choose one beside it or below it with --output", out)
 	}
 	exclude := []string{outputName}
-	for _, ours := range []string{out, a.tempRoot(), f.secretsFile()} {
+	for _, ours := range append(f.secretPaths(), out, a.tempRoot()) {
 		if below, inside := relativeTo(f.source, ours); inside {
 			exclude = append(exclude, below)
 		}
@@ -217,7 +219,13 @@ func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 			return usagef("--secondary-source: the identifier %s is given twice", id)
 		}
 		seen[id] = true
-		s, err := source.Open(ctx, source.Options{Dir: dir, Temp: g.temp.path, Exclude: []string{outputName}})
+		exclude := []string{outputName}
+		for _, ours := range f.secretPaths() {
+			if below, inside := relativeTo(dir, ours); inside {
+				exclude = append(exclude, below)
+			}
+		}
+		s, err := source.Open(ctx, source.Options{Dir: dir, Temp: g.temp.path, Exclude: exclude})
 		if err != nil {
 			return sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
 		}
@@ -455,12 +463,23 @@ func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, err
 		}
 	}
 	return runner.NewPlan(runner.Inputs{
-		Host: runner.Proxies(a.LookupEnv), Certificates: g.certificates, CABundle: f.caBundle, CredentialID: credentialID, Grant: f.grant(),
+		Host: g.proxies(a), Certificates: g.certificates, CABundle: f.caBundle, CredentialID: credentialID, Grant: f.grant(),
 		GitCredentials: f.gitCredentials, MaskEncoded: f.maskEncoded, Metadata: f.metadata,
 		Spec: g.spec, Location: g.shownLocation(), Inline: g.inline, Project: g.project, ProjectFile: f.project,
 		Overrides: g.overrides, Image: f.image, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged,
 		Platform: f.platform, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,
 	})
+}
+
+// proxies are those of this machine that the build reaches.
+func (g *found) proxies(a *App) []project.Variable {
+	all := runner.Proxies(a.LookupEnv)
+	at := slices.IndexFunc(all, func(v project.Variable) bool { return runner.Loopback(v.Value) })
+	if !g.apart || at < 0 {
+		return all
+	}
+	fmt.Fprintf(a.Stderr, "%s is at an address of this machine alone: a container does not reach that proxy, and gets none.\n", all[at].Name)
+	return nil
 }
 
 // shownLocation is where the build sees its buildspec.

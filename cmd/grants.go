@@ -21,16 +21,29 @@ import (
 // looksUp reports whether values may be looked up in the user's AWS account: he
 // says so, or names what to use of it.
 func (f *runFlags) looksUp() bool {
-	return f.aws || f.awsCredentials || f.profile != "" || f.assumeRole != ""
+	if f.origins["aws"] != "default" {
+		return f.aws
+	}
+	return f.awsCredentials || f.profile != "" || f.assumeRole != ""
 }
 
 // grants reports whether the build gets AWS credentials. Who names a profile or a
-// role means that, unless he says otherwise.
+// role means that, unless he says otherwise. What the file beside the source names is
+// only looked up with: whoever wrote the source may have written it.
 func (f *runFlags) grants() bool {
 	if f.origins["aws-credentials"] != "default" {
 		return f.awsCredentials
 	}
-	return f.profile != "" || f.assumeRole != ""
+	return f.profile != "" && !f.fromFile("profile") || f.assumeRole != "" && !f.fromFile("assume-role")
+}
+
+// onlyByHand are flags that give a build something of the user's.
+var onlyByHand = []string{"aws-credentials", "git-credentials", "metadata"}
+
+// fromFile reports whether a flag's value comes from the file beside the source.
+func (f *runFlags) fromFile(name string) bool {
+	e, given := f.file.get(name)
+	return given && f.origins[name] == fmt.Sprintf("%s:%d", f.file.name, e.line)
 }
 
 // grant says whose credentials a build gets, for a person.
@@ -57,7 +70,7 @@ const sessionLimit = 64
 
 // readAccount opens the user's AWS account, where he lets us.
 func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
-	if !f.looksUp() {
+	if !f.looksUp() && !f.grants() {
 		return nil
 	}
 	session := "buildlocal-" + sessionForm.ReplaceAllString(g.projectName(f), "-")
@@ -67,7 +80,7 @@ func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
-	g.account = account
+	g.account, g.looksUp = account, f.looksUp()
 	return nil
 }
 
@@ -98,7 +111,7 @@ func (g *found) credentials(ctx context.Context, f *runFlags) (*runner.Credentia
 	if !f.grants() && !f.gitCredentials {
 		return nil, nil
 	}
-	c := &runner.Credentials{ID: g.credentialID, Token: newUUID()}
+	c := &runner.Credentials{ID: g.credentialID, GitID: newUUID(), Token: newUUID()}
 	if f.gitCredentials {
 		c.Git = func(ctx context.Context, question string) (string, error) {
 			return source.Credentials(ctx, g.source.Dir, question)

@@ -144,6 +144,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 		return err
 	}
 	defer func() { _ = e.close() }()
+	found.apart = !e.sandbox
 	dir, err := found.store.create(newUUID(), found.temp.path)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func newSecrets(a *App) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
-		a.secretsCommand("list", "Print the values a build needs, and where each would come from", "list starts nothing, runs no !cmd and asks no AWS. No value is printed.", (*App).listSecrets),
+		a.secretsCommand("list", "Print the values a build needs, and where each would come from", "list runs no !cmd and asks no AWS. No value is printed.", (*App).listSecrets),
 		a.secretsCommand("check", "Look the values up, and say which are missing", "check looks each value up as run does, and starts no build. No value is printed.\n\nExit codes: 0 all are there, 1 some are missing or refused, 4 AWS cannot be asked.", (*App).checkSecrets),
 		a.secretsCommand("init", "Write a file of secrets to fill in", "init writes the values a build needs, without them, to the file of secrets, which\nonly you can read. It does not touch one that is there.", (*App).initSecrets),
 	)
@@ -148,7 +148,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	bad, next := 0, 0
+	next := 0
 	err := table(a.Stdout, all, func(n needed) string {
 		if n.given != "" {
 			return "ok, from " + n.given
@@ -156,21 +156,22 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		answer := answers[next]
 		next++
 		if answer.Err != nil {
-			bad++
 			return strings.ReplaceAll(verdictOf(answer), "\n", " ")
+		}
+		if answer.Value == "" {
+			return "ok, an empty text, from " + answer.From
 		}
 		return "ok, from " + answer.From
 	})
-	if err != nil || bad == 0 {
+	if err != nil {
 		return err
 	}
-	if _, err := secrets.Resolve(ctx, told(answers), needs); err != nil {
-		var failure *secrets.Failure
-		if !errors.As(err, &failure) {
-			return err // AWS, or a program, could not be asked
-		}
-		fmt.Fprintf(a.Stderr, "buildlocal: %s\n%s\n", failure.Message, failure.Way)
+	_, err = secrets.Resolve(ctx, told(answers), needs)
+	failure, only := err.(*secrets.Failure)
+	if !only {
+		return err // nil, or AWS or a program could not be asked
 	}
+	fmt.Fprintf(a.Stderr, "buildlocal: %s\n%s\n", failure.Message, failure.Way)
 	return errFailed{exitFailed}
 }
 

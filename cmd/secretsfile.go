@@ -26,6 +26,15 @@ func (f *runFlags) secretsFile() string {
 	return filepath.Join(f.source, outputName, secretsName)
 }
 
+// secretPaths are the file of secrets as it is named, and what it leads to.
+func (f *runFlags) secretPaths() []string {
+	name := f.secretsFile()
+	if real, err := filepath.EvalSymlinks(name); err == nil && real != name {
+		return []string{name, real}
+	}
+	return []string{name}
+}
+
 // secretsLimit is how many bytes a file of secrets may have.
 const secretsLimit = 1 << 20
 
@@ -49,13 +58,17 @@ func (g *found) readSecrets(ctx context.Context, _ *App, f *runFlags) error {
 	if err != nil {
 		return textError{err}
 	}
+	state := source.Outside
 	if regular {
-		if err := g.guardSecrets(ctx, name); err != nil {
+		if state, err = g.guardSecrets(ctx, name); err != nil {
 			return err
 		}
 	}
 	file, problems := secrets.ParseFile(name, text)
 	g.secrets = file
+	if at := file.Command(); at != "" && f.secrets == "" && state == source.Outside {
+		return textError{fmt.Errorf("%s runs a command, and the file may have come with the source: there is no git repository to tell\nIf it is yours, name it: --secrets %s", at, name)}
+	}
 	return problems.Err()
 }
 
@@ -92,18 +105,22 @@ func readOwn(ctx context.Context, name string) (text []byte, regular bool, err e
 }
 
 // guardSecrets refuses a file that git has, and warns of one that it may get.
-func (g *found) guardSecrets(ctx context.Context, name string) error {
-	state, err := source.StateOf(ctx, name)
+func (g *found) guardSecrets(ctx context.Context, name string) (source.State, error) {
+	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return err
+		return source.Outside, err
+	}
+	state, err := source.StateOf(ctx, real)
+	if err != nil {
+		return state, err
 	}
 	switch state {
 	case source.Tracked:
-		return textError{fmt.Errorf("git tracks %s, so its secrets are everybody's who has the repository\nTake it out with git rm --cached %s, name it in .gitignore, and replace the secrets. A file that SOPS encrypts may stay", name, name)}
+		return state, textError{fmt.Errorf("git tracks %s, so its secrets are everybody's who has the repository\nTake it out with git rm --cached %s, name it in .gitignore, and replace the secrets. A file that SOPS encrypts may stay", name, name)}
 	case source.Untracked:
 		g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git does not ignore this file of secrets, and may get it by accident; name it in .gitignore"})
 	}
-	return nil
+	return state, nil
 }
 
 // stores are where values are looked up, in their order.
@@ -112,7 +129,7 @@ func (g *found) stores() secrets.Stores {
 	if g.secrets != nil {
 		all = append(all, g.secrets)
 	}
-	if g.account != nil {
+	if g.account != nil && g.looksUp {
 		all = append(all, g.account)
 	}
 	return all

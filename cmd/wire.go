@@ -58,7 +58,7 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 	}
 	image := firstText(f.image, g.project.Environment.Image)
 	if f.engine == "sandbox" || f.engine == "auto" && isLocalImage(image) {
-		return a.sandbox(sandbox.Images), nil
+		return a.sandbox(f, sandbox.Images), nil
 	}
 	e, err := docker.Connect(a.dockerOptions())
 	if err != nil {
@@ -78,10 +78,10 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 	}
 	if image != "" {
 		fmt.Fprintf(a.Stderr, "%s: the build runs without one, in the image %s.\n", why, image)
-		return a.sandbox(sandbox.Images), nil
+		return a.sandbox(f, sandbox.Images), nil
 	}
 	fmt.Fprintf(a.Stderr, "%s: the build runs in %s.\n", why, ownFiles)
-	return a.sandbox(sandbox.Host), nil
+	return a.sandbox(f, sandbox.Host), nil
 }
 
 // early starts an engine that is asked for by name, while the build is still read:
@@ -90,14 +90,20 @@ func (a *App) early(f *runFlags) *environment {
 	if !f.daemonless() || f.dryRun {
 		return nil
 	}
-	e := a.sandbox(sandbox.Shape(f.engine))
+	e := a.sandbox(f, sandbox.Shape(f.engine))
 	e.Engine.(*sandbox.Engine).Warm()
 	return e
 }
 
 // sandbox returns the engine that needs no daemon.
-func (a *App) sandbox(shape sandbox.Shape) *environment {
-	e := a.sandboxEngine(shape)
+func (a *App) sandbox(f *runFlags, shape sandbox.Shape) *environment {
+	var hidden []string
+	for _, name := range f.secretPaths() {
+		if full, err := filepath.Abs(name); err == nil {
+			hidden = append(hidden, full)
+		}
+	}
+	e := a.sandboxEngine(shape, hidden...)
 	env := &environment{Engine: e, sandbox: true, close: e.Close}
 	if shape == sandbox.Host {
 		env.place = ownFiles
@@ -105,11 +111,11 @@ func (a *App) sandbox(shape sandbox.Shape) *environment {
 	return env
 }
 
-func (a *App) sandboxEngine(shape sandbox.Shape) *sandbox.Engine {
+func (a *App) sandboxEngine(shape sandbox.Shape, hidden ...string) *sandbox.Engine {
 	const usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	o := sandbox.Options{Shape: shape, User: a.User, Store: a.imageStore(), Now: a.Now}
 	if shape == sandbox.Host {
-		o.Path, o.Mask = firstText(a.env("PATH"), usual), secretPlaces(a.Home)
+		o.Path, o.Mask = firstText(a.env("PATH"), usual), append(hidden, a.secretPlaces()...)
 	}
 	o.Login = func(registry string) (images.Login, error) {
 		c, err := docker.CredentialsFor(a.dockerOptions(), registry)
@@ -134,9 +140,14 @@ func isLocalImage(name string) bool {
 
 // secretPlaces are where this machine keeps credentials, which no build gets by
 // itself.
-func secretPlaces(home string) []string {
+func (a *App) secretPlaces() []string {
 	var all []string
-	for _, dir := range []string{home, "/root"} {
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		if file := a.env(name); filepath.IsAbs(file) {
+			all = append(all, file)
+		}
+	}
+	for _, dir := range []string{a.Home, "/root"} {
 		for _, name := range []string{".aws", ".ssh", ".docker", ".config/gcloud", ".kube", ".netrc", ".git-credentials", ".npmrc", ".pypirc"} {
 			if dir != "" {
 				all = append(all, filepath.Join(dir, name))

@@ -32,6 +32,7 @@ type Keys struct {
 // environment, in a file, or told to the engine.
 type Credentials struct {
 	ID    string // unguessable: part of the path, so that only this build knows it
+	GitID string // the same for git
 	Token string // unguessable too: asked for where others may reach the endpoint
 	// Keys returns AWS credentials that are valid for some minutes more; nil
 	// where the build gets none.
@@ -51,7 +52,7 @@ func (b *build) serveCredentials(spec *engine.Spec) {
 		mux.HandleFunc("GET "+credentialsPath+b.Credentials.ID, b.keys)
 	}
 	if b.Credentials.Git != nil {
-		mux.HandleFunc("POST "+gitPath+b.Credentials.ID, b.git)
+		mux.HandleFunc("POST "+gitPath+b.Credentials.GitID, b.git)
 	}
 	const patience = 10 * time.Second
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: patience}
@@ -101,9 +102,8 @@ func (b *build) keys(w http.ResponseWriter, r *http.Request) {
 
 // noteOnce tells something that may come again and again.
 func (b *build) noteOnce(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if _, told := b.told.LoadOrStore(text, true); !told {
-		b.note("%s", text)
+	if _, told := b.told.LoadOrStore(format, true); !told {
+		b.note(format, args...)
 	}
 }
 
@@ -168,7 +168,7 @@ func (b *build) gitHelper() []string {
 	if b.elsewhere != "" {
 		host, token = b.elsewhere, b.Credentials.Token
 	}
-	script := fmt.Sprintf(gitScript, host, gitPath+b.Credentials.ID, token)
+	script := fmt.Sprintf(gitScript, host, gitPath+b.Credentials.GitID, token)
 	return []string{"printf %s " + shell.Quote(script) + " >" + gitHelper}
 }
 
@@ -180,8 +180,12 @@ const gitScript = `#!/bin/sh
 host=%s path=%s token=%s
 question=$(cat)
 if command -v curl >/dev/null; then
-  exec curl -sf --noproxy '*' -H "Authorization: $token" --data-binary "$question
-" "http://$host$path"
+  # nothing of the address is an argument, which others could read
+  printf '%%s\n' "$question" | curl -sf --noproxy '*' --data-binary @- -K /dev/fd/3 3<<end
+url = "http://$host$path"
+header = "Authorization: $token"
+end
+  exit
 fi
 command -v bash >/dev/null || { echo "git credentials need curl or bash in the image" >&2; exit 1; }
 export host path token question

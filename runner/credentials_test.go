@@ -54,7 +54,7 @@ func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
 	t.Parallel()
 	given := 0
 	c := &runner.Credentials{
-		ID: "the-id", Token: "the-token",
+		ID: "the-id", GitID: "git-id", Token: "the-token",
 		Keys: func(context.Context) (runner.Keys, error) {
 			if given++; given > 2 {
 				return runner.Keys{}, errors.New("the session has expired")
@@ -71,7 +71,7 @@ func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
 	fake := &enginetest.Fake{}
 	fake.Do = func(_ string, output io.Writer) int {
 		uri, token := exported(fake, "AWS_CONTAINER_CREDENTIALS_FULL_URI"), exported(fake, "AWS_CONTAINER_AUTHORIZATION_TOKEN")
-		git := strings.Replace(uri, "/v2/credentials/", "/git/", 1)
+		git := strings.Replace(uri, "/v2/credentials/the-id", "/git/git-id", 1)
 		for _, request := range [][4]string{
 			{"GET", uri, token, ""}, {"GET", uri, token, ""}, {"GET", uri, token, ""}, {"GET", uri, token, ""},
 			{"GET", uri, "another", ""}, {"GET", uri + "x", token, ""}, {"PUT", uri, token, ""},
@@ -129,6 +129,11 @@ func TestAProxyOfThisMachineReachesTheBuild(t *testing.T) {
 	if want := "HTTPS_PROXY=http://me:pass-word@proxy:3128\nNO_PROXY=" + direct + "\nhttps_proxy=http://me:pass-word@proxy:3128\nno_proxy=" + direct + "\n"; got != want {
 		t.Errorf("got %s", got)
 	}
+	for proxy, want := range map[string]bool{"127.0.0.1:3128": true, "http://localhost:1": true, "http://[::1]:1": true, "http://me:pw@127.9.9.9": true, "http://proxy": false, "10.0.0.1:1": false, "": false} {
+		if got := runner.Loopback(proxy); got != want {
+			t.Errorf("%s: %v", proxy, got)
+		}
+	}
 	delete(machine, "HTTPS_PROXY")
 	if all := runner.Proxies(func(name string) (string, bool) { value, found := machine[name]; return value, found }); all != nil {
 		t.Errorf("without a proxy: %v", all)
@@ -138,21 +143,21 @@ func TestAProxyOfThisMachineReachesTheBuild(t *testing.T) {
 func TestWhatSurroundsABuildIsWeakerThanWhatItSays(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Do: func(_ string, output io.Writer) int {
-		fmt.Fprintln(output, "via http://me:pass-word@proxy or pass-word")
+		fmt.Fprintln(output, "via http://me:pass-word@proxy or pass-word or p%40ss-2 or p@ss-2")
 		return 0
 	}}
 	plan := planOf(t, "version: 0.2\nenv: {variables: {http_proxy: mine}}\nphases: {build: {commands: [c]}}\n", func(in *runner.Inputs) {
-		in.Host = []project.Variable{{Name: "HTTP_PROXY", Value: "http://me:pass-word@proxy"}, {Name: "http_proxy", Value: "theirs"}}
+		in.Host = []project.Variable{{Name: "HTTP_PROXY", Value: "http://me:pass-word@proxy"}, {Name: "http_proxy", Value: "theirs"}, {Name: "HTTPS_PROXY", Value: "me:p%40ss-2@proxy:1"}}
 		in.Certificates, in.CABundle, in.Privileged = []byte("-----BEGIN"), "ca.pem", true
 	})
 	_, lines, err := play(t, t.Context(), fake, plan)
 	if err != nil || exported(fake, "http_proxy") != "mine" || exported(fake, "SSL_CERT_FILE") != "/codebuild/certificates/all.pem" {
 		t.Errorf("%v: %v", err, fake.State)
 	}
-	if text := strings.Join(lines, "\n"); !strings.Contains(text, "> via *** or ***") {
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "> via *** or *** or *** or ***") {
 		t.Errorf("got %s", text)
 	}
-	if text := plan.String(); strings.Contains(text, "pass-word") || !strings.Contains(text, "http_proxy=mine  (buildspec.yml:2, hides your environment)") {
+	if text := plan.String(); strings.Contains(text, "pass-word") || strings.Contains(text, "ss-2") || !strings.Contains(text, "http_proxy=mine  (buildspec.yml:2, hides your environment)") {
 		t.Errorf("got %s", text)
 	}
 	if env := strings.Join(fake.Specs[0].Env, " "); !strings.Contains(env, "HTTP_PROXY=http://me") || !strings.Contains(env, "SSL_CERT_FILE=/codebuild") || strings.Contains(env, "http_proxy") {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -33,7 +34,8 @@ func (b *build) submit(ctx context.Context) result {
 			answers = answers[1:]
 		}
 		if v.Need != nil || v.Secret {
-			b.hide(b.values[i], v.Password)
+			b.hide(b.values[i], v.Password, unescaped(v.Password))
+			b.hide(secrets.Texts(b.values[i])...)
 			b.warnShort(v, b.values[i])
 		}
 	}
@@ -44,12 +46,21 @@ func (b *build) submit(ctx context.Context) result {
 // is never taken in silence.
 func (b *build) warnShort(v Variable, value string) {
 	switch {
-	case b.missed != nil || len(value) >= secrets.Shortest:
+	case b.missed != nil || secrets.Hideable(value):
 	case value == "" && v.Need != nil:
 		b.note("The value of %s is empty: %s has an empty text.", v.Name, v.Need.Ref)
 	case value != "":
 		b.note("The value of %s is too short to be hidden in the log.", v.Name)
 	}
+}
+
+// unescaped is a password as it is without the escapes of a URL.
+func unescaped(password string) string {
+	plain, err := url.PathUnescape(password)
+	if err != nil {
+		return ""
+	}
+	return plain
 }
 
 // hide hides values from now on, and what they look like in base64, URLs and JSON
@@ -184,8 +195,8 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 // download gets all in place before the first command.
 func (b *build) download(ctx context.Context) result {
 	b.announce()
-	var missing *secrets.Failure
-	if errors.As(b.missed, &missing) {
+	// One that is joined with what could not be asked is not the whole of it.
+	if missing, only := b.missed.(*secrets.Failure); only {
 		b.note("%s", missing.Way)
 		return result{status: Failed, context: Context{missing.StatusCode, missing.Message}}
 	}

@@ -67,6 +67,9 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 			b.note("%s", s.Note)
 		}
 	}
+	if p.Grant != "" {
+		b.note("The build gets AWS credentials: %s.", p.Grant)
+	}
 	if text := project.DeprecatedImage(p.Image); text != "" {
 		b.note("%s", text)
 	}

@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/project"
@@ -56,8 +59,9 @@ func (b *build) copyCertificates(ctx context.Context) error {
 func (vs *variables) fromHost(in Inputs) {
 	for _, v := range in.Host {
 		next := Variable{Name: v.Name, Value: v.Value, Origin: "your environment", Early: true}
-		if u, err := url.Parse(v.Value); err == nil {
-			next.Password, next.Secret = u.User.Password()
+		if user, _, found := strings.Cut(v.Value, "@"); found { // with a scheme or without
+			next.Secret = true
+			_, next.Password, _ = strings.Cut(user[strings.LastIndexByte(user, '/')+1:], ":")
 		}
 		vs.set(next)
 	}
@@ -74,10 +78,17 @@ func (vs *variables) fromGrant(in Inputs) {
 	if in.CredentialID != "" {
 		vs.set(Variable{Name: relativeURI, Value: credentialsPath + in.CredentialID, Origin: "the service"})
 	}
-	if in.Spec.Env.GitCredentialHelper && in.GitCredentials {
-		for _, v := range [][2]string{{"GIT_CONFIG_COUNT", "1"}, {"GIT_CONFIG_KEY_0", "credential.helper"}, {"GIT_CONFIG_VALUE_0", gitHelper}} {
-			vs.set(Variable{Name: v[0], Value: v[1], Origin: "git-credential-helper"})
-		}
+	if !in.Spec.Env.GitCredentialHelper || !in.GitCredentials {
+		return
+	}
+	next := 0 // behind the settings that are given already
+	if i, given := vs.at["GIT_CONFIG_COUNT"]; given {
+		next, _ = strconv.Atoi(vs.all[i].Value)
+	}
+	for name, value := range map[string]string{
+		"GIT_CONFIG_COUNT": strconv.Itoa(next + 1), fmt.Sprintf("GIT_CONFIG_KEY_%d", next): "credential.helper", fmt.Sprintf("GIT_CONFIG_VALUE_%d", next): gitHelper,
+	} {
+		vs.set(Variable{Name: name, Value: value, Origin: "git-credential-helper"})
 	}
 }
 
@@ -131,8 +142,24 @@ func Proxies(lookup func(string) (string, bool)) []project.Variable {
 	return all
 }
 
+// Loopback reports whether a proxy is at an address of this machine that no container
+// reaches.
+func Loopback(proxy string) bool {
+	if !strings.Contains(proxy, "://") {
+		proxy = "http://" + proxy
+	}
+	u, err := url.Parse(proxy)
+	if err != nil {
+		return false
+	}
+	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+}
+
 func withoutProxy(list string) string {
 	var all []string
+	if strings.TrimSpace(list) == "*" {
+		return list // which means all only by itself
+	}
 	for _, host := range append(strings.Split(list, ","), direct...) {
 		if host = strings.TrimSpace(host); host != "" && !slices.Contains(all, host) {
 			all = append(all, host)

@@ -1,11 +1,16 @@
 package secrets
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"strings"
 )
+
+// percent is an escaped byte of a URL, in which letters may be of either case.
+var percent = regexp.MustCompile("%[0-9A-F]{2}")
 
 // core is how many characters of base64 are enough to know a value by.
 const core = 8
@@ -20,8 +25,16 @@ func Encoded(value string) []string {
 		return nil
 	}
 	all := []string{url.QueryEscape(value), url.PathEscape(value)}
-	if quoted, err := json.Marshal(value); err == nil {
-		all = append(all, strings.Trim(string(quoted), `"`))
+	for _, text := range all {
+		all = append(all, percent.ReplaceAllStringFunc(text, strings.ToLower))
+	}
+	for _, html := range []bool{true, false} {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(html)
+		if err := e.Encode(value); err == nil {
+			all = append(all, string(bytes.TrimSpace(b.Bytes())[1:b.Len()-2]))
+		}
 	}
 	for _, text := range []string{value, value + "\n"} { // echo adds a line end
 		for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {

@@ -14,7 +14,7 @@ import (
 // lines, as far as it is the same whatever stands around it.
 func TestAnEncodedValueIsHiddenToo(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"correct horse/battery+staple?", "a \"quoted\"\nkey", strings.Repeat("long & winding ", 20), "ünïcödé-secret"} {
+	for _, value := range []string{"correct horse/battery+staple?", "a \"quoted\"\nkey", strings.Repeat("long & winding ", 20) + "<road>", "ünïcödé-secret"} {
 		mask := secrets.NewMask(append(secrets.Encoded(value), value)...)
 		quoted, err := json.Marshal(value)
 		if err != nil {

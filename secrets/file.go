@@ -1,9 +1,11 @@
 package secrets
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -41,8 +43,9 @@ type entry struct {
 // Problems never show a value.
 func ParseFile(name string, text []byte) (*File, diag.List) {
 	f := &File{name: name}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		return f, diag.List{{File: name, Line: syntaxLine(err), Message: "the file is no YAML; expected a mapping of " + parameterSection + " and " + secretSection}}
 	}
 	if len(doc.Content) == 0 {
@@ -50,6 +53,9 @@ func ParseFile(name string, text []byte) (*File, diag.List) {
 	}
 	r := &fileReader{File: f}
 	r.root(doc.Content[0])
+	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
+		r.wrong(&more, "found a second document behind ---; expected all values in one")
+	}
 	r.problems.Sort()
 	return f, r.problems
 }
@@ -132,6 +138,7 @@ func (r *fileReader) value(name string, kind Kind, n *yaml.Node, depth int) bool
 	r.seen++
 	tag := n.ShortTag()
 	switch {
+	case n.Kind == yaml.MappingNode && r.twice(name, n):
 	case depth > deepest, r.seen > most:
 		r.wrong(n, "%s has more than %d levels, or the file more than %d values", name, deepest, most)
 	case n.Kind == yaml.MappingNode && kind == ParameterStore:
@@ -144,6 +151,24 @@ func (r *fileReader) value(name string, kind Kind, n *yaml.Node, depth int) bool
 		return !slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return !r.value(name, kind, child, depth+1) })
 	}
 	return false
+}
+
+// twice tells keys of a JSON secret that stand twice, and those that merge another
+// mapping into it.
+func (r *fileReader) twice(name string, n *yaml.Node) bool {
+	found, lines := false, map[string]int{}
+	for key := range pairs(n) {
+		switch before := lines[key.Value]; {
+		case key.ShortTag() == "!!merge":
+			r.wrong(key, "%s merges a mapping by <<; write its keys out", name)
+			found = true
+		case before > 0:
+			r.wrong(key, "the key %s of %s is written twice, first in line %d", key.Value, name, before)
+			found = true
+		}
+		lines[key.Value] = key.Line
+	}
+	return found
 }
 
 // resolve follows an alias.
@@ -178,6 +203,30 @@ func word(n *yaml.Node) string {
 	return "a text"
 }
 
+// Command returns the place of the first value that a command is run for, such as
+// secrets.yml:4; empty for none.
+func (f *File) Command() string {
+	for _, e := range f.entries {
+		if at := commandIn(e.node); at > 0 {
+			return fmt.Sprintf("%s:%d", f.name, at)
+		}
+	}
+	return ""
+}
+
+func commandIn(n *yaml.Node) (line int) {
+	n = resolve(n)
+	if n.ShortTag() == "!cmd" {
+		return n.Line
+	}
+	for _, child := range n.Content {
+		if line := commandIn(child); line > 0 {
+			return line
+		}
+	}
+	return 0
+}
+
 // Where returns the place of the value for a need, such as secrets.yml:4, and
 // whether there is one. Nothing is read or run for it.
 func (f *File) Where(need Need) (place string, found bool) {
@@ -188,24 +237,25 @@ func (f *File) Where(need Need) (place string, found bool) {
 	return fmt.Sprintf("%s:%d", f.name, e.key.Line), true
 }
 
-// find returns the entry for a need. A name without a version is the current one:
-// another version needs an entry of its own.
+// find returns the entry for a need: one that is spelt as it is, else one that means
+// the same. A name without a version is the current one: another version needs an
+// entry of its own.
 func (f *File) find(need Need) (entry, bool) {
-	if need.Kind == ParameterStore {
-		for _, e := range f.entries {
-			if e.kind == need.Kind && sameParameter(e.ref.SecretID, need.Ref) && !empty(e.node, "") {
-				return e, true
-			}
+	want := Reference{SecretID: need.Ref}
+	if need.Kind == SecretsManager {
+		var err error
+		if want, err = ParseReference(need.Ref); err != nil {
+			return entry{}, false
 		}
-		return entry{}, false
 	}
-	want, err := ParseReference(need.Ref)
-	if err != nil {
-		return entry{}, false
-	}
-	for _, key := range slices.Compact([]string{want.JSONKey, ""}) { // its own entry, else its secret's
-		for _, e := range f.entries {
-			if e.kind == need.Kind && e.ref.JSONKey == key && e.ref.current() == want.current() && e.ref.VersionID == want.VersionID && sameSecret(e.ref.SecretID, want.SecretID) {
+	same := map[Kind]func(a, b string) bool{ParameterStore: sameParameter, SecretsManager: sameSecret}[need.Kind]
+	for _, means := range []func(a, b string) bool{func(a, b string) bool { return a == b }, same} {
+		for _, key := range slices.Compact([]string{want.JSONKey, ""}) { // its own entry, else its secret's
+			at := slices.IndexFunc(f.entries, func(e entry) bool {
+				return e.kind == need.Kind && e.ref.JSONKey == key && e.ref.current() == want.current() && e.ref.VersionID == want.VersionID && means(e.ref.SecretID, want.SecretID)
+			})
+			if at >= 0 {
+				e := f.entries[at]
 				return e, !empty(e.node, strings.TrimPrefix(want.JSONKey, key))
 			}
 		}

@@ -27,3 +27,30 @@ func Part(secret, key, ref string) (string, error) {
 	}
 	return string(raw), nil
 }
+
+// Texts returns all texts in a value that is a JSON object, but for its keys: who has
+// it has them. Nothing of any other value.
+func Texts(value string) []string {
+	var object map[string]any
+	if json.Unmarshal([]byte(value), &object) != nil {
+		return nil
+	}
+	return texts(object)
+}
+
+func texts(value any) []string {
+	var all []string
+	switch v := value.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, item := range v {
+			all = append(all, texts(item)...)
+		}
+	case map[string]any:
+		for _, item := range v {
+			all = append(all, texts(item)...)
+		}
+	}
+	return all
+}

@@ -24,8 +24,11 @@ type Mask struct {
 	table atomic.Pointer[table]
 }
 
+// Hideable reports whether a value is long enough to be hidden.
+func Hideable(value string) bool { return len(strings.TrimSpace(value)) >= Shortest }
+
 // NewMask returns a Mask for values. Of a value of several lines each line is
-// hidden too, as a log shows them.
+// hidden too, as a log shows them. Blanks around either are not.
 func NewMask(values ...string) *Mask {
 	m := &Mask{}
 	m.table.Store(newTable(nil))
@@ -45,8 +48,8 @@ func (m *Mask) Add(values ...string) {
 	all := slices.Clone(old.values)
 	for _, v := range values {
 		for _, part := range append(strings.Split(v, "\n"), v) {
-			part = strings.TrimSuffix(part, "\r")
-			if len(strings.TrimSpace(part)) >= Shortest && !seen[part] {
+			part = strings.TrimSpace(part)
+			if len(part) >= Shortest && !seen[part] {
 				seen[part] = true
 				all = append(all, part)
 			}
@@ -104,8 +107,8 @@ func (w *Writer) pass(text []byte) error {
 	return err
 }
 
-// table finds values by the two bytes they begin with: how long a text takes does
-// not depend on how many there are, nor on how often one is in it.
+// table finds values by the two bytes they begin with: how long a text takes hardly
+// depends on how many there are, and not on how often one is in it.
 type table struct {
 	values []string
 	begin  [1 << 16 / 64]uint64 // a bit for each two bytes that something begins with
@@ -191,7 +194,8 @@ func (t *table) at(text []byte) (length int, unsure bool) {
 	return length, unsure || cut
 }
 
-// An access key ID is four letters that say its kind and sixteen more.
+// An access key ID is four letters that say its kind, the first always the same, and
+// sixteen more.
 const keyLength = 20
 
 var keyKinds = []string{"AKIA", "ASIA"}

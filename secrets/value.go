@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -116,38 +117,60 @@ func (f *File) read(name string) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(f.name), name)
 	}
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", name)
+	}
+	if err == nil && info.Size() > largest {
+		err = tooLarge(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("!file: %w", err)
+	}
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return "", fmt.Errorf("!file: %w", err)
 	}
-	return value(text, "!file "+name)
+	return trimmed(text), nil
 }
 
 // run returns what a command of this machine prints, without the line ends behind
 // it. sh runs it in the file's directory.
 func (f *File) run(ctx context.Context, command string) (string, error) {
 	c := exec.CommandContext(ctx, "sh", "-c", command)
-	c.Dir = filepath.Dir(f.name)
-	var complaint bytes.Buffer
-	c.Stderr = &complaint
-	text, err := c.Output()
-	if ctx.Err() != nil {
+	c.Dir, c.WaitDelay = filepath.Dir(f.name), time.Second // a child of sh may outlive it
+	var text, complaint bounded
+	c.Stdout, c.Stderr = &text, &complaint
+	err := c.Run()
+	switch {
+	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
+	case text.over:
+		err = tooLarge("what it prints")
+	case err == nil && trimmed(text.Bytes()) == "":
+		err = errors.New("it printed nothing")
 	}
-	if err != nil {
-		return "", fmt.Errorf("!cmd %s: %w%s", command, err, said(complaint.String()))
+	if err != nil { // its text may be secret
+		return "", fmt.Errorf("!cmd: %w%s", err, said(complaint.String()))
 	}
-	if len(bytes.TrimRight(text, "\r\n")) == 0 {
-		return "", fmt.Errorf("!cmd %s: it printed nothing%s", command, said(complaint.String()))
-	}
-	return value(text, "!cmd "+command)
+	return trimmed(text.Bytes()), nil
 }
 
-func value(text []byte, from string) (string, error) {
-	if len(text) > largest {
-		return "", fmt.Errorf("%s: it has %d bytes; a value has at most %d", from, len(text), largest)
+func tooLarge(what string) error { return fmt.Errorf("%s has more than %d bytes", what, largest) }
+
+func trimmed(text []byte) string { return strings.TrimRight(string(text), "\r\n") }
+
+// bounded keeps as much as a value may have; of more it only knows that it came.
+type bounded struct {
+	bytes.Buffer
+	over bool
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.over = b.over || b.Len()+len(p) > largest; !b.over {
+		return b.Buffer.Write(p)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	return len(p), nil
 }
 
 // said is what a program said last, behind an error.
@@ -163,10 +186,13 @@ func said(text string) string {
 // decrypts it: its keys are the user's.
 func Decrypt(ctx context.Context, name string) ([]byte, error) {
 	c := exec.CommandContext(ctx, "sops", "--decrypt", "--input-type", "yaml", "--output-type", "yaml", name)
+	c.WaitDelay = time.Second
 	var complaint bytes.Buffer
 	c.Stderr = &complaint
 	text, err := c.Output()
 	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
 	case errors.Is(err, exec.ErrNotFound):
 		return nil, fmt.Errorf("%s is encrypted by SOPS, and there is no program sops here: install it from https://getsops.io", name)
 	case err != nil:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -46,28 +45,50 @@ func StateOf(ctx context.Context, file string) (State, error) {
 	return IgnoredFile, nil
 }
 
-// Credentials answers a question of git for credentials, in the form of
-// git-credential, as git in dir answers it with the user's own helpers. Nobody is
-// asked at a terminal. The error says that there are none, and never repeats an
-// answer.
+// patience is how long the user's helpers may take to answer.
+const patience = time.Minute
+
+// Credentials answers a question of git for the credentials of an https host, in the
+// form of git-credential, as git in dir answers it with the user's own helpers.
+// Nobody is asked at a terminal or in a window. Only a user's name and password are
+// returned. The error says that there are none, and never repeats an answer.
 func Credentials(ctx context.Context, dir, question string) (string, error) {
-	lines := strings.Split(strings.TrimRight(question, "\n"), "\n")
-	host := ""
-	for _, line := range lines {
-		if name, value, _ := strings.Cut(line, "="); name == "host" {
-			host = value
-		}
-	}
-	if !slices.Contains(lines, "protocol=https") || host == "" {
+	asked := attributes(question)
+	if asked["protocol"] != "https" || asked["host"] == "" || strings.ContainsRune(question, 0) {
 		return "", errors.New("git in the build asks for something else than the credentials of an https host")
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", "-C", dir, "credential", "fill")
-	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false")
-	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n\n")
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false", "GCM_INTERACTIVE=never")
+	cmd.Stdin = strings.NewReader(lines(asked, "protocol", "host", "path", "username") + "\n")
 	cmd.WaitDelay = time.Second
-	answer, err := cmd.Output()
-	if err != nil || !strings.Contains(string(answer), "\npassword=") {
-		return "", fmt.Errorf("git on this machine has no credentials for https://%s (git credential fill)", host)
+	printed, err := cmd.Output()
+	answer := attributes(string(printed))
+	if err != nil || answer["password"] == "" {
+		return "", fmt.Errorf("git on this machine has no credentials for https://%s (git credential fill)", asked["host"])
 	}
-	return string(answer), nil
+	return lines(answer, "protocol", "host", "username", "password"), nil
+}
+
+// attributes are the lines NAME=VALUE of git-credential; the last of a name counts.
+func attributes(text string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, found := strings.Cut(strings.TrimRight(line, "\r\n"), "="); found {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// lines are attributes as git-credential has them.
+func lines(all map[string]string, names ...string) string {
+	var b strings.Builder
+	for _, name := range names {
+		if value, given := all[name]; given {
+			b.WriteString(name + "=" + value + "\n")
+		}
+	}
+	return b.String()
 }

@@ -50,7 +50,8 @@ func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
 		"protocol=http\nhost=known.example\n":  "something else than the credentials of an https host",
 		"protocol=https\n":                     "something else",
 		"":                                     "something else",
-		"protocol=https\nhost=known.example\x00\nx": "no credentials",
+		"protocol=https\nhost=known.example\x00\nx":           "something else",
+		"protocol=https\nhost=known.example\nprotocol=http\n": "something else",
 	} {
 		if got, err := Credentials(t.Context(), repo, question); got != "" || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %q, %v", question, got, err)

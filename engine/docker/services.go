@@ -16,18 +16,17 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/pkg/jsonmessage"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/relay"
 )
 
-// metadata is where clouds tell a machine its credentials, and credentials where
-// CodeBuild and ECS tell a container its own.
-const (
-	metadata    = "169.254.169.254"
-	credentials = "169.254.170.2"
-)
+// metadata is where clouds tell a machine its credentials: EC2, GCP, Azure and
+// others; ECS, and so CodeBuild; EKS. Addresses that are not link-local (Alibaba's, and
+// those of IPv6, which the engine's usual network does not have) cannot be taken.
+var metadata = []string{"169.254.169.254", "169.254.170.2", "169.254.170.23"}
 
 // bridge is the network that containers are in by default.
 const bridge = "bridge"
@@ -36,7 +35,7 @@ const bridge = "bridge"
 // what it asks there ends in itself, and in no container inside it is it otherwise.
 // The engine takes link-local addresses on every network.
 func networkOf(s engine.Spec) *network.NetworkingConfig {
-	own := []string{metadata, credentials}
+	own := metadata
 	if s.Metadata {
 		own = nil
 		for _, service := range s.Services {
@@ -85,12 +84,21 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 	for _, service := range s.Services {
 		addresses = append(addresses, service.Address)
 	}
-	made, err := c.engine.create(ctx, engine.Spec{Name: s.Name + "-services", Metadata: true}, &container.Config{
+	config := &container.Config{
 		Image: image.name, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-	}, &container.HostConfig{
+	}
+	host := &container.HostConfig{
 		NetworkMode: container.NetworkMode("container:" + c.id), CapDrop: []string{"ALL"}, CapAdd: []string{"NET_BIND_SERVICE"},
 		ReadonlyRootfs: true, SecurityOpt: []string{"no-new-privileges"}, LogConfig: container.LogConfig{Type: "none"}, AutoRemove: true,
-	})
+	}
+	spec := engine.Spec{Name: s.Name + "-services", Metadata: true}
+	made, err := c.engine.create(ctx, spec, config, host)
+	if isGone(err) { // another version of this program has just removed the image
+		if config.Image, err = c.engine.relayImage(ctx); err != nil {
+			return err
+		}
+		made, err = c.engine.create(ctx, spec, config, host)
+	}
 	if err != nil {
 		return c.engine.fault(err, "make a container for services")
 	}
@@ -186,7 +194,7 @@ func (e *Engine) relayImage(ctx context.Context) (string, error) {
 		return "", e.fault(err, "make the image for services")
 	}
 	defer done.Close()
-	if _, err := io.Copy(io.Discard, done); err != nil {
+	if err := jsonmessage.DisplayJSONMessagesStream(done, io.Discard, 0, false, nil); err != nil { // also what the engine says in it
 		return "", e.fault(err, "make the image for services")
 	}
 	e.forgetRelays(ctx)

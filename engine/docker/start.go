@@ -95,7 +95,7 @@ func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Co
 	defer cancel()
 	own := networkOf(s)
 	made, err := e.api.ContainerCreate(ctx, config, host, own, platformOf(s), s.Name)
-	if own == nil || !cerrdefs.IsInvalidArgument(err) {
+	if own == nil || err == nil || cerrdefs.IsConflict(err) {
 		return made, err
 	}
 	// An engine that is not Docker's may not know such addresses.

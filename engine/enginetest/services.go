@@ -83,13 +83,14 @@ func (s Suite) clients(t *testing.T) {
 		return server.Serve(l)
 	}}}
 	c := s.start(t, spec)
-	for program, args := range map[string][]string{
+	for name, args := range map[string][]string{
 		"curl":    {"curl", "-sS", "--noproxy", "*", "http://169.254.170.2/"},
+		"python":  {"python3", "-c", asyncPython},
 		"python3": {"python3", "-c", "import urllib.request as u; print(u.build_opener(u.ProxyHandler({})).open('http://169.254.170.2/', timeout=10).read().decode())"},
 		"node":    {"node", "-e", "require('http').get('http://169.254.170.2/', r => r.pipe(process.stdout))"},
 	} {
-		if _, err := exec.LookPath(program); errors.Is(err, exec.ErrNotFound) {
-			t.Logf("this machine has no %s", program)
+		if _, err := exec.LookPath(args[0]); errors.Is(err, exec.ErrNotFound) {
+			t.Logf("this machine has no %s", args[0])
 			continue
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -97,10 +98,35 @@ func (s Suite) clients(t *testing.T) {
 		exit, err := c.Exec(ctx, engine.Process{Args: args, Stdout: &out})
 		cancel()
 		if err != nil || exit != 0 || strings.Count(out.String(), "served ") != 10_000 {
-			t.Errorf("%s: exit %d, %v: %d bytes", program, exit, err, out.Len())
+			t.Errorf("%s: exit %d, %v: %d bytes", name, exit, err, out.Len())
 		}
 	}
 }
+
+// asyncPython does not wait for a socket, whose properties stay what they were.
+const asyncPython = `
+import asyncio, fcntl, os, socket
+s = socket.socket()
+s.setblocking(False)
+async def ask():
+    await asyncio.get_running_loop().sock_connect(s, ("169.254.170.2", 80))
+    assert fcntl.fcntl(s, fcntl.F_GETFL) & os.O_NONBLOCK and fcntl.fcntl(s, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    try:
+        s.recv(1)
+        assert False
+    except BlockingIOError:
+        pass
+    reader, writer = await asyncio.open_connection(sock=s)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    print((await reader.read()).decode())
+asyncio.run(ask())
+u = socket.socket(type=socket.SOCK_DGRAM)
+try:
+    u.connect(("169.254.170.2", 80))
+except OSError:
+    pass
+assert u.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_DGRAM
+`
 
 // metadata: what a cloud tells the machine, it does not tell a container.
 func (s Suite) metadata(t *testing.T) {

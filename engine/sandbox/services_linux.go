@@ -3,7 +3,9 @@ package sandbox
 import (
 	"fmt"
 	"net"
+	"os"
 	"strconv"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
@@ -42,7 +44,11 @@ func (c *Container) reached(s engine.Spec, watched bool) {
 		if !watched && service.Elsewhere != nil {
 			service.Elsewhere(c.services[i].Addr().String())
 		}
-		go func() { _ = service.Serve(c.services[i]) }()
+		var l net.Listener = c.services[i]
+		if watched { // only the process that watches connects here, as ourselves
+			l = ownListener{l}
+		}
+		go func() { _ = service.Serve(l) }()
 	}
 }
 
@@ -52,4 +58,40 @@ func (c *Container) unlisten() {
 		_ = l.Close()
 	}
 	c.services = nil
+}
+
+// ownListener takes connections of this user's processes only: other users of this
+// machine reach its port too.
+type ownListener struct{ net.Listener }
+
+// Accept waits for a connection of this user's.
+func (l ownListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if ownerOf(c.RemoteAddr().(*net.TCPAddr).Port) == os.Getuid() {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
+// ownerOf returns the number of the user whose socket of 127.0.0.1 has a port, or -1.
+func ownerOf(port int) int {
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return -1
+	}
+	const local, owner = 1, 7 // columns
+	want := fmt.Sprintf("0100007F:%04X", port)
+	for line := range strings.Lines(string(text)) {
+		if columns := strings.Fields(line); len(columns) > owner && columns[local] == want {
+			if number, err := strconv.Atoi(columns[owner]); err == nil {
+				return number
+			}
+		}
+	}
+	return -1
 }

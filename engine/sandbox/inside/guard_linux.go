@@ -185,8 +185,7 @@ type replacement struct {
 
 // lead gives a process that connects a socket in the place of its own, which is
 // connected to a port of this machine: also one in a network of its own, where that
-// port is not. It returns why it cannot, or 0. The socket waits, which one that
-// does not expect it takes for a fast one.
+// port is not. It returns why it cannot, or 0.
 func (g *gate) lead(q question, port int) unix.Errno {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -196,11 +195,41 @@ func (g *gate) lead(q question, port int) unix.Errno {
 	if err := retry(func() error { return unix.Connect(s, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) }); err != nil {
 		return unix.ECONNREFUSED
 	}
-	add := replacement{id: q.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, source: uint32(s), target: uint32(q.args[0])}
+	kind, flags := socketOf(int(q.pid), int(q.args[0]))
+	if kind != unix.SOCK_STREAM {
+		return unix.EHOSTUNREACH
+	}
+	if flags&unix.O_NONBLOCK != 0 {
+		_ = unix.SetNonblock(s, true)
+	}
+	add := replacement{id: q.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, source: uint32(s), target: uint32(q.args[0]), more: unix.O_CLOEXEC}
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&add))); errno != 0 {
 		return errno
 	}
 	return 0
+}
+
+// socketOf returns the kind and the flags of a process's socket. Where the kernel
+// does not let us look, it is one of the common kind that waits.
+func socketOf(pid, fd int) (kind, flags int) {
+	process, err := unix.PidfdOpen(pid, 0)
+	if err == unix.EINVAL || err == unix.ENOENT { // pid may be a thread's, which newer kernels take too
+		process, err = unix.PidfdOpen(pid, unix.O_EXCL)
+	}
+	if err != nil {
+		return unix.SOCK_STREAM, 0
+	}
+	defer unix.Close(process)
+	s, err := unix.PidfdGetfd(process, fd, 0)
+	if err != nil {
+		return unix.SOCK_STREAM, 0
+	}
+	defer unix.Close(s)
+	flags, _ = unix.FcntlInt(uintptr(s), unix.F_GETFL, 0)
+	if kind, err = unix.GetsockoptInt(s, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
+		kind = unix.SOCK_STREAM
+	}
+	return kind, flags
 }
 
 // readAddress reads the internet address a process gave to the kernel.
