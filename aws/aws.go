@@ -33,7 +33,7 @@ type Options struct {
 	Session    string // names the session of AssumeRole, in the account's logs
 	// MFA asks a person for the code of a device. Nil where there is nobody.
 	MFA func() (string, error)
-	// Patience is how long one request may take; 0 for ten seconds.
+	// Patience is how long one request may take; 0 for five seconds.
 	Patience time.Duration
 }
 
@@ -59,14 +59,14 @@ const (
 )
 
 // attempts is how often a request is made that the service is too busy for.
-const attempts = 4
+const attempts = 3
 
 // Open reads the configuration of the AWS tools: profiles, SSO, roles, MFA,
 // credential_process, endpoints. No request is made yet. The error says what is
 // wrong with the configuration.
 func Open(ctx context.Context, o Options) (*Account, error) {
 	if o.Patience == 0 {
-		o.Patience = 10 * time.Second
+		o.Patience = 5 * time.Second
 	}
 	ask := o.MFA
 	if ask == nil {
@@ -81,6 +81,10 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 		config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) { a.TokenProvider = ask }),
 		config.WithCredentialsCacheOptions(func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early }),
 	)
+	var none config.SharedConfigProfileNotExistError
+	if errors.As(err, &none) {
+		return nil, fmt.Errorf("there is no profile %s in the configuration of the AWS tools\nThey look into ~/.aws/config and ~/.aws/credentials, or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE lead (aws configure list-profiles)", o.Profile)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
 	}
@@ -92,6 +96,17 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 		a.config.Credentials = sdk.NewCredentialsCache(role, func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early })
 	}
 	return a, nil
+}
+
+// String says which account it is, for a person.
+func (a *Account) String() string {
+	switch {
+	case a.o.AssumeRole != "":
+		return "AWS, role " + a.o.AssumeRole
+	case a.o.Profile != "":
+		return "AWS, profile " + a.o.Profile
+	}
+	return "AWS"
 }
 
 // Region is the one that is used.
@@ -145,6 +160,9 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	case errors.As(err, &request):
 		return fmt.Errorf("AWS cannot be reached: %w%s", request, unreachable)
 	}
+	if strings.Contains(err.Error(), "EC2 IMDS") { // the last place that is looked into
+		return fmt.Errorf("no AWS credentials were found: neither in variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) nor in a profile%s\nLog in (aws sso login, aws configure), or name another profile with --profile", a.named())
+	}
 	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile", prefix(action), shortened(err), a.profileFlag())
 }
 
@@ -173,6 +191,14 @@ func (a *Account) ofProfile() string {
 		return ""
 	}
 	return " of the profile " + a.o.Profile
+}
+
+// named is the profile that was looked into.
+func (a *Account) named() string {
+	if a.o.Profile == "" {
+		return ""
+	}
+	return ", and " + a.o.Profile + " has none"
 }
 
 func (a *Account) profileFlag() string {

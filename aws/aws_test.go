@@ -156,7 +156,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		"no answer":       {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer", "took more than 300ms"}},
 		"nobody there":    {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false, []string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
 		"old credentials": {func(s *awstest.Server) { s.Expired = true }, "dev", false, []string{"the credentials of the profile dev cannot be used: ExpiredTokenException", "aws sso login --profile dev"}},
-		"no credentials":  {func(*awstest.Server) {}, "", false, []string{"aws sts get-caller-identity", "--profile"}},
+		"no credentials":  {func(*awstest.Server) {}, "", false, []string{"no AWS credentials were found: neither in variables", "--profile"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +288,7 @@ sso_region = us-east-1
 	check("sso", "", "aws sso login --profile sso", nil)
 	cache("revoked", "2100-01-01T00:00:00Z", "good")
 	check("sso", "", "aws sso login --profile sso", nil)
-	if _, err := aws.Open(t.Context(), aws.Options{Profile: "none"}); err == nil || !strings.Contains(err.Error(), "none") {
+	if _, err := aws.Open(t.Context(), aws.Options{Profile: "none"}); err == nil || !strings.Contains(err.Error(), "there is no profile none") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -29,7 +29,7 @@ func (a *Account) Lookup(ctx context.Context, needs []secrets.Need) []secrets.An
 	answers := make([]secrets.Answer, len(needs))
 	parameters, others := map[string][]int{}, map[secrets.Reference][]int{}
 	for i, n := range needs {
-		answers[i].From = string(n.Kind)
+		answers[i].From, answers[i].AWS = a.String(), true
 		if n.Kind == secrets.ParameterStore {
 			parameters[n.Ref] = append(parameters[n.Ref], i)
 			continue
@@ -59,7 +59,7 @@ func (a *Account) Lookup(ctx context.Context, needs []secrets.Need) []secrets.An
 		do(func() {
 			text, err := a.secret(ctx, client, ref)
 			for _, i := range places {
-				answers[i] = partOf(text, err, needs[i])
+				answers[i] = a.partOf(text, err, needs[i])
 			}
 		})
 	}
@@ -140,9 +140,9 @@ func (a *Account) secret(ctx context.Context, client *secretsmanager.Client, ref
 }
 
 // partOf is the answer to a need whose secret was asked for.
-func partOf(text string, err error, need secrets.Need) secrets.Answer {
+func (a *Account) partOf(text string, err error, need secrets.Need) secrets.Answer {
 	ref, _ := secrets.ParseReference(need.Ref)
-	answer := secrets.Answer{Value: text, From: string(need.Kind), Err: err}
+	answer := secrets.Answer{Value: text, From: a.String(), AWS: true, Err: err}
 	if err == nil && ref.JSONKey != "" {
 		answer.Whole = text
 		answer.Value, answer.Err = secrets.Part(text, ref.JSONKey, need.Ref)

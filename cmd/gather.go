@@ -248,54 +248,6 @@ func (g *found) readProject(_ context.Context, _ *App, f *runFlags) error {
 	return problems.Err()
 }
 
-func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
-	var problems diag.List
-	for _, name := range f.envFiles {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return usagef("read the environment file: %w", err)
-		}
-		variables, wrong := project.ParseEnvFile(name, text, a.LookupEnv)
-		problems = append(problems, wrong...)
-		g.overrides = append(g.overrides, runner.Override{Origin: name, Variables: variables})
-	}
-	g.problems = append(g.problems, problems...)
-	if err := problems.Err(); err != nil {
-		return err
-	}
-	for _, text := range f.overrides {
-		variables, wrong := project.ParseOverride("--environment-variables-override", text)
-		g.problems = append(g.problems, wrong...)
-		if wrong.Failed() {
-			return usageError{wrong}
-		}
-		g.overrides = append(g.overrides, runner.Override{Origin: "--environment-variables-override", Variables: variables})
-	}
-	var errs []error
-	given := runner.Override{Origin: "-e"}
-	for _, arg := range f.env {
-		v, err := project.ParseEnvFlag(arg, a.LookupEnv)
-		if err != nil {
-			errs = append(errs, f.wrongEnv(err))
-			continue
-		}
-		if project.ReservedName(v.Name) {
-			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, Message: fmt.Sprintf("-e %s: the service keeps names that begin with CODEBUILD_ for itself; its own value counts where it sets one", v.Name)})
-		}
-		given.Variables = append(given.Variables, v)
-	}
-	g.overrides = append(g.overrides, given)
-	return joined(errs)
-}
-
-// wrongEnv tells a variable that is none with where it was given.
-func (f *runFlags) wrongEnv(err error) error {
-	if f.origins["env"] == "flag" {
-		return usagef("-e: %w", err)
-	}
-	return f.wrong("env", "wrong: "+err.Error())
-}
-
 // readBuildspec finds the buildspec: what was asked for, else what the project
 // says, else buildspec.yml of the source.
 func (g *found) readBuildspec(ctx context.Context, a *App, f *runFlags) error {
@@ -469,17 +421,6 @@ func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, err
 		Overrides: g.overrides, Image: f.image, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged,
 		Platform: f.platform, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,
 	})
-}
-
-// proxies are those of this machine that the build reaches.
-func (g *found) proxies(a *App) []project.Variable {
-	all := runner.Proxies(a.LookupEnv)
-	at := slices.IndexFunc(all, func(v project.Variable) bool { return runner.Loopback(v.Value) })
-	if !g.apart || at < 0 {
-		return all
-	}
-	fmt.Fprintf(a.Stderr, "%s is at an address of this machine alone: a container does not reach that proxy, and gets none.\n", all[at].Name)
-	return nil
 }
 
 // shownLocation is where the build sees its buildspec.

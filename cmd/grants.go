@@ -3,7 +3,6 @@ package cmd
 import (
 	"bufio"
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -128,29 +127,4 @@ func (g *found) credentials(ctx context.Context, f *runFlags) (*runner.Credentia
 		return runner.Keys(keys), err
 	}
 	return c, nil
-}
-
-// readCertificates reads what a build trusts besides its image.
-func (g *found) readCertificates(_ context.Context, _ *App, f *runFlags) error {
-	if f.caBundle == "" {
-		return nil
-	}
-	text, err := os.ReadFile(f.caBundle)
-	if err != nil {
-		return usagef("read the certificates: %w", err)
-	}
-	if block, _ := pem.Decode(text); block == nil || block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
-		return usagef("--ca-bundle: %s has no certificate; expected PEM, lines that begin with -----BEGIN CERTIFICATE-----", f.caBundle)
-	}
-	for rest := text; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if strings.Contains(block.Type, "PRIVATE KEY") {
-			return usagef("--ca-bundle: %s holds a private key, which a build must not get; leave only certificates in it", f.caBundle)
-		}
-	}
-	g.certificates = text
-	return nil
 }

@@ -135,6 +135,9 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 
 // build runs what was found.
 func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
+	if info, err := os.Stat(f.exportedEnv); err == nil && info.IsDir() {
+		return usagef("--exported-env: %s is a directory; expected a file to write", f.exportedEnv)
+	}
 	credentials, err := found.credentials(ctx, f)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -72,9 +73,19 @@ func (a *App) secretsCommand(use, short, long string, do func(*App, context.Cont
 		if err != nil {
 			return err
 		}
+		a.warnOfSecrets(f, g)
 		return do(a, c.Context(), f, g, neededBy(plan))
 	}
 	return c
+}
+
+// warnOfSecrets tells what is odd about the file of secrets.
+func (a *App) warnOfSecrets(f *runFlags, g *found) {
+	for _, p := range g.problems {
+		if p.File == f.secretsFile() {
+			fmt.Fprintln(a.Stderr, p)
+		}
+	}
 }
 
 // neededBy returns the variables of a plan that stand in a store, or would, by name.
@@ -93,12 +104,12 @@ func neededBy(plan *runner.Plan) []needed {
 }
 
 // listSecrets prints each value with where it would come from.
-func (a *App) listSecrets(_ context.Context, f *runFlags, g *found, all []needed) error {
+func (a *App) listSecrets(_ context.Context, _ *runFlags, g *found, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	return table(a.Stdout, all, func(n needed) string { return g.from(f, n) })
+	return table(a.Stdout, all, func(n needed) string { return g.from(n) })
 }
 
 const noNeeds = "The build needs no values from Parameter Store or Secrets Manager."
@@ -112,7 +123,7 @@ func table(w io.Writer, all []needed, last func(needed) string) error {
 }
 
 // from says where a value would come from.
-func (g *found) from(f *runFlags, n needed) string {
+func (g *found) from(n needed) string {
 	if n.given != "" {
 		return n.given
 	}
@@ -121,15 +132,10 @@ func (g *found) from(f *runFlags, n needed) string {
 			return place
 		}
 	}
-	switch {
-	case g.account == nil:
+	if g.account == nil || !g.looksUp {
 		return "missing"
-	case f.assumeRole != "":
-		return "AWS, role " + f.assumeRole
-	case f.profile != "":
-		return "AWS, profile " + f.profile
 	}
-	return "AWS"
+	return g.account.String()
 }
 
 // checkSecrets looks each value up.
@@ -144,7 +150,10 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 			needs = append(needs, n.need)
 		}
 	}
+	const patience = 2 * time.Second
+	slow := time.AfterFunc(patience, func() { fmt.Fprintln(a.Stderr, "Values are still being looked up.") })
 	answers := g.stores().Lookup(ctx, needs)
+	slow.Stop()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -156,7 +165,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		answer := answers[next]
 		next++
 		if answer.Err != nil {
-			return strings.ReplaceAll(verdictOf(answer), "\n", " ")
+			return strings.Join(strings.Fields(verdictOf(answer)), " ")
 		}
 		if answer.Value == "" {
 			return "ok, an empty text, from " + answer.From
@@ -193,7 +202,11 @@ type told []secrets.Answer
 func (t told) Lookup(context.Context, []secrets.Need) []secrets.Answer { return t }
 
 // initSecrets writes a file of secrets without values.
-func (a *App) initSecrets(_ context.Context, f *runFlags, g *found, all []needed) error {
+func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []needed) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(a.Stdout, noNeeds)
+		return err
+	}
 	name := f.secretsFile()
 	if below, inside := relativeTo(filepath.Join(f.source, outputName), name); inside && below == secretsName {
 		if err := g.store.prepare(); err != nil { // it hides itself from git
@@ -214,6 +227,12 @@ func (a *App) initSecrets(_ context.Context, f *runFlags, g *found, all []needed
 	if err := errors.Join(err, file.Close()); err != nil {
 		return errors.Join(err, os.Remove(name))
 	}
-	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check tells whether all are there.\n", name)
-	return nil
+	flag := ""
+	if f.secrets != "" {
+		flag = " --secrets " + f.secrets
+	}
+	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s tells whether all are there.\n", name, flag)
+	_, err = g.guardSecrets(ctx, name)
+	a.warnOfSecrets(f, g)
+	return err
 }

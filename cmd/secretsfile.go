@@ -29,6 +29,9 @@ func (f *runFlags) secretsFile() string {
 // secretPaths are the file of secrets as it is named, and what it leads to.
 func (f *runFlags) secretPaths() []string {
 	name := f.secretsFile()
+	if name == "-" {
+		return nil
+	}
 	if real, err := filepath.EvalSymlinks(name); err == nil && real != name {
 		return []string{name, real}
 	}
@@ -39,9 +42,9 @@ func (f *runFlags) secretPaths() []string {
 const secretsLimit = 1 << 20
 
 // readSecrets reads the file of secrets. The usual one need not be there.
-func (g *found) readSecrets(ctx context.Context, _ *App, f *runFlags) error {
+func (g *found) readSecrets(ctx context.Context, a *App, f *runFlags) error {
 	name := f.secretsFile()
-	text, regular, err := readOwn(ctx, name)
+	text, regular, err := readOwn(ctx, a, name)
 	if errors.Is(err, fs.ErrNotExist) && f.secrets == "" {
 		return nil
 	}
@@ -66,6 +69,7 @@ func (g *found) readSecrets(ctx context.Context, _ *App, f *runFlags) error {
 	}
 	file, problems := secrets.ParseFile(name, text)
 	g.secrets = file
+	g.problems = append(g.problems, problems...)
 	if at := file.Command(); at != "" && f.secrets == "" && state == source.Outside {
 		return textError{fmt.Errorf("%s runs a command, and the file may have come with the source: there is no git repository to tell\nIf it is yours, name it: --secrets %s", at, name)}
 	}
@@ -75,9 +79,13 @@ func (g *found) readSecrets(ctx context.Context, _ *App, f *runFlags) error {
 // openToAll is a file of secrets that everybody may read.
 type openToAll struct{ error }
 
-// readOwn reads a file, or a pipe. For one that everybody on this machine may read
+// readOwn reads a file, a pipe, or for - standard input. For one that everybody on this machine may read
 // the error is an openToAll.
-func readOwn(ctx context.Context, name string) (text []byte, regular bool, err error) {
+func readOwn(ctx context.Context, a *App, name string) (text []byte, regular bool, err error) {
+	if name == "-" {
+		text, err = readAll(ctx, a.Stdin)
+		return text, false, err
+	}
 	text, err = patiently(ctx, func() ([]byte, error) {
 		file, err := os.Open(name)
 		if err != nil {

@@ -158,6 +158,9 @@ func (b *build) git(w http.ResponseWriter, r *http.Request) {
 // one (documented: git-credential-helper).
 func (b *build) gitHelper() []string {
 	if !b.plan.GitHelper {
+		if b.Credentials != nil && b.Credentials.Git != nil {
+			b.note("The buildspec does not ask for git credentials, and gets none: git-credential-helper: yes in env does.")
+		}
 		return nil
 	}
 	if b.Credentials == nil || b.Credentials.Git == nil {

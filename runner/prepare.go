@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/project"
@@ -18,13 +19,18 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
+// patience is how long values are looked up before a word is said.
+const patience = 2 * time.Second
+
 // submit looks up values that stand elsewhere, before any container is made.
 func (b *build) submit(ctx context.Context) result {
 	store := b.Store
 	if store == nil {
 		store = secrets.Stores{}
 	}
+	slow := time.AfterFunc(patience, func() { b.note("Values of Parameter Store and Secrets Manager are still being looked up.") })
 	answers, err := secrets.Resolve(ctx, store, b.plan.Needs())
+	slow.Stop()
 	b.missed = err
 	for i, v := range b.plan.Variables {
 		b.values[i] = v.Value
@@ -67,11 +73,8 @@ func unescaped(password string) string {
 // where that is asked for.
 func (b *build) hide(values ...string) {
 	b.mask.Add(values...)
-	if !b.plan.MaskEncoded {
-		return
-	}
-	for _, v := range values {
-		b.mask.Add(secrets.Encoded(v)...)
+	if b.plan.MaskEncoded {
+		b.mask.AddEncoded(values...)
 	}
 }
 

@@ -4,62 +4,94 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"net/url"
-	"regexp"
+	"fmt"
 	"strings"
+	"unicode/utf16"
 )
-
-// percent is an escaped byte of a URL, in which letters may be of either case.
-var percent = regexp.MustCompile("%[0-9A-F]{2}")
 
 // core is how many characters of base64 are enough to know a value by.
 const core = 8
 
-// wrapped is how long a line of the program base64 is.
-const wrapped = 76
+// encoded returns how a value looks in base64, alone or in a longer text, in a URL,
+// and in JSON, where that is not the value itself.
+func encoded(value string) []pattern {
+	var all []pattern
+	for _, kept := range []string{"-._~", "-._~/", "-._~!'()*", "-._~$&+:=@"} { // of the libraries of many languages
+		for _, digits := range []string{"%%%02X", "%%%02x"} {
+			escaped := inURL(value, kept, digits)
+			all = append(all, pattern{text: escaped}, pattern{text: strings.ReplaceAll(escaped, "%20", "+")})
+		}
+	}
+	for _, text := range inJSON(value) {
+		all = append(all, pattern{text: text})
+	}
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		for _, text := range append(inBase64(e, value), e.EncodeToString([]byte(value+"\n"))) { // echo adds a line end
+			// A line may end behind the first character, or the second.
+			for skip := 0; skip < 3 && len(text)-skip >= core; skip++ {
+				all = append(all, pattern{text: text[skip:], wrapped: true})
+			}
+		}
+	}
+	var other []pattern
+	for _, p := range all {
+		if p.text != value && len(p.text) >= Shortest {
+			other = append(other, p)
+		}
+	}
+	return other
+}
 
-// Encoded returns how a value looks in base64, alone or in a longer text, in a
-// URL, and in JSON, where that is not the value itself.
-func Encoded(value string) []string {
-	if len(value) < Shortest {
-		return nil
+// inURL escapes all but letters, digits and what is kept.
+func inURL(text, kept, digits string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte(kept, c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, digits, c)
 	}
-	all := []string{url.QueryEscape(value), url.PathEscape(value)}
-	for _, text := range all {
-		all = append(all, percent.ReplaceAllStringFunc(text, strings.ToLower))
-	}
+	return b.String()
+}
+
+// inJSON returns a text between the quotes of JSON: as Go and others write it, and in
+// ASCII alone.
+func inJSON(text string) []string {
+	var all []string
 	for _, html := range []bool{true, false} {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(html)
-		if err := e.Encode(value); err == nil {
-			all = append(all, string(bytes.TrimSpace(b.Bytes())[1:b.Len()-2]))
+		if e.Encode(text) != nil {
+			continue
 		}
+		quoted := strings.TrimSuffix(b.String(), "\n")
+		plain := quoted[1 : len(quoted)-1]
+		all = append(all, plain, inASCII(plain))
 	}
-	for _, text := range []string{value, value + "\n"} { // echo adds a line end
-		for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-			all = append(all, inBase64(e, text)...)
-		}
-	}
-	var kept []string
-	for _, text := range all {
-		if text != value && len(text) >= Shortest {
-			kept = append(kept, text)
-		}
-	}
-	return kept
+	return all
 }
 
-// inBase64 returns a text in base64: alone, by lines, and what is always the same of
-// it behind one or two bytes more, or before others.
-func inBase64(e *base64.Encoding, text string) []string {
-	whole := e.EncodeToString([]byte(text))
-	all := []string{whole}
-	for at := 0; len(whole) > wrapped && at < len(whole); at += wrapped {
-		if line := whole[at:min(at+wrapped, len(whole))]; len(line) >= core {
-			all = append(all, line)
+// inASCII escapes what is not ASCII as JSON does.
+func inASCII(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < 0x80 {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
 		}
 	}
+	return b.String()
+}
+
+// inBase64 returns a text in base64: alone, and what is always the same of it behind
+// one or two bytes more, or before others.
+func inBase64(e *base64.Encoding, text string) []string {
+	all := []string{e.EncodeToString([]byte(text))}
 	for before := range 3 {
 		const bits, perCharacter = 8, 6
 		behind := e.EncodeToString(append(make([]byte, before), text...))

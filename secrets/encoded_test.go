@@ -10,40 +10,81 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// TestAnEncodedValueIsHiddenToo: also behind other bytes, before others, and by
-// lines, as far as it is the same whatever stands around it.
-func TestAnEncodedValueIsHiddenToo(t *testing.T) {
+var hardToEncode = []string{
+	"correct horse/battery+staple?", "a \"quoted\"\nkey", strings.Repeat("long & winding ", 20) + "<road>", "ünïcödé-secret-日本🚀",
+	"tok_0123456789abcdefghijklmnopqrstuvwxyz", "ab/cd+ef==ghij", `say "hi" & bye\`,
+}
+
+// TestAValueInBase64IsHidden: alone, behind other bytes, before others, and however
+// long its lines are, as far as it is the same whatever stands around it.
+func TestAValueInBase64IsHidden(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"correct horse/battery+staple?", "a \"quoted\"\nkey", strings.Repeat("long & winding ", 20) + "<road>", "ünïcödé-secret"} {
-		mask := secrets.NewMask(append(secrets.Encoded(value), value)...)
+	for _, value := range hardToEncode {
+		mask := secrets.NewMask(value)
+		mask.AddEncoded(value)
+		for _, before := range []string{"", "a", "ab", "user:", "machine example.com login somebody@example.com password "} {
+			for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+				text := e.EncodeToString([]byte(before + value + "\n"))
+				for _, width := range []int{2, 5, 16, 20, 64, 76, len(text)} {
+					got := mask.Text(inLines(text, width))
+					if left := strings.NewReplacer(secrets.Stars, "", "\n", "").Replace(got); len(left) > len(before)*4/3+8 {
+						t.Errorf("%q behind %q in lines of %d: %s is shown of %s", value, before, width, left, text)
+					}
+				}
+			}
+		}
+	}
+}
+
+// inLines breaks a text into lines.
+func inLines(text string, width int) string {
+	var b strings.Builder
+	for rest := text; rest != ""; {
+		n := min(width, len(rest))
+		b.WriteString(rest[:n] + "\n")
+		rest = rest[n:]
+	}
+	return b.String()
+}
+
+func TestAValueInAURLOrInJSONIsHidden(t *testing.T) {
+	t.Parallel()
+	for _, value := range hardToEncode {
+		mask := secrets.NewMask(value)
+		mask.AddEncoded(value)
+		forms := map[string]string{"query": url.QueryEscape(value), "path": url.PathEscape(value)}
 		quoted, err := json.Marshal(value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, before := range []string{"", "a", "ab", "user:"} {
-			for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-				text := e.EncodeToString([]byte(before + value + "\n"))
-				got := mask.Text(text)
-				if left := strings.ReplaceAll(got, secrets.Stars, ""); len(left) > len(before)*2+10 {
-					t.Errorf("%q behind %q: %s is shown of %s", value, before, got, text)
-				}
-			}
+		forms["JSON"] = string(quoted[1 : len(quoted)-1])
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(value); err != nil {
+			t.Fatal(err)
 		}
-		for _, text := range []string{url.QueryEscape(value), url.PathEscape(value), strings.Trim(string(quoted), `"`)} {
+		forms["JSON without HTML"] = strings.TrimSpace(b.String())[1 : b.Len()-2]
+		for name, text := range forms {
 			if got := mask.Text("x=" + text + "&"); got != "x=***&" {
-				t.Errorf("%q: got %s", text, got)
-			}
-		}
-		lines := base64.StdEncoding.EncodeToString([]byte(value))
-		for at := 0; at < len(lines); at += 76 {
-			line := lines[at:min(at+76, len(lines))]
-			if got := mask.Text(line); len(line) >= 8 && len(strings.ReplaceAll(got, secrets.Stars, "")) > 3 {
-				t.Errorf("%q, a line: got %s of %s", value, got, line)
+				t.Errorf("%q in %s: got %s of %s", value, name, got, text)
 			}
 		}
 	}
-	if got := secrets.Encoded("ab"); got != nil {
-		t.Errorf("a value too short to be hidden: %q", got)
+	// As Python, JavaScript and others write them.
+	for text, value := range map[string]string{
+		"say%20%22hi%22%20%26%20bye%5C": hardToEncode[6],
+		"ab/cd%2Bef%3D%3Dghij":          hardToEncode[5],
+		"ab%2fcd%2bef%3d%3dghij":        hardToEncode[5],
+		`say \"hi\" & bye\\`:            hardToEncode[6],
+		`\u00fcn\u00efc\u00f6d\u00e9-secret-\u65e5\u672c\ud83d\ude80`: hardToEncode[3],
+		"it's%20(a)!*": "it's (a)!*",
+	} {
+		mask := secrets.NewMask()
+		mask.AddEncoded(value)
+		if got := mask.Text(text); got != "***" {
+			t.Errorf("%q: got %s of %s", value, got, text)
+		}
 	}
 }
 
@@ -57,13 +98,13 @@ func TestAMaskIsAddedToWhileItIsUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("first second sec")
+	write("first second ")
 	mask.Add("second")
-	write("ond end")
+	write("second end")
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != "*** second second end" && out.String() != "*** second ***"+" end" {
+	if out.String() != "*** second *** end" {
 		t.Errorf("got %q", out.String())
 	}
 	done := make(chan struct{})

@@ -46,7 +46,7 @@ func ParseFile(name string, text []byte) (*File, diag.List) {
 	var doc, more yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return f, diag.List{{File: name, Line: syntaxLine(err), Message: "the file is no YAML; expected a mapping of " + parameterSection + " and " + secretSection}}
+		return f, diag.List{syntax(name, err)}
 	}
 	if len(doc.Content) == 0 {
 		return f, nil
@@ -60,10 +60,18 @@ func ParseFile(name string, text []byte) (*File, diag.List) {
 	return f, r.problems
 }
 
-// syntaxLine is the line a YAML error names; its text may show a value.
-func syntaxLine(err error) (line int) {
-	_, _ = fmt.Sscanf(strings.TrimPrefix(err.Error(), "yaml: "), "line %d:", &line)
-	return line
+// syntax tells an error of YAML, but for a text that may be a value.
+func syntax(name string, err error) diag.Problem {
+	p := diag.Problem{File: name}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if _, scan := fmt.Sscanf(text, "line %d:", &p.Line); scan == nil {
+		_, text, _ = strings.Cut(text, ": ")
+	}
+	if strings.HasPrefix(text, "unknown anchor") {
+		text = "a value begins with *, which is an alias in YAML"
+	}
+	p.Message = "the file is no YAML: " + text + "; put a value with other characters than letters and digits in quotes"
+	return p
 }
 
 // Encrypted reports whether a file of secrets was encrypted by SOPS.
@@ -136,6 +144,9 @@ const (
 func (r *fileReader) value(name string, kind Kind, n *yaml.Node, depth int) bool {
 	n = resolve(n)
 	r.seen++
+	if n.Kind == yaml.ScalarNode && n.Style == 0 && strings.HasPrefix(n.LineComment, "#") && !strings.HasPrefix(n.LineComment, "# ") {
+		r.problems = append(r.problems, diag.Problem{Severity: diag.Warning, File: r.name, Line: n.Line, Column: n.Column, Message: name + " ends where a # begins a comment; put the value in quotes if that belongs to it"})
+	}
 	tag := n.ShortTag()
 	switch {
 	case n.Kind == yaml.MappingNode && r.twice(name, n):
@@ -263,12 +274,14 @@ func (f *File) find(need Need) (entry, bool) {
 	return entry{}, false
 }
 
-// empty reports whether a value, or that of a key of it, is not filled in.
+// empty reports whether a value, or that of a key of it, is not filled in, or not
+// wholly.
 func empty(n *yaml.Node, key string) bool {
 	if child := childOf(n, key); child != nil {
 		n = child
 	}
-	return resolve(n).ShortTag() == "!!null"
+	n = resolve(n)
+	return n.ShortTag() == "!!null" || slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return empty(child, "") })
 }
 
 // Lookup returns what the file says, reads and runs what it names. See Store.
@@ -301,7 +314,9 @@ func (f *File) answer(ctx context.Context, need Need) Answer {
 	a.Value = text
 	if key != "" {
 		a.Whole = a.Value
-		a.Value, a.Err = Part(a.Whole, key, need.Ref)
+		if a.Value, a.Err = Part(a.Whole, key, need.Ref); a.Err != nil {
+			a.Err = fmt.Errorf("%s: %w", a.From, a.Err)
+		}
 	}
 	return a
 }

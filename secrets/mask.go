@@ -38,26 +38,79 @@ func NewMask(values ...string) *Mask {
 
 // Add hides more values, from the next text on.
 func (m *Mask) Add(values ...string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	old := m.table.Load()
-	seen := map[string]bool{}
-	for _, v := range old.values {
-		seen[v] = true
-	}
-	all := slices.Clone(old.values)
+	var parts []pattern
 	for _, v := range values {
 		for _, part := range append(strings.Split(v, "\n"), v) {
-			part = strings.TrimSpace(part)
-			if len(part) >= Shortest && !seen[part] {
-				seen[part] = true
-				all = append(all, part)
+			if Hideable(part) {
+				parts = append(parts, pattern{text: strings.TrimSpace(part)})
 			}
 		}
 	}
-	if len(all) > len(old.values) {
+	m.add(parts)
+}
+
+// AddEncoded hides what values look like in base64, also behind or before other bytes
+// and in lines of any length; in a URL; and in JSON.
+func (m *Mask) AddEncoded(values ...string) {
+	var parts []pattern
+	for _, v := range values {
+		if Hideable(v) {
+			parts = append(parts, encoded(v)...)
+		}
+	}
+	m.add(parts)
+}
+
+func (m *Mask) add(parts []pattern) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.table.Load()
+	seen := map[pattern]bool{}
+	for _, p := range old.patterns {
+		seen[p] = true
+	}
+	all := slices.Clone(old.patterns)
+	for _, p := range parts {
+		if !seen[p] {
+			seen[p] = true
+			all = append(all, p)
+		}
+	}
+	if len(all) > len(old.patterns) {
 		m.table.Store(newTable(all))
 	}
+}
+
+// pattern is one text that is hidden.
+type pattern struct {
+	text    string
+	wrapped bool // line ends may stand in it
+}
+
+// match returns how long the pattern is that text begins with, 0 for none, and
+// whether text may be the beginning of it.
+func (p pattern) match(text []byte) (length int, cut bool) {
+	if !p.wrapped {
+		n := min(len(text), len(p.text))
+		same := string(text[:n]) == p.text[:n]
+		if n < len(p.text) || !same {
+			return 0, same
+		}
+		return n, false
+	}
+	found := 0
+	for i, c := range text {
+		switch {
+		case found > 0 && (c == '\n' || c == '\r'):
+			continue
+		case c != p.text[found]:
+			return 0, false
+		}
+		if found++; found == len(p.text) {
+			return i + 1, false
+		}
+	}
+	return 0, true
 }
 
 // Text returns text with the values hidden.
@@ -110,20 +163,20 @@ func (w *Writer) pass(text []byte) error {
 // table finds values by the two bytes they begin with: how long a text takes hardly
 // depends on how many there are, and not on how often one is in it.
 type table struct {
-	values []string
-	begin  [1 << 16 / 64]uint64 // a bit for each two bytes that something begins with
-	single [256]bool            // and one byte
-	byPair map[uint16][]string  // longest first
+	patterns []pattern
+	begin    [1 << 16 / 64]uint64 // a bit for each two bytes that something begins with
+	single   [256]bool            // and one byte
+	byPair   map[uint16][]pattern // longest first
 }
 
-func newTable(values []string) *table {
-	t := &table{values: values, byPair: map[uint16][]string{}}
-	for _, v := range values {
-		at := pair(v[0], v[1])
-		t.byPair[at] = append(t.byPair[at], v)
+func newTable(patterns []pattern) *table {
+	t := &table{patterns: patterns, byPair: map[uint16][]pattern{}}
+	for _, p := range patterns {
+		at := pair(p.text[0], p.text[1])
+		t.byPair[at] = append(t.byPair[at], p)
 	}
 	for at, all := range t.byPair {
-		slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+		slices.SortFunc(all, func(a, b pattern) int { return len(b.text) - len(a.text) })
 		t.mark(at)
 	}
 	for _, kind := range keyKinds {
@@ -144,7 +197,7 @@ func (t *table) mark(at uint16) {
 func (t *table) hide(text []byte, last bool) (shown, rest []byte) {
 	from := 0 // of what is not shown yet
 	for i := 0; i < len(text); {
-		if len(t.values) == 0 { // all that is left to find begins alike
+		if len(t.patterns) == 0 { // all that is left to find begins alike
 			next := bytes.IndexByte(text[i:], keyKinds[0][0])
 			if next < 0 {
 				break
@@ -182,12 +235,10 @@ func (t *table) at(text []byte) (length int, unsure bool) {
 	if len(text) == 1 {
 		return 0, t.single[text[0]]
 	}
-	for _, v := range t.byPair[pair(text[0], text[1])] {
-		switch {
-		case len(v) > len(text):
-			unsure = unsure || v[:len(text)] == string(text)
-		case string(text[:len(v)]) == v:
-			return len(v), unsure
+	for _, p := range t.byPair[pair(text[0], text[1])] {
+		n, cut := p.match(text)
+		if unsure = unsure || cut; n > 0 {
+			return n, unsure
 		}
 	}
 	length, cut := accessKey(text)

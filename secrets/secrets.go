@@ -31,6 +31,7 @@ type Answer struct {
 	Value string
 	Whole string // the JSON secret that Value is a part of, which is hidden too; else empty
 	From  string // where it comes from, for a person, such as secrets.yml:4
+	AWS   bool   // AWS was asked
 	Err   error  // why there is no value
 }
 
@@ -104,37 +105,44 @@ func Resolve(ctx context.Context, store Store, needs []Need) ([]Answer, error) {
 	}
 	answers := store.Lookup(ctx, needs)
 	var lacking []Need
-	var errs, closed []error
+	var without []Answer
+	var closed []error
 	for i, a := range answers {
 		switch {
 		case a.Err == nil && strings.ContainsRune(a.Value, 0):
 			closed = append(closed, fmt.Errorf("the value of %s has a NUL character; a variable cannot hold one", needs[i].Name))
 		case errors.Is(a.Err, ErrMissing), errors.Is(a.Err, ErrRefused):
-			lacking, errs = append(lacking, needs[i]), append(errs, a.Err)
+			lacking, without = append(lacking, needs[i]), append(without, a)
 		case a.Err != nil && !slices.ContainsFunc(closed, func(e error) bool { return e.Error() == a.Err.Error() }):
 			closed = append(closed, a.Err)
 		}
 	}
 	switch {
 	case len(closed) > 0 && len(lacking) > 0:
-		return nil, errors.Join(append(closed, failure(lacking, errs))...)
+		return nil, errors.Join(append(closed, failure(lacking, without))...)
 	case len(closed) > 0:
 		return nil, errors.Join(closed...)
 	case len(lacking) > 0:
-		return nil, failure(lacking, errs)
+		return nil, failure(lacking, without)
 	}
 	return answers, nil
 }
 
-// failure tells values that are not given as the service does; where both kinds
-// are lacking it looks at Parameter Store first.
-func failure(lacking []Need, errs []error) *Failure {
-	var parameters, others, refused, flags []string
+// failure tells values that are not given as the service does; where both kinds are
+// lacking it looks at Parameter Store first.
+func failure(lacking []Need, answers []Answer) *Failure {
+	var parameters, others, refused, names []string
+	f := &Failure{StatusCode: "Secrets Manager Error"}
+	asked := false // AWS
 	for i, n := range lacking {
-		flags = append(flags, "-e "+n.Name+"=VALUE")
+		names = append(names, n.Name)
+		asked = asked || answers[i].AWS
+		if n.Kind == ParameterStore {
+			f.StatusCode = "Decrypted Variables Error"
+		}
 		switch {
-		case errors.Is(errs[i], ErrRefused):
-			if text := strings.TrimSuffix(errs[i].Error(), ": "+ErrRefused.Error()); !slices.Contains(refused, text) {
+		case errors.Is(answers[i].Err, ErrRefused):
+			if text := strings.TrimSuffix(answers[i].Err.Error(), ": "+ErrRefused.Error()); !slices.Contains(refused, text) {
 				refused = append(refused, text)
 			}
 		case n.Kind == ParameterStore:
@@ -143,10 +151,9 @@ func failure(lacking []Need, errs []error) *Failure {
 			others = append(others, n.Ref)
 		}
 	}
-	f := &Failure{StatusCode: "Secrets Manager Error", Way: "Give the values on the command line (" + strings.Join(flags, " ") +
-		"), in a file of variables (--env-file) or of secrets (--secrets; buildlocal secrets init writes one), or let them be looked up in AWS (--aws); they are hidden in the log."}
-	if slices.ContainsFunc(lacking, func(n Need) bool { return n.Kind == ParameterStore }) {
-		f.StatusCode = "Decrypted Variables Error"
+	f.Way = "No value for " + strings.Join(names, ", ") + ": give it by -e NAME=VALUE or --env-file, or in a file of secrets (buildlocal secrets init writes one). It is hidden in the log."
+	if !asked {
+		f.Way += " AWS was not asked (--aws)."
 	}
 	var parts []string
 	if len(parameters) > 0 {

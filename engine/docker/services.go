@@ -63,7 +63,7 @@ func (e *Engine) findRelay(ctx context.Context, s engine.Spec) <-chan relayed {
 	found := make(chan relayed, 1)
 	if len(s.Services) > 0 {
 		go func() {
-			name, err := e.relayImage(ctx)
+			name, err := e.relayImage(ctx, s.Say)
 			found <- relayed{name, err}
 		}()
 	}
@@ -94,7 +94,7 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 	spec := engine.Spec{Name: s.Name + "-services", Metadata: true}
 	made, err := c.engine.create(ctx, spec, config, host)
 	if isGone(err) { // another version of this program has just removed the image
-		if config.Image, err = c.engine.relayImage(ctx); err != nil {
+		if config.Image, err = c.engine.relayImage(ctx, s.Say); err != nil {
 			return err
 		}
 		made, err = c.engine.create(ctx, spec, config, host)
@@ -165,7 +165,7 @@ func (d *duplex) Close() error { return errors.Join(d.PipeReader.Close(), d.Conn
 
 // relayImage returns the image that holds the relay, which is made when it is first
 // needed: this program, and what it is linked with.
-func (e *Engine) relayImage(ctx context.Context) (string, error) {
+func (e *Engine) relayImage(ctx context.Context, say func(format string, args ...any)) (string, error) {
 	version, err := e.api.ServerVersion(ctx)
 	if err != nil {
 		return "", e.fault(err, "ask the engine for its architecture")
@@ -184,6 +184,9 @@ func (e *Engine) relayImage(ctx context.Context) (string, error) {
 	name := relay.Name + ":" + files.tag()
 	if _, err := e.api.ImageInspect(ctx, name); err == nil {
 		return name, nil
+	}
+	if say != nil {
+		say("The image %s is made, which carries credentials to a build; that is done once.", relay.Name)
 	}
 	archive := files.pack()
 	defer archive.Close()

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// readEnv reads the variables that are given when the build is started, the weakest
+// first.
+func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
+	var problems diag.List
+	for _, name := range f.envFiles {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return usagef("read the environment file: %w", err)
+		}
+		variables, wrong := project.ParseEnvFile(name, text, a.LookupEnv)
+		problems = append(problems, wrong...)
+		g.overrides = append(g.overrides, runner.Override{Origin: name, Variables: variables})
+	}
+	g.problems = append(g.problems, problems...)
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	for _, text := range f.overrides {
+		variables, wrong := project.ParseOverride("--environment-variables-override", text)
+		g.problems = append(g.problems, wrong...)
+		if wrong.Failed() {
+			return usageError{wrong}
+		}
+		g.overrides = append(g.overrides, runner.Override{Origin: "--environment-variables-override", Variables: variables})
+	}
+	var errs []error
+	given := runner.Override{Origin: "-e"}
+	for _, arg := range f.env {
+		v, err := project.ParseEnvFlag(arg, a.LookupEnv)
+		if err != nil {
+			errs = append(errs, f.wrongEnv(err))
+			continue
+		}
+		if project.ReservedName(v.Name) {
+			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, Message: fmt.Sprintf("-e %s: the service keeps names that begin with CODEBUILD_ for itself; its own value counts where it sets one", v.Name)})
+		}
+		given.Variables = append(given.Variables, v)
+	}
+	g.overrides = append(g.overrides, given)
+	return joined(errs)
+}
+
+// wrongEnv tells a variable that is none with where it was given.
+func (f *runFlags) wrongEnv(err error) error {
+	if f.origins["env"] == "flag" {
+		return usagef("-e: %w", err)
+	}
+	return f.wrong("env", "wrong: "+err.Error())
+}
