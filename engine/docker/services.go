@@ -16,7 +16,6 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/pkg/jsonmessage"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -197,7 +196,7 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 		return "", e.fault(err, "make the image for services")
 	}
 	defer done.Close()
-	if err := jsonmessage.DisplayJSONMessagesStream(done, io.Discard, 0, false, nil); err != nil { // also what the engine says in it
+	if err := follow(done, name, nil); err != nil { // also what the engine says in it
 		return "", e.fault(err, "make the image for services")
 	}
 	e.forgetRelays(ctx)
