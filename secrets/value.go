@@ -196,7 +196,7 @@ func Decrypt(ctx context.Context, name string) ([]byte, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return nil, fmt.Errorf("%s is encrypted by SOPS, and there is no program sops here: install it from https://getsops.io", name)
 	case err != nil:
-		return nil, fmt.Errorf("decrypt %s with sops: %w%s", name, err, said(complaint.String()))
+		return nil, fmt.Errorf("decrypt %s with sops: %w\n%s", name, err, strings.TrimSpace(complaint.String()))
 	}
 	return text, nil
 }
