@@ -241,7 +241,7 @@ func leavings(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if rel == "log.txt" || rel == "build.json" {
+		if rel == "log.txt" || rel == "build.json" || rel == "artifacts.json" {
 			return nil
 		}
 		text, err := os.ReadFile(path)

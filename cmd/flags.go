@@ -50,6 +50,8 @@ type runFlags struct {
 	region      string
 	ignore      []string
 	strict      bool
+	artifacts   []string
+	zip         bool
 
 	secrets        string
 	aws            bool
@@ -125,6 +127,8 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVar(&f.pull, "pull", "missing", "pull the image `WHEN`: always, missing or never")
 	fs.Var(&f.timeout, "timeout", "time limit, such as 90s or 45m; a number is minutes (default: the project's, or 60m)")
 	fs.StringVarP(&f.output, "output", "o", "", "put what builds leave in `DIR` (default .buildlocal in the source)")
+	fs.StringArrayVar(&f.artifacts, "artifacts", nil, "put the artifacts into `DIR` too, or secondary ones by ID=DIR, in the place of what was put there before; may be repeated")
+	fs.BoolVar(&f.zip, "zip", false, "pack artifacts as a zip too, as a project with packaging ZIP does")
 	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
 	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
 	fs.StringVar(&f.secrets, "secrets", "", "`FILE` with values for parameter-store and secrets-manager (default .buildlocal/secrets.yml in the source, if there)")
@@ -235,7 +239,7 @@ func expected(flag *pflag.Flag, value string, err error) string {
 // beside makes the paths of the file lead from where it stands.
 func (f *runFlags) beside(name string, values []string) []string {
 	switch name {
-	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env":
+	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env", "artifacts":
 	default:
 		return values
 	}
@@ -246,7 +250,7 @@ func (f *runFlags) beside(name string, values []string) []string {
 			continue
 		}
 		id, dir, split := strings.Cut(v, "=")
-		if name != "secondary-source" || !split {
+		if name != "secondary-source" && name != "artifacts" || !split {
 			id, dir = "", v
 		}
 		if !filepath.IsAbs(dir) {

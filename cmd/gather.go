@@ -29,21 +29,22 @@ import (
 
 // found is all that was read from the host for one build.
 type found struct {
-	source    *source.Source
-	sources   []runner.Source
-	spec      *buildspec.Buildspec
-	location  string // below the source; empty when the text is inline
-	inline    string
-	project   project.Project
-	overrides []runner.Override
-	problems  diag.List // warnings
-	store     *store
-	temp      *temp
-	secrets   *secrets.File
-	account   *aws.Account // nil where nothing of it is used
-	looksUp   bool         // values may be looked up there
-	apart     bool         // the build is in a network of its own
-	early     *environment // the engine, where it was started before all this was read
+	source       *source.Source
+	sources      []runner.Source
+	spec         *buildspec.Buildspec
+	location     string // below the source; empty when the text is inline
+	inline       string
+	project      project.Project
+	overrides    []runner.Override
+	problems     diag.List // warnings
+	store        *store
+	temp         *temp
+	destinations []destination // of artifacts
+	secrets      *secrets.File
+	account      *aws.Account // nil where nothing of it is used
+	looksUp      bool         // values may be looked up there
+	apart        bool         // the build is in a network of its own
+	early        *environment // the engine, where it was started before all this was read
 
 	certificates []byte // PEM
 	credentialID string // part of the path of the build's credentials
@@ -88,10 +89,7 @@ func (g *found) readSource(ctx context.Context, a *App, f *runFlags) error {
 	if err != nil {
 		return usagef("--source-mode: %w", err)
 	}
-	out := f.output
-	if out == "" {
-		out = filepath.Join(f.source, outputName)
-	}
+	out := f.outputDir()
 	if _, inside := relativeTo(out, f.source); inside || sameDir(out, f.source) {
 		return usagef("the output directory %s holds the source; choose one beside it or below it with --output", out)
 	}
@@ -416,7 +414,7 @@ func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, err
 	}
 	return runner.NewPlan(runner.Inputs{
 		Host: g.proxies(a), Certificates: g.certificates, CABundle: f.caBundle, CredentialID: credentialID, Grant: f.grant(),
-		GitCredentials: f.gitCredentials, MaskEncoded: f.maskEncoded, Metadata: f.metadata,
+		Zip: f.zip, GitCredentials: f.gitCredentials, MaskEncoded: f.maskEncoded, Metadata: f.metadata,
 		Spec: g.spec, Location: g.shownLocation(), Inline: g.inline, Project: g.project, ProjectFile: f.project,
 		Overrides: g.overrides, Image: f.image, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged,
 		Platform: f.platform, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,

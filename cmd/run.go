@@ -82,6 +82,9 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 	if f.engine == "host" {
 		plan.Place = ownFiles
 	}
+	if found.destinations, err = f.destinations(plan); err != nil {
+		return err
+	}
 	if f.dryRun {
 		_, err = fmt.Fprint(a.Stdout, plan.String())
 		return err
@@ -189,7 +192,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if record.Kept {
 		found.temp.kept = e.host
 	}
-	err = errors.Join(file.Err(), log.Close(), dir.finish(record), writeExported(f.exportedEnv, record.Exported), found.store.prune(f.keepBuilds))
+	err = errors.Join(file.Err(), log.Close(), dir.finish(record), writeExported(f.exportedEnv, record.Exported), dir.putArtifacts(found.destinations), found.store.prune(f.keepBuilds))
 	return verdict(ctx, record, failed, err)
 }
 

@@ -92,6 +92,11 @@ func (t *Text) outputs(r *runner.Record) {
 			t.line("  %-17s %8s  %s", "", Bytes(f.Size), printable(f.Path))
 		}
 	}
+	for _, o := range r.Artifacts {
+		if o.Zip != "" {
+			t.line("  %-17s %8s  %s", "as a zip", "", t.o.Dir+"/"+o.Zip)
+		}
+	}
 	for _, v := range r.Exported {
 		t.line("  %-17s %8s  %s=%s", "exported", "", v.Name, printable(v.Value))
 	}

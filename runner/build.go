@@ -109,8 +109,9 @@ type CommandRecord struct {
 
 // Output is a set of files the build left.
 type Output struct {
-	Name  string `json:"name"`      // identifier of secondary artifacts, or the report group
-	Dir   string `json:"directory"` // below the build's own
+	Name  string `json:"name"`          // identifier of secondary artifacts, or the report group
+	Dir   string `json:"directory"`     // below the build's own
+	Zip   string `json:"zip,omitempty"` // the same as an archive, below the build's own; empty for none
 	Files []File `json:"files"`
 }
 

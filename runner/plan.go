@@ -107,6 +107,7 @@ type Inputs struct {
 	// GitCredentials lets git in the build ask this machine's for credentials, where
 	// the buildspec wants a helper.
 	GitCredentials bool
+	Zip            bool // artifacts are packed too
 	MaskEncoded    bool // hide secrets in base64, URLs and JSON too
 	Metadata       bool // the build may ask this machine's cloud for its metadata
 }
@@ -149,7 +150,8 @@ type Plan struct {
 	Artifacts *buildspec.Artifacts
 	Reports   []buildspec.ReportGroup
 	Cache     *buildspec.Cache
-	Warning   string // the service's, about unknown keys
+	Packages  map[string]Package // of artifacts, by identifier; "" is the primary one
+	Warning   string             // the service's, about unknown keys
 
 	Certificates []byte // PEM, trusted besides what the image trusts
 	CABundle     string // the file they are from
@@ -159,6 +161,16 @@ type Plan struct {
 	Metadata     bool   // the build may ask this machine's cloud for its metadata
 
 	spec *buildspec.Buildspec
+}
+
+// Package is what the project says of an artifact: its name, and where it goes.
+type Package struct {
+	Name   string // of the project; empty for none
+	Own    bool   // the buildspec's name counts: no project says otherwise
+	Path   string // prefix in the bucket
+	ByID   bool   // the build's UUID stands before the name
+	Bucket bool   // there is one; else nothing is uploaded
+	Zip    bool
 }
 
 // Phase is one phase with commands of the buildspec.
@@ -194,6 +206,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
 	p.sources(in.Sources)
 	p.phases(in.Spec)
+	p.packages(in)
 	p.variables(in)
 	return p, nil
 }
@@ -283,6 +296,25 @@ func (p *Plan) phases(spec *buildspec.Buildspec) {
 	}
 	for _, phase := range spec.Phases {
 		p.Written = append(p.Written, phase.Name)
+	}
+}
+
+// packages settles how artifacts are packed, and what the service would call them.
+func (p *Plan) packages(in Inputs) {
+	p.Packages = map[string]Package{}
+	if in.Spec.Artifacts == nil {
+		return
+	}
+	known := map[string]project.Artifacts{"": in.Project.Artifacts}
+	for _, a := range in.Project.SecondaryArtifacts {
+		known[a.Identifier] = a
+	}
+	for _, written := range append([]buildspec.Artifacts{*in.Spec.Artifacts}, in.Spec.Artifacts.Secondary...) {
+		a := known[written.Identifier]
+		p.Packages[written.Identifier] = Package{
+			Name: a.Name, Own: a.OverrideName || a.Type == "", Path: a.Path, ByID: a.NamespaceType == "BUILD_ID", Bucket: a.Type == "S3",
+			Zip: in.Zip || a.Packaging == "ZIP" || a.Type == "CODEPIPELINE", // which always packs them (documented)
+		}
 	}
 }
 

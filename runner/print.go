@@ -151,9 +151,9 @@ func (p *Plan) printCommands(b *strings.Builder, commands []buildspec.Command, p
 func (p *Plan) printOutputs(b *strings.Builder) {
 	fmt.Fprintln(b)
 	if p.Artifacts != nil {
-		printArtifacts(b, "artifacts", *p.Artifacts)
+		printArtifacts(b, "artifacts", *p.Artifacts, p.Packages[""])
 		for _, s := range p.Artifacts.Secondary {
-			printArtifacts(b, "artifacts "+s.Identifier, s)
+			printArtifacts(b, "artifacts "+s.Identifier, s, p.Packages[s.Identifier])
 		}
 	}
 	for _, r := range p.Reports {
@@ -167,7 +167,7 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 	}
 }
 
-func printArtifacts(b *strings.Builder, name string, a buildspec.Artifacts) {
+func printArtifacts(b *strings.Builder, name string, a buildspec.Artifacts, p Package) {
 	if len(a.Files) == 0 {
 		return
 	}
@@ -177,6 +177,9 @@ func printArtifacts(b *strings.Builder, name string, a buildspec.Artifacts) {
 	}
 	if a.DiscardPaths {
 		text += ", paths discarded"
+	}
+	if p.Zip {
+		text += ", as a zip too"
 	}
 	fmt.Fprintf(b, "%-14s %s\n", name, text)
 }

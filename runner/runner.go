@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -82,12 +83,13 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 // build is a plan being carried out.
 type build struct {
 	*Runner
-	plan   *Plan
-	record *Record
-	values []string // of the plan's variables, looked up
-	told   sync.Map // notes that are told once
-	failed error    // what the engine or the machine could not do
-	missed error    // values that could not be had, told in DOWNLOAD_SOURCE
+	plan     *Plan
+	record   *Record
+	values   []string // of the plan's variables, looked up
+	told     sync.Map // notes that are told once
+	manifest artifacts.Manifest
+	failed   error // what the engine or the machine could not do
+	missed   error // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
 	elsewhere string                    // where credentials are served, if not at their address

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -33,6 +34,9 @@ func (b *build) upload(ctx context.Context) result {
 			b.say("Preparing to copy secondary artifacts %s", s.Identifier)
 			errs = append(errs, b.artifacts(ctx, s, secondaryDir+"/"+s.Identifier))
 		}
+	}
+	if len(b.manifest.Artifacts) > 0 {
+		errs = append(errs, b.manifest.Write(b.Out))
 	}
 	for _, group := range b.plan.Reports {
 		errs = append(errs, b.reports(ctx, group))
@@ -61,10 +65,56 @@ func (b *build) uploaded(ctx context.Context, errs []error) result {
 	return res
 }
 
+// artifacts collects one artifact, packs it where that is asked for, and notes it for
+// the manifest.
 func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string) error {
-	return b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, &b.record.Artifacts, tree.Selection{
+	files, err := b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, &b.record.Artifacts, tree.Selection{
 		Base: a.BaseDirectory, Files: a.Files, Exclude: a.ExcludePaths, Discard: a.DiscardPaths, Symlinks: a.Symlinks,
 	})
+	if err != nil {
+		return err
+	}
+	set := artifacts.Set{Identifier: a.Identifier, Dir: b.mask.Text(dir), Entries: artifacts.Entries(files, b.mask.Text)}
+	p := b.plan.Packages[a.Identifier]
+	name, err := b.artifactName(ctx, a, p)
+	if err != nil {
+		return err
+	}
+	if p.Bucket {
+		place := artifacts.Place{Path: p.Path, Prefix: a.S3Prefix, Name: name, Zip: p.Zip}
+		if p.ByID {
+			place.BuildID = b.plan.Identity.UUID
+		}
+		set.Key = b.mask.Text(place.Key())
+	}
+	if p.Zip {
+		set.Zip = b.mask.Text(zipName(a.Identifier, name, dir))
+		if err := artifacts.Zip(filepath.Join(b.Out, filepath.FromSlash(set.Zip)), filepath.Join(b.Out, filepath.FromSlash(dir)), files); err != nil {
+			return err
+		}
+		b.record.Artifacts[len(b.record.Artifacts)-1].Zip = set.Zip
+	}
+	b.manifest.Artifacts = append(b.manifest.Artifacts, set)
+	return nil
+}
+
+// artifactName is the project's, or where that lets the buildspec say it, or there is
+// none, the buildspec's, in which the build's shell expands variables and commands.
+func (b *build) artifactName(ctx context.Context, a buildspec.Artifacts, p Package) (string, error) {
+	if !p.Own || a.Name == "" {
+		return p.Name, nil
+	}
+	return b.expand(ctx, a.Name)
+}
+
+// zipName is an archive's file below the build's directory: beside the directory of
+// what is in it, called as the artifact, or as that directory.
+func zipName(identifier, name, dir string) string {
+	name = strings.TrimSuffix(strings.Trim(name, "/"), ".zip")
+	if identifier != "" || name == "" {
+		return dir + ".zip"
+	}
+	return dirName(name) + ".zip"
 }
 
 func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error {
@@ -72,7 +122,7 @@ func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error 
 	if err != nil {
 		return err
 	}
-	err = b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, &b.record.Reports, tree.Selection{
+	_, err = b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, &b.record.Reports, tree.Selection{
 		Base: group.BaseDirectory, Files: group.Files, Discard: group.DiscardPaths,
 	})
 	if errors.Is(err, tree.ErrNoMatch) {
@@ -107,34 +157,34 @@ func dirName(group string) string {
 
 // collect writes selected files below the build's directory. Nothing half done
 // is left: they are written beside it and then moved.
-func (b *build) collect(ctx context.Context, o Output, into *[]Output, s tree.Selection) error {
+func (b *build) collect(ctx context.Context, o Output, into *[]Output, s tree.Selection) ([]tree.File, error) {
 	var err error
 	if s, err = b.expandSelection(ctx, s); err != nil {
-		return err
+		return nil, err
 	}
 	s.Root = b.plan.Sources[0].Path
 	staging, err := os.MkdirTemp(b.Out, ".collecting-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(staging)
 	files, err := tree.Collect(ctx, b.container, s, staging, b.say)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range files {
 		o.Files = append(o.Files, File{b.mask.Text(f.Path), f.Size})
 	}
 	dest := filepath.Join(b.Out, filepath.FromSlash(o.Dir))
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	if err := errors.Join(os.Chmod(staging, 0o755), os.Rename(staging, dest)); err != nil {
-		return err
+		return nil, err
 	}
 	o.Name, o.Dir = b.mask.Text(o.Name), b.mask.Text(o.Dir)
 	*into = append(*into, o)
-	return nil
+	return files, nil
 }
 
 func (b *build) expandSelection(ctx context.Context, s tree.Selection) (tree.Selection, error) {

@@ -3,6 +3,8 @@ package tree
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +36,11 @@ type Selection struct {
 
 // File is one file that was taken.
 type File struct {
-	Path string // slash-separated, below the destination
-	Size int64  // bytes
+	Path   string      // slash-separated, below the destination
+	Size   int64       // bytes; 0 for a link
+	Mode   fs.FileMode // permissions, as they were inside; fs.ModeSymlink too for a link
+	SHA256 string      // of the content, in hexadecimal digits; empty for a link
+	Link   string      // where a link leads, as it says itself
 }
 
 // Errors of Collect, in the service's words (observed).
@@ -159,14 +164,17 @@ func (c *collector) place(dir string) string {
 // base takes what matches below one base directory.
 func (c *collector) base(ctx context.Context, base string) error {
 	place := c.place(base)
-	var links []string
+	var links []string // and hard links to what is not taken
 	for _, stem := range Stems(c.relative(place)) {
 		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
 			full := path.Join(stem, name)
 			if h.Typeflag == tar.TypeDir || !c.wanted(place, full) {
 				return nil
 			}
-			if h.Typeflag == tar.TypeSymlink && !c.s.Symlinks {
+			switch {
+			case h.Typeflag == tar.TypeLink && c.again(full, path.Join(stem, path.Clean(h.Linkname))):
+				return nil
+			case h.Typeflag == tar.TypeLink, h.Typeflag == tar.TypeSymlink && !c.s.Symlinks:
 				links = append(links, full)
 				return nil
 			}
@@ -177,6 +185,22 @@ func (c *collector) base(ctx context.Context, base string) error {
 		}
 	}
 	return c.follow(ctx, place, links)
+}
+
+// again takes a file that is there under another name already, as hard links are. It
+// reports whether it is.
+func (c *collector) again(name, other string) bool {
+	taken, found := c.taken[other]
+	if !found || c.s.Discard {
+		return false
+	}
+	to := filepath.FromSlash(name)
+	if c.root.MkdirAll(filepath.Dir(to), 0o755) != nil || c.root.Link(filepath.FromSlash(other), to) != nil {
+		return false // it is read once more
+	}
+	taken.Path = name
+	c.taken[name] = taken
+	return true
 }
 
 // relative returns the patterns as seen from place; an absolute one is made
@@ -214,7 +238,7 @@ func (c *collector) wanted(place, name string) bool {
 }
 
 // follow takes what links lead to; a link to a directory, or to nothing, is left
-// out.
+// out. The file a hard link names may not be among those that are wanted.
 func (c *collector) follow(ctx context.Context, place string, links []string) error {
 	for _, link := range links {
 		err := c.walk(ctx, path.Join(place, link), func(_ string, h *tar.Header, content io.Reader) error {
@@ -232,8 +256,8 @@ func (c *collector) follow(ctx context.Context, place string, links []string) er
 
 // take writes one file.
 func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
-	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeSymlink && h.Typeflag != tar.TypeLink {
-		return nil
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeSymlink {
+		return nil // a socket, a device
 	}
 	if c.s.Discard {
 		name = path.Base(name)
@@ -247,31 +271,35 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 			return err
 		}
 	}
-	if err := c.write(local, h, content); err != nil {
+	taken := File{Path: name, Size: h.Size, Mode: fs.FileMode(h.Mode).Perm(), Link: h.Linkname}
+	var err error
+	if h.Typeflag == tar.TypeSymlink {
+		taken.Mode |= fs.ModeSymlink
+		err = c.root.Symlink(h.Linkname, local)
+	} else {
+		taken.SHA256, err = c.write(local, h, content)
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	c.taken[name] = File{Path: name, Size: h.Size}
+	c.taken[name] = taken
 	return nil
 }
 
-func (c *collector) write(local string, h *tar.Header, content io.Reader) error {
-	switch h.Typeflag {
-	case tar.TypeSymlink:
-		return c.root.Symlink(h.Linkname, local)
-	case tar.TypeLink: // the file it names came before
-		return c.root.Link(filepath.FromSlash(path.Clean(h.Linkname)), local)
-	}
+// write writes a file, and returns the hash of its content.
+func (c *collector) write(local string, h *tar.Header, content io.Reader) (string, error) {
 	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the caller can read and remove it
 	f, err := c.root.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = io.Copy(f, content)
+	hash := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, hash), content)
 	err = errors.Join(err, f.Chmod(mode), f.Close())
 	if err == nil {
 		err = c.root.Chtimes(local, h.ModTime, h.ModTime)
 	}
-	return err
+	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
 func (c *collector) files() []File {

@@ -1,0 +1,145 @@
+// Package artifacts knows what a build left: its manifest, its archive, its name in a
+// bucket, and how it differs from what another build left.
+package artifacts
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/internal/tree"
+)
+
+// ManifestName is the file in a build's directory that lists its artifacts.
+const ManifestName = "artifacts.json"
+
+// version is that of the manifest's form; fields are only ever added.
+const version = 1
+
+// Manifest lists the artifacts of one build.
+type Manifest struct {
+	Version   int   `json:"version"`
+	Artifacts []Set `json:"artifacts"`
+}
+
+// Set is one artifact: the primary one, or one with an identifier.
+type Set struct {
+	Identifier string  `json:"identifier,omitempty"` // empty for the primary one
+	Dir        string  `json:"directory"`            // slash-separated, below the build's own
+	Zip        string  `json:"zip,omitempty"`        // the archive, below the build's own; empty for none
+	Key        string  `json:"key,omitempty"`        // where the service would put it in its bucket
+	Entries    []Entry `json:"files"`                // sorted by path
+}
+
+// Entry is one file of a Set.
+type Entry struct {
+	Path   string `json:"path"`                // slash-separated, below the set's directory
+	Bytes  []byte `json:"pathBytes,omitempty"` // the path, where it is no UTF-8
+	Size   int64  `json:"size"`                // bytes
+	SHA256 string `json:"sha256,omitempty"`    // hexadecimal; empty for a link
+	Mode   string `json:"mode"`                // permissions as in the build, such as 0644
+	Link   string `json:"link,omitempty"`      // where a symbolic link leads
+}
+
+// Name returns the path as it is on disk.
+func (e Entry) Name() string {
+	if e.Bytes != nil {
+		return string(e.Bytes)
+	}
+	return e.Path
+}
+
+// Entries describes files that were taken; shown is how a path is written down, which
+// may hide what is secret in it.
+func Entries(files []tree.File, shown func(string) string) []Entry {
+	all := make([]Entry, 0, len(files))
+	for _, f := range files {
+		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: f.Link}
+		if !utf8.ValidString(f.Path) {
+			e.Bytes = []byte(e.Path)
+			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// Size is the sum of a set's files, in bytes.
+func (s Set) Size() int64 {
+	var sum int64
+	for _, e := range s.Entries {
+		sum += e.Size
+	}
+	return sum
+}
+
+// Write writes a manifest into a build's directory.
+func (m Manifest) Write(dir string) error {
+	m.Version = version
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, ManifestName), append(text, '\n'), 0o644)
+}
+
+// Read reads the manifest of a build's directory. A build that left no artifacts, or
+// was made before there were manifests, has an empty one. The error says what is
+// wrong with the file.
+func Read(dir string) (Manifest, error) {
+	m := Manifest{}
+	text, err := os.ReadFile(filepath.Join(dir, ManifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%s is no manifest of artifacts: %w", filepath.Join(dir, ManifestName), err)
+	}
+	if m.Version > version {
+		return m, fmt.Errorf("%s has version %d; this program knows %d", filepath.Join(dir, ManifestName), m.Version, version)
+	}
+	return m, nil
+}
+
+// Place is what decides where the service puts an artifact.
+type Place struct {
+	Path    string // of the project: a prefix
+	Prefix  string // s3-prefix of the buildspec, which counts before it
+	BuildID string // the build's UUID, where the namespace has it; else empty
+	Name    string // of the artifact; / for none
+	Zip     bool
+}
+
+// Key returns the object's key, or for a folder the prefix of its objects:
+// path/build-id/name, without the parts that are empty (documented, ProjectArtifacts).
+func (p Place) Key() string {
+	name := strings.Trim(p.Name, "/")
+	if p.Zip && name != "" && path.Ext(name) != ".zip" {
+		name += ".zip"
+	}
+	var parts []string
+	for _, part := range []string{firstOf(p.Prefix, p.Path), p.BuildID, name} {
+		if part = strings.Trim(part, "/"); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func firstOf(all ...string) string {
+	for _, text := range all {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

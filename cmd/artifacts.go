@@ -1,0 +1,309 @@
+package cmd
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+func newArtifacts(a *App) *cobra.Command {
+	f := &runFlags{}
+	diff := false
+	c := &cobra.Command{
+		Use: "artifacts [BUILD]", Short: "List what a build left, or how two builds differ",
+		Long: "artifacts lists the artifacts of a build, with their sizes: the latest one, or the\n" +
+			"one of a number. With --diff it takes two builds, and says what the second has\n" +
+			"added (+), removed (-) and changed (~) against the first, with the lines of small\n" +
+			"texts.\n\nExit codes: 0, with --diff 1 where something differs; 2 there is no such build.",
+		Example: "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
+		Args:    func(c *cobra.Command, args []string) error { return artifactArgs(c, args, diff) },
+	}
+	all := allRunFlags(f)
+	c.Flags().SortFlags = false
+	for _, name := range []string{"source", "output"} {
+		c.Flags().AddFlag(all.Lookup(name))
+	}
+	c.Flags().BoolVar(&diff, "diff", false, "compare two builds")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		s, err := newStore(f.outputDir())
+		if err != nil {
+			return err
+		}
+		if diff {
+			return a.diffArtifacts(c.Context(), s, args[0], args[1])
+		}
+		return a.listArtifacts(s, append(args, "latest")[0])
+	}
+	return c
+}
+
+func artifactArgs(c *cobra.Command, args []string, diff bool) error {
+	switch {
+	case diff && len(args) != 2:
+		return usagef("--diff takes two builds, and found %d; %s --help has an example", len(args), c.CommandPath())
+	case !diff && len(args) > 1:
+		return usagef("%s takes one build, and found %q; with --diff it compares two", c.CommandPath(), args)
+	}
+	return nil
+}
+
+// outputDir is where builds leave what they leave.
+func (f *runFlags) outputDir() string {
+	if f.output != "" {
+		return f.output
+	}
+	return filepath.Join(f.source, outputName)
+}
+
+// build returns the directory of a build: by its number, by its name, or latest.
+func (s *store) build(name string) (string, error) {
+	if name == "latest" {
+		dir := filepath.Join(s.dir, "latest")
+		if _, err := os.Stat(dir); err != nil {
+			return "", usagef("there is no build in %s yet", s.shown(s.dir))
+		}
+		return dir, nil
+	}
+	entries, _ := os.ReadDir(filepath.Join(s.dir, "builds"))
+	var numbers []int
+	for _, e := range entries {
+		n := buildNumber(e.Name())
+		if e.Name() == name || n > 0 && strconv.Itoa(n) == strings.TrimPrefix(name, "#") {
+			return filepath.Join(s.dir, "builds", e.Name()), nil
+		}
+		if n > 0 {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return "", usagef("there is no build %s in %s; there are: %s, and latest", name, s.shown(s.dir), strings.Trim(fmt.Sprint(numbers), "[]"))
+}
+
+// listArtifacts prints the artifacts of a build.
+func (a *App) listArtifacts(s *store, name string) error {
+	dir, err := s.build(name)
+	if err != nil {
+		return err
+	}
+	m, err := artifacts.Read(dir)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	if len(m.Artifacts) == 0 {
+		_, err := fmt.Fprintf(a.Stdout, "Build %s left no artifacts.\n", filepath.Base(dir))
+		return err
+	}
+	for i, set := range m.Artifacts {
+		if i > 0 {
+			fmt.Fprintln(a.Stdout)
+		}
+		a.listSet(s, dir, set)
+	}
+	return nil
+}
+
+func (a *App) listSet(s *store, dir string, set artifacts.Set) {
+	fmt.Fprintf(a.Stdout, "%s: %d in %s, %s\n", strings.TrimSpace("artifacts "+set.Identifier), len(set.Entries), s.shown(filepath.Join(dir, filepath.FromSlash(set.Dir))), console.Bytes(set.Size()))
+	if set.Zip != "" {
+		fmt.Fprintf(a.Stdout, "as a zip: %s\n", s.shown(filepath.Join(dir, filepath.FromSlash(set.Zip))))
+	}
+	if set.Key != "" {
+		fmt.Fprintf(a.Stdout, "the service would put it at: %s\n", set.Key)
+	}
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
+	for _, e := range set.Entries {
+		link := ""
+		if e.Link != "" {
+			link = " -> " + diag.Printable(e.Link)
+		}
+		fmt.Fprintf(w, "%s\t%s\t  %s%s\n", e.Mode, console.Bytes(e.Size), diag.Printable(e.Path), link)
+	}
+	_ = w.Flush()
+}
+
+// diffArtifacts prints how the artifacts of two builds differ.
+func (a *App) diffArtifacts(ctx context.Context, s *store, before, after string) error {
+	var dirs [2]string
+	var all [2]artifacts.Manifest
+	for i, name := range []string{before, after} {
+		var err error
+		if dirs[i], err = s.build(name); err != nil {
+			return err
+		}
+		if all[i], err = artifacts.Read(dirs[i]); err != nil {
+			return err
+		}
+	}
+	changes := artifacts.Diff(all[0], all[1])
+	for _, c := range changes {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		name := diag.Printable(strings.TrimPrefix(c.Identifier+"/"+c.Path, "/"))
+		switch {
+		case c.Before == nil:
+			fmt.Fprintf(a.Stdout, "+ %s (%s)\n", name, console.Bytes(c.After.Size))
+		case c.After == nil:
+			fmt.Fprintf(a.Stdout, "- %s (%s)\n", name, console.Bytes(c.Before.Size))
+		default:
+			fmt.Fprintf(a.Stdout, "~ %s (%s)\n%s", name, changed(*c.Before, *c.After), lines(fileOf(dirs[0], all[0], c), fileOf(dirs[1], all[1], c)))
+		}
+	}
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(a.Stdout, "The artifacts are the same.")
+		return err
+	}
+	return errFailed{exitFailed}
+}
+
+// changed says in what a file differs.
+func changed(before, after artifacts.Entry) string {
+	var all []string
+	if before.SHA256 != after.SHA256 || before.Link != after.Link {
+		all = append(all, fmt.Sprintf("%s, was %s", console.Bytes(after.Size), console.Bytes(before.Size)))
+	}
+	if before.Mode != after.Mode {
+		all = append(all, fmt.Sprintf("mode %s, was %s", after.Mode, before.Mode))
+	}
+	return strings.Join(all, "; ")
+}
+
+// smallText is how large a file may be whose lines are compared, in bytes.
+const smallText = 64 << 10
+
+// fileOf returns a changed file as text; nothing of one that is large, or no text.
+func fileOf(dir string, m artifacts.Manifest, c artifacts.Change) string {
+	for _, set := range m.Artifacts {
+		if set.Identifier != c.Identifier {
+			continue
+		}
+		root, err := os.OpenRoot(filepath.Join(dir, filepath.FromSlash(set.Dir)))
+		if err != nil {
+			return ""
+		}
+		defer root.Close()
+		f, err := root.Open(filepath.FromSlash(c.After.Name()))
+		if err != nil {
+			return ""
+		}
+		defer f.Close()
+		text, err := io.ReadAll(io.LimitReader(f, smallText+1))
+		if err != nil || len(text) > smallText || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
+			return ""
+		}
+		return string(text)
+	}
+	return ""
+}
+
+// lines compares two texts, indented; their names stand above already.
+func lines(before, after string) string {
+	if before == "" || after == "" || before == after {
+		return ""
+	}
+	var b strings.Builder
+	for line := range strings.Lines(udiff.Unified("before", "after", before, after)) {
+		if !strings.HasPrefix(line, "--- ") && !strings.HasPrefix(line, "+++ ") {
+			b.WriteString("    " + diag.Printable(strings.TrimSuffix(line, "\n")) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// destination is where artifacts are put besides the build's own directory.
+type destination struct{ identifier, dir string }
+
+var identified = regexp.MustCompile(`^([A-Za-z0-9_]+)=(.+)$`)
+
+// destinations reads --artifacts; those it names have to be in the plan.
+func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
+	var all []destination
+	var errs []error
+	for _, text := range f.artifacts {
+		d := destination{dir: text}
+		if m := identified.FindStringSubmatch(text); m != nil {
+			d = destination{m[1], m[2]}
+		}
+		var known []string
+		for identifier := range plan.Packages {
+			if identifier != "" {
+				known = append(known, identifier)
+			}
+		}
+		slices.Sort(known)
+		_, found := plan.Packages[d.identifier]
+		switch {
+		case slices.ContainsFunc(all, func(o destination) bool { return o.identifier == d.identifier }):
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, a second directory for the same artifacts", text)))
+		case plan.Artifacts == nil:
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no artifacts", text)))
+		case !found:
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no secondary artifacts %s%s (expected DIR, or ID=DIR with one of: %s)", text, d.identifier, diag.DidYouMean(d.identifier, known), strings.Join(known, ", "))))
+		}
+		all = append(all, d)
+	}
+	return all, joined(errs)
+}
+
+// putArtifacts puts what a build left where the user wants it. What was put there
+// before is remembered in the output directory.
+func (d *buildDir) putArtifacts(all []destination) error {
+	m, err := artifacts.Read(d.path)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var errs []error
+	for _, to := range all {
+		at := slices.IndexFunc(m.Artifacts, func(s artifacts.Set) bool { return s.Identifier == to.identifier })
+		if at < 0 {
+			continue // the build did not come so far, and has said so
+		}
+		from := firstText(m.Artifacts[at].Zip, m.Artifacts[at].Dir)
+		full, err := filepath.Abs(to.dir)
+		if err != nil {
+			return err
+		}
+		book := filepath.Join(d.store.dir, "placed", fmt.Sprintf("%x.json", sha256.Sum256([]byte(full))))
+		if err := putLocked(filepath.Join(d.path, filepath.FromSlash(from)), full, book); err != nil {
+			errs = append(errs, fmt.Errorf("put artifacts into %s: %w", to.dir, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// putLocked puts artifacts into a directory as the only one of several builds.
+func putLocked(from, dest, book string) error {
+	if err := os.MkdirAll(filepath.Dir(book), 0o755); err != nil {
+		return err
+	}
+	lock := flock.New(book + ".lock")
+	if err := lock.Lock(); err != nil {
+		return err
+	}
+	return errors.Join(artifacts.Put(from, dest, book), lock.Unlock())
+}
