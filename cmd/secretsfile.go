@@ -79,8 +79,8 @@ func (g *found) readSecrets(ctx context.Context, a *App, f *runFlags) error {
 // openToAll is a file of secrets that everybody may read.
 type openToAll struct{ error }
 
-// readOwn reads a file, a pipe, or for - standard input. For one that everybody on this machine may read
-// the error is an openToAll.
+// readOwn reads a file, a pipe, or for - standard input. For a file that everybody on
+// this machine may read the error is an openToAll.
 func readOwn(ctx context.Context, a *App, name string) (text []byte, regular bool, err error) {
 	if name == "-" {
 		text, err = readAll(ctx, a.Stdin)

@@ -85,11 +85,12 @@ func (vs *variables) fromGrant(in Inputs) {
 	if i, given := vs.at["GIT_CONFIG_COUNT"]; given {
 		next, _ = strconv.Atoi(vs.all[i].Value)
 	}
-	for name, value := range map[string]string{
-		"GIT_CONFIG_COUNT": strconv.Itoa(next + 1), fmt.Sprintf("GIT_CONFIG_KEY_%d", next): "credential.helper", fmt.Sprintf("GIT_CONFIG_VALUE_%d", next): gitHelper,
-	} {
+	set := func(name, value string) {
 		vs.set(Variable{Name: name, Value: value, Origin: "git-credential-helper"})
 	}
+	set("GIT_CONFIG_COUNT", strconv.Itoa(next+1))
+	set(fmt.Sprintf("GIT_CONFIG_KEY_%d", next), "credential.helper")
+	set(fmt.Sprintf("GIT_CONFIG_VALUE_%d", next), gitHelper)
 }
 
 // earlyEnv is what a privileged container has from its start: the image's own dockerd
