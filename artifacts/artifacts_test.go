@@ -234,3 +234,59 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestPutGoesOnWhereItWasKilled: what is there then is partly of the run before, partly
+// of the one that was killed, and both are known.
+func TestPutGoesOnWhereItWasKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	dest, book := filepath.Join(dir, "out"), filepath.Join(dir, "book")
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	write(t, first, map[string]string{"a": "1", "b": "1", "sub/c": "1"})
+	write(t, second, map[string]string{"a": "2", "b": "2", "other/d": "2"})
+	if err := artifacts.Put(first, dest, book); err != nil {
+		t.Fatal(err)
+	}
+	// A directory that cannot be written to stops it half-way, as a signal would.
+	write(t, dest, map[string]string{"other": "in the way"})
+	if err := artifacts.Put(second, dest, book); err == nil {
+		t.Fatal("nothing was in the way")
+	}
+	if err := os.Remove(filepath.Join(dest, "other")); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := artifacts.Put(second, dest, book); err != nil {
+		t.Fatal(err)
+	}
+	latest, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if it had been killed when half of the new files were there.
+	both := strings.Replace(string(old), `"files":[`, `"files":[`+files(t, string(latest))+",", 1)
+	if err := errors.Join(os.WriteFile(book, []byte(both), 0o644), os.Remove(filepath.Join(dest, "b")), os.RemoveAll(filepath.Join(dest, "other"))); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dest, map[string]string{"b": "1", "sub/c": "1"})
+	if err := artifacts.Put(second, dest, book); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "2", "b": "2", "other/d": "2"}, read(t, dest)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// files returns the files of a ledger, as they stand in its text.
+func files(t *testing.T, ledger string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(ledger, `"files":[`)
+	list, _, closed := strings.Cut(rest, "]")
+	if !found || !closed {
+		t.Fatalf("a ledger is %s", ledger)
+	}
+	return list
+}
