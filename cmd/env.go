@@ -28,12 +28,12 @@ func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
 		return err
 	}
 	for _, text := range f.overrides {
-		variables, wrong := project.ParseOverride("--environment-variables-override", text)
+		variables, wrong := project.ParseOverride("--env-override", text)
 		g.problems = append(g.problems, wrong...)
 		if wrong.Failed() {
 			return usageError{wrong}
 		}
-		g.overrides = append(g.overrides, runner.Override{Origin: "--environment-variables-override", Variables: variables})
+		g.overrides = append(g.overrides, runner.Override{Origin: "--env-override", Variables: variables})
 	}
 	var errs []error
 	given := runner.Override{Origin: "-e"}

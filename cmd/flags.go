@@ -118,7 +118,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR[:NAME] (a layout) or tar:FILE[:NAME] (from docker save) (default: the project's, or a curated one)")
 	fs.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME for this machine's; may be repeated")
 	fs.StringArrayVar(&f.envFiles, "env-file", nil, "`FILE` of NAME=VALUE lines; may be repeated")
-	fs.StringArrayVar(&f.overrides, "environment-variables-override", nil, "variable as StartBuild has it, `name=NAME,value=VALUE,type=TYPE` or JSON; may be repeated")
+	fs.StringArrayVar(&f.overrides, "env-override", nil, "`VARIABLE` as StartBuild has it: name=NAME,value=VALUE,type=TYPE, or JSON; may be repeated")
 	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
 	fs.StringVar(&f.projectName, "project-name", "", "project's `NAME` (default: the document's, or the source directory's)")
 	fs.BoolVar(&f.privileged, "privileged", false, "privileged mode, for docker inside the build")

@@ -121,11 +121,30 @@ func (a *App) pullImages(ctx context.Context, names []string) error {
 }
 
 func (a *App) removeImages(ctx context.Context, names []string) error {
-	err := a.sandboxEngine(sandbox.Images).RemoveImages(ctx, names...)
+	e := a.sandboxEngine(sandbox.Images)
+	before, _, listed := e.Images()
+	err := e.RemoveImages(ctx, names...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return usagef("%w\nbuildlocal images lists what is there", err)
 	}
-	return err
+	after, _, again := e.Images()
+	if err := errors.Join(err, listed, again); err != nil {
+		return err
+	}
+	a.tellKept(before, after)
+	return nil
+}
+
+// tellKept tells images that lost a name and stay by another one.
+func (a *App) tellKept(before, after []images.Named) {
+	for _, gone := range before {
+		if slices.ContainsFunc(after, func(i images.Named) bool { return i.Name == gone.Name }) {
+			continue
+		}
+		if at := slices.IndexFunc(after, func(i images.Named) bool { return i.ID == gone.ID }); at >= 0 {
+			fmt.Fprintf(a.Stderr, "%s is gone, and its image stays by its other name, %s\n", gone.Name, after[at].Name)
+		}
+	}
 }
 
 // pruneImages removes images that were not used for a time; those in use stay.

@@ -49,7 +49,7 @@ func (a *App) secretsCommand(use, short, long string, do func(*App, context.Cont
 	c := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs}
 	c.Flags().SortFlags = false
 	all := allRunFlags(f)
-	for _, name := range []string{"source", "buildspec", "project", "project-name", "env", "env-file", "environment-variables-override", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region"} {
+	for _, name := range []string{"source", "buildspec", "project", "project-name", "env", "env-file", "env-override", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region"} {
 		c.Flags().AddFlag(all.Lookup(name))
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
