@@ -226,7 +226,7 @@ func TestParseIsBounded(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
 			_, problems := Parse("p.yml", []byte(test.text), "")
-			if took := time.Since(begin); took > 10*time.Second {
+			if took := time.Since(begin); took > time.Minute {
 				t.Errorf("took %s", took)
 			}
 			if len(problems) != 1 || problems[0].Error() != test.want {
