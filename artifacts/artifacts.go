@@ -3,6 +3,7 @@
 package artifacts
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -127,19 +128,10 @@ func (p Place) Key() string {
 		name += ".zip"
 	}
 	var parts []string
-	for _, part := range []string{firstOf(p.Prefix, p.Path), p.BuildID, name} {
+	for _, part := range []string{cmp.Or(p.Prefix, p.Path), p.BuildID, name} {
 		if part = strings.Trim(part, "/"); part != "" {
 			parts = append(parts, part)
 		}
 	}
 	return strings.Join(parts, "/")
-}
-
-func firstOf(all ...string) string {
-	for _, text := range all {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -218,6 +218,10 @@ func holdsOnly(dir, name string, ours map[string]bool) bool {
 
 // replace removes what was put before, and puts what is new.
 func replace(from, dest string, next, old ledger, ours map[string]bool) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
 	for name := range ours {
 		if err := os.Remove(filepath.Join(dest, name)); err != nil {
 			return err
@@ -235,9 +239,9 @@ func replace(from, dest string, next, old ledger, ours map[string]bool) error {
 		}
 	}
 	for _, p := range next.Files {
-		source := filepath.Join(from, string(p.Path))
-		if info, err := os.Stat(from); err == nil && !info.IsDir() {
-			source = from
+		source := from
+		if info.IsDir() {
+			source = filepath.Join(from, string(p.Path))
 		}
 		if err := copyFile(source, filepath.Join(dest, string(p.Path)), p.Link); err != nil {
 			return err

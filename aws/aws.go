@@ -3,6 +3,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,7 +157,7 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("AWS does not answer: %s took more than %v, several times%s", firstOf(action, "a request for credentials"), a.o.Patience, unreachable)
+		return fmt.Errorf("AWS does not answer: %s took more than %v, several times%s", cmp.Or(action, "a request for credentials"), a.o.Patience, unreachable)
 	case errors.As(err, &request):
 		return fmt.Errorf("AWS cannot be reached: %w%s", request, unreachable)
 	}
@@ -230,13 +231,4 @@ func prefix(action string) string {
 		return ""
 	}
 	return action + ": "
-}
-
-func firstOf(all ...string) string {
-	for _, text := range all {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -190,7 +190,7 @@ func verdictOf(a secrets.Answer) string {
 	case a.Missing():
 		return "missing"
 	case errors.Is(a.Err, secrets.ErrRefused):
-		return strings.TrimSuffix(a.Err.Error(), ": "+secrets.ErrRefused.Error())
+		return a.Reason()
 	}
 	return "cannot be looked up"
 }

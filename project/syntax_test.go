@@ -1,11 +1,14 @@
 package project
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 var syntaxTests = []struct{ title, text, want string }{
@@ -224,9 +227,17 @@ func TestParseIsBounded(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {
 			t.Parallel()
-			begin := time.Now()
-			_, problems := Parse("p.yml", []byte(test.text), "")
-			if took := time.Since(begin); took > time.Minute {
+			const bound = 10 * time.Second
+			var problems diag.List
+			took := time.Duration(math.MaxInt64)
+			for range 3 { // a machine that is busy is slow once, not each time
+				begin := time.Now()
+				_, problems = Parse("p.yml", []byte(test.text), "")
+				if took = min(took, time.Since(begin)); took <= bound {
+					break
+				}
+			}
+			if took > bound {
 				t.Errorf("took %s", took)
 			}
 			if len(problems) != 1 || problems[0].Error() != test.want {

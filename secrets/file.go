@@ -333,6 +333,3 @@ func childOf(n *yaml.Node, key string) *yaml.Node {
 	}
 	return nil
 }
-
-// Missing reports whether an answer only lacks a value that another store may have.
-func (a Answer) Missing() bool { return errors.Is(a.Err, ErrMissing) }

@@ -35,6 +35,14 @@ type Answer struct {
 	Err   error  // why there is no value
 }
 
+// Missing reports whether an answer only lacks a value that another store may have.
+func (a Answer) Missing() bool { return errors.Is(a.Err, ErrMissing) }
+
+// Reason says why there is no value, in the words of who refused it.
+func (a Answer) Reason() string {
+	return strings.TrimSuffix(a.Err.Error(), ": "+ErrRefused.Error())
+}
+
 // Errors of an Answer. Any other is that the value cannot be had now: the way to
 // the store is closed, its text is wrong.
 var (
@@ -77,7 +85,7 @@ func (all Stores) Lookup(ctx context.Context, needs []Need) []Answer {
 		var next []int
 		for n, i := range open {
 			answers[i] = given[n]
-			if errors.Is(given[n].Err, ErrMissing) {
+			if answers[i].Missing() {
 				next = append(next, i)
 			}
 		}
@@ -111,7 +119,7 @@ func Resolve(ctx context.Context, store Store, needs []Need) ([]Answer, error) {
 		switch {
 		case a.Err == nil && strings.ContainsRune(a.Value, 0):
 			closed = append(closed, fmt.Errorf("the value of %s has a NUL character; a variable cannot hold one", needs[i].Name))
-		case errors.Is(a.Err, ErrMissing), errors.Is(a.Err, ErrRefused):
+		case a.Missing(), errors.Is(a.Err, ErrRefused):
 			lacking, without = append(lacking, needs[i]), append(without, a)
 		case a.Err != nil && !slices.ContainsFunc(closed, func(e error) bool { return e.Error() == a.Err.Error() }):
 			closed = append(closed, a.Err)
@@ -142,7 +150,7 @@ func failure(lacking []Need, answers []Answer) *Failure {
 		}
 		switch {
 		case errors.Is(answers[i].Err, ErrRefused):
-			if text := strings.TrimSuffix(answers[i].Err.Error(), ": "+ErrRefused.Error()); !slices.Contains(refused, text) {
+			if text := answers[i].Reason(); !slices.Contains(refused, text) {
 				refused = append(refused, text)
 			}
 		case n.Kind == ParameterStore:
