@@ -244,7 +244,7 @@ func replace(from, dest string, next, old ledger, ours map[string]bool) error {
 			source = filepath.Join(from, string(p.Path))
 		}
 		if err := copyFile(source, filepath.Join(dest, string(p.Path)), p.Link); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", p.Path, err)
 		}
 	}
 	return nil
