@@ -54,7 +54,7 @@ func limit(name string, l engine.Limits, say func(string, ...any)) []group {
 		for _, p := range places {
 			var g group
 			if g, err = p.make(name, c); err == nil {
-				groups = append(groups, g)
+				groups = with(groups, g)
 				break
 			}
 		}
@@ -63,6 +63,18 @@ func limit(name string, l engine.Limits, say func(string, ...any)) []group {
 		}
 	}
 	return groups
+}
+
+// with returns the groups with one more. In version 2 it may be among them, with
+// a limit more: there a process is in one group only.
+func with(groups []group, g group) []group {
+	for _, known := range groups {
+		if known.dir == g.dir {
+			_ = g.procs.Close()
+			return groups
+		}
+	}
+	return append(groups, g)
 }
 
 // place is a directory where control groups can be made.
@@ -127,10 +139,17 @@ func (p place) make(name string, c controller) (group, error) {
 		return group{}, fmt.Errorf("%s has no controller for it", p.dir)
 	}
 	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
-	if err := os.Mkdir(g.dir, 0o755); err != nil {
+	if p.version == 2 {
+		g.dir = filepath.Join(p.dir, groupPrefix+name)
+	}
+	undo := func() error { return os.Remove(g.dir) }
+	err := os.Mkdir(g.dir, 0o755)
+	if p.version == 2 && errors.Is(err, fs.ErrExist) { // it has another limit already
+		err, undo = nil, func() error { return nil }
+	}
+	if err != nil {
 		return group{}, err
 	}
-	var err error
 	for file, text := range files {
 		err = errors.Join(err, os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644))
 	}
@@ -138,7 +157,7 @@ func (p place) make(name string, c controller) (group, error) {
 		g.procs, err = os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
 	}
 	if err != nil {
-		return group{}, errors.Join(err, os.Remove(g.dir))
+		return group{}, errors.Join(err, undo())
 	}
 	if c.name == "memory" { // no swap either; a kernel may not count it
 		for file, text := range [2]map[string]string{

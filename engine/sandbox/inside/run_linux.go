@@ -44,8 +44,7 @@ func (s *server) run(r Request, files []int) {
 		err = s.tell(order{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
 	} else {
 		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
-		pid, err = syscall.ForkExec(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
-		s.join(pid)
+		pid, err = s.start(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
 	}
 	if err == syscall.ENOMEM {
 		err = errors.New("the process that the sandbox lives for has ended")
@@ -56,6 +55,33 @@ func (s *server) run(r Request, files []int) {
 	}
 	s.running[pid] = r.ID
 	s.send(Answer{ID: r.ID})
+}
+
+// start starts a process in the control groups: it is held at its first
+// instruction until it is in them, or it could take what it likes and start others
+// before. Where no process may be held, it and what it starts at once may slip
+// through.
+func (s *server) start(program string, args []string, attr *syscall.ProcAttr) (int, error) {
+	if len(s.groups) == 0 {
+		return syscall.ForkExec(program, args, attr)
+	}
+	attr.Sys.Ptrace = true // by this thread, which starts all
+	pid, err := syscall.ForkExec(program, args, attr)
+	if err == syscall.EPERM || err == syscall.EACCES || err == syscall.ENOSYS {
+		attr.Sys.Ptrace = false
+		if pid, err = syscall.ForkExec(program, args, attr); err == nil {
+			s.join(pid)
+		}
+		return pid, err
+	}
+	if err != nil {
+		return 0, err
+	}
+	// Should it have been killed, who reaps is to see it.
+	_ = retry(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT, nil) })
+	s.join(pid)
+	_ = syscall.PtraceDetach(pid)
+	return pid, nil
 }
 
 // join puts a process into the control groups.
