@@ -68,7 +68,7 @@ var doors = map[string][]string{
 	"github.com/tliron/glsp":                 {"lsp"},
 	"github.com/santhosh-tekuri/jsonschema":  nil,
 	"github.com/google/uuid":                 {"cmd"},
-	"github.com/gofrs/flock":                 {"cmd"},
+	"github.com/gofrs/flock":                 {"cmd", "cache"},
 	"github.com/rogpeppe/go-internal":        nil,
 	"github.com/google/go-cmp":               {contract}, // which is tests, in a file that is none
 }

@@ -153,11 +153,11 @@ func newRoot(a *App) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newImages(a), newDoctor(a))
+	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newCache(a), newImages(a), newDoctor(a))
 	return root
 }
 
-var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "images", "doctor", "help", "completion"}
+var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "cache", "images", "doctor", "help", "completion"}
 
 // noArgs refuses arguments that a command has no use for.
 func noArgs(c *cobra.Command, args []string) error {

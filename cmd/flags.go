@@ -52,6 +52,9 @@ type runFlags struct {
 	strict      bool
 	artifacts   []string
 	zip         bool
+	cache       string
+	noCache     bool
+	cacheSize   string
 
 	secrets        string
 	aws            bool
@@ -129,6 +132,9 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVarP(&f.output, "output", "o", "", "put what builds leave in `DIR` (default .buildlocal in the source)")
 	fs.StringArrayVar(&f.artifacts, "artifacts", nil, "put the artifacts into `DIR` too, or secondary ones by ID=DIR, in the place of what was put there before; may be repeated")
 	fs.BoolVar(&f.zip, "zip", false, "pack artifacts as a zip too, as a project with packaging ZIP does")
+	fs.StringVar(&f.cache, "cache", "", "keep the files of cache.paths in `DIR` (default: your cache directory)")
+	fs.BoolVar(&f.noCache, "no-cache", false, "restore and save no cache")
+	fs.StringVar(&f.cacheSize, "cache-size", defaultCacheSize, "keep caches of at most this `SIZE` in all; what was not used for the longest time goes first")
 	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
 	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
 	fs.StringVar(&f.secrets, "secrets", "", "`FILE` with values for parameter-store and secrets-manager (default .buildlocal/secrets.yml in the source, if there)")
@@ -239,7 +245,7 @@ func expected(flag *pflag.Flag, value string, err error) string {
 // beside makes the paths of the file lead from where it stands.
 func (f *runFlags) beside(name string, values []string) []string {
 	switch name {
-	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env", "artifacts":
+	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env", "artifacts", "cache":
 	default:
 		return values
 	}
@@ -253,7 +259,7 @@ func (f *runFlags) beside(name string, values []string) []string {
 		if name != "secondary-source" && name != "artifacts" || !split {
 			id, dir = "", v
 		}
-		if !filepath.IsAbs(dir) {
+		if !filepath.IsAbs(dir) && !isS3(dir) {
 			dir = filepath.Join(f.source, dir)
 		}
 		if id != "" {
@@ -316,6 +322,7 @@ func (f *runFlags) check() error {
 		f.oneOf("format", f.format, f.formats...),
 		f.wrongIgnores(),
 		f.wrongGrants(),
+		f.wrongCache(),
 		f.contradictions(),
 	})
 }
@@ -340,6 +347,17 @@ func (f *runFlags) wrongGrants() error {
 		}
 	}
 	return joined(errs)
+}
+
+// wrongCache refuses a size that is none, and a place for what is not to be kept.
+func (f *runFlags) wrongCache() error {
+	if _, err := cacheSize(f.cacheSize); err != nil {
+		return f.wrong("cache-size", err.Error())
+	}
+	if f.noCache && f.cache != "" {
+		return f.wrong("no-cache", "set, and --cache too; give one")
+	}
+	return nil
 }
 
 func (f *runFlags) contradictions() error {

@@ -166,9 +166,10 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	}
 	labels := a.labels(f, found, dir)
 	if e.sandbox {
-		if err := found.temp.describe(labels); err != nil {
-			return err
-		}
+		err = found.temp.describe(labels)
+	}
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -177,6 +178,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer release()
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
+		OpenCache: a.openCache(f), CacheScope: found.cacheScope(f),
 		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
@@ -192,8 +194,13 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if record.Kept {
 		found.temp.kept = e.host
 	}
-	err = errors.Join(file.Err(), log.Close(), dir.finish(record), writeExported(f.exportedEnv, record.Exported), dir.putArtifacts(found.destinations), found.store.prune(f.keepBuilds))
+	err = errors.Join(file.Err(), log.Close(), found.leave(f, dir, record))
 	return verdict(ctx, record, failed, err)
+}
+
+// leave writes what a build leaves, and removes what old ones left.
+func (g *found) leave(f *runFlags, dir *buildDir, record *runner.Record) error {
+	return errors.Join(dir.finish(record), writeExported(f.exportedEnv, record.Exported), dir.putArtifacts(g.destinations), g.store.prune(f.keepBuilds))
 }
 
 // verdict turns the end of a build into an exit code. What could not be written

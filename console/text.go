@@ -199,6 +199,16 @@ func shortly(d time.Duration) string {
 // Bytes returns a number of bytes as a person reads it, such as 1.2MB.
 func Bytes(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
 
+// ParseBytes reads a number of bytes as a person writes it, such as 500MB. The error
+// says that it is none.
+func ParseBytes(text string) (int64, error) {
+	n, err := units.FromHumanSize(text)
+	if err == nil && n < 0 {
+		err = fmt.Errorf("%s is less than nothing", text)
+	}
+	return n, err
+}
+
 // line writes a line of our own, at the beginning of one.
 func (t *Text) line(format string, args ...any) {
 	if !t.fresh {

@@ -218,6 +218,9 @@ func (b *build) download(ctx context.Context) result {
 	if err := b.enter(ctx); err != nil {
 		return b.broken(ctx, err)
 	}
+	if err := b.restoreCache(ctx); err != nil {
+		return b.broken(ctx, err)
+	}
 	b.announceCommands()
 	return result{}
 }
@@ -252,14 +255,6 @@ func (b *build) announce() {
 
 // announceCommands tells what the agent tells last.
 func (b *build) announceCommands() {
-	if b.plan.Cache == nil || len(b.plan.Cache.Paths) == 0 {
-		b.say("Cache is not defined in the buildspec")
-		b.say("Skip cache due to: no paths specified to be cached")
-	} else {
-		for _, p := range b.plan.Cache.Paths {
-			b.say("Expanded cache path %s", p)
-		}
-	}
 	b.say("Configuring ssm agent with target id: codebuild:%s", b.plan.Identity.UUID)
 	b.say("Successfully updated ssm agent configuration")
 	b.say("Registering with agent")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -46,6 +47,11 @@ type Runner struct {
 	Hurry  <-chan struct{}   // closed when a build that is stopped need not wait for its commands; may be nil
 	// Credentials, when not nil, are what the build gets of the user's.
 	Credentials *Credentials
+	// OpenCache opens the store of files that are kept between builds, which tells what
+	// is wrong with it by say; nil for none. CacheScope says whose they are.
+	OpenCache  func(say func(string, ...any)) (cache.Store, error)
+	CacheScope string
+	CacheInS3  bool // the log tells it as the service does
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }
@@ -77,6 +83,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimedOut)
 	defer cancel()
 	b.walk(ctx)
+	b.closeCache()
 	return b.end()
 }
 
@@ -88,8 +95,10 @@ type build struct {
 	values   []string // of the plan's variables, looked up
 	told     sync.Map // notes that are told once
 	manifest artifacts.Manifest
-	failed   error // what the engine or the machine could not do
-	missed   error // values that could not be had, told in DOWNLOAD_SOURCE
+	store    cache.Store // nil where nothing is kept between builds
+	cached   *cached     // nil for none
+	failed   error       // what the engine or the machine could not do
+	missed   error       // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
 	elsewhere string                    // where credentials are served, if not at their address

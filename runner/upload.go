@@ -44,7 +44,11 @@ func (b *build) upload(ctx context.Context) result {
 	if ctx.Err() == nil {
 		errs = append(errs, b.discover(ctx))
 	}
-	return b.uploaded(ctx, errs)
+	res := b.uploaded(ctx, errs)
+	if res.status == "" {
+		b.saveCache(ctx)
+	}
+	return res
 }
 
 // uploaded tells what the author can mend from what we could not do, which

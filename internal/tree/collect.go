@@ -126,7 +126,7 @@ func (c *collector) exists(ctx context.Context, dir string) (bool, error) {
 	found := false
 	err := c.walk(ctx, c.place(dir), func(name string, h *tar.Header, _ io.Reader) error {
 		found = name == "." && h.Typeflag == tar.TypeDir
-		return errStop
+		return ErrStop
 	})
 	return found, err
 }
@@ -243,7 +243,7 @@ func (c *collector) follow(ctx context.Context, place string, links []string) er
 	for _, link := range links {
 		err := c.walk(ctx, path.Join(place, link), func(_ string, h *tar.Header, content io.Reader) error {
 			if h.Typeflag != tar.TypeReg {
-				return errStop
+				return ErrStop
 			}
 			return c.take(link, h, content)
 		})
@@ -311,13 +311,21 @@ func (c *collector) files() []File {
 	return files
 }
 
-// errStop ends a walk before its end.
-var errStop = errors.New("stop")
+// ErrStop ends a walk before its end; it is no error of the walk.
+var ErrStop = errors.New("stop")
 
-// walk calls visit for what stands at place: a directory is ".", what stands in
-// it has a name relative to it; a file is "". Nothing there is nothing to visit.
-func (c *collector) walk(ctx context.Context, place string, visit func(string, *tar.Header, io.Reader) error) error {
-	stream, err := c.src.CopyOut(ctx, place)
+func (c *collector) walk(ctx context.Context, place string, visit Visit) error {
+	return Walk(ctx, c.src, place, visit)
+}
+
+// Visit is called for one thing that stands somewhere, with the text of a file.
+type Visit func(name string, h *tar.Header, content io.Reader) error
+
+// Walk calls visit for what stands at place, an absolute path: a directory is ".",
+// what stands in it has a name relative to it; a file is "". Nothing there is
+// nothing to visit.
+func Walk(ctx context.Context, src Source, place string, visit Visit) error {
+	stream, err := src.CopyOut(ctx, place)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -325,13 +333,13 @@ func (c *collector) walk(ctx context.Context, place string, visit func(string, *
 		return err
 	}
 	defer stream.Close()
-	if err := visitAll(tar.NewReader(stream), visit); err != nil && !errors.Is(err, errStop) {
+	if err := visitAll(tar.NewReader(stream), visit); err != nil && !errors.Is(err, ErrStop) {
 		return fmt.Errorf("read %s: %w", place, err)
 	}
 	return nil
 }
 
-func visitAll(r *tar.Reader, visit func(string, *tar.Header, io.Reader) error) error {
+func visitAll(r *tar.Reader, visit Visit) error {
 	dir := false
 	for {
 		h, err := r.Next()

@@ -1,0 +1,86 @@
+package cache
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"archive/tar"
+)
+
+// File is one file, directory or link of an entry.
+type File struct {
+	Name     string // slash-separated; begins with src or root
+	Kind     byte   // as a tar stream has it: tar.TypeReg, TypeDir, TypeSymlink or TypeLink
+	Mode     int64  // permissions, and the bits for setuid, setgid and sticky, as a tar stream has them
+	UID, GID int
+	Size     int64  // bytes
+	Time     int64  // of its content's last change, nanoseconds since 1970
+	Link     string // where a symbolic link leads, or the name of the file of a hard link
+}
+
+// indexName is the list of an entry's files, and entryName what is said of it all.
+const (
+	indexName = "index"
+	entryName = "entry.json"
+	usedName  = "used.json"
+	lockName  = "lock"
+)
+
+// writeIndex writes the list of files and returns its hash.
+func writeIndex(dir string, files []File) (string, error) {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(files); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return hex.EncodeToString(sum[:]), os.WriteFile(filepath.Join(dir, indexName), b.Bytes(), 0o600)
+}
+
+// readIndex reads a list of files that has this hash.
+func readIndex(dir, hash string) ([]File, error) {
+	text, err := os.ReadFile(filepath.Join(dir, indexName))
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != hash {
+		return nil, fmt.Errorf("%w: its list of files has changed", ErrBroken)
+	}
+	var files []File
+	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&files); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return files, nil
+}
+
+// check looks whether all files of an entry are there as they were saved; their
+// content is not read.
+func (e *Entry) check() error {
+	for _, f := range e.list {
+		info, err := os.Lstat(filepath.Join(e.dir, filepath.FromSlash(f.Name)))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBroken, err)
+		}
+		switch {
+		case f.Kind == tar.TypeDir && !info.IsDir(),
+			f.Kind == tar.TypeSymlink && info.Mode()&os.ModeSymlink == 0,
+			f.Kind == tar.TypeReg && !info.Mode().IsRegular():
+			return fmt.Errorf("%w: %s is something else now", ErrBroken, f.Name)
+		case f.Kind == tar.TypeReg && (info.Size() != f.Size || info.ModTime().UnixNano() != f.Time):
+			return fmt.Errorf("%w: %s has changed", ErrBroken, f.Name)
+		}
+	}
+	return nil
+}
+
+// List returns what is in an entry that was found; its names are sorted, so that a
+// directory comes before what is in it.
+func (e *Entry) List() []File { return e.list }
+
+// Dir is the directory of the host that has the files of an entry, under their names;
+// empty where the store has none.
+func (e *Entry) Dir() string { return e.dir }

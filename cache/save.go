@@ -1,0 +1,257 @@
+package cache
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// Save keeps an entry. See Store.
+func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, error) {
+	scope := filepath.Join(l.dir, s.Scope)
+	if err := os.MkdirAll(scope, 0o700); err != nil {
+		return nil, err
+	}
+	l.sweep(scope)
+	dir, err := os.MkdirTemp(scope, savingPrefix)
+	if err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(dir, lockName))
+	if _, err := lock.TryLock(); err != nil {
+		return nil, errors.Join(err, removeAll(dir))
+	}
+	defer lock.Close()
+	e, err := l.fill(ctx, s, dir, files)
+	if err == nil {
+		e, err = l.publish(scope, dir, e)
+	}
+	if err != nil {
+		return nil, errors.Join(err, removeAll(dir))
+	}
+	_, err = l.Evict(l.limit, e.ID)
+	return e, err
+}
+
+// fill writes all of an entry.
+func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader) (*Entry, error) {
+	w := newWriter(dir)
+	if s.Base != nil {
+		if err := w.keep(s.Base, s.Kept); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.unpack(&endedReader{ctx, files}); err != nil {
+		return nil, err
+	}
+	e := s.Entry
+	var err error
+	if e.list, err = w.finish(); err != nil {
+		return nil, err
+	}
+	e.Files, e.Size = 0, 0
+	for _, f := range e.list {
+		if f.Kind != tar.TypeDir {
+			e.Files++
+			e.Size += f.Size
+		}
+	}
+	if e.Index, err = writeIndex(dir, e.list); err != nil {
+		return nil, err
+	}
+	return &e, writeJSON(dir, entryName, e)
+}
+
+// endedReader reads until its context ends.
+type endedReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *endedReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.Reader.Read(p)
+}
+
+// publish makes an entry one that is found, in the place of those it replaces. Of two
+// builds that save under one key the first one's stays.
+func (l *Local) publish(scope, dir string, e *Entry) (*Entry, error) {
+	turn := flock.New(filepath.Join(scope, lockName))
+	if err := turn.Lock(); err != nil {
+		return nil, err
+	}
+	defer turn.Close()
+	var replaced []*Entry
+	for _, other := range l.scope(e.Scope) {
+		if other.Version != e.Version || other.Arch != e.Arch || other.Key != e.Key {
+			continue
+		}
+		_, broken := readIndex(other.dir, other.Index)
+		if e.Key != "" && broken == nil {
+			return nil, ErrImmutable
+		}
+		replaced = append(replaced, other)
+	}
+	name := strings.TrimPrefix(filepath.Base(dir), savingPrefix)
+	e.ID, e.Used, e.dir = e.Scope+"/"+name, e.Saved, filepath.Join(scope, entryPrefix+name)
+	if err := os.Rename(dir, e.dir); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, other := range replaced {
+		if errors.Is(l.remove(other), ErrInUse) { // perhaps by this build itself
+			l.stale = append(l.stale, other)
+		}
+	}
+	return e, nil
+}
+
+// Errors of Remove.
+var (
+	ErrInUse   = errors.New("a build uses it")
+	errUnknown = errors.New("there is no such cache")
+)
+
+// Remove removes an entry by its ID. The error wraps fs.ErrNotExist where there is
+// none, and is ErrInUse while a build uses it.
+func (l *Local) Remove(id string) error {
+	for _, e := range l.List() {
+		if e.ID == id {
+			return l.remove(e)
+		}
+	}
+	return fmt.Errorf("%w: %w", errUnknown, fs.ErrNotExist)
+}
+
+func (l *Local) remove(e *Entry) error {
+	lock := flock.New(filepath.Join(e.dir, lockName))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if !locked {
+		return ErrInUse
+	}
+	going := filepath.Join(filepath.Dir(e.dir), goingPrefix+filepath.Base(e.dir))
+	if err := os.Rename(e.dir, going); err != nil {
+		return err
+	}
+	return removeAll(going)
+}
+
+// List returns all entries, the one used last first.
+func (l *Local) List() []*Entry {
+	dirs, _ := os.ReadDir(l.dir)
+	var all []*Entry
+	for _, d := range dirs {
+		if d.IsDir() {
+			all = append(all, l.scope(d.Name())...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Entry) int { return b.Used.Compare(a.Used) })
+	return all
+}
+
+// Evict removes what was used the longest time ago, until all others have at most
+// limit bytes, and returns what it removed; 0 is no limit. Entries in use stay, and
+// the one with the ID keep. So does what two entries share, which is counted twice.
+func (l *Local) Evict(limit int64, keep string) ([]*Entry, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	var sum int64
+	var gone []*Entry
+	var errs []error
+	for _, e := range l.List() {
+		if e.ID == keep || e.Broken == "" && sum+e.Size <= limit {
+			sum += e.Size
+			continue
+		}
+		err := l.remove(e)
+		if errors.Is(err, ErrInUse) {
+			continue
+		}
+		if err == nil {
+			gone = append(gone, e)
+		}
+		errs = append(errs, err)
+	}
+	return gone, errors.Join(errs...)
+}
+
+// Sweep removes what programs left that were killed, and returns how many there were.
+func (l *Local) Sweep() int {
+	dirs, _ := os.ReadDir(l.dir)
+	n := 0
+	for _, d := range dirs {
+		n += l.sweep(filepath.Join(l.dir, d.Name()))
+	}
+	return n
+}
+
+// sweep removes what was being saved or removed by programs that are gone.
+func (l *Local) sweep(scope string) int {
+	n := 0
+	all, _ := os.ReadDir(scope)
+	for _, d := range all {
+		if !strings.HasPrefix(d.Name(), savingPrefix) && !strings.HasPrefix(d.Name(), goingPrefix) {
+			continue
+		}
+		dir := filepath.Join(scope, d.Name())
+		lock := flock.New(filepath.Join(dir, lockName), flock.SetFlag(os.O_RDWR))
+		locked, err := lock.TryLock()
+		switch {
+		case err == nil && locked:
+			n++
+			_ = removeAll(dir)
+		case errors.Is(err, fs.ErrNotExist) && l.old(dir): // or just about to be locked
+			n++
+			_ = removeAll(dir)
+		}
+		_ = lock.Close()
+	}
+	return n
+}
+
+// old reports whether a directory was made a while ago.
+func (l *Local) old(dir string) bool {
+	info, err := os.Stat(dir)
+	const while = 60 // seconds
+	return err == nil && l.now().Sub(info.ModTime()).Seconds() > while
+}
+
+// removeAll removes a directory whose own directories may be closed.
+func removeAll(dir string) error {
+	if err := os.RemoveAll(dir); err == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(name, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}
+
+// Sum is the size of entries, in bytes.
+func Sum(all []*Entry) int64 {
+	var sum int64
+	for _, e := range all {
+		sum += e.Size
+	}
+	return sum
+}

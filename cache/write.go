@@ -1,0 +1,219 @@
+package cache
+
+import (
+	"archive/tar"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// writer writes the files of an entry below a directory that nobody else knows.
+type writer struct {
+	dir   string
+	root  bool // owners can be kept
+	files map[string]File
+}
+
+func newWriter(dir string) *writer {
+	return &writer{dir: dir, root: os.Geteuid() == 0, files: map[string]File{}}
+}
+
+// at is where a name stands on the host.
+func (w *writer) at(name string) string { return filepath.Join(w.dir, filepath.FromSlash(name)) }
+
+// unpack writes all of a tar stream.
+func (w *writer) unpack(from io.Reader) error {
+	r := tar.NewReader(from)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.entry(h, r); err != nil {
+			return fmt.Errorf("%s: %w", h.Name, err)
+		}
+	}
+}
+
+// entry writes one entry of a stream. What is no file, directory or link is left
+// out.
+func (w *writer) entry(h *tar.Header, content io.Reader) error {
+	name := path.Clean(h.Name)
+	if !valid(name) {
+		return errors.New("the name is not of a cache")
+	}
+	f := File{
+		Name: name, Kind: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
+	}
+	if err := w.parents(name); err != nil {
+		return err
+	}
+	var err error
+	switch h.Typeflag {
+	case tar.TypeDir:
+		err = w.directory(name)
+	case tar.TypeReg:
+		err = w.file(f, content)
+	case tar.TypeSymlink:
+		f.Mode = 0o777
+		err = os.Symlink(h.Linkname, w.at(name))
+	case tar.TypeLink:
+		f.Link = path.Clean(h.Linkname)
+		if w.files[f.Link].Kind != tar.TypeReg {
+			return fmt.Errorf("a link to %s, which is no file of the cache", f.Link)
+		}
+		err = os.Link(w.at(f.Link), w.at(name))
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.files[name] = f
+	return nil
+}
+
+// valid reports whether a name begins as those of an entry do, and stays there.
+func valid(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return (first == Source || first == Root) && !strings.ContainsRune(name, 0) && path.Clean(name) == name
+}
+
+// parents makes the directories a name stands in. They are ours: what was made as
+// anything else is never followed.
+func (w *writer) parents(name string) error {
+	dir := path.Dir(name)
+	if dir == "." {
+		return nil
+	}
+	switch f, known := w.files[dir]; {
+	case known && f.Kind == tar.TypeDir:
+		return nil
+	case known:
+		return fmt.Errorf("%s is no directory", dir)
+	}
+	if err := w.parents(dir); err != nil {
+		return err
+	}
+	if err := os.Mkdir(w.at(dir), 0o755); err != nil {
+		return err
+	}
+	w.files[dir] = File{Name: dir, Kind: tar.TypeDir, Mode: 0o755}
+	return nil
+}
+
+// directory makes one, or gives one that was made for what is in it its own mode.
+func (w *writer) directory(name string) error {
+	if w.files[name].Kind == tar.TypeDir {
+		return nil
+	}
+	return os.Mkdir(w.at(name), 0o755)
+}
+
+func (w *writer) file(f File, content io.Reader) error {
+	to, err := os.OpenFile(w.at(f.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, content)
+	if err = errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	return w.dress(f)
+}
+
+// dress gives a file or directory its owner, mode and time. Who is not root has them
+// all, can read them all, and lends his name to no program.
+func (w *writer) dress(f File) error {
+	name := w.at(f.Name)
+	if w.root {
+		if err := os.Lchown(name, f.UID, f.GID); err != nil {
+			return err
+		}
+	}
+	if f.Kind == tar.TypeSymlink {
+		return nil
+	}
+	when := time.Unix(0, f.Time)
+	return errors.Join(os.Chmod(name, w.mode(f)), os.Chtimes(name, when, when))
+}
+
+// mode is what a file has in the store.
+func (w *writer) mode(f File) fs.FileMode {
+	mode := fs.FileMode(f.Mode & 0o777)
+	if !w.root {
+		if f.Kind == tar.TypeDir {
+			return mode | 0o500
+		}
+		return mode | 0o400
+	}
+	for bit, is := range map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if f.Mode&bit != 0 {
+			mode |= is
+		}
+	}
+	return mode
+}
+
+// keep takes files of another entry, which have not changed: they are the same files.
+func (w *writer) keep(base *Entry, names []string) error {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	for _, f := range base.list {
+		if !wanted[f.Name] || f.Kind == tar.TypeDir {
+			continue
+		}
+		if err := w.parents(f.Name); err != nil {
+			return err
+		}
+		if err := link(filepath.Join(base.dir, filepath.FromSlash(f.Name)), w.at(f.Name), f); err != nil {
+			return err
+		}
+		if _, here := w.files[f.Link]; f.Kind == tar.TypeLink && !here { // its file is another one now
+			info, err := os.Lstat(w.at(f.Name))
+			if err != nil {
+				return err
+			}
+			f.Kind, f.Link, f.Size = tar.TypeReg, "", info.Size()
+		}
+		w.files[f.Name] = f
+	}
+	return nil
+}
+
+func link(from, to string, f File) error {
+	if f.Kind == tar.TypeSymlink && runtime.GOOS != "linux" { // not every system links links
+		return os.Symlink(f.Link, to)
+	}
+	return os.Link(from, to)
+}
+
+// finish gives directories and links their modes and times, the deepest first, and returns
+// all files, sorted.
+func (w *writer) finish() ([]File, error) {
+	files := slices.SortedFunc(maps.Values(w.files), func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
+	for _, f := range slices.Backward(files) {
+		if f.Kind != tar.TypeDir && f.Kind != tar.TypeSymlink {
+			continue
+		}
+		if err := w.dress(f); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}

@@ -1,0 +1,242 @@
+package cmd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cache"
+	"github.com/buildlocal/buildlocal/console"
+)
+
+// defaultCacheSize is how much is kept between builds, of all projects.
+const defaultCacheSize = "10GB"
+
+// isS3 tells a cache in a bucket from a directory.
+func isS3(where string) bool { return strings.HasPrefix(where, "s3://") }
+
+// cacheDir is where this machine keeps caches.
+func (a *App) cacheDir(where string) (string, error) {
+	if where != "" {
+		return filepath.Abs(where)
+	}
+	if dir := a.cacheFile("cache"); dir != "" {
+		return dir, nil
+	}
+	return filepath.Join(a.tempRoot(), "cache"), nil // a user without a home
+}
+
+// cacheSize reads a size such as 10GB, in bytes.
+func cacheSize(text string) (int64, error) {
+	n, err := console.ParseBytes(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q; expected a size such as 500MB or 10GB, or 0 for no limit", text)
+	}
+	return n, nil
+}
+
+// openCache returns what opens the store of a build's cache; nil where none is
+// wanted.
+func (a *App) openCache(f *runFlags) func(say func(string, ...any)) (cache.Store, error) {
+	if f.noCache {
+		return nil
+	}
+	return func(say func(string, ...any)) (cache.Store, error) {
+		dir, err := a.cacheDir(f.cache)
+		if err != nil {
+			return nil, err
+		}
+		limit, err := cacheSize(f.cacheSize)
+		return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now, Say: say, Limit: limit}), err
+	}
+}
+
+// cacheScope says whose caches a build's are: a namespace's, which projects share,
+// or a project's. In the user's own directory it is this source's project: others may
+// have its name.
+func (g *found) cacheScope(f *runFlags) string {
+	const digits = 8
+	name, more := g.projectName(f), ""
+	if ns := g.project.Cache.Namespace; ns != "" {
+		name = "namespace-" + strings.Trim(nameForm.ReplaceAllString(ns, "-"), "-")
+		more = ns
+	} else if f.cache == "" {
+		more = g.source.Dir
+		if dir, err := filepath.Abs(f.source); err == nil {
+			more = dir
+		}
+	}
+	if more != "" {
+		sum := sha256.Sum256([]byte(more))
+		name += "-" + hex.EncodeToString(sum[:])[:digits]
+	}
+	return name
+}
+
+func newCache(a *App) *cobra.Command {
+	where := ""
+	c := &cobra.Command{
+		Use: "cache", Short: "List and remove what is kept between builds",
+		Long: "cache shows what the section cache of buildspecs has kept, in the cache directory\n" +
+			"of the user or in that of --cache.",
+		Args: noArgs,
+	}
+	c.PersistentFlags().StringVar(&where, "cache", "", "the caches in `DIR`, as run --cache has it")
+	c.RunE = func(*cobra.Command, []string) error { return a.listCaches(where) }
+	prune := &cobra.Command{Use: "prune", Short: "Remove what was not used for the longest time", Args: noArgs}
+	size := defaultCacheSize
+	prune.Flags().StringVar(&size, "size", size, "keep at most this `SIZE`, such as 500MB")
+	prune.RunE = func(*cobra.Command, []string) error { return a.pruneCaches(where, size) }
+	c.AddCommand(&cobra.Command{
+		Use: "ls", Short: "List caches, the one used last first", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return a.listCaches(where) },
+	}, &cobra.Command{
+		Use: "info CACHE", Short: "Show one cache: its key, paths, files and use", Args: oneCache,
+		RunE: func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
+	}, &cobra.Command{
+		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches,
+		RunE: func(_ *cobra.Command, args []string) error { return a.removeCaches(where, args) },
+	}, prune)
+	return c
+}
+
+func oneCache(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("%s needs the name of one cache; buildlocal cache ls lists them", c.CommandPath())
+	}
+	return nil
+}
+
+func someCaches(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("%s needs the name of a cache; buildlocal cache ls lists them", c.CommandPath())
+	}
+	return nil
+}
+
+// localCaches opens the caches of this machine.
+func (a *App) localCaches(where string) (*cache.Local, string, error) {
+	if isS3(where) {
+		return nil, "", usagef("--cache is %s; only caches on this machine can be listed and removed: use aws s3 for a bucket", where)
+	}
+	dir, err := a.cacheDir(where)
+	return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now}), dir, err
+}
+
+func (a *App) listCaches(where string) error {
+	store, dir, err := a.localCaches(where)
+	if err != nil {
+		return err
+	}
+	all := store.List()
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "CACHE\tKEY\tFILES\tSIZE\tHITS\tUSED")
+	for _, e := range all {
+		key := firstText(e.Key, "-")
+		if e.Broken != "" {
+			key = "not whole"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\n", e.ID, key, e.Files, console.Bytes(e.Size), e.Hits, ago(a.Now().Sub(e.Used)))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(cache.Sum(all)), dir)
+	return err
+}
+
+// findCache returns the cache that a person means: its name, or the end of it.
+func findCache(store *cache.Local, name string) (*cache.Entry, error) {
+	var found []*cache.Entry
+	for _, e := range store.List() {
+		if e.ID == name {
+			return e, nil
+		}
+		if strings.HasSuffix(e.ID, "/"+name) {
+			found = append(found, e)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, usagef("there is no cache %s; buildlocal cache ls lists them", name)
+	case 1:
+		return found[0], nil
+	}
+	return nil, usagef("%d caches are called %s; name one as buildlocal cache ls does", len(found), name)
+}
+
+func (a *App) showCache(where, name string) error {
+	store, _, err := a.localCaches(where)
+	if err != nil {
+		return err
+	}
+	e, err := findCache(store, name)
+	if err != nil {
+		return err
+	}
+	if e.Broken != "" {
+		return fmt.Errorf("the cache cannot be read: %s\nbuildlocal cache rm %s removes it", e.Broken, e.ID)
+	}
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	row := func(name string, value any) { fmt.Fprintf(w, "%s\t%v\n", name, value) }
+	row("cache", e.ID)
+	row("key", firstText(e.Key, "none: each build replaces it"))
+	row("paths", strings.Join(e.Paths, ", "))
+	row("files", fmt.Sprintf("%d, %s", e.Files, console.Bytes(e.Size)))
+	row("saved", fmt.Sprintf("%s by %s", e.Saved.Local().Format(time.DateTime), e.Build))
+	row("used", fmt.Sprintf("%d times, last %s", e.Hits, ago(a.Now().Sub(e.Used))))
+	row("image", e.Image)
+	row("architecture", e.Arch)
+	row("directory", e.Dir())
+	return w.Flush()
+}
+
+func (a *App) removeCaches(where string, names []string) error {
+	store, _, err := a.localCaches(where)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		e, err := findCache(store, name)
+		if err == nil {
+			err = store.Remove(e.ID)
+		}
+		switch {
+		case errors.Is(err, cache.ErrInUse):
+			err = fmt.Errorf("%s stays: %w", name, err)
+		case errors.Is(err, fs.ErrNotExist):
+			err = nil // somebody else was faster
+		case err == nil:
+			fmt.Fprintf(a.Stdout, "removed %s, %s\n", e.ID, console.Bytes(e.Size))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) pruneCaches(where, size string) error {
+	limit, err := cacheSize(size)
+	if err != nil {
+		return usagef("--size is %w", err)
+	}
+	store, dir, err := a.localCaches(where)
+	if err != nil {
+		return err
+	}
+	if limit == 0 {
+		limit = 1 // nothing fits
+	}
+	store.Sweep()
+	gone, err := store.Evict(limit, "")
+	_, told := fmt.Fprintf(a.Stdout, "removed %d caches, %s; %s are left in %s\n", len(gone), console.Bytes(cache.Sum(gone)), console.Bytes(cache.Sum(store.List())), dir)
+	return errors.Join(err, told)
+}
