@@ -126,6 +126,10 @@ type Tree struct {
 	Host string   // absolute directory on the host
 	Path string   // absolute directory in the container
 	Hide []string // slash-separated names below Host that are not to be seen inside
+	// Over are further directories of the host, seen as if they were copied over Host,
+	// the first one last; what Hide hides is not hidden in them. They do not change
+	// either.
+	Over []string
 }
 
 // Process is one command in a container.

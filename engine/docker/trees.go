@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/mount"
@@ -63,12 +64,21 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	}
 	options := map[string]string{
 		"type": "overlay", "device": "overlay",
-		"o": fmt.Sprintf("lowerdir=%s:%s,upperdir=%s,workdir=%s", escape(hide), escape(tree.Host), escape(layers[0]), escape(layers[1])),
+		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", layersOf(tree, hide), escape(layers[0]), escape(layers[1])),
 	}
 	m := c.volume(fmt.Sprintf("%s-tree%d", s.Name, i), tree.Path)
 	m.VolumeOptions.NoCopy = true
 	m.VolumeOptions.DriverConfig = &mount.Driver{Name: "local", Options: options}
 	return m, nil
+}
+
+// layersOf are the lower layers of a tree's overlay, the highest first.
+func layersOf(tree engine.Tree, hide string) string {
+	var all []string
+	for _, dir := range append(slices.Clone(tree.Over), hide, tree.Host) {
+		all = append(all, escape(dir))
+	}
+	return strings.Join(all, ":")
 }
 
 // createVolume makes a volume; as with create, the end of ctx does not keep us

@@ -45,6 +45,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("MainLivesAsLongAsItsContainer", s.main)
 	t.Run("ScratchIsEmptyAndOpenToAll", s.scratch)
 	t.Run("AMountedTreeIsNeverChanged", s.trees)
+	t.Run("DirectoriesLieOverATree", s.over)
 	t.Run("CloseRemovesEverythingTwiceIsOnce", s.close)
 	t.Run("AFailedStartLeavesNothing", s.failedStart)
 	t.Run("TwoContainersDoNotSeeEachOther", s.apart)
@@ -333,66 +334,6 @@ func (s Suite) scratch(t *testing.T) {
 	_, out, _ := sh(t, c, "ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x", func(p *engine.Process) { p.User = s.other(t, c) })
 	if out != "ran\n" {
 		t.Errorf("got %q", out)
-	}
-}
-
-// hostTree makes a directory with something to change and something to hide.
-func hostTree(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "odd, name: ü")
-	for name, text := range map[string]string{
-		"keep/a": "a", "keep/hidden": "secret", "gone/x": "x", "top": "top", "deep/er/hidden/y": "y", "deep/er/seen": "seen",
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(filepath.Join(dir, "deep/er"), 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func (s Suite) trees(t *testing.T) {
-	spec := s.spec(t)
-	dir := hostTree(t)
-	before := Snapshot(t, dir)
-	spec.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
-	c, err := s.Engine.Start(t.Context(), spec)
-	if !s.Trees {
-		if !errors.Is(err, engine.ErrUnsupported) {
-			t.Fatalf("got %v, want ErrUnsupported", err)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(context.Background())
-	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/a && stat -c %a deep/er")
-	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
-		t.Errorf("inside: %q, want %q", out, want)
-	}
-	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep")
-	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
-		t.Errorf("changed inside: %q, want %q", out, want)
-	}
-	stream, err := c.CopyOut(t.Context(), "/src/it/gone")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := unpack(t, stream); got["new"] == "" {
-		t.Errorf("CopyOut of a mounted tree: %v", got)
-	}
-	if err := c.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(before, Snapshot(t, dir)); diff != "" {
-		t.Errorf("the host's directory changed: %s", diff)
 	}
 }
 

@@ -145,7 +145,7 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 		l.Layers = c.image.Layers
 	}
 	for _, t := range s.Trees {
-		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide})
+		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Over})
 	}
 	var groups []*os.File
 	for _, g := range c.limits {

@@ -47,6 +47,7 @@ type Layout struct {
 type Tree struct {
 	Host, Path string
 	Hide       []string
+	Over       []string
 }
 
 // HostName is the name of the machine inside.
@@ -256,15 +257,32 @@ func (l *Layout) layTrees() error {
 		if err != nil {
 			return err
 		}
-		err = l.overlay(escape(t.Host), target, fmt.Sprintf("tree%d", i), func(upper string) error {
-			return errors.Join(l.hide(t, upper), l.like(t.Host)(upper))
-		})
+		err = l.layTree(t, target, fmt.Sprintf("tree%d", i))
 		handle.Close()
 		if err != nil {
 			return fmt.Errorf("%w %s: %w", ErrTree, t.Host, err)
 		}
 	}
 	return nil
+}
+
+// layTree lays one tree. What is not to be seen is hidden in the upper layer, or, so
+// that it does not hide what is laid over the tree, in one between the two.
+func (l *Layout) layTree(t Tree, target, name string) error {
+	if len(t.Over) == 0 {
+		return l.overlay(escape(t.Host), target, name, func(upper string) error {
+			return errors.Join(l.hide(t, upper), l.like(t.Host)(upper))
+		})
+	}
+	hidden := filepath.Join(l.Base, inMemory, name+"-hidden")
+	if err := errors.Join(os.Mkdir(hidden, 0o755), l.hide(t, hidden)); err != nil {
+		return err
+	}
+	lower := ""
+	for _, dir := range t.Over {
+		lower += escape(dir) + ":"
+	}
+	return l.overlay(lower+escape(hidden)+":"+escape(t.Host), target, name, l.like(t.Host))
 }
 
 // ErrTree is wrapped by the error for a directory that cannot be laid over, such as

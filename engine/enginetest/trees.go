@@ -1,0 +1,109 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// hostTree makes a directory with something to change and something to hide.
+func hostTree(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "odd, name: ü")
+	for name, text := range map[string]string{
+		"keep/a": "a", "keep/hidden": "secret", "gone/x": "x", "top": "top", "deep/er/hidden/y": "y", "deep/er/seen": "seen",
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "deep/er"), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// over: what lies over a tree is as if it were copied there, can be removed, and stays
+// on the host as it is.
+func (s Suite) over(t *testing.T) {
+	if !s.Trees {
+		t.Skip("the driver mounts no trees here")
+	}
+	spec, dir, first, second := s.spec(t), hostTree(t), t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{first + "/keep/hidden": "seen", first + "/top": "first", second + "/top": "second", second + "/new/er": "new"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before []map[string]string
+	for _, d := range []string{dir, first, second} {
+		before = append(before, Snapshot(t, d))
+	}
+	spec.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Over: []string{first, second}}}
+	c := s.start(t, spec)
+	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/hidden new/er keep/a")
+	if want := ".\n./deep\n./deep/er\n./deep/er/hidden\n./deep/er/hidden/y\n./deep/er/seen\n./keep\n./keep/a\n./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
+		t.Errorf("inside: %q, want %q", out, want)
+	}
+	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep new && mkdir new && ls -A new && ls -A && cat top")
+	if want := "deep\nnew\ntop\nchanged\n"; out != want {
+		t.Errorf("changed inside: %q, want %q", out, want)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for i, d := range []string{dir, first, second} {
+		if diff := cmp.Diff(before[i], Snapshot(t, d)); diff != "" {
+			t.Errorf("a directory of the host changed: %s", diff)
+		}
+	}
+}
+
+func (s Suite) trees(t *testing.T) {
+	spec := s.spec(t)
+	dir := hostTree(t)
+	before := Snapshot(t, dir)
+	spec.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
+	c, err := s.Engine.Start(t.Context(), spec)
+	if !s.Trees {
+		if !errors.Is(err, engine.ErrUnsupported) {
+			t.Fatalf("got %v, want ErrUnsupported", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/a && stat -c %a deep/er")
+	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
+		t.Errorf("inside: %q, want %q", out, want)
+	}
+	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep")
+	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
+		t.Errorf("changed inside: %q, want %q", out, want)
+	}
+	stream, err := c.CopyOut(t.Context(), "/src/it/gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unpack(t, stream); got["new"] == "" {
+		t.Errorf("CopyOut of a mounted tree: %v", got)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, Snapshot(t, dir)); diff != "" {
+		t.Errorf("the host's directory changed: %s", diff)
+	}
+}
