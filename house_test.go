@@ -56,7 +56,7 @@ var doors = map[string][]string{
 	"github.com/aws/smithy-go":               {"aws"},
 	"github.com/hashicorp/yamux":             {"internal/relay"},
 	"github.com/fatih/color":                 {"console"},
-	"github.com/docker/go-units":             {"console"},
+	"github.com/docker/go-units":             {"console", "cache"},
 	"github.com/moby/term":                   {"console"},
 	"github.com/mattn/go-isatty":             {"console", "cmd"},
 	"github.com/bmatcuk/doublestar":          {"internal/tree"},

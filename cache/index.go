@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/gob"
@@ -9,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"archive/tar"
+	"github.com/docker/go-units"
 )
 
 // File is one file, directory or link of an entry.
@@ -80,6 +81,26 @@ func (e *Entry) check() error {
 // List returns what is in an entry that was found; its names are sorted, so that a
 // directory comes before what is in it.
 func (e *Entry) List() []File { return e.list }
+
+// Roots reports whether all files are root's, and the host's directory has them as they
+// are.
+func (e *Entry) Roots() bool {
+	for _, f := range e.list {
+		if f.UID != 0 || f.GID != 0 || f.Mode&0o7000 != 0 || f.Mode&0o400 == 0 || f.Kind == tar.TypeDir && f.Mode&0o100 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// String says how much an entry is, for a person.
+func (e *Entry) String() string {
+	noun := "files"
+	if e.Files == 1 {
+		noun = "file"
+	}
+	return fmt.Sprintf("%d %s, %s", e.Files, noun, units.HumanSizeWithPrecision(float64(e.Size), 3))
+}
 
 // Dir is the directory of the host that has the files of an entry, under their names;
 // empty where the store has none.

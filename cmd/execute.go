@@ -17,6 +17,9 @@ func Execute(args []string, version string) int {
 	if isRelay(os.Args) {
 		return beRelay(os.Args)
 	}
+	if isHelper(os.Args) {
+		return beHelper(os.Args)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
 	signals, hurry := make(chan os.Signal, 3), make(chan struct{})

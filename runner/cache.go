@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -203,7 +202,7 @@ func (b *build) findCache(ctx context.Context) error {
 		b.say("Downloading S3 cache...")
 	}
 	c := b.cached
-	e, err := b.store.Find(ctx, c.name)
+	e, err := b.theEntry(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -214,7 +213,10 @@ func (b *build) findCache(ctx context.Context) error {
 		b.note("Cache: not restored: %v.", err)
 		return nil
 	}
-	how, err := b.placeCache(ctx, e)
+	how := "mounted"
+	if b.foreseen == nil || !b.foreseen.all() {
+		how, err = "copied", b.placeCache(ctx, e)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -227,8 +229,17 @@ func (b *build) findCache(ctx context.Context) error {
 	if e.Key != c.name.Key {
 		hit = "no hit, but by a fallback key " + e.Key
 	}
-	b.note("Cache: %s; %s of %s %s in %.1f s.", hit, contents(e), e.Saved.Local().Format(time.DateTime), how, b.Now().Sub(began).Seconds())
+	b.note("Cache: %s; %s of %s %s in %.1f s.", hit, e, e.Saved.Local().Format(time.DateTime), how, b.Now().Sub(began).Seconds())
 	return nil
+}
+
+// theEntry finds an entry. One that is mounted stays: should the shell have expanded
+// the key to something else, it is there as by a fallback key.
+func (b *build) theEntry(ctx context.Context) (*cache.Entry, error) {
+	if b.foreseen != nil {
+		return b.foreseen.entry, nil
+	}
+	return b.store.Find(ctx, b.cached.name)
 }
 
 // lookedFor says what was looked for.
@@ -239,18 +250,12 @@ func (b *build) lookedFor(err error) string {
 	return err.Error() + " under the key " + b.cached.name.Key
 }
 
-// contents says how much an entry is, for a person.
-func contents(e *cache.Entry) string {
-	const mega = 1e6
-	return fmt.Sprintf("%d files, %.1f MB", e.Files, float64(e.Size)/mega)
-}
-
 // placeCache copies an entry into the container. What is not of the cache's paths is
 // left out (observed).
-func (b *build) placeCache(ctx context.Context, e *cache.Entry) (how string, err error) {
+func (b *build) placeCache(ctx context.Context, e *cache.Entry) error {
 	stream, err := b.store.Open(ctx, e)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer stream.Close()
 	if b.CacheInS3 {
@@ -259,7 +264,7 @@ func (b *build) placeCache(ctx context.Context, e *cache.Entry) (how string, err
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(b.unarchive(stream, w)) }()
 	defer r.Close()
-	return "copied", b.container.CopyIn(ctx, "/", r)
+	return b.container.CopyIn(ctx, "/", r)
 }
 
 // unarchive copies a stream of an entry as one of the container's root directory.
@@ -275,6 +280,9 @@ func (b *build) unarchive(from io.Reader, to io.Writer) error {
 			return err
 		}
 		name := path.Clean(h.Name)
+		if b.foreseen.mounted(name) {
+			continue
+		}
 		if !b.cached.holds(name) {
 			if h.Typeflag != tar.TypeDir {
 				b.say("Skipping cache entry: path %q is not within allowed cache paths", cachePlace(source, name))

@@ -39,7 +39,7 @@ func (b *build) saveCache(ctx context.Context) {
 	case e == nil:
 		b.note("Cache: nothing has changed, it stays as it is.")
 	default:
-		b.note("Cache: saved, %s in %.1f s.", contents(e), b.Now().Sub(began).Seconds())
+		b.note("Cache: saved, %s in %.1f s.", e, b.Now().Sub(began).Seconds())
 	}
 }
 

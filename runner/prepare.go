@@ -89,7 +89,12 @@ func (b *build) queue(context.Context) result {
 // provision starts the container. Where the source cannot be mounted it is
 // copied in.
 func (b *build) provision(ctx context.Context) result {
+	b.foreseen = b.foresee(ctx)
 	err := b.start(ctx, b.directories())
+	if b.foreseen != nil && errors.Is(err, engine.ErrUnsupported) {
+		b.foreseen = nil // it is copied
+		err = b.start(ctx, b.directories())
+	}
 	var refused *engine.Fault // something else than to mount it
 	if errors.Is(err, engine.ErrUnsupported) && !errors.As(err, &refused) {
 		b.note("The source is copied into the container; mounting it is %s.", strings.TrimPrefix(err.Error(), "mount the source: "))
@@ -188,8 +193,14 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
 		},
 	}
-	for _, e := range mounted {
+	for i, e := range mounted {
+		if i == 0 && b.foreseen != nil {
+			e.Tree.Over = b.foreseen.over
+		}
 		spec.Trees = append(spec.Trees, e.Tree)
+	}
+	if b.foreseen != nil {
+		spec.Trees = append(spec.Trees, b.foreseen.trees...)
 	}
 	b.serveCredentials(&spec)
 	return spec
@@ -284,7 +295,7 @@ func (b *build) begin(ctx context.Context) error {
 	if err := root.Begin(b.plan.Sources[0].Top, append(lines, b.credentialLines()...)); err != nil {
 		return err
 	}
-	if err := b.copyCertificates(ctx); err != nil {
+	if err := errors.Join(b.copyCertificates(ctx), b.bringProgram(ctx)); err != nil {
 		return err
 	}
 	return root.Prepare(b.furnish()...)
@@ -298,6 +309,7 @@ func (b *build) furnish() []string {
 	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
 		add("printf '#!/bin/sh\\nexit 0\\n' >%s/%s", userBin, name)
 	}
+	all = append(all, b.programCommands()...)
 	all = append(all, b.gitHelper()...)
 	add("chmod 755 %s/*", userBin)
 	if len(b.plan.Certificates) > 0 {

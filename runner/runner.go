@@ -47,11 +47,15 @@ type Runner struct {
 	Hurry  <-chan struct{}   // closed when a build that is stopped need not wait for its commands; may be nil
 	// Credentials, when not nil, are what the build gets of the user's.
 	Credentials *Credentials
+	// Program returns the file of this program for Linux on an architecture, which does
+	// some commands inside; nil where it is not known.
+	Program func(architecture string) (string, error)
 	// OpenCache opens the store of files that are kept between builds, which tells what
 	// is wrong with it by say; nil for none. CacheScope says whose they are.
 	OpenCache  func(say func(string, ...any)) (cache.Store, error)
 	CacheScope string
-	CacheInS3  bool // the log tells it as the service does
+	NativeArch string // of containers where nothing else is said, such as amd64
+	CacheInS3  bool   // the log tells it as the service does
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }
@@ -95,6 +99,7 @@ type build struct {
 	values   []string // of the plan's variables, looked up
 	told     sync.Map // notes that are told once
 	manifest artifacts.Manifest
+	foreseen *foreseen   // what of it is mounted; nil for nothing
 	store    cache.Store // nil where nothing is kept between builds
 	cached   *cached     // nil for none
 	failed   error       // what the engine or the machine could not do
