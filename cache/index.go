@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/docker/go-units"
 )
@@ -58,11 +59,30 @@ func readIndex(dir, hash string) ([]File, error) {
 	return files, nil
 }
 
+// checkers is how many files of an entry are looked at at once.
+const checkers = 4
+
 // check looks whether all files of an entry are there as they were saved; their
 // content is not read.
 func (e *Entry) check() error {
-	for _, f := range e.list {
-		info, err := os.Lstat(filepath.Join(e.dir, filepath.FromSlash(f.Name)))
+	var group sync.WaitGroup
+	errs := make([]error, checkers)
+	share := len(e.list)/checkers + 1
+	for i := range checkers {
+		group.Go(func() { errs[i] = checkFiles(e.dir, e.list[min(i*share, len(e.list)):min((i+1)*share, len(e.list))]) })
+	}
+	group.Wait()
+	for _, err := range errs { // one is enough to tell
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkFiles(dir string, files []File) error {
+	for _, f := range files {
+		info, err := os.Lstat(dir + "/" + f.Name)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBroken, err)
 		}

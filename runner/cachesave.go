@@ -247,14 +247,62 @@ func (p *packing) pack(ctx context.Context, to io.Writer) error {
 		}
 		delete(p.fresh, f.Name)
 	}
-	var err error
-	if len(p.fresh) > alone {
+	err := p.packListed(ctx, w)
+	if err == nil && len(p.fresh) > alone {
 		err = p.packStems(ctx, w)
 	}
 	if err == nil { // also hard links to what is not packed
 		err = p.packEach(ctx, w)
 	}
 	return errors.Join(err, w.Close())
+}
+
+// tarScript packs the files whose names it reads, where the image has a tar that can.
+const tarScript = `tar --version 2>/dev/null | grep -q GNU && exec tar -C / --no-recursion --null -cf - -T - 2>/dev/null`
+
+// packListed has the container pack what is new, and nothing else. What it does not
+// pack is left to others.
+func (p *packing) packListed(ctx context.Context, w *tar.Writer) error {
+	if len(p.fresh) == 0 {
+		return nil
+	}
+	source := p.plan.Sources[0].Path
+	var names bytes.Buffer
+	for _, f := range p.files {
+		if p.fresh[f.Name] {
+			names.WriteString("./" + strings.TrimPrefix(f.place, "/") + "\x00")
+		}
+	}
+	r, out := io.Pipe()
+	defer r.Close()
+	go func() {
+		_, err := p.container.Exec(ctx, engine.Process{Args: []string{"sh", "-c", tarScript}, Stdin: &names, Stdout: out})
+		out.CloseWithError(err)
+	}()
+	stream := tar.NewReader(r)
+	for {
+		h, err := stream.Next()
+		if err != nil { // its end, or that of a tar that could not go on
+			return context.Cause(ctx)
+		}
+		name := cacheName(source, path.Join("/", h.Name))
+		if !p.fresh[name] || h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeLink {
+			continue
+		}
+		h.Linkname = linkName(source, h)
+		if err := copyEntry(w, name, h, stream); err != nil {
+			return err
+		}
+		delete(p.fresh, name)
+	}
+}
+
+// linkName is what the file of a hard link is called in an entry.
+func linkName(source string, h *tar.Header) string {
+	if h.Typeflag != tar.TypeLink {
+		return ""
+	}
+	return cacheName(source, path.Join("/", h.Linkname))
 }
 
 // packAll packs all files of the cache, where they could not be listed.
