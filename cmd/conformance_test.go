@@ -102,18 +102,31 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 		t.Errorf("the comment says nowhere from where the fact is known: a line Documented:, Observed: or Chosen:")
 	}
 	dir := filepath.Join(t.TempDir(), "project")
-	args := unpackCase(t, archive, dir)
-	if engine == "host" {
-		args = withoutImage(t, args)
+	if variables["XDG_CACHE_HOME"] == "" {
+		variables = map[string]string{"XDG_CACHE_HOME": t.TempDir()}
 	}
-	args = append(args, "--engine", engine)
-	app, stdout, stderr := host(t, variables)
-	exit := cmd.Main(t.Context(), append([]string{"run", "-C", dir, "--format", "service", "--pull", "never"}, args...), app)
+	run := func(a *txtar.Archive) (int, string, string) {
+		args := unpackCase(t, a, dir)
+		if engine == "host" {
+			args = withoutImage(t, args)
+		}
+		app, stdout, stderr := host(t, variables)
+		args = append([]string{"run", "-C", dir, "--format", "service", "--pull", "never", "--engine", engine}, args...)
+		exit := cmd.Main(t.Context(), args, app)
+		return exit, stdout.String(), stderr.String()
+	}
+	if earlier := earlierBuild(archive); earlier != nil {
+		if exit, _, stderr := run(earlier); exit > 1 {
+			t.Fatalf("the earlier build: exit %d: %s", exit, stderr)
+		}
+		clearCase(t, dir)
+	}
+	exit, stdout, stderr := run(archive)
 	got := map[string]string{
 		"want/exit": fmt.Sprintf("%d\n", exit),
-		"want/log":  normal(stdout.String(), dir),
+		"want/log":  normal(stdout, dir),
 	}
-	if text := normal(stderr.String(), dir); text != "" {
+	if text := normal(stderr, dir); text != "" {
 		got["want/stderr"] = text
 	}
 	if names := leavings(t, dir); names != "" {
@@ -123,6 +136,38 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 		got["want/build"] = build
 	}
 	compareCase(t, file, archive, got)
+}
+
+// earlierBuild is the case of a build before the one that is looked at: the files
+// below earlier/; nil for none.
+func earlierBuild(archive *txtar.Archive) *txtar.Archive {
+	var earlier txtar.Archive
+	for _, f := range archive.Files {
+		if name, is := strings.CutPrefix(f.Name, "earlier/"); is {
+			earlier.Files = append(earlier.Files, txtar.File{Name: name, Data: f.Data})
+		}
+	}
+	if len(earlier.Files) == 0 {
+		return nil
+	}
+	return &earlier
+}
+
+// clearCase removes the source of an earlier build.
+func clearCase(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() == ".buildlocal" {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // withoutImage takes out the image that most cases have; others are skipped.
@@ -147,7 +192,7 @@ func unpackCase(t *testing.T, archive *txtar.Archive, dir string) []string {
 			}
 			continue
 		}
-		if strings.HasPrefix(f.Name, "want/") {
+		if strings.HasPrefix(f.Name, "want/") || strings.HasPrefix(f.Name, "earlier/") {
 			continue
 		}
 		name := filepath.Join(dir, f.Name)
