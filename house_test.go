@@ -49,7 +49,7 @@ var doors = map[string][]string{
 	"github.com/distribution/reference":      {"engine/docker"},
 	"github.com/opencontainers/image-spec":   {"engine/docker"},
 	"github.com/google/go-containerregistry": {"engine/images"},
-	"github.com/klauspost/compress":          {"engine/images"},
+	"github.com/klauspost/compress":          {"engine/images", "cache"},
 	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "cmd"},
 	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "cmd"}, // cmd: the config file
 	"github.com/aws/aws-sdk-go-v2":           {"aws"},

@@ -58,6 +58,7 @@ type Entry struct {
 	Placed  bool          `json:"placed"` // the directories around its files are known too
 	Index   string        `json:"index"`  // SHA-256 of the list of files, in hexadecimal digits
 
+	Packed bool      `json:"-"` // Size is that of the packed stream, and Files is not known
 	Used   time.Time `json:"-"` // when it was last restored; else when it was saved
 	Hits   int       `json:"-"` // how often
 	Broken string    `json:"-"` // why it cannot be used; empty where nothing is known to be wrong

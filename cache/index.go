@@ -115,6 +115,9 @@ func (e *Entry) Roots() bool {
 
 // String says how much an entry is, for a person.
 func (e *Entry) String() string {
+	if e.Packed {
+		return units.HumanSizeWithPrecision(float64(e.Size), 3) + " packed"
+	}
 	noun := "files"
 	if e.Files == 1 {
 		noun = "file"

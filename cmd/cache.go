@@ -45,9 +45,12 @@ func cacheSize(text string) (int64, error) {
 
 // openCache returns what opens the store of a build's cache; nil where none is
 // wanted.
-func (a *App) openCache(f *runFlags) func(say func(string, ...any)) (cache.Store, error) {
+func (a *App) openCache(f *runFlags, g *found) func(say func(string, ...any)) (cache.Store, error) {
 	if f.noCache {
 		return nil
+	}
+	if isS3(f.cache) {
+		return func(func(string, ...any)) (cache.Store, error) { return g.bucket.Cache(f.cache) }
 	}
 	return func(say func(string, ...any)) (cache.Store, error) {
 		dir, err := a.cacheDir(f.cache)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/buildlocal/buildlocal/runner"
@@ -20,6 +21,9 @@ func Execute(args []string, version string) int {
 	if isHelper(os.Args) {
 		return beHelper(os.Args)
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
 	signals, hurry := make(chan os.Signal, 3), make(chan struct{})
@@ -34,6 +38,10 @@ func Execute(args []string, version string) int {
 	a.Hurry = hurry
 	return Main(ctx, args, a)
 }
+
+// memoryLimit is how much memory, in bytes, is used before more is done to use less: a
+// build has the machine, not we.
+const memoryLimit = 40 << 20
 
 // interrupted returns why a build ends that a signal ends.
 func interrupted(s os.Signal) error {

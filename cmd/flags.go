@@ -132,7 +132,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVarP(&f.output, "output", "o", "", "put what builds leave in `DIR` (default .buildlocal in the source)")
 	fs.StringArrayVar(&f.artifacts, "artifacts", nil, "put the artifacts into `DIR` too, or secondary ones by ID=DIR, in the place of what was put there before; may be repeated")
 	fs.BoolVar(&f.zip, "zip", false, "pack artifacts as a zip too, as a project with packaging ZIP does")
-	fs.StringVar(&f.cache, "cache", "", "keep the files of cache.paths in `DIR` (default: your cache directory)")
+	fs.StringVar(&f.cache, "cache", "", "keep the files of cache.paths in `PLACE`: a directory, or s3://BUCKET/PREFIX (default: your cache directory)")
 	fs.BoolVar(&f.noCache, "no-cache", false, "restore and save no cache")
 	fs.StringVar(&f.cacheSize, "cache-size", defaultCacheSize, "keep caches of at most this `SIZE` in all; what was not used for the longest time goes first")
 	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
@@ -353,6 +353,9 @@ func (f *runFlags) wrongGrants() error {
 func (f *runFlags) wrongCache() error {
 	if _, err := cacheSize(f.cacheSize); err != nil {
 		return f.wrong("cache-size", err.Error())
+	}
+	if isS3(f.cache) && f.fromFile("cache") {
+		return f.wrong("cache", "a bucket, in a file that may come with the source; expected it on the command line, or as "+variableOf("cache"))
 	}
 	if f.noCache && f.cache != "" {
 		return f.wrong("no-cache", "set, and --cache too; give one")

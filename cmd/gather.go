@@ -42,6 +42,7 @@ type found struct {
 	destinations []destination // of artifacts
 	secrets      *secrets.File
 	account      *aws.Account // nil where nothing of it is used
+	bucket       *aws.Account // that has the cache
 	looksUp      bool         // values may be looked up there
 	apart        bool         // the build is in a network of its own
 	early        *environment // the engine, where it was started before all this was read

@@ -69,7 +69,7 @@ const sessionLimit = 64
 
 // readAccount opens the user's AWS account, where he lets us.
 func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
-	if !f.looksUp() && !f.grants() {
+	if !f.looksUp() && !f.grants() && !isS3(f.cache) {
 		return nil
 	}
 	session := "buildlocal-" + sessionForm.ReplaceAllString(g.projectName(f), "-")
@@ -79,7 +79,15 @@ func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
-	g.account, g.looksUp = account, f.looksUp()
+	if isS3(f.cache) {
+		if _, err := account.Cache(f.cache); err != nil {
+			return f.wrong("cache", err.Error())
+		}
+		g.bucket = account
+	}
+	if f.looksUp() || f.grants() {
+		g.account, g.looksUp = account, f.looksUp()
+	}
 	return nil
 }
 

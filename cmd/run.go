@@ -179,7 +179,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer release()
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
-		OpenCache: a.openCache(f), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
+		OpenCache: a.openCache(f, found), CacheInS3: isS3(f.cache), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
 		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {

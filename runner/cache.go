@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/cache"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
@@ -29,6 +30,7 @@ type cached struct {
 	name     cache.Name
 	patterns []string     // of names in an entry
 	entry    *cache.Entry // that was restored; nil for none
+	copied   []string     // absolute paths of its files that were copied, without directories
 }
 
 // restoreCache puts the files of an earlier build in place, which take the place of
@@ -262,9 +264,30 @@ func (b *build) placeCache(ctx context.Context, e *cache.Entry) error {
 		b.say("Unarchiving cache...")
 	}
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(b.unarchive(stream, w)) }()
-	defer r.Close()
-	return b.container.CopyIn(ctx, "/", r)
+	done := make(chan error, 1)
+	go func() {
+		err := b.unarchive(stream, w)
+		w.CloseWithError(err)
+		done <- err
+	}()
+	err = b.container.CopyIn(ctx, "/", r)
+	_ = r.Close()
+	if broken := <-done; broken != nil && !errors.Is(broken, io.ErrClosedPipe) {
+		err = broken // which is why the copying ended
+	}
+	if err != nil && ctx.Err() == nil {
+		return errors.Join(err, b.removeCopied(ctx))
+	}
+	return err
+}
+
+// removeCopied removes what was copied of an entry that then turned out not to be
+// whole.
+func (b *build) removeCopied(ctx context.Context) error {
+	names := strings.Join(b.cached.copied, "\x00")
+	_, err := b.container.Exec(ctx, engine.Process{Args: []string{"xargs", "-0", "rm", "-f", "--"}, Stdin: strings.NewReader(names)})
+	b.cached.copied = nil
+	return err
 }
 
 // unarchive copies a stream of an entry as one of the container's root directory.
@@ -295,6 +318,9 @@ func (b *build) unarchive(from io.Reader, to io.Writer) error {
 		h.Name = strings.TrimPrefix(cachePlace(source, name), "/")
 		if h.Typeflag == tar.TypeLink {
 			h.Linkname = strings.TrimPrefix(cachePlace(source, path.Clean(h.Linkname)), "/")
+		}
+		if h.Typeflag != tar.TypeDir {
+			b.cached.copied = append(b.cached.copied, "/"+h.Name)
 		}
 		if err := w.WriteHeader(h); err != nil {
 			return err

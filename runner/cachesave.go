@@ -212,7 +212,10 @@ func (p *packing) directories() {
 
 // same reports whether what was restored has all files, and no other ones.
 func (p *packing) same() bool {
-	if p.base == nil || len(p.fresh) > 0 {
+	if p.base == nil {
+		return p.sameAsCopied()
+	}
+	if len(p.fresh) > 0 {
 		return false
 	}
 	for _, f := range p.base.List() {
@@ -223,6 +226,21 @@ func (p *packing) same() bool {
 		delete(p.wanted, f.Name)
 	}
 	return len(p.wanted) == 0
+}
+
+// sameAsCopied is same where only the names are known of what was restored.
+func (p *packing) sameAsCopied() bool {
+	copied := map[string]bool{}
+	for _, place := range p.cached.copied {
+		copied[place] = true
+	}
+	for _, f := range p.wanted {
+		if f.Kind != tar.TypeDir && (f.changed || !copied[f.place]) {
+			return false
+		}
+		delete(copied, f.place)
+	}
+	return len(copied) == 0
 }
 
 // alone is how many files are asked for one by one.
