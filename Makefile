@@ -42,7 +42,7 @@ fuzz: ## each fuzz target for fuzztime, 5s
 	@set -e; for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) $$package; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) -fuzzminimizetime 1x $$package; \
 		done; \
 	done
 

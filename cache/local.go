@@ -79,9 +79,9 @@ func (l *Local) Find(_ context.Context, n Name) (*Entry, error) {
 func (l *Local) candidates(n Name) (all []*Entry, elsewhere string) {
 	for _, e := range l.scope(n.Scope) {
 		switch {
-		case e.Version != n.Version():
 		case e.Broken != "":
 			l.say("A cache is left out: %s.", e.Broken)
+		case e.Version != n.Version():
 		case e.Arch == n.Arch:
 			all = append(all, e)
 		case Choose(n, []*Entry{e}) != nil:
@@ -108,7 +108,8 @@ func (l *Local) hold(e *Entry) error {
 		return err
 	}
 	e.Hits++
-	return writeJSON(e.dir, usedName, used{l.now(), e.Hits})
+	_ = writeJSON(e.dir, usedName, used{l.now(), e.Hits}) // on a full disk, or another's
+	return nil
 }
 
 func cmpError(err, otherwise error) error {

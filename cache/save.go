@@ -97,7 +97,10 @@ func (l *Local) publish(scope, dir string, e *Entry) (*Entry, error) {
 		if other.Version != e.Version || other.Arch != e.Arch || other.Key != e.Key {
 			continue
 		}
-		_, broken := readIndex(other.dir, other.Index)
+		var broken error
+		if other.list, broken = readIndex(other.dir, other.Index); broken == nil {
+			broken = other.check()
+		}
 		if e.Key != "" && broken == nil {
 			return nil, ErrImmutable
 		}

@@ -170,9 +170,12 @@ func (w *writer) mode(f File) fs.FileMode {
 
 // keep takes files of another entry, which have not changed: they are the same files.
 func (w *writer) keep(base *Entry, names []string) error {
-	wanted := map[string]bool{}
+	wanted, known := map[string]bool{}, map[string]File{}
 	for _, name := range names {
 		wanted[name] = true
+	}
+	for _, f := range base.list {
+		known[f.Name] = f
 	}
 	for _, f := range base.list {
 		if !wanted[f.Name] || f.Kind == tar.TypeDir {
@@ -185,11 +188,9 @@ func (w *writer) keep(base *Entry, names []string) error {
 			return err
 		}
 		if _, here := w.files[f.Link]; f.Kind == tar.TypeLink && !here { // its file is another one now
-			info, err := os.Lstat(w.at(f.Name))
-			if err != nil {
-				return err
-			}
-			f.Kind, f.Link, f.Size = tar.TypeReg, "", info.Size()
+			file := known[f.Link]
+			file.Name = f.Name
+			f = file
 		}
 		w.files[f.Name] = f
 	}
@@ -203,9 +204,35 @@ func link(from, to string, f File) error {
 	return os.Link(from, to)
 }
 
+// sortLinks makes the first name of several hard links the file, and the others links
+// to it: they are read in their order.
+func (w *writer) sortLinks() {
+	first := map[string]string{} // name of a file to the first of its links
+	for _, f := range w.files {
+		if f.Kind == tar.TypeLink && (first[f.Link] == "" || f.Name < first[f.Link]) {
+			first[f.Link] = f.Name
+		}
+	}
+	for _, f := range w.files {
+		if to := first[f.Link]; f.Kind == tar.TypeLink && to < f.Link && to != f.Name {
+			f.Link = to
+			w.files[f.Name] = f
+		}
+	}
+	for name, to := range first {
+		if name < to {
+			continue
+		}
+		file, link := w.files[name], w.files[to]
+		file.Name, link.Name, link.Link = to, name, to
+		w.files[to], w.files[name] = file, link
+	}
+}
+
 // finish gives directories and links their modes and times, the deepest first, and returns
 // all files, sorted.
 func (w *writer) finish() ([]File, error) {
+	w.sortLinks()
 	files := slices.SortedFunc(maps.Values(w.files), func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 	for _, f := range slices.Backward(files) {
 		if f.Kind != tar.TypeDir && f.Kind != tar.TypeSymlink {
