@@ -1,6 +1,7 @@
 # `make demo` and `make test` need nothing but Go on a Debian or Ubuntu machine
 # with root; elsewhere scripts/setup says what is missing.
 
+s3server := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 flags = -trimpath -ldflags "-s -w -X main.version=$(version)"
@@ -27,8 +28,11 @@ demo: setup ## from nothing to a build of examples/node
 
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
-	@$(MAKE) --no-print-directory -j2 lint images
+	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw
 	go test -race -timeout 40m -count=1 ./...
+
+bin/versitygw: # an S3 server for the tests
+	GOBIN=$(CURDIR)/bin go install $(s3server)
 
 unit: ## the tests that need no engine
 	BUILDLOCAL_REQUIRE_ENGINE= DOCKER_HOST=unix:///no-engine go test ./...

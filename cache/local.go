@@ -28,6 +28,7 @@ type Local struct {
 	mu    sync.Mutex
 	held  []*flock.Flock // of entries that are in use
 	stale []*Entry       // replaced while they were
+	saved string         // ID of the last one that was
 }
 
 // Options are what a Local needs to know.
@@ -229,6 +230,10 @@ func (l *Local) Close() error {
 	for _, e := range l.stale {
 		_ = l.remove(e) // one that others use goes with the next entry that is saved
 	}
-	l.held, l.stale = nil, nil
+	if l.saved != "" { // what is too much may have been in use here
+		_, err := l.Evict(l.limit, l.saved)
+		errs = append(errs, err)
+	}
+	l.held, l.stale, l.saved = nil, nil, ""
 	return errors.Join(errs...)
 }

@@ -38,6 +38,9 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	if err != nil {
 		return nil, errors.Join(err, removeAll(dir))
 	}
+	l.mu.Lock()
+	l.saved = e.ID
+	l.mu.Unlock()
 	_, err = l.Evict(l.limit, e.ID)
 	return e, err
 }

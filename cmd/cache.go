@@ -34,6 +34,18 @@ func (a *App) cacheDir(where string) (string, error) {
 	return filepath.Join(a.tempRoot(), "cache"), nil // a user without a home
 }
 
+// cachePlace is where a build's cache is kept, for a person; empty where it is not.
+func (a *App) cachePlace(f *runFlags) string {
+	if f.noCache {
+		return ""
+	}
+	dir, err := a.cacheDir(f.cache)
+	if isS3(f.cache) || err != nil {
+		return f.cache
+	}
+	return dir
+}
+
 // cacheSize reads a size such as 10GB, in bytes.
 func cacheSize(text string) (int64, error) {
 	n, err := console.ParseBytes(text)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -51,9 +52,19 @@ func (b *build) restoreCache(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(b.cached.copied) > 0 {
+		select { // until the mark is newer than what was copied
+		case <-time.After(clockTick):
+		case <-ctx.Done():
+		}
+	}
 	_, _, err = b.sessions[""].Capture(ctx, ": >"+cacheMark)
 	return err
 }
+
+// clockTick is how coarse the times of files may be, on a kernel of a hundred ticks a
+// second, and a little more.
+const clockTick = 12 * time.Millisecond
 
 // openCache opens the store, and reports whether there is one.
 func (b *build) openCache() bool {
@@ -95,7 +106,7 @@ func (b *build) settleCache(ctx context.Context) (*cached, error) {
 		settled.patterns = append(settled.patterns, cachePattern(b.plan.Sources[0].Path, expanded))
 	}
 	if !b.openCache() {
-		return nil, nil
+		return nil, nil // nor a key
 	}
 	var err error
 	if settled.name.Key, err = b.cacheKey(ctx, c.Key); err != nil {
@@ -120,13 +131,25 @@ func (b *build) settleCache(ctx context.Context) (*cached, error) {
 // cacheKey expands a key. One that the shell cannot expand is the author's mistake,
 // and no reason to fail: it is as if it were empty.
 func (b *build) cacheKey(ctx context.Context, key string) (string, error) {
-	expanded, err := b.expand(ctx, key)
-	if errors.Is(err, errExpand) {
-		b.note("The key of the cache cannot be had: %v.", err)
+	if foreseen, sure := b.cacheKeys[key]; sure {
+		return foreseen, nil
+	}
+	if !strings.ContainsAny(key, "$`") {
+		return strings.TrimSpace(key), nil
+	}
+	printed, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(keyScript, key))
+	printed = strings.TrimSpace(printed)
+	if err == nil && exit != 0 {
+		b.note("The key of the cache %s cannot be had: %s.", key, printed)
 		return "", nil
 	}
-	return strings.TrimSpace(expanded), err
+	return printed, err
 }
+
+// keyScript expands a key. What its commands complain of is no part of it, and one that
+// fails is told.
+const keyScript = `{ key="%s"; } 2>` + stateDir + `/complaints || { cat ` + stateDir + `/complaints; exit 1; }
+printf %%s "$key"`
 
 // architecture is the machine's as the build sees it, in the words of images.
 func (b *build) architecture(ctx context.Context) (string, error) {

@@ -29,7 +29,11 @@ type foreseen struct {
 // without its shell; nil where it cannot, or where the entry cannot be mounted.
 func (b *build) foresee(ctx context.Context) *foreseen {
 	c := b.plan.Cache
-	if c == nil || len(c.Paths) == 0 || c.Action == cacheSave || b.Keep { // a kept container outlives the entry
+	if c == nil || len(c.Paths) == 0 || b.OpenCache == nil {
+		return nil
+	}
+	b.cacheKeys = b.foreseeKeys()
+	if c.Action == cacheSave || b.Keep { // a kept container outlives the entry
 		return nil
 	}
 	f := &foreseen{}
@@ -63,21 +67,30 @@ func (b *build) foreseeName(f *foreseen) bool {
 		}
 		f.patterns = append(f.patterns, cachePattern(b.plan.Sources[0].Path, text))
 	}
-	var sure bool
-	if f.name.Key, sure = b.foreseeText(c.Key); !sure || c.Key != "" && strings.TrimSpace(f.name.Key) == "" {
+	if f.name.Key = b.cacheKeys[c.Key]; f.name.Key == "" && c.Key != "" {
 		return false
 	}
-	f.name.Key = strings.TrimSpace(f.name.Key)
 	for _, key := range c.FallbackKeys {
-		text, sure := b.foreseeText(key)
+		text, sure := b.cacheKeys[key]
 		if !sure {
 			return false
 		}
-		if text = strings.TrimSpace(text); text != "" {
+		if text != "" {
 			f.name.Fallbacks = append(f.name.Fallbacks, text)
 		}
 	}
 	return true
+}
+
+// foreseeKeys expands the keys of the cache, those that can be.
+func (b *build) foreseeKeys() map[string]string {
+	all := map[string]string{}
+	for _, key := range append([]string{b.plan.Cache.Key}, b.plan.Cache.FallbackKeys...) {
+		if text, sure := b.foreseeText(key); sure {
+			all[key] = strings.TrimSpace(text)
+		}
+	}
+	return all
 }
 
 // foreseeable is what can be expanded without a shell: a variable, and the hash of

@@ -22,7 +22,11 @@ import (
 // documented). A cache that cannot be saved fails no build.
 func (b *build) saveCache(ctx context.Context) {
 	c := b.cached
-	if c == nil || b.plan.Cache.Action == cacheRestore || b.record.Status != Succeeded {
+	if c == nil || b.record.Status != Succeeded {
+		return
+	}
+	b.tellSpared()
+	if b.plan.Cache.Action == cacheRestore {
 		return
 	}
 	if c.entry != nil && c.name.Key != "" && c.entry.Key == c.name.Key {
@@ -42,6 +46,20 @@ func (b *build) saveCache(ctx context.Context) {
 		b.note("Cache: saved, %s in %.1f s.", e, b.Now().Sub(began).Seconds())
 	}
 }
+
+// tellSpared tells how much faster the commands were for what was restored.
+func (b *build) tellSpared() {
+	if b.cached.entry == nil {
+		return
+	}
+	cold, now := b.cached.entry.Cold, b.commandTime()
+	if spared := cold - now; spared >= sparedLeast {
+		b.note("Cache: the commands took %.1f s, without it %.1f s: %.1f s spared.", now.Seconds(), cold.Seconds(), spared.Seconds())
+	}
+}
+
+// sparedLeast is what is worth telling.
+const sparedLeast = 200 * time.Millisecond
 
 // storeCache saves an entry; it is nil when what was restored is the same still.
 func (b *build) storeCache(ctx context.Context) (*cache.Entry, error) {

@@ -107,9 +107,10 @@ type Inputs struct {
 	// GitCredentials lets git in the build ask this machine's for credentials, where
 	// the buildspec wants a helper.
 	GitCredentials bool
-	Zip            bool // artifacts are packed too
-	MaskEncoded    bool // hide secrets in base64, URLs and JSON too
-	Metadata       bool // the build may ask this machine's cloud for its metadata
+	Zip            bool   // artifacts are packed too
+	CachePlace     string // where caches are kept, for a person; empty where none is
+	MaskEncoded    bool   // hide secrets in base64, URLs and JSON too
+	Metadata       bool   // the build may ask this machine's cloud for its metadata
 }
 
 // Override are variables given when the build is started.
@@ -136,22 +137,23 @@ type Plan struct {
 	EncryptionKey   string
 	LogPrefix       string // of the log stream's name
 
-	File      string // the buildspec, as the user named it
-	Location  string // of the buildspec, as the log shows it
-	Inline    string
-	Shell     string // runs the commands
-	Keep      bool   // variables and directory outlive a command: not in version 0.1
-	Sources   []Source
-	Variables []Variable
-	Exported  []string
-	Phases    []Phase
-	Written   []string // phases that stand in the buildspec, in its order
-	Runtimes  []buildspec.Variable
-	Artifacts *buildspec.Artifacts
-	Reports   []buildspec.ReportGroup
-	Cache     *buildspec.Cache
-	Packages  map[string]Package // of artifacts, by identifier; "" is the primary one
-	Warning   string             // the service's, about unknown keys
+	File       string // the buildspec, as the user named it
+	Location   string // of the buildspec, as the log shows it
+	Inline     string
+	Shell      string // runs the commands
+	Keep       bool   // variables and directory outlive a command: not in version 0.1
+	Sources    []Source
+	Variables  []Variable
+	Exported   []string
+	Phases     []Phase
+	Written    []string // phases that stand in the buildspec, in its order
+	Runtimes   []buildspec.Variable
+	Artifacts  *buildspec.Artifacts
+	Reports    []buildspec.ReportGroup
+	Cache      *buildspec.Cache
+	CachePlace string             // where it is kept, for a person; empty where it is not
+	Packages   map[string]Package // of artifacts, by identifier; "" is the primary one
+	Warning    string             // the service's, about unknown keys
 
 	Certificates []byte // PEM, trusted besides what the image trusts
 	CABundle     string // the file they are from
@@ -196,7 +198,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Privileged: in.Privileged || in.Project.Environment.Privileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
-		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache,
+		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache, CachePlace: in.CachePlace,
 		Warning: in.Spec.Warning(), spec: in.Spec,
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant, GitHelper: in.Spec.Env.GitCredentialHelper,
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,

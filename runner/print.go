@@ -160,11 +160,32 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 		fmt.Fprintf(b, "%-14s %s: %s%s as %s\n", "report", r.Name, strings.Join(r.Files, ", "), below(r.BaseDirectory), r.Format)
 	}
 	if p.Cache != nil {
-		fmt.Fprintf(b, "%-14s %s (not kept between builds yet)\n", "cache", strings.Join(p.Cache.Paths, ", "))
+		p.printCache(b)
 	}
 	if len(p.Exported) > 0 {
 		fmt.Fprintf(b, "%-14s %s\n", "exported", strings.Join(p.Exported, ", "))
 	}
+}
+
+func (p *Plan) printCache(b *strings.Builder) {
+	text := strings.Join(p.Cache.Paths, ", ")
+	if p.Cache.Key != "" {
+		text += ", key " + p.Cache.Key
+		for _, key := range p.Cache.FallbackKeys {
+			text += ", or what begins with " + key
+		}
+	}
+	switch {
+	case p.CachePlace == "":
+		text += ", not kept: --no-cache"
+	case p.Cache.Action == cacheRestore:
+		text += ", only restored from " + p.CachePlace
+	case p.Cache.Action == cacheSave:
+		text += ", only saved in " + p.CachePlace
+	default:
+		text += ", kept in " + p.CachePlace
+	}
+	fmt.Fprintf(b, "%-14s %s\n", "cache", text)
 }
 
 func printArtifacts(b *strings.Builder, name string, a buildspec.Artifacts, p Package) {

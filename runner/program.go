@@ -21,13 +21,18 @@ const (
 // commands do.
 const programPath = "/codebuild/buildlocal"
 
-// needsProgram reports whether the buildspec names a command that is in this program.
-func (p *Plan) needsProgram() bool {
+// needsProgram reports whether the buildspec names a command that is in this program,
+// elsewhere than in keys that are known already.
+func (b *build) needsProgram() bool {
 	text := ""
-	if p.Cache != nil {
-		text = p.Cache.Key + strings.Join(p.Cache.FallbackKeys, " ")
+	if c := b.plan.Cache; c != nil && b.OpenCache != nil {
+		for _, key := range append([]string{c.Key}, c.FallbackKeys...) {
+			if _, foreseen := b.cacheKeys[key]; !foreseen {
+				text += " " + key
+			}
+		}
 	}
-	for _, phase := range p.Phases {
+	for _, phase := range b.plan.Phases {
 		for _, c := range append(append(phase.Commands[:0:0], phase.Commands...), phase.Finally...) {
 			text += " " + c.Text
 		}
@@ -37,7 +42,7 @@ func (p *Plan) needsProgram() bool {
 
 // bringProgram copies this program into the container, where the buildspec needs it.
 func (b *build) bringProgram(ctx context.Context) error {
-	if !b.plan.needsProgram() {
+	if !b.needsProgram() {
 		return nil
 	}
 	err := b.copyProgram(ctx)
@@ -56,7 +61,7 @@ func (b *build) programCommands() []string {
 	var all []string
 	for _, name := range []string{GlobSearch, HashFiles} {
 		does := fmt.Sprintf(`exec %s %s "$@"`, programPath, name)
-		if !b.plan.needsProgram() {
+		if !b.needsProgram() {
 			does = fmt.Sprintf("echo %s: it is in no command of the buildspec, so it was not brought here; name it there >&2; exit 1", name)
 		}
 		all = append(all, fmt.Sprintf("printf '#!/bin/sh\\n%%s\\n' %s >%s/%s", shell.Quote(does), userBin, name))

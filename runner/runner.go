@@ -94,16 +94,17 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 // build is a plan being carried out.
 type build struct {
 	*Runner
-	plan     *Plan
-	record   *Record
-	values   []string // of the plan's variables, looked up
-	told     sync.Map // notes that are told once
-	manifest artifacts.Manifest
-	foreseen *foreseen   // what of it is mounted; nil for nothing
-	store    cache.Store // nil where nothing is kept between builds
-	cached   *cached     // nil for none
-	failed   error       // what the engine or the machine could not do
-	missed   error       // values that could not be had, told in DOWNLOAD_SOURCE
+	plan      *Plan
+	record    *Record
+	values    []string // of the plan's variables, looked up
+	told      sync.Map // notes that are told once
+	manifest  artifacts.Manifest
+	foreseen  *foreseen         // what of it is mounted; nil for nothing
+	cacheKeys map[string]string // of the cache, as far as they could be foreseen, expanded
+	store     cache.Store       // nil where nothing is kept between builds
+	cached    *cached           // nil for none
+	failed    error             // what the engine or the machine could not do
+	missed    error             // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
 	elsewhere string                    // where credentials are served, if not at their address
