@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -58,7 +60,7 @@ func cacheSize(text string) (int64, error) {
 // openCache returns what opens the store of a build's cache; nil where none is
 // wanted.
 func (a *App) openCache(f *runFlags, g *found) func(say func(string, ...any)) (cache.Store, error) {
-	if f.noCache {
+	if f.noCache || g.without {
 		return nil
 	}
 	if isS3(f.cache) {
@@ -105,20 +107,20 @@ func newCache(a *App) *cobra.Command {
 		Args: noArgs,
 	}
 	c.PersistentFlags().StringVar(&where, "cache", "", "the caches in `DIR`, as run --cache has it")
-	c.RunE = func(*cobra.Command, []string) error { return a.listCaches(where) }
+	c.RunE = func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) }
 	prune := &cobra.Command{Use: "prune", Short: "Remove what was not used for the longest time", Args: noArgs}
 	size := defaultCacheSize
 	prune.Flags().StringVar(&size, "size", size, "keep at most this `SIZE`, such as 500MB")
 	prune.RunE = func(*cobra.Command, []string) error { return a.pruneCaches(where, size) }
 	c.AddCommand(&cobra.Command{
 		Use: "ls", Short: "List caches, the one used last first", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return a.listCaches(where) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) },
 	}, &cobra.Command{
 		Use: "info CACHE", Short: "Show one cache: its key, paths, files and use", Args: oneCache,
 		RunE: func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
 	}, &cobra.Command{
 		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches,
-		RunE: func(_ *cobra.Command, args []string) error { return a.removeCaches(where, args) },
+		RunE: func(c *cobra.Command, args []string) error { return a.removeCaches(c.Context(), where, args) },
 	}, prune)
 	return c
 }
@@ -146,7 +148,7 @@ func (a *App) localCaches(where string) (*cache.Local, string, error) {
 	return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now}), dir, err
 }
 
-func (a *App) listCaches(where string) error {
+func (a *App) listCaches(ctx context.Context, where string) error {
 	store, dir, err := a.localCaches(where)
 	if err != nil {
 		return err
@@ -161,10 +163,24 @@ func (a *App) listCaches(where string) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\n", e.ID, key, e.Files, console.Bytes(e.Size), e.Hits, ago(a.Now().Sub(e.Used)))
 	}
+	sum := cache.Sum(all)
+	locals, e := a.listLocal(ctx, dir)
+	if e != nil {
+		defer e.Close()
+	}
+	for _, l := range locals {
+		bytes, files := l.size()
+		if bytes < 0 {
+			fmt.Fprintf(w, "%s\tlocal\t-\t-\t-\t%s\n", l.name, l.place())
+			continue
+		}
+		sum += bytes
+		fmt.Fprintf(w, "%s\tlocal\t%d\t%s\t-\t%s\n", l.name, files, console.Bytes(bytes), l.place())
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(cache.Sum(all)), dir)
+	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(sum), dir)
 	return err
 }
 
@@ -214,13 +230,21 @@ func (a *App) showCache(where, name string) error {
 	return w.Flush()
 }
 
-func (a *App) removeCaches(where string, names []string) error {
-	store, _, err := a.localCaches(where)
+func (a *App) removeCaches(ctx context.Context, where string, names []string) error {
+	store, dir, err := a.localCaches(where)
 	if err != nil {
 		return err
 	}
+	locals, docker := a.listLocal(ctx, dir)
+	if docker != nil {
+		defer docker.Close()
+	}
 	var errs []error
 	for _, name := range names {
+		if slices.ContainsFunc(locals, func(l localCache) bool { return l.name == name }) {
+			errs = append(errs, a.removeLocal(ctx, locals, docker, name, dir))
+			continue
+		}
 		e, err := findCache(store, name)
 		if err == nil {
 			err = store.Remove(e.ID)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 	"gopkg.in/yaml.v3"
 
@@ -41,11 +42,13 @@ type found struct {
 	temp         *temp
 	destinations []destination // of artifacts
 	secrets      *secrets.File
-	account      *aws.Account // nil where nothing of it is used
-	bucket       *aws.Account // that has the cache
-	looksUp      bool         // values may be looked up there
-	apart        bool         // the build is in a network of its own
-	early        *environment // the engine, where it was started before all this was read
+	account      *aws.Account   // nil where nothing of it is used
+	bucket       *aws.Account   // that has the cache
+	without      bool           // a cache: another build has it
+	locks        []*flock.Flock // of what a LOCAL cache keeps
+	looksUp      bool           // values may be looked up there
+	apart        bool           // the build is in a network of its own
+	early        *environment   // the engine, where it was started before all this was read
 
 	certificates []byte // PEM
 	credentialID string // part of the path of the build's credentials
@@ -54,6 +57,9 @@ type found struct {
 }
 
 func (f *found) remove() {
+	for _, lock := range f.locks {
+		_ = lock.Close()
+	}
 	if f.temp != nil {
 		f.temp.remove()
 	}

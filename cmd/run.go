@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -139,11 +138,8 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 
 // build runs what was found.
 func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
-	if info, err := os.Stat(f.exportedEnv); err == nil && info.IsDir() {
-		return usagef("--exported-env: %s is a directory; expected a file to write", f.exportedEnv)
-	}
 	credentials, err := found.credentials(ctx, f)
-	if err != nil {
+	if err = errors.Join(f.wrongExported(), err); err != nil {
 		return err
 	}
 	e, err := a.environment(ctx, f, found)
@@ -161,12 +157,13 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 		return errors.Join(err, os.RemoveAll(dir.path))
 	}
 	plan.Place = e.place
-	log, err := os.OpenFile(filepath.Join(dir.path, "log.txt"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
+	log, err := dir.log()
 	if err != nil {
 		return err
 	}
 	labels := a.labels(f, found, dir)
-	if e.sandbox {
+	volumes, err := found.volumes(a, f, plan.Privileged)
+	if e.sandbox && err == nil {
 		err = found.temp.describe(labels)
 	}
 	if err != nil {
@@ -179,7 +176,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	defer release()
 	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
 	r := &runner.Runner{
-		OpenCache: a.openCache(f, found), CacheInS3: isS3(f.cache), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
+		Volumes: volumes, OpenCache: a.openCache(f, found), CacheInS3: isS3(f.cache), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
 		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
@@ -197,6 +194,14 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	}
 	err = errors.Join(file.Err(), log.Close(), found.leave(f, dir, record))
 	return verdict(ctx, record, failed, err)
+}
+
+// wrongExported refuses a place for exported variables that is no file.
+func (f *runFlags) wrongExported() error {
+	if info, err := os.Stat(f.exportedEnv); err == nil && info.IsDir() {
+		return usagef("--exported-env: %s is a directory; expected a file to write", f.exportedEnv)
+	}
+	return nil
 }
 
 // leave writes what a build leaves, and removes what old ones left.

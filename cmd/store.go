@@ -138,6 +138,11 @@ func (s *store) shown(path string) string {
 	return path
 }
 
+// log makes the file of the build's log.
+func (d *buildDir) log() (*os.File, error) {
+	return os.OpenFile(filepath.Join(d.path, "log.txt"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
+}
+
 // finish writes build.json and makes the build the latest.
 func (d *buildDir) finish(record *runner.Record) error {
 	text, err := json.MarshalIndent(record, "", "  ")

@@ -67,6 +67,7 @@ type Spec struct {
 	Env     []string          // NAME=VALUE, on top of the image's
 	Scratch []string          // absolute paths: empty directories anybody may write to
 	Trees   []Tree
+	Volumes []Volume
 	Temp    string // a directory of the host for the driver's own files; it exists
 	Keep    bool   // the container outlives the client, until somebody removes it
 
@@ -130,6 +131,15 @@ type Tree struct {
 	// the first one last; what Hide hides is not hidden in them. They do not change
 	// either.
 	Over []string
+}
+
+// Volume is a directory that outlives the container: what one leaves in it is there in
+// the next one that has it. Two at once see each other.
+type Volume struct {
+	Name   string            // where the driver's engine keeps volumes
+	Host   string            // where it does not: an absolute directory of the host, made where it is missing
+	Path   string            // absolute directory in the container
+	Labels map[string]string // put on what is made
 }
 
 // Process is one command in a container.

@@ -105,6 +105,9 @@ func (b *build) settleCache(ctx context.Context) (*cached, error) {
 		b.say("Expanded cache path %s", expanded)
 		settled.patterns = append(settled.patterns, cachePattern(b.plan.Sources[0].Path, expanded))
 	}
+	if b.custom() != "" {
+		return nil, b.linkCustom(ctx, settled.patterns)
+	}
 	if !b.openCache() {
 		return nil, nil // nor a key
 	}

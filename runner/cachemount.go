@@ -29,7 +29,7 @@ type foreseen struct {
 // without its shell; nil where it cannot, or where the entry cannot be mounted.
 func (b *build) foresee(ctx context.Context) *foreseen {
 	c := b.plan.Cache
-	if c == nil || len(c.Paths) == 0 || b.OpenCache == nil {
+	if c == nil || len(c.Paths) == 0 || b.OpenCache == nil || b.custom() != "" {
 		return nil
 	}
 	b.cacheKeys = b.foreseeKeys()

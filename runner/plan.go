@@ -151,6 +151,7 @@ type Plan struct {
 	Artifacts  *buildspec.Artifacts
 	Reports    []buildspec.ReportGroup
 	Cache      *buildspec.Cache
+	CacheModes []string           // of the project's LOCAL cache
 	CachePlace string             // where it is kept, for a person; empty where it is not
 	Packages   map[string]Package // of artifacts, by identifier; "" is the primary one
 	Warning    string             // the service's, about unknown keys
@@ -199,7 +200,8 @@ func NewPlan(in Inputs) (*Plan, error) {
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
 		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache, CachePlace: in.CachePlace,
-		Warning: in.Spec.Warning(), spec: in.Spec,
+		CacheModes: in.Project.Cache.Modes,
+		Warning:    in.Spec.Warning(), spec: in.Spec,
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant, GitHelper: in.Spec.Env.GitCredentialHelper,
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
 	}

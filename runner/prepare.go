@@ -184,7 +184,7 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 	labels := maps.Clone(b.Labels)
 	spec := engine.Spec{
 		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged, Limits: b.plan.Limits,
-		Labels: labels, Metadata: b.plan.Metadata, Env: b.plan.earlyEnv(), Scratch: []string{stateDir, readonlyDir, userBin}, Temp: b.Temp, Keep: b.Keep,
+		Labels: labels, Metadata: b.plan.Metadata, Env: b.plan.earlyEnv(), Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Temp: b.Temp, Keep: b.Keep,
 		Main: &engine.Process{
 			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),
 		},

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -159,12 +160,30 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 	for _, r := range p.Reports {
 		fmt.Fprintf(b, "%-14s %s: %s%s as %s\n", "report", r.Name, strings.Join(r.Files, ", "), below(r.BaseDirectory), r.Format)
 	}
+	for _, mode := range p.CacheModes {
+		fmt.Fprintf(b, "%-14s %s: %s\n", "cache mode", mode, p.modeMeaning(mode))
+	}
 	if p.Cache != nil {
 		p.printCache(b)
 	}
 	if len(p.Exported) > 0 {
 		fmt.Fprintf(b, "%-14s %s\n", "exported", strings.Join(p.Exported, ", "))
 	}
+}
+
+// modeMeaning says what a mode of a LOCAL cache does here.
+func (p *Plan) modeMeaning(mode string) string {
+	switch {
+	case mode == SourceCache:
+		return "git's objects are those of the source, nothing is copied"
+	case p.CachePlace == "":
+		return "not kept: --no-cache"
+	case mode == CustomCache:
+		return "directories of cache.paths are kept on this machine"
+	case !p.Privileged:
+		return "nothing, for the build is not privileged"
+	}
+	return "what docker in the build has is kept on this machine"
 }
 
 func (p *Plan) printCache(b *strings.Builder) {
@@ -176,6 +195,8 @@ func (p *Plan) printCache(b *strings.Builder) {
 		}
 	}
 	switch {
+	case p.CachePlace != "" && slices.Contains(p.CacheModes, CustomCache):
+		text += ", directories that are linked to what is kept"
 	case p.CachePlace == "":
 		text += ", not kept: --no-cache"
 	case p.Cache.Action == cacheRestore:

@@ -50,6 +50,8 @@ type Runner struct {
 	// Program returns the file of this program for Linux on an architecture, which does
 	// some commands inside; nil where it is not known.
 	Program func(architecture string) (string, error)
+	// Volumes are kept for the modes of a LOCAL cache, see LocalModes and LocalPath.
+	Volumes []engine.Volume
 	// OpenCache opens the store of files that are kept between builds, which tells what
 	// is wrong with it by say; nil for none. CacheScope says whose they are.
 	OpenCache  func(say func(string, ...any)) (cache.Store, error)

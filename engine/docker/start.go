@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,9 +41,14 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err != nil {
 		return err
 	}
-	if s.Privileged {
+	kept, err := e.keptVolumes(ctx, s)
+	if err != nil {
+		return err
+	}
+	mounts = append(mounts, kept...)
+	if s.Privileged && !slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
 		// The image's own dockerd needs a file system that is no overlay.
-		mounts = append(mounts, c.volume(s.Name+"-docker", "/var/lib/docker"))
+		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
 	}
 	c.entrypoint = s.Privileged && image.image.Config != nil && len(image.image.Config.Entrypoint) > 0
 	config, host := configs(s, image, c.entrypoint)
@@ -71,6 +77,9 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	}
 	return c.serve(ctx, s, relays)
 }
+
+// dockerDir is where a dockerd inside keeps what it has.
+const dockerDir = "/var/lib/docker"
 
 // limit asks for the limits the engine can keep: it refuses more processors than
 // it has.

@@ -81,6 +81,18 @@ func layersOf(tree engine.Tree, hide string) string {
 	return strings.Join(all, ":")
 }
 
+// keptVolumes makes the volumes that outlive the container, those that are not there.
+func (e *Engine) keptVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount, error) {
+	var mounts []mount.Mount
+	for _, v := range s.Volumes {
+		if _, err := e.createVolume(ctx, v.Name, v.Labels); err != nil {
+			return nil, e.fault(err, "make volume "+v.Name)
+		}
+		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: v.Name, Target: v.Path})
+	}
+	return mounts, nil
+}
+
 // createVolume makes a volume; as with create, the end of ctx does not keep us
 // from hearing of it.
 func (e *Engine) createVolume(ctx context.Context, name string, labels map[string]string) (volume.Volume, error) {

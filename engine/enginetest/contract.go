@@ -46,6 +46,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("ScratchIsEmptyAndOpenToAll", s.scratch)
 	t.Run("AMountedTreeIsNeverChanged", s.trees)
 	t.Run("DirectoriesLieOverATree", s.over)
+	t.Run("AVolumeOutlivesItsContainer", s.volumes)
 	t.Run("CloseRemovesEverythingTwiceIsOnce", s.close)
 	t.Run("AFailedStartLeavesNothing", s.failedStart)
 	t.Run("TwoContainersDoNotSeeEachOther", s.apart)

@@ -107,3 +107,31 @@ func (s Suite) trees(t *testing.T) {
 		t.Errorf("the host's directory changed: %s", diff)
 	}
 }
+
+// volumes: what a container leaves in a volume is there in the next one.
+func (s Suite) volumes(t *testing.T) {
+	spec := s.spec(t)
+	v := engine.Volume{Name: spec.Name + "-kept", Host: filepath.Join(t.TempDir(), "not", "yet"), Path: "/kept/here", Labels: map[string]string{"dev.buildlocal.test": "kept"}}
+	spec.Volumes = []engine.Volume{v}
+	c := s.start(t, spec)
+	if exit, _, complaint := sh(t, c, "test -z \"$(ls -A /kept/here)\" && echo text >/kept/here/file"); exit != 0 {
+		t.Errorf("in a new volume: exit status %d: %s", exit, complaint)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := s.spec(t)
+	next.Volumes = spec.Volumes
+	c = s.start(t, next)
+	if _, out, _ := sh(t, c, "cat /kept/here/file"); out != "text\n" {
+		t.Errorf("in the next container: %q", out)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e, lists := s.Engine.(engine.Lister); lists {
+		if err := e.Remove(t.Context(), engine.Left{Kind: "volume", ID: v.Name, Name: v.Name}); err != nil {
+			t.Errorf("remove the volume: %v", err)
+		}
+	}
+}

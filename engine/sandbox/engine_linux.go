@@ -147,6 +147,12 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	for _, t := range s.Trees {
 		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Over})
 	}
+	for _, v := range s.Volumes {
+		if err := os.MkdirAll(v.Host, 0o755); err != nil {
+			return diskFull(err, "make a directory that is kept")
+		}
+		l.Volumes = append(l.Volumes, inside.Tree{Host: v.Host, Path: v.Path})
+	}
 	var groups []*os.File
 	for _, g := range c.limits {
 		groups = append(groups, g.procs)

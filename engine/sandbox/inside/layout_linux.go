@@ -25,6 +25,7 @@ type Layout struct {
 	Layers   []string // of the image, lowest first; none for this machine's own files
 	Image    bool
 	Trees    []Tree
+	Volumes  []Tree // the host's directories themselves
 	Scratch  []string
 	Mask     []string
 
@@ -70,6 +71,7 @@ func (l *Layout) lay(wait func() error) error {
 		func() error { return l.layRoot(root) },
 		l.laySystem,
 		l.layTrees,
+		l.layVolumes,
 		l.layMasks,
 		l.nameMachine,
 		wait,
@@ -261,6 +263,15 @@ func (l *Layout) layTrees() error {
 		handle.Close()
 		if err != nil {
 			return fmt.Errorf("%w %s: %w", ErrTree, t.Host, err)
+		}
+	}
+	return nil
+}
+
+func (l *Layout) layVolumes() error {
+	for _, v := range l.Volumes {
+		if err := l.mountAt(v.Host, v.Path, "", unix.MS_BIND, ""); err != nil {
+			return err
 		}
 	}
 	return nil
