@@ -59,6 +59,7 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, say func
 	}
 	defer root.Close()
 	c := &collector{src: src, s: s, root: root, say: say, taken: map[string]File{}, matched: map[string]bool{}}
+	defer c.leave()
 	bases, err := c.bases(ctx)
 	if err != nil {
 		return nil, err
@@ -85,10 +86,16 @@ type collector struct {
 	src     Source
 	s       Selection
 	root    *os.Root
+	dir     string   // the directory that was written to last
+	in      *os.Root // its handle; nil for none
 	say     func(string, ...any)
 	taken   map[string]File // by path below the destination
 	matched map[string]bool // patterns
+	buffer  []byte
 }
+
+// bufferSize is how much is copied at a time, in bytes.
+const bufferSize = 256 << 10
 
 // bases returns the directories that the patterns begin at, relative to Root or
 // absolute.
@@ -263,11 +270,12 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 		name = path.Base(name)
 	}
 	local := filepath.FromSlash(strings.TrimLeft(path.Clean("/"+name), "/"))
-	if err := c.root.MkdirAll(filepath.Dir(local), 0o755); err != nil {
+	if err := c.enter(filepath.Dir(local)); err != nil {
 		return err
 	}
+	local = filepath.Base(local)
 	if _, again := c.taken[name]; again {
-		if err := c.root.Remove(local); err != nil {
+		if err := c.in.Remove(local); err != nil {
 			return err
 		}
 	}
@@ -275,7 +283,7 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	var err error
 	if h.Typeflag == tar.TypeSymlink {
 		taken.Mode |= fs.ModeSymlink
-		err = c.root.Symlink(h.Linkname, local)
+		err = c.in.Symlink(h.Linkname, local)
 	} else {
 		taken.SHA256, err = c.write(local, h, content)
 	}
@@ -286,18 +294,42 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	return nil
 }
 
+// enter makes a directory and opens it: what is written next stands in it, too.
+func (c *collector) enter(dir string) error {
+	if c.in != nil && c.dir == dir {
+		return nil
+	}
+	c.leave()
+	err := c.root.MkdirAll(dir, 0o755)
+	if err == nil {
+		c.in, err = c.root.OpenRoot(dir)
+	}
+	c.dir = dir
+	return err
+}
+
+func (c *collector) leave() {
+	if c.in != nil {
+		_ = c.in.Close()
+		c.in = nil
+	}
+}
+
 // write writes a file, and returns the hash of its content.
 func (c *collector) write(local string, h *tar.Header, content io.Reader) (string, error) {
 	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the caller can read and remove it
-	f, err := c.root.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := c.in.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return "", err
 	}
 	hash := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, hash), content)
+	if c.buffer == nil {
+		c.buffer = make([]byte, bufferSize)
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, hash)}, struct{ io.Reader }{content}, c.buffer)
 	err = errors.Join(err, f.Chmod(mode), f.Close())
 	if err == nil {
-		err = c.root.Chtimes(local, h.ModTime, h.ModTime)
+		err = c.in.Chtimes(local, h.ModTime, h.ModTime)
 	}
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
