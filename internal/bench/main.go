@@ -95,7 +95,7 @@ type options struct {
 // heavyRounds is how often what takes long is done at most.
 const heavyRounds = 3
 
-var workloadNames = []string{"W1", "W2", "W3", "W4", "startup", "unpack"}
+var workloadNames = []string{"W1", "W2", "W3", "W4", "W5", "W6", "startup", "unpack"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options

@@ -30,7 +30,7 @@ const (
 // and the disk to do would be charged to its neighbour.
 func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 	heavy := min(b.rounds, heavyRounds)
-	var light, long, unpacking []*arm
+	var light, long, files, kept, unpacking []*arm
 	if err := b.prepareDaemonless(ctx); err != nil {
 		return nil, err
 	}
@@ -52,13 +52,17 @@ func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 		case "W4":
 			j := job{workload: "W4", commands: []string{generator}, lines: logLines, rounds: heavy}
 			long = slices.Concat(b.arms(j), b.logArms(j))
+		case "W5":
+			files = b.artifactArms()
+		case "W6":
+			kept = b.cacheArms(ctx)
 		case "startup":
 			light = append(light, b.startupArms()...)
 		case "unpack":
 			unpacking = b.unpackArms(ctx)
 		}
 	}
-	groups := [][]*arm{light, long, unpacking}
+	groups := [][]*arm{light, long, files, kept, unpacking}
 	for _, a := range slices.Concat(groups...) {
 		if a.result.Absent != "" {
 			continue
