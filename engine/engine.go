@@ -168,6 +168,14 @@ type Progress struct {
 	Current, Total int64  // bytes; Total 0 when unknown
 }
 
+// Watcher is a Container that can tell what was written to its Trees without reading
+// them.
+type Watcher interface {
+	// Untouched reports that nothing has changed since Start at path, an absolute path
+	// in a Tree, and below it. Where the driver cannot tell it is false.
+	Untouched(path string) bool
+}
+
 // Left is something a driver made that still exists.
 type Left struct {
 	Kind    string // container, volume or network

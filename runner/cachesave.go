@@ -5,11 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +62,9 @@ const sparedLeast = 200 * time.Millisecond
 // storeCache saves an entry; it is nil when what was restored is the same still.
 func (b *build) storeCache(ctx context.Context) (*cache.Entry, error) {
 	c := b.cached
+	if b.untouched() {
+		return nil, nil
+	}
 	all, err := b.listCache(ctx)
 	if err != nil {
 		return nil, err
@@ -88,6 +89,18 @@ func (b *build) storeCache(ctx context.Context) (*cache.Entry, error) {
 	}}, r)
 }
 
+// untouched reports that all of the cache is mounted, and that the engine knows that
+// nothing was written there: nothing has to be read.
+func (b *build) untouched() bool {
+	w, tells := b.container.(engine.Watcher)
+	if !tells || b.foreseen == nil || !b.foreseen.all() || b.cached.entry.Key != b.cached.name.Key {
+		return false
+	}
+	return !slices.ContainsFunc(b.cached.stems(), func(stem string) bool {
+		return !slices.Contains(b.foreseen.stems, stem) || !w.Untouched(cachePlace(b.plan.Sources[0].Path, stem))
+	})
+}
+
 // cold is how long the commands take without a cache: as long as they took in this
 // build if it had none, else what the one that had none noted.
 func (b *build) cold() time.Duration {
@@ -108,102 +121,33 @@ func (b *build) commandTime() time.Duration {
 	return sum
 }
 
-// listed is one file of the container.
-type listed struct {
-	cache.File
-	place   string
-	status  int64 // when anything of it changed, nanoseconds since 1970
-	changed bool  // since the commands began
-}
-
-// listScript lists directories, given before --, alone, and others with all below
-// them. First comes which of two forms it is; the last line says that nothing is
-// missing. Links are followed where it begins.
-const listScript = `
-mark=$1; shift
-if find / -maxdepth 0 -printf '' 2>/dev/null; then
-  printf 'gnu\n'
-  list() { find -H "$@" -printf '%y %m %U %G %s %T@ %C@ %p\0%l\0' 2>/dev/null; }
-elif find / -maxdepth 0 -exec stat -c %f {} + >/dev/null 2>&1; then
-  printf 'stat\n'
-  list() { find -H "$@" -exec stat -c '%f %u %g %s %Y %Z %n' {} + 2>/dev/null; }
-else
-  exit 9
-fi
-list "$mark" -maxdepth 0
-while [ "$1" != -- ]; do list "$1" -maxdepth 0; shift; done
-shift
-for dir in "$@"; do list "$dir"; done
-printf 'end\n'
-`
-
-// listCache lists all files that may be of the cache, and the directories they are
-// in; nil where the image has no program that does.
-func (b *build) listCache(ctx context.Context) ([]listed, error) {
-	source := b.plan.Sources[0].Path
-	args := []string{"sh", "-c", listScript, "sh", cacheMark}
-	var above, below []string
-	for _, stem := range b.cached.stems() {
-		place := cachePlace(source, stem)
-		below = append(below, place)
-		for dir := path.Dir(place); dir != "/"; dir = path.Dir(dir) {
-			if !slices.Contains(above, dir) {
-				above = append(above, dir)
-			}
-		}
-	}
-	args = append(append(append(args, above...), "--"), below...)
-	var out bytes.Buffer
-	_, err := b.container.Exec(ctx, engine.Process{Args: args, Stdout: &out})
-	if err != nil {
-		return nil, err
-	}
-	form, text, _ := bytes.Cut(out.Bytes(), []byte("\n"))
-	text, whole := bytes.CutSuffix(text, []byte("end\n"))
-	read := readGNU
-	if string(form) == "stat" {
-		read = readStat
-	}
-	if !whole {
-		return nil, nil
-	}
-	all, known := read(text)
-	if !known || len(all) == 0 || all[0].place != cacheMark {
-		return nil, nil
-	}
-	mark := all[0].status
-	for i := range all {
-		all[i].Name = cacheName(source, all[i].place)
-		all[i].changed = all[i].status >= mark
-	}
-	return all[1:], nil
-}
-
 // packing chooses what of the container's files is new, and packs it.
 type packing struct {
 	*build
 	files  []listed     // nil where they are not known
 	base   *cache.Entry // whose files need not be packed again; nil for none
-	wanted map[string]listed
+	wanted map[string]*listed
 	fresh  map[string]bool // names of regular files that are packed
 }
 
 // choose returns the names that the base has as they are.
 func (p *packing) choose() []string {
-	p.wanted, p.fresh = map[string]listed{}, map[string]bool{}
-	known := map[string]cache.File{}
+	p.wanted, p.fresh = make(map[string]*listed, len(p.files)), map[string]bool{}
+	known := map[string]byte{}
 	if p.base != nil {
+		known = make(map[string]byte, len(p.base.List()))
 		for _, f := range p.base.List() {
-			known[f.Name] = f
+			known[f.Name] = f.Kind
 		}
 	}
-	var kept []string
-	for _, f := range p.files {
+	kept := make([]string, 0, len(known))
+	for i := range p.files {
+		f := &p.files[i]
 		if f.Kind == tar.TypeDir || !p.cached.holds(f.Name) {
 			continue
 		}
 		p.wanted[f.Name] = f
-		if old, is := known[f.Name]; is && !f.changed && (old.Kind == f.Kind || old.Kind == tar.TypeLink) {
+		if kind, is := known[f.Name]; is && !f.changed && (kind == f.Kind || kind == tar.TypeLink) {
 			kept = append(kept, f.Name)
 		} else {
 			p.fresh[f.Name] = true
@@ -221,7 +165,8 @@ func (p *packing) directories() {
 			needed[dir] = true
 		}
 	}
-	for _, f := range p.files {
+	for i := range p.files {
+		f := &p.files[i]
 		if f.Kind == tar.TypeDir && (needed[f.Name] || p.cached.holds(f.Name)) {
 			p.wanted[f.Name] = f
 		}
@@ -411,86 +356,4 @@ func copyEntry(w *tar.Writer, name string, h *tar.Header, content io.Reader) err
 	}
 	_, err := io.Copy(w, content)
 	return err
-}
-
-// readGNU reads what find prints.
-func readGNU(text []byte) ([]listed, bool) {
-	var all []listed
-	parts := strings.Split(string(text), "\x00")
-	for i := 0; i+1 < len(parts); i += 2 {
-		fields := strings.SplitN(parts[i], " ", 8)
-		if len(fields) < 8 {
-			return nil, false
-		}
-		kind, known := map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink}[fields[0]]
-		if !known {
-			continue
-		}
-		mode, err := strconv.ParseInt(fields[1], 8, 32)
-		f := listed{place: fields[7], File: cache.File{Kind: kind, Mode: mode, Link: parts[i+1]}}
-		err = errors.Join(err, f.numbers(fields[2:7]))
-		if err != nil {
-			return nil, false
-		}
-		all = append(all, f)
-	}
-	return all, true
-}
-
-// readStat reads what stat prints, a line each: of a name with a line's end nothing
-// can be said. Where links lead it does not tell.
-func readStat(text []byte) ([]listed, bool) {
-	var all []listed
-	for line := range strings.Lines(string(text)) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 7)
-		if len(fields) < 7 {
-			return nil, false
-		}
-		mode, err := strconv.ParseInt(fields[0], 16, 32)
-		if err != nil {
-			return nil, false
-		}
-		const format, permissions, directory, regular, link = 0o170000, 0o7777, 0o040000, 0o100000, 0o120000
-		kind, known := map[int64]byte{regular: tar.TypeReg, directory: tar.TypeDir}[mode&format]
-		if mode&format == link {
-			return nil, false
-		}
-		if !known {
-			continue
-		}
-		f := listed{place: fields[6], File: cache.File{Kind: kind, Mode: mode & permissions}}
-		if err := f.numbers(fields[1:6]); err != nil {
-			return nil, false
-		}
-		all = append(all, f)
-	}
-	return all, true
-}
-
-// numbers reads owner, group, size, and the times of the last changes of content and
-// of anything.
-func (f *listed) numbers(fields []string) error {
-	var errs [5]error
-	f.UID, errs[0] = strconv.Atoi(fields[0])
-	f.GID, errs[1] = strconv.Atoi(fields[1])
-	f.Size, errs[2] = strconv.ParseInt(fields[2], 10, 64)
-	f.Time, errs[3] = nanoseconds(fields[3])
-	f.status, errs[4] = nanoseconds(fields[4])
-	return errors.Join(errs[:]...)
-}
-
-// nanoseconds reads seconds with a fraction, or without one.
-func nanoseconds(text string) (int64, error) {
-	whole, fraction, _ := strings.Cut(text, ".")
-	const digits, nano = 9, 1_000_000_000
-	fraction = (fraction + "000000000")[:digits]
-	seconds, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	parts, err := strconv.ParseInt(fraction, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("a time %q: %w", text, err)
-	}
-	return seconds*nano + parts, nil
 }

@@ -25,6 +25,7 @@ type Container struct {
 	stream     types.HijackedResponse
 	volumes    []string // layers of the trees, removed after the container
 	relay      string   // the container that listens for services; empty for none
+	uppers     []upper
 	hidden     []string // layers of whiteouts on the host, removed after the volumes
 	execs      atomic.Int64
 

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/layer"
 )
 
 // mountTrees makes a copy-on-write volume for each tree: an overlay whose lower
@@ -66,11 +67,28 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 		"type": "overlay", "device": "overlay",
 		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", layersOf(tree, hide), escape(layers[0]), escape(layers[1])),
 	}
+	c.uppers = append(c.uppers, upper{tree.Path, layers[0]})
 	m := c.volume(fmt.Sprintf("%s-tree%d", s.Name, i), tree.Path)
 	m.VolumeOptions.NoCopy = true
 	m.VolumeOptions.DriverConfig = &mount.Driver{Name: "local", Options: options}
 	return m, nil
 }
+
+// upper is where what is written to a tree stands, on the engine's machine.
+type upper struct{ path, host string }
+
+// Untouched reports that a tree is as it was. See engine.Watcher. It needs the right
+// to see what the engine keeps.
+func (c *Container) Untouched(path string) bool {
+	for _, u := range c.uppers {
+		if name, in := layer.Below(u.path, path); in {
+			return layer.Untouched(u.host, name)
+		}
+	}
+	return false
+}
+
+var _ engine.Watcher = (*Container)(nil)
 
 // layersOf are the lower layers of a tree's overlay, the highest first.
 func layersOf(tree engine.Tree, hide string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,6 +63,7 @@ func (s Suite) over(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
+	s.untouched(t, spec)
 	for i, d := range []string{dir, first, second} {
 		if diff := cmp.Diff(before[i], Snapshot(t, d)); diff != "" {
 			t.Errorf("a directory of the host changed: %s", diff)
@@ -105,6 +107,38 @@ func (s Suite) trees(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, Snapshot(t, dir)); diff != "" {
 		t.Errorf("the host's directory changed: %s", diff)
+	}
+}
+
+// untouched: what a driver says of a tree is so; it may say nothing.
+func (s Suite) untouched(t *testing.T, spec engine.Spec) {
+	spec.Name, spec.Temp = spec.Name+"-again", t.TempDir()
+	c := s.start(t, spec)
+	w, tells := c.(engine.Watcher)
+	if !tells || !w.Untouched("/src/it/new") {
+		return
+	}
+	for _, step := range []struct {
+		script    string
+		untouched string // of keep, new and deep/er
+	}{
+		{"cat /src/it/keep/a; ls -R /src/it; echo x >/src/it/beside; mkdir /src/it/more", "yes yes yes"},
+		{"echo x >/src/it/deep/other", "yes yes yes"},
+		{"chmod 700 /src/it/new/er", "yes no yes"},
+		{"rm -r /src/it/keep", "no no yes"},
+		{"rm -r /src/it/deep; mkdir /src/it/deep", "no no no"},
+	} {
+		sh(t, c, step.script)
+		var got []string
+		for _, name := range []string{"keep", "new", "deep/er"} {
+			got = append(got, map[bool]string{true: "yes", false: "no"}[w.Untouched("/src/it/"+name)])
+		}
+		if strings.Join(got, " ") != step.untouched {
+			t.Errorf("after %q: untouched are %v, want %s", step.script, got, step.untouched)
+		}
+	}
+	if w.Untouched("/src") || w.Untouched("/src/it") || w.Untouched("/elsewhere") {
+		t.Error("what is in no tree, or changed, is said to be untouched")
 	}
 }
 

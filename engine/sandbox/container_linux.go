@@ -18,6 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
+	"github.com/buildlocal/buildlocal/internal/layer"
 )
 
 // Container is one sandbox. See engine.Container.
@@ -25,7 +26,8 @@ type Container struct {
 	*process
 	id       identity
 	env      []string
-	base     string // directory of the host
+	base     string        // directory of the host
+	trees    []engine.Tree // nil where what is written to them is kept in memory
 	image    *images.Image
 	limits   []group
 	services []net.Listener
@@ -356,4 +358,18 @@ func (c *Container) Close(ctx context.Context) error {
 	return err
 }
 
-var _ engine.Container = (*Container)(nil)
+// Untouched reports that a tree is as it was. See engine.Watcher. What is kept in
+// memory cannot be seen from here.
+func (c *Container) Untouched(path string) bool {
+	for i, t := range c.trees {
+		if name, in := layer.Below(t.Path, path); in {
+			return layer.Untouched(inside.Upper(c.base, i), name)
+		}
+	}
+	return false
+}
+
+var (
+	_ engine.Container = (*Container)(nil)
+	_ engine.Watcher   = (*Container)(nil)
+)

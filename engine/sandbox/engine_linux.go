@@ -144,6 +144,7 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if c.image != nil {
 		l.Layers = c.image.Layers
 	}
+	c.trees = s.Trees
 	for _, t := range s.Trees {
 		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Over})
 	}
@@ -168,6 +169,7 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 		return e.cannot(diskFull(err, "lay the sandbox"))
 	}
 	if a.Memory {
+		c.trees = nil
 		c.say("What the build writes stays in memory: the file system of %s cannot be laid over.", s.Temp)
 	}
 	c.reached(s, a.Unguarded == "")

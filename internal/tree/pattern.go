@@ -20,6 +20,9 @@ func Match(pattern, name string) bool {
 	if pattern == name {
 		return true
 	}
+	if dir, all := strings.CutSuffix(pattern, "/**/*"); all && IsLiteral(dir) { // the usual one
+		return len(name) > len(dir)+1 && name[len(dir)] == '/' && name[:len(dir)] == dir
+	}
 	if IsLiteral(pattern) || !holds(Stem(pattern), name) {
 		return false // exact also where names are no UTF-8
 	}

@@ -259,7 +259,7 @@ func (l *Layout) layTrees() error {
 		if err != nil {
 			return err
 		}
-		err = l.layTree(t, target, fmt.Sprintf("tree%d", i))
+		err = l.layTree(t, target, treeName(i))
 		handle.Close()
 		if err != nil {
 			return fmt.Errorf("%w %s: %w", ErrTree, t.Host, err)
@@ -275,6 +275,15 @@ func (l *Layout) layVolumes() error {
 		}
 	}
 	return nil
+}
+
+// treeName is what a tree is called where what is written to it stands.
+func treeName(i int) string { return fmt.Sprintf("tree%d", i) }
+
+// Upper is the directory of this machine where what is written to a tree stands, by its
+// number, unless that is in memory.
+func Upper(base string, i int) string {
+	return filepath.Join(base, onDisk, "upper", treeName(i))
 }
 
 // layTree lays one tree. What is not to be seen is hidden in the upper layer, or, so
