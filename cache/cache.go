@@ -72,6 +72,14 @@ type Saving struct {
 	Entry        // without ID, Files, Size and Index
 	Base  *Entry // an entry of the same store some files are taken from; nil for none
 	Kept  []string
+	Links []Link // files of this machine that become the entry's; a Local has use for them
+}
+
+// Link is a file of an entry that is on this machine already, as a file system's link can
+// make it the entry's too.
+type Link struct {
+	File
+	Host string
 }
 
 // Store keeps entries. Its methods may be used by several builds at once.
@@ -94,6 +102,7 @@ type Store interface {
 var (
 	ErrNone      = errors.New("nothing is kept")
 	ErrImmutable = errors.New("a cache with this key is kept already")
+	ErrUnlinked  = errors.New("a file cannot be linked")
 	ErrBroken    = errors.New("the cache is not whole")
 )
 

@@ -53,6 +53,11 @@ func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader)
 			return nil, err
 		}
 	}
+	for _, l := range s.Links {
+		if err := w.linkHost(l); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnlinked, err)
+		}
+	}
 	if err := w.unpack(&endedReader{ctx, files}); err != nil {
 		return nil, err
 	}

@@ -153,15 +153,21 @@ func (w *writer) dress(f File) error {
 
 // mode is what a file has in the store.
 func (w *writer) mode(f File) fs.FileMode {
-	mode := fs.FileMode(f.Mode & 0o777)
-	if !w.root {
-		if f.Kind == tar.TypeDir {
-			return mode | 0o500
-		}
-		return mode | 0o400
+	if w.root {
+		return unixMode(f.Mode)
 	}
+	mode := fs.FileMode(f.Mode & 0o777)
+	if f.Kind == tar.TypeDir {
+		return mode | 0o500
+	}
+	return mode | 0o400
+}
+
+// unixMode is a mode as a tar stream has it, in the words of Go.
+func unixMode(bits int64) fs.FileMode {
+	mode := fs.FileMode(bits & 0o777)
 	for bit, is := range map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if f.Mode&bit != 0 {
+		if bits&bit != 0 {
 			mode |= is
 		}
 	}
@@ -193,6 +199,49 @@ func (w *writer) keep(base *Entry, names []string) error {
 			f = file
 		}
 		w.files[f.Name] = f
+	}
+	return nil
+}
+
+// linkHost makes a file of this machine the entry's, if it is the one that was listed.
+// One on another file system, or of another user, is copied.
+func (w *writer) linkHost(l Link) error {
+	if err := w.parents(l.Name); err != nil {
+		return err
+	}
+	err := os.Link(l.Host, w.at(l.Name))
+	if err != nil {
+		err = w.copyHost(l)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(w.at(l.Name))
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() != l.Size || info.ModTime().UnixNano() != l.Time {
+		return fmt.Errorf("%s is another file", l.Host)
+	}
+	w.files[l.Name] = l.File
+	return nil
+}
+
+func (w *writer) copyHost(l Link) error {
+	from, err := os.Open(l.Host)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := w.file(l.File, from); err != nil {
+		return err
+	}
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != l.Size || info.ModTime().UnixNano() != l.Time { // changed while it was read, or another one
+		return fmt.Errorf("%s is another file", l.Host)
 	}
 	return nil
 }

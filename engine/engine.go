@@ -168,12 +168,16 @@ type Progress struct {
 	Current, Total int64  // bytes; Total 0 when unknown
 }
 
-// Watcher is a Container that can tell what was written to its Trees without reading
-// them.
+// Watcher is a Container that can tell what was written to it without reading it.
 type Watcher interface {
 	// Untouched reports that nothing has changed since Start at path, an absolute path
 	// in a Tree, and below it. Where the driver cannot tell it is false.
 	Untouched(path string) bool
+	// Written returns the file of this machine that has what was written to a file at
+	// an absolute path, or "" where the driver cannot tell. It may be another one than
+	// the container sees there: whoever uses it compares size and time. It must not be
+	// changed, and is gone after Close.
+	Written(path string) string
 }
 
 // Left is something a driver made that still exists.

@@ -80,13 +80,53 @@ func (b *build) storeCache(ctx context.Context) (*cache.Entry, error) {
 	if len(p.wanted) == 0 && all != nil {
 		return nil, errors.New("there are no such files")
 	}
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(p.pack(ctx, w)) }()
-	defer r.Close()
-	return b.store.Save(ctx, cache.Saving{Base: p.base, Kept: kept, Entry: cache.Entry{
+	saving := cache.Saving{Base: p.base, Kept: kept, Links: p.links(), Entry: cache.Entry{
 		Scope: c.name.Scope, Version: c.name.Version(), Paths: c.name.Paths, Arch: c.name.Arch, Key: c.name.Key, Image: b.plan.Image,
 		Build: b.record.ID, Saved: b.Now(), Cold: b.cold(), Placed: all != nil,
-	}}, r)
+	}}
+	e, err := p.save(ctx, saving)
+	if errors.Is(err, cache.ErrUnlinked) { // something else than the container has is there
+		saving.Links = nil
+		p.choose()
+		e, err = p.save(ctx, saving)
+	}
+	return e, err
+}
+
+// save has the store keep what is packed.
+func (p *packing) save(ctx context.Context, s cache.Saving) (*cache.Entry, error) {
+	r, w := io.Pipe()
+	packed := make(chan struct{})
+	go func() {
+		defer close(packed)
+		w.CloseWithError(p.pack(ctx, w))
+	}()
+	e, err := p.store.Save(ctx, s, r)
+	_ = r.Close()
+	<-packed
+	return e, err
+}
+
+// links takes from what is to be packed what this machine has as files: they need not be
+// copied. Nobody changes them in place but a process in the background, and that would
+// be noticed when they are restored.
+func (p *packing) links() []cache.Link {
+	w, tells := p.container.(engine.Watcher)
+	if !tells || p.CacheInS3 {
+		return nil
+	}
+	var all []cache.Link
+	for name := range p.fresh {
+		f := p.wanted[name]
+		if f.Kind != tar.TypeReg {
+			continue
+		}
+		if host := w.Written(f.place); host != "" {
+			all = append(all, cache.Link{File: f.File, Host: host})
+			delete(p.fresh, name)
+		}
+	}
+	return all
 }
 
 // untouched reports that all of the cache is mounted, and that the engine knows that

@@ -26,6 +26,8 @@ type Container struct {
 	volumes    []string // layers of the trees, removed after the container
 	relay      string   // the container that listens for services; empty for none
 	uppers     []upper
+	root       sync.Once
+	rootUpper  string   // as of uppers, of the root directory; empty where it cannot be seen
 	hidden     []string // layers of whiteouts on the host, removed after the volumes
 	execs      atomic.Int64
 

@@ -88,6 +88,34 @@ func (c *Container) Untouched(path string) bool {
 	return false
 }
 
+// Written returns the file that the engine keeps of what was written. See
+// engine.Watcher.
+func (c *Container) Written(path string) string {
+	for _, u := range c.uppers {
+		if name, in := layer.Below(u.path, path); in {
+			return layer.Written(u.host, name)
+		}
+	}
+	c.root.Do(c.findRoot)
+	if c.rootUpper == "" {
+		return ""
+	}
+	return layer.Written(c.rootUpper, strings.TrimPrefix(path, "/"))
+}
+
+// findRoot finds where what is written to the image stands, on an engine that shares
+// this machine's files.
+func (c *Container) findRoot() {
+	if c.engine.sharesFiles() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	defer cancel()
+	if got, err := c.engine.api.ContainerInspect(ctx, c.id); err == nil && got.GraphDriver.Name == "overlay2" {
+		c.rootUpper = got.GraphDriver.Data["UpperDir"]
+	}
+}
+
 var _ engine.Watcher = (*Container)(nil)
 
 // layersOf are the lower layers of a tree's overlay, the highest first.

@@ -369,6 +369,19 @@ func (c *Container) Untouched(path string) bool {
 	return false
 }
 
+// Written returns the file that has what was written. See engine.Watcher.
+func (c *Container) Written(path string) string {
+	for i, t := range c.trees {
+		if name, in := layer.Below(t.Path, path); in {
+			return layer.Written(inside.Upper(c.base, i), name)
+		}
+	}
+	if c.trees == nil {
+		return ""
+	}
+	return layer.Written(inside.RootUpper(c.base), strings.TrimPrefix(path, "/"))
+}
+
 var (
 	_ engine.Container = (*Container)(nil)
 	_ engine.Watcher   = (*Container)(nil)

@@ -286,6 +286,9 @@ func Upper(base string, i int) string {
 	return filepath.Join(base, onDisk, "upper", treeName(i))
 }
 
+// RootUpper is the same of the root directory.
+func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper", "root") }
+
 // layTree lays one tree. What is not to be seen is hidden in the upper layer, or, so
 // that it does not hide what is laid over the tree, in one between the two.
 func (l *Layout) layTree(t Tree, target, name string) error {
