@@ -67,7 +67,7 @@ func played(t *testing.T, block, dir, bin string) string {
 		command := strings.TrimPrefix(line, "$ ")
 		c := exec.Command("sh", "-c", "{ "+command+"\n} 2>&1")
 		c.Dir = dir
-		c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "USER=you", "NO_COLOR=1")
+		c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "USER=you", "NO_COLOR=1", "XDG_CACHE_HOME="+filepath.Join(filepath.Dir(dir), ".cache"))
 		out, _ := c.Output() // many an example fails on purpose
 		b.WriteString(line + "\n" + strings.ReplaceAll(string(out), filepath.Dir(dir), "/home/you"))
 	}
@@ -80,6 +80,8 @@ var passing = []struct {
 }{
 	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "TIME"},
+	{regexp.MustCompile(`-[0-9a-f]{8}/\d+ +`), "-ID/N "},
 	{regexp.MustCompile(`src\d+`), "srcN"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`builds/(\d+)-[0-9a-f]{8}`), "builds/$1-ID"},

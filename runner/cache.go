@@ -257,8 +257,17 @@ func (b *build) findCache(ctx context.Context) error {
 	if e.Key != c.name.Key {
 		hit = "no hit, but by a fallback key " + e.Key
 	}
-	b.note("Cache: %s; %s of %s %s in %.1f s.", hit, e, e.Saved.Local().Format(time.DateTime), how, b.Now().Sub(began).Seconds())
+	b.note("Cache: %s; %s of %s %s in %s.", hit, e, e.Saved.Local().Format(time.DateTime), how, took(b.Now().Sub(began)))
 	return nil
+}
+
+// took is a time for a person.
+func took(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	const hundredth = 10 * time.Millisecond
+	return d.Round(hundredth).String()
 }
 
 // theEntry finds an entry. One that is mounted stays: should the shell have expanded

@@ -41,7 +41,7 @@ func (b *build) saveCache(ctx context.Context) {
 	case e == nil:
 		b.note("Cache: nothing has changed, it stays as it is.")
 	default:
-		b.note("Cache: saved, %s in %.1f s.", e, b.Now().Sub(began).Seconds())
+		b.note("Cache: saved, %s in %s.", e, took(b.Now().Sub(began)))
 	}
 }
 
@@ -52,7 +52,7 @@ func (b *build) tellSpared() {
 	}
 	cold, now := b.cached.entry.Cold, b.commandTime()
 	if spared := cold - now; spared >= sparedLeast {
-		b.note("Cache: the commands took %.1f s, without it %.1f s: %.1f s spared.", now.Seconds(), cold.Seconds(), spared.Seconds())
+		b.note("Cache: the commands took %s, without it %s: %s spared.", took(now), took(cold), took(spared))
 	}
 }
 
