@@ -13,7 +13,7 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -190,7 +190,7 @@ func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader)
 	packed := cache.Pack(files)
 	defer packed.Close()
 	counted := &counter{Reader: packed}
-	input := &s3.PutObjectInput{
+	input := &transfermanager.UploadObjectInput{
 		Bucket: &c.bucket, Key: &e.ID, Body: counted, ContentType: sdk.String("application/zstd"), Metadata: map[string]string{
 			metaKey: url.QueryEscape(e.Key), metaImage: url.QueryEscape(e.Image), metaBuild: url.QueryEscape(e.Build),
 			metaCold: strconv.FormatFloat(e.Cold.Seconds(), 'f', -1, 64), metaSaved: e.Saved.UTC().Format(time.RFC3339),
@@ -199,7 +199,8 @@ func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader)
 	if e.Key != "" {
 		input.IfNoneMatch = sdk.String("*") // of two builds the first one's stays
 	}
-	_, err := manager.NewUploader(c.client, func(u *manager.Uploader) { u.Concurrency = uploads }).Upload(ctx, input)
+	uploader := transfermanager.New(c.client, func(o *transfermanager.Options) { o.Concurrency, o.PartSizeBytes = uploads, partSize })
+	_, err := uploader.UploadObject(ctx, input)
 	var answer smithy.APIError
 	switch {
 	case errors.As(err, &answer) && (answer.ErrorCode() == "PreconditionFailed" || answer.ErrorCode() == "ConditionalRequestConflict"):
@@ -211,8 +212,12 @@ func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader)
 	return &e, nil
 }
 
-// uploads is how many parts of five megabytes are on their way at once.
-const uploads = 3
+// uploads is how many parts of partSize bytes are on their way at once; S3 takes none
+// that are smaller (documented), and 10,000 of them: 50 GB.
+const (
+	uploads  = 3
+	partSize = 5 << 20
+)
 
 // counter counts what is read.
 type counter struct {

@@ -21,14 +21,9 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	if err := os.MkdirAll(scope, 0o700); err != nil {
 		return nil, err
 	}
-	l.sweep(scope)
-	dir, err := os.MkdirTemp(scope, savingPrefix)
+	dir, lock, err := l.begin(scope)
 	if err != nil {
 		return nil, err
-	}
-	lock := flock.New(filepath.Join(dir, lockName))
-	if _, err := lock.TryLock(); err != nil {
-		return nil, errors.Join(err, removeAll(dir))
 	}
 	defer lock.Close()
 	e, err := l.fill(ctx, s, dir, files)
@@ -43,6 +38,26 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	l.mu.Unlock()
 	_, err = l.Evict(l.limit, e.ID)
 	return e, err
+}
+
+// begin makes a directory for what is saved, which is locked before anybody else may
+// take it for one that was left.
+func (l *Local) begin(scope string) (string, *flock.Flock, error) {
+	turn := flock.New(filepath.Join(scope, lockName))
+	if err := turn.Lock(); err != nil {
+		return "", nil, err
+	}
+	defer turn.Close()
+	l.sweep(scope)
+	dir, err := os.MkdirTemp(scope, savingPrefix)
+	if err != nil {
+		return "", nil, err
+	}
+	lock := flock.New(filepath.Join(dir, lockName))
+	if _, err := lock.TryLock(); err != nil {
+		return "", nil, errors.Join(err, removeAll(dir))
+	}
+	return dir, lock, nil
 }
 
 // fill writes all of an entry.
@@ -208,12 +223,19 @@ func (l *Local) Sweep() int {
 	dirs, _ := os.ReadDir(l.dir)
 	n := 0
 	for _, d := range dirs {
-		n += l.sweep(filepath.Join(l.dir, d.Name()))
+		scope := filepath.Join(l.dir, d.Name())
+		turn := flock.New(filepath.Join(scope, lockName), flock.SetFlag(os.O_RDWR))
+		if err := turn.Lock(); err != nil {
+			continue // it has never had a cache
+		}
+		n += l.sweep(scope)
+		_ = turn.Close()
 	}
 	return n
 }
 
-// sweep removes what was being saved or removed by programs that are gone.
+// sweep removes what was being saved or removed by programs that are gone. The scope's
+// lock is held.
 func (l *Local) sweep(scope string) int {
 	n := 0
 	all, _ := os.ReadDir(scope)

@@ -33,7 +33,7 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 		t.Fatal(problems)
 	}
 	in := runner.Inputs{
-		Spec: spec, Location: "buildspec.yml", Image: "image:1",
+		Spec: spec, Location: "buildspec.yml", Image: "image:1", CachePlace: "/home/me/.cache/buildlocal/cache",
 		Identity: runner.Identity{Project: "demo", UUID: "11111111-2222-3333-4444-555555555555", Number: 7, Region: "eu-west-1", Account: "000000000000", Initiator: "me", Start: began},
 		Sources:  []runner.Source{{Digits: "123456789", Tree: engine.Tree{Host: "/home/me/demo"}}},
 	}
