@@ -215,7 +215,7 @@ func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader)
 // uploads is how many parts of partSize bytes are on their way at once; S3 takes none
 // that are smaller (documented), and 10,000 of them: 50 GB.
 const (
-	uploads  = 3
+	uploads  = 2
 	partSize = 5 << 20
 )
 

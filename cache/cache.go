@@ -65,6 +65,7 @@ type Entry struct {
 
 	list []File
 	dir  string
+	lost bool // it is of no use to anybody
 }
 
 // Saving is an entry to be saved.
@@ -72,14 +73,14 @@ type Saving struct {
 	Entry        // without ID, Files, Size and Index
 	Base  *Entry // an entry of the same store some files are taken from; nil for none
 	Kept  []string
-	Links []Link // files of this machine that become the entry's; a Local has use for them
+	Near  []Near // files that are copied from this machine; a Local has use for them
 }
 
-// Link is a file of an entry that is on this machine already, as a file system's link can
-// make it the entry's too.
-type Link struct {
+// Near is a file of an entry that is on this machine already: below a directory, at a
+// name that leads nowhere else.
+type Near struct {
 	File
-	Host string
+	Dir, At string
 }
 
 // Store keeps entries. Its methods may be used by several builds at once.
@@ -102,7 +103,7 @@ type Store interface {
 var (
 	ErrNone      = errors.New("nothing is kept")
 	ErrImmutable = errors.New("a cache with this key is kept already")
-	ErrUnlinked  = errors.New("a file cannot be linked")
+	ErrNotNear   = errors.New("a file on this machine is another one")
 	ErrBroken    = errors.New("the cache is not whole")
 )
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,6 +172,8 @@ func readEntry(dir string) *Entry {
 	}
 	if err != nil {
 		e.Broken = fmt.Sprintf("%s: %v", filepath.Join(dir, entryName), err)
+		var syntax *json.SyntaxError
+		e.lost = errors.Is(err, fs.ErrNotExist) || errors.As(err, &syntax)
 		return e
 	}
 	e.Used = e.Saved

@@ -36,8 +36,10 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	l.mu.Lock()
 	l.saved = e.ID
 	l.mu.Unlock()
-	_, err = l.Evict(l.limit, e.ID)
-	return e, err
+	if _, err := l.Evict(l.limit, e.ID); err != nil {
+		l.say("The caches have more than %d bytes: %v.", l.limit, err)
+	}
+	return e, nil
 }
 
 // begin makes a directory for what is saved, which is locked before anybody else may
@@ -68,10 +70,8 @@ func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader)
 			return nil, err
 		}
 	}
-	for _, l := range s.Links {
-		if err := w.linkHost(l); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnlinked, err)
-		}
+	if err := w.copyNear(s.Near); err != nil {
+		return nil, err
 	}
 	if err := w.unpack(&endedReader{ctx, files}); err != nil {
 		return nil, err
@@ -202,12 +202,12 @@ func (l *Local) Evict(limit int64, keep string) ([]*Entry, error) {
 	var gone []*Entry
 	var errs []error
 	for _, e := range l.List() {
-		if e.ID == keep || e.Broken == "" && sum+e.Size <= limit {
+		if e.ID == keep || !e.lost && sum+e.Size <= limit {
 			sum += e.Size
 			continue
 		}
 		err := l.remove(e)
-		if errors.Is(err, ErrInUse) {
+		if errors.Is(err, ErrInUse) || errors.Is(err, fs.ErrNotExist) { // somebody else was faster
 			continue
 		}
 		if err == nil {

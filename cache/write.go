@@ -203,46 +203,53 @@ func (w *writer) keep(base *Entry, names []string) error {
 	return nil
 }
 
-// linkHost makes a file of this machine the entry's, if it is the one that was listed.
-// One on another file system, or of another user, is copied.
-func (w *writer) linkHost(l Link) error {
-	if err := w.parents(l.Name); err != nil {
-		return err
+// copyNear copies files of this machine. The error wraps ErrNotNear for one that is not
+// the one that was listed: a build that still runs may have changed it, or what leads to it.
+func (w *writer) copyNear(all []Near) error {
+	var root *os.Root
+	var err error
+	for _, n := range all {
+		if root == nil || root.Name() != n.Dir {
+			if root != nil {
+				_ = root.Close()
+			}
+			if root, err = os.OpenRoot(n.Dir); err != nil {
+				return fmt.Errorf("%w: %w", ErrNotNear, err)
+			}
+		}
+		if err = w.copyOne(root, n); err != nil {
+			break
+		}
 	}
-	err := os.Link(l.Host, w.at(l.Name))
-	if err != nil {
-		err = w.copyHost(l)
+	if root != nil {
+		_ = root.Close()
 	}
-	if err != nil {
-		return err
-	}
-	info, err := os.Lstat(w.at(l.Name))
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || info.Size() != l.Size || info.ModTime().UnixNano() != l.Time {
-		return fmt.Errorf("%s is another file", l.Host)
-	}
-	w.files[l.Name] = l.File
-	return nil
+	return err
 }
 
-func (w *writer) copyHost(l Link) error {
-	from, err := os.Open(l.Host)
+func (w *writer) copyOne(root *os.Root, n Near) error {
+	from, err := root.OpenFile(filepath.FromSlash(n.At), os.O_RDONLY|nonblocking, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrNotNear, err)
 	}
 	defer from.Close()
-	if err := w.file(l.File, from); err != nil {
+	same := func() bool {
+		info, err := from.Stat()
+		return err == nil && info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Time
+	}
+	if !same() {
+		return fmt.Errorf("%w: %s", ErrNotNear, n.At)
+	}
+	if err := w.parents(n.Name); err != nil {
 		return err
 	}
-	info, err := from.Stat()
-	if err != nil {
+	if err := w.file(n.File, from); err != nil {
 		return err
 	}
-	if info.Size() != l.Size || info.ModTime().UnixNano() != l.Time { // changed while it was read, or another one
-		return fmt.Errorf("%s is another file", l.Host)
+	if !same() { // it was changed while it was read
+		return fmt.Errorf("%w: %s", ErrNotNear, n.At)
 	}
+	w.files[n.Name] = n.File
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -64,6 +65,9 @@ func (a *App) openCache(f *runFlags, g *found) func(say func(string, ...any)) (c
 		return nil
 	}
 	if isS3(f.cache) {
+		if a.env("GOMEMLIMIT") == "" {
+			debug.SetMemoryLimit(packingLimit)
+		}
 		return func(func(string, ...any)) (cache.Store, error) { return g.bucket.Cache(f.cache) }
 	}
 	return func(say func(string, ...any)) (cache.Store, error) {

@@ -39,6 +39,10 @@ func Execute(args []string, version string) int {
 	return Main(ctx, args, a)
 }
 
+// packingLimit is the same where a cache is packed on its way to a bucket and parts of it
+// wait in memory.
+const packingLimit = 64 << 20
+
 // memoryLimit is how much memory, in bytes, is used before more is done to use less: a
 // build has the machine, not we.
 const memoryLimit = 40 << 20

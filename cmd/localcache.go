@@ -32,7 +32,7 @@ const (
 
 // localDir is below the directory of caches, and has one for each that a LOCAL cache
 // keeps: scope/mode. Where Docker keeps it, that is where its lock is.
-const localDir = "local"
+const localDir = ".local"
 
 // localName is what the cache of a mode is called, besides its scope.
 func localName(mode string) string {

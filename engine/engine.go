@@ -173,11 +173,12 @@ type Watcher interface {
 	// Untouched reports that nothing has changed since Start at path, an absolute path
 	// in a Tree, and below it. Where the driver cannot tell it is false.
 	Untouched(path string) bool
-	// Written returns the file of this machine that has what was written to a file at
-	// an absolute path, or "" where the driver cannot tell. It may be another one than
-	// the container sees there: whoever uses it compares size and time. It must not be
-	// changed, and is gone after Close.
-	Written(path string) string
+	// Written returns where this machine has what was written to a file at an absolute
+	// path: a directory, and a name below it, slash-separated, on which no link leads
+	// out of the directory for whoever follows none out. Both are empty where the driver
+	// cannot tell. It may be another file than the container sees there: whoever reads
+	// it compares size and time. It is gone after Close.
+	Written(path string) (dir, name string)
 }
 
 // Left is something a driver made that still exists.

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/buildlocal/buildlocal/cache"
-	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
@@ -31,7 +31,7 @@ type cached struct {
 	name     cache.Name
 	patterns []string     // of names in an entry
 	entry    *cache.Entry // that was restored; nil for none
-	copied   []string     // absolute paths of its files that were copied, without directories
+	copied   []cache.File // its files that were copied, by absolute paths, without directories
 }
 
 // restoreCache puts the files of an earlier build in place, which take the place of
@@ -119,17 +119,24 @@ func (b *build) settleCache(ctx context.Context) (*cached, error) {
 		b.note("No cache is used: its key %s is an empty text.", c.Key)
 		return nil, nil
 	}
+	if b.secret(settled.name.Key) {
+		b.note("No cache is used: its key %s has a secret in it, which would stand beside the files.", c.Key)
+		return nil, nil
+	}
 	for _, key := range c.FallbackKeys {
 		if key, err = b.cacheKey(ctx, key); err != nil {
 			return nil, err
 		}
-		if key != "" { // which would be the beginning of every key
+		if key != "" && !b.secret(key) { // which would be the beginning of every key
 			settled.name.Fallbacks = append(settled.name.Fallbacks, key)
 		}
 	}
 	settled.name.Arch, err = b.architecture(ctx)
 	return settled, err
 }
+
+// secret reports whether a text has a value that is hidden in the log.
+func (b *build) secret(text string) bool { return b.mask.Text(text) != text }
 
 // cacheKey expands a key. One that the shell cannot expand is the author's mistake,
 // and no reason to fail: it is as if it were empty.
@@ -242,7 +249,7 @@ func (b *build) findCache(ctx context.Context) error {
 		return nil
 	}
 	how := "mounted"
-	if b.foreseen == nil || !b.foreseen.all() {
+	if b.foreseen == nil || !b.foreseen.complete() {
 		how, err = "copied", b.placeCache(ctx, e)
 	}
 	if ctx.Err() != nil {
@@ -296,6 +303,12 @@ func (b *build) placeCache(ctx context.Context, e *cache.Entry) error {
 	}
 	defer stream.Close()
 	if b.CacheInS3 {
+		whole, err := b.spool(stream)
+		if err != nil {
+			return err
+		}
+		defer whole.Close()
+		stream = whole
 		b.say("Unarchiving cache...")
 	}
 	r, w := io.Pipe()
@@ -310,25 +323,35 @@ func (b *build) placeCache(ctx context.Context, e *cache.Entry) error {
 	if broken := <-done; broken != nil && !errors.Is(broken, io.ErrClosedPipe) {
 		err = broken // which is why the copying ended
 	}
-	if err != nil && ctx.Err() == nil {
-		return errors.Join(err, b.removeCopied(ctx))
+	if err != nil {
+		b.cached.copied = nil
 	}
 	return err
 }
 
-// removeCopied removes what was copied of an entry that then turned out not to be
-// whole.
-func (b *build) removeCopied(ctx context.Context) error {
-	names := strings.Join(b.cached.copied, "\x00")
-	_, err := b.container.Exec(ctx, engine.Process{Args: []string{"xargs", "-0", "rm", "-f", "--"}, Stdin: strings.NewReader(names)})
-	b.cached.copied = nil
-	return err
+// spool reads a stream to its end before anything of it is in the container: one that
+// breaks off must not leave a part there. The file has no name.
+func (b *build) spool(from io.Reader) (*os.File, error) {
+	file, err := os.CreateTemp(b.Temp, "cache-*")
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(file, from)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	_ = os.Remove(file.Name()) // where a system lets nobody, the directory goes at the end
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // unarchive copies a stream of an entry as one of the container's root directory.
 func (b *build) unarchive(from io.Reader, to io.Writer) error {
 	source := b.plan.Sources[0].Path
 	r, w := tar.NewReader(from), tar.NewWriter(to)
+	copied := map[string]bool{}
 	for {
 		h, err := r.Next()
 		if err == io.EOF {
@@ -354,8 +377,15 @@ func (b *build) unarchive(from io.Reader, to io.Writer) error {
 		if h.Typeflag == tar.TypeLink {
 			h.Linkname = strings.TrimPrefix(cachePlace(source, path.Clean(h.Linkname)), "/")
 		}
+		if h.Typeflag == tar.TypeLink && !copied[h.Linkname] {
+			b.note("Cache: %s is left out: the file it is a link to is not copied.", "/"+h.Name)
+			continue
+		}
 		if h.Typeflag != tar.TypeDir {
-			b.cached.copied = append(b.cached.copied, "/"+h.Name)
+			copied[h.Name] = true
+			b.cached.copied = append(b.cached.copied, cache.File{
+				Name: "/" + h.Name, Kind: h.Typeflag, Mode: h.Mode, UID: h.Uid, GID: h.Gid, Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
+			})
 		}
 		if err := w.WriteHeader(h); err != nil {
 			return err

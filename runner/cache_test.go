@@ -78,8 +78,8 @@ func TestWhatTheShellWillExpandIsForeseen(t *testing.T) {
 }
 
 func TestListsOfFilesAreRead(t *testing.T) {
-	const gnu = "f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 /a b\nc\x00\x00" +
-		"d 1777 0 0 4096 1.5 2 /tmp\x00\x00" + "l 777 0 0 1 -1.0000000000 2.0000000000 /l\x00to here\x00" + "p 644 0 0 0 1.0 2.0 /pipe\x00\x00"
+	const gnu = "f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00" +
+		"d 1777 0 0 4096 1.5 2 2 /tmp\x00\x00" + "l 777 0 0 1 -1.0000000000 2.0000000000 1 /l\x00to here\x00" + "p 644 0 0 0 1.0 2.0 1 /pipe\x00\x00"
 	all, known := readGNU([]byte(gnu))
 	if !known || len(all) != 3 {
 		t.Fatalf("%v, %v", all, known)
@@ -101,16 +101,16 @@ func TestListsOfFilesAreRead(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
 		t.Error(diff)
 	}
-	all, known = readStat([]byte("81a4 0 0 5 1000000000 1000000001 /a b\n41ed 0 0 4096 1 2 /d\n"))
+	all, known = readStat([]byte("81a4 0 0 5 1000000000 1000000001 1 /a b\n41ed 0 0 4096 1 2 2 /d\n"))
 	if !known || len(all) != 2 || all[0].place != "/a b" || all[0].Mode != 0o644 || all[0].status != 1000000001e9 || all[1].Kind != tar.TypeDir {
 		t.Errorf("%+v, %v", all, known)
 	}
-	for _, text := range []string{"f 644 0 0 5 1.0 2.0 /a", "f 644 0 0 5 1.0\x00\x00", "f x 0 0 5 1.0 2.0 /a\x00\x00", "f 644 0 0 5 - 2.0 /a\x00\x00", "f 644 0 0 5 1.-5 2.0 /a\x00\x00x"} {
+	for _, text := range []string{"f 644 0 0 5 1.0 2.0 1 /a", "f 644 0 0 5 1.0\x00\x00", "f x 0 0 5 1.0 2.0 1 /a\x00\x00", "f 644 0 0 5 - 2.0 1 /a\x00\x00", "f 644 0 0 5 1.-5 2.0 1 /a\x00\x00x"} {
 		if got, known := readGNU([]byte(text)); known {
 			t.Errorf("%q is read as %+v", text, got)
 		}
 	}
-	for _, text := range []string{"a1ff 0 0 1 1 2 /link\n", "81a4 0 0 5 1 2\n", "81a4 0 0 5 1 2 /a\nb\n", "zzzz 0 0 5 1 2 /a\n"} {
+	for _, text := range []string{"a1ff 0 0 1 1 2 1 /link\n", "81a4 0 0 5 1 2 1\n", "81a4 0 0 5 1 2 1 /a\nb\n", "zzzz 0 0 5 1 2 1 /a\n"} {
 		if got, known := readStat([]byte(text)); known {
 			t.Errorf("%q is read as %+v", text, got)
 		}
@@ -118,8 +118,8 @@ func TestListsOfFilesAreRead(t *testing.T) {
 }
 
 func FuzzLists(f *testing.F) {
-	f.Add([]byte("f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 /a b\nc\x00\x00"))
-	f.Add([]byte("81a4 0 0 5 1000000000 1000000001 /a b\n"))
+	f.Add([]byte("f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00"))
+	f.Add([]byte("81a4 0 0 5 1000000000 1000000001 1 /a b\n"))
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		readGNU(text)
 		readStat(text)

@@ -21,6 +21,8 @@ type listed struct {
 	place   string
 	status  int64 // when anything of it changed, nanoseconds since 1970
 	changed bool  // since the commands began
+	names   int   // hard links
+	coarse  bool  // its times are in seconds
 }
 
 // listScript lists directories, given before --, alone, and others with all below
@@ -30,10 +32,10 @@ const listScript = `
 mark=$1; shift
 if find / -maxdepth 0 -printf '' 2>/dev/null; then
   printf 'gnu\n'
-  list() { find -H "$@" -printf '%y %m %U %G %s %T@ %C@ %p\0%l\0' 2>/dev/null; }
+  list() { find -H "$@" -printf '%y %m %U %G %s %T@ %C@ %n %p\0%l\0' 2>/dev/null; }
 elif find / -maxdepth 0 -exec stat -c %f {} + >/dev/null 2>&1; then
   printf 'stat\n'
-  list() { find -H "$@" -exec stat -c '%f %u %g %s %Y %Z %n' {} + 2>/dev/null; }
+  list() { find -H "$@" -exec stat -c '%f %u %g %s %Y %Z %h %n' {} + 2>/dev/null; }
 else
   exit 9
 fi
@@ -80,6 +82,9 @@ func (b *build) listCache(ctx context.Context) ([]listed, error) {
 	}
 	mark := all[0].status
 	for i := range all {
+		if all[i].place != path.Clean(all[i].place) {
+			return nil, nil // what find is this?
+		}
 		all[i].Name = cacheName(source, all[i].place)
 		all[i].changed = all[i].status >= mark
 	}
@@ -95,8 +100,8 @@ func readGNU(text []byte) ([]listed, bool) {
 		if link, rest, whole = strings.Cut(rest, "\x00"); !whole {
 			return nil, false
 		}
-		fields := strings.SplitN(record, " ", 8)
-		if len(fields) < 8 {
+		fields := strings.SplitN(record, " ", 9)
+		if len(fields) < 9 {
 			return nil, false
 		}
 		kind, known := map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink}[fields[0]]
@@ -104,8 +109,8 @@ func readGNU(text []byte) ([]listed, bool) {
 			continue
 		}
 		mode, err := strconv.ParseInt(fields[1], 8, 32)
-		f := listed{place: fields[7], File: cache.File{Kind: kind, Mode: mode, Link: link}}
-		err = errors.Join(err, f.numbers(fields[2:7]))
+		f := listed{place: fields[8], File: cache.File{Kind: kind, Mode: mode, Link: link}}
+		err = errors.Join(err, f.numbers(fields[2:8]))
 		if err != nil {
 			return nil, false
 		}
@@ -119,8 +124,8 @@ func readGNU(text []byte) ([]listed, bool) {
 func readStat(text []byte) ([]listed, bool) {
 	var all []listed
 	for line := range strings.Lines(string(text)) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 7)
-		if len(fields) < 7 {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 8)
+		if len(fields) < 8 {
 			return nil, false
 		}
 		mode, err := strconv.ParseInt(fields[0], 16, 32)
@@ -135,8 +140,8 @@ func readStat(text []byte) ([]listed, bool) {
 		if !known {
 			continue
 		}
-		f := listed{place: fields[6], File: cache.File{Kind: kind, Mode: mode & permissions}}
-		if err := f.numbers(fields[1:6]); err != nil {
+		f := listed{place: fields[7], coarse: true, File: cache.File{Kind: kind, Mode: mode & permissions}}
+		if err := f.numbers(fields[1:7]); err != nil {
 			return nil, false
 		}
 		all = append(all, f)
@@ -144,15 +149,16 @@ func readStat(text []byte) ([]listed, bool) {
 	return all, true
 }
 
-// numbers reads owner, group, size, and the times of the last changes of content and
-// of anything.
+// numbers reads owner, group, size, the times of the last changes of content and of
+// anything, and how many names it has.
 func (f *listed) numbers(fields []string) error {
-	var errs [5]error
+	var errs [6]error
 	f.UID, errs[0] = strconv.Atoi(fields[0])
 	f.GID, errs[1] = strconv.Atoi(fields[1])
 	f.Size, errs[2] = strconv.ParseInt(fields[2], 10, 64)
 	f.Time, errs[3] = nanoseconds(fields[3])
 	f.status, errs[4] = nanoseconds(fields[4])
+	f.names, errs[5] = strconv.Atoi(fields[5])
 	return errors.Join(errs[:]...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -56,8 +57,12 @@ func (b *build) custom() string {
 // (documented in the user guide; the API says the opposite); one that is new gets what
 // the image or the source has, so that nothing is missing (not documented).
 const linkScript = `kept=%s dir=%s
-mkdir -p "$kept" "${dir%%/*}" || exit 1
-if [ -d "$dir" ] && [ ! -L "$dir" ] && [ -z "$(ls -A "$kept")" ]; then cp -a "$dir/." "$kept/" || exit 1; fi
+mkdir -p "${kept%%/*}/" "${dir%%/*}/" || exit 1
+if [ ! -d "$kept" ]; then
+  rm -rf "$kept.part" && mkdir "$kept.part" || exit 1
+  if [ -d "$dir" ] && [ ! -L "$dir" ]; then cp -a "$dir/." "$kept.part/" || exit 1; fi
+  mv "$kept.part" "$kept" || exit 1
+fi
 rm -rf "$dir" && ln -s "$kept" "$dir"`
 
 // linkCustom links the directories of cache.paths to those that are kept: what
@@ -72,6 +77,9 @@ func (b *build) linkCustom(ctx context.Context, patterns []string) error {
 			continue
 		}
 		_, below, _ := strings.Cut(stem, "/")
+		if strings.HasPrefix(stem, cache.Root+"/") { // apart from what is in the source
+			below = path.Join(".root", below)
+		}
 		kept := path.Join(custom, below)
 		b.say("MkdirAll: %s", kept)
 		printed, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(linkScript, shell.Quote(kept), shell.Quote(dir)))

@@ -41,7 +41,7 @@ func (b *build) foresee(ctx context.Context) *foreseen {
 		return nil
 	}
 	var err error
-	if f.entry, err = b.store.Find(ctx, f.name); err != nil || f.entry.Dir() == "" || !f.entry.Placed || b.RootSource && !f.entry.Roots() {
+	if f.entry, err = b.store.Find(ctx, f.name); err != nil || f.entry.Dir() == "" || !f.entry.Placed || b.RootSource || !f.entry.Exact() {
 		return nil // what is owned by others, or by a user who is not root inside, is copied
 	}
 	for _, stem := range tree.Stems(f.patterns) {
@@ -86,7 +86,7 @@ func (b *build) foreseeName(f *foreseen) bool {
 func (b *build) foreseeKeys() map[string]string {
 	all := map[string]string{}
 	for _, key := range append([]string{b.plan.Cache.Key}, b.plan.Cache.FallbackKeys...) {
-		if text, sure := b.foreseeText(key); sure {
+		if text, sure := b.foreseeText(key); sure && !b.secret(text) {
 			all[key] = strings.TrimSpace(text)
 		}
 	}
@@ -164,6 +164,9 @@ func (f *foreseen) mount(p *Plan, stem string) {
 	dir := filepath.Join(f.entry.Dir(), filepath.FromSlash(stem))
 	if stem == cache.Source || strings.HasPrefix(stem, cache.Source+"/") {
 		layer := filepath.Join(f.entry.Dir(), cache.Source)
+		if !f.all(cache.Source) {
+			return // the layer would show what is not of these paths
+		}
 		if _, err := os.Stat(layer); err == nil && !slices.Contains(f.over, layer) {
 			f.over = append(f.over, layer)
 		}
@@ -193,8 +196,15 @@ func (f *foreseen) mounted(name string) bool {
 	return f != nil && slices.ContainsFunc(f.stems, func(stem string) bool { return name == stem || strings.HasPrefix(name, stem+"/") })
 }
 
-// all reports whether nothing of the entry is left to copy.
-func (f *foreseen) all() bool {
+// all reports whether all files of the entry below a name are of the cache's paths.
+func (f *foreseen) all(below string) bool {
+	return !slices.ContainsFunc(f.entry.List(), func(file cache.File) bool {
+		return file.Kind != tar.TypeDir && strings.HasPrefix(file.Name, below+"/") && !f.holds(file.Name)
+	})
+}
+
+// complete reports whether nothing of the entry is left to copy.
+func (f *foreseen) complete() bool {
 	return !slices.ContainsFunc(f.entry.List(), func(file cache.File) bool {
 		return file.Kind != tar.TypeDir && !f.mounted(file.Name) && f.holds(file.Name)
 	})

@@ -74,19 +74,19 @@ func (b *build) storeCache(ctx context.Context) (*cache.Entry, error) {
 		p.base = nil
 	}
 	kept := p.choose()
-	if all != nil && c.entry != nil && p.same() && c.entry.Key == c.name.Key {
+	if all != nil && c.entry != nil && c.entry.Key == c.name.Key && p.same() {
 		return nil, nil
 	}
 	if len(p.wanted) == 0 && all != nil {
 		return nil, errors.New("there are no such files")
 	}
-	saving := cache.Saving{Base: p.base, Kept: kept, Links: p.links(), Entry: cache.Entry{
+	saving := cache.Saving{Base: p.base, Kept: kept, Near: p.near(), Entry: cache.Entry{
 		Scope: c.name.Scope, Version: c.name.Version(), Paths: c.name.Paths, Arch: c.name.Arch, Key: c.name.Key, Image: b.plan.Image,
 		Build: b.record.ID, Saved: b.Now(), Cold: b.cold(), Placed: all != nil,
 	}}
 	e, err := p.save(ctx, saving)
-	if errors.Is(err, cache.ErrUnlinked) { // something else than the container has is there
-		saving.Links = nil
+	if errors.Is(err, cache.ErrNotNear) { // something else than the container has is there
+		saving.Near = nil
 		p.choose()
 		e, err = p.save(ctx, saving)
 	}
@@ -107,25 +107,25 @@ func (p *packing) save(ctx context.Context, s cache.Saving) (*cache.Entry, error
 	return e, err
 }
 
-// links takes from what is to be packed what this machine has as files: they need not be
-// copied. Nobody changes them in place but a process in the background, and that would
-// be noticed when they are restored.
-func (p *packing) links() []cache.Link {
+// near takes from what is to be packed what this machine has as files: it need not come
+// out of the container.
+func (p *packing) near() []cache.Near {
 	w, tells := p.container.(engine.Watcher)
 	if !tells || p.CacheInS3 {
 		return nil
 	}
-	var all []cache.Link
+	var all []cache.Near
 	for name := range p.fresh {
 		f := p.wanted[name]
-		if f.Kind != tar.TypeReg {
+		if f.Kind != tar.TypeReg || f.names > 1 { // the container's tar knows which are one
 			continue
 		}
-		if host := w.Written(f.place); host != "" {
-			all = append(all, cache.Link{File: f.File, Host: host})
+		if dir, at := w.Written(f.place); dir != "" {
+			all = append(all, cache.Near{File: f.File, Dir: dir, At: at})
 			delete(p.fresh, name)
 		}
 	}
+	slices.SortFunc(all, func(a, b cache.Near) int { return strings.Compare(a.Dir+"\x00"+a.At, b.Dir+"\x00"+b.At) })
 	return all
 }
 
@@ -133,7 +133,7 @@ func (p *packing) links() []cache.Link {
 // nothing was written there: nothing has to be read.
 func (b *build) untouched() bool {
 	w, tells := b.container.(engine.Watcher)
-	if !tells || b.foreseen == nil || !b.foreseen.all() || b.cached.entry.Key != b.cached.name.Key {
+	if !tells || b.foreseen == nil || !b.foreseen.complete() || b.cached.entry.Key != b.cached.name.Key {
 		return false
 	}
 	return !slices.ContainsFunc(b.cached.stems(), func(stem string) bool {
@@ -173,11 +173,16 @@ type packing struct {
 // choose returns the names that the base has as they are.
 func (p *packing) choose() []string {
 	p.wanted, p.fresh = make(map[string]*listed, len(p.files)), map[string]bool{}
-	known := map[string]byte{}
+	known := map[string]cache.File{}
 	if p.base != nil {
-		known = make(map[string]byte, len(p.base.List()))
+		known = make(map[string]cache.File, len(p.base.List()))
 		for _, f := range p.base.List() {
-			known[f.Name] = f.Kind
+			if f.Kind == tar.TypeLink { // as its file, which comes first
+				name := f.Name
+				f = known[f.Link]
+				f.Name = name
+			}
+			known[f.Name] = f
 		}
 	}
 	kept := make([]string, 0, len(known))
@@ -187,7 +192,7 @@ func (p *packing) choose() []string {
 			continue
 		}
 		p.wanted[f.Name] = f
-		if kind, is := known[f.Name]; is && !f.changed && (kind == f.Kind || kind == tar.TypeLink) {
+		if old, is := known[f.Name]; is && !f.changed && f.like(old) {
 			kept = append(kept, f.Name)
 		} else {
 			p.fresh[f.Name] = true
@@ -221,29 +226,54 @@ func (p *packing) same() bool {
 	if len(p.fresh) > 0 {
 		return false
 	}
+	found := 0
 	for _, f := range p.base.List() {
 		now, is := p.wanted[f.Name]
 		if !is && p.cached.holds(f.Name) || is && f.Kind == tar.TypeDir && now.changed && now.Mode != f.Mode {
 			return false
 		}
-		delete(p.wanted, f.Name)
+		if is {
+			found++
+		}
 	}
-	return len(p.wanted) == 0
+	return found == len(p.wanted)
 }
 
 // sameAsCopied is same where only the names are known of what was restored.
 func (p *packing) sameAsCopied() bool {
-	copied := map[string]bool{}
-	for _, place := range p.cached.copied {
-		copied[place] = true
+	copied := make(map[string]cache.File, len(p.cached.copied))
+	for _, f := range p.cached.copied {
+		copied[f.Name] = f
 	}
 	for _, f := range p.wanted {
-		if f.Kind != tar.TypeDir && (f.changed || !copied[f.place]) {
+		if f.Kind == tar.TypeDir {
+			continue
+		}
+		old, is := copied[f.place]
+		if !is || f.changed || old.Kind != tar.TypeLink && !f.like(old) {
 			return false
 		}
 		delete(copied, f.place)
 	}
 	return len(copied) == 0
+}
+
+// like reports whether a file is as it was. One may have come to its name with its
+// directory, and not have changed since.
+func (f *listed) like(old cache.File) bool {
+	if f.Kind == tar.TypeSymlink {
+		return old.Kind == f.Kind && old.Link == f.Link
+	}
+	return f.Kind == old.Kind && f.Size == old.Size && f.Time/f.grain() == old.Time/f.grain() && f.Mode == old.Mode && f.UID == old.UID && f.GID == old.GID
+}
+
+// grain is how exact its times are, in nanoseconds.
+func (f *listed) grain() int64 {
+	const second = 1_000_000_000
+	if f.coarse {
+		return second
+	}
+	return 1
 }
 
 // alone is how many files are asked for one by one.

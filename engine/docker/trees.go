@@ -88,19 +88,25 @@ func (c *Container) Untouched(path string) bool {
 	return false
 }
 
-// Written returns the file that the engine keeps of what was written. See
-// engine.Watcher.
-func (c *Container) Written(path string) string {
+// Written returns where the engine keeps what was written. See engine.Watcher.
+func (c *Container) Written(path string) (dir, name string) {
 	for _, u := range c.uppers {
 		if name, in := layer.Below(u.path, path); in {
-			return layer.Written(u.host, name)
+			return written(u.host, name)
 		}
 	}
 	c.root.Do(c.findRoot)
 	if c.rootUpper == "" {
-		return ""
+		return "", ""
 	}
-	return layer.Written(c.rootUpper, strings.TrimPrefix(path, "/"))
+	return written(c.rootUpper, strings.TrimPrefix(path, "/"))
+}
+
+func written(upper, name string) (string, string) {
+	if !layer.Written(upper, name) {
+		return "", ""
+	}
+	return upper, name
 }
 
 // findRoot finds where what is written to the image stands, on an engine that shares

@@ -369,17 +369,21 @@ func (c *Container) Untouched(path string) bool {
 	return false
 }
 
-// Written returns the file that has what was written. See engine.Watcher.
-func (c *Container) Written(path string) string {
+// Written returns where what was written stands. See engine.Watcher.
+func (c *Container) Written(path string) (dir, name string) {
+	if c.trees == nil {
+		return "", ""
+	}
+	upper, name := inside.RootUpper(c.base), strings.TrimPrefix(path, "/")
 	for i, t := range c.trees {
-		if name, in := layer.Below(t.Path, path); in {
-			return layer.Written(inside.Upper(c.base, i), name)
+		if below, in := layer.Below(t.Path, path); in {
+			upper, name = inside.Upper(c.base, i), below
 		}
 	}
-	if c.trees == nil {
-		return ""
+	if !layer.Written(upper, name) {
+		return "", ""
 	}
-	return layer.Written(inside.RootUpper(c.base), strings.TrimPrefix(path, "/"))
+	return upper, name
 }
 
 var (

@@ -6,26 +6,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// opaque is what an overlay calls a directory that hides all below it, as root's and as
-// a plain user's.
-var opaque = []string{"trusted.overlay.opaque", "user.overlay.opaque"}
+// elsewhere is what an overlay calls a directory that hides all below it, and one that
+// has come from another place, as root's and as a plain user's.
+var elsewhere = []string{"trusted.overlay.opaque", "user.overlay.opaque", "trusted.overlay.redirect", "user.overlay.redirect"}
 
 // metacopy is what an overlay calls a file of which it has all but the content.
 var metacopy = []string{"trusted.overlay.metacopy", "user.overlay.metacopy"}
 
-// Written returns the file that the upper layer of an overlay has at a name,
-// slash-separated; "" where it has no whole one.
-func Written(upper, name string) string {
+// Written reports whether the upper layer of an overlay has a whole file at a name,
+// slash-separated. Links on the way are not seen here.
+func Written(upper, name string) bool {
 	file := filepath.Join(upper, filepath.FromSlash(name))
 	info, err := os.Lstat(file)
-	if err != nil || !info.Mode().IsRegular() || has(file, metacopy) {
-		return ""
-	}
-	return file
+	return err == nil && info.Mode().IsRegular() && !has(file, metacopy)
 }
 
 func has(file string, attributes []string) bool {
@@ -41,11 +39,16 @@ func Untouched(upper, name string) bool {
 	if _, err := os.Lstat(upper); err != nil {
 		return false // it cannot be seen
 	}
-	for dir := filepath.Dir(filepath.FromSlash(name)); dir != "."; dir = filepath.Dir(dir) {
-		if has(filepath.Join(upper, dir), opaque) {
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		at := filepath.Join(upper, filepath.Join(parts[:i+1]...))
+		info, err := os.Lstat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return true // nor below it
+		case err != nil || !info.IsDir() || has(at, elsewhere):
 			return false
 		}
 	}
-	_, err := os.Lstat(filepath.Join(upper, filepath.FromSlash(name)))
-	return errors.Is(err, fs.ErrNotExist)
+	return false // it is there itself
 }

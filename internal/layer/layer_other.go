@@ -2,8 +2,8 @@
 
 package layer
 
-// Written is nothing: there are no overlays here.
-func Written(_, _ string) string { return "" }
+// Written is false: there are no overlays here.
+func Written(_, _ string) bool { return false }
 
 // Untouched is false: there are no overlays here.
 func Untouched(_, _ string) bool { return false }

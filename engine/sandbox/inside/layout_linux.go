@@ -270,7 +270,7 @@ func (l *Layout) layTrees() error {
 
 func (l *Layout) layVolumes() error {
 	for _, v := range l.Volumes {
-		if err := l.mountAt(v.Host, v.Path, "", unix.MS_BIND, ""); err != nil {
+		if err := l.bind(v.Host, v.Path); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,12 @@ func (l *Layout) layEmpty(at string, mode os.FileMode) error {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {
 		return err
 	}
+	return l.bind(dir, at)
+}
+
+// bind lays a directory of this machine itself at a path inside. Devices that a build
+// makes in it are not for it to use.
+func (l *Layout) bind(dir, at string) error {
 	if err := l.mountAt(dir, at, "", unix.MS_BIND, ""); err != nil || l.Privileged {
 		return err
 	}
