@@ -294,6 +294,9 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	return nil
 }
 
+// errCase tells two files of which one would be lost.
+var errCase = errors.New("another file has the same name but for capital letters, which this file system does not tell apart; put what builds leave on one that does, with --output")
+
 // enter makes a directory and opens it: what is written next stands in it, too.
 func (c *collector) enter(dir string) error {
 	if c.in != nil && c.dir == dir {
@@ -319,6 +322,9 @@ func (c *collector) leave() {
 func (c *collector) write(local string, h *tar.Header, content io.Reader) (string, error) {
 	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the caller can read and remove it
 	f, err := c.in.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return "", errCase
+	}
 	if err != nil {
 		return "", err
 	}

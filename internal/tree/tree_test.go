@@ -257,3 +257,16 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+// A file system that does not tell capital letters apart has the other file already.
+func TestNoFileIsLostToAnotherCase(t *testing.T) {
+	dest := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dest, "a"), []byte("as A was written"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	src := files{"/src/a": "a"}
+	_, err := tree.Collect(t.Context(), src, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, func(string, ...any) {})
+	if err == nil || !strings.Contains(err.Error(), "write a: another file has the same name but for capital letters") {
+		t.Errorf("got %v", err)
+	}
+}
