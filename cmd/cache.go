@@ -161,7 +161,7 @@ func (a *App) listCaches(ctx context.Context, where string) error {
 	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "CACHE\tKEY\tFILES\tSIZE\tHITS\tUSED")
 	for _, e := range all {
-		key := firstText(e.Key, "-")
+		key := shortKey(firstText(e.Key, "-"))
 		if e.Broken != "" {
 			key = "not whole"
 		}
@@ -186,6 +186,15 @@ func (a *App) listCaches(ctx context.Context, where string) error {
 	}
 	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(sum), dir)
 	return err
+}
+
+// shortKey is the beginning of a key; one with a hash in it would fill the line.
+func shortKey(key string) string {
+	const most = 32
+	if runes := []rune(key); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return key
 }
 
 // findCache returns the cache that a person means: its name, or the end of it.

@@ -82,6 +82,7 @@ var passing = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`-[0-9a-f]{8}/\d+ +`), "-ID/N "},
+	{regexp.MustCompile(`(?m)^CACHE +KEY`), "CACHE KEY"}, // as wide as the names are
 	{regexp.MustCompile(`src\d+`), "srcN"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`builds/(\d+)-[0-9a-f]{8}`), "builds/$1-ID"},

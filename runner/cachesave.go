@@ -241,16 +241,16 @@ func (p *packing) same() bool {
 
 // sameAsCopied is same where only the names are known of what was restored.
 func (p *packing) sameAsCopied() bool {
-	copied := make(map[string]cache.File, len(p.cached.copied))
-	for _, f := range p.cached.copied {
-		copied[f.Name] = f
+	copied := make(map[string]*cache.File, len(p.cached.copied))
+	for i := range p.cached.copied {
+		copied[p.cached.copied[i].Name] = &p.cached.copied[i]
 	}
 	for _, f := range p.wanted {
 		if f.Kind == tar.TypeDir {
 			continue
 		}
 		old, is := copied[f.place]
-		if !is || f.changed || old.Kind != tar.TypeLink && !f.like(old) {
+		if !is || f.changed || old.Kind != tar.TypeLink && !f.like(*old) {
 			return false
 		}
 		delete(copied, f.place)
