@@ -199,7 +199,9 @@ func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader)
 	if e.Key != "" {
 		input.IfNoneMatch = sdk.String("*") // of two builds the first one's stays
 	}
-	uploader := transfermanager.New(c.client, func(o *transfermanager.Options) { o.Concurrency, o.PartSizeBytes = uploads, partSize })
+	uploader := transfermanager.New(c.client, func(o *transfermanager.Options) {
+		o.Concurrency, o.PartSizeBytes, o.MultipartUploadThreshold = uploads, partSize, partSize // what is below the last is held whole
+	})
 	_, err := uploader.UploadObject(ctx, input)
 	var answer smithy.APIError
 	switch {
