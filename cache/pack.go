@@ -16,7 +16,7 @@ func Pack(from io.Reader) io.ReadCloser {
 
 func pack(from io.Reader, to io.Writer) error {
 	const window = 1 << 20 // bytes, as fast needs
-	w, err := zstd.NewWriter(to, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(true))
+	w, err := zstd.NewWriter(to, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(true))
 	if err != nil {
 		return err
 	}

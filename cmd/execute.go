@@ -41,7 +41,7 @@ func Execute(args []string, version string) int {
 
 // packingLimit is the same where a cache is packed on its way to a bucket and parts of it
 // wait in memory.
-const packingLimit = 64 << 20
+const packingLimit = 44 << 20
 
 // memoryLimit is how much memory, in bytes, is used before more is done to use less: a
 // build has the machine, not we.

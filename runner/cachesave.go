@@ -77,6 +77,7 @@ func (b *build) storeCache(ctx context.Context) (*cache.Entry, error) {
 	if all != nil && c.entry != nil && c.entry.Key == c.name.Key && p.same() {
 		return nil, nil
 	}
+	c.copied = nil // has been looked at
 	if len(p.wanted) == 0 && all != nil {
 		return nil, errors.New("there are no such files")
 	}
