@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -123,7 +124,7 @@ func Choose(n Name, all []*Entry) *Entry {
 		return e
 	}
 	for _, prefix := range n.Fallbacks {
-		e := newest(func(key string) bool { return key != "" && len(key) >= len(prefix) && key[:len(prefix)] == prefix })
+		e := newest(func(key string) bool { return key != "" && strings.HasPrefix(key, prefix) })
 		if e != nil {
 			return e
 		}

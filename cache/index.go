@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/docker/go-units"
 )
@@ -23,6 +24,25 @@ type File struct {
 	Size     int64  // bytes
 	Time     int64  // of its content's last change, nanoseconds since 1970
 	Link     string // where a symbolic link leads, or the name of the file of a hard link
+}
+
+// FileOf is a file as an entry of a tar stream says it.
+func FileOf(h *tar.Header) File {
+	const bits = 0o7777
+	return File{
+		Name: h.Name, Kind: h.Typeflag, Mode: h.Mode & bits, UID: h.Uid, GID: h.Gid, Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
+	}
+}
+
+// Header is the file as an entry of a tar stream; only a regular file has a size there.
+func (f File) Header() *tar.Header {
+	h := &tar.Header{
+		Name: f.Name, Typeflag: f.Kind, Mode: f.Mode, Uid: f.UID, Gid: f.GID, ModTime: time.Unix(0, f.Time), Linkname: f.Link, Format: tar.FormatPAX,
+	}
+	if f.Kind == tar.TypeReg {
+		h.Size = f.Size
+	}
+	return h
 }
 
 // indexName is the list of an entry's files, and entryName what is said of it all.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,7 +98,7 @@ func (l *Local) candidates(n Name) (all []*Entry, elsewhere string) {
 func (l *Local) hold(e *Entry) error {
 	lock := flock.New(filepath.Join(e.dir, lockName))
 	if locked, err := lock.TryRLock(); err != nil || !locked {
-		return cmpError(err, errors.New("it is being removed"))
+		return cmp.Or(err, errors.New("it is being removed"))
 	}
 	l.mu.Lock()
 	l.held = append(l.held, lock)
@@ -112,13 +113,6 @@ func (l *Local) hold(e *Entry) error {
 	e.Hits++
 	_ = writeJSON(e.dir, usedName, used{l.now(), e.Hits}) // on a full disk, or another's
 	return nil
-}
-
-func cmpError(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // used is when an entry was restored last, and how often.
@@ -203,19 +197,15 @@ func (e *Entry) stream(to io.Writer) error {
 }
 
 func (e *Entry) streamFile(w *tar.Writer, f File) error {
-	h := &tar.Header{
-		Name: f.Name, Typeflag: f.Kind, Mode: f.Mode, Uid: f.UID, Gid: f.GID, ModTime: time.Unix(0, f.Time), Linkname: f.Link, Format: tar.FormatPAX,
-	}
 	if f.Kind != tar.TypeReg {
-		return w.WriteHeader(h)
+		return w.WriteHeader(f.Header())
 	}
-	h.Size = f.Size
 	file, err := os.Open(filepath.Join(e.dir, filepath.FromSlash(f.Name)))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if err := w.WriteHeader(h); err != nil {
+	if err := w.WriteHeader(f.Header()); err != nil {
 		return err
 	}
 	_, err = io.Copy(w, file)

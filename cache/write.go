@@ -55,9 +55,8 @@ func (w *writer) entry(h *tar.Header, content io.Reader) error {
 	if !valid(name) {
 		return errors.New("the name is not of a cache")
 	}
-	f := File{
-		Name: name, Kind: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
-	}
+	f := FileOf(h)
+	f.Name = name
 	if err := w.parents(name); err != nil {
 		return err
 	}

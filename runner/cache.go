@@ -383,9 +383,9 @@ func (b *build) unarchive(from io.Reader, to io.Writer) error {
 		}
 		if h.Typeflag != tar.TypeDir {
 			copied[h.Name] = true
-			b.cached.copied = append(b.cached.copied, cache.File{
-				Name: "/" + h.Name, Kind: h.Typeflag, Mode: h.Mode, UID: h.Uid, GID: h.Gid, Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
-			})
+			file := cache.FileOf(h)
+			file.Name = "/" + h.Name
+			b.cached.copied = append(b.cached.copied, file)
 		}
 		if err := w.WriteHeader(h); err != nil {
 			return err

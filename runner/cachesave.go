@@ -240,7 +240,7 @@ func (p *packing) same() bool {
 	return found == len(p.wanted)
 }
 
-// sameAsCopied is same where only the names are known of what was restored.
+// sameAsCopied is same where the store has no list: what was copied is known.
 func (p *packing) sameAsCopied() bool {
 	copied := make(map[string]*cache.File, len(p.cached.copied))
 	for i := range p.cached.copied {
@@ -291,10 +291,7 @@ func (p *packing) pack(ctx context.Context, to io.Writer) error {
 		if _, wanted := p.wanted[f.Name]; !wanted || f.Kind != tar.TypeDir && (f.Kind != tar.TypeSymlink || !p.fresh[f.Name]) {
 			continue
 		}
-		h := &tar.Header{
-			Name: f.Name, Typeflag: f.Kind, Mode: f.Mode, Uid: f.UID, Gid: f.GID, ModTime: time.Unix(0, f.Time), Linkname: f.Link, Format: tar.FormatPAX,
-		}
-		if err := w.WriteHeader(h); err != nil {
+		if err := w.WriteHeader(f.Header()); err != nil {
 			return err
 		}
 		delete(p.fresh, f.Name)
