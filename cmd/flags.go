@@ -54,6 +54,7 @@ type runFlags struct {
 	zip         bool
 	cache       string
 	noCache     bool
+	fullReports bool
 	cacheSize   string
 
 	secrets        string
@@ -135,6 +136,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVar(&f.cache, "cache", "", "keep the files of cache.paths in `PLACE`: a directory, or s3://BUCKET/PREFIX (default: your cache directory)")
 	fs.BoolVar(&f.noCache, "no-cache", false, "restore and save no cache")
 	fs.StringVar(&f.cacheSize, "cache-size", defaultCacheSize, "keep caches of at most this `SIZE` in all; what was not used for the longest time goes first")
+	fs.BoolVar(&f.fullReports, "full-reports", false, "keep all test cases of a report, not 500 as the service does")
 	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
 	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
 	fs.StringVar(&f.secrets, "secrets", "", "`FILE` with values for parameter-store and secrets-manager (default .buildlocal/secrets.yml in the source, if there)")

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -48,6 +49,7 @@ type message struct {
 	BuildID      string           `json:"buildId,omitempty"`
 	Image        string           `json:"image,omitempty"`
 	Build        *runner.Record   `json:"build,omitempty"`
+	Reports      *reports.Set     `json:"reports,omitempty"`
 }
 
 // Notify writes an event.
@@ -57,7 +59,7 @@ func (j *JSON) Notify(e runner.Event) {
 		return
 	}
 	j.rest()
-	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record}
+	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
 	ms := e.Duration.Milliseconds()
 	switch e.Kind {
 	case runner.CommandEnded:

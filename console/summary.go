@@ -17,6 +17,9 @@ const (
 
 // summary shows how the build ended.
 func (t *Text) summary(r *runner.Record) {
+	if t.reports != nil {
+		t.failures(t.reports)
+	}
 	if !t.o.Quiet {
 		t.line("")
 		t.phases(r)
@@ -82,8 +85,8 @@ func cut(text string, limit int) string {
 }
 
 func (t *Text) outputs(r *runner.Record) {
-	for i, o := range append(slices.Clone(r.Artifacts), r.Reports...) {
-		t.line("  %-17s %8s  %s, %s", outputName(o, i >= len(r.Artifacts)), Bytes(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
+	for _, o := range r.Artifacts {
+		t.line("  %-17s %8s  %s, %s", strings.TrimSpace("artifacts "+o.Name), Bytes(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
 		for i, f := range o.Files {
 			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
 				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
@@ -91,6 +94,10 @@ func (t *Text) outputs(r *runner.Record) {
 			}
 			t.line("  %-17s %8s  %s", "", Bytes(f.Size), printable(f.Path))
 		}
+	}
+	if t.reports != nil {
+		t.groups(t.reports)
+		t.line("  %-26s  %s", "page", t.o.Dir+"/"+PageName)
 	}
 	for _, o := range r.Artifacts {
 		if o.Zip != "" {
@@ -100,13 +107,6 @@ func (t *Text) outputs(r *runner.Record) {
 	for _, v := range r.Exported {
 		t.line("  %-17s %8s  %s=%s", "exported", "", v.Name, printable(v.Value))
 	}
-}
-
-func outputName(o runner.Output, report bool) string {
-	if report {
-		return "report " + o.Name
-	}
-	return strings.TrimSpace("artifacts " + o.Name)
 }
 
 func count(n int, noun string) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/fatih/color"
 
+	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -23,6 +24,10 @@ type Options struct {
 	Quiet    bool   // only failures and the verdict
 	Verbose  bool   // the agent's own lines too
 	Dir      string // the build's directory, as the user would type it; empty when nothing is kept
+	Links    bool   // the terminal can open a link
+
+	Source    string // the source's directory, as the user would type it
+	SourceDir string // the same, slash-separated and absolute
 }
 
 // printedLimit is how much of a command's output is kept for advice, and for
@@ -37,6 +42,7 @@ type Text struct {
 	fresh   bool   // the cursor is at the beginning of a line
 	printed []byte // the last of what the command printed
 	pull    pull
+	reports *reports.Set // of the build; nil for none
 	styles  styles
 }
 
@@ -83,6 +89,8 @@ func (t *Text) Notify(e runner.Event) {
 		t.note(e.Text)
 	case runner.Pulled:
 		t.pulled(e.Pull)
+	case runner.Reported:
+		t.reports = e.Reports
 	case runner.BuildEnded:
 		t.summary(e.Record)
 	}

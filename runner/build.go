@@ -1,6 +1,10 @@
 package runner
 
-import "time"
+import (
+	"time"
+
+	"github.com/buildlocal/buildlocal/reports"
+)
 
 // Status is the state of a build or a phase, in the service's words.
 type Status string
@@ -60,6 +64,7 @@ type Record struct {
 	Phases          []PhaseRecord `json:"phases"`
 	Environment     Environment   `json:"environment"`
 	Exported        []NameValue   `json:"exportedEnvironmentVariables"`
+	ReportARNs      []string      `json:"reportArns,omitempty"`
 
 	// What the service has no field for.
 	Kept      bool            `json:"containerKept,omitempty"`
@@ -90,6 +95,17 @@ type Environment struct {
 	Image      string `json:"image"`
 	Type       string `json:"type,omitempty"`
 	Privileged bool   `json:"privilegedMode"`
+
+	Variables []EnvironmentVariable `json:"environmentVariables,omitempty"` // sorted by name
+}
+
+// EnvironmentVariable is a variable of the build. Of one from a store the value is the
+// name that it has there, and one that is secret has stars.
+type EnvironmentVariable struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Type   string `json:"type"`             // PLAINTEXT, PARAMETER_STORE or SECRETS_MANAGER
+	Origin string `json:"origin,omitempty"` // such as buildspec.yml:5
 }
 
 // NameValue is an exported variable.
@@ -113,6 +129,8 @@ type Output struct {
 	Dir   string `json:"directory"`     // below the build's own
 	Zip   string `json:"zip,omitempty"` // the same as an archive, below the build's own; empty for none
 	Files []File `json:"files"`
+	// Report has the sums of a report group's report; nil for artifacts.
+	Report *reports.Report `json:"report,omitempty"`
 }
 
 // File is one file of an Output.

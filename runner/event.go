@@ -1,6 +1,10 @@
 package runner
 
-import "time"
+import (
+	"time"
+
+	"github.com/buildlocal/buildlocal/reports"
+)
 
 // Event says what a build does, while it does it.
 type Event struct {
@@ -23,6 +27,8 @@ type Event struct {
 	Plan   *Plan   // BuildBegan
 	Record *Record // BuildEnded
 	Pull   Pull    // Pulled
+
+	Reports *reports.Set // Reported
 }
 
 // Kind says what an Event is about.
@@ -37,9 +43,10 @@ const (
 	Printed      Kind = "output"
 	CommandEnded Kind = "command_ended"
 	PhaseEnded   Kind = "phase_ended"
-	Said         Kind = "agent" // a line of the service's agent
-	Noted        Kind = "note"  // a line the service would not write
-	Pulled       Kind = "pull"  // progress of an image's pull
+	Said         Kind = "agent"   // a line of the service's agent
+	Noted        Kind = "note"    // a line the service would not write
+	Pulled       Kind = "pull"    // progress of an image's pull
+	Reported     Kind = "reports" // test and coverage reports have been read
 	BuildEnded   Kind = "build_ended"
 )
 

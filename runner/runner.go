@@ -11,6 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/secrets"
 )
@@ -58,6 +59,14 @@ type Runner struct {
 	CacheScope string
 	NativeArch string // of containers where nothing else is said, such as amd64
 	CacheInS3  bool   // the log tells it as the service does
+	// ReportLimits are how much of each report is kept.
+	ReportLimits reports.Limits
+	// SourceFiles returns the files of the source, slash-separated below it, and a print
+	// that is another one when the source has changed; nil where they are not known.
+	SourceFiles func() (names []string, print string)
+	// Earlier returns the reports of the last build of the project that had any, or nil;
+	// nil where there is no such build.
+	Earlier func() *reports.Set
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }
@@ -101,6 +110,8 @@ type build struct {
 	values    []string // of the plan's variables, looked up
 	told      sync.Map // notes that are told once
 	manifest  artifacts.Manifest
+	reports   *reports.Set
+	reported  map[string]bool   // files that a group of reports has, by reportKey
 	foreseen  *foreseen         // what of it is mounted; nil for nothing
 	cacheKeys map[string]string // of the cache, as far as they could be foreseen, expanded
 	store     cache.Store       // nil where nothing is kept between builds
@@ -212,6 +223,7 @@ func (b *build) endPhase(began time.Time, res result) {
 func (b *build) end() (*Record, error) {
 	r := b.record
 	r.End, r.Complete = b.Now(), true
+	r.Environment.Variables = b.environment()
 	if b.failed != nil {
 		r.Status = Fault
 	}

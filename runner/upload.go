@@ -3,16 +3,13 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/tree"
-	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
 // Names below a build's directory.
@@ -38,12 +35,7 @@ func (b *build) upload(ctx context.Context) result {
 	if len(b.manifest.Artifacts) > 0 {
 		errs = append(errs, b.manifest.Write(b.Out))
 	}
-	for _, group := range b.plan.Reports {
-		errs = append(errs, b.reports(ctx, group))
-	}
-	if ctx.Err() == nil {
-		errs = append(errs, b.discover(ctx))
-	}
+	errs = append(errs, b.allReports(ctx)...)
 	res := b.uploaded(ctx, errs)
 	if res.status == "" {
 		b.saveCache(ctx)
@@ -72,12 +64,13 @@ func (b *build) uploaded(ctx context.Context, errs []error) result {
 // artifacts collects one artifact, packs it where that is asked for, and notes it for
 // the manifest.
 func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string) error {
-	files, err := b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, &b.record.Artifacts, tree.Selection{
+	out, files, err := b.collect(ctx, Output{Name: a.Identifier, Dir: dir}, tree.Selection{
 		Base: a.BaseDirectory, Files: a.Files, Exclude: a.ExcludePaths, Discard: a.DiscardPaths, Symlinks: a.Symlinks,
 	})
 	if err != nil {
 		return err
 	}
+	b.record.Artifacts = append(b.record.Artifacts, out)
 	set := artifacts.Set{Identifier: a.Identifier, Dir: b.mask.Text(dir), Entries: artifacts.Entries(files, b.mask.Text)}
 	p := b.plan.Packages[a.Identifier]
 	name, err := b.artifactName(ctx, a, p)
@@ -121,74 +114,40 @@ func zipName(identifier, name, dir string) string {
 	return dirName(name) + ".zip"
 }
 
-func (b *build) reports(ctx context.Context, group buildspec.ReportGroup) error {
-	name, err := b.expand(ctx, group.Name)
-	if err != nil {
-		return err
-	}
-	_, err = b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, &b.record.Reports, tree.Selection{
-		Base: group.BaseDirectory, Files: group.Files, Discard: group.DiscardPaths,
-	})
-	if errors.Is(err, tree.ErrNoMatch) {
-		return fmt.Errorf("%w of report group %s", err, name)
-	}
-	return err
-}
-
-// reportDir returns a directory that no group has yet: the names of two may end
-// alike.
-func (b *build) reportDir(group string) string {
-	dir := reportsDir + "/" + dirName(group)
-	taken := func(dir string) bool {
-		_, err := os.Lstat(filepath.Join(b.Out, filepath.FromSlash(dir)))
-		return err == nil
-	}
-	unique := dir
-	for n := 2; taken(unique); n++ {
-		unique = fmt.Sprintf("%s-%d", dir, n)
-	}
-	return unique
-}
-
-// dirName makes a directory's name of a report group's, which may be an ARN.
-func dirName(group string) string {
-	name := group[strings.LastIndexAny(group, "/:")+1:]
-	if name == "" || strings.Trim(name, ".") == "" {
-		return "reports"
-	}
-	return name
-}
-
 // collect writes selected files below the build's directory. Nothing half done
 // is left: they are written beside it and then moved.
-func (b *build) collect(ctx context.Context, o Output, into *[]Output, s tree.Selection) ([]tree.File, error) {
+func (b *build) collect(ctx context.Context, o Output, s tree.Selection) (Output, []tree.File, error) {
 	var err error
 	if s, err = b.expandSelection(ctx, s); err != nil {
-		return nil, err
+		return o, nil, err
 	}
+	return b.take(ctx, o, s, b.say)
+}
+
+// take is collect with patterns that are expanded.
+func (b *build) take(ctx context.Context, o Output, s tree.Selection, say func(string, ...any)) (Output, []tree.File, error) {
 	s.Root = b.plan.Sources[0].Path
 	staging, err := os.MkdirTemp(b.Out, ".collecting-")
 	if err != nil {
-		return nil, err
+		return o, nil, err
 	}
 	defer os.RemoveAll(staging)
-	files, err := tree.Collect(ctx, b.container, s, staging, b.say)
+	files, err := tree.Collect(ctx, b.container, s, staging, say)
 	if err != nil {
-		return nil, err
+		return o, nil, err
 	}
 	for _, f := range files {
 		o.Files = append(o.Files, File{b.mask.Text(f.Path), f.Size})
 	}
 	dest := filepath.Join(b.Out, filepath.FromSlash(o.Dir))
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
-		return nil, err
+		return o, nil, err
 	}
 	if err := errors.Join(os.Chmod(staging, 0o755), os.Rename(staging, dest)); err != nil {
-		return nil, err
+		return o, nil, err
 	}
 	o.Name, o.Dir = b.mask.Text(o.Name), b.mask.Text(o.Dir)
-	*into = append(*into, o)
-	return files, nil
+	return o, files, nil
 }
 
 func (b *build) expandSelection(ctx context.Context, s tree.Selection) (tree.Selection, error) {
@@ -201,58 +160,4 @@ func (b *build) expandSelection(ctx context.Context, s tree.Selection) (tree.Sel
 	}
 	s.Exclude, err = b.expandAll(ctx, s.Exclude)
 	return s, err
-}
-
-// discoverTime is how long the service looks for reports (documented).
-const discoverTime = 5 * time.Second
-
-// discoverScript prints the pattern, and then reports by what they begin with.
-// Which files the service takes is not documented; these are the roots of the
-// formats it reads.
-const discoverScript = `
-[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
-echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"
-cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
-find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \) \
-  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)[ >]' {} + 2>/dev/null
-exit 0`
-
-// discover counts reports that no group names, as the service does.
-func (b *build) discover(ctx context.Context) error {
-	began := b.Now()
-	limited, cancel := context.WithTimeout(ctx, discoverTime)
-	defer cancel()
-	printed, exit, err := b.sessions[""].Capture(limited, fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path)))
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return nil // its time is up, and the build's commands are done
-	}
-	if err != nil || exit == 3 {
-		return err
-	}
-	pattern, names, _ := strings.Cut(printed, "\n")
-	b.say("Set report auto-discover timeout to %d seconds", int(discoverTime.Seconds()))
-	for _, line := range []string{
-		"Expanding base directory path:  .", "Assembling file list", "Expanding .",
-		"Expanding file paths for base directory .", "Assembling file list", "Expanding " + pattern,
-	} {
-		b.say("%s", line)
-	}
-	if n := countReports(pattern, names); n > 0 {
-		b.say("Found %d file(s)", n)
-	} else {
-		b.say("No matching auto-discover report paths found")
-	}
-	b.say("Report auto-discover file discovery took %f seconds", b.Now().Sub(began).Seconds())
-	return nil
-}
-
-// countReports counts the names, one a line, that match the pattern.
-func countReports(pattern, names string) int {
-	n := 0
-	for _, name := range strings.Split(names, "\n") {
-		if below, found := strings.CutPrefix(name, "./"); found && tree.Match(pattern, below) {
-			n++
-		}
-	}
-	return n
 }

@@ -1,0 +1,238 @@
+package console
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/reports"
+)
+
+// How much of failed tests is shown; with Verbose all of it.
+const (
+	fullFailures = 20  // with their messages; of more only the names
+	messageLines = 4   // of a message
+	lineWidth    = 160 // of a line of it, in characters
+)
+
+// PageName is the file in a build's directory that shows all of it in a browser.
+const PageName = "report.html"
+
+// barWidth is how wide a coverage bar is, in characters.
+const barWidth = 20
+
+// Reports shows test and coverage reports: what failed first, then each group's sums.
+func (t *Text) Reports(set *reports.Set) {
+	t.failures(set)
+	t.groups(set)
+}
+
+// failures shows every failed test.
+func (t *Text) failures(set *reports.Set) {
+	shown := 0
+	for _, r := range set.Reports {
+		for _, c := range r.Cases {
+			if !c.Status.Bad() {
+				continue
+			}
+			shown++
+			t.failure(c, t.o.Verbose || shown <= fullFailures)
+		}
+	}
+}
+
+// changeWords are the changes as a person says them.
+var changeWords = map[reports.Change]string{
+	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed", reports.Flaky: "flaky",
+}
+
+func (t *Text) failure(c reports.Case, whole bool) {
+	word := changeWords[c.Change]
+	if word != "" {
+		word = " " + t.styles.yellow.Sprint("("+word+")")
+	}
+	place := ""
+	if c.Place != nil {
+		place = t.link(*c.Place)
+	}
+	if !whole {
+		t.line("%s %s%s  %s", t.styles.red.Sprint(c.Status), caseName(c), word, place)
+		return
+	}
+	t.line("%s %s%s", t.styles.red.Sprint(c.Status), t.styles.bold.Sprint(caseName(c)), word)
+	for _, line := range t.excerpt(c.Message) {
+		t.line("  %s", line)
+	}
+	if place != "" {
+		t.line("  %s", place)
+	}
+}
+
+// caseName says which test it is: the suite only where it says more than the prefix.
+func caseName(c reports.Case) string {
+	parts := []string{c.Suite, c.Prefix, c.Name}
+	if strings.Contains(c.Prefix, c.Suite) {
+		parts = parts[1:]
+	}
+	if strings.HasPrefix(c.Name, c.Prefix) && len(parts) > 1 && c.Prefix != "" {
+		parts = slices.Delete(parts, len(parts)-2, len(parts)-1)
+	}
+	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
+	return cut(printable(strings.Join(parts, " › ")), lineWidth)
+}
+
+// idle are first lines of messages that say nothing.
+var idle = map[string]bool{"Failed": true, "No message": true, "No message.": true}
+
+// excerpt is the beginning of a message, as lines that do no harm to a terminal.
+func (t *Text) excerpt(message string) []string {
+	var lines []string
+	all := strings.Split(message, "\n")
+	for i, line := range all {
+		line = strings.TrimRight(line, " \t\r")
+		if line == "" || i == 0 && len(all) > 1 && idle[line] {
+			continue
+		}
+		if len(lines) == messageLines && !t.o.Verbose {
+			return append(lines[:messageLines-1], lines[messageLines-1]+" …")
+		}
+		lines = append(lines, cut(printable(line), lineWidth))
+	}
+	return lines
+}
+
+// link is a line of the source, which a terminal that can opens.
+func (t *Text) link(p reports.Place) string {
+	text := printable(path.Join(t.o.Source, p.File))
+	if p.Line > 0 {
+		text += fmt.Sprintf(":%d", p.Line)
+	}
+	if !t.o.Links {
+		return text
+	}
+	target := url.URL{Scheme: "file", Path: path.Join(t.o.SourceDir, p.File)}
+	if p.Line > 0 {
+		target.Fragment = fmt.Sprint(p.Line)
+	}
+	return "\x1b]8;;" + target.String() + "\x1b\\" + text + "\x1b]8;;\x1b\\"
+}
+
+// groups shows the sums of each report.
+func (t *Text) groups(set *reports.Set) {
+	for _, r := range set.Reports {
+		name := "report " + printable(t.groupName(set, r))
+		lines := t.sums(r)
+		if t.o.Verbose {
+			lines = append(lines, t.slowestTests(r)...)
+		}
+		if r.Truncated {
+			lines = append(lines, fmt.Sprintf("%d of %d test cases are kept, as in the service; --full-reports keeps all", len(r.Cases), r.Tests.Total))
+		}
+		for _, p := range r.Problems {
+			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+" "+printable(p.Error()))
+		}
+		for i, line := range lines {
+			if i > 0 {
+				name = ""
+			}
+			t.line("  %-26s  %s", name, line)
+		}
+	}
+}
+
+// groupName is a group as the buildspec calls it.
+func (t *Text) groupName(set *reports.Set, r *reports.Report) string {
+	if name, found := strings.CutPrefix(r.Group, set.Project+"-"); found && set.Project != "" {
+		return name
+	}
+	return r.Group
+}
+
+func (t *Text) sums(r *reports.Report) []string {
+	var lines []string
+	if r.Tests != nil {
+		lines = append(lines, t.tests(r.Tests))
+	}
+	if text := r.Changes.String(); text != "" {
+		lines = append(lines, t.styles.yellow.Sprint(text))
+	}
+	if r.Sum != nil {
+		lines = append(lines, t.bar("lines", r.Sum.Lines, change(r.Changes, true)))
+		if r.Sum.Branches.Total() > 0 {
+			lines = append(lines, t.bar("branches", r.Sum.Branches, change(r.Changes, false)))
+		}
+	}
+	return lines
+}
+
+// tests are the counts of a report that are not nothing.
+func (t *Text) tests(s *reports.TestSummary) string {
+	var parts []string
+	for _, p := range []struct {
+		status     reports.CaseStatus
+		one, other string
+	}{
+		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"}, {reports.CaseError, "error", "errors"},
+		{reports.CaseSkipped, "skipped", "skipped"}, {reports.CaseUnknown, "unknown", "unknown"},
+	} {
+		n := s.Counts[p.status]
+		if n == 0 {
+			continue
+		}
+		word := p.other
+		if n == 1 {
+			word = p.one
+		}
+		text := fmt.Sprintf("%d %s", n, word)
+		if p.status.Bad() {
+			text = t.styles.red.Sprint(text)
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return "no tests"
+	}
+	if s.Duration > 0 {
+		return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), shortly(s.Duration))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func change(c *reports.Changes, lines bool) *float64 {
+	switch {
+	case c == nil:
+		return nil
+	case lines:
+		return c.Lines
+	}
+	return c.Branches
+}
+
+// bar shows a covered share, which the numbers beside it say too.
+func (t *Text) bar(what string, c reports.Counts, change *float64) string {
+	filled := int(c.Percent() / 100 * barWidth)
+	bar := t.styles.green.Sprint(strings.Repeat("█", filled)) + t.styles.faint.Sprint(strings.Repeat("░", barWidth-filled))
+	text := fmt.Sprintf("%-8s %s %5.1f%% (%d/%d)", what, bar, c.Percent(), c.Covered, c.Total())
+	if change != nil && (*change >= 0.05 || *change <= -0.05) {
+		text += fmt.Sprintf(" %+.1f", *change)
+	}
+	return text
+}
+
+// slowestTests lists the slowest tests, also those that are not kept.
+func (t *Text) slowestTests(r *reports.Report) []string {
+	var lines []string
+	for _, c := range r.Slowest {
+		if c.Duration > time.Millisecond {
+			lines = append(lines, fmt.Sprintf("%8s  %s", shortly(c.Duration), caseName(c)))
+		}
+	}
+	if len(lines) > 0 {
+		lines = append([]string{"slowest:"}, lines...)
+	}
+	return lines
+}
+

@@ -1,0 +1,62 @@
+package sax
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+var declared = regexp.MustCompile(`^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]+)["']`)
+
+// headSize is how much is looked at to find the encoding, in bytes.
+const headSize = 1024
+
+// decoded returns a document as UTF-8. A byte order mark counts, then the declaration
+// where the bytes can be what it says: that of UTF-16 in a file of single bytes is what
+// many tools write by mistake.
+func decoded(src io.Reader) (io.Reader, error) {
+	in := bufio.NewReaderSize(src, headSize)
+	head, err := in.Peek(headSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return in, nil // the reader comes to it
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\xEF\xBB\xBF")):
+		_, _ = in.Discard(3)
+		return in, nil
+	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("<\x00")):
+		return transform.NewReader(in, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()), nil
+	case bytes.HasPrefix(head, []byte("\xFE\xFF")), bytes.HasPrefix(head, []byte("\x00<")):
+		return transform.NewReader(in, unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder()), nil
+	}
+	m := declared.FindSubmatch(head)
+	if m == nil {
+		return in, nil
+	}
+	name := strings.ToLower(string(m[1]))
+	if name == "utf-8" || strings.HasPrefix(name, "utf-16") || strings.HasPrefix(name, "ucs-2") || strings.Contains(name, "ascii") {
+		return in, nil
+	}
+	known, err := htmlindex.Get(name)
+	if err != nil {
+		return in, &Error{1, 0, fmt.Sprintf("the encoding %q is not known", m[1])}
+	}
+	return transform.NewReader(in, known.NewDecoder()), nil
+}
+
+// UTF8 returns a text without a byte order mark, and one of UTF-16 as UTF-8.
+func UTF8(src io.Reader) io.Reader {
+	in, err := decoded(src)
+	if err != nil {
+		return bytes.NewReader(nil)
+	}
+	return in
+}

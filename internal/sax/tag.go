@@ -1,0 +1,236 @@
+package sax
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// startTag reads an element's begin.
+func (r *Reader) startTag() (Kind, error) {
+	end, err := r.tagEnd()
+	if err != nil {
+		return 0, err
+	}
+	tag := r.buf[r.pos+1 : r.pos+end]
+	if n := len(tag); n > 0 && tag[n-1] == '/' {
+		r.closes = true
+		tag = tag[:n-1]
+	}
+	n := nameLength(tag)
+	if n == 0 {
+		return 0, r.wrong("a < that begins no element")
+	}
+	if len(r.stack) == 0 && r.rooted {
+		return 0, r.wrong("a second document begins here, <%s>", tag[:n])
+	}
+	if len(r.stack) == depthLimit {
+		return 0, r.wrong("more than %d elements inside each other", depthLimit)
+	}
+	if err := r.readAttrs(tag[n:]); err != nil {
+		return 0, err
+	}
+	r.rooted = true
+	r.pos += end + 1
+	full := r.intern(tag[:n])
+	r.stack = append(r.stack, full)
+	r.name = local(full)
+	return Start, nil
+}
+
+// tagEnd returns where the > of a tag is, from pos; one in quotes is none.
+func (r *Reader) tagEnd() (int, error) {
+	i, quote := 1, ""
+	for {
+		if quote != "" {
+			if i = r.find(quote, i, tagLimit); i < 0 {
+				return 0, r.badTag()
+			}
+			i, quote = i+1, ""
+		}
+		rest := r.buf[r.pos:]
+		n := tagMark(rest[min(i, len(rest)):])
+		if n < 0 {
+			i = len(rest)
+			if i > tagLimit || !r.fill() {
+				return 0, r.badTag()
+			}
+			continue
+		}
+		i += n
+		switch rest[i] {
+		case '>':
+			return i, nil
+		case '<':
+			return 0, r.wrong("< inside a tag")
+		}
+		quote = string(rest[i])
+		i++
+	}
+}
+
+func (r *Reader) badTag() error {
+	if len(r.buf)-r.pos > tagLimit {
+		return r.wrong("a tag of more than %d MB", tagLimit>>20)
+	}
+	return r.cut(r.wrong("the file ends inside a tag"))
+}
+
+// endTag reads an element's end, which has to be the one that is open.
+func (r *Reader) endTag() (Kind, error) {
+	end := r.find(">", 2, tagLimit)
+	if end < 0 {
+		return 0, r.badTag()
+	}
+	name := bytes.TrimRight(r.buf[r.pos+2:r.pos+end], " \t\r\n")
+	if len(r.stack) == 0 {
+		return 0, r.wrong("</%s>, and no element is open", name)
+	}
+	if open := r.stack[len(r.stack)-1]; open != string(name) {
+		return 0, r.wrong("</%s>, where </%s> is expected", name, open)
+	}
+	r.pos += end + 1
+	r.pop()
+	return End, nil
+}
+
+func (r *Reader) pop() {
+	r.name = local(r.stack[len(r.stack)-1])
+	r.stack = r.stack[:len(r.stack)-1]
+	r.attrs = r.attrs[:0]
+}
+
+func local(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
+
+// namesKept bounds how many names are remembered.
+const namesKept = 10000
+
+// intern returns the string of a name, the same one each time.
+func (r *Reader) intern(name []byte) string {
+	if s, found := r.names[string(name)]; found {
+		return s
+	}
+	s := string(name)
+	if len(r.names) < namesKept {
+		r.names[s] = s
+	}
+	return s
+}
+
+// nameLength is how long the name is that a text begins with, 0 for none. Which
+// characters of other scripts a name may have is not asked.
+func nameLength(text []byte) int {
+	for i, c := range text {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == ':' || c >= utf8.RuneSelf
+		if !letter && (i == 0 || c != '-' && c != '.' && (c < '0' || c > '9')) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// blanks is how much white space a text begins with.
+func blanks(text []byte) int {
+	for i, c := range text {
+		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// tagMark returns where the next character is that matters in a tag, -1 for none.
+func tagMark(text []byte) int {
+	for i, c := range text {
+		if c == '>' || c == '"' || c == '\'' || c == '<' {
+			return i
+		}
+	}
+	return -1
+}
+
+// readAttrs reads what stands behind an element's name.
+func (r *Reader) readAttrs(rest []byte) error {
+	r.attrs = r.attrs[:0]
+	for {
+		gap := blanks(rest)
+		rest = rest[gap:]
+		if len(rest) == 0 {
+			return nil
+		}
+		n := nameLength(rest)
+		if n == 0 || gap == 0 {
+			return r.wrong("an attribute is expected, found %q", clip(rest))
+		}
+		name := rest[:n]
+		rest = rest[n:]
+		rest = rest[blanks(rest):]
+		if len(rest) == 0 || rest[0] != '=' {
+			return r.wrong("attribute %s has no value", name)
+		}
+		rest = rest[1:]
+		rest = rest[blanks(rest):]
+		end := -1
+		if len(rest) > 0 && (rest[0] == '"' || rest[0] == '\'') {
+			end = bytes.IndexByte(rest[1:], rest[0])
+		}
+		if end < 0 {
+			return r.wrong("the value of attribute %s is not in quotes", name)
+		}
+		value, err := r.unescape(rest[1 : 1+end])
+		if err != nil {
+			return err
+		}
+		if bytes.IndexByte(value, '<') >= 0 && bytes.IndexByte(rest[1:1+end], '<') >= 0 {
+			return r.wrong("< in the value of attribute %s", name)
+		}
+		r.attrs = append(r.attrs, attr{name[bytes.LastIndexByte(name, ':')+1:], value})
+		rest = rest[2+end:]
+	}
+}
+
+func clip(text []byte) string { return string(text[:min(len(text), 20)]) }
+
+// unescape returns a text with its references replaced. Line ends stay as they are.
+func (r *Reader) unescape(text []byte) ([]byte, error) {
+	i := bytes.IndexByte(text, '&')
+	if i < 0 {
+		return text, nil
+	}
+	out := make([]byte, 0, len(text))
+	for i >= 0 {
+		out = append(out, text[:i]...)
+		text = text[i:]
+		end := bytes.IndexByte(text, ';')
+		if end < 0 || end > entityLimit {
+			return nil, r.wrong("%q is no reference (expected such as &amp;)", clip(text))
+		}
+		c, ok := reference(string(text[1:end]))
+		if !ok {
+			return nil, r.wrong("the entity &%s; is not known, and what a document type defines is not read", clip(text[1:end]))
+		}
+		out = utf8.AppendRune(out, c)
+		text = text[end+1:]
+		i = bytes.IndexByte(text, '&')
+	}
+	return append(out, text...), nil
+}
+
+var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "apos": '\'', "quot": '"'}
+
+// reference returns the character that a reference names, without its & and ;.
+func reference(name string) (rune, bool) {
+	if c, found := entities[name]; found {
+		return c, true
+	}
+	digits, found := strings.CutPrefix(name, "#")
+	base := 10
+	if hex, isHex := strings.CutPrefix(digits, "x"); isHex {
+		digits, base = hex, 16
+	}
+	n, err := strconv.ParseUint(digits, base, 32)
+	c := rune(n)
+	allowed := c >= ' ' || c == '\t' || c == '\n' || c == '\r'
+	return c, found && err == nil && n <= utf8.MaxRune && utf8.ValidRune(c) && allowed && c != 0xFFFE && c != 0xFFFF
+}

@@ -1,0 +1,92 @@
+const parts = ["summary", "tests", "coverage", "log", "artifacts", "environment", "trend"].filter($);
+const made = new Map();
+
+// make builds a part when it is first looked at.
+const make = {
+  async tests() { return new Tests(await data("tests")); },
+  async coverage() { return new Coverage(await data("coverage"), await data("source")); },
+  async log() { return new Log(await data("log")); },
+  async artifacts() { artifactTable((await data("build")).artifacts); },
+  async environment() { environment(await data("build")); },
+  async trend() { trend((await data("build")).trend); },
+};
+
+function artifactTable(all) {
+  $("artifact-table").append(table(["File", "Size", "Mode", "SHA-256"], all.map(a => el("tr", {},
+    el("td", {}, a.link ? visible(a.path + " → " + a.link) : el("a", { href: a.local.split("/").map(encodeURIComponent).join("/") }, visible((a.set ? a.set + ": " : "") + a.path))),
+    el("td", { class: "figure" }, size(a.size)), el("td", {}, a.mode), el("td", { class: "soft", title: a.hash }, a.hash.slice(0, 12))))));
+}
+
+function environment(b) {
+  const box = $("environment-table");
+  box.append(table(["Fact", "Value"], b.facts.map(f => el("tr", {}, el("th", { scope: "row" }, f[0]), el("td", {}, visible(f[1]))))));
+  if (!b.environment.length) return;
+  box.append(el("h3", {}, "Variables"), table(["Name", "Value", "From"], b.environment.map(v => el("tr", {},
+    el("th", { scope: "row" }, visible(v[0])), el("td", {}, visible(v[1])), el("td", { class: "soft" }, visible(v[2]))))));
+}
+
+// svg makes an element of a plot.
+function svg(name, props, ...children) {
+  const e = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(props)) e.setAttribute(key, value);
+  e.append(...children);
+  return e;
+}
+
+// plot draws one figure of all builds, as bars; the numbers stand in the table below.
+function plot(title, points, bars, most, text) {
+  const step = Math.max(18, Math.min(60, 800 / points.length)), wide = step * points.length + 60, high = 120;
+  const g = svg("svg", { width: wide, height: high + 24, viewBox: `0 0 ${wide} ${high + 24}`, role: "img", "aria-label": title });
+  g.append(svg("line", { class: "axis", x1: 50, y1: high, x2: wide, y2: high }), svg("text", { x: 0, y: 12 }, text(most)), svg("text", { x: 0, y: high }, "0"));
+  points.forEach((p, i) => {
+    let top = high;
+    for (const [value, colour] of bars(p)) {
+      if (value === undefined || value === null) continue;
+      const h = most ? value / most * (high - 10) : 0;
+      top -= h;
+      g.append(svg("rect", { x: 54 + i * step, y: top, width: step - 6, height: Math.max(h, value > 0 ? 1 : 0), fill: `var(--${colour})` },
+        svg("title", {}, "build " + p.number + ": " + text(value))));
+    }
+    if (points.length <= 20 || i % 5 === 0) g.append(svg("text", { x: 54 + i * step, y: high + 16 }, "#" + p.number));
+  });
+  return el("figure", {}, el("figcaption", {}, title), g);
+}
+
+function trend(points) {
+  const box = $("trend-plots"), max = f => Math.max(...points.map(f), 0);
+  box.append(plot("Duration", points, p => [[p.seconds, p.status === "SUCCEEDED" ? "good" : "bad"]], max(p => p.seconds), seconds));
+  if (points.some(p => p.passed + p.bad)) box.append(plot("Tests, failed ones at the bottom", points, p => [[p.bad, "bad"], [p.skipped, "warn"], [p.passed, "good"]], max(p => p.bad + p.skipped + p.passed), String));
+  if (points.some(p => p.lines !== undefined)) box.append(plot("Lines covered, in percent", points, p => [[p.lines, "link"]], 100, v => v.toFixed(1)));
+  box.append(table(["Build", "Status", "Took", "Passed", "Failed", "Skipped", "Lines"], points.map(p => el("tr", {},
+    el("th", { scope: "row" }, "#" + p.number), el("td", {}, el("span", { class: "status " + p.status }, p.status)), el("td", {}, seconds(p.seconds)),
+    el("td", {}, String(p.passed)), el("td", {}, String(p.bad)), el("td", {}, String(p.skipped)), el("td", {}, p.lines === undefined ? "–" : p.lines.toFixed(1) + "%")))));
+}
+
+// show shows what the address names: a part, and what of it.
+async function show() {
+  let text = location.hash.slice(1);
+  try { text = decodeURIComponent(text); } catch { /* shown as it is */ }
+  const [, name, rest] = /^([a-z]*)(?:\/([^]*))?$/.exec(text) || [null, "", ""];
+  const part = parts.includes(name) ? name : first();
+  for (const p of parts) $(p).hidden = p !== part;
+  for (const a of document.querySelectorAll("nav a")) {
+    if (a.hash === "#" + part) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+  }
+  if (make[part] && !made.has(part)) made.set(part, make[part]());
+  const it = await made.get(part);
+  if (part === "log" && /^L\d+$/.test(rest || "")) it.setTarget(Number(rest.slice(1)) - 1);
+  else if (part === "log") it.list.show();
+  if (part === "tests" && rest) it.choose(Number(rest));
+  if (part === "coverage" && rest) it.choose(rest);
+  document.documentElement.dataset.ready = part;
+}
+
+function first() { return parts[0]; }
+
+addEventListener("hashchange", show);
+addEventListener("keydown", e => {
+  if (e.key !== "/" || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName) || e.ctrlKey || e.metaKey || e.altKey) return;
+  const box = { tests: "test-filter", log: "log-search" }[parts.find(p => !$(p).hidden)];
+  if (box) { e.preventDefault(); $(box).focus(); }
+});
+addEventListener("DOMContentLoaded", show);

@@ -1,0 +1,169 @@
+package page
+
+import (
+	"bufio"
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/reports"
+)
+
+// testTable has the test cases in columns, which compress well and are read fast.
+type testTable struct {
+	Groups  []string `json:"groups"`
+	Builds  []int    `json:"builds"` // of the history
+	Group   []int    `json:"group"`
+	Suite   []string `json:"suite"`
+	Prefix  []string `json:"prefix"`
+	Name    []string `json:"name"`
+	Status  []string `json:"status"`
+	Seconds []number `json:"seconds"`
+	Message []string `json:"message"`
+	Place   []string `json:"place"`
+	Change  []string `json:"change"`
+	History []string `json:"history"`
+	Raw     []string `json:"raw"`
+}
+
+// number is a duration in seconds.
+type number float64
+
+func testData(set *reports.Set) testTable {
+	t := testTable{Groups: []string{}, Builds: []int{}}
+	for _, p := range set.Past {
+		t.Builds = append(t.Builds, p.Build)
+	}
+	for _, r := range set.Reports {
+		if r.Tests == nil {
+			continue
+		}
+		for _, c := range r.Cases {
+			t.add(c, len(t.Groups))
+		}
+		t.Groups = append(t.Groups, r.Group)
+	}
+	return t
+}
+
+func (t *testTable) add(c reports.Case, group int) {
+	place := ""
+	if c.Place != nil {
+		place = c.Place.File
+		if c.Place.Line > 0 {
+			place += ":" + strconv.Itoa(c.Place.Line)
+		}
+	}
+	t.Group = append(t.Group, group)
+	t.Suite, t.Prefix, t.Name = append(t.Suite, c.Suite), append(t.Prefix, c.Prefix), append(t.Name, c.Name)
+	t.Status = append(t.Status, string(c.Status))
+	t.Seconds = append(t.Seconds, number(c.Duration.Seconds()))
+	t.Message, t.Place = append(t.Message, c.Message), append(t.Place, place)
+	t.Change, t.History, t.Raw = append(t.Change, string(c.Change)), append(t.History, string(c.History)), append(t.Raw, c.Raw)
+}
+
+// coverageFile is one covered file. Lines are numbers in threes or fives: the line, how
+// often it ran (-1 where only its branches count), and covered and all branches.
+type coverageFile struct {
+	Group    string `json:"group"`
+	Path     string `json:"path"`
+	Source   string `json:"source,omitempty"`
+	Lines    [2]int `json:"lines"` // covered, all
+	Branches [2]int `json:"branches"`
+	Detail   []int  `json:"detail,omitempty"`
+}
+
+// Limits of the source that a page holds, in bytes.
+const (
+	sourceMost    = 8 << 20
+	oneSourceMost = 1 << 20
+)
+
+// writeCoverage writes the covered files, and the source of those that are at hand.
+func writeCoverage(w *bufio.Writer, b Build) error {
+	files, texts, size := []coverageFile{}, map[string]string{}, 0
+	for _, r := range b.Reports.Reports {
+		for _, c := range r.Coverage {
+			f := coverageFile{Group: r.Group, Path: c.Path, Lines: [2]int{c.Lines.Covered, c.Lines.Total()}, Branches: [2]int{c.Branches.Covered, c.Branches.Total()}}
+			for _, l := range c.Detail {
+				ran := int(min(l.Hits, 1<<50))
+				if !l.Code {
+					ran = -1
+				}
+				f.Detail = append(f.Detail, l.Number, ran, l.Branches.Covered, l.Branches.Total())
+			}
+			if text := b.source(c.Place); text != "" && size+len(text) < sourceMost {
+				f.Source = c.Place
+				if _, again := texts[c.Place]; !again {
+					texts[c.Place] = text
+					size += len(text)
+				}
+			}
+			files = append(files, f)
+		}
+	}
+	if err := writePiece(w, "coverage", files); err != nil {
+		return err
+	}
+	return writePiece(w, "source", texts)
+}
+
+// source is the text of a file of the source; nothing where it is not at hand, or none.
+func (b Build) source(name string) string {
+	if b.Source == nil || name == "" {
+		return ""
+	}
+	text := b.Source(name)
+	if len(text) > oneSourceMost || bytes.IndexByte(text, 0) >= 0 {
+		return ""
+	}
+	return strings.ToValidUTF8(string(text), string(utf8.RuneError))
+}
+
+// buildTable is what else the page shows.
+type buildTable struct {
+	Artifacts   []artifact  `json:"artifacts"`
+	Environment [][3]string `json:"environment"` // name, value, origin
+	Facts       [][2]string `json:"facts"`
+	Trend       []Point     `json:"trend"`
+}
+
+type artifact struct {
+	Set   string `json:"set"`
+	Path  string `json:"path"`
+	Size  int64  `json:"size"`
+	Mode  string `json:"mode"`
+	Hash  string `json:"hash"`
+	Link  string `json:"link,omitempty"`
+	Local string `json:"local"` // from the page's own directory
+}
+
+func buildData(b Build) buildTable {
+	t := buildTable{Artifacts: []artifact{}, Environment: [][3]string{}, Facts: [][2]string{}, Trend: b.Trend}
+	for _, set := range b.Artifacts.Artifacts {
+		for _, e := range set.Entries {
+			t.Artifacts = append(t.Artifacts, artifact{set.Identifier, e.Path, e.Size, e.Mode, e.SHA256, e.Link, set.Dir + "/" + e.Path})
+		}
+	}
+	r := b.Record
+	if r == nil {
+		return t
+	}
+	for _, v := range r.Environment.Variables {
+		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, v.Origin})
+	}
+	for _, f := range [][2]string{
+		{"Build", r.ID}, {"ARN", r.ARN}, {"Image", r.Environment.Image}, {"Environment type", r.Environment.Type},
+		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion}, {"Started", r.Start.Format("2006-01-02 15:04:05 MST")},
+		{"Initiator", r.Initiator},
+	} {
+		if f[1] != "" {
+			t.Facts = append(t.Facts, f)
+		}
+	}
+	for _, v := range r.Exported {
+		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, "exported"})
+	}
+	return t
+}

@@ -1,0 +1,263 @@
+// Package page writes a build as one page of HTML that needs nothing else: no network,
+// no server, no other file.
+package page
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/reports"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Build is what a page shows. All but Reports may be missing.
+type Build struct {
+	Title     string // of a page without a Record
+	Record    *runner.Record
+	Reports   *reports.Set
+	Log       io.Reader // the service's log
+	Artifacts artifacts.Manifest
+	Trend     []Point // the kept builds of the project, the oldest first
+	// Source reads a file of the source; it returns nothing for one that is not at hand.
+	Source func(name string) []byte
+}
+
+// Point is one build in the trend.
+type Point struct {
+	Number  int           `json:"number"`
+	Status  runner.Status `json:"status"`
+	Seconds float64       `json:"seconds"`
+	Passed  int           `json:"passed"`
+	Bad     int           `json:"bad"`
+	Skipped int           `json:"skipped"`
+	Lines   *float64      `json:"lines,omitempty"` // covered, in percent; nil for no coverage
+}
+
+//go:embed assets
+var assets embed.FS
+
+// scripts are put together in this order.
+var scripts = []string{"base.js", "list.js", "log.js", "tests.js", "coverage.js", "main.js"}
+
+// shell is the page around the data: what is seen before any script runs.
+var shell = template.Must(template.New("page.html").Funcs(template.FuncMap{"shortly": shortly}).ParseFS(assets, "assets/page.html"))
+
+// head is what the shell shows.
+type head struct {
+	Title   string
+	Policy  string
+	Style   template.CSS
+	Script  template.JS
+	Record  *runner.Record
+	Phases  []phase
+	Groups  []group
+	Took    string
+	Refused string // why the build failed, in one line
+	Has     map[string]bool
+}
+
+// phase is one bar of the time line; positions are percentages.
+type phase struct {
+	Type, Status, Took string
+	Left, Width        string
+}
+
+// group is one report, in words.
+type group struct {
+	Name, Status, Text string
+	Bad                bool
+}
+
+// Write writes the page of a build.
+func Write(w io.Writer, b Build) error {
+	style, script, err := readAssets()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(script)
+	h := head{
+		Title: b.Title, Style: template.CSS(style), Script: template.JS(script), Record: b.Record,
+		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+		Groups: groups(b.Reports),
+	}
+	if b.Record != nil {
+		h.about(b.Record)
+	}
+	h.Has = map[string]bool{
+		"log": b.Log != nil, "tests": has(b.Reports, reports.Test), "coverage": has(b.Reports, reports.CodeCoverage),
+		"artifacts": len(b.Artifacts.Artifacts) > 0, "environment": b.Record != nil, "trend": len(b.Trend) > 1,
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	if err := shell.Execute(out, h); err != nil {
+		return err
+	}
+	if err := writeData(out, b); err != nil {
+		return err
+	}
+	_, _ = out.WriteString("</body>\n</html>\n")
+	return out.Flush()
+}
+
+func readAssets() (style, script []byte, err error) {
+	if style, err = assets.ReadFile("assets/page.css"); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range scripts {
+		text, err := assets.ReadFile("assets/" + name)
+		if err != nil {
+			return nil, nil, err
+		}
+		script = append(script, text...)
+	}
+	return style, script, nil
+}
+
+func has(set *reports.Set, about reports.Type) bool {
+	if set == nil {
+		return false
+	}
+	for _, r := range set.Reports {
+		if r.Type == about {
+			return true
+		}
+	}
+	return false
+}
+
+// about fills in what the head says of a build.
+func (h *head) about(r *runner.Record) {
+	h.Title = fmt.Sprintf("%s #%d %s", r.Project, r.Number, r.Status)
+	whole := r.End.Sub(r.Start)
+	h.Took = shortly(whole)
+	percent := func(d time.Duration) string {
+		return fmt.Sprintf("%.2f%%", 100*max(0, min(1, float64(d)/float64(max(whole, 1)))))
+	}
+	for _, p := range r.Phases {
+		if p.Status == "" {
+			continue
+		}
+		took := p.End.Sub(p.Start)
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took)})
+		if p.Status != runner.Succeeded && h.Refused == "" {
+			h.Refused = string(p.Type)
+			for _, c := range p.Contexts {
+				if c.Message != "" {
+					h.Refused += ": " + c.Message
+				}
+			}
+		}
+	}
+}
+
+// groups are the reports in words.
+func groups(set *reports.Set) []group {
+	if set == nil {
+		return nil
+	}
+	var all []group
+	for _, r := range set.Reports {
+		g := group{Name: r.Group, Status: string(r.Status), Bad: r.Status != reports.Succeeded}
+		var parts []string
+		if r.Tests != nil {
+			parts = append(parts, fmt.Sprintf("%d tests", r.Tests.Total))
+			if n := r.Tests.Bad(); n > 0 {
+				parts = append(parts, fmt.Sprintf("%d failed", n))
+			}
+			if r.Truncated {
+				parts = append(parts, fmt.Sprintf("%d kept, as in the service", len(r.Cases)))
+			}
+		}
+		if text := r.Changes.String(); text != "" {
+			parts = append(parts, text)
+		}
+		if r.Sum != nil {
+			parts = append(parts, fmt.Sprintf("%.1f%% of %d lines covered", r.Sum.Lines.Percent(), r.Sum.Lines.Total()))
+		}
+		for _, p := range r.Problems {
+			parts = append(parts, p.Error())
+		}
+		g.Text = strings.Join(parts, "; ")
+		all = append(all, g)
+	}
+	return all
+}
+
+// shortly writes a duration for a person.
+func shortly(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// writeData writes what the scripts read, each piece compressed, as a text that no
+// browser runs, and that holds no character HTML knows.
+func writeData(w *bufio.Writer, b Build) error {
+	if b.Log != nil {
+		index, err := writeLog(w, b.Log)
+		if err != nil {
+			return err
+		}
+		if err := writePiece(w, "log", index); err != nil {
+			return err
+		}
+	}
+	if b.Reports != nil {
+		if err := writePiece(w, "tests", testData(b.Reports)); err != nil {
+			return err
+		}
+		if err := writeCoverage(w, b); err != nil {
+			return err
+		}
+	}
+	return writePiece(w, "build", buildData(b))
+}
+
+// writePiece writes a value as a piece of data.
+func writePiece(w *bufio.Writer, id string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return writeBytes(w, id, text)
+}
+
+func writeBytes(w *bufio.Writer, id string, text []byte) error {
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(text); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "<script type=\"text/plain\" id=\"data-%s\">", id)
+	e := base64.NewEncoder(base64.StdEncoding, w)
+	if _, err := e.Write(packed.Bytes()); err != nil {
+		return err
+	}
+	if err := e.Close(); err != nil {
+		return err
+	}
+	_, err = w.WriteString("</script>\n")
+	return err
+}

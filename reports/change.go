@@ -1,0 +1,184 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Change says how a case ended against the build before.
+type Change string
+
+// The changes.
+const (
+	NewlyFailing Change = "NEWLY_FAILING"
+	StillFailing Change = "STILL_FAILING"
+	Fixed        Change = "FIXED"
+	Flaky        Change = "FLAKY" // it ended otherwise in a build of the same source
+)
+
+// Past is an earlier build that had reports.
+type Past struct {
+	Build int    `json:"buildNumber"`
+	Print string `json:"sourcePrint,omitempty"`
+}
+
+// History is how a case ended in earlier builds: a letter for each Past of the Set, the
+// oldest first. They are P, F, E, S and U for the statuses, and - where the case was not.
+type History string
+
+// letters are those of a History.
+var letters = map[CaseStatus]byte{CaseSucceeded: 'P', CaseFailed: 'F', CaseError: 'E', CaseSkipped: 'S', CaseUnknown: 'U'}
+
+// absent is the letter of a build that did not have the case.
+const absent = '-'
+
+func (s CaseStatus) letter() byte {
+	if l, found := letters[s]; found {
+		return l
+	}
+	return absent
+}
+
+func bad(letter byte) bool { return letter == 'F' || letter == 'E' }
+
+// Changes sums up how a report differs from that of the build before.
+type Changes struct {
+	Build        int      `json:"buildNumber"` // of that build
+	NewlyFailing int      `json:"newlyFailing"`
+	StillFailing int      `json:"stillFailing"`
+	Fixed        int      `json:"fixed"`
+	Flaky        int      `json:"flaky"`
+	Lines        *float64 `json:"lineCoverageChange,omitempty"` // in percent of all lines; nil where one has none
+	Branches     *float64 `json:"branchCoverageChange,omitempty"`
+}
+
+// pastMost is how many earlier builds a Set remembers.
+const pastMost = 20
+
+// key names a case among those of a report. Of cases with one name the first is
+// compared with the first, the second with the second.
+type key struct {
+	suite, prefix, name string
+	number              int
+}
+
+// keys names cases in their order.
+func keys(cases []Case) []key {
+	seen := make(map[key]int, len(cases))
+	all := make([]key, len(cases))
+	for i, c := range cases {
+		k := key{suite: c.Suite, prefix: c.Prefix, name: c.Name}
+		seen[k]++
+		k.number = seen[k]
+		all[i] = k
+	}
+	return all
+}
+
+// Compare tells how the reports differ from those of the build before, which knows of
+// the ones before it. Nothing is nothing to compare.
+func (s *Set) Compare(before *Set) {
+	if before == nil || before.Build == 0 {
+		return
+	}
+	s.Past = append(append([]Past{}, before.Past...), Past{before.Build, before.Print})
+	s.Past = s.Past[max(0, len(s.Past)-pastMost):]
+	for _, r := range s.Reports {
+		for _, old := range before.Reports {
+			if old.Group == r.Group && old.Type == r.Type {
+				s.compare(r, old, before.Build)
+			}
+		}
+	}
+}
+
+func (s *Set) compare(r, old *Report, build int) {
+	r.Changes = &Changes{Build: build}
+	if r.Sum != nil && old.Sum != nil {
+		r.Changes.Lines = difference(r.Sum.Lines, old.Sum.Lines)
+		r.Changes.Branches = difference(r.Sum.Branches, old.Sum.Branches)
+	}
+	was := make(map[key]*Case, len(old.Cases))
+	for i, k := range keys(old.Cases) {
+		was[k] = &old.Cases[i]
+	}
+	for i, k := range keys(r.Cases) {
+		c := &r.Cases[i]
+		c.History = s.history(was[k])
+		c.Change = s.change(c)
+		r.Changes.count(c.Change)
+	}
+}
+
+// history is that of a case: what its last one knew, and how that ended itself.
+func (s *Set) history(was *Case) History {
+	text := strings.Repeat(string(absent), len(s.Past))
+	if was != nil {
+		text += string(was.History) + string(was.Status.letter())
+	}
+	return History(text[len(text)-len(s.Past):])
+}
+
+// change is that of a case. One that the last report does not have fails newly.
+func (s *Set) change(c *Case) Change {
+	last := c.History[len(c.History)-1]
+	for i := range len(c.History) {
+		was := c.History[i]
+		same := s.Print != "" && s.Past[i].Print == s.Print
+		if same && (bad(was) && c.Status == CaseSucceeded || was == 'P' && c.Status.Bad()) {
+			return Flaky
+		}
+	}
+	switch {
+	case c.Status.Bad() && bad(last):
+		return StillFailing
+	case c.Status.Bad():
+		return NewlyFailing
+	case c.Status == CaseSucceeded && bad(last):
+		return Fixed
+	}
+	return ""
+}
+
+func (c *Changes) count(change Change) {
+	switch change {
+	case NewlyFailing:
+		c.NewlyFailing++
+	case StillFailing:
+		c.StillFailing++
+	case Fixed:
+		c.Fixed++
+	case Flaky:
+		c.Flaky++
+	}
+}
+
+// difference is how many percent more are covered; nil where one has nothing to cover.
+func difference(now, before Counts) *float64 {
+	if now.Total() == 0 || before.Total() == 0 {
+		return nil
+	}
+	d := now.Percent() - before.Percent()
+	return &d
+}
+
+// String is the changes of test cases in words, such as "2 newly failing, 1 fixed since
+// build 6"; nothing where there are none.
+func (c *Changes) String() string {
+	if c == nil {
+		return ""
+	}
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{c.NewlyFailing, "newly failing"}, {c.StillFailing, "still failing"}, {c.Fixed, "fixed"}, {c.Flaky, "flaky"}} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s since build %d", strings.Join(parts, ", "), c.Build)
+}

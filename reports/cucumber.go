@@ -1,0 +1,175 @@
+package reports
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// cucumberElement is a scenario, or a background that is run before one.
+type cucumberElement struct {
+	Type, Keyword, Name string
+	Line                json.RawMessage
+	Before, After       []cucumberStep
+	Steps               []cucumberStep
+}
+
+type cucumberStep struct {
+	Keyword, Name string
+	Line          json.RawMessage
+	Before, After []cucumberStep
+	Match         struct{ Location string }
+	Result        struct {
+		Status   string
+		Duration json.RawMessage
+		Message  string `json:"error_message"`
+	}
+}
+
+// readCucumber reads an array of features.
+func readCucumber(in io.Reader, out *reading) error {
+	d := newDocument(in)
+	if err := d.expect('[', "an array of features"); err != nil {
+		return err
+	}
+	n := 0
+	for ; d.More(); n++ {
+		if err := readFeature(d, out); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return d.fault(err)
+	}
+	if n == 0 {
+		return d.wrong("it has no features")
+	}
+	return d.finished()
+}
+
+// readFeature reads one feature, whose name may stand behind its scenarios.
+func readFeature(d document, out *reading) error {
+	if err := d.expect('{', "a feature"); err != nil {
+		return err
+	}
+	var name, uri string
+	var cases []Case
+	feature := false
+	for {
+		key, more, err := d.key()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		switch key {
+		case "name":
+			err = d.decode(&name)
+		case "uri":
+			err = d.decode(&uri)
+		case "elements":
+			cases, err = readElements(d, out)
+			feature = true
+		default:
+			feature = feature || key == "keyword" || key == "id"
+			err = d.skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !feature {
+		return d.wrong("an object without elements or keyword is no feature")
+	}
+	for _, c := range cases {
+		c.Prefix, c.Suite = name, cmp.Or(name, uri)
+		c.at.File = uri
+		out.add(c)
+	}
+	return nil
+}
+
+func readElements(d document, out *reading) ([]Case, error) {
+	if err := d.expect('[', "an array of elements"); err != nil {
+		return nil, err
+	}
+	var cases []Case
+	var background []cucumberStep
+	for d.More() {
+		e := cucumberElement{}
+		if err := d.decode(&e); err != nil {
+			return nil, err
+		}
+		for i, s := range e.Steps {
+			e.Steps[i].Result.Status = cmp.Or(s.Result.Status, "undefined")
+		}
+		steps := append(append(append([]cucumberStep{}, e.Before...), e.Steps...), e.After...)
+		if e.Type == "background" || e.Type == "" && strings.EqualFold(e.Keyword, "background") {
+			background = steps
+			continue
+		}
+		cases = append(cases, e.result(append(background, steps...), out))
+		background = nil
+	}
+	_, err := d.Token()
+	if err != nil {
+		err = d.fault(err)
+	}
+	return cases, err
+}
+
+// cucumberStatuses are those of steps, the one that decides first. What is undefined or
+// ambiguous fails a scenario, as it does in cucumber itself; pending is skipped.
+var cucumberStatuses = []struct {
+	step   string
+	status CaseStatus
+}{
+	{"failed", CaseFailed}, {"undefined", CaseFailed}, {"ambiguous", CaseFailed},
+	{"pending", CaseSkipped}, {"skipped", CaseSkipped}, {"disabled", CaseSkipped}, {"unused", CaseSkipped},
+}
+
+// result sums up the steps of a scenario.
+func (e cucumberElement) result(steps []cucumberStep, out *reading) Case {
+	c := Case{Name: e.Name, Status: CaseSucceeded}
+	_ = json.Unmarshal(e.Line, &c.at.Line)
+	var all []cucumberStep
+	for _, s := range steps {
+		all = append(append(append(all, s.Before...), s), s.After...)
+	}
+
+	seen := map[string]cucumberStep{}
+	for _, s := range all {
+		c.Duration += s.duration()
+		status := strings.ToLower(s.Result.Status)
+		if _, found := seen[status]; !found {
+			seen[status] = s
+		}
+	}
+	for _, known := range cucumberStatuses {
+		if s, found := seen[known.step]; found {
+			c.Status = known.status
+			c.Message = s.message(known.step, out)
+			_ = json.Unmarshal(s.Line, &c.at.Line)
+			break
+		}
+	}
+	return c
+}
+
+func (s cucumberStep) message(status string, out *reading) string {
+	t := out.newText()
+	if text := strings.TrimSpace(strings.TrimSpace(s.Keyword) + " " + s.Name); text != "" {
+		t.line(fmt.Sprintf("%s (%s)", text, status))
+	}
+	t.line(s.Result.Message)
+	return t.take()
+}
+
+// duration is in nanoseconds, as a number or a text.
+func (s cucumberStep) duration() time.Duration {
+	return number(strings.Trim(string(s.Result.Duration), `"`), time.Nanosecond)
+}

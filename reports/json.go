@@ -1,0 +1,64 @@
+package reports
+
+import "encoding/json"
+
+// coverageJSON has the fields of the service's CodeCoverage and summary. Where a report
+// has no branches their numbers are left out (our choice).
+type coverageJSON struct {
+	Path            string   `json:"filePath,omitempty"`
+	LinePercent     float64  `json:"lineCoveragePercentage"`
+	LinesCovered    int      `json:"linesCovered"`
+	LinesMissed     int      `json:"linesMissed"`
+	BranchPercent   *float64 `json:"branchCoveragePercentage,omitempty"`
+	BranchesCovered *int     `json:"branchesCovered,omitempty"`
+	BranchesMissed  *int     `json:"branchesMissed,omitempty"`
+	Place           string   `json:"source,omitempty"`
+}
+
+func coverageOf(lines, branches Counts) coverageJSON {
+	j := coverageJSON{LinePercent: lines.Percent(), LinesCovered: lines.Covered, LinesMissed: lines.Missed}
+	if branches.Total() > 0 {
+		percent := branches.Percent()
+		j.BranchPercent, j.BranchesCovered, j.BranchesMissed = &percent, &branches.Covered, &branches.Missed
+	}
+	return j
+}
+
+func (j coverageJSON) counts() (lines, branches Counts) {
+	lines = Counts{j.LinesCovered, j.LinesMissed}
+	if j.BranchesCovered != nil && j.BranchesMissed != nil {
+		branches = Counts{*j.BranchesCovered, *j.BranchesMissed}
+	}
+	return lines, branches
+}
+
+// MarshalJSON writes the service's fields; which lines they are is not among them.
+func (c Coverage) MarshalJSON() ([]byte, error) {
+	j := coverageOf(c.Lines, c.Branches)
+	j.Path, j.Place = c.Path, c.Place
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (c *Coverage) UnmarshalJSON(text []byte) error {
+	j := coverageJSON{}
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	c.Path, c.Place = j.Path, j.Place
+	c.Lines, c.Branches = j.counts()
+	return nil
+}
+
+// MarshalJSON writes the service's fields.
+func (s Sum) MarshalJSON() ([]byte, error) { return json.Marshal(coverageOf(s.Lines, s.Branches)) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Sum) UnmarshalJSON(text []byte) error {
+	j := coverageJSON{}
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	s.Lines, s.Branches = j.counts()
+	return nil
+}

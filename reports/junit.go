@@ -1,0 +1,134 @@
+package reports
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/sax"
+)
+
+// junit reads what surefire, pytest, jest-junit, googletest, Bazel, gotestsum, PHPUnit
+// and many others write: each its own dialect, of which this is what they share.
+type junit struct {
+	out    *reading
+	suites []string // names of the open ones
+	open   bool     // a case is open
+	c      Case
+	body   text // of the element that says how the case ended
+	said   text // by all such elements
+	taking bool
+	todo   bool // what is still to do may fail: Node.js says both of it
+	listed int
+	claims int // tests that the outermost suite claims to have
+}
+
+func newJUnit(out *reading) handler {
+	return &junit{out: out, body: out.newText(), said: out.newText()}
+}
+
+// ended are the elements that say how a case ended, beside passing.
+var ended = map[string]CaseStatus{"failure": CaseFailed, "error": CaseError, "skipped": CaseSkipped}
+
+// notRun are statuses with which some tools write down a test that did not run.
+const notRun = " disabled notrun suppressed skipped ignored "
+
+func (j *junit) start(x *sax.Reader) error {
+	switch name := x.Name(); name {
+	case "testsuites", "testsuite":
+		if x.Depth() == 1 {
+			j.claims, _ = strconv.Atoi(x.Attr("tests"))
+		}
+		j.suites = append(j.suites, cmp.Or(x.Attr("name"), j.suite()))
+	case "testcase":
+		j.begin(x)
+	case "failure", "error", "skipped":
+		j.todo = j.todo || name == "skipped" && x.Attr("type") == "todo"
+		if !j.open { // of a whole suite, which else nobody would hear of
+			if name == "skipped" || len(j.suites) == 0 {
+				return nil
+			}
+			j.c = Case{Name: cmp.Or(j.suite(), "test suite"), Suite: j.suite()}
+		}
+		j.c.Status = worse(j.c.Status, ended[name])
+		j.take(x)
+	case "rerunFailure", "rerunError", "flakyFailure", "flakyError":
+		j.c.Retried = j.open && strings.HasPrefix(name, "flaky")
+	}
+	return nil
+}
+
+// worse is the status of a case of which two things are said.
+func worse(a, b CaseStatus) CaseStatus {
+	for _, s := range []CaseStatus{CaseError, CaseFailed, CaseSkipped, CaseUnknown} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return cmp.Or(a, b)
+}
+
+func (j *junit) begin(x *sax.Reader) {
+	j.open = true
+	j.listed++
+	j.c = Case{Name: x.Attr("name"), Prefix: x.Attr("classname"), Suite: j.suite(), Duration: seconds(x.Attr("time"))}
+	j.c.at.File = x.Attr("file")
+	j.c.at.Line, _ = strconv.Atoi(x.Attr("line"))
+	for _, name := range []string{"status", "result"} {
+		if value := x.Attr(name); value != "" && strings.Contains(notRun, " "+strings.ToLower(value)+" ") {
+			j.c.Status = CaseSkipped
+		}
+	}
+}
+
+func (j *junit) take(x *sax.Reader) {
+	j.taking = true
+	j.body.reset()
+	j.said.line(cmp.Or(x.Attr("message"), x.Attr("type")))
+}
+
+func (j *junit) text(piece []byte) {
+	if j.taking {
+		j.body.add(piece)
+	}
+}
+
+func (j *junit) end(x *sax.Reader) error {
+	switch x.Name() {
+	case "failure", "error", "skipped":
+		if !j.taking {
+			return nil
+		}
+		j.taking = false
+		j.said.merge(&j.body)
+		if !j.open {
+			j.finish()
+		}
+	case "testcase":
+		j.finish()
+	case "testsuite", "testsuites":
+		j.suites = j.suites[:max(0, len(j.suites)-1)]
+		if x.Depth() == 0 && j.listed == 0 && j.claims > 0 {
+			j.out.note("says that it has %d tests, and lists none", j.claims)
+		}
+	}
+	return nil
+}
+
+func (j *junit) finish() {
+	j.c.Status = cmp.Or(j.c.Status, CaseSucceeded)
+	if j.todo {
+		j.c.Status, j.todo = CaseSkipped, false
+	}
+	j.c.Message = j.said.take()
+	j.open = false
+	j.out.add(j.c)
+	j.c = Case{}
+}
+
+func (j *junit) suite() string {
+	if len(j.suites) == 0 {
+		return ""
+	}
+	return j.suites[len(j.suites)-1]
+}

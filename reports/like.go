@@ -1,0 +1,108 @@
+package reports
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/sax"
+)
+
+// Like says what a file looks like by how it begins: one of the formats, or one that
+// the service does not read; empty for what is not known.
+func Like(in io.Reader) string {
+	head, _ := io.ReadAll(io.LimitReader(in, headSize))
+	switch text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF")), " \t\r\n"); {
+	case len(text) == 0:
+		return ""
+	case text[0] == '{' || text[0] == '[':
+		return likeJSON(text)
+	case bytes.HasPrefix(text, []byte("TN:")), bytes.HasPrefix(text, []byte("SF:")):
+		return "LCOV, which the service does not read"
+	case bytes.HasPrefix(text, []byte("mode: ")):
+		return "a coverage profile of Go, which the service does not read"
+	case bytes.HasPrefix(text, []byte("TAP version")), bytes.HasPrefix(text, []byte("1..")):
+		return "TAP, which the service does not read"
+	}
+	return likeXML(head)
+}
+
+// headSize is how much is looked at, in bytes.
+const headSize = 64 << 10
+
+// roots says what an XML document is by its element.
+var roots = map[string]string{
+	"testsuites": string(JUnitXML), "testsuite": string(JUnitXML), "test-results": string(NUnitXML),
+	"test-run": string(NUnit3XML), "testng-results": string(TestNGXML), "TestRun": string(VisualStudioTRX),
+	"report": string(JaCoCoXML), "assemblies": "xUnit.net XML, which the service does not read",
+	"CoverageSession": "OpenCover XML, which the service does not read", "html": "a page of HTML",
+}
+
+func likeXML(head []byte) string {
+	x := sax.NewReader(bytes.NewReader(head))
+	kind, err := x.Next()
+	for ; err == nil && kind != sax.Start; kind, err = x.Next() {
+	}
+	if err != nil {
+		return ""
+	}
+	if x.Name() != "coverage" {
+		return roots[x.Name()]
+	}
+	if x.Attr("clover") != "" {
+		return string(CloverXML)
+	}
+	if x.Attr("line-rate") != "" || x.Attr("lines-valid") != "" {
+		return string(CoberturaXML)
+	}
+	for ; err == nil; kind, err = x.Next() {
+		switch {
+		case kind != sax.Start:
+		case x.Name() == "project":
+			return string(CloverXML)
+		case x.Name() == "packages" || x.Name() == "sources":
+			return string(CoberturaXML)
+		}
+	}
+	return ""
+}
+
+// likeJSON looks for keys that only one format has; the text may be cut off.
+func likeJSON(head []byte) string {
+	keys := map[string]bool{}
+	d := json.NewDecoder(bytes.NewReader(head))
+	for depth := 0; ; {
+		token, err := d.Token()
+		if err != nil {
+			break
+		}
+		switch t := token.(type) {
+		case json.Delim:
+			depth += map[json.Delim]int{'{': 1, '[': 1, '}': -1, ']': -1}[t]
+		case string:
+			if depth <= 3 {
+				keys[t] = true
+			}
+		}
+	}
+	switch {
+	case head[0] == '[' && (keys["elements"] || keys["keyword"] && keys["uri"]):
+		return string(CucumberJSON)
+	case head[0] == '{' && keys["files"] && keys["metrics"]:
+		return "what simplecov-json writes, which the service does not read"
+	case head[0] == '{' && keys["coverage"]:
+		return string(SimpleCov)
+	case head[0] == '{' && keys["statementMap"]:
+		return "JSON of Istanbul, which the service does not read"
+	case head[0] == '{' && (keys["numTotalTests"] || keys["stats"]):
+		return "JSON of a test tool, which the service does not read"
+	}
+	return ""
+}
+
+// ReadFormat reports whether Like has found a format that is read.
+func ReadFormat(like string) (Format, bool) {
+	f, err := ParseFormat(like)
+	return f, err == nil && strings.TrimSpace(like) != ""
+}

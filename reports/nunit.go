@@ -1,0 +1,125 @@
+package reports
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/sax"
+)
+
+// nunitResults are the results of NUnit, in version 2 as they are, in version 3 as
+// result or label. That what is inconclusive or could not be run counts as skipped is
+// what most readers of these files do; the service does not say.
+var nunitResults = map[string]CaseStatus{
+	"success": CaseSucceeded, "passed": CaseSucceeded,
+	"failure": CaseFailed, "failed": CaseFailed,
+	"error": CaseError, "cancelled": CaseError, "invalid": CaseError,
+	"ignored": CaseSkipped, "skipped": CaseSkipped, "notrunnable": CaseSkipped, "explicit": CaseSkipped, "inconclusive": CaseSkipped,
+}
+
+// nunit reads both versions of NUnit's own format.
+type nunit struct {
+	out    *reading
+	third  bool
+	suites []string
+	open   bool
+	c      Case
+	part   text
+	said   text
+	path   []string // of the elements in the case
+}
+
+func newNUnit(out *reading) handler {
+	return &nunit{out: out, part: out.newText(), said: out.newText()}
+}
+
+func newNUnit3(out *reading) handler {
+	return &nunit{out: out, third: true, part: out.newText(), said: out.newText()}
+}
+
+func (n *nunit) start(x *sax.Reader) error {
+	switch {
+	case n.open:
+		n.path = append(n.path, x.Name())
+		n.part.reset()
+	case x.Name() == "test-suite":
+		name := x.Attr("name")
+		if n.third {
+			name = cmp.Or(x.Attr("fullname"), name)
+		}
+		n.suites = append(n.suites, name)
+	case x.Name() == "test-case":
+		n.begin(x)
+	}
+	return nil
+}
+
+func (n *nunit) begin(x *sax.Reader) {
+	n.open = true
+	n.path = n.path[:0]
+	n.c = Case{Name: x.Attr("name"), Prefix: x.Attr("classname"), Status: n.status(x)}
+	if len(n.suites) > 0 {
+		n.c.Suite = n.suites[len(n.suites)-1]
+	}
+	if n.third {
+		n.c.Duration = seconds(cmp.Or(x.Attr("duration"), x.Attr("time")))
+		return
+	}
+	n.c.Duration = seconds(x.Attr("time"))
+	n.c.Prefix, n.c.Name = qualified(n.c.Name)
+}
+
+// qualified cuts a name such as Space.Class.Method("a.b") before the method.
+func qualified(name string) (prefix, last string) {
+	head, _, _ := strings.Cut(name, "(")
+	i := strings.LastIndexByte(head, '.')
+	if i < 0 {
+		return "", name
+	}
+	return name[:i], name[i+1:]
+}
+
+// status is a case's, by its result, or where it has none by what else is said.
+func (n *nunit) status(x *sax.Reader) CaseStatus {
+	result, label := strings.ToLower(x.Attr("result")), strings.ToLower(x.Attr("label"))
+	if status := nunitResults[result]; result != "" {
+		if worse, found := nunitResults[label]; found && status == CaseFailed {
+			return worse
+		}
+		return cmp.Or(status, CaseUnknown)
+	}
+	switch {
+	case strings.EqualFold(x.Attr("executed"), "false"):
+		return CaseSkipped
+	case strings.EqualFold(x.Attr("success"), "false"):
+		return CaseFailed
+	case x.Attr("executed")+x.Attr("success") == "":
+		return CaseUnknown
+	}
+	return CaseSucceeded
+}
+
+func (n *nunit) text(piece []byte) {
+	if n.open && len(n.path) > 0 {
+		n.part.add(piece)
+	}
+}
+
+func (n *nunit) end(x *sax.Reader) error {
+	switch {
+	case n.open && len(n.path) > 0:
+		switch strings.Join(n.path, "/") {
+		case "failure/message", "reason/message", "failure/stack-trace":
+			n.said.line(string(n.part.buf))
+		}
+		n.part.reset()
+		n.path = n.path[:len(n.path)-1]
+	case n.open:
+		n.open = false
+		n.c.Message = n.said.take()
+		n.out.add(n.c)
+	case x.Name() == "test-suite":
+		n.suites = n.suites[:len(n.suites)-1]
+	}
+	return nil
+}

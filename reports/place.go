@@ -1,0 +1,169 @@
+package reports
+
+import (
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Tree knows the files of a source, so that what reports name can be found among them.
+type Tree struct {
+	root  string // where the source stood in the build, slash-separated and absolute
+	names map[string][]string
+}
+
+// NewTree returns a Tree of files, slash-separated and below the source, which stood at
+// root while the reports were made; empty for somewhere.
+func NewTree(root string, files []string) *Tree {
+	t := &Tree{root: strings.TrimSuffix(root, "/"), names: map[string][]string{}}
+	for _, f := range files {
+		t.names[path.Base(f)] = append(t.names[path.Base(f)], f)
+	}
+	return t
+}
+
+// strange are directories of what others wrote, where a test's own place is not.
+var strange = regexp.MustCompile(`(^|/)(node_modules|site-packages|dist-packages|vendor|\.venv|venv|bower_components)/`)
+
+// Find returns the file of the source that a report names: by its path in the build,
+// by a path below any directory, or by its last names where hint, such as a package or
+// class, tells which one is meant. It returns nothing where that is not sure.
+func (t *Tree) Find(name, hint string) string {
+	name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "file:")
+	if below := strings.TrimLeft(name, "/"); len(name)-len(below) > 1 {
+		name = "/" + below
+	}
+	absolute := strings.HasPrefix(name, "/") || len(name) > 1 && name[1] == ':'
+	if below, found := strings.CutPrefix(name, t.root+"/"); found && t.root != "" {
+		name, absolute = below, false
+	}
+	name = strings.TrimPrefix(path.Clean(name), "./")
+	var best []string
+	for _, f := range t.names[path.Base(name)] {
+		switch {
+		case f == name:
+			return f
+		case strange.MatchString(f) != strange.MatchString(name):
+		case strings.HasSuffix(f, "/"+name):
+			best = append(best, f)
+		case strings.HasSuffix(name, "/"+f) && (absolute && strings.Contains(f, "/") || !absolute):
+			best = append(best, f)
+		}
+	}
+	if len(best) > 1 {
+		best = nearest(best, hint)
+	}
+	if len(best) != 1 {
+		return ""
+	}
+	return best[0]
+}
+
+// nearest keeps the files whose directory has most in common with a hint.
+func nearest(files []string, hint string) []string {
+	parts := strings.FieldsFunc(hint, func(r rune) bool { return strings.ContainsRune("./:$ >", r) })
+	most, kept := 0, []string{}
+	for _, f := range files {
+		common := 0
+		dirs := strings.Split(f, "/")
+		for i := range min(len(dirs), len(parts)) {
+			if !contains(parts, dirs[max(0, len(dirs)-2-i)]) {
+				break
+			}
+			common++
+		}
+		switch {
+		case common > most:
+			most, kept = common, []string{f}
+		case common == most && most > 0:
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// frames are how messages and stacks name a line of a file.
+var frames = []*regexp.Regexp{
+	regexp.MustCompile(`File "([^"]+)", line (\d+)`),                                                 // Python
+	regexp.MustCompile(` in ([^\n]+?):line (\d+)`),                                                   // .NET
+	regexp.MustCompile(` in (/[^\s:]+) on line (\d+)`),                                               // PHP
+	regexp.MustCompile(`([^\s:"'()\[\]<>|,=]*[^\s:"'()\[\]<>|,=/]\.[A-Za-z][A-Za-z0-9]{0,9}):(\d+)`), // most others
+	regexp.MustCompile(`([^\s:"'()\[\]<>|,=]+\.[A-Za-z][A-Za-z0-9]{0,9})\((\d+)\)`),                  // Visual C++
+}
+
+// javaFrame names the class, whose package is the directory.
+var javaFrame = regexp.MustCompile(`at (?:[\w.]+/+)?([\w.$]+)\.[\w$<>]+\(([\w$]+\.(?:java|kt|groovy|scala)):(\d+)\)`)
+
+// placesMost is how many lines of a message are looked at.
+const placesMost = 400
+
+// Locate finds where in the source a case failed: the line that its message or stack
+// names, else the one where the report says that it is.
+func (t *Tree) Locate(c *Case) {
+	found := t.places(c)
+	switch {
+	case len(found) > 0 && lastCounts(c.Message, found):
+		c.Place = &found[len(found)-1]
+	case len(found) > 0:
+		c.Place = &found[0]
+	case c.at.File != "":
+		if f := t.Find(c.at.File, c.Prefix); f != "" {
+			c.Place = &Place{f, c.at.Line}
+		}
+	}
+}
+
+// places are the lines of the source that a message names, of its innermost cause.
+func (t *Tree) places(c *Case) []Place {
+	var found []Place
+	for i, line := range strings.SplitN(c.Message, "\n", placesMost) {
+		if i == placesMost-1 {
+			break
+		}
+		if strings.HasPrefix(strings.TrimSpace(line), "cause: ") {
+			found = nil
+		}
+		if p, ok := t.frame(line, c.Prefix); ok {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// lastCounts reports whether a stack has what failed at its end: Python's does.
+func lastCounts(message string, found []Place) bool {
+	return strings.Contains(message, "Traceback (most recent call last)") || strings.HasSuffix(found[len(found)-1].File, ".py")
+}
+
+func (t *Tree) frame(line, hint string) (Place, bool) {
+	if m := javaFrame.FindStringSubmatch(line); m != nil {
+		class := strings.ReplaceAll(m[1], ".", "/")
+		if f := t.Find(path.Join(path.Dir(class), m[2]), hint); f != "" {
+			n, _ := strconv.Atoi(m[3])
+			return Place{f, n}, true
+		}
+		return Place{}, false
+	}
+	for _, frame := range frames {
+		for _, m := range frame.FindAllStringSubmatch(line, -1) {
+			if f := t.Find(m[1], hint); f != "" && !strange.MatchString(m[1]) {
+				n, _ := strconv.Atoi(m[2])
+				return Place{f, n}, true
+			}
+		}
+	}
+	return Place{}, false
+}
+
+// Place finds in the source what a report names: the failed cases, and covered files.
+func (r *Report) Place(t *Tree) {
+	for i := range r.Cases {
+		if r.Cases[i].Status.Bad() {
+			t.Locate(&r.Cases[i])
+		}
+	}
+	for i, c := range r.Coverage {
+		r.Coverage[i].Place = t.Find(c.Path, "")
+	}
+}

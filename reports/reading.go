@@ -1,0 +1,340 @@
+package reports
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/internal/sax"
+)
+
+// Source is one report file.
+type Source struct {
+	Path string // as it is shown
+	Open func() (io.ReadCloser, error)
+}
+
+// Problem is why a file could not be read. It is an error.
+type Problem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`   // where reading stopped, from 1; 0 when not known
+	Offset int64  `json:"offset,omitempty"` // likewise, in bytes
+	Text   string `json:"message"`
+	Like   string `json:"looksLike,omitempty"` // what the file looks like, where that is something else
+}
+
+// Error implements error.
+func (p Problem) Error() string {
+	where := p.File
+	if p.Line > 0 {
+		where += fmt.Sprintf(":%d", p.Line)
+	}
+	text := where + ": " + p.Text
+	if p.Offset > 0 {
+		text += fmt.Sprintf(" (byte %d)", p.Offset)
+	}
+	if p.Like != "" {
+		text += "; it looks like " + p.Like
+	}
+	return text
+}
+
+// reading collects what the files of a report have. What a file that turns out to be
+// broken said does not count.
+type reading struct {
+	format Format
+	limits Limits
+	sum    TestSummary
+	bad    []Case // the first that failed, up to the limit
+	good   []Case // the first others, up to the limit
+	slow   []Case // the slowest, the slowest first
+	files  map[string]*fileLines
+	notes  []string
+
+	file     string
+	sequence int
+	shared   map[string]string // names that many cases share
+}
+
+// slowMost is how many of the slowest cases are told.
+const slowMost = 10
+
+func newReading(format Format, limits Limits) *reading {
+	return &reading{format: format, limits: limits, files: map[string]*fileLines{}, shared: map[string]string{}, sum: TestSummary{Counts: map[CaseStatus]int{}}}
+}
+
+// newText returns a place for a message.
+func (r *reading) newText() text {
+	return text{most: utf8.UTFMax * cmp.Or(r.limits.Message, messageMost)}
+}
+
+func (r *reading) note(format string, args ...any) {
+	r.notes = append(r.notes, r.file+" "+fmt.Sprintf(format, args...))
+}
+
+// add counts a case, and keeps it where it is one of those that are kept.
+func (r *reading) add(c Case) {
+	r.sum.add(c.Status, c.Duration, 1)
+	r.sequence++
+	c.sequence = r.sequence
+	slow := len(r.slow) < slowMost || c.Duration > r.slow[len(r.slow)-1].Duration
+	list := &r.good
+	if c.Status.Bad() {
+		list = &r.bad
+	}
+	full := r.limits.Cases > 0 && len(*list) >= r.limits.Cases
+	if full && !slow {
+		return
+	}
+	c.Raw = r.file
+	c.Suite, c.Prefix, c.at.File = r.share(c.Suite), r.share(c.Prefix), r.share(c.at.File)
+	c.Name = cut(c.Name, r.limits.Name)
+	c.Message = cut(c.Message, cmp.Or(r.limits.Message, messageMost))
+	if !full {
+		*list = append(*list, c)
+	}
+	if slow {
+		r.addSlow(c)
+	}
+}
+
+func (r *reading) addSlow(c Case) {
+	i, _ := slices.BinarySearchFunc(r.slow, c, func(a, b Case) int {
+		if a.Duration >= b.Duration {
+			return -1
+		}
+		return 1
+	})
+	r.slow = slices.Insert(r.slow, i, c)
+	r.slow = r.slow[:min(len(r.slow), slowMost)]
+}
+
+// sharedMost bounds how many names are looked for.
+const sharedMost = 100000
+
+func (r *reading) share(name string) string {
+	if s, found := r.shared[name]; found {
+		return s
+	}
+	if len(r.shared) < sharedMost {
+		r.shared[name] = name
+	}
+	return name
+}
+
+// line adds what a report says of a line; said twice, the better counts.
+func (r *reading) line(path string, l Line) {
+	f := r.covered(path)
+	old, found := f.lines[l.Number]
+	if !found {
+		f.lines[l.Number] = l
+		return
+	}
+	old.Code = old.Code || l.Code
+	old.Hits = max(old.Hits, l.Hits)
+	old.Branches = better(old.Branches, l.Branches)
+	f.lines[l.Number] = old
+}
+
+// better is what is covered of branches of which two reports tell.
+func better(a, b Counts) Counts {
+	total := max(a.Total(), b.Total())
+	covered := max(a.Covered, b.Covered)
+	return Counts{covered, total - covered}
+}
+
+// covered returns what is known of a file, which from now on is in the report.
+func (r *reading) covered(path string) *fileLines {
+	path = strings.ReplaceAll(path, `\`, "/")
+	f := r.files[path]
+	if f == nil {
+		f = &fileLines{lines: map[int]Line{}}
+		r.files[path] = f
+	}
+	return f
+}
+
+// fileLines is what is known of one covered file.
+type fileLines struct {
+	lines map[int]Line
+	// sums, of lines and branches, are what the format counts: they are all there is
+	// where there are no lines, and else count until another report tells of the file.
+	sums   [2]Counts
+	summed bool
+}
+
+// sum adds sums to those of a file.
+func (f *fileLines) sum(lines, branches Counts) {
+	f.summed = true
+	f.sums[0], f.sums[1] = f.sums[0].plus(lines), f.sums[1].plus(branches)
+}
+
+// join adds what another report says of the file.
+func (f *fileLines) join(o *fileLines) {
+	f.summed = len(f.lines) == 0 && (f.summed || o.summed)
+	for i := range f.sums {
+		f.sums[i] = better(f.sums[i], o.sums[i])
+	}
+}
+
+// join adds what another reading found.
+func (r *reading) join(o *reading) {
+	for _, status := range slices.Sorted(maps.Keys(o.sum.Counts)) {
+		r.sum.add(status, 0, o.sum.Counts[status])
+	}
+	r.sum.Duration += o.sum.Duration
+	r.bad, r.good = r.keep(r.bad, o.bad), r.keep(r.good, o.good)
+	for _, c := range o.slow {
+		if len(r.slow) < slowMost || c.Duration > r.slow[len(r.slow)-1].Duration {
+			r.addSlow(c)
+		}
+	}
+	for path, f := range o.files {
+		if r.files[path] == nil {
+			r.files[path] = f
+			continue
+		}
+		for _, l := range f.lines {
+			r.line(path, l)
+		}
+		r.files[path].join(f)
+	}
+	r.notes = append(r.notes, o.notes...)
+	r.sequence = o.sequence
+}
+
+func (r *reading) keep(mine, more []Case) []Case {
+	if r.limits.Cases > 0 {
+		more = more[:min(len(more), r.limits.Cases-len(mine))]
+	}
+	return append(mine, more...)
+}
+
+// Read reads the files of a report group. Files that cannot be read make the report
+// INCOMPLETE, and its Problems say why; what the others say is in it.
+func Read(group string, format Format, files []Source, limits Limits) *Report {
+	all := newReading(format, limits)
+	report := &Report{Group: group, Format: format, Type: format.Type(), Files: []string{}}
+	for _, f := range files {
+		report.Files = append(report.Files, f.Path)
+		one := newReading(format, limits)
+		one.file, one.shared, one.sequence = f.Path, all.shared, all.sequence
+		if err := one.open(f); err != nil {
+			report.Problems = append(report.Problems, problem(f, format, err))
+			continue
+		}
+		all.join(one)
+	}
+	all.into(report)
+	return report
+}
+
+func (r *reading) open(f Source) (err error) {
+	in, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return r.format.read(in, r)
+}
+
+// problem says what is wrong with a file, and what it looks like instead.
+func problem(f Source, format Format, err error) Problem {
+	p := Problem{File: f.Path, Text: err.Error()}
+	var at *sax.Error
+	if errors.As(err, &at) {
+		p.Line, p.Offset, p.Text = at.Line, at.Offset, at.Text
+	}
+	p.Text = fmt.Sprintf("cannot be read as %s: %s", format, p.Text)
+	if in, err := f.Open(); err == nil {
+		if like := Like(in); like != string(format) {
+			p.Like = like
+		}
+		_ = in.Close()
+	}
+	return p
+}
+
+// into puts what was read into the report.
+func (r *reading) into(report *Report) {
+	report.Notes = r.notes
+	report.Status = Succeeded
+	if report.Type == CodeCoverage {
+		report.Coverage, report.Sum = r.coverages()
+	} else {
+		report.Tests, report.Slowest = &r.sum, r.slow
+		report.Cases = r.cases()
+		report.Truncated = len(report.Cases) < r.sum.Total
+		if r.sum.Bad() > 0 {
+			report.Status = Failed
+		}
+	}
+	if len(report.Problems) > 0 {
+		report.Status = Incomplete
+	}
+}
+
+// cases are those that are kept, in their order: the failed first choice (documented).
+func (r *reading) cases() []Case {
+	all := append(slices.Clone(r.bad), r.good...)
+	if r.limits.Cases > 0 {
+		all = all[:min(len(all), r.limits.Cases)]
+	}
+	slices.SortStableFunc(all, func(a, b Case) int { return cmp.Compare(a.sequence, b.sequence) })
+	return all
+}
+
+func (r *reading) coverages() ([]Coverage, *Sum) {
+	all, sum := []Coverage{}, &Sum{}
+	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+		c := r.files[path].coverage(path)
+		sum.Lines, sum.Branches = sum.Lines.plus(c.Lines), sum.Branches.plus(c.Branches)
+		all = append(all, c)
+	}
+	return all, sum
+}
+
+func (f *fileLines) coverage(path string) Coverage {
+	c := Coverage{Path: path}
+	for _, n := range slices.Sorted(maps.Keys(f.lines)) {
+		l := f.lines[n]
+		c.Detail = append(c.Detail, l)
+		c.Branches = c.Branches.plus(l.Branches)
+		switch {
+		case !l.Code:
+		case l.Hits > 0:
+			c.Lines.Covered++
+		default:
+			c.Lines.Missed++
+		}
+	}
+	if f.summed {
+		c.Lines, c.Branches = f.sums[0], f.sums[1]
+	}
+	return c
+}
+
+// Elapsed is how long the cases of a report took together; 0 for one of coverage.
+func (r *Report) Elapsed() time.Duration {
+	if r.Tests == nil {
+		return 0
+	}
+	return r.Tests.Duration
+}
+
+// AddDetail gives covered files the lines of a report that was read anew.
+func (r *Report) AddDetail(again *Report) {
+	lines := map[string][]Line{}
+	for _, c := range again.Coverage {
+		lines[c.Path] = c.Detail
+	}
+	for i, c := range r.Coverage {
+		r.Coverage[i].Detail = lines[c.Path]
+	}
+}

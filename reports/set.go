@@ -1,0 +1,81 @@
+package reports
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// SetName is the file in a build's directory that holds its reports.
+const SetName = "reports.json"
+
+// setVersion is that of the file's form; fields are only ever added.
+const setVersion = 1
+
+// Set is the reports of one build.
+type Set struct {
+	Version int       `json:"version"`
+	Build   int       `json:"buildNumber,omitempty"`
+	Project string    `json:"projectName,omitempty"`
+	Past    []Past    `json:"earlierBuilds,omitempty"` // of the project, that had reports, the oldest first
+	Print   string    `json:"sourcePrint,omitempty"` // another one when the source has changed; empty when that is not known
+	Reports []*Report `json:"reports"`
+}
+
+// Write writes the reports into a build's directory.
+func (s *Set) Write(dir string) error {
+	s.Version = setVersion
+	text, err := json.MarshalIndent(s, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, SetName), append(text, '\n'), 0o644)
+}
+
+// ReadSet reads the reports of a build's directory. A build that left none has an empty
+// set. The error says what is wrong with the file.
+func ReadSet(dir string) (*Set, error) {
+	s := &Set{}
+	file := filepath.Join(dir, SetName)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(text, s); err != nil {
+		return s, fmt.Errorf("%s holds no reports: %w", file, err)
+	}
+	if s.Version > setVersion {
+		return s, fmt.Errorf("%s has version %d; this program knows %d", file, s.Version, setVersion)
+	}
+	return s, nil
+}
+
+// Mask replaces all texts of a report by what hides secrets in them.
+func (r *Report) Mask(hide func(string) string) {
+	all := func(texts []string) {
+		for i, t := range texts {
+			texts[i] = hide(t)
+		}
+	}
+	r.Name, r.ARN, r.GroupARN, r.Group, r.Dir = hide(r.Name), hide(r.ARN), hide(r.GroupARN), hide(r.Group), hide(r.Dir)
+	all(r.Files)
+	all(r.Notes)
+	for i, p := range r.Problems {
+		r.Problems[i].File, r.Problems[i].Text = hide(p.File), hide(p.Text)
+	}
+	for _, list := range [][]Case{r.Cases, r.Slowest} {
+		for i := range list {
+			c := &list[i]
+			c.Name, c.Prefix, c.Suite, c.Message, c.Raw = hide(c.Name), hide(c.Prefix), hide(c.Suite), hide(c.Message), hide(c.Raw)
+		}
+	}
+	for i, c := range r.Coverage {
+		r.Coverage[i].Path = hide(c.Path)
+	}
+}

@@ -1,0 +1,207 @@
+package reports
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// readSimpleCov reads .resultset.json, whose suites are added up, and the newer
+// coverage.json.
+func readSimpleCov(in io.Reader, out *reading) error {
+	d := newDocument(in)
+	if err := d.expect('{', "an object"); err != nil {
+		return err
+	}
+	s := &simplecov{out: out, lines: map[string][]*int64{}}
+	for {
+		key, more, err := d.key()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		switch {
+		case key == "coverage":
+			err = s.files(d)
+		case key == "files" || key == "metrics":
+			err = d.wrong("%q stands there, as in what simplecov-json writes, which the service does not read", key)
+		case key == "meta" || key == "total" || key == "groups" || key == "errors" || strings.HasPrefix(key, "$"):
+			err = d.skip()
+		default:
+			err = s.suite(d, key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !s.found {
+		return d.wrong("nothing in it is called coverage")
+	}
+	s.finish()
+	return d.finished()
+}
+
+type simplecov struct {
+	out   *reading
+	lines map[string][]*int64
+	found bool
+}
+
+// suite reads what one command covered.
+func (s *simplecov) suite(d document, name string) error {
+	if err := d.expect('{', "the results of "+name); err != nil {
+		return err
+	}
+	for {
+		key, more, err := d.key()
+		if err != nil || !more {
+			return err
+		}
+		if key == "coverage" {
+			err = s.files(d)
+		} else {
+			err = d.skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// files reads an object of files: each an array of hits, or an object with lines and
+// branches.
+func (s *simplecov) files(d document) error {
+	s.found = true
+	if err := d.expect('{', "an object of files"); err != nil {
+		return err
+	}
+	for {
+		file, more, err := d.key()
+		if err != nil || !more {
+			return err
+		}
+		if err := s.file(d, file); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *simplecov) file(d document, file string) error {
+	var raw json.RawMessage
+	if err := d.decode(&raw); err != nil {
+		return err
+	}
+	covered := struct {
+		Lines    []json.RawMessage
+		Branches json.RawMessage
+	}{}
+	into := any(&covered)
+	if len(raw) > 0 && raw[0] == '[' {
+		into = &covered.Lines
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return d.wrong("the coverage of %s is expected to be an array of numbers, or an object with lines", file)
+	}
+	s.out.covered(file)
+	if err := s.add(d, file, covered.Lines); err != nil {
+		return err
+	}
+	return s.branches(d, file, covered.Branches)
+}
+
+// add adds the hits of a file to those of other suites. A line counts that one of them
+// counts.
+func (s *simplecov) add(d document, file string, lines []json.RawMessage) error {
+	all := s.lines[file]
+	for i, raw := range lines {
+		n, err := lineHits(raw)
+		if err != nil {
+			return d.wrong("line %d of %s is expected to be a number or null, found %s", i+1, file, clipped(raw))
+		}
+		switch {
+		case i >= len(all):
+			all = append(all, n)
+		case all[i] == nil:
+			all[i] = n
+		case n != nil:
+			sum := *all[i] + *n
+			all[i] = &sum
+		}
+	}
+	s.lines[file] = all
+	return nil
+}
+
+func clipped(raw []byte) string { return cut(string(raw), 20) }
+
+// lineHits is nil for a line that does not count.
+func lineHits(raw json.RawMessage) (*int64, error) {
+	text := string(raw)
+	if text == "null" || text == `"ignored"` {
+		return nil, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	n := max(0, int64(f))
+	return &n, err
+}
+
+// branches reads either form: conditions with their branches, or a list of branches.
+func (s *simplecov) branches(d document, file string, raw json.RawMessage) error {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var list []struct {
+		Line     int `json:"report_line"`
+		Start    int `json:"start_line"`
+		Coverage json.RawMessage
+	}
+	conditions := map[string]map[string]json.RawMessage{}
+	if json.Unmarshal(raw, &list) != nil && json.Unmarshal(raw, &conditions) != nil {
+		return d.wrong("the branches of %s are expected to be conditions with their branches", file)
+	}
+	sums := map[int]Counts{}
+	count := func(line int, hits json.RawMessage) {
+		if n, err := lineHits(hits); err == nil && n != nil {
+			c := Counts{Missed: 1}
+			if *n > 0 {
+				c = Counts{Covered: 1}
+			}
+			sums[line] = sums[line].plus(c)
+		}
+	}
+	for _, b := range list {
+		count(max(b.Line, b.Start), b.Coverage)
+	}
+	for condition, branches := range conditions {
+		for _, hits := range branches {
+			count(conditionLine(condition), hits)
+		}
+	}
+	for line, counts := range sums {
+		s.out.line(file, Line{Number: line, Branches: counts})
+	}
+	return nil
+}
+
+// conditionLine is the line of a condition such as [:if, 0, 12, 4, 14, 7].
+func conditionLine(key string) int {
+	parts := strings.Split(strings.Trim(key, "[]"), ",")
+	if len(parts) < 3 {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(parts[2]))
+	return n
+}
+
+func (s *simplecov) finish() {
+	for file, lines := range s.lines {
+		for i, n := range lines {
+			if n != nil {
+				s.out.line(file, Line{Number: i + 1, Hits: *n, Code: true})
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package reports
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/internal/sax"
+)
+
+var testngResults = map[string]CaseStatus{"PASS": CaseSucceeded, "FAIL": CaseFailed, "SKIP": CaseSkipped}
+
+// testng reads testng-results.xml.
+type testng struct {
+	out                *reading
+	suite, test, class string
+	open               bool
+	c                  Case
+	params             []string
+	part, said         text
+	path               []string // of the elements in the case
+}
+
+func newTestNG(out *reading) handler {
+	return &testng{out: out, part: out.newText(), said: out.newText()}
+}
+
+func (t *testng) start(x *sax.Reader) error {
+	if t.open {
+		t.path = append(t.path, x.Name())
+		t.part.reset()
+		return nil
+	}
+	switch x.Name() {
+	case "suite":
+		t.suite = x.Attr("name")
+	case "test":
+		t.test = x.Attr("name")
+	case "class":
+		t.class = x.Attr("name")
+	case "test-method":
+		if x.Attr("is-config") == "true" {
+			return nil
+		}
+		t.open, t.path, t.params = true, t.path[:0], nil
+		t.c = Case{
+			Name: x.Attr("name"), Prefix: t.class, Suite: cmp.Or(t.test, t.suite),
+			Status:   cmp.Or(testngResults[strings.ToUpper(x.Attr("status"))], CaseUnknown),
+			Duration: number(x.Attr("duration-ms"), time.Millisecond),
+		}
+	}
+	return nil
+}
+
+func (t *testng) text(piece []byte) {
+	if t.open {
+		t.part.add(piece)
+	}
+}
+
+func (t *testng) end(x *sax.Reader) error {
+	if !t.open {
+		return nil
+	}
+	if len(t.path) == 0 {
+		if len(t.params) > 0 {
+			t.c.Name += "(" + strings.Join(t.params, ", ") + ")"
+		}
+		t.c.Message = t.said.take()
+		t.out.add(t.c)
+		t.open = false
+		return nil
+	}
+	switch strings.Join(t.path, "/") {
+	case "params/param/value":
+		t.params = append(t.params, cut(strings.TrimSpace(strings.ToValidUTF8(string(t.part.buf), "\uFFFD")), 200))
+	case "exception/message":
+		t.said.line(string(t.part.buf))
+	case "exception/full-stacktrace", "exception/short-stacktrace":
+		t.trace()
+	}
+	t.part.reset()
+	t.path = t.path[:len(t.path)-1]
+	return nil
+}
+
+// trace puts a stack in the place of the message, which it mostly begins with.
+func (t *testng) trace() {
+	stack := strings.TrimSpace(string(t.part.buf))
+	if stack == "" {
+		return
+	}
+	if message := string(t.said.buf); strings.Contains(stack, message) {
+		t.said.reset()
+	}
+	t.said.line(stack)
+}

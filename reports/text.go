@@ -1,0 +1,129 @@
+package reports
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// text collects a message in pieces, and no more of it than is kept.
+type text struct {
+	buf  []byte
+	most int // bytes
+}
+
+func (t *text) reset() { t.buf = t.buf[:0] }
+
+func (t *text) add(piece []byte) {
+	t.buf = append(t.buf, piece[:min(len(piece), max(0, t.most-len(t.buf)))]...)
+}
+
+// line adds a text in a line of its own.
+func (t *text) line(text string) {
+	if text = strings.TrimSpace(text); text == "" {
+		return
+	}
+	if len(t.buf) > 0 {
+		t.add([]byte("\n"))
+	}
+	t.add([]byte(text))
+}
+
+// merge adds what an element holds behind what its attributes say, which many tools
+// write down twice.
+func (t *text) merge(body *text) {
+	more := bytes.TrimRight(bytes.TrimLeft(body.buf, "\r\n"), " \t\r\n")
+	said := t.buf[bytes.LastIndexByte(t.buf, '\n')+1:]
+	switch trimmed := bytes.TrimSpace(more); {
+	case len(trimmed) == 0 || bytes.Equal(trimmed, said):
+		return
+	case bytes.HasPrefix(trimmed, said):
+		t.buf = t.buf[:len(t.buf)-len(said)]
+	case len(t.buf) > 0:
+		t.add([]byte("\n"))
+	}
+	t.add(more)
+}
+
+// take returns the text, and begins a new one.
+func (t *text) take() string {
+	s := strings.TrimSpace(strings.ToValidUTF8(string(t.buf), "\uFFFD"))
+	t.reset()
+	return s
+}
+
+// cut shortens a text to a number of characters, 0 for no limit.
+func cut(text string, most int) string {
+	if most == 0 || len(text) <= most {
+		return text
+	}
+	n := 0
+	for i := range text {
+		if n == most {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+// seconds reads a duration as tools write it: in seconds, with a point or a comma before
+// the fraction, commas between thousands, or with a unit. What is none is 0.
+func seconds(text string) time.Duration {
+	text = strings.TrimSpace(text)
+	if strings.Contains(text, ":") {
+		return clock(text)
+	}
+	if n := len(text); n > 0 && (text[n-1] < '0' || text[n-1] > '9') {
+		d, _ := time.ParseDuration(strings.ToLower(strings.TrimPrefix(text, "PT")))
+		return max(0, d)
+	}
+	return number(text, time.Second)
+}
+
+// number reads a number of units.
+func number(text string, unit time.Duration) time.Duration {
+	text = strings.TrimSpace(text)
+	if point, comma := strings.LastIndexByte(text, '.'), strings.LastIndexByte(text, ','); point > comma {
+		text = strings.ReplaceAll(text, ",", "")
+	} else if comma >= 0 {
+		text = strings.ReplaceAll(text, ".", "")
+		text = strings.ReplaceAll(text[:strings.LastIndexByte(text, ',')], ",", "") + "." + text[strings.LastIndexByte(text, ',')+1:]
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	f *= float64(unit)
+	if err != nil || !(f > 0) || f > math.MaxInt64/2 {
+		return 0
+	}
+	return time.Duration(math.Round(f))
+}
+
+// clock reads days, hours, minutes and seconds: 1.02:03:04.5.
+func clock(text string) time.Duration {
+	sum := 0.0
+	parts := strings.Split(text, ":")
+	for i, part := range parts {
+		days, rest, dotted := strings.Cut(part, ".")
+		if i == 0 && dotted && len(parts) == 3 {
+			d, err := strconv.Atoi(days)
+			if err != nil {
+				return 0
+			}
+			sum, part = 24*float64(d), rest
+		}
+		f, err := strconv.ParseFloat(strings.Replace(part, ",", ".", 1), 64)
+		if err != nil || f < 0 {
+			return 0
+		}
+		if i > 0 {
+			sum *= 60
+		}
+		sum += f
+	}
+	if f := sum * float64(time.Second); len(parts) <= 3 && f >= 0 && f < math.MaxInt64/2 {
+		return time.Duration(math.Round(f))
+	}
+	return 0
+}

@@ -1,0 +1,116 @@
+package reports
+
+import (
+	"cmp"
+	"path"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/sax"
+)
+
+// trxOutcomes are those of a .trx file. The first value of its enumeration, Error, is
+// not written, so a result without an outcome is one.
+var trxOutcomes = map[string]CaseStatus{
+	"": CaseError, "error": CaseError, "aborted": CaseError, "disconnected": CaseError,
+	"failed": CaseFailed, "timeout": CaseFailed,
+	"passed": CaseSucceeded, "passedbutrunaborted": CaseSucceeded,
+	"notexecuted": CaseSkipped, "inconclusive": CaseSkipped, "pending": CaseSkipped, "notrunnable": CaseSkipped,
+}
+
+// trx reads the results of Visual Studio and dotnet test. A result is what stands
+// directly below Results: the inner ones of a data-driven test are part of it.
+type trx struct {
+	out        *reading
+	path       []string
+	c          Case
+	part, said text
+	list       string            // the id of the case's list
+	lists      map[string]string // names by id
+	defined    map[string]trxTest
+	test       string // the id of the definition that is read
+}
+
+type trxTest struct{ class, storage string }
+
+func newTRX(out *reading) handler {
+	return &trx{out: out, part: out.newText(), said: out.newText(), lists: map[string]string{}, defined: map[string]trxTest{}}
+}
+
+// resultDepth is how deep a result is: TestRun/Results/UnitTestResult.
+const resultDepth = 3
+
+func (t *trx) inResult() bool { return len(t.path) >= resultDepth && t.path[1] == "Results" }
+
+func (t *trx) start(x *sax.Reader) error {
+	t.path = append(t.path, x.Name())
+	t.part.reset()
+	switch {
+	case t.inResult() && len(t.path) == resultDepth:
+		t.c = Case{
+			Name: x.Attr("testName"), Duration: seconds(x.Attr("duration")), id: x.Attr("testId"),
+			Status: trxStatus(x.Attr("outcome")), Suite: x.Attr("testListId"),
+		}
+	case len(t.path) == 3 && t.path[1] == "TestDefinitions":
+		t.test = x.Attr("id")
+		t.defined[t.test] = trxTest{storage: x.Attr("storage")}
+	case len(t.path) == 4 && t.path[1] == "TestDefinitions" && x.Name() == "TestMethod":
+		d := t.defined[t.test]
+		class, _, _ := strings.Cut(x.Attr("className"), ",") // the rest is the assembly
+		d.class = class
+		t.defined[t.test] = d
+	case len(t.path) == 3 && t.path[1] == "TestLists":
+		t.lists[x.Attr("id")] = x.Attr("name")
+	}
+	return nil
+}
+
+func trxStatus(outcome string) CaseStatus {
+	if status, found := trxOutcomes[strings.ToLower(outcome)]; found {
+		return status
+	}
+	return CaseUnknown
+}
+
+func (t *trx) text(piece []byte) {
+	if t.inResult() {
+		t.part.add(piece)
+	}
+}
+
+func (t *trx) end(x *sax.Reader) error {
+	if t.inResult() {
+		n := len(t.path)
+		switch {
+		case n == resultDepth:
+			t.c.Message = t.said.take()
+			t.out.add(t.c)
+		case n > 4 && t.path[n-2] == "ErrorInfo" && (t.path[n-1] == "Message" || t.path[n-1] == "StackTrace"):
+			t.said.line(strings.Trim(string(t.part.buf), "\r\n"))
+		}
+	}
+	t.part.reset()
+	t.path = t.path[:len(t.path)-1]
+	if len(t.path) == 0 {
+		t.name()
+	}
+	return nil
+}
+
+// name gives the cases what stands in their definitions, behind the results.
+func (t *trx) name() {
+	for _, list := range [][]Case{t.out.bad, t.out.good, t.out.slow} {
+		for i, c := range list {
+			d := t.defined[c.id]
+			list[i].Prefix = d.class
+			list[i].Suite = cmp.Or(ownList(t.lists[c.Suite]), strings.TrimLeft(path.Base(strings.ReplaceAll(cmp.Or(d.storage, d.class), `\`, "/")), "."))
+		}
+	}
+}
+
+// ownList is the name of a list that somebody made; each run has the others.
+func ownList(name string) string {
+	if name == "Results Not in a List" || name == "All Loaded Results" {
+		return ""
+	}
+	return name
+}

@@ -1,0 +1,136 @@
+package reports
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type junitSuites struct {
+	XMLName  xml.Name     `xml:"testsuites"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Skipped  int          `xml:"skipped,attr"`
+	Time     string       `xml:"time,attr"`
+	Suites   []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name  string      `xml:"name,attr"`
+	Cases []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Name    string      `xml:"name,attr"`
+	Class   string      `xml:"classname,attr,omitempty"`
+	Time    string      `xml:"time,attr"`
+	File    string      `xml:"file,attr,omitempty"`
+	Line    int         `xml:"line,attr,omitempty"`
+	Failure *junitEnded `xml:"failure"`
+	Error   *junitEnded `xml:"error"`
+	Skipped *junitEnded `xml:"skipped"`
+}
+
+type junitEnded struct {
+	Message string `xml:"message,attr,omitempty"`
+	Text    string `xml:",chardata"`
+}
+
+// WriteJUnit writes the test reports as one JUnit document, suite by suite.
+func WriteJUnit(w io.Writer, all []*Report) error {
+	doc := junitSuites{}
+	took := time.Duration(0)
+	for _, r := range all {
+		if r.Tests == nil {
+			continue
+		}
+		doc.Tests += r.Tests.Total
+		doc.Failures += r.Tests.Counts[CaseFailed]
+		doc.Errors += r.Tests.Counts[CaseError]
+		doc.Skipped += r.Tests.Counts[CaseSkipped] + r.Tests.Counts[CaseUnknown]
+		took += r.Tests.Duration
+		doc.Suites = append(doc.Suites, suites(r)...)
+	}
+	doc.Time = inSeconds(took)
+	b := bufio.NewWriter(w)
+	_, _ = b.WriteString(xml.Header)
+	e := xml.NewEncoder(b)
+	e.Indent("", "  ")
+	if err := e.Encode(doc); err != nil {
+		return err
+	}
+	_ = b.WriteByte('\n')
+	return b.Flush()
+}
+
+func inSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+
+// suites are those of a report, in the order of their first cases.
+func suites(r *Report) []junitSuite {
+	at := map[string]int{}
+	var all []junitSuite
+	for _, c := range r.Cases {
+		i, found := at[c.Suite]
+		if !found {
+			i = len(all)
+			at[c.Suite] = i
+			all = append(all, junitSuite{Name: c.Suite})
+		}
+		all[i].Cases = append(all[i].Cases, junitOf(c))
+	}
+	return all
+}
+
+func junitOf(c Case) junitCase {
+	j := junitCase{Name: c.Name, Class: c.Prefix, Time: inSeconds(c.Duration)}
+	if c.Place != nil {
+		j.File, j.Line = c.Place.File, c.Place.Line
+	}
+	first, _, _ := strings.Cut(c.Message, "\n")
+	ended := &junitEnded{Message: first, Text: c.Message}
+	switch c.Status {
+	case CaseFailed:
+		j.Failure = ended
+	case CaseError:
+		j.Error = ended
+	case CaseSkipped, CaseUnknown:
+		ended.Text = ""
+		j.Skipped = ended
+	}
+	return j
+}
+
+// WriteLCOV writes the coverage reports as LCOV. Files of which only sums are known have
+// only those.
+func WriteLCOV(w io.Writer, all []*Report) error {
+	b := bufio.NewWriter(w)
+	for _, r := range all {
+		for _, c := range r.Coverage {
+			fmt.Fprintf(b, "TN:\nSF:%s\n", strings.ReplaceAll(cmp.Or(c.Place, c.Path), "\n", " "))
+			for _, l := range c.Detail {
+				if l.Code {
+					fmt.Fprintf(b, "DA:%d,%d\n", l.Number, l.Hits)
+				}
+				for i := range l.Branches.Total() {
+					taken := 0
+					if i < l.Branches.Covered {
+						taken = 1
+					}
+					fmt.Fprintf(b, "BRDA:%d,0,%d,%d\n", l.Number, i, taken)
+				}
+			}
+			fmt.Fprintf(b, "LF:%d\nLH:%d\n", c.Lines.Total(), c.Lines.Covered)
+			if n := c.Branches.Total(); n > 0 {
+				fmt.Fprintf(b, "BRF:%d\nBRH:%d\n", n, c.Branches.Covered)
+			}
+			fmt.Fprintln(b, "end_of_record")
+		}
+	}
+	return b.Flush()
+}

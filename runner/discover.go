@@ -1,0 +1,184 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/internal/tree"
+	"github.com/buildlocal/buildlocal/reports"
+	"github.com/buildlocal/buildlocal/runner/shell"
+)
+
+// reportDir returns a directory that no group has yet: the names of two may end
+// alike.
+func (b *build) reportDir(group string) string {
+	dir := reportsDir + "/" + dirName(group)
+	taken := func(dir string) bool {
+		_, err := os.Lstat(filepath.Join(b.Out, filepath.FromSlash(dir)))
+		return err == nil
+	}
+	unique := dir
+	for n := 2; taken(unique); n++ {
+		unique = fmt.Sprintf("%s-%d", dir, n)
+	}
+	return unique
+}
+
+// dirName makes a directory's name of a report group's, which may be an ARN.
+func dirName(group string) string {
+	name := group[strings.LastIndexAny(group, "/:")+1:]
+	if name == "" || strings.Trim(name, ".") == "" {
+		return "reports"
+	}
+	return name
+}
+
+// discoverTime is how long the service looks for reports (documented).
+const discoverTime = 5 * time.Second
+
+// discoverScript prints the pattern, and then reports by what they begin with.
+// Which files the service takes is not documented; these are the roots of the
+// formats it reads, and of JSON what the usual tools call their files.
+const discoverScript = `
+[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
+echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"
+cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
+find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \
+  -o -name '*cucumber*.json' -o -name .resultset.json \) \
+  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)[ >]|"(elements|coverage)"' {} + 2>/dev/null
+exit 0`
+
+// discover finds reports that no group names, as the service does, and reads them: one
+// group for each format.
+func (b *build) discover(ctx context.Context) error {
+	began := b.Now()
+	limited, cancel := context.WithTimeout(ctx, discoverTime)
+	defer cancel()
+	printed, exit, err := b.sessions[""].Capture(limited, fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path)))
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return nil // its time is up, and the build's commands are done
+	}
+	if err != nil || exit == 3 {
+		return err
+	}
+	pattern, names, _ := strings.Cut(printed, "\n")
+	b.say("Set report auto-discover timeout to %d seconds", int(discoverTime.Seconds()))
+	for _, line := range []string{
+		"Expanding base directory path:  .", "Assembling file list", "Expanding .",
+		"Expanding file paths for base directory .", "Assembling file list", "Expanding " + pattern,
+	} {
+		b.say("%s", line)
+	}
+	found := matching(pattern, names)
+	if len(found) > 0 {
+		b.say("Found %d file(s)", len(found))
+	} else {
+		b.say("No matching auto-discover report paths found")
+	}
+	b.say("Report auto-discover file discovery took %f seconds", b.Now().Sub(began).Seconds())
+	return b.discovered(ctx, found)
+}
+
+// matching returns the names, one a line, that match the pattern.
+func matching(pattern, names string) []string {
+	var all []string
+	for _, name := range strings.Split(names, "\n") {
+		if below, found := strings.CutPrefix(name, "./"); found && tree.Match(pattern, below) {
+			all = append(all, below)
+		}
+	}
+	return all
+}
+
+// manyOf is how many files of one directory are fetched together with what else is in
+// it of their kind: each fetch of one has its price.
+const manyOf = 8
+
+// patterns names the files for a fetch.
+func patterns(names []string) []string {
+	dirs := map[string][]string{}
+	for _, name := range names {
+		kind := path.Dir(name) + "/*" + path.Ext(name)
+		dirs[kind] = append(dirs[kind], name)
+	}
+	var all []string
+	for kind, files := range dirs {
+		if len(files) >= manyOf && path.Dir(kind) != "." {
+			files = []string{kind}
+		}
+		all = append(all, files...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// discovered reads the files that were found, by their formats, but for those that a
+// group of the buildspec has read: that nothing is reported twice is our choice.
+func (b *build) discovered(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	silent := func(string, ...any) {}
+	staged, all, err := b.take(ctx, Output{Dir: b.reportDir(".discovered")}, tree.Selection{Files: patterns(names)}, silent)
+	if errors.Is(err, tree.ErrNoMatch) {
+		return nil // they are gone again
+	}
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(b.Out, filepath.FromSlash(staged.Dir))
+	defer os.RemoveAll(dir)
+	byFormat := map[reports.Format][]tree.File{}
+	for _, f := range all {
+		if b.reported[reportKey(f)] || !slices.Contains(names, f.Path) {
+			continue
+		}
+		if format, known := likeFormat(filepath.Join(dir, filepath.FromSlash(f.Path))); known {
+			byFormat[format] = append(byFormat[format], f)
+		}
+	}
+	for _, format := range reports.Formats() {
+		if files := byFormat[format]; len(files) > 0 {
+			if err := b.autoGroup(format, dir, files); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// likeFormat says which format a file has.
+func likeFormat(file string) (reports.Format, bool) {
+	in, err := os.Open(file)
+	if err != nil {
+		return "", false
+	}
+	defer in.Close()
+	return reports.ReadFormat(reports.Like(in))
+}
+
+// autoGroup makes the group of a format's files, which it moves to where they are kept.
+// Its name is documented (discover-test-reports).
+func (b *build) autoGroup(format reports.Format, from string, files []tree.File) error {
+	name := string(format) + "-AutoDiscovered"
+	out := Output{Name: name, Dir: b.reportDir(name)}
+	for _, f := range files {
+		to := filepath.Join(b.Out, filepath.FromSlash(out.Dir), filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(from, filepath.FromSlash(f.Path)), to); err != nil {
+			return err
+		}
+		out.Files = append(out.Files, File{b.mask.Text(f.Path), f.Size})
+	}
+	b.file(b.read(name, format, out, files), out, name)
+	return nil
+}

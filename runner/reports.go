@@ -1,0 +1,191 @@
+package runner
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/tree"
+	"github.com/buildlocal/buildlocal/reports"
+)
+
+// allReports reads the reports of all groups, and those that no group names.
+func (b *build) allReports(ctx context.Context) []error {
+	var errs []error
+	b.reports, b.reported = &reports.Set{Build: b.plan.Identity.Number, Project: b.plan.Identity.Project}, map[string]bool{}
+	for _, group := range b.plan.Reports {
+		errs = append(errs, b.group(ctx, group))
+	}
+	if ctx.Err() == nil {
+		errs = append(errs, b.discover(ctx))
+	}
+	if len(b.reports.Reports) > 0 {
+		errs = append(errs, b.tellReports())
+	}
+	return errs
+}
+
+// environment writes down the build's variables, with what is secret hidden.
+func (b *build) environment() []EnvironmentVariable {
+	var all []EnvironmentVariable
+	for _, v := range b.plan.Variables {
+		e := EnvironmentVariable{Name: v.Name, Value: b.mask.Text(v.Shown()), Type: "PLAINTEXT", Origin: v.Origin}
+		if v.Need != nil {
+			e.Type, e.Value = string(v.Need.Kind), v.Need.Ref
+		}
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b EnvironmentVariable) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// group reads the reports of one group. Files that are missing fail the phase
+// (observed); ones that cannot be read make the report INCOMPLETE and the build goes on:
+// what the service does then is not known.
+func (b *build) group(ctx context.Context, group buildspec.ReportGroup) error {
+	name, err := b.expand(ctx, group.Name)
+	if err != nil {
+		return err
+	}
+	format, err := reports.ParseFormat(group.Format)
+	if err != nil {
+		return err // not reached: the buildspec is refused before
+	}
+	out, files, err := b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, tree.Selection{Base: group.BaseDirectory, Files: group.Files})
+	if errors.Is(err, tree.ErrNoMatch) || errors.Is(err, tree.ErrNoBase) {
+		r := reports.Read(name, format, nil, b.ReportLimits)
+		r.Status, r.Problems = reports.Incomplete, []reports.Problem{{File: strings.Join(group.Files, ", "), Text: err.Error()}}
+		b.file(r, Output{Name: name}, name)
+	}
+	if errors.Is(err, tree.ErrNoMatch) {
+		return fmt.Errorf("%w of report group %s", err, name)
+	}
+	if err != nil {
+		return err
+	}
+	r := b.read(name, format, out, files)
+	if group.DiscardPaths {
+		if out, err = b.flatten(out, files); err != nil {
+			return err
+		}
+	}
+	b.file(r, out, name)
+	return nil
+}
+
+// read reads the files of a group where they were put.
+func (b *build) read(name string, format reports.Format, out Output, files []tree.File) *reports.Report {
+	var sources []reports.Source
+	root, err := os.OpenRoot(filepath.Join(b.Out, filepath.FromSlash(out.Dir)))
+	if err == nil {
+		defer root.Close()
+	}
+	for _, f := range files {
+		b.reported[reportKey(f)] = true
+		sources = append(sources, reports.Source{Path: f.Path, Open: func() (io.ReadCloser, error) {
+			if err != nil {
+				return nil, err
+			}
+			return root.Open(filepath.FromSlash(f.Path))
+		}})
+	}
+	return reports.Read(name, format, sources, b.ReportLimits)
+}
+
+// reportKey names a file by its name and content, wherever patterns begin.
+func reportKey(f tree.File) string { return path.Base(f.Path) + " " + f.SHA256 }
+
+// flatten moves the files of a group beside each other: discard-paths is about what is
+// kept, not about what is read. Of two with one name the last stays.
+func (b *build) flatten(out Output, files []tree.File) (Output, error) {
+	dir := filepath.Join(b.Out, filepath.FromSlash(out.Dir))
+	flat, err := os.MkdirTemp(b.Out, ".collecting-")
+	if err != nil {
+		return out, err
+	}
+	defer os.RemoveAll(flat)
+	at := map[string]int{}
+	out.Files = nil
+	for _, f := range files {
+		name := path.Base(f.Path)
+		if err := os.Rename(filepath.Join(dir, filepath.FromSlash(f.Path)), filepath.Join(flat, name)); err != nil {
+			return out, err
+		}
+		if i, again := at[name]; again {
+			out.Files[i].Size = f.Size
+			continue
+		}
+		at[name] = len(out.Files)
+		out.Files = append(out.Files, File{b.mask.Text(name), f.Size})
+	}
+	return out, errors.Join(os.RemoveAll(dir), os.Chmod(flat, 0o755), os.Rename(flat, dir))
+}
+
+// file names a report as the service does: its group is the project's, unless it is
+// given by its ARN (documented, test-report-group-naming).
+func (b *build) file(r *reports.Report, out Output, name string) {
+	id := b.plan.Identity
+	r.GroupARN = name
+	if !strings.HasPrefix(name, "arn:") {
+		r.GroupARN = id.arn("report-group/" + id.Project + "-" + name)
+	}
+	_, r.Group, _ = strings.Cut(r.GroupARN, ":report-group/")
+	r.ARN = strings.Replace(r.GroupARN, ":report-group/", ":report/", 1) + ":" + reportUUID(id.UUID, r.Group)
+	r.Name, r.Execution, r.Created, r.Dir = r.Group, id.ARN(), b.Now().UTC(), out.Dir
+	r.Mask(b.mask.Text)
+	b.reports.Reports = append(b.reports.Reports, r)
+	b.record.ReportARNs = append(b.record.ReportARNs, r.ARN)
+	if out.Dir != "" {
+		brief := *r
+		brief.Cases, brief.Slowest, brief.Coverage = nil, nil, nil
+		out.Report = &brief
+		b.record.Reports = append(b.record.Reports, out)
+	}
+}
+
+// reportUUID is unique as the build's is.
+func reportUUID(build, group string) string {
+	sum := sha256.Sum256([]byte(build + "/" + group))
+	return fmt.Sprintf("%x-%x-4%x-8%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])[:36]
+}
+
+// tellReports finds in the source what the reports name, compares them with those of
+// earlier builds, and leaves and tells them.
+func (b *build) tellReports() error {
+	set := b.reports
+	if b.SourceFiles != nil {
+		var names []string
+		names, set.Print = b.SourceFiles()
+		t := reports.NewTree(b.plan.Sources[0].Path, names)
+		for _, r := range set.Reports {
+			r.Place(t)
+		}
+	}
+	if b.Earlier != nil {
+		set.Compare(b.Earlier())
+	}
+	for _, r := range set.Reports {
+		for i, o := range b.record.Reports {
+			if o.Report != nil && o.Report.ARN == r.ARN {
+				b.record.Reports[i].Report.Changes = r.Changes
+			}
+		}
+		for _, p := range r.Problems {
+			b.note("Report %s is INCOMPLETE: %v", r.Group, p)
+		}
+		for _, text := range r.Notes {
+			b.note("Report %s: %s.", r.Group, text)
+		}
+	}
+	err := set.Write(b.Out)
+	b.notify(Event{Kind: Reported, Reports: set})
+	return err
+}
