@@ -18,7 +18,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/buildlocal/buildlocal/cmd"
+	buildconsole "github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -131,6 +133,9 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 	}
 	if names := leavings(t, dir); names != "" {
 		got["want/files"] = names
+	}
+	if text := reported(t, dir); text != "" {
+		got["want/reports"] = text
 	}
 	if build := outcome(t, dir); build != "" {
 		got["want/build"] = build
@@ -271,6 +276,34 @@ func outcome(t *testing.T, dir string) string {
 	return lines
 }
 
+// reported is what the build's reports say: a line for each, then its test cases and
+// covered files.
+func reported(t *testing.T, dir string) string {
+	t.Helper()
+	set, err := reports.ReadSet(filepath.Join(dir, ".buildlocal", "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, r := range set.Reports {
+		fmt.Fprintf(&b, "%s %s %s in %s\n", normal(r.GroupARN, dir), r.Format, r.Status, strings.Join(r.Files, " "))
+		for _, c := range r.Cases {
+			fmt.Fprintf(&b, "  %s %s %s %s %s %q", c.Status, c.Suite, c.Prefix, c.Name, c.Duration, c.Message)
+			if c.Place != nil {
+				fmt.Fprintf(&b, " at %s:%d", c.Place.File, c.Place.Line)
+			}
+			fmt.Fprintln(&b, strings.TrimRight(" "+string(c.Change)+" "+string(c.History), " "))
+		}
+		for _, c := range r.Coverage {
+			fmt.Fprintf(&b, "  %s lines %v branches %v of %s\n", c.Path, c.Lines, c.Branches, c.Place)
+		}
+		for _, p := range r.Problems {
+			fmt.Fprintf(&b, "  %v\n", p)
+		}
+	}
+	return b.String()
+}
+
 // leavings lists what the build left besides its log, with the text of small
 // files.
 func leavings(t *testing.T, dir string) string {
@@ -286,7 +319,7 @@ func leavings(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if rel == "log.txt" || rel == "build.json" || rel == "artifacts.json" {
+		if rel == "log.txt" || rel == "build.json" || rel == "artifacts.json" || rel == reports.SetName || rel == buildconsole.PageName {
 			return nil
 		}
 		text, err := os.ReadFile(path)
@@ -317,7 +350,7 @@ func compareCase(t *testing.T, file string, archive *txtar.Archive, got map[stri
 		}
 	}
 	if *update {
-		for _, name := range []string{"want/exit", "want/build", "want/files", "want/stderr", "want/log"} {
+		for _, name := range []string{"want/exit", "want/build", "want/files", "want/reports", "want/stderr", "want/log"} {
 			if text, has := got[name]; has {
 				kept = append(kept, txtar.File{Name: name, Data: []byte(text)})
 			}

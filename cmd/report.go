@@ -179,14 +179,7 @@ func (a *App) showFiles(f *reportFlags, set *reports.Set) error {
 
 // problemOf is a report's problem as one of a text that somebody wrote.
 func problemOf(p reports.Problem) diag.Problem {
-	text := p.Text
-	if p.Offset > 0 {
-		text += fmt.Sprintf(" (byte %d)", p.Offset)
-	}
-	if p.Like != "" {
-		text += "; it looks like " + p.Like
-	}
-	return diag.Problem{Severity: diag.Error, File: p.File, Line: p.Line, Message: text}
+	return diag.Problem{Severity: diag.Error, File: p.File, Line: p.Line, Message: p.Message()}
 }
 
 // groups puts files together that have one format.

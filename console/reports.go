@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -84,22 +85,45 @@ func caseName(c reports.Case) string {
 	return cut(printable(strings.Join(parts, " › ")), lineWidth)
 }
 
-// idle are first lines of messages that say nothing.
-var idle = map[string]bool{"Failed": true, "No message": true, "No message.": true}
+// stackLine is a line of a stack, which is no part of what went wrong.
+var stackLine = regexp.MustCompile(`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ .*:\d+:\d+$|\[?[\w./-]*:\d+\]?:?$)`)
+
+// told are the lines of a message that a person reads: pytest marks them with an E, and
+// elsewhere they are those before the stack. The first one of Go's says nothing.
+func told(message string) []string {
+	var lines, marked []string
+	for _, line := range strings.Split(message, "\n") {
+		line = strings.TrimRight(line, " \t\r")
+		if text, found := strings.CutPrefix(line, "E   "); found {
+			marked = append(marked, strings.TrimPrefix(text, "    "))
+		}
+		again := slices.Contains(lines, line) || len(lines) > 0 && strings.HasSuffix(line, ": "+lines[0])
+		if line != "" && !again && !stackLine.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	switch {
+	case len(marked) > 0:
+		return marked
+	case len(lines) > 1 && (lines[0] == "Failed" || strings.HasPrefix(lines[0], "No message")):
+		return lines[1:]
+	}
+	return lines
+}
 
 // excerpt is the beginning of a message, as lines that do no harm to a terminal.
 func (t *Text) excerpt(message string) []string {
-	var lines []string
-	all := strings.Split(message, "\n")
-	for i, line := range all {
-		line = strings.TrimRight(line, " \t\r")
-		if line == "" || i == 0 && len(all) > 1 && idle[line] {
-			continue
-		}
-		if len(lines) == messageLines && !t.o.Verbose {
-			return append(lines[:messageLines-1], lines[messageLines-1]+" …")
-		}
-		lines = append(lines, cut(printable(line), lineWidth))
+	lines, most := told(message), messageLines
+	if t.o.Verbose {
+		lines, most = strings.Split(message, "\n"), len(message)
+	}
+	more := len(lines) > most
+	lines = lines[:min(len(lines), most)]
+	for i, line := range lines {
+		lines[i] = cut(printable(strings.ReplaceAll(line, "\t", "    ")), lineWidth)
+	}
+	if more {
+		lines[most-1] += " …"
 	}
 	return lines
 }
@@ -235,4 +259,3 @@ func (t *Text) slowestTests(r *reports.Report) []string {
 	}
 	return lines
 }
-

@@ -63,8 +63,8 @@ func (t *testTable) add(c reports.Case, group int) {
 	t.Change, t.History, t.Raw = append(t.Change, string(c.Change)), append(t.History, string(c.History)), append(t.Raw, c.Raw)
 }
 
-// coverageFile is one covered file. Lines are numbers in threes or fives: the line, how
-// often it ran (-1 where only its branches count), and covered and all branches.
+// coverageFile is one covered file. A line is four numbers: which one it is, how
+// often it ran (-1 where only its branches count), its covered branches, and all.
 type coverageFile struct {
 	Group    string `json:"group"`
 	Path     string `json:"path"`
@@ -86,19 +86,11 @@ func writeCoverage(w *bufio.Writer, b Build) error {
 	for _, r := range b.Reports.Reports {
 		for _, c := range r.Coverage {
 			f := coverageFile{Group: r.Group, Path: c.Path, Lines: [2]int{c.Lines.Covered, c.Lines.Total()}, Branches: [2]int{c.Branches.Covered, c.Branches.Total()}}
-			for _, l := range c.Detail {
-				ran := int(min(l.Hits, 1<<50))
-				if !l.Code {
-					ran = -1
-				}
-				f.Detail = append(f.Detail, l.Number, ran, l.Branches.Covered, l.Branches.Total())
-			}
+			f.Detail = detail(c.Detail)
 			if text := b.source(c.Place); text != "" && size+len(text) < sourceMost {
 				f.Source = c.Place
-				if _, again := texts[c.Place]; !again {
-					texts[c.Place] = text
-					size += len(text)
-				}
+				size += len(text) - len(texts[c.Place])
+				texts[c.Place] = text
 			}
 			files = append(files, f)
 		}
@@ -107,6 +99,18 @@ func writeCoverage(w *bufio.Writer, b Build) error {
 		return err
 	}
 	return writePiece(w, "source", texts)
+}
+
+func detail(lines []reports.Line) []int {
+	var all []int
+	for _, l := range lines {
+		ran := int(min(l.Hits, 1<<50))
+		if !l.Code {
+			ran = -1
+		}
+		all = append(all, l.Number, ran, l.Branches.Covered, l.Branches.Total())
+	}
+	return all
 }
 
 // source is the text of a file of the source; nothing where it is not at hand, or none.

@@ -151,13 +151,19 @@ func (h *head) about(r *runner.Record) {
 		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took)})
 		if p.Status != runner.Succeeded && h.Refused == "" {
 			h.Refused = string(p.Type)
-			for _, c := range p.Contexts {
-				if c.Message != "" {
-					h.Refused += ": " + c.Message
-				}
-			}
+			h.Refused += reasons(p.Contexts)
 		}
 	}
+}
+
+func reasons(all []runner.Context) string {
+	text := ""
+	for _, c := range all {
+		if c.Message != "" {
+			text += ": " + c.Message
+		}
+	}
+	return text
 }
 
 // groups are the reports in words.

@@ -17,10 +17,10 @@ type want struct {
 	Total, Succeeded, Failed, Error, Skipped *int
 	Pending, Undefined, Ambiguous            int
 	File                                     *struct{ Elements, Passed, Failed, Error, Skipped int } `json:"in_file_testcases"`
-	Lines                                    *int `json:"lines_covered"`
-	LinesTotal                               int  `json:"lines_total"`
-	Branches                                 int  `json:"branches_covered"`
-	BranchesTotal                            int  `json:"branches_total"`
+	Lines                                    *int                                                    `json:"lines_covered"`
+	LinesTotal                               int                                                     `json:"lines_total"`
+	Branches                                 int                                                     `json:"branches_covered"`
+	BranchesTotal                            int                                                     `json:"branches_total"`
 	Failing                                  []struct {
 		Name, File, Kind string
 		Line             int

@@ -35,14 +35,27 @@ func (p Problem) Error() string {
 	if p.Line > 0 {
 		where += fmt.Sprintf(":%d", p.Line)
 	}
-	text := where + ": " + p.Text
+	return where + ": " + p.Message()
+}
+
+// Message is the problem without its place.
+func (p Problem) Message() string {
+	text := p.Text
 	if p.Offset > 0 {
 		text += fmt.Sprintf(" (byte %d)", p.Offset)
 	}
-	if p.Like != "" {
-		text += "; it looks like " + p.Like
+	return text + p.hint()
+}
+
+// hint says what the file looks like, and the way out.
+func (p Problem) hint() string {
+	if p.Like == "" {
+		return ""
 	}
-	return text
+	if format, known := ReadFormat(p.Like); known {
+		return fmt.Sprintf("; it looks like %s: give file-format: %s", format, format)
+	}
+	return "; it looks like " + p.Like
 }
 
 // reading collects what the files of a report have. What a file that turns out to be

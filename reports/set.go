@@ -21,7 +21,7 @@ type Set struct {
 	Build   int       `json:"buildNumber,omitempty"`
 	Project string    `json:"projectName,omitempty"`
 	Past    []Past    `json:"earlierBuilds,omitempty"` // of the project, that had reports, the oldest first
-	Print   string    `json:"sourcePrint,omitempty"` // another one when the source has changed; empty when that is not known
+	Print   string    `json:"sourcePrint,omitempty"`   // another one when the source has changed; empty when that is not known
 	Reports []*Report `json:"reports"`
 }
 

@@ -114,16 +114,7 @@ func WriteLCOV(w io.Writer, all []*Report) error {
 		for _, c := range r.Coverage {
 			fmt.Fprintf(b, "TN:\nSF:%s\n", strings.ReplaceAll(cmp.Or(c.Place, c.Path), "\n", " "))
 			for _, l := range c.Detail {
-				if l.Code {
-					fmt.Fprintf(b, "DA:%d,%d\n", l.Number, l.Hits)
-				}
-				for i := range l.Branches.Total() {
-					taken := 0
-					if i < l.Branches.Covered {
-						taken = 1
-					}
-					fmt.Fprintf(b, "BRDA:%d,0,%d,%d\n", l.Number, i, taken)
-				}
+				l.lcov(b)
 			}
 			fmt.Fprintf(b, "LF:%d\nLH:%d\n", c.Lines.Total(), c.Lines.Covered)
 			if n := c.Branches.Total(); n > 0 {
@@ -133,4 +124,17 @@ func WriteLCOV(w io.Writer, all []*Report) error {
 		}
 	}
 	return b.Flush()
+}
+
+func (l Line) lcov(w io.Writer) {
+	if l.Code {
+		fmt.Fprintf(w, "DA:%d,%d\n", l.Number, l.Hits)
+	}
+	for i := range l.Branches.Total() {
+		taken := 0
+		if i < l.Branches.Covered {
+			taken = 1
+		}
+		fmt.Fprintf(w, "BRDA:%d,0,%d,%d\n", l.Number, i, taken)
+	}
 }

@@ -153,8 +153,8 @@ func (b *build) file(r *reports.Report, out Output, name string) {
 
 // reportUUID is unique as the build's is.
 func reportUUID(build, group string) string {
-	sum := sha256.Sum256([]byte(build + "/" + group))
-	return fmt.Sprintf("%x-%x-4%x-8%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])[:36]
+	h := fmt.Sprintf("%x", sha256.Sum256([]byte(build+"/"+group)))
+	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-8" + h[17:20] + "-" + h[20:32]
 }
 
 // tellReports finds in the source what the reports name, compares them with those of

@@ -288,30 +288,44 @@ func (r *Reader) comment() error {
 // doctype reads past a document type, with all that it defines.
 func (r *Reader) doctype() error {
 	at := r.wrong("the file ends inside <!DOCTYPE")
-	depth, quote := 0, byte(0)
+	s := typeScan{}
 	for {
-		for i, c := range r.buf[r.pos:] {
-			switch {
-			case quote != 0:
-				if c == quote {
-					quote = 0
-				}
-			case c == '"' || c == '\'':
-				quote = c
-			case c == '<':
-				depth++
-			case c == '>':
-				if depth--; depth == 0 {
-					r.pos += i + 1
-					return nil
-				}
-			}
+		if i := s.end(r.buf[r.pos:]); i >= 0 {
+			r.pos += i + 1
+			return nil
 		}
 		r.pos = len(r.buf)
 		if !r.fill() {
 			return r.cut(at)
 		}
 	}
+}
+
+// typeScan looks for the end of a document type.
+type typeScan struct {
+	depth int
+	quote byte // the one that is open, 0 for none
+}
+
+// end returns where the type ends in a piece of text, -1 for not there.
+func (s *typeScan) end(text []byte) int {
+	for i, c := range text {
+		switch {
+		case s.quote != 0 && c == s.quote:
+			s.quote = 0
+		case s.quote != 0:
+		case c == '"' || c == '\'':
+			s.quote = c
+		case c == '<':
+			s.depth++
+		case c == '>':
+			s.depth--
+		}
+		if s.depth == 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // inCData reads a piece of a CDATA section, and reports whether there is one.

@@ -17,11 +17,18 @@ function artifactTable(all) {
     el("td", { class: "figure" }, size(a.size)), el("td", {}, a.mode), el("td", { class: "soft", title: a.hash }, a.hash.slice(0, 12))))));
 }
 
+// stack is a table whose rows are stacked where there is little room.
+function stack(heads, rows) {
+  const t = table(heads, rows);
+  t.className = "stack";
+  return t;
+}
+
 function environment(b) {
   const box = $("environment-table");
-  box.append(table(["Fact", "Value"], b.facts.map(f => el("tr", {}, el("th", { scope: "row" }, f[0]), el("td", {}, visible(f[1]))))));
+  box.append(stack(["Fact", "Value"], b.facts.map(f => el("tr", {}, el("th", { scope: "row" }, f[0]), el("td", {}, visible(f[1]))))));
   if (!b.environment.length) return;
-  box.append(el("h3", {}, "Variables"), table(["Name", "Value", "From"], b.environment.map(v => el("tr", {},
+  box.append(el("h3", {}, "Variables"), stack(["Name", "Value", "From"], b.environment.map(v => el("tr", {},
     el("th", { scope: "row" }, visible(v[0])), el("td", {}, visible(v[1])), el("td", { class: "soft" }, visible(v[2]))))));
 }
 
@@ -45,7 +52,7 @@ function plot(title, points, bars, most, text) {
       const h = most ? value / most * (high - 10) : 0;
       top -= h;
       g.append(svg("rect", { x: 54 + i * step, y: top, width: step - 6, height: Math.max(h, value > 0 ? 1 : 0), fill: `var(--${colour})` },
-        svg("title", {}, "build " + p.number + ": " + text(value))));
+        svg("title", {}, "build " + p.number + ", " + p.status + ": " + text(value))));
     }
     if (points.length <= 20 || i % 5 === 0) g.append(svg("text", { x: 54 + i * step, y: high + 16 }, "#" + p.number));
   });
@@ -76,7 +83,7 @@ async function show() {
   const it = await made.get(part);
   if (part === "log" && /^L\d+$/.test(rest || "")) it.setTarget(Number(rest.slice(1)) - 1);
   else if (part === "log") it.list.show();
-  if (part === "tests" && rest) it.choose(Number(rest));
+  if (part === "tests") it.choose(rest ? Number(rest) : it.chosen >= 0 ? it.chosen : it.rows[0]);
   if (part === "coverage" && rest) it.choose(rest);
   document.documentElement.dataset.ready = part;
 }
