@@ -1,6 +1,7 @@
 # `make demo` and `make test` need nothing but Go on a Debian or Ubuntu machine
 # with root; elsewhere scripts/setup says what is missing.
 
+browser := playwright-core@1.64.1
 s3server := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -28,11 +29,14 @@ demo: setup ## from nothing to a build of examples/node
 
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
-	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw
+	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw bin/browser
 	go test -race -timeout 40m -count=1 ./...
 
 bin/versitygw: # an S3 server for the tests
 	GOBIN=$(CURDIR)/bin go install $(s3server)
+
+bin/browser: # what drives a browser in the tests
+	npm install --silent --no-audit --no-fund --prefix $@ $(browser)
 
 unit: ## the tests that need no engine
 	BUILDLOCAL_REQUIRE_ENGINE= DOCKER_HOST=unix:///no-engine go test ./...

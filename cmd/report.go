@@ -174,7 +174,24 @@ func (a *App) showFiles(f *reportFlags, set *reports.Set) error {
 	case f.format == "html":
 		return a.page(a.Stdout, f.runFlags, nil, "", set)
 	}
+	if f.format == "text" {
+		return a.showReports(f, readable(set))
+	}
 	return a.showReports(f, set)
+}
+
+// readable is what could be read; the problems are told as errors.
+func readable(set *reports.Set) *reports.Set {
+	all := &reports.Set{}
+	for _, r := range set.Reports {
+		if len(r.Problems) == len(r.Files) {
+			continue
+		}
+		good := *r
+		good.Problems = nil
+		all.Reports = append(all.Reports, &good)
+	}
+	return all
 }
 
 // problemOf is a report's problem as one of a text that somebody wrote.

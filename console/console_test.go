@@ -76,6 +76,7 @@ func story() []runner.Event {
 		e(runner.CommandBegan, runner.PostBuild, text("true"), func(e *runner.Event) { e.Finally, e.Attempt, e.Line = true, 2, 9 }),
 		e(runner.CommandEnded, runner.PostBuild, text("true")),
 		e(runner.Noted, runner.UploadArtifacts, text("a note")),
+		e(runner.Reported, runner.UploadArtifacts, func(e *runner.Event) { e.Reports = someReports() }),
 		e(runner.PhaseEnded, runner.UploadArtifacts, ended(runner.Failed, runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"})),
 		e(runner.BuildEnded, runner.Completed, func(e *runner.Event) { e.Status, e.Record = runner.Failed, record }),
 	}
@@ -105,7 +106,7 @@ func TestABuildIsShownToAPerson(t *testing.T) {
 		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true}, "terminal.txt": {Color: true, Terminal: true},
 	} {
 		var b bytes.Buffer
-		o.Dir = "out/7"
+		o.Dir, o.Source, o.SourceDir, o.Links = "out/7", "../demo", "/home/me/demo", o.Terminal
 		v := console.NewText(&b, o)
 		for _, e := range story() {
 			v.Notify(e)

@@ -17,7 +17,8 @@ const (
 
 // summary shows how the build ended.
 func (t *Text) summary(r *runner.Record) {
-	if t.reports != nil {
+	if t.reports.Bad() {
+		t.line("")
 		t.failures(t.reports)
 	}
 	if !t.o.Quiet {

@@ -54,14 +54,15 @@ type logWriter struct {
 // agent begins a line of the agent (observed).
 const agent = "[Container] "
 
-func writeLog(w *bufio.Writer, in io.Reader) (logIndex, error) {
+// writeLog writes the pieces of a log, then what is where in them.
+func writeLog(w *bufio.Writer, in io.Reader) error {
 	l := &logWriter{w: w, open: -1, index: logIndex{Blocks: []logBlock{}, Folds: []fold{}}}
 	lines := bufio.NewReaderSize(in, lineMost)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if len(line) > 0 {
 			if err := l.add(bytes.TrimRight(line, "\r\n")); err != nil {
-				return l.index, err
+				return err
 			}
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -71,11 +72,14 @@ func writeLog(w *bufio.Writer, in io.Reader) (logIndex, error) {
 			break
 		}
 		if err != nil {
-			return l.index, err
+			return err
 		}
 	}
 	l.close()
-	return l.index, l.flush()
+	if err := l.flush(); err != nil {
+		return err
+	}
+	return writePiece(w, "log", l.index)
 }
 
 func (l *logWriter) add(line []byte) error {

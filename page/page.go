@@ -15,6 +15,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/reports"
@@ -50,16 +51,14 @@ var assets embed.FS
 // scripts are put together in this order.
 var scripts = []string{"base.js", "list.js", "log.js", "tests.js", "coverage.js", "main.js"}
 
-// shell is the page around the data: what is seen before any script runs.
-var shell = template.Must(template.New("page.html").Funcs(template.FuncMap{"shortly": shortly}).ParseFS(assets, "assets/page.html"))
-
-// head is what the shell shows.
+// head is what is seen before any script runs.
 type head struct {
 	Title   string
 	Policy  string
 	Style   template.CSS
-	Script  template.JS
-	Record  *runner.Record
+	Status  runner.Status // empty without a Record
+	Project string
+	Number  int
 	Phases  []phase
 	Groups  []group
 	Took    string
@@ -87,7 +86,7 @@ func Write(w io.Writer, b Build) error {
 	}
 	sum := sha256.Sum256(script)
 	h := head{
-		Title: b.Title, Style: template.CSS(style), Script: template.JS(script), Record: b.Record,
+		Title: b.Title, Style: template.CSS(style),
 		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		Groups: groups(b.Reports),
 	}
@@ -98,12 +97,23 @@ func Write(w io.Writer, b Build) error {
 		"log": b.Log != nil, "tests": has(b.Reports, reports.Test), "coverage": has(b.Reports, reports.CodeCoverage),
 		"artifacts": len(b.Artifacts.Artifacts) > 0, "environment": b.Record != nil, "trend": len(b.Trend) > 1,
 	}
+	shell, err := template.ParseFS(assets, "assets/page.html")
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriterSize(w, 64<<10)
 	if err := shell.Execute(out, h); err != nil {
 		return err
 	}
 	if err := writeData(out, b); err != nil {
 		return err
+	}
+	// The script runs before the log, which can be long, is there.
+	_, _ = fmt.Fprintf(out, "<script>%s</script>\n", script)
+	if b.Log != nil {
+		if err := writeLog(out, b.Log); err != nil {
+			return err
+		}
 	}
 	_, _ = out.WriteString("</body>\n</html>\n")
 	return out.Flush()
@@ -137,7 +147,8 @@ func has(set *reports.Set, about reports.Type) bool {
 
 // about fills in what the head says of a build.
 func (h *head) about(r *runner.Record) {
-	h.Title = fmt.Sprintf("%s #%d %s", r.Project, r.Number, r.Status)
+	h.Project, h.Number, h.Status = visible(r.Project), r.Number, r.Status
+	h.Title = fmt.Sprintf("%s #%d %s", h.Project, h.Number, h.Status)
 	whole := r.End.Sub(r.Start)
 	h.Took = shortly(whole)
 	percent := func(d time.Duration) string {
@@ -150,8 +161,7 @@ func (h *head) about(r *runner.Record) {
 		took := p.End.Sub(p.Start)
 		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took)})
 		if p.Status != runner.Succeeded && h.Refused == "" {
-			h.Refused = string(p.Type)
-			h.Refused += reasons(p.Contexts)
+			h.Refused = string(p.Type) + visible(reasons(p.Contexts))
 		}
 	}
 }
@@ -173,7 +183,7 @@ func groups(set *reports.Set) []group {
 	}
 	var all []group
 	for _, r := range set.Reports {
-		g := group{Name: r.Group, Status: string(r.Status), Bad: r.Status != reports.Succeeded}
+		g := group{Name: visible(r.Group), Status: string(r.Status), Bad: r.Status != reports.Succeeded}
 		var parts []string
 		if r.Tests != nil {
 			parts = append(parts, fmt.Sprintf("%d tests", r.Tests.Total))
@@ -193,10 +203,20 @@ func groups(set *reports.Set) []group {
 		for _, p := range r.Problems {
 			parts = append(parts, p.Error())
 		}
-		g.Text = strings.Join(parts, "; ")
+		g.Text = visible(strings.Join(parts, "; "))
 		all = append(all, g)
 	}
 	return all
+}
+
+// visible replaces characters that show nothing, or change what is shown around them.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // shortly writes a duration for a person.
@@ -215,15 +235,6 @@ func shortly(d time.Duration) string {
 // writeData writes what the scripts read, each piece compressed, as a text that no
 // browser runs, and that holds no character HTML knows.
 func writeData(w *bufio.Writer, b Build) error {
-	if b.Log != nil {
-		index, err := writeLog(w, b.Log)
-		if err != nil {
-			return err
-		}
-		if err := writePiece(w, "log", index); err != nil {
-			return err
-		}
-	}
 	if b.Reports != nil {
 		if err := writePiece(w, "tests", testData(b.Reports)); err != nil {
 			return err

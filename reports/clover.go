@@ -156,8 +156,8 @@ func (c *clover) finish() {
 		lines, branches = lines.plus(Counts{ran, 1 - ran}), branches.plus(l.Branches)
 	}
 	// Of several conditions in a line Istanbul writes down one, and counts all.
-	if m := c.metrics.branches; dialect == istanbul && m.Covered >= branches.Covered && m.Missed >= branches.Missed {
-		branches = m
+	if m := c.metrics; dialect == istanbul && m.lines == lines && m.branches.Covered >= branches.Covered && m.branches.Missed >= branches.Missed {
+		branches = m.branches
 	}
 	c.out.covered(c.file).sum(lines, branches)
 }

@@ -56,6 +56,19 @@ func ReadSet(dir string) (*Set, error) {
 	return s, nil
 }
 
+// Bad reports whether a test case that is kept failed. Of no set at all none did.
+func (s *Set) Bad() bool {
+	if s == nil {
+		return false
+	}
+	for _, r := range s.Reports {
+		if r.Tests != nil && r.Tests.Bad() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Mask replaces all texts of a report by what hides secrets in them.
 func (r *Report) Mask(hide func(string) string) {
 	all := func(texts []string) {

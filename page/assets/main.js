@@ -1,11 +1,16 @@
 const parts = ["summary", "tests", "coverage", "log", "artifacts", "environment", "trend"].filter($);
 const made = new Map();
 
+// whole is kept once all of the page is there; the log is its end.
+const whole = new Promise(done => {
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", done); else done();
+});
+
 // make builds a part when it is first looked at.
 const make = {
   async tests() { return new Tests(await data("tests")); },
   async coverage() { return new Coverage(await data("coverage"), await data("source")); },
-  async log() { return new Log(await data("log")); },
+  async log() { await whole; return new Log(await data("log")); },
   async artifacts() { artifactTable((await data("build")).artifacts); },
   async environment() { environment(await data("build")); },
   async trend() { trend((await data("build")).trend); },
@@ -96,4 +101,4 @@ addEventListener("keydown", e => {
   const box = { tests: "test-filter", log: "log-search" }[parts.find(p => !$(p).hidden)];
   if (box) { e.preventDefault(); $(box).focus(); }
 });
-addEventListener("DOMContentLoaded", show);
+show();
