@@ -13,7 +13,8 @@ import (
 // testTable has the test cases in columns, which compress well and are read fast.
 type testTable struct {
 	Groups  []string `json:"groups"`
-	Builds  []int    `json:"builds"` // of the history
+	Builds  []int    `json:"builds"`  // of the history
+	Covered []string `json:"covered"` // files whose source the page holds
 	Group   []int    `json:"group"`
 	Suite   []string `json:"suite"`
 	Prefix  []string `json:"prefix"`
@@ -31,11 +32,16 @@ type testTable struct {
 type number float64
 
 func testData(set *reports.Set) testTable {
-	t := testTable{Groups: []string{}, Builds: []int{}}
+	t := testTable{Groups: []string{}, Builds: []int{}, Covered: []string{}}
 	for _, p := range set.Past {
 		t.Builds = append(t.Builds, p.Build)
 	}
 	for _, r := range set.Reports {
+		for _, c := range r.Coverage {
+			if c.Place != "" {
+				t.Covered = append(t.Covered, c.Place)
+			}
+		}
 		if r.Tests == nil {
 			continue
 		}
@@ -87,7 +93,7 @@ func writeCoverage(w *bufio.Writer, b Build) error {
 		for _, c := range r.Coverage {
 			f := coverageFile{Group: r.Group, Path: c.Path, Lines: [2]int{c.Lines.Covered, c.Lines.Total()}, Branches: [2]int{c.Branches.Covered, c.Branches.Total()}}
 			f.Detail = detail(c.Detail)
-			if text := b.source(c.Place); text != "" && size+len(text) < sourceMost {
+			if text := b.source(c.Place); fits(text, c.Detail) && size+len(text) < sourceMost {
 				f.Source = c.Place
 				size += len(text) - len(texts[c.Place])
 				texts[c.Place] = text
@@ -99,6 +105,15 @@ func writeCoverage(w *bufio.Writer, b Build) error {
 		return err
 	}
 	return writePiece(w, "source", texts)
+}
+
+// fits reports whether a source can be the one that a report tells of: it has the lines.
+func fits(text string, lines []reports.Line) bool {
+	last := 0
+	for _, l := range lines {
+		last = max(last, l.Number)
+	}
+	return text != "" && last <= strings.Count(strings.TrimSuffix(text, "\n"), "\n")+1
 }
 
 func detail(lines []reports.Line) []int {
@@ -140,14 +155,22 @@ type artifact struct {
 	Mode  string `json:"mode"`
 	Hash  string `json:"hash"`
 	Link  string `json:"link,omitempty"`
-	Local string `json:"local"` // from the page's own directory
+	Local string `json:"local"` // from the page's own directory; empty where it cannot be linked to
+}
+
+// local is where a file stands from the page; nothing where that cannot be said.
+func local(b Build, dir, name string) string {
+	if b.Apart {
+		return ""
+	}
+	return dir + "/" + name
 }
 
 func buildData(b Build) buildTable {
 	t := buildTable{Artifacts: []artifact{}, Environment: [][3]string{}, Facts: [][2]string{}, Trend: b.Trend}
 	for _, set := range b.Artifacts.Artifacts {
 		for _, e := range set.Entries {
-			t.Artifacts = append(t.Artifacts, artifact{set.Identifier, e.Path, e.Size, e.Mode, e.SHA256, e.Link, set.Dir + "/" + e.Path})
+			t.Artifacts = append(t.Artifacts, artifact{set.Identifier, e.Path, e.Size, e.Mode, e.SHA256, e.Link, local(b, set.Dir, e.Path)})
 		}
 	}
 	r := b.Record
@@ -158,7 +181,7 @@ func buildData(b Build) buildTable {
 		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, v.Origin})
 	}
 	for _, f := range [][2]string{
-		{"Build", r.ID}, {"ARN", r.ARN}, {"Image", r.Environment.Image}, {"Environment type", r.Environment.Type},
+		{"Build", r.ID}, {"ARN", r.ARN}, {"Ran in", r.Environment.Place}, {"Image", r.Environment.Image}, {"Environment type", r.Environment.Type},
 		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion}, {"Started", r.Start.Format("2006-01-02 15:04:05 MST")},
 		{"Initiator", r.Initiator},
 	} {

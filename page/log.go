@@ -27,7 +27,7 @@ type logIndex struct {
 type logBlock struct {
 	First int    `json:"first"` // its first line, from 0
 	Lines int    `json:"lines"`
-	Style string `json:"style,omitempty"` // the colours at its beginning, as the numbers of an SGR sequence
+	Style string `json:"style,omitempty"` // the colours at its beginning, as the page's classes
 }
 
 // fold is what a command printed, below the line that names it.
@@ -45,8 +45,8 @@ type logWriter struct {
 	block  bytes.Buffer
 	lines  int // in the block
 	total  int
-	style  string // of the text so far
-	open   int    // the fold that is open, -1 for none
+	style  style // of the text so far
+	open   int   // the fold that is open, -1 for none
 	phase  string
 	before string // the style where the block begins
 }
@@ -133,9 +133,6 @@ func (l *logWriter) close() {
 	l.open = -1
 }
 
-// styleMost bounds what is remembered of colours, in bytes.
-const styleMost = 200
-
 // colours follows the colours of a line, which go on in the next one.
 func (l *logWriter) colours(line []byte) {
 	for {
@@ -148,17 +145,8 @@ func (l *logWriter) colours(line []byte) {
 		for n < len(line) && (line[n] >= '0' && line[n] <= '9' || line[n] == ';') {
 			n++
 		}
-		if n == len(line) || line[n] != 'm' {
-			continue
-		}
-		numbers := string(line[:n])
-		switch {
-		case numbers == "" || numbers == "0" || len(l.style)+n > styleMost:
-			l.style = ""
-		case l.style == "":
-			l.style = numbers
-		default:
-			l.style += ";" + numbers
+		if n < len(line) && line[n] == 'm' {
+			l.style.next(string(line[:n]))
 		}
 	}
 }
@@ -172,6 +160,6 @@ func (l *logWriter) flush() error {
 	l.index.Blocks = append(l.index.Blocks, logBlock{First: l.total - l.lines, Lines: l.lines, Style: l.before})
 	err := writeBytes(l.w, id, l.block.Bytes())
 	l.block.Reset()
-	l.lines, l.before = 0, l.style
+	l.lines, l.before = 0, l.style.String()
 	return err
 }

@@ -30,6 +30,7 @@ type Build struct {
 	Log       io.Reader // the service's log
 	Artifacts artifacts.Manifest
 	Trend     []Point // the kept builds of the project, the oldest first
+	Apart     bool    // the page does not stand in the build's directory, so nothing there can be linked to
 	// Source reads a file of the source; it returns nothing for one that is not at hand.
 	Source func(name string) []byte
 }
@@ -69,7 +70,8 @@ type head struct {
 // phase is one bar of the time line; positions are percentages.
 type phase struct {
 	Type, Status, Took string
-	Left, Width        string
+	Left, Width        string // of the bar, such as 12.5%
+	Reason             string // why it failed
 }
 
 // group is one report, in words.
@@ -159,21 +161,21 @@ func (h *head) about(r *runner.Record) {
 			continue
 		}
 		took := p.End.Sub(p.Start)
-		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took)})
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took), visible(reasons(p.Contexts))})
 		if p.Status != runner.Succeeded && h.Refused == "" {
-			h.Refused = string(p.Type) + visible(reasons(p.Contexts))
+			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, visible(reasons(p.Contexts))), ": ")
 		}
 	}
 }
 
 func reasons(all []runner.Context) string {
-	text := ""
+	var parts []string
 	for _, c := range all {
 		if c.Message != "" {
-			text += ": " + c.Message
+			parts = append(parts, c.Message)
 		}
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // groups are the reports in words.
@@ -222,8 +224,8 @@ func visible(text string) string {
 // shortly writes a duration for a person.
 func shortly(d time.Duration) string {
 	switch {
-	case d < 10*time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
 	case d < 10*time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d < time.Minute:

@@ -95,6 +95,7 @@ type Environment struct {
 	Image      string `json:"image"`
 	Type       string `json:"type,omitempty"`
 	Privileged bool   `json:"privilegedMode"`
+	Place      string `json:"place,omitempty"` // where it ran, for a person; empty for a container of the image
 
 	Variables []EnvironmentVariable `json:"environmentVariables,omitempty"` // sorted by name
 }

@@ -80,7 +80,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 		ID: p.Identity.BuildID(), ARN: p.Identity.ARN(), Number: p.Identity.Number, Project: p.Identity.Project,
 		Start: p.Identity.Start, Status: Succeeded, Initiator: p.Identity.Initiator,
 		SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved, TimeoutMinutes: p.Timeout.Minutes(),
-		Environment: Environment{Image: p.Image, Type: p.EnvironmentType, Privileged: p.Privileged},
+		Environment: Environment{Image: p.Image, Type: p.EnvironmentType, Privileged: p.Privileged, Place: p.Place},
 	}
 	b.out = b.mask.Writer(printer{b})
 	b.notify(Event{Kind: BuildBegan, Plan: p})

@@ -39,28 +39,35 @@ function data(id) {
 
 // visible replaces characters that show nothing, or change what is shown around them.
 function visible(text) {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
 }
 
 function seconds(s) {
+  const us = Math.round(s * 1e6), ms = Math.round(s * 1e3);
   if (s === 0) return "0s";
-  if (s < 0.001) return (s * 1e6).toFixed(0) + "µs";
-  if (s < 1) return (s * 1000).toFixed(s < 0.01 ? 1 : 0) + "ms";
-  if (s < 60) return s.toFixed(2) + "s";
-  return Math.floor(s / 60) + "m" + Math.round(s % 60) + "s";
+  if (us < 1) return "<1µs";
+  if (us < 1000) return us + "µs";
+  if (ms < 1000) return (ms < 10 ? (us / 1000).toFixed(1) : ms) + "ms";
+  if (ms < 59995) return (ms / 1000).toFixed(2) + "s";
+  const whole = Math.round(s), h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
+  return (h ? h + "h" : "") + m + "m" + whole % 60 + "s";
 }
 
 function size(n) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let i = 0;
-  while (n >= 1000 && i < units.length - 1) { n /= 1000; i++; }
+  while (i < units.length - 1 && (i ? Number(n.toPrecision(3)) : n) >= 1000) { n /= 1000; i++; }
   return (i === 0 ? n : n.toPrecision(3)) + units[i];
 }
+
+function count(n, noun) { return n + " " + noun + (n === 1 ? "" : "s"); }
 
 // later runs f once nothing has asked for it for a while.
 function later(f, ms) {
   let timer = 0;
-  return () => { clearTimeout(timer); timer = setTimeout(f, ms); };
+  const ask = () => { clearTimeout(timer); timer = setTimeout(f, ms); };
+  ask.cancel = () => clearTimeout(timer);
+  return ask;
 }
 
 function table(heads, rows) {

@@ -3,13 +3,15 @@ class Coverage {
   constructor(files, source) {
     this.files = files; this.source = source;
     this.root = { name: "All files", dirs: new Map(), files: [], lines: [0, 0], branches: [0, 0], open: true };
+    // Files of several reports stand below their groups: two may tell of one file.
+    this.several = new Set(files.map(f => f.group)).size > 1;
     files.forEach((f, i) => this.put(f, i));
     this.squeeze(this.root);
     this.open(this.root, 30);
     this.draw();
   }
   put(f, i) {
-    const parts = f.path.split("/");
+    const parts = this.address(f).split("/");
     let dir = this.root;
     const add = d => { for (const k of ["lines", "branches"]) { d[k][0] += f[k][0]; d[k][1] += f[k][1]; } };
     add(dir);
@@ -18,8 +20,9 @@ class Coverage {
       dir = dir.dirs.get(part);
       add(dir);
     }
-    dir.files.push({ name: parts[parts.length - 1], lines: f.lines, branches: f.branches, index: i });
+    dir.files.push({ name: parts[parts.length - 1] || f.path || "(no name)", lines: f.lines, branches: f.branches, index: i });
   }
+  address(f) { return this.several ? f.group + "/" + f.path : f.path; }
   // squeeze makes one row of directories that have nothing but one other.
   squeeze(dir) {
     for (const [key, d] of [...dir.dirs]) {
@@ -46,7 +49,7 @@ class Coverage {
       for (const f of dir.files) rows.push(this.row(f, depth + 1, null));
     };
     walk(this.root, 0);
-    const t = table(["File", "Lines", "", "Branches"], rows);
+    const t = table(["File", "Lines", "Branches"], rows);
     t.className = "tree";
     $("coverage-tree").replaceChildren(t);
   }
@@ -54,13 +57,13 @@ class Coverage {
     const percent = n => n[1] ? (100 * n[0] / n[1]).toFixed(1) + "%" : "–";
     const name = dir
       ? el("button", { type: "button", "aria-expanded": String(dir.open), onclick: e => this.toggle(dir, e) }, (dir.open ? "▾ " : "▸ ") + visible(x.name))
-      : el("a", { href: "#coverage/" + encodeURIComponent(this.files[x.index].path) }, visible(x.name));
+      : el("a", { href: "#coverage/" + encodeURIComponent(this.address(this.files[x.index])) }, visible(x.name));
     const first = el("td", {}, name);
     first.style.paddingLeft = depth * 1.2 + "em";
     const bar = el("span", { class: "cover", "aria-hidden": "true" }, el("span"));
     bar.firstChild.style.width = (x.lines[1] ? 100 * x.lines[0] / x.lines[1] : 0) + "%";
-    return el("tr", {}, first, el("td", { class: "figure" }, percent(x.lines) + " (" + x.lines[0] + "/" + x.lines[1] + ")"),
-      el("td", { class: "hide-small" }, bar), el("td", { class: "figure" }, x.branches[1] ? percent(x.branches) + " (" + x.branches[0] + "/" + x.branches[1] + ")" : "–"));
+    return el("tr", {}, first, el("td", { class: "figure" }, bar, " " + percent(x.lines) + " (" + x.lines[0] + "/" + x.lines[1] + ")"),
+      el("td", { class: "figure" }, x.branches[1] ? percent(x.branches) + " (" + x.branches[0] + "/" + x.branches[1] + ")" : "–"));
   }
   toggle(dir) {
     dir.open = !dir.open;
@@ -72,10 +75,10 @@ class Coverage {
   // choose shows a file: by its path in the report or in the source, and a line.
   choose(text) {
     const [, path, line] = /^(.*?)(?::(\d+))?$/.exec(text);
-    const f = this.files.find(f => f.path === path) || this.files.find(f => f.source === path);
+    const f = this.files.find(f => this.address(f) === path) || this.files.find(f => f.path === path) || this.files.find(f => f.source === path);
     const box = $("coverage-source");
     if (!f) { box.replaceChildren(el("p", {}, "No report tells of " + visible(path) + ".")); return; }
-    box.replaceChildren(el("h3", { tabindex: "-1" }, visible(f.path)), this.code(f, Number(line)));
+    box.replaceChildren(el("h3", { tabindex: "-1" }, visible(this.address(f))), this.code(f, Number(line)));
     const target = box.querySelector("tr.target");
     if (target) target.scrollIntoView({ block: "center" }); else box.scrollIntoView();
   }
@@ -84,7 +87,7 @@ class Coverage {
     for (let i = 0; f.detail && i < f.detail.length; i += 4) lines.set(f.detail[i], f.detail.slice(i + 1, i + 4));
     const text = this.source[f.source];
     if (!lines.size) return el("p", {}, "The report has only sums of this file.");
-    const all = text !== undefined ? text.split("\n") : null;
+    const all = text !== undefined ? text.replace(/\n$/, "").split("\n") : null;
     const last = all ? all.length : Math.max(...lines.keys());
     const rows = [];
     for (let n = 1; n <= last; n++) {
@@ -94,7 +97,7 @@ class Coverage {
     }
     const box = el("div", { class: "code", tabindex: "0", role: "region", "aria-label": "Lines of " + visible(f.path) },
       table(["Line", "Ran", "Source"], rows));
-    return all ? box : el("div", {}, el("p", { class: "soft" }, "The source of this file is not at hand; these are the lines that count."), box);
+    return all ? box : el("div", {}, el("p", { class: "soft" }, "The source of this file is not at hand, or is another one by now; these are the lines that count."), box);
   }
   line(n, l, text, target) {
     let kind = "", sign = " ", words = "";

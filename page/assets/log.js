@@ -17,6 +17,7 @@ class Log {
   // layout notes which lines are hidden: for each closed fold where it begins, and how
   // many lines are hidden before its end.
   layout() {
+    $("log-fold").setAttribute("aria-pressed", String(this.folds.length > 0 && this.closed.size === this.folds.length));
     this.hidden = [];
     let sum = 0;
     for (const f of this.folds) {
@@ -59,6 +60,7 @@ class Log {
       b = { lines: null };
       b.promise = unpack("log-" + n).then(raw => { b.lines = decoder.decode(raw).split("\n"); });
       this.blocks.set(n, b);
+      if (this.blocks.size > 40) this.blocks.delete(this.blocks.keys().next().value);
     }
     return b.promise;
   }
@@ -84,16 +86,16 @@ class Log {
       const closed = this.closed.has(fold.number);
       row.append(el("button", {
         type: "button", "aria-expanded": String(!closed), "data-key": "f" + line,
-        "aria-label": "Output of the command in line " + (line + 1) + ", " + fold.lines + " lines",
+        "aria-label": "Output of the command in line " + (line + 1) + ", " + count(fold.lines, "line"),
         onclick: () => this.toggle(fold),
       }, closed ? "▸" : "▾"));
     } else row.append(el("span", { class: "gap" }));
     if (lines) {
       const text = lines[i] || "";
       if (fold) row.classList.add("command"); else if (text.startsWith("[Container] ")) row.classList.add("agent");
+      if (fold && fold.bad) row.append(el("span", { class: "FAILED" }, "✗ failed "));
+      if (fold && this.closed.has(fold.number)) row.append(el("span", { class: "soft" }, "… " + count(fold.lines, "line") + " "));
       row.append(...coloured(text, this.styles(n)[i], this.query));
-      if (fold && fold.bad) row.append(el("span", { class: "FAILED" }, "  ✗ failed"));
-      if (fold && this.closed.has(fold.number)) row.append(el("span", { class: "soft" }, "  … " + fold.lines + " lines"));
     } else row.append("…");
     if (line === this.target) row.classList.add("target");
     if (this.at >= 0 && this.found[this.at] === line) row.classList.add("found");
@@ -106,10 +108,26 @@ class Log {
   open(line) {
     for (const f of this.folds) if (line > f.line && line <= f.line + f.lines && this.closed.delete(f.number)) this.layout();
   }
-  goTo(line) { this.open(line); this.list.goTo(this.rowOf(line)); }
+  // goTo shows a line, and of a long one what was searched for.
+  async goTo(line) {
+    this.open(line);
+    await this.load(this.blockOf(line));
+    this.list.goTo(this.rowOf(line));
+    const mark = this.list.box.querySelector(".row.found mark");
+    if (mark) mark.scrollIntoView({ block: "nearest", inline: "center" }); else this.list.box.scrollLeft = 0;
+  }
   setTarget(line) {
-    this.target = Math.min(line, this.total - 1);
-    this.goTo(this.target);
+    const there = line >= 0 && line < this.total;
+    $("log-count").textContent = there ? "" : "the log has " + count(this.total, "line");
+    this.target = there ? line : -1;
+    if (there) this.goTo(line);
+  }
+  // begin shows what failed first; without a failure the beginning.
+  begin() {
+    if (this.begun) return this.list.show();
+    this.begun = true;
+    const bad = this.index.folds.find(f => f.bad);
+    if (bad) this.goTo(bad.line); else this.list.show();
   }
   // search finds the lines that have a text, in which case does not count.
   async search(query) {
@@ -117,7 +135,7 @@ class Log {
     this.query = query; this.found = []; this.at = -1;
     const count = $("log-count");
     if (!query) { count.textContent = ""; this.list.show(); return; }
-    const low = query.toLowerCase();
+    const low = query.toLowerCase(), from = this.lineOf(Math.floor(this.list.first()));
     for (let n = 0; n < this.index.blocks.length; n++) {
       const kept = this.blocks.has(n);
       await this.load(n);
@@ -125,9 +143,10 @@ class Log {
       this.blocks.get(n).lines.forEach((line, i) => {
         if (line.length >= low.length && plain(line).toLowerCase().includes(low) && i < this.index.blocks[n].lines) this.found.push(this.index.blocks[n].first + i);
       });
-      if (!kept && this.blocks.size > 24) this.blocks.delete(n);
+      if (!kept) this.blocks.delete(n);
       if (n % 8 === 7) count.textContent = "searching, " + this.found.length + " so far";
     }
+    this.at = this.found.findIndex(line => line >= from) - 1;
     this.step(1);
     if (!this.found.length) { count.textContent = "nothing found"; this.list.show(); }
   }
@@ -135,17 +154,18 @@ class Log {
     if (!this.found.length) return;
     this.at = (this.at + by + this.found.length) % this.found.length;
     $("log-count").textContent = (this.at + 1) + " of " + this.found.length + " lines, line " + (this.found[this.at] + 1);
-    this.goTo(this.found[this.at]);
+    return this.goTo(this.found[this.at]);
   }
   listen() {
     const input = $("log-search");
     const search = later(() => this.search(input.value), 150);
+    const step = by => { search.cancel(); if (this.query === input.value) this.step(by); else this.search(input.value); };
     input.addEventListener("input", search);
-    $("log-tools").addEventListener("submit", e => { e.preventDefault(); if (this.query === input.value) this.step(1); else this.search(input.value); });
-    $("log-previous").addEventListener("click", () => this.step(-1));
+    input.addEventListener("keydown", e => { if (e.key === "Enter" && e.shiftKey) { e.preventDefault(); step(-1); } });
+    $("log-tools").addEventListener("submit", e => { e.preventDefault(); step(1); });
+    $("log-previous").addEventListener("click", () => step(-1));
     $("log-fold").addEventListener("click", e => {
       const fold = e.target.getAttribute("aria-pressed") !== "true";
-      e.target.setAttribute("aria-pressed", String(fold));
       this.closed = new Set(fold ? this.folds.map(f => f.number) : []);
       this.layout();
     });
@@ -156,32 +176,32 @@ const escapes = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z
 
 function plain(line) { return line.includes("\x1b") ? line.replace(escapes, "") : line; }
 
+// A style is the classes of a text, sorted: a1 to a9 for bold and the like, c0 to c7 for
+// the colour, b0 to b7 for what is behind. nextStyle is the one after an SGR sequence.
 function nextStyle(style, numbers) {
-  if (numbers === "" || numbers === "0") return "";
-  return numbers.startsWith("0;") ? numbers.slice(2) : style ? style + ";" + numbers : numbers;
-}
-
-// classes of a style, which is the numbers of SGR sequences.
-function classes(style) {
-  const on = new Set();
-  let colour = "";
-  const n = style.split(";").map(Number);
+  let on = new Set(style.split(" ").filter(Boolean));
+  const set = (kind, value) => { for (const c of on) if (c[0] === kind) on.delete(c); if (value !== "") on.add(kind + value); };
+  const n = numbers.split(";").map(Number);
   for (let i = 0; i < n.length; i++) {
-    if (n[i] === 0) { on.clear(); colour = ""; }
-    else if (n[i] <= 4) on.add("a" + n[i]);
-    else if (n[i] === 22) { on.delete("a1"); on.delete("a2"); }
-    else if (n[i] === 23) on.delete("a3");
-    else if (n[i] === 24) on.delete("a4");
-    else if (n[i] >= 30 && n[i] <= 37) colour = "c" + (n[i] - 30);
-    else if (n[i] >= 90 && n[i] <= 97) colour = "c" + (n[i] - 90);
-    else if (n[i] === 39) colour = "";
-    else if (n[i] === 38 || n[i] === 48) {
-      if (n[i] === 38 && n[i + 1] === 5 && n[i + 2] < 16) colour = "c" + (n[i + 2] % 8);
+    const c = n[i];
+    if (c === 0) on = new Set();
+    else if (c <= 9) on.add("a" + c);
+    else if (c === 22) { on.delete("a1"); on.delete("a2"); }
+    else if (c >= 23 && c <= 29) on.delete("a" + (c - 20));
+    else if (c >= 30 && c <= 37 || c >= 90 && c <= 97) set("c", c % 10);
+    else if (c >= 40 && c <= 47 || c >= 100 && c <= 107) set("b", c % 10);
+    else if (c === 39) set("c", "");
+    else if (c === 49) set("b", "");
+    else if (c === 38 || c === 48) {
+      if (n[i + 1] === 5) set(c === 38 ? "c" : "b", n[i + 2] < 16 ? n[i + 2] % 8 : "");
       i += n[i + 1] === 5 ? 2 : n[i + 1] === 2 ? 4 : 0;
     }
   }
-  return [...on, colour].filter(Boolean).join(" ");
+  return [...on].sort().join(" ");
 }
+
+// shownMost is how much of a line is shown; of a longer one what stands around a match.
+const shownMost = 8000;
 
 // coloured returns the nodes of a line.
 function coloured(line, style, query) {
@@ -189,9 +209,15 @@ function coloured(line, style, query) {
   const put = text => {
     if (!text) return;
     const parts = marked(visible(text), query);
-    const names = style && classes(style);
-    if (names) nodes.push(el("span", { class: names }, ...parts)); else nodes.push(...parts);
+    if (style) nodes.push(el("span", { class: style }, ...parts)); else nodes.push(...parts);
   };
+  if (line.length > shownMost) {
+    const at = query ? Math.max(0, line.toLowerCase().indexOf(query.toLowerCase()) - shownMost / 2) : 0;
+    if (at) nodes.push(el("span", { class: "soft" }, "… " + at + " characters … "));
+    put(plain(line).slice(at, at + shownMost));
+    if (line.length > at + shownMost) nodes.push(el("span", { class: "soft" }, " … " + (line.length - at - shownMost) + " more characters"));
+    return nodes;
+  }
   if (!line.includes("\x1b")) { put(line); return nodes; }
   let from = 0;
   for (const m of line.matchAll(escapes)) {

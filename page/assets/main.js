@@ -16,9 +16,28 @@ const make = {
   async trend() { trend((await data("build")).trend); },
 };
 
+// failed lists in the summary what failed, with the way there.
+async function failed() {
+  const box = $("failed"), t = $("tests") && await data("tests");
+  const bad = [];
+  for (let i = 0; t && t.name && i < t.name.length; i++) if (t.status[i] === "FAILED" || t.status[i] === "ERROR") bad.push(i);
+  if (bad.length) {
+    const rank = { NEWLY_FAILING: 0, FLAKY: 1 };
+    bad.sort((a, b) => (rank[t.change[a]] ?? 2) - (rank[t.change[b]] ?? 2) || a - b);
+    box.append(el("h3", {}, "Failed tests"), el("ul", { class: "groups" }, ...bad.slice(0, 20).map(i => el("li", {},
+      el("a", { href: "#tests/" + i }, visible(t.name[i]).slice(0, 200)), " " + (t.change[i] ? changes[t.change[i]] : "")))));
+    if (bad.length > 20) box.append(el("p", {}, el("a", { href: "#tests" }, "and " + (bad.length - 20) + " more")));
+  }
+  await whole;
+  const log = $("log") && await data("log");
+  for (const f of log ? log.folds.filter(f => f.bad) : []) {
+    box.prepend(el("p", {}, "A command failed: ", el("a", { href: "#log/L" + (f.line + 1) }, "line " + (f.line + 1) + " of the log"), f.phase ? ", in " + f.phase : ""));
+  }
+}
+
 function artifactTable(all) {
-  $("artifact-table").append(table(["File", "Size", "Mode", "SHA-256"], all.map(a => el("tr", {},
-    el("td", {}, a.link ? visible(a.path + " → " + a.link) : el("a", { href: a.local.split("/").map(encodeURIComponent).join("/") }, visible((a.set ? a.set + ": " : "") + a.path))),
+  $("artifact-table").append(stack(["File", "Size", "Mode", "SHA-256"], all.map(a => el("tr", {},
+    el("td", {}, a.link || !a.local ? visible(a.path + (a.link ? " → " + a.link : "")) : el("a", { href: a.local.split("/").map(encodeURIComponent).join("/") }, visible((a.set ? a.set + ": " : "") + a.path))),
     el("td", { class: "figure" }, size(a.size)), el("td", {}, a.mode), el("td", { class: "soft", title: a.hash }, a.hash.slice(0, 12))))));
 }
 
@@ -61,7 +80,7 @@ function plot(title, points, bars, most, text) {
     }
     if (points.length <= 20 || i % 5 === 0) g.append(svg("text", { x: 54 + i * step, y: high + 16 }, "#" + p.number));
   });
-  return el("figure", {}, el("figcaption", {}, title), g);
+  return el("figure", { tabindex: "0" }, el("figcaption", {}, title), g);
 }
 
 function trend(points) {
@@ -74,8 +93,10 @@ function trend(points) {
     el("td", {}, String(p.passed)), el("td", {}, String(p.bad)), el("td", {}, String(p.skipped)), el("td", {}, p.lines === undefined ? "–" : p.lines.toFixed(1) + "%")))));
 }
 
+let shown = "";
+
 // show shows what the address names: a part, and what of it.
-async function show() {
+async function show(e) {
   let text = location.hash.slice(1);
   try { text = decodeURIComponent(text); } catch { /* shown as it is */ }
   const [, name, rest] = /^([a-z]*)(?:\/([^]*))?$/.exec(text) || [null, "", ""];
@@ -85,9 +106,11 @@ async function show() {
     if (a.hash === "#" + part) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
   }
   if (make[part] && !made.has(part)) made.set(part, make[part]());
+  if (e && part !== shown) $(part).focus({ preventScroll: true });
+  shown = part;
   const it = await made.get(part);
   if (part === "log" && /^L\d+$/.test(rest || "")) it.setTarget(Number(rest.slice(1)) - 1);
-  else if (part === "log") it.list.show();
+  else if (part === "log") it.begin();
   if (part === "tests") it.choose(rest ? Number(rest) : it.chosen >= 0 ? it.chosen : it.rows[0]);
   if (part === "coverage" && rest) it.choose(rest);
   document.documentElement.dataset.ready = part;
@@ -102,3 +125,4 @@ addEventListener("keydown", e => {
   if (box) { e.preventDefault(); $(box).focus(); }
 });
 show();
+failed();

@@ -53,6 +53,11 @@ class Tests {
     if (order === "slow") this.rows.sort((a, b) => t.seconds[b] - t.seconds[a] || a - b);
     $("test-count").textContent = this.rows.length === this.count ? this.count + " test cases" : this.rows.length + " of " + this.count + " test cases";
     this.list.setCount(this.rows.length);
+    if (this.chosen >= 0 && !this.rows.includes(this.chosen)) {
+      this.chosen = -1;
+      $("test-list").removeAttribute("aria-activedescendant");
+      $("test-detail").replaceChildren();
+    }
   }
   row(row) {
     const t = this.t, i = this.rows[row];
@@ -60,11 +65,17 @@ class Tests {
     return el("div", {
       class: "row", role: "option", id: "test-" + i, "aria-selected": String(i === this.chosen),
       "aria-posinset": row + 1, "aria-setsize": this.rows.length,
-      onclick: () => { location.hash = "tests/" + i; },
+      onclick: () => { location.hash = "tests/" + i; this.lookAt(); },
     }, el("span", { class: "name" }, el("span", { class: "status " + t.status[i] }, signs[t.status[i]] + " " + t.status[i]), " " + visible(t.name[i])),
       el("span", { class: "where" }, seconds(t.seconds[i]) + (t.change[i] ? ", " + changes[t.change[i]] : "") + (where ? "  " + visible(where) : "")));
   }
+  // lookAt brings the chosen case into view, where it stands below the list.
+  lookAt() {
+    const box = $("test-detail");
+    if (box.getBoundingClientRect().top > innerHeight * 0.7) requestAnimationFrame(() => box.scrollIntoView({ block: "nearest" }));
+  }
   key(e) {
+    if (e.key === "Enter") { this.lookAt(); $("test-detail").focus(); return; }
     const at = this.rows.indexOf(this.chosen);
     const page = Math.max(1, Math.floor(this.list.box.clientHeight / 44) - 1);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.rows.length - 1 }[e.key];
@@ -74,7 +85,7 @@ class Tests {
     if (i !== undefined) { history.replaceState(null, "", "#tests/" + i); this.choose(i); }
   }
   choose(i) {
-    if (!(i >= 0 && i < this.count)) return;
+    if (!(i >= 0 && i < this.count)) { $("test-count").textContent = "there are " + count(this.count, "test case"); return; }
     this.chosen = i;
     const row = this.rows.indexOf(i);
     if (row >= 0 && !this.list.isSeen(row)) this.list.goTo(row); else this.list.show();
@@ -84,12 +95,13 @@ class Tests {
   detail(i) {
     const t = this.t;
     const fact = (name, value) => value ? [el("dt", { class: "soft" }, name), el("dd", {}, value)] : [];
-    const place = t.place[i] && el("a", { href: "#coverage/" + encodeURIComponent(t.place[i]) }, t.place[i]);
+    const known = t.covered.includes(t.place[i].replace(/:\d+$/, ""));
+    const place = known ? el("a", { href: "#coverage/" + encodeURIComponent(t.place[i]) }, t.place[i]) : t.place[i];
     return [
       el("h3", {}, el("span", { class: "status " + t.status[i] }, signs[t.status[i]] + " " + t.status[i]), " " + visible(t.name[i])),
       el("dl", {}, ...fact("Report", t.groups[t.group[i]]), ...fact("Suite", visible(t.suite[i])), ...fact("Prefix", visible(t.prefix[i])),
         ...fact("Took", seconds(t.seconds[i])), ...fact("Against the build before", changes[t.change[i]]),
-        ...fact("Source", $("coverage") ? place : t.place[i]), ...fact("File", visible(t.raw[i])), ...fact("Earlier builds", this.history(i))),
+        ...fact("Source", place), ...fact("File", visible(t.raw[i])), ...fact("Earlier builds", this.history(i))),
       t.message[i] ? el("pre", { tabindex: "0" }, ...coloured(t.message[i], "", "")) : el("p", { class: "soft" }, "It has no message."),
     ];
   }
