@@ -97,6 +97,9 @@ func (s *store) build(name string) (string, error) {
 			numbers = append(numbers, n)
 		}
 	}
+	if len(numbers) == 0 {
+		return "", usagef("there is no build in %s yet", s.shown(s.dir))
+	}
 	slices.Sort(numbers)
 	return "", usagef("there is no build %s in %s; there are: %s, and latest", name, s.shown(s.dir), strings.Trim(fmt.Sprint(numbers), "[]"))
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/console"
@@ -17,30 +18,32 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// page writes the page of a build, or of reports that no build made: then dir is empty.
-func (a *App) page(w io.Writer, f *runFlags, s *store, dir string, set *reports.Set) error {
-	b := page.Build{Title: "Reports", Reports: set}
-	if root, err := os.OpenRoot(f.sourceDir()); err == nil {
+// pageOf is what a page is made of: the reports, and the build that has them, if one has.
+type pageOf struct {
+	f     *runFlags
+	store *store
+	dir   string // of the build; empty for none
+	set   *reports.Set
+}
+
+// write writes the page. One that is apart does not stand in the build's directory.
+func (p pageOf) write(w io.Writer, apart bool) error {
+	b := page.Build{Title: "Reports", Reports: p.set, Apart: apart}
+	if root, err := os.OpenRoot(p.f.sourceDir()); err == nil {
 		defer root.Close()
-		b.Source = func(name string) []byte {
-			text, err := root.ReadFile(filepath.FromSlash(name))
-			if err != nil {
-				return nil
-			}
-			return text
-		}
+		b.Source = func(name string) []byte { return sourceText(root, name) }
 	}
-	if dir != "" {
-		record, err := readRecord(dir)
+	if p.dir != "" {
+		record, err := readRecord(p.dir)
 		if err != nil {
 			return err
 		}
 		b.Record = record
-		if b.Artifacts, err = artifacts.Read(dir); err != nil {
+		if b.Artifacts, err = artifacts.Read(p.dir); err != nil {
 			return err
 		}
-		b.Trend = s.trend(record.Project)
-		if log, err := os.Open(filepath.Join(dir, "log.txt")); err == nil {
+		b.Trend = p.store.trend(record.Project)
+		if log, err := os.Open(filepath.Join(p.dir, "log.txt")); err == nil {
 			defer log.Close()
 			b.Log = log
 		}
@@ -48,40 +51,51 @@ func (a *App) page(w io.Writer, f *runFlags, s *store, dir string, set *reports.
 	return page.Write(w, b)
 }
 
-// writePage writes the page into a file, in the place of the one before, and says where.
-func (a *App) writePage(f *runFlags, s *store, dir string, set *reports.Set, file string) error {
-	if err := a.pageFile(f, s, dir, set, file); err != nil {
-		return err
+// sourceText reads a file of the source; nothing for one that is not to be shown.
+func sourceText(root *os.Root, name string) []byte {
+	if hidden(name) {
+		return nil
 	}
-	_, err := fmt.Fprintln(a.Stdout, file)
-	return err
+	text, err := root.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
-// pageFile writes the page into a file: all of it, or nothing.
-func (a *App) pageFile(f *runFlags, s *store, dir string, set *reports.Set, file string) error {
-	out, err := os.CreateTemp(filepath.Dir(file), ".report-*.html")
+// hidden reports whether a file is one of those that are not shown, for settings and
+// secrets are kept in them: its name, or that of a directory, begins with a point.
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.Contains(name, "/.")
+}
+
+// file writes the page into a file, in the place of the one before: all of it, or
+// nothing.
+func (p pageOf) file(name string) error {
+	next := filepath.Join(filepath.Dir(name), ".report-"+newUUID()+".html")
+	out, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	w := bufio.NewWriter(out)
-	err = errors.Join(a.page(w, f, s, dir, set), w.Flush(), out.Chmod(0o644), out.Close())
+	err = errors.Join(p.write(w, p.dir != filepath.Dir(name)), w.Flush(), out.Close())
 	if err == nil {
-		err = os.Rename(out.Name(), file)
+		err = os.Rename(next, name)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write the page: %w", err), os.Remove(out.Name()))
+		return errors.Join(fmt.Errorf("write the page: %w", err), os.Remove(next))
 	}
 	return nil
 }
 
 // leavePage writes the page of a build that has ended.
-func (a *App) leavePage(f *runFlags, d *buildDir) error {
+func leavePage(f *runFlags, d *buildDir) error {
 	set, err := reports.ReadSet(d.path)
 	if err != nil {
 		return err
 	}
 	detail(set, d.path)
-	return a.pageFile(f, d.store, d.path, set, filepath.Join(d.path, console.PageName))
+	return pageOf{f, d.store, d.path, set}.file(filepath.Join(d.path, console.PageName))
 }
 
 // readRecord reads what build.json says of a build.

@@ -1,13 +1,17 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +30,7 @@ type reportFlags struct {
 }
 
 // pageFlag is what --html has without a value: the page goes where it always is.
-const pageFlag = "-"
+const pageFlag = "auto"
 
 func newReport(a *App) *cobra.Command {
 	f := &reportFlags{runFlags: &runFlags{}}
@@ -46,40 +50,56 @@ func newReport(a *App) *cobra.Command {
 	}
 	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, as in a buildspec")
 	c.Flags().StringVar(&f.format, "format", "text", "show them as `FORMAT`: text, json, junit, html or lcov")
-	c.Flags().StringVar(&f.html, "html", "", "write the page to `FILE` (default report.html of the build, or here)")
+	c.Flags().StringVar(&f.html, "html", "", "write the page to `FILE`, as --html=FILE; auto is report.html of the build, or here")
 	c.Flags().Lookup("html").NoOptDefVal = pageFlag
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.settle(a, c); err != nil {
 			return err
 		}
-		if !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, f.format) {
-			return usagef("--format: unknown format %q (expected text, json, junit, html or lcov)", f.format)
+		if err := f.checkReport(c, args); err != nil {
+			return err
 		}
-		return a.report(f, args)
+		return a.report(c.Context(), f, args)
 	}
 	return c
 }
 
+// checkReport refuses what cannot be meant.
+func (f *reportFlags) checkReport(c *cobra.Command, args []string) error {
+	switch {
+	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, f.format):
+		return usagef("--format: unknown format %q (expected text, json, junit, html or lcov)", f.format)
+	case f.html != "" && c.Flags().Changed("format"):
+		return usagef("--html writes the page, and --format %s asks for something else; give one", f.format)
+	case f.html == pageFlag && slices.ContainsFunc(args, func(name string) bool { return filepath.Ext(name) == ".html" }):
+		return usagef("--html takes its file behind =, as in --html=page.html")
+	case f.fileFormat != "" && len(args) == 0:
+		return usagef("--file-format says how files are read, and no files are given; %s --help has an example", c.CommandPath())
+	}
+	return nil
+}
+
 // report shows the reports of a build or of files.
-func (a *App) report(f *reportFlags, args []string) error {
+func (a *App) report(ctx context.Context, f *reportFlags, args []string) error {
 	s, err := newStore(f.outputDir())
 	if err != nil {
 		return err
 	}
-	if f.fileFormat == "" && len(args) <= 1 {
-		name := append(args, "latest")[0]
-		dir, err := s.build(name)
-		if _, missing := os.Stat(name); err != nil && (len(args) == 0 || missing != nil) {
-			return err
-		}
-		if err == nil {
-			return a.reportBuild(f, s, dir)
-		}
+	if f.fileFormat != "" || len(args) > 1 {
+		return a.reportFiles(ctx, f, args)
 	}
-	if len(args) == 0 {
-		return usagef("--file-format says how files are read, and no files are given; %s has an example", "buildlocal report --help")
+	name := append(args, "latest")[0]
+	dir, err := s.build(name)
+	if err == nil {
+		return a.reportBuild(f, s, dir)
 	}
-	return a.reportFiles(f, args)
+	if _, missing := os.Stat(name); len(args) == 1 && missing == nil {
+		return a.reportFiles(ctx, f, args)
+	}
+	if _, notNumber := strconv.Atoi(strings.TrimPrefix(name, "#")); len(args) == 1 && notNumber != nil {
+		return usagef("there is no file %s, and no build of that name", name)
+	}
+	return err
 }
 
 // reportBuild shows what a build left.
@@ -94,21 +114,29 @@ func (a *App) reportBuild(f *reportFlags, s *store, dir string) error {
 	if f.format == "lcov" || f.format == "html" || f.html != "" {
 		detail(set, dir)
 	}
-	if f.html != "" {
-		file := f.html
-		if file == pageFlag {
-			file = filepath.Join(dir, console.PageName)
-		}
-		return a.writePage(f.runFlags, s, dir, set, file)
-	}
-	if f.format == "html" {
-		return a.page(a.Stdout, f.runFlags, s, dir, set)
+	if f.html != "" || f.format == "html" {
+		return a.showPage(f, pageOf{f.runFlags, s, dir, set}, filepath.Join(dir, console.PageName))
 	}
 	if len(set.Reports) == 0 && f.format == "text" {
 		_, err := fmt.Fprintf(a.Stdout, "Build %s left no reports.\n", filepath.Base(dir))
 		return err
 	}
+	if f.format == "text" {
+		if err := a.headline(s, dir); err != nil {
+			return err
+		}
+	}
 	return a.showReports(f, set)
+}
+
+// headline says of which build the reports are, and where its page is.
+func (a *App) headline(s *store, dir string) error {
+	r, err := readRecord(dir)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%s #%d %s, %s\n", r.Project, r.Number, r.Status, s.shown(filepath.Join(dir, console.PageName)))
+	return err
 }
 
 // detail reads the lines of covered files anew, from the files that the build kept.
@@ -135,54 +163,83 @@ func detail(set *reports.Set, dir string) {
 }
 
 // reportFiles shows what stands in files.
-func (a *App) reportFiles(f *reportFlags, names []string) error {
-	groups, err := f.groups(names)
+func (a *App) reportFiles(ctx context.Context, f *reportFlags, names []string) error {
+	groups, problems, err := f.groups(names)
 	if err != nil {
 		return err
 	}
-	set := &reports.Set{}
-	files, _ := (&source.Source{Dir: f.sourceDir()}).Files()
-	tree := reports.NewTree(filepath.ToSlash(f.sourceDir()), files)
-	var problems diag.List
+	set := reports.NewSet(0, "")
 	for _, format := range reports.Formats() {
 		var sources []reports.Source
 		for _, name := range groups[format] {
-			sources = append(sources, reports.Source{Path: name, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
+			sources = append(sources, reports.Source{Path: name, Open: func() (io.ReadCloser, error) { return reports.OpenFile(ctx, name) }})
 		}
 		if len(sources) == 0 {
 			continue
 		}
 		r := reports.Read(string(format), format, sources, f.reportLimits())
-		r.Place(tree)
 		set.Reports = append(set.Reports, r)
 		for _, p := range r.Problems {
 			problems = append(problems, problemOf(p))
 		}
 	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	f.place(ctx, set)
 	if err := a.showFiles(f, set); err != nil {
 		return err
 	}
 	return problems.Err()
 }
 
+// placeTime is how long files are looked for that reports name.
+const placeTime = 3 * time.Second
+
+// place finds in the source what the reports name, if they name any.
+func (f *reportFlags) place(ctx context.Context, set *reports.Set) {
+	covered := slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage })
+	if !covered && !set.Bad() {
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, placeTime)
+	defer cancel()
+	hide := []string{outputName}
+	tree := reports.NewTree(filepath.ToSlash(f.sourceDir()), (&source.Source{Dir: f.sourceDir(), Hide: hide}).Names(limited))
+	for _, r := range set.Reports {
+		r.Place(tree)
+	}
+}
+
 func (a *App) showFiles(f *reportFlags, set *reports.Set) error {
 	switch {
-	case f.html == pageFlag:
-		return a.writePage(f.runFlags, nil, "", set, console.PageName)
-	case f.html != "":
-		return a.writePage(f.runFlags, nil, "", set, f.html)
-	case f.format == "html":
-		return a.page(a.Stdout, f.runFlags, nil, "", set)
-	}
-	if f.format == "text" {
+	case f.html != "" || f.format == "html":
+		return a.showPage(f, pageOf{f.runFlags, nil, "", set}, console.PageName)
+	case f.format == "text":
 		return a.showReports(f, readable(set))
 	}
 	return a.showReports(f, set)
 }
 
+// showPage writes the page to standard output, or into a file, and says which.
+func (a *App) showPage(f *reportFlags, p pageOf, usual string) error {
+	file := f.html
+	switch file {
+	case "", "-":
+		return p.write(a.Stdout, true)
+	case pageFlag:
+		file = usual
+	}
+	if err := p.file(file); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(a.Stdout, file)
+	return err
+}
+
 // readable is what could be read; the problems are told as errors.
 func readable(set *reports.Set) *reports.Set {
-	all := &reports.Set{}
+	all := reports.NewSet(0, "")
 	for _, r := range set.Reports {
 		if len(r.Problems) == len(r.Files) {
 			continue
@@ -199,35 +256,51 @@ func problemOf(p reports.Problem) diag.Problem {
 	return diag.Problem{Severity: diag.Error, File: p.File, Line: p.Line, Message: p.Message()}
 }
 
-// groups puts files together that have one format.
-func (f *reportFlags) groups(names []string) (map[reports.Format][]string, error) {
+// groups puts files together that have one format. The problems are files of no format
+// that is known, where none is given.
+func (f *reportFlags) groups(names []string) (map[reports.Format][]string, diag.List, error) {
 	all := map[reports.Format][]string{}
+	var problems diag.List
 	var errs []error
 	given, err := reports.ParseFormat(f.fileFormat)
 	if err != nil {
-		return nil, usagef("--file-format: %w", err)
+		return nil, nil, usagef("--file-format: %w", err)
 	}
 	for _, name := range names {
-		in, err := os.Open(name)
+		format := given
+		like, err := looksLike(name)
 		if err != nil {
-			errs = append(errs, usagef("%w", err))
+			errs = append(errs, err)
 			continue
 		}
-		format := given
-		if info, err := in.Stat(); err == nil && info.IsDir() {
-			errs = append(errs, usagef("%s is a directory; expected files, such as %s", name, filepath.Join(name, "*.xml")))
+		known := f.fileFormat != ""
+		if !known {
+			format, known = reports.ReadFormat(like)
 		}
-		if f.fileFormat == "" {
-			like := reports.Like(in)
-			known := false
-			if format, known = reports.ReadFormat(like); !known {
-				format = reports.JUnitXML // which says what is wrong with it
-			}
+		if known {
+			all[format] = append(all[format], name)
+			continue
 		}
-		_ = in.Close()
-		all[format] = append(all[format], name)
+		message := "it looks like " + like
+		if like == "" {
+			message = "it looks like none of the formats of reports; --file-format says which one it is"
+		}
+		problems = append(problems, diag.Problem{Severity: diag.Error, File: name, Message: message})
 	}
-	return all, joined(errs)
+	return all, problems, joined(errs)
+}
+
+// looksLike says what a file looks like; one that is XML is told so by its reader.
+func looksLike(name string) (string, error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return "", usagef("%w", err)
+	}
+	defer in.Close()
+	if info, err := in.Stat(); err == nil && info.IsDir() {
+		return "", usagef("%s is a directory; expected files, such as %s", name, filepath.Join(name, "*.xml"))
+	}
+	return reports.Like(in), nil
 }
 
 // showReports writes reports to standard output, as --format says.
@@ -243,12 +316,15 @@ func (a *App) showReports(f *reportFlags, set *reports.Set) error {
 	case "junit":
 		return reports.WriteJUnit(a.Stdout, set.Reports)
 	case "lcov":
+		if !slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage }) {
+			fmt.Fprintln(a.Stderr, "None of the reports is of coverage.")
+		}
 		return reports.WriteLCOV(a.Stdout, set.Reports)
 	}
 	terminal := a.isTerminal()
 	t := console.NewText(a.Stdout, console.Options{
 		Color: a.color(terminal), Terminal: terminal, Verbose: f.verbose,
-		Links: a.links(terminal), Source: f.shownSource(), SourceDir: f.sourceDir(),
+		Links: a.links(terminal), Source: f.shownSource(), SourceDir: filepath.ToSlash(f.sourceDir()),
 	})
 	t.Reports(set)
 	return t.Err()
@@ -262,7 +338,7 @@ func (f *runFlags) reportLimits() reports.Limits {
 	return reports.ServiceLimits()
 }
 
-// sourceDir is the source's directory, absolute.
+// sourceDir is the source's directory, absolute, with links resolved.
 func (f *runFlags) sourceDir() string {
 	dir, err := filepath.Abs(f.source)
 	if err != nil {
@@ -296,19 +372,35 @@ func (a *App) links(terminal bool) bool {
 	return slices.Contains([]string{"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper"}, a.env("TERM_PROGRAM")) || strings.HasPrefix(a.env("TERM"), "foot")
 }
 
-// earlier returns the reports of the last build of a project, before one of a number,
-// that had any; nil for none.
-func (s *store) earlier(project string, number int) *reports.Set {
-	entries, _ := os.ReadDir(filepath.Join(s.dir, "builds"))
-	slices.SortFunc(entries, func(a, b os.DirEntry) int { return buildNumber(b.Name()) - buildNumber(a.Name()) })
-	for _, e := range entries {
-		if n := buildNumber(e.Name()); n <= 0 || n >= number {
-			continue
-		}
-		set, err := reports.ReadSet(filepath.Join(s.dir, "builds", e.Name()))
-		if err == nil && set.Project == project && len(set.Reports) > 0 {
-			return set
+// earlier has the reports of a project's builds before one of a number, the newest first.
+func (s *store) earlier(project string, number int) iter.Seq[*reports.Set] {
+	return func(yield func(*reports.Set) bool) {
+		entries, _ := os.ReadDir(filepath.Join(s.dir, "builds"))
+		slices.SortFunc(entries, func(a, b os.DirEntry) int { return buildNumber(b.Name()) - buildNumber(a.Name()) })
+		for _, e := range entries {
+			if n := buildNumber(e.Name()); n <= 0 || n >= number {
+				continue
+			}
+			set, err := reports.ReadSet(filepath.Join(s.dir, "builds", e.Name()))
+			if err == nil && set.Project == project && len(set.Reports) > 0 && !yield(set) {
+				return
+			}
 		}
 	}
-	return nil
+}
+
+// files looks at the source's files beside the build, before its first command: who edits
+// one meanwhile has changed the next build's source, not this one's.
+func (g *found) files(ctx context.Context) func() ([]string, string) {
+	var names []string
+	var print string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		names, print = g.source.Print(ctx)
+	}()
+	return func() ([]string, string) {
+		<-done
+		return names, print
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -179,7 +179,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	r := &runner.Runner{
 		Volumes: volumes, OpenCache: a.openCache(f, found), CacheInS3: isS3(f.cache), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
 		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
-		ReportLimits: f.reportLimits(), SourceFiles: found.source.Files, Earlier: func() *reports.Set { return found.store.earlier(plan.Identity.Project, dir.number) },
+		ReportLimits: f.reportLimits(), SourceFiles: found.files(ctx), Earlier: found.store.earlier(plan.Identity.Project, dir.number),
 		Out: dir.path, Keep: f.keep, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
@@ -194,7 +194,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	if record.Kept {
 		found.temp.kept = e.host
 	}
-	err = errors.Join(file.Err(), log.Close(), found.leave(a, f, dir, record))
+	err = errors.Join(file.Err(), log.Close(), found.leave(f, dir, record))
 	return verdict(ctx, record, failed, err)
 }
 
@@ -207,8 +207,8 @@ func (f *runFlags) wrongExported() error {
 }
 
 // leave writes what a build leaves, and removes what old ones left.
-func (g *found) leave(a *App, f *runFlags, dir *buildDir, record *runner.Record) error {
-	return errors.Join(dir.finish(record), a.leavePage(f, dir), writeExported(f.exportedEnv, record.Exported), dir.putArtifacts(g.destinations), g.store.prune(f.keepBuilds))
+func (g *found) leave(f *runFlags, dir *buildDir, record *runner.Record) error {
+	return errors.Join(dir.finish(record), leavePage(f, dir), writeExported(f.exportedEnv, record.Exported), dir.putArtifacts(g.destinations), g.store.prune(f.keepBuilds))
 }
 
 // verdict turns the end of a build into an exit code. What could not be written
@@ -259,7 +259,7 @@ func (a *App) view(f *runFlags, dir *buildDir) viewer {
 	terminal := a.isTerminal()
 	return console.NewText(a.Stdout, console.Options{
 		Color: a.color(terminal), Terminal: terminal, Quiet: f.quiet, Verbose: f.verbose, Dir: dir.shown,
-		Links: a.links(terminal), Source: f.shownSource(), SourceDir: f.sourceDir(),
+		Links: a.links(terminal), Source: f.shownSource(), SourceDir: filepath.ToSlash(f.sourceDir()),
 	})
 }
 

@@ -31,17 +31,20 @@ func (t *Text) Reports(set *reports.Set) {
 	t.groups(set)
 }
 
-// failures shows every failed test.
+// failures shows every failed test, the newly failing ones first.
 func (t *Text) failures(set *reports.Set) {
-	shown := 0
+	var all []reports.Case
 	for _, r := range set.Reports {
 		for _, c := range r.Cases {
-			if !c.Status.Bad() {
-				continue
+			if c.Status.Bad() {
+				all = append(all, c)
 			}
-			shown++
-			t.failure(c, t.o.Verbose || shown <= fullFailures)
 		}
+	}
+	rank := map[reports.Change]int{reports.NewlyFailing: 0, reports.Flaky: 1, "": 2, reports.StillFailing: 3}
+	slices.SortStableFunc(all, func(a, b reports.Case) int { return rank[a.Change] - rank[b.Change] })
+	for i, c := range all {
+		t.failure(c, t.o.Verbose || i < fullFailures)
 	}
 }
 
@@ -59,11 +62,12 @@ func (t *Text) failure(c reports.Case, whole bool) {
 	if c.Place != nil {
 		place = t.link(*c.Place)
 	}
+	head := fmt.Sprintf("%s %s%s", t.styles.red.Sprint(c.Status), t.styles.bold.Sprint(caseName(c)), word)
 	if !whole {
-		t.line("%s %s%s  %s", t.styles.red.Sprint(c.Status), caseName(c), word, place)
+		t.line("%s", strings.TrimSpace(head+"  "+place))
 		return
 	}
-	t.line("%s %s%s", t.styles.red.Sprint(c.Status), t.styles.bold.Sprint(caseName(c)), word)
+	t.line("%s", head)
 	for _, line := range t.excerpt(c.Message) {
 		t.line("  %s", line)
 	}
@@ -88,18 +92,24 @@ func caseName(c reports.Case) string {
 // stackLine is a line of a stack, which is no part of what went wrong.
 var stackLine = regexp.MustCompile(`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ .*:\d+:\d+$|\[?[\w./-]*:\d+\]?:?$)`)
 
+// lookedAt is how many lines of a message are looked at for what a person reads.
+const lookedAt = 200
+
 // told are the lines of a message that a person reads: pytest marks them with an E, and
 // elsewhere they are those before the stack. The first one of Go's says nothing.
 func told(message string) []string {
 	var lines, marked []string
-	for _, line := range strings.Split(message, "\n") {
+	seen := map[string]bool{}
+	all := strings.SplitN(message, "\n", lookedAt+1)
+	for _, line := range all[:min(len(all), lookedAt)] {
 		line = strings.TrimRight(line, " \t\r")
 		if text, found := strings.CutPrefix(line, "E   "); found {
 			marked = append(marked, strings.TrimPrefix(text, "    "))
 		}
-		again := slices.Contains(lines, line) || len(lines) > 0 && strings.HasSuffix(line, ": "+lines[0])
-		if line != "" && !again && !stackLine.MatchString(line) {
+		again := seen[line] || len(lines) > 0 && strings.HasSuffix(line, ": "+lines[0])
+		if line != "" && !again && !stackLine.MatchString(cut(line, lineWidth)) {
 			lines = append(lines, line)
+			seen[line] = true
 		}
 	}
 	switch {
@@ -111,21 +121,38 @@ func told(message string) []string {
 	return lines
 }
 
-// excerpt is the beginning of a message, as lines that do no harm to a terminal.
+// excerpt is the beginning of a message, or all of it, as lines that do no harm to a
+// terminal.
 func (t *Text) excerpt(message string) []string {
-	lines, most := told(message), messageLines
 	if t.o.Verbose {
-		lines, most = strings.Split(message, "\n"), len(message)
+		lines := strings.Split(strings.TrimRight(message, "\n"), "\n")
+		for i, line := range lines {
+			lines[i] = harmless(line)
+		}
+		return lines[:len(lines)-empty(message)]
 	}
-	more := len(lines) > most
-	lines = lines[:min(len(lines), most)]
+	lines := told(message)
+	more := len(lines) > messageLines
+	lines = lines[:min(len(lines), messageLines)]
 	for i, line := range lines {
-		lines[i] = cut(printable(strings.ReplaceAll(line, "\t", "    ")), lineWidth)
+		lines[i] = cut(harmless(line), lineWidth)
 	}
 	if more {
-		lines[most-1] += " …"
+		lines[messageLines-1] += " …"
 	}
 	return lines
+}
+
+func harmless(line string) string {
+	return strings.TrimRight(printable(strings.ReplaceAll(strings.TrimRight(line, "\r"), "\t", "    ")), " ")
+}
+
+// empty is 1 for a message that has nothing, which is one line to a splitter.
+func empty(message string) int {
+	if strings.TrimSpace(message) == "" {
+		return 1
+	}
+	return 0
 }
 
 // link is a line of the source, which a terminal that can opens.
@@ -137,7 +164,7 @@ func (t *Text) link(p reports.Place) string {
 	if !t.o.Links {
 		return text
 	}
-	target := url.URL{Scheme: "file", Path: path.Join(t.o.SourceDir, p.File)}
+	target := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path.Join(t.o.SourceDir, p.File), "/")}
 	if p.Line > 0 {
 		target.Fragment = fmt.Sprint(p.Line)
 	}
@@ -177,7 +204,7 @@ func (t *Text) groupName(set *reports.Set, r *reports.Report) string {
 
 func (t *Text) sums(r *reports.Report) []string {
 	var lines []string
-	if r.Tests != nil {
+	if r.Tests != nil && len(r.Files) > 0 {
 		lines = append(lines, t.tests(r.Tests))
 	}
 	if text := r.Changes.String(); text != "" {
@@ -237,7 +264,7 @@ func change(c *reports.Changes, lines bool) *float64 {
 
 // bar shows a covered share, which the numbers beside it say too.
 func (t *Text) bar(what string, c reports.Counts, change *float64) string {
-	filled := int(c.Percent() / 100 * barWidth)
+	filled := max(0, min(barWidth, int(c.Percent()/100*barWidth)))
 	bar := t.styles.green.Sprint(strings.Repeat("█", filled)) + t.styles.faint.Sprint(strings.Repeat("░", barWidth-filled))
 	text := fmt.Sprintf("%-8s %s %5.1f%% (%d/%d)", what, bar, c.Percent(), c.Covered, c.Total())
 	if change != nil && (*change >= 0.05 || *change <= -0.05) {

@@ -21,18 +21,18 @@ func someReports() *reports.Set {
 		{Name: "TestFail", Prefix: "example.com/calc", Suite: "example.com/calc", Status: reports.CaseFailed, Change: reports.StillFailing, Message: "Failed\n=== RUN   TestFail\n    calc_test.go:16: 1\n    calc_test.go:17: 2\n3\n4\n5\n--- FAIL: TestFail", Place: &reports.Place{File: "calc/calc_test.go"}},
 	}
 	return &reports.Set{Project: "demo", Reports: []*reports.Report{
-		{Group: "demo-unit", Type: reports.Test, Status: reports.Failed, Cases: cases, Slowest: cases[:1], Truncated: true,
+		{Group: "demo-unit", Files: []string{"a.xml"}, Type: reports.Test, Status: reports.Failed, Cases: cases, Slowest: cases[:1], Truncated: true,
 			Tests:   &reports.TestSummary{Total: 12, Counts: map[reports.CaseStatus]int{reports.CaseSucceeded: 6, reports.CaseFailed: 2, reports.CaseError: 1, reports.CaseSkipped: 2, reports.CaseUnknown: 1}, Duration: 2 * time.Second},
 			Changes: &reports.Changes{Build: 6, NewlyFailing: 1, StillFailing: 1, Flaky: 1}},
 		{Group: "demo-lines", Type: reports.CodeCoverage, Status: reports.Incomplete, Sum: &reports.Sum{Lines: reports.Counts{Covered: 16, Missed: 3}, Branches: reports.Counts{Covered: 1, Missed: 1}},
 			Problems: []reports.Problem{{File: "cut.xml", Line: 3, Offset: 44, Text: "cannot be read as COBERTURAXML: the file ends inside a tag"}}, Changes: &reports.Changes{Build: 6, Lines: &up}},
-		{Group: "other", Type: reports.Test, Status: reports.Succeeded, Tests: &reports.TestSummary{}},
+		{Group: "other", Files: []string{"b.xml"}, Type: reports.Test, Status: reports.Succeeded, Tests: &reports.TestSummary{}},
 	}}
 }
 
 func TestOfManyFailedTestsAllAreNamed(t *testing.T) {
 	t.Parallel()
-	set := &reports.Set{Reports: []*reports.Report{{Group: "g", Type: reports.Test, Tests: &reports.TestSummary{Total: 300, Counts: map[reports.CaseStatus]int{reports.CaseFailed: 300}}}}}
+	set := &reports.Set{Reports: []*reports.Report{{Group: "g", Files: []string{"a.xml"}, Type: reports.Test, Tests: &reports.TestSummary{Total: 300, Counts: map[reports.CaseStatus]int{reports.CaseFailed: 300}}}}}
 	for i := range 300 {
 		set.Reports[0].Cases = append(set.Reports[0].Cases, reports.Case{Name: fmt.Sprintf("test%d", i), Status: reports.CaseFailed, Message: "no", Place: &reports.Place{File: "a.go", Line: i + 1}})
 	}

@@ -205,7 +205,13 @@ func shortly(d time.Duration) string {
 }
 
 // Bytes returns a number of bytes as a person reads it, such as 1.2MB.
-func Bytes(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
+func Bytes(bytes int64) string {
+	text := units.HumanSizeWithPrecision(float64(bytes), 3)
+	if strings.Contains(text, "e+") { // 999.9kB in three digits
+		text = units.HumanSizeWithPrecision(float64(bytes)*1.001, 3)
+	}
+	return text
+}
 
 // ParseBytes reads a number of bytes as a person writes it, such as 500MB. The error
 // says that it is none.

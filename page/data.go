@@ -32,7 +32,11 @@ type testTable struct {
 type number float64
 
 func testData(set *reports.Set) testTable {
-	t := testTable{Groups: []string{}, Builds: []int{}, Covered: []string{}}
+	none := []string{}
+	t := testTable{
+		Groups: none, Builds: []int{}, Covered: none, Group: []int{}, Suite: none, Prefix: none, Name: none, Status: none,
+		Seconds: []number{}, Message: none, Place: none, Change: none, History: none, Raw: none,
+	}
 	for _, p := range set.Past {
 		t.Builds = append(t.Builds, p.Build)
 	}

@@ -77,7 +77,6 @@ type phase struct {
 // group is one report, in words.
 type group struct {
 	Name, Status, Text string
-	Bad                bool
 }
 
 // Write writes the page of a build.
@@ -185,7 +184,7 @@ func groups(set *reports.Set) []group {
 	}
 	var all []group
 	for _, r := range set.Reports {
-		g := group{Name: visible(r.Group), Status: string(r.Status), Bad: r.Status != reports.Succeeded}
+		g := group{Name: visible(r.Group), Status: string(r.Status)}
 		var parts []string
 		if r.Tests != nil {
 			parts = append(parts, fmt.Sprintf("%d tests", r.Tests.Total))

@@ -2,6 +2,8 @@ package reports
 
 import (
 	"fmt"
+	"iter"
+	"regexp"
 	"strings"
 )
 
@@ -48,6 +50,7 @@ type Changes struct {
 	StillFailing int      `json:"stillFailing"`
 	Fixed        int      `json:"fixed"`
 	Flaky        int      `json:"flaky"`
+	Gone         int      `json:"gone"`                         // cases that are there no more; 0 where some of either are cut
 	Lines        *float64 `json:"lineCoverageChange,omitempty"` // in percent of all lines; nil where one has none
 	Branches     *float64 `json:"branchCoverageChange,omitempty"`
 }
@@ -62,12 +65,21 @@ type key struct {
 	number              int
 }
 
+// sourceDir is where the source stands in a build, by another number each time.
+var sourceDir = regexp.MustCompile(`/codebuild/output/src\d+/`)
+
 // keys names cases in their order.
 func keys(cases []Case) []key {
 	seen := make(map[key]int, len(cases))
 	all := make([]key, len(cases))
+	steady := func(text string) string {
+		if strings.Contains(text, "/codebuild/output/src") {
+			return sourceDir.ReplaceAllString(text, "")
+		}
+		return text
+	}
 	for i, c := range cases {
-		k := key{suite: c.Suite, prefix: c.Prefix, name: c.Name}
+		k := key{suite: steady(c.Suite), prefix: steady(c.Prefix), name: steady(c.Name)}
 		seen[k]++
 		k.number = seen[k]
 		all[i] = k
@@ -75,25 +87,40 @@ func keys(cases []Case) []key {
 	return all
 }
 
-// Compare tells how the reports differ from those of the build before, which knows of
-// the ones before it. Nothing is nothing to compare.
-func (s *Set) Compare(before *Set) {
-	if before == nil || before.Build == 0 {
-		return
-	}
-	s.Past = append(append([]Past{}, before.Past...), Past{before.Build, before.Print})
-	s.Past = s.Past[max(0, len(s.Past)-pastMost):]
-	for _, r := range s.Reports {
-		for _, old := range before.Reports {
-			if old.Group == r.Group && old.Type == r.Type {
-				s.compare(r, old, before.Build)
+// Compare tells how the reports differ from those of earlier builds, the newest of which
+// comes first. Each group is compared with the last build whose report of it is there and
+// not INCOMPLETE.
+func (s *Set) Compare(earlier iter.Seq[*Set]) {
+	left := len(s.Reports)
+	for e := range earlier {
+		if len(s.Past) == 0 {
+			s.Past = append(append([]Past{}, e.Past...), Past{e.Build, e.Print})
+			s.Past = s.Past[max(0, len(s.Past)-pastMost):]
+		}
+		for _, r := range s.Reports {
+			if old := e.group(r); old != nil && r.Changes == nil {
+				s.compare(r, old, e)
+				left--
 			}
+		}
+		if left == 0 {
+			return
 		}
 	}
 }
 
-func (s *Set) compare(r, old *Report, build int) {
-	r.Changes = &Changes{Build: build}
+// group returns the report to compare with; nil for none.
+func (s *Set) group(r *Report) *Report {
+	for _, old := range s.Reports {
+		if old.Group == r.Group && old.Type == r.Type && old.Status != Incomplete {
+			return old
+		}
+	}
+	return nil
+}
+
+func (s *Set) compare(r, old *Report, e *Set) {
+	r.Changes = &Changes{Build: e.Build}
 	if r.Sum != nil && old.Sum != nil {
 		r.Changes.Lines = difference(r.Sum.Lines, old.Sum.Lines)
 		r.Changes.Branches = difference(r.Sum.Branches, old.Sum.Branches)
@@ -102,39 +129,56 @@ func (s *Set) compare(r, old *Report, build int) {
 	for i, k := range keys(old.Cases) {
 		was[k] = &old.Cases[i]
 	}
+	// Of a report that was cut, one that is not kept passed; but not if failed ones were cut.
+	sure := !old.Truncated || old.Tests == nil || old.Tests.Bad() < len(old.Cases)
 	for i, k := range keys(r.Cases) {
 		c := &r.Cases[i]
-		c.History = s.history(was[k])
-		c.Change = s.change(c)
+		c.History = s.history(was[k], e)
+		if was[k] != nil || sure {
+			c.Change = s.change(c, was[k])
+		}
 		r.Changes.count(c.Change)
+		delete(was, k)
+	}
+	if !r.Truncated && !old.Truncated && r.Status != Incomplete {
+		r.Changes.Gone = len(was)
 	}
 }
 
 // history is that of a case: what its last one knew, and how that ended itself.
-func (s *Set) history(was *Case) History {
-	text := strings.Repeat(string(absent), len(s.Past))
-	if was != nil {
-		text += string(was.History) + string(was.Status.letter())
+func (s *Set) history(was *Case, e *Set) History {
+	text := []byte(strings.Repeat(string(absent), len(s.Past)))
+	if was == nil {
+		return History(text)
 	}
-	return History(text[len(text)-len(s.Past):])
+	known := map[int]byte{e.Build: was.Status.letter()}
+	for i := range min(len(was.History), len(e.Past)) {
+		known[e.Past[i].Build] = was.History[i]
+	}
+	for i, p := range s.Past {
+		if letter, found := known[p.Build]; found {
+			text[i] = letter
+		}
+	}
+	return History(text)
 }
 
 // change is that of a case. One that the last report does not have fails newly.
-func (s *Set) change(c *Case) Change {
-	last := c.History[len(c.History)-1]
+func (s *Set) change(c, was *Case) Change {
+	failed := was != nil && was.Status.Bad()
 	for i := range len(c.History) {
-		was := c.History[i]
+		before := c.History[i]
 		same := s.Print != "" && s.Past[i].Print == s.Print
-		if same && (bad(was) && c.Status == CaseSucceeded || was == 'P' && c.Status.Bad()) {
+		if same && (bad(before) && c.Status == CaseSucceeded || before == 'P' && c.Status.Bad()) {
 			return Flaky
 		}
 	}
 	switch {
-	case c.Status.Bad() && bad(last):
+	case c.Status.Bad() && failed:
 		return StillFailing
 	case c.Status.Bad():
 		return NewlyFailing
-	case c.Status == CaseSucceeded && bad(last):
+	case c.Status == CaseSucceeded && failed:
 		return Fixed
 	}
 	return ""
@@ -162,8 +206,8 @@ func difference(now, before Counts) *float64 {
 	return &d
 }
 
-// String is the changes of test cases in words, such as "2 newly failing, 1 fixed since
-// build 6"; nothing where there are none.
+// String is the changes of test cases in words, such as "2 newly failing, 1 fixed
+// (against build 6)"; nothing where there are none.
 func (c *Changes) String() string {
 	if c == nil {
 		return ""
@@ -172,7 +216,7 @@ func (c *Changes) String() string {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{c.NewlyFailing, "newly failing"}, {c.StillFailing, "still failing"}, {c.Fixed, "fixed"}, {c.Flaky, "flaky"}} {
+	}{{c.NewlyFailing, "newly failing"}, {c.StillFailing, "still failing"}, {c.Fixed, "fixed"}, {c.Flaky, "flaky"}, {c.Gone, "not there any more"}} {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
 		}
@@ -180,5 +224,5 @@ func (c *Changes) String() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s since build %d", strings.Join(parts, ", "), c.Build)
+	return fmt.Sprintf("%s (against build %d)", strings.Join(parts, ", "), c.Build)
 }

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"cmp"
+	"math"
 	"strconv"
 
 	"github.com/buildlocal/buildlocal/internal/sax"
@@ -74,11 +75,16 @@ func (c *clover) start(x *sax.Reader) error {
 
 // integer reads an attribute; nothing, and what is no number, is 0.
 func integer(x *sax.Reader, name string) int {
-	n, err := strconv.Atoi(x.Attr(name))
+	return number32(x.Attr(name))
+}
+
+// number32 reads a number of lines or branches, of which there are not very many.
+func number32(text string) int {
+	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
 		return 0
 	}
-	return max(0, n)
+	return int(max(0, n))
 }
 
 // hits reads how often a line ran; a number too large to hold is many.
@@ -115,7 +121,7 @@ func (c *clover) readLine(x *sax.Reader) {
 		c.stmts = append(c.stmts, Line{Number: n, Hits: hits(count), Code: true})
 	case "cond":
 		cond := cloverCond{number: n, hits: hits(count), hasAnyHits: counted}
-		cond.yes, cond.no = int(min(hits(x.Attr("truecount")), 1<<30)), int(min(hits(x.Attr("falsecount")), 1<<30))
+		cond.yes, cond.no = int(min(hits(x.Attr("truecount")), math.MaxInt32)), int(min(hits(x.Attr("falsecount")), math.MaxInt32))
 		c.conds = append(c.conds, cond)
 	}
 }

@@ -14,12 +14,12 @@ type cobertura struct {
 	out     *reading
 	file    string
 	class   bool
-	inLines int           // elements lines that are open
-	methods int           // elements methods that are open
-	own     int           // lines that stand in the class itself
-	nested  []Line        // lines of its methods, which count where it has none itself
-	line    *Line         // the open one
-	sums    map[int][]int // of the open line: percentages of its conditions
+	inLines int    // elements lines that are open
+	methods int    // elements methods that are open
+	own     int    // lines that stand in the class itself
+	nested  []Line // lines of its methods, which count where it has none itself
+	line    *Line  // the open one
+	summed  bool   // the open line has branches of its conditions
 }
 
 func newCobertura(out *reading) handler { return &cobertura{out: out} }
@@ -60,8 +60,7 @@ func (c *cobertura) begin(x *sax.Reader) {
 	}
 	l := Line{Number: n, Hits: hits(x.Attr("hits")), Code: true}
 	if m := fraction.FindStringSubmatch(x.Attr("condition-coverage")); m != nil {
-		covered, _ := strconv.Atoi(m[1])
-		total, _ := strconv.Atoi(m[2])
+		covered, total := number32(m[1]), number32(m[2])
 		l.Branches = Counts{min(covered, total), max(0, total-covered)}
 	}
 	c.line = &l
@@ -70,16 +69,14 @@ func (c *cobertura) begin(x *sax.Reader) {
 // condition reads one of a line's conditions, where the line has no sum of them: two
 // branches each.
 func (c *cobertura) condition(x *sax.Reader) {
-	if c.line == nil || c.sums == nil && c.line.Branches.Total() > 0 {
+	if c.line == nil || !c.summed && c.line.Branches.Total() > 0 {
 		return
 	}
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(x.Attr("coverage"), "%"), 64)
 	if err != nil {
 		return
 	}
-	if c.sums == nil {
-		c.sums = map[int][]int{}
-	}
+	c.summed = true
 	covered := 0
 	switch {
 	case percent >= 100:
@@ -106,7 +103,7 @@ func (c *cobertura) end(x *sax.Reader) error {
 			c.own++
 			c.out.line(c.file, *c.line)
 		}
-		c.line, c.sums = nil, nil
+		c.line, c.summed = nil, false
 	case "class":
 		if c.own == 0 {
 			for _, l := range c.nested {

@@ -56,8 +56,7 @@ func readFeature(d document, out *reading) error {
 		return err
 	}
 	var name, uri string
-	var cases []Case
-	feature := false
+	feature, before := false, out.sequence
 	for {
 		key, more, err := d.key()
 		if err != nil {
@@ -72,7 +71,7 @@ func readFeature(d document, out *reading) error {
 		case "uri":
 			err = d.decode(&uri)
 		case "elements":
-			cases, err = readElements(d, out)
+			err = readElements(d, out)
 			feature = true
 		default:
 			feature = feature || key == "keyword" || key == "id"
@@ -85,41 +84,43 @@ func readFeature(d document, out *reading) error {
 	if !feature {
 		return d.wrong("an object without elements or keyword is no feature")
 	}
-	for _, c := range cases {
-		c.Prefix, c.Suite = name, cmp.Or(name, uri)
-		c.at.File = uri
-		out.add(c)
+	for _, list := range [][]Case{out.bad, out.good, out.slow} {
+		for i := range list {
+			if c := &list[i]; c.sequence > before {
+				c.Prefix, c.Suite, c.at.File = out.share(name), out.share(cmp.Or(name, uri)), out.share(uri)
+			}
+		}
 	}
 	return nil
 }
 
-func readElements(d document, out *reading) ([]Case, error) {
+// readElements reads the scenarios of a feature, each with the backgrounds before it.
+func readElements(d document, out *reading) error {
 	if err := d.expect('[', "an array of elements"); err != nil {
-		return nil, err
+		return err
 	}
-	var cases []Case
 	var background []cucumberStep
 	for d.More() {
 		e := cucumberElement{}
 		if err := d.decode(&e); err != nil {
-			return nil, err
+			return err
 		}
 		for i, s := range e.Steps {
 			e.Steps[i].Result.Status = cmp.Or(s.Result.Status, "undefined")
 		}
 		steps := append(append(append([]cucumberStep{}, e.Before...), e.Steps...), e.After...)
 		if e.Type == "background" || e.Type == "" && strings.EqualFold(e.Keyword, "background") {
-			background = steps
+			background = append(background, steps...)
 			continue
 		}
-		cases = append(cases, e.result(append(background, steps...), out))
+		out.add(e.result(append(background, steps...), out))
 		background = nil
 	}
 	_, err := d.Token()
 	if err != nil {
 		err = d.fault(err)
 	}
-	return cases, err
+	return err
 }
 
 // cucumberStatuses are those of steps, the one that decides first. What is undefined or
@@ -154,8 +155,13 @@ func (e cucumberElement) result(steps []cucumberStep, out *reading) Case {
 			c.Status = known.status
 			c.Message = s.message(known.step, out)
 			_ = json.Unmarshal(s.Line, &c.at.Line)
-			break
+			return c
 		}
+	}
+	delete(seen, "passed")
+	delete(seen, "")
+	if len(seen) > 0 {
+		c.Status = CaseUnknown
 	}
 	return c
 }

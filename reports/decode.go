@@ -85,9 +85,9 @@ func kindOf(token json.Token) string {
 	case nil:
 		return "null"
 	case string:
-		return fmt.Sprintf("%q", cut(t, 20))
+		return "a text"
 	}
-	return fmt.Sprint(token)
+	return "a number or truth"
 }
 
 // key reads the next key of an object; false at its end.
@@ -115,6 +115,9 @@ func (d document) decode(into any) error {
 	return nil
 }
 
+// nestedMost is how deep values may stand in each other.
+const nestedMost = 10000
+
 // skip reads past a value, and holds none of it.
 func (d document) skip() error {
 	for depth := 0; ; {
@@ -124,7 +127,9 @@ func (d document) skip() error {
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
-			depth++
+			if depth++; depth > nestedMost {
+				return d.wrong("more than %d values inside each other", nestedMost)
+			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/sax"
@@ -114,7 +115,7 @@ func walk(in io.Reader, roots []string, h handler) error {
 		}
 		switch kind {
 		case sax.Start:
-			if !rooted && !contains(roots, x.Name()) {
+			if !rooted && !slices.Contains(roots, x.Name()) {
 				return at(x, "<%s> is not <%s>", x.Name(), strings.Join(roots, "> or <"))
 			}
 			rooted = true
@@ -128,15 +129,6 @@ func walk(in io.Reader, roots []string, h handler) error {
 			return err
 		}
 	}
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // at is an error where a document is read.

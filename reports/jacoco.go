@@ -15,12 +15,17 @@ type jacoco struct {
 	pkg     string
 	file    string // empty outside a sourcefile
 	counted bool   // it has counters
+	some    bool   // it has something of a report in it
 	sums    [2]Counts
 }
 
 func newJaCoCo(out *reading) handler { return &jacoco{out: out} }
 
 func (j *jacoco) start(x *sax.Reader) error {
+	switch x.Name() {
+	case "group", "package", "sessioninfo", "counter":
+		j.some = true
+	}
 	switch x.Name() {
 	case "group":
 		j.groups = append(j.groups, x.Attr("name"))
@@ -56,6 +61,14 @@ func (j *jacoco) text([]byte) {}
 
 func (j *jacoco) end(x *sax.Reader) error {
 	switch x.Name() {
+	case "group", "package", "sessioninfo", "counter":
+		j.some = true
+	}
+	switch x.Name() {
+	case "report":
+		if x.Depth() == 0 && !j.some {
+			return at(x, "nothing in it is of a report of JaCoCo")
+		}
 	case "group":
 		j.groups = j.groups[:len(j.groups)-1]
 	case "sourcefile":

@@ -31,7 +31,7 @@ func newJUnit(out *reading) handler {
 var ended = map[string]CaseStatus{"failure": CaseFailed, "error": CaseError, "skipped": CaseSkipped}
 
 // notRun are statuses with which some tools write down a test that did not run.
-const notRun = " disabled notrun suppressed skipped ignored "
+var notRun = map[string]bool{"disabled": true, "notrun": true, "suppressed": true, "skipped": true, "ignored": true}
 
 func (j *junit) start(x *sax.Reader) error {
 	switch name := x.Name(); name {
@@ -43,13 +43,13 @@ func (j *junit) start(x *sax.Reader) error {
 	case "testcase":
 		j.begin(x)
 	case "failure", "error", "skipped":
-		j.todo = j.todo || name == "skipped" && x.Attr("type") == "todo"
 		if !j.open { // of a whole suite, which else nobody would hear of
 			if name == "skipped" || len(j.suites) == 0 {
 				return nil
 			}
 			j.c = Case{Name: cmp.Or(j.suite(), "test suite"), Suite: j.suite()}
 		}
+		j.todo = j.todo || name == "skipped" && x.Attr("type") == "todo"
 		j.c.Status = worse(j.c.Status, ended[name])
 		j.take(x)
 	case "rerunFailure", "rerunError", "flakyFailure", "flakyError":
@@ -69,13 +69,14 @@ func worse(a, b CaseStatus) CaseStatus {
 }
 
 func (j *junit) begin(x *sax.Reader) {
-	j.open = true
+	j.open, j.todo = true, false
+	j.said.reset()
 	j.listed++
 	j.c = Case{Name: x.Attr("name"), Prefix: x.Attr("classname"), Suite: j.suite(), Duration: seconds(x.Attr("time"))}
 	j.c.at.File = x.Attr("file")
 	j.c.at.Line, _ = strconv.Atoi(x.Attr("line"))
 	for _, name := range []string{"status", "result"} {
-		if value := x.Attr(name); value != "" && strings.Contains(notRun, " "+strings.ToLower(value)+" ") {
+		if notRun[strings.ToLower(x.Attr(name))] {
 			j.c.Status = CaseSkipped
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/sax"
@@ -35,7 +36,7 @@ const headSize = 64 << 10
 var roots = map[string]string{
 	"testsuites": string(JUnitXML), "testsuite": string(JUnitXML), "test-results": string(NUnitXML),
 	"test-run": string(NUnit3XML), "testng-results": string(TestNGXML), "TestRun": string(VisualStudioTRX),
-	"report": string(JaCoCoXML), "assemblies": "xUnit.net XML, which the service does not read",
+	"assemblies":      "xUnit.net XML, which the service does not read",
 	"CoverageSession": "OpenCover XML, which the service does not read", "html": "a page of HTML",
 }
 
@@ -47,16 +48,34 @@ func likeXML(head []byte) string {
 	if err != nil {
 		return ""
 	}
-	if x.Name() != "coverage" {
-		return roots[x.Name()]
+	switch x.Name() {
+	case "coverage":
+		return likeCoverage(x)
+	case "report":
+		return likeJaCoCo(x)
 	}
+	return roots[x.Name()]
+}
+
+// likeJaCoCo: a report is many things, so what stands in it has to be known.
+func likeJaCoCo(x *sax.Reader) string {
+	kind, err := x.Next()
+	for ; err == nil && kind != sax.Start; kind, err = x.Next() {
+	}
+	if err == nil && slices.Contains([]string{"group", "package", "sessioninfo", "counter"}, x.Name()) {
+		return string(JaCoCoXML)
+	}
+	return ""
+}
+
+func likeCoverage(x *sax.Reader) string {
 	if x.Attr("clover") != "" {
 		return string(CloverXML)
 	}
 	if x.Attr("line-rate") != "" || x.Attr("lines-valid") != "" {
 		return string(CoberturaXML)
 	}
-	for ; err == nil; kind, err = x.Next() {
+	for kind, err := x.Next(); err == nil; kind, err = x.Next() {
 		switch {
 		case kind != sax.Start:
 		case x.Name() == "project":
@@ -70,8 +89,9 @@ func likeXML(head []byte) string {
 
 // likeJSON looks for keys that only one format has; the text may be cut off.
 func likeJSON(head []byte) string {
-	keys := map[string]bool{}
+	keys := map[string]bool{} // of objects and arrays
 	d := json.NewDecoder(bytes.NewReader(head))
+	last := ""
 	for depth := 0; ; {
 		token, err := d.Token()
 		if err != nil {
@@ -79,11 +99,18 @@ func likeJSON(head []byte) string {
 		}
 		switch t := token.(type) {
 		case json.Delim:
+			if last != "" && depth <= 3 {
+				keys[last] = true
+			}
 			depth += map[json.Delim]int{'{': 1, '[': 1, '}': -1, ']': -1}[t]
+			last = ""
 		case string:
-			if depth <= 3 {
+			last = t
+			if depth <= 3 && (t == "keyword" || t == "uri" || t == "numTotalTests") {
 				keys[t] = true
 			}
+		default:
+			last = ""
 		}
 	}
 	switch {

@@ -3,6 +3,7 @@ package reports
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,45 +11,74 @@ import (
 // Tree knows the files of a source, so that what reports name can be found among them.
 type Tree struct {
 	root  string // where the source stood in the build, slash-separated and absolute
-	names map[string][]string
+	files map[string]bool
+	bases map[string][]named
+	found map[[2]string]string // what was looked for before
+}
+
+// named is a file, and whether others wrote it.
+type named struct {
+	file    string
+	strange bool
 }
 
 // NewTree returns a Tree of files, slash-separated and below the source, which stood at
 // root while the reports were made; empty for somewhere.
 func NewTree(root string, files []string) *Tree {
-	t := &Tree{root: strings.TrimSuffix(root, "/"), names: map[string][]string{}}
+	t := &Tree{root: strings.TrimSuffix(root, "/"), files: map[string]bool{}, bases: map[string][]named{}, found: map[[2]string]string{}}
 	for _, f := range files {
-		t.names[path.Base(f)] = append(t.names[path.Base(f)], f)
+		t.files[f] = true
+		base := path.Base(f)
+		t.bases[base] = append(t.bases[base], named{f, strange.MatchString(f)})
 	}
 	return t
 }
 
-// strange are directories of what others wrote, where a test's own place is not.
-var strange = regexp.MustCompile(`(^|/)(node_modules|site-packages|dist-packages|vendor|\.venv|venv|bower_components)/`)
+// strange are directories of what others wrote, where a test's own place is not; system
+// are places outside of any source.
+var (
+	strange = regexp.MustCompile(`(^|/)(node_modules|site-packages|dist-packages|vendor|\.venv|venv|bower_components)/`)
+	system  = regexp.MustCompile(`^(/usr|/lib\d*|/opt|/rustc|/root|/nix|/snap|[A-Za-z]:/Program Files)/`)
+)
 
 // Find returns the file of the source that a report names: by its path in the build,
 // by a path below any directory, or by its last names where hint, such as a package or
 // class, tells which one is meant. It returns nothing where that is not sure.
 func (t *Tree) Find(name, hint string) string {
+	asked := [2]string{name, hint}
+	if file, known := t.found[asked]; known {
+		return file
+	}
+	file := t.find(name, hint)
+	t.found[asked] = file
+	return file
+}
+
+func (t *Tree) find(name, hint string) string {
 	name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "file:")
 	if below := strings.TrimLeft(name, "/"); len(name)-len(below) > 1 {
 		name = "/" + below
 	}
-	absolute := strings.HasPrefix(name, "/") || len(name) > 1 && name[1] == ':'
 	if below, found := strings.CutPrefix(name, t.root+"/"); found && t.root != "" {
-		name, absolute = below, false
+		name = below
+		if name = path.Clean(name); t.files[name] {
+			return name
+		}
+		return ""
 	}
-	name = strings.TrimPrefix(path.Clean(name), "./")
+	if name = path.Clean(name); t.files[name] {
+		return name
+	}
+	if system.MatchString(name) {
+		return ""
+	}
 	var best []string
-	for _, f := range t.names[path.Base(name)] {
-		switch {
-		case f == name:
-			return f
-		case strange.MatchString(f) != strange.MatchString(name):
-		case strings.HasSuffix(f, "/"+name):
-			best = append(best, f)
-		case strings.HasSuffix(name, "/"+f) && (absolute && strings.Contains(f, "/") || !absolute):
-			best = append(best, f)
+	odd := strange.MatchString(name)
+	for _, n := range t.bases[path.Base(name)] {
+		longer := strings.HasSuffix(n.file, "/"+name)
+		shorter := strings.Contains(n.file, "/") && strings.HasSuffix(name, "/"+n.file)
+		if (longer || shorter) && n.strange == odd {
+			best = append(best, n.file)
 		}
 	}
 	if len(best) > 1 {
@@ -68,7 +98,7 @@ func nearest(files []string, hint string) []string {
 		common := 0
 		dirs := strings.Split(f, "/")
 		for i := range min(len(dirs), len(parts)) {
-			if !contains(parts, dirs[max(0, len(dirs)-2-i)]) {
+			if !slices.Contains(parts, dirs[max(0, len(dirs)-2-i)]) {
 				break
 			}
 			common++
@@ -147,7 +177,7 @@ func (t *Tree) frame(line, hint string) (Place, bool) {
 	}
 	for _, frame := range frames {
 		for _, m := range frame.FindAllStringSubmatch(line, -1) {
-			if f := t.Find(m[1], hint); f != "" && !strange.MatchString(m[1]) {
+			if f := t.Find(m[1], hint); f != "" && !strange.MatchString(f) {
 				n, _ := strconv.Atoi(m[2])
 				return Place{f, n}, true
 			}

@@ -2,13 +2,14 @@ package reports
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/buildlocal/buildlocal/internal/sax"
@@ -18,6 +19,37 @@ import (
 type Source struct {
 	Path string // as it is shown
 	Open func() (io.ReadCloser, error)
+}
+
+// Open opens a file for a Source, whose reading ends when ctx does, with ctx's cause.
+func Open(ctx context.Context, root *os.Root, name string) (io.ReadCloser, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return stoppable{ctx, f}, nil
+}
+
+// OpenFile is Open without a root.
+func OpenFile(ctx context.Context, name string) (io.ReadCloser, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return stoppable{ctx, f}, nil
+}
+
+type stoppable struct {
+	ctx context.Context
+	*os.File
+}
+
+// Read implements io.Reader.
+func (s stoppable) Read(p []byte) (int, error) {
+	if err := context.Cause(s.ctx); err != nil {
+		return 0, err
+	}
+	return s.File.Read(p)
 }
 
 // Problem is why a file could not be read. It is an error.
@@ -53,7 +85,7 @@ func (p Problem) hint() string {
 		return ""
 	}
 	if format, known := ReadFormat(p.Like); known {
-		return fmt.Sprintf("; it looks like %s: give file-format: %s", format, format)
+		return fmt.Sprintf("; it looks like %s, which is not its file-format", format)
 	}
 	return "; it looks like " + p.Like
 }
@@ -82,9 +114,13 @@ func newReading(format Format, limits Limits) *reading {
 	return &reading{format: format, limits: limits, files: map[string]*fileLines{}, shared: map[string]string{}, sum: TestSummary{Counts: map[CaseStatus]int{}}}
 }
 
+// secretMost is how much more than what is kept of a message is read, so that a secret is
+// whole when it is looked for, in bytes.
+const secretMost = 8 << 10
+
 // newText returns a place for a message.
 func (r *reading) newText() text {
-	return text{most: utf8.UTFMax * cmp.Or(r.limits.Message, messageMost)}
+	return text{most: utf8.UTFMax*cmp.Or(r.limits.Message, messageMost) + secretMost}
 }
 
 func (r *reading) note(format string, args ...any) {
@@ -107,8 +143,8 @@ func (r *reading) add(c Case) {
 	}
 	c.Raw = r.file
 	c.Suite, c.Prefix, c.at.File = r.share(c.Suite), r.share(c.Prefix), r.share(c.at.File)
-	c.Name = cut(c.Name, r.limits.Name)
-	c.Message = cut(c.Message, cmp.Or(r.limits.Message, messageMost))
+	c.Name = r.limits.shorten(c.Name, cmp.Or(r.limits.Name, nameMost))
+	c.Message = r.limits.shorten(c.Message, cmp.Or(r.limits.Message, messageMost))
 	if !full {
 		*list = append(*list, c)
 	}
@@ -128,17 +164,23 @@ func (r *reading) addSlow(c Case) {
 	r.slow = r.slow[:min(len(r.slow), slowMost)]
 }
 
-// sharedMost bounds how many names are looked for.
-const sharedMost = 100000
+// sharedMost bounds how many names are remembered; nameMost, in characters, is how long
+// one may be that no limit bounds.
+const (
+	sharedMost = 10000
+	nameMost   = 1000
+)
 
+// share returns a name that many cases have, of which one is held.
 func (r *reading) share(name string) string {
 	if s, found := r.shared[name]; found {
 		return s
 	}
-	if len(r.shared) < sharedMost {
-		r.shared[name] = name
+	short := r.limits.shorten(name, nameMost)
+	if len(r.shared) < sharedMost && len(name) <= nameMost {
+		r.shared[name] = short
 	}
-	return name
+	return short
 }
 
 // line adds what a report says of a line; said twice, the better counts.
@@ -182,10 +224,14 @@ type fileLines struct {
 	summed bool
 }
 
-// sum adds sums to those of a file.
+// sum notes sums of a file. Of one that stands twice in a report the lines count, if
+// there are any.
 func (f *fileLines) sum(lines, branches Counts) {
-	f.summed = true
-	f.sums[0], f.sums[1] = f.sums[0].plus(lines), f.sums[1].plus(branches)
+	if f.sums != [2]Counts{} {
+		f.join(&fileLines{sums: [2]Counts{lines, branches}, summed: true})
+		return
+	}
+	f.summed, f.sums = true, [2]Counts{lines, branches}
 }
 
 // join adds what another report says of the file.
@@ -331,14 +377,6 @@ func (f *fileLines) coverage(path string) Coverage {
 		c.Lines, c.Branches = f.sums[0], f.sums[1]
 	}
 	return c
-}
-
-// Elapsed is how long the cases of a report took together; 0 for one of coverage.
-func (r *Report) Elapsed() time.Duration {
-	if r.Tests == nil {
-		return 0
-	}
-	return r.Tests.Duration
 }
 
 // AddDetail gives covered files the lines of a report that was read anew.

@@ -41,15 +41,16 @@ func TestBrokenFilesAreNamedWithTheirLineAndWhatTheyLookLike(t *testing.T) {
 		format     Format
 		text, want string
 	}{
-		{JUnitXML, "", "r:1: cannot be read as JUNITXML: the file has no element"},
+		{JUnitXML, "", "r:1: cannot be read as JUNITXML: the file is empty"},
 		{JUnitXML, "<testsuite>\n<testcase", "r:2: cannot be read as JUNITXML: the file ends inside a tag (byte 12)"},
 		{JUnitXML, "<testsuite/>\n<testsuite/>", "r:2: cannot be read as JUNITXML: a second document begins here, <testsuite> (byte 13)"},
-		{JUnitXML, "<coverage clover='1'/>", "r:1: cannot be read as JUNITXML: <coverage> is not <testsuites> or <testsuite> (byte 22); it looks like CLOVERXML: give file-format: CLOVERXML"},
-		{JUnitXML, `[{"keyword":"Feature","uri":"f","elements":[]}]`, "r:1: cannot be read as JUNITXML: text outside the document's element; it looks like CUCUMBERJSON: give file-format: CUCUMBERJSON"},
+		{JUnitXML, "<coverage clover='1'/>", "r:1: cannot be read as JUNITXML: <coverage> is not <testsuites> or <testsuite> (byte 22); it looks like CLOVERXML, which is not its file-format"},
+		{JUnitXML, `[{"keyword":"Feature","uri":"f","elements":[]}]`, "r:1: cannot be read as JUNITXML: text outside the document's element; it looks like CUCUMBERJSON, which is not its file-format"},
 		{JUnitXML, "SF:a.c\nend_of_record", "r:1: cannot be read as JUNITXML: text outside the document's element; it looks like LCOV, which the service does not read"},
-		{NUnitXML, "<test-run/>", "r:1: cannot be read as NUNITXML: <test-run> is not <test-results> (byte 11); it looks like NUNIT3XML: give file-format: NUNIT3XML"},
-		{CloverXML, `<coverage line-rate="1"/>`, "r:1: cannot be read as CLOVERXML: <coverage> has a line-rate, as in COBERTURAXML (byte 25); it looks like COBERTURAXML: give file-format: COBERTURAXML"},
-		{CoberturaXML, "<coverage><project/></coverage>", "r:1: cannot be read as COBERTURAXML: <coverage> has <project>, as in CLOVERXML (byte 20); it looks like CLOVERXML: give file-format: CLOVERXML"},
+		{NUnitXML, "<test-run/>", "r:1: cannot be read as NUNITXML: <test-run> is not <test-results> (byte 11); it looks like NUNIT3XML, which is not its file-format"},
+		{CloverXML, `<coverage line-rate="1"/>`, "r:1: cannot be read as CLOVERXML: <coverage> has a line-rate, as in COBERTURAXML (byte 25); it looks like COBERTURAXML, which is not its file-format"},
+		{CoberturaXML, "<coverage><project/></coverage>", "r:1: cannot be read as COBERTURAXML: <coverage> has <project>, as in CLOVERXML (byte 20); it looks like CLOVERXML, which is not its file-format"},
+		{JaCoCoXML, "<report><item/></report>", "r:1: cannot be read as JACOCOXML: nothing in it is of a report of JaCoCo (byte 24)"},
 		{CucumberJSON, "[\n]", "r:2: cannot be read as CUCUMBERJSON: it has no features (byte 3)"},
 		{CucumberJSON, "[\n{\"keyword\":\"Feature\",\"elements\":[{\"name\":1}]}]", "r:2: cannot be read as CUCUMBERJSON: Name is expected to be string, found number (byte 45)"},
 		{CucumberJSON, "[{}]", "r:1: cannot be read as CUCUMBERJSON: an object without elements or keyword is no feature (byte 3)"},
@@ -58,7 +59,7 @@ func TestBrokenFilesAreNamedWithTheirLineAndWhatTheyLookLike(t *testing.T) {
 		{CucumberJSON, `[{"keyword":"F"`, "r:1: cannot be read as CUCUMBERJSON: the file ends too early (byte 15)"},
 		{SimpleCov, `{"files":[],"metrics":{}}`, `r:1: cannot be read as SIMPLECOV: "files" stands there, as in what simplecov-json writes, which the service does not read (byte 8); it looks like what simplecov-json writes, which the service does not read`},
 		{SimpleCov, "{}", "r:1: cannot be read as SIMPLECOV: nothing in it is called coverage (byte 2)"},
-		{SimpleCov, `{"RSpec":{"coverage":{"a.rb":[1,"x"]}}}`, `r:1: cannot be read as SIMPLECOV: line 2 of a.rb is expected to be a number or null, found "x" (byte 36)`},
+		{SimpleCov, `{"RSpec":{"coverage":{"a.rb":[1,"x"]}}}`, `r:1: cannot be read as SIMPLECOV: line 2 of a.rb is expected to be a number or null (byte 36)`},
 	} {
 		r := one(tt.format, tt.text)
 		if len(r.Problems) != 1 || r.Status != Incomplete {
@@ -167,6 +168,9 @@ func TestDialects(t *testing.T) {
 		{"parameters, and no configuration", TestNGXML, `<testng-results><suite name="S"><test name="T"><class name="k"><test-method is-config="true" name="before" status="FAIL"/><test-method name="m" status="SKIP" duration-ms="1500"><params><param index="0"><value><![CDATA[a]]></value></param><param><value>2</value></param></params></test-method></class></test></suite></testng-results>`, Case{Name: "m(a, 2)", Prefix: "k", Suite: "T", Status: CaseSkipped, Duration: 1500 * time.Millisecond}},
 		{"an outcome that is not written", VisualStudioTRX, `<TestRun><Results><UnitTestResult testId="1" testName="t"><Output><ErrorInfo><Message>m</Message></ErrorInfo></Output></UnitTestResult></Results><TestDefinitions><UnitTest id="1" storage="c:\\x\\a.dll"><TestMethod className="N.K, a, Version=1"/></UnitTest></TestDefinitions></TestRun>`, Case{Name: "t", Prefix: "N.K", Suite: "a.dll", Status: CaseError, Message: "m"}},
 		{"inner results belong to theirs", VisualStudioTRX, `<TestRun><Results><UnitTestResult testName="t" outcome="Failed"><InnerResults><UnitTestResult testName="t (1)" outcome="Failed"><Output><ErrorInfo><Message>row 1</Message></ErrorInfo></Output></UnitTestResult></InnerResults></UnitTestResult></Results></TestRun>`, Case{Name: "t", Status: CaseFailed, Message: "row 1"}},
+		{"what a suite skips is not to do", JUnitXML, `<testsuite><skipped type="todo"/><testcase name="t"><failure message="m"/></testcase></testsuite>`, Case{Name: "t", Status: CaseFailed, Message: "m"}},
+		{"a step that ended in a way nobody knows", CucumberJSON, `[{"elements":[{"type":"scenario","name":"S","steps":[{"result":{"status":"unknown"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseUnknown}},
+		{"two backgrounds", CucumberJSON, `[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed"}}]},{"type":"background","steps":[{"result":{"status":"passed"}}]},{"type":"scenario","name":"S","steps":[{"result":{"status":"skipped"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Message: "Given b (failed)"}},
 		{"a background that fails", CucumberJSON, `[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed","duration":5,"error_message":"no"}}]},{"type":"scenario","name":"S","steps":[{"result":{"status":"skipped","duration":"7"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Duration: 12, Message: "Given b (failed)\nno"}},
 	} {
 		r := one(tt.format, tt.text)

@@ -3,6 +3,7 @@
 package reports
 
 import (
+	"math"
 	"time"
 )
 
@@ -146,6 +147,17 @@ type Limits struct {
 	Cases   int // test cases of a report; 0 for all
 	Name    int // of a case, in characters; 0 for all
 	Message int // of a case, in characters; 0 for messageMost
+	// Hide hides what is secret in a text; nil for nothing. It comes before any cut, for
+	// half a secret is not known as one.
+	Hide func(string) string
+}
+
+// shorten hides what is secret in a text, and cuts it to a number of characters.
+func (l Limits) shorten(text string, most int) string {
+	if l.Hide != nil {
+		text = l.Hide(text)
+	}
+	return cut(text, most)
 }
 
 // ServiceLimits returns the limits of the service (documented, limits).
@@ -160,5 +172,7 @@ func (s *TestSummary) Bad() int { return s.Counts[CaseFailed] + s.Counts[CaseErr
 func (s *TestSummary) add(status CaseStatus, took time.Duration, n int) {
 	s.Total += n
 	s.Counts[status] += n
-	s.Duration += took
+	if s.Duration += took; s.Duration < 0 { // more than 292 years
+		s.Duration = math.MaxInt64
+	}
 }

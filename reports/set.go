@@ -25,9 +25,13 @@ type Set struct {
 	Reports []*Report `json:"reports"`
 }
 
+// NewSet returns the set of a build, without any reports yet.
+func NewSet(build int, project string) *Set {
+	return &Set{Version: setVersion, Build: build, Project: project, Reports: []*Report{}}
+}
+
 // Write writes the reports into a build's directory.
 func (s *Set) Write(dir string) error {
-	s.Version = setVersion
 	text, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
 		return err
@@ -38,7 +42,7 @@ func (s *Set) Write(dir string) error {
 // ReadSet reads the reports of a build's directory. A build that left none has an empty
 // set. The error says what is wrong with the file.
 func ReadSet(dir string) (*Set, error) {
-	s := &Set{}
+	s := NewSet(0, "")
 	file := filepath.Join(dir, SetName)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,14 +73,15 @@ func (s *Set) Bad() bool {
 	return false
 }
 
-// Mask replaces all texts of a report by what hides secrets in them.
+// Mask replaces all texts of a report by what hides secrets in them. The directory stays:
+// it is named without secrets.
 func (r *Report) Mask(hide func(string) string) {
 	all := func(texts []string) {
 		for i, t := range texts {
 			texts[i] = hide(t)
 		}
 	}
-	r.Name, r.ARN, r.GroupARN, r.Group, r.Dir = hide(r.Name), hide(r.ARN), hide(r.GroupARN), hide(r.Group), hide(r.Dir)
+	r.Name, r.ARN, r.GroupARN, r.Group = hide(r.Name), hide(r.ARN), hide(r.GroupARN), hide(r.Group)
 	all(r.Files)
 	all(r.Notes)
 	for i, p := range r.Problems {
@@ -86,9 +91,12 @@ func (r *Report) Mask(hide func(string) string) {
 		for i := range list {
 			c := &list[i]
 			c.Name, c.Prefix, c.Suite, c.Message, c.Raw = hide(c.Name), hide(c.Prefix), hide(c.Suite), hide(c.Message), hide(c.Raw)
+			if c.Place != nil {
+				c.Place.File = hide(c.Place.File)
+			}
 		}
 	}
 	for i, c := range r.Coverage {
-		r.Coverage[i].Path = hide(c.Path)
+		r.Coverage[i].Path, r.Coverage[i].Place = hide(c.Path), hide(c.Place)
 	}
 }

@@ -119,7 +119,7 @@ func (s *simplecov) add(d document, file string, lines []json.RawMessage) error 
 	for i, raw := range lines {
 		n, err := lineHits(raw)
 		if err != nil {
-			return d.wrong("line %d of %s is expected to be a number or null, found %s", i+1, file, clipped(raw))
+			return d.wrong("line %d of %s is expected to be a number or null", i+1, file)
 		}
 		switch {
 		case i >= len(all):
@@ -134,8 +134,6 @@ func (s *simplecov) add(d document, file string, lines []json.RawMessage) error 
 	s.lines[file] = all
 	return nil
 }
-
-func clipped(raw []byte) string { return cut(string(raw), 20) }
 
 // lineHits is nil for a line that does not count.
 func lineHits(raw json.RawMessage) (*int64, error) {

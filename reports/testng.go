@@ -10,6 +10,9 @@ import (
 
 var testngResults = map[string]CaseStatus{"PASS": CaseSucceeded, "FAIL": CaseFailed, "SKIP": CaseSkipped}
 
+// paramsMost is how many parameters of a case belong to its name.
+const paramsMost = 20
+
 // testng reads testng-results.xml.
 type testng struct {
 	out                *reading
@@ -73,7 +76,9 @@ func (t *testng) end(x *sax.Reader) error {
 	}
 	switch strings.Join(t.path, "/") {
 	case "params/param/value":
-		t.params = append(t.params, cut(strings.TrimSpace(strings.ToValidUTF8(string(t.part.buf), "\uFFFD")), 200))
+		if len(t.params) < paramsMost {
+			t.params = append(t.params, t.out.limits.shorten(strings.TrimSpace(strings.ToValidUTF8(string(t.part.buf), "\uFFFD")), 200))
+		}
 	case "exception/message":
 		t.said.line(string(t.part.buf))
 	case "exception/full-stacktrace", "exception/short-stacktrace":

@@ -62,7 +62,7 @@ func cut(text string, most int) string {
 	n := 0
 	for i := range text {
 		if n == most {
-			return text[:i]
+			return strings.Clone(text[:i]) // the rest is not held
 		}
 		n++
 	}
@@ -78,10 +78,13 @@ func seconds(text string) time.Duration {
 	}
 	if n := len(text); n > 0 && (text[n-1] < '0' || text[n-1] > '9') {
 		d, _ := time.ParseDuration(strings.ToLower(strings.TrimPrefix(text, "PT")))
-		return max(0, d)
+		return max(0, min(d, durationMost))
 	}
 	return number(text, time.Second)
 }
+
+// durationMost is what no test takes; what says more is no duration.
+const durationMost = 365 * 24 * time.Hour
 
 // number reads a number of units.
 func number(text string, unit time.Duration) time.Duration {
@@ -94,7 +97,7 @@ func number(text string, unit time.Duration) time.Duration {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	f *= float64(unit)
-	if err != nil || !(f > 0) || f > math.MaxInt64/2 {
+	if err != nil || !(f > 0) || f > float64(durationMost) {
 		return 0
 	}
 	return time.Duration(math.Round(f))
@@ -122,7 +125,7 @@ func clock(text string) time.Duration {
 		}
 		sum += f
 	}
-	if f := sum * float64(time.Second); len(parts) <= 3 && f >= 0 && f < math.MaxInt64/2 {
+	if f := sum * float64(time.Second); len(parts) <= 3 && f >= 0 && f <= float64(durationMost) {
 		return time.Duration(math.Round(f))
 	}
 	return 0

@@ -30,6 +30,9 @@ type trx struct {
 	test       string // the id of the definition that is read
 }
 
+// definedMost bounds how many definitions are remembered.
+const definedMost = 100000
+
 type trxTest struct{ class, storage string }
 
 func newTRX(out *reading) handler {
@@ -52,11 +55,13 @@ func (t *trx) start(x *sax.Reader) error {
 		}
 	case len(t.path) == 3 && t.path[1] == "TestDefinitions":
 		t.test = x.Attr("id")
-		t.defined[t.test] = trxTest{storage: x.Attr("storage")}
-	case len(t.path) == 4 && t.path[1] == "TestDefinitions" && x.Name() == "TestMethod":
+		if len(t.defined) < definedMost {
+			t.defined[t.test] = trxTest{storage: t.out.share(x.Attr("storage"))}
+		}
+	case len(t.path) == 4 && t.path[1] == "TestDefinitions" && x.Name() == "TestMethod" && len(t.defined) < definedMost:
 		d := t.defined[t.test]
 		class, _, _ := strings.Cut(x.Attr("className"), ",") // the rest is the assembly
-		d.class = class
+		d.class = t.out.share(class)
 		t.defined[t.test] = d
 	case len(t.path) == 3 && t.path[1] == "TestLists":
 		t.lists[x.Attr("id")] = x.Attr("name")

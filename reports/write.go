@@ -126,11 +126,14 @@ func WriteLCOV(w io.Writer, all []*Report) error {
 	return b.Flush()
 }
 
+// branchesMost is how many branches of a line are written one by one.
+const branchesMost = 1000
+
 func (l Line) lcov(w io.Writer) {
 	if l.Code {
 		fmt.Fprintf(w, "DA:%d,%d\n", l.Number, l.Hits)
 	}
-	for i := range l.Branches.Total() {
+	for i := range min(l.Branches.Total(), branchesMost) {
 		taken := 0
 		if i < l.Branches.Covered {
 			taken = 1

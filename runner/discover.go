@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -19,7 +20,7 @@ import (
 // reportDir returns a directory that no group has yet: the names of two may end
 // alike.
 func (b *build) reportDir(group string) string {
-	dir := reportsDir + "/" + dirName(group)
+	dir := reportsDir + "/" + dirName(b.mask.Text(group))
 	taken := func(dir string) bool {
 		_, err := os.Lstat(filepath.Join(b.Out, filepath.FromSlash(dir)))
 		return err == nil
@@ -31,8 +32,10 @@ func (b *build) reportDir(group string) string {
 	return unique
 }
 
-// dirName makes a directory's name of a report group's, which may be an ARN.
+// dirName makes a directory's name of a report group's, which may be an ARN, and may have
+// stars in it, which some file systems do not take.
 func dirName(group string) string {
+	group = strings.ReplaceAll(group, "*", "-")
 	name := group[strings.LastIndexAny(group, "/:")+1:]
 	if name == "" || strings.Trim(name, ".") == "" {
 		return "reports"
@@ -52,7 +55,7 @@ echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"
 cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
 find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \
   -o -name '*cucumber*.json' -o -name .resultset.json \) \
-  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)[ >]|"(elements|coverage)"' {} + 2>/dev/null
+  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)([[:space:]>]|$)|"(elements|coverage)"' {} + 2>/dev/null
 exit 0`
 
 // discover finds reports that no group names, as the service does, and reads them: one
@@ -97,26 +100,48 @@ func matching(pattern, names string) []string {
 	return all
 }
 
-// manyOf is how many files of one directory are fetched together with what else is in
-// it of their kind: each fetch of one has its price.
-const manyOf = 8
+// fetchScript packs the files that are named by its input, one a line.
+const fetchScript = `cd "$1" && exec tar -cf - -T -`
 
-// patterns names the files for a fetch.
-func patterns(names []string) []string {
-	dirs := map[string][]string{}
-	for _, name := range names {
-		kind := path.Dir(name) + "/*" + path.Ext(name)
-		dirs[kind] = append(dirs[kind], name)
-	}
-	var all []string
-	for kind, files := range dirs {
-		if len(files) >= manyOf && path.Dir(kind) != "." {
-			files = []string{kind}
+// fewFiles is how many are fetched one by one: packing them together costs one process.
+const fewFiles = 3
+
+// fetch takes files of the source out of the build, as they are named.
+func (b *build) fetch(ctx context.Context, names []string) (Output, []tree.File, error) {
+	silent := func(string, ...any) {}
+	o := Output{Dir: b.reportDir(".discovered")}
+	odd := slices.ContainsFunc(names, func(name string) bool { return !tree.IsLiteral(name) })
+	if len(names) > fewFiles || odd {
+		packed := packedSource{b, names}
+		out, files, err := b.takeFrom(ctx, packed, o, tree.Selection{Files: []string{"**/*"}}, silent)
+		if err == nil {
+			return out, files, nil
 		}
-		all = append(all, files...)
 	}
-	slices.Sort(all)
-	return all
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !tree.IsLiteral(name) })
+	return b.takeFrom(ctx, b.container, o, tree.Selection{Files: names}, silent)
+}
+
+// packedSource is files of the build that are packed by the image's tar.
+type packedSource struct {
+	b     *build
+	names []string
+}
+
+// CopyOut implements tree.Source: whatever is asked for, it is the files.
+func (p packedSource) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
+	out, in := io.Pipe()
+	go func() {
+		exit, err := p.b.container.Exec(ctx, engine.Process{
+			Args: []string{"sh", "-c", fetchScript, "sh", path}, Dir: "/",
+			Stdin: strings.NewReader(strings.Join(p.names, "\n") + "\n"), Stdout: in, Stderr: io.Discard,
+		})
+		if err == nil && exit != 0 {
+			err = fmt.Errorf("tar ended with exit status %d", exit)
+		}
+		in.CloseWithError(err)
+	}()
+	return out, nil
 }
 
 // discovered reads the files that were found, by their formats, but for those that a
@@ -125,8 +150,7 @@ func (b *build) discovered(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	silent := func(string, ...any) {}
-	staged, all, err := b.take(ctx, Output{Dir: b.reportDir(".discovered")}, tree.Selection{Files: patterns(names)}, silent)
+	staged, all, err := b.fetch(ctx, names)
 	if errors.Is(err, tree.ErrNoMatch) {
 		return nil // they are gone again
 	}
@@ -137,7 +161,7 @@ func (b *build) discovered(ctx context.Context, names []string) error {
 	defer os.RemoveAll(dir)
 	byFormat := map[reports.Format][]tree.File{}
 	for _, f := range all {
-		if b.reported[reportKey(f)] || !slices.Contains(names, f.Path) {
+		if b.reported[reportKey(f)] {
 			continue
 		}
 		if format, known := likeFormat(filepath.Join(dir, filepath.FromSlash(f.Path))); known {
@@ -146,7 +170,7 @@ func (b *build) discovered(ctx context.Context, names []string) error {
 	}
 	for _, format := range reports.Formats() {
 		if files := byFormat[format]; len(files) > 0 {
-			if err := b.autoGroup(format, dir, files); err != nil {
+			if err := b.autoGroup(ctx, format, dir, files); err != nil {
 				return err
 			}
 		}
@@ -166,7 +190,7 @@ func likeFormat(file string) (reports.Format, bool) {
 
 // autoGroup makes the group of a format's files, which it moves to where they are kept.
 // Its name is documented (discover-test-reports).
-func (b *build) autoGroup(format reports.Format, from string, files []tree.File) error {
+func (b *build) autoGroup(ctx context.Context, format reports.Format, from string, files []tree.File) error {
 	name := string(format) + "-AutoDiscovered"
 	out := Output{Name: name, Dir: b.reportDir(name)}
 	for _, f := range files {
@@ -179,6 +203,6 @@ func (b *build) autoGroup(format reports.Format, from string, files []tree.File)
 		}
 		out.Files = append(out.Files, File{b.mask.Text(f.Path), f.Size})
 	}
-	b.file(b.read(name, format, out, files), out, name)
+	b.file(b.read(ctx, format, out, files), out, name)
 	return nil
 }

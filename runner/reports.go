@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -20,9 +19,13 @@ import (
 // allReports reads the reports of all groups, and those that no group names.
 func (b *build) allReports(ctx context.Context) []error {
 	var errs []error
-	b.reports, b.reported = &reports.Set{Build: b.plan.Identity.Number, Project: b.plan.Identity.Project}, map[string]bool{}
+	b.reports, b.reported = reports.NewSet(b.plan.Identity.Number, b.plan.Identity.Project), map[string]bool{}
+	b.ReportLimits.Hide = b.mask.Text
 	for _, group := range b.plan.Reports {
 		errs = append(errs, b.group(ctx, group))
+		if err := context.Cause(ctx); err != nil {
+			return append(errs, err)
+		}
 	}
 	if ctx.Err() == nil {
 		errs = append(errs, b.discover(ctx))
@@ -31,20 +34,6 @@ func (b *build) allReports(ctx context.Context) []error {
 		errs = append(errs, b.tellReports())
 	}
 	return errs
-}
-
-// environment writes down the build's variables, with what is secret hidden.
-func (b *build) environment() []EnvironmentVariable {
-	var all []EnvironmentVariable
-	for _, v := range b.plan.Variables {
-		e := EnvironmentVariable{Name: v.Name, Value: b.mask.Text(v.Shown()), Type: "PLAINTEXT", Origin: v.Origin}
-		if v.Need != nil {
-			e.Type, e.Value = string(v.Need.Kind), v.Need.Ref
-		}
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b EnvironmentVariable) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }
 
 // group reads the reports of one group. Files that are missing fail the phase
@@ -71,7 +60,7 @@ func (b *build) group(ctx context.Context, group buildspec.ReportGroup) error {
 	if err != nil {
 		return err
 	}
-	r := b.read(name, format, out, files)
+	r := b.read(ctx, format, out, files)
 	if group.DiscardPaths {
 		if out, err = b.flatten(out, files); err != nil {
 			return err
@@ -82,7 +71,7 @@ func (b *build) group(ctx context.Context, group buildspec.ReportGroup) error {
 }
 
 // read reads the files of a group where they were put.
-func (b *build) read(name string, format reports.Format, out Output, files []tree.File) *reports.Report {
+func (b *build) read(ctx context.Context, format reports.Format, out Output, files []tree.File) *reports.Report {
 	var sources []reports.Source
 	root, err := os.OpenRoot(filepath.Join(b.Out, filepath.FromSlash(out.Dir)))
 	if err == nil {
@@ -94,10 +83,10 @@ func (b *build) read(name string, format reports.Format, out Output, files []tre
 			if err != nil {
 				return nil, err
 			}
-			return root.Open(filepath.FromSlash(f.Path))
+			return reports.Open(ctx, root, filepath.FromSlash(f.Path))
 		}})
 	}
-	return reports.Read(name, format, sources, b.ReportLimits)
+	return reports.Read(out.Name, format, sources, b.ReportLimits)
 }
 
 // reportKey names a file by its name and content, wherever patterns begin.
@@ -140,13 +129,9 @@ func (b *build) file(r *reports.Report, out Output, name string) {
 	_, r.Group, _ = strings.Cut(r.GroupARN, ":report-group/")
 	r.ARN = strings.Replace(r.GroupARN, ":report-group/", ":report/", 1) + ":" + reportUUID(id.UUID, r.Group)
 	r.Name, r.Execution, r.Created, r.Dir = r.Group, id.ARN(), b.Now().UTC(), out.Dir
-	r.Mask(b.mask.Text)
+	out.Name = b.mask.Text(out.Name)
 	b.reports.Reports = append(b.reports.Reports, r)
-	b.record.ReportARNs = append(b.record.ReportARNs, r.ARN)
 	if out.Dir != "" {
-		brief := *r
-		brief.Cases, brief.Slowest, brief.Coverage = nil, nil, nil
-		out.Report = &brief
 		b.record.Reports = append(b.record.Reports, out)
 	}
 }
@@ -158,34 +143,61 @@ func reportUUID(build, group string) string {
 }
 
 // tellReports finds in the source what the reports name, compares them with those of
-// earlier builds, and leaves and tells them.
+// earlier builds, and leaves and tells them, without what is secret.
 func (b *build) tellReports() error {
 	set := b.reports
 	if b.SourceFiles != nil {
-		var names []string
-		names, set.Print = b.SourceFiles()
+		names, print := b.SourceFiles()
 		t := reports.NewTree(b.plan.Sources[0].Path, names)
 		for _, r := range set.Reports {
 			r.Place(t)
 		}
-	}
-	if b.Earlier != nil {
-		set.Compare(b.Earlier())
+		set.Print = b.print(print)
 	}
 	for _, r := range set.Reports {
-		for i, o := range b.record.Reports {
-			if o.Report != nil && o.Report.ARN == r.ARN {
-				b.record.Reports[i].Report.Changes = r.Changes
-			}
-		}
-		for _, p := range r.Problems {
-			b.note("Report %s is INCOMPLETE: %v", r.Group, p)
-		}
-		for _, text := range r.Notes {
-			b.note("Report %s: %s.", r.Group, text)
-		}
+		r.Mask(b.mask.Text)
+	}
+	if b.Earlier != nil {
+		set.Compare(b.Earlier)
+	}
+	b.record.ReportARNs = nil
+	for _, r := range set.Reports {
+		b.record.ReportARNs = append(b.record.ReportARNs, r.ARN)
+		b.tellReport(r)
 	}
 	err := set.Write(b.Out)
 	b.notify(Event{Kind: Reported, Reports: set})
 	return err
+}
+
+// tellReport notes a report in the record, and says what is wrong with it.
+func (b *build) tellReport(r *reports.Report) {
+	for i, o := range b.record.Reports {
+		if r.Dir != "" && o.Dir == r.Dir {
+			brief := *r
+			brief.Cases, brief.Slowest, brief.Coverage = nil, nil, nil
+			b.record.Reports[i].Report = &brief
+		}
+	}
+	for _, p := range r.Problems {
+		if r.Dir != "" { // else the phase says it
+			b.note("Report %s is INCOMPLETE: %v", r.Group, p)
+		}
+	}
+	for _, text := range r.Notes {
+		b.note("Report %s: %s.", r.Group, text)
+	}
+}
+
+// print is of all that a test can see: the source, the image, and the variables that are
+// not the service's.
+func (b *build) print(source string) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n%s\n", source, b.plan.Image, b.plan.Place)
+	for i, v := range b.plan.Variables {
+		if v.Origin != serviceOrigin {
+			fmt.Fprintf(sum, "%s=%q\n", v.Name, b.values[i])
+		}
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -64,9 +65,9 @@ type Runner struct {
 	// SourceFiles returns the files of the source, slash-separated below it, and a print
 	// that is another one when the source has changed; nil where they are not known.
 	SourceFiles func() (names []string, print string)
-	// Earlier returns the reports of the last build of the project that had any, or nil;
-	// nil where there is no such build.
-	Earlier func() *reports.Set
+	// Earlier has the reports of earlier builds of the project, the newest first; nil where
+	// there are none.
+	Earlier iter.Seq[*reports.Set]
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }

@@ -76,7 +76,7 @@ func (vs *variables) fromHost(in Inputs) {
 // fromGrant sets what leads the AWS tools to the credentials endpoint.
 func (vs *variables) fromGrant(in Inputs) {
 	if in.CredentialID != "" {
-		vs.set(Variable{Name: relativeURI, Value: credentialsPath + in.CredentialID, Origin: "the service"})
+		vs.set(Variable{Name: relativeURI, Value: credentialsPath + in.CredentialID, Origin: serviceOrigin})
 	}
 	if !in.Spec.Env.GitCredentialHelper || !in.GitCredentials {
 		return

@@ -70,6 +70,7 @@ func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string
 	if err != nil {
 		return err
 	}
+	out.Name, out.Dir = b.mask.Text(out.Name), b.mask.Text(out.Dir)
 	b.record.Artifacts = append(b.record.Artifacts, out)
 	set := artifacts.Set{Identifier: a.Identifier, Dir: b.mask.Text(dir), Entries: artifacts.Entries(files, b.mask.Text)}
 	p := b.plan.Packages[a.Identifier]
@@ -121,18 +122,19 @@ func (b *build) collect(ctx context.Context, o Output, s tree.Selection) (Output
 	if s, err = b.expandSelection(ctx, s); err != nil {
 		return o, nil, err
 	}
-	return b.take(ctx, o, s, b.say)
+	return b.takeFrom(ctx, b.container, o, s, b.say)
 }
 
-// take is collect with patterns that are expanded.
-func (b *build) take(ctx context.Context, o Output, s tree.Selection, say func(string, ...any)) (Output, []tree.File, error) {
+// takeFrom is collect with patterns that are expanded. What it returns has the names as
+// they are.
+func (b *build) takeFrom(ctx context.Context, src tree.Source, o Output, s tree.Selection, say func(string, ...any)) (Output, []tree.File, error) {
 	s.Root = b.plan.Sources[0].Path
 	staging, err := os.MkdirTemp(b.Out, ".collecting-")
 	if err != nil {
 		return o, nil, err
 	}
 	defer os.RemoveAll(staging)
-	files, err := tree.Collect(ctx, b.container, s, staging, say)
+	files, err := tree.Collect(ctx, src, s, staging, say)
 	if err != nil {
 		return o, nil, err
 	}
@@ -146,7 +148,6 @@ func (b *build) take(ctx context.Context, o Output, s tree.Selection, say func(s
 	if err := errors.Join(os.Chmod(staging, 0o755), os.Rename(staging, dest)); err != nil {
 		return o, nil, err
 	}
-	o.Name, o.Dir = b.mask.Text(o.Name), b.mask.Text(o.Dir)
 	return o, files, nil
 }
 

@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -94,11 +95,14 @@ func (vs *variables) fromProject(all []project.Variable, origin string) {
 	}
 }
 
+// serviceOrigin is where a variable is from that the service sets.
+const serviceOrigin = "the service"
+
 // fromService sets what the service sets: names it keeps for itself, so nothing
 // else may. The values are the ones of the page "Environment variables in build
 // environments" and of public dumps of whole environments.
 func (vs *variables) fromService(p *Plan) {
-	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: "the service"}) }
+	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: serviceOrigin}) }
 	id := p.Identity
 	for _, name := range []string{"AWS_DEFAULT_REGION", "AWS_REGION"} {
 		if _, given := vs.at[name]; !given { // seen to be set by users with effect
@@ -146,7 +150,7 @@ func (vs *variables) fromService(p *Plan) {
 func (vs *variables) extend(name, image, dir string) {
 	i, given := vs.at[name]
 	if !given {
-		vs.set(Variable{Name: name, Value: image + dir, Expand: true, Origin: "the service"})
+		vs.set(Variable{Name: name, Value: image + dir, Expand: true, Origin: serviceOrigin})
 		return
 	}
 	if v := &vs.all[i]; v.Need == nil {
@@ -168,4 +172,18 @@ func (p *Plan) kmsKey() string {
 		return p.EncryptionKey
 	}
 	return p.Identity.kmsDefault()
+}
+
+// environment writes down the build's variables, with what is secret hidden.
+func (b *build) environment() []EnvironmentVariable {
+	var all []EnvironmentVariable
+	for _, v := range b.plan.Variables {
+		e := EnvironmentVariable{Name: v.Name, Value: b.mask.Text(v.Shown()), Type: "PLAINTEXT", Origin: v.Origin}
+		if v.Need != nil {
+			e.Type, e.Value = string(v.Need.Kind), v.Need.Ref
+		}
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b EnvironmentVariable) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }

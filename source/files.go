@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -9,30 +10,42 @@ import (
 	"strings"
 )
 
-// Files returns the names of all files the build sees, slash-separated below Dir, and a
-// print that is another one when a file has changed, by its name, size, mode or time of
-// change. Nothing is read. What cannot be looked at is left out.
-func (s *Source) Files() (names []string, print string) {
+// Names returns the names of all files the build sees, slash-separated below Dir. What
+// cannot be looked at is left out; when ctx ends, what was not looked at by then.
+func (s *Source) Names(ctx context.Context) []string {
+	var names []string
+	s.walk(ctx, func(name string, _ fs.DirEntry) { names = append(names, name) })
+	return names
+}
+
+// Print returns the names as Names does, and a print that is another one when a file has
+// changed, by its name, size, mode or time of change. Nothing is read.
+func (s *Source) Print(ctx context.Context) (names []string, print string) {
+	sum := sha256.New()
+	s.walk(ctx, func(name string, e fs.DirEntry) {
+		names = append(names, name)
+		if info, err := e.Info(); err == nil {
+			fmt.Fprintf(sum, "%q %d %o %d\n", name, info.Size(), info.Mode(), info.ModTime().UnixNano())
+		}
+	})
+	return names, hex.EncodeToString(sum.Sum(nil))
+}
+
+func (s *Source) walk(ctx context.Context, visit func(name string, e fs.DirEntry)) {
 	hidden := map[string]bool{".git": true}
 	for _, name := range s.Hide {
 		hidden[name] = true
 	}
-	sum := sha256.New()
 	_ = filepath.WalkDir(s.Dir, func(path string, e fs.DirEntry, err error) error {
 		name := filepath.ToSlash(strings.TrimPrefix(path, s.Dir+string(filepath.Separator)))
 		switch {
+		case ctx.Err() != nil:
+			return fs.SkipAll
 		case hidden[name] && e != nil && e.IsDir():
 			return fs.SkipDir
-		case err != nil || hidden[name] || e.IsDir():
-			return nil
+		case err == nil && !hidden[name] && !e.IsDir():
+			visit(name, e)
 		}
-		info, err := e.Info()
-		if err != nil {
-			return nil
-		}
-		names = append(names, name)
-		fmt.Fprintf(sum, "%q %d %o %d\n", name, info.Size(), info.Mode(), info.ModTime().UnixNano())
 		return nil
 	})
-	return names, hex.EncodeToString(sum.Sum(nil))
 }

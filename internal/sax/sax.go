@@ -14,8 +14,10 @@ import (
 // Limits of what is held at once.
 const (
 	bufferSize = 256 << 10
-	tagLimit   = 16 << 20 // of one tag with its attributes, in bytes
-	depthLimit = 1000     // of nested elements
+	tagLimit   = 4 << 20 // of one tag with its attributes, in bytes
+	depthLimit = 1000    // of nested elements
+	attrLimit  = 1000    // of attributes of one element
+	nameLimit  = 1000    // of a name, in bytes
 )
 
 // Kind says what Next has read.
@@ -42,12 +44,13 @@ func (e *Error) Error() string {
 
 // Reader reads one document.
 type Reader struct {
-	src    io.Reader
-	buf    []byte
-	pos    int   // of what was not read yet, in buf
-	passed int64 // bytes before buf
-	lines  int   // line ends before buf
-	srcErr error // what the source said last
+	src     io.Reader
+	buf     []byte
+	pos     int   // of what was not read yet, in buf
+	passed  int64 // bytes before buf
+	lines   int   // line ends before counted
+	counted int   // in buf
+	srcErr  error // what the source said last
 
 	stack  []string // names of the open elements, as written
 	names  map[string]string
@@ -98,7 +101,13 @@ func (r *Reader) Lookup(name string) (string, bool) {
 func (r *Reader) Text() []byte { return r.text }
 
 // Line is the line that is read, from 1.
-func (r *Reader) Line() int { return r.lines + bytes.Count(r.buf[:r.pos], newline) + 1 }
+func (r *Reader) Line() int {
+	if r.pos > r.counted {
+		r.lines += bytes.Count(r.buf[r.counted:r.pos], newline)
+		r.counted = r.pos
+	}
+	return r.lines + 1
+}
 
 // Offset is how many bytes were read, of the text as UTF-8.
 func (r *Reader) Offset() int64 { return r.passed + int64(r.pos) }
@@ -154,6 +163,8 @@ func (r *Reader) end() error {
 		return r.srcErr
 	case len(r.stack) > 0:
 		return r.wrong("the file ends inside <%s>", r.stack[len(r.stack)-1])
+	case r.Offset() == 0:
+		return r.wrong("the file is empty")
 	case !r.rooted:
 		return r.wrong("the file has no element")
 	}
@@ -188,8 +199,9 @@ func (r *Reader) makeRoom() {
 	if len(r.buf) < cap(r.buf) {
 		return
 	}
+	_ = r.Line()
 	r.passed += int64(r.pos)
-	r.lines += bytes.Count(r.buf[:r.pos], newline)
+	r.counted = 0
 	rest := copy(r.buf, r.buf[r.pos:])
 	r.buf, r.pos = r.buf[:rest], 0
 	if rest > cap(r.buf)/2 {
@@ -204,7 +216,7 @@ func (r *Reader) refuseControls(from int) {
 			continue
 		}
 		r.buf = r.buf[:from+i]
-		at := &Error{r.lines + bytes.Count(r.buf, newline) + 1, r.passed + int64(len(r.buf)), ""}
+		at := &Error{r.Line() + bytes.Count(r.buf[r.pos:], newline), r.passed + int64(len(r.buf)), ""}
 		at.Text = fmt.Sprintf("the character %U is not allowed in XML", c)
 		r.srcErr = at
 		return
@@ -243,7 +255,7 @@ func (r *Reader) markup() (Kind, error) {
 	case bytes.HasPrefix(rest, []byte("<!DOCTYPE")) && !r.rooted:
 		return 0, r.doctype()
 	case bytes.HasPrefix(rest, []byte("<!")):
-		return 0, r.wrong("%q is no XML", string(rest[:min(len(rest), 9)]))
+		return 0, r.wrong("what begins with <! here is no XML")
 	case bytes.HasPrefix(rest, []byte("</")):
 		return r.endTag()
 	}
@@ -252,7 +264,7 @@ func (r *Reader) markup() (Kind, error) {
 
 // pass reads past a piece that ends with a text, and holds none of it.
 func (r *Reader) pass(begin, end string) error {
-	at := r.wrong("the file ends inside %s", begin)
+	line, offset := r.Line(), r.Offset()
 	r.pos += len(begin)
 	for {
 		if i := bytes.Index(r.buf[r.pos:], []byte(end)); i >= 0 {
@@ -261,7 +273,7 @@ func (r *Reader) pass(begin, end string) error {
 		}
 		r.pos = max(r.pos, len(r.buf)-len(end)+1)
 		if !r.fill() {
-			return r.cut(at)
+			return r.cut(&Error{line, offset, "the file ends inside " + begin})
 		}
 	}
 }
@@ -287,7 +299,7 @@ func (r *Reader) comment() error {
 
 // doctype reads past a document type, with all that it defines.
 func (r *Reader) doctype() error {
-	at := r.wrong("the file ends inside <!DOCTYPE")
+	line, offset := r.Line(), r.Offset()
 	s := typeScan{}
 	for {
 		if i := s.end(r.buf[r.pos:]); i >= 0 {
@@ -296,7 +308,7 @@ func (r *Reader) doctype() error {
 		}
 		r.pos = len(r.buf)
 		if !r.fill() {
-			return r.cut(at)
+			return r.cut(&Error{line, offset, "the file ends inside <!DOCTYPE"})
 		}
 	}
 }

@@ -19,7 +19,7 @@ func (r *Reader) startTag() (Kind, error) {
 		tag = tag[:n-1]
 	}
 	n := nameLength(tag)
-	if n == 0 {
+	if n == 0 || n > nameLimit {
 		return 0, r.wrong("a < that begins no element")
 	}
 	if len(r.stack) == 0 && r.rooted {
@@ -85,10 +85,10 @@ func (r *Reader) endTag() (Kind, error) {
 	}
 	name := bytes.TrimRight(r.buf[r.pos+2:r.pos+end], " \t\r\n")
 	if len(r.stack) == 0 {
-		return 0, r.wrong("</%s>, and no element is open", name)
+		return 0, r.wrong("an element ends, and none is open")
 	}
 	if open := r.stack[len(r.stack)-1]; open != string(name) {
-		return 0, r.wrong("</%s>, where </%s> is expected", name, open)
+		return 0, r.wrong("</%s>, where </%s> is expected", name[:min(len(name), nameLimit)], open)
 	}
 	r.pos += end + 1
 	r.pop()
@@ -160,8 +160,11 @@ func (r *Reader) readAttrs(rest []byte) error {
 			return nil
 		}
 		n := nameLength(rest)
-		if n == 0 || gap == 0 {
-			return r.wrong("an attribute is expected, found %q", clip(rest))
+		if len(r.attrs) == attrLimit {
+			return r.wrong("more than %d attributes", attrLimit)
+		}
+		if n == 0 || gap == 0 || n > nameLimit {
+			return r.wrong("an attribute is expected, and something else stands there")
 		}
 		name := rest[:n]
 		rest = rest[n:]
@@ -190,8 +193,6 @@ func (r *Reader) readAttrs(rest []byte) error {
 	}
 }
 
-func clip(text []byte) string { return string(text[:min(len(text), 20)]) }
-
 // unescape returns a text with its references replaced. Line ends stay as they are.
 func (r *Reader) unescape(text []byte) ([]byte, error) {
 	i := bytes.IndexByte(text, '&')
@@ -204,11 +205,11 @@ func (r *Reader) unescape(text []byte) ([]byte, error) {
 		text = text[i:]
 		end := bytes.IndexByte(text, ';')
 		if end < 0 || end > entityLimit {
-			return nil, r.wrong("%q is no reference (expected such as &amp;)", clip(text))
+			return nil, r.wrong("an & that begins no reference (expected such as &amp;)")
 		}
 		c, ok := reference(string(text[1:end]))
 		if !ok {
-			return nil, r.wrong("the entity &%s; is not known, and what a document type defines is not read", clip(text[1:end]))
+			return nil, r.wrong("the entity &%s; is not known, and what a document type defines is not read", text[1:end])
 		}
 		out = utf8.AppendRune(out, c)
 		text = text[end+1:]

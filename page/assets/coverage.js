@@ -88,13 +88,9 @@ class Coverage {
     const text = this.source[f.source];
     if (!lines.size) return el("p", {}, "The report has only sums of this file.");
     const all = text !== undefined ? text.replace(/\n$/, "").split("\n") : null;
-    const last = all ? all.length : Math.max(...lines.keys());
     const rows = [];
-    for (let n = 1; n <= last; n++) {
-      const l = lines.get(n);
-      if (!all && !l) continue;
-      rows.push(this.line(n, l, all ? all[n - 1] : "", n === target));
-    }
+    const numbers = all ? all.map((_, i) => i + 1) : [...lines.keys()].sort((a, b) => a - b).slice(0, 20000);
+    for (const n of numbers) rows.push(this.line(n, lines.get(n), all ? all[n - 1] : "", n === target));
     const box = el("div", { class: "code", tabindex: "0", role: "region", "aria-label": "Lines of " + visible(f.path) },
       table(["Line", "Ran", "Source"], rows));
     return all ? box : el("div", {}, el("p", { class: "soft" }, "The source of this file is not at hand, or is another one by now; these are the lines that count."), box);

@@ -20,7 +20,7 @@ const make = {
 async function failed() {
   const box = $("failed"), t = $("tests") && await data("tests");
   const bad = [];
-  for (let i = 0; t && t.name && i < t.name.length; i++) if (t.status[i] === "FAILED" || t.status[i] === "ERROR") bad.push(i);
+  for (let i = 0; t && i < t.name.length; i++) if (t.status[i] === "FAILED" || t.status[i] === "ERROR") bad.push(i);
   if (bad.length) {
     const rank = { NEWLY_FAILING: 0, FLAKY: 1 };
     bad.sort((a, b) => (rank[t.change[a]] ?? 2) - (rank[t.change[b]] ?? 2) || a - b);

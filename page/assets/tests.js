@@ -7,7 +7,7 @@ const letters = { P: "passed", F: "failed", E: "error", S: "skipped", U: "unknow
 class Tests {
   constructor(table) {
     this.t = table;
-    this.count = table.name ? table.name.length : 0;
+    this.count = table.name.length;
     this.off = new Set();
     this.chosen = -1;
     this.low = null;
