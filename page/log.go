@@ -40,7 +40,7 @@ type fold struct {
 
 // logWriter cuts a log into pieces, and finds its commands.
 type logWriter struct {
-	w      *bufio.Writer
+	piece  func(number int, text []byte) error // is told each piece
 	index  logIndex
 	block  bytes.Buffer
 	lines  int // in the block
@@ -54,15 +54,15 @@ type logWriter struct {
 // agent begins a line of the agent (observed).
 const agent = "[Container] "
 
-// writeLog writes the pieces of a log, then what is where in them.
-func writeLog(w *bufio.Writer, in io.Reader) error {
-	l := &logWriter{w: w, open: -1, index: logIndex{Blocks: []logBlock{}, Folds: []fold{}}}
+// cutLog reads a log, and returns what is where in its pieces.
+func cutLog(in io.Reader, piece func(number int, text []byte) error) (logIndex, error) {
+	l := &logWriter{piece: piece, open: -1, index: logIndex{Blocks: []logBlock{}, Folds: []fold{}}}
 	lines := bufio.NewReaderSize(in, lineMost)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if len(line) > 0 {
 			if err := l.add(bytes.TrimRight(line, "\r\n")); err != nil {
-				return err
+				return l.index, err
 			}
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -72,14 +72,30 @@ func writeLog(w *bufio.Writer, in io.Reader) error {
 			break
 		}
 		if err != nil {
-			return err
+			return l.index, err
 		}
 	}
 	l.close()
-	if err := l.flush(); err != nil {
+	return l.index, l.flush()
+}
+
+// writeLogIndex writes what is where in a log, and goes back to its beginning: with it
+// the first pieces can be shown before the last are there.
+func writeLogIndex(w *bufio.Writer, in io.ReadSeeker) error {
+	index, err := cutLog(in, func(int, []byte) error { return nil })
+	if err != nil {
 		return err
 	}
-	return writePiece(w, "log", l.index)
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return writePiece(w, "log", index)
+}
+
+// writeLog writes the pieces of a log.
+func writeLog(w *bufio.Writer, in io.Reader) error {
+	_, err := cutLog(in, func(number int, text []byte) error { return writeBytes(w, fmt.Sprintf("log-%d", number), text) })
+	return err
 }
 
 func (l *logWriter) add(line []byte) error {
@@ -156,9 +172,9 @@ func (l *logWriter) flush() error {
 	if l.lines == 0 {
 		return nil
 	}
-	id := fmt.Sprintf("log-%d", len(l.index.Blocks))
+	number := len(l.index.Blocks)
 	l.index.Blocks = append(l.index.Blocks, logBlock{First: l.total - l.lines, Lines: l.lines, Style: l.before})
-	err := writeBytes(l.w, id, l.block.Bytes())
+	err := l.piece(number, l.block.Bytes())
 	l.block.Reset()
 	l.lines, l.before = 0, l.style.String()
 	return err

@@ -27,7 +27,7 @@ type Build struct {
 	Title     string // of a page without a Record
 	Record    *runner.Record
 	Reports   *reports.Set
-	Log       io.Reader // the service's log
+	Log       io.ReadSeeker // the service's log, at its beginning
 	Artifacts artifacts.Manifest
 	Trend     []Point // the kept builds of the project, the oldest first
 	Apart     bool    // the page does not stand in the build's directory, so nothing there can be linked to
@@ -236,6 +236,11 @@ func shortly(d time.Duration) string {
 // writeData writes what the scripts read, each piece compressed, as a text that no
 // browser runs, and that holds no character HTML knows.
 func writeData(w *bufio.Writer, b Build) error {
+	if b.Log != nil {
+		if err := writeLogIndex(w, b.Log); err != nil {
+			return err
+		}
+	}
 	if b.Reports != nil {
 		if err := writePiece(w, "tests", testData(b.Reports)); err != nil {
 			return err

@@ -19,6 +19,7 @@ function el(name, props, ...children) {
 
 // bytes of a piece of data, unpacked.
 async function unpack(id) {
+  while (!$("data-" + id) && document.readyState === "loading") await new Promise(done => setTimeout(done, 20));
   const packed = $("data-" + id);
   if (!packed) return null;
   const text = atob(packed.textContent);

@@ -1,16 +1,11 @@
 const parts = ["summary", "tests", "coverage", "log", "artifacts", "environment", "trend"].filter($);
 const made = new Map();
 
-// whole is kept once all of the page is there; the log is its end.
-const whole = new Promise(done => {
-  if (document.readyState === "loading") addEventListener("DOMContentLoaded", done); else done();
-});
-
 // make builds a part when it is first looked at.
 const make = {
   async tests() { return new Tests(await data("tests")); },
   async coverage() { return new Coverage(await data("coverage"), await data("source")); },
-  async log() { await whole; return new Log(await data("log")); },
+  async log() { return new Log(await data("log")); },
   async artifacts() { artifactTable((await data("build")).artifacts); },
   async environment() { environment(await data("build")); },
   async trend() { trend((await data("build")).trend); },
@@ -28,7 +23,6 @@ async function failed() {
       el("a", { href: "#tests/" + i }, visible(t.name[i]).slice(0, 200)), " " + (t.change[i] ? changes[t.change[i]] : "")))));
     if (bad.length > 20) box.append(el("p", {}, el("a", { href: "#tests" }, "and " + (bad.length - 20) + " more")));
   }
-  await whole;
   const log = $("log") && await data("log");
   for (const f of log ? log.folds.filter(f => f.bad) : []) {
     box.prepend(el("p", {}, "A command failed: ", el("a", { href: "#log/L" + (f.line + 1) }, "line " + (f.line + 1) + " of the log"), f.phase ? ", in " + f.phase : ""));
