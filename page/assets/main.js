@@ -112,11 +112,19 @@ async function show(e) {
 
 function first() { return parts[0]; }
 
+// What is scrolled to stands below the head of the page, which is as high as its text.
+function pad() {
+  const head = document.querySelector("header");
+  document.documentElement.style.scrollPaddingTop = (getComputedStyle(head).position === "sticky" ? head.offsetHeight + 8 : 8) + "px";
+}
+
+addEventListener("resize", pad);
 addEventListener("hashchange", show);
 addEventListener("keydown", e => {
   if (e.key !== "/" || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName) || e.ctrlKey || e.metaKey || e.altKey) return;
   const box = { tests: "test-filter", log: "log-search" }[parts.find(p => !$(p).hidden)];
   if (box) { e.preventDefault(); $(box).focus(); }
 });
+pad();
 show();
 failed();
