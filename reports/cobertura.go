@@ -14,7 +14,6 @@ type cobertura struct {
 	out     *reading
 	file    string
 	class   bool
-	inLines int    // elements lines that are open
 	methods int    // elements methods that are open
 	own     int    // lines that stand in the class itself
 	nested  []Line // lines of its methods, which count where it has none itself

@@ -24,7 +24,6 @@ type trx struct {
 	path       []string
 	c          Case
 	part, said text
-	list       string            // the id of the case's list
 	lists      map[string]string // names by id
 	defined    map[string]trxTest
 	test       string // the id of the definition that is read
