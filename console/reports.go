@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/reports"
@@ -90,7 +91,9 @@ func caseName(c reports.Case) string {
 }
 
 // stackLine is a line of a stack, which is no part of what went wrong.
-var stackLine = regexp.MustCompile(`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ .*:\d+:\d+$|\[?[\w./-]*:\d+\]?:?$)`)
+var stackLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ .*:\d+:\d+$|\[?[\w./-]*:\d+\]?:?$)`)
+})
 
 // lookedAt is how many lines of a message are looked at for what a person reads.
 const lookedAt = 200
@@ -107,7 +110,7 @@ func told(message string) []string {
 			marked = append(marked, strings.TrimPrefix(text, "    "))
 		}
 		again := seen[line] || len(lines) > 0 && strings.HasSuffix(line, ": "+lines[0])
-		if line != "" && !again && !stackLine.MatchString(cut(line, lineWidth)) {
+		if line != "" && !again && !stackLine().MatchString(cut(line, lineWidth)) {
 			lines = append(lines, line)
 			seen[line] = true
 		}

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"bufio"
 	"bytes"
 	"strconv"
 	"strings"
@@ -90,8 +89,8 @@ const (
 	oneSourceMost = 1 << 20
 )
 
-// writeCoverage writes the covered files, and the source of those that are at hand.
-func writeCoverage(w *bufio.Writer, b Build) error {
+// coverage writes the covered files, and the source of those that are at hand.
+func (p *pieces) coverage(b Build) error {
 	files, texts, size := []coverageFile{}, map[string]string{}, 0
 	for _, r := range b.Reports.Reports {
 		for _, c := range r.Coverage {
@@ -105,10 +104,10 @@ func writeCoverage(w *bufio.Writer, b Build) error {
 			files = append(files, f)
 		}
 	}
-	if err := writePiece(w, "coverage", files); err != nil {
+	if err := p.write("coverage", files); err != nil {
 		return err
 	}
-	return writePiece(w, "source", texts)
+	return p.write("source", texts)
 }
 
 // fits reports whether a source can be the one that a report tells of: it has the lines.

@@ -79,9 +79,9 @@ func cutLog(in io.Reader, piece func(number int, text []byte) error) (logIndex, 
 	return l.index, l.flush()
 }
 
-// writeLogIndex writes what is where in a log, and goes back to its beginning: with it
+// logIndex writes what is where in a log, and goes back to its beginning: with it
 // the first pieces can be shown before the last are there.
-func writeLogIndex(w *bufio.Writer, in io.ReadSeeker) error {
+func (p *pieces) logIndex(in io.ReadSeeker) error {
 	index, err := cutLog(in, func(int, []byte) error { return nil })
 	if err != nil {
 		return err
@@ -89,12 +89,12 @@ func writeLogIndex(w *bufio.Writer, in io.ReadSeeker) error {
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	return writePiece(w, "log", index)
+	return p.write("log", index)
 }
 
-// writeLog writes the pieces of a log.
-func writeLog(w *bufio.Writer, in io.Reader) error {
-	_, err := cutLog(in, func(number int, text []byte) error { return writeBytes(w, fmt.Sprintf("log-%d", number), text) })
+// log writes the pieces of a log.
+func (p *pieces) log(in io.Reader) error {
+	_, err := cutLog(in, func(number int, text []byte) error { return p.bytes(fmt.Sprintf("log-%d", number), text) })
 	return err
 }
 

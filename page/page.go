@@ -106,13 +106,14 @@ func Write(w io.Writer, b Build) error {
 	if err := shell.Execute(out, h); err != nil {
 		return err
 	}
-	if err := writeData(out, b); err != nil {
+	data := newPieces(out)
+	if err := data.all(b); err != nil {
 		return err
 	}
 	// The script runs before the log, which can be long, is there.
 	_, _ = fmt.Fprintf(out, "<script>%s</script>\n", script)
 	if b.Log != nil {
-		if err := writeLog(out, b.Log); err != nil {
+		if err := data.log(b.Log); err != nil {
 			return err
 		}
 	}
@@ -233,54 +234,63 @@ func shortly(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// writeData writes what the scripts read, each piece compressed, as a text that no
-// browser runs, and that holds no character HTML knows.
-func writeData(w *bufio.Writer, b Build) error {
+// pieces writes what the scripts read, each piece compressed, as a text that no browser
+// runs, and that holds no character HTML knows.
+type pieces struct {
+	w      *bufio.Writer
+	zip    *gzip.Writer // one for all: each takes a megabyte
+	packed bytes.Buffer
+}
+
+func newPieces(w *bufio.Writer) *pieces {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one that there is
+	return &pieces{w: w, zip: z}
+}
+
+// all writes all pieces but those of the log.
+func (p *pieces) all(b Build) error {
 	if b.Log != nil {
-		if err := writeLogIndex(w, b.Log); err != nil {
+		if err := p.logIndex(b.Log); err != nil {
 			return err
 		}
 	}
 	if b.Reports != nil {
-		if err := writePiece(w, "tests", testData(b.Reports)); err != nil {
+		if err := p.write("tests", testData(b.Reports)); err != nil {
 			return err
 		}
-		if err := writeCoverage(w, b); err != nil {
+		if err := p.coverage(b); err != nil {
 			return err
 		}
 	}
-	return writePiece(w, "build", buildData(b))
+	return p.write("build", buildData(b))
 }
 
-// writePiece writes a value as a piece of data.
-func writePiece(w *bufio.Writer, id string, value any) error {
+// write writes a value as a piece of data.
+func (p *pieces) write(id string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return writeBytes(w, id, text)
+	return p.bytes(id, text)
 }
 
-func writeBytes(w *bufio.Writer, id string, text []byte) error {
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
-	if err != nil {
+func (p *pieces) bytes(id string, text []byte) error {
+	p.packed.Reset()
+	p.zip.Reset(&p.packed)
+	if _, err := p.zip.Write(text); err != nil {
 		return err
 	}
-	if _, err := z.Write(text); err != nil {
+	if err := p.zip.Close(); err != nil {
 		return err
 	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "<script type=\"text/plain\" id=\"data-%s\">", id)
-	e := base64.NewEncoder(base64.StdEncoding, w)
-	if _, err := e.Write(packed.Bytes()); err != nil {
+	fmt.Fprintf(p.w, "<script type=\"text/plain\" id=\"data-%s\">", id)
+	e := base64.NewEncoder(base64.StdEncoding, p.w)
+	if _, err := e.Write(p.packed.Bytes()); err != nil {
 		return err
 	}
 	if err := e.Close(); err != nil {
 		return err
 	}
-	_, err = w.WriteString("</script>\n")
+	_, err := p.w.WriteString("</script>\n")
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Change says how a case ended against the build before.
@@ -66,7 +67,7 @@ type key struct {
 }
 
 // sourceDir is where the source stands in a build, by another number each time.
-var sourceDir = regexp.MustCompile(`/codebuild/output/src\d+/`)
+var sourceDir = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`/codebuild/output/src\d+/`) })
 
 // keys names cases in their order.
 func keys(cases []Case) []key {
@@ -74,7 +75,7 @@ func keys(cases []Case) []key {
 	all := make([]key, len(cases))
 	steady := func(text string) string {
 		if strings.Contains(text, "/codebuild/output/src") {
-			return sourceDir.ReplaceAllString(text, "")
+			return sourceDir().ReplaceAllString(text, "")
 		}
 		return text
 	}

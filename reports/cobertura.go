@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
@@ -49,7 +50,8 @@ func (c *cobertura) start(x *sax.Reader) error {
 	return nil
 }
 
-var fraction = regexp.MustCompile(`\(\s*(\d+)\s*/\s*(\d+)\s*\)`)
+// fraction is what is covered of how many, as in 50% (1/2).
+var fraction = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(\s*(\d+)\s*/\s*(\d+)\s*\)`) })
 
 // begin reads a line. One that is numbered 0 is no line of a file.
 func (c *cobertura) begin(x *sax.Reader) {
@@ -58,7 +60,7 @@ func (c *cobertura) begin(x *sax.Reader) {
 		return
 	}
 	l := Line{Number: n, Hits: hits(x.Attr("hits")), Code: true}
-	if m := fraction.FindStringSubmatch(x.Attr("condition-coverage")); m != nil {
+	if m := fraction().FindStringSubmatch(x.Attr("condition-coverage")); m != nil {
 		covered, total := number32(m[1]), number32(m[2])
 		l.Branches = Counts{min(covered, total), max(0, total-covered)}
 	}

@@ -27,8 +27,8 @@ const (
 	SimpleCov       Format = "SIMPLECOV"
 )
 
-// known says how each format is read.
-var known = []struct {
+// formats says how each format is read.
+var formats = []struct {
 	format Format
 	about  Type
 	roots  string // elements a document can begin with; empty for JSON
@@ -49,8 +49,8 @@ var known = []struct {
 
 // Formats lists all formats.
 func Formats() []Format {
-	all := make([]Format, 0, len(known))
-	for _, k := range known {
+	all := make([]Format, 0, len(formats))
+	for _, k := range formats {
 		all = append(all, k.format)
 	}
 	return all
@@ -62,7 +62,7 @@ func ParseFormat(name string) (Format, error) {
 	if name == "" {
 		return JUnitXML, nil
 	}
-	for _, k := range known {
+	for _, k := range formats {
 		if strings.EqualFold(name, string(k.format)) {
 			return k.format, nil
 		}
@@ -72,7 +72,7 @@ func ParseFormat(name string) (Format, error) {
 
 // Type is what reports of the format are about.
 func (f Format) Type() Type {
-	for _, k := range known {
+	for _, k := range formats {
 		if k.format == f {
 			return k.about
 		}
@@ -89,7 +89,7 @@ type handler interface {
 
 // read reads one file of a format.
 func (f Format) read(in io.Reader, out *reading) error {
-	for _, k := range known {
+	for _, k := range formats {
 		switch {
 		case k.format != f:
 		case k.json != nil:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Tree knows the files of a source, so that what reports name can be found among them.
@@ -29,17 +30,33 @@ func NewTree(root string, files []string) *Tree {
 	for _, f := range files {
 		t.files[f] = true
 		base := path.Base(f)
-		t.bases[base] = append(t.bases[base], named{f, strange.MatchString(f)})
+		t.bases[base] = append(t.bases[base], named{f, known().strange.MatchString(f)})
 	}
 	return t
 }
 
-// strange are directories of what others wrote, where a test's own place is not; system
-// are places outside of any source.
-var (
-	strange = regexp.MustCompile(`(^|/)(node_modules|site-packages|dist-packages|vendor|\.venv|venv|bower_components)/`)
-	system  = regexp.MustCompile(`^(/usr|/lib\d*|/opt|/rustc|/root|/nix|/snap|[A-Za-z]:/Program Files)/`)
-)
+// patterns are made when they are first needed: most runs of the program read no report.
+type patterns struct {
+	strange *regexp.Regexp   // directories of what others wrote, where a test's own place is not
+	system  *regexp.Regexp   // places outside of any source
+	frames  []*regexp.Regexp // how messages and stacks name a line of a file
+	java    *regexp.Regexp   // likewise, with the class, whose package is the directory
+}
+
+var known = sync.OnceValue(func() patterns {
+	return patterns{
+		strange: regexp.MustCompile(`(^|/)(node_modules|site-packages|dist-packages|vendor|\.venv|venv|bower_components)/`),
+		system:  regexp.MustCompile(`^(/usr|/lib\d*|/opt|/rustc|/root|/nix|/snap|[A-Za-z]:/Program Files)/`),
+		java:    regexp.MustCompile(`at (?:[\w.]+/+)?([\w.$]+)\.[\w$<>]+\(([\w$]+\.(?:java|kt|groovy|scala)):(\d+)\)`),
+		frames: []*regexp.Regexp{
+			regexp.MustCompile(`File "([^"]+)", line (\d+)`),                                                 // Python
+			regexp.MustCompile(` in ([^\n]+?):line (\d+)`),                                                   // .NET
+			regexp.MustCompile(` in (/[^\s:]+) on line (\d+)`),                                               // PHP
+			regexp.MustCompile(`([^\s:"'()\[\]<>|,=]*[^\s:"'()\[\]<>|,=/]\.[A-Za-z][A-Za-z0-9]{0,9}):(\d+)`), // most others
+			regexp.MustCompile(`([^\s:"'()\[\]<>|,=]+\.[A-Za-z][A-Za-z0-9]{0,9})\((\d+)\)`),                  // Visual C++
+		},
+	}
+})
 
 // Find returns the file of the source that a report names: by its path in the build,
 // by a path below any directory, or by its last names where hint, such as a package or
@@ -69,11 +86,11 @@ func (t *Tree) find(name, hint string) string {
 	if name = path.Clean(name); t.files[name] {
 		return name
 	}
-	if system.MatchString(name) {
+	if known().system.MatchString(name) {
 		return ""
 	}
 	var best []string
-	odd := strange.MatchString(name)
+	odd := known().strange.MatchString(name)
 	for _, n := range t.bases[path.Base(name)] {
 		longer := strings.HasSuffix(n.file, "/"+name)
 		shorter := strings.Contains(n.file, "/") && strings.HasSuffix(name, "/"+n.file)
@@ -112,18 +129,6 @@ func nearest(files []string, hint string) []string {
 	}
 	return kept
 }
-
-// frames are how messages and stacks name a line of a file.
-var frames = []*regexp.Regexp{
-	regexp.MustCompile(`File "([^"]+)", line (\d+)`),                                                 // Python
-	regexp.MustCompile(` in ([^\n]+?):line (\d+)`),                                                   // .NET
-	regexp.MustCompile(` in (/[^\s:]+) on line (\d+)`),                                               // PHP
-	regexp.MustCompile(`([^\s:"'()\[\]<>|,=]*[^\s:"'()\[\]<>|,=/]\.[A-Za-z][A-Za-z0-9]{0,9}):(\d+)`), // most others
-	regexp.MustCompile(`([^\s:"'()\[\]<>|,=]+\.[A-Za-z][A-Za-z0-9]{0,9})\((\d+)\)`),                  // Visual C++
-}
-
-// javaFrame names the class, whose package is the directory.
-var javaFrame = regexp.MustCompile(`at (?:[\w.]+/+)?([\w.$]+)\.[\w$<>]+\(([\w$]+\.(?:java|kt|groovy|scala)):(\d+)\)`)
 
 // placesMost is how many lines of a message are looked at.
 const placesMost = 400
@@ -167,7 +172,7 @@ func lastCounts(message string, found []Place) bool {
 }
 
 func (t *Tree) frame(line, hint string) (Place, bool) {
-	if m := javaFrame.FindStringSubmatch(line); m != nil {
+	if m := known().java.FindStringSubmatch(line); m != nil {
 		class := strings.ReplaceAll(m[1], ".", "/")
 		if f := t.Find(path.Join(path.Dir(class), m[2]), hint); f != "" {
 			n, _ := strconv.Atoi(m[3])
@@ -175,9 +180,9 @@ func (t *Tree) frame(line, hint string) (Place, bool) {
 		}
 		return Place{}, false
 	}
-	for _, frame := range frames {
+	for _, frame := range known().frames {
 		for _, m := range frame.FindAllStringSubmatch(line, -1) {
-			if f := t.Find(m[1], hint); f != "" && !strange.MatchString(f) {
+			if f := t.Find(m[1], hint); f != "" && !known().strange.MatchString(f) {
 				n, _ := strconv.Atoi(m[2])
 				return Place{f, n}, true
 			}
