@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -131,17 +132,25 @@ type packedSource struct {
 // CopyOut implements tree.Source: whatever is asked for, it is the files.
 func (p packedSource) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
 	out, in := io.Pipe()
-	go func() {
-		exit, err := p.b.container.Exec(ctx, engine.Process{
-			Args: []string{"sh", "-c", fetchScript, "sh", path}, Dir: "/",
-			Stdin: strings.NewReader(strings.Join(p.names, "\n") + "\n"), Stdout: in, Stderr: io.Discard,
-		})
-		if err == nil && exit != 0 {
-			err = fmt.Errorf("tar ended with exit status %d", exit)
-		}
-		in.CloseWithError(err)
-	}()
+	go func() { in.CloseWithError(p.pack(ctx, path, in)) }()
 	return out, nil
+}
+
+// pack writes the files as a tree. Their names begin with a directory: tar takes one that
+// begins with a hyphen for a flag.
+func (p packedSource) pack(ctx context.Context, path string, w io.Writer) error {
+	top := tar.NewWriter(w)
+	if err := errors.Join(top.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}), top.Flush()); err != nil {
+		return err
+	}
+	exit, err := p.b.container.Exec(ctx, engine.Process{
+		Args: []string{"sh", "-c", fetchScript, "sh", path}, Dir: "/",
+		Stdin: strings.NewReader("./" + strings.Join(p.names, "\n./") + "\n"), Stdout: w, Stderr: io.Discard,
+	})
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("tar ended with exit status %d", exit)
+	}
+	return err
 }
 
 // discovered reads the files that were found, by their formats, but for those that a

@@ -20,7 +20,6 @@ import (
 func (b *build) allReports(ctx context.Context) []error {
 	var errs []error
 	b.reports, b.reported = reports.NewSet(b.plan.Identity.Number, b.plan.Identity.Project), map[string]bool{}
-	b.ReportLimits.Hide = b.mask.Text
 	for _, group := range b.plan.Reports {
 		errs = append(errs, b.group(ctx, group))
 		if err := context.Cause(ctx); err != nil {
@@ -34,6 +33,13 @@ func (b *build) allReports(ctx context.Context) []error {
 		errs = append(errs, b.tellReports())
 	}
 	return errs
+}
+
+// limits are how much of a report is kept, without what is secret.
+func (b *build) limits() reports.Limits {
+	l := b.ReportLimits
+	l.Hide = b.mask.Text
+	return l
 }
 
 // group reads the reports of one group. Files that are missing fail the phase
@@ -50,7 +56,7 @@ func (b *build) group(ctx context.Context, group buildspec.ReportGroup) error {
 	}
 	out, files, err := b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, tree.Selection{Base: group.BaseDirectory, Files: group.Files})
 	if errors.Is(err, tree.ErrNoMatch) || errors.Is(err, tree.ErrNoBase) {
-		r := reports.Read(name, format, nil, b.ReportLimits)
+		r := reports.Read(name, format, nil, b.limits())
 		r.Status, r.Problems = reports.Incomplete, []reports.Problem{{File: strings.Join(group.Files, ", "), Text: err.Error()}}
 		b.file(r, Output{Name: name}, name)
 	}
@@ -86,7 +92,7 @@ func (b *build) read(ctx context.Context, format reports.Format, out Output, fil
 			return reports.Open(ctx, root, filepath.FromSlash(f.Path))
 		}})
 	}
-	return reports.Read(out.Name, format, sources, b.ReportLimits)
+	return reports.Read(out.Name, format, sources, b.limits())
 }
 
 // reportKey names a file by its name and content, wherever patterns begin.
