@@ -30,7 +30,7 @@ demo: setup ## from nothing to a build of examples/node
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
 	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw bin/browser
-	go test -race -timeout 40m -count=1 ./...
+	go test -race -timeout 60m -count=1 ./...
 
 bin/versitygw: # an S3 server for the tests
 	GOBIN=$(CURDIR)/bin go install $(s3server)

@@ -206,11 +206,11 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestLargeReportsAreReadInLittleMemory reads 200 MB of each, and asks what is held then.
+// TestLargeReportsAreReadInLittleMemory reads 100 MB of each, and asks what is held then.
 // It is no test beside others: the memory is that of the whole program.
 func TestLargeReportsAreReadInLittleMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it reads 800 MB")
+		t.Skip("it reads 300 MB")
 	}
 	message := bytes.Repeat([]byte("at a.b.C(C.java:1)\n"), 500)
 	for name, piece := range map[string]string{
@@ -218,7 +218,7 @@ func TestLargeReportsAreReadInLittleMemory(t *testing.T) {
 		"failed cases": "<testcase name='n'><failure message='m'>" + string(message) + "</failure></testcase>",
 		"output":       string(bytes.Repeat([]byte("line\n"), 10000)),
 	} {
-		const size = 200 << 20
+		const size = 100 << 20
 		open, shut := "<testsuite name='s'>", "</testsuite>"
 		if name == "output" {
 			open, shut = "<testsuite><testcase><failure><![CDATA[", "]]></failure></testcase></testsuite>"
