@@ -126,7 +126,8 @@ func (f *reportFlags) groups(names []string) (map[reports.Format][]string, diag.
 	return all, problems, joined(errs)
 }
 
-// looksLike says what a file looks like; one that is XML is told so by its reader.
+// looksLike says what a file looks like, empty for what is not known. The error says that
+// it cannot be opened, or is a directory.
 func looksLike(name string) (string, error) {
 	in, err := os.Open(name)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -149,7 +149,7 @@ func has(set *reports.Set, about reports.Type) bool {
 
 // about fills in what the head says of a build.
 func (h *head) about(r *runner.Record) {
-	h.Project, h.Number, h.Status = visible(r.Project), r.Number, r.Status
+	h.Project, h.Number, h.Status = diag.Printable(r.Project), r.Number, r.Status
 	h.Title = fmt.Sprintf("%s #%d %s", h.Project, h.Number, h.Status)
 	whole := r.End.Sub(r.Start)
 	h.Took = shortly(whole)
@@ -161,9 +161,9 @@ func (h *head) about(r *runner.Record) {
 			continue
 		}
 		took := p.End.Sub(p.Start)
-		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took), visible(reasons(p.Contexts))})
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
 		if p.Status != runner.Succeeded && h.Refused == "" {
-			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, visible(reasons(p.Contexts))), ": ")
+			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")
 		}
 	}
 }
@@ -185,7 +185,7 @@ func groups(set *reports.Set) []group {
 	}
 	var all []group
 	for _, r := range set.Reports {
-		g := group{Name: visible(r.Group), Status: string(r.Status)}
+		g := group{Name: diag.Printable(r.Group), Status: string(r.Status)}
 		var parts []string
 		if r.Tests != nil {
 			parts = append(parts, fmt.Sprintf("%d tests", r.Tests.Total))
@@ -205,20 +205,10 @@ func groups(set *reports.Set) []group {
 		for _, p := range r.Problems {
 			parts = append(parts, p.Error())
 		}
-		g.Text = visible(strings.Join(parts, "; "))
+		g.Text = diag.Printable(strings.Join(parts, "; "))
 		all = append(all, g)
 	}
 	return all
-}
-
-// visible replaces characters that show nothing, or change what is shown around them.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }
 
 // shortly writes a duration for a person.

@@ -148,6 +148,10 @@ func TestHugeNumbersDoNotOverflow(t *testing.T) {
 	if long.Tests.Duration <= 0 {
 		t.Errorf("got %v", long.Tests.Duration)
 	}
+	two := Read("g", JUnitXML, []Source{textSource("a", "<testsuite>"+strings.Repeat("<testcase time='3e7'/>", 400)+"</testsuite>"), textSource("b", "<testsuite>"+strings.Repeat("<testcase time='3e7'/>", 400)+"</testsuite>")}, ServiceLimits())
+	if two.Tests.Duration <= 0 {
+		t.Errorf("of two files: got %v", two.Tests.Duration)
+	}
 	var b strings.Builder
 	lcov := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines><line number="1" hits="1" condition-coverage="(0/100000000)"/></lines></class></coverage>`)
 	if err := WriteLCOV(&b, []*Report{lcov}); err != nil || b.Len() > 100_000 {

@@ -129,7 +129,8 @@ func (r *reading) note(format string, args ...any) {
 
 // add counts a case, and keeps it where it is one of those that are kept.
 func (r *reading) add(c Case) {
-	r.sum.add(c.Status, c.Duration, 1)
+	r.sum.add(c.Status, 1)
+	r.sum.took(c.Duration)
 	r.sequence++
 	c.sequence = r.sequence
 	slow := len(r.slow) < slowMost || c.Duration > r.slow[len(r.slow)-1].Duration
@@ -244,10 +245,10 @@ func (f *fileLines) join(o *fileLines) {
 
 // join adds what another reading found.
 func (r *reading) join(o *reading) {
-	for _, status := range slices.Sorted(maps.Keys(o.sum.Counts)) {
-		r.sum.add(status, 0, o.sum.Counts[status])
+	for status, n := range o.sum.Counts {
+		r.sum.add(status, n)
 	}
-	r.sum.Duration += o.sum.Duration
+	r.sum.took(o.sum.Duration)
 	r.bad, r.good = r.keep(r.bad, o.bad), r.keep(r.good, o.good)
 	for _, c := range o.slow {
 		if len(r.slow) < slowMost || c.Duration > r.slow[len(r.slow)-1].Duration {

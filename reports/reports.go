@@ -169,10 +169,14 @@ const messageMost = 1 << 20
 // Bad is how many cases failed or had an error.
 func (s *TestSummary) Bad() int { return s.Counts[CaseFailed] + s.Counts[CaseError] }
 
-func (s *TestSummary) add(status CaseStatus, took time.Duration, n int) {
+func (s *TestSummary) add(status CaseStatus, n int) {
 	s.Total += n
 	s.Counts[status] += n
-	if s.Duration += took; s.Duration < 0 { // more than 292 years
+}
+
+// took adds a duration; a sum of more than 292 years stays at that.
+func (s *TestSummary) took(d time.Duration) {
+	if s.Duration += d; s.Duration < 0 {
 		s.Duration = math.MaxInt64
 	}
 }

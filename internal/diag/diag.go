@@ -68,10 +68,11 @@ func (p Problem) Error() string {
 	return strings.ReplaceAll(Printable(place+p.Severity.String()+": "+p.Message+name), "\n", `\n`)
 }
 
-// Printable replaces what a terminal might obey in a text somebody else wrote.
+// Printable replaces what a terminal might obey in a text somebody else wrote, and what
+// changes the order in which the text around it is shown.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' && r != '\n' {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' || unicode.Is(unicode.Bidi_Control, r) {
 			return unicode.ReplacementChar
 		}
 		return r
