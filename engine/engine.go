@@ -57,7 +57,7 @@ type Spec struct {
 	Pull   Pull
 
 	Platform   string // such as linux/arm64; empty for the engine's own
-	Privileged bool   // also runs the image's entrypoint, which may start a dockerd
+	Privileged bool   // with all capabilities and devices, and a volume for a dockerd
 
 	// Limits are what the container may use at most. Where the machine cannot hold
 	// it to one, or is smaller, Say tells so, and the container starts.

@@ -210,6 +210,7 @@ func (b *build) finalize(ctx context.Context) result {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
+	b.stopDocker(ctx)
 	if err := b.container.Close(ctx); err != nil {
 		err = fmt.Errorf("remove the build's container: %w", err)
 		b.failed = errors.Join(b.failed, err)

@@ -193,6 +193,9 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
 		},
 	}
+	if b.nests() {
+		spec.Main.Args = withDockerd(spec.Main.Args)
+	}
 	for i, e := range mounted {
 		if i == 0 && b.foreseen != nil {
 			e.Tree.Over = b.foreseen.over
@@ -230,6 +233,9 @@ func (b *build) download(ctx context.Context) result {
 		return b.broken(ctx, err)
 	}
 	if err := b.restoreCache(ctx); err != nil {
+		return b.broken(ctx, err)
+	}
+	if err := b.awaitDocker(ctx); err != nil {
 		return b.broken(ctx, err)
 	}
 	b.announceCommands()

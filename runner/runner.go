@@ -68,6 +68,9 @@ type Runner struct {
 	// Earlier has the reports of earlier builds of the project, the newest first; nil where
 	// there are none.
 	Earlier iter.Seq[*reports.Set]
+	// Nested starts the Docker engine that an image has in a privileged build: the
+	// container's network is its own.
+	Nested bool
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }

@@ -18,18 +18,17 @@ import (
 
 // Container is a container of a Docker engine.
 type Container struct {
-	engine     *Engine
-	spec       engine.Spec
-	id         string
-	entrypoint bool // the image's entrypoint runs, Main beside it
-	stream     types.HijackedResponse
-	volumes    []string // layers of the trees, removed after the container
-	relay      string   // the container that listens for services; empty for none
-	uppers     []upper
-	root       sync.Once
-	rootUpper  string   // as of uppers, of the root directory; empty where it cannot be seen
-	hidden     []string // layers of whiteouts on the host, removed after the volumes
-	execs      atomic.Int64
+	engine    *Engine
+	spec      engine.Spec
+	id        string
+	stream    types.HijackedResponse
+	volumes   []string // layers of the trees, removed after the container
+	relay     string   // the container that listens for services; empty for none
+	uppers    []upper
+	root      sync.Once
+	rootUpper string   // as of uppers, of the root directory; empty where it cannot be seen
+	hidden    []string // layers of whiteouts on the host, removed after the volumes
+	execs     atomic.Int64
 
 	mu     sync.Mutex
 	closed bool

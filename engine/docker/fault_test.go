@@ -163,22 +163,6 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
 }
 
-func TestAnEntrypointThatDiesIsToldWithItsLastWords(t *testing.T) {
-	t.Parallel()
-	e := connect(t)
-	dying := "#!/bin/sh\necho cannot start the daemon >&2; n=0; while [ $n -lt 3000 ]; do echo line $n; n=$((n+1)); done; exit 3\n"
-	spec := newSpec(t)
-	spec.Images = []string{newImage(t, e, rootfs(t, e, map[string]string{"entry": dying}), "ENV PATH=/bin", `ENTRYPOINT ["/entry"]`)}
-	spec.Privileged = true
-	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo never"}}
-	spec.Ended = func(int, error) { t.Error("Main ended, which never began") }
-	err := refused(t, e, spec)
-	wantFault(t, err, engine.Died, "line 2999", "cannot start the daemon", "--privileged")
-	if len(err.Error()) > 10_000 {
-		t.Errorf("the message has %d bytes", len(err.Error()))
-	}
-}
-
 func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)

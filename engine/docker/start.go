@@ -50,8 +50,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		// The image's own dockerd needs a file system that is no overlay.
 		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
 	}
-	c.entrypoint = s.Privileged && image.image.Config != nil && len(image.image.Config.Entrypoint) > 0
-	config, host := configs(s, image, c.entrypoint)
+	config, host := configs(s, image)
 	host.Mounts = mounts
 	if err := e.limit(ctx, s, host); err != nil {
 		return err
@@ -118,20 +117,16 @@ func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Co
 	return plain, nil
 }
 
-// configs returns what the engine is asked for. The container lives for Main;
-// or, where the image's entrypoint has to run first or there is no Main, for a
-// shell that reads our end of a stream.
-func configs(s engine.Spec, image found, entrypoint bool) (*container.Config, *container.HostConfig) {
+// configs returns what the engine is asked for. The container lives for Main; or,
+// where there is none, for a shell that reads our end of a stream. The image's
+// entrypoint does not run.
+func configs(s engine.Spec, image found) (*container.Config, *container.HostConfig) {
 	config := &container.Config{
 		Image: image.name, Labels: s.Labels, Env: s.Env, User: "0", WorkingDir: "/",
 		OpenStdin: true, StdinOnce: !s.Keep, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	}
-	switch {
-	case entrypoint: // it may evaluate its arguments a second time: one plain word
-		config.Cmd = []string{"sh"}
-	case s.Main == nil:
-		config.Entrypoint = []string{"sh"}
-	default:
+	config.Entrypoint = []string{"sh"}
+	if s.Main != nil {
 		config.Entrypoint = s.Main.Args
 		config.Env = append(config.Env, s.Main.Env...)
 	}
@@ -169,24 +164,11 @@ func (c *Container) begin(ctx context.Context, image string) error {
 	if err != nil {
 		return c.engine.fault(err, "start a container from "+image)
 	}
-	if c.spec.Main != nil && !c.entrypoint {
+	if c.spec.Main != nil {
 		go c.follow(stream, *c.spec.Main, c.mainExit)
 		return nil
 	}
-	if err := c.awaitEntrypoint(ctx, image); err != nil || c.spec.Main == nil {
-		return err
-	}
-	return c.execMain(ctx)
-}
-
-// execMain runs Main beside the image's entrypoint.
-func (c *Container) execMain(ctx context.Context) error {
-	id, stream, err := c.startExec(ctx, *c.spec.Main)
-	if err != nil {
-		return err
-	}
-	go c.follow(stream, *c.spec.Main, func(ctx context.Context) (int, error) { return c.execExit(ctx, id) })
-	return nil
+	return c.awaitShell(ctx, image)
 }
 
 // follow copies Main's streams until it ends, then tells Ended.
@@ -217,9 +199,8 @@ func (c *Container) mainExit(ctx context.Context) (int, error) {
 	}
 }
 
-// awaitEntrypoint waits until the idle shell answers: the image's entrypoint,
-// where it runs, has done its work then. Curated images start dockerd in it.
-func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
+// awaitShell waits until the idle shell answers.
+func (c *Container) awaitShell(ctx context.Context, image string) error {
 	const ready = "buildlocal-is-ready"
 	// If it ended already, what it printed says more than the error here.
 	_, _ = io.WriteString(c.stream.Conn, "echo "+ready+"\n")
@@ -240,7 +221,7 @@ func (c *Container) awaitEntrypoint(ctx context.Context, image string) error {
 			return err
 		}
 		return &engine.Fault{Kind: engine.Died,
-			Message: fmt.Sprintf("start a container from %s: its entrypoint ended before the build began\n%s", image, printed),
-			Way:     "A privileged build runs the image's entrypoint first, as the service does: look at what it prints above, or run without --privileged."}
+			Message: fmt.Sprintf("start a container from %s: its shell ended before the build began\n%s", image, printed),
+			Way:     "An image needs an sh that runs: try docker run --entrypoint sh."}
 	}
 }

@@ -111,9 +111,6 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 		if c.image, err = e.store().Need(ctx, s); err != nil {
 			return err
 		}
-		if s.Privileged && len(c.image.Entrypoint) > 0 {
-			return e.options.unsupported("does not run an image's entrypoint in privileged mode: it would start its dockerd in this machine's own network")
-		}
 		path = usualPath
 		c.env = c.image.Env
 	}
