@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/lint"
 )
@@ -37,6 +39,7 @@ type runFlags struct {
 	projectName string
 	privileged  bool
 	engine      string
+	computeType string
 	platform    string
 	pull        string
 	timeout     minutes
@@ -127,6 +130,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVar(&f.projectName, "project-name", "", "project's `NAME` (default: the document's, or the source directory's)")
 	fs.BoolVar(&f.privileged, "privileged", false, "privileged mode, for docker inside the build")
 	fs.StringVar(&f.engine, "engine", "auto", "run on `ENGINE`: auto, docker, sandbox or host")
+	fs.StringVar(&f.computeType, "compute-type", "", "as much processor time and memory as the compute type `NAME` has, such as BUILD_GENERAL1_SMALL (default: the project's, or all)")
 	fs.StringVar(&f.platform, "platform", "", "image's `PLATFORM`, such as linux/arm64")
 	fs.StringVar(&f.pull, "pull", "missing", "pull the image `WHEN`: always, missing or never")
 	fs.Var(&f.timeout, "timeout", "time limit, such as 90s or 45m; a number is minutes (default: the project's, or 60m)")
@@ -322,11 +326,21 @@ func (f *runFlags) check() error {
 		f.oneOf("engine", f.engine, "auto", "docker", "sandbox", "host"),
 		f.oneOf("pull", f.pull, "always", "missing", "never"),
 		f.oneOf("format", f.format, f.formats...),
+		f.wrongComputeType(),
 		f.wrongIgnores(),
 		f.wrongGrants(),
 		f.wrongCache(),
 		f.contradictions(),
 	})
+}
+
+// wrongComputeType refuses one that is not known, or that says no size.
+func (f *runFlags) wrongComputeType() error {
+	if f.computeType == "" {
+		return nil
+	}
+	known := slices.DeleteFunc(slices.Clone(compute.Types), func(t string) bool { return compute.Size("", t) == compute.Machine{} })
+	return f.oneOf("compute-type", f.computeType, known...)
 }
 
 // wrongIgnores tells names that are no check's, or that of an error.

@@ -2,7 +2,10 @@
 // types and compute types.
 package compute
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // EnvironmentTypes and Types are the words of the API model
 // (aws-sdk-go-v2/service/codebuild v1.69.0), read in November 2026. The service
@@ -85,3 +88,25 @@ func Size(environment, compute string) Machine {
 	}
 	return machines[compute]
 }
+
+// EnvironmentOf returns the environment type of a build whose project says none: what
+// its compute type or its image is for. It is "" where they are for none of Lambda and
+// ARM: that is the usual one.
+func EnvironmentOf(compute, image string) string {
+	arm := strings.Contains(image, "-aarch64-")
+	switch lambda := strings.HasPrefix(compute, "BUILD_LAMBDA_") || strings.Contains(image, "-lambda-standard:"); {
+	case lambda && arm:
+		return "ARM_LAMBDA_CONTAINER"
+	case lambda:
+		return "LINUX_LAMBDA_CONTAINER"
+	case arm:
+		return "ARM_CONTAINER"
+	}
+	return ""
+}
+
+// IsLambda reports whether an environment type is on Lambda.
+func IsLambda(environment string) bool { return strings.HasSuffix(environment, "_LAMBDA_CONTAINER") }
+
+// IsARM reports whether builds of an environment type run on ARM, as arm64.
+func IsARM(environment string) bool { return strings.HasPrefix(environment, "ARM_") }

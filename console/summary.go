@@ -44,8 +44,16 @@ func (t *Text) phases(r *runner.Record) {
 		if p.Status != runner.Succeeded {
 			status = t.styles.red.Sprint(status)
 		}
-		t.line("  %-17s %8s  %s", p.Type, shortly(p.Duration), status)
+		t.line("  %-17s %8s  %s%s", p.Type, shortly(p.Duration), status, t.used(p, r))
 	}
+}
+
+// used says what a phase with commands used of the machine.
+func (t *Text) used(p runner.PhaseRecord, r *runner.Record) string {
+	if p.Used == nil || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
+		return ""
+	}
+	return t.styles.faint.Sprintf("  %s at most, %s of CPU", runner.Memory(p.Used.PeakMemory), shortly(time.Duration(p.Used.CPU*float64(time.Second))))
 }
 
 // quiet reports whether nothing happened in a phase that a person looks for.

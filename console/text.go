@@ -159,7 +159,7 @@ func (t *Text) commandEnded(e runner.Event) {
 	if e.Place != "" {
 		t.line("%s", t.caret(e.Place))
 	}
-	if text := advice(e.Exit, string(t.printed)); text != "" {
+	if text := cmp.Or(e.Why, advice(e.Exit, string(t.printed))); text != "" {
 		t.line("%s %s", t.styles.yellow.Sprint("hint:"), text)
 	}
 }

@@ -7,8 +7,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -111,6 +113,23 @@ type Limits struct {
 	Memory int64   // bytes; 0 for no limit
 }
 
+// Over tells what of the limits a machine of so many processors and so much memory, in
+// bytes, does not have; "" where it has all.
+func (l Limits) Over(cpus int, memory int64) string {
+	const gib = 1 << 30
+	var over []string
+	if l.CPUs > float64(cpus) {
+		over = append(over, fmt.Sprintf("%d processors, not %g", cpus, l.CPUs))
+	}
+	if memory > 0 && l.Memory > memory {
+		over = append(over, fmt.Sprintf("%.3g GiB of memory, not %.3g", float64(memory)/gib, float64(l.Memory)/gib))
+	}
+	if len(over) == 0 {
+		return ""
+	}
+	return "This machine has " + strings.Join(over, ", and ") + ": the build has less than its compute type gives it."
+}
+
 // Pull says when an image is fetched from its registry.
 type Pull string
 
@@ -179,6 +198,20 @@ type Watcher interface {
 	// cannot tell. It may be another file than the container sees there: whoever reads
 	// it compares size and time. It is gone after Close.
 	Written(path string) (dir, name string)
+}
+
+// Usage is what the processes of a container have used since it was started.
+type Usage struct {
+	CPU    time.Duration // processor time
+	Memory int64         // bytes in use now, without what the kernel can forget of files
+	Killed int           // of its processes, for want of memory; -1 where that is not known
+}
+
+// Meter is a Container that is measured.
+type Meter interface {
+	// Usage returns what has been used. An error that wraps ErrUnsupported means that it
+	// never can; any other that it cannot now, as when the container has ended.
+	Usage(ctx context.Context) (Usage, error)
 }
 
 // Left is something a driver made that still exists.

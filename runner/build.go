@@ -82,6 +82,7 @@ type PhaseRecord struct {
 	Seconds  int64         `json:"durationInSeconds"`
 	Contexts []Context     `json:"contexts,omitempty"`
 	Duration time.Duration `json:"-"`
+	Used     *Used         `json:"used,omitempty"` // nil where it was not measured
 }
 
 // Context says why a phase ended as it did; it is empty after success.
@@ -122,6 +123,7 @@ type CommandRecord struct {
 	Line         int       `json:"line"` // in the buildspec; 0 for a command of the image
 	Exit         int       `json:"exitStatus"`
 	Milliseconds int64     `json:"durationInMilliseconds"`
+	Used         *Used     `json:"used,omitempty"` // nil where it was not measured
 }
 
 // Output is a set of files the build left.

@@ -114,6 +114,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	e := Event{Kind: CommandBegan, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt}
 	b.notify(e)
 	b.forget()
+	window := b.meter.open(ctx)
 	exit, err := c.session.Run(ctx, c.text)
 	if err != nil && ctx.Err() != nil {
 		exit = b.interrupt(ctx, c.session)
@@ -123,8 +124,10 @@ func (b *build) command(ctx context.Context, c call) result {
 	if exit != 0 && err == nil && c.place != nil {
 		e.Place = c.place(b.lastPrinted())
 	}
+	used := b.meter.close(ctx, window)
+	e.Why = b.starved(c.text, exit, used)
 	b.record.Commands = append(b.record.Commands, CommandRecord{
-		Phase: b.phase, Text: b.mask.Text(c.text), Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(),
+		Phase: b.phase, Text: b.mask.Text(c.text), Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
 	})
 	b.notify(e)
 	switch {
@@ -210,6 +213,7 @@ func (b *build) finalize(ctx context.Context) result {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
+	b.meter.end()
 	b.stopDocker(ctx)
 	if err := b.container.Close(ctx); err != nil {
 		err = fmt.Errorf("remove the build's container: %w", err)

@@ -18,6 +18,7 @@ type Event struct {
 	Attempt int    // from 1; above 1 when the phase is run again
 	Exit    int    // CommandEnded: exit status
 	Place   string // CommandEnded after a failure: the buildspec's line with a caret
+	Why     string // CommandEnded after a failure: what is known of its reason; may be empty
 	Output  []byte // Printed: what commands print, as it comes; valid during the call only
 
 	Status   Status        // PhaseEnded, BuildEnded

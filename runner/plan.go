@@ -5,6 +5,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path"
@@ -91,6 +92,7 @@ type Inputs struct {
 	ProjectFile string
 	Overrides   []Override // weakest first
 	Image       string     // overrides the project's
+	ComputeType string     // overrides the project's
 	Default     string     // image when nobody names one
 	Privileged  bool
 	Platform    string
@@ -206,7 +208,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
 	}
 	p.images(in)
-	p.limits(in.Project.Environment)
+	p.limits(in.Project.Environment, in.ComputeType)
 	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
 	p.sources(in.Sources)
 	p.phases(in.Spec)
@@ -215,15 +217,19 @@ func NewPlan(in Inputs) (*Plan, error) {
 	return p, nil
 }
 
-// limits are those of the project's compute type, or of what it says of an
-// instance. Without a compute type there are none.
-func (p *Plan) limits(e project.Environment) {
-	m := compute.Size(e.Type, e.ComputeType)
-	if e.Compute.VCPU > 0 || e.Compute.Memory > 0 {
+// limits are those of the compute type, or of what the project says of an instance.
+// Without a compute type there are none.
+func (p *Plan) limits(e project.Environment, asked string) {
+	p.ComputeType = cmp.Or(asked, e.ComputeType)
+	if p.EnvironmentType == "" {
+		p.EnvironmentType = compute.EnvironmentOf(p.ComputeType, p.Image)
+	}
+	m := compute.Size(p.EnvironmentType, p.ComputeType)
+	if asked == "" && (e.Compute.VCPU > 0 || e.Compute.Memory > 0) {
 		const gib = 1 << 30
 		m = compute.Machine{VCPU: e.Compute.VCPU, Memory: int64(e.Compute.Memory) * gib}
 	}
-	p.ComputeType, p.Limits = e.ComputeType, engine.Limits{CPUs: float64(m.VCPU), Memory: m.Memory}
+	p.Limits = engine.Limits{CPUs: float64(m.VCPU), Memory: m.Memory}
 }
 
 // noPhases tells a buildspec that can only be run as a batch.
@@ -256,9 +262,6 @@ func (p *Plan) images(in Inputs) {
 			p.Image = image
 			break
 		}
-	}
-	if p.EnvironmentType == "" && strings.Contains(p.Image, "-lambda-standard:") {
-		p.EnvironmentType = "LINUX_LAMBDA_CONTAINER"
 	}
 	names := project.ImageSpellings(p.Image)
 	if way, unpublished := project.Unpublished(p.Image); unpublished {

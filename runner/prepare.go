@@ -115,6 +115,7 @@ func (b *build) start(ctx context.Context, mounted []Extra) error {
 		return err
 	}
 	b.container, b.sessions[""] = c, session
+	b.measure(ctx)
 	return nil
 }
 

@@ -124,6 +124,7 @@ type build struct {
 	missed    error             // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
+	meter     *meter                    // nil where nothing is measured
 	elsewhere string                    // where credentials are served, if not at their address
 	sessions  map[string]*shell.Session // by user; "" is root
 
@@ -181,12 +182,14 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 	began := b.Now()
 	b.setPhase(row.phase)
 	b.notify(Event{Kind: PhaseBegan})
+	window := b.meter.open(ctx)
 	res := row.do(b, ctx)
+	used := b.meter.close(ctx, window)
 	if res.status == "" {
 		res.status = Succeeded
 	}
 	res.context.Message = b.mask.Text(res.context.Message)
-	b.endPhase(began, res)
+	b.endPhase(began, res, used)
 	b.judge(res.status)
 	switch {
 	case res.next != "":
@@ -215,11 +218,11 @@ func (b *build) setPhase(p PhaseType) {
 	b.phase, b.record.CurrentPhase = p, p
 }
 
-func (b *build) endPhase(began time.Time, res result) {
+func (b *build) endPhase(began time.Time, res result, used *Used) {
 	ended := b.Now()
 	b.record.Phases = append(b.record.Phases, PhaseRecord{
 		Type: b.phase, Status: res.status, Start: began, End: ended, Duration: ended.Sub(began),
-		Seconds: int64(ended.Sub(began).Seconds()), Contexts: []Context{res.context},
+		Seconds: int64(ended.Sub(began).Seconds()), Contexts: []Context{res.context}, Used: used,
 	})
 	b.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Duration: ended.Sub(began)})
 }
@@ -262,7 +265,7 @@ func (b *build) tell(e Event) {
 		return
 	}
 	e.Time, e.Phase = b.Now(), b.phase
-	e.Text, e.Place = b.mask.Text(e.Text), b.mask.Text(e.Place)
+	e.Text, e.Place, e.Why = b.mask.Text(e.Text), b.mask.Text(e.Place), b.mask.Text(e.Why)
 	b.Notify(e)
 }
 

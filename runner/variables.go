@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/secrets"
 )
@@ -161,7 +162,7 @@ func (vs *variables) extend(name, image, dir string) {
 // home is /root whatever the image says (documented); only /tmp can be written
 // to on Lambda compute.
 func (p *Plan) home() string {
-	if strings.Contains(p.EnvironmentType, "LAMBDA") {
+	if compute.IsLambda(p.EnvironmentType) {
 		return "/tmp"
 	}
 	return "/root"

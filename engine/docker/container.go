@@ -22,6 +22,7 @@ type Container struct {
 	spec      engine.Spec
 	id        string
 	stream    types.HijackedResponse
+	measured  usage
 	volumes   []string // layers of the trees, removed after the container
 	relay     string   // the container that listens for services; empty for none
 	uppers    []upper

@@ -83,15 +83,18 @@ const dockerDir = "/var/lib/docker"
 // limit asks for the limits the engine can keep: it refuses more processors than
 // it has.
 func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
-	host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
-	if s.Limits.CPUs == 0 {
+	if s.Limits == (engine.Limits{}) {
 		return nil
 	}
 	info, err := e.api.Info(ctx)
 	if err != nil {
 		return e.fault(err, "ask the engine for its processors")
 	}
+	if over := s.Limits.Over(info.NCPU, info.MemTotal); over != "" && s.Say != nil {
+		s.Say("%s", over)
+	}
 	const nano = 1e9
+	host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
 	host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
 	return nil
 }

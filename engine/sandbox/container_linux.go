@@ -18,6 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
+	"github.com/buildlocal/buildlocal/internal/cgroup"
 	"github.com/buildlocal/buildlocal/internal/layer"
 )
 
@@ -30,6 +31,7 @@ type Container struct {
 	trees    []engine.Tree // nil where what is written to them is kept in memory
 	image    *images.Image
 	limits   []group
+	meter    *cgroup.Meter // made when it is first asked
 	services []net.Listener
 	say      func(format string, args ...any)
 
@@ -349,9 +351,6 @@ func (c *Container) Close(ctx context.Context) error {
 	}
 	err := c.id.remove(ctx, c.base)
 	for _, g := range c.limits {
-		if n := g.killed(); n > 0 {
-			c.say("The build needed more memory than its compute type has: %d of its processes killed.", n)
-		}
 		err = errors.Join(err, g.remove())
 	}
 	c.limits = nil
@@ -386,7 +385,27 @@ func (c *Container) Written(path string) (dir, name string) {
 	return upper, name
 }
 
+// Usage returns what the sandbox has used. See engine.Meter.
+func (c *Container) Usage(context.Context) (engine.Usage, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.meter == nil {
+		var dirs []string
+		for _, g := range c.limits {
+			dirs = append(dirs, g.dir)
+		}
+		m, err := cgroup.At(dirs...)
+		if err != nil {
+			return engine.Usage{}, fmt.Errorf("%w: %w", engine.ErrUnsupported, err)
+		}
+		c.meter = m
+	}
+	u, err := c.meter.Read()
+	return engine.Usage(u), err
+}
+
 var (
 	_ engine.Container = (*Container)(nil)
+	_ engine.Meter     = (*Container)(nil)
 	_ engine.Watcher   = (*Container)(nil)
 )

@@ -133,6 +133,9 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if err := c.listenFor(s.Services); err != nil {
 		return err
 	}
+	if over := s.Limits.Over(runtime.NumCPU(), memoryOfMachine()); over != "" {
+		c.say("%s", over)
+	}
 	c.limits = limit(s.Name, s.Limits, c.say)
 	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/cgroup"
 )
 
 // group is a control group: a directory of the kernel's, with the processes that
@@ -30,12 +31,13 @@ type controller struct {
 	files [2]map[string]string
 }
 
-// limitsOf returns what is written to which file, in version 1 and 2.
+// limitsOf returns what is written to which file, in version 1 and 2; what is not
+// limited is counted.
 func limitsOf(l engine.Limits) []controller {
-	var all []controller
+	all := []controller{{name: "memory"}, {name: "cpuacct"}}
 	if l.Memory > 0 {
 		bytes := strconv.FormatInt(l.Memory, 10)
-		all = append(all, controller{"memory", [2]map[string]string{{"memory.limit_in_bytes": bytes}, {"memory.max": bytes}}})
+		all[0].files = [2]map[string]string{{"memory.limit_in_bytes": bytes}, {"memory.max": bytes}}
 	}
 	if l.CPUs > 0 && l.CPUs < float64(runtime.NumCPU()) {
 		const period = 100_000 // microseconds
@@ -45,7 +47,8 @@ func limitsOf(l engine.Limits) []controller {
 	return all
 }
 
-// limit makes control groups with limits. What cannot be limited is told.
+// limit makes control groups with limits. What cannot be limited is told; what cannot
+// be counted is not known.
 func limit(name string, l engine.Limits, say func(string, ...any)) []group {
 	var groups []group
 	for _, c := range limitsOf(l) {
@@ -58,7 +61,7 @@ func limit(name string, l engine.Limits, say func(string, ...any)) []group {
 				break
 			}
 		}
-		if err != nil {
+		if err != nil && c.files[0] != nil {
 			say("The build's %s is not limited to what its compute type has: %v.", c.name, err)
 		}
 	}
@@ -103,7 +106,7 @@ func placesOf(controller string) []place {
 		} else if !slices.Contains(strings.Split(fields[1], ","), controller) {
 			continue
 		}
-		top := controlMount(version, controller)
+		top := cgroup.Mount(version, controller)
 		if top == "" {
 			continue
 		}
@@ -113,29 +116,13 @@ func placesOf(controller string) []place {
 	return all
 }
 
-// controlMount returns where a controller is mounted.
-func controlMount(version int, controller string) string {
-	text, _ := os.ReadFile("/proc/self/mountinfo")
-	for _, line := range strings.Split(string(text), "\n") {
-		before, behind, _ := strings.Cut(line, " - ")
-		at, kind := strings.Fields(before), strings.Fields(behind)
-		if len(at) < 5 || len(kind) < 3 {
-			continue
-		}
-		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
-			return at[4]
-		}
-	}
-	return ""
-}
-
 const groupPrefix = "buildlocal-"
 
 // make makes a group with the limit in this place.
 func (p place) make(name string, c controller) (group, error) {
 	p.sweep()
 	files := c.files[p.version-1]
-	if p.version == 2 && !p.offers(c.name) {
+	if p.version == 2 && c.name != "cpuacct" && !p.offers(c.name) { // version 2 always counts time
 		return group{}, fmt.Errorf("%s has no controller for it", p.dir)
 	}
 	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
@@ -159,7 +146,7 @@ func (p place) make(name string, c controller) (group, error) {
 	if err != nil {
 		return group{}, errors.Join(err, undo())
 	}
-	if c.name == "memory" { // no swap either; a kernel may not count it
+	if c.name == "memory" && c.files[0] != nil { // no swap either; a kernel may not count it
 		for file, text := range [2]map[string]string{
 			{"memory.memsw.limit_in_bytes": files["memory.limit_in_bytes"]}, {"memory.swap.max": "0"},
 		}[p.version-1] {
@@ -186,9 +173,18 @@ func (p place) offers(controller string) bool {
 	return os.WriteFile(control, []byte("+"+controller), 0o644) == nil
 }
 
+// memoryOfMachine is in bytes; 0 where it is not known.
+func memoryOfMachine() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
 // Sweep removes what the kernel keeps of sandboxes that were killed.
 func (e *Engine) Sweep() {
-	for _, controller := range []string{"memory", "cpu"} {
+	for _, controller := range []string{"memory", "cpuacct", "cpu"} {
 		for _, p := range placesOf(controller) {
 			p.sweep()
 		}
@@ -205,20 +201,6 @@ func (p place) sweep() {
 			_ = unix.Rmdir(dir)
 		}
 	}
-}
-
-// killed returns how many processes were killed for want of memory.
-func (g group) killed() int {
-	for _, file := range []string{"memory.events", "memory.oom_control"} {
-		text, _ := os.ReadFile(filepath.Join(g.dir, file))
-		for _, line := range strings.Split(string(text), "\n") {
-			if count, is := strings.CutPrefix(line, "oom_kill "); is {
-				n, _ := strconv.Atoi(count)
-				return n
-			}
-		}
-	}
-	return 0
 }
 
 // remove removes the group, whose processes have ended. The kernel may take a

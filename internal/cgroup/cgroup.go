@@ -1,0 +1,162 @@
+// Package cgroup reads what the kernel counts of the processes of a control group, in
+// version 1 and 2.
+package cgroup
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Usage is what the processes of a group, and of the groups in it, have used.
+type Usage struct {
+	CPU    time.Duration // processor time since the group was made
+	Memory int64         // bytes in use now, without what the kernel can forget of files
+	Killed int           // processes of the group killed for want of memory
+}
+
+// Meter reads the usage of one group.
+type Meter struct {
+	memory, cpu string // directories; empty for one that is not counted
+	version     map[string]int
+}
+
+// Of returns a Meter of the groups that a process is in and whose names hold mark. The
+// error says that this machine does not tell them; it is fs.ErrNotExist where there are
+// none.
+func Of(pid int, mark string) (*Meter, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, member := range parse(string(text)) {
+		if !strings.Contains(member.path, mark) {
+			continue
+		}
+		for _, controller := range member.controllers {
+			if top := Mount(member.version, controller); top != "" {
+				dirs = append(dirs, filepath.Join(top, member.path))
+			}
+		}
+	}
+	return At(dirs...)
+}
+
+// At returns a Meter of the groups in some directories, of which each may count other
+// things. The error is as that of Of.
+func At(dirs ...string) (*Meter, error) {
+	m := &Meter{version: map[string]int{}}
+	for _, dir := range dirs {
+		for controller, at := range map[string]*string{"memory": &m.memory, "cpuacct": &m.cpu} {
+			for version := 1; version <= 2 && *at == ""; version++ {
+				if counts(dir, version, controller) {
+					*at, m.version[controller] = dir, version
+				}
+			}
+		}
+	}
+	if m.memory == "" && m.cpu == "" {
+		return nil, fmt.Errorf("control groups %s: %w", strings.Join(dirs, ", "), fs.ErrNotExist)
+	}
+	return m, nil
+}
+
+// counted are the files that have the sum, in version 1 and 2.
+var counted = map[string][2]string{"memory": {"memory.usage_in_bytes", "memory.current"}, "cpuacct": {"cpuacct.usage", "cpu.stat"}}
+
+func counts(dir string, version int, controller string) bool {
+	_, err := os.Stat(filepath.Join(dir, counted[controller][version-1]))
+	return err == nil
+}
+
+// membership is a line of /proc/PID/cgroup.
+type membership struct {
+	version     int
+	controllers []string
+	path        string
+}
+
+// parse reads /proc/PID/cgroup, version 1 first.
+func parse(text string) []membership {
+	var all []membership
+	for _, line := range strings.Split(text, "\n") {
+		fields := strings.SplitN(line, ":", 3)
+		if len(fields) != 3 {
+			continue
+		}
+		m := membership{1, strings.Split(fields[1], ","), fields[2]}
+		if fields[0] == "0" {
+			m.version = 2
+		}
+		all = append(all, m)
+	}
+	slices.SortStableFunc(all, func(a, b membership) int { return a.version - b.version })
+	return all
+}
+
+// Mount returns where a controller of version 1 is mounted, or version 2 as a whole;
+// "" where it is not.
+func Mount(version int, controller string) string {
+	text, _ := os.ReadFile("/proc/self/mountinfo")
+	for _, line := range strings.Split(string(text), "\n") {
+		before, behind, _ := strings.Cut(line, " - ")
+		at, kind := strings.Fields(before), strings.Fields(behind)
+		if len(at) < 5 || len(kind) < 3 {
+			continue
+		}
+		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
+			return at[4]
+		}
+	}
+	return ""
+}
+
+// Read returns what is used now. The error says that the group is gone.
+func (m *Meter) Read() (Usage, error) {
+	var u Usage
+	var err error
+	if m.memory != "" {
+		version := m.version["memory"]
+		if u.Memory, err = number(m.memory, counted["memory"][version-1]); err != nil {
+			return u, err
+		}
+		u.Memory = max(0, u.Memory-field(m.memory, "memory.stat", [2]string{"total_inactive_file", "inactive_file"}[version-1]))
+		u.Killed = int(field(m.memory, [2]string{"memory.oom_control", "memory.events"}[version-1], "oom_kill"))
+	}
+	switch {
+	case m.cpu == "":
+	case m.version["cpuacct"] == 2:
+		u.CPU = time.Duration(field(m.cpu, "cpu.stat", "usage_usec")) * time.Microsecond
+	default:
+		var nanoseconds int64
+		nanoseconds, err = number(m.cpu, "cpuacct.usage")
+		u.CPU = time.Duration(nanoseconds)
+	}
+	return u, err
+}
+
+func number(dir, file string) (int64, error) {
+	text, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+}
+
+// field returns a number of a file of lines NAME NUMBER; 0 where it is not there.
+func field(dir, file, name string) int64 {
+	text, _ := os.ReadFile(filepath.Join(dir, file))
+	for line := range strings.Lines(string(text)) {
+		if value, is := strings.CutPrefix(line, name+" "); is {
+			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return n
+		}
+	}
+	return 0
+}

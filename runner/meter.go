@@ -1,0 +1,171 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Used is what a command or a phase has used of the machine.
+type Used struct {
+	PeakMemory int64   `json:"peakMemoryInBytes"`            // the most that was seen in use at once
+	CPU        float64 `json:"cpuTimeInSeconds"`             // of all processors together
+	Killed     int     `json:"outOfMemoryKills"`             // processes killed for want of memory
+	Limit      int64   `json:"memoryLimitInBytes,omitempty"` // 0 for none
+}
+
+// meterEvery is how often is looked at what the container uses; where looking takes
+// long, it is done so much more seldom that it stays below a fiftieth of the time.
+const (
+	meterEvery = 50 * time.Millisecond
+	meterShare = 50
+)
+
+// meter looks at what a container uses as long as it runs.
+type meter struct {
+	container engine.Meter
+
+	mu      sync.Mutex
+	last    engine.Usage
+	took    time.Duration // of the last look
+	windows []*window
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+// window is a time in which usage is summed up.
+type window struct {
+	first engine.Usage
+	peak  int64
+}
+
+// measure begins to look at the build's container, where the engine can.
+func (b *build) measure(ctx context.Context) {
+	container, can := b.container.(engine.Meter)
+	if !can {
+		return
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.meter = &meter{container: container, stop: stop, done: make(chan struct{})}
+	go b.meter.run(ctx)
+}
+
+func (m *meter) run(ctx context.Context) {
+	defer close(m.done)
+	for {
+		if err := m.look(ctx); errors.Is(err, engine.ErrUnsupported) {
+			return
+		}
+		m.mu.Lock()
+		pause := max(meterEvery, meterShare*m.took)
+		m.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// look reads what is used now. What cannot be read leaves what was known.
+func (m *meter) look(ctx context.Context) error {
+	began := time.Now()
+	u, err := m.container.Usage(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.took = time.Since(began)
+	if err != nil {
+		return err
+	}
+	m.last = u
+	for _, w := range m.windows {
+		w.peak = max(w.peak, u.Memory)
+	}
+	return nil
+}
+
+// quick is how long a look may take that is had at the edges of a window too.
+const quick = time.Millisecond
+
+// glance looks where that takes no time.
+func (m *meter) glance(ctx context.Context) {
+	m.mu.Lock()
+	cheap := m.took > 0 && m.took < quick
+	m.mu.Unlock()
+	if cheap {
+		_ = m.look(ctx)
+	}
+}
+
+// open begins a window; nil where nothing is measured.
+func (m *meter) open(ctx context.Context) *window {
+	if m == nil {
+		return nil
+	}
+	m.glance(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := &window{first: m.last, peak: m.last.Memory}
+	m.windows = append(m.windows, w)
+	return w
+}
+
+// close ends a window and returns what was used in it; nil where nothing was measured.
+func (m *meter) close(ctx context.Context, w *window) *Used {
+	if m == nil || w == nil {
+		return nil
+	}
+	m.glance(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.windows = slices.DeleteFunc(m.windows, func(other *window) bool { return other == w })
+	if m.last == (engine.Usage{}) {
+		return nil
+	}
+	return &Used{PeakMemory: w.peak, CPU: (m.last.CPU - w.first.CPU).Seconds(), Killed: max(0, m.last.Killed-w.first.Killed)}
+}
+
+// end ends the looking, before the container is removed.
+func (m *meter) end() {
+	if m != nil {
+		m.stop()
+		<-m.done
+	}
+}
+
+// starved explains a command that was killed for want of memory; "" for another.
+func (b *build) starved(text string, exit int, u *Used) string {
+	if u == nil || u.Killed == 0 || exit == 0 {
+		return ""
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	what := "this machine has"
+	if limit := b.plan.Limits.Memory; limit > 0 {
+		u.Limit = limit
+		what = fmt.Sprintf("the %s of %s", Memory(limit), b.plan.ComputeType)
+	}
+	return fmt.Sprintf("It needed more than %s, and %s killed; peak %s in %s. Choose a larger --compute-type, or let it need less.",
+		what, processes(u.Killed), Memory(u.PeakMemory), first)
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "a process was"
+	}
+	return fmt.Sprintf("%d processes were", n)
+}
+
+// Memory writes a size of memory, in bytes, as compute types are written: 4 GiB.
+func Memory(bytes int64) string {
+	const gib, mib = 1 << 30, 1 << 20
+	if bytes < gib {
+		return fmt.Sprintf("%d MiB", bytes/mib)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
+}
