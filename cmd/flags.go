@@ -38,6 +38,7 @@ type runFlags struct {
 	project     string
 	projectName string
 	privileged  bool
+	docker      string
 	engine      string
 	computeType string
 	platform    string
@@ -129,6 +130,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
 	fs.StringVar(&f.projectName, "project-name", "", "project's `NAME` (default: the document's, or the source directory's)")
 	fs.BoolVar(&f.privileged, "privileged", false, "privileged mode, for docker inside the build")
+	fs.StringVar(&f.docker, "docker", "nested", "docker in the build speaks to `WHICH` engine: nested (its own, in privileged mode) or socket (this machine's, for what the build makes)")
 	fs.StringVar(&f.engine, "engine", "auto", "run on `ENGINE`: auto, docker, sandbox or host")
 	fs.StringVar(&f.computeType, "compute-type", "", "as much processor time and memory as the compute type `NAME` has, such as BUILD_GENERAL1_SMALL (default: the project's, or all)")
 	fs.StringVar(&f.platform, "platform", "", "image's `PLATFORM`, such as linux/arm64")
@@ -324,6 +326,7 @@ func joined(errs []error) error {
 func (f *runFlags) check() error {
 	return joined([]error{
 		f.oneOf("engine", f.engine, "auto", "docker", "sandbox", "host"),
+		f.oneOf("docker", f.docker, "nested", "socket"),
 		f.oneOf("pull", f.pull, "always", "missing", "never"),
 		f.oneOf("format", f.format, f.formats...),
 		f.wrongComputeType(),
@@ -389,6 +392,10 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("image", f.image+", and the engine host has no images; give one of them")
 	case f.engine == "docker" && isLocalImage(f.image):
 		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
+	case f.daemonless() && f.docker == "socket":
+		return f.wrong("docker", "socket, and the engine "+f.engine+" has none to give; use docker")
+	case f.keep && f.docker == "socket":
+		return f.wrong("keep", "set, and --docker is socket, which ends with buildlocal; give one of them")
 	case f.daemonless() && f.keep:
 		return f.wrong("keep", "set, and what the engine "+f.engine+" makes cannot be kept; give one of them")
 	case f.daemonless() && f.platform != "" && f.platform != f.native:

@@ -37,7 +37,7 @@ func (f *runFlags) grants() bool {
 }
 
 // onlyByHand are flags that give a build something of the user's.
-var onlyByHand = []string{"aws-credentials", "git-credentials", "metadata"}
+var onlyByHand = []string{"aws-credentials", "docker", "git-credentials", "metadata"}
 
 // fromFile reports whether a flag's value comes from the file beside the source.
 func (f *runFlags) fromFile(name string) bool {

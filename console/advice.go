@@ -30,7 +30,7 @@ var hints = []hint{
 	{0, []string{"\r: not found", "\r': command not found", "^M: bad interpreter", "$'\\r'", "\r': No such file", "sh\r: No such file", "sh\r: no such file"},
 		"A script has Windows line ends (CRLF): *.sh text eol=lf in .gitattributes and git add --renormalize mend it."},
 	{0, []string{"Cannot connect to the Docker daemon"},
-		"There is no docker in an unprivileged build, as in the service: run with --privileged, and switch on privileged mode in the project."},
+		"There is no docker in an unprivileged build, as in the service: run with --privileged, and switch on privileged mode in the project; or lend it this machine's by --docker socket."},
 	{0, []string{"[[: not found", "source: not found", "ad substitution", "Illegal option -o pipefail", "shopt: not found", "pushd: not found", "declare: not found", "let: not found", `Syntax error: "(" unexpected`, `Syntax error: "}" unexpected`, "Syntax error: redirection unexpected"},
 		"This is bash syntax and the image's sh is not bash: write shell: bash below env: in the buildspec."},
 	{0, []string{"No space left on device", "no space left on device"},

@@ -73,6 +73,8 @@ type Spec struct {
 	Temp    string // a directory of the host for the driver's own files; it exists
 	Keep    bool   // the container outlives the client, until somebody removes it
 
+	// Socket gives the container the engine it runs on; nil does not.
+	Socket *Socket
 	// Services are of ours, and reached from inside.
 	Services []Service
 	// Metadata lets the container reach the addresses at which a cloud tells this
@@ -93,6 +95,13 @@ type Spec struct {
 	Progress func(Progress)
 	// Say is told what the user should know: a warning, a choice made.
 	Say func(format string, args ...any)
+}
+
+// Socket is the engine's own API in a container, for what that makes: all else at the
+// engine it neither sees nor changes. What it leaves there is removed by Close.
+type Socket struct {
+	Path       string // absolute, in the container
+	KeepImages bool   // images that are built there stay
 }
 
 // Service is something in this program that the processes of one container reach,

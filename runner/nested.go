@@ -18,7 +18,10 @@ import (
 var startDockerd string
 
 // nests reports whether the build gets an engine of its own.
-func (b *build) nests() bool { return b.plan.Privileged && b.Nested }
+func (b *build) nests() bool { return b.plan.Privileged && b.Nested && !b.plan.Socket }
+
+// dockerSocket is where docker looks for its engine.
+const dockerSocket = "/var/run/docker.sock"
 
 // withDockerd returns a command line that starts an engine in the background first.
 func withDockerd(args []string) []string {
@@ -43,7 +46,7 @@ fi`
 // the container. One that an image is made to start and that does not is a fault, for
 // such a container ends in the service.
 func (b *build) awaitDocker(ctx context.Context) error {
-	if b.plan.Privileged && !b.Nested {
+	if b.plan.Privileged && !b.Nested && !b.plan.Socket {
 		b.note("No Docker engine is started in the build: without a container it would be in this machine's own network. Use --engine docker.")
 	}
 	if !b.nests() {

@@ -95,6 +95,7 @@ type Inputs struct {
 	ComputeType string     // overrides the project's
 	Default     string     // image when nobody names one
 	Privileged  bool
+	Socket      bool // docker in the build speaks to the engine that the build runs on
 	Platform    string
 	Pull        engine.Pull
 	Timeout     time.Duration // overrides the project's; 0 for none
@@ -133,6 +134,7 @@ type Plan struct {
 	ComputeType     string
 	Limits          engine.Limits // what that machine has
 	Privileged      bool
+	Socket          bool // docker in the build speaks to the engine that the build runs on
 	Platform        string
 	Pull            engine.Pull
 	Timeout         time.Duration
@@ -198,6 +200,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Identity: in.Identity, Platform: in.Platform, Pull: in.Pull,
 		EnvironmentType: in.Project.Environment.Type, EncryptionKey: in.Project.EncryptionKey,
 		LogPrefix:  in.Project.LogStreamPrefix,
+		Socket:     in.Socket,
 		Privileged: in.Privileged || in.Project.Environment.Privileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),

@@ -194,6 +194,9 @@ func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
 		},
 	}
+	if b.plan.Socket {
+		spec.Socket = &engine.Socket{Path: dockerSocket, KeepImages: slices.Contains(b.plan.CacheModes, DockerLayerCache)}
+	}
 	if b.nests() {
 		spec.Main.Args = withDockerd(spec.Main.Args)
 	}

@@ -87,6 +87,9 @@ func (p *Plan) imageNotes() string {
 	if p.Privileged {
 		notes = append(notes, "privileged")
 	}
+	if p.Socket {
+		notes = append(notes, "with this machine's Docker engine")
+	}
 	if p.Pull != "" && p.Pull != engine.PullMissing {
 		notes = append(notes, "pull "+string(p.Pull))
 	}

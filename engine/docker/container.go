@@ -24,7 +24,8 @@ type Container struct {
 	stream    types.HijackedResponse
 	measured  usage
 	volumes   []string // layers of the trees, removed after the container
-	relay     string   // the container that listens for services; empty for none
+	socket    *socket  // the engine as the container has it; nil for none
+	relays    []string // containers that listen for us in its network; mu is held
 	uppers    []upper
 	root      sync.Once
 	rootUpper string   // as of uppers, of the root directory; empty where it cannot be seen
@@ -175,8 +176,11 @@ func (c *Container) Close(ctx context.Context) error {
 // remove removes the container, then its volumes, all at once, then what hid
 // names in them.
 func (c *Container) remove(ctx context.Context) error {
+	if err := c.removeInside(ctx); err != nil {
+		return err
+	}
 	var group sync.WaitGroup
-	ours := []string{c.id, c.relay}
+	ours := append([]string{c.id}, c.relays...)
 	failed := make([]error, len(ours))
 	for i, id := range ours {
 		if id != "" {
@@ -187,7 +191,7 @@ func (c *Container) remove(ctx context.Context) error {
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	errs := make([]error, len(c.volumes))
+	errs := make([]error, len(c.volumes), len(c.volumes)+len(c.hidden)+1)
 	for i, name := range c.volumes {
 		group.Go(func() {
 			if err := c.engine.api.VolumeRemove(ctx, name, true); err != nil && !isGone(err) {
@@ -196,6 +200,7 @@ func (c *Container) remove(ctx context.Context) error {
 		})
 	}
 	group.Wait()
+	errs = append(errs, c.removeMade(ctx))
 	for _, dir := range c.hidden {
 		errs = append(errs, discard(dir))
 	}

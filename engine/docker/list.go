@@ -5,14 +5,26 @@ import (
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// List returns the containers and volumes that carry a label. See engine.Lister.
+// The kinds of what a build leaves.
+const (
+	kindContainer = "container"
+	kindVolume    = "volume"
+	kindNetwork   = "network"
+	kindImage     = "image"
+)
+
+// List returns what carries a label: containers, then the networks, volumes and images
+// that they hold. See engine.Lister.
 func (e *Engine) List(ctx context.Context, key string) ([]engine.Left, error) {
 	labelled := filters.NewArgs(filters.Arg("label", key))
 	containers, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled})
@@ -21,30 +33,68 @@ func (e *Engine) List(ctx context.Context, key string) ([]engine.Left, error) {
 	}
 	var all []engine.Left
 	for _, c := range containers {
-		all = append(all, engine.Left{Kind: "container", ID: c.ID, Name: strings.TrimPrefix(strings.Join(c.Names, " "), "/"),
+		all = append(all, engine.Left{Kind: kindContainer, ID: c.ID, Name: strings.TrimPrefix(strings.Join(c.Names, " "), "/"),
 			Labels: c.Labels, Created: time.Unix(c.Created, 0), Running: c.State == "running"})
 	}
-	volumes, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: labelled})
+	networks, err := e.api.NetworkList(ctx, network.ListOptions{Filters: labelled})
 	if err != nil {
-		return nil, e.fault(err, "list volumes")
+		return nil, e.fault(err, "list networks")
 	}
-	for _, v := range volumes.Volumes {
-		created, _ := time.Parse(time.RFC3339, v.CreatedAt)
-		all = append(all, engine.Left{Kind: "volume", ID: v.Name, Name: v.Name, Labels: v.Labels, Created: created})
+	for _, n := range networks {
+		all = append(all, engine.Left{Kind: kindNetwork, ID: n.ID, Name: n.Name, Labels: n.Labels, Created: n.Created})
+	}
+	volumes, err := e.volumes(ctx, labelled)
+	if err != nil {
+		return nil, err
+	}
+	images, err := e.api.ImageList(ctx, image.ListOptions{Filters: labelled})
+	if err != nil {
+		return nil, e.fault(err, "list images")
+	}
+	all = append(all, volumes...)
+	for _, i := range images {
+		name := i.ID
+		if len(i.RepoTags) > 0 {
+			name = strings.Join(i.RepoTags, " ")
+		}
+		all = append(all, engine.Left{Kind: kindImage, ID: i.ID, Name: name, Labels: i.Labels, Created: time.Unix(i.Created, 0)})
 	}
 	return all, nil
 }
 
-// Remove removes what List returned. See engine.Lister.
-func (e *Engine) Remove(ctx context.Context, left engine.Left) error {
-	if left.Kind == "container" {
-		return e.removeContainer(ctx, left.ID)
+func (e *Engine) volumes(ctx context.Context, which filters.Args) ([]engine.Left, error) {
+	volumes, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: which})
+	if err != nil {
+		return nil, e.fault(err, "list volumes")
 	}
-	err := e.api.VolumeRemove(ctx, left.ID, true)
-	if isGone(err) {
+	var all []engine.Left
+	for _, v := range volumes.Volumes {
+		created, _ := time.Parse(time.RFC3339, v.CreatedAt)
+		all = append(all, engine.Left{Kind: kindVolume, ID: v.Name, Name: v.Name, Labels: v.Labels, Created: created})
+	}
+	return all, nil
+}
+
+// Remove removes what List returned. An image that a container of somebody else's uses
+// stays. See engine.Lister.
+func (e *Engine) Remove(ctx context.Context, left engine.Left) error {
+	var err error
+	switch left.Kind {
+	case kindContainer:
+		return e.removeContainer(ctx, left.ID)
+	case kindNetwork:
+		err = e.api.NetworkRemove(ctx, left.ID)
+	case kindImage:
+		if _, err = e.api.ImageRemove(ctx, left.ID, image.RemoveOptions{Force: true, PruneChildren: true}); cerrdefs.IsConflict(err) {
+			err = nil
+		}
+	default:
+		err = e.api.VolumeRemove(ctx, left.ID, true)
+	}
+	if err == nil || isGone(err) {
 		return nil
 	}
-	return e.fault(err, "remove volume "+left.Name)
+	return e.fault(err, "remove "+left.Kind+" "+left.Name)
 }
 
 var _ engine.Lister = (*Engine)(nil)

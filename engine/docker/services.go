@@ -83,36 +83,55 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 	for _, service := range s.Services {
 		addresses = append(addresses, service.Address)
 	}
+	listeners, at, err := c.listenInside(ctx, "services", image.name, addresses)
+	if err != nil {
+		return err
+	}
+	for i, service := range s.Services {
+		if at[i] != service.Address && service.Elsewhere != nil {
+			service.Elsewhere(at[i])
+		}
+		go func() { _ = service.Serve(listeners[i]) }()
+	}
+	return nil
+}
+
+// listenInside listens at addresses in the container's network, by a container of ours
+// that is called after what it is for. It returns where each listener really is.
+func (c *Container) listenInside(ctx context.Context, what, image string, addresses []string) ([]net.Listener, []string, error) {
+	s := c.spec
 	config := &container.Config{
-		Image: image.name, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Image: image, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	}
 	host := &container.HostConfig{
 		NetworkMode: container.NetworkMode("container:" + c.id), CapDrop: []string{"ALL"}, CapAdd: []string{"NET_BIND_SERVICE"},
 		ReadonlyRootfs: true, SecurityOpt: []string{"no-new-privileges"}, LogConfig: container.LogConfig{Type: "none"}, AutoRemove: true,
 	}
-	spec := engine.Spec{Name: s.Name + "-services", Metadata: true}
+	spec := engine.Spec{Name: s.Name + "-" + what, Metadata: true}
 	made, err := c.engine.create(ctx, spec, config, host)
 	if isGone(err) { // another version of this program has just removed the image
 		if config.Image, err = c.engine.relayImage(ctx, s.Say); err != nil {
-			return err
+			return nil, nil, err
 		}
 		made, err = c.engine.create(ctx, spec, config, host)
 	}
 	if err != nil {
-		return c.engine.fault(err, "make a container for services")
+		return nil, nil, c.engine.fault(err, "make a container for "+what)
 	}
-	c.relay = made.ID
-	return c.beginRelay(ctx, s)
+	c.mu.Lock()
+	c.relays = append(c.relays, made.ID)
+	c.mu.Unlock()
+	return c.beginRelay(ctx, made.ID, what, len(addresses))
 }
 
-func (c *Container) beginRelay(ctx context.Context, s engine.Spec) error {
-	stream, err := c.engine.api.ContainerAttach(ctx, c.relay, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+func (c *Container) beginRelay(ctx context.Context, id, what string, count int) ([]net.Listener, []string, error) {
+	stream, err := c.engine.api.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
-		return c.engine.fault(err, "attach to the container for services")
+		return nil, nil, c.engine.fault(err, "attach to the container for "+what)
 	}
-	if err := c.engine.api.ContainerStart(ctx, c.relay, container.StartOptions{}); err != nil {
+	if err := c.engine.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
 		stream.Close()
-		return c.engine.fault(err, "start the container for services")
+		return nil, nil, c.engine.fault(err, "start the container for "+what)
 	}
 	complaint := &head{to: io.Discard}
 	r, w := io.Pipe()
@@ -124,22 +143,16 @@ func (c *Container) beginRelay(ctx context.Context, s engine.Spec) error {
 	}()
 	both := &duplex{r, stream.Conn}
 	impatient := context.AfterFunc(ctx, func() { _ = both.Close() })
-	listeners, at, err := relay.Near(both, len(s.Services))
+	listeners, at, err := relay.Near(both, count)
 	if !impatient() && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		_ = both.Close()
 		<-ended
-		return fmt.Errorf("start the container for services: %w%s", err, said(string(complaint.kept)))
+		return nil, nil, fmt.Errorf("start the container for %s: %w%s", what, err, said(string(complaint.kept)))
 	}
-	for i, service := range s.Services {
-		if at[i] != service.Address && service.Elsewhere != nil {
-			service.Elsewhere(at[i])
-		}
-		go func() { _ = service.Serve(listeners[i]) }()
-	}
-	return nil
+	return listeners, at, nil
 }
 
 // said is what a program complained about, behind an error.
@@ -185,7 +198,7 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 		return name, nil
 	}
 	if say != nil {
-		say("The image %s is made, which carries credentials to a build; that is done once.", relay.Name)
+		say("The image %s is made, which carries connections out of a build; that is done once.", relay.Name)
 	}
 	archive := files.pack()
 	defer archive.Close()

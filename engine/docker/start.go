@@ -45,7 +45,11 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err != nil {
 		return err
 	}
-	mounts = append(mounts, kept...)
+	own, err := e.openSocket(s, c)
+	if err != nil {
+		return err
+	}
+	mounts = slices.Concat(mounts, kept, own)
 	if s.Privileged && !slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
 		// The image's own dockerd needs a file system that is no overlay.
 		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
@@ -63,6 +67,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return e.fault(err, "make a container from "+image.name)
 	}
 	c.id = made.ID
+	c.serveSocket()
 	for _, warning := range made.Warnings {
 		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
 			s.Say("The engine warns: %s", warning)

@@ -45,6 +45,8 @@ func (o Options) refuse(s engine.Spec, root bool) error {
 	switch {
 	case s.Keep:
 		return o.unsupported("keeps no container: it ends with buildlocal")
+	case s.Socket != nil:
+		return o.unsupported("cannot give the build a Docker engine's socket: the engine could not see what the build writes")
 	case s.Platform != "" && s.Platform != native():
 		return o.unsupported("has no emulator, and runs no other platform than " + native())
 	case s.Privileged && !root:

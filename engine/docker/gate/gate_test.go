@@ -1,0 +1,232 @@
+package gate_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/engine/docker/gate"
+)
+
+const (
+	self   = "5e1f5e1f5e1f5e1f5e1f"
+	others = "0123456789abcdef0123"
+	mine   = "abcdefabcdefabcdefab"
+)
+
+// newGate returns a gate before an engine that has two containers, networks and volumes,
+// called mine and others, and that answers every other request with it.
+func newGate(t *testing.T) *gate.Gate {
+	t.Helper()
+	labels := map[string]map[string]string{"mine": {"of": "me"}, mine: {"of": "me"}, "others": {"of": "you"}, others: {}, self: {"of": "me"}}
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		name := strings.TrimSuffix(path[strings.Index(path[1:], "/")+2:], "/json")
+		l, known := labels[name]
+		id := map[string]string{"mine": mine, "others": others}[name]
+		switch {
+		case r.Method == http.MethodGet && strings.HasPrefix(path, "/exec/"):
+			_ = json.NewEncoder(w).Encode(map[string]any{"ContainerID": name})
+		case r.Method == http.MethodGet && known:
+			_ = json.NewEncoder(w).Encode(map[string]any{"Id": firstText(id, name), "Labels": l, "Config": map[string]any{"Labels": l}})
+		case r.Method == http.MethodGet && !strings.HasSuffix(path, "s/json") && path != "/networks" && path != "/volumes" && path != "/version" && path != "/events":
+			http.NotFound(w, r)
+		default:
+			body, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, "%s %s?%s %s", r.Method, path, r.URL.Query().Encode(), body)
+		}
+	}))
+	t.Cleanup(engine.Close)
+	return &gate.Gate{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", engine.Listener.Addr().String())
+		},
+		Labels: map[string]string{"of": "me"}, Label: "of=me", Container: self,
+		Paths: func(_ context.Context, all []gate.Path) ([]string, error) {
+			var at []string
+			for _, p := range all {
+				if p.Name == "/nowhere" {
+					return nil, errors.New("/nowhere is nowhere")
+				}
+				at = append(at, "/engine"+p.Name)
+			}
+			return at, nil
+		},
+	}
+}
+
+func firstText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func ask(t *testing.T, g *gate.Gate, method, path, body string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+func TestWhatABuildMayNotDoIsRefusedInWords(t *testing.T) {
+	t.Parallel()
+	create := func(host string) string { return `{"Image": "i", "HostConfig": ` + host + `}` }
+	const newContainer = "/v1.41/containers/create?name=x"
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"POST", newContainer, create(`{"Privileged": true}`), 403, "privileged container"},
+		{"POST", newContainer, create(`{"CapAdd": ["SYS_ADMIN"]}`), 403, "--cap-add"},
+		{"POST", newContainer, create(`{"Devices": [{"PathOnHost": "/dev/sda"}]}`), 403, "--device"},
+		{"POST", newContainer, create(`{"SecurityOpt": ["seccomp=unconfined"]}`), 403, "--security-opt"},
+		{"POST", newContainer, create(`{"CgroupParent": "/"}`), 403, "--cgroup-parent"},
+		{"POST", newContainer, create(`{"IpcMode": "host"}`), 403, "--ipc host"},
+		{"POST", newContainer, create(`{"UTSMode": "host"}`), 403, "--uts host"},
+		{"POST", newContainer, create(`{"UsernsMode": "host"}`), 403, "--userns host"},
+		{"POST", newContainer, create(`{"NetworkMode": "container:others"}`), 404, "No such container: others"},
+		{"POST", newContainer, create(`{"PidMode": "container:others"}`), 404, "No such container: others"},
+		{"POST", newContainer, create(`{"VolumesFrom": ["others:ro"]}`), 404, "No such container: others"},
+		{"POST", newContainer, create(`{"Binds": ["others:/x"]}`), 403, "volume others"},
+		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "Source": "others"}]}`), 403, "volume others"},
+		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"device": "/etc"}}}}]}`), 403, "/etc"},
+		{"POST", newContainer, create(`{"Binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
+		{"POST", newContainer, `[`, 400, "no JSON"},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "none", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
+		{"POST", "/volumes/create", `{"Name": "others"}`, 403, "volume others"},
+		{"DELETE", "/v1.41/volumes/others", "", 404, "No such volume"},
+		{"GET", "/containers/others/json", "", 404, "No such container"},
+		{"GET", "/containers/" + others + "/logs", "", 404, "No such container"},
+		{"DELETE", "/containers/" + self, "", 404, "No such container"}, // the build's own is not for it to remove
+		{"POST", "/containers/others/exec", "{}", 404, "No such container"},
+		{"POST", "/containers/mine/exec", `{"Privileged": true}`, 403, "exec --privileged"},
+		{"POST", "/exec/" + others + "/start", "{}", 404, "No such container"},
+		{"POST", "/exec/none/start", "{}", 404, "No such"},
+		{"POST", "/commit?container=others", "{}", 404, "No such container"},
+		{"DELETE", "/networks/others", "", 404, "No such network"},
+		{"POST", "/networks/others/connect", `{"Container": "mine"}`, 404, "No such network"},
+		{"POST", "/networks/mine/connect", `{"Container": "others"}`, 404, "No such container"},
+		{"POST", "/build?networkmode=container:others", "", 404, "No such container"},
+		{"POST", "/build?labels=x", "", 400, "labels"},
+		{"DELETE", "/images/others", "", 403, "removes only what it made"},
+		{"POST", "/images/mine/tag?repo=others", "", 200, ""},
+		{"POST", "/build/prune", "", 403, "build cache"},
+		{"POST", "/swarm/init", "{}", 403, "not open to a build"},
+		{"GET", "/plugins", "", 403, "not open to a build"},
+		{"GET", "/containers/json?filters=x", "", 400, "filter"},
+	} {
+		status, text := ask(t, newGate(t), test.method, test.path, test.body)
+		if status != test.status || !strings.Contains(text, test.says) {
+			t.Errorf("%s %s %s: %d %s; want %d and %q", test.method, test.path, test.body, status, text, test.status, test.says)
+		}
+	}
+}
+
+func TestWhatABuildAsksForIsChanged(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ method, path, body, want string }{
+		{"GET", "/v1.41/containers/json?all=1", "", `GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22of%3Dme%22%3Atrue%7D%7D `},
+		{"GET", `/volumes?filters={"label":["a=b"]}`, "", `GET /volumes?filters=%7B%22label%22%3A%5B%22a%3Db%22%2C%22of%3Dme%22%5D%7D `},
+		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "", `GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
+		{"POST", "/networks/create", `{"Name": "n"}`, `POST /networks/create? {"Labels":{"of":"me"},"Name":"n"}`},
+		{"POST", "/volumes/create", `{"Name": "v", "Labels": {"a": "b"}}`, `POST /volumes/create? {"DriverOpts":{},"Labels":{"a":"b","of":"me"},"Name":"v"}`},
+		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": 9007199254740993}}`,
+			`POST /containers/create? {"HostConfig":{"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `"},"Labels":{"of":"me"}}`},
+		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "container:` + self[:12] + `", "SecurityOpt": ["no-new-privileges"]}}`,
+			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"}}`},
+		{"POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x:ro", "mine:/y", "/b"], "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/z"}, {"Type": "tmpfs", "Target": "/t"}]}}`,
+			`POST /containers/create? {"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/engine/b:"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}]},"Labels":{"of":"me"}}`},
+		{"POST", "/containers/mine/start", "", "POST /containers/mine/start? "},
+		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
+		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/mine/connect? {"Container":"` + self + `"}`},
+		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar", `POST /build?labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
+		{"POST", "/images/create?fromSrc=-", "tar", `POST /images/create?changes=LABEL+%22of%22%3D%22me%22&fromSrc=- tar`},
+		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
+		{"DELETE", "/images/mine", "", "DELETE /images/mine? "},
+	} {
+		status, got := ask(t, newGate(t), test.method, test.path, test.body)
+		if diff := cmp.Diff(strings.TrimSpace(test.want), got); status != 200 || diff != "" {
+			t.Errorf("%s %s: %d (-want +got)\n%s", test.method, test.path, status, diff)
+		}
+	}
+}
+
+func TestAPrivilegedBuildGivesItsRightsOn(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	g.Privileged, g.KeepImages = true, true
+	if status, got := ask(t, g, "POST", "/containers/create", `{"HostConfig": {"Privileged": true, "Devices": [1]}}`); status != 200 {
+		t.Errorf("%d %s", status, got)
+	}
+	if _, got := ask(t, g, "POST", "/build", ""); !strings.Contains(got, "labels=%7B%7D") {
+		t.Errorf("an image that stays has labels: %s", got)
+	}
+}
+
+func TestANameThatWasGivenCanBeTakenAway(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	if status, got := ask(t, g, "DELETE", "/images/others:1", ""); status != 403 {
+		t.Errorf("%d %s", status, got)
+	}
+	if status, got := ask(t, g, "POST", "/images/others/tag?repo=new&tag=1", ""); status != 200 {
+		t.Errorf("%d %s", status, got)
+	}
+	for _, want := range []int{200, 403} { // once
+		if status, got := ask(t, g, "DELETE", "/images/new:1", ""); status != want {
+			t.Errorf("%d %s; want %d", status, got, want)
+		}
+	}
+}
+
+func TestAnEngineThatIsGoneIsTold(t *testing.T) {
+	t.Parallel()
+	g := &gate.Gate{Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("gone") }, Label: "of=me"}
+	for _, path := range []string{"/version", "/containers/x/json"} {
+		if status, got := ask(t, g, "GET", path, ""); status != 502 || !strings.Contains(got, "gone") {
+			t.Errorf("%s: %d %s", path, status, got)
+		}
+	}
+}
+
+// FuzzRequests holds that nothing a build may send brings a panic, or names what is not
+// its own.
+func FuzzRequests(f *testing.F) {
+	f.Add("POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x"], "Mounts": [{"Type": "volume"}]}}`)
+	f.Add("GET", "/containers/json?filters={}", "")
+	f.Add("POST", "/networks/create", `{"Labels": null}`)
+	f.Fuzz(func(t *testing.T, method, path, body string) {
+		request, err := http.NewRequest(method, "http://x/"+strings.TrimPrefix(path, "/"), bytes.NewReader([]byte(body)))
+		if err != nil {
+			t.Skip()
+		}
+		asked := ""
+		g := &gate.Gate{
+			Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("gone") }, Label: "of=me", Labels: map[string]string{"of": "me"},
+			Paths: func(_ context.Context, all []gate.Path) ([]string, error) {
+				for _, p := range all {
+					asked += p.Name
+				}
+				return nil, errors.New("none")
+			},
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, request)
+		if w.Code == http.StatusOK {
+			t.Errorf("%s %s: %d without an engine", method, path, w.Code)
+		}
+	})
+}

@@ -1,0 +1,224 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker/gate"
+)
+
+// insideLabel is on all that a container made at the engine's socket; its value is the
+// container's name.
+const insideLabel = "dev.buildlocal.inside"
+
+// socket is the engine as a container has it.
+type socket struct {
+	listener net.Listener
+	host     string // the file on this machine
+	label    string // NAME=VALUE, on all that was made there
+	gate     *gate.Gate
+
+	mu    sync.Mutex
+	ports map[string]bool // of this machine, that lead there from inside too
+
+	once   sync.Once
+	err    error
+	mounts []container.MountPoint
+	merged string // the container's root directory, as the engine has it; empty where it is not known
+}
+
+// openSocket makes the socket, before the container that has it is made.
+func (e *Engine) openSocket(s engine.Spec, c *Container) ([]mount.Mount, error) {
+	if s.Socket == nil {
+		return nil, nil
+	}
+	if err := e.sharesFiles(); err != nil {
+		return nil, &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("give the build the engine's socket: %v", err),
+			Way: "A socket can be given away only by an engine that runs as root on this machine: run with --privileged, where the build has an engine of its own."}
+	}
+	host := filepath.Join(s.Temp, "docker.sock")
+	l, err := listenAt(host)
+	if err != nil {
+		return nil, fmt.Errorf("make the build's socket: %w", err)
+	}
+	c.socket = &socket{listener: l, host: host, label: insideLabel + "=" + s.Name}
+	return []mount.Mount{{Type: mount.TypeBind, Source: host, Target: s.Socket.Path}}, nil
+}
+
+// listenAt makes a socket also where its name is longer than a socket's may be.
+func listenAt(name string) (net.Listener, error) {
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(name))
+	if _, err := os.Stat(filepath.Dir(short)); err != nil { // not Linux
+		short = name
+	}
+	l, err := net.Listen("unix", short)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // it goes with its directory
+	return l, os.Chmod(name, 0o600)
+}
+
+// serveSocket serves the socket once the container is there.
+func (c *Container) serveSocket() {
+	if c.socket == nil {
+		return
+	}
+	labels := map[string]string{insideLabel: c.spec.Name}
+	for name, value := range c.spec.Labels {
+		labels[name] = value
+	}
+	c.socket.gate = &gate.Gate{
+		Dial: c.engine.api.Dialer(), Started: c.forward,
+		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Privileged, Paths: c.paths, KeepImages: c.spec.Socket.KeepImages,
+	}
+	go func() { _ = c.socket.gate.Serve(c.socket.listener) }()
+}
+
+// realPaths is a command that prints where paths really are, one a line: links are
+// followed. A path after "make" is made where it is missing.
+const realPaths = `while [ $# -gt 0 ]; do
+  if [ "$1" = make ] && [ ! -e "$2" ]; then mkdir -p "$2"; fi
+  if [ -d "$2" ]; then (cd -P "$2" && pwd -P); elif [ -e "$2" ]; then readlink -f "$2" || echo "$2"; else echo; fi
+  shift 2
+done`
+
+// paths returns where paths of the container are for the engine.
+func (c *Container) paths(ctx context.Context, all []gate.Path) ([]string, error) {
+	c.socket.once.Do(func() { c.socket.err = c.look(ctx) })
+	if c.socket.err != nil {
+		return nil, c.socket.err
+	}
+	args := []string{"sh", "-c", realPaths, "sh"}
+	for _, p := range all {
+		word := "keep"
+		if p.Make && !c.isSocket(p.Name) {
+			word = "make"
+		}
+		args = append(args, word, p.Name)
+	}
+	var out bytes.Buffer
+	if exit, err := c.Exec(ctx, engine.Process{Args: args, Stdout: &out}); err != nil || exit != 0 {
+		return nil, errors.Join(fmt.Errorf("look for paths in the build: exit status %d", exit), err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != len(all) {
+		return nil, fmt.Errorf("look for paths in the build: a name has a line end in it")
+	}
+	places := make([]string, len(all))
+	for i, p := range all {
+		if lines[i] == "" {
+			return nil, fmt.Errorf("bind source path does not exist in the build: %s", p.Name)
+		}
+		place, err := c.place(p.Name, lines[i])
+		if err != nil {
+			return nil, err
+		}
+		places[i] = place
+	}
+	return places, nil
+}
+
+func (c *Container) isSocket(name string) bool {
+	return path.Clean(name) == c.spec.Socket.Path || path.Clean(name) == strings.TrimPrefix(c.spec.Socket.Path, "/var")
+}
+
+// look asks the engine what the container is made of.
+func (c *Container) look(ctx context.Context) error {
+	got, err := c.engine.api.ContainerInspect(ctx, c.id)
+	if err != nil {
+		return c.engine.fault(err, "look at the build's container")
+	}
+	c.socket.mounts = got.Mounts
+	c.socket.merged = got.GraphDriver.Data["MergedDir"]
+	return nil
+}
+
+// place returns where a path is for the engine, whose links are followed already.
+func (c *Container) place(asked, real string) (string, error) {
+	if c.isSocket(asked) || c.isSocket(real) {
+		return c.socket.host, nil // a container in the build has the build's
+	}
+	best, at := "", c.socket.merged
+	for _, m := range c.socket.mounts {
+		if (real == m.Destination || strings.HasPrefix(real, m.Destination+"/")) && len(m.Destination) > len(best) {
+			best, at = m.Destination, m.Source
+		}
+	}
+	for _, scratch := range append([]string{"/dev", "/proc", "/sys"}, c.spec.Scratch...) {
+		if real == scratch || strings.HasPrefix(real, scratch+"/") {
+			return "", fmt.Errorf("%s is in memory in the build's container, where the engine does not reach it; with --docker socket bind a directory of the source, or of /tmp", asked)
+		}
+	}
+	if at == "" {
+		return "", fmt.Errorf("%s is in the build's container, and the engine's storage driver does not tell where; with --docker socket bind a directory of the source", asked)
+	}
+	return path.Join(at, strings.TrimPrefix(real, best)), nil
+}
+
+// removeInside removes containers that were made at the socket.
+func (c *Container) removeInside(ctx context.Context) error {
+	if c.socket == nil {
+		return nil
+	}
+	_ = c.socket.listener.Close()
+	made, err := c.engine.api.ContainerList(ctx, container.ListOptions{All: true, Filters: c.socket.own()})
+	if err != nil {
+		return c.engine.fault(err, "list what the build made")
+	}
+	errs := make([]error, len(made))
+	var group sync.WaitGroup
+	for i, m := range made {
+		group.Go(func() { errs[i] = c.engine.removeContainer(ctx, m.ID) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *socket) own() filters.Args { return filters.NewArgs(filters.Arg("label", s.label)) }
+
+// removeMade removes what else was made at the socket, once no container holds it.
+func (c *Container) removeMade(ctx context.Context) error {
+	if c.socket == nil {
+		return nil
+	}
+	var errs []error
+	networks, err := c.engine.api.NetworkList(ctx, network.ListOptions{Filters: c.socket.own()})
+	errs = append(errs, c.engine.fault(err, "list networks"))
+	for _, n := range networks {
+		errs = append(errs, c.engine.Remove(ctx, engine.Left{Kind: kindNetwork, ID: n.ID, Name: n.Name}))
+	}
+	volumes, err := c.engine.volumes(ctx, c.socket.own())
+	errs = append(errs, err)
+	for _, v := range volumes {
+		if v.Labels[insideLabel] != "" {
+			errs = append(errs, c.engine.Remove(ctx, v))
+		}
+	}
+	images, err := c.engine.api.ImageList(ctx, image.ListOptions{Filters: c.socket.own()})
+	errs = append(errs, c.engine.fault(err, "list images"))
+	for _, i := range images {
+		errs = append(errs, c.engine.Remove(ctx, engine.Left{Kind: kindImage, ID: i.ID, Name: i.ID}))
+	}
+	return errors.Join(errs...)
+}
