@@ -153,7 +153,7 @@ func newRoot(a *App) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImages(a), newDoctor(a))
+	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImage(a), newDoctor(a))
 	return root
 }
 

@@ -154,3 +154,13 @@ func (a *App) remember(file string, text []byte) {
 	}
 	_ = os.Remove(next)
 }
+
+// knownRuntimes returns what is remembered of an image's runtimes.yml, and whether
+// anything is.
+func (a *App) knownRuntimes(id string) (map[string][]string, bool) {
+	text, err := os.ReadFile(a.cacheFile("runtimes", strings.TrimPrefix(id, "sha256:")+".yml"))
+	if err != nil {
+		return nil, false
+	}
+	return versionsOf(text), true
+}

@@ -107,6 +107,12 @@ func (c *config) entry(e *entry, key, value *yaml.Node, known []string) string {
 	if value.Kind == yaml.SequenceNode {
 		items = value.Content
 	}
+	if value.Kind == yaml.MappingNode && key.Value == "images" {
+		for i := 0; i+1 < len(value.Content); i += 2 {
+			e.values = append(e.values, value.Content[i].Value+"="+value.Content[i+1].Value)
+		}
+		return ""
+	}
 	for _, item := range items {
 		if item.Kind == yaml.AliasNode {
 			item = item.Alias

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/lint"
 )
@@ -32,6 +30,8 @@ type runFlags struct {
 	sourceMode  string
 	buildspec   string
 	image       string
+	standIn     []string
+	imageDigest string
 	env         []string
 	envFiles    []string
 	overrides   []string
@@ -124,6 +124,8 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVar(&f.sourceMode, "source-mode", "", "what the build sees, `MODE`: worktree (what git does not ignore; default in a repository), commit[=REF] or all")
 	fs.StringVarP(&f.buildspec, "buildspec", "b", "", "buildspec `SPEC`: a path, a whole buildspec, or - for standard input (default buildspec.yml of the source)")
 	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR[:NAME] (a layout) or tar:FILE[:NAME] (from docker save) (default: the project's, or a curated one)")
+	fs.StringArrayVar(&f.standIn, "images", nil, "`NAME=IMAGE`: the image stands for one of that name; * in NAME is any text; may be repeated")
+	fs.StringVar(&f.imageDigest, "image-digest", "", "build only in the image with this `DIGEST`, or ID, such as sha256:0123...")
 	fs.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME for this machine's; may be repeated")
 	fs.StringArrayVar(&f.envFiles, "env-file", nil, "`FILE` of NAME=VALUE lines; may be repeated")
 	fs.StringArrayVar(&f.overrides, "env-override", nil, "`VARIABLE` as StartBuild has it: name=NAME,value=VALUE,type=TYPE, or JSON; may be repeated")
@@ -253,7 +255,7 @@ func expected(flag *pflag.Flag, value string, err error) string {
 // beside makes the paths of the file lead from where it stands.
 func (f *runFlags) beside(name string, values []string) []string {
 	switch name {
-	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env", "artifacts", "cache":
+	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env", "artifacts", "cache", "images":
 	default:
 		return values
 	}
@@ -261,6 +263,10 @@ func (f *runFlags) beside(name string, values []string) []string {
 	for _, v := range values {
 		if name == "image" {
 			all = append(all, f.imageBeside(v))
+			continue
+		}
+		if from, to, _ := strings.Cut(v, "="); name == "images" {
+			all = append(all, from+"="+f.imageBeside(to))
 			continue
 		}
 		id, dir, split := strings.Cut(v, "=")
@@ -330,20 +336,12 @@ func (f *runFlags) check() error {
 		f.oneOf("pull", f.pull, "always", "missing", "never"),
 		f.oneOf("format", f.format, f.formats...),
 		f.wrongComputeType(),
+		f.wrongImages(),
 		f.wrongIgnores(),
 		f.wrongGrants(),
 		f.wrongCache(),
 		f.contradictions(),
 	})
-}
-
-// wrongComputeType refuses one that is not known, or that says no size.
-func (f *runFlags) wrongComputeType() error {
-	if f.computeType == "" {
-		return nil
-	}
-	known := slices.DeleteFunc(slices.Clone(compute.Types), func(t string) bool { return compute.Size("", t) == compute.Machine{} })
-	return f.oneOf("compute-type", f.computeType, known...)
 }
 
 // wrongIgnores tells names that are no check's, or that of an error.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/buildlocal/buildlocal/reports"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // earlier has the reports of a project's builds before one of a number, the newest first.
@@ -37,4 +39,23 @@ func (g *found) files(ctx context.Context, sure bool) func() ([]string, string) 
 		go look()
 	}
 	return look
+}
+
+// lastImage returns what the newest build before one of a number had of an image.
+func (s *store) lastImage(number int) func(image string) (runner.Environment, string) {
+	return func(image string) (runner.Environment, string) {
+		entries, _ := os.ReadDir(filepath.Join(s.dir, "builds"))
+		slices.SortFunc(entries, func(a, b os.DirEntry) int { return buildNumber(b.Name()) - buildNumber(a.Name()) })
+		for _, e := range entries {
+			var r runner.Record
+			text, err := os.ReadFile(filepath.Join(s.dir, "builds", e.Name(), "build.json"))
+			if err != nil || buildNumber(e.Name()) >= number || json.Unmarshal(text, &r) != nil {
+				continue
+			}
+			if r.Environment.Image == image && r.Environment.ImageID != "" {
+				return r.Environment, e.Name()
+			}
+		}
+		return runner.Environment{}, ""
+	}
 }

@@ -21,6 +21,9 @@ func (a *App) dockerOptions() docker.Options {
 		Host: a.env("DOCKER_HOST"), Context: a.env("DOCKER_CONTEXT"), TLSVerify: verify != "", CertPath: a.env("DOCKER_CERT_PATH"),
 		ConfigDir: a.env("DOCKER_CONFIG"), Home: a.Home, Runtime: a.env("XDG_RUNTIME_DIR"), Version: a.env("DOCKER_API_VERSION"),
 		Relay: a.relay,
+		Measure: func(ctx context.Context, image, platform string) (engine.ImageSize, error) {
+			return images.Measure(ctx, image, platform, a.login)
+		},
 	}
 }
 
@@ -117,11 +120,14 @@ func (a *App) sandboxEngine(shape sandbox.Shape, hidden ...string) *sandbox.Engi
 	if shape == sandbox.Host {
 		o.Path, o.Mask = firstText(a.env("PATH"), usual), append(hidden, a.secretPlaces()...)
 	}
-	o.Login = func(registry string) (images.Login, error) {
-		c, err := docker.CredentialsFor(a.dockerOptions(), registry)
-		return images.Login(c), err
-	}
+	o.Login = a.login
 	return sandbox.New(o)
+}
+
+// login is what the docker configuration says to a registry.
+func (a *App) login(registry string) (images.Login, error) {
+	c, err := docker.CredentialsFor(a.dockerOptions(), registry)
+	return images.Login(c), err
 }
 
 // imageStore is where images are kept that need no daemon.

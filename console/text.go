@@ -88,7 +88,7 @@ func (t *Text) Notify(e runner.Event) {
 	case runner.Noted:
 		t.note(e.Text)
 	case runner.Pulled:
-		t.pulled(e.Pull)
+		t.pulled(e)
 	case runner.Reported:
 		t.reports = e.Reports
 	case runner.BuildEnded:
@@ -100,7 +100,11 @@ func (t *Text) began(p *runner.Plan) {
 	if t.o.Quiet {
 		return
 	}
-	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), cmp.Or(p.Place, p.Image))
+	place := cmp.Or(p.Place, p.Image)
+	if p.StandIn != "" && p.Place == "" {
+		place += ", for which " + p.StandIn + " stands"
+	}
+	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), place)
 }
 
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }

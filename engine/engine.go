@@ -57,6 +57,7 @@ type Spec struct {
 	Alias  string   // a name the image may have at the engine; looked for first, never pulled
 	Images []string // spellings of one image; the first that is had counts
 	Pull   Pull
+	Digest string // that the image must have: sha256:… of a registry, or its ID; empty for any
 
 	Platform   string // such as linux/arm64; empty for the engine's own
 	Privileged bool   // with all capabilities and devices, and a volume for a dockerd
@@ -91,6 +92,8 @@ type Spec struct {
 	// error means that exit is its status.
 	Ended func(exit int, err error)
 
+	// Found is told which image the container is made from; nil means that nobody listens.
+	Found func(Image)
 	// Progress is told what a pull does; nil means that nobody listens.
 	Progress func(Progress)
 	// Say is told what the user should know: a warning, a choice made.
@@ -194,7 +197,11 @@ type Progress struct {
 	Layer          string // short digest; empty when the whole image is meant
 	Status         string // the engine's word: Downloading, Extracting, Pull complete
 	Current, Total int64  // bytes; Total 0 when unknown
+	Disk, Free     int64  // of Sized: bytes that the image will have on disk, and bytes free there; 0 when unknown
 }
+
+// Sized is the Status of a pull that begins: Total is how many bytes are to come at most.
+const Sized = "Sized"
 
 // Watcher is a Container that can tell what was written to it without reading it.
 type Watcher interface {

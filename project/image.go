@@ -152,20 +152,39 @@ func HasDocker(environmentType string) bool {
 // mainVersion is the version of a tag such as 7.0 or 7.0-23.07.28.
 var mainVersion = regexp.MustCompile(`^(\d+\.\d+)(?:-[\w.]+)?$`)
 
-// buildUbuntu says how to come by an image on Ubuntu. Those up to 4.0 stand
-// under unsupported_images.
+// buildUbuntu says how to come by an image on Ubuntu.
 func buildUbuntu(configured, tag string) string {
 	no := configured + " is not published: AWS gives only its Dockerfile, in " + repository + "."
-	instead := "use " + DefaultImage("amd64") + ", which is published"
-	m := mainVersion.FindStringSubmatch(tag)
-	if m == nil {
-		return no + " Build it from there under that name, or " + instead + "."
+	if mainVersion.FindStringSubmatch(tag) == nil {
+		return no + " Build it from there under that name."
 	}
-	dir := "ubuntu/standard/" + m[1]
-	if slices.Contains([]string{"1.0", "2.0", "3.0", "4.0"}, m[1]) {
-		dir = "unsupported_images/" + dir
+	return fmt.Sprintf("%s buildlocal image build standard:%s makes it from a clone of that.", no, tag)
+}
+
+// Repository is where the Dockerfiles of the curated images are.
+const Repository = repository
+
+// DockerfileDirs returns where the Dockerfile of a curated image may be in a clone of
+// Repository, the likeliest first, slash-separated; nothing for an image that has none.
+// (Images that are no longer supported have been moved.)
+func DockerfileDirs(configured string) []string {
+	name, curatedName := CuratedName(configured)
+	family, version, _ := strings.Cut(name, ":")
+	top := map[string]string{
+		"standard": "ubuntu/standard/", "amazonlinux-x86_64-standard": "al/x86_64/standard/", "amazonlinux-aarch64-standard": "al/aarch64/standard/",
+	}[family]
+	if !curatedName || version == "" {
+		return nil
 	}
-	return fmt.Sprintf("%s Build it with `docker build -t %s %s.git#:%s`, or %s.", no, configured, repository, dir, instead)
+	if top == "" && slices.Contains(perLanguage, family) {
+		top = family + "/"
+		return []string{"unsupported_images/" + "ubuntu/" + top + version, "unsupported_images/" + top + version}
+	}
+	if top == "" {
+		return nil
+	}
+	old := strings.NewReplacer("al/x86_64/standard/", "al2/x86_64/standard/", "al/aarch64/standard/", "al2/aarch64/standard/").Replace(top)
+	return []string{top + version, old + version, "unsupported_images/" + top + version, "unsupported_images/" + old + version}
 }
 
 // deprecated are the images the service neither updates nor keeps at hand, in

@@ -51,8 +51,10 @@ const (
 	BuildEnded   Kind = "build_ended"
 )
 
-// Pull is progress of an image's pull, in bytes.
+// Pull is progress of an image's pull, in bytes. Disk and Free are known when it begins
+// (engine.Sized): how large it will be, and how much space there is.
 type Pull struct {
 	Image, Layer, Status string
 	Current, Total       int64
+	Disk, Free           int64
 }

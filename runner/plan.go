@@ -94,6 +94,8 @@ type Inputs struct {
 	Image       string     // overrides the project's
 	ComputeType string     // overrides the project's
 	Default     string     // image when nobody names one
+	StandIns    []StandIn  // for images that cannot be had by their names
+	Digest      string     // that the image must have: sha256:…; empty for any
 	Privileged  bool
 	Socket      bool // docker in the build speaks to the engine that the build runs on
 	Platform    string
@@ -129,6 +131,8 @@ type Plan struct {
 	Place           string // what the build runs in, where that is no image
 	Alias           string // a name the image may have here; never pulled
 	Images          []string
+	Digest          string // that it must have; empty for any
+	StandIn         string // the image that stands for it here; empty for itself
 	NoImage         string // the way on when no registry has the image
 	EnvironmentType string
 	ComputeType     string
@@ -199,8 +203,8 @@ func NewPlan(in Inputs) (*Plan, error) {
 	p := &Plan{
 		Identity: in.Identity, Platform: in.Platform, Pull: in.Pull,
 		EnvironmentType: in.Project.Environment.Type, EncryptionKey: in.Project.EncryptionKey,
-		LogPrefix:  in.Project.LogStreamPrefix,
-		Socket:     in.Socket,
+		LogPrefix: in.Project.LogStreamPrefix,
+		Socket:    in.Socket, Digest: in.Digest,
 		Privileged: in.Privileged || in.Project.Environment.Privileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
@@ -266,9 +270,13 @@ func (p *Plan) images(in Inputs) {
 			break
 		}
 	}
-	names := project.ImageSpellings(p.Image)
-	if way, unpublished := project.Unpublished(p.Image); unpublished {
-		p.Alias, p.Images, p.NoImage = p.Image, nil, way
+	wanted := p.Image
+	if p.StandIn = standInFor(p.Image, in.StandIns); p.StandIn != "" {
+		wanted = p.StandIn
+	}
+	names := project.ImageSpellings(wanted)
+	if _, unpublished := project.Unpublished(wanted); unpublished {
+		p.Alias, p.Images, p.NoImage = wanted, nil, waysOn(wanted, in.Default, in.Spec)
 		return
 	}
 	p.Images = names

@@ -184,14 +184,14 @@ func alphanumeric(r rune) rune {
 func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 	labels := maps.Clone(b.Labels)
 	spec := engine.Spec{
-		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Platform: b.plan.Platform, Privileged: b.plan.Privileged, Limits: b.plan.Limits,
+		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Digest: b.plan.Digest, Found: b.found, Platform: b.plan.Platform, Privileged: b.plan.Privileged, Limits: b.plan.Limits,
 		Labels: labels, Metadata: b.plan.Metadata, Env: b.plan.earlyEnv(), Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Temp: b.Temp, Keep: b.Keep,
 		Main: &engine.Process{
 			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),
 		},
 		Ended: session.End, Say: b.note,
 		Progress: func(p engine.Progress) {
-			b.notify(Event{Kind: Pulled, Pull: Pull{p.Image, p.Layer, p.Status, p.Current, p.Total}})
+			b.notify(Event{Kind: Pulled, Pull: Pull(p)})
 		},
 	}
 	if b.plan.Socket {

@@ -81,6 +81,12 @@ func (p *Plan) limitNotes() string {
 
 func (p *Plan) imageNotes() string {
 	var notes []string
+	if p.StandIn != "" {
+		notes = append(notes, "for which "+p.StandIn+" stands here")
+	}
+	if p.Digest != "" {
+		notes = append(notes, "with the digest "+p.Digest)
+	}
 	if p.Platform != "" {
 		notes = append(notes, "for "+p.Platform)
 	}

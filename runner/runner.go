@@ -71,6 +71,9 @@ type Runner struct {
 	// Nested starts the Docker engine that an image has in a privileged build: the
 	// container's network is its own.
 	Nested bool
+	// LastImage returns what the build before had of the same image, by its name: its ID
+	// and digest, and a name of the build; nil where that is not known.
+	LastImage func(image string) (last Environment, build string)
 	// RootSource makes the source root's inside: its owner on the host is not.
 	RootSource bool
 }

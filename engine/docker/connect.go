@@ -35,6 +35,9 @@ type Options struct {
 	// Relay returns the file of this program for Linux on an architecture, such as
 	// amd64. It serves a container's services. Nil where there is none.
 	Relay func(architecture string) (string, error)
+	// Measure asks a registry how large an image is for a platform. Nil where that is not
+	// asked.
+	Measure func(ctx context.Context, image, platform string) (engine.ImageSize, error)
 }
 
 // Engine is a Docker engine.
@@ -44,6 +47,8 @@ type Engine struct {
 	host   string // its address as it was found
 	found  string // how the engine was found, for a message
 	relay  func(architecture string) (string, error)
+
+	measure func(ctx context.Context, image, platform string) (engine.ImageSize, error)
 }
 
 // Connect finds the engine: DOCKER_HOST, then the context, then the sockets that
@@ -69,7 +74,7 @@ func Connect(o Options) (*Engine, error) {
 			Message: fmt.Sprintf("use the Docker engine at %s, found by %s: %v", endpoint.Host, found, err),
 			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
-	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay}, nil
+	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure}, nil
 }
 
 // Credentials are what the docker configuration, and its credential helpers, say

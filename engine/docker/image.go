@@ -33,6 +33,9 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 		errors.As(err, &wrong)
 	}
 	names := strings.Join(e.spellings(s), " or ")
+	if s.Digest != "" {
+		names += " with the digest " + s.Digest
+	}
 	switch {
 	case wrong != nil && (len(s.Images) == 0 || s.Pull == engine.PullNever):
 		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: wrong.Error(),
@@ -45,7 +48,7 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 			Way:     "Pull it first, or run with --pull missing."}
 	}
 	var errs []error
-	for _, name := range s.Images {
+	for _, name := range s.Pinned() {
 		f, err := e.fetch(ctx, name, s)
 		if err == nil || ctx.Err() != nil {
 			return f, err
@@ -103,6 +106,9 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	if err != nil {
 		return found{}, err
 	}
+	if s.Digest != "" && got.ID != s.Digest && digestOf(got.RepoDigests, name) != s.Digest {
+		return found{}, notThere("image " + name + " has another digest than " + s.Digest)
+	}
 	has := platform(got.Os, got.Architecture, got.Variant)
 	if s.Platform != "" && !fits(has, s.Platform) {
 		return found{}, &wrongPlatform{name: name, has: has, wanted: s.Platform}
@@ -148,6 +154,9 @@ func (e *Engine) pull(ctx context.Context, name string, s engine.Spec) error {
 	if err != nil {
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
 			Way: "An image is named REGISTRY/NAME:TAG; check the name, and the credential helper of the docker configuration."}
+	}
+	if err := e.hasRoom(ctx, name, s); err != nil {
+		return err
 	}
 	stream, err := e.api.ImagePull(ctx, name, image.PullOptions{RegistryAuth: auth, Platform: s.Platform})
 	if err != nil {

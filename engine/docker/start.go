@@ -37,6 +37,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err != nil {
 		return err
 	}
+	image.tell(s)
 	mounts, err := e.mountTrees(ctx, s, c)
 	if err != nil {
 		return err

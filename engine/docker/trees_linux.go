@@ -141,3 +141,10 @@ func alike(dir, host string, made map[string]bool) error {
 	}
 	return nil
 }
+
+// freeSpace returns how many bytes may still be written in a directory of this machine.
+func freeSpace(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	err := unix.Statfs(dir, &fs)
+	return int64(fs.Bavail) * fs.Bsize, err
+}

@@ -14,3 +14,5 @@ func (e *Engine) sharesFiles() error { return errors.New("the engine is in a mac
 func oneFileSystem(engine.Tree) error { return errors.ErrUnsupported }
 
 func whiteouts(string, engine.Tree) error { return errors.ErrUnsupported }
+
+func freeSpace(string) (int64, error) { return 0, errors.ErrUnsupported }

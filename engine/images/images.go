@@ -19,6 +19,7 @@ type Named struct {
 	Digest       string // of what the registry has; empty for none
 	Size         int64  // bytes unpacked; layers it shares with others counted
 	Pulled, Used time.Time
+	Created      time.Time // zero where it does not say
 }
 
 // ErrInUse is wrapped by the error for an image that a build uses.

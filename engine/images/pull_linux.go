@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -77,9 +78,12 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 	if err != nil {
 		return nil, err
 	}
-	r := record{ID: id.String(), Env: config.Config.Env, Entrypoint: config.Config.Entrypoint}
+	r := record{ID: id.String(), Env: config.Config.Env, Entrypoint: config.Config.Entrypoint, Created: config.Created.Time}
 	for _, l := range layers {
 		r.Layers = append(r.Layers, l.id)
+	}
+	if err := s.hasRoom(from, layers, name, tell); err != nil {
+		return nil, err
 	}
 	if err := s.bringLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
 		return nil, err
@@ -98,7 +102,45 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 			return nil, err
 		}
 	}
-	return s.use(r.ID)
+	image, err := s.use(r.ID)
+	if err == nil {
+		image.About.Name, image.About.Digest = shortName(from.name), from.digest
+	}
+	return image, err
+}
+
+// hasRoom tells how large what is missing is, and refuses what has no room here.
+func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(engine.Progress)) error {
+	if !from.sized {
+		return nil
+	}
+	var size engine.ImageSize
+	for _, l := range layers {
+		if bytes, err := l.Size(); err == nil && !s.hasLayer(l.id) {
+			size.Download += bytes
+		}
+	}
+	size.Disk = engine.Unpacked(size.Download)
+	free, err := freeSpace(s.Dir)
+	if err != nil {
+		return nil // then it is seen when it is full
+	}
+	if tell != nil && size.Download > 0 {
+		tell(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
+	}
+	return size.Fits(name, s.Dir, free)
+}
+
+// freeSpace returns how many bytes a user may still write in a directory, or where it
+// will be.
+func freeSpace(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	err := unix.Statfs(dir, &fs)
+	for err == unix.ENOENT && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		err = unix.Statfs(dir, &fs)
+	}
+	return int64(fs.Bavail) * fs.Bsize, err
 }
 
 // layer is a layer of an image, and the digest of its content that the image says.
@@ -292,7 +334,7 @@ func (s *Store) fault(err error, doing string, local bool) error {
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
-			Way: "Free space there, remove images with buildlocal images prune, or let XDG_CACHE_HOME lead elsewhere."}
+			Way: "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
 		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "The image is damaged, or made to do harm: do not use it."}
 	case local && errors.Is(err, fs.ErrNotExist):

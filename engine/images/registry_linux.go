@@ -13,7 +13,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -28,9 +27,9 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		return nil, badName(image, err)
 	}
-	auth, err := s.authenticator(ref.Context().RegistryStr())
+	auth, err := authenticator(s.Login, ref.Context().RegistryStr())
 	if err != nil {
-		return nil, &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: fmt.Sprintf("log in at %s: %v", ref.Context().RegistryStr(), err),
+		return nil, &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: err.Error(),
 			Way: "Check the credential helper of the docker configuration."}
 	}
 	platform, err := v1.ParsePlatform(s.Platform)
@@ -55,22 +54,6 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	}
 	d := &download{store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, agent)}, repository: ref.Context()}
 	return &origin{image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done}, nil
-}
-
-// agent is what registries are told we are.
-const agent = "buildlocal"
-
-func (s *Store) authenticator(registry string) (authn.Authenticator, error) {
-	if s.Login == nil {
-		return authn.Anonymous, nil
-	}
-	login, err := s.Login(registry)
-	if err != nil || login == (Login{}) {
-		return authn.Anonymous, err
-	}
-	return authn.FromConfig(authn.AuthConfig{
-		Username: login.Username, Password: login.Password, IdentityToken: login.IdentityToken, RegistryToken: login.RegistryToken,
-	}), nil
 }
 
 // download gets layers of one repository.

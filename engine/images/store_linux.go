@@ -57,6 +57,7 @@ type Image struct {
 	Layers     []string // absolute directories, lowest first
 	Env        []string // NAME=VALUE
 	Entrypoint []string
+	About      engine.Image
 	lock       *os.File
 }
 
@@ -70,6 +71,8 @@ type record struct {
 	Env        []string `json:"env,omitempty"`
 	Entrypoint []string `json:"entrypoint,omitempty"`
 	Size       int64    `json:"size"` // bytes of its unpacked layers
+
+	Created time.Time `json:"created,omitzero"`
 }
 
 // label is a name as the store notes it.
@@ -98,15 +101,22 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 			continue
 		}
 		image, err := s.Find(name)
+		if err == nil && !image.About.Is(spec.Digest) {
+			err = errors.Join(fs.ErrNotExist, image.Close())
+		}
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return image, err
 		}
 	}
-	for _, name := range spec.Images {
+	for _, name := range spec.Pinned() {
 		if spec.Pull == engine.PullNever && !isLocal(name) {
 			continue
 		}
 		image, err := s.Pull(ctx, name, spec.Progress)
+		if err == nil && !image.About.Is(spec.Digest) {
+			err = errors.Join(&engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Digest),
+				Way: "Ask for the digest it has, or for none."}, image.Close())
+		}
 		if err == nil || ctx.Err() != nil {
 			return image, err
 		}
@@ -118,7 +128,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	f := &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or "))}
 	if spec.Pull == engine.PullNever {
 		f.Message = fmt.Sprintf("image %s is not in the store, and nothing may be pulled", strings.Join(names, " or "))
-		f.Way = "Pull it first with buildlocal images pull, or run with --pull missing."
+		f.Way = "Pull it first with buildlocal image pull, or run with --pull missing."
 	}
 	return nil, f
 }
@@ -147,10 +157,38 @@ func (s *Store) Find(name string) (*Image, error) {
 	}
 	image, err := s.use(l.Image)
 	if err == nil {
+		image.About.Name, image.About.Digest = shortName(l.Name), l.Digest
 		now := s.Now()
 		_ = os.Chtimes(s.path("names", fileOf(full)), now, now)
 	}
 	return image, err
+}
+
+// ReadFile returns a file of an image that is here, as its highest layer has it; the
+// error wraps fs.ErrNotExist where there is none.
+func (i *Image) ReadFile(name string) ([]byte, error) {
+	for n := len(i.Layers) - 1; n >= 0; n-- {
+		root, err := os.OpenRoot(i.Layers[n])
+		if err != nil {
+			return nil, err
+		}
+		info, err := root.Lstat(strings.TrimPrefix(name, "/"))
+		var text []byte
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err == nil && info.Mode().IsRegular():
+			text, err = root.ReadFile(strings.TrimPrefix(name, "/"))
+		case err == nil: // deleted there, or no file
+			err = fmt.Errorf("%s: no file: %w", name, fs.ErrInvalid)
+		}
+		if err := errors.Join(err, root.Close()); !errors.Is(err, fs.ErrNotExist) {
+			if errors.Is(err, fs.ErrInvalid) {
+				err = fs.ErrNotExist
+			}
+			return text, err
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
 // fileOf returns the name of a file for a name of an image. The colon is left as
@@ -221,6 +259,7 @@ func (s *Store) use(id string) (*Image, error) {
 		err = s.read(&r, "images", file)
 	}
 	image := &Image{ID: id, Env: r.Env, Entrypoint: r.Entrypoint, lock: lock}
+	image.About = engine.Image{ID: id, Platform: s.Platform, Size: r.Size, Created: r.Created}
 	for _, layer := range r.Layers {
 		if err == nil && !s.hasLayer(layer) {
 			err = fs.ErrNotExist // it is pulled anew
@@ -249,7 +288,7 @@ func (s *Store) List() (all []Named, total int64, err error) {
 		if err != nil || s.read(&l, "names", e.Name()) != nil || s.read(&r, "images", strings.TrimPrefix(l.Image, "sha256:")+".json") != nil {
 			continue
 		}
-		all = append(all, Named{Name: shortName(l.Name), ID: l.Image, Digest: l.Digest, Size: r.Size, Pulled: l.Pulled, Used: info.ModTime()})
+		all = append(all, Named{Name: shortName(l.Name), ID: l.Image, Digest: l.Digest, Size: r.Size, Pulled: l.Pulled, Used: info.ModTime(), Created: r.Created})
 	}
 	slices.SortFunc(all, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
 	layers, err := os.ReadDir(s.path("layers"))

@@ -111,6 +111,9 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 		if c.image, err = e.store().Need(ctx, s); err != nil {
 			return err
 		}
+		if s.Found != nil {
+			s.Found(c.image.About)
+		}
 		path = usualPath
 		c.env = c.image.Env
 	}

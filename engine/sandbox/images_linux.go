@@ -43,6 +43,17 @@ func (e *Engine) RemoveImages(ctx context.Context, names ...string) error {
 	return e.store().Remove(ctx, names...)
 }
 
+// ReadImageFile returns a file of an image that is kept; the error wraps fs.ErrNotExist
+// where there is none.
+func (e *Engine) ReadImageFile(image, file string) ([]byte, error) {
+	i, err := e.store().Find(image)
+	if err != nil {
+		return nil, err
+	}
+	text, err := i.ReadFile(file)
+	return text, errors.Join(err, i.Close())
+}
+
 // Discard removes a directory of a run that is gone, whoever its files belong to.
 func (e *Engine) Discard(ctx context.Context, dir string) error { return e.id.remove(ctx, dir) }
 

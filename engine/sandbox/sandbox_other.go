@@ -40,6 +40,9 @@ func (*Engine) Images() ([]images.Named, int64, error) { return nil, 0, errPlatf
 // Pull says that there are no images.
 func (*Engine) Pull(context.Context, string, func(engine.Progress)) error { return errPlatform }
 
+// ReadImageFile says that there are no images.
+func (*Engine) ReadImageFile(string, string) ([]byte, error) { return nil, errPlatform }
+
 // RemoveImages says that there are no images.
 func (*Engine) RemoveImages(context.Context, ...string) error { return errPlatform }
 

@@ -1,0 +1,399 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/engine/sandbox"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/runtimes"
+)
+
+// imageFlags are those of the commands about images.
+type imageFlags struct {
+	engine string // auto, docker or sandbox
+	format string // text or json
+	full   bool
+}
+
+func newImage(a *App) *cobra.Command {
+	f := &imageFlags{}
+	c := &cobra.Command{
+		Use: "image", Aliases: []string{"images"}, Short: "List, bring, inspect, build and remove images of builds",
+		Long: "image is about the images builds run in: those at the Docker engine, and those\n" +
+			"that the engine sandbox keeps itself, each layer unpacked once, in the cache\ndirectory of the user. By itself it lists them.",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
+	}
+	c.PersistentFlags().StringVar(&f.engine, "engine", "auto", "only what this `ENGINE` has: docker or sandbox")
+	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return f.check() }
+	ls := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
+	}
+	ls.Flags().BoolVar(&f.full, "full", false, "whole IDs and digests")
+	inspect := &cobra.Command{
+		Use: "inspect IMAGE", Short: "Say what an image is, and which runtimes it offers", Args: oneImage,
+		RunE: func(c *cobra.Command, names []string) error { return a.inspectImage(c.Context(), f, names[0]) },
+	}
+	for _, c := range []*cobra.Command{ls, inspect} {
+		c.Flags().StringVar(&f.format, "format", "text", "text or json")
+	}
+	c.AddCommand(ls, inspect, &cobra.Command{
+		Use: "pull IMAGE...", Short: "Bring images: from a registry, oci:DIR or tar:FILE", Args: someArgs,
+		Example: "  buildlocal image pull node:22\n  buildlocal image pull aws/codebuild/amazonlinux-x86_64-standard:5.0\n  buildlocal image pull tar:image.tar oci:layout:1.0",
+		RunE:    func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), f, names) },
+	}, &cobra.Command{
+		Use: "rm IMAGE...", Short: "Remove images", Args: someArgs,
+		RunE: func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), f, names) },
+	}, newImagePrune(a), newImageBuild(a), newImageSlim(a))
+	return c
+}
+
+func (f *imageFlags) check() error {
+	for _, one := range []struct {
+		name, value string
+		known       []string
+	}{{"engine", f.engine, []string{"auto", "docker", "sandbox"}}, {"format", f.format, []string{"", "text", "json"}}} {
+		if !slices.Contains(one.known, one.value) {
+			return usagef("--%s is %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
+		}
+	}
+	return nil
+}
+
+// someArgs refuses a command that was told nothing to do.
+func someArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("%s needs the name of an image", c.CommandPath())
+	}
+	return nil
+}
+
+func oneImage(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("%s needs the name of one image, not %d", c.CommandPath(), len(args))
+	}
+	return nil
+}
+
+func newImagePrune(a *App) *cobra.Command {
+	unused := 30 * 24 * time.Hour
+	all := false
+	c := &cobra.Command{
+		Use: "prune", Short: "Remove images of the engine sandbox that no build used of late", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case unused < 0:
+				return usagef("--unused-for is %v; expected a time such as 48h", unused)
+			case all && c.Flags().Changed("unused-for"):
+				return usagef("--unused-for is set, and --all too; give one")
+			case all:
+				unused = 0
+			}
+			return a.pruneImages(c.Context(), unused)
+		},
+	}
+	c.Flags().DurationVar(&unused, "unused-for", unused, "remove those not used for this `time`, such as 48h")
+	c.Flags().BoolVar(&all, "all", false, "remove all that no build uses now")
+	return c
+}
+
+// shownImage is an image as it is listed.
+type shownImage struct {
+	Name     string    `json:"name"`
+	Engine   string    `json:"engine"`
+	ID       string    `json:"id"`
+	Digest   string    `json:"digest,omitempty"`
+	Size     int64     `json:"sizeInBytes"`
+	Created  time.Time `json:"created,omitzero"`
+	Used     time.Time `json:"used,omitzero"`
+	Platform string    `json:"platform,omitempty"`
+	// Runtimes has what is known of the image's runtimes.yml: the versions of each.
+	Runtimes map[string][]string `json:"runtimes,omitempty"`
+	looked   bool                // whether it was looked into
+}
+
+func (a *App) listImages(ctx context.Context, f *imageFlags) error {
+	all, total, err := a.allImages(ctx, f.engine)
+	if err != nil {
+		return err
+	}
+	if f.format == "json" {
+		return a.writeJSON(append([]shownImage{}, all...))
+	}
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "IMAGE\tENGINE\tID\tSIZE\tMADE\tUSED\tRUNTIMES")
+	for _, i := range all {
+		id := shortID(i.ID)
+		if f.full {
+			id = firstText(i.Digest, i.ID)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Engine, id, console.Bytes(i.Size), a.agoOr(i.Created, "-"), a.agoOr(i.Used, "-"), i.offers())
+	}
+	if err := w.Flush(); err != nil || f.engine == "docker" {
+		return err
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(total), a.imageStore())
+	return err
+}
+
+func (a *App) writeJSON(what any) error {
+	e := json.NewEncoder(a.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(what)
+}
+
+func (a *App) agoOr(t time.Time, none string) string {
+	if t.IsZero() || t.Unix() <= 0 {
+		return none
+	}
+	return ago(a.Now().Sub(t))
+}
+
+// offers is what runtimes an image has, in a word or two.
+func (i shownImage) offers() string {
+	switch {
+	case !i.looked:
+		return "?"
+	case len(i.Runtimes) == 0:
+		return "none"
+	}
+	var names []string
+	for name := range i.Runtimes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+// allImages returns the images of both engines, and how many bytes those of the sandbox
+// have together.
+func (a *App) allImages(ctx context.Context, which string) (all []shownImage, total int64, err error) {
+	if which != "sandbox" {
+		e, err := a.engine(ctx)
+		switch {
+		case err == nil:
+			defer e.Close()
+			there, err := e.Images(ctx)
+			if err != nil {
+				return nil, 0, err
+			}
+			for _, i := range there {
+				s := shownImage{Name: i.Name, Engine: "docker", ID: i.ID, Digest: i.Digest, Size: i.Size, Created: i.Created}
+				s.Runtimes, s.looked = a.knownRuntimes(i.ID)
+				all = append(all, s)
+			}
+		case which == "docker":
+			return nil, 0, err
+		}
+	}
+	if which == "docker" || which == "auto" && runtime.GOOS != "linux" {
+		return all, 0, nil
+	}
+	kept, total, err := a.sandboxEngine(sandbox.Images).Images()
+	for _, i := range kept {
+		s := shownImage{Name: i.Name, Engine: "sandbox", ID: i.ID, Digest: i.Digest, Size: i.Size, Created: i.Created, Used: i.Used}
+		s.Runtimes, s.looked = a.knownRuntimes(i.ID)
+		all = append(all, s)
+	}
+	return all, total, err
+}
+
+// inspectImage looks into an image that is here.
+func (a *App) inspectImage(ctx context.Context, f *imageFlags, name string) error {
+	i, err := a.findImage(ctx, f, name)
+	if err != nil {
+		return err
+	}
+	if f.format == "json" {
+		return a.writeJSON(i)
+	}
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	row := func(title, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "%s\t%s\n", title, text)
+		}
+	}
+	row("image", i.Name)
+	row("engine", i.Engine)
+	row("id", i.ID)
+	row("digest", i.Digest)
+	row("platform", i.Platform)
+	row("size", console.Bytes(i.Size))
+	row("made", a.agoOr(i.Created, ""))
+	row("used", a.agoOr(i.Used, ""))
+	if i.looked && len(i.Runtimes) == 0 {
+		row("runtimes", "none to choose from: "+runtimes.Path+" is not in it")
+	}
+	title := "runtimes"
+	var names []string
+	for name := range i.Runtimes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		row(title, name+" "+strings.Join(i.Runtimes[name], " "))
+		title = " "
+	}
+	return w.Flush()
+}
+
+// errNoImage tells that an image is not here.
+func errNoImage(name string) error {
+	return usagef("image %s is not here\nbuildlocal image ls lists what is there, buildlocal image pull brings one", name)
+}
+
+// findImage finds an image that is here, at the Docker engine first, and looks into it.
+func (a *App) findImage(ctx context.Context, f *imageFlags, name string) (shownImage, error) {
+	if f.engine != "sandbox" {
+		e, err := a.engine(ctx)
+		if err != nil && f.engine == "docker" {
+			return shownImage{}, err
+		}
+		if err == nil {
+			defer e.Close()
+			names := project.ImageSpellings(name)
+			if got, err := e.Need(ctx, engine.Spec{Images: names, Pull: engine.PullNever}); err == nil {
+				i := shownImage{Name: got.Name, Engine: "docker", ID: got.ID, Digest: got.Digest, Platform: got.Platform, Size: got.Size, Created: got.Created}
+				if text, here, err := a.imageRuntimes(ctx, name); err == nil && here {
+					i.Runtimes, i.looked = versionsOf(text), true
+				}
+				return i, nil
+			}
+		}
+	}
+	kept, _, err := a.allImages(ctx, "sandbox")
+	at := slices.IndexFunc(kept, func(i shownImage) bool { return i.Name == name || "docker.io/library/"+i.Name == name })
+	if err != nil || at < 0 || f.engine == "docker" {
+		return shownImage{}, errors.Join(err, errNoImage(name))
+	}
+	i := kept[at]
+	text, err := a.sandboxEngine(sandbox.Images).ReadImageFile(name, runtimes.Path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		i.Runtimes, i.looked = versionsOf(text), true
+	}
+	return i, nil
+}
+
+// versionsOf returns the versions of each runtime of a runtimes.yml.
+func versionsOf(text []byte) map[string][]string {
+	table, err := runtimes.Read(text)
+	if err != nil || len(text) == 0 {
+		return nil
+	}
+	all := map[string][]string{}
+	for name, r := range table {
+		all[name] = r.Keys()
+	}
+	return all
+}
+
+// pullImages brings images as a build would.
+func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) error {
+	var d *docker.Engine
+	if local := slices.ContainsFunc(names, isLocalImage); f.engine != "sandbox" && !(f.engine == "auto" && local) {
+		e, err := a.engine(ctx)
+		if err != nil && f.engine == "docker" {
+			return err
+		}
+		if err == nil {
+			d = e
+			defer e.Close()
+		}
+	}
+	terminal := a.isTerminal()
+	screen := console.NewText(a.Stderr, console.Options{Terminal: terminal && a.color(terminal)})
+	tell := func(p engine.Progress) {
+		screen.Notify(runner.Event{Kind: runner.Pulled, Time: a.Now(), Pull: runner.Pull(p)})
+	}
+	var errs []error
+	for _, name := range names {
+		spec := engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullAlways, Progress: tell}
+		if len(spec.Images) > 1 { // the configured name of a curated image is no registry's
+			spec.Images = spec.Images[1:]
+		}
+		if way, unpublished := project.Unpublished(name); unpublished {
+			errs = append(errs, fmt.Errorf("image %s: no registry has it\n%s", name, way))
+			continue
+		}
+		err := a.pullImage(ctx, d, spec)
+		screen.PullDone()
+		if ctx.Err() != nil {
+			return errFailed{exitCode(err)}
+		}
+		if err == nil {
+			fmt.Fprintf(a.Stdout, "%s is here\n", name)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) pullImage(ctx context.Context, d *docker.Engine, spec engine.Spec) error {
+	if d != nil {
+		_, err := d.Need(ctx, spec)
+		return err
+	}
+	var errs []error
+	e := a.sandboxEngine(sandbox.Images)
+	for _, name := range spec.Images {
+		err := e.Pull(ctx, name, spec.Progress)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errs[0]
+}
+
+// removeImages removes images where they are; in both engines only where that is said.
+func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) error {
+	if f.engine == "sandbox" {
+		return a.removeKept(ctx, names)
+	}
+	e, err := a.engine(ctx)
+	if err != nil {
+		if f.engine == "docker" {
+			return err
+		}
+		return a.removeKept(ctx, names)
+	}
+	defer e.Close()
+	kept, _, err := a.allImages(ctx, "sandbox")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		both := slices.ContainsFunc(kept, func(i shownImage) bool { return i.Name == name })
+		id, err := e.ImageID(ctx, []string{name})
+		switch {
+		case err != nil:
+		case both && id != "" && f.engine == "auto":
+			err = usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
+		case id == "" && f.engine == "auto":
+			err = a.removeKept(ctx, []string{name})
+		case id == "":
+			err = errNoImage(name)
+		default:
+			err = e.RemoveImage(ctx, name)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,89 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/project"
+)
+
+func newImageBuild(a *App) *cobra.Command {
+	from, tag := "", ""
+	c := &cobra.Command{
+		Use: "build IMAGE", Short: "Build a curated image from its Dockerfile, by docker build", Args: oneImage,
+		Long:    "build makes an image that AWS does not publish, such as standard:7.0, from a clone\nof " + project.Repository + ", with the\nname that projects call it by. It takes an hour or so, and some 20 GB.",
+		Example: "  git clone " + project.Repository + "\n  buildlocal image build standard:7.0",
+		RunE:    func(c *cobra.Command, names []string) error { return a.buildImage(c.Context(), names[0], from, tag) },
+	}
+	c.Flags().StringVar(&from, "from", "", "`DIR` of the clone (default: aws-codebuild-docker-images here, in the directory above, or at home)")
+	c.Flags().StringVar(&tag, "tag", "", "give the image this `NAME` instead")
+	return c
+}
+
+func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
+	if !strings.Contains(name, "/") {
+		name = "aws/codebuild/" + name
+	}
+	dirs := project.DockerfileDirs(name)
+	if len(dirs) == 0 {
+		return usagef("%s is not the name of a curated image that has a Dockerfile; expected one such as standard:7.0", name)
+	}
+	dir, err := a.dockerfileOf(from, dirs)
+	if err != nil {
+		return err
+	}
+	program, err := exec.LookPath("docker")
+	if err != nil {
+		return fmt.Errorf("the docker command is missing, which builds images\nInstall it, or build %s where it is", dir)
+	}
+	if tag == "" {
+		tag = name
+	}
+	fmt.Fprintf(a.Stderr, "docker build -t %s %s\n", tag, dir)
+	build := exec.CommandContext(ctx, program, "build", "-t", tag, dir)
+	build.Stdout, build.Stderr = a.Stdout, a.Stderr
+	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) }
+	if err := build.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return errors.Join(fmt.Errorf("build %s: docker build: %w", tag, err))
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%s is here\n", tag)
+	return err
+}
+
+// cloneName is how a clone of the repository of Dockerfiles is called.
+const cloneName = "aws-codebuild-docker-images"
+
+// dockerfileOf finds the directory of a Dockerfile in the clone.
+func (a *App) dockerfileOf(from string, dirs []string) (string, error) {
+	clones := []string{from}
+	if from == "" {
+		clones = []string{cloneName, filepath.Join("..", cloneName), filepath.Join(a.Home, cloneName)}
+	}
+	found := ""
+	for _, clone := range clones {
+		if info, err := os.Stat(clone); err != nil || !info.IsDir() {
+			continue
+		}
+		found = clone
+		for _, dir := range dirs {
+			full := filepath.Join(clone, filepath.FromSlash(dir))
+			if _, err := os.Stat(filepath.Join(full, "Dockerfile")); err == nil {
+				return full, nil
+			}
+		}
+	}
+	if found != "" {
+		return "", usagef("%s has no Dockerfile for it; looked in %s\nA newer clone may: git -C %s pull", found, strings.Join(dirs, ", "), found)
+	}
+	return "", usagef("there is no clone of the Dockerfiles in %s; expected one\nMake it: git clone %s - and name it with --from where it is elsewhere", strings.Join(clones, ", "), project.Repository)
+}

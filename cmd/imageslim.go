@@ -1,0 +1,220 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runtimes"
+)
+
+func newImageSlim(a *App) *cobra.Command {
+	f := &runFlags{}
+	output := ""
+	all := allRunFlags(f)
+	c := &cobra.Command{
+		Use: "slim", Short: "Write a Dockerfile for an image with only the runtimes this buildspec selects", Args: noArgs,
+		Long: "slim writes a Dockerfile that takes the build's image, leaves in it only the versions\nthat runtime-versions selects, and packs what stays into one layer. The image has to be\n" +
+			"here: what it has is read from it. Its runtimes.yml keeps only those versions too.",
+		Example: "  buildlocal image slim -o slim.Dockerfile\n  docker build -t slim - <slim.Dockerfile\n  buildlocal run -i slim",
+	}
+	for _, name := range []string{"source", "buildspec", "image", "project", "project-name", "images"} {
+		c.Flags().AddFlag(all.Lookup(name))
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "write it to `FILE` (default: standard output)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		text, err := a.slim(c.Context(), f)
+		if err != nil {
+			return err
+		}
+		if output == "" {
+			_, err = a.Stdout.Write(text)
+			return err
+		}
+		return os.WriteFile(output, text, 0o644)
+	}
+	return c
+}
+
+// slim returns the Dockerfile.
+func (a *App) slim(ctx context.Context, f *runFlags) ([]byte, error) {
+	g, err := a.gather(ctx, f)
+	if g != nil {
+		defer g.remove()
+	}
+	if err != nil {
+		return nil, err
+	}
+	install, _ := g.spec.Phase("INSTALL")
+	if len(install.Runtimes) == 0 {
+		return nil, usagef("%s selects no runtimes; expected runtime-versions in its install phase", g.spec.File)
+	}
+	image := firstText(f.image, g.project.Environment.Image, project.DefaultImage(runtime.GOARCH))
+	e, err := a.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	i, err := a.findImage(ctx, &imageFlags{engine: "docker"}, image)
+	if err != nil {
+		return nil, err
+	}
+	text, _, err := a.imageRuntimes(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		return nil, usagef("the image %s has no %s, so it has nothing to leave out", image, runtimes.Path)
+	}
+	table, err := runtimes.Read(text)
+	if err != nil {
+		return nil, err
+	}
+	var wishes []runtimes.Wish
+	for _, v := range install.Runtimes {
+		wishes = append(wishes, runtimes.Wish{Name: v.Name, Version: v.Value})
+	}
+	choices, err := table.Choose(wishes, func(string, ...any) {})
+	if err != nil {
+		return nil, err
+	}
+	env, entrypoint, err := e.ImageEnv(ctx, i.ID)
+	if err != nil {
+		return nil, err
+	}
+	slimmer := slimmer{image: i, env: env, entrypoint: entrypoint, table: table, choices: choices}
+	return slimmer.write(text)
+}
+
+// slimmer writes the Dockerfile of an image with fewer runtimes.
+type slimmer struct {
+	image      shownImage
+	env        []string
+	entrypoint []string
+	table      runtimes.Table
+	choices    []runtimes.Choice
+}
+
+// places are where curated images keep the versions of a runtime, one directory each;
+// VERSION is what stands in the image's variable for it. (Dockerfiles of the curated
+// images, April 2026.)
+var places = map[string][]string{
+	"python": {"/root/.pyenv/versions/VERSION"},
+	"ruby":   {"/usr/local/rbenv/versions/VERSION", "/root/.rbenv/versions/VERSION"},
+	"php":    {"/root/.phpenv/versions/VERSION"},
+	"nodejs": {"/usr/local/n/versions/node/VERSION"},
+	"golang": {"/root/.goenv/versions/VERSION"},
+}
+
+// unwanted returns the directories of versions that nobody selected.
+func (s *slimmer) unwanted() []string {
+	var all []string
+	for _, name := range s.table.Names() {
+		for _, version := range s.table[name].Keys() {
+			if s.wants(name, version) {
+				continue
+			}
+			for _, dir := range s.dirs(name, version) {
+				if !slices.Contains(all, dir) && !slices.Contains(s.wanted(), dir) {
+					all = append(all, dir)
+				}
+			}
+		}
+	}
+	return all
+}
+
+func (s *slimmer) wanted() []string {
+	var all []string
+	for _, c := range s.choices {
+		all = append(all, s.dirs(c.Name, c.Version)...)
+	}
+	return all
+}
+
+func (s *slimmer) wants(name, version string) bool {
+	return slices.ContainsFunc(s.choices, func(c runtimes.Choice) bool { return c.Name == name && c.Version == version })
+}
+
+// dirs returns where a version is: its commands name a variable of the image, whose
+// value is a version, or for java a directory.
+func (s *slimmer) dirs(name, version string) []string {
+	var all []string
+	for _, command := range s.table[name].Versions[version].Commands {
+		for _, variable := range s.env {
+			key, value, _ := strings.Cut(variable, "=")
+			if !strings.Contains(command, "$"+key) || value == "" || strings.ContainsAny(value, ": ") {
+				continue
+			}
+			if strings.HasPrefix(value, "/") && strings.Count(value, "/") > 2 {
+				all = append(all, value)
+			}
+			for _, place := range places[name] {
+				all = append(all, strings.ReplaceAll(place, "VERSION", value))
+			}
+		}
+	}
+	return all
+}
+
+// write returns the Dockerfile; table is the text of the image's runtimes.yml.
+func (s *slimmer) write(table []byte) ([]byte, error) {
+	kept, err := runtimes.Keep(table, s.wants)
+	if err != nil {
+		return nil, err
+	}
+	base := firstText(s.image.Name, s.image.ID)
+	if s.image.Digest != "" && strings.Contains(base, "/") {
+		name, _, _ := strings.Cut(base, "@")
+		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+			name = name[:i]
+		}
+		base = name + "@" + s.image.Digest
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s, with only", s.image.Name)
+	for _, c := range s.choices {
+		fmt.Fprintf(&b, " %s %s", c.Name, c.Version)
+	}
+	fmt.Fprintf(&b, ". Written by buildlocal image slim.\nFROM %s AS full\nUSER 0\n", base)
+	if dirs := s.unwanted(); len(dirs) > 0 {
+		fmt.Fprintf(&b, "RUN rm -rf \\\n    %s\n", strings.Join(dirs, " \\\n    "))
+	}
+	fmt.Fprintf(&b, "RUN printf '%%s\\n' \\\n")
+	lines := strings.Split(strings.TrimRight(string(kept), "\n"), "\n")
+	for _, line := range lines {
+		fmt.Fprintf(&b, "    '%s' \\\n", strings.ReplaceAll(line, "'", `'\''`))
+	}
+	fmt.Fprintf(&b, "    >%s\n\n# One layer: what was removed is gone.\nFROM scratch\nCOPY --from=full / /\n", runtimes.Path)
+	for _, variable := range s.env {
+		key, value, _ := strings.Cut(variable, "=")
+		fmt.Fprintf(&b, "ENV %s=%s\n", key, dockerQuote(value))
+	}
+	if len(s.entrypoint) > 0 {
+		var words []string
+		for _, w := range s.entrypoint {
+			words = append(words, fmt.Sprintf("%q", w))
+		}
+		fmt.Fprintf(&b, "VOLUME /var/lib/docker\nENTRYPOINT [%s]\n", strings.Join(words, ", "))
+	}
+	if b.Len() == 0 {
+		return nil, errors.New("nothing to write")
+	}
+	return b.Bytes(), nil
+}
+
+// dockerQuote writes a value so that a Dockerfile leaves it as it is.
+func dockerQuote(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(value) + `"`
+}

@@ -1,0 +1,145 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/image"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// measureLimit is how long a registry may take to say how large an image is.
+const measureLimit = 5 * time.Second
+
+// hasRoom tells how large an image is that is to be pulled, and refuses one that has no
+// room. Layers that the engine has are counted too: it does not say which it has. What
+// cannot be found out is not told.
+func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error {
+	if e.measure == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, measureLimit)
+	defer cancel()
+	info, err := e.api.Info(ctx)
+	if err != nil {
+		return nil
+	}
+	size, err := e.measure(ctx, name, cmp.Or(s.Platform, platform("linux", architecture(info.Architecture), "")))
+	if err != nil {
+		return nil
+	}
+	free := int64(0)
+	if e.sharesFiles() == nil {
+		free, _ = freeSpace(info.DockerRootDir)
+	}
+	if s.Progress != nil {
+		s.Progress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
+	}
+	if free == 0 {
+		return nil
+	}
+	return size.Fits(name, info.DockerRootDir, free)
+}
+
+// architecture is how images call what a kernel calls x86_64.
+func architecture(kernel string) string {
+	switch kernel {
+	case "x86_64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	}
+	return cmp.Or(kernel, runtime.GOARCH)
+}
+
+// notThere makes need go on as if the image were not there.
+type notThere string
+
+// Error says why it does not count.
+func (n notThere) Error() string { return string(n) }
+
+// NotFound makes it an error of something that is not there.
+func (notThere) NotFound() {}
+
+// digestOf returns the digest by which a registry has an image: that of the repository
+// of name, else any; empty where no registry has it.
+func digestOf(repoDigests []string, name string) string {
+	found := ""
+	for _, r := range repoDigests {
+		repository, digest, _ := strings.Cut(r, "@")
+		if found == "" || strings.HasPrefix(name, repository) {
+			found = digest
+		}
+	}
+	return found
+}
+
+// tell tells which image a container is made from.
+func (f found) tell(s engine.Spec) {
+	if s.Found != nil {
+		s.Found(f.about())
+	}
+}
+
+func (f found) about() engine.Image {
+	created, _ := time.Parse(time.RFC3339Nano, f.image.Created)
+	return engine.Image{
+		Name: f.name, ID: f.image.ID, Digest: digestOf(f.image.RepoDigests, f.name), Size: f.image.Size, Created: created,
+		Platform: platform(f.image.Os, f.image.Architecture, f.image.Variant),
+	}
+}
+
+// Need returns the image of a container, which is pulled as spec says. The errors are
+// those of Start.
+func (e *Engine) Need(ctx context.Context, spec engine.Spec) (engine.Image, error) {
+	f, err := e.need(ctx, spec)
+	if err != nil {
+		return engine.Image{}, orCause(ctx, err)
+	}
+	return f.about(), nil
+}
+
+// Images returns the images that have a name, by name, but for those of our own.
+func (e *Engine) Images(ctx context.Context) ([]engine.Image, error) {
+	listed, err := e.api.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, e.fault(orCause(ctx, err), "list images")
+	}
+	var all []engine.Image
+	for _, i := range listed {
+		for _, name := range i.RepoTags {
+			if _, ours := i.Labels[relayLabel]; ours || strings.HasPrefix(name, "<none>") {
+				continue
+			}
+			all = append(all, engine.Image{Name: strings.TrimSuffix(name, ":latest"), ID: i.ID, Digest: digestOf(i.RepoDigests, name), Size: i.Size, Created: time.Unix(i.Created, 0)})
+		}
+	}
+	slices.SortFunc(all, func(a, b engine.Image) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// RemoveImage removes a name of an image, and with its last one the image. It is
+// fs.ErrNotExist where there is none of the name.
+func (e *Engine) RemoveImage(ctx context.Context, name string) error {
+	_, err := e.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+	if isGone(err) {
+		return fmt.Errorf("image %s: %w", name, fs.ErrNotExist)
+	}
+	return e.fault(orCause(ctx, err), "remove image "+name)
+}
+
+// ImageEnv returns the variables of an image that is at the engine, and its entrypoint.
+func (e *Engine) ImageEnv(ctx context.Context, id string) (env, entrypoint []string, err error) {
+	got, err := e.api.ImageInspect(ctx, id)
+	if err != nil || got.Config == nil {
+		return nil, nil, e.fault(err, "look at image "+id)
+	}
+	return got.Config.Env, got.Config.Entrypoint, nil
+}

@@ -1,0 +1,133 @@
+package runner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runtimes"
+)
+
+// found notes which image the build has, and tells where it is another one than the last
+// time: a tag may be moved.
+func (b *build) found(i engine.Image) {
+	e := &b.record.Environment
+	e.ImageID, e.ImageDigest = i.ID, i.Digest
+	if b.LastImage == nil || b.plan.Digest != "" {
+		return
+	}
+	last, build := b.LastImage(b.plan.Image)
+	if last.ImageID == "" || last.ImageID == i.ID {
+		return
+	}
+	was, is := last.ImageID, i.ID
+	if last.ImageDigest != "" && i.Digest != "" {
+		was, is = last.ImageDigest, i.Digest
+	}
+	b.note("The image %s is another one than in build %s: %s, not %s. --image-digest %s would keep that one.", b.plan.Image, build, short(is), short(was), was)
+}
+
+// short is a digest for a person.
+func short(digest string) string {
+	const length = len("sha256:") + 12
+	return digest[:min(len(digest), length)]
+}
+
+// StandIn is an image that stands for others here.
+type StandIn struct {
+	Name  string // of the image, or a pattern: * is any text
+	Image string
+}
+
+// standInFor returns the image that stands for another one: by its name, else by the
+// first pattern that fits; "" for none.
+func standInFor(image string, all []StandIn) string {
+	for _, s := range all {
+		if s.Name == image {
+			return s.Image
+		}
+	}
+	for _, s := range all {
+		if fits(s.Name, image) {
+			return s.Image
+		}
+	}
+	return ""
+}
+
+// fits reports whether a name is as a pattern says.
+func fits(pattern, name string) bool {
+	parts := strings.Split(pattern, "*")
+	rest, begins := strings.CutPrefix(name, parts[0])
+	last := parts[len(parts)-1]
+	if !begins || len(parts) == 1 || len(rest) < len(last) {
+		return begins && len(parts) == 1 && rest == ""
+	}
+	for _, part := range parts[1 : len(parts)-1] {
+		at := strings.Index(rest, part)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(part):]
+	}
+	return strings.HasSuffix(rest, last)
+}
+
+// waysOn says what to do about an image that nobody publishes.
+func waysOn(image, published string, spec *buildspec.Buildspec) string {
+	way, _ := project.Unpublished(image)
+	if !strings.HasPrefix(image, "aws/codebuild/standard:") {
+		return way
+	}
+	install, _ := spec.Phase("INSTALL")
+	other, missing := published, versions(install.Runtimes)
+	for _, candidate := range append([]string{published}, siblings(published)...) {
+		if lacks := lacking(candidate, install.Runtimes); len(lacks) < len(missing) || len(lacks) == 0 {
+			other, missing = candidate, lacks
+		}
+		if len(missing) == 0 {
+			break
+		}
+	}
+	has := "has what runtime-versions asks for"
+	switch {
+	case len(install.Runtimes) == 0:
+		has = "has the same runtimes, or later ones"
+	case len(missing) > 0:
+		has = "has no " + strings.Join(missing, ", ")
+	}
+	return fmt.Sprintf("%s\nOr run with -i %s, which is published and %s (by a table of %s). It is Amazon Linux and not Ubuntu: dnf in the place of apt-get, and sh is bash.\n"+
+		"Or let an image of your own stand for it: --images %s=IMAGE, or images in .buildlocal.yml.", way, other, has, runtimes.CuratedDate, image)
+}
+
+// siblings are the other images of a family, the newest first.
+func siblings(image string) []string {
+	name, _ := project.CuratedName(image)
+	family, _, _ := strings.Cut(name, ":")
+	all := runtimes.CuratedVersions(family)
+	for i, version := range all {
+		all[i] = "aws/codebuild/" + family + ":" + strings.TrimPrefix(version, family+":")
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// lacking returns what an image does not have, by the table.
+func lacking(image string, wishes []buildspec.Variable) []string {
+	name, _ := project.CuratedName(image)
+	table := runtimes.Curated(name)
+	return versions(slices.DeleteFunc(slices.Clone(wishes), func(v buildspec.Variable) bool {
+		return table.Check(runtimes.Wish{Name: v.Name, Version: v.Value}) == nil
+	}))
+}
+
+func versions(all []buildspec.Variable) []string {
+	var texts []string
+	for _, v := range all {
+		texts = append(texts, v.Name+" "+v.Value)
+	}
+	return texts
+}
