@@ -89,6 +89,7 @@ var passing = []struct {
 	{regexp.MustCompile(`( *)\b\d+(\.\d+)?(ms|s)\b( *)`), " TIME "},
 	{regexp.MustCompile(`INITIATOR=\S+`), "INITIATOR=YOU"},
 	{regexp.MustCompile(`took [0-9.]+ seconds`), "took TIME"},
+	{regexp.MustCompile(`[0-9.]+ [MG]iB at most`), "MEMORY at most"},
 	{regexp.MustCompile(`START_TIME=\d+`), "START_TIME=TIME"},
 	{regexp.MustCompile(`"durationInMilliseconds":\d+`), `"durationInMilliseconds":N`},
 	{regexp.MustCompile(`(?m)^  slowest .*\n(^ {20}.*\n)*`), ""},

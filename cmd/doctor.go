@@ -4,86 +4,152 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
+	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
-
-	"github.com/buildlocal/buildlocal/console"
-	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-func newDoctor(a *App) *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", Short: "Say which engines work here, and what keeps others from it", Args: noArgs,
-		Long: "doctor tries each engine, and says what it can do here or why it cannot.\n\n" +
-			"Exit codes: 0 when one of them works, 4 when none does.",
-		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) },
-	}
-}
+// Verdicts of a line of doctor.
+const (
+	verdictOK   = "ok"
+	verdictWarn = "warn" // something does not work that a build may do without
+	verdictFail = "fail" // no build can run, or not this one
+)
 
-// finding is what was found of one engine.
+// finding is one line of doctor.
 type finding struct {
-	engine string
-	about  string
-	notes  []string
-	err    error
+	Check   string   `json:"check"`
+	Verdict string   `json:"verdict"`
+	Message string   `json:"message"`
+	Notes   []string `json:"notes,omitempty"`
+	Fix     string   `json:"fix,omitempty"`
 }
 
-func (a *App) doctor(ctx context.Context) error {
-	all := []finding{a.examineDocker(ctx), a.examineSandbox(ctx, sandbox.Images), a.examineSandbox(ctx, sandbox.Host)}
+func newDoctor(a *App) *cobra.Command {
+	f := &runFlags{}
+	format := ""
+	c := &cobra.Command{
+		Use: "doctor", Short: "Say what works on this machine and for this build, and how to mend the rest", Args: noArgs,
+		Long: "doctor tries each engine, and looks at disks, emulators, credentials, proxies, the\n" +
+			"buildspec and its image. Each line is ok, warn (a build may do without) or fail,\n" +
+			"with the way to mend it. Nothing is pulled and no build is run.\n\n" +
+			"Exit codes: 0 when nothing fails, 2 the command line, 3 when only the buildspec\nor the project fails, 4 when a build cannot run here.",
+		Example: "  buildlocal doctor\n  buildlocal doctor --project project.json --format json",
+	}
+	c.Flags().SortFlags = false
+	all := allRunFlags(f)
+	for _, name := range []string{"source", "buildspec", "image", "images", "project", "project-name", "profile", "engine", "compute-type", "privileged", "ignore"} {
+		c.Flags().AddFlag(all.Lookup(name))
+	}
+	c.Flags().StringVar(&format, "format", "text", "text or json")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if format != "text" && format != "json" {
+			return usagef("--format is %q; expected text or json", format)
+		}
+		if err := f.settle(a, c); err != nil {
+			return err
+		}
+		return a.doctor(c.Context(), f, format)
+	}
+	return c
+}
+
+// check is one thing that doctor looks at; several lines may come of it.
+type doctorCheck func(ctx context.Context, d *diagnosis) []finding
+
+// diagnosis is what the checks of doctor share.
+type diagnosis struct {
+	app   *App
+	flags *runFlags
+	found *found // the build, as far as it can be read; nil for none
+	error error  // why it cannot
+	none  bool   // there is no buildspec, and none was named: another stands for it
+}
+
+// gather reads the build. Where there is no buildspec the rest is looked at all the same.
+func (d *diagnosis) gather(ctx context.Context) {
+	d.found, d.error = d.app.gather(ctx, d.flags)
+	if !errors.Is(d.error, fs.ErrNotExist) || d.flags.buildspec != "" || d.flags.project != "" {
+		return
+	}
+	if d.found != nil {
+		d.found.remove()
+	}
+	d.flags.buildspec, d.none = "version: 0.2\nphases: {build: {commands: [\"true\"]}}", true
+	d.found, d.error = d.app.gather(ctx, d.flags)
+}
+
+func (a *App) doctor(ctx context.Context, f *runFlags, format string) error {
+	d := &diagnosis{app: a, flags: f}
+	d.gather(ctx)
+	if d.found != nil {
+		defer d.found.remove()
+	}
+	checks := []doctorCheck{checkEngines, checkDisks, checkPlatform, checkMachine, checkCredentials, checkLogins, checkProxy, checkBuildspec, checkImage}
+	results := make([][]finding, len(checks))
+	var group sync.WaitGroup
+	for i, check := range checks {
+		group.Go(func() { results[i] = check(ctx, d) })
+	}
+	group.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	works, told := map[string]bool{}, map[string]bool{}
-	for _, f := range all {
-		f.notes = slices.DeleteFunc(f.notes, func(n string) bool { return told[n] })
-		for _, n := range f.notes {
-			told[n] = true
+	lines := slices.Concat(results...)
+	if format == "json" {
+		if err := a.writeJSON(map[string]any{"version": 1, "buildlocal": a.Version, "checks": lines}); err != nil {
+			return err
 		}
-		works[f.engine] = f.err == nil
-		fmt.Fprintln(a.Stdout, f)
+	} else {
+		for _, f := range lines {
+			fmt.Fprintln(a.Stdout, f)
+		}
 	}
-	fmt.Fprintln(a.Stdout, finding{engine: "auto", about: automatic(works)}.line())
-	if !works["docker"] && !works["sandbox"] && !works["host"] {
-		return errFailed{exitFault}
+	return doctorVerdict(lines)
+}
+
+// textChecks are about what somebody wrote.
+var textChecks = []string{"buildspec", "project"}
+
+func doctorVerdict(lines []finding) error {
+	code := 0
+	for _, f := range lines {
+		switch {
+		case f.Verdict != verdictFail:
+		case !slices.Contains(textChecks, f.Check):
+			return errFailed{exitFault}
+		default:
+			code = exitText
+		}
+	}
+	if code != 0 {
+		return errFailed{code}
 	}
 	return nil
 }
 
-// line returns what has no verdict.
-func (f finding) line() string { return fmt.Sprintf("%-8s      %s", f.engine, f.about) }
-
-// automatic says what a build runs on where no engine is asked for.
-func automatic(works map[string]bool) string {
-	switch {
-	case works["docker"]:
-		return "docker; an image named as oci:DIR or tar:FILE in the sandbox"
-	case works["sandbox"]:
-		return "sandbox where an image is named, else host"
-	case works["host"]:
-		return "host, where no image is named"
-	}
-	return "none: no build can run here"
-}
-
-// String returns a line, and one more for each note, none wider than the help.
+// String returns a line, and more for notes and for the way to mend it, none wider than
+// the help.
 func (f finding) String() string {
-	verdict, paragraphs := "yes", append([]string{f.about}, f.notes...)
-	if f.err != nil {
-		verdict = "no"
-		paragraphs = append(strings.Split(f.err.Error(), "\n"), f.notes...)
-	}
-	head := fmt.Sprintf("%-8s %-4s ", f.engine, verdict)
+	head := fmt.Sprintf("%-5s %-12s ", f.Verdict, f.Check)
 	var b strings.Builder
-	for _, p := range paragraphs {
-		for _, line := range wrapped(p, helpWidth-len(head)) {
-			b.WriteString(head + line + "\n")
-			head = strings.Repeat(" ", len(head))
+	say := func(text string) {
+		for _, p := range strings.Split(text, "\n") {
+			for _, line := range wrapped(p, helpWidth-len(head)) {
+				b.WriteString(head + line + "\n")
+				head = strings.Repeat(" ", len(head))
+			}
 		}
+	}
+	say(f.Message)
+	for _, n := range f.Notes {
+		say(n)
+	}
+	if f.Fix != "" {
+		say("fix: " + f.Fix)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -104,43 +170,4 @@ func wrapped(text string, width int) []string {
 		line += word
 	}
 	return append(lines, line)
-}
-
-func (a *App) examineDocker(ctx context.Context) finding {
-	f := finding{engine: "docker"}
-	e, err := a.engine(ctx)
-	if err != nil {
-		f.err = err
-		return f
-	}
-	defer e.Close()
-	version, err := e.Version(ctx)
-	f.about, f.err = fmt.Sprintf("%s, at %s", version, e.Host()), err
-	return f
-}
-
-func (a *App) examineSandbox(ctx context.Context, shape sandbox.Shape) finding {
-	f := finding{engine: string(shape)}
-	dir, err := os.MkdirTemp(a.TempDir, "buildlocal-doctor-")
-	if err != nil {
-		f.err = err
-		return f
-	}
-	defer os.RemoveAll(dir)
-	e := a.sandboxEngine(shape)
-	report, err := e.Check(ctx, dir)
-	f.about, f.notes, f.err = report.Users, report.Notes, err
-	var fault *engine.Fault
-	if errors.As(err, &fault) {
-		f.err = fault
-	}
-	if shape == sandbox.Images && err == nil {
-		all, total, err := e.Images()
-		f.about += fmt.Sprintf("; %d images, %s, in %s", len(all), console.Bytes(total), a.imageStore())
-		f.err = err
-	}
-	if runtime.GOOS == "linux" && shape == sandbox.Host && err == nil {
-		f.about += "; " + ownFiles
-	}
-	return f
 }

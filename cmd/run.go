@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -179,7 +180,7 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	r := &runner.Runner{
 		Volumes: volumes, OpenCache: a.openCache(f, found), CacheInS3: isS3(f.cache), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
 		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
-		ReportLimits: f.reportLimits(), SourceFiles: found.files(ctx, len(plan.Reports) > 0), LastImage: found.store.lastImage(dir.number), Earlier: found.store.earlier(plan.Identity.Project, dir.number),
+		ReportLimits: f.reportLimits(), SourceFiles: found.files(ctx, len(plan.Reports) > 0), Pace: pace, LastImage: found.store.lastImage(dir.number), Earlier: found.store.earlier(plan.Identity.Project, dir.number),
 		Out: dir.path, Keep: f.keep, Nested: !e.sandbox, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
 		Notify: func(e runner.Event) {
 			file.Notify(e)
@@ -294,4 +295,13 @@ func (a *App) labels(f *runFlags, found *found, dir *buildDir) map[string]string
 		labels[labelKept] = "1"
 	}
 	return labels
+}
+
+// pace returns how long a script of sh takes on this machine.
+func pace(ctx context.Context, script string) time.Duration {
+	began := time.Now()
+	if err := exec.CommandContext(ctx, "sh", "-c", script).Run(); err != nil {
+		return 0
+	}
+	return time.Since(began)
 }

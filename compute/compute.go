@@ -110,3 +110,15 @@ func IsLambda(environment string) bool { return strings.HasSuffix(environment, "
 
 // IsARM reports whether builds of an environment type run on ARM, as arm64.
 func IsARM(environment string) bool { return strings.HasPrefix(environment, "ARM_") }
+
+// Platform returns the platform of an environment type's images, such as linux/arm64; ""
+// for none and for those that are not Linux.
+func Platform(environment string) string {
+	switch {
+	case IsARM(environment):
+		return "linux/arm64"
+	case strings.HasPrefix(environment, "LINUX_"):
+		return "linux/amd64"
+	}
+	return ""
+}

@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
@@ -16,6 +18,7 @@ import (
 func (b *build) found(i engine.Image) {
 	e := &b.record.Environment
 	e.ImageID, e.ImageDigest = i.ID, i.Digest
+	b.platform = i.Platform
 	if b.LastImage == nil || b.plan.Digest != "" {
 		return
 	}
@@ -28,6 +31,33 @@ func (b *build) found(i engine.Image) {
 		was, is = last.ImageDigest, i.Digest
 	}
 	b.note("The image %s is another one than in build %s: %s, not %s. --image-digest %s would keep that one.", b.plan.Image, build, short(is), short(was), was)
+}
+
+// paceScript is work whose time is measured.
+const paceScript = `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done`
+
+// warnEmulated tells that an image runs emulated, and how much slower the same work is
+// done there than here.
+func (b *build) warnEmulated(ctx context.Context) error {
+	_, arch, _ := strings.Cut(b.platform, "/")
+	arch, _, _ = strings.Cut(arch, "/")
+	if arch == "" || arch == b.NativeArch || b.NativeArch == "" {
+		return nil
+	}
+	slower := "several times slower"
+	if b.Pace != nil {
+		here := b.Pace(ctx, paceScript)
+		began := time.Now()
+		_, exit, err := b.sessions[""].Capture(ctx, paceScript)
+		if err != nil {
+			return err
+		}
+		if there := time.Since(began); here > 0 && exit == 0 && there > here {
+			slower = fmt.Sprintf("about %.0f times slower in a short test", float64(there)/float64(here))
+		}
+	}
+	b.note("The image is for %s and this machine is linux/%s: it runs emulated, %s.", b.platform, b.NativeArch, slower)
+	return nil
 }
 
 // short is a digest for a person.

@@ -165,7 +165,7 @@ func processes(n int) string {
 func Memory(bytes int64) string {
 	const gib, mib = 1 << 30, 1 << 20
 	if bytes < gib {
-		return fmt.Sprintf("%d MiB", bytes/mib)
+		return fmt.Sprintf("%d MiB", max(1, bytes/mib))
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
 }

@@ -99,6 +99,7 @@ type Inputs struct {
 	Privileged  bool
 	Socket      bool // docker in the build speaks to the engine that the build runs on
 	Platform    string
+	Native      string // platform of this machine; images of the project's are for another only where that is said here
 	Pull        engine.Pull
 	Timeout     time.Duration // overrides the project's; 0 for none
 	Identity    Identity
@@ -215,7 +216,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
 	}
 	p.images(in)
-	p.limits(in.Project.Environment, in.ComputeType)
+	p.limits(in.Project.Environment, in.ComputeType, in.Native)
 	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
 	p.sources(in.Sources)
 	p.phases(in.Spec)
@@ -224,12 +225,16 @@ func NewPlan(in Inputs) (*Plan, error) {
 	return p, nil
 }
 
-// limits are those of the compute type, or of what the project says of an instance.
-// Without a compute type there are none.
-func (p *Plan) limits(e project.Environment, asked string) {
+// limits are those of the compute type, or of what the project says of an instance;
+// without a compute type there are none. What the environment type is for settles the
+// platform, where it is not this machine's.
+func (p *Plan) limits(e project.Environment, asked, native string) {
 	p.ComputeType = cmp.Or(asked, e.ComputeType)
 	if p.EnvironmentType == "" {
 		p.EnvironmentType = compute.EnvironmentOf(p.ComputeType, p.Image)
+	}
+	if wanted := compute.Platform(p.EnvironmentType); p.Platform == "" && wanted != "" && wanted != native && native != "" {
+		p.Platform = wanted
 	}
 	m := compute.Size(p.EnvironmentType, p.ComputeType)
 	if asked == "" && (e.Compute.VCPU > 0 || e.Compute.Memory > 0) {

@@ -227,6 +227,9 @@ func (b *build) download(ctx context.Context) result {
 	if err := b.begin(ctx); err != nil {
 		return b.broken(ctx, err)
 	}
+	if err := b.warnEmulated(ctx); err != nil {
+		return b.broken(ctx, err)
+	}
 	if res := b.beginUsers(ctx); res.status != "" {
 		return res
 	}

@@ -79,6 +79,9 @@ func (p *Plan) limitNotes() string {
 	return " (at most " + strings.Join(notes, ", ") + ")"
 }
 
+// LimitText is what the build may use at most, for a person.
+func (p *Plan) LimitText() string { return strings.Trim(p.limitNotes(), " ()") }
+
 func (p *Plan) imageNotes() string {
 	var notes []string
 	if p.StandIn != "" {

@@ -71,6 +71,8 @@ type Runner struct {
 	// Nested starts the Docker engine that an image has in a privileged build: the
 	// container's network is its own.
 	Nested bool
+	// Pace returns how long this machine takes for a script; 0 where it cannot be told.
+	Pace func(ctx context.Context, script string) time.Duration
 	// LastImage returns what the build before had of the same image, by its name: its ID
 	// and digest, and a name of the build; nil where that is not known.
 	LastImage func(image string) (last Environment, build string)
@@ -127,6 +129,7 @@ type build struct {
 	missed    error             // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
+	platform  string                    // of the image, where the engine tells it
 	meter     *meter                    // nil where nothing is measured
 	elsewhere string                    // where credentials are served, if not at their address
 	sessions  map[string]*shell.Session // by user; "" is root

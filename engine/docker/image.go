@@ -113,8 +113,8 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	if s.Platform != "" && !fits(has, s.Platform) {
 		return found{}, &wrongPlatform{name: name, has: has, wanted: s.Platform}
 	}
-	if native := platform("linux", runtime.GOARCH, ""); s.Say != nil && got.Architecture != "" && !fits(has, native) {
-		s.Say("The image is for %s and this machine is %s: it runs emulated, several times slower.", has, native)
+	if native := platform("linux", runtime.GOARCH, ""); got.Architecture != "" && !fits(has, native) && s.Name != "" {
+		return found{name: name, image: got}, e.runs(name, has, native)
 	}
 	return found{name: name, image: got}, nil
 }

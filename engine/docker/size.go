@@ -3,8 +3,10 @@ package docker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -142,4 +144,34 @@ func (e *Engine) ImageEnv(ctx context.Context, id string) (env, entrypoint []str
 		return nil, nil, e.fault(err, "look at image "+id)
 	}
 	return got.Config.Env, got.Config.Entrypoint, nil
+}
+
+// About is what an engine says of itself.
+type About struct {
+	Version     string
+	CPUs        int
+	Memory      int64  // bytes
+	Storage     string // such as overlay2
+	Root        string // where it keeps what it has
+	SharesFiles bool   // it sees this machine's files as they are
+}
+
+// About asks the engine what it is.
+func (e *Engine) About(ctx context.Context) (About, error) {
+	info, err := e.api.Info(ctx)
+	if err != nil {
+		return About{}, e.fault(orCause(ctx, err), "ask the engine what it is")
+	}
+	return About{Version: info.ServerVersion, CPUs: info.NCPU, Memory: info.MemTotal, Storage: info.Driver, Root: info.DockerRootDir, SharesFiles: e.sharesFiles() == nil}, nil
+}
+
+// FreeSpace returns how many bytes may still be written in a directory of this machine,
+// or where it will be; an error where that is not known.
+func FreeSpace(dir string) (int64, error) {
+	free, err := freeSpace(dir)
+	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		free, err = freeSpace(dir)
+	}
+	return free, err
 }

@@ -1,0 +1,59 @@
+package docker
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// binfmt is where the kernel tells which programs run others' programs.
+const binfmt = "/proc/sys/fs/binfmt_misc"
+
+// kernelNames are how the emulators call an architecture.
+var kernelNames = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
+
+// Emulator returns the program that runs other programs for an architecture, such as
+// arm64; "" where there is none, and known is false where this machine does not tell.
+func Emulator(arch string) (program string, known bool) { return emulatorIn(binfmt, arch) }
+
+func emulatorIn(dir, arch string) (program string, known bool) {
+	if _, err := os.Stat(filepath.Join(dir, "status")); err != nil {
+		return "", false
+	}
+	if name, other := kernelNames[arch]; other {
+		arch = name
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(text), "enabled\n") {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			interpreter, is := strings.CutPrefix(strings.TrimSpace(line), "interpreter ")
+			name := filepath.Base(interpreter)
+			if is && (strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64") {
+				return interpreter, true
+			}
+		}
+	}
+	return "", true
+}
+
+// runs refuses an image for another architecture where this machine is known to have no
+// emulator for it.
+func (e *Engine) runs(name, has, native string) error {
+	parts := strings.Split(has, "/")
+	if e.sharesFiles() != nil || len(parts) < 2 || native == "linux/amd64" && parts[1] == "386" {
+		return nil
+	}
+	program, known := Emulator(parts[1])
+	if !known || program != "" {
+		return nil
+	}
+	return &engine.Fault{Kind: engine.WrongArch, Message: "image " + name + " is for " + has + ", this machine is " + native + " and has no emulator",
+		Way: "Install one: apt-get install qemu-user-static binfmt-support, or docker run --privileged --rm tonistiigi/binfmt --install " + parts[1] +
+			". Or run it for this machine, where the image is for several: --platform " + native + "."}
+}
