@@ -123,7 +123,7 @@ func asPlainUser() bool { return os.Geteuid() != 0 }
 // Cases that an engine has no answer to, or another one.
 var (
 	aboutImages = regexp.MustCompile(`^(image-|runtimes-|project-image|variables-of-identity)`)
-	aboutUsers  = regexp.MustCompile(`^run-as`)
+	aboutUsers  = regexp.MustCompile(`^(run-as|lambda-)`)
 	aboutRoot   = regexp.MustCompile(`^project-privileged`)
 	aboutDocker = regexp.MustCompile(`^(image-that-does-not-exist|privileged-)`)
 )

@@ -172,6 +172,8 @@ type Plan struct {
 	MaskEncoded  bool   // secrets are hidden in base64, URLs and JSON too
 	Metadata     bool   // the build may ask this machine's cloud for its metadata
 
+	Notes []string // what the user should know, one line each
+
 	spec *buildspec.Buildspec
 }
 
@@ -218,6 +220,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 	p.images(in)
 	p.limits(in.Project.Environment, in.ComputeType, in.Native)
 	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
+	p.lambda()
 	p.sources(in.Sources)
 	p.phases(in.Spec)
 	p.packages(in)
@@ -294,7 +297,7 @@ func (p *Plan) images(in Inputs) {
 // remotes, each under a directory with random digits (observed).
 func (p *Plan) sources(all []Source) {
 	for _, s := range all {
-		s.Top = path.Join(outputDir, "src"+s.Digits)
+		s.Top = path.Join(p.outputDir(), "src"+s.Digits)
 		s.Path = path.Join(s.Top, "src", s.Repo)
 		s.Tree.Path = s.Path
 		p.Sources = append(p.Sources, s)
@@ -310,6 +313,9 @@ func (p *Plan) phases(spec *buildspec.Buildspec) {
 		runAs := phase.RunAs
 		if runAs == "" {
 			runAs = spec.RunAs
+		}
+		if p.Lambda() {
+			runAs = lambdaUser
 		}
 		p.Phases = append(p.Phases, Phase{
 			Type: t, Written: written, RunAs: runAs, OnFailure: phase.OnFailure,

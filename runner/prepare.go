@@ -336,9 +336,12 @@ func (b *build) furnish() []string {
 		if b.RootSource { // git refuses a repository that belongs to somebody else
 			add("chown 0:0 %s %s/.git", quoted, quoted)
 		}
-		if len(b.plan.users()) > 0 { // run-as may read and run the source (documented)
+		if len(b.plan.users()) > 0 && !b.plan.Lambda() { // run-as may read and run the source (documented)
 			add("chmod -R a+rX %s", quoted)
 		}
+	}
+	if b.plan.Lambda() {
+		all = append(all, b.lambdaCommands()...)
 	}
 	return all
 }
@@ -354,6 +357,12 @@ exit 1`
 // mistake.
 func (b *build) beginUsers(ctx context.Context) result {
 	for _, user := range b.plan.users() {
+		if user == lambdaUser { // no image has it
+			if err := b.beginUser(ctx, user); err != nil {
+				return b.broken(ctx, err)
+			}
+			continue
+		}
 		_, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(knownUser, shell.Quote(user)))
 		if err != nil {
 			return b.broken(ctx, err)

@@ -98,6 +98,9 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 			b.note("%s", s.Note)
 		}
 	}
+	for _, text := range p.Notes {
+		b.note("%s", text)
+	}
 	if p.Grant != "" {
 		b.note("The build gets AWS credentials: %s.", p.Grant)
 	}
