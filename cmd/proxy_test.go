@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -44,9 +46,27 @@ func TestScriptsBehindAProxy(t *testing.T) {
 			env.Setenv("PROXY", "http://user:proxy-password@"+net.JoinHostPort(inside, world))
 			env.Setenv("OPEN", "http://"+net.JoinHostPort(inside, world))
 			env.Setenv("CA", filepath.Join(dir, "ca.pem"))
+			env.Setenv("SEEDS", seeds())
 			return first(env)
 		}
+		known := p.Condition
+		p.Condition = func(name string) (bool, error) {
+			if name == "seeds" {
+				return seeds() != "", nil
+			}
+			return known(name)
+		}
 	})
+}
+
+// seeds is a directory of buildspecs in use that have to run as they are; "" where it is
+// not at hand.
+func seeds() string {
+	dir := os.Getenv("BUILDLOCAL_SEEDS")
+	if beside, _ := filepath.Glob("../../*/seeds"); dir == "" && len(beside) > 0 {
+		dir, _ = filepath.Abs(beside[0])
+	}
+	return dir
 }
 
 // newWorld starts a proxy and what is behind it. It returns the proxy's port.
@@ -125,11 +145,38 @@ func behind(dir string) http.Handler {
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = io.WriteString(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"the registry has been reached"}]}`)
 	})
+	ecr(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { // STS
 		_, _ = io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:behind/proxy</Arn><UserId>A</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
 	})
 	mux.HandleFunc("GET /plain", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "behind the proxy\n") })
 	return mux
+}
+
+// ecrHost is a registry of an AWS account.
+const ecrHost = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+
+// ecr answers for ECR: a login, and a registry that wants it.
+func ecr(mux *http.ServeMux) {
+	const password = "ecr-password"
+	mux.HandleFunc("api.ecr.us-east-1.amazonaws.com/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetAuthorizationToken") || !strings.Contains(r.Header.Get("Authorization"), "Credential=AKIA") {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		token := base64.StdEncoding.EncodeToString([]byte("AWS:" + password))
+		fmt.Fprintf(w, `{"authorizationData": [{"authorizationToken": %q, "expiresAt": %d, "proxyEndpoint": "https://%s"}]}`, token, time.Now().Add(time.Hour).Unix(), ecrHost)
+	})
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	mux.HandleFunc(ecrHost+"/v2/", func(w http.ResponseWriter, r *http.Request) {
+		if user, given, _ := r.BasicAuth(); user != "AWS" || given != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="https://`+ecrHost+`",service="ecr.amazonaws.com"`)
+			http.Error(w, "no basic auth credentials", http.StatusUnauthorized)
+			return
+		}
+		images.ServeHTTP(w, r)
+	})
 }
 
 // repository makes a repository that is served as plain files.
@@ -158,7 +205,7 @@ func authority(file string) (*tls.Config, error) {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "world"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		DNSNames: strings.Fields("world.example *.world.example sts.amazonaws.com sts.us-east-1.amazonaws.com"), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: strings.Fields("world.example *.world.example sts.amazonaws.com sts.us-east-1.amazonaws.com api.ecr.us-east-1.amazonaws.com " + ecrHost), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), key)
 	if err != nil {
