@@ -261,30 +261,36 @@ func errNoImage(name string) error {
 // findImage finds an image that is here, at the Docker engine first, and looks into it.
 func (a *App) findImage(ctx context.Context, f *imageFlags, name string) (shownImage, error) {
 	if f.engine != "sandbox" {
-		e, err := a.engine(ctx)
-		if err != nil && f.engine == "docker" {
-			return shownImage{}, err
-		}
-		if err == nil {
-			defer e.Close()
-			names := project.ImageSpellings(name)
-			if got, err := e.Need(ctx, engine.Spec{Images: names, Pull: engine.PullNever}); err == nil {
-				i := shownImage{Name: got.Name, Engine: "docker", ID: got.ID, Digest: got.Digest, Platform: got.Platform, Size: got.Size, Created: got.Created}
-				if text, here, err := a.imageRuntimes(ctx, name); err == nil && here {
-					i.Runtimes, i.looked = versionsOf(text), true
-				}
-				return i, nil
-			}
+		i, err := a.findAtDocker(ctx, name)
+		if err == nil || f.engine == "docker" {
+			return i, err
 		}
 	}
 	kept, _, err := a.allImages(ctx, "sandbox")
-	at := slices.IndexFunc(kept, func(i shownImage) bool { return i.Name == name || "docker.io/library/"+i.Name == name })
-	if err != nil || at < 0 || f.engine == "docker" {
+	at := slices.IndexFunc(kept, func(i shownImage) bool { return i.Name == name || i.Name == name+":latest" })
+	if err != nil || at < 0 {
 		return shownImage{}, errors.Join(err, errNoImage(name))
 	}
 	i := kept[at]
-	text, err := a.sandboxEngine(sandbox.Images).ReadImageFile(name, runtimes.Path)
+	text, err := a.sandboxEngine(sandbox.Images).ReadImageFile(i.Name, runtimes.Path)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		i.Runtimes, i.looked = versionsOf(text), true
+	}
+	return i, nil
+}
+
+func (a *App) findAtDocker(ctx context.Context, name string) (shownImage, error) {
+	e, err := a.engine(ctx)
+	if err != nil {
+		return shownImage{}, err
+	}
+	defer e.Close()
+	got, err := e.Need(ctx, engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullNever})
+	if err != nil {
+		return shownImage{}, errNoImage(name)
+	}
+	i := shownImage{Name: got.Name, Engine: "docker", ID: got.ID, Digest: got.Digest, Platform: got.Platform, Size: got.Size, Created: got.Created}
+	if text, here, err := a.imageRuntimes(ctx, name); err == nil && here {
 		i.Runtimes, i.looked = versionsOf(text), true
 	}
 	return i, nil

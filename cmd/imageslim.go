@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -120,19 +119,17 @@ var places = map[string][]string{
 // unwanted returns the directories of versions that nobody selected.
 func (s *slimmer) unwanted() []string {
 	var all []string
+	kept := s.wanted()
 	for _, name := range s.table.Names() {
 		for _, version := range s.table[name].Keys() {
-			if s.wants(name, version) {
-				continue
-			}
-			for _, dir := range s.dirs(name, version) {
-				if !slices.Contains(all, dir) && !slices.Contains(s.wanted(), dir) {
-					all = append(all, dir)
-				}
+			if !s.wants(name, version) {
+				all = append(all, s.dirs(name, version)...)
 			}
 		}
 	}
-	return all
+	all = slices.DeleteFunc(all, func(dir string) bool { return slices.Contains(kept, dir) })
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (s *slimmer) wanted() []string {
@@ -150,19 +147,18 @@ func (s *slimmer) wants(name, version string) bool {
 // dirs returns where a version is: its commands name a variable of the image, whose
 // value is a version, or for java a directory.
 func (s *slimmer) dirs(name, version string) []string {
+	commands := strings.Join(s.table[name].Versions[version].Commands, "\n")
 	var all []string
-	for _, command := range s.table[name].Versions[version].Commands {
-		for _, variable := range s.env {
-			key, value, _ := strings.Cut(variable, "=")
-			if !strings.Contains(command, "$"+key) || value == "" || strings.ContainsAny(value, ": ") {
-				continue
-			}
-			if strings.HasPrefix(value, "/") && strings.Count(value, "/") > 2 {
-				all = append(all, value)
-			}
-			for _, place := range places[name] {
-				all = append(all, strings.ReplaceAll(place, "VERSION", value))
-			}
+	for _, variable := range s.env {
+		key, value, _ := strings.Cut(variable, "=")
+		if !strings.Contains(commands, "$"+key) || value == "" || strings.ContainsAny(value, ": ") {
+			continue
+		}
+		if strings.HasPrefix(value, "/") && strings.Count(value, "/") > 2 {
+			all = append(all, value)
+		}
+		for _, place := range places[name] {
+			all = append(all, strings.ReplaceAll(place, "VERSION", value))
 		}
 	}
 	return all
@@ -207,9 +203,6 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 			words = append(words, fmt.Sprintf("%q", w))
 		}
 		fmt.Fprintf(&b, "VOLUME /var/lib/docker\nENTRYPOINT [%s]\n", strings.Join(words, ", "))
-	}
-	if b.Len() == 0 {
-		return nil, errors.New("nothing to write")
 	}
 	return b.Bytes(), nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
@@ -47,12 +46,12 @@ func (b *build) warnEmulated(ctx context.Context) error {
 	slower := "several times slower"
 	if b.Pace != nil {
 		here := b.Pace(ctx, paceScript)
-		began := time.Now()
+		began := b.Now()
 		_, exit, err := b.sessions[""].Capture(ctx, paceScript)
 		if err != nil {
 			return err
 		}
-		if there := time.Since(began); here > 0 && exit == 0 && there > here {
+		if there := b.Now().Sub(began); here > 0 && exit == 0 && there > here {
 			slower = fmt.Sprintf("about %.0f times slower in a short test", float64(there)/float64(here))
 		}
 	}

@@ -30,6 +30,7 @@ const (
 // meter looks at what a container uses as long as it runs.
 type meter struct {
 	container engine.Meter
+	now       func() time.Time
 
 	mu      sync.Mutex
 	last    engine.Usage
@@ -52,7 +53,7 @@ func (b *build) measure(ctx context.Context) {
 		return
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	b.meter = &meter{container: container, stop: stop, done: make(chan struct{})}
+	b.meter = &meter{container: container, now: b.Now, stop: stop, done: make(chan struct{})}
 	go b.meter.run(ctx)
 }
 
@@ -75,11 +76,11 @@ func (m *meter) run(ctx context.Context) {
 
 // look reads what is used now. What cannot be read leaves what was known.
 func (m *meter) look(ctx context.Context) error {
-	began := time.Now()
+	began := m.now()
 	u, err := m.container.Usage(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.took = time.Since(began)
+	m.took = m.now().Sub(began)
 	if err != nil {
 		return err
 	}
@@ -139,12 +140,18 @@ func (m *meter) end() {
 	}
 }
 
+// shownCommand is how much of a command's text is shown, in characters.
+const shownCommand = 60
+
 // starved explains a command that was killed for want of memory; "" for another.
 func (b *build) starved(text string, exit int, u *Used) string {
 	if u == nil || u.Killed == 0 || exit == 0 {
 		return ""
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if runes := []rune(first); len(runes) > shownCommand {
+		first = string(runes[:shownCommand-1]) + "…"
+	}
 	what := "this machine has"
 	if limit := b.plan.Limits.Memory; limit > 0 {
 		u.Limit = limit
@@ -164,7 +171,7 @@ func processes(n int) string {
 // Memory writes a size of memory, in bytes, as compute types are written: 4 GiB.
 func Memory(bytes int64) string {
 	const gib, mib = 1 << 30, 1 << 20
-	if bytes < gib {
+	if bytes < gib*19/20 {
 		return fmt.Sprintf("%d MiB", max(1, bytes/mib))
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"

@@ -53,18 +53,22 @@ func Of(pid int, mark string) (*Meter, error) {
 func At(dirs ...string) (*Meter, error) {
 	m := &Meter{version: map[string]int{}}
 	for _, dir := range dirs {
-		for controller, at := range map[string]*string{"memory": &m.memory, "cpuacct": &m.cpu} {
-			for version := 1; version <= 2 && *at == ""; version++ {
-				if counts(dir, version, controller) {
-					*at, m.version[controller] = dir, version
-				}
-			}
-		}
+		m.add(dir, "memory", &m.memory)
+		m.add(dir, "cpuacct", &m.cpu)
 	}
 	if m.memory == "" && m.cpu == "" {
 		return nil, fmt.Errorf("control groups %s: %w", strings.Join(dirs, ", "), fs.ErrNotExist)
 	}
 	return m, nil
+}
+
+// add notes a directory that counts something which none before it does.
+func (m *Meter) add(dir, controller string, at *string) {
+	for version := 1; version <= 2 && *at == ""; version++ {
+		if counts(dir, version, controller) {
+			*at, m.version[controller] = dir, version
+		}
+	}
 }
 
 // counted are the files that have the sum, in version 1 and 2.
