@@ -157,7 +157,7 @@ func newRoot(a *App) *cobra.Command {
 	return root
 }
 
-var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "cache", "images", "doctor", "help", "completion"}
+var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "cache", "image", "images", "doctor", "help", "completion"}
 
 // noArgs refuses arguments that a command has no use for.
 func noArgs(c *cobra.Command, args []string) error {

@@ -78,6 +78,7 @@ var passing = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
+	{regexp.MustCompile(` +[0-9.]+ [MG]iB at most, .* of CPU`), ""}, // where it is worth a word
 	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "TIME"},
@@ -89,7 +90,6 @@ var passing = []struct {
 	{regexp.MustCompile(`( *)\b\d+(\.\d+)?(ms|s)\b( *)`), " TIME "},
 	{regexp.MustCompile(`INITIATOR=\S+`), "INITIATOR=YOU"},
 	{regexp.MustCompile(`took [0-9.]+ seconds`), "took TIME"},
-	{regexp.MustCompile(`[0-9.]+ [MG]iB at most`), "MEMORY at most"},
 	{regexp.MustCompile(`START_TIME=\d+`), "START_TIME=TIME"},
 	{regexp.MustCompile(`"durationInMilliseconds":\d+`), `"durationInMilliseconds":N`},
 	{regexp.MustCompile(`(?m)^  slowest .*\n(^ {20}.*\n)*`), ""},

@@ -50,7 +50,8 @@ func (t *Text) phases(r *runner.Record) {
 
 // used says what a phase with commands used of the machine.
 func (t *Text) used(p runner.PhaseRecord, r *runner.Record) string {
-	if p.Used == nil || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
+	const littleMemory, littleCPU = 32 << 20, 0.5 // bytes and seconds that are not worth a word
+	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
 		return ""
 	}
 	return t.styles.faint.Sprintf("  %s at most, %s of CPU", runner.Memory(p.Used.PeakMemory), shortly(time.Duration(p.Used.CPU*float64(time.Second))))

@@ -42,7 +42,7 @@ type meter struct {
 
 // window is a time in which usage is summed up.
 type window struct {
-	first engine.Usage
+	first *engine.Usage // nil until there was a look
 	peak  int64
 }
 
@@ -86,6 +86,9 @@ func (m *meter) look(ctx context.Context) error {
 	}
 	m.last = u
 	for _, w := range m.windows {
+		if w.first == nil {
+			w.first = &u
+		}
 		w.peak = max(w.peak, u.Memory)
 	}
 	return nil
@@ -112,7 +115,10 @@ func (m *meter) open(ctx context.Context) *window {
 	m.glance(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w := &window{first: m.last, peak: m.last.Memory}
+	w := &window{peak: m.last.Memory}
+	if last := m.last; last != (engine.Usage{}) {
+		w.first = &last
+	}
 	m.windows = append(m.windows, w)
 	return w
 }
@@ -126,7 +132,7 @@ func (m *meter) close(ctx context.Context, w *window) *Used {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.windows = slices.DeleteFunc(m.windows, func(other *window) bool { return other == w })
-	if m.last == (engine.Usage{}) {
+	if w.first == nil {
 		return nil
 	}
 	return &Used{PeakMemory: w.peak, CPU: (m.last.CPU - w.first.CPU).Seconds(), Killed: max(0, m.last.Killed-w.first.Killed)}

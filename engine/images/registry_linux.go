@@ -218,7 +218,7 @@ func badName(image string, err error) error {
 func registryFault(err error, doing string) error {
 	var refused *transport.Error
 	var dns *net.DNSError
-	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), or use an image that is here (buildlocal images)."
+	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), or use an image that is here (buildlocal image)."
 	switch {
 	case errors.As(err, &refused):
 		kind, way = refusal(refused)

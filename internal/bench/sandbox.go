@@ -21,7 +21,7 @@ const (
 	hostPlain    = "buildlocal, engine host, plain user"
 	sandboxPlain = "buildlocal, engine sandbox, plain user"
 	untar        = "tar xf"
-	unpack       = "buildlocal images pull"
+	unpack       = "buildlocal image pull"
 )
 
 // tester is the plain user that scripts/setup makes for the tests.
