@@ -32,3 +32,28 @@ func TestEveryTypeOnDemandHasASize(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAnImageOrAComputeTypeIsFor(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ compute, image, environment, platform string }{
+		{"", "node:22", "", ""},
+		{"BUILD_GENERAL1_SMALL", "aws/codebuild/standard:7.0", "", ""},
+		{"BUILD_LAMBDA_1GB", "node:22", "LINUX_LAMBDA_CONTAINER", "linux/amd64"},
+		{"", "aws/codebuild/amazonlinux-aarch64-standard:3.0", "ARM_CONTAINER", "linux/arm64"},
+		{"", "aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs20", "LINUX_LAMBDA_CONTAINER", "linux/amd64"},
+		{"", "aws/codebuild/amazonlinux-aarch64-lambda-standard:nodejs20", "ARM_LAMBDA_CONTAINER", "linux/arm64"},
+	} {
+		environment := EnvironmentOf(test.compute, test.image)
+		if environment != test.environment || Platform(environment) != test.platform {
+			t.Errorf("%+v: %s, %s", test, environment, Platform(environment))
+		}
+	}
+	for environment, want := range map[string]bool{"LINUX_LAMBDA_CONTAINER": true, "ARM_LAMBDA_CONTAINER": true, "LINUX_CONTAINER": false, "": false} {
+		if IsLambda(environment) != want {
+			t.Errorf("%s is Lambda: %t", environment, !want)
+		}
+	}
+	if p := Platform("WINDOWS_CONTAINER"); p != "" {
+		t.Errorf("Windows is %s", p)
+	}
+}

@@ -52,6 +52,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("TwoContainersDoNotSeeEachOther", s.apart)
 	t.Run("ATerminalIsATerminal", s.terminal)
 	t.Run("ALimitIsKeptOrTold", s.limits)
+	t.Run("WhatIsUsedIsCounted", s.usage)
 	t.Run("AServiceIsReachedAtItsAddress", s.services)
 	if s.Bare { // the images of the tests have no clients
 		t.Run("ClientsOfAllSortsReachAService", s.clients)

@@ -1,0 +1,70 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+func TestAnImageThatHasNoRoomIsRefused(t *testing.T) {
+	t.Parallel()
+	size := engine.ImageSize{Download: 3e9, Disk: engine.Unpacked(3e9)}
+	if err := size.Fits("a:1", "/data", 11e9); err != nil {
+		t.Errorf("11 GB are enough for 10.8: %v", err)
+	}
+	err := size.Fits("a:1", "/data", 10e9)
+	var f *engine.Fault
+	if !errors.As(err, &f) || f.Kind != engine.DiskFull {
+		t.Fatalf("got %v", err)
+	}
+	for _, part := range []string{"a:1", "10.8 GB", "3.0 to download", "/data has 10.0 GB free", "prune"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not hold %q", err, part)
+		}
+	}
+}
+
+func TestADigestTakesThePlaceOfATag(t *testing.T) {
+	t.Parallel()
+	spec := engine.Spec{Images: []string{"a", "a:1", "r.example:5000/a/b:1", "r.example:5000/a/b", "a@sha256:old", "tar:a.tar:n:1", "oci:dir:1"}}
+	if diff := cmp.Diff(spec.Images, spec.Pinned()); diff != "" {
+		t.Errorf("without a digest: %s", diff)
+	}
+	spec.Digest = "sha256:new"
+	want := []string{"a@sha256:new", "a@sha256:new", "r.example:5000/a/b@sha256:new", "r.example:5000/a/b@sha256:new", "a@sha256:new", "tar:a.tar:n:1", "oci:dir:1"}
+	if diff := cmp.Diff(want, spec.Pinned()); diff != "" {
+		t.Error(diff)
+	}
+	i := engine.Image{ID: "sha256:id", Digest: "sha256:digest"}
+	for digest, want := range map[string]bool{"": true, "sha256:id": true, "sha256:digest": true, "sha256:other": false} {
+		if i.Is(digest) != want {
+			t.Errorf("%q: %t", digest, !want)
+		}
+	}
+}
+
+func TestASmallerMachineIsTold(t *testing.T) {
+	t.Parallel()
+	const gib = 1 << 30
+	l := engine.Limits{CPUs: 4, Memory: 8 * gib}
+	for want, machine := range map[string]struct {
+		cpus   int
+		memory int64
+	}{
+		"":                                       {4, 8 * gib},
+		"This machine has 2 processors, not 4: ": {2, 16 * gib},
+		"This machine has 6 GiB of memory, not 8: ":                                {8, 6 * gib},
+		"This machine has 1 processors, not 4, and 0.5 GiB of memory, not 8: the ": {1, gib / 2},
+	} {
+		if got := l.Over(machine.cpus, machine.memory); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%+v: %q, want %q", machine, got, want)
+		}
+	}
+	if got := l.Over(4, 0); got != "" {
+		t.Errorf("memory that is not known: %q", got)
+	}
+}

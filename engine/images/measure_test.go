@@ -1,0 +1,69 @@
+//go:build linux
+
+package images_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/images"
+)
+
+func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	ref := strings.TrimPrefix(r.URL, "http://") + "/app:1"
+	tag, err := name.ParseReference(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := image(t, "amd64", layer(t, "one", 100_000), layer(t, "two", 200_000))
+	if err := remote.Write(tag, img); err != nil {
+		t.Fatal(err)
+	}
+	size, err := images.Measure(t.Context(), ref, platform, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := img.Digest()
+	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 || size.Disk != engine.Unpacked(size.Download) {
+		t.Errorf("got %+v", size)
+	}
+	if len(r.asked) != 0 {
+		t.Errorf("layers were asked for: %v", r.asked)
+	}
+	if _, err := images.Measure(t.Context(), ref+"none", platform, nil); err == nil {
+		t.Error("no error for an image that is not there")
+	}
+	var sized engine.Progress
+	s := store(t.TempDir())
+	got, err := s.Pull(t.Context(), ref, func(p engine.Progress) {
+		if p.Status == engine.Sized {
+			sized = p
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	if sized.Total != size.Download || sized.Disk != size.Disk || sized.Free <= 0 {
+		t.Errorf("the pull told %+v", sized)
+	}
+	if got.About.Digest != size.Digest || got.About.Name == "" || got.About.Size < 300_000 {
+		t.Errorf("the image is %+v", got.About)
+	}
+	spec := engine.Spec{Images: []string{ref}, Digest: size.Digest}
+	pinned, err := s.Need(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pinned.Close()
+	spec.Digest = "sha256:" + strings.Repeat("0", 64)
+	if _, err := s.Need(t.Context(), spec); err == nil {
+		t.Error("an image of another digest was taken")
+	}
+}
