@@ -3,6 +3,7 @@
 package images_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -65,5 +66,41 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 	spec.Digest = "sha256:" + strings.Repeat("0", 64)
 	if _, err := s.Need(t.Context(), spec); err == nil {
 		t.Error("an image of another digest was taken")
+	}
+}
+
+func TestARegistryThatSaysWhenIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	ref := r.push(t, "app:1", image(t, "amd64", layer(t, "one", 1000)))
+	refusals := 0
+	r.misbehave(func(w http.ResponseWriter, q *http.Request) bool {
+		if refusals >= 2 || !strings.Contains(q.URL.Path, "app") {
+			return false
+		}
+		refusals++
+		w.Header().Set("Retry-After", "0")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	})
+	got, err := store(t.TempDir()).Pull(t.Context(), ref, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Close()
+	if refusals != 2 {
+		t.Errorf("it was refused %d times", refusals)
+	}
+	// One that does not say, or wants an hour, is not waited for.
+	for _, wait := range []string{"", "3600", "soon"} {
+		r.misbehave(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Retry-After", wait)
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		})
+		_, err := store(t.TempDir()).Pull(t.Context(), ref, nil)
+		if err == nil || !strings.Contains(err.Error(), "limits how often it may be asked") {
+			t.Errorf("%q: %v", wait, err)
+		}
 	}
 }

@@ -36,7 +36,8 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		return nil, err
 	}
-	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(agent))
+	again := patient{remote.DefaultTransport}
+	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(agent), remote.WithTransport(again))
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 		}
 		return nil, err
 	}
-	blobs, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, remote.DefaultTransport, []string{ref.Scope(transport.PullScope)})
+	blobs, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, again, []string{ref.Scope(transport.PullScope)})
 	if err != nil {
 		return nil, err
 	}
