@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/docker/go-connections/nat"
@@ -19,44 +20,90 @@ func (c *Container) forward(ctx context.Context, name string) {
 	if err != nil || got.NetworkSettings == nil {
 		return // the build hears of that
 	}
-	ports := c.newPorts(got.NetworkSettings.Ports)
+	ports := c.newPorts(got.ID, strings.TrimPrefix(got.Name, "/"), got.NetworkSettings.Ports)
 	if len(ports) == 0 {
 		return
 	}
-	if err := c.forwardAll(ctx, ports); err != nil && c.spec.Say != nil {
-		c.spec.Say("The ports of %s are not at localhost in the build, only on this machine: %v.", got.Name[1:], err)
+	if err := c.forwardAll(ctx, got.ID, ports); err != nil {
+		c.unforward(ctx, got.ID)
+		if c.spec.Say != nil {
+			c.spec.Say("The ports of %s are not at localhost in the build, only on this machine: %v.", strings.TrimPrefix(got.Name, "/"), err)
+		}
 	}
 }
 
 // published is a port of this machine: where it is reached, and its number.
 type published struct{ address, port string }
 
-// newPorts returns those that do not lead to this machine yet.
-func (c *Container) newPorts(all nat.PortMap) []published {
+// forwarded are the ports of a container, and the container of ours that listens for them.
+type forwarded struct {
+	name  string // of the container whose they are
+	ports []published
+	relay string
+}
+
+// newPorts returns those that do not lead to this machine yet, and notes them.
+func (c *Container) newPorts(id, name string, all nat.PortMap) []published {
 	c.socket.mu.Lock()
 	defer c.socket.mu.Unlock()
+	taken := map[string]bool{}
+	for _, f := range c.socket.forwarded {
+		for _, p := range f.ports {
+			taken[p.port] = true
+		}
+	}
 	var found []published
 	for port, bindings := range all {
 		for _, b := range bindings {
-			if port.Proto() != "tcp" || b.HostPort == "" || c.socket.ports[b.HostPort] {
+			if port.Proto() != "tcp" || b.HostPort == "" || taken[b.HostPort] {
 				continue
 			}
 			host := b.HostIP
 			if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 				host = "127.0.0.1"
 			}
-			if c.socket.ports == nil {
-				c.socket.ports = map[string]bool{}
-			}
-			c.socket.ports[b.HostPort] = true
+			taken[b.HostPort] = true
 			found = append(found, published{net.JoinHostPort(host, b.HostPort), b.HostPort})
 		}
 	}
-	slices.SortFunc(found, func(a, b published) int { return len(a.port) - len(b.port) })
+	slices.SortFunc(found, func(a, b published) int { return strings.Compare(a.port, b.port) })
+	if c.socket.forwarded == nil {
+		c.socket.forwarded = map[string]forwarded{}
+	}
+	if len(found) > 0 {
+		c.socket.forwarded[id] = forwarded{name: name, ports: found}
+	}
 	return found
 }
 
-func (c *Container) forwardAll(ctx context.Context, ports []published) error {
+// unforward frees the ports of a container that was told to end.
+func (c *Container) unforward(ctx context.Context, name string) {
+	id := name
+	if got, err := c.engine.api.ContainerInspect(ctx, name); err == nil {
+		if id = got.ID; got.State != nil && got.State.Running {
+			return // it does not listen to that
+		}
+	}
+	c.socket.mu.Lock()
+	var relays []string
+	for known, f := range c.socket.forwarded {
+		if known == id || f.name == name || len(name) >= shortID && strings.HasPrefix(known, name) {
+			relays = append(relays, f.relay)
+			delete(c.socket.forwarded, known)
+		}
+	}
+	c.socket.mu.Unlock()
+	for _, relay := range relays {
+		if relay != "" {
+			_ = c.engine.removeContainer(context.WithoutCancel(ctx), relay)
+		}
+	}
+}
+
+// shortID is how short an ID may be that is not taken for a name, in characters.
+const shortID = 12
+
+func (c *Container) forwardAll(ctx context.Context, id string, ports []published) error {
 	image, err := c.engine.relayImage(ctx, c.spec.Say)
 	if err != nil {
 		return err
@@ -65,10 +112,15 @@ func (c *Container) forwardAll(ctx context.Context, ports []published) error {
 	for _, p := range ports {
 		addresses = append(addresses, "127.0.0.1:"+p.port)
 	}
-	listeners, at, err := c.listenInside(context.WithoutCancel(ctx), "port-"+ports[0].port, image, addresses)
+	relay, listeners, at, err := c.listenInside(context.WithoutCancel(ctx), "port-"+ports[0].port, image, addresses)
 	if err != nil {
 		return err
 	}
+	c.socket.mu.Lock()
+	f := c.socket.forwarded[id]
+	f.relay = relay
+	c.socket.forwarded[id] = f
+	c.socket.mu.Unlock()
 	var errs []error
 	for i, p := range ports {
 		if at[i] != addresses[i] {

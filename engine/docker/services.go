@@ -83,7 +83,7 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 	for _, service := range s.Services {
 		addresses = append(addresses, service.Address)
 	}
-	listeners, at, err := c.listenInside(ctx, "services", image.name, addresses)
+	_, listeners, at, err := c.listenInside(ctx, "services", image.name, addresses)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,9 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 }
 
 // listenInside listens at addresses in the container's network, by a container of ours
-// that is called after what it is for. It returns where each listener really is.
-func (c *Container) listenInside(ctx context.Context, what, image string, addresses []string) ([]net.Listener, []string, error) {
+// that is called after what it is for. It returns that container, and where each listener
+// really is.
+func (c *Container) listenInside(ctx context.Context, what, image string, addresses []string) (string, []net.Listener, []string, error) {
 	s := c.spec
 	config := &container.Config{
 		Image: image, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
@@ -111,17 +112,31 @@ func (c *Container) listenInside(ctx context.Context, what, image string, addres
 	made, err := c.engine.create(ctx, spec, config, host)
 	if isGone(err) { // another version of this program has just removed the image
 		if config.Image, err = c.engine.relayImage(ctx, s.Say); err != nil {
-			return nil, nil, err
+			return "", nil, nil, err
 		}
 		made, err = c.engine.create(ctx, spec, config, host)
 	}
 	if err != nil {
-		return nil, nil, c.engine.fault(err, "make a container for "+what)
+		return "", nil, nil, c.engine.fault(err, "make a container for "+what)
 	}
+	if !c.keepRelay(made.ID) {
+		return "", nil, nil, errors.Join(errClosed, c.engine.removeContainer(ctx, made.ID))
+	}
+	listeners, at, err := c.beginRelay(ctx, made.ID, what, len(addresses))
+	return made.ID, listeners, at, err
+}
+
+// errClosed is what comes too late.
+var errClosed = errors.New("the container has been removed")
+
+// keepRelay notes a container of ours that goes with this one, unless that is gone.
+func (c *Container) keepRelay(id string) bool {
 	c.mu.Lock()
-	c.relays = append(c.relays, made.ID)
-	c.mu.Unlock()
-	return c.beginRelay(ctx, made.ID, what, len(addresses))
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.relays = append(c.relays, id)
+	}
+	return !c.closed
 }
 
 func (c *Container) beginRelay(ctx context.Context, id, what string, count int) ([]net.Listener, []string, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -32,9 +35,10 @@ type socket struct {
 	host     string // the file on this machine
 	label    string // NAME=VALUE, on all that was made there
 	gate     *gate.Gate
+	tags     map[string]string // names of images that were there before, with their IDs
 
-	mu    sync.Mutex
-	ports map[string]bool // of this machine, that lead there from inside too
+	mu        sync.Mutex
+	forwarded map[string]forwarded // by the ID of the container whose ports they are
 
 	once   sync.Once
 	err    error
@@ -43,7 +47,7 @@ type socket struct {
 }
 
 // openSocket makes the socket, before the container that has it is made.
-func (e *Engine) openSocket(s engine.Spec, c *Container) ([]mount.Mount, error) {
+func (e *Engine) openSocket(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
 	if s.Socket == nil {
 		return nil, nil
 	}
@@ -52,11 +56,17 @@ func (e *Engine) openSocket(s engine.Spec, c *Container) ([]mount.Mount, error) 
 			Way: "A socket can be given away only by an engine that runs as root on this machine: run with --privileged, where the build has an engine of its own."}
 	}
 	host := filepath.Join(s.Temp, "docker.sock")
+	if err := os.Remove(host); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was not to be
+		return nil, err
+	}
 	l, err := listenAt(host)
 	if err != nil {
 		return nil, fmt.Errorf("make the build's socket: %w", err)
 	}
 	c.socket = &socket{listener: l, host: host, label: insideLabel + "=" + s.Name}
+	if c.socket.tags, err = e.tags(ctx); err != nil {
+		return nil, err
+	}
 	return []mount.Mount{{Type: mount.TypeBind, Source: host, Target: s.Socket.Path}}, nil
 }
 
@@ -89,10 +99,28 @@ func (c *Container) serveSocket() {
 		labels[name] = value
 	}
 	c.socket.gate = &gate.Gate{
-		Dial: c.engine.api.Dialer(), Started: c.forward,
+		Dial: c.engine.api.Dialer(), Started: c.forward, Ended: c.unforward, Tags: c.socket.tags,
 		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Privileged, Paths: c.paths, KeepImages: c.spec.Socket.KeepImages,
 	}
+	if !c.spec.Metadata {
+		c.socket.gate.Unreachable = metadata
+	}
 	go func() { _ = c.socket.gate.Serve(c.socket.listener) }()
+}
+
+// tags returns the names of all images, with their IDs.
+func (e *Engine) tags(ctx context.Context) (map[string]string, error) {
+	images, err := e.api.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, e.fault(err, "list images")
+	}
+	all := map[string]string{}
+	for _, i := range images {
+		for _, name := range i.RepoTags {
+			all[name] = i.ID
+		}
+	}
+	return all, nil
 }
 
 // realPaths is a command that prints where paths really are, one a line: links are
@@ -123,12 +151,15 @@ func (c *Container) paths(ctx context.Context, all []gate.Path) ([]string, error
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != len(all) {
-		return nil, fmt.Errorf("look for paths in the build: a name has a line end in it")
+		return nil, fmt.Errorf("look for paths in the build: it tells %d for %d; a name may have a line end in it", len(lines), len(all))
 	}
 	places := make([]string, len(all))
 	for i, p := range all {
 		if lines[i] == "" {
 			return nil, fmt.Errorf("bind source path does not exist in the build: %s", p.Name)
+		}
+		if !path.IsAbs(lines[i]) || path.Clean(lines[i]) != lines[i] {
+			return nil, fmt.Errorf("look for %s in the build: it tells %q", p.Name, lines[i])
 		}
 		place, err := c.place(p.Name, lines[i])
 		if err != nil {
@@ -181,6 +212,9 @@ func (c *Container) removeInside(ctx context.Context) error {
 	if c.socket == nil {
 		return nil
 	}
+	if c.socket.gate != nil {
+		c.socket.gate.Close(ctx)
+	}
 	_ = c.socket.listener.Close()
 	made, err := c.engine.api.ContainerList(ctx, container.ListOptions{All: true, Filters: c.socket.own()})
 	if err != nil {
@@ -215,10 +249,41 @@ func (c *Container) removeMade(ctx context.Context) error {
 			errs = append(errs, c.engine.Remove(ctx, v))
 		}
 	}
+	errs = append(errs, c.restoreNames(ctx))
 	images, err := c.engine.api.ImageList(ctx, image.ListOptions{Filters: c.socket.own()})
 	errs = append(errs, c.engine.fault(err, "list images"))
 	for _, i := range images {
 		errs = append(errs, c.engine.Remove(ctx, engine.Left{Kind: kindImage, ID: i.ID, Name: i.ID}))
+	}
+	return errors.Join(errs...)
+}
+
+// restoreNames gives names of images that the build took back to what had them, and
+// takes away those it made.
+func (c *Container) restoreNames(ctx context.Context) error {
+	if c.socket.gate == nil || c.spec.Socket.KeepImages {
+		return nil
+	}
+	var errs []error
+	for _, name := range c.socket.gate.Named() {
+		ref, err := reference.ParseNormalizedNamed(name)
+		if err != nil {
+			continue // the engine did not take it either
+		}
+		name = reference.FamiliarString(ref)
+		before := c.socket.tags[name]
+		now, err := c.engine.api.ImageInspect(ctx, name)
+		switch {
+		case isGone(err) && before == "", err == nil && now.ID == before:
+			continue
+		case before != "":
+			err = c.engine.api.ImageTag(ctx, before, name)
+		case err == nil:
+			_, err = c.engine.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+		}
+		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
+			errs = append(errs, c.engine.fault(err, "give the name "+name+" back"))
+		}
 	}
 	return errors.Join(errs...)
 }

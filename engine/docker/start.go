@@ -46,7 +46,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err != nil {
 		return err
 	}
-	own, err := e.openSocket(s, c)
+	own, err := e.openSocket(ctx, s, c)
 	if err != nil {
 		return err
 	}

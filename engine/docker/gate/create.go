@@ -8,22 +8,53 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // createContainer labels a container, turns its paths into the engine's, and its
 // network, where that is the host's, into the build's.
 func (g *Gate) createContainer(r *http.Request, _ string) error {
-	return change(r, func(o object) error {
+	err := change(r, []string{"Labels", "HostConfig", "NetworkingConfig", "Image"}, func(o object) error {
 		g.label(o)
 		host := o.in("HostConfig")
+		if err := host.settle(slices.Concat(harmless, bounded)...); err != nil {
+			return err
+		}
 		for _, do := range []func(context.Context, object) error{g.rights, g.spaces, g.mounts} {
 			if err := do(r.Context(), host); err != nil {
 				return err
 			}
 		}
-		return nil
+		return g.endpoints(r.Context(), o, host)
 	})
+	if refused, ours := err.(*refusal); ours && refused.status == http.StatusNotFound {
+		refused.status = http.StatusConflict // else a client takes the image for missing
+	}
+	return err
+}
+
+// harmless are what a container may have without a look at it; bounded what is looked
+// at. All else would give it more of this machine than a container has.
+var (
+	harmless = []string{
+		"AutoRemove", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps", "BlkioWeight", "BlkioWeightDevice",
+		"CapDrop", "CgroupnsMode", "ConsoleSize", "ContainerIDFile", "CpuCount", "CpuPercent", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime",
+		"CpuShares", "CpusetCpus", "CpusetMems", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "IOMaximumBandwidth", "IOMaximumIOps", "Init",
+		"Isolation", "KernelMemory", "KernelMemoryTCP", "LogConfig", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "OomKillDisable",
+		"OomScoreAdj", "PidsLimit", "PortBindings", "PublishAllPorts", "ReadonlyRootfs", "RestartPolicy", "Runtime", "ShmSize", "StorageOpt", "Sysctls", "Tmpfs",
+		"Ulimits", "VolumeDriver",
+	}
+	bounded = []string{
+		"Binds", "CapAdd", "CgroupParent", "DeviceCgroupRules", "DeviceRequests", "Devices", "IpcMode", "Links", "MaskedPaths", "Mounts", "NetworkMode", "PidMode",
+		"Privileged", "ReadonlyPaths", "SecurityOpt", "UTSMode", "UsernsMode", "VolumesFrom",
+	}
+)
+
+// flags are how some are called on the command line.
+var flags = map[string]string{
+	"Privileged": "a privileged container", "CapAdd": "--cap-add", "Devices": "--device", "DeviceRequests": "--gpus", "DeviceCgroupRules": "--device-cgroup-rule",
+	"SecurityOpt": "--security-opt", "CgroupParent": "--cgroup-parent", "MaskedPaths": "--security-opt systempaths", "ReadonlyPaths": "--security-opt systempaths",
 }
 
 // rights refuses what would give a container this machine, unless the build itself has
@@ -32,57 +63,124 @@ func (g *Gate) rights(_ context.Context, host object) error {
 	if g.Privileged {
 		return nil
 	}
-	if host["Privileged"] == true {
-		return refuse("a privileged container needs a build in privileged mode, as in the service: --privileged")
-	}
-	for key, flag := range map[string]string{"CapAdd": "--cap-add", "Devices": "--device", "DeviceRequests": "--gpus", "DeviceCgroupRules": "--device-cgroup-rule", "SecurityOpt": "--security-opt"} {
-		if list, _ := host[key].([]any); len(list) > 0 && !harmless(key, list) {
-			return refuse("%s needs a build in privileged mode, as in the service: --privileged", flag)
+	for key, value := range host {
+		looked := slices.Contains(bounded, key) && flags[key] == ""
+		said := !empty(value) || value != nil && strings.HasSuffix(key, "Paths") // no path masked is more than the usual
+		switch {
+		case !said || looked || slices.Contains(harmless, key):
+		case key == "SecurityOpt" && takesAway(host.list(key)):
+		default:
+			what := flags[key]
+			if what == "" {
+				what = "the setting " + key
+			}
+			return refuse("%s needs a build in privileged mode, as in the service: --privileged", what)
 		}
-	}
-	if host.text("CgroupParent") != "" {
-		return refuse("--cgroup-parent needs a build in privileged mode: --privileged")
 	}
 	return nil
 }
 
-// harmless are options that take rights away.
-func harmless(key string, list []any) bool {
-	for _, item := range list {
-		if text, _ := item.(string); key != "SecurityOpt" || !strings.HasPrefix(text, "no-new-privileges") {
+// takesAway reports whether options only take rights away.
+func takesAway(options []any) bool {
+	for _, item := range options {
+		if text, _ := item.(string); !strings.HasPrefix(text, "no-new-privileges") {
 			return false
 		}
 	}
-	return true
+	return len(options) > 0
 }
 
 // spaces settles whose network and processes a container shares: what is the host's
 // for it is the build's container.
 func (g *Gate) spaces(ctx context.Context, host object) error {
-	for key, flag := range map[string]string{"NetworkMode": "--network", "PidMode": "--pid", "IpcMode": "--ipc", "UTSMode": "--uts", "UsernsMode": "--userns", "CgroupnsMode": "--cgroupns"} {
+	for key, flag := range map[string]string{"NetworkMode": "--network", "PidMode": "--pid", "IpcMode": "--ipc", "UTSMode": "--uts", "UsernsMode": "--userns"} {
 		mode := host.text(key)
 		of, shared := strings.CutPrefix(mode, "container:")
 		switch {
-		case mode == "host" && (key == "NetworkMode" || key == "PidMode"):
+		case mode == "host" && (key == "NetworkMode" || key == "PidMode"), shared && g.itself(of):
 			host[key] = "container:" + g.Container
-		case mode == "host" && key != "CgroupnsMode":
+		case mode == "host":
 			return refuse("%s host would be this machine's; with --docker socket a build may not share it", flag)
-		case shared && g.itself(of):
-			host[key] = "container:" + g.Container
 		case shared:
 			if err := g.mustOwn(ctx, "container", of); err != nil {
 				return err
 			}
+		case key == "NetworkMode":
+			if err := g.mayJoin(ctx, mode); err != nil {
+				return err
+			}
 		}
 	}
-	from, _ := host["VolumesFrom"].([]any)
-	for _, item := range from {
-		name, _, _ := strings.Cut(fmt.Sprint(item), ":")
+	from := host.list("VolumesFrom")
+	for i, item := range from {
+		name, how, _ := strings.Cut(fmt.Sprint(item), ":")
+		if g.itself(name) {
+			from[i] = strings.TrimSuffix(g.Container+":"+how, ":")
+			continue
+		}
 		if err := g.mustOwn(ctx, "container", name); err != nil {
 			return err
 		}
 	}
+	for _, item := range host.list("Links") {
+		name, _, _ := strings.Cut(fmt.Sprint(item), ":")
+		if err := g.mustOwn(ctx, "container", strings.TrimPrefix(name, "/")); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// mayJoin refuses networks that are somebody else's.
+func (g *Gate) mayJoin(ctx context.Context, network string) error {
+	if slices.Contains([]string{"", "default", "bridge", "none"}, network) {
+		return nil
+	}
+	return g.mustOwn(ctx, "network", network)
+}
+
+// endpoints looks at the networks of a container, and keeps it from the addresses at
+// which a cloud tells this machine its credentials: they are its own.
+func (g *Gate) endpoints(ctx context.Context, o, host object) error {
+	networking := o.in("NetworkingConfig")
+	if err := networking.settle("EndpointsConfig"); err != nil {
+		return err
+	}
+	all := networking.in("EndpointsConfig")
+	for name := range all {
+		if err := g.mayJoin(ctx, name); err != nil {
+			return err
+		}
+	}
+	mode := host.text("NetworkMode")
+	if len(g.Unreachable) == 0 || mode == "none" || strings.HasPrefix(mode, "container:") {
+		return nil
+	}
+	if mode == "" || mode == "default" { // two words for one
+		mode, host["NetworkMode"] = "bridge", "bridge"
+		if said, given := all["default"]; given {
+			all["bridge"] = said
+			delete(all, "default")
+		}
+	}
+	endpoint := all.in(mode)
+	if err := endpoint.settle("IPAMConfig"); err != nil {
+		return err
+	}
+	ipam := endpoint.in("IPAMConfig")
+	if err := ipam.settle("LinkLocalIPs"); err != nil {
+		return err
+	}
+	ipam["LinkLocalIPs"] = append(ipam.list("LinkLocalIPs"), toAny(g.Unreachable)...)
+	return nil
+}
+
+func toAny(texts []string) []any {
+	var all []any
+	for _, t := range texts {
+		all = append(all, t)
+	}
+	return all
 }
 
 // mounts turns paths into the engine's, and makes volumes that are named the build's.
@@ -92,20 +190,23 @@ func (g *Gate) mounts(ctx context.Context, host object) error {
 	want := func(name string, make bool, set func(string)) {
 		paths, put = append(paths, Path{name, make}), append(put, set)
 	}
-	binds, _ := host["Binds"].([]any)
+	binds := host.list("Binds")
 	for i, item := range binds {
 		source, rest, named := strings.Cut(fmt.Sprint(item), ":")
 		switch {
+		case !named: // a volume without a name
 		case strings.HasPrefix(source, "/"):
 			want(source, true, func(at string) { binds[i] = at + ":" + rest })
-		case named:
+		default:
 			if err := g.ownVolume(ctx, source); err != nil {
 				return err
 			}
 		}
 	}
-	mounts, _ := host["Mounts"].([]any)
-	for _, item := range mounts {
+	if len(binds) > 0 {
+		host["Binds"] = binds
+	}
+	for _, item := range host.list("Mounts") {
 		m, _ := item.(map[string]any)
 		if err := g.mount(ctx, m, want); err != nil {
 			return err
@@ -126,20 +227,33 @@ func (g *Gate) mounts(ctx context.Context, host object) error {
 
 // mount is one of --mount.
 func (g *Gate) mount(ctx context.Context, m object, want func(string, bool, func(string))) error {
+	if err := m.settle("Type", "Source", "BindOptions", "VolumeOptions"); err != nil {
+		return err
+	}
 	source := m.text("Source")
-	switch m.text("Type") {
+	switch kind := m.text("Type"); kind {
 	case "bind":
-		make, _ := m.in("BindOptions")["CreateMountpoint"].(bool)
+		options := m.in("BindOptions")
+		if err := options.settle("CreateMountpoint"); err != nil {
+			return err
+		}
+		make, _ := options["CreateMountpoint"].(bool)
 		want(source, make, func(at string) { m["Source"] = at })
 	case "volume":
-		options := object(m.in("VolumeOptions"))
+		options := m.in("VolumeOptions")
+		if err := options.settle("Labels", "DriverConfig"); err != nil {
+			return err
+		}
 		g.label(options)
-		if err := g.device(options.in("DriverConfig").in("Options")); err != nil {
+		if err := g.driver(options.in("DriverConfig"), "Name", "Options"); err != nil {
 			return err
 		}
 		if source != "" {
 			return g.ownVolume(ctx, source)
 		}
+	case "tmpfs":
+	default:
+		return refuse("a mount of the type %s is not open to a build with --docker socket", kind)
 	}
 	return nil
 }
@@ -188,22 +302,58 @@ func (g *Gate) volumeIsFree(ctx context.Context, name string) (own bool, err err
 }
 
 func (g *Gate) createVolume(r *http.Request, _ string) error {
-	return change(r, func(o object) error {
-		name := o.text("Name")
-		if name != "" {
+	return change(r, []string{"Name", "Labels", "Driver", "DriverOpts"}, func(o object) error {
+		if name := o.text("Name"); name != "" {
 			if _, err := g.volumeIsFree(r.Context(), name); err != nil {
 				return err
 			}
 		}
 		g.label(o)
-		return g.device(o.in("DriverOpts"))
+		return g.driver(o, "Driver", "DriverOpts")
 	})
 }
 
-// device refuses a volume that is a place of this machine.
-func (g *Gate) device(options object) error {
-	if device := options.text("device"); strings.HasPrefix(device, "/") && !g.Privileged {
-		return refuse("a volume on the device %s would be this machine's; with --docker socket a build may not have it", device)
+// driver refuses a volume that is a place of this machine: only memory and what is
+// somewhere else are not.
+func (g *Gate) driver(o object, nameKey, optionsKey string) error {
+	if err := o.settle(nameKey, optionsKey); err != nil || g.Privileged {
+		return err
 	}
-	return nil
+	if name := o.text(nameKey); name != "" && name != "local" {
+		return refuse("volumes of the driver %s need a build in privileged mode: --privileged", name)
+	}
+	options := o.in(optionsKey)
+	kind, _ := options["type"].(string)
+	if len(options) == 0 || kind == "tmpfs" || strings.HasPrefix(kind, "nfs") || kind == "cifs" {
+		return nil
+	}
+	return refuse("a volume with the options %s would be a place of this machine; with --docker socket a build may not have it", shown(options))
+}
+
+func shown(options object) string {
+	text, _ := json.Marshal(options)
+	return string(text)
+}
+
+// networkOptions are those of a bridge that lead to no network of this machine.
+var networkOptions = []string{
+	"com.docker.network.driver.mtu", "com.docker.network.bridge.enable_icc", "com.docker.network.bridge.enable_ip_masquerade", "com.docker.network.bridge.host_binding_ipv4",
+}
+
+func (g *Gate) createNetwork(r *http.Request, _ string) error {
+	return change(r, []string{"Labels", "Driver", "Options"}, func(o object) error {
+		g.label(o)
+		if g.Privileged {
+			return nil
+		}
+		if driver := o.text("Driver"); driver != "" && driver != "bridge" {
+			return refuse("a network of the driver %s needs a build in privileged mode: --privileged", driver)
+		}
+		for name := range o.in("Options") {
+			if !slices.Contains(networkOptions, name) {
+				return refuse("the option %s of a network needs a build in privileged mode: --privileged", name)
+			}
+		}
+		return nil
+	})
 }

@@ -7,11 +7,11 @@
 package gate
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -35,14 +35,24 @@ type Gate struct {
 	// directories are made where missing is true for them. The errors say why one has no
 	// such place.
 	Paths func(ctx context.Context, all []Path) ([]string, error)
-	// Started is told when a container was started, by its name, before the build is;
-	// nil for nobody.
-	Started func(ctx context.Context, id string)
+	// Tags are the names of images that the engine had when the build began, with their IDs.
+	Tags map[string]string
+	// Unreachable are link-local addresses that no container is to reach.
+	Unreachable []string
+	// Started is told when a container was started, by its name, before the build is, and
+	// Ended when it was told to end; nil for nobody.
+	Started, Ended func(ctx context.Context, id string)
 
-	once  sync.Once
-	proxy *httputil.ReverseProxy
-	api   *http.Client
-	own   sync.Map // IDs and names that are known to be the build's, by kind
+	once   sync.Once
+	server *http.Server
+	proxy  *httputil.ReverseProxy
+	api    *http.Client
+	own    sync.Map // IDs that are known to be the build's, by kind
+
+	mu     sync.Mutex
+	closed bool
+	flying sync.WaitGroup // requests that may make something
+	names  names
 }
 
 // Path is one that a container asks for: absolute, and whether it is made where missing.
@@ -51,11 +61,40 @@ type Path struct {
 	Make bool
 }
 
-// Serve serves connections until the listener is closed.
+// Serve serves connections until Close.
 func (g *Gate) Serve(l net.Listener) error {
 	g.begin()
-	server := &http.Server{Handler: g}
-	return server.Serve(l)
+	return g.server.Serve(l)
+}
+
+// Close ends all connections. What is being made is waited for, until ctx ends; after it
+// nothing more is made.
+func (g *Gate) Close(ctx context.Context) {
+	g.begin()
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	done := make(chan struct{})
+	go func() { g.flying.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	_ = g.server.Close()
+}
+
+// enter begins a request; done ends it. There is none after Close.
+func (g *Gate) enter(r *http.Request, path string) (done func(), err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return nil, refuse("the build has ended")
+	case r.Method == http.MethodGet || !strings.HasSuffix(path, "/create"):
+		return func() {}, nil
+	}
+	g.flying.Add(1)
+	return g.flying.Done, nil
 }
 
 // engineURL is any address: Dial knows the engine's.
@@ -67,13 +106,15 @@ func (g *Gate) begin() {
 			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return g.Dial(ctx) },
 			DisableCompression: true,
 		}
+		quiet := log.New(io.Discard, "", 0)
+		g.server = &http.Server{Handler: g, ErrorLog: quiet}
 		g.api = &http.Client{Transport: transport}
 		g.proxy = &httputil.ReverseProxy{
-			Transport: transport, FlushInterval: -1,
+			Transport: transport, FlushInterval: -1, ErrorLog: quiet,
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "engine", "engine"
 			},
-			ModifyResponse: g.started,
+			ModifyResponse: g.answered,
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 				answer(w, http.StatusBadGateway, "the engine does not answer: "+err.Error())
 			},
@@ -113,7 +154,11 @@ var version = regexp.MustCompile(`^/v\d+\.\d+`)
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.begin()
 	path := version.ReplaceAllString(r.URL.Path, "")
-	err := g.check(r, path)
+	done, err := g.enter(r, path)
+	if err == nil {
+		defer done()
+		err = g.check(r, path)
+	}
 	if err == nil {
 		g.proxy.ServeHTTP(w, r)
 		return
@@ -125,12 +170,26 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, err.Error())
 }
 
-// started tells of a container that was started, before the answer is given.
-func (g *Gate) started(answer *http.Response) error {
-	path := version.ReplaceAllString(answer.Request.URL.Path, "")
+// answered tells of containers that were started or told to end, before the build hears
+// of it, and notes names of images that were loaded.
+func (g *Gate) answered(answer *http.Response) error {
+	r := answer.Request
+	path := version.ReplaceAllString(r.URL.Path, "")
+	if path == "/images/load" {
+		answer.Body = &loaded{ReadCloser: answer.Body, note: g.names.given}
+	}
+	if stream, both := answer.Body.(io.ReadWriteCloser); both && path == "/grpc" {
+		answer.Body = &sniffer{ReadWriteCloser: stream, note: g.names.given}
+	}
 	id, verb, _ := strings.Cut(strings.TrimPrefix(path, "/containers/"), "/")
-	if g.Started != nil && answer.Request.Method == http.MethodPost && (verb == "start" || verb == "restart") && answer.StatusCode == http.StatusNoContent {
-		g.Started(answer.Request.Context(), id)
+	if id == path || answer.StatusCode != http.StatusNoContent {
+		return nil
+	}
+	switch begins := verb == "start" || verb == "restart"; {
+	case begins && g.Started != nil:
+		g.Started(r.Context(), id)
+	case g.Ended != nil && (verb == "stop" || verb == "kill" || verb == "" && r.Method == http.MethodDelete):
+		g.Ended(r.Context(), id)
 	}
 	return nil
 }
@@ -146,9 +205,10 @@ func pattern(text string) *regexp.Regexp { return regexp.MustCompile(`^` + text 
 
 // rules are all that a build may ask for; the rest is refused.
 var rules = []rule{
-	{"GET", pattern(`/(?:_ping|version|info|auth|system/df|distribution/.*)`), pass},
+	{"GET", pattern(`/(?:_ping|version|info|auth|distribution/.*)`), pass},
 	{"HEAD", pattern(`/_ping`), pass},
-	{"POST", pattern(`/(?:auth|session|grpc)`), pass},
+	{"POST", pattern(`/auth`), pass},
+	{"POST", pattern(`/(?:session|grpc)`), (*Gate).buildkit},
 	{"GET", pattern(`/events`), ownOnly},
 
 	{"GET", pattern(`/containers/json`), ownOnly},
@@ -161,8 +221,9 @@ var rules = []rule{
 
 	{"GET", pattern(`/networks`), ownOnly},
 	{"POST", pattern(`/networks/prune`), ownOnly},
-	{"POST", pattern(`/networks/create`), labelled},
-	{"GET", pattern(`/networks/([^/]+)`), pass},
+	{"POST", pattern(`/networks/create`), (*Gate).createNetwork},
+	{"GET", pattern(`/networks/(?:bridge|host|none)`), pass},
+	{"GET", pattern(`/networks/([^/]+)`), isOwn("network")},
 	{"POST", pattern(`/networks/([^/]+)/(?:connect|disconnect)`), (*Gate).connect},
 	{"DELETE", pattern(`/networks/([^/]+)`), isOwn("network")},
 
@@ -176,13 +237,21 @@ var rules = []rule{
 	{"POST", pattern(`/images/prune`), ownOnly},
 	{"DELETE", pattern(`/images/(.+)`), (*Gate).removeImage},
 	{"POST", pattern(`/images/(.+)/tag`), (*Gate).tag},
+	{"POST", pattern(`/images/load`), (*Gate).load},
 	{"", pattern(`/images/.*`), pass},
+	{"GET", pattern(`/(plugins|services|tasks|nodes|secrets|configs)/.*`), func(_ *Gate, _ *http.Request, kind string) error {
+		return &refusal{http.StatusNotFound, "there are no " + kind + " for a build with --docker socket"}
+	}},
 	{"POST", pattern(`/build/prune`), func(*Gate, *http.Request, string) error {
 		return refuse("the build cache is the engine's, of all who use it; with --docker socket a build may not prune it")
 	}},
 }
 
 func (g *Gate) check(r *http.Request, path string) error {
+	// The engine takes parameters from such a body too, and before those that are checked.
+	if kind := r.Header.Get("Content-Type"); strings.Contains(kind, "form") {
+		return &refusal{http.StatusUnsupportedMediaType, "buildlocal: a body of the type " + kind + " is not open to a build with --docker socket"}
+	}
 	for _, rule := range rules {
 		found := rule.pattern.FindStringSubmatch(path)
 		if found == nil || rule.method != "" && rule.method != r.Method {
@@ -225,59 +294,7 @@ func ownOnly(g *Gate, r *http.Request, _ string) error {
 	return nil
 }
 
-// object is a JSON object of the API, of which we know a part.
-type object map[string]any
-
-// in returns an object that is a value of this one; it is made where it is missing.
-func (o object) in(name string) object {
-	inner, _ := o[name].(map[string]any)
-	if inner == nil {
-		inner = map[string]any{}
-		o[name] = inner
-	}
-	return inner
-}
-
-// text returns a value that is text.
-func (o object) text(name string) string {
-	text, _ := o[name].(string)
-	return text
-}
-
-// bodyLimit is how long a request in JSON may be, in bytes.
-const bodyLimit = 8 << 20
-
-// change lets a request's body be changed.
-func change(r *http.Request, do func(object) error) error {
-	text, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit))
-	if err != nil {
-		return err
-	}
-	o := object{}
-	if len(bytes.TrimSpace(text)) > 0 {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&o); err != nil {
-			return &refusal{http.StatusBadRequest, "the request is no JSON object: " + err.Error()}
-		}
-	}
-	if err := do(o); err != nil {
-		return err
-	}
-	if text, err = json.Marshal(o); err != nil {
-		return err
-	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Del("Content-Length")
-	return nil
-}
-
-// labelled puts the labels on what is made.
-func labelled(g *Gate, r *http.Request, _ string) error {
-	return change(r, func(o object) error { g.label(o); return nil })
-}
-
+// label puts the labels on what is made.
 func (g *Gate) label(o object) {
 	labels := o.in("Labels")
 	for name, value := range g.Labels {

@@ -28,7 +28,7 @@ const (
 // called mine and others, and that answers every other request with it.
 func newGate(t *testing.T) *gate.Gate {
 	t.Helper()
-	labels := map[string]map[string]string{"mine": {"of": "me"}, mine: {"of": "me"}, "others": {"of": "you"}, others: {}, self: {"of": "me"}}
+	labels := map[string]map[string]string{"new": {}, "mine": {"of": "me"}, mine: {"of": "me"}, "others": {"of": "you"}, others: {}, self: {"of": "me"}}
 	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		name := strings.TrimSuffix(path[strings.Index(path[1:], "/")+2:], "/json")
@@ -38,7 +38,7 @@ func newGate(t *testing.T) *gate.Gate {
 		case r.Method == http.MethodGet && strings.HasPrefix(path, "/exec/"):
 			_ = json.NewEncoder(w).Encode(map[string]any{"ContainerID": name})
 		case r.Method == http.MethodGet && known:
-			_ = json.NewEncoder(w).Encode(map[string]any{"Id": firstText(id, name), "Labels": l, "Config": map[string]any{"Labels": l}})
+			_ = json.NewEncoder(w).Encode(map[string]any{"Id": firstText(id, name), "Labels": l, "Config": map[string]any{"Labels": l}, "RepoTags": []string{name + ":latest"}})
 		case r.Method == http.MethodGet && !strings.HasSuffix(path, "s/json") && path != "/networks" && path != "/volumes" && path != "/version" && path != "/events":
 			http.NotFound(w, r)
 		default:
@@ -52,7 +52,7 @@ func newGate(t *testing.T) *gate.Gate {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", engine.Listener.Addr().String())
 		},
-		Labels: map[string]string{"of": "me"}, Label: "of=me", Container: self,
+		Labels: map[string]string{"of": "me"}, Label: "of=me", Container: self, Tags: map[string]string{"others:latest": others, "new:latest": "before"},
 		Paths: func(_ context.Context, all []gate.Path) ([]string, error) {
 			var at []string
 			for _, p := range all {
@@ -97,22 +97,48 @@ func TestWhatABuildMayNotDoIsRefusedInWords(t *testing.T) {
 		{"POST", newContainer, create(`{"IpcMode": "host"}`), 403, "--ipc host"},
 		{"POST", newContainer, create(`{"UTSMode": "host"}`), 403, "--uts host"},
 		{"POST", newContainer, create(`{"UsernsMode": "host"}`), 403, "--userns host"},
-		{"POST", newContainer, create(`{"NetworkMode": "container:others"}`), 404, "No such container: others"},
-		{"POST", newContainer, create(`{"PidMode": "container:others"}`), 404, "No such container: others"},
-		{"POST", newContainer, create(`{"VolumesFrom": ["others:ro"]}`), 404, "No such container: others"},
+		{"POST", newContainer, create(`{"NetworkMode": "container:others"}`), 409, "No such container: others"},
+		{"POST", newContainer, create(`{"PidMode": "container:others"}`), 409, "No such container: others"},
+		{"POST", newContainer, create(`{"VolumesFrom": ["others:ro"]}`), 409, "No such container: others"},
+		{"POST", newContainer, create(`{"Links": ["/others:x"]}`), 409, "No such container: others"},
+		{"POST", newContainer, create(`{"NetworkMode": "others"}`), 409, "No such network: others"},
+		{"POST", newContainer, `{"NetworkingConfig": {"endpointsconfig": {"others": {}}}}`, 409, "No such network: others"},
+		{"POST", newContainer, `{"hostconfig": {"privileged": true}}`, 403, "privileged container"},
+		{"POST", newContainer, `{"HostConfig": {}, "hostConfig": {"Privileged": true}}`, 400, "two spellings"},
+		{"POST", newContainer, create(`{"privileged": true}`), 403, "privileged container"},
+		{"POST", newContainer, create(`{"\u017fecurityOpt": ["seccomp=unconfined"]}`), 403, "--security-opt"}, // folds to s
+		{"POST", newContainer, create(`{"CapAdd": "ALL"}`), 403, "--cap-add"},
+		{"POST", newContainer, create(`{"Privileged": 1}`), 403, "privileged container"},
+		{"POST", newContainer, create(`{"MaskedPaths": ["/x"]}`), 403, "systempaths"},
+		{"POST", newContainer, create(`{"ReadonlyPaths": []}`), 403, "systempaths"},
+		{"POST", newContainer, create(`{"SomethingNew": {"a": 1}}`), 403, "the setting SomethingNew"},
+		{"POST", newContainer, create(`{"binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
+		{"POST", newContainer, create(`{"Binds": "/nowhere:/x"}`), 403, "/nowhere is nowhere"},
+		{"POST", newContainer, create(`{"mounts": [{"type": "bind", "source": "/nowhere"}]}`), 403, "/nowhere is nowhere"},
+		{"POST", newContainer, create(`{"Mounts": [{"Type": "npipe", "Source": "/nowhere"}]}`), 403, "a mount of the type npipe"},
 		{"POST", newContainer, create(`{"Binds": ["others:/x"]}`), 403, "volume others"},
 		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "Source": "others"}]}`), 403, "volume others"},
 		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"device": "/etc"}}}}]}`), 403, "/etc"},
+		{"POST", newContainer, create(`{"Mounts": [{"type": "volume", "volumeoptions": {"driverconfig": {"options": {"type": "overlay", "o": "lowerdir=/a:/b"}}}}]}`), 403, "lowerdir"},
 		{"POST", newContainer, create(`{"Binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
 		{"POST", newContainer, `[`, 400, "no JSON"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "none", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
+		{"POST", "/volumes/create", `{"driveropts": {"type": "overlay", "o": "lowerdir=/etc:/usr"}}`, 403, "lowerdir"},
+		{"POST", "/volumes/create", `{"Driver": "plugin"}`, 403, "the driver plugin"},
 		{"POST", "/volumes/create", `{"Name": "others"}`, 403, "volume others"},
+		{"POST", "/networks/create", `{"Name": "n", "driver": "macvlan"}`, 403, "macvlan"},
+		{"POST", "/networks/create", `{"Name": "n", "Options": {"com.docker.network.bridge.name": "docker0"}}`, 403, "bridge.name"},
+		{"GET", "/networks/others", "", 404, "No such network"},
+		{"GET", "/system/df", "", 403, "not open"},
+		{"GET", "/plugins/x/json", "", 404, "no plugins"},
+		{"POST", "/build?networkmode=host&version=2", "", 403, "--network host"},
 		{"DELETE", "/v1.41/volumes/others", "", 404, "No such volume"},
 		{"GET", "/containers/others/json", "", 404, "No such container"},
 		{"GET", "/containers/" + others + "/logs", "", 404, "No such container"},
 		{"DELETE", "/containers/" + self, "", 404, "No such container"}, // the build's own is not for it to remove
 		{"POST", "/containers/others/exec", "{}", 404, "No such container"},
 		{"POST", "/containers/mine/exec", `{"Privileged": true}`, 403, "exec --privileged"},
+		{"POST", "/containers/mine/exec", `{"privileged": true}`, 403, "exec --privileged"},
 		{"POST", "/exec/" + others + "/start", "{}", 404, "No such container"},
 		{"POST", "/exec/none/start", "{}", 404, "No such"},
 		{"POST", "/commit?container=others", "{}", 404, "No such container"},
@@ -122,7 +148,6 @@ func TestWhatABuildMayNotDoIsRefusedInWords(t *testing.T) {
 		{"POST", "/build?networkmode=container:others", "", 404, "No such container"},
 		{"POST", "/build?labels=x", "", 400, "labels"},
 		{"DELETE", "/images/others", "", 403, "removes only what it made"},
-		{"POST", "/images/mine/tag?repo=others", "", 200, ""},
 		{"POST", "/build/prune", "", 403, "build cache"},
 		{"POST", "/swarm/init", "{}", 403, "not open to a build"},
 		{"GET", "/plugins", "", 403, "not open to a build"},
@@ -141,14 +166,17 @@ func TestWhatABuildAsksForIsChanged(t *testing.T) {
 		{"GET", "/v1.41/containers/json?all=1", "", `GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22of%3Dme%22%3Atrue%7D%7D `},
 		{"GET", `/volumes?filters={"label":["a=b"]}`, "", `GET /volumes?filters=%7B%22label%22%3A%5B%22a%3Db%22%2C%22of%3Dme%22%5D%7D `},
 		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "", `GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
-		{"POST", "/networks/create", `{"Name": "n"}`, `POST /networks/create? {"Labels":{"of":"me"},"Name":"n"}`},
+		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? {"Labels":{"of":"me"},"Name":"n","Options":{}}`},
+		{"POST", "/networks/create", "null", `POST /networks/create? {"Labels":{"of":"me"},"Options":{}}`},
 		{"POST", "/volumes/create", `{"Name": "v", "Labels": {"a": "b"}}`, `POST /volumes/create? {"DriverOpts":{},"Labels":{"a":"b","of":"me"},"Name":"v"}`},
-		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": 9007199254740993}}`,
-			`POST /containers/create? {"HostConfig":{"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `"},"Labels":{"of":"me"}}`},
+		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": 9007199254740993, "CapAdd": null, "Devices": [], "MaskedPaths": null, "Privileged": false}}`,
+			`POST /containers/create? {"HostConfig":{"CapAdd":null,"Devices":[],"MaskedPaths":null,"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `","Privileged":false},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "container:` + self[:12] + `", "SecurityOpt": ["no-new-privileges"]}}`,
-			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"}}`},
+			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+		{"POST", "/containers/create", `{"HostConfig": {"VolumesFrom": ["` + self[:12] + `:ro", "mine"]}}`,
+			`POST /containers/create? {"HostConfig":{"VolumesFrom":["` + self + `:ro","mine"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x:ro", "mine:/y", "/b"], "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/z"}, {"Type": "tmpfs", "Target": "/t"}]}}`,
-			`POST /containers/create? {"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/engine/b:"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}]},"Labels":{"of":"me"}}`},
+			`POST /containers/create? {"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/mine/start", "", "POST /containers/mine/start? "},
 		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
 		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/mine/connect? {"Container":"` + self + `"}`},
@@ -179,15 +207,57 @@ func TestAPrivilegedBuildGivesItsRightsOn(t *testing.T) {
 func TestANameThatWasGivenCanBeTakenAway(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
-	if status, got := ask(t, g, "DELETE", "/images/others:1", ""); status != 403 {
+	if status, got := ask(t, g, "DELETE", "/images/new", ""); status != 403 {
 		t.Errorf("%d %s", status, got)
 	}
-	if status, got := ask(t, g, "POST", "/images/others/tag?repo=new&tag=1", ""); status != 200 {
+	for _, path := range []string{"/images/x/tag?repo=new&tag=latest", "/images/x/tag?repo=others", "/build?t=built:1&t=r.example:5000/b", "/commit?container=mine&repo=kept&tag=2", "/images/create?fromSrc=-&repo=imported"} {
+		if status, got := ask(t, g, "POST", path, "{}"); status != 200 {
+			t.Errorf("%s: %d %s", path, status, got)
+		}
+	}
+	if status, got := ask(t, g, "DELETE", "/images/new", ""); status != 200 { // it is another one than before
 		t.Errorf("%d %s", status, got)
 	}
-	for _, want := range []int{200, 403} { // once
-		if status, got := ask(t, g, "DELETE", "/images/new:1", ""); status != want {
-			t.Errorf("%d %s; want %d", status, got, want)
+	if status, got := ask(t, g, "DELETE", "/images/others", ""); status != 403 { // it is still this machine's
+		t.Errorf("%d %s", status, got)
+	}
+	want := []string{"built:1", "imported:latest", "kept:2", "new:latest", "others:latest", "r.example:5000/b:latest"}
+	if diff := cmp.Diff(want, g.Named()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNothingIsMadeAfterTheBuild(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	g.Close(t.Context())
+	if status, got := ask(t, g, "POST", "/containers/create", "{}"); status != 403 || !strings.Contains(got, "has ended") {
+		t.Errorf("%d %s", status, got)
+	}
+}
+
+func TestAFormIsRefused(t *testing.T) {
+	t.Parallel()
+	request := httptest.NewRequest("POST", "/containers/prune", strings.NewReader("filters={}"))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	newGate(t).ServeHTTP(w, request)
+	if w.Code != http.StatusUnsupportedMediaType {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestNoContainerReachesWhereACloudTellsCredentials(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	g.Unreachable = []string{"169.254.169.254"}
+	for body, want := range map[string]string{
+		`{}`: `"bridge":{"IPAMConfig":{"LinkLocalIPs":["169.254.169.254"]}}`,
+		`{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}}}`: `"mine":{"IPAMConfig":{"IPv4Address":"1.2.3.4","LinkLocalIPs":["169.254.169.254"]}}`,
+		`{"HostConfig": {"NetworkMode": "none"}}`: `"EndpointsConfig":{}`,
+	} {
+		if status, got := ask(t, g, "POST", "/containers/create", body); status != 200 || !strings.Contains(got, want) {
+			t.Errorf("%s: %d %s", body, status, got)
 		}
 	}
 }

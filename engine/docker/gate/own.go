@@ -94,8 +94,8 @@ func (g *Gate) createExec(r *http.Request, name string) error {
 	if err := g.mustOwn(r.Context(), "container", name); err != nil {
 		return err
 	}
-	return change(r, func(o object) error {
-		if o["Privileged"] == true && !g.Privileged {
+	return change(r, []string{"Privileged"}, func(o object) error {
+		if !empty(o["Privileged"]) && !g.Privileged {
 			return refuse("exec --privileged needs a build in privileged mode, as in the service")
 		}
 		return nil
@@ -110,115 +110,11 @@ func (g *Gate) connect(r *http.Request, network string) error {
 			return err
 		}
 	}
-	return change(r, func(o object) error {
+	return change(r, []string{"Container"}, func(o object) error {
 		if name := o.text("Container"); !g.itself(name) {
 			return g.mustOwn(r.Context(), "container", name)
 		}
 		o["Container"] = g.Container
 		return nil
 	})
-}
-
-// commit makes an image of a container.
-func (g *Gate) commit(r *http.Request, _ string) error {
-	if err := g.mustOwn(r.Context(), "container", r.URL.Query().Get("container")); err != nil {
-		return err
-	}
-	g.labelByChange(r)
-	return nil
-}
-
-// labelByChange labels an image that is not built from a Dockerfile.
-func (g *Gate) labelByChange(r *http.Request) {
-	if g.KeepImages {
-		return
-	}
-	query := r.URL.Query()
-	for name, value := range g.Labels {
-		query.Add("changes", fmt.Sprintf("LABEL %q=%q", name, value))
-	}
-	r.URL.RawQuery = query.Encode()
-}
-
-// bring labels what is imported; what is pulled is as it is.
-func (g *Gate) bring(r *http.Request, _ string) error {
-	if r.URL.Query().Get("fromSrc") != "" {
-		g.labelByChange(r)
-	}
-	return nil
-}
-
-// build labels what is built.
-func (g *Gate) build(r *http.Request, _ string) error {
-	query := r.URL.Query()
-	labels := map[string]string{}
-	if text := query.Get("labels"); text != "" {
-		if err := json.Unmarshal([]byte(text), &labels); err != nil {
-			return &refusal{http.StatusBadRequest, "labels: " + err.Error()}
-		}
-	}
-	for name, value := range g.Labels {
-		if !g.KeepImages {
-			labels[name] = value
-		}
-	}
-	text, err := json.Marshal(labels)
-	if err != nil {
-		return err
-	}
-	query.Set("labels", string(text))
-	switch mode := query.Get("networkmode"); {
-	case mode == "host":
-		query.Set("networkmode", "container:"+g.Container)
-	case strings.HasPrefix(mode, "container:"):
-		name := strings.TrimPrefix(mode, "container:")
-		if err := g.mustOwn(r.Context(), "container", name); err != nil && !g.itself(name) {
-			return err
-		}
-	}
-	r.URL.RawQuery = query.Encode()
-	return nil
-}
-
-// tag notes a name that the build gave: it may take it away again.
-func (g *Gate) tag(r *http.Request, _ string) error {
-	query := r.URL.Query()
-	if repo := query.Get("repo"); repo != "" {
-		name := repo + ":" + firstText(query.Get("tag"), "latest")
-		var is described
-		found, err := g.get(r.Context(), "/images/"+name+"/json", &is)
-		if err != nil {
-			return err
-		}
-		if own, err := g.owns(r.Context(), "image", name); found && !own && err == nil {
-			return refuse("the name %s is that of an image of this machine; with --docker socket a build may not take it", name)
-		}
-		g.own.Store("image/"+name, true)
-	}
-	return nil
-}
-
-// removeImage lets the build remove what it made or named.
-func (g *Gate) removeImage(r *http.Request, name string) error {
-	full := name
-	if !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
-		full += ":latest"
-	}
-	if _, named := g.own.LoadAndDelete("image/" + full); named {
-		return nil
-	}
-	own, err := g.owns(r.Context(), "image", name)
-	if err == nil && !own {
-		return refuse("the image %s is this machine's; with --docker socket a build removes only what it made", name)
-	}
-	return err
-}
-
-func firstText(all ...string) string {
-	for _, text := range all {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
