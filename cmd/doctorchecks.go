@@ -285,12 +285,17 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	if err != nil || d.flags.engine == "host" {
 		return nil
 	}
+	wanted := firstText(p.StandIn, p.Image)
 	shown := p.Image
 	if p.StandIn != "" {
-		shown += ", for which " + p.StandIn + " stands"
+		shown = p.StandIn + ", which stands for " + p.Image + ","
 	}
-	if isLocalImage(firstText(p.StandIn, p.Image)) {
-		return []finding{{Check: "image", Verdict: verdictOK, Message: shown}}
+	if kind, file, _ := strings.Cut(wanted, ":"); isLocalImage(wanted) {
+		file, _, _ = strings.Cut(file, ":")
+		if _, err := os.Stat(file); err != nil {
+			return []finding{{Check: "image", Verdict: verdictFail, Message: err.Error(), Fix: "Check the path of " + kind + ":."}}
+		}
+		return []finding{{Check: "image", Verdict: verdictOK, Message: shown + " is here"}}
 	}
 	if e, err := d.app.engine(ctx); err == nil && d.flags.engine != "sandbox" {
 		defer e.Close()
@@ -306,7 +311,10 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	if p.NoImage != "" {
 		return []finding{{Check: "image", Verdict: verdictFail, Message: shown + " is not here", Fix: p.NoImage}}
 	}
-	f := finding{Check: "image", Verdict: verdictWarn, Message: shown + " is not here: the first build pulls it", Fix: "buildlocal image pull " + p.Image}
+	if _, err := d.app.engine(ctx); err != nil && d.flags.engine == "auto" && firstText(d.flags.image, d.found.project.Environment.Image) == "" {
+		return []finding{{Check: "image", Verdict: verdictOK, Message: "none is named: the build is in this machine's own files"}}
+	}
+	f := finding{Check: "image", Verdict: verdictWarn, Message: shown + " is not here: the first build pulls it", Fix: "buildlocal image pull " + wanted}
 	if warning := project.DeprecatedImage(p.Image); warning != "" {
 		f.Notes = append(f.Notes, warning)
 	}

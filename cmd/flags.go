@@ -392,6 +392,8 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
 	case f.daemonless() && f.docker == "socket":
 		return f.wrong("docker", "socket, and the engine "+f.engine+" has none to give; use docker")
+	case f.docker == "nested" && !f.privileged && f.origins["docker"] == "flag":
+		return f.wrong("docker", "nested, which is for privileged mode; give --privileged too")
 	case f.keep && f.docker == "socket":
 		return f.wrong("keep", "set, and --docker is socket, which ends with buildlocal; give one of them")
 	case f.daemonless() && f.keep:

@@ -423,7 +423,7 @@ func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, err
 		Host: g.proxies(a), Certificates: g.certificates, CABundle: f.caBundle, CredentialID: credentialID, Grant: f.grant(),
 		Zip: f.zip, CachePlace: a.cachePlace(f), GitCredentials: f.gitCredentials, MaskEncoded: f.maskEncoded, Metadata: f.metadata,
 		Spec: g.spec, Location: g.shownLocation(), Inline: g.inline, Project: g.project, ProjectFile: f.project,
-		Overrides: g.overrides, Image: f.image, ComputeType: f.computeType, Socket: f.docker == "socket", StandIns: f.standIns(), Digest: f.imageDigest, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged,
+		Overrides: g.overrides, Image: f.image, ComputeType: f.computeType, Socket: f.docker == "socket", StandIns: f.standIns(), Digest: f.imageDigest, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged, Unprivileged: !f.privileged && f.origins["privileged"] == "flag",
 		Platform: f.platform, Native: f.native, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,7 +61,7 @@ func newImage(a *App) *cobra.Command {
 	}, &cobra.Command{
 		Use: "rm IMAGE...", Short: "Remove images", Args: someArgs,
 		RunE: func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), f, names) },
-	}, newImagePrune(a), newImageBuild(a), newImageSlim(a))
+	}, newImagePrune(a, f), newImageBuild(a), newImageSlim(a))
 	return c
 }
 
@@ -91,13 +92,15 @@ func oneImage(c *cobra.Command, args []string) error {
 	return nil
 }
 
-func newImagePrune(a *App) *cobra.Command {
-	unused := 30 * 24 * time.Hour
+func newImagePrune(a *App, f *imageFlags) *cobra.Command {
+	unused := 30 * day
 	all := false
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove images of the engine sandbox that no build used of late", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
+			case f.engine == "docker":
+				return usagef("--engine is docker, whose images docker image prune removes; image prune is about those of the sandbox")
 			case unused < 0:
 				return usagef("--unused-for is %v; expected a time such as 48h", unused)
 			case all && c.Flags().Changed("unused-for"):
@@ -108,10 +111,42 @@ func newImagePrune(a *App) *cobra.Command {
 			return a.pruneImages(c.Context(), unused)
 		},
 	}
-	c.Flags().DurationVar(&unused, "unused-for", unused, "remove those not used for this `time`, such as 48h")
+	c.Flags().Var((*days)(&unused), "unused-for", "remove those not used for this `time`, such as 7d or 48h")
 	c.Flags().BoolVar(&all, "all", false, "remove all that no build uses now")
 	return c
 }
+
+// days is a duration that may be given in days.
+type days time.Duration
+
+const day = 24 * time.Hour
+
+// Set reads a Go duration, or a number of days such as 7d.
+func (d *days) Set(text string) error {
+	if number, is := strings.CutSuffix(text, "d"); is {
+		if n, err := strconv.Atoi(number); err == nil {
+			*d = days(time.Duration(n) * day)
+			return nil
+		}
+	}
+	t, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("expected a time such as 7d or 48h")
+	}
+	*d = days(t)
+	return nil
+}
+
+// String returns days where they are whole.
+func (d *days) String() string {
+	if t := time.Duration(*d); t%day != 0 {
+		return t.String()
+	}
+	return strconv.Itoa(int(time.Duration(*d)/day)) + "d"
+}
+
+// Type is the name of the value in the help.
+func (d *days) Type() string { return "time" }
 
 // shownImage is an image as it is listed.
 type shownImage struct {
@@ -145,10 +180,16 @@ func (a *App) listImages(ctx context.Context, f *imageFlags) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Engine, id, console.Bytes(i.Size), a.agoOr(i.Created, "-"), a.agoOr(i.Used, "-"), i.offers())
 	}
-	if err := w.Flush(); err != nil || f.engine == "docker" {
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(total), a.imageStore())
+	if slices.ContainsFunc(all, func(i shownImage) bool { return !i.looked }) {
+		fmt.Fprintln(a.Stdout, "\n? of an image that was not looked into: buildlocal image inspect does")
+	}
+	if f.engine == "docker" {
+		return nil
+	}
+	_, err = fmt.Fprintf(a.Stdout, "\nThose of the sandbox have %s together, in %s\n", console.Bytes(total), a.imageStore())
 	return err
 }
 
@@ -200,6 +241,8 @@ func (a *App) allImages(ctx context.Context, which string) (all []shownImage, to
 			}
 		case which == "docker":
 			return nil, 0, err
+		default:
+			fmt.Fprintln(a.Stderr, "No Docker engine answers: only images of the sandbox are seen.")
 		}
 	}
 	if which == "docker" || which == "auto" && runtime.GOOS != "linux" {
@@ -286,8 +329,12 @@ func (a *App) findAtDocker(ctx context.Context, name string) (shownImage, error)
 	}
 	defer e.Close()
 	got, err := e.Need(ctx, engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullNever})
-	if err != nil {
+	var fault *engine.Fault
+	if errors.As(err, &fault) && fault.Kind == engine.NoImage {
 		return shownImage{}, errNoImage(name)
+	}
+	if err != nil {
+		return shownImage{}, err
 	}
 	i := shownImage{Name: got.Name, Engine: "docker", ID: got.ID, Digest: got.Digest, Platform: got.Platform, Size: got.Size, Created: got.Created}
 	if text, here, err := a.imageRuntimes(ctx, name); err == nil && here {
@@ -329,6 +376,10 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 	}
 	var errs []error
 	for _, name := range names {
+		if isLocalImage(name) && d != nil {
+			errs = append(errs, usagef("image %s: Docker has only its own images; leave out --engine, or load it with docker load", name))
+			continue
+		}
 		spec := engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullAlways, Progress: tell}
 		if len(spec.Images) > 1 { // the configured name of a curated image is no registry's
 			spec.Images = spec.Images[1:]
@@ -337,9 +388,13 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 			errs = append(errs, fmt.Errorf("image %s: no registry has it\n%s", name, way))
 			continue
 		}
+		if terminal {
+			fmt.Fprintf(a.Stderr, "asking for %s\r", spec.Images[0])
+		}
 		err := a.pullImage(ctx, d, spec)
 		screen.PullDone()
 		if ctx.Err() != nil {
+			fmt.Fprintf(a.Stderr, "pulling %s was stopped; the next pull goes on where the engine can\n", name)
 			return errFailed{exitCode(err)}
 		}
 		if err == nil {
@@ -386,18 +441,20 @@ func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) e
 	}
 	var errs []error
 	for _, name := range names {
-		both := slices.ContainsFunc(kept, func(i shownImage) bool { return i.Name == name })
+		both := slices.ContainsFunc(kept, func(i shownImage) bool { return i.Name == name || i.Name == name+":latest" })
 		id, err := e.ImageID(ctx, []string{name})
 		switch {
 		case err != nil:
 		case both && id != "" && f.engine == "auto":
 			err = usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
-		case id == "" && f.engine == "auto":
+		case id == "" && both:
 			err = a.removeKept(ctx, []string{name})
 		case id == "":
 			err = errNoImage(name)
 		default:
-			err = e.RemoveImage(ctx, name)
+			if err = e.RemoveImage(ctx, name); err == nil {
+				fmt.Fprintf(a.Stdout, "removed %s\n", name)
+			}
 		}
 		errs = append(errs, err)
 	}

@@ -28,14 +28,13 @@ func newImageBuild(a *App) *cobra.Command {
 }
 
 func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
-	if !strings.Contains(name, "/") {
-		name = "aws/codebuild/" + name
-	}
+	asked := name
+	name = project.Curated(name)
 	dirs := project.DockerfileDirs(name)
 	if len(dirs) == 0 {
-		return usagef("%s is not the name of a curated image that has a Dockerfile; expected one such as standard:7.0", name)
+		return usagef("%s is not the name of a curated image that has a Dockerfile; expected one such as standard:7.0", asked)
 	}
-	dir, err := a.dockerfileOf(from, dirs)
+	dir, err := a.dockerfileOf(name, from, dirs)
 	if err != nil {
 		return err
 	}
@@ -64,7 +63,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 const cloneName = "aws-codebuild-docker-images"
 
 // dockerfileOf finds the directory of a Dockerfile in the clone.
-func (a *App) dockerfileOf(from string, dirs []string) (string, error) {
+func (a *App) dockerfileOf(name, from string, dirs []string) (string, error) {
 	clones := []string{from}
 	if from == "" {
 		clones = []string{cloneName, filepath.Join("..", cloneName), filepath.Join(a.Home, cloneName)}
@@ -83,7 +82,8 @@ func (a *App) dockerfileOf(from string, dirs []string) (string, error) {
 		}
 	}
 	if found != "" {
-		return "", usagef("%s has no Dockerfile for it; looked in %s\nA newer clone may: git -C %s pull", found, strings.Join(dirs, ", "), found)
+		return "", usagef("%s has no Dockerfile for it; looked in %s\nExpected a clone of %s, or a newer one", found, strings.Join(dirs, ", "), project.Repository)
 	}
-	return "", usagef("there is no clone of the Dockerfiles in %s; expected one\nMake it: git clone %s - and name it with --from where it is elsewhere", strings.Join(clones, ", "), project.Repository)
+	return "", usagef("there is no clone of the Dockerfiles in %s; expected one\nMake it by git clone %s, and name it with --from where it is elsewhere; or let docker fetch it: docker build -t %s '%s.git#:%s'",
+		strings.Join(clones, ", "), project.Repository, name, project.Repository, dirs[0])
 }

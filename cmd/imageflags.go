@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/compute"
+	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -15,6 +16,7 @@ func (f *runFlags) standIns() []runner.StandIn {
 	var all []runner.StandIn
 	for _, text := range f.standIn {
 		name, image, _ := strings.Cut(text, "=")
+		name = project.Curated(name)
 		all = append(all, runner.StandIn{Name: name, Image: image})
 	}
 	return all
@@ -26,6 +28,7 @@ var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // wrongImages refuses what is no digest, and what names no image.
 func (f *runFlags) wrongImages() error {
 	var errs []error
+	f.image = project.Curated(f.image)
 	if f.imageDigest != "" && !digestForm.MatchString(f.imageDigest) {
 		errs = append(errs, f.wrong("image-digest", fmt.Sprintf("%q; expected sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows", f.imageDigest)))
 	}
@@ -41,6 +44,10 @@ func (f *runFlags) wrongImages() error {
 func (f *runFlags) wrongComputeType() error {
 	if f.computeType == "" {
 		return nil
+	}
+	f.computeType = strings.ToUpper(f.computeType)
+	if short := "BUILD_GENERAL1_" + f.computeType; slices.Contains(compute.Types, short) {
+		f.computeType = short
 	}
 	known := slices.DeleteFunc(slices.Clone(compute.Types), func(t string) bool { return compute.Size("", t) == compute.Machine{} })
 	return f.oneOf("compute-type", f.computeType, known...)

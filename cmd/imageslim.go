@@ -195,16 +195,36 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	fmt.Fprintf(&b, "    >%s\n\n# One layer: what was removed is gone.\nFROM scratch\nCOPY --from=full / /\n", runtimes.Path)
 	for _, variable := range s.env {
 		key, value, _ := strings.Cut(variable, "=")
-		fmt.Fprintf(&b, "ENV %s=%s\n", key, dockerQuote(value))
+		if !s.leftOut(key) && !strings.Contains(value, "\n") { // which a Dockerfile cannot say
+			fmt.Fprintf(&b, "ENV %s=%s\n", key, dockerQuote(value))
+		}
 	}
 	if len(s.entrypoint) > 0 {
 		var words []string
 		for _, w := range s.entrypoint {
 			words = append(words, fmt.Sprintf("%q", w))
 		}
-		fmt.Fprintf(&b, "VOLUME /var/lib/docker\nENTRYPOINT [%s]\n", strings.Join(words, ", "))
+		fmt.Fprintf(&b, "ENTRYPOINT [%s]\n", strings.Join(words, ", "))
 	}
 	return b.Bytes(), nil
+}
+
+// leftOut reports whether a variable of the image is only about versions that nobody
+// selected.
+func (s *slimmer) leftOut(variable string) bool {
+	used := false
+	for name, r := range s.table {
+		for version, v := range r.Versions {
+			if !strings.Contains(strings.Join(v.Commands, "\n"), "$"+variable) {
+				continue
+			}
+			if s.wants(name, version) {
+				return false
+			}
+			used = true
+		}
+	}
+	return used
 }
 
 // dockerQuote writes a value so that a Dockerfile leaves it as it is.

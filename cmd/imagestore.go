@@ -22,7 +22,6 @@ func shortID(id string) string {
 
 // ago says how long ago something was, in its largest unit.
 func ago(d time.Duration) string {
-	const day = 24 * time.Hour
 	switch {
 	case d < time.Minute:
 		return "just now"
@@ -40,7 +39,7 @@ func (a *App) removeKept(ctx context.Context, names []string) error {
 	before, _, listed := e.Images()
 	err := e.RemoveImages(ctx, names...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("%w\nbuildlocal image ls lists what is there", err)
+		return usagef("%s\nbuildlocal image ls lists what is there", strings.ReplaceAll(err.Error(), ": "+fs.ErrNotExist.Error(), ""))
 	}
 	after, _, again := e.Images()
 	if err := errors.Join(err, listed, again); err != nil {

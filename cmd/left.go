@@ -97,7 +97,9 @@ const (
 )
 
 // hosts reports whether a build runs in it.
-func (t trace) hosts() bool { return t.Kind == kindContainer || t.Kind == kindSandbox }
+func (t trace) hosts() bool {
+	return t.Kind == kindContainer && t.Labels[docker.InsideLabel] == "" || t.Kind == kindSandbox
+}
 
 func newPs(a *App) *cobra.Command {
 	return &cobra.Command{

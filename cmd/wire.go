@@ -72,7 +72,7 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 	}
 	err = errors.Join(err, e.Close())
 	var fault *engine.Fault
-	if f.engine != "auto" || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine && fault.Kind != engine.NoPermission {
+	if f.engine != "auto" || f.docker == "socket" || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine && fault.Kind != engine.NoPermission {
 		return nil, err
 	}
 	why := "No Docker engine answers at " + e.Host()

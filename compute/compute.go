@@ -93,8 +93,9 @@ func Size(environment, compute string) Machine {
 // its compute type or its image is for. It is "" where they are for none of Lambda and
 // ARM: that is the usual one.
 func EnvironmentOf(compute, image string) string {
-	arm := strings.Contains(image, "-aarch64-")
-	switch lambda := strings.HasPrefix(compute, "BUILD_LAMBDA_") || strings.Contains(image, "-lambda-standard:"); {
+	curated := strings.HasPrefix(image, "aws/codebuild/") || strings.HasPrefix(image, "public.ecr.aws/codebuild/")
+	arm := curated && strings.Contains(image, "-aarch64-")
+	switch lambda := strings.HasPrefix(compute, "BUILD_LAMBDA_") || curated && strings.Contains(image, "-lambda-standard:"); {
 	case lambda && arm:
 		return "ARM_LAMBDA_CONTAINER"
 	case lambda:
@@ -110,6 +111,18 @@ func IsLambda(environment string) bool { return strings.HasSuffix(environment, "
 
 // IsARM reports whether builds of an environment type run on ARM, as arm64.
 func IsARM(environment string) bool { return strings.HasPrefix(environment, "ARM_") }
+
+// NotImitated says what of an environment type a build here does not have; "" for
+// nothing.
+func NotImitated(environment string) string {
+	switch {
+	case strings.HasPrefix(environment, "WINDOWS"), strings.HasPrefix(environment, "MAC"):
+		return "The project's environment type is " + environment + ", which is not imitated: the build runs on Linux."
+	case strings.Contains(environment, "GPU"):
+		return "The project's environment type is " + environment + ": the build has no GPU here."
+	}
+	return ""
+}
 
 // Platform returns the platform of an environment type's images, such as linux/arm64; ""
 // for none and for those that are not Linux.

@@ -37,6 +37,7 @@ func TestWhatAnImageOrAComputeTypeIsFor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ compute, image, environment, platform string }{
 		{"", "node:22", "", ""},
+		{"", "my/cross-aarch64-gcc:1", "", ""},
 		{"BUILD_GENERAL1_SMALL", "aws/codebuild/standard:7.0", "", ""},
 		{"BUILD_LAMBDA_1GB", "node:22", "LINUX_LAMBDA_CONTAINER", "linux/amd64"},
 		{"", "aws/codebuild/amazonlinux-aarch64-standard:3.0", "ARM_CONTAINER", "linux/arm64"},

@@ -100,8 +100,9 @@ type Spec struct {
 	Say func(format string, args ...any)
 }
 
-// Socket is the engine's own API in a container, for what that makes: all else at the
-// engine it neither sees nor changes. What it leaves there is removed by Close.
+// Socket is the engine's own API in a container, for what that makes: but for images,
+// which it may use, all else at the engine it neither sees nor changes. What it leaves
+// there is removed by Close.
 type Socket struct {
 	Path       string // absolute, in the container
 	KeepImages bool   // images that are built there stay
@@ -232,7 +233,7 @@ type Meter interface {
 
 // Left is something a driver made that still exists.
 type Left struct {
-	Kind    string // container, volume or network
+	Kind    string // container, network, volume or image
 	ID      string
 	Name    string
 	Labels  map[string]string

@@ -14,6 +14,7 @@ type Image struct {
 	Platform string    // such as linux/amd64
 	Size     int64     // bytes on disk
 	Created  time.Time // zero where it does not say
+	Emulated bool      // programs of its platform run by an emulator
 }
 
 // ImageSize is how large an image is, before it is here.

@@ -52,6 +52,17 @@ func ImageSpellings(configured string) []string {
 	}
 }
 
+// Curated returns the whole name of a curated image that is named without
+// aws/codebuild/, such as standard:7.0; other names as they are.
+func Curated(image string) string {
+	name, version := splitImage(image)
+	_, known := amazonLinuxFamily(curated + name)
+	if version != "" && (known || name == "standard" && mainVersion.MatchString(version[1:])) {
+		return curated + image
+	}
+	return image
+}
+
 // splitImage returns an image's name and its tag or digest with the ":" or "@".
 func splitImage(image string) (name, version string) {
 	i := strings.IndexByte(image, '@')
@@ -156,7 +167,7 @@ var mainVersion = regexp.MustCompile(`^(\d+\.\d+)(?:-[\w.]+)?$`)
 func buildUbuntu(configured, tag string) string {
 	no := configured + " is not published: AWS gives only its Dockerfile, in " + repository + "."
 	if mainVersion.FindStringSubmatch(tag) == nil {
-		return no + " Build it from there under that name."
+		return no + " Name one with its version, such as " + curated + "standard:7.0."
 	}
 	return fmt.Sprintf("%s buildlocal image build standard:%s makes it from a clone of that.", no, tag)
 }
@@ -184,6 +195,9 @@ func DockerfileDirs(configured string) []string {
 		return nil
 	}
 	old := strings.NewReplacer("al/x86_64/standard/", "al2/x86_64/standard/", "al/aarch64/standard/", "al2/aarch64/standard/").Replace(top)
+	if old == top {
+		return []string{top + version, "unsupported_images/" + top + version}
+	}
 	return []string{top + version, old + version, "unsupported_images/" + top + version, "unsupported_images/" + old + version}
 }
 

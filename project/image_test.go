@@ -65,12 +65,11 @@ func TestImageSpellingsTriesTheNewNameThenTheOld(t *testing.T) {
 func TestUnpublishedTellsTheWayOn(t *testing.T) {
 	t.Parallel()
 	const not = " is not published: AWS gives only its Dockerfile, in https://github.com/aws/aws-codebuild-docker-images. "
-	const instead = "use aws/codebuild/amazonlinux-x86_64-standard:5.0, which is published."
 	tests := map[string]string{
-		"aws/codebuild/standard:7.0":                  "aws/codebuild/standard:7.0" + not + "Build it with `docker build -t aws/codebuild/standard:7.0 https://github.com/aws/aws-codebuild-docker-images.git#:ubuntu/standard/7.0`, or " + instead,
-		"aws/codebuild/standard:4.0-22.01.31":         "aws/codebuild/standard:4.0-22.01.31" + not + "Build it with `docker build -t aws/codebuild/standard:4.0-22.01.31 https://github.com/aws/aws-codebuild-docker-images.git#:unsupported_images/ubuntu/standard/4.0`, or " + instead,
-		"aws/codebuild/standard:latest":               "aws/codebuild/standard:latest" + not + "Build it from there under that name, or " + instead,
-		"aws/codebuild/standard":                      "aws/codebuild/standard" + not + "Build it from there under that name, or " + instead,
+		"aws/codebuild/standard:7.0":                  "aws/codebuild/standard:7.0" + not + "buildlocal image build standard:7.0 makes it from a clone of that.",
+		"aws/codebuild/standard:4.0-22.01.31":         "aws/codebuild/standard:4.0-22.01.31" + not + "buildlocal image build standard:4.0-22.01.31 makes it from a clone of that.",
+		"aws/codebuild/standard:latest":               "aws/codebuild/standard:latest" + not + "Name one with its version, such as aws/codebuild/standard:7.0.",
+		"aws/codebuild/standard":                      "aws/codebuild/standard" + not + "Name one with its version, such as aws/codebuild/standard:7.0.",
 		"aws/codebuild/nodejs:10.14.1":                "aws/codebuild/nodejs:10.14.1 is an image of one language, which nobody publishes and the service no longer supports. Use aws/codebuild/amazonlinux-x86_64-standard:5.0 and name the language in runtime-versions, or build the image from unsupported_images/nodejs in https://github.com/aws/aws-codebuild-docker-images.",
 		"aws/codebuild/windows-base:2022-1.0":         "aws/codebuild/windows-base:2022-1.0 is a Windows image, which nobody publishes and which cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
 		"aws/codebuild/macos-arm-base:14":             "aws/codebuild/macos-arm-base:14 is a macOS image, which nobody publishes and which cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
@@ -81,6 +80,36 @@ func TestUnpublishedTellsTheWayOn(t *testing.T) {
 		got, unpublished := Unpublished(configured)
 		if diff := cmp.Diff(want, got); diff != "" || !unpublished {
 			t.Errorf("Unpublished(%q) (-want +got):\n%s", configured, diff)
+		}
+	}
+}
+
+func TestDockerfilesStandWhereTheImagesStoodOrWereMoved(t *testing.T) {
+	t.Parallel()
+	tests := map[string][]string{
+		"aws/codebuild/standard:7.0":                     {"ubuntu/standard/7.0", "unsupported_images/ubuntu/standard/7.0"},
+		"aws/codebuild/standard:7.0-24.01.01":            {"ubuntu/standard/7.0", "unsupported_images/ubuntu/standard/7.0"},
+		"aws/codebuild/amazonlinux2-x86_64-standard:3.0": {"al/x86_64/standard/3.0", "al2/x86_64/standard/3.0", "unsupported_images/al/x86_64/standard/3.0", "unsupported_images/al2/x86_64/standard/3.0"},
+		"aws/codebuild/nodejs:10.14.1":                   {"unsupported_images/ubuntu/nodejs/10.14.1", "unsupported_images/nodejs/10.14.1"},
+		"aws/codebuild/standard":                         nil,
+		"aws/codebuild/windows-base:2022-1.0":            nil,
+		"node:22":                                        nil,
+	}
+	for image, want := range tests {
+		if diff := cmp.Diff(want, DockerfileDirs(image)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", image, diff)
+		}
+	}
+}
+
+func TestAShortNameOfACuratedImage(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string]string{
+		"standard:7.0": "aws/codebuild/standard:7.0", "amazonlinux2-x86_64-standard:5.0": "aws/codebuild/amazonlinux2-x86_64-standard:5.0",
+		"standard": "standard", "standard:mine": "standard:mine", "node:22": "node:22", "aws/codebuild/standard:7.0": "aws/codebuild/standard:7.0", "": "", "x/standard:7.0": "x/standard:7.0",
+	} {
+		if got := Curated(image); got != want {
+			t.Errorf("%s: %s, want %s", image, got, want)
 		}
 	}
 }

@@ -93,12 +93,14 @@ type Context struct {
 
 // Environment is where the build ran.
 type Environment struct {
-	Image       string `json:"image"`
-	Type        string `json:"type,omitempty"`
-	Privileged  bool   `json:"privilegedMode"`
-	ImageID     string `json:"imageId,omitempty"`     // sha256:… of its configuration
-	ImageDigest string `json:"imageDigest,omitempty"` // by which a registry has it
-	Place       string `json:"place,omitempty"`       // where it ran, for a person; empty for a container of the image
+	Image         string `json:"image"`
+	Type          string `json:"type,omitempty"`
+	Privileged    bool   `json:"privilegedMode"`
+	ImageID       string `json:"imageId,omitempty"`       // sha256:… of its configuration
+	ImageDigest   string `json:"imageDigest,omitempty"`   // by which a registry has it
+	ImagePlatform string `json:"imagePlatform,omitempty"` // such as linux/amd64
+	StandIn       string `json:"standIn,omitempty"`       // the image that stands for it here; empty for itself
+	Place         string `json:"place,omitempty"`         // where it ran, for a person; empty for a container of the image
 
 	Variables []EnvironmentVariable `json:"environmentVariables,omitempty"` // sorted by name
 }

@@ -14,8 +14,8 @@ nest() {
   for one in $all; do echo "+$one" >/sys/fs/cgroup/cgroup.subtree_control; done
 } 2>/dev/null
 
-# answers waits until an engine answers, for a minute, and no longer than the process
-# that is to start it; an entrypoint may end well before that, its engine does not.
+# answers waits until an engine answers, for a minute or a little more, and no longer
+# than the process that is to start it; an entrypoint may end well before that, its engine does not.
 answers() {
   n=0
   until [ -S /var/run/docker.sock ] && { ! command -v docker || docker version; }; do

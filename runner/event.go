@@ -54,7 +54,11 @@ const (
 // Pull is progress of an image's pull, in bytes. Disk and Free are known when it begins
 // (engine.Sized): how large it will be, and how much space there is.
 type Pull struct {
-	Image, Layer, Status string
-	Current, Total       int64
-	Disk, Free           int64
+	Image   string `json:"image"`
+	Layer   string `json:"layer"`
+	Status  string `json:"status"`
+	Current int64  `json:"current"`
+	Total   int64  `json:"total"`
+	Disk    int64  `json:"disk,omitempty"`
+	Free    int64  `json:"free,omitempty"`
 }

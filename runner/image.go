@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
@@ -16,13 +17,16 @@ import (
 // time: a tag may be moved.
 func (b *build) found(i engine.Image) {
 	e := &b.record.Environment
-	e.ImageID, e.ImageDigest = i.ID, i.Digest
-	b.platform = i.Platform
+	e.ImageID, e.ImageDigest, e.ImagePlatform, e.StandIn = i.ID, i.Digest, i.Platform, b.plan.StandIn
+	b.platform, b.emulated = i.Platform, i.Emulated
 	if b.LastImage == nil || b.plan.Digest != "" {
 		return
 	}
 	last, build := b.LastImage(b.plan.Image)
-	if last.ImageID == "" || last.ImageID == i.ID {
+	if last.ImageID == "" || last.ImageID == i.ID || last.StandIn != b.plan.StandIn || last.ImagePlatform != i.Platform {
+		return
+	}
+	if _, before := b.told.LoadOrStore("drift", true); before {
 		return
 	}
 	was, is := last.ImageID, i.ID
@@ -38,21 +42,21 @@ const paceScript = `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done`
 // warnEmulated tells that an image runs emulated, and how much slower the same work is
 // done there than here.
 func (b *build) warnEmulated(ctx context.Context) error {
-	_, arch, _ := strings.Cut(b.platform, "/")
-	arch, _, _ = strings.Cut(arch, "/")
-	if arch == "" || arch == b.NativeArch || b.NativeArch == "" {
+	if !b.emulated {
 		return nil
 	}
-	slower := "several times slower"
+	slower, here := "several times slower", time.Duration(0)
 	if b.Pace != nil {
-		here := b.Pace(ctx, paceScript)
+		here = b.Pace(ctx, paceScript)
+	}
+	if here > 0 {
 		began := b.Now()
 		_, exit, err := b.sessions[""].Capture(ctx, paceScript)
 		if err != nil {
 			return err
 		}
-		if there := b.Now().Sub(began); here > 0 && exit == 0 && there > here {
-			slower = fmt.Sprintf("about %.0f times slower in a short test", float64(there)/float64(here))
+		if there := b.Now().Sub(began); exit == 0 && there > here {
+			slower = fmt.Sprintf("about %.0f times slower in one short test", float64(there)/float64(here))
 		}
 	}
 	b.note("The image is for %s and this machine is linux/%s: it runs emulated, %s.", b.platform, b.NativeArch, slower)
@@ -110,6 +114,10 @@ func waysOn(image, published string, spec *buildspec.Buildspec) string {
 	way, _ := project.Unpublished(image)
 	if !strings.HasPrefix(image, "aws/codebuild/standard:") {
 		return way
+	}
+	name, _ := project.CuratedName(image)
+	if runtimes.Curated(name) == nil {
+		return way + fmt.Sprintf(" In %s it had the versions %s.", runtimes.CuratedDate, strings.Join(runtimes.CuratedVersions("standard"), ", "))
 	}
 	install, _ := spec.Phase("INSTALL")
 	other, missing := published, versions(install.Runtimes)

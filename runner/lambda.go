@@ -34,12 +34,13 @@ func (p *Plan) lambda() {
 	if !p.Lambda() {
 		return
 	}
-	if p.Timeout > lambdaTimeout {
-		p.Timeout = lambdaTimeout
+	if p.Timeout > lambdaTimeout && p.Timeout != DefaultTimeout {
+		p.Notes = append(p.Notes, "A build on Lambda has 15 minutes, as in the service.")
 	}
+	p.Timeout = min(p.Timeout, lambdaTimeout)
 	if p.Privileged || p.Socket {
 		p.Privileged, p.Socket = false, false
-		p.Notes = append(p.Notes, "There is no docker in a build on Lambda, as in the service: privileged mode is left out.")
+		p.Notes = append(p.Notes, "There is no docker in a build on Lambda, as in the service: --privileged and --docker do nothing.")
 	}
 }
 

@@ -158,13 +158,12 @@ func (b *build) starved(text string, exit int, u *Used) string {
 	if runes := []rune(first); len(runes) > shownCommand {
 		first = string(runes[:shownCommand-1]) + "…"
 	}
-	what := "this machine has"
-	if limit := b.plan.Limits.Memory; limit > 0 {
-		u.Limit = limit
-		what = fmt.Sprintf("the %s of %s", Memory(limit), b.plan.ComputeType)
+	u.Limit = b.plan.Limits.Memory
+	if u.Limit == 0 || u.PeakMemory < u.Limit/2 { // a container in the build may have a limit of its own
+		return fmt.Sprintf("For want of memory %s killed; peak %s in %s. There is a limit of a container of its own, or this machine has no more.", processes(u.Killed), Memory(u.PeakMemory), first)
 	}
-	return fmt.Sprintf("It needed more than %s, and %s killed; peak %s in %s. Choose a larger --compute-type, or let it need less.",
-		what, processes(u.Killed), Memory(u.PeakMemory), first)
+	return fmt.Sprintf("It needed more than the %s of %s, and %s killed; peak %s in %s. Choose a larger --compute-type, or let it need less.",
+		Memory(u.Limit), b.plan.ComputeType, processes(u.Killed), Memory(u.PeakMemory), first)
 }
 
 func processes(n int) string {

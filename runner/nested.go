@@ -20,6 +20,13 @@ var startDockerd string
 // nests reports whether the build gets an engine of its own.
 func (b *build) nests() bool { return b.plan.Privileged && b.Nested && !b.plan.Socket }
 
+// composeProject is the variable that names what docker compose makes: of builds that
+// share an engine each has its own. (Else it is the directory's name, src.)
+const (
+	composeProject = "COMPOSE_PROJECT_NAME"
+	shortUUID      = 8
+)
+
 // dockerSocket is where docker looks for its engine.
 const dockerSocket = "/var/run/docker.sock"
 

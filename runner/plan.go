@@ -85,25 +85,26 @@ type Extra struct {
 
 // Inputs are what a plan is made from.
 type Inputs struct {
-	Spec        *buildspec.Buildspec
-	Location    string // where the buildspec stands in the build: absolute, or below the primary source
-	Inline      string // the text of a buildspec that does not stand in the source
-	Project     project.Project
-	ProjectFile string
-	Overrides   []Override // weakest first
-	Image       string     // overrides the project's
-	ComputeType string     // overrides the project's
-	Default     string     // image when nobody names one
-	StandIns    []StandIn  // for images that cannot be had by their names
-	Digest      string     // that the image must have: sha256:…; empty for any
-	Privileged  bool
-	Socket      bool // docker in the build speaks to the engine that the build runs on
-	Platform    string
-	Native      string // platform of this machine; images of the project's are for another only where that is said here
-	Pull        engine.Pull
-	Timeout     time.Duration // overrides the project's; 0 for none
-	Identity    Identity
-	Sources     []Source // the primary one first
+	Spec         *buildspec.Buildspec
+	Location     string // where the buildspec stands in the build: absolute, or below the primary source
+	Inline       string // the text of a buildspec that does not stand in the source
+	Project      project.Project
+	ProjectFile  string
+	Overrides    []Override // weakest first
+	Image        string     // overrides the project's
+	ComputeType  string     // overrides the project's
+	Default      string     // image when nobody names one
+	StandIns     []StandIn  // for images that cannot be had by their names
+	Digest       string     // that the image must have: sha256:…; empty for any
+	Privileged   bool
+	Unprivileged bool // whatever the project says
+	Socket       bool // docker in the build speaks to the engine that the build runs on
+	Platform     string
+	Native       string // platform of this machine; images of the project's are for another only where that is said here
+	Pull         engine.Pull
+	Timeout      time.Duration // overrides the project's; 0 for none
+	Identity     Identity
+	Sources      []Source // the primary one first
 
 	Host         []project.Variable // of this machine's environment, which a build gets too: a proxy
 	Certificates []byte             // PEM, trusted in the build besides what its image trusts
@@ -208,7 +209,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		EnvironmentType: in.Project.Environment.Type, EncryptionKey: in.Project.EncryptionKey,
 		LogPrefix: in.Project.LogStreamPrefix,
 		Socket:    in.Socket, Digest: in.Digest,
-		Privileged: in.Privileged || in.Project.Environment.Privileged,
+		Privileged: in.Privileged || in.Project.Environment.Privileged && !in.Unprivileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
 		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache, CachePlace: in.CachePlace,
@@ -221,6 +222,9 @@ func NewPlan(in Inputs) (*Plan, error) {
 	p.limits(in.Project.Environment, in.ComputeType, in.Native)
 	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
 	p.lambda()
+	if text := compute.NotImitated(p.EnvironmentType); text != "" {
+		p.Notes = append(p.Notes, text)
+	}
 	p.sources(in.Sources)
 	p.phases(in.Spec)
 	p.packages(in)

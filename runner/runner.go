@@ -133,6 +133,7 @@ type build struct {
 
 	container engine.Container
 	platform  string                    // of the image, where the engine tells it
+	emulated  bool                      // it is not this machine's
 	meter     *meter                    // nil where nothing is measured
 	elsewhere string                    // where credentials are served, if not at their address
 	sessions  map[string]*shell.Session // by user; "" is root

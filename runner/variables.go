@@ -105,6 +105,9 @@ const serviceOrigin = "the service"
 func (vs *variables) fromService(p *Plan) {
 	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: serviceOrigin}) }
 	id := p.Identity
+	if _, given := vs.at[composeProject]; p.Socket && !given {
+		set(composeProject, "build-"+id.UUID[:min(len(id.UUID), shortUUID)])
+	}
 	for _, name := range []string{"AWS_DEFAULT_REGION", "AWS_REGION"} {
 		if _, given := vs.at[name]; !given { // seen to be set by users with effect
 			set(name, id.Region)

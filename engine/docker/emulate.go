@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -42,11 +44,27 @@ func emulatorIn(dir, arch string) (program string, known bool) {
 	return "", true
 }
 
+// native returns the platform of the engine's machine.
+func (e *Engine) native(ctx context.Context) (string, error) {
+	if e.sharesFiles() == nil {
+		return platform("linux", runtime.GOARCH, ""), nil
+	}
+	version, err := e.api.ServerVersion(ctx)
+	return platform("linux", version.Arch, ""), err
+}
+
+// isNative reports whether a machine runs programs of a platform itself: also those of
+// the 32 bits before.
+func isNative(has, native string) bool {
+	before := map[string]string{"linux/amd64": "linux/386", "linux/arm64": "linux/arm"}
+	return fits(has, native) || before[native] != "" && fits(has, before[native])
+}
+
 // runs refuses an image for another architecture where this machine is known to have no
 // emulator for it.
 func (e *Engine) runs(name, has, native string) error {
 	parts := strings.Split(has, "/")
-	if e.sharesFiles() != nil || len(parts) < 2 || native == "linux/amd64" && parts[1] == "386" {
+	if e.sharesFiles() != nil || len(parts) < 2 {
 		return nil
 	}
 	program, known := Emulator(parts[1])

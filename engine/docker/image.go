@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -18,8 +17,9 @@ import (
 
 // found is an image that is at the engine.
 type found struct {
-	name  string
-	image image.InspectResponse
+	name     string
+	emulated bool
+	image    image.InspectResponse
 }
 
 // need returns the first of the spellings that can be had.
@@ -113,10 +113,15 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	if s.Platform != "" && !fits(has, s.Platform) {
 		return found{}, &wrongPlatform{name: name, has: has, wanted: s.Platform}
 	}
-	if native := platform("linux", runtime.GOARCH, ""); got.Architecture != "" && !fits(has, native) && s.Name != "" {
-		return found{name: name, image: got}, e.runs(name, has, native)
+	f := found{name: name, image: got}
+	if got.Architecture == "" || s.Name == "" { // it is not to run
+		return f, nil
 	}
-	return found{name: name, image: got}, nil
+	native, err := e.native(ctx)
+	if f.emulated = err == nil && !isNative(has, native); !f.emulated {
+		return f, nil
+	}
+	return f, e.runs(name, has, native)
 }
 
 // wrongPlatform makes need go on as if the image were not there.

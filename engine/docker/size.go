@@ -37,14 +37,20 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 	if err != nil {
 		return nil
 	}
-	free := int64(0)
+	free, known := int64(0), false
 	if e.sharesFiles() == nil {
-		free, _ = freeSpace(info.DockerRootDir)
+		free, err = freeSpace(info.DockerRootDir)
+		known = err == nil
 	}
+	older, err := e.api.ImageInspect(ctx, name)
+	if err == nil && digestOf(older.RepoDigests, name) == size.Digest {
+		return nil // it is here
+	}
+	known = known && err != nil // else the engine has some of its layers
 	if s.Progress != nil {
 		s.Progress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	}
-	if free == 0 {
+	if !known {
 		return nil
 	}
 	return size.Fits(name, info.DockerRootDir, free)
@@ -74,9 +80,13 @@ func (notThere) NotFound() {}
 // of name, else any; empty where no registry has it.
 func digestOf(repoDigests []string, name string) string {
 	found := ""
+	name, _, _ = strings.Cut(name, "@")
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name = name[:i]
+	}
 	for _, r := range repoDigests {
 		repository, digest, _ := strings.Cut(r, "@")
-		if found == "" || strings.HasPrefix(name, repository) {
+		if found == "" || name == repository {
 			found = digest
 		}
 	}
@@ -94,7 +104,7 @@ func (f found) about() engine.Image {
 	created, _ := time.Parse(time.RFC3339Nano, f.image.Created)
 	return engine.Image{
 		Name: f.name, ID: f.image.ID, Digest: digestOf(f.image.RepoDigests, f.name), Size: f.image.Size, Created: created,
-		Platform: platform(f.image.Os, f.image.Architecture, f.image.Variant),
+		Platform: platform(f.image.Os, f.image.Architecture, f.image.Variant), Emulated: f.emulated,
 	}
 }
 

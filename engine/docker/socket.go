@@ -25,9 +25,9 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker/gate"
 )
 
-// insideLabel is on all that a container made at the engine's socket; its value is the
+// InsideLabel is on all that a container made at the engine's socket; its value is the
 // container's name.
-const insideLabel = "dev.buildlocal.inside"
+const InsideLabel = "dev.buildlocal.inside"
 
 // socket is the engine as a container has it.
 type socket struct {
@@ -63,7 +63,7 @@ func (e *Engine) openSocket(ctx context.Context, s engine.Spec, c *Container) ([
 	if err != nil {
 		return nil, fmt.Errorf("make the build's socket: %w", err)
 	}
-	c.socket = &socket{listener: l, host: host, label: insideLabel + "=" + s.Name}
+	c.socket = &socket{listener: l, host: host, label: InsideLabel + "=" + s.Name}
 	if c.socket.tags, err = e.tags(ctx); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (c *Container) serveSocket() {
 	if c.socket == nil {
 		return
 	}
-	labels := map[string]string{insideLabel: c.spec.Name}
+	labels := map[string]string{InsideLabel: c.spec.Name}
 	for name, value := range c.spec.Labels {
 		labels[name] = value
 	}
@@ -245,7 +245,7 @@ func (c *Container) removeMade(ctx context.Context) error {
 	volumes, err := c.engine.volumes(ctx, c.socket.own())
 	errs = append(errs, err)
 	for _, v := range volumes {
-		if v.Labels[insideLabel] != "" {
+		if v.Labels[InsideLabel] != "" {
 			errs = append(errs, c.engine.Remove(ctx, v))
 		}
 	}

@@ -39,20 +39,30 @@ func Of(pid int, mark string) (*Meter, error) {
 		if !strings.Contains(member.path, mark) {
 			continue
 		}
-		for _, controller := range member.controllers {
+		for _, controller := range member.controllers { // the group of that name, and not one in it
 			if top := Mount(member.version, controller); top != "" {
-				dirs = append(dirs, filepath.Join(top, member.path))
+				dirs = append(dirs, filepath.Join(top, through(member.path, mark)))
 			}
 		}
 	}
 	return At(dirs...)
 }
 
+// through cuts a path behind the component that holds mark.
+func through(path, mark string) string {
+	end := strings.Index(path, mark) + len(mark)
+	if next := strings.IndexByte(path[end:], '/'); next >= 0 && mark != "/" {
+		return path[:end+next]
+	}
+	return path
+}
+
 // At returns a Meter of the groups in some directories, of which each may count other
 // things. The error is as that of Of.
 func At(dirs ...string) (*Meter, error) {
 	m := &Meter{version: map[string]int{}}
-	for _, dir := range dirs {
+	// Where two controllers are one hierarchy, processes are in the group made last.
+	for _, dir := range slices.Backward(dirs) {
 		m.add(dir, "memory", &m.memory)
 		m.add(dir, "cpuacct", &m.cpu)
 	}

@@ -11,7 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -106,7 +106,7 @@ func (g *Gate) begin() {
 			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return g.Dial(ctx) },
 			DisableCompression: true,
 		}
-		quiet := log.New(io.Discard, "", 0)
+		quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		g.server = &http.Server{Handler: g, ErrorLog: quiet}
 		g.api = &http.Client{Transport: transport}
 		g.proxy = &httputil.ReverseProxy{
