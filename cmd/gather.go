@@ -278,7 +278,7 @@ func (g *found) readBuildspec(ctx context.Context, a *App, f *runFlags) error {
 // looks into its image.
 func (g *found) against(f *runFlags) against {
 	in := against{
-		image: firstText(f.image, g.project.Environment.Image, project.DefaultImage(runtime.GOARCH)), privileged: f.privileged,
+		image: firstText(f.image, g.project.Environment.Image, project.DefaultImage(runtime.GOARCH)), privileged: f.privileged || f.docker == "socket",
 		run: true, root: g.source.Dir, ignore: f.ignore,
 	}
 	if f.project != "" {

@@ -172,13 +172,13 @@ func (a *App) listImages(ctx context.Context, f *imageFlags) error {
 		return a.writeJSON(append([]shownImage{}, all...))
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "IMAGE\tENGINE\tID\tSIZE\tMADE\tUSED\tRUNTIMES")
+	fmt.Fprintln(w, "IMAGE\tENGINE\tID\tSIZE\tAGE\tRUNTIMES")
 	for _, i := range all {
 		id := shortID(i.ID)
 		if f.full {
 			id = firstText(i.Digest, i.ID)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Engine, id, console.Bytes(i.Size), a.agoOr(i.Created, "-"), a.agoOr(i.Used, "-"), i.offers())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Engine, id, console.Bytes(i.Size), strings.TrimSuffix(a.agoOr(i.Created, "-"), " ago"), i.offers())
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -40,6 +40,7 @@ type message struct {
 	Finally      bool             `json:"finally,omitempty"`
 	Attempt      int              `json:"attempt,omitempty"`
 	Exit         *int             `json:"exitStatus,omitempty"`
+	Why          string           `json:"reason,omitempty"`
 	Output       *string          `json:"output,omitempty"`
 	Bytes        []byte           `json:"outputBase64,omitempty"`
 	Status       runner.Status    `json:"status,omitempty"`
@@ -63,7 +64,7 @@ func (j *JSON) Notify(e runner.Event) {
 	ms := e.Duration.Milliseconds()
 	switch e.Kind {
 	case runner.CommandEnded:
-		m.Exit, m.Milliseconds = &e.Exit, &ms
+		m.Exit, m.Milliseconds, m.Why = &e.Exit, &ms, e.Why
 	case runner.PhaseEnded:
 		m.Context, m.Milliseconds = &e.Context, &ms
 	case runner.BuildEnded:

@@ -43,7 +43,7 @@ func (t *Text) pulled(e runner.Event) {
 	switch {
 	case p.Status == engine.Sized:
 		t.pull.size = p
-		t.pullBegins(sizes(p))
+		t.pullBegins("\n  " + sizes(p))
 		return
 	case p.Layer != "":
 		t.pull.note(e)
@@ -66,9 +66,9 @@ func (t *Text) pullBegins(sizes string) {
 
 // sizes says what is to come, and where it goes.
 func sizes(p runner.Pull) string {
-	text := fmt.Sprintf(": %s to download at most, about %s on disk", Bytes(p.Total), Bytes(p.Disk))
+	text := fmt.Sprintf("%s to download at most, about %s on disk", Bytes(p.Total), Bytes(p.Disk))
 	if p.Free > 0 {
-		text += fmt.Sprintf("; %s are free", Bytes(p.Free))
+		text += fmt.Sprintf(", %s free", Bytes(p.Free))
 	}
 	return text
 }

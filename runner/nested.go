@@ -82,11 +82,17 @@ func (b *build) awaitDocker(ctx context.Context) error {
 	return nil
 }
 
+// stopLimit is how long the engine may take to end; then it is killed.
+const stopLimit = 30 * time.Second
+
 // slowDocker is how long an engine may start before a word is said.
 const slowDocker = 5 * time.Second
 
-// stopDockerd is a command that ends the engine, so that what it keeps is whole.
-const stopDockerd = `read -r pid </var/run/docker.pid && kill "$pid" && { n=0; while kill -0 "$pid" && [ $n -lt 100 ]; do sleep 0.1 || sleep 1; n=$((n + 1)); done; }`
+// stopDockerd is a command that removes what is no layer, as a container whose name would
+// be in the way of the next build's, and ends the engine, so that what it keeps is whole.
+const stopDockerd = `containers=$(docker ps -aq) && [ "$containers" ] && docker rm -fv $containers
+docker network prune -f; docker volume prune -af || docker volume prune -f
+read -r pid </var/run/docker.pid && kill "$pid" && { n=0; while kill -0 "$pid" && [ $n -lt 100 ]; do sleep 0.1 || sleep 1; n=$((n + 1)); done; }`
 
 // stopDocker ends the build's engine where what it has is kept for the next build:
 // it is not killed amid a write.
@@ -94,6 +100,8 @@ func (b *build) stopDocker(ctx context.Context) {
 	if !b.nests() || !b.keepsLayers() || b.container == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
 	_, _ = b.container.Exec(ctx, engine.Process{Args: []string{"sh", "-c", stopDockerd}})
 }
 

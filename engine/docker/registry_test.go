@@ -273,7 +273,7 @@ func newImage(t *testing.T, e *docker.Engine, files []byte, changes ...string) s
 
 // other returns an architecture that this machine's is not.
 func other() string {
-	return map[bool]string{true: "s390x", false: "amd64"}[runtime.GOARCH == "amd64"]
+	return map[bool]string{true: "arm64", false: "amd64"}[runtime.GOARCH == "amd64"]
 }
 
 func digest(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }

@@ -180,7 +180,7 @@ func TestWhatABuildAsksForIsChanged(t *testing.T) {
 		{"POST", "/containers/mine/start", "", "POST /containers/mine/start? "},
 		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
 		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/mine/connect? {"Container":"` + self + `"}`},
-		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar", `POST /build?labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
+		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar", `POST /build?forcerm=1&labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
 		{"POST", "/images/create?fromSrc=-", "tar", `POST /images/create?changes=LABEL+%22of%22%3D%22me%22&fromSrc=- tar`},
 		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
 		{"DELETE", "/images/mine", "", "DELETE /images/mine? "},

@@ -126,6 +126,7 @@ func (g *Gate) build(r *http.Request, _ string) error {
 		return err
 	}
 	query.Set("labels", string(text))
+	query.Set("forcerm", "1") // what a step that fails leaves has no labels
 	for _, name := range query["t"] {
 		g.names.given(name)
 	}
