@@ -34,7 +34,7 @@ func (f *runFlags) wrongImages() error {
 	}
 	for _, text := range f.standIn {
 		if name, image, _ := strings.Cut(text, "="); name == "" || image == "" {
-			errs = append(errs, f.wrong("images", fmt.Sprintf("%q; expected NAME=IMAGE, such as aws/codebuild/standard:*=my/standard", text)))
+			errs = append(errs, f.wrong("images", fmt.Sprintf("%q; expected NAME=IMAGE, such as aws/codebuild/standard:*=my/standard, or in %s a mapping of them", strings.TrimSuffix(text, "="), configFile)))
 		}
 	}
 	return joined(errs)

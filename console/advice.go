@@ -31,6 +31,8 @@ var hints = []hint{
 		"A script has Windows line ends (CRLF): *.sh text eol=lf in .gitattributes and git add --renormalize mend it."},
 	{0, []string{"Cannot connect to the Docker daemon"},
 		"There is no docker in an unprivileged build, as in the service: run with --privileged, and switch on privileged mode in the project; or lend it this machine's by --docker socket."},
+	{0, []string{"is already in use by container"},
+		"Names of containers are the engine's: with --docker socket those of other builds and of this machine are in the way, and not seen. Choose one of the build's own, such as with $CODEBUILD_BUILD_NUMBER in it."},
 	{127, []string{": docker: not found", "docker: command not found"},
 		"The image has no docker command: install it, or choose an image that has it; and docker needs --privileged or --docker socket."},
 	{0, []string{"[[: not found", "source: not found", "ad substitution", "Illegal option -o pipefail", "shopt: not found", "pushd: not found", "declare: not found", "let: not found", `Syntax error: "(" unexpected`, `Syntax error: "}" unexpected`, "Syntax error: redirection unexpected"},

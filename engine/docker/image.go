@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,12 +26,16 @@ type found struct {
 // need returns the first of the spellings that can be had.
 func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 	var wrong *wrongPlatform
+	var other error // an image of the name that is another one
 	for _, name := range e.here(s) {
 		f, err := e.local(ctx, name, s)
 		if err == nil || !isGone(err) {
 			return f, e.fault(err, "look at image "+name)
 		}
-		errors.As(err, &wrong)
+		var notIt notThere
+		if errors.As(err, &wrong) || errors.As(err, &notIt) {
+			other = err
+		}
 	}
 	names := strings.Join(e.spellings(s), " or ")
 	if s.Digest != "" {
@@ -48,6 +53,9 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 			Way:     "Pull it first, or run with --pull missing."}
 	}
 	var errs []error
+	if other != nil && s.Say != nil {
+		s.Say("What is here is not it: %v.", other)
+	}
 	for _, name := range s.Pinned() {
 		f, err := e.fetch(ctx, name, s)
 		if err == nil || ctx.Err() != nil {
@@ -107,7 +115,7 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 		return found{}, err
 	}
 	if s.Digest != "" && got.ID != s.Digest && digestOf(got.RepoDigests, name) != s.Digest {
-		return found{}, notThere("image " + name + " has another digest than " + s.Digest)
+		return found{}, notThere("image " + name + " is " + cmp.Or(digestOf(got.RepoDigests, name), got.ID) + ", not " + s.Digest)
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
 	if s.Platform != "" && !fits(has, s.Platform) {
