@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,7 +52,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return errors.Join(fmt.Errorf("build %s: docker build: %w", tag, err))
+		return fmt.Errorf("build %s: docker build: %w", tag, err)
 	}
 	_, err = fmt.Fprintf(a.Stdout, "%s is here\n", tag)
 	return err
