@@ -57,7 +57,7 @@ func newDoctor(a *App) *cobra.Command {
 	return c
 }
 
-// check is one thing that doctor looks at; several lines may come of it.
+// doctorCheck is one thing that doctor looks at; several lines may come of it.
 type doctorCheck func(ctx context.Context, d *diagnosis) []finding
 
 // diagnosis is what the checks of doctor share.

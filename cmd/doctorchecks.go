@@ -297,8 +297,11 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 		}
 		return []finding{{Check: "image", Verdict: verdictOK, Message: shown + " is here"}}
 	}
-	if e, err := d.app.engine(ctx); err == nil && d.flags.engine != "sandbox" {
+	e, unanswered := d.app.engine(ctx)
+	if unanswered == nil {
 		defer e.Close()
+	}
+	if unanswered == nil && d.flags.engine != "sandbox" {
 		got, err := e.Need(ctx, engine.Spec{Name: "doctor", Alias: p.Alias, Images: p.Images, Platform: p.Platform, Pull: engine.PullNever})
 		var fault *engine.Fault
 		switch {
@@ -311,7 +314,7 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	if p.NoImage != "" {
 		return []finding{{Check: "image", Verdict: verdictFail, Message: shown + " is not here", Fix: p.NoImage}}
 	}
-	if _, err := d.app.engine(ctx); err != nil && d.flags.engine == "auto" && firstText(d.flags.image, d.found.project.Environment.Image) == "" {
+	if unanswered != nil && d.flags.engine == "auto" && firstText(d.flags.image, d.found.project.Environment.Image) == "" {
 		return []finding{{Check: "image", Verdict: verdictOK, Message: "none is named: the build is in this machine's own files"}}
 	}
 	f := finding{Check: "image", Verdict: verdictWarn, Message: shown + " is not here: the first build pulls it", Fix: "buildlocal image pull " + wanted}

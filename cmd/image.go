@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -214,12 +215,7 @@ func (i shownImage) offers() string {
 	case len(i.Runtimes) == 0:
 		return "none"
 	}
-	var names []string
-	for name := range i.Runtimes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ",")
+	return strings.Join(slices.Sorted(maps.Keys(i.Runtimes)), ",")
 }
 
 // allImages returns the images of both engines, and how many bytes those of the sandbox
@@ -284,12 +280,7 @@ func (a *App) inspectImage(ctx context.Context, f *imageFlags, name string) erro
 		row("runtimes", "none to choose from: "+runtimes.Path+" is not in it")
 	}
 	title := "runtimes"
-	var names []string
-	for name := range i.Runtimes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(i.Runtimes)) {
 		row(title, name+" "+strings.Join(i.Runtimes[name], " "))
 		title = " "
 	}

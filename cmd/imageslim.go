@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runtimes"
 )
@@ -172,11 +173,7 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	}
 	base := firstText(s.image.Name, s.image.ID)
 	if s.image.Digest != "" && strings.Contains(base, "/") {
-		name, _, _ := strings.Cut(base, "@")
-		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-			name = name[:i]
-		}
-		base = name + "@" + s.image.Digest
+		base = engine.Repository(base) + "@" + s.image.Digest
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s, with only", s.image.Name)

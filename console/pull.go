@@ -34,7 +34,7 @@ const (
 func (t *Text) pulled(e runner.Event) {
 	p := e.Pull
 	if t.pull.image != p.Image {
-		t.pullDone()
+		t.PullDone()
 		t.pull = pull{image: p.Image, layers: map[string]runner.Pull{}, told: e.Time}
 		if p.Status != engine.Sized {
 			t.pullBegins("")
@@ -147,9 +147,7 @@ func pullBar(part, whole int64) string {
 }
 
 // PullDone ends the lines that are redrawn.
-func (t *Text) PullDone() { t.pullDone() }
-
-func (t *Text) pullDone() {
+func (t *Text) PullDone() {
 	if t.pull.lines > 0 {
 		t.write([]byte(t.erasePull()))
 		t.fresh = true

@@ -68,7 +68,7 @@ func (t *Text) Err() error { return t.err }
 // Notify shows an event.
 func (t *Text) Notify(e runner.Event) {
 	if e.Kind != runner.Pulled {
-		t.pullDone()
+		t.PullDone()
 	}
 	switch e.Kind {
 	case runner.BuildBegan:

@@ -54,13 +54,18 @@ func (s Spec) Pinned() []string {
 			all = append(all, name)
 			continue
 		}
-		name, _, _ = strings.Cut(name, "@")
-		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-			name = name[:i]
-		}
-		all = append(all, name+"@"+s.Digest)
+		all = append(all, Repository(name)+"@"+s.Digest)
 	}
 	return all
+}
+
+// Repository returns the name of an image without its tag or digest.
+func Repository(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name = name[:i]
+	}
+	return name
 }
 
 // Is reports whether an image is the one a digest means; any is where there is none.

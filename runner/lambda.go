@@ -29,12 +29,13 @@ func (p *Plan) outputDir() string {
 	return outputDir
 }
 
-// lambda takes away what a build on Lambda does not have.
-func (p *Plan) lambda() {
+// lambda takes away what a build on Lambda does not have; asked is the time that somebody
+// wants, 0 for none.
+func (p *Plan) lambda(asked time.Duration) {
 	if !p.Lambda() {
 		return
 	}
-	if p.Timeout > lambdaTimeout && p.Timeout != DefaultTimeout {
+	if asked > lambdaTimeout {
 		p.Notes = append(p.Notes, "A build on Lambda has 15 minutes, as in the service.")
 	}
 	p.Timeout = min(p.Timeout, lambdaTimeout)

@@ -219,9 +219,11 @@ func NewPlan(in Inputs) (*Plan, error) {
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
 	}
 	p.images(in)
-	p.limits(in.Project.Environment, in.ComputeType, in.Native)
-	p.Timeout = firstDuration(in.Timeout, in.Project.Timeout, DefaultTimeout)
-	p.lambda()
+	p.environment(in)
+	p.limits(in.Project.Environment, in.ComputeType)
+	asked := firstDuration(in.Timeout, in.Project.Timeout)
+	p.Timeout = firstDuration(asked, DefaultTimeout)
+	p.lambda(asked)
 	if text := compute.NotImitated(p.EnvironmentType); text != "" {
 		p.Notes = append(p.Notes, text)
 	}
@@ -232,17 +234,21 @@ func NewPlan(in Inputs) (*Plan, error) {
 	return p, nil
 }
 
-// limits are those of the compute type, or of what the project says of an instance;
-// without a compute type there are none. What the environment type is for settles the
-// platform, where it is not this machine's.
-func (p *Plan) limits(e project.Environment, asked, native string) {
-	p.ComputeType = cmp.Or(asked, e.ComputeType)
+// environment settles the compute type, and the environment type where the project says
+// none; what that is for is the platform, where it is not this machine's.
+func (p *Plan) environment(in Inputs) {
+	p.ComputeType = cmp.Or(in.ComputeType, in.Project.Environment.ComputeType)
 	if p.EnvironmentType == "" {
 		p.EnvironmentType = compute.EnvironmentOf(p.ComputeType, p.Image)
 	}
-	if wanted := compute.Platform(p.EnvironmentType); p.Platform == "" && wanted != "" && wanted != native && native != "" {
+	if wanted := compute.Platform(p.EnvironmentType); p.Platform == "" && wanted != "" && wanted != in.Native && in.Native != "" {
 		p.Platform = wanted
 	}
+}
+
+// limits are those of the compute type, or of what the project says of an instance;
+// without a compute type there are none.
+func (p *Plan) limits(e project.Environment, asked string) {
 	m := compute.Size(p.EnvironmentType, p.ComputeType)
 	if asked == "" && (e.Compute.VCPU > 0 || e.Compute.Memory > 0) {
 		const gib = 1 << 30

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +32,11 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 	if err != nil {
 		return nil
 	}
-	size, err := e.measure(ctx, name, cmp.Or(s.Platform, platform("linux", architecture(info.Architecture), "")))
+	native, err := e.native(ctx)
+	if err != nil {
+		return nil
+	}
+	size, err := e.measure(ctx, name, cmp.Or(s.Platform, native))
 	if err != nil {
 		return nil
 	}
@@ -56,17 +59,6 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 	return size.Fits(name, info.DockerRootDir, free)
 }
 
-// architecture is how images call what a kernel calls x86_64.
-func architecture(kernel string) string {
-	switch kernel {
-	case "x86_64":
-		return "amd64"
-	case "aarch64":
-		return "arm64"
-	}
-	return cmp.Or(kernel, runtime.GOARCH)
-}
-
 // notThere makes need go on as if the image were not there.
 type notThere string
 
@@ -80,10 +72,7 @@ func (notThere) NotFound() {}
 // of name, else any; empty where no registry has it.
 func digestOf(repoDigests []string, name string) string {
 	found := ""
-	name, _, _ = strings.Cut(name, "@")
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		name = name[:i]
-	}
+	name = engine.Repository(name)
 	for _, r := range repoDigests {
 		repository, digest, _ := strings.Cut(r, "@")
 		if found == "" || name == repository {

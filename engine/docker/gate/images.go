@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,12 +51,7 @@ func tagged(name string) string {
 func (g *Gate) Named() []string {
 	g.names.mu.Lock()
 	defer g.names.mu.Unlock()
-	var all []string
-	for name := range g.names.all {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
+	return slices.Sorted(maps.Keys(g.names.all))
 }
 
 // commit makes an image of a container.
@@ -211,10 +207,6 @@ func (l *loaded) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// buildkit lets a client speak to BuildKit itself, in a language of its own: images that
-// come of that have no labels, but names are seen.
-func (g *Gate) buildkit(*http.Request, string) error { return nil }
 
 // sniffer passes on what a client says to BuildKit, and looks for the names of images:
 // the entry "name" of the exporter's attributes, in the wire format of Protocol Buffers.
