@@ -37,11 +37,8 @@ func newArtifacts(a *App) *cobra.Command {
 		Example: "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
 		Args:    func(c *cobra.Command, args []string) error { return artifactArgs(c, args, diff) },
 	}
-	all := allRunFlags(f)
 	c.Flags().SortFlags = false
-	for _, name := range []string{"source", "output"} {
-		c.Flags().AddFlag(all.Lookup(name))
-	}
+	addSomeRunFlags(c, f, "source", "output")
 	c.Flags().BoolVar(&diff, "diff", false, "compare two builds")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.settle(a, c); err != nil {

@@ -40,10 +40,7 @@ func newDoctor(a *App) *cobra.Command {
 		Example: "  buildlocal doctor\n  buildlocal doctor --project project.json --format json",
 	}
 	c.Flags().SortFlags = false
-	all := allRunFlags(f)
-	for _, name := range []string{"source", "buildspec", "image", "images", "project", "project-name", "profile", "engine", "compute-type", "privileged", "ignore"} {
-		c.Flags().AddFlag(all.Lookup(name))
-	}
+	addSomeRunFlags(c, f, "source", "buildspec", "image", "images", "project", "project-name", "profile", "engine", "compute-type", "privileged", "ignore")
 	c.Flags().StringVar(&format, "format", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if format != "text" && format != "json" {

@@ -113,6 +113,14 @@ func addRunFlags(c *cobra.Command, f *runFlags) {
 	c.Flags().AddFlagSet(allRunFlags(f))
 }
 
+// addSomeRunFlags gives a command some of the flags of run.
+func addSomeRunFlags(c *cobra.Command, f *runFlags, names ...string) {
+	all := allRunFlags(f)
+	for _, name := range names {
+		c.Flags().AddFlag(all.Lookup(name))
+	}
+}
+
 // allRunFlags returns the flags of run, which fill f. Their names are the keys
 // of the file beside the source.
 func allRunFlags(f *runFlags) *pflag.FlagSet {

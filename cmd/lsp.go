@@ -26,10 +26,7 @@ func newLSP(a *App) *cobra.Command {
 		Args: noArgs,
 	}
 	c.Flags().SortFlags = false
-	all := allRunFlags(f)
-	for _, name := range []string{"source", "image", "project", "project-name", "privileged", "ignore"} {
-		c.Flags().AddFlag(all.Lookup(name))
-	}
+	addSomeRunFlags(c, f, "source", "image", "project", "project-name", "privileged", "ignore")
 	c.Flags().Bool("stdio", true, "use standard input and output, as many clients ask for; there is no other way")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.settle(a, c); err != nil {

@@ -39,11 +39,8 @@ func newReport(a *App) *cobra.Command {
 			"cannot be read.",
 		Example: "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
-	all := allRunFlags(f.runFlags)
 	c.Flags().SortFlags = false
-	for _, name := range []string{"source", "output", "full-reports", "verbose"} {
-		c.Flags().AddFlag(all.Lookup(name))
-	}
+	addSomeRunFlags(c, f.runFlags, "source", "output", "full-reports", "verbose")
 	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, as in a buildspec")
 	c.Flags().StringVar(&f.format, "format", "text", "show them as `FORMAT`: text, json, junit, html or lcov")
 	c.Flags().StringVar(&f.html, "html", "", "write the page to `FILE`, as --html=FILE; auto is report.html of the build, or here")

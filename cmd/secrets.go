@@ -48,10 +48,7 @@ func (a *App) secretsCommand(use, short, long string, do func(*App, context.Cont
 	f := &runFlags{}
 	c := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs}
 	c.Flags().SortFlags = false
-	all := allRunFlags(f)
-	for _, name := range []string{"source", "buildspec", "project", "project-name", "env", "env-file", "env-override", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region"} {
-		c.Flags().AddFlag(all.Lookup(name))
-	}
+	addSomeRunFlags(c, f, "source", "buildspec", "project", "project-name", "env", "env-file", "env-override", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.settle(a, c); err != nil {
 			return err

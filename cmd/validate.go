@@ -45,10 +45,7 @@ func newValidate(a *App) *cobra.Command {
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	all := allRunFlags(&f.runFlags)
-	for _, name := range []string{"source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict"} {
-		fs.AddFlag(all.Lookup(name))
-	}
+	addSomeRunFlags(c, &f.runFlags, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
 	f.formats = console.ProblemFormats
 	fs.BoolVar(&f.fix, "fix", false, "write the fixes that cannot be meant otherwise into the files")
 	fs.BoolVar(&f.diff, "diff", false, "print those fixes as a diff, and write nothing")
