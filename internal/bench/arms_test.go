@@ -90,7 +90,7 @@ func TestFlagsAreChecked(t *testing.T) {
 		args, want string
 	}{
 		{"-only w1,STARTUP", ""},
-		{"-only W9", `unknown workload "W9"; known are W1, W2, W3, W4, W5, W6, startup`},
+		{"-only W9", `unknown workload "W9"; known are W1, W2, W3, W4, W5, W6, W7, startup`},
 		{"-n 0", "at least one round"},
 		{"W1", `unexpected argument "W1"`},
 	} {

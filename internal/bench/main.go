@@ -88,6 +88,7 @@ type options struct {
 	only    []string // workloads, as they stand in workloadNames
 	program string   // buildlocal
 	image   string
+	nesting string // an image with a Docker engine, for W7
 	json    string
 	clean   bool
 }
@@ -95,7 +96,7 @@ type options struct {
 // heavyRounds is how often what takes long is done at most.
 const heavyRounds = 3
 
-var workloadNames = []string{"W1", "W2", "W3", "W4", "W5", "W6", "startup", "unpack"}
+var workloadNames = []string{"W1", "W2", "W3", "W4", "W5", "W6", "W7", "startup", "unpack"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
@@ -106,6 +107,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure; W2 and W3 are compared with W1")
 	flags.StringVar(&o.program, "buildlocal", "bin/buildlocal", "the `program` to measure")
 	flags.StringVar(&o.image, "image", "buildlocal-test/base:latest", "`image` of the builds; it must be there")
+	flags.StringVar(&o.nesting, "docker-image", "buildlocal-test/aws:latest", "`image` of W7's builds, with dockerd, docker and busybox")
 	flags.StringVar(&o.json, "json", "", "write every sample to `file`, too")
 	flags.BoolVar(&o.clean, "clean", false, "remove the sources kept for W3, and do nothing else")
 	if err := flags.Parse(args); err != nil {

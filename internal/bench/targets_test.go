@@ -39,3 +39,20 @@ func TestALimitIsMetUnlessTheTargetSaysBelow(t *testing.T) {
 		}
 	}
 }
+
+func TestADockerBuildInTheBuildIsComparedWithoutTheBuildAroundIt(t *testing.T) {
+	t.Parallel()
+	r := &Report{}
+	for arm, seconds := range map[string]float64{onThisMachine: 2, privileged: 1, builtInside: 4} {
+		x := &Result{Workload: "W7", Arm: arm, Seconds: []float64{seconds}, PeaksKiB: []int64{1}}
+		x.summarize()
+		r.Results = append(r.Results, x)
+	}
+	if ratio, ok := nestedRatio(r); !ok || ratio != 1.5 {
+		t.Errorf("%v, %v; want 1.5", ratio, ok)
+	}
+	r.find("W7", privileged).Failure = "it failed"
+	if _, ok := nestedRatio(r); ok {
+		t.Error("an arm that failed was compared")
+	}
+}

@@ -30,7 +30,7 @@ const (
 // and the disk to do would be charged to its neighbour.
 func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 	heavy := min(b.rounds, heavyRounds)
-	var light, long, files, kept, unpacking []*arm
+	var light, long, files, kept, nested, unpacking []*arm
 	if err := b.prepareDaemonless(ctx); err != nil {
 		return nil, err
 	}
@@ -56,13 +56,15 @@ func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 			files = b.artifactArms()
 		case "W6":
 			kept = b.cacheArms(ctx)
+		case "W7":
+			nested = b.nestedArms(ctx)
 		case "startup":
 			light = append(light, b.startupArms()...)
 		case "unpack":
 			unpacking = b.unpackArms(ctx)
 		}
 	}
-	groups := [][]*arm{light, long, files, kept, unpacking}
+	groups := [][]*arm{light, long, files, kept, nested, unpacking}
 	for _, a := range slices.Concat(groups...) {
 		if a.result.Absent != "" {
 			continue
