@@ -90,28 +90,18 @@ type place struct {
 // a plain user has what was given to him: the group his own process is in, or the
 // one around it.
 func placesOf(controller string) []place {
-	text, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return nil
-	}
+	memberships, _ := cgroup.Memberships(os.Getpid())
 	var all []place
-	for _, line := range strings.Split(string(text), "\n") {
-		fields := strings.SplitN(line, ":", 3)
-		if len(fields) != 3 {
+	for _, m := range memberships {
+		if m.Version == 1 && !slices.Contains(m.Controllers, controller) {
 			continue
 		}
-		version := 1
-		if fields[0] == "0" {
-			version = 2
-		} else if !slices.Contains(strings.Split(fields[1], ","), controller) {
-			continue
-		}
-		top := cgroup.Mount(version, controller)
+		top := cgroup.Mount(m.Version, controller)
 		if top == "" {
 			continue
 		}
-		own := filepath.Join(top, fields[2])
-		all = append(all, place{top, version}, place{filepath.Dir(own), version}, place{own, version})
+		own := filepath.Join(top, m.Path)
+		all = append(all, place{top, m.Version}, place{filepath.Dir(own), m.Version}, place{own, m.Version})
 	}
 	return all
 }

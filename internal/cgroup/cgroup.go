@@ -30,18 +30,18 @@ type Meter struct {
 // error says that this machine does not tell them; it is fs.ErrNotExist where there are
 // none.
 func Of(pid int, mark string) (*Meter, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	all, err := Memberships(pid)
 	if err != nil {
 		return nil, err
 	}
 	var dirs []string
-	for _, member := range parse(string(text)) {
-		if !strings.Contains(member.path, mark) {
+	for _, member := range all {
+		if !strings.Contains(member.Path, mark) {
 			continue
 		}
-		for _, controller := range member.controllers { // the group of that name, and not one in it
-			if top := Mount(member.version, controller); top != "" {
-				dirs = append(dirs, filepath.Join(top, through(member.path, mark)))
+		for _, controller := range member.Controllers { // the group of that name, and not one in it
+			if top := Mount(member.Version, controller); top != "" {
+				dirs = append(dirs, filepath.Join(top, through(member.Path, mark)))
 			}
 		}
 	}
@@ -89,28 +89,38 @@ func counts(dir string, version int, controller string) bool {
 	return err == nil
 }
 
-// membership is a line of /proc/PID/cgroup.
-type membership struct {
-	version     int
-	controllers []string
-	path        string
+// Membership is the place of a process in one hierarchy of control groups.
+type Membership struct {
+	Version     int      // 1 or 2
+	Controllers []string // of version 1, as "memory"; one empty name for version 2
+	Path        string   // below where the hierarchy is mounted
 }
 
-// parse reads /proc/PID/cgroup, version 1 first.
-func parse(text string) []membership {
-	var all []membership
+// Memberships returns the groups a process is in, those of version 1 first. The error
+// is that of reading /proc/PID/cgroup.
+func Memberships(pid int) ([]Membership, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return nil, err
+	}
+	return parse(string(text)), nil
+}
+
+// parse reads /proc/PID/cgroup.
+func parse(text string) []Membership {
+	var all []Membership
 	for _, line := range strings.Split(text, "\n") {
 		fields := strings.SplitN(line, ":", 3)
 		if len(fields) != 3 {
 			continue
 		}
-		m := membership{1, strings.Split(fields[1], ","), fields[2]}
+		m := Membership{1, strings.Split(fields[1], ","), fields[2]}
 		if fields[0] == "0" {
-			m.version = 2
+			m.Version = 2
 		}
 		all = append(all, m)
 	}
-	slices.SortStableFunc(all, func(a, b membership) int { return a.version - b.version })
+	slices.SortStableFunc(all, func(a, b Membership) int { return a.Version - b.Version })
 	return all
 }
 
