@@ -30,7 +30,7 @@ var hints = []hint{
 	{0, []string{"\r: not found", "\r': command not found", "^M: bad interpreter", "$'\\r'", "\r': No such file", "sh\r: No such file", "sh\r: no such file"},
 		"A script has Windows line ends (CRLF): *.sh text eol=lf in .gitattributes and git add --renormalize mend it."},
 	{0, []string{"Cannot connect to the Docker daemon"},
-		"There is no docker in an unprivileged build, as in the service: run with --privileged, and switch on privileged mode in the project; or lend it this machine's by --docker socket."},
+		"docker has an engine in privileged mode only, as in the service: --privileged here, and the project's setting there; or lend the build this machine's by --docker socket. Both need --engine docker."},
 	{0, []string{"is already in use by container"},
 		"Names of containers are the engine's: with --docker socket those of other builds and of this machine are in the way, and not seen. Choose one of the build's own, such as with $CODEBUILD_BUILD_NUMBER in it."},
 	{127, []string{": docker: not found", "docker: command not found"},
