@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/reports"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // How much of failed tests is shown; with Verbose all of it.
@@ -250,7 +251,7 @@ func (t *Text) tests(s *reports.TestSummary) string {
 		return "no tests"
 	}
 	if s.Duration > 0 {
-		return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), shortly(s.Duration))
+		return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), runner.Shortly(s.Duration))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -281,7 +282,7 @@ func (t *Text) slowestTests(r *reports.Report) []string {
 	var lines []string
 	for _, c := range r.Slowest {
 		if c.Duration > time.Millisecond {
-			lines = append(lines, fmt.Sprintf("%8s  %s", shortly(c.Duration), caseName(c)))
+			lines = append(lines, fmt.Sprintf("%8s  %s", runner.Shortly(c.Duration), caseName(c)))
 		}
 	}
 	if len(lines) > 0 {

@@ -31,7 +31,7 @@ func (t *Text) summary(r *runner.Record) {
 	if r.Status != runner.Succeeded {
 		verdict = t.styles.red
 	}
-	t.line("%s in %s%s", verdict.Sprint(r.Status), shortly(r.End.Sub(r.Start)), reason(r))
+	t.line("%s in %s%s", verdict.Sprint(r.Status), runner.Shortly(r.End.Sub(r.Start)), reason(r))
 }
 
 // phases shows those that did something.
@@ -44,7 +44,7 @@ func (t *Text) phases(r *runner.Record) {
 		if p.Status != runner.Succeeded {
 			status = t.styles.red.Sprint(status)
 		}
-		t.line("  %-17s %8s  %s%s", p.Type, shortly(p.Duration), status, t.used(p, r))
+		t.line("  %-17s %8s  %s%s", p.Type, runner.Shortly(p.Duration), status, t.used(p, r))
 	}
 }
 
@@ -54,7 +54,7 @@ func (t *Text) used(p runner.PhaseRecord, r *runner.Record) string {
 	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
 		return ""
 	}
-	return t.styles.faint.Sprintf("  %s at most, %s of CPU", runner.Memory(p.Used.PeakMemory), shortly(time.Duration(p.Used.CPU*float64(time.Second))))
+	return t.styles.faint.Sprintf("  %s at most, %s of CPU", runner.Memory(p.Used.PeakMemory), runner.Shortly(time.Duration(p.Used.CPU*float64(time.Second))))
 }
 
 // quiet reports whether nothing happened in a phase that a person looks for.
@@ -83,7 +83,7 @@ func (t *Text) slowest(r *runner.Record) {
 			title = "slowest"
 		}
 		first, _, _ := strings.Cut(c.Text, "\n")
-		t.line("  %-17s %8s  %s", title, shortly(took), cut(first, 60))
+		t.line("  %-17s %8s  %s", title, runner.Shortly(took), cut(first, 60))
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/docker/go-units"
 	"github.com/fatih/color"
@@ -159,7 +158,7 @@ func (t *Text) commandEnded(e runner.Event) {
 		t.line("$ %s", strings.TrimRight(e.Text, "\n"))
 		t.write(t.printed[max(0, len(t.printed)-printedLimit):])
 	}
-	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), shortly(e.Duration))
+	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), runner.Shortly(e.Duration))
 	if e.Place != "" {
 		t.line("%s", t.caret(e.Place))
 	}
@@ -193,19 +192,6 @@ func (t *Text) phaseEnded(e runner.Event) {
 		text = strings.ToLower(string(e.Status))
 	}
 	t.line("%s %s", t.styles.red.Sprint(e.Phase), text)
-}
-
-// shortly writes a duration for a person.
-func shortly(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }
 
 // Bytes returns a number of bytes as a person reads it, such as 1.2MB.

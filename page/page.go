@@ -152,7 +152,7 @@ func (h *head) about(r *runner.Record) {
 	h.Project, h.Number, h.Status = diag.Printable(r.Project), r.Number, r.Status
 	h.Title = fmt.Sprintf("%s #%d %s", h.Project, h.Number, h.Status)
 	whole := r.End.Sub(r.Start)
-	h.Took = shortly(whole)
+	h.Took = runner.Shortly(whole)
 	percent := func(d time.Duration) string {
 		return fmt.Sprintf("%.2f%%", 100*max(0, min(1, float64(d)/float64(max(whole, 1)))))
 	}
@@ -161,7 +161,7 @@ func (h *head) about(r *runner.Record) {
 			continue
 		}
 		took := p.End.Sub(p.Start)
-		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), shortly(took), percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), runner.Shortly(took), percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
 		if p.Status != runner.Succeeded && h.Refused == "" {
 			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")
 		}
@@ -209,19 +209,6 @@ func groups(set *reports.Set) []group {
 		all = append(all, g)
 	}
 	return all
-}
-
-// shortly writes a duration for a person.
-func shortly(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }
 
 // pieces writes what the scripts read, each piece compressed, as a text that no browser

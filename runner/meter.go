@@ -181,3 +181,16 @@ func Memory(bytes int64) string {
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
 }
+
+// Shortly writes a duration for a person: 27ms, 1.46s, 16.1s, 2m3s.
+func Shortly(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
