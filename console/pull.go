@@ -97,9 +97,13 @@ func (p *pull) whole(now time.Time) string {
 	for _, l := range p.layers {
 		current, total = current+l.Current, total+l.Total
 	}
-	text := fmt.Sprintf("%s of %s", Bytes(current), Bytes(max(total, p.size.Total)))
+	total = max(total, p.size.Total)
+	if total == 0 { // as of a file that docker save wrote
+		return "unpacking"
+	}
+	text := fmt.Sprintf("%s of %s", Bytes(current), Bytes(total))
 	passed := now.Sub(p.began)
-	rest := max(total, p.size.Total) - current
+	rest := total - current
 	if p.began.IsZero() || passed < time.Second || current == 0 || rest <= 0 {
 		return text
 	}
@@ -123,7 +127,7 @@ func (t *Text) drawPull(now time.Time) {
 			continue
 		}
 		lines++
-		fmt.Fprintf(&b, "  %-12s  %s  %-18s %s\n", cut(id, 12), pullBar(l.Current, l.Total), l.Status, Bytes(l.Total))
+		fmt.Fprintf(&b, "  %-12s  %s\n", cut(id, 12), layerState(l))
 	}
 	t.pull.lines = lines
 	t.write([]byte(b.String()))
@@ -135,6 +139,14 @@ func (t *Text) erasePull() string {
 		return ""
 	}
 	return fmt.Sprintf("\x1b[%dA\x1b[J", t.pull.lines)
+}
+
+// layerState says what becomes of a layer, and how far it is where its size is known.
+func layerState(l runner.Pull) string {
+	if l.Total == 0 {
+		return l.Status
+	}
+	return fmt.Sprintf("%s  %-18s %s", pullBar(l.Current, l.Total), l.Status, Bytes(l.Total))
 }
 
 // pullBar shows a share.
