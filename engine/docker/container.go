@@ -176,9 +176,7 @@ func (c *Container) Close(ctx context.Context) error {
 // remove removes the container, then its volumes, all at once, then what hid
 // names in them.
 func (c *Container) remove(ctx context.Context) error {
-	if err := c.removeInside(ctx); err != nil {
-		return err
-	}
+	inside := c.removeInside(ctx)
 	var group sync.WaitGroup
 	ours := append([]string{c.id}, c.relays...)
 	failed := make([]error, len(ours))
@@ -188,7 +186,7 @@ func (c *Container) remove(ctx context.Context) error {
 		}
 	}
 	group.Wait()
-	if err := errors.Join(failed...); err != nil {
+	if err := errors.Join(append(failed, inside)...); err != nil {
 		return err
 	}
 	errs := make([]error, len(c.volumes), len(c.volumes)+len(c.hidden)+1)

@@ -2,13 +2,13 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/go-connections/nat"
 )
 
@@ -17,17 +17,42 @@ import (
 // cannot be had is told.
 func (c *Container) forward(ctx context.Context, name string) {
 	got, err := c.engine.api.ContainerInspect(ctx, name)
-	if err != nil || got.NetworkSettings == nil {
+	if err != nil || got.NetworkSettings == nil || got.State == nil || !got.State.Running {
 		return // the build hears of that
 	}
 	ports := c.newPorts(got.ID, strings.TrimPrefix(got.Name, "/"), got.NetworkSettings.Ports)
 	if len(ports) == 0 {
 		return
 	}
-	if err := c.forwardAll(ctx, got.ID, ports); err != nil {
-		c.unforward(ctx, got.ID)
-		if c.spec.Say != nil {
-			c.spec.Say("The ports of %s are not at localhost in the build, only on this machine: %v.", strings.TrimPrefix(got.Name, "/"), err)
+	lost, err := c.forwardAll(ctx, got.ID, ports)
+	if err != nil {
+		c.drop(ctx, func(id, _ string) bool { return id == got.ID })
+	}
+	c.unforward(ctx, got.ID) // if it has ended before it was noted
+	if c.spec.Say == nil {
+		return
+	}
+	name = strings.TrimPrefix(got.Name, "/")
+	switch {
+	case err != nil:
+		c.spec.Say("The ports of %s are not at localhost in the build, only on this machine: %v.", name, err)
+	case len(lost) > 0:
+		c.spec.Say("Ports of %s are not at localhost in the build, only on this machine, for something in the build listens there: %s.", name, strings.Join(lost, ", "))
+	}
+}
+
+// watchEnds frees the ports of containers that end by themselves.
+func (c *Container) watchEnds(ctx context.Context) {
+	filter := c.socket.own()
+	filter.Add("type", string(events.ContainerEventType))
+	filter.Add("event", string(events.ActionDie))
+	ended, failed := c.engine.api.Events(ctx, events.ListOptions{Filters: filter})
+	for {
+		select {
+		case e := <-ended:
+			c.unforward(ctx, e.Actor.ID)
+		case <-failed:
+			return
 		}
 	}
 }
@@ -84,10 +109,17 @@ func (c *Container) unforward(ctx context.Context, name string) {
 			return // it does not listen to that
 		}
 	}
+	c.drop(ctx, func(known, called string) bool {
+		return known == id || called == name || len(name) >= shortID && strings.HasPrefix(known, name)
+	})
+}
+
+// drop frees the ports of containers, chosen by ID and name.
+func (c *Container) drop(ctx context.Context, which func(id, name string) bool) {
 	c.socket.mu.Lock()
 	var relays []string
 	for known, f := range c.socket.forwarded {
-		if known == id || f.name == name || len(name) >= shortID && strings.HasPrefix(known, name) {
+		if which(known, f.name) {
 			relays = append(relays, f.relay)
 			delete(c.socket.forwarded, known)
 		}
@@ -103,10 +135,11 @@ func (c *Container) unforward(ctx context.Context, name string) {
 // shortID is how short an ID may be that is not taken for a name, in characters.
 const shortID = 12
 
-func (c *Container) forwardAll(ctx context.Context, id string, ports []published) error {
+// forwardAll returns those that something in the build has already.
+func (c *Container) forwardAll(ctx context.Context, id string, ports []published) (lost []string, err error) {
 	image, err := c.engine.relayImage(ctx, c.spec.Say)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var addresses []string
 	for _, p := range ports {
@@ -114,23 +147,25 @@ func (c *Container) forwardAll(ctx context.Context, id string, ports []published
 	}
 	relay, listeners, at, err := c.listenInside(context.WithoutCancel(ctx), "port-"+ports[0].port, image, addresses)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.socket.mu.Lock()
-	f := c.socket.forwarded[id]
-	f.relay = relay
-	c.socket.forwarded[id] = f
+	f, wanted := c.socket.forwarded[id]
+	if wanted {
+		f.relay = relay
+		c.socket.forwarded[id] = f
+	}
 	c.socket.mu.Unlock()
-	var errs []error
+	if !wanted { // it has ended meanwhile
+		return nil, c.engine.removeContainer(context.WithoutCancel(ctx), relay)
+	}
 	for i, p := range ports {
-		if at[i] != addresses[i] {
-			_ = listeners[i].Close()
-			errs = append(errs, errors.New("something in the build listens at port "+p.port))
-			continue
+		if at[i] != addresses[i] { // it is at another port instead, where nobody looks
+			lost = append(lost, p.port)
 		}
 		go carry(listeners[i], p.address)
 	}
-	return errors.Join(errs...)
+	return lost, nil
 }
 
 // carry carries connections to an address of this machine.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,14 +37,16 @@ type socket struct {
 	label    string // NAME=VALUE, on all that was made there
 	gate     *gate.Gate
 	tags     map[string]string // names of images that were there before, with their IDs
+	images   map[string]bool   // IDs of all images that were there before
+	unwatch  context.CancelFunc
 
 	mu        sync.Mutex
 	forwarded map[string]forwarded // by the ID of the container whose ports they are
 
-	once   sync.Once
-	err    error
-	mounts []container.MountPoint
-	merged string // the container's root directory, as the engine has it; empty where it is not known
+	looking sync.Mutex
+	looked  bool
+	mounts  []container.MountPoint
+	merged  string // the container's root directory, as the engine has it; empty where it is not known
 }
 
 // openSocket makes the socket, before the container that has it is made.
@@ -64,7 +67,7 @@ func (e *Engine) openSocket(ctx context.Context, s engine.Spec, c *Container) ([
 		return nil, fmt.Errorf("make the build's socket: %w", err)
 	}
 	c.socket = &socket{listener: l, host: host, label: InsideLabel + "=" + s.Name}
-	if c.socket.tags, err = e.tags(ctx); err != nil {
+	if c.socket.tags, c.socket.images, err = e.tags(ctx); err != nil {
 		return nil, err
 	}
 	return []mount.Mount{{Type: mount.TypeBind, Source: host, Target: s.Socket.Path}}, nil
@@ -105,22 +108,26 @@ func (c *Container) serveSocket() {
 	if !c.spec.Metadata {
 		c.socket.gate.Unreachable = metadata
 	}
+	var watching context.Context
+	watching, c.socket.unwatch = context.WithCancel(context.Background())
+	go c.watchEnds(watching)
 	go func() { _ = c.socket.gate.Serve(c.socket.listener) }()
 }
 
-// tags returns the names of all images, with their IDs.
-func (e *Engine) tags(ctx context.Context) (map[string]string, error) {
+// tags returns the names of all images, with their IDs, and all IDs.
+func (e *Engine) tags(ctx context.Context) (map[string]string, map[string]bool, error) {
 	images, err := e.api.ImageList(ctx, image.ListOptions{})
 	if err != nil {
-		return nil, e.fault(err, "list images")
+		return nil, nil, e.fault(err, "list images")
 	}
-	all := map[string]string{}
+	names, ids := map[string]string{}, map[string]bool{}
 	for _, i := range images {
+		ids[i.ID] = true
 		for _, name := range i.RepoTags {
-			all[name] = i.ID
+			names[name] = i.ID
 		}
 	}
-	return all, nil
+	return names, ids, nil
 }
 
 // realPaths is a command that prints where paths really are, one a line: links are
@@ -133,9 +140,8 @@ done`
 
 // paths returns where paths of the container are for the engine.
 func (c *Container) paths(ctx context.Context, all []gate.Path) ([]string, error) {
-	c.socket.once.Do(func() { c.socket.err = c.look(ctx) })
-	if c.socket.err != nil {
-		return nil, c.socket.err
+	if err := c.look(ctx); err != nil {
+		return nil, err
 	}
 	args := []string{"sh", "-c", realPaths, "sh"}
 	for _, p := range all {
@@ -174,13 +180,24 @@ func (c *Container) isSocket(name string) bool {
 	return path.Clean(name) == c.spec.Socket.Path || path.Clean(name) == strings.TrimPrefix(c.spec.Socket.Path, "/var")
 }
 
-// look asks the engine what the container is made of.
+// look asks the engine what the container is made of, once.
 func (c *Container) look(ctx context.Context) error {
+	c.socket.looking.Lock()
+	defer c.socket.looking.Unlock()
+	if c.socket.looked {
+		return nil
+	}
 	got, err := c.engine.api.ContainerInspect(ctx, c.id)
 	if err != nil {
 		return c.engine.fault(err, "look at the build's container")
 	}
-	c.socket.mounts = got.Mounts
+	c.socket.looked, c.socket.mounts = true, got.Mounts
+	// These the engine mounts too, and does not list.
+	for at, source := range map[string]string{"/etc/hosts": got.HostsPath, "/etc/hostname": got.HostnamePath, "/etc/resolv.conf": got.ResolvConfPath} {
+		if source != "" {
+			c.socket.mounts = append(c.socket.mounts, container.MountPoint{Source: source, Destination: at})
+		}
+	}
 	c.socket.merged = got.GraphDriver.Data["MergedDir"]
 	return nil
 }
@@ -214,6 +231,7 @@ func (c *Container) removeInside(ctx context.Context) error {
 	}
 	if c.socket.gate != nil {
 		c.socket.gate.Close(ctx)
+		c.socket.unwatch()
 	}
 	_ = c.socket.listener.Close()
 	made, err := c.engine.api.ContainerList(ctx, container.ListOptions{All: true, Filters: c.socket.own()})
@@ -271,13 +289,16 @@ func (c *Container) restoreNames(ctx context.Context) error {
 			continue // the engine did not take it either
 		}
 		name = reference.FamiliarString(ref)
-		before := c.socket.tags[name]
+		before := cmp.Or(c.socket.tags[name], c.socket.tags["localhost/"+name]) // as podman has it
 		now, err := c.engine.api.ImageInspect(ctx, name)
 		switch {
 		case isGone(err) && before == "", err == nil && now.ID == before:
 			continue
 		case before != "":
-			err = c.engine.api.ImageTag(ctx, before, name)
+			made := err == nil && !c.socket.images[now.ID]
+			if err = c.engine.api.ImageTag(ctx, before, name); err == nil && made { // without a name it would stay for good
+				_, err = c.engine.api.ImageRemove(ctx, now.ID, image.RemoveOptions{PruneChildren: true})
+			}
 		case err == nil:
 			_, err = c.engine.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
 		}

@@ -21,6 +21,9 @@ func (g *Gate) createContainer(r *http.Request, _ string) error {
 		if err := host.settle(slices.Concat(harmless, bounded)...); err != nil {
 			return err
 		}
+		if err := onBuildsNetwork(o, host); err != nil {
+			return err
+		}
 		for _, do := range []func(context.Context, object) error{g.rights, g.spaces, g.mounts} {
 			if err := do(r.Context(), host); err != nil {
 				return err
@@ -129,6 +132,42 @@ func (g *Gate) spaces(ctx context.Context, host object) error {
 		}
 	}
 	return nil
+}
+
+// onBuildsNetwork prepares a container that is to have the host's network, which is the
+// build's container's: with such a one the engine takes no settings of a network. Ports it
+// discards with the host's too; what would have an effect there is refused.
+func onBuildsNetwork(o, host object) error {
+	if host.text("NetworkMode") != "host" {
+		return nil
+	}
+	if err := o.settle("ExposedPorts", "Hostname", "Domainname", "MacAddress"); err != nil {
+		return err
+	}
+	for key, flag := range map[string]string{"ExtraHosts": "--add-host", "Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search", "Links": "--link"} {
+		if !empty(host[key]) {
+			return refuse("%s does not go with --network host, which with --docker socket is the network of the build's container", flag)
+		}
+	}
+	for key, flag := range map[string]string{"Hostname": "--hostname", "Domainname": "--domainname", "MacAddress": "--mac-address"} {
+		if !empty(o[key]) {
+			return refuse("%s does not go with --network host, which with --docker socket is the network of the build's container", flag)
+		}
+	}
+	for _, key := range []string{"PortBindings", "PublishAllPorts"} {
+		delete(host, key)
+	}
+	delete(o, "ExposedPorts")
+	return nil
+}
+
+// removeContainer removes a container with its volumes that have no name: they have no
+// labels either, by which they would be found later.
+func (g *Gate) removeContainer(r *http.Request, name string) error {
+	query := r.URL.Query()
+	query.Set("v", "1")
+	r.URL.RawQuery = query.Encode()
+	return g.mustOwn(r.Context(), "container", name)
 }
 
 // mayJoin refuses networks that are somebody else's.
@@ -324,10 +363,21 @@ func (g *Gate) driver(o object, nameKey, optionsKey string) error {
 	}
 	options := o.in(optionsKey)
 	kind, _ := options["type"].(string)
-	if len(options) == 0 || kind == "tmpfs" || strings.HasPrefix(kind, "nfs") || kind == "cifs" {
+	device, _ := options["device"].(string)
+	mounted, _ := options["o"].(string)
+	elsewhere := kind == "tmpfs" && !strings.Contains(device, "/") || strings.HasPrefix(kind, "nfs") || kind == "cifs"
+	if len(options) == 0 || elsewhere && !binds(mounted) {
 		return nil
 	}
 	return refuse("a volume with the options %s would be a place of this machine; with --docker socket a build may not have it", shown(options))
+}
+
+// binds reports whether mount options have the kernel take the device for a directory,
+// whatever the type is.
+func binds(options string) bool {
+	return slices.ContainsFunc(strings.Split(options, ","), func(o string) bool {
+		return slices.Contains([]string{"bind", "rbind", "move", "remount"}, strings.TrimSpace(o))
+	})
 }
 
 func shown(options object) string {

@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Gate serves the API to one build.
@@ -67,8 +68,11 @@ func (g *Gate) Serve(l net.Listener) error {
 	return g.server.Serve(l)
 }
 
-// Close ends all connections. What is being made is waited for, until ctx ends; after it
-// nothing more is made.
+// closeWait is how long Close waits for what is being made.
+const closeWait = 5 * time.Second
+
+// Close ends all connections. What is being made is waited for, a little; after it
+// nothing more is made. A pull or a build that still runs is cut off.
 func (g *Gate) Close(ctx context.Context) {
 	g.begin()
 	g.mu.Lock()
@@ -76,12 +80,17 @@ func (g *Gate) Close(ctx context.Context) {
 	g.mu.Unlock()
 	done := make(chan struct{})
 	go func() { g.flying.Wait(); close(done) }()
+	ctx, cancel := context.WithTimeout(ctx, closeWait)
+	defer cancel()
 	select {
 	case <-done:
 	case <-ctx.Done():
 	}
 	_ = g.server.Close()
 }
+
+// makes are the requests that make what is labelled, at once.
+var makes = pattern(`/(?:(?:containers|networks|volumes)/create|commit)`)
 
 // enter begins a request; done ends it. There is none after Close.
 func (g *Gate) enter(r *http.Request, path string) (done func(), err error) {
@@ -90,7 +99,7 @@ func (g *Gate) enter(r *http.Request, path string) (done func(), err error) {
 	switch {
 	case g.closed:
 		return nil, refuse("the build has ended")
-	case r.Method == http.MethodGet || !strings.HasSuffix(path, "/create"):
+	case r.Method != http.MethodPost || !makes.MatchString(path):
 		return func() {}, nil
 	}
 	g.flying.Add(1)
@@ -216,6 +225,7 @@ var rules = []rule{
 	{"POST", pattern(`/containers/prune`), ownOnly},
 	{"POST", pattern(`/containers/create`), (*Gate).createContainer},
 	{"POST", pattern(`/containers/([^/]+)/exec`), (*Gate).createExec},
+	{"DELETE", pattern(`/containers/([^/]+)`), (*Gate).removeContainer},
 	{"", pattern(`/containers/([^/]+)(?:/.*)?`), isOwn("container")},
 	{"", pattern(`/exec/([^/]+)/.*`), (*Gate).ownExec},
 	{"POST", pattern(`/commit`), (*Gate).commit},

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -123,6 +124,11 @@ func TestWhatABuildMayNotDoIsRefusedInWords(t *testing.T) {
 		{"POST", newContainer, create(`{"Binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
 		{"POST", newContainer, `[`, 400, "no JSON"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "none", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "/etc"}}`, 403, "/etc"},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "nfs", "o": "addr=1.2.3.4,rbind", "device": "/etc"}}`, 403, "/etc"},
+		{"POST", newContainer, `{"Hostname": "h", "HostConfig": {"NetworkMode": "host"}}`, 403, "--hostname does not go with --network host"},
+		{"POST", newContainer, create(`{"NetworkMode": "host", "ExtraHosts": ["a:1.2.3.4"]}`), 403, "--add-host does not go with --network host"},
 		{"POST", "/volumes/create", `{"driveropts": {"type": "overlay", "o": "lowerdir=/etc:/usr"}}`, 403, "lowerdir"},
 		{"POST", "/volumes/create", `{"Driver": "plugin"}`, 403, "the driver plugin"},
 		{"POST", "/volumes/create", `{"Name": "others"}`, 403, "volume others"},
@@ -184,6 +190,10 @@ func TestWhatABuildAsksForIsChanged(t *testing.T) {
 		{"POST", "/images/create?fromSrc=-", "tar", `POST /images/create?changes=LABEL+%22of%22%3D%22me%22&fromSrc=- tar`},
 		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
 		{"DELETE", "/images/mine", "", "DELETE /images/mine? "},
+		{"DELETE", "/containers/mine?force=1", "", "DELETE /containers/mine?force=1&v=1 "},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}`, `POST /volumes/create? {"DriverOpts":{"device":"tmpfs","o":"size=1m","type":"tmpfs"},"Labels":{"of":"me"}}`},
+		{"POST", "/containers/create", `{"Hostname": "", "exposedports": {"80/tcp": {}}, "HostConfig": {"NetworkMode": "host", "PortBindings": {"80/tcp": [{}]}}}`,
+			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `"},"Hostname":"","Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 	} {
 		status, got := ask(t, newGate(t), test.method, test.path, test.body)
 		if diff := cmp.Diff(strings.TrimSpace(test.want), got); status != 200 || diff != "" {
@@ -233,6 +243,28 @@ func TestNothingIsMadeAfterTheBuild(t *testing.T) {
 	g.Close(t.Context())
 	if status, got := ask(t, g, "POST", "/containers/create", "{}"); status != 403 || !strings.Contains(got, "has ended") {
 		t.Errorf("%d %s", status, got)
+	}
+}
+
+func TestAPullIsNotWaitedForAtTheEnd(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	r, w := io.Pipe()
+	defer w.Close() // what is imported never ends
+	began := make(chan struct{})
+	go func() {
+		close(began)
+		g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/images/create?fromSrc=-", r))
+	}()
+	<-began
+	if _, err := w.Write([]byte("tar")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	g.Close(ctx)
+	if ctx.Err() != nil {
+		t.Error("Close waits for it")
 	}
 }
 

@@ -39,8 +39,11 @@ func (n *names) has(name string) bool {
 	return n.all[tagged(name)]
 }
 
-// tagged is a name with its tag.
+// tagged is a name with its tag, as the engine lists it.
 func tagged(name string) string {
+	for _, hub := range []string{"index.docker.io/", "docker.io/", "library/"} {
+		name = strings.TrimPrefix(name, hub)
+	}
 	if !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
 		return name + ":latest"
 	}
