@@ -6,12 +6,18 @@ shift
 
 # With control groups of version 2, a group with processes in it cannot have groups
 # with limits below it: those that are here move to one of their own.
+# What comes in meanwhile moves with the next try. Where the group is not the top for
+# this container, it is the machine's, and left alone.
 nest() {
-  [ -f /sys/fs/cgroup/cgroup.subtree_control ] || return 0
-  mkdir -p /sys/fs/cgroup/init || return 0
-  while read -r process; do echo "$process" >/sys/fs/cgroup/init/cgroup.procs; done </sys/fs/cgroup/cgroup.procs
+  read -r group </proc/self/cgroup
+  [ "$group" = 0::/ ] && [ -f /sys/fs/cgroup/cgroup.subtree_control ] && mkdir -p /sys/fs/cgroup/init || return 0
   read -r all </sys/fs/cgroup/cgroup.controllers
-  for one in $all; do echo "+$one" >/sys/fs/cgroup/cgroup.subtree_control; done
+  n=0 left=1
+  while [ "$left" ] && [ "$n" -lt 50 ]; do
+    n=$((n + 1)) left=
+    while read -r process; do echo "$process" >/sys/fs/cgroup/init/cgroup.procs; done </sys/fs/cgroup/cgroup.procs
+    for one in $all; do echo "+$one" >/sys/fs/cgroup/cgroup.subtree_control || left=$left$one; done
+  done
 } 2>/dev/null
 
 # answers waits until an engine answers, for a minute or a little more, and no longer
@@ -36,6 +42,7 @@ containers() {
   printf '%s\n' 'version = 2' 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' \
     'root = "/var/lib/docker/containerd/daemon"' 'state = "/run/containerd"' >"$d/containerd.toml"
   containerd --config "$d/containerd.toml" &
+  echo $! >"$d/containerd.pid"
   n=0
   until [ -S /run/containerd/containerd.sock ] || [ "$n" -gt 100 ] || ! kill -0 $!; do
     n=$((n + 1))

@@ -92,7 +92,13 @@ const slowDocker = 5 * time.Second
 // be in the way of the next build's, and ends the engine, so that what it keeps is whole.
 const stopDockerd = `containers=$(docker ps -aq) && [ "$containers" ] && docker rm -fv $containers
 docker network prune -f; docker volume prune -af || docker volume prune -f
-read -r pid </var/run/docker.pid && kill "$pid" && { n=0; while kill -0 "$pid" && [ $n -lt 100 ]; do sleep 0.1 || sleep 1; n=$((n + 1)); done; }`
+end() {
+  pid=$(cat "$1") && kill "$pid" || return
+  n=0
+  while [ -d /proc/$pid ] && [ "$(cut -d' ' -f3 /proc/$pid/stat)" != Z ] && [ $n -lt 100 ]; do sleep 0.1 || sleep 1; n=$((n + 1)); done
+}
+end /var/run/docker.pid
+end ` + stateDir + `/containerd.pid`
 
 // stopDocker ends the build's engine where what it has is kept for the next build:
 // it is not killed amid a write.
