@@ -237,8 +237,8 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 			continue
 		}
 		value := v.Value
-		if _, host, secret := strings.Cut(value, "@"); secret {
-			value = "***@" + host
+		if at := strings.LastIndexByte(value, '@'); at >= 0 {
+			value = "***" + value[at:]
 		}
 		f.Message = strings.TrimPrefix(f.Message+", "+v.Name+"="+value, ", ")
 		if v.Name != "NO_PROXY" && runner.Loopback(v.Value) {
@@ -301,7 +301,8 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	if unanswered == nil {
 		defer e.Close()
 	}
-	if unanswered == nil && d.flags.engine != "sandbox" {
+	atDocker := unanswered == nil && d.flags.engine != "sandbox"
+	if atDocker {
 		got, err := e.Need(ctx, engine.Spec{Name: "doctor", Alias: p.Alias, Images: p.Images, Platform: p.Platform, Pull: engine.PullNever})
 		var fault *engine.Fault
 		switch {
@@ -311,6 +312,12 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 			return []finding{failed("image", verdictFail, err)}
 		}
 	}
+	if !atDocker {
+		kept, _, err := d.app.allImages(ctx, "sandbox")
+		if at := imageNamed(kept, p.Images); err == nil && at >= 0 {
+			return []finding{{Check: "image", Verdict: verdictOK, Message: fmt.Sprintf("%s is here, in the store of the engine sandbox, %s", shown, console.Bytes(kept[at].Size))}}
+		}
+	}
 	if p.NoImage != "" {
 		return []finding{{Check: "image", Verdict: verdictFail, Message: shown + " is not here", Fix: p.NoImage}}
 	}
@@ -318,6 +325,9 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 		return []finding{{Check: "image", Verdict: verdictOK, Message: "none is named: the build is in this machine's own files"}}
 	}
 	f := finding{Check: "image", Verdict: verdictWarn, Message: shown + " is not here: the first build pulls it", Fix: "buildlocal image pull " + wanted}
+	if d.flags.engine == "sandbox" {
+		f.Fix += " --engine sandbox"
+	}
 	if warning := project.DeprecatedImage(p.Image); warning != "" {
 		f.Notes = append(f.Notes, warning)
 	}

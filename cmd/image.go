@@ -235,13 +235,13 @@ func (a *App) allImages(ctx context.Context, which string) (all []shownImage, to
 				s.Runtimes, s.looked = a.knownRuntimes(i.ID)
 				all = append(all, s)
 			}
-		case which == "docker":
+		case which == "docker" || !noEngine(err):
 			return nil, 0, err
 		default:
 			fmt.Fprintln(a.Stderr, "No Docker engine answers: only images of the sandbox are seen.")
 		}
 	}
-	if which == "docker" || which == "auto" && runtime.GOOS != "linux" {
+	if which == "docker" || runtime.GOOS != "linux" {
 		return all, 0, nil
 	}
 	kept, total, err := a.sandboxEngine(sandbox.Images).Images()
@@ -251,6 +251,19 @@ func (a *App) allImages(ctx context.Context, which string) (all []shownImage, to
 		all = append(all, s)
 	}
 	return all, total, err
+}
+
+// noEngine reports whether an error says that no Docker engine answers.
+func noEngine(err error) bool {
+	var fault *engine.Fault
+	return errors.As(err, &fault) && fault.Kind == engine.NoEngine
+}
+
+// imageNamed returns where in a list an image is that has one of some names; -1 for none.
+func imageNamed(all []shownImage, names []string) int {
+	return slices.IndexFunc(all, func(i shownImage) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return i.Name == name || i.Name == name+":latest" })
+	})
 }
 
 // inspectImage looks into an image that is here.
@@ -287,23 +300,32 @@ func (a *App) inspectImage(ctx context.Context, f *imageFlags, name string) erro
 	return w.Flush()
 }
 
+// errNotHere is what errNoImage wraps.
+var errNotHere = errors.New("is not here")
+
 // errNoImage tells that an image is not here.
 func errNoImage(name string) error {
-	return usagef("image %s is not here\nbuildlocal image ls lists what is there, buildlocal image pull brings one", name)
+	return usagef("image %s %w\nbuildlocal image ls lists what is there, buildlocal image pull brings one", name, errNotHere)
 }
 
 // findImage finds an image that is here, at the Docker engine first, and looks into it.
 func (a *App) findImage(ctx context.Context, f *imageFlags, name string) (shownImage, error) {
+	name = project.Curated(name)
+	missing := errNoImage(name)
 	if f.engine != "sandbox" {
 		i, err := a.findAtDocker(ctx, name)
-		if err == nil || f.engine == "docker" {
+		if err == nil || f.engine == "docker" || !errors.Is(err, errNotHere) && !noEngine(err) {
 			return i, err
 		}
+		missing = err
 	}
 	kept, _, err := a.allImages(ctx, "sandbox")
-	at := slices.IndexFunc(kept, func(i shownImage) bool { return i.Name == name || i.Name == name+":latest" })
-	if err != nil || at < 0 {
-		return shownImage{}, errors.Join(err, errNoImage(name))
+	if err != nil {
+		return shownImage{}, err
+	}
+	at := imageNamed(kept, project.ImageSpellings(name))
+	if at < 0 {
+		return shownImage{}, missing
 	}
 	i := kept[at]
 	text, err := a.sandboxEngine(sandbox.Images).ReadImageFile(i.Name, runtimes.Path)
@@ -350,9 +372,9 @@ func versionsOf(text []byte) map[string][]string {
 // pullImages brings images as a build would.
 func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) error {
 	var d *docker.Engine
-	if local := slices.ContainsFunc(names, isLocalImage); f.engine != "sandbox" && !(f.engine == "auto" && local) {
+	if f.engine != "sandbox" && !(f.engine == "auto" && !slices.ContainsFunc(names, func(name string) bool { return !isLocalImage(name) })) {
 		e, err := a.engine(ctx)
-		if err != nil && f.engine == "docker" {
+		if err != nil && (f.engine == "docker" || !noEngine(err)) {
 			return err
 		}
 		if err == nil {
@@ -367,9 +389,13 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 	}
 	var errs []error
 	for _, name := range names {
-		if isLocalImage(name) && d != nil {
+		d, name := d, project.Curated(name)
+		if isLocalImage(name) && f.engine == "docker" {
 			errs = append(errs, usagef("image %s: Docker has only its own images; leave out --engine, or load it with docker load", name))
 			continue
+		}
+		if isLocalImage(name) {
+			d = nil
 		}
 		spec := engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullAlways, Progress: tell}
 		if len(spec.Images) > 1 { // the configured name of a curated image is no registry's
@@ -420,34 +446,47 @@ func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) e
 	}
 	e, err := a.engine(ctx)
 	if err != nil {
-		if f.engine == "docker" {
+		if f.engine == "docker" || !noEngine(err) {
 			return err
 		}
 		return a.removeKept(ctx, names)
 	}
 	defer e.Close()
-	kept, _, err := a.allImages(ctx, "sandbox")
-	if err != nil {
-		return err
+	var kept []shownImage
+	if f.engine == "auto" {
+		if kept, _, err = a.allImages(ctx, "sandbox"); err != nil {
+			return err
+		}
 	}
 	var errs []error
 	for _, name := range names {
-		both := slices.ContainsFunc(kept, func(i shownImage) bool { return i.Name == name || i.Name == name+":latest" })
-		id, err := e.ImageID(ctx, []string{name})
-		switch {
-		case err != nil:
-		case both && id != "" && f.engine == "auto":
-			err = usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
-		case id == "" && both:
-			err = a.removeKept(ctx, []string{name})
-		case id == "":
-			err = errNoImage(name)
-		default:
-			if err = e.RemoveImage(ctx, name); err == nil {
-				fmt.Fprintf(a.Stdout, "removed %s\n", name)
-			}
-		}
-		errs = append(errs, err)
+		errs = append(errs, a.removeImage(ctx, e, kept, name))
 	}
 	return errors.Join(errs...)
+}
+
+// removeImage removes an image from the engine that has it, by the name it has there.
+func (a *App) removeImage(ctx context.Context, e *docker.Engine, kept []shownImage, name string) error {
+	names := project.ImageSpellings(project.Curated(name))
+	at := imageNamed(kept, names)
+	for _, spelling := range names {
+		id, err := e.ImageID(ctx, []string{spelling})
+		switch {
+		case err != nil:
+			return err
+		case id == "":
+			continue
+		case at >= 0:
+			return usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
+		}
+		if err := e.RemoveImage(ctx, spelling); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.Stdout, "removed %s\n", spelling)
+		return err
+	}
+	if at < 0 {
+		return errNoImage(name)
+	}
+	return a.removeKept(ctx, []string{kept[at].Name})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
@@ -57,7 +57,11 @@ func (a *App) slim(ctx context.Context, f *runFlags) ([]byte, error) {
 	if len(install.Runtimes) == 0 {
 		return nil, usagef("%s selects no runtimes; expected runtime-versions in its install phase", g.spec.File)
 	}
-	image := firstText(f.image, g.project.Environment.Image, project.DefaultImage(runtime.GOARCH))
+	plan, err := g.plan(a, f, runner.Identity{Number: 1})
+	if err != nil {
+		return nil, err
+	}
+	image := firstText(plan.StandIn, plan.Image)
 	e, err := a.engine(ctx)
 	if err != nil {
 		return nil, err
@@ -177,7 +181,11 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	for _, c := range s.choices {
 		fmt.Fprintf(&b, " %s %s", c.Name, c.Version)
 	}
-	fmt.Fprintf(&b, ". Written by buildlocal image slim.\nFROM %s AS full\nUSER 0\n", base)
+	from := "FROM"
+	if s.image.Platform != "linux/"+runtime.GOARCH { // else that of this machine
+		from += " --platform=" + s.image.Platform
+	}
+	fmt.Fprintf(&b, ". Written by buildlocal image slim.\n%s %s AS full\nUSER 0\n", from, base)
 	if dirs := s.unwanted(); len(dirs) > 0 {
 		fmt.Fprintf(&b, "RUN rm -rf \\\n    %s\n", strings.Join(dirs, " \\\n    "))
 	}
@@ -186,7 +194,7 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	for _, line := range lines {
 		fmt.Fprintf(&b, "    '%s' \\\n", strings.ReplaceAll(line, "'", `'\''`))
 	}
-	fmt.Fprintf(&b, "    >%s\n\n# One layer: what was removed is gone.\nFROM scratch\nCOPY --from=full / /\n", runtimes.Path)
+	fmt.Fprintf(&b, "    >%s\n\n# One layer: what was removed is gone.\n%s scratch\nCOPY --from=full / /\n", runtimes.Path, from)
 	for _, variable := range s.env {
 		key, value, _ := strings.Cut(variable, "=")
 		if !s.leftOut(key) && !strings.Contains(value, "\n") { // which a Dockerfile cannot say
