@@ -54,7 +54,11 @@ func (t *Text) used(p runner.PhaseRecord, r *runner.Record) string {
 	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
 		return ""
 	}
-	return t.styles.faint.Sprintf("  %s at most, %s of CPU", runner.Memory(p.Used.PeakMemory), runner.Shortly(time.Duration(p.Used.CPU*float64(time.Second))))
+	spent := runner.Shortly(time.Duration(p.Used.CPU*float64(time.Second))) + " of CPU"
+	if p.Used.PeakMemory == 0 {
+		return t.styles.faint.Sprint("  " + spent)
+	}
+	return t.styles.faint.Sprintf("  %s at most, %s", runner.Memory(p.Used.PeakMemory), spent)
 }
 
 // quiet reports whether nothing happened in a phase that a person looks for.

@@ -220,7 +220,7 @@ type Watcher interface {
 // Usage is what the processes of a container have used since it was started.
 type Usage struct {
 	CPU    time.Duration // processor time
-	Memory int64         // bytes in use now, without what the kernel can forget of files
+	Memory int64         // bytes in use now, without what the kernel can forget of files; 0 where it is not counted
 	Killed int           // of its processes, for want of memory; -1 where that is not known
 }
 

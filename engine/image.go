@@ -15,6 +15,8 @@ type Image struct {
 	Size     int64     // bytes on disk
 	Created  time.Time // zero where it does not say
 	Emulated bool      // programs of its platform run by an emulator
+	Native   string    // the platform of the engine's machine; empty where that was not looked at
+	Local    bool      // the engine's machine is this one
 }
 
 // ImageSize is how large an image is, before it is here.

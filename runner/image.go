@@ -18,7 +18,7 @@ import (
 func (b *build) found(i engine.Image) {
 	e := &b.record.Environment
 	e.ImageID, e.ImageDigest, e.ImagePlatform, e.StandIn = i.ID, i.Digest, i.Platform, b.plan.StandIn
-	b.platform, b.emulated = i.Platform, i.Emulated
+	b.image = i
 	if b.LastImage == nil || b.plan.Digest != "" {
 		return
 	}
@@ -42,11 +42,11 @@ const paceScript = `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done`
 // warnEmulated tells that an image runs emulated, and how much slower the same work is
 // done there than here.
 func (b *build) warnEmulated(ctx context.Context) error {
-	if !b.emulated {
+	if !b.image.Emulated {
 		return nil
 	}
 	slower, here := "several times slower", time.Duration(0)
-	if b.Pace != nil {
+	if b.Pace != nil && b.image.Local {
 		here = b.Pace(ctx, paceScript)
 	}
 	if here > 0 {
@@ -56,11 +56,24 @@ func (b *build) warnEmulated(ctx context.Context) error {
 			return err
 		}
 		if there := b.Now().Sub(began); exit == 0 && there > here {
-			slower = fmt.Sprintf("about %.0f times slower in one short test", float64(there)/float64(here))
+			slower = fmt.Sprintf("about %s times slower in one short test", times(float64(there)/float64(here)))
 		}
 	}
-	b.note("The image is for %s and this machine is linux/%s: it runs emulated, %s.", b.platform, b.NativeArch, slower)
+	whose := "this machine"
+	if !b.image.Local {
+		whose = "the engine's machine"
+	}
+	b.note("The image is for %s and %s is %s: it runs emulated, %s.", b.image.Platform, whose, b.image.Native, slower)
 	return nil
+}
+
+// times writes a factor with as many digits as it is worth.
+func times(factor float64) string {
+	const whole = 10
+	if factor < whole {
+		return fmt.Sprintf("%.1f", factor)
+	}
+	return fmt.Sprintf("%.0f", factor)
 }
 
 // short is a digest for a person.

@@ -14,7 +14,7 @@ import (
 
 // Used is what a command or a phase has used of the machine.
 type Used struct {
-	PeakMemory int64   `json:"peakMemoryInBytes"`            // the most that was seen in use at once
+	PeakMemory int64   `json:"peakMemoryInBytes"`            // the most that was seen in use at once; 0 where it is not counted
 	CPU        float64 `json:"cpuTimeInSeconds"`             // of all processors together
 	Killed     int     `json:"outOfMemoryKills"`             // processes killed for want of memory
 	Limit      int64   `json:"memoryLimitInBytes,omitempty"` // 0 for none
@@ -135,7 +135,7 @@ func (m *meter) close(ctx context.Context, w *window) *Used {
 	if w.first == nil {
 		return nil
 	}
-	return &Used{PeakMemory: w.peak, CPU: (m.last.CPU - w.first.CPU).Seconds(), Killed: max(0, m.last.Killed-w.first.Killed)}
+	return &Used{PeakMemory: w.peak, CPU: max(0, m.last.CPU-w.first.CPU).Seconds(), Killed: max(0, m.last.Killed-w.first.Killed)}
 }
 
 // end ends the looking, before the container is removed.

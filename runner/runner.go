@@ -132,8 +132,7 @@ type build struct {
 	missed    error             // values that could not be had, told in DOWNLOAD_SOURCE
 
 	container engine.Container
-	platform  string                    // of the image, where the engine tells it
-	emulated  bool                      // it is not this machine's
+	image     engine.Image              // where the engine tells it
 	meter     *meter                    // nil where nothing is measured
 	elsewhere string                    // where credentials are served, if not at their address
 	sessions  map[string]*shell.Session // by user; "" is root

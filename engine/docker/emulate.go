@@ -13,6 +13,21 @@ import (
 // binfmt is where the kernel tells which programs run others' programs.
 const binfmt = "/proc/sys/fs/binfmt_misc"
 
+// machines are the architectures in the head of a program (e_machine of ELF), as
+// binfmt_misc writes what it looks for.
+var machines = map[string]string{"x86_64": "3e00", "aarch64": "b700", "i386": "0300", "arm": "2800"}
+
+// runsMachine reports whether an entry of binfmt_misc is for programs of an architecture.
+func runsMachine(entry, arch string) bool {
+	const elf, at = "7f454c46", 36 // digits before e_machine
+	for line := range strings.Lines(entry) {
+		if magic, is := strings.CutPrefix(strings.TrimSpace(line), "magic "); is && strings.HasPrefix(magic, elf) && len(magic) >= at+4 {
+			return magic[at:at+4] == machines[arch]
+		}
+	}
+	return false
+}
+
 // kernelNames are how the emulators call an architecture.
 var kernelNames = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
 
@@ -36,7 +51,7 @@ func emulatorIn(dir, arch string) (program string, known bool) {
 		for line := range strings.Lines(string(text)) {
 			interpreter, is := strings.CutPrefix(strings.TrimSpace(line), "interpreter ")
 			name := filepath.Base(interpreter)
-			if is && (strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64") {
+			if is && (strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64" || runsMachine(string(text), arch)) {
 				return interpreter, true
 			}
 		}

@@ -20,6 +20,8 @@ import (
 type found struct {
 	name     string
 	emulated bool
+	native   string
+	local    bool
 	image    image.InspectResponse
 }
 
@@ -114,7 +116,7 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	if err != nil {
 		return found{}, err
 	}
-	if s.Digest != "" && got.ID != s.Digest && digestOf(got.RepoDigests, name) != s.Digest {
+	if s.Digest != "" && got.ID != s.Digest && !hasDigest(got.RepoDigests, s.Digest) {
 		return found{}, notThere("image " + name + " is " + cmp.Or(digestOf(got.RepoDigests, name), got.ID) + ", not " + s.Digest)
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
@@ -126,6 +128,7 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 		return f, nil
 	}
 	native, err := e.native(ctx)
+	f.native, f.local = native, e.sharesFiles() == nil
 	if f.emulated = err == nil && !isNative(has, native); !f.emulated {
 		return f, nil
 	}

@@ -11,7 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/system"
 
 	"github.com/buildlocal/buildlocal/engine"
 )
@@ -20,8 +23,9 @@ import (
 const measureLimit = 5 * time.Second
 
 // hasRoom tells how large an image is that is to be pulled, and refuses one that has no
-// room. Layers that the engine has are counted too: it does not say which it has. What
-// cannot be found out is not told.
+// room. Layers that the engine has are counted too: it does not say which it has, so where
+// it has another image of the repository nothing is refused. What cannot be found out is
+// not told.
 func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error {
 	if e.measure == nil {
 		return nil
@@ -36,20 +40,21 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 	if err != nil {
 		return nil
 	}
-	size, err := e.measure(ctx, name, cmp.Or(s.Platform, native))
+	wanted := cmp.Or(s.Platform, native)
+	size, err := e.measure(ctx, name, wanted)
 	if err != nil {
 		return nil
 	}
 	free, known := int64(0), false
-	if e.sharesFiles() == nil {
+	if e.sharesFiles() == nil && !keptElsewhere(info) {
 		free, err = freeSpace(info.DockerRootDir)
 		known = err == nil
 	}
 	older, err := e.api.ImageInspect(ctx, name)
-	if err == nil && digestOf(older.RepoDigests, name) == size.Digest {
+	if err == nil && digestOf(older.RepoDigests, name) == size.Digest && fits(platform(older.Os, older.Architecture, older.Variant), wanted) {
 		return nil // it is here
 	}
-	known = known && err != nil // else the engine has some of its layers
+	known = known && err != nil && !e.hasOthers(ctx, name)
 	if s.Progress != nil {
 		s.Progress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	}
@@ -57,6 +62,18 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 		return nil
 	}
 	return size.Fits(name, info.DockerRootDir, free)
+}
+
+// keptElsewhere reports whether images are with containerd, which does not say where.
+func keptElsewhere(info system.Info) bool {
+	return slices.ContainsFunc(info.DriverStatus, func(s [2]string) bool { return strings.HasPrefix(s[1], "io.containerd.snapshotter") })
+}
+
+// hasOthers reports whether the engine has an image of the same repository, which may
+// share layers.
+func (e *Engine) hasOthers(ctx context.Context, name string) bool {
+	others, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", engine.Repository(name)))})
+	return err != nil || len(others) > 0
 }
 
 // notThere makes need go on as if the image were not there.
@@ -68,18 +85,29 @@ func (n notThere) Error() string { return string(n) }
 // NotFound makes it an error of something that is not there.
 func (notThere) NotFound() {}
 
-// digestOf returns the digest by which a registry has an image: that of the repository
-// of name, else any; empty where no registry has it.
+// digestOf returns the digest by which the registry of name has an image; empty where
+// that is not known.
 func digestOf(repoDigests []string, name string) string {
-	found := ""
-	name = engine.Repository(name)
+	name = familiar(engine.Repository(name))
 	for _, r := range repoDigests {
-		repository, digest, _ := strings.Cut(r, "@")
-		if found == "" || name == repository {
-			found = digest
+		if repository, digest, _ := strings.Cut(r, "@"); familiar(repository) == name {
+			return digest
 		}
 	}
-	return found
+	return ""
+}
+
+// familiar is a name of an image as the engine lists it.
+func familiar(name string) string {
+	if ref, err := reference.ParseNormalizedNamed(name); err == nil {
+		return reference.FamiliarString(ref)
+	}
+	return name
+}
+
+// hasDigest reports whether some registry has an image by a digest.
+func hasDigest(repoDigests []string, digest string) bool {
+	return slices.ContainsFunc(repoDigests, func(r string) bool { return strings.HasSuffix(r, "@"+digest) })
 }
 
 // tell tells which image a container is made from.
@@ -93,7 +121,7 @@ func (f found) about() engine.Image {
 	created, _ := time.Parse(time.RFC3339Nano, f.image.Created)
 	return engine.Image{
 		Name: f.name, ID: f.image.ID, Digest: digestOf(f.image.RepoDigests, f.name), Size: f.image.Size, Created: created,
-		Platform: platform(f.image.Os, f.image.Architecture, f.image.Variant), Emulated: f.emulated,
+		Platform: platform(f.image.Os, f.image.Architecture, f.image.Variant), Emulated: f.emulated, Native: f.native, Local: f.local,
 	}
 }
 

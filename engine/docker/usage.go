@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ func (c *Container) Usage(ctx context.Context) (engine.Usage, error) {
 	var stats container.StatsResponse
 	if err := json.NewDecoder(answer.Body).Decode(&stats); err != nil {
 		return engine.Usage{}, fmt.Errorf("read what the container uses: %w", err)
+	}
+	if stats.CPUStats.CPUUsage.TotalUsage == 0 { // of a container that is not running all is zero
+		return engine.Usage{}, fmt.Errorf("read what the container uses: %w", io.EOF)
 	}
 	files := stats.MemoryStats.Stats["total_inactive_file"] // version 1
 	if files == 0 {

@@ -16,7 +16,7 @@ import (
 // Usage is what the processes of a group, and of the groups in it, have used.
 type Usage struct {
 	CPU    time.Duration // processor time since the group was made
-	Memory int64         // bytes in use now, without what the kernel can forget of files
+	Memory int64         // bytes in use now, without what the kernel can forget of files; 0 where it is not counted
 	Killed int           // processes of the group killed for want of memory
 }
 
@@ -150,17 +150,20 @@ func (m *Meter) Read() (Usage, error) {
 		if u.Memory, err = number(m.memory, counted["memory"][version-1]); err != nil {
 			return u, err
 		}
-		u.Memory = max(0, u.Memory-field(m.memory, "memory.stat", [2]string{"total_inactive_file", "inactive_file"}[version-1]))
-		u.Killed = int(field(m.memory, [2]string{"memory.oom_control", "memory.events"}[version-1], "oom_kill"))
+		files, _ := field(m.memory, "memory.stat", [2]string{"total_inactive_file", "inactive_file"}[version-1])
+		u.Memory = max(0, u.Memory-files)
+		killed, _ := field(m.memory, [2]string{"memory.oom_control", "memory.events"}[version-1], "oom_kill")
+		u.Killed = int(killed)
 	}
+	var spent int64
 	switch {
 	case m.cpu == "":
 	case m.version["cpuacct"] == 2:
-		u.CPU = time.Duration(field(m.cpu, "cpu.stat", "usage_usec")) * time.Microsecond
+		spent, err = field(m.cpu, "cpu.stat", "usage_usec")
+		u.CPU = time.Duration(spent) * time.Microsecond
 	default:
-		var nanoseconds int64
-		nanoseconds, err = number(m.cpu, "cpuacct.usage")
-		u.CPU = time.Duration(nanoseconds)
+		spent, err = number(m.cpu, "cpuacct.usage")
+		u.CPU = time.Duration(spent)
 	}
 	return u, err
 }
@@ -173,14 +176,16 @@ func number(dir, file string) (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
-// field returns a number of a file of lines NAME NUMBER; 0 where it is not there.
-func field(dir, file, name string) int64 {
-	text, _ := os.ReadFile(filepath.Join(dir, file))
+// field returns a number of a file of lines NAME NUMBER.
+func field(dir, file, name string) (int64, error) {
+	text, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return 0, err
+	}
 	for line := range strings.Lines(string(text)) {
 		if value, is := strings.CutPrefix(line, name+" "); is {
-			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			return n
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 		}
 	}
-	return 0
+	return 0, fmt.Errorf("%s of %s: %w", name, filepath.Join(dir, file), fs.ErrNotExist)
 }
