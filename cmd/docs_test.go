@@ -78,6 +78,9 @@ var passing = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
+	// Where it takes long enough to be worth a line.
+	{regexp.MustCompile(`(?m)^  FINALIZING +[0-9.ms]+  SUCCEEDED\n`), ""},
+	{regexp.MustCompile(`(?m)^(  slowest)? +[0-9.ms]+s  .*\n`), ""},
 	{regexp.MustCompile(` +[0-9.]+ [MG]iB at most, .* of CPU`), ""}, // where it is worth a word
 	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
