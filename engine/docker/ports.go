@@ -20,7 +20,11 @@ func (c *Container) forward(ctx context.Context, name string) {
 	if err != nil || got.NetworkSettings == nil || got.State == nil || !got.State.Running {
 		return // the build hears of that
 	}
-	ports := c.newPorts(got.ID, strings.TrimPrefix(got.Name, "/"), got.NetworkSettings.Ports)
+	name = strings.TrimPrefix(got.Name, "/")
+	if other := notTCP(got.NetworkSettings.Ports); len(other) > 0 {
+		c.say("Ports of %s are not at localhost in the build, only on this machine, for they are not TCP: %s.", name, strings.Join(other, ", "))
+	}
+	ports := c.newPorts(got.ID, name, got.NetworkSettings.Ports)
 	if len(ports) == 0 {
 		return
 	}
@@ -29,16 +33,31 @@ func (c *Container) forward(ctx context.Context, name string) {
 		c.drop(ctx, func(id, _ string) bool { return id == got.ID })
 	}
 	c.unforward(ctx, got.ID) // if it has ended before it was noted
-	if c.spec.Say == nil {
-		return
-	}
-	name = strings.TrimPrefix(got.Name, "/")
 	switch {
 	case err != nil:
-		c.spec.Say("The ports of %s are not at localhost in the build, only on this machine: %v.", name, err)
+		c.say("The ports of %s are not at localhost in the build, only on this machine: %v.", name, err)
 	case len(lost) > 0:
-		c.spec.Say("Ports of %s are not at localhost in the build, only on this machine, for something in the build listens there: %s.", name, strings.Join(lost, ", "))
+		c.say("Ports of %s are not at localhost in the build, only on this machine, for something in the build listens there: %s.", name, strings.Join(lost, ", "))
 	}
+}
+
+// say tells the build something, where anybody listens.
+func (c *Container) say(format string, args ...any) {
+	if c.spec.Say != nil {
+		c.spec.Say(format, args...)
+	}
+}
+
+// notTCP returns published ports that are not carried.
+func notTCP(all nat.PortMap) []string {
+	var found []string
+	for port, bindings := range all {
+		if port.Proto() != "tcp" && len(bindings) > 0 {
+			found = append(found, string(port))
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // watchEnds frees the ports of containers that end by themselves.
