@@ -84,9 +84,12 @@ func (m *Meter) add(dir, controller string, at *string) {
 // counted are the files that have the sum, in version 1 and 2.
 var counted = map[string][2]string{"memory": {"memory.usage_in_bytes", "memory.current"}, "cpuacct": {"cpuacct.usage", "cpu.stat"}}
 
+// counts reports whether a directory counts something. Version 1 has a cpu.stat too, of
+// limits only; that of version 2 is known by a file that every group has.
 func counts(dir string, version int, controller string) bool {
 	_, err := os.Stat(filepath.Join(dir, counted[controller][version-1]))
-	return err == nil
+	_, second := os.Stat(filepath.Join(dir, "cgroup.controllers"))
+	return err == nil && (version == 2) == (second == nil)
 }
 
 // Membership is the place of a process in one hierarchy of control groups.
