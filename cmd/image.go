@@ -372,7 +372,8 @@ func versionsOf(text []byte) map[string][]string {
 // pullImages brings images as a build would.
 func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) error {
 	var d *docker.Engine
-	if f.engine != "sandbox" && !(f.engine == "auto" && !slices.ContainsFunc(names, func(name string) bool { return !isLocalImage(name) })) {
+	pulled := slices.ContainsFunc(names, func(name string) bool { return !isLocalImage(name) })
+	if f.engine == "docker" || f.engine == "auto" && pulled {
 		e, err := a.engine(ctx)
 		if err != nil && (f.engine == "docker" || !noEngine(err)) {
 			return err
@@ -437,56 +438,4 @@ func (a *App) pullImage(ctx context.Context, d *docker.Engine, spec engine.Spec)
 		errs = append(errs, err)
 	}
 	return errs[0]
-}
-
-// removeImages removes images where they are; in both engines only where that is said.
-func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) error {
-	if f.engine == "sandbox" {
-		return a.removeKept(ctx, names)
-	}
-	e, err := a.engine(ctx)
-	if err != nil {
-		if f.engine == "docker" || !noEngine(err) {
-			return err
-		}
-		return a.removeKept(ctx, names)
-	}
-	defer e.Close()
-	var kept []shownImage
-	if f.engine == "auto" {
-		if kept, _, err = a.allImages(ctx, "sandbox"); err != nil {
-			return err
-		}
-	}
-	var errs []error
-	for _, name := range names {
-		errs = append(errs, a.removeImage(ctx, e, kept, name))
-	}
-	return errors.Join(errs...)
-}
-
-// removeImage removes an image from the engine that has it, by the name it has there.
-func (a *App) removeImage(ctx context.Context, e *docker.Engine, kept []shownImage, name string) error {
-	names := project.ImageSpellings(project.Curated(name))
-	at := imageNamed(kept, names)
-	for _, spelling := range names {
-		id, err := e.ImageID(ctx, []string{spelling})
-		switch {
-		case err != nil:
-			return err
-		case id == "":
-			continue
-		case at >= 0:
-			return usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
-		}
-		if err := e.RemoveImage(ctx, spelling); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.Stdout, "removed %s\n", spelling)
-		return err
-	}
-	if at < 0 {
-		return errNoImage(name)
-	}
-	return a.removeKept(ctx, []string{kept[at].Name})
 }

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
+	"github.com/buildlocal/buildlocal/project"
 )
 
 func shortID(id string) string {
@@ -33,11 +35,81 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%d days ago", d/day)
 }
 
-// removeKept removes images that we keep ourselves.
-func (a *App) removeKept(ctx context.Context, names []string) error {
+// removeImages removes images where they are; in both engines only where that is said.
+func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) error {
+	var d *docker.Engine
+	if f.engine != "sandbox" {
+		e, err := a.engine(ctx)
+		if err != nil && (f.engine == "docker" || !noEngine(err)) {
+			return err
+		}
+		if err == nil {
+			d = e
+			defer e.Close()
+		}
+	}
+	var kept []shownImage
+	if f.engine != "docker" {
+		var err error
+		if kept, _, err = a.allImages(ctx, "sandbox"); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, name := range names {
+		if f.engine == "auto" && isLocalImage(name) {
+			errs = append(errs, a.removeKept(ctx, name)) // Docker has none of those
+			continue
+		}
+		errs = append(errs, a.removeImage(ctx, d, kept, name))
+	}
+	return errors.Join(errs...)
+}
+
+// removeImage removes an image from the engine that has it, by the name it has there; e
+// is nil where that of Docker is not to be asked.
+func (a *App) removeImage(ctx context.Context, e *docker.Engine, kept []shownImage, name string) error {
+	names := project.ImageSpellings(project.Curated(name))
+	at := imageNamed(kept, names)
+	there, err := nameAt(ctx, e, names)
+	switch {
+	case err != nil:
+		return err
+	case there != "" && at >= 0:
+		return usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
+	case there != "":
+		if err := e.RemoveImage(ctx, there); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(a.Stdout, "removed %s\n", there)
+		return err
+	case at >= 0:
+		return a.removeKept(ctx, kept[at].Name)
+	case e != nil:
+		return errNoImage(name)
+	}
+	return a.removeKept(ctx, name) // which tells that there is none
+}
+
+// nameAt returns the first of some names that an engine has an image of; "" for none,
+// and for no engine.
+func nameAt(ctx context.Context, e *docker.Engine, names []string) (string, error) {
+	if e == nil {
+		return "", nil
+	}
+	for _, name := range names {
+		if id, err := e.ImageID(ctx, []string{name}); err != nil || id != "" {
+			return name, err
+		}
+	}
+	return "", nil
+}
+
+// removeKept removes an image that we keep ourselves.
+func (a *App) removeKept(ctx context.Context, name string) error {
 	e := a.sandboxEngine(sandbox.Images)
 	before, _, listed := e.Images()
-	err := e.RemoveImages(ctx, names...)
+	err := e.RemoveImages(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return usagef("%s\nbuildlocal image ls lists what is there", strings.ReplaceAll(err.Error(), ": "+fs.ErrNotExist.Error(), ""))
 	}
