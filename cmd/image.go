@@ -75,6 +75,9 @@ func (f *imageFlags) check() error {
 			return usagef("--%s is %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
 		}
 	}
+	if f.engine == "sandbox" && runtime.GOOS != "linux" {
+		return usagef("--engine is sandbox, which needs Linux; leave it out, or use docker")
+	}
 	return nil
 }
 
@@ -221,25 +224,23 @@ func (i shownImage) offers() string {
 // allImages returns the images of both engines, and how many bytes those of the sandbox
 // have together.
 func (a *App) allImages(ctx context.Context, which string) (all []shownImage, total int64, err error) {
-	if which != "sandbox" {
-		e, err := a.engine(ctx)
-		switch {
-		case err == nil:
-			defer e.Close()
-			there, err := e.Images(ctx)
-			if err != nil {
-				return nil, 0, err
-			}
-			for _, i := range there {
-				s := shownImage{Name: i.Name, Engine: "docker", ID: i.ID, Digest: i.Digest, Size: i.Size, Created: i.Created}
-				s.Runtimes, s.looked = a.knownRuntimes(i.ID)
-				all = append(all, s)
-			}
-		case which == "docker" || !noEngine(err):
+	e, err := a.dockerFor(ctx, which)
+	if err != nil {
+		return nil, 0, err
+	}
+	if e != nil {
+		defer e.Close()
+		there, err := e.Images(ctx)
+		if err != nil {
 			return nil, 0, err
-		default:
-			fmt.Fprintln(a.Stderr, "No Docker engine answers: only images of the sandbox are seen.")
 		}
+		for _, i := range there {
+			s := shownImage{Name: i.Name, Engine: "docker", ID: i.ID, Digest: i.Digest, Size: i.Size, Created: i.Created}
+			s.Runtimes, s.looked = a.knownRuntimes(i.ID)
+			all = append(all, s)
+		}
+	} else if which == "auto" {
+		fmt.Fprintln(a.Stderr, "No Docker engine answers: only images of the sandbox are seen.")
 	}
 	if which == "docker" || runtime.GOOS != "linux" {
 		return all, 0, nil
@@ -251,6 +252,19 @@ func (a *App) allImages(ctx context.Context, which string) (all []shownImage, to
 		all = append(all, s)
 	}
 	return all, total, err
+}
+
+// dockerFor returns the Docker engine for a value of --engine: auto, docker or sandbox.
+// It is nil where that is not to be asked, and for auto where none answers.
+func (a *App) dockerFor(ctx context.Context, which string) (*docker.Engine, error) {
+	if which == "sandbox" {
+		return nil, nil
+	}
+	e, err := a.engine(ctx)
+	if which == "auto" && noEngine(err) {
+		return nil, nil
+	}
+	return e, err
 }
 
 // noEngine reports whether an error says that no Docker engine answers.
@@ -371,17 +385,16 @@ func versionsOf(text []byte) map[string][]string {
 
 // pullImages brings images as a build would.
 func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) error {
-	var d *docker.Engine
-	pulled := slices.ContainsFunc(names, func(name string) bool { return !isLocalImage(name) })
-	if f.engine == "docker" || f.engine == "auto" && pulled {
-		e, err := a.engine(ctx)
-		if err != nil && (f.engine == "docker" || !noEngine(err)) {
-			return err
-		}
-		if err == nil {
-			d = e
-			defer e.Close()
-		}
+	which := f.engine
+	if which == "auto" && !slices.ContainsFunc(names, func(name string) bool { return !isLocalImage(name) }) {
+		which = "sandbox"
+	}
+	d, err := a.dockerFor(ctx, which)
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		defer d.Close()
 	}
 	terminal := a.isTerminal()
 	screen := console.NewText(a.Stderr, console.Options{Terminal: terminal && a.color(terminal)})

@@ -37,20 +37,15 @@ func ago(d time.Duration) string {
 
 // removeImages removes images where they are; in both engines only where that is said.
 func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) error {
-	var d *docker.Engine
-	if f.engine != "sandbox" {
-		e, err := a.engine(ctx)
-		if err != nil && (f.engine == "docker" || !noEngine(err)) {
-			return err
-		}
-		if err == nil {
-			d = e
-			defer e.Close()
-		}
+	d, err := a.dockerFor(ctx, f.engine)
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		defer d.Close()
 	}
 	var kept []shownImage
 	if f.engine != "docker" {
-		var err error
 		if kept, _, err = a.allImages(ctx, "sandbox"); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -276,6 +276,16 @@ func (c *Container) removeMade(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// idBefore returns which image had a name before the build; now are the names of that
+// which has it. podman calls localhost/a what is asked for as a, where Docker has two.
+func idBefore(tags map[string]string, name string, now []string) string {
+	long := "localhost/" + name
+	if tags[name] == "" && slices.Contains(now, long) && !slices.Contains(now, name) {
+		name = long
+	}
+	return tags[name]
+}
+
 // restoreNames gives names of images that the build took back to what had them, and
 // takes away those it made.
 func (c *Container) restoreNames(ctx context.Context) error {
@@ -289,8 +299,8 @@ func (c *Container) restoreNames(ctx context.Context) error {
 			continue // the engine did not take it either
 		}
 		name = reference.FamiliarString(ref)
-		before := cmp.Or(c.socket.tags[name], c.socket.tags["localhost/"+name]) // as podman has it
 		now, err := c.engine.api.ImageInspect(ctx, name)
+		before := idBefore(c.socket.tags, name, now.RepoTags)
 		switch {
 		case isGone(err) && before == "", err == nil && now.ID == before:
 			continue
