@@ -50,7 +50,7 @@ var doors = map[string][]string{
 	"github.com/opencontainers/image-spec":   {"engine/docker"},
 	"github.com/google/go-containerregistry": {"engine/images"},
 	"github.com/klauspost/compress":          {"engine/images", "cache"},
-	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/layer", "cmd"},
+	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/layer", "internal/relay", "cmd"},
 	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "cmd"}, // cmd: the config file
 	"github.com/aws/aws-sdk-go-v2":           {"aws"},
 	"github.com/aws/smithy-go":               {"aws"},

@@ -79,8 +79,8 @@ var passing = []struct {
 	with    string
 }{
 	// Where it takes long enough to be worth a line.
-	{regexp.MustCompile(`(?m)^  FINALIZING +[0-9.ms]+  SUCCEEDED\n`), ""},
-	{regexp.MustCompile(`(?m)^(  slowest)? +[0-9.ms]+s  .*\n`), ""},
+	{regexp.MustCompile(`(?m)^  FINALIZING +[0-9.hms]+  SUCCEEDED\n`), ""},
+	{regexp.MustCompile(`(?m)^(  slowest)? +[0-9.hms]+s  .*\n`), ""},
 	{regexp.MustCompile(` +[0-9.]+ [MG]iB at most, .* of CPU`), ""}, // where it is worth a word
 	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
@@ -90,7 +90,7 @@ var passing = []struct {
 	{regexp.MustCompile(`src\d+`), "srcN"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`builds/(\d+)-[0-9a-f]{8}`), "builds/$1-ID"},
-	{regexp.MustCompile(`( *)\b\d+(\.\d+)?(ms|s)\b( *)`), " TIME "},
+	{regexp.MustCompile(`( *)\b(\d+[hm])*\d+(\.\d+)?(ms|s)\b( *)`), " TIME "},
 	{regexp.MustCompile(`INITIATOR=\S+`), "INITIATOR=YOU"},
 	{regexp.MustCompile(`took [0-9.]+ seconds`), "took TIME"},
 	{regexp.MustCompile(`START_TIME=\d+`), "START_TIME=TIME"},

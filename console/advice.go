@@ -45,6 +45,8 @@ var hints = []hint{
 		"Owners are for root to change, and to users the environment has: without Docker, a plain user's may have root alone. buildlocal doctor says which there are."},
 	{0, []string{"Value too large for defined data type"},
 		"The file belongs to a user or group that the environment does not have: without Docker, give a plain user's source his own group (chgrp -R)."},
+	{0, []string{"unable to apply cgroup configuration"},
+		"The build's own Docker engine may not make control groups: under an engine without root that takes those of version 2."},
 	{126, []string{"ermission denied"},
 		"The file is not executable: chmod +x it, and commit that with git update-index --chmod=+x."},
 	{127, []string{": ./", ": ../", "required file not found", "bad interpreter"},

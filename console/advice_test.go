@@ -13,6 +13,7 @@ func TestTheClassicsGetALineOfAdvice(t *testing.T) {
 		want    string // part of the advice; empty for none
 	}{
 		{1, "whatever", ""},
+		{126, "docker: OCI runtime create failed: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpu/docker: permission denied", "version 2"},
 		{126, "script.sh: 4: ./run: Permission denied", "not executable"},
 		{127, "script.sh: 4: foo: not found", "no such program"},
 		{137, "", "memory"},

@@ -114,7 +114,7 @@ func TestThePageWorksInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	path, err := exec.LookPath(chromium)
 	if err != nil {

@@ -8,15 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	cliContext "github.com/docker/cli/cli/context"
 	contextdocker "github.com/docker/cli/cli/context/docker"
 	"github.com/docker/cli/cli/context/store"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/client"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -49,6 +54,11 @@ type Engine struct {
 	relay  func(architecture string) (string, error)
 
 	measure func(ctx context.Context, image, platform string) (engine.ImageSize, error)
+
+	pong     atomic.Pointer[types.Ping] // its last answer to a ping
+	making   sync.Mutex                 // of the relay's image
+	asking   sync.Mutex
+	platform string // of its machine, once it was asked
 }
 
 // Connect finds the engine: DOCKER_HOST, then the context, then the sockets that
@@ -177,7 +187,8 @@ func fromContext(configDir, name string) (contextdocker.Endpoint, error) {
 	return contextdocker.WithTLSData(contexts, name, endpoint)
 }
 
-// firstSocket returns the first usual socket that exists, else the default.
+// firstSocket returns the first usual socket at which something listens, for us; else
+// the first that exists, else the default.
 func firstSocket(o Options) string {
 	candidates := []string{
 		strings.TrimPrefix(client.DefaultDockerHost, "unix://"),
@@ -192,16 +203,27 @@ func firstSocket(o Options) string {
 		"/run/podman/podman.sock",
 		filepath.Join(o.Home, ".local/share/containers/podman/machine/podman.sock"),
 	}
-	for _, path := range candidates {
-		if !filepath.IsAbs(path) {
-			continue // a base that is not known
-		}
+	first := client.DefaultDockerHost
+	for _, path := range slices.Backward(candidates) {
 		info, err := os.Stat(path)
-		if err == nil && filepath.IsAbs(path) && info.Mode()&fs.ModeSocket != 0 {
+		if err == nil && filepath.IsAbs(path) && info.Mode()&fs.ModeSocket != 0 { // else its base is not known
+			first = "unix://" + path
+		}
+	}
+	for _, path := range candidates {
+		if filepath.IsAbs(path) && listens(path) {
 			return "unix://" + path
 		}
 	}
-	return client.DefaultDockerHost
+	return first
+}
+
+func listens(path string) bool {
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
 }
 
 // Ping asks whether the engine answers. The error is a *engine.Fault, or why ctx
@@ -211,6 +233,9 @@ func (e *Engine) Ping(ctx context.Context) error {
 	pong, err := e.api.Ping(ctx)
 	if err == nil && pong.APIVersion == "" {
 		err = errors.New("what answers there is not Docker")
+	}
+	if err == nil {
+		e.pong.Store(&pong)
 	}
 	err = e.fault(orCause(ctx, err), doing)
 	if err == nil || ctx.Err() != nil || isFault(err) {

@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,31 @@ func TestTheFirstUsualSocketIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, nil, 0o644); err != nil { // no socket
+			t.Fatal(err)
+		}
+	}
+	// An engine that ended leaves its socket: one where somebody listens goes before it.
+	left, live := sockets(home, runtime)[1], sockets(home, runtime)[8]
+	for _, path := range []string{left, live} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: left})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+	if e, err := docker.Connect(o); err != nil || e.Host() != "unix://"+left {
+		t.Errorf("a socket where nobody listens, alone: got %s, %v, want %s", e.Host(), err, left)
+	}
+	listen(t, "unix", live)
+	if e, err := docker.Connect(o); err != nil || e.Host() != "unix://"+live {
+		t.Errorf("somebody listens at another: got %s, %v, want %s", e.Host(), err, live)
+	}
+	for _, path := range []string{left, live} {
+		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -208,7 +209,11 @@ func (c *Container) remove(ctx context.Context) error {
 // removeContainer removes a container and its volumes, and waits until it is
 // gone also where somebody else is removing it.
 func (e *Engine) removeContainer(ctx context.Context, id string) error {
-	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	options := container.RemoveOptions{Force: true, RemoveVolumes: true}
+	err := e.api.ContainerRemove(ctx, id, options)
+	if err != nil && e.removeDependents(ctx, err) {
+		err = e.api.ContainerRemove(ctx, id, options)
+	}
 	if err == nil || isGone(err) {
 		return nil
 	}
@@ -225,4 +230,19 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 		}
 		return e.fault(err, "remove container "+id)
 	}
+}
+
+// ids finds containers in a message.
+var ids = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+
+// removeDependents removes relays that a message names as in the way: podman
+// removes none whose network another is in. It reports whether it is worth another try.
+func (e *Engine) removeDependents(ctx context.Context, err error) bool {
+	_, named, found := strings.Cut(err.Error(), "has dependent containers")
+	for _, id := range ids.FindAllString(named, -1) {
+		if got, err := e.api.ContainerInspect(ctx, id); err == nil && got.Config != nil && got.Config.Labels[relayLabel] != "" {
+			_ = e.removeContainer(ctx, id) // the next try says what is left
+		}
+	}
+	return found
 }

@@ -103,6 +103,9 @@ func rename(from io.Reader, to io.Writer, name func(string) (string, error)) err
 				return err
 			}
 		}
+		if h.Typeflag == tar.TypeDir && !strings.HasSuffix(h.Name, "/") { // as podman sends it
+			h.Name += "/"
+		}
 		h.Format = tar.FormatPAX
 		if err := w.WriteHeader(h); err != nil {
 			return err

@@ -59,13 +59,22 @@ func emulatorIn(dir, arch string) (program string, known bool) {
 	return "", true
 }
 
-// native returns the platform of the engine's machine.
+// native returns the platform of the engine's machine. An engine is asked once: podman
+// takes seconds to answer.
 func (e *Engine) native(ctx context.Context) (string, error) {
-	if e.sharesFiles() == nil {
+	if e.isHere() == nil {
 		return platform("linux", runtime.GOARCH, ""), nil
 	}
-	version, err := e.api.ServerVersion(ctx)
-	return platform("linux", version.Arch, ""), err
+	e.asking.Lock()
+	defer e.asking.Unlock()
+	if e.platform == "" {
+		version, err := e.api.ServerVersion(ctx)
+		if err != nil {
+			return "", e.fault(err, "ask the engine for its architecture")
+		}
+		e.platform = platform("linux", version.Arch, "")
+	}
+	return e.platform, nil
 }
 
 // isNative reports whether a machine runs programs of a platform itself: also those of
@@ -79,7 +88,7 @@ func isNative(has, native string) bool {
 // emulator for it.
 func (e *Engine) runs(name, has, native string) error {
 	parts := strings.Split(has, "/")
-	if e.sharesFiles() != nil || len(parts) < 2 {
+	if e.isHere() != nil || len(parts) < 2 {
 		return nil
 	}
 	program, known := Emulator(parts[1])

@@ -128,7 +128,7 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 		return f, nil
 	}
 	native, err := e.native(ctx)
-	f.native, f.local = native, e.sharesFiles() == nil
+	f.native, f.local = native, e.isHere() == nil
 	if f.emulated = err == nil && !isNative(has, native); !f.emulated {
 		return f, nil
 	}

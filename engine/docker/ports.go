@@ -164,7 +164,7 @@ func (c *Container) forwardAll(ctx context.Context, id string, ports []published
 	for _, p := range ports {
 		addresses = append(addresses, "127.0.0.1:"+p.port)
 	}
-	relay, listeners, at, err := c.listenInside(context.WithoutCancel(ctx), "port-"+ports[0].port, image, addresses)
+	relay, listeners, at, err := c.listenInside(context.WithoutCancel(ctx), "port-"+ports[0].port, image, nil, addresses)
 	if err != nil {
 		return nil, err
 	}

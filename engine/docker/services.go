@@ -10,46 +10,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/relay"
 )
-
-// metadata is where clouds tell a machine its credentials: EC2, GCP, Azure and
-// others; ECS, and so CodeBuild; EKS. Addresses that are not link-local (Alibaba's, and
-// those of IPv6, which the engine's usual network does not have) cannot be taken.
-var metadata = []string{"169.254.169.254", "169.254.170.2", "169.254.170.23"}
-
-// bridge is the network that containers are in by default.
-const bridge = "bridge"
-
-// networkOf gives a container addresses that would lead to the machine's metadata:
-// what it asks there ends in itself, and in no container inside it is it otherwise.
-// The engine takes link-local addresses on every network.
-func networkOf(s engine.Spec) *network.NetworkingConfig {
-	own := metadata
-	if s.Metadata {
-		own = nil
-		for _, service := range s.Services {
-			if host, _, err := net.SplitHostPort(service.Address); err == nil {
-				own = append(own, host)
-			}
-		}
-	}
-	if len(own) == 0 {
-		return nil
-	}
-	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: own}},
-	}}
-}
 
 // relayed is the name of an image that holds a relay.
 type relayed struct {
@@ -60,22 +31,18 @@ type relayed struct {
 // findRelay finds that image while the build's container is made.
 func (e *Engine) findRelay(ctx context.Context, s engine.Spec) <-chan relayed {
 	found := make(chan relayed, 1)
-	if len(s.Services) > 0 {
-		go func() {
-			name, err := e.relayImage(ctx, s.Say)
-			found <- relayed{name, err}
-		}()
-	}
+	go func() {
+		name, err := e.relayImage(ctx, s.Say)
+		found <- relayed{name, err}
+	}()
 	return found
 }
 
 // serve makes services reachable: a container of ours in the network of the build's
-// listens, and carries each connection to us over its streams. It ends with us.
-func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan relayed) error {
-	if len(s.Services) == 0 {
-		return nil
-	}
-	image := <-relays
+// listens, and carries each connection to us over its streams. It ends with us. Before,
+// it takes the addresses of own.
+func (c *Container) serve(ctx context.Context, image relayed, own []string) error {
+	s := c.spec
 	if image.err != nil {
 		return image.err
 	}
@@ -83,7 +50,7 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 	for _, service := range s.Services {
 		addresses = append(addresses, service.Address)
 	}
-	_, listeners, at, err := c.listenInside(ctx, "services", image.name, addresses)
+	_, listeners, at, err := c.listenInside(ctx, "services", image.name, own, addresses)
 	if err != nil {
 		return err
 	}
@@ -97,24 +64,28 @@ func (c *Container) serve(ctx context.Context, s engine.Spec, relays <-chan rela
 }
 
 // listenInside listens at addresses in the container's network, by a container of ours
-// that is called after what it is for. It returns that container, and where each listener
-// really is.
-func (c *Container) listenInside(ctx context.Context, what, image string, addresses []string) (string, []net.Listener, []string, error) {
+// that is called after what it is for; first it gives that network addresses of its own.
+// It returns that container, and where each listener really is.
+func (c *Container) listenInside(ctx context.Context, what, image string, own, addresses []string) (string, []net.Listener, []string, error) {
 	s := c.spec
 	config := &container.Config{
-		Image: image, Cmd: addresses, Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Image: image, Cmd: slices.Concat(own, addresses), Labels: s.Labels, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	}
+	rights := []string{"NET_BIND_SERVICE"}
+	if len(own) > 0 {
+		rights = append(rights, "NET_ADMIN")
 	}
 	host := &container.HostConfig{
-		NetworkMode: container.NetworkMode("container:" + c.id), CapDrop: []string{"ALL"}, CapAdd: []string{"NET_BIND_SERVICE"},
+		NetworkMode: container.NetworkMode("container:" + c.id), CapDrop: []string{"ALL"}, CapAdd: rights,
 		ReadonlyRootfs: true, SecurityOpt: []string{"no-new-privileges"}, LogConfig: container.LogConfig{Type: "none"}, AutoRemove: true,
 	}
-	spec := engine.Spec{Name: s.Name + "-" + what, Metadata: true}
-	made, err := c.engine.create(ctx, spec, config, host)
+	spec := engine.Spec{Name: s.Name + "-" + what}
+	made, err := c.engine.create(ctx, spec, config, host, nil)
 	if isGone(err) { // another version of this program has just removed the image
 		if config.Image, err = c.engine.relayImage(ctx, s.Say); err != nil {
 			return "", nil, nil, err
 		}
-		made, err = c.engine.create(ctx, spec, config, host)
+		made, err = c.engine.create(ctx, spec, config, host, nil)
 	}
 	if err != nil {
 		return "", nil, nil, c.engine.fault(err, "make a container for "+what)
@@ -193,14 +164,14 @@ func (d *duplex) Close() error { return errors.Join(d.PipeReader.Close(), d.Conn
 // relayImage returns the image that holds the relay, which is made when it is first
 // needed: this program, and what it is linked with.
 func (e *Engine) relayImage(ctx context.Context, say func(format string, args ...any)) (string, error) {
-	version, err := e.api.ServerVersion(ctx)
+	native, err := e.native(ctx)
 	if err != nil {
-		return "", e.fault(err, "ask the engine for its architecture")
+		return "", err
 	}
 	if e.relay == nil {
 		return "", fmt.Errorf("services in a container: %w", engine.ErrUnsupported)
 	}
-	program, err := e.relay(version.Arch)
+	program, err := e.relay(strings.TrimPrefix(native, "linux/"))
 	if err != nil {
 		return "", err
 	}
@@ -209,6 +180,8 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 		return "", fmt.Errorf("use %s for the container for services: %w", program, err)
 	}
 	name := relay.Name + ":" + files.tag()
+	e.making.Lock() // another start of this program may be at it
+	defer e.making.Unlock()
 	if _, err := e.api.ImageInspect(ctx, name); err == nil {
 		return name, nil
 	}
@@ -218,7 +191,7 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 	archive := files.pack()
 	defer archive.Close()
 	done, err := e.api.ImageImport(ctx, image.ImportSource{Source: archive, SourceName: "-"}, name, image.ImportOptions{
-		Platform: "linux/" + version.Arch, Changes: []string{`ENTRYPOINT ["/` + relay.Name + `"]`, "LABEL " + relayLabel + "=1"},
+		Platform: native, Changes: []string{`ENTRYPOINT ["/` + relay.Name + `"]`, "LABEL " + relayLabel + "=1"},
 	})
 	if err != nil {
 		return "", e.fault(err, "make the image for services")

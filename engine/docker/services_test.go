@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,36 +15,110 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// plainNetworks is an engine that knows no link-local addresses.
-type plainNetworks struct{ engine http.Handler }
+// refuses is an engine that makes no container that asks for something.
+type refuses struct {
+	engine http.Handler
+	what   []string
+}
 
-func (p plainNetworks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasSuffix(r.URL.Path, "/containers/create") {
-		body, _ := io.ReadAll(r.Body)
-		if bytes.Contains(body, []byte("LinkLocalIPs")) {
+func (r refuses) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if strings.HasSuffix(request.URL.Path, "/containers/create") {
+		body, _ := io.ReadAll(request.Body)
+		if slices.ContainsFunc(r.what, func(what string) bool { return bytes.Contains(body, []byte(what)) }) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusBadRequest)
-			_, _ = io.WriteString(w, `{"message":"no such addresses here"}`)
+			_, _ = io.WriteString(w, `{"message":"no such thing here"}`)
 			return
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		request.Body = io.NopCloser(bytes.NewReader(body))
 	}
+	r.engine.ServeHTTP(w, request)
+}
+
+// experimental is an engine that calls itself so, as podman does.
+type experimental struct{ engine http.Handler }
+
+func (e experimental) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/_ping") {
+		w.Header().Set("Api-Version", "1.41")
+		w.Header().Set("Docker-Experimental", "true")
+		return
+	}
+	e.engine.ServeHTTP(w, r)
+}
+
+// passesOver fails a test where addresses are asked for that this engine would not give.
+type passesOver struct {
+	t      *testing.T
+	engine http.Handler
+}
+
+func (p passesOver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	if bytes.Contains(body, []byte("LinkLocalIPs")) {
+		p.t.Error("it is asked for link-local addresses")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	p.engine.ServeHTTP(w, r)
+}
+
+func self(string) (string, error) { return os.Executable() }
+
+// served is a service of the build's credentials; at is where else it is.
+func served(at *string) []engine.Service {
+	return []engine.Service{{
+		Address: "169.254.170.2:80", Elsewhere: func(address string) { *at = address },
+		Serve: func(l net.Listener) error {
+			return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
+		},
+	}}
+}
+
+// An engine gives no link-local addresses, and says so or does not: they are taken in
+// the container's network.
+func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
+	t.Parallel()
+	engineItself := speaks(socket(t, connect(t)), "1.41")
+	for name, handler := range map[string]http.Handler{
+		"Refused":    refuses{engineItself, []string{"LinkLocalIPs"}},
+		"PassedOver": passesOver{t, experimental{engineItself}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := connectTo(t, docker.Options{Host: serve(t, handler), Relay: self})
+			spec, at := newSpec(t), ""
+			spec.Say = func(format string, args ...any) {
+				if !strings.Contains(format, "is made") {
+					t.Errorf("said: "+format, args...)
+				}
+			}
+			for _, spec.Services = range [][]engine.Service{nil, served(&at)} {
+				c := start(t, e, spec)
+				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo refused"); !strings.Contains(out, "onnection refused") {
+					t.Errorf("the machine's metadata: %q", out)
+				}
+				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Services) > 0) {
+					t.Errorf("%d services: got %q", len(spec.Services), out)
+				}
+				if at != "" {
+					t.Errorf("the service is at %s", at)
+				}
+				if err := c.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
 }
 
 func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
-	host := serve(t, plainNetworks{speaks(path, "1.41")})
-	e := connectTo(t, docker.Options{Host: host, Relay: func(string) (string, error) { return os.Executable() }})
+	host := serve(t, refuses{speaks(path, "1.41"), []string{"LinkLocalIPs", "NET_ADMIN"}})
+	e := connectTo(t, docker.Options{Host: host, Relay: self})
 	spec, at, said := newSpec(t), "", ""
 	spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
-	spec.Services = []engine.Service{{
-		Address: "169.254.170.2:80", Elsewhere: func(address string) { at = address },
-		Serve: func(l net.Listener) error {
-			return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
-		},
-	}}
+	spec.Services = served(&at)
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func listenAt(name string) (net.Listener, error) {
 }
 
 // serveSocket serves the socket once the container is there.
-func (c *Container) serveSocket() {
+func (c *Container) serveSocket(ctx context.Context) {
 	if c.socket == nil {
 		return
 	}
@@ -105,8 +105,12 @@ func (c *Container) serveSocket() {
 		Dial: c.engine.api.Dialer(), Started: c.forward, Ended: c.unforward, Tags: c.socket.tags,
 		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Privileged, Paths: c.paths, KeepImages: c.spec.Socket.KeepImages,
 	}
-	if !c.spec.Metadata {
+	switch {
+	case c.spec.Metadata:
+	case c.engine.givesAddresses(ctx):
 		c.socket.gate.Unreachable = metadata
+	case c.spec.Say != nil:
+		c.spec.Say("Cloud metadata addresses are within reach of containers that the build starts: the engine does not keep them from it.")
 	}
 	var watching context.Context
 	watching, c.socket.unwatch = context.WithCancel(context.Background())

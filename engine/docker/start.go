@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -32,35 +35,22 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 }
 
 func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
-	relays := e.findRelay(ctx, s)
+	reach := e.reachOf(ctx, s)
 	image, err := e.need(ctx, s)
 	if err != nil {
 		return err
 	}
 	image.tell(s)
-	mounts, err := e.mountTrees(ctx, s, c)
+	mounts, err := e.mounts(ctx, s, c)
 	if err != nil {
 		return err
-	}
-	kept, err := e.keptVolumes(ctx, s)
-	if err != nil {
-		return err
-	}
-	own, err := e.openSocket(ctx, s, c)
-	if err != nil {
-		return err
-	}
-	mounts = slices.Concat(mounts, kept, own)
-	if s.Privileged && !slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
-		// The image's own dockerd needs a file system that is no overlay.
-		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
 	}
 	config, host := configs(s, image)
 	host.Mounts = mounts
 	if err := e.limit(ctx, s, host); err != nil {
 		return err
 	}
-	made, err := e.create(ctx, s, config, host)
+	made, err := c.create(ctx, config, host, &reach)
 	if cerrdefs.IsConflict(err) {
 		c.volumes, c.hidden = nil, nil // they are of the container that has the name
 	}
@@ -68,7 +58,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return e.fault(err, "make a container from "+image.name)
 	}
 	c.id = made.ID
-	c.serveSocket()
+	c.serveSocket(ctx)
 	for _, warning := range made.Warnings {
 		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
 			s.Say("The engine warns: %s", warning)
@@ -80,7 +70,29 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := c.begin(ctx, image.name); err != nil {
 		return err
 	}
-	return c.serve(ctx, s, relays)
+	return c.connect(ctx, reach)
+}
+
+// mounts makes what stands in the container besides its image.
+func (e *Engine) mounts(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
+	mounts, err := e.mountTrees(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := e.keptVolumes(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	own, err := e.openSocket(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	mounts = slices.Concat(mounts, kept, own)
+	if s.Privileged && !slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
+		// The image's own dockerd needs a file system that is no overlay.
+		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
+	}
+	return mounts, nil
 }
 
 // dockerDir is where a dockerd inside keeps what it has.
@@ -99,31 +111,24 @@ func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostC
 	if over := s.Limits.Over(info.NCPU, info.MemTotal); over != "" && s.Say != nil {
 		s.Say("%s", over)
 	}
+	if s.Say != nil && !info.MemoryLimit { // of an engine without root and control groups of version 2, which says no more
+		s.Say("The build's memory is not limited to what its compute type has: the engine cannot.")
+	}
+	if s.Say != nil && !info.CPUCfsQuota {
+		s.Say("The build's cpu is not limited to what its compute type has: the engine cannot.")
+	}
 	const nano = 1e9
 	host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
 	host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
 	return nil
 }
 
-// create makes the container. Once asked, the engine makes it whether we wait or
+// create makes a container. Once asked, the engine makes it whether we wait or
 // not: the end of ctx does not keep us from hearing what it is called.
-func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Config, host *container.HostConfig) (container.CreateResponse, error) {
+func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Config, host *container.HostConfig, own *network.NetworkingConfig) (container.CreateResponse, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	own := networkOf(s)
-	made, err := e.api.ContainerCreate(ctx, config, host, own, platformOf(s), s.Name)
-	if own == nil || err == nil || cerrdefs.IsConflict(err) {
-		return made, err
-	}
-	// An engine that is not Docker's may not know such addresses.
-	plain, again := e.api.ContainerCreate(ctx, config, host, nil, platformOf(s), s.Name)
-	if again != nil {
-		return made, err
-	}
-	if s.Say != nil && !s.Metadata {
-		s.Say("Cloud metadata addresses are within reach of the build: the engine does not keep them from it (%v).", err)
-	}
-	return plain, nil
+	return e.api.ContainerCreate(ctx, config, host, own, platformOf(s), s.Name)
 }
 
 // configs returns what the engine is asked for. The container lives for Main; or,
@@ -163,21 +168,26 @@ func platformOf(s engine.Spec) *ocispec.Platform {
 func (c *Container) begin(ctx context.Context, image string) error {
 	stream, err := c.engine.api.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
-		return c.engine.fault(err, "attach to the container")
+		// podman prepares it already here; why it cannot is told only by a start.
+		return c.started(cmp.Or(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), err), image)
 	}
 	c.stream = stream
-	err = c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{})
-	if isMountFailure(err) {
-		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
-	}
-	if err != nil {
-		return c.engine.fault(err, "start a container from "+image)
+	if err := c.started(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), image); err != nil {
+		return err
 	}
 	if c.spec.Main != nil {
 		go c.follow(stream, *c.spec.Main, c.mainExit)
 		return nil
 	}
 	return c.awaitShell(ctx, image)
+}
+
+// started tells why a start failed.
+func (c *Container) started(err error, image string) error {
+	if isMountFailure(err) {
+		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
+	}
+	return c.engine.fault(err, "start a container from "+image)
 }
 
 // follow copies Main's streams until it ends, then tells Ended.
@@ -202,6 +212,9 @@ func (c *Container) mainExit(ctx context.Context) (int, error) {
 	waited, failed := c.engine.api.ContainerWait(ctx, c.id, container.WaitConditionNotRunning)
 	select {
 	case w := <-waited:
+		if w.Error != nil { // podman's, of a container that is removed
+			return int(w.StatusCode), fmt.Errorf("wait for the container: %s", w.Error.Message)
+		}
 		return int(w.StatusCode), nil
 	case err := <-failed:
 		return 0, c.engine.fault(err, "wait for the container")

@@ -56,11 +56,10 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	}
 	var layers [2]string
 	for j, layer := range []string{"upper", "work"} {
-		v, err := e.createVolume(ctx, fmt.Sprintf("%s-%s%d", s.Name, layer, i), s.Labels)
+		v, err := c.createVolume(ctx, fmt.Sprintf("%s-%s%d", s.Name, layer, i), nil)
 		if err != nil {
-			return mount.Mount{}, e.fault(err, "make a volume")
+			return mount.Mount{}, err
 		}
-		c.volumes = append(c.volumes, v.Name)
 		layers[j] = v.Mountpoint
 	}
 	options := map[string]string{
@@ -68,10 +67,12 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", layersOf(tree, hide), escape(layers[0]), escape(layers[1])),
 	}
 	c.uppers = append(c.uppers, upper{tree.Path, layers[0]})
-	m := c.volume(fmt.Sprintf("%s-tree%d", s.Name, i), tree.Path)
-	m.VolumeOptions.NoCopy = true
-	m.VolumeOptions.DriverConfig = &mount.Driver{Name: "local", Options: options}
-	return m, nil
+	// Not with the container: podman passes over the options there (observed, 4.3).
+	v, err := c.createVolume(ctx, fmt.Sprintf("%s-tree%d", s.Name, i), options)
+	if err != nil {
+		return mount.Mount{}, err
+	}
+	return mount.Mount{Type: mount.TypeVolume, Source: v.Name, Target: tree.Path, VolumeOptions: &mount.VolumeOptions{NoCopy: true}}, nil
 }
 
 // upper is where what is written to a tree stands, on the engine's machine.
@@ -137,7 +138,7 @@ func layersOf(tree engine.Tree, hide string) string {
 func (e *Engine) keptVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount, error) {
 	var mounts []mount.Mount
 	for _, v := range s.Volumes {
-		if _, err := e.createVolume(ctx, v.Name, v.Labels); err != nil {
+		if _, err := e.createVolume(ctx, volume.CreateOptions{Name: v.Name, Labels: v.Labels}); err != nil {
 			return nil, e.fault(err, "make volume "+v.Name)
 		}
 		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: v.Name, Target: v.Path})
@@ -147,13 +148,24 @@ func (e *Engine) keptVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount,
 
 // createVolume makes a volume; as with create, the end of ctx does not keep us
 // from hearing of it.
-func (e *Engine) createVolume(ctx context.Context, name string, labels map[string]string) (volume.Volume, error) {
+func (e *Engine) createVolume(ctx context.Context, options volume.CreateOptions) (volume.Volume, error) {
 	if ctx.Err() != nil {
 		return volume.Volume{}, context.Cause(ctx)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	return e.api.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+	return e.api.VolumeCreate(ctx, options)
+}
+
+// createVolume makes a volume that is removed with the container, with options of the
+// driver local.
+func (c *Container) createVolume(ctx context.Context, name string, options map[string]string) (volume.Volume, error) {
+	v, err := c.engine.createVolume(ctx, volume.CreateOptions{Name: name, Labels: c.spec.Labels, Driver: "local", DriverOpts: options})
+	if err != nil {
+		return v, c.engine.fault(err, "make a volume")
+	}
+	c.volumes = append(c.volumes, v.Name)
+	return v, nil
 }
 
 // volume returns the mount of a volume that is made with the container. It has
@@ -180,7 +192,8 @@ func discard(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// isMountFailure reports that the engine could not mount one of the trees.
+// isMountFailure reports that the engine could not mount one of the trees, as Docker and
+// podman say it.
 func isMountFailure(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "failed to mount local volume")
+	return err != nil && (strings.Contains(err.Error(), "failed to mount local volume") || strings.Contains(err.Error(), "mounting volume "))
 }

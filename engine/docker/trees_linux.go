@@ -18,35 +18,44 @@ import (
 )
 
 // sharesFiles reports whether the engine sees this machine's files and may mount
-// them: it listens on a socket of this machine, in this machine's namespace of
-// processes, and is root. A virtual machine or a container shows no process; a
-// rootless engine is another user.
+// them: it is here, and is root. A rootless engine is another user.
 func (e *Engine) sharesFiles() error {
+	peer, err := e.peer()
+	if err == nil && peer.Uid != 0 {
+		return errors.New("the engine is rootless")
+	}
+	return err
+}
+
+// isHere reports whether the engine is on this machine.
+func (e *Engine) isHere() error {
+	_, err := e.peer()
+	return err
+}
+
+// peer returns who listens, where that is in this machine's namespace of processes: a
+// virtual machine or a container shows no process.
+func (e *Engine) peer() (*unix.Ucred, error) {
 	address, local := strings.CutPrefix(e.Host(), "unix://")
 	if !local {
-		return errors.New("the engine is on another machine")
+		return nil, errors.New("the engine is on another machine")
 	}
 	conn, err := net.Dial("unix", address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var peer *unix.Ucred
 	var failed error
 	err = raw.Control(func(fd uintptr) { peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	switch {
-	case err != nil || failed != nil:
-		return errors.Join(err, failed)
-	case peer.Pid == 0:
-		return errors.New("the engine is in a machine of its own")
-	case peer.Uid != 0:
-		return errors.New("the engine is rootless")
+	if err = errors.Join(err, failed); err == nil && peer.Pid == 0 {
+		err = errors.New("the engine is in a machine of its own")
 	}
-	return nil
+	return peer, err
 }
 
 // oneFileSystem refuses a tree with another file system mounted in it, which an

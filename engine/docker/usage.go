@@ -3,8 +3,10 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -19,15 +21,20 @@ import (
 type usage struct {
 	once  sync.Once
 	meter *cgroup.Meter // nil where the engine is asked
+	none  bool          // the container has no group of its own: the engine would tell the machine's
 }
 
 // Usage returns what the container has used. See engine.Meter.
 func (c *Container) Usage(ctx context.Context) (engine.Usage, error) {
 	c.measured.once.Do(func() {
 		if got, err := c.engine.api.ContainerInspect(ctx, c.id); err == nil && got.State != nil && got.State.Pid > 0 {
-			c.measured.meter, _ = cgroup.Of(got.State.Pid, c.id)
+			c.measured.meter, err = cgroup.Of(got.State.Pid, c.id)
+			c.measured.none = errors.Is(err, fs.ErrNotExist) && c.engine.isHere() == nil
 		}
 	})
+	if c.measured.none {
+		return engine.Usage{}, fmt.Errorf("what the container uses: %w", engine.ErrUnsupported)
+	}
 	if c.measured.meter != nil {
 		u, err := c.measured.meter.Read()
 		return engine.Usage(u), err

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,8 +33,9 @@ func settings() *yamux.Config {
 }
 
 // Far listens at addresses and carries each connection over stream, until that ends.
-// An address that this machine does not have is replaced by a port of 127.0.0.1. The
-// error is why it cannot.
+// An address that this machine does not have is replaced by a port of 127.0.0.1. One
+// without a port is first made this network namespace's own, which needs CAP_NET_ADMIN
+// there. The error is why it cannot.
 func Far(stream io.ReadWriteCloser, addresses []string) error {
 	session, err := yamux.Client(stream, settings())
 	if err != nil {
@@ -40,7 +43,11 @@ func Far(stream io.ReadWriteCloser, addresses []string) error {
 	}
 	defer session.Close()
 	var h hello
-	for i, address := range addresses {
+	own := slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return strings.Contains(a, ":") })
+	if err := take(own); err != nil {
+		h.Fault = err.Error()
+	}
+	for i, address := range slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return !strings.Contains(a, ":") }) {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			l, err = net.Listen("tcp", "127.0.0.1:0")

@@ -21,6 +21,21 @@ async function open(browser, file, hash, options) {
 const ready = (p, part) => p.waitForFunction(part => document.documentElement.dataset.ready === part, part);
 const text = (p, selector) => p.locator(selector).innerText();
 
+// until tries again what a page may need a moment for.
+async function until(get, check) {
+  for (const end = Date.now() + 20000; ; await new Promise(done => setTimeout(done, 20))) {
+    try {
+      return check(await get());
+    } catch (e) {
+      if (Date.now() > end) throw e;
+    }
+  }
+}
+
+const is = (get, what) => until(get, got => assert.equal(got, what));
+const holds = (get, what) => until(get, got => assert.match(got, what));
+const says = (p, selector, what) => holds(() => text(p, selector), what);
+
 async function close(p) {
   assert.deepEqual(p.faults, []);
   assert.equal(await p.title().then(t => t === "harmed"), false, "a stranger's script ran");
@@ -31,10 +46,10 @@ const tests = {
   async "the summary says what happened"(browser) {
     const p = await open(browser, files.small);
     await ready(p, "summary");
-    assert.match(await text(p, "h1"), /FAILED demo<\/script>.*#7/);
-    assert.match(await text(p, ".took"), /in 1m30s, stopped by BUILD: <\/script>/);
-    assert.equal(await p.locator(".phases tbody tr").count(), 2);
-    assert.match(await text(p, "#summary > .groups"), /demo-unit 300 tests.*1 newly failing \(against build 6\)/s);
+    await says(p, "h1", /FAILED demo<\/script>.*#7/);
+    await says(p, ".took", /in 1m30s, stopped by BUILD: <\/script>/);
+    await is(() => p.locator(".phases tbody tr").count(), 2);
+    await says(p, "#summary > .groups", /demo-unit 300 tests.*1 newly failing \(against build 6\)/s);
     await close(p);
   },
 
@@ -42,29 +57,29 @@ const tests = {
     const p = await open(browser, files.small);
     await p.click("nav a[href='#tests']");
     await ready(p, "tests");
-    assert.equal(await text(p, "#test-count"), "300 test cases");
+    await is(() => text(p, "#test-count"), "300 test cases");
     const first = p.locator("#test-list .row").first();
-    assert.match(await first.innerText(), /FAILED <\/script><img src=x/);
-    assert.match(await text(p, "#test-detail"), /newly failing.*src\/a\.js:2/s);
-    assert.match(await text(p, "#test-detail pre"), /<b>bold<\/b>/);
+    await holds(() => first.innerText(), /FAILED <\/script><img src=x/);
+    await says(p, "#test-detail", /newly failing.*src\/a\.js:2/s);
+    await says(p, "#test-detail pre", /<b>bold<\/b>/);
     await p.fill("#test-filter", "TEST 42");
     await p.waitForFunction(() => document.getElementById("test-count").textContent === "1 of 300 test cases");
     await p.fill("#test-filter", "a line of a stack");
     await p.waitForFunction(() => document.getElementById("test-count").textContent === "3 of 300 test cases");
     await p.fill("#test-filter", "");
     await p.uncheck("[data-status=SUCCEEDED]");
-    assert.match(await text(p, "#test-count"), /^34 of 300/);
+    await says(p, "#test-count", /^34 of 300/);
     await p.check("[data-status=SUCCEEDED]");
     await p.selectOption("#test-order", "slow");
-    assert.match(await p.locator("#test-list .row").first().innerText(), /test 299/);
+    await holds(() => p.locator("#test-list .row").first().innerText(), /test 299/);
     await p.focus("#test-list");
     await p.keyboard.press("Home");
     await p.keyboard.press("ArrowDown");
-    assert.match(await text(p, "#test-detail h3"), /test 298/);
-    assert.match(p.url(), /#tests\/298$/);
-    assert.equal(await p.getAttribute("#test-list", "aria-activedescendant"), "test-298");
+    await says(p, "#test-detail h3", /test 298/);
+    await holds(() => p.url(), /#tests\/298$/);
+    await is(() => p.getAttribute("#test-list", "aria-activedescendant"), "test-298");
     await p.click("#test-list .row >> nth=0");
-    assert.match(await text(p, "#test-detail h3"), /test 299/);
+    await says(p, "#test-detail h3", /test 299/);
     await close(p);
   },
 
@@ -72,44 +87,44 @@ const tests = {
     const p = await open(browser, files.small, "#log");
     await ready(p, "log");
     await p.locator("#log-list .row", { hasText: "still red" }).waitFor();
-    assert.match(await p.locator("#log-list .row", { hasText: "plain red" }).locator("span.c1").innerText(), /^red$/);
-    assert.equal(await p.locator("#log-list .row", { hasText: "still red" }).locator("span.c1").innerText(), "still red");
-    assert.equal(await p.locator("#log-list .row", { hasText: "100%" }).count(), 1);
-    assert.equal(await p.locator("#log-list .row", { hasText: "50%" }).count(), 0);
+    await holds(() => p.locator("#log-list .row", { hasText: "plain red" }).locator("span.c1").innerText(), /^red$/);
+    await is(() => p.locator("#log-list .row", { hasText: "still red" }).locator("span.c1").innerText(), "still red");
+    await is(() => p.locator("#log-list .row", { hasText: "100%" }).count(), 1);
+    await is(() => p.locator("#log-list .row", { hasText: "50%" }).count(), 0);
     const fold = p.locator("#log-list .row button").first();
-    assert.equal(await fold.getAttribute("aria-expanded"), "true");
+    await is(() => fold.getAttribute("aria-expanded"), "true");
     await fold.focus();
     await p.keyboard.press("Enter");
-    assert.equal(await p.locator("#log-list .row", { hasText: "still red" }).count(), 0);
-    assert.equal(await p.locator("#log-list .row button").first().getAttribute("aria-expanded"), "false");
-    assert.equal(await p.evaluate(() => document.activeElement.tagName), "BUTTON");
+    await is(() => p.locator("#log-list .row", { hasText: "still red" }).count(), 0);
+    await is(() => p.locator("#log-list .row button").first().getAttribute("aria-expanded"), "false");
+    await is(() => p.evaluate(() => document.activeElement.tagName), "BUTTON");
     await p.locator("h2:visible").click();
     await p.evaluate(() => document.activeElement.blur());
     await p.keyboard.press("/");
     await p.keyboard.type("STILL");
     await p.locator("#log-list .row.found").waitFor();
-    assert.match(await text(p, "#log-count"), /^1 of 1 lines, line 4/);
-    assert.equal(await p.locator("mark").innerText(), "still");
+    await says(p, "#log-count", /^1 of 1 lines, line 4/);
+    await is(() => p.locator("mark").innerText(), "still");
     await p.fill("#log-search", "no such thing");
     await p.waitForFunction(() => document.getElementById("log-count").textContent === "nothing found");
     await p.click("#log-fold");
-    assert.equal(await p.locator("#log-list .row", { hasText: "plain red" }).count(), 0);
-    assert.match(await p.locator("#log-list .row", { hasText: "make all" }).innerText(), /… 5 lines/);
+    await is(() => p.locator("#log-list .row", { hasText: "plain red" }).count(), 0);
+    await holds(() => p.locator("#log-list .row", { hasText: "make all" }).innerText(), /… 5 lines/);
     await close(p);
   },
 
   async "parts and lines have addresses"(browser) {
     const p = await open(browser, files.small, "#log/L4");
     await ready(p, "log");
-    assert.match(await p.locator("#log-list .row.target").innerText(), /still red/);
+    await holds(() => p.locator("#log-list .row.target").innerText(), /still red/);
     await p.click("#log-list .row .no >> nth=2");
-    assert.match(p.url(), /#log\/L3$/);
+    await holds(() => p.url(), /#log\/L3$/);
     await p.goto("file://" + files.small + "#tests/3");
     await ready(p, "tests");
-    assert.match(await text(p, "#test-detail h3"), /FAILED/);
+    await says(p, "#test-detail h3", /FAILED/);
     await p.click("#test-detail dd a");
     await ready(p, "coverage");
-    assert.match(await text(p, ".code tr.target"), /2\s+− 0×\s+if \(x\) <b>second<\/b>\(\);/);
+    await says(p, ".code tr.target", /2\s+− 0×\s+if \(x\) <b>second<\/b>\(\);/);
     await p.goBack();
     await ready(p, "tests");
     await p.goto("file://" + files.small + "#nonsense/%");
@@ -120,39 +135,39 @@ const tests = {
   async "coverage is a tree with the source"(browser) {
     const p = await open(browser, files.small, "#coverage");
     await ready(p, "coverage");
-    assert.match(await text(p, "#coverage-tree"), /All files\s+75\.0% \(3\/4\)/);
+    await says(p, "#coverage-tree", /All files\s+75\.0% \(3\/4\)/);
     await p.click("#coverage-tree a >> text=a.js");
     await p.locator(".code").waitFor();
-    assert.equal(await p.locator(".code tr.miss").count(), 1);
-    assert.equal(await p.locator(".code tr.hit").count(), 1);
-    assert.equal(await p.locator(".code tr.part").count(), 1);
-    assert.match(await p.locator(".code tr.part").innerText(), /± 1× 1\/2 branches/);
+    await is(() => p.locator(".code tr.miss").count(), 1);
+    await is(() => p.locator(".code tr.hit").count(), 1);
+    await is(() => p.locator(".code tr.part").count(), 1);
+    await holds(() => p.locator(".code tr.part").innerText(), /± 1× 1\/2 branches/);
     const top = p.locator("#coverage-tree button").first();
     await top.press("Enter");
-    assert.equal(await p.locator("#coverage-tree tbody tr").count(), 1);
-    assert.equal(await p.evaluate(() => document.activeElement.getAttribute("aria-expanded")), "false");
+    await is(() => p.locator("#coverage-tree tbody tr").count(), 1);
+    await is(() => p.evaluate(() => document.activeElement.getAttribute("aria-expanded")), "false");
     await close(p);
   },
 
   async "artifacts, environment and trend are there"(browser) {
     const p = await open(browser, files.small, "#artifacts");
     await ready(p, "artifacts");
-    assert.match(await text(p, "#artifact-table"), /1\.23kB\s+0644\s+abababababab/);
-    assert.match(await p.getAttribute("#artifact-table a", "href"), /^artifacts\/dist\/%3C\/script%3E/);
+    await says(p, "#artifact-table", /1\.23kB\s+0644\s+abababababab/);
+    await holds(() => p.getAttribute("#artifact-table a", "href"), /^artifacts\/dist\/%3C\/script%3E/);
     await p.click("nav a[href='#environment']");
     await ready(p, "environment");
-    assert.match(await text(p, "#environment-table"), /TOKEN\s+\*\*\*\s+-e/);
+    await says(p, "#environment-table", /TOKEN\s+\*\*\*\s+-e/);
     await p.click("nav a[href='#trend']");
     await ready(p, "trend");
-    assert.equal(await p.locator("#trend-plots svg").count(), 3);
-    assert.match(await text(p, "#trend-plots"), /#6\s+FAILED/);
+    await is(() => p.locator("#trend-plots svg").count(), 3);
+    await says(p, "#trend-plots", /#6\s+FAILED/);
     await close(p);
   },
 
   async "reports of files have a page too"(browser) {
     const p = await open(browser, files.files);
     await ready(p, "summary");
-    assert.equal(await p.locator("nav a").count(), 3);
+    await is(() => p.locator("nav a").count(), 3);
     await p.click("nav a[href='#tests']");
     await ready(p, "tests");
     await close(p);
@@ -163,7 +178,7 @@ const tests = {
     const p = await open(browser, files.large, "#tests");
     await ready(p, "tests");
     console.log("tests are there after", Date.now() - began, "ms");
-    assert.equal(await text(p, "#test-count"), "20000 test cases");
+    await is(() => text(p, "#test-count"), "20000 test cases");
     assert.ok(await p.locator("#test-list .row").count() < 100, "all rows are in the page");
     await p.locator("#test-list").evaluate(e => { e.scrollTop = e.scrollHeight; });
     await p.locator("#test-list .row", { hasText: "test 19998" }).waitFor();
@@ -178,7 +193,7 @@ const tests = {
     await p.fill("#log-search", "number 799999");
     await p.locator("#log-list .row.found").waitFor({ timeout: 60000 });
     console.log("the last line but one is found after", Date.now() - at, "ms");
-    assert.match(await text(p, "#log-count"), /line 800001/);
+    await says(p, "#log-count", /line 800001/);
     await p.goto("file://" + files.large + "#log/L400000");
     await p.locator("#log-list .row.target", { hasText: "line 399998 " }).waitFor();
     await close(p);

@@ -1,0 +1,104 @@
+package docker
+
+import (
+	"context"
+	"net"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// metadata is where clouds tell a machine its credentials: EC2, GCP, Azure and
+// others; ECS, and so CodeBuild; EKS. Addresses that are not link-local (Alibaba's, and
+// those of IPv6, which the engine's usual network does not have) cannot be taken.
+var metadata = []string{"169.254.169.254", "169.254.170.2", "169.254.170.23"}
+
+// bridge is the network that containers are in by default.
+const bridge = "bridge"
+
+// reach is what a container has in its network besides what every container has.
+type reach struct {
+	// own are addresses that lead to the container itself: those of its services, and
+	// those that would lead to the machine's metadata. What it asks there ends in
+	// itself, and in no container inside it is it otherwise.
+	own   []string
+	given bool           // the engine gives it those; else the relay does
+	relay <-chan relayed // nil where there is nothing for a relay to do
+}
+
+// reachOf finds out what a container is to have; a relay for it is looked for meanwhile.
+func (e *Engine) reachOf(ctx context.Context, s engine.Spec) reach {
+	r := reach{own: metadata}
+	if s.Metadata {
+		r.own = nil
+		for _, service := range s.Services {
+			if host, _, err := net.SplitHostPort(service.Address); err == nil {
+				r.own = append(r.own, host)
+			}
+		}
+	}
+	r.given = len(r.own) == 0 || e.givesAddresses(ctx)
+	if len(s.Services) > 0 || !r.given {
+		r.relay = e.findRelay(ctx, s)
+	}
+	return r
+}
+
+// givesAddresses reports whether the engine gives link-local addresses on its usual
+// network, as Docker does. podman refuses them, or passes over them in silence: it is
+// known by calling itself experimental, as Docker seldom does (observed, 4.3).
+func (e *Engine) givesAddresses(ctx context.Context) bool {
+	if e.pong.Load() == nil {
+		_ = e.Ping(ctx)
+	}
+	pong := e.pong.Load()
+	return pong == nil || !pong.Experimental
+}
+
+// create makes the container, with its own addresses where the engine gives them.
+func (c *Container) create(ctx context.Context, config *container.Config, host *container.HostConfig, r *reach) (container.CreateResponse, error) {
+	if len(r.own) == 0 || !r.given {
+		return c.engine.create(ctx, c.spec, config, host, nil)
+	}
+	made, err := c.engine.create(ctx, c.spec, config, host, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: r.own}},
+	}})
+	if err == nil || cerrdefs.IsConflict(err) {
+		return made, err
+	}
+	// It may be for these that the engine refused it.
+	plain, again := c.engine.create(ctx, c.spec, config, host, nil)
+	if again != nil {
+		return made, err
+	}
+	r.given = false
+	return plain, nil
+}
+
+// connect gives a container that runs what the engine did not.
+func (c *Container) connect(ctx context.Context, r reach) error {
+	if r.given && r.relay == nil {
+		return nil
+	}
+	if r.relay == nil {
+		r.relay = c.engine.findRelay(ctx, c.spec)
+	}
+	image := <-r.relay
+	if r.given {
+		return c.serve(ctx, image, nil)
+	}
+	err := c.serve(ctx, image, r.own)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if c.spec.Say != nil && !c.spec.Metadata {
+		c.spec.Say("Cloud metadata addresses are within reach of the build: the engine does not keep them from it (%v).", err)
+	}
+	if len(c.spec.Services) == 0 {
+		return nil
+	}
+	return c.serve(ctx, image, nil)
+}

@@ -1,0 +1,44 @@
+package relay
+
+import (
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// take gives the loopback device IPv4 addresses, each an alias of its own.
+func take(addresses []string) error {
+	if len(addresses) == 0 {
+		return nil
+	}
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("take addresses: %w", err)
+	}
+	defer unix.Close(socket)
+	for i, address := range addresses {
+		if err := alias(socket, fmt.Sprintf("lo:%d", i+1), net.ParseIP(address).To4()); err != nil {
+			return fmt.Errorf("take the address %s: %w", address, err)
+		}
+	}
+	return nil
+}
+
+// alias makes a name of a device, with an address and no network around it.
+func alias(socket int, name string, address net.IP) error {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	if err := request.SetInet4Addr(address); err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(socket, unix.SIOCSIFADDR, request); err != nil {
+		return err
+	}
+	if err := request.SetInet4Addr(net.IPv4bcast.To4()); err != nil {
+		return err
+	}
+	return unix.IoctlIfreq(socket, unix.SIOCSIFNETMASK, request)
+}
