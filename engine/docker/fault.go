@@ -139,3 +139,8 @@ func trim(text string) string {
 }
 
 func isGone(err error) bool { return cerrdefs.IsNotFound(err) }
+
+// isTaken reports that another container has the name, as Docker and podman say it.
+func isTaken(err error) bool {
+	return cerrdefs.IsConflict(err) || err != nil && strings.Contains(err.Error(), "is already in use")
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 
@@ -66,7 +65,7 @@ func (c *Container) create(ctx context.Context, config *container.Config, host *
 	made, err := c.engine.create(ctx, c.spec, config, host, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: r.own}},
 	}})
-	if err == nil || cerrdefs.IsConflict(err) {
+	if err == nil || isTaken(err) {
 		return made, err
 	}
 	// It may be for these that the engine refused it.

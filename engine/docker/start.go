@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -51,7 +50,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return err
 	}
 	made, err := c.create(ctx, config, host, &reach)
-	if cerrdefs.IsConflict(err) {
+	if isTaken(err) {
 		c.volumes, c.hidden = nil, nil // they are of the container that has the name
 	}
 	if err != nil {

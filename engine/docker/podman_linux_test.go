@@ -1,0 +1,108 @@
+package docker_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/engine/enginetest"
+)
+
+// podman speaks Docker's API, and is another program.
+func TestPodmanKeepsTheContract(t *testing.T) {
+	e := podman(t)
+	image := "buildlocal-test/base:latest"
+	saved, err := daemon(t, connect(t)).ImageSave(t.Context(), []string{image})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer saved.Close()
+	loaded, err := daemon(t, e).ImageLoad(t.Context(), saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded.Body.Close()
+	enginetest.Run(t, enginetest.Suite{
+		Engine: e, Image: image, Trees: true,
+		Left: func(ctx context.Context, label string) (int, error) {
+			left, err := e.List(ctx, label)
+			return len(left), err
+		},
+	})
+}
+
+// podman starts one that has nothing yet, and ends it with the test.
+func podman(t *testing.T) *docker.Engine {
+	t.Helper()
+	path, err := exec.LookPath("podman")
+	if os.Geteuid() != 0 || err != nil && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") == "" {
+		t.Skipf("podman is started as root, where there is one: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := shortDir(t)
+	socket := filepath.Join(dir, "podman.sock")
+	at := func(name string) string { return filepath.Join(dir, name) }
+	var printed bytes.Buffer
+	c := exec.Command(path, "--root", at("root"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--network-config-dir", at("networks"),
+		"--storage-driver", "overlay", "system", "service", "--time", "0", "unix://"+socket)
+	c.Env = append(os.Environ(), "CONTAINERS_CONF="+podmanConfig(t, dir))
+	c.Stdout, c.Stderr = &printed, &printed
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		_ = unix.Unmount(at("root/overlay"), unix.MNT_DETACH) // podman's own, so that it is private
+		if t.Failed() {
+			t.Logf("podman printed %s", printed.String())
+		}
+	})
+	for end := time.Now().Add(3 * soon); ; time.Sleep(50 * time.Millisecond) {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+			return connectTo(t, docker.Options{Host: "unix://" + socket, Relay: self})
+		}
+		if time.Now().After(end) {
+			t.Fatalf("podman does not listen: %v", err)
+		}
+	}
+}
+
+// podmanConfig gives containers no more than this machine may give away: see
+// scripts/engine. podman itself would raise their limits.
+func podmanConfig(t *testing.T, dir string) string {
+	t.Helper()
+	runtime := "/usr/local/lib/buildlocal/runc-without-sys-resource"
+	if _, err := os.Stat(runtime); err != nil {
+		if runtime, err = exec.LookPath("runc"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ulimits := ""
+	for name, which := range map[string]int{"nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC} {
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(which, &limit); err != nil {
+			t.Fatal(err)
+		}
+		ulimits += fmt.Sprintf("%q,", fmt.Sprintf("%s=%d:%[2]d", name, min(limit.Cur, limit.Max, 1<<14)))
+	}
+	file := filepath.Join(dir, "containers.conf")
+	text := fmt.Sprintf("[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n", ulimits, runtime)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
