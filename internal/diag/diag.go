@@ -96,10 +96,14 @@ func (p Problem) String() string {
 		indentTo(excerpt, column), strings.Repeat("^", p.run(excerpt, column)))
 }
 
+// longestRun is how many carets there are at most: a terminal of 80 columns shows them
+// in one line.
+const longestRun = 60
+
 // run is how many carets stand below excerpt: no more than it has characters.
 func (p Problem) run(excerpt string, column int) int {
 	left := len([]rune(excerpt)) - column + 1
-	return max(1, min(p.Width, left))
+	return max(1, min(p.Width, left, longestRun))
 }
 
 // The longest line that is shown whole, and how much of a longer one is shown
