@@ -21,8 +21,8 @@ func (a *App) dockerOptions() docker.Options {
 		Host: a.env("DOCKER_HOST"), Context: a.env("DOCKER_CONTEXT"), TLSVerify: verify != "", CertPath: a.env("DOCKER_CERT_PATH"),
 		ConfigDir: a.env("DOCKER_CONFIG"), Home: a.Home, Runtime: a.env("XDG_RUNTIME_DIR"), Version: a.env("DOCKER_API_VERSION"),
 		Relay: a.relay,
-		Measure: func(ctx context.Context, image, platform string) (engine.ImageSize, error) {
-			return images.Measure(ctx, image, platform, a.login)
+		Measure: func(ctx context.Context, image, platform, have string) (engine.ImageSize, error) {
+			return images.Measure(ctx, image, platform, have, a.login)
 		},
 	}
 }

@@ -40,9 +40,9 @@ type Options struct {
 	// Relay returns the file of this program for Linux on an architecture, such as
 	// amd64. It serves a container's services. Nil where there is none.
 	Relay func(architecture string) (string, error)
-	// Measure asks a registry how large an image is for a platform. Nil where that is not
-	// asked.
-	Measure func(ctx context.Context, image, platform string) (engine.ImageSize, error)
+	// Measure asks a registry how large an image is for a platform; of one that has the
+	// digest have it need tell no more than that. Nil where that is not asked.
+	Measure func(ctx context.Context, image, platform, have string) (engine.ImageSize, error)
 }
 
 // Engine is a Docker engine.
@@ -53,7 +53,7 @@ type Engine struct {
 	found  string // how the engine was found, for a message
 	relay  func(architecture string) (string, error)
 
-	measure func(ctx context.Context, image, platform string) (engine.ImageSize, error)
+	measure func(ctx context.Context, image, platform, have string) (engine.ImageSize, error)
 
 	pong     atomic.Pointer[types.Ping] // its last answer to a ping
 	making   sync.Mutex                 // of the relay's image

@@ -41,8 +41,13 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 		return nil
 	}
 	wanted := cmp.Or(s.Platform, native)
-	size, err := e.measure(ctx, name, wanted)
-	if err != nil {
+	have := ""
+	older, missing := e.api.ImageInspect(ctx, name)
+	if missing == nil && fits(platform(older.Os, older.Architecture, older.Variant), wanted) {
+		have = digestOf(older.RepoDigests, name)
+	}
+	size, err := e.measure(ctx, name, wanted, have)
+	if err != nil || have != "" && size.Digest == have { // it is here
 		return nil
 	}
 	free, known := int64(0), false
@@ -50,11 +55,7 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 		free, err = freeSpace(info.DockerRootDir)
 		known = err == nil
 	}
-	older, err := e.api.ImageInspect(ctx, name)
-	if err == nil && digestOf(older.RepoDigests, name) == size.Digest && fits(platform(older.Os, older.Architecture, older.Variant), wanted) {
-		return nil // it is here
-	}
-	known = known && err != nil && !e.hasOthers(ctx, name)
+	known = known && missing != nil && !e.hasOthers(ctx, name)
 	if s.Progress != nil {
 		s.Progress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	}

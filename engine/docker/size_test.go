@@ -18,9 +18,9 @@ func TestAnImageThatHasNoRoomIsNotPulled(t *testing.T) {
 	ref := r.ref(t, e, "large:1")
 	r.push(t, "large:1", "one", runtime.GOARCH, rootfs(t, e, nil))
 	size, err := engine.ImageSize{Download: 1 << 60, Disk: 2 << 60}, error(nil)
-	measuring := connectTo(t, docker.Options{Host: os.Getenv("DOCKER_HOST"), Measure: func(_ context.Context, image, platform string) (engine.ImageSize, error) {
-		if image != ref || platform != "linux/"+runtime.GOARCH {
-			t.Errorf("asked for %s of %s", image, platform)
+	measuring := connectTo(t, docker.Options{Host: os.Getenv("DOCKER_HOST"), Measure: func(_ context.Context, image, platform, have string) (engine.ImageSize, error) {
+		if image != ref || platform != "linux/"+runtime.GOARCH || have != "" {
+			t.Errorf("asked for %s of %s, as if %q were here", image, platform, have)
 		}
 		return size, err
 	}})

@@ -13,8 +13,10 @@ import (
 )
 
 // Measure asks a registry how large an image is for a platform such as linux/amd64, and
-// downloads nothing but its manifest. Login may be nil.
-func Measure(ctx context.Context, image, platform string, login func(registry string) (Login, error)) (engine.ImageSize, error) {
+// downloads nothing but its manifest. Where it is still the one with the digest have, such
+// as sha256:..., not even that, which registries count: only the digest is returned. Login
+// may be nil, and have empty.
+func Measure(ctx context.Context, image, platform, have string, login func(registry string) (Login, error)) (engine.ImageSize, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
 		return engine.ImageSize{}, err
@@ -27,7 +29,13 @@ func Measure(ctx context.Context, image, platform string, login func(registry st
 	if err != nil {
 		return engine.ImageSize{}, err
 	}
-	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*p), remote.WithUserAgent(agent))
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*p), remote.WithUserAgent(agent)}
+	if have != "" {
+		if now, err := remote.Head(ref, options...); err == nil && now.Digest.String() == have {
+			return engine.ImageSize{Digest: have}, nil
+		}
+	}
+	got, err := remote.Get(ref, options...)
 	if err != nil {
 		return engine.ImageSize{}, err
 	}

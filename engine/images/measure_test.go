@@ -26,7 +26,7 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 	if err := remote.Write(tag, img); err != nil {
 		t.Fatal(err)
 	}
-	size, err := images.Measure(t.Context(), ref, platform, nil)
+	size, err := images.Measure(t.Context(), ref, platform, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +37,21 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 	if len(r.asked) != 0 {
 		t.Errorf("layers were asked for: %v", r.asked)
 	}
-	if _, err := images.Measure(t.Context(), ref+"none", platform, nil); err == nil {
+	if _, err := images.Measure(t.Context(), ref+"none", platform, "", nil); err == nil {
 		t.Error("no error for an image that is not there")
+	}
+	gets := 0
+	r.misbehave(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/") {
+			gets++
+		}
+		return false
+	})
+	if same, err := images.Measure(t.Context(), ref, platform, size.Digest, nil); err != nil || same != (engine.ImageSize{Digest: size.Digest}) || gets != 0 {
+		t.Errorf("of one that is here: got %+v, %v; its manifest was read %d times", same, err, gets)
+	}
+	if other, err := images.Measure(t.Context(), ref, platform, "sha256:"+strings.Repeat("0", 64), nil); err != nil || other != size {
+		t.Errorf("of another: got %+v, %v", other, err)
 	}
 	var sized engine.Progress
 	s := store(t.TempDir())
