@@ -13,15 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	cliContext "github.com/docker/cli/cli/context"
 	contextdocker "github.com/docker/cli/cli/context/docker"
 	"github.com/docker/cli/cli/context/store"
-	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/client"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -55,10 +52,8 @@ type Engine struct {
 
 	measure func(ctx context.Context, image, platform, have string) (engine.ImageSize, error)
 
-	pong     atomic.Pointer[types.Ping] // its last answer to a ping
-	making   sync.Mutex                 // of the relay's image
-	asking   sync.Mutex
-	platform string // of its machine, once it was asked
+	turn     chan struct{} // held by the one who makes the relay's image, or asks for the platform
+	platform string        // of its machine, once it was asked
 }
 
 // Connect finds the engine: DOCKER_HOST, then the context, then the sockets that
@@ -84,7 +79,7 @@ func Connect(o Options) (*Engine, error) {
 			Message: fmt.Sprintf("use the Docker engine at %s, found by %s: %v", endpoint.Host, found, err),
 			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
-	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure}, nil
+	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure, turn: make(chan struct{}, 1)}, nil
 }
 
 // Credentials are what the docker configuration, and its credential helpers, say
@@ -226,6 +221,17 @@ func listens(path string) bool {
 	return err == nil
 }
 
+// await waits for the turn, which ends with the function that is returned. The error is
+// why ctx ended.
+func (e *Engine) await(ctx context.Context) (func(), error) {
+	select {
+	case e.turn <- struct{}{}:
+		return func() { <-e.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // Ping asks whether the engine answers. The error is a *engine.Fault, or why ctx
 // ended.
 func (e *Engine) Ping(ctx context.Context) error {
@@ -233,9 +239,6 @@ func (e *Engine) Ping(ctx context.Context) error {
 	pong, err := e.api.Ping(ctx)
 	if err == nil && pong.APIVersion == "" {
 		err = errors.New("what answers there is not Docker")
-	}
-	if err == nil {
-		e.pong.Store(&pong)
 	}
 	err = e.fault(orCause(ctx, err), doing)
 	if err == nil || ctx.Err() != nil || isFault(err) {

@@ -211,7 +211,7 @@ func (c *Container) remove(ctx context.Context) error {
 func (e *Engine) removeContainer(ctx context.Context, id string) error {
 	options := container.RemoveOptions{Force: true, RemoveVolumes: true}
 	err := e.api.ContainerRemove(ctx, id, options)
-	if err != nil && e.removeDependents(ctx, err) {
+	if err != nil && e.removeDependents(ctx, id, err) {
 		err = e.api.ContainerRemove(ctx, id, options)
 	}
 	if err == nil || isGone(err) {
@@ -235,14 +235,23 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 // ids finds containers in a message.
 var ids = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
-// removeDependents removes relays that a message names as in the way: podman
-// removes none whose network another is in. It reports whether it is worth another try.
-func (e *Engine) removeDependents(ctx context.Context, err error) bool {
+// removeDependents removes the relays of a container that a message names as in the way:
+// podman removes none whose network another is in. It reports whether it is worth another
+// try.
+func (e *Engine) removeDependents(ctx context.Context, id string, err error) bool {
 	_, named, found := strings.Cut(err.Error(), "has dependent containers")
+	if !found {
+		return false
+	}
+	of, err := e.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return false
+	}
 	for _, id := range ids.FindAllString(named, -1) {
-		if got, err := e.api.ContainerInspect(ctx, id); err == nil && got.Config != nil && got.Config.Labels[relayLabel] != "" {
+		got, err := e.api.ContainerInspect(ctx, id)
+		if err == nil && got.Config != nil && got.Config.Labels[relayLabel] != "" && strings.HasPrefix(got.Name, of.Name+"-") {
 			_ = e.removeContainer(ctx, id) // the next try says what is left
 		}
 	}
-	return found
+	return true
 }

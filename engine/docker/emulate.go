@@ -65,8 +65,11 @@ func (e *Engine) native(ctx context.Context) (string, error) {
 	if e.isHere() == nil {
 		return platform("linux", runtime.GOARCH, ""), nil
 	}
-	e.asking.Lock()
-	defer e.asking.Unlock()
+	done, err := e.await(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	if e.platform == "" {
 		version, err := e.api.ServerVersion(ctx)
 		if err != nil {

@@ -236,3 +236,44 @@ func TestAFileThatCannotBeReadIsNoFaultOfTheEngine(t *testing.T) {
 		t.Errorf("no archive: got %v", err)
 	}
 }
+
+// What podman says of the same things in other words (observed, 4.3).
+func TestPodmansWordsAreUnderstood(t *testing.T) {
+	t.Parallel()
+	engineItself := speaks(socket(t, connect(t)), "1.41")
+	for text, want := range map[string]engine.Kind{
+		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, variant \"\", OS linux`:                                             engine.WrongArch,
+		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
+		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found":                                      engine.NoShell,
+		"pinging container registry quay.io: too many requests to registry":                                                                                                           engine.NoRegistry,
+		"pinging container registry quay.io: invalid status code from registry 403 (Forbidden)":                                                                                       engine.NoRegistry,
+	} {
+		host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)}})
+		wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), want)
+	}
+
+	// It tells only with a start why it does not attach.
+	host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{
+		"/attach": says(http.StatusConflict, `{"message":"preparing container for attach"}`),
+		"/start":  says(http.StatusInternalServerError, `{"message":"no space left on device"}`),
+	}})
+	wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), engine.DiskFull)
+}
+
+func TestAnEngineThatCannotLimitIsToldSo(t *testing.T) {
+	t.Parallel()
+	info := says(http.StatusOK, `{"NCPU":2,"MemTotal":8000000000,"MemoryLimit":false,"CpuCfsQuota":false}`)
+	host := serve(t, mostly{speaks(socket(t, connect(t)), "1.41"), map[string]http.HandlerFunc{"/info": info}})
+	e, spec, said := connectTo(t, docker.Options{Host: host}), newSpec(t), ""
+	spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) + "\n" }
+	spec.Limits = engine.Limits{CPUs: 1, Memory: 64 << 20}
+	c := start(t, e, spec)
+	const want = "The build's memory is not limited to what its compute type has: the engine cannot.\nThe build's cpu is not limited to what its compute type has: the engine cannot.\n"
+	if said != want {
+		t.Errorf("said %q, want %q", said, want)
+	}
+	got, err := daemon(t, connect(t)).ContainerInspect(t.Context(), c.ID())
+	if err != nil || got.HostConfig.Memory != 0 || got.HostConfig.NanoCPUs != 0 {
+		t.Errorf("it was asked for limits: %+v, %v", got.HostConfig, err)
+	}
+}

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"net"
+	"slices"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
@@ -28,7 +29,8 @@ type reach struct {
 	relay <-chan relayed // nil where there is nothing for a relay to do
 }
 
-// reachOf finds out what a container is to have; a relay for it is looked for meanwhile.
+// reachOf finds out what a container is to have; a relay for its services is looked for
+// meanwhile.
 func (e *Engine) reachOf(ctx context.Context, s engine.Spec) reach {
 	r := reach{own: metadata}
 	if s.Metadata {
@@ -39,51 +41,63 @@ func (e *Engine) reachOf(ctx context.Context, s engine.Spec) reach {
 			}
 		}
 	}
-	r.given = len(r.own) == 0 || e.givesAddresses(ctx)
-	if len(s.Services) > 0 || !r.given {
+	if len(s.Services) > 0 {
 		r.relay = e.findRelay(ctx, s)
 	}
 	return r
 }
 
-// givesAddresses reports whether the engine gives link-local addresses on its usual
-// network, as Docker does. podman refuses them, or passes over them in silence: it is
-// known by calling itself experimental, as Docker seldom does (observed, 4.3).
-func (e *Engine) givesAddresses(ctx context.Context) bool {
-	if e.pong.Load() == nil {
-		_ = e.Ping(ctx)
-	}
-	pong := e.pong.Load()
-	return pong == nil || !pong.Experimental
-}
-
 // create makes the container, with its own addresses where the engine gives them.
 func (c *Container) create(ctx context.Context, config *container.Config, host *container.HostConfig, r *reach) (container.CreateResponse, error) {
-	if len(r.own) == 0 || !r.given {
+	if r.given = len(r.own) == 0; r.given {
 		return c.engine.create(ctx, c.spec, config, host, nil)
 	}
 	made, err := c.engine.create(ctx, c.spec, config, host, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: r.own}},
 	}})
+	if err == nil {
+		r.given = c.engine.gives(ctx, made.ID, r.own)
+	}
 	if err == nil || isTaken(err) {
 		return made, err
 	}
-	// It may be for these that the engine refused it.
+	// It may be for these that the engine refused it, as podman does.
 	plain, again := c.engine.create(ctx, c.spec, config, host, nil)
 	if again != nil {
 		return made, err
 	}
-	r.given = false
 	return plain, nil
+}
+
+// gives reports whether a container is to have addresses that were asked for: an engine
+// may pass over them in silence.
+func (e *Engine) gives(ctx context.Context, id string, own []string) bool {
+	got, err := e.api.ContainerInspect(ctx, id)
+	if err != nil || got.NetworkSettings == nil {
+		return false
+	}
+	has := got.NetworkSettings.Networks[bridge]
+	return has != nil && has.IPAMConfig != nil && slices.Equal(has.IPAMConfig.LinkLocalIPs, own)
+}
+
+// prepare waits for the relay where a container needs one to be kept from the machine's
+// metadata: it is to start at once when the container has.
+func (c *Container) prepare(ctx context.Context, r *reach) {
+	if r.given {
+		return
+	}
+	if r.relay == nil {
+		r.relay = c.engine.findRelay(ctx, c.spec)
+	}
+	image, found := <-r.relay, make(chan relayed, 1)
+	found <- image
+	r.relay = found
 }
 
 // connect gives a container that runs what the engine did not.
 func (c *Container) connect(ctx context.Context, r reach) error {
-	if r.given && r.relay == nil {
-		return nil
-	}
 	if r.relay == nil {
-		r.relay = c.engine.findRelay(ctx, c.spec)
+		return nil
 	}
 	image := <-r.relay
 	if r.given {

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine/docker"
@@ -38,6 +40,33 @@ func TestPodmanKeepsTheContract(t *testing.T) {
 			return len(left), err
 		},
 	})
+	t.Run("ContainersOfOthersStay", func(t *testing.T) { othersStay(t, e, image) })
+}
+
+// othersStay: podman refuses to remove a container whose network another is in, and that
+// may be somebody else's.
+func othersStay(t *testing.T, e *docker.Engine, image string) {
+	spec, api := newSpec(t), daemon(t, e)
+	spec.Images = []string{image}
+	c, err := e.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := api.ContainerCreate(t.Context(), &container.Config{Image: image, Cmd: []string{"true"}},
+		&container.HostConfig{NetworkMode: container.NetworkMode("container:" + c.(*docker.Container).ID())}, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context()); err == nil || !strings.Contains(err.Error(), other.ID) {
+		t.Errorf("close: %v, want the other container named", err)
+	}
+	if err := api.ContainerRemove(t.Context(), other.ID, container.RemoveOptions{}); err != nil {
+		t.Errorf("the other container: %v", err)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Errorf("close again: %v", err)
+	}
+	nothingLeft(t, e, spec)
 }
 
 // podman starts one that has nothing yet, and ends it with the test.
@@ -57,11 +86,14 @@ func podman(t *testing.T) *docker.Engine {
 	c := exec.Command(path, "--root", at("root"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--network-config-dir", at("networks"),
 		"--storage-driver", "overlay", "system", "service", "--time", "0", "unix://"+socket)
 	c.Env = append(os.Environ(), "CONTAINERS_CONF="+podmanConfig(t, dir))
-	c.Stdout, c.Stderr = &printed, &printed
+	c.Stdout, c.Stderr, c.Dir = &printed, &printed, dir // where its helpers leave files
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		all := exec.Command(path, append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // what a failed test left
+		all.Env = c.Env
+		_ = all.Run()
 		_ = c.Process.Kill()
 		_ = c.Wait()
 		_ = unix.Unmount(at("root/overlay"), unix.MNT_DETACH) // podman's own, so that it is private

@@ -178,6 +178,23 @@ func (f fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// mostly is an engine that gives some answers of its own, by the end of the path.
+type mostly struct {
+	engine  http.Handler
+	answers map[string]http.HandlerFunc
+}
+
+func (m mostly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for end, answer := range m.answers {
+		if strings.HasSuffix(r.URL.Path, end) {
+			w.Header().Set("Content-Type", "application/json")
+			answer(w, r)
+			return
+		}
+	}
+	m.engine.ServeHTTP(w, r)
+}
+
 // says answers with a status and a body.
 func says(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

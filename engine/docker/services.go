@@ -94,7 +94,23 @@ func (c *Container) listenInside(ctx context.Context, what, image string, own, a
 		return "", nil, nil, errors.Join(errClosed, c.engine.removeContainer(ctx, made.ID))
 	}
 	listeners, at, err := c.beginRelay(ctx, made.ID, what, len(addresses))
+	if err != nil { // it is to be in the way of no other
+		err = errors.Join(err, c.dropRelay(context.WithoutCancel(ctx), made.ID))
+	}
 	return made.ID, listeners, at, err
+}
+
+// dropRelay removes a container of ours before this one goes.
+func (c *Container) dropRelay(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	defer cancel()
+	if err := c.engine.removeContainer(ctx, id); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.relays = slices.DeleteFunc(c.relays, func(r string) bool { return r == id })
+	return nil
 }
 
 // errClosed is what comes too late.
@@ -180,8 +196,11 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 		return "", fmt.Errorf("use %s for the container for services: %w", program, err)
 	}
 	name := relay.Name + ":" + files.tag()
-	e.making.Lock() // another start of this program may be at it
-	defer e.making.Unlock()
+	turn, err := e.await(ctx) // another start of this program may be at it
+	if err != nil {
+		return "", err
+	}
+	defer turn()
 	if _, err := e.api.ImageInspect(ctx, name); err == nil {
 		return name, nil
 	}
@@ -210,8 +229,22 @@ const relayLabel = "dev.buildlocal.relay"
 // forgetRelays removes the images of other versions of this program. One that is in
 // use stays, and one that is new: a build may be about to use it.
 func (e *Engine) forgetRelays(ctx context.Context) {
-	const old = "24h"
-	_, _ = e.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("label", relayLabel), filters.Arg("dangling", "false"), filters.Arg("until", old)))
+	const old = 24 * 60 * 60 // seconds
+	relays, _ := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", relayLabel))})
+	for _, i := range relays {
+		if i.Created+old < newest(relays) {
+			_, _ = e.api.ImageRemove(ctx, i.ID, image.RemoveOptions{})
+		}
+	}
+}
+
+// newest returns when the last of some images was made, in seconds since 1970.
+func newest(images []image.Summary) int64 {
+	last := int64(0)
+	for _, i := range images {
+		last = max(last, i.Created)
+	}
+	return last
 }
 
 // programFile is a file of an image for one program.

@@ -92,8 +92,9 @@ func listenAt(name string) (net.Listener, error) {
 	return l, os.Chmod(name, 0o600)
 }
 
-// serveSocket serves the socket once the container is there.
-func (c *Container) serveSocket(ctx context.Context) {
+// serveSocket serves the socket once the container is there. Gives is whether the engine
+// gives containers the addresses they are to have themselves.
+func (c *Container) serveSocket(gives bool) {
 	if c.socket == nil {
 		return
 	}
@@ -107,7 +108,7 @@ func (c *Container) serveSocket(ctx context.Context) {
 	}
 	switch {
 	case c.spec.Metadata:
-	case c.engine.givesAddresses(ctx):
+	case gives:
 		c.socket.gate.Unreachable = metadata
 	case c.spec.Say != nil:
 		c.spec.Say("Cloud metadata addresses are within reach of containers that the build starts: the engine does not keep them from it.")

@@ -57,7 +57,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return e.fault(err, "make a container from "+image.name)
 	}
 	c.id = made.ID
-	c.serveSocket(ctx)
+	c.serveSocket(reach.given)
 	for _, warning := range made.Warnings {
 		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
 			s.Say("The engine warns: %s", warning)
@@ -66,6 +66,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	c.prepare(ctx, &reach)
 	if err := c.begin(ctx, image.name); err != nil {
 		return err
 	}
@@ -110,15 +111,18 @@ func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostC
 	if over := s.Limits.Over(info.NCPU, info.MemTotal); over != "" && s.Say != nil {
 		s.Say("%s", over)
 	}
-	if s.Say != nil && !info.MemoryLimit { // of an engine without root and control groups of version 2, which says no more
+	// What it cannot, an engine without root may pass over in silence, or refuse.
+	if s.Limits.Memory > 0 && info.MemoryLimit {
+		host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
+	} else if s.Limits.Memory > 0 && s.Say != nil {
 		s.Say("The build's memory is not limited to what its compute type has: the engine cannot.")
 	}
-	if s.Say != nil && !info.CPUCfsQuota {
+	const nano = 1e9
+	if s.Limits.CPUs > 0 && info.CPUCfsQuota {
+		host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
+	} else if s.Limits.CPUs > 0 && s.Say != nil {
 		s.Say("The build's cpu is not limited to what its compute type has: the engine cannot.")
 	}
-	const nano = 1e9
-	host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
-	host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
 	return nil
 }
 
@@ -166,9 +170,13 @@ func platformOf(s engine.Spec) *ocispec.Platform {
 // begin attaches the streams, starts the container and hands it to Main.
 func (c *Container) begin(ctx context.Context, image string) error {
 	stream, err := c.engine.api.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
-	if err != nil {
+	if err != nil && strings.Contains(err.Error(), "received 409") {
 		// podman prepares it already here; why it cannot is told only by a start.
-		return c.started(cmp.Or(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), err), image)
+		err = cmp.Or(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), err)
+		return c.started(err, image)
+	}
+	if err != nil {
+		return c.engine.fault(err, "attach to the container")
 	}
 	c.stream = stream
 	if err := c.started(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), image); err != nil {
@@ -183,7 +191,7 @@ func (c *Container) begin(ctx context.Context, image string) error {
 
 // started tells why a start failed.
 func (c *Container) started(err error, image string) error {
-	if isMountFailure(err) {
+	if err != nil && isMountFailure(err.Error(), c.spec.Name) {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	return c.engine.fault(err, "start a container from "+image)

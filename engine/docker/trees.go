@@ -193,7 +193,7 @@ func discard(dir string) error {
 }
 
 // isMountFailure reports that the engine could not mount one of the trees, as Docker and
-// podman say it.
-func isMountFailure(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "failed to mount local volume") || strings.Contains(err.Error(), "mounting volume "))
+// podman say it of the container with a name.
+func isMountFailure(said, name string) bool {
+	return strings.Contains(said, "failed to mount local volume") || strings.Contains(said, "mounting volume "+name+"-tree")
 }

@@ -27,11 +27,25 @@ func (e *Engine) sharesFiles() error {
 	return err
 }
 
-// isHere reports whether the engine is on this machine.
+// isHere reports whether the engine is on this machine. It is not where a program of
+// somebody's forwards a socket, as ssh and those of virtual machines do.
 func (e *Engine) isHere() error {
-	_, err := e.peer()
-	return err
+	peer, err := e.peer()
+	if err != nil {
+		return err
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", peer.Pid))
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(engines, strings.TrimSpace(string(name))) {
+		return fmt.Errorf("%s listens, which is no engine", strings.TrimSpace(string(name)))
+	}
+	return nil
 }
+
+// engines are the programs that listen for one: systemd does until it starts it.
+var engines = []string{"dockerd", "podman", "systemd"}
 
 // peer returns who listens, where that is in this machine's namespace of processes: a
 // virtual machine or a container shows no process.
