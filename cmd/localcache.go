@@ -43,7 +43,7 @@ func localName(mode string) string {
 // one has it until its end: two package managers, or two dockerds, in one directory
 // would harm it.
 func (g *found) volumes(a *App, f *runFlags, privileged bool) ([]engine.Volume, error) {
-	modes := runner.LocalModes(g.project, privileged)
+	modes := runner.LocalModes(g.project, privileged && f.docker != "socket") // whose layers the machine's engine keeps
 	if f.noCache || len(modes) == 0 || isS3(f.cache) {
 		return nil, nil
 	}
