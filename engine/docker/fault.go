@@ -89,20 +89,24 @@ var texts = []struct {
 	{"no space left on device", engine.DiskFull, "Free space where the engine keeps its data: docker system df shows what it holds, docker system prune removes what nothing uses."},
 	{"exec format error", engine.WrongArch, "The image is for another architecture than this machine. Ask for the right one with --platform, or install an emulator (binfmt)."},
 	{"does not match the specified platform", engine.WrongArch, "Ask for the platform the image has with --platform, or pull the other one with --pull always."},
-	{"no image found in", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."}, // podman
+	{"no match for platform in manifest", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."}, // containerd
+	{"no image found in", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."},                 // podman
 	{"no matching manifest", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."},
 	{`exec: "sh": executable file not found`, engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
 	{`exec: \"sh\": executable file not found`, engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."}, // podman with runc
 	{"executable file `sh` not found", engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},          // podman with crun
 	{"stat /bin/sh: no such file", engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
 	{"authorization token has expired", engine.NoRegistry, "The login at the registry has expired: log in again with docker login."},
+	{"no basic auth credentials", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
 	{"pull access denied", engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or log in with docker login."},
 	{"manifest unknown", engine.NoImage, "The registry does not have this tag: check the name."},
 	{"not found: manifest", engine.NoImage, "The registry does not have this tag: check the name."},
 	{"unauthorized", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
-	{"no basic auth credentials", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
 	{"toomanyrequests", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."},
 	{"too many requests to registry", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."}, // podman
+	{": 401 Unauthorized", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},                                        // containerd
+	{": 429 Too Many Requests", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."},       // containerd
+	{": 403 Forbidden", engine.NoRegistry, "The registry refuses it; where the login has expired, log in again with docker login."},           // containerd
 	{"from registry 403", engine.NoRegistry, "The registry refuses it; where the login has expired, log in again with docker login."},         // podman
 	{"no such host", engine.NoRegistry, "The registry's name is not known here: check the image's name, the network, and the proxy of the engine."},
 	{"dial tcp", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},

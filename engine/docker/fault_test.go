@@ -237,16 +237,22 @@ func TestAFileThatCannotBeReadIsNoFaultOfTheEngine(t *testing.T) {
 	}
 }
 
-// What podman says of the same things in other words (observed, 4.3).
-func TestPodmansWordsAreUnderstood(t *testing.T) {
+// What podman, and Docker with the images of containerd, say of the same things in other
+// words (observed, 4.3 and 26.1).
+func TestTheWordsOfOtherEnginesAreUnderstood(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for text, want := range map[string]engine.Kind{
 		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, variant \"\", OS linux`:                                             engine.WrongArch,
 		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
 		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found":                                      engine.NoShell,
-		"pinging container registry quay.io: too many requests to registry":                                                                                                           engine.NoRegistry,
-		"pinging container registry quay.io: invalid status code from registry 403 (Forbidden)":                                                                                       engine.NoRegistry,
+		"no match for platform in manifest: not found": engine.WrongArch,
+		"pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 401 Unauthorized":                                   engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 403 Forbidden":                                      engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too Many Requests":                              engine.NoRegistry,
+		"pinging container registry quay.io: too many requests to registry":                                                           engine.NoRegistry,
+		"pinging container registry quay.io: invalid status code from registry 403 (Forbidden)":                                       engine.NoRegistry,
 	} {
 		host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)}})
 		wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), want)

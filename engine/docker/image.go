@@ -12,6 +12,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
+	"github.com/docker/docker/client"
 
 	"github.com/buildlocal/buildlocal/engine"
 )
@@ -23,6 +24,15 @@ type found struct {
 	native   string
 	local    bool
 	image    image.InspectResponse
+	unseen   *wrongPlatform // what is shown in place of what is taken to be there
+}
+
+// missing is a fault where an image that was taken to be at the engine is not.
+func (f found) missing(err error) error {
+	if f.unseen == nil || !isGone(err) {
+		return err
+	}
+	return f.unseen.pulled()
 }
 
 // need returns the first of the spellings that can be had.
@@ -76,9 +86,13 @@ func (e *Engine) fetch(ctx context.Context, name string, s engine.Spec) (found, 
 	}
 	f, err := e.local(ctx, name, s)
 	var wrong *wrongPlatform
+	if errors.As(err, &wrong) && wrong.among != nil {
+		f, err = e.fitting(ctx, name, s, *wrong.among) // what came is not shown, and is taken to be it
+		f.unseen = wrong
+		return f, err
+	}
 	if errors.As(err, &wrong) {
-		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: "pull " + wrong.Error(),
-			Way: "The registry has this image for other platforms only: choose one with --platform, or another image."}
+		return found{}, wrong.pulled()
 	}
 	return f, e.fault(err, "look at image "+name)
 }
@@ -121,12 +135,43 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
 	if s.Platform != "" && !fits(has, s.Platform) {
-		return found{}, &wrongPlatform{name: name, has: has, wanted: s.Platform}
+		wrong := &wrongPlatform{name: name, has: has, wanted: s.Platform}
+		if hasDigest(got.RepoDigests, got.ID) {
+			got, err = e.among(ctx, name, s, got, wrong)
+		} else {
+			err = wrong
+		}
 	}
+	if err != nil {
+		return found{}, err
+	}
+	return e.fitting(ctx, name, s, got)
+}
+
+// among returns an image for the wanted platform out of several of its name: with the
+// store of containerd an engine keeps those of a list together, under the digest of the
+// list, and shows the machine's own. One that cannot be asked for another (before version
+// 1.49 of the API) may have it all the same.
+func (e *Engine) among(ctx context.Context, name string, s engine.Spec, shown image.InspectResponse, wrong *wrongPlatform) (image.InspectResponse, error) {
+	p := platformOf(s)
+	got, err := e.api.ImageInspect(ctx, name, client.ImageInspectWithPlatform(p))
+	switch {
+	case err == nil && fits(platform(got.Os, got.Architecture, got.Variant), s.Platform):
+		return got, nil
+	case err != nil && strings.Contains(err.Error(), "requires API version"):
+		shown.Os, shown.Architecture, shown.Variant = p.OS, p.Architecture, p.Variant
+		wrong.among = &shown
+	}
+	return got, wrong
+}
+
+// fitting tells of an image for the wanted platform whether it is emulated.
+func (e *Engine) fitting(ctx context.Context, name string, s engine.Spec, got image.InspectResponse) (found, error) {
 	f := found{name: name, image: got}
 	if got.Architecture == "" || s.Name == "" { // it is not to run
 		return f, nil
 	}
+	has := platform(got.Os, got.Architecture, got.Variant)
 	native, err := e.native(ctx)
 	f.native, f.local = native, e.isHere() == nil
 	if f.emulated = err == nil && !isNative(has, native); !f.emulated {
@@ -136,7 +181,10 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 }
 
 // wrongPlatform makes need go on as if the image were not there.
-type wrongPlatform struct{ name, has, wanted string }
+type wrongPlatform struct {
+	name, has, wanted string
+	among             *image.InspectResponse // as it is taken to be once it was pulled; nil where it is another for sure
+}
 
 func (w *wrongPlatform) Error() string {
 	return fmt.Sprintf("image %s: it is for %s, not for %s", w.name, w.has, w.wanted)
@@ -144,6 +192,12 @@ func (w *wrongPlatform) Error() string {
 
 // NotFound makes it an error of something that is not there.
 func (w *wrongPlatform) NotFound() {}
+
+// pulled is a fault where this is what came.
+func (w *wrongPlatform) pulled() error {
+	return &engine.Fault{Kind: engine.WrongArch, Message: "pull " + w.Error(),
+		Way: "The registry has this image for other platforms only: choose one with --platform, or another image."}
+}
 
 func platform(os, arch, variant string) string {
 	if os == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -247,6 +248,55 @@ func TestAPlatformIsChosenFromAList(t *testing.T) {
 	}
 	if got := version(t, e, spec); got != "far" || !found.Emulated || found.Platform != spec.Platform {
 		t.Errorf("platform %s: version %q, %+v", spec.Platform, got, found)
+	}
+}
+
+// An engine with the images of containerd keeps those of all platforms under one name, and
+// shows the machine's own where it is not asked for another.
+func TestOneOfSeveralPlatformsUnderANameIsTaken(t *testing.T) {
+	t.Parallel()
+	const shown = `{"Id":"sha256:1","RepoDigests":["a@sha256:1"],"Os":"linux","Architecture":"amd64"}`
+	full := says(http.StatusInternalServerError, `{"message":"no space left on device"}`)
+	gone := says(http.StatusNotFound, `{"message":"No such image"}`)
+	for name, c := range map[string]struct {
+		version string // of the API
+		here    bool   // the image for s390x is
+		create  http.HandlerFunc
+		pulled  bool
+		want    engine.Kind
+	}{
+		"AskedForAndHere":       {"1.49", true, full, false, engine.DiskFull},
+		"AskedForAndNotHere":    {"1.49", false, full, true, engine.WrongArch},
+		"NotAskedForAndHere":    {"1.45", true, full, true, engine.DiskFull},
+		"NotAskedForAndNotHere": {"1.45", false, gone, true, engine.WrongArch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pulled := false
+			answers := fake{
+				"GET /images/" + busybox + "/json": func(w http.ResponseWriter, r *http.Request) {
+					switch asked := r.URL.Query().Get("platform"); {
+					case asked == "":
+						_, _ = io.WriteString(w, shown)
+					case c.here && strings.Contains(asked, "s390x"):
+						_, _ = io.WriteString(w, strings.Replace(shown, "amd64", "s390x", 1))
+					default:
+						gone(w, r)
+					}
+				},
+				"POST /images/create":     func(http.ResponseWriter, *http.Request) { pulled = true },
+				"POST /containers/create": c.create,
+			}
+			ping := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", c.version) }
+			e := connectTo(t, docker.Options{Host: serve(t, mostly{answers, map[string]http.HandlerFunc{"/_ping": ping}})})
+			spec := newSpec(t)
+			spec.Pull, spec.Platform = engine.PullMissing, "linux/s390x"
+			_, err := e.Start(t.Context(), spec)
+			wantFault(t, err, c.want)
+			if pulled != c.pulled {
+				t.Errorf("pulled: %v", pulled)
+			}
+		})
 	}
 }
 

@@ -54,7 +54,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		c.volumes, c.hidden = nil, nil // they are of the container that has the name
 	}
 	if err != nil {
-		return e.fault(err, "make a container from "+image.name)
+		return e.fault(image.missing(err), "make a container from "+image.name)
 	}
 	c.id = made.ID
 	c.serveSocket(reach.given)
