@@ -170,7 +170,7 @@ func platformOf(s engine.Spec) *ocispec.Platform {
 // begin attaches the streams, starts the container and hands it to Main.
 func (c *Container) begin(ctx context.Context, image string) error {
 	stream, err := c.engine.api.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
-	if err != nil && strings.Contains(err.Error(), "received 409") {
+	if err != nil && strings.Contains(err.Error(), "unable to upgrade") {
 		// podman prepares it already here; why it cannot is told only by a start.
 		err = cmp.Or(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), err)
 		return c.started(err, image)
