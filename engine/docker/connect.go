@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/config"
@@ -198,19 +197,20 @@ func firstSocket(o Options) string {
 		"/run/podman/podman.sock",
 		filepath.Join(o.Home, ".local/share/containers/podman/machine/podman.sock"),
 	}
-	first := client.DefaultDockerHost
-	for _, path := range slices.Backward(candidates) {
+	first := ""
+	for _, path := range candidates {
+		if !filepath.IsAbs(path) {
+			continue // a base that is not known
+		}
+		if listens(path) {
+			return "unix://" + path
+		}
 		info, err := os.Stat(path)
-		if err == nil && filepath.IsAbs(path) && info.Mode()&fs.ModeSocket != 0 { // else its base is not known
+		if err == nil && first == "" && info.Mode()&fs.ModeSocket != 0 {
 			first = "unix://" + path
 		}
 	}
-	for _, path := range candidates {
-		if filepath.IsAbs(path) && listens(path) {
-			return "unix://" + path
-		}
-	}
-	return first
+	return cmp.Or(first, client.DefaultDockerHost)
 }
 
 func listens(path string) bool {

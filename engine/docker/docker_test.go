@@ -167,11 +167,18 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 	}
 }
 
+// base is an image that is there, for the contract.
+const base = "buildlocal-test/base:latest"
+
 func TestContract(t *testing.T) {
 	t.Parallel()
-	e := connect(t)
+	keepsContract(t, connect(t))
+}
+
+func keepsContract(t *testing.T, e *docker.Engine) {
+	t.Helper()
 	enginetest.Run(t, enginetest.Suite{
-		Engine: e, Image: "buildlocal-test/base:latest", Trees: true,
+		Engine: e, Image: base, Trees: true,
 		Left: func(ctx context.Context, label string) (int, error) {
 			left, err := e.List(ctx, label)
 			return len(left), err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -80,47 +81,55 @@ func reason(err error) string {
 	return ": " + strings.ReplaceAll(text, "\n* ", " ")
 }
 
-// texts knows errors by what the engine says, where it says no more.
+// texts knows errors by what the engine says, where it says no more: Docker, with its own
+// images or those of containerd, and podman. The first that fits counts.
 var texts = []struct {
-	part string
-	kind engine.Kind
-	way  string
+	parts []string // any of them
+	kind  engine.Kind
+	way   string
 }{
-	{"no space left on device", engine.DiskFull, "Free space where the engine keeps its data: docker system df shows what it holds, docker system prune removes what nothing uses."},
-	{"exec format error", engine.WrongArch, "The image is for another architecture than this machine. Ask for the right one with --platform, or install an emulator (binfmt)."},
-	{"does not match the specified platform", engine.WrongArch, "Ask for the platform the image has with --platform, or pull the other one with --pull always."},
-	{"no match for platform in manifest", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."}, // containerd
-	{"no image found in", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."},                 // podman
-	{"no matching manifest", engine.WrongArch, "The registry has this image for other platforms only: choose one with --platform, or another image."},
-	{`exec: "sh": executable file not found`, engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
-	{`exec: \"sh\": executable file not found`, engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."}, // podman with runc
-	{"executable file `sh` not found", engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},          // podman with crun
-	{"stat /bin/sh: no such file", engine.NoShell, "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
-	{"authorization token has expired", engine.NoRegistry, "The login at the registry has expired: log in again with docker login."},
-	{"no basic auth credentials", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
-	{"pull access denied", engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or log in with docker login."},
-	{"manifest unknown", engine.NoImage, "The registry does not have this tag: check the name."},
-	{"not found: manifest", engine.NoImage, "The registry does not have this tag: check the name."},
-	{"unauthorized", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},
-	{"toomanyrequests", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."},
-	{"too many requests to registry", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."}, // podman
-	{": 401 Unauthorized", engine.NoRegistry, "The registry asks for a login: docker login REGISTRY."},                                        // containerd
-	{": 429 Too Many Requests", engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in with docker login."},       // containerd
-	{": 403 Forbidden", engine.NoRegistry, "The registry refuses it; where the login has expired, log in again with docker login."},           // containerd
-	{"from registry 403", engine.NoRegistry, "The registry refuses it; where the login has expired, log in again with docker login."},         // podman
-	{"no such host", engine.NoRegistry, "The registry's name is not known here: check the image's name, the network, and the proxy of the engine."},
-	{"dial tcp", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
-	{"request canceled while waiting for connection", engine.NoRegistry, "The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
-	{"invalid reference format", engine.NoImage, "An image is named REGISTRY/NAME:TAG: check the name."},
-	{"Minimum supported API version", engine.NoEngine, "The engine is newer than this program knows: use a newer buildlocal, or point DOCKER_HOST to another engine."},
-	{"Maximum supported API version", engine.NoEngine, "The engine is older than DOCKER_API_VERSION asks for: unset it."},
-	{"operation not permitted", engine.Refused, "The engine was refused by the kernel: a privileged container needs an engine that runs as root with all capabilities."},
+	{[]string{"no space left on device"}, engine.DiskFull,
+		"Free space where the engine keeps its data: docker system df shows what it holds, docker system prune removes what nothing uses."},
+	{[]string{"exec format error"}, engine.WrongArch,
+		"The image is for another architecture than this machine. Ask for the right one with --platform, or install an emulator (binfmt)."},
+	{[]string{"does not match the specified platform"}, engine.WrongArch,
+		"Ask for the platform the image has with --platform, or pull the other one with --pull always."},
+	{[]string{"no match for platform in manifest", "no image found in", "no matching manifest"}, engine.WrongArch,
+		"The registry has this image for other platforms only: choose one with --platform, or another image."},
+	{[]string{`exec: "sh": executable file not found`, `exec: \"sh\": executable file not found`, "executable file `sh` not found", "stat /bin/sh: no such file"}, engine.NoShell,
+		"A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
+	{[]string{"authorization token has expired"}, engine.NoRegistry,
+		"The login at the registry has expired: log in again with docker login."},
+	{[]string{"no basic auth credentials"}, engine.NoRegistry,
+		"The registry asks for a login: docker login REGISTRY."},
+	{[]string{"pull access denied"}, engine.NoImage,
+		"The registry does not have this image, or asks for a login: check the name, or log in with docker login."},
+	{[]string{"manifest unknown", "not found: manifest"}, engine.NoImage,
+		"The registry does not have this tag: check the name."},
+	{[]string{"unauthorized", ": 401 Unauthorized"}, engine.NoRegistry,
+		"The registry asks for a login: docker login REGISTRY."},
+	{[]string{"toomanyrequests", "too many requests to registry", ": 429 Too Many Requests"}, engine.NoRegistry,
+		"The registry limits how often it may be asked: wait, or log in with docker login."},
+	{[]string{": 403 Forbidden", "from registry 403"}, engine.NoRegistry,
+		"The registry refuses it; where the login has expired, log in again with docker login."},
+	{[]string{"no such host"}, engine.NoRegistry,
+		"The registry's name is not known here: check the image's name, the network, and the proxy of the engine."},
+	{[]string{"dial tcp", "request canceled while waiting for connection"}, engine.NoRegistry,
+		"The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
+	{[]string{"invalid reference format"}, engine.NoImage,
+		"An image is named REGISTRY/NAME:TAG: check the name."},
+	{[]string{"Minimum supported API version"}, engine.NoEngine,
+		"The engine is newer than this program knows: use a newer buildlocal, or point DOCKER_HOST to another engine."},
+	{[]string{"Maximum supported API version"}, engine.NoEngine,
+		"The engine is older than DOCKER_API_VERSION asks for: unset it."},
+	{[]string{"operation not permitted"}, engine.Refused,
+		"The engine was refused by the kernel: a privileged container needs an engine that runs as root with all capabilities."},
 }
 
 func textFault(err error, doing string) error {
 	text := err.Error()
 	for _, t := range texts {
-		if strings.Contains(text, t.part) {
+		if slices.ContainsFunc(t.parts, func(part string) bool { return strings.Contains(text, part) }) {
 			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Way: t.way}
 		}
 	}

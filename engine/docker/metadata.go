@@ -26,7 +26,7 @@ type reach struct {
 	// itself, and in no container inside it is it otherwise.
 	own   []string
 	given bool           // the engine gives it those; else the relay does
-	relay <-chan relayed // nil where there is nothing for a relay to do
+	relay func() relayed // waits for its image; nil where there is nothing for a relay to do
 }
 
 // reachOf finds out what a container is to have; a relay for its services is looked for
@@ -89,9 +89,7 @@ func (c *Container) prepare(ctx context.Context, r *reach) {
 	if r.relay == nil {
 		r.relay = c.engine.findRelay(ctx, c.spec)
 	}
-	image, found := <-r.relay, make(chan relayed, 1)
-	found <- image
-	r.relay = found
+	r.relay()
 }
 
 // connect gives a container that runs what the engine did not.
@@ -99,7 +97,7 @@ func (c *Container) connect(ctx context.Context, r reach) error {
 	if r.relay == nil {
 		return nil
 	}
-	image := <-r.relay
+	image := r.relay()
 	if r.given {
 		return c.serve(ctx, image, nil)
 	}

@@ -2,7 +2,6 @@ package docker_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -16,14 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine/docker"
-	"github.com/buildlocal/buildlocal/engine/enginetest"
 )
 
 // podman speaks Docker's API, and is another program.
 func TestPodmanKeepsTheContract(t *testing.T) {
 	e := podman(t)
-	image := "buildlocal-test/base:latest"
-	saved, err := daemon(t, connect(t)).ImageSave(t.Context(), []string{image})
+	saved, err := daemon(t, connect(t)).ImageSave(t.Context(), []string{base})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,26 +30,21 @@ func TestPodmanKeepsTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	loaded.Body.Close()
-	enginetest.Run(t, enginetest.Suite{
-		Engine: e, Image: image, Trees: true,
-		Left: func(ctx context.Context, label string) (int, error) {
-			left, err := e.List(ctx, label)
-			return len(left), err
-		},
-	})
-	t.Run("ContainersOfOthersStay", func(t *testing.T) { othersStay(t, e, image) })
+	keepsContract(t, e)
+	t.Run("ContainersOfOthersStay", func(t *testing.T) { othersStay(t, e) })
 }
 
 // othersStay: podman refuses to remove a container whose network another is in, and that
 // may be somebody else's.
-func othersStay(t *testing.T, e *docker.Engine, image string) {
+func othersStay(t *testing.T, e *docker.Engine) {
+	t.Helper()
 	spec, api := newSpec(t), daemon(t, e)
-	spec.Images = []string{image}
+	spec.Images = []string{base}
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := api.ContainerCreate(t.Context(), &container.Config{Image: image, Cmd: []string{"true"}},
+	other, err := api.ContainerCreate(t.Context(), &container.Config{Image: base, Cmd: []string{"true"}},
 		&container.HostConfig{NetworkMode: container.NetworkMode("container:" + c.(*docker.Container).ID())}, nil, nil, "")
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
@@ -28,14 +29,15 @@ type relayed struct {
 	err  error
 }
 
-// findRelay finds that image while the build's container is made.
-func (e *Engine) findRelay(ctx context.Context, s engine.Spec) <-chan relayed {
+// findRelay finds that image while the build's container is made. What it returns waits
+// for it.
+func (e *Engine) findRelay(ctx context.Context, s engine.Spec) func() relayed {
 	found := make(chan relayed, 1)
 	go func() {
 		name, err := e.relayImage(ctx, s.Say)
 		found <- relayed{name, err}
 	}()
-	return found
+	return sync.OnceValue(func() relayed { return <-found })
 }
 
 // serve makes services reachable: a container of ours in the network of the build's
@@ -231,20 +233,15 @@ const relayLabel = "dev.buildlocal.relay"
 func (e *Engine) forgetRelays(ctx context.Context) {
 	const old = 24 * 60 * 60 // seconds
 	relays, _ := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", relayLabel))})
+	newest := int64(0) // the one that has just been made
 	for _, i := range relays {
-		if i.Created+old < newest(relays) {
+		newest = max(newest, i.Created)
+	}
+	for _, i := range relays {
+		if i.Created+old < newest {
 			_, _ = e.api.ImageRemove(ctx, i.ID, image.RemoveOptions{})
 		}
 	}
-}
-
-// newest returns when the last of some images was made, in seconds since 1970.
-func newest(images []image.Summary) int64 {
-	last := int64(0)
-	for _, i := range images {
-		last = max(last, i.Created)
-	}
-	return last
 }
 
 // programFile is a file of an image for one program.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,11 +42,18 @@ func Far(stream io.ReadWriteCloser, addresses []string) error {
 	}
 	defer session.Close()
 	var h hello
-	own := slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return strings.Contains(a, ":") })
+	var own, listened []string
+	for _, address := range addresses {
+		if strings.Contains(address, ":") {
+			listened = append(listened, address)
+		} else {
+			own = append(own, address)
+		}
+	}
 	if err := take(own); err != nil {
 		h.Fault = err.Error()
 	}
-	for i, address := range slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return !strings.Contains(a, ":") }) {
+	for i, address := range listened {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			l, err = net.Listen("tcp", "127.0.0.1:0")
