@@ -135,6 +135,8 @@ func (c *Container) unforward(ctx context.Context, name string) {
 
 // drop frees the ports of containers, chosen by ID and name.
 func (c *Container) drop(ctx context.Context, which func(id, name string) bool) {
+	c.socket.dropping.Lock()
+	defer c.socket.dropping.Unlock()
 	c.socket.mu.Lock()
 	var relays []string
 	for known, f := range c.socket.forwarded {

@@ -43,10 +43,11 @@ type socket struct {
 	mu        sync.Mutex
 	forwarded map[string]forwarded // by the ID of the container whose ports they are
 
-	looking sync.Mutex
-	looked  bool
-	mounts  []container.MountPoint
-	merged  string // the container's root directory, as the engine has it; empty where it is not known
+	dropping sync.Mutex // held until ports are free: who asks for what another is at waits for it
+	looking  sync.Mutex
+	looked   bool
+	mounts   []container.MountPoint
+	merged   string // the container's root directory, as the engine has it; empty where it is not known
 }
 
 // openSocket makes the socket, before the container that has it is made.
