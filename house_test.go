@@ -31,9 +31,9 @@ var floors = map[string]int{
 	"main": 5, "cmd": 4,
 	"console": 3, "page": 3, "batch": 3, "lsp": 3, "runner": 2, "lint": 2, "aws": 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
-	"artifacts": 1, "reports": 1, "cache": 1, "standins": 1,
+	"artifacts": 1, "reports": 1, "cache": 1, "builds": 1, "internal/config": 1, "internal/trust": 1, "standins": 1,
 	"engine/docker": 1, "engine/images": 1, "engine/sandbox": 2, contract: 1,
-	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/layer": 0, "internal/cgroup": 0, "engine/docker/gate": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0,
+	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/layer": 0, "internal/cgroup": 0, "engine/docker/gate": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0, "internal/atomicfile": 0,
 	inside: 1,
 }
 
@@ -51,7 +51,7 @@ var doors = map[string][]string{
 	"github.com/google/go-containerregistry": {"engine/images"},
 	"github.com/klauspost/compress":          {"engine/images", "cache"},
 	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/layer", "internal/relay", "cmd"},
-	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "cmd"}, // cmd: the config file
+	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "internal/config", "cmd"}, // cmd: the template of a secrets file
 	"github.com/aws/aws-sdk-go-v2":           {"aws"},
 	"github.com/aws/smithy-go":               {"aws"},
 	"github.com/hashicorp/yamux":             {"internal/relay"},
@@ -59,6 +59,7 @@ var doors = map[string][]string{
 	"golang.org/x/text":                      {"internal/sax"},
 	"github.com/docker/go-units":             {"console", "cache"},
 	"github.com/moby/term":                   {"console"},
+	"github.com/moby/sys/atomicwriter":       {"internal/atomicfile"},
 	"github.com/mattn/go-isatty":             {"console", "cmd"},
 	"github.com/bmatcuk/doublestar":          {"internal/tree"},
 	"github.com/agnivade/levenshtein":        {"internal/diag"},

@@ -9,10 +9,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/buildlocal/buildlocal/internal/atomicfile"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // put is one file that was put somewhere, as a ledger remembers it.
@@ -33,8 +38,9 @@ const conflictsShown = 10
 
 // Put copies what stands below from, a directory or a file, into the directory dest, in
 // the place of what was put there before: exactly that, as the file book remembers it,
-// and nothing else. A file that somebody has changed since stays. The error names
-// files in the way, which are somebody else's; then nothing is changed.
+// and nothing else. A file that somebody has changed since stays, and nothing is written
+// or removed through a link. The error names files in the way, which are somebody
+// else's; then nothing is changed.
 func Put(from, dest, book string) error {
 	old, err := readLedger(book)
 	if err != nil {
@@ -44,11 +50,20 @@ func Put(from, dest, book string) error {
 	if err != nil {
 		return err
 	}
-	ours, err := unchanged(dest, old)
+	_, absent := os.Stat(dest)
+	if err := os.MkdirAll(dest, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dest)
 	if err != nil {
 		return err
 	}
-	if err := inTheWay(dest, next, ours); err != nil {
+	defer root.Close()
+	t := &target{root: root, old: old, ours: map[string]bool{}}
+	if err := t.check(next); err != nil {
+		if errors.Is(absent, fs.ErrNotExist) {
+			_ = os.Remove(dest)
+		}
 		return err
 	}
 	// Killed from here on, the next run knows both what is and what will be there.
@@ -56,20 +71,26 @@ func Put(from, dest, book string) error {
 	if err := both.write(book); err != nil {
 		return err
 	}
-	if err := replace(from, dest, next, old, ours); err != nil {
+	if err := t.replace(from, next); err != nil {
 		return err
 	}
 	return next.write(book)
 }
 
+// maxLedger is how many bytes a ledger has at most.
+const maxLedger = 1 << 30
+
 func readLedger(book string) (ledger, error) {
 	var l ledger
-	text, err := os.ReadFile(book)
+	text, err := regular.Read(book, maxLedger)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &l)
+	}
+	if err == nil && !l.local() {
+		err = errors.New("it names files outside the directory")
 	}
 	if err != nil {
 		return l, fmt.Errorf("read what was put there before: %w; remove %s and what it lists by hand", err, book)
@@ -77,19 +98,23 @@ func readLedger(book string) (ledger, error) {
 	return l, nil
 }
 
+// local reports whether all that a ledger lists is below the directory.
+func (l ledger) local() bool {
+	for _, p := range l.Files {
+		if !filepath.IsLocal(string(p.Path)) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(l.Dirs, func(dir []byte) bool { return !filepath.IsLocal(string(dir)) })
+}
+
 func (l ledger) write(book string) error {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(book), 0o755); err != nil {
-		return err
-	}
-	part := book + ".part"
-	if err := os.WriteFile(part, text, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(part, book)
+	const private = 0o600
+	return atomicfile.Write(book, text, private)
 }
 
 // survey lists what is to be put.
@@ -122,15 +147,24 @@ func survey(from string) (ledger, error) {
 
 // describe says what a file is: its hash, or where it leads.
 func describe(name string) (put, error) {
-	info, err := os.Lstat(name)
+	root, err := os.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return put{}, err
+	}
+	defer root.Close()
+	return describeIn(root, filepath.Base(name))
+}
+
+func describeIn(root *os.Root, name string) (put, error) {
+	info, err := root.Lstat(name)
 	if err != nil {
 		return put{}, err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		link, err := os.Readlink(name)
+		link, err := root.Readlink(name)
 		return put{Link: link}, err
 	}
-	f, err := os.Open(name)
+	f, err := regular.OpenIn(root, name)
 	if err != nil {
 		return put{}, err
 	}
@@ -143,41 +177,72 @@ func describe(name string) (put, error) {
 // isNoDirectory reports whether a file stands where a path needs a directory.
 func isNoDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 
-// unchanged returns the files of a ledger that are as they were put.
-func unchanged(dest string, l ledger) (map[string]bool, error) {
-	ours := map[string]bool{}
-	for _, p := range l.Files {
-		now, err := describe(filepath.Join(dest, string(p.Path)))
-		if errors.Is(err, fs.ErrNotExist) || isNoDirectory(err) {
+// target is a directory that artifacts are put into.
+type target struct {
+	root *os.Root
+	old  ledger          // what was put there before
+	ours map[string]bool // files of old that are as they were put
+}
+
+// check finds out what is there and ours, and refuses what is in the way.
+func (t *target) check(next ledger) error {
+	if err := t.findOurs(); err != nil {
+		return err
+	}
+	return t.inTheWay(next)
+}
+
+// findOurs notes the files that were put there and are as they were put.
+func (t *target) findOurs() error {
+	for _, p := range t.old.Files {
+		name := string(p.Path)
+		if t.linkAbove(name) != "" {
+			continue
+		}
+		now, err := describeIn(t.root, name)
+		var kind *regular.Error
+		if errors.Is(err, fs.ErrNotExist) || isNoDirectory(err) || errors.As(err, &kind) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if now.SHA256 == p.SHA256 && now.Link == p.Link {
-			ours[string(p.Path)] = true
+			t.ours[name] = true
 		}
 	}
-	return ours, nil
+	return nil
 }
 
-// inTheWay tells files and directories that are not ours and stand where something is
-// to be put.
-func inTheWay(dest string, next ledger, ours map[string]bool) error {
+// linkAbove returns the first link among the directories of a path; "" for none. Each
+// of them would lead writes elsewhere.
+func (t *target) linkAbove(name string) string {
+	for _, dir := range parents(name) {
+		if info, err := t.root.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return dir
+		}
+	}
+	return ""
+}
+
+// parents returns the directories of a path, the first one first.
+func parents(name string) []string {
+	var all []string
+	for dir := path.Dir(filepath.ToSlash(name)); dir != "."; dir = path.Dir(dir) {
+		all = append(all, filepath.FromSlash(dir))
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// inTheWay refuses files, directories and links that are not ours and stand where
+// something is to be put, and whatever would get into a directory of git's.
+func (t *target) inTheWay(next ledger) error {
 	var found []string
 	for _, p := range next.Files {
 		name := string(p.Path)
-		info, err := os.Lstat(filepath.Join(dest, name))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case isNoDirectory(err):
-			if above := fileAbove(dest, name); !ours[above] {
-				found = append(found, above)
-			}
-		case err != nil:
-			return err
-		case info.IsDir() && !holdsOnly(filepath.Join(dest, name), name, ours), !info.IsDir() && !ours[name]:
-			found = append(found, name)
+		if at := t.blocked(name); at != "" {
+			found = append(found, at)
 		}
 	}
 	slices.Sort(found)
@@ -190,51 +255,76 @@ func inTheWay(dest string, next ledger, ours map[string]bool) error {
 		more = fmt.Sprintf(" and %d more", len(found)-conflictsShown)
 		found = found[:conflictsShown]
 	}
-	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or choose another directory; nothing was changed there", dest, strings.Join(found, ", "), more)
+	for i := range found {
+		found[i] = diag.EscapeLine(found[i])
+	}
+	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
 }
 
-// fileAbove returns what stands where a directory of a path is to be.
-func fileAbove(dest, name string) string {
-	for at := filepath.Dir(name); at != "."; at = filepath.Dir(at) {
-		if info, err := os.Lstat(filepath.Join(dest, at)); err == nil && !info.IsDir() {
-			return at
+// blocked returns what stands where a file is to be put and is not ours; "" for
+// nothing.
+func (t *target) blocked(name string) string {
+	for _, dir := range append(parents(name), name) {
+		info, err := t.root.Lstat(dir)
+		if err != nil {
+			return "" // nothing is there, nor below it
+		}
+		switch {
+		case dir == name && info.IsDir():
+			if !t.holdsOnly(name) {
+				return name
+			}
+		case dir == name:
+			if !t.ours[name] {
+				return name
+			}
+		case !info.IsDir():
+			if !t.ours[dir] {
+				return dir
+			}
+			return "" // it is removed before
+		case strings.EqualFold(filepath.Base(dir), ".git") && !t.made(dir):
+			return dir
 		}
 	}
-	return name
+	return ""
+}
+
+// made reports whether a directory was made by an earlier build.
+func (t *target) made(dir string) bool {
+	return slices.ContainsFunc(t.old.Dirs, func(d []byte) bool { return string(d) == dir })
 }
 
 // holdsOnly reports whether a directory holds nothing but files of ours.
-func holdsOnly(dir, name string, ours map[string]bool) bool {
+func (t *target) holdsOnly(dir string) bool {
 	only := true
-	err := filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
-		below, rel := filepath.Rel(dir, file)
-		if err == nil && rel == nil && !e.IsDir() && !ours[filepath.Join(name, below)] {
+	err := fs.WalkDir(t.root.FS(), filepath.ToSlash(dir), func(file string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && !t.ours[filepath.FromSlash(file)] {
 			only = false
 		}
-		return errors.Join(err, rel)
+		return err
 	})
 	return err == nil && only
 }
 
 // replace removes what was put before, and puts what is new.
-func replace(from, dest string, next, old ledger, ours map[string]bool) error {
+func (t *target) replace(from string, next ledger) error {
 	info, err := os.Stat(from)
 	if err != nil {
 		return err
 	}
-	for name := range ours {
-		if err := os.Remove(filepath.Join(dest, name)); err != nil {
+	for name := range t.ours {
+		if err := t.root.Remove(name); err != nil {
 			return err
 		}
 	}
-	for _, dir := range slices.Backward(old.Dirs) { // those below come later
-		_ = os.Remove(filepath.Join(dest, string(dir))) // one that holds something else stays
-	}
-	if err := os.MkdirAll(dest, 0o755); err != nil {
-		return err
+	for _, dir := range slices.Backward(t.old.Dirs) { // those below come later
+		if name := string(dir); t.linkAbove(name) == "" {
+			t.removeDir(name)
+		}
 	}
 	for _, dir := range next.Dirs {
-		if err := os.MkdirAll(filepath.Join(dest, string(dir)), 0o755); err != nil {
+		if err := t.makeDirs(string(dir)); err != nil {
 			return err
 		}
 	}
@@ -243,19 +333,45 @@ func replace(from, dest string, next, old ledger, ours map[string]bool) error {
 		if info.IsDir() {
 			source = filepath.Join(from, string(p.Path))
 		}
-		if err := copyFile(source, filepath.Join(dest, string(p.Path)), p.Link); err != nil {
+		if err := t.put(source, string(p.Path), p.Link); err != nil {
 			return fmt.Errorf("%s: %w", p.Path, err)
 		}
 	}
 	return nil
 }
 
-// copyFile copies a file or makes a link; what is cut short has another name.
-func copyFile(from, to, link string) error {
-	if link != "" {
-		return os.Symlink(link, to)
+// removeDir removes a directory that is empty. One that holds something else stays.
+func (t *target) removeDir(name string) {
+	if info, err := t.root.Lstat(name); err == nil && info.IsDir() {
+		_ = t.root.Remove(name)
 	}
-	in, err := os.Open(from)
+}
+
+// makeDirs makes a directory and those above it, through no link.
+func (t *target) makeDirs(name string) error {
+	for _, dir := range append(parents(name), name) {
+		err := t.root.Mkdir(dir, 0o755)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if info, err := t.root.Lstat(dir); err != nil || !info.IsDir() {
+			return errors.Join(err, fmt.Errorf("%s is not a directory", dir))
+		}
+	}
+	return nil
+}
+
+// put copies a file or makes a link; what is cut short has another name.
+func (t *target) put(from, name, link string) error {
+	if dir := filepath.Dir(name); dir != "." {
+		if err := t.makeDirs(dir); err != nil {
+			return err
+		}
+	}
+	if link != "" {
+		return t.root.Symlink(link, name)
+	}
+	in, err := regular.Open(from)
 	if err != nil {
 		return err
 	}
@@ -264,17 +380,28 @@ func copyFile(from, to, link string) error {
 	if err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(filepath.Dir(to), ".buildlocal-*")
+	out, part, err := t.createPart(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
 	err = errors.Join(err, out.Chmod(info.Mode().Perm()), out.Close())
 	if err == nil {
-		err = errors.Join(os.Chtimes(out.Name(), info.ModTime(), info.ModTime()), os.Rename(out.Name(), to))
+		err = errors.Join(t.root.Chtimes(part, info.ModTime(), info.ModTime()), t.root.Rename(part, name))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(out.Name()))
+		return errors.Join(err, t.root.Remove(part))
 	}
 	return nil
+}
+
+// createPart makes a file for what is being written into a directory.
+func (t *target) createPart(dir string) (*os.File, string, error) {
+	for n := 0; ; n++ {
+		part := filepath.Join(dir, fmt.Sprintf(".buildlocal-%d-%d.part", os.Getpid(), n))
+		out, err := t.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return out, part, err
+		}
+	}
 }

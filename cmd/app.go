@@ -76,6 +76,9 @@ type textError struct{ error }
 
 func (e textError) Unwrap() error { return e.error }
 
+// errReadingTimedOut ends a build whose time is up before it has begun.
+var errReadingTimedOut = errors.New("timed out while the build was read; nothing started")
+
 // errFailed is a build that ended other than well; it has been told.
 type errFailed struct{ code int }
 
@@ -87,6 +90,7 @@ func exitCode(err error) int {
 	var text textError
 	var list diag.List
 	var told errFailed
+	var refused *untrusted
 	switch {
 	case err == nil:
 		return exitSucceeded
@@ -96,9 +100,11 @@ func exitCode(err error) int {
 		return exitStopped
 	case errors.Is(err, runner.ErrTerminated):
 		return exitTerminated
+	case errors.Is(err, errReadingTimedOut):
+		return exitTimedOut
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &list), errors.As(err, &text):
+	case errors.As(err, &list), errors.As(err, &text), errors.As(err, &refused):
 		return exitText
 	}
 	return exitFault
@@ -123,8 +129,19 @@ func Main(ctx context.Context, args []string, a *App) int {
 // a word that says so.
 func (a *App) tell(err error) {
 	var list diag.List
+	var refused *untrusted
+	if several, ok := err.(interface{ Unwrap() []error }); ok && (errors.As(err, &list) || errors.As(err, &refused)) {
+		for _, err := range several.Unwrap() {
+			a.tell(err)
+		}
+		return
+	}
 	if errors.As(err, &list) {
 		fmt.Fprintln(a.Stderr, list.Error())
+		return
+	}
+	if errors.As(err, &refused) {
+		fmt.Fprintln(a.Stderr, refused.Error())
 		return
 	}
 	fmt.Fprintf(a.Stderr, "buildlocal: %s\n", strings.TrimRight(err.Error(), "\n"))
@@ -153,11 +170,11 @@ func newRoot(a *App) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImage(a), newDoctor(a))
+	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImage(a), newDoctor(a), newTrust(a))
 	return root
 }
 
-var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "cache", "image", "images", "doctor", "help", "completion"}
+var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "cache", "image", "images", "doctor", "report", "trust", "help", "completion"}
 
 // noArgs refuses arguments that a command has no use for.
 func noArgs(c *cobra.Command, args []string) error {

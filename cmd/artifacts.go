@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -20,7 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -44,7 +44,7 @@ func newArtifacts(a *App) *cobra.Command {
 		if err := f.settle(a, c); err != nil {
 			return err
 		}
-		s, err := newStore(f.outputDir())
+		s, err := openStore(c.Context(), f)
 		if err != nil {
 			return err
 		}
@@ -74,63 +74,33 @@ func (f *runFlags) outputDir() string {
 	return filepath.Join(f.source, outputName)
 }
 
-// build returns the directory of a build: by its number, by its name, or latest.
-func (s *store) build(name string) (string, error) {
-	if name == "latest" {
-		dir := filepath.Join(s.dir, "latest")
-		if _, err := os.Stat(dir); err != nil {
-			return "", usagef("there is no build in %s yet", s.shown(s.dir))
-		}
-		return dir, nil
-	}
-	entries, _ := os.ReadDir(filepath.Join(s.dir, "builds"))
-	var numbers []int
-	for _, e := range entries {
-		n := buildNumber(e.Name())
-		if e.Name() == name || n > 0 && strconv.Itoa(n) == strings.TrimPrefix(name, "#") {
-			return filepath.Join(s.dir, "builds", e.Name()), nil
-		}
-		if n > 0 {
-			numbers = append(numbers, n)
-		}
-	}
-	if len(numbers) == 0 {
-		return "", usagef("there is no build in %s yet", s.shown(s.dir))
-	}
-	slices.Sort(numbers)
-	return "", usagef("there is no build %s in %s; there are: %s, and latest", name, s.shown(s.dir), strings.Trim(fmt.Sprint(numbers), "[]"))
-}
-
 // listArtifacts prints the artifacts of a build.
-func (a *App) listArtifacts(s *store, name string) error {
-	dir, err := s.build(name)
+func (a *App) listArtifacts(s *builds.Store, name string) error {
+	b, err := findBuild(s, name)
 	if err != nil {
 		return err
 	}
-	m, err := artifacts.Read(dir)
+	m, err := artifacts.Read(b.Path)
 	if err != nil {
 		return err
-	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
 	}
 	if len(m.Artifacts) == 0 {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s left no artifacts.\n", filepath.Base(dir))
+		_, err := fmt.Fprintf(a.Stdout, "Build %s left no artifacts.\n", b.Name)
 		return err
 	}
 	for i, set := range m.Artifacts {
 		if i > 0 {
 			fmt.Fprintln(a.Stdout)
 		}
-		a.listSet(s, dir, set)
+		a.listSet(b.Path, set)
 	}
 	return nil
 }
 
-func (a *App) listSet(s *store, dir string, set artifacts.Set) {
-	fmt.Fprintf(a.Stdout, "%s: %d in %s, %s\n", strings.TrimSpace("artifacts "+set.Identifier), len(set.Entries), s.shown(filepath.Join(dir, filepath.FromSlash(set.Dir))), console.Bytes(set.Size()))
+func (a *App) listSet(dir string, set artifacts.Set) {
+	fmt.Fprintf(a.Stdout, "%s: %d in %s, %s\n", strings.TrimSpace("artifacts "+set.Identifier), len(set.Entries), shownPath(filepath.Join(dir, filepath.FromSlash(set.Dir))), console.Bytes(set.Size()))
 	if set.Zip != "" {
-		fmt.Fprintf(a.Stdout, "as a zip: %s\n", s.shown(filepath.Join(dir, filepath.FromSlash(set.Zip))))
+		fmt.Fprintf(a.Stdout, "as a zip: %s\n", shownPath(filepath.Join(dir, filepath.FromSlash(set.Zip))))
 	}
 	if set.Key != "" {
 		fmt.Fprintf(a.Stdout, "the service would put it at: %s\n", set.Key)
@@ -147,14 +117,15 @@ func (a *App) listSet(s *store, dir string, set artifacts.Set) {
 }
 
 // diffArtifacts prints how the artifacts of two builds differ.
-func (a *App) diffArtifacts(ctx context.Context, s *store, before, after string) error {
+func (a *App) diffArtifacts(ctx context.Context, s *builds.Store, before, after string) error {
 	var dirs [2]string
 	var all [2]artifacts.Manifest
 	for i, name := range []string{before, after} {
-		var err error
-		if dirs[i], err = s.build(name); err != nil {
+		b, err := findBuild(s, name)
+		if err != nil {
 			return err
 		}
+		dirs[i] = b.Path
 		if all[i], err = artifacts.Read(dirs[i]); err != nil {
 			return err
 		}
@@ -238,17 +209,13 @@ func lines(before, after string) string {
 // destination is where artifacts are put besides the build's own directory.
 type destination struct{ identifier, dir string }
 
-var identified = regexp.MustCompile(`^([A-Za-z0-9_]+)=(.+)$`)
-
 // destinations reads --artifacts; those it names have to be in the plan.
 func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
 	var all []destination
 	var errs []error
 	for _, text := range f.artifacts {
-		d := destination{dir: text}
-		if m := identified.FindStringSubmatch(text); m != nil {
-			d = destination{m[1], m[2]}
-		}
+		var d destination
+		d.identifier, d.dir = config.CutID(text)
 		var known []string
 		for identifier := range plan.Packages {
 			if identifier != "" {
@@ -271,9 +238,10 @@ func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
 }
 
 // putArtifacts puts what a build left where the user wants it. What was put there
-// before is remembered in the output directory.
-func (d *buildDir) putArtifacts(all []destination) error {
-	m, err := artifacts.Read(d.path)
+// before is remembered in the user's state directory: a ledger in the output directory
+// could have come with the source, and would say which files to remove.
+func (a *App) putArtifacts(d *builds.Dir, all []destination) error {
+	m, err := artifacts.Read(d.Path)
 	if err != nil || len(all) == 0 {
 		return err
 	}
@@ -284,16 +252,31 @@ func (d *buildDir) putArtifacts(all []destination) error {
 			continue // the build did not come so far, and has said so
 		}
 		from := firstText(m.Artifacts[at].Zip, m.Artifacts[at].Dir)
-		full, err := filepath.Abs(to.dir)
+		full, err := realTarget(to.dir)
 		if err != nil {
 			return err
 		}
-		book := filepath.Join(d.store.dir, "placed", fmt.Sprintf("%x.json", sha256.Sum256([]byte(full))))
-		if err := putLocked(filepath.Join(d.path, filepath.FromSlash(from)), full, book); err != nil {
+		book, err := a.stateFile("placed", fmt.Sprintf("%x.json", sha256.Sum256([]byte(full))))
+		if err == nil {
+			err = putLocked(filepath.Join(d.Path, filepath.FromSlash(from)), full, book)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("put artifacts into %s: %w", to.dir, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// realTarget is a directory that the user names, absolute, with its links resolved.
+func realTarget(dir string) (string, error) {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(full); err == nil {
+		return real, nil
+	}
+	return full, nil
 }
 
 // putLocked puts artifacts into a directory as the only one of several builds.

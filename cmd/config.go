@@ -15,7 +15,8 @@ func newConfig(a *App) *cobra.Command {
 		Use:   "config",
 		Short: "Print the flags of run with their values and where each comes from",
 		Long: "config prints every flag of run with the value it would have and its origin: a\n" +
-			"flag, a variable " + variablePrefix + "NAME, the file " + configFile + " beside the\nsource, or the default.",
+			"flag, a variable " + variablePrefix + "NAME, the source's " + configFile + ", your own\n" +
+			"config.yml in ~/.config/buildlocal (or XDG_CONFIG_HOME), or the default.",
 		Args: noArgs,
 	}
 	addRunFlags(c, f)
@@ -26,7 +27,7 @@ func newConfig(a *App) *cobra.Command {
 		w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
 		c.Flags().VisitAll(func(flag *pflag.Flag) {
 			if flag.Name != "help" {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", flag.Name, shown(flag), f.origins[flag.Name])
+				fmt.Fprintf(w, "%s\t%s\t%s\n", flag.Name, shown(flag), f.origins[flag.Name].text)
 			}
 		})
 		return w.Flush()

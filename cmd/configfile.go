@@ -3,144 +3,174 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"regexp"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
-	"gopkg.in/yaml.v3"
 
+	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// config is the file beside the source.
-type config struct {
-	name    string
-	lines   []string
-	entries map[string]entry
+// originKind says where the value of a flag comes from. A later kind wins.
+type originKind int
+
+const (
+	fromDefault originKind = iota
+	fromUser               // the user's configuration file
+	fromSource             // the file beside the source, which may have come with it
+	fromVariable
+	fromFlag
+)
+
+// origin is where the value of a flag comes from.
+type origin struct {
+	kind  originKind
+	text  string // for a person: flag, default, a variable's name or file:line
+	file  *config.File
+	entry config.Entry
 }
 
-// entry is one key's values and place.
-type entry struct {
-	values       []string
-	line, column int
+func originIn(file *config.File, e config.Entry, kind originKind) origin {
+	return origin{kind, fmt.Sprintf("%s:%d", file.Name, e.Line), file, e}
 }
 
-func (c *config) get(name string) (entry, bool) {
-	if c == nil {
-		return entry{}, false
-	}
-	e, found := c.entries[name]
-	return e, found
-}
+// fromSource reports whether a flag's value comes from the file beside the source.
+func (f *runFlags) fromSource(name string) bool { return f.origins[name].kind == fromSource }
 
-func (c *config) problem(e entry, message string) diag.Problem {
-	p := diag.Problem{File: c.name, Line: e.line, Column: e.column, Message: message}
-	if e.line > 0 && e.line <= len(c.lines) {
-		p.Excerpt = c.lines[e.line-1]
+// configDir is the user's configuration directory; empty where there is none.
+func (a *App) configDir() string {
+	if dir := a.env("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "buildlocal")
 	}
-	return p
-}
-
-// readConfig reads the file; there need not be one. Its keys are the flags.
-func readConfig(name string, flags *pflag.FlagSet) (*config, error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, nil // a source that is no directory is told when it is opened
-	}
-	if err != nil {
-		return nil, usagef("read %s: %w", name, err)
-	}
-	c := &config{name: name, lines: strings.Split(string(text), "\n"), entries: map[string]entry{}}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, diag.List{c.syntax(err)}
-	}
-	if len(doc.Content) == 0 {
-		return c, nil
-	}
-	return c, c.read(doc.Content[0], flags).Err()
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-func (c *config) syntax(err error) diag.Problem {
-	m := yamlLine.FindStringSubmatch(err.Error())
-	line := 0
-	if m != nil {
-		line, _ = strconv.Atoi(m[1])
-	}
-	return c.problem(entry{line: line}, yamlLine.ReplaceAllString(err.Error(), "")+"; expected lines such as image: NAME")
-}
-
-func (c *config) read(root *yaml.Node, flags *pflag.FlagSet) diag.List {
-	var problems diag.List
-	if root.Kind != yaml.MappingNode {
-		return diag.List{c.problem(entry{line: root.Line, column: root.Column}, "expected lines such as image: NAME")}
-	}
-	known := fileKeys(flags)
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
-		e := entry{line: key.Line, column: key.Column}
-		if message := c.entry(&e, key, value, known); message != "" {
-			problems = append(problems, c.problem(e, message))
-		} else if message := single(flags.Lookup(key.Value), e); message != "" {
-			problems = append(problems, c.problem(e, message))
-		}
-		c.entries[key.Value] = e
-	}
-	return problems
-}
-
-// entry fills e from a key and its value, or returns what is wrong.
-func (c *config) entry(e *entry, key, value *yaml.Node, known []string) string {
-	if !slices.Contains(known, key.Value) {
-		return fmt.Sprintf("unknown key %q%s (expected %s)", key.Value, diag.DidYouMean(key.Value, known), strings.Join(known, ", "))
-	}
-	if before, twice := c.entries[key.Value]; twice {
-		return fmt.Sprintf("%s is written twice, first in line %d", key.Value, before.line)
-	}
-	items := []*yaml.Node{value}
-	if value.Kind == yaml.SequenceNode {
-		items = value.Content
-	}
-	if value.Kind == yaml.MappingNode && key.Value == "images" {
-		for i := 0; i+1 < len(value.Content); i += 2 {
-			e.values = append(e.values, value.Content[i].Value+"="+value.Content[i+1].Value)
-		}
+	if a.Home == "" {
 		return ""
 	}
-	for _, item := range items {
-		if item.Kind == yaml.AliasNode {
-			item = item.Alias
-		}
-		if item.Kind != yaml.ScalarNode {
-			return key.Value + " holds something that is no text; expected text or a list of texts"
-		}
-		e.values = append(e.values, item.Value)
+	return filepath.Join(a.Home, ".config", "buildlocal")
+}
+
+// userConfig is the user's configuration file; empty where there is none.
+func (a *App) userConfig() string {
+	if dir := a.configDir(); dir != "" {
+		return filepath.Join(dir, "config.yml")
 	}
 	return ""
 }
 
-func single(flag *pflag.Flag, e entry) string {
-	if flag.Value.Type() == "stringArray" || len(e.values) == 1 {
-		return ""
+// readUserConfig reads the user's configuration file, if there is one.
+func readUserConfig(name string, known []string) (*config.File, error) {
+	if name == "" {
+		return nil, nil
 	}
-	return fmt.Sprintf("%s holds %d values; expected one", flag.Name, len(e.values))
+	text, err := regular.Read(name, config.MaxSize)
+	return parseConfig(name, text, err, known)
 }
 
-// fileKeys are the flags the file may hold, sorted: all but the one that says
-// where the file is.
+// readSourceConfig reads the file beside the source, if there is one. A link that
+// leads out of the source is an error: its first line would be shown in messages.
+func readSourceConfig(source string, known []string) (*config.File, error) {
+	root, err := os.OpenRoot(source)
+	if err != nil {
+		return nil, nil // opening the source reports it
+	}
+	defer root.Close()
+	text, err := regular.ReadIn(root, configFile, config.MaxSize)
+	return parseConfig(filepath.Join(source, configFile), text, err, known)
+}
+
+func parseConfig(name string, text []byte, err error, known []string) (*config.File, error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return nil, nil
+	case err != nil:
+		return nil, diag.List{{File: name, Message: unreadable(err)}}
+	}
+	file, problems := config.Parse(name, text, known)
+	return file, problems.Err()
+}
+
+// unreadable says why a file that the message around it names cannot be read.
+func unreadable(err error) string {
+	var kind *regular.Error
+	var large *regular.TooLargeError
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &kind):
+		return "found " + kind.Kind() + "; expected a regular file"
+	case errors.As(err, &large):
+		return fmt.Sprintf("larger than %d bytes", large.Limit)
+	case errors.As(err, &path) && path.Err.Error() == "path escapes from parent":
+		return "a symbolic link that leads out of the source; expected a regular file"
+	case errors.As(err, &path):
+		return "cannot be read: " + path.Err.Error()
+	}
+	return "cannot be read: " + err.Error()
+}
+
+// fileKeys are the flags that the source's file can set, sorted.
 func fileKeys(flags *pflag.FlagSet) []string {
 	var keys []string
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Name != "help" && f.Name != "source" {
+		if f.Name != "help" && f.Name != "source" && f.Name != "no-config" {
 			keys = append(keys, f.Name)
 		}
 	})
 	slices.Sort(keys)
 	return keys
+}
+
+// beside resolves the paths of a configuration file.
+type beside struct {
+	dir  string // of the file
+	home string // what ~ stands for; empty where it has no meaning
+}
+
+// resolve makes the paths in the values of a setting lead from the file.
+func (b beside) resolve(name string, values []string) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = b.value(name, v)
+	}
+	return all
+}
+
+func (b beside) value(name, v string) string {
+	switch name {
+	case "env-file", "project", "output", "secrets", "ca-bundle", "exported-env", "cache":
+		return b.path(v)
+	case "secondary-source", "artifacts":
+		if id, dir := config.CutID(v); id != "" {
+			return id + "=" + b.path(dir)
+		}
+		return b.path(v)
+	case "image":
+		return b.image(v)
+	case "images":
+		from, to, _ := strings.Cut(v, "=")
+		return from + "=" + b.image(to)
+	}
+	return v
+}
+
+func (b beside) path(v string) string {
+	if rest, below := strings.CutPrefix(v, "~/"); below && b.home != "" {
+		return filepath.Join(b.home, rest)
+	}
+	if v == "" || v == "-" || filepath.IsAbs(v) || isS3(v) {
+		return v
+	}
+	return filepath.Join(b.dir, v)
+}
+
+func (b beside) image(image string) string {
+	kind, file, _ := strings.Cut(image, ":")
+	if !isLocalImage(image) {
+		return image
+	}
+	return kind + ":" + b.path(file)
 }

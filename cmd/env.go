@@ -3,23 +3,31 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
+// maxDocument is how many bytes a file has at most that the user names. What it is
+// for has a limit of its own, which is lower and has a better message.
+const maxDocument = 4 << 20
+
 // readEnv reads the variables that are given when the build is started, the weakest
 // first.
-func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
+func (g *found) readEnv(ctx context.Context, a *App, f *runFlags) error {
 	var problems diag.List
+	lookup := a.LookupEnv
+	if f.fromSource("env-file") && !f.trusted {
+		lookup = nil // names alone were refused before; a file that was swapped since gets nothing
+	}
 	for _, name := range f.envFiles {
-		text, err := os.ReadFile(name)
+		text, err := regular.ReadNamed(ctx, name, maxDocument)
 		if err != nil {
 			return usagef("read the environment file: %w", err)
 		}
-		variables, wrong := project.ParseEnvFile(name, text, a.LookupEnv)
+		variables, wrong := project.ParseEnvFile(name, text, lookup)
 		problems = append(problems, wrong...)
 		g.overrides = append(g.overrides, runner.Override{Origin: name, Variables: variables})
 	}
@@ -54,7 +62,7 @@ func (g *found) readEnv(_ context.Context, a *App, f *runFlags) error {
 
 // wrongEnv tells a variable that is none with where it was given.
 func (f *runFlags) wrongEnv(err error) error {
-	if f.origins["env"] == "flag" {
+	if f.origins["env"].kind == fromFlag {
 		return usagef("-e: %w", err)
 	}
 	return f.wrong("env", "wrong: "+err.Error())

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/lint"
 )
@@ -72,11 +73,16 @@ type runFlags struct {
 	caBundle       string
 	exportedEnv    string
 
+	noConfig bool
+
+	home    string            // the user's; may be empty
 	root    bool              // root runs it
 	native  string            // platform of this machine
 	formats []string          // what format may be
-	file    *config           // beside the source; nil for none
-	origins map[string]string // flag to where its value came from
+	user    *config.File      // the user's own; nil for none
+	file    *config.File      // beside the source; nil for none
+	trusted bool              // the user trusts the file beside the source
+	origins map[string]origin // flag to where its value came from
 }
 
 // minutes is a duration that a bare number gives in minutes, as in the service.
@@ -119,6 +125,7 @@ func addSomeRunFlags(c *cobra.Command, f *runFlags, names ...string) {
 	for _, name := range names {
 		c.Flags().AddFlag(all.Lookup(name))
 	}
+	c.Flags().AddFlag(all.Lookup("no-config"))
 }
 
 // allRunFlags returns the flags of run, which fill f. Their names are the keys
@@ -172,18 +179,17 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.BoolVar(&f.keep, "keep", false, "keep the container after the build")
 	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not tell problems of the check `NAME`; may be repeated")
 	fs.BoolVar(&f.strict, "strict", false, "warnings and lints of the buildspec count as errors")
+	fs.BoolVar(&f.noConfig, "no-config", false, "ignore the source's "+configFile)
 	return fs
 }
 
 // settle gives every flag that was not set its value from a variable, else from
-// the file beside the source, and notes where each came from.
+// the file beside the source, else from the user's file, and notes where each came
+// from. A file beside the source that reaches the user is an error, unless the user
+// trusts it.
 func (f *runFlags) settle(a *App, c *cobra.Command) error {
-	f.origins = map[string]string{}
-	if err := f.settleOne(a, c.Flags().Lookup("source")); err != nil {
-		return err
-	}
-	var err error
-	if f.file, err = readConfig(filepath.Join(f.source, configFile), allRunFlags(&runFlags{})); err != nil {
+	f.origins, f.home = map[string]origin{}, a.Home
+	if err := f.readConfigs(a, c.Flags()); err != nil {
 		return err
 	}
 	var errs []error
@@ -192,11 +198,30 @@ func (f *runFlags) settle(a *App, c *cobra.Command) error {
 			errs = append(errs, f.settleOne(a, flag))
 		}
 	})
+	errs = append(errs, f.checkTrust(a, c))
 	if err := joined(errs); err != nil {
 		return err
 	}
 	f.root, f.native = a.UID <= 0, "linux/"+runtime.GOARCH
 	return f.check()
+}
+
+// readConfigs reads the user's file and the source's. What says where they are, and
+// whether they count, is settled first.
+func (f *runFlags) readConfigs(a *App, flags *pflag.FlagSet) error {
+	known := fileKeys(allRunFlags(&runFlags{}))
+	var err error
+	if f.user, err = readUserConfig(a.userConfig(), append(known, "no-config")); err != nil {
+		return err
+	}
+	if err := joined([]error{f.settleOne(a, flags.Lookup("source")), f.settleOne(a, flags.Lookup("no-config"))}); err != nil {
+		return err
+	}
+	if f.noConfig {
+		return nil
+	}
+	f.file, err = readSourceConfig(f.source, known)
+	return err
 }
 
 // variableOf is the variable that holds a flag.
@@ -207,19 +232,35 @@ func variableOf(flag string) string {
 func (f *runFlags) settleOne(a *App, flag *pflag.Flag) error {
 	name := variableOf(flag.Name)
 	if flag.Changed {
-		f.origins[flag.Name] = "flag"
+		f.origins[flag.Name] = origin{kind: fromFlag, text: "flag"}
 		return nil
 	}
 	if value, given := a.LookupEnv(name); given && value != "" {
-		f.origins[flag.Name] = name
+		f.origins[flag.Name] = origin{kind: fromVariable, text: name}
 		return f.set(flag, strings.Split(value, "\n"))
 	}
-	if e, given := f.file.get(flag.Name); given {
-		f.origins[flag.Name] = fmt.Sprintf("%s:%d", f.file.name, e.line)
-		return f.set(flag, f.beside(flag.Name, e.values))
+	if e, given := f.file.Get(flag.Name); given {
+		return f.setFrom(flag, originIn(f.file, e, fromSource), f.source)
 	}
-	f.origins[flag.Name] = "default"
+	if e, given := f.user.Get(flag.Name); given {
+		return f.setFrom(flag, originIn(f.user, e, fromUser), filepath.Dir(f.user.Name))
+	}
+	f.origins[flag.Name] = origin{kind: fromDefault, text: "default"}
 	return nil
+}
+
+// setFrom sets a flag from a file whose paths are seen from dir.
+func (f *runFlags) setFrom(flag *pflag.Flag, from origin, dir string) error {
+	f.origins[flag.Name] = from
+	values := from.entry.Texts()
+	if flag.Value.Type() != "stringArray" && len(values) != 1 {
+		return f.wrong(flag.Name, fmt.Sprintf("%d values; expected one", len(values)))
+	}
+	home := ""
+	if from.kind == fromUser {
+		home = f.home
+	}
+	return f.set(flag, beside{dir, home}.resolve(flag.Name, values))
 }
 
 // set sets a flag from what is no flag; one that may be repeated takes several
@@ -260,80 +301,46 @@ func expected(flag *pflag.Flag, value string, err error) string {
 	return fmt.Sprintf("%q; %v", value, err)
 }
 
-// beside makes the paths of the file lead from where it stands.
-func (f *runFlags) beside(name string, values []string) []string {
-	switch name {
-	case "env-file", "project", "output", "secondary-source", "image", "secrets", "ca-bundle", "exported-env", "artifacts", "cache", "images":
-	default:
-		return values
-	}
-	var all []string
-	for _, v := range values {
-		if name == "image" {
-			all = append(all, f.imageBeside(v))
-			continue
-		}
-		if from, to, _ := strings.Cut(v, "="); name == "images" {
-			all = append(all, from+"="+f.imageBeside(to))
-			continue
-		}
-		id, dir, split := strings.Cut(v, "=")
-		if name != "secondary-source" && name != "artifacts" || !split {
-			id, dir = "", v
-		}
-		if !filepath.IsAbs(dir) && !isS3(dir) {
-			dir = filepath.Join(f.source, dir)
-		}
-		if id != "" {
-			dir = id + "=" + dir
-		}
-		all = append(all, dir)
-	}
-	return all
-}
-
-// imageBeside does so for an image that is a path.
-func (f *runFlags) imageBeside(image string) string {
-	kind, file, _ := strings.Cut(image, ":")
-	if !isLocalImage(image) || filepath.IsAbs(file) {
-		return image
-	}
-	return kind + ":" + filepath.Join(f.source, file)
-}
-
 // wrong returns the error for a flag's value, with where the value came from: a
-// mistake of the command line, or of the file.
+// mistake of the command line, or of a file.
 func (f *runFlags) wrong(name, message string) error {
-	origin := f.origins[name]
-	if e, given := f.file.get(name); given && f.fromFile(name) {
-		return diag.List{f.file.problem(e, name+" is "+message)}
-	}
-	if strings.HasPrefix(origin, variablePrefix) {
-		return usagef("variable %s is %s", origin, message)
+	from := f.origins[name]
+	switch from.kind {
+	case fromSource, fromUser:
+		return diag.List{from.file.Problem(from.entry, name+" is "+message)}
+	case fromVariable:
+		return usagef("variable %s is %s", from.text, message)
 	}
 	return usagef("--%s is %s", name, message)
 }
 
-// joined returns several errors as one; problems with the file stay a list.
+// joined returns several errors as one: mistakes of the command line first, then
+// problems of files as one list, then what is not trusted.
 func joined(errs []error) error {
 	var problems diag.List
+	var refused *untrusted
 	var rest []error
 	for _, err := range errs {
 		var list diag.List
-		if errors.As(err, &list) {
+		switch {
+		case errors.As(err, &refused):
+		case errors.As(err, &list):
 			problems = append(problems, list...)
-		} else if err != nil {
+		case err != nil:
 			rest = append(rest, err)
 		}
 	}
-	if len(rest) == 0 && len(problems) == 0 {
-		return nil
-	}
-	if len(rest) > 0 {
-		return errors.Join(rest...)
-	}
 	problems.Sort()
-	return problems
+	if len(problems) > 0 {
+		rest = append(rest, problems)
+	}
+	if refused != nil {
+		rest = append(rest, refused)
+	}
+	if len(rest) == 1 {
+		return rest[0]
+	}
+	return errors.Join(rest...)
 }
 
 // check refuses values of flags that are none.
@@ -346,7 +353,6 @@ func (f *runFlags) check() error {
 		f.wrongComputeType(),
 		f.wrongImages(),
 		f.wrongIgnores(),
-		f.wrongGrants(),
 		f.wrongCache(),
 		f.contradictions(),
 	})
@@ -362,25 +368,10 @@ func (f *runFlags) wrongIgnores() error {
 	return nil
 }
 
-// wrongGrants refuses that the file beside the source gives a build what is the
-// user's.
-func (f *runFlags) wrongGrants() error {
-	var errs []error
-	for _, name := range onlyByHand {
-		if f.fromFile(name) {
-			errs = append(errs, f.wrong(name, "in a file that may come with the source; expected it on the command line, or as "+variableOf(name)))
-		}
-	}
-	return joined(errs)
-}
-
-// wrongCache refuses a size that is none, and a place for what is not to be kept.
+// wrongCache refuses an invalid size, and a place for a cache that is switched off.
 func (f *runFlags) wrongCache() error {
 	if _, err := cacheSize(f.cacheSize); err != nil {
 		return f.wrong("cache-size", err.Error())
-	}
-	if isS3(f.cache) && f.fromFile("cache") {
-		return f.wrong("cache", "a bucket, in a file that may come with the source; expected it on the command line, or as "+variableOf("cache"))
 	}
 	if f.noCache && f.cache != "" {
 		return f.wrong("no-cache", "set, and --cache too; give one")
@@ -400,7 +391,7 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
 	case f.daemonless() && f.docker == "socket":
 		return f.wrong("docker", "socket, and the engine "+f.engine+" has none to give; use docker")
-	case f.docker == "nested" && !f.privileged && f.origins["docker"] == "flag":
+	case f.docker == "nested" && !f.privileged && f.origins["docker"].kind == fromFlag:
 		return f.wrong("docker", "nested, which is for privileged mode; give --privileged too")
 	case f.keep && f.docker == "socket":
 		return f.wrong("keep", "set, and --docker is socket, which ends with buildlocal; give one of them")

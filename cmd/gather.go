@@ -16,12 +16,14 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
-	"gopkg.in/yaml.v3"
 
 	"github.com/buildlocal/buildlocal/aws"
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -38,7 +40,7 @@ type found struct {
 	project      project.Project
 	overrides    []runner.Override
 	problems     diag.List // warnings
-	store        *store
+	store        *builds.Store
 	temp         *temp
 	destinations []destination // of artifacts
 	secrets      *secrets.File
@@ -110,7 +112,7 @@ func (g *found) readSource(ctx context.Context, a *App, f *runFlags) error {
 	if err != nil {
 		return sourceError(err)
 	}
-	g.store, err = newStore(out)
+	g.store, err = openStore(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -239,11 +241,11 @@ func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 	return nil
 }
 
-func (g *found) readProject(_ context.Context, _ *App, f *runFlags) error {
+func (g *found) readProject(ctx context.Context, _ *App, f *runFlags) error {
 	if f.project == "" {
 		return nil
 	}
-	text, err := os.ReadFile(f.project)
+	text, err := regular.ReadNamed(ctx, f.project, maxDocument)
 	if err != nil {
 		return usagef("read the project document: %w", err)
 	}
@@ -288,9 +290,9 @@ func (g *found) against(f *runFlags) against {
 }
 
 func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string, []byte, error) {
-	asked, origin := f.buildspec, "--buildspec"
+	asked, origin, named := f.buildspec, "--buildspec", f.origins["buildspec"].kind >= fromVariable
 	if asked == "" {
-		asked, origin = g.project.Source.Buildspec, f.project
+		asked, origin, named = g.project.Source.Buildspec, f.project, false
 	}
 	switch {
 	case asked == "-":
@@ -299,86 +301,72 @@ func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string,
 			return "", nil, fmt.Errorf("read the buildspec from standard input: %w", err)
 		}
 		return "standard input", text, nil
-	case isInline(asked):
+	case config.IsInline(asked):
 		return origin, []byte(asked), nil
 	case strings.HasPrefix(asked, "arn:"):
 		return "", nil, usagef("the buildspec %s stands in S3, which is not read; fetch it and name the file with --buildspec", asked)
 	case asked == "":
-		return g.readFile(ctx, f, []string{filepath.Join(f.source, "buildspec.yml")})
-	}
-	if filepath.IsAbs(asked) {
-		return g.readFile(ctx, f, []string{asked})
+		return g.readFile(ctx, f, []string{filepath.Join(f.source, "buildspec.yml")}, named)
+	case filepath.IsAbs(asked):
+		return g.readFile(ctx, f, []string{asked}, named)
+	case f.fromSource("buildspec") || f.buildspec == "" && f.fromSource("project"):
+		return g.readFile(ctx, f, []string{filepath.Join(f.source, asked)}, named)
 	}
 	names := []string{filepath.Clean(asked), filepath.Join(f.source, asked)}
-	return g.readFile(ctx, f, slices.Compact(names))
+	return g.readFile(ctx, f, slices.Compact(names), named)
 }
 
 // readAll reads r to its end, or until ctx ends; more than a buildspec may have
 // is not read.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
-	return patiently(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, buildspec.SizeLimit+1)) })
+	return regular.WithContext(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, buildspec.SizeLimit+1)) })
 }
 
-// readFile reads a buildspec, which may be a pipe that nobody writes to.
+// readFile reads a buildspec that the user names.
 func readFile(ctx context.Context, name string) ([]byte, error) {
-	return patiently(ctx, func() ([]byte, error) {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		return io.ReadAll(io.LimitReader(file, buildspec.SizeLimit+1))
-	})
+	return regular.ReadNamed(ctx, name, maxDocument)
 }
 
-// patiently waits for what is read, or until ctx ends.
-func patiently(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
-	var text []byte
-	done := make(chan error, 1)
-	go func() {
-		var err error
-		text, err = read()
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return text, err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+// readBelow reads a buildspec of the source. A link that leads out of the source is
+// an error, unless the user named the file: an error in it would show a line of a
+// file that the source cannot have.
+func readBelow(ctx context.Context, dir, below string, named bool) ([]byte, error) {
+	name := filepath.Join(dir, filepath.FromSlash(below))
+	if named {
+		return readFile(ctx, name)
 	}
-}
-
-// isInline tells a buildspec from a path: it has several lines, or is a YAML
-// mapping.
-func isInline(text string) bool {
-	if strings.ContainsAny(text, "\n\r") {
-		return true
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
 	}
-	var doc yaml.Node
-	return yaml.Unmarshal([]byte(text), &doc) == nil && len(doc.Content) > 0 && doc.Content[0].Kind == yaml.MappingNode
+	defer root.Close()
+	return regular.ReadIn(root, filepath.FromSlash(below), maxDocument)
 }
 
 // readFile reads the first of names that exists. A file of the source is read
 // where the build sees it: in a clean checkout, if there is one.
-func (g *found) readFile(ctx context.Context, f *runFlags, names []string) (string, []byte, error) {
+func (g *found) readFile(ctx context.Context, f *runFlags, names []string, named bool) (string, []byte, error) {
 	for _, name := range names {
-		file := name
 		below, inside := relativeTo(f.source, name)
+		var text []byte
+		var err error
 		if inside {
-			file = filepath.Join(g.source.Dir, filepath.FromSlash(below))
+			text, err = readBelow(ctx, g.source.Dir, below, named)
+		} else {
+			text, err = readFile(ctx, name)
 		}
-		text, err := readFile(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if ctx.Err() != nil {
 			return "", nil, context.Cause(ctx)
 		}
-		if info, _ := os.Stat(file); info != nil && info.IsDir() {
+		var kind *regular.Error
+		if errors.As(err, &kind) && kind.Mode.IsDir() {
 			return "", nil, textError{fmt.Errorf("%s is a directory; expected a buildspec\nName the file in it with --buildspec", name)}
 		}
 		if err != nil {
-			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or name another one with --buildspec", err)}
+			return "", nil, textError{fmt.Errorf("read the buildspec: %s: %s\nMake it readable, or name another one with --buildspec", name, unreadable(err))}
 		}
 		if inside {
 			g.location = below
@@ -423,7 +411,7 @@ func (g *found) plan(a *App, f *runFlags, id runner.Identity) (*runner.Plan, err
 		Host: g.proxies(a), Certificates: g.certificates, CABundle: f.caBundle, CredentialID: credentialID, Grant: f.grant(),
 		Zip: f.zip, CachePlace: a.cachePlace(f), GitCredentials: f.gitCredentials, MaskEncoded: f.maskEncoded, Metadata: f.metadata,
 		Spec: g.spec, Location: g.shownLocation(), Inline: g.inline, Project: g.project, ProjectFile: f.project,
-		Overrides: g.overrides, Image: f.image, ComputeType: f.computeType, Socket: f.docker == "socket", StandIns: f.standIns(), Digest: f.imageDigest, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged, Unprivileged: !f.privileged && f.origins["privileged"] == "flag",
+		Overrides: g.overrides, Image: f.image, ComputeType: f.computeType, Socket: f.docker == "socket", StandIns: f.standIns(), Digest: f.imageDigest, Default: project.DefaultImage(runtime.GOARCH), Privileged: f.privileged, Unprivileged: !f.privileged && f.origins["privileged"].kind == fromFlag,
 		Platform: f.platform, Native: f.native, Pull: engine.Pull(f.pull), Timeout: time.Duration(f.timeout), Identity: id, Sources: g.sources,
 	})
 }

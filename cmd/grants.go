@@ -13,36 +13,35 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"github.com/buildlocal/buildlocal/aws"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/source"
 )
 
-// looksUp reports whether values may be looked up in the user's AWS account: he
-// says so, or names what to use of it.
+// looksUp reports whether values may be looked up in the user's AWS account: the
+// user says so, or names what to use of it.
 func (f *runFlags) looksUp() bool {
-	if f.origins["aws"] != "default" {
+	if f.origins["aws"].kind != fromDefault {
 		return f.aws
 	}
-	return f.awsCredentials || f.profile != "" || f.assumeRole != ""
+	return f.awsCredentials || f.names("profile", fromSource) || f.names("assume-role", fromSource)
 }
 
-// grants reports whether the build gets AWS credentials. Who names a profile or a
-// role means that, unless he says otherwise. What the file beside the source names is
-// only looked up with: whoever wrote the source may have written it.
+// grants reports whether the build gets AWS credentials. Naming a profile or a role
+// on the command line means that, unless the user says otherwise; in a file it does
+// not, because that would give them to every build.
 func (f *runFlags) grants() bool {
-	if f.origins["aws-credentials"] != "default" {
+	if f.origins["aws-credentials"].kind != fromDefault {
 		return f.awsCredentials
 	}
-	return f.profile != "" && !f.fromFile("profile") || f.assumeRole != "" && !f.fromFile("assume-role")
+	return f.names("profile", fromVariable) || f.names("assume-role", fromVariable)
 }
 
-// onlyByHand are flags that give a build something of the user's.
-var onlyByHand = []string{"aws-credentials", "docker", "git-credentials", "metadata"}
-
-// fromFile reports whether a flag's value comes from the file beside the source.
-func (f *runFlags) fromFile(name string) bool {
-	e, given := f.file.get(name)
-	return given && f.origins[name] == fmt.Sprintf("%s:%d", f.file.name, e.line)
+// names reports whether a flag has a value that comes from a place of a kind, or of
+// one that wins over it.
+func (f *runFlags) names(flag string, least originKind) bool {
+	value := map[string]string{"profile": f.profile, "assume-role": f.assumeRole}[flag]
+	return value != "" && f.origins[flag].kind >= least
 }
 
 // grant says whose credentials a build gets, for a person.
@@ -101,7 +100,7 @@ func (a *App) mfa(ctx context.Context) func() (string, error) {
 	}
 	return func() (string, error) {
 		fmt.Fprint(a.Stderr, "MFA code: ")
-		line, err := patiently(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
+		line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", err
 		}

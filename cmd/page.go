@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
@@ -21,8 +21,8 @@ import (
 // pageOf is what a page is made of: the reports, and the build that has them, if one has.
 type pageOf struct {
 	f     *runFlags
-	store *store
-	dir   string // of the build; empty for none
+	store *builds.Store
+	build *builds.Build // nil for none
 	set   *reports.Set
 }
 
@@ -33,17 +33,17 @@ func (p pageOf) write(w io.Writer, apart bool) error {
 		defer root.Close()
 		b.Source = func(name string) []byte { return sourceText(root, name) }
 	}
-	if p.dir != "" {
-		record, err := readRecord(p.dir)
+	if p.build != nil {
+		record, err := readRecord(*p.build)
 		if err != nil {
 			return err
 		}
 		b.Record = record
-		if b.Artifacts, err = artifacts.Read(p.dir); err != nil {
+		if b.Artifacts, err = artifacts.Read(p.build.Path); err != nil {
 			return err
 		}
-		b.Trend = p.store.trend(record.Project)
-		if log, err := os.Open(filepath.Join(p.dir, "log.txt")); err == nil {
+		b.Trend = trend(p.store, record.Project)
+		if log, err := p.build.OpenLog(); err == nil {
 			defer log.Close()
 			b.Log = log
 		}
@@ -78,7 +78,7 @@ func (p pageOf) file(name string) error {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	w := bufio.NewWriter(out)
-	err = errors.Join(p.write(w, p.dir != filepath.Dir(name)), w.Flush(), out.Close())
+	err = errors.Join(p.write(w, p.build == nil || p.build.Path != filepath.Dir(name)), w.Flush(), out.Close())
 	if err == nil {
 		err = os.Rename(next, name)
 	}
@@ -89,36 +89,30 @@ func (p pageOf) file(name string) error {
 }
 
 // leavePage writes the page of a build that has ended.
-func leavePage(f *runFlags, d *buildDir) error {
-	set, err := reports.ReadSet(d.path)
+func leavePage(f *runFlags, s *builds.Store, b builds.Build) error {
+	set, err := reports.ReadSet(b.Path)
 	if err != nil {
 		return err
 	}
-	detail(set, d.path)
-	return pageOf{f, d.store, d.path, set}.file(filepath.Join(d.path, console.PageName))
+	detail(set, b.Path)
+	return pageOf{f, s, &b, set}.file(filepath.Join(b.Path, console.PageName))
 }
 
 // readRecord reads what build.json says of a build.
-func readRecord(dir string) (*runner.Record, error) {
-	file := filepath.Join(dir, "build.json")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("the build has not ended, or was killed: %w", err)
-	}
+func readRecord(b builds.Build) (*runner.Record, error) {
 	r := &runner.Record{}
-	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("%s is no record of a build: %w", file, err)
+	if err := b.ReadRecord(r); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
 // trend are the kept builds of a project, the oldest first. One that cannot be read is
 // left out.
-func (s *store) trend(project string) []page.Point {
-	entries, _ := os.ReadDir(filepath.Join(s.dir, "builds"))
+func trend(s *builds.Store, project string) []page.Point {
 	var all []page.Point
-	for _, e := range entries {
-		r, err := readRecord(filepath.Join(s.dir, "builds", e.Name()))
+	for _, b := range s.All() {
+		r, err := readRecord(b)
 		if err != nil || r.Project != project {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/reports"
 )
@@ -74,7 +75,7 @@ func (f *reportFlags) checkReport(c *cobra.Command, args []string) error {
 
 // report shows the reports of a build or of files.
 func (a *App) report(ctx context.Context, f *reportFlags, args []string) error {
-	s, err := newStore(f.outputDir())
+	s, err := openStore(ctx, f.runFlags)
 	if err != nil {
 		return err
 	}
@@ -82,9 +83,9 @@ func (a *App) report(ctx context.Context, f *reportFlags, args []string) error {
 		return a.reportFiles(ctx, f, args)
 	}
 	name := append(args, "latest")[0]
-	dir, err := s.build(name)
+	b, err := findBuild(s, name)
 	if err == nil {
-		return a.reportBuild(f, s, dir)
+		return a.reportBuild(f, s, b)
 	}
 	if _, missing := os.Stat(name); len(args) == 1 && missing == nil {
 		return a.reportFiles(ctx, f, args)
@@ -96,26 +97,23 @@ func (a *App) report(ctx context.Context, f *reportFlags, args []string) error {
 }
 
 // reportBuild shows what a build left.
-func (a *App) reportBuild(f *reportFlags, s *store, dir string) error {
-	set, err := reports.ReadSet(dir)
+func (a *App) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) error {
+	set, err := reports.ReadSet(b.Path)
 	if err != nil {
 		return err
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
 	if f.format == "lcov" || f.format == "html" || f.html != "" {
-		detail(set, dir)
+		detail(set, b.Path)
 	}
 	if f.html != "" || f.format == "html" {
-		return a.showPage(f, pageOf{f.runFlags, s, dir, set}, filepath.Join(dir, console.PageName))
+		return a.showPage(f, pageOf{f.runFlags, s, &b, set}, filepath.Join(b.Path, console.PageName))
 	}
 	if len(set.Reports) == 0 && f.format == "text" {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s left no reports.\n", filepath.Base(dir))
+		_, err := fmt.Fprintf(a.Stdout, "Build %s left no reports.\n", b.Name)
 		return err
 	}
 	if f.format == "text" {
-		if err := a.headline(s, dir); err != nil {
+		if err := a.headline(b); err != nil {
 			return err
 		}
 	}
@@ -123,12 +121,12 @@ func (a *App) reportBuild(f *reportFlags, s *store, dir string) error {
 }
 
 // headline says of which build the reports are, and where its page is.
-func (a *App) headline(s *store, dir string) error {
-	r, err := readRecord(dir)
+func (a *App) headline(b builds.Build) error {
+	r, err := readRecord(b)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Stdout, "%s #%d %s, %s\n", r.Project, r.Number, r.Status, s.shown(filepath.Join(dir, console.PageName)))
+	_, err = fmt.Fprintf(a.Stdout, "%s #%d %s, %s\n", r.Project, r.Number, r.Status, shownPath(filepath.Join(b.Path, console.PageName)))
 	return err
 }
 

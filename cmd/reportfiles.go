@@ -66,7 +66,7 @@ func (f *reportFlags) place(ctx context.Context, set *reports.Set) {
 func (a *App) showFiles(f *reportFlags, set *reports.Set) error {
 	switch {
 	case f.html != "" || f.format == "html":
-		return a.showPage(f, pageOf{f.runFlags, nil, "", set}, console.PageName)
+		return a.showPage(f, pageOf{f.runFlags, nil, nil, set}, console.PageName)
 	case f.format == "text":
 		return a.showReports(f, readable(set))
 	}

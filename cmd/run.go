@@ -15,7 +15,9 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -68,7 +70,7 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 	if early != nil {
 		defer func() { _ = early.close() }()
 	}
-	found, err := a.gather(ctx, f)
+	found, err := a.gatherInTime(ctx, f)
 	if found != nil {
 		found.early = early
 		defer found.remove()
@@ -77,7 +79,7 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 		return a.refused(f, found, err)
 	}
 	a.warn(f, found)
-	plan, err := found.plan(a, f, runner.Identity{Number: found.store.next()})
+	plan, err := found.plan(a, f, runner.Identity{Number: found.store.Next()})
 	if err != nil {
 		return a.refused(f, found, err)
 	}
@@ -92,6 +94,19 @@ func runRun(ctx context.Context, a *App, f *runFlags) error {
 		return err
 	}
 	return a.build(ctx, f, found)
+}
+
+// gatherInTime reads what a build is made of. What --timeout limits begins here: a
+// file that nobody writes to would otherwise be waited for.
+func (a *App) gatherInTime(ctx context.Context, f *runFlags) (*found, error) {
+	if f.timeout > 0 {
+		// What was read keeps ctx, so it ends only if the time is up before.
+		limited, cancel := context.WithCancelCause(ctx)
+		timer := time.AfterFunc(time.Duration(f.timeout), func() { cancel(errReadingTimedOut) })
+		defer timer.Stop()
+		ctx = limited
+	}
+	return a.gather(ctx, f)
 }
 
 // warn tells what is wrong and does not keep the build from being run. Lints are
@@ -141,7 +156,7 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 // build runs what was found.
 func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	credentials, err := found.credentials(ctx, f)
-	if err = errors.Join(f.wrongExported(), err); err != nil {
+	if err = errors.Join(a.wrongExported(f.exportedEnv), err); err != nil {
 		return err
 	}
 	e, err := a.environment(ctx, f, found)
@@ -150,66 +165,95 @@ func (a *App) build(ctx context.Context, f *runFlags, found *found) error {
 	}
 	defer func() { _ = e.close() }()
 	found.apart = !e.sandbox
-	dir, err := found.store.create(newUUID(), found.temp.path)
+	dir, err := found.createBuild()
 	if err != nil {
 		return err
 	}
-	plan, err := found.plan(a, f, runner.Identity{Number: dir.number, UUID: dir.uuid})
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(dir.path))
+	t := &attempt{App: a, flags: f, found: found, environment: e, dir: dir, credentials: credentials}
+	if err := t.prepare(); err != nil {
+		return errors.Join(err, dir.Abandon())
 	}
-	plan.Place = e.place
-	log, err := dir.log()
-	if err != nil {
+	return t.run(ctx)
+}
+
+// attempt is one build that has a directory, and what it starts with.
+type attempt struct {
+	*App
+	flags       *runFlags
+	found       *found
+	environment *environment
+	dir         *builds.Dir
+	credentials *runner.Credentials
+	plan        *runner.Plan
+	volumes     []engine.Volume
+	labels      map[string]string
+	log         *os.File
+}
+
+// prepare settles the plan, and makes what the build starts with. With an error the
+// build's directory has nothing in it that is to be kept.
+func (t *attempt) prepare() error {
+	var err error
+	if t.plan, err = t.found.plan(t.App, t.flags, runner.Identity{Number: t.dir.Number, UUID: t.dir.UUID}); err != nil {
 		return err
 	}
-	labels := a.labels(f, found, dir)
-	volumes, err := found.volumes(a, f, plan.Privileged)
-	if e.sandbox && err == nil {
-		err = found.temp.describe(labels)
-	}
-	if err != nil {
+	t.plan.Place = t.environment.place
+	if t.volumes, err = t.found.volumes(t.App, t.flags, t.plan.Privileged); err != nil {
 		return err
 	}
+	t.labels = t.App.labels(t.flags, t.found, t.dir)
+	if t.environment.sandbox {
+		if err := t.found.temp.describe(t.labels); err != nil {
+			return err
+		}
+	}
+	t.log, err = t.dir.CreateLog()
+	return err
+}
+
+// run carries the build out, and leaves what it leaves.
+func (t *attempt) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	lost := func(err error) { cancel(unwritable{err}) }
-	limited, release := context.WithTimeout(ctx, plan.Timeout)
+	limited, release := context.WithTimeout(ctx, t.plan.Timeout)
 	defer release()
-	file, screen := console.NewServiceFile(log), a.show(limited, a.view(f, dir), lost)
-	r := &runner.Runner{
-		Volumes: volumes, OpenCache: a.openCache(f, found), CacheInS3: isS3(f.cache), Program: a.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
-		Engine: e.Engine, Store: found.stores(), Credentials: credentials, Now: a.Now, Nonce: newNonce(), Name: found.temp.name, Labels: labels, Temp: found.temp.path,
-		ReportLimits: f.reportLimits(), SourceFiles: found.files(ctx, len(plan.Reports) > 0), Pace: pace, LastImage: found.store.lastImage(dir.number), Earlier: found.store.earlier(plan.Identity.Project, dir.number),
-		Out: dir.path, Keep: f.keep, Nested: !e.sandbox, RootSource: a.UID > 0 && !e.sandbox, Hurry: a.Hurry,
-		Notify: func(e runner.Event) {
-			file.Notify(e)
-			if err := file.Err(); err != nil {
-				lost(err)
-			}
-			screen.notify(e)
-		},
+	file, screen := console.NewServiceFile(t.log), t.show(limited, t.view(t.flags, t.dir), lost)
+	r := t.runner(ctx)
+	r.Notify = func(e runner.Event) {
+		file.Notify(e)
+		if err := file.Err(); err != nil {
+			lost(err)
+		}
+		screen.notify(e)
 	}
-	record, failed := r.Run(ctx, plan)
+	record, failed := r.Run(ctx, t.plan)
 	screen.close()
 	if record.Kept {
-		found.temp.kept = e.host
+		t.found.temp.kept = t.environment.host
 	}
-	err = errors.Join(file.Err(), log.Close(), found.leave(f, dir, record))
+	err := errors.Join(file.Err(), t.log.Close(), t.leave(record))
 	return verdict(ctx, record, failed, err)
 }
 
-// wrongExported refuses a place for exported variables that is no file.
-func (f *runFlags) wrongExported() error {
-	if info, err := os.Stat(f.exportedEnv); err == nil && info.IsDir() {
-		return usagef("--exported-env: %s is a directory; expected a file to write", f.exportedEnv)
+func (t *attempt) runner(ctx context.Context) *runner.Runner {
+	f, found, store := t.flags, t.found, t.found.store
+	return &runner.Runner{
+		Volumes: t.volumes, OpenCache: t.openCache(f, found), CacheInS3: isS3(f.cache), Program: t.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
+		Engine: t.environment.Engine, Store: found.stores(), Credentials: t.credentials, Now: t.Now, Nonce: newNonce(), Name: found.temp.name, Labels: t.labels, Temp: found.temp.path,
+		ReportLimits: f.reportLimits(), SourceFiles: found.files(ctx, len(t.plan.Reports) > 0), Pace: pace,
+		LastImage: lastImage(store, t.dir.Number), Earlier: earlier(store, t.plan.Identity.Project, t.dir.Number),
+		Out: t.dir.Path, Keep: f.keep, Nested: !t.environment.sandbox, RootSource: t.UID > 0 && !t.environment.sandbox, Hurry: t.Hurry,
 	}
-	return nil
 }
 
-// leave writes what a build leaves, and removes what old ones left.
-func (g *found) leave(f *runFlags, dir *buildDir, record *runner.Record) error {
-	return errors.Join(dir.finish(record), leavePage(f, dir), writeExported(f.exportedEnv, record.Exported), dir.putArtifacts(g.destinations), g.store.prune(f.keepBuilds))
+// leave writes what a build leaves, and removes old builds.
+func (t *attempt) leave(record *runner.Record) error {
+	errs := []error{finish(t.dir, record), leavePage(t.flags, t.found.store, t.dir.Build)}
+	if record.Status == runner.Succeeded {
+		errs = append(errs, t.writeExported(t.flags.exportedEnv, record.Exported))
+	}
+	return errors.Join(append(errs, t.putArtifacts(t.dir, t.found.destinations), t.found.store.Prune(t.flags.keepBuilds))...)
 }
 
 // verdict turns the end of a build into an exit code. What could not be written
@@ -250,7 +294,7 @@ type viewer interface {
 	Err() error
 }
 
-func (a *App) view(f *runFlags, dir *buildDir) viewer {
+func (a *App) view(f *runFlags, dir *builds.Dir) viewer {
 	switch f.format {
 	case "json":
 		return console.NewJSON(a.Stdout)
@@ -259,7 +303,7 @@ func (a *App) view(f *runFlags, dir *buildDir) viewer {
 	}
 	terminal := a.isTerminal()
 	return console.NewText(a.Stdout, console.Options{
-		Color: a.color(terminal), Terminal: terminal, Quiet: f.quiet, Verbose: f.verbose, Dir: dir.shown,
+		Color: a.color(terminal), Terminal: terminal, Quiet: f.quiet, Verbose: f.verbose, Dir: shownPath(dir.Path),
 		Links: a.links(terminal), Source: f.shownSource(), SourceDir: filepath.ToSlash(f.sourceDir()),
 	})
 }
@@ -282,9 +326,9 @@ func (a *App) color(terminal bool) bool {
 
 // labels are put on all that the engine makes, so that what is left of a build
 // can be found by it.
-func (a *App) labels(f *runFlags, found *found, dir *buildDir) map[string]string {
+func (a *App) labels(f *runFlags, found *found, dir *builds.Dir) map[string]string {
 	labels := map[string]string{
-		labelBuild:   dir.name,
+		labelBuild:   dir.Name,
 		labelSource:  found.source.Dir,
 		labelHost:    a.Hostname,
 		labelUser:    strconv.Itoa(a.UID),

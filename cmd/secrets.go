@@ -206,7 +206,7 @@ func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []need
 	}
 	name := f.secretsFile()
 	if below, inside := relativeTo(filepath.Join(f.source, outputName), name); inside && below == secretsName {
-		if err := g.store.prepare(); err != nil { // it hides itself from git
+		if err := g.store.Prepare(); err != nil { // it hides itself from git
 			return err
 		}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/secrets"
 	"github.com/buildlocal/buildlocal/source"
 )
@@ -41,10 +41,14 @@ func (f *runFlags) secretPaths() []string {
 // secretsLimit is how many bytes a file of secrets may have.
 const secretsLimit = 1 << 20
 
+// namedSecrets reports whether the user named the file of secrets: on the command
+// line, by a variable or in the user's own configuration.
+func (f *runFlags) namedSecrets() bool { return f.secrets != "" && !f.fromSource("secrets") }
+
 // readSecrets reads the file of secrets. The usual one need not be there.
 func (g *found) readSecrets(ctx context.Context, a *App, f *runFlags) error {
 	name := f.secretsFile()
-	text, regular, err := readOwn(ctx, a, name)
+	text, isFile, err := g.secretsText(ctx, a, f)
 	if errors.Is(err, fs.ErrNotExist) && f.secrets == "" {
 		return nil
 	}
@@ -53,63 +57,86 @@ func (g *found) readSecrets(ctx context.Context, a *App, f *runFlags) error {
 		return usagef("read the secrets: %w", err)
 	}
 	if secrets.Encrypted(text) {
+		if secrets.AsksServer(text) && !f.namedSecrets() {
+			return textError{fmt.Errorf("%s is encrypted for a server that it names, and may have come with the source\nIf it is yours, name it: --secrets %s", name, name)}
+		}
 		if text, err = secrets.Decrypt(ctx, name); err != nil {
 			return textError{err}
 		}
-		regular = false // it may be read by all, and tracked: that is what it is for
+		isFile = false // everybody may read it, and git may have it: that is what it is encrypted for
 	}
 	if err != nil {
 		return textError{err}
 	}
-	state := source.Outside
-	if regular {
-		if state, err = g.guardSecrets(ctx, name); err != nil {
+	if isFile {
+		if _, err = g.guardSecrets(ctx, name); err != nil {
 			return err
 		}
 	}
 	file, problems := secrets.ParseFile(name, text)
 	g.secrets = file
 	g.problems = append(g.problems, problems...)
-	if at := file.Command(); at != "" && f.secrets == "" && state == source.Outside {
-		return textError{fmt.Errorf("%s runs a command, and the file may have come with the source: there is no git repository to tell\nIf it is yours, name it: --secrets %s", at, name)}
+	if !f.namedSecrets() {
+		problems = append(problems, unnamed(file, name)...)
 	}
 	return problems.Err()
+}
+
+// unnamed refuses values that are read or made on this machine, in a file of secrets
+// that the user did not name and that may have come with the source.
+func unnamed(file *secrets.File, name string) diag.List {
+	all := file.Elsewhere()
+	for i := range all {
+		all[i].Message += ", and you did not name this file of secrets; if it is yours: --secrets " + shellWord(name)
+	}
+	return all
 }
 
 // openToAll is a file of secrets that everybody may read.
 type openToAll struct{ error }
 
-// readOwn reads a file, a pipe, or for - standard input. For a file that everybody on
-// this machine may read the error is an openToAll.
-func readOwn(ctx context.Context, a *App, name string) (text []byte, regular bool, err error) {
+// secretsText reads the file of secrets, or for - standard input, and reports whether
+// it is a regular file. For one that everybody on this machine may read the error is an
+// openToAll.
+func (g *found) secretsText(ctx context.Context, a *App, f *runFlags) (text []byte, isFile bool, err error) {
+	name := f.secretsFile()
 	if name == "-" {
 		text, err = readAll(ctx, a.Stdin)
 		return text, false, err
 	}
-	text, err = patiently(ctx, func() ([]byte, error) {
-		file, err := os.Open(name)
+	if f.secrets == "" {
+		if err := noLinks(f.source, outputName, secretsName); err != nil {
+			return nil, false, err
+		}
+	}
+	if text, err = regular.ReadNamed(ctx, name, secretsLimit); err != nil {
+		return nil, false, err
+	}
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return text, false, nil
+	}
+	const others = 0o004
+	if runtime.GOOS != "windows" && info.Mode()&others != 0 {
+		return text, true, openToAll{fmt.Errorf("everybody on this machine can read %s (its mode is %04o)\nMake it yours alone: chmod 600 %s", name, info.Mode().Perm(), name)}
+	}
+	return text, true, nil
+}
+
+// noLinks refuses links on the way from dir down to a file: they may have come with
+// the source, and lead to what belongs to another one.
+func noLinks(dir string, names ...string) error {
+	for _, name := range names {
+		dir = filepath.Join(dir, name)
+		info, err := os.Lstat(dir)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		defer file.Close()
-		info, err := file.Stat()
-		if err != nil {
-			return nil, err
+		if info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symbolic link, which may have come with the source; name the file that it leads to: --secrets FILE", dir)
 		}
-		regular = info.Mode().IsRegular()
-		text, err := io.ReadAll(io.LimitReader(file, secretsLimit+1))
-		const others = 0o004
-		switch {
-		case err != nil:
-			return nil, err
-		case len(text) > secretsLimit:
-			return nil, fmt.Errorf("%s has more than %d bytes", name, secretsLimit)
-		case regular && runtime.GOOS != "windows" && info.Mode()&others != 0:
-			return text, openToAll{fmt.Errorf("everybody on this machine can read %s (its mode is %04o)\nMake it yours alone: chmod 600 %s", name, info.Mode().Perm(), name)}
-		}
-		return text, nil
-	})
-	return text, regular, err
+	}
+	return nil
 }
 
 // guardSecrets refuses a file that git has, and warns of one that it may get.

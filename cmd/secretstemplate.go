@@ -14,7 +14,8 @@ import (
 const templateHead = `# Values for variables that name one in Parameter Store or Secrets Manager, by its
 # name or ARN. Keep this file to yourself: git must not have it.
 #
-# A value is a text, or stands elsewhere:
+# A value is a text, or stands elsewhere, if you name this file with --secrets or in
+# your own configuration:
 #   /app/token: !file token.txt                  the file beside this one
 #   /app/password: !cmd pass show app/password   what a command prints
 # A JSON secret is a mapping of its keys. Another version of a secret has an entry

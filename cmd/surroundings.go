@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -24,11 +24,11 @@ func (g *found) proxies(a *App) []project.Variable {
 }
 
 // readCertificates reads what a build trusts besides its image.
-func (g *found) readCertificates(_ context.Context, _ *App, f *runFlags) error {
+func (g *found) readCertificates(ctx context.Context, _ *App, f *runFlags) error {
 	if f.caBundle == "" {
 		return nil
 	}
-	text, err := os.ReadFile(f.caBundle)
+	text, err := regular.ReadNamed(ctx, f.caBundle, maxDocument)
 	if err != nil {
 		return usagef("read the certificates: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/source"
@@ -146,7 +147,7 @@ func (a *App) texts(ctx context.Context, f *validateFlags, g *found, names []str
 		if err != nil {
 			return nil, err
 		}
-		return []text{{name: name, bytes: bytes, root: f.source, onDisk: g.location != "" || f.buildspec != "" && f.buildspec != "-" && !isInline(f.buildspec)}}, nil
+		return []text{{name: name, bytes: bytes, root: f.source, onDisk: g.location != "" || f.buildspec != "" && f.buildspec != "-" && !config.IsInline(f.buildspec)}}, nil
 	}
 	var all []text
 	var errs []error

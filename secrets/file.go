@@ -75,11 +75,25 @@ func syntax(name string, err error) diag.Problem {
 }
 
 // Encrypted reports whether a file of secrets was encrypted by SOPS.
-func Encrypted(text []byte) bool {
+func Encrypted(text []byte) bool { return sopsOf(text)["mac"] != nil }
+
+// AsksServer reports whether sops would ask a server that an encrypted file names,
+// and send it the user's token: HashiCorp Vault and Azure Key Vault.
+func AsksServer(text []byte) bool {
+	for _, kind := range []string{"hc_vault", "azure_kv", "key_groups"} {
+		if list, ok := sopsOf(text)[kind].([]any); ok && len(list) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func sopsOf(text []byte) map[string]any {
 	var doc struct {
 		SOPS map[string]any `yaml:"sops"`
 	}
-	return yaml.Unmarshal(text, &doc) == nil && doc.SOPS["mac"] != nil
+	_ = yaml.Unmarshal(text, &doc) // what is not YAML is not encrypted
+	return doc.SOPS
 }
 
 type fileReader struct {
@@ -214,28 +228,30 @@ func word(n *yaml.Node) string {
 	return "a text"
 }
 
-// Command returns the place of the first value that a command is run for, such as
-// secrets.yml:4; empty for none.
-func (f *File) Command() string {
+// Elsewhere returns the values that this machine is asked for: files that !file
+// reads and commands that !cmd runs. Each is a problem for who cannot vouch for
+// the file.
+func (f *File) Elsewhere() diag.List {
+	var all diag.List
 	for _, e := range f.entries {
-		if at := commandIn(e.node); at > 0 {
-			return fmt.Sprintf("%s:%d", f.name, at)
-		}
+		all = append(all, f.elsewhere(e.node, 0)...)
 	}
-	return ""
+	return all
 }
 
-func commandIn(n *yaml.Node) (line int) {
+func (f *File) elsewhere(n *yaml.Node, depth int) diag.List {
 	n = resolve(n)
-	if n.ShortTag() == "!cmd" {
-		return n.Line
+	if isElsewhere(n.ShortTag()) {
+		did := map[string]string{"!file": "reads a file of", "!cmd": "runs a command on"}[n.ShortTag()]
+		return diag.List{{File: f.name, Line: n.Line, Column: n.Column, Message: n.ShortTag() + " " + did + " this machine"}}
 	}
+	var all diag.List
 	for _, child := range n.Content {
-		if line := commandIn(child); line > 0 {
-			return line
+		if depth < deepest {
+			all = append(all, f.elsewhere(child, depth+1)...)
 		}
 	}
-	return 0
+	return all
 }
 
 // Where returns the place of the value for a need, such as secrets.yml:4, and

@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // text returns what a node of the file stands for in a store.
@@ -117,17 +118,11 @@ func (f *File) read(name string) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(f.name), name)
 	}
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", name)
-	}
-	if err == nil && info.Size() > largest {
+	text, err := regular.Read(name, largest)
+	var large *regular.TooLargeError
+	if errors.As(err, &large) {
 		err = tooLarge(name)
 	}
-	if err != nil {
-		return "", fmt.Errorf("!file: %w", err)
-	}
-	text, err := os.ReadFile(name)
 	if err != nil {
 		return "", fmt.Errorf("!file: %w", err)
 	}

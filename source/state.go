@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -91,4 +92,34 @@ func lines(all map[string]string, names ...string) string {
 		}
 	}
 	return b.String()
+}
+
+// Change is the last commit that changed a file.
+type Change struct {
+	Commit string // short id
+	Author string // name
+	Time   time.Time
+}
+
+// LastChange returns the last commit that changed a file; nil where there is none,
+// or the file differs from it.
+func LastChange(ctx context.Context, file string) *Change {
+	dir, base := filepath.Split(file)
+	if _, err := discover(ctx, dir); err != nil {
+		return nil
+	}
+	if dirty, err := git(ctx, dir, "status", "--porcelain", "--", ":(literal)"+base); err != nil || dirty != "" {
+		return nil
+	}
+	out, err := git(ctx, dir, "log", "-1", "--format=%h%x00%an%x00%ct", "--", ":(literal)"+base)
+	parts := strings.Split(strings.TrimSuffix(out, "\n"), "\x00")
+	const fields = 3
+	if err != nil || len(parts) != fields {
+		return nil
+	}
+	seconds, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil {
+		return nil
+	}
+	return &Change{parts[0], parts[1], time.Unix(seconds, 0)}
 }

@@ -23,8 +23,11 @@ type Error struct {
 
 // Error names the file and what was found in its place.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s is %s; expected a regular file", e.Name, kind(e.Mode))
+	return fmt.Sprintf("%s is %s; expected a regular file", e.Name, e.Kind())
 }
+
+// Kind says what was found, such as "a named pipe".
+func (e *Error) Kind() string { return kind(e.Mode) }
 
 // TooLargeError reports a file with more bytes than the caller accepts.
 type TooLargeError struct {

@@ -1,0 +1,224 @@
+// Package builds owns the output directory: the numbers of builds, a directory for
+// each, the link to the latest, and their removal. It removes and overwrites only
+// what it made, and follows no link: the directory may have come with a source.
+package builds
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
+)
+
+// Names in the output directory.
+const (
+	buildsName  = "builds"  // has a directory for each build: <number>-<first part of the UUID>
+	numbersName = "numbers" // has an empty file for each of the last numbers
+	latestName  = "latest"  // leads to the build with the highest number that has ended
+	ignoreName  = ".gitignore"
+	secretsName = "secrets.yml" // the user's, beside the builds
+)
+
+// Names in a build's directory.
+const (
+	RecordName = "build.json"
+	LogName    = "log.txt"
+	runName    = ".run" // has the temporary directory of the build's run, while it lives
+)
+
+// ErrNotOurs is wrapped by errors for an output directory that has files, and that
+// buildlocal did not make.
+var ErrNotOurs = errors.New("not made by buildlocal")
+
+// Options are what a Store is opened with.
+type Options struct {
+	Dir   string                 // the output directory, which need not exist
+	Named bool                   // the user named it, so it may be a link
+	Alive func(run string) bool  // whether the run with a temporary directory still runs
+	Vouch func(name string) bool // whether a file did not come with the source; nil for never
+}
+
+// Store is an output directory.
+type Store struct {
+	dir     string // absolute
+	options Options
+}
+
+// Open returns the store in a directory. One that exists, is not empty and has not
+// been made by buildlocal is an error that wraps ErrNotOurs, as are links in it.
+func Open(o Options) (*Store, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir, o}
+	info, err := os.Lstat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s, nil
+	case err != nil:
+		return nil, err
+	case info.Mode()&fs.ModeSymlink == 0:
+		return s, s.check()
+	case !o.Named:
+		return nil, fmt.Errorf("%s is a symbolic link, which may have come with the source: %w", o.Dir, ErrNotOurs)
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		s.dir = real
+		return s, s.check()
+	}
+	return nil, fmt.Errorf("%s is a symbolic link that leads nowhere", o.Dir)
+}
+
+// Dir is the output directory, absolute.
+func (s *Store) Dir() string { return s.dir }
+
+// root opens the directory, so that no name in it leads out of it.
+func (s *Store) root() (*os.Root, error) { return os.OpenRoot(s.dir) }
+
+// check refuses a directory that holds what buildlocal did not put there.
+func (s *Store) check() error {
+	root, err := s.root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	if s.foreign(root, entries) {
+		return fmt.Errorf("%s has files and is %w; it may have come with the source, or was copied", s.options.Dir, ErrNotOurs)
+	}
+	for _, name := range []string{buildsName, numbersName} {
+		info, err := root.Lstat(name)
+		if err == nil && !info.IsDir() {
+			return fmt.Errorf("%s is not a directory: %w", filepath.Join(s.options.Dir, name), ErrNotOurs)
+		}
+	}
+	if target, err := root.Readlink(latestName); err == nil && !isBuildLink(target) {
+		return fmt.Errorf("%s leads to %s: %w", filepath.Join(s.options.Dir, latestName), target, ErrNotOurs)
+	} else if info, lstat := root.Lstat(latestName); err != nil && lstat == nil {
+		return fmt.Errorf("%s is not a link (%s): %w", filepath.Join(s.options.Dir, latestName), info.Mode().Type(), ErrNotOurs)
+	}
+	return nil
+}
+
+// foreign reports whether a directory is not empty, and not ours. What the user may
+// put there before the first build does not count, and neither does the mark that
+// another build is writing.
+func (s *Store) foreign(root *os.Root, entries []fs.DirEntry) bool {
+	others := slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		name := e.Name()
+		return name != ignoreName && name != secretsName && !strings.HasPrefix(name, markName)
+	})
+	if !others {
+		return false
+	}
+	switch readMark(root) {
+	case markValid:
+		return false
+	case markMoved:
+		return s.options.Vouch == nil || !s.options.Vouch(filepath.Join(s.dir, markName))
+	}
+	return true
+}
+
+// isBuildLink reports whether latest leads to a build.
+func isBuildLink(target string) bool {
+	dir, name := filepath.Split(target)
+	return filepath.Clean(dir) == buildsName && isBuild(name)
+}
+
+func isBuild(name string) bool { return Number(name) > 0 }
+
+// Number returns the number of a build from the name of its directory, such as
+// 12-1a2b3c4d; 0 for any other name.
+func Number(name string) int {
+	const maxDigits, idLength = 9, 8
+	number, id, _ := strings.Cut(name, "-")
+	if len(number) > maxDigits || len(id) != idLength || strings.Trim(number, "0123456789") != "" || strings.Trim(id, "0123456789abcdef") != "" {
+		return 0
+	}
+	n, _ := strconv.Atoi(number)
+	return n
+}
+
+// Build is one build's directory.
+type Build struct {
+	Name   string // <number>-<first part of the UUID>
+	Number int
+	Path   string // absolute
+}
+
+// All returns the builds, the newest first. A link, or anything else that is not a
+// directory, is none.
+func (s *Store) All() []Build {
+	entries, _ := os.ReadDir(filepath.Join(s.dir, buildsName))
+	var all []Build
+	for _, e := range entries {
+		if n := Number(e.Name()); n > 0 && e.IsDir() {
+			all = append(all, Build{e.Name(), n, filepath.Join(s.dir, buildsName, e.Name())})
+		}
+	}
+	slices.SortFunc(all, func(a, b Build) int { return b.Number - a.Number })
+	return all
+}
+
+// Latest returns the build that latest leads to, and whether there is one.
+func (s *Store) Latest() (Build, bool) {
+	target, err := os.Readlink(filepath.Join(s.dir, latestName))
+	if err != nil || !isBuildLink(target) {
+		return Build{}, false
+	}
+	for _, b := range s.All() {
+		if b.Name == filepath.Base(target) {
+			return b, true
+		}
+	}
+	return Build{}, false
+}
+
+// LatestPath is where the latest build is found by a person.
+func (s *Store) LatestPath() string { return filepath.Join(s.dir, latestName) }
+
+// maxRecord is how many bytes of a record are read.
+const maxRecord = 64 << 20
+
+// ReadRecord decodes build.json of a build.
+func (b Build) ReadRecord(into any) error {
+	text, err := b.read(RecordName, maxRecord)
+	if err != nil {
+		return fmt.Errorf("the build has not ended, or was killed: %w", err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s is not a record of a build: %w", filepath.Join(b.Path, RecordName), err)
+	}
+	return nil
+}
+
+func (b Build) read(name string, limit int64) ([]byte, error) {
+	root, err := os.OpenRoot(b.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return regular.ReadIn(root, name, limit)
+}
+
+// OpenLog opens the log of a build.
+func (b Build) OpenLog() (*os.File, error) {
+	root, err := os.OpenRoot(b.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return regular.OpenIn(root, LogName)
+}

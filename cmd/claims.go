@@ -1,0 +1,271 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/internal/config"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/trust"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// untrusted is the error for a file of the source that reaches the user, and that
+// the user has not trusted. Its message is a whole screen.
+type untrusted struct {
+	file     string // as the user would type it
+	claims   []config.Claim
+	harmless []string // the other settings of the file
+	dir      string   // the source as the user named it
+	command  string   // that was refused
+}
+
+func (e *untrusted) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "error: %s came with this source and is not trusted; nothing started\n", e.file)
+	b.WriteString("  it would\n" + claimTable(e.claims))
+	if len(e.harmless) > 0 {
+		fmt.Fprintf(&b, "  it also sets %s, which %s no trust\n", series(e.harmless), plural(len(e.harmless), "needs", "need"))
+	}
+	dir := ""
+	if e.dir != "." {
+		dir = " " + shellWord(e.dir)
+	}
+	fmt.Fprintf(&b, "hint: to allow exactly this file: buildlocal trust%s\n", dir)
+	verb := "go on"
+	if strings.HasSuffix(e.command, " run") {
+		verb = "build"
+	}
+	fmt.Fprintf(&b, "hint: to %s without it: %s --no-config", verb, e.command)
+	return b.String()
+}
+
+// maxSettingShown is how many characters of a setting are shown.
+const maxSettingShown = 60
+
+// claimTable prints what a file would do: the effect, the setting and its place.
+func claimTable(claims []config.Claim) string {
+	rows := make([][2]string, len(claims))
+	var widths [2]int
+	for i, c := range claims {
+		rows[i] = [2]string{diag.EscapeLine(c.Effect), cut(diag.EscapeLine(c.Setting), maxSettingShown)}
+		for j, cell := range rows[i] {
+			widths[j] = max(widths[j], len([]rune(cell)))
+		}
+	}
+	var b strings.Builder
+	for i, c := range claims {
+		fmt.Fprintf(&b, "  ! %-*s  %-*s  %s\n", widths[0], rows[i][0], widths[1], rows[i][1], diag.EscapeLine(c.Place()))
+	}
+	return b.String()
+}
+
+func cut(text string, limit int) string {
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return text
+}
+
+// series joins words as a sentence does.
+func series(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// shellWord quotes a word for a shell where that is necessary.
+func shellWord(word string) string {
+	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// checkTrust refuses a file beside the source that reaches the user, unless the
+// user has trusted exactly this file. Only what the command uses counts.
+func (f *runFlags) checkTrust(a *App, c *cobra.Command) error {
+	if f.file == nil {
+		return nil
+	}
+	used := func(name string) bool { return f.fromSource(name) }
+	s := newSubject(c.Context(), f, used)
+	if len(s.claims) == 0 {
+		return nil
+	}
+	record, found, err := a.trusts().Find(s.dir)
+	if err != nil {
+		return fmt.Errorf("read which sources you trust: %w", err)
+	}
+	if found && record.Covers(s.files) {
+		f.trusted = true
+		return nil
+	}
+	return &untrusted{file: f.file.Name, claims: s.claims, harmless: s.harmless(f), dir: f.source, command: c.CommandPath()}
+}
+
+// trusts is where the user's trust is kept.
+func (a *App) trusts() *trust.Store {
+	dir := a.configDir()
+	if dir != "" {
+		dir = filepath.Join(dir, "trust")
+	}
+	return trust.Open(dir)
+}
+
+// subject is the files of a source that the user can trust, and what they reach.
+type subject struct {
+	dir    string            // absolute, without links
+	files  map[string]string // name below dir to SHA-256
+	claims []config.Claim
+}
+
+// newSubject reads what the file beside the source claims with its settings for
+// which used holds, by itself and through the files that it names.
+func newSubject(ctx context.Context, f *runFlags, used func(name string) bool) *subject {
+	s := &subject{dir: f.sourceDir(), files: map[string]string{}}
+	from := config.Source{Dir: f.source, Ignored: func(path string) bool {
+		state, err := source.StateOf(ctx, path)
+		return err != nil || state == source.IgnoredFile
+	}}
+	for _, name := range f.file.Names() {
+		if !used(name) {
+			continue
+		}
+		s.claims = append(s.claims, from.Claims(f.file, name)...)
+	}
+	s.add(from, configFile)
+	for _, name := range []string{"env-file", "project"} {
+		e, _ := f.file.Get(name)
+		for _, v := range e.Values {
+			text := s.add(from, v.Text)
+			if text == nil || !used(name) {
+				continue
+			}
+			shown := filepath.Join(f.source, v.Text)
+			if name == "env-file" {
+				s.claims = append(s.claims, envClaims(shown, text)...)
+			} else {
+				s.claims = append(s.claims, projectClaims(from, shown, text, f.projectName)...)
+			}
+		}
+	}
+	slices.SortStableFunc(s.claims, func(a, b config.Claim) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	return s
+}
+
+// add notes the contents of a file below the source, and returns them; nil where
+// there is nothing to note.
+func (s *subject) add(from config.Source, name string) []byte {
+	below, err := from.Below(name)
+	if err != nil {
+		return nil
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	const maxNamed = 1 << 20 // of a project document and of an environment file
+	text, err := regular.ReadIn(root, below, maxNamed)
+	if err != nil {
+		return nil
+	}
+	s.files[filepath.ToSlash(below)] = trust.Sum(text)
+	return text
+}
+
+// harmless returns the settings of the file that the command uses and that make no
+// claim.
+func (s *subject) harmless(f *runFlags) []string {
+	return slices.DeleteFunc(f.file.Names(), func(name string) bool {
+		return !f.fromSource(name) || slices.ContainsFunc(s.claims, func(c config.Claim) bool {
+			return c.File == f.file.Name && strings.HasPrefix(c.Setting, name+": ")
+		})
+	})
+}
+
+// lines returns the claims as the user agrees to them.
+func (s *subject) lines() []string {
+	all := make([]string, len(s.claims))
+	for i, c := range s.claims {
+		all[i] = c.Effect + " (" + c.Setting + ")"
+	}
+	return all
+}
+
+// envClaims returns what an environment file copies from the user's environment.
+func envClaims(file string, text []byte) []config.Claim {
+	var names []string
+	variables, _ := project.ParseEnvFile(file, text, func(name string) (string, bool) {
+		names = append(names, name)
+		return "", true
+	})
+	var all []config.Claim
+	for _, name := range names {
+		c := config.Claim{Effect: "read your variable " + name, Setting: name, File: file}
+		if i := slices.IndexFunc(variables, func(v project.Variable) bool { return v.Name == name }); i >= 0 {
+			c.Line, c.Column = variables[i].Line, 1
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// projectClaims returns what a project document reaches beyond the build.
+func projectClaims(from config.Source, file string, text []byte, name string) []config.Claim {
+	p, problems := project.Parse(file, text, name)
+	if problems.Failed() {
+		return nil // reading it for the build reports them
+	}
+	claim := func(effect, key, value string) config.Claim {
+		line, column := placeOf(text, key)
+		return config.Claim{Effect: effect, Setting: key + ": " + value, File: file, Line: line, Column: column}
+	}
+	var all []config.Claim
+	if p.Environment.Privileged {
+		all = append(all, claim("run in privileged mode", "privilegedMode", "true"))
+	}
+	if ns := p.Cache.Namespace; ns != "" {
+		all = append(all, claim("share the cache of your projects in the namespace "+ns, "cacheNamespace", ns))
+	}
+	if effect := from.Effect("buildspec", p.Source.Buildspec); effect != "" {
+		all = append(all, claim(effect, "buildspec", p.Source.Buildspec))
+	}
+	if effect := from.Effect("image", p.Environment.Image); effect != "" {
+		all = append(all, claim(effect, "image", p.Environment.Image))
+	}
+	return all
+}
+
+// placeOf returns the line and the column of the first place of a key, whose first
+// letter may be a capital one; 0 where it is not found.
+func placeOf(text []byte, key string) (line, column int) {
+	line = 0
+	for l := range strings.Lines(string(text)) {
+		line++
+		if i := strings.Index(strings.ToLower(l), strings.ToLower(key)); i >= 0 {
+			return line, 1 + len([]rune(l[:i]))
+		}
+	}
+	return 0, 0
+}
