@@ -104,12 +104,19 @@ func unreadable(err error) string {
 		return "found " + kind.Kind() + "; expected a regular file"
 	case errors.As(err, &large):
 		return fmt.Sprintf("larger than %d bytes", large.Limit)
-	case errors.As(err, &path) && path.Err.Error() == "path escapes from parent":
+	case leadsOut(err):
 		return "a symbolic link that leads out of the source; expected a regular file"
 	case errors.As(err, &path):
 		return "cannot be read: " + path.Err.Error()
 	}
 	return "cannot be read: " + err.Error()
+}
+
+// leadsOut reports whether a name below an os.Root leads out of it. The package has
+// no error for that to compare with.
+func leadsOut(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && path.Err.Error() == "path escapes from parent"
 }
 
 // fileKeys are the flags that the source's file can set, sorted.

@@ -316,6 +316,14 @@ func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string,
 	return g.readFile(ctx, f, slices.Compact(names), named)
 }
 
+// outside names a buildspec that a link of the source has elsewhere.
+func outside(name string, err error) error {
+	if leadsOut(err) {
+		return fmt.Errorf("%s is a symbolic link that leads out of the source", name)
+	}
+	return err
+}
+
 // readAll reads r to its end, or until ctx ends; more than a buildspec may have
 // is not read.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
@@ -366,7 +374,7 @@ func (g *found) readFile(ctx context.Context, f *runFlags, names []string, named
 			return "", nil, textError{fmt.Errorf("%s is a directory; expected a buildspec\nName the file in it with --buildspec", name)}
 		}
 		if err != nil {
-			return "", nil, textError{fmt.Errorf("read the buildspec: %s: %s\nMake it readable, or name another one with --buildspec", name, unreadable(err))}
+			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or name another one with --buildspec", outside(name, err))}
 		}
 		if inside {
 			g.location = below

@@ -35,7 +35,7 @@ func openStore(ctx context.Context, f *runFlags) (*builds.Store, error) {
 		return nil, usagef("the output directory %w\nMove it away, or choose another one with --output.", err)
 	}
 	if err != nil {
-		return nil, usagef("the output directory cannot be used: %w\nChoose another one with --output.", err)
+		return nil, usagef("the output directory cannot be written: %w\nChoose another one with --output.", err)
 	}
 	return s, nil
 }

@@ -72,6 +72,10 @@ func OpenIn(root *os.Root, name string) (*os.File, error) {
 func open(name string, stat func(string) (fs.FileInfo, error), open func() (*os.File, error)) (*os.File, error) {
 	info, err := stat(name)
 	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			path.Op = "open" // which is what failed, for the caller
+		}
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
