@@ -180,7 +180,17 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not tell problems of the check `NAME`; may be repeated")
 	fs.BoolVar(&f.strict, "strict", false, "warnings and lints of the buildspec count as errors")
 	fs.BoolVar(&f.noConfig, "no-config", false, "ignore the source's "+configFile)
+	fs.VisitAll(func(flag *pflag.Flag) { flag.Annotations = map[string][]string{runAnnotation: nil} })
 	return fs
+}
+
+// runAnnotation marks the flags of run. A file sets those only: another command may
+// have a flag of the same name that means something else.
+const runAnnotation = "buildlocal_run"
+
+func isRunFlag(flag *pflag.Flag) bool {
+	_, is := flag.Annotations[runAnnotation]
+	return is
 }
 
 // settle gives every flag that was not set its value from a variable, else from
@@ -239,10 +249,10 @@ func (f *runFlags) settleOne(a *App, flag *pflag.Flag) error {
 		f.origins[flag.Name] = origin{kind: fromVariable, text: name}
 		return f.set(flag, strings.Split(value, "\n"))
 	}
-	if e, given := f.file.Get(flag.Name); given {
+	if e, given := f.file.Get(flag.Name); given && isRunFlag(flag) {
 		return f.setFrom(flag, originIn(f.file, e, fromSource), f.source)
 	}
-	if e, given := f.user.Get(flag.Name); given {
+	if e, given := f.user.Get(flag.Name); given && isRunFlag(flag) {
 		return f.setFrom(flag, originIn(f.user, e, fromUser), filepath.Dir(f.user.Name))
 	}
 	f.origins[flag.Name] = origin{kind: fromDefault, text: "default"}

@@ -182,15 +182,22 @@ func newTrustLs(a *App) *cobra.Command {
 			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "SOURCE\tSTATE\tTRUSTED\tALLOWS")
 			for _, r := range all {
-				allows := make([]string, len(r.Allows))
-				for i, line := range r.Allows {
-					allows[i], _, _ = strings.Cut(line, " (")
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", diag.EscapeLine(a.tilde(r.Directory)), trustState(r), ago(a.Now().Sub(r.Trusted)), diag.EscapeLine(strings.Join(allows, " · ")))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", diag.EscapeLine(a.tilde(r.Directory)), trustState(r), ago(a.Now().Sub(r.Trusted)), diag.EscapeLine(strings.Join(effects(r), " · ")))
 			}
 			return errors.Join(err, w.Flush())
 		},
 	}
+}
+
+// effects returns what a record allows, each once.
+func effects(r trust.Record) []string {
+	var all []string
+	for _, line := range r.Allows {
+		if effect, _, _ := strings.Cut(line, " ("); !slices.Contains(all, effect) {
+			all = append(all, effect)
+		}
+	}
+	return all
 }
 
 // trustState says whether a record still holds.
