@@ -32,8 +32,16 @@ const (
 
 // App is what the commands know of the host.
 type App struct {
-	Stdin          io.Reader
+	Stdin io.Reader
+
+	// Stdout and Stderr are the program's own. What is printed to them by a command
+	// is escaped first: names and values in it may come from a source or an image.
 	Stdout, Stderr io.Writer
+
+	// raw are the same without that: for what a build's commands print, for data,
+	// and for package console, which escapes by itself.
+	raw struct{ out, err io.Writer }
+
 	LookupEnv      func(string) (string, bool)
 	Now            func() time.Time
 	Home           string // the user's home directory; may be empty
@@ -112,10 +120,12 @@ func exitCode(err error) int {
 
 // Main runs the command line args and returns the exit code.
 func Main(ctx context.Context, args []string, a *App) int {
+	a.raw.out, a.raw.err = a.Stdout, a.Stderr
+	a.Stdout, a.Stderr = diag.EscapeWriter(a.raw.out), diag.EscapeWriter(a.raw.err)
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(a.Stdin)
-	root.SetOut(a.Stdout)
+	root.SetOut(a.raw.out)
 	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
 	var told errFailed

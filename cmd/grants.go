@@ -94,7 +94,7 @@ func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
 // where nobody is there.
 func (a *App) mfa(ctx context.Context) func() (string, error) {
 	in, isFile := a.Stdin.(*os.File)
-	out, shown := a.Stderr.(*os.File)
+	out, shown := a.raw.err.(*os.File)
 	if !isFile || !shown || !isatty.IsTerminal(in.Fd()) || !isatty.IsTerminal(out.Fd()) {
 		return nil
 	}

@@ -397,7 +397,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 		defer d.Close()
 	}
 	terminal := a.isTerminal()
-	screen := console.NewText(a.Stderr, console.Options{Terminal: terminal && a.color(terminal)})
+	screen := console.NewText(a.raw.err, console.Options{Terminal: terminal && a.color(terminal)})
 	tell := func(p engine.Progress) {
 		screen.Notify(runner.Event{Kind: runner.Pulled, Time: a.Now(), Pull: runner.Pull(p)})
 	}

@@ -46,7 +46,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 	}
 	fmt.Fprintf(a.Stderr, "docker build -t %s %s\n", tag, dir)
 	build := exec.CommandContext(ctx, program, "build", "-t", tag, dir)
-	build.Stdout, build.Stderr = a.Stdout, a.Stderr
+	build.Stdout, build.Stderr = a.raw.out, a.raw.err
 	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) }
 	if err := build.Run(); err != nil {
 		if ctx.Err() != nil {

@@ -43,7 +43,7 @@ func (a *App) lsp(ctx context.Context, f *runFlags) error {
 		return err
 	}
 	e := &editor{app: a, flags: f, found: g}
-	err := lsp.Serve(ctx, stdio{a.Stdin, a.Stdout}, a.Version, e)
+	err := lsp.Serve(ctx, stdio{a.Stdin, a.raw.out}, a.Version, e)
 	if errors.Is(err, lsp.ErrNotShutDown) {
 		return errFailed{1} // as the protocol wants it
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 )
 
@@ -158,7 +159,7 @@ func (a *App) showPage(f *reportFlags, p pageOf, usual string) error {
 	file := f.html
 	switch file {
 	case "", "-":
-		return p.write(a.Stdout, true)
+		return p.write(a.raw.out, true)
 	case pageFlag:
 		file = usual
 	}
@@ -177,18 +178,18 @@ func (a *App) showReports(f *reportFlags, set *reports.Set) error {
 		if err != nil {
 			return err
 		}
-		_, err = a.Stdout.Write(append(text, '\n'))
+		_, err = io.WriteString(a.raw.out, diag.EscapeJSON(string(text))+"\n")
 		return err
 	case "junit":
-		return reports.WriteJUnit(a.Stdout, set.Reports)
+		return reports.WriteJUnit(a.raw.out, set.Reports)
 	case "lcov":
 		if !slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage }) {
 			fmt.Fprintln(a.Stderr, "None of the reports is of coverage.")
 		}
-		return reports.WriteLCOV(a.Stdout, set.Reports)
+		return reports.WriteLCOV(a.raw.out, set.Reports)
 	}
 	terminal := a.isTerminal()
-	t := console.NewText(a.Stdout, console.Options{
+	t := console.NewText(a.raw.out, console.Options{
 		Color: a.color(terminal), Terminal: terminal, Verbose: f.verbose,
 		Links: a.links(terminal), Source: f.shownSource(), SourceDir: filepath.ToSlash(f.sourceDir()),
 	})

@@ -148,7 +148,7 @@ func (a *App) refused(f *runFlags, found *found, err error) error {
 		message = "YAML file does not exist"
 	}
 	if message != "" {
-		console.NewService(a.Stdout).Refuse(a.Now(), message)
+		console.NewService(a.raw.out).Refuse(a.Now(), message)
 	}
 	return err
 }
@@ -297,19 +297,19 @@ type viewer interface {
 func (a *App) view(f *runFlags, dir *builds.Dir) viewer {
 	switch f.format {
 	case "json":
-		return console.NewJSON(a.Stdout)
+		return console.NewJSON(a.raw.out)
 	case "service":
-		return console.NewService(a.Stdout)
+		return console.NewService(a.raw.out)
 	}
 	terminal := a.isTerminal()
-	return console.NewText(a.Stdout, console.Options{
+	return console.NewText(a.raw.out, console.Options{
 		Color: a.color(terminal), Terminal: terminal, Quiet: f.quiet, Verbose: f.verbose, Dir: shownPath(dir.Path),
 		Links: a.links(terminal), Source: f.shownSource(), SourceDir: filepath.ToSlash(f.sourceDir()),
 	})
 }
 
 func (a *App) isTerminal() bool {
-	file, ok := a.Stdout.(*os.File)
+	file, ok := a.raw.out.(*os.File)
 	return ok && (isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()))
 }
 

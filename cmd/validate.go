@@ -115,7 +115,7 @@ func (a *App) validate(ctx context.Context, f *validateFlags, names []string) er
 // leave.
 func (a *App) print(f *validateFlags, report console.Report, changes string) error {
 	if !f.diff {
-		return console.WriteProblems(a.Stdout, f.format, report)
+		return console.WriteProblems(a.raw.out, f.format, report)
 	}
 	if _, err := fmt.Fprint(a.Stdout, changes); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -130,7 +131,7 @@ func (j *JSON) write(m message) {
 	encoder.SetEscapeHTML(false) // commands are full of < and >
 	err := encoder.Encode(m)
 	if err == nil {
-		_, err = j.w.Write(line.Bytes())
+		_, err = io.WriteString(j.w, diag.EscapeJSON(line.String()))
 	}
 	if j.err == nil {
 		j.err = err

@@ -1,19 +1,5 @@
 package console
 
-import (
-	"strconv"
-	"strings"
-	"unicode"
-)
+import "strconv"
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-// printable replaces what a terminal might obey in a name.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
-}

@@ -45,7 +45,15 @@ func WriteProblems(w io.Writer, format string, r Report) error {
 	if err := write(&b, r); err != nil {
 		return err
 	}
-	_, err := w.Write(b.Bytes())
+	text := b.String()
+	switch format {
+	case "text": // it has colours of ours, and problems escape what they show
+	case "json", "sarif":
+		text = diag.EscapeJSON(text)
+	default:
+		text = diag.Escape(text)
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 

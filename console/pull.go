@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -127,7 +128,7 @@ func (t *Text) drawPull(now time.Time) {
 			continue
 		}
 		lines++
-		fmt.Fprintf(&b, "  %-12s  %s\n", cut(id, 12), layerState(l))
+		fmt.Fprintf(&b, "  %-12s  %s\n", cut(diag.EscapeLine(id), 12), diag.EscapeLine(layerState(l)))
 	}
 	t.pull.lines = lines
 	t.write([]byte(b.String()))

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -56,17 +57,16 @@ var changeWords = map[reports.Change]string{
 }
 
 func (t *Text) failure(c reports.Case, whole bool) {
-	word := changeWords[c.Change]
-	if word != "" {
-		word = " " + t.styles.yellow.Sprint("("+word+")")
+	var word, place styled
+	if text := changeWords[c.Change]; text != "" {
+		word = " " + t.styles.yellow.Sprint("("+text+")")
 	}
-	place := ""
 	if c.Place != nil {
 		place = t.link(*c.Place)
 	}
-	head := fmt.Sprintf("%s %s%s", t.styles.red.Sprint(c.Status), t.styles.bold.Sprint(caseName(c)), word)
+	head := formatted("%s %s%s", t.styles.red.Sprint(c.Status), t.styles.bold.Sprint(caseName(c)), word)
 	if !whole {
-		t.line("%s", strings.TrimSpace(head+"  "+place))
+		t.line("%s", styled(strings.TrimSpace(string(head+"  "+place))))
 		return
 	}
 	t.line("%s", head)
@@ -88,7 +88,7 @@ func caseName(c reports.Case) string {
 		parts = slices.Delete(parts, len(parts)-2, len(parts)-1)
 	}
 	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
-	return cut(printable(strings.Join(parts, " › ")), lineWidth)
+	return cut(diag.EscapeLine(strings.Join(parts, " › ")), lineWidth)
 }
 
 // stackLine is a line of a stack, which is no part of what went wrong.
@@ -148,7 +148,7 @@ func (t *Text) excerpt(message string) []string {
 }
 
 func harmless(line string) string {
-	return strings.TrimRight(printable(strings.ReplaceAll(strings.TrimRight(line, "\r"), "\t", "    ")), " ")
+	return strings.TrimRight(diag.EscapeLine(strings.ReplaceAll(strings.TrimRight(line, "\r"), "\t", "    ")), " ")
 }
 
 // empty is 1 for a message that has nothing, which is one line to a splitter.
@@ -160,34 +160,34 @@ func empty(message string) int {
 }
 
 // link is a line of the source, which a terminal that can opens.
-func (t *Text) link(p reports.Place) string {
-	text := printable(path.Join(t.o.Source, p.File))
+func (t *Text) link(p reports.Place) styled {
+	text := diag.EscapeLine(path.Join(t.o.Source, p.File))
 	if p.Line > 0 {
 		text += fmt.Sprintf(":%d", p.Line)
 	}
 	if !t.o.Links {
-		return text
+		return styled(text)
 	}
 	target := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path.Join(t.o.SourceDir, p.File), "/")}
 	if p.Line > 0 {
 		target.Fragment = fmt.Sprint(p.Line)
 	}
-	return "\x1b]8;;" + target.String() + "\x1b\\" + text + "\x1b]8;;\x1b\\"
+	return styled("\x1b]8;;" + target.String() + "\x1b\\" + text + "\x1b]8;;\x1b\\")
 }
 
 // groups shows the sums of each report.
 func (t *Text) groups(set *reports.Set) {
 	for _, r := range set.Reports {
-		name := "report " + printable(t.groupName(set, r))
+		name := "report " + diag.EscapeLine(t.groupName(set, r))
 		lines := t.sums(r)
 		if t.o.Verbose {
 			lines = append(lines, t.slowestTests(r)...)
 		}
 		if r.Truncated {
-			lines = append(lines, fmt.Sprintf("%d of %d test cases are kept, as in the service; --full-reports keeps all", len(r.Cases), r.Tests.Total))
+			lines = append(lines, formatted("%d of %d test cases are kept, as in the service; --full-reports keeps all", len(r.Cases), r.Tests.Total))
 		}
 		for _, p := range r.Problems {
-			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+" "+printable(p.Error()))
+			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+formatted(" %s", diag.EscapeLine(p.Error())))
 		}
 		for i, line := range lines {
 			if i > 0 {
@@ -206,8 +206,8 @@ func (t *Text) groupName(set *reports.Set, r *reports.Report) string {
 	return r.Group
 }
 
-func (t *Text) sums(r *reports.Report) []string {
-	var lines []string
+func (t *Text) sums(r *reports.Report) []styled {
+	var lines []styled
 	if r.Tests != nil && len(r.Files) > 0 {
 		lines = append(lines, t.tests(r.Tests))
 	}
@@ -224,7 +224,7 @@ func (t *Text) sums(r *reports.Report) []string {
 }
 
 // tests are the counts of a report that are not nothing.
-func (t *Text) tests(s *reports.TestSummary) string {
+func (t *Text) tests(s *reports.TestSummary) styled {
 	var parts []string
 	for _, p := range []struct {
 		status     reports.CaseStatus
@@ -241,19 +241,19 @@ func (t *Text) tests(s *reports.TestSummary) string {
 		if n == 1 {
 			word = p.one
 		}
-		text := fmt.Sprintf("%d %s", n, word)
+		text := formatted("%d %s", n, word)
 		if p.status.Bad() {
 			text = t.styles.red.Sprint(text)
 		}
-		parts = append(parts, text)
+		parts = append(parts, string(text))
 	}
 	if len(parts) == 0 {
 		return "no tests"
 	}
 	if s.Duration > 0 {
-		return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), runner.Shortly(s.Duration))
+		return formatted("%s in %s", styled(strings.Join(parts, ", ")), runner.Shortly(s.Duration))
 	}
-	return strings.Join(parts, ", ")
+	return styled(strings.Join(parts, ", "))
 }
 
 func change(c *reports.Changes, lines bool) *float64 {
@@ -267,26 +267,26 @@ func change(c *reports.Changes, lines bool) *float64 {
 }
 
 // bar shows a covered share, which the numbers beside it say too.
-func (t *Text) bar(what string, c reports.Counts, change *float64) string {
+func (t *Text) bar(what string, c reports.Counts, change *float64) styled {
 	filled := max(0, min(barWidth, int(c.Percent()/100*barWidth)))
 	bar := t.styles.green.Sprint(strings.Repeat("█", filled)) + t.styles.faint.Sprint(strings.Repeat("░", barWidth-filled))
-	text := fmt.Sprintf("%-8s %s %5.1f%% (%d/%d)", what, bar, c.Percent(), c.Covered, c.Total())
+	text := formatted("%-8s %s %5.1f%% (%d/%d)", what, bar, c.Percent(), c.Covered, c.Total())
 	if change != nil && (*change >= 0.05 || *change <= -0.05) {
-		text += fmt.Sprintf(" %+.1f", *change)
+		text += formatted(" %+.1f", *change)
 	}
 	return text
 }
 
 // slowestTests lists the slowest tests, also those that are not kept.
-func (t *Text) slowestTests(r *reports.Report) []string {
-	var lines []string
+func (t *Text) slowestTests(r *reports.Report) []styled {
+	var lines []styled
 	for _, c := range r.Slowest {
 		if c.Duration > time.Millisecond {
-			lines = append(lines, fmt.Sprintf("%8s  %s", runner.Shortly(c.Duration), caseName(c)))
+			lines = append(lines, formatted("%8s  %s", runner.Shortly(c.Duration), caseName(c)))
 		}
 	}
 	if len(lines) > 0 {
-		lines = append([]string{"slowest:"}, lines...)
+		lines = append([]styled{"slowest:"}, lines...)
 	}
 	return lines
 }

@@ -2,7 +2,6 @@ package console
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -71,7 +70,7 @@ func (s *Service) phaseEnded(e runner.Event) {
 }
 
 func (s *Service) line(e runner.Event, format string, args ...any) {
-	s.write("[Container] " + e.Time.UTC().Format(stampLayout) + " " + fmt.Sprintf(format, args...) + "\n")
+	s.write("[Container] " + e.Time.UTC().Format(stampLayout) + " " + string(formatted(format, args...)) + "\n")
 }
 
 func (s *Service) write(text string) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -40,16 +41,16 @@ func (t *Text) phases(r *runner.Record) {
 		if p.Status == "" || p.Status == runner.Succeeded && quiet(p, r) {
 			continue
 		}
-		status := string(p.Status)
+		status := formatted("%s", p.Status)
 		if p.Status != runner.Succeeded {
-			status = t.styles.red.Sprint(status)
+			status = t.styles.red.Sprint(p.Status)
 		}
 		t.line("  %-17s %8s  %s%s", p.Type, runner.Shortly(p.Duration), status, t.used(p, r))
 	}
 }
 
 // used says what a phase with commands used of the machine.
-func (t *Text) used(p runner.PhaseRecord, r *runner.Record) string {
+func (t *Text) used(p runner.PhaseRecord, r *runner.Record) styled {
 	const littleMemory, littleCPU = 32 << 20, 0.5 // bytes and seconds that are not worth a word
 	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
 		return ""
@@ -87,7 +88,7 @@ func (t *Text) slowest(r *runner.Record) {
 			title = "slowest"
 		}
 		first, _, _ := strings.Cut(c.Text, "\n")
-		t.line("  %-17s %8s  %s", title, runner.Shortly(took), cut(first, 60))
+		t.line("  %-17s %8s  %s", title, runner.Shortly(took), cut(diag.EscapeLine(first), 60))
 	}
 }
 
@@ -106,7 +107,7 @@ func (t *Text) outputs(r *runner.Record) {
 				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
 				break
 			}
-			t.line("  %-17s %8s  %s", "", Bytes(f.Size), printable(f.Path))
+			t.line("  %-17s %8s  %s", "", Bytes(f.Size), diag.EscapeLine(f.Path))
 		}
 	}
 	if t.reports != nil {
@@ -119,7 +120,7 @@ func (t *Text) outputs(r *runner.Record) {
 		}
 	}
 	for _, v := range r.Exported {
-		t.line("  %-17s %8s  %s=%s", "exported", "", v.Name, printable(v.Value))
+		t.line("  %-17s %8s  %s=%s", "exported", "", v.Name, diag.EscapeLine(v.Value))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/fatih/color"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -45,18 +46,14 @@ type Text struct {
 	styles  styles
 }
 
-type styles struct{ bold, faint, green, red, yellow *color.Color }
+type styles struct{ bold, faint, green, red, yellow style }
 
 // NewText returns a Text that writes to w.
 func NewText(w io.Writer, o Options) *Text {
 	t := &Text{w: w, o: o, fresh: true}
-	t.styles = styles{color.New(color.Bold), color.New(color.Faint), color.New(color.FgGreen, color.Bold), color.New(color.FgRed, color.Bold), color.New(color.FgYellow)}
-	for _, c := range []*color.Color{t.styles.bold, t.styles.faint, t.styles.green, t.styles.red, t.styles.yellow} {
-		if o.Color {
-			c.EnableColor()
-		} else {
-			c.DisableColor()
-		}
+	t.styles = styles{
+		newStyle(o.Color, color.Bold), newStyle(o.Color, color.Faint), newStyle(o.Color, color.FgGreen, color.Bold),
+		newStyle(o.Color, color.FgRed, color.Bold), newStyle(o.Color, color.FgYellow),
 	}
 	return t
 }
@@ -169,14 +166,14 @@ func (t *Text) commandEnded(e runner.Event) {
 
 // caret colours the run below the line; the first line of a place without a
 // message only says where.
-func (t *Text) caret(place string) string {
-	lines := strings.Split(place, "\n")
+func (t *Text) caret(place string) styled {
+	lines := strings.Split(diag.Escape(place), "\n")
 	lines[0] = strings.TrimSuffix(lines[0], ": error: ")
 	if i := len(lines) - 1; strings.Contains(lines[i], "^") {
 		head, run, _ := strings.Cut(lines[i], "^")
-		lines[i] = head + t.styles.red.Sprint("^"+run)
+		lines[i] = head + string(t.styles.red.Sprint("^"+run))
 	}
-	return strings.Join(lines, "\n")
+	return styled(strings.Join(lines, "\n"))
 }
 
 // phaseEnded tells what no failed command told.
@@ -213,12 +210,13 @@ func ParseBytes(text string) (int64, error) {
 	return n, err
 }
 
-// line writes a line of our own, at the beginning of one.
+// line writes a line of our own, at the beginning of one. What is not styled in args is
+// escaped.
 func (t *Text) line(format string, args ...any) {
 	if !t.fresh {
 		t.write([]byte("\n"))
 	}
-	t.write([]byte(fmt.Sprintf(format, args...) + "\n"))
+	t.write([]byte(formatted(format, args...) + "\n"))
 }
 
 func (t *Text) write(p []byte) {

@@ -45,6 +45,23 @@ func escape(text, keep string) string {
 	return b.String()
 }
 
+// EscapeJSON makes JSON safe to print: the characters that Escape replaces and that a
+// JSON string can hold as they are become the escapes of JSON, so the value stays.
+func EscapeJSON(text string) string {
+	if plain(text, "\n\t") {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || !unsafe(r) {
+			b.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&b, `\u%04x`, r)
+	}
+	return b.String()
+}
+
 func plain(text, keep string) bool {
 	if !utf8.ValidString(text) {
 		return false

@@ -1,0 +1,54 @@
+package console
+
+import (
+	"fmt"
+
+	"github.com/fatih/color"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// styled is text that may be printed as it is: what came from outside was escaped,
+// and what a terminal obeys in it is ours.
+type styled string
+
+// style is a colour. It escapes what it is given.
+type style struct{ *color.Color }
+
+func newStyle(on bool, attributes ...color.Attribute) style {
+	c := color.New(attributes...)
+	if on {
+		c.EnableColor()
+	} else {
+		c.DisableColor()
+	}
+	return style{c}
+}
+
+// Sprint returns a value in the colour.
+func (s style) Sprint(arg any) styled { return styled(s.Color.Sprint(safe(arg))) }
+
+// Sprintf returns a formatted text in the colour.
+func (s style) Sprintf(format string, args ...any) styled {
+	return styled(s.Color.Sprint(string(formatted(format, args...))))
+}
+
+// formatted formats values that may come from outside: every one of them that is not
+// styled, or a number, is escaped.
+func formatted(format string, args ...any) styled {
+	for i, arg := range args {
+		args[i] = safe(arg)
+	}
+	return styled(fmt.Sprintf(format, args...))
+}
+
+// safe escapes a value, unless it is styled, or a number that a verb formats.
+func safe(arg any) any {
+	switch a := arg.(type) {
+	case styled, int, int64, float64:
+		return a
+	case string:
+		return diag.Escape(a)
+	}
+	return diag.Escape(fmt.Sprint(arg))
+}
