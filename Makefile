@@ -41,10 +41,11 @@ bin/browser: # what drives a browser in the tests
 unit: ## the tests that need no engine
 	BUILDLOCAL_REQUIRE_ENGINE= DOCKER_HOST=unix:///no-engine go test ./...
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'd:" $$unformatted >&2; exit 1; }
 	go vet ./...
 	go run $(staticcheck) ./...
+	@scripts/vulncheck
 
 fuzz: ## each fuzz target for fuzztime, 5s
 	@set -e; for package in $$(go list ./...); do \

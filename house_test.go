@@ -111,6 +111,7 @@ var (
 func TestAPackageImportsOnlyFromFloorsBelow(t *testing.T) { keep(t, floorRule) }
 func TestAModuleComesInByItsOwnDoor(t *testing.T)         { keep(t, doorRule) }
 func TestEveryRequirementIsImported(t *testing.T)         { keep(t, requirementRule) }
+func TestDependencies_AreCheckedByHand(t *testing.T)      { keepDependencies(t) }
 func TestTheHostIsReadInMainAndCmd(t *testing.T)          { keep(t, hostRule) }
 func TestAPackageSaysWhatItIsFor(t *testing.T)            { keep(t, packageCommentRule) }
 func TestAnExportedNameIsDocumented(t *testing.T)         { keep(t, exportedRule) }
@@ -512,6 +513,24 @@ func todoRule(h *house, say say) {
 			if strings.Contains(explained.ReplaceAllString(group.Text(), ""), "TODO") {
 				say(group, "TODO: write after a colon what is left to do, and why it is not done")
 			}
+		}
+	}
+}
+
+// keepDependencies compares the versions in go.mod with those in docs/dependencies.md.
+func keepDependencies(t *testing.T) {
+	t.Helper()
+	goMod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) (v\S+)`).FindAllStringSubmatch(string(goMod), -1) {
+		if row := fmt.Sprintf("| `%s` | %s |", m[1], m[2]); !strings.Contains(string(page), row) {
+			t.Errorf("docs/dependencies.md has no row %s: look at the version, and enter it with the date", row)
 		}
 	}
 }

@@ -29,8 +29,9 @@ func newRun(a *App, runF func(context.Context, *runFlags) error) *cobra.Command 
 		Short: "Run the build",
 		Long: "run reads buildspec.yml, starts a container, walks the phases as AWS CodeBuild\n" +
 			"would, and leaves artifacts, reports and a log in .buildlocal/latest.\n\n" +
-			"Every flag can also be set by a variable " + variablePrefix + "NAME and in the file\n" +
-			configFile + " beside the source; buildlocal config shows them.\n\n" +
+			"Every flag can also be set by a variable " + variablePrefix + "NAME, in the source's\n" +
+			configFile + " and in your ~/.config/buildlocal/config.yml; buildlocal config\n" +
+			"shows them. What the source's file may set is limited: see buildlocal trust.\n\n" +
 			"Exit codes: 0 succeeded, 1 the build failed, 2 the command line, 3 buildspec\n" +
 			"or project document, 4 engine, image or registry, 5 timed out, 130 stopped by\n" +
 			"Ctrl-C, 143 by SIGTERM.",
