@@ -42,15 +42,15 @@ type App struct {
 	// and for package console, which escapes by itself.
 	raw struct{ out, err io.Writer }
 
-	LookupEnv      func(string) (string, bool)
-	Now            func() time.Time
-	Home           string // the user's home directory; may be empty
-	TempDir        string
-	Hostname       string
-	User           string // the user's name
-	UID, PID       int
-	Version        string
-	Hurry          <-chan struct{} // closed when a build that is stopped is to end at once
+	LookupEnv func(string) (string, bool)
+	Now       func() time.Time
+	Home      string // the user's home directory; may be empty
+	TempDir   string
+	Hostname  string
+	User      string // the user's name
+	UID, PID  int
+	Version   string
+	Hurry     <-chan struct{} // closed when a build that is stopped is to end at once
 }
 
 // Host returns the App of the process.

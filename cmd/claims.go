@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 // the user has not trusted. Its message is a whole screen.
 type untrusted struct {
 	file     string // as the user would type it
+	config   bool   // it is the configuration file, which can be left out
 	claims   []config.Claim
 	harmless []string // the other settings of the file
 	dir      string   // the source as the user named it
@@ -40,12 +42,15 @@ func (e *untrusted) Error() string {
 	if e.dir != "." {
 		dir = " " + shellWord(e.dir)
 	}
-	fmt.Fprintf(&b, "hint: to allow exactly this file: buildlocal trust%s\n", dir)
+	fmt.Fprintf(&b, "hint: to allow exactly this file: buildlocal trust%s", dir)
+	if !e.config {
+		return b.String()
+	}
 	verb := "go on"
 	if strings.HasSuffix(e.command, " run") {
 		verb = "build"
 	}
-	fmt.Fprintf(&b, "hint: to %s without it: %s --no-config", verb, e.command)
+	fmt.Fprintf(&b, "\nhint: to %s without it: %s --no-config", verb, e.command)
 	return b.String()
 }
 
@@ -99,30 +104,52 @@ func shellWord(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// checkTrust refuses a file beside the source that reaches the user, unless the
-// user has trusted exactly this file. Only what the command uses counts.
+// builds reports whether a command reads the source as a build does.
+func (f *runFlags) builds() bool {
+	_, has := f.origins["source-mode"]
+	return has || f.origins == nil // which is trust, and shows all of it
+}
+
+// checkTrust refuses files of the source that reach the user, unless the user has
+// trusted exactly these files. Only what the command uses counts.
 func (f *runFlags) checkTrust(a *App, c *cobra.Command) error {
-	if f.file == nil {
-		return nil
+	for _, value := range f.secondary { // each is trusted for itself
+		_, dir := config.CutID(value)
+		s := &subject{dir: (&runFlags{source: dir}).sourceDir(), files: map[string]string{}}
+		s.addGit(dir, true)
+		if trusted, err := a.trusts(s); err != nil || len(s.claims) > 0 && !trusted {
+			return errors.Join(err, &untrusted{file: s.claims[0].File, claims: s.claims, dir: dir, command: c.CommandPath()})
+		}
 	}
-	used := func(name string) bool { return f.fromSource(name) }
-	s := newSubject(c.Context(), f, used)
+	s := newSubject(c.Context(), f, func(name string) bool { return f.fromSource(name) })
 	if len(s.claims) == 0 {
 		return nil
 	}
-	record, found, err := a.trusts().Find(s.dir)
-	if err != nil {
-		return fmt.Errorf("read which sources you trust: %w", err)
+	var err error
+	if f.trusted, err = a.trusts(s); err != nil || f.trusted {
+		return err
 	}
-	if found && record.Covers(s.files) {
-		f.trusted = true
-		return nil
+	refused := &untrusted{file: s.claims[0].File, claims: s.claims, dir: f.source, command: c.CommandPath()}
+	if f.file != nil && slices.ContainsFunc(s.claims, func(c config.Claim) bool { return !c.Git }) {
+		refused.file, refused.config, refused.harmless = f.file.Name, true, s.harmless(f)
 	}
-	return &untrusted{file: f.file.Name, claims: s.claims, harmless: s.harmless(f), dir: f.source, command: c.CommandPath()}
+	return refused
 }
 
-// trusts is where the user's trust is kept.
-func (a *App) trusts() *trust.Store {
+// trusts reports whether the user trusts a source with exactly these files.
+func (a *App) trusts(s *subject) (bool, error) {
+	if len(s.claims) == 0 {
+		return false, nil
+	}
+	record, found, err := a.trustStore().Find(s.dir)
+	if err != nil {
+		return false, fmt.Errorf("read which sources you trust: %w", err)
+	}
+	return found && record.Covers(s.files), nil
+}
+
+// trustStore is where the user's trust is kept.
+func (a *App) trustStore() *trust.Store {
 	dir := a.configDir()
 	if dir != "" {
 		dir = filepath.Join(dir, "trust")
@@ -145,13 +172,26 @@ func newSubject(ctx context.Context, f *runFlags, used func(name string) bool) *
 		state, err := source.StateOf(ctx, path)
 		return err != nil || state == source.IgnoredFile
 	}}
-	for _, name := range f.file.Names() {
-		if !used(name) {
-			continue
-		}
-		s.claims = append(s.claims, from.Claims(f.file, name)...)
+	s.addConfig(from, f, used)
+	s.addGit(f.source, f.builds())
+	slices.SortStableFunc(s.claims, func(a, b config.Claim) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	return s
+}
+
+// addConfig notes the file beside the source, and the files that it names with what they
+// claim.
+func (s *subject) addConfig(from config.Source, f *runFlags, used func(name string) bool) {
+	if f.file == nil {
+		return
 	}
 	s.add(from, configFile)
+	for _, name := range f.file.Names() {
+		if used(name) {
+			s.claims = append(s.claims, from.Claims(f.file, name)...)
+		}
+	}
 	for _, name := range []string{"env-file", "project"} {
 		e, _ := f.file.Get(name)
 		for _, v := range e.Values {
@@ -167,10 +207,20 @@ func newSubject(ctx context.Context, f *runFlags, used func(name string) bool) *
 			}
 		}
 	}
-	slices.SortStableFunc(s.claims, func(a, b config.Claim) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
-	return s
+}
+
+// addGit notes the files of git's that lead out of a source directory, and claims them
+// for a command that builds it. A clone has none that git did not make.
+func (s *subject) addGit(dir string, builds bool) {
+	for _, lead := range source.Leads(dir) {
+		s.files[fmt.Sprintf("%s:%d", lead.File, lead.Line)] = trust.Sum([]byte(lead.Text))
+		if builds {
+			s.claims = append(s.claims, config.Claim{
+				Effect: "let the build reach git files outside the source", Setting: lead.Text,
+				File: filepath.Join(dir, filepath.FromSlash(lead.File)), Line: lead.Line, Git: true,
+			})
+		}
+	}
 }
 
 // add notes the contents of a file below the source, and returns them; nil where

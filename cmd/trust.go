@@ -56,16 +56,20 @@ func (a *App) trust(ctx context.Context, dir string, yes bool) error {
 	if err != nil {
 		return err
 	}
+	name := configFile
+	if f.file != nil {
+		name = f.file.Name
+	}
 	if len(s.claims) == 0 {
-		fmt.Fprintf(a.Stdout, "%s needs no trust: it changes only the build\n", f.file.Name)
+		fmt.Fprintf(a.Stdout, "%s needs no trust: it changes only the build\n", name)
 		return nil
 	}
-	known, found, err := a.trusts().Find(s.dir)
+	known, found, err := a.trustStore().Find(s.dir)
 	if err != nil {
 		return err
 	}
 	if found && known.Covers(s.files) {
-		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", f.file.Name)
+		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", name)
 		return nil
 	}
 	a.showSubject(ctx, s, f, known.Allows)
@@ -75,7 +79,7 @@ func (a *App) trust(ctx context.Context, dir string, yes bool) error {
 		}
 	}
 	record := trust.Record{Directory: s.dir, Trusted: a.Now().UTC().Truncate(time.Second), Files: s.files, Allows: s.lines()}
-	if err := a.trusts().Add(record); err != nil {
+	if err := a.trustStore().Add(record); err != nil {
 		return fmt.Errorf("remember your trust: %w", err)
 	}
 	fmt.Fprintln(a.Stdout, "trusted; buildlocal trust ls lists it, buildlocal trust rm revokes it")
@@ -93,20 +97,25 @@ func (a *App) subjectOf(ctx context.Context, dir string) (*subject, *runFlags, e
 		return nil, nil, err
 	}
 	f.source = dir
-	if f.file == nil {
-		return nil, nil, usagef("there is no %s in %s", configFile, dir)
-	}
 	if e, given := f.file.Get("project-name"); given && len(e.Values) == 1 {
 		f.projectName = e.Values[0].Text
 	}
-	return newSubject(ctx, f, func(string) bool { return true }), f, nil
+	s := newSubject(ctx, f, func(string) bool { return true })
+	if f.file == nil && len(s.claims) == 0 {
+		return nil, nil, usagef("there is no %s in %s", configFile, dir)
+	}
+	return s, f, nil
 }
 
 // showSubject prints the file with who changed it last, and what it would do; for a
 // file that was trusted before, only what is new.
 func (a *App) showSubject(ctx context.Context, s *subject, f *runFlags, allowed []string) {
-	heading := a.tilde(filepath.Join(s.dir, configFile))
-	if last := source.LastChange(ctx, filepath.Join(s.dir, configFile)); last != nil {
+	file := filepath.Join(s.dir, configFile)
+	if f.file == nil {
+		file = filepath.Join(s.dir, ".git")
+	}
+	heading := a.tilde(file)
+	if last := source.LastChange(ctx, file); f.file != nil && last != nil {
 		heading += fmt.Sprintf(", last changed in %s by %s, %s", last.Commit, last.Author, ago(a.Now().Sub(last.Time)))
 	}
 	fmt.Fprintln(a.Stdout, diag.EscapeLine(heading))
@@ -174,7 +183,7 @@ func newTrustLs(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the sources that you trust", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			all, err := a.trusts().List()
+			all, err := a.trustStore().List()
 			if err == nil && len(all) == 0 {
 				fmt.Fprintln(a.Stderr, "you trust no source")
 				return nil
@@ -206,6 +215,7 @@ func trustState(r trust.Record) string {
 	for name := range r.Files {
 		s.add(config.Source{Dir: r.Directory}, name)
 	}
+	s.addGit(r.Directory, false)
 	switch {
 	case len(s.files) == 0:
 		return "gone"
@@ -222,7 +232,7 @@ func newTrustRm(a *App) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := cmp.Or(append(args, "")[0], ".")
 			f := &runFlags{source: dir}
-			removed, err := a.trusts().Remove(f.sourceDir())
+			removed, err := a.trustStore().Remove(f.sourceDir())
 			switch {
 			case err != nil:
 				return err

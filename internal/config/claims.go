@@ -15,6 +15,7 @@ type Claim struct {
 	Setting      string // as it is written: privileged: true
 	File         string // as messages show it
 	Line, Column int    // from 1; 0 where unknown
+	Git          bool   // a file of git's makes it, not one of ours
 }
 
 // Place returns file:line:column, as far as it is known.
@@ -50,7 +51,7 @@ func (s Source) Claims(f *File, name string) []Claim {
 		if effect == "" {
 			continue
 		}
-		all = append(all, Claim{effect, name + ": " + v.Text, f.Name, v.Line, v.Column})
+		all = append(all, Claim{Effect: effect, Setting: name + ": " + v.Text, File: f.Name, Line: v.Line, Column: v.Column})
 	}
 	return all
 }
