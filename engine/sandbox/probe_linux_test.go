@@ -235,7 +235,8 @@ func TestBuild_SystemCallsOfTheFirstProcessesUser(t *testing.T) {
 // probed returns what the probes saw in a sandbox, run by a command.
 func probed(t *testing.T, which string, by ...string) map[string]string {
 	t.Helper()
-	spec := engine.Spec{Name: "probe", Temp: t.TempDir()}
+	// The first process has to be a program with the rights of all others.
+	spec := engine.Spec{Name: "probe", Temp: t.TempDir(), Main: &engine.Process{Args: []string{"sleep", "infinity"}}}
 	c, err := engineOf(t, sandbox.Host).Start(t.Context(), spec)
 	need(t, err)
 	t.Cleanup(func() { c.Close(t.Context()) })
