@@ -149,7 +149,7 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if over := s.Limits.Over(runtime.NumCPU(), memoryOfMachine()); over != "" {
 		c.say("%s", over)
 	}
-	c.limits = limit(s.Name, s.Limits, c.say)
+	c.limits = limit(s, c.say)
 	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
 		Metadata: s.Metadata, Detours: c.detours(s), Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
