@@ -249,7 +249,7 @@ func (a *App) pruneTemp(ctx context.Context, host string) error {
 		return err
 	}
 	e := a.sandboxEngine(sandbox.Images)
-	e.Sweep()
+	e.Sweep(func(temp string) bool { _, yes := alive(temp); return yes })
 	var errs []error
 	for _, dir := range dirs {
 		if _, yes := alive(dir); yes || neededElsewhere(dir, host) {

@@ -166,6 +166,12 @@ func (b *build) broken(ctx context.Context, err error) result {
 		return res
 	}
 	var known *engine.Fault
+	var state *shell.StateError
+	if errors.As(err, &state) {
+		err = &engine.Fault{Kind: engine.Died, Err: err,
+			Message: "run a command: " + state.Reason,
+			Way:     "Free space in " + stateDir + ", which is in memory, and leave the files there to the build's shell."}
+	}
 	if errors.Is(err, shell.ErrEnded) && !errors.As(err, &known) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,
 			Message: fmt.Sprintf("Build container found dead before completing the build: %v", err),

@@ -11,10 +11,21 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// metadata is where clouds tell a machine its credentials: EC2, GCP, Azure and
-// others; ECS, and so CodeBuild; EKS. Addresses that are not link-local (Alibaba's, and
-// those of IPv6, which the engine's usual network does not have) cannot be taken.
-var metadata = []string{"169.254.169.254", "169.254.170.2", "169.254.170.23"}
+// linkLocal returns the metadata addresses that a container can have as its own. Others
+// cannot be kept from it: they are not link-local, or of IPv6, which the engine's usual
+// network does not have.
+func linkLocal() []string {
+	var own []string
+	for _, m := range engine.MetadataAddresses() {
+		if m.LinkLocal {
+			own = append(own, m.Address)
+		}
+	}
+	return own
+}
+
+// metadata is what linkLocal returns.
+var metadata = linkLocal()
 
 // bridge is the network that containers are in by default.
 const bridge = "bridge"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -153,10 +154,28 @@ func configs(s engine.Spec, image found) (*container.Config, *container.HostConf
 		LogConfig: container.LogConfig{Type: "none"},
 		Tmpfs:     map[string]string{},
 	}
+	if !s.Privileged {
+		host.MaskedPaths = maskedPaths()
+	}
 	for _, path := range s.Scratch {
 		host.Tmpfs[path] = "exec,mode=1777"
 	}
 	return config, host
+}
+
+// maskedPaths returns the files that a container sees empty: those that engines mask
+// unless they are told otherwise, and the memory of the first process, which tells how
+// commands ended. Its /proc/1/fd cannot be masked, for the runtime needs it to start.
+func maskedPaths() []string {
+	all := []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+		"/proc/1/mem", "/proc/1/task/1/mem",
+	}
+	for cpu := range runtime.NumCPU() {
+		all = append(all, fmt.Sprintf("/sys/devices/system/cpu/cpu%d/thermal_throttle", cpu))
+	}
+	return all
 }
 
 func platformOf(s engine.Spec) *ocispec.Platform {

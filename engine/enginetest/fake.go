@@ -11,7 +11,6 @@ import (
 	"net"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -83,36 +82,35 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 	return nil
 }
 
-// serve speaks a driver's side of the wire until its input ends.
+// serve speaks a driver's side of the protocol until its input ends.
 func (f *Fake) serve(p engine.Process) {
 	lines := bufio.NewScanner(p.Stdin)
 	lines.Buffer(nil, 1<<24)
-	script := ""
+	token, script := "", ""
 	for lines.Scan() {
-		word, rest, _ := strings.Cut(lines.Text(), " ")
+		_, request, _ := strings.Cut(lines.Text(), " ") // the key
+		_, request, _ = strings.Cut(request, " ")       // the length
+		word, rest, _ := strings.Cut(request, " ")
+		arguments := unquote(rest)
 		switch word {
-		case "script", "append":
-			count, _, _ := strings.Cut(rest, " ")
-			n, _ := strconv.Atoi(count)
-			text := make([]string, 0, n)
-			for range n {
-				lines.Scan()
-				text = append(text, lines.Text())
-			}
-			if word == "script" {
-				script = strings.Join(text, "\n")
-				continue
-			}
+		case "script":
+			token, script = arguments[0], arguments[1]
+		case "append":
 			f.mu.Lock()
-			f.State = append(f.State, text...)
+			f.State = append(f.State, strings.Split(arguments[0], "\n")...)
 			f.mu.Unlock()
 		case "run":
-			mark, _, _ := strings.Cut(rest, " ")
 			exit := f.run(script, p.Stdout)
-			fmt.Fprintf(p.Stdout, "\x1e%s\x1e", mark)
-			fmt.Fprintf(p.Stderr, "%s %d\n", mark, exit)
+			fmt.Fprintf(p.Stdout, "\x1e%s\x1e", arguments[0])
+			fmt.Fprintf(p.Stderr, "%s\n%s %d\n", token, arguments[0], exit)
 		}
 	}
+}
+
+// unquote returns the arguments of a request, as its shell would read them.
+func unquote(text string) []string {
+	text = strings.NewReplacer(`'"$newline"'`, "\n", `'\''`, "'", "' '", "\x00").Replace(text)
+	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, "'"), "'"), "\x00")
 }
 
 func (f *Fake) run(text string, output io.Writer) int {

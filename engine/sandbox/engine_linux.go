@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -73,11 +74,20 @@ func (e *Engine) startWarm(name string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.send(inside.Request{Op: inside.Warm}); err != nil {
+	if err := p.send(inside.Request{Op: inside.Warm, Metadata: metadata()}); err != nil {
 		p.kill()
 		return nil, err
 	}
 	return p, nil
+}
+
+// metadata returns the addresses that a build does not reach.
+func metadata() []inside.Metadata {
+	var all []inside.Metadata
+	for _, m := range engine.MetadataAddresses() {
+		all = append(all, inside.Metadata{Name: m.Address, Address: netip.MustParseAddr(m.Address).As16()})
+	}
+	return all
 }
 
 // namespaces are those of a sandbox.
@@ -139,7 +149,7 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if over := s.Limits.Over(runtime.NumCPU(), memoryOfMachine()); over != "" {
 		c.say("%s", over)
 	}
-	c.limits = limit(s.Name, s.Limits, c.say)
+	c.limits = limit(s, c.say)
 	l := &inside.Layout{
 		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
 		Metadata: s.Metadata, Detours: c.detours(s), Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,9 +50,10 @@ func limitsOf(l engine.Limits) []controller {
 
 // limit makes control groups with limits. What cannot be limited is told; what cannot
 // be counted is not known.
-func limit(name string, l engine.Limits, say func(string, ...any)) []group {
+func limit(s engine.Spec, say func(string, ...any)) []group {
+	name := groupName(s)
 	var groups []group
-	for _, c := range limitsOf(l) {
+	for _, c := range limitsOf(s.Limits) {
 		places := placesOf(c.name)
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
 		for _, p := range places {
@@ -108,14 +110,35 @@ func placesOf(controller string) []place {
 
 const groupPrefix = "buildlocal-"
 
+// groupName returns the end of a group's name, which tells whose it is: :TEMP:NAME.
+func groupName(s engine.Spec) string {
+	const maxName, maxController = 255, 16 // a directory of the kernel's, and the part before
+	name := ":" + url.QueryEscape(s.Temp) + ":" + s.Name
+	if len(name) > maxName-len(groupPrefix)-maxController {
+		return ":" + s.Name
+	}
+	return name
+}
+
+// ownerOfGroup returns the temporary directory of the run that made a group, or "" if its
+// name does not have it.
+func ownerOfGroup(dir string) string {
+	parts := strings.Split(filepath.Base(dir), ":")
+	if len(parts) != 3 {
+		return ""
+	}
+	temp, _ := url.QueryUnescape(parts[1])
+	return temp
+}
+
 // make makes a group with the limit in this place.
 func (p place) make(name string, c controller) (group, error) {
-	p.sweep()
+	p.sweep(exists)
 	files := c.files[p.version-1]
 	if p.version == 2 && c.name != "cpuacct" && !p.offers(c.name) { // version 2 always counts time
 		return group{}, fmt.Errorf("%s has no controller for it", p.dir)
 	}
-	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+"-"+name)}
+	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+name)}
 	if p.version == 2 {
 		g.dir = filepath.Join(p.dir, groupPrefix+name)
 	}
@@ -172,22 +195,33 @@ func memoryOfMachine() int64 {
 	return int64(info.Totalram) * int64(info.Unit)
 }
 
-// Sweep removes what the kernel keeps of sandboxes that were killed.
-func (e *Engine) Sweep() {
+// Sweep removes what the kernel keeps of sandboxes that were killed: control groups
+// of runs of which alive, given their Spec.Temp, says that they are gone.
+func (e *Engine) Sweep(alive func(temp string) bool) {
 	for _, controller := range []string{"memory", "cpuacct", "cpu"} {
 		for _, p := range placesOf(controller) {
-			p.sweep()
+			p.sweep(alive)
 		}
 	}
 }
 
-// sweep removes groups of sandboxes that were killed; one with a process in it
-// cannot be removed.
-func (p place) sweep() {
+// sweep removes groups of runs that are gone; one with a process in it cannot be
+// removed. A group that does not name its run is removed unless it was made within the
+// last minute, when it may be waiting for its process.
+func (p place) sweep(alive func(temp string) bool) {
 	left, _ := filepath.Glob(filepath.Join(p.dir, groupPrefix+"*"))
 	for _, dir := range left {
+		if temp := ownerOfGroup(dir); temp != "" {
+			if !alive(temp) {
+				_ = unix.Rmdir(dir)
+			}
+			continue
+		}
 		info, err := os.Stat(dir)
-		if err == nil && time.Since(info.ModTime()) > time.Minute { // a younger one may wait for its process
+		if err != nil {
+			continue
+		}
+		if age := time.Since(info.ModTime()); age < 0 || age > time.Minute {
 			_ = unix.Rmdir(dir)
 		}
 	}

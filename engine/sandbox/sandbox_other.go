@@ -47,7 +47,7 @@ func (*Engine) ReadImageFile(string, string) ([]byte, error) { return nil, errPl
 func (*Engine) RemoveImages(context.Context, ...string) error { return errPlatform }
 
 // Sweep has nothing to remove.
-func (*Engine) Sweep() {}
+func (*Engine) Sweep(func(temp string) bool) {}
 
 // Discard removes a directory of a run that is gone.
 func (*Engine) Discard(_ context.Context, dir string) error { return os.RemoveAll(dir) }

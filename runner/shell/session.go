@@ -24,12 +24,21 @@ var driver string
 // command killed the driver.
 var ErrEnded = errors.New("the build's shell has ended")
 
+// StateError is returned by Run for a command whose exit status cannot be trusted:
+// its script or the saved state is incomplete, or was changed by a process of the build.
+type StateError struct {
+	Reason string // such as "no space left in /codebuild/output/tmp"
+}
+
+// Error returns the reason.
+func (e *StateError) Error() string { return e.Reason }
+
 // errBusy is returned by Run after a Run that was cut off.
 var errBusy = errors.New("a command is still running")
 
 // Config is what a Session is made from.
 type Config struct {
-	Nonce  string    // unguessable, letters and digits; what a command prints cannot hold it
+	Nonce  string    // unguessable; marks, tokens and the key are derived from it
 	State  string    // absolute directory inside for script.sh, env.sh and dir.txt; anybody may write there
 	Shell  string    // runs the commands: sh, bash, /bin/sh
 	Home   string    // absolute directory where a command starts when the one it should start in is gone
@@ -46,6 +55,7 @@ type Session struct {
 	stdin   *io.PipeReader
 	request *io.PipeWriter
 	calls   int
+	keyed   bool // the driver has been sent the key
 
 	mu       sync.Mutex
 	wanted   []byte // the mark that ends the command running now
@@ -53,7 +63,10 @@ type Session struct {
 	output   io.Writer
 	control  []byte // an unfinished line of stderr
 	stray    []byte // the last of what is not ours on stderr, for a message
+	token    string // sent by the script of the command running now when it begins
+	began    bool   // that token came
 	exit     int
+	fault    error   // why exit cannot be trusted
 	heard    [2]bool // the mark on stdout, the status on stderr
 	finished chan struct{}
 	ended    chan struct{}
@@ -116,26 +129,23 @@ func (s *Session) Close() error { return s.request.Close() }
 // Export or ExportRaw, to the container's own variables. Call it once, first; a
 // later Session finds both as they are.
 func (s *Session) Begin(dir string, vars []string) error {
-	var b strings.Builder
-	b.WriteString(assign("head", s.head()) + assign("tail", s.tail()))
-	if s.config.Later {
-		return s.send(b.String())
+	all := []string{assign("before", s.before()), assign("after", after()), assign("tail", s.tail())}
+	if !s.config.Later {
+		vars = append([]string{Export("PWD", dir)}, vars...)
+		all = append(all, call("append", dir, "dir.txt"), call("append", strings.Join(vars, "\n"), "env.sh"))
 	}
-	b.WriteString(request("append", dir, "dir.txt"))
-	vars = append([]string{Export("PWD", dir)}, vars...)
-	b.WriteString(request("append", strings.Join(vars, "\n"), "env.sh"))
-	return s.send(b.String())
+	return s.send(all...)
 }
 
 // Prepare has the driver itself carry out commands, before anything else: each is
 // a simple command of shell, of which only literal text is quoted. What they print,
 // and whether they fail, is lost. It saves the start of a shell.
 func (s *Session) Prepare(commands ...string) error {
-	var b strings.Builder
+	var all []string
 	for _, c := range commands {
-		b.WriteString("{ " + oneLine(c) + "; } </dev/null >/dev/null 2>&1\n")
+		all = append(all, "{ "+c+"; } </dev/null >/dev/null 2>&1")
 	}
-	return s.send(b.String())
+	return s.send(all...)
 }
 
 // Export returns the line of shell that sets a variable to value, literally.
@@ -148,13 +158,12 @@ func ExportRaw(name, value string) string { return "export " + name + `="` + val
 // Set changes variables before the next command of this Session: lines made by
 // Export. A command of another Session may run before it takes effect.
 func (s *Session) Set(lines ...string) error {
-	return s.send(request("append", strings.Join(lines, "\n"), "env.sh"))
+	return s.send(call("append", strings.Join(lines, "\n"), "env.sh"))
 }
 
 // Enter makes dir the directory of the next command of this Session.
 func (s *Session) Enter(dir string) error {
-	place := "printf '%s\\n' " + Quote(dir) + ` >"$d/dir.txt"` + "\n"
-	return s.send(place + request("append", Export("PWD", dir), "env.sh"))
+	return s.send(call("write", "dir.txt", dir), call("append", Export("PWD", dir), "env.sh"))
 }
 
 // Run runs text as one command and returns its exit status. It returns
@@ -174,50 +183,63 @@ func (s *Session) Capture(ctx context.Context, text string) (string, int, error)
 }
 
 func (s *Session) run(ctx context.Context, text string, output io.Writer, how string) (int, error) {
-	mark, err := s.expect(output)
+	mark, token, err := s.expect(output)
 	if err != nil {
 		return 0, err
 	}
-	call := fmt.Sprintf("run %s %s %s %s\n", mark, Quote(s.config.Shell), Quote(s.config.Home), how)
-	if err := s.send(request("script", text, "") + call); err != nil {
+	script := call("script", token, strings.TrimSuffix(text, "\n"))
+	if err := s.send(script, call("run", mark, s.config.Shell, s.config.Home, how)); err != nil {
 		return 0, err
 	}
 	return s.Wait(ctx)
 }
 
-// expect makes the mark of the next command.
-func (s *Session) expect(output io.Writer) (string, error) {
+// expect makes the mark and the token of the next command.
+func (s *Session) expect(output io.Writer) (mark, token string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.wanted != nil {
-		return "", errBusy
+		return "", "", errBusy
 	}
 	s.calls++
-	mark := fmt.Sprintf("%s-%d", s.config.Nonce, s.calls)
+	mark = s.secret(fmt.Sprintf("mark %d", s.calls))
+	s.token, s.began = s.secret(fmt.Sprintf("token %d", s.calls)), false
 	s.wanted = []byte("\x1e" + mark + "\x1e")
 	s.output, s.heard, s.finished = output, [2]bool{}, make(chan struct{})
-	return mark, nil
+	return mark, s.token, nil
 }
 
 // Wait waits for the command that a Run left running.
 func (s *Session) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-s.finished:
-		return s.exit, nil
+		return s.exit, s.fault
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	case <-s.ended:
 	}
 	select { // both may be ready
 	case <-s.finished:
-		return s.exit, nil
+		return s.exit, s.fault
 	default:
 		return 0, s.endErr
 	}
 }
 
-func (s *Session) send(text string) error {
-	if _, err := io.WriteString(s.request, text); err != nil {
+// send sends requests, a line each. The key that precedes them is sent once before,
+// when no process of the build is there to read it.
+func (s *Session) send(requests ...string) error {
+	var b strings.Builder
+	key := s.secret("key")
+	if !s.keyed {
+		b.WriteString(key + "\n")
+		s.keyed = true
+	}
+	for _, r := range requests {
+		r = oneLine(r)
+		fmt.Fprintf(&b, "%s %d %s\n", key, len(r), r)
+	}
+	if _, err := io.WriteString(s.request, b.String()); err != nil {
 		return fmt.Errorf("send to the build's shell: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -81,18 +82,35 @@ func (b *build) wants(text string, exit int, output string) {
 
 func start(t *testing.T, driver []string, runs string, keep bool) *build {
 	t.Helper()
-	if _, err := exec.LookPath(driver[0]); err != nil {
-		t.Skipf("%s is not on this machine", driver[0])
+	return launch(t, launching{driver: driver, runs: runs, keep: keep, attr: &syscall.SysProcAttr{Setsid: true}})
+}
+
+// launching says how a driver is started.
+type launching struct {
+	driver []string
+	runs   string
+	keep   bool
+	within string // a command of sh that runs "$@", with the state's directory as $0
+	attr   *syscall.SysProcAttr
+}
+
+func launch(t *testing.T, l launching) *build {
+	t.Helper()
+	if _, err := exec.LookPath(l.driver[0]); err != nil {
+		t.Skipf("%s is not on this machine", l.driver[0])
 	}
 	b := &build{t: t, dir: t.TempDir(), state: t.TempDir()}
 	b.Session = shell.New(shell.Config{
-		Nonce: "n0nce", State: b.state, Shell: runs, Home: b.dir, Keep: keep, Output: b,
+		Nonce: "n0nce", State: b.state, Shell: l.runs, Home: b.dir, Keep: l.keep, Output: b,
 	})
-	args := b.Args()
-	b.cmd = exec.Command(driver[0], append(driver[1:], args[1:]...)...)
-	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FROM_IMAGE=1", "ODD=a b  c'd\"e$f\nexport G=1"}
+	args := slices.Concat(l.driver, b.Args()[1:])
+	if l.within != "" {
+		args = slices.Concat([]string{"sh", "-c", l.within, b.state}, args)
+	}
+	b.cmd = exec.Command(args[0], args[1:]...)
+	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FROM_IMAGE=1", "ODD=a b  c'd\"e$f\nexport G=1", "d=of the image", "key=1", "newline=n"}
 	b.cmd.Stdin, b.cmd.Stdout, b.cmd.Stderr = b.Stdin(), b.Stdout(), b.Stderr()
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as in a container: kill 0 must not reach the test
+	b.cmd.SysProcAttr = l.attr // a session of its own, as in a container: kill 0 must not reach the test
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +118,7 @@ func start(t *testing.T, driver []string, runs string, keep bool) *build {
 		state, err := b.cmd.Process.Wait() // not cmd.Wait, which waits for stdin to end
 		b.End(state.ExitCode(), err)
 	}()
-	t.Cleanup(func() { b.Close(); b.cmd.Process.Kill() })
+	t.Cleanup(func() { b.Close(); syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL) })
 	if err := b.Begin(b.dir, []string{shell.Export("FIRST", "1"), shell.ExportRaw("PATH", "$PATH:/added")}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,14 +143,24 @@ func TestStateOutlivesACommand(t *testing.T) {
 		b.wants(`sh -c 'echo $X $Y'`, 0, "un-exported exported\n")
 		b.wants("unset X FROM_IMAGE; mkdir -p 'a  b'; cd 'a  b'", 0, "")
 		b.wants(`echo "[$X$FROM_IMAGE]"; basename "$PWD"; env | grep -c FROM_IMAGE`, 1, "[]\na  b\n0\n")
+		b.wants(`echo "$d $key $newline"`, 0, "of the image 1 n\n")
 		b.wants(`printf %s "$ODD"`, 0, "a b  c'd\"e$f\nexport G=1")
 		b.wants(`echo "${PATH##*:}"`, 0, "/added\n")
 	})
 }
 
+// everyByte returns all bytes that a variable can have.
+func everyByte() string {
+	var all []byte
+	for b := 1; b < 256; b++ {
+		all = append(all, byte(b))
+	}
+	return string(all)
+}
+
 func TestOddValuesSurviveEveryCommand(t *testing.T) {
 	values := []string{
-		"", " ", "a\nb\n", "trailing  ", "'", `"`, `\`, "$HOME `id` $(id)", "=", "ü€😀", "tab\there", "\r", "-n", "*", "a\x01b", "!x", "\\n",
+		"", " ", "a\nb\n", "trailing  ", "'", `"`, `\`, "$HOME `id` $(id)", "=", "ü€😀", "tab\there", "\r", "-n", "*", "a\x01b", "!x", "\\n", everyByte(),
 	}
 	onEvery(t, func(t *testing.T, b *build) {
 		for i, v := range values {
@@ -285,10 +313,6 @@ func FuzzOutputArrivesWithoutTheMark(f *testing.F) {
 	f.Add([]byte("\x1en0nce-1\x1e"), uint8(1))
 	f.Add([]byte("\x1en0nce-2"), uint8(5))
 	f.Fuzz(func(t *testing.T, text []byte, size uint8) {
-		mark := []byte("\x1en0nce-1\x1e")
-		if bytes.Contains(text, []byte("n0nce-1")) || bytes.HasSuffix(text, mark[:1]) {
-			return // a command cannot know the nonce
-		}
 		var got bytes.Buffer
 		s := shell.New(shell.Config{Nonce: "n0nce", Output: &got})
 		done := make(chan int, 1)
@@ -300,8 +324,15 @@ func FuzzOutputArrivesWithoutTheMark(f *testing.F) {
 			done <- exit
 		}()
 		buffer := make([]byte, 4096)
-		if _, err := s.Stdin().Read(buffer); err != nil {
+		n, err := s.Stdin().Read(buffer)
+		if err != nil {
 			t.Fatal(err)
+		}
+		_, call, _ := strings.Cut(string(buffer[:n]), " run '")
+		answer, _, _ := strings.Cut(call, "'")
+		mark := []byte("\x1e" + answer + "\x1e")
+		if answer == "" || bytes.Contains(text, []byte(answer)) || bytes.HasSuffix(text, mark[:1]) {
+			return // a command cannot know the nonce
 		}
 		stream := append(bytes.Clone(text), mark...)
 		stream = append(stream, "after"...)
@@ -310,7 +341,7 @@ func FuzzOutputArrivesWithoutTheMark(f *testing.F) {
 			s.Stdout().Write(stream[:n])
 			stream = stream[n:]
 		}
-		s.Stderr().Write([]byte("noise\nn0nce-1 7\nn0nce-1 0\n"))
+		s.Stderr().Write([]byte("noise\n" + answer + " 7\n" + answer + " 0\n"))
 		if exit := <-done; exit != 7 {
 			t.Errorf("exit status %d, want 7", exit)
 		}

@@ -2,7 +2,10 @@ package shell
 
 import (
 	"bytes"
-	"fmt"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -10,29 +13,47 @@ import (
 // strayLimit is how much of the driver's own last words is kept, in bytes.
 const strayLimit = 2048
 
-// head stands before a command's text, which begins at line 4.
-func (s *Session) head() string {
-	return "set -a\n. " + s.config.State + "/env.sh\n# The command begins on the next line, the fourth."
+// before and after are the lines that precede a command's text, which begins at line
+// 4, around the token that is sent once the state is loaded. An incomplete env.sh does
+// not end with the setting of "complete".
+func (s *Session) before() string {
+	return "set -a\n. " + s.config.State + "/env.sh\n[ \"$*\" = complete ] && printf '\\n%s\\n' "
 }
 
-// tail stands after it and saves the state. The empty line ends a continued one;
-// >| writes although the command may have forbidden to overwrite files.
+func after() string {
+	return " >&9 || exit 121; shift; exec 9>&-"
+}
+
+// tail follows the text and saves the state. The empty line ends a continued one; >|
+// writes although the command may have set noclobber. An empty dir.txt means that the
+// state was not saved completely.
 func (s *Session) tail() string {
 	if !s.config.Keep {
 		return "\nexit $?"
 	}
-	return "\nCODEBUILD_LAST_EXIT=$?\nexport -p >|" + s.config.State + "/env.sh\npwd >|" +
-		s.config.State + "/dir.txt\nexit $CODEBUILD_LAST_EXIT"
+	env, dir := s.config.State+"/env.sh", s.config.State+"/dir.txt"
+	return "\nCODEBUILD_LAST_EXIT=$?\ncommand printf '' >|" + dir +
+		"\n{ command export -p && command printf '%s\\n' 'set -- complete'; } >|" + env +
+		" && command pwd >|" + dir + "\nexit $CODEBUILD_LAST_EXIT"
 }
 
-// request returns the call of a function of the driver that reads text.
-func request(function, text, file string) string {
-	text = strings.TrimSuffix(text, "\n")
-	return fmt.Sprintf("%s %d %s\n%s\n", function, 1+strings.Count(text, "\n"), file, text)
+// secret derives a value from the nonce that no other value reveals.
+func (s *Session) secret(purpose string) string {
+	sum := hmac.New(sha256.New, []byte(s.config.Nonce))
+	_, _ = io.WriteString(sum, purpose)
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// assign returns the line that sets a variable of the driver.
-func assign(name, text string) string { return oneLine(name+"="+Quote(text)) + "\n" }
+// assign returns the request that sets a variable of the driver.
+func assign(name, text string) string { return name + "=" + Quote(text) }
+
+// call returns the request that calls a function of the driver.
+func call(function string, arguments ...string) string {
+	for _, a := range arguments {
+		function += " " + Quote(a)
+	}
+	return function
+}
 
 // oneLine puts a command of shell whose newlines are all in quotes into one line:
 // the driver evaluates lines, and has a name for newlines.
@@ -106,8 +127,9 @@ func (s *Session) flush() {
 	s.held = nil
 }
 
-// readControl reads the driver's answers, a line each: the mark and the exit
-// status. Anything else is the shell's own complaint.
+// readControl reads the driver's answers, a line each: the token of a script that has
+// begun; the mark, the exit status and, if it cannot be trusted, the reason. Anything
+// else is the shell's own complaint.
 func (s *Session) readControl(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +139,7 @@ func (s *Session) readControl(p []byte) error {
 		if !found {
 			break
 		}
-		s.readAnswer(line)
+		s.readAnswer(string(line))
 		s.control = rest
 	}
 	if len(s.control) > strayLimit {
@@ -126,11 +148,19 @@ func (s *Session) readControl(p []byte) error {
 	return nil
 }
 
-func (s *Session) readAnswer(line []byte) {
-	mark, number, _ := strings.Cut(string(line), " ")
+func (s *Session) readAnswer(line string) {
+	mark, rest, _ := strings.Cut(line, " ")
+	number, reason, _ := strings.Cut(rest, " ")
 	exit, err := strconv.Atoi(number)
-	if s.wanted != nil && err == nil && "\x1e"+mark+"\x1e" == string(s.wanted) && !s.heard[1] {
-		s.exit = exit
+	switch {
+	case line == "": // precedes an answer, after whatever a process of the build wrote
+		return
+	case s.wanted == nil || s.heard[1]:
+	case line == s.token:
+		s.began = true
+		return
+	case err == nil && "\x1e"+mark+"\x1e" == string(s.wanted):
+		s.exit, s.fault = exit, s.judge(exit, strings.TrimSpace(reason))
 		s.hear(1)
 		return
 	}
@@ -138,6 +168,17 @@ func (s *Session) readAnswer(line []byte) {
 	if over := len(s.stray) - strayLimit; over > 0 {
 		s.stray = bytes.Clone(s.stray[over:])
 	}
+}
+
+// judge returns why an exit status cannot be trusted, or nil.
+func (s *Session) judge(exit int, reason string) error {
+	if reason == "" && exit == 0 && !s.began {
+		reason = s.config.State + "/script.sh or env.sh was replaced before the command began"
+	}
+	if reason == "" {
+		return nil
+	}
+	return &StateError{reason}
 }
 
 // hear notes that the mark (0) or the status (1) came; with both the command

@@ -74,7 +74,34 @@ func (s *server) tell(o order, files []int) error {
 	if err == nil && len(complaint) > 0 {
 		err = errors.New(string(complaint))
 	}
+	if err == nil && len(o.Drop) > 0 {
+		err = forbid()
+	}
 	return errors.Join(err, drop(o.Drop))
+}
+
+// forbid keeps what this thread starts from system calls that an unprivileged build has
+// no business with. Where the kernel has no filters, the build runs without.
+func forbid() error {
+	_, err := install(program(forbidden), 0)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+// private is what of the first process's files in /proc would let others read its
+// memory, and write to its streams.
+var private = []string{"/proc/1/mem", "/proc/1/fd", "/proc/1/map_files", "/proc/1/task"}
+
+// hide puts something empty in the place of the private files. It is a help, as where
+// /proc is the machine's: what fails is left.
+func hide() {
+	for _, name := range private {
+		if syscall.Mount("/dev/null", name, "", syscall.MS_BIND, "") != nil { // it is a directory
+			_ = syscall.Mount("tmpfs", name, "tmpfs", syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "size=4k,mode=555")
+		}
+	}
 }
 
 // idle makes the first process none of the build's.
@@ -111,13 +138,16 @@ func (o order) follow(streams []int) error {
 	// Where some of /proc is hidden from this machine, as in a container, a new
 	// one is refused, and the old one stays.
 	const plain = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
-	_ = syscall.Mount("proc", "/proc", "proc", plain, "")
+	own := syscall.Mount("proc", "/proc", "proc", plain, "") == nil
 	for _, name := range settings {
 		if len(o.Drop) > 0 && syscall.Mount(name, name, "", syscall.MS_BIND, "") == nil {
 			_ = syscall.Mount("none", name, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY|plain, "")
 		}
 	}
-	if err := drop(o.Drop); err != nil {
+	if own && len(o.Drop) > 0 {
+		hide()
+	}
+	if err := o.restrict(); err != nil {
 		return err
 	}
 	for i, s := range streams {
@@ -136,6 +166,14 @@ func (o order) follow(streams []int) error {
 		return err
 	}
 	return syscall.Exec(o.Program, o.Args, o.Env)
+}
+
+// restrict takes from this process what a build that is not privileged does not get.
+func (o order) restrict() error {
+	if len(o.Drop) == 0 {
+		return nil
+	}
+	return errors.Join(drop(o.Drop), forbid())
 }
 
 func become(user *syscall.Credential) error {

@@ -38,16 +38,17 @@ const (
 // Request is what a server is told. Files come with it: streams, or what joins a
 // control group.
 type Request struct {
-	Op     string
-	ID     int      // counts up
-	Layout *Layout  `json:",omitempty"`
-	Args   []string `json:",omitempty"`
-	Env    []string `json:",omitempty"`
-	Path   string   `json:",omitempty"` // a directory, or what is packed
-	User   string   `json:",omitempty"`
-	TTY    bool     `json:",omitempty"` // the only file is a socket by which the terminal comes
-	Opaque string   `json:",omitempty"` // as untar.Unpacking has it
-	Owners bool     `json:",omitempty"`
+	Op       string
+	ID       int        // counts up
+	Metadata []Metadata `json:",omitempty"` // of Warm: what is out of reach
+	Layout   *Layout    `json:",omitempty"`
+	Args     []string   `json:",omitempty"`
+	Env      []string   `json:",omitempty"`
+	Path     string     `json:",omitempty"` // a directory, or what is packed
+	User     string     `json:",omitempty"`
+	TTY      bool       `json:",omitempty"` // the only file is a socket by which the terminal comes
+	Opaque   string     `json:",omitempty"` // as untar.Unpacking has it
+	Owners   bool       `json:",omitempty"`
 }
 
 // Answer is what a server says of a request: that it began, or that it ended.

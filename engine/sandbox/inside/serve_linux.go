@@ -56,7 +56,7 @@ func serve() int {
 		return 1
 	}
 	if err == nil && r.Op == Warm {
-		s.gate, s.unguarded = guard(func(address string) { s.send(Answer{Touched: address}) })
+		s.gate, s.unguarded = guard(r.Metadata, func(address string) { s.send(Answer{Touched: address}) })
 		if err = s.startFirst(); err == nil {
 			files, err = receive(Socket, &r)
 		}

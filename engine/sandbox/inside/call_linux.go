@@ -1,0 +1,139 @@
+package inside
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// call is a system call of which the gate was asked.
+type call struct {
+	socket   int
+	connects bool
+	packet   bool // it makes a socket that sees the packets of the machine
+	to       []place
+}
+
+// place is where a process has an address, and how long it says it is.
+type place struct {
+	at     uintptr
+	length int
+}
+
+// Numbers of socketcall, which has the others' arguments in memory (linux/net.h).
+const (
+	callSocket   = 1
+	callConnect  = 3
+	callSendto   = 11
+	callSendmsg  = 16
+	callSendmmsg = 20
+)
+
+// call returns what a process asks for.
+func (q question) call() call {
+	for _, a := range abis() {
+		if a.arch == q.arch {
+			return q.callOf(a)
+		}
+	}
+	return call{}
+}
+
+func (q question) callOf(a abi) call {
+	number, args := uint32(q.number), q.args
+	if number == a.socketcall {
+		number, args = q.unpack(a)
+	}
+	c := call{socket: int(args[0])}
+	switch number {
+	case a.connect:
+		c.connects = true
+		c.to = []place{{uintptr(args[1]), int(int32(args[2]))}}
+	case a.sendto:
+		c.to = []place{{uintptr(args[4]), int(int32(args[5]))}}
+	case a.sendmsg:
+		c.to = q.messages(a, uintptr(args[1]), 1)
+	case a.sendmmsg:
+		c.to = q.messages(a, uintptr(args[1]), int(uint32(args[2])))
+	case a.socket:
+		c.packet = args[0] == unix.AF_PACKET || args[1]&0xf == unix.SOCK_PACKET
+	}
+	return c
+}
+
+// unpack returns the number and the arguments of the call that socketcall makes.
+func (q question) unpack(a abi) (number uint32, args [6]uint64) {
+	numbers := map[uint64]uint32{callSocket: a.socket, callConnect: a.connect, callSendto: a.sendto, callSendmsg: a.sendmsg, callSendmmsg: a.sendmmsg}
+	counts := map[uint64]int{callSocket: 3, callConnect: 3, callSendto: 6, callSendmsg: 3, callSendmmsg: 4}
+	raw := readMemory(int(q.pid), uintptr(q.args[1]), 4*counts[q.args[0]])
+	for i := 0; 4*i < len(raw); i++ {
+		args[i] = uint64(binary.NativeEndian.Uint32(raw[4*i:]))
+	}
+	if number = numbers[q.args[0]]; len(raw) == 0 {
+		number = none
+	}
+	return number, args
+}
+
+// maxMessages is how many messages the kernel sends at once (UIO_MAXIOV).
+const maxMessages = 1024
+
+// messages returns where messages go that have an address: of count headers, struct
+// mmsghdr, or one struct msghdr.
+func (q question) messages(a abi, at uintptr, count int) []place {
+	size := 64 // of struct mmsghdr with 64-bit pointers
+	if a.pointer == 4 {
+		size = 32
+	}
+	var all []place
+	for i := range min(count, maxMessages) {
+		raw := readMemory(int(q.pid), at+uintptr(i*size), a.pointer+4)
+		if raw == nil {
+			return all // the kernel sends no more either
+		}
+		name := uint64(binary.NativeEndian.Uint32(raw))
+		if a.pointer == 8 {
+			name = binary.NativeEndian.Uint64(raw)
+		}
+		if name != 0 {
+			all = append(all, place{uintptr(name), int(int32(binary.NativeEndian.Uint32(raw[a.pointer:])))})
+		}
+	}
+	return all
+}
+
+// readMemory reads the memory of a process. Nil means that it cannot be read.
+func readMemory(pid int, at uintptr, length int) []byte {
+	if length <= 0 {
+		return nil
+	}
+	raw := make([]byte, length)
+	n, err := unix.ProcessVMReadv(pid, []unix.Iovec{{Base: &raw[0], Len: uint64(length)}}, []unix.RemoteIovec{{Base: at, Len: length}}, 0)
+	if err != nil || n != length {
+		return nil
+	}
+	return raw
+}
+
+// readAddress reads the internet address that a process gave to the kernel. Unless it
+// connects, one of no family is taken as of version 4 by some sockets.
+func readAddress(pid int, from place, connects bool) (to address, port uint16, known bool) {
+	length := min(unix.SizeofSockaddrInet6, from.length)
+	if length < unix.SizeofSockaddrInet4 {
+		return to, 0, false
+	}
+	raw := readMemory(pid, from.at, length)
+	if raw == nil {
+		return to, 0, false
+	}
+	family := *(*uint16)(unsafe.Pointer(&raw[0]))
+	port = binary.BigEndian.Uint16(raw[2:])
+	switch {
+	case family == unix.AF_INET, family == unix.AF_UNSPEC && !connects:
+		return v4([4]byte(raw[4:8])), port, true
+	case family == unix.AF_INET6 && len(raw) >= 24:
+		return address(raw[8:24]).plain(), port, true
+	}
+	return to, 0, false
+}
