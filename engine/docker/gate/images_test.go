@@ -21,7 +21,7 @@ func TestNamesAreSeenInWhatAClientSaysToBuildKit(t *testing.T) {
 	for _, step := range []int{1, 3, len(said)} {
 		var got []string
 		to := &pipe{}
-		s := &sniffer{ReadWriteCloser: to, note: func(name string) { got = append(got, name) }}
+		s := &sniffer{readWriteCloser: to, name: func(name string) { got = append(got, name) }}
 		for i := 0; i < len(said); i += step {
 			if _, err := io.WriteString(s, said[i:min(i+step, len(said))]); err != nil {
 				t.Fatal(err)
@@ -40,7 +40,7 @@ func TestNamesAreReadOffTheAnswerToALoad(t *testing.T) {
 	t.Parallel()
 	const answer = "{\"stream\":\"Loaded image: a/b:1\\n\"}\r\n{\"stream\":\"Loaded image ID: sha256:1\\n\"}\n{\"stream\":\"Loaded image: c:2\\n\"}"
 	var got []string
-	l := &loaded{ReadCloser: io.NopCloser(strings.NewReader(answer)), note: func(name string) { got = append(got, name) }}
+	l := &imageReader{ReadCloser: io.NopCloser(strings.NewReader(answer)), name: func(name string) { got = append(got, name) }, id: func(string) {}}
 	passed, err := io.ReadAll(l)
 	if err != nil || string(passed) != answer {
 		t.Errorf("%q, %v", passed, err)
