@@ -179,7 +179,7 @@ func (g *Gate) removeImage(c *call) error {
 		return err
 	}
 	if !found {
-		return &refusal{http.StatusNotFound, "No such image: " + c.name}
+		return &refusal{http.StatusNotFound, "No such image: " + withTag(c.name)}
 	}
 	asked := c.name
 	if byName := !digest().MatchString(asked) || slices.ContainsFunc(is.RepoTags, sameName(asked)); !byName {

@@ -235,7 +235,7 @@ func (c *call) outgoing() (*http.Request, error) {
 	}
 	for _, name := range sentHeaders {
 		if values := c.Header.Values(name); len(values) > 0 {
-			r.Header[name] = values[:1]
+			r.Header[http.CanonicalHeaderKey(name)] = values // a session has many methods
 		}
 	}
 	switch {
