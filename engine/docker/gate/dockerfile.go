@@ -51,11 +51,19 @@ func remoteAdd(text []byte) (source string, found bool) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	lines := strings.Split(string(text), "\n")
 	for i := range lines {
-		for _, continuation := range continuations() {
-			for _, indented := range []bool{false, true} {
-				if source, found := remoteSource(instruction(lines[i:], continuation, indented)); found {
-					return source, true
-				}
+		if source, found := remoteFirst(lines[i:]); found {
+			return source, true
+		}
+	}
+	return "", false
+}
+
+// remoteFirst does so for the instruction that begins with the first line.
+func remoteFirst(lines []string) (source string, found bool) {
+	for _, continuation := range continuations() {
+		for _, indented := range []bool{false, true} {
+			if source, found := remoteSource(instruction(lines, continuation, indented)); found {
+				return source, true
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"time"
 )
@@ -94,7 +95,7 @@ func (g *Gate) Close(ctx context.Context) {
 }
 
 // makes are the routes that make labelled objects, at once.
-var makes = map[string]bool{"/containers/create": true, "/networks/create": true, "/volumes/create": true, "/commit": true}
+var makes = []string{"/containers/create", "/networks/create", "/volumes/create", "/commit"}
 
 // enter begins a request; done ends it. There is none after Close.
 func (g *Gate) enter(route *route) (done func(), err error) {
@@ -103,7 +104,7 @@ func (g *Gate) enter(route *route) (done func(), err error) {
 	switch {
 	case g.closed:
 		return nil, refuse("the build has ended")
-	case !makes[route.pattern]:
+	case !slices.Contains(makes, route.pattern):
 		return func() {}, nil
 	}
 	g.flying.Add(1)
@@ -226,10 +227,8 @@ func (g *Gate) answered(answer *http.Response) error {
 	switch c.route.pattern {
 	case "/version":
 		return limitVersion(answer)
-	case "/images/load", "/build", "/images/create":
-		answer.Body = &imageReader{ReadCloser: answer.Body, name: g.names.given, id: g.made.add}
-	case "/commit":
-		answer.Body = &imageReader{ReadCloser: answer.Body, id: g.made.add}
+	case "/images/load", "/images/create", "/build", "/commit":
+		answer.Body = &imageReader{ReadCloser: answer.Body, pattern: c.route.pattern, name: g.names.given, id: g.made.add}
 	case "/grpc":
 		if stream, both := answer.Body.(readWriteCloser); both {
 			answer.Body = &sniffer{readWriteCloser: stream, name: g.names.given, id: g.made.add}

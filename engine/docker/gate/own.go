@@ -34,17 +34,16 @@ type described struct {
 	Config struct{ Labels map[string]string }
 }
 
-// inspectPaths are where the engine describes things, by kind.
-var inspectPaths = map[string]string{
-	"container": "/containers/%s/json", "network": "/networks/%s", "volume": "/volumes/%s", "image": "/images/%s/json",
-}
-
 // inspect asks the engine for a thing by name or ID.
 func (g *Gate) inspect(ctx context.Context, kind, name string) (is described, found bool, err error) {
 	if name == "" || !validPath("/"+name) || kind != "image" && strings.Contains(name, "/") {
 		return described{}, false, nil
 	}
-	found, err = g.get(ctx, fmt.Sprintf(inspectPaths[kind], url.PathEscape(name)), &is)
+	path := "/" + kind + "s/" + url.PathEscape(name)
+	if kind == "container" || kind == "image" {
+		path += "/json"
+	}
+	found, err = g.get(ctx, path, &is)
 	if kind == "volume" {
 		is.ID = is.Name // a volume has no other
 	}

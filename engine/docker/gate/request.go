@@ -155,7 +155,7 @@ func (c *call) readBody() error {
 	case len(text) > bodyLimit:
 		return &refusal{http.StatusRequestEntityTooLarge, "buildlocal: the request is longer than 8 MiB"}
 	case c.route.body == noBody && !slices.Contains([]string{"", "{}", "null", `""`}, string(text)):
-		return badRequest("%s %s takes no body; it was removed from the API in version 1.24", c.Method, c.route.pattern)
+		return badRequest("%s %s takes no body", c.Method, c.route.pattern)
 	case c.route.body == noBody:
 		return nil
 	case len(text) > 0 && kind != "" && kind != "application/json":

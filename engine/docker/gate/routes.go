@@ -100,12 +100,12 @@ var routes = []route{
 	}},
 
 	// Clients that list these get the answer of an engine without them.
-	{method: "GET", pattern: "/plugins/{name...}", do: absent("plugins")},
-	{method: "GET", pattern: "/services/{name...}", do: absent("services")},
-	{method: "GET", pattern: "/tasks/{name...}", do: absent("tasks")},
-	{method: "GET", pattern: "/nodes/{name...}", do: absent("nodes")},
-	{method: "GET", pattern: "/secrets/{name...}", do: absent("secrets")},
-	{method: "GET", pattern: "/configs/{name...}", do: absent("configs")},
+	{method: "GET", pattern: "/plugins/{name...}", do: absent},
+	{method: "GET", pattern: "/services/{name...}", do: absent},
+	{method: "GET", pattern: "/tasks/{name...}", do: absent},
+	{method: "GET", pattern: "/nodes/{name...}", do: absent},
+	{method: "GET", pattern: "/secrets/{name...}", do: absent},
+	{method: "GET", pattern: "/configs/{name...}", do: absent},
 }
 
 const buildParameters = "t* extrahosts* remote q nocache cachefrom pull rm forcerm memory memswap cpushares cpusetcpus cpusetmems " +
@@ -114,20 +114,19 @@ const buildParameters = "t* extrahosts* remote q nocache cachefrom pull rm force
 
 func pass(*Gate, *call) error { return nil }
 
-func absent(kind string) func(*Gate, *call) error {
-	return func(*Gate, *call) error {
-		return &refusal{http.StatusNotFound, "there are no " + kind + " for a build with --docker socket"}
-	}
+func absent(_ *Gate, c *call) error {
+	kind, _, _ := strings.Cut(c.route.pattern[1:], "/")
+	return &refusal{http.StatusNotFound, "there are no " + kind + " for a build with --docker socket"}
 }
 
 // findRoute returns the route of a request, nil for none, and the name in its path.
 func findRoute(method, path string) (found *route, name string) {
-	for i := range routes {
-		if routes[i].method != method {
+	for _, r := range routes {
+		if r.method != method {
 			continue
 		}
-		if name, ok := routes[i].match(path); ok {
-			return &routes[i], name
+		if name, ok := r.match(path); ok {
+			return &r, name
 		}
 	}
 	return nil, ""

@@ -17,7 +17,8 @@ const maxLine = 64 << 10
 // images that it tells of.
 type imageReader struct {
 	io.ReadCloser
-	name, id func(string) // name may be nil
+	pattern  string // of the route
+	name, id func(string)
 	line     []byte
 }
 
@@ -41,23 +42,33 @@ func (r *imageReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// record records the images in one line. Engines write messages in JSON; podman, that of a
-// load without.
+// record records the images in one line: each answer has them in a place of its own, where
+// no output of a build's steps is.
 func (r *imageReader) record(line []byte) {
 	var message struct {
 		Stream, Status string
 		ID             string `json:"Id"`
 		Aux            struct{ ID string }
 	}
-	if json.Unmarshal(bytes.TrimSpace(line), &message) != nil {
-		message.Stream = string(line)
+	isJSON := json.Unmarshal(bytes.TrimSpace(line), &message) == nil
+	switch {
+	case r.pattern == "/images/load" && isJSON:
+		r.loaded(message.Stream)
+	case r.pattern == "/images/load": // podman
+		r.loaded(string(line))
+	case r.pattern == "/images/create":
+		r.note(message.Status)
+	case r.pattern == "/build":
+		r.note(message.Aux.ID)
+	default:
+		r.note(message.ID)
 	}
-	for _, id := range []string{message.ID, message.Aux.ID, message.Status} {
-		r.note(id)
-	}
-	for text := range strings.SplitSeq(message.Stream, "\n") {
+}
+
+func (r *imageReader) loaded(stream string) {
+	for text := range strings.SplitSeq(stream, "\n") {
 		text = strings.TrimSpace(text)
-		if name, is := strings.CutPrefix(text, "Loaded image: "); is && r.name != nil {
+		if name, is := strings.CutPrefix(text, "Loaded image: "); is {
 			r.name(name)
 		}
 		if id, is := strings.CutPrefix(text, "Loaded image ID: "); is {
