@@ -121,6 +121,12 @@ func TestRawRequests_OrdinaryOnesReachTheEngine(t *testing.T) {
 		"POST /images/create?fromSrc=- HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\ntar",
 		"GET /images/localhost%3A5000%2Fa%40sha256:" + mine + "/json HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /networks/ HTTP/1.1\r\nHost: x\r\n\r\n",
+		// As dockerode and docker-py send them.
+		"POST /containers/mine/stop?t=1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"t\":1}",
+		"POST /images/create?fromImage=a&tag=b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"fromImage\":\"a\",\"tag\":\"b\"}",
+		"POST /exec/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 28\r\n\r\n{\"hijack\":true,\"stdin\":true}",
+		"POST /commit?container=mine&repo=r HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"container\":\"mine\",\"repo\":\"r\"}",
+		"POST /containers/mine/exec HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"Container\":\"mine\",\"Cmd\":[\"true\"]}",
 	} {
 		answer := send(t, path, text)
 		got := engine.take()

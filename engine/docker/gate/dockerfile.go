@@ -40,7 +40,7 @@ func (g *Gate) checkDockerfile(text []byte) error {
 
 // continuations are the ends of lines that go on, by the escape character.
 var continuations = sync.OnceValue(func() []*regexp.Regexp {
-	return []*regexp.Regexp{regexp.MustCompile("\\\\[ \\t]*$"), regexp.MustCompile("`[ \\t]*$")}
+	return []*regexp.Regexp{regexp.MustCompile(`\\[ \t]*$`), regexp.MustCompile(`\x60[ \t]*$`)}
 })
 
 // remoteAdd returns a source of an ADD instruction that may be a URL once variables are

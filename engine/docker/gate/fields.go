@@ -19,7 +19,7 @@ var configFields = sync.OnceValue(func() fields {
 // createFields are those of a request to create a container. Some clients send parameters
 // in the body too.
 var createFields = sync.OnceValue(func() fields {
-	all := fieldList("HostConfig", "NetworkingConfig").without("name", "platform", "_query")
+	all := fieldList("HostConfig", "NetworkingConfig").without("name", "platform", "_query", "abortSignal")
 	for name, f := range configFields() {
 		all[name] = f
 	}
@@ -68,7 +68,7 @@ var hostFields = sync.OnceValue(func() fields {
 // execFields are those of a process in a container; Container is the path's once more.
 var execFields = sync.OnceValue(func() fields {
 	return fieldList("AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "ConsoleSize", "Detach", "DetachKeys", "Env", "Tty", "User",
-		"WorkingDir").without("Container", "id").with(right("exec --privileged"), "Privileged")
+		"WorkingDir").without("Container", "id", "abortSignal").with(right("exec --privileged"), "Privileged")
 })
 
 // right returns a check of a field that would give a container more of this machine than

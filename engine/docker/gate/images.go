@@ -80,7 +80,10 @@ func (g *Gate) Named() []string {
 
 // commit makes an image of a container.
 func (g *Gate) commit(c *call) error {
-	if err := g.admit(c.body, "an image", configFields()); err != nil {
+	// Some clients send the parameters in the body too.
+	parameters := fields{}.without("container", "repo", "tag", "comment", "author", "pause", "changes")
+	maps.Copy(parameters, configFields())
+	if err := g.admit(c.body, "an image", parameters); err != nil {
 		return err
 	}
 	id, err := g.mustOwn(c.Context(), "container", c.query.Get("container"))

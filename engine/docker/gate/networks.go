@@ -258,10 +258,10 @@ var networkOptions = []string{
 var networkFields = sync.OnceValue(func() fields {
 	return fieldList("Attachable", "CheckDuplicate", "EnableIPv4", "EnableIPv6", "IPAM", "Internal", "Labels", "Name").
 		with(func(g *Gate, value any) error {
-			if driver, _ := value.(string); driver == "bridge" {
+			if g.Privileged || empty(value) || value == "bridge" {
 				return nil
 			}
-			return right("a network of the driver "+shown(value))(g, value)
+			return refuse("a network of the driver %v needs a build in privileged mode: --privileged", value)
 		}, "Driver").
 		with(func(g *Gate, value any) error {
 			return keysOf("the option of a network", func(key string) bool { return g.Privileged || slices.Contains(networkOptions, key) })(g, value)

@@ -135,7 +135,8 @@ func (g *Gate) startExec(c *call) error {
 	if err := g.ownExec(c); err != nil {
 		return err
 	}
-	return g.admit(c.body, "the start of a process", fieldList("ConsoleSize", "Detach", "Tty").without("id"))
+	return g.admit(c.body, "the start of a process", fieldList("ConsoleSize", "Detach", "Tty").
+		without("id", "execId", "hijack", "stdin", "abortSignal"))
 }
 
 // ownOnly narrows a list to what the build made.

@@ -154,10 +154,8 @@ func (c *call) readBody() error {
 	switch {
 	case len(text) > bodyLimit:
 		return &refusal{http.StatusRequestEntityTooLarge, "buildlocal: the request is longer than 8 MiB"}
-	case c.route.body == noBody && !slices.Contains([]string{"", "{}", "null", `""`}, string(text)):
-		return badRequest("%s %s takes no body", c.Method, c.route.pattern)
 	case c.route.body == noBody:
-		return nil
+		return c.needsNoBody(kind, text)
 	case len(text) > 0 && kind != "" && kind != "application/json":
 		return unsupported(kind, "send application/json")
 	}
@@ -165,10 +163,24 @@ func (c *call) readBody() error {
 	return err
 }
 
-// tarTypes are the media types with which clients send archives. The engine finds out
-// itself how they are compressed.
+// needsNoBody drops the body of a request that needs none: some clients send the parameters
+// there once more, in JSON. Engines took more from it only at start, which is refused.
+func (c *call) needsNoBody(kind string, text []byte) error {
+	switch {
+	case slices.Contains([]string{"", "{}", "null", `""`}, string(text)):
+		return nil
+	case kind != "" && kind != "application/json", !json.Valid(text), c.route.pattern == startPattern:
+		return badRequest("%s %s takes no body", c.Method, c.route.pattern)
+	}
+	return nil
+}
+
+const startPattern = "/containers/{id}/start"
+
+// tarTypes are the media types with which clients send archives, and pull. The engine finds
+// out itself how archives are compressed.
 var tarTypes = []string{
-	"", "application/x-tar", "application/tar", "application/octet-stream", "text/plain", "application/gzip", "application/x-gzip",
+	"", "application/json", "application/x-tar", "application/tar", "application/octet-stream", "text/plain", "application/gzip", "application/x-gzip",
 	"application/x-bzip2", "application/x-xz", "application/zstd",
 }
 

@@ -93,8 +93,9 @@ func routeOf(call *ast.CallExpr) string {
 	if !ok || !isText {
 		return ""
 	}
-	method, isRoute := strings.CutPrefix(function.Sel.Name, "New")
-	if method, isRoute = strings.CutSuffix(method, "Route"); !isRoute || method == "" {
+	name, isNew := strings.CutPrefix(function.Sel.Name, "New")
+	method, isRoute := strings.CutSuffix(name, "Route")
+	if !isNew || !isRoute || method == "" {
 		return ""
 	}
 	text, _ := strconv.Unquote(path.Value)
