@@ -8,8 +8,8 @@ import (
 )
 
 // buildKitNote is what a build should know of BuildKit.
-const buildKitNote = "docker build with BuildKit runs in this machine's engine, outside the build's network: its steps, and ADD of a URL, " +
-	"reach what this machine reaches, and so its cloud metadata."
+const buildKitNote = "docker build with BuildKit runs in this machine's engine, outside the build's network: " +
+	"its steps, and ADD of a URL, reach what this machine reaches, and so its cloud metadata."
 
 // buildKit tells the build once what BuildKit's steps reach.
 func (g *Gate) buildKit(*call) error {
@@ -73,7 +73,8 @@ func (g *Gate) buildWithKit(c *call) error {
 		return refuseRemote(remote)
 	}
 	if mode := c.query.Get("networkmode"); !slices.Contains([]string{"", "default", "bridge", "none"}, mode) {
-		return refuse("docker build --network %s would be this machine's network; with --docker socket a build may not have it", mode)
+		return refuse("docker build --network %s would be this machine's network; "+
+			"with --docker socket a build may not have it", mode)
 	}
 	return g.buildKit(c)
 }

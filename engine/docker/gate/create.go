@@ -138,14 +138,16 @@ func onBuildsNetwork(o, host object) error {
 	if host.text("NetworkMode") != "host" {
 		return nil
 	}
-	for key, flag := range map[string]string{"ExtraHosts": "--add-host", "Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search", "Links": "--link"} {
+	for key, flag := range map[string]string{
+		"ExtraHosts": "--add-host", "Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search", "Links": "--link",
+	} {
 		if !empty(host[key]) {
-			return refuse("%s does not go with --network host, which with --docker socket is the network of the build's container", flag)
+			return notWithHostNetwork(flag)
 		}
 	}
 	for key, flag := range map[string]string{"Hostname": "--hostname", "Domainname": "--domainname", "MacAddress": "--mac-address"} {
 		if !empty(o[key]) {
-			return refuse("%s does not go with --network host, which with --docker socket is the network of the build's container", flag)
+			return notWithHostNetwork(flag)
 		}
 	}
 	for _, key := range []string{"PortBindings", "PublishAllPorts"} {
@@ -153,6 +155,10 @@ func onBuildsNetwork(o, host object) error {
 	}
 	delete(o, "ExposedPorts")
 	return nil
+}
+
+func notWithHostNetwork(flag string) error {
+	return refuse("%s does not go with --network host, which with --docker socket is the network of the build's container", flag)
 }
 
 // removeContainer removes a container with its volumes that have no name: they have no

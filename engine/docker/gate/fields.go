@@ -9,9 +9,12 @@ import (
 
 // configFields are those of a container's configuration, at its creation and in a commit.
 var configFields = sync.OnceValue(func() fields {
-	return fieldList("ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "Domainname", "Entrypoint", "Env", "ExposedPorts",
-		"Healthcheck", "Hostname", "Image", "Labels", "MacAddress", "NetworkDisabled", "OpenStdin", "Shell", "StdinOnce", "StopSignal",
-		"StopTimeout", "Tty", "User", "WorkingDir").
+	return fieldList(
+		"ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "Domainname", "Entrypoint",
+		"Env", "ExposedPorts", "Healthcheck", "Hostname", "Image", "Labels", "MacAddress",
+		"NetworkDisabled", "OpenStdin", "Shell", "StdinOnce", "StopSignal", "StopTimeout", "Tty", "User",
+		"WorkingDir",
+	).
 		with(keysOf("a volume at", func(at string) bool { return strings.HasPrefix(at, "/") }), "Volumes").
 		with(checkTriggers, "OnBuild")
 })
@@ -28,10 +31,13 @@ var createFields = sync.OnceValue(func() fields {
 
 // resourceFields are limits of a container, which can be updated.
 var resourceFields = sync.OnceValue(func() fields {
-	return fieldList("BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps", "BlkioWeight",
-		"BlkioWeightDevice", "CpuCount", "CpuPercent", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems",
-		"IOMaximumBandwidth", "IOMaximumIOps", "KernelMemory", "KernelMemoryTCP", "Memory", "MemoryReservation", "MemorySwap",
-		"MemorySwappiness", "NanoCpus", "OomKillDisable", "PidsLimit", "RestartPolicy").
+	return fieldList(
+		"BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
+		"BlkioWeight", "BlkioWeightDevice", "CpuCount", "CpuPercent", "CpuPeriod", "CpuQuota", "CpuShares",
+		"CpusetCpus", "CpusetMems", "IOMaximumBandwidth", "IOMaximumIOps", "KernelMemory",
+		"KernelMemoryTCP", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus",
+		"OomKillDisable", "PidsLimit", "RestartPolicy",
+	).
 		with(right("--cgroup-parent"), "CgroupParent").
 		with(right("--device"), "Devices").
 		with(right("--device-cgroup-rule"), "DeviceCgroupRules").
@@ -43,9 +49,11 @@ var resourceFields = sync.OnceValue(func() fields {
 // hostFields are those of a HostConfig. The meaning of those that name other things, such
 // as Binds and NetworkMode, is checked by createContainer.
 var hostFields = sync.OnceValue(func() fields {
-	all := fieldList("AutoRemove", "Binds", "CapDrop", "ConsoleSize", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "Init",
-		"IpcMode", "Links", "Mounts", "NetworkMode", "PidMode", "PortBindings", "PublishAllPorts", "ReadonlyRootfs", "ShmSize", "Tmpfs",
-		"UTSMode", "UsernsMode", "VolumesFrom").
+	all := fieldList(
+		"AutoRemove", "Binds", "CapDrop", "ConsoleSize", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts",
+		"GroupAdd", "Init", "IpcMode", "Links", "Mounts", "NetworkMode", "PidMode", "PortBindings",
+		"PublishAllPorts", "ReadonlyRootfs", "ShmSize", "Tmpfs", "UTSMode", "UsernsMode", "VolumesFrom",
+	).
 		without("ContainerIDFile"). // the client writes it
 		with(right("a privileged container"), "Privileged").
 		with(right("--cap-add"), "CapAdd").
@@ -67,8 +75,10 @@ var hostFields = sync.OnceValue(func() fields {
 
 // execFields are those of a process in a container; Container is the path's once more.
 var execFields = sync.OnceValue(func() fields {
-	return fieldList("AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "ConsoleSize", "Detach", "DetachKeys", "Env", "Tty", "User",
-		"WorkingDir").without("Container", "id", "abortSignal").with(right("exec --privileged"), "Privileged")
+	return fieldList(
+		"AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "ConsoleSize", "Detach", "DetachKeys", "Env",
+		"Tty", "User", "WorkingDir",
+	).without("Container", "id", "abortSignal").with(right("exec --privileged"), "Privileged")
 })
 
 // right returns a check of a field that would give a container more of this machine than

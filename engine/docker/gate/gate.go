@@ -164,7 +164,8 @@ func refuse(format string, args ...any) error {
 
 // missing is what the engine says of what is not there.
 func missing(kind, name string) error {
-	return &refusal{http.StatusNotFound, fmt.Sprintf("No such %s: %s (with --docker socket a build sees its own only)", kind, name)}
+	text := fmt.Sprintf("No such %s: %s (with --docker socket a build sees its own only)", kind, name)
+	return &refusal{http.StatusNotFound, text}
 }
 
 func answer(w http.ResponseWriter, status int, text string) {

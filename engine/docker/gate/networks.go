@@ -34,7 +34,8 @@ var endpointFields = sync.OnceValue(func() fields {
 		with(keysOf("the driver option", func(key string) bool {
 			return strings.HasPrefix(key, "com.docker.network.endpoint.sysctls") || key == "com.docker.network.endpoint.ifname"
 		}), "DriverOpts").
-		without("DNSNames", "EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPAddress", "IPPrefixLen", "IPv6Gateway")
+		without("DNSNames", "EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen",
+			"IPAddress", "IPPrefixLen", "IPv6Gateway")
 })
 
 // endpoints checks the networks of a new container, and keeps it from the addresses at
@@ -251,7 +252,8 @@ func (g *Gate) hideOthers(ctx context.Context, network map[string]json.RawMessag
 
 // networkOptions are those of a bridge that lead to no network of this machine.
 var networkOptions = []string{
-	"com.docker.network.driver.mtu", "com.docker.network.bridge.enable_icc", "com.docker.network.bridge.enable_ip_masquerade", "com.docker.network.bridge.host_binding_ipv4",
+	"com.docker.network.driver.mtu", "com.docker.network.bridge.enable_icc",
+	"com.docker.network.bridge.enable_ip_masquerade", "com.docker.network.bridge.host_binding_ipv4",
 }
 
 // networkFields are those of a new network.
@@ -264,7 +266,9 @@ var networkFields = sync.OnceValue(func() fields {
 			return refuse("a network of the driver %v needs a build in privileged mode: --privileged", value)
 		}, "Driver").
 		with(func(g *Gate, value any) error {
-			return keysOf("the option of a network", func(key string) bool { return g.Privileged || slices.Contains(networkOptions, key) })(g, value)
+			return keysOf("the option of a network", func(key string) bool {
+				return g.Privileged || slices.Contains(networkOptions, key)
+			})(g, value)
 		}, "Options").
 		with(oneOf("the network scope", "local"), "Scope")
 })
@@ -302,8 +306,10 @@ func (g *Gate) createNetwork(c *call) error {
 
 // private are the addresses that networks of a build may have. The engine routes a subnet
 // on this machine, so others would be out of reach for its other programs.
-var private = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "2001:db8::/32",
-	"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"}
+var private = []string{
+	"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7",
+	"2001:db8::/32", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24",
+}
 
 func checkSubnet(_ *Gate, value any) error {
 	text, _ := value.(string)
@@ -320,5 +326,6 @@ func checkSubnet(_ *Gate, value any) error {
 			return nil
 		}
 	}
-	return refuse("the subnet %s would be out of reach for this machine; with --docker socket use private addresses, such as 172.30.0.0/24", text)
+	return refuse("the subnet %s would be out of reach for this machine; "+
+		"with --docker socket use private addresses, such as 172.30.0.0/24", text)
 }

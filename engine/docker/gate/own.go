@@ -180,7 +180,8 @@ func readFilters(text string) (map[string]map[string]bool, error) {
 
 // login lets a build log in to a registry.
 func (g *Gate) login(c *call) error {
-	return g.admit(c.body, "a login", fieldList("auth", "email", "identitytoken", "password", "registrytoken", "serveraddress", "username"))
+	return g.admit(c.body, "a login", fieldList(
+		"auth", "email", "identitytoken", "password", "registrytoken", "serveraddress", "username"))
 }
 
 // label puts the labels on what is made.

@@ -66,8 +66,8 @@ func checkVersion(text string) error {
 	case err != nil || text != "v1."+strconv.Itoa(minor):
 		return badRequest("invalid API version %q; write it as v1.%d", text, maxVersion)
 	case minor < minVersion:
-		return badRequest("client version %s is too old. Minimum supported API version is 1.%d, please upgrade your client to a newer version",
-			text[1:], minVersion)
+		return badRequest("client version %s is too old. Minimum supported API version is 1.%d, "+
+			"please upgrade your client to a newer version", text[1:], minVersion)
 	case minor > maxVersion:
 		return badRequest("client version %s is too new. Maximum supported API version is %s", text[1:], newestVersion)
 	}
@@ -180,7 +180,8 @@ const startPattern = "/containers/{id}/start"
 // tarTypes are the media types with which clients send archives, and pull. The engine finds
 // out itself how archives are compressed.
 var tarTypes = []string{
-	"", "application/json", "application/x-tar", "application/tar", "application/octet-stream", "text/plain", "application/gzip", "application/x-gzip",
+	"", "application/json", "application/x-tar", "application/tar", "application/octet-stream",
+	"text/plain", "application/gzip", "application/x-gzip",
 	"application/x-bzip2", "application/x-xz", "application/zstd",
 }
 
@@ -228,7 +229,8 @@ func decode(text []byte) (object, error) {
 // sentHeaders are those that the engine gets besides the body's.
 var sentHeaders = []string{
 	"Accept", "User-Agent", "X-Registry-Auth", "X-Registry-Config",
-	"X-Docker-Expose-Session-Uuid", "X-Docker-Expose-Session-Name", "X-Docker-Expose-Session-Sharedkey", "X-Docker-Expose-Session-Grpc-Method",
+	"X-Docker-Expose-Session-Uuid", "X-Docker-Expose-Session-Name",
+	"X-Docker-Expose-Session-Sharedkey", "X-Docker-Expose-Session-Grpc-Method",
 }
 
 // outgoing makes the request that the engine gets.

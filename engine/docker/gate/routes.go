@@ -40,13 +40,15 @@ var routes = []route{
 	{method: "POST", pattern: "/containers/create", query: "name platform", body: jsonBody, do: (*Gate).createContainer},
 	{method: "GET", pattern: "/containers/{id}/json", query: "size", do: isOwn},
 	{method: "GET", pattern: "/containers/{id}/top", query: "ps_args", do: isOwn},
-	{method: "GET", pattern: "/containers/{id}/logs", query: "stdout stderr follow timestamps since until tail details", do: isOwn},
+	{method: "GET", pattern: "/containers/{id}/logs", query: "stdout stderr follow timestamps since until tail details",
+		do: isOwn},
 	{method: "GET", pattern: "/containers/{id}/changes", do: isOwn},
 	{method: "GET", pattern: "/containers/{id}/export", do: isOwn},
 	{method: "GET", pattern: "/containers/{id}/stats", query: "stream one-shot", do: isOwn},
 	{method: "GET", pattern: "/containers/{id}/archive", query: "path", do: isOwn},
 	{method: "HEAD", pattern: "/containers/{id}/archive", query: "path", do: isOwn},
-	{method: "PUT", pattern: "/containers/{id}/archive", query: "path noOverwriteDirNonDir copyUIDGID", body: tarBody, do: isOwn},
+	{method: "PUT", pattern: "/containers/{id}/archive", query: "path noOverwriteDirNonDir copyUIDGID",
+		body: tarBody, do: isOwn},
 	{method: "POST", pattern: "/containers/{id}/start", query: "detachKeys", do: isOwn},
 	{method: "POST", pattern: "/containers/{id}/stop", query: "t signal", do: isOwn},
 	{method: "POST", pattern: "/containers/{id}/restart", query: "t signal", do: isOwn},
@@ -56,14 +58,16 @@ var routes = []route{
 	{method: "POST", pattern: "/containers/{id}/wait", query: "condition", do: isOwn},
 	{method: "POST", pattern: "/containers/{id}/resize", query: "h w", do: isOwn},
 	{method: "POST", pattern: "/containers/{id}/rename", query: "name", do: isOwn},
-	{method: "POST", pattern: "/containers/{id}/attach", query: "stdin stdout stderr logs stream detachKeys", upgrade: "tcp", do: isOwn},
+	{method: "POST", pattern: "/containers/{id}/attach", query: "stdin stdout stderr logs stream detachKeys",
+		upgrade: "tcp", do: isOwn},
 	{method: "POST", pattern: "/containers/{id}/update", body: jsonBody, do: (*Gate).updateContainer},
 	{method: "POST", pattern: "/containers/{id}/exec", body: jsonBody, do: (*Gate).createExec},
 	{method: "DELETE", pattern: "/containers/{id}", query: "force v", do: (*Gate).removeContainer},
 	{method: "GET", pattern: "/exec/{id}/json", do: (*Gate).ownExec},
 	{method: "POST", pattern: "/exec/{id}/start", body: jsonBody, upgrade: "tcp", do: (*Gate).startExec},
 	{method: "POST", pattern: "/exec/{id}/resize", query: "h w", do: (*Gate).ownExec},
-	{method: "POST", pattern: "/commit", query: "container repo tag comment author pause changes*", body: jsonBody, do: (*Gate).commit},
+	{method: "POST", pattern: "/commit", query: "container repo tag comment author pause changes*",
+		body: jsonBody, do: (*Gate).commit},
 
 	{method: "GET", pattern: "/networks", query: "filters", do: ownOnly},
 	{method: "POST", pattern: "/networks/prune", query: "filters", do: ownOnly},
@@ -108,9 +112,9 @@ var routes = []route{
 	{method: "GET", pattern: "/configs/{name...}", do: absent},
 }
 
-const buildParameters = "t* extrahosts* remote q nocache cachefrom pull rm forcerm memory memswap cpushares cpusetcpus cpusetmems " +
-	"cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target outputs version session buildid ulimits " +
-	"isolation dockerfile cgroupparent securityopt*"
+const buildParameters = "t* extrahosts* remote q nocache cachefrom pull rm forcerm memory memswap cpushares " +
+	"cpusetcpus cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target outputs version session " +
+	"buildid ulimits isolation dockerfile cgroupparent securityopt*"
 
 func pass(*Gate, *call) error { return nil }
 

@@ -86,7 +86,8 @@ func (g *Gate) binds(ctx context.Context, host object, wanted *pathList) ([]stri
 
 // modes are those of a mount that change nothing on this machine.
 var modes = []string{
-	"", "ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "cached", "consistent", "delegated", "default", "private", "rprivate", "slave", "rslave",
+	"", "ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "cached", "consistent", "delegated", "default",
+	"private", "rprivate", "slave", "rslave",
 }
 
 func (g *Gate) checkMode(list string) error {
@@ -200,7 +201,8 @@ func (g *Gate) volumeIsFree(ctx context.Context, name string) (own bool, err err
 		return true, nil
 	}
 	if err == nil && found {
-		err = refuse("the volume %s is this machine's; with --docker socket a build sees its own only: choose another name", name)
+		err = refuse("the volume %s is this machine's; "+
+			"with --docker socket a build sees its own only: choose another name", name)
 	}
 	return false, err
 }
@@ -241,7 +243,8 @@ func (g *Gate) driver(o object, nameKey, optionsKey string) error {
 	if len(options) == 0 || known && elsewhere && !changesDevice(mounted) {
 		return nil
 	}
-	return refuse("a volume with the options %s would be a place of this machine; with --docker socket a build may not have it", shown(options))
+	return refuse("a volume with the options %s would be a place of this machine; "+
+		"with --docker socket a build may not have it", shown(options))
 }
 
 // changesDevice reports whether mount options have the kernel take the device for a directory,
