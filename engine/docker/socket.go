@@ -299,7 +299,7 @@ func (c *Container) removeUntagged(ctx context.Context) error {
 			continue
 		}
 		if err == nil {
-			_, err = c.engine.api.ImageRemove(ctx, is.ID, image.RemoveOptions{PruneChildren: true})
+			err = c.engine.removeImage(ctx, is.ID, image.RemoveOptions{PruneChildren: true})
 		}
 		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
 			errs = append(errs, c.engine.fault(err, "remove the image "+id))
@@ -339,10 +339,10 @@ func (c *Container) restoreNames(ctx context.Context) error {
 		case before != "":
 			made := err == nil && !c.socket.images[now.ID]
 			if err = c.engine.api.ImageTag(ctx, before, name); err == nil && made { // without a name it would stay for good
-				_, err = c.engine.api.ImageRemove(ctx, now.ID, image.RemoveOptions{PruneChildren: true})
+				err = c.engine.removeImage(ctx, now.ID, image.RemoveOptions{PruneChildren: true})
 			}
 		case err == nil:
-			_, err = c.engine.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+			err = c.engine.removeImage(ctx, name, image.RemoveOptions{PruneChildren: true})
 		}
 		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
 			errs = append(errs, c.engine.fault(err, "give the name "+name+" back"))

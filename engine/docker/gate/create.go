@@ -139,13 +139,16 @@ func onBuildsNetwork(o, host object) error {
 		return nil
 	}
 	for key, flag := range map[string]string{
-		"ExtraHosts": "--add-host", "Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search", "Links": "--link",
+		"ExtraHosts": "--add-host", "Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search",
+		"Links": "--link",
 	} {
 		if !empty(host[key]) {
 			return notWithHostNetwork(flag)
 		}
 	}
-	for key, flag := range map[string]string{"Hostname": "--hostname", "Domainname": "--domainname", "MacAddress": "--mac-address"} {
+	for key, flag := range map[string]string{
+		"Hostname": "--hostname", "Domainname": "--domainname", "MacAddress": "--mac-address",
+	} {
 		if !empty(o[key]) {
 			return notWithHostNetwork(flag)
 		}
@@ -158,7 +161,8 @@ func onBuildsNetwork(o, host object) error {
 }
 
 func notWithHostNetwork(flag string) error {
-	return refuse("%s does not go with --network host, which with --docker socket is the network of the build's container", flag)
+	return refuse("%s does not go with --network host, "+
+		"which with --docker socket is the network of the build's container", flag)
 }
 
 // removeContainer removes a container with its volumes that have no name: they have no

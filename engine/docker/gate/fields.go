@@ -137,8 +137,9 @@ func checkLog(g *Gate, value any) error {
 	return g.admit(config, "a log", fields{}.
 		with(oneOf("the log driver", "json-file", "local", "none"), "Type").
 		with(keysOf("the log option", func(key string) bool {
-			return slices.Contains([]string{"max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "labels-regex", "env",
-				"env-regex", "tag"}, key)
+			return slices.Contains([]string{
+				"max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "labels-regex", "env", "env-regex", "tag",
+			}, key)
 		}), "Config"))
 }
 
@@ -163,7 +164,8 @@ func checkUlimits(g *Gate, value any) error {
 			return badRequest("Ulimits is no list of objects")
 		}
 		if err := g.admit(limit, "a limit", fieldList("Hard", "Soft").with(
-			oneOf("the limit", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nofile", "nproc", "rss", "sigpending", "stack"),
+			oneOf("the limit", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nofile", "nproc", "rss",
+				"sigpending", "stack"),
 			"Name")); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ import (
 type Gate struct {
 	Dial   func(ctx context.Context) (net.Conn, error) // connects to the engine
 	Labels map[string]string                           // put on all that is made
-	Label  string                                      // NAME=VALUE: one of them, which tells the build's own from all else
+	Label  string                                      // NAME=VALUE: one of them, which tells the build's own from others
 
 	Container string // ID of the build's container, whose network is the host's for what it starts
 	// Privileged lets containers have more rights than usual, as the build itself has.

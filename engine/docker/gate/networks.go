@@ -152,7 +152,8 @@ func (g *Gate) addresses(e object, id string) error {
 		return nil
 	}
 	ipam := e.in("IPAMConfig")
-	if err := g.admit(ipam, "an endpoint's addresses", fieldList("IPv4Address", "IPv6Address", "LinkLocalIPs")); err != nil {
+	known := fieldList("IPv4Address", "IPv6Address", "LinkLocalIPs")
+	if err := g.admit(ipam, "an endpoint's addresses", known); err != nil {
 		return err
 	}
 	own, err := ipam.list("LinkLocalIPs")

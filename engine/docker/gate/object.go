@@ -144,7 +144,8 @@ func oneOf(what string, allowed ...string) func(*Gate, any) error {
 		if value == nil || isText && (text == "" || slices.Contains(allowed, text)) {
 			return nil
 		}
-		return refuse("%s %s is not open to a build with --docker socket; use %s", what, shown(value), strings.Join(allowed, ", "))
+		return refuse("%s %s is not open to a build with --docker socket; use %s",
+			what, shown(value), strings.Join(allowed, ", "))
 	}
 }
 

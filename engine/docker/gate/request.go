@@ -45,7 +45,8 @@ func target(r *http.Request) (api, path string, err error) {
 	if u.Host != "" || u.Scheme != "" || u.Opaque != "" || u.User != nil || !strings.HasPrefix(path, "/") {
 		return "", "", badRequest("the request target is not a path; send GET /version, not a URL")
 	}
-	if first, rest, _ := strings.Cut(path[1:], "/"); len(first) > 1 && first[0] == 'v' && first[1] >= '0' && first[1] <= '9' {
+	first, rest, _ := strings.Cut(path[1:], "/")
+	if len(first) > 1 && first[0] == 'v' && first[1] >= '0' && first[1] <= '9' {
 		if err := checkVersion(first); err != nil {
 			return "", "", err
 		}

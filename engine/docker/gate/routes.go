@@ -93,8 +93,8 @@ var routes = []route{
 	{method: "GET", pattern: "/images/{name...}/history", query: "platform", do: pass},
 	{method: "GET", pattern: "/images/{name...}/json", query: "manifests platform", do: pass},
 	{method: "POST", pattern: "/images/load", query: "platform", body: tarBody, do: (*Gate).load},
-	{method: "POST", pattern: "/images/create", query: "fromImage fromSrc repo tag message platform changes*", body: tarBody,
-		do: (*Gate).createImage},
+	{method: "POST", pattern: "/images/create", 
+		query: "fromImage fromSrc repo tag message platform changes*", body: tarBody, do: (*Gate).createImage},
 	{method: "POST", pattern: "/images/prune", query: "filters", do: ownOnly},
 	{method: "POST", pattern: "/images/{name...}/push", query: "tag platform", do: pass},
 	{method: "POST", pattern: "/images/{name...}/tag", query: "repo tag", do: (*Gate).tag},
@@ -113,8 +113,8 @@ var routes = []route{
 }
 
 const buildParameters = "t* extrahosts* remote q nocache cachefrom pull rm forcerm memory memswap cpushares " +
-	"cpusetcpus cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target outputs version session " +
-	"buildid ulimits isolation dockerfile cgroupparent securityopt*"
+	"cpusetcpus cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target " +
+	"outputs version session buildid ulimits isolation dockerfile cgroupparent securityopt*"
 
 func pass(*Gate, *call) error { return nil }
 

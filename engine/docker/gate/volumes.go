@@ -239,7 +239,8 @@ func (g *Gate) driver(o object, nameKey, optionsKey string) error {
 	known := !slices.ContainsFunc(slices.Collect(maps.Keys(options)), func(key string) bool {
 		return !slices.Contains([]string{"type", "device", "o", "size"}, key)
 	})
-	elsewhere := kind == "tmpfs" && !strings.Contains(device, "/") || slices.Contains([]string{"nfs", "nfs4", "cifs"}, kind)
+	remote := slices.Contains([]string{"nfs", "nfs4", "cifs"}, kind)
+	elsewhere := kind == "tmpfs" && !strings.Contains(device, "/") || remote
 	if len(options) == 0 || known && elsewhere && !changesDevice(mounted) {
 		return nil
 	}
