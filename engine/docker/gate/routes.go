@@ -93,7 +93,7 @@ var routes = []route{
 	{method: "GET", pattern: "/images/{name...}/history", query: "platform", do: pass},
 	{method: "GET", pattern: "/images/{name...}/json", query: "manifests platform", do: pass},
 	{method: "POST", pattern: "/images/load", query: "platform", body: tarBody, do: (*Gate).load},
-	{method: "POST", pattern: "/images/create", 
+	{method: "POST", pattern: "/images/create",
 		query: "fromImage fromSrc repo tag message platform changes*", body: tarBody, do: (*Gate).createImage},
 	{method: "POST", pattern: "/images/prune", query: "filters", do: ownOnly},
 	{method: "POST", pattern: "/images/{name...}/push", query: "tag platform", do: pass},
