@@ -1,10 +1,16 @@
 package gate_test
 
 import (
+	"context"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/buildlocal/buildlocal/engine/docker/gate"
 )
 
 // TestGate_RefusesFields holds that fields with which a container or an image would get
@@ -110,5 +116,22 @@ func TestNote_IsToldOnceAndOnlyOfBuildKit(t *testing.T) {
 	ask(t, g, "POST", "/grpc", "")
 	if len(notes) != 1 || !strings.Contains(notes[0], "cloud metadata") {
 		t.Errorf("%q", notes)
+	}
+}
+
+func TestVersion_NoNewerOneIsTold(t *testing.T) {
+	t.Parallel()
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Api-Version", "1.99")
+		_, _ = io.WriteString(w, `{"ApiVersion": "1.99", "Arch": "amd64"}`)
+	}))
+	defer engine.Close()
+	g := &gate.Gate{Label: "of=me", Dial: func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", engine.Listener.Addr().String())
+	}}
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/version", nil))
+	if got := w.Body.String(); w.Header().Get("Api-Version") != "1.51" || !strings.Contains(got, `"1.51"`) || !strings.Contains(got, "amd64") {
+		t.Errorf("%v %s", w.Header(), got)
 	}
 }
