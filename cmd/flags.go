@@ -147,7 +147,7 @@ func allRunFlags(f *runFlags) *pflag.FlagSet {
 	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
 	fs.StringVar(&f.projectName, "project-name", "", "project's `NAME` (default: the document's, or the source directory's)")
 	fs.BoolVar(&f.privileged, "privileged", false, "privileged mode, for docker inside the build")
-	fs.StringVar(&f.docker, "docker", "nested", "docker in the build speaks to `WHICH` engine: nested (its own, in privileged mode) or socket (this machine's, for what the build makes)")
+	fs.StringVar(&f.docker, "docker", "nested", "docker in the build speaks to `WHICH` engine: nested (its own, in privileged mode) or socket (experimental: this machine's, for what the build makes)")
 	fs.StringVar(&f.engine, "engine", "auto", "run on `ENGINE`: auto, docker, sandbox or host")
 	fs.StringVar(&f.computeType, "compute-type", "", "as much processor time and memory as the compute type `NAME` has, such as BUILD_GENERAL1_SMALL (default: the project's, or all)")
 	fs.StringVar(&f.platform, "platform", "", "image's `PLATFORM`, such as linux/arm64")

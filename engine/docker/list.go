@@ -85,7 +85,7 @@ func (e *Engine) Remove(ctx context.Context, left engine.Left) error {
 	case kindNetwork:
 		err = e.api.NetworkRemove(ctx, left.ID)
 	case kindImage:
-		if _, err = e.api.ImageRemove(ctx, left.ID, image.RemoveOptions{Force: true, PruneChildren: true}); cerrdefs.IsConflict(err) {
+		if err = e.removeImage(ctx, left.ID, image.RemoveOptions{Force: true, PruneChildren: true}); cerrdefs.IsConflict(err) {
 			err = nil
 		}
 	default:
@@ -95,6 +95,20 @@ func (e *Engine) Remove(ctx context.Context, left engine.Left) error {
 		return nil
 	}
 	return e.fault(err, "remove "+left.Kind+" "+left.Name)
+}
+
+// removeImage removes an image and its parents without a name. The engine fails when
+// another removal takes a parent away at the same time, also where the image is gone by then.
+func (e *Engine) removeImage(ctx context.Context, id string, o image.RemoveOptions) error {
+	_, err := e.api.ImageRemove(ctx, id, o)
+	if err == nil || isGone(err) || cerrdefs.IsConflict(err) {
+		return err
+	}
+	if _, inspected := e.api.ImageInspect(ctx, id); isGone(inspected) {
+		return nil
+	}
+	_, err = e.api.ImageRemove(ctx, id, o)
+	return err
 }
 
 var _ engine.Lister = (*Engine)(nil)

@@ -114,6 +114,9 @@ func (c *Container) serveSocket(gives bool) {
 	case c.spec.Say != nil:
 		c.spec.Say("Cloud metadata addresses are within reach of containers that the build starts: the engine does not keep them from it.")
 	}
+	if c.spec.Say != nil {
+		c.socket.gate.Note = func(text string) { c.spec.Say("%s", text) }
+	}
 	var watching context.Context
 	watching, c.socket.unwatch = context.WithCancel(context.Background())
 	go c.watchEnds(watching)
@@ -122,7 +125,7 @@ func (c *Container) serveSocket(gives bool) {
 
 // tags returns the names of all images, with their IDs, and all IDs.
 func (e *Engine) tags(ctx context.Context) (map[string]string, map[string]bool, error) {
-	images, err := e.api.ImageList(ctx, image.ListOptions{})
+	images, err := e.api.ImageList(ctx, image.ListOptions{All: true})
 	if err != nil {
 		return nil, nil, e.fault(err, "list images")
 	}
@@ -279,6 +282,29 @@ func (c *Container) removeMade(ctx context.Context) error {
 	for _, i := range images {
 		errs = append(errs, c.engine.Remove(ctx, engine.Left{Kind: kindImage, ID: i.ID, Name: i.ID}))
 	}
+	errs = append(errs, c.removeUntagged(ctx))
+	return errors.Join(errs...)
+}
+
+// removeUntagged removes images without a name that the build made, and that were not there
+// before: BuildKit's and loaded ones have no labels.
+func (c *Container) removeUntagged(ctx context.Context) error {
+	if c.socket.gate == nil || c.spec.Socket.KeepImages {
+		return nil
+	}
+	var errs []error
+	for _, id := range c.socket.gate.Made() {
+		is, err := c.engine.api.ImageInspect(ctx, id)
+		if c.socket.images[id] || isGone(err) || err == nil && (len(is.RepoTags) > 0 || c.socket.images[is.ID]) {
+			continue
+		}
+		if err == nil {
+			err = c.engine.removeImage(ctx, is.ID, image.RemoveOptions{PruneChildren: true})
+		}
+		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
+			errs = append(errs, c.engine.fault(err, "remove the image "+id))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -313,10 +339,10 @@ func (c *Container) restoreNames(ctx context.Context) error {
 		case before != "":
 			made := err == nil && !c.socket.images[now.ID]
 			if err = c.engine.api.ImageTag(ctx, before, name); err == nil && made { // without a name it would stay for good
-				_, err = c.engine.api.ImageRemove(ctx, now.ID, image.RemoveOptions{PruneChildren: true})
+				err = c.engine.removeImage(ctx, now.ID, image.RemoveOptions{PruneChildren: true})
 			}
 		case err == nil:
-			_, err = c.engine.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+			err = c.engine.removeImage(ctx, name, image.RemoveOptions{PruneChildren: true})
 		}
 		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
 			errs = append(errs, c.engine.fault(err, "give the name "+name+" back"))

@@ -3,9 +3,7 @@ package gate_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,49 +27,8 @@ const (
 // called mine and others, and that answers every other request with it.
 func newGate(t *testing.T) *gate.Gate {
 	t.Helper()
-	labels := map[string]map[string]string{"new": {}, "mine": {"of": "me"}, mine: {"of": "me"}, "others": {"of": "you"}, others: {}, self: {"of": "me"}}
-	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		name := strings.TrimSuffix(path[strings.Index(path[1:], "/")+2:], "/json")
-		l, known := labels[name]
-		id := map[string]string{"mine": mine, "others": others}[name]
-		switch {
-		case r.Method == http.MethodGet && strings.HasPrefix(path, "/exec/"):
-			_ = json.NewEncoder(w).Encode(map[string]any{"ContainerID": name})
-		case r.Method == http.MethodGet && known:
-			_ = json.NewEncoder(w).Encode(map[string]any{"Id": firstText(id, name), "Labels": l, "Config": map[string]any{"Labels": l}, "RepoTags": []string{name + ":latest"}})
-		case r.Method == http.MethodGet && !strings.HasSuffix(path, "s/json") && path != "/networks" && path != "/volumes" && path != "/version" && path != "/events":
-			http.NotFound(w, r)
-		default:
-			body, _ := io.ReadAll(r.Body)
-			fmt.Fprintf(w, "%s %s?%s %s", r.Method, path, r.URL.Query().Encode(), body)
-		}
-	}))
-	t.Cleanup(engine.Close)
-	return &gate.Gate{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", engine.Listener.Addr().String())
-		},
-		Labels: map[string]string{"of": "me"}, Label: "of=me", Container: self, Tags: map[string]string{"others:latest": others, "new:latest": "before"},
-		Paths: func(_ context.Context, all []gate.Path) ([]string, error) {
-			var at []string
-			for _, p := range all {
-				if p.Name == "/nowhere" {
-					return nil, errors.New("/nowhere is nowhere")
-				}
-				at = append(at, "/engine"+p.Name)
-			}
-			return at, nil
-		},
-	}
-}
-
-func firstText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
+	g, _ := newEngine(t)
+	return g
 }
 
 func ask(t *testing.T, g *gate.Gate, method, path, body string) (int, string) {
@@ -170,27 +127,27 @@ func TestWhatABuildAsksForIsChanged(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ method, path, body, want string }{
 		{"GET", "/v1.41/containers/json?all=1", "", `GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22of%3Dme%22%3Atrue%7D%7D `},
-		{"GET", `/volumes?filters={"label":["a=b"]}`, "", `GET /volumes?filters=%7B%22label%22%3A%5B%22a%3Db%22%2C%22of%3Dme%22%5D%7D `},
+		{"GET", `/volumes?filters={"label":["a=b"]}`, "", `GET /volumes?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%7D `},
 		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "", `GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
-		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? {"Labels":{"of":"me"},"Name":"n","Options":{}}`},
-		{"POST", "/networks/create", "null", `POST /networks/create? {"Labels":{"of":"me"},"Options":{}}`},
+		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? {"Labels":{"of":"me"},"Name":"n"}`},
+		{"POST", "/networks/create", "null", `POST /networks/create? {"Labels":{"of":"me"}}`},
 		{"POST", "/volumes/create", `{"Name": "v", "Labels": {"a": "b"}}`, `POST /volumes/create? {"DriverOpts":{},"Labels":{"a":"b","of":"me"},"Name":"v"}`},
 		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": 9007199254740993, "CapAdd": null, "Devices": [], "MaskedPaths": null, "Privileged": false}}`,
 			`POST /containers/create? {"HostConfig":{"CapAdd":null,"Devices":[],"MaskedPaths":null,"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `","Privileged":false},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "container:` + self[:12] + `", "SecurityOpt": ["no-new-privileges"]}}`,
 			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"VolumesFrom": ["` + self[:12] + `:ro", "mine"]}}`,
-			`POST /containers/create? {"HostConfig":{"VolumesFrom":["` + self + `:ro","mine"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+			`POST /containers/create? {"HostConfig":{"NetworkMode":"bridge","VolumesFrom":["` + self + `:ro","` + mine + `"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x:ro", "mine:/y", "/b"], "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/z"}, {"Type": "tmpfs", "Target": "/t"}]}}`,
-			`POST /containers/create? {"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
-		{"POST", "/containers/mine/start", "", "POST /containers/mine/start? "},
+			`POST /containers/create? {"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}],"NetworkMode":"bridge"},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
+		{"POST", "/containers/mine/start", "", "POST /containers/" + mine + "/start? "},
 		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
-		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/mine/connect? {"Container":"` + self + `"}`},
+		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/` + mine + `/connect? {"Container":"` + self + `","EndpointConfig":{"NetworkID":"` + mine + `"}}`},
 		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar", `POST /build?forcerm=1&labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
 		{"POST", "/images/create?fromSrc=-", "tar", `POST /images/create?changes=LABEL+%22of%22%3D%22me%22&fromSrc=- tar`},
 		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
-		{"DELETE", "/images/mine", "", "DELETE /images/mine? "},
-		{"DELETE", "/containers/mine?force=1", "", "DELETE /containers/mine?force=1&v=1 "},
+		{"DELETE", "/images/mine", "", "DELETE /images/mine:latest? "},
+		{"DELETE", "/containers/mine?force=1", "", "DELETE /containers/" + mine + "?force=1&v=1 "},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}`, `POST /volumes/create? {"DriverOpts":{"device":"tmpfs","o":"size=1m","type":"tmpfs"},"Labels":{"of":"me"}}`},
 		{"POST", "/containers/create", `{"Hostname": "", "exposedports": {"80/tcp": {}}, "HostConfig": {"NetworkMode": "host", "PortBindings": {"80/tcp": [{}]}}}`,
 			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `"},"Hostname":"","Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
@@ -270,7 +227,7 @@ func TestAPullIsNotWaitedForAtTheEnd(t *testing.T) {
 
 func TestAFormIsRefused(t *testing.T) {
 	t.Parallel()
-	request := httptest.NewRequest("POST", "/containers/prune", strings.NewReader("filters={}"))
+	request := httptest.NewRequest("POST", "/containers/create", strings.NewReader("{}"))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	newGate(t).ServeHTTP(w, request)
@@ -285,7 +242,7 @@ func TestNoContainerReachesWhereACloudTellsCredentials(t *testing.T) {
 	g.Unreachable = []string{"169.254.169.254"}
 	for body, want := range map[string]string{
 		`{}`: `"bridge":{"IPAMConfig":{"LinkLocalIPs":["169.254.169.254"]}}`,
-		`{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}}}`: `"mine":{"IPAMConfig":{"IPv4Address":"1.2.3.4","LinkLocalIPs":["169.254.169.254"]}}`,
+		`{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}}}`: `"` + mine + `":{"IPAMConfig":{"IPv4Address":"1.2.3.4","LinkLocalIPs":["169.254.169.254"]}`,
 		`{"HostConfig": {"NetworkMode": "none"}}`: `"EndpointsConfig":{}`,
 	} {
 		if status, got := ask(t, g, "POST", "/containers/create", body); status != 200 || !strings.Contains(got, want) {

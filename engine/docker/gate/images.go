@@ -1,14 +1,11 @@
 package gate
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +36,30 @@ func (n *names) has(name string) bool {
 	return n.all[tagged(name)]
 }
 
+// ids are those of images that the build made.
+type ids struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+// add notes an ID.
+func (i *ids) add(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.all == nil {
+		i.all = map[string]bool{}
+	}
+	i.all[id] = true
+}
+
+// Made returns the IDs of images that the build made, or that were there already when it
+// made them, sorted.
+func (g *Gate) Made() []string {
+	g.made.mu.Lock()
+	defer g.made.mu.Unlock()
+	return slices.Sorted(maps.Keys(g.made.all))
+}
+
 // tagged is a name with its tag, as the engine lists it.
 func tagged(name string) string {
 	for _, hub := range []string{"index.docker.io/", "docker.io/", "library/"} {
@@ -58,199 +79,147 @@ func (g *Gate) Named() []string {
 }
 
 // commit makes an image of a container.
-func (g *Gate) commit(r *http.Request, _ string) error {
-	query := r.URL.Query()
-	if err := g.mustOwn(r.Context(), "container", query.Get("container")); err != nil {
+func (g *Gate) commit(c *call) error {
+	// Some clients send the parameters in the body too.
+	parameters := fields{}.without("container", "repo", "tag", "comment", "author", "pause", "changes")
+	maps.Copy(parameters, configFields())
+	if err := g.admit(c.body, "an image", parameters); err != nil {
 		return err
 	}
-	g.givenBy(query)
-	g.labelByChange(r)
-	return nil
-}
-
-// givenBy notes a name that stands in two parameters.
-func (g *Gate) givenBy(query url.Values) {
-	name := query.Get("repo")
-	if tag := query.Get("tag"); name != "" && tag != "" {
-		name += ":" + tag
-	}
-	g.names.given(name)
-}
-
-// labelByChange labels an image that is not built from a Dockerfile.
-func (g *Gate) labelByChange(r *http.Request) {
-	if g.KeepImages {
-		return
-	}
-	query := r.URL.Query()
-	for name, value := range g.Labels {
-		query.Add("changes", fmt.Sprintf("LABEL %q=%q", name, value))
-	}
-	r.URL.RawQuery = query.Encode()
-}
-
-// bring labels what is imported; what is pulled is as it is.
-func (g *Gate) bring(r *http.Request, _ string) error {
-	if r.URL.Query().Get("fromSrc") != "" {
-		g.givenBy(r.URL.Query())
-		g.labelByChange(r)
-	}
-	return nil
-}
-
-func (g *Gate) tag(r *http.Request, _ string) error {
-	g.givenBy(r.URL.Query())
-	return nil
-}
-
-// build labels what is built.
-func (g *Gate) build(r *http.Request, _ string) error {
-	query := r.URL.Query()
-	labels := map[string]string{}
-	if text := query.Get("labels"); text != "" {
-		if err := json.Unmarshal([]byte(text), &labels); err != nil {
-			return &refusal{http.StatusBadRequest, "labels: " + err.Error()}
-		}
-	}
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	for name, value := range g.Labels {
-		if !g.KeepImages {
-			labels[name] = value
-		}
-	}
-	text, err := json.Marshal(labels)
+	id, err := g.mustOwn(c.Context(), "container", c.query.Get("container"))
 	if err != nil {
 		return err
 	}
-	query.Set("labels", string(text))
-	query.Set("forcerm", "1") // what a step that fails leaves has no labels
-	for _, name := range query["t"] {
-		g.names.given(name)
+	c.query.Set("container", id)
+	if err := g.name(c.query); err != nil {
+		return err
 	}
-	switch mode := query.Get("networkmode"); {
-	case mode == "host" && query.Get("version") == "2":
-		return refuse("docker build --network host would be this machine's network; with --docker socket a build may not have it")
-	case mode == "host":
-		query.Set("networkmode", "container:"+g.Container)
-	case strings.HasPrefix(mode, "container:"):
-		name := strings.TrimPrefix(mode, "container:")
-		if err := g.mustOwn(r.Context(), "container", name); err != nil && !g.itself(name) {
-			return err
-		}
-	default:
-		if err := g.mayJoin(r.Context(), mode); err != nil {
-			return err
-		}
+	return g.change(c.query)
+}
+
+// name notes a name that stands in two parameters, and gives each its own part.
+func (g *Gate) name(query url.Values) error {
+	repo, tag := query.Get("repo"), query.Get("tag")
+	if repo == "" {
+		query.Del("tag")
+		return nil
 	}
-	r.URL.RawQuery = query.Encode()
+	if at := strings.LastIndexByte(repo, ':'); at > strings.LastIndexByte(repo, '/') {
+		if tag == "" {
+			tag = repo[at+1:]
+		}
+		repo = repo[:at]
+	}
+	if tag == "" {
+		tag = "latest"
+	}
+	if strings.ContainsAny(repo+tag, "@ ") || strings.Contains(tag, ":") || strings.Contains(tag, "/") {
+		return badRequest("invalid image name %s:%s", repo, tag)
+	}
+	query.Set("repo", repo)
+	query.Set("tag", tag)
+	g.names.given(repo + ":" + tag)
 	return nil
 }
 
-// removeImage lets the build remove what it made or named. What this machine had under
-// a name is this machine's.
-func (g *Gate) removeImage(r *http.Request, name string) error {
+// change labels an image that is not built from a Dockerfile, and checks the changes that
+// the build makes to it. The labels come first: a change may end in a line that goes on.
+func (g *Gate) change(query url.Values) error {
+	changes := query["changes"]
+	if err := g.checkDockerfile([]byte(strings.Join(changes, "\n"))); err != nil {
+		return err
+	}
+	query.Del("changes")
+	for _, name := range slices.Sorted(maps.Keys(g.Labels)) {
+		if !g.KeepImages {
+			query.Add("changes", fmt.Sprintf("LABEL %q=%q", name, g.Labels[name]))
+		}
+	}
+	for _, change := range changes {
+		query.Add("changes", change)
+	}
+	return nil
+}
+
+// createImage pulls an image, which stays as it is, or imports and labels one.
+func (g *Gate) createImage(c *call) error {
+	switch from := c.query.Get("fromSrc"); {
+	case c.query.Get("fromImage") != "":
+		c.query.Del("fromSrc")
+		c.query.Del("repo")
+		c.query.Del("changes")
+		c.stream = nil
+		return nil
+	case from != "-":
+		return refuse("the engine would fetch %s from this machine's network; with --docker socket "+
+			"fetch it in the build: curl -fsSL URL | docker import - NAME", from)
+	}
+	if err := g.name(c.query); err != nil {
+		return err
+	}
+	return g.change(c.query)
+}
+
+func (g *Gate) tag(c *call) error {
+	if c.query.Get("repo") == "" {
+		return badRequest("the parameter repo is missing")
+	}
+	return g.name(c.query)
+}
+
+var digest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(sha256:)?[0-9a-f]{1,64}$`) })
+
+// removeImage lets the build remove what it made or named. An image that this machine had
+// under a name is this machine's.
+func (g *Gate) removeImage(c *call) error {
 	var is struct {
 		ID       string `json:"Id"`
 		RepoTags []string
+		Config   struct{ Labels map[string]string }
 	}
-	found, err := g.get(r.Context(), "/images/"+url.PathEscape(name)+"/json", &is)
-	if err != nil || !found {
+	found, err := g.get(c.Context(), "/images/"+url.PathEscape(c.name)+"/json", &is)
+	if err != nil {
 		return err
 	}
-	if own, err := g.owns(r.Context(), "image", name); own || err != nil {
-		return err
+	if !found {
+		return &refusal{http.StatusNotFound, "No such image: " + withTag(c.name)}
+	}
+	asked := c.name
+	if byName := !digest().MatchString(asked) || slices.ContainsFunc(is.RepoTags, sameName(asked)); !byName {
+		c.name = is.ID
+	} else if !strings.Contains(asked, "@") {
+		c.name = withTag(asked) // which is no part of an ID, whatever it is by then
+	}
+	if g.has(described{ID: is.ID, Config: is.Config}) {
+		return nil
 	}
 	ours := len(is.RepoTags) > 0
 	for _, t := range is.RepoTags {
 		ours = ours && g.names.has(t) && g.Tags[t] != is.ID
 	}
-	if taken := g.names.has(name) && g.Tags[tagged(name)] != is.ID; taken || ours {
+	if taken := g.names.has(asked) && g.Tags[tagged(asked)] != is.ID; taken || ours {
 		return nil
 	}
-	return refuse("the image %s is this machine's; with --docker socket a build removes only what it made", name)
+	return refuse("the image %s is this machine's; with --docker socket a build removes only what it made", asked)
 }
 
-// load notes what is loaded; the engine tells its names.
-func (*Gate) load(r *http.Request, _ string) error {
-	query := r.URL.Query()
-	query.Set("quiet", "1")
-	r.URL.RawQuery = query.Encode()
-	return nil
-}
-
-// loaded reads names off the answer to a load.
-type loaded struct {
-	io.ReadCloser
-	note func(name string)
-	line []byte
-}
-
-// Read passes on, and looks for names.
-func (l *loaded) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	const begins, most = "Loaded image: ", 64 << 10
-	l.line = append(l.line, p[:n]...)
-	for {
-		line, rest, whole := bytes.Cut(l.line, []byte("\n"))
-		if !whole && err == nil {
-			break
-		}
-		if at := bytes.Index(line, []byte(begins)); at >= 0 {
-			name, _, _ := bytes.Cut(line[at+len(begins):], []byte(`\n`))
-			l.note(strings.Trim(string(name), "\" }\r"))
-		}
-		if l.line = rest; !whole {
-			break
-		}
+// sameName returns whether a name in the engine's list is the one that is asked for.
+func sameName(asked string) func(string) bool {
+	return func(listed string) bool {
+		return tagged(listed) == tagged(asked) || tagged(listed) == "localhost/"+tagged(asked)
 	}
-	if len(l.line) > most {
-		l.line = nil
-	}
-	return n, err
 }
 
-// sniffer passes on what a client says to BuildKit, and looks for the names of images:
-// the entry "name" of the exporter's attributes, in the wire format of Protocol Buffers.
-type sniffer struct {
-	io.ReadWriteCloser
-	note func(name string)
-	tail []byte
+// withTag returns a name with a tag.
+func withTag(name string) string {
+	if strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+		return name
+	}
+	return name + ":latest"
 }
 
-var nameEntry = []byte("\n\x04name\x12")
-
-// Write passes on.
-func (s *sniffer) Write(p []byte) (int, error) {
-	const most = 4 << 10 // how long an entry may be, in bytes
-	s.tail = append(s.tail, p...)
-	for {
-		at := bytes.Index(s.tail, nameEntry)
-		if at < 0 {
-			break
-		}
-		rest := s.tail[at+len(nameEntry):]
-		length, n := binary.Uvarint(rest)
-		if n <= 0 || length > most || uint64(len(rest)-n) < length {
-			s.tail = s.tail[at:]
-			break // the rest of it is to come, or it is none
-		}
-		for _, name := range strings.Split(string(rest[n:n+int(length)]), ",") {
-			s.note(name)
-		}
-		s.tail = rest[n+int(length):]
-	}
-	if over := len(s.tail) - most; over > 0 {
-		s.tail = append([]byte(nil), s.tail[over:]...)
-	}
-	return s.ReadWriteCloser.Write(p)
-}
-
-// CloseWrite ends what the client says.
-func (s *sniffer) CloseWrite() error {
-	if half, can := s.ReadWriteCloser.(interface{ CloseWrite() error }); can {
-		return half.CloseWrite()
-	}
+// load has the engine tell the names of images that are loaded.
+func (*Gate) load(c *call) error {
+	c.query.Set("quiet", "1")
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,7 +22,7 @@ func TestNamesAreSeenInWhatAClientSaysToBuildKit(t *testing.T) {
 	for _, step := range []int{1, 3, len(said)} {
 		var got []string
 		to := &pipe{}
-		s := &sniffer{ReadWriteCloser: to, note: func(name string) { got = append(got, name) }}
+		s := &sniffer{readWriteCloser: to, name: func(name string) { got = append(got, name) }}
 		for i := 0; i < len(said); i += step {
 			if _, err := io.WriteString(s, said[i:min(i+step, len(said))]); err != nil {
 				t.Fatal(err)
@@ -36,16 +37,50 @@ func TestNamesAreSeenInWhatAClientSaysToBuildKit(t *testing.T) {
 	}
 }
 
-func TestNamesAreReadOffTheAnswerToALoad(t *testing.T) {
+func TestImageReader_RecordsWhatAnAnswerTells(t *testing.T) {
 	t.Parallel()
-	const answer = "{\"stream\":\"Loaded image: a/b:1\\n\"}\r\n{\"stream\":\"Loaded image ID: sha256:1\\n\"}\n{\"stream\":\"Loaded image: c:2\\n\"}"
-	var got []string
-	l := &loaded{ReadCloser: io.NopCloser(strings.NewReader(answer)), note: func(name string) { got = append(got, name) }}
-	passed, err := io.ReadAll(l)
-	if err != nil || string(passed) != answer {
-		t.Errorf("%q, %v", passed, err)
+	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	for _, test := range []struct {
+		pattern, answer string
+		want            []string
+	}{
+		{"/images/load", `{"stream":"Loaded image: a/b:1\n"}` + "\r\n" + `{"stream":"Loaded image ID: ` + a + `\n"}` + "\n" + `{"stream":"Loaded image: c:2\n"}`,
+			[]string{"a/b:1", a, "c:2"}},
+		{"/build", `{"stream":"Loaded image ID: ` + b + `\n"}` + "\n" + `{"aux":{"ID":"` + a + `"}}` + "\n" + `{"id":"moby.buildkit.trace","aux":"eA=="}`, []string{a}},
+		{"/images/create", `{"status":"` + a + `"}` + "\n", []string{a}},
+		{"/commit", `{"Id":"` + a + `"}` + "\n", []string{a}},
+		{"/commit", `{"message":"no"}` + "\n", nil},
+	} {
+		var got []string
+		note := func(text string) { got = append(got, text) }
+		r := &imageReader{ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(test.answer))), pattern: test.pattern, name: note, id: note}
+		passed, err := io.ReadAll(r)
+		if err != nil || string(passed) != test.answer {
+			t.Errorf("%q, %v", passed, err)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: %s", test.pattern, diff)
+		}
 	}
-	if diff := cmp.Diff([]string{"a/b:1", "c:2"}, got); diff != "" {
-		t.Error(diff)
+}
+
+func TestSniffer_RecordsTheImagesThatBuildKitMakes(t *testing.T) {
+	t.Parallel()
+	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	told := "..\n\x15containerimage.digest\x12\x47" + a + ".\n\x1ccontainerimage.config.digest\x12\x47" + b + "\n\x15containerimage.digest\x12\x03abc"
+	for _, step := range []int{1, 7, len(told)} {
+		var got []string
+		from := &pipe{}
+		from.WriteString(told)
+		s := &sniffer{readWriteCloser: from, id: func(id string) { got = append(got, id) }}
+		p := make([]byte, step)
+		for {
+			if _, err := s.Read(p); err != nil {
+				break
+			}
+		}
+		if diff := cmp.Diff([]string{a, b}, got); diff != "" {
+			t.Errorf("%d bytes at once: %s", step, diff)
+		}
 	}
 }

@@ -1,40 +1,90 @@
 package gate
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
-	"net/http"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// object is a JSON object of the API, of which we know a part.
+// object is a JSON object of the API.
 type object map[string]any
 
-// settle gives keys the spelling that is known: the engine takes them in any case. One
-// that is there in two spellings is refused.
-func (o object) settle(known ...string) error {
-	for _, name := range known {
-		found := ""
-		for key := range o {
-			if !strings.EqualFold(key, name) {
-				continue
-			}
-			if found != "" {
-				return &refusal{http.StatusBadRequest, "the request has " + name + " in two spellings"}
-			}
-			found = key
+// field says what is done with a field of an object that the build sends.
+type field struct {
+	check func(g *Gate, value any) error // nil for any value
+	drop  bool                           // it is not sent on
+}
+
+// fields are those that an object may have.
+type fields map[string]field
+
+// admit checks an object's fields and gives their names the spelling of the list: the
+// engine takes them in any case. A field in two spellings is refused, as is one that is not
+// in the list, unless it is empty.
+func (g *Gate) admit(o object, what string, known fields) error {
+	admitted := object{}
+	for _, key := range slices.Sorted(maps.Keys(o)) {
+		name, f, found := known.find(key)
+		switch _, twice := admitted[name]; {
+		case f.drop, !found && empty(o[key]):
+			continue
+		case !found:
+			return refuse("the setting %s of %s is not open to a build with --docker socket", key, what)
+		case twice:
+			return badRequest("the request has %s in two spellings", name)
 		}
-		if found != "" && found != name {
-			o[name] = o[found]
-			delete(o, found)
+		if f.check != nil {
+			if err := f.check(g, o[key]); err != nil {
+				return err
+			}
 		}
+		admitted[name] = o[key]
 	}
+	clear(o)
+	maps.Copy(o, admitted)
 	return nil
 }
 
-// in returns an object that is a value of this one; it is made where it is missing or no
-// object.
+func (f fields) find(key string) (name string, found field, ok bool) {
+	if found, ok := f[key]; ok {
+		return key, found, true
+	}
+	for name, found := range f {
+		if strings.EqualFold(name, key) {
+			return name, found, true
+		}
+	}
+	return key, field{}, false
+}
+
+// fieldList returns fields that may have any value.
+func fieldList(names ...string) fields {
+	all := fields{}
+	for _, name := range names {
+		all[name] = field{}
+	}
+	return all
+}
+
+// with adds fields with one check to a list.
+func (f fields) with(check func(*Gate, any) error, names ...string) fields {
+	for _, name := range names {
+		f[name] = field{check: check}
+	}
+	return f
+}
+
+// without adds fields that are not sent on.
+func (f fields) without(names ...string) fields {
+	for _, name := range names {
+		f[name] = field{drop: true}
+	}
+	return f
+}
+
+// in returns an object that is a value of this one; it is made where it is missing or not
+// an object.
 func (o object) in(name string) object {
 	inner, _ := o[name].(map[string]any)
 	if inner == nil {
@@ -50,14 +100,22 @@ func (o object) text(name string) string {
 	return text
 }
 
-// list returns a value that is a list; one text is a list of one, as the engine reads
-// some.
-func (o object) list(name string) []any {
+// list returns a value that is a list of texts. One text is a list of one, as the engine
+// reads some.
+func (o object) list(name string) ([]string, error) {
 	if text, one := o[name].(string); one && text != "" {
-		return []any{text}
+		return []string{text}, nil
 	}
-	list, _ := o[name].([]any)
-	return list
+	values, _ := o[name].([]any)
+	var list []string
+	for _, value := range values {
+		text, ok := value.(string)
+		if !ok {
+			return nil, badRequest("%s is no list of texts", name)
+		}
+		list = append(list, text)
+	}
+	return list, nil
 }
 
 // empty reports whether a value is as if it were not said.
@@ -79,37 +137,38 @@ func empty(value any) bool {
 	return false
 }
 
-// bodyLimit is how long a request in JSON may be, in bytes.
-const bodyLimit = 8 << 20
-
-// change lets a request's body be changed. Keys in known have their right spelling then.
-func change(r *http.Request, known []string, do func(object) error) error {
-	text, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit))
-	if err != nil {
-		return err
-	}
-	o := object{}
-	if len(bytes.TrimSpace(text)) > 0 {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&o); err != nil {
-			return &refusal{http.StatusBadRequest, "the request is no JSON object: " + err.Error()}
+// oneOf returns a check of a text; the empty one is always allowed.
+func oneOf(what string, allowed ...string) func(*Gate, any) error {
+	return func(_ *Gate, value any) error {
+		text, isText := value.(string)
+		if value == nil || isText && (text == "" || slices.Contains(allowed, text)) {
+			return nil
 		}
+		return refuse("%s %s is not open to a build with --docker socket; use %s",
+			what, shown(value), strings.Join(allowed, ", "))
 	}
-	if o == nil { // it was null
-		o = object{}
+}
+
+// keysOf returns a check of the keys of a map.
+func keysOf(what string, allowed func(key string) bool) func(*Gate, any) error {
+	return func(_ *Gate, value any) error {
+		if empty(value) {
+			return nil
+		}
+		all, isMap := value.(map[string]any)
+		if !isMap {
+			return badRequest("%s is no object", what)
+		}
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			if !allowed(key) {
+				return refuse("%s %s is not open to a build with --docker socket", what, key)
+			}
+		}
+		return nil
 	}
-	if err := o.settle(known...); err != nil {
-		return err
-	}
-	if err := do(o); err != nil {
-		return err
-	}
-	if text, err = json.Marshal(o); err != nil {
-		return err
-	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Del("Content-Length")
-	return nil
+}
+
+func shown(value any) string {
+	text, _ := json.Marshal(value)
+	return string(text)
 }

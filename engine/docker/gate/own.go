@@ -26,95 +26,168 @@ func (g *Gate) get(ctx context.Context, path string, to any) (ok bool, err error
 	return true, json.NewDecoder(got.Body).Decode(to)
 }
 
-// described is what the engine tells of a thing.
+// described is what the engine tells of a container, network, volume or image.
 type described struct {
 	ID     string `json:"Id"`
+	Name   string
 	Labels map[string]string
 	Config struct{ Labels map[string]string }
 }
 
-// owns reports whether a thing is the build's own.
-func (g *Gate) owns(ctx context.Context, kind, name string) (bool, error) {
-	key := kind + "/" + name
-	if _, known := g.own.Load(key); known {
-		return true, nil
+// inspect asks the engine for a thing by name or ID.
+func (g *Gate) inspect(ctx context.Context, kind, name string) (is described, found bool, err error) {
+	if name == "" || !validPath("/"+name) || kind != "image" && strings.Contains(name, "/") {
+		return described{}, false, nil
 	}
-	path := map[string]string{"container": "/containers/%s/json", "network": "/networks/%s", "volume": "/volumes/%s", "image": "/images/%s/json"}[kind]
-	var is described
-	found, err := g.get(ctx, fmt.Sprintf(path, url.PathEscape(name)), &is)
-	if err != nil || !found {
-		return false, err
+	path := "/" + kind + "s/" + url.PathEscape(name)
+	if kind == "container" || kind == "image" {
+		path += "/json"
 	}
+	found, err = g.get(ctx, path, &is)
+	if kind == "volume" {
+		is.ID = is.Name // a volume has no other
+	}
+	if err == nil && found && (is.ID == "" || !validPath("/"+is.ID)) {
+		return described{}, false, fmt.Errorf("inspect the %s %s: the engine tells the ID %q", kind, name, is.ID)
+	}
+	return is, found, err
+}
+
+// owned returns the full ID of a thing that is the build's own, and an empty one for others.
+// Requests have to name it by that: what another name leads to may change.
+func (g *Gate) owned(ctx context.Context, kind, name string) (id string, err error) {
+	if _, known := g.own.Load(kind + "/" + name); known {
+		return name, nil
+	}
+	is, found, err := g.inspect(ctx, kind, name)
+	if err != nil || !found || !g.has(is) {
+		return "", err
+	}
+	if is.ID == name && kind != "volume" { // the name of a volume may be another's later
+		g.own.Store(kind+"/"+name, true)
+	}
+	return is.ID, nil
+}
+
+// has reports whether a thing is the build's own.
+func (g *Gate) has(is described) bool {
 	label, value, _ := strings.Cut(g.Label, "=")
-	for _, labels := range []map[string]string{is.Labels, is.Config.Labels} {
-		if labels[label] == value && is.ID != g.Container {
-			if is.ID == name { // a name may be another's later
-				g.own.Store(key, true)
-			}
-			return true, nil
-		}
-	}
-	return false, nil
+	return is.ID != g.Container && (is.Labels[label] == value || is.Config.Labels[label] == value)
 }
 
-// isOwn lets only what is the build's own be named.
-func isOwn(kind string) func(*Gate, *http.Request, string) error {
-	return func(g *Gate, r *http.Request, name string) error { return g.mustOwn(r.Context(), kind, name) }
+// mustOwn is owned, with an error for others' things.
+func (g *Gate) mustOwn(ctx context.Context, kind, name string) (id string, err error) {
+	id, err = g.owned(ctx, kind, name)
+	if err == nil && id == "" {
+		err = missing(kind, name)
+	}
+	return id, err
 }
 
-func (g *Gate) mustOwn(ctx context.Context, kind, name string) error {
-	own, err := g.owns(ctx, kind, name)
-	if err == nil && !own {
-		return missing(kind, name)
-	}
+// isOwn lets a request name only what is the build's own, by its full ID.
+func isOwn(g *Gate, c *call) (err error) {
+	c.name, err = g.mustOwn(c.Context(), c.route.kind(), c.name)
 	return err
 }
 
-// itself reports whether a name is that of the build's own container, which knows its
-// short ID as its host name.
+// container returns the full ID of a container that is the build's own or that the build
+// runs in.
+func (g *Gate) container(ctx context.Context, name string) (id string, err error) {
+	if g.itself(name) {
+		return g.Container, nil
+	}
+	return g.mustOwn(ctx, "container", name)
+}
+
+// itself reports whether a name is that of the build's container, which knows its short ID
+// as its host name.
 func (g *Gate) itself(name string) bool {
 	const short = 12
 	return len(name) >= short && strings.HasPrefix(g.Container, name)
 }
 
-// ownExec lets only processes in containers of the build be named.
-func (g *Gate) ownExec(r *http.Request, id string) error {
-	var is struct{ ContainerID string }
-	found, err := g.get(r.Context(), "/exec/"+url.PathEscape(id)+"/json", &is)
+// ownExec lets a request name only processes in containers of the build.
+func (g *Gate) ownExec(c *call) error {
+	var is struct{ ID, ContainerID string }
+	found, err := g.get(c.Context(), "/exec/"+url.PathEscape(c.name)+"/json", &is)
 	if err != nil {
 		return err
 	}
 	if !found {
-		return missing("exec instance", id)
+		return missing("exec instance", c.name)
 	}
-	return g.mustOwn(r.Context(), "container", is.ContainerID)
+	if is.ID == "" || !validPath("/"+is.ID) || strings.Contains(is.ID, "/") {
+		return fmt.Errorf("inspect the process %s: the engine tells the ID %q", c.name, is.ID)
+	}
+	c.name = is.ID
+	_, err = g.mustOwn(c.Context(), "container", is.ContainerID)
+	return err
 }
 
-func (g *Gate) createExec(r *http.Request, name string) error {
-	if err := g.mustOwn(r.Context(), "container", name); err != nil {
+func (g *Gate) createExec(c *call) error {
+	if err := isOwn(g, c); err != nil {
 		return err
 	}
-	return change(r, []string{"Privileged"}, func(o object) error {
-		if !empty(o["Privileged"]) && !g.Privileged {
-			return refuse("exec --privileged needs a build in privileged mode, as in the service")
-		}
-		return nil
-	})
+	return g.admit(c.body, "a process", execFields())
 }
 
-// connect lets the build connect what is its own, and itself, to its own networks and
-// to those that the engine has for all.
-func (g *Gate) connect(r *http.Request, network string) error {
-	if network != "bridge" {
-		if err := g.mustOwn(r.Context(), "network", network); err != nil {
-			return err
+func (g *Gate) startExec(c *call) error {
+	if err := g.ownExec(c); err != nil {
+		return err
+	}
+	return g.admit(c.body, "the start of a process", fieldList("ConsoleSize", "Detach", "Tty").
+		without("id", "execId", "hijack", "stdin", "abortSignal"))
+}
+
+// ownOnly narrows a list to what the build made.
+func ownOnly(g *Gate, c *call) error {
+	filters := map[string]map[string]bool{}
+	if text := c.query.Get("filters"); text != "" {
+		var err error
+		if filters, err = readFilters(text); err != nil {
+			return badRequest("invalid filter: %v", err)
 		}
 	}
-	return change(r, []string{"Container"}, func(o object) error {
-		if name := o.text("Container"); !g.itself(name) {
-			return g.mustOwn(r.Context(), "container", name)
+	if filters["label"] == nil {
+		filters["label"] = map[string]bool{}
+	}
+	filters["label"][g.Label] = true
+	text, err := json.Marshal(filters)
+	c.query.Set("filters", string(text))
+	return err
+}
+
+// readFilters reads filters as clients write them, or wrote them before.
+func readFilters(text string) (map[string]map[string]bool, error) {
+	filters := map[string]map[string]bool{}
+	err := json.Unmarshal([]byte(text), &filters)
+	if err == nil && filters != nil {
+		return filters, nil
+	}
+	lists := map[string][]string{}
+	if json.Unmarshal([]byte(text), &lists) != nil {
+		return nil, err
+	}
+	filters = map[string]map[string]bool{}
+	for name, values := range lists {
+		filters[name] = map[string]bool{}
+		for _, value := range values {
+			filters[name][value] = true
 		}
-		o["Container"] = g.Container
-		return nil
-	})
+	}
+	return filters, nil
+}
+
+// login lets a build log in to a registry.
+func (g *Gate) login(c *call) error {
+	return g.admit(c.body, "a login", fieldList(
+		"auth", "email", "identitytoken", "password", "registrytoken", "serveraddress", "username"))
+}
+
+// label puts the labels on what is made.
+func (g *Gate) label(o object) {
+	labels := o.in("Labels")
+	for name, value := range g.Labels {
+		labels[name] = value
+	}
 }
