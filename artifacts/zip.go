@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
@@ -65,7 +66,7 @@ func add(w *zip.Writer, root *os.Root, f tree.File) error {
 		_, err := io.WriteString(to, f.Link)
 		return err
 	}
-	from, err := root.Open(filepath.FromSlash(f.Path))
+	from, err := regular.OpenIn(root, filepath.FromSlash(f.Path))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // countLimit is where counting ignored files stops.
@@ -210,7 +212,7 @@ func (c *counter) file() {
 
 // directory counts what is below dir. What cannot be read counts as nothing.
 func (c *counter) directory(dir string) {
-	f, err := os.Open(dir)
+	f, err := os.OpenFile(dir, os.O_RDONLY|regular.OpenFlags, 0)
 	if err != nil {
 		return
 	}
