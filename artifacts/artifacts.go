@@ -57,12 +57,12 @@ func (e Entry) Name() string {
 	return e.Path
 }
 
-// Entries describes files that were taken; shown is how a path is written down, which
-// may hide what is secret in it.
+// Entries describes files that were taken; shown is how a path, or the target of a
+// link, is written down, which may hide what is secret in it.
 func Entries(files []tree.File, shown func(string) string) []Entry {
 	all := make([]Entry, 0, len(files))
 	for _, f := range files {
-		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: f.Link}
+		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: shown(f.Link)}
 		if !utf8.ValidString(f.Path) {
 			e.Bytes = []byte(e.Path)
 			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")
