@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 var (
@@ -44,7 +46,7 @@ var kept = []string{
 // git runs one git command in dir and returns what it printed.
 func git(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, settings, args)...)
-	cmd.Env = environment(cmd.Environ())
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ALLOW_PROTOCOL="+protocols(args), nothing+"=")
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err == nil {
@@ -62,6 +64,16 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	return "", fmt.Errorf("git: %s: %w", strings.TrimSpace(string(exit.Stderr)), err)
 }
 
+// protocols returns the ways in which a command may reach another repository. A
+// repository of a partial clone would otherwise fetch objects with programs that its
+// own configuration names.
+func protocols(args []string) string {
+	if args[0] == "clone" {
+		return "file"
+	}
+	return "none"
+}
+
 func environment(inherited []string) []string {
 	env := slices.DeleteFunc(inherited, func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -76,6 +88,8 @@ type repository struct {
 	top    string // the top of the work tree: dir, or above it
 	prefix string // dir as slash-separated name below top, with "/" at its end; empty at the top
 	common string // the git directory that all worktrees share
+
+	config string // settings that are needed, as settings prints them
 }
 
 // discover finds the repository that dir is in.
@@ -100,6 +114,7 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !filepath.IsAbs(r.common) {
 		r.common = filepath.Join(dir, r.common)
 	}
+	r.config = needed(ctx, dir)
 	return r, nil
 }
 
@@ -138,7 +153,7 @@ func (r *repository) all(ctx context.Context) (*Source, error) {
 	s.Git.Commit = strings.TrimSpace(id)
 	head, _ := git(ctx, r.dir, "symbolic-ref", "--quiet", "HEAD")
 	s.Git.Branch = branch(head)
-	s.Git.Remote = r.remote(ctx, s.Git.Branch)
+	s.Git.Remote = r.remote(s.Git.Branch)
 	return s, nil
 }
 
@@ -161,9 +176,10 @@ func (r *repository) extra() []Extra {
 	if info.Mode().IsRegular() {
 		extra = append(extra, Extra{r.common, r.common})
 	}
-	borrowed, _ := os.ReadFile(filepath.Join(r.common, "objects", "info", "alternates"))
+	const most = 1 << 20 // bytes
+	borrowed, _ := regular.Read(filepath.Join(r.common, "objects", "info", "alternates"), most)
 	for line := range strings.Lines(string(borrowed)) {
-		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) {
+		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) && isObjectStore(dir) {
 			dir = filepath.Clean(dir)
 			extra = append(extra, Extra{dir, dir})
 		}
@@ -171,13 +187,23 @@ func (r *repository) extra() []Extra {
 	return extra
 }
 
+// isObjectStore reports whether a directory has the objects of a git repository. The
+// file that names it may have come with the source, and the build sees what it names.
+func isObjectStore(dir string) bool {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil || filepath.Base(dir) != "objects" {
+		return false
+	}
+	head, err := os.Lstat(filepath.Join(filepath.Dir(dir), "HEAD"))
+	refs, refsErr := os.Lstat(filepath.Join(filepath.Dir(dir), "refs"))
+	return err == nil && refsErr == nil && !head.IsDir() && refs.IsDir()
+}
+
 // remote returns the URL of origin, else of the branch's remote, else of the
 // only remote there is, without credentials.
-func (r *repository) remote(ctx context.Context, branch string) string {
-	// It fails when there is no such setting.
-	out, _ := git(ctx, r.dir, "config", "-z", "--get-regexp", `^(remote\..*\.url|branch\..*\.remote)$`)
+func (r *repository) remote(branch string) string {
 	urls, last, upstream := map[string]string{}, "", ""
-	for setting := range strings.SplitSeq(out, "\x00") {
+	for setting := range strings.SplitSeq(r.config, "\x00") {
 		key, value, _ := strings.Cut(setting, "\n")
 		if key == "branch."+branch+".remote" {
 			upstream = value
