@@ -17,7 +17,11 @@ import (
 var (
 	errNoGit        = errors.New("git is not installed")
 	errNoRepository = errors.New("not a git repository")
+	errSlow         = errors.New("git has not ended after ten minutes; it may wait for a named pipe in the source")
 )
+
+// gitTime is how long one git command may take.
+const gitTime = 10 * time.Minute
 
 // settings keep git from starting anything of the user's, from writing (LFS
 // stores what it is shown), and from refusing a checkout of somebody else's.
@@ -45,6 +49,8 @@ var kept = []string{
 
 // git runs one git command in dir and returns what it printed.
 func git(ctx context.Context, dir string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, gitTime, errSlow)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, settings, args)...)
 	cmd.Env = append(environment(cmd.Environ()), "GIT_ALLOW_PROTOCOL="+protocols(args), nothing+"=")
 	cmd.WaitDelay = time.Second
@@ -54,6 +60,8 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	}
 	var exit *exec.ExitError
 	switch {
+	case context.Cause(ctx) == errSlow:
+		return "", errSlow
 	case errors.Is(err, exec.ErrNotFound):
 		return "", errNoGit
 	case !errors.As(err, &exit):
@@ -97,6 +105,9 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository
 	}
+	if err := waiting(dir); err != nil {
+		return nil, err
+	}
 	out, err := git(ctx, dir, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-common-dir")
 	if err != nil {
 		return nil, err
@@ -116,6 +127,29 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	}
 	r.config = needed(ctx, dir)
 	return r, nil
+}
+
+// waiting returns an error if git would wait for a file of the work tree that dir is in,
+// such as a named pipe. Other files of that kind are waited for until the context ends.
+func waiting(dir string) error {
+	for !exists(filepath.Join(dir, ".git")) {
+		above := filepath.Dir(dir)
+		if above == dir {
+			return nil
+		}
+		dir = above
+	}
+	for _, name := range []string{
+		".gitignore", ".gitattributes", ".gitmodules", ".git/HEAD", ".git/config", ".git/config.worktree", ".git/commondir", ".git/index",
+		".git/packed-refs", ".git/shallow", ".git/info/exclude", ".git/info/attributes", ".git/objects/info/alternates",
+	} {
+		var wrong *regular.Error
+		err := regular.Check(filepath.Join(dir, filepath.FromSlash(name)))
+		if errors.As(err, &wrong) && !wrong.Mode.IsDir() {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayBeRepository reports whether git can find a repository from a directory: its
