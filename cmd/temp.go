@@ -62,7 +62,7 @@ func (a *App) tempRoot() string {
 
 // createAttempts is how often a directory is made again that another process
 // removed before it was locked.
-const createAttempts = 100
+const createAttempts = 1000
 
 func (a *App) newTemp() (*temp, error) {
 	var err error
@@ -77,7 +77,7 @@ func (a *App) newTemp() (*temp, error) {
 			return t, nil
 		}
 		t.remove()
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			break
 		}
 	}

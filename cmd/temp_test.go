@@ -150,7 +150,7 @@ func TestNewTemp_WhileOthersPrune(t *testing.T) {
 	}
 }
 
-func TestPrune_RefusesNoStateFile(t *testing.T) {
+func TestPrune_RemovesRunsWhoseStateBlocks(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{lockName, pidName, keptName, sandboxName} {
 		for kind, put := range map[string]func(name string) error{
