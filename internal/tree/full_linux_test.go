@@ -100,3 +100,16 @@ func TestCollect_CountsASparseFileByItsData(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckSpace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tree.CheckSpace(dir, "artifacts", 1); err != nil {
+		t.Errorf("one byte: %v", err)
+	}
+	err := tree.CheckSpace(dir, "artifacts", 1<<60)
+	var full *tree.NoSpaceError
+	if !errors.As(err, &full) || full.Dir != dir || !strings.Contains(err.Error(), "artifacts need 1.15EB") {
+		t.Errorf("more than there is: %v", err)
+	}
+}
