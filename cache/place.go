@@ -94,7 +94,8 @@ func looksLikeScope(dir string) bool {
 		switch {
 		case e.Name() == lockName && e.Type().IsRegular():
 			locked = true
-		case e.IsDir() && (hasPrefix(e, entryPrefix) || hasPrefix(e, savingPrefix) || hasPrefix(e, goingPrefix)):
+		case e.IsDir() && hasPrefix(e, entryPrefix) && isOurs(filepath.Join(dir, e.Name()), entryName):
+		case e.IsDir() && (hasPrefix(e, savingPrefix) || hasPrefix(e, goingPrefix)) && isOurs(filepath.Join(dir, e.Name()), lockName, entryName):
 		default:
 			return false
 		}

@@ -69,6 +69,9 @@ func TestCheck_RefusesTheUsersDirectories(t *testing.T) {
 		"names that are nearly ours":  {"photos/entry-old/a.jpg", "photos/lock"},
 		"an entry beside other files": {"app/entry-1/entry.json", "app/lock", "notes.txt"},
 		"no lock":                     {"app/entry-1/entry.json"},
+		"names of ours":               {"photos/entry-2019/a.jpg", "photos/lock"},
+		"an entry with other files":   {"photos/entry-2019/entry.json", "photos/entry-2019/a.jpg", "photos/lock"},
+		"names of leftovers of ours":  {"photos/saving-2019/a.jpg", "photos/removing-entry-2019/a.jpg", "photos/lock"},
 		"a marker that is none":       {".buildlocal-cache/", "x"},
 	} {
 		p := newPlace(t)
