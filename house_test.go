@@ -57,7 +57,7 @@ var doors = map[string][]string{
 	"github.com/hashicorp/yamux":             {"internal/relay"},
 	"github.com/fatih/color":                 {"console"},
 	"golang.org/x/text":                      {"internal/sax"},
-	"github.com/docker/go-units":             {"console", "cache"},
+	"github.com/docker/go-units":             {"console", "cache", "internal/tree"},
 	"github.com/moby/term":                   {"console"},
 	"github.com/moby/sys/atomicwriter":       {"internal/atomicfile"},
 	"github.com/mattn/go-isatty":             {"console", "cmd"},

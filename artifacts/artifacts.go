@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
@@ -56,12 +57,12 @@ func (e Entry) Name() string {
 	return e.Path
 }
 
-// Entries describes files that were taken; shown is how a path is written down, which
-// may hide what is secret in it.
+// Entries describes files that were taken; shown is how a path, or the target of a
+// link, is written down, which may hide what is secret in it.
 func Entries(files []tree.File, shown func(string) string) []Entry {
 	all := make([]Entry, 0, len(files))
 	for _, f := range files {
-		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: f.Link}
+		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: shown(f.Link)}
 		if !utf8.ValidString(f.Path) {
 			e.Bytes = []byte(e.Path)
 			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")
@@ -90,12 +91,16 @@ func (m Manifest) Write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, ManifestName), append(text, '\n'), 0o644)
 }
 
+// maxManifest is the largest manifest that is read, in bytes: enough for a few
+// million files.
+const maxManifest = 1 << 30
+
 // Read reads the manifest of a build's directory. A build that left no artifacts, or
 // was made before there were manifests, has an empty one. The error says what is
 // wrong with the file.
 func Read(dir string) (Manifest, error) {
 	m := Manifest{}
-	text, err := os.ReadFile(filepath.Join(dir, ManifestName))
+	text, err := regular.Read(filepath.Join(dir, ManifestName), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
 	}

@@ -85,11 +85,11 @@ func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
 	var archives [2][]byte
 	for i := range archives {
 		file := filepath.Join(t.TempDir(), "x.zip")
-		if err := artifacts.Zip(file, dir, files); err != nil {
+		if err := artifacts.Zip(file, dir, files, nil); err != nil {
 			t.Fatal(err)
 		}
 		archives[i], _ = os.ReadFile(file)
-		if err := artifacts.Zip(file, dir, files); err == nil {
+		if err := artifacts.Zip(file, dir, files, nil); err == nil {
 			break // it must not replace one
 		}
 	}
@@ -127,7 +127,7 @@ func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
 func TestAnArchiveThatCannotBeWrittenIsNotLeft(t *testing.T) {
 	t.Parallel()
 	dir, to := t.TempDir(), t.TempDir()
-	err := artifacts.Zip(filepath.Join(to, "x.zip"), dir, []tree.File{{Path: "gone"}})
+	err := artifacts.Zip(filepath.Join(to, "x.zip"), dir, []tree.File{{Path: "gone"}}, nil)
 	if left := read(t, to); err == nil || len(left) > 0 {
 		t.Errorf("%v, left %v", err, left)
 	}
@@ -289,4 +289,13 @@ func files(t *testing.T, ledger string) string {
 		t.Fatalf("a ledger is %s", ledger)
 	}
 	return list
+}
+
+func TestEntries_HideSecretsInPathsAndLinks(t *testing.T) {
+	t.Parallel()
+	files := []tree.File{{Path: "secret/link", Mode: fs.ModeSymlink | 0o777, Link: "/nowhere/secret"}}
+	got := artifacts.Entries(files, func(text string) string { return strings.ReplaceAll(text, "secret", "***") })
+	if want := []artifacts.Entry{{Path: "***/link", Mode: "0777", Link: "/nowhere/***"}}; cmp.Diff(want, got) != "" {
+		t.Error(cmp.Diff(want, got))
+	}
 }

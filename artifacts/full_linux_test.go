@@ -26,7 +26,7 @@ func TestOfAnArchiveOnAFullDiskNothingIsLeft(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "large"), text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := artifacts.Zip(filepath.Join(small, "a.zip"), dir, []tree.File{{Path: "large", Size: 1 << 20, Mode: 0o644}})
+	err := artifacts.Zip(filepath.Join(small, "a.zip"), dir, []tree.File{{Path: "large", Size: 1 << 20, Mode: 0o644}}, nil)
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v, want that the disk is full", err)
 	}

@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
@@ -20,8 +22,13 @@ var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Zip writes an archive of files that stand below dir to a file that must not exist:
 // in their order, with their modes, links as links, and times that are always the same.
-// Nothing is left of one that could not be written whole.
-func Zip(file, dir string, files []tree.File) error {
+// Nothing is left of one that could not be written whole. If the file system is full,
+// the error is a *tree.NoSpaceError. What each returns is read in the place of a file:
+// it may count what is read, or end it with an error; nil reads files as they are.
+func Zip(file, dir string, files []tree.File, each func(io.Reader) io.Reader) error {
+	if each == nil {
+		each = func(file io.Reader) io.Reader { return file }
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -32,21 +39,41 @@ func Zip(file, dir string, files []tree.File) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(pack(out, root, files), out.Close())
+	err = errors.Join(pack(out, root, files, each), out.Close())
 	if err == nil {
 		err = os.Rename(part, file)
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", file, err), os.Remove(part))
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = errors.Join(err, os.Remove(part))
+	if errors.Is(err, syscall.ENOSPC) {
+		err = noRoom(file, root, files, err)
+	}
+	return fmt.Errorf("write %s: %w", file, err)
 }
 
-func pack(out io.Writer, root *os.Root, files []tree.File) error {
+// noRoom is the error for an archive that did not fit; how large it would be is known
+// only when it is packed, so the size of the files is named.
+func noRoom(file string, root *os.Root, files []tree.File, err error) error {
+	free, known := tree.FreeSpace(filepath.Dir(file))
+	var need int64
+	for _, f := range files {
+		if info, err := root.Lstat(filepath.FromSlash(f.Path)); err == nil && info.Mode().IsRegular() {
+			need += tree.Allocated(info)
+		}
+	}
+	if !known || need <= free {
+		return err
+	}
+	return &tree.NoSpaceError{Dir: filepath.Dir(file), What: "artifacts", Free: free, Need: need}
+}
+
+func pack(out io.Writer, root *os.Root, files []tree.File, each func(io.Reader) io.Reader) error {
 	w := zip.NewWriter(out)
 	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestSpeed) })
 	for _, f := range files {
-		if err := add(w, root, f); err != nil {
+		if err := add(w, root, f, each); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
@@ -54,7 +81,7 @@ func pack(out io.Writer, root *os.Root, files []tree.File) error {
 }
 
 // add adds one file, whose size the archive learns behind it.
-func add(w *zip.Writer, root *os.Root, f tree.File) error {
+func add(w *zip.Writer, root *os.Root, f tree.File, each func(io.Reader) io.Reader) error {
 	h := &zip.FileHeader{Name: f.Path, Method: zip.Deflate, Modified: epoch}
 	h.SetMode(f.Mode)
 	to, err := w.CreateHeader(h)
@@ -65,11 +92,11 @@ func add(w *zip.Writer, root *os.Root, f tree.File) error {
 		_, err := io.WriteString(to, f.Link)
 		return err
 	}
-	from, err := root.Open(filepath.FromSlash(f.Path))
+	from, err := regular.OpenIn(root, filepath.FromSlash(f.Path))
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	_, err = io.Copy(to, from)
+	_, err = io.Copy(to, each(from))
 	return err
 }

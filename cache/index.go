@@ -8,11 +8,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/docker/go-units"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // File is one file, directory or link of an entry.
@@ -65,7 +68,7 @@ func writeIndex(dir string, files []File) (string, error) {
 
 // readIndex reads a list of files that has this hash.
 func readIndex(dir, hash string) ([]File, error) {
-	text, err := os.ReadFile(filepath.Join(dir, indexName))
+	text, err := regular.Read(filepath.Join(dir, indexName), maxIndex)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +79,24 @@ func readIndex(dir, hash string) ([]File, error) {
 	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&files); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
 	}
-	return files, nil
+	return files, validList(files)
+}
+
+// validList returns an error unless each name stays below the entry's directory and
+// stands in a directory of the list: what check has looked at cannot lead elsewhere.
+func validList(files []File) error {
+	dirs := map[string]bool{".": true}
+	for _, f := range files {
+		if f.Kind == tar.TypeDir {
+			dirs[f.Name] = true
+		}
+	}
+	for _, f := range files {
+		if !valid(f.Name) || !dirs[path.Dir(f.Name)] || f.Kind == tar.TypeLink && !valid(f.Link) {
+			return fmt.Errorf("%w: its list of files has the name %q", ErrBroken, f.Name)
+		}
+	}
+	return nil
 }
 
 // checkers is how many files of an entry are looked at at once.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // Local keeps entries in a directory of this machine: in it one for each scope, and
@@ -52,8 +53,8 @@ func NewLocal(o Options) *Local {
 // Beginnings of names in the directory of a scope.
 const (
 	entryPrefix  = "entry-"
-	savingPrefix = "saving-"   // is not whole yet
-	goingPrefix  = "removing-" // is not whole any more
+	savingPrefix = "saving-"         // is not whole yet
+	goingPrefix  = "removing-entry-" // is not whole any more
 )
 
 // Find returns an entry. See Store. One that is not whole is told, and left out.
@@ -96,14 +97,16 @@ func (l *Local) candidates(n Name) (all []*Entry, elsewhere string) {
 
 // hold takes an entry into use, and sees whether it is whole.
 func (l *Local) hold(e *Entry) error {
-	lock := flock.New(filepath.Join(e.dir, lockName))
+	lock, err := newLock(filepath.Join(e.dir, lockName), os.O_CREATE|os.O_RDONLY)
+	if err != nil {
+		return err
+	}
 	if locked, err := lock.TryRLock(); err != nil || !locked {
 		return cmp.Or(err, errors.New("it is being removed"))
 	}
 	l.mu.Lock()
 	l.held = append(l.held, lock)
 	l.mu.Unlock()
-	var err error
 	if e.list, err = readIndex(e.dir, e.Index); err != nil {
 		return err
 	}
@@ -143,9 +146,11 @@ func writeJSON(dir, name string, value any) error {
 
 // scope returns the entries of a scope, and those that cannot be read as Broken.
 func (l *Local) scope(scope string) []*Entry {
-	dirs, _ := filepath.Glob(filepath.Join(escape(l.dir), escape(scope), entryPrefix+"*"))
 	var all []*Entry
-	for _, dir := range dirs {
+	for _, dir := range l.inScope(scope, entryPrefix) {
+		if !isOurs(dir, entryName) {
+			continue
+		}
 		e := readEntry(dir)
 		e.ID = scope + "/" + strings.TrimPrefix(filepath.Base(dir), entryPrefix)
 		all = append(all, e)
@@ -153,26 +158,21 @@ func (l *Local) scope(scope string) []*Entry {
 	return all
 }
 
-// escape keeps a name from being taken for a pattern.
-func escape(name string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
-}
-
 func readEntry(dir string) *Entry {
 	e := &Entry{dir: dir}
-	text, err := os.ReadFile(filepath.Join(dir, entryName))
+	text, err := regular.Read(filepath.Join(dir, entryName), maxDocument)
 	if err == nil {
 		err = json.Unmarshal(text, e)
 	}
 	if err != nil {
 		e.Broken = fmt.Sprintf("%s: %v", filepath.Join(dir, entryName), err)
 		var syntax *json.SyntaxError
-		e.lost = errors.Is(err, fs.ErrNotExist) || errors.As(err, &syntax)
+		e.lost = errors.As(err, &syntax)
 		return e
 	}
 	e.Used = e.Saved
 	var u used
-	text, err = os.ReadFile(filepath.Join(dir, usedName))
+	text, err = regular.Read(filepath.Join(dir, usedName), maxDocument)
 	if err == nil && json.Unmarshal(text, &u) == nil {
 		e.Used, e.Hits = u.Last, u.Hits
 	}
@@ -200,7 +200,7 @@ func (e *Entry) streamFile(w *tar.Writer, f File) error {
 	if f.Kind != tar.TypeReg {
 		return w.WriteHeader(f.Header())
 	}
-	file, err := os.Open(filepath.Join(e.dir, filepath.FromSlash(f.Name)))
+	file, err := regular.Open(filepath.Join(e.dir, filepath.FromSlash(f.Name)))
 	if err != nil {
 		return err
 	}

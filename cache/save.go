@@ -11,24 +11,25 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 )
 
 // Save keeps an entry. See Store.
 func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, error) {
-	scope := filepath.Join(l.dir, s.Scope)
-	if err := os.MkdirAll(scope, 0o700); err != nil {
+	scope, err := l.makeScope(s.Scope)
+	if err != nil {
 		return nil, err
 	}
-	dir, lock, err := l.begin(scope)
+	dir, lock, err := l.begin(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Close()
 	e, err := l.fill(ctx, s, dir, files)
 	if err == nil {
-		e, err = l.publish(scope, dir, e)
+		e, err = l.publish(ctx, scope, dir, e)
 	}
 	if err != nil {
 		return nil, errors.Join(err, removeAll(dir))
@@ -42,21 +43,60 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	return e, nil
 }
 
+// makeScope makes the directory of a scope, which must not be a link.
+func (l *Local) makeScope(scope string) (string, error) {
+	if !filepath.IsLocal(scope) || filepath.Base(scope) != scope || strings.HasPrefix(scope, ".") {
+		return "", fmt.Errorf("%q cannot be the name of a cache", scope)
+	}
+	if err := Claim(l.dir); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(l.dir, scope)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return "", errors.Join(err, fmt.Errorf("%s is not a directory; remove it, or choose another directory of caches", dir))
+	}
+	return dir, nil
+}
+
+// lockPause is how long a lock that another process holds is left alone.
+const lockPause = 10 * time.Millisecond
+
+// turn takes the lock of a scope, and waits for it until ctx ends.
+func (l *Local) turn(ctx context.Context, scope string) (*flock.Flock, error) {
+	turn, err := newLock(filepath.Join(scope, lockName), os.O_CREATE|os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := turn.TryLockContext(ctx, lockPause); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, errors.Join(err, turn.Close())
+	}
+	return turn, nil
+}
+
 // begin makes a directory for what is saved, which is locked before anybody else may
-// take it for one that was left.
-func (l *Local) begin(scope string) (string, *flock.Flock, error) {
-	turn := flock.New(filepath.Join(scope, lockName))
-	if err := turn.Lock(); err != nil {
+// take it for a leftover.
+func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, error) {
+	turn, err := l.turn(ctx, scope)
+	if err != nil {
 		return "", nil, err
 	}
 	defer turn.Close()
-	l.sweep(scope)
+	l.sweep(filepath.Base(scope))
 	dir, err := os.MkdirTemp(scope, savingPrefix)
 	if err != nil {
 		return "", nil, err
 	}
-	lock := flock.New(filepath.Join(dir, lockName))
-	if _, err := lock.TryLock(); err != nil {
+	lock, err := newLock(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDONLY)
+	if err == nil {
+		_, err = lock.TryLock()
+	}
+	if err != nil {
 		return "", nil, errors.Join(err, removeAll(dir))
 	}
 	return dir, lock, nil
@@ -109,9 +149,9 @@ func (r *endedReader) Read(p []byte) (int, error) {
 
 // publish makes an entry one that is found, in the place of those it replaces. Of two
 // builds that save under one key the first one's stays.
-func (l *Local) publish(scope, dir string, e *Entry) (*Entry, error) {
-	turn := flock.New(filepath.Join(scope, lockName))
-	if err := turn.Lock(); err != nil {
+func (l *Local) publish(ctx context.Context, scope, dir string, e *Entry) (*Entry, error) {
+	turn, err := l.turn(ctx, scope)
+	if err != nil {
 		return nil, err
 	}
 	defer turn.Close()
@@ -162,7 +202,13 @@ func (l *Local) Remove(id string) error {
 }
 
 func (l *Local) remove(e *Entry) error {
-	lock := flock.New(filepath.Join(e.dir, lockName))
+	if !isOurs(e.dir, entryName) {
+		return fmt.Errorf("%s has files that no build has put there; remove it by hand", e.dir)
+	}
+	lock, err := newLock(filepath.Join(e.dir, lockName), os.O_CREATE|os.O_RDONLY)
+	if err != nil {
+		return err
+	}
 	locked, err := lock.TryLock()
 	if err != nil {
 		return err
@@ -171,7 +217,7 @@ func (l *Local) remove(e *Entry) error {
 	if !locked {
 		return ErrInUse
 	}
-	going := filepath.Join(filepath.Dir(e.dir), goingPrefix+filepath.Base(e.dir))
+	going := filepath.Join(filepath.Dir(e.dir), goingPrefix+strings.TrimPrefix(filepath.Base(e.dir), entryPrefix))
 	if err := os.Rename(e.dir, going); err != nil {
 		return err
 	}
@@ -180,12 +226,9 @@ func (l *Local) remove(e *Entry) error {
 
 // List returns all entries, the one used last first.
 func (l *Local) List() []*Entry {
-	dirs, _ := os.ReadDir(l.dir)
 	var all []*Entry
-	for _, d := range dirs {
-		if d.IsDir() {
-			all = append(all, l.scope(d.Name())...)
-		}
+	for _, scope := range l.scopes() {
+		all = append(all, l.scope(scope)...)
 	}
 	slices.SortStableFunc(all, func(a, b *Entry) int { return b.Used.Compare(a.Used) })
 	return all
@@ -220,37 +263,35 @@ func (l *Local) Evict(limit int64, keep string) ([]*Entry, error) {
 
 // Sweep removes what programs left that were killed, and returns how many there were.
 func (l *Local) Sweep() int {
-	dirs, _ := os.ReadDir(l.dir)
 	n := 0
-	for _, d := range dirs {
-		scope := filepath.Join(l.dir, d.Name())
-		turn := flock.New(filepath.Join(scope, lockName), flock.SetFlag(os.O_RDWR))
-		if err := turn.Lock(); err != nil {
-			continue // it has never had a cache
+	for _, scope := range l.scopes() {
+		turn, err := newLock(filepath.Join(l.dir, scope, lockName), os.O_RDWR)
+		if err != nil {
+			continue
 		}
-		n += l.sweep(scope)
+		if locked, err := turn.TryLock(); err == nil && locked { // else the scope is in use, and is swept by its next build
+			n += l.sweep(scope)
+		}
 		_ = turn.Close()
 	}
 	return n
 }
 
 // sweep removes what was being saved or removed by programs that are gone. The scope's
-// lock is held.
+// lock is held: a directory is locked while its maker holds that, so one without a
+// lock is a leftover.
 func (l *Local) sweep(scope string) int {
 	n := 0
-	all, _ := os.ReadDir(scope)
-	for _, d := range all {
-		if !strings.HasPrefix(d.Name(), savingPrefix) && !strings.HasPrefix(d.Name(), goingPrefix) {
+	for _, dir := range append(l.inScope(scope, savingPrefix), l.inScope(scope, goingPrefix)...) {
+		if !isOurs(dir, lockName, entryName) {
 			continue
 		}
-		dir := filepath.Join(scope, d.Name())
-		lock := flock.New(filepath.Join(dir, lockName), flock.SetFlag(os.O_RDWR))
+		lock, err := newLock(filepath.Join(dir, lockName), os.O_RDWR)
+		if err != nil {
+			continue
+		}
 		locked, err := lock.TryLock()
-		switch {
-		case err == nil && locked:
-			n++
-			_ = removeAll(dir)
-		case errors.Is(err, fs.ErrNotExist) && l.old(dir): // or just about to be locked
+		if err == nil && locked || errors.Is(err, fs.ErrNotExist) {
 			n++
 			_ = removeAll(dir)
 		}
@@ -259,15 +300,23 @@ func (l *Local) sweep(scope string) int {
 	return n
 }
 
-// old reports whether a directory was made a while ago.
-func (l *Local) old(dir string) bool {
-	info, err := os.Stat(dir)
-	const while = 60 // seconds
-	return err == nil && l.now().Sub(info.ModTime()).Seconds() > while
+// removeAll removes the directory of an entry. The files it is known by go last, so
+// that a removal that was interrupted is continued by the next one.
+func removeAll(dir string) error {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() == entryName || e.Name() == lockName {
+			continue
+		}
+		if err := removeTree(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return removeTree(dir)
 }
 
-// removeAll removes a directory whose own directories may be closed.
-func removeAll(dir string) error {
+// removeTree removes a directory of which some directories may be closed.
+func removeTree(dir string) error {
 	if err := os.RemoveAll(dir); err == nil {
 		return nil
 	}

@@ -14,7 +14,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
 // writer writes the files of an entry below a directory that nobody else knows.
@@ -22,10 +25,12 @@ type writer struct {
 	dir   string
 	root  bool // owners can be kept
 	files map[string]File
+
+	buffer []byte
 }
 
 func newWriter(dir string) *writer {
-	return &writer{dir: dir, root: os.Geteuid() == 0, files: map[string]File{}}
+	return &writer{dir: dir, root: os.Geteuid() == 0, files: map[string]File{}, buffer: make([]byte, tree.BufferSize)}
 }
 
 // at is where a name stands on the host.
@@ -127,11 +132,26 @@ func (w *writer) file(f File, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, content)
+	_, err = tree.CopySparse(to, content, w.buffer)
 	if err = errors.Join(err, to.Close()); err != nil {
-		return err
+		return w.noSpace(err, f)
 	}
 	return w.dress(f)
+}
+
+// noSpace makes an error of a full file system one that says how much was needed.
+func (w *writer) noSpace(err error, f File) error {
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	free, known := tree.FreeSpace(w.dir)
+	if info, err := os.Lstat(w.at(f.Name)); err == nil {
+		free += tree.Allocated(info) // what was written of it goes with the rest of the entry
+	}
+	if !known || f.Size <= free {
+		return err
+	}
+	return &tree.NoSpaceError{Dir: w.dir, What: "files to be cached", Free: free, Need: f.Size}
 }
 
 // dress gives a file or directory its owner, mode and time. Who is not root has them

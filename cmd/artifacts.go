@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/artifacts"
@@ -22,6 +21,7 @@ import (
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -178,7 +178,7 @@ func fileOf(dir string, m artifacts.Manifest, c artifacts.Change) string {
 			return ""
 		}
 		defer root.Close()
-		f, err := root.Open(filepath.FromSlash(c.After.Name()))
+		f, err := regular.OpenIn(root, filepath.FromSlash(c.After.Name()))
 		if err != nil {
 			return ""
 		}
@@ -284,7 +284,10 @@ func putLocked(from, dest, book string) error {
 	if err := os.MkdirAll(filepath.Dir(book), 0o755); err != nil {
 		return err
 	}
-	lock := flock.New(book + ".lock")
+	lock, err := newLock(book+".lock", os.O_CREATE|os.O_RDONLY)
+	if err != nil {
+		return err
+	}
 	if err := lock.Lock(); err != nil {
 		return err
 	}

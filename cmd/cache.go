@@ -149,7 +149,33 @@ func (a *App) localCaches(where string) (*cache.Local, string, error) {
 		return nil, "", usagef("--cache is %s; only caches on this machine can be listed and removed: use aws s3 for a bucket", where)
 	}
 	dir, err := a.cacheDir(where)
+	if err == nil {
+		err = checkCacheDir(dir)
+	}
 	return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now}), dir, err
+}
+
+// checkCacheDir returns a usage error for a directory that holds files of the user.
+func checkCacheDir(dir string) error {
+	err := cache.Check(dir)
+	var foreign *cache.ForeignError
+	if errors.As(err, &foreign) {
+		return usagef("--cache: %w", err)
+	}
+	return nil // if it cannot be read, it has no caches
+}
+
+// wrongCache returns an error if the user has named a directory for caches that cannot
+// be one. In the default directory nothing is saved then, and a note says so.
+func (a *App) wrongCache(f *runFlags) error {
+	if f.noCache || f.cache == "" || isS3(f.cache) {
+		return nil
+	}
+	dir, err := a.cacheDir(f.cache)
+	if err != nil {
+		return err
+	}
+	return checkCacheDir(dir)
 }
 
 func (a *App) listCaches(ctx context.Context, where string) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runtimes"
@@ -32,6 +33,13 @@ type against struct {
 	known       *lint.Input // what the image offers, where that is known already
 }
 
+// maxLinted is the largest file of the source that is checked, and maxRuntimes
+// the largest runtimes.yml, in bytes.
+const (
+	maxLinted   = 16 << 20
+	maxRuntimes = 4 << 20
+)
+
 // check returns all that is wrong with a buildspec that was read.
 func (a *App) check(ctx context.Context, spec *buildspec.Buildspec, found diag.List, in against) diag.List {
 	input := lint.Input{
@@ -43,7 +51,7 @@ func (a *App) check(ctx context.Context, spec *buildspec.Buildspec, found diag.L
 		input.Image = in.project.Environment.Image
 	}
 	if in.root != "" {
-		input.Source = os.DirFS(in.root)
+		input.Source = regular.FS(in.root, maxLinted)
 	}
 	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 && in.known == nil {
 		a.offers(ctx, &input, in.peek)
@@ -101,7 +109,7 @@ func (a *App) imageRuntimes(ctx context.Context, image string) (text []byte, her
 		return nil, false, err
 	}
 	file := a.cacheFile("runtimes", strings.TrimPrefix(id, "sha256:")+".yml")
-	if text, err := os.ReadFile(file); err == nil {
+	if text, err := regular.Read(file, maxRuntimes); err == nil {
 		return noneIfEmpty(text), true, nil
 	}
 	temp, err := a.newTemp()
@@ -158,7 +166,7 @@ func (a *App) remember(file string, text []byte) {
 // knownRuntimes returns what is remembered of an image's runtimes.yml, and whether
 // anything is.
 func (a *App) knownRuntimes(id string) (map[string][]string, bool) {
-	text, err := os.ReadFile(a.cacheFile("runtimes", strings.TrimPrefix(id, "sha256:")+".yml"))
+	text, err := regular.Read(a.cacheFile("runtimes", strings.TrimPrefix(id, "sha256:")+".yml"), maxRuntimes)
 	if err != nil {
 		return nil, false
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -37,7 +38,7 @@ func help(name string, patterns []string, to io.Writer) error {
 	if len(patterns) == 0 {
 		return fmt.Errorf("no pattern is given; expected one or more, in quotes: %s '**/*.js'", name)
 	}
-	here := os.DirFS(".")
+	here := regular.FS(".", 0)
 	found, err := tree.Glob(here, patterns, nil)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // Labels of all that the engine makes for a build.
@@ -77,11 +79,9 @@ const sandboxName = "sandbox.json"
 // killed a directory is left.
 func (a *App) sandboxes() []trace {
 	var all []trace
-	files, _ := filepath.Glob(filepath.Join(a.tempRoot(), "run-*", sandboxName))
-	for _, file := range files {
-		dir := filepath.Dir(file)
+	for _, dir := range a.runDirs(runPrefix) {
 		t := trace{Left: engine.Left{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir)}, ours: true}
-		text, err := os.ReadFile(file)
+		text, err := regular.Read(filepath.Join(dir, sandboxName), maxState)
 		if err != nil || json.Unmarshal(text, &t.Labels) != nil {
 			continue
 		}
@@ -241,32 +241,69 @@ func (a *App) prune(ctx context.Context) error {
 	return errors.Join(append(errs, a.pruneTemp(ctx, e.Host()))...)
 }
 
-// pruneTemp removes the temporary directories of runs that are gone. Those that
-// a kept container needs are left, but at the engine that was just pruned.
-func (a *App) pruneTemp(ctx context.Context, host string) error {
-	dirs, err := filepath.Glob(filepath.Join(a.tempRoot(), "run-*"))
-	if err != nil {
-		return err
+// runDirs returns the directories of this user's runs whose names have one of the
+// prefixes.
+func (a *App) runDirs(prefixes ...string) []string {
+	info, err := os.Lstat(a.tempRoot())
+	if err != nil || !info.IsDir() || !belongsTo(info, a.UID) {
+		return nil
 	}
+	entries, _ := os.ReadDir(a.tempRoot())
+	var dirs []string
+	for _, e := range entries {
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(e.Name(), p) }) {
+			dirs = append(dirs, filepath.Join(a.tempRoot(), e.Name()))
+		}
+	}
+	return dirs
+}
+
+// pruneTemp removes the temporary directories of runs that are gone. Those that
+// a kept container needs are left, except at the engine that was just pruned.
+func (a *App) pruneTemp(ctx context.Context, host string) error {
 	e := a.sandboxEngine(sandbox.Images)
 	e.Sweep(func(temp string) bool { _, yes := alive(temp); return yes })
 	var errs []error
-	for _, dir := range dirs {
-		if _, yes := alive(dir); yes || neededElsewhere(dir, host) {
-			continue
+	for _, dir := range a.runDirs(newPrefix, runPrefix, gonePrefix) {
+		gone, err := retire(dir, host)
+		if err == nil && gone != "" {
+			err = e.Discard(ctx, gone)
 		}
-		if err := e.Discard(ctx, dir); err != nil {
-			errs = append(errs, err)
-			continue
+		if err == nil && gone != "" {
+			fmt.Fprintf(a.Stdout, "removed directory %s\n", dir)
 		}
-		fmt.Fprintf(a.Stdout, "removed directory %s\n", dir)
+		errs = append(errs, err)
+	}
+	if len(a.runDirs("")) == 0 {
+		_ = os.Remove(a.tempRoot()) // fails if a run has begun meanwhile
 	}
 	return errors.Join(errs...)
+}
+
+// retire renames a directory whose run is gone, and returns its new name; empty if
+// the directory stays. A process that was about to lock a directory with the name
+// new-ID finds that it is gone, and makes another one.
+func retire(dir, host string) (string, error) {
+	prefix, id, _ := strings.Cut(filepath.Base(dir), "-")
+	if prefix+"-" == gonePrefix {
+		return dir, nil
+	}
+	if _, yes := alive(dir); yes || neededElsewhere(dir, host) {
+		return "", nil
+	}
+	gone := filepath.Join(filepath.Dir(dir), gonePrefix+id)
+	switch err := os.Rename(dir, gone); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil // its run has finished removing it, or has begun
+	case err != nil:
+		return "", err
+	}
+	return gone, nil
 }
 
 // neededElsewhere reports whether a container of another engine than host's
 // still needs a run's directory.
 func neededElsewhere(dir, host string) bool {
-	kept, err := os.ReadFile(filepath.Join(dir, keptName))
+	kept, err := regular.Read(filepath.Join(dir, keptName), maxState)
 	return err == nil && string(kept) != host
 }

@@ -6,22 +6,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
 // TestAHundredMixedRunsLeaveNothing runs builds that succeed, fail, time out and
-// are stopped or killed at any moment, several at once, in one repository. After
+// are stopped or killed in several states, several at once, in one repository. After
 // prune nothing of theirs exists, and no other build was disturbed.
 func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
-	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - sleep $LONG & wait\n      - exit $CODE\n"
+	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - echo it began; sleep $LONG & wait\n      - exit $CODE\n"
 	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(spec), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +50,8 @@ func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
 	for _, name := range leftOf(t, dir) {
 		t.Errorf("left behind: %s", name)
 	}
-	if runs, _ := filepath.Glob(filepath.Join(tmp, "buildlocal-*", "run-*")); len(runs) > 0 {
-		t.Errorf("temporary directories are left: %v", runs)
+	if left, _ := filepath.Glob(filepath.Join(tmp, "buildlocal-*")); len(left) > 0 {
+		t.Errorf("temporary directories are left: %v", left)
 	}
 }
 
@@ -94,33 +97,73 @@ func mixedRun(t *testing.T, dir, tmp string, i int) {
 	case 5:
 		long, signal, want = "30", syscall.SIGKILL, -1
 	}
+	out := filepath.Join(t.TempDir(), "out")
+	file, err := os.Create(out)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer file.Close()
 	c := exec.Command("buildlocal", append(args, "-e", "LONG="+long, "-e", "CODE="+code)...)
 	c.Env = append(os.Environ(), "TMPDIR="+tmp)
-	var out strings.Builder
-	c.Stdout, c.Stderr = &out, &out
+	c.Stdout, c.Stderr = file, file
 	if err := c.Start(); err != nil {
 		t.Error(err)
 		return
 	}
-	if signal != 0 { // at a moment that differs from run to run
-		time.Sleep(time.Duration(20+i*37%900) * time.Millisecond)
+	ended := make(chan struct{})
+	go func() { _ = c.Wait(); close(ended) }()
+	if signal != 0 {
+		moment := moments[i/6%len(moments)]
+		waitFor(func() bool { return moment(c.Process.Pid, tmp, out) }, ended)
 		_ = c.Process.Signal(signal)
 	}
-	_ = c.Wait()
+	<-ended
 	early := signal != 0 && c.ProcessState.ExitCode() == -1 // the signal came before the program could listen
 	if got := c.ProcessState.ExitCode(); got != want && !early {
-		t.Errorf("run %d (%d): exit code %d, want %d\n%s", i, kind, got, want, out.String())
+		text, _ := os.ReadFile(out)
+		t.Errorf("run %d (%d): exit code %d, want %d\n%s", i, kind, got, want, text)
+	}
+}
+
+// moments are states of a run at which it is stopped, in their order.
+var moments = []func(pid int, tmp, out string) bool{
+	func(int, string, string) bool { return true },
+	func(pid int, tmp, _ string) bool { // its directory is there, perhaps not yet under its final name
+		files, _ := filepath.Glob(filepath.Join(tmp, "buildlocal-*", "*", "pid"))
+		return slices.ContainsFunc(files, func(name string) bool {
+			text, _ := os.ReadFile(name)
+			return string(text) == strconv.Itoa(pid)
+		})
+	},
+	func(pid int, _, _ string) bool { // the engine has something of it
+		all, _ := listed()
+		return slices.ContainsFunc(all, func(l engine.Left) bool {
+			text, _ := os.ReadFile(filepath.Join(l.Labels["dev.buildlocal.temp"], "pid"))
+			return string(text) == strconv.Itoa(pid)
+		})
+	},
+	func(_ int, _, out string) bool { // its command runs
+		text, _ := os.ReadFile(out)
+		return strings.Contains(string(text), "\nit began")
+	},
+}
+
+// waitFor waits until a state is reached, or a process has ended.
+func waitFor(reached func() bool, ended <-chan struct{}) {
+	for !reached() {
+		select {
+		case <-ended:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 
 // leftOf lists what carries the label of builds of a source.
 func leftOf(t *testing.T, dir string) []string {
 	t.Helper()
-	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := e.List(context.Background(), "dev.buildlocal.source")
+	all, err := listed()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,4 +174,14 @@ func leftOf(t *testing.T, dir string) []string {
 		}
 	}
 	return names
+}
+
+// listed returns what the engine has of any build.
+func listed() ([]engine.Left, error) {
+	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return e.List(context.Background(), "dev.buildlocal.source")
 }

@@ -13,8 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gofrs/flock"
-
+	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
@@ -32,7 +31,7 @@ const (
 
 // localDir is below the directory of caches, and has one for each that a LOCAL cache
 // keeps: scope/mode. Where Docker keeps it, that is where its lock is.
-const localDir = ".local"
+const localDir = cache.LocalDir
 
 // localName is what the cache of a mode is called, besides its scope.
 func localName(mode string) string {
@@ -53,14 +52,17 @@ func (g *found) volumes(a *App, f *runFlags, privileged bool) ([]engine.Volume, 
 	}
 	scope := g.cacheScope(f)
 	dir := filepath.Join(top, localDir, scope)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := errors.Join(a.wrongCache(f), cache.Claim(top), makeDirs(top, localDir, scope)); err != nil {
 		return nil, err
 	}
 	var all []engine.Volume
 	number := sha256.Sum256([]byte(dir))
 	for _, mode := range modes {
 		name := localName(mode)
-		lock := flock.New(filepath.Join(dir, name+".lock"))
+		lock, err := newLock(filepath.Join(dir, name+".lock"), os.O_CREATE|os.O_RDONLY)
+		if err != nil {
+			return nil, err
+		}
 		if locked, err := lock.TryLock(); err != nil || !locked {
 			fmt.Fprintf(a.Stderr, "%s: another build uses it; this one goes without\n", mode)
 			g.without = g.without || mode == runner.CustomCache
@@ -86,11 +88,8 @@ type localCache struct {
 // Docker engine answers, there.
 func (a *App) listLocal(ctx context.Context, dir string) ([]localCache, *docker.Engine) {
 	var all []localCache
-	dirs, _ := filepath.Glob(filepath.Join(dir, localDir, "*", "*"))
-	for _, d := range dirs {
-		if info, err := os.Stat(d); err == nil && info.IsDir() {
-			all = append(all, localCache{name: filepath.Base(filepath.Dir(d)) + "/" + filepath.Base(d), dir: d})
-		}
+	for _, d := range localDirs(dir) {
+		all = append(all, localCache{name: filepath.Base(filepath.Dir(d)) + "/" + filepath.Base(d), dir: d})
 	}
 	e, err := a.engine(ctx)
 	if err != nil {
@@ -108,6 +107,42 @@ func (a *App) listLocal(ctx context.Context, dir string) ([]localCache, *docker.
 	}
 	slices.SortStableFunc(all, func(a, b localCache) int { return cmp.Compare(a.name, b.name) })
 	return all, e
+}
+
+// localDirs returns the directories that LOCAL caches have made below a directory of
+// caches: those that have the name of a mode and its lock beside them. Links are not
+// followed.
+func localDirs(dir string) []string {
+	var all []string
+	scopes, _ := os.ReadDir(filepath.Join(dir, localDir))
+	for _, scope := range scopes {
+		if !scope.IsDir() {
+			continue
+		}
+		for _, mode := range []string{runner.SourceCache, runner.DockerLayerCache, runner.CustomCache} {
+			d := filepath.Join(dir, localDir, scope.Name(), localName(mode))
+			info, err := os.Lstat(d)
+			lock, lockErr := os.Lstat(d + ".lock")
+			if err == nil && lockErr == nil && info.IsDir() && lock.Mode().IsRegular() {
+				all = append(all, d)
+			}
+		}
+	}
+	return all
+}
+
+// makeDirs makes directories one below the other. None of them may be a link.
+func makeDirs(dir string, below ...string) error {
+	for _, name := range below {
+		dir = filepath.Join(dir, name)
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+			return errors.Join(err, fmt.Errorf("%s is not a directory; remove it, or choose another directory with --cache", dir))
+		}
+	}
+	return nil
 }
 
 // place says where it is, and size how much it has, in bytes; -1 where only the engine
@@ -154,7 +189,10 @@ func (a *App) removeLocal(ctx context.Context, all []localCache, e *docker.Engin
 // remove removes it; what a plain user's build left may belong to numbers he borrows.
 func (c localCache) remove(ctx context.Context, a *App, e *docker.Engine, dir string) error {
 	scope, name, _ := strings.Cut(c.name, "/")
-	lock := flock.New(filepath.Join(dir, localDir, scope, name+".lock"))
+	lock, err := newLock(filepath.Join(dir, localDir, scope, name+".lock"), os.O_RDWR)
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(lock.Path()); err == nil {
 		locked, err := lock.TryLock()
 		if err != nil || !locked {

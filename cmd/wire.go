@@ -56,6 +56,9 @@ const ownFiles = "this machine's own files: your tools, not CodeBuild's image"
 // is in the machine's own files. An image of this machine's files is always run by
 // us: Docker knows only its own.
 func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environment, error) {
+	if err := a.wrongCache(f); err != nil { // nothing is started for a build that cannot keep its cache
+		return nil, err
+	}
 	if g.early != nil {
 		return g.early, nil
 	}

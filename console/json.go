@@ -60,6 +60,9 @@ func (j *JSON) Notify(e runner.Event) {
 		j.output(e)
 		return
 	}
+	if e.Kind == runner.Copying { // for a person who waits
+		return
+	}
 	j.rest()
 	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
 	ms := e.Duration.Milliseconds()

@@ -85,6 +85,8 @@ func (t *Text) Notify(e runner.Event) {
 		t.note(e.Text)
 	case runner.Pulled:
 		t.pulled(e)
+	case runner.Copying:
+		t.copying(e.Copy)
 	case runner.Reported:
 		t.reports = e.Reports
 	case runner.BuildEnded:
@@ -101,6 +103,19 @@ func (t *Text) began(p *runner.Plan) {
 		place += ", for which " + p.StandIn + " stands"
 	}
 	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), place)
+}
+
+// copying shows how far a copy is, such as "copying artifacts: 1.2GB of 3.2GB, 1204 of
+// 4000 files".
+func (t *Text) copying(c runner.Copy) {
+	if t.o.Quiet {
+		return
+	}
+	ofBytes, ofFiles := "", ""
+	if c.AllFiles > 0 {
+		ofBytes, ofFiles = " of "+Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
+	}
+	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, Bytes(c.Bytes), ofBytes, c.Files, ofFiles))
 }
 
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }

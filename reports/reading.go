@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
@@ -21,9 +22,9 @@ type Source struct {
 	Open func() (io.ReadCloser, error)
 }
 
-// Open opens a file for a Source, whose reading ends when ctx does, with ctx's cause.
+// Open opens a regular file for a Source. Reading it ends when ctx does, with ctx's cause.
 func Open(ctx context.Context, root *os.Root, name string) (io.ReadCloser, error) {
-	f, err := root.Open(name)
+	f, err := regular.OpenIn(root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func Open(ctx context.Context, root *os.Root, name string) (io.ReadCloser, error
 
 // OpenFile is Open without a root.
 func OpenFile(ctx context.Context, name string) (io.ReadCloser, error) {
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // SetName is the file in a build's directory that holds its reports.
@@ -39,12 +41,15 @@ func (s *Set) Write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, SetName), append(text, '\n'), 0o644)
 }
 
+// maxSet is the largest list of reports that is read, in bytes.
+const maxSet = 1 << 30
+
 // ReadSet reads the reports of a build's directory. A build that left none has an empty
 // set. The error says what is wrong with the file.
 func ReadSet(dir string) (*Set, error) {
 	s := NewSet(0, "")
 	file := filepath.Join(dir, SetName)
-	text, err := os.ReadFile(file)
+	text, err := regular.Read(file, maxSet)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
@@ -143,7 +144,8 @@ func (b *build) foreseeHash(words string) (string, bool) {
 	hidden := func(name string) bool {
 		return slices.ContainsFunc(source.Hide, func(h string) bool { return name == h || strings.HasPrefix(name, h+"/") })
 	}
-	fsys := os.DirFS(source.Host)
+	const maxHashed = 1 << 30 // bytes of a file; the build itself hashes a larger one, within its time limit
+	fsys := regular.FS(source.Host, maxHashed)
 	names, err := tree.Glob(fsys, patterns, hidden)
 	if err != nil || len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return isLink(source.Host, name) }) {
 		return "", false // a link may lead elsewhere inside

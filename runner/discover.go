@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -189,7 +190,7 @@ func (b *build) discovered(ctx context.Context, names []string) error {
 
 // likeFormat says which format a file has.
 func likeFormat(file string) (reports.Format, bool) {
-	in, err := os.Open(file)
+	in, err := regular.Open(file)
 	if err != nil {
 		return "", false
 	}

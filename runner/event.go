@@ -28,6 +28,7 @@ type Event struct {
 	Plan   *Plan   // BuildBegan
 	Record *Record // BuildEnded
 	Pull   Pull    // Pulled
+	Copy   Copy    // Copying
 
 	Reports *reports.Set // Reported
 }
@@ -47,6 +48,7 @@ const (
 	Said         Kind = "agent"   // a line of the service's agent
 	Noted        Kind = "note"    // a line the service would not write
 	Pulled       Kind = "pull"    // progress of an image's pull
+	Copying      Kind = "copying" // progress of a copy that takes long; not part of the JSON events
 	Reported     Kind = "reports" // test and coverage reports have been read
 	BuildEnded   Kind = "build_ended"
 )
@@ -61,4 +63,12 @@ type Pull struct {
 	Total   int64  `json:"total"`
 	Disk    int64  `json:"disk,omitempty"`
 	Free    int64  `json:"free,omitempty"`
+}
+
+// Copy is progress of a copy. What there is in all is 0 if that is not known.
+type Copy struct {
+	Doing           string // copying or packing
+	What            string // artifacts or reports
+	Files, AllFiles int
+	Bytes, AllBytes int64
 }

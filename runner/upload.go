@@ -87,7 +87,7 @@ func (b *build) artifacts(ctx context.Context, a buildspec.Artifacts, dir string
 	}
 	if p.Zip {
 		set.Zip = b.mask.Text(zipName(a.Identifier, name, dir))
-		if err := artifacts.Zip(filepath.Join(b.Out, filepath.FromSlash(set.Zip)), filepath.Join(b.Out, filepath.FromSlash(dir)), files); err != nil {
+		if err := b.zip(ctx, set.Zip, dir, files); err != nil {
 			return err
 		}
 		b.record.Artifacts[len(b.record.Artifacts)-1].Zip = set.Zip
@@ -134,9 +134,10 @@ func (b *build) takeFrom(ctx context.Context, src tree.Source, o Output, s tree.
 		return o, nil, err
 	}
 	defer os.RemoveAll(staging)
-	files, err := tree.Collect(ctx, src, s, staging, say)
+	what := copied(o.Dir)
+	files, err := tree.Collect(ctx, src, s, staging, tree.Observer{Say: say, Copied: b.watchCopy(Copy{Doing: "copying", What: what})})
 	if err != nil {
-		return o, nil, err
+		return o, nil, b.placed(err, what)
 	}
 	for _, f := range files {
 		o.Files = append(o.Files, File{b.mask.Text(f.Path), f.Size})

@@ -20,7 +20,7 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 	}
 	full, _ := git(ctx, r.dir, "rev-parse", "--symbolic-full-name", ref) // fails for what has no name
 	version := &Git{Commit: id, Branch: branch(full)}
-	version.Remote = r.remote(ctx, version.Branch)
+	version.Remote = r.remote(version.Branch)
 	top, err := makeTemp(o.Temp)
 	if err != nil {
 		return nil, fmt.Errorf("check out %s: %w", ref, err)

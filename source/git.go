@@ -10,12 +10,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 var (
 	errNoGit        = errors.New("git is not installed")
 	errNoRepository = errors.New("not a git repository")
+	errSlow         = errors.New("git has not ended after ten minutes; it may wait for a named pipe in the source")
 )
+
+// gitTime is how long one git command may take.
+const gitTime = 10 * time.Minute
 
 // settings keep git from starting anything of the user's, from writing (LFS
 // stores what it is shown), and from refusing a checkout of somebody else's.
@@ -43,8 +49,10 @@ var kept = []string{
 
 // git runs one git command in dir and returns what it printed.
 func git(ctx context.Context, dir string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, gitTime, errSlow)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, settings, args)...)
-	cmd.Env = environment(cmd.Environ())
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ALLOW_PROTOCOL="+protocols(args), nothing+"=")
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err == nil {
@@ -52,6 +60,8 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	}
 	var exit *exec.ExitError
 	switch {
+	case context.Cause(ctx) == errSlow:
+		return "", errSlow
 	case errors.Is(err, exec.ErrNotFound):
 		return "", errNoGit
 	case !errors.As(err, &exit):
@@ -60,6 +70,16 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 		return "", errNoRepository
 	}
 	return "", fmt.Errorf("git: %s: %w", strings.TrimSpace(string(exit.Stderr)), err)
+}
+
+// protocols returns the ways in which a command may reach another repository. A
+// repository of a partial clone would otherwise fetch objects with programs that its
+// own configuration names.
+func protocols(args []string) string {
+	if args[0] == "clone" {
+		return "file"
+	}
+	return "none"
 }
 
 func environment(inherited []string) []string {
@@ -76,12 +96,17 @@ type repository struct {
 	top    string // the top of the work tree: dir, or above it
 	prefix string // dir as slash-separated name below top, with "/" at its end; empty at the top
 	common string // the git directory that all worktrees share
+
+	config string // settings that are needed, as settings prints them
 }
 
 // discover finds the repository that dir is in.
 func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository
+	}
+	if err := waiting(dir); err != nil {
+		return nil, err
 	}
 	out, err := git(ctx, dir, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-common-dir")
 	if err != nil {
@@ -100,7 +125,31 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !filepath.IsAbs(r.common) {
 		r.common = filepath.Join(dir, r.common)
 	}
+	r.config = needed(ctx, dir)
 	return r, nil
+}
+
+// waiting returns an error if git would wait for a file of the work tree that dir is in,
+// such as a named pipe. Other files of that kind are waited for until the context ends.
+func waiting(dir string) error {
+	for !exists(filepath.Join(dir, ".git")) {
+		above := filepath.Dir(dir)
+		if above == dir {
+			return nil
+		}
+		dir = above
+	}
+	for _, name := range []string{
+		".gitignore", ".gitattributes", ".gitmodules", ".git/HEAD", ".git/config", ".git/config.worktree", ".git/commondir", ".git/index",
+		".git/packed-refs", ".git/shallow", ".git/info/exclude", ".git/info/attributes", ".git/objects/info/alternates",
+	} {
+		var wrong *regular.Error
+		err := regular.Check(filepath.Join(dir, filepath.FromSlash(name)))
+		if errors.As(err, &wrong) && !wrong.Mode.IsDir() {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayBeRepository reports whether git can find a repository from a directory: its
@@ -138,7 +187,7 @@ func (r *repository) all(ctx context.Context) (*Source, error) {
 	s.Git.Commit = strings.TrimSpace(id)
 	head, _ := git(ctx, r.dir, "symbolic-ref", "--quiet", "HEAD")
 	s.Git.Branch = branch(head)
-	s.Git.Remote = r.remote(ctx, s.Git.Branch)
+	s.Git.Remote = r.remote(s.Git.Branch)
 	return s, nil
 }
 
@@ -161,9 +210,10 @@ func (r *repository) extra() []Extra {
 	if info.Mode().IsRegular() {
 		extra = append(extra, Extra{r.common, r.common})
 	}
-	borrowed, _ := os.ReadFile(filepath.Join(r.common, "objects", "info", "alternates"))
+	const most = 1 << 20 // bytes
+	borrowed, _ := regular.Read(filepath.Join(r.common, "objects", "info", "alternates"), most)
 	for line := range strings.Lines(string(borrowed)) {
-		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) {
+		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) && isObjectStore(dir) {
 			dir = filepath.Clean(dir)
 			extra = append(extra, Extra{dir, dir})
 		}
@@ -171,13 +221,23 @@ func (r *repository) extra() []Extra {
 	return extra
 }
 
+// isObjectStore reports whether a directory has the objects of a git repository. The
+// file that names it may have come with the source, and the build sees what it names.
+func isObjectStore(dir string) bool {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil || filepath.Base(dir) != "objects" {
+		return false
+	}
+	head, err := os.Lstat(filepath.Join(filepath.Dir(dir), "HEAD"))
+	refs, refsErr := os.Lstat(filepath.Join(filepath.Dir(dir), "refs"))
+	return err == nil && refsErr == nil && !head.IsDir() && refs.IsDir()
+}
+
 // remote returns the URL of origin, else of the branch's remote, else of the
 // only remote there is, without credentials.
-func (r *repository) remote(ctx context.Context, branch string) string {
-	// It fails when there is no such setting.
-	out, _ := git(ctx, r.dir, "config", "-z", "--get-regexp", `^(remote\..*\.url|branch\..*\.remote)$`)
+func (r *repository) remote(branch string) string {
 	urls, last, upstream := map[string]string{}, "", ""
-	for setting := range strings.SplitSeq(out, "\x00") {
+	for setting := range strings.SplitSeq(r.config, "\x00") {
 		key, value, _ := strings.Cut(setting, "\n")
 		if key == "branch."+branch+".remote" {
 			upstream = value

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // Tar writes all files the build sees as a tar stream, with names below prefix,
@@ -111,7 +113,11 @@ func (p *packer) symlink(name string, info fs.FileInfo) error {
 }
 
 func (p *packer) file(name string) error {
-	f, err := os.Open(p.host(name))
+	f, err := regular.Open(p.host(name))
+	var other *regular.Error
+	if errors.As(err, &other) {
+		return nil // the file was replaced meanwhile
+	}
 	if err != nil {
 		return unlessGone(err)
 	}

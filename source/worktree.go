@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // countLimit is where counting ignored files stops.
@@ -30,7 +32,7 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 			`Use the source mode "all" to build every file as it is.`, nil,
 		}
 	}
-	st.git.Remote = r.remote(ctx, st.git.Branch)
+	st.git.Remote = r.remote(st.git.Branch)
 	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra(), Git: &st.git}
 	s.Ignored = count(r.dir, st.ignored, countLimit)
 	for _, name := range st.ignored {
@@ -49,8 +51,9 @@ type status struct {
 // status asks git once for all of it: whatever is asked, most of the time goes
 // into looking at every file.
 func (r *repository) status(ctx context.Context, exclude []string) (*status, error) {
-	out, err := git(ctx, r.dir, "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
-		"--no-renames", "--untracked-files=normal", "--ignored=traditional", "--", ".")
+	before, after := r.harmless(ctx)
+	out, err := git(ctx, r.dir, slices.Concat(before, []string{"status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
+		"--no-renames", "--untracked-files=normal", "--ignored=traditional"}, after, []string{"--", "."})...)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +213,7 @@ func (c *counter) file() {
 
 // directory counts what is below dir. What cannot be read counts as nothing.
 func (c *counter) directory(dir string) {
-	f, err := os.Open(dir)
+	f, err := os.OpenFile(dir, os.O_RDONLY|regular.OpenFlags, 0)
 	if err != nil {
 		return
 	}

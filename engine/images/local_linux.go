@@ -1,21 +1,17 @@
 package images
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/klauspost/compress/gzip"
 )
 
 // from finds where an image comes from.
@@ -29,9 +25,9 @@ func (s *Store) from(ctx context.Context, image string) (*origin, error) {
 	case rest == "":
 		return nil, badName(image, errors.New("no path stands behind the colon"))
 	case kind == "oci":
-		o, err = s.fromLayout(rest)
+		o, err = s.fromLayout(ctx, rest)
 	default:
-		o, err = fromArchive(rest)
+		o, err = fromArchive(ctx, rest)
 	}
 	if err != nil {
 		return nil, err
@@ -62,16 +58,17 @@ func split(text string) (file, tag string, err error) {
 
 // fromLayout returns the image of an OCI layout: the one of the tag, or the only
 // one for this platform.
-func (s *Store) fromLayout(text string) (*origin, error) {
+func (s *Store) fromLayout(ctx context.Context, text string) (*origin, error) {
 	dir, tag, err := split(text)
 	if err != nil {
 		return nil, err
 	}
-	index, err := layout.ImageIndexFromPath(dir)
+	d := layoutDir{ctx, dir}
+	index, err := d.index()
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.choose(index, tag)
+	found, err := s.choose(d, index, tag)
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +80,7 @@ func (s *Store) fromLayout(text string) (*origin, error) {
 // tagKey is the annotation that names an image of a layout.
 const tagKey = "org.opencontainers.image.ref.name"
 
-func (s *Store) choose(index v1.ImageIndex, tag string) (v1.Image, error) {
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) choose(d layoutDir, manifest *v1.IndexManifest, tag string) (v1.Image, error) {
 	var tags, others []string
 	var found []v1.Descriptor
 	for _, d := range manifest.Manifests {
@@ -114,14 +107,14 @@ func (s *Store) choose(index v1.ImageIndex, tag string) (v1.Image, error) {
 	case len(found) > 1:
 		return nil, fmt.Errorf("%d images are in it; name one as oci:DIR:NAME, it has %s", len(found), listed(tags))
 	}
-	if found[0].MediaType.IsIndex() {
-		inner, err := index.ImageIndex(found[0].Digest)
-		if err != nil {
-			return nil, err
-		}
-		return s.choose(inner, "")
+	if !found[0].MediaType.IsIndex() {
+		return d.image(found[0])
 	}
-	return index.Image(found[0].Digest)
+	inner, err := d.inner(found[0].Digest)
+	if err != nil {
+		return nil, err
+	}
+	return s.choose(d, inner, "")
 }
 
 func listed(names []string) string {
@@ -133,19 +126,15 @@ func listed(names []string) string {
 
 // fromArchive returns the image of what docker save wrote, which may be packed by
 // gzip.
-func fromArchive(text string) (*origin, error) {
+func fromArchive(ctx context.Context, text string) (*origin, error) {
 	file, tag, err := split(text)
 	if err != nil {
 		return nil, err
 	}
-	opener := func() (io.ReadCloser, error) { return openArchive(file) }
-	manifest, err := tarball.LoadManifest(opener)
-	var unreadable *fs.PathError
-	if errors.As(err, &unreadable) {
-		return nil, err
-	}
+	opener := func() (io.ReadCloser, error) { return openArchive(ctx, file) }
+	manifest, err := archiveManifest(opener)
 	if err != nil {
-		return nil, fmt.Errorf("%w: an archive of docker save has a manifest.json", err)
+		return nil, err
 	}
 	var names []string
 	for _, d := range manifest {
@@ -190,32 +179,6 @@ func tagOf(text string, names []string) (*name.Tag, error) {
 	}
 	return nil, fmt.Errorf("no image in it is called %q; it has %s", text, listed(names))
 }
-
-// openArchive opens an archive, unpacked.
-func openArchive(name string) (io.ReadCloser, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	head := make([]byte, 2)
-	if _, err := file.ReadAt(head, 0); err != nil || !bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		return file, nil
-	}
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return &unzipped{z, file}, nil
-}
-
-// unzipped closes the file with the stream.
-type unzipped struct {
-	*gzip.Reader
-	file *os.File
-}
-
-// Close ends both.
-func (u *unzipped) Close() error { return errors.Join(u.Reader.Close(), u.file.Close()) }
 
 // fullName returns a name as the store notes it: with its registry and tag, or
 // the absolute path of what is on this machine.

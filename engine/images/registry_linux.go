@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // fromRegistry returns an image of a registry, for this platform.
@@ -80,7 +81,11 @@ func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64
 	if err := os.MkdirAll(d.store.path("partial"), 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(d.store.path("partial", digest.Hex), os.O_CREATE|os.O_RDWR, 0o644)
+	partial := d.store.path("partial", digest.Hex)
+	if err := regular.Check(partial); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(partial, os.O_CREATE|os.O_RDWR|regular.OpenFlags, 0o644)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // Options says where a Store is, and how it does its work.
@@ -177,7 +178,7 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err == nil && info.Mode().IsRegular():
-			text, err = root.ReadFile(strings.TrimPrefix(name, "/"))
+			text, err = regular.ReadIn(root, strings.TrimPrefix(name, "/"), maxDocument)
 		case err == nil: // deleted there, or no file
 			err = fmt.Errorf("%s: no file: %w", name, fs.ErrInvalid)
 		}
@@ -203,7 +204,7 @@ func fileOf(name string) string {
 }
 
 func (s *Store) read(into any, parts ...string) error {
-	text, err := os.ReadFile(s.path(parts...))
+	text, err := regular.Read(s.path(parts...), maxDocument)
 	if err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ func isUnfinished(name string) bool { return strings.HasPrefix(name, unfinished)
 func (s *Store) use(id string) (*Image, error) {
 	var r record
 	file := strings.TrimPrefix(id, "sha256:") + ".json"
-	lock, err := os.Open(s.path("images", file))
+	lock, err := regular.Open(s.path("images", file))
 	if err != nil {
 		return nil, err
 	}
@@ -358,7 +359,7 @@ func (s *Store) removeName(full string) error {
 // removeImage removes what is noted of an image, unless it is in use.
 func (s *Store) removeImage(id string) error {
 	file := s.path("images", strings.TrimPrefix(id, "sha256:")+".json")
-	lock, err := os.Open(file)
+	lock, err := regular.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -449,7 +450,10 @@ func (s *Store) lock(ctx context.Context, name string, how int) (func(), error) 
 	if err != nil {
 		return nil, fmt.Errorf("make the store of images: %w", err)
 	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)
+	if err := regular.Check(file); err != nil {
+		return nil, fmt.Errorf("lock the store of images: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR|regular.OpenFlags, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock the store of images: %w", err)
 	}

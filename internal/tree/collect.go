@@ -2,6 +2,7 @@ package tree
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -49,16 +50,23 @@ var (
 	ErrNoBase  = errors.New("no matching base directory path found")
 )
 
+// Observer is told what Collect does.
+type Observer struct {
+	Say    func(format string, args ...any) // lines of the service's log
+	Copied func(files int, bytes int64)     // what has been copied so far, after each piece; nil for nobody
+}
+
 // Collect writes the selected files below dest, an existing directory, and
-// returns them sorted by path. Lines of the service's log go to say. Only files
-// are taken; a name of a directory matches nothing.
-func Collect(ctx context.Context, src Source, s Selection, dest string, say func(string, ...any)) ([]File, error) {
+// returns them sorted by path. Only files are taken; a name of a directory matches
+// nothing. Blocks of zeros become holes. If a file does not fit, nothing of it is
+// written and the error is a *NoSpaceError.
+func Collect(ctx context.Context, src Source, s Selection, dest string, o Observer) ([]File, error) {
 	root, err := os.OpenRoot(dest)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	c := &collector{src: src, s: s, root: root, say: say, taken: map[string]File{}, matched: map[string]bool{}}
+	c := &collector{src: src, s: s, root: root, say: o.Say, copied: o.Copied, taken: map[string]File{}, matched: map[string]bool{}, buffer: make([]byte, BufferSize)}
 	defer c.leave()
 	bases, err := c.bases(ctx)
 	if err != nil {
@@ -72,13 +80,13 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, say func
 	}
 	for _, pattern := range s.Files {
 		if IsLiteral(pattern) && !c.matched[pattern] {
-			say("Skipping invalid file path %s", pattern)
+			o.Say("Skipping invalid file path %s", pattern)
 		}
 	}
 	if len(c.taken) == 0 {
 		return nil, ErrNoMatch
 	}
-	say("Found %d file(s)", len(c.taken))
+	o.Say("Found %d file(s)", len(c.taken))
 	return c.files(), nil
 }
 
@@ -92,10 +100,11 @@ type collector struct {
 	taken   map[string]File // by path below the destination
 	matched map[string]bool // patterns
 	buffer  []byte
+	copied  func(files int, bytes int64)
+	count   int   // files that were written
+	bytes   int64 // of them, and of the one that is being written
+	data    int64 // of them without holes
 }
-
-// bufferSize is how much is copied at a time, in bytes.
-const bufferSize = 256 << 10
 
 // bases returns the directories that the patterns begin at, relative to Root or
 // absolute.
@@ -171,7 +180,7 @@ func (c *collector) place(dir string) string {
 // base takes what matches below one base directory.
 func (c *collector) base(ctx context.Context, base string) error {
 	place := c.place(base)
-	var links []string // and hard links to what is not taken
+	var links []string // and hard links to what is not taken, and files that may be too large
 	for _, stem := range Stems(c.relative(place)) {
 		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
 			full := path.Join(stem, name)
@@ -182,6 +191,9 @@ func (c *collector) base(ctx context.Context, base string) error {
 			case h.Typeflag == tar.TypeLink && c.again(full, path.Join(stem, path.Clean(h.Linkname))):
 				return nil
 			case h.Typeflag == tar.TypeLink, h.Typeflag == tar.TypeSymlink && !c.s.Symlinks:
+				links = append(links, full)
+				return nil
+			case h.Typeflag == tar.TypeReg && !c.hasRoom(h.Size):
 				links = append(links, full)
 				return nil
 			}
@@ -248,6 +260,9 @@ func (c *collector) wanted(place, name string) bool {
 // out. The file a hard link names may not be among those that are wanted.
 func (c *collector) follow(ctx context.Context, place string, links []string) error {
 	for _, link := range links {
+		if err := c.measure(ctx, path.Join(place, link)); err != nil {
+			return err
+		}
 		err := c.walk(ctx, path.Join(place, link), func(_ string, h *tar.Header, content io.Reader) error {
 			if h.Typeflag != tar.TypeReg {
 				return ErrStop
@@ -259,6 +274,34 @@ func (c *collector) follow(ctx context.Context, place string, links []string) er
 		}
 	}
 	return nil
+}
+
+// hasRoom reports whether a file of a size surely fits.
+func (c *collector) hasRoom(size int64) bool {
+	free, known := FreeSpace(c.root.Name())
+	return !known || size <= free
+}
+
+// measure reads a file that is larger than the free space, before any of it is
+// written, and returns a *NoSpaceError if its data does not fit: most of it may be
+// holes, which a tar stream does not tell.
+func (c *collector) measure(ctx context.Context, place string) error {
+	return c.walk(ctx, place, func(_ string, h *tar.Header, content io.Reader) error {
+		if h.Typeflag != tar.TypeReg || c.hasRoom(h.Size) {
+			return ErrStop
+		}
+		data, err := dataSize(content, c.buffer)
+		if err == nil && !c.hasRoom(data) {
+			err = c.noSpace(data)
+		}
+		return cmp.Or(err, ErrStop)
+	})
+}
+
+// noSpace is the error for a file that does not fit, with data of so many bytes.
+func (c *collector) noSpace(data int64) error {
+	free, _ := FreeSpace(c.root.Name())
+	return &NoSpaceError{Dir: c.root.Name(), What: "files", Free: free + c.data, Need: data + c.data}
 }
 
 // take writes one file.
@@ -329,15 +372,29 @@ func (c *collector) write(local string, h *tar.Header, content io.Reader) (strin
 		return "", err
 	}
 	hash := sha256.New()
-	if c.buffer == nil {
-		c.buffer = make([]byte, bufferSize)
+	_, err = CopySparse(f, io.TeeReader(content, io.MultiWriter(hash, (*progress)(c))), c.buffer)
+	if isFull(err) {
+		err = c.noSpace(h.Size) // another process has filled it meanwhile
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, hash)}, struct{ io.Reader }{content}, c.buffer)
-	err = errors.Join(err, f.Chmod(mode), f.Close())
+	info, statErr := f.Stat()
+	err = errors.Join(err, f.Chmod(mode), statErr, f.Close())
 	if err == nil {
+		c.count, c.data = c.count+1, c.data+Allocated(info)
 		err = c.in.Chtimes(local, h.ModTime, h.ModTime)
 	}
 	return hex.EncodeToString(hash.Sum(nil)), err
+}
+
+// progress counts what a collector copies, as an io.Writer.
+type progress collector
+
+// Write implements io.Writer.
+func (p *progress) Write(piece []byte) (int, error) {
+	p.bytes += int64(len(piece))
+	if p.copied != nil {
+		p.copied(p.count, p.bytes)
+	}
+	return len(piece), nil
 }
 
 func (c *collector) files() []File {

@@ -154,7 +154,7 @@ func TestCollectTakesWhatIsSelected(t *testing.T) {
 	for name, test := range tests {
 		dest := t.TempDir()
 		test.selection.Root = "/src"
-		_, err := tree.Collect(t.Context(), source, test.selection, dest, func(string, ...any) {})
+		_, err := tree.Collect(t.Context(), source, test.selection, dest, tree.Observer{Say: func(string, ...any) {}})
 		got := list(t, dest)
 		if err != nil {
 			got = err.Error()
@@ -193,7 +193,7 @@ func TestCollectTellsTheServicesLines(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	s := tree.Selection{Root: "/src", Base: "my-dir*", Files: []string{"x", "y", "nope", "*.z"}}
-	if _, err := tree.Collect(t.Context(), source, s, t.TempDir(), func(f string, args ...any) { lines = append(lines, fmt.Sprintf(f, args...)) }); err != nil {
+	if _, err := tree.Collect(t.Context(), source, s, t.TempDir(), tree.Observer{Say: func(f string, args ...any) { lines = append(lines, fmt.Sprintf(f, args...)) }}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -235,7 +235,7 @@ func TestCollectWritesNothingOutside(t *testing.T) {
 		if err := os.MkdirAll(dest, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = tree.Collect(t.Context(), evil{headers}, tree.Selection{Root: "/", Files: []string{"**", "../../*"}, Symlinks: true}, dest, func(string, ...any) {})
+		_, _ = tree.Collect(t.Context(), evil{headers}, tree.Selection{Root: "/", Files: []string{"**", "../../*"}, Symlinks: true}, dest, tree.Observer{Say: func(string, ...any) {}})
 		if got := list(t, outside); got != "" {
 			t.Errorf("%v: written outside: %s", headers, got)
 		}
@@ -265,7 +265,7 @@ func TestNoFileIsLostToAnotherCase(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := files{"/src/a": "a"}
-	_, err := tree.Collect(t.Context(), src, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, func(string, ...any) {})
+	_, err := tree.Collect(t.Context(), src, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, tree.Observer{Say: func(string, ...any) {}})
 	if err == nil || !strings.Contains(err.Error(), "write a: another file has the same name but for capital letters") {
 		t.Errorf("got %v", err)
 	}

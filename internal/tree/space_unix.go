@@ -1,0 +1,32 @@
+//go:build linux || darwin
+
+package tree
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// FreeSpace returns how many bytes this user can still write in a directory. Blocks
+// that are reserved for root count for root only.
+func FreeSpace(dir string) (bytes int64, known bool) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	blocks := s.Bavail
+	if os.Geteuid() == 0 {
+		blocks = s.Bfree
+	}
+	return int64(blocks) * int64(s.Bsize), true
+}
+
+// Allocated returns how many bytes of a file are data: its size without its holes.
+func Allocated(info fs.FileInfo) int64 {
+	const sector = 512 // of st_blocks, whatever the file system has
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return min(info.Size(), int64(stat.Blocks)*sector)
+	}
+	return info.Size()
+}

@@ -1,0 +1,117 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/docker/go-units"
+)
+
+// block is the size of the pieces of a file that become holes if they are zero, in
+// bytes. Most file systems allocate as much at a time.
+const block = 4096
+
+// BufferSize is how much is copied at a time, in bytes: a multiple of block.
+const BufferSize = 256 << 10
+
+// CopySparse copies from into the empty file to, with holes in place of blocks of
+// zeros, and returns the size. A buffer of BufferSize bytes is made if none is given.
+func CopySparse(to *os.File, from io.Reader, buffer []byte) (int64, error) {
+	var size int64
+	err := eachRun(from, buffer, func(at int64, run []byte, zero bool) error {
+		size = at + int64(len(run))
+		if zero {
+			return nil
+		}
+		_, err := to.WriteAt(run, at)
+		return err
+	})
+	if err != nil {
+		return size, err
+	}
+	return size, to.Truncate(size)
+}
+
+// dataSize returns how many bytes of a stream CopySparse writes.
+func dataSize(from io.Reader, buffer []byte) (int64, error) {
+	var data int64
+	err := eachRun(from, buffer, func(_ int64, run []byte, zero bool) error {
+		if !zero {
+			data += int64(len(run))
+		}
+		return nil
+	})
+	return data, err
+}
+
+// eachRun reads a stream and calls visit for each run of blocks that are all zero, or
+// all not zero.
+func eachRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zero bool) error) error {
+	if buffer == nil {
+		buffer = make([]byte, BufferSize)
+	}
+	for at := int64(0); ; {
+		n, err := io.ReadFull(from, buffer)
+		for rest := buffer[:n]; len(rest) > 0; {
+			run, zero := firstRun(rest)
+			if err := visit(at, run, zero); err != nil {
+				return err
+			}
+			at, rest = at+int64(len(run)), rest[len(run):]
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// firstRun returns the blocks at the beginning of text that are alike.
+func firstRun(text []byte) (run []byte, zero bool) {
+	isZero := func(at int) bool {
+		piece := text[at:min(at+block, len(text))]
+		return piece[0] == 0 && bytes.Equal(piece[1:], piece[:len(piece)-1])
+	}
+	zero = isZero(0)
+	end := block
+	for end < len(text) && isZero(end) == zero {
+		end += block
+	}
+	return text[:min(end, len(text))], zero
+}
+
+// NoSpaceError reports that files do not fit on a file system.
+type NoSpaceError struct {
+	Dir  string
+	What string // the files, in the plural; such as artifacts
+	Free int64  // bytes
+	Need int64  // bytes, at least
+}
+
+// Error names the directory and the sizes.
+func (e *NoSpaceError) Error() string {
+	return fmt.Sprintf("no space left in %s: %s free; %s need %s\nFree space there, or choose a directory elsewhere",
+		e.Dir, size(e.Free), e.What, size(e.Need))
+}
+
+func size(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
+
+// Unwrap returns what a write to a full file system returns.
+func (e *NoSpaceError) Unwrap() error { return syscall.ENOSPC }
+
+// CheckSpace returns a *NoSpaceError if a directory has less than need bytes free.
+func CheckSpace(dir, what string, need int64) error {
+	if free, known := FreeSpace(dir); known && need > free {
+		return &NoSpaceError{dir, what, free, need}
+	}
+	return nil
+}
+
+// isFull reports whether a write failed because its file system is full.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) }
