@@ -140,7 +140,7 @@ func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
 		t.Helper()
 		from := t.TempDir()
 		write(t, from, files)
-		return artifacts.Put(from, dest, book)
+		return artifacts.Put(from, dest, book, nil)
 	}
 	check := func(want map[string]string) {
 		t.Helper()
@@ -185,7 +185,7 @@ func TestPutTakesASingleFileToo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"x.zip": "archive"})
-	if err := artifacts.Put(filepath.Join(dir, "x.zip"), filepath.Join(dir, "out"), filepath.Join(dir, "book")); err != nil {
+	if err := artifacts.Put(filepath.Join(dir, "x.zip"), filepath.Join(dir, "out"), filepath.Join(dir, "book"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"x.zip": "archive"}, read(t, filepath.Join(dir, "out"))); diff != "" {
@@ -244,12 +244,12 @@ func TestPutGoesOnWhereItWasKilled(t *testing.T) {
 	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
 	write(t, first, map[string]string{"a": "1", "b": "1", "sub/c": "1"})
 	write(t, second, map[string]string{"a": "2", "b": "2", "other/d": "2"})
-	if err := artifacts.Put(first, dest, book); err != nil {
+	if err := artifacts.Put(first, dest, book, nil); err != nil {
 		t.Fatal(err)
 	}
 	// A directory that cannot be written to stops it half-way, as a signal would.
 	write(t, dest, map[string]string{"other": "in the way"})
-	if err := artifacts.Put(second, dest, book); err == nil {
+	if err := artifacts.Put(second, dest, book, nil); err == nil {
 		t.Fatal("nothing was in the way")
 	}
 	if err := os.Remove(filepath.Join(dest, "other")); err != nil {
@@ -259,7 +259,7 @@ func TestPutGoesOnWhereItWasKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := artifacts.Put(second, dest, book); err != nil {
+	if err := artifacts.Put(second, dest, book, nil); err != nil {
 		t.Fatal(err)
 	}
 	latest, err := os.ReadFile(book)
@@ -272,7 +272,7 @@ func TestPutGoesOnWhereItWasKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dest, map[string]string{"b": "1", "sub/c": "1"})
-	if err := artifacts.Put(second, dest, book); err != nil {
+	if err := artifacts.Put(second, dest, book, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"a": "2", "b": "2", "other/d": "2"}, read(t, dest)); diff != "" {

@@ -18,6 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/atomicfile"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
 // put is one file that was put somewhere, as a ledger remembers it.
@@ -40,8 +41,9 @@ const conflictsShown = 10
 // the place of what was put there before: exactly that, as the file book remembers it,
 // and nothing else. A file that somebody has changed since stays, and nothing is written
 // or removed through a link. The error names files in the way, which are somebody
-// else's; then nothing is changed.
-func Put(from, dest, book string) error {
+// else's; then nothing is changed. If they do not fit, the error is a *tree.NoSpaceError.
+// After each piece copied is told how many files and bytes have been copied; it may be nil.
+func Put(from, dest, book string, copied func(files int, bytes int64)) error {
 	old, err := readLedger(book)
 	if err != nil {
 		return err
@@ -59,8 +61,8 @@ func Put(from, dest, book string) error {
 		return err
 	}
 	defer root.Close()
-	t := &target{root: root, old: old, ours: map[string]bool{}}
-	if err := t.check(next); err != nil {
+	t := &target{root: root, old: old, ours: map[string]bool{}, copied: copied}
+	if err := errors.Join(t.check(next), t.checkSpace(from, next)); err != nil {
 		if errors.Is(absent, fs.ErrNotExist) {
 			_ = os.Remove(dest)
 		}
@@ -182,6 +184,10 @@ type target struct {
 	root *os.Root
 	old  ledger          // what was put there before
 	ours map[string]bool // files of old that are as they were put
+
+	copied func(files int, bytes int64) // nil for nobody
+	files  int                          // that have been copied
+	bytes  int64
 }
 
 // check finds out what is there and ours, and refuses what is in the way.
@@ -190,6 +196,38 @@ func (t *target) check(next ledger) error {
 		return err
 	}
 	return t.inTheWay(next)
+}
+
+// checkSpace refuses artifacts that do not fit, once what they replace is removed.
+func (t *target) checkSpace(from string, next ledger) error {
+	var need int64
+	for _, p := range next.Files {
+		name := filepath.Join(from, string(p.Path))
+		if _, err := os.Lstat(name); isNoDirectory(err) {
+			name = from // is the one file
+		}
+		if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
+			need += tree.Allocated(info)
+		}
+	}
+	for name := range t.ours {
+		if info, err := t.root.Lstat(name); err == nil && info.Mode().IsRegular() {
+			need -= tree.Allocated(info)
+		}
+	}
+	if need <= 0 {
+		return nil
+	}
+	return tree.CheckSpace(t.root.Name(), "artifacts", need)
+}
+
+// Write counts what is copied.
+func (t *target) Write(p []byte) (int, error) {
+	t.bytes += int64(len(p))
+	if t.copied != nil {
+		t.copied(t.files, t.bytes)
+	}
+	return len(p), nil
 }
 
 // findOurs notes the files that were put there and are as they were put.
@@ -384,7 +422,8 @@ func (t *target) put(from, name, link string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
+	_, err = tree.CopySparse(out, io.TeeReader(in, t), nil)
+	t.files++
 	err = errors.Join(err, out.Chmod(info.Mode().Perm()), out.Close())
 	if err == nil {
 		err = errors.Join(t.root.Chtimes(part, info.ModTime(), info.ModTime()), t.root.Rename(part, name))

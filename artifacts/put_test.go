@@ -57,14 +57,14 @@ func TestPut_RefusesALedgerThatLeadsOut(t *testing.T) {
 	for _, path := range []string{"../../home/.bashrc", "/etc/passwd", "..", "a/../../../home/.bashrc"} {
 		p := place(t, "a")
 		file(t, p.book, fmt.Sprintf(`{"files":[{"path":%q,"sha256":%q}]}`, base64.StdEncoding.EncodeToString([]byte(path)), preciousSum()))
-		if err := artifacts.Put(p.from, p.dest, p.book); err == nil || !strings.Contains(err.Error(), "outside the directory") {
+		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil || !strings.Contains(err.Error(), "outside the directory") {
 			t.Errorf("%s: %v", path, err)
 		}
 		p.intact(t)
 	}
 	p := place(t, "a")
 	file(t, p.book, fmt.Sprintf(`{"directories":[%q]}`, base64.StdEncoding.EncodeToString([]byte("../../home"))))
-	if err := artifacts.Put(p.from, p.dest, p.book); err == nil {
+	if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil {
 		t.Error("a ledger with a directory outside is followed")
 	}
 	p.intact(t)
@@ -77,7 +77,7 @@ func TestPut_WritesThroughNoLink(t *testing.T) {
 		if err := os.Symlink(link, filepath.Join(p.dest, "sub")); err != nil {
 			t.Fatal(err)
 		}
-		if err := artifacts.Put(p.from, p.dest, p.book); err == nil {
+		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil {
 			t.Errorf("a link %s is written through", name)
 		}
 		p.intact(t)
@@ -89,7 +89,7 @@ func TestPut_WritesThroughNoLink(t *testing.T) {
 
 func TestPut_RemovesThroughNoLink(t *testing.T) {
 	p := place(t, "sub/b.txt")
-	if err := artifacts.Put(p.from, p.dest, p.book); err != nil {
+	if err := artifacts.Put(p.from, p.dest, p.book, nil); err != nil {
 		t.Fatal(err)
 	}
 	// What was put is now elsewhere, with the same contents, behind a link.
@@ -99,7 +99,7 @@ func TestPut_RemovesThroughNoLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := place(t, "c")
-	if err := artifacts.Put(next.from, p.dest, p.book); err != nil {
+	if err := artifacts.Put(next.from, p.dest, p.book, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(p.home, "b.txt")); err != nil {
@@ -114,13 +114,13 @@ func TestPut_LeavesGitAlone(t *testing.T) {
 		if filepath.Base(name) == ".git" {
 			file(t, filepath.Join(p.dest, name), "gitdir: x")
 		}
-		if err := artifacts.Put(p.from, p.dest, p.book); err == nil {
+		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil {
 			t.Errorf("%s is put into a repository", name)
 		}
 	}
 	p := place(t, ".git/config") // a directory of its own that no one has: as with any other name
 	for range 2 {
-		if err := artifacts.Put(p.from, p.dest, p.book); err != nil {
+		if err := artifacts.Put(p.from, p.dest, p.book, nil); err != nil {
 			t.Error(err)
 		}
 	}
@@ -131,7 +131,7 @@ func TestPut_PipesAreInTheWay(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(p.dest, "a"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := artifacts.Put(p.from, p.dest, p.book); err == nil {
+	if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil {
 		t.Error("a named pipe is replaced")
 	}
 	if err := syscall.Mkfifo(p.book, 0o644); err == nil {
@@ -140,7 +140,7 @@ func TestPut_PipesAreInTheWay(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(p.book), 0o755), syscall.Mkfifo(p.book, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if err := artifacts.Put(p.from, p.dest, p.book); err == nil {
+	if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil {
 		t.Error("a named pipe is read as a ledger")
 	}
 }

@@ -11,9 +11,11 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/artifacts"
@@ -109,9 +111,9 @@ func (a *App) listSet(dir string, set artifacts.Set) {
 	for _, e := range set.Entries {
 		link := ""
 		if e.Link != "" {
-			link = " -> " + diag.Printable(e.Link)
+			link = " -> " + diag.EscapeLine(e.Link)
 		}
-		fmt.Fprintf(w, "%s\t%s\t  %s%s\n", e.Mode, console.Bytes(e.Size), diag.Printable(e.Path), link)
+		fmt.Fprintf(w, "%s\t%s\t  %s%s\n", e.Mode, console.Bytes(e.Size), diag.EscapeLine(e.Path), link)
 	}
 	_ = w.Flush()
 }
@@ -135,7 +137,7 @@ func (a *App) diffArtifacts(ctx context.Context, s *builds.Store, before, after 
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		name := diag.Printable(strings.TrimPrefix(c.Identifier+"/"+c.Path, "/"))
+		name := diag.EscapeLine(strings.TrimPrefix(c.Identifier+"/"+c.Path, "/"))
 		switch {
 		case c.Before == nil:
 			fmt.Fprintf(a.Stdout, "+ %s (%s)\n", name, console.Bytes(c.After.Size))
@@ -200,7 +202,7 @@ func lines(before, after string) string {
 	var b strings.Builder
 	for line := range strings.Lines(udiff.Unified("before", "after", before, after)) {
 		if !strings.HasPrefix(line, "--- ") && !strings.HasPrefix(line, "+++ ") {
-			b.WriteString("    " + diag.Printable(strings.TrimSuffix(line, "\n")) + "\n")
+			b.WriteString("    " + diag.EscapeLine(strings.TrimSuffix(line, "\n")) + "\n")
 		}
 	}
 	return b.String()
@@ -258,7 +260,7 @@ func (a *App) putArtifacts(d *builds.Dir, all []destination) error {
 		}
 		book, err := a.stateFile("placed", fmt.Sprintf("%x.json", sha256.Sum256([]byte(full))))
 		if err == nil {
-			err = putLocked(filepath.Join(d.Path, filepath.FromSlash(from)), full, book)
+			err = a.putLocked(filepath.Join(d.Path, filepath.FromSlash(from)), full, book)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("put artifacts into %s: %w", to.dir, err))
@@ -279,17 +281,22 @@ func realTarget(dir string) (string, error) {
 	return full, nil
 }
 
-// putLocked puts artifacts into a directory as the only one of several builds.
-func putLocked(from, dest, book string) error {
-	if err := os.MkdirAll(filepath.Dir(book), 0o755); err != nil {
+// putLocked puts artifacts into a directory as the only one of several builds. Each
+// copyPace a line says how far a long copy is.
+func (a *App) putLocked(from, dest, book string) error {
+	if err := os.MkdirAll(filepath.Dir(book), 0o700); err != nil {
 		return err
 	}
-	lock, err := newLock(book+".lock", os.O_CREATE|os.O_RDONLY)
-	if err != nil {
-		return err
-	}
+	lock := flock.New(book+".lock", flock.SetFlag(os.O_CREATE|os.O_RDWR|regular.OpenFlags))
 	if err := lock.Lock(); err != nil {
 		return err
 	}
-	return errors.Join(artifacts.Put(from, dest, book), lock.Unlock())
+	const copyPace = 10 * time.Second
+	told := a.Now()
+	return errors.Join(artifacts.Put(from, dest, book, func(files int, bytes int64) {
+		if now := a.Now(); now.Sub(told) >= copyPace {
+			told = now
+			fmt.Fprintf(a.Stderr, "copying artifacts to %s: %s, %d files\n", shownPath(dest), console.Bytes(bytes), files)
+		}
+	}), lock.Unlock())
 }

@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -184,14 +183,14 @@ func (a *App) listCaches(ctx context.Context, where string) error {
 		return err
 	}
 	all := store.List()
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "CACHE\tKEY\tFILES\tSIZE\tHITS\tUSED")
+	t := newTable(a.Stdout)
+	t.row("CACHE", "KEY", "FILES", "SIZE", "HITS", "USED")
 	for _, e := range all {
 		key := shortKey(firstText(e.Key, "-"))
 		if e.Broken != "" {
 			key = "not whole"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\n", e.ID, key, e.Files, console.Bytes(e.Size), e.Hits, ago(a.Now().Sub(e.Used)))
+		t.row(e.ID, key, e.Files, console.Bytes(e.Size), e.Hits, ago(a.Now().Sub(e.Used)))
 	}
 	sum := cache.Sum(all)
 	locals, e := a.listLocal(ctx, dir)
@@ -201,13 +200,13 @@ func (a *App) listCaches(ctx context.Context, where string) error {
 	for _, l := range locals {
 		bytes, files := l.size()
 		if bytes < 0 {
-			fmt.Fprintf(w, "%s\tlocal\t-\t-\t-\t%s\n", l.name, l.place())
+			t.row(l.name, "local", "-", "-", "-", l.place())
 			continue
 		}
 		sum += bytes
-		fmt.Fprintf(w, "%s\tlocal\t%d\t%s\t-\t%s\n", l.name, files, console.Bytes(bytes), l.place())
+		t.row(l.name, "local", files, console.Bytes(bytes), "-", l.place())
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.flush(); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", console.Bytes(sum), dir)
@@ -255,8 +254,8 @@ func (a *App) showCache(where, name string) error {
 	if e.Broken != "" {
 		return fmt.Errorf("the cache cannot be read: %s\nbuildlocal cache rm %s removes it", e.Broken, e.ID)
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	row := func(name string, value any) { fmt.Fprintf(w, "%s\t%v\n", name, value) }
+	t := newTable(a.Stdout)
+	row := func(name string, value any) { t.row(name, value) }
 	row("cache", e.ID)
 	row("key", firstText(e.Key, "none: each build replaces it"))
 	row("paths", strings.Join(e.Paths, ", "))
@@ -266,7 +265,7 @@ func (a *App) showCache(where, name string) error {
 	row("image", e.Image)
 	row("architecture", e.Arch)
 	row("directory", e.Dir())
-	return w.Flush()
+	return t.flush()
 }
 
 func (a *App) removeCaches(ctx context.Context, where string, names []string) error {

@@ -1,9 +1,7 @@
 package cmd
 
 import (
-	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,13 +22,13 @@ func newConfig(a *App) *cobra.Command {
 		if err := f.settle(a, c); err != nil {
 			return err
 		}
-		w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+		t := newTable(a.Stdout)
 		c.Flags().VisitAll(func(flag *pflag.Flag) {
 			if flag.Name != "help" {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", flag.Name, shown(flag), f.origins[flag.Name].text)
+				t.row(flag.Name, shown(flag), f.origins[flag.Name].text)
 			}
 		})
-		return w.Flush()
+		return t.flush()
 	}
 	return c
 }

@@ -120,7 +120,7 @@ func (g *found) credentials(ctx context.Context, f *runFlags) (*runner.Credentia
 	c := &runner.Credentials{ID: g.credentialID, GitID: newUUID(), Token: newUUID()}
 	if f.gitCredentials {
 		c.Git = func(ctx context.Context, question string) (string, error) {
-			return source.Credentials(ctx, g.source.Dir, question)
+			return source.Credentials(ctx, question)
 		}
 	}
 	if !f.grants() {

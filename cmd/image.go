@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/runtimes"
@@ -175,16 +176,16 @@ func (a *App) listImages(ctx context.Context, f *imageFlags) error {
 	if f.format == "json" {
 		return a.writeJSON(append([]shownImage{}, all...))
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "IMAGE\tENGINE\tID\tSIZE\tAGE\tRUNTIMES")
+	t := newTable(a.Stdout)
+	t.row("IMAGE", "ENGINE", "ID", "SIZE", "AGE", "RUNTIMES")
 	for _, i := range all {
 		id := shortID(i.ID)
 		if f.full {
 			id = firstText(i.Digest, i.ID)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.Engine, id, console.Bytes(i.Size), strings.TrimSuffix(a.agoOr(i.Created, "-"), " ago"), i.offers())
+		t.row(i.Name, i.Engine, id, console.Bytes(i.Size), strings.TrimSuffix(a.agoOr(i.Created, "-"), " ago"), i.offers())
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.flush(); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(all, func(i shownImage) bool { return !i.looked }) {
@@ -198,9 +199,12 @@ func (a *App) listImages(ctx context.Context, f *imageFlags) error {
 }
 
 func (a *App) writeJSON(what any) error {
-	e := json.NewEncoder(a.Stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(what)
+	text, err := json.MarshalIndent(what, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.raw.out, diag.EscapeJSON(string(text))+"\n")
+	return err
 }
 
 func (a *App) agoOr(t time.Time, none string) string {
@@ -289,10 +293,10 @@ func (a *App) inspectImage(ctx context.Context, f *imageFlags, name string) erro
 	if f.format == "json" {
 		return a.writeJSON(i)
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	t := newTable(a.Stdout)
 	row := func(title, text string) {
 		if text != "" {
-			fmt.Fprintf(w, "%s\t%s\n", title, text)
+			t.row(title, text)
 		}
 	}
 	row("image", i.Name)
@@ -311,7 +315,7 @@ func (a *App) inspectImage(ctx context.Context, f *imageFlags, name string) erro
 		row(title, name+" "+strings.Join(i.Runtimes[name], " "))
 		title = " "
 	}
-	return w.Flush()
+	return t.flush()
 }
 
 // errNotHere is what errNoImage wraps.

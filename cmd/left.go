@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,14 +111,14 @@ func newPs(a *App) *cobra.Command {
 			if err != nil && len(all) == 0 {
 				return err
 			}
-			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(w, "BUILD\tSTATE\tSINCE\tCONTAINER\tSOURCE")
+			w := newTable(a.Stdout)
+			w.row("BUILD", "STATE", "SINCE", "CONTAINER", "SOURCE")
 			for _, t := range all {
 				if t.hosts() {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Labels[labelBuild], t.state(), since(a.Now(), t.Labels[labelStarted]), t.Name, t.Labels[labelSource])
+					w.row(t.Labels[labelBuild], t.state(), since(a.Now(), t.Labels[labelStarted]), t.Name, t.Labels[labelSource])
 				}
 			}
-			return errors.Join(err, w.Flush())
+			return errors.Join(err, w.flush())
 		},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/reports"
 )
 
@@ -145,7 +146,7 @@ func detail(set *reports.Set, dir string) {
 		_ = filepath.WalkDir(root.Name(), func(path string, e os.DirEntry, err error) error {
 			if err == nil && e.Type().IsRegular() {
 				name, _ := filepath.Rel(root.Name(), path)
-				files = append(files, reports.Source{Path: name, Open: func() (io.ReadCloser, error) { return root.Open(name) }})
+				files = append(files, reports.Source{Path: name, Open: func() (io.ReadCloser, error) { return regular.OpenIn(root, name) }})
 			}
 			return nil
 		})

@@ -2,14 +2,15 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/source"
 )
@@ -129,13 +130,14 @@ func (f *reportFlags) groups(names []string) (map[reports.Format][]string, diag.
 // looksLike says what a file looks like, empty for what is not known. The error says that
 // it cannot be opened, or is a directory.
 func looksLike(name string) (string, error) {
-	in, err := os.Open(name)
+	in, err := regular.Open(name)
+	var kind *regular.Error
+	if errors.As(err, &kind) && kind.Mode.IsDir() {
+		return "", usagef("%s is a directory; expected files, such as %s", name, filepath.Join(name, "*.xml"))
+	}
 	if err != nil {
 		return "", usagef("%w", err)
 	}
 	defer in.Close()
-	if info, err := in.Stat(); err == nil && info.IsDir() {
-		return "", usagef("%s is a directory; expected files, such as %s", name, filepath.Join(name, "*.xml"))
-	}
 	return reports.Like(in), nil
 }

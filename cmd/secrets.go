@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,17 +105,17 @@ func (a *App) listSecrets(_ context.Context, _ *runFlags, g *found, all []needed
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	return table(a.Stdout, all, func(n needed) string { return g.from(n) })
+	return needsTable(a.Stdout, all, func(n needed) string { return g.from(n) })
 }
 
 const noNeeds = "The build needs no values from Parameter Store or Secrets Manager."
 
-func table(w io.Writer, all []needed, last func(needed) string) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+func needsTable(w io.Writer, all []needed, last func(needed) string) error {
+	t := newTable(w)
 	for _, n := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", n.variable, n.need.Kind, n.need.Ref, last(n))
+		t.row(n.variable, n.need.Kind, n.need.Ref, last(n))
 	}
-	return t.Flush()
+	return t.flush()
 }
 
 // from says where a value would come from.
@@ -155,7 +154,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		return err
 	}
 	next := 0
-	err := table(a.Stdout, all, func(n needed) string {
+	err := needsTable(a.Stdout, all, func(n needed) string {
 		if n.given != "" {
 			return "ok, from " + n.given
 		}

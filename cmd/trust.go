@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -188,12 +187,12 @@ func newTrustLs(a *App) *cobra.Command {
 				fmt.Fprintln(a.Stderr, "you trust no source")
 				return nil
 			}
-			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(w, "SOURCE\tSTATE\tTRUSTED\tALLOWS")
+			t := newTable(a.Stdout)
+			t.row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
 			for _, r := range all {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", diag.EscapeLine(a.tilde(r.Directory)), trustState(r), ago(a.Now().Sub(r.Trusted)), diag.EscapeLine(strings.Join(effects(r), " · ")))
+				t.row(a.tilde(r.Directory), trustState(r), ago(a.Now().Sub(r.Trusted)), strings.Join(effects(r), " · "))
 			}
-			return errors.Join(err, w.Flush())
+			return errors.Join(err, t.flush())
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -50,18 +51,19 @@ func StateOf(ctx context.Context, file string) (State, error) {
 const patience = time.Minute
 
 // Credentials answers a question of git for the credentials of an https host, in the
-// form of git-credential, as git in dir answers it with the user's own helpers.
+// form of git-credential, as git answers it with the user's own helpers. It is asked
+// outside the source, whose configuration may have come with it and can name commands.
 // Nobody is asked at a terminal or in a window. Only a user's name and password are
 // returned. The error says that there are none, and never repeats an answer.
-func Credentials(ctx context.Context, dir, question string) (string, error) {
+func Credentials(ctx context.Context, question string) (string, error) {
 	asked := attributes(question)
 	if asked["protocol"] != "https" || asked["host"] == "" || strings.ContainsRune(question, 0) {
 		return "", errors.New("git in the build asks for something else than the credentials of an https host")
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", "-C", dir, "credential", "fill")
-	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false", "GCM_INTERACTIVE=never")
+	cmd := exec.CommandContext(ctx, "git", "-C", string(filepath.Separator), "credential", "fill")
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false", "GCM_INTERACTIVE=never", "GIT_DIR="+os.DevNull)
 	cmd.Stdin = strings.NewReader(lines(asked, "protocol", "host", "path", "username") + "\n")
 	cmd.WaitDelay = time.Second
 	printed, err := cmd.Output()

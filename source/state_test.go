@@ -37,11 +37,15 @@ func TestItIsKnownWhatGitHasToDoWithAFile(t *testing.T) {
 }
 
 func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
-	t.Parallel()
-	repo := t.TempDir()
+	repo, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
 	gitIn(t, repo, "init", "-q")
-	gitIn(t, repo, "config", "credential.https://known.example.helper", "!echo username=me; echo password=pw; :")
-	got, err := Credentials(t.Context(), repo, "protocol=https\nhost=known.example\npath=a/b\n\n")
+	// The repository's own helper may have come with the source.
+	gitIn(t, repo, "config", "credential.helper", "!touch "+ran+"; :")
+	t.Chdir(repo)
+	user := filepath.Join(t.TempDir(), "gitconfig")
+	t.Setenv("GIT_CONFIG_GLOBAL", user)
+	gitIn(t, repo, "config", "--global", "credential.https://known.example.helper", "!echo username=me; echo password=pw; :")
+	got, err := Credentials(t.Context(), "protocol=https\nhost=known.example\npath=a/b\n\n")
 	if err != nil || !strings.Contains(got, "username=me\npassword=pw\n") {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -53,8 +57,11 @@ func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
 		"protocol=https\nhost=known.example\x00\nx":           "something else",
 		"protocol=https\nhost=known.example\nprotocol=http\n": "something else",
 	} {
-		if got, err := Credentials(t.Context(), repo, question); got != "" || err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := Credentials(t.Context(), question); got != "" || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %q, %v", question, got, err)
 		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the repository's helper ran")
 	}
 }
