@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -54,22 +55,31 @@ func (e *untrusted) Error() string {
 	return b.String()
 }
 
-// maxSettingShown is how many characters of a setting are shown.
-const maxSettingShown = 60
+// maxSettingShown is how many characters of a setting are shown, and maxClaimLine how
+// wide a line of claims may be before each takes two lines.
+const (
+	maxSettingShown = 100
+	maxClaimLine    = 80
+)
 
 // claimTable prints what a file would do: the effect, the setting and its place.
 func claimTable(claims []config.Claim) string {
-	rows := make([][2]string, len(claims))
-	var widths [2]int
+	rows := make([][3]string, len(claims))
+	var widths [3]int
 	for i, c := range claims {
-		rows[i] = [2]string{diag.EscapeLine(c.Effect), cut(diag.EscapeLine(c.Setting), maxSettingShown)}
+		rows[i] = [3]string{diag.EscapeLine(c.Effect), cut(diag.EscapeLine(c.Setting), maxSettingShown), diag.EscapeLine(c.Place())}
 		for j, cell := range rows[i] {
-			widths[j] = max(widths[j], len([]rune(cell)))
+			widths[j] = max(widths[j], utf8.RuneCountInString(cell))
 		}
 	}
+	const gaps = 8 // of a line with three columns
 	var b strings.Builder
-	for i, c := range claims {
-		fmt.Fprintf(&b, "  ! %-*s  %-*s  %s\n", widths[0], rows[i][0], widths[1], rows[i][1], diag.EscapeLine(c.Place()))
+	for _, row := range rows {
+		if widths[0]+widths[1]+widths[2]+gaps > maxClaimLine {
+			fmt.Fprintf(&b, "  ! %s\n      %s: %s\n", row[0], row[2], row[1])
+			continue
+		}
+		fmt.Fprintf(&b, "  ! %-*s  %-*s  %s\n", widths[0], row[0], widths[1], row[1], row[2])
 	}
 	return b.String()
 }

@@ -51,7 +51,7 @@ func Settings() []Setting {
 		{Name: "compute-type", Reach: Build},
 		{Name: "docker", Reach: User, Effect: "give the build this machine's Docker engine", Harmless: is("nested")},
 		{Name: "dry-run", Reach: User, Effect: "end without running the build", Harmless: no},
-		{Name: "engine", Reach: User, Effect: "choose where the build runs: VALUE", Harmless: is("auto")},
+		{Name: "engine", Reach: User, Effect: "run the build on the engine VALUE", Harmless: is("auto")},
 		{Name: "env", Reach: Variable, Effect: "read your variable VALUE"},
 		{Name: "env-file", Reach: Reads, Effect: "read variables from outside the source"},
 		{Name: "env-override", Reach: Build},
