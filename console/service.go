@@ -2,10 +2,12 @@ package console
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -18,6 +20,7 @@ const stampLayout = "2006/01/02 15:04:05.000000"
 type Service struct {
 	w     *bufio.Writer
 	flush bool
+	file  bool // it has every byte, as the service's
 	err   error
 }
 
@@ -28,7 +31,9 @@ func NewService(w io.Writer) *Service {
 
 // NewServiceFile returns a Service for a file nobody reads yet: output is
 // written when a command ends.
-func NewServiceFile(w io.Writer) *Service { return &Service{w: bufio.NewWriterSize(w, 64<<10)} }
+func NewServiceFile(w io.Writer) *Service {
+	return &Service{w: bufio.NewWriterSize(w, 64<<10), file: true}
+}
 
 // Err is the first error of the writer.
 func (s *Service) Err() error { return s.err }
@@ -70,7 +75,21 @@ func (s *Service) phaseEnded(e runner.Event) {
 }
 
 func (s *Service) line(e runner.Event, format string, args ...any) {
-	s.write("[Container] " + e.Time.UTC().Format(stampLayout) + " " + string(formatted(format, args...)) + "\n")
+	text := fmt.Sprintf(format, args...)
+	if !s.file {
+		text = escapeLog(text)
+	}
+	s.write("[Container] " + e.Time.UTC().Format(stampLayout) + " " + text + "\n")
+}
+
+// escapeLog escapes a line of the log for a screen, except for carriage returns, which
+// the service's log has too.
+func escapeLog(text string) string {
+	parts := strings.Split(text, "\r")
+	for i := range parts {
+		parts[i] = diag.Escape(parts[i])
+	}
+	return strings.Join(parts, "\r")
 }
 
 func (s *Service) write(text string) {
