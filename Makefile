@@ -10,6 +10,10 @@ platforms := linux darwin windows
 architectures := amd64 arm64
 fuzztime ?= 5s
 
+# The tests of the whole program take twice as long with the race detector, so only
+# those in which several things happen at once have it.
+racing := ^TestNewTemp_|^TestPrune_|^TestConformanceOnTheHost$$|^TestScriptsOfWhatRuns$$|^TestScriptsThatReachAWS$$|^TestScriptsWithS3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
+
 # In CI a test that finds no engine fails; elsewhere it is skipped.
 ifdef CI
 export BUILDLOCAL_REQUIRE_ENGINE := 1
@@ -30,7 +34,9 @@ demo: setup ## from nothing to a build of examples/node
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
 	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw bin/browser
-	go test -race -timeout 60m -count=1 ./...
+	go test -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$)
+	go test -race -timeout 60m -count=1 -run '$(racing)' ./cmd
+	go test -timeout 60m -count=1 ./cmd
 
 bin/versitygw: # an S3 server for the tests
 	GOBIN=$(CURDIR)/bin go install $(s3server)
