@@ -223,11 +223,11 @@ func (s *subject) addConfig(from config.Source, f *runFlags, used func(name stri
 // for a command that builds it. A clone has none that git did not make.
 func (s *subject) addGit(dir string, builds bool) {
 	for _, lead := range source.Leads(dir) {
-		s.files[fmt.Sprintf("%s:%d", lead.File, lead.Line)] = trust.Sum([]byte(lead.Text))
+		s.files[fmt.Sprintf("%s:%d", filepath.ToSlash(lead.File), lead.Line)] = trust.Sum([]byte(lead.Text))
 		if builds {
 			s.claims = append(s.claims, config.Claim{
 				Effect: "let the build reach git files outside the source", Setting: lead.Text,
-				File: filepath.Join(dir, filepath.FromSlash(lead.File)), Line: lead.Line, Git: true,
+				File: shownPath(lead.File), Line: lead.Line, Git: true,
 			})
 		}
 	}

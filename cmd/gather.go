@@ -179,7 +179,7 @@ func note(id string, s *source.Source) string {
 	if text := ignoredNote(s); text != "" {
 		notes = append(notes, text)
 	}
-	if text, err := os.ReadFile(filepath.Join(s.Dir, ".git")); err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
+	if text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument); err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
 		notes = append(notes, "git does not work in this build, .git leads elsewhere; --source-mode commit gives it a clone")
 	}
 	if id != "" && len(notes) > 0 {

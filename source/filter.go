@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"errors"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -11,43 +13,51 @@ const nothing = "BUILDLOCAL_NOTHING"
 
 // needed returns the settings of a repository that matter here, as NAME, a line feed,
 // VALUE and a zero byte.
-func needed(ctx context.Context, dir string) string {
-	// It fails if there is no such setting.
-	out, _ := git(ctx, dir, "config", "-z", "--get-regexp", `^(remote\..*\.url|branch\..*\.remote|filter\..*)$`)
-	return out
+func needed(ctx context.Context, dir string) (string, error) {
+	out, err := git(ctx, dir, "config", "-z", "--get-regexp", `^(remote\..*\.url|branch\..*\.remote|filter\..*)$`)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 { // there is no such setting
+		return "", nil
+	}
+	return out, err
 }
 
 // harmless returns options, before and after the name of the command, that keep git
 // status from running commands of the repository's configuration, which may have come
-// with the source.
-func (r *repository) harmless(ctx context.Context) (before, after []string) {
-	filters := filtersOf(r.config)
-	if !exists(filepath.Join(r.top, ".gitmodules")) {
-		return withoutFilters(filters), []string{"--ignore-submodules=dirty"} // git status runs in those it looks into
-	}
-	for _, dir := range r.submodules(ctx, r.top, 0) {
-		filters = append(filters, filtersOf(needed(ctx, dir))...)
-	}
-	return withoutFilters(filters), nil
+// with the source. Submodules are compared by their commits only: git status would
+// start another git in each, which has a configuration of its own.
+func (r *repository) harmless() (before, after []string) {
+	return withoutFilters(filtersOf(r.config)), []string{"--ignore-submodules=dirty"}
 }
 
-// maxDepth is how deep submodules of submodules are looked for.
+// maxDepth is how deep submodules of submodules are looked at.
 const maxDepth = 8
 
-// submodules returns the directories of a repository's submodules, and of theirs.
-func (r *repository) submodules(ctx context.Context, top string, depth int) []string {
-	out, err := git(ctx, top, "ls-files", "-z", "--stage")
-	if err != nil || depth == maxDepth {
-		return nil
+// dirtySubmodule reports whether the files of a submodule differ from its commit. Each
+// is looked at as a repository of its own; one that cannot be is not dirty.
+func (r *repository) dirtySubmodule(ctx context.Context, depth int) bool {
+	if depth == maxDepth || !exists(filepath.Join(r.top, ".gitmodules")) {
+		return false
 	}
-	var all []string
+	out, err := git(ctx, r.top, "ls-files", "-z", "--stage")
+	if err != nil {
+		return false
+	}
 	for entry := range strings.SplitSeq(out, "\x00") {
 		about, name, _ := strings.Cut(entry, "\t")
-		if dir := filepath.Join(top, filepath.FromSlash(name)); strings.HasPrefix(about, "160000 ") && exists(filepath.Join(dir, ".git")) {
-			all = append(append(all, dir), r.submodules(ctx, dir, depth+1)...)
+		dir := filepath.Join(r.top, filepath.FromSlash(name))
+		if !strings.HasPrefix(about, "160000 ") || !exists(filepath.Join(dir, ".git")) {
+			continue
+		}
+		sub, err := discover(ctx, dir)
+		if err != nil {
+			continue
+		}
+		if st, err := sub.status(ctx, nil); err == nil && st.git.Dirty || sub.dirtySubmodule(ctx, depth+1) {
+			return true
 		}
 	}
-	return all
+	return false
 }
 
 // filtersOf returns the names of the filters in settings.

@@ -34,6 +34,7 @@ var settings = []string{
 	"-c", "filter.lfs.process=",
 	"-c", "filter.lfs.clean=",
 	"-c", "filter.lfs.smudge=",
+	"-c", "log.showSignature=false",
 }
 
 // kept are the only variables of git that reach it. A hook sets others, such
@@ -105,6 +106,7 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository
 	}
+	dir = filepath.Clean(dir)
 	if err := waiting(dir); err != nil {
 		return nil, err
 	}
@@ -125,22 +127,38 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !filepath.IsAbs(r.common) {
 		r.common = filepath.Join(dir, r.common)
 	}
-	r.config = needed(ctx, dir)
-	return r, nil
+	if at := gitPlace(dir); at != "" && !sameFile(r.top, "", at) {
+		return nil, fmt.Errorf("the configuration of %s names another work tree, %s", filepath.Join(at, ".git"), r.top)
+	}
+	r.config, err = needed(ctx, dir)
+	return r, err
+}
+
+// gitPlace returns the directory that has the .git in which git finds a repository from
+// dir; "" for none, or a bare repository.
+func gitPlace(dir string) string {
+	dir, err := filepath.Abs(dir)
+	for err == nil {
+		if exists(filepath.Join(dir, ".git")) {
+			return dir
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return ""
+		}
+		dir = above
+	}
+	return ""
 }
 
 // waiting returns an error if git would wait for a file of the work tree that dir is in,
 // such as a named pipe. Other files of that kind are waited for until the context ends.
 func waiting(dir string) error {
-	for !exists(filepath.Join(dir, ".git")) {
-		above := filepath.Dir(dir)
-		if above == dir {
-			return nil
-		}
-		dir = above
+	if dir = gitPlace(dir); dir == "" {
+		return nil
 	}
 	for _, name := range []string{
-		".gitignore", ".gitattributes", ".gitmodules", ".git/HEAD", ".git/config", ".git/config.worktree", ".git/commondir", ".git/index",
+		".git", ".gitignore", ".gitattributes", ".gitmodules", ".git/HEAD", ".git/config", ".git/config.worktree", ".git/commondir", ".git/index",
 		".git/packed-refs", ".git/shallow", ".git/info/exclude", ".git/info/attributes", ".git/objects/info/alternates",
 	} {
 		var wrong *regular.Error

@@ -10,93 +10,157 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Lead is a place in a source's own .git that leads git, and with it the build, out of
-// the source. A clone has none; an unpacked archive may have been made with one.
+// Lead is a place in the .git of a source that leads git, and with it the build, to
+// files elsewhere. A clone has none; an unpacked archive may have been made with one.
 type Lead struct {
-	File string // below the source, slash-separated
+	File string // absolute
 	Line int    // from 1
-	Text string // what stands there
+	Text string // what is there
 }
 
 // maxLead is how many bytes of a file of git's are read.
 const maxLead = 64 << 10
 
-// Leads returns the places that lead out of a source directory, except those that lead
-// to a repository that names the source as its own: a linked worktree's, or a
-// submodule's.
+// Leads returns the places in the repository of a source directory that lead out of
+// that repository. A .git that is a file leads out by its nature, as in linked worktrees
+// and submodules; it is no lead if the repository elsewhere names the work tree as its
+// own, which whoever made an archive could not arrange.
 func Leads(dir string) []Lead {
-	dot := filepath.Join(dir, ".git")
+	top := gitPlace(dir)
+	if top == "" {
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(top); err == nil {
+		top = real
+	}
+	l := &leads{top: top, seen: map[string]bool{}}
+	if gitDir := l.gitDir(); gitDir != "" {
+		l.common(gitDir)
+	}
+	return l.found
+}
+
+// leads collects the leads of one repository.
+type leads struct {
+	top   string // the directory that has .git; without links
+	seen  map[string]bool
+	found []Lead
+}
+
+func (l *leads) add(file string, line int, text string) {
+	l.found = append(l.found, Lead{file, line, text})
+}
+
+// gitDir returns the git directory, if it is below the top; if it is elsewhere, that is
+// noted unless it names the top.
+func (l *leads) gitDir() string {
+	dot := filepath.Join(l.top, ".git")
 	info, err := os.Lstat(dot)
+	if err != nil {
+		return ""
+	}
+	path, text := dot, ""
 	switch {
-	case err != nil:
-		return nil
 	case info.Mode()&fs.ModeSymlink != 0:
-		return linkLead(dir, ".git")
+		target, err := os.Readlink(dot)
+		if err != nil {
+			return ""
+		}
+		text = "link to " + target
+		if real, err := os.Stat(dot); err == nil && real.Mode().IsRegular() {
+			l.add(dot, 1, text) // a link to a .git file: nobody makes that
+			return ""
+		}
 	case info.Mode().IsRegular():
-		return gitFileLead(dir)
+		first, err := regular.Read(dot, maxLead)
+		named, is := strings.CutPrefix(strings.TrimRight(string(first), "\r\n"), "gitdir: ")
+		if err != nil || !is {
+			return "" // git refuses it
+		}
+		path, text = l.from(l.top, named), "gitdir: "+named
 	}
-	var all []Lead
-	for _, name := range []string{
-		"HEAD", "config", "commondir", "packed-refs", "info", "modules", "refs", "refs/heads", "refs/remotes", "refs/tags",
-		"objects", "objects/info", "objects/info/alternates", "objects/pack",
-	} {
-		all = append(all, linkLead(dir, ".git/"+name)...)
+	if inside(l.top, path) {
+		return path
 	}
-	all = append(all, pathLeads(dir, ".git/commondir", dot)...)
-	return append(all, pathLeads(dir, ".git/objects/info/alternates", filepath.Join(dot, "objects"))...)
+	if info.Mode()&fs.ModeSymlink != 0 || !namesBack(path, l.top) {
+		l.add(dot, 1, text)
+	}
+	return "" // it is the user's own
 }
 
-// linkLead returns a link that leads out of dir.
-func linkLead(dir, name string) []Lead {
-	full := filepath.Join(dir, filepath.FromSlash(name))
-	target, err := os.Readlink(full)
-	if err != nil || inside(dir, full) {
+// from returns a path that is seen from a directory.
+func (l *leads) from(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// common looks through a git directory below the top, and the one that it shares.
+func (l *leads) common(gitDir string) {
+	if l.seen[gitDir] {
+		return
+	}
+	l.seen[gitDir] = true
+	l.links(gitDir)
+	for _, path := range l.paths(filepath.Join(gitDir, "commondir"), gitDir) {
+		l.common(path)
+	}
+	l.objects(filepath.Join(gitDir, "objects"))
+}
+
+// objects follows the alternates of a directory of objects.
+func (l *leads) objects(dir string) {
+	if l.seen[dir] {
+		return
+	}
+	l.seen[dir] = true
+	if !l.seen[filepath.Dir(dir)] { // which has been walked with it
+		l.links(dir)
+	}
+	for _, path := range l.paths(filepath.Join(dir, "info", "alternates"), dir) {
+		l.objects(path)
+	}
+}
+
+// links notes the links below a git directory that lead out. The single objects are not
+// looked at: there are many, and who links one has to know its name.
+func (l *leads) links(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil
+		case e.Type()&fs.ModeSymlink != 0 && !inside(l.top, path):
+			target, _ := os.Readlink(path)
+			l.add(path, 1, "link to "+target)
+		case e.IsDir() && len(e.Name()) == 2 && filepath.Base(filepath.Dir(path)) == "objects":
+			return fs.SkipDir
+		}
 		return nil
-	}
-	return []Lead{{name, 1, "link to " + target}}
+	})
 }
 
-// pathLeads returns the lines of a file that are paths, seen from a directory, and lead
-// out of dir.
-func pathLeads(dir, name, from string) []Lead {
-	text, err := regular.Read(filepath.Join(dir, filepath.FromSlash(name)), maxLead)
+// paths returns the paths in a file, seen from a directory, that stay below the top, and
+// notes the others.
+func (l *leads) paths(file, from string) []string {
+	text, err := regular.Read(file, maxLead)
 	if err != nil {
 		return nil
 	}
-	var all []Lead
+	var all []string
 	line := 0
 	for path := range strings.SplitSeq(string(text), "\n") {
 		line++
-		full := path
-		if !filepath.IsAbs(full) {
-			full = filepath.Join(from, full)
-		}
-		if path != "" && !strings.HasPrefix(path, "#") && !inside(dir, full) {
-			all = append(all, Lead{name, line, path})
+		path = strings.TrimRight(path, "\r")
+		switch full := l.from(from, strings.Trim(path, `"`)); {
+		case path == "" || strings.HasPrefix(path, "#"):
+		case inside(l.top, full):
+			all = append(all, full)
+		default:
+			l.add(file, line, path)
 		}
 	}
 	return all
-}
-
-// gitFileLead returns the .git of a source that is a file, unless the repository that it
-// names names the source.
-func gitFileLead(dir string) []Lead {
-	text, err := regular.Read(filepath.Join(dir, ".git"), maxLead)
-	if err != nil {
-		return nil
-	}
-	first := strings.TrimRight(string(text), "\r\n")
-	path, is := strings.CutPrefix(first, "gitdir: ")
-	if !is {
-		return nil // git refuses it
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
-	if inside(dir, path) || namesBack(path, dir) {
-		return nil
-	}
-	return []Lead{{".git", 1, first}}
 }
 
 // namesBack reports whether a git directory belongs to the work tree in dir: that of a
@@ -136,12 +200,15 @@ func inside(dir, path string) bool {
 		return false
 	}
 	real, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, link := os.Lstat(path); link == nil {
-			return false
+	for rest := ""; errors.Is(err, fs.ErrNotExist); {
+		if _, link := os.Lstat(path); link == nil || path == filepath.Dir(path) {
+			return false // a link to nothing: whoever makes that decides where it leads
 		}
-		real, err = filepath.EvalSymlinks(filepath.Dir(path))
-		real = filepath.Join(real, filepath.Base(path))
+		rest = filepath.Join(filepath.Base(path), rest)
+		path = filepath.Dir(path)
+		if real, err = filepath.EvalSymlinks(path); err == nil {
+			real = filepath.Join(real, rest)
+		}
 	}
 	if err != nil {
 		return false

@@ -68,13 +68,41 @@ func TestLeads_FindsWhatLeadsOut(t *testing.T) {
 		"linked refs": func(private, src string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(src, ".git/refs/heads")), os.Symlink(private+"/.git/refs/heads", filepath.Join(src, ".git/refs/heads")))
 		},
+		"a .git file with a common directory": func(private, src string) error {
+			rg := filepath.Join(src, "rg")
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.Mkdir(rg, 0o755), os.WriteFile(filepath.Join(src, ".git"), []byte("gitdir: rg\n"), 0o644),
+				os.WriteFile(filepath.Join(rg, "commondir"), []byte(private+"/.git\n"), 0o644), os.WriteFile(filepath.Join(rg, "gitdir"), []byte(src+"/.git\n"), 0o644))
+		},
+		"a linked .git with a common directory": func(private, src string) error {
+			return errors.Join(os.Rename(filepath.Join(src, ".git"), filepath.Join(src, "rg")), os.Symlink("rg", filepath.Join(src, ".git")),
+				os.WriteFile(filepath.Join(src, "rg/commondir"), []byte(private+"/.git\n"), 0o644))
+		},
+		"alternates of alternates": func(private, src string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(src, ".git/x/objects/info"), 0o755),
+				os.WriteFile(filepath.Join(src, ".git/objects/info/alternates"), []byte("../x/objects\n"), 0o644),
+				os.WriteFile(filepath.Join(src, ".git/x/objects/info/alternates"), []byte(private+"/.git/objects\n"), 0o644))
+		},
+		"a linked directory of objects": func(private, src string) error {
+			entries, err := filepath.Glob(private + "/.git/objects/[0-9a-f][0-9a-f]")
+			return errors.Join(err, os.RemoveAll(filepath.Join(src, ".git/objects", filepath.Base(entries[0]))),
+				os.Symlink(entries[0], filepath.Join(src, ".git/objects", filepath.Base(entries[0]))))
+		},
+		"a linked tag": func(private, src string) error {
+			return os.Symlink(private+"/.git/refs/heads/master", filepath.Join(src, ".git/refs/tags/leak"))
+		},
 	} {
 		private, src := repositories(t)
 		if err := spoil(private, src); err != nil {
 			t.Fatal(err)
 		}
-		if leads := Leads(src); len(leads) != 1 || leads[0].Line == 0 || leads[0].Text == "" {
-			t.Errorf("%s: %+v; want one lead", name, leads)
+		below := filepath.Join(src, "below", "it")
+		if err := os.MkdirAll(below, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, dir := range []string{src, below} {
+			if leads := Leads(dir); len(leads) != 1 || leads[0].Line == 0 || leads[0].Text == "" {
+				t.Errorf("%s: %+v; want one lead", name, leads)
+			}
 		}
 	}
 }

@@ -103,17 +103,20 @@ type Change struct {
 	Time   time.Time
 }
 
-// LastChange returns the last commit that changed a file; nil where there is none,
-// or the file differs from it.
+// LastChange returns the last commit that changed a file, by the repository's own
+// account; nil if there is none, or the file differs from it. No filter is run, and no
+// signature checked: the repository's configuration may have come with the source.
 func LastChange(ctx context.Context, file string) *Change {
 	dir, base := filepath.Split(file)
 	if _, err := discover(ctx, dir); err != nil {
 		return nil
 	}
-	if dirty, err := git(ctx, dir, "status", "--porcelain", "--", ":(literal)"+base); err != nil || dirty != "" {
+	committed, err1 := git(ctx, dir, "rev-parse", "--verify", "--quiet", "HEAD:./"+base)
+	current, err2 := git(ctx, dir, "hash-object", "--no-filters", "--", base)
+	if err1 != nil || err2 != nil || committed != current {
 		return nil
 	}
-	out, err := git(ctx, dir, "log", "-1", "--format=%h%x00%an%x00%ct", "--", ":(literal)"+base)
+	out, err := git(ctx, dir, "log", "-1", "--no-show-signature", "--format=%h%x00%an%x00%ct", "--", ":(literal)"+base)
 	parts := strings.Split(strings.TrimSuffix(out, "\n"), "\x00")
 	const fields = 3
 	if err != nil || len(parts) != fields {

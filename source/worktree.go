@@ -32,6 +32,7 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 			`Use the source mode "all" to build every file as it is.`, nil,
 		}
 	}
+	st.git.Dirty = st.git.Dirty || r.dirtySubmodule(ctx, 0)
 	st.git.Remote = r.remote(st.git.Branch)
 	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra(), Git: &st.git}
 	s.Ignored = count(r.dir, st.ignored, countLimit)
@@ -51,7 +52,7 @@ type status struct {
 // status asks git once for all of it: whatever is asked, most of the time goes
 // into looking at every file.
 func (r *repository) status(ctx context.Context, exclude []string) (*status, error) {
-	before, after := r.harmless(ctx)
+	before, after := r.harmless()
 	out, err := git(ctx, r.dir, slices.Concat(before, []string{"status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
 		"--no-renames", "--untracked-files=normal", "--ignored=traditional"}, after, []string{"--", "."})...)
 	if err != nil {
