@@ -229,6 +229,8 @@ func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
 		switch {
 		case slices.ContainsFunc(all, func(o destination) bool { return o.identifier == d.identifier }):
 			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, a second directory for the same artifacts", text)))
+		case f.inOutput(d.dir):
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, which is the output directory or below it; choose another one", text)))
 		case plan.Artifacts == nil:
 			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no artifacts", text)))
 		case !found:
@@ -237,6 +239,21 @@ func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
 		all = append(all, d)
 	}
 	return all, joined(errs)
+}
+
+// inOutput reports whether a directory is the output directory, or below it, where
+// everything is taken for buildlocal's own.
+func (f *runFlags) inOutput(dir string) bool {
+	target, err := realTarget(dir)
+	if err != nil {
+		return false
+	}
+	out, err := realTarget(f.outputDir())
+	if err != nil {
+		return false
+	}
+	_, inside := relativeTo(out, target)
+	return inside || sameDir(out, target)
 }
 
 // putArtifacts puts what a build left where the user wants it. What was put there

@@ -9,110 +9,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/internal/config"
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/trust"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/source"
 )
-
-// untrusted is the error for a file of the source that reaches the user, and that
-// the user has not trusted. Its message is a whole screen.
-type untrusted struct {
-	file     string // as the user would type it
-	config   bool   // it is the configuration file, which can be left out
-	claims   []config.Claim
-	harmless []string // the other settings of the file
-	dir      string   // the source as the user named it
-	command  string   // that was refused
-}
-
-func (e *untrusted) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "error: %s came with this source and is not trusted; nothing started\n", e.file)
-	b.WriteString("  it would\n" + claimTable(e.claims))
-	if len(e.harmless) > 0 {
-		fmt.Fprintf(&b, "  it also sets %s, which %s no trust\n", series(e.harmless), plural(len(e.harmless), "needs", "need"))
-	}
-	dir := ""
-	if e.dir != "." {
-		dir = " " + shellWord(e.dir)
-	}
-	fmt.Fprintf(&b, "hint: to allow exactly this file: buildlocal trust%s", dir)
-	if !e.config {
-		return b.String()
-	}
-	verb := "go on"
-	if strings.HasSuffix(e.command, " run") {
-		verb = "build"
-	}
-	fmt.Fprintf(&b, "\nhint: to %s without it: %s --no-config", verb, e.command)
-	return b.String()
-}
-
-// maxSettingShown is how many characters of a setting are shown, and maxClaimLine how
-// wide a line of claims may be before each takes two lines.
-const (
-	maxSettingShown = 100
-	maxClaimLine    = 80
-)
-
-// claimTable prints what a file would do: the effect, the setting and its place.
-func claimTable(claims []config.Claim) string {
-	rows := make([][3]string, len(claims))
-	var widths [3]int
-	for i, c := range claims {
-		rows[i] = [3]string{diag.EscapeLine(c.Effect), cut(diag.EscapeLine(c.Setting), maxSettingShown), diag.EscapeLine(c.Place())}
-		for j, cell := range rows[i] {
-			widths[j] = max(widths[j], utf8.RuneCountInString(cell))
-		}
-	}
-	const gaps = 8 // of a line with three columns
-	var b strings.Builder
-	for _, row := range rows {
-		if widths[0]+widths[1]+widths[2]+gaps > maxClaimLine {
-			fmt.Fprintf(&b, "  ! %s\n      %s: %s\n", row[0], row[2], row[1])
-			continue
-		}
-		fmt.Fprintf(&b, "  ! %-*s  %-*s  %s\n", widths[0], row[0], widths[1], row[1], row[2])
-	}
-	return b.String()
-}
-
-func cut(text string, limit int) string {
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return text
-}
-
-// series joins words as a sentence does.
-func series(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
-// shellWord quotes a word for a shell where that is necessary.
-func shellWord(word string) string {
-	if word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,") == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
 
 // builds reports whether a command reads the source as a build does.
 func (f *runFlags) builds() bool {
@@ -128,10 +33,11 @@ func (f *runFlags) checkTrust(a *App, c *cobra.Command) error {
 		s := &subject{dir: (&runFlags{source: dir}).sourceDir(), files: map[string]string{}}
 		s.addGit(dir, true)
 		if trusted, err := a.trusts(s); err != nil || len(s.claims) > 0 && !trusted {
-			return errors.Join(err, &untrusted{file: s.claims[0].File, claims: s.claims, dir: dir, command: c.CommandPath()})
+			return errors.Join(err, &untrusted{file: s.claims[0].File, table: a.claimTable(s.claims), dir: dir, command: c.CommandPath()})
 		}
 	}
 	s := newSubject(c.Context(), f, func(name string) bool { return f.fromSource(name) })
+	f.texts = s.texts
 	if len(s.claims) == 0 {
 		return nil
 	}
@@ -139,11 +45,17 @@ func (f *runFlags) checkTrust(a *App, c *cobra.Command) error {
 	if f.trusted, err = a.trusts(s); err != nil || f.trusted {
 		return err
 	}
-	refused := &untrusted{file: s.claims[0].File, claims: s.claims, dir: f.source, command: c.CommandPath()}
+	refused := &untrusted{file: s.claims[0].File, table: a.claimTable(s.claims), dir: f.source, command: c.CommandPath()}
 	if f.file != nil && slices.ContainsFunc(s.claims, func(c config.Claim) bool { return !c.Git }) {
 		refused.file, refused.config, refused.harmless = f.file.Name, true, s.harmless(f)
 	}
 	return refused
+}
+
+// agreed reports whether the user agreed to all that is claimed: a path can lead
+// elsewhere although the file that names it is the same.
+func (s *subject) agreed(r trust.Record) bool {
+	return !slices.ContainsFunc(s.lines(), func(line string) bool { return !slices.Contains(r.Allows, line) })
 }
 
 // trusts reports whether the user trusts a source with exactly these files.
@@ -155,7 +67,7 @@ func (a *App) trusts(s *subject) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read which sources you trust: %w", err)
 	}
-	return found && record.Covers(s.files), nil
+	return found && record.Covers(s.files) && s.agreed(record), nil
 }
 
 // trustStore is where the user's trust is kept.
@@ -171,13 +83,14 @@ func (a *App) trustStore() *trust.Store {
 type subject struct {
 	dir    string            // absolute, without links
 	files  map[string]string // name below dir to SHA-256
+	texts  map[string][]byte // what was read, by the name that the setting resolves to
 	claims []config.Claim
 }
 
 // newSubject reads what the file beside the source claims with its settings for
 // which used holds, by itself and through the files that it names.
 func newSubject(ctx context.Context, f *runFlags, used func(name string) bool) *subject {
-	s := &subject{dir: f.sourceDir(), files: map[string]string{}}
+	s := &subject{dir: f.sourceDir(), files: map[string]string{}, texts: map[string][]byte{}}
 	from := config.Source{Dir: f.source, Ignored: func(path string) bool {
 		state, err := source.StateOf(ctx, path)
 		return err != nil || state == source.IgnoredFile
@@ -185,7 +98,7 @@ func newSubject(ctx context.Context, f *runFlags, used func(name string) bool) *
 	s.addConfig(from, f, used)
 	s.addGit(f.source, f.builds())
 	slices.SortStableFunc(s.claims, func(a, b config.Claim) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return s
 }
@@ -205,15 +118,19 @@ func (s *subject) addConfig(from config.Source, f *runFlags, used func(name stri
 	for _, name := range []string{"env-file", "project"} {
 		e, _ := f.file.Get(name)
 		for _, v := range e.Values {
+			shown := beside{dir: f.source}.path(v.Text)
 			text := s.add(from, v.Text)
+			if text == nil { // it is outside the source, and the user's
+				text, _ = regular.Read(shown, maxDocument)
+			}
 			if text == nil || !used(name) {
 				continue
 			}
-			shown := filepath.Join(f.source, v.Text)
+			s.texts[shown] = text
 			if name == "env-file" {
 				s.claims = append(s.claims, envClaims(shown, text)...)
 			} else {
-				s.claims = append(s.claims, projectClaims(from, shown, text, f.projectName)...)
+				s.claims = append(s.claims, projectClaims(from, shown, text)...)
 			}
 		}
 	}
@@ -227,7 +144,7 @@ func (s *subject) addGit(dir string, builds bool) {
 		if builds {
 			s.claims = append(s.claims, config.Claim{
 				Effect: "let the build reach git files outside the source", Setting: lead.Text,
-				File: shownPath(lead.File), Line: lead.Line, Git: true,
+				File: shownPath(lead.File), Line: lead.Line, Git: true, Rank: config.User,
 			})
 		}
 	}
@@ -268,7 +185,7 @@ func (s *subject) harmless(f *runFlags) []string {
 func (s *subject) lines() []string {
 	all := make([]string, len(s.claims))
 	for i, c := range s.claims {
-		all[i] = c.Effect + " (" + c.Setting + ")"
+		all[i] = c.Agreed()
 	}
 	return all
 }
@@ -282,7 +199,7 @@ func envClaims(file string, text []byte) []config.Claim {
 	})
 	var all []config.Claim
 	for _, name := range names {
-		c := config.Claim{Effect: "read your variable " + name, Setting: name, File: file}
+		c := config.Claim{Effect: "read your variable " + name, Setting: name, File: file, Rank: config.Variable}
 		if i := slices.IndexFunc(variables, func(v project.Variable) bool { return v.Name == name }); i >= 0 {
 			c.Line, c.Column = variables[i].Line, 1
 		}
@@ -291,28 +208,42 @@ func envClaims(file string, text []byte) []config.Claim {
 	return all
 }
 
-// projectClaims returns what a project document reaches beyond the build.
-func projectClaims(from config.Source, file string, text []byte, name string) []config.Claim {
-	p, problems := project.Parse(file, text, name)
-	if problems.Failed() {
-		return nil // reading it for the build reports them
-	}
-	claim := func(effect, key, value string) config.Claim {
-		line, column := placeOf(text, key)
-		return config.Claim{Effect: effect, Setting: key + ": " + value, File: file, Line: line, Column: column}
-	}
+// projectClaims returns what a project document reaches beyond the build: each of its
+// projects, for a flag may choose another one.
+func projectClaims(from config.Source, file string, text []byte) []config.Claim {
 	var all []config.Claim
+	for _, name := range append(project.Names(text), "") {
+		p, problems := project.Parse(file, text, name)
+		if problems.Failed() {
+			continue // reading it for the build reports them
+		}
+		for _, c := range claimsOf(from, file, text, p) {
+			if !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+func claimsOf(from config.Source, file string, text []byte, p project.Project) []config.Claim {
+	var all []config.Claim
+	claim := func(c config.Claim, key, value string) {
+		c.Setting, c.File = key+": "+value, file
+		c.Line, c.Column = placeOf(text, key)
+		all = append(all, c)
+	}
 	if p.Environment.Privileged {
-		all = append(all, claim("run in privileged mode", "privilegedMode", "true"))
+		claim(config.Claim{Effect: "run in privileged mode", Rank: config.User}, "privilegedMode", "true")
 	}
 	if ns := p.Cache.Namespace; ns != "" {
-		all = append(all, claim("share the cache of your projects in the namespace "+ns, "cacheNamespace", ns))
+		claim(config.Claim{Effect: "share a cache namespace with your other projects", Rank: config.User}, "cacheNamespace", ns)
 	}
-	if effect := from.Effect("buildspec", p.Source.Buildspec); effect != "" {
-		all = append(all, claim(effect, "buildspec", p.Source.Buildspec))
+	if c, reaches := from.Claim("buildspec", p.Source.Buildspec); reaches {
+		claim(c, "buildspec", p.Source.Buildspec)
 	}
-	if effect := from.Effect("image", p.Environment.Image); effect != "" {
-		all = append(all, claim(effect, "image", p.Environment.Image))
+	if c, reaches := from.Claim("image", p.Environment.Image); reaches {
+		claim(c, "image", p.Environment.Image)
 	}
 	return all
 }

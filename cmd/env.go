@@ -14,6 +14,15 @@ import (
 // for has a limit of its own, which is lower and has a better message.
 const maxDocument = 4 << 20
 
+// readNamed reads a file that a flag names. One that the source's file names is read
+// once: another reading could find something else than what was looked at.
+func (f *runFlags) readNamed(ctx context.Context, flag, name string) ([]byte, error) {
+	if text, read := f.texts[name]; read && f.fromSource(flag) {
+		return text, nil
+	}
+	return regular.ReadNamed(ctx, name, maxDocument)
+}
+
 // readEnv reads the variables that are given when the build is started, the weakest
 // first.
 func (g *found) readEnv(ctx context.Context, a *App, f *runFlags) error {
@@ -23,7 +32,7 @@ func (g *found) readEnv(ctx context.Context, a *App, f *runFlags) error {
 		lookup = nil // names alone were refused before; a file that was swapped since gets nothing
 	}
 	for _, name := range f.envFiles {
-		text, err := regular.ReadNamed(ctx, name, maxDocument)
+		text, err := f.readNamed(ctx, "env-file", name)
 		if err != nil {
 			return usagef("read the environment file: %w", err)
 		}

@@ -82,6 +82,7 @@ type runFlags struct {
 	user    *config.File      // the user's own; nil for none
 	file    *config.File      // beside the source; nil for none
 	trusted bool              // the user trusts the file beside the source
+	texts   map[string][]byte // of the files that it names, as they were looked at for that
 	origins map[string]origin // flag to where its value came from
 }
 

@@ -245,7 +245,7 @@ func (g *found) readProject(ctx context.Context, _ *App, f *runFlags) error {
 	if f.project == "" {
 		return nil
 	}
-	text, err := regular.ReadNamed(ctx, f.project, maxDocument)
+	text, err := f.readNamed(ctx, "project", f.project)
 	if err != nil {
 		return usagef("read the project document: %w", err)
 	}

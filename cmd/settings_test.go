@@ -92,7 +92,7 @@ func TestProjectClaims_NameWhatReachesTheUser(t *testing.T) {
 	text := `{"environment": {"privilegedMode": true, "image": "oci:/etc", "type": "LINUX_CONTAINER", "computeType": "BUILD_GENERAL1_SMALL"},
  "cache": {"type": "S3", "location": "b", "cacheNamespace": "n"},
  "source": {"type": "NO_SOURCE", "buildspec": "../x.yml"}, "name": "p"}`
-	claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(text), "")
+	claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(text))
 	var got []string
 	for _, c := range claims {
 		got = append(got, fmt.Sprintf("%s %s", c.Setting, c.Place()))
@@ -101,8 +101,12 @@ func TestProjectClaims_NameWhatReachesTheUser(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %s\nwant %s", strings.Join(got, "; "), strings.Join(want, "; "))
 	}
+	several := `{"projects":[{"name":"safe","environment":{"image":"x"}},{"name":"evil","environment":{"privilegedMode":true,"image":"x"}}]}`
+	if claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(several)); len(claims) != 1 {
+		t.Errorf("of several projects %v are claimed; want the privileged one", claims)
+	}
 	for _, harmless := range []string{`{"name":"p"}`, `{"environment":{"privilegedMode":false,"image":"x"},"source":{"buildspec":"ci/a.yml"}}`} {
-		if claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(harmless), ""); len(claims) > 0 {
+		if claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(harmless)); len(claims) > 0 {
 			t.Errorf("%s claims %v", harmless, claims)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/internal/config"
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/trust"
 	"github.com/buildlocal/buildlocal/source"
@@ -67,13 +67,17 @@ func (a *App) trust(ctx context.Context, dir string, yes bool) error {
 	if err != nil {
 		return err
 	}
-	if found && known.Covers(s.files) {
+	if found && known.Covers(s.files) && s.agreed(known) {
 		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", name)
 		return nil
 	}
 	a.showSubject(ctx, s, f, known.Allows)
 	if !yes {
-		if err := a.confirm(ctx, "Trust this file? You are asked again when it changes. [y/N] "); err != nil {
+		question := "Trust this file? You are asked again when it changes. [y/N] "
+		if n := len(s.files); n > 1 {
+			question = fmt.Sprintf("Trust these %d files (%s)? You are asked again when one changes. [y/N] ", n, visible(strings.Join(slices.Sorted(maps.Keys(s.files)), ", ")))
+		}
+		if err := a.confirm(ctx, question); err != nil {
 			return err
 		}
 	}
@@ -96,9 +100,6 @@ func (a *App) subjectOf(ctx context.Context, dir string) (*subject, *runFlags, e
 		return nil, nil, err
 	}
 	f.source = dir
-	if e, given := f.file.Get("project-name"); given && len(e.Values) == 1 {
-		f.projectName = e.Values[0].Text
-	}
 	s := newSubject(ctx, f, func(string) bool { return true })
 	if f.file == nil && len(s.claims) == 0 {
 		return nil, nil, usagef("there is no %s in %s", configFile, dir)
@@ -115,13 +116,12 @@ func (a *App) showSubject(ctx context.Context, s *subject, f *runFlags, allowed 
 	}
 	heading := a.tilde(file)
 	if last := source.LastChange(ctx, file); f.file != nil && last != nil {
-		heading += fmt.Sprintf(", last changed in %s by %s, %s", last.Commit, last.Author, ago(a.Now().Sub(last.Time)))
+		heading += fmt.Sprintf(", by its git last changed in %s by %s, %s", last.Commit, cutMiddle(last.Author, maxAuthor), ago(a.Now().Sub(last.Time)))
 	}
-	fmt.Fprintln(a.Stdout, diag.EscapeLine(heading))
-	added := s.claims
+	fmt.Fprintln(a.Stdout, visible(heading))
 	lines := s.lines()
 	if len(allowed) > 0 {
-		added = nil
+		var added []config.Claim
 		for i, c := range s.claims {
 			if !slices.Contains(allowed, lines[i]) {
 				added = append(added, c)
@@ -130,26 +130,29 @@ func (a *App) showSubject(ctx context.Context, s *subject, f *runFlags, allowed 
 		a.showChange(added, slices.DeleteFunc(slices.Clone(allowed), func(l string) bool { return slices.Contains(lines, l) }))
 		return
 	}
-	fmt.Fprint(a.Stdout, "would let builds of this source\n", claimTable(added))
+	fmt.Fprint(a.Stdout, "would let builds of this source\n", a.claimTable(s.claims))
 }
 
 // showChange prints what a file claims now and did not when it was trusted, and the
 // other way round.
 func (a *App) showChange(added []config.Claim, gone []string) {
 	fmt.Fprintln(a.Stdout, "has changed since you trusted it")
-	if len(added) > 0 {
-		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", claimTable(added))
-	}
 	if len(gone) > 0 {
-		fmt.Fprintln(a.Stdout, "would no longer let them")
-		for _, line := range gone {
-			fmt.Fprintln(a.Stdout, "  -", diag.EscapeLine(line))
+		fmt.Fprintln(a.Stdout, "would no longer let builds of this source")
+		for _, line := range gone[:min(len(gone), maxAlike)] {
+			fmt.Fprintln(a.Stdout, "  -", strings.ReplaceAll(visible(cutMiddle(line, maxTargetShown)), `\n`, ": "))
 		}
+	}
+	if len(added) > 0 {
+		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", a.claimTable(added))
 	}
 	if len(added)+len(gone) == 0 {
 		fmt.Fprintln(a.Stdout, "and would let builds of this source do the same as before")
 	}
 }
+
+// maxAuthor is how many characters of the name of a commit's author are shown.
+const maxAuthor = 40
 
 // tilde shortens a path below the user's home directory.
 func (a *App) tilde(path string) string {
@@ -165,6 +168,7 @@ func (a *App) confirm(ctx context.Context, question string) error {
 	if !isFile || !isatty.IsTerminal(in.Fd()) {
 		return usagef("there is no terminal to ask on; read what is printed above, then give --yes")
 	}
+	flushInput(in) // what was typed before the question answers nothing
 	fmt.Fprint(a.Stdout, question)
 	line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -181,7 +185,7 @@ func (a *App) confirm(ctx context.Context, question string) error {
 func newTrustLs(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "ls", Short: "List the sources that you trust", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			all, err := a.trustStore().List()
 			if err == nil && len(all) == 0 {
 				fmt.Fprintln(a.Stderr, "you trust no source")
@@ -190,7 +194,7 @@ func newTrustLs(a *App) *cobra.Command {
 			t := newTable(a.Stdout)
 			t.row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
 			for _, r := range all {
-				t.row(a.tilde(r.Directory), trustState(r), ago(a.Now().Sub(r.Trusted)), strings.Join(effects(r), " · "))
+				t.row(a.tilde(r.Directory), a.trustState(c.Context(), r), ago(a.Now().Sub(r.Trusted)), strings.Join(effects(r), " · "))
 			}
 			return errors.Join(err, t.flush())
 		},
@@ -201,7 +205,7 @@ func newTrustLs(a *App) *cobra.Command {
 func effects(r trust.Record) []string {
 	var all []string
 	for _, line := range r.Allows {
-		if effect, _, _ := strings.Cut(line, " ("); !slices.Contains(all, effect) {
+		if effect, _, _ := strings.Cut(line, "\n"); !slices.Contains(all, effect) {
 			all = append(all, effect)
 		}
 	}
@@ -209,16 +213,17 @@ func effects(r trust.Record) []string {
 }
 
 // trustState says whether a record still holds.
-func trustState(r trust.Record) string {
-	s := &subject{dir: r.Directory, files: map[string]string{}}
+func (a *App) trustState(ctx context.Context, r trust.Record) string {
+	s := &subject{dir: r.Directory, files: map[string]string{}, texts: map[string][]byte{}}
 	for name := range r.Files {
 		s.add(config.Source{Dir: r.Directory}, name)
 	}
 	s.addGit(r.Directory, false)
+	now, _, err := a.subjectOf(ctx, r.Directory)
 	switch {
 	case len(s.files) == 0:
 		return "gone"
-	case r.Covers(s.files):
+	case r.Covers(s.files) && err == nil && now.agreed(r):
 		return "trusted"
 	}
 	return "changed"

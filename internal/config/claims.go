@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +17,16 @@ type Claim struct {
 	File         string // as messages show it
 	Line, Column int    // from 1; 0 where unknown
 	Git          bool   // a file of git's makes it, not one of ours
+	Target       string // where a path in it leads, absolute; "" for none
+	Rank         Reach  // how far it reaches
+}
+
+// Agreed returns the claim as the user agrees to it: a change of it asks again.
+func (c Claim) Agreed() string {
+	if c.Target == "" {
+		return c.Effect + "\n" + c.Setting
+	}
+	return c.Effect + "\n" + c.Setting + "\n" + c.Target
 }
 
 // Place returns file:line:column, as far as it is known.
@@ -47,39 +58,60 @@ func (s Source) Claims(f *File, name string) []Claim {
 	}
 	var all []Claim
 	for _, v := range e.Values {
-		effect := s.Effect(name, v.Text)
-		if effect == "" {
-			continue
+		if c, reaches := s.Claim(name, v.Text); reaches {
+			c.File, c.Line, c.Column = f.Name, v.Line, v.Column
+			all = append(all, c)
 		}
-		all = append(all, Claim{Effect: effect, Setting: name + ": " + v.Text, File: f.Name, Line: v.Line, Column: v.Column})
 	}
 	return all
 }
 
-// Effect returns what one value of a setting would do to the user, to complete
-// "it would ..."; "" for nothing.
-func (s Source) Effect(name, value string) string {
+// Claim returns what one value of a setting reaches, without its place, and whether it
+// reaches anything of the user's.
+func (s Source) Claim(name, value string) (Claim, bool) {
 	setting, shown := Find(name), value
+	c := Claim{Setting: name + ": " + value, Rank: setting.Reach}
 	switch setting.Reach {
 	case Build:
-		return ""
+		return c, false
 	case Variable:
-		name, _, given := strings.Cut(value, "=")
+		variable, _, given := strings.Cut(value, "=")
 		if given {
-			return ""
+			return c, false
 		}
-		shown = name
+		shown = variable
 	case Reads, Writes:
-		return s.pathEffect(setting, value)
+		return s.pathClaim(c, setting, value)
 	default:
-		if setting.Harmless != nil && setting.Harmless(value) {
-			return ""
+		if value == "" || setting.Harmless != nil && setting.Harmless(value) {
+			return c, false
+		}
+		if name == "secrets" {
+			c.Target = s.target(value)
 		}
 	}
-	return strings.ReplaceAll(setting.Effect, "VALUE", shown)
+	c.Effect = strings.ReplaceAll(setting.Effect, "VALUE", quoted(shown))
+	return c, true
 }
 
-func (s Source) pathEffect(setting Setting, value string) string {
+// quoted is a value as part of a sentence: one that could be taken for the sentence is in
+// quotes, and a long one is cut.
+func quoted(value string) string {
+	const maxShown = 60
+	if runes := []rune(value); len(runes) > maxShown {
+		value = string(runes[:maxShown-1]) + "…"
+	}
+	if value != "" && strings.IndexFunc(value, notPlain) < 0 {
+		return value
+	}
+	return strconv.Quote(value)
+}
+
+func notPlain(c rune) bool {
+	return notWord(c) && !strings.ContainsRune("./:@-+~", c)
+}
+
+func (s Source) pathClaim(c Claim, setting Setting, value string) (Claim, bool) {
 	paths := []string{value}
 	if setting.Paths != nil {
 		paths = setting.Paths(value)
@@ -88,25 +120,51 @@ func (s Source) pathEffect(setting Setting, value string) string {
 		if path == "" {
 			continue
 		}
-		if path == "-" {
-			return "read standard input"
+		if c.Effect = s.pathEffect(setting, path); c.Effect != "" {
+			c.Target = s.target(path)
+			return c, true
 		}
-		if strings.HasPrefix(path, "s3://") {
-			return "use a bucket with your AWS credentials"
-		}
-		below, err := s.Below(path)
-		switch {
-		case err != nil:
-			return setting.Effect
-		case hasName(below, ".git"):
-			return "reach git's own files"
-		case setting.Reach == Reads && hasName(below, ".buildlocal"):
-			return "read buildlocal's own files"
-		case setting.Reach == Writes && below == ".":
-			return "write into the source itself"
-		case setting.Reach == Reads && s.Ignored != nil && below != "." && s.Ignored(filepath.Join(s.Dir, below)):
-			return "read a file of yours that git ignores"
-		}
+	}
+	return c, false
+}
+
+// target is where a path leads, links resolved; "" for what is not a path.
+func (s Source) target(path string) string {
+	if path == "-" || strings.HasPrefix(path, "s3://") {
+		return ""
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.Dir, path)
+	}
+	if real, err := realPath(path); err == nil {
+		return real
+	}
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return full
+}
+
+func (s Source) pathEffect(setting Setting, path string) string {
+	if path == "-" {
+		return "read standard input"
+	}
+	if strings.HasPrefix(path, "s3://") {
+		return "use a bucket with your AWS credentials"
+	}
+	below, err := s.Below(path)
+	switch {
+	case err != nil:
+		return setting.Effect
+	case hasName(below, ".git"):
+		return "reach git's own files"
+	case hasName(below, ".buildlocal") && (setting.Name != "output" || below != ".buildlocal"):
+		return "reach buildlocal's own files"
+	case setting.Reach == Writes && below == ".":
+		return "write into the source itself"
+	case setting.Reach == Reads && s.Ignored != nil && below != "." && s.Ignored(filepath.Join(s.Dir, below)):
+		return "read a file of yours that git ignores"
 	}
 	return ""
 }

@@ -23,7 +23,7 @@ func sourceDir(t testing.TB) Source {
 	return Source{Dir: src}
 }
 
-func TestSource_Effect(t *testing.T) {
+func TestSource_Claim(t *testing.T) {
 	s := sourceDir(t)
 	for _, c := range []struct {
 		name, value string
@@ -35,7 +35,8 @@ func TestSource_Effect(t *testing.T) {
 		{"mask-encoded", "true", false}, {"mask-encoded", "false", true}, {"source-mode", "all", true}, {"source-mode", "commit=HEAD", false},
 		{"output", "x", false}, {"output", "sub/x/y", false}, {"output", ".", true}, {"output", "..", true}, {"output", "out/x", true}, {"output", "in/x", false},
 		{"output", "dangling", true}, {"output", "dangling/x", true}, {"output", "sub/../../home", true}, {"output", "self", true}, {"output", "file/x", true},
-		{"output", ".git/x", true}, {"output", "sub/.Git", true}, {"output", ".buildlocal", false},
+		{"output", ".git/x", true}, {"output", "sub/.Git", true}, {"output", ".buildlocal", false}, {"output", ".buildlocal/x", true}, {"artifacts", ".buildlocal", true}, {"exported-env", "sub/.BuildLocal/x", true},
+		{"secrets", "", false}, {"profile", "", false},
 		{"artifacts", "id=../home", true}, {"artifacts", "id=x", false}, {"artifacts", "/tmp/a=x", true},
 		{"env-file", "file", false}, {"env-file", "out/key", true}, {"env-file", "/etc/passwd", true}, {"env-file", ".buildlocal/secrets.yml", true}, {"env-file", "-", true},
 		{"cache", "s3://b", true}, {"cache", "c", false}, {"cache", "../home", true},
@@ -46,16 +47,18 @@ func TestSource_Effect(t *testing.T) {
 		{"git-credentials", "1", true}, {"metadata", "true", true}, {"keep", "true", true}, {"cache-size", "1B", true}, {"dry-run", "true", true},
 		{"timeout", "5", false}, {"image-digest", "x", false}, {"a-setting-added-later", "x", true},
 	} {
-		if effect := s.Effect(c.name, c.value); (effect != "") != c.reaches {
-			t.Errorf("%s: %s has the effect %q; want one: %t", c.name, c.value, effect, c.reaches)
+		if claim, reaches := s.Claim(c.name, c.value); reaches != c.reaches || reaches == (claim.Effect == "") {
+			t.Errorf("%s: %s reaches the user: %t, %q; want %t", c.name, c.value, reaches, claim.Effect, c.reaches)
 		}
 	}
 }
 
-func TestSource_EffectOfIgnoredFiles(t *testing.T) {
+func TestSource_ClaimIgnoredFiles(t *testing.T) {
 	s := sourceDir(t)
 	s.Ignored = func(path string) bool { return filepath.Base(path) == "file" }
-	if s.Effect("env-file", "file") == "" || s.Effect("env-file", "sub/other") != "" {
+	_, file := s.Claim("env-file", "file")
+	_, other := s.Claim("env-file", "sub/other")
+	if !file || other {
 		t.Error("a file that git ignores did not come with the source, and others did")
 	}
 }
@@ -75,6 +78,51 @@ func TestSource_ClaimsHavePlaces(t *testing.T) {
 	want := "c.yml:2:12 read your variable B env: B|c.yml:3:13 run in privileged mode privileged: true"
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+}
+
+func TestSource_ClaimNamesItsTarget(t *testing.T) {
+	s := sourceDir(t)
+	home, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(s.Dir), "home"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{"out": home, "./././sub/../out/new": home + "/new", "../home": home} {
+		if c, _ := s.Claim("artifacts", value); c.Target != want {
+			t.Errorf("artifacts: %s leads to %s; want %s", value, c.Target, want)
+		}
+	}
+	// A path that is exchanged for a link is another claim.
+	_, before := s.Claim("artifacts", "new")
+	if err := os.Symlink("../home", filepath.Join(s.Dir, "new")); err != nil {
+		t.Fatal(err)
+	}
+	if after, reaches := s.Claim("artifacts", "new"); before || !reaches || !strings.HasSuffix(after.Agreed(), home) {
+		t.Errorf("reaches before %t, after %t: %q", before, reaches, after.Agreed())
+	}
+}
+
+func TestSource_ClaimQuotesValues(t *testing.T) {
+	c, _ := sourceDir(t).Claim("env", "A      ! nothing else  c.yml:1:1")
+	if want := `read your variable "A      ! nothing else  c.yml:1:1"`; c.Effect != want {
+		t.Errorf("the effect is %s; want %s", c.Effect, want)
+	}
+	if c, _ := sourceDir(t).Claim("profile", strings.Repeat("x", 100_000)); len(c.Effect) > 100 {
+		t.Errorf("the effect has %d bytes", len(c.Effect))
+	}
+}
+
+func TestParse_RefusesFloods(t *testing.T) {
+	many := strings.Repeat("x: 1\n", 25_000)
+	if _, problems := Parse("c.yml", []byte(many), []string{"a"}); len(problems) > maxProblems+1 {
+		t.Errorf("%d problems are listed", len(problems))
+	}
+	list := "a: [" + strings.Repeat("A=1,", 25_000) + "]"
+	if _, problems := Parse("c.yml", []byte(list), []string{"a"}); len(problems) != 1 {
+		t.Errorf("a setting with 25000 values: %v", problems)
+	}
+	if _, problems := Parse("c.yml", []byte("a: 1\n---\nb: 2\n"), []string{"a", "b"}); len(problems) != 1 || problems[0].Line != 2 {
+		t.Errorf("a second document: %v", problems)
 	}
 }
 
@@ -103,7 +151,7 @@ func FuzzParse(f *testing.F) {
 			e, _ := file.Get(name)
 			reaching := 0
 			for _, v := range e.Values {
-				if s.Effect(name, v.Text) != "" {
+				if _, reaches := s.Claim(name, v.Text); reaches {
 					reaching++
 				}
 			}

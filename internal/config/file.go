@@ -4,8 +4,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -82,24 +84,38 @@ func (f *File) Problem(e Entry, message string) diag.Problem {
 // read, and every problem.
 func Parse(name string, text []byte, known []string) (*File, diag.List) {
 	f := &File{Name: name, lines: strings.Split(string(text), "\n"), entries: map[string]Entry{}}
-	var doc yaml.Node
-	if err := decode(text, &doc); err != nil {
+	doc, more, err := decode(text)
+	switch {
+	case err != nil:
 		return f, diag.List{f.syntax(err)}
-	}
-	if len(doc.Content) == 0 {
+	case more != nil:
+		return f, diag.List{f.Problem(Entry{Line: more.Line, Column: more.Column}, "found a second document; expected all settings in one")}
+	case len(doc.Content) == 0:
 		return f, nil
 	}
 	return f, f.read(doc.Content[0], known)
 }
 
-// decode turns a panic of the decoder, known for some broken texts, into an error.
-func decode(text []byte, doc *yaml.Node) (err error) {
+// decode returns the first document of a text, and the second if there is one. It turns
+// a panic of the decoder, known for some broken texts, into an error.
+func decode(text []byte) (first yaml.Node, second *yaml.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("yaml: %v", p)
 		}
 	}()
-	return yaml.Unmarshal(text, doc)
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&first); err != nil && !errors.Is(err, io.EOF) {
+		return first, nil, err
+	}
+	second = &yaml.Node{}
+	switch err := d.Decode(second); {
+	case errors.Is(err, io.EOF):
+		return first, nil, nil
+	case err != nil:
+		return first, nil, err
+	}
+	return first, second, nil
 }
 
 func (f *File) syntax(err error) diag.Problem {
@@ -117,6 +133,9 @@ func (f *File) read(root *yaml.Node, known []string) diag.List {
 	}
 	var problems diag.List
 	for i := 0; i+1 < len(root.Content); i += 2 {
+		if len(problems) == maxProblems {
+			return append(problems, diag.Problem{File: f.Name, Message: "more problems are not listed"})
+		}
 		key := root.Content[i]
 		e := Entry{Line: key.Line, Column: key.Column}
 		err := f.check(key, known)
@@ -131,6 +150,13 @@ func (f *File) read(root *yaml.Node, known []string) diag.List {
 	}
 	return problems
 }
+
+// maxProblems is how many problems of a file are listed, and maxValues how many values a
+// setting may have.
+const (
+	maxProblems = 20
+	maxValues   = 1000
+)
 
 func (f *File) check(key *yaml.Node, known []string) error {
 	if !slices.Contains(known, key.Value) {
@@ -157,6 +183,9 @@ func values(key string, n *yaml.Node) ([]Value, error) {
 	items := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
 		items = n.Content
+	}
+	if len(items) > maxValues {
+		return nil, fmt.Errorf("%s has %d values; expected at most %d", key, len(items), maxValues)
 	}
 	for _, item := range items {
 		item = resolved(item)

@@ -131,8 +131,8 @@ func IsInline(text string) bool {
 	if strings.ContainsAny(text, "\n\r") {
 		return true
 	}
-	var doc yaml.Node
-	return decode([]byte(text), &doc) == nil && len(doc.Content) > 0 && doc.Content[0].Kind == yaml.MappingNode
+	doc, _, err := decode([]byte(text))
+	return err == nil && len(doc.Content) > 0 && doc.Content[0].Kind == yaml.MappingNode
 }
 
 func buildspecPath(value string) []string {
