@@ -67,7 +67,25 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 		t.pid, t.alive = alive(l.Labels[labelTemp])
 		all = append(all, t)
 	}
+	keepUnfinished(all)
 	return e, all, nil
+}
+
+// keepUnfinished marks what has only some of its labels yet as alive if its build is.
+// The engine's classic builder adds labels one by one, each in a container and an image
+// of its own.
+func keepUnfinished(all []trace) {
+	lives := map[string]bool{}
+	for _, t := range all {
+		if t.alive {
+			lives[t.Labels[labelBuild]] = true
+		}
+	}
+	for i := range all {
+		if t := &all[i]; t.Labels[labelTemp] == "" {
+			t.alive = t.alive || lives[t.Labels[labelBuild]]
+		}
+	}
 }
 
 // sandboxName is a file in the temporary directory of a run that has a sandbox,
