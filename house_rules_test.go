@@ -42,6 +42,8 @@ var offences = []struct {
 	{widthRule, "runner/a.go", `type t interface { a(); b(); c(); d(); e() }`, "5 methods"},
 	{initRule, "runner/a.go", `func init() {}`, "init runs unasked"},
 	{variableRule, "runner/a.go", `var m = map[string]int{}; func f() { m["a"]++ }`, "variable m is changed"},
+	{variableRule, "runner/a.go", `import "regexp"; var x = regexp.MustCompile("a")`, "x is compiled at every start"},
+	{variableRule, "runner/a.go", `import ("regexp"; "sync"); var x = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("a") })`, ""},
 	{variableRule, "runner/a.go", `import "sync"; var mu sync.Mutex`, "variable mu is made to be changed"},
 	{variableRule, "runner/a.go", `var n = 1; func f() { n := n; n++ }`, ""},
 	{nameRule, "internal/util/a.go", ``, "says nothing"},
