@@ -41,6 +41,8 @@ var offences = []struct {
 	{widthRule, "runner/a.go", `func f(a, b, c, d, e, g int) {}`, "6 parameters"},
 	{widthRule, "runner/a.go", `type t interface { a(); b(); c(); d(); e() }`, "5 methods"},
 	{initRule, "runner/a.go", `func init() {}`, "init runs unasked"},
+	{initRule, "cmd/a.go", `func f(c *cobra.Command) { c.SetVersionTemplate("") }`, "SetVersionTemplate links a template engine"},
+	{doorRule, "page/a.go", `import "html/template"; var _ = template.HTML("")`, "html/template finds methods by name"},
 	{variableRule, "runner/a.go", `var m = map[string]int{}; func f() { m["a"]++ }`, "variable m is changed"},
 	{variableRule, "runner/a.go", `import "regexp"; var x = regexp.MustCompile("a")`, "x is compiled at every start"},
 	{variableRule, "runner/a.go", `import ("regexp"; "sync"); var x = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("a") })`, ""},

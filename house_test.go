@@ -107,6 +107,7 @@ var (
 	vague     = regexp.MustCompile(`^(utils?|commons?|types|helpers?|managers?)(_test)?$`)
 	explained = regexp.MustCompile(`TODO(\(\S+\))?:[ \t]*\S`)
 	required  = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(\S+) v\S+$`) // not those marked indirect
+	templates = regexp.MustCompile(`^Set(Usage|Help|Version)Template$`)
 	embedded  = regexp.MustCompile(`^(string|\[\]byte|embed\.FS)$`)
 )
 
@@ -258,6 +259,8 @@ func doorRule(h *house, say say) {
 			domain, _, _ := strings.Cut(name, "/")
 			in, known := doorsOf(name)
 			switch {
+			case !f.test && (name == "html/template" || name == "text/template"):
+				say(spec, "%s finds methods by name, so the linker keeps all methods of the program: write the text with code", name)
 			case !strings.Contains(domain, ".") || strings.HasPrefix(name, module):
 			case !known:
 				say(spec, "%s has no door: do without it, or give it one in docs/architecture.md and in the table of house_test.go", name)
@@ -438,6 +441,10 @@ func initRule(h *house, say say) {
 		// The room inside has to act before the packages that take long to begin.
 		if d, ok := n.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "init" && f.room != inside {
 			say(d, "init runs unasked: use a table, or a function that main calls")
+		}
+		// They parse text/template, see doorRule.
+		if x, ok := n.(*ast.SelectorExpr); ok && templates.MatchString(x.Sel.Name) && f.room == "cmd" {
+			say(x, "%s links a template engine: use the function in its place", x.Sel.Name)
 		}
 	})
 }
