@@ -62,6 +62,7 @@ fuzz: ## each fuzz target for fuzztime, 5s
 	done
 
 bench: setup build images ## what a build costs
+	CGO_ENABLED=0 go build $(flags) -o bin/baseline ./internal/bench/baseline
 	go run ./internal/bench
 
 release: ## static binaries for all platforms, in dist/

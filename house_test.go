@@ -20,8 +20,9 @@ import (
 
 const (
 	module   = "github.com/buildlocal/buildlocal"
-	contract = "engine/enginetest" // the tests of every engine
-	bench    = "internal/bench"    // a program beside the house, on no floor
+	contract = "engine/enginetest"       // the tests of every engine
+	bench    = "internal/bench"          // a program beside the house, on no floor
+	baseline = "internal/bench/baseline" // a program to compare with: only dependencies
 	inside   = "engine/sandbox/inside"
 	awstest  = "aws/awstest" // stands for AWS in tests
 )
@@ -34,7 +35,7 @@ var floors = map[string]int{
 	"artifacts": 1, "reports": 1, "cache": 1, "builds": 1, "internal/config": 1, "internal/trust": 1, "standins": 1,
 	"engine/docker": 1, "engine/images": 1, "engine/sandbox": 2, contract: 1,
 	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/layer": 0, "internal/cgroup": 0, "engine/docker/gate": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0, "internal/atomicfile": 0,
-	inside: 1,
+	inside: 1, baseline: 0,
 }
 
 // doors names the packages through which a module from outside comes in. Tests
@@ -64,7 +65,7 @@ var doors = map[string][]string{
 	"github.com/bmatcuk/doublestar":          {"internal/tree"},
 	"github.com/agnivade/levenshtein":        {"internal/diag"},
 	"mvdan.cc/sh":                            {"lint"},
-	"github.com/owenrumney/go-sarif":         {"console"},
+	"github.com/owenrumney/go-sarif":         nil,
 	"github.com/aymanbagabas/go-udiff":       {"cmd"},
 	"github.com/sourcegraph/jsonrpc2":        {"lsp"},
 	"github.com/tliron/glsp":                 {"lsp"},
@@ -83,11 +84,12 @@ var host = regexp.MustCompile(`^(time\.Now|fmt\.(Print|Scan)(f|ln)?|(log|crypto/
 // allowed says who may use the host, and why: a whole package, or one thing as
 // in "runner uses time.Now".
 var allowed = map[string]string{
-	"main":  "its streams, its exit code and its signals are the program's",
-	"cmd":   "hands the host down to everybody else",
-	bench:   "a program of its own",
-	inside:  "a program of its own, inside ours: it acts before main, and ends",
-	awstest: "stands for a service elsewhere, which has a clock of its own",
+	"main":   "its streams, its exit code and its signals are the program's",
+	"cmd":    "hands the host down to everybody else",
+	bench:    "a program of its own",
+	baseline: "a program of its own",
+	inside:   "a program of its own, inside ours: it acts before main, and ends",
+	awstest:  "stands for a service elsewhere, which has a clock of its own",
 }
 
 // The limits of one thing, so that it can be read in one sitting.
@@ -105,6 +107,7 @@ var (
 	vague     = regexp.MustCompile(`^(utils?|commons?|types|helpers?|managers?)(_test)?$`)
 	explained = regexp.MustCompile(`TODO(\(\S+\))?:[ \t]*\S`)
 	required  = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(\S+) v\S+$`) // not those marked indirect
+	templates = regexp.MustCompile(`^Set(Usage|Help|Version)Template$`)
 	embedded  = regexp.MustCompile(`^(string|\[\]byte|embed\.FS)$`)
 )
 
@@ -256,10 +259,12 @@ func doorRule(h *house, say say) {
 			domain, _, _ := strings.Cut(name, "/")
 			in, known := doorsOf(name)
 			switch {
+			case !f.test && (name == "html/template" || name == "text/template"):
+				say(spec, "%s finds methods by name, so the linker keeps all methods of the program: write the text with code", name)
 			case !strings.Contains(domain, ".") || strings.HasPrefix(name, module):
 			case !known:
 				say(spec, "%s has no door: do without it, or give it one in docs/architecture.md and in the table of house_test.go", name)
-			case !f.test && !slices.Contains(in, f.room):
+			case !f.test && f.room != baseline && !slices.Contains(in, f.room):
 				say(spec, "%s imports %s, which comes in by %s only: ask there for what you need",
 					f.room, name, cmp.Or(strings.Join(in, ", "), "tests"))
 			}
@@ -437,6 +442,10 @@ func initRule(h *house, say say) {
 		if d, ok := n.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "init" && f.room != inside {
 			say(d, "init runs unasked: use a table, or a function that main calls")
 		}
+		// They parse text/template, see doorRule.
+		if x, ok := n.(*ast.SelectorExpr); ok && templates.MatchString(x.Sel.Name) && f.room == "cmd" {
+			say(x, "%s links a template engine: use the function in its place", x.Sel.Name)
+		}
 	})
 }
 
@@ -460,6 +469,19 @@ func variableRule(h *house, say say) {
 		for _, f := range files {
 			checkInitial(f, say)
 		}
+	}
+}
+
+// checkStart refuses regular expressions that are compiled at every start of the program.
+func checkStart(spec *ast.ValueSpec, say say) {
+	for _, value := range spec.Values {
+		ast.Inspect(value, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && types.ExprString(call.Fun) == "regexp.MustCompile" {
+				say(call, "%s is compiled at every start: wrap it in sync.OnceValue", spec.Names[0])
+			}
+			_, function := n.(*ast.FuncLit)
+			return !function // its body runs later
+		})
 	}
 }
 
@@ -495,6 +517,7 @@ func checkInitial(f *file, say say) {
 			if len(spec.Values) == 0 && !embedded.MatchString(types.ExprString(spec.Type)) {
 				say(spec, "the package variable %s is made to be changed: keep it in a struct, or in the function that needs it", spec.Names[0])
 			}
+			checkStart(spec, say)
 		}
 	}
 }

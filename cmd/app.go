@@ -157,15 +157,12 @@ func (a *App) tell(err error) {
 	fmt.Fprintf(a.Stderr, "buildlocal: %s\n", strings.TrimRight(err.Error(), "\n"))
 }
 
-// helpWidth is how wide the help is, in characters.
-const helpWidth = 79
-
 func newRoot(a *App) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:           "buildlocal",
 		Short:         "Run AWS CodeBuild builds on this machine",
 		Long:          "buildlocal reads buildspec.yml and runs the build in a container or a sandbox,\nas AWS CodeBuild would.",
-		Version:       a.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -174,11 +171,17 @@ func newRoot(a *App) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				_, err := fmt.Fprintln(c.OutOrStdout(), "buildlocal", a.Version)
+				return err
+			}
+			return c.Help()
+		},
 	}
-	root.SetVersionTemplate("buildlocal {{.Version}}\n")
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for buildlocal") // cobra's own needs a template
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
+	root.SetUsageFunc(usage)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImage(a), newDoctor(a), newTrust(a))
 	return root

@@ -86,7 +86,7 @@ func (g *found) cacheScope(f *runFlags) string {
 	const digits = 8
 	name, more := g.projectName(f), ""
 	if ns := g.project.Cache.Namespace; ns != "" {
-		name = "namespace-" + strings.Trim(nameForm.ReplaceAllString(ns, "-"), "-")
+		name = "namespace-" + strings.Trim(nameForm().ReplaceAllString(ns, "-"), "-")
 		more = ns
 	} else if f.cache == "" {
 		more = g.source.Dir

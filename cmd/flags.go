@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -412,9 +413,9 @@ func (f *runFlags) contradictions() error {
 		return f.wrong("platform", f.platform+", and the engine "+f.engine+" has no emulator: it runs "+f.native+"; use docker")
 	case f.daemonless() && f.privileged && !f.root:
 		return f.wrong("privileged", "set, and the engine "+f.engine+" has no privileged mode for a plain user; run as root, or use docker")
-	case f.assumeRole != "" && !roleForm.MatchString(f.assumeRole):
+	case f.assumeRole != "" && !roleForm().MatchString(f.assumeRole):
 		return f.wrong("assume-role", fmt.Sprintf("%q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", f.assumeRole))
-	case f.platform != "" && !platformForm.MatchString(f.platform):
+	case f.platform != "" && !platformForm().MatchString(f.platform):
 		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}
 	return nil
@@ -423,7 +424,9 @@ func (f *runFlags) contradictions() error {
 // daemonless reports whether an engine without a daemon is asked for.
 func (f *runFlags) daemonless() bool { return f.engine == "host" || f.engine == "sandbox" }
 
-var platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
+var platformForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
+})
 
 func (f *runFlags) oneOf(name, value string, known ...string) error {
 	for _, k := range known {
@@ -435,18 +438,22 @@ func (f *runFlags) oneOf(name, value string, known ...string) error {
 }
 
 // unknownFlag is how pflag tells a flag it does not know.
-var unknownFlag = regexp.MustCompile(`^unknown (?:shorthand )?flag: '?-*([a-zA-Z0-9-]+)`)
+var unknownFlag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^unknown (?:shorthand )?flag: '?-*([a-zA-Z0-9-]+)`)
+})
 
 // badArgument is how pflag tells a value it cannot use.
-var badArgument = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?--([a-z-]+)" flag: (.*)$`)
+var badArgument = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?--([a-z-]+)" flag: (.*)$`)
+})
 
 // flagError adds a suggestion to what is wrong with a flag.
 func flagError(c *cobra.Command, err error) error {
-	if m := badArgument.FindStringSubmatch(err.Error()); m != nil {
+	if m := badArgument().FindStringSubmatch(err.Error()); m != nil {
 		flag := c.Flags().Lookup(m[2])
 		return usagef("--%s is %s", m[2], expected(flag, m[1], errors.New(m[3])))
 	}
-	m := unknownFlag.FindStringSubmatch(err.Error())
+	m := unknownFlag().FindStringSubmatch(err.Error())
 	if m == nil {
 		return usageError{err}
 	}

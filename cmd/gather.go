@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -207,11 +208,12 @@ func ignoredNote(s *source.Source) string {
 }
 
 // identifierForm is documented for the identifiers of secondary sources, which
-// have fewer than identifierLimit characters. (A count in the expression would be
-// written out, and cost every start.)
+// have fewer than identifierLimit characters.
 const identifierLimit = 128
 
-var identifierForm = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+var identifierForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+})
 
 func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 	seen := map[string]bool{}
@@ -220,7 +222,7 @@ func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 		switch {
 		case !split || dir == "":
 			return usagef("--secondary-source is %q; expected ID=DIR", arg)
-		case !identifierForm.MatchString(id) || len(id) >= identifierLimit:
+		case !identifierForm().MatchString(id) || len(id) >= identifierLimit:
 			return usagef("--secondary-source: the identifier %q is none; expected letters, digits and _", id)
 		case seen[id]:
 			return usagef("--secondary-source: the identifier %s is given twice", id)
@@ -433,7 +435,9 @@ func (g *found) shownLocation() string {
 }
 
 // nameForm is what a project's name may not hold (documented).
-var nameForm = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+var nameForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+})
 
 // projectName: without a document the source's directory names the project.
 func (g *found) projectName(f *runFlags) string {
@@ -444,7 +448,7 @@ func (g *found) projectName(f *runFlags) string {
 			name = filepath.Base(abs)
 		}
 	}
-	name = strings.Trim(nameForm.ReplaceAllString(name, "-"), "-")
+	name = strings.Trim(nameForm().ReplaceAllString(name, "-"), "-")
 	return firstText(name, "project")
 }
 

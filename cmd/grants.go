@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mattn/go-isatty"
 
@@ -58,10 +59,14 @@ func (f *runFlags) grant() string {
 }
 
 // roleForm is how a role is named; partitions other than aws have their own name.
-var roleForm = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]+:role/.+$`)
+var roleForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]+:role/.+$`)
+})
 
 // sessionForm is what the name of a role's session may not hold (documented).
-var sessionForm = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
+var sessionForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
+})
 
 // sessionLimit is how long that name may be, in characters (documented).
 const sessionLimit = 64
@@ -71,7 +76,7 @@ func (g *found) readAccount(ctx context.Context, a *App, f *runFlags) error {
 	if !f.looksUp() && !f.grants() && !isS3(f.cache) {
 		return nil
 	}
-	session := "buildlocal-" + sessionForm.ReplaceAllString(g.projectName(f), "-")
+	session := "buildlocal-" + sessionForm().ReplaceAllString(g.projectName(f), "-")
 	account, err := aws.Open(ctx, aws.Options{
 		Profile: f.profile, Region: f.region, AssumeRole: f.assumeRole, Session: session[:min(len(session), sessionLimit)], MFA: a.mfa(ctx),
 	})

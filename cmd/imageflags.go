@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/project"
@@ -23,13 +24,15 @@ func (f *runFlags) standIns() []runner.StandIn {
 }
 
 // digestForm is how an image's digest, or its ID, is written.
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+})
 
 // wrongImages refuses what is no digest, and what names no image.
 func (f *runFlags) wrongImages() error {
 	var errs []error
 	f.image = project.Curated(f.image)
-	if f.imageDigest != "" && !digestForm.MatchString(f.imageDigest) {
+	if f.imageDigest != "" && !digestForm().MatchString(f.imageDigest) {
 		errs = append(errs, f.wrong("image-digest", fmt.Sprintf("%q; expected sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows", f.imageDigest)))
 	}
 	for _, text := range f.standIn {

@@ -1,12 +1,11 @@
 package console
 
 import (
+	"encoding/json"
 	"io"
 	"net/url"
 	"path/filepath"
 	"strings"
-
-	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
@@ -14,68 +13,68 @@ import (
 // home is where the program and the description of its checks are found.
 const home = "https://github.com/buildlocal/buildlocal"
 
+const sarifSchema = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/main/sarif-2.1/schema/sarif-schema-2.1.0.json"
+
 // writeSARIF writes a report in the Static Analysis Results Interchange Format,
 // version 2.1.0.
 func writeSARIF(w io.Writer, r Report) error {
-	run := sarif.NewRunWithInformationURI("buildlocal", home)
-	run.Tool.Driver.WithVersion(r.Tool)
-	run.WithColumnKind("unicodeCodePoints")
-	for _, check := range r.Checks {
-		run.AddRule(check.Name).
-			WithDescription(check.Summary).
-			WithHelpURI(home + "/blob/main/docs/checks.md#" + check.Name).
-			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(sarifLevel(check.Severity)))
+	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}} // "no results" is an empty list
+	run.Tool.Driver = sarifDriver{Name: "buildlocal", Version: r.Tool, InformationURI: home}
+	index := map[string]int{}
+	for i, check := range r.Checks {
+		index[check.Name] = i
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
+			ID: check.Name, ShortDescription: sarifText{check.Summary},
+			HelpURI:              home + "/blob/main/docs/checks.md#" + check.Name,
+			DefaultConfiguration: sarifConfiguration{sarifLevel(check.Severity)},
+		})
 	}
-	run.WithResults([]*sarif.Result{}) // none at all is a result too
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
-			result := sarifResult(f.File, p)
-			if i := run.GetRuleIndex(p.Name); i >= 0 {
-				result.WithRuleIndex(i)
+			result := newSARIFResult(f.File, p)
+			if i, known := index[p.Name]; known {
+				result.RuleIndex = &i
 			}
-			run.AddResult(result)
+			run.Results = append(run.Results, result)
 		}
 	}
-	report := sarif.NewReport()
-	report.AddRun(run)
-	if err := report.PrettyWrite(w); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(sarifLog{Schema: sarifSchema, Version: "2.1.0", Runs: []sarifRun{run}})
 }
 
 func sarifLevel(s diag.Severity) string {
 	return map[diag.Severity]string{diag.Error: "error", diag.Warning: "warning", diag.Lint: "note"}[s]
 }
 
-func sarifResult(file string, p diag.Problem) *sarif.Result {
-	artifact := sarif.NewArtifactLocation().WithURI(uri(first(p.File, file)))
-	place := sarif.NewPhysicalLocation().WithArtifactLocation(artifact)
+func newSARIFResult(file string, p diag.Problem) sarifResult {
+	artifact := sarifArtifact{uri(first(p.File, file))}
+	place := sarifPlace{ArtifactLocation: artifact}
 	if p.Line > 0 {
-		region := sarif.NewRegion().WithStartLine(p.Line)
+		place.Region = &sarifRegion{StartLine: p.Line}
 		if p.Column > 0 {
-			region.WithStartColumn(p.Column).WithEndColumn(p.Column + max(1, p.Width))
+			place.Region.StartColumn, place.Region.EndColumn = p.Column, p.Column+max(1, p.Width)
 		}
-		place.WithRegion(region)
 	}
-	result := sarif.NewRuleResult(first(p.Name, "buildspec")).
-		WithLevel(sarifLevel(p.Severity)).
-		WithMessage(sarif.NewTextMessage(p.Message)).
-		AddLocation(sarif.NewLocation().WithPhysicalLocation(place))
+	result := sarifResult{
+		RuleID: first(p.Name, "buildspec"), Level: sarifLevel(p.Severity), Message: sarifText{p.Message},
+		Locations: []sarifLocation{{place}},
+	}
 	if p.Fix != nil {
-		result.AddFixe(sarifFix(artifact, p.Fix))
+		result.Fixes = []sarifFix{newSARIFFix(artifact, p.Fix)}
 	}
 	return result
 }
 
-func sarifFix(artifact *sarif.ArtifactLocation, fix *diag.Fix) *sarif.Fix {
-	change := sarif.NewArtifactChange().WithArtifactLocation(artifact)
+func newSARIFFix(artifact sarifArtifact, fix *diag.Fix) sarifFix {
+	change := sarifChange{ArtifactLocation: artifact}
 	for _, e := range fix.Edits {
-		region := sarif.NewRegion().WithStartLine(e.Line).WithStartColumn(e.Column).WithEndColumn(e.Column + len([]rune(e.Old)))
-		change.AddReplacement(sarif.NewReplacement().WithDeletedRegion(region).WithInsertedContent(sarif.NewArtifactContent().WithText(e.Text)))
+		change.Replacements = append(change.Replacements, sarifReplacement{
+			DeletedRegion:   sarifRegion{StartLine: e.Line, StartColumn: e.Column, EndColumn: e.Column + len([]rune(e.Old))},
+			InsertedContent: sarifText{e.Text},
+		})
 	}
-	return sarif.NewFix().WithDescription(sarif.NewTextMessage(fix.Title)).AddArtifactChange(change)
+	return sarifFix{Description: sarifText{fix.Title}, ArtifactChanges: []sarifChange{change}}
 }
 
 // uri is a path as SARIF wants it: relative as it is, absolute with file://.

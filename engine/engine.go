@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -215,6 +216,13 @@ type Watcher interface {
 	// cannot tell. It may be another file than the container sees there: whoever reads
 	// it compares size and time. It is gone after Close.
 	Written(path string) (dir, name string)
+}
+
+// Viewer is a Container whose files this machine can list without asking a process there.
+type Viewer interface {
+	// View opens the container's root directory, as its processes see it. No link leads
+	// out of it. Pipes of the build are in it: open with O_NONBLOCK.
+	View() (*os.Root, error)
 }
 
 // Usage is what the processes of a container have used since it was started.

@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"strings"
 	"time"
@@ -52,33 +51,6 @@ var assets embed.FS
 // scripts are put together in this order.
 var scripts = []string{"base.js", "list.js", "log.js", "tests.js", "coverage.js", "main.js"}
 
-// head is what is seen before any script runs.
-type head struct {
-	Title   string
-	Policy  string
-	Style   template.CSS
-	Status  runner.Status // empty without a Record
-	Project string
-	Number  int
-	Phases  []phase
-	Groups  []group
-	Took    string
-	Refused string // why the build failed, in one line
-	Has     map[string]bool
-}
-
-// phase is one bar of the time line; positions are percentages.
-type phase struct {
-	Type, Status, Took string
-	Left, Width        string // of the bar, such as 12.5%
-	Reason             string // why it failed
-}
-
-// group is one report, in words.
-type group struct {
-	Name, Status, Text string
-}
-
 // Write writes the page of a build.
 func Write(w io.Writer, b Build) error {
 	style, script, err := readAssets()
@@ -87,7 +59,7 @@ func Write(w io.Writer, b Build) error {
 	}
 	sum := sha256.Sum256(script)
 	h := head{
-		Title: b.Title, Style: template.CSS(style),
+		Title: b.Title, Style: style,
 		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		Groups: groups(b.Reports),
 	}
@@ -98,12 +70,8 @@ func Write(w io.Writer, b Build) error {
 		"log": b.Log != nil, "tests": has(b.Reports, reports.Test), "coverage": has(b.Reports, reports.CodeCoverage),
 		"artifacts": len(b.Artifacts.Artifacts) > 0, "environment": b.Record != nil, "trend": len(b.Trend) > 1,
 	}
-	shell, err := template.ParseFS(assets, "assets/page.html")
-	if err != nil {
-		return err
-	}
 	out := bufio.NewWriterSize(w, 64<<10)
-	if err := shell.Execute(out, h); err != nil {
+	if err := h.write(out); err != nil {
 		return err
 	}
 	data := newPieces(out)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -138,10 +139,12 @@ func fromUTF16(text []byte, low int) []byte {
 }
 
 // lineEnd is what YAML takes for the end of a line.
-var lineEnd = regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]")
+var lineEnd = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]")
+})
 
 func splitLines(text []byte) []string {
-	return lineEnd.Split(string(text), -1)
+	return lineEnd().Split(string(text), -1)
 }
 
 // place is a line and a column, both from 1.
@@ -170,15 +173,17 @@ func odd(c rune) bool {
 
 // surrogates matches an escaped backslash, which is to be left alone, or the
 // two escapes JSON needs for one character beyond U+FFFF.
-var surrogates = regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+var surrogates = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+})
 
 // joinSurrogates rewrites the pairs of escapes in a JSON text, which YAML does
 // not know, as the one escape YAML has for such a character.
 func joinSurrogates(text []byte) []byte {
-	if !surrogates.Match(text) || !json.Valid(text) {
+	if !surrogates().Match(text) || !json.Valid(text) {
 		return text
 	}
-	return surrogates.ReplaceAllFunc(text, func(found []byte) []byte {
+	return surrogates().ReplaceAllFunc(text, func(found []byte) []byte {
 		if len(found) == 2 {
 			return found
 		}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
@@ -57,7 +58,7 @@ func ImageSpellings(configured string) []string {
 func Curated(image string) string {
 	name, version := splitImage(image)
 	_, known := amazonLinuxFamily(curated + name)
-	if version != "" && (known || name == "standard" && mainVersion.MatchString(version[1:])) {
+	if version != "" && (known || name == "standard" && mainVersion().MatchString(version[1:])) {
 		return curated + image
 	}
 	return image
@@ -146,7 +147,7 @@ func UnknownCurated(image string) (way string, wrong bool) {
 func CuratedName(image string) (string, bool) {
 	name, version := splitImage(strings.TrimPrefix(image, gallery))
 	name = strings.TrimPrefix(name, curated)
-	if m := mainVersion.FindStringSubmatch(strings.TrimPrefix(version, ":")); m != nil {
+	if m := mainVersion().FindStringSubmatch(strings.TrimPrefix(version, ":")); m != nil {
 		version = ":" + m[1]
 	}
 	name = strings.Replace(name, "amazonlinux2-", "amazonlinux-", 1)
@@ -161,12 +162,14 @@ func HasDocker(environmentType string) bool {
 }
 
 // mainVersion is the version of a tag such as 7.0 or 7.0-23.07.28.
-var mainVersion = regexp.MustCompile(`^(\d+\.\d+)(?:-[\w.]+)?$`)
+var mainVersion = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\d+\.\d+)(?:-[\w.]+)?$`)
+})
 
 // buildUbuntu says how to come by an image on Ubuntu.
 func buildUbuntu(configured, tag string) string {
 	no := configured + " is not published: AWS gives only its Dockerfile, in " + repository + "."
-	if mainVersion.FindStringSubmatch(tag) == nil {
+	if mainVersion().FindStringSubmatch(tag) == nil {
 		return no + " Name one with its version, such as " + curated + "standard:7.0."
 	}
 	return fmt.Sprintf("%s buildlocal image build standard:%s makes it from a clone of that.", no, tag)
@@ -219,7 +222,7 @@ var deprecated = []struct{ image, since, successor string }{
 // calls deprecated, else "". The service still runs such an image.
 func DeprecatedImage(configured string) string {
 	name, version := splitImage(configured)
-	if m := mainVersion.FindStringSubmatch(strings.TrimPrefix(version, ":")); m != nil {
+	if m := mainVersion().FindStringSubmatch(strings.TrimPrefix(version, ":")); m != nil {
 		version = ":" + m[1]
 	}
 	family, ok := strings.CutPrefix(name, curated)

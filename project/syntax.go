@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -89,12 +90,14 @@ var yamlHints = []hint{
 	{"exceeded max depth", "found too many levels of nesting"},
 }
 
-var unknownAnchor = regexp.MustCompile(`unknown anchor '(.+)' referenced`)
+var unknownAnchor = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`unknown anchor '(.+)' referenced`)
+})
 
 func yamlError(lines []string, err error) (place, string) {
 	at, message := yamlPlace(lines, err), strings.TrimPrefix(err.Error(), "yaml: ")
-	message = reportedLine.ReplaceAllString(message, "")
-	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
+	message = reportedLine().ReplaceAllString(message, "")
+	if m := unknownAnchor().FindStringSubmatch(message); m != nil {
 		return at, fmt.Sprintf(`found *%s, but no &%s before it; define it, or put the value in quotes`, m[1], m[1])
 	}
 	if at.column > 0 && strings.Contains(lines[at.line-1][:indentation(lines[at.line-1])], "\t") {
@@ -107,7 +110,9 @@ func indentation(line string) int {
 	return len(line) - len(strings.TrimLeft(line, " \t"))
 }
 
-var reportedLine = regexp.MustCompile(`^line (\d+): `)
+var reportedLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^line (\d+): `)
+})
 
 // yamlPlace finds where lines stop being YAML: behind the longest beginning of
 // them that parses. yaml.v3 itself names no column, and often the line where
@@ -128,7 +133,7 @@ func yamlPlace(lines []string, err error) place {
 }
 
 func reported(err error, lines int) int {
-	m := reportedLine.FindStringSubmatch(strings.TrimPrefix(err.Error(), "yaml: "))
+	m := reportedLine().FindStringSubmatch(strings.TrimPrefix(err.Error(), "yaml: "))
 	if m == nil {
 		return 1
 	}

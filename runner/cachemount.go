@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
@@ -96,14 +97,16 @@ func (b *build) foreseeKeys() map[string]string {
 
 // foreseeable is what can be expanded without a shell: a variable, and the hash of
 // files of the source.
-var foreseeable = regexp.MustCompile(`\$(\w+)|\$\{(\w+)\}|\$\(` + HashFiles + ` +([^()$` + "`" + `]*)\)`)
+var foreseeable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$(\w+)|\$\{(\w+)\}|\$\(` + HashFiles + ` +([^()$` + "`" + `]*)\)`)
+})
 
 // foreseeText expands a text as the build's shell will, and reports whether that is
 // sure.
 func (b *build) foreseeText(text string) (string, bool) {
 	sure := true
-	expanded := foreseeable.ReplaceAllStringFunc(text, func(found string) string {
-		parts := foreseeable.FindStringSubmatch(found)
+	expanded := foreseeable().ReplaceAllStringFunc(text, func(found string) string {
+		parts := foreseeable().FindStringSubmatch(found)
 		value, known := b.foreseeVariable(parts[1] + parts[2])
 		if parts[3] != "" {
 			value, known = b.foreseeHash(parts[3])
@@ -111,7 +114,7 @@ func (b *build) foreseeText(text string) (string, bool) {
 		sure = sure && known
 		return value
 	})
-	left := foreseeable.ReplaceAllString(text, "")
+	left := foreseeable().ReplaceAllString(text, "")
 	return expanded, sure && !strings.ContainsAny(left, "$`\"\\")
 }
 

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -48,12 +50,15 @@ func dirName(group string) string {
 // discoverTime is how long the service looks for reports (documented).
 const discoverTime = 5 * time.Second
 
-// discoverScript prints the pattern, and then reports by what they begin with.
+// patternScript prints the pattern for reports, of the variables that the commands left.
+const patternScript = `
+[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
+echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"`
+
+// discoverScript prints names of reports, by what they begin with; see likeReport.
 // Which files the service takes is not documented; these are the roots of the
 // formats it reads, and of JSON what the usual tools call their files.
 const discoverScript = `
-[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
-echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"
 cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
 find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \
   -o -name '*cucumber*.json' -o -name .resultset.json \) \
@@ -66,7 +71,11 @@ func (b *build) discover(ctx context.Context) error {
 	began := b.Now()
 	limited, cancel := context.WithTimeout(ctx, discoverTime)
 	defer cancel()
-	printed, exit, err := b.sessions[""].Capture(limited, fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path)))
+	script := patternScript
+	if b.mayHaveReportsInTime(limited) {
+		script += fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path))
+	}
+	printed, exit, err := b.sessions[""].Capture(limited, script)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		return nil // its time is up, and the build's commands are done
 	}
@@ -89,6 +98,74 @@ func (b *build) discover(ctx context.Context) error {
 	}
 	b.say("Report auto-discover file discovery took %f seconds", b.Now().Sub(began).Seconds())
 	return b.discovered(ctx, found)
+}
+
+// likeReport reports whether discoverScript looks into a file of this name.
+func likeReport(name string) bool {
+	_, cucumber, _ := strings.Cut(name, "cucumber")
+	return strings.HasSuffix(name, ".xml") || strings.HasSuffix(name, ".trx") || name == ".resultset.json" ||
+		strings.HasSuffix(cucumber, ".json")
+}
+
+// mayHaveReportsInTime is mayHaveReports until ctx ends: a file system may not answer.
+func (b *build) mayHaveReportsInTime(ctx context.Context) bool {
+	may := make(chan bool, 1)
+	go func() { may <- b.mayHaveReports() }()
+	select {
+	case answer := <-may:
+		return answer
+	case <-ctx.Done():
+		return true
+	}
+}
+
+// mayHaveReports reports whether the source may have files that discoverScript finds. A
+// small source is listed from here, which takes less than a process.
+func (b *build) mayHaveReports() bool {
+	v, can := b.container.(engine.Viewer)
+	if !can {
+		return true
+	}
+	root, err := v.View()
+	if err != nil {
+		return true
+	}
+	defer root.Close()
+	left := maxListed
+	return !without(root, strings.TrimPrefix(b.plan.Sources[0].Path, "/"), &left)
+}
+
+// maxListed is how many files and directories of the source are listed at most, and
+// listedAtOnce how many of a directory.
+const (
+	maxListed    = 2000
+	listedAtOnce = 200
+)
+
+// without reports whether a directory has no file that is like a report. The rest of
+// what may be listed is left. A pipe that took the place of a directory is not waited for.
+func without(root *os.Root, dir string, left *int) bool {
+	list, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer list.Close()
+	for {
+		entries, err := list.ReadDir(listedAtOnce)
+		if *left -= len(entries); *left < 0 || err != nil && err != io.EOF {
+			return false
+		}
+		for _, e := range entries {
+			switch {
+			case e.Name() == "node_modules", e.Name() == ".git":
+			case e.IsDir() && !without(root, path.Join(dir, e.Name()), left), e.Type().IsRegular() && likeReport(e.Name()):
+				return false
+			}
+		}
+		if err == io.EOF {
+			return true
+		}
+	}
 }
 
 // matching returns the names, one a line, that match the pattern.

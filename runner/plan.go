@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -414,7 +415,9 @@ func (p *Plan) users() []string {
 }
 
 // scriptLine is how shells tell the line of the script they fail at.
-var scriptLine = regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
+var scriptLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
+})
 
 // textLine is the line of script.sh where a command's text begins (observed).
 const textLine = 4
@@ -424,7 +427,7 @@ const textLine = 4
 func (p *Plan) failed(c buildspec.Command, printed string, mask *secrets.Mask) string {
 	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
 	at := 0
-	if found := scriptLine.FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Style == buildspec.Literal {
+	if found := scriptLine().FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Style == buildspec.Literal {
 		n, _ := strconv.Atoi(found[len(found)-1][1])
 		at = max(0, min(n-textLine, len(lines)-1))
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -183,11 +184,13 @@ func (r Runtime) Keys() []string {
 	return keys
 }
 
-var number = regexp.MustCompile(`\d+|\D+`)
+var number = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\d+|\D+`)
+})
 
 // compareVersions orders by numbers where there are numbers: 3.9 before 3.10.
 func compareVersions(a, b string) int {
-	as, bs := number.FindAllString(a, -1), number.FindAllString(b, -1)
+	as, bs := number().FindAllString(a, -1), number().FindAllString(b, -1)
 	for i := range min(len(as), len(bs)) {
 		x, errX := strconv.Atoi(as[i])
 		y, errY := strconv.Atoi(bs[i])
@@ -213,18 +216,20 @@ func (t Table) Names() []string {
 }
 
 // forms are the versions that a template takes (documented).
-var forms = map[string]*regexp.Regexp{
-	"dotnet": regexp.MustCompile(`^\d+\.\d+\.\d+$`),
-	"golang": regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`),
-	"java":   regexp.MustCompile(`^corretto\d+$`),
-	"nodejs": regexp.MustCompile(`^\d+(\.\d+){0,2}$`),
-	"php":    regexp.MustCompile(`^\d+\.\d+\.\d+$`),
-	"python": regexp.MustCompile(`^\d+(\.\d+){0,2}$`),
-	"ruby":   regexp.MustCompile(`^\d+\.\d+\.\d+$`),
-}
+var forms = sync.OnceValue(func() map[string]*regexp.Regexp {
+	return map[string]*regexp.Regexp{
+		"dotnet": regexp.MustCompile(`^\d+\.\d+\.\d+$`),
+		"golang": regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`),
+		"java":   regexp.MustCompile(`^corretto\d+$`),
+		"nodejs": regexp.MustCompile(`^\d+(\.\d+){0,2}$`),
+		"php":    regexp.MustCompile(`^\d+\.\d+\.\d+$`),
+		"python": regexp.MustCompile(`^\d+(\.\d+){0,2}$`),
+		"ruby":   regexp.MustCompile(`^\d+\.\d+\.\d+$`),
+	}
+})
 
 func customForm(name, version string) bool {
-	form, known := forms[name]
+	form, known := forms()[name]
 	return known && form.MatchString(version)
 }
 

@@ -3,6 +3,7 @@ package source
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // RepoPath returns the path a git remote has below GOPATH/src, such as
@@ -20,7 +21,7 @@ func RepoPath(remote string) string {
 		}
 	}
 	for _, part := range parts {
-		if !pathPart.MatchString(part) || part == "." || strings.Contains(part, "..") {
+		if !pathPart().MatchString(part) || part == "." || strings.Contains(part, "..") {
 			return ""
 		}
 	}
@@ -32,7 +33,9 @@ func RepoPath(remote string) string {
 
 // pathPart is what Go allows between the slashes of a module path, unless it
 // looks like an option.
-var pathPart = regexp.MustCompile(`^[A-Za-z0-9_~.][A-Za-z0-9_~.-]*$`)
+var pathPart = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_~.][A-Za-z0-9_~.-]*$`)
+})
 
 var schemes = map[string]bool{
 	"https": true, "http": true, "ssh": true, "git": true,

@@ -112,7 +112,9 @@ func (s *Server) Count(operation string) int {
 
 // signature is what a signed request says of itself (documented, Signature
 // Version 4).
-var signature = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders=[a-z0-9;-]+, ?Signature=[0-9a-f]{64}$`)
+var signature = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders=[a-z0-9;-]+, ?Signature=[0-9a-f]{64}$`)
+})
 
 // fault is an error of a service.
 type fault struct {
@@ -127,7 +129,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := Request{Body: string(body), Token: r.Header.Get("X-Amz-Security-Token")}
-	if m := signature.FindStringSubmatch(r.Header.Get("Authorization")); m != nil && r.Header.Get("X-Amz-Date") != "" {
+	if m := signature().FindStringSubmatch(r.Header.Get("Authorization")); m != nil && r.Header.Get("X-Amz-Date") != "" {
 		q.AccessKey, q.Service = m[1], m[3]
 	}
 	target := r.Header.Get("X-Amz-Target")

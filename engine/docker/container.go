@@ -233,7 +233,9 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 }
 
 // ids finds containers in a message.
-var ids = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+var ids = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+})
 
 // removeDependents removes the relays of a container that a message names as in the way:
 // podman removes none whose network another is in. It reports whether it is worth another
@@ -247,7 +249,7 @@ func (e *Engine) removeDependents(ctx context.Context, id string, err error) boo
 	if err != nil {
 		return false
 	}
-	for _, id := range ids.FindAllString(named, -1) {
+	for _, id := range ids().FindAllString(named, -1) {
 		got, err := e.api.ContainerInspect(ctx, id)
 		if err == nil && got.Config != nil && got.Config.Labels[relayLabel] != "" && strings.HasPrefix(got.Name, of.Name+"-") {
 			_ = e.removeContainer(ctx, id) // the next try says what is left

@@ -53,6 +53,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("ATerminalIsATerminal", s.terminal)
 	t.Run("ALimitIsKeptOrTold", s.limits)
 	t.Run("WhatIsUsedIsCounted", s.usage)
+	t.Run("FilesAreListedAsInside", s.view)
 	t.Run("AServiceIsReachedAtItsAddress", s.services)
 	if s.Bare { // the images of the tests have no clients
 		t.Run("ClientsOfAllSortsReachAService", s.clients)

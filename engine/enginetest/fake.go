@@ -86,30 +86,28 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 func (f *Fake) serve(p engine.Process) {
 	lines := bufio.NewScanner(p.Stdin)
 	lines.Buffer(nil, 1<<24)
-	token, script := "", ""
 	for lines.Scan() {
 		_, request, _ := strings.Cut(lines.Text(), " ") // the key
 		_, request, _ = strings.Cut(request, " ")       // the length
 		word, rest, _ := strings.Cut(request, " ")
-		arguments := unquote(rest)
 		switch word {
-		case "script":
-			token, script = arguments[0], arguments[1]
 		case "append":
 			f.mu.Lock()
-			f.State = append(f.State, strings.Split(arguments[0], "\n")...)
+			f.State = append(f.State, strings.Split(unquote(rest)[0], "\n")...)
 			f.mu.Unlock()
 		case "run":
-			exit := f.run(script, p.Stdout)
-			fmt.Fprintf(p.Stdout, "\x1e%s\x1e", arguments[0])
-			fmt.Fprintf(p.Stderr, "%s\n%s %d\n", token, arguments[0], exit)
+			mark, rest, _ := strings.Cut(rest, " ")
+			token, text, _ := strings.Cut(rest, " ")
+			exit := f.run(unquote(strings.TrimSuffix(text, " aside"))[0], p.Stdout)
+			fmt.Fprintf(p.Stdout, "\x1e%s\x1e", mark)
+			fmt.Fprintf(p.Stderr, "%s\n%s %d\n", token, mark, exit)
 		}
 	}
 }
 
 // unquote returns the arguments of a request, as its shell would read them.
 func unquote(text string) []string {
-	text = strings.NewReplacer(`'"$newline"'`, "\n", `'\''`, "'", "' '", "\x00").Replace(text)
+	text = strings.NewReplacer(`'"$nl"'`, "\n", `'\''`, "'", "' '", "\x00").Replace(text)
 	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, "'"), "'"), "\x00")
 }
 

@@ -385,6 +385,11 @@ func (c *Container) Written(path string) (dir, name string) {
 	return upper, name
 }
 
+// View opens the root directory of the sandbox. See engine.Viewer.
+func (c *Container) View() (*os.Root, error) {
+	return os.OpenRoot(fmt.Sprintf("/proc/%d/root", c.command.Process.Pid))
+}
+
 // Usage returns what the sandbox has used. See engine.Meter.
 func (c *Container) Usage(context.Context) (engine.Usage, error) {
 	c.mu.Lock()
@@ -407,5 +412,6 @@ func (c *Container) Usage(context.Context) (engine.Usage, error) {
 var (
 	_ engine.Container = (*Container)(nil)
 	_ engine.Meter     = (*Container)(nil)
+	_ engine.Viewer    = (*Container)(nil)
 	_ engine.Watcher   = (*Container)(nil)
 )

@@ -15,6 +15,7 @@ const label = "dev.buildlocal.bench"
 const (
 	dockerRun  = "docker run"
 	buildlocal = "buildlocal"
+	baseline   = "baseline: cobra's help, and the main dependencies"
 	help       = "buildlocal --help"
 	plan       = "buildlocal plan"
 	validate   = "buildlocal validate"
@@ -88,7 +89,12 @@ func (b *bench) startupArms() []*arm {
 	j := job{workload: "startup", commands: []string{"true"}, rounds: b.rounds, dir: filepath.Join(b.temp, "startup")}
 	real := j
 	real.commands, real.dir = slices.Repeat(checked, 3), filepath.Join(b.temp, "checked")
+	base := j.arm(baseline, config{}, b.baseline)
+	if base.result.Absent != "" {
+		base.result.Absent = b.baseline + " is not there: make bench builds it"
+	}
 	return []*arm{
+		base,
 		b.own(j.arm(help, buildspec(j), b.program, "--help")),
 		b.own(j.arm(plan, buildspec(j), b.program, "plan", "-C", j.dir, "-i", b.image)),
 		b.own(real.arm(validate, buildspec(real), b.program, "validate", "-C", real.dir)),

@@ -87,10 +87,12 @@ type options struct {
 	rounds  int
 	only    []string // workloads, as they stand in workloadNames
 	program string   // buildlocal
-	image   string
-	nesting string // an image with a Docker engine, for W7
-	json    string
-	clean   bool
+	// baseline is a program whose start buildlocal's is compared with.
+	baseline string
+	image    string
+	nesting  string // an image with a Docker engine, for W7
+	json     string
+	clean    bool
 }
 
 // heavyRounds is how often what takes long is done at most.
@@ -106,6 +108,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "n", 7, fmt.Sprintf("`rounds`; at most %d of what takes long", heavyRounds))
 	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure; W2 and W3 are compared with W1")
 	flags.StringVar(&o.program, "buildlocal", "bin/buildlocal", "the `program` to measure")
+	flags.StringVar(&o.baseline, "baseline", "bin/baseline", "the `program` to compare starts with, of internal/bench/baseline")
 	flags.StringVar(&o.image, "image", "buildlocal-test/base:latest", "`image` of the builds; it must be there")
 	flags.StringVar(&o.nesting, "docker-image", "buildlocal-test/aws:latest", "`image` of W7's builds, with dockerd, docker and busybox")
 	flags.StringVar(&o.json, "json", "", "write every sample to `file`, too")

@@ -6,6 +6,12 @@
 # Processes of the build may write to the files below and, as the same user, even
 # to the driver's stdin. So no file is ever evaluated here, a request must begin
 # with the key, and a file that is missing or differs is reported as a fault.
+#
+# Arguments: the directory of the state; "first", or "later" if another driver has
+# begun there; the text before and after a script's token; the text that saves the
+# state; the shell of the commands; and their directory if the last one is gone.
+# A shell reads its input byte by byte, a system call each: arguments cost nothing,
+# so they take what is no secret, and requests are short.
 
 # A signal meant for a command's process group must not end the driver. Handlers,
 # unlike ignored signals, are not inherited by commands. 25 is SIGXFSZ: with it
@@ -16,7 +22,7 @@ trap : HUP INT QUIT USR1 USR2 ALRM TERM 25
 # the service; $tail saves the shell's state. Line 3 sends TOKEN to the client: the
 # script that ran is this one, and the state was loaded.
 script() {
-  text=$before$1$after$newline$2$newline$tail
+  text=$before$1$after$nl$2$nl$tail
   write script.sh "$text"
 }
 
@@ -59,10 +65,10 @@ contains() {
   all= part= n=0
   [ -f "$d/$1" ] || return 1
   while IFS= read -r line || [ -n "$line" ]; do
-    part=$part$line$newline n=$((n + 1))
+    part=$part$line$nl n=$((n + 1))
     case $n in *00) all=$all$part part= ;; esac
   done <"$d/$1"
-  [ "$all$part" = "$text$newline" ]
+  [ "$all$part" = "$text$nl" ]
 }
 
 # complete: the saved variables are all there.
@@ -87,32 +93,32 @@ check() {
   fi
 }
 
-# run MARK SHELL DIR [aside]: runs the script where the last one ended, or in DIR
-# if that directory is gone. MARK tells, on stdout, that all output before it is
-# out; on stderr it vouches for the exit status. The next command learns the
-# status, unless this one is run aside.
+# run MARK TOKEN TEXT [aside]: runs TEXT as a script, see there, where the last one
+# ended. MARK tells, on stdout, that all output before it is out; on stderr it vouches
+# for the exit status. The next command learns the status, unless this one is run aside.
 run() {
   status=126
-  if [ -z "$broken" ] && regular env.sh && regular dir.txt; then execute "$2" "$3"; fi
+  if [ -z "$broken" ]; then script "$2" "$3"; fi
+  if [ -z "$broken" ] && regular env.sh && regular dir.txt; then execute; fi
   if [ -z "$broken" ]; then check; fi
   if [ -z "$4$broken" ]; then append "export CODEBUILD_LAST_EXIT='$status'" env.sh; fi
   printf '\036%s\036' "$1"
   printf '\n%s %s %s\n' "$1" "$status" "$broken" >&2
 }
 
-# execute SHELL DIR: runs the script. Descriptor 9 is for its line 3 alone.
+# execute: runs the script. Descriptor 9 is for its line 3 alone.
 execute() {
   cwd=
   if [ -f "$d/dir.txt" ]; then IFS= read -r cwd <"$d/dir.txt"; fi
   if ! cd "$cwd" 2>/dev/null; then
-    cd "$2" 2>/dev/null || cd /
+    cd "$home" 2>/dev/null || cd /
     append "export PWD='$PWD'" env.sh
   fi
-  if command -v "$1" >/dev/null 2>&1; then
-    PWD=$PWD "$1" "$d/script.sh" </dev/null 9>&2 2>&1
+  if command -v "$shell" >/dev/null 2>&1; then
+    PWD=$PWD "$shell" "$d/script.sh" </dev/null 9>&2 2>&1
     status=$?
   else
-    printf '%s: not found\n' "$1"
+    printf '%s: not found\n' "$shell"
     status=127
   fi
 }
@@ -125,16 +131,18 @@ umask 0
 printf '' >>"$1/env.sh" && printf '' >>"$1/dir.txt" && printf '' >>"$1/script.sh" && printf '' >>"$1/shed.sh" &&
   printf '' >>"$1/space.txt"
 umask 022
-if [ "$2" = first ]; then { export -p && printf 'set -- complete\n'; } >"$1/env.sh" || set -- "$1" "$2" full; fi
-export -p >"$1/shed.sh" || set -- "$1" "$2" full
-set -- "$1" "$3" "$PATH"
+if [ "$2" = first ]; then
+  { export -p && printf 'set -- complete\n'; } >"$1/env.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7"
+fi
+export -p >"$1/shed.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7"
+set -- "$@" "$PATH"
 while IFS=' =' read -r word name rest; do
   case $name in -*) name=${rest%%=*} ;; esac
   case $name in '' | [0-9]* | *[!A-Za-z0-9_]*) ;; *) unset "$name" ;; esac
 done <"$1/shed.sh"
-d=$1 PATH=$3 LC_ALL=C complete='set -- complete' broken=
-if [ "$2" ]; then full; fi
-newline='
+d=$1 before=$3 after=$4 tail=$5 shell=$6 home=$7 PATH=$8 LC_ALL=C complete='set -- complete' broken=
+if [ "$2" = full ]; then full; fi
+nl='
 '
 
 # The first line is the key. Each other line is KEY LENGTH REQUEST: what a process of

@@ -79,13 +79,14 @@ func New(c Config) *Session {
 	return &Session{config: c, stdin: r, request: w, output: c.Output, ended: make(chan struct{})}
 }
 
-// Args returns the driver's command line. It holds no secret.
+// Args returns the driver's command line. It has no secret in it.
 func (s *Session) Args() []string {
 	when := "first"
 	if s.config.Later {
 		when = "later"
 	}
-	return []string{"sh", "-c", driver, "buildlocal", s.config.State, when}
+	c := s.config
+	return []string{"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home}
 }
 
 // Stdin is what the driver reads: requests. It ends with Close.
@@ -129,23 +130,21 @@ func (s *Session) Close() error { return s.request.Close() }
 // Export or ExportRaw, to the container's own variables. Call it once, first; a
 // later Session finds both as they are.
 func (s *Session) Begin(dir string, vars []string) error {
-	all := []string{assign("before", s.before()), assign("after", after()), assign("tail", s.tail())}
-	if !s.config.Later {
-		vars = append([]string{Export("PWD", dir)}, vars...)
-		all = append(all, call("append", dir, "dir.txt"), call("append", strings.Join(vars, "\n"), "env.sh"))
+	if s.config.Later {
+		return s.send()
 	}
-	return s.send(all...)
+	vars = append([]string{Export("PWD", dir)}, vars...)
+	return s.send(call("append", dir, "dir.txt"), call("append", strings.Join(vars, "\n"), "env.sh"))
 }
 
 // Prepare has the driver itself carry out commands, before anything else: each is
 // a simple command of shell, of which only literal text is quoted. What they print,
 // and whether they fail, is lost. It saves the start of a shell.
 func (s *Session) Prepare(commands ...string) error {
-	var all []string
-	for _, c := range commands {
-		all = append(all, "{ "+c+"; } </dev/null >/dev/null 2>&1")
+	if len(commands) == 0 {
+		return nil
 	}
-	return s.send(all...)
+	return s.send("{ " + strings.Join(commands, "; ") + "; } </dev/null >/dev/null 2>&1")
 }
 
 // Export returns the line of shell that sets a variable to value, literally.
@@ -187,8 +186,11 @@ func (s *Session) run(ctx context.Context, text string, output io.Writer, how st
 	if err != nil {
 		return 0, err
 	}
-	script := call("script", token, strings.TrimSuffix(text, "\n"))
-	if err := s.send(script, call("run", mark, s.config.Shell, s.config.Home, how)); err != nil {
+	request := "run " + mark + " " + token + " " + Quote(strings.TrimSuffix(text, "\n")) // neither has to be quoted
+	if how != "" {
+		request += " " + how
+	}
+	if err := s.send(request); err != nil {
 		return 0, err
 	}
 	return s.Wait(ctx)

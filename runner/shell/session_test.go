@@ -108,7 +108,7 @@ func launch(t *testing.T, l launching) *build {
 		args = slices.Concat([]string{"sh", "-c", l.within, b.state}, args)
 	}
 	b.cmd = exec.Command(args[0], args[1:]...)
-	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FROM_IMAGE=1", "ODD=a b  c'd\"e$f\nexport G=1", "d=of the image", "key=1", "newline=n"}
+	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FROM_IMAGE=1", "ODD=a b  c'd\"e$f\nexport G=1", "d=of the image", "key=1", "nl=n", "shell=s", "home=h", "tail=t"}
 	b.cmd.Stdin, b.cmd.Stdout, b.cmd.Stderr = b.Stdin(), b.Stdout(), b.Stderr()
 	b.cmd.SysProcAttr = l.attr // a session of its own, as in a container: kill 0 must not reach the test
 	if err := b.cmd.Start(); err != nil {
@@ -143,7 +143,7 @@ func TestStateOutlivesACommand(t *testing.T) {
 		b.wants(`sh -c 'echo $X $Y'`, 0, "un-exported exported\n")
 		b.wants("unset X FROM_IMAGE; mkdir -p 'a  b'; cd 'a  b'", 0, "")
 		b.wants(`echo "[$X$FROM_IMAGE]"; basename "$PWD"; env | grep -c FROM_IMAGE`, 1, "[]\na  b\n0\n")
-		b.wants(`echo "$d $key $newline"`, 0, "of the image 1 n\n")
+		b.wants(`echo "$d $key $nl $shell $home $tail"`, 0, "of the image 1 n s h t\n")
 		b.wants(`printf %s "$ODD"`, 0, "a b  c'd\"e$f\nexport G=1")
 		b.wants(`echo "${PATH##*:}"`, 0, "/added\n")
 	})

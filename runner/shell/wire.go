@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"io"
 	"strconv"
 	"strings"
@@ -32,20 +32,18 @@ func (s *Session) tail() string {
 		return "\nexit $?"
 	}
 	env, dir := s.config.State+"/env.sh", s.config.State+"/dir.txt"
-	return "\nCODEBUILD_LAST_EXIT=$?\ncommand printf '' >|" + dir +
-		"\n{ command export -p && command printf '%s\\n' 'set -- complete'; } >|" + env +
+	return "\nCODEBUILD_LAST_EXIT=$?\n>|" + dir +
+		"\n{ command export -p && command echo set -- complete; } >|" + env +
 		" && command pwd >|" + dir + "\nexit $CODEBUILD_LAST_EXIT"
 }
 
-// secret derives a value from the nonce that no other value reveals.
+// secret derives a value from the nonce that no other value reveals: letters, digits,
+// hyphens and underscores.
 func (s *Session) secret(purpose string) string {
 	sum := hmac.New(sha256.New, []byte(s.config.Nonce))
 	_, _ = io.WriteString(sum, purpose)
-	return hex.EncodeToString(sum.Sum(nil)[:16])
+	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:16])
 }
-
-// assign returns the request that sets a variable of the driver.
-func assign(name, text string) string { return name + "=" + Quote(text) }
 
 // call returns the request that calls a function of the driver.
 func call(function string, arguments ...string) string {
@@ -57,7 +55,7 @@ func call(function string, arguments ...string) string {
 
 // oneLine puts a command of shell whose newlines are all in quotes into one line:
 // the driver evaluates lines, and has a name for newlines.
-func oneLine(command string) string { return strings.ReplaceAll(command, "\n", `'"$newline"'`) }
+func oneLine(command string) string { return strings.ReplaceAll(command, "\n", `'"$nl"'`) }
 
 // Quote returns text as one word of shell that stands for it, byte for byte.
 func Quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

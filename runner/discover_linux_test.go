@@ -1,0 +1,59 @@
+package runner
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// viewed is a container whose source is a directory of this machine.
+type viewed struct {
+	engine.Container
+	dir string
+}
+
+func (v viewed) View() (*os.Root, error) { return os.OpenRoot(v.dir) }
+
+func TestMayHaveReports(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"a/b/report.xml": true, "x.trx": true, ".resultset.json": true, "my-cucumber-1.json": true, ".xml": true,
+		"node_modules/a.xml": false, "a/.git/b.xml": false, "a.json": false, "cucumber.js": false, "a.xml/file": false, "xml": false,
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b := &build{plan: &Plan{Sources: []Source{{Path: "/."}}}, container: viewed{dir: dir}}
+		if got := b.mayHaveReports(); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestMayHaveReports_UnlistedSource(t *testing.T) {
+	t.Parallel()
+	many := t.TempDir()
+	for i := range maxListed + 1 {
+		if err := os.Symlink("nowhere", filepath.Join(many, string(rune('a'+i%26))+string(rune('0'+i/26)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pipe := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(pipe, "src"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for dir, source := range map[string]string{many: "/.", t.TempDir(): "/missing", pipe: "/src"} {
+		b := &build{plan: &Plan{Sources: []Source{{Path: source}}}, container: viewed{dir: dir}}
+		if !b.mayHaveReports() {
+			t.Errorf("%s: false, want true where not all is listed", dir)
+		}
+	}
+}
