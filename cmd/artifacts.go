@@ -31,13 +31,13 @@ func newArtifacts(a *App) *cobra.Command {
 	f := &runFlags{}
 	diff := false
 	c := &cobra.Command{
-		Use: "artifacts [BUILD]", Short: "List what a build left, or how two builds differ",
-		Long: "artifacts lists the artifacts of a build, with their sizes: the latest one, or the\n" +
-			"one of a number. With --diff it takes two builds, and says what the second has\n" +
-			"added (+), removed (-) and changed (~) against the first, with the lines of small\n" +
-			"texts.\n\nExit codes: 0, with --diff 1 where something differs; 2 there is no such build.",
-		Example: "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
-		Args:    func(c *cobra.Command, args []string) error { return artifactArgs(c, args, diff) },
+		Use: "artifacts [BUILD]", Short: "List the artifacts of a build, or compare two builds",
+		Long: "List the artifacts of build number BUILD, or of the latest build, with their sizes.\n" +
+			"With --diff, list the files that the second build added (+), removed (-) and\n" +
+			"changed (~), with the changed lines of small text files.",
+		Annotations: notes("Exit codes: 0 success, 1 the builds differ (--diff), 2 no such build or usage error."),
+		Example:     "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
+		Args:        func(c *cobra.Command, args []string) error { return artifactArgs(c, args, diff) },
 	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f, "source", "output")

@@ -128,66 +128,6 @@ func addSomeRunFlags(c *cobra.Command, f *runFlags, names ...string) {
 	c.Flags().AddFlag(all.Lookup("no-config"))
 }
 
-// allRunFlags returns the flags of run, which fill f. Their names are the keys
-// of the file beside the source.
-func allRunFlags(f *runFlags) *pflag.FlagSet {
-	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	fs.SortFlags = false
-	f.formats = []string{"text", "service", "json"}
-	fs.StringVarP(&f.source, "source", "C", ".", "directory `DIR` of the primary source")
-	fs.StringArrayVar(&f.secondary, "secondary-source", nil, "a secondary source, `ID=DIR`; may be repeated")
-	fs.StringVar(&f.sourceMode, "source-mode", "", "what the build sees, `MODE`: worktree (what git does not ignore; default in a repository), commit[=REF] or all")
-	fs.StringVarP(&f.buildspec, "buildspec", "b", "", "buildspec `SPEC`: a path, a whole buildspec, or - for standard input (default buildspec.yml of the source)")
-	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR[:NAME] (a layout) or tar:FILE[:NAME] (from docker save) (default: the project's, or a curated one)")
-	fs.StringArrayVar(&f.standIn, "images", nil, "`NAME=IMAGE`: the image stands for one of that name; * in NAME is any text; may be repeated")
-	fs.StringVar(&f.imageDigest, "image-digest", "", "build only in the image with this `DIGEST`, or ID, such as sha256:0123...")
-	fs.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME for this machine's; may be repeated")
-	fs.StringArrayVar(&f.envFiles, "env-file", nil, "`FILE` of NAME=VALUE lines; may be repeated")
-	fs.StringArrayVar(&f.overrides, "env-override", nil, "`VARIABLE` as StartBuild has it: name=NAME,value=VALUE,type=TYPE, or JSON; may be repeated")
-	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
-	fs.StringVar(&f.projectName, "project-name", "", "project's `NAME` (default: the document's, or the source directory's)")
-	fs.BoolVar(&f.privileged, "privileged", false, "privileged mode, for docker inside the build")
-	fs.StringVar(&f.docker, "docker", "nested", "docker in the build speaks to `WHICH` engine: nested (its own, in privileged mode) or socket (experimental: this machine's, for what the build makes)")
-	fs.StringVar(&f.engine, "engine", "auto", "run on `ENGINE`: auto, docker, sandbox or host")
-	fs.StringVar(&f.computeType, "compute-type", "", "as much processor time and memory as the compute type `NAME` has, such as BUILD_GENERAL1_SMALL (default: the project's, or all)")
-	fs.StringVar(&f.platform, "platform", "", "image's `PLATFORM`, such as linux/arm64")
-	fs.StringVar(&f.pull, "pull", "missing", "pull the image `WHEN`: always, missing or never")
-	fs.Var(&f.timeout, "timeout", "time limit, such as 90s or 45m; a number is minutes (default: the project's, or 60m)")
-	fs.StringVarP(&f.output, "output", "o", "", "put what builds leave in `DIR` (default .buildlocal in the source)")
-	fs.StringArrayVar(&f.artifacts, "artifacts", nil, "put the artifacts into `DIR` too, or secondary ones by ID=DIR, in the place of what was put there before; may be repeated")
-	fs.BoolVar(&f.zip, "zip", false, "pack artifacts as a zip too, as a project with packaging ZIP does")
-	fs.StringVar(&f.cache, "cache", "", "keep the files of cache.paths in `PLACE`: a directory, or s3://BUCKET/PREFIX (default: your cache directory)")
-	fs.BoolVar(&f.noCache, "no-cache", false, "restore and save no cache")
-	fs.StringVar(&f.cacheSize, "cache-size", defaultCacheSize, "keep caches of at most this `SIZE` in all; what was not used for the longest time goes first")
-	fs.BoolVar(&f.fullReports, "full-reports", false, "keep all test cases of a report, not 500 as the service does")
-	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
-	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
-	fs.StringVar(&f.secrets, "secrets", "", "`FILE` with values for parameter-store and secrets-manager (default .buildlocal/secrets.yml in the source, if there)")
-	fs.BoolVar(&f.aws, "aws", false, "look up what the file of secrets does not have in AWS, with your credentials")
-	fs.StringVar(&f.profile, "profile", "", "AWS profile's `NAME`, for --aws and --aws-credentials, which it implies")
-	fs.StringVar(&f.assumeRole, "assume-role", "", "take on the role `ARN` for them, such as the project's service role")
-	fs.BoolVar(&f.awsCredentials, "aws-credentials", false, "the build gets your AWS credentials, by the container credentials endpoint")
-	fs.BoolVar(&f.gitCredentials, "git-credentials", false, "where the buildspec has git-credential-helper, git in the build may ask yours for credentials")
-	fs.BoolVar(&f.metadata, "metadata", false, "the build may reach this machine's cloud metadata, with its credentials")
-	fs.BoolVar(&f.maskEncoded, "mask-encoded", false, "hide secrets in base64, URLs and JSON too")
-	fs.StringVar(&f.caBundle, "ca-bundle", "", "the build trusts the certificates in `FILE` too (PEM)")
-	fs.StringVar(&f.exportedEnv, "exported-env", "", "write the exported variables to `FILE`, in the form of --env-file")
-	fs.BoolVar(&f.dryRun, "dry-run", false, "print what would happen, and start nothing")
-	fs.StringVar(&f.format, "format", "text", "show the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event a line)")
-	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show only failures and the verdict")
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show the agent's own lines too")
-	fs.BoolVar(&f.keep, "keep", false, "keep the container after the build")
-	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not tell problems of the check `NAME`; may be repeated")
-	fs.BoolVar(&f.strict, "strict", false, "warnings and lints of the buildspec count as errors")
-	fs.BoolVar(&f.noConfig, "no-config", false, "ignore the source's "+configFile)
-	fs.VisitAll(func(flag *pflag.Flag) { flag.Annotations = map[string][]string{runAnnotation: nil} })
-	return fs
-}
-
-// runAnnotation marks the flags of run. A file sets those only: another command may
-// have a flag of the same name that means something else.
-const runAnnotation = "buildlocal_run"
-
 func isRunFlag(flag *pflag.Flag) bool {
 	_, is := flag.Annotations[runAnnotation]
 	return is

@@ -36,33 +36,37 @@ type imageFlags struct {
 func newImage(a *App) *cobra.Command {
 	f := &imageFlags{}
 	c := &cobra.Command{
-		Use: "image", Aliases: []string{"images"}, Short: "List, bring, inspect, build and remove images of builds",
-		Long: "image is about the images builds run in: those at the Docker engine, and those\n" +
-			"that the engine sandbox keeps itself, each layer unpacked once, in the cache\ndirectory of the user. By itself it lists them.",
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
+		Use: "image", Aliases: []string{"images"}, Short: "List, pull, inspect, build and remove images",
+		Long: "List images that builds can run in: those of the Docker engine, and those that the\n" +
+			"sandbox engine keeps, unpacked by layer, in the user's cache directory.",
+		Example: "  buildlocal image\n  buildlocal image pull node:22\n  buildlocal image prune",
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
 	}
-	c.PersistentFlags().StringVar(&f.engine, "engine", "auto", "only what this `ENGINE` has: docker or sandbox")
+	c.PersistentFlags().StringVar(&f.engine, "engine", "auto", "use only images of `ENGINE`: auto, docker or sandbox")
 	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return f.check() }
 	ls := &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
+		Example: "  buildlocal image ls\n  buildlocal image ls --full --engine docker",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
 	}
-	ls.Flags().BoolVar(&f.full, "full", false, "whole IDs and digests")
+	ls.Flags().BoolVar(&f.full, "full", false, "print full IDs and digests")
 	inspect := &cobra.Command{
-		Use: "inspect IMAGE", Short: "Say what an image is, and which runtimes it offers", Args: oneImage,
-		RunE: func(c *cobra.Command, names []string) error { return a.inspectImage(c.Context(), f, names[0]) },
+		Use: "inspect IMAGE", Short: "Show the properties and runtimes of an image", Args: oneImage,
+		Example: "  buildlocal image inspect node:22\n  buildlocal image inspect standard:7.0 --format json",
+		RunE:    func(c *cobra.Command, names []string) error { return a.inspectImage(c.Context(), f, names[0]) },
 	}
 	for _, c := range []*cobra.Command{ls, inspect} {
-		c.Flags().StringVar(&f.format, "format", "text", "text or json")
+		c.Flags().StringVar(&f.format, "format", "text", "print as `FORMAT`: text or json")
 	}
 	c.AddCommand(ls, inspect, &cobra.Command{
-		Use: "pull IMAGE...", Short: "Bring images: from a registry, oci:DIR or tar:FILE", Args: someArgs,
+		Use: "pull IMAGE...", Short: "Pull images from a registry, an OCI layout or a tarball", Args: someArgs,
 		Example: "  buildlocal image pull node:22\n  buildlocal image pull aws/codebuild/amazonlinux-x86_64-standard:5.0\n  buildlocal image pull tar:image.tar oci:layout:1.0",
 		RunE:    func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), f, names) },
 	}, &cobra.Command{
 		Use: "rm IMAGE...", Short: "Remove images", Args: someArgs,
-		RunE: func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), f, names) },
+		Example: "  buildlocal image rm node:22\n  buildlocal image rm --engine sandbox node:20 node:22",
+		RunE:    func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), f, names) },
 	}, newImagePrune(a, f), newImageBuild(a), newImageSlim(a))
 	return c
 }
@@ -101,7 +105,8 @@ func newImagePrune(a *App, f *imageFlags) *cobra.Command {
 	unused := 30 * day
 	all := false
 	c := &cobra.Command{
-		Use: "prune", Short: "Remove images of the engine sandbox that no build used of late", Args: noArgs,
+		Use: "prune", Short: "Remove unused sandbox images", Args: noArgs,
+		Example: "  buildlocal image prune\n  buildlocal image prune --unused-for 7d\n  buildlocal image prune --all",
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case f.engine == "docker":
@@ -116,8 +121,8 @@ func newImagePrune(a *App, f *imageFlags) *cobra.Command {
 			return a.pruneImages(c.Context(), unused)
 		},
 	}
-	c.Flags().Var((*days)(&unused), "unused-for", "remove those not used for this `time`, such as 7d or 48h")
-	c.Flags().BoolVar(&all, "all", false, "remove all that no build uses now")
+	c.Flags().Var((*days)(&unused), "unused-for", "remove images not used for `TIME`, such as 7d or 48h")
+	c.Flags().BoolVar(&all, "all", false, "remove all images that are not in use")
 	return c
 }
 

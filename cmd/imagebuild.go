@@ -16,13 +16,14 @@ import (
 func newImageBuild(a *App) *cobra.Command {
 	from, tag := "", ""
 	c := &cobra.Command{
-		Use: "build IMAGE", Short: "Build a curated image from its Dockerfile, by docker build", Args: oneImage,
-		Long:    "build makes an image that AWS does not publish, such as standard:7.0, from a clone\nof " + project.Repository + ", with the\nname that projects call it by. It takes an hour or so, and some 20 GB.",
+		Use: "build IMAGE", Short: "Build a curated image from its Dockerfile with docker build", Args: oneImage,
+		Long: "Build an image that AWS does not publish, such as standard:7.0, from a clone of\n" +
+			project.Repository + ",\nand tag it with the name that projects use. This takes about an hour and 20 GB.",
 		Example: "  git clone " + project.Repository + "\n  buildlocal image build standard:7.0",
 		RunE:    func(c *cobra.Command, names []string) error { return a.buildImage(c.Context(), names[0], from, tag) },
 	}
-	c.Flags().StringVar(&from, "from", "", "`DIR` of the clone (default: aws-codebuild-docker-images here, in the directory above, or at home)")
-	c.Flags().StringVar(&tag, "tag", "", "give the image this `NAME` instead")
+	c.Flags().StringVar(&from, "from", "", "use the clone in `DIR` (default: aws-codebuild-docker-images in the current, parent or home directory)")
+	c.Flags().StringVar(&tag, "tag", "", "tag the image `NAME` instead")
 	return c
 }
 

@@ -34,19 +34,17 @@ const pageFlag = "auto"
 func newReport(a *App) *cobra.Command {
 	f := &reportFlags{runFlags: &runFlags{}}
 	c := &cobra.Command{
-		Use: "report [BUILD | FILE...]", Short: "Show test and coverage reports of a build, or of files",
-		Long: "report shows what the tests of a build said: of the latest one, of the one of a\n" +
-			"number, or with names of files what stands in them, without any build. Files are\n" +
-			"read in the format that --file-format names, else in the one they look like.\n\n" +
-			"Exit codes: 0 also where tests failed, 2 there is no such build or file, 3 a file\n" +
-			"cannot be read.",
-		Example: "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
+		Use: "report [BUILD | FILE...]", Short: "Show test and coverage results of a build or of report files",
+		Long: "Show test and coverage results of the latest build, of build number BUILD, or of\n" +
+			"the given report files. The format of a file is detected unless --file-format is set.",
+		Annotations: notes("Exit codes: 0 success, even if tests failed, 2 no such build or file, 3 unreadable file."),
+		Example:     "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f.runFlags, "source", "output", "full-reports", "verbose")
-	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, as in a buildspec")
-	c.Flags().StringVar(&f.format, "format", "text", "show them as `FORMAT`: text, json, junit, html or lcov")
-	c.Flags().StringVar(&f.html, "html", "", "write the page to `FILE`, as --html=FILE; auto is report.html of the build, or here")
+	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")
+	c.Flags().StringVar(&f.format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
+	c.Flags().StringVar(&f.html, "html", "", "write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the build, or in the current directory)")
 	c.Flags().Lookup("html").NoOptDefVal = pageFlag
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.settle(a, c); err != nil {

@@ -32,25 +32,29 @@ func newValidate(a *App) *cobra.Command {
 	f := &validateFlags{}
 	c := &cobra.Command{
 		Use:   "validate [FILE...]",
-		Short: "Check buildspecs, and start nothing",
-		Long: "validate finds what the service would refuse (errors), what it would warn about\n" +
-			"(warnings), and what is legal and almost surely not meant (lints): in the\n" +
-			"buildspec alone, against the project, the image and the source, and in the\n" +
-			"commands. docs/checks.md describes each by its name, which stands behind its\n" +
-			"message; a comment `# buildlocal:ignore NAME` on the line, --ignore or ignore:\n" +
-			"in " + configFile + " switches a warning or a lint off.\n\n" +
-			"Without FILE it checks the buildspec that run would use; - is standard input.\n\n" +
-			"Exit codes: 0 no errors, 2 the command line, 3 errors (with --strict: any\n" +
-			"problem), or a buildspec that cannot be read, 4 a fix that cannot be written.",
+		Short: "Check buildspecs without starting a build",
+		Long: "Report constructs that CodeBuild rejects (errors), ignores (warnings), or accepts\n" +
+			"although they are probably unintended (lints). The buildspec is checked by itself,\n" +
+			"against the project, the image and the source, and its commands are checked too.\n\n" +
+			"FILE is a buildspec, or - for standard input (default: the buildspec of run).",
+		Annotations: notes(
+			"Each message ends with the name of its check; docs/checks.md describes them. To",
+			"disable a warning or lint, add a comment '# buildlocal:ignore NAME' to the line, or",
+			"use --ignore, or ignore: in "+configFile+".",
+			"",
+			"Exit codes: 0 no errors, 2 usage error, 3 errors (with --strict: any problem) or",
+			"unreadable buildspec, 4 fixes could not be written.",
+		),
 		Example: "  buildlocal validate\n  buildlocal validate --project project.json --strict\n  buildlocal validate --fix ci/*.yml\n  buildlocal validate --format sarif > buildspec.sarif",
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
 	addSomeRunFlags(c, &f.runFlags, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
 	f.formats = console.ProblemFormats
-	fs.BoolVar(&f.fix, "fix", false, "write the fixes that cannot be meant otherwise into the files")
-	fs.BoolVar(&f.diff, "diff", false, "print those fixes as a diff, and write nothing")
+	fs.BoolVar(&f.fix, "fix", false, "apply unambiguous fixes to the files")
+	fs.BoolVar(&f.diff, "diff", false, "print unambiguous fixes as a diff without applying them")
 	fs.StringVar(&f.format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
+	setGroup(fs, outputGroup, "fix", "diff", "format")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.settle(a, c); err != nil {
 			return err
