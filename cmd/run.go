@@ -257,9 +257,13 @@ func (t *attempt) runner(ctx context.Context) *runner.Runner {
 	}
 }
 
-// leave writes what a build leaves, and removes old builds.
+// leave writes the results of a build and removes old builds. The page shows what
+// other files hold, so a build does not fail for it.
 func (t *attempt) leave(record *runner.Record) error {
-	errs := []error{finish(t.dir, record), leavePage(t.flags, t.found.store, t.dir.Build)}
+	errs := []error{finish(t.dir, record)}
+	if err := leavePage(t.flags, t.found.store, t.dir.Build); err != nil {
+		fmt.Fprintf(t.Stderr, "warning: %v; run buildlocal report --html to try again\n", err)
+	}
 	if record.Status == runner.Succeeded {
 		errs = append(errs, t.writeExported(t.flags.exportedEnv, record.Exported))
 	}

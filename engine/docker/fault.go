@@ -81,8 +81,8 @@ func reason(err error) string {
 	return ": " + strings.ReplaceAll(text, "\n* ", " ")
 }
 
-// texts knows errors by what the engine says, where it says no more: Docker, with its own
-// images or those of containerd, and podman. The first that fits counts.
+// texts maps error messages of engines that have no error code: Docker, with its own
+// image store or containerd's, and podman. The first match wins.
 var texts = []struct {
 	parts []string // any of them
 	kind  engine.Kind
@@ -126,9 +126,26 @@ var texts = []struct {
 		"The engine was refused by the kernel: a privileged container needs an engine that runs as root with all capabilities."},
 }
 
+// doingOf holds the beginnings of the operations in which an error of a kind can occur.
+// The same words in another operation have another cause: "dial tcp" while a container
+// starts is not about a registry. Kinds that are not listed can occur in all operations.
+var doingOf = map[engine.Kind][]string{
+	engine.NoRegistry: {"pull image ", "look at image "},
+	engine.Refused:    {"start a container from ", "start the container for "},
+}
+
+// occursIn reports whether an error of a kind can occur in an operation.
+func occursIn(kind engine.Kind, doing string) bool {
+	prefixes, limited := doingOf[kind]
+	return !limited || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(doing, p) })
+}
+
 func textFault(err error, doing string) error {
 	text := err.Error()
 	for _, t := range texts {
+		if !occursIn(t.kind, doing) {
+			continue
+		}
 		if slices.ContainsFunc(t.parts, func(part string) bool { return strings.Contains(text, part) }) {
 			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Way: t.way}
 		}
