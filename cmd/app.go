@@ -85,7 +85,7 @@ type textError struct{ error }
 func (e textError) Unwrap() error { return e.error }
 
 // errReadingTimedOut ends a build whose time is up before it has begun.
-var errReadingTimedOut = errors.New("timed out while the build was read; nothing started")
+var errReadingTimedOut = errors.New("timed out while reading the build; nothing was started")
 
 // errFailed is a build that ended other than well; it has been told.
 type errFailed struct{ code int }
@@ -187,7 +187,7 @@ func noArgs(c *cobra.Command, args []string) error {
 		return unknownCommand(c, args[0])
 	}
 	if len(args) > 0 {
-		return usagef("%s takes no arguments, and found %q; %s --help lists the flags", c.CommandPath(), args[0], c.CommandPath())
+		return usagef("%s takes no arguments, got %q; %s --help lists the flags", c.CommandPath(), args[0], c.CommandPath())
 	}
 	return nil
 }

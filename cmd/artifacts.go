@@ -87,7 +87,7 @@ func (a *App) listArtifacts(s *builds.Store, name string) error {
 		return err
 	}
 	if len(m.Artifacts) == 0 {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s left no artifacts.\n", b.Name)
+		_, err := fmt.Fprintf(a.Stdout, "Build %s has no artifacts.\n", b.Name)
 		return err
 	}
 	for i, set := range m.Artifacts {
@@ -228,11 +228,11 @@ func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
 		_, found := plan.Packages[d.identifier]
 		switch {
 		case slices.ContainsFunc(all, func(o destination) bool { return o.identifier == d.identifier }):
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, a second directory for the same artifacts", text)))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q is a second directory for the same artifacts", text)))
 		case plan.Artifacts == nil:
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no artifacts", text)))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q: the buildspec has no artifacts", text)))
 		case !found:
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no secondary artifacts %s%s (expected DIR, or ID=DIR with one of: %s)", text, d.identifier, diag.DidYouMean(d.identifier, known), strings.Join(known, ", "))))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q: the buildspec has no secondary artifacts %s%s (expected DIR, or ID=DIR with one of: %s)", text, d.identifier, diag.DidYouMean(d.identifier, known), strings.Join(known, ", "))))
 		}
 		all = append(all, d)
 	}

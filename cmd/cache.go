@@ -52,7 +52,7 @@ func (a *App) cachePlace(f *runFlags) string {
 func cacheSize(text string) (int64, error) {
 	n, err := console.ParseBytes(text)
 	if err != nil {
-		return 0, fmt.Errorf("%q; expected a size such as 500MB or 10GB, or 0 for no limit", text)
+		return 0, fmt.Errorf("invalid value %q; expected a size such as 500MB or 10GB, or 0 for no limit", text)
 	}
 	return n, nil
 }
@@ -310,7 +310,7 @@ func (a *App) removeCaches(ctx context.Context, where string, names []string) er
 func (a *App) pruneCaches(where, size string) error {
 	limit, err := cacheSize(size)
 	if err != nil {
-		return usagef("--size is %w", err)
+		return usagef("--size: %w", err)
 	}
 	store, dir, err := a.localCaches(where)
 	if err != nil {

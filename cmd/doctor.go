@@ -48,7 +48,7 @@ func newDoctor(a *App) *cobra.Command {
 	setGroup(c.Flags(), outputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if format != "text" && format != "json" {
-			return usagef("--format is %q; expected text or json", format)
+			return usagef("--format: invalid value %q; expected text or json", format)
 		}
 		if err := f.settle(a, c); err != nil {
 			return err

@@ -244,11 +244,11 @@ func plain(flag *pflag.Flag, value string) string {
 func expected(flag *pflag.Flag, value string, err error) string {
 	switch flag.Value.Type() {
 	case "bool":
-		return fmt.Sprintf("%q; expected true or false", value)
+		return fmt.Sprintf("invalid value %q; expected true or false", value)
 	case "int":
-		return fmt.Sprintf("%q; expected a number", value)
+		return fmt.Sprintf("invalid value %q; expected a number", value)
 	}
-	return fmt.Sprintf("%q; %v", value, err)
+	return fmt.Sprintf("invalid value %q; %v", value, err)
 }
 
 // wrong returns the error for a flag's value, with where the value came from: a
@@ -257,11 +257,11 @@ func (f *runFlags) wrong(name, message string) error {
 	from := f.origins[name]
 	switch from.kind {
 	case fromSource, fromUser:
-		return diag.List{from.file.Problem(from.entry, name+" is "+message)}
+		return diag.List{from.file.Problem(from.entry, name+": "+message)}
 	case fromVariable:
-		return usagef("variable %s is %s", from.text, message)
+		return usagef("%s: %s", from.text, message)
 	}
-	return usagef("--%s is %s", name, message)
+	return usagef("--%s: %s", name, message)
 }
 
 // joined returns several errors as one: mistakes of the command line first, then
@@ -312,7 +312,7 @@ func (f *runFlags) check() error {
 func (f *runFlags) wrongIgnores() error {
 	for _, name := range f.ignore {
 		if message := lint.WrongIgnore(name); message != "" {
-			return f.wrong("ignore", fmt.Sprintf("%q: %s", name, message))
+			return f.wrong("ignore", fmt.Sprintf("invalid value %q: %s", name, message))
 		}
 	}
 	return nil
@@ -324,7 +324,7 @@ func (f *runFlags) wrongCache() error {
 		return f.wrong("cache-size", err.Error())
 	}
 	if f.noCache && f.cache != "" {
-		return f.wrong("no-cache", "set, and --cache too; give one")
+		return f.wrong("no-cache", "cannot be combined with --cache")
 	}
 	return nil
 }
@@ -332,29 +332,29 @@ func (f *runFlags) wrongCache() error {
 func (f *runFlags) contradictions() error {
 	switch {
 	case f.quiet && f.verbose:
-		return f.wrong("quiet", "set, and --verbose too; give one")
+		return f.wrong("quiet", "cannot be combined with --verbose")
 	case f.keepBuilds < 1:
-		return f.wrong("keep-builds", fmt.Sprintf("%d; expected 1 or more", f.keepBuilds))
+		return f.wrong("keep-builds", fmt.Sprintf("invalid value %d; expected 1 or more", f.keepBuilds))
 	case f.engine == "host" && f.image != "":
-		return f.wrong("image", f.image+", and the engine host has no images; give one of them")
+		return f.wrong("image", f.image+" cannot be combined with --engine host, which has no images")
 	case f.engine == "docker" && isLocalImage(f.image):
-		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
+		return f.wrong("image", f.image+" cannot be used with --engine docker; omit --engine, or load it with docker load")
 	case f.daemonless() && f.docker == "socket":
-		return f.wrong("docker", "socket, and the engine "+f.engine+" has none to give; use docker")
+		return f.wrong("docker", "socket requires --engine docker")
 	case f.docker == "nested" && !f.privileged && f.origins["docker"].kind == fromFlag:
-		return f.wrong("docker", "nested, which is for privileged mode; give --privileged too")
+		return f.wrong("docker", "nested requires --privileged")
 	case f.keep && f.docker == "socket":
-		return f.wrong("keep", "set, and --docker is socket, which ends with buildlocal; give one of them")
+		return f.wrong("keep", "cannot be combined with --docker socket, which ends with buildlocal")
 	case f.daemonless() && f.keep:
-		return f.wrong("keep", "set, and what the engine "+f.engine+" makes cannot be kept; give one of them")
+		return f.wrong("keep", "cannot be combined with --engine "+f.engine+", which has no containers")
 	case f.daemonless() && f.platform != "" && f.platform != f.native:
-		return f.wrong("platform", f.platform+", and the engine "+f.engine+" has no emulator: it runs "+f.native+"; use docker")
+		return f.wrong("platform", f.platform+" requires --engine docker; the engine "+f.engine+" runs only "+f.native)
 	case f.daemonless() && f.privileged && !f.root:
-		return f.wrong("privileged", "set, and the engine "+f.engine+" has no privileged mode for a plain user; run as root, or use docker")
+		return f.wrong("privileged", "requires root with --engine "+f.engine+"; run as root, or use --engine docker")
 	case f.assumeRole != "" && !roleForm.MatchString(f.assumeRole):
-		return f.wrong("assume-role", fmt.Sprintf("%q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", f.assumeRole))
+		return f.wrong("assume-role", fmt.Sprintf("invalid value %q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", f.assumeRole))
 	case f.platform != "" && !platformForm.MatchString(f.platform):
-		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
+		return f.wrong("platform", fmt.Sprintf("invalid value %q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}
 	return nil
 }
@@ -370,7 +370,7 @@ func (f *runFlags) oneOf(name, value string, known ...string) error {
 			return nil
 		}
 	}
-	return f.wrong(name, fmt.Sprintf("%q%s (expected %s)", value, diag.DidYouMean(value, known), strings.Join(known, ", ")))
+	return f.wrong(name, fmt.Sprintf("invalid value %q%s (expected %s)", value, diag.DidYouMean(value, known), strings.Join(known, ", ")))
 }
 
 // unknownFlag is how pflag tells a flag it does not know.
@@ -383,7 +383,7 @@ var badArgument = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?--
 func flagError(c *cobra.Command, err error) error {
 	if m := badArgument.FindStringSubmatch(err.Error()); m != nil {
 		flag := c.Flags().Lookup(m[2])
-		return usagef("--%s is %s", m[2], expected(flag, m[1], errors.New(m[3])))
+		return usagef("--%s: %s", m[2], expected(flag, m[1], errors.New(m[3])))
 	}
 	m := unknownFlag.FindStringSubmatch(err.Error())
 	if m == nil {

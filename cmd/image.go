@@ -77,11 +77,11 @@ func (f *imageFlags) check() error {
 		known       []string
 	}{{"engine", f.engine, []string{"auto", "docker", "sandbox"}}, {"format", f.format, []string{"", "text", "json"}}} {
 		if !slices.Contains(one.known, one.value) {
-			return usagef("--%s is %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
+			return usagef("--%s: invalid value %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
 		}
 	}
 	if f.engine == "sandbox" && runtime.GOOS != "linux" {
-		return usagef("--engine is sandbox, which needs Linux; leave it out, or use docker")
+		return usagef("--engine: sandbox requires Linux; use docker")
 	}
 	return nil
 }
@@ -89,14 +89,14 @@ func (f *imageFlags) check() error {
 // someArgs refuses a command that was told nothing to do.
 func someArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usagef("%s needs the name of an image", c.CommandPath())
+		return usagef("%s requires the name of an image", c.CommandPath())
 	}
 	return nil
 }
 
 func oneImage(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usagef("%s needs the name of one image, not %d", c.CommandPath(), len(args))
+		return usagef("%s requires the name of one image, got %d", c.CommandPath(), len(args))
 	}
 	return nil
 }
@@ -110,11 +110,11 @@ func newImagePrune(a *App, f *imageFlags) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case f.engine == "docker":
-				return usagef("--engine is docker, whose images docker image prune removes; image prune is about those of the sandbox")
+				return usagef("--engine: image prune removes images of the sandbox only; use docker image prune")
 			case unused < 0:
-				return usagef("--unused-for is %v; expected a time such as 48h", unused)
+				return usagef("--unused-for: invalid value %v; expected a duration such as 48h", unused)
 			case all && c.Flags().Changed("unused-for"):
-				return usagef("--unused-for is set, and --all too; give one")
+				return usagef("--unused-for cannot be combined with --all")
 			case all:
 				unused = 0
 			}
@@ -141,7 +141,7 @@ func (d *days) Set(text string) error {
 	}
 	t, err := time.ParseDuration(text)
 	if err != nil {
-		return errors.New("expected a time such as 7d or 48h")
+		return errors.New("expected a duration such as 7d or 48h")
 	}
 	*d = days(t)
 	return nil
@@ -194,12 +194,12 @@ func (a *App) listImages(ctx context.Context, f *imageFlags) error {
 		return err
 	}
 	if slices.ContainsFunc(all, func(i shownImage) bool { return !i.looked }) {
-		fmt.Fprintln(a.Stdout, "\n? of an image that was not looked into: buildlocal image inspect does")
+		fmt.Fprintln(a.Stdout, "\n? image not inspected yet; run buildlocal image inspect IMAGE")
 	}
 	if f.engine == "docker" {
 		return nil
 	}
-	_, err = fmt.Fprintf(a.Stdout, "\nThose of the sandbox have %s together, in %s\n", console.Bytes(total), a.imageStore())
+	_, err = fmt.Fprintf(a.Stdout, "\nSandbox images use %s, in %s\n", console.Bytes(total), a.imageStore())
 	return err
 }
 
@@ -249,7 +249,7 @@ func (a *App) allImages(ctx context.Context, which string) (all []shownImage, to
 			all = append(all, s)
 		}
 	} else if which == "auto" {
-		fmt.Fprintln(a.Stderr, "No Docker engine answers: only images of the sandbox are seen.")
+		fmt.Fprintln(a.Stderr, "Cannot connect to Docker; showing sandbox images only.")
 	}
 	if which == "docker" || runtime.GOOS != "linux" {
 		return all, 0, nil
@@ -276,7 +276,7 @@ func (a *App) dockerFor(ctx context.Context, which string) (*docker.Engine, erro
 	return e, err
 }
 
-// noEngine reports whether an error says that no Docker engine answers.
+// noEngine reports whether an error says that cannot connect to Docker.
 func noEngine(err error) bool {
 	var fault *engine.Fault
 	return errors.As(err, &fault) && fault.Kind == engine.NoEngine
@@ -328,7 +328,7 @@ var errNotHere = errors.New("is not here")
 
 // errNoImage tells that an image is not here.
 func errNoImage(name string) error {
-	return usagef("image %s %w\nbuildlocal image ls lists what is there, buildlocal image pull brings one", name, errNotHere)
+	return usagef("image %s %w\nRun buildlocal image ls to list images, or buildlocal image pull to pull one", name, errNotHere)
 }
 
 // findImage finds an image that is here, at the Docker engine first, and looks into it.
@@ -414,7 +414,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 	for _, name := range names {
 		d, name := d, project.Curated(name)
 		if isLocalImage(name) && f.engine == "docker" {
-			errs = append(errs, usagef("image %s: Docker has only its own images; leave out --engine, or load it with docker load", name))
+			errs = append(errs, usagef("image %s cannot be used with --engine docker; omit --engine, or load it with docker load", name))
 			continue
 		}
 		if isLocalImage(name) {
@@ -425,7 +425,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 			spec.Images = spec.Images[1:]
 		}
 		if way, unpublished := project.Unpublished(name); unpublished {
-			errs = append(errs, fmt.Errorf("image %s: no registry has it\n%s", name, way))
+			errs = append(errs, fmt.Errorf("image %s is not in any registry\n%s", name, way))
 			continue
 		}
 		if terminal {
@@ -434,7 +434,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 		err := a.pullImage(ctx, d, spec)
 		screen.PullDone()
 		if ctx.Err() != nil {
-			fmt.Fprintf(a.Stderr, "pulling %s was stopped; the next pull goes on where the engine can\n", name)
+			fmt.Fprintf(a.Stderr, "pull of %s interrupted; the next pull resumes if the engine supports it\n", name)
 			return errFailed{exitCode(err)}
 		}
 		if err == nil {

@@ -32,7 +32,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 	name = project.Curated(name)
 	dirs := project.DockerfileDirs(name)
 	if len(dirs) == 0 {
-		return usagef("%s is not the name of a curated image that has a Dockerfile; expected one such as standard:7.0", asked)
+		return usagef("%s is not a curated image with a Dockerfile; expected a name such as standard:7.0", asked)
 	}
 	dir, err := a.dockerfileOf(name, from, dirs)
 	if err != nil {
@@ -40,7 +40,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 	}
 	program, err := exec.LookPath("docker")
 	if err != nil {
-		return fmt.Errorf("the docker command is missing, which builds images\nInstall it, or build %s where it is", dir)
+		return fmt.Errorf("docker command not found\nInstall it, or build %s on a machine that has it", dir)
 	}
 	if tag == "" {
 		tag = name

@@ -56,7 +56,7 @@ func (a *App) slim(ctx context.Context, f *runFlags) ([]byte, error) {
 	}
 	install, _ := g.spec.Phase("INSTALL")
 	if len(install.Runtimes) == 0 {
-		return nil, usagef("%s selects no runtimes; expected runtime-versions in its install phase", g.spec.File)
+		return nil, usagef("%s selects no runtimes; add runtime-versions to its install phase", g.spec.File)
 	}
 	plan, err := g.plan(a, f, runner.Identity{Number: 1})
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *App) slim(ctx context.Context, f *runFlags) ([]byte, error) {
 		return nil, err
 	}
 	if text == nil {
-		return nil, usagef("the image %s has no %s, so it has nothing to leave out", image, runtimes.Path)
+		return nil, usagef("image %s has no %s, so no runtimes can be removed", image, runtimes.Path)
 	}
 	table, err := runtimes.Read(text)
 	if err != nil {

@@ -48,11 +48,11 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 	var fault *engine.Fault
 	named := a.env("DOCKER_HOST") != "" || a.env("DOCKER_CONTEXT") != ""
 	if errors.As(err, &fault) && !named && (fault.Kind == engine.NoEngine || fault.Kind == engine.NoPermission) {
-		why := "No Docker engine answers"
+		why := "Cannot connect to Docker"
 		if fault.Kind == engine.NoPermission {
-			why = "The Docker engine is not for you to use"
+			why = "Permission denied on the Docker socket"
 		}
-		fmt.Fprintf(a.Stderr, "%s: only builds without one are seen.\n", why)
+		fmt.Fprintf(a.Stderr, "%s; showing builds without Docker only.\n", why)
 		return nil, all, nil
 	}
 	if err != nil {

@@ -64,11 +64,11 @@ func (f *reportFlags) checkReport(c *cobra.Command, args []string) error {
 	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, f.format):
 		return usagef("--format: unknown format %q (expected text, json, junit, html or lcov)", f.format)
 	case f.html != "" && c.Flags().Changed("format"):
-		return usagef("--html writes the page, and --format %s asks for something else; give one", f.format)
+		return usagef("--html cannot be combined with --format %s", f.format)
 	case f.html == pageFlag && slices.ContainsFunc(args, func(name string) bool { return filepath.Ext(name) == ".html" }):
-		return usagef("--html takes its file behind =, as in --html=page.html")
+		return usagef("--html: write the file name after =, as in --html=page.html")
 	case f.fileFormat != "" && len(args) == 0:
-		return usagef("--file-format says how files are read, and no files are given; %s --help has an example", c.CommandPath())
+		return usagef("--file-format requires files; see %s --help for an example", c.CommandPath())
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (a *App) report(ctx context.Context, f *reportFlags, args []string) error {
 		return a.reportFiles(ctx, f, args)
 	}
 	if _, notNumber := strconv.Atoi(strings.TrimPrefix(name, "#")); len(args) == 1 && notNumber != nil {
-		return usagef("there is no file %s, and no build of that name", name)
+		return usagef("no file or build named %s", name)
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func (a *App) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) error
 		return a.showPage(f, pageOf{f.runFlags, s, &b, set}, filepath.Join(b.Path, console.PageName))
 	}
 	if len(set.Reports) == 0 && f.format == "text" {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s left no reports.\n", b.Name)
+		_, err := fmt.Fprintf(a.Stdout, "Build %s has no reports.\n", b.Name)
 		return err
 	}
 	if f.format == "text" {
@@ -183,7 +183,7 @@ func (a *App) showReports(f *reportFlags, set *reports.Set) error {
 		return reports.WriteJUnit(a.raw.out, set.Reports)
 	case "lcov":
 		if !slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage }) {
-			fmt.Fprintln(a.Stderr, "None of the reports is of coverage.")
+			fmt.Fprintln(a.Stderr, "No coverage reports.")
 		}
 		return reports.WriteLCOV(a.raw.out, set.Reports)
 	}

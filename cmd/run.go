@@ -135,7 +135,7 @@ func (a *App) warn(f *runFlags, found *found) {
 		if lints == 1 {
 			noun = "lint"
 		}
-		fmt.Fprintf(a.Stderr, "%s: %d %s; buildlocal validate tells them\n", found.spec.File, lints, noun)
+		fmt.Fprintf(a.Stderr, "%s: %d %s; run buildlocal validate\n", found.spec.File, lints, noun)
 	}
 }
 
@@ -289,7 +289,7 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 	case record.Status != runner.Succeeded:
 		return errFailed{exitFailed}
 	case errors.As(cause, &lost):
-		return fmt.Errorf("the build succeeded, its output cannot be written: %w", lost.error)
+		return fmt.Errorf("build succeeded, but its output could not be written: %w", lost.error)
 	}
 	return written
 }
@@ -299,7 +299,7 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 type unwritable struct{ error }
 
 func (u unwritable) Error() string {
-	return "the build is stopped, its output cannot be written: " + u.error.Error()
+	return "build stopped, because its output could not be written: " + u.error.Error()
 }
 
 // viewer shows a build.

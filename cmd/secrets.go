@@ -159,7 +159,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		}
 	}
 	const patience = 2 * time.Second
-	slow := time.AfterFunc(patience, func() { fmt.Fprintln(a.Stderr, "Values are still being looked up.") })
+	slow := time.AfterFunc(patience, func() { fmt.Fprintln(a.Stderr, "Still looking up values.") })
 	answers := g.stores().Lookup(ctx, needs)
 	slow.Stop()
 	if err := context.Cause(ctx); err != nil {
@@ -226,7 +226,7 @@ func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []need
 	}
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return usagef("%s is there already; buildlocal secrets list says what it lacks", name)
+		return usagef("%s already exists; buildlocal secrets list shows missing values", name)
 	}
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []need
 	if f.secrets != "" {
 		flag = " --secrets " + f.secrets
 	}
-	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s tells whether all are there.\n", name, flag)
+	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s reports missing values.\n", name, flag)
 	_, err = g.guardSecrets(ctx, name)
 	a.warnOfSecrets(f, g)
 	return err

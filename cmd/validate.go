@@ -60,10 +60,10 @@ func newValidate(a *App) *cobra.Command {
 			return err
 		}
 		if f.fix && slices.Contains(args, "-") {
-			return usagef("--fix cannot write into standard input; --diff prints what it would change")
+			return usagef("--fix cannot change standard input; use --diff")
 		}
 		if f.fix && f.diff || f.diff && f.format != "text" {
-			return usagef("--diff stands alone: expected no --fix and no --format beside it")
+			return usagef("--diff cannot be combined with --fix or --format")
 		}
 		f.sourceGiven = c.Flags().Changed("source")
 		return a.validate(c.Context(), f, args)
@@ -129,7 +129,7 @@ func (a *App) print(f *validateFlags, report console.Report, changes string) err
 		left += len(file.Problems) - fixable(file.Problems)
 	}
 	if left > 0 {
-		fmt.Fprintf(a.Stderr, "%d more to be mended by hand; buildlocal validate tells them\n", left)
+		fmt.Fprintf(a.Stderr, "%d more to fix by hand; run buildlocal validate\n", left)
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (a *App) mend(ctx context.Context, f *validateFlags, t text, changes *strin
 		changes.WriteString(udiff.Unified(t.name, t.name, before, after))
 		return t, nil
 	case !t.onDisk:
-		return t, usagef("--fix cannot write into %s; --diff prints what it would change", t.name)
+		return t, usagef("--fix cannot change %s; use --diff", t.name)
 	}
 	if err := replaceFile(t.name, []byte(after)); err != nil {
 		return t, fmt.Errorf("write the fixes: %w", err)

@@ -51,7 +51,7 @@ var hints = []hint{
 		"The file is not executable: chmod +x it, and commit that with git update-index --chmod=+x."},
 	{127, []string{": ./", ": ../", "required file not found", "bad interpreter"},
 		"There is no such file, or the program its first line (#!) names is not in the image; Windows line ends (CRLF) do that too: eol=lf in .gitattributes."},
-	{127, nil, "There is no such program here: install it in the install phase, or choose an image that has it."},
+	{127, nil, "Program not found: install it in the install phase, or use an image that has it."},
 	{137, nil, "The command was killed, most often because memory ran out: give the engine more, or let it need less."},
 	{139, nil, "The command crashed (segmentation fault): often a program built for another system than the image's."},
 }

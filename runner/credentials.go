@@ -159,12 +159,12 @@ func (b *build) git(w http.ResponseWriter, r *http.Request) {
 func (b *build) gitHelper() []string {
 	if !b.plan.GitHelper {
 		if b.Credentials != nil && b.Credentials.Git != nil {
-			b.note("The buildspec does not ask for git credentials, and gets none: git-credential-helper: yes in env does.")
+			b.note("No git credentials: set git-credential-helper: yes in the env section of the buildspec.")
 		}
 		return nil
 	}
 	if b.Credentials == nil || b.Credentials.Git == nil {
-		b.note("The buildspec asks for a git credential helper; without --git-credentials it has none.")
+		b.note("The buildspec sets git-credential-helper, which requires --git-credentials.")
 		return nil
 	}
 	host, token := CredentialsAddress, ""

@@ -112,7 +112,7 @@ func TestABuildGetsNoCredentialsByItself(t *testing.T) {
 	if err != nil || len(fake.Specs[0].Services) > 0 || strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
 		t.Errorf("%v: %v", err, fake.State)
 	}
-	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec asks for a git credential helper; without --git-credentials it has none.") {
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec sets git-credential-helper, which requires --git-credentials.") {
 		t.Errorf("got %s", text)
 	}
 }

@@ -71,7 +71,7 @@ func (b *build) awaitDocker(ctx context.Context) error {
 	printed = strings.Join(lines[max(0, len(lines)-dockerTail):], "\n")
 	switch {
 	case is == "none":
-		b.note("The image has no dockerd: docker in the build has no engine to speak to.")
+		b.note("The image has no dockerd, so docker has no engine in this build.")
 	case is == "failed" && program == "dockerd":
 		b.note("The build's Docker engine did not start. dockerd printed:\n%s", printed)
 	case is == "failed":

@@ -75,7 +75,7 @@ func Connect(o Options) (*Engine, error) {
 	api, err := newClient(endpoint, o.Version)
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
-			Message: fmt.Sprintf("use the Docker engine at %s, found by %s: %v", endpoint.Host, found, err),
+			Message: fmt.Sprintf("connect to Docker at %s (from %s): %v", endpoint.Host, found, err),
 			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
 	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure, turn: make(chan struct{}, 1)}, nil

@@ -49,7 +49,7 @@ func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
 	spec := pulls(t, ref)
 
 	spec.Pull = engine.PullNever
-	wantFault(t, refused(t, e, spec), engine.NoImage, ref, "nothing may be pulled")
+	wantFault(t, refused(t, e, spec), engine.NoImage, ref, "--pull is never")
 	if len(r.asked) != 0 {
 		t.Errorf("PullNever asked the registry for %v", r.asked)
 	}

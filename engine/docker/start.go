@@ -61,7 +61,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	c.serveSocket(reach.given)
 	for _, warning := range made.Warnings {
 		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
-			s.Say("The engine warns: %s", warning)
+			s.Say("docker: %s", warning)
 		}
 	}
 	if err := ctx.Err(); err != nil {
