@@ -105,7 +105,7 @@ func (a *App) listSet(dir string, set artifacts.Set) {
 		fmt.Fprintf(a.Stdout, "as a zip: %s\n", shownPath(filepath.Join(dir, filepath.FromSlash(set.Zip))))
 	}
 	if set.Key != "" {
-		fmt.Fprintf(a.Stdout, "the service would put it at: %s\n", set.Key)
+		fmt.Fprintf(a.Stdout, "CodeBuild would upload it to: %s\n", set.Key)
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
 	for _, e := range set.Entries {

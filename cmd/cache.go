@@ -152,7 +152,7 @@ func someCaches(c *cobra.Command, args []string) error {
 // localCaches opens the caches of this machine.
 func (a *App) localCaches(where string) (*cache.Local, string, error) {
 	if isS3(where) {
-		return nil, "", usagef("--cache is %s; only caches on this machine can be listed and removed: use aws s3 for a bucket", where)
+		return nil, "", usagef("--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket", where)
 	}
 	dir, err := a.cacheDir(where)
 	if err == nil {

@@ -80,7 +80,7 @@ func (a *App) examineDocker(ctx context.Context) finding {
 	}
 	f := finding{Check: "docker", Verdict: verdictOK, Message: fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s", about.Version, e.Host(), about.CPUs, runner.Memory(about.Memory), about.Storage)}
 	if !about.SharesFiles {
-		f.Notes = append(f.Notes, "It does not see this machine's files: sources are copied, and --docker socket is refused.")
+		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
 	}
 	return f
 }
@@ -181,7 +181,7 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	}
 	f := finding{Check: "compute", Verdict: verdictOK, Message: p.ComputeType + ": " + p.LimitText()}
 	if over := p.Limits.Over(about.CPUs, about.Memory); over != "" {
-		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{over}, "Expect other times, and less memory, than in the service."
+		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{over}, "Timings will differ from CodeBuild, and less memory is available."
 	}
 	return []finding{f}
 }
@@ -243,7 +243,7 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 		f.Message = strings.TrimPrefix(f.Message+", "+v.Name+"="+value, ", ")
 		if v.Name != "NO_PROXY" && runner.Loopback(v.Value) {
 			f.Verdict = verdictWarn
-			f.Fix = "A container does not reach this machine's 127.0.0.1: let the proxy listen on an address that it reaches, such as the Docker bridge's."
+			f.Fix = "Containers cannot reach 127.0.0.1 of the host: make the proxy listen on an address they can reach, such as that of the Docker bridge."
 		}
 	}
 	return []finding{f}
@@ -269,7 +269,7 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		if n == 1 {
 			noun = "warning or lint"
 		}
-		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf("%s: %d %s", g.spec.File, n, noun), "buildlocal validate tells more."
+		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf("%s: %d %s", g.spec.File, n, noun), "Run buildlocal validate for details."
 	}
 	return []finding{f}
 }

@@ -180,7 +180,7 @@ func note(id string, s *source.Source) string {
 		notes = append(notes, text)
 	}
 	if text, err := os.ReadFile(filepath.Join(s.Dir, ".git")); err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
-		notes = append(notes, "git does not work in this build, .git leads elsewhere; --source-mode commit gives it a clone")
+		notes = append(notes, "git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone")
 	}
 	if id != "" && len(notes) > 0 {
 		return "source " + id + ": " + strings.Join(notes, "; ")

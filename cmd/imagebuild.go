@@ -84,6 +84,6 @@ func (a *App) dockerfileOf(name, from string, dirs []string) (string, error) {
 	if found != "" {
 		return "", usagef("%s has no Dockerfile for it; looked in %s\nExpected a clone of %s, or a newer one", found, strings.Join(dirs, ", "), project.Repository)
 	}
-	return "", usagef("there is no clone of the Dockerfiles in %s; expected one\nMake it by git clone %s, and name it with --from where it is elsewhere; or let docker fetch it: docker build -t %s '%s.git#:%s'",
+	return "", usagef("no clone of the Dockerfiles in %s\nRun git clone %s, set another directory with --from, or let docker fetch it: docker build -t %s '%s.git#:%s'",
 		strings.Join(clones, ", "), project.Repository, name, project.Repository, dirs[0])
 }

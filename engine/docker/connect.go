@@ -238,7 +238,7 @@ func (e *Engine) Ping(ctx context.Context) error {
 	const doing = "reach the Docker engine"
 	pong, err := e.api.Ping(ctx)
 	if err == nil && pong.APIVersion == "" {
-		err = errors.New("what answers there is not Docker")
+		err = errors.New("the server is not Docker")
 	}
 	err = e.fault(orCause(ctx, err), doing)
 	if err == nil || ctx.Err() != nil || isFault(err) {

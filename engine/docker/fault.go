@@ -91,7 +91,7 @@ var texts = []struct {
 	{[]string{"no space left on device"}, engine.DiskFull,
 		"Free up space in the engine's data directory: docker system df shows usage, docker system prune removes unused data."},
 	{[]string{"exec format error"}, engine.WrongArch,
-		"The image is for another architecture than this machine. Ask for the right one with --platform, or install an emulator (binfmt)."},
+		"The image is for another architecture. Select one with --platform, or install an emulator (binfmt)."},
 	{[]string{"does not match the specified platform"}, engine.WrongArch,
 		"Ask for the platform the image has with --platform, or pull the other one with --pull always."},
 	{[]string{"no match for platform in manifest", "no image found in", "no matching manifest"}, engine.WrongArch,

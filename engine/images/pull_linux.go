@@ -322,7 +322,7 @@ func platformOf(c *v1.ConfigFile) string {
 
 func wrongPlatform(name, has, wanted string) error {
 	return &engine.Fault{Kind: engine.WrongArch, Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
-		Way: "Without Docker an image runs only where it is for: choose another image, or use docker with an emulator."}
+		Way: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
 }
 
 // fault turns an error of bringing an image into one that a user can do something

@@ -103,8 +103,8 @@ func (c *Container) drop() {
 
 // errOneUser is returned for a process of another user, where there is one only.
 var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
-	Message: "the sandbox of a plain user has one user, root",
-	Way:     "Leave out run-as, run buildlocal as root, or use docker. With --engine sandbox, numbers in /etc/subuid and /etc/subgid and the package uidmap give it more users."}
+	Message: "the sandbox of a non-root user has only the user root",
+	Way:     "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and /etc/subgid assign a range and the package uidmap is installed."}
 
 // errGone is a sandbox that has ended.
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
