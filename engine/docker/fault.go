@@ -126,27 +126,28 @@ var texts = []struct {
 		"Permission denied by the kernel: privileged containers require an engine that runs as root with all capabilities."},
 }
 
-// doingOf holds the beginnings of the operations in which an error of a kind can occur.
-// The same words in another operation have another cause: "dial tcp" while a container
-// starts is not about a registry. Kinds that are not listed can occur in all operations.
-var doingOf = map[engine.Kind][]string{
-	engine.NoRegistry: {"pull image ", "look at image "},
-	engine.Refused:    {"start a container from ", "start the container for "},
+// doingOf holds, for ambiguous parts of texts, the beginnings of the operations in which
+// they have the meaning of the table: "dial tcp" while a container starts is not about a
+// registry. Other parts mean the same in all operations.
+var doingOf = map[string][]string{
+	"no such host": {"pull image ", "look at image "},
+	"dial tcp":     {"pull image ", "look at image "},
+	"request canceled while waiting for connection": {"pull image ", "look at image "},
+	"operation not permitted":                       {"start a container from ", "start the container for "},
 }
 
-// occursIn reports whether an error of a kind can occur in an operation.
-func occursIn(kind engine.Kind, doing string) bool {
-	prefixes, limited := doingOf[kind]
+// occursIn reports whether a part has the meaning of the table in an operation.
+func occursIn(part, doing string) bool {
+	prefixes, limited := doingOf[part]
 	return !limited || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(doing, p) })
 }
 
 func textFault(err error, doing string) error {
 	text := err.Error()
 	for _, t := range texts {
-		if !occursIn(t.kind, doing) {
-			continue
-		}
-		if slices.ContainsFunc(t.parts, func(part string) bool { return strings.Contains(text, part) }) {
+		if slices.ContainsFunc(t.parts, func(part string) bool {
+			return strings.Contains(text, part) && occursIn(part, doing)
+		}) {
 			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Way: t.way}
 		}
 	}

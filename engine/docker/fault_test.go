@@ -156,11 +156,11 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 	e := connect(t)
 	spec := newSpec(t)
 	spec.Images = []string{"buildlocal-test/no-sh:latest"}
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo"}}
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 	spec.Privileged = true
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 }
 
 func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
