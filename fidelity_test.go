@@ -14,7 +14,8 @@ import (
 )
 
 // codeReference is a reference to code in a document: a file, and names in it.
-var codeReference = regexp.MustCompile("`([a-z][a-zA-Z0-9_/]*/[a-zA-Z0-9_]+\\.(?:go|sh))`((?:, `[A-Za-z][A-Za-z0-9.]*`)*)")
+var codeReference = regexp.MustCompile("`([a-z][a-zA-Z0-9_/]*/[a-zA-Z0-9_]+\\.(?:go|sh))`" +
+	"((?:, `[A-Za-z][A-Za-z0-9.]*`)*)")
 
 // TestFidelity_ReferencesExist checks that each file that docs/fidelity.md names exists
 // and declares the names that follow it.

@@ -112,5 +112,6 @@ func unknownCommand(c *cobra.Command, name string) error {
 	for _, sub := range c.Commands() {
 		known = append(append(known, sub.Name()), sub.Aliases...)
 	}
-	return usagef("unknown command %q%s; %s --help lists the commands", name, diag.DidYouMean(name, known), c.CommandPath())
+	return usagef("unknown command %q%s; %s --help lists the commands",
+		name, diag.DidYouMean(name, known), c.CommandPath())
 }
