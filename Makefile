@@ -19,7 +19,7 @@ ifdef CI
 export BUILDLOCAL_REQUIRE_ENGINE := 1
 endif
 
-.PHONY: help setup engine images node-image build demo test unit lint fuzz bench release
+.PHONY: help setup engine images node-image build demo test unit lint fuzz bench release screenshot
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ release: ## static binaries for all platforms, in dist/
 		echo "dist/buildlocal-$$os-$$arch$$suffix"; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build $(flags) -o dist/buildlocal-$$os-$$arch$$suffix .; \
 	done; done
+
+screenshot: build ## render docs/images with Chromium
+	scripts/screenshot
 
 setup: ## install what the tests and the demo need
 	@scripts/setup

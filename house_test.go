@@ -30,9 +30,9 @@ const (
 // floors says how high each package stands.
 var floors = map[string]int{
 	"main": 5, "cmd": 4,
-	"console": 3, "page": 3, "batch": 3, "lsp": 3, "runner": 2, "lint": 2, "aws": 2,
+	"console": 3, "page": 3, "lsp": 3, "runner": 2, "lint": 2, "aws": 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
-	"artifacts": 1, "reports": 1, "cache": 1, "builds": 1, "internal/config": 1, "internal/trust": 1, "standins": 1,
+	"artifacts": 1, "reports": 1, "cache": 1, "builds": 1, "internal/config": 1, "internal/trust": 1,
 	"engine/docker": 1, "engine/images": 1, "engine/sandbox": 2, contract: 1,
 	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/layer": 0, "internal/cgroup": 0, "engine/docker/gate": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0, "internal/atomicfile": 0,
 	inside: 1, baseline: 0,

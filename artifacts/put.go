@@ -95,7 +95,7 @@ func readLedger(book string) (ledger, error) {
 		err = errors.New("it names files outside the directory")
 	}
 	if err != nil {
-		return l, fmt.Errorf("read what was put there before: %w; remove %s and what it lists by hand", err, book)
+		return l, fmt.Errorf("read the list of earlier copies: %w; remove %s and the files it lists by hand", err, book)
 	}
 	return l, nil
 }

@@ -143,9 +143,9 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	var request *url.Error
 	switch {
 	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
-		return fmt.Errorf("the SSO session%s has expired, or there is none\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
+		return fmt.Errorf("no valid SSO session%s\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
 	case errors.As(err, &process):
-		return fmt.Errorf("the credential_process%s does not give credentials; run it by hand to see why: what it prints may be secret", a.ofProfile())
+		return fmt.Errorf("credential_process%s returned no credentials; run it by hand to see why (its output may contain secrets)", a.ofProfile())
 	case errors.As(err, &answer):
 		text := answer.ErrorCode() + ": " + answer.ErrorMessage()
 		if errors.As(err, &response) {
@@ -168,7 +168,7 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 }
 
 // unreachable is the way out where nothing answers.
-const unreachable = "\nSee whether this machine reaches it, and whether AWS_ENDPOINT_URL or HTTPS_PROXY say the right thing"
+const unreachable = "\nCheck the network, AWS_ENDPOINT_URL and HTTPS_PROXY"
 
 // ofCredentials reports whether an error's code is about who asks, not what for.
 func ofCredentials(code string) bool {

@@ -278,7 +278,7 @@ sso_region = us-east-1
 	}
 	check("mfa", "", "an MFA code is asked for, and there is no terminal", nil)
 	check("process", "AKIAPROCESS000000001", "", nil)
-	check("broken", "", "the credential_process of the profile broken does not give credentials", nil)
+	check("broken", "", "credential_process of the profile broken returned no credentials", nil)
 	check("sso", "", "Log in with: aws sso login --profile sso", nil) // never logged in
 	cache(awstest.SSOToken, "2100-01-01T00:00:00Z", "good")
 	check("sso", "ASIASSOROLE000000001", "", nil)

@@ -134,7 +134,7 @@ func (a *Account) secret(ctx context.Context, client *secretsmanager.Client, ref
 	case err != nil:
 		return "", a.explain(ctx, "secretsmanager:GetSecretValue", err)
 	case out.SecretString == nil:
-		return "", fmt.Errorf("the secret %s has no text, only a SecretBinary: %w", ref.SecretID, secrets.ErrRefused)
+		return "", fmt.Errorf("secret %s has no SecretString, only a SecretBinary: %w", ref.SecretID, secrets.ErrRefused)
 	}
 	return *out.SecretString, nil
 }

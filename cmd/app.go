@@ -85,7 +85,7 @@ type textError struct{ error }
 func (e textError) Unwrap() error { return e.error }
 
 // errReadingTimedOut ends a build whose time is up before it has begun.
-var errReadingTimedOut = errors.New("timed out while the build was read; nothing started")
+var errReadingTimedOut = errors.New("timed out while reading the build; nothing was started")
 
 // errFailed is a build that ended other than well; it has been told.
 type errFailed struct{ code int }
@@ -160,17 +160,14 @@ func (a *App) tell(err error) {
 func newRoot(a *App) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
-		Use:           "buildlocal",
-		Short:         "Run AWS CodeBuild builds on this machine",
-		Long:          "buildlocal reads buildspec.yml and runs the build in a container or a sandbox,\nas AWS CodeBuild would.",
+		Use:   "buildlocal",
+		Short: "Run AWS CodeBuild builds locally",
+		Long: "buildlocal runs AWS CodeBuild builds locally: it reads buildspec.yml and runs its\n" +
+			"phases in a container or a sandbox, as CodeBuild would.",
+		Example:       "  buildlocal run\n  buildlocal run -i node:22\n  buildlocal validate",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q%s; buildlocal --help lists the commands", args[0], diag.DidYouMean(args[0], commandNames))
-			}
-			return nil
-		},
+		Args:          noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
 				_, err := fmt.Fprintln(c.OutOrStdout(), "buildlocal", a.Version)
@@ -183,16 +180,20 @@ func newRoot(a *App) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a), newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImage(a), newDoctor(a), newTrust(a))
+	root.AddCommand(newRun(a, nil), newPlan(a, nil), newValidate(a), newSchema(a), newLSP(a), newConfig(a),
+		newSecrets(a), newPs(a), newStop(a), newPrune(a), newArtifacts(a), newReport(a), newCache(a), newImage(a),
+		newDoctor(a), newTrust(a))
 	return root
 }
 
-var commandNames = []string{"run", "plan", "validate", "schema", "lsp", "config", "secrets", "ps", "stop", "prune", "artifacts", "cache", "image", "images", "doctor", "report", "trust", "help", "completion"}
-
-// noArgs refuses arguments that a command has no use for.
+// noArgs rejects arguments. For a command with subcommands, an argument is a
+// misspelt subcommand.
 func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 && c.HasSubCommands() {
+		return unknownCommand(c, args[0])
+	}
 	if len(args) > 0 {
-		return usagef("%s takes no arguments, and found %q; %s --help lists the flags", c.CommandPath(), args[0], c.CommandPath())
+		return usagef("%s takes no arguments, got %q; %s --help lists the flags", c.CommandPath(), args[0], c.CommandPath())
 	}
 	return nil
 }

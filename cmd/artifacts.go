@@ -31,13 +31,13 @@ func newArtifacts(a *App) *cobra.Command {
 	f := &runFlags{}
 	diff := false
 	c := &cobra.Command{
-		Use: "artifacts [BUILD]", Short: "List what a build left, or how two builds differ",
-		Long: "artifacts lists the artifacts of a build, with their sizes: the latest one, or the\n" +
-			"one of a number. With --diff it takes two builds, and says what the second has\n" +
-			"added (+), removed (-) and changed (~) against the first, with the lines of small\n" +
-			"texts.\n\nExit codes: 0, with --diff 1 where something differs; 2 there is no such build.",
-		Example: "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
-		Args:    func(c *cobra.Command, args []string) error { return artifactArgs(c, args, diff) },
+		Use: "artifacts [BUILD]", Short: "List the artifacts of a build, or compare two builds",
+		Long: "List the artifacts of build number BUILD, or of the latest build, with their sizes.\n" +
+			"With --diff, list the files that the second build added (+), removed (-) and\n" +
+			"changed (~), with the changed lines of small text files.",
+		Annotations: notes("Exit codes: 0 success, 1 the builds differ (--diff), 2 no such build or usage error."),
+		Example:     "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
+		Args:        func(c *cobra.Command, args []string) error { return artifactArgs(c, args, diff) },
 	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f, "source", "output")
@@ -87,7 +87,7 @@ func (a *App) listArtifacts(s *builds.Store, name string) error {
 		return err
 	}
 	if len(m.Artifacts) == 0 {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s left no artifacts.\n", b.Name)
+		_, err := fmt.Fprintf(a.Stdout, "Build %s has no artifacts.\n", b.Name)
 		return err
 	}
 	for i, set := range m.Artifacts {
@@ -105,7 +105,7 @@ func (a *App) listSet(dir string, set artifacts.Set) {
 		fmt.Fprintf(a.Stdout, "as a zip: %s\n", shownPath(filepath.Join(dir, filepath.FromSlash(set.Zip))))
 	}
 	if set.Key != "" {
-		fmt.Fprintf(a.Stdout, "the service would put it at: %s\n", set.Key)
+		fmt.Fprintf(a.Stdout, "CodeBuild would upload it to: %s\n", set.Key)
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
 	for _, e := range set.Entries {
@@ -228,13 +228,13 @@ func (f *runFlags) destinations(plan *runner.Plan) ([]destination, error) {
 		_, found := plan.Packages[d.identifier]
 		switch {
 		case slices.ContainsFunc(all, func(o destination) bool { return o.identifier == d.identifier }):
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, a second directory for the same artifacts", text)))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q is a second directory for the same artifacts", text)))
 		case f.inOutput(d.dir):
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, which is the output directory or below it; choose another one", text)))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q is the output directory or below it; choose another one", text)))
 		case plan.Artifacts == nil:
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no artifacts", text)))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q: the buildspec has no artifacts", text)))
 		case !found:
-			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q, and the buildspec has no secondary artifacts %s%s (expected DIR, or ID=DIR with one of: %s)", text, d.identifier, diag.DidYouMean(d.identifier, known), strings.Join(known, ", "))))
+			errs = append(errs, f.wrong("artifacts", fmt.Sprintf("%q: the buildspec has no secondary artifacts %s%s (expected DIR, or ID=DIR with one of: %s)", text, d.identifier, diag.DidYouMean(d.identifier, known), strings.Join(known, ", "))))
 		}
 		all = append(all, d)
 	}

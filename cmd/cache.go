@@ -52,7 +52,7 @@ func (a *App) cachePlace(f *runFlags) string {
 func cacheSize(text string) (int64, error) {
 	n, err := console.ParseBytes(text)
 	if err != nil {
-		return 0, fmt.Errorf("%q; expected a size such as 500MB or 10GB, or 0 for no limit", text)
+		return 0, fmt.Errorf("invalid value %q; expected a size such as 500MB or 10GB, or 0 for no limit", text)
 	}
 	return n, nil
 }
@@ -104,26 +104,33 @@ func (g *found) cacheScope(f *runFlags) string {
 func newCache(a *App) *cobra.Command {
 	where := ""
 	c := &cobra.Command{
-		Use: "cache", Short: "List and remove what is kept between builds",
-		Long: "cache shows what the section cache of buildspecs has kept, in the cache directory\n" +
-			"of the user or in that of --cache.",
-		Args: noArgs,
+		Use: "cache", Short: "List and remove caches",
+		Long: "List the caches that builds saved for the cache section of their buildspec. They\n" +
+			"are in the user's cache directory, or in the directory given by --cache.",
+		Example: "  buildlocal cache\n  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache prune --size 2GB",
+		Args:    noArgs,
 	}
-	c.PersistentFlags().StringVar(&where, "cache", "", "the caches in `DIR`, as run --cache has it")
+	c.PersistentFlags().StringVar(&where, "cache", "", "use the caches in `DIR`, as run --cache does")
 	c.RunE = func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) }
-	prune := &cobra.Command{Use: "prune", Short: "Remove what was not used for the longest time", Args: noArgs}
+	prune := &cobra.Command{
+		Use: "prune", Short: "Evict least recently used caches", Args: noArgs,
+		Example: "  buildlocal cache prune\n  buildlocal cache prune --size 500MB",
+	}
 	size := defaultCacheSize
-	prune.Flags().StringVar(&size, "size", size, "keep at most this `SIZE`, such as 500MB")
+	prune.Flags().StringVar(&size, "size", size, "evict caches until their total size is at most `SIZE`, such as 500MB")
 	prune.RunE = func(*cobra.Command, []string) error { return a.pruneCaches(where, size) }
 	c.AddCommand(&cobra.Command{
-		Use: "ls", Short: "List caches, the one used last first", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) },
+		Use: "ls", Short: "List caches, most recently used first", Args: noArgs,
+		Example: "  buildlocal cache ls\n  buildlocal cache ls --cache /var/cache/builds",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) },
 	}, &cobra.Command{
-		Use: "info CACHE", Short: "Show one cache: its key, paths, files and use", Args: oneCache,
-		RunE: func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
+		Use: "info CACHE", Short: "Show the key, paths, files and usage of a cache", Args: oneCache,
+		Example: "  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache info shop-12843d28/3545600712 --cache /var/cache/builds",
+		RunE:    func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
 	}, &cobra.Command{
 		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches,
-		RunE: func(c *cobra.Command, args []string) error { return a.removeCaches(c.Context(), where, args) },
+		Example: "  buildlocal cache rm shop-12843d28/3545600712\n  buildlocal cache rm --cache /var/cache/builds shop-12843d28/3545600712",
+		RunE:    func(c *cobra.Command, args []string) error { return a.removeCaches(c.Context(), where, args) },
 	}, prune)
 	return c
 }
@@ -145,7 +152,7 @@ func someCaches(c *cobra.Command, args []string) error {
 // localCaches opens the caches of this machine.
 func (a *App) localCaches(where string) (*cache.Local, string, error) {
 	if isS3(where) {
-		return nil, "", usagef("--cache is %s; only caches on this machine can be listed and removed: use aws s3 for a bucket", where)
+		return nil, "", usagef("--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket", where)
 	}
 	dir, err := a.cacheDir(where)
 	if err == nil {
@@ -303,7 +310,7 @@ func (a *App) removeCaches(ctx context.Context, where string, names []string) er
 func (a *App) pruneCaches(where, size string) error {
 	limit, err := cacheSize(size)
 	if err != nil {
-		return usagef("--size is %w", err)
+		return usagef("--size: %w", err)
 	}
 	store, dir, err := a.localCaches(where)
 	if err != nil {

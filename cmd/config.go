@@ -11,11 +11,12 @@ func newConfig(a *App) *cobra.Command {
 	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Print the flags of run with their values and where each comes from",
-		Long: "config prints every flag of run with the value it would have and its origin: a\n" +
-			"flag, a variable " + variablePrefix + "NAME, the source's " + configFile + ", your own\n" +
-			"config.yml in ~/.config/buildlocal (or XDG_CONFIG_HOME), or the default.",
-		Args: noArgs,
+		Short: "Print the value and origin of every flag of run",
+		Long: "Print every flag of run with its value and where the value is set: on the command\n" +
+			"line, in a variable " + variablePrefix + "<FLAG>, in " + configFile + " in the source, in your\n" +
+			"~/.config/buildlocal/config.yml (or XDG_CONFIG_HOME), or by default.",
+		Example: "  buildlocal config\n  buildlocal config -C ../service\n  BUILDLOCAL_IMAGE=node:22 buildlocal config",
+		Args:    noArgs,
 	}
 	addRunFlags(c, f)
 	c.RunE = func(c *cobra.Command, _ []string) error {

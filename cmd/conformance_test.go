@@ -26,7 +26,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// needEngine skips a test where no Docker engine answers, or fails it where
+// needEngine skips a test where cannot connect to Docker, or fails it where
 // BUILDLOCAL_REQUIRE_ENGINE says that there has to be one.
 func needEngine(t *testing.T) {
 	t.Helper()

@@ -32,19 +32,23 @@ func newDoctor(a *App) *cobra.Command {
 	f := &runFlags{}
 	format := ""
 	c := &cobra.Command{
-		Use: "doctor", Short: "Say what works on this machine and for this build, and how to mend the rest", Args: noArgs,
-		Long: "doctor tries each engine, and looks at disks, emulators, credentials, proxies, the\n" +
-			"buildspec and its image. Each line is ok, warn (a build may do without) or fail,\n" +
-			"with the way to mend it. Nothing is pulled and no build is run.\n\n" +
-			"Exit codes: 0 when nothing fails, 2 the command line, 3 when only the buildspec\nor the project fails, 4 when a build cannot run here.",
-		Example: "  buildlocal doctor\n  buildlocal doctor --project project.json --format json",
+		Use: "doctor", Short: "Check this machine and project for problems and suggest fixes", Args: noArgs,
+		Long: "Check each engine, disk space, emulators, credentials, proxies, the buildspec and\n" +
+			"its image. Each line is ok, warn (builds can run without it) or fail, followed by\n" +
+			"a suggested fix. No image is pulled and no build is started.",
+		Annotations: notes(
+			"Exit codes: 0 no check failed, 2 usage error, 3 only the buildspec or project",
+			"failed, 4 builds cannot run on this machine.",
+		),
+		Example: "  buildlocal doctor\n  buildlocal doctor -i node:22 --engine sandbox\n  buildlocal doctor --project project.json --format json",
 	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f, "source", "buildspec", "image", "images", "project", "project-name", "profile", "engine", "compute-type", "privileged", "ignore")
-	c.Flags().StringVar(&format, "format", "text", "text or json")
+	c.Flags().StringVar(&format, "format", "text", "print results as `FORMAT`: text or json")
+	setGroup(c.Flags(), outputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if format != "text" && format != "json" {
-			return usagef("--format is %q; expected text or json", format)
+			return usagef("--format: invalid value %q; expected text or json", format)
 		}
 		if err := f.settle(a, c); err != nil {
 			return err

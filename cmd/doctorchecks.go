@@ -46,7 +46,7 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	f := finding{Check: "auto", Verdict: verdictOK, Message: automatic(works)}
 	switch asked := d.flags.engine; {
 	case asked != "auto" && !works[asked]:
-		f = finding{Check: "engine", Verdict: verdictFail, Message: "the engine " + asked + ", which is asked for, does not work here", Fix: "Mend it as above, or leave --engine out."}
+		f = finding{Check: "engine", Verdict: verdictFail, Message: "the engine " + asked + " does not work here", Fix: "Fix it as shown above, or omit --engine."}
 	case asked != "auto":
 		f = finding{Check: "engine", Verdict: verdictOK, Message: asked + ", which is asked for"}
 	case !works["docker"] && !works["sandbox"] && !works["host"]:
@@ -78,9 +78,9 @@ func (a *App) examineDocker(ctx context.Context) finding {
 	if err != nil {
 		return failed("docker", verdictWarn, err)
 	}
-	f := finding{Check: "docker", Verdict: verdictOK, Message: fmt.Sprintf("%s, at %s; %d processors, %s of memory, storage %s", about.Version, e.Host(), about.CPUs, runner.Memory(about.Memory), about.Storage)}
+	f := finding{Check: "docker", Verdict: verdictOK, Message: fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s", about.Version, e.Host(), about.CPUs, runner.Memory(about.Memory), about.Storage)}
 	if !about.SharesFiles {
-		f.Notes = append(f.Notes, "It does not see this machine's files: sources are copied, and --docker socket is refused.")
+		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
 	}
 	return f
 }
@@ -117,7 +117,7 @@ const roomy = 5e9
 // checkDisks looks for space where images and builds are kept.
 func checkDisks(ctx context.Context, d *diagnosis) []finding {
 	places := []struct{ what, dir, fix string }{
-		{"temporary directory", d.app.TempDir, "Free space there, or let TMPDIR lead elsewhere."},
+		{"temporary directory", d.app.TempDir, "Free up space there, or set TMPDIR to another directory."},
 		{"images", d.app.imageStore(), "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."},
 	}
 	if e, err := d.app.engine(ctx); err == nil {
@@ -181,7 +181,7 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	}
 	f := finding{Check: "compute", Verdict: verdictOK, Message: p.ComputeType + ": " + p.LimitText()}
 	if over := p.Limits.Over(about.CPUs, about.Memory); over != "" {
-		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{over}, "Expect other times, and less memory, than in the service."
+		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{over}, "Timings will differ from CodeBuild, and less memory is available."
 	}
 	return []finding{f}
 }
@@ -243,7 +243,7 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 		f.Message = strings.TrimPrefix(f.Message+", "+v.Name+"="+value, ", ")
 		if v.Name != "NO_PROXY" && runner.Loopback(v.Value) {
 			f.Verdict = verdictWarn
-			f.Fix = "A container does not reach this machine's 127.0.0.1: let the proxy listen on an address that it reaches, such as the Docker bridge's."
+			f.Fix = "Containers cannot reach 127.0.0.1 of the host: make the proxy listen on an address they can reach, such as that of the Docker bridge."
 		}
 	}
 	return []finding{f}
@@ -255,12 +255,12 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		var problems diag.List
 		if errors.As(d.error, &problems) {
 			first := problems[max(0, slices.IndexFunc(problems, func(p diag.Problem) bool { return p.Severity == diag.Error }))]
-			return []finding{{Check: "buildspec", Verdict: verdictFail, Message: firstLine(first.String()), Fix: "buildlocal validate tells all problems."}}
+			return []finding{{Check: "buildspec", Verdict: verdictFail, Message: firstLine(first.String()), Fix: "Run buildlocal validate to see all problems."}}
 		}
 		return []finding{failed("buildspec", verdictFail, d.error)}
 	}
 	if d.none {
-		return []finding{{Check: "buildspec", Verdict: verdictWarn, Message: "there is none in " + d.flags.source, Fix: "Run doctor where a buildspec is, or name one with -C or -b, to have it looked at."}}
+		return []finding{{Check: "buildspec", Verdict: verdictWarn, Message: "there is none in " + d.flags.source, Fix: "Run doctor in a directory with a buildspec, or set -C or -b."}}
 	}
 	g := d.found
 	f := finding{Check: "buildspec", Verdict: verdictOK, Message: g.spec.File}
@@ -269,7 +269,7 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		if n == 1 {
 			noun = "warning or lint"
 		}
-		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf("%s: %d %s", g.spec.File, n, noun), "buildlocal validate tells more."
+		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf("%s: %d %s", g.spec.File, n, noun), "Run buildlocal validate for details."
 	}
 	return []finding{f}
 }

@@ -61,7 +61,7 @@ func (g *found) readEnv(ctx context.Context, a *App, f *runFlags) error {
 			continue
 		}
 		if project.ReservedName(v.Name) {
-			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, Message: fmt.Sprintf("-e %s: the service keeps names that begin with CODEBUILD_ for itself; its own value counts where it sets one", v.Name)})
+			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, Message: fmt.Sprintf("-e %s: names that begin with CODEBUILD_ are reserved; a value that CodeBuild sets takes precedence", v.Name)})
 		}
 		given.Variables = append(given.Variables, v)
 	}
@@ -74,5 +74,5 @@ func (f *runFlags) wrongEnv(err error) error {
 	if f.origins["env"].kind == fromFlag {
 		return usagef("-e: %w", err)
 	}
-	return f.wrong("env", "wrong: "+err.Error())
+	return f.wrong("env", err.Error())
 }

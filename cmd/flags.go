@@ -130,66 +130,6 @@ func addSomeRunFlags(c *cobra.Command, f *runFlags, names ...string) {
 	c.Flags().AddFlag(all.Lookup("no-config"))
 }
 
-// allRunFlags returns the flags of run, which fill f. Their names are the keys
-// of the file beside the source.
-func allRunFlags(f *runFlags) *pflag.FlagSet {
-	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	fs.SortFlags = false
-	f.formats = []string{"text", "service", "json"}
-	fs.StringVarP(&f.source, "source", "C", ".", "directory `DIR` of the primary source")
-	fs.StringArrayVar(&f.secondary, "secondary-source", nil, "a secondary source, `ID=DIR`; may be repeated")
-	fs.StringVar(&f.sourceMode, "source-mode", "", "what the build sees, `MODE`: worktree (what git does not ignore; default in a repository), commit[=REF] or all")
-	fs.StringVarP(&f.buildspec, "buildspec", "b", "", "buildspec `SPEC`: a path, a whole buildspec, or - for standard input (default buildspec.yml of the source)")
-	fs.StringVarP(&f.image, "image", "i", "", "build in `IMAGE`: a name, oci:DIR[:NAME] (a layout) or tar:FILE[:NAME] (from docker save) (default: the project's, or a curated one)")
-	fs.StringArrayVar(&f.standIn, "images", nil, "`NAME=IMAGE`: the image stands for one of that name; * in NAME is any text; may be repeated")
-	fs.StringVar(&f.imageDigest, "image-digest", "", "build only in the image with this `DIGEST`, or ID, such as sha256:0123...")
-	fs.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME for this machine's; may be repeated")
-	fs.StringArrayVar(&f.envFiles, "env-file", nil, "`FILE` of NAME=VALUE lines; may be repeated")
-	fs.StringArrayVar(&f.overrides, "env-override", nil, "`VARIABLE` as StartBuild has it: name=NAME,value=VALUE,type=TYPE, or JSON; may be repeated")
-	fs.StringVar(&f.project, "project", "", "`FILE` with a CreateProject document, or what batch-get-projects prints")
-	fs.StringVar(&f.projectName, "project-name", "", "project's `NAME` (default: the document's, or the source directory's)")
-	fs.BoolVar(&f.privileged, "privileged", false, "privileged mode, for docker inside the build")
-	fs.StringVar(&f.docker, "docker", "nested", "docker in the build speaks to `WHICH` engine: nested (its own, in privileged mode) or socket (experimental: this machine's, for what the build makes)")
-	fs.StringVar(&f.engine, "engine", "auto", "run on `ENGINE`: auto, docker, sandbox or host")
-	fs.StringVar(&f.computeType, "compute-type", "", "as much processor time and memory as the compute type `NAME` has, such as BUILD_GENERAL1_SMALL (default: the project's, or all)")
-	fs.StringVar(&f.platform, "platform", "", "image's `PLATFORM`, such as linux/arm64")
-	fs.StringVar(&f.pull, "pull", "missing", "pull the image `WHEN`: always, missing or never")
-	fs.Var(&f.timeout, "timeout", "time limit, such as 90s or 45m; a number is minutes (default: the project's, or 60m)")
-	fs.StringVarP(&f.output, "output", "o", "", "put what builds leave in `DIR` (default .buildlocal in the source)")
-	fs.StringArrayVar(&f.artifacts, "artifacts", nil, "put the artifacts into `DIR` too, or secondary ones by ID=DIR, in the place of what was put there before; may be repeated")
-	fs.BoolVar(&f.zip, "zip", false, "pack artifacts as a zip too, as a project with packaging ZIP does")
-	fs.StringVar(&f.cache, "cache", "", "keep the files of cache.paths in `PLACE`: a directory, or s3://BUCKET/PREFIX (default: your cache directory)")
-	fs.BoolVar(&f.noCache, "no-cache", false, "restore and save no cache")
-	fs.StringVar(&f.cacheSize, "cache-size", defaultCacheSize, "keep caches of at most this `SIZE` in all; what was not used for the longest time goes first")
-	fs.BoolVar(&f.fullReports, "full-reports", false, "keep all test cases of a report, not 500 as the service does")
-	fs.IntVar(&f.keepBuilds, "keep-builds", 20, "keep the newest `N` builds in the output directory")
-	fs.StringVar(&f.region, "region", "", "AWS `REGION` the build believes in (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
-	fs.StringVar(&f.secrets, "secrets", "", "`FILE` with values for parameter-store and secrets-manager (default .buildlocal/secrets.yml in the source, if there)")
-	fs.BoolVar(&f.aws, "aws", false, "look up what the file of secrets does not have in AWS, with your credentials")
-	fs.StringVar(&f.profile, "profile", "", "AWS profile's `NAME`, for --aws and --aws-credentials, which it implies")
-	fs.StringVar(&f.assumeRole, "assume-role", "", "take on the role `ARN` for them, such as the project's service role")
-	fs.BoolVar(&f.awsCredentials, "aws-credentials", false, "the build gets your AWS credentials, by the container credentials endpoint")
-	fs.BoolVar(&f.gitCredentials, "git-credentials", false, "where the buildspec has git-credential-helper, git in the build may ask yours for credentials")
-	fs.BoolVar(&f.metadata, "metadata", false, "the build may reach this machine's cloud metadata, with its credentials")
-	fs.BoolVar(&f.maskEncoded, "mask-encoded", false, "hide secrets in base64, URLs and JSON too")
-	fs.StringVar(&f.caBundle, "ca-bundle", "", "the build trusts the certificates in `FILE` too (PEM)")
-	fs.StringVar(&f.exportedEnv, "exported-env", "", "write the exported variables to `FILE`, in the form of --env-file")
-	fs.BoolVar(&f.dryRun, "dry-run", false, "print what would happen, and start nothing")
-	fs.StringVar(&f.format, "format", "text", "show the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event a line)")
-	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show only failures and the verdict")
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show the agent's own lines too")
-	fs.BoolVar(&f.keep, "keep", false, "keep the container after the build")
-	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not tell problems of the check `NAME`; may be repeated")
-	fs.BoolVar(&f.strict, "strict", false, "warnings and lints of the buildspec count as errors")
-	fs.BoolVar(&f.noConfig, "no-config", false, "ignore the source's "+configFile)
-	fs.VisitAll(func(flag *pflag.Flag) { flag.Annotations = map[string][]string{runAnnotation: nil} })
-	return fs
-}
-
-// runAnnotation marks the flags of run. A file sets those only: another command may
-// have a flag of the same name that means something else.
-const runAnnotation = "buildlocal_run"
-
 func isRunFlag(flag *pflag.Flag) bool {
 	_, is := flag.Annotations[runAnnotation]
 	return is
@@ -306,11 +246,11 @@ func plain(flag *pflag.Flag, value string) string {
 func expected(flag *pflag.Flag, value string, err error) string {
 	switch flag.Value.Type() {
 	case "bool":
-		return fmt.Sprintf("%q; expected true or false", value)
+		return fmt.Sprintf("invalid value %q; expected true or false", value)
 	case "int":
-		return fmt.Sprintf("%q; expected a number", value)
+		return fmt.Sprintf("invalid value %q; expected a number", value)
 	}
-	return fmt.Sprintf("%q; %v", value, err)
+	return fmt.Sprintf("invalid value %q; %v", value, err)
 }
 
 // wrong returns the error for a flag's value, with where the value came from: a
@@ -319,11 +259,11 @@ func (f *runFlags) wrong(name, message string) error {
 	from := f.origins[name]
 	switch from.kind {
 	case fromSource, fromUser:
-		return diag.List{from.file.Problem(from.entry, name+" is "+message)}
+		return diag.List{from.file.Problem(from.entry, name+": "+message)}
 	case fromVariable:
-		return usagef("variable %s is %s", from.text, message)
+		return usagef("%s: %s", from.text, message)
 	}
-	return usagef("--%s is %s", name, message)
+	return usagef("--%s: %s", name, message)
 }
 
 // joined returns several errors as one: mistakes of the command line first, then
@@ -374,7 +314,7 @@ func (f *runFlags) check() error {
 func (f *runFlags) wrongIgnores() error {
 	for _, name := range f.ignore {
 		if message := lint.WrongIgnore(name); message != "" {
-			return f.wrong("ignore", fmt.Sprintf("%q: %s", name, message))
+			return f.wrong("ignore", fmt.Sprintf("invalid value %q: %s", name, message))
 		}
 	}
 	return nil
@@ -386,7 +326,7 @@ func (f *runFlags) wrongCache() error {
 		return f.wrong("cache-size", err.Error())
 	}
 	if f.noCache && f.cache != "" {
-		return f.wrong("no-cache", "set, and --cache too; give one")
+		return f.wrong("no-cache", "cannot be combined with --cache")
 	}
 	return nil
 }
@@ -394,29 +334,29 @@ func (f *runFlags) wrongCache() error {
 func (f *runFlags) contradictions() error {
 	switch {
 	case f.quiet && f.verbose:
-		return f.wrong("quiet", "set, and --verbose too; give one")
+		return f.wrong("quiet", "cannot be combined with --verbose")
 	case f.keepBuilds < 1:
-		return f.wrong("keep-builds", fmt.Sprintf("%d; expected 1 or more", f.keepBuilds))
+		return f.wrong("keep-builds", fmt.Sprintf("invalid value %d; expected 1 or more", f.keepBuilds))
 	case f.engine == "host" && f.image != "":
-		return f.wrong("image", f.image+", and the engine host has no images; give one of them")
+		return f.wrong("image", f.image+" cannot be combined with --engine host, which has no images")
 	case f.engine == "docker" && isLocalImage(f.image):
-		return f.wrong("image", f.image+", and the engine docker knows only its own images; leave out --engine, or load it with docker load")
+		return f.wrong("image", f.image+" cannot be used with --engine docker; omit --engine, or load it with docker load")
 	case f.daemonless() && f.docker == "socket":
-		return f.wrong("docker", "socket, and the engine "+f.engine+" has none to give; use docker")
+		return f.wrong("docker", "socket requires --engine docker")
 	case f.docker == "nested" && !f.privileged && f.origins["docker"].kind == fromFlag:
-		return f.wrong("docker", "nested, which is for privileged mode; give --privileged too")
+		return f.wrong("docker", "nested requires --privileged")
 	case f.keep && f.docker == "socket":
-		return f.wrong("keep", "set, and --docker is socket, which ends with buildlocal; give one of them")
+		return f.wrong("keep", "cannot be combined with --docker socket, which ends with buildlocal")
 	case f.daemonless() && f.keep:
-		return f.wrong("keep", "set, and what the engine "+f.engine+" makes cannot be kept; give one of them")
+		return f.wrong("keep", "cannot be combined with --engine "+f.engine+", which has no containers")
 	case f.daemonless() && f.platform != "" && f.platform != f.native:
-		return f.wrong("platform", f.platform+", and the engine "+f.engine+" has no emulator: it runs "+f.native+"; use docker")
+		return f.wrong("platform", f.platform+" requires --engine docker; the engine "+f.engine+" runs only "+f.native)
 	case f.daemonless() && f.privileged && !f.root:
-		return f.wrong("privileged", "set, and the engine "+f.engine+" has no privileged mode for a plain user; run as root, or use docker")
+		return f.wrong("privileged", "requires root with --engine "+f.engine+"; run as root, or use --engine docker")
 	case f.assumeRole != "" && !roleForm().MatchString(f.assumeRole):
-		return f.wrong("assume-role", fmt.Sprintf("%q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", f.assumeRole))
+		return f.wrong("assume-role", fmt.Sprintf("invalid value %q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", f.assumeRole))
 	case f.platform != "" && !platformForm().MatchString(f.platform):
-		return f.wrong("platform", fmt.Sprintf("%q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
+		return f.wrong("platform", fmt.Sprintf("invalid value %q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", f.platform))
 	}
 	return nil
 }
@@ -434,7 +374,7 @@ func (f *runFlags) oneOf(name, value string, known ...string) error {
 			return nil
 		}
 	}
-	return f.wrong(name, fmt.Sprintf("%q%s (expected %s)", value, diag.DidYouMean(value, known), strings.Join(known, ", ")))
+	return f.wrong(name, fmt.Sprintf("invalid value %q%s (expected %s)", value, diag.DidYouMean(value, known), strings.Join(known, ", ")))
 }
 
 // unknownFlag is how pflag tells a flag it does not know.
@@ -451,7 +391,7 @@ var badArgument = sync.OnceValue(func() *regexp.Regexp {
 func flagError(c *cobra.Command, err error) error {
 	if m := badArgument().FindStringSubmatch(err.Error()); m != nil {
 		flag := c.Flags().Lookup(m[2])
-		return usagef("--%s is %s", m[2], expected(flag, m[1], errors.New(m[3])))
+		return usagef("--%s: %s", m[2], expected(flag, m[1], errors.New(m[3])))
 	}
 	m := unknownFlag().FindStringSubmatch(err.Error())
 	if m == nil {

@@ -101,7 +101,7 @@ func (g *found) readSource(ctx context.Context, a *App, f *runFlags) error {
 	}
 	out := f.outputDir()
 	if _, inside := relativeTo(out, f.source); inside || sameDir(out, f.source) {
-		return usagef("the output directory %s holds the source; choose one beside it or below it with --output", out)
+		return usagef("the output directory %s contains the source; choose a directory beside or below it with --output", out)
 	}
 	exclude := []string{outputName}
 	for _, ours := range append(f.secretPaths(), out, a.tempRoot()) {
@@ -181,7 +181,7 @@ func note(id string, s *source.Source) string {
 		notes = append(notes, text)
 	}
 	if text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument); err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
-		notes = append(notes, "git does not work in this build, .git leads elsewhere; --source-mode commit gives it a clone")
+		notes = append(notes, "git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone")
 	}
 	if id != "" && len(notes) > 0 {
 		return "source " + id + ": " + strings.Join(notes, "; ")
@@ -221,11 +221,11 @@ func (g *found) readSecondary(ctx context.Context, _ *App, f *runFlags) error {
 		id, dir, split := strings.Cut(arg, "=")
 		switch {
 		case !split || dir == "":
-			return usagef("--secondary-source is %q; expected ID=DIR", arg)
+			return usagef("--secondary-source: invalid value %q; expected ID=DIR", arg)
 		case !identifierForm().MatchString(id) || len(id) >= identifierLimit:
-			return usagef("--secondary-source: the identifier %q is none; expected letters, digits and _", id)
+			return usagef("--secondary-source: invalid identifier %q: use letters, digits and _", id)
 		case seen[id]:
-			return usagef("--secondary-source: the identifier %s is given twice", id)
+			return usagef("--secondary-source: duplicate identifier %s", id)
 		}
 		seen[id] = true
 		exclude := []string{outputName}
@@ -306,7 +306,7 @@ func (g *found) buildspecText(ctx context.Context, a *App, f *runFlags) (string,
 	case config.IsInline(asked):
 		return origin, []byte(asked), nil
 	case strings.HasPrefix(asked, "arn:"):
-		return "", nil, usagef("the buildspec %s stands in S3, which is not read; fetch it and name the file with --buildspec", asked)
+		return "", nil, usagef("buildspec %s is in S3, which is not supported; download it and pass the file with --buildspec", asked)
 	case asked == "":
 		return g.readFile(ctx, f, []string{filepath.Join(f.source, "buildspec.yml")}, named)
 	case filepath.IsAbs(asked):
@@ -373,10 +373,10 @@ func (g *found) readFile(ctx context.Context, f *runFlags, names []string, named
 		}
 		var kind *regular.Error
 		if errors.As(err, &kind) && kind.Mode.IsDir() {
-			return "", nil, textError{fmt.Errorf("%s is a directory; expected a buildspec\nName the file in it with --buildspec", name)}
+			return "", nil, textError{fmt.Errorf("%s is a directory, not a buildspec\nSet the path of the file with --buildspec", name)}
 		}
 		if err != nil {
-			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or name another one with --buildspec", outside(name, err))}
+			return "", nil, textError{fmt.Errorf("read the buildspec: %w\nMake it readable, or set another path with --buildspec", outside(name, err))}
 		}
 		if inside {
 			g.location = below
@@ -384,7 +384,7 @@ func (g *found) readFile(ctx context.Context, f *runFlags, names []string, named
 		}
 		return name, text, nil
 	}
-	return "", nil, textError{fmt.Errorf("there is no buildspec: looked for %s: %w\nWrite one, or name it with --buildspec", strings.Join(names, " and "), fs.ErrNotExist)}
+	return "", nil, textError{fmt.Errorf("no buildspec found at %s: %w\nCreate one, or set its path with --buildspec", strings.Join(names, " and "), fs.ErrNotExist)}
 }
 
 // warnHidden warns of a buildspec that the build itself does not see: the
@@ -392,7 +392,7 @@ func (g *found) readFile(ctx context.Context, f *runFlags, names []string, named
 func (g *found) warnHidden(name, below string) {
 	for _, hidden := range g.source.Hide {
 		if below == hidden || strings.HasPrefix(below, hidden+"/") {
-			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git ignores this buildspec: the service would not find it"})
+			g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git ignores this buildspec, so CodeBuild would not find it"})
 		}
 	}
 }

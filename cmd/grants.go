@@ -112,7 +112,7 @@ func (a *App) mfa(ctx context.Context) func() (string, error) {
 		if code := strings.TrimSpace(string(line)); code != "" {
 			return code, nil
 		}
-		return "", errors.New("no MFA code was given")
+		return "", errors.New("no MFA code entered")
 	}
 }
 

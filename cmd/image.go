@@ -36,33 +36,37 @@ type imageFlags struct {
 func newImage(a *App) *cobra.Command {
 	f := &imageFlags{}
 	c := &cobra.Command{
-		Use: "image", Aliases: []string{"images"}, Short: "List, bring, inspect, build and remove images of builds",
-		Long: "image is about the images builds run in: those at the Docker engine, and those\n" +
-			"that the engine sandbox keeps itself, each layer unpacked once, in the cache\ndirectory of the user. By itself it lists them.",
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
+		Use: "image", Aliases: []string{"images"}, Short: "List, pull, inspect, build and remove images",
+		Long: "List images that builds can run in: those of the Docker engine, and those that the\n" +
+			"sandbox engine keeps, unpacked by layer, in the user's cache directory.",
+		Example: "  buildlocal image\n  buildlocal image pull node:22\n  buildlocal image prune",
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
 	}
-	c.PersistentFlags().StringVar(&f.engine, "engine", "auto", "only what this `ENGINE` has: docker or sandbox")
+	c.PersistentFlags().StringVar(&f.engine, "engine", "auto", "use only images of `ENGINE`: auto, docker or sandbox")
 	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return f.check() }
 	ls := &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
+		Example: "  buildlocal image ls\n  buildlocal image ls --full --engine docker",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listImages(c.Context(), f) },
 	}
-	ls.Flags().BoolVar(&f.full, "full", false, "whole IDs and digests")
+	ls.Flags().BoolVar(&f.full, "full", false, "print full IDs and digests")
 	inspect := &cobra.Command{
-		Use: "inspect IMAGE", Short: "Say what an image is, and which runtimes it offers", Args: oneImage,
-		RunE: func(c *cobra.Command, names []string) error { return a.inspectImage(c.Context(), f, names[0]) },
+		Use: "inspect IMAGE", Short: "Show the properties and runtimes of an image", Args: oneImage,
+		Example: "  buildlocal image inspect node:22\n  buildlocal image inspect standard:7.0 --format json",
+		RunE:    func(c *cobra.Command, names []string) error { return a.inspectImage(c.Context(), f, names[0]) },
 	}
 	for _, c := range []*cobra.Command{ls, inspect} {
-		c.Flags().StringVar(&f.format, "format", "text", "text or json")
+		c.Flags().StringVar(&f.format, "format", "text", "print as `FORMAT`: text or json")
 	}
 	c.AddCommand(ls, inspect, &cobra.Command{
-		Use: "pull IMAGE...", Short: "Bring images: from a registry, oci:DIR or tar:FILE", Args: someArgs,
+		Use: "pull IMAGE...", Short: "Pull images from a registry, an OCI layout or a tarball", Args: someArgs,
 		Example: "  buildlocal image pull node:22\n  buildlocal image pull aws/codebuild/amazonlinux-x86_64-standard:5.0\n  buildlocal image pull tar:image.tar oci:layout:1.0",
 		RunE:    func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), f, names) },
 	}, &cobra.Command{
 		Use: "rm IMAGE...", Short: "Remove images", Args: someArgs,
-		RunE: func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), f, names) },
+		Example: "  buildlocal image rm node:22\n  buildlocal image rm --engine sandbox node:20 node:22",
+		RunE:    func(c *cobra.Command, names []string) error { return a.removeImages(c.Context(), f, names) },
 	}, newImagePrune(a, f), newImageBuild(a), newImageSlim(a))
 	return c
 }
@@ -73,11 +77,11 @@ func (f *imageFlags) check() error {
 		known       []string
 	}{{"engine", f.engine, []string{"auto", "docker", "sandbox"}}, {"format", f.format, []string{"", "text", "json"}}} {
 		if !slices.Contains(one.known, one.value) {
-			return usagef("--%s is %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
+			return usagef("--%s: invalid value %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
 		}
 	}
 	if f.engine == "sandbox" && runtime.GOOS != "linux" {
-		return usagef("--engine is sandbox, which needs Linux; leave it out, or use docker")
+		return usagef("--engine: sandbox requires Linux; use docker")
 	}
 	return nil
 }
@@ -85,14 +89,14 @@ func (f *imageFlags) check() error {
 // someArgs refuses a command that was told nothing to do.
 func someArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usagef("%s needs the name of an image", c.CommandPath())
+		return usagef("%s requires the name of an image", c.CommandPath())
 	}
 	return nil
 }
 
 func oneImage(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usagef("%s needs the name of one image, not %d", c.CommandPath(), len(args))
+		return usagef("%s requires the name of one image, got %d", c.CommandPath(), len(args))
 	}
 	return nil
 }
@@ -101,23 +105,24 @@ func newImagePrune(a *App, f *imageFlags) *cobra.Command {
 	unused := 30 * day
 	all := false
 	c := &cobra.Command{
-		Use: "prune", Short: "Remove images of the engine sandbox that no build used of late", Args: noArgs,
+		Use: "prune", Short: "Remove unused sandbox images", Args: noArgs,
+		Example: "  buildlocal image prune\n  buildlocal image prune --unused-for 7d\n  buildlocal image prune --all",
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case f.engine == "docker":
-				return usagef("--engine is docker, whose images docker image prune removes; image prune is about those of the sandbox")
+				return usagef("--engine: image prune removes images of the sandbox only; use docker image prune")
 			case unused < 0:
-				return usagef("--unused-for is %v; expected a time such as 48h", unused)
+				return usagef("--unused-for: invalid value %v; expected a duration such as 48h", unused)
 			case all && c.Flags().Changed("unused-for"):
-				return usagef("--unused-for is set, and --all too; give one")
+				return usagef("--unused-for cannot be combined with --all")
 			case all:
 				unused = 0
 			}
 			return a.pruneImages(c.Context(), unused)
 		},
 	}
-	c.Flags().Var((*days)(&unused), "unused-for", "remove those not used for this `time`, such as 7d or 48h")
-	c.Flags().BoolVar(&all, "all", false, "remove all that no build uses now")
+	c.Flags().Var((*days)(&unused), "unused-for", "remove images not used for `TIME`, such as 7d or 48h")
+	c.Flags().BoolVar(&all, "all", false, "remove all images that are not in use")
 	return c
 }
 
@@ -136,7 +141,7 @@ func (d *days) Set(text string) error {
 	}
 	t, err := time.ParseDuration(text)
 	if err != nil {
-		return errors.New("expected a time such as 7d or 48h")
+		return errors.New("expected a duration such as 7d or 48h")
 	}
 	*d = days(t)
 	return nil
@@ -189,12 +194,12 @@ func (a *App) listImages(ctx context.Context, f *imageFlags) error {
 		return err
 	}
 	if slices.ContainsFunc(all, func(i shownImage) bool { return !i.looked }) {
-		fmt.Fprintln(a.Stdout, "\n? of an image that was not looked into: buildlocal image inspect does")
+		fmt.Fprintln(a.Stdout, "\n? image not inspected yet; run buildlocal image inspect IMAGE")
 	}
 	if f.engine == "docker" {
 		return nil
 	}
-	_, err = fmt.Fprintf(a.Stdout, "\nThose of the sandbox have %s together, in %s\n", console.Bytes(total), a.imageStore())
+	_, err = fmt.Fprintf(a.Stdout, "\nSandbox images use %s, in %s\n", console.Bytes(total), a.imageStore())
 	return err
 }
 
@@ -244,7 +249,7 @@ func (a *App) allImages(ctx context.Context, which string) (all []shownImage, to
 			all = append(all, s)
 		}
 	} else if which == "auto" {
-		fmt.Fprintln(a.Stderr, "No Docker engine answers: only images of the sandbox are seen.")
+		fmt.Fprintln(a.Stderr, "Cannot connect to Docker; showing sandbox images only.")
 	}
 	if which == "docker" || runtime.GOOS != "linux" {
 		return all, 0, nil
@@ -271,7 +276,7 @@ func (a *App) dockerFor(ctx context.Context, which string) (*docker.Engine, erro
 	return e, err
 }
 
-// noEngine reports whether an error says that no Docker engine answers.
+// noEngine reports whether an error says that cannot connect to Docker.
 func noEngine(err error) bool {
 	var fault *engine.Fault
 	return errors.As(err, &fault) && fault.Kind == engine.NoEngine
@@ -323,7 +328,7 @@ var errNotHere = errors.New("is not here")
 
 // errNoImage tells that an image is not here.
 func errNoImage(name string) error {
-	return usagef("image %s %w\nbuildlocal image ls lists what is there, buildlocal image pull brings one", name, errNotHere)
+	return usagef("image %s %w\nRun buildlocal image ls to list images, or buildlocal image pull to pull one", name, errNotHere)
 }
 
 // findImage finds an image that is here, at the Docker engine first, and looks into it.
@@ -409,7 +414,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 	for _, name := range names {
 		d, name := d, project.Curated(name)
 		if isLocalImage(name) && f.engine == "docker" {
-			errs = append(errs, usagef("image %s: Docker has only its own images; leave out --engine, or load it with docker load", name))
+			errs = append(errs, usagef("image %s cannot be used with --engine docker; omit --engine, or load it with docker load", name))
 			continue
 		}
 		if isLocalImage(name) {
@@ -420,7 +425,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 			spec.Images = spec.Images[1:]
 		}
 		if way, unpublished := project.Unpublished(name); unpublished {
-			errs = append(errs, fmt.Errorf("image %s: no registry has it\n%s", name, way))
+			errs = append(errs, fmt.Errorf("image %s is not in any registry\n%s", name, way))
 			continue
 		}
 		if terminal {
@@ -429,7 +434,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 		err := a.pullImage(ctx, d, spec)
 		screen.PullDone()
 		if ctx.Err() != nil {
-			fmt.Fprintf(a.Stderr, "pulling %s was stopped; the next pull goes on where the engine can\n", name)
+			fmt.Fprintf(a.Stderr, "pull of %s interrupted; the next pull resumes if the engine supports it\n", name)
 			return errFailed{exitCode(err)}
 		}
 		if err == nil {

@@ -16,13 +16,14 @@ import (
 func newImageBuild(a *App) *cobra.Command {
 	from, tag := "", ""
 	c := &cobra.Command{
-		Use: "build IMAGE", Short: "Build a curated image from its Dockerfile, by docker build", Args: oneImage,
-		Long:    "build makes an image that AWS does not publish, such as standard:7.0, from a clone\nof " + project.Repository + ", with the\nname that projects call it by. It takes an hour or so, and some 20 GB.",
+		Use: "build IMAGE", Short: "Build a curated image from its Dockerfile with docker build", Args: oneImage,
+		Long: "Build an image that AWS does not publish, such as standard:7.0, from a clone of\n" +
+			project.Repository + ",\nand tag it with the name that projects use. This takes about an hour and 20 GB.",
 		Example: "  git clone " + project.Repository + "\n  buildlocal image build standard:7.0",
 		RunE:    func(c *cobra.Command, names []string) error { return a.buildImage(c.Context(), names[0], from, tag) },
 	}
-	c.Flags().StringVar(&from, "from", "", "`DIR` of the clone (default: aws-codebuild-docker-images here, in the directory above, or at home)")
-	c.Flags().StringVar(&tag, "tag", "", "give the image this `NAME` instead")
+	c.Flags().StringVar(&from, "from", "", "use the clone in `DIR` (default: aws-codebuild-docker-images in the current, parent or home directory)")
+	c.Flags().StringVar(&tag, "tag", "", "tag the image `NAME` instead")
 	return c
 }
 
@@ -31,7 +32,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 	name = project.Curated(name)
 	dirs := project.DockerfileDirs(name)
 	if len(dirs) == 0 {
-		return usagef("%s is not the name of a curated image that has a Dockerfile; expected one such as standard:7.0", asked)
+		return usagef("%s is not a curated image with a Dockerfile; expected a name such as standard:7.0", asked)
 	}
 	dir, err := a.dockerfileOf(name, from, dirs)
 	if err != nil {
@@ -39,7 +40,7 @@ func (a *App) buildImage(ctx context.Context, name, from, tag string) error {
 	}
 	program, err := exec.LookPath("docker")
 	if err != nil {
-		return fmt.Errorf("the docker command is missing, which builds images\nInstall it, or build %s where it is", dir)
+		return fmt.Errorf("docker command not found\nInstall it, or build %s on a machine that has it", dir)
 	}
 	if tag == "" {
 		tag = name
@@ -83,6 +84,6 @@ func (a *App) dockerfileOf(name, from string, dirs []string) (string, error) {
 	if found != "" {
 		return "", usagef("%s has no Dockerfile for it; looked in %s\nExpected a clone of %s, or a newer one", found, strings.Join(dirs, ", "), project.Repository)
 	}
-	return "", usagef("there is no clone of the Dockerfiles in %s; expected one\nMake it by git clone %s, and name it with --from where it is elsewhere; or let docker fetch it: docker build -t %s '%s.git#:%s'",
+	return "", usagef("no clone of the Dockerfiles in %s\nRun git clone %s, set another directory with --from, or let docker fetch it: docker build -t %s '%s.git#:%s'",
 		strings.Join(clones, ", "), project.Repository, name, project.Repository, dirs[0])
 }

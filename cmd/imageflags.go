@@ -33,11 +33,11 @@ func (f *runFlags) wrongImages() error {
 	var errs []error
 	f.image = project.Curated(f.image)
 	if f.imageDigest != "" && !digestForm().MatchString(f.imageDigest) {
-		errs = append(errs, f.wrong("image-digest", fmt.Sprintf("%q; expected sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows", f.imageDigest)))
+		errs = append(errs, f.wrong("image-digest", fmt.Sprintf("invalid value %q; expected sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows", f.imageDigest)))
 	}
 	for _, text := range f.standIn {
 		if name, image, _ := strings.Cut(text, "="); name == "" || image == "" {
-			errs = append(errs, f.wrong("images", fmt.Sprintf("%q; expected NAME=IMAGE, such as aws/codebuild/standard:*=my/standard, or in %s a mapping of them", strings.TrimSuffix(text, "="), configFile)))
+			errs = append(errs, f.wrong("images", fmt.Sprintf("invalid value %q; expected NAME=IMAGE, such as aws/codebuild/standard:*=my/standard, or in %s a mapping of them", strings.TrimSuffix(text, "="), configFile)))
 		}
 	}
 	return joined(errs)

@@ -20,13 +20,14 @@ func newImageSlim(a *App) *cobra.Command {
 	f := &runFlags{}
 	output := ""
 	c := &cobra.Command{
-		Use: "slim", Short: "Write a Dockerfile for an image with only the runtimes this buildspec selects", Args: noArgs,
-		Long: "slim writes a Dockerfile that takes the build's image, leaves in it only the versions\nthat runtime-versions selects, and packs what stays into one layer. The image has to be\n" +
-			"here: what it has is read from it. Its runtimes.yml keeps only those versions too.",
+		Use: "slim", Short: "Write a Dockerfile for an image with only the runtimes of this buildspec", Args: noArgs,
+		Long: "Write a Dockerfile that starts from the build's image, keeps only the versions that\n" +
+			"runtime-versions selects, also in its runtimes.yml, and squashes the result into\n" +
+			"one layer. The image must be available locally, because its contents are read.",
 		Example: "  buildlocal image slim -o slim.Dockerfile\n  docker build -t slim - <slim.Dockerfile\n  buildlocal run -i slim",
 	}
 	addSomeRunFlags(c, f, "source", "buildspec", "image", "project", "project-name", "images")
-	c.Flags().StringVarP(&output, "output", "o", "", "write it to `FILE` (default: standard output)")
+	c.Flags().StringVarP(&output, "output", "o", "", "write the Dockerfile to `FILE` (default: standard output)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.settle(a, c); err != nil {
 			return err
@@ -55,7 +56,7 @@ func (a *App) slim(ctx context.Context, f *runFlags) ([]byte, error) {
 	}
 	install, _ := g.spec.Phase("INSTALL")
 	if len(install.Runtimes) == 0 {
-		return nil, usagef("%s selects no runtimes; expected runtime-versions in its install phase", g.spec.File)
+		return nil, usagef("%s selects no runtimes; add runtime-versions to its install phase", g.spec.File)
 	}
 	plan, err := g.plan(a, f, runner.Identity{Number: 1})
 	if err != nil {
@@ -76,7 +77,7 @@ func (a *App) slim(ctx context.Context, f *runFlags) ([]byte, error) {
 		return nil, err
 	}
 	if text == nil {
-		return nil, usagef("the image %s has no %s, so it has nothing to leave out", image, runtimes.Path)
+		return nil, usagef("image %s has no %s, so no runtimes can be removed", image, runtimes.Path)
 	}
 	table, err := runtimes.Read(text)
 	if err != nil {

@@ -71,7 +71,7 @@ func (a *App) removeImage(ctx context.Context, e *docker.Engine, kept []shownIma
 	case err != nil:
 		return err
 	case there != "" && at >= 0:
-		return usagef("image %s is at Docker and in the sandbox; say which with --engine", name)
+		return usagef("image %s is in Docker and in the sandbox; choose one with --engine", name)
 	case there != "":
 		if err := e.RemoveImage(ctx, there); err != nil {
 			return err
@@ -106,7 +106,7 @@ func (a *App) removeKept(ctx context.Context, name string) error {
 	before, _, listed := e.Images()
 	err := e.RemoveImages(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("%s\nbuildlocal image ls lists what is there", strings.ReplaceAll(err.Error(), ": "+fs.ErrNotExist.Error(), ""))
+		return usagef("%s\nRun buildlocal image ls to list images", strings.ReplaceAll(err.Error(), ": "+fs.ErrNotExist.Error(), ""))
 	}
 	after, _, again := e.Images()
 	if err := errors.Join(err, listed, again); err != nil {
@@ -123,7 +123,7 @@ func (a *App) tellKept(before, after []images.Named) {
 			continue
 		}
 		if at := slices.IndexFunc(after, func(i images.Named) bool { return i.ID == gone.ID }); at >= 0 {
-			fmt.Fprintf(a.Stderr, "%s is gone, and its image stays by its other name, %s\n", gone.Name, after[at].Name)
+			fmt.Fprintf(a.Stderr, "removed %s; its image is still tagged %s\n", gone.Name, after[at].Name)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (a *App) pruneImages(ctx context.Context, unused time.Duration) error {
 		switch {
 		case errors.Is(err, images.ErrInUse):
 			kept++
-			fmt.Fprintf(a.Stderr, "kept %s: a build uses it\n", i.Name)
+			fmt.Fprintf(a.Stderr, "kept %s: in use by a build\n", i.Name)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}

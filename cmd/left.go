@@ -48,11 +48,11 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 	var fault *engine.Fault
 	named := a.env("DOCKER_HOST") != "" || a.env("DOCKER_CONTEXT") != ""
 	if errors.As(err, &fault) && !named && (fault.Kind == engine.NoEngine || fault.Kind == engine.NoPermission) {
-		why := "No Docker engine answers"
+		why := "Cannot connect to Docker"
 		if fault.Kind == engine.NoPermission {
-			why = "The Docker engine is not for you to use"
+			why = "Permission denied on the Docker socket"
 		}
-		fmt.Fprintf(a.Stderr, "%s: only builds without one are seen.\n", why)
+		fmt.Fprintf(a.Stderr, "%s; showing builds without Docker only.\n", why)
 		return nil, all, nil
 	}
 	if err != nil {
@@ -120,7 +120,8 @@ func (t trace) hosts() bool {
 
 func newPs(a *App) *cobra.Command {
 	return &cobra.Command{
-		Use: "ps", Short: "List builds that run, and what others left", Args: noArgs,
+		Use: "ps", Short: "List running builds and leftover resources", Args: noArgs,
+		Example: "  buildlocal ps\n  DOCKER_HOST=unix:///run/podman/podman.sock buildlocal ps",
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, all, err := a.traces(c.Context())
 			if e != nil {
@@ -164,10 +165,11 @@ func since(now time.Time, started string) string {
 func newStop(a *App) *cobra.Command {
 	all := false
 	c := &cobra.Command{
-		Use: "stop [BUILD...]", Short: "Stop builds that run",
-		Long: "stop ends running builds as Ctrl-C does. BUILD is a name that ps lists, or its\nnumber; without one the only running build is stopped.",
+		Use: "stop [BUILD...]", Short: "Stop running builds",
+		Long:    "Stop running builds as Ctrl-C does. BUILD is a name or number that ps lists. If it is\nomitted, the only running build is stopped.",
+		Example: "  buildlocal stop\n  buildlocal stop 12\n  buildlocal stop --all",
 	}
-	c.Flags().BoolVar(&all, "all", false, "stop every running build of yours")
+	c.Flags().BoolVar(&all, "all", false, "stop all your running builds")
 	c.RunE = func(c *cobra.Command, args []string) error { return a.stop(c.Context(), args, all) }
 	return c
 }
@@ -228,10 +230,11 @@ func sameNumber(names []string, chosen []trace) string {
 
 func newPrune(a *App) *cobra.Command {
 	return &cobra.Command{
-		Use: "prune", Short: "Remove what runs that are gone left behind",
-		Long: "prune removes containers, volumes and temporary directories whose run has\nended, also those kept with --keep. Builds that run are left alone.",
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.prune(c.Context()) },
+		Use: "prune", Short: "Remove resources left by terminated builds",
+		Long:    "Remove containers, volumes and temporary directories of builds that have ended,\nincluding containers kept with --keep. Running builds are not affected.",
+		Example: "  buildlocal prune\n  DOCKER_HOST=unix:///run/podman/podman.sock buildlocal prune",
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.prune(c.Context()) },
 	}
 }
 

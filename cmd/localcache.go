@@ -64,7 +64,7 @@ func (g *found) volumes(a *App, f *runFlags, privileged bool) ([]engine.Volume, 
 			return nil, err
 		}
 		if locked, err := lock.TryLock(); err != nil || !locked {
-			fmt.Fprintf(a.Stderr, "%s: another build uses it; this one goes without\n", mode)
+			fmt.Fprintf(a.Stderr, "%s: in use by another build; not used for this one\n", mode)
 			g.without = g.without || mode == runner.CustomCache
 			continue
 		}
@@ -139,7 +139,7 @@ func makeDirs(dir string, below ...string) error {
 			return err
 		}
 		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-			return errors.Join(err, fmt.Errorf("%s is not a directory; remove it, or choose another directory with --cache", dir))
+			return errors.Join(err, fmt.Errorf("%s is not a directory; remove it, or choose another one with --cache", dir))
 		}
 	}
 	return nil
@@ -196,7 +196,7 @@ func (c localCache) remove(ctx context.Context, a *App, e *docker.Engine, dir st
 	if _, err := os.Stat(lock.Path()); err == nil {
 		locked, err := lock.TryLock()
 		if err != nil || !locked {
-			return fmt.Errorf("%s stays: a build uses it", c.name)
+			return fmt.Errorf("%s is in use by a build; not removed", c.name)
 		}
 		defer lock.Close()
 	}

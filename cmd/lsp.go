@@ -19,15 +19,16 @@ func newLSP(a *App) *cobra.Command {
 	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "lsp",
-		Short: "Tell an editor about buildspecs while they are written",
-		Long: "lsp speaks the Language Server Protocol on standard input and output: problems\n" +
-			"with their fixes, what keys mean, and completion of keys, phases, runtimes and\n" +
-			"their versions. docs/editors.md shows how editors start it.",
-		Args: noArgs,
+		Short: "Run a language server for buildspec files",
+		Long: "Serve the Language Server Protocol on standard input and output: problems with\n" +
+			"their fixes, documentation of keys, and completion of keys, phases, runtimes and\n" +
+			"versions. docs/editors.md shows how to configure editors.",
+		Example: "  buildlocal lsp\n  buildlocal lsp -i node:22 --project project.json",
+		Args:    noArgs,
 	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f, "source", "image", "project", "project-name", "privileged", "ignore")
-	c.Flags().Bool("stdio", true, "use standard input and output, as many clients ask for; there is no other way")
+	c.Flags().Bool("stdio", true, "communicate over standard input and output (the only transport)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.settle(a, c); err != nil {
 			return err

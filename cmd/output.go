@@ -32,10 +32,10 @@ func openStore(ctx context.Context, f *runFlags) (*builds.Store, error) {
 		},
 	})
 	if errors.Is(err, builds.ErrNotOurs) {
-		return nil, usagef("the output directory %w\nMove it away, or choose another one with --output.", err)
+		return nil, usagef("the output directory %w\nMove it, or choose another directory with --output.", err)
 	}
 	if err != nil {
-		return nil, usagef("the output directory cannot be written: %w\nChoose another one with --output.", err)
+		return nil, usagef("write to the output directory: %w\nChoose another directory with --output.", err)
 	}
 	return s, nil
 }
@@ -44,7 +44,7 @@ func openStore(ctx context.Context, f *runFlags) (*builds.Store, error) {
 func (g *found) createBuild() (*builds.Dir, error) {
 	d, err := g.store.Create(newUUID(), g.temp.path)
 	if err != nil {
-		return nil, usagef("the output directory cannot be written: %w\nChoose another one with --output.", err)
+		return nil, usagef("write to the output directory: %w\nChoose another directory with --output.", err)
 	}
 	return d, nil
 }
@@ -84,7 +84,7 @@ func findBuild(s *builds.Store, name string) (builds.Build, error) {
 		numbers = append(numbers, b.Number)
 	}
 	if len(numbers) == 0 || name == "latest" {
-		return builds.Build{}, usagef("there is no build in %s yet", shownPath(s.Dir()))
+		return builds.Build{}, usagef("no builds in %s", shownPath(s.Dir()))
 	}
 	slices.Sort(numbers)
 	return builds.Build{}, usagef("there is no build %s in %s; there are: %s, and latest", name, shownPath(s.Dir()), strings.Trim(fmt.Sprint(numbers), "[]"))

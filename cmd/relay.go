@@ -48,5 +48,5 @@ func (a *App) relay(architecture string) (string, error) {
 	if _, err := os.Stat(beside); err == nil {
 		return beside, nil
 	}
-	return "", fmt.Errorf("what buildlocal does inside a container needs it for linux/%[1]s too, and %[2]s is not beside %[3]s\nMake it with GOOS=linux GOARCH=%[1]s CGO_ENABLED=0 go build -o %[2]s, or name it by %[4]s", architecture, name, self, relayVariable)
+	return "", fmt.Errorf("containers need a linux/%[1]s build of buildlocal, and %[2]s is not beside %[3]s\nBuild it with GOOS=linux GOARCH=%[1]s CGO_ENABLED=0 go build -o %[2]s, or set %[4]s to its path", architecture, name, self, relayVariable)
 }

@@ -34,19 +34,17 @@ const pageFlag = "auto"
 func newReport(a *App) *cobra.Command {
 	f := &reportFlags{runFlags: &runFlags{}}
 	c := &cobra.Command{
-		Use: "report [BUILD | FILE...]", Short: "Show test and coverage reports of a build, or of files",
-		Long: "report shows what the tests of a build said: of the latest one, of the one of a\n" +
-			"number, or with names of files what stands in them, without any build. Files are\n" +
-			"read in the format that --file-format names, else in the one they look like.\n\n" +
-			"Exit codes: 0 also where tests failed, 2 there is no such build or file, 3 a file\n" +
-			"cannot be read.",
-		Example: "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
+		Use: "report [BUILD | FILE...]", Short: "Show test and coverage results of a build or of report files",
+		Long: "Show test and coverage results of the latest build, of build number BUILD, or of\n" +
+			"the given report files. The format of a file is detected unless --file-format is set.",
+		Annotations: notes("Exit codes: 0 success, even if tests failed, 2 no such build or file, 3 unreadable file."),
+		Example:     "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f.runFlags, "source", "output", "full-reports", "verbose")
-	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, as in a buildspec")
-	c.Flags().StringVar(&f.format, "format", "text", "show them as `FORMAT`: text, json, junit, html or lcov")
-	c.Flags().StringVar(&f.html, "html", "", "write the page to `FILE`, as --html=FILE; auto is report.html of the build, or here")
+	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")
+	c.Flags().StringVar(&f.format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
+	c.Flags().StringVar(&f.html, "html", "", "write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the build, or in the current directory)")
 	c.Flags().Lookup("html").NoOptDefVal = pageFlag
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.settle(a, c); err != nil {
@@ -66,11 +64,11 @@ func (f *reportFlags) checkReport(c *cobra.Command, args []string) error {
 	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, f.format):
 		return usagef("--format: unknown format %q (expected text, json, junit, html or lcov)", f.format)
 	case f.html != "" && c.Flags().Changed("format"):
-		return usagef("--html writes the page, and --format %s asks for something else; give one", f.format)
+		return usagef("--html cannot be combined with --format %s", f.format)
 	case f.html == pageFlag && slices.ContainsFunc(args, func(name string) bool { return filepath.Ext(name) == ".html" }):
-		return usagef("--html takes its file behind =, as in --html=page.html")
+		return usagef("--html: write the file name after =, as in --html=page.html")
 	case f.fileFormat != "" && len(args) == 0:
-		return usagef("--file-format says how files are read, and no files are given; %s --help has an example", c.CommandPath())
+		return usagef("--file-format requires files; see %s --help for an example", c.CommandPath())
 	}
 	return nil
 }
@@ -93,7 +91,7 @@ func (a *App) report(ctx context.Context, f *reportFlags, args []string) error {
 		return a.reportFiles(ctx, f, args)
 	}
 	if _, notNumber := strconv.Atoi(strings.TrimPrefix(name, "#")); len(args) == 1 && notNumber != nil {
-		return usagef("there is no file %s, and no build of that name", name)
+		return usagef("no file or build named %s", name)
 	}
 	return err
 }
@@ -111,7 +109,7 @@ func (a *App) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) error
 		return a.showPage(f, pageOf{f.runFlags, s, &b, set}, filepath.Join(b.Path, console.PageName))
 	}
 	if len(set.Reports) == 0 && f.format == "text" {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s left no reports.\n", b.Name)
+		_, err := fmt.Fprintf(a.Stdout, "Build %s has no reports.\n", b.Name)
 		return err
 	}
 	if f.format == "text" {
@@ -185,7 +183,7 @@ func (a *App) showReports(f *reportFlags, set *reports.Set) error {
 		return reports.WriteJUnit(a.raw.out, set.Reports)
 	case "lcov":
 		if !slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage }) {
-			fmt.Fprintln(a.Stderr, "None of the reports is of coverage.")
+			fmt.Fprintln(a.Stderr, "No coverage reports.")
 		}
 		return reports.WriteLCOV(a.raw.out, set.Reports)
 	}

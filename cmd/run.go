@@ -26,17 +26,23 @@ func newRun(a *App, runF func(context.Context, *runFlags) error) *cobra.Command 
 	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Run the build",
-		Long: "run reads buildspec.yml, starts a container, walks the phases as AWS CodeBuild\n" +
-			"would, and leaves artifacts, reports and a log in .buildlocal/latest.\n\n" +
-			"Every flag can also be set by a variable " + variablePrefix + "NAME, in the source's\n" +
-			configFile + " and in your ~/.config/buildlocal/config.yml; buildlocal config\n" +
-			"shows them. What the source's file may set is limited: see buildlocal trust.\n\n" +
-			"Exit codes: 0 succeeded, 1 the build failed, 2 the command line, 3 buildspec\n" +
-			"or project document, 4 engine, image or registry, 5 timed out, 130 stopped by\n" +
-			"Ctrl-C, 143 by SIGTERM.",
-		Example: "  buildlocal run -i node:22\n  buildlocal run -C ../service -e STAGE=dev --env-file .env\n  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
-		Args:    noArgs,
+		Short: "Run a build",
+		Long: "Read buildspec.yml, start a container and run the phases as AWS CodeBuild would.\n" +
+			"Artifacts, reports and the log are in .buildlocal/latest.",
+		Example: "  buildlocal run -i node:22\n" +
+			"  buildlocal run -C ../service -e STAGE=dev --env-file .env\n" +
+			"  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
+		Annotations: notes(
+			"Flags can also be set with "+variablePrefix+"<FLAG> environment variables, in "+configFile,
+			"in the source directory, or in ~/.config/buildlocal/config.yml. Run 'buildlocal",
+			"config' to see the values. A file in the source can only set flags that affect",
+			"the build alone, unless you trust it; see 'buildlocal trust --help'.",
+			"",
+			"Exit codes: 0 succeeded, 1 build failed, 2 usage error, 3 invalid buildspec,",
+			"project file or configuration, 4 engine, image or registry error, 5 timed out,",
+			"130 stopped by Ctrl-C, 143 stopped by SIGTERM.",
+		),
+		Args: noArgs,
 	}
 	addRunFlags(c, f)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -59,8 +65,11 @@ func newPlan(a *App, runF func(context.Context, *runFlags) error) *cobra.Command
 		}
 		return runRun(ctx, a, f)
 	})
-	c.Use, c.Short, c.Example = "plan", "Print what run would do, and start nothing", ""
-	c.Long = "plan is run --dry-run: it prints the environment, every variable with its\norigin, the commands with their lines, artifacts, reports, cache and limits,\nand starts nothing."
+	c.Use, c.Short = "plan", "Print what run would do without starting anything"
+	c.Long = "Print the build plan: the environment, every variable with its origin, the commands\n" +
+		"with their lines, artifacts, reports, cache and limits. Same as run --dry-run."
+	c.Example = "  buildlocal plan\n  buildlocal plan -i node:22 -e STAGE=dev\n" +
+		"  buildlocal plan -C ../service --project project.json"
 	return c
 }
 
@@ -126,7 +135,7 @@ func (a *App) warn(f *runFlags, found *found) {
 		if lints == 1 {
 			noun = "lint"
 		}
-		fmt.Fprintf(a.Stderr, "%s: %d %s; buildlocal validate tells them\n", found.spec.File, lints, noun)
+		fmt.Fprintf(a.Stderr, "%s: %d %s; run buildlocal validate\n", found.spec.File, lints, noun)
 	}
 }
 
@@ -248,9 +257,13 @@ func (t *attempt) runner(ctx context.Context) *runner.Runner {
 	}
 }
 
-// leave writes what a build leaves, and removes old builds.
+// leave writes the results of a build and removes old builds. The page shows what
+// other files hold, so a build does not fail for it.
 func (t *attempt) leave(record *runner.Record) error {
-	errs := []error{finish(t.dir, record), leavePage(t.flags, t.found.store, t.dir.Build)}
+	errs := []error{finish(t.dir, record)}
+	if err := leavePage(t.flags, t.found.store, t.dir.Build); err != nil {
+		fmt.Fprintf(t.Stderr, "warning: %v; run buildlocal report --html to try again\n", err)
+	}
 	if record.Status == runner.Succeeded {
 		errs = append(errs, t.writeExported(t.flags.exportedEnv, record.Exported))
 	}
@@ -276,7 +289,7 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 	case record.Status != runner.Succeeded:
 		return errFailed{exitFailed}
 	case errors.As(cause, &lost):
-		return fmt.Errorf("the build succeeded, its output cannot be written: %w", lost.error)
+		return fmt.Errorf("build succeeded, but its output could not be written: %w", lost.error)
 	}
 	return written
 }
@@ -286,7 +299,7 @@ func verdict(ctx context.Context, record *runner.Record, failed, written error) 
 type unwritable struct{ error }
 
 func (u unwritable) Error() string {
-	return "the build is stopped, its output cannot be written: " + u.error.Error()
+	return "build stopped, because its output could not be written: " + u.error.Error()
 }
 
 // viewer shows a build.

@@ -11,12 +11,13 @@ func newSchema(a *App) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of buildspecs",
-		Long: "schema prints a JSON Schema (draft 2020-12) with which editors complete and check\n" +
-			"a buildspec while it is written. It takes what buildlocal reads, as far as a\n" +
-			"schema can say it; with --strict it refuses keys that are only warned about too.",
-		Args: noArgs,
+		Long: "Print a JSON Schema (draft 2020-12) for editors to complete and check buildspecs. It\n" +
+			"accepts the same keys as buildlocal; with --strict it also rejects unknown keys,\n" +
+			"which otherwise are only warnings.",
+		Example: "  buildlocal schema > buildspec.schema.json\n  buildlocal schema --strict",
+		Args:    noArgs,
 	}
-	c.Flags().BoolVar(&strict, "strict", false, "refuse keys that the service does not know")
+	c.Flags().BoolVar(&strict, "strict", false, "reject keys that CodeBuild does not know")
 	c.RunE = func(*cobra.Command, []string) error {
 		_, err := a.Stdout.Write(buildspec.Schema(strict))
 		return err

@@ -20,17 +20,26 @@ import (
 
 func newSecrets(a *App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "secrets", Short: "Say which values a build needs from Parameter Store and Secrets Manager", Args: noArgs,
-		Long: "A variable of the buildspec or the project may only name its value, in Parameter\n" +
-			"Store or Secrets Manager. It is looked for in this order: -e and --env-file, the\n" +
-			"file of secrets (--secrets), then AWS, where you let it (--aws, --profile,\n" +
-			"--assume-role or --aws-credentials).",
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Use: "secrets", Short: "List, check and fill in secrets a build needs", Args: noArgs,
+		Long: "Manage values that a buildspec or project takes from Parameter Store or Secrets\n" +
+			"Manager. They are looked up in this order: -e and --env-file, the secrets file\n" +
+			"(--secrets), then AWS if enabled by --aws, --profile, --assume-role or\n--aws-credentials.",
+		Example: "  buildlocal secrets list\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
-		a.secretsCommand("list", "Print the values a build needs, and where each would come from", "list runs no !cmd and asks no AWS. No value is printed.", (*App).listSecrets),
-		a.secretsCommand("check", "Look the values up, and say which are missing", "check looks each value up as run does, and starts no build. No value is printed.\n\nExit codes: 0 all are there, 1 some are missing or refused, 4 AWS cannot be asked.", (*App).checkSecrets),
-		a.secretsCommand("init", "Write a file of secrets to fill in", "init writes the values a build needs, without them, to the file of secrets, which\nonly you can read. It does not touch one that is there.", (*App).initSecrets),
+		a.secretsCommand("list", "List the secrets a build needs and where each is found",
+			"List the secrets a build needs and where each is found. Values are not printed, AWS\n"+
+				"is not contacted and !cmd entries are not run.",
+			(*App).listSecrets),
+		a.secretsCommand("check", "Look up all secrets and report missing ones",
+			"Look up each secret as run does, without starting a build. Values are not printed.\n\n"+
+				"Exit codes: 0 all found, 1 missing or access denied, 4 AWS cannot be reached.",
+			(*App).checkSecrets),
+		a.secretsCommand("init", "Write a template of the secrets file",
+			"Write a secrets file with an empty entry for each secret the build needs, readable\n"+
+				"only by you. An existing file is not changed.",
+			(*App).initSecrets),
 	)
 	return c
 }
@@ -45,7 +54,10 @@ type needed struct {
 // secretsCommand is one that begins with what a build needs.
 func (a *App) secretsCommand(use, short, long string, do func(*App, context.Context, *runFlags, *found, []needed) error) *cobra.Command {
 	f := &runFlags{}
-	c := &cobra.Command{Use: use, Short: short, Long: long, Args: noArgs}
+	c := &cobra.Command{
+		Use: use, Short: short, Long: long, Args: noArgs,
+		Example: fmt.Sprintf("  buildlocal secrets %[1]s\n  buildlocal secrets %[1]s -C ../service --project project.json", use),
+	}
 	c.Flags().SortFlags = false
 	addSomeRunFlags(c, f, "source", "buildspec", "project", "project-name", "env", "env-file", "env-override", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -147,7 +159,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		}
 	}
 	const patience = 2 * time.Second
-	slow := time.AfterFunc(patience, func() { fmt.Fprintln(a.Stderr, "Values are still being looked up.") })
+	slow := time.AfterFunc(patience, func() { fmt.Fprintln(a.Stderr, "Still looking up values.") })
 	answers := g.stores().Lookup(ctx, needs)
 	slow.Stop()
 	if err := context.Cause(ctx); err != nil {
@@ -214,7 +226,7 @@ func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []need
 	}
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return usagef("%s is there already; buildlocal secrets list says what it lacks", name)
+		return usagef("%s already exists; buildlocal secrets list shows missing values", name)
 	}
 	if err != nil {
 		return err
@@ -227,7 +239,7 @@ func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []need
 	if f.secrets != "" {
 		flag = " --secrets " + f.secrets
 	}
-	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s tells whether all are there.\n", name, flag)
+	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s reports missing values.\n", name, flag)
 	_, err = g.guardSecrets(ctx, name)
 	a.warnOfSecrets(f, g)
 	return err

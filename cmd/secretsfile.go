@@ -118,7 +118,7 @@ func (g *found) secretsText(ctx context.Context, a *App, f *runFlags) (text []by
 	}
 	const others = 0o004
 	if runtime.GOOS != "windows" && info.Mode()&others != 0 {
-		return text, true, openToAll{fmt.Errorf("everybody on this machine can read %s (its mode is %04o)\nMake it yours alone: chmod 600 %s", name, info.Mode().Perm(), name)}
+		return text, true, openToAll{fmt.Errorf("%s is readable by other users (mode %04o)\nRestrict it: chmod 600 %s", name, info.Mode().Perm(), name)}
 	}
 	return text, true, nil
 }
@@ -151,9 +151,9 @@ func (g *found) guardSecrets(ctx context.Context, name string) (source.State, er
 	}
 	switch state {
 	case source.Tracked:
-		return state, textError{fmt.Errorf("git tracks %s, so its secrets are everybody's who has the repository\nTake it out with git rm --cached %s, name it in .gitignore, and replace the secrets. A file that SOPS encrypts may stay", name, name)}
+		return state, textError{fmt.Errorf("git tracks %s, so everyone with access to the repository can read its secrets\nRun git rm --cached %s, add it to .gitignore, and rotate the secrets. Files encrypted with SOPS are accepted", name, name)}
 	case source.Untracked:
-		g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git does not ignore this file of secrets, and may get it by accident; name it in .gitignore"})
+		g.problems = append(g.problems, diag.Problem{Severity: diag.Warning, File: name, Message: "git does not ignore this secrets file; add it to .gitignore"})
 	}
 	return state, nil
 }

@@ -19,7 +19,7 @@ func (g *found) proxies(a *App) []project.Variable {
 	if !g.apart || at < 0 {
 		return all
 	}
-	fmt.Fprintf(a.Stderr, "%s is at an address of this machine alone: a container does not reach that proxy, and gets none.\n", all[at].Name)
+	fmt.Fprintf(a.Stderr, "%s points to a loopback address that containers cannot reach; not passed to the build.\n", all[at].Name)
 	return nil
 }
 

@@ -105,7 +105,7 @@ func (t *temp) makeRoot() error {
 		return err
 	}
 	if !info.IsDir() || !belongsTo(info, t.uid) {
-		return fmt.Errorf("%s belongs to another user\nRemove it, or set TMPDIR to another directory", t.root)
+		return fmt.Errorf("%s is owned by another user\nRemove it, or set TMPDIR to another directory", t.root)
 	}
 	return nil
 }

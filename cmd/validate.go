@@ -32,34 +32,38 @@ func newValidate(a *App) *cobra.Command {
 	f := &validateFlags{}
 	c := &cobra.Command{
 		Use:   "validate [FILE...]",
-		Short: "Check buildspecs, and start nothing",
-		Long: "validate finds what the service would refuse (errors), what it would warn about\n" +
-			"(warnings), and what is legal and almost surely not meant (lints): in the\n" +
-			"buildspec alone, against the project, the image and the source, and in the\n" +
-			"commands. docs/checks.md describes each by its name, which stands behind its\n" +
-			"message; a comment `# buildlocal:ignore NAME` on the line, --ignore or ignore:\n" +
-			"in " + configFile + " switches a warning or a lint off.\n\n" +
-			"Without FILE it checks the buildspec that run would use; - is standard input.\n\n" +
-			"Exit codes: 0 no errors, 2 the command line, 3 errors (with --strict: any\n" +
-			"problem), or a buildspec that cannot be read, 4 a fix that cannot be written.",
+		Short: "Check buildspecs without starting a build",
+		Long: "Report constructs that CodeBuild rejects (errors), ignores (warnings), or accepts\n" +
+			"although they are probably unintended (lints). The buildspec is checked by itself,\n" +
+			"against the project, the image and the source, and its commands are checked too.\n\n" +
+			"FILE is a buildspec, or - for standard input (default: the buildspec of run).",
+		Annotations: notes(
+			"Each message ends with the name of its check; docs/checks.md describes them. To",
+			"disable a warning or lint, add a comment '# buildlocal:ignore NAME' to the line, or",
+			"use --ignore, or ignore: in "+configFile+".",
+			"",
+			"Exit codes: 0 no errors, 2 usage error, 3 errors (with --strict: any problem) or",
+			"unreadable buildspec, 4 fixes could not be written.",
+		),
 		Example: "  buildlocal validate\n  buildlocal validate --project project.json --strict\n  buildlocal validate --fix ci/*.yml\n  buildlocal validate --format sarif > buildspec.sarif",
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
 	addSomeRunFlags(c, &f.runFlags, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
 	f.formats = console.ProblemFormats
-	fs.BoolVar(&f.fix, "fix", false, "write the fixes that cannot be meant otherwise into the files")
-	fs.BoolVar(&f.diff, "diff", false, "print those fixes as a diff, and write nothing")
+	fs.BoolVar(&f.fix, "fix", false, "apply unambiguous fixes to the files")
+	fs.BoolVar(&f.diff, "diff", false, "print unambiguous fixes as a diff without applying them")
 	fs.StringVar(&f.format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
+	setGroup(fs, outputGroup, "fix", "diff", "format")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.settle(a, c); err != nil {
 			return err
 		}
 		if f.fix && slices.Contains(args, "-") {
-			return usagef("--fix cannot write into standard input; --diff prints what it would change")
+			return usagef("--fix cannot change standard input; use --diff")
 		}
 		if f.fix && f.diff || f.diff && f.format != "text" {
-			return usagef("--diff stands alone: expected no --fix and no --format beside it")
+			return usagef("--diff cannot be combined with --fix or --format")
 		}
 		f.sourceGiven = c.Flags().Changed("source")
 		return a.validate(c.Context(), f, args)
@@ -125,7 +129,7 @@ func (a *App) print(f *validateFlags, report console.Report, changes string) err
 		left += len(file.Problems) - fixable(file.Problems)
 	}
 	if left > 0 {
-		fmt.Fprintf(a.Stderr, "%d more to be mended by hand; buildlocal validate tells them\n", left)
+		fmt.Fprintf(a.Stderr, "%d more to fix by hand; run buildlocal validate\n", left)
 	}
 	return nil
 }
@@ -218,7 +222,7 @@ func (a *App) mend(ctx context.Context, f *validateFlags, t text, changes *strin
 		changes.WriteString(udiff.Unified(t.name, t.name, before, after))
 		return t, nil
 	case !t.onDisk:
-		return t, usagef("--fix cannot write into %s; --diff prints what it would change", t.name)
+		return t, usagef("--fix cannot change %s; use --diff", t.name)
 	}
 	if err := replaceFile(t.name, []byte(after)); err != nil {
 		return t, fmt.Errorf("write the fixes: %w", err)

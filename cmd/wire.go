@@ -78,15 +78,15 @@ func (a *App) environment(ctx context.Context, f *runFlags, g *found) (*environm
 	if f.engine != "auto" || f.docker == "socket" || runtime.GOOS != "linux" || !errors.As(err, &fault) || fault.Kind != engine.NoEngine && fault.Kind != engine.NoPermission {
 		return nil, err
 	}
-	why := "No Docker engine answers at " + e.Host()
+	why := "Cannot connect to Docker at " + e.Host()
 	if fault.Kind == engine.NoPermission {
-		why = "You may not use the Docker engine at " + e.Host()
+		why = "Permission denied on the Docker engine at " + e.Host()
 	}
 	if image != "" {
-		fmt.Fprintf(a.Stderr, "%s: the build runs without one, in the image %s.\n", why, image)
+		fmt.Fprintf(a.Stderr, "%s: running without Docker, in the image %s.\n", why, image)
 		return a.sandbox(f, sandbox.Images), nil
 	}
-	fmt.Fprintf(a.Stderr, "%s: the build runs in %s.\n", why, ownFiles)
+	fmt.Fprintf(a.Stderr, "%s: running in %s.\n", why, ownFiles)
 	return a.sandbox(f, sandbox.Host), nil
 }
 

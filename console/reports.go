@@ -184,7 +184,7 @@ func (t *Text) groups(set *reports.Set) {
 			lines = append(lines, t.slowestTests(r)...)
 		}
 		if r.Truncated {
-			lines = append(lines, formatted("%d of %d test cases are kept, as in the service; --full-reports keeps all", len(r.Cases), r.Tests.Total))
+			lines = append(lines, formatted("%d of %d test cases kept, as in CodeBuild; --full-reports keeps all", len(r.Cases), r.Tests.Total))
 		}
 		for _, p := range r.Problems {
 			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+formatted(" %s", diag.EscapeLine(p.Error())))

@@ -100,7 +100,7 @@ func (t *Text) began(p *runner.Plan) {
 	}
 	place := cmp.Or(p.Place, p.Image)
 	if p.StandIn != "" && p.Place == "" {
-		place += ", for which " + p.StandIn + " stands"
+		place += " (using local substitute " + p.StandIn + ")"
 	}
 	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), place)
 }

@@ -127,13 +127,17 @@ type Limits struct {
 	Memory int64   // bytes; 0 for no limit
 }
 
-// Over tells what of the limits a machine of so many processors and so much memory, in
-// bytes, does not have; "" where it has all.
+// Over returns a message about the limits that exceed a host with the given CPUs and
+// bytes of memory (0 if unknown), or "" if none does.
 func (l Limits) Over(cpus int, memory int64) string {
 	const gib = 1 << 30
 	var over []string
 	if l.CPUs > float64(cpus) {
-		over = append(over, fmt.Sprintf("%d processors, not %g", cpus, l.CPUs))
+		unit := "CPUs"
+		if cpus == 1 {
+			unit = "CPU"
+		}
+		over = append(over, fmt.Sprintf("%d %s, not %g", cpus, unit, l.CPUs))
 	}
 	if memory > 0 && l.Memory > memory {
 		over = append(over, fmt.Sprintf("%.3g GiB of memory, not %.3g", float64(memory)/gib, float64(l.Memory)/gib))
@@ -141,7 +145,7 @@ func (l Limits) Over(cpus int, memory int64) string {
 	if len(over) == 0 {
 		return ""
 	}
-	return "This machine has " + strings.Join(over, ", and ") + ": the build has less than its compute type gives it."
+	return "This host has " + strings.Join(over, ", and ") + ": the build gets less than its compute type provides."
 }
 
 // Pull says when an image is fetched from its registry.

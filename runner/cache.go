@@ -96,7 +96,7 @@ func (b *build) settleCache(ctx context.Context) (*cached, error) {
 	for _, p := range c.Paths {
 		expanded, err := b.expand(ctx, homeOf(p))
 		if errors.Is(err, errExpand) {
-			b.note("The cache path is left out: %v.", err)
+			b.note("Cache path skipped: %v.", err)
 			continue
 		}
 		if err != nil {
@@ -116,11 +116,11 @@ func (b *build) settleCache(ctx context.Context) (*cached, error) {
 		return nil, err
 	}
 	if c.Key != "" && settled.name.Key == "" {
-		b.note("No cache is used: its key %s is an empty text.", c.Key)
+		b.note("Cache not used: its key %s is empty.", c.Key)
 		return nil, nil
 	}
 	if b.secret(settled.name.Key) {
-		b.note("No cache is used: its key %s has a secret in it, which would stand beside the files.", c.Key)
+		b.note("Cache not used: its key %s contains a secret.", c.Key)
 		return nil, nil
 	}
 	for _, key := range c.FallbackKeys {
@@ -150,7 +150,7 @@ func (b *build) cacheKey(ctx context.Context, key string) (string, error) {
 	printed, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(keyScript, key))
 	printed = strings.TrimSpace(printed)
 	if err == nil && exit != 0 {
-		b.note("The key of the cache %s cannot be had: %s.", key, printed)
+		b.note("Cache key %s cannot be computed: %s.", key, printed)
 		return "", nil
 	}
 	return printed, err
@@ -262,7 +262,7 @@ func (b *build) findCache(ctx context.Context) error {
 	c.entry = e
 	hit := "a hit"
 	if e.Key != c.name.Key {
-		hit = "no hit, but by a fallback key " + e.Key
+		hit = "restored from fallback key " + e.Key
 	}
 	b.note("Cache: %s; %s of %s %s in %s.", hit, e, e.Saved.Local().Format(time.DateTime), how, took(b.Now().Sub(began)))
 	return nil

@@ -73,7 +73,7 @@ func (b *build) linkCustom(ctx context.Context, patterns []string) error {
 	for _, stem := range tree.Stems(patterns) {
 		dir := cachePlace(source, stem)
 		if dir == "/" || dir == source || strings.HasPrefix(source, dir+"/") {
-			b.note("Cache: %s is not kept: the source is in it.", dir)
+			b.note("Cache: %s not kept: it contains the source.", dir)
 			continue
 		}
 		_, below, _ := strings.Cut(stem, "/")

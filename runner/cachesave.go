@@ -37,9 +37,9 @@ func (b *build) saveCache(ctx context.Context) {
 	case errors.Is(err, cache.ErrImmutable):
 		b.note("Cache: not saved: %v.", err)
 	case err != nil:
-		b.note("Cache: not saved, what was kept before stays: %v.", err)
+		b.note("Cache: not saved, previous cache kept: %v.", err)
 	case e == nil:
-		b.note("Cache: nothing has changed, it stays as it is.")
+		b.note("Cache: unchanged, not saved.")
 	default:
 		b.note("Cache: saved, %s in %s.", e, took(b.Now().Sub(began)))
 	}
@@ -52,7 +52,7 @@ func (b *build) tellSpared() {
 	}
 	cold, now := b.cached.entry.Cold, b.commandTime()
 	if spared := cold - now; spared >= sparedLeast {
-		b.note("Cache: the commands took %s, without it %s: %s spared.", took(now), took(cold), took(spared))
+		b.note("Cache: commands took %s instead of %s (saved %s).", took(now), took(cold), took(spared))
 	}
 }
 

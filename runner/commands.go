@@ -29,7 +29,7 @@ func (b *build) commands(ctx context.Context) result {
 		if !again(phase.OnFailure, res, attempt) {
 			break
 		}
-		b.note("%s is run again, %d of %d.", phase.Type, attempt, phase.OnFailure.Retries)
+		b.note("%s: retry %d of %d.", phase.Type, attempt, phase.OnFailure.Retries)
 	}
 	if res.status == "" || res.status == Failed {
 		last := b.list(ctx, phase, phase.Finally, true, 1)
@@ -175,7 +175,7 @@ func (b *build) broken(ctx context.Context, err error) result {
 	if errors.Is(err, shell.ErrEnded) && !errors.As(err, &known) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,
 			Message: fmt.Sprintf("Build container found dead before completing the build: %v", err),
-			Way:     "A command may have killed the build's own shell, or the machine ran out of memory."}
+			Way:     "A command may have killed the build's shell, or the host is out of memory."}
 	}
 	return b.fault(ctx, "", err)
 }
@@ -190,7 +190,7 @@ func (b *build) export(ctx context.Context) result {
 	}
 	for _, name := range b.plan.Exported {
 		if secret[name] || strings.HasPrefix(name, "AWS_") {
-			b.note("%s is not exported: the service exports neither secrets nor AWS_ variables.", name)
+			b.note("%s not exported: CodeBuild exports neither secrets nor AWS_ variables.", name)
 			continue
 		}
 		if !project.ValidName(name) {
@@ -214,7 +214,7 @@ func (b *build) finalize(ctx context.Context) result {
 	}
 	if b.Keep && b.failed == nil {
 		b.record.Kept = true
-		b.note("The container is kept: docker exec -it %s sh; buildlocal prune removes it.", b.Name)
+		b.note("Container kept: docker exec -it %s sh; buildlocal prune removes it.", b.Name)
 		return result{}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)

@@ -85,7 +85,7 @@ func (b *build) keys(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	k, err := b.Credentials.Keys(r.Context())
 	if err != nil {
-		b.noteOnce("The build asked for AWS credentials, and there are none: %v", err)
+		b.noteOnce("The build requested AWS credentials, but none are available: %v", err)
 		w.WriteHeader(http.StatusInternalServerError)
 		_ = json.NewEncoder(w).Encode(map[string]string{"code": "CredentialsUnavailable", "message": b.mask.Text(err.Error())})
 		return
@@ -142,7 +142,7 @@ func (b *build) git(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := b.Credentials.Git(r.Context(), string(question))
 	if err != nil {
-		b.noteOnce("The build asked for git credentials, and there are none: %v", err)
+		b.noteOnce("The build requested git credentials, but none are available: %v", err)
 		w.WriteHeader(http.StatusNoContent) // git goes on without
 		return
 	}
@@ -159,12 +159,12 @@ func (b *build) git(w http.ResponseWriter, r *http.Request) {
 func (b *build) gitHelper() []string {
 	if !b.plan.GitHelper {
 		if b.Credentials != nil && b.Credentials.Git != nil {
-			b.note("The buildspec does not ask for git credentials, and gets none: git-credential-helper: yes in env does.")
+			b.note("No git credentials: set git-credential-helper: yes in the env section of the buildspec.")
 		}
 		return nil
 	}
 	if b.Credentials == nil || b.Credentials.Git == nil {
-		b.note("The buildspec asks for a git credential helper; without --git-credentials it has none.")
+		b.note("The buildspec sets git-credential-helper, which requires --git-credentials.")
 		return nil
 	}
 	host, token := CredentialsAddress, ""

@@ -97,7 +97,7 @@ func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
 			t.Errorf("%s is not in\n%s", line, text)
 		}
 	}
-	if strings.Count(text, "note: The build asked for AWS credentials, and there are none: the session has expired") != 1 || strings.Count(text, "note: The build asked for git credentials, and there are none: nothing for it") != 1 {
+	if strings.Count(text, "note: The build requested AWS credentials, but none are available: the session has expired") != 1 || strings.Count(text, "note: The build requested git credentials, but none are available: nothing for it") != 1 {
 		t.Errorf("what cannot be had is told once: %s", text)
 	}
 	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(strings.Join(fake.State, "\n"), "unset "+uri) {
@@ -112,7 +112,7 @@ func TestABuildGetsNoCredentialsByItself(t *testing.T) {
 	if err != nil || len(fake.Specs[0].Services) > 0 || strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
 		t.Errorf("%v: %v", err, fake.State)
 	}
-	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec asks for a git credential helper; without --git-credentials it has none.") {
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec sets git-credential-helper, which requires --git-credentials.") {
 		t.Errorf("got %s", text)
 	}
 }

@@ -150,7 +150,7 @@ func waysOn(image, published string, spec *buildspec.Buildspec) string {
 		has = "has no " + strings.Join(missing, ", ")
 	}
 	return fmt.Sprintf("%s\nOr run with -i %s, which is published and %s (by a table of %s). It is Amazon Linux and not Ubuntu: dnf in the place of apt-get, and sh is bash.\n"+
-		"Or let an image of your own stand for it: --images %s=IMAGE, or images in .buildlocal.yml.", way, other, has, runtimes.CuratedDate, image)
+		"Or substitute your own image: --images %s=IMAGE, or images in .buildlocal.yml.", way, other, has, runtimes.CuratedDate, image)
 }
 
 // siblings are the other images of a family, the newest first.

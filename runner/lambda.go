@@ -36,12 +36,12 @@ func (p *Plan) lambda(asked time.Duration) {
 		return
 	}
 	if asked > lambdaTimeout {
-		p.Notes = append(p.Notes, "A build on Lambda has 15 minutes, as in the service.")
+		p.Notes = append(p.Notes, "Builds on Lambda are limited to 15 minutes.")
 	}
 	p.Timeout = min(p.Timeout, lambdaTimeout)
 	if p.Privileged || p.Socket {
 		p.Privileged, p.Socket = false, false
-		p.Notes = append(p.Notes, "There is no docker in a build on Lambda, as in the service: --privileged and --docker do nothing.")
+		p.Notes = append(p.Notes, "Docker is not available in builds on Lambda: --privileged and --docker are ignored.")
 	}
 }
 

@@ -166,9 +166,9 @@ func (b *build) starved(text string, exit int, u *Used) string {
 	}
 	u.Limit = b.plan.Limits.Memory
 	if u.Limit == 0 || u.PeakMemory < u.Limit/2 { // a container in the build may have a limit of its own
-		return fmt.Sprintf("For want of memory %s killed; peak %s in %s. There is a limit of a container of its own, or this machine has no more.", processes(u.Killed), Memory(u.PeakMemory), first)
+		return fmt.Sprintf("Out of memory: %s killed by the kernel; peak %s in %s. A nested container hit its own limit, or the host is out of memory.", processes(u.Killed), Memory(u.PeakMemory), first)
 	}
-	return fmt.Sprintf("It needed more than the %s of %s, and %s killed; peak %s in %s. Choose a larger --compute-type, or let it need less.",
+	return fmt.Sprintf("Out of memory: more than the %s of %s were needed, and %s killed; peak %s in %s. Use a larger --compute-type, or reduce the usage.",
 		Memory(u.Limit), b.plan.ComputeType, processes(u.Killed), Memory(u.PeakMemory), first)
 }
 

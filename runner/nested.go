@@ -54,7 +54,7 @@ fi`
 // such a container ends in the service.
 func (b *build) awaitDocker(ctx context.Context) error {
 	if b.plan.Privileged && !b.Nested && !b.plan.Socket {
-		b.note("No Docker engine is started in the build: without a container it would be in this machine's own network. Use --engine docker.")
+		b.note("The build has no Docker engine: without a container it would be in the host's network. Use --engine docker.")
 	}
 	if !b.nests() {
 		return nil
@@ -71,13 +71,13 @@ func (b *build) awaitDocker(ctx context.Context) error {
 	printed = strings.Join(lines[max(0, len(lines)-dockerTail):], "\n")
 	switch {
 	case is == "none":
-		b.note("The image has no dockerd: docker in the build has no engine to speak to.")
+		b.note("The image has no dockerd, so docker has no engine in this build.")
 	case is == "failed" && program == "dockerd":
 		b.note("The build's Docker engine did not start. dockerd printed:\n%s", printed)
 	case is == "failed":
 		return &engine.Fault{Kind: engine.Died,
 			Message: fmt.Sprintf("%s did not start the build's Docker engine\n%s", program, printed),
-			Way:     "A privileged build runs the image's dockerd-entrypoint.sh first, as the service does: look at what it printed above, or run without --privileged."}
+			Way:     "Privileged builds run the image's dockerd-entrypoint.sh first: see its output above, or run without --privileged."}
 	}
 	return nil
 }

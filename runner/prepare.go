@@ -26,7 +26,7 @@ func (b *build) submit(ctx context.Context) result {
 	if store == nil {
 		store = secrets.Stores{}
 	}
-	slow := time.AfterFunc(patience, func() { b.note("Values of Parameter Store and Secrets Manager are still being looked up.") })
+	slow := time.AfterFunc(patience, func() { b.note("Still looking up values of Parameter Store and Secrets Manager.") })
 	answers, err := secrets.Resolve(ctx, store, b.plan.Needs())
 	slow.Stop()
 	b.missed = err
@@ -52,9 +52,9 @@ func (b *build) warnShort(v Variable, value string) {
 	switch {
 	case b.missed != nil || secrets.Hideable(value):
 	case value == "" && v.Need != nil:
-		b.note("The value of %s is empty: %s has an empty text.", v.Name, v.Need.Ref)
+		b.note("The value of %s is empty: %s is an empty string.", v.Name, v.Need.Ref)
 	case value != "":
-		b.note("The value of %s is too short to be hidden in the log.", v.Name)
+		b.note("The value of %s is too short to be masked in the log.", v.Name)
 	}
 }
 
@@ -95,7 +95,7 @@ func (b *build) provision(ctx context.Context) result {
 	}
 	var refused *engine.Fault // something else than to mount it
 	if errors.Is(err, engine.ErrUnsupported) && !errors.As(err, &refused) {
-		b.note("The source is copied into the container; mounting it is %s.", strings.TrimPrefix(err.Error(), "mount the source: "))
+		b.note("The source is copied into the container, because mounting it is %s.", strings.TrimPrefix(err.Error(), "mount the source: "))
 		err = b.startWithCopies(ctx)
 	}
 	if err != nil {

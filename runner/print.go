@@ -85,7 +85,7 @@ func (p *Plan) LimitText() string { return strings.Trim(p.limitNotes(), " ()") }
 func (p *Plan) imageNotes() string {
 	var notes []string
 	if p.StandIn != "" {
-		notes = append(notes, "for which "+p.StandIn+" stands here")
+		notes = append(notes, "using local substitute "+p.StandIn)
 	}
 	if p.Digest != "" {
 		notes = append(notes, "with the digest "+p.Digest)

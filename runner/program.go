@@ -62,7 +62,7 @@ func (b *build) programCommands() []string {
 	for _, name := range []string{GlobSearch, HashFiles} {
 		does := fmt.Sprintf(`exec %s %s "$@"`, programPath, name)
 		if !b.needsProgram() {
-			does = fmt.Sprintf("echo %s: it is in no command of the buildspec, so it was not brought here; name it there >&2; exit 1", name)
+			does = fmt.Sprintf("echo %s: not installed, because no command of the buildspec names it >&2; exit 1", name)
 		}
 		all = append(all, fmt.Sprintf("printf '#!/bin/sh\\n%%s\\n' %s >%s/%s", shell.Quote(does), userBin, name))
 	}

@@ -159,7 +159,7 @@ func failure(lacking []Need, answers []Answer) *Failure {
 			others = append(others, n.Ref)
 		}
 	}
-	f.Way = "No value for " + strings.Join(names, ", ") + ": give it by -e NAME=VALUE or --env-file, or in a file of secrets (buildlocal secrets init writes one). It is hidden in the log."
+	f.Way = "No value for " + strings.Join(names, ", ") + ": set it with -e NAME=VALUE, --env-file or in a secrets file (run buildlocal secrets init). It will be masked in the log."
 	if !asked {
 		f.Way += " AWS was not asked (--aws)."
 	}

@@ -75,7 +75,7 @@ func Connect(o Options) (*Engine, error) {
 	api, err := newClient(endpoint, o.Version)
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
-			Message: fmt.Sprintf("use the Docker engine at %s, found by %s: %v", endpoint.Host, found, err),
+			Message: fmt.Sprintf("connect to Docker at %s (from %s): %v", endpoint.Host, found, err),
 			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
 	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure, turn: make(chan struct{}, 1)}, nil
@@ -238,7 +238,7 @@ func (e *Engine) Ping(ctx context.Context) error {
 	const doing = "reach the Docker engine"
 	pong, err := e.api.Ping(ctx)
 	if err == nil && pong.APIVersion == "" {
-		err = errors.New("what answers there is not Docker")
+		err = errors.New("the server is not Docker")
 	}
 	err = e.fault(orCause(ctx, err), doing)
 	if err == nil || ctx.Err() != nil || isFault(err) {

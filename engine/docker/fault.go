@@ -27,8 +27,8 @@ func (e *Engine) fault(err error, doing string) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EACCES), strings.Contains(err.Error(), "permission denied while trying to connect"):
 		return &engine.Fault{Kind: engine.NoPermission, Err: err,
-			Message: fmt.Sprintf("%s: you may not use %s", doing, e.Host()),
-			Way:     "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or point DOCKER_HOST to an engine of yours."}
+			Message: fmt.Sprintf("%s: permission denied on %s", doing, e.Host()),
+			Way:     "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to another engine."}
 	case client.IsErrConnectionFailed(err), isDial(err), errors.Is(err, io.ErrUnexpectedEOF):
 		return e.noEngine(err, doing)
 	case strings.Contains(err.Error(), "requires API version"):
@@ -57,7 +57,7 @@ func isDial(err error) bool {
 }
 
 func (e *Engine) noEngine(err error, doing string) error {
-	why, way := reason(err), "Start Docker, or point DOCKER_HOST to an engine that runs."
+	why, way := reason(err), "Start Docker, or set DOCKER_HOST to a running engine."
 	switch {
 	case strings.Contains(why, "tls: "), strings.Contains(why, "x509: "), strings.Contains(why, "HTTPS server"):
 		way = "DOCKER_TLS_VERIFY=1 asks for TLS; DOCKER_CERT_PATH, or the docker context, has ca.pem, which signed the engine's certificate, and cert.pem and key.pem, which the engine trusts."
@@ -65,7 +65,7 @@ func (e *Engine) noEngine(err error, doing string) error {
 		way = "Try docker system dial-stdio over ssh by hand: the engine's host must know docker and let you in without a question."
 	}
 	return &engine.Fault{Kind: engine.NoEngine, Err: err, Way: way,
-		Message: fmt.Sprintf("%s: no Docker engine answers at %s (found by %s)%s", doing, e.Host(), e.found, why)}
+		Message: fmt.Sprintf("%s: cannot connect to Docker at %s (from %s)%s", doing, e.Host(), e.found, why)}
 }
 
 // reason returns what the client says beyond that nobody answers.
@@ -81,41 +81,41 @@ func reason(err error) string {
 	return ": " + strings.ReplaceAll(text, "\n* ", " ")
 }
 
-// texts knows errors by what the engine says, where it says no more: Docker, with its own
-// images or those of containerd, and podman. The first that fits counts.
+// texts maps error messages of engines that have no error code: Docker, with its own
+// image store or containerd's, and podman. The first match wins.
 var texts = []struct {
 	parts []string // any of them
 	kind  engine.Kind
 	way   string
 }{
 	{[]string{"no space left on device"}, engine.DiskFull,
-		"Free space where the engine keeps its data: docker system df shows what it holds, docker system prune removes what nothing uses."},
+		"Free up space in the engine's data directory: docker system df shows usage, docker system prune removes unused data."},
 	{[]string{"exec format error"}, engine.WrongArch,
-		"The image is for another architecture than this machine. Ask for the right one with --platform, or install an emulator (binfmt)."},
+		"The image is for another architecture. Select one with --platform, or install an emulator (binfmt)."},
 	{[]string{"does not match the specified platform"}, engine.WrongArch,
 		"Ask for the platform the image has with --platform, or pull the other one with --pull always."},
 	{[]string{"no match for platform in manifest", "no image found in", "no matching manifest"}, engine.WrongArch,
 		"The registry has this image for other platforms only: choose one with --platform, or another image."},
 	{[]string{`exec: "sh": executable file not found`, `exec: \"sh\": executable file not found`, "executable file `sh` not found", "stat /bin/sh: no such file"}, engine.NoShell,
-		"A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."},
+		"A build requires sh in the image: add a shell to it, or choose another image with --image."},
 	{[]string{"authorization token has expired"}, engine.NoRegistry,
-		"The login at the registry has expired: log in again with docker login."},
+		"The registry login has expired: run docker login again."},
 	{[]string{"no basic auth credentials"}, engine.NoRegistry,
-		"The registry asks for a login: docker login REGISTRY."},
+		"The registry requires a login: docker login REGISTRY."},
 	{[]string{"pull access denied"}, engine.NoImage,
-		"The registry does not have this image, or asks for a login: check the name, or log in with docker login."},
+		"The image does not exist or requires a login: check the name, or run docker login."},
 	{[]string{"manifest unknown", "not found: manifest"}, engine.NoImage,
-		"The registry does not have this tag: check the name."},
+		"The tag does not exist: check the name."},
 	{[]string{"unauthorized", ": 401 Unauthorized"}, engine.NoRegistry,
-		"The registry asks for a login: docker login REGISTRY."},
+		"The registry requires a login: docker login REGISTRY."},
 	{[]string{"toomanyrequests", "too many requests to registry", ": 429 Too Many Requests"}, engine.NoRegistry,
-		"The registry limits how often it may be asked: wait, or log in with docker login."},
+		"The registry's rate limit was reached: wait, or run docker login."},
 	{[]string{": 403 Forbidden", "from registry 403"}, engine.NoRegistry,
-		"The registry refuses it; where the login has expired, log in again with docker login."},
+		"Access denied by the registry. If the login has expired, run docker login again."},
 	{[]string{"no such host"}, engine.NoRegistry,
-		"The registry's name is not known here: check the image's name, the network, and the proxy of the engine."},
+		"The registry's host name cannot be resolved: check the image name, the network, and the engine's proxy."},
 	{[]string{"dial tcp", "request canceled while waiting for connection"}, engine.NoRegistry,
-		"The registry cannot be reached from the engine: check the network and the proxy of the engine, or run with an image that is here (--pull never)."},
+		"The engine cannot reach the registry: check the network and the engine's proxy, or use a local image with --pull never."},
 	{[]string{"invalid reference format"}, engine.NoImage,
 		"An image is named REGISTRY/NAME:TAG: check the name."},
 	{[]string{"Minimum supported API version"}, engine.NoEngine,
@@ -123,13 +123,31 @@ var texts = []struct {
 	{[]string{"Maximum supported API version"}, engine.NoEngine,
 		"The engine is older than DOCKER_API_VERSION asks for: unset it."},
 	{[]string{"operation not permitted"}, engine.Refused,
-		"The engine was refused by the kernel: a privileged container needs an engine that runs as root with all capabilities."},
+		"Permission denied by the kernel: privileged containers require an engine that runs as root with all capabilities."},
+}
+
+// doingOf holds, for ambiguous parts of texts, the beginnings of the operations in which
+// they have the meaning of the table: "dial tcp" while a container starts is not about a
+// registry. Other parts mean the same in all operations.
+var doingOf = map[string][]string{
+	"no such host": {"pull image ", "look at image "},
+	"dial tcp":     {"pull image ", "look at image "},
+	"request canceled while waiting for connection": {"pull image ", "look at image "},
+	"operation not permitted":                       {"start a container from ", "start the container for "},
+}
+
+// occursIn reports whether a part has the meaning of the table in an operation.
+func occursIn(part, doing string) bool {
+	prefixes, limited := doingOf[part]
+	return !limited || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(doing, p) })
 }
 
 func textFault(err error, doing string) error {
 	text := err.Error()
 	for _, t := range texts {
-		if slices.ContainsFunc(t.parts, func(part string) bool { return strings.Contains(text, part) }) {
+		if slices.ContainsFunc(t.parts, func(part string) bool {
+			return strings.Contains(text, part) && occursIn(part, doing)
+		}) {
 			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Way: t.way}
 		}
 	}

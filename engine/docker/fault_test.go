@@ -156,11 +156,11 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 	e := connect(t)
 	spec := newSpec(t)
 	spec.Images = []string{"buildlocal-test/no-sh:latest"}
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo"}}
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 	spec.Privileged = true
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "needs sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 }
 
 func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
@@ -274,7 +274,7 @@ func TestAnEngineThatCannotLimitIsToldSo(t *testing.T) {
 	spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) + "\n" }
 	spec.Limits = engine.Limits{CPUs: 1, Memory: 64 << 20}
 	c := start(t, e, spec)
-	const want = "The build's memory is not limited to what its compute type has: the engine cannot.\nThe build's cpu is not limited to what its compute type has: the engine cannot.\n"
+	const want = "The build's memory is not limited to that of its compute type: the engine does not support it.\nThe build's cpu is not limited to that of its compute type: the engine does not support it.\n"
 	if said != want {
 		t.Errorf("said %q, want %q", said, want)
 	}

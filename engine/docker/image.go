@@ -61,7 +61,7 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 		return found{}, &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not at the engine, and no registry has it", names)}
 	case s.Pull == engine.PullNever:
 		return found{}, &engine.Fault{Kind: engine.NoImage,
-			Message: fmt.Sprintf("image %s is not at the engine, and nothing may be pulled", names),
+			Message: fmt.Sprintf("image %s not found locally and --pull is never", names),
 			Way:     "Pull it first, or run with --pull missing."}
 	}
 	var errs []error
@@ -243,7 +243,7 @@ func (e *Engine) pullFault(err error, doing string) error {
 		return told
 	case isGone(err):
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: doing + ": " + trim(err.Error()),
-			Way: "The registry does not have this image, or asks for a login: check the name, or log in with docker login."}
+			Way: "The image does not exist or requires a login: check the name, or run docker login."}
 	}
 	return &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: doing + ": " + trim(err.Error()),
 		Way: "The registry or the way to it is out of order: try again, and try docker pull by hand."}

@@ -117,7 +117,7 @@ func (c *Container) connect(ctx context.Context, r reach) error {
 		return err
 	}
 	if c.spec.Say != nil && !c.spec.Metadata {
-		c.spec.Say("Cloud metadata addresses are within reach of the build: the engine does not keep them from it (%v).", err)
+		c.spec.Say("The build can reach metadata endpoints: the engine does not block them (%v).", err)
 	}
 	if len(c.spec.Services) == 0 {
 		return nil

@@ -49,7 +49,7 @@ func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
 	spec := pulls(t, ref)
 
 	spec.Pull = engine.PullNever
-	wantFault(t, refused(t, e, spec), engine.NoImage, ref, "nothing may be pulled")
+	wantFault(t, refused(t, e, spec), engine.NoImage, ref, "--pull is never")
 	if len(r.asked) != 0 {
 		t.Errorf("PullNever asked the registry for %v", r.asked)
 	}
@@ -136,7 +136,7 @@ func TestAPullThatFailsSaysWhyAndTheWayOut(t *testing.T) {
 		{"AnUnknownName", "other:1", nil, engine.NoImage, "other:1"},
 		{"NoCredentials", "app:1", func(r *registry) { r.user, r.word = "me", "secret" }, engine.NoRegistry, "docker login"},
 		{"AnExpiredLogin", "app:1", func(r *registry) { r.before = expired }, engine.NoRegistry, "docker login"},
-		{"TooManyRequests", "app:1", func(r *registry) { r.before = busy }, engine.NoRegistry, "wait, or log in"},
+		{"TooManyRequests", "app:1", func(r *registry) { r.before = busy }, engine.NoRegistry, "wait, or run docker login"},
 		{"ABrokenRegistry", "app:1", func(r *registry) { r.before = broken }, engine.NoRegistry, "500"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -121,7 +121,7 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 			spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 			spec.Services = served(&at)
 			c := start(t, e, spec)
-			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "Cloud metadata addresses are within reach of the build: the engine does not keep them from it") {
+			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "The build can reach metadata endpoints: the engine does not block them") {
 				t.Errorf("it is at %q; said: %s", at, said)
 			}
 			if out := sh(t, c, "wget -qO- http://"+at+"/"); out != "served" {

@@ -61,7 +61,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	c.serveSocket(reach.given)
 	for _, warning := range made.Warnings {
 		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
-			s.Say("The engine warns: %s", warning)
+			s.Say("docker: %s", warning)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -116,13 +116,13 @@ func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostC
 	if s.Limits.Memory > 0 && info.MemoryLimit {
 		host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
 	} else if s.Limits.Memory > 0 && s.Say != nil {
-		s.Say("The build's memory is not limited to what its compute type has: the engine cannot.")
+		s.Say("The build's memory is not limited to that of its compute type: the engine does not support it.")
 	}
 	const nano = 1e9
 	if s.Limits.CPUs > 0 && info.CPUCfsQuota {
 		host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
 	} else if s.Limits.CPUs > 0 && s.Say != nil {
-		s.Say("The build's cpu is not limited to what its compute type has: the engine cannot.")
+		s.Say("The build's cpu is not limited to that of its compute type: the engine does not support it.")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (s *Store) from(ctx context.Context, image string) (*origin, error) {
 	case !isLocal(image):
 		return s.fromRegistry(ctx, image)
 	case rest == "":
-		return nil, badName(image, errors.New("no path stands behind the colon"))
+		return nil, badName(image, errors.New("no path after the colon"))
 	case kind == "oci":
 		o, err = s.fromLayout(ctx, rest)
 	default:

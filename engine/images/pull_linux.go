@@ -322,7 +322,7 @@ func platformOf(c *v1.ConfigFile) string {
 
 func wrongPlatform(name, has, wanted string) error {
 	return &engine.Fault{Kind: engine.WrongArch, Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
-		Way: "Without Docker an image runs only where it is for: choose another image, or use docker with an emulator."}
+		Way: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
 }
 
 // fault turns an error of bringing an image into one that a user can do something
@@ -336,7 +336,7 @@ func (s *Store) fault(err error, doing string, local bool) error {
 		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
 			Way: "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
-		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "The image is damaged, or made to do harm: do not use it."}
+		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "The image is corrupt or malicious. Do not use it."}
 	case local && errors.Is(err, fs.ErrNotExist):
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote."}
 	case local:

@@ -46,7 +46,7 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		if strings.Contains(err.Error(), "no child with platform") {
 			return nil, &engine.Fault{Kind: engine.WrongArch, Err: err, Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
-				Way: "Without Docker an image runs only where it is for: choose another image, or use docker with an emulator."}
+				Way: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
 		}
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func registryFault(err error, doing string) error {
 	case errors.As(err, &dns):
 		way = "The registry's name is not known here: check the image's name, the network, and the proxy."
 	case strings.Contains(err.Error(), "x509: "):
-		way = "The registry's certificate is not trusted here: give its authority to this machine, or name a file with it by SSL_CERT_FILE."
+		way = "The registry's certificate is not trusted: add its CA to the system, or set SSL_CERT_FILE."
 	}
 	return &engine.Fault{Kind: kind, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: way}
 }

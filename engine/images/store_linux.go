@@ -128,7 +128,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	}
 	f := &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or "))}
 	if spec.Pull == engine.PullNever {
-		f.Message = fmt.Sprintf("image %s is not in the store, and nothing may be pulled", strings.Join(names, " or "))
+		f.Message = fmt.Sprintf("image %s not found locally and --pull is never", strings.Join(names, " or "))
 		f.Way = "Pull it first with buildlocal image pull, or run with --pull missing."
 	}
 	return nil, f

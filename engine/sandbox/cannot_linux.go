@@ -31,7 +31,7 @@ func (e *Engine) cannot(err error) error {
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE):
 		f.Message = "the process that makes the sandbox was killed"
 	case !isRefused(err):
-		f.Message = "this machine makes no sandbox: " + err.Error()
+		f.Message = "sandbox not supported on this host: " + err.Error()
 	case inContainer():
 		f.Message = fmt.Sprintf("this container may not make namespaces (%v)", err)
 		f.Way = "Run the container with --privileged, or use docker."

@@ -54,7 +54,7 @@ func diskFull(err error, doing string) error {
 		return err
 	}
 	return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
-		Way: "Free space in the temporary directory, or let TMPDIR lead elsewhere."}
+		Way: "Free up space in the temporary directory, or set TMPDIR to another directory."}
 }
 
 // listen hands answers to those who wait for them.
@@ -66,7 +66,7 @@ func (c *Container) listen() {
 			return
 		}
 		if a.Touched != "" {
-			c.say("The build asked %s, where a cloud keeps credentials of this machine: that is out of its reach.", a.Touched)
+			c.say("Access to the metadata endpoint %s was blocked.", a.Touched)
 			continue
 		}
 		c.mu.Lock()
@@ -103,8 +103,8 @@ func (c *Container) drop() {
 
 // errOneUser is returned for a process of another user, where there is one only.
 var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
-	Message: "the sandbox of a plain user has one user, root",
-	Way:     "Leave out run-as, run buildlocal as root, or use docker. With --engine sandbox, numbers in /etc/subuid and /etc/subgid and the package uidmap give it more users."}
+	Message: "the sandbox of a non-root user has only the user root",
+	Way:     "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and /etc/subgid assign a range and the package uidmap is installed."}
 
 // errGone is a sandbox that has ended.
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
@@ -230,7 +230,7 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 	_, waiting, streams, err := c.run(*s.Main, true)
 	if errors.Is(err, fs.ErrNotExist) && s.Main.Args[0] == "sh" {
 		return &engine.Fault{Kind: engine.NoShell, Err: err, Message: err.Error(),
-			Way: "A build needs sh in the image, as the service does: add a shell to the image, or choose another with --image."}
+			Way: "A build requires sh in the image: add a shell to it, or choose another image with --image."}
 	}
 	if err != nil {
 		return err

@@ -183,11 +183,11 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	}
 	if a.Memory {
 		c.trees = nil
-		c.say("What the build writes stays in memory: the file system of %s cannot be laid over.", s.Temp)
+		c.say("Build writes are kept in memory: %s does not support overlay mounts.", s.Temp)
 	}
 	c.reached(s, a.Unguarded == "")
 	if a.Unguarded != "" && !s.Metadata {
-		c.say("Cloud metadata addresses are within reach of the build: %s.", a.Unguarded)
+		c.say("The build can reach metadata endpoints: %s.", a.Unguarded)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestTheMachinesMetadataIsOutOfReach(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if strings.Count(said, "169.254.169.254,") != 1 || strings.Count(said, "\n") != 3 {
+	if strings.Count(said, "169.254.169.254 was blocked") != 1 || strings.Count(said, "\n") != 3 {
 		t.Errorf("said: %s", said)
 	}
 }

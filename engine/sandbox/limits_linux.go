@@ -64,7 +64,7 @@ func limit(s engine.Spec, say func(string, ...any)) []group {
 			}
 		}
 		if err != nil && c.files[0] != nil {
-			say("The build's %s is not limited to what its compute type has: %v.", c.name, err)
+			say("The build's %s is not limited to that of its compute type: %v.", c.name, err)
 		}
 	}
 	return groups

@@ -338,7 +338,7 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 }
 
 // errCase tells two files of which one would be lost.
-var errCase = errors.New("another file has the same name but for capital letters, which this file system does not tell apart; put what builds leave on one that does, with --output")
+var errCase = errors.New("another file has the same name but for capital letters, which this file system does not tell apart; use a case-sensitive one with --output")
 
 // enter makes a directory and opens it: what is written next stands in it, too.
 func (c *collector) enter(dir string) error {

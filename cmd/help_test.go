@@ -1,0 +1,96 @@
+package cmd
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// eachCommand calls do with every command of ours, subcommands included.
+func eachCommand(t *testing.T, do func(t *testing.T, c *cobra.Command)) {
+	t.Helper()
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		t.Run(c.CommandPath(), func(t *testing.T) { do(t, c) })
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot(&App{}))
+}
+
+// failWith returns the error of a command line.
+func failWith(args ...string) error {
+	root := newRoot(&App{})
+	root.SetArgs(args)
+	root.SetOut(io.Discard)
+	root.SetErr(io.Discard)
+	return root.Execute()
+}
+
+func TestUnknownCommand_SuggestsEachCommand(t *testing.T) {
+	for _, path := range []string{"", "image", "cache", "secrets"} {
+		root := newRoot(&App{})
+		parent, _, err := root.Find(strings.Fields(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range parent.Commands() {
+			misspelt := c.Name() + "x"
+			err := failWith(append(strings.Fields(path), misspelt)...)
+			want := "unknown command \"" + misspelt + "\"; did you mean \"" + c.Name() + "\"?"
+			if err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s %s: got %v, want %s", path, misspelt, err, want)
+			}
+		}
+	}
+}
+
+func TestHelp_EachGroupHasAtMostTenFlags(t *testing.T) {
+	eachCommand(t, func(t *testing.T, c *cobra.Command) {
+		c.InitDefaultHelpFlag()
+		var b bytes.Buffer
+		usageOfFlags(&b, c.LocalFlags())
+		flags := 0
+		for line := range strings.Lines(b.String()) {
+			switch {
+			case !strings.HasPrefix(line, " "):
+				flags = 0
+			case strings.HasPrefix(strings.TrimSpace(line[:7]), "-"): // other lines continue a description
+				if flags++; flags > maxPlainFlags {
+					t.Errorf("a group has more than %d flags:\n%s", maxPlainFlags, b.String())
+				}
+			}
+		}
+		c.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+			if !strings.Contains(b.String(), "--"+flag.Name) {
+				t.Errorf("--%s is missing:\n%s", flag.Name, b.String())
+			}
+		})
+	})
+}
+
+func TestHelp_EachCommandHasExamples(t *testing.T) {
+	eachCommand(t, func(t *testing.T, c *cobra.Command) {
+		if strings.HasPrefix(c.CommandPath(), "buildlocal trust ") {
+			return // one argument at most, and shown by trust itself
+		}
+		if n := len(strings.Split(c.Example, "\n")); c.Example == "" || n < 2 || n > 4 {
+			t.Errorf("%d examples; want 2 to 4:\n%s", n, c.Example)
+		}
+		var b bytes.Buffer
+		c.SetOut(&b)
+		if err := c.Help(); err != nil || !strings.Contains(b.String(), "\nExamples:\n  ") {
+			t.Errorf("help %v without examples:\n%s", err, b.String())
+		}
+		for line := range strings.Lines(b.String()) {
+			if len(line) > 101 {
+				t.Errorf("line of %d columns: %s", len(line)-1, line)
+			}
+		}
+	})
+}
