@@ -2,6 +2,7 @@ package builds
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -60,9 +61,7 @@ func writeMark(root *os.Root) error {
 
 // replace writes a file below root completely or not at all.
 func replace(root *os.Root, name string, text []byte) error {
-	const perm fs.FileMode = 0o644
-	part := fmt.Sprintf("%s.%d.part", name, os.Getpid())
-	file, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	file, part, err := createPart(root, name)
 	if err != nil {
 		return err
 	}
@@ -77,4 +76,17 @@ func replace(root *os.Root, name string, text []byte) error {
 		_ = root.Remove(part)
 	}
 	return err
+}
+
+// createPart makes a file of its own for what will be a file of a name: others may be
+// writing the same one, in this process too.
+func createPart(root *os.Root, name string) (*os.File, string, error) {
+	const perm fs.FileMode = 0o644
+	for n := 0; ; n++ {
+		part := fmt.Sprintf("%s.%d-%d.part", name, os.Getpid(), n)
+		file, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+		if !errors.Is(err, fs.ErrExist) {
+			return file, part, err
+		}
+	}
 }
