@@ -39,10 +39,10 @@ const conflictsShown = 10
 
 // Put copies what stands below from, a directory or a file, into the directory dest, in
 // the place of what was put there before: exactly that, as the file book remembers it,
-// and nothing else. A file that somebody has changed since stays, and nothing is written
-// or removed through a link. The error names files in the way, which are somebody
-// else's; then nothing is changed. If they do not fit, the error is a *tree.NoSpaceError.
-// After each piece copied is told how many files and bytes have been copied; it may be nil.
+// and nothing else. A file that was changed since stays, and nothing is written or
+// removed through a link. The error names conflicting files, which Put did not write;
+// then nothing is changed. If they do not fit, the error is a *tree.NoSpaceError.
+// copied receives the number of files and bytes copied so far; it may be nil.
 func Put(from, dest, book string, copied func(files int, bytes int64)) error {
 	old, err := readLedger(book)
 	if err != nil {
@@ -182,15 +182,15 @@ func isNoDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 // target is a directory that artifacts are put into.
 type target struct {
 	root *os.Root
-	old  ledger          // what was put there before
+	old  ledger          // of the previous Put
 	ours map[string]bool // files of old that are as they were put
 
-	copied func(files int, bytes int64) // nil for nobody
+	copied func(files int, bytes int64) // may be nil
 	files  int                          // that have been copied
 	bytes  int64
 }
 
-// check finds out what is there and ours, and refuses what is in the way.
+// check finds the files of the previous Put, and refuses conflicting ones.
 func (t *target) check(next ledger) error {
 	if err := t.findOurs(); err != nil {
 		return err
@@ -198,7 +198,7 @@ func (t *target) check(next ledger) error {
 	return t.inTheWay(next)
 }
 
-// checkSpace refuses artifacts that do not fit, once what they replace is removed.
+// checkSpace refuses artifacts that do not fit after the files they replace are removed.
 func (t *target) checkSpace(from string, next ledger) error {
 	var need int64
 	for _, p := range next.Files {
@@ -221,7 +221,7 @@ func (t *target) checkSpace(from string, next ledger) error {
 	return tree.CheckSpace(t.root.Name(), "artifacts", need)
 }
 
-// Write counts what is copied.
+// Write counts copied bytes.
 func (t *target) Write(p []byte) (int, error) {
 	t.bytes += int64(len(p))
 	if t.copied != nil {
@@ -273,7 +273,7 @@ func parents(name string) []string {
 	return all
 }
 
-// inTheWay refuses files, directories and links that are not ours and stand where
+// inTheWay refuses files, directories and links that are not ours and exist where
 // something is to be put, and whatever would get into a directory of git's.
 func (t *target) inTheWay(next ledger) error {
 	var found []string
@@ -299,7 +299,7 @@ func (t *target) inTheWay(next ledger) error {
 	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
 }
 
-// blocked returns what stands where a file is to be put and is not ours; "" for
+// blocked returns the existing path that conflicts with a file to be put; "" for
 // nothing.
 func (t *target) blocked(name string) string {
 	for _, dir := range append(parents(name), name) {
@@ -399,7 +399,7 @@ func (t *target) makeDirs(name string) error {
 	return nil
 }
 
-// put copies a file or makes a link; what is cut short has another name.
+// put copies a file or makes a link. An incomplete copy has a temporary name.
 func (t *target) put(from, name, link string) error {
 	if dir := filepath.Dir(name); dir != "." {
 		if err := t.makeDirs(dir); err != nil {
@@ -418,7 +418,7 @@ func (t *target) put(from, name, link string) error {
 	if err != nil {
 		return err
 	}
-	out, part, err := t.createPart(filepath.Dir(name))
+	out, part, err := atomicfile.CreatePart(t.root, filepath.Join(filepath.Dir(name), ".buildlocal-"), 0o600)
 	if err != nil {
 		return err
 	}
@@ -432,15 +432,4 @@ func (t *target) put(from, name, link string) error {
 		return errors.Join(err, t.root.Remove(part))
 	}
 	return nil
-}
-
-// createPart makes a file for what is being written into a directory.
-func (t *target) createPart(dir string) (*os.File, string, error) {
-	for n := 0; ; n++ {
-		part := filepath.Join(dir, fmt.Sprintf(".buildlocal-%d-%d.part", os.Getpid(), n))
-		out, err := t.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if !errors.Is(err, fs.ErrExist) {
-			return out, part, err
-		}
-	}
 }

@@ -4,5 +4,5 @@ package builds
 
 import "io/fs"
 
-// inode is 0: the system does not tell it without opening the file in a way of its own.
+// inode is 0: fs.FileInfo has no such number on this system.
 func inode(fs.FileInfo) uint64 { return 0 }

@@ -2,11 +2,9 @@ package builds
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 
+	"github.com/buildlocal/buildlocal/internal/atomicfile"
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
@@ -20,7 +18,7 @@ type mark struct {
 	Inode   uint64 `json:"inode,omitempty"` // of the directory; 0 where the system has none
 }
 
-// markState is what the mark of a directory says.
+// markState is the result of reading a directory's mark.
 type markState int
 
 const (
@@ -61,7 +59,7 @@ func writeMark(root *os.Root) error {
 
 // replace writes a file below root completely or not at all.
 func replace(root *os.Root, name string, text []byte) error {
-	file, part, err := createPart(root, name)
+	file, part, err := atomicfile.CreatePart(root, name+".", 0o644)
 	if err != nil {
 		return err
 	}
@@ -76,17 +74,4 @@ func replace(root *os.Root, name string, text []byte) error {
 		_ = root.Remove(part)
 	}
 	return err
-}
-
-// createPart makes a file of its own for what will be a file of a name: others may be
-// writing the same one, in this process too.
-func createPart(root *os.Root, name string) (*os.File, string, error) {
-	const perm fs.FileMode = 0o644
-	for n := 0; ; n++ {
-		part := fmt.Sprintf("%s.%d-%d.part", name, os.Getpid(), n)
-		file, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-		if !errors.Is(err, fs.ErrExist) {
-			return file, part, err
-		}
-	}
 }

@@ -1,6 +1,6 @@
 // Package builds owns the output directory: the numbers of builds, a directory for
 // each, the link to the latest, and their removal. It removes and overwrites only
-// what it made, and follows no link: the directory may have come with a source.
+// files it created, and follows no link: the directory may have come with a source.
 package builds
 
 import (
@@ -37,7 +37,7 @@ const (
 // buildlocal did not make.
 var ErrNotOurs = errors.New("not made by buildlocal")
 
-// Options are what a Store is opened with.
+// Options configure a Store.
 type Options struct {
 	Dir   string                 // the output directory, which need not exist
 	Named bool                   // the user named it, so it may be a link
@@ -83,7 +83,7 @@ func (s *Store) Dir() string { return s.dir }
 // root opens the directory, so that no name in it leads out of it.
 func (s *Store) root() (*os.Root, error) { return os.OpenRoot(s.dir) }
 
-// check refuses a directory that holds what buildlocal did not put there.
+// check refuses a directory with files that buildlocal did not create.
 func (s *Store) check() error {
 	root, err := s.root()
 	if err != nil {

@@ -83,7 +83,7 @@ func (a *App) trustStore() *trust.Store {
 type subject struct {
 	dir    string            // absolute, without links
 	files  map[string]string // name below dir to SHA-256
-	texts  map[string][]byte // what was read, by the name that the setting resolves to
+	texts  map[string][]byte // contents, by the path that the setting resolves to
 	claims []config.Claim
 }
 

@@ -56,7 +56,7 @@ const (
 	maxAlike        = 5
 )
 
-// claimTable prints what a file would do, what reaches furthest first: the effect, the
+// claimTable lists the claims of a file, the furthest reaching first: the effect, the
 // setting and its place.
 func (a *App) claimTable(claims []config.Claim) string {
 	var rows [][3]string
@@ -116,7 +116,7 @@ func (a *App) shownSetting(c config.Claim) string {
 	return text + " → " + cutMiddle(visible(a.tilde(c.Target)), maxTargetShown)
 }
 
-// visible escapes what cannot be seen, or could be taken for something else, in a text
+// visible escapes invisible and ambiguous characters in a text
 // that a stranger wrote and that the user decides by.
 func visible(text string) string {
 	var b strings.Builder

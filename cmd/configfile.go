@@ -134,7 +134,7 @@ func fileKeys(flags *pflag.FlagSet) []string {
 // beside resolves the paths of a configuration file.
 type beside struct {
 	dir  string // of the file
-	home string // what ~ stands for; empty where it has no meaning
+	home string // replaces ~; empty if ~ is not expanded
 }
 
 // resolve makes the paths in the values of a setting lead from the file.

@@ -46,7 +46,7 @@ func isStream(name string) bool {
 	return name == os.DevNull || regexp.MustCompile(`^(/dev/std(out|err)|(/dev|/proc/self)/fd/[0-9]+)$`).MatchString(filepath.Clean(name))
 }
 
-// exportedMark is the file that says what buildlocal wrote into a file of exported
+// exportedMark is the file with the hash of the contents that buildlocal wrote to a file of exported
 // variables. It is not in the file itself: not every reader of such files knows
 // comments.
 func (a *App) exportedMark(name string) (string, error) {

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// stateFile is a file of the user's state directory: what buildlocal has to remember
-// from one run to the next, and must not read from a source.
+// stateFile is a file of the user's state directory, for data that is kept between runs
+// and must not be read from a source.
 func (a *App) stateFile(parts ...string) (string, error) {
 	dir := a.env("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {

@@ -168,7 +168,7 @@ func (a *App) confirm(ctx context.Context, question string) error {
 	if !isFile || !isatty.IsTerminal(in.Fd()) {
 		return usagef("there is no terminal to ask on; read what is printed above, then give --yes")
 	}
-	flushInput(in) // what was typed before the question answers nothing
+	flushInput(in) // input typed before the question is not an answer
 	fmt.Fprint(a.Stdout, question)
 	line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -8,8 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// styled is text that may be printed as it is: what came from outside was escaped,
-// and what a terminal obeys in it is ours.
+// styled is text that is safe to print: external values in it are escaped, so all of its
+// terminal sequences are ours.
 type styled string
 
 // style is a colour. It escapes what it is given.

@@ -15,7 +15,7 @@ import (
 type Lead struct {
 	File string // absolute
 	Line int    // from 1
-	Text string // what is there
+	Text string // the link or the line of the file
 }
 
 // maxLead is how many bytes of a file of git's are read.
@@ -68,7 +68,7 @@ func (l *leads) gitDir() string {
 		}
 		text = "link to " + target
 		if real, err := os.Stat(dot); err == nil && real.Mode().IsRegular() {
-			l.add(dot, 1, text) // a link to a .git file: nobody makes that
+			l.add(dot, 1, text) // git never creates a link to a .git file
 			return ""
 		}
 	case info.Mode().IsRegular():

@@ -2,6 +2,8 @@
 package atomicfile
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,4 +24,16 @@ func Write(name string, text []byte, perm fs.FileMode) error {
 		return err
 	}
 	return atomicwriter.WriteFile(name, text, perm)
+}
+
+// CreatePart creates a new file below root, to be renamed once it is complete. Its name
+// is prefix and a unique ending: other writers, in this process too, get their own.
+func CreatePart(root *os.Root, prefix string, perm fs.FileMode) (file *os.File, name string, err error) {
+	for n := 0; ; n++ {
+		name = fmt.Sprintf("%s%d-%d.part", prefix, os.Getpid(), n)
+		file, err = root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+		if !errors.Is(err, fs.ErrExist) {
+			return file, name, err
+		}
+	}
 }

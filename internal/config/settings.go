@@ -7,8 +7,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Reach says how far a setting can reach when it stands in a file that came with
-// the source, which somebody else may have written.
+// Reach says how far a setting can reach if it is in a file that came with the source,
+// which an attacker may have written.
 type Reach int
 
 // How far a setting reaches.
@@ -26,7 +26,7 @@ type Setting struct {
 	Reach Reach
 
 	// Effect completes "it would ..." for a value that needs the user's trust.
-	// VALUE stands for the value.
+	// VALUE is replaced by the value.
 	Effect string
 
 	// Harmless reports whether a value needs no trust; nil for none.

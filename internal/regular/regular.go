@@ -18,15 +18,15 @@ import (
 // Error reports that a name does not lead to a regular file.
 type Error struct {
 	Name string
-	Mode fs.FileMode // type of what was found
+	Mode fs.FileMode // the actual type
 }
 
-// Error names the file and what was found in its place.
+// Error names the file and its actual type.
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s is %s; expected a regular file", e.Name, e.Kind())
 }
 
-// Kind says what was found, such as "a named pipe".
+// Kind describes the actual type, such as "a named pipe".
 func (e *Error) Kind() string { return kind(e.Mode) }
 
 // TooLargeError reports a file with more bytes than the caller accepts.
