@@ -1,5 +1,5 @@
-// Package main_test keeps the rules of docs/architecture.md: it reads every Go
-// file of the project and says what stands where it should not.
+// Package main_test checks the rules of docs/architecture.md. It parses every Go
+// file of the project and reports each violation with its position.
 package main_test
 
 import (
@@ -21,14 +21,14 @@ import (
 const (
 	module   = "github.com/buildlocal/buildlocal"
 	contract = "engine/enginetest"       // the tests of every engine
-	bench    = "internal/bench"          // a program beside the house, on no floor
+	bench    = "internal/bench"          // a program of its own, outside the layers
 	baseline = "internal/bench/baseline" // a program to compare with: only dependencies
 	inside   = "engine/sandbox/inside"
-	awstest  = "aws/awstest" // stands for AWS in tests
+	awstest  = "aws/awstest" // an AWS server for tests
 )
 
-// floors says how high each package stands.
-var floors = map[string]int{
+// layers has the layer of each package. A package imports only lower layers.
+var layers = map[string]int{
 	"main": 5, "cmd": 4,
 	"console": 3, "page": 3, "lsp": 3, "runner": 2, "lint": 2, "aws": 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
@@ -38,9 +38,9 @@ var floors = map[string]int{
 	inside: 1, baseline: 0,
 }
 
-// doors names the packages through which a module from outside comes in. Tests
-// need no door, and a module without any is for them.
-var doors = map[string][]string{
+// importers names the packages that may import an external module. Test files may
+// import any module listed here; a module without importers is for tests only.
+var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/spf13/pflag":                 {"cmd"},
 	"github.com/docker/docker":               {"engine/docker"},
@@ -73,26 +73,26 @@ var doors = map[string][]string{
 	"github.com/google/uuid":                 {"cmd"},
 	"github.com/gofrs/flock":                 {"cmd", "cache"},
 	"github.com/rogpeppe/go-internal":        nil,
-	"github.com/google/go-cmp":               {contract}, // which is tests, in a file that is none
+	"github.com/google/go-cmp":               {contract}, // tests in a file without _test suffix
 }
 
-// host is what of the standard library reads or writes the host.
+// host matches the names in the standard library that read or write the host.
 var host = regexp.MustCompile(`^(time\.Now|fmt\.(Print|Scan)(f|ln)?|(log|crypto/rand|math/rand|math/rand/v2)\..+|` +
 	`os\.(Getenv|LookupEnv|Environ|ExpandEnv|Setenv|Unsetenv|Clearenv|Args|Stdin|Stdout|Stderr|Exit|` +
 	`UserHomeDir|UserCacheDir|UserConfigDir|TempDir|Hostname|Getwd))$`)
 
-// allowed says who may use the host, and why: a whole package, or one thing as
-// in "runner uses time.Now".
+// allowed lists the packages that may use the host, with the reason. A key is a
+// package or a single use, such as "runner uses time.Now".
 var allowed = map[string]string{
-	"main":   "its streams, its exit code and its signals are the program's",
-	"cmd":    "hands the host down to everybody else",
+	"main":   "owns the streams, the exit code and the signals",
+	"cmd":    "reads the host and passes values to other packages",
 	bench:    "a program of its own",
 	baseline: "a program of its own",
-	inside:   "a program of its own, inside ours: it acts before main, and ends",
-	awstest:  "stands for a service elsewhere, which has a clock of its own",
+	inside:   "a separate program in the same binary: it runs before main, and exits",
+	awstest:  "a remote service with its own clock",
 }
 
-// The limits of one thing, so that it can be read in one sitting.
+// Size limits.
 const (
 	maxFunction   = 60 // lines
 	maxFile       = 500
@@ -111,61 +111,62 @@ var (
 	embedded  = regexp.MustCompile(`^(string|\[\]byte|embed\.FS)$`)
 )
 
-func TestAPackageImportsOnlyFromFloorsBelow(t *testing.T) { keep(t, floorRule) }
-func TestAModuleComesInByItsOwnDoor(t *testing.T)         { keep(t, doorRule) }
-func TestEveryRequirementIsImported(t *testing.T)         { keep(t, requirementRule) }
-func TestDependencies_AreCheckedByHand(t *testing.T)      { keepDependencies(t) }
-func TestTheHostIsReadInMainAndCmd(t *testing.T)          { keep(t, hostRule) }
-func TestAPackageSaysWhatItIsFor(t *testing.T)            { keep(t, packageCommentRule) }
-func TestAnExportedNameIsDocumented(t *testing.T)         { keep(t, exportedRule) }
-func TestAFileAndAFunctionAreShort(t *testing.T)          { keep(t, lengthRule) }
-func TestBlocksAreNotDeeplyNested(t *testing.T)           { keep(t, nestingRule) }
-func TestSignaturesAndInterfacesAreSmall(t *testing.T)    { keep(t, widthRule) }
-func TestNothingHappensBeforeMain(t *testing.T)           { keep(t, initRule) }
-func TestPackageVariablesDoNotVary(t *testing.T)          { keep(t, variableRule) }
-func TestAPackageIsNamedForWhatItKnows(t *testing.T)      { keep(t, nameRule) }
-func TestWhatIsLeftToDoIsExplained(t *testing.T)          { keep(t, todoRule) }
+func TestImports_OnlyLowerLayers(t *testing.T)          { keep(t, layerRule) }
+func TestImports_ExternalModules(t *testing.T)          { keep(t, moduleRule) }
+func TestGoMod_EveryRequirementIsImported(t *testing.T) { keep(t, requirementRule) }
+func TestDependencies_AreListed(t *testing.T)           { keepDependencies(t) }
+func TestHost_OnlyMainAndCmd(t *testing.T)              { keep(t, hostRule) }
+func TestPackage_HasComment(t *testing.T)               { keep(t, packageCommentRule) }
+func TestExported_HasComment(t *testing.T)              { keep(t, exportedRule) }
+func TestLength_FilesAndFunctions(t *testing.T)         { keep(t, lengthRule) }
+func TestNesting_Limit(t *testing.T)                    { keep(t, nestingRule) }
+func TestWidth_ParametersAndMethods(t *testing.T)       { keep(t, widthRule) }
+func TestInit_NotUsed(t *testing.T)                     { keep(t, initRule) }
+func TestPackageVariables_Constant(t *testing.T)        { keep(t, variableRule) }
+func TestPackageName_NotVague(t *testing.T)             { keep(t, nameRule) }
+func TestTODO_Explained(t *testing.T)                   { keep(t, todoRule) }
 
-// A rule says where the house breaks it, and what to do.
 type (
-	rule func(h *house, say say)
-	say  func(at ast.Node, format string, args ...any)
+	// rule reports each violation, with how to resolve it.
+	rule   func(c *codebase, report report)
+	report func(at ast.Node, format string, args ...any)
 )
 
-// house is all Go code of the project.
-type house struct {
+// codebase is all Go code of the project.
+type codebase struct {
 	fset  *token.FileSet
 	files []*file
 	goMod string
 }
 
-// file is one Go file. Its room is its directory, or "main" for the root.
+// file is one Go file. Its dir is its directory, or "main" for the root.
 type file struct {
 	*ast.File
-	room string
+	text []byte
+	dir  string
 	test bool
 }
 
 func keep(t *testing.T, r rule) {
 	t.Helper()
 	t.Parallel()
-	h, err := open(os.DirFS("."))
+	c, err := open(os.DirFS("."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range h.check(r) {
+	for _, line := range c.check(r) {
 		t.Error(line)
 	}
 }
 
-// open reads every Go file but fixtures and what a program has written.
-func open(root fs.FS) (*house, error) {
+// open reads every Go file except fixtures and generated files.
+func open(root fs.FS) (*codebase, error) {
 	goMod, err := fs.ReadFile(root, "go.mod")
 	if err != nil {
 		return nil, err
 	}
-	h := &house{fset: token.NewFileSet(), goMod: string(goMod)}
-	return h, fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+	c := &codebase{fset: token.NewFileSet(), goMod: string(goMod)}
+	return c, fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -178,28 +179,28 @@ func open(root fs.FS) (*house, error) {
 		if err != nil {
 			return err
 		}
-		return h.add(name, text)
+		return c.add(name, text)
 	})
 }
 
-func (h *house) add(name string, text []byte) error {
-	tree, err := parser.ParseFile(h.fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
+func (c *codebase) add(name string, text []byte) error {
+	tree, err := parser.ParseFile(c.fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil || ast.IsGenerated(tree) {
 		return err
 	}
-	room := path.Dir(name)
-	if room == "." {
-		room = "main"
+	dir := path.Dir(name)
+	if dir == "." {
+		dir = "main"
 	}
-	h.files = append(h.files, &file{File: tree, room: room, test: strings.HasSuffix(name, "_test.go")})
+	c.files = append(c.files, &file{File: tree, text: text, dir: dir, test: strings.HasSuffix(name, "_test.go")})
 	return nil
 }
 
-// check returns what r says, each line with its place.
-func (h *house) check(r rule) []string {
+// check returns the violations of r, one line each, with the position.
+func (c *codebase) check(r rule) []string {
 	var lines []string
-	r(h, func(at ast.Node, format string, args ...any) {
-		p := h.fset.Position(at.Pos())
+	r(c, func(at ast.Node, format string, args ...any) {
+		p := c.fset.Position(at.Pos())
 		lines = append(lines, fmt.Sprintf("%s:%d: %s", p.Filename, p.Line, fmt.Sprintf(format, args...)))
 	})
 	slices.Sort(lines)
@@ -207,8 +208,8 @@ func (h *house) check(r rule) []string {
 }
 
 // code returns the files that are not tests.
-func (h *house) code() []*file {
-	return slices.DeleteFunc(slices.Clone(h.files), func(f *file) bool { return f.test })
+func (c *codebase) code() []*file {
+	return slices.DeleteFunc(slices.Clone(c.files), func(f *file) bool { return f.test })
 }
 
 // walk visits every node of some files.
@@ -218,31 +219,31 @@ func walk(files []*file, visit func(f *file, n ast.Node)) {
 	}
 }
 
-func byRoom(files []*file) map[string][]*file {
-	rooms := map[string][]*file{}
+func byDir(files []*file) map[string][]*file {
+	dirs := map[string][]*file{}
 	for _, f := range files {
-		rooms[f.room] = append(rooms[f.room], f)
+		dirs[f.dir] = append(dirs[f.dir], f)
 	}
-	return rooms
+	return dirs
 }
 
-func floorRule(h *house, say say) {
-	for _, f := range h.files {
-		own, known := floors[f.room]
-		if !known && f.room != bench {
-			say(f.Name, "package %s: give it a floor, in docs/architecture.md and in the table of house_test.go", f.room)
+func layerRule(c *codebase, report report) {
+	for _, f := range c.files {
+		own, known := layers[f.dir]
+		if !known && f.dir != bench {
+			report(f.Name, "package %s: give it a layer in docs/architecture.md and in the table of architecture_test.go", f.dir)
 			continue
 		}
 		for _, spec := range f.Imports {
-			room, ours := strings.CutPrefix(imported(spec), module+"/")
-			floor, known := floors[room]
+			dir, ours := strings.CutPrefix(imported(spec), module+"/")
+			layer, known := layers[dir]
 			switch {
-			case !ours || !known || f.test && (room == f.room || room == contract):
-			case f.room == bench:
-				say(spec, "%s imports %s: it stands outside the house; let it run the program as a user does", bench, room)
-			case floor >= own:
-				say(spec, "%s (floor %d) imports %s (floor %d): only floors below may be imported; "+
-					"move down what both need, or let a package above hand it over", f.room, own, room, floor)
+			case !ours || !known || f.test && (dir == f.dir || dir == contract):
+			case f.dir == bench:
+				report(spec, "%s imports %s: it is outside the layers; run the program as a user does", bench, dir)
+			case layer >= own:
+				report(spec, "%s (layer %d) imports %s (layer %d): only lower layers may be imported; "+
+					"move shared code down, or let a package above pass it in", f.dir, own, dir, layer)
 			}
 		}
 	}
@@ -252,68 +253,68 @@ func imported(spec *ast.ImportSpec) string {
 	return strings.Trim(spec.Path.Value, "\"`")
 }
 
-func doorRule(h *house, say say) {
-	for _, f := range h.files {
+func moduleRule(c *codebase, report report) {
+	for _, f := range c.files {
 		for _, spec := range f.Imports {
 			name := imported(spec)
 			domain, _, _ := strings.Cut(name, "/")
-			in, known := doorsOf(name)
+			in, known := importersOf(name)
 			switch {
 			case !f.test && (name == "html/template" || name == "text/template"):
-				say(spec, "%s finds methods by name, so the linker keeps all methods of the program: write the text with code", name)
+				report(spec, "%s looks up methods by name, so the linker keeps all methods of the program: write the text with code", name)
 			case !strings.Contains(domain, ".") || strings.HasPrefix(name, module):
 			case !known:
-				say(spec, "%s has no door: do without it, or give it one in docs/architecture.md and in the table of house_test.go", name)
-			case !f.test && f.room != baseline && !slices.Contains(in, f.room):
-				say(spec, "%s imports %s, which comes in by %s only: ask there for what you need",
-					f.room, name, cmp.Or(strings.Join(in, ", "), "tests"))
+				report(spec, "%s is not listed: avoid it, or enter it in docs/architecture.md and in the table of architecture_test.go", name)
+			case !f.test && f.dir != baseline && !slices.Contains(in, f.dir):
+				report(spec, "%s imports %s; only %s may",
+					f.dir, name, cmp.Or(strings.Join(in, ", "), "tests"))
 			}
 		}
 	}
 }
 
-// doorsOf returns the doors of the module that a package belongs to.
-func doorsOf(imported string) (in []string, known bool) {
+// importersOf returns the packages that may import the module of a package.
+func importersOf(imported string) (in []string, known bool) {
 	for name := imported; name != "."; name = path.Dir(name) {
-		if in, known := doors[name]; known {
+		if in, known := importers[name]; known {
 			return in, true
 		}
 	}
 	return nil, false
 }
 
-func requirementRule(h *house, say say) {
+func requirementRule(c *codebase, report report) {
 	names := " "
-	for _, f := range h.files {
+	for _, f := range c.files {
 		for _, spec := range f.Imports {
 			names += imported(spec) + "/ "
 		}
 	}
-	for _, m := range required.FindAllStringSubmatch(h.goMod, -1) {
+	for _, m := range required.FindAllStringSubmatch(c.goMod, -1) {
 		if !strings.Contains(names, " "+m[1]+"/") {
-			say(h.files[0], "go.mod: nothing imports %s: run go mod tidy", m[1])
+			report(c.files[0], "go.mod: nothing imports %s: run go mod tidy", m[1])
 		}
 	}
 }
 
-func hostRule(h *house, say say) {
-	walk(h.code(), func(f *file, n ast.Node) {
+func hostRule(c *codebase, report report) {
+	walk(c.code(), func(f *file, n ast.Node) {
 		s, ok := n.(*ast.SelectorExpr)
 		if !ok {
 			return
 		}
 		for _, spec := range f.Imports {
 			name := imported(spec) + "." + s.Sel.Name
-			use := f.room + " uses " + name
+			use := f.dir + " uses " + name
 			asks := types.ExprString(s.X) == localName(spec) && host.MatchString(name)
-			if asks && allowed[f.room] == "" && allowed[use] == "" {
-				say(n, "%s: the host is read in main and cmd; be handed the value, the writer or the function", use)
+			if asks && allowed[f.dir] == "" && allowed[use] == "" {
+				report(n, "%s: only main and cmd read the host; take the value, the writer or the function as a parameter", use)
 			}
 		}
 	})
 }
 
-// localName returns what a file calls a package it imports.
+// localName returns the name by which a file refers to an imported package.
 func localName(spec *ast.ImportSpec) string {
 	if spec.Name != nil {
 		return spec.Name.Name
@@ -321,37 +322,37 @@ func localName(spec *ast.ImportSpec) string {
 	return path.Base(strings.TrimSuffix(imported(spec), "/v2"))
 }
 
-func packageCommentRule(h *house, say say) {
-	for room, files := range byRoom(h.code()) {
+func packageCommentRule(c *codebase, report report) {
+	for dir, files := range byDir(c.code()) {
 		text, first := "", files[0].Name
 		for _, f := range files {
 			text += f.Doc.Text()
 		}
-		command := "Command " + strings.Replace(path.Base(room), "main", path.Base(module), 1) + " "
+		command := "Command " + strings.Replace(path.Base(dir), "main", path.Base(module), 1) + " "
 		isCommand := first.Name == "main" && strings.HasPrefix(text, command)
 		if want := "Package " + first.Name + " "; !isCommand && !strings.HasPrefix(text, want) {
-			say(first, "package %s: say what it is for, in a comment that begins with %q", room, want)
+			report(first, "package %s: describe it in a comment that begins with %q", dir, want)
 		}
 	}
 }
 
-func exportedRule(h *house, say say) {
-	for _, f := range h.code() {
+func exportedRule(c *codebase, report report) {
+	for _, f := range c.code() {
 		for _, d := range f.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
 				if d.Recv == nil || ast.IsExported(strings.TrimLeft(types.ExprString(d.Recv.List[0].Type), "*(")) {
-					checkDoc(say, d.Name, d.Doc)
+					checkDoc(report, d.Name, d.Doc)
 				}
 			case *ast.GenDecl:
-				checkGroup(say, d)
+				checkGroup(report, d)
 			}
 		}
 	}
 }
 
-// checkGroup lets the comment of a group of values speak for all of them.
-func checkGroup(say say, d *ast.GenDecl) {
+// checkGroup accepts the comment of a group of values for all of them.
+func checkGroup(report report, d *ast.GenDecl) {
 	group, alone := d.Lparen.IsValid(), d.Doc
 	if group {
 		alone = nil
@@ -359,46 +360,46 @@ func checkGroup(say say, d *ast.GenDecl) {
 	for _, spec := range d.Specs {
 		switch spec := spec.(type) {
 		case *ast.TypeSpec:
-			checkDoc(say, spec.Name, cmp.Or(alone, spec.Doc))
+			checkDoc(report, spec.Name, cmp.Or(alone, spec.Doc))
 		case *ast.ValueSpec:
 			if !group || d.Doc == nil {
-				checkDoc(say, spec.Names[0], cmp.Or(alone, spec.Doc))
+				checkDoc(report, spec.Names[0], cmp.Or(alone, spec.Doc))
 			}
 		}
 	}
 }
 
-func checkDoc(say say, name *ast.Ident, doc *ast.CommentGroup) {
+func checkDoc(report report, name *ast.Ident, doc *ast.CommentGroup) {
 	begins := regexp.MustCompile(`^` + name.Name + `\b`)
 	if name.IsExported() && !begins.MatchString(doc.Text()) {
-		say(name, "%s is exported: give it a comment that begins with %q, or a small letter", name.Name, name.Name)
+		report(name, "%s is exported: give it a comment that begins with %q, or make it unexported", name.Name, name.Name)
 	}
 }
 
-func lengthRule(h *house, say say) {
-	for _, f := range h.files {
+func lengthRule(c *codebase, report report) {
+	for _, f := range c.files {
 		limit := map[bool]int{false: maxFile, true: maxTestFile}[f.test]
-		if n := h.fset.File(f.Package).LineCount(); n > limit {
-			say(f, "the file has %d lines, the limit is %d: divide it by subject", n, limit)
+		if n := c.fset.File(f.Package).LineCount(); n > limit {
+			report(f, "the file has %d lines, the limit is %d: split it by subject", n, limit)
 		}
 	}
-	walk(h.code(), func(_ *file, n ast.Node) {
+	walk(c.code(), func(_ *file, n ast.Node) {
 		switch n.(type) {
 		case *ast.FuncDecl, *ast.FuncLit:
-			lines := h.fset.Position(n.End()).Line - h.fset.Position(n.Pos()).Line + 1
+			lines := c.fset.Position(n.End()).Line - c.fset.Position(n.Pos()).Line + 1
 			if lines > maxFunction {
-				say(n, "the function has %d lines, the limit is %d: take a step out of it", lines, maxFunction)
+				report(n, "the function has %d lines, the limit is %d: extract a step", lines, maxFunction)
 			}
 		}
 	})
 }
 
-func nestingRule(h *house, say say) {
-	for _, f := range h.code() {
+func nestingRule(c *codebase, report report) {
+	for _, f := range c.code() {
 		ast.PreorderStack(f.File, nil, func(n ast.Node, around []ast.Node) bool {
 			deep := depth(append(around, n)) > maxNesting
 			if deep {
-				say(n, "blocks are nested more than %d deep: return early, or take the inner ones out", maxNesting)
+				report(n, "blocks are nested more than %d deep: return early, or extract the inner ones", maxNesting)
 			}
 			return !deep
 		})
@@ -421,63 +422,63 @@ func depth(chain []ast.Node) int {
 	return depth
 }
 
-func widthRule(h *house, say say) {
-	walk(h.code(), func(_ *file, n ast.Node) {
+func widthRule(c *codebase, report report) {
+	walk(c.code(), func(_ *file, n ast.Node) {
 		switch n := n.(type) {
 		case *ast.FuncType:
 			if count := n.Params.NumFields(); count > maxParameters {
-				say(n, "%d parameters, the limit is %d: take a struct", count, maxParameters)
+				report(n, "%d parameters, the limit is %d: use a struct", count, maxParameters)
 			}
 		case *ast.InterfaceType:
 			if count := n.Methods.NumFields(); count > maxMethods {
-				say(n, "%d methods, the limit is %d: ask for less, or make two interfaces", count, maxMethods)
+				report(n, "%d methods, the limit is %d: ask for less, or split the interface", count, maxMethods)
 			}
 		}
 	})
 }
 
-func initRule(h *house, say say) {
-	walk(h.files, func(f *file, n ast.Node) {
-		// The room inside has to act before the packages that take long to begin.
-		if d, ok := n.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "init" && f.room != inside {
-			say(d, "init runs unasked: use a table, or a function that main calls")
+func initRule(c *codebase, report report) {
+	walk(c.files, func(f *file, n ast.Node) {
+		// engine/sandbox/inside must run before packages with a slow initialization.
+		if d, ok := n.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "init" && f.dir != inside {
+			report(d, "init is called implicitly: use a table, or a function that main calls")
 		}
-		// They parse text/template, see doorRule.
-		if x, ok := n.(*ast.SelectorExpr); ok && templates.MatchString(x.Sel.Name) && f.room == "cmd" {
-			say(x, "%s links a template engine: use the function in its place", x.Sel.Name)
+		// They parse text/template, see moduleRule.
+		if x, ok := n.(*ast.SelectorExpr); ok && templates.MatchString(x.Sel.Name) && f.dir == "cmd" {
+			report(x, "%s links a template engine: use the function instead", x.Sel.Name)
 		}
 	})
 }
 
-// variableRule wants package variables to be tables and sentinels, with a value
-// from the beginning that nobody changes.
-func variableRule(h *house, say say) {
-	for room, files := range byRoom(h.code()) {
+// variableRule allows only package variables that are tables or sentinels: they have
+// an initial value that is never changed.
+func variableRule(c *codebase, report report) {
+	for dir, files := range byDir(c.code()) {
 		var trees []*ast.File
 		for _, f := range files {
 			trees = append(trees, f.File)
 		}
 		info := types.Info{Uses: map[*ast.Ident]types.Object{}}
-		blind := types.Config{Error: func(error) {}} // finds no import, and needs none
-		pkg, _ := blind.Check(room, h.fset, trees, &info)
+		blind := types.Config{Error: func(error) {}} // imports are not resolved, and not needed
+		pkg, _ := blind.Check(dir, c.fset, trees, &info)
 		changed := changes(files)
 		for id, used := range info.Uses {
 			if v, ok := used.(*types.Var); ok && v.Parent() == pkg.Scope() && changed[id.Pos()] {
-				say(id, "the package variable %s is changed: keep it in a struct, or in the function that needs it", id.Name)
+				report(id, "the package variable %s is changed: keep it in a struct, or in the function that needs it", id.Name)
 			}
 		}
 		for _, f := range files {
-			checkInitial(f, say)
+			checkInitial(f, report)
 		}
 	}
 }
 
 // checkStart refuses regular expressions that are compiled at every start of the program.
-func checkStart(spec *ast.ValueSpec, say say) {
+func checkStart(spec *ast.ValueSpec, report report) {
 	for _, value := range spec.Values {
 		ast.Inspect(value, func(n ast.Node) bool {
 			if call, ok := n.(*ast.CallExpr); ok && types.ExprString(call.Fun) == "regexp.MustCompile" {
-				say(call, "%s is compiled at every start: wrap it in sync.OnceValue", spec.Names[0])
+				report(call, "%s is compiled at every start: wrap it in sync.OnceValue", spec.Names[0])
 			}
 			_, function := n.(*ast.FuncLit)
 			return !function // its body runs later
@@ -485,8 +486,8 @@ func checkStart(spec *ast.ValueSpec, say say) {
 	}
 }
 
-// changes returns where statements begin to name what they change: at a for
-// a.b[c] = d.
+// changes returns the positions at which the changed operands of statements begin: of
+// a in a.b[c] = d.
 func changes(files []*file) map[token.Pos]bool {
 	at := map[token.Pos]bool{}
 	walk(files, func(_ *file, n ast.Node) {
@@ -504,9 +505,8 @@ func changes(files []*file) map[token.Pos]bool {
 	return at
 }
 
-// checkInitial looks for variables made to be filled later; what is embedded
-// has no value either.
-func checkInitial(f *file, say say) {
+// checkInitial reports variables without an initial value. Embedded files are exempt.
+func checkInitial(f *file, report report) {
 	for _, d := range f.Decls {
 		d, ok := d.(*ast.GenDecl)
 		if !ok || d.Tok != token.VAR {
@@ -515,26 +515,26 @@ func checkInitial(f *file, say say) {
 		for _, spec := range d.Specs {
 			spec := spec.(*ast.ValueSpec)
 			if len(spec.Values) == 0 && !embedded.MatchString(types.ExprString(spec.Type)) {
-				say(spec, "the package variable %s is made to be changed: keep it in a struct, or in the function that needs it", spec.Names[0])
+				report(spec, "the package variable %s is made to be changed: keep it in a struct, or in the function that needs it", spec.Names[0])
 			}
-			checkStart(spec, say)
+			checkStart(spec, report)
 		}
 	}
 }
 
-func nameRule(h *house, say say) {
-	for _, f := range h.files {
-		if vague.MatchString(path.Base(f.room)) || vague.MatchString(f.Name.Name) {
-			say(f.Name, "%q says nothing: name the package for what it knows, or put its code where it is used", f.Name.Name)
+func nameRule(c *codebase, report report) {
+	for _, f := range c.files {
+		if vague.MatchString(path.Base(f.dir)) || vague.MatchString(f.Name.Name) {
+			report(f.Name, "%q is vague: name the package for its subject, or move the code to its caller", f.Name.Name)
 		}
 	}
 }
 
-func todoRule(h *house, say say) {
-	for _, f := range h.code() {
+func todoRule(c *codebase, report report) {
+	for _, f := range c.code() {
 		for _, group := range f.Comments {
 			if strings.Contains(explained.ReplaceAllString(group.Text(), ""), "TODO") {
-				say(group, "TODO: write after a colon what is left to do, and why it is not done")
+				report(group, "TODO: write after a colon the remaining work, and why it is not done")
 			}
 		}
 	}
@@ -553,7 +553,7 @@ func keepDependencies(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) (v\S+)`).FindAllStringSubmatch(string(goMod), -1) {
 		if row := fmt.Sprintf("| `%s` | %s |", m[1], m[2]); !strings.Contains(string(page), row) {
-			t.Errorf("docs/dependencies.md has no row %s: look at the version, and enter it with the date", row)
+			t.Errorf("docs/dependencies.md has no row %s: review the version, and enter it with the date", row)
 		}
 	}
 }
