@@ -29,7 +29,7 @@ func open(t *testing.T, dir string) *builds.Store {
 
 func create(t *testing.T, s *builds.Store) *builds.Dir {
 	t.Helper()
-	d, err := s.Create(uuid, "run")
+	d, err := createNext(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestCreate_ManyAtOnceGetNumbersOfTheirOwn(t *testing.T) {
 				errs[i] = err
 				return
 			}
-			d, err := s.Create(uuid, "run")
+			d, err := createNext(s)
 			if errs[i] = err; err == nil {
 				got[i] = d.Number
 			}
@@ -300,6 +300,16 @@ func TestNumber(t *testing.T) {
 	} {
 		if got := builds.Number(name); got != want {
 			t.Errorf("Number(%q) is %d; want %d", name, got, want)
+		}
+	}
+}
+
+// createNext creates the directory of a build with the next free number.
+func createNext(s *builds.Store) (*builds.Dir, error) {
+	for {
+		d, err := s.Create(s.Next(), uuid, "run")
+		if !errors.Is(err, builds.ErrTaken) {
+			return d, err
 		}
 	}
 }

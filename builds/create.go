@@ -34,9 +34,13 @@ func (s *Store) numbers() []int {
 	return all
 }
 
-// Create makes the directory of a new build, whose run has a temporary directory. Of
-// two builds that ask at once each gets a number of its own.
-func (s *Store) Create(uuid, run string) (*Dir, error) {
+// ErrTaken is returned by Create if another build has taken the number.
+var ErrTaken = errors.New("the build number is taken")
+
+// Create makes the directory of a new build with the given number, which Next returned,
+// and UUID. The run is the path of the directory that its process locks. Of two builds
+// with the same number one gets ErrTaken, and has to ask Next again.
+func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	if err := s.Prepare(); err != nil {
 		return nil, err
 	}
@@ -45,8 +49,7 @@ func (s *Store) Create(uuid, run string) (*Dir, error) {
 		return nil, err
 	}
 	defer root.Close()
-	number, err := s.number(root)
-	if err != nil {
+	if err := s.take(root, number); err != nil {
 		return nil, err
 	}
 	short, _, _ := strings.Cut(uuid, "-")
@@ -107,24 +110,22 @@ func makeDir(root *os.Root, name string) error {
 // numbersKept is how many of the last numbers stay taken.
 const numbersKept = 20
 
-// number takes the next number by making its file.
-func (s *Store) number(root *os.Root) (int, error) {
+// take takes a number by creating its file.
+func (s *Store) take(root *os.Root, number int) error {
 	before := s.numbers()
-	for n := s.Next(); ; n++ {
-		file, err := root.OpenFile(filepath.Join(numbersName, strconv.Itoa(n)), os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		for _, old := range before {
-			if old < n-numbersKept { // a build that is still counting must find the last ones
-				s.forget(root, old)
-			}
-		}
-		return n, file.Close()
+	file, err := root.OpenFile(filepath.Join(numbersName, strconv.Itoa(number)), os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrTaken
 	}
+	if err != nil {
+		return err
+	}
+	for _, old := range before {
+		if old < number-numbersKept { // a build that is about to take a number must find the last ones
+			s.forget(root, old)
+		}
+	}
+	return file.Close()
 }
 
 // forget removes the file of a number, which is empty.

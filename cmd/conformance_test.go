@@ -18,8 +18,10 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/buildlocal/buildlocal/cmd"
+	"github.com/buildlocal/buildlocal/cmd/cli"
 	buildconsole "github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -43,12 +45,13 @@ func needEngine(t *testing.T) {
 }
 
 // host is the App of a test: no variables but the engine's and the given ones.
-func host(t *testing.T, variables map[string]string) (*cmd.App, *bytes.Buffer, *bytes.Buffer) {
+func host(t *testing.T, variables map[string]string) (*cli.App, *bytes.Buffer, *bytes.Buffer) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	return &cmd.App{
-		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Now: time.Now, Home: t.TempDir(),
-		TempDir: t.TempDir(), Hostname: "host", User: "tester", UID: os.Getuid(), PID: os.Getpid(), Version: "test",
+	a := &cli.App{Stdout: &stdout, Stderr: &stderr, Version: "test"}
+	a.Host = local.Host{
+		Stdin: strings.NewReader(""), Now: time.Now, Home: t.TempDir(),
+		TempDir: t.TempDir(), Hostname: "host", User: "tester", UID: os.Getuid(), PID: os.Getpid(),
 		LookupEnv: func(name string) (string, bool) {
 			if name == "DOCKER_HOST" {
 				return os.LookupEnv(name)
@@ -56,7 +59,8 @@ func host(t *testing.T, variables map[string]string) (*cmd.App, *bytes.Buffer, *
 			value, given := variables[name]
 			return value, given
 		},
-	}, &stdout, &stderr
+	}
+	return a, &stdout, &stderr
 }
 
 // TestConformance runs the table of small builds in testdata/conformance. Each

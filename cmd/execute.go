@@ -7,19 +7,20 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
 // Execute runs the command line args in this process and returns the exit code.
-// The first signal ends a build in good order, the second without waiting for
-// its commands, the third ends the process. What a closed terminal or a reader
-// that went away do is no different from the first.
+// The first signal stops a build in good order, the second without waiting for its
+// commands, and the third ends the process. A closed terminal and a closed pipe stop a
+// build as the first signal does.
 func Execute(args []string, version string) int {
 	if isRelay(os.Args) {
-		return beRelay(os.Args)
+		return runRelay(os.Args)
 	}
 	if isHelper(os.Args) {
-		return beHelper(os.Args)
+		return runHelper(os.Args)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
@@ -32,22 +33,19 @@ func Execute(args []string, version string) int {
 		cancel(interrupted(<-signals))
 		<-signals
 		close(hurry)
-		os.Exit(exitCode(interrupted(<-signals)))
+		os.Exit(cli.ExitCode(interrupted(<-signals)))
 	}()
-	a := Host(version)
+	a := cli.NewHost(version)
 	a.Hurry = hurry
 	return Main(ctx, args, a)
 }
 
-// packingLimit is the same where a cache is packed on its way to a bucket and parts of it
-// wait in memory.
-const packingLimit = 44 << 20
-
-// memoryLimit is how much memory, in bytes, is used before more is done to use less: a
-// build has the machine, not we.
+// memoryLimit is the soft memory limit in bytes: the garbage collector works harder above
+// it, because the memory of the machine is for the build. Below it little is collected,
+// which is faster.
 const memoryLimit = 40 << 20
 
-// interrupted returns why a build ends that a signal ends.
+// interrupted returns the reason why a signal stops a build.
 func interrupted(s os.Signal) error {
 	if s == os.Interrupt {
 		return runner.ErrStopped

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
 )
 
 // eachCommand calls do with every command of ours, subcommands included.
@@ -20,12 +22,12 @@ func eachCommand(t *testing.T, do func(t *testing.T, c *cobra.Command)) {
 			walk(sub)
 		}
 	}
-	walk(newRoot(&App{}))
+	walk(newRoot(&cli.App{}))
 }
 
 // failWith returns the error of a command line.
 func failWith(args ...string) error {
-	root := newRoot(&App{})
+	root := newRoot(&cli.App{})
 	root.SetArgs(args)
 	root.SetOut(io.Discard)
 	root.SetErr(io.Discard)
@@ -34,7 +36,7 @@ func failWith(args ...string) error {
 
 func TestUnknownCommand_SuggestsEachCommand(t *testing.T) {
 	for _, path := range []string{"", "image", "cache", "secrets"} {
-		root := newRoot(&App{})
+		root := newRoot(&cli.App{})
 		parent, _, err := root.Find(strings.Fields(path))
 		if err != nil {
 			t.Fatal(err)
@@ -54,15 +56,15 @@ func TestHelp_EachGroupHasAtMostTenFlags(t *testing.T) {
 	eachCommand(t, func(t *testing.T, c *cobra.Command) {
 		c.InitDefaultHelpFlag()
 		var b bytes.Buffer
-		usageOfFlags(&b, c.LocalFlags())
+		cli.UsageOfFlags(&b, c.LocalFlags())
 		flags := 0
 		for line := range strings.Lines(b.String()) {
 			switch {
 			case !strings.HasPrefix(line, " "):
 				flags = 0
 			case strings.HasPrefix(strings.TrimSpace(line[:7]), "-"): // other lines continue a description
-				if flags++; flags > maxPlainFlags {
-					t.Errorf("a group has more than %d flags:\n%s", maxPlainFlags, b.String())
+				if flags++; flags > cli.MaxPlainFlags {
+					t.Errorf("a group has more than %d flags:\n%s", cli.MaxPlainFlags, b.String())
 				}
 			}
 		}

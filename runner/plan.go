@@ -117,6 +117,8 @@ type Inputs struct {
 	GitCredentials bool
 	Zip            bool   // artifacts are packed too
 	CachePlace     string // where caches are kept, for a person; empty where none is
+	Engine         string // name and address of the engine, for display
+	Place          string // what the build runs in if that is not an image, for display
 	MaskEncoded    bool   // hide secrets in base64, URLs and JSON too
 	Metadata       bool   // the build may ask this machine's cloud for its metadata
 }
@@ -131,7 +133,8 @@ type Override struct {
 type Plan struct {
 	Identity        Identity
 	Image           string // as configured
-	Place           string // what the build runs in, where that is no image
+	Engine          string // name and address of the engine, for display
+	Place           string // what the build runs in if that is not an image, for display
 	Alias           string // a name the image may have here; never pulled
 	Images          []string
 	Digest          string // that it must have; empty for any
@@ -213,7 +216,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Privileged: in.Privileged || in.Project.Environment.Privileged && !in.Unprivileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
-		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache, CachePlace: in.CachePlace,
+		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache, CachePlace: in.CachePlace, Engine: in.Engine, Place: in.Place,
 		CacheModes: in.Project.Cache.Modes,
 		Warning:    in.Spec.Warning(), spec: in.Spec,
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant, GitHelper: in.Spec.Env.GitCredentialHelper,

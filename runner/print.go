@@ -19,6 +19,9 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "%-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("build", "%s, number %d", p.Identity.BuildID(), p.Identity.Number)
+	if p.Engine != "" {
+		line("engine", "%s", p.Engine)
+	}
 	if p.Place == "" {
 		line("image", "%s%s", p.Image, p.imageNotes())
 	} else {

@@ -1,0 +1,183 @@
+// Package build has the commands run and plan.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Options are the flags of run and plan.
+type Options struct{ settings.Flags }
+
+// NewRun returns the command run.
+func NewRun(a *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+	o := &Options{}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run a build",
+		Long: "Read buildspec.yml, start a container and run the phases as AWS CodeBuild would.\n" +
+			"Artifacts, reports and the log are in .buildlocal/latest.",
+		Example: "  buildlocal run -i node:22\n" +
+			"  buildlocal run -C ../service -e STAGE=dev --env-file .env\n" +
+			"  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
+		Annotations: cli.Notes(
+			"Flags can also be set with "+settings.VariablePrefix+"<FLAG> environment variables, in "+settings.File,
+			"in the source directory, or in ~/.config/buildlocal/config.yml. Run 'buildlocal",
+			"config' to see the values. A file in the source can only set flags that affect",
+			"the build alone, unless you trust it; see 'buildlocal trust --help'.",
+			"",
+			"Exit codes: 0 succeeded, 1 build failed, 2 usage error, 3 invalid buildspec,",
+			"project file or configuration, 4 engine, image or registry error, 5 timed out,",
+			"130 stopped by Ctrl-C, 143 stopped by SIGTERM.",
+		),
+		Args: cli.NoArgs,
+	}
+	o.Add(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.Settle(c.Context(), a, c); err != nil {
+			return err
+		}
+		if runF != nil {
+			return runF(c.Context(), o)
+		}
+		return run(c.Context(), a, o)
+	}
+	return c
+}
+
+// NewPlan returns the command plan, which is run --dry-run.
+func NewPlan(a *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+	c := NewRun(a, func(ctx context.Context, o *Options) error {
+		o.DryRun = true
+		if runF != nil {
+			return runF(ctx, o)
+		}
+		return run(ctx, a, o)
+	})
+	c.Use, c.Short = "plan", "Print what run would do without starting anything"
+	c.Long = "Print the build plan: the engine and the environment, every variable with its origin,\n" +
+		"the commands with their lines, artifacts, reports, cache and limits. Same as run\n--dry-run."
+	c.Example = "  buildlocal plan\n  buildlocal plan -i node:22 -e STAGE=dev\n" +
+		"  buildlocal plan -C ../service --project project.json"
+	return c
+}
+
+// run runs or plans a build.
+func run(ctx context.Context, a *cli.App, o *Options) error {
+	warmed := a.Warm(&o.Request)
+	defer func() { _ = warmed.Close() }()
+	inputs, err := a.Load(ctx, &o.Request)
+	if inputs != nil {
+		defer inputs.Close()
+	}
+	if err != nil {
+		return o.refuse(a, err)
+	}
+	warn(a, o, inputs)
+	session, err := a.Prepare(ctx, inputs, warmed)
+	if err != nil {
+		return o.refuse(a, err)
+	}
+	defer func() { _ = session.Close() }()
+	if o.DryRun {
+		_, err := fmt.Fprint(a.Stdout, session.Plan.String())
+		return err
+	}
+	return verdict(session.Run(ctx, view(a, o, session)))
+}
+
+// warn prints problems that do not keep the build from running. Lints are only counted,
+// because they would be the same in every run.
+func warn(a *cli.App, o *Options, in *local.Inputs) {
+	shown := in.Problems
+	lints := shown.Count(diag.Lint)
+	if lints > 0 && !o.Verbose {
+		shown = slices.DeleteFunc(slices.Clone(shown), func(p diag.Problem) bool { return p.Severity == diag.Lint })
+	}
+	if len(shown) > 0 {
+		fmt.Fprintln(a.Stderr, shown.Error())
+	}
+	if lints > 0 && !o.Verbose && !o.Quiet {
+		fmt.Fprintf(a.Stderr, "%s: %s; run buildlocal validate\n", in.Spec.File, human.Count(lints, "lint"))
+	}
+}
+
+// refuse returns the error of a build that was not started. If the log of the service was
+// asked for, a buildspec error is also printed to it as CodeBuild does.
+func (o *Options) refuse(a *cli.App, err error) error {
+	err = o.Explain(err)
+	var buildspec local.BuildspecError
+	if o.Format != "service" || o.DryRun || !errors.As(err, &buildspec) {
+		return err
+	}
+	message := ""
+	var list diag.List
+	switch {
+	case errors.As(err, &list):
+		at := slices.IndexFunc(list, func(p diag.Problem) bool { return p.Severity == diag.Error })
+		if at >= 0 {
+			if message = list[at].Service; message == "" {
+				message = list[at].Message
+			}
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		message = "YAML file does not exist"
+	}
+	if message != "" {
+		console.NewService(a.Raw.Out).Refuse(a.Now(), message)
+	}
+	return err
+}
+
+// verdict turns the end of a build into an error with its exit code. Results that could
+// not be written count only if nothing worse happened.
+func verdict(r local.Result) error {
+	var lost local.LostError
+	status := r.Record.Status
+	switch {
+	case r.Fault != nil:
+		return r.Fault
+	case status == runner.Stopped && errors.As(r.Cause, &lost):
+		return fmt.Errorf("build stopped, because its output could not be written: %w", lost.Unwrap())
+	case status == runner.Stopped && errors.Is(r.Cause, runner.ErrTerminated):
+		return cli.ExitError{Code: cli.ExitTerminated}
+	case status == runner.Stopped:
+		return cli.ExitError{Code: cli.ExitStopped}
+	case status == runner.TimedOut:
+		return cli.ExitError{Code: cli.ExitTimedOut}
+	case status != runner.Succeeded:
+		return cli.ExitError{Code: cli.ExitFailed}
+	case errors.As(r.Cause, &lost):
+		return fmt.Errorf("build succeeded, but its output could not be written: %w", lost.Unwrap())
+	}
+	return r.Output
+}
+
+// view returns the sink that shows the build in the chosen format.
+func view(a *cli.App, o *Options, s *local.Session) local.Sink {
+	switch o.Format {
+	case "json":
+		return console.NewJSON(a.Raw.Out)
+	case "service":
+		return console.NewService(a.Raw.Out)
+	}
+	terminal := a.IsTerminal()
+	return console.NewText(a.Raw.Out, console.Options{
+		Color: a.Color(terminal), Terminal: terminal, Quiet: o.Quiet, Verbose: o.Verbose, Dir: local.ShownPath(s.Dir.Path),
+		Links: a.Links(terminal), Source: o.ShownSource(), SourceDir: filepath.ToSlash(o.SourceDir()),
+	})
+}

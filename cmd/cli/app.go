@@ -1,0 +1,146 @@
+// Package cli has the parts that all commands share: the App with the streams and the
+// host, exit codes, the format of errors, tables and help.
+//
+// A command is an options struct and two functions. NewX(app, runF) returns the cobra
+// command, which fills the options and calls runF, or if that is nil the function that
+// does the work. Tests pass a runF to look at the options.
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/local"
+)
+
+// App is everything that a command uses of the process.
+type App struct {
+	local.Host
+
+	// Stdout and Stderr escape control characters, because messages contain names and
+	// values from sources and images.
+	Stdout, Stderr io.Writer
+
+	// Raw has the same streams without escaping: for the output of a build's commands,
+	// for data, and for package console, which escapes by itself.
+	Raw struct{ Out, Err io.Writer }
+
+	Version string
+}
+
+// NewHost returns an App for the current process, with its streams and environment.
+func NewHost(version string) *App {
+	a := &App{Stdout: os.Stdout, Stderr: os.Stderr, Version: version}
+	a.Host = local.Host{
+		Stdin: os.Stdin, LookupEnv: os.LookupEnv, Now: time.Now, TempDir: os.TempDir(),
+		UID: os.Getuid(), PID: os.Getpid(), User: "unknown",
+	}
+	a.Home, _ = os.UserHomeDir()
+	a.Hostname, _ = os.Hostname()
+	if u, err := user.Current(); err == nil {
+		a.User = u.Username
+	}
+	return a
+}
+
+// Open makes the streams escape, and connects the host to them. It must be called once
+// before a command is run.
+func (a *App) Open(ctx context.Context) {
+	a.Raw.Out, a.Raw.Err = a.Stdout, a.Stderr
+	a.Stdout, a.Stderr = diag.EscapeWriter(a.Raw.Out), diag.EscapeWriter(a.Raw.Err)
+	a.Warnf = func(format string, args ...any) { fmt.Fprintf(a.Stderr, format+"\n", args...) }
+	a.MFA = func() func() (string, error) { return a.askMFA(ctx) }
+}
+
+// askMFA returns a function that asks on the terminal for the code of an authentication
+// device, or nil if there is no terminal.
+func (a *App) askMFA(ctx context.Context) func() (string, error) {
+	in, isFile := a.Stdin.(*os.File)
+	out, shown := a.Raw.Err.(*os.File)
+	if !isFile || !shown || !isatty.IsTerminal(in.Fd()) || !isatty.IsTerminal(out.Fd()) {
+		return nil
+	}
+	return func() (string, error) {
+		fmt.Fprint(a.Stderr, "MFA code: ")
+		line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if code := strings.TrimSpace(string(line)); code != "" {
+			return code, nil
+		}
+		return "", errors.New("no MFA code entered")
+	}
+}
+
+// StdinTerminal returns the standard input if it is a terminal, to ask the user a
+// question.
+func (a *App) StdinTerminal() (*os.File, bool) {
+	in, isFile := a.Stdin.(*os.File)
+	return in, isFile && isatty.IsTerminal(in.Fd())
+}
+
+// IsTerminal reports whether the standard output is a terminal.
+func (a *App) IsTerminal() bool {
+	file, ok := a.Raw.Out.(*os.File)
+	return ok && (isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()))
+}
+
+// Color reports whether the output is colored. NO_COLOR takes precedence over
+// CLICOLOR_FORCE, which takes precedence over the kind of the output.
+func (a *App) Color(terminal bool) bool {
+	if a.Env("NO_COLOR") != "" {
+		return false
+	}
+	if force := a.Env("CLICOLOR_FORCE"); force != "" && force != "0" {
+		return true
+	}
+	return terminal && a.Env("TERM") != "dumb" && a.Env("CLICOLOR") != "0"
+}
+
+// Links reports whether the terminal is known to open links. Other terminals mostly
+// ignore them, but some print them.
+func (a *App) Links(terminal bool) bool {
+	term := a.Env("TERM")
+	if !terminal || term == "dumb" || term == "linux" {
+		return false
+	}
+	for _, name := range []string{"VTE_VERSION", "WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM"} {
+		if a.Env(name) != "" {
+			return true
+		}
+	}
+	programs := []string{"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper"}
+	return slices.Contains(programs, a.Env("TERM_PROGRAM")) || strings.HasPrefix(term, "foot")
+}
+
+// Tilde shortens a path below the user's home directory.
+func (a *App) Tilde(path string) string {
+	if below, inside := local.RelativeTo(a.Home, path); inside && a.Home != "" {
+		return "~/" + below
+	}
+	return path
+}
+
+// WriteJSON prints a value to the standard output, with invisible characters escaped.
+func (a *App) WriteJSON(value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.Raw.Out, diag.EscapeJSON(string(text))+"\n")
+	return err
+}

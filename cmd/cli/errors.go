@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Exit codes. They are derived from types of errors, never from messages.
+const (
+	ExitSucceeded  = 0
+	ExitFailed     = 1   // the build failed
+	ExitUsage      = 2   // a mistake on the command line
+	ExitInput      = 3   // a mistake in a buildspec, a project document or a configuration file
+	ExitFault      = 4   // of the engine, an image, a registry or this program
+	ExitTimedOut   = 5   // the build timed out
+	ExitStopped    = 130 // SIGINT
+	ExitTerminated = 143 // SIGTERM
+)
+
+// ExitError carries an exit code. It is not printed: the command has reported the failure
+// already.
+type ExitError struct{ Code int }
+
+// Error names the code, for tests.
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// Screen is an error with a message of several lines in the final form.
+type Screen interface {
+	error
+	ExitCode() int
+}
+
+// Usagef returns an error for a mistake on the command line.
+func Usagef(format string, args ...any) error { return local.Usagef(format, args...) }
+
+// ExitCode returns the exit code for an error.
+func ExitCode(err error) int {
+	var usage local.UsageError
+	var input local.InputError
+	var list diag.List
+	var exit ExitError
+	var screen Screen
+	switch {
+	case err == nil:
+		return ExitSucceeded
+	case errors.As(err, &exit):
+		return exit.Code
+	case errors.Is(err, runner.ErrStopped):
+		return ExitStopped
+	case errors.Is(err, runner.ErrTerminated):
+		return ExitTerminated
+	case errors.Is(err, local.ErrReadTimeout):
+		return ExitTimedOut
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.As(err, &list), errors.As(err, &input):
+		return ExitInput
+	case errors.As(err, &screen):
+		return screen.ExitCode()
+	}
+	return ExitFault
+}
+
+// PrintError prints an error: problems of files and screens as they are, any other error
+// after a label, with hints on lines of their own.
+func (a *App) PrintError(err error) {
+	var list diag.List
+	var screen Screen
+	isSpecial := errors.As(err, &list) || errors.As(err, &screen)
+	if several, ok := err.(interface{ Unwrap() []error }); ok && isSpecial {
+		for _, err := range several.Unwrap() {
+			a.PrintError(err)
+		}
+		return
+	}
+	switch {
+	case errors.As(err, &list):
+		fmt.Fprintln(a.Stderr, list.Error())
+	case errors.As(err, &screen):
+		fmt.Fprintln(a.Stderr, screen.Error())
+	default:
+		fmt.Fprint(a.Stderr, labelled(err))
+	}
+}
+
+// labelled returns the message of an error with labels. The first line of each error is
+// the message, the following ones are hints.
+func labelled(err error) string {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var b strings.Builder
+		for _, err := range several.Unwrap() {
+			b.WriteString(labelled(err))
+		}
+		return b.String()
+	}
+	var b strings.Builder
+	label := "error: "
+	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
+		line = strings.TrimSuffix(strings.TrimRight(line, "\n"), ".")
+		if label != "error: " {
+			line = lowerFirst(line)
+		}
+		b.WriteString(label + line + "\n")
+		label = "hint: "
+	}
+	return b.String()
+}
+
+// lowerFirst begins a hint with a small letter, unless it begins with a name such as
+// TMPDIR.
+func lowerFirst(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	second, _ := utf8.DecodeRuneInString(text[size:])
+	if !unicode.IsUpper(first) || !unicode.IsLower(second) {
+		return text
+	}
+	return string(unicode.ToLower(first)) + text[size:]
+}
+
+// JoinErrors returns several errors as one: mistakes of the command line first, then the
+// problems of files as one sorted list, then a screen.
+func JoinErrors(errs []error) error {
+	var problems diag.List
+	var screen Screen
+	var rest []error
+	for _, err := range flatten(errs) {
+		var list diag.List
+		switch {
+		case errors.As(err, &list):
+			problems = append(problems, list...)
+		case errors.As(err, &screen):
+		case err != nil:
+			rest = append(rest, err)
+		}
+	}
+	problems.Sort()
+	if len(problems) > 0 {
+		rest = append(rest, problems)
+	}
+	if screen != nil {
+		rest = append(rest, screen)
+	}
+	if len(rest) == 1 {
+		return rest[0]
+	}
+	return errors.Join(rest...)
+}
+
+// flatten replaces joined errors by their parts.
+func flatten(errs []error) []error {
+	var all []error
+	for _, err := range errs {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			all = append(all, flatten(several.Unwrap())...)
+			continue
+		}
+		all = append(all, err)
+	}
+	return all
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package configure
+
+import "os"
+
+// flushInput does nothing: what was typed before a question is taken for the answer.
+func flushInput(*os.File) {}

@@ -1,0 +1,246 @@
+// Package configure has the commands about configuration: config and trust.
+package configure
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/internal/config"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/trust"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// commands are the commands of an app.
+type commands struct{ *cli.App }
+
+// NewTrust returns the command trust.
+func NewTrust(app *cli.App) *cobra.Command {
+	a := commands{app}
+	yes := false
+	c := &cobra.Command{
+		Use:   "trust [DIR]",
+		Short: "Allow a source's " + settings.File + " to reach this machine",
+		Long: "Show what the " + settings.File + " of a source would let its builds do beyond the build\n" +
+			"itself, and remember your yes: for this directory, and for the contents that the\n" +
+			"file and the files it names have now. A changed file has to be trusted again.\n\n" +
+			"Exit codes: 0 trusted, or there is nothing to trust; 1 you said no; 2 there is no\n" +
+			"terminal to ask on, and no --yes; 3 the file cannot be read.",
+		Example: "  buildlocal trust\n  buildlocal trust ../service\n  buildlocal trust --yes",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return cli.Usagef("%s takes one directory, and found %q", c.CommandPath(), args)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return a.trust(c.Context(), cmp.Or(append(args, "")[0], "."), yes)
+	}
+	c.AddCommand(newTrustLs(a), newTrustRm(a))
+	return c
+}
+
+// trust shows what a source's file reaches, asks, and remembers the answer.
+func (a commands) trust(ctx context.Context, dir string, yes bool) error {
+	s, name, err := subjectOf(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if len(s.Claims) == 0 {
+		fmt.Fprintf(a.Stdout, "%s needs no trust: it changes only the build\n", name)
+		return nil
+	}
+	known, found, err := settings.TrustStore(a.App).Find(s.Dir)
+	if err != nil {
+		return err
+	}
+	if found && known.Covers(s.Files) && s.Agreed(known) {
+		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", name)
+		return nil
+	}
+	a.showSubject(ctx, s, name, known.Allows)
+	if !yes {
+		question := "Trust this file? You are asked again when it changes. [y/N] "
+		if n := len(s.Files); n > 1 {
+			question = fmt.Sprintf("Trust these %d files (%s)? You are asked again when one changes. [y/N] ", n, settings.Visible(strings.Join(slices.Sorted(maps.Keys(s.Files)), ", ")))
+		}
+		if err := a.confirm(ctx, question); err != nil {
+			return err
+		}
+	}
+	record := trust.Record{Directory: s.Dir, Trusted: a.Now().UTC().Truncate(time.Second), Files: s.Files, Allows: s.Lines()}
+	if err := settings.TrustStore(a.App).Add(record); err != nil {
+		return fmt.Errorf("remember your trust: %w", err)
+	}
+	fmt.Fprintln(a.Stdout, "trusted; buildlocal trust ls lists it, buildlocal trust rm revokes it")
+	return nil
+}
+
+// subjectOf returns the claims of a source directory, and the name of its configuration
+// file or "".
+func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, "", cli.Usagef("%s is not a directory", dir)
+	}
+	s, name, err := settings.ReadSubject(ctx, dir)
+	if err == nil && name == "" && len(s.Claims) == 0 {
+		err = cli.Usagef("there is no %s in %s", settings.File, dir)
+	}
+	return s, name, err
+}
+
+// showSubject prints the file with who changed it last, and what it would do; for a
+// file that was trusted before, only what is new.
+func (a commands) showSubject(ctx context.Context, s *settings.Subject, name string, allowed []string) {
+	file := filepath.Join(s.Dir, settings.File)
+	if name == "" {
+		file = filepath.Join(s.Dir, ".git")
+	}
+	heading := a.Tilde(file)
+	if last := source.LastChange(ctx, file); name != "" && last != nil {
+		heading += fmt.Sprintf(", by its git last changed in %s by %s, %s", last.Commit, human.CutMiddle(last.Author, maxAuthor), human.Ago(a.Now().Sub(last.Time)))
+	}
+	fmt.Fprintln(a.Stdout, settings.Visible(heading))
+	lines := s.Lines()
+	if len(allowed) > 0 {
+		var added []config.Claim
+		for i, c := range s.Claims {
+			if !slices.Contains(allowed, lines[i]) {
+				added = append(added, c)
+			}
+		}
+		a.showChange(added, slices.DeleteFunc(slices.Clone(allowed), func(l string) bool { return slices.Contains(lines, l) }))
+		return
+	}
+	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a.App, s.Claims))
+}
+
+// showChange prints what a file claims now and did not when it was trusted, and the
+// other way round.
+func (a commands) showChange(added []config.Claim, gone []string) {
+	fmt.Fprintln(a.Stdout, "has changed since you trusted it")
+	if len(gone) > 0 {
+		fmt.Fprintln(a.Stdout, "would no longer let builds of this source")
+		for _, line := range gone[:min(len(gone), settings.MaxAlike)] {
+			fmt.Fprintln(a.Stdout, "  -", strings.ReplaceAll(settings.Visible(human.CutMiddle(line, settings.MaxTarget)), `\n`, ": "))
+		}
+	}
+	if len(added) > 0 {
+		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", settings.ClaimTable(a.App, added))
+	}
+	if len(added)+len(gone) == 0 {
+		fmt.Fprintln(a.Stdout, "and would let builds of this source do the same as before")
+	}
+}
+
+// maxAuthor is how many characters of the name of a commit's author are shown.
+const maxAuthor = 40
+
+// tilde shortens a path below the user's home directory.
+func (a commands) tilde(path string) string {
+	if below, inside := local.RelativeTo(a.Home, path); inside && a.Home != "" {
+		return "~/" + below
+	}
+	return path
+}
+
+// confirm asks on the terminal. Anything but yes is a no.
+func (a commands) confirm(ctx context.Context, question string) error {
+	in, isTerminal := a.StdinTerminal()
+	if !isTerminal {
+		return cli.Usagef("there is no terminal to ask on; read what is printed above, then give --yes")
+	}
+	flushInput(in) // input typed before the question is not an answer
+	fmt.Fprint(a.Stdout, question)
+	line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch strings.ToLower(strings.TrimSpace(string(line))) {
+	case "y", "yes":
+		return nil
+	}
+	fmt.Fprintln(a.Stdout, "not trusted")
+	return cli.ExitError{Code: cli.ExitFailed}
+}
+
+func newTrustLs(a commands) *cobra.Command {
+	return &cobra.Command{
+		Use: "ls", Short: "List the sources that you trust", Args: cli.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			all, err := settings.TrustStore(a.App).List()
+			if err == nil && len(all) == 0 {
+				fmt.Fprintln(a.Stderr, "you trust no source")
+				return nil
+			}
+			t := cli.NewTable(a.Stdout)
+			t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
+			for _, r := range all {
+				t.Row(a.Tilde(r.Directory), a.trustState(c.Context(), r), human.Ago(a.Now().Sub(r.Trusted)), strings.Join(effects(r), " · "))
+			}
+			return errors.Join(err, t.Flush())
+		},
+	}
+}
+
+// effects returns what a record allows, each once.
+func effects(r trust.Record) []string {
+	var all []string
+	for _, line := range r.Allows {
+		if effect, _, _ := strings.Cut(line, "\n"); !slices.Contains(all, effect) {
+			all = append(all, effect)
+		}
+	}
+	return all
+}
+
+// trustState says whether a record still holds.
+func (a commands) trustState(ctx context.Context, r trust.Record) string {
+	s := settings.Current(r)
+	now, _, err := subjectOf(ctx, r.Directory)
+	switch {
+	case len(s.Files) == 0:
+		return "gone"
+	case r.Covers(s.Files) && err == nil && now.Agreed(r):
+		return "trusted"
+	}
+	return "changed"
+}
+
+func newTrustRm(a commands) *cobra.Command {
+	return &cobra.Command{
+		Use: "rm [DIR]", Short: "Trust a source no longer",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir := cmp.Or(append(args, "")[0], ".")
+			full := local.RealDir(dir)
+			removed, err := settings.TrustStore(a.App).Remove(full)
+			switch {
+			case err != nil:
+				return err
+			case !removed:
+				return cli.Usagef("%s was not trusted; buildlocal trust ls lists what is", dir)
+			}
+			fmt.Fprintf(a.Stdout, "%s is not trusted any more\n", a.Tilde(full))
+			return nil
+		},
+	}
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package cmd
-
-import "os"
-
-// flushInput does nothing: what was typed before a question is taken for the answer.
-func flushInput(*os.File) {}

@@ -1,0 +1,71 @@
+// Package cmd is the command line: arguments in, exit code out. It puts the commands of
+// its subpackages together.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cmd/build"
+	"github.com/buildlocal/buildlocal/cmd/caches"
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/configure"
+	"github.com/buildlocal/buildlocal/cmd/image"
+	"github.com/buildlocal/buildlocal/cmd/machine"
+	"github.com/buildlocal/buildlocal/cmd/results"
+	"github.com/buildlocal/buildlocal/cmd/secret"
+	"github.com/buildlocal/buildlocal/cmd/validate"
+)
+
+// Main runs the command line args and returns the exit code.
+func Main(ctx context.Context, args []string, a *cli.App) int {
+	a.Open(ctx)
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Raw.Out)
+	root.SetErr(a.Stderr)
+	err := root.ExecuteContext(ctx)
+	var reported cli.ExitError
+	if err != nil && !errors.As(err, &reported) {
+		a.PrintError(err)
+	}
+	return cli.ExitCode(err)
+}
+
+func newRoot(a *cli.App) *cobra.Command {
+	var version bool
+	root := &cobra.Command{
+		Use:   "buildlocal",
+		Short: "Run AWS CodeBuild builds locally",
+		Long: "buildlocal runs AWS CodeBuild builds locally: it reads buildspec.yml and runs its\n" +
+			"phases in a container or a sandbox, as CodeBuild would.",
+		Example:       "  buildlocal run\n  buildlocal run -i node:22\n  buildlocal validate",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cli.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				_, err := fmt.Fprintln(c.OutOrStdout(), "buildlocal", a.Version)
+				return err
+			}
+			return c.Help()
+		},
+	}
+	// Cobra's own --version links a template engine.
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for buildlocal")
+	root.SetFlagErrorFunc(cli.FlagError)
+	root.SetUsageFunc(cli.Usage)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		build.NewRun(a, nil), build.NewPlan(a, nil),
+		validate.NewCmd(a, nil), validate.NewSchema(a), validate.NewLSP(a),
+		configure.NewConfig(a), configure.NewTrust(a),
+		secret.NewCmd(a), machine.NewPs(a), machine.NewStop(a), machine.NewPrune(a),
+		results.NewArtifacts(a), results.NewReport(a),
+		caches.NewCmd(a), image.NewCmd(a), machine.NewDoctor(a))
+	return root
+}

@@ -1,0 +1,78 @@
+package secret
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+const templateHead = `# Values for variables that name one in Parameter Store or Secrets Manager, by its
+# name or ARN. Keep this file to yourself: git must not have it.
+#
+# A value is a text, or stands elsewhere, if you name this file with --secrets or in
+# your own configuration:
+#   /app/token: !file token.txt                  the file beside this one
+#   /app/password: !cmd pass show app/password   what a command prints
+# A JSON secret is a mapping of its keys. Another version of a secret has an entry
+# of its own, as the buildspec names it: app::AWSPREVIOUS.
+`
+
+// secretsTemplate is a file of secrets without values, which are missing as long as
+// they are not filled in.
+func secretsTemplate(all []needed) string {
+	parameters, others := &yaml.Node{Kind: yaml.MappingNode}, &yaml.Node{Kind: yaml.MappingNode}
+	comment := func(n needed) string { return "for " + n.variable }
+	for _, n := range all {
+		ref, err := secrets.ParseReference(n.need.Ref)
+		switch {
+		case n.need.Kind == secrets.ParameterStore:
+			keyOf(parameters, n.need.Ref, comment(n), nil)
+		case err != nil:
+		case ref.VersionID != "" || ref.VersionStage != "" && ref.VersionStage != "AWSCURRENT":
+			keyOf(others, n.need.Ref, comment(n), nil)
+		case ref.JSONKey == "":
+			keyOf(others, ref.SecretID, comment(n), nil)
+		default:
+			keys := keyOf(others, ref.SecretID, "", &yaml.Node{Kind: yaml.MappingNode})
+			if keys.Kind == yaml.MappingNode { // else the whole of it is asked for too
+				keyOf(keys, ref.JSONKey, comment(n), nil)
+			}
+		}
+	}
+	var b bytes.Buffer
+	b.WriteString(templateHead)
+	for _, section := range []struct {
+		name string
+		node *yaml.Node
+	}{{"parameter-store", parameters}, {"secrets-manager", others}} {
+		if len(section.node.Content) == 0 {
+			fmt.Fprintf(&b, "\n%s:\n", section.name)
+			continue
+		}
+		b.WriteString("\n")
+		text, err := yaml.Marshal(map[string]*yaml.Node{section.name: section.node})
+		if err == nil {
+			b.WriteString(strings.ReplaceAll(string(text), "    ", "  "))
+		}
+	}
+	return b.String()
+}
+
+// keyOf returns the value of a key in a mapping, which it adds where it is missing;
+// a nil value is none.
+func keyOf(mapping *yaml.Node, key, comment string, value *yaml.Node) *yaml.Node {
+	at := slices.IndexFunc(mapping.Content, func(n *yaml.Node) bool { return n.Value == key && n.Kind == yaml.ScalarNode })
+	if at >= 0 && at%2 == 0 {
+		return mapping.Content[at+1]
+	}
+	if value == nil {
+		value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", LineComment: comment}
+	}
+	mapping.Content = append(mapping.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
+	return value
+}

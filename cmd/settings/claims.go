@@ -1,0 +1,298 @@
+package settings
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/internal/config"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/trust"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// builds reports whether a command reads the source as a build does. The command trust,
+// which settles no flags, shows all that a build would read.
+func (f *Flags) builds() bool {
+	_, has := f.origins["source-mode"]
+	return has || f.origins == nil
+}
+
+// checkTrust returns an error for files of the source that reach the user, unless the
+// user has trusted exactly these files. Only settings that the command uses count. Each
+// secondary source is trusted separately.
+func (f *Flags) checkTrust(ctx context.Context, a *cli.App, c *cobra.Command) error {
+	for _, value := range f.Source.Secondary {
+		_, dir := config.CutID(value)
+		s := &Subject{Dir: local.RealDir(dir), Files: map[string]string{}}
+		s.addGit(dir, true)
+		if trusted, err := trusts(a, s); err != nil || len(s.Claims) > 0 && !trusted {
+			refused := &untrusted{file: s.Claims[0].File, table: ClaimTable(a, s.Claims), dir: dir, command: c.CommandPath()}
+			return errors.Join(err, refused)
+		}
+	}
+	s := newSubject(ctx, f, func(name string) bool { return f.isFromSource(name) })
+	f.Request.Texts = s.texts
+	if len(s.Claims) == 0 {
+		return nil
+	}
+	var err error
+	if f.Request.Trusted, err = trusts(a, s); err != nil || f.Request.Trusted {
+		return err
+	}
+	refused := &untrusted{file: s.Claims[0].File, table: ClaimTable(a, s.Claims), dir: f.Source.Dir, command: c.CommandPath()}
+	if f.file != nil && slices.ContainsFunc(s.Claims, func(c config.Claim) bool { return !c.Git }) {
+		refused.file, refused.config, refused.harmless = f.file.Name, true, s.harmless(f)
+	}
+	return refused
+}
+
+// Agreed reports whether the user agreed to all claims. A path can lead elsewhere although
+// the file that names it is unchanged.
+func (s *Subject) Agreed(r trust.Record) bool {
+	return !slices.ContainsFunc(s.Lines(), func(line string) bool { return !slices.Contains(r.Allows, line) })
+}
+
+// trusts reports whether the user trusts a source with exactly these files.
+func trusts(a *cli.App, s *Subject) (bool, error) {
+	if len(s.Claims) == 0 {
+		return false, nil
+	}
+	record, found, err := TrustStore(a).Find(s.Dir)
+	if err != nil {
+		return false, fmt.Errorf("read which sources you trust: %w", err)
+	}
+	return found && record.Covers(s.Files) && s.Agreed(record), nil
+}
+
+// TrustStore returns the store of the sources that the user trusts.
+func TrustStore(a *cli.App) *trust.Store {
+	dir := a.ConfigDir()
+	if dir != "" {
+		dir = filepath.Join(dir, "trust")
+	}
+	return trust.Open(dir)
+}
+
+// Subject is the files of a source that the user can trust, and their claims: the ways in
+// which they reach beyond the build.
+type Subject struct {
+	Dir    string            // absolute, without links
+	Files  map[string]string // name below Dir to SHA-256
+	Claims []config.Claim
+
+	texts map[string][]byte // contents, by the path that the setting resolves to
+}
+
+// newSubject reads what the file beside the source claims with its settings for
+// which used holds, by itself and through the files that it names.
+func newSubject(ctx context.Context, f *Flags, used func(name string) bool) *Subject {
+	s := &Subject{Dir: f.SourceDir(), Files: map[string]string{}, texts: map[string][]byte{}}
+	from := config.Source{Dir: f.Source.Dir, Ignored: func(path string) bool {
+		state, err := source.StateOf(ctx, path)
+		return err != nil || state == source.IgnoredFile
+	}}
+	s.addConfig(from, f, used)
+	s.addGit(f.Source.Dir, f.builds())
+	slices.SortStableFunc(s.Claims, func(a, b config.Claim) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return s
+}
+
+// addConfig notes the file beside the source, and the files that it names with what they
+// claim.
+func (s *Subject) addConfig(from config.Source, f *Flags, used func(name string) bool) {
+	if f.file == nil {
+		return
+	}
+	s.add(from, File)
+	for _, name := range f.file.Names() {
+		if used(name) {
+			s.Claims = append(s.Claims, from.Claims(f.file, name)...)
+		}
+	}
+	for _, name := range []string{"env-file", "project"} {
+		e, _ := f.file.Get(name)
+		for _, v := range e.Values {
+			shown := pathResolver{dir: f.Source.Dir}.path(v.Text)
+			text := s.add(from, v.Text)
+			if text == nil { // it is outside the source, and the user's
+				text, _ = regular.Read(shown, maxNamed)
+			}
+			if text == nil || !used(name) {
+				continue
+			}
+			s.texts[shown] = text
+			if name == "env-file" {
+				s.Claims = append(s.Claims, envClaims(shown, text)...)
+			} else {
+				s.Claims = append(s.Claims, projectClaims(from, shown, text)...)
+			}
+		}
+	}
+}
+
+// addGit notes the files of git's that lead out of a source directory, and claims them
+// for a command that builds it. A clone has none that git did not make.
+func (s *Subject) addGit(dir string, builds bool) {
+	for _, lead := range source.Leads(dir) {
+		s.Files[fmt.Sprintf("%s:%d", filepath.ToSlash(lead.File), lead.Line)] = trust.Sum([]byte(lead.Text))
+		if builds {
+			s.Claims = append(s.Claims, config.Claim{
+				Effect: "let the build reach git files outside the source", Setting: lead.Text,
+				File: local.ShownPath(lead.File), Line: lead.Line, Git: true, Rank: config.User,
+			})
+		}
+	}
+}
+
+// add notes the contents of a file below the source, and returns them; nil where
+// there is nothing to note.
+func (s *Subject) add(from config.Source, name string) []byte {
+	below, err := from.Below(name)
+	if err != nil {
+		return nil
+	}
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	text, err := regular.ReadIn(root, below, maxNamed)
+	if err != nil {
+		return nil
+	}
+	s.Files[filepath.ToSlash(below)] = trust.Sum(text)
+	return text
+}
+
+// harmless returns the settings of the file that the command uses and that make no
+// claim.
+func (s *Subject) harmless(f *Flags) []string {
+	return slices.DeleteFunc(f.file.Names(), func(name string) bool {
+		return !f.isFromSource(name) || slices.ContainsFunc(s.Claims, func(c config.Claim) bool {
+			return c.File == f.file.Name && strings.HasPrefix(c.Setting, name+": ")
+		})
+	})
+}
+
+// Lines returns the claims as the user agrees to them.
+func (s *Subject) Lines() []string {
+	all := make([]string, len(s.Claims))
+	for i, c := range s.Claims {
+		all[i] = c.Agreed()
+	}
+	return all
+}
+
+// envClaims returns what an environment file copies from the user's environment.
+func envClaims(file string, text []byte) []config.Claim {
+	var names []string
+	variables, _ := project.ParseEnvFile(file, text, func(name string) (string, bool) {
+		names = append(names, name)
+		return "", true
+	})
+	var all []config.Claim
+	for _, name := range names {
+		c := config.Claim{Effect: "read your variable " + name, Setting: name, File: file, Rank: config.Variable}
+		if i := slices.IndexFunc(variables, func(v project.Variable) bool { return v.Name == name }); i >= 0 {
+			c.Line, c.Column = variables[i].Line, 1
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// projectClaims returns what a project document reaches beyond the build: each of its
+// projects, for a flag may choose another one.
+func projectClaims(from config.Source, file string, text []byte) []config.Claim {
+	var all []config.Claim
+	for _, name := range append(project.Names(text), "") {
+		p, problems := project.Parse(file, text, name)
+		if problems.Failed() {
+			continue // reading it for the build reports them
+		}
+		for _, c := range claimsOf(from, file, text, p) {
+			if !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+func claimsOf(from config.Source, file string, text []byte, p project.Project) []config.Claim {
+	var all []config.Claim
+	claim := func(c config.Claim, key, value string) {
+		c.Setting, c.File = key+": "+value, file
+		c.Line, c.Column = placeOf(text, key)
+		all = append(all, c)
+	}
+	if p.Environment.Privileged {
+		claim(config.Claim{Effect: "run in privileged mode", Rank: config.User}, "privilegedMode", "true")
+	}
+	if ns := p.Cache.Namespace; ns != "" {
+		claim(config.Claim{Effect: "share a cache namespace with your other projects", Rank: config.User}, "cacheNamespace", ns)
+	}
+	if c, reaches := from.Claim("buildspec", p.Source.Buildspec); reaches {
+		claim(c, "buildspec", p.Source.Buildspec)
+	}
+	if c, reaches := from.Claim("image", p.Environment.Image); reaches {
+		claim(c, "image", p.Environment.Image)
+	}
+	return all
+}
+
+// placeOf returns the line and the column of the first place of a key, whose first
+// letter may be a capital one; 0 where it is not found.
+func placeOf(text []byte, key string) (line, column int) {
+	line = 0
+	for l := range strings.Lines(string(text)) {
+		line++
+		if i := strings.Index(strings.ToLower(l), strings.ToLower(key)); i >= 0 {
+			return line, 1 + len([]rune(l[:i]))
+		}
+	}
+	return 0, 0
+}
+
+// maxNamed is the largest project document and environment file whose claims are read, in
+// bytes.
+const maxNamed = 4 << 20
+
+// ReadSubject returns everything that the configuration file of a source claims, and the
+// file's name, or "" if there is no such file.
+func ReadSubject(ctx context.Context, dir string) (*Subject, string, error) {
+	f := &Flags{}
+	f.Source.Dir = dir
+	var err error
+	if f.file, err = readSourceConfig(dir, Keys()); err != nil {
+		return nil, "", err
+	}
+	s := newSubject(ctx, f, func(string) bool { return true })
+	if f.file == nil {
+		return s, "", nil
+	}
+	return s, f.file.Name, nil
+}
+
+// Current returns the files of a trusted source as they are now, without claims.
+func Current(r trust.Record) *Subject {
+	s := &Subject{Dir: r.Directory, Files: map[string]string{}, texts: map[string][]byte{}}
+	for name := range r.Files {
+		s.add(config.Source{Dir: r.Directory}, name)
+	}
+	s.addGit(r.Directory, false)
+	return s
+}

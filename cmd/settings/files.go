@@ -1,0 +1,115 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/internal/config"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/local"
+)
+
+func originIn(file *config.File, e config.Entry, kind local.Origin) origin {
+	return origin{kind, fmt.Sprintf("%s:%d", file.Name, e.Line), file, e}
+}
+
+// isFromSource reports whether the value of a flag comes from the source's file.
+func (f *Flags) isFromSource(name string) bool { return f.origins[name].kind == local.FromSource }
+
+// userConfig returns the user's configuration file, or "" without a home directory.
+func userConfig(a *cli.App) string {
+	if dir := a.ConfigDir(); dir != "" {
+		return filepath.Join(dir, "config.yml")
+	}
+	return ""
+}
+
+// readUserConfig reads the user's configuration file, if there is one.
+func readUserConfig(name string, known []string) (*config.File, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := regular.Read(name, config.MaxSize)
+	return parseConfig(name, text, err, known)
+}
+
+// readSourceConfig reads the configuration file of a source, if there is one. A link that
+// leads out of the source is an error, because messages would quote its first line.
+func readSourceConfig(source string, known []string) (*config.File, error) {
+	root, err := os.OpenRoot(source)
+	if err != nil {
+		return nil, nil // opening the source reports it
+	}
+	defer root.Close()
+	text, err := regular.ReadIn(root, File, config.MaxSize)
+	return parseConfig(filepath.Join(source, File), text, err, known)
+}
+
+func parseConfig(name string, text []byte, err error, known []string) (*config.File, error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return nil, nil
+	case err != nil:
+		return nil, diag.List{{File: name, Message: regular.Reason(err)}}
+	}
+	file, problems := config.Parse(name, text, known)
+	return file, problems.Err()
+}
+
+// pathResolver makes the paths in a configuration file relative to its directory.
+type pathResolver struct {
+	dir  string // of the file
+	home string // replaces ~; "" if ~ is not expanded
+}
+
+// resolve resolves the paths in the values of a setting.
+func (p pathResolver) resolve(name string, values []string) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = p.value(name, v)
+	}
+	return all
+}
+
+func (p pathResolver) value(name, v string) string {
+	switch name {
+	case "env-file", "project", "output", "secrets", "ca-bundle", "exported-env", "cache":
+		return p.path(v)
+	case "secondary-source", "artifacts":
+		if id, dir := config.CutID(v); id != "" {
+			return id + "=" + p.path(dir)
+		}
+		return p.path(v)
+	case "image":
+		return p.image(v)
+	case "images":
+		from, to, _ := strings.Cut(v, "=")
+		return from + "=" + p.image(to)
+	}
+	return v
+}
+
+func (p pathResolver) path(v string) string {
+	if rest, below := strings.CutPrefix(v, "~/"); below && p.home != "" {
+		return filepath.Join(p.home, rest)
+	}
+	if v == "" || v == "-" || filepath.IsAbs(v) || local.IsS3(v) {
+		return v
+	}
+	return filepath.Join(p.dir, v)
+}
+
+func (p pathResolver) image(image string) string {
+	kind, file, _ := strings.Cut(image, ":")
+	if !local.IsLocalImage(image) {
+		return image
+	}
+	return kind + ":" + p.path(file)
+}

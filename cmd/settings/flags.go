@@ -1,0 +1,205 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/local"
+)
+
+func setting(name, format string, args ...any) error {
+	return &local.SettingError{Setting: name, Message: fmt.Sprintf(format, args...)}
+}
+
+func sorted(all []string) []string {
+	slices.Sort(all)
+	return all
+}
+
+// flagGroup is a topic of flags. It registers them for fields of a request.
+type flagGroup struct {
+	title    string
+	register func(f *Flags, fs *pflag.FlagSet)
+}
+
+// flagGroups are all flags of run, in the order of the help. The names of the flags are
+// also the keys of configuration files.
+var flagGroups = []flagGroup{
+	{"Source and project", registerSource},
+	{"Image and engine", registerImage},
+	{"Environment", registerVariables},
+	{"Secrets and AWS", registerSecrets},
+	{"Cache", registerCache},
+	{cli.OutputGroup, registerOutput},
+	{cli.ChecksGroup, registerChecks},
+	{"Debugging", registerDebugging},
+}
+
+// all returns the flags of run, which fill f.
+func (f *Flags) all() *pflag.FlagSet {
+	if f.formats == nil {
+		f.formats = []string{"text", "service", "json"}
+	}
+	all := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	all.SortFlags = false
+	for _, group := range flagGroups {
+		fs := pflag.NewFlagSet(group.title, pflag.ContinueOnError)
+		fs.SortFlags = false
+		group.register(f, fs)
+		fs.VisitAll(func(flag *pflag.Flag) {
+			flag.Annotations = map[string][]string{runAnnotation: nil, cli.GroupAnnotation: {group.title}}
+		})
+		all.AddFlagSet(fs)
+	}
+	return all
+}
+
+func registerSource(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Source
+	fs.StringVarP(&o.Dir, "source", "C", ".", "use `DIR` as the primary source")
+	fs.StringArrayVar(&o.Secondary, "secondary-source", nil, "add a secondary source as `ID=DIR`; repeatable")
+	fs.StringVar(&o.Mode, "source-mode", "",
+		"select source files by `MODE`: worktree (files that git does not ignore; default in a repository),"+
+			" commit[=REF] or all")
+	fs.StringVarP(&o.Buildspec, "buildspec", "b", "",
+		"read the buildspec from `SPEC`: a path, inline YAML, or - for standard input (default buildspec.yml in the source)")
+	fs.StringVar(&o.Project, "project", "",
+		"read project settings from `FILE`: a CreateProject document or the output of batch-get-projects")
+	fs.StringVar(&o.ProjectName, "project-name", "",
+		"set the project `NAME` (default: from the project file, or the name of the source directory)")
+}
+
+func registerImage(f *Flags, fs *pflag.FlagSet) {
+	o, e := &f.Image, &f.Engine
+	fs.StringVarP(&o.Name, "image", "i", "",
+		"build in `IMAGE`: a reference, oci:DIR[:NAME] (OCI layout) or tar:FILE[:NAME] (docker save archive)"+
+			" (default: the project's image, or a curated one)")
+	fs.StringArrayVar(&o.Substitutes, "images", nil,
+		"substitute images: `NAME=IMAGE` uses IMAGE instead of NAME; * in NAME matches any text; repeatable")
+	fs.StringVar(&o.Digest, "image-digest", "",
+		"require the image to have this `DIGEST` or ID, such as sha256:0123...")
+	fs.StringVar(&o.Pull, "pull", local.DefaultPull, "pull the image `WHEN`: always, missing or never")
+	fs.StringVar(&o.Platform, "platform", "", "use the image for `PLATFORM`, such as linux/arm64")
+	e.Kind = local.EngineAuto
+	fs.Var((*engineValue)(&e.Kind), "engine", "run the build on `ENGINE`: auto, docker, sandbox or host")
+	fs.StringVar(&e.ComputeType, "compute-type", "",
+		"limit CPUs and memory to compute type `NAME`, such as BUILD_GENERAL1_SMALL (default: the project's, or unlimited)")
+	fs.BoolVar(&e.Privileged, "privileged", false, "enable privileged mode, to run Docker inside the build")
+	fs.StringVar(&e.Docker, "docker", local.DefaultDocker,
+		"Docker `ENGINE` available in the build: nested (separate daemon, requires --privileged)"+
+			" or socket (experimental: the host's, restricted to this build's resources)")
+	fs.Var((*minutes)(&e.Timeout), "timeout",
+		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
+}
+
+func registerVariables(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Variables
+	fs.StringArrayVarP(&o.Set, "env", "e", nil,
+		"set a variable: `NAME=VALUE`, or NAME to copy it from your environment; repeatable")
+	fs.StringArrayVar(&o.Files, "env-file", nil, "read NAME=VALUE lines from `FILE`; repeatable")
+	fs.StringArrayVar(&o.Overrides, "env-override", nil,
+		"override a variable as StartBuild does: `VARIABLE` is name=NAME,value=VALUE,type=TYPE or JSON; repeatable")
+	fs.StringVar(&o.Exported, "exported-env", "", "write exported variables to `FILE`, in the format of --env-file")
+	fs.StringVar(&o.Region, "region", "",
+		"AWS `REGION` to report to the build (default AWS_REGION, AWS_DEFAULT_REGION, the profile's, or us-east-1)")
+	fs.StringVar(&o.CABundle, "ca-bundle", "", "add the CA certificates in `FILE` (PEM) to the build's trust store")
+}
+
+func registerSecrets(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Secrets
+	fs.StringVar(&o.File, "secrets", "",
+		"read values for parameter-store and secrets-manager from `FILE`"+
+			" (default .buildlocal/secrets.yml in the source, if it exists)")
+	fs.BoolVar(&o.AWS, "aws", false, "look up values that the secrets file does not have in AWS, with your credentials")
+	fs.StringVar(&o.Profile, "profile", "", "use AWS profile `NAME`; implies --aws and --aws-credentials")
+	fs.StringVar(&o.AssumeRole, "assume-role", "", "assume role `ARN` for --aws and --aws-credentials")
+	fs.BoolVar(&o.Credentials, "aws-credentials", false,
+		"serve your AWS credentials to the build from the container credentials endpoint")
+	fs.BoolVar(&o.GitCredentials, "git-credentials", false,
+		"let git in the build use your git credentials, if the buildspec sets git-credential-helper")
+	fs.BoolVar(&o.Metadata, "metadata", false,
+		"allow access to the host's instance metadata service, including its credentials")
+	fs.BoolVar(&o.MaskEncoded, "mask-encoded", false, "also mask secrets encoded as base64, URL or JSON")
+}
+
+func registerCache(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Cache
+	fs.StringVar(&o.Place, "cache", "",
+		"keep the files of cache.paths in `PLACE`: a directory, or s3://BUCKET/PREFIX (default: the user's cache directory)")
+	fs.BoolVar(&o.Off, "no-cache", false, "do not restore or save a cache")
+	fs.StringVar(&o.Size, "cache-size", local.DefaultCacheSize,
+		"maximum total `SIZE` of local caches; least recently used are evicted first")
+}
+
+func registerOutput(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Output
+	fs.StringVarP(&o.Dir, "output", "o", "", "write build output to `DIR` (default .buildlocal in the source)")
+	fs.StringArrayVar(&o.Artifacts, "artifacts", nil,
+		"also copy artifacts to `DIR`, or secondary artifacts with ID=DIR; replaces only earlier copies; repeatable")
+	fs.BoolVar(&o.Zip, "zip", false, "also pack artifacts into a zip file, as a project with packaging ZIP does")
+	fs.BoolVar(&o.FullReports, "full-reports", false, "keep all test cases of a report (CodeBuild keeps 500)")
+	fs.IntVar(&o.KeepBuilds, "keep-builds", local.DefaultKeepBuilds, "keep the newest `N` builds in the output directory")
+	fs.StringVar(&f.Format, "format", "text",
+		"print the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event per line)")
+	fs.BoolVarP(&f.Quiet, "quiet", "q", false, "print only failures and the verdict")
+	fs.BoolVarP(&f.Verbose, "verbose", "v", false, "also print the agent's log lines")
+}
+
+func registerChecks(f *Flags, fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.Checks.Ignore, "ignore", nil, "disable check `NAME`; repeatable")
+	fs.BoolVar(&f.Checks.Strict, "strict", false, "treat warnings and lints of the buildspec as errors")
+	fs.BoolVar(&f.NoConfig, "no-config", false, "ignore "+File+" in the source")
+}
+
+func registerDebugging(f *Flags, fs *pflag.FlagSet) {
+	fs.BoolVar(&f.DryRun, "dry-run", false, "print the build plan without starting anything")
+	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
+}
+
+// engineValue is the value of --engine. It accepts any text, because Validate reports an
+// unknown engine together with other mistakes.
+type engineValue local.EngineKind
+
+// Set sets the engine.
+func (e *engineValue) Set(text string) error { *e = engineValue(text); return nil }
+
+// String returns the name of the engine.
+func (e *engineValue) String() string { return string(*e) }
+
+// Type returns the kind of the value for the help.
+func (e *engineValue) Type() string { return "string" }
+
+// minutes is a duration that a plain number gives in minutes, as in CodeBuild.
+type minutes time.Duration
+
+// Set parses a Go duration or a number of minutes.
+func (m *minutes) Set(text string) error {
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		*m = minutes(n * float64(time.Minute))
+	} else if d, err := time.ParseDuration(text); err == nil {
+		*m = minutes(d)
+	} else {
+		return errors.New("expected a duration such as 90s or 45m, or a number of minutes")
+	}
+	if *m <= 0 {
+		return errors.New("expected a duration greater than 0, such as 90s or 45m, or a number of minutes")
+	}
+	return nil
+}
+
+// String returns the duration, or "" if it is not set.
+func (m *minutes) String() string {
+	if *m == 0 {
+		return ""
+	}
+	return time.Duration(*m).String()
+}
+
+// Type returns the kind of the value for the help.
+func (m *minutes) Type() string { return "duration" }

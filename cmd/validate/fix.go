@@ -1,0 +1,102 @@
+package validate
+
+import (
+	"context"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+)
+
+// utf8BOM begins UTF-8 files of some editors. It is kept, and is not part of line 1.
+const utf8BOM = "\xef\xbb\xbf"
+
+// maxSingleFixes limits how many fixes are tried one by one.
+const maxSingleFixes = 50
+
+// applyFixes returns a text after all fixes that are safe and remove a problem. They are
+// applied all at once, or if they conflict one by one.
+func applyFixes(ctx context.Context, name, before string, ignore []string) string {
+	bom := ""
+	if strings.HasPrefix(before, utf8BOM) {
+		bom = utf8BOM
+	}
+	text := strings.TrimPrefix(before, utf8BOM)
+	problems := problemsOf(name, text, ignore)
+	for ctx.Err() == nil {
+		next, left, ok := applyOnce(name, text, problems, ignore)
+		if !ok {
+			break
+		}
+		text, problems = next, left
+	}
+	return bom + text
+}
+
+// problemsOf returns the problems of a text that are not ignored.
+func problemsOf(name, text string, ignore []string) diag.List {
+	spec, problems := buildspec.Parse(name, []byte(text))
+	return lint.Kept(spec, problems, ignore)
+}
+
+// applyOnce applies some fixes. It returns false if no fix improves the text.
+func applyOnce(name, text string, problems diag.List, ignore []string) (next string, left diag.List, ok bool) {
+	var safe diag.List
+	for _, p := range problems {
+		if p.Fix != nil && p.Fix.Safe {
+			safe = append(safe, p)
+		}
+	}
+	tries := []diag.List{safe}
+	for i := range min(len(safe), maxSingleFixes) {
+		tries = append(tries, safe[i:i+1])
+	}
+	for _, try := range tries {
+		next, done := diag.Apply(text, try)
+		if len(done) == 0 {
+			continue
+		}
+		if left := problemsOf(name, next, ignore); isImprovement(problems, left) {
+			return next, left, true
+		}
+	}
+	return text, problems, false
+}
+
+// isImprovement reports whether a fix helped. Fixing a syntax error may reveal later
+// errors, so an error further down counts as progress.
+func isImprovement(before, after diag.List) bool {
+	was, is := syntaxErrorLine(before), syntaxErrorLine(after)
+	switch {
+	case was > 0 && is > 0:
+		return is > was
+	case was > 0 || is > 0:
+		return was > 0
+	}
+	if e := after.Count(diag.Error); e != before.Count(diag.Error) {
+		return e < before.Count(diag.Error)
+	}
+	return countFixable(after) < countFixable(before)
+}
+
+// countFixable returns how many problems have a safe fix.
+func countFixable(l diag.List) int {
+	n := 0
+	for _, p := range l {
+		if p.Fix != nil && p.Fix.Safe {
+			n++
+		}
+	}
+	return n
+}
+
+// syntaxErrorLine returns the line of a YAML syntax error, or 0.
+func syntaxErrorLine(l diag.List) int {
+	for _, p := range l {
+		if p.Name == buildspec.YAMLSyntax {
+			return max(1, p.Line)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,114 @@
+package validate
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/lsp"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runtimes"
+)
+
+// NewLSP returns the command lsp.
+func NewLSP(a *cli.App) *cobra.Command {
+	f := &settings.Flags{}
+	c := &cobra.Command{
+		Use:   "lsp",
+		Short: "Run a language server for buildspec files",
+		Long: "Serve the Language Server Protocol on standard input and output: problems with\n" +
+			"their fixes, documentation of keys, and completion of keys, phases, runtimes and\n" +
+			"versions. docs/editors.md shows how to configure editors.",
+		Example: "  buildlocal lsp\n  buildlocal lsp -i node:22 --project project.json",
+		Args:    cli.NoArgs,
+	}
+	c.Flags().SortFlags = false
+	f.AddSome(c, "source", "image", "project", "project-name", "privileged", "ignore")
+	c.Flags().Bool("stdio", true, "communicate over standard input and output (the only transport)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := f.Settle(c.Context(), a, c); err != nil {
+			return err
+		}
+		return serve(c.Context(), a, f)
+	}
+	return c
+}
+
+func serve(ctx context.Context, a *cli.App, f *settings.Flags) error {
+	p, _, err := f.ReadProject(ctx)
+	if err != nil {
+		return err
+	}
+	err = lsp.Serve(ctx, stdio{a.Stdin, a.Raw.Out}, a.Version, &editor{app: a, flags: f, project: p})
+	if errors.Is(err, lsp.ErrNotShutDown) {
+		return cli.ExitError{Code: cli.ExitFailed} // required by the protocol
+	}
+	return err
+}
+
+// stdio is the standard input and output as one stream.
+type stdio struct {
+	io.Reader
+	io.Writer
+}
+
+// Close closes the input, which ends a pending read.
+func (s stdio) Close() error {
+	if c, ok := s.Reader.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// editor checks the files that an editor shows. It implements lsp.Checker.
+type editor struct {
+	app     *cli.App
+	flags   *settings.Flags
+	project project.Project
+	known   *lint.Input // the runtimes of the image, looked up once
+}
+
+// Check checks a file against the repository that contains it.
+func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspec.Buildspec, diag.List) {
+	spec, problems := buildspec.Parse(file, text)
+	against := local.Against{
+		Image: e.flags.Image.Name, Privileged: e.flags.Engine.Privileged, Ignore: e.flags.Checks.Ignore, Inspect: true,
+	}
+	if e.flags.Source.Project != "" {
+		against.Project, against.ProjectFile = &e.project, e.flags.Source.Project
+	}
+	if file != "" {
+		against.Root = repositoryOf(file)
+	}
+	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 {
+		against.Known = e.offers(ctx)
+	}
+	return spec, e.app.Check(ctx, spec, problems, against)
+}
+
+// Runtimes returns the runtimes of the build's image.
+func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
+	return e.offers(ctx).Runtimes
+}
+
+// offers looks the runtimes up in the image once. The engine may be slow, and the user is
+// typing.
+func (e *editor) offers(ctx context.Context) *lint.Input {
+	if e.known == nil {
+		image := e.flags.Image.Name
+		if image == "" {
+			image = e.project.Environment.Image
+		}
+		e.known = &lint.Input{Image: image}
+		e.app.Offers(ctx, e.known, true)
+	}
+	return e.known
+}

@@ -1,0 +1,260 @@
+// Package validate has the commands that check buildspecs without running them: validate,
+// schema and the language server.
+package validate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/atomicfile"
+	"github.com/buildlocal/buildlocal/internal/config"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/lint"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// Options are the flags of validate: those of run that describe the build, and its own.
+type Options struct {
+	settings.Flags
+	Fix, Diff bool
+
+	sourceGiven bool // --source is on the command line
+}
+
+// NewCmd returns the command validate.
+func NewCmd(a *cli.App, runF func(context.Context, *Options, []string) error) *cobra.Command {
+	o := &Options{}
+	c := &cobra.Command{
+		Use:   "validate [FILE...]",
+		Short: "Check buildspecs without starting a build",
+		Long: "Report constructs that CodeBuild rejects (errors), ignores (warnings), or accepts\n" +
+			"although they are probably unintended (lints). The buildspec is checked by itself,\n" +
+			"against the project, the image and the source, and its commands are checked too.\n\n" +
+			"FILE is a buildspec, or - for standard input (default: the buildspec of run).",
+		Annotations: cli.Notes(
+			"Each message ends with the name of its check; docs/checks.md describes them. To",
+			"disable a warning or lint, add a comment '# buildlocal:ignore NAME' to the line, or",
+			"use --ignore, or ignore: in "+settings.File+".",
+			"",
+			"Exit codes: 0 no errors, 2 usage error, 3 errors (with --strict: any problem) or",
+			"unreadable buildspec, 4 fixes could not be written.",
+		),
+		Example: "  buildlocal validate\n  buildlocal validate --project project.json --strict\n" +
+			"  buildlocal validate --fix ci/*.yml\n  buildlocal validate --format sarif > buildspec.sarif",
+	}
+	fs := c.Flags()
+	fs.SortFlags = false
+	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
+	o.SetFormats(console.ProblemFormats)
+	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
+	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
+	fs.StringVar(&o.Format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
+	cli.SetGroup(fs, cli.OutputGroup, "fix", "diff", "format")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := o.Settle(c.Context(), a, c); err != nil {
+			return err
+		}
+		if o.Fix && slices.Contains(args, "-") {
+			return cli.Usagef("--fix cannot change standard input; use --diff")
+		}
+		if o.Fix && o.Diff || o.Diff && o.Format != "text" {
+			return cli.Usagef("--diff cannot be combined with --fix or --format")
+		}
+		o.sourceGiven = c.Flags().Changed("source")
+		if runF != nil {
+			return runF(c.Context(), o, args)
+		}
+		return run(c.Context(), a, o, args)
+	}
+	return c
+}
+
+// text is a buildspec to check.
+type text struct {
+	name   string
+	bytes  []byte
+	root   string // directory of its source; "" if not known
+	onDisk bool   // name is a file that may be fixed
+}
+
+// validator checks several buildspecs of one project.
+type validator struct {
+	*cli.App
+	*Options
+	project project.Project
+	changes strings.Builder // the diff
+}
+
+func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
+	p, problems, err := o.ReadProject(ctx)
+	if err != nil {
+		return err
+	}
+	v := &validator{App: a, Options: o, project: p}
+	texts, unread := v.texts(ctx, names)
+	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
+		return errors.Join(unread, context.Cause(ctx))
+	}
+	color := o.Format == "text" && a.Color(a.IsTerminal())
+	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version}
+	if len(problems) > 0 {
+		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
+	}
+	for _, t := range texts {
+		checked, err := v.check(ctx, t)
+		unread = errors.Join(unread, err)
+		report.Files = append(report.Files, checked)
+	}
+	if unread != nil {
+		a.PrintError(unread)
+	}
+	err = errors.Join(v.print(report), v.verdict(report))
+	if err == nil && unread != nil {
+		return cli.ExitError{Code: cli.ExitCode(unread)}
+	}
+	return err
+}
+
+// check returns the problems of a buildspec, after fixing it if that is asked for.
+func (v *validator) check(ctx context.Context, t text) (console.Checked, error) {
+	spec, problems := v.problems(ctx, t)
+	var err error
+	if v.Fix || v.Diff {
+		t, err = v.fix(ctx, t)
+	}
+	if v.Fix {
+		spec, problems = v.problems(ctx, t)
+	}
+	return console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()}, err
+}
+
+// print prints the report, or with --diff the changes and how many problems they leave.
+func (v *validator) print(report console.Report) error {
+	if !v.Diff {
+		return console.WriteProblems(v.Raw.Out, v.Format, report)
+	}
+	if _, err := fmt.Fprint(v.Stdout, v.changes.String()); err != nil {
+		return err
+	}
+	left := 0
+	for _, file := range report.Files {
+		left += len(file.Problems) - countFixable(file.Problems)
+	}
+	if left > 0 {
+		fmt.Fprintf(v.Stderr, "%d more to fix by hand; run buildlocal validate\n", left)
+	}
+	return nil
+}
+
+// verdict returns the error for a report.
+func (v *validator) verdict(r console.Report) error {
+	for _, file := range r.Files {
+		if file.Problems.Failed() || v.Checks.Strict && len(file.Problems) > 0 {
+			return cli.ExitError{Code: cli.ExitInput}
+		}
+	}
+	return nil
+}
+
+// texts reads the named buildspecs, or that of the build if there are no names. It also
+// returns those that can be read if there is an error.
+func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
+	if len(names) == 0 {
+		found, err := v.ReadBuildspec(ctx, &v.Request, v.project, &source.Source{Dir: v.Source.Dir})
+		if err != nil {
+			return nil, err
+		}
+		given := v.Source.Buildspec
+		onDisk := found.Location != "" || given != "" && given != "-" && !config.IsInline(given)
+		return []text{{name: found.Name, bytes: found.Text, root: v.Source.Dir, onDisk: onDisk}}, nil
+	}
+	var all []text
+	var errs []error
+	for _, name := range names {
+		t := text{name: name, onDisk: name != "-"}
+		if name == "-" {
+			t.name = "standard input"
+		}
+		var err error
+		if t.bytes, err = v.ReadFile(ctx, name); err != nil {
+			errs = append(errs, local.NewInputError(fmt.Errorf("read the buildspec: %w", err)))
+			continue
+		}
+		t.root = v.rootOf(name)
+		all = append(all, t)
+	}
+	return all, errors.Join(errs...)
+}
+
+// rootOf returns the directory of the source that a named file belongs to: the value of
+// --source, else the repository that contains it, else "".
+func (v *validator) rootOf(name string) string {
+	if v.sourceGiven || name == "-" {
+		return v.Source.Dir
+	}
+	return repositoryOf(name)
+}
+
+// repositoryOf returns the top directory of the git repository that contains a file, or "".
+func repositoryOf(file string) string {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return ""
+	}
+	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec, diag.List) {
+	spec, problems := buildspec.Parse(t.name, t.bytes)
+	against := local.Against{
+		Image: v.Image.Name, Privileged: v.Engine.Privileged, Root: t.root, Ignore: v.Checks.Ignore, Inspect: true,
+	}
+	if v.Source.Project != "" {
+		against.Project, against.ProjectFile = &v.project, v.Source.Project
+	}
+	return spec, v.Check(ctx, spec, problems, against)
+}
+
+// fix applies safe fixes to the file, or adds them to the diff.
+func (v *validator) fix(ctx context.Context, t text) (text, error) {
+	before := string(t.bytes)
+	after := applyFixes(ctx, t.name, before, v.Checks.Ignore)
+	if ctx.Err() != nil {
+		return t, context.Cause(ctx)
+	}
+	switch {
+	case after == before:
+		return t, nil
+	case v.Diff:
+		v.changes.WriteString(udiff.Unified(t.name, t.name, before, after))
+		return t, nil
+	case !t.onDisk:
+		return t, cli.Usagef("--fix cannot change %s; use --diff", t.name)
+	}
+	if err := atomicfile.Replace(t.name, []byte(after)); err != nil {
+		return t, fmt.Errorf("write the fixes: %w", err)
+	}
+	t.bytes = []byte(after)
+	return t, nil
+}

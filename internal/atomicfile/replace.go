@@ -1,0 +1,33 @@
+package atomicfile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// Replace replaces the contents of the existing file name. The mode and the owner stay,
+// and a symbolic link stays a link: the file that it leads to is replaced.
+func Replace(name string, text []byte) error {
+	target, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(filepath.Dir(target), ".buildlocal-*")
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(text)
+	err = errors.Join(err, next.Chmod(info.Mode().Perm()), keepOwner(next, info), next.Close())
+	if err == nil {
+		err = os.Rename(next.Name(), target)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(next.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package human
+
+import (
+	"testing"
+	"time"
+)
+
+func TestBytes_ThreeDigits(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 999: "999B", 1200: "1.2kB", 999_900: "1MB", 1_234_567: "1.23MB"} {
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %s; want %s", n, got, want)
+		}
+	}
+}
+
+func TestParseBytes(t *testing.T) {
+	if n, err := ParseBytes("500MB"); n != 500_000_000 || err != nil {
+		t.Errorf("500MB: got %d, %v", n, err)
+	}
+	for _, text := range []string{"", "many", "-1MB"} {
+		if n, err := ParseBytes(text); err == nil {
+			t.Errorf("%q: got %d; want an error", text, n)
+		}
+	}
+}
+
+func TestMemory_Units(t *testing.T) {
+	for n, want := range map[int64]string{1: "1 MiB", 115 << 20: "115 MiB", 1 << 30: "1 GiB", 3 << 29: "1.5 GiB"} {
+		if got := Memory(n); got != want {
+			t.Errorf("Memory(%d) = %s; want %s", n, got, want)
+		}
+	}
+}
+
+func TestDuration_Digits(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		27 * time.Millisecond: "27ms", 1456 * time.Millisecond: "1.46s", 16123 * time.Millisecond: "16.1s", 123 * time.Second: "2m3s",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%v) = %s; want %s", d, got, want)
+		}
+	}
+}
+
+func TestAgo_LargestUnit(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Second: "just now", 3 * time.Minute: "3 min ago", 2 * time.Hour: "2 h ago", 25 * time.Hour: "1 day ago", 50 * time.Hour: "2 days ago",
+	} {
+		if got := Ago(d); got != want {
+			t.Errorf("Ago(%v) = %s; want %s", d, got, want)
+		}
+	}
+}
+
+func TestShellWord_Quotes(t *testing.T) {
+	for word, want := range map[string]string{"a/b": "a/b", "": "''", "a b": "'a b'", "it's": `'it'\''s'`} {
+		if got := ShellWord(word); got != want {
+			t.Errorf("ShellWord(%q) = %s; want %s", word, got, want)
+		}
+	}
+}

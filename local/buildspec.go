@@ -1,0 +1,214 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/config"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// maxDocument is the largest file named by the user that is read, in bytes. Each format
+// has a lower limit of its own with a better message.
+const maxDocument = 4 << 20
+
+// readSetting reads a file that a setting names. A file named by the source's own
+// configuration is not read a second time: it could have been replaced since the user's
+// trust in it was checked.
+func (r *Request) readSetting(ctx context.Context, setting, name string) ([]byte, error) {
+	if text, read := r.Texts[name]; read && r.comesWithSource(setting) {
+		return text, nil
+	}
+	return regular.ReadNamed(ctx, name, maxDocument)
+}
+
+// ReadProject reads the project file, if the request names one.
+func (r *Request) ReadProject(ctx context.Context) (project.Project, diag.List, error) {
+	if r.Source.Project == "" {
+		return project.Project{}, nil, nil
+	}
+	text, err := r.readSetting(ctx, "project", r.Source.Project)
+	if err != nil {
+		return project.Project{}, nil, Usagef("read the project document: %w", err)
+	}
+	p, problems := project.Parse(r.Source.Project, text, r.Source.ProjectName)
+	return p, problems, problems.Err()
+}
+
+// BuildspecText is the text of a buildspec, before it is parsed.
+type BuildspecText struct {
+	Name     string // as the user would type it, or a description of where the text is from
+	Location string // path below the source; "" if it is not in the source
+	Text     []byte
+	Problems diag.List // warnings about the file
+}
+
+// ReadBuildspec finds and reads the buildspec: the one of the request, else the one of
+// the project, else buildspec.yml of the source. Files of the source are read from the
+// opened source s, which may be a clean checkout.
+func (h *Host) ReadBuildspec(ctx context.Context, r *Request, p project.Project, s *source.Source) (BuildspecText, error) {
+	wanted, from, named := r.Source.Buildspec, "--buildspec", r.origin("buildspec") >= FromVariable
+	if wanted == "" {
+		wanted, from, named = p.Source.Buildspec, r.Source.Project, false
+	}
+	var names []string
+	switch {
+	case wanted == "-":
+		text, err := h.readStdin(ctx)
+		if err != nil {
+			return BuildspecText{}, fmt.Errorf("read the buildspec from standard input: %w", err)
+		}
+		return BuildspecText{Name: "standard input", Text: text}, nil
+	case config.IsInline(wanted):
+		return BuildspecText{Name: from, Text: []byte(wanted)}, nil
+	case strings.HasPrefix(wanted, "arn:"):
+		return BuildspecText{}, Usagef(
+			"buildspec %s is in S3, which is not supported; download it and pass the file with --buildspec", wanted)
+	case wanted == "":
+		names = []string{filepath.Join(r.Source.Dir, "buildspec.yml")}
+	case filepath.IsAbs(wanted):
+		names = []string{wanted}
+	case r.comesWithSource("buildspec") || r.Source.Buildspec == "" && r.comesWithSource("project"):
+		names = []string{filepath.Join(r.Source.Dir, wanted)}
+	default:
+		// A name typed by the user is relative to the current directory, as everywhere
+		// on the command line, or to the source, as in CodeBuild.
+		names = slices.Compact([]string{filepath.Clean(wanted), filepath.Join(r.Source.Dir, wanted)})
+	}
+	return r.readFirst(ctx, s, names, named)
+}
+
+// readStdin reads the standard input until it ends, ctx is done or the limit of a
+// buildspec is exceeded.
+func (h *Host) readStdin(ctx context.Context) ([]byte, error) {
+	return regular.WithContext(ctx, func() ([]byte, error) {
+		return io.ReadAll(io.LimitReader(h.Stdin, buildspec.SizeLimit+1))
+	})
+}
+
+// ReadFile reads a buildspec that the user names, or the standard input for "-".
+func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
+	if name == "-" {
+		return h.readStdin(ctx)
+	}
+	return regular.ReadNamed(ctx, name, maxDocument)
+}
+
+// readFirst reads the first buildspec that exists.
+func (r *Request) readFirst(ctx context.Context, s *source.Source, names []string, named bool) (BuildspecText, error) {
+	for _, name := range names {
+		below, inside := RelativeTo(r.Source.Dir, name)
+		text, err := readBuildspecFile(ctx, s, name, below, named)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return BuildspecText{}, context.Cause(ctx)
+		}
+		var kind *regular.Error
+		switch {
+		case errors.As(err, &kind) && kind.Mode.IsDir():
+			return BuildspecText{}, InputError{fmt.Errorf(
+				"%s is a directory, not a buildspec\nSet the path of the file with --buildspec", name)}
+		case regular.LeadsOut(err):
+			err = fmt.Errorf("%s is a symbolic link that leads out of the source", name)
+			fallthrough
+		case err != nil:
+			return BuildspecText{}, InputError{fmt.Errorf(
+				"read the buildspec: %w\nMake it readable, or set another path with --buildspec", err)}
+		}
+		found := BuildspecText{Name: name, Text: text}
+		if inside {
+			found.Location, found.Problems = below, warnIgnored(s, name, below)
+		}
+		return found, nil
+	}
+	return BuildspecText{}, InputError{fmt.Errorf("no buildspec found at %s: %w\nCreate one, or set its path with --buildspec",
+		strings.Join(names, " and "), fs.ErrNotExist)}
+}
+
+// readBuildspecFile reads a buildspec at name, which is at below in the source if below
+// is not empty. A link in the source that leads out of it is an error, unless the user
+// named the file: messages would quote a line of a file that the source cannot contain.
+func readBuildspecFile(ctx context.Context, s *source.Source, name, below string, named bool) ([]byte, error) {
+	if below == "" {
+		return regular.ReadNamed(ctx, name, maxDocument)
+	}
+	if named {
+		return regular.ReadNamed(ctx, filepath.Join(s.Dir, filepath.FromSlash(below)), maxDocument)
+	}
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return regular.ReadIn(root, filepath.FromSlash(below), maxDocument)
+}
+
+// warnIgnored warns of a buildspec that is not part of the source, so that CodeBuild
+// would not find it.
+func warnIgnored(s *source.Source, name, below string) diag.List {
+	for _, hidden := range s.Hide {
+		if below == hidden || strings.HasPrefix(below, hidden+"/") {
+			return diag.List{{Severity: diag.Warning, File: name, Message: "git ignores this buildspec, so CodeBuild would not find it"}}
+		}
+	}
+	return nil
+}
+
+// readBuildspec reads, parses and checks the buildspec of a build.
+func (h *Host) readBuildspec(ctx context.Context, r *Request, in *Inputs) error {
+	text, err := h.ReadBuildspec(ctx, r, in.Project, in.Source)
+	if err != nil {
+		return err
+	}
+	spec, problems := buildspec.Parse(text.Name, text.Text)
+	in.Spec, in.location = spec, text.Location
+	if in.location == "" {
+		in.inline = string(text.Text)
+	}
+	// The build itself looks into its image, so that does not happen here.
+	against := Against{
+		Image:      in.image(),
+		Privileged: r.Engine.Privileged || r.Engine.Docker == "socket",
+		Run:        true, Root: in.Source.Dir, Ignore: r.Checks.Ignore,
+	}
+	if r.Source.Project != "" {
+		against.Project, against.ProjectFile = &in.Project, r.Source.Project
+	}
+	problems = h.Check(ctx, spec, problems, against)
+	in.Problems = append(append(in.Problems, text.Problems...), problems...)
+	if problems.Failed() || r.Checks.Strict && len(problems) > 0 {
+		return in.Problems
+	}
+	return nil
+}
+
+// image returns the name of the image that is configured.
+func (in *Inputs) image() string {
+	name := in.configuredImage()
+	if name == "" {
+		name = project.DefaultImage(runtime.GOARCH)
+	}
+	return name
+}
+
+// configuredImage returns the image of the request or of the project, or "".
+func (in *Inputs) configuredImage() string {
+	if in.Request.Image.Name != "" {
+		return in.Request.Image.Name
+	}
+	return in.Project.Environment.Image
+}

@@ -1,0 +1,237 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/rundir"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/secrets"
+	"github.com/buildlocal/buildlocal/source"
+)
+
+// Inputs is everything that a build is made of, as it was read from the host.
+type Inputs struct {
+	Request     *Request
+	Source      *source.Source
+	Spec        *buildspec.Buildspec
+	Project     project.Project
+	ProjectName string
+	SecretsFile *secrets.File // nil if there is none
+	Builds      *builds.Store // the output directory
+	Problems    diag.List     // warnings and lints, and errors if Load failed
+
+	host         *Host
+	run          *rundir.Dir
+	sources      []runner.Source // the primary source first
+	location     string          // of the buildspec below the source; "" if it is not in it
+	inline       string          // the text of the buildspec if it has no location
+	overrides    []runner.Override
+	certificates []byte // PEM
+	credentialID string // secret part of the path at which the build gets its credentials
+	aws          awsAccess
+}
+
+// Close removes the temporary files of the inputs.
+func (in *Inputs) Close() { in.run.Remove() }
+
+// Load reads the inputs of a build. With an error, the inputs that were read are
+// returned too, to show their problems, and must be closed if they are not nil. If
+// everything except the buildspec could be read, the error is a BuildspecError.
+func (h *Host) Load(ctx context.Context, r *Request) (*Inputs, error) {
+	return h.load(ctx, r, true)
+}
+
+// LoadWithoutSecrets is Load without the secrets file and the user's AWS account.
+func (h *Host) LoadWithoutSecrets(ctx context.Context, r *Request) (*Inputs, error) {
+	return h.load(ctx, r, false)
+}
+
+func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs, error) {
+	ctx, cancel := readingTime(ctx, r.Engine.Timeout)
+	defer cancel()
+	run, err := h.Runs().New(h.PID)
+	if err != nil {
+		return nil, err
+	}
+	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
+	var primary runner.Source
+	if in.Source, primary, err = h.openSource(ctx, r, run.Path); err != nil {
+		return in, err
+	}
+	if in.Builds, err = OpenBuilds(ctx, r); err != nil {
+		return in, err
+	}
+	secondary, err := openSecondarySources(ctx, r, run.Path)
+	in.sources = append([]runner.Source{primary}, secondary...)
+	if err != nil {
+		return in, err
+	}
+	var problems diag.List
+	in.Project, problems, err = r.ReadProject(ctx)
+	in.Problems = append(in.Problems, problems...)
+	if err != nil {
+		return in, err
+	}
+	in.ProjectName = projectName(r, in.Project)
+	in.overrides, problems, err = h.readVariables(ctx, r)
+	in.Problems = append(in.Problems, problems...)
+	if err != nil {
+		return in, err
+	}
+	if in.certificates, err = r.readCertificates(ctx); err != nil {
+		return in, err
+	}
+	if withSecrets {
+		if err := in.loadSecrets(ctx); err != nil {
+			return in, err
+		}
+	}
+	if err := h.readBuildspec(ctx, r, in); err != nil {
+		return in, BuildspecError{err}
+	}
+	return in, nil
+}
+
+func (in *Inputs) loadSecrets(ctx context.Context) error {
+	file, problems, err := in.host.readSecrets(ctx, in.Request)
+	in.SecretsFile = file
+	in.Problems = append(in.Problems, problems...)
+	if err != nil {
+		return err
+	}
+	in.aws, err = in.host.openAWS(ctx, in.Request, in.ProjectName)
+	return err
+}
+
+// readingTime returns a context that ends with ErrReadTimeout, if the build has a
+// timeout: a named pipe without a writer would be read forever. The context is not
+// cancelled when reading is finished, because open inputs keep it.
+func readingTime(ctx context.Context, timeout time.Duration) (context.Context, func()) {
+	if timeout <= 0 {
+		return ctx, func() {}
+	}
+	limited, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(timeout, func() { cancel(ErrReadTimeout) })
+	return limited, func() { timer.Stop() }
+}
+
+// joinErrors returns nil, the only error, or all of them.
+func joinErrors(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// notInNames matches characters that the name of a project must not contain (documented).
+var notInNames = lazyRegexp(`[^A-Za-z0-9_-]+`)
+
+// projectName returns the name of the project, which without a project file is the name
+// of the source's directory.
+func projectName(r *Request, p project.Project) string {
+	name := r.Source.ProjectName
+	if name == "" {
+		name = p.Name
+	}
+	if name == "" {
+		if abs, err := filepath.Abs(r.Source.Dir); err == nil {
+			name = filepath.Base(abs)
+		}
+	}
+	name = strings.Trim(notInNames().ReplaceAllString(name, "-"), "-")
+	if name == "" {
+		return "project"
+	}
+	return name
+}
+
+// identity returns the identity of a build with the given number. The account and an
+// empty UUID are zeros, because no account is asked.
+func (in *Inputs) identity(number int, id string) runner.Identity {
+	h := in.host
+	if id == "" {
+		id = uuid.Nil.String()
+	}
+	region := in.Request.Variables.Region
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		if region == "" {
+			region = h.Env(name)
+		}
+	}
+	if region == "" && in.aws.account != nil {
+		region = in.aws.account.Region()
+	}
+	if region == "" {
+		region = "us-east-1"
+	}
+	return runner.Identity{
+		Number: number, UUID: id, Project: in.ProjectName, Start: h.Now(), Account: "000000000000",
+		Region: region, Initiator: h.User,
+		ProjectUUID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("buildlocal:"+in.ProjectName)).String(),
+	}
+}
+
+// newPlan decides everything that a build will do on an engine. It has no effects.
+func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project.Variable) (*runner.Plan, error) {
+	r := in.Request
+	credentialID := ""
+	if r.grants() {
+		credentialID = in.credentialID
+		if r.DryRun {
+			credentialID = id.UUID // does not change from one run to the next
+		}
+	}
+	location := in.location
+	if location == "" {
+		location = "/codebuild/readonly/buildspec.yml" // observed in CodeBuild for an inline buildspec
+	}
+	return runner.NewPlan(runner.Inputs{
+		Spec: in.Spec, Location: location, Inline: in.inline, Project: in.Project, ProjectFile: r.Source.Project,
+		Sources: in.sources, Identity: id, Overrides: in.overrides, Timeout: r.Engine.Timeout,
+		Image: r.Image.Name, StandIns: r.substitutes(), Digest: r.Image.Digest, Pull: engine.Pull(r.Image.Pull),
+		Platform: r.Image.Platform, Native: NativePlatform(), Default: project.DefaultImage(runtime.GOARCH),
+		ComputeType: r.Engine.ComputeType, Socket: r.Engine.Docker == "socket", Privileged: r.Engine.Privileged,
+		Unprivileged: !r.Engine.Privileged && r.origin("privileged") == FromCaller,
+		Host:         proxies, Certificates: in.certificates, CABundle: r.Variables.CABundle,
+		CredentialID: credentialID, Grant: r.grant(), GitCredentials: r.Secrets.GitCredentials,
+		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata,
+		Zip: r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
+	})
+}
+
+// Plan returns the plan without choosing an engine, for a look at its variables or its
+// image.
+func (in *Inputs) Plan() (*runner.Plan, error) {
+	proxies, _ := in.host.proxies(false)
+	return in.newPlan(in.identity(in.Builds.Next(), ""), &chosenEngine{}, proxies)
+}
+
+func newUUID() string { return uuid.NewString() }
+
+// newNonce returns an unguessable text of letters and digits.
+func newNonce() string { return strings.ToLower(rand.Text()) }
+
+// newSourceDigits returns the digits in the name of a source's directory. CodeBuild uses
+// eight to ten (observed).
+func newSourceDigits() string {
+	n, err := rand.Int(rand.Reader, big.NewInt(9_000_000_000))
+	if err != nil {
+		panic(err) // rand.Reader never fails
+	}
+	return fmt.Sprint(n.Int64() + 1_000_000_000)
+}

@@ -1,0 +1,171 @@
+package local
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/page"
+	"github.com/buildlocal/buildlocal/reports"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Page is the contents of an HTML page: reports, and the build that produced them.
+type Page struct {
+	Store     *builds.Store
+	Build     *builds.Build // nil for reports that are not of a build
+	Reports   *reports.Set
+	SourceDir string // shown at the places that reports refer to
+}
+
+// WritePage writes the page of a build that has ended into its directory.
+func WritePage(s *builds.Store, b builds.Build, sourceDir string) error {
+	set, err := reports.ReadSet(b.Path)
+	if err != nil {
+		return err
+	}
+	AddCoverageDetail(set, b.Path)
+	return Page{Store: s, Build: &b, Reports: set, SourceDir: sourceDir}.WriteFile(filepath.Join(b.Path, console.PageName))
+}
+
+// Write writes the page. A page that is apart is not in the directory of the build, so it
+// has no links to other files of the build.
+func (p Page) Write(w io.Writer, apart bool) error {
+	b := page.Build{Title: "Reports", Reports: p.Reports, Apart: apart}
+	if root, err := os.OpenRoot(p.SourceDir); err == nil {
+		defer root.Close()
+		b.Source = func(name string) []byte { return sourceText(root, name) }
+	}
+	if p.Build != nil {
+		record, err := ReadRecord(*p.Build)
+		if err != nil {
+			return err
+		}
+		b.Record = record
+		if b.Artifacts, err = artifacts.Read(p.Build.Path); err != nil {
+			return err
+		}
+		b.Trend = trend(p.Store, record.Project)
+		if log, err := p.Build.OpenLog(); err == nil {
+			defer log.Close()
+			b.Log = log
+		}
+	}
+	return page.Write(w, b)
+}
+
+// sourceText returns a file of the source, or nil if it cannot be read. Files with a name
+// that begins with a dot, or in such a directory, are never shown: they often contain
+// settings and secrets.
+func sourceText(root *os.Root, name string) []byte {
+	if strings.HasPrefix(name, ".") || strings.Contains(name, "/.") {
+		return nil
+	}
+	text, err := root.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// WriteFile writes the page into a file. An existing file is replaced only by a complete
+// page.
+func (p Page) WriteFile(name string) error {
+	next := filepath.Join(filepath.Dir(name), ".report-"+newUUID()+".html")
+	out, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	w := bufio.NewWriter(out)
+	apart := p.Build == nil || p.Build.Path != filepath.Dir(name)
+	err = errors.Join(p.Write(w, apart), w.Flush(), out.Close())
+	if err == nil {
+		err = os.Rename(next, name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the page: %w", err), os.Remove(next))
+	}
+	return nil
+}
+
+// AddCoverageDetail adds the lines of covered files, which the stored set does not have.
+// They are parsed from the report files in the directory of the build.
+func AddCoverageDetail(set *reports.Set, dir string) {
+	for _, r := range set.Reports {
+		if r.Type != reports.CodeCoverage || r.Dir == "" {
+			continue
+		}
+		root, err := os.OpenRoot(filepath.Join(dir, filepath.FromSlash(r.Dir)))
+		if err != nil {
+			continue
+		}
+		var files []reports.Source
+		_ = filepath.WalkDir(root.Name(), func(path string, e os.DirEntry, err error) error {
+			if err == nil && e.Type().IsRegular() {
+				name, _ := filepath.Rel(root.Name(), path)
+				open := func() (io.ReadCloser, error) { return regular.OpenIn(root, name) }
+				files = append(files, reports.Source{Path: name, Open: open})
+			}
+			return nil
+		})
+		r.AddDetail(reports.Read(r.Group, r.Format, files, reports.ServiceLimits()))
+		_ = root.Close()
+	}
+}
+
+// ReadRecord reads the record of a build.
+func ReadRecord(b builds.Build) (*runner.Record, error) {
+	r := &runner.Record{}
+	if err := b.ReadRecord(r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// trend returns the stored builds of a project, the oldest first. Builds that cannot be
+// read are left out.
+func trend(s *builds.Store, project string) []page.Point {
+	var all []page.Point
+	for _, b := range s.All() {
+		r, err := ReadRecord(b)
+		if err != nil || r.Project != project {
+			continue
+		}
+		all = append(all, trendPoint(r))
+	}
+	slices.SortFunc(all, func(a, b page.Point) int { return a.Number - b.Number })
+	return all
+}
+
+func trendPoint(r *runner.Record) page.Point {
+	p := page.Point{Number: r.Number, Status: r.Status, Seconds: r.End.Sub(r.Start).Seconds()}
+	lines := reports.Counts{}
+	for _, o := range r.Reports {
+		if o.Report == nil {
+			continue
+		}
+		if t := o.Report.Tests; t != nil {
+			p.Passed += t.Counts[reports.CaseSucceeded]
+			p.Bad += t.Bad()
+			p.Skipped += t.Counts[reports.CaseSkipped] + t.Counts[reports.CaseUnknown]
+		}
+		if s := o.Report.Sum; s != nil {
+			lines.Covered += s.Lines.Covered
+			lines.Missed += s.Lines.Missed
+		}
+	}
+	if lines.Total() > 0 {
+		percent := lines.Percent()
+		p.Lines = &percent
+	}
+	return p
+}

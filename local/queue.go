@@ -1,0 +1,74 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// A build waits for the reader of its output, as any program does. maxUnread is the
+// number of events that may wait; once the build is to end, it waits at most
+// maxSinkDelay.
+const (
+	maxUnread    = 64
+	maxSinkDelay = 2 * time.Second
+)
+
+// sinkQueue passes events to a sink in a goroutine of its own, so that a reader who has
+// stopped reading cannot keep the build from ending.
+type sinkQueue struct {
+	ctx    context.Context // of the build
+	hurry  <-chan struct{}
+	events chan runner.Event
+	shown  chan struct{} // closed when all events are shown
+}
+
+// newSinkQueue starts passing events on. The function lost is called if the sink fails.
+func newSinkQueue(ctx context.Context, sink Sink, hurry <-chan struct{}, lost func(error)) *sinkQueue {
+	q := &sinkQueue{ctx: ctx, hurry: hurry, events: make(chan runner.Event, maxUnread), shown: make(chan struct{})}
+	go func() {
+		defer close(q.shown)
+		for e := range q.events {
+			sink.Notify(e)
+			if err := sink.Err(); err != nil {
+				lost(err)
+			}
+		}
+	}()
+	return q
+}
+
+// notify adds an event. It waits for the reader, and drops the event if the build is to
+// end and the reader does not continue.
+func (q *sinkQueue) notify(e runner.Event) {
+	e.Output = bytes.Clone(e.Output) // the runner reuses the buffer
+	select {
+	case q.events <- e:
+		return
+	default:
+	}
+	select {
+	case q.events <- e:
+	case <-q.hurry:
+	case <-q.expired():
+	}
+}
+
+// close waits until all events are shown, within the same limits.
+func (q *sinkQueue) close() {
+	close(q.events)
+	select {
+	case <-q.shown:
+	case <-q.hurry:
+	case <-q.expired():
+	}
+}
+
+// expired returns a channel that is closed some time after the build is to end.
+func (q *sinkQueue) expired() <-chan struct{} {
+	expired := make(chan struct{})
+	context.AfterFunc(q.ctx, func() { time.AfterFunc(maxSinkDelay, func() { close(expired) }) })
+	return expired
+}

@@ -1,0 +1,307 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/reports"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// Session is one build that is ready to run.
+type Session struct {
+	// Plan says completely what will happen. It is not changed after Prepare.
+	Plan *runner.Plan
+	// Dir is the directory of the build's results. It is nil if the request is a dry
+	// run.
+	Dir *builds.Dir
+
+	inputs       *Inputs
+	engine       *chosenEngine
+	credentials  *runner.Credentials
+	destinations []destination
+	caches       *localVolumes
+	labels       map[string]string
+	log          *os.File
+	committed    bool // the directory has results
+}
+
+// Prepare chooses the engine, makes the plan, and then takes a build number and a
+// directory for the results. Mistakes in the request are reported before problems of the
+// engine. The warmed engine may be nil.
+//
+// An error leaves nothing behind. A dry run takes no number, needs no credentials, and
+// succeeds if the engine cannot be reached.
+func (h *Host) Prepare(ctx context.Context, in *Inputs, warmed *Warmed) (*Session, error) {
+	s := &Session{inputs: in, caches: &localVolumes{}}
+	if err := s.prepare(ctx, warmed); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
+	engineErr := s.connect(ctx, warmed)
+	proxies, note := s.inputs.host.proxies(s.engine.ownNetwork())
+	for {
+		id := ""
+		if !s.inputs.Request.DryRun {
+			id = newUUID()
+		}
+		identity := s.inputs.identity(s.inputs.Builds.Next(), id)
+		var err error
+		if s.Plan, err = s.inputs.newPlan(identity, s.engine, proxies); err != nil {
+			return BuildspecError{err}
+		}
+		if s.destinations, err = s.inputs.Request.destinations(s.Plan); err != nil || s.inputs.Request.DryRun {
+			return err
+		}
+		if err := s.checkHost(ctx, engineErr); err != nil {
+			return err
+		}
+		switch s.Dir, err = s.inputs.Builds.Create(identity.Number, identity.UUID, s.inputs.run.Path); {
+		case err == nil:
+			if note != "" {
+				s.inputs.host.Warnf("%s", note)
+			}
+			return s.open()
+		case !errors.Is(err, builds.ErrTaken): // else another build started meanwhile
+			return outputError(err)
+		}
+	}
+}
+
+// connect chooses the engine. The engine is set to one that cannot run builds if there is
+// an error, because the plan does not need to reach it.
+func (s *Session) connect(ctx context.Context, warmed *Warmed) error {
+	if warmed != nil {
+		s.engine = warmed.engine
+		return nil
+	}
+	chosen, err := s.inputs.host.chooseEngine(ctx, s.inputs)
+	if err != nil {
+		chosen = &chosenEngine{kind: EngineDocker, unreachable: true, close: func() error { return nil }}
+	}
+	if chosen.note != "" {
+		s.inputs.host.Warnf("%s", chosen.note)
+	}
+	s.engine = chosen
+	return err
+}
+
+// checkHost returns everything that keeps the planned build from being started.
+func (s *Session) checkHost(ctx context.Context, engineErr error) error {
+	if s.credentials != nil {
+		return nil // the plan is made once more because its number was taken
+	}
+	h, r := s.inputs.host, s.inputs.Request
+	credentials, err := s.inputs.credentials(ctx)
+	s.credentials = credentials
+	if err = errors.Join(h.checkExported(r.Variables.Exported), err); err != nil {
+		return err
+	}
+	if err := h.checkCache(r); err != nil { // no build is started that cannot keep its cache
+		return err
+	}
+	return engineErr
+}
+
+// open locks and creates everything that the build starts with.
+func (s *Session) open() error {
+	in, h := s.inputs, s.inputs.host
+	var err error
+	if s.caches, err = in.openVolumes(s.Plan.Privileged); err != nil {
+		return err
+	}
+	for _, mode := range s.caches.busy {
+		h.Warnf("%s: in use by another build; not used for this one", mode)
+	}
+	s.labels = s.resourceLabels()
+	if s.engine.kind.Daemonless() {
+		if err := in.run.Describe(s.labels); err != nil {
+			return err
+		}
+	}
+	s.log, err = s.Dir.CreateLog()
+	return err
+}
+
+// resourceLabels returns the labels of every resource that the engine creates, by which
+// ps and prune find them.
+func (s *Session) resourceLabels() map[string]string {
+	h := s.inputs.host
+	labels := map[string]string{
+		LabelBuild:   s.Dir.Name,
+		LabelSource:  s.inputs.Source.Dir,
+		LabelHost:    h.Hostname,
+		LabelUser:    strconv.Itoa(h.UID),
+		LabelTemp:    s.inputs.run.Path,
+		LabelStarted: h.Now().UTC().Format(time.RFC3339),
+	}
+	if s.inputs.Request.Engine.Keep {
+		labels[LabelKept] = "1"
+	}
+	return labels
+}
+
+// Close releases the engine and the caches, and removes the directory of a build that
+// was not run.
+func (s *Session) Close() error {
+	var errs []error
+	if s.log != nil && !s.committed {
+		errs = append(errs, s.log.Close())
+	}
+	if s.Dir != nil && !s.committed {
+		errs = append(errs, s.Dir.Abandon())
+	}
+	s.caches.close()
+	if s.engine != nil {
+		errs = append(errs, s.engine.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Sink shows a build. Notify is called for one event at a time, from another goroutine
+// than Run's. An error of Err stops the build.
+type Sink interface {
+	Notify(runner.Event)
+	Err() error
+}
+
+// Result is the end of a build.
+type Result struct {
+	Record *runner.Record
+	Fault  error // of the engine or the host, whose record has the status FAULT
+	Output error // results or output that could not be written
+	Cause  error // why the build was stopped; nil if it was not
+}
+
+// LostError stops a build whose log or output cannot be written, because its reader has
+// gone or the disk is full.
+type LostError struct{ error }
+
+// Unwrap returns the cause.
+func (e LostError) Unwrap() error { return e.error }
+
+// NewLostError returns an error for output that could not be written.
+func NewLostError(err error) LostError { return LostError{err} }
+
+// Run runs the build and writes its results. It must be called once.
+func (s *Session) Run(ctx context.Context, sink Sink) Result {
+	s.committed = true
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lost := func(err error) { cancel(LostError{err}) }
+	limited, release := context.WithTimeout(ctx, s.Plan.Timeout)
+	defer release()
+	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
+	r := s.runner(ctx)
+	r.Notify = func(e runner.Event) {
+		file.Notify(e)
+		if err := file.Err(); err != nil {
+			lost(err)
+		}
+		queue.notify(e)
+	}
+	record, fault := r.Run(ctx, s.Plan)
+	queue.close()
+	if record.Kept {
+		s.inputs.run.Keep(s.engine.host)
+	}
+	written := errors.Join(file.Err(), s.log.Close(), s.leave(record))
+	return Result{Record: record, Fault: fault, Output: written, Cause: context.Cause(ctx)}
+}
+
+func (s *Session) runner(ctx context.Context) *runner.Runner {
+	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
+	without := false
+	for _, mode := range s.caches.busy {
+		without = without || mode == runner.CustomCache // the paths are kept in that volume
+	}
+	return &runner.Runner{
+		Engine: s.engine.Engine, Store: in.Stores(), Credentials: s.credentials, Now: h.Now, Nonce: newNonce(),
+		Name: in.run.Name, Labels: s.labels, Temp: in.run.Path, Out: s.Dir.Path, Keep: r.Engine.Keep, Hurry: h.Hurry,
+		Program: h.Program, NativeArch: runtime.GOARCH, Nested: s.engine.ownNetwork(),
+		RootSource: h.UID > 0 && s.engine.ownNetwork(),
+		Volumes:    s.caches.volumes, OpenCache: in.cacheOpener(without), CacheInS3: IsS3(r.Cache.Place), CacheScope: in.cacheScope(),
+		ReportLimits: r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
+		LastImage: lastImage(in.Builds, s.Dir.Number), Earlier: earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
+	}
+}
+
+// leave writes the results of a build and removes old builds. The page only repeats other
+// files, so an error in it does not fail the build.
+func (s *Session) leave(record *runner.Record) error {
+	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
+	errs := []error{finish(s.Dir, record)}
+	if err := WritePage(in.Builds, s.Dir.Build, r.SourceDir()); err != nil {
+		h.Warnf("warning: %v; run buildlocal report --html to try again", err)
+	}
+	if record.Status == runner.Succeeded {
+		errs = append(errs, h.writeExported(r.Variables.Exported, record.Exported))
+	}
+	return errors.Join(append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))...)
+}
+
+// sourceFiles returns a function that lists the files of the source. If it will be
+// called for sure, the files are listed while the build starts: files that are edited
+// during the build belong to the source of the next one.
+func (in *Inputs) sourceFiles(ctx context.Context, sure bool) func() ([]string, string) {
+	list := sync.OnceValues(func() ([]string, string) { return in.Source.Print(ctx) })
+	if sure {
+		go list()
+	}
+	return list
+}
+
+// earlierReports returns the reports of a project's builds before one with a number, the
+// newest first.
+func earlierReports(s *builds.Store, project string, number int) iter.Seq[*reports.Set] {
+	return func(yield func(*reports.Set) bool) {
+		for _, b := range s.All() {
+			if b.Number >= number {
+				continue
+			}
+			set, err := reports.ReadSet(b.Path)
+			if err == nil && set.Project == project && len(set.Reports) > 0 && !yield(set) {
+				return
+			}
+		}
+	}
+}
+
+// lastImage returns a function that finds the environment and the name of the newest
+// build with the same image before one with a number.
+func lastImage(s *builds.Store, number int) func(image string) (runner.Environment, string) {
+	return func(image string) (runner.Environment, string) {
+		for _, b := range s.All() {
+			var r runner.Record
+			if b.Number >= number || b.ReadRecord(&r) != nil {
+				continue
+			}
+			if r.Environment.Image == image && r.Environment.ImageID != "" {
+				return r.Environment, b.Name
+			}
+		}
+		return runner.Environment{}, ""
+	}
+}
+
+// pace returns the time that a script takes on the host, to compare it with a container.
+// It is 0 if the script fails.
+func (h *Host) pace(ctx context.Context, script string) time.Duration {
+	began := h.Now()
+	if err := exec.CommandContext(ctx, "sh", "-c", script).Run(); err != nil {
+		return 0
+	}
+	return h.Now().Sub(began)
+}
