@@ -203,7 +203,7 @@ func makeDirs(dir string, below ...string) error {
 type LocalCache struct {
 	Name     string // scope/mode
 	dir      string // on the host; "" if Docker has it
-	resource engine.Left
+	resource engine.Resource
 }
 
 // ListLocalCaches returns the LOCAL caches of a directory of caches: those in it, and

@@ -31,7 +31,7 @@ const (
 
 // Resource is something that a build uses or left, such as a container.
 type Resource struct {
-	engine.Left
+	engine.Resource
 	PID   int  // of the process that runs the build
 	Alive bool // the build is running
 	Ours  bool // made on this host by this user, or the user is root; else PID and Alive are unknown
@@ -80,7 +80,7 @@ func (h *Host) Resources(ctx context.Context) (*docker.Engine, []Resource, error
 	}
 	for _, f := range found {
 		ours := f.Labels[LabelHost] == h.Hostname && (h.UID == 0 || f.Labels[LabelUser] == strconv.Itoa(h.UID))
-		r := Resource{Left: f, Ours: ours}
+		r := Resource{Resource: f, Ours: ours}
 		r.PID, r.Alive = rundir.Alive(f.Labels[LabelTemp])
 		all = append(all, r)
 	}
@@ -114,7 +114,7 @@ func (h *Host) sandboxes() []Resource {
 		if !described {
 			continue
 		}
-		r := Resource{Left: engine.Left{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir), Labels: labels}, Ours: true}
+		r := Resource{Resource: engine.Resource{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir), Labels: labels}, Ours: true}
 		r.PID, r.Alive = rundir.Alive(dir)
 		all = append(all, r)
 	}
@@ -137,7 +137,7 @@ func (h *Host) Prune(ctx context.Context, removed func(kind, name string)) error
 		if r.Alive || !r.Ours || r.Kind == kindSandbox {
 			continue
 		}
-		if err := e.Remove(ctx, r.Left); err != nil {
+		if err := e.Remove(ctx, r.Resource); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -131,11 +131,11 @@ func TestPruneRuns_StateFilesBlock(t *testing.T) {
 
 func TestKeepUnfinished_SparesLivingBuild(t *testing.T) {
 	made := func(alive bool, labels ...string) Resource {
-		l := engine.Left{Labels: map[string]string{}}
+		l := engine.Resource{Labels: map[string]string{}}
 		for i := 0; i+1 < len(labels); i += 2 {
 			l.Labels[labels[i]] = labels[i+1]
 		}
-		return Resource{Left: l, Alive: alive}
+		return Resource{Resource: l, Alive: alive}
 	}
 	all := []Resource{
 		made(true, LabelBuild, "1-a", LabelHost, "h", LabelTemp, "/t"),
