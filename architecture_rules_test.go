@@ -31,7 +31,12 @@ var violations = []struct {
 	{packageCommentRule, "runner/a.go", ``, "package runner: describe it"},
 	{packageCommentRule, "cmd/main.go", "", "package cmd: describe it"},
 	{exportedRule, "runner/a.go", "\n// It runs.\nfunc Run() {}", "runner/a.go:3: Run is exported"},
-	{exportedRule, "runner/a.go", "type t[K any] int; func (t *t[K]) A() {}; type T[K any] int; func (t *T[K]) B() {}", "B is exported"},
+	{
+		exportedRule,
+		"runner/a.go",
+		"type t[K any] int; func (t *t[K]) A() {}; type T[K any] int; func (t *T[K]) B() {}",
+		"B is exported",
+	},
 	{exportedRule, "runner/a.go", "const (A = 1)", "A is exported"},
 	{exportedRule, "runner/a.go", "\n// Kinds.\nconst (A = 1)\n// T is.\ntype T int", ""},
 	{lengthRule, "runner/a.go", "func f() {" + strings.Repeat("\n", maxFunction) + "}", "the function has 61 lines"},
@@ -41,11 +46,26 @@ var violations = []struct {
 	{widthRule, "runner/a.go", `func f(a, b, c, d, e, g int) {}`, "6 parameters"},
 	{widthRule, "runner/a.go", `type t interface { a(); b(); c(); d(); e() }`, "5 methods"},
 	{initRule, "runner/a.go", `func init() {}`, "init is called implicitly"},
-	{initRule, "cmd/a.go", `func f(c *cobra.Command) { c.SetVersionTemplate("") }`, "SetVersionTemplate links a template engine"},
-	{moduleRule, "page/a.go", `import "html/template"; var _ = template.HTML("")`, "html/template looks up methods by name"},
+	{
+		initRule,
+		"cmd/a.go",
+		`func f(c *cobra.Command) { c.SetVersionTemplate("") }`,
+		"SetVersionTemplate links a template engine",
+	},
+	{
+		moduleRule,
+		"page/a.go",
+		`import "html/template"; var _ = template.HTML("")`,
+		"html/template looks up methods by name",
+	},
 	{variableRule, "runner/a.go", `var m = map[string]int{}; func f() { m["a"]++ }`, "variable m is changed"},
 	{variableRule, "runner/a.go", `import "regexp"; var x = regexp.MustCompile("a")`, "x is compiled at every start"},
-	{variableRule, "runner/a.go", `import ("regexp"; "sync"); var x = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("a") })`, ""},
+	{
+		variableRule,
+		"runner/a.go",
+		`import ("regexp"; "sync"); var x = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("a") })`,
+		"",
+	},
 	{variableRule, "runner/a.go", `import "sync"; var mu sync.Mutex`, "variable mu is made to be changed"},
 	{variableRule, "runner/a.go", `var n = 1; func f() { n := n; n++ }`, ""},
 	{nameRule, "internal/util/a.go", ``, "is vague"},
@@ -58,8 +78,12 @@ func TestRules_FindViolations(t *testing.T) {
 	for _, tt := range violations {
 		text := "package " + path.Base(path.Dir(tt.path)) + ";" + strings.ReplaceAll(tt.text, "MODULE", module)
 		c, err := open(fstest.MapFS{
-			tt.path:  {Data: []byte(text)},
-			"go.mod": {Data: []byte("require example.com/used v1.0.0\nrequire (\n\texample.com/unused v1.0.0\n\tx.org/y v1.0.0 // indirect\n)")},
+			tt.path: {Data: []byte(text)},
+			"go.mod": {
+				Data: []byte(
+					"require example.com/used v1.0.0\nrequire (\n\texample.com/unused v1.0.0\n\tx.org/y v1.0.0 // indirect\n)",
+				),
+			},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -60,29 +60,45 @@ var importers = map[string][]string{
 	"github.com/opencontainers/image-spec":   {"engine/docker"},
 	"github.com/google/go-containerregistry": {"engine/images"},
 	"github.com/klauspost/compress":          {"engine/images", "cache"},
-	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/layer", "internal/relay", "cmd/configure"},
-	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "internal/config", "cmd/secret"},
-	"github.com/aws/aws-sdk-go-v2":           {"aws"},
-	"github.com/aws/smithy-go":               {"aws"},
-	"github.com/hashicorp/yamux":             {"internal/relay"},
-	"github.com/fatih/color":                 {"console"},
-	"golang.org/x/text":                      {"internal/sax"},
-	"github.com/docker/go-units":             {"console", "cache", "internal/human", "internal/tree"},
-	"github.com/moby/term":                   {"console"},
-	"github.com/moby/sys/atomicwriter":       {"internal/atomicfile"},
-	"github.com/mattn/go-isatty":             {"console", "cmd/cli"},
-	"github.com/bmatcuk/doublestar":          {"internal/tree"},
-	"github.com/agnivade/levenshtein":        {"internal/diag"},
-	"mvdan.cc/sh":                            {"lint"},
-	"github.com/owenrumney/go-sarif":         nil,
-	"github.com/aymanbagabas/go-udiff":       {"cmd/results", "cmd/validate"},
-	"github.com/sourcegraph/jsonrpc2":        {"lsp"},
-	"github.com/tliron/glsp":                 {"lsp"},
-	"github.com/santhosh-tekuri/jsonschema":  nil,
-	"github.com/google/uuid":                 {"local"},
-	"github.com/gofrs/flock":                 {"internal/rundir", "cache"},
-	"github.com/rogpeppe/go-internal":        nil,
-	"github.com/google/go-cmp":               {contract}, // tests in a file without _test suffix
+	"golang.org/x/sys": {
+		"engine/docker",
+		"engine/images",
+		"engine/sandbox",
+		inside,
+		"internal/untar",
+		"internal/layer",
+		"internal/relay",
+		"cmd/configure",
+	},
+	"gopkg.in/yaml.v3": {
+		"buildspec",
+		"project",
+		"runtimes",
+		"secrets",
+		"internal/config",
+		"cmd/secret",
+	},
+	"github.com/aws/aws-sdk-go-v2":          {"aws"},
+	"github.com/aws/smithy-go":              {"aws"},
+	"github.com/hashicorp/yamux":            {"internal/relay"},
+	"github.com/fatih/color":                {"console"},
+	"golang.org/x/text":                     {"internal/sax"},
+	"github.com/docker/go-units":            {"console", "cache", "internal/human", "internal/tree"},
+	"github.com/moby/term":                  {"console"},
+	"github.com/moby/sys/atomicwriter":      {"internal/atomicfile"},
+	"github.com/mattn/go-isatty":            {"console", "cmd/cli"},
+	"github.com/bmatcuk/doublestar":         {"internal/tree"},
+	"github.com/agnivade/levenshtein":       {"internal/diag"},
+	"mvdan.cc/sh":                           {"lint"},
+	"github.com/owenrumney/go-sarif":        nil,
+	"github.com/aymanbagabas/go-udiff":      {"cmd/results", "cmd/validate"},
+	"github.com/sourcegraph/jsonrpc2":       {"lsp"},
+	"github.com/tliron/glsp":                {"lsp"},
+	"github.com/santhosh-tekuri/jsonschema": nil,
+	"github.com/google/uuid":                {"local"},
+	"github.com/gofrs/flock":                {"internal/rundir", "cache"},
+	"github.com/rogpeppe/go-internal":       nil,
+	"github.com/google/go-cmp":              {contract}, // tests in a file without _test suffix
 }
 
 // host matches the names in the standard library that read or write the host.
@@ -275,10 +291,18 @@ func moduleRule(c *codebase, report report) {
 			in, known := importersOf(name)
 			switch {
 			case !f.test && (name == "html/template" || name == "text/template"):
-				report(spec, "%s looks up methods by name, so the linker keeps all methods of the program: write the text with code", name)
+				report(
+					spec,
+					"%s looks up methods by name, so the linker keeps all methods of the program: write the text with code",
+					name,
+				)
 			case !strings.Contains(domain, ".") || strings.HasPrefix(name, module):
 			case !known:
-				report(spec, "%s is not listed: avoid it, or enter it in docs/architecture.md and in the table of architecture_test.go", name)
+				report(
+					spec,
+					"%s is not listed: avoid it, or enter it in docs/architecture.md and in the table of architecture_test.go",
+					name,
+				)
 			case !f.test && f.dir != baseline && !mayImport(in, f.dir):
 				report(spec, "%s imports %s; only %s may",
 					f.dir, name, cmp.Or(strings.Join(in, ", "), "tests"))
@@ -535,7 +559,11 @@ func checkInitial(f *file, report report) {
 		for _, spec := range d.Specs {
 			spec := spec.(*ast.ValueSpec)
 			if len(spec.Values) == 0 && !embedded.MatchString(types.ExprString(spec.Type)) {
-				report(spec, "the package variable %s is made to be changed: keep it in a struct, or in the function that needs it", spec.Names[0])
+				report(
+					spec,
+					"the package variable %s is made to be changed: keep it in a struct, or in the function that needs it",
+					spec.Names[0],
+				)
 			}
 			checkStart(spec, report)
 		}

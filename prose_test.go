@@ -23,7 +23,7 @@ const (
 
 // unfinished lists directories that do not keep the rules of this file yet.
 var unfinished = map[string]bool{
-	"aws": true, "aws/awstest": true, "artifacts": true, "builds": true, "buildspec": true, "cache": true, "cmd": true,
+	"aws": true, "aws/awstest": true, "artifacts": true, "builds": true, "buildspec": true, "cache": true,
 	"compute": true, "console": true, "engine": true, "engine/docker": true, "engine/docker/gate": true,
 	"engine/enginetest": true, "engine/images": true, "engine/sandbox": true, "engine/sandbox/inside": true,
 	"internal/atomicfile": true, "internal/bench": true, "internal/cgroup": true, "internal/config": true,
@@ -47,7 +47,10 @@ var unclear = []struct {
 	{regexp.MustCompile(`\b(is|are|was) none\b`), "name what is missing, or say: is not valid"},
 	{regexp.MustCompile(`\bof late\b`), "recently"},
 	{regexp.MustCompile(`\b(to|can|could) be had\b`), "available"},
-	{regexp.MustCompile(`\b[Ss]t(ands?|ood) (in|for|there|beside|at|before|behind|after|on|here)\b`), "is, is stored in, represents"},
+	{
+		regexp.MustCompile(`\b[Ss]t(ands?|ood) (in|for|there|beside|at|before|behind|after|on|here)\b`),
+		"is, is stored in, represents",
+	},
 	{regexp.MustCompile(`\b([Hh]e|[Hh]is|[Hh]im)\b`), "the user, they, their"},
 	{regexp.MustCompile(`\b([Nn]obody|[Ss]omebody|[Ww]hoever)\b`), "name the user, the caller or the program"},
 	{regexp.MustCompile(`(^|[.!:] )(What|Who|Of) [^?]*(\.|$)`), "begin the sentence with its subject"},
@@ -56,8 +59,10 @@ var unclear = []struct {
 var (
 	apart       = regexp.MustCompile(`\b[Tt]ell(s|ing)? (\S+ ){0,4}apart\b`)
 	inlineCode  = regexp.MustCompile("`[^`]*`")
-	whatClauses = regexp.MustCompile(`\b[Ww]hat (is|was|are|were|it|has|had|a|an|the|they|no|there|this|that|one|does|did|can|may|must|` +
-		`would|of|to|comes|goes|came|runs|ran|makes|made|belongs|others|happens|[a-z]+s)\b`)
+	whatClauses = regexp.MustCompile(
+		`\b[Ww]hat (is|was|are|were|it|has|had|a|an|the|they|no|there|this|that|one|does|did|can|may|must|` +
+			`would|of|to|comes|goes|came|runs|ran|makes|made|belongs|others|happens|[a-z]+s)\b`,
+	)
 	testName = regexp.MustCompile(`^(Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*(_[A-Z0-9][A-Za-z0-9]*)*$`)
 )
 
@@ -83,7 +88,12 @@ func proseRule(c *codebase, report report) {
 		}
 	}
 	if clauses*1000 > maxWhatClauses*lines {
-		report(c.files[0], "%d clauses such as \"what is left\" in %d lines of comments; name the noun instead", clauses, lines)
+		report(
+			c.files[0],
+			"%d clauses such as \"what is left\" in %d lines of comments; name the noun instead",
+			clauses,
+			lines,
+		)
 	}
 	walk(c.code(), func(f *file, n ast.Node) {
 		literal, ok := n.(*ast.BasicLit)
@@ -91,7 +101,10 @@ func proseRule(c *codebase, report report) {
 			return
 		}
 		if text, err := strconv.Unquote(literal.Value); err == nil && strings.Count(text, " ") > 1 {
-			reportUnclear(inlineCode.ReplaceAllString(text, "code"), func(format string, args ...any) { report(n, format, args...) })
+			reportUnclear(
+				inlineCode.ReplaceAllString(text, "code"),
+				func(format string, args ...any) { report(n, format, args...) },
+			)
 		}
 	})
 }
@@ -183,7 +196,12 @@ func shareRule(c *codebase, report report) {
 		}
 	}
 	if share := 100 * comments / max(lines, 1); share < minComments && len(unfinished) == 0 {
-		report(c.files[0].Name, "%d %% of the lines are comments, the minimum is %d %%: explain the reasons that are not obvious", share, minComments)
+		report(
+			c.files[0].Name,
+			"%d %% of the lines are comments, the minimum is %d %%: explain the reasons that are not obvious",
+			share,
+			minComments,
+		)
 	}
 }
 
@@ -207,7 +225,8 @@ func testNameRule(c *codebase, report report) {
 			if !ok || !f.test || unfinished[f.dir] || d.Recv != nil || !strings.HasPrefix(d.Name.Name, "Test") {
 				continue
 			}
-			if name := d.Name.Name; name != "TestMain" && (!testName.MatchString(name) || len(name) > 60 || sentence.MatchString(name)) {
+			if name := d.Name.Name; name != "TestMain" &&
+				(!testName.MatchString(name) || len(name) > 60 || sentence.MatchString(name)) {
 				report(d, "%s: name the unit first, then the condition: TestUnit_Condition", name)
 			}
 		}
@@ -215,4 +234,6 @@ func testNameRule(c *codebase, report report) {
 }
 
 // sentence matches test names that are sentences without a unit.
-var sentence = regexp.MustCompile(`^Test(A|An|The|What|Who|Where|When|Of|No|Nothing|Nobody|Each|Every|All|Many|Two|One|It|Only|If|In|On|With|Without|Some|There)[A-Z]`)
+var sentence = regexp.MustCompile(
+	`^Test(A|An|The|What|Who|Where|When|Of|No|Nothing|Nobody|Each|Every|All|Many|Two|One|It|Only|If|In|On|With|Without|Some|There)[A-Z]`,
+)

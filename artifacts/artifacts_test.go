@@ -109,7 +109,8 @@ func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
 		text, _ := io.ReadAll(content)
 		got += f.Mode().String() + " " + f.Name + " " + f.Modified.Format("2006-01-02") + " " + string(text[:min(10, len(text))]) + "\n"
 	}
-	want := "-rw-r--r-- a 1980-01-01 xxxxxxxxxx\n-rwxr-xr-x b/run 1980-01-01 #!/bin/sh\n\nLrwxrwxrwx link 1980-01-01 b/run\n-rw------- odd\xff 1980-01-01 y\n-rw-r--r-- ünï 1980-01-01 \n"
+	want := "-rw-r--r-- a 1980-01-01 xxxxxxxxxx\n-rwxr-xr-x b/run 1980-01-01 #!/bin/sh\n\nLrwxrwxrwx link 1980-01-01 " +
+		"b/run\n-rw------- odd\xff 1980-01-01 y\n-rw-r--r-- ünï 1980-01-01 \n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

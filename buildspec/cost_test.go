@@ -37,10 +37,14 @@ func hostile() map[string]string {
 		"unknown keys in one line":  "{version: 0.2, " + many("k%: 1, ", 15000) + "}",
 		"far too much":              strings.Repeat("a", 64<<20),
 		"commands that are none":    "version: 0.2\nphases: {build: {commands: [" + many("{a: b}, ", 7000) + "]}}\n",
-		"phases by aliases":         "version: 0.2\nx: &c [" + many("a, ", 20000) + "]\nphases:\n  install: {commands: *c}\n  pre_build: {commands: *c}\n  build: {commands: *c, finally: *c}\n  post_build: {commands: *c, finally: *c}\n",
+		"phases by aliases":         "version: 0.2\nx: &c [" + many("a, ", 20000) + "]\nphases:\n  install: {commands: " +
+			"*c}\n  pre_build: {commands: *c}\n  build: {commands: *c, finally: *c}\n  post_build: {commands: *c, finally: " +
+			"*c}\n",
 		"a circle":                  "version: 0.2\nphases: &p\n  build: *p\n  install: *p\n",
-		"broken at the very end":    "version: 0.2\nphases:\n  build:\n    commands:\n" + many("      - make\n", 50000) + "   x\n",
-		"an item to be put quotes":  "version: 0.2\nphases:\n  build:\n    commands:\n" + many("      - make\n", 50000) + "      - a: b: c\n",
+		"broken at the very end":    "version: 0.2\nphases:\n  build:\n    " +
+			"commands:\n" + many("      - make\n", 50000) + "   x\n",
+		"an item to be put quotes":  "version: 0.2\nphases:\n  build:\n    " +
+			"commands:\n" + many("      - make\n", 50000) + "      - a: b: c\n",
 		"items to be put in quotes": "version: 0.2\nphases:\n  build:\n    commands:\n" + many("      - a: b\n", 25000),
 	}
 }

@@ -149,7 +149,8 @@ func TestOddDocumentsHaveADefinedAnswer(t *testing.T) {
 		"json":                 {`{"version":"0.2","phases":{"build":{"commands":["echo"]}}}`, false},
 		"byte order mark":      {"\xef\xbb\xbfversion: 0.2" + phases, false},
 		"carriage returns":     {"version: 0.2\r\nphases:\r\n  build:\r\n    commands:\r\n      - echo\r\n", false},
-		"anchors and merges":   {"version: 0.2\nphases:\n  install: &a\n    commands: [echo]\n  build:\n    <<: *a\n    finally: [echo]\n", false},
+		"anchors and merges":   {"version: 0.2\nphases:\n  install: &a\n    commands: [echo]\n  build:\n    <<: *a\n    " +
+			"finally: [echo]\n", false},
 		"batch only":           {"batch: {build-list: []}\n", false},
 		"empty":                {"", true},
 		"only a comment":       {"# nothing\n", true},

@@ -162,9 +162,11 @@ func TestWhatIsSavedIsFoundAsItWas(t *testing.T) {
 	s := p.open(t)
 	e := find(t, s, name)
 	want := []string{
-		"root 5 755 ", "root/opt 5 755 ", "root/opt/odd \n\r\n\xffname 0 644 odd", "src 5 755 ", "src/deps 5 755 ", "src/deps/a 0 644 text", "src/deps/closed 5 500 ",
+		"root 5 755 ", "root/opt 5 755 ", "root/opt/odd \n\r\n\xffname 0 " +
+			"644 odd", "src 5 755 ", "src/deps 5 755 ", "src/deps/a 0 644 text", "src/deps/closed 5 500 ",
 		"src/deps/closed/b 0 644 closed", "src/deps/empty 5 777 ", "src/deps/hard 1 0 src/deps/a",
-		"src/deps/hard2 0 644 z", "src/deps/hard3 1 0 src/deps/hard2", "src/deps/last 1 0 src/deps/hard2", "src/deps/link 2 777 /etc/passwd",
+		"src/deps/hard2 0 644 z", "src/deps/hard3 1 0 src/deps/hard2", "src/deps/last 1 0 " +
+			"src/deps/hard2", "src/deps/link 2 777 /etc/passwd",
 	}
 	if diff := cmp.Diff(want, contents(t, s, e)); diff != "" {
 		t.Error(diff)

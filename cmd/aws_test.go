@@ -61,7 +61,9 @@ func of(ts *testscript.TestScript) *awstest.Server { return ts.Value(server{}).(
 func account(env *testscript.Env, s *awstest.Server, inside string) error {
 	s.Denied, s.Silent = map[string]bool{}, map[string]bool{}
 	s.Parameters = map[string]string{"/app/url": "https://db.example.com", "/app/list": "one-item,two-item"}
-	s.Secrets = map[string]map[string]string{"team/db": {"AWSCURRENT": `{"user":"admin","password":"corr\"ect horse"}`, "AWSPREVIOUS": "line one\nline two"}}
+	s.Secrets = map[string]map[string]string{
+		"team/db": {"AWSCURRENT": `{"user":"admin","password":"corr\"ect horse"}`, "AWSPREVIOUS": "line one\nline two"},
+	}
 	home := filepath.Join(env.Getenv("WORK"), "home")
 	for name, value := range map[string]string{
 		"HOME": home, "AWS_ENDPOINT_URL": s.URL, "AWS_ENDPOINT_URL_STS": s.URL, "INSIDE": s.At(inside), "AWS_EC2_METADATA_DISABLED": "true",
@@ -69,7 +71,8 @@ func account(env *testscript.Env, s *awstest.Server, inside string) error {
 	} {
 		env.Setenv(name, value)
 	}
-	const config = "[profile dev]\nregion = eu-central-1\naws_access_key_id = AKIADEV0000000000001\naws_secret_access_key = dev/secret/key\n"
+	const config = "[profile dev]\nregion = eu-central-1\naws_access_key_id = " +
+		"AKIADEV0000000000001\naws_secret_access_key = dev/secret/key\n"
 	return errors.Join(os.MkdirAll(home, 0o755), os.WriteFile(home+"/config", []byte(config), 0o600))
 }
 

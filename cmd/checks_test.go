@@ -72,10 +72,16 @@ func describeCheck(t *testing.T, check diag.Check) string {
 	if !strings.Contains(said, "("+check.Name+")") {
 		t.Errorf("%s: its example does not show it:\n%s", check.Name, said)
 	}
-	if silent := shown(t, command, files, files["good.yml"]); strings.Contains(silent, "("+check.Name+")") && files["good.yml"] != "" {
+	if silent := shown(t, command, files, files["good.yml"]); strings.Contains(silent, "("+check.Name+")") &&
+		files["good.yml"] != "" {
 		t.Errorf("%s: the good example shows it too:\n%s", check.Name, silent)
 	}
-	text += fmt.Sprintf("\n```yaml\n%s```\n\n```text\n$ buildlocal %s\n%s```\n", files["bad.yml"], strings.Join(command, " "), said)
+	text += fmt.Sprintf(
+		"\n```yaml\n%s```\n\n```text\n$ buildlocal %s\n%s```\n",
+		files["bad.yml"],
+		strings.Join(command, " "),
+		said,
+	)
 	if files["good.yml"] != "" {
 		text += fmt.Sprintf("\nBetter:\n\n```yaml\n%s```\n", files["good.yml"])
 	}

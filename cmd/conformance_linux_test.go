@@ -69,9 +69,19 @@ func TestConformanceOfAPlainUser(t *testing.T) {
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
 	dir := copyOfTheTests(t, uid, gid)
-	c := exec.Command(filepath.Join(dir, "cmd", "cmd.test"), "-test.run=^(TestConformanceOnTheHost|TestConformanceWithoutDocker)$", "-test.v", "-update="+strconv.FormatBool(false))
+	c := exec.Command(
+		filepath.Join(dir, "cmd", "cmd.test"),
+		"-test.run=^(TestConformanceOnTheHost|TestConformanceWithoutDocker)$",
+		"-test.v",
+		"-update="+strconv.FormatBool(false),
+	)
 	c.Dir = filepath.Join(dir, "cmd")
-	c.Env = append(os.Environ(), "TMPDIR="+filepath.Join(dir, "tmp"), "HOME="+filepath.Join(dir, "tmp"), "BUILDLOCAL_TEST_IMAGES="+savedImages(t))
+	c.Env = append(
+		os.Environ(),
+		"TMPDIR="+filepath.Join(dir, "tmp"),
+		"HOME="+filepath.Join(dir, "tmp"),
+		"BUILDLOCAL_TEST_IMAGES="+savedImages(t),
+	)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	out, err := c.CombinedOutput()
 	passed := strings.Count(string(out), "    --- PASS")

@@ -236,8 +236,16 @@ func gitCase(t *testing.T, dir string) {
 	}
 	c := exec.Command("sh", "-c", script)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
-		"GIT_AUTHOR_DATE=2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2020-01-01T00:00:00Z")
+	c.Env = append(
+		os.Environ(),
+		"GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=a",
+		"GIT_AUTHOR_EMAIL=a@b",
+		"GIT_COMMITTER_NAME=a",
+		"GIT_COMMITTER_EMAIL=a@b",
+		"GIT_AUTHOR_DATE=2020-01-01T00:00:00Z",
+		"GIT_COMMITTER_DATE=2020-01-01T00:00:00Z",
+	)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("git: %v\n%s", err, out)
 	}
@@ -323,7 +331,8 @@ func leavings(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if rel == "log.txt" || rel == "build.json" || rel == "artifacts.json" || rel == reports.SetName || rel == buildconsole.PageName {
+		if rel == "log.txt" || rel == "build.json" || rel == "artifacts.json" || rel == reports.SetName ||
+			rel == buildconsole.PageName {
 			return nil
 		}
 		text, err := os.ReadFile(path)

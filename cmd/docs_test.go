@@ -67,7 +67,13 @@ func played(t *testing.T, block, dir, bin string) string {
 		command := strings.TrimPrefix(line, "$ ")
 		c := exec.Command("sh", "-c", "{ "+command+"\n} 2>&1")
 		c.Dir = dir
-		c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "USER=you", "NO_COLOR=1", "XDG_CACHE_HOME="+filepath.Join(filepath.Dir(dir), ".cache"))
+		c.Env = append(
+			os.Environ(),
+			"PATH="+bin+":"+os.Getenv("PATH"),
+			"USER=you",
+			"NO_COLOR=1",
+			"XDG_CACHE_HOME="+filepath.Join(filepath.Dir(dir), ".cache"),
+		)
 		out, _ := c.Output() // many an example fails on purpose
 		b.WriteString(line + "\n" + strings.ReplaceAll(string(out), filepath.Dir(dir), "/home/you"))
 	}

@@ -49,7 +49,11 @@ func TestEveryLineOfTheJSONIsAnEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	app, stdout, stderr := host(t, nil)
-	exit := cmd.Main(t.Context(), []string{"run", "-C", dir, "--format", "json", "--pull", "never", "-i", "buildlocal-test/base"}, app)
+	exit := cmd.Main(
+		t.Context(),
+		[]string{"run", "-C", dir, "--format", "json", "--pull", "never", "-i", "buildlocal-test/base"},
+		app,
+	)
 	if exit != 1 || stderr.Len() > 0 {
 		t.Errorf("exit code %d, want 1; on stderr %q, want nothing", exit, stderr)
 	}
@@ -101,7 +105,12 @@ func checkEnd(t *testing.T, events []event) {
 		ended = e
 	}
 	if failed.Text != "exit 9" || failed.Line != 10 || failed.Phase != "BUILD" {
-		t.Errorf("the failed command is %q of line %d in %s, want exit 9 of line 10 in BUILD", failed.Text, failed.Line, failed.Phase)
+		t.Errorf(
+			"the failed command is %q of line %d in %s, want exit 9 of line 10 in BUILD",
+			failed.Text,
+			failed.Line,
+			failed.Phase,
+		)
 	}
 	if ended.Event != "build_ended" || ended.Status != "FAILED" || ended.Build == nil || ended.Build.Status != "FAILED" {
 		t.Errorf("the last event is %+v, want a failed build's end", ended)

@@ -24,7 +24,8 @@ import (
 func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
-	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - echo it began; sleep $LONG & wait\n      - exit $CODE\n"
+	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - echo it began; sleep $LONG & wait\n      - exit " +
+		"$CODE\n"
 	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(spec), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,8 @@ func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
 func TestAStopAtAnyMomentLeavesNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte("version: 0.2\nphases: {build: {commands: [sleep 30]}}\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte("version: 0.2\nphases: {build: {commands: "+
+		"[sleep 30]}}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 30 {

@@ -34,7 +34,14 @@ func TestAnEditorSpeaksWithTheLanguageServer(t *testing.T) {
 	}
 	c := exec.Command(editor, "--headless", "--clean", "-c", "luafile client.lua")
 	c.Dir = dir
-	c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "XDG_CACHE_HOME="+dir, "XDG_STATE_HOME="+dir, "XDG_DATA_HOME="+dir)
+	c.Env = append(
+		os.Environ(),
+		"PATH="+dir+":"+os.Getenv("PATH"),
+		"HOME="+dir,
+		"XDG_CACHE_HOME="+dir,
+		"XDG_STATE_HOME="+dir,
+		"XDG_DATA_HOME="+dir,
+	)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

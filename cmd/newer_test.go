@@ -16,7 +16,18 @@ func TestANewerEngineRunsTheSameBuild(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
 	sockets, source := t.TempDir(), t.TempDir()
-	id := dockerCLI(t, "", "run", "-d", "--privileged", "-v", sockets+":/var/run", "buildlocal-test/curated", "sleep", "600")
+	id := dockerCLI(
+		t,
+		"",
+		"run",
+		"-d",
+		"--privileged",
+		"-v",
+		sockets+":/var/run",
+		"buildlocal-test/curated",
+		"sleep",
+		"600",
+	)
 	t.Cleanup(func() { dockerCLI(t, "", "rm", "-f", "-v", id) })
 	host := "unix://" + filepath.Join(sockets, "docker.sock")
 	deadline := time.Now().Add(time.Minute)
@@ -29,7 +40,8 @@ func TestANewerEngineRunsTheSameBuild(t *testing.T) {
 	archive := filepath.Join(sockets, "image.tar")
 	dockerCLI(t, "", "save", "-o", archive, "buildlocal-test/busybox")
 	dockerCLI(t, host, "load", "-i", archive)
-	spec := "version: 0.2\nphases: {build: {commands: ['cat note; ls -l run', echo out >out]}}\nartifacts: {files: [out]}\n"
+	spec := "version: 0.2\nphases: {build: {commands: ['cat note; ls -l run', echo out >out]}}\nartifacts: {files: " +
+		"[out]}\n"
 	for name, text := range map[string]string{"buildspec.yml": spec, "note": "copied\n", "run": "#!/bin/sh\n"} {
 		if err := os.WriteFile(filepath.Join(source, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)

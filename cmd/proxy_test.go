@@ -90,7 +90,10 @@ func newWorld(dir string) (port string, stop func(), err error) {
 	world := &http.Server{Handler: behind(dir), TLSConfig: config, ErrorLog: quiet}
 	go func() { _ = world.ServeTLS(tcp, "", "") }()
 	go func() {
-		_ = http.Serve(proxy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { connectTo(w, r, tcp.Addr().String()) }))
+		_ = http.Serve(
+			proxy,
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { connectTo(w, r, tcp.Addr().String()) }),
+		)
 	}()
 	_, port, err = net.SplitHostPort(proxy.Addr().String())
 	return port, func() { _, _ = proxy.Close(), world.Close() }, err
@@ -99,7 +102,8 @@ func newWorld(dir string) (port string, stop func(), err error) {
 // connectTo is what a proxy does: whatever name is asked for is at one address. One
 // name asks for the password. (The npm of Debian does not send it.)
 func connectTo(w http.ResponseWriter, r *http.Request, address string) {
-	if _, password, given := parseProxyAuth(r); given && password != "proxy-password" || !given && r.Host == "secured.world.example:443" {
+	if _, password, given := parseProxyAuth(r); given && password != "proxy-password" ||
+		!given && r.Host == "secured.world.example:443" {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="proxy"`)
 		w.WriteHeader(http.StatusProxyAuthRequired)
 		return
@@ -134,7 +138,10 @@ func behind(dir string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /repository.git/", http.FileServer(http.Dir(dir)))
 	mux.HandleFunc("GET /left-pad", func(w http.ResponseWriter, _ *http.Request) { // npm
-		_, _ = io.WriteString(w, `{"name":"left-pad","dist-tags":{"latest":"7.8.9"},"versions":{"7.8.9":{"name":"left-pad","version":"7.8.9"}}}`)
+		_, _ = io.WriteString(
+			w,
+			`{"name":"left-pad","dist-tags":{"latest":"7.8.9"},"versions":{"7.8.9":{"name":"left-pad","version":"7.8.9"}}}`,
+		)
 	})
 	mux.HandleFunc("GET /simple/", func(w http.ResponseWriter, _ *http.Request) { // pip
 		w.Header().Set("Content-Type", "text/html")
@@ -147,9 +154,15 @@ func behind(dir string) http.Handler {
 	})
 	ecr(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { // STS
-		_, _ = io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:behind/proxy</Arn><UserId>A</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+		_, _ = io.WriteString(
+			w,
+			`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:behind/proxy</Arn><UserId>A</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
+		)
 	})
-	mux.HandleFunc("GET /plain", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "behind the proxy\n") })
+	mux.HandleFunc(
+		"GET /plain",
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "behind the proxy\n") },
+	)
 	return mux
 }
 
@@ -161,12 +174,19 @@ func ecr(mux *http.ServeMux) {
 	const password = "ecr-password"
 	mux.HandleFunc("api.ecr.us-east-1.amazonaws.com/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetAuthorizationToken") || !strings.Contains(r.Header.Get("Authorization"), "Credential=AKIA") {
+		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetAuthorizationToken") ||
+			!strings.Contains(r.Header.Get("Authorization"), "Credential=AKIA") {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 		token := base64.StdEncoding.EncodeToString([]byte("AWS:" + password))
-		fmt.Fprintf(w, `{"authorizationData": [{"authorizationToken": %q, "expiresAt": %d, "proxyEndpoint": "https://%s"}]}`, token, time.Now().Add(time.Hour).Unix(), ecrHost)
+		fmt.Fprintf(
+			w,
+			`{"authorizationData": [{"authorizationToken": %q, "expiresAt": %d, "proxyEndpoint": "https://%s"}]}`,
+			token,
+			time.Now().Add(time.Hour).Unix(),
+			ecrHost,
+		)
 	})
 	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	mux.HandleFunc(ecrHost+"/v2/", func(w http.ResponseWriter, r *http.Request) {
@@ -196,7 +216,9 @@ func authority(file string) (*tls.Config, error) {
 		return nil, err
 	}
 	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "an authority of the test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(
+			1,
+		), Subject: pkix.Name{CommonName: "an authority of the test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	own, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
@@ -205,12 +227,21 @@ func authority(file string) (*tls.Config, error) {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "world"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		DNSNames: strings.Fields("world.example *.world.example sts.amazonaws.com sts.us-east-1.amazonaws.com api.ecr.us-east-1.amazonaws.com " + ecrHost), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: strings.Fields(
+			"world.example *.world.example sts.amazonaws.com sts.us-east-1.amazonaws.com " +
+				"api.ecr.us-east-1.amazonaws.com " + ecrHost,
+		), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own})
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed}, PrivateKey: key}}}, os.WriteFile(file, text, 0o644)
+	return &tls.Config{
+			Certificates: []tls.Certificate{{Certificate: [][]byte{signed}, PrivateKey: key}},
+		}, os.WriteFile(
+			file,
+			text,
+			0o644,
+		)
 }

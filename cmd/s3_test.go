@@ -53,7 +53,20 @@ func serveS3(env *testscript.Env, program string) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	c := exec.Command(program, "--port", address, "--access", "AKIATESTS3", "--secret", "test/s3/secret", "--quiet", "posix", "--sidecar", beside, filepath.Dir(bucket))
+	c := exec.Command(
+		program,
+		"--port",
+		address,
+		"--access",
+		"AKIATESTS3",
+		"--secret",
+		"test/s3/secret",
+		"--quiet",
+		"posix",
+		"--sidecar",
+		beside,
+		filepath.Dir(bucket),
+	)
 	if err := c.Start(); err != nil {
 		return err
 	}

@@ -29,7 +29,8 @@ func hasSandbox(t *testing.T) bool {
 	if runtime.GOOS != "linux" {
 		return false
 	}
-	c, err := sandbox.New(sandbox.Options{Shape: sandbox.Host, Path: os.Getenv("PATH")}).Start(t.Context(), engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}})
+	c, err := sandbox.New(sandbox.Options{Shape: sandbox.Host, Path: os.Getenv("PATH")}).
+		Start(t.Context(), engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}})
 	if err == nil {
 		err = c.Close(t.Context())
 	}
@@ -60,7 +61,14 @@ func play(t *testing.T, dir string, change ...func(*testscript.Params)) {
 			env.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every run sleeps a second
 			env.Setenv("TMPDIR", env.Getenv("WORK")+"/.tmp")
-			env.Vars = append(env.Vars, "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_CONFIG_GLOBAL=/dev/null")
+			env.Vars = append(
+				env.Vars,
+				"GIT_AUTHOR_NAME=a",
+				"GIT_AUTHOR_EMAIL=a@example.com",
+				"GIT_COMMITTER_NAME=a",
+				"GIT_COMMITTER_EMAIL=a@example.com",
+				"GIT_CONFIG_GLOBAL=/dev/null",
+			)
 			return os.MkdirAll(env.Getenv("WORK")+"/.tmp", 0o755)
 		},
 		Condition: func(name string) (bool, error) {

@@ -13,7 +13,8 @@ func TestTheClassicsGetALineOfAdvice(t *testing.T) {
 		want    string // part of the advice; empty for none
 	}{
 		{1, "whatever", ""},
-		{126, "docker: OCI runtime create failed: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpu/docker: permission denied", "version 2"},
+		{126, "docker: OCI runtime create failed: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpu/docker: " +
+			"permission denied", "version 2"},
 		{126, "script.sh: 4: ./run: Permission denied", "not executable"},
 		{127, "script.sh: 4: foo: not found", "Program not found"},
 		{137, "", "memory"},
@@ -24,7 +25,8 @@ func TestTheClassicsGetALineOfAdvice(t *testing.T) {
 		{2, "script.sh: 5: set: Illegal option -o pipefail", "shell: bash"},
 		{127, "script.sh: 4: [[: not found", "shell: bash"},
 		{2, "script.sh: 4: Syntax error: \"(\" unexpected", "shell: bash"},
-		{125, "docker: Error response from daemon: Conflict. The container name \"/web\" is already in use by container \"1\".", "--docker socket"},
+		{125, "docker: Error response from daemon: Conflict. The container name \"/web\" is already in use by container " +
+			"\"1\".", "--docker socket"},
 		{127, "sh: 4: docker: not found", "no docker command"},
 		{1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "--privileged"},
 		{1, "tar: write error: No space left on device", "disk is full"},

@@ -35,7 +35,8 @@ func story() []runner.Event {
 		return func(e *runner.Event) { e.Status, e.Context, e.Duration = s, c, 1500*time.Millisecond }
 	}
 	failed := func(e *runner.Event) {
-		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    |         ^^^^"
+		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    | " +
+			"        ^^^^"
 	}
 	record := &runner.Record{
 		Status: runner.Failed, Start: at, End: at.Add(72 * time.Second),

@@ -37,7 +37,8 @@ func TestAPullIsToldNowAndThenWhereThereIsNoTerminal(t *testing.T) {
 	for _, e := range pulls() {
 		text.Notify(e)
 	}
-	const want = "pulling a:1\n  30MB to download at most, about 78MB on disk, 5GB free\npulling a:1: 9MB of 30MB, about 19s left\n"
+	const want = "pulling a:1\n  30MB to download at most, about 78MB on disk, 5GB free\npulling a:1: 9MB of 30MB, " +
+		"about 19s left\n"
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}

@@ -25,7 +25,8 @@ func someReports() *reports.Set {
 			Tests:   &reports.TestSummary{Total: 12, Counts: map[reports.CaseStatus]int{reports.CaseSucceeded: 6, reports.CaseFailed: 2, reports.CaseError: 1, reports.CaseSkipped: 2, reports.CaseUnknown: 1}, Duration: 2 * time.Second},
 			Changes: &reports.Changes{Build: 6, NewlyFailing: 1, StillFailing: 1, Flaky: 1}},
 		{Group: "demo-lines", Type: reports.CodeCoverage, Status: reports.Incomplete, Sum: &reports.Sum{Lines: reports.Counts{Covered: 16, Missed: 3}, Branches: reports.Counts{Covered: 1, Missed: 1}},
-			Problems: []reports.Problem{{File: "cut.xml", Line: 3, Offset: 44, Text: "cannot be read as COBERTURAXML: the file ends inside a tag"}}, Changes: &reports.Changes{Build: 6, Lines: &up}},
+			Problems: []reports.Problem{{File: "cut.xml", Line: 3, Offset: 44, Text: "cannot be read as COBERTURAXML: the " +
+				"file ends inside a tag"}}, Changes: &reports.Changes{Build: 6, Lines: &up}},
 		{Group: "other", Files: []string{"b.xml"}, Type: reports.Test, Status: reports.Succeeded, Tests: &reports.TestSummary{}},
 	}}
 }

@@ -158,12 +158,14 @@ func TestCredentialsAreToldFromWhatLooksLikeThem(t *testing.T) {
 		"POSTGRES_PASSWORD": "postgres123", "JWT_SECRET": "testsecret1", "APP_SECRET": "my-app/prod/Db1", "GITHUB_TOKEN": "ssm-github-token2", "SESSION_SECRET": "00000000-0000-0000-0000-000000000000",
 	}
 	for name, value := range told {
-		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); !slices.Equal(got, []string{"plaintext-credential"}) {
+		if got := names(lint.Input{}, "version: 0.2\nenv: " +
+			"{variables: {"+name+": '"+value+"'}}\n"); !slices.Equal(got, []string{"plaintext-credential"}) {
 			t.Errorf("%s: %s: %v", name, value, got)
 		}
 	}
 	for name, value := range silent {
-		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); slices.Contains(got, "plaintext-credential") {
+		if got := names(lint.Input{}, "version: 0.2\nenv: " +
+			"{variables: {"+name+": '"+value+"'}}\n"); slices.Contains(got, "plaintext-credential") {
 			t.Errorf("%s: %s: %v", name, value, got)
 		}
 	}
@@ -171,7 +173,8 @@ func TestCredentialsAreToldFromWhatLooksLikeThem(t *testing.T) {
 
 func TestACredentialIsNotShown(t *testing.T) {
 	t.Parallel()
-	spec, _ := buildspec.Parse("b.yml", []byte("version: 0.2\nenv:\n  variables:\n    DB_PASSWORD: Tr0ub4dor&3\nphases:\n  build:\n    commands:\n      - curl -u AKIAIOSFODNN7EXAMPLE x\n"))
+	spec, _ := buildspec.Parse("b.yml", []byte("version: 0.2\nenv:\n  variables:\n    DB_PASSWORD: " +
+		"Tr0ub4dor&3\nphases:\n  build:\n    commands:\n      - curl -u AKIAIOSFODNN7EXAMPLE x\n"))
 	got := lint.Check(lint.Input{Spec: spec}, nil, nil)
 	if len(got) != 2 || strings.Contains(got.Error(), "Tr0ub") || strings.Contains(got.Error(), "AKIAIO") {
 		t.Error(got)
@@ -218,7 +221,8 @@ func TestRuntimesAreComparedWithTheImage(t *testing.T) {
 	}
 	spec, _ := buildspec.Parse("b.yml", []byte(strings.ReplaceAll(text, "%s", "lts")))
 	got := lint.Check(lint.Input{Spec: spec, Runtimes: table, Exact: true}, nil, nil)
-	if !got.Failed() || !strings.HasPrefix(got[0].Service, "Unknown runtime version named 'lts' of nodejs. This build image has the following versions: 18, ") {
+	if !got.Failed() || !strings.HasPrefix(got[0].Service, "Unknown runtime version named 'lts' of nodejs. This build " +
+		"image has the following versions: 18, ") {
 		t.Errorf("the image's own table: %v %q", got, got[0].Service)
 	}
 }
@@ -241,12 +245,15 @@ func TestBashIsToldWhereTheShellIsKnown(t *testing.T) {
 func TestADeploymentIsToldWhereItMayFollowAFailure(t *testing.T) {
 	t.Parallel()
 	text := func(build, post string) string {
-		return "version: 0.2\nphases:\n  build:\n    commands:\n      - " + build + "\n  post_build:\n    commands:\n      - |\n        " + strings.ReplaceAll(post, "\n", "\n        ") + "\n"
+		return "version: 0.2\nphases:\n  build:\n    commands:\n      - " + build + "\n  post_build:\n    commands:\n    " +
+			"  - |\n        " + strings.ReplaceAll(post, "\n", "\n        ") + "\n"
 	}
 	for post, want := range map[string]bool{
-		"aws s3 sync dist s3://bucket": true, "aws --profile p s3 sync dist \"s3://$B\" --delete": true, "terraform -chdir=infra apply -auto-approve": true,
+		"aws s3 sync dist s3://bucket": true, "aws --profile p s3 sync dist \"s3://$B\" " +
+			"--delete": true, "terraform -chdir=infra apply -auto-approve": true,
 		"kubectl -n p apply -f x": true, "helm -n p upgrade a b": true, "cdk deploy": true,
-		"docker push a\naws ecs update-service": false, "aws s3 cp coverage/lcov.info s3://b": false, "aws s3 cp s3://b/x .": false,
+		"docker push a\naws ecs update-service": false, "aws s3 cp coverage/lcov.info " +
+			"s3://b": false, "aws s3 cp s3://b/x .": false,
 		"echo now run terraform apply": false, "npm publish --dry-run": false, "mvn -Dmaven.deploy.skip=true verify": false,
 		"test -f .ok || exit 1\ncdk deploy": false, "[ $CODEBUILD_BUILD_SUCCEEDING = 1 ] && cdk deploy": false,
 	} {

@@ -58,7 +58,12 @@ type BuildspecText struct {
 // ReadBuildspec finds and reads the buildspec: the one of the request, else the one of
 // the project, else buildspec.yml of the source. Files of the source are read from the
 // opened source s, which may be a clean checkout.
-func (h *Host) ReadBuildspec(ctx context.Context, r *Request, p project.Project, s *source.Source) (BuildspecText, error) {
+func (h *Host) ReadBuildspec(
+	ctx context.Context,
+	r *Request,
+	p project.Project,
+	s *source.Source,
+) (BuildspecText, error) {
 	wanted, from, named := r.Source.Buildspec, "--buildspec", r.origin("buildspec") >= FromVariable
 	if wanted == "" {
 		wanted, from, named = p.Source.Buildspec, r.Source.Project, false
@@ -135,8 +140,10 @@ func (r *Request) readFirst(ctx context.Context, s *source.Source, names []strin
 		}
 		return found, nil
 	}
-	return BuildspecText{}, InputError{fmt.Errorf("no buildspec found at %s: %w\nCreate one, or set its path with --buildspec",
-		strings.Join(names, " and "), fs.ErrNotExist)}
+	return BuildspecText{}, InputError{
+		fmt.Errorf("no buildspec found at %s: %w\nCreate one, or set its path with --buildspec",
+			strings.Join(names, " and "), fs.ErrNotExist),
+	}
 }
 
 // readBuildspecFile reads a buildspec at name, which is at below in the source if below
@@ -162,7 +169,9 @@ func readBuildspecFile(ctx context.Context, s *source.Source, name, below string
 func warnIgnored(s *source.Source, name, below string) diag.List {
 	for _, hidden := range s.Hide {
 		if below == hidden || strings.HasPrefix(below, hidden+"/") {
-			return diag.List{{Severity: diag.Warning, File: name, Message: "git ignores this buildspec, so CodeBuild would not find it"}}
+			return diag.List{
+				{Severity: diag.Warning, File: name, Message: "git ignores this buildspec, so CodeBuild would not find it"},
+			}
 		}
 	}
 	return nil

@@ -21,8 +21,12 @@ const HostFiles = "this machine's own files: your tools, not CodeBuild's image"
 func (h *Host) DockerOptions() docker.Options {
 	verify := h.Env("DOCKER_TLS_VERIFY")
 	return docker.Options{
-		Host: h.Env("DOCKER_HOST"), Context: h.Env("DOCKER_CONTEXT"), TLSVerify: verify != "", CertPath: h.Env("DOCKER_CERT_PATH"),
-		ConfigDir: h.Env("DOCKER_CONFIG"), Home: h.Home, Runtime: h.Env("XDG_RUNTIME_DIR"), Version: h.Env("DOCKER_API_VERSION"),
+		Host: h.Env(
+			"DOCKER_HOST",
+		), Context: h.Env("DOCKER_CONTEXT"), TLSVerify: verify != "", CertPath: h.Env("DOCKER_CERT_PATH"),
+		ConfigDir: h.Env(
+			"DOCKER_CONFIG",
+		), Home: h.Home, Runtime: h.Env("XDG_RUNTIME_DIR"), Version: h.Env("DOCKER_API_VERSION"),
 		Relay: h.Program,
 		Measure: func(ctx context.Context, image, platform, have string) (engine.ImageSize, error) {
 			return images.Measure(ctx, image, platform, have, h.Login)

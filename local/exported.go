@@ -36,7 +36,10 @@ func (h *Host) checkExported(name string) error {
 	case len(text) == 0 || h.wroteExported(name, text):
 		return nil
 	}
-	return Usagef("--exported-env: %s exists, and its contents are not buildlocal's\nMove it away, or name another file.", name)
+	return Usagef(
+		"--exported-env: %s exists, and its contents are not buildlocal's\nMove it away, or name another file.",
+		name,
+	)
 }
 
 var streams = lazyRegexp(`^(/dev/std(out|err)|(/dev|/proc/self)/fd/[0-9]+)$`)

@@ -231,7 +231,13 @@ func OneOf(setting, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return invalid(setting, "invalid value %q%s (expected %s)", value, diag.DidYouMean(value, known), strings.Join(known, ", "))
+	return invalid(
+		setting,
+		"invalid value %q%s (expected %s)",
+		value,
+		diag.DidYouMean(value, known),
+		strings.Join(known, ", "),
+	)
 }
 
 // sizedComputeTypes are the compute types with a fixed size.
@@ -309,7 +315,9 @@ var rules = []rule{
 	{"platform", func(r *Request, _ int) bool {
 		return r.Engine.Kind.Daemonless() && r.Image.Platform != "" && r.Image.Platform != NativePlatform()
 	}, func(r *Request) string {
-		return r.Image.Platform + " requires --engine docker; the engine " + string(r.Engine.Kind) + " runs only " + NativePlatform()
+		return r.Image.Platform + " requires --engine docker; the engine " + string(
+			r.Engine.Kind,
+		) + " runs only " + NativePlatform()
 	}},
 	{"privileged", func(r *Request, uid int) bool { return r.Engine.Kind.Daemonless() && r.Engine.Privileged && uid > 0 },
 		func(r *Request) string {
@@ -318,13 +326,19 @@ var rules = []rule{
 	{"assume-role", func(r *Request, _ int) bool {
 		return r.Secrets.AssumeRole != "" && !roleForm().MatchString(r.Secrets.AssumeRole)
 	}, func(r *Request) string {
-		return fmt.Sprintf("invalid value %q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", r.Secrets.AssumeRole)
+		return fmt.Sprintf(
+			"invalid value %q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",
+			r.Secrets.AssumeRole,
+		)
 	}},
 	{"platform", func(r *Request, _ int) bool {
 		return r.Image.Platform != "" && !platformForm().MatchString(r.Image.Platform)
 	},
 		func(r *Request) string {
-			return fmt.Sprintf("invalid value %q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64", r.Image.Platform)
+			return fmt.Sprintf(
+				"invalid value %q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64",
+				r.Image.Platform,
+			)
 		}},
 }
 

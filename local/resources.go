@@ -114,7 +114,10 @@ func (h *Host) sandboxes() []Resource {
 		if !described {
 			continue
 		}
-		r := Resource{Resource: engine.Resource{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir), Labels: labels}, Ours: true}
+		r := Resource{
+			Resource: engine.Resource{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir), Labels: labels},
+			Ours:     true,
+		}
 		r.PID, r.Alive = rundir.Alive(dir)
 		all = append(all, r)
 	}

@@ -62,7 +62,11 @@ func (h *Host) readSecrets(ctx context.Context, r *Request) (*secrets.File, diag
 	if secrets.Encrypted(text) {
 		if secrets.AsksServer(text) && !r.namesSecrets() {
 			return nil, nil, InputError{fmt.Errorf(
-				"%s is encrypted for a server that it names, and may have come with the source\nIf it is yours, name it: --secrets %s", name, name)}
+				"%s is encrypted for a server that it names, and may have come with the source\nIf it is yours, name it: "+
+					"--secrets %s",
+				name,
+				name,
+			)}
 		}
 		if text, err = secrets.Decrypt(ctx, name); err != nil {
 			return nil, nil, InputError{err}
@@ -138,7 +142,10 @@ func refuseLinks(dir string, names ...string) error {
 			return err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("%s is a symbolic link, which may have come with the source; name the file that it leads to: --secrets FILE", dir)
+			return fmt.Errorf(
+				"%s is a symbolic link, which may have come with the source; name the file that it leads to: --secrets FILE",
+				dir,
+			)
 		}
 	}
 	return nil
@@ -158,9 +165,12 @@ func CheckSecretsFile(ctx context.Context, name string) (diag.List, error) {
 	switch state {
 	case source.Tracked:
 		return nil, InputError{fmt.Errorf("git tracks %s, so everyone with access to the repository can read its secrets\n"+
-			"Run git rm --cached %s, add it to .gitignore, and rotate the secrets. Files encrypted with SOPS are accepted", name, name)}
+			"Run git rm --cached %s, add it to .gitignore, and rotate the secrets. Files encrypted with SOPS are "+
+			"accepted", name, name)}
 	case source.Untracked:
-		return diag.List{{Severity: diag.Warning, File: name, Message: "git does not ignore this secrets file; add it to .gitignore"}}, nil
+		return diag.List{
+			{Severity: diag.Warning, File: name, Message: "git does not ignore this secrets file; add it to .gitignore"},
+		}, nil
 	}
 	return nil, nil
 }

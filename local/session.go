@@ -234,7 +234,10 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		RootSource: h.UID > 0 && s.engine.ownNetwork(),
 		Volumes:    s.caches.volumes, OpenCache: in.cacheOpener(without), CacheInS3: IsS3(r.Cache.Place), CacheScope: in.cacheScope(),
 		ReportLimits: r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
-		LastImage: lastImage(in.Builds, s.Dir.Number), Earlier: earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
+		LastImage: lastImage(
+			in.Builds,
+			s.Dir.Number,
+		), Earlier: earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
 	}
 }
 

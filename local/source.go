@@ -120,7 +120,10 @@ func sourceNote(id string, s *source.Source) string {
 	// absolute path is mounted into the build, a relative one leads to nothing there.
 	text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument)
 	if err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
-		notes = append(notes, "git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone")
+		notes = append(
+			notes,
+			"git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone",
+		)
 	}
 	if id != "" && len(notes) > 0 {
 		return "source " + id + ": " + strings.Join(notes, "; ")

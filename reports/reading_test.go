@@ -43,19 +43,30 @@ func TestBrokenFilesAreNamedWithTheirLineAndWhatTheyLookLike(t *testing.T) {
 	}{
 		{JUnitXML, "", "r:1: cannot be read as JUNITXML: the file is empty"},
 		{JUnitXML, "<testsuite>\n<testcase", "r:2: cannot be read as JUNITXML: the file ends inside a tag (byte 12)"},
-		{JUnitXML, "<testsuite/>\n<testsuite/>", "r:2: cannot be read as JUNITXML: a second document begins here, <testsuite> (byte 13)"},
-		{JUnitXML, "<coverage clover='1'/>", "r:1: cannot be read as JUNITXML: <coverage> is not <testsuites> or <testsuite> (byte 22); it looks like CLOVERXML, which is not its file-format"},
-		{JUnitXML, `[{"keyword":"Feature","uri":"f","elements":[]}]`, "r:1: cannot be read as JUNITXML: text outside the document's element; it looks like CUCUMBERJSON, which is not its file-format"},
-		{JUnitXML, "SF:a.c\nend_of_record", "r:1: cannot be read as JUNITXML: text outside the document's element; it looks like LCOV, which the service does not read"},
-		{NUnitXML, "<test-run/>", "r:1: cannot be read as NUNITXML: <test-run> is not <test-results> (byte 11); it looks like NUNIT3XML, which is not its file-format"},
-		{CloverXML, `<coverage line-rate="1"/>`, "r:1: cannot be read as CLOVERXML: <coverage> has a line-rate, as in COBERTURAXML (byte 25); it looks like COBERTURAXML, which is not its file-format"},
-		{CoberturaXML, "<coverage><project/></coverage>", "r:1: cannot be read as COBERTURAXML: <coverage> has <project>, as in CLOVERXML (byte 20); it looks like CLOVERXML, which is not its file-format"},
-		{JaCoCoXML, "<report><item/></report>", "r:1: cannot be read as JACOCOXML: nothing in it is of a report of JaCoCo (byte 24)"},
+		{JUnitXML, "<testsuite/>\n<testsuite/>", "r:2: cannot be read as JUNITXML: a second document begins here, " +
+			"<testsuite> (byte 13)"},
+		{JUnitXML, "<coverage clover='1'/>", "r:1: cannot be read as JUNITXML: <coverage> is not <testsuites> or " +
+			"<testsuite> (byte 22); it looks like CLOVERXML, which is not its file-format"},
+		{JUnitXML, `[{"keyword":"Feature","uri":"f","elements":[]}]`, "r:1: cannot be read as JUNITXML: text outside the " +
+			"document's element; it looks like CUCUMBERJSON, which is not its file-format"},
+		{JUnitXML, "SF:a.c\nend_of_record", "r:1: cannot be read as JUNITXML: text outside the document's element; it " +
+			"looks like LCOV, which the service does not read"},
+		{NUnitXML, "<test-run/>", "r:1: cannot be read as NUNITXML: <test-run> is not <test-results> (byte 11); it looks " +
+			"like NUNIT3XML, which is not its file-format"},
+		{CloverXML, `<coverage line-rate="1"/>`, "r:1: cannot be read as CLOVERXML: <coverage> has a line-rate, as in " +
+			"COBERTURAXML (byte 25); it looks like COBERTURAXML, which is not its file-format"},
+		{CoberturaXML, "<coverage><project/></coverage>", "r:1: cannot be read as COBERTURAXML: <coverage> has " +
+			"<project>, as in CLOVERXML (byte 20); it looks like CLOVERXML, which is not its file-format"},
+		{JaCoCoXML, "<report><item/></report>", "r:1: cannot be read as JACOCOXML: nothing in it is of a report of " +
+			"JaCoCo (byte 24)"},
 		{CucumberJSON, "[\n]", "r:2: cannot be read as CUCUMBERJSON: it has no features (byte 3)"},
-		{CucumberJSON, "[\n{\"keyword\":\"Feature\",\"elements\":[{\"name\":1}]}]", "r:2: cannot be read as CUCUMBERJSON: Name is expected to be string, found number (byte 45)"},
-		{CucumberJSON, "[{}]", "r:1: cannot be read as CUCUMBERJSON: an object without elements or keyword is no feature (byte 3)"},
+		{CucumberJSON, "[\n{\"keyword\":\"Feature\",\"elements\":[{\"name\":1}]}]", "r:2: cannot be read as " +
+			"CUCUMBERJSON: Name is expected to be string, found number (byte 45)"},
+		{CucumberJSON, "[{}]", "r:1: cannot be read as CUCUMBERJSON: an object without elements or keyword is no feature " +
+			"(byte 3)"},
 		{CucumberJSON, "{}", "r:1: cannot be read as CUCUMBERJSON: an array of features is expected, found { (byte 1)"},
-		{CucumberJSON, `[{"keyword":"F"}] []`, "r:1: cannot be read as CUCUMBERJSON: something stands behind the end of the document (byte 19)"},
+		{CucumberJSON, `[{"keyword":"F"}] []`, "r:1: cannot be read as CUCUMBERJSON: something stands behind the end of " +
+			"the document (byte 19)"},
 		{CucumberJSON, `[{"keyword":"F"`, "r:1: cannot be read as CUCUMBERJSON: the file ends too early (byte 15)"},
 		{SimpleCov, `{"files":[],"metrics":{}}`, `r:1: cannot be read as SIMPLECOV: "files" stands there, as in what simplecov-json writes, which the service does not read (byte 8); it looks like what simplecov-json writes, which the service does not read`},
 		{SimpleCov, "{}", "r:1: cannot be read as SIMPLECOV: nothing in it is called coverage (byte 2)"},
@@ -155,21 +166,30 @@ func TestDialects(t *testing.T) {
 		want   Case
 	}{
 		{"a suite that could not run", JUnitXML, `<testsuites><testsuite name="s"><error message="no setup"/></testsuite></testsuites>`, Case{Name: "s", Suite: "s", Status: CaseError, Message: "no setup"}},
-		{"surefire's flaky tests passed in the end", JUnitXML, `<testsuite name="s"><testcase name="f"><flakyFailure message="x"/></testcase></testsuite>`, Case{Name: "f", Suite: "s", Status: CaseSucceeded, Retried: true}},
+		{"surefire's flaky tests passed in " +
+			"the end", JUnitXML, `<testsuite name="s"><testcase name="f"><flakyFailure message="x"/></testcase></testsuite>`, Case{Name: "f", Suite: "s", Status: CaseSucceeded, Retried: true}},
 		{"googletest's disabled tests", JUnitXML, `<testsuite><testcase name="D" status="notrun" result="suppressed"/></testsuite>`, Case{Name: "D", Status: CaseSkipped}},
 		{"a test to do that fails", JUnitXML, `<testsuite><testcase name="t"><skipped type="todo"/><failure message="m"/></testcase></testsuite>`, Case{Name: "t", Status: CaseSkipped, Message: "todo\nm"}},
 		{"an error beats a failure", JUnitXML, `<testsuite><testcase name="t"><failure/><error message="e"/><skipped/></testcase></testsuite>`, Case{Name: "t", Status: CaseError, Message: "e"}},
-		{"a namespace and nested suites", JUnitXML, `<x:testsuites xmlns:x="u" name="all"><x:testsuite name="a"><x:testsuite><x:testcase name="t" classname="k"/></x:testsuite></x:testsuite></x:testsuites>`, Case{Name: "t", Prefix: "k", Suite: "a", Status: CaseSucceeded}},
+		{"a namespace and nested " +
+			"suites", JUnitXML, `<x:testsuites xmlns:x="u" name="all"><x:testsuite name="a"><x:testsuite><x:testcase name="t" classname="k"/></x:testsuite></x:testsuite></x:testsuites>`, Case{Name: "t", Prefix: "k", Suite: "a", Status: CaseSucceeded}},
 		{"UTF-16 that says UTF-8", JUnitXML, "\xFF\xFE<\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00>\x00<\x00t\x00e\x00s\x00t\x00c\x00a\x00s\x00e\x00/\x00>\x00<\x00/\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00>\x00", Case{Status: CaseSucceeded}},
-		{"bytes that are no UTF-8", JUnitXML, "<testsuite><testcase name='caf\xe9'/></testsuite>", Case{Name: "caf\uFFFD", Status: CaseSucceeded}},
-		{"a name with parentheses and points", NUnitXML, `<test-results><test-case name='A.B.C("x.y")' executed="True" success="False"><failure><message>m</message><stack-trace>s</stack-trace></failure></test-case></test-results>`, Case{Name: `C("x.y")`, Prefix: "A.B", Status: CaseFailed, Message: "m\ns"}},
+		{"bytes that are no UTF-8", JUnitXML, "<testsuite><testcase " +
+			"name='caf\xe9'/></testsuite>", Case{Name: "caf\uFFFD", Status: CaseSucceeded}},
+		{"a name with parentheses and " +
+			"points", NUnitXML, `<test-results><test-case name='A.B.C("x.y")' executed="True" success="False"><failure><message>m</message><stack-trace>s</stack-trace></failure></test-case></test-results>`, Case{Name: `C("x.y")`, Prefix: "A.B", Status: CaseFailed, Message: "m\ns"}},
 		{"inconclusive", NUnit3XML, `<test-run><test-case name="t" classname="k" result="Inconclusive"/></test-run>`, Case{Name: "t", Prefix: "k", Status: CaseSkipped}},
 		{"a result that nobody knows", NUnit3XML, `<test-run><test-case name="t" result="Warning"/></test-run>`, Case{Name: "t", Status: CaseUnknown}},
-		{"parameters, and no configuration", TestNGXML, `<testng-results><suite name="S"><test name="T"><class name="k"><test-method is-config="true" name="before" status="FAIL"/><test-method name="m" status="SKIP" duration-ms="1500"><params><param index="0"><value><![CDATA[a]]></value></param><param><value>2</value></param></params></test-method></class></test></suite></testng-results>`, Case{Name: "m(a, 2)", Prefix: "k", Suite: "T", Status: CaseSkipped, Duration: 1500 * time.Millisecond}},
-		{"an outcome that is not written", VisualStudioTRX, `<TestRun><Results><UnitTestResult testId="1" testName="t"><Output><ErrorInfo><Message>m</Message></ErrorInfo></Output></UnitTestResult></Results><TestDefinitions><UnitTest id="1" storage="c:\\x\\a.dll"><TestMethod className="N.K, a, Version=1"/></UnitTest></TestDefinitions></TestRun>`, Case{Name: "t", Prefix: "N.K", Suite: "a.dll", Status: CaseError, Message: "m"}},
-		{"inner results belong to theirs", VisualStudioTRX, `<TestRun><Results><UnitTestResult testName="t" outcome="Failed"><InnerResults><UnitTestResult testName="t (1)" outcome="Failed"><Output><ErrorInfo><Message>row 1</Message></ErrorInfo></Output></UnitTestResult></InnerResults></UnitTestResult></Results></TestRun>`, Case{Name: "t", Status: CaseFailed, Message: "row 1"}},
-		{"what a suite skips is not to do", JUnitXML, `<testsuite><skipped type="todo"/><testcase name="t"><failure message="m"/></testcase></testsuite>`, Case{Name: "t", Status: CaseFailed, Message: "m"}},
-		{"a step that ended in a way nobody knows", CucumberJSON, `[{"elements":[{"type":"scenario","name":"S","steps":[{"result":{"status":"unknown"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseUnknown}},
+		{"parameters, and no " +
+			"configuration", TestNGXML, `<testng-results><suite name="S"><test name="T"><class name="k"><test-method is-config="true" name="before" status="FAIL"/><test-method name="m" status="SKIP" duration-ms="1500"><params><param index="0"><value><![CDATA[a]]></value></param><param><value>2</value></param></params></test-method></class></test></suite></testng-results>`, Case{Name: "m(a, 2)", Prefix: "k", Suite: "T", Status: CaseSkipped, Duration: 1500 * time.Millisecond}},
+		{"an outcome that is not " +
+			"written", VisualStudioTRX, `<TestRun><Results><UnitTestResult testId="1" testName="t"><Output><ErrorInfo><Message>m</Message></ErrorInfo></Output></UnitTestResult></Results><TestDefinitions><UnitTest id="1" storage="c:\\x\\a.dll"><TestMethod className="N.K, a, Version=1"/></UnitTest></TestDefinitions></TestRun>`, Case{Name: "t", Prefix: "N.K", Suite: "a.dll", Status: CaseError, Message: "m"}},
+		{"inner results belong to " +
+			"theirs", VisualStudioTRX, `<TestRun><Results><UnitTestResult testName="t" outcome="Failed"><InnerResults><UnitTestResult testName="t (1)" outcome="Failed"><Output><ErrorInfo><Message>row 1</Message></ErrorInfo></Output></UnitTestResult></InnerResults></UnitTestResult></Results></TestRun>`, Case{Name: "t", Status: CaseFailed, Message: "row 1"}},
+		{"what a suite skips is not " +
+			"to do", JUnitXML, `<testsuite><skipped type="todo"/><testcase name="t"><failure message="m"/></testcase></testsuite>`, Case{Name: "t", Status: CaseFailed, Message: "m"}},
+		{"a step that ended in a way nobody " +
+			"knows", CucumberJSON, `[{"elements":[{"type":"scenario","name":"S","steps":[{"result":{"status":"unknown"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseUnknown}},
 		{"two backgrounds", CucumberJSON, `[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed"}}]},{"type":"background","steps":[{"result":{"status":"passed"}}]},{"type":"scenario","name":"S","steps":[{"result":{"status":"skipped"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Message: "Given b (failed)"}},
 		{"a background that fails", CucumberJSON, `[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed","duration":5,"error_message":"no"}}]},{"type":"scenario","name":"S","steps":[{"result":{"status":"skipped","duration":"7"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Duration: 12, Message: "Given b (failed)\nno"}},
 	} {

@@ -63,9 +63,12 @@ func TestWhatTheShellWillExpandIsForeseen(t *testing.T) {
 		t.Errorf("of two files: got %q, %v", all, sure)
 	}
 	for _, text := range []string{
-		"$B", "$UNKNOWN", "$(date)", "`date`", `\$A`, `"$A"`, "${A:-x}", "${A#t}", "$1", "$$", "$(codebuild-hash-files lock | cut -c1-8)", "$(codebuild-hash-files $A)",
-		"$(codebuild-hash-files *)", "$(codebuild-hash-files link)", "$(codebuild-hash-files nothing)", "$(codebuild-hash-files hidden/lock)", "$(codebuild-hash-files)",
-		"$(codebuild-hash-files lock; date)", "$(codebuild-hash-files 'a b')", "$(codebuild-hash-files ~/lock)", "$(codebuild-hash-files /etc/hostname)",
+		"$B", "$UNKNOWN", "$(date)", "`date`", `\$A`, `"$A"`, "${A:-x}", "${A#t}", "$1", "$$", "$(codebuild-hash-files " +
+			"lock | cut -c1-8)", "$(codebuild-hash-files $A)",
+		"$(codebuild-hash-files *)", "$(codebuild-hash-files link)", "$(codebuild-hash-files " +
+			"nothing)", "$(codebuild-hash-files hidden/lock)", "$(codebuild-hash-files)",
+		"$(codebuild-hash-files lock; date)", "$(codebuild-hash-files 'a b')", "$(codebuild-hash-files " +
+			"~/lock)", "$(codebuild-hash-files /etc/hostname)",
 	} {
 		if got, sure := b.foreseeText(text); sure {
 			t.Errorf("%s: is sure to be %q", text, got)
@@ -79,7 +82,8 @@ func TestWhatTheShellWillExpandIsForeseen(t *testing.T) {
 
 func TestListsOfFilesAreRead(t *testing.T) {
 	const gnu = "f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00" +
-		"d 1777 0 0 4096 1.5 2 2 /tmp\x00\x00" + "l 777 0 0 1 -1.0000000000 2.0000000000 1 /l\x00to here\x00" + "p 644 0 0 0 1.0 2.0 1 /pipe\x00\x00"
+		"d 1777 0 0 4096 1.5 2 2 /tmp\x00\x00" + "l 777 0 0 1 -1.0000000000 2.0000000000 1 /l\x00to " +
+			"here\x00" + "p 644 0 0 0 1.0 2.0 1 /pipe\x00\x00"
 	all, known := readGNU([]byte(gnu))
 	if !known || len(all) != 3 {
 		t.Fatalf("%v, %v", all, known)
@@ -105,7 +109,8 @@ func TestListsOfFilesAreRead(t *testing.T) {
 	if !known || len(all) != 2 || all[0].place != "/a b" || all[0].Mode != 0o644 || all[0].status != 1000000001e9 || all[1].Kind != tar.TypeDir {
 		t.Errorf("%+v, %v", all, known)
 	}
-	for _, text := range []string{"f 644 0 0 5 1.0 2.0 1 /a", "f 644 0 0 5 1.0\x00\x00", "f x 0 0 5 1.0 2.0 1 /a\x00\x00", "f 644 0 0 5 - 2.0 1 /a\x00\x00", "f 644 0 0 5 1.-5 2.0 1 /a\x00\x00x"} {
+	for _, text := range []string{"f 644 0 0 5 1.0 2.0 1 /a", "f 644 0 0 5 1.0\x00\x00", "f x 0 0 5 1.0 2.0 1 " +
+		"/a\x00\x00", "f 644 0 0 5 - 2.0 1 /a\x00\x00", "f 644 0 0 5 1.-5 2.0 1 /a\x00\x00x"} {
 		if got, known := readGNU([]byte(text)); known {
 			t.Errorf("%q is read as %+v", text, got)
 		}

@@ -97,7 +97,9 @@ func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
 			t.Errorf("%s is not in\n%s", line, text)
 		}
 	}
-	if strings.Count(text, "note: The build requested AWS credentials, but none are available: the session has expired") != 1 || strings.Count(text, "note: The build requested git credentials, but none are available: nothing for it") != 1 {
+	if strings.Count(text, "note: The build requested AWS credentials, but none are available: the session has " +
+		"expired") != 1 || strings.Count(text, "note: The build requested git credentials, but none are available: " +
+		"nothing for it") != 1 {
 		t.Errorf("what cannot be had is told once: %s", text)
 	}
 	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(strings.Join(fake.State, "\n"), "unset "+uri) {
@@ -112,7 +114,8 @@ func TestABuildGetsNoCredentialsByItself(t *testing.T) {
 	if err != nil || len(fake.Specs[0].Network.Services) > 0 || strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
 		t.Errorf("%v: %v", err, fake.State)
 	}
-	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec sets git-credential-helper, which requires --git-credentials.") {
+	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec sets git-credential-helper, " +
+		"which requires --git-credentials.") {
 		t.Errorf("got %s", text)
 	}
 }
@@ -146,7 +149,8 @@ func TestWhatSurroundsABuildIsWeakerThanWhatItSays(t *testing.T) {
 		fmt.Fprintln(output, "via http://me:pass-word@proxy or pass-word or p%40ss-2 or p@ss-2")
 		return 0
 	}}
-	plan := planOf(t, "version: 0.2\nenv: {variables: {http_proxy: mine}}\nphases: {build: {commands: [c]}}\n", func(in *runner.Inputs) {
+	plan := planOf(t, "version: 0.2\nenv: {variables: {http_proxy: mine}}\nphases: {build: {commands: " +
+		"[c]}}\n", func(in *runner.Inputs) {
 		in.Host = []project.Variable{{Name: "HTTP_PROXY", Value: "http://me:pass-word@proxy"}, {Name: "http_proxy", Value: "theirs"}, {Name: "HTTPS_PROXY", Value: "me:p%40ss-2@proxy:1"}}
 		in.Certificates, in.CABundle, in.Privileged = []byte("-----BEGIN"), "ca.pem", true
 	})

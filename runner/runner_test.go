@@ -108,7 +108,8 @@ func phasesOf(lines []string) string {
 
 func TestPhasesFollowEachOtherAsInTheService(t *testing.T) {
 	t.Parallel()
-	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED"
+	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS " +
+		"SUCCEEDED"
 	tests := map[string]struct {
 		fail, spec, want string
 		status           runner.Status
@@ -116,11 +117,15 @@ func TestPhasesFollowEachOtherAsInTheService(t *testing.T) {
 		"nothing fails":    {"", four, good, runner.Succeeded},
 		"install fails":    {"i", four, "INSTALL FAILED", runner.Failed},
 		"pre_build fails":  {"p", four, "INSTALL SUCCEEDED, PRE_BUILD FAILED", runner.Failed},
-		"build fails":      {"b", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
-		"finally fails":    {"b2", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
-		"post_build fails": {"o", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+		"build fails":      {"b", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, " +
+			"UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+		"finally fails":    {"b2", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, " +
+			"UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+		"post_build fails": {"o", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD FAILED, " +
+			"UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
 		"continue after install": {"i", strings.Replace(four, "install: {", "install: {on-failure: CONTINUE, ", 1),
-			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS " +
+				"SUCCEEDED", runner.Failed},
 		"abort in build": {"b", strings.Replace(four, "  build: {", "  build: {on-failure: ABORT, ", 1),
 			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
 	}
@@ -176,7 +181,8 @@ func TestARetryThatSucceedsIsASuccess(t *testing.T) {
 	t.Parallel()
 	runs := 0
 	fake := &enginetest.Fake{Do: func(string, io.Writer) int { runs++; return map[bool]int{true: 1}[runs == 2] }}
-	record, _, err := play(t, t.Context(), fake, planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, commands: [a]}}\n"))
+	record, _, err := play(t, t.Context(), fake, planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, " +
+		"commands: [a]}}\n"))
 	if err != nil || record.Status != runner.Succeeded {
 		t.Errorf("%s, %v", record.Status, err)
 	}
@@ -185,13 +191,15 @@ func TestARetryThatSucceedsIsASuccess(t *testing.T) {
 func TestAMissingSecretStartsNoContainer(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
-	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: {build: {commands: [x]}}\n")
+	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: " +
+		"{build: {commands: [x]}}\n")
 	record, lines, err := play(t, t.Context(), fake, plan)
 	if err != nil || record.Status != runner.Failed || len(fake.Specs) != 0 {
 		t.Fatalf("%s, %v, %d containers", record.Status, err, len(fake.Specs))
 	}
 	last := record.Phases[2].Contexts[0]
-	want := runner.Context{StatusCode: "Decrypted Variables Error", Message: "parameter does not exist: /a, /b; secret does not exist: c:k"}
+	want := runner.Context{StatusCode: "Decrypted Variables Error", Message: "parameter does not exist: /a, /b; " +
+		"secret does not exist: c:k"}
 	if diff := cmp.Diff(want, last); diff != "" {
 		t.Error(diff, lines)
 	}
@@ -207,7 +215,8 @@ func TestSecretsAreHiddenEverywhere(t *testing.T) {
 		}
 		return 0
 	}}
-	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a}}\nphases: {build: {commands: [echo s3cret]}}\n", func(in *runner.Inputs) {
+	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a}}\nphases: {build: {commands: [echo " +
+		"s3cret]}}\n", func(in *runner.Inputs) {
 		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "A", Value: "s3cret"}}}}
 	})
 	record, lines, err := play(t, t.Context(), fake, plan)

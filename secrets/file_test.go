@@ -123,9 +123,11 @@ secrets-manager:
 	text := problems.Error()
 	for _, want := range []string{
 		`s.yml:2:1: error: unknown key "parameter-stor"; did you mean "parameter-store"?`,
-		"s.yml:4:7: error: /b holds a mapping", "s.yml:5:7: error: /c has the tag !vault on a text; expected !file PATH, !cmd COMMAND or no tag",
+		"s.yml:4:7: error: /b holds a mapping", "s.yml:5:7: error: /c has the tag !vault on a text; expected !file PATH, " +
+			"!cmd COMMAND or no tag",
 		"s.yml:6:7: error: /d has nothing behind !file", "s.yml:8:3: error: /e is written twice, first in line 7",
-		"s.yml:10:3: error: \"a:b:c:d\" has a version-stage and a version-id", "s.yml:11:3: error: \"arn:aws:ssm:x\" begins with arn:",
+		"s.yml:10:3: error: \"a:b:c:d\" has a version-stage and a version-id", "s.yml:11:3: error: \"arn:aws:ssm:x\" " +
+			"begins with arn:",
 		"s.yml:12:6: error: f has the tag !cmd on a list", "g has more than 100 levels",
 	} {
 		if !strings.Contains(text, want) {
@@ -135,7 +137,12 @@ secrets-manager:
 	if strings.Contains(text, "topsecret") {
 		t.Errorf("a value is in\n%s", text)
 	}
-	for text, want := range map[string]string{"a: [": "s.yml:1: error: the file is no YAML", "a: *topsecret": "a value begins with *, which is an alias in YAML; put", "a: pass: word": "mapping values are not allowed in this context; put a value", "a:\n\t- b": "found character that cannot start any token", "parameter-store: {a: correct #horse\n}": "s.yml:1:22: warning: a ends where a # begins a comment", "- topsecret": "found a list", "topsecret": "found a text", "secrets-manager: topsecret": "holds a text"} {
+	for text, want := range map[string]string{"a: [": "s.yml:1: error: the file is no " +
+		"YAML", "a: *topsecret": "a value begins with *, which is an alias in " +
+		"YAML; put", "a: pass: word": "mapping values are not allowed in this context; put a " +
+		"value", "a:\n\t- b": "found character that cannot start any token", "parameter-store: {a: correct " +
+		"#horse\n}": "s.yml:1:22: warning: a ends where a # begins a " +
+		"comment", "- topsecret": "found a list", "topsecret": "found a text", "secrets-manager: topsecret": "holds a text"} {
 		if _, problems := secrets.ParseFile("s.yml", []byte(text)); !strings.Contains(problems.Error(), want) || strings.Contains(problems.Error(), "topsecret") {
 			t.Errorf("%s: got %v", text, problems)
 		}
@@ -157,7 +164,9 @@ func TestStoresAreAskedOneAfterTheOther(t *testing.T) {
 	needs = append(needs, secrets.Need{Name: "C", Kind: secrets.ParameterStore, Ref: "c"}, secrets.Need{Name: "D", Kind: secrets.SecretsManager, Ref: "d"}, secrets.Need{Name: "E", Kind: secrets.SecretsManager, Ref: "j:y"})
 	_, err = secrets.Resolve(t.Context(), secrets.Stores{first, second}, needs)
 	var f *secrets.Failure
-	if !errors.As(err, &f) || f.StatusCode != "Decrypted Variables Error" || f.Message != "parameter does not exist: c; secret does not exist: d; 1.yml:2: the secret of j:y has no key y" || !strings.Contains(f.Way, "No value for C, D, E: ") || !strings.HasSuffix(f.Way, "AWS was not asked (--aws).") {
+	if !errors.As(err, &f) || f.StatusCode != "Decrypted Variables Error" || f.Message != "parameter does not exist: " +
+		"c; secret does not exist: d; 1.yml:2: the secret of j:y has no " +
+		"key y" || !strings.Contains(f.Way, "No value for C, D, E: ") || !strings.HasSuffix(f.Way, "AWS was not asked (--aws).") {
 		t.Errorf("got %+v", err)
 	}
 }

@@ -42,7 +42,8 @@ func TestWhatIsNoRemoteHasNoRepoPath(t *testing.T) {
 		"", ".", "..", "/", ":", "://", "https://", "https:///org/repo", "https://github.com", "https://github.com/", "https://github.com/.git",
 		"/srv/git/repo.git", "../repo", "./a:b/c", "repo", "dir/repo", "file:///srv/repo.git", "C:\\repo", "C:/repo",
 		"https://github.com/../../etc", "https://github.com/org/./repo", "https://github.com/org/re..po", "git@host:../repo",
-		"https://github.com/org/my repo", "https://github.com/org/my%20repo", "https://github.com/org/repo?token=x", "https://github.com/org/$(id)",
+		"https://github.com/org/my " +
+			"repo", "https://github.com/org/my%20repo", "https://github.com/org/repo?token=x", "https://github.com/org/$(id)",
 		"https://github.com/-o/repo", "-oProxyCommand:x/y", "ssh://-oProxyCommand/x", "https://[::1]/org/repo", "git@[::1]:org/repo",
 		"https://github.com/org/r\x00", "https://github.com/örg/repo", "github.com:org\n/repo", "codecommit://repo", "codecommit::us-east-1://", "codecommit::a/b://repo",
 		"ext::sh -c id", "s3://bucket/repo",

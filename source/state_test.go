@@ -44,7 +44,8 @@ func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
 	t.Chdir(repo)
 	user := filepath.Join(t.TempDir(), "gitconfig")
 	t.Setenv("GIT_CONFIG_GLOBAL", user)
-	gitIn(t, repo, "config", "--global", "credential.https://known.example.helper", "!echo username=me; echo password=pw; :")
+	gitIn(t, repo, "config", "--global", "credential.https://known.example.helper", "!echo username=me; echo " +
+		"password=pw; :")
 	got, err := Credentials(t.Context(), "protocol=https\nhost=known.example\npath=a/b\n\n")
 	if err != nil || !strings.Contains(got, "username=me\npassword=pw\n") {
 		t.Errorf("got %q, %v", got, err)

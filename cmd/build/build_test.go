@@ -54,7 +54,8 @@ func TestNewRun_FillsRequest(t *testing.T) {
 		got.Engine.Timeout.Minutes() != 2 || got.Engine.ComputeType != "BUILD_GENERAL1_SMALL" {
 		t.Errorf("got %+v", got.Request)
 	}
-	if got.Origins["engine"] != local.FromCaller || got.Origins["region"] != local.FromVariable || got.Origins["image"] != local.FromDefault {
+	if got.Origins["engine"] != local.FromCaller || got.Origins["region"] != local.FromVariable ||
+		got.Origins["image"] != local.FromDefault {
 		t.Errorf("origins: %v", got.Origins)
 	}
 }

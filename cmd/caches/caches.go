@@ -49,12 +49,14 @@ func NewCmd(app *cli.App) *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) },
 	}, &cobra.Command{
 		Use: "info CACHE", Short: "Show the key, paths, files and usage of a cache", Args: oneCache,
-		Example: "  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache info shop-12843d28/3545600712 --cache /var/cache/builds",
-		RunE:    func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
+		Example: "  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache info shop-12843d28/3545600712 " +
+			"--cache /var/cache/builds",
+		RunE: func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
 	}, &cobra.Command{
 		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches,
-		Example: "  buildlocal cache rm shop-12843d28/3545600712\n  buildlocal cache rm --cache /var/cache/builds shop-12843d28/3545600712",
-		RunE:    func(c *cobra.Command, args []string) error { return a.removeCaches(c.Context(), where, args) },
+		Example: "  buildlocal cache rm shop-12843d28/3545600712\n  buildlocal cache rm --cache /var/cache/builds " +
+			"shop-12843d28/3545600712",
+		RunE: func(c *cobra.Command, args []string) error { return a.removeCaches(c.Context(), where, args) },
 	}, prune)
 	return c
 }
@@ -76,7 +78,10 @@ func someCaches(c *cobra.Command, args []string) error {
 // localCaches opens the caches of this machine.
 func (a commands) localCaches(where string) (*cache.Local, string, error) {
 	if local.IsS3(where) {
-		return nil, "", cli.Usagef("--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket", where)
+		return nil, "", cli.Usagef(
+			"--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket",
+			where,
+		)
 	}
 	dir, err := a.CacheDir(where)
 	if err == nil {
@@ -222,7 +227,14 @@ func (a commands) pruneCaches(where, size string) error {
 	}
 	store.Sweep()
 	gone, err := store.Evict(limit, "")
-	_, told := fmt.Fprintf(a.Stdout, "removed %d caches, %s; %s are left in %s\n", len(gone), human.Bytes(cache.Sum(gone)), human.Bytes(cache.Sum(store.List())), dir)
+	_, told := fmt.Fprintf(
+		a.Stdout,
+		"removed %d caches, %s; %s are left in %s\n",
+		len(gone),
+		human.Bytes(cache.Sum(gone)),
+		human.Bytes(cache.Sum(store.List())),
+		dir,
+	)
 	return errors.Join(err, told)
 }
 

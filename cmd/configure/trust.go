@@ -80,13 +80,22 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 	if !yes {
 		question := "Trust this file? You are asked again when it changes. [y/N] "
 		if n := len(s.Files); n > 1 {
-			question = fmt.Sprintf("Trust these %d files (%s)? You are asked again when one changes. [y/N] ", n, settings.Visible(strings.Join(slices.Sorted(maps.Keys(s.Files)), ", ")))
+			question = fmt.Sprintf(
+				"Trust these %d files (%s)? You are asked again when one changes. [y/N] ",
+				n,
+				settings.Visible(strings.Join(slices.Sorted(maps.Keys(s.Files)), ", ")),
+			)
 		}
 		if err := a.confirm(ctx, question); err != nil {
 			return err
 		}
 	}
-	record := trust.Record{Directory: s.Dir, Trusted: a.Now().UTC().Truncate(time.Second), Files: s.Files, Allows: s.Lines()}
+	record := trust.Record{
+		Directory: s.Dir,
+		Trusted:   a.Now().UTC().Truncate(time.Second),
+		Files:     s.Files,
+		Allows:    s.Lines(),
+	}
 	if err := settings.TrustStore(a.App).Add(record); err != nil {
 		return fmt.Errorf("remember your trust: %w", err)
 	}
@@ -116,7 +125,12 @@ func (a commands) showSubject(ctx context.Context, s *settings.Subject, name str
 	}
 	heading := a.Tilde(file)
 	if last := source.LastChange(ctx, file); name != "" && last != nil {
-		heading += fmt.Sprintf(", by its git last changed in %s by %s, %s", last.Commit, human.CutMiddle(last.Author, maxAuthor), human.Ago(a.Now().Sub(last.Time)))
+		heading += fmt.Sprintf(
+			", by its git last changed in %s by %s, %s",
+			last.Commit,
+			human.CutMiddle(last.Author, maxAuthor),
+			human.Ago(a.Now().Sub(last.Time)),
+		)
 	}
 	fmt.Fprintln(a.Stdout, settings.Visible(heading))
 	lines := s.Lines()
@@ -127,7 +141,10 @@ func (a commands) showSubject(ctx context.Context, s *settings.Subject, name str
 				added = append(added, c)
 			}
 		}
-		a.showChange(added, slices.DeleteFunc(slices.Clone(allowed), func(l string) bool { return slices.Contains(lines, l) }))
+		a.showChange(
+			added,
+			slices.DeleteFunc(slices.Clone(allowed), func(l string) bool { return slices.Contains(lines, l) }),
+		)
 		return
 	}
 	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a.App, s.Claims))
@@ -140,7 +157,11 @@ func (a commands) showChange(added []config.Claim, gone []string) {
 	if len(gone) > 0 {
 		fmt.Fprintln(a.Stdout, "would no longer let builds of this source")
 		for _, line := range gone[:min(len(gone), settings.MaxAlike)] {
-			fmt.Fprintln(a.Stdout, "  -", strings.ReplaceAll(settings.Visible(human.CutMiddle(line, settings.MaxTarget)), `\n`, ": "))
+			fmt.Fprintln(
+				a.Stdout,
+				"  -",
+				strings.ReplaceAll(settings.Visible(human.CutMiddle(line, settings.MaxTarget)), `\n`, ": "),
+			)
 		}
 	}
 	if len(added) > 0 {
@@ -194,7 +215,12 @@ func newTrustLs(a commands) *cobra.Command {
 			t := cli.NewTable(a.Stdout)
 			t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
 			for _, r := range all {
-				t.Row(a.Tilde(r.Directory), a.trustState(c.Context(), r), human.Ago(a.Now().Sub(r.Trusted)), strings.Join(effects(r), " · "))
+				t.Row(
+					a.Tilde(r.Directory),
+					a.trustState(c.Context(), r),
+					human.Ago(a.Now().Sub(r.Trusted)),
+					strings.Join(effects(r), " · "),
+				)
 			}
 			return errors.Join(err, t.Flush())
 		},

@@ -23,7 +23,9 @@ func newBuild(a commands) *cobra.Command {
 		Example: "  git clone " + project.Repository + "\n  buildlocal image build standard:7.0",
 		RunE:    func(c *cobra.Command, names []string) error { return a.buildImage(c.Context(), names[0], from, tag) },
 	}
-	c.Flags().StringVar(&from, "from", "", "use the clone in `DIR` (default: aws-codebuild-docker-images in the current, parent or home directory)")
+	c.Flags().
+		StringVar(&from, "from", "", "use the clone in `DIR` (default: aws-codebuild-docker-images in the current, "+
+			"parent or home directory)")
 	c.Flags().StringVar(&tag, "tag", "", "tag the image `NAME` instead")
 	return c
 }
@@ -83,8 +85,20 @@ func (a commands) dockerfileOf(name, from string, dirs []string) (string, error)
 		}
 	}
 	if found != "" {
-		return "", cli.Usagef("%s has no Dockerfile for it; looked in %s\nExpected a clone of %s, or a newer one", found, strings.Join(dirs, ", "), project.Repository)
+		return "", cli.Usagef(
+			"%s has no Dockerfile for it; looked in %s\nExpected a clone of %s, or a newer one",
+			found,
+			strings.Join(dirs, ", "),
+			project.Repository,
+		)
 	}
-	return "", cli.Usagef("no clone of the Dockerfiles in %s\nRun git clone %s, set another directory with --from, or let docker fetch it: docker build -t %s '%s.git#:%s'",
-		strings.Join(clones, ", "), project.Repository, name, project.Repository, dirs[0])
+	return "", cli.Usagef(
+		"no clone of the Dockerfiles in %s\nRun git clone %s, set another directory with --from, or let docker fetch it: "+
+			"docker build -t %s '%s.git#:%s'",
+		strings.Join(clones, ", "),
+		project.Repository,
+		name,
+		project.Repository,
+		dirs[0],
+	)
 }

@@ -68,8 +68,9 @@ func NewCmd(app *cli.App) *cobra.Command {
 	}
 	c.AddCommand(ls, inspect, &cobra.Command{
 		Use: "pull IMAGE...", Short: "Pull images from a registry, an OCI layout or a tarball", Args: someArgs,
-		Example: "  buildlocal image pull node:22\n  buildlocal image pull aws/codebuild/amazonlinux-x86_64-standard:5.0\n  buildlocal image pull tar:image.tar oci:layout:1.0",
-		RunE:    func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), f, names) },
+		Example: "  buildlocal image pull node:22\n  buildlocal image pull " +
+			"aws/codebuild/amazonlinux-x86_64-standard:5.0\n  buildlocal image pull tar:image.tar oci:layout:1.0",
+		RunE: func(c *cobra.Command, names []string) error { return a.pullImages(c.Context(), f, names) },
 	}, &cobra.Command{
 		Use: "rm IMAGE...", Short: "Remove images", Args: someArgs,
 		Example: "  buildlocal image rm node:22\n  buildlocal image rm --engine sandbox node:20 node:22",
@@ -84,7 +85,12 @@ func (f *imageFlags) check() error {
 		known       []string
 	}{{"engine", f.engine, []string{"auto", "docker", "sandbox"}}, {"format", f.format, []string{"", "text", "json"}}} {
 		if !slices.Contains(one.known, one.value) {
-			return cli.Usagef("--%s: invalid value %q; expected %s", one.name, one.value, strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "))
+			return cli.Usagef(
+				"--%s: invalid value %q; expected %s",
+				one.name,
+				one.value,
+				strings.Join(slices.DeleteFunc(one.known, func(k string) bool { return k == "" }), ", "),
+			)
 		}
 	}
 	if f.engine == "sandbox" && runtime.GOOS != "linux" {
@@ -255,7 +261,15 @@ func (a commands) allImages(ctx context.Context, which string) (all []shownImage
 	}
 	kept, total, err := a.Sandbox(sandbox.Images).Images()
 	for _, i := range kept {
-		s := shownImage{Name: i.Name, Engine: "sandbox", ID: i.ID, Digest: i.Digest, Size: i.Size, Created: i.Created, Used: i.Used}
+		s := shownImage{
+			Name:    i.Name,
+			Engine:  "sandbox",
+			ID:      i.ID,
+			Digest:  i.Digest,
+			Size:    i.Size,
+			Created: i.Created,
+			Used:    i.Used,
+		}
 		s.Runtimes, s.looked = a.KnownRuntimes(i.ID)
 		all = append(all, s)
 	}
@@ -327,7 +341,11 @@ var errNotHere = errors.New("is not here")
 
 // errNoImage tells that an image is not here.
 func errNoImage(name string) error {
-	return cli.Usagef("image %s %w\nRun buildlocal image ls to list images, or buildlocal image pull to pull one", name, errNotHere)
+	return cli.Usagef(
+		"image %s %w\nRun buildlocal image ls to list images, or buildlocal image pull to pull one",
+		name,
+		errNotHere,
+	)
 }
 
 // findImage finds an image that is here, at the Docker engine first, and looks into it.
@@ -363,7 +381,10 @@ func (a commands) findAtDocker(ctx context.Context, name string) (shownImage, er
 		return shownImage{}, err
 	}
 	defer e.Close()
-	got, err := e.Need(ctx, engine.Spec{Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullNever}})
+	got, err := e.Need(
+		ctx,
+		engine.Spec{Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullNever}},
+	)
 	var fault *engine.Fault
 	if errors.As(err, &fault) && fault.Kind == engine.NoImage {
 		return shownImage{}, errNoImage(name)
@@ -371,7 +392,15 @@ func (a commands) findAtDocker(ctx context.Context, name string) (shownImage, er
 	if err != nil {
 		return shownImage{}, err
 	}
-	i := shownImage{Name: got.Name, Engine: "docker", ID: got.ID, Digest: got.Digest, Platform: got.Platform, Size: got.Size, Created: got.Created}
+	i := shownImage{
+		Name:     got.Name,
+		Engine:   "docker",
+		ID:       got.ID,
+		Digest:   got.Digest,
+		Platform: got.Platform,
+		Size:     got.Size,
+		Created:  got.Created,
+	}
 	if text, here, err := a.ImageRuntimes(ctx, name); err == nil && here {
 		i.Runtimes, i.looked = local.RuntimeVersions(text), true
 	}
@@ -400,13 +429,19 @@ func (a commands) pullImages(ctx context.Context, f *imageFlags, names []string)
 	for _, name := range names {
 		d, name := d, project.Curated(name)
 		if local.IsLocalImage(name) && f.engine == "docker" {
-			errs = append(errs, cli.Usagef("image %s cannot be used with --engine docker; omit --engine, or load it with docker load", name))
+			errs = append(
+				errs,
+				cli.Usagef("image %s cannot be used with --engine docker; omit --engine, or load it with docker load", name),
+			)
 			continue
 		}
 		if local.IsLocalImage(name) {
 			d = nil
 		}
-		spec := engine.Spec{Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullAlways}, Hooks: engine.Hooks{OnProgress: tell}}
+		spec := engine.Spec{
+			Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullAlways},
+			Hooks: engine.Hooks{OnProgress: tell},
+		}
 		if len(spec.Image.Names) > 1 { // the configured name of a curated image is no registry's
 			spec.Image.Names = spec.Image.Names[1:]
 		}

@@ -89,7 +89,10 @@ func (a commands) removeKept(ctx context.Context, name string) error {
 	before, _, listed := e.Images()
 	err := e.RemoveImages(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return cli.Usagef("%s\nRun buildlocal image ls to list images", strings.ReplaceAll(err.Error(), ": "+fs.ErrNotExist.Error(), ""))
+		return cli.Usagef(
+			"%s\nRun buildlocal image ls to list images",
+			strings.ReplaceAll(err.Error(), ": "+fs.ErrNotExist.Error(), ""),
+		)
 	}
 	after, _, again := e.Images()
 	if err := errors.Join(err, listed, again); err != nil {

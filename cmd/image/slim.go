@@ -26,7 +26,8 @@ func newSlim(a commands) *cobra.Command {
 		Long: "Write a Dockerfile that starts from the build's image, keeps only the versions that\n" +
 			"runtime-versions selects, also in its runtimes.yml, and squashes the result into\n" +
 			"one layer. The image must be available locally, because its contents are read.",
-		Example: "  buildlocal image slim -o slim.Dockerfile\n  docker build -t slim - <slim.Dockerfile\n  buildlocal run -i slim",
+		Example: "  buildlocal image slim -o slim.Dockerfile\n  docker build -t slim - <slim.Dockerfile\n  buildlocal " +
+			"run -i slim",
 	}
 	f.AddSome(c, "source", "buildspec", "image", "project", "project-name", "images")
 	c.Flags().StringVarP(&output, "output", "o", "", "write the Dockerfile to `FILE` (default: standard output)")
@@ -197,7 +198,12 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	for _, line := range lines {
 		fmt.Fprintf(&b, "    '%s' \\\n", strings.ReplaceAll(line, "'", `'\''`))
 	}
-	fmt.Fprintf(&b, "    >%s\n\n# One layer: what was removed is gone.\n%s scratch\nCOPY --from=full / /\n", runtimes.Path, from)
+	fmt.Fprintf(
+		&b,
+		"    >%s\n\n# One layer: what was removed is gone.\n%s scratch\nCOPY --from=full / /\n",
+		runtimes.Path,
+		from,
+	)
 	for _, variable := range s.env {
 		key, value, _ := strings.Cut(variable, "=")
 		if !s.leftOut(key) && !strings.Contains(value, "\n") { // which a Dockerfile cannot say

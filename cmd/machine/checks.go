@@ -36,7 +36,11 @@ func failed(check, verdict string, err error) finding {
 
 // checkEngines tries each engine; a build needs one of them.
 func checkEngines(ctx context.Context, d *diagnosis) []finding {
-	lines := []finding{d.app.checkDocker(ctx), d.app.checkSandbox(ctx, sandbox.Images), d.app.checkSandbox(ctx, sandbox.Host)}
+	lines := []finding{
+		d.app.checkDocker(ctx),
+		d.app.checkSandbox(ctx, sandbox.Images),
+		d.app.checkSandbox(ctx, sandbox.Host),
+	}
 	works, told := map[string]bool{}, map[string]bool{}
 	for i := range lines {
 		f := &lines[i]
@@ -49,7 +53,12 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	f := finding{Check: "auto", Verdict: verdictOK, Message: automatic(works)}
 	switch asked := string(d.flags.Engine.Kind); {
 	case asked != "auto" && !works[asked]:
-		f = finding{Check: "engine", Verdict: verdictFail, Message: "the engine " + asked + " does not work here", Fix: "Fix it as shown above, or omit --engine."}
+		f = finding{
+			Check:   "engine",
+			Verdict: verdictFail,
+			Message: "the engine " + asked + " does not work here",
+			Fix:     "Fix it as shown above, or omit --engine.",
+		}
 	case asked != "auto":
 		f = finding{Check: "engine", Verdict: verdictOK, Message: asked + ", which is asked for"}
 	case !works["docker"] && !works["sandbox"] && !works["host"]:
@@ -81,7 +90,18 @@ func (a commands) checkDocker(ctx context.Context) finding {
 	if err != nil {
 		return failed("docker", verdictWarn, err)
 	}
-	f := finding{Check: "docker", Verdict: verdictOK, Message: fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s", about.Version, e.Host(), about.CPUs, human.Memory(about.Memory), about.Storage)}
+	f := finding{
+		Check:   "docker",
+		Verdict: verdictOK,
+		Message: fmt.Sprintf(
+			"%s, at %s; %d CPUs, %s of memory, storage %s",
+			about.Version,
+			e.Host(),
+			about.CPUs,
+			human.Memory(about.Memory),
+			about.Storage,
+		),
+	}
 	if !about.SharesFiles {
 		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
 	}
@@ -121,11 +141,19 @@ const recommendedFreeBytes = 5e9
 func checkDisks(ctx context.Context, d *diagnosis) []finding {
 	places := []struct{ what, dir, fix string }{
 		{"temporary directory", d.app.TempDir, "Free up space there, or set TMPDIR to another directory."},
-		{"images", d.app.ImageStore(), "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."},
+		{
+			"images",
+			d.app.ImageStore(),
+			"Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere.",
+		},
 	}
 	if e, err := d.app.Docker(ctx); err == nil {
 		if about, err := e.About(ctx); err == nil && about.SharesFiles {
-			places = slices.Insert(places, 0, struct{ what, dir, fix string }{"Docker", about.Root, "Free space there: docker system prune."})
+			places = slices.Insert(
+				places,
+				0,
+				struct{ what, dir, fix string }{"Docker", about.Root, "Free space there: docker system prune."},
+			)
 		}
 		_ = e.Close()
 	}
@@ -159,7 +187,8 @@ func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	case !known:
 	case program == "":
 		f.Message += "; no emulator for linux/" + other
-		f.Fix = "For images for " + other + ": apt-get install qemu-user-static binfmt-support, or docker run --privileged --rm tonistiigi/binfmt --install " + other + "."
+		f.Fix = "For images for " + other + ": apt-get install qemu-user-static binfmt-support, or docker run " +
+			"--privileged --rm tonistiigi/binfmt --install " + other + "."
 		f.Verdict = verdictWarn
 	default:
 		f.Message += "; linux/" + other + " runs emulated by " + program
@@ -184,7 +213,9 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	}
 	f := finding{Check: "compute", Verdict: verdictOK, Message: p.ComputeType + ": " + p.LimitText()}
 	if over := p.Limits.Shortfall(about.CPUs, about.Memory); over != "" {
-		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{over}, "Timings will differ from CodeBuild, and less memory is available."
+		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{
+			over,
+		}, "Timings will differ from CodeBuild, and less memory is available."
 	}
 	return []finding{f}
 }
@@ -213,7 +244,13 @@ func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 		message, _, _ := strings.Cut(err.Error(), "\n")
 		return []finding{{Check: "credentials", Verdict: verdictWarn, Message: message, Fix: fix}}
 	}
-	return []finding{{Check: "credentials", Verdict: verdictOK, Message: "AWS credentials of " + account.String() + ", region " + cmp.Or(account.Region(), "us-east-1")}}
+	return []finding{
+		{
+			Check:   "credentials",
+			Verdict: verdictOK,
+			Message: "AWS credentials of " + account.String() + ", region " + cmp.Or(account.Region(), "us-east-1"),
+		},
+	}
 }
 
 // checkLogins asks the docker configuration for a login: a credential helper that is
@@ -223,7 +260,11 @@ func checkLogins(_ context.Context, d *diagnosis) []finding {
 	if _, err := d.app.Login(registry); err != nil {
 		message, way, _ := strings.Cut(err.Error(), "\n")
 		return []finding{{Check: "registries", Verdict: verdictWarn, Message: "log in at " + registry + ": " + message,
-			Fix: cmp.Or(way, "Install the credential helper that the docker configuration names, or take it out of there (credsStore, credHelpers).")}}
+			Fix: cmp.Or(
+				way,
+				"Install the credential helper that the docker configuration names, or take it out of there (credsStore, "+
+					"credHelpers).",
+			)}}
 	}
 	return []finding{{Check: "registries", Verdict: verdictOK, Message: "the docker configuration can be read"}}
 }
@@ -246,7 +287,8 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 		f.Message = strings.TrimPrefix(f.Message+", "+v.Name+"="+value, ", ")
 		if v.Name != "NO_PROXY" && runner.Loopback(v.Value) {
 			f.Verdict = verdictWarn
-			f.Fix = "Containers cannot reach 127.0.0.1 of the host: make the proxy listen on an address they can reach, such as that of the Docker bridge."
+			f.Fix = "Containers cannot reach 127.0.0.1 of the host: make the proxy listen on an address they can reach, " +
+				"such as that of the Docker bridge."
 		}
 	}
 	return []finding{f}
@@ -258,12 +300,26 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		var problems diag.List
 		if errors.As(d.error, &problems) {
 			first := problems[max(0, slices.IndexFunc(problems, func(p diag.Problem) bool { return p.Severity == diag.Error }))]
-			return []finding{{Check: "buildspec", Verdict: verdictFail, Message: firstLine(first.String()), Fix: "Run buildlocal validate to see all problems."}}
+			return []finding{
+				{
+					Check:   "buildspec",
+					Verdict: verdictFail,
+					Message: firstLine(first.String()),
+					Fix:     "Run buildlocal validate to see all problems.",
+				},
+			}
 		}
 		return []finding{failed("buildspec", verdictFail, d.error)}
 	}
 	if d.none {
-		return []finding{{Check: "buildspec", Verdict: verdictWarn, Message: "there is none in " + d.flags.Source.Dir, Fix: "Run doctor in a directory with a buildspec, or set -C or -b."}}
+		return []finding{
+			{
+				Check:   "buildspec",
+				Verdict: verdictWarn,
+				Message: "there is none in " + d.flags.Source.Dir,
+				Fix:     "Run doctor in a directory with a buildspec, or set -C or -b.",
+			},
+		}
 	}
 	g := d.inputs
 	f := finding{Check: "buildspec", Verdict: verdictOK, Message: g.Spec.File}
@@ -272,7 +328,12 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		if n == 1 {
 			noun = "warning or lint"
 		}
-		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf("%s: %d %s", g.Spec.File, n, noun), "Run buildlocal validate for details."
+		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf(
+			"%s: %d %s",
+			g.Spec.File,
+			n,
+			noun,
+		), "Run buildlocal validate for details."
 	}
 	return []finding{f}
 }
@@ -296,7 +357,9 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	if kind, file, _ := strings.Cut(wanted, ":"); local.IsLocalImage(wanted) {
 		file, _, _ = strings.Cut(file, ":")
 		if _, err := os.Stat(file); err != nil {
-			return []finding{{Check: "image", Verdict: verdictFail, Message: err.Error(), Fix: "Check the path of " + kind + ":."}}
+			return []finding{
+				{Check: "image", Verdict: verdictFail, Message: err.Error(), Fix: "Check the path of " + kind + ":."},
+			}
 		}
 		return []finding{{Check: "image", Verdict: verdictOK, Message: shown + " is here"}}
 	}
@@ -306,11 +369,23 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	}
 	atDocker := unanswered == nil && d.flags.Engine.Kind != local.EngineSandbox
 	if atDocker {
-		got, err := e.Need(ctx, engine.Spec{Name: "doctor", Image: engine.ImageRef{Alias: p.Alias, Names: p.Images, Platform: p.Platform, Pull: engine.PullNever}})
+		got, err := e.Need(
+			ctx,
+			engine.Spec{
+				Name:  "doctor",
+				Image: engine.ImageRef{Alias: p.Alias, Names: p.Images, Platform: p.Platform, Pull: engine.PullNever},
+			},
+		)
 		var fault *engine.Fault
 		switch {
 		case err == nil:
-			return []finding{{Check: "image", Verdict: verdictOK, Message: fmt.Sprintf("%s is here, %s, %s", shown, got.Platform, human.Bytes(got.Size))}}
+			return []finding{
+				{
+					Check:   "image",
+					Verdict: verdictOK,
+					Message: fmt.Sprintf("%s is here, %s, %s", shown, got.Platform, human.Bytes(got.Size)),
+				},
+			}
 		case errors.As(err, &fault) && fault.Kind == engine.WrongArch:
 			return []finding{failed("image", verdictFail, err)}
 		}
@@ -328,10 +403,18 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	if p.NoImage != "" {
 		return []finding{{Check: "image", Verdict: verdictFail, Message: shown + " is not here", Fix: p.NoImage}}
 	}
-	if unanswered != nil && d.flags.Engine.Kind == local.EngineAuto && cmp.Or(d.flags.Image.Name, d.inputs.Project.Environment.Image) == "" {
-		return []finding{{Check: "image", Verdict: verdictOK, Message: "none is named: the build is in this machine's own files"}}
+	if unanswered != nil && d.flags.Engine.Kind == local.EngineAuto &&
+		cmp.Or(d.flags.Image.Name, d.inputs.Project.Environment.Image) == "" {
+		return []finding{
+			{Check: "image", Verdict: verdictOK, Message: "none is named: the build is in this machine's own files"},
+		}
 	}
-	f := finding{Check: "image", Verdict: verdictWarn, Message: shown + " is not here: the first build pulls it", Fix: "buildlocal image pull " + wanted}
+	f := finding{
+		Check:   "image",
+		Verdict: verdictWarn,
+		Message: shown + " is not here: the first build pulls it",
+		Fix:     "buildlocal image pull " + wanted,
+	}
 	if d.flags.Engine.Kind == local.EngineSandbox {
 		f.Fix += " --engine sandbox"
 	}

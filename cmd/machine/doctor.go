@@ -46,10 +46,24 @@ func NewDoctor(app *cli.App) *cobra.Command {
 			"Exit codes: 0 no check failed, 2 usage error, 3 only the buildspec or project",
 			"failed, 4 builds cannot run on this machine.",
 		),
-		Example: "  buildlocal doctor\n  buildlocal doctor -i node:22 --engine sandbox\n  buildlocal doctor --project project.json --format json",
+		Example: "  buildlocal doctor\n  buildlocal doctor -i node:22 --engine sandbox\n  buildlocal doctor --project " +
+			"project.json --format json",
 	}
 	c.Flags().SortFlags = false
-	f.AddSome(c, "source", "buildspec", "image", "images", "project", "project-name", "profile", "engine", "compute-type", "privileged", "ignore")
+	f.AddSome(
+		c,
+		"source",
+		"buildspec",
+		"image",
+		"images",
+		"project",
+		"project-name",
+		"profile",
+		"engine",
+		"compute-type",
+		"privileged",
+		"ignore",
+	)
 	c.Flags().StringVar(&format, "format", "text", "print results as `FORMAT`: text or json")
 	cli.SetGroup(c.Flags(), cli.OutputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -95,7 +109,17 @@ func (a commands) doctor(ctx context.Context, f *settings.Flags, format string) 
 	if d.inputs != nil {
 		defer d.inputs.Close()
 	}
-	checks := []doctorCheck{checkEngines, checkDisks, checkPlatform, checkMachine, checkCredentials, checkLogins, checkProxy, checkBuildspec, checkImage}
+	checks := []doctorCheck{
+		checkEngines,
+		checkDisks,
+		checkPlatform,
+		checkMachine,
+		checkCredentials,
+		checkLogins,
+		checkProxy,
+		checkBuildspec,
+		checkImage,
+	}
 	results := make([][]finding, len(checks))
 	var group sync.WaitGroup
 	for i, check := range checks {

@@ -37,7 +37,13 @@ func NewPs(app *cli.App) *cobra.Command {
 			w.Row("BUILD", "STATE", "SINCE", "CONTAINER", "SOURCE")
 			for _, t := range all {
 				if t.RunsBuild() {
-					w.Row(t.Labels[local.LabelBuild], t.State(), since(a.Now(), t.Labels[local.LabelStarted]), t.Name, t.Labels[local.LabelSource])
+					w.Row(
+						t.Labels[local.LabelBuild],
+						t.State(),
+						since(a.Now(), t.Labels[local.LabelStarted]),
+						t.Name,
+						t.Labels[local.LabelSource],
+					)
 				}
 			}
 			return errors.Join(err, w.Flush())
@@ -59,7 +65,8 @@ func NewStop(app *cli.App) *cobra.Command {
 	all := false
 	c := &cobra.Command{
 		Use: "stop [BUILD...]", Short: "Stop running builds",
-		Long:    "Stop running builds as Ctrl-C does. BUILD is a name or number that ps lists. If it is\nomitted, the only running build is stopped.",
+		Long: "Stop running builds as Ctrl-C does. BUILD is a name or number that ps lists. If it is\nomitted, the " +
+			"only running build is stopped.",
 		Example: "  buildlocal stop\n  buildlocal stop 12\n  buildlocal stop --all",
 	}
 	c.Flags().BoolVar(&all, "all", false, "stop all your running builds")
@@ -75,7 +82,10 @@ func (a commands) stop(ctx context.Context, names []string, all bool) error {
 	running := slices.DeleteFunc(traces, func(t local.Resource) bool { return !t.RunsBuild() || !t.Alive || t.PID <= 0 })
 	chosen := running
 	if len(names) > 0 {
-		chosen = slices.DeleteFunc(slices.Clone(running), func(t local.Resource) bool { return !named(names, t.Labels[local.LabelBuild]) })
+		chosen = slices.DeleteFunc(
+			slices.Clone(running),
+			func(t local.Resource) bool { return !named(names, t.Labels[local.LabelBuild]) },
+		)
 	}
 	if several := sameNumber(names, chosen); several != "" {
 		return cli.Usagef("%s; name one that buildlocal ps lists", several)
@@ -126,7 +136,8 @@ func NewPrune(app *cli.App) *cobra.Command {
 	a := commands{app}
 	return &cobra.Command{
 		Use: "prune", Short: "Remove resources left by terminated builds",
-		Long:    "Remove containers, volumes and temporary directories of builds that have ended,\nincluding containers kept with --keep. Running builds are not affected.",
+		Long: "Remove containers, volumes and temporary directories of builds that have ended,\nincluding containers " +
+			"kept with --keep. Running builds are not affected.",
 		Example: "  buildlocal prune\n  DOCKER_HOST=unix:///run/podman/podman.sock buildlocal prune",
 		Args:    cli.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.prune(c.Context()) },

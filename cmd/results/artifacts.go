@@ -94,7 +94,14 @@ func (a commands) listArtifacts(s *builds.Store, name string) error {
 }
 
 func (a commands) listSet(dir string, set artifacts.Set) {
-	fmt.Fprintf(a.Stdout, "%s: %d in %s, %s\n", strings.TrimSpace("artifacts "+set.Identifier), len(set.Entries), local.ShownPath(filepath.Join(dir, filepath.FromSlash(set.Dir))), human.Bytes(set.Size()))
+	fmt.Fprintf(
+		a.Stdout,
+		"%s: %d in %s, %s\n",
+		strings.TrimSpace("artifacts "+set.Identifier),
+		len(set.Entries),
+		local.ShownPath(filepath.Join(dir, filepath.FromSlash(set.Dir))),
+		human.Bytes(set.Size()),
+	)
 	if set.Zip != "" {
 		fmt.Fprintf(a.Stdout, "as a zip: %s\n", local.ShownPath(filepath.Join(dir, filepath.FromSlash(set.Zip))))
 	}
@@ -138,7 +145,13 @@ func (a commands) diffArtifacts(ctx context.Context, s *builds.Store, before, af
 		case c.After == nil:
 			fmt.Fprintf(a.Stdout, "- %s (%s)\n", name, human.Bytes(c.Before.Size))
 		default:
-			fmt.Fprintf(a.Stdout, "~ %s (%s)\n%s", name, changed(*c.Before, *c.After), lines(fileOf(dirs[0], all[0], c), fileOf(dirs[1], all[1], c)))
+			fmt.Fprintf(
+				a.Stdout,
+				"~ %s (%s)\n%s",
+				name,
+				changed(*c.Before, *c.After),
+				lines(fileOf(dirs[0], all[0], c), fileOf(dirs[1], all[1], c)),
+			)
 		}
 	}
 	if len(changes) == 0 {

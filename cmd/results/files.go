@@ -27,7 +27,10 @@ func (a commands) reportFiles(ctx context.Context, f *reportFlags, names []strin
 	for _, format := range reports.Formats() {
 		var sources []reports.Source
 		for _, name := range groups[format] {
-			sources = append(sources, reports.Source{Path: name, Open: func() (io.ReadCloser, error) { return reports.OpenFile(ctx, name) }})
+			sources = append(
+				sources,
+				reports.Source{Path: name, Open: func() (io.ReadCloser, error) { return reports.OpenFile(ctx, name) }},
+			)
 		}
 		if len(sources) == 0 {
 			continue
@@ -60,7 +63,10 @@ func (f *reportFlags) place(ctx context.Context, set *reports.Set) {
 	limited, cancel := context.WithTimeout(ctx, placeTime)
 	defer cancel()
 	hide := []string{local.OutputName}
-	tree := reports.NewTree(filepath.ToSlash(f.SourceDir()), (&source.Source{Dir: f.SourceDir(), Hide: hide}).Names(limited))
+	tree := reports.NewTree(
+		filepath.ToSlash(f.SourceDir()),
+		(&source.Source{Dir: f.SourceDir(), Hide: hide}).Names(limited),
+	)
 	for _, r := range set.Reports {
 		r.Place(tree)
 	}

@@ -42,13 +42,16 @@ func NewReport(app *cli.App) *cobra.Command {
 		Long: "Show test and coverage results of the latest build, of build number BUILD, or of\n" +
 			"the given report files. The format of a file is detected unless --file-format is set.",
 		Annotations: cli.Notes("Exit codes: 0 success, even if tests failed, 2 no such build or file, 3 unreadable file."),
-		Example:     "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
+		Example: "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  " +
+			"buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
 	c.Flags().SortFlags = false
 	f.AddSome(c, "source", "output", "full-reports", "verbose")
 	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")
 	c.Flags().StringVar(&f.format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
-	c.Flags().StringVar(&f.html, "html", "", "write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the build, or in the current directory)")
+	c.Flags().
+		StringVar(&f.html, "html", "", "write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the "+
+			"build, or in the current directory)")
 	c.Flags().Lookup("html").NoOptDefVal = pageFlag
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := f.Settle(c.Context(), a.App, c); err != nil {
@@ -110,7 +113,11 @@ func (a commands) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) e
 		local.AddCoverageDetail(set, b.Path)
 	}
 	if f.html != "" || f.format == "html" {
-		return a.showPage(f, local.Page{Store: s, Build: &b, Reports: set, SourceDir: f.SourceDir()}, filepath.Join(b.Path, console.PageName))
+		return a.showPage(
+			f,
+			local.Page{Store: s, Build: &b, Reports: set, SourceDir: f.SourceDir()},
+			filepath.Join(b.Path, console.PageName),
+		)
 	}
 	if len(set.Reports) == 0 && f.format == "text" {
 		_, err := fmt.Fprintf(a.Stdout, "Build %s has no reports.\n", b.Name)
@@ -130,7 +137,14 @@ func (a commands) headline(b builds.Build) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Stdout, "%s #%d %s, %s\n", r.Project, r.Number, r.Status, local.ShownPath(filepath.Join(b.Path, console.PageName)))
+	_, err = fmt.Fprintf(
+		a.Stdout,
+		"%s #%d %s, %s\n",
+		r.Project,
+		r.Number,
+		r.Status,
+		local.ShownPath(filepath.Join(b.Path, console.PageName)),
+	)
 	return err
 }
 

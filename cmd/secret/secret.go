@@ -63,14 +63,35 @@ type needed struct {
 }
 
 // secretsCommand is one that begins with what a build needs.
-func (a commands) secretsCommand(use, short, long string, do func(commands, context.Context, *settings.Flags, *local.Inputs, []needed) error) *cobra.Command {
+func (a commands) secretsCommand(
+	use, short, long string,
+	do func(commands, context.Context, *settings.Flags, *local.Inputs, []needed) error,
+) *cobra.Command {
 	f := &settings.Flags{}
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: cli.NoArgs,
-		Example: fmt.Sprintf("  buildlocal secrets %[1]s\n  buildlocal secrets %[1]s -C ../service --project project.json", use),
+		Example: fmt.Sprintf(
+			"  buildlocal secrets %[1]s\n  buildlocal secrets %[1]s -C ../service --project project.json",
+			use,
+		),
 	}
 	c.Flags().SortFlags = false
-	f.AddSome(c, "source", "buildspec", "project", "project-name", "env", "env-file", "env-override", "secrets", "aws", "profile", "assume-role", "aws-credentials", "region")
+	f.AddSome(
+		c,
+		"source",
+		"buildspec",
+		"project",
+		"project-name",
+		"env",
+		"env-file",
+		"env-override",
+		"secrets",
+		"aws",
+		"profile",
+		"assume-role",
+		"aws-credentials",
+		"region",
+	)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.Settle(c.Context(), a.App, c); err != nil {
 			return err
@@ -217,7 +238,8 @@ func (a commands) initSecrets(ctx context.Context, f *settings.Flags, g *local.I
 		return err
 	}
 	name := f.SecretsFile()
-	if below, inside := local.RelativeTo(filepath.Join(f.Source.Dir, local.OutputName), name); inside && below == local.SecretsName {
+	if below, inside := local.RelativeTo(filepath.Join(f.Source.Dir, local.OutputName), name); inside &&
+		below == local.SecretsName {
 		if err := g.Builds.Prepare(); err != nil { // creates a .gitignore too
 			return err
 		}

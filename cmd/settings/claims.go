@@ -50,7 +50,12 @@ func (f *Flags) checkTrust(ctx context.Context, a *cli.App, c *cobra.Command) er
 	if f.Request.Trusted, err = trusts(a, s); err != nil || f.Request.Trusted {
 		return err
 	}
-	refused := &untrusted{file: s.Claims[0].File, table: ClaimTable(a, s.Claims), dir: f.Source.Dir, command: c.CommandPath()}
+	refused := &untrusted{
+		file:    s.Claims[0].File,
+		table:   ClaimTable(a, s.Claims),
+		dir:     f.Source.Dir,
+		command: c.CommandPath(),
+	}
 	if f.file != nil && slices.ContainsFunc(s.Claims, func(c config.Claim) bool { return !c.Git }) {
 		refused.file, refused.config, refused.harmless = f.file.Name, true, s.harmless(f)
 	}
@@ -243,7 +248,11 @@ func claimsOf(from config.Source, file string, text []byte, p project.Project) [
 		claim(config.Claim{Effect: "run in privileged mode", Rank: config.User}, "privilegedMode", "true")
 	}
 	if ns := p.Cache.Namespace; ns != "" {
-		claim(config.Claim{Effect: "share a cache namespace with your other projects", Rank: config.User}, "cacheNamespace", ns)
+		claim(
+			config.Claim{Effect: "share a cache namespace with your other projects", Rank: config.User},
+			"cacheNamespace",
+			ns,
+		)
 	}
 	if c, reaches := from.Claim("buildspec", p.Source.Buildspec); reaches {
 		claim(c, "buildspec", p.Source.Buildspec)

@@ -34,7 +34,12 @@ func (e *untrusted) Error() string {
 	fmt.Fprintf(&b, "error: %s came with this source and is not trusted; nothing started\n", e.file)
 	b.WriteString("  it would\n" + e.table)
 	if len(e.harmless) > 0 {
-		fmt.Fprintf(&b, "  it also sets %s, which %s no trust\n", human.Series(e.harmless), human.Plural(len(e.harmless), "needs", "need"))
+		fmt.Fprintf(
+			&b,
+			"  it also sets %s, which %s no trust\n",
+			human.Series(e.harmless),
+			human.Plural(len(e.harmless), "needs", "need"),
+		)
 	}
 	dir := ""
 	if e.dir != "." {

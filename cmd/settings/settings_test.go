@@ -76,7 +76,11 @@ func TestProjectClaims_EachFieldHasAClass(t *testing.T) {
 			}
 			known[prefix+field.Name] = true
 			if _, classified := reaches[prefix+field.Name]; !classified {
-				t.Errorf("project.Project.%s%s has no class: does it reach the user when the document came with the source?", prefix, field.Name)
+				t.Errorf(
+					"project.Project.%s%s has no class: does it reach the user when the document came with the source?",
+					prefix,
+					field.Name,
+				)
 			}
 		}
 	}
@@ -97,7 +101,12 @@ func TestProjectClaims_Settings(t *testing.T) {
 	for _, c := range claims {
 		got = append(got, fmt.Sprintf("%s %s", c.Setting, c.Place()))
 	}
-	want := []string{"privilegedMode: true p.json:1:19", "cacheNamespace: n p.json:2:44", "buildspec: ../x.yml p.json:3:35", "image: oci:/etc p.json:1:43"}
+	want := []string{
+		"privilegedMode: true p.json:1:19",
+		"cacheNamespace: n p.json:2:44",
+		"buildspec: ../x.yml p.json:3:35",
+		"image: oci:/etc p.json:1:43",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %s\nwant %s", strings.Join(got, "; "), strings.Join(want, "; "))
 	}

@@ -158,7 +158,8 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 		return
 	}
 	if f.Kind != kind || f.Hint == "" {
-		t.Errorf("got a fault of kind %s with the way out %q, want kind %s and a way out: %s", f.Kind, f.Hint, kind, f.Message)
+		t.Errorf("got a fault of kind %s with the way out %q, want kind %s and a way " +
+			"out: %s", f.Kind, f.Hint, kind, f.Message)
 	}
 	for _, part := range says {
 		if !strings.Contains(f.Error(), part) {

@@ -138,7 +138,8 @@ func TestACommandMaySpeakOfFormats(t *testing.T) {
 	spec := newSpec(t)
 	var errs bytes.Buffer
 	ended := make(chan error, 1)
-	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; exit 1"}, Stderr: &errs}
+	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; " +
+		"exit 1"}, Stderr: &errs}
 	spec.Hooks.OnExit = func(exit int, err error) {
 		if exit != 1 {
 			t.Errorf("exit status %d", exit)
@@ -245,14 +246,21 @@ func TestTheWordsOfOtherEnginesAreUnderstood(t *testing.T) {
 	for text, want := range map[string]engine.Kind{
 		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, variant \"\", OS linux`:                                             engine.WrongArch,
 		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
-		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found":                                      engine.NoShell,
+		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a " +
+			"command that was not found":                                      engine.NoShell,
 		"no match for platform in manifest: not found": engine.WrongArch,
-		"pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials": engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 401 Unauthorized":                                   engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 403 Forbidden":                                      engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too Many Requests":                              engine.NoRegistry,
-		"pinging container registry quay.io: too many requests to registry":                                                           engine.NoRegistry,
-		"pinging container registry quay.io: invalid status code from registry 403 (Forbidden)":                                       engine.NoRegistry,
+		"pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth " +
+			"credentials": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 401 " +
+			"Unauthorized":                                   engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 403 " +
+			"Forbidden":                                      engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too Many " +
+			"Requests":                              engine.NoRegistry,
+		"pinging container registry quay.io: too many requests to " +
+			"registry":                                                           engine.NoRegistry,
+		"pinging container registry quay.io: invalid status code from registry 403 " +
+			"(Forbidden)":                                       engine.NoRegistry,
 	} {
 		host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)}})
 		wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), want)
@@ -274,7 +282,8 @@ func TestAnEngineThatCannotLimitIsToldSo(t *testing.T) {
 	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) + "\n" }
 	spec.Resources.Limits = engine.Limits{CPUs: 1, Memory: 64 << 20}
 	c := start(t, e, spec)
-	const want = "The build's memory is not limited to that of its compute type: the engine does not support it.\nThe build's cpu is not limited to that of its compute type: the engine does not support it.\n"
+	const want = "The build's memory is not limited to that of its compute type: the engine does not support it.\nThe " +
+		"build's cpu is not limited to that of its compute type: the engine does not support it.\n"
 	if said != want {
 		t.Errorf("said %q, want %q", said, want)
 	}

@@ -124,7 +124,8 @@ func podmanConfig(t *testing.T, dir string) string {
 		ulimits += fmt.Sprintf("%q,", fmt.Sprintf("%s=%d:%[2]d", name, min(limit.Cur, limit.Max, 1<<14)))
 	}
 	file := filepath.Join(dir, "containers.conf")
-	text := fmt.Sprintf("[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n", ulimits, runtime)
+	text := fmt.Sprintf("[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger " +
+		"= \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n", ulimits, runtime)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -90,10 +90,12 @@ func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
 			}
 			for _, spec.Network.Services = range [][]engine.Service{nil, served(&at)} {
 				c := start(t, e, spec)
-				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo refused"); !strings.Contains(out, "onnection refused") {
+				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo " +
+					"refused"); !strings.Contains(out, "onnection refused") {
 					t.Errorf("the machine's metadata: %q", out)
 				}
-				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Network.Services) > 0) {
+				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 " +
+					"|| :"); (out == "served") != (len(spec.Network.Services) > 0) {
 					t.Errorf("%d services: got %q", len(spec.Network.Services), out)
 				}
 				if at != "" {
@@ -121,7 +123,8 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 			spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 			spec.Network.Services = served(&at)
 			c := start(t, e, spec)
-			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "The build can reach metadata endpoints: the engine does not block them") {
+			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "The build can reach metadata endpoints: the " +
+				"engine does not block them") {
 				t.Errorf("it is at %q; said: %s", at, said)
 			}
 			if out := sh(t, c, "wget -qO- http://"+at+"/"); out != "served" {

@@ -102,7 +102,8 @@ func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
 		}
 		_ = c.(*Container).command.Process.Kill()
 	}()
-	_, err = c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "mkdir -p /d/e; chmod 0 /d; setsid sh -c ': " + word + "; sleep 1000' & sleep 1000"}})
+	_, err = c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "mkdir -p /d/e; chmod 0 /d; setsid sh " +
+		"-c ': " + word + "; sleep 1000' & sleep 1000"}})
 	var f *engine.Fault
 	if !errors.As(err, &f) || f.Kind != engine.Died {
 		t.Errorf("got %v", err)
@@ -130,7 +131,8 @@ func TestAFullDiskIsCalledSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	exit, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "head -c 100000000 /dev/zero >/big"}, Stderr: &out})
+	exit, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "head -c 100000000 /dev/zero " +
+		">/big"}, Stderr: &out})
 	if err != nil || exit == 0 || !strings.Contains(out.String(), "No space left on device") {
 		t.Errorf("exit %d, %v: %s", exit, err, out.String())
 	}

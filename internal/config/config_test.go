@@ -64,7 +64,8 @@ func TestSource_ClaimIgnoredFiles(t *testing.T) {
 }
 
 func TestSource_ClaimsHavePlaces(t *testing.T) {
-	f, problems := Parse("c.yml", []byte("timeout: 5\nenv: [A=1, B]\nprivileged: true\n"), []string{"timeout", "env", "privileged"})
+	f, problems := Parse("c.yml", []byte("timeout: 5\nenv: [A=1, B]\nprivileged: " +
+		"true\n"), []string{"timeout", "env", "privileged"})
 	if problems.Err() != nil {
 		t.Fatal(problems)
 	}

@@ -15,7 +15,8 @@ func TestAProblemShowsItsPlace(t *testing.T) {
 		{diag.Problem{Message: "m"}, "error: m"},
 		{diag.Problem{File: "f", Message: "m", Severity: diag.Warning}, "f: warning: m"},
 		{diag.Problem{File: "f", Line: 12, Message: "m", Excerpt: "text"}, "f:12: error: m\n  12 | text"},
-		{diag.Problem{File: "f", Line: 1, Column: 3, Width: 2, Message: "m", Excerpt: "\tübel x"}, "f:1:3: error: m\n  1 | \tübel x\n    | \t ^^"},
+		{diag.Problem{File: "f", Line: 1, Column: 3, Width: 2, Message: "m", Excerpt: "\tübel x"}, "f:1:3: error: m\n  1 " +
+			"| \tübel x\n    | \t ^^"},
 		{diag.Problem{File: "f", Line: 1, Column: 99, Message: "m", Excerpt: "ab"}, "f:1:99: error: m\n  1 | ab\n    |   ^"},
 	}
 	for _, test := range tests {

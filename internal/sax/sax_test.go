@@ -115,8 +115,10 @@ func TestWhatIsNoDocumentIsRefusedWhereItIs(t *testing.T) {
 		{"text behind", "<a/>\n x", "line 2, byte 6: text outside the document's element"},
 		{"a control character", "<a>\nx\x00</a>", "line 2, byte 5: the character U+0000 is not allowed in XML"},
 		{"a reference to one", "<a>&#0;</a>", `line 1, byte 3: the entity &#0; is not known, and what a document type defines is not read`},
-		{"a bomb", `<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a>&c;</a>`, "line 1, byte 54: the entity &c; is not known, and what a document type defines is not read"},
-		{"a file of the host", `<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>`, "line 1, byte 57: the entity &b; is not known, and what a document type defines is not read"},
+		{"a bomb", `<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a>&c;</a>`, "line 1, byte 54: the entity &c; is " +
+			"not known, and what a document type defines is not read"},
+		{"a file of the host", `<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>`, "line 1, byte 57: the " +
+			"entity &b; is not known, and what a document type defines is not read"},
 		{"an unknown encoding", `<?xml version="1.0" encoding="klingon"?><a/>`, `line 1, byte 0: the encoding "klingon" is not known`},
 		{"no quotes", "<a b=1/>", "line 1, byte 0: the value of attribute b is not in quotes"},
 		{"< in a tag", "<a <b/>", "line 1, byte 0: < inside a tag"},

@@ -133,7 +133,8 @@ func TestCollectTakesWhatIsSelected(t *testing.T) {
 		selection tree.Selection
 		want      string // names and texts, or the error
 	}{
-		"everything below":   {tree.Selection{Files: []string{"dist/**/*"}}, "dist/.hidden/b=bb dist/a.js=a dist/link=a dist/sub/a.js=ccc"},
+		"everything below":   {tree.Selection{Files: []string{"dist/**/*"}}, "dist/.hidden/b=bb dist/a.js=a dist/link=a " +
+			"dist/sub/a.js=ccc"},
 		"one level":          {tree.Selection{Files: []string{"dist/*"}}, "dist/a.js=a dist/link=a"},
 		"a base directory":   {tree.Selection{Base: "dist", Files: []string{"*.js"}}, "a.js=a"},
 		"a pattern of bases": {tree.Selection{Base: "my-dir*", Files: []string{"**/*"}}, "x=1 y=2"},
@@ -147,9 +148,12 @@ func TestCollectTakesWhatIsSelected(t *testing.T) {
 		"a directory":        {tree.Selection{Files: []string{"dist"}}, "no matching artifact paths found"},
 		"nothing":            {tree.Selection{Files: []string{"*.zip"}}, "no matching artifact paths found"},
 		"an empty directory": {tree.Selection{Files: []string{"empty/**/*"}}, "no matching artifact paths found"},
-		"no base":            {tree.Selection{Base: "gone", Files: []string{"*"}}, "no matching base directory path found for gone"},
-		"no base matches":    {tree.Selection{Base: "x*", Files: []string{"*"}}, "no matching base directory path found for x*"},
-		"a file as base":     {tree.Selection{Base: "top", Files: []string{"*"}}, "no matching base directory path found for top"},
+		"no base":            {tree.Selection{Base: "gone", Files: []string{"*"}}, "no matching base directory path " +
+			"found for gone"},
+		"no base matches":    {tree.Selection{Base: "x*", Files: []string{"*"}}, "no matching base directory path found " +
+			"for x*"},
+		"a file as base":     {tree.Selection{Base: "top", Files: []string{"*"}}, "no matching base directory path found " +
+			"for top"},
 	}
 	for name, test := range tests {
 		dest := t.TempDir()
@@ -198,8 +202,10 @@ func TestCollectTellsTheServicesLines(t *testing.T) {
 	}
 	want := []string{
 		"Expanding base directory path: my-dir*", "Assembling file list", "Expanding my-dir*",
-		"Expanding file paths for base directory my-dir1", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
-		"Expanding file paths for base directory my-dir2", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
+		"Expanding file paths for base directory " +
+			"my-dir1", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
+		"Expanding file paths for base directory " +
+			"my-dir2", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
 		"Skipping invalid file path nope", "Found 2 file(s)",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {

@@ -20,14 +20,17 @@ var attacks = []struct{ name, attack, fails string }{
 	{"script replaced by a link", "echo exit 0 >fake; LOOP ln -sf $PWD/fake STATE/script.sh; POOL", "exit 7"},
 	{"script renamed over", "LOOP echo exit 0 >fake; mv -f fake STATE/script.sh; POOL", "exit 7"},
 	{"script overwritten", "LOOP echo exit 0 >STATE/script.sh; POOL", "exit 7"},
-	{"script emptied while it runs", "LOOP : >STATE/script.sh; POOL", "sleep 0.1\n" + strings.Repeat(": a long line\n", 1000) + "exit 7"},
+	{"script emptied while it runs", "LOOP : >STATE/script.sh; " +
+		"POOL", "sleep 0.1\n" + strings.Repeat(": a long line\n", 1000) + "exit 7"},
 	{"script's exit edited", "LOOP sed -i 's/exit 7/exit 0/' STATE/script.sh; POOL", "exit 7"},
 	{"script is a directory", "rm -f STATE/script.sh; mkdir STATE/script.sh", "exit 7"},
 	{"script is a pipe", "rm -f STATE/script.sh; mkfifo STATE/script.sh", "exit 7"},
 	{"script is a device", "ln -sf /dev/null STATE/script.sh", "exit 7"},
 	{"variables end the shell", "LOOP echo exit 0 >STATE/env.sh; POOL", "exit 7"},
-	{"variables end the shell as complete ones", "LOOP printf '%s\\n' 'set -- complete' 'exit 0' >STATE/env.sh; POOL", "exit 7"},
-	{"variables end the shell once", "trap 'printf \"%s\\n\" \"set -- complete\" \"exit 0\" >STATE/env.sh' EXIT", "exit 7"},
+	{"variables end the shell as complete ones", "LOOP printf '%s\\n' 'set -- complete' 'exit 0' >STATE/env.sh; " +
+		"POOL", "exit 7"},
+	{"variables end the shell once", "trap 'printf \"%s\\n\" \"set -- complete\" \"exit 0\" >STATE/env.sh' " +
+		"EXIT", "exit 7"},
 	{"variables emptied", "trap ': >STATE/env.sh' EXIT", "exit 7"},
 	{"variables removed", "trap 'rm -f STATE/env.sh' EXIT", "exit 7"},
 	{"variables are a directory", "trap 'rm -f STATE/env.sh; mkdir STATE/env.sh' EXIT", "exit 7"},
@@ -36,8 +39,10 @@ var attacks = []struct{ name, attack, fails string }{
 	{"directory is a pipe", "trap 'rm -f STATE/dir.txt; mkfifo STATE/dir.txt' EXIT", "exit 7"},
 	{"all removed", "trap 'rm -rf STATE/*' EXIT", "exit 7"},
 	{"command's file size limited", "ulimit -f 0 && X=$(head -c 3000 /dev/zero | tr '\\0' x)", "exit 7"},
-	{"function written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'run() { printf \"\\\\036$1\\\\036\"; echo $1 0 >&2; }\\n' >$fd; done; true", "exit 7"},
-	{"text written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'no newline' >$fd; done; true", "exit 7"},
+	{"function written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'run() { printf " +
+		"\"\\\\036$1\\\\036\"; echo $1 0 >&2; }\\n' >$fd; done; true", "exit 7"},
+	{"text written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'no newline' >$fd; done; " +
+		"true", "exit 7"},
 	{"answers written to the driver's output", "echo 0 0 >/proc/$PPID/fd/2; printf 0 >/proc/$PPID/fd/2", "exit 7"},
 }
 
@@ -100,7 +105,8 @@ func TestRun_FullStateDirectoryIsAFault(t *testing.T) {
 		"the script":              {"head -c 1048576 /dev/zero >STATE/fill", long},
 		"the script's end":        {"head -c 61440 /dev/zero >STATE/fill", long},
 		"a script that is longer": {": " + strings.Repeat("x", 70_000) + "\nexit 7"},
-		"the variables":           {"head -c 1048576 /dev/zero >STATE/fill; KEPT=$(printf '%20000s' x)", "[ \"$KEPT\" ]; exit 7"},
+		"the variables":           {"head -c 1048576 /dev/zero >STATE/fill; KEPT=$(printf " +
+			"'%20000s' x)", "[ \"$KEPT\" ]; exit 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range shells {

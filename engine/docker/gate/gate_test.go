@@ -84,8 +84,10 @@ func TestWhatABuildMayNotDoIsRefusedInWords(t *testing.T) {
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "nfs", "o": "addr=1.2.3.4,rbind", "device": "/etc"}}`, 403, "/etc"},
-		{"POST", newContainer, `{"Hostname": "h", "HostConfig": {"NetworkMode": "host"}}`, 403, "--hostname does not go with --network host"},
-		{"POST", newContainer, create(`{"NetworkMode": "host", "ExtraHosts": ["a:1.2.3.4"]}`), 403, "--add-host does not go with --network host"},
+		{"POST", newContainer, `{"Hostname": "h", "HostConfig": {"NetworkMode": "host"}}`, 403, "--hostname does not go " +
+			"with --network host"},
+		{"POST", newContainer, create(`{"NetworkMode": "host", "ExtraHosts": ["a:1.2.3.4"]}`), 403, "--add-host does not " +
+			"go with --network host"},
 		{"POST", "/volumes/create", `{"driveropts": {"type": "overlay", "o": "lowerdir=/etc:/usr"}}`, 403, "lowerdir"},
 		{"POST", "/volumes/create", `{"Driver": "plugin"}`, 403, "the driver plugin"},
 		{"POST", "/volumes/create", `{"Name": "others"}`, 403, "volume others"},

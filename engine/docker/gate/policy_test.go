@@ -22,9 +22,11 @@ var sent = []string{
 	"GET /containers/json own", "POST /containers/prune own", "POST /containers/create json", "GET /containers/ID/(json|top|logs|changes|export|stats)",
 	"(GET|HEAD) /containers/ID/archive", "PUT /containers/ID/archive tar",
 	"POST /containers/ID/(start|stop|restart|kill|pause|unpause|wait|resize|rename)", "POST /containers/ID/attach tcp",
-	"POST /containers/ID/(update|exec) json", "DELETE /containers/ID", "GET /exec/ID/json", "POST /exec/ID/start json tcp", "POST /exec/ID/resize",
+	"POST /containers/ID/(update|exec) " +
+		"json", "DELETE /containers/ID", "GET /exec/ID/json", "POST /exec/ID/start json tcp", "POST /exec/ID/resize",
 	"POST /commit json", "GET /networks own", "POST /networks/prune own", "POST /networks/create json", "(GET|DELETE) /networks/ID",
-	"POST /networks/(ID|bridge)/(connect|disconnect) json", "GET /volumes own", "POST /volumes/prune own", "POST /volumes/create json",
+	"POST /networks/(ID|bridge)/(connect|disconnect) " +
+		"json", "GET /volumes own", "POST /volumes/prune own", "POST /volumes/create json",
 	"(GET|DELETE) /volumes/mine", "POST /(session|grpc) h2c", "POST /build tar", "GET /images/(json|search|get)", "GET /images/NAME/(get|history|json)",
 	"POST /images/(load|create) tar", "POST /images/prune own", "POST /images/NAME/(push|tag)", "DELETE /images/NAME",
 }
@@ -35,10 +37,12 @@ var bodies = map[string]string{
 	"/auth":                     "auth email identitytoken password registrytoken serveraddress username",
 	"/commit":                   configKeys,
 	"/containers/create":        configKeys + " HostConfig NetworkingConfig",
-	"/containers/ID/exec":       "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Detach DetachKeys Env Privileged Tty User WorkingDir",
+	"/containers/ID/exec":       "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Detach DetachKeys Env " +
+		"Privileged Tty User WorkingDir",
 	"/exec/ID/start":            "ConsoleSize Detach Tty",
 	"/containers/ID/update":     resourceKeys,
-	"/networks/create":          "Attachable CheckDuplicate Driver EnableIPv4 EnableIPv6 IPAM Internal Labels Name Options Scope",
+	"/networks/create":          "Attachable CheckDuplicate Driver EnableIPv4 EnableIPv6 IPAM Internal Labels Name " +
+		"Options Scope",
 	"/networks/create.IPAM":     "Config Driver Options",
 	"/networks/ID/connect":      "Container EndpointConfig",
 	"/networks/ID/disconnect":   "Container Force",
@@ -51,17 +55,24 @@ var bodies = map[string]string{
 }
 
 const (
-	configKeys = "ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint Env ExposedPorts Healthcheck Hostname Image Labels MacAddress " +
+	configKeys = "ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint Env ExposedPorts " +
+		"Healthcheck Hostname Image Labels MacAddress " +
 		"NetworkDisabled OnBuild OpenStdin Shell StdinOnce StopSignal StopTimeout Tty User Volumes WorkingDir"
-	resourceKeys = "BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight BlkioWeightDevice CgroupParent CpuCount " +
-		"CpuPercent CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares CpusetCpus CpusetMems DeviceCgroupRules DeviceRequests Devices " +
-		"IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap MemorySwappiness NanoCpus OomKillDisable PidsLimit " +
+	resourceKeys = "BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight " +
+		"BlkioWeightDevice CgroupParent CpuCount " +
+		"CpuPercent CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares CpusetCpus CpusetMems " +
+			"DeviceCgroupRules DeviceRequests Devices " +
+		"IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap " +
+			"MemorySwappiness NanoCpus OomKillDisable PidsLimit " +
 		"RestartPolicy Ulimits"
-	hostKeys = "AutoRemove Binds CapAdd CapDrop CgroupnsMode ConsoleSize Dns DnsOptions DnsSearch ExtraHosts GroupAdd Init IpcMode Isolation Links LogConfig " +
-		"MaskedPaths Mounts NetworkMode OomScoreAdj PidMode PortBindings Privileged PublishAllPorts ReadonlyPaths ReadonlyRootfs Runtime SecurityOpt ShmSize " +
+	hostKeys = "AutoRemove Binds CapAdd CapDrop CgroupnsMode ConsoleSize Dns DnsOptions DnsSearch ExtraHosts GroupAdd " +
+		"Init IpcMode Isolation Links LogConfig " +
+		"MaskedPaths Mounts NetworkMode OomScoreAdj PidMode PortBindings Privileged PublishAllPorts ReadonlyPaths " +
+			"ReadonlyRootfs Runtime SecurityOpt ShmSize " +
 		"StorageOpt Sysctls Tmpfs UTSMode UsernsMode VolumeDriver VolumesFrom"
 	// emptyKeys have no value but an empty one.
-	emptyKeys = "CapAdd CgroupParent CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules DeviceRequests Devices MaskedPaths Privileged ReadonlyPaths " +
+	emptyKeys = "CapAdd CgroupParent CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules DeviceRequests Devices " +
+		"MaskedPaths Privileged ReadonlyPaths " +
 		"UTSMode UsernsMode"
 )
 
