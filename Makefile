@@ -12,7 +12,7 @@ fuzztime ?= 5s
 
 # The tests of the whole program take twice as long with the race detector, so only
 # those in which several things happen at once have it.
-racing := ^TestNewTemp_|^TestPrune_|^TestConformanceOnTheHost$$|^TestScriptsOfWhatRuns$$|^TestScriptsThatReachAWS$$|^TestScriptsWithS3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
+racing := ^TestRuns_|^TestStop_|^TestConformance_Host$$|^TestScripts_Running$$|^TestScripts_AWS$$|^TestScripts_S3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
 
 # In CI a test that finds no engine fails; elsewhere it is skipped.
 ifdef CI

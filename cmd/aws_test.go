@@ -15,12 +15,12 @@ import (
 	"github.com/buildlocal/buildlocal/aws/awstest"
 )
 
-// TestScriptsThatReachAWS runs the whole program against a server that stands for
-// AWS. To a script it is at $AWS_ENDPOINT_URL, to its containers at $INSIDE.
+// TestScripts_AWS runs the whole program against an AWS server of the test. Scripts reach it
+// at $AWS_ENDPOINT_URL, and their containers at $INSIDE.
 //
-// The command deny makes it refuse an operation, silence makes it not answer one,
-// and asked prints what it was asked: operation and access key, one a line, sorted.
-func TestScriptsThatReachAWS(t *testing.T) {
+// The command deny makes the server reject an operation, and silence makes it not answer.
+// The command asked prints the requests: operation and access key, one a line, sorted.
+func TestScripts_AWS(t *testing.T) {
 	inside := bridgeAddress(t)
 	play(t, "../testdata/script/aws", func(p *testscript.Params) {
 		first := p.Setup
@@ -66,8 +66,9 @@ func account(env *testscript.Env, s *awstest.Server, inside string) error {
 	}
 	home := filepath.Join(env.Getenv("WORK"), "home")
 	for name, value := range map[string]string{
-		"HOME": home, "AWS_ENDPOINT_URL": s.URL, "AWS_ENDPOINT_URL_STS": s.URL, "INSIDE": s.At(inside), "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": home + "/config", "AWS_SHARED_CREDENTIALS_FILE": home + "/credentials",
+		"HOME": home, "AWS_ENDPOINT_URL": s.URL, "AWS_ENDPOINT_URL_STS": s.URL, "INSIDE": s.At(inside),
+		"AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE":           home + "/config", "AWS_SHARED_CREDENTIALS_FILE": home + "/credentials",
 	} {
 		env.Setenv(name, value)
 	}
@@ -76,12 +77,12 @@ func account(env *testscript.Env, s *awstest.Server, inside string) error {
 	return errors.Join(os.MkdirAll(home, 0o755), os.WriteFile(home+"/config", []byte(config), 0o600))
 }
 
-// bridgeAddress is where a container reaches this machine.
+// bridgeAddress returns the address at which containers reach the host.
 func bridgeAddress(t *testing.T) string {
 	t.Helper()
 	bridge, err := net.InterfaceByName("docker0")
 	if err != nil {
-		return "127.0.0.1" // no container will ask
+		return "127.0.0.1" // without Docker there are no containers
 	}
 	all, err := bridge.Addrs()
 	if err != nil || len(all) == 0 {

@@ -17,9 +17,9 @@ import (
 	"github.com/buildlocal/buildlocal/cmd"
 )
 
-// TestConformanceOnTheHost runs the table of conformance on the machine's own
+// TestConformance_Host runs the table of conformance on the machine's own
 // files: same verdicts, same logs. Left out is what is about images.
-func TestConformanceOnTheHost(t *testing.T) {
+func TestConformance_Host(t *testing.T) {
 	t.Parallel()
 	if !hasSandbox(t) {
 		t.Skip("this machine makes no sandboxes")
@@ -35,8 +35,8 @@ func TestConformanceOnTheHost(t *testing.T) {
 	}
 }
 
-// TestConformanceWithoutDocker runs the table in images that the sandbox has.
-func TestConformanceWithoutDocker(t *testing.T) {
+// TestConformance_Sandbox runs the table in images that the sandbox has.
+func TestConformance_Sandbox(t *testing.T) {
 	t.Parallel()
 	if !hasSandbox(t) {
 		t.Skip("this machine makes no sandboxes")
@@ -53,8 +53,8 @@ func TestConformanceWithoutDocker(t *testing.T) {
 	}
 }
 
-// TestConformanceOfAPlainUser runs both as a user who is not root.
-func TestConformanceOfAPlainUser(t *testing.T) {
+// TestConformance_NonRootUser runs both as a user who is not root.
+func TestConformance_NonRootUser(t *testing.T) {
 	t.Parallel()
 	if !hasSandbox(t) || asPlainUser() {
 		t.Skip("root starts this test, on a machine that makes sandboxes")
@@ -71,7 +71,7 @@ func TestConformanceOfAPlainUser(t *testing.T) {
 	dir := copyOfTheTests(t, uid, gid)
 	c := exec.Command(
 		filepath.Join(dir, "cmd", "cmd.test"),
-		"-test.run=^(TestConformanceOnTheHost|TestConformanceWithoutDocker)$",
+		"-test.run=^(TestConformance_Host|TestConformance_Sandbox)$",
 		"-test.v",
 		"-update="+strconv.FormatBool(false),
 	)
@@ -147,7 +147,8 @@ func savedImages(t *testing.T) string {
 	}
 	needEngine(t)
 	dir := t.TempDir()
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil { // a plain user reads them
+	// a plain user reads them
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range imageNames {

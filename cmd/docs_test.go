@@ -14,11 +14,11 @@ import (
 // console is a block of commands and what they print.
 var console = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
-// TestDocumentsShowWhatTheProgramPrints runs the console blocks of the README
+// TestDocs_OutputIsCurrent runs the console blocks of the README
 // and of docs, in a copy of examples: what they show is made by the program, and
 // -update makes it again. A time differs from run to run and is written as it
 // came; it is not compared.
-func TestDocumentsShowWhatTheProgramPrints(t *testing.T) {
+func TestDocs_OutputIsCurrent(t *testing.T) {
 	needEngine(t)
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(bin, "buildlocal"), "..")

@@ -41,7 +41,7 @@ phases:
       - exit 9
 `
 
-func TestEveryLineOfTheJSONIsAnEvent(t *testing.T) {
+func TestJSON_EachLineIsAnEvent(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
 	dir := t.TempDir()

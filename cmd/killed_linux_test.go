@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestAKilledHostBuildLeavesNothing kills builds without an engine in several states.
+// TestKill_HostBuildLeavesNothing kills builds without an engine in several states.
 // After prune no directory and no mount of theirs exists.
-func TestAKilledHostBuildLeavesNothing(t *testing.T) {
+func TestKill_HostBuildLeavesNothing(t *testing.T) {
 	if !hasSandbox(t) {
 		t.Skip("no sandbox can be made here")
 	}

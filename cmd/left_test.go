@@ -18,10 +18,10 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// TestAHundredMixedRunsLeaveNothing runs builds that succeed, fail, time out and
+// TestRuns_HundredLeaveNothing runs builds that succeed, fail, time out and
 // are stopped or killed in several states, several at once, in one repository. After
 // prune nothing of theirs exists, and no other build was disturbed.
-func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
+func TestRuns_HundredLeaveNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
 	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - echo it began; sleep $LONG & wait\n      - exit " +
@@ -56,9 +56,9 @@ func TestAHundredMixedRunsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestAStopAtAnyMomentLeavesNothing stops builds at every moment of their start,
+// TestStop_AnyMomentLeavesNothing stops builds at every moment of their start,
 // also while the engine is making what the build does not know of yet.
-func TestAStopAtAnyMomentLeavesNothing(t *testing.T) {
+func TestStop_AnyMomentLeavesNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte("version: 0.2\nphases: {build: {commands: "+

@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAnEditorSpeaksWithTheLanguageServer starts Neovim, without a screen, with
+// TestLSP_WithEditor starts Neovim, without a screen, with
 // the program as its language server: testdata/lsp/client.lua says what is done,
 // answers.txt what has to come of it.
-func TestAnEditorSpeaksWithTheLanguageServer(t *testing.T) {
+func TestLSP_WithEditor(t *testing.T) {
 	t.Parallel()
 	editor, err := exec.LookPath("nvim")
 	if err != nil && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") == "" {

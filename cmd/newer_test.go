@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// TestANewerEngineRunsTheSameBuild runs a build on the engine that the curated
+// TestEngine_NewerVersion runs a build on the engine that the curated
 // test image holds, which is newer than the machine's, and sees none of the
 // machine's files: the source is copied.
-func TestANewerEngineRunsTheSameBuild(t *testing.T) {
+func TestEngine_NewerVersion(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
 	sockets, source := t.TempDir(), t.TempDir()

@@ -27,12 +27,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScriptsBehindAProxy runs the whole program where the network is reached by a
-// proxy only, and the world has certificates of an authority of its own: to a script
-// the proxy is at $PROXY, and without its password at $OPEN, and the authority's certificate is in $CA. Every name is
-// one server behind it: a git repository, registries of packages and images, and
-// what stands for AWS, as far as a client has to come to see that it trusts it.
-func TestScriptsBehindAProxy(t *testing.T) {
+// TestScripts_Proxy runs the whole program in a network that can only be reached through a
+// proxy, and whose servers have certificates of a private authority. Scripts get the proxy
+// in $PROXY, a proxy without a password in $OPEN, and the authority's certificate in $CA.
+// All names are one server behind the proxy: a git repository, registries of packages and
+// images, and AWS as far as a client needs it to see whether it trusts the server.
+func TestScripts_Proxy(t *testing.T) {
 	inside := bridgeAddress(t)
 	play(t, "../testdata/script/proxy", func(p *testscript.Params) {
 		first := p.Setup
@@ -156,7 +156,8 @@ func behind(dir string) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { // STS
 		_, _ = io.WriteString(
 			w,
-			`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:behind/proxy</Arn><UserId>A</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
+			`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::1:behind/proxy</Arn>`+
+				`<UserId>A</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
 		)
 	})
 	mux.HandleFunc(
@@ -202,7 +203,8 @@ func ecr(mux *http.ServeMux) {
 // repository makes a repository that is served as plain files.
 func repository(dir string) error {
 	script := fmt.Sprintf(`set -e; mkdir -p %[1]s; cd %[1]s; git init -q --bare .; tree=$(git mktree </dev/null)
-commit=$(git -c user.name=a -c user.email=a@b commit-tree -m cloned $tree); git update-ref HEAD $commit; git update-server-info`, dir)
+commit=$(git -c user.name=a -c user.email=a@b commit-tree -m cloned $tree)
+git update-ref HEAD $commit; git update-server-info`, dir)
 	if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -218,8 +220,9 @@ func authority(file string) (*tls.Config, error) {
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(
 			1,
-		), Subject: pkix.Name{CommonName: "an authority of the test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		), Subject: pkix.Name{CommonName: "an authority of the test"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	own, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 	if err != nil {

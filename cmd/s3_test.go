@@ -12,9 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScriptsWithS3 runs scripts whose S3 is a server that people use: versitygw, on
+// TestScripts_S3 runs scripts whose S3 is a server that people use: versitygw, on
 // files of this machine. BUCKET is the directory of the bucket there is.
-func TestScriptsWithS3(t *testing.T) {
+func TestScripts_S3(t *testing.T) {
 	program, err := exec.LookPath("versitygw")
 	if err != nil {
 		program, err = filepath.Abs("../bin/versitygw")
@@ -75,7 +75,8 @@ func serveS3(env *testscript.Env, program string) error {
 		_ = c.Wait()
 	})
 	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "AKIATESTS3", "AWS_SECRET_ACCESS_KEY": "test/s3/secret", "AWS_ENDPOINT_URL": "http://" + address, "BUCKET": bucket,
+		"AWS_ACCESS_KEY_ID": "AKIATESTS3", "AWS_SECRET_ACCESS_KEY": "test/s3/secret", "AWS_ENDPOINT_URL": "http://" + address,
+		"BUCKET":                    bucket,
 		"AWS_EC2_METADATA_DISABLED": "true", "HOME": env.Getenv("WORK"),
 	} {
 		env.Setenv(name, value)

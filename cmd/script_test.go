@@ -45,8 +45,8 @@ func hasSandbox(t *testing.T) bool {
 // holds where an engine answers.
 func TestScripts(t *testing.T) { play(t, "../testdata/script") }
 
-// TestValidateScripts does so for what is checked without a build.
-func TestValidateScripts(t *testing.T) { play(t, "../testdata/script/validate") }
+// TestScripts_Validate does so for what is checked without a build.
+func TestScripts_Validate(t *testing.T) { play(t, "../testdata/script/validate") }
 
 func play(t *testing.T, dir string, change ...func(*testscript.Params)) {
 	t.Helper()

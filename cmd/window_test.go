@@ -20,16 +20,16 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// TestScriptsOfWhatRuns runs testdata/script/running: ps, stop and prune work on
+// TestScripts_Running runs testdata/script/running: ps, stop and prune work on
 // all builds of an engine, so each script has a window of its own.
-func TestScriptsOfWhatRuns(t *testing.T) {
+func TestScripts_Running(t *testing.T) {
 	t.Parallel()
 	windowScripts(t, "../testdata/script/running", "unix")
 }
 
-// TestScriptsWithAnEngineElsewhere runs testdata/script/elsewhere. The engine
+// TestScripts_RemoteEngine runs testdata/script/elsewhere. The engine
 // is one on another machine as far as the program can see: it answers by TCP.
-func TestScriptsWithAnEngineElsewhere(t *testing.T) {
+func TestScripts_RemoteEngine(t *testing.T) {
 	t.Parallel()
 	windowScripts(t, "../testdata/script/elsewhere", "tcp")
 }

@@ -214,6 +214,9 @@ func (in *Inputs) image() string {
 	return name
 }
 
+// NamesImage reports whether the request or the project names an image.
+func (in *Inputs) NamesImage() bool { return in.configuredImage() != "" }
+
 // configuredImage returns the image of the request or of the project, or "".
 func (in *Inputs) configuredImage() string {
 	if in.Request.Image.Name != "" {

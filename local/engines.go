@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
@@ -102,7 +103,8 @@ type chosenEngine struct {
 	kind  EngineKind
 	host  string // address of the engine; "" without a daemon
 	place string // where the build runs if it has no image, else ""
-	note  string // why it was chosen instead of another one, for the user
+	why   string // why it was chosen instead of Docker; "" if it was requested
+	note  string // the same for the user, with the consequence
 	close func() error
 
 	unreachable bool // it cannot run builds, and has no Engine
@@ -115,6 +117,8 @@ func (e *chosenEngine) String() string {
 		return string(e.kind) + " (cannot be reached)"
 	case e.host != "":
 		return string(e.kind) + " at " + e.host
+	case e.why != "":
+		return string(e.kind) + " (" + strings.ToLower(e.why[:1]) + e.why[1:] + ")"
 	}
 	return string(e.kind)
 }
@@ -158,11 +162,11 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 	}
 	if image != "" {
 		chosen := h.daemonless(r, EngineSandbox)
-		chosen.note = fmt.Sprintf("%s: running without Docker, in the image %s.", why, image)
+		chosen.why, chosen.note = why, fmt.Sprintf("%s: running without Docker, in the image %s.", why, image)
 		return chosen, nil
 	}
 	chosen := h.daemonless(r, EngineHost)
-	chosen.note = fmt.Sprintf("%s: running in %s.", why, HostFiles)
+	chosen.why, chosen.note = why, fmt.Sprintf("%s: running in %s.", why, HostFiles)
 	return chosen, nil
 }
 

@@ -31,7 +31,7 @@ type Inputs struct {
 	Spec        *buildspec.Buildspec
 	Project     project.Project
 	ProjectName string
-	SecretsFile *secrets.File // nil if there is none
+	SecretsFile *secrets.File // nil if it does not exist
 	Builds      *builds.Store // the output directory
 	Problems    diag.List     // warnings and lints, and errors if Load failed
 

@@ -44,7 +44,10 @@ type Session struct {
 func (h *Host) Prepare(ctx context.Context, in *Inputs, warmed *Warmed) (*Session, error) {
 	s := &Session{inputs: in, caches: &localVolumes{}}
 	if err := s.prepare(ctx, warmed); err != nil {
-		return nil, errors.Join(err, s.Close())
+		if closing := s.Close(); closing != nil {
+			err = errors.Join(err, closing)
+		}
+		return nil, err
 	}
 	return s, nil
 }
@@ -91,7 +94,7 @@ func (s *Session) connect(ctx context.Context, warmed *Warmed) error {
 	if err != nil {
 		chosen = &chosenEngine{kind: EngineDocker, unreachable: true, close: func() error { return nil }}
 	}
-	if chosen.note != "" {
+	if chosen.note != "" && !s.inputs.Request.DryRun { // the plan shows it
 		s.inputs.host.Warnf("%s", chosen.note)
 	}
 	s.engine = chosen
@@ -232,7 +235,8 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		Name: in.run.Name, Labels: s.labels, Temp: in.run.Path, Out: s.Dir.Path, Keep: r.Engine.Keep, Hurry: h.Hurry,
 		Program: h.Program, NativeArch: runtime.GOARCH, Nested: s.engine.ownNetwork(),
 		RootSource: h.UID > 0 && s.engine.ownNetwork(),
-		Volumes:    s.caches.volumes, OpenCache: in.cacheOpener(without), CacheInS3: IsS3(r.Cache.Place), CacheScope: in.cacheScope(),
+		Volumes:    s.caches.volumes, OpenCache: in.cacheOpener(without), CacheInS3: IsS3(r.Cache.Place),
+		CacheScope:   in.cacheScope(),
 		ReportLimits: r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(
 			in.Builds,

@@ -75,7 +75,7 @@ func someCaches(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// localCaches opens the caches of this machine.
+// localCaches opens a directory of caches, and returns its path.
 func (a commands) localCaches(where string) (*cache.Local, string, error) {
 	if local.IsS3(where) {
 		return nil, "", cli.Usagef(
@@ -101,7 +101,7 @@ func (a commands) listCaches(ctx context.Context, where string) error {
 	for _, e := range all {
 		key := shortKey(cmp.Or(e.Key, "-"))
 		if e.Broken != "" {
-			key = "not whole"
+			key = "incomplete"
 		}
 		t.Row(e.ID, key, e.Files, human.Bytes(e.Size), e.Hits, human.Ago(a.Now().Sub(e.Used)))
 	}
@@ -126,7 +126,7 @@ func (a commands) listCaches(ctx context.Context, where string) error {
 	return err
 }
 
-// shortKey is the beginning of a key; one with a hash in it would fill the line.
+// shortKey shortens a key to the width of its column. Keys often end with a hash.
 func shortKey(key string) string {
 	const most = 32
 	if runes := []rune(key); len(runes) > most {
@@ -135,7 +135,8 @@ func shortKey(key string) string {
 	return key
 }
 
-// findCache returns the cache that a person means: its name, or the end of it.
+// findCache returns the cache with a name, which may be only the part after the slash if
+// that is unique.
 func findCache(store *cache.Local, name string) (*cache.Entry, error) {
 	var found []*cache.Entry
 	for _, e := range store.List() {
@@ -170,7 +171,7 @@ func (a commands) showCache(where, name string) error {
 	t := cli.NewTable(a.Stdout)
 	row := func(name string, value any) { t.Row(name, value) }
 	row("cache", e.ID)
-	row("key", cmp.Or(e.Key, "none: each build replaces it"))
+	row("key", cmp.Or(e.Key, "not set: each build replaces it"))
 	row("paths", strings.Join(e.Paths, ", "))
 	row("files", fmt.Sprintf("%d, %s", e.Files, human.Bytes(e.Size)))
 	row("saved", fmt.Sprintf("%s by %s", e.Saved.Local().Format(time.DateTime), e.Build))
@@ -202,9 +203,9 @@ func (a commands) removeCaches(ctx context.Context, where string, names []string
 		}
 		switch {
 		case errors.Is(err, cache.ErrInUse):
-			err = fmt.Errorf("%s stays: %w", name, err)
+			err = fmt.Errorf("%s not removed: %w", name, err)
 		case errors.Is(err, fs.ErrNotExist):
-			err = nil // somebody else was faster
+			err = nil // another process has removed it
 		case err == nil:
 			fmt.Fprintf(a.Stdout, "removed %s, %s\n", e.ID, human.Bytes(e.Size))
 		}
@@ -223,13 +224,13 @@ func (a commands) pruneCaches(where, size string) error {
 		return err
 	}
 	if limit == 0 {
-		limit = 1 // nothing fits
+		limit = 1 // for the store 0 is unlimited
 	}
 	store.Sweep()
 	gone, err := store.Evict(limit, "")
 	_, told := fmt.Fprintf(
 		a.Stdout,
-		"removed %d caches, %s; %s are left in %s\n",
+		"removed %d caches, %s; %s left in %s\n",
 		len(gone),
 		human.Bytes(cache.Sum(gone)),
 		human.Bytes(cache.Sum(store.List())),

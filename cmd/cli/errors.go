@@ -74,8 +74,8 @@ func (a *App) PrintError(err error) {
 	var list diag.List
 	var screen Screen
 	isSpecial := errors.As(err, &list) || errors.As(err, &screen)
-	if several, ok := err.(interface{ Unwrap() []error }); ok && isSpecial {
-		for _, err := range several.Unwrap() {
+	if parts := Parts(err); parts != nil && isSpecial {
+		for _, err := range parts {
 			a.PrintError(err)
 		}
 		return
@@ -93,14 +93,13 @@ func (a *App) PrintError(err error) {
 // labelled returns the message of an error with labels. The first line of each error is
 // the message, the following ones are hints.
 func labelled(err error) string {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		var b strings.Builder
-		for _, err := range several.Unwrap() {
+	var b strings.Builder
+	if parts := Parts(err); parts != nil {
+		for _, err := range parts {
 			b.WriteString(labelled(err))
 		}
 		return b.String()
 	}
-	var b strings.Builder
 	label := "error: "
 	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
 		line = strings.TrimSuffix(strings.TrimRight(line, "\n"), ".")
@@ -130,7 +129,11 @@ func JoinErrors(errs []error) error {
 	var problems diag.List
 	var screen Screen
 	var rest []error
-	for _, err := range flatten(errs) {
+	flat := flatten(errs)
+	if len(flat) == 1 {
+		return flat[0] // with its type
+	}
+	for _, err := range flat {
 		var list diag.List
 		switch {
 		case errors.As(err, &list):
@@ -157,11 +160,27 @@ func JoinErrors(errs []error) error {
 func flatten(errs []error) []error {
 	var all []error
 	for _, err := range errs {
-		if several, ok := err.(interface{ Unwrap() []error }); ok {
-			all = append(all, flatten(several.Unwrap())...)
+		if parts := Parts(err); parts != nil {
+			all = append(all, flatten(parts)...)
 			continue
 		}
-		all = append(all, err)
+		if err != nil {
+			all = append(all, err)
+		}
 	}
 	return all
+}
+
+// Parts returns the errors that errors.Join has joined, or nil for any other error. An
+// error that wraps several others in a message of its own is not joined.
+func Parts(err error) []error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	parts := several.Unwrap()
+	if err.Error() != errors.Join(parts...).Error() {
+		return nil
+	}
+	return parts
 }

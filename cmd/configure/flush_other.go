@@ -4,5 +4,5 @@ package configure
 
 import "os"
 
-// flushInput does nothing: what was typed before a question is taken for the answer.
+// flushInput does nothing: input typed before a question is taken for the answer.
 func flushInput(*os.File) {}

@@ -58,7 +58,7 @@ func NewTrust(app *cli.App) *cobra.Command {
 	return c
 }
 
-// trust shows what a source's file reaches, asks, and remembers the answer.
+// trust shows the claims of a source, asks the user, and stores the answer.
 func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 	s, name, err := subjectOf(ctx, dir)
 	if err != nil {
@@ -116,8 +116,8 @@ func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, erro
 	return s, name, err
 }
 
-// showSubject prints the file with who changed it last, and what it would do; for a
-// file that was trusted before, only what is new.
+// showSubject prints the file with its last change, and its claims. For a file that was
+// trusted before, it prints the difference.
 func (a commands) showSubject(ctx context.Context, s *settings.Subject, name string, allowed []string) {
 	file := filepath.Join(s.Dir, settings.File)
 	if name == "" {
@@ -150,8 +150,7 @@ func (a commands) showSubject(ctx context.Context, s *settings.Subject, name str
 	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a.App, s.Claims))
 }
 
-// showChange prints what a file claims now and did not when it was trusted, and the
-// other way round.
+// showChange prints the claims that were added and removed since a file was trusted.
 func (a commands) showChange(added []config.Claim, gone []string) {
 	fmt.Fprintln(a.Stdout, "has changed since you trusted it")
 	if len(gone) > 0 {
@@ -172,7 +171,7 @@ func (a commands) showChange(added []config.Claim, gone []string) {
 	}
 }
 
-// maxAuthor is how many characters of the name of a commit's author are shown.
+// maxAuthor is the number of characters of an author's name that are shown.
 const maxAuthor = 40
 
 // tilde shortens a path below the user's home directory.
@@ -183,11 +182,11 @@ func (a commands) tilde(path string) string {
 	return path
 }
 
-// confirm asks on the terminal. Anything but yes is a no.
+// confirm asks on the terminal. Any answer except yes is a no.
 func (a commands) confirm(ctx context.Context, question string) error {
 	in, isTerminal := a.StdinTerminal()
 	if !isTerminal {
-		return cli.Usagef("there is no terminal to ask on; read what is printed above, then give --yes")
+		return cli.Usagef("no terminal to ask on\nReview the claims printed above, then use --yes")
 	}
 	flushInput(in) // input typed before the question is not an answer
 	fmt.Fprint(a.Stdout, question)
@@ -227,7 +226,7 @@ func newTrustLs(a commands) *cobra.Command {
 	}
 }
 
-// effects returns what a record allows, each once.
+// effects returns the effects that a record allows, each once.
 func effects(r trust.Record) []string {
 	var all []string
 	for _, line := range r.Allows {
@@ -238,7 +237,7 @@ func effects(r trust.Record) []string {
 	return all
 }
 
-// trustState says whether a record still holds.
+// trustState reports whether a record still applies to the files of its source.
 func (a commands) trustState(ctx context.Context, r trust.Record) string {
 	s := settings.Current(r)
 	now, _, err := subjectOf(ctx, r.Directory)
@@ -253,7 +252,7 @@ func (a commands) trustState(ctx context.Context, r trust.Record) string {
 
 func newTrustRm(a commands) *cobra.Command {
 	return &cobra.Command{
-		Use: "rm [DIR]", Short: "Trust a source no longer",
+		Use: "rm [DIR]", Short: "Revoke trust in a source",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := cmp.Or(append(args, "")[0], ".")
@@ -263,9 +262,9 @@ func newTrustRm(a commands) *cobra.Command {
 			case err != nil:
 				return err
 			case !removed:
-				return cli.Usagef("%s was not trusted; buildlocal trust ls lists what is", dir)
+				return cli.Usagef("%s is not trusted\nbuildlocal trust ls lists trusted sources", dir)
 			}
-			fmt.Fprintf(a.Stdout, "%s is not trusted any more\n", a.Tilde(full))
+			fmt.Fprintf(a.Stdout, "no longer trusted: %s\n", a.Tilde(full))
 			return nil
 		},
 	}

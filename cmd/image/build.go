@@ -62,10 +62,11 @@ func (a commands) buildImage(ctx context.Context, name, from, tag string) error 
 	return err
 }
 
-// cloneName is how a clone of the repository of Dockerfiles is called.
+// cloneName is the default directory name of a clone of the Dockerfile repository.
 const cloneName = "aws-codebuild-docker-images"
 
-// dockerfileOf finds the directory of a Dockerfile in the clone.
+// dockerfileOf returns the directory of an image's Dockerfile in a clone. AWS has moved
+// them between versions of the repository, so several are tried.
 func (a commands) dockerfileOf(name, from string, dirs []string) (string, error) {
 	clones := []string{from}
 	if from == "" {

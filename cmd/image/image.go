@@ -1,4 +1,6 @@
 // Package image has the command image: list, pull, inspect, build, slim and remove images.
+// Images are at the Docker engine or in the store of the sandbox engine. Most subcommands
+// use both, and --engine restricts them to one.
 package image
 
 import (
@@ -139,7 +141,7 @@ func newPrune(a commands, f *imageFlags) *cobra.Command {
 	return c
 }
 
-// days is a duration that may be given in days.
+// days is a duration that can also be given in days, which Go durations cannot.
 type days time.Duration
 
 const day = 24 * time.Hour
@@ -160,7 +162,7 @@ func (d *days) Set(text string) error {
 	return nil
 }
 
-// String returns days where they are whole.
+// String returns whole days with the unit d, and other durations as Go does.
 func (d *days) String() string {
 	if t := time.Duration(*d); t%day != 0 {
 		return t.String()
@@ -171,7 +173,7 @@ func (d *days) String() string {
 // Type is the name of the value in the help.
 func (d *days) Type() string { return "time" }
 
-// shownImage is an image as it is listed.
+// shownImage is an image as it is listed, in text and in JSON.
 type shownImage struct {
 	Name     string    `json:"name"`
 	Engine   string    `json:"engine"`
@@ -181,9 +183,9 @@ type shownImage struct {
 	Created  time.Time `json:"created,omitzero"`
 	Used     time.Time `json:"used,omitzero"`
 	Platform string    `json:"platform,omitempty"`
-	// Runtimes has what is known of the image's runtimes.yml: the versions of each.
+	// Runtimes has the versions of each runtime, if the image was inspected before.
 	Runtimes map[string][]string `json:"runtimes,omitempty"`
-	looked   bool                // whether it was looked into
+	looked   bool                // Runtimes is known
 }
 
 func (a commands) listImages(ctx context.Context, f *imageFlags) error {
@@ -224,7 +226,7 @@ func (a commands) agoOr(t time.Time, none string) string {
 	return human.Ago(a.Now().Sub(t))
 }
 
-// offers is what runtimes an image has, in a word or two.
+// offers returns the names of the runtimes in the image.
 func (i shownImage) offers() string {
 	switch {
 	case !i.looked:
@@ -235,8 +237,8 @@ func (i shownImage) offers() string {
 	return strings.Join(slices.Sorted(maps.Keys(i.Runtimes)), ",")
 }
 
-// allImages returns the images of both engines, and how many bytes those of the sandbox
-// have together.
+// allImages returns the images of both engines, and the size in bytes of the sandbox store.
+// That is less than the sum of its images, because they share layers.
 func (a commands) allImages(ctx context.Context, which string) (all []shownImage, total int64, err error) {
 	e, err := a.dockerFor(ctx, which)
 	if err != nil {
@@ -276,8 +278,8 @@ func (a commands) allImages(ctx context.Context, which string) (all []shownImage
 	return all, total, err
 }
 
-// dockerFor returns the Docker engine for a value of --engine: auto, docker or sandbox.
-// It is nil where that is not to be asked, and for auto where none answers.
+// dockerFor returns the Docker engine for a value of --engine: auto, docker or sandbox. It
+// is nil for sandbox, and for auto if Docker cannot be reached.
 func (a commands) dockerFor(ctx context.Context, which string) (*docker.Engine, error) {
 	if which == "sandbox" {
 		return nil, nil
@@ -289,20 +291,20 @@ func (a commands) dockerFor(ctx context.Context, which string) (*docker.Engine, 
 	return e, err
 }
 
-// noEngine reports whether an error says that cannot connect to Docker.
+// noEngine reports whether an error says that Docker cannot be reached.
 func noEngine(err error) bool {
 	var fault *engine.Fault
 	return errors.As(err, &fault) && fault.Kind == engine.NoEngine
 }
 
-// imageNamed returns where in a list an image is that has one of some names; -1 for none.
+// imageNamed returns the index of the first image with one of the names, or -1.
 func imageNamed(all []shownImage, names []string) int {
 	return slices.IndexFunc(all, func(i shownImage) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return i.Name == name || i.Name == name+":latest" })
 	})
 }
 
-// inspectImage looks into an image that is here.
+// inspectImage prints the properties of a local image.
 func (a commands) inspectImage(ctx context.Context, f *imageFlags, name string) error {
 	i, err := a.findImage(ctx, f, name)
 	if err != nil {
@@ -326,7 +328,7 @@ func (a commands) inspectImage(ctx context.Context, f *imageFlags, name string) 
 	row("made", a.agoOr(i.Created, ""))
 	row("used", a.agoOr(i.Used, ""))
 	if i.looked && len(i.Runtimes) == 0 {
-		row("runtimes", "none to choose from: "+runtimes.Path+" is not in it")
+		row("runtimes", "not selectable: the image has no "+runtimes.Path+"")
 	}
 	title := "runtimes"
 	for _, name := range slices.Sorted(maps.Keys(i.Runtimes)) {
@@ -336,10 +338,10 @@ func (a commands) inspectImage(ctx context.Context, f *imageFlags, name string) 
 	return t.Flush()
 }
 
-// errNotHere is what errNoImage wraps.
+// errNotHere is wrapped by errNoImage.
 var errNotHere = errors.New("is not here")
 
-// errNoImage tells that an image is not here.
+// errNoImage returns the error for an image that is not available locally.
 func errNoImage(name string) error {
 	return cli.Usagef(
 		"image %s %w\nRun buildlocal image ls to list images, or buildlocal image pull to pull one",
@@ -348,7 +350,7 @@ func errNoImage(name string) error {
 	)
 }
 
-// findImage finds an image that is here, at the Docker engine first, and looks into it.
+// findImage returns a local image with its runtimes. Docker is asked first, as in a build.
 func (a commands) findImage(ctx context.Context, f *imageFlags, name string) (shownImage, error) {
 	name = project.Curated(name)
 	missing := errNoImage(name)
@@ -407,7 +409,8 @@ func (a commands) findAtDocker(ctx context.Context, name string) (shownImage, er
 	return i, nil
 }
 
-// pullImages brings images as a build would.
+// pullImages pulls images as a build would, into Docker or else into the sandbox store.
+// The next image is pulled after an error, but not after an interrupt.
 func (a commands) pullImages(ctx context.Context, f *imageFlags, names []string) error {
 	which := f.engine
 	if which == "auto" && !slices.ContainsFunc(names, func(name string) bool { return !local.IsLocalImage(name) }) {
@@ -442,7 +445,7 @@ func (a commands) pullImages(ctx context.Context, f *imageFlags, names []string)
 			Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullAlways},
 			Hooks: engine.Hooks{OnProgress: tell},
 		}
-		if len(spec.Image.Names) > 1 { // the configured name of a curated image is no registry's
+		if len(spec.Image.Names) > 1 { // the first name is that of the CodeBuild API, not of a registry
 			spec.Image.Names = spec.Image.Names[1:]
 		}
 		if way, unpublished := project.Unpublished(name); unpublished {

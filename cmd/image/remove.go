@@ -18,7 +18,8 @@ import (
 	"github.com/buildlocal/buildlocal/project"
 )
 
-// removeImages removes images where they are; in both engines only where that is said.
+// removeImages removes images from the engine that has them. An image in both engines is
+// an error without --engine.
 func (a commands) removeImages(ctx context.Context, f *imageFlags, names []string) error {
 	d, err := a.dockerFor(ctx, f.engine)
 	if err != nil {
@@ -36,7 +37,7 @@ func (a commands) removeImages(ctx context.Context, f *imageFlags, names []strin
 	var errs []error
 	for _, name := range names {
 		if f.engine == "auto" && local.IsLocalImage(name) {
-			errs = append(errs, a.removeKept(ctx, name)) // Docker has none of those
+			errs = append(errs, a.removeKept(ctx, name)) // Docker does not have them
 			continue
 		}
 		errs = append(errs, a.removeImage(ctx, d, kept, name))
@@ -44,8 +45,8 @@ func (a commands) removeImages(ctx context.Context, f *imageFlags, names []strin
 	return errors.Join(errs...)
 }
 
-// removeImage removes an image from the engine that has it, by the name it has there; e
-// is nil where that of Docker is not to be asked.
+// removeImage removes an image by the name that its engine has for it. The Docker engine e
+// may be nil.
 func (a commands) removeImage(ctx context.Context, e *docker.Engine, kept []shownImage, name string) error {
 	names := project.ImageSpellings(project.Curated(name))
 	at := imageNamed(kept, names)
@@ -66,11 +67,11 @@ func (a commands) removeImage(ctx context.Context, e *docker.Engine, kept []show
 	case e != nil:
 		return errNoImage(name)
 	}
-	return a.removeKept(ctx, name) // which tells that there is none
+	return a.removeKept(ctx, name) // returns the error for a missing image
 }
 
-// nameAt returns the first of some names that an engine has an image of; "" for none,
-// and for no engine.
+// nameAt returns the first name for which an engine has an image, or "". The engine may be
+// nil.
 func nameAt(ctx context.Context, e *docker.Engine, names []string) (string, error) {
 	if e == nil {
 		return "", nil
@@ -83,7 +84,7 @@ func nameAt(ctx context.Context, e *docker.Engine, names []string) (string, erro
 	return "", nil
 }
 
-// removeKept removes an image that we keep ourselves.
+// removeKept removes an image of the sandbox store.
 func (a commands) removeKept(ctx context.Context, name string) error {
 	e := a.Sandbox(sandbox.Images)
 	before, _, listed := e.Images()
@@ -98,12 +99,12 @@ func (a commands) removeKept(ctx context.Context, name string) error {
 	if err := errors.Join(err, listed, again); err != nil {
 		return err
 	}
-	a.tellKept(before, after)
+	a.reportKept(before, after)
 	return nil
 }
 
-// tellKept tells images that lost a name and stay by another one.
-func (a commands) tellKept(before, after []images.Named) {
+// reportKept reports images that lost a name and are kept under another one.
+func (a commands) reportKept(before, after []images.Named) {
 	for _, gone := range before {
 		if slices.ContainsFunc(after, func(i images.Named) bool { return i.Name == gone.Name }) {
 			continue
@@ -114,7 +115,8 @@ func (a commands) tellKept(before, after []images.Named) {
 	}
 }
 
-// pruneImages removes images that were not used for a time; those in use stay.
+// pruneImages removes images of the sandbox store that were not used for some time. Images
+// in use are kept.
 func (a commands) pruneImages(ctx context.Context, unused time.Duration) error {
 	e := a.Sandbox(sandbox.Images)
 	all, before, err := e.Images()
@@ -133,7 +135,7 @@ func (a commands) pruneImages(ctx context.Context, unused time.Duration) error {
 			return err
 		}
 	}
-	if err := e.RemoveImages(ctx); err != nil { // what was cut off
+	if err := e.RemoveImages(ctx); err != nil { // interrupted pulls
 		return err
 	}
 	_, after, err := e.Images()

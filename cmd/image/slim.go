@@ -48,7 +48,7 @@ func newSlim(a commands) *cobra.Command {
 	return c
 }
 
-// slim returns the Dockerfile.
+// slim returns the text of the Dockerfile.
 func (a commands) slim(ctx context.Context, f *settings.Flags) ([]byte, error) {
 	in, err := a.Load(ctx, &f.Request)
 	if in != nil {
@@ -98,12 +98,12 @@ func (a commands) slim(ctx context.Context, f *settings.Flags) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	slimmer := slimmer{image: i, env: env, entrypoint: entrypoint, table: table, choices: choices}
-	return slimmer.write(text)
+	w := dockerfileWriter{image: i, env: env, entrypoint: entrypoint, table: table, choices: choices}
+	return w.write(text)
 }
 
-// slimmer writes the Dockerfile of an image with fewer runtimes.
-type slimmer struct {
+// dockerfileWriter writes the Dockerfile of an image with fewer runtimes.
+type dockerfileWriter struct {
 	image      shownImage
 	env        []string
 	entrypoint []string
@@ -111,10 +111,10 @@ type slimmer struct {
 	choices    []runtimes.Choice
 }
 
-// places are where curated images keep the versions of a runtime, one directory each;
-// VERSION is what stands in the image's variable for it. (Dockerfiles of the curated
-// images, April 2026.)
-var places = map[string][]string{
+// runtimeDirs are the directories of one version of a runtime in the curated images.
+// VERSION is the value of the image's variable for it. The paths are those of the
+// Dockerfiles of April 2026; AWS does not document them.
+var runtimeDirs = map[string][]string{
 	"python": {"/root/.pyenv/versions/VERSION"},
 	"ruby":   {"/usr/local/rbenv/versions/VERSION", "/root/.rbenv/versions/VERSION"},
 	"php":    {"/root/.phpenv/versions/VERSION"},
@@ -122,8 +122,8 @@ var places = map[string][]string{
 	"golang": {"/root/.goenv/versions/VERSION"},
 }
 
-// unwanted returns the directories of versions that nobody selected.
-func (s *slimmer) unwanted() []string {
+// removedDirs returns the directories of versions that are not selected.
+func (s *dockerfileWriter) removedDirs() []string {
 	var all []string
 	kept := s.wanted()
 	for _, name := range s.table.Names() {
@@ -138,7 +138,7 @@ func (s *slimmer) unwanted() []string {
 	return slices.Compact(all)
 }
 
-func (s *slimmer) wanted() []string {
+func (s *dockerfileWriter) wanted() []string {
 	var all []string
 	for _, c := range s.choices {
 		all = append(all, s.dirs(c.Name, c.Version)...)
@@ -146,13 +146,13 @@ func (s *slimmer) wanted() []string {
 	return all
 }
 
-func (s *slimmer) wants(name, version string) bool {
+func (s *dockerfileWriter) wants(name, version string) bool {
 	return slices.ContainsFunc(s.choices, func(c runtimes.Choice) bool { return c.Name == name && c.Version == version })
 }
 
-// dirs returns where a version is: its commands name a variable of the image, whose
-// value is a version, or for java a directory.
-func (s *slimmer) dirs(name, version string) []string {
+// dirs returns the directories of a version. The commands in runtimes.yml name a variable
+// of the image, and its value is a version, or for java a directory.
+func (s *dockerfileWriter) dirs(name, version string) []string {
 	commands := strings.Join(s.table[name].Versions[version].Commands, "\n")
 	var all []string
 	for _, variable := range s.env {
@@ -163,15 +163,15 @@ func (s *slimmer) dirs(name, version string) []string {
 		if strings.HasPrefix(value, "/") && strings.Count(value, "/") > 2 {
 			all = append(all, value)
 		}
-		for _, place := range places[name] {
+		for _, place := range runtimeDirs[name] {
 			all = append(all, strings.ReplaceAll(place, "VERSION", value))
 		}
 	}
 	return all
 }
 
-// write returns the Dockerfile; table is the text of the image's runtimes.yml.
-func (s *slimmer) write(table []byte) ([]byte, error) {
+// write returns the Dockerfile. The table is the text of the image's runtimes.yml.
+func (s *dockerfileWriter) write(table []byte) ([]byte, error) {
 	kept, err := runtimes.Keep(table, s.wants)
 	if err != nil {
 		return nil, err
@@ -186,11 +186,11 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 		fmt.Fprintf(&b, " %s %s", c.Name, c.Version)
 	}
 	from := "FROM"
-	if s.image.Platform != "linux/"+runtime.GOARCH { // else that of this machine
+	if s.image.Platform != "linux/"+runtime.GOARCH { // else the platform is the default
 		from += " --platform=" + s.image.Platform
 	}
 	fmt.Fprintf(&b, ". Written by buildlocal image slim.\n%s %s AS full\nUSER 0\n", from, base)
-	if dirs := s.unwanted(); len(dirs) > 0 {
+	if dirs := s.removedDirs(); len(dirs) > 0 {
 		fmt.Fprintf(&b, "RUN rm -rf \\\n    %s\n", strings.Join(dirs, " \\\n    "))
 	}
 	fmt.Fprintf(&b, "RUN printf '%%s\\n' \\\n")
@@ -206,7 +206,7 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	)
 	for _, variable := range s.env {
 		key, value, _ := strings.Cut(variable, "=")
-		if !s.leftOut(key) && !strings.Contains(value, "\n") { // which a Dockerfile cannot say
+		if !s.leftOut(key) && !strings.Contains(value, "\n") { // an ENV instruction cannot contain line breaks
 			fmt.Fprintf(&b, "ENV %s=%s\n", key, dockerQuote(value))
 		}
 	}
@@ -220,9 +220,9 @@ func (s *slimmer) write(table []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// leftOut reports whether a variable of the image is only about versions that nobody
+// leftOut reports whether a variable of the image only describes versions that are not
 // selected.
-func (s *slimmer) leftOut(variable string) bool {
+func (s *dockerfileWriter) leftOut(variable string) bool {
 	used := false
 	for name, r := range s.table {
 		for version, v := range r.Versions {
@@ -238,7 +238,7 @@ func (s *slimmer) leftOut(variable string) bool {
 	return used
 }
 
-// dockerQuote writes a value so that a Dockerfile leaves it as it is.
+// dockerQuote quotes a value so that a Dockerfile does not expand it.
 func dockerQuote(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(value) + `"`
 }

@@ -14,17 +14,15 @@ import (
 	"github.com/buildlocal/buildlocal/aws"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
-	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
-	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// failed is a line for an error: the first of its lines says what is wrong, the rest how
-// to mend it.
+// failed returns a line for an error. The first line of the error is the message, the rest
+// is the fix.
 func failed(check, verdict string, err error) finding {
 	var fault *engine.Fault
 	if errors.As(err, &fault) {
@@ -34,50 +32,57 @@ func failed(check, verdict string, err error) finding {
 	return finding{Check: check, Verdict: verdict, Message: message, Fix: way}
 }
 
-// checkEngines tries each engine; a build needs one of them.
+func ok(check, message string) finding {
+	return finding{Check: check, Verdict: verdictOK, Message: message}
+}
+
+func warning(check, message, fix string) finding {
+	return finding{Check: check, Verdict: verdictWarn, Message: message, Fix: fix}
+}
+
+func failure(check, message, fix string) finding {
+	return finding{Check: check, Verdict: verdictFail, Message: message, Fix: fix}
+}
+
+// checkEngines tries each engine. Builds need only one of them.
 func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	lines := []finding{
 		d.app.checkDocker(ctx),
 		d.app.checkSandbox(ctx, sandbox.Images),
 		d.app.checkSandbox(ctx, sandbox.Host),
 	}
-	works, told := map[string]bool{}, map[string]bool{}
+	works, noted := map[string]bool{}, map[string]bool{}
 	for i := range lines {
 		f := &lines[i]
 		works[f.Check] = f.Verdict == verdictOK
-		f.Notes = slices.DeleteFunc(f.Notes, func(n string) bool { return told[n] })
+		f.Notes = slices.DeleteFunc(f.Notes, func(n string) bool { return noted[n] })
 		for _, n := range f.Notes {
-			told[n] = true
+			noted[n] = true
 		}
 	}
 	f := finding{Check: "auto", Verdict: verdictOK, Message: automatic(works)}
 	switch asked := string(d.flags.Engine.Kind); {
 	case asked != "auto" && !works[asked]:
-		f = finding{
-			Check:   "engine",
-			Verdict: verdictFail,
-			Message: "the engine " + asked + " does not work here",
-			Fix:     "Fix it as shown above, or omit --engine.",
-		}
+		f = failure("engine", "the engine "+asked+" does not work here", "Fix it as shown above, or omit --engine.")
 	case asked != "auto":
-		f = finding{Check: "engine", Verdict: verdictOK, Message: asked + ", which is asked for"}
+		f = finding{Check: "engine", Verdict: verdictOK, Message: asked + ", as requested"}
 	case !works["docker"] && !works["sandbox"] && !works["host"]:
 		f.Verdict, f.Fix = verdictFail, "Fix one of the engines above."
 	}
 	return append(lines, f)
 }
 
-// automatic says what a build runs on where no engine is asked for.
+// automatic describes the engines of builds without --engine.
 func automatic(works map[string]bool) string {
 	switch {
 	case works["docker"]:
 		return "docker; an image named as oci:DIR or tar:FILE in the sandbox"
 	case works["sandbox"]:
-		return "sandbox where an image is named, else host"
+		return "sandbox if an image is given, else host"
 	case works["host"]:
-		return "host, where no image is named"
+		return "host, for builds without an image"
 	}
-	return "none: no build can run here"
+	return "no engine works: builds cannot run here"
 }
 
 func (a commands) checkDocker(ctx context.Context) finding {
@@ -90,18 +95,8 @@ func (a commands) checkDocker(ctx context.Context) finding {
 	if err != nil {
 		return failed("docker", verdictWarn, err)
 	}
-	f := finding{
-		Check:   "docker",
-		Verdict: verdictOK,
-		Message: fmt.Sprintf(
-			"%s, at %s; %d CPUs, %s of memory, storage %s",
-			about.Version,
-			e.Host(),
-			about.CPUs,
-			human.Memory(about.Memory),
-			about.Storage,
-		),
-	}
+	f := ok("docker", fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s",
+		about.Version, e.Host(), about.CPUs, human.Memory(about.Memory), about.Storage))
 	if !about.SharesFiles {
 		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
 	}
@@ -134,17 +129,17 @@ func (a commands) checkSandbox(ctx context.Context, shape sandbox.Shape) finding
 	return f
 }
 
-// recommendedFreeBytes is how much free space a build is likely to need, in bytes.
+// recommendedFreeBytes is the free disk space that builds usually need, in bytes.
 const recommendedFreeBytes = 5e9
 
-// checkDisks looks for space where images and builds are kept.
+// checkDisks checks the free space of the places for images and builds.
 func checkDisks(ctx context.Context, d *diagnosis) []finding {
 	places := []struct{ what, dir, fix string }{
 		{"temporary directory", d.app.TempDir, "Free up space there, or set TMPDIR to another directory."},
 		{
 			"images",
 			d.app.ImageStore(),
-			"Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere.",
+			"Free up space there, remove images with buildlocal image prune, or set XDG_CACHE_HOME.",
 		},
 	}
 	if e, err := d.app.Docker(ctx); err == nil {
@@ -152,31 +147,31 @@ func checkDisks(ctx context.Context, d *diagnosis) []finding {
 			places = slices.Insert(
 				places,
 				0,
-				struct{ what, dir, fix string }{"Docker", about.Root, "Free space there: docker system prune."},
+				struct{ what, dir, fix string }{"Docker", about.Root, "Free up space there: docker system prune."},
 			)
 		}
 		_ = e.Close()
 	}
 	f := finding{Check: "disk", Verdict: verdictOK}
-	var told []string
+	var free []string
 	for _, p := range places {
-		free, err := docker.FreeSpace(p.dir)
+		bytes, err := docker.FreeSpace(p.dir)
 		if err != nil {
 			continue
 		}
-		told = append(told, fmt.Sprintf("%s free for %s, in %s", human.Bytes(free), p.what, p.dir))
-		if free < recommendedFreeBytes {
+		free = append(free, fmt.Sprintf("%s free for %s, in %s", human.Bytes(bytes), p.what, p.dir))
+		if bytes < recommendedFreeBytes {
 			f.Verdict, f.Fix = verdictWarn, strings.TrimSpace(f.Fix+" "+p.fix)
 		}
 	}
-	if len(told) == 0 {
+	if len(free) == 0 {
 		return nil
 	}
-	f.Message, f.Notes = told[0], told[1:]
+	f.Message, f.Notes = free[0], free[1:]
 	return []finding{f}
 }
 
-// checkPlatform tells the architecture, and whether builds for the other one run.
+// checkPlatform reports the architecture, and whether the other one can be emulated.
 func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	other := "arm64"
 	if runtime.GOARCH == "arm64" {
@@ -196,7 +191,7 @@ func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// checkMachine compares the machine with what the compute type has.
+// checkMachine compares the host with the compute type of the project.
 func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	p, err := d.plan()
 	if err != nil || p.ComputeType == "" {
@@ -220,7 +215,7 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// plan is the build's, with nothing taken that is somebody's.
+// plan returns the plan of the build.
 func (d *diagnosis) plan() (*runner.Plan, error) {
 	if d.error != nil {
 		return nil, d.error
@@ -228,12 +223,12 @@ func (d *diagnosis) plan() (*runner.Plan, error) {
 	return d.inputs.Plan()
 }
 
-// credentialsLimit is how long AWS credentials may be looked for.
-const credentialsLimit = 5 * time.Second
+// maxCredentialTime limits the look-up of AWS credentials.
+const maxCredentialTime = 5 * time.Second
 
 // checkCredentials looks for AWS credentials, which only some builds need.
 func checkCredentials(ctx context.Context, d *diagnosis) []finding {
-	ctx, cancel := context.WithTimeout(ctx, credentialsLimit)
+	ctx, cancel := context.WithTimeout(ctx, maxCredentialTime)
 	defer cancel()
 	fix := "Only --aws, --aws-credentials and a cache in a bucket need them: aws configure, or aws sso login."
 	account, err := aws.Open(ctx, aws.Options{Profile: d.flags.Secrets.Profile})
@@ -253,8 +248,8 @@ func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 	}
 }
 
-// checkLogins asks the docker configuration for a login: a credential helper that is
-// named there and is not there lets each pull fail.
+// checkLogins gets a login from the Docker configuration. If it names a credential helper
+// that is not installed, each pull fails.
 func checkLogins(_ context.Context, d *diagnosis) []finding {
 	registry := "public.ecr.aws"
 	if _, err := d.app.Login(registry); err != nil {
@@ -266,14 +261,14 @@ func checkLogins(_ context.Context, d *diagnosis) []finding {
 					"credHelpers).",
 			)}}
 	}
-	return []finding{{Check: "registries", Verdict: verdictOK, Message: "the docker configuration can be read"}}
+	return []finding{ok("registries", "the docker configuration can be read")}
 }
 
-// checkProxy tells proxies that a build cannot reach.
+// checkProxy reports proxies that builds cannot reach.
 func checkProxy(_ context.Context, d *diagnosis) []finding {
 	all := runner.Proxies(d.app.LookupEnv)
 	if len(all) == 0 {
-		return []finding{{Check: "proxy", Verdict: verdictOK, Message: "none"}}
+		return []finding{ok("proxy", "not set")}
 	}
 	f := finding{Check: "proxy", Verdict: verdictOK}
 	for _, v := range all {
@@ -294,7 +289,7 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// checkBuildspec reads the project and the buildspec that run would.
+// checkBuildspec reports problems of the project and the buildspec.
 func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 	if d.error != nil {
 		var problems diag.List
@@ -316,7 +311,7 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 			{
 				Check:   "buildspec",
 				Verdict: verdictWarn,
-				Message: "there is none in " + d.flags.Source.Dir,
+				Message: "no buildspec in " + d.flags.Source.Dir,
 				Fix:     "Run doctor in a directory with a buildspec, or set -C or -b.",
 			},
 		}
@@ -341,85 +336,4 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
-}
-
-// checkImage looks for the build's image, and pulls nothing.
-func checkImage(ctx context.Context, d *diagnosis) []finding {
-	p, err := d.plan()
-	if err != nil || !d.flags.Engine.Kind.HasImages() {
-		return nil
-	}
-	wanted := cmp.Or(p.StandIn, p.Image)
-	shown := p.Image
-	if p.StandIn != "" {
-		shown = p.StandIn + ", which stands for " + p.Image + ","
-	}
-	if kind, file, _ := strings.Cut(wanted, ":"); local.IsLocalImage(wanted) {
-		file, _, _ = strings.Cut(file, ":")
-		if _, err := os.Stat(file); err != nil {
-			return []finding{
-				{Check: "image", Verdict: verdictFail, Message: err.Error(), Fix: "Check the path of " + kind + ":."},
-			}
-		}
-		return []finding{{Check: "image", Verdict: verdictOK, Message: shown + " is here"}}
-	}
-	e, unanswered := d.app.Docker(ctx)
-	if unanswered == nil {
-		defer e.Close()
-	}
-	atDocker := unanswered == nil && d.flags.Engine.Kind != local.EngineSandbox
-	if atDocker {
-		got, err := e.Need(
-			ctx,
-			engine.Spec{
-				Name:  "doctor",
-				Image: engine.ImageRef{Alias: p.Alias, Names: p.Images, Platform: p.Platform, Pull: engine.PullNever},
-			},
-		)
-		var fault *engine.Fault
-		switch {
-		case err == nil:
-			return []finding{
-				{
-					Check:   "image",
-					Verdict: verdictOK,
-					Message: fmt.Sprintf("%s is here, %s, %s", shown, got.Platform, human.Bytes(got.Size)),
-				},
-			}
-		case errors.As(err, &fault) && fault.Kind == engine.WrongArch:
-			return []finding{failed("image", verdictFail, err)}
-		}
-	}
-	if !atDocker {
-		kept, _, err := d.app.Sandbox(sandbox.Images).Images()
-		at := slices.IndexFunc(kept, func(i images.Named) bool {
-			return slices.ContainsFunc(p.Images, func(name string) bool { return i.Name == name || i.Name == name+":latest" })
-		})
-		if err == nil && at >= 0 {
-			return []finding{{Check: "image", Verdict: verdictOK, Message: fmt.Sprintf(
-				"%s is here, in the store of the engine sandbox, %s", shown, human.Bytes(kept[at].Size))}}
-		}
-	}
-	if p.NoImage != "" {
-		return []finding{{Check: "image", Verdict: verdictFail, Message: shown + " is not here", Fix: p.NoImage}}
-	}
-	if unanswered != nil && d.flags.Engine.Kind == local.EngineAuto &&
-		cmp.Or(d.flags.Image.Name, d.inputs.Project.Environment.Image) == "" {
-		return []finding{
-			{Check: "image", Verdict: verdictOK, Message: "none is named: the build is in this machine's own files"},
-		}
-	}
-	f := finding{
-		Check:   "image",
-		Verdict: verdictWarn,
-		Message: shown + " is not here: the first build pulls it",
-		Fix:     "buildlocal image pull " + wanted,
-	}
-	if d.flags.Engine.Kind == local.EngineSandbox {
-		f.Fix += " --engine sandbox"
-	}
-	if warning := project.DeprecatedImage(p.Image); warning != "" {
-		f.Notes = append(f.Notes, warning)
-	}
-	return []finding{f}
 }

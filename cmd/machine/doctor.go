@@ -19,8 +19,8 @@ import (
 // Verdicts of a line of doctor.
 const (
 	verdictOK   = "ok"
-	verdictWarn = "warn" // something does not work that a build may do without
-	verdictFail = "fail" // no build can run, or not this one
+	verdictWarn = "warn" // something does not work, but builds may not need it
+	verdictFail = "fail" // no build can run, or this one cannot
 )
 
 // finding is one line of doctor.
@@ -78,16 +78,16 @@ func NewDoctor(app *cli.App) *cobra.Command {
 	return c
 }
 
-// doctorCheck is one thing that doctor looks at; several lines may come of it.
+// doctorCheck checks one subject and returns any number of lines.
 type doctorCheck func(ctx context.Context, d *diagnosis) []finding
 
-// diagnosis is what the checks of doctor share.
+// diagnosis is the data that the checks share. They run concurrently and only read it.
 type diagnosis struct {
 	app    commands
 	flags  *settings.Flags
 	inputs *local.Inputs // of the build, as far as they can be read; may be nil
-	error  error         // why it cannot
-	none   bool          // there is no buildspec, and none was named: another stands for it
+	error  error         // why they cannot be read
+	none   bool          // the source has no buildspec, and an empty one is used
 }
 
 // load reads the inputs. Without a buildspec, the other checks use an empty one.
@@ -142,7 +142,7 @@ func (a commands) doctor(ctx context.Context, f *settings.Flags, format string) 
 	return doctorVerdict(lines)
 }
 
-// textChecks are about what somebody wrote.
+// textChecks are the checks of files that the user wrote. They have another exit code.
 var textChecks = []string{"buildspec", "project"}
 
 func doctorVerdict(lines []finding) error {
@@ -162,8 +162,8 @@ func doctorVerdict(lines []finding) error {
 	return nil
 }
 
-// String returns a line, and more for notes and for the way to mend it, none wider than
-// the help.
+// String returns the lines for a finding: the message, notes and the fix, wrapped to the
+// width of the help.
 func (f finding) String() string {
 	head := fmt.Sprintf("%-5s %-12s ", f.Verdict, f.Check)
 	var b strings.Builder
@@ -185,8 +185,8 @@ func (f finding) String() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// wrapped splits a text between words into lines of a width; a long word has its
-// own.
+// wrapped splits a text between words into lines of a width. A longer word gets a line of
+// its own.
 func wrapped(text string, width int) []string {
 	var lines []string
 	line := ""

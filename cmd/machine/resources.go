@@ -115,7 +115,7 @@ func named(names []string, build string) bool {
 	return slices.Contains(names, build) || slices.Contains(names, number)
 }
 
-// sameNumber says when a number means builds of several sources.
+// sameNumber returns an error message if a number matches builds of several sources.
 func sameNumber(names []string, chosen []local.Resource) string {
 	for _, name := range names {
 		var builds []string

@@ -155,13 +155,13 @@ func (a commands) diffArtifacts(ctx context.Context, s *builds.Store, before, af
 		}
 	}
 	if len(changes) == 0 {
-		_, err := fmt.Fprintln(a.Stdout, "The artifacts are the same.")
+		_, err := fmt.Fprintln(a.Stdout, "no differences")
 		return err
 	}
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
-// changed says in what a file differs.
+// changed describes the difference between two versions of a file.
 func changed(before, after artifacts.Entry) string {
 	var all []string
 	if before.SHA256 != after.SHA256 || before.Link != after.Link {
@@ -173,10 +173,10 @@ func changed(before, after artifacts.Entry) string {
 	return strings.Join(all, "; ")
 }
 
-// smallText is how large a file may be whose lines are compared, in bytes.
-const smallText = 64 << 10
+// maxDiffed is the largest file whose lines are compared, in bytes.
+const maxDiffed = 64 << 10
 
-// fileOf returns a changed file as text; nothing of one that is large, or no text.
+// fileOf returns the text of a changed file, or "" for a large or binary one.
 func fileOf(dir string, m artifacts.Manifest, c artifacts.Change) string {
 	for _, set := range m.Artifacts {
 		if set.Identifier != c.Identifier {
@@ -192,8 +192,8 @@ func fileOf(dir string, m artifacts.Manifest, c artifacts.Change) string {
 			return ""
 		}
 		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, smallText+1))
-		if err != nil || len(text) > smallText || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
+		text, err := io.ReadAll(io.LimitReader(f, maxDiffed+1))
+		if err != nil || len(text) > maxDiffed || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
 			return ""
 		}
 		return string(text)
@@ -201,7 +201,8 @@ func fileOf(dir string, m artifacts.Manifest, c artifacts.Change) string {
 	return ""
 }
 
-// lines compares two texts, indented; their names stand above already.
+// lines returns the differences of two texts, indented. The header with their names is
+// left out.
 func lines(before, after string) string {
 	if before == "" || after == "" || before == after {
 		return ""

@@ -17,7 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/source"
 )
 
-// reportFiles shows what stands in files.
+// reportFiles shows the results in report files.
 func (a commands) reportFiles(ctx context.Context, f *reportFlags, names []string) error {
 	groups, problems, err := f.groups(names)
 	if err != nil {
@@ -51,16 +51,17 @@ func (a commands) reportFiles(ctx context.Context, f *reportFlags, names []strin
 	return problems.Err()
 }
 
-// placeTime is how long files are looked for that reports name.
-const placeTime = 3 * time.Second
+// maxPlaceTime limits the search for files that reports refer to.
+const maxPlaceTime = 3 * time.Second
 
-// place finds in the source what the reports name, if they name any.
+// place finds the source files that the reports refer to. Reports without failures and
+// coverage refer to none that are shown.
 func (f *reportFlags) place(ctx context.Context, set *reports.Set) {
 	covered := slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage })
 	if !covered && !set.Bad() {
 		return
 	}
-	limited, cancel := context.WithTimeout(ctx, placeTime)
+	limited, cancel := context.WithTimeout(ctx, maxPlaceTime)
 	defer cancel()
 	hide := []string{local.OutputName}
 	tree := reports.NewTree(
@@ -82,7 +83,8 @@ func (a commands) showFiles(f *reportFlags, set *reports.Set) error {
 	return a.showReports(f, set)
 }
 
-// readable is what could be read; the problems are told as errors.
+// readable returns the reports of which a file could be read. Problems are reported as
+// errors.
 func readable(set *reports.Set) *reports.Set {
 	all := reports.NewSet(0, "")
 	for _, r := range set.Reports {
@@ -96,13 +98,12 @@ func readable(set *reports.Set) *reports.Set {
 	return all
 }
 
-// problemOf is a report's problem as one of a text that somebody wrote.
+// problemOf converts a problem of a report file.
 func problemOf(p reports.Problem) diag.Problem {
 	return diag.Problem{Severity: diag.Error, File: p.File, Line: p.Line, Message: p.Message()}
 }
 
-// groups puts files together that have one format. The problems are files of no format
-// that is known, where none is given.
+// groups returns the files by format. The problems are files whose format is not known.
 func (f *reportFlags) groups(names []string) (map[reports.Format][]string, diag.List, error) {
 	all := map[reports.Format][]string{}
 	var problems diag.List
@@ -128,15 +129,14 @@ func (f *reportFlags) groups(names []string) (map[reports.Format][]string, diag.
 		}
 		message := "it looks like " + like
 		if like == "" {
-			message = "it looks like none of the formats of reports; --file-format says which one it is"
+			message = "unknown report format; set it with --file-format"
 		}
 		problems = append(problems, diag.Problem{Severity: diag.Error, File: name, Message: message})
 	}
 	return all, problems, cli.JoinErrors(errs)
 }
 
-// looksLike says what a file looks like, empty for what is not known. The error says that
-// it cannot be opened, or is a directory.
+// looksLike returns a description of a file's format, or "". Directories are an error.
 func looksLike(name string) (string, error) {
 	in, err := regular.Open(name)
 	var kind *regular.Error

@@ -30,7 +30,8 @@ type reportFlags struct {
 	html       string
 }
 
-// pageFlag is what --html has without a value: the page goes where it always is.
+// pageFlag is the value of --html without a value: the page is written to its default
+// place.
 const pageFlag = "auto"
 
 // NewReport returns the command report.
@@ -65,7 +66,7 @@ func NewReport(app *cli.App) *cobra.Command {
 	return c
 }
 
-// checkReport refuses what cannot be meant.
+// checkReport returns an error for contradictory flags and arguments.
 func (f *reportFlags) checkReport(c *cobra.Command, args []string) error {
 	switch {
 	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, f.format):
@@ -103,7 +104,7 @@ func (a commands) report(ctx context.Context, f *reportFlags, args []string) err
 	return err
 }
 
-// reportBuild shows what a build left.
+// reportBuild shows the reports of a build.
 func (a commands) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) error {
 	set, err := reports.ReadSet(b.Path)
 	if err != nil {
@@ -131,7 +132,7 @@ func (a commands) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) e
 	return a.showReports(f, set)
 }
 
-// headline says of which build the reports are, and where its page is.
+// headline prints the build that the reports belong to, and the path of its page.
 func (a commands) headline(b builds.Build) error {
 	r, err := local.ReadRecord(b)
 	if err != nil {
@@ -148,7 +149,7 @@ func (a commands) headline(b builds.Build) error {
 	return err
 }
 
-// showPage writes the page to standard output, or into a file, and says which.
+// showPage writes the page to standard output, or to a file and prints its name.
 func (a commands) showPage(f *reportFlags, p local.Page, usual string) error {
 	file := f.html
 	switch file {
@@ -164,7 +165,7 @@ func (a commands) showPage(f *reportFlags, p local.Page, usual string) error {
 	return err
 }
 
-// showReports writes reports to standard output, as --format says.
+// showReports writes reports to standard output in the chosen format.
 func (a commands) showReports(f *reportFlags, set *reports.Set) error {
 	switch f.format {
 	case "json":

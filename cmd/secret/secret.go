@@ -55,14 +55,14 @@ func NewCmd(app *cli.App) *cobra.Command {
 	return c
 }
 
-// needed is one variable whose value stands in a store, or would.
+// needed is a variable whose value is in a store, or would be if it were not overridden.
 type needed struct {
 	variable string
 	need     secrets.Need
-	given    string // what gives another value for it; empty where the store is asked
+	given    string // where another value for it comes from; "" if the store is asked
 }
 
-// secretsCommand is one that begins with what a build needs.
+// secretsCommand returns a subcommand that works on the needed values of a build.
 func (a commands) secretsCommand(
 	use, short, long string,
 	do func(commands, context.Context, *settings.Flags, *local.Inputs, []needed) error,
@@ -126,7 +126,7 @@ func (a commands) printWarnings(f *settings.Flags, all diag.List) {
 	}
 }
 
-// neededBy returns the variables of a plan that stand in a store, or would, by name.
+// neededBy returns the needed variables of a plan, sorted by name.
 func neededBy(plan *runner.Plan) []needed {
 	var all []needed
 	for _, v := range plan.Variables {
@@ -141,7 +141,7 @@ func neededBy(plan *runner.Plan) []needed {
 	return all
 }
 
-// listSecrets prints each value with where it would come from.
+// listSecrets prints each value with the place it would come from.
 func (a commands) listSecrets(_ context.Context, _ *settings.Flags, g *local.Inputs, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
@@ -168,7 +168,7 @@ func origin(in *local.Inputs, n needed) string {
 	return in.SecretOrigin(n.need)
 }
 
-// checkSecrets looks each value up.
+// checkSecrets looks each value up, and prints the result without the value.
 func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.Inputs, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
@@ -180,8 +180,8 @@ func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.
 			needs = append(needs, n.need)
 		}
 	}
-	const patience = 2 * time.Second
-	slow := time.AfterFunc(patience, func() { fmt.Fprintln(a.Stderr, "Still looking up values.") })
+	const slowLookupNotice = 2 * time.Second
+	slow := time.AfterFunc(slowLookupNotice, func() { fmt.Fprintln(a.Stderr, "Still looking up values.") })
 	answers := g.Stores().Lookup(ctx, needs)
 	slow.Stop()
 	if err := context.Cause(ctx); err != nil {
@@ -198,23 +198,23 @@ func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.
 			return strings.Join(strings.Fields(verdictOf(answer)), " ")
 		}
 		if answer.Value == "" {
-			return "ok, an empty text, from " + answer.From
+			return "ok, empty, from " + answer.From
 		}
 		return "ok, from " + answer.From
 	})
 	if err != nil {
 		return err
 	}
-	_, err = secrets.Resolve(ctx, told(answers), needs)
+	_, err = secrets.Resolve(ctx, knownAnswers(answers), needs)
 	failure, only := err.(*secrets.Failure)
 	if !only {
-		return err // nil, or AWS or a program could not be asked
+		return err // nil, or AWS or a command failed
 	}
-	a.PrintError(failure)
+	a.PrintError(fmt.Errorf("%s\n%s", failure.Message, failure.Way))
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
-// verdictOf says why there is no value.
+// verdictOf returns the reason why a value was not found.
 func verdictOf(a secrets.Answer) string {
 	switch {
 	case a.Missing():
@@ -225,13 +225,13 @@ func verdictOf(a secrets.Answer) string {
 	return "cannot be looked up"
 }
 
-// told are answers that were given before.
-type told []secrets.Answer
+// knownAnswers is a store with answers that were looked up before.
+type knownAnswers []secrets.Answer
 
-// Lookup returns them again.
-func (t told) Lookup(context.Context, []secrets.Need) []secrets.Answer { return t }
+// Lookup returns the answers.
+func (t knownAnswers) Lookup(context.Context, []secrets.Need) []secrets.Answer { return t }
 
-// initSecrets writes a file of secrets without values.
+// initSecrets writes a secrets file without values.
 func (a commands) initSecrets(ctx context.Context, f *settings.Flags, g *local.Inputs, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)

@@ -11,19 +11,18 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-const templateHead = `# Values for variables that name one in Parameter Store or Secrets Manager, by its
-# name or ARN. Keep this file to yourself: git must not have it.
+const templateHead = `# Values of parameters and secrets, by their names or ARNs. Do not commit this file.
 #
-# A value is a text, or stands elsewhere, if you name this file with --secrets or in
-# your own configuration:
-#   /app/token: !file token.txt                  the file beside this one
-#   /app/password: !cmd pass show app/password   what a command prints
-# A JSON secret is a mapping of its keys. Another version of a secret has an entry
-# of its own, as the buildspec names it: app::AWSPREVIOUS.
+# A value is a string. If you name this file with --secrets or in your own
+# configuration, it can also be read from a file or from the output of a command:
+#   /app/token: !file token.txt                  path relative to this file
+#   /app/password: !cmd pass show app/password
+# A JSON secret is a mapping. Other versions of a secret have separate entries, named
+# as in the buildspec: app::AWSPREVIOUS.
 `
 
-// secretsTemplate is a file of secrets without values, which are missing as long as
-// they are not filled in.
+// secretsTemplate returns a secrets file with empty entries. An empty entry counts as
+// missing.
 func secretsTemplate(all []needed) string {
 	parameters, others := &yaml.Node{Kind: yaml.MappingNode}, &yaml.Node{Kind: yaml.MappingNode}
 	comment := func(n needed) string { return "for " + n.variable }
@@ -39,7 +38,7 @@ func secretsTemplate(all []needed) string {
 			keyOf(others, ref.SecretID, comment(n), nil)
 		default:
 			keys := keyOf(others, ref.SecretID, "", &yaml.Node{Kind: yaml.MappingNode})
-			if keys.Kind == yaml.MappingNode { // else the whole of it is asked for too
+			if keys.Kind == yaml.MappingNode { // else another variable needs the whole secret
 				keyOf(keys, ref.JSONKey, comment(n), nil)
 			}
 		}
@@ -63,8 +62,8 @@ func secretsTemplate(all []needed) string {
 	return b.String()
 }
 
-// keyOf returns the value of a key in a mapping, which it adds where it is missing;
-// a nil value is none.
+// keyOf returns the value of a key in a mapping. It adds the key if it is missing, with an
+// empty value if value is nil.
 func keyOf(mapping *yaml.Node, key, comment string, value *yaml.Node) *yaml.Node {
 	at := slices.IndexFunc(mapping.Content, func(n *yaml.Node) bool { return n.Value == key && n.Kind == yaml.ScalarNode })
 	if at >= 0 && at%2 == 0 {

@@ -99,8 +99,8 @@ type Subject struct {
 	texts map[string][]byte // contents, by the path that the setting resolves to
 }
 
-// newSubject reads what the file beside the source claims with its settings for
-// which used holds, by itself and through the files that it names.
+// newSubject returns the claims of the source's configuration file, and of the files that it
+// names. Only settings for which used returns true count.
 func newSubject(ctx context.Context, f *Flags, used func(name string) bool) *Subject {
 	s := &Subject{Dir: f.SourceDir(), Files: map[string]string{}, texts: map[string][]byte{}}
 	from := config.Source{Dir: f.Source.Dir, Ignored: func(path string) bool {
@@ -115,8 +115,7 @@ func newSubject(ctx context.Context, f *Flags, used func(name string) bool) *Sub
 	return s
 }
 
-// addConfig notes the file beside the source, and the files that it names with what they
-// claim.
+// addConfig adds the configuration file, the files that it names, and their claims.
 func (s *Subject) addConfig(from config.Source, f *Flags, used func(name string) bool) {
 	if f.file == nil {
 		return
@@ -132,7 +131,7 @@ func (s *Subject) addConfig(from config.Source, f *Flags, used func(name string)
 		for _, v := range e.Values {
 			shown := pathResolver{dir: f.Source.Dir}.path(v.Text)
 			text := s.add(from, v.Text)
-			if text == nil { // it is outside the source, and the user's
+			if text == nil { // outside the source, so a file of the user
 				text, _ = regular.Read(shown, maxNamed)
 			}
 			if text == nil || !used(name) {
@@ -148,8 +147,8 @@ func (s *Subject) addConfig(from config.Source, f *Flags, used func(name string)
 	}
 }
 
-// addGit notes the files of git's that lead out of a source directory, and claims them
-// for a command that builds it. A clone has none that git did not make.
+// addGit adds files below .git that lead out of the source, as claims of a command that
+// builds it. A clone has only those that git itself creates.
 func (s *Subject) addGit(dir string, builds bool) {
 	for _, lead := range source.Leads(dir) {
 		s.Files[fmt.Sprintf("%s:%d", filepath.ToSlash(lead.File), lead.Line)] = trust.Sum([]byte(lead.Text))
@@ -162,8 +161,7 @@ func (s *Subject) addGit(dir string, builds bool) {
 	}
 }
 
-// add notes the contents of a file below the source, and returns them; nil where
-// there is nothing to note.
+// add adds a file below the source and returns its contents, or nil if it cannot be read.
 func (s *Subject) add(from config.Source, name string) []byte {
 	below, err := from.Below(name)
 	if err != nil {
@@ -182,8 +180,7 @@ func (s *Subject) add(from config.Source, name string) []byte {
 	return text
 }
 
-// harmless returns the settings of the file that the command uses and that make no
-// claim.
+// harmless returns the settings of the file that the command uses and that claim nothing.
 func (s *Subject) harmless(f *Flags) []string {
 	return slices.DeleteFunc(f.file.Names(), func(name string) bool {
 		return !f.isFromSource(name) || slices.ContainsFunc(s.Claims, func(c config.Claim) bool {
@@ -192,7 +189,7 @@ func (s *Subject) harmless(f *Flags) []string {
 	})
 }
 
-// Lines returns the claims as the user agrees to them.
+// Lines returns the claims in the form in which the user agrees to them.
 func (s *Subject) Lines() []string {
 	all := make([]string, len(s.Claims))
 	for i, c := range s.Claims {
@@ -201,7 +198,8 @@ func (s *Subject) Lines() []string {
 	return all
 }
 
-// envClaims returns what an environment file copies from the user's environment.
+// envClaims returns a claim for each variable that an environment file copies from the
+// user's environment.
 func envClaims(file string, text []byte) []config.Claim {
 	var names []string
 	variables, _ := project.ParseEnvFile(file, text, func(name string) (string, bool) {
@@ -219,8 +217,8 @@ func envClaims(file string, text []byte) []config.Claim {
 	return all
 }
 
-// projectClaims returns what a project document reaches beyond the build: each of its
-// projects, for a flag may choose another one.
+// projectClaims returns the claims of a project document: those of all its projects, because
+// a flag may choose any of them.
 func projectClaims(from config.Source, file string, text []byte) []config.Claim {
 	var all []config.Claim
 	for _, name := range append(project.Names(text), "") {
@@ -263,8 +261,8 @@ func claimsOf(from config.Source, file string, text []byte, p project.Project) [
 	return all
 }
 
-// placeOf returns the line and the column of the first place of a key, whose first
-// letter may be a capital one; 0 where it is not found.
+// placeOf returns the line and the column of the first occurrence of a key in any case, or
+// 0. Project documents are JSON, whose parser reports no positions.
 func placeOf(text []byte, key string) (line, column int) {
 	line = 0
 	for l := range strings.Lines(string(text)) {

@@ -14,18 +14,18 @@ import (
 	"github.com/buildlocal/buildlocal/internal/human"
 )
 
-// untrusted is the error for a file of the source that reaches the user, and that
-// the user has not trusted. Its message is a whole screen.
+// untrusted is the error for a file of the source with claims that the user has not
+// trusted. Its message is a whole screen.
 type untrusted struct {
 	file     string   // as the user would type it
-	config   bool     // it is the configuration file, which can be left out
+	config   bool     // it is the configuration file, which --no-config ignores
 	harmless []string // the other settings of the file
 	dir      string   // the source as the user named it
-	command  string   // that was refused
+	command  string   // the command that was refused
 	table    string   // of the claims
 }
 
-// ExitCode is that of a mistake in a file.
+// ExitCode returns the exit code of a mistake in a file.
 func (e *untrusted) ExitCode() int { return cli.ExitInput }
 
 // Error returns the screen.
@@ -57,9 +57,9 @@ func (e *untrusted) Error() string {
 	return b.String()
 }
 
-// How much of the parts of a claim is shown, in characters; a line of claims that would
-// be wider than maxClaimLine takes two. Of a setting with many values only the first
-// MaxAlike are listed.
+// Limits of what is shown of claims. Lengths are in characters; a claim that would be wider
+// than maxClaimLine takes two lines. MaxAlike is the number of values of one setting that
+// are listed.
 const (
 	maxSettingShown = 60
 	MaxTarget       = 80
@@ -67,8 +67,8 @@ const (
 	MaxAlike        = 5
 )
 
-// ClaimTable lists the claims of a file, the furthest reaching first: the effect, the
-// setting and its place.
+// ClaimTable returns a table of claims with effect, setting and place, the most powerful
+// first.
 func ClaimTable(a *cli.App, claims []config.Claim) string {
 	var rows [][3]string
 	var widths [3]int
@@ -101,7 +101,7 @@ func ClaimTable(a *cli.App, claims []config.Claim) string {
 	return b.String()
 }
 
-// alikeKey is the same for the values of one setting.
+// alikeKey returns a key that is the same for all values of one setting.
 func alikeKey(c config.Claim) string {
 	name, _, _ := strings.Cut(c.Setting, ":")
 	if !strings.Contains(c.Setting, ": ") { // a name in an environment file
@@ -110,7 +110,7 @@ func alikeKey(c config.Claim) string {
 	return c.File + "\n" + name
 }
 
-// byReach sorts claims by how far they reach, and keeps their order otherwise.
+// byReach sorts claims by the power of their effect. The order is stable.
 func byReach(claims []config.Claim) []config.Claim {
 	order := []config.Reach{config.User, config.Writes, config.Reads, config.Variable}
 	return slices.SortedStableFunc(slices.Values(claims), func(a, b config.Claim) int {
@@ -118,7 +118,7 @@ func byReach(claims []config.Claim) []config.Claim {
 	})
 }
 
-// shownSetting is a setting as it is written, and where its path leads.
+// shownSetting returns a setting as it is written, with the target of its path.
 func shownSetting(a *cli.App, c config.Claim) string {
 	text := human.CutMiddle(Visible(c.Setting), maxSettingShown)
 	if c.Target == "" {
@@ -127,8 +127,8 @@ func shownSetting(a *cli.App, c config.Claim) string {
 	return text + " → " + human.CutMiddle(Visible(a.Tilde(c.Target)), MaxTarget)
 }
 
-// Visible escapes invisible and ambiguous characters in a text
-// that a stranger wrote and that the user decides by.
+// Visible escapes invisible and ambiguous characters in a text that a stranger wrote and
+// that the user's decision depends on.
 func Visible(text string) string {
 	var b strings.Builder
 	for _, r := range diag.EscapeLine(text) {

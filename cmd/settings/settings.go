@@ -36,8 +36,8 @@ type Flags struct {
 
 	formats []string          // values of Format
 	home    string            // the user's home directory; may be empty
-	user    *config.File      // the user's configuration file; nil if there is none
-	file    *config.File      // the source's configuration file; nil if there is none
+	user    *config.File      // the user's configuration file; may be nil
+	file    *config.File      // the source's configuration file; may be nil
 	origins map[string]origin // by flag
 }
 
@@ -215,9 +215,9 @@ func boolean(flag *pflag.Flag, value string) string {
 // Explain returns an error with the place of each setting in it: a position in a file,
 // the name of a variable or of a flag. Other errors are returned unchanged.
 func (f *Flags) Explain(err error) error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
+	if parts := cli.Parts(err); parts != nil {
 		var errs []error
-		for _, err := range several.Unwrap() {
+		for _, err := range parts {
 			errs = append(errs, f.Explain(err))
 		}
 		return cli.JoinErrors(errs)

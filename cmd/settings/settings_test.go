@@ -49,17 +49,21 @@ var reaches = map[string]string{
 	// These describe the build to itself.
 	"Name": "", "Description": "", "SourceVersion": "", "SecondaryVersions": "", "ServiceRole": "", "EncryptionKey": "",
 	"Timeout": "", "QueuedTimeout": "", "ConcurrentBuildLimit": "", "AutoRetryLimit": "", "LogStreamPrefix": "",
-	"Source.Type": "", "Source.Location": "", "Source.Identifier": "", "Source.GitCloneDepth": "", "Source.FetchSubmodules": "",
-	"Environment.Type": "", "Environment.ComputeType": "", "Environment.Compute.VCPU": "", "Environment.Compute.Memory": "",
-	"Environment.Compute.Disk": "", "Environment.Compute.MachineType": "", "Environment.Compute.InstanceType": "",
+	"Source.Type": "", "Source.Location": "", "Source.Identifier": "", "Source.GitCloneDepth": "",
+	"Source.FetchSubmodules": "",
+	"Environment.Type":       "", "Environment.ComputeType": "", "Environment.Compute.VCPU": "",
+	"Environment.Compute.Memory": "",
+	"Environment.Compute.Disk":   "", "Environment.Compute.MachineType": "", "Environment.Compute.InstanceType": "",
 	// The buildspec can name the same values.
 	"Environment.Variables": "",
 	// Nothing is done with these here.
 	"Environment.ImagePullCredentials": "", "Environment.RegistryCredential": "", "Environment.Certificate": "",
 	"Secondary": "", "FileSystems": "",
 	// The artifacts stay in the output directory; of the place only its name is shown.
-	"Artifacts.Type": "", "Artifacts.Location": "", "Artifacts.Path": "", "Artifacts.NamespaceType": "", "Artifacts.Name": "",
-	"Artifacts.Packaging": "", "Artifacts.Identifier": "", "Artifacts.OverrideName": "", "Artifacts.EncryptionDisabled": "", "SecondaryArtifacts": "",
+	"Artifacts.Type": "", "Artifacts.Location": "", "Artifacts.Path": "", "Artifacts.NamespaceType": "",
+	"Artifacts.Name":      "",
+	"Artifacts.Packaging": "", "Artifacts.Identifier": "", "Artifacts.OverrideName": "",
+	"Artifacts.EncryptionDisabled": "", "SecondaryArtifacts": "",
 	// A cache without a namespace is the source directory's own.
 	"Cache.Type": "", "Cache.Location": "", "Cache.Modes": "",
 }
@@ -93,7 +97,7 @@ func TestProjectClaims_EachFieldHasAClass(t *testing.T) {
 }
 
 func TestProjectClaims_Settings(t *testing.T) {
-	text := `{"environment": {"privilegedMode": true, "image": "oci:/etc", "type": "LINUX_CONTAINER", "computeType": "BUILD_GENERAL1_SMALL"},
+	text := `{"environment": {"privilegedMode": true, "image": "oci:/etc", "type": "LINUX_CONTAINER"},
  "cache": {"type": "S3", "location": "b", "cacheNamespace": "n"},
  "source": {"type": "NO_SOURCE", "buildspec": "../x.yml"}, "name": "p"}`
 	claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(text))
@@ -110,11 +114,13 @@ func TestProjectClaims_Settings(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %s\nwant %s", strings.Join(got, "; "), strings.Join(want, "; "))
 	}
-	several := `{"projects":[{"name":"safe","environment":{"image":"x"}},{"name":"evil","environment":{"privilegedMode":true,"image":"x"}}]}`
+	several := `{"projects":[{"name":"safe","environment":{"image":"x"}},
+		{"name":"evil","environment":{"privilegedMode":true,"image":"x"}}]}`
 	if claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(several)); len(claims) != 1 {
 		t.Errorf("of several projects %v are claimed; want the privileged one", claims)
 	}
-	for _, harmless := range []string{`{"name":"p"}`, `{"environment":{"privilegedMode":false,"image":"x"},"source":{"buildspec":"ci/a.yml"}}`} {
+	for _, harmless := range []string{`{"name":"p"}`,
+		`{"environment":{"privilegedMode":false,"image":"x"},"source":{"buildspec":"ci/a.yml"}}`} {
 		if claims := projectClaims(config.Source{Dir: t.TempDir()}, "p.json", []byte(harmless)); len(claims) > 0 {
 			t.Errorf("%s claims %v", harmless, claims)
 		}

@@ -34,7 +34,8 @@ func TestMemory_Units(t *testing.T) {
 
 func TestDuration_Digits(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		27 * time.Millisecond: "27ms", 1456 * time.Millisecond: "1.46s", 16123 * time.Millisecond: "16.1s", 123 * time.Second: "2m3s",
+		27 * time.Millisecond: "27ms", 1456 * time.Millisecond: "1.46s", 16123 * time.Millisecond: "16.1s",
+		123 * time.Second: "2m3s",
 	} {
 		if got := Duration(d); got != want {
 			t.Errorf("Duration(%v) = %s; want %s", d, got, want)
@@ -44,7 +45,8 @@ func TestDuration_Digits(t *testing.T) {
 
 func TestAgo_LargestUnit(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		time.Second: "just now", 3 * time.Minute: "3 min ago", 2 * time.Hour: "2 h ago", 25 * time.Hour: "1 day ago", 50 * time.Hour: "2 days ago",
+		time.Second: "just now", 3 * time.Minute: "3 min ago", 2 * time.Hour: "2 h ago", 25 * time.Hour: "1 day ago",
+		50 * time.Hour: "2 days ago",
 	} {
 		if got := Ago(d); got != want {
 			t.Errorf("Ago(%v) = %s; want %s", d, got, want)

@@ -282,7 +282,7 @@ func (r Root) dirs(prefixes ...string) []string {
 // New creates the root again.
 func (r Root) RemoveIfEmpty() { _ = os.Remove(r.Path) }
 
-// Labels returns the labels that Describe stored in a directory, and false if there are
+// Labels returns the labels that Describe stored in a directory, and false if it stored
 // none.
 func Labels(dir string) (map[string]string, bool) {
 	var labels map[string]string
