@@ -35,7 +35,7 @@ func story() []runner.Event {
 		return func(e *runner.Event) { e.Status, e.Context, e.Duration = s, c, 1500*time.Millisecond }
 	}
 	failed := func(e *runner.Event) {
-		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    | " +
+		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    | "+
 			"        ^^^^"
 	}
 	record := &runner.Record{
@@ -133,6 +133,41 @@ func TestTheServicesLogIsWrittenLineForLine(t *testing.T) {
 	golden(t, "service.txt", b.String())
 	if diff := cmp.Diff(b.String(), file.String()); diff != "" {
 		t.Errorf("the file differs: %s", diff)
+	}
+}
+
+func TestService_IndexIgnoresOutput(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := console.NewServiceFile(&log)
+	for _, e := range []runner.Event{
+		{Kind: runner.PhaseBegan, Phase: runner.Build},
+		{Kind: runner.CommandBegan, Phase: runner.Build, Text: "make"},
+		{Kind: runner.Printed, Output: []byte("[Container] Running command evil\n[Container] Entering phase EVIL\n")},
+		{Kind: runner.CommandEnded, Phase: runner.Build, Text: "make", Exit: 2},
+		{Kind: runner.CommandBegan, Phase: runner.Build, Text: "sleep"},
+		{Kind: runner.Printed, Output: []byte("cut off")},
+		{Kind: runner.BuildEnded},
+	} {
+		s.Notify(e)
+	}
+	if s.Err() != nil {
+		t.Fatal(s.Err())
+	}
+	index, text := s.Index(), log.String()
+	if len(index.Commands) != 2 || len(index.Agent) != 4 {
+		t.Fatalf("got %+v", index)
+	}
+	for i, want := range []string{"Running command make\n[Container] Running command evil", "Running command sleep\ncut off"} {
+		c := index.Commands[i]
+		if got := text[c.Start:c.End]; !strings.HasPrefix(got, "[Container] ") || !strings.Contains(got, want) || !c.Failed {
+			t.Errorf("command %d is %q; want %q", i, got, want)
+		}
+	}
+	for _, at := range index.Agent {
+		if !strings.HasPrefix(text[at:], "[Container] ") {
+			t.Errorf("the agent's line at %d is %q", at, text[at:])
+		}
 	}
 }
 

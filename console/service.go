@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -15,12 +16,14 @@ import (
 // 2023).
 const stampLayout = "2006/01/02 15:04:05.000000"
 
-// Service writes the log the service would write, line for line. All wording of
-// the log that is not the agent's own line stands here.
+// Service writes the log that CodeBuild would write, line by line. The wording of phases and
+// commands is here; other lines of the agent come from the runner.
 type Service struct {
 	w     *bufio.Writer
 	flush bool
-	file  bool // it has every byte, as the service's
+	file  bool            // keep every byte, as CodeBuild does
+	at    int64           // offset in the log, in bytes
+	index builds.LogIndex // of the log so far
 	err   error
 }
 
@@ -46,11 +49,13 @@ func (s *Service) Notify(e runner.Event) {
 			s.line(e, "Entering phase %s", e.Phase)
 		}
 	case runner.CommandBegan:
+		s.index.Commands = append(s.index.Commands, builds.LogCommand{Start: s.at, Phase: string(e.Phase)})
 		s.line(e, "Running command %s", strings.TrimRight(e.Text, "\n"))
 	case runner.Printed:
 		s.writeBytes(e.Output)
 	case runner.CommandEnded:
 		s.write("\n")
+		s.endCommand(e.Exit != 0)
 		if e.Exit != 0 {
 			s.line(e, "Command did not exit successfully %s exit status %d", strings.TrimRight(e.Text, "\n"), e.Exit)
 		}
@@ -62,6 +67,22 @@ func (s *Service) Notify(e runner.Event) {
 	if s.flush || e.Kind != runner.Printed {
 		s.keep(s.w.Flush())
 	}
+}
+
+// endCommand records the end of the last command's output.
+func (s *Service) endCommand(failed bool) {
+	if last := len(s.index.Commands) - 1; last >= 0 {
+		s.index.Commands[last].End, s.index.Commands[last].Failed = s.at, failed
+	}
+}
+
+// Index returns the structure of the log. A command that has not ended reaches to the end
+// of the log.
+func (s *Service) Index() builds.LogIndex {
+	if last := len(s.index.Commands) - 1; last >= 0 && s.index.Commands[last].End == 0 {
+		s.endCommand(true)
+	}
+	return s.index
 }
 
 // phaseEnded: the phases before DOWNLOAD_SOURCE and after UPLOAD_ARTIFACTS are
@@ -79,6 +100,7 @@ func (s *Service) line(e runner.Event, format string, args ...any) {
 	if !s.file {
 		text = escapeLog(text)
 	}
+	s.index.Agent = append(s.index.Agent, s.at)
 	s.write("[Container] " + e.Time.UTC().Format(stampLayout) + " " + text + "\n")
 }
 
@@ -93,7 +115,8 @@ func escapeLog(text string) string {
 }
 
 func (s *Service) write(text string) {
-	_, err := s.w.WriteString(text)
+	n, err := s.w.WriteString(text)
+	s.at += int64(n)
 	s.keep(err)
 }
 
@@ -113,7 +136,8 @@ func hasCommands(p runner.PhaseType) bool {
 }
 
 func (s *Service) writeBytes(p []byte) {
-	_, err := s.w.Write(p)
+	n, err := s.w.Write(p)
+	s.at += int64(n)
 	s.keep(err)
 }
 

@@ -58,6 +58,9 @@ func (p Page) Write(w io.Writer, apart bool) error {
 		if log, err := p.Build.OpenLog(); err == nil {
 			defer log.Close()
 			b.Log = log
+			if b.Index, err = p.Build.ReadLogIndex(); err != nil {
+				return err
+			}
 		}
 	}
 	return page.Write(w, b)

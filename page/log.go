@@ -8,65 +8,72 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/builds"
 )
 
-// blockSize is how much of the log is one piece of data, in bytes: what is not looked
-// at is never unpacked.
+// blockSize is the size of a piece of the log, in bytes. A piece is unpacked only if it is
+// viewed.
 const blockSize = 512 << 10
 
-// lineMost bounds one line of the log, in bytes.
-const lineMost = 64 << 10
+// maxLine limits a line of the page's log, in bytes.
+const maxLine = 64 << 10
 
-// logIndex says what is where in the log.
+// logIndex is the structure of the log for the scripts of the page, in lines.
 type logIndex struct {
 	Blocks []logBlock `json:"blocks"`
 	Folds  []fold     `json:"folds"`
+	Agent  []int      `json:"agent"` // the agent's lines
 }
 
 // logBlock is one piece of the log.
 type logBlock struct {
 	First int    `json:"first"` // its first line, from 0
 	Lines int    `json:"lines"`
-	Style string `json:"style,omitempty"` // the colours at its beginning, as the page's classes
+	Style string `json:"style,omitempty"` // the colors at its beginning, as classes of the page
 }
 
-// fold is what a command printed, below the line that names it.
+// fold is the output of a command, below the line that names it.
 type fold struct {
-	Line  int    `json:"line"` // of the agent, which names the command, from 0
+	Line  int    `json:"line"` // the line that names the command, from 0
 	Lines int    `json:"lines"`
 	Bad   bool   `json:"bad,omitempty"`
 	Phase string `json:"phase,omitempty"`
 }
 
-// logWriter cuts a log into pieces, and finds its commands.
+// logWriter cuts a log into pieces, and converts the offsets of its structure to lines.
 type logWriter struct {
-	piece  func(number int, text []byte) error // is told each piece
-	index  logIndex
-	block  bytes.Buffer
-	lines  int // in the block
-	total  int
-	style  style // of the text so far
-	open   int   // the fold that is open, -1 for none
-	phase  string
-	before string // the style where the block begins
+	piece    func(number int, text []byte) error // called for each piece
+	index    logIndex
+	commands []builds.LogCommand // that have not begun yet
+	agent    []int64             // offsets of the agent's lines that have not begun yet
+	at       int64               // offset of the line, in bytes
+	block    bytes.Buffer
+	lines    int // in the block
+	total    int
+	style    style  // at the end of the text so far
+	open     int    // the fold that is open, or -1
+	end      int64  // of the open fold, in bytes
+	before   string // the style at the beginning of the block
 }
 
-// agent begins a line of the agent (observed).
-const agent = "[Container] "
-
-// cutLog reads a log, and returns what is where in its pieces.
-func cutLog(in io.Reader, piece func(number int, text []byte) error) (logIndex, error) {
-	l := &logWriter{piece: piece, open: -1, index: logIndex{Blocks: []logBlock{}, Folds: []fold{}}}
-	lines := bufio.NewReaderSize(in, lineMost)
+// cutLog reads a log, calls piece for its pieces, and returns its structure in lines.
+func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text []byte) error) (logIndex, error) {
+	l := &logWriter{
+		piece: piece, open: -1, commands: structure.Commands, agent: structure.Agent,
+		index: logIndex{Blocks: []logBlock{}, Folds: []fold{}, Agent: []int{}},
+	}
+	lines := bufio.NewReaderSize(in, maxLine)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if len(line) > 0 {
 			if err := l.add(bytes.TrimRight(line, "\r\n")); err != nil {
 				return l.index, err
 			}
+			l.at += int64(len(line))
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
-			continue // a line that has no end is several
+			continue // a longer line becomes several
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -79,10 +86,10 @@ func cutLog(in io.Reader, piece func(number int, text []byte) error) (logIndex, 
 	return l.index, l.flush()
 }
 
-// logIndex writes what is where in a log, and goes back to its beginning: with it
-// the first pieces can be shown before the last are there.
-func (p *pieces) logIndex(in io.ReadSeeker) error {
-	index, err := cutLog(in, func(int, []byte) error { return nil })
+// logIndex writes the structure of a log, and goes back to its beginning. The structure
+// comes before the pieces, so the first pieces can be shown while others are loaded.
+func (p *pieces) logIndex(in io.ReadSeeker, structure builds.LogIndex) error {
+	index, err := cutLog(in, structure, func(int, []byte) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -93,15 +100,17 @@ func (p *pieces) logIndex(in io.ReadSeeker) error {
 }
 
 // log writes the pieces of a log.
-func (p *pieces) log(in io.Reader) error {
-	_, err := cutLog(in, func(number int, text []byte) error { return p.bytes(fmt.Sprintf("log-%d", number), text) })
+func (p *pieces) log(in io.Reader, structure builds.LogIndex) error {
+	_, err := cutLog(in, structure, func(number int, text []byte) error {
+		return p.bytes(fmt.Sprintf("log-%d", number), text)
+	})
 	return err
 }
 
 func (l *logWriter) add(line []byte) error {
-	l.fold(line)
+	l.begin()
 	l.colours(line)
-	// What a carriage return has overwritten is not shown.
+	// Text before a carriage return was overwritten on a terminal.
 	if i := bytes.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}
@@ -119,26 +128,24 @@ func (l *logWriter) add(line []byte) error {
 	return nil
 }
 
-// fold notes where a command's output begins and ends.
-func (l *logWriter) fold(line []byte) {
-	rest, found := bytes.CutPrefix(line, []byte(agent))
-	if !found {
-		return
+// begin opens and closes folds at the line that begins.
+func (l *logWriter) begin() {
+	if l.open >= 0 && l.at >= l.end {
+		l.close()
 	}
-	text := string(rest[:min(len(rest), 200)])
-	if _, after, cut := strings.Cut(text, " "); cut && len(text) > 4 && text[4] == '/' {
-		_, text, _ = strings.Cut(after, " ") // behind the date and the time
+	for len(l.agent) > 0 && l.agent[0] <= l.at {
+		if l.agent[0] == l.at {
+			l.index.Agent = append(l.index.Agent, l.total)
+		}
+		l.agent = l.agent[1:]
 	}
-	if l.open >= 0 && strings.HasPrefix(text, "Command did not exit successfully") {
-		l.index.Folds[l.open].Bad = true
-	}
-	l.close()
-	switch {
-	case strings.HasPrefix(text, "Entering phase "):
-		l.phase = strings.TrimPrefix(text, "Entering phase ")
-	case strings.HasPrefix(text, "Running command "):
-		l.open = len(l.index.Folds)
-		l.index.Folds = append(l.index.Folds, fold{Line: l.total, Phase: l.phase})
+	for len(l.commands) > 0 && l.commands[0].Start <= l.at {
+		if c := l.commands[0]; c.Start == l.at {
+			l.close()
+			l.open, l.end = len(l.index.Folds), c.End
+			l.index.Folds = append(l.index.Folds, fold{Line: l.total, Phase: c.Phase, Bad: c.Failed})
+		}
+		l.commands = l.commands[1:]
 	}
 }
 
@@ -149,7 +156,7 @@ func (l *logWriter) close() {
 	l.open = -1
 }
 
-// colours follows the colours of a line, which go on in the next one.
+// colours follows the colors of a line, which continue in the next one.
 func (l *logWriter) colours(line []byte) {
 	for {
 		i := bytes.Index(line, []byte("\x1b["))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
@@ -26,7 +27,8 @@ type Build struct {
 	Title     string // of a page without a Record
 	Record    *runner.Record
 	Reports   *reports.Set
-	Log       io.ReadSeeker // the service's log, at its beginning
+	Log       io.ReadSeeker   // the service's log, at its beginning; may be nil
+	Index     builds.LogIndex // the structure of the log
 	Artifacts artifacts.Manifest
 	Trend     []Point // the kept builds of the project, the oldest first
 	Apart     bool    // the page does not stand in the build's directory, so nothing there can be linked to
@@ -81,7 +83,7 @@ func Write(w io.Writer, b Build) error {
 	// The script runs before the log, which can be long, is there.
 	_, _ = fmt.Fprintf(out, "<script>%s</script>\n", script)
 	if b.Log != nil {
-		if err := data.log(b.Log); err != nil {
+		if err := data.log(b.Log, b.Index); err != nil {
 			return err
 		}
 	}
@@ -195,7 +197,7 @@ func newPieces(w *bufio.Writer) *pieces {
 // all writes all pieces but those of the log.
 func (p *pieces) all(b Build) error {
 	if b.Log != nil {
-		if err := p.logIndex(b.Log); err != nil {
+		if err := p.logIndex(b.Log, b.Index); err != nil {
 			return err
 		}
 	}

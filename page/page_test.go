@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/artifacts"
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
@@ -56,7 +57,7 @@ func build(log string, cases int) page.Build {
 	}
 	covered := 75.0
 	return page.Build{
-		Reports: set, Log: strings.NewReader(log),
+		Reports: set, Log: strings.NewReader(log), Index: indexOf(log),
 		Record: &runner.Record{
 			Project: "demo" + evil, Number: 7, Status: runner.Failed, Start: start, End: start.Add(90 * time.Second), ID: "demo:uuid",
 			Phases: []runner.PhaseRecord{
@@ -77,6 +78,29 @@ func build(log string, cases int) page.Build {
 }
 
 // smallLog has two commands, colours that go on in the next line, and a progress bar.
+// indexOf returns the structure of a test's log. In a build it is recorded with the log.
+func indexOf(log string) builds.LogIndex {
+	var index builds.LogIndex
+	at := int64(0)
+	end := func(failed bool) {
+		if last := len(index.Commands) - 1; last >= 0 && index.Commands[last].End == 0 {
+			index.Commands[last].End, index.Commands[last].Failed = at, failed
+		}
+	}
+	for line := range strings.Lines(log) {
+		if strings.HasPrefix(line, "[Container] ") {
+			end(strings.Contains(line, "did not exit successfully"))
+			index.Agent = append(index.Agent, at)
+		}
+		if strings.HasPrefix(line, "[Container] ") && strings.Contains(line, " Running command ") {
+			index.Commands = append(index.Commands, builds.LogCommand{Start: at, Phase: "BUILD"})
+		}
+		at += int64(len(line))
+	}
+	end(false)
+	return index
+}
+
 const smallLog = "[Container] 2026/07/04 15:00:00.000000 Entering phase BUILD\n" +
 	"[Container] 2026/07/04 15:00:00.000000 Running command make all\n" +
 	"plain \x1b[31mred\nstill red\x1b[0m plain\n10%\r50%\r100%\n" + evil + "\n\n" +

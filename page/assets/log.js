@@ -5,6 +5,7 @@ class Log {
     this.blocks = new Map(); // unpacked: lines, and the style of each one's beginning
     this.folds = index.folds.filter(f => f.lines > 0);
     this.closed = new Set(); // folds, by number
+    this.agent = new Set(index.agent);
     this.foldAt = new Map(index.folds.map((f, i) => [f.line, f]));
     this.folds.forEach((f, i) => f.number = i);
     const last = index.blocks[index.blocks.length - 1];
@@ -92,7 +93,7 @@ class Log {
     } else row.append(el("span", { class: "gap" }));
     if (lines) {
       const text = lines[i] || "";
-      if (fold) row.classList.add("command"); else if (text.startsWith("[Container] ")) row.classList.add("agent");
+      if (fold) row.classList.add("command"); else if (this.agent.has(line)) row.classList.add("agent");
       if (fold && fold.bad) row.append(el("span", { class: "FAILED" }, "✗ failed "));
       if (fold && this.closed.has(fold.number)) row.append(el("span", { class: "soft" }, "… " + count(fold.lines, "line") + " "));
       row.append(...coloured(text, this.styles(n)[i], this.query));
