@@ -27,16 +27,6 @@ type Page struct {
 	SourceDir string // shown at the places that reports refer to
 }
 
-// WritePage writes the page of a build that has ended into its directory.
-func WritePage(s *builds.Store, b builds.Build, sourceDir string) error {
-	set, err := reports.ReadSet(b.Path)
-	if err != nil {
-		return err
-	}
-	AddCoverageDetail(set, b.Path)
-	return Page{Store: s, Build: &b, Reports: set, SourceDir: sourceDir}.WriteFile(filepath.Join(b.Path, console.PageName))
-}
-
 // Write writes the page. A page that is apart is not in the directory of the build, so it
 // has no links to other files of the build.
 func (p Page) Write(w io.Writer, apart bool) error {

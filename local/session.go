@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -32,7 +33,8 @@ type Session struct {
 	caches       *localVolumes
 	labels       map[string]string
 	log          *os.File
-	committed    bool // the directory has results
+	reports      *reports.Set // nil if the build has none
+	committed    bool         // the directory has results
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a
@@ -209,6 +211,9 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
 	r := s.runner(ctx)
 	r.Notify = func(e runner.Event) {
+		if e.Reports != nil {
+			s.reports = e.Reports // with the covered lines, which the file does not have
+		}
 		file.Notify(e)
 		if err := file.Err(); err != nil {
 			lost(err)
@@ -250,13 +255,27 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 func (s *Session) leave(record *runner.Record) error {
 	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
 	errs := []error{finish(s.Dir, record)}
-	if err := WritePage(in.Builds, s.Dir.Build, r.SourceDir()); err != nil {
+	if err := s.writePage(); err != nil {
 		h.Warnf("warning: %v; run buildlocal report --html to try again", err)
 	}
 	if record.Status == runner.Succeeded {
 		errs = append(errs, h.writeExported(r.Variables.Exported, record.Exported))
 	}
 	return errors.Join(append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))...)
+}
+
+// writePage writes the page from the reports in memory: parsing coverage files again could
+// take longer than the build.
+func (s *Session) writePage() error {
+	set := s.reports
+	if set == nil {
+		var err error
+		if set, err = reports.ReadSet(s.Dir.Path); err != nil {
+			return err
+		}
+	}
+	p := Page{Store: s.inputs.Builds, Build: &s.Dir.Build, Reports: set, SourceDir: s.inputs.Request.SourceDir()}
+	return p.WriteFile(filepath.Join(s.Dir.Path, console.PageName))
 }
 
 // sourceFiles returns a function that lists the files of the source. If it will be
