@@ -12,7 +12,6 @@ import (
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
-	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
