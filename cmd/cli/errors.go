@@ -34,7 +34,9 @@ func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 // Screen is an error with a message of several lines in the final form.
 type Screen interface {
 	error
-	ExitCode() int
+	// ScreenExitCode returns the exit code. The name is not ExitCode, which
+	// *exec.ExitError has too.
+	ScreenExitCode() int
 }
 
 // Usagef returns an error for a mistake on the command line.
@@ -63,7 +65,7 @@ func ExitCode(err error) int {
 	case errors.As(err, &list), errors.As(err, &input):
 		return ExitInput
 	case errors.As(err, &screen):
-		return screen.ExitCode()
+		return screen.ScreenExitCode()
 	}
 	return ExitFault
 }

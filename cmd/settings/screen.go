@@ -25,8 +25,8 @@ type untrusted struct {
 	table    string   // of the claims
 }
 
-// ExitCode returns the exit code of a mistake in a file.
-func (e *untrusted) ExitCode() int { return cli.ExitInput }
+// ScreenExitCode returns the exit code of a mistake in a file.
+func (e *untrusted) ScreenExitCode() int { return cli.ExitInput }
 
 // Error returns the screen.
 func (e *untrusted) Error() string {
