@@ -329,7 +329,7 @@ func outside(name string, err error) error {
 // readAll reads r to its end, or until ctx ends; more than a buildspec may have
 // is not read.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
-	return regular.WithContext(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, buildspec.SizeLimit+1)) })
+	return regular.WithContext(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, buildspec.MaxSize+1)) })
 }
 
 // readFile reads a buildspec that the user names.

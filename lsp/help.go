@@ -44,7 +44,7 @@ func described(name string, key *buildspec.Key) string {
 	if key.Default != "" {
 		text += "\n\nDefault: `" + key.Default + "`"
 	}
-	if key.Newer {
+	if key.Since02 {
 		text += "\n\nVersion 0.2 only."
 	}
 	return text
@@ -70,7 +70,7 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 	if !known {
 		return []protocol.CompletionItem{}, nil
 	}
-	if section.Only == "install" && section.Kind == buildspec.Names {
+	if section.OnlyPhase == "install" && section.Kind == buildspec.Map {
 		written := doc.siblings(line, at)
 		free := slices.DeleteFunc(slices.Clone(s.runtimeNames(ctx)), func(name string) bool { return slices.Contains(written, name) })
 		return names(free, protocol.CompletionItemKindModule, ": "), nil
@@ -82,12 +82,12 @@ func keys(section *buildspec.Key, written []string) []protocol.CompletionItem {
 	items := []protocol.CompletionItem{}
 	for i := range section.Keys {
 		key := &section.Keys[i]
-		elsewhere := key.Only != "" && key.Only != section.Name
-		if key.Gone != "" || key.Old || elsewhere || slices.Contains(written, key.Name) {
+		elsewhere := key.OnlyPhase != "" && key.OnlyPhase != section.Name
+		if key.Removed != "" || key.Only01 || elsewhere || slices.Contains(written, key.Name) {
 			continue
 		}
 		insert := key.Name + ":"
-		if key.Kind == buildspec.Text || key.Kind == buildspec.Truth {
+		if key.Kind == buildspec.Text || key.Kind == buildspec.Bool {
 			insert += " "
 		}
 		items = append(items, protocol.CompletionItem{
@@ -122,16 +122,16 @@ func (d *document) siblings(line int, at spot) []string {
 }
 
 func (s *server) values(ctx context.Context, at spot) []protocol.CompletionItem {
-	if around, known := definition(at.path); known && around.Only == "install" {
+	if around, known := definition(at.path); known && around.OnlyPhase == "install" {
 		return names(append(s.versions(ctx, at.key), "latest"), protocol.CompletionItemKindValue, "")
 	}
 	key, known := definition(append(at.path, at.key))
 	switch {
 	case !known:
 		return []protocol.CompletionItem{}
-	case key.Kind == buildspec.Truth && key.Default != "no":
+	case key.Kind == buildspec.Bool && key.Default != "no":
 		return names([]string{"true", "false"}, protocol.CompletionItemKindValue, "")
-	case key.Kind == buildspec.Truth:
+	case key.Kind == buildspec.Bool:
 		return names([]string{"yes", "no"}, protocol.CompletionItemKindValue, "")
 	}
 	return names(key.Values, protocol.CompletionItemKindEnumMember, "")
