@@ -234,7 +234,7 @@ func kindOf(node *yaml.Node) string {
 	case node.Kind == yaml.SequenceNode:
 		return "a list"
 	case isNothing(node):
-		return "empty"
+		return "null"
 	}
 	return fmt.Sprintf("the string %q", short(node.Value))
 }

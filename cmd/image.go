@@ -346,7 +346,7 @@ func (a *App) findImage(ctx context.Context, f *imageFlags, name string) (shownI
 	if err != nil {
 		return shownImage{}, err
 	}
-	at := imageNamed(kept, project.ImageSpellings(name))
+	at := imageNamed(kept, project.ImageCandidates(name))
 	if at < 0 {
 		return shownImage{}, missing
 	}
@@ -364,7 +364,7 @@ func (a *App) findAtDocker(ctx context.Context, name string) (shownImage, error)
 		return shownImage{}, err
 	}
 	defer e.Close()
-	got, err := e.Need(ctx, engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullNever})
+	got, err := e.Need(ctx, engine.Spec{Images: project.ImageCandidates(name), Pull: engine.PullNever})
 	var fault *engine.Fault
 	if errors.As(err, &fault) && fault.Kind == engine.NoImage {
 		return shownImage{}, errNoImage(name)
@@ -420,7 +420,7 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 		if isLocalImage(name) {
 			d = nil
 		}
-		spec := engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullAlways, Progress: tell}
+		spec := engine.Spec{Images: project.ImageCandidates(name), Pull: engine.PullAlways, Progress: tell}
 		if len(spec.Images) > 1 { // the configured name of a curated image is no registry's
 			spec.Images = spec.Images[1:]
 		}

@@ -64,7 +64,7 @@ func (a *App) removeImages(ctx context.Context, f *imageFlags, names []string) e
 // removeImage removes an image from the engine that has it, by the name it has there; e
 // is nil where that of Docker is not to be asked.
 func (a *App) removeImage(ctx context.Context, e *docker.Engine, kept []shownImage, name string) error {
-	names := project.ImageSpellings(project.Curated(name))
+	names := project.ImageCandidates(project.Curated(name))
 	at := imageNamed(kept, names)
 	there, err := nameAt(ctx, e, names)
 	switch {
