@@ -16,7 +16,7 @@ import (
 )
 
 // checksBegin is where docs/checks.md goes on with what this test makes.
-const checksBegin = "<!-- What follows is made by the program: go test ./cmd -run EveryCheck -update -->\n"
+const checksBegin = "<!-- The rest of this file is generated: go test ./cmd -run EveryCheck -update -->\n"
 
 // TestEveryCheckHasAnExampleThatShowsIt makes the second half of docs/checks.md
 // from testdata/checks: for each check an archive with why, a bad buildspec and
