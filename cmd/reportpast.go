@@ -29,7 +29,7 @@ func earlier(s *builds.Store, project string, number int) iter.Seq[*reports.Set]
 // that is done beside it, before its first command: who edits a file meanwhile has changed
 // the next build's source, not this one's. Else it waits until somebody asks.
 func (g *found) files(ctx context.Context, sure bool) func() ([]string, string) {
-	look := sync.OnceValues(func() ([]string, string) { return g.source.Print(ctx) })
+	look := sync.OnceValues(func() ([]string, string) { return g.source.Fingerprint(ctx) })
 	if sure {
 		go look()
 	}
