@@ -139,5 +139,5 @@ func looksLike(name string) (string, error) {
 		return "", usagef("%w", err)
 	}
 	defer in.Close()
-	return reports.Like(in), nil
+	return reports.DetectFormat(in), nil
 }

@@ -86,7 +86,7 @@ func (c *client) labels(t *testing.T, line, character int) string {
 	return strings.Join(all, " ")
 }
 
-func TestACompletionKnowsItsPlaceWhileTheTextIsNoYAML(t *testing.T) {
+func TestCompletion_InvalidYAML(t *testing.T) {
 	t.Parallel()
 	const text = `version: 0.2
 batch:
@@ -121,7 +121,9 @@ artifacts:
 		want            string
 	}{
 		{4, 4, "buildspec debug-session depend-on ignore-failure"},
-		{6, 20, "BUILD_GENERAL1_SMALL BUILD_GENERAL1_MEDIUM BUILD_GENERAL1_LARGE BUILD_GENERAL1_XLARGE BUILD_GENERAL1_2XLARGE BUILD_LAMBDA_1GB BUILD_LAMBDA_2GB BUILD_LAMBDA_4GB BUILD_LAMBDA_8GB BUILD_LAMBDA_10GB ATTRIBUTE_BASED_COMPUTE CUSTOM_INSTANCE_TYPE"},
+		{6, 20, "BUILD_GENERAL1_SMALL BUILD_GENERAL1_MEDIUM BUILD_GENERAL1_LARGE BUILD_GENERAL1_XLARGE " +
+			"BUILD_GENERAL1_2XLARGE BUILD_LAMBDA_1GB BUILD_LAMBDA_2GB BUILD_LAMBDA_4GB BUILD_LAMBDA_8GB BUILD_LAMBDA_10GB " +
+			"ATTRIBUTE_BASED_COMPUTE CUSTOM_INSTANCE_TYPE"},
 		{10, 14, "3.14 3.13 3.12 3.11 3.10 3.9 latest"},
 		{12, 16, "ABORT CONTINUE RETRY"},
 		{16, 10, ""},
@@ -136,7 +138,7 @@ artifacts:
 	}
 }
 
-func TestTheServerEndsAsTheProtocolWantsIt(t *testing.T) {
+func TestServe_Shutdown(t *testing.T) {
 	t.Parallel()
 	c := dial(t)
 	if _, err := c.ask(t, "initialize", object{}); err != nil {
@@ -161,11 +163,12 @@ func TestTheServerEndsAsTheProtocolWantsIt(t *testing.T) {
 	}
 }
 
-func TestOddRequestsGetAnAnswer(t *testing.T) {
+func TestServe_UnusualRequests(t *testing.T) {
 	t.Parallel()
 	c := dial(t)
 	for method, params := range map[string]any{
-		"textDocument/definition": at(0, 0), "textDocument/hover": "text", "textDocument/completion": []int{1}, "textDocument/codeAction": 3,
+		"textDocument/definition": at(0, 0), "textDocument/hover": "text", "textDocument/completion": []int{1},
+		"textDocument/codeAction": 3,
 	} {
 		var wrong *jsonrpc2.Error
 		if answer, err := c.ask(t, method, params); !errors.As(err, &wrong) {
@@ -175,7 +178,8 @@ func TestOddRequestsGetAnAnswer(t *testing.T) {
 	if answer, err := c.ask(t, "textDocument/hover", at(0, 0)); err != nil || answer != "null" {
 		t.Errorf("a file that is not open: %s, %v", answer, err)
 	}
-	for _, method := range []string{"$/setTrace", "workspace/didChangeConfiguration", "textDocument/didChange", "textDocument/didSave", "textDocument/didClose"} {
+	for _, method := range []string{"$/setTrace", "workspace/didChangeConfiguration", "textDocument/didChange",
+		"textDocument/didSave", "textDocument/didClose"} {
 		if err := c.Notify(t.Context(), method, object{"textDocument": object{"uri": "file:///x"}}); err != nil {
 			t.Error(err)
 		}

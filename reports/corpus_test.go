@@ -138,7 +138,7 @@ func split(name string) (repo, file string) {
 	return parts[0] + "/" + parts[1], parts[2]
 }
 
-func TestRealReportsAreCountedAsTheirProjectsCountThem(t *testing.T) {
+func TestRead_RealReports(t *testing.T) {
 	t.Parallel()
 	for _, row := range oracle(t) {
 		t.Run(row["format"]+"/"+row["name"], func(t *testing.T) {
@@ -184,7 +184,7 @@ func compareFigures(t *testing.T, row map[string]string, r *Report) {
 	}
 }
 
-func TestWhatIsJudgedOtherwiseIsExplained(t *testing.T) {
+func TestRead_DifferencesAreExplained(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../docs/reports.md")
 	if err != nil {

@@ -16,12 +16,15 @@ type want struct {
 	Root                                     string `json:"report_root"`
 	Total, Succeeded, Failed, Error, Skipped *int
 	Pending, Undefined, Ambiguous            int
-	File                                     *struct{ Elements, Passed, Failed, Error, Skipped int } `json:"in_file_testcases"`
-	Lines                                    *int                                                    `json:"lines_covered"`
-	LinesTotal                               int                                                     `json:"lines_total"`
-	Branches                                 int                                                     `json:"branches_covered"`
-	BranchesTotal                            int                                                     `json:"branches_total"`
-	Failing                                  []struct {
+	File                                     *struct {
+		Elements, Passed, Failed, Error,
+		Skipped int
+	} `json:"in_file_testcases"`
+	Lines         *int `json:"lines_covered"`
+	LinesTotal    int  `json:"lines_total"`
+	Branches      int  `json:"branches_covered"`
+	BranchesTotal int  `json:"branches_total"`
+	Failing       []struct {
 		Name, File, Kind string
 		Line             int
 		Lines            []int
@@ -75,7 +78,7 @@ func (w want) check(t *testing.T, r *Report) {
 	}
 }
 
-func TestReportsOfManyToolsAreReadRight(t *testing.T) {
+func TestRead_ManyTools(t *testing.T) {
 	t.Parallel()
 	for file, w := range wants(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -90,16 +93,16 @@ func TestReportsOfManyToolsAreReadRight(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer in.Close()
-			if like := Like(in); like != w.Format {
+			if like := DetectFormat(in); like != w.Format {
 				t.Errorf("looks like %q, want %s", like, w.Format)
 			}
 		})
 	}
 }
 
-// TestFailedCasesAreFoundInTheSource asks for the file and line that fails, where the
+// TestLocate_FailedCases asks for the file and line that fails, where the
 // report has it.
-func TestFailedCasesAreFoundInTheSource(t *testing.T) {
+func TestLocate_FailedCases(t *testing.T) {
 	t.Parallel()
 	for file, w := range wants(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {

@@ -27,12 +27,18 @@ func seeds(f *testing.F) {
 	for _, text := range []string{
 		"<testsuites><testsuite><testcase name='a'><failure/></testcase></testsuite></testsuites>",
 		"<test-results><test-suite name='s'><test-case name='a.b' result='Success'/></test-suite></test-results>",
-		"<test-run><test-case name='a' result='Failed' label='Error'><failure><message>m</message></failure></test-case></test-run>",
-		"<testng-results><suite><test><class name='k'><test-method name='m' status='FAIL'/></class></test></suite></testng-results>",
-		"<TestRun><Results><UnitTestResult outcome='Passed'/></Results><TestDefinitions><UnitTest id='1'><TestMethod/></UnitTest></TestDefinitions></TestRun>",
-		"<coverage clover='3.2.0'><project><file path='a'><metrics/><line num='1' type='cond' truecount='1' falsecount='0'/></file></project></coverage>",
-		"<coverage><class filename='a'><lines><line number='1' hits='1' condition-coverage='50% (1/2)'/></lines></class></coverage>",
-		"<report><group name='g'><package name='p'><sourcefile name='A'><line nr='1' ci='1'/></sourcefile></package></group></report>",
+		"<test-run><test-case name='a' result='Failed' " +
+			"label='Error'><failure><message>m</message></failure></test-case></test-run>",
+		"<testng-results><suite><test><class name='k'><test-method name='m' " +
+			"status='FAIL'/></class></test></suite></testng-results>",
+		"<TestRun><Results><UnitTestResult outcome='Passed'/></Results><TestDefinitions><UnitTest " +
+			"id='1'><TestMethod/></UnitTest></TestDefinitions></TestRun>",
+		"<coverage clover='3.2.0'><project><file path='a'><metrics/><line num='1' type='cond' truecount='1' " +
+			"falsecount='0'/></file></project></coverage>",
+		"<coverage><class filename='a'><lines><line number='1' hits='1' condition-coverage='50% " +
+			"(1/2)'/></lines></class></coverage>",
+		"<report><group name='g'><package name='p'><sourcefile name='A'><line nr='1' " +
+			"ci='1'/></sourcefile></package></group></report>",
 		`[{"elements":[{"type":"scenario","steps":[{"result":{"status":"passed","duration":1}}]}]}]`,
 		`{"R":{"coverage":{"a":{"lines":[1,null],"branches":{"[:if, 0, 1]":{"x":1}}}}}}`,
 	} {
@@ -49,7 +55,7 @@ func FuzzRead(f *testing.F) {
 			src := Source{Path: "r", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }}
 			r := Read("g", format, []Source{src}, Limits{})
 			check(t, r)
-			Like(bytes.NewReader(text))
+			DetectFormat(bytes.NewReader(text))
 			r.Place(NewTree("/src", []string{"a.py", "b/a.py", "src/x.js"}))
 			var out bytes.Buffer
 			if err := WriteJUnit(&out, []*Report{r}); err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// junit reads what surefire, pytest, jest-junit, googletest, Bazel, gotestsum, PHPUnit
-// and many others write: each its own dialect, of which this is what they share.
+// junit reads the output of Surefire, pytest, jest-junit, GoogleTest, Bazel, gotestsum, PHPUnit
+// and many others. Each has a dialect; this is their common subset.
 type junit struct {
 	out    *reading
 	suites []string // names of the open ones
@@ -27,10 +27,10 @@ func newJUnit(out *reading) handler {
 	return &junit{out: out, body: out.newText(), said: out.newText()}
 }
 
-// ended are the elements that say how a case ended, beside passing.
+// ended are the elements that mark a case as not passed.
 var ended = map[string]CaseStatus{"failure": CaseFailed, "error": CaseError, "skipped": CaseSkipped}
 
-// notRun are statuses with which some tools write down a test that did not run.
+// notRun are values of the attribute status for tests that did not run, as some tools write them.
 var notRun = map[string]bool{"disabled": true, "notrun": true, "suppressed": true, "skipped": true, "ignored": true}
 
 func (j *junit) start(x *sax.Reader) error {
@@ -58,7 +58,7 @@ func (j *junit) start(x *sax.Reader) error {
 	return nil
 }
 
-// worse is the status of a case of which two things are said.
+// worse returns the more severe of two statuses.
 func worse(a, b CaseStatus) CaseStatus {
 	for _, s := range []CaseStatus{CaseError, CaseFailed, CaseSkipped, CaseUnknown} {
 		if a == s || b == s {
