@@ -157,16 +157,15 @@ func blank(r rune) string {
 		return ""
 	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana),
 		r >= '\uff01' && r <= '\uff60', r >= 0x1f300 && r <= 0x1faff:
-		r <= '\uff60' || r >= 0x1f300 && r <= 0x1faff:
 		return "  "
 	}
 	return " "
 }
+
 // List is the problems of a file or of several. Use Err to return it as an error.
-// List is every problem of one text. It is an error when Failed says so.
 type List []Problem
+
 // Error returns all problems, separated by line feeds.
-// Error returns every problem, one below the other.
 func (l List) Error() string {
 	lines := make([]string, len(l))
 	for i, p := range l {
@@ -174,11 +173,11 @@ func (l List) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
 // Failed reports whether the list has an Error.
-// Failed reports whether an Error is among the problems.
 func (l List) Failed() bool { return l.Count(Error) > 0 }
+
 // Count returns the number of problems with a severity.
-// Count returns how many problems have a severity.
 func (l List) Count(s Severity) int {
 	n := 0
 	for _, p := range l {
@@ -188,16 +187,16 @@ func (l List) Count(s Severity) int {
 	}
 	return n
 }
+
 // Err returns l if it has an Error, and nil otherwise.
-// Err returns l as an error when an Error is among the problems, else nil.
 func (l List) Err() error {
 	if l.Failed() {
 		return l
 	}
 	return nil
 }
+
 // Sort sorts the problems by file, line and column.
-// Sort orders the problems by file, line and column.
 func (l List) Sort() {
 	slices.SortStableFunc(l, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

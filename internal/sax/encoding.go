@@ -56,7 +56,6 @@ func decoded(src io.Reader) (io.Reader, error) {
 }
 
 // UTF8 returns a text in UTF-8 without a byte order mark. It converts UTF-16.
-// UTF8 returns a text without a byte order mark, and one of UTF-16 as UTF-8.
 func UTF8(src io.Reader) io.Reader {
 	in, err := decoded(src)
 	if err != nil {
