@@ -275,7 +275,7 @@ func (b *Buildspec) At(line, column, width int, message string) diag.Problem {
 // take quadratic time.
 const maxMeasuredLine = 4096
 
-// Warning returns CodeBuild's warning about unknown keys, or "" if there are none.
+// Warning returns CodeBuild's warning about unknown keys, or "" if there is no unknown key.
 // Observed: CodeBuild prints one log event of several lines, once for each build.
 func (b *Buildspec) Warning() string {
 	if len(b.Unknown) == 0 {

@@ -82,7 +82,7 @@ var (
 	commandLine   = regexp.MustCompile(`instead" \(line (\d+)\)`)
 )
 
-// checkReason looks for every reason in what the service would say; a YAML
+// checkReason looks for every reason in CodeBuild's message; a YAML
 // error has the line of the table in it.
 func checkReason(t *testing.T, row judged, problems diag.List) {
 	t.Helper()

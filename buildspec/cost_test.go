@@ -77,7 +77,7 @@ func merges() string {
 const memoryLimit = 64 << 20
 
 // TestParse_BoundedMemory reads texts that are made to be dear. It runs alone:
-// it measures what the whole process allocates.
+// it measures the allocations of the whole process.
 func TestParse_BoundedMemory(t *testing.T) {
 	for name, text := range hostile() {
 		bytes := []byte(text)

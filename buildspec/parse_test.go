@@ -178,7 +178,7 @@ func TestParse_UnusualDocuments(t *testing.T) {
 	}
 }
 
-// bomb is a document whose aliases stand for 10^9 items.
+// bomb returns a document whose aliases expand to 10^9 items.
 func bomb() string {
 	var b strings.Builder
 	b.WriteString("version: 0.2\nx0: &x0 [a,a,a,a,a,a,a,a,a,a]\n")

@@ -321,7 +321,7 @@ type entry struct {
 }
 
 // entries returns the keys of a mapping in file order, including those of merge keys
-// (<<). Of duplicate keys the last one wins. An empty value is an empty mapping.
+// (<<). The last of several duplicate keys wins. An empty value is an empty mapping.
 func (p *parser) entries(def *Key, node *yaml.Node, at where) []entry {
 	if isNull(node) {
 		return nil

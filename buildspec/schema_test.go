@@ -77,7 +77,7 @@ func glob(t *testing.T, pattern string) []string {
 	return files
 }
 
-// asJSON is what an editor gives its validator: the first document, of keys that
+// asJSON returns the input of an editor's validator: the first document, of keys that
 // stand twice the last.
 func asJSON(text []byte) (any, bool) {
 	var doc yaml.Node

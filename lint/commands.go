@@ -256,7 +256,7 @@ func (c *checker) hiddenFailure() {
 	}
 }
 
-// workOf returns the part of a statement that does work of the build, or nil. Of a && b it
+// workOf returns the part of a statement that does work of the build, or nil. For a && b it
 // returns the last such part, because a failure of a already skips b.
 func workOf(stmt *syntax.Stmt) *syntax.Stmt {
 	if both, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && both.Op == syntax.AndStmt {

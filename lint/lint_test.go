@@ -267,7 +267,8 @@ func TestDeployAfterFailure_Conditions(t *testing.T) {
 		"echo now run terraform apply": false, "npm publish --dry-run": false, "mvn -Dmaven.deploy.skip=true verify": false,
 		"test -f .ok || exit 1\ncdk deploy": false, "[ $CODEBUILD_BUILD_SUCCEEDING = 1 ] && cdk deploy": false,
 	} {
-		if reported := slices.Contains(names(lint.Input{}, text("npm test", post)), "deploy-after-failure"); reported != want {
+		found := names(lint.Input{}, text("npm test", post))
+		if reported := slices.Contains(found, "deploy-after-failure"); reported != want {
 			t.Errorf("%q: reported: %v", post, reported)
 		}
 	}

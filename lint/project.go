@@ -267,7 +267,7 @@ func (c *checker) noArtifacts() {
 }
 
 // notPrivileged reports the first use of docker in a build that is known not to be
-// privileged. A script that starts dockerd or sets DOCKER_HOST knows what it does.
+// privileged. A script that starts dockerd or sets DOCKER_HOST is exempt.
 func (c *checker) notPrivileged() {
 	if c.Privileged || c.Project == nil && !c.Run ||
 		c.Project != nil && project.HasDocker(c.Project.Environment.Type) {

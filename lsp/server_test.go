@@ -25,21 +25,21 @@ func (reader) Check(_ context.Context, file string, text []byte) (*buildspec.Bui
 
 func (reader) Runtimes(context.Context) runtimes.Table { return runtimes.Curated("standard:7.0") }
 
-// client is the other end of a server, and what it was told unasked.
+// client is the client of a server, with the notifications that it received.
 type client struct {
 	*jsonrpc2.Conn
-	told chan json.RawMessage
-	end  chan error
+	notified chan json.RawMessage
+	end      chan error
 }
 
 func dial(t *testing.T) *client {
 	t.Helper()
 	near, far := net.Pipe()
-	c := &client{told: make(chan json.RawMessage, 100), end: make(chan error, 1)}
+	c := &client{notified: make(chan json.RawMessage, 100), end: make(chan error, 1)}
 	go func() { c.end <- lsp.Serve(t.Context(), far, "test", reader{}) }()
 	c.Conn = jsonrpc2.NewConn(t.Context(), jsonrpc2.NewBufferedStream(near, jsonrpc2.VSCodeObjectCodec{}),
 		jsonrpc2.HandlerWithError(func(_ context.Context, _ *jsonrpc2.Conn, r *jsonrpc2.Request) (any, error) {
-			c.told <- *r.Params
+			c.notified <- *r.Params
 			return nil, nil
 		}))
 	t.Cleanup(func() { c.Close() })
@@ -62,7 +62,7 @@ func (c *client) open(t *testing.T, text string) string {
 	if err := c.Notify(t.Context(), "textDocument/didOpen", object{"textDocument": doc}); err != nil {
 		t.Fatal(err)
 	}
-	return string(<-c.told)
+	return string(<-c.notified)
 }
 
 func at(line, character int) object {
@@ -184,10 +184,10 @@ func TestServe_UnusualRequests(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if told := string(<-c.told); told != `{"diagnostics":[],"uri":"file:///x"}` {
-		t.Errorf("a closed file: %s", told)
+	if notified := string(<-c.notified); notified != `{"diagnostics":[],"uri":"file:///x"}` {
+		t.Errorf("a closed file: %s", notified)
 	}
-	if told := c.open(t, "version: 0.2\n"); !strings.Contains(told, "missing-phases") {
-		t.Errorf("after all that: %s", told)
+	if notified := c.open(t, "version: 0.2\n"); !strings.Contains(notified, "missing-phases") {
+		t.Errorf("after all that: %s", notified)
 	}
 }

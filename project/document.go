@@ -24,7 +24,7 @@ const (
 	maxDepth = 10_000  // nesting after aliases are expanded; the YAML parser allows the same without aliases
 )
 
-// document returns the mapping at the root of text, or reports why there is none.
+// document returns the mapping at the root of text, or reports why there is no mapping.
 func (r *reader) document(text []byte) (node, bool) {
 	if len(text) > maxSize {
 		r.at(diag.Error, place{}, "the file has %d bytes; the maximum for a project document is %d", len(text), maxSize)

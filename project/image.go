@@ -98,7 +98,7 @@ var perLanguage = []string{
 var otherSystems = map[string]string{"windows-base": "Windows", "macos-arm-base": "macOS"}
 
 // Unpublished reports whether configured is a curated image that no registry provides, and
-// returns a message that says what to do. The image may still exist locally, because users
+// returns a message with a hint. The image may still exist locally, because users
 // build it under that name: callers must look for it first.
 func Unpublished(configured string) (message string, unpublished bool) {
 	name, version := splitImage(configured)

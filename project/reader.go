@@ -32,8 +32,8 @@ type entry struct {
 	again      bool   // the mapping has the same key again further below, and that one wins
 }
 
-// entries returns the keys of a mapping. Of duplicate keys it returns the last one and warns
-// about the others.
+// entries returns the keys of a mapping. It returns the last of several duplicate
+// keys and warns about the others.
 func (r *reader) entries(n node) []entry {
 	n = n.resolved()
 	if !n.null() && (n.Kind != yaml.MappingNode || isFunction(n)) {
@@ -113,7 +113,7 @@ func (n node) children() []node {
 	return items
 }
 
-// child returns the value of a key, or a node without a value if there is none.
+// child returns the value of a key, or a node without a value if n lacks the key.
 func (n node) child(name string) node {
 	for _, f := range n.fields() {
 		if f.name == name && !f.again {

@@ -231,7 +231,7 @@ func TestParse_IsBounded(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {
 			t.Parallel()
-			const bound = 30 * time.Second // with -race on a busy machine some ten; what is not bounded takes minutes
+			const bound = 30 * time.Second // with -race on a busy machine some ten; an unbounded parser takes minutes
 			var problems diag.List
 			took := time.Duration(math.MaxInt64)
 			for range 3 { // a machine that is busy is slow once, not each time

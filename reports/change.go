@@ -216,7 +216,7 @@ func difference(now, before Counts) *float64 {
 }
 
 // String describes the changes of test cases, such as "2 newly failing, 1 fixed (against build
-// 6)". It returns "" if there are none.
+// 6)". It returns "" if there is no change.
 func (c *Changes) String() string {
 	if c == nil {
 		return ""

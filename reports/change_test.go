@@ -143,7 +143,9 @@ func TestLimits_MaskBeforeCut(t *testing.T) {
 
 func TestRead_HugeNumbers(t *testing.T) {
 	t.Parallel()
-	cover := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines><line number="1" hits="99999999999999999999" condition-coverage="0% (0/9223372036854775807)"/><line number="2" hits="1" condition-coverage="(9/3)"/></lines></class></coverage>`)
+	cover := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines>`+
+		`<line number="1" hits="99999999999999999999" condition-coverage="0% (0/9223372036854775807)"/>`+
+		`<line number="2" hits="1" condition-coverage="(9/3)"/></lines></class></coverage>`)
 	if c := cover.Sum; c.Lines != (Counts{2, 0}) || c.Branches != (Counts{3, 0}) {
 		t.Errorf("got %+v", c)
 	}
@@ -158,7 +160,8 @@ func TestRead_HugeNumbers(t *testing.T) {
 		t.Errorf("of two files: got %v", two.Tests.Duration)
 	}
 	var b strings.Builder
-	lcov := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines><line number="1" hits="1" condition-coverage="(0/100000000)"/></lines></class></coverage>`)
+	lcov := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines>`+
+		`<line number="1" hits="1" condition-coverage="(0/100000000)"/></lines></class></coverage>`)
 	if err := WriteLCOV(&b, []*Report{lcov}); err != nil || b.Len() > 100_000 {
 		t.Errorf("%d bytes, %v", b.Len(), err)
 	}

@@ -167,7 +167,7 @@ func (c *clover) finish() {
 		ran := int(min(1, l.Hits))
 		lines, branches = lines.plus(Counts{ran, 1 - ran}), branches.plus(l.Branches)
 	}
-	// Of several conditions in a line, Istanbul writes only one but counts all of them.
+	// Istanbul writes only one of several conditions in a line but counts all of them.
 	m := c.metrics
 	if dialect == istanbul && m.lines == lines &&
 		m.branches.Covered >= branches.Covered && m.branches.Missed >= branches.Missed {

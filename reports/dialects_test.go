@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// want is what is true of a report that a real tool wrote of tests that are known.
+// want is the expected contents of a report that a real tool wrote for known tests.
 type want struct {
 	Format                                   string
 	Root                                     string `json:"report_root"`
@@ -66,7 +66,7 @@ func (w want) check(t *testing.T, r *Report) {
 		equal("lines", r.Sum.Lines.Total(), w.LinesTotal)
 		equal("branches covered", r.Sum.Branches.Covered, w.Branches)
 		equal("branches", r.Sum.Branches.Total(), w.BranchesTotal)
-	case w.File != nil: // what the tool has not written nobody can count
+	case w.File != nil: // only the contents of the file can be counted
 		equal("total", r.Tests.Total, w.File.Elements)
 		equal("failed", r.Tests.Counts[CaseFailed], w.File.Failed)
 		equal("error", r.Tests.Counts[CaseError], w.File.Error)

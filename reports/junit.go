@@ -18,7 +18,7 @@ type junit struct {
 	body   text // of the element that says how the case ended
 	said   text // by all such elements
 	taking bool
-	todo   bool // what is still to do may fail: Node.js says both of it
+	todo   bool // a todo test may fail: Node.js writes both elements
 	listed int
 	claims int // tests that the outermost suite claims to have
 }
@@ -43,7 +43,7 @@ func (j *junit) start(x *sax.Reader) error {
 	case "testcase":
 		j.begin(x)
 	case "failure", "error", "skipped":
-		if !j.open { // of a whole suite, which else nobody would hear of
+		if !j.open { // of a whole suite; it would otherwise be lost
 			if name == "skipped" || len(j.suites) == 0 {
 				return nil
 			}

@@ -11,10 +11,10 @@ import (
 
 // Tree is the set of files in a source, to find those that reports mention.
 type Tree struct {
-	root  string // where the source stood in the build, slash-separated and absolute
+	root  string // source directory in the build, absolute, separated by slashes
 	files map[string]bool
 	bases map[string][]named
-	found map[[2]string]string // what was looked for before
+	found map[[2]string]string // cached results of Find
 }
 
 // named is a file with its base name.
@@ -38,7 +38,7 @@ func NewTree(root string, files []string) *Tree {
 
 // The patterns are compiled on first use, because most runs of the program read no report.
 type patterns struct {
-	strange *regexp.Regexp   // directories of what others wrote, where a test's own place is not
+	strange *regexp.Regexp   // directories of third-party code, where a test's own place is not
 	system  *regexp.Regexp   // places outside of any source
 	frames  []*regexp.Regexp // how messages and stacks name a line of a file
 	java    *regexp.Regexp   // likewise, with the class, whose package is the directory

@@ -60,7 +60,7 @@ type Problem struct {
 	Line         int    `json:"line,omitempty"`   // where reading stopped, from 1; 0 when not known
 	Offset       int64  `json:"offset,omitempty"` // likewise, in bytes
 	Text         string `json:"message"`
-	DetectFormat string `json:"looksLike,omitempty"` // what the file looks like, where that is something else
+	DetectFormat string `json:"looksLike,omitempty"` // actual format of the file, if it differs
 }
 
 // Error implements error.

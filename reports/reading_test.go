@@ -54,7 +54,8 @@ func TestRead_BrokenFiles(t *testing.T) {
 				"file-format accordingly"},
 		{JUnitXML, "SF:a.c\nend_of_record", "r:1: cannot be read as JUNITXML: text outside the document's element; it " +
 			"looks like LCOV, which CodeBuild does not support"},
-		{NUnitXML, "<test-run/>", "r:1: cannot be read as NUNITXML: <test-run> is not <test-results> (byte 11); the file looks " +
+		{NUnitXML, "<test-run/>", "r:1: cannot be read as NUNITXML: <test-run> is not <test-results> (byte 11); the " +
+			"file looks " +
 			"like NUNIT3XML; set file-format accordingly"},
 		{CloverXML, `<coverage line-rate="1"/>`, "r:1: cannot be read as CLOVERXML: <coverage> has a line-rate, as in " +
 			"COBERTURAXML (byte 25); the file looks like COBERTURAXML; set file-format accordingly"},
@@ -66,14 +67,16 @@ func TestRead_BrokenFiles(t *testing.T) {
 		{CucumberJSON, "[\n]", "r:2: cannot be read as CUCUMBERJSON: it has no features (byte 3)"},
 		{CucumberJSON, "[\n{\"keyword\":\"Feature\",\"elements\":[{\"name\":1}]}]",
 			"r:2: cannot be read as CUCUMBERJSON: Name must be string, not number (byte 45)"},
-		{CucumberJSON, "[{}]", "r:1: cannot be read as CUCUMBERJSON: an object without elements or keyword is not a feature " +
+		{CucumberJSON, "[{}]", "r:1: cannot be read as CUCUMBERJSON: an object without elements or keyword is not a " +
+			"feature " +
 			"(byte 3)"},
 		{CucumberJSON, "{}", "r:1: cannot be read as CUCUMBERJSON: an array of features expected, not { (byte 1)"},
 		{CucumberJSON, `[{"keyword":"F"}] []`, "r:1: cannot be read as CUCUMBERJSON: text after the end of " +
 			"the document (byte 19)"},
 		{CucumberJSON, `[{"keyword":"F"`, "r:1: cannot be read as CUCUMBERJSON: unexpected end of the file (byte 15)"},
 		{SimpleCov, `{"files":[],"metrics":{}}`,
-			`r:1: cannot be read as SIMPLECOV: unexpected key "files", as simplecov-json writes it, which CodeBuild does not support (byte 8); it looks like the output of simplecov-json, which CodeBuild does not support`},
+			`r:1: cannot be read as SIMPLECOV: unexpected key "files", as simplecov-json writes it, ` +
+				`which CodeBuild does not support (byte 8); it looks like the output of simplecov-json, which CodeBuild does not support`},
 		{SimpleCov, "{}", "r:1: cannot be read as SIMPLECOV: no key coverage (byte 2)"},
 		{SimpleCov, `{"RSpec":{"coverage":{"a.rb":[1,"x"]}}}`,
 			`r:1: cannot be read as SIMPLECOV: line 2 of a.rb is expected to be a number or null (byte 36)`},
@@ -154,14 +157,17 @@ func TestRead_MergesFiles(t *testing.T) {
 		t.Errorf("got %+v %+v %s", tests.Tests, tests.Cases, tests.Status)
 	}
 	lines := func(first, second int) string {
-		return fmt.Sprintf(`<coverage line-rate="0"><class filename="x.py"><lines><line number="1" hits="%d"/><line number="2" hits="%d" condition-coverage="50%% (1/2)"/></lines></class></coverage>`, first, second)
+		return fmt.Sprintf(`<coverage line-rate="0"><class filename="x.py"><lines><line number="1" hits="%d"/>`+
+			`<line number="2" hits="%d" condition-coverage="50%% (1/2)"/></lines></class></coverage>`, first, second)
 	}
 	cover := Read("g", CoberturaXML, []Source{textSource("a", lines(1, 0)), textSource("b", lines(0, 3))}, ServiceLimits())
 	if got := cover.Coverage; len(got) != 1 || got[0].Lines != (Counts{2, 0}) || got[0].Branches != (Counts{1, 1}) {
 		t.Errorf("got %+v", got)
 	}
 	counters := func(covered, missed int) string {
-		return fmt.Sprintf(`<report><package name="p"><sourcefile name="X.java"><line nr="1" ci="%d"/><line nr="2" ci="%d"/><counter type="LINE" covered="1" missed="1"/></sourcefile></package></report>`, covered, missed)
+		return fmt.Sprintf(`<report><package name="p"><sourcefile name="X.java"><line nr="1" ci="%d"/>`+
+			`<line nr="2" ci="%d"/><counter type="LINE" covered="1" missed="1"/></sourcefile></package>`+
+			`</report>`, covered, missed)
 	}
 	java := Read("g", JaCoCoXML, []Source{textSource("a", counters(1, 0)), textSource("b", counters(0, 1))},
 		ServiceLimits())
@@ -188,27 +194,45 @@ func TestDialects(t *testing.T) {
 			"tests", JUnitXML, `<testsuite><testcase name="D" status="notrun" result="suppressed"/></testsuite>`,
 			Case{Name: "D", Status: CaseSkipped}},
 		{"a test to do that " +
-			"fails", JUnitXML, `<testsuite><testcase name="t"><skipped type="todo"/><failure message="m"/></testcase></testsuite>`, Case{Name: "t", Status: CaseSkipped, Message: "todo\nm"}},
+			"fails", JUnitXML, `<testsuite><testcase name="t"><skipped type="todo"/><failure message="m"/></testcase>` +
+			`</testsuite>`, Case{Name: "t", Status: CaseSkipped, Message: "todo\nm"}},
 		{"an error beats a " +
-			"failure", JUnitXML, `<testsuite><testcase name="t"><failure/><error message="e"/><skipped/></testcase></testsuite>`, Case{Name: "t", Status: CaseError, Message: "e"}},
+			"failure", JUnitXML, `<testsuite><testcase name="t"><failure/><error message="e"/><skipped/></testcase>` +
+			`</testsuite>`, Case{Name: "t", Status: CaseError, Message: "e"}},
 		{"a namespace and nested suites", JUnitXML,
-			`<x:testsuites xmlns:x="u" name="all"><x:testsuite name="a"><x:testsuite><x:testcase name="t" classname="k"/></x:testsuite></x:testsuite></x:testsuites>`, Case{Name: "t", Prefix: "k", Suite: "a", Status: CaseSucceeded}},
+			`<x:testsuites xmlns:x="u" name="all"><x:testsuite name="a"><x:testsuite><x:testcase name="t" classname="k"/>` +
+				`</x:testsuite></x:testsuite></x:testsuites>`, Case{Name: "t", Prefix: "k", Suite: "a", Status: CaseSucceeded}},
 		{"UTF-16 that says " +
-			"UTF-8", JUnitXML, "\xFF\xFE<\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00>\x00<\x00t\x00e\x00s\x00t\x00c\x00a\x00s\x00e\x00/\x00>\x00<\x00/\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00>\x00", Case{Status: CaseSucceeded}},
+			"UTF-8", JUnitXML, "\xFF\xFE<\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00>\x00<\x00t\x00e\x00s\x00t\x00" +
+			"c\x00a\x00s\x00e\x00/\x00>\x00<\x00/\x00t\x00e\x00s\x00t\x00s\x00u\x00i\x00t\x00e\x00>\x00" +
+			"", Case{Status: CaseSucceeded}},
 		{"bytes that are no UTF-8", JUnitXML, "<testsuite><testcase name='caf\xe9'/></testsuite>",
 			Case{Name: "caf\uFFFD", Status: CaseSucceeded}},
 		{"a name with parentheses and points", NUnitXML,
-			`<test-results><test-case name='A.B.C("x.y")' executed="True" success="False"><failure><message>m</message><stack-trace>s</stack-trace></failure></test-case></test-results>`, Case{Name: `C("x.y")`, Prefix: "A.B", Status: CaseFailed, Message: "m\ns"}},
+			`<test-results><test-case name='A.B.C("x.y")' executed="True" success="False"><failure><message>m</message>` +
+				`<stack-trace>s</stack-trace></failure></test-case>` +
+				`</test-results>`, Case{Name: `C("x.y")`, Prefix: "A.B", Status: CaseFailed, Message: "m\ns"}},
 		{"inconclusive", NUnit3XML, `<test-run><test-case name="t" classname="k" result="Inconclusive"/></test-run>`,
 			Case{Name: "t", Prefix: "k", Status: CaseSkipped}},
 		{"a result that nobody knows", NUnit3XML, `<test-run><test-case name="t" result="Warning"/></test-run>`,
 			Case{Name: "t", Status: CaseUnknown}},
 		{"parameters, and no configuration", TestNGXML,
-			`<testng-results><suite name="S"><test name="T"><class name="k"><test-method is-config="true" name="before" status="FAIL"/><test-method name="m" status="SKIP" duration-ms="1500"><params><param index="0"><value><![CDATA[a]]></value></param><param><value>2</value></param></params></test-method></class></test></suite></testng-results>`, Case{Name: "m(a, 2)", Prefix: "k", Suite: "T", Status: CaseSkipped, Duration: 1500 * time.Millisecond}},
+			`<testng-results><suite name="S"><test name="T"><class name="k">` +
+				`<test-method is-config="true" name="before" status="FAIL"/>` +
+				`<test-method name="m" status="SKIP" duration-ms="1500"><params><param index="0"><value><![CDATA[a]]>` +
+				`</value></param><param><value>2</value></param></params></test-method></class></test>` +
+				`</suite></testng-results>`, Case{Name: "m(a, " +
+				"2)", Prefix: "k", Suite: "T", Status: CaseSkipped, Duration: 1500 * time.Millisecond}},
 		{"an outcome that is not written", VisualStudioTRX,
-			`<TestRun><Results><UnitTestResult testId="1" testName="t"><Output><ErrorInfo><Message>m</Message></ErrorInfo></Output></UnitTestResult></Results><TestDefinitions><UnitTest id="1" storage="c:\\x\\a.dll"><TestMethod className="N.K, a, Version=1"/></UnitTest></TestDefinitions></TestRun>`, Case{Name: "t", Prefix: "N.K", Suite: "a.dll", Status: CaseError, Message: "m"}},
+			`<TestRun><Results><UnitTestResult testId="1" testName="t"><Output><ErrorInfo><Message>m</Message></ErrorInfo>` +
+				`</Output></UnitTestResult></Results><TestDefinitions><UnitTest id="1" storage="c:\\x\\a.dll">` +
+				`<TestMethod className="N.K, a, Version=1"/></UnitTest></TestDefinitions>` +
+				`</TestRun>`, Case{Name: "t", Prefix: "N.K", Suite: "a.dll", Status: CaseError, Message: "m"}},
 		{"inner results belong to theirs", VisualStudioTRX,
-			`<TestRun><Results><UnitTestResult testName="t" outcome="Failed"><InnerResults><UnitTestResult testName="t (1)" outcome="Failed"><Output><ErrorInfo><Message>row 1</Message></ErrorInfo></Output></UnitTestResult></InnerResults></UnitTestResult></Results></TestRun>`, Case{Name: "t", Status: CaseFailed, Message: "row 1"}},
+			`<TestRun><Results><UnitTestResult testName="t" outcome="Failed"><InnerResults>` +
+				`<UnitTestResult testName="t (1)" outcome="Failed"><Output><ErrorInfo><Message>row 1</Message></ErrorInfo>` +
+				`</Output></UnitTestResult></InnerResults></UnitTestResult></Results>` +
+				`</TestRun>`, Case{Name: "t", Status: CaseFailed, Message: "row 1"}},
 		{"what a suite skips is not to do", JUnitXML,
 			`<testsuite><skipped type="todo"/><testcase name="t"><failure message="m"/></testcase></testsuite>`,
 			Case{Name: "t", Status: CaseFailed, Message: "m"}},
@@ -216,9 +240,16 @@ func TestDialects(t *testing.T) {
 			`[{"elements":[{"type":"scenario","name":"S","steps":[{"result":{"status":"unknown"}}]}],"name":"F"}]`,
 			Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseUnknown}},
 		{"two backgrounds", CucumberJSON,
-			`[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed"}}]},{"type":"background","steps":[{"result":{"status":"passed"}}]},{"type":"scenario","name":"S","steps":[{"result":{"status":"skipped"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Message: "Given b (failed)"}},
+			`[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed"}}]}` +
+				`,{"type":"background","steps":[{"result":{"status":"passed"}}]},{"type":"scenario","name":"S"` +
+				`,"steps":[{"result":{"status":"skipped"}}]}],` +
+				`"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Message: "Given b (failed)"}},
 		{"a background that " +
-			"fails", CucumberJSON, `[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given ","result":{"status":"failed","duration":5,"error_message":"no"}}]},{"type":"scenario","name":"S","steps":[{"result":{"status":"skipped","duration":"7"}}]}],"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Duration: 12, Message: "Given b (failed)\nno"}},
+			"fails", CucumberJSON, `[{"elements":[{"type":"background","steps":[{"name":"b","keyword":"Given "` +
+			`,"result":{"status":"failed","duration":5,"error_message":"no"}}]},{"type":"scenario","name":"S"` +
+			`,"steps":[{"result":{"status":"skipped","duration":"7"}}]}],` +
+			`"name":"F"}]`, Case{Name: "S", Prefix: "F", Suite: "F", Status: CaseFailed, Duration: 12,
+			Message: "Given b (failed)\nno"}},
 	} {
 		r := one(tt.format, tt.text)
 		if len(r.Cases) != 1 {
@@ -253,7 +284,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestRead_LargeReportsBoundedMemory reads 100 MB of each, and asks what is held then.
+// TestRead_LargeReportsBoundedMemory reads 100 MB of each, and measures the memory held.
 // It is no test beside others: the memory is that of the whole program.
 func TestRead_LargeReportsBoundedMemory(t *testing.T) {
 	if testing.Short() {

@@ -140,7 +140,7 @@ type Report struct {
 	Cases    []Case     `json:"testCases,omitempty"`
 	Slowest  []Case     `json:"slowestTestCases,omitempty"`
 	Coverage []Coverage `json:"codeCoverages,omitempty"`
-	Changes  *Changes   `json:"changes,omitempty"` // compared with an earlier build; nil if there is none
+	Changes  *Changes   `json:"changes,omitempty"` // compared with an earlier build; nil for the first build
 }
 
 // Sum has the totals of a coverage report. The fields are those of the API.

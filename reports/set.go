@@ -22,8 +22,8 @@ type Set struct {
 	Version int       `json:"version"`
 	Build   int       `json:"buildNumber,omitempty"`
 	Project string    `json:"projectName,omitempty"`
-	Past    []Past    `json:"earlierBuilds,omitempty"` // of the project, that had reports, the oldest first
-	Print   string    `json:"sourcePrint,omitempty"`   // another one when the source has changed; empty when that is not known
+	Past    []Past    `json:"earlierBuilds,omitempty"` // with reports, oldest first
+	Print   string    `json:"sourcePrint,omitempty"`   // fingerprint of the source; empty if unknown
 	Reports []*Report `json:"reports"`
 }
 

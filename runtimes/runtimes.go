@@ -275,8 +275,8 @@ func (t Table) need(choices []Choice, by Choice, name string, versions []string)
 		return Choice{}, nil
 	}
 	if at >= 0 {
-		return Choice{}, &Unknown{Message: fmt.Sprintf("Runtime '%s' version '%s' requires %s %s, but version '%s' is "+
-			"selected",
+		return Choice{}, &Unknown{Message: fmt.Sprintf(
+			"Runtime '%s' version '%s' needs %s %s, and version '%s' of it is selected",
 			by.Name, by.Version, name, strings.Join(versions, " or "), choices[at].Version)}
 	}
 	c, err := t.choose(Wish{name, versions[0]})

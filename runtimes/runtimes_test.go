@@ -45,7 +45,7 @@ func TestChoose_LikeCodeBuild(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		wishes []runtimes.Wish
-		want   string // what is selected, or the error
+		want   string // the selection, or the error
 	}{
 		"the same text":     {[]runtimes.Wish{{"python", "3.10"}}, "python 3.10"},
 		"a wildcard":        {[]runtimes.Wish{{"python", "3.x"}}, "python 3.10"},

@@ -104,7 +104,7 @@ type repository struct {
 }
 
 // discover finds the repository that contains dir. It returns errNoGit or errNoRepository if
-// there is none to use.
+// there is no usable repository.
 func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository

@@ -26,9 +26,10 @@ func TestRepoPath_GoImportPath(t *testing.T) {
 		"git+ssh://git@github.com/org/repo.git":           "github.com/org/repo",
 		"git://git.example.com/~user/repo.git":            "git.example.com/~user/repo",
 
-		"https://git-codecommit.us-east-1.amazonaws.com/v1/repos/repo": "git-codecommit.us-east-1.amazonaws.com/v1/repos/repo",
+		"https://git-codecommit.us-east-1.amazonaws.com/v1/repos/x":    "git-codecommit.us-east-1.amazonaws.com/v1/repos/x",
 		"ssh://APKA@git-codecommit.us-east-1.amazonaws.com/v1/repos/r": "git-codecommit.us-east-1.amazonaws.com/v1/repos/r",
-		"codecommit::us-east-1://repo": "git-codecommit.us-east-1.amazonaws.com/v1/repos/repo",
+
+		"codecommit::us-east-1://repo":         "git-codecommit.us-east-1.amazonaws.com/v1/repos/repo",
 		"codecommit::eu-west-1://profile@repo": "git-codecommit.eu-west-1.amazonaws.com/v1/repos/repo",
 	} {
 		if got := RepoPath(remote); got != want {
@@ -91,7 +92,7 @@ func TestRemote_WithoutCredentials(t *testing.T) {
 		"git+ssh://git:secret@example.com/r":     "git+ssh://git@example.com/r",
 		"git@example.com:org/repo":               "git@example.com:org/repo",
 		"/srv/git/repo":                          "/srv/git/repo",
-		"codecommit::us-east-1://profile@repo": "codecommit::us-east-1://repo",
+		"codecommit::us-east-1://profile@repo":   "codecommit::us-east-1://repo",
 		"":                                       "",
 	} {
 		if got := withoutCredentials(remote); got != want {

@@ -86,13 +86,13 @@ type Extra struct{ Host, Path string }
 type Git struct {
 	Commit string // full ID; empty before the first commit
 	Branch string // empty if HEAD is detached
-	Remote string // configured URL without credentials; empty if there is none
+	Remote string // configured URL without credentials; empty without a remote
 	Dirty  bool   // Worktree only: the files differ from Commit
 }
 
 // Error is an error that the user can resolve.
 type Error struct {
-	Problem string // what is wrong
+	Problem string // the problem, such as a missing directory
 	Hint    string // what to do about it, one sentence
 	Err     error  // the cause, for errors.Is; may be nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain keeps the settings of whoever runs the tests out of them.
+// TestMain keeps the user's settings out of the tests.
 func TestMain(m *testing.M) {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "GIT_") {
@@ -79,7 +79,7 @@ func repo(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// commit commits all that stands in dir and returns the id.
+// commit commits all files in dir and returns the commit ID.
 func commit(t *testing.T, dir string) string {
 	t.Helper()
 	gitIn(t, dir, "add", ".")

@@ -104,7 +104,7 @@ type Change struct {
 }
 
 // LastChange returns the last commit that changed a file, according to the repository. It
-// returns nil if there is none, or if the file differs from it. It runs no filters and verifies
+// returns nil if there is no such commit, or if the file differs from it. It runs no filters and verifies
 // no signatures, because the repository's configuration may be part of a downloaded source.
 func LastChange(ctx context.Context, file string) *Change {
 	dir, base := filepath.Split(file)

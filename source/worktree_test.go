@@ -288,7 +288,7 @@ func TestOpen_DoesNotWriteToRepository(t *testing.T) {
 	}
 }
 
-// snapshot returns what stands below dir, to the byte and the nanosecond.
+// snapshot returns the contents of dir, to the byte and the nanosecond.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}

@@ -83,7 +83,7 @@ func Printable(text string) string {
 }
 
 // String returns the problem in the format for humans: Error, and if the position is known the line
-// with carets below it. Of a long line it shows only the part around the position.
+// with carets below it. It shows only the part of a long line around the position.
 func (p Problem) String() string {
 	if p.Excerpt == "" || p.Line == 0 {
 		return p.Error()

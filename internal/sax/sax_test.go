@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// events reads a document, and writes down what it has.
+// events reads a document and returns its events as text.
 func events(in io.Reader) (string, error) {
 	r := sax.NewReader(in)
 	var b strings.Builder

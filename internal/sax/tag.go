@@ -164,7 +164,7 @@ func (r *Reader) readAttrs(rest []byte) error {
 			return r.wrong("more than %d attributes", maxAttrs)
 		}
 		if n == 0 || gap == 0 || n > maxName {
-			return r.wrong("an attribute is expected, and something else stands there")
+			return r.wrong("an attribute is expected")
 		}
 		name := rest[:n]
 		rest = rest[n:]
