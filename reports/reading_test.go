@@ -76,7 +76,8 @@ func TestRead_BrokenFiles(t *testing.T) {
 		{CucumberJSON, `[{"keyword":"F"`, "r:1: cannot be read as CUCUMBERJSON: unexpected end of the file (byte 15)"},
 		{SimpleCov, `{"files":[],"metrics":{}}`,
 			`r:1: cannot be read as SIMPLECOV: unexpected key "files", as simplecov-json writes it, ` +
-				`which CodeBuild does not support (byte 8); it looks like the output of simplecov-json, which CodeBuild does not support`},
+				`which CodeBuild does not support (byte 8); ` +
+				`it looks like the output of simplecov-json, which CodeBuild does not support`},
 		{SimpleCov, "{}", "r:1: cannot be read as SIMPLECOV: no key coverage (byte 2)"},
 		{SimpleCov, `{"RSpec":{"coverage":{"a.rb":[1,"x"]}}}`,
 			`r:1: cannot be read as SIMPLECOV: line 2 of a.rb is expected to be a number or null (byte 36)`},
