@@ -54,9 +54,9 @@ func corpusTable(t *testing.T) []judged {
 	return all
 }
 
-// TestPublicBuildspecsAreJudgedAsTheServiceJudgesThem reads a corpus of public
+// TestParse_PublicBuildspecs reads a corpus of public
 // buildspecs with known answers, and the reasons for them.
-func TestPublicBuildspecsAreJudgedAsTheServiceJudgesThem(t *testing.T) {
+func TestParse_PublicBuildspecs(t *testing.T) {
 	t.Parallel()
 	for _, row := range corpusTable(t) {
 		text, err := os.ReadFile(filepath.Join(corpus(), "dev", row.name))
@@ -82,7 +82,7 @@ var (
 	commandLine   = regexp.MustCompile(`instead" \(line (\d+)\)`)
 )
 
-// checkReason looks for every reason in what the service would say; a YAML
+// checkReason looks for every reason in CodeBuild's message; a YAML
 // error has the line of the table in it.
 func checkReason(t *testing.T, row judged, problems diag.List) {
 	t.Helper()

@@ -2,73 +2,74 @@ package buildspec
 
 import "strings"
 
-// Kind is what may stand beside a key.
+// Kind is the type of a key's value.
 type Kind int
 
-// The kinds. Nothing written beside a key is an empty value of its kind.
+// The kinds. A missing value (`files:` with nothing after it) is the empty value
+// of its kind.
 const (
-	Text     Kind = iota // one text, as it is written
-	Truth                // yes or no, true or false, on or off
-	Texts                // a list of texts; one text alone is a list of one
-	Commands             // a list of scripts; one alone is a list of one
-	Section              // a mapping of Keys
-	Names                // a mapping of names the author chooses, each an Each
-	Items                // a list of Each
-	Ignored              // anything: the service no longer reads it
+	Text     Kind = iota // a scalar, with its spelling
+	Bool                 // yes or no, true or false, on or off
+	TextList             // a list of scalars; a single scalar is a list of one
+	Commands             // a list of scripts; a single scalar is a list of one
+	Section              // a mapping with the keys in Keys
+	Map                  // a mapping with names that the author chooses; Elem describes the values
+	List                 // a list of values that Elem describes
+	Ignored              // any value: CodeBuild does not read it
 )
 
-// Key is one key of a buildspec: what may stand beside it and what it means.
-// The reader, the JSON Schema, and what an editor shows while somebody types are
-// all made from the same table of them, Reference.
+// Key describes one key of a buildspec: the type of its value and its meaning. The
+// parser, the JSON Schema, and the language server's completions and hovers all use
+// the table of keys that Reference returns.
 type Key struct {
 	Name string
 	Kind Kind
-	Doc  string // what it means, whole sentences
+	Doc  string // one or more sentences for editors and the schema
 
 	Keys []Key // of a Section
-	Each *Key  // of Names and Items
+	Elem *Key  // of a Map or a List: describes each value
 
-	Values  []string // of Text: what may be written
-	Open    bool     // other values than Values may be written too
-	Pattern string   // of Text: a form beside Values, for the schema
-	Named   string   // of Names: the form of the names
-	Beside  string   // the key that must stand beside this one, unless it is empty
+	Values      []string // of Text: the allowed values
+	AnyValue    bool     // of Text: Values are suggestions, and other values are accepted
+	Pattern     string   // of Text: a regular expression for values in addition to Values
+	NamePattern string   // of a Map: a regular expression for the names
+	Requires    string   // a key of the same section that this one requires if it is not empty
 
-	Required bool   // the service refuses a buildspec without it
-	Wanted   bool   // a batch build is refused without it
-	Default  string // what counts where nothing is written
-	Newer    bool   // belongs to version 0.2 only
-	Old      bool   // belongs to version 0.1 only; unknown in 0.2
-	Only     string // the one phase in which it counts
-	Gone     string // why the service no longer reads it
-	Fold     bool   // of a Section: case of its keys does not count
-	Closed   bool   // of a Section: another key is an error, not a warning
+	Required     bool   // CodeBuild rejects a buildspec without the key
+	BatchNeeds   bool   // CodeBuild rejects a batch build without the key
+	Default      string // value if the key is not set
+	Since02      bool   // version 0.2 only
+	Only01       bool   // version 0.1 only; an unknown key in 0.2
+	OnlyPhase    string // the only phase in which the key has an effect
+	Removed      string // message that says why CodeBuild no longer reads the key
+	IgnoreCase   bool   // of a Section: the names of its keys are case-insensitive
+	RejectsOther bool   // of a Section: an unknown key is an error rather than a warning
 }
 
-// Find returns the key of a section with a name.
+// Find returns the key of a section with the given name.
 func (k *Key) Find(name string) (*Key, bool) {
 	for i := range k.Keys {
-		if k.Keys[i].Name == name || k.Fold && strings.EqualFold(k.Keys[i].Name, name) {
+		if k.Keys[i].Name == name || k.IgnoreCase && strings.EqualFold(k.Keys[i].Name, name) {
 			return &k.Keys[i], true
 		}
 	}
 	return nil, false
 }
 
-// names returns the names of a section's keys that belong to a version, in the
-// order of the reference.
+// names returns the names of a section's keys in a version, in the order of the
+// reference. Removed keys are left out, because they are not worth a suggestion.
 func (k *Key) names(version string) []string {
 	var names []string
 	for _, key := range k.Keys {
-		if key.Gone == "" && (!key.Old || version == "0.1") {
+		if key.Removed == "" && (!key.Only01 || version == "0.1") {
 			names = append(names, key.Name)
 		}
 	}
 	return names
 }
 
-// At returns the key at a path such as phases.build.commands[0], or the root for
-// "". Names the author chose lead to the key that describes each of them.
+// At returns the key at a path, or the root for an empty path. The names in a Map and
+// the indexes in a List lead to the key that describes their values.
 func (k *Key) At(path []string) (*Key, bool) {
 	for _, name := range path {
 		switch k.Kind {
@@ -78,8 +79,8 @@ func (k *Key) At(path []string) (*Key, bool) {
 				return nil, false
 			}
 			k = next
-		case Names, Items:
-			k = k.Each
+		case Map, List:
+			k = k.Elem
 		default:
 			return nil, false
 		}

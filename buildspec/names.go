@@ -2,7 +2,7 @@ package buildspec
 
 import "github.com/buildlocal/buildlocal/internal/diag"
 
-// The names of what Parse finds.
+// The names of the checks of Parse.
 const (
 	YAMLSyntax          = "yaml-syntax"
 	TooLarge            = "too-large"
@@ -33,33 +33,37 @@ const (
 	OnlyBatch           = "only-batch"
 )
 
-// Checks describes what Parse finds, in the order of the reference.
+// Checks describes the checks of Parse, in the order of docs/checks.md.
 var Checks = []diag.Check{
-	{Name: YAMLSyntax, Severity: diag.Error, Summary: "The file is no YAML."},
-	{Name: TooLarge, Severity: diag.Error, Softer: true, Summary: "The file is larger than any buildspec, or its aliases stand for too much."},
-	{Name: EmptyBuildspec, Severity: diag.Error, Summary: "The file says nothing."},
-	{Name: SecondDocument, Severity: diag.Warning, Summary: "Only the first document of a file counts."},
+	{Name: YAMLSyntax, Severity: diag.Error, Summary: "The file is not valid YAML."},
+	{Name: TooLarge, Severity: diag.Error, Softer: true,
+		Summary: "The file exceeds a size limit, or its aliases expand to too many values."},
+	{Name: EmptyBuildspec, Severity: diag.Error, Summary: "The file is empty."},
+	{Name: SecondDocument, Severity: diag.Warning, Summary: "Only the first YAML document of a file is used."},
 	{Name: MissingVersion, Severity: diag.Error, Summary: "The buildspec has no version."},
 	{Name: UnknownVersion, Severity: diag.Warning, Summary: "Only the versions 0.1 and 0.2 are documented."},
 	{Name: MissingPhases, Severity: diag.Error, Summary: "The buildspec has no phases."},
-	{Name: OnlyBatch, Severity: diag.Error, Summary: "The buildspec has only a batch section and cannot be run as a single build."},
-	{Name: UnknownPhase, Severity: diag.Error, Summary: "There are four phases: install, pre_build, build, post_build."},
-	{Name: UnknownKey, Severity: diag.Warning, Summary: "The service does not know this key and ignores it."},
-	{Name: DuplicateKey, Severity: diag.Warning, Summary: "A key is written twice in one mapping; the last one counts."},
-	{Name: NewerKey, Severity: diag.Warning, Summary: "The key belongs to version 0.2."},
-	{Name: RemovedKey, Severity: diag.Warning, Summary: "The service no longer reads this key."},
-	{Name: IgnoredKey, Severity: diag.Warning, Summary: "The key counts for nothing where it stands."},
-	{Name: WrongType, Severity: diag.Error, Summary: "A text, a list or a mapping stands where another of them is expected."},
-	{Name: BadValue, Severity: diag.Error, Summary: "The key does not take this value."},
-	{Name: MissingKey, Severity: diag.Error, Softer: true, Summary: "A section lacks a key it cannot do without."},
-	{Name: CommandNotText, Severity: diag.Error, Summary: `A command became a mapping or a list, mostly because of a ": " in it.`},
+	{Name: OnlyBatch, Severity: diag.Error,
+		Summary: "The buildspec has only a batch section and cannot be run as a single build."},
+	{Name: UnknownPhase, Severity: diag.Error, Summary: "The phases are install, pre_build, build and post_build."},
+	{Name: UnknownKey, Severity: diag.Warning, Summary: "CodeBuild does not know this key and ignores it."},
+	{Name: DuplicateKey, Severity: diag.Warning, Summary: "A mapping has the same key twice; the last one wins."},
+	{Name: NewerKey, Severity: diag.Warning, Summary: "The key requires version 0.2."},
+	{Name: RemovedKey, Severity: diag.Warning, Summary: "CodeBuild no longer supports this key."},
+	{Name: IgnoredKey, Severity: diag.Warning, Summary: "The key has no effect in this place."},
+	{Name: WrongType, Severity: diag.Error, Summary: "A value has the wrong type: string, list or mapping."},
+	{Name: BadValue, Severity: diag.Error, Summary: "The key does not accept this value."},
+	{Name: MissingKey, Severity: diag.Error, Softer: true, Summary: "A section lacks a required key."},
+	{Name: CommandNotText, Severity: diag.Error,
+		Summary: `A command was parsed as a mapping or a list, usually because of a ": " in it.`},
 	{Name: EmptyCommand, Severity: diag.Error, Summary: "An item of commands or finally is empty."},
-	{Name: FinallyAlone, Severity: diag.Error, Summary: "finally needs commands beside it."},
-	{Name: EmptyItem, Severity: diag.Warning, Summary: "An item of a list is empty."},
-	{Name: VariableName, Severity: diag.Warning, Summary: "The name cannot be used by a shell; an error where no process can have such a variable."},
-	{Name: ReservedVariable, Severity: diag.Warning, Summary: "Names that begin with CODEBUILD_ are the service's."},
-	{Name: UnknownReportFormat, Severity: diag.Error, Summary: "The service does not know this format of reports."},
-	{Name: NoFiles, Severity: diag.Warning, Summary: "A section that names no files has nothing to collect."},
-	{Name: TooMany, Severity: diag.Warning, Summary: "The service takes fewer of them."},
-	{Name: BadIdentifier, Severity: diag.Error, Summary: "The identifier cannot name anything."},
+	{Name: FinallyAlone, Severity: diag.Error, Summary: "finally requires commands in the same phase."},
+	{Name: EmptyItem, Severity: diag.Warning, Summary: "A list item is empty."},
+	{Name: VariableName, Severity: diag.Warning,
+		Summary: "The variable name is not valid in a shell. It is an error if no process can have such a variable."},
+	{Name: ReservedVariable, Severity: diag.Warning, Summary: "CodeBuild reserves names that begin with CODEBUILD_."},
+	{Name: UnknownReportFormat, Severity: diag.Error, Summary: "CodeBuild does not support this report format."},
+	{Name: NoFiles, Severity: diag.Warning, Summary: "A section without files collects nothing."},
+	{Name: TooMany, Severity: diag.Warning, Summary: "The number of items exceeds CodeBuild's limit."},
+	{Name: BadIdentifier, Severity: diag.Error, Summary: "The identifier is not valid."},
 }

@@ -7,34 +7,34 @@ import (
 	"strings"
 )
 
-// OnFailure says what follows when a phase fails. The zero value is the order
-// of the service.
+// OnFailure is a parsed on-failure. The zero value is CodeBuild's normal order of
+// phases.
 type OnFailure struct {
-	Text    string // as written
-	Action  Action
-	Retries int            // how often a phase that fails is run again
-	Match   *regexp.Regexp // RETRY only where the error message matches; nil for any
+	Text    string         // as written
+	Action  Action         // empty if on-failure is not set
+	Retries int            // maximum number of retries of the phase; RETRY only
+	Match   *regexp.Regexp // retry only if the error message matches; nil retries on any error
 }
 
 // Action is the keyword of on-failure.
 type Action string
 
-// The actions. Empty means the normal order of the phases.
+// The actions.
 const (
 	Abort    Action = "ABORT"
 	Continue Action = "CONTINUE"
 	Retry    Action = "RETRY"
 )
 
-// Documented: RETRY alone means three times, a count is at most 100.
+// Documented: RETRY without a count retries three times; the maximum count is 100.
 const (
 	defaultRetries = 3
 	maxRetries     = 100
 )
 
-// ParseOnFailure reads ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex and
-// RETRY-count-regex. The keyword's case does not count: the documentation
-// itself mixes it.
+// ParseOnFailure parses ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex and
+// RETRY-count-regex. The keyword is case-insensitive, because the documentation
+// itself writes it both ways. An empty text is the zero OnFailure.
 func ParseOnFailure(text string) (OnFailure, error) {
 	keyword, rest, more := strings.Cut(text, "-")
 	o := OnFailure{Text: text, Action: Action(strings.ToUpper(keyword))}
@@ -50,15 +50,18 @@ func ParseOnFailure(text string) (OnFailure, error) {
 	case Retry:
 		return o.retry(rest)
 	}
-	return OnFailure{}, fmt.Errorf("unknown on-failure %q; expected ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex or RETRY-count-regex", text)
+	return OnFailure{}, fmt.Errorf("unknown on-failure %q; "+
+		"use ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex or RETRY-count-regex", text)
 }
 
+// retry parses the part after RETRY-. A regular expression may itself contain dashes
+// and digits: only a number up to the first dash is a count.
 func (o OnFailure) retry(rest string) (OnFailure, error) {
 	o.Retries = defaultRetries
 	count, pattern, _ := strings.Cut(rest, "-")
 	if n, err := strconv.Atoi(count); err == nil {
 		if n < 0 || n > maxRetries {
-			return OnFailure{}, fmt.Errorf("on-failure %q retries %d times; expected 0 to %d", o.Text, n, maxRetries)
+			return OnFailure{}, fmt.Errorf("on-failure %q: %d retries; the count must be 0 to %d", o.Text, n, maxRetries)
 		}
 		o.Retries, rest = n, pattern
 	}

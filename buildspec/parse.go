@@ -14,32 +14,35 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// SizeLimit and the others bound what is read as a buildspec. The limits keep the cost of any text below 100 ms
-// and 64 MiB; the largest public buildspec has 95 KB and 12,000 marks.
+// The limits of a buildspec. They keep the cost of parsing any input below 100 ms and
+// 64 MiB. The largest public buildspec found has 95 KB and 12,000 marks.
 const (
-	SizeLimit    = 1 << 20 // bytes
-	markLimit    = 60_000  // lines, and characters that begin or end a value
-	valueLimit   = 40_000  // values, those that aliases stand for counted each time
-	problemLimit = 500
+	MaxSize     = 1 << 20 // bytes, after conversion to UTF-8
+	maxMarks    = 60_000  // lines, and characters that begin or end a value
+	maxValues   = 40_000  // values, with aliases counted each time they are used
+	maxProblems = 500     // reported errors, and as many warnings
 )
 
-// emptyDocument is what the service says of a document without version or
-// phases.
+// emptyDocument is CodeBuild's message for a document without version or phases.
+// Observed.
 const emptyDocument = "wrong number of container tags, expected 1"
 
-// Parse reads a buildspec, YAML or JSON. The Buildspec holds what could be
-// read; where the list has an error in it, it is not to be run.
+// Parse parses a buildspec in YAML or JSON. It returns the parts that could be read
+// and all problems, sorted by position. Callers must not run the Buildspec if
+// List.Failed reports an error. file is used in messages only.
 func Parse(file string, text []byte) (*Buildspec, diag.List) {
 	size := len(text)
 	text = toUTF8(text)
-	p := &parser{spec: &Buildspec{File: file, places: map[string]Place{}}, left: valueLimit}
-	if size = max(size, len(text)); size > SizeLimit {
-		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d bytes; expected at most %d", size, SizeLimit)})
+	p := &parser{spec: &Buildspec{File: file, places: map[string]Place{}}, left: maxValues}
+	if size = max(size, len(text)); size > MaxSize {
+		message := fmt.Sprintf("the buildspec has %d bytes; the maximum is %d", size, MaxSize)
+		p.add(diag.Problem{Name: TooLarge, File: file, Message: message})
 		return p.spec, p.problems
 	}
 	p.spec.lines = splitLines(text)
-	if n := marks(text); n > markLimit {
-		p.add(diag.Problem{Name: TooLarge, File: file, Message: fmt.Sprintf("the buildspec has %d lines, keys and items; expected at most %d", n, markLimit)})
+	if n := marks(text); n > maxMarks {
+		message := fmt.Sprintf("the buildspec has %d lines, keys and items; the maximum is %d", n, maxMarks)
+		p.add(diag.Problem{Name: TooLarge, File: file, Message: message})
 		return p.spec, p.problems
 	}
 	if root := p.document(text); root != nil {
@@ -47,16 +50,17 @@ func Parse(file string, text []byte) (*Buildspec, diag.List) {
 	}
 	p.problems.Sort()
 	for _, s := range []diag.Severity{diag.Error, diag.Warning} {
-		if p.untold[s] > 0 {
+		if p.suppressed[s] > 0 {
 			p.problems = append(p.problems, diag.Problem{
-				Severity: s, Name: TooLarge, File: file, Line: len(p.spec.lines), Message: fmt.Sprintf("%d more %ss are not shown", p.untold[s], s),
+				Severity: s, Name: TooLarge, File: file, Line: len(p.spec.lines),
+				Message: fmt.Sprintf("%d more %ss are not shown", p.suppressed[s], s),
 			})
 		}
 	}
 	return p.spec, p.problems
 }
 
-// toUTF8 drops a byte order mark, and reads the UTF-16 that Windows tools write.
+// toUTF8 removes a byte order mark and converts UTF-16, which Windows tools write.
 func toUTF8(text []byte) []byte {
 	little, big := bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff"))
 	if !little && !big {
@@ -73,13 +77,15 @@ func toUTF8(text []byte) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// splitLines ends lines where YAML does.
+// splitLines splits at all line terminators of YAML, so that line numbers agree with
+// those of yaml.v3.
 func splitLines(text []byte) []string {
 	ends := strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 	return strings.Split(ends.Replace(string(text)), "\n")
 }
 
-// marks is at least as large as the number of values a text can hold.
+// marks returns an upper bound of the number of values in a text. It is cheap enough
+// to run before the YAML parser, whose cost grows with the number of values.
 func marks(text []byte) int {
 	n := 0
 	for i, c := range text {
@@ -95,36 +101,42 @@ func marks(text []byte) int {
 	return n
 }
 
+// parser holds the state of one call of Parse.
 type parser struct {
-	spec     *Buildspec
-	problems diag.List
-	left     int    // of valueLimit
-	told     [2]int // how many errors and warnings
-	untold   [2]int // how many beyond problemLimit
+	spec       *Buildspec
+	problems   diag.List
+	left       int    // values left of maxValues
+	reported   [2]int // number of reported problems, by severity
+	suppressed [2]int // number of problems beyond maxProblems, by severity
 }
 
-// full reports whether no more problems of a severity are noted: a text that is
-// wrong all over is not told whole.
+// full reports whether maxProblems problems of a severity have been reported. If so,
+// it counts another suppressed one. Callers check it before they build an expensive
+// message.
 func (p *parser) full(s diag.Severity) bool {
-	if p.told[s] < problemLimit {
+	if p.reported[s] < maxProblems {
 		return false
 	}
-	p.untold[s]++
+	p.suppressed[s]++
 	return true
 }
 
+// add appends a problem unless the limit of its severity is reached.
 func (p *parser) add(problem diag.Problem) {
 	if !p.full(problem.Severity) {
-		p.told[problem.Severity]++
+		p.reported[problem.Severity]++
 		p.problems = append(p.problems, problem)
 	}
 }
 
-// fail notes an error at node.
+// fail adds an error at a node and returns it, so that the caller can set Service or
+// Fix.
 func (p *parser) fail(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
 	return p.note(diag.Error, name, node, path, fmt.Sprintf(format, args...))
 }
 
+// note adds a problem at a node. It returns a dummy if the limit is reached, so that
+// callers can set fields without a check.
 func (p *parser) note(s diag.Severity, name string, node *yaml.Node, path, message string) *diag.Problem {
 	if p.full(s) {
 		return &diag.Problem{}
@@ -135,11 +147,13 @@ func (p *parser) note(s diag.Severity, name string, node *yaml.Node, path, messa
 	return &p.problems[len(p.problems)-1]
 }
 
+// warn adds a warning at a node.
 func (p *parser) warn(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
 	return p.note(diag.Warning, name, node, path, fmt.Sprintf(format, args...))
 }
 
-// width is how many characters of its line a node covers.
+// width returns the number of characters that a node covers in its first line. It is 1
+// for mappings, lists and block scalars, which have no end in that line.
 func width(node *yaml.Node) int {
 	if node.Kind != yaml.ScalarNode || node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return 1
@@ -152,7 +166,7 @@ func width(node *yaml.Node) int {
 	return max(1, n)
 }
 
-// document returns the root mapping, or nil when there is none to go on with.
+// document returns the root mapping, or nil if there is nothing to read.
 func (p *parser) document(text []byte) *yaml.Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
@@ -162,12 +176,16 @@ func (p *parser) document(text []byte) *yaml.Node {
 		return nil
 	}
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
-		p.add(diag.Problem{Name: EmptyBuildspec, File: p.spec.File, Line: 1, Column: 1, Service: emptyDocument, Message: "the buildspec is empty; expected at least version and phases"})
+		p.add(diag.Problem{
+			Name: EmptyBuildspec, File: p.spec.File, Line: 1, Column: 1, Service: emptyDocument,
+			Message: "the buildspec is empty; add at least version and phases",
+		})
 		return nil
 	}
 	root := resolve(doc.Content[0])
 	if root.Kind != yaml.MappingNode {
-		p.fail(WrongType, root, "", "the buildspec is %s; expected a mapping with version and phases", kindOf(root)).Service = emptyDocument
+		p.fail(WrongType, root, "", "the buildspec must be a mapping with version and phases, not %s", kindOf(root)).
+			Service = emptyDocument
 		return nil
 	}
 	var second yaml.Node
@@ -177,17 +195,20 @@ func (p *parser) document(text []byte) *yaml.Node {
 	return root
 }
 
+// secondDocument warns about a second YAML document. CodeBuild reads only the first.
+// root is the line of the first document's root.
 func (p *parser) secondDocument(node *yaml.Node, root int) {
 	line := max(1, node.Line)
-	if node.Kind == 0 { // it could not be read
-		line = root + 1 + max(0, slices.IndexFunc(p.spec.lines[root:], func(line string) bool { return strings.HasPrefix(line, "---") }))
+	if node.Kind == 0 { // the second document is not valid YAML and has no position
+		isMark := func(line string) bool { return strings.HasPrefix(line, "---") }
+		line = root + 1 + max(0, slices.IndexFunc(p.spec.lines[root:], isMark))
 	}
-	problem := p.spec.At(min(line, len(p.spec.lines)), 1, 1, "a second document begins here; only the first one counts")
+	problem := p.spec.At(min(line, len(p.spec.lines)), 1, 1, "a second document begins here and is ignored")
 	problem.Severity, problem.Name = diag.Warning, SecondDocument
 	p.add(problem)
 }
 
-// resolve follows an alias to what it stands for.
+// resolve follows aliases. The limit ends chains that refer to themselves.
 func resolve(node *yaml.Node) *yaml.Node {
 	for range 100 {
 		if node.Kind != yaml.AliasNode || node.Alias == nil {
@@ -202,10 +223,10 @@ func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }
 
-// isNothing reports whether nothing at all is written where a value may stand.
+// isNothing reports whether a value is missing, as in `files:` at the end of a line.
 func isNothing(node *yaml.Node) bool { return isNull(node) && node.Value == "" }
 
-// kindOf names what a node is, for a message.
+// kindOf describes a node's type in a message.
 func kindOf(node *yaml.Node) string {
 	switch {
 	case node.Kind == yaml.MappingNode:
@@ -213,20 +234,21 @@ func kindOf(node *yaml.Node) string {
 	case node.Kind == yaml.SequenceNode:
 		return "a list"
 	case isNothing(node):
-		return "nothing"
+		return "null"
 	}
-	return fmt.Sprintf("the text %q", short(node.Value))
+	return fmt.Sprintf("the string %q", short(node.Value))
 }
 
-// short is the beginning of a text.
+// short limits a text for use in a message.
 func short(text string) string {
-	const most = 60
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "..."
+	const maxShown = 60 // characters
+	if runes := []rune(text); len(runes) > maxShown {
+		return string(runes[:maxShown]) + "..."
 	}
 	return text
 }
 
+// join appends a name to a key path.
 func join(path, name string) string {
 	if path == "" {
 		return name
@@ -234,6 +256,7 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+// line returns the line with a number, or "" if the file has no such line.
 func (p *parser) line(n int) string {
 	if n < 1 || n > len(p.spec.lines) {
 		return ""

@@ -16,9 +16,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestEveryMistakeIsToldWithItsPlace reads testdata/buildspec/err: each file
+// TestParse_ReportsMistakes reads testdata/buildspec/err: each file
 // has an .out beside it with every message.
-func TestEveryMistakeIsToldWithItsPlace(t *testing.T) {
+func TestParse_ReportsMistakes(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../testdata/buildspec/err/*.yml")
 	if err != nil || len(files) == 0 {
@@ -64,7 +64,7 @@ func parse(t *testing.T, text string) *buildspec.Buildspec {
 	return spec
 }
 
-func TestScalarsKeepTheTextThatIsWritten(t *testing.T) {
+func TestParse_KeepsScalarSpelling(t *testing.T) {
 	t.Parallel()
 	spec := parse(t, `version: 0.2
 env:
@@ -99,7 +99,7 @@ phases:
 	}
 }
 
-func TestEveryKeyIsRead(t *testing.T) {
+func TestParse_ReadsEveryKey(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../testdata/buildspec/ok/everything.yml")
 	if err != nil {
@@ -124,32 +124,36 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if diff := cmp.Diff(groups, spec.Reports); diff != "" {
 		t.Error(diff)
 	}
-	cache := &buildspec.Cache{Paths: []string{"node_modules/**/*"}, Key: "k", FallbackKeys: []string{"k-"}, Action: "restore", Line: 53}
+	cache := &buildspec.Cache{Paths: []string{"node_modules/**/*"}, Key: "k", FallbackKeys: []string{"k-"},
+		Action: "restore", Line: 53}
 	if diff := cmp.Diff(cache, spec.Cache); diff != "" {
 		t.Error(diff)
 	}
 	build, _ := spec.Phase("BUILD")
 	wantBuild := buildspec.Phase{
-		Name: "BUILD", Path: "phases.build", Line: 22, RunAs: "other", OnFailure: buildspec.OnFailure{Text: "Retry-2-x.*", Action: buildspec.Retry, Retries: 2},
-		Commands: []buildspec.Command{{Text: "echo a: b", Line: 26, Column: 9, Style: buildspec.Quoted, Path: "phases.build.commands[0]"}, {Text: "one\ntwo\n", Line: 28, Column: 9, Style: buildspec.Literal, Path: "phases.build.commands[1]"}},
-		Finally:  []buildspec.Command{{Text: "echo done", Line: 31, Column: 9, Path: "phases.build.finally[0]"}},
+		Name: "BUILD", Path: "phases.build", Line: 22, RunAs: "other", OnFailure: buildspec.OnFailure{Text: "Retry-2-x.*",
+			Action: buildspec.Retry, Retries: 2},
+		Commands: []buildspec.Command{{Text: "echo a: b", Line: 26, Column: 9, Style: buildspec.Quoted,
+			Path: "phases.build.commands[0]"}, {Text: "one\ntwo\n", Line: 28, Column: 9, Style: buildspec.Literal,
+			Path: "phases.build.commands[1]"}},
+		Finally: []buildspec.Command{{Text: "echo done", Line: 31, Column: 9, Path: "phases.build.finally[0]"}},
 	}
 	if diff := cmp.Diff(wantBuild, build, cmpopts.IgnoreFields(buildspec.OnFailure{}, "Match")); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestOddDocumentsHaveADefinedAnswer(t *testing.T) {
+func TestParse_UnusualDocuments(t *testing.T) {
 	t.Parallel()
 	const phases = "\nphases: {build: {commands: [echo]}}\n"
 	tests := map[string]struct {
 		text   string
 		failed bool
 	}{
-		"json":                 {`{"version":"0.2","phases":{"build":{"commands":["echo"]}}}`, false},
-		"byte order mark":      {"\xef\xbb\xbfversion: 0.2" + phases, false},
-		"carriage returns":     {"version: 0.2\r\nphases:\r\n  build:\r\n    commands:\r\n      - echo\r\n", false},
-		"anchors and merges":   {"version: 0.2\nphases:\n  install: &a\n    commands: [echo]\n  build:\n    <<: *a\n    " +
+		"json":             {`{"version":"0.2","phases":{"build":{"commands":["echo"]}}}`, false},
+		"byte order mark":  {"\xef\xbb\xbfversion: 0.2" + phases, false},
+		"carriage returns": {"version: 0.2\r\nphases:\r\n  build:\r\n    commands:\r\n      - echo\r\n", false},
+		"anchors and merges": {"version: 0.2\nphases:\n  install: &a\n    commands: [echo]\n  build:\n    <<: *a\n    " +
 			"finally: [echo]\n", false},
 		"batch only":           {"batch: {build-list: []}\n", false},
 		"empty":                {"", true},
@@ -174,7 +178,7 @@ func TestOddDocumentsHaveADefinedAnswer(t *testing.T) {
 	}
 }
 
-// bomb is a document whose aliases stand for 10^9 items.
+// bomb returns a document whose aliases expand to 10^9 items.
 func bomb() string {
 	var b strings.Builder
 	b.WriteString("version: 0.2\nx0: &x0 [a,a,a,a,a,a,a,a,a,a]\n")
@@ -185,7 +189,7 @@ func bomb() string {
 	return b.String() + "phases: {build: {commands: *x0}}\n"
 }
 
-func TestOnFailureIsReadInAllItsForms(t *testing.T) {
+func TestParseOnFailure_AllForms(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]buildspec.OnFailure{
 		"":               {},

@@ -9,6 +9,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
+// phases appends the phases in file order. CodeBuild runs them in its own order
+// whatever their order in the file.
 func (p *parser) phases(v value) {
 	for _, f := range v.fields {
 		p.phase(f, join("phases", f.key.Value))
@@ -26,13 +28,14 @@ func (p *parser) phase(f field, path string) {
 	phase.Commands = p.scripts(f.itemsOf("commands"))
 	phase.Finally = p.scripts(f.itemsOf("finally"))
 	if v, _ := f.get("finally"); len(v.items) > 0 && !f.has("commands") && needsCommands(f.name) {
-		p.fail(FinallyAlone, v.key, join(path, "finally"), "finally without commands: expected commands: beside it in %s, with what is to be done first", path)
+		p.fail(FinallyAlone, v.key, join(path, "finally"),
+			"finally without commands; add commands: to %s for the steps that run first", path)
 	}
 	p.spec.Phases = append(p.spec.Phases, phase)
 }
 
-// needsCommands reports whether a phase cannot do without commands (documented:
-// all but install).
+// needsCommands reports whether finally requires commands in a phase. Documented: it
+// does in all phases except install.
 func needsCommands(phase string) bool { return phase != "install" }
 
 func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
@@ -45,12 +48,14 @@ func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
 
 func (p *parser) runtimes(v value, phase, path string) []Variable {
 	if phase != "INSTALL" {
-		p.warn(IgnoredKey, v.key, path, "runtime-versions counts only in install and is ignored here")
+		p.warn(IgnoredKey, v.key, path, "runtime-versions has an effect only in install and is ignored here")
 		return nil
 	}
 	return variablesOf(v.fields)
 }
 
+// scripts returns the commands of a list. The positions are those of the text, which
+// for a block scalar begins below its indicator.
 func (p *parser) scripts(items []value) []Command {
 	var all []Command
 	for _, item := range items {
@@ -74,7 +79,8 @@ func styleOf(node *yaml.Node) Style {
 	return Plain
 }
 
-// commandLine is where the text of a command begins: below the | of a block.
+// commandLine returns the line in which a command's text begins: the one after the |
+// or > of a block scalar.
 func commandLine(node *yaml.Node) int {
 	if node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return node.Line + 1
@@ -82,7 +88,9 @@ func commandLine(node *yaml.Node) int {
 	return node.Line
 }
 
-// commandColumn is where the text of a command begins in that line.
+// commandColumn returns the column in which a command's text begins in its file line.
+// yaml.v3 removes the indentation of a block scalar, so the first line that is not
+// blank is compared with the line of the file.
 func (p *parser) commandColumn(node *yaml.Node) int {
 	if commandLine(node) == node.Line {
 		return node.Column
@@ -97,63 +105,74 @@ func (p *parser) commandColumn(node *yaml.Node) int {
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// isCommand reports whether an item of commands or finally is a script, and
-// notes what it is instead.
+// isCommand reports whether an item of commands or finally is a script. If not, it
+// adds a problem that says why YAML does not read it as text.
 func (p *parser) isCommand(node *yaml.Node, at where) bool {
 	switch {
 	case node.Kind == yaml.MappingNode:
 		p.mappingCommand(node, at)
 	case node.Kind == yaml.SequenceNode:
-		problem := p.fail(CommandNotText, node, at.path, "%s is a list; expected a command: put it in quotes", at.path)
-		if strings.HasPrefix(p.behind(node), "- ") {
-			problem.Message = at.path + " is a list, because of its second dash; expected a command behind one"
+		problem := p.fail(CommandNotText, node, at.path, "%s must be a command, not a list; put it in quotes", at.path)
+		if strings.HasPrefix(p.restOfLine(node), "- ") {
+			problem.Message = at.path + " must be a command, not a list; remove the second dash"
 		}
-		problem.Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d", serviceItem(at.path), node.Line)
-		p.bracketed(problem, node, "[ ", " ]")
+		problem.Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d",
+			serviceItem(at.path), node.Line)
+		p.suggestQuotes(problem, node, "[ ", " ]")
 	case isNull(node):
-		p.fail(EmptyCommand, node, at.path, "%s is empty; expected a command", at.path)
+		p.fail(EmptyCommand, node, at.path, "%s is empty; a command is required", at.path)
 	case strings.ContainsRune(node.Value, 0):
-		p.fail(BadValue, node, at.path, "the command holds a NUL byte, which no shell can read")
+		p.fail(BadValue, node, at.path, "the command contains a NUL byte, which a shell cannot read")
 	default:
 		return true
 	}
 	return false
 }
 
-// serviceItem is what the service calls commands[2]: Commands[2].
+// serviceItem returns the name that CodeBuild's messages use for an item: Commands[2]
+// for commands[2].
 func serviceItem(path string) string {
 	name := path[strings.LastIndex(path, ".")+1:]
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-// mappingCommand explains a command that YAML took for a mapping. The service's
-// words are observed; it counts from zero.
+// mappingCommand reports a command that YAML reads as a mapping, with the reason and,
+// if the item is a single line, with a fix. The wording of CodeBuild's message is
+// observed. CodeBuild reports the line of the tag, which is the one above.
 func (p *parser) mappingCommand(node *yaml.Node, at where) {
 	var problem *diag.Problem
 	switch {
-	case node.Style&yaml.FlowStyle != 0 && !strings.HasPrefix(p.behind(node), "{"):
-		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes`, at.path)
+	case node.Style&yaml.FlowStyle != 0 && !strings.HasPrefix(p.restOfLine(node), "{"):
+		problem = p.fail(CommandNotText, node, at.path,
+			`the ": " makes %s a mapping; put the command in quotes`, at.path)
 	case node.Style&yaml.FlowStyle != 0:
-		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping, because of its braces; expected a command: put it in quotes", at.path)
-		p.bracketed(problem, node, "{ ", "; }")
-	case oneLine(node) && p.endsThere(node):
+		problem = p.fail(CommandNotText, node, at.path,
+			"the braces make %s a mapping; put the command in quotes", at.path)
+		p.suggestQuotes(problem, node, "{ ", "; }")
+	case oneLine(node) && p.endsInLine(node):
 		i := quote(p.line(node.Line), node.Column)
-		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of the ": " in it; expected a command: put it in quotes, as in - %s`, at.path, i.quoted+foreign(node))
+		problem = p.fail(CommandNotText, node, at.path,
+			`the ": " makes %s a mapping; quote the command: - %s%s`, at.path, i.quoted, githubStepHint(node))
 		problem.Width = max(1, len([]rune(i.text)))
 		if p.isItem(node, i) {
 			problem.Fix = i.fix(node.Line)
-			problem.Fix.Safe = strings.ContainsAny(node.Content[0].Value, " \t") // else it may be a step of another service
+			// A key without white space may be a step of another CI system, such as
+			// `run: make`: quotes would only hide the mistake.
+			problem.Fix.Safe = strings.ContainsAny(node.Content[0].Value, " \t")
 		}
-	case !p.endsThere(node) && len(node.Content) == 2:
-		problem = p.fail(CommandNotText, node, at.path, `%s is a mapping, because of a ": " in it; expected a command: put all of it in quotes, or behind a |`, at.path)
+	case !p.endsInLine(node) && len(node.Content) == 2:
+		problem = p.fail(CommandNotText, node, at.path,
+			`a ": " makes %s a mapping; quote the whole command, or write it as a block after |`, at.path)
 	default:
-		problem = p.fail(CommandNotText, node, at.path, "%s is a mapping; expected a command, which is text%s", at.path, foreign(node))
+		problem = p.fail(CommandNotText, node, at.path, "%s must be a command, not a mapping%s", at.path,
+			githubStepHint(node))
 	}
-	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
+	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, "+
+		"value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
 }
 
-// behind is the rest of the line where a node begins.
-func (p *parser) behind(node *yaml.Node) string {
+// restOfLine returns the rest of a node's first line, from the node's column on.
+func (p *parser) restOfLine(node *yaml.Node) string {
 	line := p.line(node.Line)
 	n := 1
 	for i := range line {
@@ -165,31 +184,36 @@ func (p *parser) behind(node *yaml.Node) string {
 	return ""
 }
 
-// foreign explains what has the shape of another service's steps.
-func foreign(node *yaml.Node) string {
+// githubStepHint returns an explanation if a mapping looks like a step of GitHub Actions.
+func githubStepHint(node *yaml.Node) string {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		if key := node.Content[i].Value; key == "run" || key == "uses" {
-			return "; this is a step as GitHub Actions has them"
+			return "; this looks like a GitHub Actions step"
 		}
 	}
 	return ""
 }
 
-// bracketed shows a test or a group of a shell in quotes, where a whole item is
-// one.
-func (p *parser) bracketed(problem *diag.Problem, node *yaml.Node, opening, closing string) {
-	if len(p.line(node.Line)) > 1000 || !p.endsThere(node) {
+// suggestQuotes adds a quoted form and a fix to a problem with a list or a mapping that is
+// really a shell test, `[ -f x ]`, or a shell group, `{ a; }`. It needs the whole item
+// in one line.
+func (p *parser) suggestQuotes(problem *diag.Problem, node *yaml.Node, opening, closing string) {
+	const maxLine = 1000 // bytes; longer lines are not worth the time
+	if len(p.line(node.Line)) > maxLine || !p.endsInLine(node) {
 		return
 	}
 	i := quote(p.line(node.Line), node.Column)
-	if !strings.HasPrefix(i.text, opening) || !strings.Contains(i.text, closing) || !strings.HasSuffix(strings.TrimRight(string([]rune(p.line(node.Line))[:node.Column-1]), " "), "-") {
+	before := string([]rune(p.line(node.Line))[:node.Column-1])
+	if !strings.HasPrefix(i.text, opening) || !strings.Contains(i.text, closing) ||
+		!strings.HasSuffix(strings.TrimRight(before, " "), "-") {
 		return
 	}
-	problem.Message += ", as in - " + i.quoted
+	problem.Message += ": - " + i.quoted
 	problem.Fix = i.fix(node.Line)
 }
 
-// oneLine reports whether a mapping is one key and one text in one line.
+// oneLine reports whether a mapping is a single key with a scalar value in one line,
+// without anchors, so that quoting the line keeps its meaning.
 func oneLine(node *yaml.Node) bool {
 	if len(node.Content) != 2 || node.Style&yaml.FlowStyle != 0 {
 		return false
@@ -199,8 +223,8 @@ func oneLine(node *yaml.Node) bool {
 		value.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && value.Anchor == "" && key.Anchor == ""
 }
 
-// isItem reports whether a node is a whole list item, and whether in quotes it
-// would be the text that is written.
+// isItem reports whether i is a complete list item that YAML reads back as the
+// original text once it is quoted.
 func (p *parser) isItem(node *yaml.Node, i item) bool {
 	line := p.line(node.Line)
 	before := string([]rune(line)[:node.Column-1])
@@ -213,16 +237,17 @@ func (p *parser) isItem(node *yaml.Node, i item) bool {
 	return err == nil && len(list) == 1 && list[0] == i.text && (rest == "" || strings.HasPrefix(rest, "#"))
 }
 
-// endsThere reports whether the text of a mapping goes on in no further line.
-func (p *parser) endsThere(node *yaml.Node) bool {
+// endsInLine reports whether a node ends in its first line.
+func (p *parser) endsInLine(node *yaml.Node) bool {
 	next := p.line(node.Line + 1)
 	return strings.TrimSpace(next) == "" || indentOf(next) < node.Column-1
 }
 
-// Problem returns a problem with some characters of a command's text: lines of
-// the text and columns count from 1. Where YAML has joined lines or taken quotes
-// away, the place is looked for; where it is not found, the whole command is
-// meant.
+// Problem returns a problem with part of a command's text. line and column count from
+// 1 and refer to c.Text, whose lines differ from those of the file if YAML folded the
+// text or removed quotes. In that case Problem searches the file for the text, and for
+// shorter and shorter beginnings of it. If that fails, the problem covers the first
+// line of the command.
 func (b *Buildspec) Problem(c Command, line, column, width int) diag.Problem {
 	if c.Style == Literal {
 		text := b.lineAt(c.Line + line - 1)
@@ -242,7 +267,8 @@ func (b *Buildspec) Problem(c Command, line, column, width int) diag.Problem {
 	return b.at(c, c.Line, c.Column, max(1, len([]rune(strings.TrimLeft(b.lineAt(c.Line), " ")))))
 }
 
-// find looks for a piece of a command in its lines.
+// find searches the lines of a command for a piece of its text. The command ends at the
+// first line that is indented less.
 func (b *Buildspec) find(c Command, piece string) (diag.Problem, bool) {
 	for n := c.Line; n <= len(b.lines); n++ {
 		text := b.lineAt(n)
@@ -260,6 +286,7 @@ func (b *Buildspec) find(c Command, piece string) (diag.Problem, bool) {
 	return diag.Problem{}, false
 }
 
+// lineOf returns the line of a text with a number, or "" if there is no such line.
 func lineOf(text string, n int) string {
 	lines := strings.SplitN(text, "\n", n+1)
 	if n > len(lines) {
@@ -268,6 +295,7 @@ func lineOf(text string, n int) string {
 	return lines[n-1]
 }
 
+// at returns a problem in a command, without a message.
 func (b *Buildspec) at(c Command, line, column, width int) diag.Problem {
 	p := b.At(line, column, width, "")
 	p.Path = c.Path

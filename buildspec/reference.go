@@ -1,164 +1,232 @@
 package buildspec
 
-import "github.com/buildlocal/buildlocal/compute"
+import (
+	"fmt"
 
-// Formats are the report formats the service reads.
-var Formats = []string{"JUNITXML", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX", "CUCUMBERJSON", "CLOVERXML", "COBERTURAXML", "JACOCOXML", "SIMPLECOV"}
+	"github.com/buildlocal/buildlocal/compute"
+)
 
-// Shells are the values the reference gives for env.shell, then the spellings of
-// them that are seen to work.
+// Formats are the report formats that CodeBuild reads.
+var Formats = []string{
+	"JUNITXML", "NUNITXML", "NUNIT3XML", "TESTNGXML", "VISUALSTUDIOTRX", "CUCUMBERJSON", "CLOVERXML", "COBERTURAXML",
+	"JACOCOXML", "SIMPLECOV",
+}
+
+// Shells are the values of env.shell in the reference, followed by variants that are
+// observed to work.
 var Shells = []string{"bash", "/bin/sh", "powershell.exe", "cmd.exe", "sh", "/bin/bash"}
 
-// Runtimes are the names of runtime-versions that a curated image has had.
-var Runtimes = []string{"android", "docker", "dotnet", "golang", "java", "nodejs", "php", "python", "ruby", "rust"}
+// Runtimes are the names that runtime-versions accepts in at least one curated image,
+// including old ones.
+var Runtimes = []string{
+	"android", "docker", "dotnet", "golang", "java", "nodejs", "php", "python", "ruby", "rust",
+}
 
-// Reference returns every key of a buildspec, in the order of the service's page
-// "Build specification reference for CodeBuild" and, for batch, of "Batch build
-// buildspec reference" (2025).
+// Reference returns the root of the table of all keys, in the order of the page "Build
+// specification reference for CodeBuild" and, for batch, of "Batch build buildspec
+// reference" (both as of 2025). Callers must not modify it.
 func Reference() *Key { return reference }
 
-var reference = &Key{Kind: Section, Doc: "A buildspec: the commands of a build and what they need.", Keys: []Key{
-	{Name: "version", Required: true, Values: []string{"0.2", "0.1"}, Open: true,
-		Doc: "Version of the buildspec syntax. In 0.1 every command runs in a shell of its own; in 0.2 directory and variables last from one command to the next."},
-	{Name: "run-as", Newer: true, Default: "root",
-		Doc: "Linux user that runs all phases; a phase may name another. The user must exist in the image."},
+const (
+	filesDoc = "%s: paths or patterns relative to base-directory. `dir/*` matches the files in dir, " +
+		"`dir/**/*` all files below dir, and `**/*` all files."
+	discardDoc = "Keep only the names of the files, without their directories."
+	literalDoc = "Value of the variable. It is literal: nothing in it is expanded."
+)
+
+var reference = &Key{Kind: Section, Doc: "A buildspec: the commands of a build and their settings.", Keys: []Key{
+	{Name: "version", Required: true, Values: []string{"0.2", "0.1"}, AnyValue: true,
+		Doc: "Version of the buildspec syntax. In 0.1 each command runs in its own shell; " +
+			"in 0.2 the working directory and variables persist from one command to the next."},
+	{Name: "run-as", Since02: true, Default: "root",
+		Doc: "Linux user that runs all phases. A phase can override it. The user must exist in the image."},
 	envKey,
-	{Name: "environment_variables", Kind: Section, Old: true, Doc: "Variables, in version 0.1.", Keys: []Key{
-		{Name: "plaintext", Kind: Names, Named: variableForm, Each: &Key{Doc: "Value of the variable: literal, nothing in it is expanded."}, Doc: "Variables with their values."},
+	{Name: "environment_variables", Kind: Section, Only01: true, Doc: "Variables, in version 0.1.", Keys: []Key{
+		{Name: "plaintext", Kind: Map, NamePattern: variableForm, Elem: &Key{Doc: literalDoc},
+			Doc: "Variables with their values."},
 	}},
-	{Name: "proxy", Kind: Section, Newer: true, Doc: "What goes through an explicit proxy server. Of no meaning on one machine.", Keys: []Key{
-		{Name: "upload-artifacts", Kind: Truth, Default: "no", Doc: "Artifacts are uploaded through the proxy."},
-		{Name: "logs", Kind: Truth, Default: "no", Doc: "Logs are sent through the proxy."},
-	}},
+	{Name: "proxy", Kind: Section, Since02: true,
+		Doc: "Use of an explicit proxy server. Has no effect in a local build.", Keys: []Key{
+			{Name: "upload-artifacts", Kind: Bool, Default: "no", Doc: "Upload artifacts through the proxy."},
+			{Name: "logs", Kind: Bool, Default: "no", Doc: "Send logs through the proxy."},
+		}},
 	batchKey,
 	phasesKey,
-	{Name: "reports", Kind: Names, Newer: true, Doc: "Report groups, each by its name or ARN: test and coverage reports. At most five.",
-		Each: &Key{Kind: Section, Doc: "A report group: which files are reports, and in which format.", Keys: []Key{
-			{Name: "files", Kind: Texts, Doc: "Files that are reports: paths or patterns, below base-directory. dir/* is the files in dir, dir/**/* all below it, **/* everything."},
-			baseDirectoryKey,
-			{Name: "discard-paths", Kind: Truth, Default: "no", Doc: "Only the names of the files are kept, not their directories."},
-			{Name: "file-format", Values: Formats, Default: "JUNITXML", Doc: "Format of the reports. Case does not count."},
-		}}},
-	{Name: "artifacts", Kind: Section, Doc: "The files the build leaves.", Keys: append(artifactKeys(),
-		Key{Name: "secondary-artifacts", Kind: Names, Named: `^[A-Za-z0-9_-]+$`, Doc: "Further artifacts, each by an identifier that the project defines too. At most twelve.",
-			Each: &Key{Kind: Section, Doc: "Secondary artifacts with this identifier.", Keys: artifactKeys()}}),
+	reportsKey,
+	{Name: "artifacts", Kind: Section, Doc: "Files that the build produces.", Keys: append(artifactKeys(),
+		Key{Name: "secondary-artifacts", Kind: Map, NamePattern: `^[A-Za-z0-9_-]+$`,
+			Doc:  "Additional artifacts, each under an identifier that the project defines as well. At most twelve.",
+			Elem: &Key{Kind: Section, Doc: "Secondary artifacts with this identifier.", Keys: artifactKeys()}}),
 	},
-	{Name: "cache", Kind: Section, Newer: true, Doc: "Files kept from one build to the next.", Keys: []Key{
-		{Name: "paths", Kind: Texts, Doc: "What is kept: paths or patterns, absolute or below the source. Variables are expanded. A LOCAL cache keeps directories only."},
-		{Name: "key", Doc: "Name of the cache, expanded by a shell; `codebuild-hash-files PATTERN...` in it is a hash of files. A cache with a key is never overwritten."},
-		{Name: "fallback-keys", Kind: Texts, Doc: "Beginnings of keys, tried in this order where key finds no cache. At most five; they count only beside key."},
-		{Name: "action", Values: []string{"restore", "save"}, Doc: "Only restore the cache, or only save it. Both where nothing is written."},
+	{Name: "cache", Kind: Section, Since02: true, Doc: "Files that are kept for later builds.", Keys: []Key{
+		{Name: "paths", Kind: TextList,
+			Doc: "Paths or patterns, absolute or relative to the source directory. Variables are expanded. " +
+				"A LOCAL cache keeps directories only."},
+		{Name: "key",
+			Doc: "Name of the cache, expanded by a shell. `codebuild-hash-files PATTERN...` in it is a hash of files. " +
+				"A cache with a key is never overwritten."},
+		{Name: "fallback-keys", Kind: TextList,
+			Doc: "Key prefixes, tried in this order if there is no cache for key. At most five. They require key."},
+		{Name: "action", Values: []string{"restore", "save"},
+			Doc: "Only restore the cache, or only save it. Both if not set."},
 	}},
 }}
 
-// variableForm is the name of a variable that a process can have.
+var reportsKey = Key{Name: "reports", Kind: Map, Since02: true,
+	Doc: "Report groups for test and coverage reports, each under its name or ARN. At most five.",
+	Elem: &Key{Kind: Section, Doc: "A report group: the files of its reports and their format.", Keys: []Key{
+		{Name: "files", Kind: TextList, Doc: fmt.Sprintf(filesDoc, "Report files")},
+		baseDirectoryKey,
+		{Name: "discard-paths", Kind: Bool, Default: "no", Doc: discardDoc},
+		{Name: "file-format", Values: Formats, Default: "JUNITXML", Doc: "Format of the reports, case-insensitive."},
+	}}}
+
+// variableForm matches the variable names that a process can have.
 const variableForm = `^[^=\x00]+$`
 
-var envKey = Key{Name: "env", Kind: Section, Newer: true, Doc: "Variables of the build, and the shell of its commands.", Keys: []Key{
-	{Name: "shell", Values: Shells, Open: true, Default: "sh", Doc: "Shell that runs the commands: bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows."},
-	{Name: "variables", Kind: Names, Named: variableForm, Doc: "Variables with their values. The project and the start of a build override them.",
-		Each: &Key{Doc: "Value of the variable: literal, nothing in it is expanded."}},
-	{Name: "parameter-store", Kind: Names, Named: variableForm, Doc: "Variables whose values are kept in the Parameter Store of Systems Manager.",
-		Each: &Key{Doc: "Name of the parameter."}},
-	{Name: "secrets-manager", Kind: Names, Named: variableForm, Doc: "Variables whose values are kept in Secrets Manager.",
-		Each: &Key{Doc: "secret-id:json-key:version-stage:version-id. The id is a name or an ARN; the rest may be left out, and stage and id exclude each other."}},
-	{Name: "exported-variables", Kind: Texts, Doc: "Names of variables whose values are told when the build ends, such as to CodePipeline. Values from Parameter Store and Secrets Manager, and names that begin with AWS_, are not."},
-	{Name: "git-credential-helper", Kind: Truth, Default: "no", Doc: "Git in the build uses the credentials of the source."},
-}}
-
-var phasesKey = Key{Name: "phases", Kind: Section, Required: true, Fold: true, Closed: true,
-	Doc: "The commands of the build, by phase. The phases always run in the order install, pre_build, build, post_build.",
-	Keys: []Key{
-		phaseKey("install", "Packages and runtimes the build needs."),
-		phaseKey("pre_build", "What comes before the build, such as signing in to a registry."),
-		phaseKey("build", "The build itself. When it fails post_build runs all the same."),
-		phaseKey("post_build", "What comes after the build, also after one that failed: CODEBUILD_BUILD_SUCCEEDING is 1 only when it did not."),
+var envKey = Key{Name: "env", Kind: Section, Since02: true,
+	Doc: "Variables of the build, and the shell that runs its commands.", Keys: []Key{
+		{Name: "shell", Values: Shells, AnyValue: true, Default: "sh",
+			Doc: "Shell that runs the commands: bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows."},
+		{Name: "variables", Kind: Map, NamePattern: variableForm, Elem: &Key{Doc: literalDoc},
+			Doc: "Variables with their values. Variables of the project and of the start of the build override them."},
+		{Name: "parameter-store", Kind: Map, NamePattern: variableForm, Elem: &Key{Doc: "Name of the parameter."},
+			Doc: "Variables with values from Systems Manager Parameter Store."},
+		{Name: "secrets-manager", Kind: Map, NamePattern: variableForm,
+			Doc: "Variables with values from Secrets Manager.",
+			Elem: &Key{Doc: "secret-id:json-key:version-stage:version-id. The secret ID is a name or an ARN. " +
+				"The other parts are optional; version-stage and version-id exclude each other."}},
+		{Name: "exported-variables", Kind: TextList,
+			Doc: "Names of variables to export when the build ends, for example to CodePipeline. Values from Parameter Store " +
+				"and Secrets Manager, and variables whose names begin with AWS_, are not exported."},
+		{Name: "git-credential-helper", Kind: Bool, Default: "no",
+			Doc: "Let git in the build use the credentials of the source."},
 	}}
 
-// retryForm is RETRY-count, RETRY-regex and RETRY-count-regex.
+var phasesKey = Key{Name: "phases", Kind: Section, Required: true, IgnoreCase: true, RejectsOther: true,
+	Doc: "Commands of the build, by phase. Phases always run in the order install, pre_build, build, post_build.",
+	Keys: []Key{
+		phaseKey("install", "Installation of packages and runtimes that the build needs."),
+		phaseKey("pre_build", "Commands before the build, such as signing in to a registry."),
+		phaseKey("build", "The build itself. If it fails, post_build still runs."),
+		phaseKey("post_build", "Commands after the build, even after a failed one. "+
+			"CODEBUILD_BUILD_SUCCEEDING is 1 if no phase has failed and 0 otherwise."),
+	}}
+
+// retryForm matches RETRY-count, RETRY-regex and RETRY-count-regex as ParseOnFailure
+// reads them. JSON Schema has no case-insensitive patterns.
 const retryForm = `^[Rr][Ee][Tt][Rr][Yy]-(0*(100|[0-9]{1,2})(-.*)?|-.*|[0-9]*[^0-9-].*)?$`
 
+// phaseKey returns the key of a phase. All phases have the same keys, also those that
+// have an effect in one phase only, because CodeBuild accepts them everywhere.
 func phaseKey(name, doc string) Key {
-	beside := ""
+	requires := ""
 	if needsCommands(name) {
-		beside = "commands"
+		requires = "commands"
 	}
 	return Key{Name: name, Kind: Section, Doc: doc, Keys: []Key{
-		{Name: "run-as", Newer: true, Doc: "Linux user that runs this phase."},
-		{Name: "on-failure", Newer: true, Values: []string{string(Abort), string(Continue), string(Retry)}, Pattern: retryForm,
-			Doc: "What follows when the phase fails: ABORT ends the build, CONTINUE goes on with the next phase, RETRY, RETRY-count, RETRY-regex and RETRY-count-regex run it again."},
-		{Name: "runtime-versions", Kind: Names, Only: "install", Doc: "Runtimes of a curated image with their versions, such as `nodejs: 22`, `python: 3.x`, `java: corretto21` or `golang: latest`. Counts only in install.",
-			Each: &Key{Doc: "Version: one the image has, such as 3.12, a pattern such as 3.x, or latest."}},
-		{Name: "commands", Kind: Commands, Doc: "Scripts, run one after the other; the first that fails ends the phase. Of a script of several lines the last command's status counts."},
-		{Name: "finally", Kind: Commands, Newer: true, Beside: beside, Doc: "Scripts that run after commands, also when one of them failed. It needs commands beside it."},
-		{Name: "steps", Kind: Ignored, Gone: "steps, the syntax of GitHub Actions, was withdrawn by the service and is ignored; write commands"},
+		{Name: "run-as", Since02: true, Doc: "Linux user that runs this phase."},
+		{Name: "on-failure", Since02: true, Pattern: retryForm,
+			Values: []string{string(Abort), string(Continue), string(Retry)},
+			Doc: "Action if the phase fails: ABORT ends the build, CONTINUE proceeds with the next phase, and RETRY, " +
+				"RETRY-count, RETRY-regex and RETRY-count-regex run the phase again."},
+		{Name: "runtime-versions", Kind: Map, OnlyPhase: "install",
+			Doc: "Runtimes of a curated image with their versions, such as `nodejs: 22`, `python: 3.x`, " +
+				"`java: corretto21` or `golang: latest`. Has an effect only in install.",
+			Elem: &Key{Doc: "Version: one that the image provides, such as 3.12, a pattern such as 3.x, or latest."}},
+		{Name: "commands", Kind: Commands,
+			Doc: "Scripts that run one after the other. The first failure ends the phase. " +
+				"A script of several lines has the exit status of its last command."},
+		{Name: "finally", Kind: Commands, Since02: true, Requires: requires,
+			Doc: "Scripts that run after commands, even if one of them failed. Requires commands."},
+		{Name: "steps", Kind: Ignored,
+			Removed: "CodeBuild has withdrawn steps, the syntax of GitHub Actions, and ignores it; use commands"},
 	}}
 }
 
-var baseDirectoryKey = Key{Name: "base-directory", Doc: "Directory that files is meant below, relative to the source; a pattern may match several."}
+var baseDirectoryKey = Key{Name: "base-directory",
+	Doc: "Directory that files is relative to, itself relative to the source directory. A pattern may match several."}
 
+// artifactKeys returns the keys of artifacts and of each of its secondary-artifacts. It
+// returns a new slice, because the caller appends to it.
 func artifactKeys() []Key {
 	return []Key{
-		{Name: "files", Kind: Texts, Doc: "Files that are artifacts: paths or patterns, below base-directory. dir/* is the files in dir, dir/**/* all below it, **/* everything."},
-		{Name: "name", Doc: "Name of the artifacts, expanded by a shell. Counts only where the project allows it (overrideArtifactName)."},
-		{Name: "discard-paths", Kind: Truth, Default: "no", Doc: "Only the names of the files are kept, not their directories."},
+		{Name: "files", Kind: TextList, Doc: fmt.Sprintf(filesDoc, "Artifact files")},
+		{Name: "name",
+			Doc: "Name of the artifacts, expanded by a shell. Has an effect only if the project sets overrideArtifactName."},
+		{Name: "discard-paths", Kind: Bool, Default: "no", Doc: discardDoc},
 		baseDirectoryKey,
-		{Name: "exclude-paths", Kind: Texts, Doc: "Files that are left out: patterns, below base-directory."},
-		{Name: "enable-symlinks", Kind: Truth, Default: "no", Doc: "Symbolic links are kept as links; only in a ZIP."},
-		{Name: "s3-prefix", Doc: "Prefix of the artifacts in their bucket, where the project's namespace is BUILD_ID."},
-		{Name: "type", Kind: Ignored, Old: true, Doc: "Version 0.1 only, and ignored there."},
+		{Name: "exclude-paths", Kind: TextList, Doc: "Patterns of files to leave out, relative to base-directory."},
+		{Name: "enable-symlinks", Kind: Bool, Default: "no", Doc: "Keep symbolic links as links. ZIP artifacts only."},
+		{Name: "s3-prefix",
+			Doc: "Prefix of the artifacts in their bucket, if the project's namespace type is BUILD_ID."},
+		{Name: "type", Kind: Ignored, Only01: true, Doc: "Version 0.1 only. Ignored there as well."},
 	}
 }
 
-var batchKey = Key{Name: "batch", Kind: Section, Newer: true,
-	Doc: "Builds that belong together: exactly one of build-graph, build-list, build-matrix and build-fanout. Counts only when a batch build is started.",
+var batchKey = Key{Name: "batch", Kind: Section, Since02: true,
+	Doc: "Several builds that run as one batch: exactly one of build-graph, build-list, build-matrix and build-fanout. " +
+		"Has an effect only if a batch build is started.",
 	Keys: []Key{
-		{Name: "fast-fail", Kind: Truth, Default: "false", Doc: "One build that fails stops all others that run."},
-		{Name: "build-graph", Kind: Items, Doc: "Builds that may depend on each other.",
-			Each: &Key{Kind: Section, Doc: "One build of the graph.", Keys: taskKeys(true)}},
-		{Name: "build-list", Kind: Items, Doc: "Builds that run side by side.",
-			Each: &Key{Kind: Section, Doc: "One build of the list.", Keys: taskKeys(false)}},
-		{Name: "build-matrix", Kind: Section, Doc: "One build for every combination of the dynamic values.", Keys: []Key{
-			{Name: "static", Kind: Section, Doc: "What is the same in every build.", Keys: []Key{
+		{Name: "fast-fail", Kind: Bool, Default: "false", Doc: "Stop the other builds when one fails."},
+		{Name: "build-graph", Kind: List, Doc: "Builds with dependencies between them.",
+			Elem: &Key{Kind: Section, Doc: "One build of the graph.", Keys: taskKeys(true)}},
+		{Name: "build-list", Kind: List, Doc: "Builds that run in parallel.",
+			Elem: &Key{Kind: Section, Doc: "One build of the list.", Keys: taskKeys(false)}},
+		matrixKey,
+		{Name: "build-fanout", Kind: Section, Doc: "Parallel copies of one build, each with its share of the tests.",
+			Keys: []Key{
+				{Name: "parallelism", Required: true, Pattern: `^\s*[1-9][0-9]*\s*$`, Doc: "Number of builds."},
 				ignoreFailureKey,
-				{Name: "env", Kind: Section, Doc: "Environment of every build.", Keys: []Key{privilegedKey, environmentTypeKey}},
 			}},
-			{Name: "dynamic", Kind: Section, Doc: "What is varied.", Keys: []Key{
-				{Name: "buildspec", Kind: Texts, Doc: "Buildspecs, by path."},
-				{Name: "env", Kind: Section, Doc: "Environments.", Keys: []Key{
-					{Name: "compute-type", Kind: Texts, Values: compute.Types, Open: true, Doc: "Compute types."},
-					{Name: "image", Kind: Texts, Doc: "Images."},
-					{Name: "variables", Kind: Names, Each: &Key{Kind: Texts, Doc: "Values of the variable."}, Doc: "Variables, each with the values it takes."},
-				}},
-			}},
-		}},
-		{Name: "build-fanout", Kind: Section, Doc: "The same build several times, each with its share of the tests.", Keys: []Key{
-			{Name: "parallelism", Required: true, Pattern: `^\s*[1-9][0-9]*\s*$`, Doc: "How many builds run, a number."},
+	}}
+
+var matrixKey = Key{Name: "build-matrix", Kind: Section, Doc: "One build for each combination of the dynamic values.",
+	Keys: []Key{
+		{Name: "static", Kind: Section, Doc: "Settings that all builds share.", Keys: []Key{
 			ignoreFailureKey,
+			{Name: "env", Kind: Section, Doc: "Environment of all builds.", Keys: []Key{privilegedKey, environmentTypeKey}},
+		}},
+		{Name: "dynamic", Kind: Section, Doc: "Settings that vary between the builds.", Keys: []Key{
+			{Name: "buildspec", Kind: TextList, Doc: "Paths of buildspecs."},
+			{Name: "env", Kind: Section, Doc: "Environments.", Keys: []Key{
+				{Name: "compute-type", Kind: TextList, Values: compute.Types, AnyValue: true, Doc: "Compute types."},
+				{Name: "image", Kind: TextList, Doc: "Images."},
+				{Name: "variables", Kind: Map, Elem: &Key{Kind: TextList, Doc: "Values of the variable."},
+					Doc: "Variables, each with a list of values."},
+			}},
 		}},
 	}}
 
 var (
-	ignoreFailureKey   = Key{Name: "ignore-failure", Kind: Truth, Default: "false", Doc: "A failure of this build does not fail the batch."}
-	privilegedKey      = Key{Name: "privileged-mode", Kind: Truth, Default: "false", Doc: "The build may run a Docker daemon."}
-	environmentTypeKey = Key{Name: "type", Values: compute.EnvironmentTypes, Open: true, Doc: "Environment type, such as LINUX_CONTAINER."}
+	ignoreFailureKey = Key{Name: "ignore-failure", Kind: Bool, Default: "false",
+		Doc: "A failure of this build does not fail the batch."}
+	privilegedKey = Key{Name: "privileged-mode", Kind: Bool, Default: "false",
+		Doc: "Run the build in privileged mode, so that it can start a Docker daemon."}
+	environmentTypeKey = Key{Name: "type", Values: compute.EnvironmentTypes, AnyValue: true,
+		Doc: "Environment type, such as LINUX_CONTAINER."}
 )
 
+// taskKeys returns the keys of a build of a build-graph or of a build-list.
 func taskKeys(graph bool) []Key {
 	keys := []Key{
-		{Name: "identifier", Wanted: true, Doc: "Name of the build in the batch, which no other one has."},
-		{Name: "buildspec", Doc: "Path of the build's buildspec; this one where nothing is written."},
-		{Name: "debug-session", Kind: Truth, Default: "false", Doc: "A session may be opened in the build."},
+		{Name: "identifier", BatchNeeds: true, Doc: "Name of the build, unique in the batch."},
+		{Name: "buildspec", Doc: "Path of the build's buildspec. If not set, this buildspec."},
+		{Name: "debug-session", Kind: Bool, Default: "false", Doc: "Allow a Session Manager session in the build."},
 	}
 	if graph {
-		keys = append(keys, Key{Name: "depend-on", Kind: Texts, Doc: "Identifiers of the builds that come before this one."})
+		keys = append(keys, Key{Name: "depend-on", Kind: TextList,
+			Doc: "Identifiers of builds that must succeed before this one."})
 	}
-	return append(keys, ignoreFailureKey, Key{Name: "env", Kind: Section, Doc: "Environment of the build, where it is not the project's.", Keys: []Key{
-		{Name: "compute-type", Values: compute.Types, Open: true, Doc: "Compute type, such as BUILD_GENERAL1_SMALL. Not beside fleet."},
-		{Name: "fleet", Doc: "Name or ARN of a fleet of reserved capacity. Not beside compute-type."},
-		{Name: "image", Doc: "Image of the build."},
-		privilegedKey,
-		environmentTypeKey,
-		{Name: "variables", Kind: Names, Each: &Key{Doc: "Value of the variable: literal, nothing in it is expanded."}, Doc: "Variables, which override those of the buildspec."},
-	}})
+	return append(keys, ignoreFailureKey, Key{Name: "env", Kind: Section,
+		Doc: "Environment of the build. It overrides that of the project.", Keys: []Key{
+			{Name: "compute-type", Values: compute.Types, AnyValue: true,
+				Doc: "Compute type, such as BUILD_GENERAL1_SMALL. Excludes fleet."},
+			{Name: "fleet", Doc: "Name or ARN of a reserved capacity fleet. Excludes compute-type."},
+			{Name: "image", Doc: "Image of the build."},
+			privilegedKey,
+			environmentTypeKey,
+			{Name: "variables", Kind: Map, Elem: &Key{Doc: literalDoc},
+				Doc: "Variables. They override those of the buildspec."},
+		}})
 }

@@ -7,24 +7,27 @@ import (
 	"strings"
 )
 
-// SchemaVersion is the version of the schema. It counts up when a buildspec that
-// was taken is refused, or the other way round.
+// SchemaVersion is the version of the schema and part of its $id. It is incremented
+// when the schema rejects a buildspec that it accepted before, or the reverse.
 const SchemaVersion = 1
 
-// schema is a JSON Schema, as far as a buildspec needs it.
+// schema is a JSON Schema document or a part of one.
 type schema map[string]any
 
-// Schema returns a JSON Schema (draft 2020-12) of the buildspec, made from
-// Reference. It takes what Parse reads without an error; what no schema can say
-// it leaves out: builds that depend on each other, and expressions of on-failure.
-// With strict it takes no keys that the service does not know.
+// Schema returns a JSON Schema (draft 2020-12) for buildspecs, derived from Reference.
+// It accepts the documents that Parse reads without an error, except for rules that a
+// schema cannot express: dependencies between builds of a batch, and the syntax of
+// regular expressions in on-failure. If strict is set, the schema also rejects keys
+// that CodeBuild does not know.
 func Schema(strict bool) []byte {
 	s := schemer{strict: strict}
 	root := s.section(reference)
-	delete(root, "required") // a buildspec with a batch section needs neither version nor phases
+	// A buildspec with a batch section needs neither version nor phases (observed).
+	delete(root, "required")
 	root["anyOf"] = []schema{
 		{"required": []string{"version", "phases"}, "properties": schema{"phases": schema{"type": "object"}}},
-		{"required": []string{"batch"}, "properties": schema{"phases": schema{"type": "null"}, "batch": schema{"type": "object"}}},
+		{"required": []string{"batch"}, "properties": schema{"phases": schema{"type": "null"},
+			"batch": schema{"type": "object"}}},
 	}
 	if strict {
 		first := schema{"properties": schema{"version": schema{"enum": []any{"0.1", 0.1}}}, "required": []string{"version"}}
@@ -35,16 +38,16 @@ func Schema(strict bool) []byte {
 	root["title"] = "AWS CodeBuild buildspec"
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
-		panic(err) // maps of texts and numbers
+		panic(err) // cannot happen: the schema has only maps, strings and numbers
 	}
 	return append(text, '\n')
 }
 
-// withoutOld refuses the keys that only version 0.1 knows; nil where a key and
-// all below it are known to both.
+// withoutOld returns a schema that rejects the keys of version 0.1, or nil if k has
+// none.
 func withoutOld(k *Key) schema {
-	if k.Each != nil {
-		if inner := withoutOld(k.Each); inner != nil {
+	if k.Elem != nil {
+		if inner := withoutOld(k.Elem); inner != nil {
 			return schema{"additionalProperties": inner}
 		}
 		return nil
@@ -52,7 +55,7 @@ func withoutOld(k *Key) schema {
 	refused := schema{}
 	for i := range k.Keys {
 		key := &k.Keys[i]
-		if inner := withoutOld(key); key.Old {
+		if inner := withoutOld(key); key.Only01 {
 			refused[key.Name] = false
 		} else if inner != nil {
 			refused[key.Name] = inner
@@ -64,14 +67,18 @@ func withoutOld(k *Key) schema {
 	return schema{"properties": refused}
 }
 
+// schemer builds a schema from keys.
 type schemer struct{ strict bool }
 
-// scalars are what YAML makes of a text that is written without quotes.
+// scalars are the JSON types of an unquoted YAML scalar. A text such as 3.10 or yes
+// arrives in a schema validator as a number or a boolean.
 var scalars = []string{"string", "number", "boolean", "null"}
 
-// truths are the texts that say yes or no.
-const truths = `^\s*([Yy]([Ee][Ss])?|[Nn][Oo]?|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Oo][Nn]|[Oo][Ff][Ff]|~|[Nn][Uu][Ll][Ll])?\s*$`
+// truths matches the strings that Parse reads as a Bool.
+const truths = `^\s*([Yy]([Ee][Ss])?|[Nn][Oo]?|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|` +
+	`[Oo][Nn]|[Oo][Ff][Ff]|~|[Nn][Uu][Ll][Ll])?\s*$`
 
+// of returns the schema of a key's value with its description.
 func (s schemer) of(k *Key) schema {
 	out := s.kind(k)
 	if k.Doc != "" {
@@ -80,17 +87,18 @@ func (s schemer) of(k *Key) schema {
 	if k.Default != "" {
 		out["default"] = k.Default
 	}
-	if k.Gone != "" || k.Old {
+	if k.Removed != "" || k.Only01 {
 		out["deprecated"] = true
 	}
 	return out
 }
 
+// kind returns the schema of a key's value without the description.
 func (s schemer) kind(k *Key) schema {
 	switch k.Kind {
-	case Truth:
+	case Bool:
 		return schema{"anyOf": []schema{{"type": []string{"boolean", "null"}}, {"type": "string", "pattern": truths}}}
-	case Texts:
+	case TextList:
 		item := s.text(k)
 		return schema{"anyOf": []schema{item, {"type": "array", "items": item}}}
 	case Commands:
@@ -98,30 +106,31 @@ func (s schemer) kind(k *Key) schema {
 		return schema{"anyOf": []schema{command, {"type": "array", "items": command}, {"type": "null"}}}
 	case Section:
 		return s.section(k)
-	case Names:
-		names := schema{"type": []string{"object", "null"}, "additionalProperties": s.of(k.Each)}
-		if k.Named != "" {
-			names["propertyNames"] = schema{"pattern": k.Named}
+	case Map:
+		names := schema{"type": []string{"object", "null"}, "additionalProperties": s.of(k.Elem)}
+		if k.NamePattern != "" {
+			names["propertyNames"] = schema{"pattern": k.NamePattern}
 		}
 		return names
-	case Items:
-		return schema{"type": []string{"array", "null"}, "items": s.of(k.Each)}
+	case List:
+		return schema{"type": []string{"array", "null"}, "items": s.of(k.Elem)}
 	case Ignored:
 		return schema{}
 	}
 	return s.text(k)
 }
 
-// text is a text with the values it may have.
+// text returns the schema of a Text.
 func (s schemer) text(k *Key) schema {
 	switch {
 	case k.Pattern != "" && len(k.Values) == 0:
 		return schema{"anyOf": []schema{{"type": "integer", "minimum": 1}, {"type": "string", "pattern": k.Pattern}}}
-	case k.Required: // something has to be written
-		return schema{"anyOf": []schema{{"enum": k.Values}, {"type": []string{"number", "boolean"}}, {"type": "string", "pattern": `\S`}}}
+	case k.Required: // an empty value counts as missing
+		return schema{"anyOf": []schema{{"enum": k.Values}, {"type": []string{"number", "boolean"}},
+			{"type": "string", "pattern": `\S`}}}
 	case len(k.Values) == 0:
 		return schema{"type": scalars}
-	case k.Open: // values are told to editors, and others taken
+	case k.AnyValue: // the enum is for completion only
 		return schema{"anyOf": []schema{{"enum": k.Values}, {"type": scalars}}}
 	}
 	forms := []schema{{"enum": k.Values}, {"type": "null"}, {"type": "string", "pattern": anyCase(k.Values)}}
@@ -131,8 +140,8 @@ func (s schemer) text(k *Key) schema {
 	return schema{"anyOf": forms}
 }
 
-// anyCase is a pattern for some words in any case, and for nothing: patterns of
-// JSON Schema know no flags.
+// anyCase returns a pattern that matches words case-insensitively, and the empty
+// string. Patterns of JSON Schema have no flags.
 func anyCase(words []string) string {
 	var all []string
 	for _, word := range words {
@@ -141,6 +150,7 @@ func anyCase(words []string) string {
 	return "^(" + strings.Join(all, "|") + ")?$"
 }
 
+// fold returns a pattern that matches a word case-insensitively.
 func fold(word string) string {
 	var b strings.Builder
 	for _, r := range word {
@@ -154,6 +164,7 @@ func fold(word string) string {
 	return b.String()
 }
 
+// section returns the schema of a mapping with known keys.
 func (s schemer) section(k *Key) schema {
 	out := schema{"type": []string{"object", "null"}}
 	if k == reference {
@@ -164,14 +175,15 @@ func (s schemer) section(k *Key) schema {
 	for i := range k.Keys {
 		key := &k.Keys[i]
 		properties[key.Name] = s.of(key)
-		if k.Fold {
+		if k.IgnoreCase {
 			folded["^"+fold(key.Name)+"$"] = s.kind(key)
 		}
 		if key.Required {
 			required = append(required, key.Name)
 		}
-		if key.Beside != "" {
-			out["anyOf"] = []schema{{"required": []string{key.Beside}}, {"properties": schema{key.Name: schema{"type": []string{"null", "array"}, "maxItems": 0}}}}
+		if key.Requires != "" {
+			empty := schema{"properties": schema{key.Name: schema{"type": []string{"null", "array"}, "maxItems": 0}}}
+			out["anyOf"] = []schema{{"required": []string{key.Requires}}, empty}
 		}
 	}
 	out["properties"] = properties
@@ -181,7 +193,7 @@ func (s schemer) section(k *Key) schema {
 	if len(required) > 0 {
 		out["required"] = required
 	}
-	if k.Closed || s.strict {
+	if k.RejectsOther || s.strict {
 		out["additionalProperties"] = false
 	}
 	return out

@@ -10,7 +10,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// top fills the Buildspec from what was read.
+// top copies the values of the document to the Buildspec and checks those that need
+// more than the reference table.
 func (p *parser) top(root value) {
 	p.version(root)
 	p.spec.RunAs = root.textOf("run-as")
@@ -33,8 +34,8 @@ func (p *parser) top(root value) {
 	p.required(root)
 }
 
-// required checks that the document is a buildspec at all. One with only a
-// batch section is legal, also without a version (observed).
+// required reports a missing version or phases. A buildspec with only a batch section
+// is valid, even without a version (observed).
 func (p *parser) required(root value) {
 	phases, written := root.get("phases")
 	written = written && !isNull(phases.node)
@@ -42,40 +43,48 @@ func (p *parser) required(root value) {
 		return
 	}
 	if !root.has("version") {
-		p.fail(MissingVersion, slipOf(root.node, "version"), "version", "the buildspec has no version; expected version: 0.2 at the top").Service = emptyDocument
+		p.fail(MissingVersion, misspelled(root.node, "version"), "version",
+			"the buildspec has no version; add version: 0.2 at the top level").Service = emptyDocument
 	}
 	if !written {
-		node := slipOf(root.node, "phases")
+		node := misspelled(root.node, "phases")
 		if phases.key != nil {
 			node = phases.key
 		}
-		p.fail(MissingPhases, node, "phases", "the buildspec has no phases; expected phases: with at least one of %s", strings.Join(phasesKey.names(""), ", ")).Service = emptyDocument
+		p.fail(MissingPhases, node, "phases", "the buildspec has no phases; add phases: with at least one of %s",
+			orList(phasesKey.names(""))).Service = emptyDocument
 	}
 }
 
-// slipOf returns the key of a mapping that may be meant by a missing one, or the
-// mapping.
-func slipOf(root *yaml.Node, missing string) *yaml.Node {
+// misspelled returns the key that is probably a misspelling of a missing one, so that the
+// problem points at it. Otherwise it returns the mapping itself.
+func misspelled(root *yaml.Node, missing string) *yaml.Node {
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		if key := root.Content[i]; key.Kind == yaml.ScalarNode && diag.Suggest(key.Value, []string{missing}) != "" && len(key.Value) > 2 {
+		if key := root.Content[i]; key.Kind == yaml.ScalarNode && diag.Suggest(key.Value, []string{missing}) != "" &&
+			len(key.Value) > 2 {
 			return key
 		}
 	}
 	return root
 }
 
+// version checks the version. An unknown one is a warning, because CodeBuild reads it
+// as 0.2 (observed).
 func (p *parser) version(root value) {
 	v, written := root.get("version")
 	p.spec.Version = strings.TrimSpace(v.text)
 	switch {
 	case !written, v.node.Kind != yaml.ScalarNode, p.spec.Version == "0.1", p.spec.Version == "0.2":
 	case p.spec.Version == "":
-		p.fail(MissingVersion, v.key, "version", "version is empty; expected 0.2").Service = emptyDocument
+		p.fail(MissingVersion, v.key, "version", "version is empty; use 0.2").Service = emptyDocument
 	default:
-		p.warn(UnknownVersion, v.node, "version", "unknown version %s; read as 0.2 (expected 0.1 or 0.2)", short(p.spec.Version))
+		p.warn(UnknownVersion, v.node, "version",
+			"unknown version %s is read as 0.2; use 0.1 or 0.2", short(p.spec.Version))
 	}
 }
 
+// env reads the variables of both versions. environment_variables is unknown in 0.2 and
+// does not arrive here.
 func (p *parser) env(root value) {
 	env, _ := root.get("env")
 	e := Env{
@@ -99,8 +108,9 @@ func variablesOf(fields []field) []Variable {
 	return all
 }
 
-// named checks that variables have names that can be set. What the service does
-// with a name that no shell can set is not known; nothing fails by it here.
+// named returns variables and reports names that cannot be set. CodeBuild's behavior
+// for a name that no shell can set is not known; here the variable is left out and the
+// build goes on.
 func (p *parser) named(fields []field, path string) []Variable {
 	all := variablesOf(fields)
 	for _, v := range all {
@@ -109,12 +119,14 @@ func (p *parser) named(fields []field, path string) []Variable {
 		switch {
 		case v.Name == "" || strings.ContainsAny(v.Name, "=\x00"):
 			problem.Severity = diag.Error
-			problem.Message = fmt.Sprintf("%q cannot be the name of a variable; expected letters, digits and _, not a digit first", v.Name)
+			problem.Message = fmt.Sprintf("invalid variable name %q; "+
+				"use letters, digits and _, and do not begin with a digit", v.Name)
 		case !isName(v.Name):
-			problem.Message = fmt.Sprintf("no shell can have a variable named %q, and it is left out; expected letters, digits and _, not a digit first", v.Name)
+			problem.Message = fmt.Sprintf("variable %q is ignored, because the name is not valid in a shell; "+
+				"use letters, digits and _, and do not begin with a digit", v.Name)
 		case strings.HasPrefix(v.Name, "CODEBUILD_") && !strings.HasPrefix(v.Name, "CODEBUILD_CONFIG_"):
 			problem.Name = ReservedVariable
-			problem.Message = fmt.Sprintf("%s begins with CODEBUILD_, which the service keeps for itself", v.Name)
+			problem.Message = fmt.Sprintf("%s: CodeBuild reserves names that begin with CODEBUILD_", v.Name)
 		default:
 			continue
 		}
@@ -122,7 +134,8 @@ func (p *parser) named(fields []field, path string) []Variable {
 	}
 	for _, v := range all {
 		if strings.ContainsRune(v.Value, 0) {
-			problem := p.spec.ProblemAt(join(path, v.Name), true, fmt.Sprintf("the value of %s holds a NUL byte, which no variable can", v.Name))
+			message := fmt.Sprintf("the value of %s contains a NUL byte, which a variable cannot", v.Name)
+			problem := p.spec.ProblemAt(join(path, v.Name), true, message)
 			problem.Name = BadValue
 			p.add(problem)
 		}
@@ -130,8 +143,8 @@ func (p *parser) named(fields []field, path string) []Variable {
 	return all
 }
 
-// isName reports whether a shell can have a variable of a name: letters, digits
-// and _, not a digit first.
+// isName reports whether a name is valid for a shell variable: letters, digits and _,
+// not beginning with a digit.
 func isName(name string) bool {
 	for i, r := range name {
 		if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
@@ -141,13 +154,15 @@ func isName(name string) bool {
 	return name != ""
 }
 
-// Documented limits of a project.
+// Documented quotas of CodeBuild.
 const (
 	maxReports   = 5
 	maxSecondary = 12
 	maxFallbacks = 5
 )
 
+// reports reads the report groups. Groups beyond the quota are kept: the warning is
+// enough in a local build.
 func (p *parser) reports(groups []field) {
 	for _, g := range groups {
 		path := "reports." + g.name
@@ -159,16 +174,17 @@ func (p *parser) reports(groups []field) {
 			group.Format = "JUNITXML"
 		}
 		if p.noFiles(g.value) {
-			p.warn(NoFiles, g.key, path, "report group %s names no files; expected files: with a list of paths or patterns", g.name)
+			p.warn(NoFiles, g.key, path, "report group %s has no files; add files: with a list of paths or patterns", g.name)
 		}
 		p.spec.Reports = append(p.spec.Reports, group)
 		if len(p.spec.Reports) == maxReports+1 {
-			p.warn(TooMany, g.key, path, "this is the sixth report group; the service takes at most %d", maxReports)
+			p.warn(TooMany, g.key, path, "this is the sixth report group; the maximum is %d", maxReports)
 		}
 	}
 }
 
-// noFiles reports whether a section that can be read names no files.
+// noFiles reports whether a section has no files. A section with a wrong type has a
+// problem of its own and does not count.
 func (p *parser) noFiles(v value) bool {
 	files, written := v.get("files")
 	return (!written || isNull(files.node) || len(files.node.Content) == 0 && files.node.Kind == yaml.SequenceNode) &&
@@ -183,36 +199,40 @@ func artifactsOf(v value) Artifacts {
 	}
 }
 
+// secondary reads secondary-artifacts and warns about artifacts without files.
 func (p *parser) secondary(a *Artifacts, artifacts value) {
 	for _, f := range artifacts.fieldsOf("secondary-artifacts") {
 		path := "artifacts.secondary-artifacts." + f.name
 		if !isIdentifier(f.name) {
-			p.fail(BadIdentifier, f.key, path, "%q cannot identify artifacts; expected letters, digits, _ and -", f.name)
+			p.fail(BadIdentifier, f.key, path, "invalid artifact identifier %q; use letters, digits, _ and -", f.name)
 			continue
 		}
 		next := artifactsOf(f.value)
 		next.Identifier, next.Line = f.name, f.key.Line
 		if p.noFiles(f.value) {
-			p.warn(NoFiles, f.key, path, "secondary artifacts %s name no files; expected files: with a list of paths or patterns", f.name)
+			p.warn(NoFiles, f.key, path,
+				"secondary artifacts %s have no files; add files: with a list of paths or patterns", f.name)
 		}
 		a.Secondary = append(a.Secondary, next)
 		if len(a.Secondary) == maxSecondary+1 {
-			p.warn(TooMany, f.key, path, "these are the 13th secondary artifacts; the service takes at most %d", maxSecondary)
+			p.warn(TooMany, f.key, path, "these are the 13th secondary artifacts; the maximum is %d", maxSecondary)
 		}
 	}
 	if p.noFiles(artifacts) && !artifacts.has("secondary-artifacts") && !isNull(artifacts.node) {
-		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts names no files; expected files: with a list of paths or patterns")
+		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts has no files; add files: with a list of paths or patterns")
 	}
 }
 
-// isIdentifier keeps an identifier, which becomes a directory's name, to what
-// the service allows (documented: alphanumeric and underscore; a dash is seen).
+// isIdentifier reports whether an identifier is valid. It becomes the name of a
+// directory, so nothing else is accepted. Documented: alphanumeric characters and
+// underscores; a dash is observed to work.
 func isIdentifier(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	})
 }
 
+// cache reads the section cache.
 func (p *parser) cache(v value) {
 	c := &Cache{
 		Paths: v.textsOf("paths"), Key: v.textOf("key"), FallbackKeys: v.textsOf("fallback-keys"),
@@ -224,14 +244,16 @@ func (p *parser) cache(v value) {
 		return
 	}
 	if c.Key == "" {
-		p.warn(IgnoredKey, fallback.key, "cache.fallback-keys", "fallback-keys counts only beside key and is ignored; expected key:, or none of both")
+		p.warn(IgnoredKey, fallback.key, "cache.fallback-keys",
+			"fallback-keys has no effect without key and is ignored; add key: or remove fallback-keys")
 	}
 	if len(c.FallbackKeys) > maxFallbacks {
-		p.warn(TooMany, fallback.key, "cache.fallback-keys", "%d fallback-keys; the service takes at most %d", len(c.FallbackKeys), maxFallbacks)
+		p.warn(TooMany, fallback.key, "cache.fallback-keys",
+			"%d fallback-keys; the maximum is %d", len(c.FallbackKeys), maxFallbacks)
 	}
 }
 
-// batchOf reads the section batch; what it says is checked elsewhere.
+// batchOf reads the section batch. Package lint checks its contents.
 func batchOf(v value) *Batch {
 	b := &Batch{FastFail: v.truthOf("fast-fail"), Graph: tasksOf(v, "build-graph"), List: tasksOf(v, "build-list")}
 	for _, kind := range []string{"build-graph", "build-list", "build-matrix", "build-fanout"} {

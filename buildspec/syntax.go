@@ -13,19 +13,20 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// lazy compiles an expression when it is first used: most buildspecs have no
-// fault.
+// lazy compiles an expression when it is first used. Most buildspecs have no syntax
+// error and need none of them.
 func lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
 var yamlError = lazy(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// parserError tells the messages of yaml.v3's parser from its scanner's.
+// parserError matches the messages of yaml.v3's parser, as opposed to those of its
+// scanner. The two count lines differently.
 var parserError = lazy(`^did not find expected (node content|'-' indicator|key|',' or|<document start>)`)
 
-// syntax notes a YAML error with its line, and with the service's wording: the
-// same message, the line behind it.
+// syntax reports a YAML syntax error. yaml.v3 uses the messages of libyaml, and so does
+// CodeBuild, whose message has the line at the end (observed).
 func (p *parser) syntax(err error, text []byte) {
 	message, line := err.Error(), 0
 	if m := yamlError().FindStringSubmatch(message); m != nil {
@@ -34,25 +35,27 @@ func (p *parser) syntax(err error, text []byte) {
 	}
 	service := fmt.Sprintf("%s at line %d", message, line)
 	if parserError().MatchString(message) {
-		line++ // counted from zero, unlike the scanner's
+		line++ // the parser counts lines from 0, the scanner from 1
 	}
-	at := p.place(message, min(max(line, 1), len(p.spec.lines)), text) // it names no first line
+	at := p.place(message, min(max(line, 1), len(p.spec.lines)), text) // errors in the first line have no number
 	problem := p.spec.At(at.Line, at.Column, at.Width, message+at.hint)
 	problem.Name, problem.Service, problem.Fix = YAMLSyntax, service, at.fix
 	p.add(problem)
 }
 
-// fault is where a YAML error stands, and the way out.
-type fault struct {
+// syntaxError is the position of a syntax error, with a hint and possibly a fix.
+type syntaxError struct {
 	Line, Column, Width int
-	hint                string
+	hint                string // begins with "; ", to be appended to the message
 	fix                 *diag.Fix
 }
 
-// place finds the characters YAML stumbled over; where it cannot, the line.
-func (p *parser) place(message string, line int, text []byte) fault {
+// place returns the characters that cause a syntax error, or the whole line if they
+// cannot be determined. libyaml often reports the line in which it gave up rather than
+// the one with the mistake, so the usual mistakes are searched for by their messages.
+func (p *parser) place(message string, line int, text []byte) syntaxError {
 	if strings.Contains(message, "control characters") || strings.Contains(message, "UTF-8") {
-		return odd(text)
+		return invalidCharacter(text)
 	}
 	f := wholeLine(line, p.line(line))
 	switch {
@@ -62,42 +65,42 @@ func (p *parser) place(message string, line int, text []byte) fault {
 	case strings.Contains(message, "cannot start any token"), strings.Contains(message, "tab character"):
 		p.token(&f)
 	case strings.Contains(message, "expected alphabetic or numeric"):
-		f.hint = "; a * or & here begins a name of YAML: put the whole value in quotes"
+		f.hint = "; a * or & begins an alias or an anchor here: put the whole value in quotes"
 		p.quoteItem(&f)
 	case strings.Contains(message, "unknown anchor"):
 		p.anchor(&f, message)
 	case strings.Contains(message, "could not find expected ':'"):
-		f.hint = "; a line here is neither an item nor a key: indent it like the lines it belongs to, or write `- ` or a key before it"
+		f.hint = "; a line is neither a list item nor a key: fix its indentation, or begin it with `- ` or a key"
 	case strings.Contains(message, "did not find expected"):
 		p.structure(&f)
 	case strings.Contains(message, "unexpected end of stream"):
-		f.hint = "; a quote or a bracket that is opened here is not closed"
+		f.hint = "; a quote or a bracket is not closed"
 	case strings.Contains(message, "incompatible YAML document"):
-		f.hint = "; leave this line out"
+		f.hint = "; remove this line"
 	case strings.Contains(message, "unknown escape character"):
-		f.hint = `; in double quotes a \ begins an escape: use single quotes, or write \\`
+		f.hint = `; \ begins an escape sequence in double quotes: use single quotes, or write \\`
 	}
 	return f
 }
 
-// conflict points at the mark that git leaves where it cannot merge.
-func (p *parser) conflict(f *fault) bool {
+// conflict looks for a conflict marker of git.
+func (p *parser) conflict(f *syntaxError) bool {
 	for i, line := range p.spec.lines {
 		if strings.HasPrefix(line, "<<<<<<< ") {
 			*f = wholeLine(i+1, line)
-			f.hint = "; here git could not merge two versions: write the one that is meant"
+			f.hint = "; this is a git conflict marker: resolve the conflict"
 			return true
 		}
 	}
 	return false
 }
 
-// opening is a value that begins with a quote.
+// opening matches a value that begins with a quote.
 var opening = lazy(`^\s*(?:- +)*(?:[A-Za-z_-]+: +)?(["'])`)
 
-// openQuote points at a quote that is opened and not closed: it ends where the
-// next one was to begin, in the midst of a text. It looks as far as line last.
-func (p *parser) openQuote(f *fault, last int) bool {
+// openQuote looks for a quote that is not closed, in the lines up to last. Such a quoted
+// string ends at the opening quote of a later string, so it is followed by text.
+func (p *parser) openQuote(f *syntaxError, last int) bool {
 	for n := 1; n <= min(last, len(p.spec.lines)); n++ {
 		line := p.line(n)
 		m := opening().FindStringSubmatchIndex(line)
@@ -112,14 +115,18 @@ func (p *parser) openQuote(f *fault, last int) bool {
 			n = end
 			continue
 		}
-		*f = fault{Line: n, Column: len([]rune(line[:m[2]])) + 1, Width: len([]rune(strings.TrimRight(line[m[2]:], " "))), hint: "; the quote that is opened here is not closed"}
+		*f = syntaxError{
+			Line: n, Column: len([]rune(line[:m[2]])) + 1,
+			Width: len([]rune(strings.TrimRight(line[m[2]:], " "))), hint: "; this quote is not closed",
+		}
 		return true
 	}
 	return false
 }
 
-// closing returns the line in which a quote is closed, 0 for none, and what
-// stands behind it.
+// closing returns the line in which a quoted string ends and the text after it. rest is
+// the remainder of line n after the opening quote. The line is 0 if the string does not
+// end.
 func (p *parser) closing(n int, rest string, quote byte) (int, string) {
 	for {
 		for i := 0; i < len(rest); i++ {
@@ -141,9 +148,9 @@ func (p *parser) closing(n int, rest string, quote byte) (int, string) {
 	}
 }
 
-// anchor points at an alias that stands for nothing; the message has no line.
-func (p *parser) anchor(f *fault, message string) {
-	f.hint = "; a value that begins with * must be in quotes"
+// anchor finds the alias without an anchor; yaml.v3's message has no line.
+func (p *parser) anchor(f *syntaxError, message string) {
+	f.hint = "; put a value that begins with * in quotes"
 	_, name, _ := strings.Cut(message, "'")
 	name, _, _ = strings.Cut(name, "'")
 	var known []string
@@ -163,10 +170,10 @@ func (p *parser) anchor(f *fault, message string) {
 	}
 }
 
-// anchorName is where a value gets a name.
+// anchorName matches the definition of an anchor.
 var anchorName = lazy(`(?:[:-]|^)\s+&([^\s,\[\]{}]+)`)
 
-// aliasAt returns where a value of a line is an alias of a name, or -1.
+// aliasAt returns the index of the alias *name in a line, or -1.
 func aliasAt(line, name string) int {
 	for from := 0; ; {
 		at := strings.Index(line[from:], "*"+name)
@@ -182,39 +189,39 @@ func aliasAt(line, name string) int {
 	}
 }
 
-// colon explains a ": " where none may stand: in a plain text, or behind a line
-// whose own colon has no space behind it.
-func (p *parser) colon(f *fault) {
+// colon explains a misplaced ": ". Either it is in the middle of an unquoted value, or the
+// line above is a key without a space after its colon.
+func (p *parser) colon(f *syntaxError) {
 	for n := f.Line - 1; n > 0; n-- {
 		line := p.line(n)
 		if m := tightColon().FindStringSubmatch(line); m != nil {
 			*f = wholeLine(n, line)
-			f.hint = fmt.Sprintf("; the colon of line %d has no space behind it: expected %s: %s", n, m[1], m[2])
+			f.hint = fmt.Sprintf("; line %d has no space after the colon: write %s: %s", n, m[1], m[2])
 			return
 		}
 		if strings.TrimSpace(line) != "" {
 			break
 		}
 	}
-	f.hint = `; a ": " in plain text begins a mapping: put the whole value in quotes`
+	f.hint = `; ": " in an unquoted value begins a mapping: put the whole value in quotes`
 	p.quoteItem(f)
 }
 
-// tightColon is a key without a space behind its colon, and behindQuote an item
-// that goes on where its quote is closed.
+// tightColon matches a key without a space after its colon, and behindQuote a list item
+// with text after its closing quote.
 var (
 	tightColon  = lazy(`^\s*([A-Za-z_-]+):([^\s:/]\S*)\s*$`)
 	behindQuote = lazy(`^\s*- +('(?:[^']|'')*'|"(?:[^"\\]|\\.)*")\s*[^\s:#]`)
 )
 
-// structure looks for the line that is at fault: YAML names the one where the
-// mapping or the list begins.
-func (p *parser) structure(f *fault) {
-	f.hint = "; look at the indentation, the quotes and the brackets of this line and the one above"
+// structure looks for the line with the mistake. libyaml reports the line in which the
+// enclosing mapping or list begins.
+func (p *parser) structure(f *syntaxError) {
+	f.hint = "; check the indentation, quotes and brackets of this line and the one above"
 	for i := max(0, f.Line-1); i < len(p.spec.lines); i++ {
 		if line := p.line(i + 1); behindQuote().MatchString(line) {
 			*f = wholeLine(i+1, line)
-			f.hint = "; something stands behind the closing quote: put the whole item in quotes"
+			f.hint = "; there is text after the closing quote: put the whole item in quotes"
 			p.quoteItem(f)
 			return
 		}
@@ -224,9 +231,9 @@ func (p *parser) structure(f *fault) {
 	}
 }
 
-// indentation looks for the first line that is indented as no line around it.
-func (p *parser) indentation(f *fault) {
-	var open []int // how far the mappings and lists around a line are indented
+// indentation looks for the first line whose indentation matches no line above it.
+func (p *parser) indentation(f *syntaxError) {
+	var open []int // indentation of the enclosing mappings and lists
 	lists := map[int]bool{}
 	for i, line := range p.spec.lines {
 		text := strings.TrimLeft(line, " ")
@@ -246,16 +253,16 @@ func (p *parser) indentation(f *fault) {
 		dash := strings.HasPrefix(text, "- ")
 		if closed >= 0 && outer == indent && dash && !lists[outer] && lists[closed] {
 			*f = wholeLine(i+1, line)
-			f.hint = fmt.Sprintf("; this item is indented by %d spaces, and those above by %d", indent, closed)
+			f.hint = fmt.Sprintf("; this item is indented by %d spaces, those above by %d", indent, closed)
 			return
 		}
 		if closed >= 0 && outer >= 0 && outer < indent {
 			*f = wholeLine(i+1, line)
-			f.hint = fmt.Sprintf("; this line is indented by %d spaces, and those it may belong to by %d or %d", indent, outer, closed)
+			f.hint = fmt.Sprintf("; this line is indented by %d spaces, the lines around it by %d or %d", indent, outer, closed)
 			return
 		}
 		if block().MatchString(line) || strings.Count(line, `"`)%2 == 1 {
-			return // what follows is indented as its author likes
+			return // the contents of a block or of a quoted string may have any indentation
 		}
 		if outer < indent {
 			open = append(open, indent)
@@ -267,23 +274,23 @@ func (p *parser) indentation(f *fault) {
 	}
 }
 
-// block ends a line that begins a block of text, and keyLine is an item of a
-// list that is a mapping.
+// block matches a line that begins a block scalar, and keyLine a list item that begins a
+// mapping.
 var (
 	block   = lazy(`(^|[:-] +)[|>][+-]?[0-9]?\s*(#.*)?$`)
 	keyLine = lazy(`^- +[A-Za-z_-]+:(\s|$)`)
 )
 
-// wholeLine is a line without the white space around it.
-func wholeLine(number int, line string) fault {
+// wholeLine returns a syntaxError that covers a line without its surrounding white space.
+func wholeLine(number int, line string) syntaxError {
 	text := strings.TrimLeft(line, " \t")
 	indent := len(line) - len(text)
-	return fault{Line: number, Column: indent + 1, Width: max(1, len([]rune(strings.TrimRight(text, " \t"))))}
+	return syntaxError{Line: number, Column: indent + 1, Width: max(1, len([]rune(strings.TrimRight(text, " \t"))))}
 }
 
-// odd finds the first character that YAML does not take.
-func odd(text []byte) fault {
-	f := fault{Line: 1, Column: 1, Width: 1, hint: "; expected text in UTF-8"}
+// invalidCharacter finds the first character that YAML does not allow.
+func invalidCharacter(text []byte) syntaxError {
+	f := syntaxError{Line: 1, Column: 1, Width: 1, hint: "; the file must be UTF-8"}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
@@ -291,7 +298,7 @@ func odd(text []byte) fault {
 			return f
 		}
 		if control {
-			f.hint = fmt.Sprintf(`; the character U+%04X must be written as an escape such as "\x%02x", in double quotes`, r, r)
+			f.hint = fmt.Sprintf(`; write the character U+%04X as the escape "\x%02x" in double quotes`, r, r)
 			return f
 		}
 		i += size
@@ -303,30 +310,31 @@ func odd(text []byte) fault {
 	return f
 }
 
-// quoteItem puts the list item that YAML stumbled over in quotes.
-func (p *parser) quoteItem(f *fault) {
+// quoteItem suggests quotes for a list item, and adds a fix if they resolve the error.
+func (p *parser) quoteItem(f *syntaxError) {
 	item, found := itemOf(p.line(f.Line))
 	if !found {
 		return
 	}
-	f.hint += ", as in - " + item.quoted
-	if p.helps(f.Line, item) {
+	f.hint += ": - " + item.quoted
+	if p.quotingHelps(f.Line, item) {
 		f.fix = item.fix(f.Line)
 	}
 }
 
-// token tells a tab from a character that has a meaning of its own.
-func (p *parser) token(f *fault) {
+// token distinguishes a tab in the indentation from a character with a special meaning at
+// the beginning of a value.
+func (p *parser) token(f *syntaxError) {
 	for n := max(1, f.Line); n <= len(p.spec.lines); n++ {
 		line := p.line(n)
 		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 		if at := strings.IndexByte(indent, '\t'); at >= 0 && strings.TrimSpace(line) != "" && n <= f.Line+1 {
 			f.Line, f.Column, f.Width = n, at+1, strings.Count(indent, "\t")
-			f.hint = "; indent with spaces, not with tabs"
+			f.hint = "; indent with spaces, not tabs"
 			return
 		}
 	}
-	f.hint = "; a value that begins with @, ` or % must be in quotes"
+	f.hint = "; put a value that begins with @, ` or % in quotes"
 	line := p.line(f.Line)
 	p.quoteItem(f)
 	if at := strings.IndexAny(line, "@`%"); at >= 0 {
@@ -334,15 +342,15 @@ func (p *parser) token(f *fault) {
 	}
 }
 
-// item is one list item of a single line that YAML did not take for text.
+// item is a list item of one line that YAML did not read as text.
 type item struct {
-	column       int // where its text begins, in characters
+	column       int // of the text, in characters from 1
 	text, quoted string
 }
 
 var itemLine = lazy(`^(\s*(?:- +|(?:commands|finally): +))(\S.*?)\s*$`)
 
-// itemOf returns the text behind the last "- " that begins a line.
+// itemOf returns the text after the last "- " that begins a line.
 func itemOf(line string) (item, bool) {
 	m := itemLine().FindStringSubmatch(line)
 	if m == nil {
@@ -351,15 +359,15 @@ func itemOf(line string) (item, bool) {
 	return quote(line, len([]rune(m[1]))+1), true
 }
 
-// quote puts what stands from a column to the end of a line in quotes, a comment
-// left out.
+// quote returns the rest of a line from a column on, and the same in single quotes. A
+// comment is left out.
 func quote(line string, column int) item {
 	text := strings.TrimRight(withoutComment(string([]rune(line)[column-1:])), " \t")
 	return item{column: column, text: text, quoted: "'" + strings.ReplaceAll(text, "'", "''") + "'"}
 }
 
-// withoutComment cuts the comment off a text: a # behind white space, outside of
-// the quotes a shell would see.
+// withoutComment removes a comment: a # after white space, outside of the quotes that a
+// shell would see.
 func withoutComment(text string) string {
 	quote := rune(0)
 	before := ' '
@@ -377,14 +385,17 @@ func withoutComment(text string) string {
 	return text
 }
 
+// fix returns a fix that puts the item in quotes.
 func (i item) fix(line int) *diag.Fix {
-	return &diag.Fix{Title: "put it in quotes", Safe: true, Edits: []diag.Edit{{Line: line, Column: i.column, Old: i.text, Text: i.quoted}}}
+	edit := diag.Edit{Line: line, Column: i.column, Old: i.text, Text: i.quoted}
+	return &diag.Fix{Title: "put it in quotes", Safe: true, Edits: []diag.Edit{edit}}
 }
 
-// helps reports whether YAML gets beyond a line when its item is in quotes.
-func (p *parser) helps(number int, i item) bool {
+// quotingHelps reports whether the YAML parser gets past a line if its item is quoted.
+func (p *parser) quotingHelps(number int, i item) bool {
 	line := p.line(number)
-	if _, rest, _ := strings.Cut(line, i.text); strings.TrimSpace(rest) != "" && !strings.HasPrefix(strings.TrimSpace(rest), "#") {
+	if _, rest, _ := strings.Cut(line, i.text); strings.TrimSpace(rest) != "" &&
+		!strings.HasPrefix(strings.TrimSpace(rest), "#") {
 		return false
 	}
 	lines := append([]string{}, p.spec.lines...)

@@ -2,31 +2,34 @@ package buildspec
 
 import (
 	"fmt"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// upperName is how variables are named.
+// upperName matches the usual form of variable names.
 var upperName = lazy(`^[A-Z][A-Z0-9_]+$`)
 
-// unknown notes a key nobody knows: a warning, as in the service, but for the
-// name of a phase, which is an error.
+// unknown reports an unknown key. As in CodeBuild it is a warning, except that an unknown
+// phase is an error.
 func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 	path := join(at.path, e.name)
 	known := def.names(p.spec.Version)
-	if def.Closed {
+	if def.RejectsOther {
 		if p.full(diag.Error) {
 			return
 		}
-		way := diag.DidYouMean(e.name, known)
-		if way == "" {
-			way = belongs(e.name, at.path)
+		hint := diag.DidYouMean(e.name, known)
+		if hint == "" {
+			hint = sectionHint(e.name, at.path)
 		}
-		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s (expected %s)", short(e.name), way, strings.Join(known, ", "))
-		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. Expecting: build,install,post_build,pre_build", diag.Printable(e.name))
+		if hint == "" {
+			hint = "; use " + orList(known)
+		}
+		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s", short(e.name), hint)
+		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. "+
+			"Expecting: build,install,post_build,pre_build", diag.Printable(e.name))
 		problem.Fix = rename(e.key, known, beside)
 		return
 	}
@@ -36,25 +39,34 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 	}
 	place := "in " + at.path
 	if at.path == "" {
-		place = "at the top"
+		place = "at the top level"
 	}
-	way := diag.DidYouMean(e.name, known)
-	if env, has := def.Find("env"); has && way == "" && at.path != "" {
-		if _, belongs := env.Find(e.name); belongs {
-			way = "; it belongs in env"
-		}
-	}
-	if _, holds := def.Find("variables"); holds && way == "" && upperName().MatchString(e.name) {
-		way = "; a variable belongs in variables"
-	}
-	if way == "" {
-		way = belongs(e.name, at.path)
-	}
-	problem := p.warn(UnknownKey, e.key, path, "unknown key %q %s%s (expected %s)", short(e.name), place, way, strings.Join(known, ", "))
+	problem := p.warn(UnknownKey, e.key, path, "unknown key %q %s%s", short(e.name), place, p.keyHint(def, e.name, at))
 	problem.Fix = rename(e.key, known, beside)
 }
 
-// sectionOf is what the service calls the section of a place.
+// keyHint suggests a similar key of the section, or the section in which the key is
+// known. If there is neither, it lists the keys of the section.
+func (p *parser) keyHint(def *Key, name string, at where) string {
+	known := def.names(p.spec.Version)
+	if hint := diag.DidYouMean(name, known); hint != "" {
+		return hint
+	}
+	if env, has := def.Find("env"); has && at.path != "" {
+		if _, isEnv := env.Find(name); isEnv {
+			return "; it belongs in env"
+		}
+	}
+	if _, has := def.Find("variables"); has && upperName().MatchString(name) {
+		return "; variables belong in variables"
+	}
+	if hint := sectionHint(name, at.path); hint != "" {
+		return hint
+	}
+	return "; use " + orList(known)
+}
+
+// sectionOf returns CodeBuild's name of a section.
 func sectionOf(at where) string {
 	if at.path == "" {
 		return "buildspec"
@@ -62,8 +74,8 @@ func sectionOf(at where) string {
 	return at.section
 }
 
-// rename returns a fix that writes the key that is meant, unless that one is
-// there already. It is safe where only case, - and _ differ.
+// rename returns a fix that replaces a misspelled key, or nil if the correct key is
+// already present. The fix is safe if the two differ only in case, - and _.
 func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 	meant := diag.Suggest(key.Value, known)
 	if meant == "" || key.Style != 0 || key.Anchor != "" {
@@ -74,7 +86,7 @@ func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 		if diag.SameLetters(e.name, meant) {
 			same++
 		}
-		if e.name == meant || same > 1 { // two keys would become one
+		if e.name == meant || same > 1 { // the fix would create a duplicate key
 			return nil
 		}
 	}
@@ -82,15 +94,15 @@ func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 		Edits: []diag.Edit{{Line: key.Line, Column: key.Column, Old: key.Value, Text: meant}}}
 }
 
-// belongs says where a key that stands in the wrong section belongs, if there is
-// one place only outside batch.
-func belongs(name, path string) string {
+// sectionHint returns a hint if a key is known in exactly one other section. Sections of
+// batch do not count, because their keys repeat those of others.
+func sectionHint(name, path string) string {
 	var homes []string
 	var visit func(k *Key, at string)
 	visit = func(k *Key, at string) {
 		for i := range k.Keys {
 			key := &k.Keys[i]
-			if at == "" && key.Name == "batch" || key.Old {
+			if at == "" && key.Name == "batch" || key.Only01 {
 				continue
 			}
 			if key.Name == name && at != "" {
@@ -104,7 +116,7 @@ func belongs(name, path string) string {
 		return "; it belongs in phases, as " + phase
 	}
 	if _, top := reference.Find(name); top && path != "" {
-		return "; it belongs at the top"
+		return "; it belongs at the top level"
 	}
 	if len(homes) != 1 || homes[0] == path {
 		return ""

@@ -1,5 +1,8 @@
-// Package compute names the machines builds run on: the service's environment
-// types and compute types.
+// Package compute describes the compute environments of CodeBuild: environment types, compute
+// types, their combinations, and their sizes.
+//
+// The tables are copied from the API model and the user guide. The package has no access to AWS,
+// and unknown types are accepted, because CodeBuild adds new ones from time to time.
 package compute
 
 import (
@@ -7,9 +10,8 @@ import (
 	"strings"
 )
 
-// EnvironmentTypes and Types are the words of the API model
-// (aws-sdk-go-v2/service/codebuild v1.69.0), read in November 2026. The service
-// adds one now and then.
+// EnvironmentTypes and Types are the enumerations of the API model
+// (aws-sdk-go-v2/service/codebuild v1.69.0), as of November 2026.
 var (
 	EnvironmentTypes = []string{
 		"LINUX_CONTAINER", "ARM_CONTAINER", "LINUX_GPU_CONTAINER", "LINUX_LAMBDA_CONTAINER",
@@ -24,21 +26,23 @@ var (
 	}
 )
 
+// Subsets of Types for the table offered.
 var (
 	everySize   = Types[0:5]
 	lambdaSizes = Types[5:10]
-	// XLARGE is Windows Server 2022's only.
+	// BUILD_GENERAL1_XLARGE is offered for Windows Server 2022 only.
 	windowsSizes = []string{"BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_2XLARGE"}
-	onDemand     = Types[0:10] // the others are for fleets
+	onDemand     = Types[0:10] // the remaining types belong to fleets
 )
 
-// offered says which compute types an environment type takes on demand, from
-// the user guide, "Build environment compute modes and types" (2025).
+// offered lists the on-demand compute types of each environment type. Source: "Build environment
+// compute modes and types" in the user guide (2025).
 var offered = map[string][]string{
-	"LINUX_CONTAINER":               everySize,
-	"ARM_CONTAINER":                 everySize,
-	"ARM_EC2":                       everySize,
-	"LINUX_EC2":                     {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_2XLARGE"},
+	"LINUX_CONTAINER": everySize,
+	"ARM_CONTAINER":   everySize,
+	"ARM_EC2":         everySize,
+	"LINUX_EC2": {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE",
+		"BUILD_GENERAL1_2XLARGE"},
 	"LINUX_GPU_CONTAINER":           {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_LARGE"},
 	"LINUX_LAMBDA_CONTAINER":        lambdaSizes,
 	"ARM_LAMBDA_CONTAINER":          lambdaSizes,
@@ -48,25 +52,23 @@ var offered = map[string][]string{
 	"WINDOWS_EC2":                   windowsSizes,
 }
 
-// Offered returns the compute types an environment type takes on demand, and
-// whether a compute type is one of them. An environment type or a compute type
-// that is not known, and the two compute types of fleets, are not judged: ok.
+// Offered returns the on-demand compute types of an environment type, and whether compute is one
+// of them. For unknown types and for the compute types of fleets it returns true.
 func Offered(environment, compute string) (sizes []string, ok bool) {
 	sizes = offered[environment]
 	return sizes, sizes == nil || !slices.Contains(onDemand, compute) || slices.Contains(sizes, compute)
 }
 
-// Machine is how large a machine is: processors, and memory in bytes. Zero is not
-// known.
+// Machine is the size of a machine. A zero field is unknown.
 type Machine struct {
-	VCPU   int
-	Memory int64
+	VCPU   int   // number of virtual CPUs
+	Memory int64 // bytes
 }
 
 const gib = 1 << 30
 
-// machines are the sizes of x86 Linux; others are in exceptions. From the user
-// guide, "Build environment compute modes and types" (2025).
+// machines are the sizes for Linux on x86. Source: "Build environment compute modes and types" in
+// the user guide (2025).
 var machines = map[string]Machine{
 	"BUILD_GENERAL1_SMALL": {2, 4 * gib}, "BUILD_GENERAL1_MEDIUM": {4, 8 * gib}, "BUILD_GENERAL1_LARGE": {8, 16 * gib},
 	"BUILD_GENERAL1_XLARGE": {36, 72 * gib}, "BUILD_GENERAL1_2XLARGE": {72, 144 * gib},
@@ -74,14 +76,14 @@ var machines = map[string]Machine{
 	"BUILD_LAMBDA_8GB": {0, 8 * gib}, "BUILD_LAMBDA_10GB": {0, 10 * gib},
 }
 
-// exceptions are the sizes of other environment types.
+// exceptions are the sizes of other environment types, if they differ.
 var exceptions = map[string]map[string]Machine{
 	"ARM_CONTAINER":       {"BUILD_GENERAL1_XLARGE": {32, 64 * gib}, "BUILD_GENERAL1_2XLARGE": {48, 96 * gib}},
 	"ARM_EC2":             {"BUILD_GENERAL1_XLARGE": {32, 64 * gib}, "BUILD_GENERAL1_2XLARGE": {48, 96 * gib}},
 	"LINUX_GPU_CONTAINER": {"BUILD_GENERAL1_SMALL": {4, 16 * gib}, "BUILD_GENERAL1_LARGE": {32, 255 * gib}},
 }
 
-// Size returns how large the machine of a compute type is.
+// Size returns the size of the machine of a compute type. It is zero if the type is unknown.
 func Size(environment, compute string) Machine {
 	if m, known := exceptions[environment][compute]; known {
 		return m
@@ -89,13 +91,14 @@ func Size(environment, compute string) Machine {
 	return machines[compute]
 }
 
-// EnvironmentOf returns the environment type of a build whose project says none: what
-// its compute type or its image is for. It is "" where they are for none of Lambda and
-// ARM: that is the usual one.
+// EnvironmentOf returns the environment type of a build whose project does not set one, derived
+// from its compute type or its image. It returns "", which means LINUX_CONTAINER, unless these
+// are for Lambda or ARM.
 func EnvironmentOf(compute, image string) string {
 	curated := strings.HasPrefix(image, "aws/codebuild/") || strings.HasPrefix(image, "public.ecr.aws/codebuild/")
 	arm := curated && strings.Contains(image, "-aarch64-")
-	switch lambda := strings.HasPrefix(compute, "BUILD_LAMBDA_") || curated && strings.Contains(image, "-lambda-standard:"); {
+	lambda := strings.HasPrefix(compute, "BUILD_LAMBDA_") || curated && strings.Contains(image, "-lambda-standard:")
+	switch {
 	case lambda && arm:
 		return "ARM_LAMBDA_CONTAINER"
 	case lambda:
@@ -106,26 +109,25 @@ func EnvironmentOf(compute, image string) string {
 	return ""
 }
 
-// IsLambda reports whether an environment type is on Lambda.
+// IsLambda reports whether builds of an environment type run on Lambda.
 func IsLambda(environment string) bool { return strings.HasSuffix(environment, "_LAMBDA_CONTAINER") }
 
 // IsARM reports whether builds of an environment type run on ARM, as arm64.
 func IsARM(environment string) bool { return strings.HasPrefix(environment, "ARM_") }
 
-// NotImitated says what of an environment type a build here does not have; "" for
-// nothing.
+// NotImitated returns a note about parts of an environment type that a local build lacks, or "".
 func NotImitated(environment string) string {
 	switch {
 	case strings.HasPrefix(environment, "WINDOWS"), strings.HasPrefix(environment, "MAC"):
-		return "The project's environment type is " + environment + ", which is not imitated: the build runs on Linux."
+		return "The project's environment type is " + environment + ", which is not supported here: the build runs on Linux."
 	case strings.Contains(environment, "GPU"):
-		return "The project's environment type is " + environment + ": the build has no GPU here."
+		return "The project's environment type is " + environment + ": no GPU is available in the build."
 	}
 	return ""
 }
 
-// Platform returns the platform of an environment type's images, such as linux/arm64; ""
-// for none and for those that are not Linux.
+// Platform returns the platform of an environment type's images, such as linux/arm64. It returns
+// "" if the type is empty or not a Linux type.
 func Platform(environment string) string {
 	switch {
 	case IsARM(environment):

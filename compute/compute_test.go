@@ -2,7 +2,7 @@ package compute
 
 import "testing"
 
-func TestTheSizeOfAMachine(t *testing.T) {
+func TestSize_Machines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		environment, compute string
@@ -22,7 +22,7 @@ func TestTheSizeOfAMachine(t *testing.T) {
 	}
 }
 
-func TestEveryTypeOnDemandHasASize(t *testing.T) {
+func TestSize_EveryOnDemandType(t *testing.T) {
 	t.Parallel()
 	for environment, types := range offered {
 		for _, name := range types {
@@ -33,7 +33,7 @@ func TestEveryTypeOnDemandHasASize(t *testing.T) {
 	}
 }
 
-func TestWhatAnImageOrAComputeTypeIsFor(t *testing.T) {
+func TestEnvironmentOf_ImagesAndComputeTypes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ compute, image, environment, platform string }{
 		{"", "node:22", "", ""},
@@ -49,7 +49,8 @@ func TestWhatAnImageOrAComputeTypeIsFor(t *testing.T) {
 			t.Errorf("%+v: %s, %s", test, environment, Platform(environment))
 		}
 	}
-	for environment, want := range map[string]bool{"LINUX_LAMBDA_CONTAINER": true, "ARM_LAMBDA_CONTAINER": true, "LINUX_CONTAINER": false, "": false} {
+	for environment, want := range map[string]bool{"LINUX_LAMBDA_CONTAINER": true, "ARM_LAMBDA_CONTAINER": true,
+		"LINUX_CONTAINER": false, "": false} {
 		if IsLambda(environment) != want {
 			t.Errorf("%s is Lambda: %t", environment, !want)
 		}

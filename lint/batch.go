@@ -11,14 +11,23 @@ import (
 )
 
 var batchChecks = []check{
-	{diag.Check{Name: "batch-kind", Severity: diag.Error, Softer: true, Summary: "A batch is exactly one of build-graph, build-list, build-matrix and build-fanout."}, (*checker).batchKind},
-	{diag.Check{Name: "batch-identifier", Severity: diag.Error, Summary: "Two builds of a batch have the same identifier."}, (*checker).batchIdentifiers},
-	{diag.Check{Name: "batch-dependency", Severity: diag.Error, Softer: true, Summary: "A build depends on one that does not exist, or on itself."}, (*checker).batchDependencies},
-	{diag.Check{Name: "batch-environment", Severity: diag.Warning, Summary: "A compute type, an environment type or an image of the batch is not known, or they do not go together."}, (*checker).batchEnvironments},
-	{diag.Check{Name: "batch-size", Severity: diag.Warning, Summary: "The batch has more builds than the service runs."}, (*checker).batchSize},
+	{diag.Check{Name: "batch-kind", Severity: diag.Error, Softer: true,
+		Summary: "A batch must have exactly one of build-graph, build-list, build-matrix and build-fanout."},
+		(*checker).batchKind},
+	{diag.Check{Name: "batch-identifier", Severity: diag.Error,
+		Summary: "Two builds of a batch have the same identifier."}, (*checker).batchIdentifiers},
+	{diag.Check{Name: "batch-dependency", Severity: diag.Error, Softer: true,
+		Summary: "A build depends on an unknown build, or on itself."}, (*checker).batchDependencies},
+	{diag.Check{Name: "batch-environment", Severity: diag.Warning,
+		Summary: "A compute type, environment type or image of the batch is unknown, or the combination is not offered."},
+		(*checker).batchEnvironments},
+	{diag.Check{Name: "batch-size", Severity: diag.Warning,
+		Summary: "The batch has more builds than CodeBuild runs."}, (*checker).batchSize},
 }
 
-// batchKind: what the service does with several kinds is not known.
+// batchKind reports a batch with no kind or with several. CodeBuild's behavior for
+// several kinds is not known. A batch without builds is reported only if the parser has
+// no problem that explains it.
 func (c *checker) batchKind() {
 	b := c.Spec.Batch
 	if b == nil {
@@ -30,13 +39,15 @@ func (c *checker) batchKind() {
 		return
 	}
 	if len(b.Kinds) < 2 {
-		c.say(p, "batch has no builds; expected one of build-graph, build-list, build-matrix and build-fanout").Severity = diag.Warning
+		c.say(p, "batch has no builds; add one of build-graph, build-list, build-matrix and build-fanout").
+			Severity = diag.Warning
 		return
 	}
 	p = c.Spec.ProblemAt("batch."+b.Kinds[1], true, "")
-	c.say(p, fmt.Sprintf("batch has %s; expected one of them", strings.Join(b.Kinds, " and ")))
+	c.say(p, fmt.Sprintf("batch has %s; keep one of them", strings.Join(b.Kinds, " and ")))
 }
 
+// tasks returns the builds of a graph and of a list. A matrix has no builds in the file.
 func tasks(b *buildspec.Batch) []buildspec.Task {
 	if b == nil {
 		return nil
@@ -44,6 +55,7 @@ func tasks(b *buildspec.Batch) []buildspec.Task {
 	return slices.Concat(b.Graph, b.List)
 }
 
+// batchIdentifiers reports duplicate identifiers. Missing ones are the parser's problem.
 func (c *checker) batchIdentifiers() {
 	first := map[string]string{}
 	for _, t := range tasks(c.Spec.Batch) {
@@ -52,13 +64,15 @@ func (c *checker) batchIdentifiers() {
 		switch {
 		case t.Identifier == "":
 		case twice:
-			c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("identifier %s stands twice, first in line %d; expected another name for each build", t.Identifier, c.Spec.Place(before).Key.Line))
+			c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("duplicate identifier %s, first in line %d; "+
+				"give each build its own identifier", t.Identifier, c.Spec.Place(before).Key.Line))
 		default:
 			first[t.Identifier] = path
 		}
 	}
 }
 
+// batchDependencies reports unknown builds in depend-on, and cycles.
 func (c *checker) batchDependencies() {
 	if c.Spec.Batch == nil {
 		return
@@ -70,26 +84,27 @@ func (c *checker) batchDependencies() {
 		known[t.Identifier] = i
 		names = append(names, t.Identifier)
 	}
-	said := 0
+	const maxSuggestions = 20 // a suggestion compares with all names, which is quadratic in total
+	unknown := 0
 	for _, t := range graph {
 		for i, on := range t.DependOn {
 			if _, found := known[on]; found {
 				continue
 			}
 			p := c.Spec.ProblemAt(fmt.Sprintf("%s.depend-on[%d]", t.Path, i), false, "")
-			// A batch that is put together later is seen to lack some.
-			way := ""
-			if said++; said < 20 { // it compares with every name
-				way = diag.DidYouMean(on, names)
+			hint := ""
+			if unknown++; unknown < maxSuggestions {
+				hint = diag.DidYouMean(on, names)
 			}
-			c.say(p, fmt.Sprintf("%s depends on %s, which is no build of this graph%s", t.Identifier, on, way)).Severity = diag.Warning
+			// Only a warning: some projects generate the rest of the batch before they start it.
+			c.say(p, fmt.Sprintf("%s depends on unknown build %s%s", t.Identifier, on, hint)).Severity = diag.Warning
 		}
 	}
 	c.cycles(graph, known)
 }
 
-// cycles tells each circle of the graph once, at the build that comes first in
-// the file.
+// cycles reports each cycle of the graph once, at the first of its builds in the file. It
+// is a depth-first search; a dependency on a build that is still open closes a cycle.
 func (c *checker) cycles(graph []buildspec.Task, known map[string]int) {
 	const (
 		unseen = iota
@@ -122,15 +137,18 @@ func (c *checker) cycles(graph []buildspec.Task, known map[string]int) {
 	}
 }
 
+// sayCycle reports a cycle, given as indexes of the graph.
 func (c *checker) sayCycle(graph []buildspec.Task, circle []int) {
 	var names []string
 	for _, i := range circle {
 		names = append(names, graph[i].Identifier)
 	}
 	p := c.Spec.ProblemAt(graph[circle[0]].Path+".identifier", false, "")
-	c.say(p, fmt.Sprintf("builds wait for each other: %s; expected no circle in depend-on", strings.Join(append(names, names[0]), " depends on ")))
+	c.say(p, fmt.Sprintf("dependency cycle: %s; remove one of the dependencies",
+		strings.Join(append(names, names[0]), " depends on ")))
 }
 
+// batchEnvironments checks the environments of all builds of the batch.
 func (c *checker) batchEnvironments() {
 	for _, t := range tasks(c.Spec.Batch) {
 		c.environment(t.Path+".env", t.Env)
@@ -148,62 +166,90 @@ func (c *checker) batchEnvironments() {
 	}
 }
 
+// environment checks the environment of one build.
 func (c *checker) environment(path string, e buildspec.TaskEnv) {
 	if e.Type != "" && !slices.Contains(compute.EnvironmentTypes, e.Type) {
-		c.say(c.Spec.ProblemAt(path+".type", false, ""), fmt.Sprintf("unknown environment type %s%s (expected %s)", e.Type, diag.DidYouMean(e.Type, compute.EnvironmentTypes), strings.Join(compute.EnvironmentTypes, ", ")))
+		c.say(c.Spec.ProblemAt(path+".type", false, ""), "unknown environment type "+e.Type+
+			hintFor(e.Type, compute.EnvironmentTypes))
 	}
 	if e.ComputeType != "" && e.Fleet != "" {
-		c.say(c.Spec.ProblemAt(path+".fleet", true, ""), "fleet stands beside compute-type; expected one of them")
+		c.say(c.Spec.ProblemAt(path+".fleet", true, ""), "fleet and compute-type cannot be combined; keep one of them")
 	}
 	c.computeType(path+".compute-type", e.ComputeType, e.Type)
 	c.batchImage(path+".image", e.Image)
 }
 
+// computeType checks that a compute type exists and is offered for an environment type.
+// An empty environment type offers all of them.
 func (c *checker) computeType(path, size, environment string) {
 	if size == "" {
 		return
 	}
 	if !slices.Contains(compute.Types, size) {
-		c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("unknown compute type %s%s (expected %s)", size, diag.DidYouMean(size, compute.Types), strings.Join(compute.Types, ", ")))
+		c.say(c.Spec.ProblemAt(path, false, ""), "unknown compute type "+size+hintFor(size, compute.Types))
 		return
 	}
 	if sizes, ok := compute.Offered(environment, size); !ok {
-		c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("%s is not offered for %s; expected %s", size, environment, strings.Join(sizes, ", ")))
+		c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("%s is not offered for %s; use %s",
+			size, environment, orList(sizes)))
 	}
 }
 
+// hintFor returns the most similar known word, or else a list of all of them.
+func hintFor(written string, known []string) string {
+	if hint := diag.DidYouMean(written, known); hint != "" {
+		return hint
+	}
+	return "; use " + orList(known)
+}
+
+// orList joins words as in "a, b or c".
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// batchImage reports an unknown curated image.
 func (c *checker) batchImage(path, image string) {
-	if way, wrong := unknownCurated(image); wrong {
-		c.say(c.Spec.ProblemAt(path, false, ""), way)
+	if message, unknown := unknownCurated(image); unknown {
+		c.say(c.Spec.ProblemAt(path, false, ""), message)
 	}
 }
 
-// maxBuilds is how many builds of a batch the console allows for where nobody
-// says another number. A graph or a list is written out, and meant; a matrix
-// grows by itself.
+// maxBuilds is the default of a project's maximumBuildsAllowed in the AWS console. The
+// builds of a graph or a list are written out one by one and are not counted; those of a
+// matrix multiply.
 const maxBuilds = 100
 
+// batchSize reports a batch with too many builds, and a matrix that does not vary.
 func (c *checker) batchSize() {
 	b := c.Spec.Batch
 	switch {
 	case b == nil:
 	case b.Matrix != nil && b.Matrix.Size() > maxBuilds:
-		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""), fmt.Sprintf("the matrix has %d builds, one for every combination; expected at most %d, or a larger maximumBuildsAllowed in the project", b.Matrix.Size(), maxBuilds))
+		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""), fmt.Sprintf("the matrix has %d builds, "+
+			"one for each combination; reduce it to %d, or raise maximumBuildsAllowed in the project",
+			b.Matrix.Size(), maxBuilds))
 	case b.Matrix != nil:
 		c.emptyAxes(b.Matrix)
 	case b.Fanout != nil && b.Fanout.Parallelism > maxBuilds:
-		c.say(c.Spec.ProblemAt("batch.build-fanout.parallelism", false, ""), fmt.Sprintf("parallelism is %d; expected at most %d, or a larger maximumBuildsAllowed in the project", b.Fanout.Parallelism, maxBuilds))
+		c.say(c.Spec.ProblemAt("batch.build-fanout.parallelism", false, ""), fmt.Sprintf("parallelism is %d; "+
+			"reduce it to %d, or raise maximumBuildsAllowed in the project", b.Fanout.Parallelism, maxBuilds))
 	}
 }
 
-// emptyAxes tells a matrix that varies nothing.
+// emptyAxes reports variables without values, and a matrix with a single build.
 func (c *checker) emptyAxes(m *buildspec.Matrix) {
 	for _, a := range m.Variables {
 		if len(a.Values) == 0 {
-			c.say(c.Spec.ProblemAt("batch.build-matrix.dynamic.env.variables."+a.Name, true, ""), a.Name+" has no values; expected a list of them")
+			path := "batch.build-matrix.dynamic.env.variables." + a.Name
+			c.say(c.Spec.ProblemAt(path, true, ""), a.Name+" has no values; add a list of values")
 		}
 	}
 	if m.Size() == 1 {
-		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""), "the matrix has one build; expected a list of several values in dynamic")
+		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""),
+			"the matrix has only one build; add a list of several values to dynamic")
 	}
 }

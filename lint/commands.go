@@ -14,51 +14,68 @@ import (
 )
 
 var commandChecks = []check{
-	{diag.Check{Name: "shell-syntax", Severity: diag.Lint, Summary: "The shell cannot read the command, and the phase will fail there."}, (*checker).shellSyntax},
-	{diag.Check{Name: "lost-text", Severity: diag.Lint, Summary: "YAML takes a piece of a command for something else."}, (*checker).lostText},
-	{diag.Check{Name: "empty-phase", Severity: diag.Lint, Summary: "A phase runs nothing."}, (*checker).emptyPhase},
-	{diag.Check{Name: "bash-syntax", Severity: diag.Lint, Summary: "The command needs bash, and sh runs it."}, (*checker).bashSyntax},
-	{diag.Check{Name: "hidden-failure", Severity: diag.Lint, Summary: "A command of several lines ends with the status of its last line, which always succeeds."}, (*checker).hiddenFailure},
-	{diag.Check{Name: "hidden-pipe-failure", Severity: diag.Lint, Summary: "A pipeline ends with the status of its last part, which succeeds whatever the first part does."}, (*checker).hiddenPipeFailure},
-	{diag.Check{Name: "unknown-shell", Severity: diag.Warning, Summary: "The reference knows bash, /bin/sh, powershell.exe and cmd.exe."}, (*checker).unknownShell},
-	{diag.Check{Name: "lost-directory", Severity: diag.Lint, Summary: "In version 0.1 every command begins in the source again."}, (*checker).lostDirectory},
-	{diag.Check{Name: "lost-function", Severity: diag.Lint, Summary: "Functions and aliases end with the command that defines them."}, (*checker).lostFunction},
-	{diag.Check{Name: "lost-setting", Severity: diag.Lint, Summary: "Options of the shell end with the command that sets them."}, (*checker).lostSetting},
-	{diag.Check{Name: "unexpanded-variable", Severity: diag.Lint, Summary: "Values of env are literal: the service expands nothing in them."}, (*checker).unexpandedVariable},
-	{diag.Check{Name: "deploy-after-failure", Severity: diag.Lint, Summary: "POST_BUILD runs after a BUILD that failed too, and deploys what it left."}, (*checker).deployAfterFailure},
+	{diag.Check{Name: "shell-syntax", Severity: diag.Lint,
+		Summary: "The shell cannot parse the command, so the phase will fail there."}, (*checker).shellSyntax},
+	{diag.Check{Name: "lost-text", Severity: diag.Lint,
+		Summary: "YAML does not read part of a command as text."}, (*checker).lostText},
+	{diag.Check{Name: "empty-phase", Severity: diag.Lint, Summary: "A phase has no commands."}, (*checker).emptyPhase},
+	{diag.Check{Name: "bash-syntax", Severity: diag.Lint,
+		Summary: "The command requires bash, but sh runs it."}, (*checker).bashSyntax},
+	{diag.Check{Name: "hidden-failure", Severity: diag.Lint,
+		Summary: "A command of several lines has the exit status of its last line, which always succeeds."},
+		(*checker).hiddenFailure},
+	{diag.Check{Name: "hidden-pipe-failure", Severity: diag.Lint,
+		Summary: "A pipeline has the exit status of its last command, even if an earlier one fails."},
+		(*checker).hiddenPipeFailure},
+	{diag.Check{Name: "unknown-shell", Severity: diag.Warning,
+		Summary: "The documented shells are bash, /bin/sh, powershell.exe and cmd.exe."}, (*checker).unknownShell},
+	{diag.Check{Name: "lost-directory", Severity: diag.Lint,
+		Summary: "In version 0.1 each command starts in the source directory."}, (*checker).lostDirectory},
+	{diag.Check{Name: "lost-function", Severity: diag.Lint,
+		Summary: "Functions and aliases last only until the end of their command."}, (*checker).lostFunction},
+	{diag.Check{Name: "lost-setting", Severity: diag.Lint,
+		Summary: "Shell options last only until the end of their command."}, (*checker).lostSetting},
+	{diag.Check{Name: "unexpanded-variable", Severity: diag.Lint,
+		Summary: "Values in env are literal. CodeBuild does not expand variables in them."},
+		(*checker).unexpandedVariable},
+	{diag.Check{Name: "deploy-after-failure", Severity: diag.Lint,
+		Summary: "POST_BUILD also runs after a failed BUILD, and deploys its output."}, (*checker).deployAfterFailure},
 }
 
-// template is what is filled in before a shell reads it: placeholders, and the
+// template matches placeholders that are filled in before a shell reads the command, and
 // expressions of Terraform and of template languages.
 var template = lazy(`<[A-Za-z][A-Za-z0-9_ -]*>|\{\{|<%|\$\{[A-Za-z_]+\.|%[A-Z_]+%|__[A-Z]+__`)
 
-// shellSyntax tells what no shell of this kind can read. A here-document without
-// end is none: shells take it.
+// shellSyntax reports commands that bash cannot parse. A here-document without an end is
+// not an error: shells accept it.
 func (c *checker) shellSyntax() {
 	for _, s := range c.scripts {
 		var wrong syntax.ParseError
-		if s.err == nil || !errors.As(s.err, &wrong) || strings.Contains(wrong.Text, "here-document") || template().MatchString(s.Text) {
+		if s.err == nil || !errors.As(s.err, &wrong) || strings.Contains(wrong.Text, "here-document") ||
+			template().MatchString(s.Text) {
 			continue
 		}
-		c.say(c.at(s, wrong.Pos, syntax.Pos{}), "the shell cannot read this command: "+wrong.Text+c.cure(s, wrong.Text))
+		c.say(c.at(s, wrong.Pos, syntax.Pos{}), "shell syntax error: "+wrong.Text+c.cure(s, wrong.Text))
 	}
 }
 
-// cure is the way out of a fault of a command's syntax.
+// cure returns a hint for a shell syntax error. The usual cause is YAML: it removed or
+// joined part of the command before the shell could see it.
 func (c *checker) cure(s *script, message string) string {
 	raw := c.Spec.Lines()[max(0, s.Line-1)]
 	switch {
 	case s.Style == buildspec.Plain && strings.Contains(raw, " #"):
-		return "; YAML cuts this item at the #: expected it in quotes"
+		return "; YAML cuts this item at the #: put it in quotes"
 	case s.Style != buildspec.Literal && c.spans(s) > 1:
-		return "; YAML joins the lines of this item into one: expected a | before them, or an item for each"
-	case strings.Contains(message, "must end with"), strings.Contains(message, "must be followed by"), strings.Contains(message, "can only be used"):
-		return "; expected a whole script in each item, since each is run on its own"
+		return "; YAML joins the lines of this item: write | before them, or make each line an item"
+	case strings.Contains(message, "must end with"), strings.Contains(message, "must be followed by"),
+		strings.Contains(message, "can only be used"):
+		return "; each item runs on its own: write a complete script in each item"
 	}
 	return ""
 }
 
-// spans is how many lines of the file a command takes.
+// spans returns the number of lines of a command in the file.
 func (c *checker) spans(s *script) int {
 	lines := c.Spec.Lines()
 	n := 1
@@ -68,37 +85,42 @@ func (c *checker) spans(s *script) int {
 	return n
 }
 
+// indentOf returns the indentation of a line, in spaces.
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// bashSyntax tells constructs that the sh of Debian and Ubuntu does not have,
-// where it is known that this one runs the commands.
+// bashSyntax reports constructs that dash, the sh of Debian and Ubuntu, does not support.
+// It checks only builds that are known to run in such an image.
 func (c *checker) bashSyntax() {
 	shell := strings.TrimPrefix(c.Spec.Env.Shell, "/bin/")
 	if shell != "" && shell != "sh" || !c.shellIsDash(shell == "sh") {
 		return
 	}
 	for _, s := range c.scripts {
-		said := map[string]bool{}
+		seen := map[string]bool{}
 		s.walk(func(n syntax.Node) bool {
-			if what := bashOnly(n); what != "" && !said[what] {
-				said[what] = true
-				c.say(c.node(s, n), what+" is bash, and sh runs the commands, which is dash on Ubuntu and Debian and reads it otherwise or not at all; expected shell: bash in env")
+			if construct := bashOnly(n); construct != "" && !seen[construct] {
+				seen[construct] = true
+				c.say(c.node(s, n), construct+" requires bash, but the commands run in sh, which is dash on Ubuntu and Debian; "+
+					"set shell: bash in env")
 			}
 			return true
 		})
 	}
 }
 
-// Images in which sh is dash: those on Ubuntu of the service, and the official
-// ones on Debian; and what only a Debian runs.
+// dashImage matches images whose sh is dash: CodeBuild's images on Ubuntu and the official
+// images on Debian. noDash matches variants of them with another sh. debian matches
+// commands that exist on Debian and Ubuntu only.
 var (
-	dashImage = lazy(`^aws/codebuild/standard:|(^|/)(ubuntu|debian|buildpack-deps|node|python|golang|ruby|rust|php|perl|openjdk|eclipse-temurin|maven|gradle)(:|@|$)`)
-	noDash    = lazy(`alpine|windows`)
-	debian    = lazy(`(?m)^\s*(sudo )?(apt-get|apt|dpkg) `)
+	dashImage = lazy(`^aws/codebuild/standard:|(^|/)(ubuntu|debian|buildpack-deps|node|python|golang|` +
+		`ruby|rust|php|perl|openjdk|eclipse-temurin|maven|gradle)(:|@|$)`)
+	noDash = lazy(`alpine|windows`)
+	debian = lazy(`(?m)^\s*(sudo )?(apt-get|apt|dpkg) `)
 )
 
-// shellIsDash: where no image is named, commands may tell it. A command that
-// says source shows that sh is bash: it would have failed.
+// shellIsDash reports whether the commands are known to run in dash. Without an image the
+// commands themselves are evidence. One that begins with source proves that sh is bash:
+// it would fail in dash, and the author would have noticed.
 func (c *checker) shellIsDash(written bool) bool {
 	if c.Image != "" {
 		return dashImage().MatchString(c.Image) && !noDash().MatchString(c.Image)
@@ -111,7 +133,7 @@ func (c *checker) shellIsDash(written bool) bool {
 	return isDebian && !isBash
 }
 
-// bashOnly names a construct that dash does not have.
+// bashOnly returns the name of a construct that dash does not support, or "".
 func bashOnly(n syntax.Node) string {
 	switch n := n.(type) {
 	case *syntax.TestClause:
@@ -126,7 +148,7 @@ func bashOnly(n syntax.Node) string {
 		return "let"
 	case *syntax.FuncDecl:
 		if n.RsrvWord {
-			return "the word function"
+			return "the keyword function"
 		}
 	case *syntax.Redirect:
 		return bashRedirect(n)
@@ -157,6 +179,7 @@ func bashOnly(n syntax.Node) string {
 	return ""
 }
 
+// bashRedirect is bashOnly for redirections.
 func bashRedirect(r *syntax.Redirect) string {
 	switch r.Op {
 	case syntax.WordHdoc:
@@ -167,6 +190,7 @@ func bashRedirect(r *syntax.Redirect) string {
 	return ""
 }
 
+// bashExpansion is bashOnly for parameter expansions.
 func bashExpansion(e *syntax.ParamExp) string {
 	switch {
 	case e.Excl:
@@ -183,11 +207,14 @@ func bashExpansion(e *syntax.ParamExp) string {
 	return ""
 }
 
+// bashCommand is bashOnly for simple commands: builtins of bash, and options that only
+// bash knows.
 func bashCommand(call *syntax.CallExpr) string {
 	words := wordsOf(call)
 	switch {
 	case len(words) == 0:
-	case words[0] == "source", words[0] == "pushd", words[0] == "popd", words[0] == "shopt", words[0] == "mapfile", words[0] == "readarray":
+	case words[0] == "source", words[0] == "pushd", words[0] == "popd", words[0] == "shopt", words[0] == "mapfile",
+		words[0] == "readarray":
 		return words[0]
 	case words[0] == "read" && slices.Contains(words, "-a"), words[0] == "trap" && slices.Contains(words, "ERR"):
 		return words[0] + " " + words[len(words)-1]
@@ -199,11 +226,12 @@ func bashCommand(call *syntax.CallExpr) string {
 	return ""
 }
 
-// succeeds are programs that end a script to tell something.
+// succeeds are programs that print something at the end of a script and practically never
+// fail.
 var succeeds = words("echo printf date")
 
-// hiddenFailure looks at commands of several lines that do some work, end with
-// one that always succeeds, and do not look after failures themselves.
+// hiddenFailure reports scripts of several lines that do part of the build's work, end with
+// a command that always succeeds, and do not handle failures themselves.
 func (c *checker) hiddenFailure() {
 	for _, s := range c.scripts {
 		if s.file == nil || len(s.file.Stmts) < 2 || looksAfterFailures(s) {
@@ -221,14 +249,15 @@ func (c *checker) hiddenFailure() {
 				continue
 			}
 			program, _ := name(work)
-			c.say(c.node(s, work), fmt.Sprintf("a failure of %s here is not seen: a script ends with the status of its last command, which cannot fail; expected set -e as its first line, or a list item for each command", program))
+			c.say(c.node(s, work), fmt.Sprintf("a failure of %s is hidden: a script has the exit status of its last command, "+
+				"which always succeeds; begin the script with set -e, or make each command a list item", program))
 			break
 		}
 	}
 }
 
-// workOf returns what of a statement does the work of a build, if anything does:
-// of a && b the last that does.
+// workOf returns the part of a statement that does work of the build, or nil. For a && b it
+// returns the last such part, because a failure of a already skips b.
 func workOf(stmt *syntax.Stmt) *syntax.Stmt {
 	if both, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && both.Op == syntax.AndStmt {
 		if work := workOf(both.Y); work != nil {
@@ -242,14 +271,14 @@ func workOf(stmt *syntax.Stmt) *syntax.Stmt {
 	return nil
 }
 
-// handled is how scripts look after failures themselves.
+// handled matches scripts that handle failures themselves.
 var handled = lazy(`\$\?|(^|[;&|]|\s)exit\s+[$1-9]|(^|[;&|]|\s)(trap|wait) |PIPESTATUS|set [+]e`)
 
 func looksAfterFailures(s *script) bool {
 	return s.sets('e', "errexit") || handled().MatchString(s.Text)
 }
 
-// hiddenPipeFailure looks at pipelines from the work of a build into tee.
+// hiddenPipeFailure reports pipelines from a program that does work of the build into tee.
 func (c *checker) hiddenPipeFailure() {
 	for _, s := range c.scripts {
 		if s.file == nil || strings.Contains(s.Text, "pipefail") || strings.Contains(s.Text, "PIPESTATUS") {
@@ -261,32 +290,42 @@ func (c *checker) hiddenPipeFailure() {
 				return true
 			}
 			first := pipe.X
-			for inner, more := first.Cmd.(*syntax.BinaryCmd); more && (inner.Op == syntax.Pipe || inner.Op == syntax.PipeAll); inner, more = first.Cmd.(*syntax.BinaryCmd) {
+			for inner, more := first.Cmd.(*syntax.BinaryCmd); more &&
+				(inner.Op == syntax.Pipe || inner.Op == syntax.PipeAll); inner, more = first.Cmd.(*syntax.BinaryCmd) {
 				first = inner.X
 			}
 			from, words := name(first)
 			if to, _ := name(pipe.Y); to == "tee" && isWork(words) {
-				c.say(c.node(s, first), fmt.Sprintf("a failure of %s is not seen: a pipeline ends with the status of its last part, %s; expected set -o pipefail before it, with shell: bash in env", from, to))
+				c.say(c.node(s, first), fmt.Sprintf("a failure of %s is hidden: a pipeline has the exit status of its last "+
+					"command, %s; "+
+					"set shell: bash in env, and run set -o pipefail first", from, to))
 			}
 			return false
 		})
 	}
 }
 
-// unknownShell: what the service does with another shell is not known; here it
-// runs the commands, if the image has it.
+// unknownShell reports a shell that the reference does not list. CodeBuild's behavior is
+// not known; buildlocal runs the commands with it if the image has it.
 func (c *checker) unknownShell() {
 	shell := c.Spec.Env.Shell
-	if shell == "" || expands().MatchString(shell) || slices.ContainsFunc(knownShells, func(known string) bool { return strings.EqualFold(known, path.Base(shell)) }) {
+	known := func(name string) bool { return strings.EqualFold(name, path.Base(shell)) }
+	if shell == "" || expands().MatchString(shell) || slices.ContainsFunc(knownShells, known) {
 		return
 	}
-	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q%s (expected bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows)", shell, diag.DidYouMean(shell, knownShells)))
+	hint := diag.DidYouMean(shell, knownShells)
+	if hint == "" {
+		hint = "; use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows"
+	}
+	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q%s", shell, hint))
 }
 
-// knownShells are those of the reference, and others that images have.
-var knownShells = []string{"bash", "sh", "powershell.exe", "cmd.exe", "powershell", "pwsh", "pwsh.exe", "cmd", "dash", "ash", "zsh", "ksh"}
+// knownShells are the shells of the reference and other common ones.
+var knownShells = []string{"bash", "sh", "powershell.exe", "cmd.exe", "powershell", "pwsh", "pwsh.exe", "cmd", "dash",
+	"ash", "zsh", "ksh"}
 
-// lostDirectory: in version 0.1 each command has a shell of its own (documented).
+// lostDirectory reports directory changes and variables that a later command does not see.
+// In version 0.1 each command has its own shell (documented).
 func (c *checker) lostDirectory() {
 	if c.Spec.Version != "0.1" {
 		return
@@ -297,10 +336,12 @@ func (c *checker) lostDirectory() {
 		}
 		program, _ := name(s.file.Stmts[0])
 		if program == "cd" || program == "pushd" {
-			c.say(c.node(s, s.file.Stmts[0]), "the directory is lost: in version 0.1 every command begins in the source again; expected version: 0.2, or the next command behind && in the same item")
+			c.say(c.node(s, s.file.Stmts[0]), "the directory change has no effect on later commands in version 0.1; "+
+				"use version: 0.2, or append the next command with &&")
 		}
 		if declares(s.file.Stmts[0]) {
-			c.say(c.node(s, s.file.Stmts[0]), "the variable is lost: in version 0.1 every command has a shell of its own; expected version: 0.2, or the next command behind && in the same item")
+			c.say(c.node(s, s.file.Stmts[0]), "the variable is not visible to later commands in version 0.1; "+
+				"use version: 0.2, or append the next command with &&")
 		}
 	}
 }
@@ -315,11 +356,13 @@ func declares(stmt *syntax.Stmt) bool {
 	return ok
 }
 
-// programs are names that mean something without any definition, so that a
-// function or an alias of that name is a convenience only.
-var programs = words("python pip docker kubectl aws npm node make sed grep awk ls cp mv rm cd tar git yarn helm terraform")
+// programs are names of common programs. A function or an alias of that name is a
+// convenience: the commands work without it.
+var programs = words("python pip docker kubectl aws npm node make sed grep awk ls cp mv rm cd tar git yarn helm " +
+	"terraform")
 
-// lostFunction looks for names that one command defines and another one calls.
+// lostFunction reports calls of functions and aliases that an earlier command defines.
+// CodeBuild runs each command in a shell process that does not inherit them.
 func (c *checker) lostFunction() {
 	defined := map[string]*script{}
 	for _, s := range c.scripts {
@@ -327,7 +370,9 @@ func (c *checker) lostFunction() {
 		s.calls(func(call *syntax.CallExpr, words []string) {
 			from, found := defined[words[0]]
 			if words[0] != "" && found && from != s && !own[words[0]] && !programs[words[0]] {
-				c.say(c.node(s, call.Args[0]), fmt.Sprintf("%s is defined in another command, in line %d, and unknown here: functions and aliases end with the command that defines them; expected a script in the source, or both in one item", words[0], from.Line))
+				c.say(c.node(s, call.Args[0]), fmt.Sprintf("%s is not defined here: the definition in line %d ends with its "+
+					"command; "+
+					"move it to a script in the source, or put both in one item", words[0], from.Line))
 			}
 		})
 		for name := range own {
@@ -336,8 +381,8 @@ func (c *checker) lostFunction() {
 	}
 }
 
-// defines returns the functions and aliases of a script, but for functions that
-// are exported.
+// defines returns the functions and aliases that a script defines, except exported
+// functions, which later shells inherit.
 func (s *script) defines() map[string]bool {
 	names := map[string]bool{}
 	s.walk(func(n syntax.Node) bool {
@@ -358,34 +403,39 @@ func (s *script) defines() map[string]bool {
 	return names
 }
 
-// lostSetting looks at commands that do nothing but set options; tracing is
-// seen where it is set.
+// lostSetting reports commands that only set shell options. Tracing (-x, -v) is exempt,
+// because its effect is visible immediately.
 func (c *checker) lostSetting() {
 	for i, s := range c.scripts {
 		if s.file == nil || len(s.file.Stmts) != 1 || i+1 == len(c.scripts) {
 			continue
 		}
 		program, words := name(s.file.Stmts[0])
-		if program != "set" && program != "shopt" || len(words) < 2 || !strings.ContainsAny(words[1][:min(1, len(words[1]))], "-+") || strings.Trim(words[1], "-+xv") == "" {
+		if program != "set" && program != "shopt" || len(words) < 2 {
 			continue
 		}
-		message := "%s ends with this command: each command is a script of its own; expected it as the first line of those that need it"
+		if !strings.ContainsAny(words[1][:min(1, len(words[1]))], "-+") || strings.Trim(words[1], "-+xv") == "" {
+			continue
+		}
+		message := "%s has no effect on later commands, which are separate scripts; put it in the first line of those " +
+			"that need it"
 		if sets(words, 'e', "errexit") && !slices.Contains(words, "pipefail") {
-			message = "%s ends with this command, and is not needed between commands: the first that fails ends the phase; expected it as the first line of commands of several lines"
+			message = "%s has no effect on later commands, and a failed command ends the phase anyway; " +
+				"put it in the first line of commands with several lines"
 		}
 		c.say(c.node(s, s.file.Stmts[0]), fmt.Sprintf(message, strings.Join(words, " ")))
 	}
 }
 
-// expands is a value that a shell would expand.
+// expands matches a value that a shell would expand.
 var expands = lazy(`\$(\{[A-Za-z_]|[A-Za-z_]|\()|` + "`")
 
-// meant is what can only be meant to be expanded: a variable in capital letters,
-// and the output of a command.
+// meant matches a value whose author expects an expansion: a variable in capital letters,
+// or a command substitution.
 var meant = lazy(`\$([A-Z][A-Z0-9_]+\b|\{[A-Z][A-Z0-9_]+\}|\([a-z])`)
 
-// unexpandedVariable looks at values that are meant to be expanded, where no
-// command does so itself.
+// unexpandedVariable reports values in env that look as if they were to be expanded,
+// unless a command expands them with envsubst or eval.
 func (c *checker) unexpandedVariable() {
 	for _, s := range c.scripts {
 		if strings.Contains(s.Text, "envsubst") || strings.Contains(s.Text, "eval ") {
@@ -396,10 +446,12 @@ func (c *checker) unexpandedVariable() {
 		if c.windows || strings.HasPrefix(v.Name, "PS") || !meant().MatchString(v.Value) {
 			continue
 		}
-		c.say(c.Spec.ProblemAt(v.path, false, ""), fmt.Sprintf("%s is %q to the letter: nothing in env is expanded; expected an export %s=... among the commands, before it is used", v.Name, shorten(v.Value), v.Name))
+		c.say(c.Spec.ProblemAt(v.path, false, ""), fmt.Sprintf("%s is literally %q, because values in env are not expanded; "+
+			"run export %s=... in a command before its first use", v.Name, shorten(v.Value), v.Name))
 	}
 }
 
+// shorten limits a value for use in a message.
 func shorten(text string) string {
 	if runes := []rune(text); len(runes) > 50 {
 		return string(runes[:50]) + "..."

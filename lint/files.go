@@ -12,30 +12,30 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// files follows the commands through the source, as far as it is known where
-// they are, and tells look of the files they run.
+// files follows the commands through the source directory and calls say for each file that
+// they run. It keeps track of the working directory as long as that is certain.
 type files struct {
 	*checker
 	say    func(f *files, run ranFile)
-	script *script
-	dir    string          // of the commands, below the source
-	known  bool            // dir is known
-	made   bool            // commands have brought files that nobody can know
-	names  map[string]bool // words of commands so far
-	modes  bool            // chmod was seen with a pattern or a directory
+	script *script         // the command being followed
+	dir    string          // working directory, relative to the source directory
+	known  bool            // dir is certain
+	made   bool            // earlier commands may have created any file
+	names  map[string]bool // words of earlier commands: a file with such a name may have been created
+	modes  bool            // chmod was called with a pattern or a directory
 }
 
-// ranFile is a file that a command runs.
+// ranFile is a file that a command runs or reads.
 type ranFile struct {
 	arg     *syntax.Word
-	name    string // below the source
-	missing bool
-	direct  bool // run by its name, not by an interpreter
-	shell   bool // read by a shell
-	given   bool // by an option: only a slip is told
+	name    string // relative to the source directory
+	missing bool   // not in the source
+	direct  bool   // run by its name rather than by an interpreter
+	shell   bool   // read by a shell
+	given   bool   // value of an option: reported only if a similar name exists
 }
 
-// files tells every file that the commands run.
+// files calls say for each file that the commands run.
 func (c *checker) files(say func(*files, ranFile)) {
 	if c.Source == nil || c.windows {
 		return
@@ -56,6 +56,7 @@ func (c *checker) files(say func(*files, ranFile)) {
 	}
 }
 
+// stmt follows one statement.
 func (f *files) stmt(stmt *syntax.Stmt) {
 	for _, r := range stmt.Redirs {
 		f.name(literal(r.Word))
@@ -77,12 +78,13 @@ func (f *files) stmt(stmt *syntax.Stmt) {
 	}
 }
 
-// both follows a && b as if a succeeded; where a directory hangs on whether it
-// does, nothing is known behind it.
+// both follows a && b as if a succeeded. If the working directory depends on whether it
+// does, the directory is uncertain afterwards. A pipeline runs its parts in subshells.
 func (f *files) both(cmd *syntax.BinaryCmd) {
 	dir, known := f.dir, f.known
 	program, _ := name(cmd.X)
-	if cmd.Op == syntax.OrStmt && changesDirectory(cmd) || (program == "test" || program == "[") && changesDirectory(cmd.Y) {
+	if cmd.Op == syntax.OrStmt && changesDirectory(cmd) || (program == "test" || program == "[") &&
+		changesDirectory(cmd.Y) {
 		f.unsure(cmd)
 		return
 	}
@@ -93,6 +95,7 @@ func (f *files) both(cmd *syntax.BinaryCmd) {
 	}
 }
 
+// changesDirectory reports whether cd or pushd is called anywhere in a node.
 func changesDirectory(node syntax.Node) bool {
 	changes := false
 	syntax.Walk(node, func(n syntax.Node) bool {
@@ -109,7 +112,7 @@ func (f *files) all(stmts []*syntax.Stmt) {
 	}
 }
 
-// unsure passes over what may or may not run, and forgets what it may change.
+// unsure skips code that may not run, and marks everything it could change as uncertain.
 func (f *files) unsure(cmd syntax.Node) {
 	syntax.Walk(cmd, func(n syntax.Node) bool {
 		call, ok := n.(*syntax.CallExpr)
@@ -125,25 +128,29 @@ func (f *files) unsure(cmd syntax.Node) {
 	f.known = f.known && !changesDirectory(cmd)
 }
 
+// name records a word of a command, which may be the name of a new file.
 func (f *files) name(word string) {
 	if word != "" {
 		f.names[strings.TrimSuffix(path.Base(word), ".git")] = true
 	}
 }
 
+// know records the words of a command.
 func (f *files) know(words []string) {
 	for _, w := range words {
 		f.name(w)
 	}
 }
 
-// harmless are programs that bring no files. fetches bring some in the place of
-// those that are there: then nothing is known.
+// harmless are programs that create no files. fetches are programs that replace files of
+// the source, after which nothing about it is certain.
 var (
-	harmless = words("echo printf export cd pushd popd set unset true : date env printenv pwd ls cat head tail grep which command test [ chmod sleep whoami id uname node python python3 java aws")
-	fetches  = words("git svn hg")
+	harmless = words("echo printf export cd pushd popd set unset true : date env printenv pwd ls cat head tail grep " +
+		"which command test [ chmod sleep whoami id uname node python python3 java aws")
+	fetches = words("git svn hg")
 )
 
+// call follows a simple command.
 func (f *files) call(call *syntax.CallExpr) {
 	if len(call.Args) == 0 {
 		return
@@ -174,17 +181,18 @@ func (f *files) call(call *syntax.CallExpr) {
 	}
 	f.modes = f.modes || slices.Contains(words[1:], "chmod")
 	f.made = f.made || !harmless[words[0]] || len(words) > 1 && interpreters[words[0]]
-	f.known = f.known && !(fetches[words[0]] && len(words) > 1 && (words[1] == "checkout" || words[1] == "submodule" || words[1] == "pull" || words[1] == "switch"))
+	switched := len(words) > 1 && slices.Contains([]string{"checkout", "submodule", "pull", "switch"}, words[1])
+	f.known = f.known && !(fetches[words[0]] && switched)
 	f.know(words)
 }
 
-// files that programs are given by an option.
+// takers are programs with options whose value is a file in the source.
 var (
 	takers  = words("pip pip3 kubectl docker docker-compose aws sam cdk helm terraform")
 	options = words("-r -f --requirement --file --template-file --template --filename --values -var-file")
 )
 
-// named looks at files that a program is given by an option.
+// named checks files that a program gets as the value of an option.
 func (f *files) named(args []*syntax.Word, words []string) {
 	if !takers[words[0]] {
 		return
@@ -196,9 +204,10 @@ func (f *files) named(args []*syntax.Word, words []string) {
 	}
 }
 
-// home is how commands lead back to the top of the source.
+// home matches the source directory at the beginning of a path.
 var home = lazy(`^"?\$\{?CODEBUILD_SRC_DIR\}?"?(/|$)`)
 
+// cd follows a change of the working directory.
 func (f *files) cd(args []*syntax.Word, words []string) {
 	if len(words) != 2 {
 		f.known = false
@@ -219,7 +228,7 @@ func (f *files) cd(args []*syntax.Word, words []string) {
 	}
 }
 
-// chmod makes files executable; that they exist is looked at too.
+// chmod records files that become executable, and checks that they exist.
 func (f *files) chmod(args []*syntax.Word, words []string) {
 	for i, w := range words[1:] {
 		switch {
@@ -234,9 +243,11 @@ func (f *files) chmod(args []*syntax.Word, words []string) {
 	}
 }
 
+// interpreters are programs that run a file of the source.
 var interpreters = words("sh bash dash zsh python python3 node ruby perl source .")
 
-// interpreted looks at the file that an interpreter is given.
+// interpreted checks the file that an interpreter runs. Options other than those of set
+// take arguments of their own, so the file is not looked for after them.
 func (f *files) interpreted(args []*syntax.Word, words []string) {
 	for i, w := range words[1:] {
 		switch {
@@ -254,7 +265,7 @@ func (f *files) interpreted(args []*syntax.Word, words []string) {
 	}
 }
 
-// look finds a file that a command names.
+// look resolves a file name in a command and reports it to say, if its location is certain.
 func (f *files) look(run ranFile, word string) {
 	dir := f.dir
 	if written := textOf(run.arg); home().MatchString(written) {
@@ -273,13 +284,16 @@ func (f *files) look(run ranFile, word string) {
 	f.say(f, run)
 }
 
-// scriptName is how files are named that people write.
+// scriptName matches the names of hand-written scripts.
 var scriptName = lazy(`\.(sh|bash|py|js|mjs|cjs|ts|rb|pl|ps1)$`)
 
-// missingFiles: a file may have been made by the commands before.
+// missingFiles reports files that are not in the source. Earlier commands may create a
+// file, so a file without a similar name in the source is reported only if no command
+// before it can create files.
 func (c *checker) missingFiles() {
 	c.files(func(f *files, run ranFile) {
-		if !run.missing || slices.ContainsFunc(strings.Split(run.name, "/"), func(part string) bool { return f.names[part] }) {
+		mentioned := func(part string) bool { return f.names[part] }
+		if !run.missing || slices.ContainsFunc(strings.Split(run.name, "/"), mentioned) {
 			return
 		}
 		meant := f.nearest(run.name)
@@ -288,19 +302,20 @@ func (c *checker) missingFiles() {
 		case meant != "":
 			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not in the source; did you mean %q?", run.name, meant))
 		case !f.made && !run.given && scriptName().MatchString(run.name) && !f.isEmpty(path.Dir(run.name)):
-			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no command before makes it")
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it")
 		}
 	})
 }
 
-// isEmpty: a submodule that was not fetched is an empty directory.
+// isEmpty reports whether a directory is empty, as that of a submodule that was not
+// fetched.
 func (f *files) isEmpty(dir string) bool {
 	entries, err := fs.ReadDir(f.Source, dir)
 	return err == nil && len(entries) == 0
 }
 
-// nearest returns the path that a missing one is a slip of: one name in it is
-// another, and what follows is there.
+// nearest returns an existing path that differs from a missing one in a single, similar
+// name, or "".
 func (c *checker) nearest(name string) string {
 	dir, parts := ".", strings.Split(name, "/")
 	for i, part := range parts {
@@ -318,6 +333,7 @@ func (c *checker) nearest(name string) string {
 	return ""
 }
 
+// notExecutable reports files that are run directly but lack the executable bit.
 func (c *checker) notExecutable() {
 	c.files(func(f *files, run ranFile) {
 		if !run.direct || run.missing || !c.ExecBits || f.modes || f.names["chmod "+path.Base(run.name)] {
@@ -325,14 +341,16 @@ func (c *checker) notExecutable() {
 		}
 		info, err := fs.Stat(c.Source, run.name)
 		if err == nil && !info.IsDir() && info.Mode()&0o111 == 0 {
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s may not be executed; expected the mode bit x on it: chmod +x %s, and in git: git update-index --chmod=+x %s", run.name, run.name, run.name))
+			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not executable; run chmod +x %s, "+
+				"and git update-index --chmod=+x %s for git", run.name, run.name, run.name))
 		}
 	})
 }
 
-// crlfScripts looks at the beginning of each script that a shell reads.
+// crlfScripts reports scripts with CRLF line endings that a shell reads. The first few
+// kilobytes are enough to know.
 func (c *checker) crlfScripts() {
-	if c.mendsLineEnds() {
+	if c.fixesLineEndings() {
 		return
 	}
 	c.files(func(f *files, run ranFile) {
@@ -340,7 +358,7 @@ func (c *checker) crlfScripts() {
 			return
 		}
 		info, err := fs.Stat(c.Source, run.name)
-		if err != nil || !info.Mode().IsRegular() { // a pipe would be waited for
+		if err != nil || !info.Mode().IsRegular() { // opening a named pipe would block
 			return
 		}
 		file, err := c.Source.Open(run.name)
@@ -350,13 +368,15 @@ func (c *checker) crlfScripts() {
 		defer file.Close()
 		head, err := io.ReadAll(io.LimitReader(file, 4<<10))
 		if err == nil && bytes.Contains(head, []byte("\r\n")) && !bytes.Contains(head, []byte{0}) {
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s has the line ends of Windows, with which no shell on Linux runs it; expected line feeds only: sed -i 's/\\r$//' %s, and *.sh text eol=lf in .gitattributes", run.name, run.name))
+			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s has CRLF line endings, which a shell on Linux cannot read; "+
+				"run sed -i 's/\\r$//' %s, and add *.sh text eol=lf to .gitattributes", run.name, run.name))
 		}
 	})
 }
 
-// mendsLineEnds: git does it by an attribute, and commands by a program.
-func (c *checker) mendsLineEnds() bool {
+// fixesLineEndings reports whether git converts line endings, by an attribute, or a
+// command does.
+func (c *checker) fixesLineEndings() bool {
 	if c.Source != nil {
 		var attributes []byte
 		info, err := fs.Stat(c.Source, ".gitattributes")

@@ -8,22 +8,22 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-var ignoreCheck = diag.Check{Name: "unknown-ignore", Severity: diag.Warning, Summary: "A comment ignores a check that does not exist, or an error."}
+var ignoreCheck = diag.Check{Name: "unknown-ignore", Severity: diag.Warning,
+	Summary: "A comment ignores a check that does not exist or that is an error."}
 
-// ignoreComment names checks, on the line of a problem, on the line above when
-// nothing else stands there, or behind the | of a command.
+// ignoreComment matches the comment that ignores checks. It applies to its own line, to the
+// next line if it is alone in its line, and to a whole block if it follows the | of one.
 var ignoreComment = lazy(`#\s*buildlocal:ignore\b[ \t:]*([^#]*)`)
 
-// Kept returns the problems of a buildspec that its author does not ignore, by a
-// comment or by name.
+// Kept returns the problems that are ignored neither by a comment in the buildspec nor by
+// name.
 func Kept(spec *buildspec.Buildspec, problems diag.List, names []string) diag.List {
 	c := &checker{Input: Input{Spec: spec}}
 	c.prepare()
 	return c.ignored(problems, names)
 }
 
-// ignored leaves out what the author does not want to be told. Errors are always
-// told.
+// ignored removes the problems that the author ignores. Errors cannot be ignored.
 func (c *checker) ignored(problems diag.List, names []string) diag.List {
 	byLine, wrong := c.ignoreComments()
 	header := map[string]int{} // the line of a command's |, by path
@@ -34,7 +34,8 @@ func (c *checker) ignored(problems diag.List, names []string) diag.List {
 	}
 	var kept diag.List
 	for _, p := range problems {
-		off := slices.Contains(names, p.Name) || slices.Contains(byLine[p.Line], p.Name) || slices.Contains(byLine[header[p.Path]], p.Name)
+		off := slices.Contains(names, p.Name) || slices.Contains(byLine[p.Line], p.Name) ||
+			slices.Contains(byLine[header[p.Path]], p.Name)
 		if p.Severity == diag.Error || !off {
 			kept = append(kept, p)
 		}
@@ -46,6 +47,7 @@ func (c *checker) ignored(problems diag.List, names []string) diag.List {
 	return kept
 }
 
+// ignoreComments returns the ignored checks by line, and problems with the comments.
 func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 	byLine := map[int][]string{}
 	var wrong diag.List
@@ -68,15 +70,15 @@ func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 		}
 		byLine[at] = append(byLine[at], names...)
 		byLine[i+1] = append(byLine[i+1], names...)
-		if len(wrong) < most {
+		if len(wrong) < maxProblems {
 			wrong = append(wrong, c.wrongIgnores(i+1, line, names, known)...)
 		}
 	}
 	return byLine, wrong
 }
 
-// namesOf returns the names of a comment: words with commas between them. What
-// follows without a comma is a remark.
+// namesOf returns the names in a comment, which commas separate. Text after a name without
+// a comma is a remark.
 func namesOf(text string) []string {
 	var names []string
 	for _, part := range strings.Split(text, ",") {
@@ -92,6 +94,7 @@ func namesOf(text string) []string {
 	return names
 }
 
+// wrongIgnores reports the names in a comment that cannot be ignored.
 func (c *checker) wrongIgnores(number int, line string, names, known []string) diag.List {
 	say := func(column, width int, message string) diag.Problem {
 		p := c.Spec.At(number, column, width, message)
@@ -100,7 +103,8 @@ func (c *checker) wrongIgnores(number int, line string, names, known []string) d
 	}
 	if len(names) == 0 {
 		at := strings.Index(line, "buildlocal:ignore")
-		return diag.List{say(len([]rune(line[:at]))+1, len("buildlocal:ignore"), "buildlocal:ignore names no check; expected names with commas between them")}
+		return diag.List{say(len([]rune(line[:at]))+1, len("buildlocal:ignore"),
+			"buildlocal:ignore without a check; add the names of checks, separated by commas")}
 	}
 	var wrong diag.List
 	for _, name := range names {
@@ -111,6 +115,7 @@ func (c *checker) wrongIgnores(number int, line string, names, known []string) d
 	return wrong
 }
 
+// checkNames returns the names of all checks.
 func checkNames() []string {
 	var names []string
 	for _, check := range All() {
@@ -119,16 +124,17 @@ func checkNames() []string {
 	return names
 }
 
-// WrongIgnore says why a check cannot be ignored by a name, or "".
+// WrongIgnore returns why a check cannot be ignored by its name, or "" if it can.
 func WrongIgnore(name string) string { return wrongIgnore(name, checkNames()) }
 
+// wrongIgnore is WrongIgnore with the names of all checks.
 func wrongIgnore(name string, known []string) string {
 	if !slices.Contains(known, name) {
-		return "there is no check " + name + " to be ignored" + diag.DidYouMean(name, known) + "; docs/checks.md lists them"
+		return "unknown check " + name + diag.DidYouMean(name, known) + "; see docs/checks.md"
 	}
 	for _, check := range All() {
 		if check.Name == name && check.Severity == diag.Error && !check.Softer {
-			return name + " is an error and cannot be ignored: the service would refuse the buildspec"
+			return name + " is an error and cannot be ignored, because CodeBuild rejects the buildspec"
 		}
 	}
 	return ""

@@ -12,24 +12,30 @@ import (
 )
 
 var imageChecks = []check{
-	{diag.Check{Name: "unknown-image", Severity: diag.Warning, Summary: "The image is called like one of the service's own, and is not known to be one."}, (*checker).unknownImage},
-	{diag.Check{Name: "unknown-runtime", Severity: diag.Error, Softer: true, Summary: "The image does not have this runtime or this version; a warning where that is known from a table only."}, (*checker).unknownRuntimes},
-	{diag.Check{Name: "ignored-runtimes", Severity: diag.Warning, Summary: "The image has no runtimes to choose from."}, (*checker).ignoredRuntimes},
-	{diag.Check{Name: "deprecated-image", Severity: diag.Lint, Summary: "The service no longer updates the image."}, (*checker).deprecatedImage},
+	{diag.Check{Name: "unknown-image", Severity: diag.Warning,
+		Summary: "The image has a name of CodeBuild's curated images, but is not known to be one."}, (*checker).unknownImage},
+	{diag.Check{Name: "unknown-runtime", Severity: diag.Error, Softer: true,
+		Summary: "The image does not have this runtime or version. It is a warning if this is known only from a table."},
+		(*checker).unknownRuntimes},
+	{diag.Check{Name: "ignored-runtimes", Severity: diag.Warning,
+		Summary: "The image does not support runtime-versions."}, (*checker).ignoredRuntimes},
+	{diag.Check{Name: "deprecated-image", Severity: diag.Lint,
+		Summary: "CodeBuild no longer updates the image."}, (*checker).deprecatedImage},
 }
 
-// unknownImage looks at the image of the build; those of a batch are looked at
-// with its environments.
+// unknownImage checks the image of the build. Those of a batch are checked with their
+// environments.
 func (c *checker) unknownImage() {
-	if way, wrong := unknownCurated(c.Image); wrong {
-		c.say(diag.Problem{File: c.Spec.File}, way)
+	if message, unknown := unknownCurated(c.Image); unknown {
+		c.say(diag.Problem{File: c.Spec.File}, message)
 	}
 }
 
-// unknownCurated is for names and for versions that are not known.
-func unknownCurated(image string) (way string, wrong bool) {
-	if way, wrong = project.UnknownCurated(image); wrong || !strings.HasPrefix(image, "aws/codebuild/") {
-		return way, wrong
+// unknownCurated returns a message if an image is named like a curated one but its name or
+// version is unknown.
+func unknownCurated(image string) (message string, unknown bool) {
+	if message, unknown = project.UnknownCurated(image); unknown || !strings.HasPrefix(image, "aws/codebuild/") {
+		return message, unknown
 	}
 	name, _ := project.CuratedName(image)
 	family, _, _ := strings.Cut(name, ":")
@@ -37,17 +43,19 @@ func unknownCurated(image string) (way string, wrong bool) {
 	if len(versions) == 0 || name == family || runtimes.Curated(name) != nil || name == "standard:1.0" {
 		return "", false
 	}
-	return fmt.Sprintf("%s is not known: in %s there were the versions %s", image, runtimes.CuratedDate, strings.Join(versions, ", ")), true
+	return fmt.Sprintf("unknown image %s; the versions known as of %s are %s",
+		image, runtimes.CuratedDate, strings.Join(versions, ", ")), true
 }
 
-// unknownRuntimes compares with what the image offers. Values with variables are
-// known in the build only.
+// unknownRuntimes compares runtime-versions with the runtimes of the image. Values with
+// variables are known during the build only and are skipped.
 func (c *checker) unknownRuntimes() {
 	install, _ := c.Spec.Phase("INSTALL")
 	for _, v := range install.Runtimes {
 		path := install.Path + ".runtime-versions." + v.Name
 		if v.Value == "" {
-			c.say(c.Spec.ProblemAt(path, true, ""), v.Name+" names no version; expected one the image has, or latest").Severity = diag.Warning
+			c.say(c.Spec.ProblemAt(path, true, ""), v.Name+" has no version; add one that the image provides, or latest").
+				Severity = diag.Warning
 			continue
 		}
 		if expands().MatchString(v.Value) {
@@ -57,10 +65,13 @@ func (c *checker) unknownRuntimes() {
 	}
 }
 
+// runtime checks one runtime. If the runtimes of the image are unknown, only the name is
+// checked, against those of all curated images.
 func (c *checker) runtime(path string, v buildspec.Variable) {
 	if len(c.Runtimes) == 0 {
 		if meant := diag.Suggest(v.Name, buildspec.Runtimes); meant != "" && meant != v.Name {
-			p := c.say(c.Spec.ProblemAt(path, true, ""), fmt.Sprintf("no image is known to have a runtime %s; did you mean %q?", v.Name, meant))
+			message := fmt.Sprintf("no curated image has a runtime %s; did you mean %q?", v.Name, meant)
+			p := c.say(c.Spec.ProblemAt(path, true, ""), message)
 			p.Severity = diag.Warning
 		}
 		return
@@ -78,16 +89,19 @@ func (c *checker) runtime(path string, v buildspec.Variable) {
 	}
 }
 
+// ignoredRuntimes reports runtime-versions for an image that has none. CodeBuild prints a
+// warning of its own (observed), which is the problem's Service.
 func (c *checker) ignoredRuntimes() {
 	install, _ := c.Spec.Phase("INSTALL")
 	if len(install.Runtimes) == 0 || !c.NoRuntimes {
 		return
 	}
-	p := c.say(c.Spec.ProblemAt(install.Path+".runtime-versions", true, ""), fmt.Sprintf("the image %s has no runtimes to choose from, and runtime-versions is ignored; expected what it needs in commands, or a curated image", c.Image))
+	p := c.say(c.Spec.ProblemAt(install.Path+".runtime-versions", true, ""), fmt.Sprintf("runtime-versions is ignored, "+
+		"because image %s does not support it; install the runtimes with commands, or use a curated image", c.Image))
 	p.Service = runtimes.NotSupported
 }
 
-// deprecatedImage looks at the image of the build and at those of a batch.
+// deprecatedImage checks the image of the build and those of a batch.
 func (c *checker) deprecatedImage() {
 	if warning := project.DeprecatedImage(c.Image); warning != "" {
 		c.say(diag.Problem{File: c.Spec.File}, warning)
@@ -102,7 +116,8 @@ func (c *checker) deprecatedImage() {
 	}
 	for i, image := range c.Spec.Batch.Matrix.Images {
 		if warning := project.DeprecatedImage(image); warning != "" {
-			c.say(c.Spec.ProblemAt(fmt.Sprintf("batch.build-matrix.dynamic.env.image[%d]", i), false, ""), strings.TrimSpace(warning))
+			c.say(c.Spec.ProblemAt(fmt.Sprintf("batch.build-matrix.dynamic.env.image[%d]", i), false, ""),
+				strings.TrimSpace(warning))
 		}
 	}
 }

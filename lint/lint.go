@@ -1,6 +1,13 @@
-// Package lint finds what the service takes without a word and what is almost
-// surely not meant, and what the project, the image and the source say against a
-// buildspec.
+// Package lint reports constructs that CodeBuild accepts silently but that are probably
+// mistakes, and conflicts of a buildspec with the project, the image and the source.
+//
+// Check runs all checks of the package on a buildspec that package buildspec has parsed.
+// Each check is a method of checker in a table with its name, severity and summary, which
+// docs/checks.md documents with an example. A check reports a problem only if it is likely
+// to be a mistake: a false positive costs a user more than a missed mistake. For the same
+// reason, a check whose input is unknown (no project, no image, no source) reports nothing.
+//
+// The package runs no commands and needs no engine or network.
 package lint
 
 import (
@@ -14,38 +21,38 @@ import (
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-// Input is what is checked, and against what. What is not known is left zero,
-// and nothing is checked against it.
+// Input is a buildspec and the facts to check it against. Unknown facts have their zero
+// value, and nothing is checked against them.
 type Input struct {
 	Spec *buildspec.Buildspec
 
-	Project     *project.Project // nil where no project document is given
-	ProjectFile string
-	Privileged  bool // the build runs in privileged mode
-	Run         bool // the build is to be run here, so that what is not said is known
+	Project     *project.Project // nil without a project document
+	ProjectFile string           // name of the document, for messages
+	Privileged  bool             // the build runs in privileged mode
+	Run         bool             // the build is about to run here, so unset options have their defaults
 
-	Image        string         // as configured
-	Runtimes     runtimes.Table // what the image offers
-	RuntimesFrom string         // where that is known from, for a message
-	NoRuntimes   bool           // the image is here, and offers no runtimes
-	Exact        bool           // Runtimes is the image's own table
+	Image        string         // image of the build, as configured
+	Runtimes     runtimes.Table // runtimes of the image; empty if unknown
+	RuntimesFrom string         // source of that knowledge, for messages
+	NoRuntimes   bool           // the image is available and is known to have no runtimes
+	Exact        bool           // Runtimes was read from the image rather than from a built-in table
 
-	Source   fs.FS // the source's root
-	ExecBits bool  // files of Source tell whether they can be executed
+	Source   fs.FS // source directory; nil if unknown
+	ExecBits bool  // the file modes in Source are reliable, unlike on Windows
 }
 
-// check is one check and what carries it out.
+// check is a check with the method that runs it. The method reports with checker.say.
 type check struct {
 	diag.Check
 	run func(*checker)
 }
 
-// checks are all checks, in the order of the documentation.
+// checks returns all checks, in the order of docs/checks.md.
 func checks() []check {
 	return slices.Concat(batchChecks, secretChecks, projectChecks, imageChecks, commandChecks, sourceChecks)
 }
 
-// Checks describes what Check finds.
+// Checks describes the checks of this package.
 func Checks() []diag.Check {
 	var all []diag.Check
 	for _, c := range checks() {
@@ -54,12 +61,12 @@ func Checks() []diag.Check {
 	return append(all, ignoreCheck)
 }
 
-// All describes all that can be found in a buildspec: what its reader finds, and
-// what Check finds.
+// All describes all checks of a buildspec: those of the parser and those of this package.
 func All() []diag.Check { return append(slices.Clone(buildspec.Checks), Checks()...) }
 
-// Check returns what is found in a buildspec that was read, sorted, and what its
-// author ignores left out. Found is what the reader found.
+// Check runs all checks. It returns found, the problems of the parser, together with its
+// own, sorted by position, without those that the author ignores in a comment or by a name
+// in ignore. Credentials are masked in all texts of the result.
 func Check(in Input, found diag.List, ignore []string) diag.List {
 	c := &checker{Input: in, found: found}
 	c.prepare()
@@ -67,9 +74,10 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 		c.check = check.Check
 		check.run(c)
 	}
-	if c.untold > 0 {
+	if c.suppressed > 0 {
 		c.problems = append(c.problems, diag.Problem{
-			Severity: diag.Warning, Name: buildspec.TooLarge, File: in.Spec.File, Line: len(in.Spec.Lines()), Message: fmt.Sprintf("%d more problems are not shown", c.untold),
+			Severity: diag.Warning, Name: buildspec.TooLarge, File: in.Spec.File, Line: len(in.Spec.Lines()),
+			Message: fmt.Sprintf("%d more problems are not shown", c.suppressed),
 		})
 	}
 	all := append(slices.Clone(found), c.problems...)
@@ -77,25 +85,26 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 	return c.masked(c.ignored(all, ignore))
 }
 
-// checker carries out the checks.
+// checker is the state of one call of Check.
 type checker struct {
 	Input
-	check    diag.Check
-	scripts  []*script
-	windows  bool      // the commands are not for a POSIX shell
-	found    diag.List // what the reader found
-	untold   int       // problems beyond most
-	secrets  []string  // credentials that stand in the buildspec
-	problems diag.List
+	check      diag.Check // the check that is running
+	scripts    []*script  // all commands, in file order
+	windows    bool       // the commands are not for a POSIX shell
+	found      diag.List  // problems of the parser
+	suppressed int        // number of problems beyond maxProblems
+	secrets    []string   // credentials in the buildspec, to be masked
+	problems   diag.List
 }
 
-// most is how many problems are told of one file.
-const most = 500
+// maxProblems limits the problems that are reported for one file.
+const maxProblems = 500
 
-// say notes a problem, in the name and with the severity of the running check.
+// say reports a problem of the running check. The caller may change the returned problem,
+// for example its severity.
 func (c *checker) say(p diag.Problem, message string) *diag.Problem {
-	if len(c.problems) >= most {
-		c.untold++
+	if len(c.problems) >= maxProblems {
+		c.suppressed++
 		return &diag.Problem{}
 	}
 	p.Name, p.Severity, p.Message = c.check.Name, c.check.Severity, message
@@ -103,7 +112,7 @@ func (c *checker) say(p diag.Problem, message string) *diag.Problem {
 	return &c.problems[len(c.problems)-1]
 }
 
-// sayOnce is say, unless the same was said of that place.
+// sayOnce is say, unless the check has reported a problem at the same position.
 func (c *checker) sayOnce(p diag.Problem, message string) {
 	if !slices.ContainsFunc(c.problems, func(old diag.Problem) bool {
 		return old.Name == c.check.Name && old.Line == p.Line && old.Column == p.Column

@@ -17,7 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-// names returns what is found in a buildspec, without what its reader finds.
+// names returns the names of the problems of Check in a buildspec, without those of Parse.
 func names(in lint.Input, text string, ignore ...string) []string {
 	spec, _ := buildspec.Parse("buildspec.yml", []byte(text))
 	in.Spec = spec
@@ -28,7 +28,7 @@ func names(in lint.Input, text string, ignore ...string) []string {
 	return all
 }
 
-// commands is a buildspec that runs commands in BUILD.
+// commands returns a buildspec that runs commands in BUILD.
 func commands(all ...string) string {
 	text := "version: 0.2\nphases:\n  build:\n    commands:\n"
 	for _, c := range all {
@@ -37,11 +37,12 @@ func commands(all ...string) string {
 	return text
 }
 
-// TestNothingIsSaidOfWhatPeopleMean has what looks like a mistake, and is none.
-func TestNothingIsSaidOfWhatPeopleMean(t *testing.T) {
+// TestLint_NoFalsePositives has commands that look like mistakes but are correct.
+func TestLint_NoFalsePositives(t *testing.T) {
 	t.Parallel()
 	source := fstest.MapFS{
-		"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "Makefile": {}, "src/app.js": {}, "ci/test.sh": {Mode: 0o755}, "gradlew": {Mode: 0o644},
+		"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "Makefile": {}, "src/app.js": {},
+		"ci/test.sh": {Mode: 0o755}, "gradlew": {Mode: 0o644},
 		"scripts/crlf.sh": {Data: []byte("#!/bin/sh\r\n")},
 	}
 	for _, all := range [][]string{
@@ -105,11 +106,12 @@ func TestNothingIsSaidOfWhatPeopleMean(t *testing.T) {
 	}
 }
 
-// TestMistakesInCommandsAreTold has one mistake each, beside those of the
+// TestLint_MistakesInCommands has one mistake each, in addition to those of the
 // documentation.
-func TestMistakesInCommandsAreTold(t *testing.T) {
+func TestLint_MistakesInCommands(t *testing.T) {
 	t.Parallel()
-	source := fstest.MapFS{"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644}, "x.sh": {Data: []byte("#!/bin/sh\r\n")}, "requirements.txt": {}}
+	source := fstest.MapFS{"scripts/build.sh": {Mode: 0o755}, "scripts/plain.sh": {Mode: 0o644},
+		"x.sh": {Data: []byte("#!/bin/sh\r\n")}, "requirements.txt": {}}
 	for _, test := range []struct {
 		want string
 		all  []string
@@ -149,39 +151,43 @@ func TestMistakesInCommandsAreTold(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreToldFromWhatLooksLikeThem(t *testing.T) {
+func TestPlaintextCredential_NamesAndValues(t *testing.T) {
 	t.Parallel()
-	told := map[string]string{"API_KEY": "d41d8cd98f00b204E98", "X": "AKIAIOSFODNN7EXAMPLE", "GITHUB_TOKEN": "ghp_" + strings.Repeat("a", 36), "MYSQL_PASSWORD": "Tr0ub4dor&3", "PGPASSWORD": "aZ19-kkQw", "DB_PASS": "aZ19-kkQw", "dbPassword": "aZ19-kkQw", "DATABASE_URL": "postgres://app:s3cretPw@db/app"}
+	reported := map[string]string{"API_KEY": "d41d8cd98f00b204E98", "X": "AKIAIOSFODNN7EXAMPLE", "GITHUB_TOKEN": "ghp_" +
+		strings.Repeat("a", 36), "MYSQL_PASSWORD": "Tr0ub4dor&3", "PGPASSWORD": "aZ19-kkQw", "DB_PASS": "aZ19-kkQw",
+		"dbPassword": "aZ19-kkQw", "DATABASE_URL": "postgres://app:s3cretPw@db/app"}
 	silent := map[string]string{
 		"PASSWORD": "$PASSWORD", "DB_PASSWORD": "changeme", "SECRET_NAME": "prod/Db-Secret-42", "TOKEN_FILE": "/run/Token1",
-		"API_KEY": "<your key>", "ACCESS_TOKEN": "arn:aws:secretsmanager:eu-west-1:1:secret:T0ken", "KEY": "Aa1Bb2Cc3Dd4", "PRIVATE_KEY": "id_rsa", "SECRET": "postgres",
-		"POSTGRES_PASSWORD": "postgres123", "JWT_SECRET": "testsecret1", "APP_SECRET": "my-app/prod/Db1", "GITHUB_TOKEN": "ssm-github-token2", "SESSION_SECRET": "00000000-0000-0000-0000-000000000000",
+		"API_KEY": "<your key>", "ACCESS_TOKEN": "arn:aws:secretsmanager:eu-west-1:1:secret:T0ken", "KEY": "Aa1Bb2Cc3Dd4",
+		"PRIVATE_KEY": "id_rsa", "SECRET": "postgres",
+		"POSTGRES_PASSWORD": "postgres123", "JWT_SECRET": "testsecret1", "APP_SECRET": "my-app/prod/Db1",
+		"GITHUB_TOKEN": "ssm-github-token2", "SESSION_SECRET": "00000000-0000-0000-0000-000000000000",
 	}
-	for name, value := range told {
-		if got := names(lint.Input{}, "version: 0.2\nenv: " +
-			"{variables: {"+name+": '"+value+"'}}\n"); !slices.Equal(got, []string{"plaintext-credential"}) {
+	for name, value := range reported {
+		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); !slices.Equal(got,
+			[]string{"plaintext-credential"}) {
 			t.Errorf("%s: %s: %v", name, value, got)
 		}
 	}
 	for name, value := range silent {
-		if got := names(lint.Input{}, "version: 0.2\nenv: " +
-			"{variables: {"+name+": '"+value+"'}}\n"); slices.Contains(got, "plaintext-credential") {
+		if got := names(lint.Input{}, "version: 0.2\nenv: {variables: {"+name+": '"+value+"'}}\n"); slices.Contains(got,
+			"plaintext-credential") {
 			t.Errorf("%s: %s: %v", name, value, got)
 		}
 	}
 }
 
-func TestACredentialIsNotShown(t *testing.T) {
+func TestPlaintextCredential_IsMasked(t *testing.T) {
 	t.Parallel()
-	spec, _ := buildspec.Parse("b.yml", []byte("version: 0.2\nenv:\n  variables:\n    DB_PASSWORD: " +
-		"Tr0ub4dor&3\nphases:\n  build:\n    commands:\n      - curl -u AKIAIOSFODNN7EXAMPLE x\n"))
+	spec, _ := buildspec.Parse("b.yml", []byte("version: 0.2\nenv:\n  variables:\n    DB_PASSWORD: Tr0ub4dor&3\n"+
+		"phases:\n  build:\n    commands:\n      - curl -u AKIAIOSFODNN7EXAMPLE x\n"))
 	got := lint.Check(lint.Input{Spec: spec}, nil, nil)
 	if len(got) != 2 || strings.Contains(got.Error(), "Tr0ub") || strings.Contains(got.Error(), "AKIAIO") {
 		t.Error(got)
 	}
 }
 
-func TestAProblemIsIgnoredByItsNameAndOnItsLine(t *testing.T) {
+func TestIgnore_ByNameAndByLine(t *testing.T) {
 	t.Parallel()
 	const text = "version: 0.1\nphases:\n  build:\n    commands:\n      - cd a%s\n      - make\n"
 	with := func(comment string) string { return strings.ReplaceAll(text, "%s", comment) }
@@ -206,59 +212,64 @@ func TestAProblemIsIgnoredByItsNameAndOnItsLine(t *testing.T) {
 	}
 }
 
-func TestRuntimesAreComparedWithTheImage(t *testing.T) {
+func TestUnknownRuntime_ComparesWithImage(t *testing.T) {
 	t.Parallel()
 	const text = "version: 0.2\nphases:\n  install:\n    runtime-versions:\n      nodejs: %s\n"
 	table := runtimes.Curated("standard:7.0")
 	for version, want := range map[string]bool{
-		"22": false, "latest": false, "22.x": false, "18.20.1": false, "$NODE": false, "3.x": true, "lts": true, "22.1.2.3": true,
+		"22": false, "latest": false, "22.x": false, "18.20.1": false, "$NODE": false, "3.x": true, "lts": true,
+		"22.1.2.3": true,
 	} {
 		in := lint.Input{Runtimes: table, RuntimesFrom: "a table"}
 		got := names(in, strings.ReplaceAll(text, "%s", version))
-		if told := slices.Contains(got, "unknown-runtime"); told != want {
-			t.Errorf("%s: told is %v", version, told)
+		if reported := slices.Contains(got, "unknown-runtime"); reported != want {
+			t.Errorf("%s: reported: %v", version, reported)
 		}
 	}
 	spec, _ := buildspec.Parse("b.yml", []byte(strings.ReplaceAll(text, "%s", "lts")))
 	got := lint.Check(lint.Input{Spec: spec, Runtimes: table, Exact: true}, nil, nil)
-	if !got.Failed() || !strings.HasPrefix(got[0].Service, "Unknown runtime version named 'lts' of nodejs. This build " +
-		"image has the following versions: 18, ") {
+	if !got.Failed() || !strings.HasPrefix(got[0].Service,
+		"Unknown runtime version named 'lts' of nodejs. This build image has the following versions: 18, ") {
 		t.Errorf("the image's own table: %v %q", got, got[0].Service)
 	}
 }
 
-func TestBashIsToldWhereTheShellIsKnown(t *testing.T) {
+func TestBashSyntax_NeedsKnownShell(t *testing.T) {
 	t.Parallel()
 	for image, want := range map[string]bool{
-		"": false, "aws/codebuild/standard:7.0": true, "aws/codebuild/amazonlinux-x86_64-standard:5.0": false, "node:22": true,
-		"docker.io/library/python:3.12-slim": true, "node:22-alpine": false, "example.com/mine": false, "ubuntu@sha256:0": true,
+		"": false, "aws/codebuild/standard:7.0": true, "aws/codebuild/amazonlinux-x86_64-standard:5.0": false,
+		"node:22":                            true,
+		"docker.io/library/python:3.12-slim": true, "node:22-alpine": false, "example.com/mine": false,
+		"ubuntu@sha256:0": true,
 	} {
-		for _, command := range []string{"[[ -f x ]]", "source x", "a=(1 2)", "echo ${A[0]}", "make |& cat", "select x in a; do make; done", "mapfile a", "X+=1"} {
+		for _, command := range []string{"[[ -f x ]]", "source x", "a=(1 2)", "echo ${A[0]}", "make |& cat",
+			"select x in a; do make; done", "mapfile a", "X+=1"} {
 			got := names(lint.Input{Image: image}, commands(command))
-			if told := slices.Contains(got, "bash-syntax"); told != want {
-				t.Errorf("%s: %s: told is %v", image, command, told)
+			if reported := slices.Contains(got, "bash-syntax"); reported != want {
+				t.Errorf("%s: %s: reported: %v", image, command, reported)
 			}
 		}
 	}
 }
 
-func TestADeploymentIsToldWhereItMayFollowAFailure(t *testing.T) {
+func TestDeployAfterFailure_Conditions(t *testing.T) {
 	t.Parallel()
 	text := func(build, post string) string {
-		return "version: 0.2\nphases:\n  build:\n    commands:\n      - " + build + "\n  post_build:\n    commands:\n    " +
-			"  - |\n        " + strings.ReplaceAll(post, "\n", "\n        ") + "\n"
+		return "version: 0.2\nphases:\n  build:\n    commands:\n      - " + build +
+			"\n  post_build:\n    commands:\n      - |\n        " + strings.ReplaceAll(post, "\n", "\n        ") + "\n"
 	}
 	for post, want := range map[string]bool{
-		"aws s3 sync dist s3://bucket": true, "aws --profile p s3 sync dist \"s3://$B\" " +
-			"--delete": true, "terraform -chdir=infra apply -auto-approve": true,
-		"kubectl -n p apply -f x": true, "helm -n p upgrade a b": true, "cdk deploy": true,
-		"docker push a\naws ecs update-service": false, "aws s3 cp coverage/lcov.info " +
-			"s3://b": false, "aws s3 cp s3://b/x .": false,
+		"aws s3 sync dist s3://bucket": true, "aws --profile p s3 sync dist \"s3://$B\" --delete": true,
+		"terraform -chdir=infra apply -auto-approve": true,
+		"kubectl -n p apply -f x":                    true, "helm -n p upgrade a b": true, "cdk deploy": true,
+		"docker push a\naws ecs update-service": false, "aws s3 cp coverage/lcov.info s3://b": false,
+		"aws s3 cp s3://b/x .":         false,
 		"echo now run terraform apply": false, "npm publish --dry-run": false, "mvn -Dmaven.deploy.skip=true verify": false,
 		"test -f .ok || exit 1\ncdk deploy": false, "[ $CODEBUILD_BUILD_SUCCEEDING = 1 ] && cdk deploy": false,
 	} {
-		if told := slices.Contains(names(lint.Input{}, text("npm test", post)), "deploy-after-failure"); told != want {
-			t.Errorf("%q: told is %v", post, told)
+		found := names(lint.Input{}, text("npm test", post))
+		if reported := slices.Contains(found, "deploy-after-failure"); reported != want {
+			t.Errorf("%q: reported: %v", post, reported)
 		}
 	}
 	if got := names(lint.Input{}, text("echo nothing", "cdk deploy")); len(got) > 0 {
@@ -266,7 +277,7 @@ func TestADeploymentIsToldWhereItMayFollowAFailure(t *testing.T) {
 	}
 }
 
-func TestDockerNeedsPrivilegedModeWhereThatIsKnown(t *testing.T) {
+func TestNotPrivileged_NeedsKnownMode(t *testing.T) {
 	t.Parallel()
 	text := commands("docker login", "docker build .")
 	for _, test := range []struct {
@@ -283,9 +294,9 @@ func TestDockerNeedsPrivilegedModeWhereThatIsKnown(t *testing.T) {
 	}
 }
 
-// TestPublicBuildspecsAreNotRefused runs all checks over a corpus of public
-// buildspecs that the service takes.
-func TestPublicBuildspecsAreNotRefused(t *testing.T) {
+// TestLint_PublicBuildspecs runs all checks over a corpus of public
+// buildspecs that CodeBuild accepts.
+func TestLint_PublicBuildspecs(t *testing.T) {
 	t.Parallel()
 	table := filepath.Join(corpus(), "dev.tsv")
 	text, err := os.ReadFile(table)
@@ -330,7 +341,8 @@ func FuzzCheck(f *testing.F) {
 	source := fstest.MapFS{"scripts/build.sh": {}, "a": {}, "dist/x": {}}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		spec, problems := buildspec.Parse("f", text)
-		all := lint.Check(lint.Input{Spec: spec, Run: true, Source: source, ExecBits: true, Project: &project.Project{}, Runtimes: runtimes.AllCurated()}, problems, nil)
+		all := lint.Check(lint.Input{Spec: spec, Run: true, Source: source, ExecBits: true, Project: &project.Project{},
+			Runtimes: runtimes.AllCurated()}, problems, nil)
 		_ = all.Error()
 		fixed, _ := diag.Apply(string(text), all)
 		_, _ = buildspec.Parse("f", []byte(fixed))

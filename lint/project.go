@@ -15,18 +15,27 @@ import (
 )
 
 var secretChecks = []check{
-	{diag.Check{Name: "secret-reference", Severity: diag.Error, Softer: true, Summary: "A reference to Secrets Manager is secret-id:json-key:version-stage:version-id."}, (*checker).secretReferences},
-	{diag.Check{Name: "exported-secret", Severity: diag.Warning, Summary: "Secrets, and names that begin with AWS_, are not exported."}, (*checker).exportedSecrets},
-	{diag.Check{Name: "plaintext-credential", Severity: diag.Lint, Summary: "A credential stands in the buildspec for everybody to read."}, (*checker).plaintextCredentials},
+	{diag.Check{Name: "secret-reference", Severity: diag.Error, Softer: true,
+		Summary: "A reference to Secrets Manager must be secret-id:json-key:version-stage:version-id."},
+		(*checker).secretReferences},
+	{diag.Check{Name: "exported-secret", Severity: diag.Warning,
+		Summary: "Secrets, and variables whose names begin with AWS_, are not exported."}, (*checker).exportedSecrets},
+	{diag.Check{Name: "plaintext-credential", Severity: diag.Lint,
+		Summary: "The buildspec contains a credential in plain text."}, (*checker).plaintextCredentials},
 }
 
 var projectChecks = []check{
-	{diag.Check{Name: "unknown-artifacts", Severity: diag.Warning, Summary: "Secondary artifacts that the project does not have, or the other way round."}, (*checker).secondaryArtifacts},
-	{diag.Check{Name: "ignored-name", Severity: diag.Lint, Summary: "The project does not let the buildspec name its artifacts."}, (*checker).ignoredName},
-	{diag.Check{Name: "no-artifacts", Severity: diag.Lint, Summary: "The project wants artifacts, and the buildspec has none."}, (*checker).noArtifacts},
-	{diag.Check{Name: "not-privileged", Severity: diag.Lint, Summary: "Docker in a build needs privileged mode."}, (*checker).notPrivileged},
+	{diag.Check{Name: "unknown-artifacts", Severity: diag.Warning,
+		Summary: "The secondary artifacts of the buildspec and of the project differ."}, (*checker).secondaryArtifacts},
+	{diag.Check{Name: "ignored-name", Severity: diag.Lint,
+		Summary: "The project does not let the buildspec name its artifacts."}, (*checker).ignoredName},
+	{diag.Check{Name: "no-artifacts", Severity: diag.Lint,
+		Summary: "The project expects artifacts, but the buildspec has none."}, (*checker).noArtifacts},
+	{diag.Check{Name: "not-privileged", Severity: diag.Lint,
+		Summary: "Docker in a build requires privileged mode."}, (*checker).notPrivileged},
 }
 
+// secretReferences checks the syntax of references to Secrets Manager and Parameter Store.
 func (c *checker) secretReferences() {
 	for _, v := range c.Spec.Env.SecretsManager {
 		_, err := secrets.ParseReference(v.Value)
@@ -35,16 +44,18 @@ func (c *checker) secretReferences() {
 		}
 		p := c.say(c.Spec.ProblemAt("env.secrets-manager."+v.Name, v.Value == "", ""), err.Error())
 		if strings.HasPrefix(v.Value, "arn:") || strings.Contains(v.Value, "$") {
-			p.Severity = diag.Warning // what stands in for an ARN is replaced before the build
+			p.Severity = diag.Warning // an ARN may be a placeholder that is filled in before the build
 		}
 	}
 	for _, v := range c.Spec.Env.ParameterStore {
 		if v.Value == "" {
-			c.say(c.Spec.ProblemAt("env.parameter-store."+v.Name, true, ""), v.Name+" names no parameter; expected the name of one in Parameter Store")
+			c.say(c.Spec.ProblemAt("env.parameter-store."+v.Name, true, ""),
+				v.Name+" has no parameter; add the name of a parameter in Parameter Store")
 		}
 	}
 }
 
+// exportedSecrets reports exported variables that CodeBuild does not export (documented).
 func (c *checker) exportedSecrets() {
 	kept := map[string]string{}
 	for _, v := range c.Spec.Env.ParameterStore {
@@ -60,44 +71,52 @@ func (c *checker) exportedSecrets() {
 		}
 		if why != "" {
 			p := c.Spec.ProblemAt(fmt.Sprintf("env.exported-variables[%d]", i), false, "")
-			c.say(p, fmt.Sprintf("%s %s and is not exported; expected another name, set by a command", name, why))
+			c.say(p, fmt.Sprintf("%s %s and is not exported; copy it to another variable in a command", name, why))
 		}
 	}
 }
 
-// credential is a text that can be nothing but a credential: an access key of
-// AWS, tokens of GitHub, GitLab, Slack, npm, Stripe and Google, a private key, a
-// password in a URL.
-var credential = lazy(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|npm_[A-Za-z0-9]{36}|sk_live_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{35})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+// credential matches a text that can only be a credential: an AWS access key, a token of
+// GitHub, GitLab, Slack, npm, Stripe or Google, or a private key.
+var credential = lazy(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|` +
+	`glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|npm_[A-Za-z0-9]{36}|sk_live_[A-Za-z0-9]{20,}|` +
+	`AIza[A-Za-z0-9_-]{35})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 
-// secretName is how variables are named that hold secrets, and placeholder what
-// stands there instead of one: a word that says so, a name of a secret, a path,
-// an address.
+// secretName matches the usual names of variables with secrets. placeholder matches values
+// that are not secrets although the name suggests it: an example, the name of a secret, a
+// path or a URL. addressed matches a password in a URL.
 var (
-	secretName  = lazy(`(?i)(password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key|private_?key|token|_pwd|_pass|_pat)$`)
-	placeholder = lazy(`(?i:test|example|sample|dummy|fake|mock|local|demo|change|placeholder|your|xxx|\.\.\.|\*\*\*|postgres|mysql|password|^[<{%\[]|^(arn|https?|s3|ssm):|^/|^[0-9a-f]{8}-)|^[a-z0-9]+([-_./][a-z0-9]+)+$|^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
-	addressed   = lazy(`[a-z]+://[^/\s:@$]+:([^/\s@$:]{6,})@`)
+	secretName = lazy(`(?i)(password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key|private_?key|` +
+		`token|_pwd|_pass|_pat)$`)
+	placeholder = lazy(`(?i:test|example|sample|dummy|fake|mock|local|demo|change|placeholder|your|xxx|\.\.\.|` +
+		`\*\*\*|postgres|mysql|password|^[<{%\[]|^(arn|https?|s3|ssm):|^/|^[0-9a-f]{8}-)|` +
+		`^[a-z0-9]+([-_./][a-z0-9]+)+$|^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
+	addressed = lazy(`[a-z]+://[^/\s:@$]+:([^/\s@$:]{6,})@`)
 )
 
-// secretive reports whether a value looks like a secret rather than like a word:
-// letters of both cases, digits and signs, three of these at least, or a long
-// number in hexadecimal.
+// secretive reports whether a value looks like a secret rather than like a word. It must
+// have at least three of lower case, upper case, digits and punctuation, or be a long
+// hexadecimal number.
 func secretive(value string) bool {
 	kinds := 0
-	for _, kind := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "!#%&*+=?@^~-_/"} {
+	for _, kind := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789",
+		"!#%&*+=?@^~-_/"} {
 		if strings.ContainsAny(value, kind) {
 			kinds++
 		}
 	}
-	hex := len(value) >= 20 && strings.Trim(value, "0123456789abcdef") == "" && strings.ContainsAny(value, "0123456789") && strings.ContainsAny(value, "abcdef")
-	return len(value) >= 8 && (kinds >= 3 || hex) && !placeholder().MatchString(value) && !expands().MatchString(value) && !strings.ContainsAny(value, " \n")
+	hex := len(value) >= 20 && strings.Trim(value, "0123456789abcdef") == "" &&
+		strings.ContainsAny(value, "0123456789") && strings.ContainsAny(value, "abcdef")
+	return len(value) >= 8 && (kinds >= 3 || hex) && !placeholder().MatchString(value) &&
+		!expands().MatchString(value) && !strings.ContainsAny(value, " \n")
 }
 
+// isCredential reports whether the value of a variable is a credential.
 func isCredential(name, value string) bool {
 	return findCredential(value) != "" || secretName().MatchString(name) && secretive(value)
 }
 
-// findCredential returns the piece of a text that is a credential in any place.
+// findCredential returns the part of a text that is a credential, whatever its context.
 func findCredential(text string) string {
 	if found := credential().FindString(text); found != "" {
 		return found
@@ -108,12 +127,14 @@ func findCredential(text string) string {
 	return ""
 }
 
-const wayWithSecrets = "; expected it in Secrets Manager or Parameter Store, and its name in secrets-manager or parameter-store"
+const credentialHint = "; store it in Secrets Manager or Parameter Store, " +
+	"and add its name to secrets-manager or parameter-store"
 
+// plaintextCredentials reports credentials in variables and in commands.
 func (c *checker) plaintextCredentials() {
 	for _, v := range c.variables() {
 		if isCredential(v.Name, v.Value) {
-			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential for everybody to read"+wayWithSecrets)
+			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential in plain text"+credentialHint)
 		}
 	}
 	for _, s := range c.scripts {
@@ -121,14 +142,14 @@ func (c *checker) plaintextCredentials() {
 			if found := findCredential(line); found != "" {
 				at := strings.Index(line, found)
 				p := c.Spec.Problem(s.Command, i+1, len([]rune(line[:at]))+1, len([]rune(found)))
-				c.hide(p, found, "the command holds a credential for everybody to read"+wayWithSecrets)
+				c.hide(p, found, "the command contains a credential in plain text"+credentialHint)
 			}
 		}
 		c.assignedCredentials(s)
 	}
 }
 
-// assignedCredentials looks at variables that commands set.
+// assignedCredentials reports credentials in assignments of a script.
 func (c *checker) assignedCredentials(s *script) {
 	s.walk(func(n syntax.Node) bool {
 		a, ok := n.(*syntax.Assign)
@@ -136,32 +157,34 @@ func (c *checker) assignedCredentials(s *script) {
 			return true
 		}
 		if value := literal(a.Value); isCredential(a.Name.Value, value) && findCredential(value) == "" {
-			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential for everybody to read"+wayWithSecrets)
+			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential in plain text"+credentialHint)
 		}
 		return true
 	})
 }
 
-// hide notes a problem with a credential, and that it is not to be shown.
+// hide reports a problem with a credential and registers the credential for masking.
 func (c *checker) hide(p diag.Problem, secret, message string) {
 	c.secrets = append(c.secrets, strings.Split(secret, "\n")...)
 	c.say(p, message)
 }
 
-// masked hides the credentials that were found wherever a problem shows them.
-// Each character becomes a star, so that places stay true.
+// masked replaces the credentials in the texts of all problems. It writes one star for
+// each character, so that columns stay correct. It removes a fix that contains a credential.
 func (c *checker) masked(problems diag.List) diag.List {
 	for i := range problems {
 		p := &problems[i]
 		for _, secret := range c.secrets {
-			if len(secret) < 4 { // a line of one that has several
+			const minMasked = 4 // shorter lines of a secret with several lines occur anywhere
+			if len(secret) < minMasked {
 				continue
 			}
 			stars := strings.Repeat("*", len([]rune(secret)))
 			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Service} {
 				*text = strings.ReplaceAll(*text, secret, stars)
 			}
-			if p.Fix != nil && slices.ContainsFunc(p.Fix.Edits, func(e diag.Edit) bool { return strings.Contains(e.Old+e.Text, secret) }) {
+			shows := func(e diag.Edit) bool { return strings.Contains(e.Old+e.Text, secret) }
+			if p.Fix != nil && slices.ContainsFunc(p.Fix.Edits, shows) {
 				p.Fix = nil
 			}
 		}
@@ -169,12 +192,13 @@ func (c *checker) masked(problems diag.List) diag.List {
 	return problems
 }
 
-// placed is a variable with its place.
+// placed is a variable with its key path.
 type placed struct {
 	buildspec.Variable
 	path string
 }
 
+// variables returns the literal variables of the buildspec and of its batch.
 func (c *checker) variables() []placed {
 	var all []placed
 	section := "env.variables."
@@ -192,9 +216,10 @@ func (c *checker) variables() []placed {
 	return all
 }
 
-// secondaryArtifacts compares identifiers: they must match (documented).
+// secondaryArtifacts compares the identifiers of the buildspec with those of the project.
+// They must be the same (documented), except in a pipeline, which names them itself.
 func (c *checker) secondaryArtifacts() {
-	if c.Project == nil || c.Spec.Artifacts == nil || c.Project.Artifacts.Type == "CODEPIPELINE" { // there the pipeline names them
+	if c.Project == nil || c.Spec.Artifacts == nil || c.Project.Artifacts.Type == "CODEPIPELINE" {
 		return
 	}
 	var known, written []string
@@ -204,35 +229,48 @@ func (c *checker) secondaryArtifacts() {
 	for _, a := range c.Spec.Artifacts.Secondary {
 		written = append(written, a.Identifier)
 		if !slices.Contains(known, a.Identifier) {
+			hint := diag.DidYouMean(a.Identifier, known)
+			if hint == "" {
+				hint = fmt.Sprintf("; %s has %s", c.ProjectFile, cmp.Or(strings.Join(known, ", "), "no secondary artifacts"))
+			}
 			c.say(c.Spec.ProblemAt("artifacts.secondary-artifacts."+a.Identifier, true, ""),
-				fmt.Sprintf("the project has no secondary artifacts %s%s (%s has %s)", a.Identifier, diag.DidYouMean(a.Identifier, known), c.ProjectFile, cmp.Or(strings.Join(known, ", "), "none")))
+				fmt.Sprintf("the project has no secondary artifacts %s%s", a.Identifier, hint))
 		}
 	}
 	for _, name := range known {
 		if !slices.Contains(written, name) {
 			c.say(c.Spec.ProblemAt("artifacts", true, ""),
-				fmt.Sprintf("the project's secondary artifacts %s are not in the buildspec; expected secondary-artifacts: with %s:", name, name))
+				fmt.Sprintf("the project's secondary artifacts %s are not in the buildspec; add %s: to secondary-artifacts", name,
+					name))
 		}
 	}
 }
 
+// ignoredName reports an artifact name that the project does not allow.
 func (c *checker) ignoredName() {
-	if c.Project == nil || c.Spec.Artifacts == nil || c.Project.Artifacts.Type != "S3" || c.Project.Artifacts.OverrideName || c.Spec.Artifacts.Name == "" {
+	if c.Project == nil || c.Spec.Artifacts == nil || c.Spec.Artifacts.Name == "" ||
+		c.Project.Artifacts.Type != "S3" || c.Project.Artifacts.OverrideName {
 		return
 	}
-	c.say(c.Spec.ProblemAt("artifacts.name", true, ""), "name is ignored: the project does not set overrideArtifactName; expected that, or no name")
+	c.say(c.Spec.ProblemAt("artifacts.name", true, ""),
+		"name is ignored, because the project does not set overrideArtifactName; set it there, or remove name")
 }
 
+// noArtifacts reports a buildspec without artifacts for a project that uploads them to S3.
+// Observed: the phase UPLOAD_ARTIFACTS fails.
 func (c *checker) noArtifacts() {
 	if c.Project == nil || c.Project.Artifacts.Type != "S3" || c.Spec.Artifacts != nil || len(c.Spec.Phases) == 0 {
 		return
 	}
-	c.say(c.Spec.ProblemAt("phases", true, ""), "the project's artifacts go to S3, and the buildspec has none: UPLOAD_ARTIFACTS fails; expected artifacts: with files:")
+	c.say(c.Spec.ProblemAt("phases", true, ""), "the buildspec has no artifacts, but the project uploads them to S3: "+
+		"UPLOAD_ARTIFACTS will fail; add artifacts: with files:")
 }
 
-// notPrivileged looks for docker where it is known that the build may not.
+// notPrivileged reports the first use of docker in a build that is known not to be
+// privileged. A script that starts dockerd or sets DOCKER_HOST is exempt.
 func (c *checker) notPrivileged() {
-	if c.Privileged || c.Project == nil && !c.Run || c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
+	if c.Privileged || c.Project == nil && !c.Run ||
+		c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
 		return
 	}
 	for _, s := range c.scripts {
@@ -247,7 +285,8 @@ func (c *checker) notPrivileged() {
 				return
 			}
 			said = true
-			c.say(c.node(s, call), "docker needs privileged mode, which the build does not have; expected privilegedMode: true in the project, or --privileged")
+			c.say(c.node(s, call), "docker requires privileged mode; set privilegedMode: true in the project, or use "+
+				"--privileged")
 		})
 		if said {
 			return
@@ -255,7 +294,8 @@ func (c *checker) notPrivileged() {
 	}
 }
 
-// usesEngine: signing in and asking for the version need no engine.
+// usesEngine reports whether a command needs a Docker engine. Signing in to a registry and
+// printing the version do not.
 func usesEngine(words []string) bool {
 	if len(words) == 0 {
 		return false

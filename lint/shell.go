@@ -11,15 +11,16 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// script is one command of a phase, parsed.
+// script is one command of a phase with its syntax tree.
 type script struct {
 	buildspec.Command
 	phase string       // INSTALL, PRE_BUILD, BUILD or POST_BUILD
-	file  *syntax.File // nil where it could not be parsed
+	file  *syntax.File // nil if it could not be parsed or is too long
 	err   error
 }
 
-// prepare parses the commands as the shell would that runs them.
+// prepare parses the commands in the grammar of bash, a superset of that of sh. Commands
+// for Windows shells are not parsed.
 func (c *checker) prepare() {
 	for _, phase := range c.Spec.Phases {
 		for _, command := range append(append([]buildspec.Command{}, phase.Commands...), phase.Finally...) {
@@ -31,10 +32,10 @@ func (c *checker) prepare() {
 		return
 	}
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
-	budget := mostText
+	budget := maxText
 	for i, s := range c.scripts {
 		budget -= len(s.Text)
-		if tooLong(s.Text) || i >= mostScripts || budget < 0 {
+		if tooLong(s.Text) || i >= maxScripts || budget < 0 {
 			continue
 		}
 		s.file, s.err = parser.Parse(strings.NewReader(s.Text), "")
@@ -44,31 +45,39 @@ func (c *checker) prepare() {
 	}
 }
 
-// How many commands, and how much of them, is read as a shell would: bytes. The
-// largest public buildspec has 40 commands in 10 KB.
+// The limits of the commands that are parsed. The largest public buildspec has 40 commands
+// in 10 KB.
 const (
-	mostScripts = 1000
-	mostText    = 128 << 10
+	maxScripts = 1000
+	maxText    = 128 << 10 // bytes, all commands together
 )
 
-// tooLong reports whether a command is no longer one that people write. Such
-// commands are not looked at: the parser calls itself for each bracket.
+// tooLong reports whether a command is too long to be parsed. The parser is recursive, so
+// the number of brackets bounds the depth of its stack.
 func tooLong(text string) bool {
-	const longest, brackets = 32 << 10, 1000
-	return len(text) > longest || strings.Count(text, "(")+strings.Count(text, "{")+strings.Count(text, "[")+strings.Count(text, "`") > brackets
+	const maxLength, maxBrackets = 32 << 10, 1000
+	brackets := 0
+	for _, b := range []string{"(", "{", "[", "`"} {
+		brackets += strings.Count(text, b)
+	}
+	return len(text) > maxLength || brackets > maxBrackets
 }
 
-// lazy compiles an expression when it is first used: most runs need few of them.
+// lazy compiles an expression when it is first used. Most runs need few of them.
 func lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
-// powershell is what only PowerShell or cmd can mean: assignments, cmdlets where
-// a command begins, blocks in braces, calls by &, paths with backslashes.
-var powershell = lazy(`(?mi)^\s*& [a-z]|^\s*\$[a-z_]\w*\s*=|\$env:[a-z_]\w*\s*\+?=|^\s*(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Stop|Test|Add|Out|Expand|Compress|Push|Pop|Move|Rename)-[a-z]+\b|\|\s*(Where|ForEach|Select|Sort|Out|Measure)-[a-z]+\b|^\s*&\s*["'$.]|^\s*\.?\.\\|^\s*(if|foreach|while) ?\([^()]*\)? ?.*\{\s*$|^\s*(if|foreach|while) ?\(.*\) ?\{|^\s*if (not )?exist |^\s*for %%|^\s*(choco|Install-Package) `)
+// powershell matches commands that only PowerShell or cmd can run: assignments, cmdlets,
+// blocks in braces, calls with &, and paths with backslashes.
+var powershell = lazy(`(?mi)^\s*& [a-z]|^\s*\$[a-z_]\w*\s*=|\$env:[a-z_]\w*\s*\+?=|` +
+	`^\s*(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Stop|Test|Add|Out|Expand|Compress|Push|Pop|` +
+	`Move|Rename)-[a-z]+\b|\|\s*(Where|ForEach|Select|Sort|Out|Measure)-[a-z]+\b|^\s*&\s*["'$.]|^\s*\.?\.\\|` +
+	`^\s*(if|foreach|while) ?\([^()]*\)? ?.*\{\s*$|^\s*(if|foreach|while) ?\(.*\) ?\{|^\s*if (not )?exist |` +
+	`^\s*for %%|^\s*(choco|Install-Package) `)
 
-// isWindows: what is written for PowerShell or cmd is told by the shell, the
-// project or the image, or else by its looks.
+// isWindows reports whether the commands are for PowerShell or cmd. The shell, the project
+// or the image decide; otherwise the commands themselves do.
 func (c *checker) isWindows() bool {
 	shell := strings.ToLower(c.Spec.Env.Shell)
 	switch {
@@ -76,7 +85,8 @@ func (c *checker) isWindows() bool {
 		return true
 	case shell != "":
 		return false
-	case c.Project != nil && strings.HasPrefix(c.Project.Environment.Type, "WINDOWS"), strings.Contains(c.Image, "windows"):
+	case c.Project != nil && strings.HasPrefix(c.Project.Environment.Type, "WINDOWS"),
+		strings.Contains(c.Image, "windows"):
 		return true
 	}
 	for _, s := range c.scripts {
@@ -87,7 +97,8 @@ func (c *checker) isWindows() bool {
 	return false
 }
 
-// at returns a problem with a piece of a script.
+// at returns a problem with a range of a script. The parser counts columns in bytes,
+// problems count them in characters.
 func (c *checker) at(s *script, from, to syntax.Pos) diag.Problem {
 	line, column := int(from.Line()), int(from.Col())
 	text := lineOf(s.Text, line)
@@ -105,8 +116,10 @@ func (c *checker) at(s *script, from, to syntax.Pos) diag.Problem {
 	return c.Spec.Problem(s.Command, line, column, width)
 }
 
+// node returns a problem with a node of a script.
 func (c *checker) node(s *script, n syntax.Node) diag.Problem { return c.at(s, n.Pos(), n.End()) }
 
+// lineOf returns the line of a text with a number, or "" if there is no such line.
 func lineOf(text string, n int) string {
 	for range n - 1 {
 		_, rest, found := strings.Cut(text, "\n")
@@ -119,15 +132,14 @@ func lineOf(text string, n int) string {
 	return line
 }
 
-// walk visits every node of a script that was parsed.
+// walk visits every node of a script, or none if it could not be parsed.
 func (s *script) walk(visit func(syntax.Node) bool) {
 	if s.file != nil {
 		syntax.Walk(s.file, func(n syntax.Node) bool { return n != nil && visit(n) })
 	}
 }
 
-// calls visits every simple command with its words; words that the shell expands
-// are "".
+// calls visits every simple command with its words. A word that the shell expands is "".
 func (s *script) calls(visit func(call *syntax.CallExpr, words []string)) {
 	s.walk(func(n syntax.Node) bool {
 		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 {
@@ -137,6 +149,7 @@ func (s *script) calls(visit func(call *syntax.CallExpr, words []string)) {
 	})
 }
 
+// wordsOf returns the words of a command; see literal.
 func wordsOf(call *syntax.CallExpr) []string {
 	words := make([]string, len(call.Args))
 	for i, arg := range call.Args {
@@ -145,7 +158,7 @@ func wordsOf(call *syntax.CallExpr) []string {
 	return words
 }
 
-// literal is a word as the shell hands it on, or "" where it expands something.
+// literal returns the value of a word, or "" if the shell expands part of it.
 func literal(word *syntax.Word) string {
 	var text strings.Builder
 	for _, part := range word.Parts {
@@ -167,8 +180,9 @@ func literal(word *syntax.Word) string {
 	return text.String()
 }
 
-// name returns the program a statement runs, without its directory, or "" for
-// what is no simple command; words come without sudo, env and the like.
+// name returns the program that a statement runs, without its directory, and the words of
+// the command without sudo, env and similar wrappers. Both are empty if the statement is
+// not a simple command.
 func name(stmt *syntax.Stmt) (program string, words []string) {
 	call, ok := stmt.Cmd.(*syntax.CallExpr)
 	if !ok || len(call.Args) == 0 {
@@ -181,7 +195,7 @@ func name(stmt *syntax.Stmt) (program string, words []string) {
 	return words[0][strings.LastIndex(words[0], "/")+1:], words
 }
 
-// unwrapped drops programs that only run another one.
+// unwrapped removes wrappers with their options, assignments and, for timeout, the duration.
 func unwrapped(words []string) []string {
 	for len(words) > 1 && wrappers[words[0]] {
 		limited := words[0] == "timeout"
@@ -196,7 +210,7 @@ func unwrapped(words []string) []string {
 	return words
 }
 
-// wrappers are programs that only run another one.
+// wrappers are programs that run another program.
 var wrappers = words("sudo env time nohup exec command timeout nice")
 
 // sets reports whether a script changes an option of its shell, such as errexit.
@@ -208,6 +222,7 @@ func (s *script) sets(letter byte, option string) bool {
 	return found
 }
 
+// sets reports whether a command turns an option of the shell on.
 func sets(words []string, letter byte, option string) bool {
 	if len(words) < 2 || words[0] != "set" && words[0] != "shopt" {
 		return false

@@ -14,16 +14,22 @@ import (
 )
 
 var sourceChecks = []check{
-	{diag.Check{Name: "unmatched-pattern", Severity: diag.Lint, Summary: "A path or a pattern leads nowhere in the source, and something with nearly that name is there."}, (*checker).unmatchedPatterns},
-	{diag.Check{Name: "missing-file", Severity: diag.Lint, Summary: "A command runs a file that is not in the source."}, (*checker).missingFiles},
-	{diag.Check{Name: "not-executable", Severity: diag.Lint, Summary: "A command runs a file that may not be executed."}, (*checker).notExecutable},
-	{diag.Check{Name: "crlf-script", Severity: diag.Lint, Summary: "A script with the line ends of Windows does not run on Linux."}, (*checker).crlfScripts},
-	{diag.Check{Name: "missing-buildspec", Severity: diag.Lint, Summary: "A build of the batch has a buildspec that is not in the source."}, (*checker).missingBuildspecs},
+	{diag.Check{Name: "unmatched-pattern", Severity: diag.Lint,
+		Summary: "A path or pattern matches nothing in the source, but a similar name exists."},
+		(*checker).unmatchedPatterns},
+	{diag.Check{Name: "missing-file", Severity: diag.Lint,
+		Summary: "A command runs a file that is not in the source."}, (*checker).missingFiles},
+	{diag.Check{Name: "not-executable", Severity: diag.Lint,
+		Summary: "A command runs a file that is not executable."}, (*checker).notExecutable},
+	{diag.Check{Name: "crlf-script", Severity: diag.Lint,
+		Summary: "A script with CRLF line endings does not run on Linux."}, (*checker).crlfScripts},
+	{diag.Check{Name: "missing-buildspec", Severity: diag.Lint,
+		Summary: "A build of the batch uses a buildspec that is not in the source."}, (*checker).missingBuildspecs},
 }
 
-// unmatchedPatterns looks at what artifacts, reports and the cache name. Most of
-// it is made by the build: a name is wrong only where the source has nearly the
-// same and no command knows it.
+// unmatchedPatterns checks the paths of artifacts, reports and the cache. The build creates
+// most of these files, so a path is reported only if the source has a similar one and no
+// command mentions the name.
 func (c *checker) unmatchedPatterns() {
 	if c.Source == nil {
 		return
@@ -42,9 +48,10 @@ func (c *checker) unmatchedPatterns() {
 	}
 }
 
-// mostPatterns is how many patterns of one list are looked for in the source.
-const mostPatterns = 200
+// maxPatterns limits the patterns of one list that are looked up in the source.
+const maxPatterns = 200
 
+// patterns checks base-directory and the patterns of one section.
 func (c *checker) patterns(section string, a buildspec.Artifacts) {
 	base := "."
 	if a.BaseDirectory != "" {
@@ -57,13 +64,13 @@ func (c *checker) patterns(section string, a buildspec.Artifacts) {
 	if section == "cache" {
 		list = ".paths"
 	}
-	for i, pattern := range a.Files[:min(len(a.Files), mostPatterns)] {
+	for i, pattern := range a.Files[:min(len(a.Files), maxPatterns)] {
 		c.misspelt(base, pattern, c.Spec.ProblemAt(fmt.Sprintf("%s%s[%d]", section, list, i), false, ""))
 	}
 }
 
-// misspelt notes a pattern below base whose fixed part is not in the source,
-// where its neighbours have nearly that name.
+// misspelt reports a pattern below base if its fixed part is not in the source but a
+// similar name is. It returns whether it did.
 func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
 	if expands().MatchString(base+pattern) || path.IsAbs(base) || path.IsAbs(pattern) || !tree.IsLiteral(base) {
 		return false
@@ -81,23 +88,26 @@ func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
 		if meant == "" || c.mentioned(part) {
 			return false
 		}
-		c.say(p, fmt.Sprintf("%s is not in the source, and no command makes it; did you mean %q?", path.Join(dir, part), path.Join(dir, meant)))
+		c.say(p, fmt.Sprintf("%s is not in the source, and no command creates it; did you mean %q?",
+			path.Join(dir, part), path.Join(dir, meant)))
 		return true
 	}
 	return false
 }
 
-// mentioned reports whether a command names a file or a directory.
+// mentioned reports whether any command contains a name.
 func (c *checker) mentioned(part string) bool {
 	return slices.ContainsFunc(c.scripts, func(s *script) bool { return strings.Contains(s.Text, part) })
 }
 
+// exists reports whether a file is in the source. A file that cannot be examined counts as
+// present, so that it is not reported.
 func (c *checker) exists(name string) bool {
 	_, err := fs.Stat(c.Source, path.Clean(name))
 	return err == nil || !errors.Is(err, fs.ErrNotExist)
 }
 
-// near returns the one name in a directory that a missing name is a slip of.
+// near returns the only similar name in a directory, or "".
 func (c *checker) near(dir, missing string) string {
 	entries, err := fs.ReadDir(c.Source, path.Clean(dir))
 	if err != nil {
@@ -110,7 +120,7 @@ func (c *checker) near(dir, missing string) string {
 	return diag.Slip(missing, names)
 }
 
-// missingBuildspecs: a batch's buildspec is a path in the source.
+// missingBuildspecs checks the buildspecs of a batch that are paths in the source.
 func (c *checker) missingBuildspecs() {
 	if c.Source == nil {
 		return
@@ -125,13 +135,14 @@ func (c *checker) missingBuildspecs() {
 	}
 }
 
+// missingBuildspec checks one buildspec. Inline text, ARNs and variables are skipped.
 func (c *checker) missingBuildspec(at, name string) {
 	if name == "" || strings.ContainsAny(name, "\n$:") || !fs.ValidPath(path.Clean(name)) || c.exists(name) {
 		return
 	}
-	way := ""
+	hint := ""
 	if meant := c.near(path.Dir(path.Clean(name)), path.Base(name)); meant != "" {
-		way = fmt.Sprintf("; did you mean %q?", path.Join(path.Dir(name), meant))
+		hint = fmt.Sprintf("; did you mean %q?", path.Join(path.Dir(name), meant))
 	}
-	c.say(c.Spec.ProblemAt(at, false, ""), fmt.Sprintf("%s is not in the source%s", name, way))
+	c.say(c.Spec.ProblemAt(at, false, ""), fmt.Sprintf("%s is not in the source%s", name, hint))
 }

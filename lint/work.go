@@ -7,7 +7,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// words is a set of them.
+// words returns the set of words in a text.
 func words(text string) map[string]bool {
 	all := map[string]bool{}
 	for _, w := range strings.Fields(text) {
@@ -16,21 +16,25 @@ func words(text string) map[string]bool {
 	return all
 }
 
-// works are the programs that do the work of a build, with the words that make
-// them do it; none where every call does.
+// works are the programs that do the work of a build, each with the subcommands that do
+// it. An empty set means that every call counts.
 var works = map[string]map[string]bool{
-	"make": {}, "mvn": {}, "mvnw": {}, "gradle": {}, "gradlew": {}, "ant": {}, "sbt": {}, "tox": {}, "pytest": {}, "jest": {}, "mocha": {},
+	"make": {}, "mvn": {}, "mvnw": {}, "gradle": {}, "gradlew": {}, "ant": {}, "sbt": {}, "tox": {}, "pytest": {},
+	"jest": {}, "mocha": {},
 	"rspec": {}, "phpunit": {}, "ctest": {}, "tsc": {}, "eslint": {}, "webpack": {}, "vite": {},
 	"npm": words("ci install i test t run run-script publish"), "npx": {}, "pnpm": words("install i test run build"),
 	"yarn": words("install test build lint run"), "bundle": words("install exec"), "composer": words("install"),
-	"pip": words("install"), "pip3": words("install"), "cargo": words("build test bench clippy"), "go": words("build test vet generate"),
-	"dotnet": words("build test publish restore"), "bazel": words("build test"), "docker": words("build buildx push compose"),
+	"pip": words("install"), "pip3": words("install"), "cargo": words("build test bench clippy"),
+	"go":     words("build test vet generate"),
+	"dotnet": words("build test publish restore"), "bazel": words("build test"),
+	"docker":    words("build buildx push compose"),
 	"terraform": words("init plan apply validate"), "cdk": words("synth deploy"), "sam": words("build deploy"),
-	"kubectl": words("apply"), "helm": words("upgrade install"), "cmake": {}, "python": words("-m setup.py manage.py"), "python3": words("-m setup.py manage.py"),
+	"kubectl": words("apply"), "helm": words("upgrade install"), "cmake": {}, "python": words("-m setup.py manage.py"),
+	"python3": words("-m setup.py manage.py"),
 }
 
-// isWork reports whether a command does the work of a build, so that its failure
-// is one.
+// isWork reports whether a command does work of the build, so that its failure should fail
+// the build.
 func isWork(command []string) bool {
 	if len(command) == 0 {
 		return false
@@ -39,32 +43,39 @@ func isWork(command []string) bool {
 		return true
 	}
 	verbs, known := works[command[0][strings.LastIndex(command[0], "/")+1:]]
-	if !known || slices.ContainsFunc(command, func(w string) bool { return w == "--version" || w == "-v" || w == "-version" || w == "--help" }) {
+	asks := func(w string) bool { return w == "--version" || w == "-v" || w == "-version" || w == "--help" }
+	if !known || slices.ContainsFunc(command, asks) {
 		return false
 	}
 	return len(verbs) == 0 || slices.ContainsFunc(command[1:], func(w string) bool { return verbs[w] })
 }
 
-// deployment is how a program is made to change something outside the build: all
-// of the words, in this order.
+// deployment is a command that changes something outside the build: a program with all of
+// the words, in this order.
 type deployment struct {
 	program string
 	words   []string
 }
 
 var deployments = []deployment{
-	{"aws", []string{"cloudformation", "deploy"}}, {"aws", []string{"cloudformation", "create-stack"}}, {"aws", []string{"cloudformation", "update-stack"}},
-	{"aws", []string{"cloudformation", "execute-change-set"}}, {"aws", []string{"ecs", "update-service"}}, {"aws", []string{"lambda", "update-function-code"}},
-	{"aws", []string{"deploy", "create-deployment"}}, {"aws", []string{"elasticbeanstalk", "update-environment"}}, {"aws", []string{"s3", "sync"}}, {"aws", []string{"s3", "cp"}},
-	{"sam", []string{"deploy"}}, {"cdk", []string{"deploy"}}, {"sls", []string{"deploy"}}, {"serverless", []string{"deploy"}}, {"eb", []string{"deploy"}}, {"copilot", []string{"deploy"}},
-	{"kubectl", []string{"apply"}}, {"kubectl", []string{"set", "image"}}, {"helm", []string{"upgrade"}}, {"terraform", []string{"apply"}}, {"pulumi", []string{"up"}},
-	{"npm", []string{"publish"}}, {"yarn", []string{"publish"}}, {"twine", []string{"upload"}}, {"mvn", []string{"deploy"}},
+	{"aws", []string{"cloudformation", "deploy"}}, {"aws", []string{"cloudformation", "create-stack"}},
+	{"aws", []string{"cloudformation", "update-stack"}},
+	{"aws", []string{"cloudformation", "execute-change-set"}}, {"aws", []string{"ecs", "update-service"}},
+	{"aws", []string{"lambda", "update-function-code"}},
+	{"aws", []string{"deploy", "create-deployment"}}, {"aws", []string{"elasticbeanstalk", "update-environment"}},
+	{"aws", []string{"s3", "sync"}}, {"aws", []string{"s3", "cp"}},
+	{"sam", []string{"deploy"}}, {"cdk", []string{"deploy"}}, {"sls", []string{"deploy"}},
+	{"serverless", []string{"deploy"}}, {"eb", []string{"deploy"}}, {"copilot", []string{"deploy"}},
+	{"kubectl", []string{"apply"}}, {"kubectl", []string{"set", "image"}}, {"helm", []string{"upgrade"}},
+	{"terraform", []string{"apply"}}, {"pulumi", []string{"up"}},
+	{"npm", []string{"publish"}}, {"yarn", []string{"publish"}}, {"twine", []string{"upload"}},
+	{"mvn", []string{"deploy"}},
 }
 
-// aside are uploads that a build which failed wants most of all.
-var aside = lazy(`(?i)report|coverage|result|log|cache|allure|junit|test`)
+// diagnostics matches uploads that are useful in particular after a failed build.
+var diagnostics = lazy(`(?i)report|coverage|result|log|cache|allure|junit|test`)
 
-// isDeployment reports whether a command deploys what the build has made.
+// isDeployment reports whether a command deploys the output of the build.
 func isDeployment(call *syntax.CallExpr, command []string, text string) bool {
 	if len(command) == 0 || slices.Contains(command, "--dry-run") {
 		return false
@@ -74,10 +85,11 @@ func isDeployment(call *syntax.CallExpr, command []string, text string) bool {
 		if d.program != program || !inOrder(d.words, command[1:]) {
 			return false
 		}
-		return d.words[0] != "s3" || intoBucket(call, text) && !aside().MatchString(text)
+		return d.words[0] != "s3" || intoBucket(call, text) && !diagnostics().MatchString(text)
 	})
 }
 
+// inOrder reports whether command contains all wanted words in their order.
 func inOrder(wanted, command []string) bool {
 	for _, w := range command {
 		if len(wanted) > 0 && w == wanted[0] {
@@ -87,17 +99,19 @@ func inOrder(wanted, command []string) bool {
 	return len(wanted) == 0
 }
 
-// intoBucket: the last argument that is no option is where aws s3 copies to.
+// intoBucket reports whether aws s3 copies to a bucket: the destination is the second
+// argument that is not an option.
 func intoBucket(call *syntax.CallExpr, text string) bool {
 	parts := strings.Fields(text)
 	places := slices.DeleteFunc(parts, func(w string) bool { return strings.HasPrefix(w, "-") })
 	at := slices.IndexFunc(places, func(w string) bool { return w == "cp" || w == "sync" })
-	return len(call.Args) > 3 && at >= 0 && at+2 < len(places) && strings.HasPrefix(strings.Trim(places[at+2], `"'`), "s3://")
+	return len(call.Args) > 3 && at >= 0 && at+2 < len(places) && strings.HasPrefix(strings.Trim(places[at+2], `"'`),
+		"s3://")
 }
 
-// deployAfterFailure looks for deployments in POST_BUILD where nothing asks
-// whether BUILD succeeded. Only a BUILD that does something can fail before it;
-// and what is pushed first is not there when it did.
+// deployAfterFailure reports deployments in POST_BUILD that do not depend on the result of
+// BUILD. It needs a BUILD that can fail. A deployment after docker push is not reported,
+// because there is no new image after a failure.
 func (c *checker) deployAfterFailure() {
 	build, _ := c.Spec.Phase("BUILD")
 	if strings.EqualFold(build.OnFailure.Text, "ABORT") || !c.buildWorks() {
@@ -115,7 +129,8 @@ func (c *checker) deployAfterFailure() {
 			text := textOf(call)
 			if !said && isDeployment(call, unwrapped(command), text) {
 				said = true
-				c.say(c.node(s, call), "POST_BUILD also runs when BUILD failed, and would deploy what that left; expected it in build"+c.abort()+", or a look at CODEBUILD_BUILD_SUCCEEDING before it")
+				c.say(c.node(s, call), "POST_BUILD also runs after a failed BUILD and would deploy its output; "+
+					"move this to build"+c.abort()+", or test CODEBUILD_BUILD_SUCCEEDING first")
 			}
 		})
 		if said {
@@ -124,15 +139,15 @@ func (c *checker) deployAfterFailure() {
 	}
 }
 
-// abort is a way out that version 0.1 does not have.
+// abort returns a hint that does not apply to version 0.1, which has no on-failure.
 func (c *checker) abort() string {
 	if c.Spec.Version == "0.1" {
 		return ""
 	}
-	return ", or on-failure: ABORT in build"
+	return ", set on-failure: ABORT in build"
 }
 
-// guarded is what keeps a POST_BUILD from going on after a failure.
+// guarded reports whether a script of POST_BUILD may stop after a failed BUILD.
 func guarded(text string) bool {
 	for _, guard := range []string{"CODEBUILD_BUILD_SUCCEEDING", "exit", "if ", "[ ", "test ", "docker push", "|| "} {
 		if strings.Contains(text, guard) {
@@ -142,6 +157,7 @@ func guarded(text string) bool {
 	return false
 }
 
+// buildWorks reports whether BUILD does any work.
 func (c *checker) buildWorks() bool {
 	works := false
 	for _, s := range c.scripts {
@@ -152,7 +168,7 @@ func (c *checker) buildWorks() bool {
 	return works
 }
 
-// textOf is a command as it is written.
+// textOf returns a node as source text.
 func textOf(node syntax.Node) string {
 	var b strings.Builder
 	if err := syntax.NewPrinter().Print(&b, node); err != nil {

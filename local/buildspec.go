@@ -99,7 +99,7 @@ func (h *Host) ReadBuildspec(
 // buildspec is exceeded.
 func (h *Host) readStdin(ctx context.Context) ([]byte, error) {
 	return regular.WithContext(ctx, func() ([]byte, error) {
-		return io.ReadAll(io.LimitReader(h.Stdin, buildspec.SizeLimit+1))
+		return io.ReadAll(io.LimitReader(h.Stdin, buildspec.MaxSize+1))
 	})
 }
 

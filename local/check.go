@@ -104,7 +104,7 @@ func (h *Host) ImageRuntimes(ctx context.Context, image string) (text []byte, he
 		return nil, false, err
 	}
 	defer e.Close()
-	id, err := e.ImageID(ctx, project.ImageSpellings(image))
+	id, err := e.ImageID(ctx, project.ImageCandidates(image))
 	if err != nil || id == "" {
 		return nil, false, err
 	}

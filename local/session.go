@@ -282,7 +282,7 @@ func (s *Session) writePage() error {
 // called for sure, the files are listed while the build starts: files that are edited
 // during the build belong to the source of the next one.
 func (in *Inputs) sourceFiles(ctx context.Context, sure bool) func() ([]string, string) {
-	list := sync.OnceValues(func() ([]string, string) { return in.Source.Print(ctx) })
+	list := sync.OnceValues(func() ([]string, string) { return in.Source.Fingerprint(ctx) })
 	if sure {
 		go list()
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/buildlocal/buildlocal/buildspec"
 )
 
-// hover tells what the key of a line means.
+// hover returns the documentation of a line's key.
 func (s *server) hover(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.HoverParams](params)
 	doc, open := s.documents[p.TextDocument.URI]
@@ -35,7 +35,7 @@ func (s *server) hover(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessa
 	}, nil
 }
 
-// described is what a key means, in Markdown.
+// described returns the documentation of a key in Markdown.
 func described(name string, key *buildspec.Key) string {
 	text := fmt.Sprintf("**%s**\n\n%s", name, key.Doc)
 	if len(key.Values) > 0 {
@@ -44,14 +44,13 @@ func described(name string, key *buildspec.Key) string {
 	if key.Default != "" {
 		text += "\n\nDefault: `" + key.Default + "`"
 	}
-	if key.Newer {
+	if key.Since02 {
 		text += "\n\nVersion 0.2 only."
 	}
 	return text
 }
 
-// completion offers the keys of the section around a place, or the values of the
-// key before it.
+// completion returns the keys of the section at the cursor, or the values of the key before it.
 func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.CompletionParams](params)
 	doc, open := s.documents[p.TextDocument.URI]
@@ -70,24 +69,26 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 	if !known {
 		return []protocol.CompletionItem{}, nil
 	}
-	if section.Only == "install" && section.Kind == buildspec.Names {
+	if section.OnlyPhase == "install" && section.Kind == buildspec.Map {
 		written := doc.siblings(line, at)
-		free := slices.DeleteFunc(slices.Clone(s.runtimeNames(ctx)), func(name string) bool { return slices.Contains(written, name) })
+		free := slices.DeleteFunc(slices.Clone(s.runtimeNames(ctx)),
+			func(name string) bool { return slices.Contains(written, name) })
 		return names(free, protocol.CompletionItemKindModule, ": "), nil
 	}
 	return keys(section, doc.siblings(line, at)), nil
 }
 
+// keys returns completions for the keys of a section, except those that are already present.
 func keys(section *buildspec.Key, written []string) []protocol.CompletionItem {
 	items := []protocol.CompletionItem{}
 	for i := range section.Keys {
 		key := &section.Keys[i]
-		elsewhere := key.Only != "" && key.Only != section.Name
-		if key.Gone != "" || key.Old || elsewhere || slices.Contains(written, key.Name) {
+		elsewhere := key.OnlyPhase != "" && key.OnlyPhase != section.Name
+		if key.Removed != "" || key.Only01 || elsewhere || slices.Contains(written, key.Name) {
 			continue
 		}
 		insert := key.Name + ":"
-		if key.Kind == buildspec.Text || key.Kind == buildspec.Truth {
+		if key.Kind == buildspec.Text || key.Kind == buildspec.Bool {
 			insert += " "
 		}
 		items = append(items, protocol.CompletionItem{
@@ -99,7 +100,7 @@ func keys(section *buildspec.Key, written []string) []protocol.CompletionItem {
 	return items
 }
 
-// siblings returns the keys that are written beside a place already.
+// siblings returns the other keys of the mapping at the cursor.
 func (d *document) siblings(line int, at spot) []string {
 	own := parseLine(d.line(line))
 	indent := own.indent
@@ -121,31 +122,36 @@ func (d *document) siblings(line int, at spot) []string {
 	return all
 }
 
+// values returns completions for the value of a key.
 func (s *server) values(ctx context.Context, at spot) []protocol.CompletionItem {
-	if around, known := definition(at.path); known && around.Only == "install" {
+	if around, known := definition(at.path); known && around.OnlyPhase == "install" {
 		return names(append(s.versions(ctx, at.key), "latest"), protocol.CompletionItemKindValue, "")
 	}
 	key, known := definition(append(at.path, at.key))
 	switch {
 	case !known:
 		return []protocol.CompletionItem{}
-	case key.Kind == buildspec.Truth && key.Default != "no":
+	case key.Kind == buildspec.Bool && key.Default != "no":
 		return names([]string{"true", "false"}, protocol.CompletionItemKindValue, "")
-	case key.Kind == buildspec.Truth:
+	case key.Kind == buildspec.Bool:
 		return names([]string{"yes", "no"}, protocol.CompletionItemKindValue, "")
 	}
 	return names(key.Values, protocol.CompletionItemKindEnumMember, "")
 }
 
-func names(all []string, kind protocol.CompletionItemKind, behind string) []protocol.CompletionItem {
+// names returns completions for words. suffix is inserted after the word.
+func names(all []string, kind protocol.CompletionItemKind, suffix string) []protocol.CompletionItem {
 	items := []protocol.CompletionItem{}
 	for i, name := range all {
-		insert := name + behind
-		items = append(items, protocol.CompletionItem{Label: name, Kind: &kind, InsertText: &insert, SortText: pointer(fmt.Sprintf("%02d", i))})
+		insert := name + suffix
+		items = append(items, protocol.CompletionItem{
+			Label: name, Kind: &kind, InsertText: &insert, SortText: pointer(fmt.Sprintf("%02d", i)),
+		})
 	}
 	return items
 }
 
+// runtimeNames returns the runtimes of the build's image, or of all curated images.
 func (s *server) runtimeNames(ctx context.Context) []string {
 	if table := s.checker.Runtimes(ctx); len(table) > 0 {
 		return table.Names()
@@ -153,7 +159,7 @@ func (s *server) runtimeNames(ctx context.Context) []string {
 	return buildspec.Runtimes
 }
 
-// versions are the newest first.
+// versions returns the versions of a runtime, newest first.
 func (s *server) versions(ctx context.Context, runtime string) []string {
 	keys := s.checker.Runtimes(ctx)[runtime].Keys()
 	slices.Reverse(keys)

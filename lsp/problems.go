@@ -11,10 +11,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
+// severities maps severities to those of the protocol. Lints are less prominent than warnings.
 var severities = map[diag.Severity]protocol.DiagnosticSeverity{
-	diag.Error: protocol.DiagnosticSeverityError, diag.Warning: protocol.DiagnosticSeverityWarning, diag.Lint: protocol.DiagnosticSeverityInformation,
+	diag.Error:   protocol.DiagnosticSeverityError,
+	diag.Warning: protocol.DiagnosticSeverityWarning,
+	diag.Lint:    protocol.DiagnosticSeverityInformation,
 }
 
+// diagnostics converts problems for the protocol.
 func (d *document) diagnostics(problems diag.List) []protocol.Diagnostic {
 	all := []protocol.Diagnostic{}
 	for _, p := range problems {
@@ -25,7 +29,8 @@ func (d *document) diagnostics(problems diag.List) []protocol.Diagnostic {
 
 func (d *document) diagnostic(p diag.Problem) protocol.Diagnostic {
 	out := protocol.Diagnostic{
-		Range: d.span(p.Line, p.Column, max(1, p.Width)), Severity: pointer(severities[p.Severity]), Source: pointer("buildlocal"), Message: p.Message,
+		Range: d.span(p.Line, p.Column, max(1, p.Width)), Severity: pointer(severities[p.Severity]),
+		Source: pointer("buildlocal"), Message: p.Message,
 	}
 	if p.Name != "" {
 		out.Code = &protocol.IntegerOrString{Value: p.Name}
@@ -33,14 +38,14 @@ func (d *document) diagnostic(p diag.Problem) protocol.Diagnostic {
 	return out
 }
 
-// span is a range for some characters of a line; of a problem without a place
-// the first line.
+// span returns the range of some characters in a line. A problem without a position is shown in the
+// first line.
 func (d *document) span(line, column, width int) protocol.Range {
 	line, column = max(1, line), max(1, column)
 	return protocol.Range{Start: d.position(line, column), End: d.position(line, column+width)}
 }
 
-// position counts as the protocol does: from zero, columns in UTF-16.
+// position converts a position to that of the protocol: zero-based, with columns in UTF-16 units.
 func (d *document) position(line, column int) protocol.Position {
 	p := protocol.Position{Line: protocol.UInteger(line - 1)}
 	runes := []rune(d.line(line))
@@ -48,12 +53,13 @@ func (d *document) position(line, column int) protocol.Position {
 	return p
 }
 
-// column is the inverse of position, in one line.
+// column is the inverse of position for the column.
 func (d *document) column(p protocol.Position) int {
 	units := utf16.Encode([]rune(d.line(int(p.Line) + 1)))
 	return len(utf16.Decode(units[:min(int(p.Character), len(units))])) + 1
 }
 
+// line returns the line with a number, or "" if there is no such line.
 func (d *document) line(n int) string {
 	if n < 1 || n > len(d.lines) {
 		return ""
@@ -61,7 +67,7 @@ func (d *document) line(n int) string {
 	return d.lines[n-1]
 }
 
-// codeAction offers the fixes of the problems in a range.
+// codeAction returns the fixes of the problems in a range.
 func (s *server) codeAction(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.CodeActionParams](params)
 	doc, open := s.documents[p.TextDocument.URI]
@@ -77,13 +83,15 @@ func (s *server) codeAction(_ context.Context, _ *jsonrpc2.Conn, params json.Raw
 		actions = append(actions, protocol.CodeAction{
 			Title: problem.Fix.Title, Kind: pointer(protocol.CodeActionKindQuickFix), IsPreferred: &problem.Fix.Safe,
 			Diagnostics: []protocol.Diagnostic{doc.diagnostic(problem)},
-			Edit:        &protocol.WorkspaceEdit{Changes: map[protocol.DocumentUri][]protocol.TextEdit{doc.uri: doc.edits(problem.Fix)}},
+			Edit: &protocol.WorkspaceEdit{
+				Changes: map[protocol.DocumentUri][]protocol.TextEdit{doc.uri: doc.edits(problem.Fix)},
+			},
 		})
 	}
 	return actions, nil
 }
 
-// fits reports whether what a fix replaces stands where it says.
+// fits reports whether the document still has the text that a fix replaces.
 func (d *document) fits(fix *diag.Fix) bool {
 	for _, e := range fix.Edits {
 		runes := []rune(d.line(e.Line))
@@ -95,6 +103,7 @@ func (d *document) fits(fix *diag.Fix) bool {
 	return true
 }
 
+// edits converts the edits of a fix for the protocol.
 func (d *document) edits(fix *diag.Fix) []protocol.TextEdit {
 	var all []protocol.TextEdit
 	for _, e := range fix.Edits {

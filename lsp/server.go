@@ -1,6 +1,8 @@
-// Package lsp tells editors what is wrong with a buildspec while it is written,
-// what its keys mean and what may stand where: a server of the Language Server
-// Protocol, 3.16.
+// Package lsp implements a server of the Language Server Protocol 3.16 for buildspecs.
+//
+// It reports problems while a buildspec is edited, shows the documentation of keys, completes keys
+// and values, and offers fixes. The checks themselves are those of a Checker, which the caller
+// provides. The server reads no files: editors send the contents of the documents.
 package lsp
 
 import (
@@ -22,20 +24,22 @@ import (
 
 // Checker checks a buildspec for the server.
 type Checker interface {
-	// Check returns the buildspec of a file with what is wrong with it. Text is
-	// what the editor holds, whether it is saved or not.
+	// Check returns the buildspec and its problems. text is the contents in the editor, which may not
+	// have been saved.
 	Check(ctx context.Context, file string, text []byte) (*buildspec.Buildspec, diag.List)
-	// Runtimes returns what the image of the build offers.
+	// Runtimes returns the runtimes of the build's image; empty if unknown.
 	Runtimes(ctx context.Context) runtimes.Table
 }
 
-// ErrNotShutDown is returned by Serve when the client left without a word.
+// ErrNotShutDown is returned by Serve if the client closes the connection without a shutdown request.
 var ErrNotShutDown = errors.New("the client ended the connection without a shutdown request")
 
-// Serve speaks with one client until it says exit, the stream ends or ctx does.
+// Serve serves one client until it sends exit, the stream ends or ctx is done. It returns the cause of
+// ctx in the last case.
 func Serve(ctx context.Context, stream io.ReadWriteCloser, version string, c Checker) error {
 	s := &server{checker: c, version: version, documents: map[protocol.DocumentUri]*document{}}
-	conn := jsonrpc2.NewConn(ctx, jsonrpc2.NewBufferedStream(stream, jsonrpc2.VSCodeObjectCodec{}), jsonrpc2.HandlerWithError(s.handle).SuppressErrClosed())
+	codec := jsonrpc2.NewBufferedStream(stream, jsonrpc2.VSCodeObjectCodec{})
+	conn := jsonrpc2.NewConn(ctx, codec, jsonrpc2.HandlerWithError(s.handle).SuppressErrClosed())
 	select {
 	case <-conn.DisconnectNotify():
 	case <-ctx.Done():
@@ -48,7 +52,8 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, version string, c Che
 	return nil
 }
 
-// server answers one client. Requests are handled one after the other.
+// server serves one client. The connection handles requests one after the other, so the fields need
+// no lock.
 type server struct {
 	checker   Checker
 	version   string
@@ -56,7 +61,7 @@ type server struct {
 	shutDown  bool
 }
 
-// document is a file that is open in the editor.
+// document is a document that is open in the editor, as of its last check.
 type document struct {
 	uri      protocol.DocumentUri
 	text     string
@@ -64,7 +69,7 @@ type document struct {
 	problems diag.List
 }
 
-// handlers answer what a client asks and tells, by method.
+// handlers are the supported requests and notifications, by method.
 var handlers = map[string]func(*server, context.Context, *jsonrpc2.Conn, json.RawMessage) (any, error){
 	"initialize":              (*server).initialize,
 	"shutdown":                (*server).shutdown,
@@ -78,10 +83,11 @@ var handlers = map[string]func(*server, context.Context, *jsonrpc2.Conn, json.Ra
 	"textDocument/codeAction": (*server).codeAction,
 }
 
+// handle dispatches a request or notification.
 func (s *server) handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.Request) (any, error) {
 	handler, known := handlers[req.Method]
 	switch {
-	case !known && req.Notif: // there is nothing to be done about it
+	case !known && req.Notif: // notifications have no response, so there is no way to report an error
 		return nil, nil
 	case !known:
 		return nil, &jsonrpc2.Error{Code: jsonrpc2.CodeMethodNotFound, Message: "unknown method " + req.Method}
@@ -95,7 +101,7 @@ func (s *server) handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.
 	return handler(s, ctx, conn, params)
 }
 
-// read reads the parameters of a request.
+// read parses the parameters of a request.
 func read[T any](params json.RawMessage) (T, error) {
 	var p T
 	if err := json.Unmarshal(params, &p); err != nil {
@@ -104,8 +110,10 @@ func read[T any](params json.RawMessage) (T, error) {
 	return p, nil
 }
 
+// pointer returns a pointer to a value, for optional fields of the protocol.
 func pointer[T any](value T) *T { return &value }
 
+// initialize announces the capabilities of the server.
 func (s *server) initialize(_ context.Context, _ *jsonrpc2.Conn, _ json.RawMessage) (any, error) {
 	return protocol.InitializeResult{
 		ServerInfo: &protocol.InitializeResultServerInfo{Name: "buildlocal", Version: &s.version},
@@ -115,7 +123,9 @@ func (s *server) initialize(_ context.Context, _ *jsonrpc2.Conn, _ json.RawMessa
 			},
 			HoverProvider:      true,
 			CompletionProvider: &protocol.CompletionOptions{TriggerCharacters: []string{":", " "}},
-			CodeActionProvider: protocol.CodeActionOptions{CodeActionKinds: []protocol.CodeActionKind{protocol.CodeActionKindQuickFix}},
+			CodeActionProvider: protocol.CodeActionOptions{
+				CodeActionKinds: []protocol.CodeActionKind{protocol.CodeActionKindQuickFix},
+			},
 		},
 	}, nil
 }
@@ -137,7 +147,8 @@ func (s *server) didOpen(ctx context.Context, conn *jsonrpc2.Conn, params json.R
 	return nil, s.changed(ctx, conn, p.TextDocument.URI, p.TextDocument.Text, &p.TextDocument.Version)
 }
 
-// change is what of a change counts here: the server asks for whole texts.
+// change is the used part of a didChange notification. The server requests full contents, so changes
+// have no ranges.
 type change struct {
 	TextDocument struct {
 		URI     protocol.DocumentUri `json:"uri"`
@@ -153,10 +164,12 @@ func (s *server) didChange(ctx context.Context, conn *jsonrpc2.Conn, params json
 	if err != nil || len(p.ContentChanges) == 0 {
 		return nil, err
 	}
-	return nil, s.changed(ctx, conn, p.TextDocument.URI, p.ContentChanges[len(p.ContentChanges)-1].Text, p.TextDocument.Version)
+	return nil, s.changed(ctx, conn, p.TextDocument.URI, p.ContentChanges[len(p.ContentChanges)-1].Text,
+		p.TextDocument.Version)
 }
 
-// didSave checks again: other files may have changed meanwhile.
+// didSave checks the document again, because other files, such as those of the source, may have
+// changed.
 func (s *server) didSave(ctx context.Context, conn *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.DidSaveTextDocumentParams](params)
 	doc, open := s.documents[p.TextDocument.URI]
@@ -166,6 +179,7 @@ func (s *server) didSave(ctx context.Context, conn *jsonrpc2.Conn, params json.R
 	return nil, s.changed(ctx, conn, doc.uri, doc.text, nil)
 }
 
+// didClose forgets a document and clears its problems in the editor.
 func (s *server) didClose(ctx context.Context, conn *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.DidCloseTextDocumentParams](params)
 	if err != nil {
@@ -175,8 +189,9 @@ func (s *server) didClose(ctx context.Context, conn *jsonrpc2.Conn, params json.
 	return nil, publish(ctx, conn, p.TextDocument.URI, nil, []protocol.Diagnostic{})
 }
 
-// changed checks a document and tells the client what is wrong with it.
-func (s *server) changed(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri, text string, version *protocol.Integer) error {
+// changed checks a document and publishes its problems.
+func (s *server) changed(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri, text string,
+	version *protocol.Integer) error {
 	doc := &document{uri: uri, text: text}
 	spec, problems := s.checker.Check(ctx, fileOf(uri), []byte(text))
 	doc.lines, doc.problems = spec.Lines(), problems
@@ -187,7 +202,9 @@ func (s *server) changed(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.
 	return publish(ctx, conn, uri, version, doc.diagnostics(doc.problems))
 }
 
-func publish(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri, version *protocol.Integer, all []protocol.Diagnostic) error {
+// publish sends the problems of a document to the client.
+func publish(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri, version *protocol.Integer,
+	all []protocol.Diagnostic) error {
 	p := protocol.PublishDiagnosticsParams{URI: uri, Diagnostics: all}
 	if version != nil && *version >= 0 {
 		p.Version = pointer(protocol.UInteger(*version))
@@ -195,14 +212,14 @@ func publish(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri,
 	return conn.Notify(ctx, "textDocument/publishDiagnostics", p)
 }
 
-// fileOf is the path a file URI names; other URIs are no files.
+// fileOf returns the path of a file URI, or "" for other URIs.
 func fileOf(uri protocol.DocumentUri) string {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "file" {
 		return ""
 	}
 	path := filepath.FromSlash(u.Path)
-	if len(path) > 2 && path[2] == ':' { // /C:/... of Windows
+	if len(path) > 2 && path[2] == ':' { // /C:/... on Windows
 		path = path[1:]
 	}
 	return path

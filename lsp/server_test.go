@@ -25,21 +25,21 @@ func (reader) Check(_ context.Context, file string, text []byte) (*buildspec.Bui
 
 func (reader) Runtimes(context.Context) runtimes.Table { return runtimes.Curated("standard:7.0") }
 
-// client is the other end of a server, and what it was told unasked.
+// client is the client of a server, with the notifications that it received.
 type client struct {
 	*jsonrpc2.Conn
-	told chan json.RawMessage
-	end  chan error
+	notified chan json.RawMessage
+	end      chan error
 }
 
 func dial(t *testing.T) *client {
 	t.Helper()
 	near, far := net.Pipe()
-	c := &client{told: make(chan json.RawMessage, 100), end: make(chan error, 1)}
+	c := &client{notified: make(chan json.RawMessage, 100), end: make(chan error, 1)}
 	go func() { c.end <- lsp.Serve(t.Context(), far, "test", reader{}) }()
 	c.Conn = jsonrpc2.NewConn(t.Context(), jsonrpc2.NewBufferedStream(near, jsonrpc2.VSCodeObjectCodec{}),
 		jsonrpc2.HandlerWithError(func(_ context.Context, _ *jsonrpc2.Conn, r *jsonrpc2.Request) (any, error) {
-			c.told <- *r.Params
+			c.notified <- *r.Params
 			return nil, nil
 		}))
 	t.Cleanup(func() { c.Close() })
@@ -62,7 +62,7 @@ func (c *client) open(t *testing.T, text string) string {
 	if err := c.Notify(t.Context(), "textDocument/didOpen", object{"textDocument": doc}); err != nil {
 		t.Fatal(err)
 	}
-	return string(<-c.told)
+	return string(<-c.notified)
 }
 
 func at(line, character int) object {
@@ -86,7 +86,7 @@ func (c *client) labels(t *testing.T, line, character int) string {
 	return strings.Join(all, " ")
 }
 
-func TestACompletionKnowsItsPlaceWhileTheTextIsNoYAML(t *testing.T) {
+func TestCompletion_InvalidYAML(t *testing.T) {
 	t.Parallel()
 	const text = `version: 0.2
 batch:
@@ -138,7 +138,7 @@ artifacts:
 	}
 }
 
-func TestTheServerEndsAsTheProtocolWantsIt(t *testing.T) {
+func TestServe_Shutdown(t *testing.T) {
 	t.Parallel()
 	c := dial(t)
 	if _, err := c.ask(t, "initialize", object{}); err != nil {
@@ -163,11 +163,12 @@ func TestTheServerEndsAsTheProtocolWantsIt(t *testing.T) {
 	}
 }
 
-func TestOddRequestsGetAnAnswer(t *testing.T) {
+func TestServe_UnusualRequests(t *testing.T) {
 	t.Parallel()
 	c := dial(t)
 	for method, params := range map[string]any{
-		"textDocument/definition": at(0, 0), "textDocument/hover": "text", "textDocument/completion": []int{1}, "textDocument/codeAction": 3,
+		"textDocument/definition": at(0, 0), "textDocument/hover": "text", "textDocument/completion": []int{1},
+		"textDocument/codeAction": 3,
 	} {
 		var wrong *jsonrpc2.Error
 		if answer, err := c.ask(t, method, params); !errors.As(err, &wrong) {
@@ -177,15 +178,16 @@ func TestOddRequestsGetAnAnswer(t *testing.T) {
 	if answer, err := c.ask(t, "textDocument/hover", at(0, 0)); err != nil || answer != "null" {
 		t.Errorf("a file that is not open: %s, %v", answer, err)
 	}
-	for _, method := range []string{"$/setTrace", "workspace/didChangeConfiguration", "textDocument/didChange", "textDocument/didSave", "textDocument/didClose"} {
+	for _, method := range []string{"$/setTrace", "workspace/didChangeConfiguration", "textDocument/didChange",
+		"textDocument/didSave", "textDocument/didClose"} {
 		if err := c.Notify(t.Context(), method, object{"textDocument": object{"uri": "file:///x"}}); err != nil {
 			t.Error(err)
 		}
 	}
-	if told := string(<-c.told); told != `{"diagnostics":[],"uri":"file:///x"}` {
-		t.Errorf("a closed file: %s", told)
+	if notified := string(<-c.notified); notified != `{"diagnostics":[],"uri":"file:///x"}` {
+		t.Errorf("a closed file: %s", notified)
 	}
-	if told := c.open(t, "version: 0.2\n"); !strings.Contains(told, "missing-phases") {
-		t.Errorf("after all that: %s", told)
+	if notified := c.open(t, "version: 0.2\n"); !strings.Contains(notified, "missing-phases") {
+		t.Errorf("after all that: %s", notified)
 	}
 }

@@ -9,26 +9,28 @@ import (
 	"github.com/buildlocal/buildlocal/buildspec"
 )
 
-// spot is what stands at a place of a document: the keys that lead there, found
-// by indentation, so that a text that is no YAML yet has them too.
+// spot is the context of a position. The enclosing keys are found by indentation, because a document
+// that is being edited is often not valid YAML.
 type spot struct {
-	path  []string // of the mapping around the place
-	key   string   // of the line, if it has one
+	path  []string // keys of the enclosing mappings
+	key   string   // key of the line; empty if it has none
 	start int      // column of the key, from 1
-	value bool     // the place is behind the key
+	value bool     // the position is after the key
 }
 
-// keyLine is a line that begins with a key, perhaps as the first of a list item.
-var keyLine = sync.OnceValue(func() *regexp.Regexp { // not at each start of the program
-	return regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|([^\s#'"\[\]{},&*!|>%@-](?:[^:#]|:[^\s#])*?))\s*:(?:\s|$)`)
+// keyLine matches a line that begins with a key, possibly after the dash of a list item.
+var keyLine = sync.OnceValue(func() *regexp.Regexp { // compiled on first use
+	return regexp.MustCompile(`^((?:\s|- )*)(?:"([^"]*)"|'([^']*)'|` +
+		`([^\s#'"\[\]{},&*!|>%@-](?:[^:#]|:[^\s#])*?))\s*:(?:\s|$)`)
 })
 
-// parsed is a line: where its dash and its key stand, from 0; -1 for none.
+// parsed is a parsed line.
 type parsed struct {
-	dash, indent int
-	key          string
-	hasKey       bool
-	blank        bool
+	dash   int // index of the dash of a list item, or -1
+	indent int // index of the first character after spaces and the dash
+	key    string
+	hasKey bool
+	blank  bool // empty, or a comment
 }
 
 func parseLine(line string) parsed {
@@ -44,7 +46,7 @@ func parseLine(line string) parsed {
 	return p
 }
 
-// at finds out what stands at a place; lines and columns count from 1.
+// at returns the context of a position. Lines and columns count from 1.
 func (d *document) at(number, column int) spot {
 	line := d.line(number)
 	own := parseLine(line)
@@ -65,8 +67,8 @@ func (d *document) at(number, column int) spot {
 	return s
 }
 
-// climb collects the keys above a line, innermost first. A list may stand as far
-// left as the key it belongs to.
+// climb collects the keys above a line, innermost first. A list may have the same indentation as its
+// key.
 func (d *document) climb(s *spot, from, indent int, inList bool) {
 	for n := from; n > 0 && (indent > 0 || inList); n-- {
 		above := parseLine(d.line(n))
@@ -85,5 +87,5 @@ func (d *document) climb(s *spot, from, indent int, inList bool) {
 	}
 }
 
-// definition returns the key that a path leads to.
+// definition returns the key of the reference for a path.
 func definition(path []string) (*buildspec.Key, bool) { return buildspec.Reference().At(path) }

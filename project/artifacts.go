@@ -2,7 +2,7 @@ package project
 
 import "github.com/buildlocal/buildlocal/internal/diag"
 
-// artifacts reads a ProjectArtifacts.
+// artifacts reads a ProjectArtifacts of the API.
 func (r *reader) artifacts(n node) Artifacts {
 	var a Artifacts
 	for _, f := range r.entries(n) {
@@ -10,7 +10,7 @@ func (r *reader) artifacts(n node) Artifacts {
 		case "type":
 			a.Type = r.word(f.value, artifactsTypes, diag.Error)
 		case "location":
-			a.Location = r.aside(f.value)
+			a.Location = r.optionalText(f.value)
 		case "path":
 			a.Path = r.text(f.value)
 		case "namespaceType":
@@ -25,7 +25,7 @@ func (r *reader) artifacts(n node) Artifacts {
 			a.EncryptionDisabled = r.flag(f.value)
 		case "artifactIdentifier":
 			a.Identifier = r.identifier(f.value)
-		case "bucketOwnerAccess": // there is no bucket
+		case "bucketOwnerAccess": // a local build has no bucket
 		default:
 			r.unknown(f, artifactsKeys)
 		}
@@ -33,8 +33,8 @@ func (r *reader) artifacts(n node) Artifacts {
 	return a
 }
 
-// secondaryArtifacts reads a list of them. By the API reference,
-// ProjectArtifacts, CODEPIPELINE is not for secondary artifacts.
+// secondaryArtifacts reads a list of ProjectArtifacts. Documented: the type CODEPIPELINE is
+// not allowed for secondary artifacts.
 func (r *reader) secondaryArtifacts(n node) []Artifacts {
 	var all []Artifacts
 	known := map[string]bool{}
@@ -42,7 +42,8 @@ func (r *reader) secondaryArtifacts(n node) []Artifacts {
 		a := r.artifacts(item)
 		r.unique(item, "artifactIdentifier", a.Identifier, known)
 		if a.Type == "CODEPIPELINE" {
-			r.problem(diag.Error, item.child("type"), "secondary artifacts cannot be of type CODEPIPELINE; expected S3 or NO_ARTIFACTS")
+			r.problem(diag.Error, item.child("type"),
+				"secondary artifacts cannot have type CODEPIPELINE; use S3 or NO_ARTIFACTS")
 		}
 		all = append(all, a)
 	}

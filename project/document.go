@@ -18,20 +18,16 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
+// The limits of a document. They bound the time and memory for any input.
 const (
-	// maxSize is the most bytes of one file that are read, and the most nodes
-	// its aliases may unfold to; no text without aliases has more nodes than
-	// bytes.
-	maxSize = 1 << 20
-	// maxDepth is how deep nodes may stand with every alias unfolded. The
-	// parser allows as much without aliases.
-	maxDepth = 10_000
+	maxSize  = 1 << 20 // bytes of a file, and nodes after aliases are expanded
+	maxDepth = 10_000  // nesting after aliases are expanded; the YAML parser allows the same without aliases
 )
 
-// document returns the one mapping that text is, or says why it is none.
+// document returns the mapping at the root of text, or reports why there is no mapping.
 func (r *reader) document(text []byte) (node, bool) {
 	if len(text) > maxSize {
-		r.at(diag.Error, place{}, "the file has %d bytes; a project document has at most %d", len(text), maxSize)
+		r.at(diag.Error, place{}, "the file has %d bytes; the maximum for a project document is %d", len(text), maxSize)
 		return node{}, false
 	}
 	text = toUTF8(text)
@@ -43,33 +39,34 @@ func (r *reader) document(text []byte) (node, bool) {
 	root, more, err := decodeYAML(joinSurrogates(text))
 	switch {
 	case errors.Is(err, io.EOF):
-		r.at(diag.Error, place{}, "the file is empty; expected a project, as CreateProject takes it")
+		r.at(diag.Error, place{}, "the file is empty; write a project, in the format of CreateProject")
 	case err != nil:
 		p, message := syntaxError(text, r.lines, err)
 		r.at(diag.Error, p, "%s", message)
 	case more != nil:
-		r.problem(diag.Error, node{Node: more}, "found a second document; a file holds one project, so split the file")
+		r.problem(diag.Error, node{Node: more}, "a second document begins here; a file can hold only one project, so "+
+			"split it")
 	case tooMany(root):
-		r.at(diag.Error, place{}, "the aliases (*name) of the file unfold to more than %d values; write them out", maxSize)
+		r.at(diag.Error, place{}, "the aliases of the file expand to more than %d values; write the values out", maxSize)
 	default:
 		return r.mapping(node{Node: root})
 	}
 	return node{}, false
 }
 
-// mapping returns n if it can be a project.
+// mapping returns n if it is a mapping, and reports it otherwise.
 func (r *reader) mapping(n node) (node, bool) {
 	if n = n.resolved(); n.Kind == yaml.MappingNode {
 		return n, true
 	}
-	r.problem(diag.Error, n, "found %s; expected a project: a mapping with name, source, environment and so on", n.kind())
+	r.problem(diag.Error, n, "a project must be a mapping with name, source, environment and so on, not %s", n.kind())
 	return n, false
 }
 
-// decodeYAML returns the value of the first document of text, and the second
-// document if something stands in it.
+// decodeYAML parses text. It returns the first document, and the second one if it is not
+// empty. A panic of the parser becomes an error.
 func decodeYAML(text []byte) (first, second *yaml.Node, err error) {
-	// The decoder is known to panic on some broken texts.
+	// yaml.v3 is known to panic on some malformed input.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("yaml: %v", p)
@@ -91,14 +88,15 @@ func decodeYAML(text []byte) (first, second *yaml.Node, err error) {
 	return one.Content[0], two.Content[0], nil
 }
 
-// tooMany reports whether n, with every alias unfolded, is out of bounds. It
-// ends on a node that contains itself, because the bound does.
+// tooMany reports whether n exceeds maxSize or maxDepth after aliases are expanded. It
+// terminates for a node that contains itself, because the budget runs out.
 func tooMany(n *yaml.Node) bool {
 	left := maxSize
 	spend(n, &left, 0)
 	return left < 0
 }
 
+// spend subtracts the nodes of n from the budget.
 func spend(n *yaml.Node, left *int, depth int) {
 	if *left--; depth > maxDepth {
 		*left = -1
@@ -114,8 +112,7 @@ func spend(n *yaml.Node, left *int, depth int) {
 	}
 }
 
-// toUTF8 returns text without its byte order mark, and in UTF-8 when that mark
-// says UTF-16, as PowerShell writes it.
+// toUTF8 removes a byte order mark and converts UTF-16, which PowerShell writes by default.
 func toUTF8(text []byte) []byte {
 	if rest, ok := bytes.CutPrefix(text, []byte("\xef\xbb\xbf")); ok {
 		return rest
@@ -129,7 +126,7 @@ func toUTF8(text []byte) []byte {
 	return text
 }
 
-// fromUTF16 decodes text, where low is the place of the low byte in each pair.
+// fromUTF16 decodes UTF-16. low is the index of the low byte in each pair, 0 or 1.
 func fromUTF16(text []byte, low int) []byte {
 	units := make([]uint16, len(text)/2)
 	for i := range units {
@@ -138,19 +135,20 @@ func fromUTF16(text []byte, low int) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// lineEnd is what YAML takes for the end of a line.
+// lineEnd matches the line terminators of YAML.
 var lineEnd = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]")
 })
 
+// splitLines splits at all line terminators of YAML.
 func splitLines(text []byte) []string {
 	return lineEnd().Split(string(text), -1)
 }
 
-// place is a line and a column, both from 1.
+// place is a line and a column, both counted from 1. A zero means that it is not known.
 type place struct{ line, column int }
 
-// oddCharacter finds the first character that no YAML document may have.
+// oddCharacter finds the first character that is not allowed in a YAML document.
 func oddCharacter(lines []string) (at place, found string) {
 	for i, line := range lines {
 		for at, c := range line {
@@ -159,26 +157,27 @@ func oddCharacter(lines []string) (at place, found string) {
 			}
 			p := place{i + 1, 1 + utf8.RuneCountInString(line[:at])}
 			if c == utf8.RuneError {
-				return p, "found a byte that is not UTF-8; save the file as UTF-8 text"
+				return p, "byte is not valid UTF-8; save the file as UTF-8"
 			}
-			return p, fmt.Sprintf("found the control character %U; take it out, or write it as an escape in double quotes", c)
+			return p, fmt.Sprintf("control character %U; remove it, or write it as an escape in double quotes", c)
 		}
 	}
 	return place{}, ""
 }
 
+// odd reports whether YAML does not allow a character.
 func odd(c rune) bool {
 	return c < ' ' && c != '\t' || c >= 0x7F && c < 0xA0 && c != 0x85 || c == 0xFEFF || c == 0xFFFE || c == 0xFFFF
 }
 
-// surrogates matches an escaped backslash, which is to be left alone, or the
-// two escapes JSON needs for one character beyond U+FFFF.
+// surrogates matches an escaped backslash, which is kept, or the pair of JSON escapes for a
+// character beyond U+FFFF.
 var surrogates = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 })
 
-// joinSurrogates rewrites the pairs of escapes in a JSON text, which YAML does
-// not know, as the one escape YAML has for such a character.
+// joinSurrogates replaces the pairs of escapes in a JSON text, which yaml.v3 does not
+// support, by the single escape that YAML has for such a character.
 func joinSurrogates(text []byte) []byte {
 	if !surrogates().Match(text) || !json.Valid(text) {
 		return text
@@ -187,7 +186,7 @@ func joinSurrogates(text []byte) []byte {
 		if len(found) == 2 {
 			return found
 		}
-		high, _ := strconv.ParseUint(string(found[2:6]), 16, 16) // the pattern says they are hexadecimal
+		high, _ := strconv.ParseUint(string(found[2:6]), 16, 16) // cannot fail: the pattern has hexadecimal digits only
 		low, _ := strconv.ParseUint(string(found[8:12]), 16, 16)
 		return fmt.Appendf(nil, `\U%08X`, utf16.DecodeRune(rune(high), rune(low)))
 	})

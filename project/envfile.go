@@ -10,37 +10,39 @@ import (
 
 const blanks = " \t\r"
 
-// ParseEnvFile reads a dotenv file: lines of NAME=VALUE, or of NAME, whose value
-// lookup knows. A line may begin with "export ". A # begins a comment at the
-// start of a line, or behind white space after a value. 'Single quotes' keep
-// everything as it is; in "double quotes" \n, \r, \t, \", \\ and \$ are escapes;
-// both may span lines. A $ is never expanded: values are literal, as the
-// service's are. Of a name given twice the last counts. file is only named in
-// problems, which never show a value: it may be a secret.
+// ParseEnvFile parses a dotenv file. Its lines are NAME=VALUE, or NAME to take the value
+// from lookup, which is usually os.LookupEnv. A line may begin with "export ". A # begins a
+// comment at the start of a line, or after white space behind a value. Text in 'single
+// quotes' is literal; "double quotes" have the escapes \n, \r, \t, \", \\ and \$. Both may
+// span lines. A $ is never expanded, because values are literal in CodeBuild as well. If a
+// name occurs twice, the last value wins.
+//
+// file is used in problems only. Problems never contain a value, which may be a secret.
 func ParseEnvFile(file string, text []byte, lookup func(string) (string, bool)) ([]Variable, diag.List) {
 	f := &envFile{findings: findings{file: file}, lookup: lookup, lines: map[string]int{}}
 	text = toUTF8(text)
 	nul := bytes.IndexByte(text, 0)
 	switch {
 	case len(text) > maxSize:
-		f.error(place{}, "the file has %d bytes; an environment file has at most %d", len(text), maxSize)
+		f.error(place{}, "the file has %d bytes; the maximum for an environment file is %d", len(text), maxSize)
 	case nul >= 0:
-		f.error(placeAt(text, nul), "found a NUL character; a variable cannot hold one, and a file in UTF-8 has none")
+		f.error(placeAt(text, nul), "NUL character; remove it, or save the file as UTF-8")
 	default:
 		f.read(strings.ReplaceAll(string(text), "\r\n", "\n"))
 	}
 	return lastOfEach(f.vars), f.list()
 }
 
-// envFile is a file being read.
+// envFile is the state of one call of ParseEnvFile.
 type envFile struct {
 	findings
 	lookup func(string) (string, bool)
-	line   int // of what is read now
-	vars   []Variable
-	lines  map[string]int // where a name was defined last
+	line   int            // line number of the current definition
+	vars   []Variable     // all definitions, duplicates included
+	lines  map[string]int // line of the last definition, by name
 }
 
+// read reads all definitions of a file.
 func (f *envFile) read(text string) {
 	f.line = 1
 	for text != "" {
@@ -50,7 +52,7 @@ func (f *envFile) read(text string) {
 	}
 }
 
-// definition reads one definition and returns what stands behind it.
+// definition reads one definition and returns the text after it.
 func (f *envFile) definition(text string) (rest string) {
 	line, rest, _ := strings.Cut(text, "\n")
 	if start := strings.TrimLeft(line, blanks); start == "" || start[0] == '#' {
@@ -59,7 +61,7 @@ func (f *envFile) definition(text string) (rest string) {
 	before, _, given := strings.Cut(uncomment(line), "=")
 	name, at := f.name(before)
 	if !ValidName(name) {
-		f.error(at, "%s", noName(name, given))
+		f.error(at, "%s", invalidNameMessage(name, given))
 		return rest
 	}
 	if !given {
@@ -76,7 +78,7 @@ func (f *envFile) definition(text string) (rest string) {
 	return rest
 }
 
-// uncomment returns s without the comment that a # behind white space begins.
+// uncomment removes a comment that begins with # after white space.
 func uncomment(s string) string {
 	for i := 1; i < len(s); i++ {
 		if s[i] == '#' && strings.IndexByte(blanks, s[i-1]) >= 0 {
@@ -86,7 +88,7 @@ func uncomment(s string) string {
 	return s
 }
 
-// name returns the name that before, all that stands before the "=", defines.
+// name returns the name in the text before the "=", and its position.
 func (f *envFile) name(before string) (string, place) {
 	name := strings.TrimLeft(before, blanks)
 	if rest, ok := strings.CutPrefix(name, "export"); ok && strings.TrimLeft(rest, blanks) != rest {
@@ -96,31 +98,32 @@ func (f *envFile) name(before string) (string, place) {
 	return strings.TrimRight(name, blanks), place{f.line, column}
 }
 
-// noName says what is wrong with name. Without "=" or when it is long it may be
-// part of a secret, as a line of a key without quotes is, and is not repeated.
-func noName(name string, given bool) string {
+// invalidNameMessage describes an invalid name. A name that is long or has no "=" may be
+// part of a secret, such as a line of an unquoted private key, and is not repeated.
+func invalidNameMessage(name string, given bool) string {
 	switch {
 	case name == "":
-		return "found no name before the \"=\"; expected NAME=VALUE"
+		return "no name before the \"=\"; write NAME=VALUE"
 	case !given || len(name) > 40:
-		return "found neither NAME=VALUE nor NAME; put a value of several lines in quotes"
+		return "the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes"
 	}
 	return badName(name)
 }
 
-// inherit defines a variable that has no value in the file.
+// inherit defines a variable with the value that lookup returns.
 func (f *envFile) inherit(name string, at place) {
 	value, ok := look(f.lookup, name)
 	if !ok {
-		f.warn(at, "%s has no value here and is not set in your environment; it is left out", name)
+		f.warn(at, "%s is ignored, because it is not set in your environment", name)
 		return
 	}
 	f.define(name, at, value)
 }
 
+// define adds a variable. Duplicate and reserved names are warnings.
 func (f *envFile) define(name string, at place, value string) {
 	if before, ok := f.lines[name]; ok {
-		f.warn(at, "%s was defined on line %d already; the last one counts", name, before)
+		f.warn(at, "%s is already defined on line %d; the last definition wins", name, before)
 	}
 	if ReservedName(name) {
 		f.warn(at, "%s", reservedName(name))
@@ -129,17 +132,18 @@ func (f *envFile) define(name string, at place, value string) {
 	f.vars = append(f.vars, Variable{Name: name, Value: value, Type: Plaintext, Line: at.line})
 }
 
-// quoted reads a value that text begins with, in quotes, to the end of its line.
+// quoted reads a quoted value at the beginning of text, and the rest of its last line.
 func (f *envFile) quoted(name string, at place, text string) (rest string) {
 	size := closing(text)
 	if size < 0 {
-		f.error(at, "the value of %s begins with %c on line %d, and no %c ends it", name, text[0], at.line, text[0])
+		f.error(at, "the value of %s begins with %c on line %d but has no closing %c", name, text[0], at.line, text[0])
 		return ""
 	}
 	behind, rest, _ := strings.Cut(text[size:], "\n")
 	if strings.Trim(uncomment(behind), blanks) != "" {
 		line := at.line + strings.Count(text[:size], "\n")
-		f.error(place{line, 0}, "found text behind the closing %c of %s; expected the end of the line, or a blank and a # comment", text[0], name)
+		f.error(place{line, 0}, "text after the closing %c of %s; end the line there, or begin a comment with \" #\"",
+			text[0], name)
 		return rest
 	}
 	value := text[1 : size-1]
@@ -150,7 +154,8 @@ func (f *envFile) quoted(name string, at place, text string) (rest string) {
 	return rest
 }
 
-// closing returns how long the quoted value is that text begins with, or -1.
+// closing returns the length of the quoted value at the beginning of text, with its quotes,
+// or -1 if it has no end.
 func closing(text string) int {
 	quote := text[0]
 	for i := 1; i < len(text); i++ {
@@ -164,13 +169,16 @@ func closing(text string) int {
 	return -1
 }
 
-// unescape works from left to right; a backslash before anything else stays.
+// unescape replaces the escapes in double quotes. A backslash before any other character is
+// kept.
 var unescape = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\"`, `"`, `\\`, `\`, `\$`, "$")
 
+// error reports a problem that makes the file unusable.
 func (f *envFile) error(at place, format string, args ...any) {
 	f.at(diag.Error, at, format, args...)
 }
 
+// warn reports a problem that does not.
 func (f *envFile) warn(at place, format string, args ...any) {
 	f.at(diag.Warning, at, format, args...)
 }

@@ -13,7 +13,7 @@ func host(name string) (string, bool) {
 	return value, ok
 }
 
-func TestParseEnvFileReadsValuesLiterally(t *testing.T) {
+func TestParseEnvFile_LiteralValues(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ title, text, name, want string }{
 		{"plain", "A=b\n", "A", "b"},
@@ -65,7 +65,7 @@ func TestParseEnvFileReadsValuesLiterally(t *testing.T) {
 	}
 }
 
-func TestParseEnvFileKnowsTheLineOfEachVariable(t *testing.T) {
+func TestParseEnvFile_VariableLines(t *testing.T) {
 	t.Parallel()
 	text := "# first\n\nA=1\n   # second\nB='x\ny' # third\nC=2\n\t\nD=\"\n\n\"\nE=3"
 	got, problems := ParseEnvFile(".env", []byte(text), nil)
@@ -84,58 +84,58 @@ func TestParseEnvFileKnowsTheLineOfEachVariable(t *testing.T) {
 var envProblems = []struct{ title, text, want string }{
 	{
 		"not a name", "my-var=a\n  export 1ST=b\n",
-		`.env:1:1: error: "my-var" cannot be a variable; expected letters, digits and "_", not beginning with a digit
-.env:2:10: error: "1ST" cannot be a variable; expected letters, digits and "_", not beginning with a digit`,
+		`.env:1:1: error: invalid variable name "my-var"; use letters, digits and "_", and do not begin with a digit
+.env:2:10: error: invalid variable name "1ST"; use letters, digits and "_", and do not begin with a digit`,
 	},
 	{
 		"no name", "A=1\n=b\nexport =c\n",
-		`.env:2:1: error: found no name before the "="; expected NAME=VALUE
-.env:3:8: error: found no name before the "="; expected NAME=VALUE`,
+		`.env:2:1: error: no name before the "="; write NAME=VALUE
+.env:3:8: error: no name before the "="; write NAME=VALUE`,
 	},
 	{
-		"a key without quotes", "KEY=-----BEGIN " +
-			"KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7/Q==\nabc/def\n-----END KEY-----\n",
-		`.env:2:1: error: found neither NAME=VALUE nor NAME; put a value of several lines in quotes
-.env:3:1: error: found neither NAME=VALUE nor NAME; put a value of several lines in quotes
-.env:4:1: error: found neither NAME=VALUE nor NAME; put a value of several lines in quotes`,
+		"a key without quotes", "KEY=-----BEGIN KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7/Q==\n" +
+			"abc/def\n-----END KEY-----\n",
+		`.env:2:1: error: the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes
+.env:3:1: error: the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes
+.env:4:1: error: the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes`,
 	},
 	{
 		"an open quote", "A=1\nB=\"two\nlines\n",
-		`.env:2:1: error: the value of B begins with " on line 2, and no " ends it`,
+		`.env:2:1: error: the value of B begins with " on line 2 but has no closing "`,
 	},
 	{
 		"a quote closed by an escaped quote", `A="b\"`,
-		`.env:1:1: error: the value of A begins with " on line 1, and no " ends it`,
+		`.env:1:1: error: the value of A begins with " on line 1 but has no closing "`,
 	},
 	{
 		"text behind a quote", "A='x\ny'z\nB=\"b\"#c\nC=3\n",
-		`.env:2: error: found text behind the closing ' of A; expected the end of the line, or a blank and a # comment
-.env:3: error: found text behind the closing " of B; expected the end of the line, or a blank and a # comment`,
+		`.env:2: error: text after the closing ' of A; end the line there, or begin a comment with " #"
+.env:3: error: text after the closing " of B; end the line there, or begin a comment with " #"`,
 	},
 	{
 		"not set on the host", "NOWHERE\nHOME\n",
-		`.env:1:1: warning: NOWHERE has no value here and is not set in your environment; it is left out`,
+		`.env:1:1: warning: NOWHERE is ignored, because it is not set in your environment`,
 	},
 	{
 		"twice", "A=1\nB=2\nA=3\nA=4\n",
-		`.env:3:1: warning: A was defined on line 1 already; the last one counts
-.env:4:1: warning: A was defined on line 3 already; the last one counts`,
+		`.env:3:1: warning: A is already defined on line 1; the last definition wins
+.env:4:1: warning: A is already defined on line 3; the last definition wins`,
 	},
 	{
 		"reserved", "CODEBUILD_CI=true\n",
-		`.env:1:1: warning: "CODEBUILD_CI" begins with CODEBUILD_, which is reserved for the service; choose another name`,
+		`.env:1:1: warning: "CODEBUILD_CI" begins with CODEBUILD_, which CodeBuild reserves; use another name`,
 	},
 	{
 		"a NUL", "A=1\nB=a\x00b\n",
-		`.env:2:4: error: found a NUL character; a variable cannot hold one, and a file in UTF-8 has none`,
+		`.env:2:4: error: NUL character; remove it, or save the file as UTF-8`,
 	},
 	{
 		"too large", strings.Repeat("#", maxSize+1),
-		`.env: error: the file has 1048577 bytes; an environment file has at most 1048576`,
+		`.env: error: the file has 1048577 bytes; the maximum for an environment file is 1048576`,
 	},
 }
 
-func TestParseEnvFileToldByPlaceAndWayOutShowsNoValue(t *testing.T) {
+func TestParseEnvFile_ProblemsHideValues(t *testing.T) {
 	t.Parallel()
 	for _, test := range envProblems {
 		t.Run(test.title, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestParseEnvFileToldByPlaceAndWayOutShowsNoValue(t *testing.T) {
 	}
 }
 
-func TestParseEnvFileGoesOnBehindAProblem(t *testing.T) {
+func TestParseEnvFile_ContinuesAfterProblem(t *testing.T) {
 	t.Parallel()
 	got, _ := ParseEnvFile(".env", []byte("a-b=1\nA='x'y\nB=2\nB=3\nNOWHERE\nC=4\nD='\nE=5\n"), host)
 	want := []Variable{

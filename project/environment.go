@@ -8,8 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// environment reads a ProjectEnvironment. Types and sizes are added to the
-// service now and then, so one that is not known here is only a warning.
+// environment reads a ProjectEnvironment of the API. CodeBuild adds environment types and
+// compute types from time to time, so an unknown one is only a warning.
 func (r *reader) environment(n node) Environment {
 	var e Environment
 	for _, f := range r.entries(n) {
@@ -27,13 +27,13 @@ func (r *reader) environment(n node) Environment {
 		case "privilegedMode":
 			e.Privileged = r.flag(f.value)
 		case "certificate":
-			e.Certificate = r.aside(f.value)
+			e.Certificate = r.optionalText(f.value)
 		case "registryCredential":
 			e.RegistryCredential = r.registryCredential(f.value)
 		case "imagePullCredentialsType":
 			e.ImagePullCredentials = r.word(f.value, pullCredentials, diag.Error)
 		case "fleet", "dockerServer", "hostKernel":
-			// These choose the service's machines.
+			// Fleets and servers of CodeBuild do not exist in a local build.
 		default:
 			r.unknown(f, environmentKeys)
 		}
@@ -42,16 +42,16 @@ func (r *reader) environment(n node) Environment {
 	return e
 }
 
-// checkCompute warns of a known size the environment type is not offered in.
+// checkCompute warns if a compute type is not offered for the environment type.
 func (r *reader) checkCompute(n node, e Environment) {
 	sizes, ok := compute.Offered(e.Type, e.ComputeType)
 	if ok {
 		return
 	}
-	r.problem(diag.Warning, n, "%s is not offered for %s; expected %s", e.ComputeType, e.Type, either(sizes))
+	r.problem(diag.Warning, n, "%s is not offered for %s; use %s", e.ComputeType, e.Type, either(sizes))
 }
 
-// compute reads a ComputeConfiguration.
+// compute reads a ComputeConfiguration of the API.
 func (r *reader) compute(n node) Compute {
 	var c Compute
 	for _, f := range r.entries(n) {
@@ -73,11 +73,12 @@ func (r *reader) compute(n node) Compute {
 	return c
 }
 
+// registryCredential returns the secret's name or ARN.
 func (r *reader) registryCredential(n node) (secret string) {
 	for _, f := range r.entries(n) {
 		switch f.name {
 		case "credential":
-			secret = r.aside(f.value)
+			secret = r.optionalText(f.value)
 		case "credentialProvider": // SECRETS_MANAGER is the only one
 		default:
 			r.unknown(f, credentialKeys)
@@ -86,7 +87,7 @@ func (r *reader) registryCredential(n node) (secret string) {
 	return secret
 }
 
-// variables reads environmentVariables. Of a name given twice the last counts.
+// variables reads environmentVariables. If a name occurs twice, the last value wins.
 func (r *reader) variables(n node) []Variable {
 	var all []Variable
 	lines := map[string]int{}
@@ -96,7 +97,8 @@ func (r *reader) variables(n node) []Variable {
 			continue
 		}
 		if before, ok := lines[v.Name]; ok {
-			r.problem(diag.Warning, item.child("name"), "%s was defined on line %d already; the last one counts", v.Name, before)
+			r.problem(diag.Warning, item.child("name"), "%s is already defined on line %d; the last definition wins", v.Name,
+				before)
 		}
 		lines[v.Name] = v.Line
 		all = append(all, v)
@@ -104,7 +106,7 @@ func (r *reader) variables(n node) []Variable {
 	return lastOfEach(all)
 }
 
-// variable reads one EnvironmentVariable; ok says that it can be set.
+// variable reads one EnvironmentVariable of the API. ok reports whether it can be set.
 func (r *reader) variable(n node) (v Variable, ok bool) {
 	before := r.counts[diag.Error]
 	v = Variable{Type: Plaintext, Line: n.Line}
@@ -130,25 +132,26 @@ func (r *reader) variable(n node) (v Variable, ok bool) {
 	return v, !function && r.counts[diag.Error] == before
 }
 
-// variableValue reads a value. One that only CloudFormation knows can be given
-// on the command line, so it is no reason to stop.
+// variableValue reads a value. A function of CloudFormation is only a warning, because the
+// user can set the variable on the command line.
 func (r *reader) variableValue(n node) string {
 	if isFunction(n) {
-		r.problem(diag.Warning, n, "found %s for %s, which only CloudFormation can work out; the variable is left out, so define it yourself", n.kind(), n.path)
+		r.problem(diag.Warning, n, "%s is ignored, because only CloudFormation can evaluate %s; set the variable with "+
+			"--env", n.path, n.kind())
 		return ""
 	}
 	value := r.text(n)
 	if strings.ContainsRune(value, 0) {
-		r.problem(diag.Error, n, "found a NUL character in %s; a variable cannot hold one", n.path)
+		r.problem(diag.Error, n, "%s contains a NUL character; remove it", n.path)
 	}
 	return value
 }
 
-// checkVariable says what is wrong with a variable whose parts are right.
+// checkVariable checks the name and value of a variable that could be read.
 func (r *reader) checkVariable(n node, v Variable) {
 	name := n.child("name")
 	if name.null() {
-		r.problem(diag.Error, n, "found a variable without a name; expected {name, value, type}")
+		r.problem(diag.Error, n, "the variable has no name; write {name, value, type}")
 		return
 	}
 	switch {

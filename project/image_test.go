@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheDefaultImageIsPublishedAndNotDeprecated(t *testing.T) {
+func TestDefaultImage_PublishedAndCurrent(t *testing.T) {
 	t.Parallel()
 	for arch, want := range map[string]string{
 		"amd64": "aws/codebuild/amazonlinux-x86_64-standard:5.0",
@@ -19,7 +19,7 @@ func TestTheDefaultImageIsPublishedAndNotDeprecated(t *testing.T) {
 	}
 }
 
-func TestImageSpellingsTriesTheNewNameThenTheOld(t *testing.T) {
+func TestImageCandidates_NewNameFirst(t *testing.T) {
 	t.Parallel()
 	const public = "public.ecr.aws/codebuild/"
 	tests := map[string][]string{
@@ -56,36 +56,38 @@ func TestImageSpellingsTriesTheNewNameThenTheOld(t *testing.T) {
 		"example.com/aws/codebuild/a:1.0": {"example.com/aws/codebuild/a:1.0"},
 	}
 	for configured, want := range tests {
-		if diff := cmp.Diff(want, ImageSpellings(configured)); diff != "" {
-			t.Errorf("ImageSpellings(%q) (-want +got):\n%s", configured, diff)
+		if diff := cmp.Diff(want, ImageCandidates(configured)); diff != "" {
+			t.Errorf("ImageCandidates(%q) (-want +got):\n%s", configured, diff)
 		}
 	}
 }
 
-func TestUnpublishedTellsTheWayOn(t *testing.T) {
+func TestUnpublished_Messages(t *testing.T) {
 	t.Parallel()
-	const not = " is not published: AWS gives only its Dockerfile, in https://github.com/aws/aws-codebuild-docker-images. "
+	const not = " is not published: AWS provides only its Dockerfile, in " +
+		"https://github.com/aws/aws-codebuild-docker-images. "
 	tests := map[string]string{
-		"aws/codebuild/standard:7.0":                  "aws/codebuild/standard:7.0" + not + "buildlocal image build " +
-			"standard:7.0 makes it from a clone of that.",
-		"aws/codebuild/standard:4.0-22.01.31":         "aws/codebuild/standard:4.0-22.01.31" + not + "buildlocal image " +
-			"build standard:4.0-22.01.31 makes it from a clone of that.",
-		"aws/codebuild/standard:latest":               "aws/codebuild/standard:latest" + not + "Name one with its " +
-			"version, such as aws/codebuild/standard:7.0.",
-		"aws/codebuild/standard":                      "aws/codebuild/standard" + not + "Name one with its version, such " +
-			"as aws/codebuild/standard:7.0.",
-		"aws/codebuild/nodejs:10.14.1":                "aws/codebuild/nodejs:10.14.1 is an image of one language, which " +
-			"nobody publishes and the service no longer supports. Use aws/codebuild/amazonlinux-x86_64-standard:5.0 and " +
-			"name the language in runtime-versions, or build the image from unsupported_images/nodejs in " +
+		"aws/codebuild/standard:7.0": "aws/codebuild/standard:7.0" + not +
+			"buildlocal image build standard:7.0 builds it from a clone.",
+		"aws/codebuild/standard:4.0-22.01.31": "aws/codebuild/standard:4.0-22.01.31" + not +
+			"buildlocal image build standard:4.0-22.01.31 builds it from a clone.",
+		"aws/codebuild/standard:latest": "aws/codebuild/standard:latest" + not +
+			"Use a name with a version, such as aws/codebuild/standard:7.0.",
+		"aws/codebuild/standard": "aws/codebuild/standard" + not +
+			"Use a name with a version, such as aws/codebuild/standard:7.0.",
+		"aws/codebuild/nodejs:10.14.1": "aws/codebuild/nodejs:10.14.1 supports a single language, " +
+			"is not published and is no longer supported by CodeBuild. Use aws/codebuild/amazonlinux-x86_64-standard:5.0 and " +
+			"runtime-versions, or build the image from unsupported_images/nodejs in " +
 			"https://github.com/aws/aws-codebuild-docker-images.",
-		"aws/codebuild/windows-base:2022-1.0":         "aws/codebuild/windows-base:2022-1.0 is a Windows image, which " +
-			"nobody publishes and which cannot run here. Use a Linux image such as " +
+		"aws/codebuild/windows-base:2022-1.0": "aws/codebuild/windows-base:2022-1.0 is a Windows image, which " +
+			"is not published and cannot run here. Use a Linux image such as " +
 			"aws/codebuild/amazonlinux-x86_64-standard:5.0.",
-		"aws/codebuild/macos-arm-base:14":             "aws/codebuild/macos-arm-base:14 is a macOS image, which nobody " +
-			"publishes and which cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
-		"aws/codebuild/amazonlinux2-x86-standard:5.0": `aws/codebuild/amazonlinux2-x86-standard:5.0 is not a curated image buildlocal knows; did you mean "aws/codebuild/amazonlinux2-x86_64-standard:5.0"?`,
-		"aws/codebuild/swift:5":                       "aws/codebuild/swift:5 is not a curated image buildlocal knows; " +
-			"use one such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
+		"aws/codebuild/macos-arm-base:14": "aws/codebuild/macos-arm-base:14 is a macOS image, which is not " +
+			"published and cannot run here. Use a Linux image such as aws/codebuild/amazonlinux-x86_64-standard:5.0.",
+		"aws/codebuild/amazonlinux2-x86-standard:5.0": `unknown curated image aws/codebuild/amazonlinux2-x86-standard:5.0; ` +
+			`did you mean "aws/codebuild/amazonlinux2-x86_64-standard:5.0"?`,
+		"aws/codebuild/swift:5": "unknown curated image aws/codebuild/swift:5; " +
+			"use a published image such as aws/codebuild/amazonlinux-x86_64-standard:5.0",
 	}
 	for configured, want := range tests {
 		got, unpublished := Unpublished(configured)
@@ -95,16 +97,18 @@ func TestUnpublishedTellsTheWayOn(t *testing.T) {
 	}
 }
 
-func TestDockerfilesStandWhereTheImagesStoodOrWereMoved(t *testing.T) {
+func TestDockerfileDirs_CurrentAndMoved(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]string{
-		"aws/codebuild/standard:7.0":                     {"ubuntu/standard/7.0", "unsupported_images/ubuntu/standard/7.0"},
-		"aws/codebuild/standard:7.0-24.01.01":            {"ubuntu/standard/7.0", "unsupported_images/ubuntu/standard/7.0"},
-		"aws/codebuild/amazonlinux2-x86_64-standard:3.0": {"al/x86_64/standard/3.0", "al2/x86_64/standard/3.0", "unsupported_images/al/x86_64/standard/3.0", "unsupported_images/al2/x86_64/standard/3.0"},
-		"aws/codebuild/nodejs:10.14.1":                   {"unsupported_images/ubuntu/nodejs/10.14.1", "unsupported_images/nodejs/10.14.1"},
-		"aws/codebuild/standard":                         nil,
-		"aws/codebuild/windows-base:2022-1.0":            nil,
-		"node:22":                                        nil,
+		"aws/codebuild/standard:7.0":          {"ubuntu/standard/7.0", "unsupported_images/ubuntu/standard/7.0"},
+		"aws/codebuild/standard:7.0-24.01.01": {"ubuntu/standard/7.0", "unsupported_images/ubuntu/standard/7.0"},
+		"aws/codebuild/amazonlinux2-x86_64-standard:3.0": {"al/x86_64/standard/3.0", "al2/x86_64/standard/3.0",
+			"unsupported_images/al/x86_64/standard/3.0", "unsupported_images/al2/x86_64/standard/3.0"},
+		"aws/codebuild/nodejs:10.14.1": {"unsupported_images/ubuntu/nodejs/10.14.1",
+			"unsupported_images/nodejs/10.14.1"},
+		"aws/codebuild/standard":              nil,
+		"aws/codebuild/windows-base:2022-1.0": nil,
+		"node:22":                             nil,
 	}
 	for image, want := range tests {
 		if diff := cmp.Diff(want, DockerfileDirs(image)); diff != "" {
@@ -113,11 +117,13 @@ func TestDockerfilesStandWhereTheImagesStoodOrWereMoved(t *testing.T) {
 	}
 }
 
-func TestAShortNameOfACuratedImage(t *testing.T) {
+func TestCurated_ShortNames(t *testing.T) {
 	t.Parallel()
 	for image, want := range map[string]string{
-		"standard:7.0": "aws/codebuild/standard:7.0", "amazonlinux2-x86_64-standard:5.0": "aws/codebuild/amazonlinux2-x86_64-standard:5.0",
-		"standard": "standard", "standard:mine": "standard:mine", "node:22": "node:22", "aws/codebuild/standard:7.0": "aws/codebuild/standard:7.0", "": "", "x/standard:7.0": "x/standard:7.0",
+		"standard:7.0":                     "aws/codebuild/standard:7.0",
+		"amazonlinux2-x86_64-standard:5.0": "aws/codebuild/amazonlinux2-x86_64-standard:5.0",
+		"standard":                         "standard", "standard:mine": "standard:mine", "node:22": "node:22",
+		"aws/codebuild/standard:7.0": "aws/codebuild/standard:7.0", "": "", "x/standard:7.0": "x/standard:7.0",
 	} {
 		if got := Curated(image); got != want {
 			t.Errorf("%s: %s, want %s", image, got, want)
@@ -125,7 +131,7 @@ func TestAShortNameOfACuratedImage(t *testing.T) {
 	}
 }
 
-func TestWhatCanBePulledIsNotUnpublished(t *testing.T) {
+func TestUnpublished_PublishedImages(t *testing.T) {
 	t.Parallel()
 	for _, configured := range []string{
 		"alpine", "aws/codebuild/amazonlinux2-x86_64-standard:5.0", "public.ecr.aws/codebuild/standard:7.0",
@@ -137,18 +143,18 @@ func TestWhatCanBePulledIsNotUnpublished(t *testing.T) {
 	}
 }
 
-func TestDeprecatedImageWarnsWithDateAndSuccessor(t *testing.T) {
+func TestDeprecatedImage_DateAndSuccessor(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"aws/codebuild/standard:4.0":                      "aws/codebuild/standard:4.0 is deprecated since 31 March 2023 " +
+		"aws/codebuild/standard:4.0": "aws/codebuild/standard:4.0 is deprecated since 31 March 2023 " +
 			"and no longer updated; use aws/codebuild/standard:7.0",
-		"aws/codebuild/amazonlinux2-x86_64-standard:3.0":  "aws/codebuild/amazonlinux2-x86_64-standard:3.0 is deprecated " +
+		"aws/codebuild/amazonlinux2-x86_64-standard:3.0": "aws/codebuild/amazonlinux2-x86_64-standard:3.0 is deprecated " +
 			"since 9 May 2023 and no longer updated; use aws/codebuild/amazonlinux-x86_64-standard:5.0",
-		"aws/codebuild/amazonlinux-aarch64-standard:1.0":  "aws/codebuild/amazonlinux-aarch64-standard:1.0 is deprecated " +
+		"aws/codebuild/amazonlinux-aarch64-standard:1.0": "aws/codebuild/amazonlinux-aarch64-standard:1.0 is deprecated " +
 			"since 31 March 2023 and no longer updated; use aws/codebuild/amazonlinux-aarch64-standard:3.0",
-		"aws/codebuild/standard:3.0-20.12.01":             "aws/codebuild/standard:3.0-20.12.01 is deprecated since 30 " +
+		"aws/codebuild/standard:3.0-20.12.01": "aws/codebuild/standard:3.0-20.12.01 is deprecated since 30 " +
 			"June 2022 and no longer updated; use aws/codebuild/standard:7.0",
-		"aws/codebuild/standard:1.0":                      "aws/codebuild/standard:1.0 is deprecated and no longer " +
+		"aws/codebuild/standard:1.0": "aws/codebuild/standard:1.0 is deprecated and no longer " +
 			"updated; use aws/codebuild/standard:7.0",
 		"aws/codebuild/standard:7.0":                      "",
 		"aws/codebuild/amazonlinux2-x86_64-standard:5.0":  "",

@@ -7,10 +7,9 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// ParseOverride reads what StartBuild's environmentVariablesOverride holds, in the
-// forms in which the aws command takes it: a JSON list of {name, value, type}, or
-// one of them, or name=NAME,value=VALUE,type=TYPE, whose value may be in quotes.
-// origin is only named in problems.
+// ParseOverride parses StartBuild's environmentVariablesOverride in the formats of the AWS
+// CLI: a JSON list of {name, value, type}, a single such object, or the shorthand
+// name=NAME,value=VALUE,type=TYPE, whose value may be quoted. origin is used in problems only.
 func ParseOverride(origin, text string) ([]Variable, diag.List) {
 	r := &reader{findings{file: origin}}
 	switch trimmed := strings.TrimSpace(text); {
@@ -29,19 +28,19 @@ func ParseOverride(origin, text string) ([]Variable, diag.List) {
 	}
 	all := r.variables(root.child("environmentVariables"))
 	for i := range all {
-		all[i].Line = 0 // of the command line
+		all[i].Line = 0 // a command line has no lines
 	}
 	return all, r.list()
 }
 
-// shorthand reads the short form of one variable.
+// shorthand parses the shorthand of one variable.
 func shorthand(text string) (Variable, error) {
 	v := Variable{Type: Plaintext}
 	given := map[string]bool{}
 	for rest := text; rest != ""; {
 		key, behind, found := strings.Cut(rest, "=")
 		if key = strings.TrimSpace(key); !found || key != "name" && key != "value" && key != "type" || given[key] {
-			return v, fmt.Errorf("found %s; expected name=NAME,value=VALUE,type=TYPE, or JSON", shown(text))
+			return v, fmt.Errorf("invalid variable %s; use name=NAME,value=VALUE,type=TYPE, or JSON", shown(text))
 		}
 		given[key] = true
 		var value string
@@ -57,17 +56,18 @@ func shorthand(text string) (Variable, error) {
 	}
 	switch {
 	case v.Name == "" || !given["value"]:
-		return v, fmt.Errorf("found %s; expected a name and a value, as in name=NAME,value=VALUE", shown(text))
+		return v, fmt.Errorf("%s has no name or no value; use name=NAME,value=VALUE", shown(text))
 	case !ValidName(v.Name):
 		return v, fmt.Errorf("%s", badName(v.Name))
 	case v.Type != Plaintext && v.Type != ParameterStore && v.Type != SecretsManager:
-		return v, fmt.Errorf("found the type %s; expected %s, %s or %s", shown(string(v.Type)), Plaintext, ParameterStore, SecretsManager)
+		return v, fmt.Errorf("unknown type %s; use %s, %s or %s",
+			shown(string(v.Type)), Plaintext, ParameterStore, SecretsManager)
 	}
 	return v, nil
 }
 
-// shortValue returns the value that text begins with, and what follows its comma.
-// Within quotes a comma is a comma.
+// shortValue returns the value at the beginning of text, and the text after its comma. A
+// comma in quotes belongs to the value, as does one that no key follows.
 func shortValue(text string) (value, rest string) {
 	if text != "" && (text[0] == '\'' || text[0] == '"') {
 		if end := strings.IndexByte(text[1:], text[0]); end >= 0 {

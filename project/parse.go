@@ -9,12 +9,13 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// Parse reads a project document, JSON or YAML: a CreateProject request, what
-// CreateProject or UpdateProject answers ({"project": {...}}), what
-// BatchGetProjects answers ({"projects": [...]}, where name chooses among
-// several), or the Properties of a CloudFormation AWS::CodeBuild::Project.
-// file is only named in problems. What could be read is returned even when
-// problems were found.
+// Parse parses a project document in JSON or YAML. It accepts a CreateProject request, the
+// response of CreateProject or UpdateProject ({"project": {...}}), that of BatchGetProjects
+// ({"projects": [...]}, where name selects one of several), and the Properties of a
+// CloudFormation AWS::CodeBuild::Project.
+//
+// file is used in problems only. Parse returns everything that could be read even if there
+// are problems; callers must not use it if List.Failed reports an error.
 func Parse(file string, text []byte, name string) (Project, diag.List) {
 	r := &reader{findings{file: file}}
 	var p Project
@@ -26,8 +27,8 @@ func Parse(file string, text []byte, name string) (Project, diag.List) {
 	return p, r.list()
 }
 
-// unwrap returns the project inside what the service or CloudFormation puts
-// around one.
+// unwrap returns the project inside the envelope of an API response or of a CloudFormation
+// resource.
 func (r *reader) unwrap(root node, name string) (node, bool) {
 	known := len(root.Content) == 0
 	for _, f := range root.fields() {
@@ -37,21 +38,22 @@ func (r *reader) unwrap(root node, name string) (node, bool) {
 		case "projects":
 			return r.choose(root, f.value, name)
 		case "phases":
-			r.problem(diag.Error, f.key, `found "phases", a key of a buildspec; expected a project, as CreateProject takes it`)
+			r.problem(diag.Error, f.key, `"phases" is a key of a buildspec; use a project, in the format of CreateProject`)
 			return root, false
 		case "resources":
-			r.problem(diag.Error, f.key, "found a whole CloudFormation template; expected the Properties of one AWS::CodeBuild::Project")
+			r.problem(diag.Error, f.key, "this is a whole CloudFormation template; "+
+				"use the Properties of one AWS::CodeBuild::Project")
 			return root, false
 		}
 		known = known || slices.Contains(projectKeys, f.name)
 	}
 	if !known {
-		r.problem(diag.Error, root, "found no key of a project; expected %s and so on", strings.Join(projectKeys[:3], ", "))
+		r.problem(diag.Error, root, "no key of a project; use %s and so on", strings.Join(projectKeys[:3], ", "))
 	}
 	return root, known
 }
 
-// choose returns the project that is meant of those BatchGetProjects answered.
+// choose returns the selected project of a BatchGetProjects response.
 func (r *reader) choose(root, list node, name string) (node, bool) {
 	items := r.items(list)
 	if len(items) == 1 {
@@ -67,36 +69,37 @@ func (r *reader) choose(root, list node, name string) (node, bool) {
 	}
 	switch {
 	case len(items) == 0:
-		r.problem(diag.Error, list, "found no project in here%s", notFound(root))
+		r.problem(diag.Error, list, "the list has no projects%s", notFound(root))
 	case name == "":
-		r.problem(diag.Error, list, "found %d projects; choose one by its name: %s", len(names), quoted(names))
+		r.problem(diag.Error, list, "the list has %d projects; select one by name: %s", len(names), quoted(names))
 	default:
-		r.problem(diag.Error, list, "found no project %s; expected one of %s", shown(name), quoted(names))
+		r.problem(diag.Error, list, "no project %s in the list; use one of %s", shown(name), quoted(names))
 	}
 	return list, false
 }
 
-// notFound repeats which names the service was asked for in vain.
+// notFound returns a hint with the names that CodeBuild did not find.
 func notFound(root node) string {
 	var names []string
 	for _, item := range root.child("projectsNotFound").children() {
 		names = append(names, item.Value)
 	}
 	if len(names) == 0 {
-		return "; expected one, as batch-get-projects prints it"
+		return "; add one, as batch-get-projects prints it"
 	}
-	return "; the service does not know " + quoted(names) + ": check name, account and region"
+	return "; CodeBuild did not find " + quoted(names) + ": check name, account and region"
 }
 
-// project reads the top of the document.
+// project reads the fields of a project. Fields without an effect on a local build are
+// accepted and ignored.
 func (r *reader) project(n node) Project {
 	var p Project
 	for _, f := range r.entries(n) {
 		switch f.name {
 		case "name":
-			p.Name = r.aside(f.value)
+			p.Name = r.optionalText(f.value)
 		case "description":
-			p.Description = r.aside(f.value)
+			p.Description = r.optionalText(f.value)
 		case "source":
 			p.Source = r.source(f.value)
 		case "secondarySources":
@@ -116,14 +119,14 @@ func (r *reader) project(n node) Project {
 		case "fileSystemLocations":
 			p.FileSystems = r.fileSystems(f.value)
 		case "serviceRole":
-			p.ServiceRole = r.aside(f.value)
+			p.ServiceRole = r.optionalText(f.value)
 		case "encryptionKey":
-			p.EncryptionKey = r.aside(f.value)
+			p.EncryptionKey = r.optionalText(f.value)
 		case "timeoutInMinutes":
 			p.Timeout = r.minutes(f.value, 5, 2160)
 		case "queuedTimeoutInMinutes":
 			p.QueuedTimeout = r.minutes(f.value, 5, 480)
-		case "concurrentBuildLimit": // UpdateProject takes a limit away with -1
+		case "concurrentBuildLimit": // UpdateProject removes a limit with -1
 			p.ConcurrentBuildLimit = r.number(f.value, bounds{least: -1, most: math.MaxInt32})
 		case "autoRetryLimit":
 			p.AutoRetryLimit = r.number(f.value, bounds{least: 0, most: 10})
@@ -132,7 +135,7 @@ func (r *reader) project(n node) Project {
 		case "tags", "vpcConfig", "badgeEnabled", "buildBatchConfig",
 			"arn", "badge", "created", "lastModified", "webhook", "projectVisibility",
 			"publicProjectAlias", "resourceAccessRole", "triggers", "visibility":
-			// These change nothing about one build on this machine.
+			// These have no effect on a single local build.
 		default:
 			r.unknown(f, projectKeys)
 		}
@@ -141,12 +144,13 @@ func (r *reader) project(n node) Project {
 	return p
 }
 
-// minutes reads a time limit. Its range is the API reference's.
+// minutes reads a timeout. The range is documented in the API reference.
 func (r *reader) minutes(n node, least, most int) time.Duration {
 	return time.Duration(r.number(n, bounds{least, most, " minutes"})) * time.Minute
 }
 
-// logs reads logsConfig; only the prefix of the log stream's name matters.
+// logs reads logsConfig and returns the prefix of the log stream's name, the only part that
+// has an effect.
 func (r *reader) logs(n node) (prefix string) {
 	for _, f := range r.entries(n) {
 		switch f.name {
@@ -160,11 +164,12 @@ func (r *reader) logs(n node) (prefix string) {
 	return prefix
 }
 
+// cloudWatchLogs returns the prefix of the log stream's name.
 func (r *reader) cloudWatchLogs(n node) (prefix string) {
 	for _, f := range r.entries(n) {
 		switch f.name {
 		case "streamName":
-			prefix = r.aside(f.value)
+			prefix = r.optionalText(f.value)
 		case "status", "groupName":
 		default:
 			r.unknown(f, cloudWatchKeys)

@@ -38,7 +38,7 @@ func read(t testing.TB, file string) []byte {
 	return text
 }
 
-func TestEveryGoodDocumentParsesWithoutAProblem(t *testing.T) {
+func TestParse_GoodDocuments(t *testing.T) {
 	t.Parallel()
 	for _, file := range files(t, "ok") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestEveryGoodDocumentParsesWithoutAProblem(t *testing.T) {
 }
 
 // Each bad document has a file beside it with every message as a person reads it.
-func TestEveryBadDocumentIsToldAsItsGoldenSays(t *testing.T) {
+func TestParse_BadDocuments(t *testing.T) {
 	t.Parallel()
 	for _, file := range files(t, "err") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestEveryBadDocumentIsToldAsItsGoldenSays(t *testing.T) {
 	}
 }
 
-func TestParseReadsEveryFieldOfACreateProjectRequest(t *testing.T) {
+func TestParse_AllFields(t *testing.T) {
 	t.Parallel()
 	want := Project{
 		Name:        "web",
@@ -119,7 +119,7 @@ func TestParseReadsEveryFieldOfACreateProjectRequest(t *testing.T) {
 	}
 }
 
-func TestScalarsKeepTheirSourceText(t *testing.T) {
+func TestParse_KeepsScalarSpelling(t *testing.T) {
 	t.Parallel()
 	want := []Variable{
 		{Name: "VERSION", Value: "1.10", Type: Plaintext, Line: 10},
@@ -136,7 +136,7 @@ func TestScalarsKeepTheirSourceText(t *testing.T) {
 	}
 }
 
-func TestCloudFormationSpellsTheSameProject(t *testing.T) {
+func TestParse_CloudFormation(t *testing.T) {
 	t.Parallel()
 	want := Project{
 		Name:      "web",
@@ -155,7 +155,7 @@ func TestCloudFormationSpellsTheSameProject(t *testing.T) {
 	}
 }
 
-func TestParseFindsTheProjectInWhatTheServiceAnswers(t *testing.T) {
+func TestParse_APIResponses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ title, text, name, want string }{
 		{"the project alone", `{"name": "a"}`, "", "a"},
@@ -176,10 +176,10 @@ func TestParseFindsTheProjectInWhatTheServiceAnswers(t *testing.T) {
 	}
 }
 
-func TestANameThatIsNotAmongTheProjectsIsAnError(t *testing.T) {
+func TestParse_UnknownProjectName(t *testing.T) {
 	t.Parallel()
 	_, problems := Parse("p.json", []byte(`{"projects": [{"name": "a"}, {"name": "b"}]}`), "c")
-	want := "p.json:1:14: error: found no project \"c\"; expected one of \"a\", \"b\"\n" +
+	want := "p.json:1:14: error: no project \"c\" in the list; use one of \"a\", \"b\"\n" +
 		"  1 | {\"projects\": [{\"name\": \"a\"}, {\"name\": \"b\"}]}\n" +
 		"    |              ^"
 	if diff := cmp.Diff(want, problems.Error()); diff != "" {
@@ -187,7 +187,7 @@ func TestANameThatIsNotAmongTheProjectsIsAnError(t *testing.T) {
 	}
 }
 
-func TestTheLastOfTwoVariablesCounts(t *testing.T) {
+func TestParse_LastVariableWins(t *testing.T) {
 	t.Parallel()
 	got, _ := Parse("p.yml", read(t, testdata+"/err/variables.yml"), "")
 	want := []Variable{
@@ -200,7 +200,7 @@ func TestTheLastOfTwoVariablesCounts(t *testing.T) {
 	}
 }
 
-func TestEveryKnownKeyIsReadWithoutAWarning(t *testing.T) {
+func TestParse_KnownKeysHaveNoWarning(t *testing.T) {
 	t.Parallel()
 	sections := []struct {
 		format string
@@ -230,7 +230,7 @@ func TestEveryKnownKeyIsReadWithoutAWarning(t *testing.T) {
 	}
 }
 
-func TestOnlyTheFirstHundredProblemsOfAKindAreTold(t *testing.T) {
+func TestParse_LimitsProblems(t *testing.T) {
 	t.Parallel()
 	text := "name: a\ntimeoutInMinutes: 1\n" + strings.Repeat("bogus: 1\n", 150)
 	_, problems := Parse("p.yml", []byte(text), "")
@@ -238,7 +238,7 @@ func TestOnlyTheFirstHundredProblemsOfAKindAreTold(t *testing.T) {
 		t.Error("the error was lost among the warnings")
 	}
 	got := problems[len(problems)-1].Error()
-	want := "p.yml: warning: found 50 more like these; they are not shown"
+	want := "p.yml: warning: 50 more problems like these are not shown"
 	if len(problems) != 102 || got != want {
 		t.Errorf("got %d problems, the last is %q; want 102, %q", len(problems), got, want)
 	}

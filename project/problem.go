@@ -11,38 +11,41 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
+// The limits of the output for one file.
 const (
-	maxProblems = 100 // of each severity
-	maxExcerpt  = 160 // characters of a line, which may be a whole JSON document
-	maxShown    = 60  // characters of a word somebody wrote
-	maxChoice   = 12  // words to choose from
+	maxProblems = 100 // problems of each severity
+	maxExcerpt  = 160 // characters of a line; a minified JSON document is a single line
+	maxShown    = 60  // characters of a word from the document
+	maxChoice   = 12  // words in a list of alternatives
 )
 
-// findings is what was found wrong with one file.
+// findings collects the problems of one file.
 type findings struct {
 	file     string
-	lines    []string // what to quote from; none when nothing is to be quoted
+	lines    []string // lines for excerpts; nil if none may be shown
 	problems diag.List
-	counts   [2]int // by severity
+	counts   [2]int // number of problems by severity, suppressed ones included
 }
 
-// problem keeps what is wrong with n.
+// problem reports a problem at n.
 func (r *reader) problem(s diag.Severity, n node, format string, args ...any) {
 	p := diag.Problem{Severity: s, Line: n.Line, Column: n.Column, Width: n.width(), Path: n.path}
 	p.Message = fmt.Sprintf(format, args...)
 	r.add(p)
 }
 
-// wrong keeps that n is not of the type it must be.
+// wrong reports that n has the wrong type.
 func (r *reader) wrong(n node, want string) {
-	way := "; expected " + want
 	if isFunction(n) {
-		way = ", which only CloudFormation can work out; write its value, " + want
+		r.problem(diag.Error, n, "%s is %s, which only CloudFormation can evaluate; write its value, %s", n.path, n.kind(),
+			want)
+		return
 	}
-	r.problem(diag.Error, n, "found %s for %s%s", n.kind(), n.path, way)
+	r.problem(diag.Error, n, "%s must be %s, not %s", n.path, want, n.kind())
 }
 
-// unknown keeps that nobody knows the key of f.
+// unknown reports an unknown key. The API ignores none of them, but new keys appear from time
+// to time, so it is a warning.
 func (r *reader) unknown(f entry, known []string) {
 	if r.full(diag.Warning) {
 		return
@@ -52,16 +55,16 @@ func (r *reader) unknown(f entry, known []string) {
 		where = " in " + f.key.path
 	}
 	written := f.key.resolved().Value
-	r.problem(diag.Warning, f.key, "unknown key %s%s is ignored%s", shown(written), where, expected(written, known))
+	r.problem(diag.Warning, f.key, "unknown key %s%s is ignored%s", shown(written), where, hintFor(written, known))
 }
 
-// at keeps what is wrong with one place.
+// at reports a problem at a position.
 func (f *findings) at(s diag.Severity, p place, format string, args ...any) {
 	f.add(diag.Problem{Severity: s, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)})
 }
 
-// full counts one more problem when no more of its severity are kept. Asking
-// first saves the search for what was meant.
+// full reports whether the limit for a severity is reached. If so, it counts another
+// suppressed problem. Callers check it before they search for a suggestion.
 func (f *findings) full(s diag.Severity) bool {
 	full := f.counts[s] >= maxProblems
 	if full {
@@ -70,6 +73,7 @@ func (f *findings) full(s diag.Severity) bool {
 	return full
 }
 
+// add adds a problem with an excerpt of its line.
 func (f *findings) add(p diag.Problem) {
 	if f.full(p.Severity) {
 		return
@@ -83,7 +87,7 @@ func (f *findings) add(p diag.Problem) {
 	f.problems = append(f.problems, p)
 }
 
-// list returns every problem in the order of the file.
+// list returns all problems, sorted by position.
 func (f *findings) list() diag.List {
 	f.problems.Sort()
 	for s, n := range f.counts {
@@ -91,14 +95,14 @@ func (f *findings) list() diag.List {
 			f.problems = append(f.problems, diag.Problem{
 				Severity: diag.Severity(s),
 				File:     f.file,
-				Message:  fmt.Sprintf("found %d more like these; they are not shown", n-maxProblems),
+				Message:  fmt.Sprintf("%d more problems like these are not shown", n-maxProblems),
 			})
 		}
 	}
 	return f.problems
 }
 
-// width returns how many characters of its line a scalar takes.
+// width returns the number of characters of a scalar in its line, or 1 if it has several lines.
 func (n node) width() int {
 	if isFunction(n) && n.Kind == yaml.ScalarNode {
 		return len([]rune(n.Tag))
@@ -112,20 +116,20 @@ func (n node) width() int {
 	return max(1, len([]rune(n.Value)))
 }
 
-// expected returns the known word that was meant, or all of them.
-func expected(written string, known []string) string {
+// hintFor returns the most similar known word, or else a list of all of them.
+func hintFor(written string, known []string) string {
 	if len(written) <= maxShown {
 		if meant := diag.DidYouMean(written, known); meant != "" {
 			return meant
 		}
 	}
 	if len(known) > maxChoice {
-		return "; CreateProject has none such"
+		return "; CreateProject has no such key"
 	}
-	return "; expected " + either(known)
+	return "; use " + either(known)
 }
 
-// either writes words as one of which is to be chosen: a, b or c.
+// either joins words as in "a, b or c".
 func either(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -134,29 +138,30 @@ func either(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// quoted returns names as a person can read them, not too many.
+// quoted returns a list of names in quotes, limited in length.
 func quoted(names []string) string {
-	const most = 20
+	const maxNames = 20
 	var all []string
-	for _, name := range names[:min(most, len(names))] {
+	for _, name := range names[:min(maxNames, len(names))] {
 		all = append(all, shown(name))
 	}
-	if more := len(names) - most; more > 0 {
+	if more := len(names) - maxNames; more > 0 {
 		all = append(all, fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(all, ", ")
 }
 
-// shown returns a word somebody wrote, in quotes and not too long.
+// shown returns a word from the document in quotes, limited in length.
 func shown(word string) string {
 	return strconv.Quote(short(word))
 }
 
+// short returns a word from the document without quotes, limited in length.
 func short(word string) string {
 	return cut(printable(word), maxShown)
 }
 
-// printable returns s with a mark for each character a terminal might obey.
+// printable replaces characters that a terminal could interpret.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
 		if odd(c) {
@@ -166,12 +171,13 @@ func printable(s string) string {
 	}, s)
 }
 
-func cut(s string, most int) string {
-	if len(s) <= most {
+// cut limits a string to a number of characters.
+func cut(s string, maxChars int) string {
+	if len(s) <= maxChars {
 		return s
 	}
-	if chars := []rune(s); len(chars) > most {
-		return string(chars[:most-3]) + "..."
+	if chars := []rune(s); len(chars) > maxChars {
+		return string(chars[:maxChars-3]) + "..."
 	}
 	return s
 }

@@ -13,26 +13,27 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// reader walks one document and keeps what is wrong with it.
+// reader reads the nodes of one document and collects problems. Its methods return the zero
+// value for a node that they report.
 type reader struct {
 	findings
 }
 
-// node is a value of the document and the path that leads to it.
+// node is a value of the document with its key path.
 type node struct {
 	*yaml.Node
 	path string
 }
 
-// entry is a key of a mapping, in the spelling of the API, and its value.
+// entry is one key of a mapping with its value.
 type entry struct {
 	key, value node
-	name       string
-	again      bool // the same key stands further below, and that one counts
+	name       string // as the API spells it
+	again      bool   // the mapping has the same key again further below, and that one wins
 }
 
-// entries returns what stands in a mapping. Of a key given twice it returns
-// the last and warns of the others.
+// entries returns the keys of a mapping. It returns the last of several duplicate
+// keys and warns about the others.
 func (r *reader) entries(n node) []entry {
 	n = n.resolved()
 	if !n.null() && (n.Kind != yaml.MappingNode || isFunction(n)) {
@@ -43,9 +44,9 @@ func (r *reader) entries(n node) []entry {
 	for _, f := range n.fields() {
 		switch {
 		case f.key.Tag == "!!merge":
-			r.problem(diag.Error, f.key, `found the merge key "<<"; write its keys out`)
+			r.problem(diag.Error, f.key, `merge keys ("<<") are not supported; write the keys out`)
 		case f.again:
-			r.problem(diag.Warning, f.key, "%s is given more than once; the last one counts", f.value.path)
+			r.problem(diag.Warning, f.key, "duplicate key %s; the last one wins", f.value.path)
 		default:
 			kept = append(kept, f)
 		}
@@ -53,7 +54,7 @@ func (r *reader) entries(n node) []entry {
 	return kept
 }
 
-// fields returns the keys and values of a mapping as they stand.
+// fields returns the keys of a mapping in file order, duplicates included.
 func (n node) fields() []entry {
 	var all []entry
 	last := map[string]int{}
@@ -73,7 +74,7 @@ func (n node) fields() []entry {
 	return all
 }
 
-// apiName returns a key of CloudFormation in the spelling of the API.
+// apiName returns the API's spelling of a key, given in that of the API or of CloudFormation.
 func apiName(key string) string {
 	if key == "BuildSpec" {
 		return "buildspec"
@@ -82,6 +83,7 @@ func apiName(key string) string {
 	return string(unicode.ToLower(first)) + key[size:]
 }
 
+// join appends a key to a key path.
 func join(path, key string) string {
 	if path == "" {
 		return short(key)
@@ -89,7 +91,7 @@ func join(path, key string) string {
 	return path + "." + short(key)
 }
 
-// items returns what stands in a list.
+// items returns the items of a list.
 func (r *reader) items(n node) []node {
 	n = n.resolved()
 	if !n.null() && n.Kind != yaml.SequenceNode {
@@ -99,7 +101,7 @@ func (r *reader) items(n node) []node {
 	return n.children()
 }
 
-// children returns the items of a list, and nothing of anything else.
+// children returns the items of a list, or nil if n is not a list.
 func (n node) children() []node {
 	if n.Node == nil || n.Kind != yaml.SequenceNode {
 		return nil
@@ -111,7 +113,7 @@ func (n node) children() []node {
 	return items
 }
 
-// child returns the value of a key of n, or a node without value.
+// child returns the value of a key, or a node without a value if n lacks the key.
 func (n node) child(name string) node {
 	for _, f := range n.fields() {
 		if f.name == name && !f.again {
@@ -121,7 +123,7 @@ func (n node) child(name string) node {
 	return node{Node: &yaml.Node{}, path: join(n.path, name)}
 }
 
-// text returns a scalar as it was written: 010, 1.10 and yes stay as they are.
+// text returns a scalar with its spelling: 010, 1.10 and yes are not converted.
 func (r *reader) text(n node) string {
 	if n.null() {
 		return ""
@@ -133,26 +135,27 @@ func (r *reader) text(n node) string {
 	return n.Value
 }
 
-// aside is text for what changes nothing about the commands of a build: that
-// only CloudFormation knows it, as a role's ARN, is no reason to stop.
-func (r *reader) aside(n node) string {
+// optionalText is text for a field without an effect on the commands of a build, such as the
+// ARN of a role. A function of CloudFormation in its place is only a warning.
+func (r *reader) optionalText(n node) string {
 	if isFunction(n) {
-		r.problem(diag.Warning, n, "found %s for %s, which only CloudFormation can work out; it is left out", n.kind(), n.path)
+		r.problem(diag.Warning, n, "%s is ignored, because only CloudFormation can evaluate %s", n.path, n.kind())
 		return ""
 	}
 	return r.text(n)
 }
 
-// word returns a string that is to be one of known; another is told of as bad.
+// word returns a string that should be one of known. Other values are reported with severity
+// bad.
 func (r *reader) word(n node, known []string, bad diag.Severity) string {
 	s := r.text(n)
 	if s != "" && !slices.Contains(known, s) && !r.full(bad) {
-		r.problem(bad, n, "unknown %s %s%s", n.path, shown(s), expected(s, known))
+		r.problem(bad, n, "unknown %s %s%s", n.path, shown(s), hintFor(s, known))
 	}
 	return s
 }
 
-// flag returns a boolean, in any of YAML's spellings, quoted or not.
+// flag returns a boolean in any of YAML's spellings, quoted or not.
 func (r *reader) flag(n node) bool {
 	word := strings.ToLower(n.Value)
 	yes := slices.Contains([]string{"true", "yes", "on"}, word)
@@ -163,13 +166,13 @@ func (r *reader) flag(n node) bool {
 	return yes
 }
 
-// bounds are the least and the most a number may be.
+// bounds is the range of a number and its unit, for messages.
 type bounds struct {
 	least, most int
 	unit        string
 }
 
-// number returns a whole number, quoted or not.
+// number returns an integer, quoted or not.
 func (r *reader) number(n node, b bounds) int {
 	if n.null() {
 		return 0
@@ -180,13 +183,13 @@ func (r *reader) number(n node, b bounds) int {
 		return 0
 	}
 	if i < b.least || i > b.most {
-		r.problem(diag.Error, n, "%s is %d; expected %d to %d%s", n.path, i, b.least, b.most, b.unit)
+		r.problem(diag.Error, n, "%s is %d; it must be %d to %d%s", n.path, i, b.least, b.most, b.unit)
 		return 0
 	}
 	return i
 }
 
-// resolved returns what an alias stands for.
+// resolved follows aliases.
 func (n node) resolved() node {
 	for n.Node != nil && n.Kind == yaml.AliasNode {
 		n.Node = n.Alias
@@ -194,12 +197,12 @@ func (n node) resolved() node {
 	return n
 }
 
-// null reports whether n says nothing.
+// null reports whether n is absent or null.
 func (n node) null() bool {
 	return n.Node == nil || n.Kind == 0 || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
 }
 
-// kind names what n is to a person.
+// kind describes the type of n in a message.
 func (n node) kind() string {
 	switch {
 	case isFunction(n) && n.Kind == yaml.MappingNode:
@@ -207,7 +210,7 @@ func (n node) kind() string {
 	case isFunction(n):
 		return "the function " + short(n.Tag)
 	case n.null():
-		return "nothing"
+		return "null"
 	case n.Kind == yaml.MappingNode:
 		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
@@ -216,8 +219,8 @@ func (n node) kind() string {
 	return shown(n.Value)
 }
 
-// isFunction reports whether n is a function of a CloudFormation template:
-// !Ref x, {"Ref": "x"} or {"Fn::Sub": "x"}.
+// isFunction reports whether n is an intrinsic function of CloudFormation: !Ref x,
+// {"Ref": "x"} or {"Fn::Sub": "x"}.
 func isFunction(n node) bool {
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") && n.Tag != "!" {
 		return true

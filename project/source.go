@@ -9,11 +9,11 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// maxSecondary is how many secondary sources, versions and artifacts a project
-// has at most, by the API reference of CreateProject.
+// maxSecondary is the maximum number of secondary sources, versions and artifacts. Documented
+// in the API reference of CreateProject.
 const maxSecondary = 12
 
-// source reads a ProjectSource.
+// source reads a ProjectSource of the API.
 func (r *reader) source(n node) Source {
 	var s Source
 	for _, f := range r.entries(n) {
@@ -21,7 +21,7 @@ func (r *reader) source(n node) Source {
 		case "type":
 			s.Type = r.word(f.value, sourceTypes, diag.Error)
 		case "location":
-			s.Location = r.aside(f.value)
+			s.Location = r.optionalText(f.value)
 		case "sourceIdentifier":
 			s.Identifier = r.identifier(f.value)
 		case "buildspec":
@@ -31,7 +31,7 @@ func (r *reader) source(n node) Source {
 		case "gitSubmodulesConfig":
 			s.FetchSubmodules = r.submodules(f.value)
 		case "auth", "reportBuildStatus", "buildStatusConfig", "insecureSsl":
-			// These are between the service and the provider.
+			// These concern CodeBuild and the source provider only.
 		default:
 			r.unknown(f, sourceKeys)
 		}
@@ -39,6 +39,7 @@ func (r *reader) source(n node) Source {
 	return s
 }
 
+// submodules reads gitSubmodulesConfig.
 func (r *reader) submodules(n node) (fetch bool) {
 	for _, f := range r.entries(n) {
 		switch f.name {
@@ -51,6 +52,7 @@ func (r *reader) submodules(n node) (fetch bool) {
 	return fetch
 }
 
+// secondarySources reads a list of ProjectSource.
 func (r *reader) secondarySources(n node) []Source {
 	var all []Source
 	known := map[string]bool{}
@@ -62,41 +64,41 @@ func (r *reader) secondarySources(n node) []Source {
 	return all
 }
 
-// secondary returns the items of a list that may have twelve.
+// secondary returns the items of a list with at most maxSecondary of them.
 func (r *reader) secondary(n node) []node {
 	items := r.items(n)
 	if len(items) > maxSecondary {
-		r.problem(diag.Error, items[maxSecondary], "%s has %d items; expected at most %d", n.path, len(items), maxSecondary)
+		r.problem(diag.Error, items[maxSecondary], "%s has %d items; the maximum is %d", n.path, len(items), maxSecondary)
 		return items[:maxSecondary]
 	}
 	return items
 }
 
-// unique keeps that item has no identifier, or one that is known already.
+// unique reports an item without an identifier, or with that of an earlier item.
 func (r *reader) unique(item node, key, identifier string, known map[string]bool) {
 	id := item.child(key)
 	switch {
-	case item.Kind != yaml.MappingNode && !item.null(): // told already
+	case item.Kind != yaml.MappingNode && !item.null(): // already reported
 	case id.null() || id.Kind == yaml.ScalarNode && id.Value == "":
-		r.problem(diag.Error, item, "%s has no %s; expected one, to tell it from the others", item.path, key)
+		r.problem(diag.Error, item, "%s has no %s; add a unique one", item.path, key)
 	case identifier != "" && known[identifier]:
-		r.problem(diag.Error, id, "%s %s is taken; expected another one", key, shown(identifier))
+		r.problem(diag.Error, id, "duplicate %s %s; use another one", key, shown(identifier))
 	}
 	known[identifier] = true
 }
 
-// identifier reads the name of a source or of artifacts: letters, digits and
-// underscores, fewer than 128 (API reference, ProjectSource).
+// identifier reads the identifier of a source or of artifacts. Documented in the API
+// reference: letters, digits and underscores, fewer than 128.
 func (r *reader) identifier(n node) string {
 	s := r.text(n)
 	if s == "" || len(s) < 128 && isWord(s) {
 		return s
 	}
-	r.problem(diag.Error, n, `%s is %s; expected letters, digits and "_", fewer than 128`, n.path, shown(s))
+	r.problem(diag.Error, n, `%s: invalid identifier %s; use fewer than 128 letters, digits and "_"`, n.path, shown(s))
 	return ""
 }
 
-// sourceVersions reads secondarySourceVersions.
+// sourceVersions reads secondarySourceVersions as a map from identifier to version.
 func (r *reader) sourceVersions(n node) map[string]string {
 	versions := map[string]string{}
 	for _, item := range r.secondary(n) {
@@ -118,7 +120,7 @@ func (r *reader) sourceVersions(n node) map[string]string {
 	return versions
 }
 
-// checkVersions warns of a version for a source that the project has not.
+// checkVersions warns about versions for sources that the project does not have.
 func (r *reader) checkVersions(n node, sources []Source) {
 	var known []string
 	for _, s := range sources {
@@ -127,12 +129,12 @@ func (r *reader) checkVersions(n node, sources []Source) {
 	for _, item := range n.children() {
 		identifier := item.child("sourceIdentifier")
 		if s := identifier.Value; s != "" && !slices.Contains(known, s) {
-			r.problem(diag.Warning, identifier, "no secondary source is called %s%s", shown(s), diag.DidYouMean(short(s), known))
+			r.problem(diag.Warning, identifier, "unknown secondary source %s%s", shown(s), diag.DidYouMean(short(s), known))
 		}
 	}
 }
 
-// cache reads a ProjectCache.
+// cache reads a ProjectCache of the API.
 func (r *reader) cache(n node) Cache {
 	var c Cache
 	for _, f := range r.entries(n) {
@@ -140,13 +142,13 @@ func (r *reader) cache(n node) Cache {
 		case "type":
 			c.Type = r.word(f.value, cacheTypes, diag.Error)
 		case "location":
-			c.Location = r.aside(f.value)
+			c.Location = r.optionalText(f.value)
 		case "modes":
 			for _, item := range r.items(f.value) {
 				c.Modes = append(c.Modes, r.word(item, cacheModes, diag.Error))
 			}
 		case "cacheNamespace":
-			c.Namespace = r.aside(f.value)
+			c.Namespace = r.optionalText(f.value)
 		default:
 			r.unknown(f, cacheKeys)
 		}
@@ -163,7 +165,7 @@ func (r *reader) fileSystems(n node) []FileSystem {
 	return all
 }
 
-// fileSystem reads a ProjectFileSystemLocation.
+// fileSystem reads a ProjectFileSystemLocation of the API.
 func (r *reader) fileSystem(n node) FileSystem {
 	var fs FileSystem
 	for _, f := range r.entries(n) {
@@ -171,7 +173,7 @@ func (r *reader) fileSystem(n node) FileSystem {
 		case "type":
 			fs.Type = r.word(f.value, fileSystemTypes, diag.Error)
 		case "location":
-			fs.Location = r.aside(f.value)
+			fs.Location = r.optionalText(f.value)
 		case "mountPoint":
 			fs.MountPoint = r.text(f.value)
 		case "identifier":

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// syntaxError says where text stops being JSON or YAML and what is wrong there.
+// syntaxError returns the position of a JSON or YAML syntax error and a message.
 func syntaxError(text []byte, lines []string, err error) (place, string) {
 	var broken *json.SyntaxError
 	if looksLikeJSON(text) && errors.As(json.Unmarshal(text, new(any)), &broken) {
@@ -22,14 +22,17 @@ func syntaxError(text []byte, lines []string, err error) (place, string) {
 	return yamlError(lines, err)
 }
 
+// looksLikeJSON reports whether the author probably meant to write JSON, so that JSON's rules
+// explain the error better than YAML's.
 func looksLikeJSON(text []byte) bool {
 	s := strings.TrimSpace(string(text))
 	return strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[")
 }
 
-// hint is what to tell about a parser's message that contains words.
+// hint is a message that replaces a parser's message with certain words.
 type hint struct{ words, message string }
 
+// advise returns the message of the first hint that applies, or the parser's message.
 func advise(hints []hint, message string) string {
 	for _, h := range hints {
 		if strings.Contains(message, h.words) {
@@ -39,66 +42,69 @@ func advise(hints []hint, message string) string {
 	return message
 }
 
-// jsonHints translate encoding/json; what was found goes before each.
+// jsonHints are the hints for encoding/json. The unexpected character goes before each.
 var jsonHints = []hint{
-	{"exceeded max depth", "expected fewer levels of nesting"},
-	{"unexpected end of JSON input", `expected a closing "}", "]" or quote`},
-	{"looking for beginning of object key string", `expected a key in double quotes (no comment, no comma before "}")`},
-	{"after object key:value pair", `expected "," or "}"`},
-	{"after object key", `expected ":"`},
-	{"after array element", `expected "," or "]"`},
-	{"in numeric literal", "expected a number"},
-	{"in literal", "expected true, false or null"},
-	{"looking for beginning of value", `expected a value: "...", a number, true, false, null, {...} or [...]`},
-	{"after top-level value", "expected nothing after the end of the document"},
-	{"in string escape code", `expected one of the escapes \" \\ \/ \b \f \n \r \t \u0000`},
-	{`in \u hexadecimal`, "expected four hexadecimal digits"},
-	{"in string literal", `expected \n, \t or another escape`},
+	{"exceeded max depth", "reduce the levels of nesting"},
+	{"unexpected end of JSON input", `add a closing "}", "]" or quote`},
+	{"looking for beginning of object key string", `write a key in double quotes (no comment, no comma before "}")`},
+	{"after object key:value pair", `write "," or "}" here`},
+	{"after object key", `write ":" here`},
+	{"after array element", `write "," or "]" here`},
+	{"in numeric literal", "write a number here"},
+	{"in literal", "write true, false or null here"},
+	{"looking for beginning of value", `write a value here: "...", a number, true, false, null, {...} or [...]`},
+	{"after top-level value", "remove the text after the end of the document"},
+	{"in string escape code", `use one of the escapes \" \\ \/ \b \f \n \r \t \u0000`},
+	{`in \u hexadecimal`, "write four hexadecimal digits"},
+	{"in string literal", `write \n, \t or another escape`},
 }
 
+// jsonError converts an error of encoding/json.
 func jsonError(text []byte, err *json.SyntaxError) (place, string) {
 	end := min(int(err.Offset), len(text))
 	if strings.HasPrefix(err.Error(), "unexpected end") {
-		return placeAt(text, end), "found the end of the file; " + advise(jsonHints, err.Error())
+		return placeAt(text, end), "unexpected end of the file; " + advise(jsonHints, err.Error())
 	}
 	start := max(0, end-1)
 	for start > 0 && !utf8.RuneStart(text[start]) {
 		start--
 	}
 	c, _ := utf8.DecodeRune(text[start:])
-	return placeAt(text, start), fmt.Sprintf("found %q; %s", c, advise(jsonHints, err.Error()))
+	return placeAt(text, start), fmt.Sprintf("unexpected %q; %s", c, advise(jsonHints, err.Error()))
 }
 
+// placeAt converts a byte offset to a line and a column.
 func placeAt(text []byte, offset int) place {
 	lines := splitLines(text[:offset])
 	return place{len(lines), 1 + utf8.RuneCountInString(lines[len(lines)-1])}
 }
 
-// yamlHints translate yaml.v3.
+// yamlHints are the hints for yaml.v3.
 var yamlHints = []hint{
-	{"tab character", "found a tab; expected spaces: YAML is not indented with tabs"},
-	{"cannot start any token", `found a character that no value can begin with; put the value in quotes`},
-	{"mapping values are not allowed", `found ": " where no key is expected; put a value with ": " in quotes, or check the indentation`},
-	{"could not find expected ':'", `found a key without ":"; expected "key: value"`},
-	{"unexpected end of stream", "found a quote that is not closed; expected the same quote again"},
-	{"expected ',' or ']'", `found a list that is not closed; expected "," or "]"`},
-	{"expected ',' or '}'", `found a mapping that is not closed; expected "," or "}"`},
-	{"expected '-' indicator", `found no "-"; expected another item of the list, or other indentation`},
-	{"did not find expected key", "found no key here; expected one, indented like those before it, or quotes around the value"},
-	{"did not find expected node content", "found no value here; expected one"},
-	{"unknown escape character", `found an unknown escape; expected \\ for a backslash, or 'single quotes'`},
-	{"exceeded max depth", "found too many levels of nesting"},
+	{"tab character", "tab in the indentation; indent with spaces"},
+	{"cannot start any token", `a value cannot begin with this character; put the value in quotes`},
+	{"mapping values are not allowed", `unexpected ": "; put a value with ": " in quotes, or check the indentation`},
+	{"could not find expected ':'", `a key has no ":"; write "key: value"`},
+	{"unexpected end of stream", "a quote is not closed; add the closing quote"},
+	{"expected ',' or ']'", `a list is not closed; write "," or "]" here`},
+	{"expected ',' or '}'", `a mapping is not closed; write "," or "}" here`},
+	{"expected '-' indicator", `no "-" here; add a list item, or fix the indentation`},
+	{"did not find expected key", "no key here; align it with the keys above, or put the value in quotes"},
+	{"did not find expected node content", "no value here; add one"},
+	{"unknown escape character", `unknown escape; write \\ for a backslash, or use 'single quotes'`},
+	{"exceeded max depth", "too many levels of nesting"},
 }
 
 var unknownAnchor = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`unknown anchor '(.+)' referenced`)
 })
 
+// yamlError converts an error of yaml.v3.
 func yamlError(lines []string, err error) (place, string) {
 	at, message := yamlPlace(lines, err), strings.TrimPrefix(err.Error(), "yaml: ")
 	message = reportedLine().ReplaceAllString(message, "")
 	if m := unknownAnchor().FindStringSubmatch(message); m != nil {
-		return at, fmt.Sprintf(`found *%s, but no &%s before it; define it, or put the value in quotes`, m[1], m[1])
+		return at, fmt.Sprintf(`alias *%s has no anchor &%s before it; define it, or put the value in quotes`, m[1], m[1])
 	}
 	if at.column > 0 && strings.Contains(lines[at.line-1][:indentation(lines[at.line-1])], "\t") {
 		message = "tab character"
@@ -106,6 +112,7 @@ func yamlError(lines []string, err error) (place, string) {
 	return at, advise(yamlHints, message)
 }
 
+// indentation returns the number of tabs and spaces at the beginning of a line.
 func indentation(line string) int {
 	return len(line) - len(strings.TrimLeft(line, " \t"))
 }
@@ -114,9 +121,9 @@ var reportedLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^line (\d+): `)
 })
 
-// yamlPlace finds where lines stop being YAML: behind the longest beginning of
-// them that parses. yaml.v3 itself names no column, and often the line where
-// something began that went wrong later.
+// yamlPlace finds the position of a YAML syntax error: the end of the longest prefix that
+// parses. yaml.v3 reports no column, and often the line in which the broken construct begins.
+// If the search exceeds its budget, yamlPlace returns the line of yaml.v3.
 func yamlPlace(lines []string, err error) place {
 	s := search{budget: maxSize}
 	firstLines := func(n int) string { return strings.Join(lines[:n], "\n") + "\n" }
@@ -132,18 +139,20 @@ func yamlPlace(lines []string, err error) place {
 	return place{line + 1, min(column+1, max(1, len(broken)))}
 }
 
+// reported returns the line number in an error of yaml.v3, or 1.
 func reported(err error, lines int) int {
 	m := reportedLine().FindStringSubmatch(strings.TrimPrefix(err.Error(), "yaml: "))
 	if m == nil {
 		return 1
 	}
-	n, _ := strconv.Atoi(m[1]) // the pattern says it is a number
+	n, _ := strconv.Atoi(m[1]) // cannot fail: the pattern has digits only
 	return min(max(1, n), lines)
 }
 
-// search parses beginnings of a text until it has read budget bytes.
+// search parses prefixes of a text. budget is the number of bytes that it may still read.
 type search struct{ budget int }
 
+// parse parses a prefix. An empty one is not an error.
 func (s *search) parse(text string) error {
 	s.budget -= len(text)
 	_, _, err := decodeYAML([]byte(text))
@@ -153,8 +162,8 @@ func (s *search) parse(text string) error {
 	return err
 }
 
-// enough returns the least number up to n whose beginning has the same error as
-// the whole text: what stands behind that was not looked at.
+// enough returns the smallest number up to n whose prefix has the same error as the whole
+// text. The parser did not look at the text after it, so longest can begin there.
 func (s *search) enough(n int, beginning func(n int) string, whole error) int {
 	return sort.Search(n, func(n int) bool {
 		if s.budget < 0 {
@@ -165,7 +174,7 @@ func (s *search) enough(n int, beginning func(n int) string, whole error) int {
 	})
 }
 
-// longest returns the greatest number up to n whose beginning parses.
+// longest returns the largest number up to n whose prefix parses.
 func (s *search) longest(n int, beginning func(n int) string) int {
 	for ; n > 0 && s.budget >= 0; n-- {
 		if s.parse(beginning(n)) == nil {

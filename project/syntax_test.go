@@ -14,191 +14,191 @@ import (
 var syntaxTests = []struct{ title, text, want string }{
 	{
 		"an empty file", "",
-		`p.yml: error: the file is empty; expected a project, as CreateProject takes it`,
+		`p.yml: error: the file is empty; write a project, in the format of CreateProject`,
 	},
 	{
 		"only comments", "# nothing\n",
-		`p.yml: error: the file is empty; expected a project, as CreateProject takes it`,
+		`p.yml: error: the file is empty; write a project, in the format of CreateProject`,
 	},
 	{
 		"null", "null\n",
-		`p.yml:1:1: error: found nothing; expected a project: a mapping with name, source, environment and so on
+		`p.yml:1:1: error: a project must be a mapping with name, source, environment and so on, not null
   1 | null
     | ^^^^`,
 	},
 	{
 		"a list", "- name: web\n",
-		`p.yml:1:1: error: found a list; expected a project: a mapping with name, source, environment and so on
+		`p.yml:1:1: error: a project must be a mapping with name, source, environment and so on, not a list
   1 | - name: web
     | ^`,
 	},
 	{
 		"a JSON list", `[{"name": "web"}]`,
-		`p.yml:1:1: error: found a list; expected a project: a mapping with name, source, environment and so on
+		`p.yml:1:1: error: a project must be a mapping with name, source, environment and so on, not a list
   1 | [{"name": "web"}]
     | ^`,
 	},
 	{
 		"a scalar", "web\n",
-		`p.yml:1:1: error: found "web"; expected a project: a mapping with name, source, environment and so on
+		`p.yml:1:1: error: a project must be a mapping with name, source, environment and so on, not "web"
   1 | web
     | ^^^`,
 	},
 	{
 		"two documents", "name: a\n---\nname: b\n",
-		`p.yml:3:1: error: found a second document; a file holds one project, so split the file
+		`p.yml:3:1: error: a second document begins here; a file can hold only one project, so split it
   3 | name: b
     | ^`,
 	},
 	{
 		"a project that is a list", `{"project": []}`,
-		`p.yml:1:13: error: found a list; expected a project: a mapping with name, source, environment and so on
+		`p.yml:1:13: error: a project must be a mapping with name, source, environment and so on, not a list
   1 | {"project": []}
     |             ^`,
 	},
 	{
 		"a tab", "source:\n\ttype: S3\n",
-		`p.yml:2:1: error: found a tab; expected spaces: YAML is not indented with tabs
+		`p.yml:2:1: error: tab in the indentation; indent with spaces
   2 | 	type: S3
     | ^`,
 	},
 	{
 		"a tab after a key", "name: x\n\tsource: y\n",
-		`p.yml:2:1: error: found a tab; expected spaces: YAML is not indented with tabs
+		`p.yml:2:1: error: tab in the indentation; indent with spaces
   2 | 	source: y
     | ^`,
 	},
 	{
 		"a colon in a value", "source:\n  type: S3\n  location: x: y\n",
-		`p.yml:3:14: error: found ": " where no key is expected; put a value with ": " in quotes, or check the indentation
+		`p.yml:3:14: error: unexpected ": "; put a value with ": " in quotes, or check the indentation
   3 |   location: x: y
     |              ^`,
 	},
 	{
 		"an open quote", "name: \"abc\nsource: x\n",
-		`p.yml:1:7: error: found a quote that is not closed; expected the same quote again
+		`p.yml:1:7: error: a quote is not closed; add the closing quote
   1 | name: "abc
     |       ^`,
 	},
 	{
 		"wrong indentation", "source:\n  type: S3\n name: y\n",
-		`p.yml:3:2: error: found no key here; expected one, indented like those before it, or quotes around the value
+		`p.yml:3:2: error: no key here; align it with the keys above, or put the value in quotes
   3 |  name: y
     |  ^`,
 	},
 	{
 		"a key without colon", "name: x\nfoo\n",
-		`p.yml:2:1: error: found a key without ":"; expected "key: value"
+		`p.yml:2:1: error: a key has no ":"; write "key: value"
   2 | foo
     | ^`,
 	},
 	{
 		"an open list", "cache:\n  modes: [a, b\nname: c\n",
-		`p.yml:2:10: error: found a list that is not closed; expected "," or "]"
+		`p.yml:2:10: error: a list is not closed; write "," or "]" here
   2 |   modes: [a, b
     |          ^`,
 	},
 	{
 		"an open mapping", "source: {type: S3\n",
-		`p.yml:1:9: error: found a mapping that is not closed; expected "," or "}"
+		`p.yml:1:9: error: a mapping is not closed; write "," or "}" here
   1 | source: {type: S3
     |         ^`,
 	},
 	{
 		"an odd first character", "name: @x\n",
-		`p.yml:1:7: error: found a character that no value can begin with; put the value in quotes
+		`p.yml:1:7: error: a value cannot begin with this character; put the value in quotes
   1 | name: @x
     |       ^`,
 	},
 	{
 		"an unknown alias", "name: *web\n",
-		`p.yml:1:7: error: found *web, but no &web before it; define it, or put the value in quotes
+		`p.yml:1:7: error: alias *web has no anchor &web before it; define it, or put the value in quotes
   1 | name: *web
     |       ^`,
 	},
 	{
 		"an unknown escape", `name: "\q"`,
-		`p.yml:1:7: error: found an unknown escape; expected \\ for a backslash, or 'single quotes'
+		`p.yml:1:7: error: unknown escape; write \\ for a backslash, or use 'single quotes'
   1 | name: "\q"
     |       ^`,
 	},
 	{
 		"text behind a quote", "name: b\ndescription: \"d\" e\n",
-		`p.yml:2:18: error: found no key here; expected one, indented like those before it, or quotes around the value
+		`p.yml:2:18: error: no key here; align it with the keys above, or put the value in quotes
   2 | description: "d" e
     |                  ^`,
 	},
 	{
 		"no dash", "secondarySources:\n- a\nname: c\n- b\n",
-		`p.yml:4:1: error: found no key here; expected one, indented like those before it, or quotes around the value
+		`p.yml:4:1: error: no key here; align it with the keys above, or put the value in quotes
   4 | - b
     | ^`,
 	},
 	{
 		"deep nesting", strings.Repeat("[", 20_000),
-		`p.yml:1:10001: error: found '['; expected fewer levels of nesting`,
+		`p.yml:1:10001: error: unexpected '['; reduce the levels of nesting`,
 	},
 	{
 		"no comma in JSON", "{\n  \"name\": \"a\"\n  \"source\": {}\n}\n",
-		`p.yml:3:3: error: found '"'; expected "," or "}"
+		`p.yml:3:3: error: unexpected '"'; write "," or "}" here
   3 |   "source": {}
     |   ^`,
 	},
 	{
 		"a comment in JSON", "{\n  // the name\n  \"name\": \"a\"\n}\n",
-		`p.yml:2:3: error: found '/'; expected a key in double quotes (no comment, no comma before "}")
+		`p.yml:2:3: error: unexpected '/'; write a key in double quotes (no comment, no comma before "}")
   2 |   // the name
     |   ^`,
 	},
 	{
 		"JSON cut short", `{"name": "a", "source": {`,
-		`p.yml:1:26: error: found the end of the file; expected a closing "}", "]" or quote
+		`p.yml:1:26: error: unexpected end of the file; add a closing "}", "]" or quote
   1 | {"name": "a", "source": {
     |                          ^`,
 	},
 	{
 		"two JSON documents", "{\"name\": \"a\"}\n{\"name\": \"b\"}\n",
-		`p.yml:2:1: error: found '{'; expected nothing after the end of the document
+		`p.yml:2:1: error: unexpected '{'; remove the text after the end of the document
   2 | {"name": "b"}
     | ^`,
 	},
 	{
 		"a bare word in JSON", `{"name": "a", "badgeEnabled": nul, "x" 1}`,
-		`p.yml:1:34: error: found ','; expected true, false or null
+		`p.yml:1:34: error: unexpected ','; write true, false or null here
   1 | {"name": "a", "badgeEnabled": nul, "x" 1}
     |                                  ^`,
 	},
 	{
 		"no colon in JSON", `{"name" "a"}`,
-		`p.yml:1:9: error: found '"'; expected ":"
+		`p.yml:1:9: error: unexpected '"'; write ":" here
   1 | {"name" "a"}
     |         ^`,
 	},
 	{
 		"no comma in a JSON list", `{"cache": {"modes": ["a" "b"]}}`,
-		`p.yml:1:26: error: found '"'; expected "," or "]"
+		`p.yml:1:26: error: unexpected '"'; write "," or "]" here
   1 | {"cache": {"modes": ["a" "b"]}}
     |                          ^`,
 	},
 	{
 		"a control character", "name: a\x01b\n",
-		`p.yml:1:8: error: found the control character U+0001; take it out, or write it as an escape in double quotes
+		`p.yml:1:8: error: control character U+0001; remove it, or write it as an escape in double quotes
   1 | name: a�b
     |        ^`,
 	},
 	{
 		"a byte that is not UTF-8", "name: w\xe9b\n",
-		`p.yml:1:8: error: found a byte that is not UTF-8; save the file as UTF-8 text
+		`p.yml:1:8: error: byte is not valid UTF-8; save the file as UTF-8
   1 | name: w�b
     |        ^`,
 	},
 	{
 		"an alias in itself", "name: &a [*a]\n",
-		`p.yml: error: the aliases (*name) of the file unfold to more than 1048576 values; write them out`,
+		`p.yml: error: the aliases of the file expand to more than 1048576 values; write the values out`,
 	},
 }
 
-func TestTextThatIsNoDocumentIsToldByPlaceAndWayOut(t *testing.T) {
+func TestParse_SyntaxErrors(t *testing.T) {
 	t.Parallel()
 	for _, test := range syntaxTests {
 		t.Run(test.title, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestTextThatIsNoDocumentIsToldByPlaceAndWayOut(t *testing.T) {
 	}
 }
 
-func TestParseIsBounded(t *testing.T) {
+func TestParse_IsBounded(t *testing.T) {
 	t.Parallel()
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
 	for c := 'b'; c < 'k'; c++ {
@@ -219,19 +219,19 @@ func TestParseIsBounded(t *testing.T) {
 	}
 	long := strings.Repeat("a", maxSize/2)
 	tests := []struct{ title, text, want string }{
-		{"too large", strings.Repeat("#", maxSize+1), "p.yml: error: the file has 1048577 bytes; a project document has " +
-			"at most 1048576"},
-		{"an alias bomb", bomb, "p.yml: error: the aliases (*name) of the file unfold to more than 1048576 values; write " +
-			"them out"},
-		{"a long key", "name: x\n? " + long + "\n: 1\n", "p.yml:2:3: warning: unknown " +
-			"key \"" + long[:57] + "...\" is ignored; CreateProject has none such"},
-		{"many lines and an error at " +
-			"the end", strings.Repeat("name: x\n", maxSize/16) + "a: b: c\n", `p.yml:65537: error: found ": " where no key is expected; put a value with ": " in quotes, or check the indentation`},
+		{"too large", strings.Repeat("#", maxSize+1),
+			"p.yml: error: the file has 1048577 bytes; the maximum for a project document is 1048576"},
+		{"an alias bomb", bomb, "p.yml: error: the aliases of the file expand to more than 1048576 values; write " +
+			"the values out"},
+		{"a long key", "name: x\n? " + long + "\n: 1\n", "p.yml:2:3: warning: unknown key \"" + long[:57] +
+			"...\" is ignored; CreateProject has no such key"},
+		{"many lines and an error at the end", strings.Repeat("name: x\n", maxSize/16) + "a: b: c\n",
+			`p.yml:65537: error: unexpected ": "; put a value with ": " in quotes, or check the indentation`},
 	}
 	for _, test := range tests {
 		t.Run(test.title, func(t *testing.T) {
 			t.Parallel()
-			const bound = 30 * time.Second // with -race on a busy machine some ten; what is not bounded takes minutes
+			const bound = 30 * time.Second // with -race on a busy machine some ten; an unbounded parser takes minutes
 			var problems diag.List
 			took := time.Duration(math.MaxInt64)
 			for range 3 { // a machine that is busy is slow once, not each time
@@ -251,7 +251,7 @@ func TestParseIsBounded(t *testing.T) {
 	}
 }
 
-func TestParseReadsWhatPowerShellWrites(t *testing.T) {
+func TestParse_PowerShellUTF16(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
 		"UTF-8 with a mark":  "\xef\xbb\xbf{\"name\": \"a\"}",

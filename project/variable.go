@@ -6,35 +6,36 @@ import (
 	"strings"
 )
 
-// ValidName reports whether name can be a variable in sh: letters, digits and
-// "_", not beginning with a digit.
+// ValidName reports whether name is valid for a shell variable: letters, digits and "_", not
+// beginning with a digit.
 func ValidName(name string) bool {
 	return name != "" && isWord(name) && (name[0] < '0' || name[0] > '9')
 }
 
-// isWord reports whether s is made of letters, digits and "_" only.
+// isWord reports whether s consists of letters, digits and "_".
 func isWord(s string) bool {
 	return strings.IndexFunc(s, func(c rune) bool {
 		return c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 	}) < 0
 }
 
-// ReservedName reports whether the service keeps name for itself: the user
-// guide, "Environment variables in build environments", says that of every name
-// that begins with CODEBUILD_.
+// ReservedName reports whether CodeBuild reserves a name. Documented in "Environment
+// variables in build environments": all names that begin with CODEBUILD_ are reserved.
 func ReservedName(name string) bool {
 	return strings.HasPrefix(name, "CODEBUILD_") && !strings.HasPrefix(name, "CODEBUILD_CONFIG_")
 }
 
+// badName returns the message for an invalid name.
 func badName(name string) string {
-	return shown(name) + ` cannot be a variable; expected letters, digits and "_", not beginning with a digit`
+	return "invalid variable name " + shown(name) + `; use letters, digits and "_", and do not begin with a digit`
 }
 
+// reservedName returns the message for a reserved name.
 func reservedName(name string) string {
-	return shown(name) + " begins with CODEBUILD_, which is reserved for the service; choose another name"
+	return shown(name) + " begins with CODEBUILD_, which CodeBuild reserves; use another name"
 }
 
-// lastOfEach returns every name once, as it was defined last.
+// lastOfEach removes duplicate names, of which the last definition wins.
 func lastOfEach(vars []Variable) []Variable {
 	last := map[string]int{}
 	for i, v := range vars {
@@ -49,12 +50,12 @@ func lastOfEach(vars []Variable) []Variable {
 	return kept
 }
 
-// ParseEnvFlag reads one variable of the command line: NAME=VALUE, where VALUE
-// is taken as it is, or NAME, whose value lookup knows.
+// ParseEnvFlag parses a variable of the command line: NAME=VALUE with a literal value, or NAME
+// to take the value from lookup, which is usually os.LookupEnv.
 func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, error) {
 	name, value, given := strings.Cut(arg, "=")
 	if name == "" {
-		return Variable{}, errors.New("found a variable without a name; expected NAME=VALUE or NAME")
+		return Variable{}, errors.New("the variable has no name; use NAME=VALUE or NAME")
 	}
 	if !ValidName(name) {
 		return Variable{}, errors.New(badName(name))
@@ -66,12 +67,12 @@ func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, err
 		return Variable{}, fmt.Errorf("variable %s is not set in your environment; set it, or write %s=VALUE", name, name)
 	}
 	if strings.ContainsRune(value, 0) {
-		return Variable{}, fmt.Errorf("variable %s has a NUL character in its value; it cannot hold one", name)
+		return Variable{}, fmt.Errorf("the value of variable %s contains a NUL character; remove it", name)
 	}
 	return Variable{Name: name, Value: value, Type: Plaintext}, nil
 }
 
-// look is lookup where there is one.
+// look calls lookup unless it is nil.
 func look(lookup func(string) (string, bool), name string) (string, bool) {
 	if lookup == nil {
 		return "", false

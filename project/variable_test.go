@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestValidNameTakesWhatAShellTakes(t *testing.T) {
+func TestValidName_ShellNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
 		"A": true, "_": true, "a1_B": true,
@@ -19,7 +19,7 @@ func TestValidNameTakesWhatAShellTakes(t *testing.T) {
 	}
 }
 
-func TestReservedNameIsEveryNameOfTheService(t *testing.T) {
+func TestReservedName_Prefix(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{"CODEBUILD_SRC_DIR": true, "CODEBUILD": false, "MY_CODEBUILD_X": false} {
 		if got := ReservedName(name); got != want {
@@ -28,7 +28,7 @@ func TestReservedNameIsEveryNameOfTheService(t *testing.T) {
 	}
 }
 
-func TestParseEnvFlagTakesTheValueAsItIs(t *testing.T) {
+func TestParseEnvFlag_LiteralValue(t *testing.T) {
 	t.Parallel()
 	for arg, value := range map[string]string{
 		"A=b": "b", "A=": "", "A= b # c ": " b # c ", `A="b"`: `"b"`, "A=b=c": "b=c", "A=$HOME\n": "$HOME\n",
@@ -43,7 +43,7 @@ func TestParseEnvFlagTakesTheValueAsItIs(t *testing.T) {
 	}
 }
 
-func TestParseEnvFlagLooksUpANameAlone(t *testing.T) {
+func TestParseEnvFlag_NameOnly(t *testing.T) {
 	t.Parallel()
 	got, err := ParseEnvFlag("HOME", host)
 	if want := (Variable{Name: "HOME", Value: "/home/me", Type: Plaintext}); err != nil || got != want {
@@ -51,15 +51,16 @@ func TestParseEnvFlagLooksUpANameAlone(t *testing.T) {
 	}
 }
 
-func TestParseEnvFlagSaysWhatIsWrong(t *testing.T) {
+func TestParseEnvFlag_Errors(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{
-		"":          `found a variable without a name; expected NAME=VALUE or NAME`,
-		"=secret":   `found a variable without a name; expected NAME=VALUE or NAME`,
-		"my-var=a":  `"my-var" cannot be a variable; expected letters, digits and "_", not beginning with a digit`,
-		"NOWHERE":   `variable NOWHERE is not set in your environment; set it, or write NOWHERE=VALUE`,
-		"A=a\x00b":  `variable A has a NUL character in its value; it cannot hold one`,
-		"A\x1b[m=1": `"A` + "\uFFFD" + `[m" cannot be a variable; expected letters, digits and "_", not beginning with a digit`,
+		"":         `the variable has no name; use NAME=VALUE or NAME`,
+		"=secret":  `the variable has no name; use NAME=VALUE or NAME`,
+		"my-var=a": `invalid variable name "my-var"; use letters, digits and "_", and do not begin with a digit`,
+		"NOWHERE":  `variable NOWHERE is not set in your environment; set it, or write NOWHERE=VALUE`,
+		"A=a\x00b": `the value of variable A contains a NUL character; remove it`,
+		"A\x1b[m=1": `invalid variable name "A` + "\uFFFD" +
+			`[m"; use letters, digits and "_", and do not begin with a digit`,
 	} {
 		_, err := ParseEnvFlag(arg, host)
 		if err == nil || err.Error() != want {

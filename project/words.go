@@ -1,7 +1,7 @@
 package project
 
-// The words CreateProject knows, from the enumerations of the API model
-// (aws-sdk-go-v2/service/codebuild v1.69.0), read in November 2026.
+// The values that CreateProject accepts, from the enumerations of the API model
+// (aws-sdk-go-v2/service/codebuild v1.69.0), as of November 2026.
 var (
 	sourceTypes = []string{
 		"CODECOMMIT", "CODEPIPELINE", "GITHUB", "GITHUB_ENTERPRISE", "GITLAB",
@@ -18,8 +18,8 @@ var (
 	fileSystemTypes = []string{"EFS"}
 )
 
-// The keys of each section: CreateProject's own, then what BatchGetProjects and
-// CloudFormation's AWS::CodeBuild::Project add to them.
+// The keys of each section: those of CreateProject, then those that BatchGetProjects and
+// CloudFormation's AWS::CodeBuild::Project add.
 var (
 	projectKeys = []string{
 		"name", "description", "source", "secondarySources", "sourceVersion", "secondarySourceVersions",

@@ -15,7 +15,7 @@ import (
 )
 
 // A report that an opened pipe waited for would end this test at its time limit.
-func TestOpen_RefusesWhatIsNotRegular(t *testing.T) {
+func TestOpen_NotARegularFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
@@ -23,7 +23,8 @@ func TestOpen_RefusesWhatIsNotRegular(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe.xml"), 0o644), os.Mkdir(filepath.Join(dir, "dir.xml"), 0o755)); err != nil {
+	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe.xml"), 0o644), os.Mkdir(filepath.Join(dir, "dir.xml"),
+		0o755)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"pipe.xml", "dir.xml"} {
@@ -37,7 +38,7 @@ func TestOpen_RefusesWhatIsNotRegular(t *testing.T) {
 	}
 }
 
-func TestReadSet_RefusesWhatIsNotRegular(t *testing.T) {
+func TestReadSet_NotARegularFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Symlink("/dev/zero", filepath.Join(dir, reports.SetName)); err != nil {

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Change says how a case ended against the build before.
+// Change is the result of a case compared with the previous build.
 type Change string
 
 // The changes.
@@ -16,25 +16,27 @@ const (
 	NewlyFailing Change = "NEWLY_FAILING"
 	StillFailing Change = "STILL_FAILING"
 	Fixed        Change = "FIXED"
-	Flaky        Change = "FLAKY" // it ended otherwise in a build of the same source
+	Flaky        Change = "FLAKY" // it had a different result in an earlier build of the same source
 )
 
-// Past is an earlier build that had reports.
+// Past is an earlier build with reports.
 type Past struct {
 	Build int    `json:"buildNumber"`
-	Print string `json:"sourcePrint,omitempty"`
+	Print string `json:"sourcePrint,omitempty"` // fingerprint of its source
 }
 
-// History is how a case ended in earlier builds: a letter for each Past of the Set, the
-// oldest first. They are P, F, E, S and U for the statuses, and - where the case was not.
+// History is the results of a case in earlier builds: a letter for each Past of the Set, oldest
+// first. The letters are P, F, E, S and U for the statuses, and - if the build lacks the case.
 type History string
 
-// letters are those of a History.
-var letters = map[CaseStatus]byte{CaseSucceeded: 'P', CaseFailed: 'F', CaseError: 'E', CaseSkipped: 'S', CaseUnknown: 'U'}
+// letters are the letters of a History, by status.
+var letters = map[CaseStatus]byte{CaseSucceeded: 'P', CaseFailed: 'F', CaseError: 'E', CaseSkipped: 'S',
+	CaseUnknown: 'U'}
 
-// absent is the letter of a build that did not have the case.
+// absent is the letter for a build without the case.
 const absent = '-'
 
+// letter returns the status's letter of a History.
 func (s CaseStatus) letter() byte {
 	if l, found := letters[s]; found {
 		return l
@@ -42,34 +44,37 @@ func (s CaseStatus) letter() byte {
 	return absent
 }
 
+// bad reports whether a letter is that of a failed case.
 func bad(letter byte) bool { return letter == 'F' || letter == 'E' }
 
-// Changes sums up how a report differs from that of the build before.
+// Changes summarizes the differences of a report from that of an earlier build.
 type Changes struct {
-	Build        int      `json:"buildNumber"` // of that build
-	NewlyFailing int      `json:"newlyFailing"`
-	StillFailing int      `json:"stillFailing"`
-	Fixed        int      `json:"fixed"`
-	Flaky        int      `json:"flaky"`
-	Gone         int      `json:"gone"`                         // cases that are there no more; 0 where some of either are cut
-	Lines        *float64 `json:"lineCoverageChange,omitempty"` // in percent of all lines; nil where one has none
-	Branches     *float64 `json:"branchCoverageChange,omitempty"`
+	Build        int `json:"buildNumber"` // the earlier build
+	NewlyFailing int `json:"newlyFailing"`
+	StillFailing int `json:"stillFailing"`
+	Fixed        int `json:"fixed"`
+	Flaky        int `json:"flaky"`
+	Gone         int `json:"gone"` // cases that no longer exist; 0 if either report was truncated
+
+	// Changes of the coverage in percentage points; nil if either report has no coverage.
+	Lines    *float64 `json:"lineCoverageChange,omitempty"`
+	Branches *float64 `json:"branchCoverageChange,omitempty"`
 }
 
-// pastMost is how many earlier builds a Set remembers.
-const pastMost = 20
+// maxPast is the number of earlier builds that a Set remembers.
+const maxPast = 20
 
-// key names a case among those of a report. Of cases with one name the first is
-// compared with the first, the second with the second.
+// key identifies a case in a report. Cases with the same name are numbered, so that the first
+// is compared with the first, the second with the second.
 type key struct {
 	suite, prefix, name string
 	number              int
 }
 
-// sourceDir is where the source stands in a build, by another number each time.
+// sourceDir matches the source directory of a build. Its number differs in every build.
 var sourceDir = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`/codebuild/output/src\d+/`) })
 
-// keys names cases in their order.
+// keys returns the keys of cases, in their order.
 func keys(cases []Case) []key {
 	seen := make(map[key]int, len(cases))
 	all := make([]key, len(cases))
@@ -88,15 +93,14 @@ func keys(cases []Case) []key {
 	return all
 }
 
-// Compare tells how the reports differ from those of earlier builds, the newest of which
-// comes first. Each group is compared with the last build whose report of it is there and
-// not INCOMPLETE.
+// Compare compares the reports with those of earlier builds, given newest first. Each group is
+// compared with the last build that has a report of it which is not INCOMPLETE.
 func (s *Set) Compare(earlier iter.Seq[*Set]) {
 	left := len(s.Reports)
 	for e := range earlier {
 		if len(s.Past) == 0 {
 			s.Past = append(append([]Past{}, e.Past...), Past{e.Build, e.Print})
-			s.Past = s.Past[max(0, len(s.Past)-pastMost):]
+			s.Past = s.Past[max(0, len(s.Past)-maxPast):]
 		}
 		for _, r := range s.Reports {
 			if old := e.group(r); old != nil && r.Changes == nil {
@@ -110,7 +114,7 @@ func (s *Set) Compare(earlier iter.Seq[*Set]) {
 	}
 }
 
-// group returns the report to compare with; nil for none.
+// group returns the report to compare with, or nil.
 func (s *Set) group(r *Report) *Report {
 	for _, old := range s.Reports {
 		if old.Group == r.Group && old.Type == r.Type && old.Status != Incomplete {
@@ -120,6 +124,7 @@ func (s *Set) group(r *Report) *Report {
 	return nil
 }
 
+// compare sets the Changes of a report, and the Change and History of its cases.
 func (s *Set) compare(r, old *Report, e *Set) {
 	r.Changes = &Changes{Build: e.Build}
 	if r.Sum != nil && old.Sum != nil {
@@ -130,7 +135,8 @@ func (s *Set) compare(r, old *Report, e *Set) {
 	for i, k := range keys(old.Cases) {
 		was[k] = &old.Cases[i]
 	}
-	// Of a report that was cut, one that is not kept passed; but not if failed ones were cut.
+	// Failed cases are kept first. So a case that is missing from a truncated report passed,
+	// unless failed cases were cut as well.
 	sure := !old.Truncated || old.Tests == nil || old.Tests.Bad() < len(old.Cases)
 	for i, k := range keys(r.Cases) {
 		c := &r.Cases[i]
@@ -146,7 +152,7 @@ func (s *Set) compare(r, old *Report, e *Set) {
 	}
 }
 
-// history is that of a case: what its last one knew, and how that ended itself.
+// history returns a case's history: that of its predecessor, and the predecessor's result.
 func (s *Set) history(was *Case, e *Set) History {
 	text := []byte(strings.Repeat(string(absent), len(s.Past)))
 	if was == nil {
@@ -164,7 +170,7 @@ func (s *Set) history(was *Case, e *Set) History {
 	return History(text)
 }
 
-// change is that of a case. One that the last report does not have fails newly.
+// change returns the Change of a case. A failed case without a predecessor is newly failing.
 func (s *Set) change(c, was *Case) Change {
 	failed := was != nil && was.Status.Bad()
 	for i := range len(c.History) {
@@ -185,6 +191,7 @@ func (s *Set) change(c, was *Case) Change {
 	return ""
 }
 
+// count adds a change to the sums.
 func (c *Changes) count(change Change) {
 	switch change {
 	case NewlyFailing:
@@ -198,7 +205,8 @@ func (c *Changes) count(change Change) {
 	}
 }
 
-// difference is how many percent more are covered; nil where one has nothing to cover.
+// difference returns the change of the coverage in percentage points, or nil if either has
+// nothing to cover.
 func difference(now, before Counts) *float64 {
 	if now.Total() == 0 || before.Total() == 0 {
 		return nil
@@ -207,8 +215,8 @@ func difference(now, before Counts) *float64 {
 	return &d
 }
 
-// String is the changes of test cases in words, such as "2 newly failing, 1 fixed
-// (against build 6)"; nothing where there are none.
+// String describes the changes of test cases, such as "2 newly failing, 1 fixed (against build
+// 6)". It returns "" if there is no change.
 func (c *Changes) String() string {
 	if c == nil {
 		return ""
@@ -216,10 +224,13 @@ func (c *Changes) String() string {
 	var parts []string
 	for _, part := range []struct {
 		n    int
-		what string
-	}{{c.NewlyFailing, "newly failing"}, {c.StillFailing, "still failing"}, {c.Fixed, "fixed"}, {c.Flaky, "flaky"}, {c.Gone, "not there any more"}} {
+		text string
+	}{
+		{c.NewlyFailing, "newly failing"}, {c.StillFailing, "still failing"}, {c.Fixed, "fixed"}, {c.Flaky, "flaky"},
+		{c.Gone, "removed"},
+	} {
 		if part.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.text))
 		}
 	}
 	if len(parts) == 0 {

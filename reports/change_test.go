@@ -38,14 +38,15 @@ func chain(all ...*Set) *Report {
 	return all[len(all)-1].Reports[0]
 }
 
-func TestCasesAreComparedWithThoseOfTheBuildBefore(t *testing.T) {
+func TestCompare_PreviousBuild(t *testing.T) {
 	t.Parallel()
 	r := chain(after(4, "a", "PFPFSF"), after(5, "b", "FFPPPP-"), after(6, "c", "FPFPFSF"))
 	var got []string
 	for _, c := range r.Cases {
 		got = append(got, fmt.Sprintf("%s %s", c.Change, c.History))
 	}
-	want := []string{"STILL_FAILING PF", "FIXED FF", "NEWLY_FAILING PP", " FP", "NEWLY_FAILING SP", " FP", "NEWLY_FAILING --"}
+	want := []string{"STILL_FAILING PF", "FIXED FF", "NEWLY_FAILING PP", " FP", "NEWLY_FAILING SP", " FP",
+		"NEWLY_FAILING --"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -54,7 +55,7 @@ func TestCasesAreComparedWithThoseOfTheBuildBefore(t *testing.T) {
 	}
 }
 
-func TestACaseThatEndsOtherwiseWithTheSameSourceIsFlaky(t *testing.T) {
+func TestCompare_SameSourceIsFlaky(t *testing.T) {
 	t.Parallel()
 	r := chain(after(1, "a", "PFS"), after(2, "b", "PPP"), after(3, "a", "FPF"))
 	for i, want := range []Change{Flaky, Flaky, NewlyFailing} {
@@ -67,7 +68,7 @@ func TestACaseThatEndsOtherwiseWithTheSameSourceIsFlaky(t *testing.T) {
 	}
 }
 
-func TestABrokenReportInBetweenIsPassedOver(t *testing.T) {
+func TestCompare_SkipsIncompleteReports(t *testing.T) {
 	t.Parallel()
 	broken := func(r *Report) { r.Status, r.Cases = Incomplete, nil }
 	none := after(3, "c", "")
@@ -78,7 +79,7 @@ func TestABrokenReportInBetweenIsPassedOver(t *testing.T) {
 	}
 }
 
-func TestWhatWasCutIsNotSaidToFailNewly(t *testing.T) {
+func TestCompare_TruncatedReports(t *testing.T) {
 	t.Parallel()
 	r := chain(after(1, "a", strings.Repeat("F", 700)), after(2, "b", strings.Repeat("P", 100)+strings.Repeat("F", 600)))
 	if r.Changes.NewlyFailing != 0 || r.Changes.Gone != 0 || r.Changes.StillFailing != 400 {
@@ -89,7 +90,7 @@ func TestWhatWasCutIsNotSaidToFailNewly(t *testing.T) {
 	}
 }
 
-func TestANumberOfTheSourceDirectoryIsNoOtherName(t *testing.T) {
+func TestCompare_IgnoresSourceDirDigits(t *testing.T) {
 	t.Parallel()
 	in := func(dir string) func(*Report) {
 		return func(r *Report) { r.Cases[0].Name = "/codebuild/output/" + dir + "/src/a.test.js" }
@@ -99,10 +100,11 @@ func TestANumberOfTheSourceDirectoryIsNoOtherName(t *testing.T) {
 	}
 }
 
-func TestWhatReportsNameIsFoundInTheSourceOrNot(t *testing.T) {
+func TestTree_Find(t *testing.T) {
 	t.Parallel()
 	tree := NewTree("/codebuild/output/src1/src", []string{
-		"main.go", "server.go", "src/result.rs", "http/server.go", "web/src/index.ts", "api/src/index.ts", "a/com/x/Cart.java", "node_modules/jest/index.js", ".env",
+		"main.go", "server.go", "src/result.rs", "http/server.go", "web/src/index.ts", "api/src/index.ts",
+		"a/com/x/Cart.java", "node_modules/jest/index.js", ".env",
 	})
 	for _, tt := range []struct{ name, hint, want string }{
 		{"/codebuild/output/src1/src/main.go", "", "main.go"},
@@ -126,21 +128,24 @@ func TestWhatReportsNameIsFoundInTheSourceOrNot(t *testing.T) {
 	}
 }
 
-func TestSecretsAreHiddenBeforeTheCut(t *testing.T) {
+func TestLimits_MaskBeforeCut(t *testing.T) {
 	t.Parallel()
 	limits := ServiceLimits()
 	limits.Hide = func(text string) string { return strings.ReplaceAll(text, "hunter2-secret", "***") }
 	pad := strings.Repeat("x", 4995)
-	text := "<testsuite><testcase name='" + strings.Repeat("n", 995) + "hunter2-secret'><failure>" + pad + "hunter2-secret</failure></testcase></testsuite>"
+	text := "<testsuite><testcase name='" + strings.Repeat("n", 995) + "hunter2-secret'><failure>" + pad +
+		"hunter2-secret</failure></testcase></testsuite>"
 	r := Read("g", JUnitXML, []Source{textSource("r", text)}, limits)
 	if c := r.Cases[0]; strings.Contains(c.Name+c.Message, "hunter") {
 		t.Errorf("got ...%s and ...%s", c.Name[980:], c.Message[4980:])
 	}
 }
 
-func TestHugeNumbersDoNotOverflow(t *testing.T) {
+func TestRead_HugeNumbers(t *testing.T) {
 	t.Parallel()
-	cover := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines><line number="1" hits="99999999999999999999" condition-coverage="0% (0/9223372036854775807)"/><line number="2" hits="1" condition-coverage="(9/3)"/></lines></class></coverage>`)
+	cover := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines>`+
+		`<line number="1" hits="99999999999999999999" condition-coverage="0% (0/9223372036854775807)"/>`+
+		`<line number="2" hits="1" condition-coverage="(9/3)"/></lines></class></coverage>`)
 	if c := cover.Sum; c.Lines != (Counts{2, 0}) || c.Branches != (Counts{3, 0}) {
 		t.Errorf("got %+v", c)
 	}
@@ -148,12 +153,15 @@ func TestHugeNumbersDoNotOverflow(t *testing.T) {
 	if long.Tests.Duration <= 0 {
 		t.Errorf("got %v", long.Tests.Duration)
 	}
-	two := Read("g", JUnitXML, []Source{textSource("a", "<testsuite>"+strings.Repeat("<testcase time='3e7'/>", 400)+"</testsuite>"), textSource("b", "<testsuite>"+strings.Repeat("<testcase time='3e7'/>", 400)+"</testsuite>")}, ServiceLimits())
+	two := Read("g", JUnitXML, []Source{textSource("a", "<testsuite>"+strings.Repeat("<testcase time='3e7'/>",
+		400)+"</testsuite>"), textSource("b", "<testsuite>"+strings.Repeat("<testcase time='3e7'/>", 400)+"</testsuite>")},
+		ServiceLimits())
 	if two.Tests.Duration <= 0 {
 		t.Errorf("of two files: got %v", two.Tests.Duration)
 	}
 	var b strings.Builder
-	lcov := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines><line number="1" hits="1" condition-coverage="(0/100000000)"/></lines></class></coverage>`)
+	lcov := one(CoberturaXML, `<coverage line-rate="1"><class filename="a"><lines>`+
+		`<line number="1" hits="1" condition-coverage="(0/100000000)"/></lines></class></coverage>`)
 	if err := WriteLCOV(&b, []*Report{lcov}); err != nil || b.Len() > 100_000 {
 		t.Errorf("%d bytes, %v", b.Len(), err)
 	}

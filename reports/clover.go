@@ -8,23 +8,24 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// clover reads what OpenClover, PHPUnit and Istanbul write. Statements and conditions
-// are the lines; a method is none of its own. In a condition OpenClover writes how often
-// it was true and false: two branches. Istanbul, and tools that follow it, write how
-// many branches were taken, as truecount, and how many were not. Which one a file means
-// is told by its sums. Two statements in one line count twice, as in those sums.
+// clover reads the output of OpenClover, PHPUnit and Istanbul. Statements and conditions count
+// as lines; methods do not. The attributes of a condition have two meanings. OpenClover writes
+// how often it was true and false, which are two branches. Istanbul and similar tools write how
+// many branches were taken (truecount) and how many were not (falsecount). The totals of a file
+// show which of the two it uses. Two statements in one line count twice, as in those totals.
 type clover struct {
 	out     *reading
 	pkg     string
 	file    string
-	open    bool
-	tests   bool // in the project of the tests themselves
+	open    bool // in a file element that counts
+	tests   bool // in the project of the tests themselves, which does not count
 	stmts   []Line
 	conds   []cloverCond
 	metrics cloverMetrics
-	follows string // the dialect of the last file that showed one
+	follows string // dialect of the last file that revealed one
 }
 
+// cloverCond is a condition of a file.
 type cloverCond struct {
 	number     int
 	hits       int64
@@ -32,11 +33,13 @@ type cloverCond struct {
 	hasAnyHits bool
 }
 
+// cloverMetrics are the totals of a file, as the document has them.
 type cloverMetrics struct {
 	known           bool
 	lines, branches Counts
 }
 
+// The dialects.
 const (
 	openClover = "openclover"
 	istanbul   = "istanbul"
@@ -50,7 +53,7 @@ func (c *clover) start(x *sax.Reader) error {
 		if x.Depth() == 1 && x.Attr("clover") == "" && x.Attr("line-rate") != "" {
 			return at(x, "<coverage> has a line-rate, as in COBERTURAXML")
 		}
-		if x.Attr("clover") == "3.2.0" { // what Istanbul writes for a version
+		if x.Attr("clover") == "3.2.0" { // the constant version that Istanbul writes
 			c.follows = istanbul
 		}
 	case "packages":
@@ -73,12 +76,12 @@ func (c *clover) start(x *sax.Reader) error {
 	return nil
 }
 
-// integer reads an attribute; nothing, and what is no number, is 0.
+// integer parses an attribute. A missing or invalid number is 0.
 func integer(x *sax.Reader, name string) int {
 	return number32(x.Attr(name))
 }
 
-// number32 reads a number of lines or branches, of which there are not very many.
+// number32 parses a number of lines or branches.
 func number32(text string) int {
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
@@ -87,7 +90,7 @@ func number32(text string) int {
 	return int(max(0, n))
 }
 
-// hits reads how often a line ran; a number too large to hold is many.
+// hits parses an execution count. A number that is too large becomes a very large one.
 func hits(text string) int64 {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil || n > 0 {
 		return max(0, n)
@@ -99,7 +102,7 @@ func hits(text string) int64 {
 	return max(1, int64(min(f, 1e18)))
 }
 
-// readMetrics reads the sums of a file; those of its classes stand below it.
+// readMetrics reads the totals of a file. Those of its classes follow and are ignored.
 func (c *clover) readMetrics(x *sax.Reader) {
 	if !c.open || c.metrics.known {
 		return
@@ -113,6 +116,7 @@ func (c *clover) readMetrics(x *sax.Reader) {
 	c.metrics.branches = pair("coveredconditionals", "conditionals")
 }
 
+// readLine reads a statement or a condition.
 func (c *clover) readLine(x *sax.Reader) {
 	n := integer(x, "num")
 	count, counted := x.Lookup("count")
@@ -121,7 +125,8 @@ func (c *clover) readLine(x *sax.Reader) {
 		c.stmts = append(c.stmts, Line{Number: n, Hits: hits(count), Code: true})
 	case "cond":
 		cond := cloverCond{number: n, hits: hits(count), hasAnyHits: counted}
-		cond.yes, cond.no = int(min(hits(x.Attr("truecount")), math.MaxInt32)), int(min(hits(x.Attr("falsecount")), math.MaxInt32))
+		cond.yes, cond.no = int(min(hits(x.Attr("truecount")), math.MaxInt32)),
+			int(min(hits(x.Attr("falsecount")), math.MaxInt32))
 		c.conds = append(c.conds, cond)
 	}
 }
@@ -141,6 +146,7 @@ func (c *clover) end(x *sax.Reader) error {
 	return nil
 }
 
+// finish adds the lines of a file to the report.
 func (c *clover) finish() {
 	if len(c.stmts)+len(c.conds) == 0 {
 		c.out.covered(c.file).sum(c.metrics.lines, c.metrics.branches)
@@ -161,13 +167,16 @@ func (c *clover) finish() {
 		ran := int(min(1, l.Hits))
 		lines, branches = lines.plus(Counts{ran, 1 - ran}), branches.plus(l.Branches)
 	}
-	// Of several conditions in a line Istanbul writes down one, and counts all.
-	if m := c.metrics; dialect == istanbul && m.lines == lines && m.branches.Covered >= branches.Covered && m.branches.Missed >= branches.Missed {
+	// Istanbul writes only one of several conditions in a line but counts all of them.
+	m := c.metrics
+	if dialect == istanbul && m.lines == lines &&
+		m.branches.Covered >= branches.Covered && m.branches.Missed >= branches.Missed {
 		branches = m.branches
 	}
 	c.out.covered(c.file).sum(lines, branches)
 }
 
+// branches returns the branches of a condition in a dialect.
 func (c cloverCond) branches(dialect string) Counts {
 	if dialect == istanbul {
 		return Counts{c.yes, c.no}
@@ -176,7 +185,8 @@ func (c cloverCond) branches(dialect string) Counts {
 	return Counts{covered, 2 - covered}
 }
 
-// dialect tells by a file's own sums what its conditions mean.
+// dialect determines the dialect of a file from its totals. If both dialects agree with them,
+// it is that of the previous file.
 func (c *clover) dialect() string {
 	sums := map[string]Counts{}
 	for _, dialect := range []string{openClover, istanbul} {

@@ -9,17 +9,17 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// cobertura reads what Cobertura, coverage.py, coverlet, gcovr and others write. Classes
-// of one file are merged, and a line that is said twice is one line.
+// cobertura reads the output of Cobertura, coverage.py, coverlet, gcovr and others. Classes in
+// the same file are merged, and a line that appears twice is one line.
 type cobertura struct {
 	out     *reading
 	file    string
 	class   bool
-	methods int    // elements methods that are open
-	own     int    // lines that stand in the class itself
-	nested  []Line // lines of its methods, which count where it has none itself
-	line    *Line  // the open one
-	summed  bool   // the open line has branches of its conditions
+	methods int    // number of open elements methods
+	own     int    // number of lines in the class itself
+	nested  []Line // lines of its methods, used if the class itself has none
+	line    *Line  // the open line
+	summed  bool   // the branches of the open line come from its conditions
 }
 
 func newCobertura(out *reading) handler { return &cobertura{out: out} }
@@ -50,10 +50,10 @@ func (c *cobertura) start(x *sax.Reader) error {
 	return nil
 }
 
-// fraction is what is covered of how many, as in 50% (1/2).
+// fraction matches covered and total branches, as in 50% (1/2).
 var fraction = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(\s*(\d+)\s*/\s*(\d+)\s*\)`) })
 
-// begin reads a line. One that is numbered 0 is no line of a file.
+// begin reads a line. A line with number 0 is not in the file and is ignored.
 func (c *cobertura) begin(x *sax.Reader) {
 	n := integer(x, "number")
 	if n == 0 {
@@ -67,8 +67,7 @@ func (c *cobertura) begin(x *sax.Reader) {
 	c.line = &l
 }
 
-// condition reads one of a line's conditions, where the line has no sum of them: two
-// branches each.
+// condition reads a condition, which has two branches, if the line itself has no total.
 func (c *cobertura) condition(x *sax.Reader) {
 	if c.line == nil || !c.summed && c.line.Branches.Total() > 0 {
 		return

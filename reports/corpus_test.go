@@ -21,9 +21,8 @@ func corpus() string {
 	return filepath.Join(dir, "reports", "dev")
 }
 
-// explained are the files of which another tool says something else than we do, on
-// purpose, by their repository and name. What we say stands in docs/reports.md too, with
-// the reason.
+// explained are the files for which another tool intentionally has other results, by
+// repository and name, with our results. docs/reports.md has them as well, with the reasons.
 var explained = map[string]string{
 	"jenkinsci/mstest-plugin/ReportingOptions.2013.trx":               "3 tests, 3 passed",
 	"jenkinsci/mstest-plugin/DataDriven.2013.trx":                     "3 tests, 3 passed",
@@ -49,7 +48,7 @@ var explained = map[string]string{
 	"coverallsapp/coverage-reporter/clover-unleash.xml":               "109/138 lines, 66/99 branches",
 }
 
-// oracle reads the table of what is known of each file.
+// oracle reads the table with the known results of each file.
 func oracle(t *testing.T) []map[string]string {
 	t.Helper()
 	f, err := os.Open(filepath.Join(corpus(), "oracle.tsv"))
@@ -80,7 +79,7 @@ func fileSource(path string) Source {
 	return Source{Path: filepath.Base(path), Open: func() (io.ReadCloser, error) { return os.Open(path) }}
 }
 
-// figures are what the table says of a file, in our words.
+// figures are the known results of a file, with our names.
 func figures(r *Report, row map[string]string) map[string]int {
 	all := map[string]int{}
 	if r.Tests != nil {
@@ -88,7 +87,7 @@ func figures(r *Report, row map[string]string) map[string]int {
 		all["succeeded"] = r.Tests.Counts[CaseSucceeded]
 		all["failed"] = r.Tests.Counts[CaseFailed]
 		all["error"] = r.Tests.Counts[CaseError]
-		if row["error"] == "" { // who wrote it down tells no errors from failures
+		if row["error"] == "" { // the table does not distinguish errors from failures
 			all["failed"] += all["error"]
 		}
 		all["skipped"] = r.Tests.Counts[CaseSkipped]
@@ -100,7 +99,7 @@ func figures(r *Report, row map[string]string) map[string]int {
 	return all
 }
 
-// brief is what a report says, in words.
+// brief summarizes a report.
 func brief(r *Report) string {
 	if r.Sum != nil {
 		text := fmt.Sprintf("%d/%d lines", r.Sum.Lines.Covered, r.Sum.Lines.Total())
@@ -121,7 +120,7 @@ func brief(r *Report) string {
 	return text
 }
 
-// explanation returns what is said of a file that is judged otherwise.
+// explanation returns the expected results of a file in explained.
 func explanation(row map[string]string) string {
 	for name, text := range explained {
 		repo, file := split(name)
@@ -138,7 +137,7 @@ func split(name string) (repo, file string) {
 	return parts[0] + "/" + parts[1], parts[2]
 }
 
-func TestRealReportsAreCountedAsTheirProjectsCountThem(t *testing.T) {
+func TestRead_RealReports(t *testing.T) {
 	t.Parallel()
 	for _, row := range oracle(t) {
 		t.Run(row["format"]+"/"+row["name"], func(t *testing.T) {
@@ -162,7 +161,7 @@ func TestRealReportsAreCountedAsTheirProjectsCountThem(t *testing.T) {
 	}
 }
 
-// compareFigures compares with what is known, or with what we explain. Where only our
+// compareFigures compares with the known results, or with the explained ones. Where only our
 // own counter knows, there is nothing to compare with.
 func compareFigures(t *testing.T, row map[string]string, r *Report) {
 	t.Helper()
@@ -184,7 +183,7 @@ func compareFigures(t *testing.T, row map[string]string, r *Report) {
 	}
 }
 
-func TestWhatIsJudgedOtherwiseIsExplained(t *testing.T) {
+func TestRead_DifferencesAreExplained(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../docs/reports.md")
 	if err != nil {

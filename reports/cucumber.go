@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// cucumberElement is a scenario, or a background that is run before one.
+// cucumberElement is a scenario, or a background that runs before scenarios.
 type cucumberElement struct {
 	Type, Keyword, Name string
 	Line                json.RawMessage
@@ -17,6 +17,7 @@ type cucumberElement struct {
 	Steps               []cucumberStep
 }
 
+// cucumberStep is a step or a hook.
 type cucumberStep struct {
 	Keyword, Name string
 	Line          json.RawMessage
@@ -29,7 +30,7 @@ type cucumberStep struct {
 	}
 }
 
-// readCucumber reads an array of features.
+// readCucumber reads a Cucumber report: an array of features.
 func readCucumber(in io.Reader, out *reading) error {
 	d := newDocument(in)
 	if err := d.expect('[', "an array of features"); err != nil {
@@ -50,7 +51,7 @@ func readCucumber(in io.Reader, out *reading) error {
 	return d.finished()
 }
 
-// readFeature reads one feature, whose name may stand behind its scenarios.
+// readFeature reads one feature. Its name may follow its scenarios, so the name is set at the end.
 func readFeature(d document, out *reading) error {
 	if err := d.expect('{', "a feature"); err != nil {
 		return err
@@ -82,7 +83,7 @@ func readFeature(d document, out *reading) error {
 		}
 	}
 	if !feature {
-		return d.wrong("an object without elements or keyword is no feature")
+		return d.wrong("an object without elements or keyword is not a feature")
 	}
 	for _, list := range [][]Case{out.bad, out.good, out.slow} {
 		for i := range list {
@@ -94,7 +95,7 @@ func readFeature(d document, out *reading) error {
 	return nil
 }
 
-// readElements reads the scenarios of a feature, each with the backgrounds before it.
+// readElements reads the scenarios of a feature. Backgrounds belong to the next scenario.
 func readElements(d document, out *reading) error {
 	if err := d.expect('[', "an array of elements"); err != nil {
 		return err
@@ -123,8 +124,8 @@ func readElements(d document, out *reading) error {
 	return err
 }
 
-// cucumberStatuses are those of steps, the one that decides first. What is undefined or
-// ambiguous fails a scenario, as it does in cucumber itself; pending is skipped.
+// cucumberStatuses are the statuses of steps, in order of precedence. As in Cucumber itself,
+// undefined and ambiguous steps fail a scenario. Pending ones skip it.
 var cucumberStatuses = []struct {
 	step   string
 	status CaseStatus
@@ -133,7 +134,7 @@ var cucumberStatuses = []struct {
 	{"pending", CaseSkipped}, {"skipped", CaseSkipped}, {"disabled", CaseSkipped}, {"unused", CaseSkipped},
 }
 
-// result sums up the steps of a scenario.
+// result returns the test case of a scenario with its steps.
 func (e cucumberElement) result(steps []cucumberStep, out *reading) Case {
 	c := Case{Name: e.Name, Status: CaseSucceeded}
 	_ = json.Unmarshal(e.Line, &c.at.Line)
@@ -166,6 +167,7 @@ func (e cucumberElement) result(steps []cucumberStep, out *reading) Case {
 	return c
 }
 
+// message describes the step that decides the result.
 func (s cucumberStep) message(status string, out *reading) string {
 	t := out.newText()
 	if text := strings.TrimSpace(strings.TrimSpace(s.Keyword) + " " + s.Name); text != "" {
@@ -175,7 +177,7 @@ func (s cucumberStep) message(status string, out *reading) string {
 	return t.take()
 }
 
-// duration is in nanoseconds, as a number or a text.
+// duration returns the duration of a step, which is in nanoseconds, as a number or a string.
 func (s cucumberStep) duration() time.Duration {
 	return number(strings.Trim(string(s.Result.Duration), `"`), time.Nanosecond)
 }

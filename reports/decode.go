@@ -10,25 +10,25 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// document is a JSON text that is read piece by piece, and knows at which line it is.
+// document is a JSON decoder that reads piece by piece and can report the current line.
 type document struct {
 	*json.Decoder
 	in *lineCounter
 }
 
-// newDocument reads over a byte order mark.
+// newDocument returns a document for a reader. A byte order mark is skipped.
 func newDocument(in io.Reader) document {
 	counter := &lineCounter{in: sax.UTF8(in)}
 	return document{json.NewDecoder(counter), counter}
 }
 
-// lineCounter remembers where the lines of a text end that was read, as far as a
-// decoder reads ahead.
+// lineCounter counts the lines that pass through it. It keeps the last piece, because a JSON
+// decoder reads ahead of the position it reports.
 type lineCounter struct {
 	in    io.Reader
-	read  int64
-	lines int
-	last  []byte // what was read last
+	read  int64  // bytes read
+	lines int    // line feeds before last
+	last  []byte // result of the last Read
 }
 
 // Read implements io.Reader.
@@ -40,44 +40,46 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// line is the line of an offset that is not far behind what was read.
+// line returns the line of an offset in, or at the end of, the last piece.
 func (l *lineCounter) line(offset int64) int {
 	back := max(0, min(int64(len(l.last)), l.read-offset))
 	return l.lines + bytes.Count(l.last[:int64(len(l.last))-back], []byte("\n")) + 1
 }
 
+// wrong returns an error at the current position.
 func (d document) wrong(format string, args ...any) error {
 	offset := d.InputOffset()
 	return &sax.Error{Line: d.in.line(offset), Offset: offset, Text: fmt.Sprintf(format, args...)}
 }
 
-// fault says where a text is no JSON.
+// fault converts an error of encoding/json to one with a position.
 func (d document) fault(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return d.wrong("the file ends too early")
+		return d.wrong("unexpected end of the file")
 	case errors.As(err, &syntax):
 		return &sax.Error{Line: d.in.line(syntax.Offset), Offset: syntax.Offset, Text: syntax.Error()}
 	case errors.As(err, &kind):
-		return d.wrong("%s is expected to be %s, found %s", kind.Field, kind.Type, kind.Value)
+		return d.wrong("%s must be %s, not %s", kind.Field, kind.Type, kind.Value)
 	}
 	return err
 }
 
-// expect reads a bracket.
+// expect reads a delimiter. what describes the expected value in the error.
 func (d document) expect(want json.Delim, what string) error {
 	token, err := d.Token()
 	if err != nil {
 		return d.fault(err)
 	}
 	if token != want {
-		return d.wrong("%s is expected, found %s", what, kindOf(token))
+		return d.wrong("%s expected, not %s", what, kindOf(token))
 	}
 	return nil
 }
 
+// kindOf describes a token in an error.
 func kindOf(token json.Token) string {
 	switch t := token.(type) {
 	case json.Delim:
@@ -85,12 +87,12 @@ func kindOf(token json.Token) string {
 	case nil:
 		return "null"
 	case string:
-		return "a text"
+		return "a string"
 	}
-	return "a number or truth"
+	return "a number or boolean"
 }
 
-// key reads the next key of an object; false at its end.
+// key reads the next key of an object. It returns false at the end of the object.
 func (d document) key() (string, bool, error) {
 	if !d.More() {
 		_, err := d.Token()
@@ -107,7 +109,7 @@ func (d document) key() (string, bool, error) {
 	return key, true, nil
 }
 
-// decode reads a whole value.
+// decode decodes the next value.
 func (d document) decode(into any) error {
 	if err := d.Decode(into); err != nil {
 		return d.fault(err)
@@ -115,10 +117,10 @@ func (d document) decode(into any) error {
 	return nil
 }
 
-// nestedMost is how deep values may stand in each other.
-const nestedMost = 10000
+// maxNesting limits the depth of nested values.
+const maxNesting = 10000
 
-// skip reads past a value, and holds none of it.
+// skip skips the next value without keeping it in memory.
 func (d document) skip() error {
 	for depth := 0; ; {
 		token, err := d.Token()
@@ -127,8 +129,8 @@ func (d document) skip() error {
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
-			if depth++; depth > nestedMost {
-				return d.wrong("more than %d values inside each other", nestedMost)
+			if depth++; depth > maxNesting {
+				return d.wrong("more than %d levels of nesting", maxNesting)
 			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
@@ -139,10 +141,10 @@ func (d document) skip() error {
 	}
 }
 
-// finished says where something stands behind the document.
+// finished returns an error if there is text after the document.
 func (d document) finished() error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return d.wrong("something stands behind the end of the document")
+		return d.wrong("text after the end of the document")
 	}
 	return nil
 }

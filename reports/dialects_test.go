@@ -10,18 +10,21 @@ import (
 	"testing"
 )
 
-// want is what is true of a report that a real tool wrote of tests that are known.
+// want is the expected contents of a report that a real tool wrote for known tests.
 type want struct {
 	Format                                   string
 	Root                                     string `json:"report_root"`
 	Total, Succeeded, Failed, Error, Skipped *int
 	Pending, Undefined, Ambiguous            int
-	File                                     *struct{ Elements, Passed, Failed, Error, Skipped int } `json:"in_file_testcases"`
-	Lines                                    *int                                                    `json:"lines_covered"`
-	LinesTotal                               int                                                     `json:"lines_total"`
-	Branches                                 int                                                     `json:"branches_covered"`
-	BranchesTotal                            int                                                     `json:"branches_total"`
-	Failing                                  []struct {
+	File                                     *struct {
+		Elements, Passed, Failed, Error,
+		Skipped int
+	} `json:"in_file_testcases"`
+	Lines         *int `json:"lines_covered"`
+	LinesTotal    int  `json:"lines_total"`
+	Branches      int  `json:"branches_covered"`
+	BranchesTotal int  `json:"branches_total"`
+	Failing       []struct {
 		Name, File, Kind string
 		Line             int
 		Lines            []int
@@ -63,7 +66,7 @@ func (w want) check(t *testing.T, r *Report) {
 		equal("lines", r.Sum.Lines.Total(), w.LinesTotal)
 		equal("branches covered", r.Sum.Branches.Covered, w.Branches)
 		equal("branches", r.Sum.Branches.Total(), w.BranchesTotal)
-	case w.File != nil: // what the tool has not written nobody can count
+	case w.File != nil: // only the contents of the file can be counted
 		equal("total", r.Tests.Total, w.File.Elements)
 		equal("failed", r.Tests.Counts[CaseFailed], w.File.Failed)
 		equal("error", r.Tests.Counts[CaseError], w.File.Error)
@@ -75,7 +78,7 @@ func (w want) check(t *testing.T, r *Report) {
 	}
 }
 
-func TestReportsOfManyToolsAreReadRight(t *testing.T) {
+func TestRead_ManyTools(t *testing.T) {
 	t.Parallel()
 	for file, w := range wants(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -90,16 +93,16 @@ func TestReportsOfManyToolsAreReadRight(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer in.Close()
-			if like := Like(in); like != w.Format {
+			if like := DetectFormat(in); like != w.Format {
 				t.Errorf("looks like %q, want %s", like, w.Format)
 			}
 		})
 	}
 }
 
-// TestFailedCasesAreFoundInTheSource asks for the file and line that fails, where the
+// TestLocate_FailedCases asks for the file and line that fails, where the
 // report has it.
-func TestFailedCasesAreFoundInTheSource(t *testing.T) {
+func TestLocate_FailedCases(t *testing.T) {
 	t.Parallel()
 	for file, w := range wants(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {

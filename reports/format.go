@@ -10,10 +10,10 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// Format is how a report file is written, in the words of file-format.
+// Format is the format of a report file, with the names of file-format.
 type Format string
 
-// The formats (documented, build-spec-ref).
+// The formats. Documented in the build specification reference.
 const (
 	JUnitXML        Format = "JUNITXML"
 	NUnitXML        Format = "NUNITXML"
@@ -27,11 +27,11 @@ const (
 	SimpleCov       Format = "SIMPLECOV"
 )
 
-// formats says how each format is read.
+// formats describes how each format is read.
 var formats = []struct {
 	format Format
 	about  Type
-	roots  string // elements a document can begin with; empty for JSON
+	roots  string // possible root elements, separated by spaces; empty for JSON
 	xml    func(out *reading) handler
 	json   func(in io.Reader, out *reading) error
 }{
@@ -47,7 +47,7 @@ var formats = []struct {
 	{SimpleCov, CodeCoverage, "", nil, readSimpleCov},
 }
 
-// Formats lists all formats.
+// Formats returns all formats.
 func Formats() []Format {
 	all := make([]Format, 0, len(formats))
 	for _, k := range formats {
@@ -56,8 +56,8 @@ func Formats() []Format {
 	return all
 }
 
-// ParseFormat returns the format of a name, in which case does not count; nothing means
-// JUNITXML (documented). The error names all formats.
+// ParseFormat returns the format with a name. Names are case-insensitive, and "" is JUNITXML
+// (documented). The error lists all formats.
 func ParseFormat(name string) (Format, error) {
 	if name == "" {
 		return JUnitXML, nil
@@ -67,10 +67,11 @@ func ParseFormat(name string) (Format, error) {
 			return k.format, nil
 		}
 	}
-	return "", fmt.Errorf("unknown report format %q (expected one of: %s)", name, strings.Trim(fmt.Sprint(Formats()), "[]"))
+	return "", fmt.Errorf("unknown report format %q (expected one of: %s)",
+		name, strings.Trim(fmt.Sprint(Formats()), "[]"))
 }
 
-// Type is what reports of the format are about.
+// Type returns whether reports in the format are about tests or coverage.
 func (f Format) Type() Type {
 	for _, k := range formats {
 		if k.format == f {
@@ -80,14 +81,14 @@ func (f Format) Type() Type {
 	return Test
 }
 
-// handler is told what a document has. What it returns ends the reading.
+// handler receives the events of an XML document. An error ends the reading.
 type handler interface {
 	start(x *sax.Reader) error
 	text(piece []byte)
 	end(x *sax.Reader) error
 }
 
-// read reads one file of a format.
+// read reads one file.
 func (f Format) read(in io.Reader, out *reading) error {
 	for _, k := range formats {
 		switch {
@@ -101,7 +102,8 @@ func (f Format) read(in io.Reader, out *reading) error {
 	return fmt.Errorf("no reader for %s", f)
 }
 
-// walk hands a document to a handler. Its element has to be one of the roots.
+// walk passes the events of an XML document to a handler. The document must have one of the
+// root elements.
 func walk(in io.Reader, roots []string, h handler) error {
 	x := sax.NewReader(in)
 	rooted := false

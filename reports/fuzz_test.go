@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// seeds adds what the tests read to a fuzz target.
+// seeds adds the inputs of the tests to a fuzz target.
 func seeds(f *testing.F) {
 	f.Helper()
 	files, _ := filepath.Glob("../testdata/reports/*")
@@ -47,7 +47,7 @@ func seeds(f *testing.F) {
 }
 
 // FuzzRead reads strangers' bytes in each format. Whatever they are, the sums are those
-// of the cases and files, and what comes out can be written, and read again.
+// of the cases and files, and the result can be written, and read again.
 func FuzzRead(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -55,7 +55,7 @@ func FuzzRead(f *testing.F) {
 			src := Source{Path: "r", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }}
 			r := Read("g", format, []Source{src}, Limits{})
 			check(t, r)
-			Like(bytes.NewReader(text))
+			DetectFormat(bytes.NewReader(text))
 			r.Place(NewTree("/src", []string{"a.py", "b/a.py", "src/x.js"}))
 			var out bytes.Buffer
 			if err := WriteJUnit(&out, []*Report{r}); err != nil {

@@ -67,7 +67,7 @@ func (j *jacoco) end(x *sax.Reader) error {
 	switch x.Name() {
 	case "report":
 		if x.Depth() == 0 && !j.some {
-			return at(x, "nothing in it is of a report of JaCoCo")
+			return at(x, "no element of a JaCoCo report")
 		}
 	case "group":
 		j.groups = j.groups[:len(j.groups)-1]

@@ -2,8 +2,8 @@ package reports
 
 import "encoding/json"
 
-// coverageJSON has the fields of the service's CodeCoverage and summary. Where a report
-// has no branches their numbers are left out (our choice).
+// coverageJSON has the fields of the API's CodeCoverage and of its summary. Branch counts are
+// left out if a report has no branches (our choice).
 type coverageJSON struct {
 	Path            string   `json:"filePath,omitempty"`
 	LinePercent     float64  `json:"lineCoveragePercentage"`
@@ -32,14 +32,14 @@ func (j coverageJSON) counts() (lines, branches Counts) {
 	return lines, branches
 }
 
-// MarshalJSON writes the service's fields; which lines they are is not among them.
+// MarshalJSON writes the API's fields. They do not include the individual lines.
 func (c Coverage) MarshalJSON() ([]byte, error) {
 	j := coverageOf(c.Lines, c.Branches)
 	j.Path, j.Place = c.Path, c.Place
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads the output of MarshalJSON.
 func (c *Coverage) UnmarshalJSON(text []byte) error {
 	j := coverageJSON{}
 	if err := json.Unmarshal(text, &j); err != nil {
@@ -50,10 +50,10 @@ func (c *Coverage) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the service's fields.
+// MarshalJSON writes the API's fields.
 func (s Sum) MarshalJSON() ([]byte, error) { return json.Marshal(coverageOf(s.Lines, s.Branches)) }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads the output of MarshalJSON.
 func (s *Sum) UnmarshalJSON(text []byte) error {
 	j := coverageJSON{}
 	if err := json.Unmarshal(text, &j); err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// junit reads what surefire, pytest, jest-junit, googletest, Bazel, gotestsum, PHPUnit
-// and many others write: each its own dialect, of which this is what they share.
+// junit reads the output of Surefire, pytest, jest-junit, GoogleTest, Bazel, gotestsum, PHPUnit
+// and many others. Each has a dialect; this is their common subset.
 type junit struct {
 	out    *reading
 	suites []string // names of the open ones
@@ -18,7 +18,7 @@ type junit struct {
 	body   text // of the element that says how the case ended
 	said   text // by all such elements
 	taking bool
-	todo   bool // what is still to do may fail: Node.js says both of it
+	todo   bool // a todo test may fail: Node.js writes both elements
 	listed int
 	claims int // tests that the outermost suite claims to have
 }
@@ -27,10 +27,10 @@ func newJUnit(out *reading) handler {
 	return &junit{out: out, body: out.newText(), said: out.newText()}
 }
 
-// ended are the elements that say how a case ended, beside passing.
+// ended are the elements that mark a case as not passed.
 var ended = map[string]CaseStatus{"failure": CaseFailed, "error": CaseError, "skipped": CaseSkipped}
 
-// notRun are statuses with which some tools write down a test that did not run.
+// notRun are values of the attribute status for tests that did not run, as some tools write them.
 var notRun = map[string]bool{"disabled": true, "notrun": true, "suppressed": true, "skipped": true, "ignored": true}
 
 func (j *junit) start(x *sax.Reader) error {
@@ -43,7 +43,7 @@ func (j *junit) start(x *sax.Reader) error {
 	case "testcase":
 		j.begin(x)
 	case "failure", "error", "skipped":
-		if !j.open { // of a whole suite, which else nobody would hear of
+		if !j.open { // of a whole suite; it would otherwise be lost
 			if name == "skipped" || len(j.suites) == 0 {
 				return nil
 			}
@@ -58,7 +58,7 @@ func (j *junit) start(x *sax.Reader) error {
 	return nil
 }
 
-// worse is the status of a case of which two things are said.
+// worse returns the more severe of two statuses.
 func worse(a, b CaseStatus) CaseStatus {
 	for _, s := range []CaseStatus{CaseError, CaseFailed, CaseSkipped, CaseUnknown} {
 		if a == s || b == s {

@@ -7,17 +7,18 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// nunitResults are the results of NUnit, in version 2 as they are, in version 3 as
-// result or label. That what is inconclusive or could not be run counts as skipped is
-// what most readers of these files do; the service does not say.
+// nunitResults are the results of NUnit 2, and the results or labels of NUnit 3. Inconclusive and
+// not runnable cases count as skipped. CodeBuild's behavior is not documented; most other readers
+// do the same.
 var nunitResults = map[string]CaseStatus{
 	"success": CaseSucceeded, "passed": CaseSucceeded,
 	"failure": CaseFailed, "failed": CaseFailed,
 	"error": CaseError, "cancelled": CaseError, "invalid": CaseError,
-	"ignored": CaseSkipped, "skipped": CaseSkipped, "notrunnable": CaseSkipped, "explicit": CaseSkipped, "inconclusive": CaseSkipped,
+	"ignored": CaseSkipped, "skipped": CaseSkipped, "notrunnable": CaseSkipped, "explicit": CaseSkipped,
+	"inconclusive": CaseSkipped,
 }
 
-// nunit reads both versions of NUnit's own format.
+// nunit reads the formats of NUnit 2 and 3.
 type nunit struct {
 	out    *reading
 	third  bool
@@ -69,7 +70,7 @@ func (n *nunit) begin(x *sax.Reader) {
 	n.c.Prefix, n.c.Name = qualified(n.c.Name)
 }
 
-// qualified cuts a name such as Space.Class.Method("a.b") before the method.
+// qualified splits a name such as Space.Class.Method("a.b") before the method.
 func qualified(name string) (prefix, last string) {
 	head, _, _ := strings.Cut(name, "(")
 	i := strings.LastIndexByte(head, '.')
@@ -79,7 +80,7 @@ func qualified(name string) (prefix, last string) {
 	return name[:i], name[i+1:]
 }
 
-// status is a case's, by its result, or where it has none by what else is said.
+// status returns a case's status from its result, or from its other attributes.
 func (n *nunit) status(x *sax.Reader) CaseStatus {
 	result, label := strings.ToLower(x.Attr("result")), strings.ToLower(x.Attr("label"))
 	if status := nunitResults[result]; result != "" {

@@ -9,24 +9,25 @@ import (
 	"sync"
 )
 
-// Tree knows the files of a source, so that what reports name can be found among them.
+// Tree is the set of files in a source, to find those that reports mention.
 type Tree struct {
-	root  string // where the source stood in the build, slash-separated and absolute
+	root  string // source directory in the build, absolute, separated by slashes
 	files map[string]bool
 	bases map[string][]named
-	found map[[2]string]string // what was looked for before
+	found map[[2]string]string // cached results of Find
 }
 
-// named is a file, and whether others wrote it.
+// named is a file with its base name.
 type named struct {
 	file    string
 	strange bool
 }
 
-// NewTree returns a Tree of files, slash-separated and below the source, which stood at
-// root while the reports were made; empty for somewhere.
+// NewTree returns a Tree of files, which are relative to the source and separated by slashes. root
+// is the source directory at the time of the build, or "" if it is unknown.
 func NewTree(root string, files []string) *Tree {
-	t := &Tree{root: strings.TrimSuffix(root, "/"), files: map[string]bool{}, bases: map[string][]named{}, found: map[[2]string]string{}}
+	t := &Tree{root: strings.TrimSuffix(root, "/"), files: map[string]bool{}, bases: map[string][]named{},
+		found: map[[2]string]string{}}
 	for _, f := range files {
 		t.files[f] = true
 		base := path.Base(f)
@@ -35,9 +36,9 @@ func NewTree(root string, files []string) *Tree {
 	return t
 }
 
-// patterns are made when they are first needed: most runs of the program read no report.
+// The patterns are compiled on first use, because most runs of the program read no report.
 type patterns struct {
-	strange *regexp.Regexp   // directories of what others wrote, where a test's own place is not
+	strange *regexp.Regexp   // directories of third-party code, where a test's own place is not
 	system  *regexp.Regexp   // places outside of any source
 	frames  []*regexp.Regexp // how messages and stacks name a line of a file
 	java    *regexp.Regexp   // likewise, with the class, whose package is the directory
@@ -58,9 +59,9 @@ var known = sync.OnceValue(func() patterns {
 	}
 })
 
-// Find returns the file of the source that a report names: by its path in the build,
-// by a path below any directory, or by its last names where hint, such as a package or
-// class, tells which one is meant. It returns nothing where that is not sure.
+// Find returns the source file that a report mentions. It looks for the path in the build, for a
+// path below any directory, and for the last components of the path if hint, such as a package or
+// class, makes them unique. It returns "" if the file is ambiguous.
 func (t *Tree) Find(name, hint string) string {
 	asked := [2]string{name, hint}
 	if file, known := t.found[asked]; known {
@@ -107,7 +108,7 @@ func (t *Tree) find(name, hint string) string {
 	return best[0]
 }
 
-// nearest keeps the files whose directory has most in common with a hint.
+// nearest keeps the files whose directories share most components with a hint.
 func nearest(files []string, hint string) []string {
 	parts := strings.FieldsFunc(hint, func(r rune) bool { return strings.ContainsRune("./:$ >", r) })
 	most, kept := 0, []string{}
@@ -130,11 +131,11 @@ func nearest(files []string, hint string) []string {
 	return kept
 }
 
-// placesMost is how many lines of a message are looked at.
-const placesMost = 400
+// maxPlaces limits the lines of a message that are examined.
+const maxPlaces = 400
 
-// Locate finds where in the source a case failed: the line that its message or stack
-// names, else the one where the report says that it is.
+// Locate returns the line of the source at which a case failed: the line in its message or stack
+// trace, or else the one that the report has for the case.
 func (t *Tree) Locate(c *Case) {
 	found := t.places(c)
 	switch {
@@ -149,11 +150,11 @@ func (t *Tree) Locate(c *Case) {
 	}
 }
 
-// places are the lines of the source that a message names, of its innermost cause.
+// places returns the source lines in a message, of its innermost cause.
 func (t *Tree) places(c *Case) []Place {
 	var found []Place
-	for i, line := range strings.SplitN(c.Message, "\n", placesMost) {
-		if i == placesMost-1 {
+	for i, line := range strings.SplitN(c.Message, "\n", maxPlaces) {
+		if i == maxPlaces-1 {
 			break
 		}
 		if strings.HasPrefix(strings.TrimSpace(line), "cause: ") {
@@ -166,9 +167,10 @@ func (t *Tree) places(c *Case) []Place {
 	return found
 }
 
-// lastCounts reports whether a stack has what failed at its end: Python's does.
+// lastCounts reports whether a stack trace has the failing line at its end, as in Python.
 func lastCounts(message string, found []Place) bool {
-	return strings.Contains(message, "Traceback (most recent call last)") || strings.HasSuffix(found[len(found)-1].File, ".py")
+	return strings.Contains(message, "Traceback (most recent call last)") || strings.HasSuffix(found[len(found)-1].File,
+		".py")
 }
 
 func (t *Tree) frame(line, hint string) (Place, bool) {
@@ -191,7 +193,7 @@ func (t *Tree) frame(line, hint string) (Place, bool) {
 	return Place{}, false
 }
 
-// Place finds in the source what a report names: the failed cases, and covered files.
+// Place sets the source locations of the failed cases and of the covered files.
 func (r *Report) Place(t *Tree) {
 	for i := range r.Cases {
 		if r.Cases[i].Status.Bad() {

@@ -16,13 +16,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// Source is one report file.
+// Source is a report file.
 type Source struct {
 	Path string // as it is shown
 	Open func() (io.ReadCloser, error)
 }
 
-// Open opens a regular file for a Source. Reading it ends when ctx does, with ctx's cause.
+// Open opens a regular file below root for a Source. Reads fail with the cause of ctx once it is
+// done.
 func Open(ctx context.Context, root *os.Root, name string) (io.ReadCloser, error) {
 	f, err := regular.OpenIn(root, name)
 	if err != nil {
@@ -31,7 +32,7 @@ func Open(ctx context.Context, root *os.Root, name string) (io.ReadCloser, error
 	return stoppable{ctx, f}, nil
 }
 
-// OpenFile is Open without a root.
+// OpenFile is Open for a path that is not below a root.
 func OpenFile(ctx context.Context, name string) (io.ReadCloser, error) {
 	f, err := regular.Open(name)
 	if err != nil {
@@ -53,13 +54,13 @@ func (s stoppable) Read(p []byte) (int, error) {
 	return s.File.Read(p)
 }
 
-// Problem is why a file could not be read. It is an error.
+// Problem explains why a file could not be read. It implements error.
 type Problem struct {
-	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`   // where reading stopped, from 1; 0 when not known
-	Offset int64  `json:"offset,omitempty"` // likewise, in bytes
-	Text   string `json:"message"`
-	Like   string `json:"looksLike,omitempty"` // what the file looks like, where that is something else
+	File         string `json:"file"`
+	Line         int    `json:"line,omitempty"`   // where reading stopped, from 1; 0 when not known
+	Offset       int64  `json:"offset,omitempty"` // likewise, in bytes
+	Text         string `json:"message"`
+	DetectFormat string `json:"looksLike,omitempty"` // actual format of the file, if it differs
 }
 
 // Error implements error.
@@ -71,7 +72,7 @@ func (p Problem) Error() string {
 	return where + ": " + p.Message()
 }
 
-// Message is the problem without its place.
+// Message returns the problem without its location.
 func (p Problem) Message() string {
 	text := p.Text
 	if p.Offset > 0 {
@@ -80,61 +81,66 @@ func (p Problem) Message() string {
 	return text + p.hint()
 }
 
-// hint says what the file looks like, and the way out.
+// hint describes the actual format of a file, and what to do about it.
 func (p Problem) hint() string {
-	if p.Like == "" {
+	if p.DetectFormat == "" {
 		return ""
 	}
-	if format, known := ReadFormat(p.Like); known {
-		return fmt.Sprintf("; it looks like %s, which is not its file-format", format)
+	if format, known := ReadFormat(p.DetectFormat); known {
+		return fmt.Sprintf("; the file looks like %s; set file-format accordingly", format)
 	}
-	return "; it looks like " + p.Like
+	return "; it looks like " + p.DetectFormat
 }
 
-// reading collects what the files of a report have. What a file that turns out to be
-// broken said does not count.
+// reading collects the contents of report files. Each file has its own reading, which is discarded
+// if the file turns out to be malformed.
 type reading struct {
 	format Format
 	limits Limits
 	sum    TestSummary
-	bad    []Case // the first that failed, up to the limit
-	good   []Case // the first others, up to the limit
-	slow   []Case // the slowest, the slowest first
+	bad    []Case // the first failed cases, up to the limit
+	good   []Case // the first other cases, up to the limit
+	slow   []Case // the slowest cases, slowest first
 	files  map[string]*fileLines
 	notes  []string
 
 	file     string
-	sequence int
+	sequence int               // number of cases so far
 	shared   map[string]string // names that many cases share
 }
 
-// slowMost is how many of the slowest cases are told.
-const slowMost = 10
+// maxSlow is the number of slowest cases in a report.
+const maxSlow = 10
 
+// newReading returns an empty reading.
 func newReading(format Format, limits Limits) *reading {
-	return &reading{format: format, limits: limits, files: map[string]*fileLines{}, shared: map[string]string{}, sum: TestSummary{Counts: map[CaseStatus]int{}}}
+	return &reading{
+		format: format, limits: limits, files: map[string]*fileLines{}, shared: map[string]string{},
+		sum: TestSummary{Counts: map[CaseStatus]int{}},
+	}
 }
 
-// secretMost is how much more than what is kept of a message is read, so that a secret is
-// whole when it is looked for, in bytes.
-const secretMost = 8 << 10
+// maxSecret is the number of bytes of a message that are read beyond the part that is kept, so
+// that a secret at its end is complete when it is masked.
+const maxSecret = 8 << 10
 
-// newText returns a place for a message.
+// newText returns an empty text with the limit for messages.
 func (r *reading) newText() text {
-	return text{most: utf8.UTFMax*cmp.Or(r.limits.Message, messageMost) + secretMost}
+	return text{most: utf8.UTFMax*cmp.Or(r.limits.Message, maxMessage) + maxSecret}
 }
 
+// note adds a note about the current file.
 func (r *reading) note(format string, args ...any) {
 	r.notes = append(r.notes, r.file+" "+fmt.Sprintf(format, args...))
 }
 
-// add counts a case, and keeps it where it is one of those that are kept.
+// add counts a case, and keeps it within the limits.
 func (r *reading) add(c Case) {
 	r.sum.add(c.Status, 1)
 	r.sum.took(c.Duration)
 	r.sequence++
 	c.sequence = r.sequence
-	slow := len(r.slow) < slowMost || c.Duration > r.slow[len(r.slow)-1].Duration
+	slow := len(r.slow) < maxSlow || c.Duration > r.slow[len(r.slow)-1].Duration
 	list := &r.good
 	if c.Status.Bad() {
 		list = &r.bad
@@ -145,8 +151,8 @@ func (r *reading) add(c Case) {
 	}
 	c.Raw = r.file
 	c.Suite, c.Prefix, c.at.File = r.share(c.Suite), r.share(c.Prefix), r.share(c.at.File)
-	c.Name = r.limits.shorten(c.Name, cmp.Or(r.limits.Name, nameMost))
-	c.Message = r.limits.shorten(c.Message, cmp.Or(r.limits.Message, messageMost))
+	c.Name = r.limits.shorten(c.Name, cmp.Or(r.limits.Name, maxName))
+	c.Message = r.limits.shorten(c.Message, cmp.Or(r.limits.Message, maxMessage))
 	if !full {
 		*list = append(*list, c)
 	}
@@ -163,29 +169,29 @@ func (r *reading) addSlow(c Case) {
 		return 1
 	})
 	r.slow = slices.Insert(r.slow, i, c)
-	r.slow = r.slow[:min(len(r.slow), slowMost)]
+	r.slow = r.slow[:min(len(r.slow), maxSlow)]
 }
 
-// sharedMost bounds how many names are remembered; nameMost, in characters, is how long
-// one may be that no limit bounds.
+// maxShared limits the number of names that are shared. maxName is the maximum length of a shared
+// name, in characters, if Limits has none.
 const (
-	sharedMost = 10000
-	nameMost   = 1000
+	maxShared = 10000
+	maxName   = 1000
 )
 
-// share returns a name that many cases have, of which one is held.
+// share returns a name, of which many cases use the same copy.
 func (r *reading) share(name string) string {
 	if s, found := r.shared[name]; found {
 		return s
 	}
-	short := r.limits.shorten(name, nameMost)
-	if len(r.shared) < sharedMost && len(name) <= nameMost {
+	short := r.limits.shorten(name, maxName)
+	if len(r.shared) < maxShared && len(name) <= maxName {
 		r.shared[name] = short
 	}
 	return short
 }
 
-// line adds what a report says of a line; said twice, the better counts.
+// line adds a line of a file. If a line appears twice, the higher counts win.
 func (r *reading) line(path string, l Line) {
 	f := r.covered(path)
 	old, found := f.lines[l.Number]
@@ -199,14 +205,14 @@ func (r *reading) line(path string, l Line) {
 	f.lines[l.Number] = old
 }
 
-// better is what is covered of branches of which two reports tell.
+// better merges the branch counts of two reports.
 func better(a, b Counts) Counts {
 	total := max(a.Total(), b.Total())
 	covered := max(a.Covered, b.Covered)
 	return Counts{covered, total - covered}
 }
 
-// covered returns what is known of a file, which from now on is in the report.
+// covered returns the lines of a file, which it adds to the report.
 func (r *reading) covered(path string) *fileLines {
 	path = strings.ReplaceAll(path, `\`, "/")
 	f := r.files[path]
@@ -217,17 +223,17 @@ func (r *reading) covered(path string) *fileLines {
 	return f
 }
 
-// fileLines is what is known of one covered file.
+// fileLines are the lines of one covered file.
 type fileLines struct {
 	lines map[int]Line
-	// sums, of lines and branches, are what the format counts: they are all there is
-	// where there are no lines, and else count until another report tells of the file.
+	// sums are the totals of lines and branches, as the format counts them. They are used if there
+	// are no lines, or as long as no other report covers the same file.
 	sums   [2]Counts
 	summed bool
 }
 
-// sum notes sums of a file. Of one that stands twice in a report the lines count, if
-// there are any.
+// sum records the totals of a file. If the file appears twice in a report, its lines are used
+// instead, if there are any.
 func (f *fileLines) sum(lines, branches Counts) {
 	if f.sums != [2]Counts{} {
 		f.join(&fileLines{sums: [2]Counts{lines, branches}, summed: true})
@@ -236,7 +242,7 @@ func (f *fileLines) sum(lines, branches Counts) {
 	f.summed, f.sums = true, [2]Counts{lines, branches}
 }
 
-// join adds what another report says of the file.
+// join merges the totals of another report.
 func (f *fileLines) join(o *fileLines) {
 	f.summed = len(f.lines) == 0 && (f.summed || o.summed)
 	for i := range f.sums {
@@ -244,7 +250,7 @@ func (f *fileLines) join(o *fileLines) {
 	}
 }
 
-// join adds what another reading found.
+// join merges another reading.
 func (r *reading) join(o *reading) {
 	for status, n := range o.sum.Counts {
 		r.sum.add(status, n)
@@ -252,7 +258,7 @@ func (r *reading) join(o *reading) {
 	r.sum.took(o.sum.Duration)
 	r.bad, r.good = r.keep(r.bad, o.bad), r.keep(r.good, o.good)
 	for _, c := range o.slow {
-		if len(r.slow) < slowMost || c.Duration > r.slow[len(r.slow)-1].Duration {
+		if len(r.slow) < maxSlow || c.Duration > r.slow[len(r.slow)-1].Duration {
 			r.addSlow(c)
 		}
 	}
@@ -277,8 +283,8 @@ func (r *reading) keep(mine, more []Case) []Case {
 	return append(mine, more...)
 }
 
-// Read reads the files of a report group. Files that cannot be read make the report
-// INCOMPLETE, and its Problems say why; what the others say is in it.
+// Read reads the files of a report group. A file that cannot be read makes the report INCOMPLETE
+// and is listed in its Problems; the report has the contents of the others.
 func Read(group string, format Format, files []Source, limits Limits) *Report {
 	all := newReading(format, limits)
 	report := &Report{Group: group, Format: format, Type: format.Type(), Files: []string{}}
@@ -305,7 +311,7 @@ func (r *reading) open(f Source) (err error) {
 	return r.format.read(in, r)
 }
 
-// problem says what is wrong with a file, and what it looks like instead.
+// problem converts an error to a Problem, with a hint if the file has another format.
 func problem(f Source, format Format, err error) Problem {
 	p := Problem{File: f.Path, Text: err.Error()}
 	var at *sax.Error
@@ -314,15 +320,15 @@ func problem(f Source, format Format, err error) Problem {
 	}
 	p.Text = fmt.Sprintf("cannot be read as %s: %s", format, p.Text)
 	if in, err := f.Open(); err == nil {
-		if like := Like(in); like != string(format) {
-			p.Like = like
+		if like := DetectFormat(in); like != string(format) {
+			p.DetectFormat = like
 		}
 		_ = in.Close()
 	}
 	return p
 }
 
-// into puts what was read into the report.
+// into stores the result in a report.
 func (r *reading) into(report *Report) {
 	report.Notes = r.notes
 	report.Status = Succeeded
@@ -341,7 +347,7 @@ func (r *reading) into(report *Report) {
 	}
 }
 
-// cases are those that are kept, in their order: the failed first choice (documented).
+// cases returns the kept cases in their order. Failed cases are kept first (documented).
 func (r *reading) cases() []Case {
 	all := append(slices.Clone(r.bad), r.good...)
 	if r.limits.Cases > 0 {
@@ -381,7 +387,7 @@ func (f *fileLines) coverage(path string) Coverage {
 	return c
 }
 
-// AddDetail gives covered files the lines of a report that was read anew.
+// AddDetail adds the lines of a report that was read again to the covered files.
 func (r *Report) AddDetail(again *Report) {
 	lines := map[string][]Line{}
 	for _, c := range again.Coverage {

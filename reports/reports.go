@@ -1,5 +1,12 @@
-// Package reports reads test and coverage reports in the formats that CodeBuild knows,
-// sums them up in its words, and tells how they differ from those of earlier builds.
+// Package reports reads test and coverage reports in the formats that CodeBuild supports.
+//
+// Read turns the files of a report group into a Report, with the fields and summaries of the
+// CodeBuild API. A Set holds the reports of one build; Set.Compare finds the differences from
+// earlier builds. A Tree maps the file names in reports to files of the source. Write functions
+// convert reports to JUnit and LCOV.
+//
+// Report files come from the build and are not trusted: readers have limits for size, depth and
+// memory, and texts are masked before they are truncated.
 package reports
 
 import (
@@ -7,29 +14,29 @@ import (
 	"time"
 )
 
-// Type is what a report is about, in the service's words.
+// Type is the type of a report, with the API's names.
 type Type string
 
-// The types (documented, ReportGroup).
+// The types. Documented in the API reference of ReportGroup.
 const (
 	Test         Type = "TEST"
 	CodeCoverage Type = "CODE_COVERAGE"
 )
 
-// Status is the state of a report, in the service's words.
+// Status is the status of a report, with the API's names.
 type Status string
 
-// The statuses of a report that has been made (documented, test-reporting).
+// The statuses of a finished report. Documented in "Test reports".
 const (
 	Succeeded  Status = "SUCCEEDED"
 	Failed     Status = "FAILED"
 	Incomplete Status = "INCOMPLETE"
 )
 
-// CaseStatus is how a test case ended, in the service's words.
+// CaseStatus is the status of a test case, with the API's names.
 type CaseStatus string
 
-// The statuses of a test case (documented, test-reporting).
+// The statuses of a test case. Documented in "Test reports".
 const (
 	CaseSucceeded CaseStatus = "SUCCEEDED"
 	CaseFailed    CaseStatus = "FAILED"
@@ -38,44 +45,44 @@ const (
 	CaseUnknown   CaseStatus = "UNKNOWN"
 )
 
-// Bad reports whether a case makes its report fail. That the skipped and unknown ones
-// do not is our choice; the service does not say.
+// Bad reports whether a case makes its report fail. Whether skipped and unknown cases do is not
+// documented; here they do not.
 func (s CaseStatus) Bad() bool { return s == CaseFailed || s == CaseError }
 
-// Case is a test case, with the fields of the service's TestCase.
+// Case is a test case, with the fields of the API's TestCase.
 type Case struct {
 	Name     string        `json:"name"`
 	Prefix   string        `json:"prefix,omitempty"`        // such as the class
-	Suite    string        `json:"testSuiteName,omitempty"` // the nearest that has a name
+	Suite    string        `json:"testSuiteName,omitempty"` // the innermost suite with a name
 	Status   CaseStatus    `json:"status"`
 	Duration time.Duration `json:"durationInNanoSeconds"`
-	Message  string        `json:"message,omitempty"`         // with the stack
-	Raw      string        `json:"testRawDataPath,omitempty"` // the file it comes from
+	Message  string        `json:"message,omitempty"`         // including the stack trace
+	Raw      string        `json:"testRawDataPath,omitempty"` // report file of the case
 
-	// What the service has no field for.
-	Place   *Place  `json:"source,omitempty"`  // where in the source it failed; nil when that is not known
-	Retried bool    `json:"retried,omitempty"` // it failed first, and then passed, in one run
-	Change  Change  `json:"change,omitempty"`  // against earlier builds
-	History History `json:"history,omitempty"` // of this case in earlier builds, the oldest first
+	// Fields that the API does not have.
+	Place   *Place  `json:"source,omitempty"`  // location of the failure in the source; nil if unknown
+	Retried bool    `json:"retried,omitempty"` // it failed first and then passed in the same run
+	Change  Change  `json:"change,omitempty"`  // compared with the previous build
+	History History `json:"history,omitempty"` // results in earlier builds, oldest first
 
-	id       string // of its definition, where that stands elsewhere in the file
-	at       Place  // where the file says that it is defined
+	id       string // ID of its definition, if that is elsewhere in the file
+	at       Place  // location of its definition, according to the file
 	sequence int
 }
 
-// Place is a line of a file of the source.
+// Place is a line of a source file.
 type Place struct {
-	File string `json:"file"` // slash-separated, below the source
-	Line int    `json:"line"` // from 1; 0 when it is not known
+	File string `json:"file"` // relative to the source, separated by slashes
+	Line int    `json:"line"` // from 1; 0 if unknown
 }
 
-// Counts is how much is covered of what there is, in lines or branches.
+// Counts are numbers of covered and missed lines or branches.
 type Counts struct{ Covered, Missed int }
 
-// Total is how many there are.
+// Total returns the sum of covered and missed.
 func (c Counts) Total() int { return c.Covered + c.Missed }
 
-// Percent is the covered share, from 0 to 100; 0 where there is nothing (our choice).
+// Percent returns the coverage from 0 to 100. It is 0 if there is nothing to cover (our choice).
 func (c Counts) Percent() float64 {
 	if c.Total() == 0 {
 		return 0
@@ -85,33 +92,32 @@ func (c Counts) Percent() float64 {
 
 func (c Counts) plus(o Counts) Counts { return Counts{c.Covered + o.Covered, c.Missed + o.Missed} }
 
-// Coverage is of one file.
+// Coverage is the coverage of one file.
 type Coverage struct {
 	Path     string // as the report names it, slash-separated
 	Lines    Counts
 	Branches Counts
-	Place    string // the file of the source, slash-separated; empty when it is not known
-	Detail   []Line // by number; nothing where the report has only sums
+	Place    string // source file, separated by slashes; empty if unknown
+	Detail   []Line // sorted by number; nil if the report has only totals
 }
 
 // Line is a line of a covered file.
 type Line struct {
 	Number   int
-	Hits     int64 // how often it ran; 1 where the report only says that it did
-	Code     bool  // it counts; else only its branches do
+	Hits     int64 // execution count; 1 if the report only has that the line was executed
+	Code     bool  // the line counts; otherwise only its branches do
 	Branches Counts
 }
 
-// TestSummary has the sums of a test report, over all its cases, also those that were
-// cut. Its fields are the service's.
+// TestSummary has the totals of a test report. They include the cases that were cut. The fields
+// are those of the API.
 type TestSummary struct {
 	Total    int                `json:"total"`
 	Counts   map[CaseStatus]int `json:"statusCounts"`
 	Duration time.Duration      `json:"durationInNanoSeconds"`
 }
 
-// Report is what the files of one report group say, with the fields of the service's
-// Report.
+// Report is the contents of one report group, with the fields of the API's Report.
 type Report struct {
 	ARN       string       `json:"arn,omitempty"`
 	Type      Type         `json:"type"`
@@ -124,35 +130,35 @@ type Report struct {
 	Tests     *TestSummary `json:"testSummary,omitempty"`
 	Sum       *Sum         `json:"codeCoverageSummary,omitempty"`
 
-	// What the service keeps elsewhere, or has no field for.
+	// Fields that the API has elsewhere or does not have.
 	Group    string     `json:"reportGroupName"`
 	Format   Format     `json:"fileFormat"`
-	Dir      string     `json:"directory,omitempty"` // of the files, below the build's own
+	Dir      string     `json:"directory,omitempty"` // directory of the files, relative to that of the build
 	Files    []string   `json:"files"`
-	Problems []Problem  `json:"problems,omitempty"` // why it is INCOMPLETE
-	Notes    []string   `json:"notes,omitempty"`    // what is odd in the files
+	Problems []Problem  `json:"problems,omitempty"` // reasons for INCOMPLETE
+	Notes    []string   `json:"notes,omitempty"`    // remarks about the files
 	Cases    []Case     `json:"testCases,omitempty"`
 	Slowest  []Case     `json:"slowestTestCases,omitempty"`
 	Coverage []Coverage `json:"codeCoverages,omitempty"`
-	Changes  *Changes   `json:"changes,omitempty"` // against the build before; nil when there is none
+	Changes  *Changes   `json:"changes,omitempty"` // compared with an earlier build; nil for the first build
 }
 
-// Sum has the sums of a coverage report. Its fields are the service's.
+// Sum has the totals of a coverage report. The fields are those of the API.
 type Sum struct {
 	Lines, Branches Counts
 }
 
-// Limits are how much of a report is kept. Sums are made before.
+// Limits limit the parts of a report that are kept. Totals are computed before.
 type Limits struct {
 	Cases   int // test cases of a report; 0 for all
-	Name    int // of a case, in characters; 0 for all
-	Message int // of a case, in characters; 0 for messageMost
-	// Hide hides what is secret in a text; nil for nothing. It comes before any cut, for
-	// half a secret is not known as one.
+	Name    int // characters of a case's name; 0 for unlimited
+	Message int // characters of a case's message; 0 for maxMessage
+	// Hide masks secrets in a text; nil masks nothing. It is applied before a text is cut, because
+	// part of a secret would not be recognized.
 	Hide func(string) string
 }
 
-// shorten hides what is secret in a text, and cuts it to a number of characters.
+// shorten masks the secrets in a text and limits its length in characters.
 func (l Limits) shorten(text string, most int) string {
 	if l.Hide != nil {
 		text = l.Hide(text)
@@ -160,13 +166,13 @@ func (l Limits) shorten(text string, most int) string {
 	return cut(text, most)
 }
 
-// ServiceLimits returns the limits of the service (documented, limits).
+// ServiceLimits returns CodeBuild's limits. Documented in "Quotas".
 func ServiceLimits() Limits { return Limits{Cases: 500, Name: 1000, Message: 5000} }
 
-// messageMost bounds a message that nothing else bounds, in characters.
-const messageMost = 1 << 20
+// maxMessage limits a message if Limits does not, in characters.
+const maxMessage = 1 << 20
 
-// Bad is how many cases failed or had an error.
+// Bad returns the number of cases that failed or had an error.
 func (s *TestSummary) Bad() int { return s.Counts[CaseFailed] + s.Counts[CaseError] }
 
 func (s *TestSummary) add(status CaseStatus, n int) {
@@ -174,7 +180,7 @@ func (s *TestSummary) add(status CaseStatus, n int) {
 	s.Counts[status] += n
 }
 
-// took adds a duration; a sum of more than 292 years stays at that.
+// took adds a duration. The sum stops at the maximum, about 292 years.
 func (s *TestSummary) took(d time.Duration) {
 	if s.Duration += d; s.Duration < 0 {
 		s.Duration = math.MaxInt64

@@ -11,10 +11,10 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// SetName is the file in a build's directory that holds its reports.
+// SetName is the name of the file with the reports, in a build's directory.
 const SetName = "reports.json"
 
-// setVersion is that of the file's form; fields are only ever added.
+// setVersion is the version of the file format. Fields are only ever added.
 const setVersion = 1
 
 // Set is the reports of one build.
@@ -22,17 +22,17 @@ type Set struct {
 	Version int       `json:"version"`
 	Build   int       `json:"buildNumber,omitempty"`
 	Project string    `json:"projectName,omitempty"`
-	Past    []Past    `json:"earlierBuilds,omitempty"` // of the project, that had reports, the oldest first
-	Print   string    `json:"sourcePrint,omitempty"`   // another one when the source has changed; empty when that is not known
+	Past    []Past    `json:"earlierBuilds,omitempty"` // with reports, oldest first
+	Print   string    `json:"sourcePrint,omitempty"`   // fingerprint of the source; empty if unknown
 	Reports []*Report `json:"reports"`
 }
 
-// NewSet returns the set of a build, without any reports yet.
+// NewSet returns an empty set for a build.
 func NewSet(build int, project string) *Set {
 	return &Set{Version: setVersion, Build: build, Project: project, Reports: []*Report{}}
 }
 
-// Write writes the reports into a build's directory.
+// Write writes the set to a build's directory.
 func (s *Set) Write(dir string) error {
 	text, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
@@ -41,11 +41,11 @@ func (s *Set) Write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, SetName), append(text, '\n'), 0o644)
 }
 
-// maxSet is the largest list of reports that is read, in bytes.
+// maxSet limits the size of the file, in bytes.
 const maxSet = 1 << 30
 
-// ReadSet reads the reports of a build's directory. A build that left none has an empty
-// set. The error says what is wrong with the file.
+// ReadSet reads the reports from a build's directory. A build without reports has an empty set. An
+// error describes the problem with the file.
 func ReadSet(dir string) (*Set, error) {
 	s := NewSet(0, "")
 	file := filepath.Join(dir, SetName)
@@ -57,15 +57,15 @@ func ReadSet(dir string) (*Set, error) {
 		return s, err
 	}
 	if err := json.Unmarshal(text, s); err != nil {
-		return s, fmt.Errorf("%s holds no reports: %w", file, err)
+		return s, fmt.Errorf("%s is not a valid list of reports: %w", file, err)
 	}
 	if s.Version > setVersion {
-		return s, fmt.Errorf("%s has version %d; this program knows %d", file, s.Version, setVersion)
+		return s, fmt.Errorf("%s has version %d; this program supports version %d", file, s.Version, setVersion)
 	}
 	return s, nil
 }
 
-// Bad reports whether a test case that is kept failed. Of no set at all none did.
+// Bad reports whether any kept test case failed. It may be called on nil.
 func (s *Set) Bad() bool {
 	if s == nil {
 		return false
@@ -78,8 +78,7 @@ func (s *Set) Bad() bool {
 	return false
 }
 
-// Mask replaces all texts of a report by what hides secrets in them. The directory stays:
-// it is named without secrets.
+// Mask applies hide to all texts of a report, except the directory, whose name contains no secrets.
 func (r *Report) Mask(hide func(string) string) {
 	all := func(texts []string) {
 		for i, t := range texts {
@@ -95,7 +94,8 @@ func (r *Report) Mask(hide func(string) string) {
 	for _, list := range [][]Case{r.Cases, r.Slowest} {
 		for i := range list {
 			c := &list[i]
-			c.Name, c.Prefix, c.Suite, c.Message, c.Raw = hide(c.Name), hide(c.Prefix), hide(c.Suite), hide(c.Message), hide(c.Raw)
+			c.Name, c.Prefix, c.Suite, c.Message, c.Raw = hide(c.Name), hide(c.Prefix), hide(c.Suite), hide(c.Message),
+				hide(c.Raw)
 			if c.Place != nil {
 				c.Place.File = hide(c.Place.File)
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// readSimpleCov reads .resultset.json, whose suites are added up, and the newer
+// readSimpleCov reads SimpleCov's .resultset.json, whose suites are merged, and its newer
 // coverage.json.
 func readSimpleCov(in io.Reader, out *reading) error {
 	d := newDocument(in)
@@ -27,7 +27,7 @@ func readSimpleCov(in io.Reader, out *reading) error {
 		case key == "coverage":
 			err = s.files(d)
 		case key == "files" || key == "metrics":
-			err = d.wrong("%q stands there, as in what simplecov-json writes, which the service does not read", key)
+			err = d.wrong("unexpected key %q, as simplecov-json writes it, which CodeBuild does not support", key)
 		case key == "meta" || key == "total" || key == "groups" || key == "errors" || strings.HasPrefix(key, "$"):
 			err = d.skip()
 		default:
@@ -38,7 +38,7 @@ func readSimpleCov(in io.Reader, out *reading) error {
 		}
 	}
 	if !s.found {
-		return d.wrong("nothing in it is called coverage")
+		return d.wrong("no key coverage")
 	}
 	s.finish()
 	return d.finished()
@@ -50,7 +50,7 @@ type simplecov struct {
 	found bool
 }
 
-// suite reads what one command covered.
+// suite reads the coverage of one command.
 func (s *simplecov) suite(d document, name string) error {
 	if err := d.expect('{', "the results of "+name); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *simplecov) suite(d document, name string) error {
 	}
 }
 
-// files reads an object of files: each an array of hits, or an object with lines and
+// files reads an object of files. Each value is an array of hits, or an object with lines and
 // branches.
 func (s *simplecov) files(d document) error {
 	s.found = true
@@ -112,8 +112,7 @@ func (s *simplecov) file(d document, file string) error {
 	return s.branches(d, file, covered.Branches)
 }
 
-// add adds the hits of a file to those of other suites. A line counts that one of them
-// counts.
+// add adds the hits of a file to those of other suites. A line is relevant if it is in any suite.
 func (s *simplecov) add(d document, file string, lines []json.RawMessage) error {
 	all := s.lines[file]
 	for i, raw := range lines {
@@ -135,7 +134,7 @@ func (s *simplecov) add(d document, file string, lines []json.RawMessage) error 
 	return nil
 }
 
-// lineHits is nil for a line that does not count.
+// lineHits is nil for a line that is not relevant.
 func lineHits(raw json.RawMessage) (*int64, error) {
 	text := string(raw)
 	if text == "null" || text == `"ignored"` {
@@ -184,7 +183,7 @@ func (s *simplecov) branches(d document, file string, raw json.RawMessage) error
 	return nil
 }
 
-// conditionLine is the line of a condition such as [:if, 0, 12, 4, 14, 7].
+// conditionLine returns the line of a condition such as [:if, 0, 12, 4, 14, 7].
 func conditionLine(key string) int {
 	parts := strings.Split(strings.Trim(key, "[]"), ",")
 	if len(parts) < 3 {

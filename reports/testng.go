@@ -10,8 +10,8 @@ import (
 
 var testngResults = map[string]CaseStatus{"PASS": CaseSucceeded, "FAIL": CaseFailed, "SKIP": CaseSkipped}
 
-// paramsMost is how many parameters of a case belong to its name.
-const paramsMost = 20
+// maxParams is the number of parameters in the name of a case.
+const maxParams = 20
 
 // testng reads testng-results.xml.
 type testng struct {
@@ -76,8 +76,9 @@ func (t *testng) end(x *sax.Reader) error {
 	}
 	switch strings.Join(t.path, "/") {
 	case "params/param/value":
-		if len(t.params) < paramsMost {
-			t.params = append(t.params, t.out.limits.shorten(strings.TrimSpace(strings.ToValidUTF8(string(t.part.buf), "\uFFFD")), 200))
+		if len(t.params) < maxParams {
+			t.params = append(t.params, t.out.limits.shorten(strings.TrimSpace(strings.ToValidUTF8(string(t.part.buf),
+				"\uFFFD")), 200))
 		}
 	case "exception/message":
 		t.said.line(string(t.part.buf))
@@ -89,7 +90,7 @@ func (t *testng) end(x *sax.Reader) error {
 	return nil
 }
 
-// trace puts a stack in the place of the message, which it mostly begins with.
+// trace uses a stack trace as the message, which is usually its beginning.
 func (t *testng) trace() {
 	stack := strings.TrimSpace(string(t.part.buf))
 	if stack == "" {

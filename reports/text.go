@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// text collects a message in pieces, and no more of it than is kept.
+// text collects a message in pieces, up to a limit.
 type text struct {
 	buf  []byte
 	most int // bytes
@@ -20,7 +20,7 @@ func (t *text) add(piece []byte) {
 	t.buf = append(t.buf, piece[:min(len(piece), max(0, t.most-len(t.buf)))]...)
 }
 
-// line adds a text in a line of its own.
+// line adds a line.
 func (t *text) line(text string) {
 	if text = strings.TrimSpace(text); text == "" {
 		return
@@ -31,8 +31,8 @@ func (t *text) line(text string) {
 	t.add([]byte(text))
 }
 
-// merge adds what an element holds behind what its attributes say, which many tools
-// write down twice.
+// merge adds the text of an element to that of its attributes. Many tools write the same text in
+// both.
 func (t *text) merge(body *text) {
 	more := bytes.TrimRight(bytes.TrimLeft(body.buf, "\r\n"), " \t\r\n")
 	said := t.buf[bytes.LastIndexByte(t.buf, '\n')+1:]
@@ -47,14 +47,14 @@ func (t *text) merge(body *text) {
 	t.add(more)
 }
 
-// take returns the text, and begins a new one.
+// take returns the text and resets it.
 func (t *text) take() string {
 	s := strings.TrimSpace(strings.ToValidUTF8(string(t.buf), "\uFFFD"))
 	t.reset()
 	return s
 }
 
-// cut shortens a text to a number of characters, 0 for no limit.
+// cut limits a text to a number of characters. 0 is unlimited.
 func cut(text string, most int) string {
 	if most == 0 || len(text) <= most {
 		return text
@@ -69,8 +69,8 @@ func cut(text string, most int) string {
 	return text
 }
 
-// seconds reads a duration as tools write it: in seconds, with a point or a comma before
-// the fraction, commas between thousands, or with a unit. What is none is 0.
+// seconds parses a duration in seconds, with a point or a comma as decimal separator, commas between
+// thousands, or a unit. An invalid duration is 0.
 func seconds(text string) time.Duration {
 	text = strings.TrimSpace(text)
 	if strings.Contains(text, ":") {
@@ -78,32 +78,33 @@ func seconds(text string) time.Duration {
 	}
 	if n := len(text); n > 0 && (text[n-1] < '0' || text[n-1] > '9') {
 		d, _ := time.ParseDuration(strings.ToLower(strings.TrimPrefix(text, "PT")))
-		return max(0, min(d, durationMost))
+		return max(0, min(d, maxDuration))
 	}
 	return number(text, time.Second)
 }
 
-// durationMost is what no test takes; what says more is no duration.
-const durationMost = 365 * 24 * time.Hour
+// maxDuration is longer than any test. Larger values are invalid.
+const maxDuration = 365 * 24 * time.Hour
 
-// number reads a number of units.
+// number parses a number of units.
 func number(text string, unit time.Duration) time.Duration {
 	text = strings.TrimSpace(text)
 	if point, comma := strings.LastIndexByte(text, '.'), strings.LastIndexByte(text, ','); point > comma {
 		text = strings.ReplaceAll(text, ",", "")
 	} else if comma >= 0 {
 		text = strings.ReplaceAll(text, ".", "")
-		text = strings.ReplaceAll(text[:strings.LastIndexByte(text, ',')], ",", "") + "." + text[strings.LastIndexByte(text, ',')+1:]
+		text = strings.ReplaceAll(text[:strings.LastIndexByte(text, ',')], ",", "") + "." +
+			text[strings.LastIndexByte(text, ',')+1:]
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	f *= float64(unit)
-	if err != nil || !(f > 0) || f > float64(durationMost) {
+	if err != nil || !(f > 0) || f > float64(maxDuration) {
 		return 0
 	}
 	return time.Duration(math.Round(f))
 }
 
-// clock reads days, hours, minutes and seconds: 1.02:03:04.5.
+// clock parses days, hours, minutes and seconds: 1.02:03:04.5.
 func clock(text string) time.Duration {
 	sum := 0.0
 	parts := strings.Split(text, ":")
@@ -125,7 +126,7 @@ func clock(text string) time.Duration {
 		}
 		sum += f
 	}
-	if f := sum * float64(time.Second); len(parts) <= 3 && f >= 0 && f <= float64(durationMost) {
+	if f := sum * float64(time.Second); len(parts) <= 3 && f >= 0 && f <= float64(maxDuration) {
 		return time.Duration(math.Round(f))
 	}
 	return 0

@@ -8,8 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// trxOutcomes are those of a .trx file. The first value of its enumeration, Error, is
-// not written, so a result without an outcome is one.
+// trxOutcomes are the outcomes in a .trx file. The first value of the enumeration, Error, is the
+// default and is not written.
 var trxOutcomes = map[string]CaseStatus{
 	"": CaseError, "error": CaseError, "aborted": CaseError, "disconnected": CaseError,
 	"failed": CaseFailed, "timeout": CaseFailed,
@@ -17,8 +17,8 @@ var trxOutcomes = map[string]CaseStatus{
 	"notexecuted": CaseSkipped, "inconclusive": CaseSkipped, "pending": CaseSkipped, "notrunnable": CaseSkipped,
 }
 
-// trx reads the results of Visual Studio and dotnet test. A result is what stands
-// directly below Results: the inner ones of a data-driven test are part of it.
+// trx reads the results of Visual Studio and dotnet test. Only results directly below Results count;
+// inner results belong to a data-driven test.
 type trx struct {
 	out        *reading
 	path       []string
@@ -29,16 +29,17 @@ type trx struct {
 	test       string // the id of the definition that is read
 }
 
-// definedMost bounds how many definitions are remembered.
-const definedMost = 100000
+// maxDefined limits the number of definitions that are kept.
+const maxDefined = 100000
 
 type trxTest struct{ class, storage string }
 
 func newTRX(out *reading) handler {
-	return &trx{out: out, part: out.newText(), said: out.newText(), lists: map[string]string{}, defined: map[string]trxTest{}}
+	return &trx{out: out, part: out.newText(), said: out.newText(), lists: map[string]string{},
+		defined: map[string]trxTest{}}
 }
 
-// resultDepth is how deep a result is: TestRun/Results/UnitTestResult.
+// resultDepth is the depth of a result: TestRun/Results/UnitTestResult.
 const resultDepth = 3
 
 func (t *trx) inResult() bool { return len(t.path) >= resultDepth && t.path[1] == "Results" }
@@ -54,10 +55,10 @@ func (t *trx) start(x *sax.Reader) error {
 		}
 	case len(t.path) == 3 && t.path[1] == "TestDefinitions":
 		t.test = x.Attr("id")
-		if len(t.defined) < definedMost {
+		if len(t.defined) < maxDefined {
 			t.defined[t.test] = trxTest{storage: t.out.share(x.Attr("storage"))}
 		}
-	case len(t.path) == 4 && t.path[1] == "TestDefinitions" && x.Name() == "TestMethod" && len(t.defined) < definedMost:
+	case len(t.path) == 4 && t.path[1] == "TestDefinitions" && x.Name() == "TestMethod" && len(t.defined) < maxDefined:
 		d := t.defined[t.test]
 		class, _, _ := strings.Cut(x.Attr("className"), ",") // the rest is the assembly
 		d.class = t.out.share(class)
@@ -100,18 +101,19 @@ func (t *trx) end(x *sax.Reader) error {
 	return nil
 }
 
-// name gives the cases what stands in their definitions, behind the results.
+// name completes the cases with their definitions, which follow the results.
 func (t *trx) name() {
 	for _, list := range [][]Case{t.out.bad, t.out.good, t.out.slow} {
 		for i, c := range list {
 			d := t.defined[c.id]
 			list[i].Prefix = d.class
-			list[i].Suite = cmp.Or(ownList(t.lists[c.Suite]), strings.TrimLeft(path.Base(strings.ReplaceAll(cmp.Or(d.storage, d.class), `\`, "/")), "."))
+			list[i].Suite = cmp.Or(ownList(t.lists[c.Suite]),
+				strings.TrimLeft(path.Base(strings.ReplaceAll(cmp.Or(d.storage, d.class), `\`, "/")), "."))
 		}
 	}
 }
 
-// ownList is the name of a list that somebody made; each run has the others.
+// ownList returns the name of a list that the user created; every run has the others.
 func ownList(name string) string {
 	if name == "Results Not in a List" || name == "All Loaded Results" {
 		return ""

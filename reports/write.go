@@ -42,7 +42,7 @@ type junitEnded struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes the test reports as one JUnit document, suite by suite.
+// WriteJUnit writes the test reports as a single JUnit document.
 func WriteJUnit(w io.Writer, all []*Report) error {
 	doc := junitSuites{}
 	took := time.Duration(0)
@@ -71,7 +71,7 @@ func WriteJUnit(w io.Writer, all []*Report) error {
 
 func inSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
-// suites are those of a report, in the order of their first cases.
+// suites returns the suites of a report, in the order of their first cases.
 func suites(r *Report) []junitSuite {
 	at := map[string]int{}
 	var all []junitSuite
@@ -106,8 +106,7 @@ func junitOf(c Case) junitCase {
 	return j
 }
 
-// WriteLCOV writes the coverage reports as LCOV. Files of which only sums are known have
-// only those.
+// WriteLCOV writes the coverage reports as LCOV. For files without lines it writes the totals only.
 func WriteLCOV(w io.Writer, all []*Report) error {
 	b := bufio.NewWriter(w)
 	for _, r := range all {
@@ -126,14 +125,14 @@ func WriteLCOV(w io.Writer, all []*Report) error {
 	return b.Flush()
 }
 
-// branchesMost is how many branches of a line are written one by one.
-const branchesMost = 1000
+// maxBranches limits the branches of a line that are written individually.
+const maxBranches = 1000
 
 func (l Line) lcov(w io.Writer) {
 	if l.Code {
 		fmt.Fprintf(w, "DA:%d,%d\n", l.Number, l.Hits)
 	}
-	for i := range min(l.Branches.Total(), branchesMost) {
+	for i := range min(l.Branches.Total(), maxBranches) {
 		taken := 0
 		if i < l.Branches.Covered {
 			taken = 1

@@ -272,7 +272,7 @@ func likeFormat(file string) (reports.Format, bool) {
 		return "", false
 	}
 	defer in.Close()
-	return reports.ReadFormat(reports.Like(in))
+	return reports.ReadFormat(reports.DetectFormat(in))
 }
 
 // autoGroup makes the group of a format's files, which it moves to where they are kept.

@@ -296,7 +296,7 @@ func (p *Plan) images(in Inputs) {
 	if p.StandIn = standInFor(p.Image, in.StandIns); p.StandIn != "" {
 		wanted = p.StandIn
 	}
-	names := project.ImageSpellings(wanted)
+	names := project.ImageCandidates(wanted)
 	if _, unpublished := project.Unpublished(wanted); unpublished {
 		p.Alias, p.Images, p.NoImage = wanted, nil, waysOn(wanted, in.Default, in.Spec)
 		return

@@ -7,9 +7,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Keep returns a runtimes.yml with only the versions that wants reports true for, and
-// the templates beside them; runtimes without one are left out. What stays is as it was
-// written.
+// Keep returns a runtimes.yml reduced to the versions for which wants returns true, and to the
+// templates of their runtimes. Runtimes without such a version are removed. The remaining parts
+// are unchanged.
 func Keep(text []byte, wants func(name, version string) bool) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -37,7 +37,7 @@ func Keep(text []byte, wants func(name, version string) bool) ([]byte, error) {
 	return yaml.Marshal(&doc)
 }
 
-// value returns what a key of a mapping holds; nil where it is not there.
+// value returns the value of a key in a mapping, or nil.
 func value(mapping *yaml.Node, key string) *yaml.Node {
 	for i := 0; mapping.Kind == yaml.MappingNode && i+1 < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {
@@ -47,7 +47,7 @@ func value(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// filter leaves the entries of a mapping for which keep is true.
+// filter removes the entries of a mapping for which keep returns false.
 func filter(mapping *yaml.Node, keep func(key string, value *yaml.Node) bool) {
 	var kept []*yaml.Node
 	for i := 0; mapping.Kind == yaml.MappingNode && i+1 < len(mapping.Content); i += 2 {

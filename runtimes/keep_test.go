@@ -8,7 +8,7 @@ import (
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-func TestOnlyWantedVersionsAreKept(t *testing.T) {
+func TestKeep_WantedVersionsOnly(t *testing.T) {
 	t.Parallel()
 	const text = `version: 0.1
 runtimes:
@@ -25,7 +25,10 @@ runtimes:
       3.2:
         commands: [echo ruby]
 `
-	got, err := runtimes.Keep([]byte(text), func(name, version string) bool { return name == "python" && version == "3.10" })
+	got, err := runtimes.Keep([]byte(text), func(name, version string) bool {
+		return name == "python" &&
+			version == "3.10"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

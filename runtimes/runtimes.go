@@ -1,8 +1,12 @@
-// Package runtimes turns the runtime-versions of a buildspec into commands,
-// with the runtimes.yml that a curated image brings along.
+// Package runtimes translates the runtime-versions of a buildspec into commands, using the
+// runtimes.yml of a curated image.
 //
-// The file's structure is documented by the Dockerfiles of the curated images;
-// how a version is chosen is put together from the reference and from logs.
+// Read parses that file into a Table, and Table.Choose selects the versions and their
+// dependencies. For images that are not available locally there is a table of the curated
+// images without commands (Curated), which is enough to check a buildspec.
+//
+// The structure of the file follows from the Dockerfiles of the curated images. How CodeBuild
+// chooses a version is derived from the reference and from logs.
 package runtimes
 
 import (
@@ -20,34 +24,34 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// Path is where a curated image keeps its table.
+// Path is the location of the table in a curated image.
 const Path = "/codebuild/image/config/runtimes.yml"
 
-// Messages of the service (observed).
+// Messages of CodeBuild (observed).
 const (
 	NoneSelected = "No runtime version selected in buildspec."
 	NotSupported = "Skipping install of runtimes. Runtime version selection is not supported by this build image"
 )
 
-// Table is what an image offers.
+// Table is the runtimes of an image, by name.
 type Table map[string]Runtime
 
-// Runtime is one runtime's versions; the key "default" is a template for
-// versions that are not listed.
+// Runtime is the versions of one runtime. The key "default" is a template for versions that are
+// not listed.
 type Runtime struct {
 	Versions map[string]Version `yaml:"versions"`
 }
 
-// Version is one version's commands, and the runtimes it needs.
+// Version is the commands that select a version, and the runtimes that it requires.
 type Version struct {
-	Requires map[string]texts `yaml:"requires"`
-	Commands []string         `yaml:"commands"`
+	Requires map[string]texts `yaml:"requires"` // acceptable versions, by runtime
+	Commands []string         `yaml:"commands"` // empty in the built-in tables
 }
 
-// texts is a list whose items keep the text that is written: 3.10, not 3.1.
+// texts is a list of strings that keep their spelling: 3.10 does not become 3.1.
 type texts []string
 
-// UnmarshalYAML reads one text or a list of them.
+// UnmarshalYAML reads a single string or a list of strings.
 func (t *texts) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
 		*t = texts{node.Value}
@@ -62,7 +66,7 @@ func (t *texts) UnmarshalYAML(node *yaml.Node) error {
 // custom is the key of the template for versions that are not listed.
 const custom = "default"
 
-// Read reads a runtimes.yml.
+// Read parses a runtimes.yml.
 func Read(text []byte) (Table, error) {
 	var file struct {
 		Runtimes Table `yaml:"runtimes"`
@@ -73,52 +77,57 @@ func Read(text []byte) (Table, error) {
 	return file.Runtimes, nil
 }
 
-// Wish is one entry of runtime-versions, its variables expanded.
+// Wish is an entry of runtime-versions, with its variables expanded.
 type Wish struct{ Name, Version string }
 
-// Choice is a version that will be selected.
+// Choice is a selected version.
 type Choice struct {
 	Name     string
-	Version  string   // as the log shows it
-	Needed   string   // the runtime that needs this one; empty when it was asked for
-	Commands []string // in order
-	Env      string   // the value of $VERSION for a template, or ""
+	Version  string   // as CodeBuild's log shows it
+	Needed   string   // runtime that requires this one; empty if the buildspec requests it
+	Commands []string // in the order of execution
+	Env      string   // value of $VERSION for a template, or ""
 }
 
-// Unknown is a runtime or a version that the image does not have: a
-// YAML_FILE_ERROR, in the service's words.
+// Unknown is the error for a runtime or version that the image does not have. In CodeBuild it
+// is a YAML_FILE_ERROR. Message is CodeBuild's (observed).
 type Unknown struct {
 	Message       string
-	Name, Version string   // what was asked for; no Version where the runtime itself is unknown
-	Known         []string // runtimes or versions of the image; nil for other faults
+	Name, Version string   // requested; Version is empty if the runtime itself is unknown
+	Known         []string // runtimes or versions of the image; nil for other errors
 }
 
 // Error returns the message.
 func (u *Unknown) Error() string { return u.Message }
 
-// Plain returns the message in words of our own, with what may be meant.
+// Plain returns a message of buildlocal, with a suggestion or a list of the alternatives.
 func (u *Unknown) Plain() string {
 	switch {
 	case u.Known == nil:
 		return u.Message
 	case u.Version == "":
-		return fmt.Sprintf("the image has no runtime %s%s; it has %s", u.Name, diag.DidYouMean(u.Name, u.Known), strings.Join(u.Known, ", "))
+		hint := diag.DidYouMean(u.Name, u.Known)
+		if hint == "" {
+			hint = "; it has " + strings.Join(u.Known, ", ")
+		}
+		return fmt.Sprintf("the image has no runtime %s%s", u.Name, hint)
 	}
-	latest := ""
+	hint := "; it has " + strings.Join(u.Known, ", ")
 	if diag.Suggest(u.Version, []string{"latest"}) != "" {
-		latest = `; did you mean "latest"?`
+		hint = `; did you mean "latest"?`
 	}
-	return fmt.Sprintf("the image has no version %s of %s%s; it has %s", u.Version, u.Name, latest, strings.Join(u.Known, ", "))
+	return fmt.Sprintf("the image has no version %s of %s%s", u.Version, u.Name, hint)
 }
 
-// Check returns an *Unknown for a wish the image does not have.
+// Check returns an *Unknown if the image does not have a requested version.
 func (t Table) Check(w Wish) error {
 	_, err := t.choose(w)
 	return err
 }
 
-// Choose picks a version for each wish, in their order, and for what these
-// need. Say is told each choice as the log tells it, also before an error.
+// Choose selects a version for each wish, in their order, and for the runtimes that these
+// require. It calls say with CodeBuild's log line for each choice, including those before an
+// error.
 func (t Table) Choose(wishes []Wish, say func(string, ...any)) ([]Choice, error) {
 	var choices []Choice
 	for _, w := range wishes {
@@ -132,10 +141,12 @@ func (t Table) Choose(wishes []Wish, say func(string, ...any)) ([]Choice, error)
 	return t.needed(choices, say)
 }
 
+// choose selects a version for one wish.
 func (t Table) choose(w Wish) (Choice, error) {
 	runtime, known := t[w.Name]
 	if !known {
-		message := fmt.Sprintf("Unknown runtime named '%s'. This build image has the following runtimes: %s", w.Name, strings.Join(t.Names(), ", "))
+		message := fmt.Sprintf("Unknown runtime named '%s'. This build image has the following runtimes: %s", w.Name,
+			strings.Join(t.Names(), ", "))
 		return Choice{}, &Unknown{Message: message, Name: w.Name, Known: t.Names()}
 	}
 	key, exact := runtime.find(w.Version)
@@ -144,14 +155,16 @@ func (t Table) choose(w Wish) (Choice, error) {
 	}
 	template, has := runtime.Versions[custom]
 	if has && customForm(w.Name, w.Version) {
-		return Choice{Name: w.Name, Version: w.Version, Commands: template.Commands, Env: strings.TrimPrefix(w.Version, "corretto")}, nil
+		return Choice{Name: w.Name, Version: w.Version, Commands: template.Commands, Env: strings.TrimPrefix(w.Version,
+			"corretto")}, nil
 	}
-	message := fmt.Sprintf("Unknown runtime version named '%s' of %s. This build image has the following versions: %s", w.Version, w.Name, strings.Join(runtime.Keys(), ", "))
+	message := fmt.Sprintf("Unknown runtime version named '%s' of %s. This build image has the following versions: %s",
+		w.Version, w.Name, strings.Join(runtime.Keys(), ", "))
 	return Choice{}, &Unknown{Message: message, Name: w.Name, Version: w.Version, Known: runtime.Keys()}
 }
 
-// find returns the listed version a wish means: the same text, the highest for
-// "latest", the highest with that beginning for "18.x" or "corretto8.x".
+// find returns the listed version for a wish: the same text, the highest one for "latest", or the
+// highest one with the prefix of "18.x" or "corretto8.x".
 func (r Runtime) find(wish string) (string, bool) {
 	keys := r.Keys()
 	if slices.Contains(keys, wish) {
@@ -172,7 +185,7 @@ func (r Runtime) find(wish string) (string, bool) {
 	return "", false
 }
 
-// Keys returns the listed versions, lowest first.
+// Keys returns the listed versions, lowest first. The template is not included.
 func (r Runtime) Keys() []string {
 	var keys []string
 	for key := range r.Versions {
@@ -184,11 +197,12 @@ func (r Runtime) Keys() []string {
 	return keys
 }
 
+// number matches the numeric and the other parts of a version.
 var number = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\d+|\D+`)
 })
 
-// compareVersions orders by numbers where there are numbers: 3.9 before 3.10.
+// compareVersions compares numbers numerically: 3.9 is before 3.10.
 func compareVersions(a, b string) int {
 	as, bs := number().FindAllString(a, -1), number().FindAllString(b, -1)
 	for i := range min(len(as), len(bs)) {
@@ -205,7 +219,7 @@ func compareVersions(a, b string) int {
 	return cmp.Compare(len(as), len(bs))
 }
 
-// Names returns the runtimes, sorted.
+// Names returns the names of the runtimes, sorted.
 func (t Table) Names() []string {
 	names := make([]string, 0, len(t))
 	for name := range t {
@@ -215,7 +229,7 @@ func (t Table) Names() []string {
 	return names
 }
 
-// forms are the versions that a template takes (documented).
+// forms match the versions that the template of a runtime accepts (documented).
 var forms = sync.OnceValue(func() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
 		"dotnet": regexp.MustCompile(`^\d+\.\d+\.\d+$`),
@@ -228,13 +242,14 @@ var forms = sync.OnceValue(func() map[string]*regexp.Regexp {
 	}
 })
 
+// customForm reports whether a version can be installed with the template of a runtime.
 func customForm(name, version string) bool {
 	form, known := forms()[name]
 	return known && form.MatchString(version)
 }
 
-// needed adds the runtimes that choices need and nobody asked for, and checks
-// those that somebody did.
+// needed adds the runtimes that choices require and the buildspec does not request. It returns an
+// error if a requested version does not meet a requirement.
 func (t Table) needed(choices []Choice, say func(string, ...any)) ([]Choice, error) {
 	for i := 0; i < len(choices); i++ {
 		c := choices[i]
@@ -253,13 +268,16 @@ func (t Table) needed(choices []Choice, say func(string, ...any)) ([]Choice, err
 	return choices, nil
 }
 
+// need returns the choice for one requirement, or the zero Choice if it is already met.
 func (t Table) need(choices []Choice, by Choice, name string, versions []string) (Choice, error) {
 	at := slices.IndexFunc(choices, func(c Choice) bool { return c.Name == name })
 	if at >= 0 && slices.Contains(versions, choices[at].Version) || len(versions) == 0 {
 		return Choice{}, nil
 	}
 	if at >= 0 {
-		return Choice{}, &Unknown{Message: fmt.Sprintf("Runtime '%s' version '%s' needs %s %s, and version '%s' of it is selected", by.Name, by.Version, name, strings.Join(versions, " or "), choices[at].Version)}
+		return Choice{}, &Unknown{Message: fmt.Sprintf(
+			"Runtime '%s' version '%s' needs %s %s, and version '%s' of it is selected",
+			by.Name, by.Version, name, strings.Join(versions, " or "), choices[at].Version)}
 	}
 	c, err := t.choose(Wish{name, versions[0]})
 	c.Needed = by.Name

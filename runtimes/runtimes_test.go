@@ -41,35 +41,40 @@ func read(t *testing.T) runtimes.Table {
 	return got
 }
 
-func TestAVersionIsChosenAsTheServiceChooses(t *testing.T) {
+func TestChoose_LikeCodeBuild(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		wishes []runtimes.Wish
-		want   string // what is selected, or the error
+		want   string // the selection, or the error
 	}{
-		"the same text":        {[]runtimes.Wish{{"python", "3.10"}}, "python 3.10"},
-		"a wildcard":           {[]runtimes.Wish{{"python", "3.x"}}, "python 3.10"},
-		"a wildcard of one":    {[]runtimes.Wish{{"java", "corretto8.x"}}, "java corretto8"},
-		"latest by number":     {[]runtimes.Wish{{"nodejs", "latest"}, {"python", "latest"}, {"java", "latest"}}, "nodejs 18, python 3.10, java corretto11"},
-		"a custom version":     {[]runtimes.Wish{{"nodejs", "18.20.1"}}, "nodejs 18.20.1 VERSION=18.20.1"},
-		"no custom version":    {[]runtimes.Wish{{"python", "3.10.1"}}, "Unknown runtime version named '3.10.1' of " +
-			"python. This build image has the following versions: 3.9, 3.10"},
-		"an unknown version":   {[]runtimes.Wish{{"nodejs", "banana"}}, "Unknown runtime version named 'banana' of " +
-			"nodejs. This build image has the following versions: 9, 10, 18"},
-		"an unknown runtime":   {[]runtimes.Wish{{"docker", "19"}}, "Unknown runtime named 'docker'. This build image " +
-			"has the following runtimes: android, java, nodejs, python"},
-		"the template's name":  {[]runtimes.Wish{{"java", "default"}}, "Unknown runtime version named 'default' of java. " +
-			"This build image has the following versions: corretto8, corretto11"},
-		"one that needs one":   {[]runtimes.Wish{{"android", "29"}}, "android 29, java corretto8 for android"},
-		"it is selected too":   {[]runtimes.Wish{{"android", "29"}, {"java", "corretto8"}}, "android 29, java corretto8"},
-		"a conflict":           {[]runtimes.Wish{{"java", "corretto11"}, {"android", "29"}}, "Runtime 'android' version " +
-			"'29' needs java corretto8, and version 'corretto11' of it is selected"},
-		"the first of mistake": {[]runtimes.Wish{{"python", "3.9"}, {"nodejs", "x"}}, "Unknown runtime version named 'x' " +
-			"of nodejs. This build image has the following versions: 9, 10, 18"},
+		"the same text":     {[]runtimes.Wish{{"python", "3.10"}}, "python 3.10"},
+		"a wildcard":        {[]runtimes.Wish{{"python", "3.x"}}, "python 3.10"},
+		"a wildcard of one": {[]runtimes.Wish{{"java", "corretto8.x"}}, "java corretto8"},
+		"latest by number": {[]runtimes.Wish{{"nodejs", "latest"}, {"python", "latest"}, {"java", "latest"}},
+			"nodejs 18, python 3.10, java corretto11"},
+		"a custom version": {[]runtimes.Wish{{"nodejs", "18.20.1"}}, "nodejs 18.20.1 VERSION=18.20.1"},
+		"no custom version": {[]runtimes.Wish{{"python", "3.10.1"}},
+			"Unknown runtime version named '3.10.1' of python. This build image has the following versions: 3.9, 3.10"},
+		"an unknown version": {[]runtimes.Wish{{"nodejs", "banana"}},
+			"Unknown runtime version named 'banana' of nodejs. This build image has the following versions: 9, 10, 18"},
+		"an unknown runtime": {[]runtimes.Wish{{"docker", "19"}},
+			"Unknown runtime named 'docker'. This build image has the following runtimes: android, java, nodejs, python"},
+		"the template's name": {[]runtimes.Wish{{"java", "default"}},
+			"Unknown runtime version named 'default' of java. This build image has the following versions: corretto8, " +
+				"corretto11"},
+		"one that needs one": {[]runtimes.Wish{{"android", "29"}}, "android 29, java corretto8 for android"},
+		"it is selected too": {[]runtimes.Wish{{"android", "29"}, {"java", "corretto8"}}, "android 29, java corretto8"},
+		"a conflict": {[]runtimes.Wish{{"java", "corretto11"}, {"android", "29"}},
+			"Runtime 'android' version '29' needs java corretto8, and version 'corretto11' of it is selected"},
+		"the first of mistake": {[]runtimes.Wish{{"python", "3.9"}, {"nodejs", "x"}},
+			"Unknown runtime version named 'x' of nodejs. This build image has the following versions: 9, 10, 18"},
 	}
 	for name, test := range tests {
 		var said []string
-		choices, err := read(t).Choose(test.wishes, func(f string, args ...any) { said = append(said, fmt.Sprintf(f, args...)) })
+		choices, err := read(t).Choose(test.wishes, func(f string, args ...any) {
+			said = append(said,
+				fmt.Sprintf(f, args...))
+		})
 		if got := told(choices, err); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, test.want)
 		}
@@ -98,7 +103,7 @@ func told(choices []runtimes.Choice, err error) string {
 	return strings.Join(all, ", ")
 }
 
-func TestEachChoiceBringsItsCommands(t *testing.T) {
+func TestChoose_Commands(t *testing.T) {
 	t.Parallel()
 	choices, err := read(t).Choose([]runtimes.Wish{{Name: "python", Version: "3.10"}}, func(string, ...any) {})
 	if err != nil {

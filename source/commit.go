@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// commit is the source of Commit.
+// commit opens the source in mode Commit.
 func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 	ref := o.Ref
 	if ref == "" {
@@ -18,7 +18,7 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	full, _ := git(ctx, r.dir, "rev-parse", "--symbolic-full-name", ref) // fails for what has no name
+	full, _ := git(ctx, r.dir, "rev-parse", "--symbolic-full-name", ref) // fails for a commit ID, which has no branch
 	version := &Git{Commit: id, Branch: branch(full)}
 	version.Remote = r.remote(version.Branch)
 	top, err := makeTemp(o.Temp)
@@ -33,7 +33,8 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 	return &Source{Dir: dir, Mode: Commit, Git: version}, nil
 }
 
-// resolve returns the full id of the commit that ref names.
+// resolve returns the full ID of the commit that ref names. A ref that git would parse as an
+// option or a range is rejected.
 func (r *repository) resolve(ctx context.Context, ref string) (string, error) {
 	err := fmt.Errorf("%q is an option or a range", ref)
 	if !strings.HasPrefix(ref, "-") && !strings.HasPrefix(ref, "^") {
@@ -43,12 +44,12 @@ func (r *repository) resolve(ctx context.Context, ref string) (string, error) {
 		}
 	}
 	return "", &Error{
-		fmt.Sprintf("git knows no commit %q in %s", ref, r.top),
-		"Name a branch, tag or commit; `git branch --all` and `git tag` list them, `git fetch` gets new ones.", err,
+		fmt.Sprintf("no commit %q in %s", ref, r.top),
+		"Use a branch, tag or commit ID: `git branch --all` and `git tag` list them, `git fetch` updates them.", err,
 	}
 }
 
-// makeTemp makes a directory that others may read: a build need not be root.
+// makeTemp creates a directory that other users can read, because a build may run as one.
 func makeTemp(parent string) (string, error) {
 	dir, err := os.MkdirTemp(parent, "source-")
 	if err != nil {
@@ -63,14 +64,14 @@ func makeTemp(parent string) (string, error) {
 	return filepath.EvalSymlinks(dir)
 }
 
-// checkout clones the repository to top, checks out the version, and returns
-// the directory in it that r.dir is in the repository.
+// checkout clones the repository to top and checks out the version. It returns the directory
+// of the clone that corresponds to r.dir.
 func (r *repository) checkout(ctx context.Context, top string, version *Git, ref string) (string, error) {
 	if err := r.clone(ctx, top); err != nil {
 		return "", fmt.Errorf("clone %s: %w", r.top, err)
 	}
-	// Line ends as in the commit, whatever the host likes; and files written
-	// by several workers, which is several times faster.
+	// Line endings are those of the commit, whatever the host's configuration. Several
+	// workers make the checkout several times faster.
 	_, err := git(ctx, top, "-c", "core.autocrlf=false", "-c", "submodule.recurse=false", "-c", "checkout.workers=0",
 		"checkout", "--quiet", "--detach", version.Commit)
 	if err != nil {
@@ -87,18 +88,18 @@ func (r *repository) checkout(ctx context.Context, top string, version *Git, ref
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		return "", &Error{
 			fmt.Sprintf("commit %q of %s has no directory %s", ref, r.top, r.prefix),
-			"Name a commit that has it, or another source directory.", err,
+			"Use a commit that has it, or another source directory.", err,
 		}
 	}
 	return dir, nil
 }
 
-// clone makes a clone that works without the repository. Git links or copies
-// its objects, unless it has symlinks among them: then it sends them.
+// clone makes a clone that does not depend on the repository. Git links or copies the objects.
+// It refuses to if there are symlinks among them; then they are transferred.
 func (r *repository) clone(ctx context.Context, top string) error {
 	args := []string{
 		"clone", "--quiet", "--no-checkout", "--dissociate", "--no-reject-shallow", "--template=", "--origin=origin",
-		// Git hides its settings from this program, which a shell runs.
+		// A shell runs this program, without the settings of this process.
 		"--upload-pack=git -c 'safe.directory=*' upload-pack",
 	}
 	if _, err := git(ctx, r.top, append(args, r.top, top)...); err == nil || ctx.Err() != nil {

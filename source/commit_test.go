@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestACommitIsACleanClone(t *testing.T) {
+func TestCommit_IsCleanClone(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log", "a": "old", "sub/b": ""})
 	write(t, dir, map[string]string{"a": "changed", "new": "", "x.log": "", "sub/.buildlocal/x": ""})
@@ -32,7 +32,7 @@ func TestACommitIsACleanClone(t *testing.T) {
 	same(t, names(t, sub.Dir), []string{"b"})
 }
 
-func TestACloneWorksWithoutItsOrigin(t *testing.T) {
+func TestClone_IndependentOfOrigin(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(t *testing.T, dir, made string){
 		"plain":    func(t *testing.T, dir, made string) { gitIn(t, dir, "clone", "-q", dir, made) },
@@ -64,14 +64,14 @@ func TestACloneWorksWithoutItsOrigin(t *testing.T) {
 	}
 }
 
-func TestACloneOfARepositoryWithoutRemotesHasNone(t *testing.T) {
+func TestClone_NoRemotes(t *testing.T) {
 	t.Parallel()
 	got := mustOpen(t, Options{Dir: repo(t, map[string]string{"a": ""}), Mode: Commit, Temp: t.TempDir()})
 	same(t, gitIn(t, got.Dir, "remote"), "")
 	same(t, got.Git.Remote, "")
 }
 
-func TestARefMayBeAnyNameOfACommit(t *testing.T) {
+func TestCommit_AnyRef(t *testing.T) {
 	t.Parallel()
 	up := repo(t, map[string]string{"a": "1"})
 	first := gitIn(t, up, "rev-parse", "HEAD")
@@ -107,18 +107,19 @@ func TestARefMayBeAnyNameOfACommit(t *testing.T) {
 	}
 }
 
-func TestAnUnknownRefIsRefused(t *testing.T) {
+func TestCommit_UnknownRef(t *testing.T) {
 	t.Parallel()
 	dir, temp := repo(t, map[string]string{"a": ""}), t.TempDir()
-	for _, ref := range []string{"nope", "--all", "-", "HEAD:a", "HEAD~9", "0000000000000000000000000000000000000000", "^HEAD", "main..main", "a b", "\n"} {
+	for _, ref := range []string{"nope", "--all", "-", "HEAD:a", "HEAD~9", "0000000000000000000000000000000000000000",
+		"^HEAD", "main..main", "a b", "\n"} {
 		e := openError(t, Options{Dir: dir, Mode: Commit, Ref: ref, Temp: temp})
-		contains(t, e.What, "no commit", dir)
-		contains(t, e.Way, "git branch --all")
+		contains(t, e.Problem, "no commit", dir)
+		contains(t, e.Hint, "git branch --all")
 	}
 	same(t, names(t, temp), nil)
 }
 
-func TestADirectoryThatTheCommitDoesNotHaveIsRefused(t *testing.T) {
+func TestCommit_MissingDirectory(t *testing.T) {
 	t.Parallel()
 	dir, temp := repo(t, map[string]string{"a": ""}), t.TempDir()
 	write(t, dir, map[string]string{"sub/new": ""})
@@ -127,7 +128,7 @@ func TestADirectoryThatTheCommitDoesNotHaveIsRefused(t *testing.T) {
 	same(t, names(t, temp), nil)
 }
 
-func TestACommitNeedsADirectoryForItsClone(t *testing.T) {
+func TestCommit_RequiresTemp(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a": ""})
 	if _, err := Open(t.Context(), Options{Dir: dir, Mode: Commit, Temp: filepath.Join(dir, "missing")}); err == nil {

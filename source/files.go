@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// Names returns the names of all files the build sees, slash-separated below Dir. What
-// cannot be looked at is left out; when ctx ends, what was not looked at by then.
+// Names returns the names of all files that the build sees, relative to Dir and separated by
+// slashes. It leaves out files that cannot be examined, and the remaining files once ctx ends.
 func (s *Source) Names(ctx context.Context) []string {
 	var names []string
 	s.walk(ctx, func(name string, _ fs.DirEntry) { names = append(names, name) })
 	return names
 }
 
-// Print returns the names as Names does, and a print that is another one when a file has
-// changed, by its name, size, mode or time of change. Nothing is read.
-func (s *Source) Print(ctx context.Context) (names []string, print string) {
+// Fingerprint returns the result of Names, and a hash that changes when the name, size, mode
+// or modification time of any file does. It does not read the files.
+func (s *Source) Fingerprint(ctx context.Context) (names []string, print string) {
 	sum := sha256.New()
 	s.walk(ctx, func(name string, e fs.DirEntry) {
 		names = append(names, name)
@@ -31,6 +31,7 @@ func (s *Source) Print(ctx context.Context) (names []string, print string) {
 	return names, hex.EncodeToString(sum.Sum(nil))
 }
 
+// walk calls visit for every file that the build sees, except in .git.
 func (s *Source) walk(ctx context.Context, visit func(name string, e fs.DirEntry)) {
 	hidden := map[string]bool{".git": true}
 	for _, name := range s.Hide {

@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// nothing is an empty environment variable, for settings whose names have a "=".
+// nothing is an environment variable with an empty value. Git options can refer to it for
+// settings whose names contain "=", which -c cannot set.
 const nothing = "BUILDLOCAL_NOTHING"
 
-// needed returns the settings of a repository that matter here, as NAME, a line feed,
-// VALUE and a zero byte.
+// needed returns the settings of a repository that this package uses. Each is NAME, a line
+// feed, VALUE and a zero byte.
 func needed(ctx context.Context, dir string) (string, error) {
 	out, err := git(ctx, dir, "config", "-z", "--get-regexp", `^(remote\..*\.url|branch\..*\.remote|filter\..*)$`)
 	var exit *exec.ExitError
@@ -22,19 +23,19 @@ func needed(ctx context.Context, dir string) (string, error) {
 	return out, err
 }
 
-// harmless returns options, before and after the name of the command, that keep git
-// status from running commands of the repository's configuration, which may have come
-// with the source. Submodules are compared by their commits only: git status would
-// start another git in each, which has a configuration of its own.
+// harmless returns options, before and after the name of the command, that keep git status
+// from running commands of the repository's configuration, which may have been part of a
+// downloaded source. Submodules are compared by their commits only: for more, git status would
+// start another git in each, with that submodule's configuration.
 func (r *repository) harmless() (before, after []string) {
 	return withoutFilters(filtersOf(r.config)), []string{"--ignore-submodules=dirty"}
 }
 
-// maxDepth is how deep submodules of submodules are looked at.
+// maxDepth limits the nesting of submodules.
 const maxDepth = 8
 
 // dirtySubmodule reports whether the files of a submodule differ from its commit. Each
-// is looked at as a repository of its own; one that cannot be is not dirty.
+// submodule is examined as a separate repository. Errors count as not dirty.
 func (r *repository) dirtySubmodule(ctx context.Context, depth int) bool {
 	if depth == maxDepth || !exists(filepath.Join(r.top, ".gitmodules")) {
 		return false
@@ -60,7 +61,7 @@ func (r *repository) dirtySubmodule(ctx context.Context, depth int) bool {
 	return false
 }
 
-// filtersOf returns the names of the filters in settings.
+// filtersOf returns the names of the filters in the output of needed.
 func filtersOf(settings string) []string {
 	var names []string
 	for setting := range strings.SplitSeq(settings, "\x00") {
@@ -73,7 +74,7 @@ func filtersOf(settings string) []string {
 	return names
 }
 
-// withoutFilters returns options that leave no command to filters.
+// withoutFilters returns options that remove the commands of filters.
 func withoutFilters(names []string) []string {
 	var options []string
 	for _, name := range names {

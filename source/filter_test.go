@@ -69,13 +69,14 @@ func touchAll(t *testing.T, dir string) {
 	}))
 }
 
-func TestOpen_ShowsNoDirectoryThatIsNoObjectStore(t *testing.T) {
+func TestOpen_OnlyObjectStoresAsExtra(t *testing.T) {
 	t.Parallel()
 	dir, private := repo(t, map[string]string{"a": "text"}), temp(t)
 	write(t, private, map[string]string{"id_rsa": "key", "objects/id_rsa": "key"})
 	link := filepath.Join(dir, ".git", "objects", "objects")
 	must(t, os.Symlink(private, link))
-	write(t, dir, map[string]string{".git/objects/info/alternates": private + "\n" + private + "/objects\n" + link + "\n/\n"})
+	write(t, dir, map[string]string{".git/objects/info/alternates": private + "\n" + private + "/objects\n" + link +
+		"\n/\n"})
 	for _, mode := range []Mode{Worktree, All} {
 		same(t, mustOpen(t, Options{Dir: dir, Mode: mode}).Extra, nil)
 	}

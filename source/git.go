@@ -14,17 +14,18 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
+// Errors of git that callers distinguish.
 var (
 	errNoGit        = errors.New("git is not installed")
 	errNoRepository = errors.New("not a git repository")
-	errSlow         = errors.New("git has not ended after ten minutes; it may wait for a named pipe in the source")
+	errSlow         = errors.New("git did not finish within ten minutes; there may be a named pipe in the source")
 )
 
-// gitTime is how long one git command may take.
+// gitTime is the timeout of one git command.
 const gitTime = 10 * time.Minute
 
-// settings keep git from starting anything of the user's, from writing (LFS
-// stores what it is shown), and from refusing a checkout of somebody else's.
+// settings keep git from running programs of the user's configuration, from writing (the LFS
+// filter stores every file it reads), and from rejecting a checkout that another user owns.
 var settings = []string{
 	"-c", "safe.directory=*",
 	"-c", "core.fsmonitor=false",
@@ -37,8 +38,8 @@ var settings = []string{
 	"-c", "log.showSignature=false",
 }
 
-// kept are the only variables of git that reach it. A hook sets others, such
-// as GIT_DIR and GIT_INDEX_FILE, that would lead it to another repository.
+// kept are the only variables of git that are passed on. A git hook sets others, such as
+// GIT_DIR and GIT_INDEX_FILE, that refer to another repository.
 var kept = []string{
 	"GIT_CEILING_DIRECTORIES",
 	"GIT_CONFIG_GLOBAL",
@@ -48,7 +49,7 @@ var kept = []string{
 	"GIT_EXEC_PATH",
 }
 
-// git runs one git command in dir and returns what it printed.
+// git runs a git command in dir and returns its output.
 func git(ctx context.Context, dir string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, gitTime, errSlow)
 	defer cancel()
@@ -73,9 +74,9 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	return "", fmt.Errorf("git: %s: %w", strings.TrimSpace(string(exit.Stderr)), err)
 }
 
-// protocols returns the ways in which a command may reach another repository. A
-// repository of a partial clone would otherwise fetch objects with programs that its
-// own configuration names.
+// protocols returns the protocols by which a command may access another repository. In a
+// partial clone git would otherwise fetch missing objects with programs that the repository's
+// configuration names.
 func protocols(args []string) string {
 	if args[0] == "clone" {
 		return "file"
@@ -83,6 +84,8 @@ func protocols(args []string) string {
 	return "none"
 }
 
+// environment returns the variables for git: those of this process without most of git's own,
+// and settings that keep git from waiting for the user, from locking and from fetching.
 func environment(inherited []string) []string {
 	env := slices.DeleteFunc(inherited, func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -91,17 +94,17 @@ func environment(inherited []string) []string {
 	return append(env, "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
 }
 
-// repository is a git work tree, seen from a directory in it.
+// repository is a git work tree and a directory in it.
 type repository struct {
-	dir    string // the directory
-	top    string // the top of the work tree: dir, or above it
-	prefix string // dir as slash-separated name below top, with "/" at its end; empty at the top
-	common string // the git directory that all worktrees share
-
-	config string // settings that are needed, as settings prints them
+	dir    string // the directory, absolute and without symlinks
+	top    string // top-level directory of the work tree: dir or a parent of it
+	prefix string // path of dir relative to top, with slashes and a trailing slash; empty at the top
+	common string // git directory that all worktrees share
+	config string // settings, as needed returns them
 }
 
-// discover finds the repository that dir is in.
+// discover finds the repository that contains dir. It returns errNoGit or errNoRepository if
+// there is no usable repository.
 func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository
@@ -114,7 +117,7 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only the last line is a path, and may have line ends of its own.
+	// Only the last line is a path, which may contain line feeds.
 	lines := strings.SplitN(strings.TrimSuffix(out, "\n"), "\n", 3)
 	if lines[0] != "true" || len(lines) < 3 {
 		return nil, errNoRepository // bare, or in .git itself
@@ -134,8 +137,8 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	return r, err
 }
 
-// gitPlace returns the directory that has the .git in which git finds a repository from
-// dir; "" for none, or a bare repository.
+// gitPlace returns dir or its nearest parent with a .git, where git finds a repository. It
+// returns "" if there is no such directory, as in a bare repository.
 func gitPlace(dir string) string {
 	dir, err := filepath.Abs(dir)
 	for err == nil {
@@ -151,14 +154,16 @@ func gitPlace(dir string) string {
 	return ""
 }
 
-// waiting returns an error if git would wait for a file of the work tree that dir is in,
-// such as a named pipe. Other files of that kind are waited for until the context ends.
+// waiting returns an error if git would block on a file of the work tree, such as a named
+// pipe, that it reads in every command. Git may still block on other files until the context
+// ends.
 func waiting(dir string) error {
 	if dir = gitPlace(dir); dir == "" {
 		return nil
 	}
 	for _, name := range []string{
-		".git", ".gitignore", ".gitattributes", ".gitmodules", ".git/HEAD", ".git/config", ".git/config.worktree", ".git/commondir", ".git/index",
+		".git", ".gitignore", ".gitattributes", ".gitmodules", ".git/HEAD", ".git/config", ".git/config.worktree",
+		".git/commondir", ".git/index",
 		".git/packed-refs", ".git/shallow", ".git/info/exclude", ".git/info/attributes", ".git/objects/info/alternates",
 	} {
 		var wrong *regular.Error
@@ -170,15 +175,15 @@ func waiting(dir string) error {
 	return nil
 }
 
-// mayBeRepository reports whether git can find a repository from a directory: its
-// own start costs more than to look. The directory itself may be a bare one.
+// mayBeRepository reports whether git could find a repository from a directory. Starting git
+// costs more than this check. The directory itself may be a bare repository.
 func mayBeRepository(dir string) bool {
 	dir, err := filepath.Abs(dir)
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
 	if err != nil || exists(filepath.Join(dir, "HEAD")) {
-		return true // git tells what is wrong
+		return true // git reports the problem
 	}
 	for {
 		if exists(filepath.Join(dir, ".git")) {
@@ -192,15 +197,16 @@ func mayBeRepository(dir string) bool {
 	}
 }
 
+// exists reports whether a file or a symlink exists.
 func exists(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
 }
 
-// all is the source of All.
+// all opens the source in mode All.
 func (r *repository) all(ctx context.Context) (*Source, error) {
 	s := &Source{Dir: r.dir, Mode: All, Extra: r.extra(), Git: &Git{}}
-	// Both fail where there is nothing to tell: no commit yet, no branch.
+	// Both commands fail before the first commit, or if HEAD is detached.
 	id, _ := git(ctx, r.dir, "rev-parse", "--verify", "--quiet", "HEAD")
 	s.Git.Commit = strings.TrimSpace(id)
 	head, _ := git(ctx, r.dir, "symbolic-ref", "--quiet", "HEAD")
@@ -209,7 +215,7 @@ func (r *repository) all(ctx context.Context) (*Source, error) {
 	return s, nil
 }
 
-// branch returns the name of a branch from that of its ref.
+// branch returns the name of a branch from its full ref, or "".
 func branch(ref string) string {
 	name, is := strings.CutPrefix(strings.TrimSpace(ref), "refs/heads/")
 	if !is {
@@ -218,7 +224,7 @@ func branch(ref string) string {
 	return name
 }
 
-// extra returns the directories that the work tree's .git points to.
+// extra returns the directories outside the work tree that its .git refers to.
 func (r *repository) extra() []Extra {
 	info, err := os.Lstat(filepath.Join(r.dir, ".git"))
 	if r.prefix != "" || err != nil {
@@ -228,9 +234,9 @@ func (r *repository) extra() []Extra {
 	if info.Mode().IsRegular() {
 		extra = append(extra, Extra{r.common, r.common})
 	}
-	const most = 1 << 20 // bytes
-	borrowed, _ := regular.Read(filepath.Join(r.common, "objects", "info", "alternates"), most)
-	for line := range strings.Lines(string(borrowed)) {
+	const maxSize = 1 << 20 // bytes
+	alternates, _ := regular.Read(filepath.Join(r.common, "objects", "info", "alternates"), maxSize)
+	for line := range strings.Lines(string(alternates)) {
 		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) && isObjectStore(dir) {
 			dir = filepath.Clean(dir)
 			extra = append(extra, Extra{dir, dir})
@@ -239,8 +245,9 @@ func (r *repository) extra() []Extra {
 	return extra
 }
 
-// isObjectStore reports whether a directory has the objects of a git repository. The
-// file that names it may have come with the source, and the build sees what it names.
+// isObjectStore reports whether a directory holds the objects of a git repository. The file
+// that names it may have been part of a downloaded source, and the build gets access to the
+// directory, so nothing else is accepted.
 func isObjectStore(dir string) bool {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil || filepath.Base(dir) != "objects" {
@@ -251,8 +258,8 @@ func isObjectStore(dir string) bool {
 	return err == nil && refsErr == nil && !head.IsDir() && refs.IsDir()
 }
 
-// remote returns the URL of origin, else of the branch's remote, else of the
-// only remote there is, without credentials.
+// remote returns the URL of the remote origin, or else of the branch's remote, or else of the
+// only remote, without credentials.
 func (r *repository) remote(branch string) string {
 	urls, last, upstream := map[string]string{}, "", ""
 	for setting := range strings.SplitSeq(r.config, "\x00") {

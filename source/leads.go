@@ -10,21 +10,21 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Lead is a place in the .git of a source that leads git, and with it the build, to
-// files elsewhere. A clone has none; an unpacked archive may have been made with one.
+// Lead is a reference in the .git of a source to files outside of that repository. Git follows
+// it, and so does the build. A clone has none, but an archive can be prepared with one.
 type Lead struct {
-	File string // absolute
-	Line int    // from 1
-	Text string // the link or the line of the file
+	File string // absolute path
+	Line int    // line number, from 1
+	Text string // the symlink or the line of the file
 }
 
-// maxLead is how many bytes of a file of git's are read.
+// maxLead limits the bytes that are read of a file in .git.
 const maxLead = 64 << 10
 
-// Leads returns the places in the repository of a source directory that lead out of
-// that repository. A .git that is a file leads out by its nature, as in linked worktrees
-// and submodules; it is no lead if the repository elsewhere names the work tree as its
-// own, which whoever made an archive could not arrange.
+// Leads returns the references that lead out of the repository of a source directory. A .git
+// that is a file always leads out, as in linked worktrees and submodules. It is not a Lead if
+// the repository elsewhere refers back to the work tree, which the author of an archive cannot
+// arrange.
 func Leads(dir string) []Lead {
 	top := gitPlace(dir)
 	if top == "" {
@@ -42,7 +42,7 @@ func Leads(dir string) []Lead {
 
 // leads collects the leads of one repository.
 type leads struct {
-	top   string // the directory that has .git; without links
+	top   string // directory with .git, without symlinks
 	seen  map[string]bool
 	found []Lead
 }
@@ -51,8 +51,8 @@ func (l *leads) add(file string, line int, text string) {
 	l.found = append(l.found, Lead{file, line, text})
 }
 
-// gitDir returns the git directory, if it is below the top; if it is elsewhere, that is
-// noted unless it names the top.
+// gitDir returns the git directory if it is below the top. If it is elsewhere, gitDir adds a
+// lead unless the directory refers back to the top, and returns "".
 func (l *leads) gitDir() string {
 	dot := filepath.Join(l.top, ".git")
 	info, err := os.Lstat(dot)
@@ -75,7 +75,7 @@ func (l *leads) gitDir() string {
 		first, err := regular.Read(dot, maxLead)
 		named, is := strings.CutPrefix(strings.TrimRight(string(first), "\r\n"), "gitdir: ")
 		if err != nil || !is {
-			return "" // git refuses it
+			return "" // git rejects the file
 		}
 		path, text = l.from(l.top, named), "gitdir: "+named
 	}
@@ -85,10 +85,10 @@ func (l *leads) gitDir() string {
 	if info.Mode()&fs.ModeSymlink != 0 || !namesBack(path, l.top) {
 		l.add(dot, 1, text)
 	}
-	return "" // it is the user's own
+	return "" // the repository elsewhere is the user's own
 }
 
-// from returns a path that is seen from a directory.
+// from resolves a path relative to a directory.
 func (l *leads) from(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -96,7 +96,7 @@ func (l *leads) from(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// common looks through a git directory below the top, and the one that it shares.
+// common examines a git directory below the top, and the directory that it shares.
 func (l *leads) common(gitDir string) {
 	if l.seen[gitDir] {
 		return
@@ -115,7 +115,7 @@ func (l *leads) objects(dir string) {
 		return
 	}
 	l.seen[dir] = true
-	if !l.seen[filepath.Dir(dir)] { // which has been walked with it
+	if !l.seen[filepath.Dir(dir)] { // links has walked dir with its parent
 		l.links(dir)
 	}
 	for _, path := range l.paths(filepath.Join(dir, "info", "alternates"), dir) {
@@ -123,8 +123,9 @@ func (l *leads) objects(dir string) {
 	}
 }
 
-// links notes the links below a git directory that lead out. The single objects are not
-// looked at: there are many, and who links one has to know its name.
+// links adds the symlinks below a git directory that lead out. Directories of loose objects
+// are skipped: there are many, and an attacker would have to know the hash of a secret file to
+// link it.
 func (l *leads) links(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		switch {
@@ -140,8 +141,8 @@ func (l *leads) links(dir string) {
 	})
 }
 
-// paths returns the paths in a file, seen from a directory, that stay below the top, and
-// notes the others.
+// paths returns the paths in a file, resolved relative to a directory, that stay below the
+// top. It adds the others as leads.
 func (l *leads) paths(file, from string) []string {
 	text, err := regular.Read(file, maxLead)
 	if err != nil {
@@ -163,8 +164,8 @@ func (l *leads) paths(file, from string) []string {
 	return all
 }
 
-// namesBack reports whether a git directory belongs to the work tree in dir: that of a
-// linked worktree has the path of the worktree's .git, that of a submodule has its work
+// namesBack reports whether a git directory belongs to the work tree in dir. The git directory
+// of a linked worktree has the path of the worktree's .git; that of a submodule has the work
 // tree in its configuration.
 func namesBack(gitDir, dir string) bool {
 	if back, err := regular.Read(filepath.Join(gitDir, "gitdir"), maxLead); err == nil {
@@ -183,7 +184,7 @@ func namesBack(gitDir, dir string) bool {
 	return false
 }
 
-// sameFile reports whether a path, seen from a directory, is that of an existing file.
+// sameFile reports whether a path, relative to a directory, and file are the same existing file.
 func sameFile(path, from, file string) bool {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(from, path)
@@ -193,7 +194,8 @@ func sameFile(path, from, file string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(a, b)
 }
 
-// inside reports whether a path leads to something below dir, or to nothing below dir.
+// inside reports whether a path, after symlinks are resolved, is below dir. The path need not
+// exist; then its nearest existing parent decides.
 func inside(dir, path string) bool {
 	top, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -202,7 +204,7 @@ func inside(dir, path string) bool {
 	real, err := filepath.EvalSymlinks(path)
 	for rest := ""; errors.Is(err, fs.ErrNotExist); {
 		if _, link := os.Lstat(path); link == nil || path == filepath.Dir(path) {
-			return false // a link to nothing: whoever makes that decides where it leads
+			return false // a dangling link: its target may be created anywhere later
 		}
 		rest = filepath.Join(filepath.Base(path), rest)
 		path = filepath.Dir(path)

@@ -33,28 +33,34 @@ func repositories(t *testing.T) (private, src string) {
 
 func runGit(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	c := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "protocol.file.allow=always"}, args...)...)
+	c := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com", "-c",
+		"protocol.file.allow=always"}, args...)...)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
 
-func TestLeads_FindsWhatLeadsOut(t *testing.T) {
+func TestLeads_FindsReferencesOutside(t *testing.T) {
 	for name, spoil := range map[string]func(private, src string) error{
 		"a .git file": func(private, src string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.WriteFile(filepath.Join(src, ".git"), []byte("gitdir: "+private+"/.git\n"), 0o644))
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.WriteFile(filepath.Join(src, ".git"),
+				[]byte("gitdir: "+private+"/.git\n"), 0o644))
 		},
 		"a relative .git file": func(_, src string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.WriteFile(filepath.Join(src, ".git"), []byte("gitdir: ../private/.git\n"), 0o644))
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.WriteFile(filepath.Join(src, ".git"),
+				[]byte("gitdir: ../private/.git\n"), 0o644))
 		},
 		"a linked .git": func(_, src string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.Symlink("../private/.git", filepath.Join(src, ".git")))
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")),
+				os.Symlink("../private/.git", filepath.Join(src, ".git")))
 		},
 		"alternates": func(private, src string) error {
-			return os.WriteFile(filepath.Join(src, ".git/objects/info/alternates"), []byte("# a comment\n"+private+"/.git/objects\n"), 0o644)
+			return os.WriteFile(filepath.Join(src, ".git/objects/info/alternates"),
+				[]byte("# a comment\n"+private+"/.git/objects\n"), 0o644)
 		},
 		"relative alternates": func(_, src string) error {
-			return os.WriteFile(filepath.Join(src, ".git/objects/info/alternates"), []byte("../../../private/.git/objects\n"), 0o644)
+			return os.WriteFile(filepath.Join(src, ".git/objects/info/alternates"), []byte("../../../private/.git/objects\n"),
+				0o644)
 		},
 		"a directory that is not git's": func(_, src string) error {
 			return os.WriteFile(filepath.Join(src, ".git/objects/info/alternates"), []byte("/etc\n"), 0o644)
@@ -63,18 +69,23 @@ func TestLeads_FindsWhatLeadsOut(t *testing.T) {
 			return os.WriteFile(filepath.Join(src, ".git/commondir"), []byte(private+"/.git\n"), 0o644)
 		},
 		"linked objects": func(private, src string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(src, ".git/objects")), os.Symlink(private+"/.git/objects", filepath.Join(src, ".git/objects")))
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git/objects")), os.Symlink(private+"/.git/objects",
+				filepath.Join(src, ".git/objects")))
 		},
 		"linked refs": func(private, src string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(src, ".git/refs/heads")), os.Symlink(private+"/.git/refs/heads", filepath.Join(src, ".git/refs/heads")))
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git/refs/heads")), os.Symlink(private+"/.git/refs/heads",
+				filepath.Join(src, ".git/refs/heads")))
 		},
 		"a .git file with a common directory": func(private, src string) error {
 			rg := filepath.Join(src, "rg")
-			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.Mkdir(rg, 0o755), os.WriteFile(filepath.Join(src, ".git"), []byte("gitdir: rg\n"), 0o644),
-				os.WriteFile(filepath.Join(rg, "commondir"), []byte(private+"/.git\n"), 0o644), os.WriteFile(filepath.Join(rg, "gitdir"), []byte(src+"/.git\n"), 0o644))
+			return errors.Join(os.RemoveAll(filepath.Join(src, ".git")), os.Mkdir(rg, 0o755),
+				os.WriteFile(filepath.Join(src, ".git"), []byte("gitdir: rg\n"), 0o644),
+				os.WriteFile(filepath.Join(rg, "commondir"), []byte(private+"/.git\n"), 0o644),
+				os.WriteFile(filepath.Join(rg, "gitdir"), []byte(src+"/.git\n"), 0o644))
 		},
 		"a linked .git with a common directory": func(private, src string) error {
-			return errors.Join(os.Rename(filepath.Join(src, ".git"), filepath.Join(src, "rg")), os.Symlink("rg", filepath.Join(src, ".git")),
+			return errors.Join(os.Rename(filepath.Join(src, ".git"), filepath.Join(src, "rg")),
+				os.Symlink("rg", filepath.Join(src, ".git")),
 				os.WriteFile(filepath.Join(src, "rg/commondir"), []byte(private+"/.git\n"), 0o644))
 		},
 		"alternates of alternates": func(private, src string) error {
@@ -127,7 +138,8 @@ func TestLeads_KnowsRepositoriesThatNameTheSource(t *testing.T) {
 	// Another worktree's git directory names another directory.
 	stolen := filepath.Join(filepath.Dir(src), "stolen")
 	text, err := os.ReadFile(filepath.Join(worktree, ".git"))
-	if err := errors.Join(err, os.Mkdir(stolen, 0o755), os.WriteFile(filepath.Join(stolen, ".git"), text, 0o644)); err != nil {
+	if err := errors.Join(err, os.Mkdir(stolen, 0o755), os.WriteFile(filepath.Join(stolen, ".git"), text,
+		0o644)); err != nil {
 		t.Fatal(err)
 	}
 	if leads := Leads(stolen); len(leads) != 1 {

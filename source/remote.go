@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// RepoPath returns the path a git remote has below GOPATH/src, such as
-// "github.com/org/repo", or "" for a remote that has none: a local path, or
-// one with parts that do not belong into a path.
+// RepoPath returns the path of a git remote below GOPATH/src, such as "github.com/org/repo". It
+// returns "" for a remote without one: a local path, or a URL with components that are not
+// valid in a path.
 func RepoPath(remote string) string {
 	host, name := split(remote)
 	if host == "" {
@@ -31,8 +31,7 @@ func RepoPath(remote string) string {
 	return strings.Join(parts, "/")
 }
 
-// pathPart is what Go allows between the slashes of a module path, unless it
-// looks like an option.
+// pathPart matches a component of a Go module path that cannot be mistaken for an option.
 var pathPart = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9_~.][A-Za-z0-9_~.-]*$`)
 })
@@ -42,8 +41,8 @@ var schemes = map[string]bool{
 	"git+ssh": true, "ssh+git": true, "git+https": true, "git+http": true,
 }
 
-// split returns the host of a remote, in lower case and without user and port,
-// and the name of the repository there; or nothing when there is no host.
+// split returns the host of a remote, in lower case and without user and port, and the path of
+// the repository on it. Both are empty if there is no host.
 func split(remote string) (host, name string) {
 	scheme, rest, isURL := strings.Cut(remote, "://")
 	region, ofHelper := strings.CutPrefix(scheme, "codecommit::")
@@ -58,18 +57,18 @@ func split(remote string) (host, name string) {
 		host, name, _ = strings.Cut(rest, "/")
 		host = host[strings.LastIndex(host, "@")+1:]
 		host, _, _ = strings.Cut(host, ":")
-	case !isURL: // user@host:name, as scp has it
+	case !isURL: // scp-like syntax: user@host:path
 		host, name, _ = strings.Cut(remote, ":")
 		host = host[strings.LastIndex(host, "@")+1:]
-		if len(host) == 1 { // C:\repo
+		if len(host) == 1 { // a Windows path, C:\repo
 			return "", ""
 		}
 	}
 	return strings.ToLower(host), name
 }
 
-// withoutCredentials removes user and password from a URL. With ssh the user
-// is part of the address, and only a password goes.
+// withoutCredentials removes the user and the password from a URL. In an ssh URL the user is
+// part of the address, and only the password is removed.
 func withoutCredentials(remote string) string {
 	scheme, rest, isURL := strings.Cut(remote, "://")
 	if !isURL {

@@ -1,5 +1,14 @@
-// Package source finds the code to build: which files of a directory the
-// service would see, and their version.
+// Package source determines the source code of a build: which files of a directory the build
+// sees, and which version they are.
+//
+// Open examines a directory and returns a Source. In mode Worktree the build sees the files that
+// git does not ignore, in mode Commit a clean clone of one commit, and in mode All every file.
+// Source.Tar packs these files for an engine that cannot mount them.
+//
+// The directory may have been downloaded from anywhere, and the configuration of its repository
+// can name commands. The package therefore runs git only with settings that keep it from running
+// them. Leads finds references from a repository to files elsewhere. The package does not write
+// to the directory and does not access the network.
 package source
 
 import (
@@ -12,20 +21,19 @@ import (
 	"strings"
 )
 
-// Mode says which files of the directory the build sees.
+// Mode selects the files of the directory that the build sees.
 type Mode string
 
-// The values of Mode. What git keeps elsewhere is not fetched: in a Commit,
-// files of Git LFS are pointers and submodules are empty directories. A
-// submodule that is checked out in a Worktree is taken as it is.
+// The modes. Git does not fetch anything: in a Commit, Git LFS files are pointers and submodules
+// are empty directories. In a Worktree, submodules are used as they are checked out.
 const (
-	Worktree Mode = "worktree" // what is there, without what git ignores
+	Worktree Mode = "worktree" // all files that git does not ignore
 	Commit   Mode = "commit"   // a clean clone of one commit
-	All      Mode = "all"      // every file
+	All      Mode = "all"      // all files
 )
 
-// ParseMode reads "worktree", "commit", "commit=REF" or "all"; "" leaves the
-// choice to Open.
+// ParseMode parses "worktree", "commit", "commit=REF" or "all", and returns the mode and REF. An
+// empty string leaves the choice to Open.
 func ParseMode(s string) (Mode, string, error) {
 	name, ref, given := strings.Cut(s, "=")
 	mode := Mode(name)
@@ -35,67 +43,68 @@ func ParseMode(s string) (Mode, string, error) {
 	case !given && mode.valid():
 		return mode, "", nil
 	}
-	return "", "", fmt.Errorf("unknown source mode %q; the modes are worktree, commit, commit=REF and all", s)
+	return "", "", fmt.Errorf("unknown source mode %q; use worktree, commit, commit=REF or all", s)
 }
 
+// valid reports whether m is a known mode or empty.
 func (m Mode) valid() bool {
 	return m == "" || m == Worktree || m == Commit || m == All
 }
 
-// Options say what Open looks at.
+// Options are the arguments of Open.
 type Options struct {
-	Dir     string   // the directory as the user named it
-	Mode    Mode     // empty for Worktree in a git repository, else All
-	Ref     string   // for Commit: branch, tag or id; empty for HEAD
-	Temp    string   // for Commit: an existing directory for the clone
-	Exclude []string // slash-separated names below Dir that are never source
+	Dir     string   // source directory, as the user gave it
+	Mode    Mode     // empty for Worktree in a git repository and All elsewhere
+	Ref     string   // for Commit: branch, tag or commit ID; empty for HEAD
+	Temp    string   // for Commit: existing directory in which to create the clone
+	Exclude []string // slash-separated names below Dir that are never part of the source
 }
 
-// Source is a directory of code, and what of it a build sees.
+// Source is a directory of source code and the files in it that a build sees.
 type Source struct {
 	Dir     string   // absolute, without symlinks: Options.Dir, or a clone below Options.Temp
 	Mode    Mode     // never empty
-	Hide    []string // slash-separated names below Dir a build must not see, sorted
-	Ignored Ignored
-	Extra   []Extra
-	Git     *Git // nil outside a git repository, or without git
+	Hide    []string // slash-separated names below Dir that the build must not see, sorted
+	Ignored Ignored  // files that Worktree leaves out
+	Extra   []Extra  // further directories that the build needs
+	Git     *Git     // nil outside of a git repository, or if git is not installed
 }
 
-// Ignored is what Worktree left out because git ignores it.
+// Ignored summarizes the files that Worktree leaves out because git ignores them.
 type Ignored struct {
-	Files int      // how many files
-	More  bool     // counting stopped at Files
-	Top   []string // at most three ignored names, most files first; a directory ends in "/"
+	Files int      // number of files
+	More  bool     // counting stopped, and there are more
+	Top   []string // up to three ignored names, those with most files first; directories end in "/"
 }
 
-// Extra is a directory of the host that the source needs beside Dir, at the
-// same absolute path: the git directory of a linked worktree or submodule, or
-// objects that a repository borrows.
+// Extra is a directory of the host that the source needs in addition to Dir, at the same
+// absolute path: the git directory of a linked worktree or submodule, or the objects that a
+// repository shares with another.
 type Extra struct{ Host, Path string }
 
 // Git is the version of a source.
 type Git struct {
-	Commit string // full id; empty before the first commit
-	Branch string // empty when HEAD is detached
-	Remote string // URL as configured, without credentials; empty for none
-	Dirty  bool   // a Worktree that differs from Commit
+	Commit string // full ID; empty before the first commit
+	Branch string // empty if HEAD is detached
+	Remote string // configured URL without credentials; empty without a remote
+	Dirty  bool   // Worktree only: the files differ from Commit
 }
 
-// Error is an error that a user can do something about.
+// Error is an error that the user can resolve.
 type Error struct {
-	What string // what was looked for and what was found
-	Way  string // the way out, one sentence
-	Err  error  // the cause, for errors.Is; may be nil
+	Problem string // the problem, such as a missing directory
+	Hint    string // what to do about it, one sentence
+	Err     error  // the cause, for errors.Is; may be nil
 }
 
-// Error returns what happened and, on a line of its own, the way out.
-func (e *Error) Error() string { return e.What + "\n" + e.Way }
+// Error returns the problem and, on a second line, the hint.
+func (e *Error) Error() string { return e.Problem + "\n" + e.Hint }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Open finds the source in a directory. It writes nothing but the clone of
-// Commit, which is the caller's to remove along with Options.Temp.
+// Open examines a source directory. It writes nothing except the clone of mode Commit, which
+// the caller must remove along with Options.Temp. Errors that the user can resolve are *Error.
 func Open(ctx context.Context, o Options) (*Source, error) {
 	if !o.Mode.valid() {
 		return nil, fmt.Errorf("unknown source mode %q", o.Mode)
@@ -116,7 +125,7 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 	return s, nil
 }
 
-// directory returns the absolute path of a directory that can be read.
+// directory returns the absolute path of a readable directory, without symlinks.
 func directory(name string) (string, error) {
 	abs, err := filepath.Abs(name)
 	if err != nil {
@@ -124,14 +133,15 @@ func directory(name string) (string, error) {
 	}
 	dir, err := filepath.EvalSymlinks(abs)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", &Error{"source directory " + abs + " does not exist", "Name the directory that holds the code to build.", err}
+		return "", &Error{"source directory " + abs + " does not exist", "Use the directory with the code to build.", err}
 	}
 	if err != nil {
 		return "", unreadable(abs, err)
 	}
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		return "", &Error{"source " + abs + " is a file, not a directory", "Name the directory that holds the code to build, such as " + filepath.Dir(abs) + ".", nil}
+		return "", &Error{"source " + abs + " is a file, not a directory",
+			"Use the directory with the code to build, such as " + filepath.Dir(abs) + ".", nil}
 	}
 	if _, err := os.ReadDir(dir); err != nil {
 		return "", unreadable(abs, err)
@@ -139,10 +149,13 @@ func directory(name string) (string, error) {
 	return dir, nil
 }
 
+// unreadable returns the error for a directory without read permission.
 func unreadable(dir string, err error) error {
-	return &Error{fmt.Sprintf("source directory %s cannot be read: %v", dir, err), "Make it readable for the user who runs the build.", err}
+	return &Error{fmt.Sprintf("source directory %s cannot be read: %v", dir, err),
+		"Make it readable for the user who runs the build.", err}
 }
 
+// open selects the implementation of a mode. Without a usable repository the default is All.
 func open(ctx context.Context, dir string, o Options) (*Source, error) {
 	r, err := discover(ctx, dir)
 	none := errors.Is(err, errNoGit) || errors.Is(err, errNoRepository)
@@ -159,14 +172,14 @@ func open(ctx context.Context, dir string, o Options) (*Source, error) {
 	return r.worktree(ctx, o)
 }
 
-// refusal says why a mode cannot be had.
+// refusal explains why a mode is not available.
 func refusal(dir string, mode Mode, err error) error {
-	way := `Use the source mode "all" to build every file as it is.`
+	hint := `Use --source-mode all to build every file as it is.`
 	switch {
 	case errors.Is(err, errNoGit):
-		return &Error{fmt.Sprintf("source mode %q needs git, which is not installed", mode), "Install git. " + way, err}
+		return &Error{fmt.Sprintf("source mode %q requires git, which is not installed", mode), "Install git. " + hint, err}
 	case errors.Is(err, errNoRepository):
-		return &Error{fmt.Sprintf("source mode %q needs a git repository, and %s is not in one", mode, dir), way, err}
+		return &Error{fmt.Sprintf("source mode %q requires a git repository, and %s is not in one", mode, dir), hint, err}
 	}
-	return &Error{fmt.Sprintf("read the git repository of %s: %v", dir, err), way, err}
+	return &Error{fmt.Sprintf("read the git repository of %s: %v", dir, err), hint, err}
 }

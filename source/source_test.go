@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain keeps the settings of whoever runs the tests out of them.
+// TestMain keeps the user's settings out of the tests.
 func TestMain(m *testing.M) {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "GIT_") {
@@ -59,7 +59,8 @@ func must(t *testing.T, err error) {
 // gitIn runs git as a user would.
 func gitIn(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	args = append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "protocol.file.allow=always"}, args...)
+	args = append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com", "-c",
+		"protocol.file.allow=always"}, args...)
 	cmd := exec.Command("git", args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -78,7 +79,7 @@ func repo(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// commit commits all that stands in dir and returns the id.
+// commit commits all files in dir and returns the commit ID.
 func commit(t *testing.T, dir string) string {
 	t.Helper()
 	gitIn(t, dir, "add", ".")
@@ -122,7 +123,7 @@ func contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-func TestModesAreRead(t *testing.T) {
+func TestParseMode_Valid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		text string
@@ -143,7 +144,7 @@ func TestModesAreRead(t *testing.T) {
 	}
 }
 
-func TestUnknownModesAreRefused(t *testing.T) {
+func TestParseMode_Unknown(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"tree", "Commit", "commit=", "all=x", "worktree=", "=", "=main"} {
 		_, _, err := ParseMode(text)
@@ -151,29 +152,31 @@ func TestUnknownModesAreRefused(t *testing.T) {
 			t.Errorf("%q: no error", text)
 			continue
 		}
-		contains(t, err.Error(), "worktree, commit, commit=REF and all")
+		contains(t, err.Error(), "worktree, commit, commit=REF or all")
 	}
 	if _, err := Open(t.Context(), Options{Dir: t.TempDir(), Mode: "tree"}); err == nil {
 		t.Error("Open takes an unknown mode")
 	}
 }
 
-func TestADirectoryOutsideGitIsTakenWhole(t *testing.T) {
+func TestOpen_OutsideGitIsAll(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a": "a", ".gitignore": "a", ".buildlocal/log": "l", "out/x": "x"})
 	for _, mode := range []Mode{"", All} {
-		got := mustOpen(t, Options{Dir: dir, Mode: mode, Exclude: []string{".buildlocal", "./out/", "missing", ".", "../x", "out/x"}})
+		got := mustOpen(t, Options{Dir: dir, Mode: mode, Exclude: []string{".buildlocal", "./out/", "missing", ".", "../x",
+			"out/x"}})
 		same(t, got, &Source{Dir: dir, Mode: All, Hide: []string{".buildlocal", "missing", "out"}})
 	}
 }
 
-func TestAllTakesIgnoredFilesAndTheVersion(t *testing.T) {
+func TestAll_IncludesIgnoredFilesAndVersion(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log"})
 	write(t, dir, map[string]string{"a.log": "a", "new": "n"})
 	gitIn(t, dir, "remote", "add", "origin", "https://me:secret@example.com/org/repo")
-	want := &Source{Dir: dir, Mode: All, Git: &Git{Commit: gitIn(t, dir, "rev-parse", "HEAD"), Branch: "main", Remote: "https://example.com/org/repo"}}
+	want := &Source{Dir: dir, Mode: All, Git: &Git{Commit: gitIn(t, dir, "rev-parse", "HEAD"), Branch: "main",
+		Remote: "https://example.com/org/repo"}}
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), want)
 
 	gitIn(t, dir, "checkout", "-q", "--detach")
@@ -181,7 +184,7 @@ func TestAllTakesIgnoredFilesAndTheVersion(t *testing.T) {
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), want)
 }
 
-func TestDirMayBeASymlinkOrRelative(t *testing.T) {
+func TestOpen_SymlinkOrRelativeDir(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"sub/a": "a"})
 	link := filepath.Join(temp(t), "link")
@@ -195,23 +198,23 @@ func TestDirMayBeASymlinkOrRelative(t *testing.T) {
 	same(t, mustOpen(t, Options{Dir: ".", Mode: All}).Dir, here)
 }
 
-func TestADirectoryThatCannotBeSourceIsRefused(t *testing.T) {
+func TestOpen_InvalidDirectory(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"file": ""})
 	must(t, os.Symlink("nowhere", filepath.Join(dir, "dangling")))
 
 	e := openError(t, Options{Dir: filepath.Join(dir, "missing")})
-	contains(t, e.Error(), filepath.Join(dir, "missing"), "does not exist", "\nName the directory")
+	contains(t, e.Error(), filepath.Join(dir, "missing"), "does not exist", "\nUse the directory")
 	if !errors.Is(e, fs.ErrNotExist) {
 		t.Error("it is not fs.ErrNotExist")
 	}
-	contains(t, openError(t, Options{Dir: filepath.Join(dir, "dangling")}).What, "does not exist")
+	contains(t, openError(t, Options{Dir: filepath.Join(dir, "dangling")}).Problem, "does not exist")
 	contains(t, openError(t, Options{Dir: filepath.Join(dir, "file")}).Error(), "is a file", "such as "+dir+".")
-	contains(t, openError(t, Options{Dir: filepath.Join(dir, "file", "x")}).What, "cannot be read")
+	contains(t, openError(t, Options{Dir: filepath.Join(dir, "file", "x")}).Problem, "cannot be read")
 }
 
-func TestADirectoryThatCannotBeReadIsRefused(t *testing.T) {
+func TestOpen_UnreadableDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() == 0 {
 		t.Skip("root reads every directory")
@@ -221,45 +224,47 @@ func TestADirectoryThatCannotBeReadIsRefused(t *testing.T) {
 	contains(t, openError(t, Options{Dir: dir}).Error(), dir, "permission denied", "readable")
 }
 
-func TestModesOfGitNeedARepository(t *testing.T) {
+func TestOpen_GitModesRequireRepository(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	for _, mode := range []Mode{Worktree, Commit} {
-		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), string(mode), "needs a git repository", dir, `"all"`)
+		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), string(mode), "requires a git repository", dir,
+			"--source-mode all")
 	}
 	gitIn(t, dir, "init", "-q")
 	same(t, mustOpen(t, Options{Dir: filepath.Join(dir, ".git")}).Mode, All)
 }
 
-func TestWithoutGitEveryFileIsTaken(t *testing.T) {
+func TestOpen_WithoutGitIsAll(t *testing.T) {
 	dir := repo(t, map[string]string{"a": "a"})
 	t.Setenv("PATH", t.TempDir())
 	for _, mode := range []Mode{"", All} {
 		same(t, mustOpen(t, Options{Dir: dir, Mode: mode}), &Source{Dir: dir, Mode: All})
 	}
 	for _, mode := range []Mode{Worktree, Commit} {
-		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), "git, which is not installed", "Install git", `"all"`)
+		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), "git, which is not installed", "Install git",
+			"--source-mode all")
 	}
 }
 
-func TestABrokenRepositoryIsToldWithAWayOut(t *testing.T) {
+func TestOpen_BrokenRepositoryHasHint(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a": "a"})
 	write(t, dir, map[string]string{".git/config": "[core"})
 	for _, mode := range []Mode{"", Worktree, Commit} {
-		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), dir, "bad config", `"all"`)
+		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), dir, "bad config", "--source-mode all")
 	}
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), &Source{Dir: dir, Mode: All})
 }
 
-func TestAWorktreeWhoseRepositoryIsGoneIsTakenWhole(t *testing.T) {
+func TestOpen_WorktreeWithoutRepository(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{".git": "gitdir: /nowhere/.git/worktrees/x\n"})
 	same(t, mustOpen(t, Options{Dir: dir}), &Source{Dir: dir, Mode: All})
 }
 
-func TestOpenEndsWithItsContext(t *testing.T) {
+func TestOpen_ContextCanceled(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a": "a"})
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// State is what git has to do with a file.
+// State is the relation of a file to git.
 type State int
 
 // The states of a file.
 const (
-	Outside     State = iota // of any repository, or git is not here
-	IgnoredFile              // git never gets it by itself
-	Untracked                // git does not have it, and takes it with git add .
-	Tracked                  // git has it
+	Outside     State = iota // not in a repository, or git is not installed
+	IgnoredFile              // git ignores the file
+	Untracked                // not in the repository, but git add . would add it
+	Tracked                  // in the repository
 )
 
-// StateOf returns what git has to do with a file that exists.
+// StateOf returns the State of an existing file.
 func StateOf(ctx context.Context, file string) (State, error) {
 	dir, base := filepath.Split(file)
 	if dir == "" {
@@ -47,34 +47,34 @@ func StateOf(ctx context.Context, file string) (State, error) {
 	return IgnoredFile, nil
 }
 
-// patience is how long the user's helpers may take to answer.
-const patience = time.Minute
+// maxCredentialTime limits the time that the user's credential helpers have for an answer.
+const maxCredentialTime = time.Minute
 
-// Credentials answers a question of git for the credentials of an https host, in the
-// form of git-credential, as git answers it with the user's own helpers. It is asked
-// outside the source, whose configuration may have come with it and can name commands.
-// Nobody is asked at a terminal or in a window. Only a user's name and password are
-// returned. The error says that there are none, and never repeats an answer.
+// Credentials answers git's request for the credentials of an https host, in the format of
+// git-credential, with the user's own helpers. Git runs outside of the source, whose
+// configuration can name commands, and never prompts the user. The answer contains only a user
+// name and a password. An error means that there are no credentials; it never contains any.
 func Credentials(ctx context.Context, question string) (string, error) {
 	asked := attributes(question)
 	if asked["protocol"] != "https" || asked["host"] == "" || strings.ContainsRune(question, 0) {
-		return "", errors.New("git in the build asks for something else than the credentials of an https host")
+		return "", errors.New("git in the build asked for something other than the credentials of an https host")
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, maxCredentialTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", "-C", string(filepath.Separator), "credential", "fill")
-	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false", "GCM_INTERACTIVE=never", "GIT_DIR="+os.DevNull)
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ASKPASS=false", "SSH_ASKPASS=false", "GCM_INTERACTIVE=never",
+		"GIT_DIR="+os.DevNull)
 	cmd.Stdin = strings.NewReader(lines(asked, "protocol", "host", "path", "username") + "\n")
 	cmd.WaitDelay = time.Second
 	printed, err := cmd.Output()
 	answer := attributes(string(printed))
 	if err != nil || answer["password"] == "" {
-		return "", fmt.Errorf("git on this machine has no credentials for https://%s (git credential fill)", asked["host"])
+		return "", fmt.Errorf("git on this host has no credentials for https://%s (git credential fill)", asked["host"])
 	}
 	return lines(answer, "protocol", "host", "username", "password"), nil
 }
 
-// attributes are the lines NAME=VALUE of git-credential; the last of a name counts.
+// attributes parses the NAME=VALUE lines of git-credential. If a name repeats, the last wins.
 func attributes(text string) map[string]string {
 	all := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -85,7 +85,7 @@ func attributes(text string) map[string]string {
 	return all
 }
 
-// lines are attributes as git-credential has them.
+// lines formats the attributes with the given names for git-credential.
 func lines(all map[string]string, names ...string) string {
 	var b strings.Builder
 	for _, name := range names {
@@ -98,14 +98,14 @@ func lines(all map[string]string, names ...string) string {
 
 // Change is the last commit that changed a file.
 type Change struct {
-	Commit string // short id
-	Author string // name
-	Time   time.Time
+	Commit string    // abbreviated ID
+	Author string    // name, without the email address
+	Time   time.Time // commit time
 }
 
-// LastChange returns the last commit that changed a file, by the repository's own
-// account; nil if there is none, or the file differs from it. No filter is run, and no
-// signature checked: the repository's configuration may have come with the source.
+// LastChange returns the last commit that changed a file, according to the repository. It
+// returns nil if there is no such commit, or if the file differs from it. It runs no filters and verifies
+// no signatures, because the repository's configuration may be part of a downloaded source.
 func LastChange(ctx context.Context, file string) *Change {
 	dir, base := filepath.Split(file)
 	if _, err := discover(ctx, dir); err != nil {

@@ -7,13 +7,14 @@ import (
 	"testing"
 )
 
-func TestItIsKnownWhatGitHasToDoWithAFile(t *testing.T) {
+func TestStateOf_States(t *testing.T) {
 	t.Parallel()
 	repo, outside := t.TempDir(), t.TempDir()
 	for _, args := range [][]string{{"init", "-q"}, {"config", "user.email", "a@b"}, {"config", "user.name", "a"}} {
 		gitIn(t, repo, args...)
 	}
-	for name, text := range map[string]string{".gitignore": "ignored\ndir/*\n", "tracked": "", "untracked": "", "ignored": "", "dir/forced": "", "dir/below": "", "*": ""} {
+	for name, text := range map[string]string{".gitignore": "ignored\ndir/*\n", "tracked": "", "untracked": "",
+		"ignored": "", "dir/forced": "", "dir/below": "", "*": ""} {
 		file := filepath.Join(repo, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
@@ -36,7 +37,7 @@ func TestItIsKnownWhatGitHasToDoWithAFile(t *testing.T) {
 	}
 }
 
-func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
+func TestCredentials_UsesUsersHelpers(t *testing.T) {
 	repo, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
 	gitIn(t, repo, "init", "-q")
 	// The repository's own helper may have come with the source.
@@ -44,19 +45,19 @@ func TestGitAnswersForTheBuildWithTheUsersHelpers(t *testing.T) {
 	t.Chdir(repo)
 	user := filepath.Join(t.TempDir(), "gitconfig")
 	t.Setenv("GIT_CONFIG_GLOBAL", user)
-	gitIn(t, repo, "config", "--global", "credential.https://known.example.helper", "!echo username=me; echo " +
-		"password=pw; :")
+	gitIn(t, repo, "config", "--global", "credential.https://known.example.helper",
+		"!echo username=me; echo password=pw; :")
 	got, err := Credentials(t.Context(), "protocol=https\nhost=known.example\npath=a/b\n\n")
 	if err != nil || !strings.Contains(got, "username=me\npassword=pw\n") {
 		t.Errorf("got %q, %v", got, err)
 	}
 	for question, want := range map[string]string{
 		"protocol=https\nhost=other.example\n": "no credentials for https://other.example",
-		"protocol=http\nhost=known.example\n":  "something else than the credentials of an https host",
-		"protocol=https\n":                     "something else",
-		"":                                     "something else",
-		"protocol=https\nhost=known.example\x00\nx":           "something else",
-		"protocol=https\nhost=known.example\nprotocol=http\n": "something else",
+		"protocol=http\nhost=known.example\n":  "something other than the credentials of an https host",
+		"protocol=https\n":                     "something other",
+		"":                                     "something other",
+		"protocol=https\nhost=known.example\x00\nx":           "something other",
+		"protocol=https\nhost=known.example\nprotocol=http\n": "something other",
 	} {
 		if got, err := Credentials(t.Context(), question); got != "" || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %q, %v", question, got, err)

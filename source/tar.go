@@ -16,13 +16,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Tar writes all files the build sees as a tar stream, with names below prefix,
-// owned by root. A hard link is a file of its own; sockets, devices and pipes
-// are left out. Files may change meanwhile: one that is gone is left out, one
-// that grew is cut and one that shrank is filled up with zeros.
+// Tar writes all files that the build sees as a tar stream, with names below prefix and root as
+// their owner. Hard links become separate files; sockets, devices and pipes are left out. Files
+// may change meanwhile: one that disappears is left out, one that grows is truncated to its
+// initial size, and one that shrinks is padded with zeros.
 func (s *Source) Tar(w io.Writer, prefix string) error {
 	out := bufio.NewWriterSize(w, 1<<16)
-	p := packer{tar: tar.NewWriter(out), root: s.Dir, prefix: strings.Trim(prefix, "/"), hide: map[string]bool{}, buffer: make([]byte, 1<<16)}
+	p := packer{tar: tar.NewWriter(out), root: s.Dir, prefix: strings.Trim(prefix, "/"), hide: map[string]bool{},
+		buffer: make([]byte, 1<<16)}
 	for _, name := range s.Hide {
 		p.hide[name] = true
 	}
@@ -38,16 +39,16 @@ func (s *Source) Tar(w io.Writer, prefix string) error {
 	return nil
 }
 
-// packer writes the files below root.
+// packer writes the files below root to a tar stream.
 type packer struct {
 	tar    *tar.Writer
 	root   string
 	prefix string
 	hide   map[string]bool
-	buffer []byte
+	buffer []byte // for copying file contents
 }
 
-// top writes the prefix, if there is one, and all below it.
+// top writes the prefix, if it is set, and everything below it.
 func (p *packer) top() error {
 	info, err := os.Stat(p.root)
 	if err != nil {
@@ -59,10 +60,12 @@ func (p *packer) top() error {
 	return p.directory("", info)
 }
 
+// host returns the path of a source file on the host.
 func (p *packer) host(name string) string {
 	return filepath.Join(p.root, filepath.FromSlash(name))
 }
 
+// directory writes a directory and its contents.
 func (p *packer) directory(name string, info fs.FileInfo) error {
 	if err := p.header(name, info, ""); err != nil {
 		return err
@@ -70,6 +73,7 @@ func (p *packer) directory(name string, info fs.FileInfo) error {
 	return p.content(name)
 }
 
+// content writes the contents of a directory, except hidden names.
 func (p *packer) content(name string) error {
 	entries, err := os.ReadDir(p.host(name))
 	if err != nil {
@@ -87,6 +91,7 @@ func (p *packer) content(name string) error {
 	return nil
 }
 
+// entry writes one directory entry, or nothing for special files.
 func (p *packer) entry(name string, e fs.DirEntry) error {
 	if e.Type().IsRegular() {
 		return p.file(name)
@@ -104,6 +109,7 @@ func (p *packer) entry(name string, e fs.DirEntry) error {
 	return nil
 }
 
+// symlink writes a symbolic link.
 func (p *packer) symlink(name string, info fs.FileInfo) error {
 	target, err := os.Readlink(p.host(name))
 	if err != nil {
@@ -112,11 +118,12 @@ func (p *packer) symlink(name string, info fs.FileInfo) error {
 	return p.header(name, info, target)
 }
 
+// file writes a regular file.
 func (p *packer) file(name string) error {
 	f, err := regular.Open(p.host(name))
 	var other *regular.Error
 	if errors.As(err, &other) {
-		return nil // the file was replaced meanwhile
+		return nil // the file was replaced by a special file meanwhile
 	}
 	if err != nil {
 		return unlessGone(err)
@@ -132,7 +139,7 @@ func (p *packer) file(name string) error {
 	return p.body(f, info.Size())
 }
 
-// body writes exactly size bytes, as the header promised.
+// body writes exactly size bytes, as the header requires.
 func (p *packer) body(r io.Reader, size int64) error {
 	n, err := io.CopyBuffer(p.tar, io.LimitReader(r, size), p.buffer)
 	if err != nil {
@@ -142,6 +149,7 @@ func (p *packer) body(r io.Reader, size int64) error {
 	return err
 }
 
+// zeros is an endless stream of zero bytes.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) {
@@ -149,6 +157,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// header writes the header of an entry. target is the destination of a symlink.
 func (p *packer) header(name string, info fs.FileInfo, target string) error {
 	h, err := tar.FileInfoHeader(nameless{info}, target)
 	if err != nil {
@@ -162,14 +171,13 @@ func (p *packer) header(name string, info fs.FileInfo, target string) error {
 	return p.tar.WriteHeader(h)
 }
 
-// nameless is a FileInfo without owner, device and further times.
+// nameless hides the system-specific fields of a FileInfo: owner, device and further times.
 type nameless struct{ fs.FileInfo }
 
-// Sys returns nothing.
+// Sys returns nil.
 func (nameless) Sys() any { return nil }
 
-// unlessGone returns err, or nil when it says that a file vanished or that a
-// directory above it did.
+// unlessGone returns nil if err means that a file, or a directory above it, no longer exists.
 func unlessGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil

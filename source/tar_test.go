@@ -44,7 +44,7 @@ func pack(t *testing.T, s *Source, prefix string) *bytes.Buffer {
 	return &b
 }
 
-func TestATarHasEveryKindOfFile(t *testing.T) {
+func TestTar_EveryKindOfFile(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	long := strings.Repeat("d", 200) + "/" + strings.Repeat("f", 100)
@@ -82,7 +82,7 @@ func TestATarHasEveryKindOfFile(t *testing.T) {
 	})
 }
 
-func TestATarStandsBelowItsPrefix(t *testing.T) {
+func TestTar_Prefix(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	must(t, os.Chmod(dir, 0o750))
@@ -95,10 +95,11 @@ func TestATarStandsBelowItsPrefix(t *testing.T) {
 	same(t, unpack(t, pack(t, &Source{Dir: temp(t)}, "")), nil)
 }
 
-func TestHiddenFilesAreNotInTheTar(t *testing.T) {
+func TestTar_LeavesOutHidden(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log\nnode_modules\n", "sub/a": ""})
-	write(t, dir, map[string]string{"x.log": "", "sub/node_modules/p": "", "new/x.log": "", "new/y": "", ".buildlocal/x": ""})
+	write(t, dir, map[string]string{"x.log": "", "sub/node_modules/p": "", "new/x.log": "", "new/y": "",
+		".buildlocal/x": ""})
 	must(t, os.RemoveAll(filepath.Join(dir, ".git", "hooks")))
 	var got []string
 	for _, line := range unpack(t, pack(t, mustOpen(t, Options{Dir: dir, Exclude: []string{".buildlocal"}}), "")) {
@@ -109,7 +110,7 @@ func TestHiddenFilesAreNotInTheTar(t *testing.T) {
 	same(t, got, []string{".gitignore", "new/", "new/y", "sub/", "sub/a"})
 }
 
-func TestATarKeepsTimesToTheNanosecond(t *testing.T) {
+func TestTar_NanosecondTimes(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a": "", "b": ""})
@@ -144,7 +145,7 @@ func (m *meanwhile) Write(b []byte) (int, error) {
 	return m.Buffer.Write(b)
 }
 
-func TestFilesThatVanishAreLeftOutOfTheTar(t *testing.T) {
+func TestTar_VanishingFiles(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a": strings.Repeat("x", 1<<20), "b": "", "c/d/e": "", "f": "", "g": ""})
@@ -163,7 +164,7 @@ func TestFilesThatVanishAreLeftOutOfTheTar(t *testing.T) {
 	same(t, got, []string{"a", "g"})
 }
 
-func TestADirectoryThatVanishesWhileItIsReadEndsTheTarWell(t *testing.T) {
+func TestTar_VanishingDirectory(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a/a": strings.Repeat("x", 1<<20), "a/b/c": "", "a/d": ""})
@@ -175,7 +176,7 @@ func TestADirectoryThatVanishesWhileItIsReadEndsTheTarWell(t *testing.T) {
 	same(t, len(unpack(t, w)), 2)
 }
 
-func TestFilesThatChangeTheirSizeDoNotBreakTheTar(t *testing.T) {
+func TestTar_ChangingSizes(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
 	for name, c := range map[string]struct {
@@ -201,7 +202,7 @@ func TestFilesThatChangeTheirSizeDoNotBreakTheTar(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfTheReaderEndsTheTar(t *testing.T) {
+func TestTar_WriterError(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a": "a"})

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestSocketsAndPipesAreNotInTheTar(t *testing.T) {
+func TestTar_LeavesOutSocketsAndPipes(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "s") // a socket's path must be short
 	must(t, err)

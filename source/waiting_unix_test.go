@@ -13,7 +13,8 @@ import (
 // A pipe that git opened would end this test at its time limit.
 func TestOpen_DoesNotWaitForFilesOfTheRepository(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{".gitignore", ".gitattributes", ".git/HEAD", ".git/config", ".git/index", ".git/packed-refs", ".git/objects/info/alternates"} {
+	for _, name := range []string{".gitignore", ".gitattributes", ".git/HEAD", ".git/config", ".git/index",
+		".git/packed-refs", ".git/objects/info/alternates"} {
 		dir := repo(t, map[string]string{"sub/a": "text"})
 		file := filepath.Join(dir, name)
 		must(t, os.RemoveAll(file))

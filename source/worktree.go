@@ -13,11 +13,11 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// countLimit is where counting ignored files stops.
-const countLimit = 100_000
+// maxCounted is the number of ignored files at which counting stops.
+const maxCounted = 100_000
 
-// worktree is the source of Worktree. A directory that git ignores as a whole
-// is no part of the repository around it, so all of it is source.
+// worktree opens the source in mode Worktree. If git ignores the whole directory, it is not
+// really part of the surrounding repository, and all of its files are source.
 func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	st, err := r.status(ctx, o.Exclude)
 	if err != nil {
@@ -35,25 +35,26 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	st.git.Dirty = st.git.Dirty || r.dirtySubmodule(ctx, 0)
 	st.git.Remote = r.remote(st.git.Branch)
 	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra(), Git: &st.git}
-	s.Ignored = count(r.dir, st.ignored, countLimit)
+	s.Ignored = count(r.dir, st.ignored, maxCounted)
 	for _, name := range st.ignored {
 		s.Hide = append(s.Hide, strings.TrimSuffix(name, "/"))
 	}
 	return s, nil
 }
 
-// status is what git knows about the files of a directory.
+// status is the result of git status for a directory.
 type status struct {
 	git     Git      // without Remote
-	ignored []string // names below the directory; "/" at the end of directories
-	outside bool     // the directory itself is ignored
+	ignored []string // names below the directory; directories end in "/"
+	outside bool     // git ignores the directory itself
 }
 
-// status asks git once for all of it: whatever is asked, most of the time goes
-// into looking at every file.
+// status runs git status once for everything: git spends most of the time on examining the
+// files, whatever the query.
 func (r *repository) status(ctx context.Context, exclude []string) (*status, error) {
 	before, after := r.harmless()
-	out, err := git(ctx, r.dir, slices.Concat(before, []string{"status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
+	out, err := git(ctx, r.dir, slices.Concat(before, []string{"status", "--porcelain=v2", "-z", "--branch",
+		"--no-ahead-behind",
 		"--no-renames", "--untracked-files=normal", "--ignored=traditional"}, after, []string{"--", "."})...)
 	if err != nil {
 		return nil, err
@@ -65,8 +66,8 @@ func (r *repository) status(ctx context.Context, exclude []string) (*status, err
 	return st, nil
 }
 
-// read takes in one entry of git status --porcelain=v2, whose names are
-// relative to the top of the work tree.
+// read parses one entry of git status --porcelain=v2. Its names are relative to the top of the
+// work tree.
 func (st *status) read(entry, prefix string, exclude []string) {
 	kind, rest, _ := strings.Cut(entry, " ")
 	switch kind {
@@ -83,6 +84,7 @@ func (st *status) read(entry, prefix string, exclude []string) {
 	}
 }
 
+// header parses a header line with the commit or the branch.
 func (st *status) header(line string) {
 	key, value, _ := strings.Cut(line, " ")
 	switch {
@@ -93,12 +95,14 @@ func (st *status) header(line string) {
 	}
 }
 
+// changed records a changed or untracked file, unless it is excluded.
 func (st *status) changed(name, prefix string, exclude []string) {
 	if !below(strings.TrimPrefix(name, prefix), exclude) {
 		st.git.Dirty = true
 	}
 }
 
+// ignore records an ignored name.
 func (st *status) ignore(name, prefix string, exclude []string) {
 	name, inside := strings.CutPrefix(name, prefix)
 	switch {
@@ -109,8 +113,7 @@ func (st *status) ignore(name, prefix string, exclude []string) {
 	}
 }
 
-// clean returns those of names that can be below a directory, without spellings
-// such as "./a/".
+// clean normalizes names and drops those that cannot be below a directory.
 func clean(names []string) []string {
 	var cleaned []string
 	for _, name := range names {
@@ -121,7 +124,7 @@ func clean(names []string) []string {
 	return cleaned
 }
 
-// below reports whether name is one of names or below one.
+// below reports whether name is one of names, or is below one of them.
 func below(name string, names []string) bool {
 	name = strings.TrimSuffix(name, "/")
 	return slices.ContainsFunc(names, func(other string) bool {
@@ -129,8 +132,8 @@ func below(name string, names []string) bool {
 	})
 }
 
-// hidden returns ignored and the excluded names that exist below dir, sorted,
-// without names below one another.
+// hidden returns the ignored names and the excluded names, sorted. A name below another one is
+// left out.
 func hidden(dir string, ignored, exclude []string) []string {
 	set := map[string]bool{}
 	for _, name := range ignored {
@@ -149,9 +152,9 @@ func hidden(dir string, ignored, exclude []string) []string {
 	return names
 }
 
-// firstMissing returns the part of name that ends with the first component that
-// does not exist, or all of it: what is excluded may come into being while the
-// build sees the directory.
+// firstMissing returns the part of name up to its first component that does not exist, or all of
+// it. An excluded directory may be created while the build is running, so the part that would
+// contain it must be hidden.
 func firstMissing(dir, name string) string {
 	parts := strings.Split(name, "/")
 	for i := range parts {
@@ -163,7 +166,7 @@ func firstMissing(dir, name string) string {
 	return name
 }
 
-// covered reports whether a directory above name is in set.
+// covered reports whether set contains a parent directory of name.
 func covered(name string, set map[string]bool) bool {
 	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
 		if set[dir] {
@@ -173,7 +176,7 @@ func covered(name string, set map[string]bool) bool {
 	return false
 }
 
-// count counts the files of the ignored names below dir, up to limit.
+// count counts the files of the ignored names, up to limit.
 func count(dir string, names []string, limit int) Ignored {
 	type size struct {
 		name  string
@@ -198,12 +201,13 @@ func count(dir string, names []string, limit int) Ignored {
 	return ignored
 }
 
-// counter counts files down to none left.
+// counter counts files down to zero.
 type counter struct {
 	left int
-	more bool // there was another file
+	more bool // there was another file after zero
 }
 
+// file counts one file.
 func (c *counter) file() {
 	if c.left == 0 {
 		c.more = true
@@ -212,7 +216,7 @@ func (c *counter) file() {
 	c.left--
 }
 
-// directory counts what is below dir. What cannot be read counts as nothing.
+// directory counts the files below dir. Unreadable directories count as empty.
 func (c *counter) directory(dir string) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|regular.OpenFlags, 0)
 	if err != nil {
@@ -224,12 +228,13 @@ func (c *counter) directory(dir string) {
 		for _, e := range entries {
 			c.entry(dir, e)
 		}
-		if err != nil { // the end, too
+		if err != nil { // includes io.EOF
 			return
 		}
 	}
 }
 
+// entry counts one directory entry.
 func (c *counter) entry(dir string, e os.DirEntry) {
 	switch {
 	case c.more:

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestIgnoredFilesAreLeftOut(t *testing.T) {
+func TestWorktree_LeavesOutIgnored(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{
 		".gitignore":     "*.log\nnode_modules/\n/build/\n",
@@ -46,11 +46,12 @@ func TestIgnoredFilesAreLeftOut(t *testing.T) {
 	same(t, got.Ignored, Ignored{Files: 4, Top: []string{"node_modules/", "generated", "x.log"}})
 }
 
-func TestAnyNameCanBeIgnored(t *testing.T) {
+func TestWorktree_AnyIgnoredName(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"sub dir/.gitignore": "*\n!.gitignore"})
 	want := []string{}
-	for _, name := range []string{"\t", "\n", " lead and trail ", "\"quoted\"", "'", "-n", "! x", "? x", "a\nb", "ä", "日本", "\xff\xfe", "*", "\\"} {
+	for _, name := range []string{"\t", "\n", " lead and trail ", "\"quoted\"", "'", "-n", "! x", "? x", "a\nb", "ä",
+		"日本", "\xff\xfe", "*", "\\"} {
 		if os.WriteFile(filepath.Join(dir, "sub dir", name), nil, 0o644) == nil {
 			want = append(want, name)
 		}
@@ -61,7 +62,7 @@ func TestAnyNameCanBeIgnored(t *testing.T) {
 	same(t, len(mustOpen(t, Options{Dir: dir}).Hide), len(want))
 }
 
-func TestADirectoryMayHaveAnyName(t *testing.T) {
+func TestWorktree_AnyDirectoryName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"-C", "a\nb", "a\n", "ä \" '", "\xff"} {
 		dir := filepath.Join(temp(t), name)
@@ -78,17 +79,18 @@ func TestADirectoryMayHaveAnyName(t *testing.T) {
 	}
 }
 
-func TestExcludedNamesAreNeitherSourceNorIgnored(t *testing.T) {
+func TestWorktree_ExcludedNames(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log", "out/tracked": ""})
-	write(t, dir, map[string]string{".buildlocal/run": "", ".buildlocal/run.log": "", "out/tracked": "changed", "x.log": ""})
+	write(t, dir, map[string]string{".buildlocal/run": "", ".buildlocal/run.log": "", "out/tracked": "changed",
+		"x.log": ""})
 	got := mustOpen(t, Options{Dir: dir, Exclude: []string{".buildlocal", "out/", "missing"}})
 	same(t, got.Hide, []string{".buildlocal", "missing", "out", "x.log"})
 	same(t, got.Ignored, Ignored{Files: 1, Top: []string{"x.log"}})
 	same(t, got.Git.Dirty, false)
 }
 
-func TestNestedRepositories(t *testing.T) {
+func TestWorktree_NestedRepositories(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "/ignored/\n*.log\n"})
 	for _, name := range []string{"ignored", "new", "build/inner"} {
@@ -100,7 +102,7 @@ func TestNestedRepositories(t *testing.T) {
 	same(t, got.Git.Dirty, true)
 }
 
-func TestADirectoryThatGitIgnoresIsTakenWhole(t *testing.T) {
+func TestWorktree_IgnoredDirectoryIsAll(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*"})
 	write(t, dir, map[string]string{"project/src/a": ""})
@@ -111,14 +113,15 @@ func TestADirectoryThatGitIgnoresIsTakenWhole(t *testing.T) {
 	}
 }
 
-func TestDirtyMeansThatTheBuildSeesOtherFilesThanTheCommit(t *testing.T) {
+func TestVersion_Dirty(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(t *testing.T, dir string)
 		want   bool
 	}{
-		"nothing":   {func(*testing.T, string) {}, false},
-		"touched":   {func(t *testing.T, dir string) { must(t, os.Chtimes(dir+"/sub/a", time.Time{}, time.Unix(1, 0))) }, false},
+		"nothing": {func(*testing.T, string) {}, false},
+		"touched": {func(t *testing.T, dir string) { must(t, os.Chtimes(dir+"/sub/a", time.Time{}, time.Unix(1, 0))) },
+			false},
 		"ignored":   {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/x.log": ""}) }, false},
 		"empty":     {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/new/": ""}) }, false},
 		"elsewhere": {func(t *testing.T, dir string) { write(t, dir, map[string]string{"other": "x"}) }, false},
@@ -141,7 +144,7 @@ func TestDirtyMeansThatTheBuildSeesOtherFilesThanTheCommit(t *testing.T) {
 	}
 }
 
-func TestAMergeConflictIsDirty(t *testing.T) {
+func TestVersion_MergeConflictIsDirty(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a b": "1"})
 	gitIn(t, dir, "checkout", "-q", "-b", "other")
@@ -157,7 +160,7 @@ func TestAMergeConflictIsDirty(t *testing.T) {
 	same(t, mustOpen(t, Options{Dir: dir, Exclude: []string{"a b"}}).Git.Dirty, false)
 }
 
-func TestARepositoryBeforeItsFirstCommit(t *testing.T) {
+func TestVersion_BeforeFirstCommit(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	gitIn(t, dir, "init", "-q", "-b", "trunk")
@@ -165,17 +168,17 @@ func TestARepositoryBeforeItsFirstCommit(t *testing.T) {
 	same(t, mustOpen(t, Options{Dir: dir}).Hide, []string{"x.log"})
 	same(t, mustOpen(t, Options{Dir: dir}).Git, &Git{Branch: "trunk", Dirty: true})
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}).Git, &Git{Branch: "trunk"})
-	contains(t, openError(t, Options{Dir: dir, Mode: Commit, Temp: t.TempDir()}).What, `no commit "HEAD"`)
+	contains(t, openError(t, Options{Dir: dir, Mode: Commit, Temp: t.TempDir()}).Problem, `no commit "HEAD"`)
 }
 
-func TestADetachedHeadHasNoBranch(t *testing.T) {
+func TestVersion_DetachedHead(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a": ""})
 	gitIn(t, dir, "checkout", "-q", "--detach")
 	same(t, mustOpen(t, Options{Dir: dir}).Git, &Git{Commit: gitIn(t, dir, "rev-parse", "HEAD")})
 }
 
-func TestALinkedWorktreeNeedsItsRepository(t *testing.T) {
+func TestExtra_LinkedWorktree(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{".gitignore": "*.log", "sub/a": ""})
 	linked := filepath.Join(temp(t), "linked")
@@ -197,7 +200,7 @@ func TestALinkedWorktreeNeedsItsRepository(t *testing.T) {
 	same(t, gitIn(t, clone.Dir, "rev-parse", "HEAD"), clone.Git.Commit)
 }
 
-func TestASubmoduleNeedsItsRepository(t *testing.T) {
+func TestExtra_Submodule(t *testing.T) {
 	t.Parallel()
 	inner, dir := repo(t, map[string]string{"a": ""}), repo(t, nil)
 	gitIn(t, dir, "submodule", "add", "-q", inner, "sub")
@@ -214,7 +217,7 @@ func TestASubmoduleNeedsItsRepository(t *testing.T) {
 	same(t, mustOpen(t, Options{Dir: dir}).Git.Dirty, true)
 }
 
-func TestARepositoryNeedsTheObjectsItBorrows(t *testing.T) {
+func TestExtra_Alternates(t *testing.T) {
 	t.Parallel()
 	lender := repo(t, map[string]string{"a": ""})
 	dir := filepath.Join(temp(t), "borrower")
@@ -223,7 +226,7 @@ func TestARepositoryNeedsTheObjectsItBorrows(t *testing.T) {
 	same(t, mustOpen(t, Options{Dir: dir}).Extra, []Extra{{objects, objects}})
 }
 
-func TestTheEnvironmentOfAHookLeadsNowhereElse(t *testing.T) {
+func TestGit_IgnoresHookEnvironment(t *testing.T) {
 	dir, other := repo(t, map[string]string{".gitignore": "*.log"}), repo(t, map[string]string{"b": ""})
 	write(t, dir, map[string]string{"x.log": ""})
 	temp := t.TempDir()
@@ -246,7 +249,7 @@ func TestTheEnvironmentOfAHookLeadsNowhereElse(t *testing.T) {
 	same(t, names(t, got.Dir), []string{".git", ".gitignore"})
 }
 
-func TestACheckoutOfSomebodyElseIsRead(t *testing.T) {
+func TestGit_CheckoutOfOtherUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can give files away")
@@ -264,9 +267,10 @@ func TestACheckoutOfSomebodyElseIsRead(t *testing.T) {
 	same(t, names(t, got.Dir), []string{"a"})
 }
 
-func TestTheRepositoryIsNotWrittenTo(t *testing.T) {
+func TestOpen_DoesNotWriteToRepository(t *testing.T) {
 	t.Parallel()
-	dir := repo(t, map[string]string{".gitignore": "*.log", "a": "a", "b": "b", ".gitattributes": "*.big filter=lfs\n", "x.big": "x"})
+	dir := repo(t, map[string]string{".gitignore": "*.log", "a": "a", "b": "b", ".gitattributes": "*.big filter=lfs\n",
+		"x.big": "x"})
 	write(t, dir, map[string]string{"a": "changed", "x.log": "", "new": "", "x.big": "y"})
 	must(t, os.Chtimes(filepath.Join(dir, "b"), time.Time{}, time.Unix(1, 0))) // the index wants a refresh
 	ran := filepath.Join(temp(t), "ran")
@@ -284,7 +288,7 @@ func TestTheRepositoryIsNotWrittenTo(t *testing.T) {
 	}
 }
 
-// snapshot returns what stands below dir, to the byte and the nanosecond.
+// snapshot returns the contents of dir, to the byte and the nanosecond.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -319,7 +323,7 @@ func names(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestCountingStopsAtTheLimit(t *testing.T) {
+func TestCount_StopsAtLimit(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a/1": "", "a/b/2": "", "a/b/3": "", "c": "", "d/": ""})
@@ -331,14 +335,15 @@ func TestCountingStopsAtTheLimit(t *testing.T) {
 	same(t, count(dir, all, 2), Ignored{Files: 2, More: true, Top: []string{"a/", "c", "d/"}})
 }
 
-func TestNamesBelowHiddenNamesAreNotListed(t *testing.T) {
+func TestHidden_OmitsNestedNames(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a/b/c": "", "z": ""})
-	same(t, hidden(dir, []string{"a", "a-b", "q"}, []string{"a/b/c", "z", "missing"}), []string{"a", "a-b", "missing", "q", "z"})
+	same(t, hidden(dir, []string{"a", "a-b", "q"}, []string{"a/b/c", "z", "missing"}), []string{"a", "a-b", "missing",
+		"q", "z"})
 }
 
-func TestTheRemoteIsOriginOrTheNextBest(t *testing.T) {
+func TestRemote_Precedence(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a": ""})
 	remote := func(want string) {
@@ -357,7 +362,7 @@ func TestTheRemoteIsOriginOrTheNextBest(t *testing.T) {
 	remote("https://example.com/origin")
 }
 
-func TestWhatIsExcludedMayComeLater(t *testing.T) {
+func TestFirstMissing_ExcludedDirectory(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a/b": ""})

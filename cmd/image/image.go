@@ -365,7 +365,7 @@ func (a commands) findImage(ctx context.Context, f *imageFlags, name string) (sh
 	if err != nil {
 		return shownImage{}, err
 	}
-	at := imageNamed(kept, project.ImageSpellings(name))
+	at := imageNamed(kept, project.ImageCandidates(name))
 	if at < 0 {
 		return shownImage{}, missing
 	}
@@ -385,7 +385,7 @@ func (a commands) findAtDocker(ctx context.Context, name string) (shownImage, er
 	defer e.Close()
 	got, err := e.Need(
 		ctx,
-		engine.Spec{Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullNever}},
+		engine.Spec{Image: engine.ImageRef{Names: project.ImageCandidates(name), Pull: engine.PullNever}},
 	)
 	var fault *engine.Fault
 	if errors.As(err, &fault) && fault.Kind == engine.NoImage {
@@ -442,7 +442,7 @@ func (a commands) pullImages(ctx context.Context, f *imageFlags, names []string)
 			d = nil
 		}
 		spec := engine.Spec{
-			Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullAlways},
+			Image: engine.ImageRef{Names: project.ImageCandidates(name), Pull: engine.PullAlways},
 			Hooks: engine.Hooks{OnProgress: tell},
 		}
 		if len(spec.Image.Names) > 1 { // the first name is that of the CodeBuild API, not of a registry

@@ -48,7 +48,7 @@ func (a commands) removeImages(ctx context.Context, f *imageFlags, names []strin
 // removeImage removes an image by the name that its engine has for it. The Docker engine e
 // may be nil.
 func (a commands) removeImage(ctx context.Context, e *docker.Engine, kept []shownImage, name string) error {
-	names := project.ImageSpellings(project.Curated(name))
+	names := project.ImageCandidates(project.Curated(name))
 	at := imageNamed(kept, names)
 	there, err := nameAt(ctx, e, names)
 	switch {

@@ -147,5 +147,5 @@ func looksLike(name string) (string, error) {
 		return "", cli.Usagef("%w", err)
 	}
 	defer in.Close()
-	return reports.Like(in), nil
+	return reports.DetectFormat(in), nil
 }

@@ -1,4 +1,5 @@
-// Package atomicfile writes a file completely or not at all.
+// Package atomicfile writes files completely or not at all, so that a reader, a crash or a full
+// disk never leaves a partial file under the final name.
 package atomicfile
 
 import (
@@ -11,9 +12,9 @@ import (
 	"github.com/moby/sys/atomicwriter"
 )
 
-// Write replaces the file name by one that holds text, and makes its directory.
-// A directory that it makes is private where perm is. A link or anything else
-// that is not a regular file is an error, and stays.
+// Write replaces the file name by one with the given contents, and creates its directory if
+// needed. If perm gives others no access, neither does a new directory. Write returns an error,
+// and changes nothing, if name is a symlink or another file that is not regular.
 func Write(name string, text []byte, perm fs.FileMode) error {
 	const searchable = 0o111
 	dirPerm := fs.FileMode(0o700)
@@ -26,8 +27,8 @@ func Write(name string, text []byte, perm fs.FileMode) error {
 	return atomicwriter.WriteFile(name, text, perm)
 }
 
-// CreatePart creates a new file below root, to be renamed once it is complete. Its name
-// is prefix and a unique ending: other writers, in this process too, get their own.
+// CreatePart creates a file below root that the caller renames once it is complete. Its name is
+// prefix and a suffix that is unique among all writers, including those in this process.
 func CreatePart(root *os.Root, prefix string, perm fs.FileMode) (file *os.File, name string, err error) {
 	for n := 0; ; n++ {
 		name = fmt.Sprintf("%s%d-%d.part", prefix, os.Getpid(), n)

@@ -10,18 +10,19 @@ import (
 	"strings"
 )
 
-// Claim is something of the user's that a file of the source would reach.
+// Claim is the access to something of the user's that a setting in a file of the source requests.
 type Claim struct {
 	Effect       string // completes "it would ..."
-	Setting      string // as it is written: privileged: true
-	File         string // as messages show it
-	Line, Column int    // from 1; 0 where unknown
-	Git          bool   // a file of git's makes it, not one of ours
-	Target       string // where a path in it leads, absolute; "" for none
-	Rank         Reach  // how far it reaches
+	Setting      string // as written, such as privileged: true
+	File         string // name for messages
+	Line, Column int    // from 1; 0 if unknown
+	Git          bool   // the claim is in a file of git rather than of buildlocal
+	Target       string // destination of a path in the setting, absolute; may be empty
+	Rank         Reach  // how far the setting reaches
 }
 
-// Agreed returns the claim as the user agrees to it: a change of it asks again.
+// Agreed returns the text that represents the user's consent. If it changes, the user is asked
+// again.
 func (c Claim) Agreed() string {
 	if c.Target == "" {
 		return c.Effect + "\n" + c.Setting
@@ -29,7 +30,7 @@ func (c Claim) Agreed() string {
 	return c.Effect + "\n" + c.Setting + "\n" + c.Target
 }
 
-// Place returns file:line:column, as far as it is known.
+// Place returns file:line:column, without the parts that are unknown.
 func (c Claim) Place() string {
 	switch {
 	case c.Line == 0:
@@ -40,17 +41,16 @@ func (c Claim) Place() string {
 	return fmt.Sprintf("%s:%d:%d", c.File, c.Line, c.Column)
 }
 
-// Source is the directory whose files make claims.
+// Source is a source directory with a configuration file.
 type Source struct {
-	Dir string // as the user names it
+	Dir string // as the user gave it
 
-	// Ignored reports whether git ignores a file or a directory, which then did
-	// not come with the source; nil for never.
+	// Ignored reports whether git ignores a file or directory. Such a file is the user's own, and
+	// was not part of the source. It may be nil.
 	Ignored func(path string) bool
 }
 
-// Claims returns what a setting of the source's file reaches. Its paths are seen
-// from the source.
+// Claims returns the claims of a setting in the source's file. Paths are relative to the source.
 func (s Source) Claims(f *File, name string) []Claim {
 	e, given := f.Get(name)
 	if !given {
@@ -66,8 +66,7 @@ func (s Source) Claims(f *File, name string) []Claim {
 	return all
 }
 
-// Claim returns what one value of a setting reaches, without its place, and whether it
-// reaches anything of the user's.
+// Claim returns the claim of one value, without its position, and whether there is one.
 func (s Source) Claim(name, value string) (Claim, bool) {
 	setting, shown := Find(name), value
 	c := Claim{Setting: name + ": " + value, Rank: setting.Reach}
@@ -94,8 +93,8 @@ func (s Source) Claim(name, value string) (Claim, bool) {
 	return c, true
 }
 
-// quoted is a value as part of a sentence: one that could be taken for the sentence is in
-// quotes, and a long one is cut.
+// quoted formats a value as part of a sentence. A value that could be mistaken for words of the
+// sentence is quoted, and a long one is cut.
 func quoted(value string) string {
 	const maxShown = 60
 	if runes := []rune(value); len(runes) > maxShown {
@@ -107,10 +106,12 @@ func quoted(value string) string {
 	return strconv.Quote(value)
 }
 
+// notPlain reports whether a character could make a value look like part of a sentence.
 func notPlain(c rune) bool {
 	return notWord(c) && !strings.ContainsRune("./:@-+~", c)
 }
 
+// pathClaim returns the claim of a setting with paths.
 func (s Source) pathClaim(c Claim, setting Setting, value string) (Claim, bool) {
 	paths := []string{value}
 	if setting.Paths != nil {
@@ -128,7 +129,7 @@ func (s Source) pathClaim(c Claim, setting Setting, value string) (Claim, bool) 
 	return c, false
 }
 
-// target is where a path leads, links resolved; "" for what is not a path.
+// target returns the destination of a path with symlinks resolved, or "" if it is not a path.
 func (s Source) target(path string) string {
 	if path == "-" || strings.HasPrefix(path, "s3://") {
 		return ""
@@ -146,6 +147,7 @@ func (s Source) target(path string) string {
 	return full
 }
 
+// pathEffect returns the effect of reading or writing a path, or "" if it is part of the source.
 func (s Source) pathEffect(setting Setting, path string) string {
 	if path == "-" {
 		return "read standard input"
@@ -169,8 +171,8 @@ func (s Source) pathEffect(setting Setting, path string) string {
 	return ""
 }
 
-// hasName reports whether a component of a path has a name, in any case: some file
-// systems do not tell them apart.
+// hasName reports whether a path has a component with a name, in any case: some file systems are
+// case-insensitive.
 func hasName(path, name string) bool {
 	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
 		if strings.EqualFold(part, name) {
@@ -180,11 +182,11 @@ func hasName(path, name string) bool {
 	return false
 }
 
-// errOutside reports a path that is not below the source.
+// errOutside is the error for a path that is not below the source.
 var errOutside = errors.New("outside the source")
 
-// Below returns a path that is seen from the source as a path below it, "." for the
-// source itself, with all symbolic links resolved; the last parts need not exist.
+// Below returns a path, given relative to the source, as a path below the source with all symlinks
+// resolved. The source itself is ".". The last components need not exist.
 func (s Source) Below(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.Dir, path)
@@ -204,8 +206,8 @@ func (s Source) Below(path string) (string, error) {
 	return below, nil
 }
 
-// realPath resolves the links of as much of a path as exists. A link to something
-// that does not exist is an error: whoever creates it decides where it leads.
+// realPath resolves the symlinks of the existing part of a path. A dangling symlink is an error,
+// because its target may be created anywhere later.
 func realPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

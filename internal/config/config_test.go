@@ -29,22 +29,33 @@ func TestSource_Claim(t *testing.T) {
 		name, value string
 		reaches     bool
 	}{
-		{"privileged", "true", true}, {"privileged", "yes", true}, {"privileged", "garbage", true}, {"privileged", "false", false}, {"privileged", "Off", false},
+		{"privileged", "true", true}, {"privileged", "yes", true}, {"privileged", "garbage", true},
+		{"privileged", "false", false}, {"privileged", "Off", false},
 		{"docker", "socket", true}, {"docker", "nested", false}, {"engine", "host", true}, {"engine", "auto", false},
 		{"env", "A=1", false}, {"env", "A=", false}, {"env", "A", true}, {"env", "", true},
-		{"mask-encoded", "true", false}, {"mask-encoded", "false", true}, {"source-mode", "all", true}, {"source-mode", "commit=HEAD", false},
-		{"output", "x", false}, {"output", "sub/x/y", false}, {"output", ".", true}, {"output", "..", true}, {"output", "out/x", true}, {"output", "in/x", false},
-		{"output", "dangling", true}, {"output", "dangling/x", true}, {"output", "sub/../../home", true}, {"output", "self", true}, {"output", "file/x", true},
-		{"output", ".git/x", true}, {"output", "sub/.Git", true}, {"output", ".buildlocal", false}, {"output", ".buildlocal/x", true}, {"artifacts", ".buildlocal", true}, {"exported-env", "sub/.BuildLocal/x", true},
+		{"mask-encoded", "true", false}, {"mask-encoded", "false", true}, {"source-mode", "all", true},
+		{"source-mode", "commit=HEAD", false},
+		{"output", "x", false}, {"output", "sub/x/y", false}, {"output", ".", true}, {"output", "..", true},
+		{"output", "out/x", true}, {"output", "in/x", false},
+		{"output", "dangling", true}, {"output", "dangling/x", true}, {"output", "sub/../../home", true},
+		{"output", "self", true}, {"output", "file/x", true},
+		{"output", ".git/x", true}, {"output", "sub/.Git", true}, {"output", ".buildlocal", false},
+		{"output", ".buildlocal/x", true}, {"artifacts", ".buildlocal", true}, {"exported-env", "sub/.BuildLocal/x", true},
 		{"secrets", "", false}, {"profile", "", false},
 		{"artifacts", "id=../home", true}, {"artifacts", "id=x", false}, {"artifacts", "/tmp/a=x", true},
-		{"env-file", "file", false}, {"env-file", "out/key", true}, {"env-file", "/etc/passwd", true}, {"env-file", ".buildlocal/secrets.yml", true}, {"env-file", "-", true},
+		{"env-file", "file", false}, {"env-file", "out/key", true}, {"env-file", "/etc/passwd", true},
+		{"env-file", ".buildlocal/secrets.yml", true}, {"env-file", "-", true},
 		{"cache", "s3://b", true}, {"cache", "c", false}, {"cache", "../home", true},
-		{"image", "oci:x:latest", false}, {"image", "oci:../home", true}, {"image", "tar:out/i.tar:x", true}, {"image", "node:22", false}, {"images", "a=oci:/etc", true},
-		{"buildspec", "ci/b.yml", false}, {"buildspec", "/etc/passwd", true}, {"buildspec", "version: 0.2\nphases: {}", false}, {"buildspec", "-", true}, {"buildspec", "#:/../../x", true},
-		{"secondary-source", "a=sub", false}, {"secondary-source", "a=.", false}, {"secondary-source", "a=out", true}, {"secondary-source", "a=.git", true},
-		{"secrets", "file", true}, {"aws", "true", true}, {"aws", "no", false}, {"profile", "x", true}, {"assume-role", "x", true}, {"aws-credentials", "true", true},
-		{"git-credentials", "1", true}, {"metadata", "true", true}, {"keep", "true", true}, {"cache-size", "1B", true}, {"dry-run", "true", true},
+		{"image", "oci:x:latest", false}, {"image", "oci:../home", true}, {"image", "tar:out/i.tar:x", true},
+		{"image", "node:22", false}, {"images", "a=oci:/etc", true},
+		{"buildspec", "ci/b.yml", false}, {"buildspec", "/etc/passwd", true}, {"buildspec", "version: 0.2\nphases: {}",
+			false}, {"buildspec", "-", true}, {"buildspec", "#:/../../x", true},
+		{"secondary-source", "a=sub", false}, {"secondary-source", "a=.", false}, {"secondary-source", "a=out", true},
+		{"secondary-source", "a=.git", true},
+		{"secrets", "file", true}, {"aws", "true", true}, {"aws", "no", false}, {"profile", "x", true},
+		{"assume-role", "x", true}, {"aws-credentials", "true", true},
+		{"git-credentials", "1", true}, {"metadata", "true", true}, {"keep", "true", true}, {"cache-size", "1B", true},
+		{"dry-run", "true", true},
 		{"timeout", "5", false}, {"image-digest", "x", false}, {"a-setting-added-later", "x", true},
 	} {
 		if claim, reaches := s.Claim(c.name, c.value); reaches != c.reaches || reaches == (claim.Effect == "") {
@@ -64,8 +75,8 @@ func TestSource_ClaimIgnoredFiles(t *testing.T) {
 }
 
 func TestSource_ClaimsHavePlaces(t *testing.T) {
-	f, problems := Parse("c.yml", []byte("timeout: 5\nenv: [A=1, B]\nprivileged: " +
-		"true\n"), []string{"timeout", "env", "privileged"})
+	f, problems := Parse("c.yml", []byte("timeout: 5\nenv: [A=1, B]\nprivileged: true\n"),
+		[]string{"timeout", "env", "privileged"})
 	if problems.Err() != nil {
 		t.Fatal(problems)
 	}
@@ -122,14 +133,16 @@ func TestParse_RefusesFloods(t *testing.T) {
 	if _, problems := Parse("c.yml", []byte(list), []string{"a"}); len(problems) != 1 {
 		t.Errorf("a setting with 25000 values: %v", problems)
 	}
-	if _, problems := Parse("c.yml", []byte("a: 1\n---\nb: 2\n"), []string{"a", "b"}); len(problems) != 1 || problems[0].Line != 2 {
+	if _, problems := Parse("c.yml", []byte("a: 1\n---\nb: 2\n"), []string{"a", "b"}); len(problems) != 1 ||
+		problems[0].Line != 2 {
 		t.Errorf("a second document: %v", problems)
 	}
 }
 
 func TestCutID(t *testing.T) {
 	for value, want := range map[string][2]string{
-		"a=b": {"a", "b"}, "dir": {"", "dir"}, "/x/y=z": {"", "/x/y=z"}, "=b": {"", "=b"}, "a=": {"", "a="}, "a=b=c": {"a", "b=c"}, "a b=c": {"", "a b=c"},
+		"a=b": {"a", "b"}, "dir": {"", "dir"}, "/x/y=z": {"", "/x/y=z"}, "=b": {"", "=b"}, "a=": {"", "a="},
+		"a=b=c": {"a", "b=c"}, "a b=c": {"", "a b=c"},
 	} {
 		if id, dir := CutID(value); id != want[0] || dir != want[1] {
 			t.Errorf("CutID(%q) is %q, %q; want %q", value, id, dir, want)
@@ -140,7 +153,8 @@ func TestCutID(t *testing.T) {
 // FuzzParse holds that no text makes the reader panic, and that each value of a
 // setting that reaches the user is claimed.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"privileged: true", "env: [A, B=1]", "images: {a: b}", "a: &x 1\nb: *x", "- x", "{", "? [a]\n: b", "env: !!binary x", "privileged: &a [*a]"} {
+	for _, text := range []string{"privileged: true", "env: [A, B=1]", "images: {a: b}", "a: &x 1\nb: *x", "- x", "{",
+		"? [a]\n: b", "env: !!binary x", "privileged: &a [*a]"} {
 		f.Add([]byte(text))
 	}
 	known := []string{"privileged", "env", "images", "a", "b"}
@@ -165,7 +179,8 @@ func FuzzParse(f *testing.F) {
 
 // FuzzBelow holds that whatever Below accepts is below the source once it exists.
 func FuzzBelow(f *testing.F) {
-	for _, path := range []string{"a", "../x", "out/key", "in/../out", "self/self/x", "dangling/a", "/etc", "sub//./x", "file/..", "\x00"} {
+	for _, path := range []string{"a", "../x", "out/key", "in/../out", "self/self/x", "dangling/a", "/etc", "sub//./x",
+		"file/..", "\x00"} {
 		f.Add(path)
 	}
 	s := sourceDir(f)

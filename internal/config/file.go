@@ -1,6 +1,9 @@
-// Package config reads configuration files, and knows of each setting how far
-// it reaches: into the build alone, or to the machine and the accounts of the
-// user who runs it.
+// Package config reads configuration files, and describes how far each setting reaches: only into
+// the build, or also to the host and the accounts of the user who runs it.
+//
+// Parse reads a file. Settings is the table of all settings, and Source.Claims lists the accesses
+// that need the user's consent if the file is part of the source, which an attacker may have
+// written. The package does not ask the user and does not store the answer; see package trust.
 package config
 
 import (
@@ -18,29 +21,29 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// MaxSize is how many bytes a configuration file may have.
+// MaxSize limits the size of a configuration file, in bytes.
 const MaxSize = 256 << 10
 
-// File is a configuration file: settings by name.
+// File is a parsed configuration file.
 type File struct {
-	Name    string // as messages show it
+	Name    string // for messages
 	lines   []string
 	entries map[string]Entry
 }
 
-// Entry is one setting of a File: its values, and the place of its key.
+// Entry is a setting of a File: its values, and the position of its key.
 type Entry struct {
 	Values       []Value
 	Line, Column int // from 1
 }
 
-// Value is one value of an Entry and its place.
+// Value is a value of an Entry and its position.
 type Value struct {
 	Text         string
 	Line, Column int // from 1
 }
 
-// Texts returns the values without their places.
+// Texts returns the values without their positions.
 func (e Entry) Texts() []string {
 	texts := make([]string, len(e.Values))
 	for i, v := range e.Values {
@@ -49,7 +52,7 @@ func (e Entry) Texts() []string {
 	return texts
 }
 
-// Get returns a setting, and whether the file has it. A nil File has none.
+// Get returns a setting, and whether the file has it. It may be called on nil.
 func (f *File) Get(name string) (Entry, bool) {
 	if f == nil {
 		return Entry{}, false
@@ -58,7 +61,7 @@ func (f *File) Get(name string) (Entry, bool) {
 	return e, found
 }
 
-// Names returns the settings of the file, sorted.
+// Names returns the names of the settings in the file, sorted.
 func (f *File) Names() []string {
 	var names []string
 	if f != nil {
@@ -70,7 +73,7 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Problem returns a problem at the place of a setting.
+// Problem returns a problem at a setting.
 func (f *File) Problem(e Entry, message string) diag.Problem {
 	p := diag.Problem{File: f.Name, Line: e.Line, Column: e.Column, Message: message}
 	if e.Line > 0 && e.Line <= len(f.lines) {
@@ -79,9 +82,9 @@ func (f *File) Problem(e Entry, message string) diag.Problem {
 	return p
 }
 
-// Parse reads the text of a configuration file: a YAML mapping of the settings
-// in known, whose values are strings or lists of strings. It returns what can be
-// read, and every problem.
+// Parse parses a configuration file: a YAML mapping of the settings in known, with strings or lists
+// of strings as values. It returns the settings that could be read and all problems. name is used
+// in messages only.
 func Parse(name string, text []byte, known []string) (*File, diag.List) {
 	f := &File{Name: name, lines: strings.Split(string(text), "\n"), entries: map[string]Entry{}}
 	doc, more, err := decode(text)
@@ -89,15 +92,16 @@ func Parse(name string, text []byte, known []string) (*File, diag.List) {
 	case err != nil:
 		return f, diag.List{f.syntax(err)}
 	case more != nil:
-		return f, diag.List{f.Problem(Entry{Line: more.Line, Column: more.Column}, "found a second document; expected all settings in one")}
+		return f, diag.List{f.Problem(Entry{Line: more.Line, Column: more.Column},
+			"a second document begins here; put all settings in the first one")}
 	case len(doc.Content) == 0:
 		return f, nil
 	}
 	return f, f.read(doc.Content[0], known)
 }
 
-// decode returns the first document of a text, and the second if there is one. It turns
-// a panic of the decoder, known for some broken texts, into an error.
+// decode returns the first document of a text, and the second one if there is any. A panic of the
+// decoder, which is known to occur on some malformed input, becomes an error.
 func decode(text []byte) (first yaml.Node, second *yaml.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -118,18 +122,21 @@ func decode(text []byte) (first yaml.Node, second *yaml.Node, err error) {
 	return first, second, nil
 }
 
+// syntax converts an error of yaml.v3.
 func (f *File) syntax(err error) diag.Problem {
 	place := regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	line := 0
 	if m := place.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
 	}
-	return f.Problem(Entry{Line: line}, place.ReplaceAllString(err.Error(), "")+"; expected lines such as image: NAME")
+	message := place.ReplaceAllString(err.Error(), "") + "; write lines such as image: NAME"
+	return f.Problem(Entry{Line: line}, message)
 }
 
+// read reads the settings of the root mapping.
 func (f *File) read(root *yaml.Node, known []string) diag.List {
 	if root.Kind != yaml.MappingNode {
-		return diag.List{f.Problem(Entry{Line: root.Line, Column: root.Column}, "expected lines such as image: NAME")}
+		return diag.List{f.Problem(Entry{Line: root.Line, Column: root.Column}, "write lines such as image: NAME")}
 	}
 	var problems diag.List
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -151,24 +158,25 @@ func (f *File) read(root *yaml.Node, known []string) diag.List {
 	return problems
 }
 
-// maxProblems is how many problems of a file are listed, and maxValues how many values a
-// setting may have.
+// maxProblems limits the reported problems of a file, and maxValues the values of a setting.
 const (
 	maxProblems = 20
 	maxValues   = 1000
 )
 
+// check checks a key. An unknown key has a suggestion if a similar one exists; the list of all keys
+// is too long for a message.
 func (f *File) check(key *yaml.Node, known []string) error {
 	if !slices.Contains(known, key.Value) {
-		return fmt.Errorf("unknown key %q%s (expected %s)", key.Value, diag.DidYouMean(key.Value, known), strings.Join(known, ", "))
+		return fmt.Errorf("unknown key %q%s", key.Value, diag.DidYouMean(key.Value, known))
 	}
 	if before, twice := f.entries[key.Value]; twice {
-		return fmt.Errorf("%s is set twice, first in line %d", key.Value, before.Line)
+		return fmt.Errorf("duplicate key %s, first in line %d", key.Value, before.Line)
 	}
 	return nil
 }
 
-// values returns the strings of a node. The mapping of images is a list of
+// values returns the strings of a node. For the setting images, a mapping becomes a list of
 // NAME=IMAGE.
 func values(key string, n *yaml.Node) ([]Value, error) {
 	n = resolved(n)
@@ -185,19 +193,27 @@ func values(key string, n *yaml.Node) ([]Value, error) {
 		items = n.Content
 	}
 	if len(items) > maxValues {
-		return nil, fmt.Errorf("%s has %d values; expected at most %d", key, len(items), maxValues)
+		return nil, fmt.Errorf("%s has %d values; the maximum is %d", key, len(items), maxValues)
 	}
 	for _, item := range items {
 		item = resolved(item)
 		if item.Kind != yaml.ScalarNode {
-			return nil, errors.New(key + " must be a string or a list of strings")
+			return nil, fmt.Errorf("%s must be %s", key, expectedType(key))
 		}
 		all = append(all, Value{item.Value, item.Line, item.Column})
 	}
 	return all, nil
 }
 
-// resolved follows an alias. An anchor cannot name an alias, so one step is all.
+// expectedType describes the values of a setting.
+func expectedType(key string) string {
+	if key == "images" {
+		return "a list or a mapping of strings"
+	}
+	return "a string or a list of strings"
+}
+
+// resolved follows an alias. An anchor cannot be on an alias, so one step is enough.
 func resolved(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias

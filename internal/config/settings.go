@@ -7,37 +7,37 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Reach says how far a setting can reach if it is in a file that came with the source,
-// which an attacker may have written.
+// Reach describes how far a setting reaches if it is in a file of the source, which an attacker may
+// have written.
 type Reach int
 
-// How far a setting reaches.
+// The values of Reach.
 const (
-	Build    Reach = iota + 1 // it changes the build, or how the build is shown
-	Reads                     // it names a file or a directory to read, which must be below the source
-	Writes                    // it names one to write, which must be below the source
+	Build    Reach = iota + 1 // changes only the build, or its output on the terminal
+	Reads                     // a file or directory to read, which must be below the source
+	Writes                    // a file or directory to write, which must be below the source
 	Variable                  // NAME=VALUE; a name alone copies the user's variable
-	User                      // it reaches the user's machine or accounts
+	User                      // reaches the host or the accounts of the user
 )
 
-// Setting is one setting, and what the source's file may do with it.
+// Setting is a setting, with its effect if it is in a file of the source.
 type Setting struct {
 	Name  string
 	Reach Reach
 
-	// Effect completes "it would ..." for a value that needs the user's trust.
-	// VALUE is replaced by the value.
+	// Effect completes "it would ..." for a value that needs the user's consent. VALUE is replaced by
+	// the value.
 	Effect string
 
-	// Harmless reports whether a value needs no trust; nil for none.
+	// Harmless reports whether a value needs no consent. nil means that every value needs it.
 	Harmless func(value string) bool
 
-	// Paths returns the paths in a value; nil where the value is the path.
+	// Paths returns the paths in a value. nil means that the value is a path.
 	Paths func(value string) []string
 }
 
-// Settings is every setting of a configuration file. One that is missing here is
-// treated as reaching the user.
+// Settings returns all settings of a configuration file. A setting that is missing here is treated
+// as User, so that forgetting one is safe.
 func Settings() []Setting {
 	return []Setting{
 		{Name: "artifacts", Reach: Writes, Effect: "write artifacts outside the source", Paths: afterID},
@@ -49,7 +49,7 @@ func Settings() []Setting {
 		{Name: "cache", Reach: Writes, Effect: "keep the cache outside the source"},
 		{Name: "cache-size", Reach: User, Effect: "remove caches of your other projects beyond VALUE"},
 		{Name: "compute-type", Reach: Build},
-		{Name: "docker", Reach: User, Effect: "give the build this machine's Docker engine", Harmless: is("nested")},
+		{Name: "docker", Reach: User, Effect: "give the build access to this host's Docker engine", Harmless: is("nested")},
 		{Name: "dry-run", Reach: User, Effect: "end without running the build", Harmless: no},
 		{Name: "engine", Reach: User, Effect: "run the build on the engine VALUE", Harmless: is("auto")},
 		{Name: "env", Reach: Variable, Effect: "read your variable VALUE"},
@@ -63,10 +63,10 @@ func Settings() []Setting {
 		{Name: "image", Reach: Reads, Effect: "use an image from outside the source", Paths: ImagePaths},
 		{Name: "image-digest", Reach: Build},
 		{Name: "images", Reach: Reads, Effect: "use an image from outside the source", Paths: standInPaths},
-		{Name: "keep", Reach: User, Effect: "leave the build's container on this machine", Harmless: no},
+		{Name: "keep", Reach: User, Effect: "keep the build's container on this host", Harmless: no},
 		{Name: "keep-builds", Reach: Build},
 		{Name: "mask-encoded", Reach: User, Effect: "show encoded secrets in the log", Harmless: yes},
-		{Name: "metadata", Reach: User, Effect: "let the build reach this machine's cloud metadata", Harmless: no},
+		{Name: "metadata", Reach: User, Effect: "let the build access this host's cloud metadata", Harmless: no},
 		{Name: "no-cache", Reach: Build},
 		{Name: "output", Reach: Writes, Effect: "write the output outside the source"},
 		{Name: "platform", Reach: Build},
@@ -79,7 +79,8 @@ func Settings() []Setting {
 		{Name: "region", Reach: Build},
 		{Name: "secondary-source", Reach: Reads, Effect: "give the build files from outside the source", Paths: afterID},
 		{Name: "secrets", Reach: User, Effect: "read secrets from VALUE"},
-		{Name: "source-mode", Reach: User, Effect: "give the build files that git ignores", Harmless: func(v string) bool { return v != "all" }},
+		{Name: "source-mode", Reach: User, Effect: "give the build files that git ignores",
+			Harmless: func(v string) bool { return v != "all" }},
 		{Name: "strict", Reach: Build},
 		{Name: "timeout", Reach: Build},
 		{Name: "verbose", Reach: Build},
@@ -87,7 +88,7 @@ func Settings() []Setting {
 	}
 }
 
-// Find returns a setting. One that is not in the table reaches the user.
+// Find returns a setting. A name that is not in the table reaches the user.
 func Find(name string) Setting {
 	all := Settings()
 	if i := slices.IndexFunc(all, func(s Setting) bool { return s.Name == name }); i >= 0 {
@@ -96,18 +97,21 @@ func Find(name string) Setting {
 	return Setting{Name: name, Reach: User, Effect: "set " + name + " to VALUE"}
 }
 
+// no reports whether a boolean is false.
 func no(value string) bool {
 	return slices.Contains([]string{"false", "no", "off", "0", "f"}, strings.ToLower(value))
 }
 
+// yes reports whether a boolean is true.
 func yes(value string) bool {
 	return slices.Contains([]string{"true", "yes", "on", "1", "t"}, strings.ToLower(value))
 }
 
+// is returns a function that reports whether a value is want.
 func is(want string) func(string) bool { return func(value string) bool { return value == want } }
 
-// CutID splits ID=DIR, where ID has letters, digits and _ only; without an ID all
-// of value is the directory.
+// CutID splits ID=DIR, where ID consists of letters, digits and _. Without an ID, all of value is
+// the directory.
 func CutID(value string) (id, dir string) {
 	id, dir, split := strings.Cut(value, "=")
 	if !split || id == "" || dir == "" || strings.IndexFunc(id, notWord) >= 0 {
@@ -116,17 +120,19 @@ func CutID(value string) (id, dir string) {
 	return id, dir
 }
 
+// notWord reports whether a character cannot be part of an ID.
 func notWord(c rune) bool {
 	return c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 }
 
+// afterID returns the directory of ID=DIR.
 func afterID(value string) []string {
 	_, dir := CutID(value)
 	return []string{dir}
 }
 
-// IsInline reports whether a buildspec is given itself and not by its path: it has
-// several lines, or is a YAML mapping.
+// IsInline reports whether a buildspec setting is the buildspec itself rather than its path: it has
+// several lines, or it is a YAML mapping.
 func IsInline(text string) bool {
 	if strings.ContainsAny(text, "\n\r") {
 		return true
@@ -135,6 +141,7 @@ func IsInline(text string) bool {
 	return err == nil && len(doc.Content) > 0 && doc.Content[0].Kind == yaml.MappingNode
 }
 
+// buildspecPath returns the path of a buildspec that is a file.
 func buildspecPath(value string) []string {
 	if IsInline(value) || strings.HasPrefix(value, "arn:") {
 		return nil
@@ -142,9 +149,8 @@ func buildspecPath(value string) []string {
 	return []string{value}
 }
 
-// ImagePaths returns the paths that an image may be read from; none for an image
-// of a registry. In oci:PATH[:NAME] the path can have colons, so each of them may
-// end it.
+// ImagePaths returns the paths from which an image may be read, or nil for an image in a registry.
+// The path in oci:PATH[:NAME] can contain colons, so the path may end at any of them.
 func ImagePaths(image string) []string {
 	for _, kind := range []string{"oci:", "tar:"} {
 		rest, local := strings.CutPrefix(image, kind)
@@ -162,6 +168,7 @@ func ImagePaths(image string) []string {
 	return nil
 }
 
+// standInPaths returns the paths in NAME=IMAGE.
 func standInPaths(value string) []string {
 	_, image, _ := strings.Cut(value, "=")
 	return ImagePaths(image)

@@ -1,9 +1,9 @@
 package diag
 
-// Check describes one thing that can be wrong, by the name its problems carry.
+// Check describes one kind of problem. Problems carry its name.
 type Check struct {
 	Name     string
-	Severity Severity // as a rule
+	Severity Severity // usual severity of the check's problems
 	Summary  string   // one sentence
-	Softer   bool     // some of its errors are only warnings, and may be ignored
+	Softer   bool     // some of its errors are only warnings, so it can be ignored
 }

@@ -1,5 +1,9 @@
-// Package diag says what is wrong with a text somebody wrote: how bad it is,
-// where it stands, what was expected and the way out.
+// Package diag represents problems in input files.
+//
+// A Problem has a severity, a position, a message and possibly a fix. A List holds all problems of a
+// file and is an error if one of them is. The package also has functions to escape text from outside
+// for a terminal (Escape), to suggest similar words (Suggest) and to apply fixes (Apply). It does
+// not print anything.
 package diag
 
 import (
@@ -10,19 +14,18 @@ import (
 	"unicode"
 )
 
-// Severity says how bad a problem is.
+// Severity is how severe a problem is.
 type Severity int
 
-// The severities, worst first. An Error stops what was asked for, the others do
-// not. A Warning is what the service warns about too, a Lint what it takes
-// without a word and what is almost surely not meant.
+// The severities, most severe first. An Error stops the operation; the others do not. A Warning is
+// a problem that CodeBuild warns about as well. A Lint is valid but probably unintended.
 const (
 	Error Severity = iota
 	Warning
 	Lint
 )
 
-// String returns the word a person reads.
+// String returns the name of the severity, for humans.
 func (s Severity) String() string {
 	switch s {
 	case Warning:
@@ -33,23 +36,23 @@ func (s Severity) String() string {
 	return "error"
 }
 
-// Problem is one thing wrong with a text.
+// Problem is one problem in a file.
 type Problem struct {
 	Severity Severity
 	Name     string // of the check, such as unknown-key; may be empty
-	File     string // as the user named it
-	Line     int    // from 1; 0 when the whole file is meant
-	Column   int    // from 1, in characters; 0 when the whole line is meant
-	Width    int    // characters the caret run covers; 0 counts as 1
-	Path     string // such as phases.build.commands[2]; may be empty
-	Message  string // what was found, what was expected, the way out
-	Service  string // the service's own wording, where it is known
-	Excerpt  string // the source line, without its end
-	Fix      *Fix   // a change that takes the problem away; nil for none
+	File     string // as the user gave it
+	Line     int    // from 1; 0 if the problem concerns the whole file
+	Column   int    // from 1, in characters; 0 if the problem concerns the whole line
+	Width    int    // number of characters to mark; 0 counts as 1
+	Path     string // key path, such as phases.build.commands[2]; may be empty
+	Message  string // cause, and after a semicolon the next step
+	Service  string // CodeBuild's own message; empty if it has none or it is unknown
+	Excerpt  string // the line, without its terminator
+	Fix      *Fix   // a change that resolves the problem; may be nil
 }
 
-// Error returns the first line of the problem: place, severity, message and the
-// name of the check.
+// Error returns the first line of the problem: position, severity, message and the name of the
+// check.
 func (p Problem) Error() string {
 	place := p.File
 	if p.Line > 0 {
@@ -68,8 +71,8 @@ func (p Problem) Error() string {
 	return strings.ReplaceAll(Printable(place+p.Severity.String()+": "+p.Message+name), "\n", `\n`)
 }
 
-// Printable replaces what a terminal might obey in a text somebody else wrote, and what
-// changes the order in which the text around it is shown.
+// Printable replaces characters that a terminal could interpret, and those that change the order in
+// which the surrounding text is displayed.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' && r != '\n' || unicode.Is(unicode.Bidi_Control, r) {
@@ -79,9 +82,8 @@ func Printable(text string) string {
 	}, text)
 }
 
-// String returns the problem as a person reads it: Error, then the source line
-// and a caret run below it where the place is known. Of a long line only what
-// stands around the place is shown.
+// String returns the problem in the format for humans: Error, and if the position is known the line
+// with carets below it. It shows only the part of a long line around the position.
 func (p Problem) String() string {
 	if p.Excerpt == "" || p.Line == 0 {
 		return p.Error()
@@ -96,35 +98,33 @@ func (p Problem) String() string {
 		indentTo(excerpt, column), strings.Repeat("^", p.run(excerpt, column)))
 }
 
-// longestRun is how many carets there are at most: a terminal of 80 columns shows them
-// in one line.
-const longestRun = 60
+// maxCarets limits the carets, so that they fit into one line of a terminal with 80 columns.
+const maxCarets = 60
 
-// run is how many carets stand below excerpt: no more than it has characters.
+// run returns the number of carets, at most to the end of the excerpt.
 func (p Problem) run(excerpt string, column int) int {
 	left := len([]rune(excerpt)) - column + 1
-	return max(1, min(p.Width, left, longestRun))
+	return max(1, min(p.Width, left, maxCarets))
 }
 
-// The longest line that is shown whole, and how much of a longer one is shown
-// before the place, in characters.
+// The limits of an excerpt, in characters: the longest line that is shown in full, and the part of a
+// longer one that is shown before the position.
 const (
-	longestExcerpt = 200
-	before         = 60
+	maxExcerpt = 200
+	maxBefore  = 60
 )
 
-// window cuts a long line around a column, and returns the column in what is
-// left.
+// window cuts a long line around a column. It returns the column in the result.
 func window(line string, column int) (string, int) {
-	if len(line) <= longestExcerpt {
+	if len(line) <= maxExcerpt {
 		return line, column
 	}
 	runes := []rune(line)
-	if len(runes) <= longestExcerpt {
+	if len(runes) <= maxExcerpt {
 		return line, column
 	}
-	start := min(max(0, column-1-before), len(runes)-1)
-	end := min(len(runes), start+longestExcerpt)
+	start := min(max(0, column-1-maxBefore), len(runes)-1)
+	end := min(len(runes), start+maxExcerpt)
 	cut := string(runes[start:end])
 	if end < len(runes) {
 		cut += "..."
@@ -135,8 +135,8 @@ func window(line string, column int) (string, int) {
 	return "..." + cut, column - start + len("...")
 }
 
-// indentTo returns white space as wide as the characters of line before column;
-// tabs stay tabs, so that the caret stands below what it points at.
+// indentTo returns white space as wide as the part of line before column. It keeps tabs, so that
+// carets are aligned whatever the tab width.
 func indentTo(line string, column int) string {
 	var b strings.Builder
 	for i, r := range []rune(line) {
@@ -148,23 +148,24 @@ func indentTo(line string, column int) string {
 	return b.String()
 }
 
-// blank is white space as wide as a character on a terminal.
+// blank returns white space as wide as a character on a terminal.
 func blank(r rune) string {
 	switch {
 	case r == '\t':
 		return "\t"
 	case unicode.Is(unicode.Mn, r) || r == '\u200d' || r == '\ufe0f':
 		return ""
-	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) || r >= '\uff01' && r <= '\uff60' || r >= 0x1f300 && r <= 0x1faff:
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana),
+		r >= '\uff01' && r <= '\uff60', r >= 0x1f300 && r <= 0x1faff:
 		return "  "
 	}
 	return " "
 }
 
-// List is every problem of one text. It is an error when Failed says so.
+// List is the problems of a file or of several. Use Err to return it as an error.
 type List []Problem
 
-// Error returns every problem, one below the other.
+// Error returns all problems, separated by line feeds.
 func (l List) Error() string {
 	lines := make([]string, len(l))
 	for i, p := range l {
@@ -173,10 +174,10 @@ func (l List) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Failed reports whether an Error is among the problems.
+// Failed reports whether the list has an Error.
 func (l List) Failed() bool { return l.Count(Error) > 0 }
 
-// Count returns how many problems have a severity.
+// Count returns the number of problems with a severity.
 func (l List) Count(s Severity) int {
 	n := 0
 	for _, p := range l {
@@ -187,7 +188,7 @@ func (l List) Count(s Severity) int {
 	return n
 }
 
-// Err returns l as an error when an Error is among the problems, else nil.
+// Err returns l if it has an Error, and nil otherwise.
 func (l List) Err() error {
 	if l.Failed() {
 		return l
@@ -195,7 +196,7 @@ func (l List) Err() error {
 	return nil
 }
 
-// Sort orders the problems by file, line and column.
+// Sort sorts the problems by file, line and column.
 func (l List) Sort() {
 	slices.SortStableFunc(l, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

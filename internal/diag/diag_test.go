@@ -6,7 +6,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-func TestAProblemShowsItsPlace(t *testing.T) {
+func TestProblem_String(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		problem diag.Problem
@@ -15,8 +15,8 @@ func TestAProblemShowsItsPlace(t *testing.T) {
 		{diag.Problem{Message: "m"}, "error: m"},
 		{diag.Problem{File: "f", Message: "m", Severity: diag.Warning}, "f: warning: m"},
 		{diag.Problem{File: "f", Line: 12, Message: "m", Excerpt: "text"}, "f:12: error: m\n  12 | text"},
-		{diag.Problem{File: "f", Line: 1, Column: 3, Width: 2, Message: "m", Excerpt: "\tübel x"}, "f:1:3: error: m\n  1 " +
-			"| \tübel x\n    | \t ^^"},
+		{diag.Problem{File: "f", Line: 1, Column: 3, Width: 2, Message: "m", Excerpt: "\tübel x"},
+			"f:1:3: error: m\n  1 | \tübel x\n    | \t ^^"},
 		{diag.Problem{File: "f", Line: 1, Column: 99, Message: "m", Excerpt: "ab"}, "f:1:99: error: m\n  1 | ab\n    |   ^"},
 	}
 	for _, test := range tests {
@@ -26,24 +26,26 @@ func TestAProblemShowsItsPlace(t *testing.T) {
 	}
 }
 
-func TestAListIsAnErrorWhenOneIsInIt(t *testing.T) {
+func TestList_Err(t *testing.T) {
 	t.Parallel()
 	warnings := diag.List{{Severity: diag.Warning, Message: "w"}}
 	if warnings.Failed() || warnings.Err() != nil {
 		t.Error("a warning is no error")
 	}
-	both := append(warnings, diag.Problem{File: "a", Line: 2, Message: "e"}, diag.Problem{File: "a", Line: 1, Message: "d"})
+	both := append(warnings, diag.Problem{File: "a", Line: 2, Message: "e"}, diag.Problem{File: "a", Line: 1,
+		Message: "d"})
 	both.Sort()
 	if !both.Failed() || both.Err().Error() != "warning: w\na:1: error: d\na:2: error: e" {
 		t.Errorf("got %v", both.Err())
 	}
 }
 
-func TestSuggestionsAreNearAndNotFarFetched(t *testing.T) {
+func TestSuggest_SimilarWordsOnly(t *testing.T) {
 	t.Parallel()
 	known := []string{"base-directory", "files", "image", "source", "pre_build", "JUNITXML"}
 	for written, want := range map[string]string{
-		"base_directory": "base-directory", "BaseDirectory": "base-directory", "file": "files", "imgae": "image", "sorce": "source",
+		"base_directory": "base-directory", "BaseDirectory": "base-directory", "file": "files", "imgae": "image",
+		"sorce":    "source",
 		"prebuild": "pre_build", "junit": "JUNITXML", "completely-else": "", "x": "", "": "",
 	} {
 		if got := diag.Suggest(written, known); got != want {

@@ -8,15 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// Escape makes a text from outside safe to print: control characters become \x1b,
-// characters that change the order of the text around them \u202e, and bytes that
-// are not UTF-8 \xff. Line feeds and tabs stay.
+// Escape makes text from outside safe to print. Control characters become \x1b, characters that
+// change the order of the surrounding text become \u202e, and bytes that are not valid UTF-8 become
+// \xff. Line feeds and tabs are kept.
 func Escape(text string) string { return escape(text, "\n\t") }
 
-// EscapeLine is Escape for a text that must stay in one line, or in one cell of a
-// table: a line feed becomes \n, a tab \t.
+// EscapeLine is Escape for text that must stay in one line or in one cell of a table. A line feed
+// becomes \n and a tab becomes \t.
 func EscapeLine(text string) string { return escape(text, "") }
 
+// escape is Escape with a set of control characters to keep.
 func escape(text, keep string) string {
 	if plain(text, keep) {
 		return text
@@ -45,8 +46,8 @@ func escape(text, keep string) string {
 	return b.String()
 }
 
-// EscapeJSON makes JSON safe to print: the characters that Escape replaces and that a
-// JSON string can hold as they are become the escapes of JSON, so the value stays.
+// EscapeJSON makes JSON safe to print. The characters that Escape replaces become JSON escapes, so
+// the values do not change.
 func EscapeJSON(text string) string {
 	if plain(text, "\n\t") {
 		return text
@@ -62,6 +63,7 @@ func EscapeJSON(text string) string {
 	return b.String()
 }
 
+// plain reports whether text needs no escapes.
 func plain(text, keep string) bool {
 	if !utf8.ValidString(text) {
 		return false
@@ -69,22 +71,23 @@ func plain(text, keep string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return unsafe(r) && !strings.ContainsRune(keep, r) }) < 0
 }
 
-// unsafe reports whether a terminal may obey a character, or shows the text around
-// it in another order.
+// unsafe reports whether a terminal could interpret a character, or would display the surrounding text
+// in a different order.
 func unsafe(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
-// EscapeWriter returns a writer that passes on what is written to it as Escape
-// does. A character that is cut in two by two writes is put together again.
+// EscapeWriter returns a writer that applies Escape to everything it writes to w. A character may be
+// split between two calls of Write.
 func EscapeWriter(w io.Writer) io.Writer { return &escapeWriter{w: w} }
 
+// escapeWriter is the writer of EscapeWriter.
 type escapeWriter struct {
 	w    io.Writer
-	held []byte // the beginning of a character
+	held []byte // first bytes of an incomplete character
 }
 
-// Write escapes p. It reports all of p as written unless the writer behind it fails.
+// Write implements io.Writer. It reports all of p as written unless the underlying writer fails.
 func (e *escapeWriter) Write(p []byte) (int, error) {
 	text := append(e.held, p...)
 	whole := len(text) - unfinished(text)
@@ -98,7 +101,7 @@ func (e *escapeWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unfinished returns how many bytes at the end of text begin a character.
+// unfinished returns the number of bytes at the end of text that begin an incomplete character.
 func unfinished(text []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
 		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {

@@ -10,8 +10,10 @@ import (
 
 func TestEscape(t *testing.T) {
 	for text, want := range map[string]string{
-		"plain äöü 🚀": "plain äöü 🚀", "a\nb\tc": "a\nb\tc", "\x1b[2J": `\x1b[2J`, "\a": `\x07`, "\r": `\r`, "\x7f": `\x7f`,
-		"\u009b": `\u009b`, "\u202e": `\u202e`, "\u2066": `\u2066`, "\xff": `\xff`, "a\xc3": `a\xc3`, "\x00": `\x00`, "\u2028": `\u2028`,
+		"plain äöü 🚀": "plain äöü 🚀", "a\nb\tc": "a\nb\tc",
+		"\x1b[2J": `\x1b[2J`, "\a": `\x07`, "\r": `\r`, "\x7f": `\x7f`,
+		"\u009b": `\u009b`, "\u202e": `\u202e`, "\u2066": `\u2066`, "\xff": `\xff`, "a\xc3": `a\xc3`, "\x00": `\x00`,
+		"\u2028": `\u2028`,
 	} {
 		if got := Escape(text); got != want {
 			t.Errorf("Escape(%q) is %q; want %q", text, got, want)
@@ -29,7 +31,10 @@ func FuzzEscape(f *testing.F) {
 	f.Add("äöü", 1)
 	f.Fuzz(func(t *testing.T, text string, at int) {
 		got := Escape(text)
-		if !utf8.ValidString(got) || strings.IndexFunc(got, func(r rune) bool { return unsafe(r) && r != '\n' && r != '\t' }) >= 0 {
+		if !utf8.ValidString(got) || strings.IndexFunc(got, func(r rune) bool {
+			return unsafe(r) && r != '\n' &&
+				r != '\t'
+		}) >= 0 {
 			t.Errorf("Escape(%q) leaves %q", text, got)
 		}
 		if line := EscapeLine(text); strings.IndexFunc(line, unsafe) >= 0 {

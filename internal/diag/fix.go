@@ -7,28 +7,26 @@ import (
 	"unicode/utf8"
 )
 
-// Fix is a change of the text that takes a problem away and means what its
-// author meant.
+// Fix is a change of the text that resolves a problem.
 type Fix struct {
-	Title string // what it does, such as: write "base-directory"
-	Safe  bool   // nobody can have meant anything else
+	Title string // imperative phrase, such as: write "base-directory"
+	Safe  bool   // no other change could be meant, so --fix applies it
 	Edits []Edit
 }
 
-// Edit puts Text in the place of Old, which stands in one line. Lines and
-// columns count from 1, columns in characters. A line ends at a line feed.
+// Edit replaces Old, which is in a single line, by Text. Lines and columns count from 1, columns in
+// characters. Lines end with a line feed.
 type Edit struct {
 	Line, Column int
 	Old, Text    string
 }
 
-// end is the column behind what is replaced.
+// end returns the column after the replaced text.
 func (e Edit) end() int { return e.Column + len([]rune(e.Old)) }
 
-// Apply returns text with the fixes of problems made, and which of the problems
-// these were. Of two fixes that touch the same place only the first is made, and
-// none whose Old is not what stands there. Everything else stays as it is, byte
-// for byte.
+// Apply applies the fixes of problems to a text. It returns the result and the problems whose fixes
+// were applied. It skips a fix that touches the place of an earlier one, or whose Old is not in the
+// text. All other bytes are unchanged.
 func Apply(text string, problems List) (string, List) {
 	lines := strings.SplitAfter(text, "\n")
 	var done List
@@ -40,7 +38,8 @@ func Apply(text string, problems List) (string, List) {
 		edits = append(edits, p.Fix.Edits...)
 		done = append(done, p)
 	}
-	slices.SortFunc(edits, func(a, b Edit) int { // from the end, so that places stay true
+	// Edits are applied from the end, so that the positions of the others remain valid.
+	slices.SortFunc(edits, func(a, b Edit) int {
 		return cmp.Or(cmp.Compare(b.Line, a.Line), cmp.Compare(b.Column, a.Column))
 	})
 	for _, e := range edits {
@@ -50,7 +49,7 @@ func Apply(text string, problems List) (string, List) {
 	return strings.Join(lines, ""), done
 }
 
-// fits reports whether more edits can be made beside those that will be.
+// fits reports whether edits can be applied in addition to those already accepted.
 func fits(lines []string, made, more []Edit) bool {
 	for _, e := range more {
 		if e.Line < 1 || e.Line > len(lines) || e.Column < 1 || !utf8.ValidString(lines[e.Line-1]) {

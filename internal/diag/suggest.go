@@ -8,8 +8,8 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// Suggest returns the word of known that is nearest to what was written, or ""
-// when none is near enough to be meant. Case, '-' and '_' count as nothing.
+// Suggest returns the word in known that is most similar to written, or "" if none is similar enough
+// to be meant. It ignores case, '-' and '_'.
 func Suggest(written string, known []string) string {
 	folded := fold(written)
 	if folded == "" {
@@ -22,10 +22,10 @@ func Suggest(written string, known []string) string {
 		if len(written) > 2 && strings.HasPrefix(other, folded) {
 			return word
 		}
-		if len(other) == len(folded) && sorted(other) == letters { // letters that changed places
+		if len(other) == len(folded) && sorted(other) == letters { // transposed letters
 			return word
 		}
-		if max(len(other)-len(folded), len(folded)-len(other)) >= least { // no need to look
+		if max(len(other)-len(folded), len(folded)-len(other)) >= least { // the distance is at least this
 			continue
 		}
 		if d := levenshtein.ComputeDistance(folded, other); d < least {
@@ -38,7 +38,7 @@ func Suggest(written string, known []string) string {
 	return best
 }
 
-// beginning returns the one word that written begins with: environment is env.
+// beginning returns the first known word that is a prefix of written: env for environment.
 func beginning(written string, known []string) string {
 	for _, word := range known {
 		if len(word) > 2 && len(written) < len(word)+10 && strings.HasPrefix(written, fold(word)) {
@@ -48,7 +48,7 @@ func beginning(written string, known []string) string {
 	return ""
 }
 
-// DidYouMean returns `; did you mean "x"?` for the word Suggest finds, or "".
+// DidYouMean returns `; did you mean "x"?` with the result of Suggest, or "".
 func DidYouMean(written string, known []string) string {
 	if word := Suggest(written, known); word != "" {
 		return `; did you mean "` + word + `"?`
@@ -56,13 +56,14 @@ func DidYouMean(written string, known []string) string {
 	return ""
 }
 
+// sorted returns the letters of a word in alphabetical order.
 func sorted(word string) string {
 	letters := []rune(word)
 	slices.Sort(letters)
 	return string(letters)
 }
 
-// fold leaves out case, '-' and '_'.
+// fold removes '-' and '_' and converts a word to lower case.
 func fold(word string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' {
@@ -72,12 +73,12 @@ func fold(word string) string {
 	}, word)
 }
 
-// SameLetters reports whether two words differ in nothing but case, '-' and '_'.
+// SameLetters reports whether two words differ only in case, '-' and '_'.
 func SameLetters(a, b string) bool { return fold(a) == fold(b) }
 
-// Slip returns the one of known that written is a slip of: two letters changed
-// places, or one is missing, added or another; of long words two. "" for none,
-// where several are as near, and where only a number is another.
+// Slip returns the word in known of which written is probably a misspelling: one letter is missing,
+// added or different, or two are transposed; in long words two letters. It returns "" if there is no
+// such word, if several are equally similar, or if the words differ only in digits.
 func Slip(written string, known []string) string {
 	best, least, same := "", 1+min(2, len(written)/5), false
 	for _, word := range known {
@@ -100,6 +101,7 @@ func Slip(written string, known []string) string {
 	return best
 }
 
+// withoutDigits removes the digits of a word.
 func withoutDigits(word string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsDigit(r) {

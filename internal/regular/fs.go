@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 )
 
-// OpenFlags are added to the flags of an open call that must not wait for
-// another process: for a lock file, which is opened by a library.
+// OpenFlags are flags for open calls outside of this package that must not block on a named pipe,
+// such as those of a library for lock files.
 const OpenFlags = nonblock
 
-// Check returns an *Error if name leads to something that is not a regular
-// file. A name that leads nowhere is no error: the file may be created.
+// Check returns an *Error if name refers to a file that is not regular. A name without a file is not
+// an error, because the file may be created.
 func Check(name string) error {
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {
@@ -21,12 +21,12 @@ func Check(name string) error {
 	return nil
 }
 
-// FS returns the tree below dir for reading. It opens directories and regular
-// files only; for anything else the error is an *Error. Reading a file fails
-// with a *TooLargeError after limit bytes; 0 means no limit.
+// FS returns a file system of the tree below dir. It opens directories and regular files only, and
+// returns an *Error for others. Reading more than limit bytes of a file returns a *TooLargeError; 0
+// means no limit.
 func FS(dir string, limit int64) fs.FS { return tree{os.DirFS(dir), dir, limit} }
 
-// tree is the file system of a directory without pipes and devices.
+// tree implements fs.FS for FS.
 type tree struct {
 	fs.FS
 	dir   string
@@ -58,7 +58,7 @@ func (t tree) Stat(name string) (fs.FileInfo, error) { return fs.Stat(t.FS, name
 // ReadDir implements fs.ReadDirFS.
 func (t tree) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(t.FS, name) }
 
-// limited is a file of which only so much can be read.
+// limited is a file with a limit for reading.
 type limited struct {
 	*os.File
 	name        string
@@ -79,7 +79,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo hides the method of the embedded file, which knows no limit.
+// WriteTo hides the method of the embedded file, which would bypass the limit.
 func (l *limited) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{l})
 }

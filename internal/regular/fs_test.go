@@ -43,7 +43,7 @@ func TestFS_OpensRegularFilesAndDirectories(t *testing.T) {
 	}
 }
 
-func TestFS_LimitsWhatIsRead(t *testing.T) {
+func TestFS_LimitsReads(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "f"), []byte("0123456789"), 0o644); err != nil {
 		t.Fatal(err)

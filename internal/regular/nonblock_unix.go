@@ -4,5 +4,6 @@ package regular
 
 import "syscall"
 
-// nonblock opens a named pipe at once, and no terminal becomes the process's own.
+// nonblock makes opening a named pipe return at once, and keeps a terminal from becoming the
+// controlling terminal of this process.
 const nonblock = syscall.O_NONBLOCK | syscall.O_NOCTTY

@@ -1,7 +1,9 @@
-// Package regular reads files whose contents come from outside: from a cloned
-// repository, an output directory or a command line. Opening a named pipe waits
-// for a writer and reading a device may never end, so both are refused, and
-// every read has a limit.
+// Package regular reads files that come from outside: from a cloned repository, an output directory
+// or a command line.
+//
+// Opening a named pipe waits for a writer, opening a device can have side effects, and reading one
+// may never end. Open, Read and FS therefore accept only regular files, and reads have a limit. Any
+// code that opens a file at a path it does not control must use this package.
 package regular
 
 import (
@@ -15,13 +17,13 @@ import (
 	"strings"
 )
 
-// Error reports that a name does not lead to a regular file.
+// Error is the error for a name that does not refer to a regular file.
 type Error struct {
 	Name string
 	Mode fs.FileMode // the actual type
 }
 
-// Error names the file and its actual type.
+// Error returns a message with the name and the actual type.
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s is %s; expected a regular file", e.Name, e.Kind())
 }
@@ -29,17 +31,18 @@ func (e *Error) Error() string {
 // Kind describes the actual type, such as "a named pipe".
 func (e *Error) Kind() string { return kind(e.Mode) }
 
-// TooLargeError reports a file with more bytes than the caller accepts.
+// TooLargeError is the error for a file that exceeds the caller's limit.
 type TooLargeError struct {
 	Name  string
 	Limit int64 // bytes
 }
 
-// Error names the file and the limit.
+// Error returns a message with the name and the limit.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("%s is larger than %d bytes", e.Name, e.Limit)
 }
 
+// kind describes a file type.
 func kind(mode fs.FileMode) string {
 	switch {
 	case mode.IsDir():
@@ -56,25 +59,25 @@ func kind(mode fs.FileMode) string {
 	return "a special file"
 }
 
-// Open opens a regular file for reading, following symbolic links. For anything
-// else the error is an *Error. It never waits for a writer.
+// Open opens a regular file for reading. It follows symlinks. For other types of files it returns
+// an *Error. It never waits for a writer.
 func Open(name string) (*os.File, error) {
 	return open(name, os.Stat, func() (*os.File, error) { return os.OpenFile(name, os.O_RDONLY|nonblock, 0) })
 }
 
-// OpenIn is Open for a name below root. Links that lead out of root are errors.
+// OpenIn is Open for a name below root. It returns an error for symlinks that lead out of root.
 func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return open(name, root.Stat, func() (*os.File, error) { return root.OpenFile(name, os.O_RDONLY|nonblock, 0) })
 }
 
-// open asks twice: before, because opening a device can have an effect, and
-// after, because the name may lead elsewhere by then.
+// open checks the type twice: before opening, because opening a device can have an effect, and
+// afterwards, because the name may refer to another file by then.
 func open(name string, stat func(string) (fs.FileInfo, error), open func() (*os.File, error)) (*os.File, error) {
 	info, err := stat(name)
 	if err != nil {
 		var path *fs.PathError
 		if errors.As(err, &path) {
-			path.Op = "open" // which is what failed, for the caller
+			path.Op = "open" // the operation from the caller's point of view
 		}
 		return nil, err
 	}
@@ -94,8 +97,8 @@ func open(name string, stat func(string) (fs.FileInfo, error), open func() (*os.
 	return file, nil
 }
 
-// Read returns the contents of a regular file of at most limit bytes. A larger
-// file is a *TooLargeError.
+// Read returns the contents of a regular file. It returns a *TooLargeError if the file has more than
+// limit bytes.
 func Read(name string, limit int64) ([]byte, error) {
 	file, err := Open(name)
 	if err != nil {
@@ -113,6 +116,7 @@ func ReadIn(root *os.Root, name string, limit int64) ([]byte, error) {
 	return readAll(name, file, limit)
 }
 
+// readAll reads and closes a file.
 func readAll(name string, file *os.File, limit int64) ([]byte, error) {
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, limit+1))
@@ -125,9 +129,9 @@ func readAll(name string, file *os.File, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// ReadNamed is Read for a file that the user named on the command line. It also
-// reads what a shell passes for <(command), a descriptor below /dev/fd, and takes
-// the null device for an empty file. It returns when ctx ends.
+// ReadNamed is Read for a file that the user names on the command line. It also reads the descriptor
+// below /dev/fd that a shell passes for <(command), and treats the null device as an empty file. It
+// returns when ctx is done.
 func ReadNamed(ctx context.Context, name string, limit int64) ([]byte, error) {
 	switch {
 	case name == os.DevNull:
@@ -142,8 +146,8 @@ func ReadNamed(ctx context.Context, name string, limit int64) ([]byte, error) {
 	return WithContext(ctx, func() ([]byte, error) { return readAll(name, file, limit) })
 }
 
-// isDescriptor reports whether name is a descriptor of this process, which
-// whoever started it has opened.
+// isDescriptor reports whether name refers to an open descriptor of this process, which its parent
+// has opened.
 func isDescriptor(name string) bool {
 	dir, number := filepath.Split(filepath.Clean(name))
 	switch dir {
@@ -155,8 +159,8 @@ func isDescriptor(name string) bool {
 	return false
 }
 
-// WithContext returns what read returns, or the cause of ctx when that ends
-// first. A read that is waiting then goes on in the background.
+// WithContext returns the result of read, or the cause of ctx if that is done first. In that case
+// read continues in a goroutine, and its result is discarded.
 func WithContext(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type result struct {
 		text []byte

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-func TestRead_RefusesWhatIsNotRegular(t *testing.T) {
+func TestRead_NotARegularFile(t *testing.T) {
 	dir := t.TempDir()
 	pipe, socket := filepath.Join(dir, "pipe"), filepath.Join(dir, "socket")
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
@@ -41,7 +41,7 @@ func TestRead_RefusesWhatIsNotRegular(t *testing.T) {
 	}
 }
 
-func TestRead_LimitsTheSize(t *testing.T) {
+func TestRead_LimitsSize(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(name, []byte("0123456789"), 0o644); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,8 @@ func TestRead_LimitsTheSize(t *testing.T) {
 func TestReadIn_StaysBelowItsRoot(t *testing.T) {
 	outer := t.TempDir()
 	secret, dir := filepath.Join(outer, "secret"), filepath.Join(outer, "dir")
-	if err := errors.Join(os.WriteFile(secret, []byte("x"), 0o600), os.Mkdir(dir, 0o755), os.Symlink("../secret", filepath.Join(dir, "link"))); err != nil {
+	if err := errors.Join(os.WriteFile(secret, []byte("x"), 0o600), os.Mkdir(dir, 0o755),
+		os.Symlink("../secret", filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
 	root, err := os.OpenRoot(dir)

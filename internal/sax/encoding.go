@@ -19,17 +19,16 @@ var declared = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]+)["']`)
 })
 
-// headSize is how much is looked at to find the encoding, in bytes.
+// headSize is the number of bytes that are examined to determine the encoding.
 const headSize = 1024
 
-// decoded returns a document as UTF-8. A byte order mark counts, then the declaration
-// where the bytes can be what it says: that of UTF-16 in a file of single bytes is what
-// many tools write by mistake.
+// decoded returns a document as UTF-8. A byte order mark takes precedence over the declaration. A
+// declaration of UTF-16 in a file of single bytes is ignored, because many tools write it by mistake.
 func decoded(src io.Reader) (io.Reader, error) {
 	in := bufio.NewReaderSize(src, headSize)
 	head, err := in.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return in, nil // the reader comes to it
+		return in, nil // the reader reports the error
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("\xEF\xBB\xBF")):
@@ -45,7 +44,8 @@ func decoded(src io.Reader) (io.Reader, error) {
 		return in, nil
 	}
 	name := strings.ToLower(string(m[1]))
-	if name == "utf-8" || strings.HasPrefix(name, "utf-16") || strings.HasPrefix(name, "ucs-2") || strings.Contains(name, "ascii") {
+	if name == "utf-8" || strings.HasPrefix(name, "utf-16") || strings.HasPrefix(name, "ucs-2") ||
+		strings.Contains(name, "ascii") {
 		return in, nil
 	}
 	known, err := htmlindex.Get(name)
@@ -55,7 +55,7 @@ func decoded(src io.Reader) (io.Reader, error) {
 	return transform.NewReader(in, known.NewDecoder()), nil
 }
 
-// UTF8 returns a text without a byte order mark, and one of UTF-16 as UTF-8.
+// UTF8 returns a text in UTF-8 without a byte order mark. It converts UTF-16.
 func UTF8(src io.Reader) io.Reader {
 	in, err := decoded(src)
 	if err != nil {

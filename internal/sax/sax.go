@@ -1,6 +1,9 @@
-// Package sax reads XML as a stream of elements and text, in an amount of memory that
-// no document can raise. It knows no document type: what one defines is not read, so
-// that no entity can grow and nothing outside is opened.
+// Package sax reads XML as a stream of elements and text, with a fixed upper bound on memory.
+//
+// A Reader works like a pull parser: Next advances to the next start, end or piece of text, and the
+// other methods describe it. Document types are skipped: entities that they define are not expanded,
+// so that a document cannot grow, and external entities are never opened. Namespaces are ignored;
+// names have no prefix.
 package sax
 
 import (
@@ -11,29 +14,29 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of what is held at once.
+// The limits of the parts that are kept in memory.
 const (
 	bufferSize = 256 << 10
-	tagLimit   = 4 << 20 // of one tag with its attributes, in bytes
-	depthLimit = 1000    // of nested elements
-	attrLimit  = 1000    // of attributes of one element
-	nameLimit  = 1000    // of a name, in bytes
+	maxTag     = 4 << 20 // bytes of one tag with its attributes
+	maxDepth   = 1000    // nested elements
+	maxAttrs   = 1000    // attributes of one element
+	maxName    = 1000    // bytes of a name
 )
 
-// Kind says what Next has read.
+// Kind is the kind of the item that Next has read.
 type Kind int
 
-// The kinds. A document is balanced: each Start has its End.
+// The kinds. Documents are balanced: each Start has an End.
 const (
 	Start Kind = iota + 1
 	End
-	Text // a piece of the text of an element; a long text comes in several
+	Text // part of the text of an element; a long text has several parts
 )
 
-// Error is where a document is no XML, or no document.
+// Error is the position and description of a syntax error.
 type Error struct {
 	Line   int   // from 1
-	Offset int64 // in bytes, from 0, of the text as UTF-8
+	Offset int64 // bytes from the beginning of the text in UTF-8
 	Text   string
 }
 
@@ -42,45 +45,45 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d, byte %d: %s", e.Line, e.Offset, e.Text)
 }
 
-// Reader reads one document.
+// Reader reads one document. It must not be used concurrently.
 type Reader struct {
 	src     io.Reader
 	buf     []byte
-	pos     int   // of what was not read yet, in buf
-	passed  int64 // bytes before buf
-	lines   int   // line ends before counted
-	counted int   // in buf
-	srcErr  error // what the source said last
+	pos     int   // index in buf of the next unread byte
+	passed  int64 // number of bytes before buf
+	lines   int   // number of line feeds before counted
+	counted int   // index in buf
+	srcErr  error // last error of the source
 
 	stack  []string // names of the open elements, as written
 	names  map[string]string
 	name   string // of the last Start or End, without its prefix
 	attrs  []attr
 	text   []byte
-	closes bool // the last Start closes itself
+	closes bool // the last Start is an empty-element tag
 	cdata  bool // inside a CDATA section
-	rooted bool // the document's element has begun
+	rooted bool // the root element has begun
 	err    error
 }
 
 type attr struct{ name, value []byte }
 
-// NewReader returns a Reader of a document in any encoding that is declared, or has a
-// byte order mark. An encoding that is not known is the first error of Next.
+// NewReader returns a Reader for a document in any encoding that is declared or has a byte order mark.
+// An unknown encoding is an error of the first call of Next.
 func NewReader(src io.Reader) *Reader {
 	r := &Reader{buf: make([]byte, 0, bufferSize), names: map[string]string{}}
 	r.src, r.err = decoded(src)
 	return r
 }
 
-// Name is the name of the element that Next has come to, without a prefix.
+// Name returns the name of the current element, without a prefix.
 func (r *Reader) Name() string { return r.name }
 
-// Depth is how many elements are open; after Start its own counts, after End not.
+// Depth returns the number of open elements. It includes the element of Start and excludes that of End.
 func (r *Reader) Depth() int { return len(r.stack) }
 
-// Attr returns an attribute of the element that began, by its name without a prefix;
-// nothing where it has none.
+// Attr returns the value of an attribute of the element that has started, by its name without a prefix,
+// or "" if it has no such attribute.
 func (r *Reader) Attr(name string) string { value, _ := r.Lookup(name); return value }
 
 // Lookup returns an attribute, and whether the element has it.
@@ -96,11 +99,11 @@ func (r *Reader) Lookup(name string) (string, bool) {
 	return "", false
 }
 
-// Text is the piece of text that Next has read. It is valid until the next call, and
-// may hold bytes that are no UTF-8 where the document does.
+// Text returns the current piece of text. It is valid until the next call of Next, and may contain
+// invalid UTF-8 if the document does.
 func (r *Reader) Text() []byte { return r.text }
 
-// Line is the line that is read, from 1.
+// Line returns the current line, from 1.
 func (r *Reader) Line() int {
 	if r.pos > r.counted {
 		r.lines += bytes.Count(r.buf[r.counted:r.pos], newline)
@@ -109,13 +112,13 @@ func (r *Reader) Line() int {
 	return r.lines + 1
 }
 
-// Offset is how many bytes were read, of the text as UTF-8.
+// Offset returns the number of bytes read, of the text in UTF-8.
 func (r *Reader) Offset() int64 { return r.passed + int64(r.pos) }
 
 var newline = []byte("\n")
 
-// Next reads up to the next element's begin or end, or a piece of text. At the end of
-// the document it returns io.EOF; else an *Error, or what the source returned.
+// Next reads the next start or end of an element, or piece of text. At the end of the document it
+// returns io.EOF. Other errors are an *Error or an error of the source.
 func (r *Reader) Next() (Kind, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -156,7 +159,7 @@ func (r *Reader) next() (Kind, error) {
 	}
 }
 
-// end is the error at the end of the source.
+// end returns the error for the end of the source.
 func (r *Reader) end() error {
 	switch {
 	case r.srcErr != io.EOF:
@@ -175,7 +178,7 @@ func (r *Reader) wrong(format string, args ...any) error {
 	return &Error{r.Line(), r.Offset(), fmt.Sprintf(format, args...)}
 }
 
-// fill reads more of the source behind what was not read yet; false at its end.
+// fill reads more of the source. It returns false at its end.
 func (r *Reader) fill() bool {
 	if r.srcErr != nil {
 		return false
@@ -194,7 +197,7 @@ func (r *Reader) fill() bool {
 	return false
 }
 
-// makeRoom forgets what was read, where there is no room behind what was not.
+// makeRoom discards bytes that were read, if the buffer is full.
 func (r *Reader) makeRoom() {
 	if len(r.buf) < cap(r.buf) {
 		return
@@ -209,7 +212,7 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// refuseControls ends the text before a character that XML does not have.
+// refuseControls returns an error for characters that are not allowed in XML.
 func (r *Reader) refuseControls(from int) {
 	for i, c := range r.buf[from:] {
 		if c >= ' ' || c == '\n' || c == '\t' || c == '\r' {
@@ -223,8 +226,8 @@ func (r *Reader) refuseControls(from int) {
 	}
 }
 
-// find returns where a text begins at or after offset, counted from pos, and reads
-// more of the source for it; -1 at its end, or beyond the limit.
+// find returns the index of a text at or after offset, relative to pos, and reads more of the source if
+// needed. It returns -1 at the end of the source or beyond the limit.
 func (r *Reader) find(text string, offset, limit int) int {
 	for {
 		from := min(r.pos+offset, len(r.buf))
@@ -238,7 +241,7 @@ func (r *Reader) find(text string, offset, limit int) int {
 	}
 }
 
-// markup reads what begins with <. It returns 0 for what is passed over.
+// markup reads an item that begins with <. It returns 0 for items that are skipped.
 func (r *Reader) markup() (Kind, error) {
 	for len(r.buf)-r.pos < len("<![CDATA[") && r.fill() {
 	}
@@ -262,7 +265,7 @@ func (r *Reader) markup() (Kind, error) {
 	return r.startTag()
 }
 
-// pass reads past a piece that ends with a text, and holds none of it.
+// pass skips a piece that ends with a text, without keeping it in memory.
 func (r *Reader) pass(begin, end string) error {
 	line, offset := r.Line(), r.Offset()
 	r.pos += len(begin)
@@ -278,7 +281,7 @@ func (r *Reader) pass(begin, end string) error {
 	}
 }
 
-// cut is the error where the source ended too early: its own, if it has one.
+// cut returns the error for an unexpected end: that of the source, if it has one.
 func (r *Reader) cut(at error) error {
 	if r.srcErr != io.EOF {
 		return r.srcErr
@@ -297,7 +300,7 @@ func (r *Reader) comment() error {
 	return nil
 }
 
-// doctype reads past a document type, with all that it defines.
+// doctype skips a document type with all of its definitions.
 func (r *Reader) doctype() error {
 	line, offset := r.Line(), r.Offset()
 	s := typeScan{}
@@ -313,13 +316,13 @@ func (r *Reader) doctype() error {
 	}
 }
 
-// typeScan looks for the end of a document type.
+// typeScan finds the end of a document type.
 type typeScan struct {
 	depth int
-	quote byte // the one that is open, 0 for none
+	quote byte // the open quote, or 0
 }
 
-// end returns where the type ends in a piece of text, -1 for not there.
+// end returns the index of the end of the type in a piece of text, or -1.
 func (s *typeScan) end(text []byte) int {
 	for i, c := range text {
 		switch {
@@ -366,10 +369,10 @@ func (r *Reader) inCData() (bool, error) {
 	return false, nil
 }
 
-// entityLimit is how long a reference such as &#x10FFFF; can be, in bytes.
-const entityLimit = 64
+// maxEntity limits the length of a reference such as &#x10FFFF;, in bytes.
+const maxEntity = 64
 
-// readText reads text up to the next <, or as much as there is.
+// readText reads text up to the next <, or as much as is in the buffer.
 func (r *Reader) readText() (bool, error) {
 	rest := r.buf[r.pos:]
 	i := bytes.IndexByte(rest, '<')
@@ -403,10 +406,10 @@ func (r *Reader) readText() (bool, error) {
 	return true, nil
 }
 
-// whole is how much of a text can be read before the rest of it is there: not half a
-// reference, nor half a character.
+// whole returns the length of the part of a text that can be processed without the rest: it does not end
+// within a reference or a character.
 func whole(text []byte) int {
-	if i := bytes.LastIndexByte(text, '&'); i >= 0 && len(text)-i < entityLimit && bytes.IndexByte(text[i:], ';') < 0 {
+	if i := bytes.LastIndexByte(text, '&'); i >= 0 && len(text)-i < maxEntity && bytes.IndexByte(text[i:], ';') < 0 {
 		return i
 	}
 	n := len(text)

@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// events reads a document, and writes down what it has.
+// events reads a document and returns its events as text.
 func events(in io.Reader) (string, error) {
 	r := sax.NewReader(in)
 	var b strings.Builder
@@ -72,7 +72,7 @@ func standard(text string) (string, error) {
 	}
 }
 
-func TestDocumentsAreRead(t *testing.T) {
+func TestReader_Documents(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, text, want string }{
 		{"elements", `<a><b/>x<c y="1">z</c></a>`, "<a><b></b>x<c>z</c></a>"},
@@ -91,7 +91,8 @@ func TestDocumentsAreRead(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, in := range []io.Reader{strings.NewReader(tt.text), iotest.OneByteReader(strings.NewReader(tt.text)), iotest.DataErrReader(strings.NewReader(tt.text))} {
+			for _, in := range []io.Reader{strings.NewReader(tt.text), iotest.OneByteReader(strings.NewReader(tt.text)),
+				iotest.DataErrReader(strings.NewReader(tt.text))} {
 				if got, err := events(in); err != nil || got != tt.want {
 					t.Errorf("got %q, %v; want %q", got, err, tt.want)
 				}
@@ -100,7 +101,7 @@ func TestDocumentsAreRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDocumentIsRefusedWhereItIs(t *testing.T) {
+func TestReader_ErrorPositions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", "", "line 1, byte 0: the file is empty"},
@@ -114,12 +115,14 @@ func TestWhatIsNoDocumentIsRefusedWhereItIs(t *testing.T) {
 		{"two documents", "<a/>\n<b/>", "line 2, byte 5: a second document begins here, <b>"},
 		{"text behind", "<a/>\n x", "line 2, byte 6: text outside the document's element"},
 		{"a control character", "<a>\nx\x00</a>", "line 2, byte 5: the character U+0000 is not allowed in XML"},
-		{"a reference to one", "<a>&#0;</a>", `line 1, byte 3: the entity &#0; is not known, and what a document type defines is not read`},
-		{"a bomb", `<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a>&c;</a>`, "line 1, byte 54: the entity &c; is " +
-			"not known, and what a document type defines is not read"},
-		{"a file of the host", `<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>`, "line 1, byte 57: the " +
-			"entity &b; is not known, and what a document type defines is not read"},
-		{"an unknown encoding", `<?xml version="1.0" encoding="klingon"?><a/>`, `line 1, byte 0: the encoding "klingon" is not known`},
+		{"a reference to " +
+			"one", "<a>&#0;</a>", `line 1, byte 3: the entity &#0; is not known, and what a document type defines is not read`},
+		{"a bomb", `<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a>&c;</a>`,
+			"line 1, byte 54: the entity &c; is not known, and what a document type defines is not read"},
+		{"a file of the host", `<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>`,
+			"line 1, byte 57: the entity &b; is not known, and what a document type defines is not read"},
+		{"an unknown encoding", `<?xml version="1.0" encoding="klingon"?><a/>`,
+			`line 1, byte 0: the encoding "klingon" is not known`},
 		{"no quotes", "<a b=1/>", "line 1, byte 0: the value of attribute b is not in quotes"},
 		{"< in a tag", "<a <b/>", "line 1, byte 0: < inside a tag"},
 		{"no XML", "hello", "line 1, byte 0: text outside the document's element"},
@@ -136,7 +139,7 @@ func TestWhatIsNoDocumentIsRefusedWhereItIs(t *testing.T) {
 	}
 }
 
-func TestAFailingSourceIsTold(t *testing.T) {
+func TestReader_FailingSource(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk on fire")
 	_, err := events(io.MultiReader(strings.NewReader("<a>"), iotest.ErrReader(broken)))
@@ -167,7 +170,8 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		want, standardErr := standard(text)
-		if standardErr != nil || strings.ContainsAny(text, "!:") || strings.Contains(text, "\r") || strings.Contains(text, "encoding") || strings.HasPrefix(text, "\xEF\xBB\xBF") {
+		if standardErr != nil || strings.ContainsAny(text, "!:") || strings.Contains(text, "\r") ||
+			strings.Contains(text, "encoding") || strings.HasPrefix(text, "\xEF\xBB\xBF") {
 			if err == nil && standardErr != nil && strings.Contains(standardErr.Error(), "unexpected EOF") {
 				t.Fatalf("read %q, and it is cut off", whole)
 			}

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// startTag reads an element's begin.
+// startTag reads a start tag.
 func (r *Reader) startTag() (Kind, error) {
 	end, err := r.tagEnd()
 	if err != nil {
@@ -19,14 +19,14 @@ func (r *Reader) startTag() (Kind, error) {
 		tag = tag[:n-1]
 	}
 	n := nameLength(tag)
-	if n == 0 || n > nameLimit {
+	if n == 0 || n > maxName {
 		return 0, r.wrong("a < that begins no element")
 	}
 	if len(r.stack) == 0 && r.rooted {
 		return 0, r.wrong("a second document begins here, <%s>", tag[:n])
 	}
-	if len(r.stack) == depthLimit {
-		return 0, r.wrong("more than %d elements inside each other", depthLimit)
+	if len(r.stack) == maxDepth {
+		return 0, r.wrong("more than %d elements inside each other", maxDepth)
 	}
 	if err := r.readAttrs(tag[n:]); err != nil {
 		return 0, err
@@ -39,12 +39,12 @@ func (r *Reader) startTag() (Kind, error) {
 	return Start, nil
 }
 
-// tagEnd returns where the > of a tag is, from pos; one in quotes is none.
+// tagEnd returns the index of the > that ends a tag, from pos. Quoted ones are skipped.
 func (r *Reader) tagEnd() (int, error) {
 	i, quote := 1, ""
 	for {
 		if quote != "" {
-			if i = r.find(quote, i, tagLimit); i < 0 {
+			if i = r.find(quote, i, maxTag); i < 0 {
 				return 0, r.badTag()
 			}
 			i, quote = i+1, ""
@@ -53,7 +53,7 @@ func (r *Reader) tagEnd() (int, error) {
 		n := tagMark(rest[min(i, len(rest)):])
 		if n < 0 {
 			i = len(rest)
-			if i > tagLimit || !r.fill() {
+			if i > maxTag || !r.fill() {
 				return 0, r.badTag()
 			}
 			continue
@@ -71,15 +71,15 @@ func (r *Reader) tagEnd() (int, error) {
 }
 
 func (r *Reader) badTag() error {
-	if len(r.buf)-r.pos > tagLimit {
-		return r.wrong("a tag of more than %d MB", tagLimit>>20)
+	if len(r.buf)-r.pos > maxTag {
+		return r.wrong("a tag of more than %d MB", maxTag>>20)
 	}
 	return r.cut(r.wrong("the file ends inside a tag"))
 }
 
-// endTag reads an element's end, which has to be the one that is open.
+// endTag reads an end tag, which must match the open element.
 func (r *Reader) endTag() (Kind, error) {
-	end := r.find(">", 2, tagLimit)
+	end := r.find(">", 2, maxTag)
 	if end < 0 {
 		return 0, r.badTag()
 	}
@@ -88,7 +88,7 @@ func (r *Reader) endTag() (Kind, error) {
 		return 0, r.wrong("an element ends, and none is open")
 	}
 	if open := r.stack[len(r.stack)-1]; open != string(name) {
-		return 0, r.wrong("</%s>, where </%s> is expected", name[:min(len(name), nameLimit)], open)
+		return 0, r.wrong("</%s>, where </%s> is expected", name[:min(len(name), maxName)], open)
 	}
 	r.pos += end + 1
 	r.pop()
@@ -103,23 +103,23 @@ func (r *Reader) pop() {
 
 func local(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
 
-// namesKept bounds how many names are remembered.
-const namesKept = 10000
+// maxNames limits the number of names that are shared.
+const maxNames = 10000
 
-// intern returns the string of a name, the same one each time.
+// intern returns a string with a name. Equal names share one string.
 func (r *Reader) intern(name []byte) string {
 	if s, found := r.names[string(name)]; found {
 		return s
 	}
 	s := string(name)
-	if len(r.names) < namesKept {
+	if len(r.names) < maxNames {
 		r.names[s] = s
 	}
 	return s
 }
 
-// nameLength is how long the name is that a text begins with, 0 for none. Which
-// characters of other scripts a name may have is not asked.
+// nameLength returns the length of the name at the beginning of a text, or 0. It accepts all characters
+// beyond ASCII.
 func nameLength(text []byte) int {
 	for i, c := range text {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == ':' || c >= utf8.RuneSelf
@@ -130,7 +130,7 @@ func nameLength(text []byte) int {
 	return len(text)
 }
 
-// blanks is how much white space a text begins with.
+// blanks returns the length of the white space at the beginning of a text.
 func blanks(text []byte) int {
 	for i, c := range text {
 		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
@@ -140,7 +140,7 @@ func blanks(text []byte) int {
 	return len(text)
 }
 
-// tagMark returns where the next character is that matters in a tag, -1 for none.
+// tagMark returns the index of the next significant character in a tag, or -1.
 func tagMark(text []byte) int {
 	for i, c := range text {
 		if c == '>' || c == '"' || c == '\'' || c == '<' {
@@ -150,7 +150,7 @@ func tagMark(text []byte) int {
 	return -1
 }
 
-// readAttrs reads what stands behind an element's name.
+// readAttrs reads the part of a tag after the name.
 func (r *Reader) readAttrs(rest []byte) error {
 	r.attrs = r.attrs[:0]
 	for {
@@ -160,11 +160,11 @@ func (r *Reader) readAttrs(rest []byte) error {
 			return nil
 		}
 		n := nameLength(rest)
-		if len(r.attrs) == attrLimit {
-			return r.wrong("more than %d attributes", attrLimit)
+		if len(r.attrs) == maxAttrs {
+			return r.wrong("more than %d attributes", maxAttrs)
 		}
-		if n == 0 || gap == 0 || n > nameLimit {
-			return r.wrong("an attribute is expected, and something else stands there")
+		if n == 0 || gap == 0 || n > maxName {
+			return r.wrong("an attribute is expected")
 		}
 		name := rest[:n]
 		rest = rest[n:]
@@ -193,7 +193,7 @@ func (r *Reader) readAttrs(rest []byte) error {
 	}
 }
 
-// unescape returns a text with its references replaced. Line ends stay as they are.
+// unescape replaces the references in a text. Line endings are not normalized.
 func (r *Reader) unescape(text []byte) ([]byte, error) {
 	i := bytes.IndexByte(text, '&')
 	if i < 0 {
@@ -204,7 +204,7 @@ func (r *Reader) unescape(text []byte) ([]byte, error) {
 		out = append(out, text[:i]...)
 		text = text[i:]
 		end := bytes.IndexByte(text, ';')
-		if end < 0 || end > entityLimit {
+		if end < 0 || end > maxEntity {
 			return nil, r.wrong("an & that begins no reference (expected such as &amp;)")
 		}
 		c, ok := reference(string(text[1:end]))
@@ -220,7 +220,7 @@ func (r *Reader) unescape(text []byte) ([]byte, error) {
 
 var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "apos": '\'', "quot": '"'}
 
-// reference returns the character that a reference names, without its & and ;.
+// reference returns the character of a reference, given without & and ;.
 func reference(name string) (rune, bool) {
 	if c, found := entities[name]; found {
 		return c, true

@@ -1,5 +1,8 @@
-// Package trust remembers which files of which source directories the user
-// trusts, by their contents: a file that has changed is not trusted any more.
+// Package trust stores which files of which source directories the user trusts.
+//
+// A Record identifies files by their contents, so a changed file is no longer trusted. The records
+// are kept in the user's configuration directory, outside of any source. The package does not
+// decide what needs trust; see package config.
 package trust
 
 import (
@@ -19,22 +22,22 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Record is one trusted source directory.
+// Record is a trusted source directory.
 type Record struct {
-	Version   int               `json:"version"` // 1
-	Directory string            `json:"directory"`
-	Trusted   time.Time         `json:"trusted"`
-	Files     map[string]string `json:"files"`  // name below the directory to SHA-256, in hex
-	Allows    []string          `json:"allows"` // what the user agreed to, a line each
+	Version   int               `json:"version"`   // of the file format, 1
+	Directory string            `json:"directory"` // absolute path without symlinks
+	Trusted   time.Time         `json:"trusted"`   // time of the user's consent
+	Files     map[string]string `json:"files"`     // SHA-256 in hex, by name relative to the directory
+	Allows    []string          `json:"allows"`    // effects that the user accepted, one line each
 }
 
-// Sum returns the SHA-256 of a file's contents, in hex, as Record has it.
+// Sum returns the SHA-256 of a file's contents, in hex, for Record.Files.
 func Sum(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 
-// Covers reports whether the record is for exactly these files.
+// Covers reports whether the record is for exactly these files with these contents.
 func (r Record) Covers(files map[string]string) bool {
 	if len(files) == 0 || len(files) != len(r.Files) {
 		return false
@@ -47,20 +50,22 @@ func (r Record) Covers(files map[string]string) bool {
 	return true
 }
 
-// Store keeps records, each in a file of its own below a directory of the user's.
+// Store is a directory with one file for each record. Its methods may be called concurrently with
+// those of other processes, because files are replaced atomically.
 type Store struct{ dir string }
 
-// Open returns the store in a directory, which need not exist. Without a directory
-// nothing is trusted, and Add is an error.
+// Open returns the store in a directory, which need not exist. With an empty dir nothing is
+// trusted, and Add returns an error.
 func Open(dir string) *Store { return &Store{dir} }
 
-// maxRecord is how many bytes a record may have.
+// maxRecord limits the size of a record, in bytes.
 const maxRecord = 1 << 20
 
+// file returns the name of the record's file. A hash, because a path may be too long for a name.
 func (s *Store) file(dir string) string { return filepath.Join(s.dir, Sum([]byte(dir))+".json") }
 
-// Find returns the record of a directory, an absolute path without links, and
-// whether there is one.
+// Find returns the record of a directory, given as an absolute path without symlinks, and whether
+// there is one.
 func (s *Store) Find(dir string) (Record, bool, error) {
 	if s.dir == "" {
 		return Record{}, false, nil
@@ -75,6 +80,7 @@ func (s *Store) Find(dir string) (Record, bool, error) {
 	return r, r.Directory == dir, nil
 }
 
+// read reads and checks a record.
 func read(name string) (Record, error) {
 	var r Record
 	text, err := regular.Read(name, maxRecord)
@@ -82,15 +88,15 @@ func read(name string) (Record, error) {
 		return r, err
 	}
 	if err := json.Unmarshal(text, &r); err != nil || r.Version != 1 {
-		return r, fmt.Errorf("%s is not a record of trust; remove it", name)
+		return r, fmt.Errorf("%s is not a valid trust record; remove it", name)
 	}
 	return r, nil
 }
 
-// Add replaces the record of a directory.
+// Add stores a record and replaces an earlier one of the same directory.
 func (s *Store) Add(r Record) error {
 	if s.dir == "" {
-		return errors.New("there is no home directory to remember it in; set XDG_CONFIG_HOME")
+		return errors.New("no home directory to store trust in; set XDG_CONFIG_HOME")
 	}
 	r.Version = 1
 	text, err := json.MarshalIndent(r, "", "  ")
@@ -101,7 +107,7 @@ func (s *Store) Add(r Record) error {
 	return atomicfile.Write(s.file(r.Directory), append(text, '\n'), private)
 }
 
-// Remove forgets a directory, and reports whether it was known.
+// Remove removes the record of a directory, and reports whether there was one.
 func (s *Store) Remove(dir string) (bool, error) {
 	if s.dir == "" {
 		return false, nil
@@ -113,8 +119,7 @@ func (s *Store) Remove(dir string) (bool, error) {
 	return err == nil, err
 }
 
-// List returns all records, sorted by directory, and an error for those that
-// cannot be read.
+// List returns all readable records, sorted by directory, and an error for the others.
 func (s *Store) List() ([]Record, error) {
 	names, err := filepath.Glob(filepath.Join(s.dir, "*.json"))
 	if s.dir == "" || err != nil {

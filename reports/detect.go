@@ -10,9 +10,9 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// Like says what a file looks like by how it begins: one of the formats, or one that
-// the service does not read; empty for what is not known.
-func Like(in io.Reader) string {
+// DetectFormat returns a description of a file from its first bytes: the name of a Format, or of
+// a format that CodeBuild does not support. It returns "" if the format is not recognized.
+func DetectFormat(in io.Reader) string {
 	head, _ := io.ReadAll(io.LimitReader(in, headSize))
 	switch text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF")), " \t\r\n"); {
 	case len(text) == 0:
@@ -20,24 +20,24 @@ func Like(in io.Reader) string {
 	case text[0] == '{' || text[0] == '[':
 		return likeJSON(text)
 	case bytes.HasPrefix(text, []byte("TN:")), bytes.HasPrefix(text, []byte("SF:")):
-		return "LCOV, which the service does not read"
+		return "LCOV, which CodeBuild does not support"
 	case bytes.HasPrefix(text, []byte("mode: ")):
-		return "a coverage profile of Go, which the service does not read"
+		return "a coverage profile of Go, which CodeBuild does not support"
 	case bytes.HasPrefix(text, []byte("TAP version")), bytes.HasPrefix(text, []byte("1..")):
-		return "TAP, which the service does not read"
+		return "TAP, which CodeBuild does not support"
 	}
 	return likeXML(head)
 }
 
-// headSize is how much is looked at, in bytes.
+// headSize is the number of bytes that are examined.
 const headSize = 64 << 10
 
-// roots says what an XML document is by its element.
+// roots describes XML documents by their root element.
 var roots = map[string]string{
 	"testsuites": string(JUnitXML), "testsuite": string(JUnitXML), "test-results": string(NUnitXML),
 	"test-run": string(NUnit3XML), "testng-results": string(TestNGXML), "TestRun": string(VisualStudioTRX),
-	"assemblies":      "xUnit.net XML, which the service does not read",
-	"CoverageSession": "OpenCover XML, which the service does not read", "html": "a page of HTML",
+	"assemblies":      "xUnit.net XML, which CodeBuild does not support",
+	"CoverageSession": "OpenCover XML, which CodeBuild does not support", "html": "a page of HTML",
 }
 
 func likeXML(head []byte) string {
@@ -57,7 +57,7 @@ func likeXML(head []byte) string {
 	return roots[x.Name()]
 }
 
-// likeJaCoCo: a report is many things, so what stands in it has to be known.
+// likeJaCoCo examines the contents, because many kinds of documents have the root element report.
 func likeJaCoCo(x *sax.Reader) string {
 	kind, err := x.Next()
 	for ; err == nil && kind != sax.Start; kind, err = x.Next() {
@@ -87,7 +87,7 @@ func likeCoverage(x *sax.Reader) string {
 	return ""
 }
 
-// likeJSON looks for keys that only one format has; the text may be cut off.
+// likeJSON looks for keys that only one format has. The text may be truncated.
 func likeJSON(head []byte) string {
 	keys := map[string]bool{} // of objects and arrays
 	d := json.NewDecoder(bytes.NewReader(head))
@@ -117,18 +117,18 @@ func likeJSON(head []byte) string {
 	case head[0] == '[' && (keys["elements"] || keys["keyword"] && keys["uri"]):
 		return string(CucumberJSON)
 	case head[0] == '{' && keys["files"] && keys["metrics"]:
-		return "what simplecov-json writes, which the service does not read"
+		return "the output of simplecov-json, which CodeBuild does not support"
 	case head[0] == '{' && keys["coverage"]:
 		return string(SimpleCov)
 	case head[0] == '{' && keys["statementMap"]:
-		return "JSON of Istanbul, which the service does not read"
+		return "JSON of Istanbul, which CodeBuild does not support"
 	case head[0] == '{' && (keys["numTotalTests"] || keys["stats"]):
-		return "JSON of a test tool, which the service does not read"
+		return "JSON of a test tool, which CodeBuild does not support"
 	}
 	return ""
 }
 
-// ReadFormat reports whether Like has found a format that is read.
+// ReadFormat reports whether a result of DetectFormat is a format that this package reads.
 func ReadFormat(like string) (Format, bool) {
 	f, err := ParseFormat(like)
 	return f, err == nil && strings.TrimSpace(like) != ""
