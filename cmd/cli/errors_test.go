@@ -27,8 +27,9 @@ func TestPrintError_Labels(t *testing.T) {
 		"two wrapped":    {fmt.Errorf("%w (%w)", errors.New("a"), errors.New("b")), "error: a (b)\n"},
 		"problems":       {problems, "b.yml:1: error: bad\n"},
 		"mixed":          {errors.Join(errors.New("a"), problems), "error: a\nb.yml:1: error: bad\n"},
-		"command":        {fmt.Errorf("run x: %w", &exec.ExitError{ProcessState: &os.ProcessState{}}), "error: run x: exit status 0\n"},
-		"control":        {errors.New("a\x1b[2Jb"), "error: a\\x1b[2Jb\n"},
+		"command": {fmt.Errorf("run x: %w", &exec.ExitError{ProcessState: &os.ProcessState{}}),
+			"error: run x: exit status 0\n"},
+		"control": {errors.New("a\x1b[2Jb"), "error: a\\x1b[2Jb\n"},
 	} {
 		var stderr bytes.Buffer
 		a := &App{Stdout: &stderr, Stderr: &stderr}
