@@ -34,7 +34,7 @@ var layers = map[string]int{
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
 	"artifacts": 1, "reports": 1, "cache": 1, "builds": 1, "internal/config": 1, "internal/trust": 1,
 	"engine/docker": 1, "engine/images": 1, "engine/sandbox": 2, contract: 1,
-	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/layer": 0, "internal/cgroup": 0, "engine/docker/gate": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0, "internal/atomicfile": 0,
+	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/overlay": 0, "internal/cgroup": 0, "engine/docker/apiproxy": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0, "internal/atomicfile": 0,
 	inside: 1, baseline: 0,
 }
 
@@ -51,7 +51,7 @@ var importers = map[string][]string{
 	"github.com/opencontainers/image-spec":   {"engine/docker"},
 	"github.com/google/go-containerregistry": {"engine/images"},
 	"github.com/klauspost/compress":          {"engine/images", "cache"},
-	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/layer", "internal/relay", "cmd"},
+	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay", "cmd"},
 	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "internal/config", "cmd"}, // cmd: the template of a secrets file
 	"github.com/aws/aws-sdk-go-v2":           {"aws"},
 	"github.com/aws/smithy-go":               {"aws"},

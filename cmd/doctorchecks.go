@@ -85,7 +85,7 @@ func (a *App) examineDocker(ctx context.Context) finding {
 	return f
 }
 
-func (a *App) examineSandbox(ctx context.Context, shape sandbox.Shape) finding {
+func (a *App) examineSandbox(ctx context.Context, shape sandbox.Mode) finding {
 	check := string(shape)
 	dir, err := os.MkdirTemp(a.TempDir, "buildlocal-doctor-")
 	if err != nil {

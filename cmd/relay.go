@@ -20,7 +20,7 @@ func beRelay(args []string) int {
 		io.Reader
 		io.WriteCloser
 	}{os.Stdin, os.Stdout}
-	if err := relay.Far(stream, args[1:]); err != nil {
+	if err := relay.Listen(stream, args[1:]); err != nil {
 		_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
 		return exitFault
 	}

@@ -96,13 +96,13 @@ func (a *App) early(f *runFlags) *environment {
 	if !f.daemonless() || f.dryRun {
 		return nil
 	}
-	e := a.sandbox(f, sandbox.Shape(f.engine))
+	e := a.sandbox(f, sandbox.Mode(f.engine))
 	e.Engine.(*sandbox.Engine).Warm()
 	return e
 }
 
 // sandbox returns the engine that needs no daemon.
-func (a *App) sandbox(f *runFlags, shape sandbox.Shape) *environment {
+func (a *App) sandbox(f *runFlags, shape sandbox.Mode) *environment {
 	var hidden []string
 	for _, name := range f.secretPaths() {
 		if full, err := filepath.Abs(name); err == nil {
@@ -117,9 +117,9 @@ func (a *App) sandbox(f *runFlags, shape sandbox.Shape) *environment {
 	return env
 }
 
-func (a *App) sandboxEngine(shape sandbox.Shape, hidden ...string) *sandbox.Engine {
+func (a *App) sandboxEngine(shape sandbox.Mode, hidden ...string) *sandbox.Engine {
 	const usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	o := sandbox.Options{Shape: shape, User: a.User, Store: a.imageStore(), Now: a.Now}
+	o := sandbox.Options{Mode: shape, User: a.User, Store: a.imageStore(), Now: a.Now}
 	if shape == sandbox.Host {
 		o.Path, o.Mask = firstText(a.env("PATH"), usual), append(hidden, a.secretPlaces()...)
 	}

@@ -46,12 +46,12 @@ type Engine struct {
 	api    *client.Client
 	config *configfile.ConfigFile
 	host   string // its address as it was found
-	found  string // how the engine was found, for a message
+	origin string // how the engine was found, for a message
 	relay  func(architecture string) (string, error)
 
 	measure func(ctx context.Context, image, platform, have string) (engine.ImageSize, error)
 
-	turn     chan struct{} // held by the one who makes the relay's image, or asks for the platform
+	sem      chan struct{} // held by the one who makes the relay's image, or asks for the platform
 	platform string        // of its machine, once it was asked
 }
 
@@ -68,7 +68,7 @@ func Connect(o Options) (*Engine, error) {
 			Message: fmt.Sprintf("read the docker configuration: %v", err),
 			Hint:    "Mend or remove " + filepath.Join(o.ConfigDir, "config.json") + "."}
 	}
-	endpoint, found, err := find(o, file)
+	endpoint, found, err := findEndpoint(o, file)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func Connect(o Options) (*Engine, error) {
 			Message: fmt.Sprintf("connect to Docker at %s (from %s): %v", endpoint.Host, found, err),
 			Hint:    "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
-	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure, turn: make(chan struct{}, 1)}, nil
+	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), origin: found, relay: o.Relay, measure: o.Measure, sem: make(chan struct{}, 1)}, nil
 }
 
 // Credentials are what the docker configuration, and its credential helpers, say
@@ -94,12 +94,12 @@ func CredentialsFor(o Options, registry string) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, fmt.Errorf("read the docker configuration: %w", err)
 	}
-	a, err := file.GetAuthConfig(loginName(registry))
+	a, err := file.GetAuthConfig(authKey(registry))
 	return Credentials{a.Username, a.Password, a.IdentityToken, a.RegistryToken}, err
 }
 
 // loginName is how the configuration calls a registry.
-func loginName(registry string) string {
+func authKey(registry string) string {
 	if registry == "docker.io" || registry == "index.docker.io" {
 		return "https://index.docker.io/v1/"
 	}
@@ -109,7 +109,7 @@ func loginName(registry string) string {
 // Version returns the engine's version, such as 28.2.2.
 func (e *Engine) Version(ctx context.Context) (string, error) {
 	v, err := e.api.ServerVersion(ctx)
-	return v.Version, e.fault(orCause(ctx, err), "ask the engine for its version")
+	return v.Version, e.fault(causeOr(ctx, err), "ask the engine for its version")
 }
 
 func newClient(endpoint contextdocker.Endpoint, version string) (*client.Client, error) {
@@ -124,7 +124,7 @@ func newClient(endpoint contextdocker.Endpoint, version string) (*client.Client,
 }
 
 // find returns the endpoint and how it was found.
-func find(o Options, file *configfile.ConfigFile) (contextdocker.Endpoint, string, error) {
+func findEndpoint(o Options, file *configfile.ConfigFile) (contextdocker.Endpoint, string, error) {
 	if o.Host != "" {
 		return fromHost(o)
 	}
@@ -202,7 +202,7 @@ func firstSocket(o Options) string {
 		if !filepath.IsAbs(path) {
 			continue // a base that is not known
 		}
-		if listens(path) {
+		if acceptsConnections(path) {
 			return "unix://" + path
 		}
 		info, err := os.Stat(path)
@@ -213,7 +213,7 @@ func firstSocket(o Options) string {
 	return cmp.Or(first, client.DefaultDockerHost)
 }
 
-func listens(path string) bool {
+func acceptsConnections(path string) bool {
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		_ = conn.Close()
@@ -223,10 +223,10 @@ func listens(path string) bool {
 
 // await waits for the turn, which ends with the function that is returned. The error is
 // why ctx ended.
-func (e *Engine) await(ctx context.Context) (func(), error) {
+func (e *Engine) lock(ctx context.Context) (func(), error) {
 	select {
-	case e.turn <- struct{}{}:
-		return func() { <-e.turn }, nil
+	case e.sem <- struct{}{}:
+		return func() { <-e.sem }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -240,7 +240,7 @@ func (e *Engine) Ping(ctx context.Context) error {
 	if err == nil && pong.APIVersion == "" {
 		err = errors.New("the server is not Docker")
 	}
-	err = e.fault(orCause(ctx, err), doing)
+	err = e.fault(causeOr(ctx, err), doing)
 	if err == nil || ctx.Err() != nil || isFault(err) {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-func TestASocketThatMayNotBeUsedIsNoPermission(t *testing.T) {
+func TestPing_NoPermission(t *testing.T) {
 	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}) {
 		return
@@ -49,7 +49,7 @@ func sockets(home, runtime string) []string {
 	}
 }
 
-func TestTheFirstUsualSocketIsTaken(t *testing.T) {
+func TestConnect_FirstSocket(t *testing.T) {
 	if !again(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}) {
 		return
 	}

@@ -75,12 +75,12 @@ func unreachable(t *testing.T, o docker.Options) error {
 	return e.Ping(ctx)
 }
 
-func TestAnEngineIsReachedByItsSocket(t *testing.T) {
+func TestConnect_Unix(t *testing.T) {
 	t.Parallel()
 	works(t, connectTo(t, docker.Options{Host: "unix://" + socket(t, connect(t))}))
 }
 
-func TestAnEngineIsReachedByTCP(t *testing.T) {
+func TestConnect_TCP(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	l := listen(t, "tcp", "127.0.0.1:0")
@@ -88,7 +88,7 @@ func TestAnEngineIsReachedByTCP(t *testing.T) {
 	works(t, connectTo(t, docker.Options{Host: "tcp://" + l.Addr().String()}))
 }
 
-func TestAnEngineIsReachedByTLS(t *testing.T) {
+func TestConnect_TLS(t *testing.T) {
 	t.Parallel()
 	path, ours, theirs := socket(t, connect(t)), newAuthority(t), newAuthority(t)
 	host := relayTLS(t, ours, path)
@@ -129,7 +129,7 @@ func writeContext(t *testing.T, configDir, name, host string) string {
 	return filepath.Join(configDir, "contexts", "tls", id, "docker")
 }
 
-func TestADockerContextNamesTheEngine(t *testing.T) {
+func TestConnect_DockerContext(t *testing.T) {
 	t.Parallel()
 	path, a, dir := socket(t, connect(t)), newAuthority(t), t.TempDir()
 	host := relayTLS(t, a, path)
@@ -161,7 +161,7 @@ func TestADockerContextNamesTheEngine(t *testing.T) {
 	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir}), engine.NoEngine, `"gone"`, "the docker configuration", "docker context use")
 }
 
-func TestAnEngineIsReachedBySSH(t *testing.T) {
+func TestConnect_SSH(t *testing.T) {
 	if _, err := exec.LookPath("docker"); err != nil {
 		t.Skip("there is no docker command to stand behind ssh")
 	}
@@ -184,7 +184,7 @@ func TestAnEngineIsReachedBySSH(t *testing.T) {
 	}
 }
 
-func TestSSHThatFailsIsToldWithItsWords(t *testing.T) {
+func TestConnect_SSHErrorHasOutput(t *testing.T) {
 	program(t, "ssh", "read -r request; echo 'me@far.example: Permission denied (publickey).' >&2; exit 255")
 	err := unreachable(t, docker.Options{Host: "ssh://me@far.example"})
 	wantFault(t, err, engine.NoEngine, "ssh://me@far.example", "Permission denied (publickey)", "dial-stdio")
@@ -192,7 +192,7 @@ func TestSSHThatFailsIsToldWithItsWords(t *testing.T) {
 	wantFault(t, unreachable(t, docker.Options{Host: "ssh://far.example"}), engine.NoEngine, "ssh://far.example", "docker: not found")
 }
 
-func TestABrokenConfigurationIsToldSo(t *testing.T) {
+func TestConnect_InvalidConfig(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{"auths":`, `{"auths":{"x":{"auth":"%%"}}}`, `[]`} {
 		dir := t.TempDir()
@@ -203,14 +203,14 @@ func TestABrokenConfigurationIsToldSo(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsNoneIsToldSo(t *testing.T) {
+func TestConnect_InvalidHost(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"nonsense", "localhost:2375", "://", "ssh://far.example?x=y", "tcp://127.0.0.1:port"} {
 		wantFault(t, unreachable(t, docker.Options{Host: host}), engine.NoEngine, host, "DOCKER_HOST")
 	}
 }
 
-func TestAnEngineThatIsNotThereIsToldSo(t *testing.T) {
+func TestPing_NoEngine(t *testing.T) {
 	t.Parallel()
 	l := listen(t, "tcp", "127.0.0.1:0")
 	l.Close()
@@ -226,7 +226,7 @@ func TestAnEngineThatIsNotThereIsToldSo(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoEngineIsToldSo(t *testing.T) {
+func TestPing_NotADockerAPI(t *testing.T) {
 	t.Parallel()
 	page := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<h1>Welcome</h1>") }))
 	none := serve(t, http.NotFoundHandler())
@@ -248,7 +248,7 @@ func TestWhatIsNoEngineIsToldSo(t *testing.T) {
 	}
 }
 
-func TestAnOlderEngineWorks(t *testing.T) {
+func TestConnect_OlderAPI(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	for _, version := range []string{"1.41", "1.24"} {
@@ -256,7 +256,7 @@ func TestAnOlderEngineWorks(t *testing.T) {
 	}
 }
 
-func TestAPlatformNeedsAnEngineThatKnowsPlatforms(t *testing.T) {
+func TestStart_PlatformNeedsNewerAPI(t *testing.T) {
 	t.Parallel()
 	e := connectTo(t, docker.Options{Host: serve(t, speaks(socket(t, connect(t)), "1.40"))})
 	spec := newSpec(t)
@@ -266,7 +266,7 @@ func TestAPlatformNeedsAnEngineThatKnowsPlatforms(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatWantsAnotherVersionIsToldSo(t *testing.T) {
+func TestPing_VersionMismatch(t *testing.T) {
 	t.Parallel()
 	tooNew := says(http.StatusBadRequest, `{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client to a newer version"}`)
 	host := serve(t, fake{"GET /images/" + busybox + "/json": tooNew})

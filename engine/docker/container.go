@@ -19,19 +19,19 @@ import (
 
 // Container is a container of a Docker engine.
 type Container struct {
-	engine    *Engine
-	spec      engine.Spec
-	id        string
-	stream    types.HijackedResponse
-	measured  usage
-	volumes   []string // layers of the trees, removed after the container
-	socket    *socket  // the engine as the container has it; nil for none
-	relays    []string // containers that listen for us in its network; mu is held
-	uppers    []upper
-	root      sync.Once
-	rootUpper string   // as of uppers, of the root directory; empty where it cannot be seen
-	hidden    []string // layers of whiteouts on the host, removed after the volumes
-	execs     atomic.Int64
+	engine       *Engine
+	spec         engine.Spec
+	id           string
+	stream       types.HijackedResponse
+	usage        usage
+	volumes      []string // layers of the trees, removed after the container
+	socket       *socket  // the engine as the container has it; nil for none
+	relays       []string // containers that listen for us in its network; mu is held
+	uppers       []upperDir
+	findRootOnce sync.Once
+	rootUpper    string   // as of uppers, of the root directory; empty where it cannot be seen
+	whiteoutDirs []string // layers of whiteouts on the host, removed after the volumes
+	execs        atomic.Int64
 
 	mu     sync.Mutex
 	closed bool
@@ -42,10 +42,10 @@ func (c *Container) ID() string { return c.id }
 
 // recordPid runs a command so that its process group can be found again, unless
 // killGroup was there first.
-const recordPid = `echo $$ >"$0" && [ ! -e "$0.end" ] && exec "$@"`
+const recordPIDScript = `echo $$ >"$0" && [ ! -e "$0.end" ] && exec "$@"`
 
 // killGroup ends the process group that recordPid wrote down, or will.
-const killGroup = `: >"$0.end"; read -r pid <"$0" && kill -9 -- "-$pid"`
+const killGroupScript = `: >"$0.end"; read -r pid <"$0" && kill -9 -- "-$pid"`
 
 // Exec runs one more process. See engine.Container.
 func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
@@ -57,10 +57,10 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	}
 	file := fmt.Sprintf("/dev/shm/buildlocal-%d", c.execs.Add(1))
 	wrapped := p
-	wrapped.Args = append([]string{"sh", "-c", recordPid, file}, p.Args...)
+	wrapped.Args = append([]string{"sh", "-c", recordPIDScript, file}, p.Args...)
 	id, stream, err := c.startExec(ctx, wrapped)
 	if err != nil {
-		return 0, orCause(ctx, err)
+		return 0, causeOr(ctx, err)
 	}
 	if p.TTY != nil {
 		go c.resize(ctx, id, *p.TTY)
@@ -98,9 +98,9 @@ func (c *Container) startExec(ctx context.Context, p engine.Process) (string, ty
 
 // killExec ends an exec that is not to go on, and waits until its output ended.
 func (c *Container) killExec(ctx context.Context, file string, done <-chan error) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	_, stream, err := c.startExec(ctx, engine.Process{Args: []string{"sh", "-c", killGroup, file}})
+	_, stream, err := c.startExec(ctx, engine.Process{Args: []string{"sh", "-c", killGroupScript, file}})
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (c *Container) Close(ctx context.Context) error {
 	if c.closed {
 		return nil
 	}
-	if err := orCause(ctx, c.remove(ctx)); err != nil {
+	if err := causeOr(ctx, c.remove(ctx)); err != nil {
 		return err
 	}
 	if c.stream.Conn != nil {
@@ -177,7 +177,7 @@ func (c *Container) Close(ctx context.Context) error {
 // remove removes the container, then its volumes, all at once, then what hid
 // names in them.
 func (c *Container) remove(ctx context.Context) error {
-	inside := c.removeInside(ctx)
+	inside := c.removeSocketContainers(ctx)
 	var group sync.WaitGroup
 	ours := append([]string{c.id}, c.relays...)
 	failed := make([]error, len(ours))
@@ -190,17 +190,17 @@ func (c *Container) remove(ctx context.Context) error {
 	if err := errors.Join(append(failed, inside)...); err != nil {
 		return err
 	}
-	errs := make([]error, len(c.volumes), len(c.volumes)+len(c.hidden)+1)
+	errs := make([]error, len(c.volumes), len(c.volumes)+len(c.whiteoutDirs)+1)
 	for i, name := range c.volumes {
 		group.Go(func() {
-			if err := c.engine.api.VolumeRemove(ctx, name, true); err != nil && !isGone(err) {
+			if err := c.engine.api.VolumeRemove(ctx, name, true); err != nil && !isNotFound(err) {
 				errs[i] = c.engine.fault(err, "remove volume "+name)
 			}
 		})
 	}
 	group.Wait()
-	errs = append(errs, c.removeMade(ctx))
-	for _, dir := range c.hidden {
+	errs = append(errs, c.removeSocketResources(ctx))
+	for _, dir := range c.whiteoutDirs {
 		errs = append(errs, discard(dir))
 	}
 	return errors.Join(errs...)
@@ -214,7 +214,7 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 	if err != nil && e.removeDependents(ctx, id, err) {
 		err = e.api.ContainerRemove(ctx, id, options)
 	}
-	if err == nil || isGone(err) {
+	if err == nil || isNotFound(err) {
 		return nil
 	}
 	if !cerrdefs.IsConflict(err) || !strings.Contains(err.Error(), "already in progress") {
@@ -225,7 +225,7 @@ func (e *Engine) removeContainer(ctx context.Context, id string) error {
 	case <-gone:
 		return nil
 	case err := <-failed:
-		if isGone(err) {
+		if isNotFound(err) {
 			return nil
 		}
 		return e.fault(err, "remove container "+id)

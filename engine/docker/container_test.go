@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-func TestOfTwoStartsOfOneNameOneIsRefused(t *testing.T) {
+func TestStart_DuplicateName(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -58,7 +58,7 @@ func TestOfTwoStartsOfOneNameOneIsRefused(t *testing.T) {
 	}
 }
 
-func TestCloseEndsAnExec(t *testing.T) {
+func TestClose_EndsExec(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	c := start(t, e, newSpec(t))
@@ -90,7 +90,7 @@ func TestCloseEndsAnExec(t *testing.T) {
 	}
 }
 
-func TestCloseCanBeTriedAgain(t *testing.T) {
+func TestClose_Retry(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -118,7 +118,7 @@ func TestCloseCanBeTriedAgain(t *testing.T) {
 	}
 }
 
-func TestFiftyProcessesRunAtOnce(t *testing.T) {
+func TestExec_Concurrent(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
 	var group sync.WaitGroup
@@ -136,7 +136,7 @@ func TestFiftyProcessesRunAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-func TestAProcessCutOffAtAnyMomentIsGone(t *testing.T) {
+func TestExec_CancelAtRandomTimes(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
 	why := errors.New("enough")
@@ -162,7 +162,7 @@ func TestAProcessCutOffAtAnyMomentIsGone(t *testing.T) {
 	}
 }
 
-func TestAProcessCutOffBeforeItsStartNeverRuns(t *testing.T) {
+func TestExec_CancelBeforeStart(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	why := errors.New("enough")

@@ -19,14 +19,14 @@ import (
 func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) error {
 	r, w := io.Pipe()
 	go func() {
-		err := rename(stream, w, func(name string) (string, error) { return below(dir, name) })
+		err := renameEntries(stream, w, func(name string) (string, error) { return joinBelow(dir, name) })
 		if err != nil {
 			err = &streamError{err}
 		}
 		w.CloseWithError(err)
 	}()
 	defer r.Close()
-	err := orCause(ctx, c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{}))
+	err := causeOr(ctx, c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{}))
 	var broken *streamError
 	if errors.As(err, &broken) {
 		return fmt.Errorf("copy into %s: %w", dir, broken.error)
@@ -38,7 +38,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) er
 type streamError struct{ error }
 
 // below returns name as seen from the root when it stands below dir.
-func below(dir, name string) (string, error) {
+func joinBelow(dir, name string) (string, error) {
 	clean := path.Clean("/" + name)
 	if path.IsAbs(name) || strings.HasPrefix(path.Clean(name)+"/", "../") {
 		return "", fmt.Errorf("the name %q leaves the directory", name)
@@ -50,14 +50,14 @@ func below(dir, name string) (string, error) {
 func (c *Container) CopyOut(ctx context.Context, file string) (io.ReadCloser, error) {
 	for range 40 { // as many links as the kernel follows
 		stream, stat, err := c.engine.api.CopyFromContainer(ctx, c.id, file)
-		if isGone(err) {
+		if isNotFound(err) {
 			return nil, fmt.Errorf("copy out %s: %w", file, fs.ErrNotExist)
 		}
 		if err != nil {
-			return nil, c.engine.fault(orCause(ctx, err), "copy out "+file)
+			return nil, c.engine.fault(causeOr(ctx, err), "copy out "+file)
 		}
 		if stat.Mode&fs.ModeSymlink == 0 {
-			return relative(stream, stat.Mode.IsDir()), nil
+			return stripTopDir(stream, stat.Mode.IsDir()), nil
 		}
 		stream.Close()
 		file = stat.LinkTarget
@@ -69,14 +69,14 @@ func (c *Container) CopyOut(ctx context.Context, file string) (io.ReadCloser, er
 }
 
 // relative takes the directory's own name off the names of a stream.
-func relative(stream io.ReadCloser, dir bool) io.ReadCloser {
+func stripTopDir(stream io.ReadCloser, dir bool) io.ReadCloser {
 	if !dir {
 		return stream
 	}
 	r, w := io.Pipe()
 	go func() {
 		defer stream.Close()
-		w.CloseWithError(rename(stream, w, func(name string) (string, error) {
+		w.CloseWithError(renameEntries(stream, w, func(name string) (string, error) {
 			_, rest, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 			return "./" + rest, nil
 		}))
@@ -85,7 +85,7 @@ func relative(stream io.ReadCloser, dir bool) io.ReadCloser {
 }
 
 // rename copies a tar stream with other names; targets of hard links are names too.
-func rename(from io.Reader, to io.Writer, name func(string) (string, error)) error {
+func renameEntries(from io.Reader, to io.Writer, name func(string) (string, error)) error {
 	r, w := tar.NewReader(from), tar.NewWriter(to)
 	for {
 		h, err := r.Next()

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 			io.Reader
 			io.WriteCloser
 		}{os.Stdin, os.Stdout}
-		if err := relay.Far(stream, os.Args[1:]); err != nil {
+		if err := relay.Listen(stream, os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

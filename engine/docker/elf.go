@@ -16,8 +16,8 @@ var libraryDirs = []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 // librariesOf returns the loader of a program for Linux and the libraries it is
 // linked with; none of a static one. A program that is installed by go install may
 // be linked with the C library.
-func librariesOf(program string) ([]string, error) {
-	loader, needed, err := linked(program)
+func sharedLibraries(program string) ([]string, error) {
+	loader, needed, err := dynamicDeps(program)
 	if err != nil || loader == "" {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func librariesOf(program string) ([]string, error) {
 		dirs = append([]string{filepath.Dir(real)}, dirs...)
 	}
 	for len(needed) > 0 {
-		file := library(needed[0], dirs)
+		file := findLibrary(needed[0], dirs)
 		if file == "" {
 			return nil, fmt.Errorf("its library %s is not found; build it with CGO_ENABLED=0", needed[0])
 		}
@@ -36,7 +36,7 @@ func librariesOf(program string) ([]string, error) {
 			continue
 		}
 		all = append(all, file)
-		_, more, err := linked(file)
+		_, more, err := dynamicDeps(file)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func librariesOf(program string) ([]string, error) {
 	return all, nil
 }
 
-func library(name string, dirs []string) string {
+func findLibrary(name string, dirs []string) string {
 	for _, dir := range dirs {
 		file := filepath.Join(dir, name)
 		if _, err := os.Stat(file); err == nil {
@@ -57,7 +57,7 @@ func library(name string, dirs []string) string {
 }
 
 // linked returns the loader of a program, and the libraries it names.
-func linked(file string) (loader string, libraries []string, err error) {
+func dynamicDeps(file string) (loader string, libraries []string, err error) {
 	f, err := elf.Open(file)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: it is no program for Linux", err)

@@ -18,7 +18,7 @@ const binfmt = "/proc/sys/fs/binfmt_misc"
 var machines = map[string]string{"x86_64": "3e00", "aarch64": "b700", "i386": "0300", "arm": "2800"}
 
 // runsMachine reports whether an entry of binfmt_misc is for programs of an architecture.
-func runsMachine(entry, arch string) bool {
+func matchesMachine(entry, arch string) bool {
 	const elf, at = "7f454c46", 36 // digits before e_machine
 	for line := range strings.Lines(entry) {
 		if magic, is := strings.CutPrefix(strings.TrimSpace(line), "magic "); is && strings.HasPrefix(magic, elf) && len(magic) >= at+4 {
@@ -33,9 +33,9 @@ var kernelNames = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386"
 
 // Emulator returns the program that runs other programs for an architecture, such as
 // arm64; "" where there is none, and known is false where this machine does not tell.
-func Emulator(arch string) (program string, known bool) { return emulatorIn(binfmt, arch) }
+func Emulator(arch string) (program string, known bool) { return findEmulator(binfmt, arch) }
 
-func emulatorIn(dir, arch string) (program string, known bool) {
+func findEmulator(dir, arch string) (program string, known bool) {
 	if _, err := os.Stat(filepath.Join(dir, "status")); err != nil {
 		return "", false
 	}
@@ -51,7 +51,7 @@ func emulatorIn(dir, arch string) (program string, known bool) {
 		for line := range strings.Lines(string(text)) {
 			interpreter, is := strings.CutPrefix(strings.TrimSpace(line), "interpreter ")
 			name := filepath.Base(interpreter)
-			if is && (strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64" || runsMachine(string(text), arch)) {
+			if is && (strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64" || matchesMachine(string(text), arch)) {
 				return interpreter, true
 			}
 		}
@@ -62,10 +62,10 @@ func emulatorIn(dir, arch string) (program string, known bool) {
 // native returns the platform of the engine's machine. An engine is asked once: podman
 // takes seconds to answer.
 func (e *Engine) native(ctx context.Context) (string, error) {
-	if e.isHere() == nil {
+	if e.checkLocal() == nil {
 		return platform("linux", runtime.GOARCH, ""), nil
 	}
-	done, err := e.await(ctx)
+	done, err := e.lock(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -82,16 +82,16 @@ func (e *Engine) native(ctx context.Context) (string, error) {
 
 // isNative reports whether a machine runs programs of a platform itself: also those of
 // the 32 bits before.
-func isNative(has, native string) bool {
+func runsNatively(has, native string) bool {
 	before := map[string]string{"linux/amd64": "linux/386", "linux/arm64": "linux/arm"}
-	return fits(has, native) || before[native] != "" && fits(has, before[native])
+	return platformMatches(has, native) || before[native] != "" && platformMatches(has, before[native])
 }
 
 // runs refuses an image for another architecture where this machine is known to have no
 // emulator for it.
-func (e *Engine) runs(name, has, native string) error {
+func (e *Engine) checkRunnable(name, has, native string) error {
 	parts := strings.Split(has, "/")
-	if e.isHere() != nil || len(parts) < 2 {
+	if e.checkLocal() != nil || len(parts) < 2 {
 		return nil
 	}
 	program, known := Emulator(parts[1])

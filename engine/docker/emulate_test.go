@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-func TestAnEmulatorIsKnownByTheKernel(t *testing.T) {
+func TestEmulator_FromBinfmt(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, known := emulatorIn(dir, "arm64"); known {
+	if _, known := findEmulator(dir, "arm64"); known {
 		t.Error("a machine that tells nothing is known")
 	}
 	for name, text := range map[string]string{
@@ -28,7 +28,7 @@ func TestAnEmulatorIsKnownByTheKernel(t *testing.T) {
 	for arch, want := range map[string]string{
 		"arm64": "/usr/bin/qemu-aarch64-static", "s390x": "", "amd64": "/mnt/rosetta", "riscv64": "/usr/libexec/qemu-binfmt/qemu-riscv64", "386": "/usr/bin/FEXInterpreter", "riscv": "", "python3.11": "",
 	} {
-		if got, known := emulatorIn(dir, arch); got != want || !known {
+		if got, known := findEmulator(dir, arch); got != want || !known {
 			t.Errorf("%s: %q, %t; want %q", arch, got, known, want)
 		}
 	}

@@ -44,7 +44,7 @@ func isFault(err error) bool {
 
 // orCause returns why ctx ended, where it did and there is an error: that is
 // what the client tells as an engine it cannot reach.
-func orCause(ctx context.Context, err error) error {
+func causeOr(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -65,7 +65,7 @@ func (e *Engine) noEngine(err error, doing string) error {
 		way = "Try docker system dial-stdio over ssh by hand: the engine's host must know docker and let you in without a question."
 	}
 	return &engine.Fault{Kind: engine.NoEngine, Err: err, Hint: way,
-		Message: fmt.Sprintf("%s: cannot connect to Docker at %s (from %s)%s", doing, e.Host(), e.found, why)}
+		Message: fmt.Sprintf("%s: cannot connect to Docker at %s (from %s)%s", doing, e.Host(), e.origin, why)}
 }
 
 // reason returns what the client says beyond that nobody answers.
@@ -74,7 +74,7 @@ func reason(err error) string {
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	text := trim(err.Error())
+	text := trimDaemonPrefix(err.Error())
 	if strings.HasPrefix(text, "Cannot connect to the Docker daemon") {
 		return ""
 	}
@@ -83,7 +83,7 @@ func reason(err error) string {
 
 // texts maps error messages of engines that have no error code: Docker, with its own
 // image store or containerd's, and podman. The first match wins.
-var texts = []struct {
+var faultTexts = []struct {
 	parts []string // any of them
 	kind  engine.Kind
 	way   string
@@ -129,7 +129,7 @@ var texts = []struct {
 // doingOf holds, for ambiguous parts of texts, the beginnings of the operations in which
 // they have the meaning of the table: "dial tcp" while a container starts is not about a
 // registry. Other parts mean the same in all operations.
-var doingOf = map[string][]string{
+var operationsOf = map[string][]string{
 	"no such host": {"pull image ", "look at image "},
 	"dial tcp":     {"pull image ", "look at image "},
 	"request canceled while waiting for connection": {"pull image ", "look at image "},
@@ -137,18 +137,18 @@ var doingOf = map[string][]string{
 }
 
 // occursIn reports whether a part has the meaning of the table in an operation.
-func occursIn(part, doing string) bool {
-	prefixes, limited := doingOf[part]
+func appliesTo(part, doing string) bool {
+	prefixes, limited := operationsOf[part]
 	return !limited || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(doing, p) })
 }
 
 func textFault(err error, doing string) error {
 	text := err.Error()
-	for _, t := range texts {
+	for _, t := range faultTexts {
 		if slices.ContainsFunc(t.parts, func(part string) bool {
-			return strings.Contains(text, part) && occursIn(part, doing)
+			return strings.Contains(text, part) && appliesTo(part, doing)
 		}) {
-			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Hint: t.way}
+			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trimDaemonPrefix(text)), Hint: t.way}
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
@@ -156,7 +156,7 @@ func textFault(err error, doing string) error {
 
 // neverRan returns the error of a process that could not be run although the
 // engine started it: all that is known then is the line that runc prints.
-func neverRan(output, doing string) error {
+func execFormatErr(output, doing string) error {
 	line := strings.TrimSpace(output)
 	if strings.Contains(line, "\n") || !strings.HasSuffix(line, "exec format error") {
 		return nil
@@ -165,13 +165,13 @@ func neverRan(output, doing string) error {
 }
 
 // trim takes the engine's own frame off a message.
-func trim(text string) string {
+func trimDaemonPrefix(text string) string {
 	return strings.TrimSpace(strings.TrimPrefix(text, "Error response from daemon: "))
 }
 
-func isGone(err error) bool { return cerrdefs.IsNotFound(err) }
+func isNotFound(err error) bool { return cerrdefs.IsNotFound(err) }
 
 // isTaken reports that another container has the name, as Docker and podman say it.
-func isTaken(err error) bool {
+func isNameConflict(err error) bool {
 	return cerrdefs.IsConflict(err) || err != nil && strings.Contains(err.Error(), "is already in use")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-func TestTextFault_DependsOnTheOperation(t *testing.T) {
+func TestTextFault_DependsOnOperation(t *testing.T) {
 	t.Parallel()
 	const dial, refused = "dial tcp 10.0.0.1:443: i/o timeout", "chown /x: operation not permitted"
 	for _, test := range []struct {

@@ -30,7 +30,7 @@ func full(at string) fake {
 	return f
 }
 
-func TestAFullDiskIsToldSo(t *testing.T) {
+func TestFault_DiskFull(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"POST /containers/create", "POST /images/create"} {
 		e := connectTo(t, docker.Options{Host: serve(t, full(at)), ConfigDir: t.TempDir()})
@@ -49,7 +49,7 @@ func TestAFullDiskIsToldSo(t *testing.T) {
 	wantFault(t, err, engine.DiskFull, noSpace, "pull image", "docker system df")
 }
 
-func TestAnEngineThatGoesAwayIsToldSo(t *testing.T) {
+func TestFault_EngineStops(t *testing.T) {
 	t.Parallel()
 	dies := func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, `{"status":"Downloading"}`)
@@ -69,7 +69,7 @@ func TestAnEngineThatGoesAwayIsToldSo(t *testing.T) {
 	}
 }
 
-func TestAStartEndsWithItsContext(t *testing.T) {
+func TestStart_Cancel(t *testing.T) {
 	t.Parallel()
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -84,7 +84,7 @@ func TestAStartEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAContainerThatIsMadeTooLateIsRemoved(t *testing.T) {
+func TestStart_RemovesLateContainer(t *testing.T) {
 	t.Parallel()
 	why, removed := errors.New("enough"), false
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -103,7 +103,7 @@ func TestAContainerThatIsMadeTooLateIsRemoved(t *testing.T) {
 	}
 }
 
-func TestAShellForAnotherMachineIsWrongArch(t *testing.T) {
+func TestFault_ShellOfOtherArch(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	// The head of a program for a machine that does not exist.
@@ -132,7 +132,7 @@ func TestAShellForAnotherMachineIsWrongArch(t *testing.T) {
 	}
 }
 
-func TestACommandMaySpeakOfFormats(t *testing.T) {
+func TestFault_CommandPrintsFormatError(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -151,7 +151,7 @@ func TestACommandMaySpeakOfFormats(t *testing.T) {
 	}
 }
 
-func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
+func TestFault_NoShell(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -163,7 +163,7 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 }
 
-func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
+func TestStart_PrivilegedWithoutConfig(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	r.push(t, "bare:1", "", runtime.GOARCH, rootfs(t, e, nil))
@@ -174,7 +174,7 @@ func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
 	}
 }
 
-func TestAContainerKilledFromOutsideEndsMainOnce(t *testing.T) {
+func TestOnExit_KilledFromOutside(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	type end struct {
@@ -222,7 +222,7 @@ type brokenReader struct{ err error }
 
 func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
 
-func TestAFileThatCannotBeReadIsNoFaultOfTheEngine(t *testing.T) {
+func TestCopyIn_ReaderErrorIsNotFault(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
 	for _, why := range []error{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}, fs.ErrNotExist, errors.New("enough")} {
@@ -239,7 +239,7 @@ func TestAFileThatCannotBeReadIsNoFaultOfTheEngine(t *testing.T) {
 
 // What podman, and Docker with the images of containerd, say of the same things in other
 // words (observed, 4.3 and 26.1).
-func TestTheWordsOfOtherEnginesAreUnderstood(t *testing.T) {
+func TestFault_TextsOfOtherEngines(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for text, want := range map[string]engine.Kind{
@@ -266,7 +266,7 @@ func TestTheWordsOfOtherEnginesAreUnderstood(t *testing.T) {
 	wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), engine.DiskFull)
 }
 
-func TestAnEngineThatCannotLimitIsToldSo(t *testing.T) {
+func TestLimits_UnsupportedByEngine(t *testing.T) {
 	t.Parallel()
 	info := says(http.StatusOK, `{"NCPU":2,"MemTotal":8000000000,"MemoryLimit":false,"CpuCfsQuota":false}`)
 	host := serve(t, mostly{speaks(socket(t, connect(t)), "1.41"), map[string]http.HandlerFunc{"/info": info}})

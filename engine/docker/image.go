@@ -18,7 +18,7 @@ import (
 )
 
 // found is an image that is at the engine.
-type found struct {
+type localImage struct {
 	name     string
 	emulated bool
 	native   string
@@ -28,23 +28,23 @@ type found struct {
 }
 
 // missing is a fault where an image that was taken to be at the engine is not.
-func (f found) missing(err error) error {
-	if f.unseen == nil || !isGone(err) {
+func (f localImage) notFoundErr(err error) error {
+	if f.unseen == nil || !isNotFound(err) {
 		return err
 	}
 	return f.unseen.pulled()
 }
 
 // need returns the first of the spellings that can be had.
-func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
+func (e *Engine) resolve(ctx context.Context, s engine.Spec) (localImage, error) {
 	var wrong *wrongPlatform
 	var other error // an image of the name that is another one
-	for _, name := range e.here(s) {
-		f, err := e.local(ctx, name, s)
-		if err == nil || !isGone(err) {
+	for _, name := range e.localNames(s) {
+		f, err := e.findLocal(ctx, name, s)
+		if err == nil || !isNotFound(err) {
 			return f, e.fault(err, "look at image "+name)
 		}
-		var notIt notThere
+		var notIt notUsable
 		if errors.As(err, &wrong) || errors.As(err, &notIt) {
 			other = err
 		}
@@ -55,12 +55,12 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 	}
 	switch {
 	case wrong != nil && (len(s.Image.Names) == 0 || s.Image.Pull == engine.PullNever):
-		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: wrong.Error(),
+		return localImage{}, &engine.Fault{Kind: engine.WrongArch, Message: wrong.Error(),
 			Hint: "Pull it for that platform: docker pull --platform " + s.Image.Platform + " " + wrong.name + "."}
 	case len(s.Image.Names) == 0:
-		return found{}, &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not at the engine, and no registry has it", names)}
+		return localImage{}, &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not at the engine, and no registry has it", names)}
 	case s.Image.Pull == engine.PullNever:
-		return found{}, &engine.Fault{Kind: engine.NoImage,
+		return localImage{}, &engine.Fault{Kind: engine.NoImage,
 			Message: fmt.Sprintf("image %s not found locally and --pull is never", names),
 			Hint:    "Pull it first, or run with --pull missing."}
 	}
@@ -69,36 +69,36 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 		s.Hooks.Warnf("What is here is not it: %v.", other)
 	}
 	for _, name := range s.Image.Pinned() {
-		f, err := e.fetch(ctx, name, s)
+		f, err := e.pullAndFind(ctx, name, s)
 		if err == nil || ctx.Err() != nil {
 			return f, err
 		}
 		errs = append(errs, err)
 	}
-	return found{}, worst(errs)
+	return localImage{}, engine.MostSpecific(errs)
 }
 
 // fetch pulls an image and returns what came: a registry that has one platform
 // only gives that, whatever it was asked for.
-func (e *Engine) fetch(ctx context.Context, name string, s engine.Spec) (found, error) {
+func (e *Engine) pullAndFind(ctx context.Context, name string, s engine.Spec) (localImage, error) {
 	if err := e.pull(ctx, name, s); err != nil {
-		return found{}, err
+		return localImage{}, err
 	}
-	f, err := e.local(ctx, name, s)
+	f, err := e.findLocal(ctx, name, s)
 	var wrong *wrongPlatform
 	if errors.As(err, &wrong) && wrong.among != nil {
-		f, err = e.fitting(ctx, name, s, *wrong.among) // what came is not shown, and is taken to be it
+		f, err = e.checkImage(ctx, name, s, *wrong.among) // what came is not shown, and is taken to be it
 		f.unseen = wrong
 		return f, err
 	}
 	if errors.As(err, &wrong) {
-		return found{}, wrong.pulled()
+		return localImage{}, wrong.pulled()
 	}
 	return f, e.fault(err, "look at image "+name)
 }
 
 // here returns the names that are looked for at the engine before any pull.
-func (e *Engine) here(s engine.Spec) []string {
+func (e *Engine) localNames(s engine.Spec) []string {
 	if s.Image.Pull == engine.PullAlways && len(s.Image.Names) > 0 {
 		return nil
 	}
@@ -113,50 +113,39 @@ func (e *Engine) spellings(s engine.Spec) []string {
 	return append([]string{s.Image.Alias}, s.Image.Names...)
 }
 
-// worst returns the error that says most: one that is not "no such image".
-func worst(errs []error) error {
-	for _, err := range errs {
-		var f *engine.Fault
-		if !errors.As(err, &f) || f.Kind != engine.NoImage {
-			return err
-		}
-	}
-	return errs[len(errs)-1]
-}
-
 // local returns an image that is at the engine, for the wanted platform.
-func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, error) {
+func (e *Engine) findLocal(ctx context.Context, name string, s engine.Spec) (localImage, error) {
 	got, err := e.api.ImageInspect(ctx, name)
 	if err != nil {
-		return found{}, err
+		return localImage{}, err
 	}
 	if s.Image.Digest != "" && got.ID != s.Image.Digest && !hasDigest(got.RepoDigests, s.Image.Digest) {
-		return found{}, notThere("image " + name + " is " + cmp.Or(digestOf(got.RepoDigests, name), got.ID) + ", not " + s.Image.Digest)
+		return localImage{}, notUsable("image " + name + " is " + cmp.Or(digestOf(got.RepoDigests, name), got.ID) + ", not " + s.Image.Digest)
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
-	if s.Image.Platform != "" && !fits(has, s.Image.Platform) {
+	if s.Image.Platform != "" && !platformMatches(has, s.Image.Platform) {
 		wrong := &wrongPlatform{name: name, has: has, wanted: s.Image.Platform}
 		if hasDigest(got.RepoDigests, got.ID) {
-			got, err = e.among(ctx, name, s, got, wrong)
+			got, err = e.findPlatform(ctx, name, s, got, wrong)
 		} else {
 			err = wrong
 		}
 	}
 	if err != nil {
-		return found{}, err
+		return localImage{}, err
 	}
-	return e.fitting(ctx, name, s, got)
+	return e.checkImage(ctx, name, s, got)
 }
 
 // among returns an image for the wanted platform out of several of its name: with the
 // store of containerd an engine keeps those of a list together, under the digest of the
 // list, and shows the machine's own. One that cannot be asked for another (before version
 // 1.49 of the API) may have it all the same.
-func (e *Engine) among(ctx context.Context, name string, s engine.Spec, shown image.InspectResponse, wrong *wrongPlatform) (image.InspectResponse, error) {
+func (e *Engine) findPlatform(ctx context.Context, name string, s engine.Spec, shown image.InspectResponse, wrong *wrongPlatform) (image.InspectResponse, error) {
 	p := platformOf(s)
 	got, err := e.api.ImageInspect(ctx, name, client.ImageInspectWithPlatform(p))
 	switch {
-	case err == nil && fits(platform(got.Os, got.Architecture, got.Variant), s.Image.Platform):
+	case err == nil && platformMatches(platform(got.Os, got.Architecture, got.Variant), s.Image.Platform):
 		return got, nil
 	case err != nil && strings.Contains(err.Error(), "requires API version"):
 		shown.Os, shown.Architecture, shown.Variant = p.OS, p.Architecture, p.Variant
@@ -166,18 +155,18 @@ func (e *Engine) among(ctx context.Context, name string, s engine.Spec, shown im
 }
 
 // fitting tells of an image for the wanted platform whether it is emulated.
-func (e *Engine) fitting(ctx context.Context, name string, s engine.Spec, got image.InspectResponse) (found, error) {
-	f := found{name: name, image: got}
+func (e *Engine) checkImage(ctx context.Context, name string, s engine.Spec, got image.InspectResponse) (localImage, error) {
+	f := localImage{name: name, image: got}
 	if got.Architecture == "" || s.Name == "" { // it is not to run
 		return f, nil
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
 	native, err := e.native(ctx)
-	f.native, f.local = native, e.isHere() == nil
-	if f.emulated = err == nil && !isNative(has, native); !f.emulated {
+	f.native, f.local = native, e.checkLocal() == nil
+	if f.emulated = err == nil && !runsNatively(has, native); !f.emulated {
 		return f, nil
 	}
-	return f, e.runs(name, has, native)
+	return f, e.checkRunnable(name, has, native)
 }
 
 // wrongPlatform makes need go on as if the image were not there.
@@ -208,7 +197,7 @@ func platform(os, arch, variant string) string {
 
 // fits reports whether an image for has runs as wanted; a variant counts only
 // where both say one.
-func fits(has, wanted string) bool {
+func platformMatches(has, wanted string) bool {
 	a, b := strings.Split(has, "/"), strings.Split(wanted, "/")
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
@@ -225,7 +214,7 @@ func (e *Engine) pull(ctx context.Context, name string, s engine.Spec) error {
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
 			Hint: "An image is named REGISTRY/NAME:TAG; check the name, and the credential helper of the docker configuration."}
 	}
-	if err := e.hasRoom(ctx, name, s); err != nil {
+	if err := e.checkSpace(ctx, name, s); err != nil {
 		return err
 	}
 	stream, err := e.api.ImagePull(ctx, name, image.PullOptions{RegistryAuth: auth, Platform: s.Image.Platform})
@@ -241,11 +230,11 @@ func (e *Engine) pullFault(err error, doing string) error {
 	switch {
 	case err == nil || isFault(told):
 		return told
-	case isGone(err):
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: doing + ": " + trim(err.Error()),
+	case isNotFound(err):
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: doing + ": " + trimDaemonPrefix(err.Error()),
 			Hint: "The image does not exist or requires a login: check the name, or run docker login."}
 	}
-	return &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: doing + ": " + trim(err.Error()),
+	return &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: doing + ": " + trimDaemonPrefix(err.Error()),
 		Hint: "The registry or the way to it is out of order: try again, and try docker pull by hand."}
 }
 
@@ -256,7 +245,7 @@ func (e *Engine) auth(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	host := loginName(reference.Domain(ref))
+	host := authKey(reference.Domain(ref))
 	a, err := e.config.GetAuthConfig(host)
 	if err != nil {
 		return "", err

@@ -91,7 +91,7 @@ func (e *Engine) Remove(ctx context.Context, left engine.Resource) error {
 	default:
 		err = e.api.VolumeRemove(ctx, left.ID, true)
 	}
-	if err == nil || isGone(err) {
+	if err == nil || isNotFound(err) {
 		return nil
 	}
 	return e.fault(err, "remove "+left.Kind+" "+left.Name)
@@ -101,10 +101,10 @@ func (e *Engine) Remove(ctx context.Context, left engine.Resource) error {
 // another removal takes a parent away at the same time, also where the image is gone by then.
 func (e *Engine) removeImage(ctx context.Context, id string, o image.RemoveOptions) error {
 	_, err := e.api.ImageRemove(ctx, id, o)
-	if err == nil || isGone(err) || cerrdefs.IsConflict(err) {
+	if err == nil || isNotFound(err) || cerrdefs.IsConflict(err) {
 		return err
 	}
-	if _, inspected := e.api.ImageInspect(ctx, id); isGone(inspected) {
+	if _, inspected := e.api.ImageInspect(ctx, id); isNotFound(inspected) {
 		return nil
 	}
 	_, err = e.api.ImageRemove(ctx, id, o)

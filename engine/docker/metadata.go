@@ -31,24 +31,24 @@ var metadata = linkLocal()
 const bridge = "bridge"
 
 // reach is what a container has in its network besides what every container has.
-type reach struct {
+type networkPlan struct {
 	// own are addresses that lead to the container itself: those of its services, and
 	// those that would lead to the machine's metadata. What it asks there ends in
 	// itself, and in no container inside it is it otherwise.
-	own   []string
-	given bool           // the engine gives it those; else the relay does
-	relay func() relayed // waits for its image; nil where there is nothing for a relay to do
+	addresses []string
+	applied   bool                    // the engine gives it those; else the relay does
+	relay     func() relayImageResult // waits for its image; nil where there is nothing for a relay to do
 }
 
 // reachOf finds out what a container is to have; a relay for its services is looked for
 // meanwhile.
-func (e *Engine) reachOf(ctx context.Context, s engine.Spec) reach {
-	r := reach{own: metadata}
+func (e *Engine) planNetwork(ctx context.Context, s engine.Spec) networkPlan {
+	r := networkPlan{addresses: metadata}
 	if s.Network.Metadata {
-		r.own = nil
+		r.addresses = nil
 		for _, service := range s.Network.Services {
 			if host, _, err := net.SplitHostPort(service.Address); err == nil {
-				r.own = append(r.own, host)
+				r.addresses = append(r.addresses, host)
 			}
 		}
 	}
@@ -59,17 +59,17 @@ func (e *Engine) reachOf(ctx context.Context, s engine.Spec) reach {
 }
 
 // create makes the container, with its own addresses where the engine gives them.
-func (c *Container) create(ctx context.Context, config *container.Config, host *container.HostConfig, r *reach) (container.CreateResponse, error) {
-	if r.given = len(r.own) == 0; r.given {
+func (c *Container) create(ctx context.Context, config *container.Config, host *container.HostConfig, r *networkPlan) (container.CreateResponse, error) {
+	if r.applied = len(r.addresses) == 0; r.applied {
 		return c.engine.create(ctx, c.spec, config, host, nil)
 	}
 	made, err := c.engine.create(ctx, c.spec, config, host, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: r.own}},
+		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: r.addresses}},
 	}})
 	if err == nil {
-		r.given = c.engine.gives(ctx, made.ID, r.own)
+		r.applied = c.engine.hasAddresses(ctx, made.ID, r.addresses)
 	}
-	if err == nil || isTaken(err) {
+	if err == nil || isNameConflict(err) {
 		return made, err
 	}
 	// It may be for these that the engine refused it, as podman does.
@@ -82,7 +82,7 @@ func (c *Container) create(ctx context.Context, config *container.Config, host *
 
 // gives reports whether a container is to have addresses that were asked for: an engine
 // may pass over them in silence.
-func (e *Engine) gives(ctx context.Context, id string, own []string) bool {
+func (e *Engine) hasAddresses(ctx context.Context, id string, own []string) bool {
 	got, err := e.api.ContainerInspect(ctx, id)
 	if err != nil || got.NetworkSettings == nil {
 		return false
@@ -93,8 +93,8 @@ func (e *Engine) gives(ctx context.Context, id string, own []string) bool {
 
 // prepare waits for the relay where a container needs one to be kept from the machine's
 // metadata: it is to start at once when the container has.
-func (c *Container) prepare(ctx context.Context, r *reach) {
-	if r.given {
+func (c *Container) awaitRelayImage(ctx context.Context, r *networkPlan) {
+	if r.applied {
 		return
 	}
 	if r.relay == nil {
@@ -104,15 +104,15 @@ func (c *Container) prepare(ctx context.Context, r *reach) {
 }
 
 // connect gives a container that runs what the engine did not.
-func (c *Container) connect(ctx context.Context, r reach) error {
+func (c *Container) connectNetwork(ctx context.Context, r networkPlan) error {
 	if r.relay == nil {
 		return nil
 	}
 	image := r.relay()
-	if r.given {
+	if r.applied {
 		return c.serve(ctx, image, nil)
 	}
-	err := c.serve(ctx, image, r.own)
+	err := c.serve(ctx, image, r.addresses)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

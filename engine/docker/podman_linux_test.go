@@ -18,7 +18,7 @@ import (
 )
 
 // podman speaks Docker's API, and is another program.
-func TestPodmanKeepsTheContract(t *testing.T) {
+func TestContract_Podman(t *testing.T) {
 	e := podman(t)
 	saved, err := daemon(t, connect(t)).ImageSave(t.Context(), []string{base})
 	if err != nil {

@@ -30,7 +30,7 @@ func (c *Container) forward(ctx context.Context, name string) {
 	}
 	lost, err := c.forwardAll(ctx, got.ID, ports)
 	if err != nil {
-		c.drop(ctx, func(id, _ string) bool { return id == got.ID })
+		c.closePorts(ctx, func(id, _ string) bool { return id == got.ID })
 	}
 	c.unforward(ctx, got.ID) // if it has ended before it was noted
 	switch {
@@ -55,7 +55,7 @@ func notTCP(all nat.PortMap) []string {
 
 // watchEnds frees the ports of containers that end by themselves.
 func (c *Container) watchEnds(ctx context.Context) {
-	filter := c.socket.own()
+	filter := c.socket.filter()
 	filter.Add("type", string(events.ContainerEventType))
 	filter.Add("event", string(events.ActionDie))
 	ended, failed := c.engine.api.Events(ctx, events.ListOptions{Filters: filter})
@@ -121,15 +121,15 @@ func (c *Container) unforward(ctx context.Context, name string) {
 			return // it does not listen to that
 		}
 	}
-	c.drop(ctx, func(known, called string) bool {
+	c.closePorts(ctx, func(known, called string) bool {
 		return known == id || called == name || len(name) >= shortID && strings.HasPrefix(known, name)
 	})
 }
 
 // drop frees the ports of containers, chosen by ID and name.
-func (c *Container) drop(ctx context.Context, which func(id, name string) bool) {
-	c.socket.dropping.Lock()
-	defer c.socket.dropping.Unlock()
+func (c *Container) closePorts(ctx context.Context, which func(id, name string) bool) {
+	c.socket.closingMu.Lock()
+	defer c.socket.closingMu.Unlock()
 	c.socket.mu.Lock()
 	var relays []string
 	for known, f := range c.socket.forwarded {
@@ -177,13 +177,13 @@ func (c *Container) forwardAll(ctx context.Context, id string, ports []published
 		if at[i] != addresses[i] { // it is at another port instead, where nobody looks
 			lost = append(lost, p.port)
 		}
-		go carry(listeners[i], p.address)
+		go forwardConn(listeners[i], p.address)
 	}
 	return lost, nil
 }
 
 // carry carries connections to an address of this machine.
-func carry(l net.Listener, address string) {
+func forwardConn(l net.Listener, address string) {
 	for {
 		from, err := l.Accept()
 		if err != nil {
@@ -197,15 +197,15 @@ func carry(l net.Listener, address string) {
 			}
 			defer to.Close()
 			var group sync.WaitGroup
-			group.Go(func() { pump(to, from) })
-			group.Go(func() { pump(from, to) })
+			group.Go(func() { copyHalf(to, from) })
+			group.Go(func() { copyHalf(from, to) })
 			group.Wait()
 		}()
 	}
 }
 
 // pump copies one way, and tells the other end when that is all.
-func pump(to, from net.Conn) {
+func copyHalf(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	if half, can := to.(interface{ CloseWrite() error }); can {
 		_ = half.CloseWrite()

@@ -24,26 +24,26 @@ import (
 )
 
 // relayed is the name of an image that holds a relay.
-type relayed struct {
+type relayImageResult struct {
 	name string
 	err  error
 }
 
 // findRelay finds that image while the build's container is made. What it returns waits
 // for it.
-func (e *Engine) findRelay(ctx context.Context, s engine.Spec) func() relayed {
-	found := make(chan relayed, 1)
+func (e *Engine) findRelay(ctx context.Context, s engine.Spec) func() relayImageResult {
+	found := make(chan relayImageResult, 1)
 	go func() {
 		name, err := e.relayImage(ctx, s.Hooks.Warnf)
-		found <- relayed{name, err}
+		found <- relayImageResult{name, err}
 	}()
-	return sync.OnceValue(func() relayed { return <-found })
+	return sync.OnceValue(func() relayImageResult { return <-found })
 }
 
 // serve makes services reachable: a container of ours in the network of the build's
 // listens, and carries each connection to us over its streams. It ends with us. Before,
 // it takes the addresses of own.
-func (c *Container) serve(ctx context.Context, image relayed, own []string) error {
+func (c *Container) serve(ctx context.Context, image relayImageResult, own []string) error {
 	s := c.spec
 	if image.err != nil {
 		return image.err
@@ -83,7 +83,7 @@ func (c *Container) listenInside(ctx context.Context, what, image string, own, a
 	}
 	spec := engine.Spec{Name: s.Name + "-" + what}
 	made, err := c.engine.create(ctx, spec, config, host, nil)
-	if isGone(err) { // another version of this program has just removed the image
+	if isNotFound(err) { // another version of this program has just removed the image
 		if config.Image, err = c.engine.relayImage(ctx, s.Hooks.Warnf); err != nil {
 			return "", nil, nil, err
 		}
@@ -92,19 +92,19 @@ func (c *Container) listenInside(ctx context.Context, what, image string, own, a
 	if err != nil {
 		return "", nil, nil, c.engine.fault(err, "make a container for "+what)
 	}
-	if !c.keepRelay(made.ID) {
+	if !c.addRelay(made.ID) {
 		return "", nil, nil, errors.Join(errClosed, c.engine.removeContainer(ctx, made.ID))
 	}
-	listeners, at, err := c.beginRelay(ctx, made.ID, what, len(addresses))
+	listeners, at, err := c.startRelay(ctx, made.ID, what, len(addresses))
 	if err != nil { // it is to be in the way of no other
-		err = errors.Join(err, c.dropRelay(context.WithoutCancel(ctx), made.ID))
+		err = errors.Join(err, c.removeRelay(context.WithoutCancel(ctx), made.ID))
 	}
 	return made.ID, listeners, at, err
 }
 
 // dropRelay removes a container of ours before this one goes.
-func (c *Container) dropRelay(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+func (c *Container) removeRelay(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
 	if err := c.engine.removeContainer(ctx, id); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (c *Container) dropRelay(ctx context.Context, id string) error {
 var errClosed = errors.New("the container has been removed")
 
 // keepRelay notes a container of ours that goes with this one, unless that is gone.
-func (c *Container) keepRelay(id string) bool {
+func (c *Container) addRelay(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
@@ -128,7 +128,7 @@ func (c *Container) keepRelay(id string) bool {
 	return !c.closed
 }
 
-func (c *Container) beginRelay(ctx context.Context, id, what string, count int) ([]net.Listener, []string, error) {
+func (c *Container) startRelay(ctx context.Context, id, what string, count int) ([]net.Listener, []string, error) {
 	stream, err := c.engine.api.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
 		return nil, nil, c.engine.fault(err, "attach to the container for "+what)
@@ -145,22 +145,22 @@ func (c *Container) beginRelay(ctx context.Context, id, what string, count int) 
 		_, err := stdcopy.StdCopy(w, complaint, stream.Reader)
 		w.CloseWithError(err)
 	}()
-	both := &duplex{r, stream.Conn}
+	both := &stdioConn{r, stream.Conn}
 	impatient := context.AfterFunc(ctx, func() { _ = both.Close() })
-	listeners, at, err := relay.Near(both, count)
+	listeners, at, err := relay.Serve(both, count)
 	if !impatient() && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		_ = both.Close()
 		<-ended
-		return nil, nil, fmt.Errorf("start the container for %s: %w%s", what, err, said(string(complaint.kept)))
+		return nil, nil, fmt.Errorf("start the container for %s: %w%s", what, err, appendOutput(string(complaint.kept)))
 	}
 	return listeners, at, nil
 }
 
 // said is what a program complained about, behind an error.
-func said(text string) string {
+func appendOutput(text string) string {
 	if text = strings.TrimSpace(text); text != "" {
 		return ": " + text
 	}
@@ -168,16 +168,16 @@ func said(text string) string {
 }
 
 // duplex is what a container prints and what it reads.
-type duplex struct {
+type stdioConn struct {
 	*io.PipeReader
 	net.Conn
 }
 
 // Read reads what the container prints.
-func (d *duplex) Read(p []byte) (int, error) { return d.PipeReader.Read(p) }
+func (d *stdioConn) Read(p []byte) (int, error) { return d.PipeReader.Read(p) }
 
 // Close ends both.
-func (d *duplex) Close() error { return errors.Join(d.PipeReader.Close(), d.Conn.Close()) }
+func (d *stdioConn) Close() error { return errors.Join(d.PipeReader.Close(), d.Conn.Close()) }
 
 // relayImage returns the image that holds the relay, which is made when it is first
 // needed: this program, and what it is linked with.
@@ -193,12 +193,12 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 	if err != nil {
 		return "", err
 	}
-	files, err := filesOf(program)
+	files, err := programFiles(program)
 	if err != nil {
 		return "", fmt.Errorf("use %s for the container for services: %w", program, err)
 	}
 	name := relay.Name + ":" + files.tag()
-	turn, err := e.await(ctx) // another start of this program may be at it
+	turn, err := e.lock(ctx) // another start of this program may be at it
 	if err != nil {
 		return "", err
 	}
@@ -219,7 +219,7 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 	if err := follow(done, name, func(engine.Progress) {}); err != nil { // also what the engine says in it
 		return "", e.fault(err, "make the image for services")
 	}
-	e.forgetRelays(ctx)
+	e.removeOldRelays(ctx)
 	return name, nil
 }
 
@@ -228,7 +228,7 @@ const relayLabel = "dev.buildlocal.relay"
 
 // forgetRelays removes the images of other versions of this program. One that is in
 // use stays, and one that is new: a build may be about to use it.
-func (e *Engine) forgetRelays(ctx context.Context) {
+func (e *Engine) removeOldRelays(ctx context.Context) {
 	const old = 24 * 60 * 60 // seconds
 	relays, _ := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", relayLabel))})
 	newest := int64(0) // the one that has just been made
@@ -251,8 +251,8 @@ type programFile struct {
 // program is all files that a program needs, itself first.
 type program []programFile
 
-func filesOf(file string) (program, error) {
-	libraries, err := librariesOf(file)
+func programFiles(file string) (program, error) {
+	libraries, err := sharedLibraries(file)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func served(at *string) []engine.Service {
 
 // An engine gives no link-local addresses, and says so or does not: they are taken in
 // the container's network.
-func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
+func TestService_RelayTakesAddresses(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for name, handler := range map[string]http.Handler{
@@ -107,7 +107,7 @@ func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
 	}
 }
 
-func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
+func TestService_FallbackAddress(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for name, handler := range map[string]http.Handler{
@@ -131,7 +131,7 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 	}
 }
 
-func TestWithoutAProgramForTheEngineServicesAreRefused(t *testing.T) {
+func TestService_NoRelayProgram(t *testing.T) {
 	t.Parallel()
 	spec := newSpec(t)
 	spec.Network.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(net.Listener) error { return nil }}}

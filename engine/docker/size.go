@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,20 +16,21 @@ import (
 	"github.com/docker/docker/api/types/system"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
 // measureLimit is how long a registry may take to say how large an image is.
-const measureLimit = 5 * time.Second
+const maxMeasureTime = 5 * time.Second
 
 // hasRoom tells how large an image is that is to be pulled, and refuses one that has no
 // room. Layers that the engine has are counted too: it does not say which it has, so where
 // it has another image of the repository nothing is refused. What cannot be found out is
 // not told.
-func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error {
+func (e *Engine) checkSpace(ctx context.Context, name string, s engine.Spec) error {
 	if e.measure == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, measureLimit)
+	ctx, cancel := context.WithTimeout(ctx, maxMeasureTime)
 	defer cancel()
 	info, err := e.api.Info(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 	wanted := cmp.Or(s.Image.Platform, native)
 	have := ""
 	older, missing := e.api.ImageInspect(ctx, name)
-	if missing == nil && fits(platform(older.Os, older.Architecture, older.Variant), wanted) {
+	if missing == nil && platformMatches(platform(older.Os, older.Architecture, older.Variant), wanted) {
 		have = digestOf(older.RepoDigests, name)
 	}
 	size, err := e.measure(ctx, name, wanted, have)
@@ -51,9 +51,8 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 		return nil
 	}
 	free, known := int64(0), false
-	if e.sharesFiles() == nil && !keptElsewhere(info) {
-		free, err = freeSpace(info.DockerRootDir)
-		known = err == nil
+	if e.checkSharedFiles() == nil && !usesContainerd(info) {
+		free, known = tree.FreeSpace(info.DockerRootDir)
 	}
 	known = known && missing != nil && !e.hasOthers(ctx, name)
 	s.Hooks.ReportProgress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
@@ -64,7 +63,7 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 }
 
 // keptElsewhere reports whether images are with containerd, which does not say where.
-func keptElsewhere(info system.Info) bool {
+func usesContainerd(info system.Info) bool {
 	return slices.ContainsFunc(info.DriverStatus, func(s [2]string) bool { return strings.HasPrefix(s[1], "io.containerd.snapshotter") })
 }
 
@@ -76,13 +75,13 @@ func (e *Engine) hasOthers(ctx context.Context, name string) bool {
 }
 
 // notThere makes need go on as if the image were not there.
-type notThere string
+type notUsable string
 
 // Error says why it does not count.
-func (n notThere) Error() string { return string(n) }
+func (n notUsable) Error() string { return string(n) }
 
 // NotFound makes it an error of something that is not there.
-func (notThere) NotFound() {}
+func (notUsable) NotFound() {}
 
 // digestOf returns the digest by which the registry of name has an image; empty where
 // that is not known.
@@ -110,11 +109,11 @@ func hasDigest(repoDigests []string, digest string) bool {
 }
 
 // tell tells which image a container is made from.
-func (f found) tell(s engine.Spec) {
+func (f localImage) report(s engine.Spec) {
 	s.Hooks.ReportImage(f.about())
 }
 
-func (f found) about() engine.Image {
+func (f localImage) about() engine.Image {
 	created, _ := time.Parse(time.RFC3339Nano, f.image.Created)
 	return engine.Image{
 		Name: f.name, ID: f.image.ID, Digest: digestOf(f.image.RepoDigests, f.name), Size: f.image.Size, Created: created,
@@ -125,9 +124,9 @@ func (f found) about() engine.Image {
 // Need returns the image of a container, which is pulled as spec says. The errors are
 // those of Start.
 func (e *Engine) Need(ctx context.Context, spec engine.Spec) (engine.Image, error) {
-	f, err := e.need(ctx, spec)
+	f, err := e.resolve(ctx, spec)
 	if err != nil {
-		return engine.Image{}, orCause(ctx, err)
+		return engine.Image{}, causeOr(ctx, err)
 	}
 	return f.about(), nil
 }
@@ -136,7 +135,7 @@ func (e *Engine) Need(ctx context.Context, spec engine.Spec) (engine.Image, erro
 func (e *Engine) Images(ctx context.Context) ([]engine.Image, error) {
 	listed, err := e.api.ImageList(ctx, image.ListOptions{})
 	if err != nil {
-		return nil, e.fault(orCause(ctx, err), "list images")
+		return nil, e.fault(causeOr(ctx, err), "list images")
 	}
 	var all []engine.Image
 	for _, i := range listed {
@@ -155,10 +154,10 @@ func (e *Engine) Images(ctx context.Context) ([]engine.Image, error) {
 // fs.ErrNotExist where there is none of the name.
 func (e *Engine) RemoveImage(ctx context.Context, name string) error {
 	_, err := e.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
-	if isGone(err) {
+	if isNotFound(err) {
 		return fmt.Errorf("image %s: %w", name, fs.ErrNotExist)
 	}
-	return e.fault(orCause(ctx, err), "remove image "+name)
+	return e.fault(causeOr(ctx, err), "remove image "+name)
 }
 
 // ImageEnv returns the variables of an image that is at the engine, and its entrypoint.
@@ -184,18 +183,16 @@ type About struct {
 func (e *Engine) About(ctx context.Context) (About, error) {
 	info, err := e.api.Info(ctx)
 	if err != nil {
-		return About{}, e.fault(orCause(ctx, err), "ask the engine what it is")
+		return About{}, e.fault(causeOr(ctx, err), "ask the engine what it is")
 	}
-	return About{Version: info.ServerVersion, CPUs: info.NCPU, Memory: info.MemTotal, Storage: info.Driver, Root: info.DockerRootDir, SharesFiles: e.sharesFiles() == nil}, nil
+	return About{Version: info.ServerVersion, CPUs: info.NCPU, Memory: info.MemTotal, Storage: info.Driver, Root: info.DockerRootDir, SharesFiles: e.checkSharedFiles() == nil}, nil
 }
 
-// FreeSpace returns how many bytes may still be written in a directory of this machine,
-// or where it will be; an error where that is not known.
+// FreeSpace returns how many bytes can still be written in a directory of this host. If
+// the directory does not exist yet, its nearest parent counts.
 func FreeSpace(dir string) (int64, error) {
-	free, err := freeSpace(dir)
-	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		free, err = freeSpace(dir)
+	if free, known := tree.FreeSpaceFor(dir); known {
+		return free, nil
 	}
-	return free, err
+	return 0, fmt.Errorf("free space of %s: %w", dir, errors.ErrUnsupported)
 }

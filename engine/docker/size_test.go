@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-func TestAnImageThatHasNoRoomIsNotPulled(t *testing.T) {
+func TestPull_NotEnoughSpace(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "large:1")

@@ -23,7 +23,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/engine/docker/gate"
+	"github.com/buildlocal/buildlocal/engine/docker/apiproxy"
 )
 
 // InsideLabel is on all that a container made at the engine's socket; its value is the
@@ -35,7 +35,7 @@ type socket struct {
 	listener net.Listener
 	host     string // the file on this machine
 	label    string // NAME=VALUE, on all that was made there
-	gate     *gate.Gate
+	gate     *apiproxy.Proxy
 	tags     map[string]string // names of images that were there before, with their IDs
 	images   map[string]bool   // IDs of all images that were there before
 	unwatch  context.CancelFunc
@@ -43,11 +43,11 @@ type socket struct {
 	mu        sync.Mutex
 	forwarded map[string]forwarded // by the ID of the container whose ports they are
 
-	dropping sync.Mutex // held until ports are free: who asks for what another is at waits for it
-	looking  sync.Mutex
-	looked   bool
-	mounts   []container.MountPoint
-	merged   string // the container's root directory, as the engine has it; empty where it is not known
+	closingMu sync.Mutex // held until ports are free: who asks for what another is at waits for it
+	inspectMu sync.Mutex
+	inspected bool
+	mounts    []container.MountPoint
+	rootDir   string // the container's root directory, as the engine has it; empty where it is not known
 }
 
 // openSocket makes the socket, before the container that has it is made.
@@ -55,7 +55,7 @@ func (e *Engine) openSocket(ctx context.Context, s engine.Spec, c *Container) ([
 	if s.Network.Socket == nil {
 		return nil, nil
 	}
-	if err := e.sharesFiles(); err != nil {
+	if err := e.checkSharedFiles(); err != nil {
 		return nil, &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("give the build the engine's socket: %v", err),
 			Hint: "A socket can be given away only by an engine that runs as root on this machine: run with --privileged, where the build has an engine of its own."}
 	}
@@ -103,9 +103,9 @@ func (c *Container) serveSocket(gives bool) {
 	for name, value := range c.spec.Labels {
 		labels[name] = value
 	}
-	c.socket.gate = &gate.Gate{
+	c.socket.gate = &apiproxy.Proxy{
 		Dial: c.engine.api.Dialer(), Started: c.forward, Ended: c.unforward, Tags: c.socket.tags,
-		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Resources.Privileged, Paths: c.paths, KeepImages: c.spec.Network.Socket.KeepImages,
+		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Resources.Privileged, Paths: c.hostPaths, KeepImages: c.spec.Network.Socket.KeepImages,
 	}
 	switch {
 	case c.spec.Network.Metadata:
@@ -139,18 +139,18 @@ func (e *Engine) tags(ctx context.Context) (map[string]string, map[string]bool, 
 
 // realPaths is a command that prints where paths really are, one a line: links are
 // followed. A path after "make" is made where it is missing.
-const realPaths = `while [ $# -gt 0 ]; do
+const realPathsScript = `while [ $# -gt 0 ]; do
   if [ "$1" = make ] && [ ! -e "$2" ]; then mkdir -p "$2"; fi
   if [ -d "$2" ]; then (cd -P "$2" && pwd -P); elif [ -e "$2" ]; then readlink -f "$2" || echo "$2"; else echo; fi
   shift 2
 done`
 
 // paths returns where paths of the container are for the engine.
-func (c *Container) paths(ctx context.Context, all []gate.Path) ([]string, error) {
-	if err := c.look(ctx); err != nil {
+func (c *Container) hostPaths(ctx context.Context, all []apiproxy.Path) ([]string, error) {
+	if err := c.inspectOnce(ctx); err != nil {
 		return nil, err
 	}
-	args := []string{"sh", "-c", realPaths, "sh"}
+	args := []string{"sh", "-c", realPathsScript, "sh"}
 	for _, p := range all {
 		word := "keep"
 		if p.Make && !c.isSocket(p.Name) {
@@ -174,7 +174,7 @@ func (c *Container) paths(ctx context.Context, all []gate.Path) ([]string, error
 		if !path.IsAbs(lines[i]) || path.Clean(lines[i]) != lines[i] {
 			return nil, fmt.Errorf("look for %s in the build: it tells %q", p.Name, lines[i])
 		}
-		place, err := c.place(p.Name, lines[i])
+		place, err := c.hostPath(p.Name, lines[i])
 		if err != nil {
 			return nil, err
 		}
@@ -188,33 +188,33 @@ func (c *Container) isSocket(name string) bool {
 }
 
 // look asks the engine what the container is made of, once.
-func (c *Container) look(ctx context.Context) error {
-	c.socket.looking.Lock()
-	defer c.socket.looking.Unlock()
-	if c.socket.looked {
+func (c *Container) inspectOnce(ctx context.Context) error {
+	c.socket.inspectMu.Lock()
+	defer c.socket.inspectMu.Unlock()
+	if c.socket.inspected {
 		return nil
 	}
 	got, err := c.engine.api.ContainerInspect(ctx, c.id)
 	if err != nil {
 		return c.engine.fault(err, "look at the build's container")
 	}
-	c.socket.looked, c.socket.mounts = true, got.Mounts
+	c.socket.inspected, c.socket.mounts = true, got.Mounts
 	// These the engine mounts too, and does not list.
 	for at, source := range map[string]string{"/etc/hosts": got.HostsPath, "/etc/hostname": got.HostnamePath, "/etc/resolv.conf": got.ResolvConfPath} {
 		if source != "" {
 			c.socket.mounts = append(c.socket.mounts, container.MountPoint{Source: source, Destination: at})
 		}
 	}
-	c.socket.merged = got.GraphDriver.Data["MergedDir"]
+	c.socket.rootDir = got.GraphDriver.Data["MergedDir"]
 	return nil
 }
 
 // place returns where a path is for the engine, whose links are followed already.
-func (c *Container) place(asked, real string) (string, error) {
+func (c *Container) hostPath(asked, real string) (string, error) {
 	if c.isSocket(asked) || c.isSocket(real) {
 		return c.socket.host, nil // a container in the build has the build's
 	}
-	best, at := "", c.socket.merged
+	best, at := "", c.socket.rootDir
 	for _, m := range c.socket.mounts {
 		if (real == m.Destination || strings.HasPrefix(real, m.Destination+"/")) && len(m.Destination) > len(best) {
 			best, at = m.Destination, m.Source
@@ -232,7 +232,7 @@ func (c *Container) place(asked, real string) (string, error) {
 }
 
 // removeInside removes containers that were made at the socket.
-func (c *Container) removeInside(ctx context.Context) error {
+func (c *Container) removeSocketContainers(ctx context.Context) error {
 	if c.socket == nil {
 		return nil
 	}
@@ -241,7 +241,7 @@ func (c *Container) removeInside(ctx context.Context) error {
 		c.socket.unwatch()
 	}
 	_ = c.socket.listener.Close()
-	made, err := c.engine.api.ContainerList(ctx, container.ListOptions{All: true, Filters: c.socket.own()})
+	made, err := c.engine.api.ContainerList(ctx, container.ListOptions{All: true, Filters: c.socket.filter()})
 	if err != nil {
 		return c.engine.fault(err, "list what the build made")
 	}
@@ -254,20 +254,20 @@ func (c *Container) removeInside(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (s *socket) own() filters.Args { return filters.NewArgs(filters.Arg("label", s.label)) }
+func (s *socket) filter() filters.Args { return filters.NewArgs(filters.Arg("label", s.label)) }
 
 // removeMade removes what else was made at the socket, once no container holds it.
-func (c *Container) removeMade(ctx context.Context) error {
+func (c *Container) removeSocketResources(ctx context.Context) error {
 	if c.socket == nil {
 		return nil
 	}
 	var errs []error
-	networks, err := c.engine.api.NetworkList(ctx, network.ListOptions{Filters: c.socket.own()})
+	networks, err := c.engine.api.NetworkList(ctx, network.ListOptions{Filters: c.socket.filter()})
 	errs = append(errs, c.engine.fault(err, "list networks"))
 	for _, n := range networks {
 		errs = append(errs, c.engine.Remove(ctx, engine.Resource{Kind: kindNetwork, ID: n.ID, Name: n.Name}))
 	}
-	volumes, err := c.engine.volumes(ctx, c.socket.own())
+	volumes, err := c.engine.volumes(ctx, c.socket.filter())
 	errs = append(errs, err)
 	for _, v := range volumes {
 		if v.Labels[InsideLabel] != "" {
@@ -275,7 +275,7 @@ func (c *Container) removeMade(ctx context.Context) error {
 		}
 	}
 	errs = append(errs, c.restoreNames(ctx))
-	images, err := c.engine.api.ImageList(ctx, image.ListOptions{Filters: c.socket.own()})
+	images, err := c.engine.api.ImageList(ctx, image.ListOptions{Filters: c.socket.filter()})
 	errs = append(errs, c.engine.fault(err, "list images"))
 	for _, i := range images {
 		errs = append(errs, c.engine.Remove(ctx, engine.Resource{Kind: kindImage, ID: i.ID, Name: i.ID}))
@@ -293,13 +293,13 @@ func (c *Container) removeUntagged(ctx context.Context) error {
 	var errs []error
 	for _, id := range c.socket.gate.Made() {
 		is, err := c.engine.api.ImageInspect(ctx, id)
-		if c.socket.images[id] || isGone(err) || err == nil && (len(is.RepoTags) > 0 || c.socket.images[is.ID]) {
+		if c.socket.images[id] || isNotFound(err) || err == nil && (len(is.RepoTags) > 0 || c.socket.images[is.ID]) {
 			continue
 		}
 		if err == nil {
 			err = c.engine.removeImage(ctx, is.ID, image.RemoveOptions{PruneChildren: true})
 		}
-		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
+		if err != nil && !isNotFound(err) && !cerrdefs.IsConflict(err) {
 			errs = append(errs, c.engine.fault(err, "remove the image "+id))
 		}
 	}
@@ -308,7 +308,7 @@ func (c *Container) removeUntagged(ctx context.Context) error {
 
 // idBefore returns which image had a name before the build; now are the names of that
 // which has it. podman calls localhost/a what is asked for as a, where Docker has two.
-func idBefore(tags map[string]string, name string, now []string) string {
+func originalID(tags map[string]string, name string, now []string) string {
 	long := "localhost/" + name
 	if tags[name] == "" && slices.Contains(now, long) && !slices.Contains(now, name) {
 		name = long
@@ -330,9 +330,9 @@ func (c *Container) restoreNames(ctx context.Context) error {
 		}
 		name = reference.FamiliarString(ref)
 		now, err := c.engine.api.ImageInspect(ctx, name)
-		before := idBefore(c.socket.tags, name, now.RepoTags)
+		before := originalID(c.socket.tags, name, now.RepoTags)
 		switch {
-		case isGone(err) && before == "", err == nil && now.ID == before:
+		case isNotFound(err) && before == "", err == nil && now.ID == before:
 			continue
 		case before != "":
 			made := err == nil && !c.socket.images[now.ID]
@@ -342,7 +342,7 @@ func (c *Container) restoreNames(ctx context.Context) error {
 		case err == nil:
 			err = c.engine.removeImage(ctx, name, image.RemoveOptions{PruneChildren: true})
 		}
-		if err != nil && !isGone(err) && !cerrdefs.IsConflict(err) {
+		if err != nil && !isNotFound(err) && !cerrdefs.IsConflict(err) {
 			errs = append(errs, c.engine.fault(err, "give the name "+name+" back"))
 		}
 	}

@@ -2,7 +2,7 @@ package docker
 
 import "testing"
 
-func TestANameIsGivenBackToWhatHadIt(t *testing.T) {
+func TestOriginalID_PodmanNames(t *testing.T) {
 	t.Parallel()
 	tags := map[string]string{"a:1": "sha256:a", "localhost/b:1": "sha256:b"}
 	for _, test := range []struct {
@@ -16,7 +16,7 @@ func TestANameIsGivenBackToWhatHadIt(t *testing.T) {
 		{"Docker, which has two", "b:1", []string{"b:1"}, ""},
 		{"Docker, one image of both", "b:1", []string{"b:1", "localhost/b:1"}, ""},
 	} {
-		if got := idBefore(tags, test.name, test.now); got != test.want {
+		if got := originalID(tags, test.name, test.now); got != test.want {
 			t.Errorf("%s: %q, want %q", test.what, got, test.want)
 		}
 	}

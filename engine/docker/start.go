@@ -21,13 +21,13 @@ import (
 )
 
 // cleanupLimit bounds how long the remains of a failed Start are removed.
-const cleanupLimit = 30 * time.Second
+const cleanupTimeout = 30 * time.Second
 
 // Start makes and starts a container. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
 	c := &Container{engine: e, spec: s}
-	if err := orCause(ctx, e.start(ctx, s, c)); err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	if err := causeOr(ctx, e.start(ctx, s, c)); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 		defer cancel()
 		return nil, errors.Join(err, c.Close(ctx))
 	}
@@ -35,30 +35,30 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 }
 
 func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
-	reach := e.reachOf(ctx, s)
-	image, err := e.need(ctx, s)
+	reach := e.planNetwork(ctx, s)
+	image, err := e.resolve(ctx, s)
 	if err != nil {
 		return err
 	}
-	image.tell(s)
+	image.report(s)
 	mounts, err := e.mounts(ctx, s, c)
 	if err != nil {
 		return err
 	}
 	config, host := configs(s, image)
 	host.Mounts = mounts
-	if err := e.limit(ctx, s, host); err != nil {
+	if err := e.applyLimits(ctx, s, host); err != nil {
 		return err
 	}
 	made, err := c.create(ctx, config, host, &reach)
-	if isTaken(err) {
-		c.volumes, c.hidden = nil, nil // they are of the container that has the name
+	if isNameConflict(err) {
+		c.volumes, c.whiteoutDirs = nil, nil // they are of the container that has the name
 	}
 	if err != nil {
-		return e.fault(image.missing(err), "make a container from "+image.name)
+		return e.fault(image.notFoundErr(err), "make a container from "+image.name)
 	}
 	c.id = made.ID
-	c.serveSocket(reach.given)
+	c.serveSocket(reach.applied)
 	for _, warning := range made.Warnings {
 		if s.Resources.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
 			s.Hooks.Warnf("docker: %s", warning)
@@ -67,11 +67,11 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	c.prepare(ctx, &reach)
-	if err := c.begin(ctx, image.name); err != nil {
+	c.awaitRelayImage(ctx, &reach)
+	if err := c.attachAndStart(ctx, image.name); err != nil {
 		return err
 	}
-	return c.connect(ctx, reach)
+	return c.connectNetwork(ctx, reach)
 }
 
 // mounts makes what stands in the container besides its image.
@@ -80,7 +80,7 @@ func (e *Engine) mounts(ctx context.Context, s engine.Spec, c *Container) ([]mou
 	if err != nil {
 		return nil, err
 	}
-	kept, err := e.keptVolumes(ctx, s)
+	kept, err := e.mountVolumes(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ const dockerDir = "/var/lib/docker"
 
 // limit asks for the limits the engine can keep: it refuses more processors than
 // it has.
-func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
+func (e *Engine) applyLimits(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
 	if s.Resources.Limits == (engine.Limits{}) {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostC
 // create makes a container. Once asked, the engine makes it whether we wait or
 // not: the end of ctx does not keep us from hearing what it is called.
 func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Config, host *container.HostConfig, own *network.NetworkingConfig) (container.CreateResponse, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	return e.api.ContainerCreate(ctx, config, host, own, platformOf(s), s.Name)
 }
@@ -138,7 +138,7 @@ func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Co
 // configs returns what the engine is asked for. The container lives for Main; or,
 // where there is none, for a shell that reads our end of a stream. The image's
 // entrypoint does not run.
-func configs(s engine.Spec, image found) (*container.Config, *container.HostConfig) {
+func configs(s engine.Spec, image localImage) (*container.Config, *container.HostConfig) {
 	config := &container.Config{
 		Image: image.name, Labels: s.Labels, Env: s.Env, User: "0", WorkingDir: "/",
 		OpenStdin: true, StdinOnce: !s.Keep, AttachStdin: true, AttachStdout: true, AttachStderr: true,
@@ -187,29 +187,29 @@ func platformOf(s engine.Spec) *ocispec.Platform {
 }
 
 // begin attaches the streams, starts the container and hands it to Main.
-func (c *Container) begin(ctx context.Context, image string) error {
+func (c *Container) attachAndStart(ctx context.Context, image string) error {
 	stream, err := c.engine.api.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil && strings.Contains(err.Error(), "unable to upgrade") {
 		// podman prepares it already here; why it cannot is told only by a start.
 		err = cmp.Or(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), err)
-		return c.started(err, image)
+		return c.startErr(err, image)
 	}
 	if err != nil {
 		return c.engine.fault(err, "attach to the container")
 	}
 	c.stream = stream
-	if err := c.started(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), image); err != nil {
+	if err := c.startErr(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), image); err != nil {
 		return err
 	}
 	if c.spec.Main != nil {
-		go c.follow(stream, *c.spec.Main, c.mainExit)
+		go c.followMain(stream, *c.spec.Main, c.mainExit)
 		return nil
 	}
 	return c.awaitShell(ctx, image)
 }
 
 // started tells why a start failed.
-func (c *Container) started(err error, image string) error {
+func (c *Container) startErr(err error, image string) error {
 	if err != nil && isMountFailure(err.Error(), c.spec.Name) {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
@@ -217,16 +217,16 @@ func (c *Container) started(err error, image string) error {
 }
 
 // follow copies Main's streams until it ends, then tells Ended.
-func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit func(context.Context) (int, error)) {
+func (c *Container) followMain(stream types.HijackedResponse, p engine.Process, exit func(context.Context) (int, error)) {
 	stderr := &head{to: orDiscard(p.Stderr)}
 	p.Stderr = stderr
 	err := copyStreams(stream, p)
 	// The streams have ended; the engine knows why.
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	status, exitErr := exit(ctx)
 	if err == nil && exitErr == nil && status != 0 {
-		exitErr = neverRan(string(stderr.kept), "run "+p.Args[0])
+		exitErr = execFormatErr(string(stderr.kept), "run "+p.Args[0])
 	}
 	c.spec.Hooks.ReportExit(status, errors.Join(err, exitErr))
 }
@@ -262,7 +262,7 @@ func (c *Container) awaitShell(ctx context.Context, image string) error {
 		return context.Cause(ctx)
 	case <-seen.ended:
 		printed := strings.TrimSpace(seen.text() + "\n" + complained.text())
-		if err := neverRan(printed, "start a container from "+image); err != nil {
+		if err := execFormatErr(printed, "start a container from "+image); err != nil {
 			return err
 		}
 		return &engine.Fault{Kind: engine.Died,

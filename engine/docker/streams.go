@@ -40,7 +40,7 @@ func orDiscard(w io.Writer) io.Writer {
 }
 
 // headLimit is how much of the beginning of an output is kept, in bytes.
-const headLimit = 200
+const maxHead = 200
 
 // head passes output on, and keeps the beginning of it.
 type head struct {
@@ -49,12 +49,12 @@ type head struct {
 }
 
 func (h *head) Write(p []byte) (int, error) {
-	h.kept = append(h.kept, p[:min(len(p), headLimit-len(h.kept))]...)
+	h.kept = append(h.kept, p[:min(len(p), maxHead-len(h.kept))]...)
 	return h.to.Write(p)
 }
 
 // watchLimit is how much of the end of an entrypoint's output is kept, in bytes.
-const watchLimit = 4 << 10
+const maxWatched = 4 << 10
 
 // watch takes output until it holds a line, and keeps the last of it.
 type watch struct {
@@ -78,7 +78,7 @@ func (w *watch) Write(p []byte) (int, error) {
 		w.done = true
 		close(w.found)
 	}
-	if over := len(w.kept) - watchLimit; over > 0 {
+	if over := len(w.kept) - maxWatched; over > 0 {
 		w.kept = bytes.Clone(w.kept[over:])
 	}
 	return len(p), nil

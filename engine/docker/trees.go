@@ -13,7 +13,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/layer"
+	"github.com/buildlocal/buildlocal/internal/overlay"
 )
 
 // mountTrees makes a copy-on-write volume for each tree: an overlay whose lower
@@ -26,7 +26,7 @@ func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([
 	if len(s.Mounts.Trees) == 0 {
 		return nil, nil
 	}
-	if err := e.sharesFiles(); err != nil {
+	if err := e.checkSharedFiles(); err != nil {
 		return nil, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	var mounts []mount.Mount
@@ -44,14 +44,14 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	if strings.HasPrefix(s.Mounts.Temp, tree.Host+string(filepath.Separator)) {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (the temporary directory %s is in it)", engine.ErrUnsupported, s.Mounts.Temp)
 	}
-	if err := oneFileSystem(tree); err != nil {
+	if err := checkSingleFileSystem(tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	// Made also where nothing is hidden: an engine that sees another directory at
 	// tree.Host does not see this one, and mounts nothing.
 	hide := filepath.Join(s.Mounts.Temp, fmt.Sprintf("hide%d", i))
-	c.hidden = append(c.hidden, hide)
-	if err := whiteouts(hide, tree); err != nil {
+	c.whiteoutDirs = append(c.whiteoutDirs, hide)
+	if err := hideNames(hide, tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
 	}
 	var layers [2]string
@@ -64,9 +64,9 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 	}
 	options := map[string]string{
 		"type": "overlay", "device": "overlay",
-		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", layersOf(tree, hide), escape(layers[0]), escape(layers[1])),
+		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lowerDirs(tree, hide), overlay.Escape(layers[0]), overlay.Escape(layers[1])),
 	}
-	c.uppers = append(c.uppers, upper{tree.Path, layers[0]})
+	c.uppers = append(c.uppers, upperDir{tree.Path, layers[0]})
 	// Not with the container: podman passes over the options there (observed, 4.3).
 	v, err := c.createVolume(ctx, fmt.Sprintf("%s-tree%d", s.Name, i), options)
 	if err != nil {
@@ -76,14 +76,14 @@ func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i i
 }
 
 // upper is where what is written to a tree stands, on the engine's machine.
-type upper struct{ path, host string }
+type upperDir struct{ path, host string }
 
 // Untouched reports that a tree is as it was. See engine.Watcher. It needs the right
 // to see what the engine keeps.
 func (c *Container) Untouched(path string) bool {
 	for _, u := range c.uppers {
-		if name, in := layer.Below(u.path, path); in {
-			return layer.Untouched(u.host, name)
+		if name, in := overlay.Below(u.path, path); in {
+			return overlay.Untouched(u.host, name)
 		}
 	}
 	return false
@@ -92,11 +92,11 @@ func (c *Container) Untouched(path string) bool {
 // Written returns where the engine keeps what was written. See engine.Watcher.
 func (c *Container) Written(path string) (dir, name string) {
 	for _, u := range c.uppers {
-		if name, in := layer.Below(u.path, path); in {
+		if name, in := overlay.Below(u.path, path); in {
 			return written(u.host, name)
 		}
 	}
-	c.root.Do(c.findRoot)
+	c.findRootOnce.Do(c.findRoot)
 	if c.rootUpper == "" {
 		return "", ""
 	}
@@ -104,7 +104,7 @@ func (c *Container) Written(path string) (dir, name string) {
 }
 
 func written(upper, name string) (string, string) {
-	if !layer.Written(upper, name) {
+	if !overlay.Written(upper, name) {
 		return "", ""
 	}
 	return upper, name
@@ -113,10 +113,10 @@ func written(upper, name string) (string, string) {
 // findRoot finds where what is written to the image stands, on an engine that shares
 // this machine's files.
 func (c *Container) findRoot() {
-	if c.engine.sharesFiles() != nil {
+	if c.engine.checkSharedFiles() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	if got, err := c.engine.api.ContainerInspect(ctx, c.id); err == nil && got.GraphDriver.Name == "overlay2" {
 		c.rootUpper = got.GraphDriver.Data["UpperDir"]
@@ -126,16 +126,16 @@ func (c *Container) findRoot() {
 var _ engine.Watcher = (*Container)(nil)
 
 // layersOf are the lower layers of a tree's overlay, the highest first.
-func layersOf(tree engine.Tree, hide string) string {
+func lowerDirs(tree engine.Tree, hide string) string {
 	var all []string
 	for _, dir := range append(slices.Clone(tree.Overlays), hide, tree.Host) {
-		all = append(all, escape(dir))
+		all = append(all, overlay.Escape(dir))
 	}
 	return strings.Join(all, ":")
 }
 
 // keptVolumes makes the volumes that outlive the container, those that are not there.
-func (e *Engine) keptVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount, error) {
+func (e *Engine) mountVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount, error) {
 	var mounts []mount.Mount
 	for _, v := range s.Mounts.Volumes {
 		if _, err := e.createVolume(ctx, volume.CreateOptions{Name: v.Name, Labels: v.Labels}); err != nil {
@@ -152,7 +152,7 @@ func (e *Engine) createVolume(ctx context.Context, options volume.CreateOptions)
 	if ctx.Err() != nil {
 		return volume.Volume{}, context.Cause(ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	return e.api.VolumeCreate(ctx, options)
 }
@@ -175,9 +175,14 @@ func (c *Container) volume(name, target string) mount.Mount {
 	return mount.Mount{Type: mount.TypeVolume, Source: name, Target: target, VolumeOptions: &mount.VolumeOptions{Labels: c.spec.Labels}}
 }
 
-// escape makes path safe in the options of an overlay.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(path)
+// hideNames creates the layer that hides names of a tree. It is created even if there are
+// none: an engine that sees another directory at tree.Host does not find the layer either,
+// and the mount fails instead of showing other files.
+func hideNames(dir string, tree engine.Tree) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return overlay.Hide(dir, tree.Host, tree.Hide, true)
 }
 
 // discard removes a layer of whiteouts. Its directories may be closed, as the

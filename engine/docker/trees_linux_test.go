@@ -70,7 +70,7 @@ func groupOf(t *testing.T) uint32 {
 	return info.Sys().(*syscall.Stat_t).Gid
 }
 
-func TestAPlainUserHasTreesToo(t *testing.T) {
+func TestTree_UnprivilegedUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() == 0 && !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}}) {
 		return
@@ -114,7 +114,7 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 	})
 }
 
-func TestATreeMayStandOnAnyFileSystem(t *testing.T) {
+func TestTree_FileSystems(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	for name, prepare := range map[string]func(dir string){
@@ -133,7 +133,7 @@ func TestATreeMayStandOnAnyFileSystem(t *testing.T) {
 	seesItsTree(t, e, "the driver's files on tmpfs", newTree(t, "tree", someFiles()), spec)
 }
 
-func TestATreeMayBeReadOnly(t *testing.T) {
+func TestTree_ReadOnlyHost(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	dir := newTree(t, "closed", someFiles())
@@ -158,7 +158,7 @@ func withoutTrees(t *testing.T, e *docker.Engine, why string) {
 	}
 }
 
-func TestAnEngineInAMachineOfItsOwnHasNoTrees(t *testing.T) {
+func TestTree_EngineInVM(t *testing.T) {
 	t.Parallel()
 	// Seen from another namespace of processes, the engine's is none.
 	if again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}) {
@@ -166,7 +166,7 @@ func TestAnEngineInAMachineOfItsOwnHasNoTrees(t *testing.T) {
 	}
 }
 
-func TestARootlessEngineHasNoTrees(t *testing.T) {
+func TestTree_RootlessEngine(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() == 0 && !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}}) {
 		return
@@ -177,7 +177,7 @@ func TestARootlessEngineHasNoTrees(t *testing.T) {
 	withoutTrees(t, connectTo(t, docker.Options{Host: "unix://" + own}), "rootless")
 }
 
-func TestATreeTheEngineSeesOtherwiseIsNotMounted(t *testing.T) {
+func TestTree_EngineSeesOtherFiles(t *testing.T) {
 	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}) {
 		return
@@ -203,7 +203,7 @@ func TestATreeTheEngineSeesOtherwiseIsNotMounted(t *testing.T) {
 	}
 }
 
-func TestATreeWithAnotherFileSystemInItIsNotMounted(t *testing.T) {
+func TestTree_NestedMount(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	dir := newTree(t, "a tree", map[string]string{"keep": "kept", "other/x": ""})

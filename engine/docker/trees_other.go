@@ -8,14 +8,10 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// isHere: outside Linux the engine is in a virtual machine.
-func (e *Engine) isHere() error { return e.sharesFiles() }
+// checkLocal: outside Linux the engine is in a virtual machine.
+func (e *Engine) checkLocal() error { return e.checkSharedFiles() }
 
-// sharesFiles: outside Linux the engine is in a virtual machine.
-func (e *Engine) sharesFiles() error { return errors.New("the engine is in a machine of its own") }
+// checkSharedFiles: outside Linux the engine is in a virtual machine.
+func (e *Engine) checkSharedFiles() error { return errors.New("the engine is in a machine of its own") }
 
-func oneFileSystem(engine.Tree) error { return errors.ErrUnsupported }
-
-func whiteouts(string, engine.Tree) error { return errors.ErrUnsupported }
-
-func freeSpace(string) (int64, error) { return 0, errors.ErrUnsupported }
+func checkSingleFileSystem(engine.Tree) error { return errors.ErrUnsupported }

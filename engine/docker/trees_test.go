@@ -80,7 +80,7 @@ func seesItsTree(t *testing.T, e *docker.Engine, what, dir string, spec engine.S
 	}
 }
 
-func TestATreeMayHaveAnyName(t *testing.T) {
+func TestTree_SpecialCharacters(t *testing.T) {
 	t.Parallel()
 	e, spec := connect(t), newSpec(t)
 	names := []string{"a:b", "a,b", `a\b`, `a\`, "a b", "a ", " a", `a:b,c\d e `, "a\tb", "a\nb", `a"'$x`}
@@ -98,7 +98,7 @@ func TestATreeMayHaveAnyName(t *testing.T) {
 	}
 }
 
-func TestDirectoriesOfHiddenFilesLookAsTheyAre(t *testing.T) {
+func TestTree_HiddenKeepsDirMetadata(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	dir := newTree(t, "tree", map[string]string{"a/b/c/hidden": "x", "a/b/c/seen": "y", "a/shared/hidden": "x", "a/group/hidden": "x"})
@@ -123,7 +123,7 @@ func TestDirectoriesOfHiddenFilesLookAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestAThousandNamesAreHidden(t *testing.T) {
+func TestTree_ManyHiddenNames(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	files, spec := map[string]string{"seen": ""}, newSpec(t)
@@ -139,7 +139,7 @@ func TestAThousandNamesAreHidden(t *testing.T) {
 	}
 }
 
-func TestWhereNoTreeCanBeMountedItIsUnsupported(t *testing.T) {
+func TestTree_Unsupported(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	l := listen(t, "tcp", "127.0.0.1:0")

@@ -19,24 +19,24 @@ import (
 // usage is how a container is measured: where the engine runs on this machine the
 // kernel is asked, else the engine.
 type usage struct {
-	once  sync.Once
-	meter *cgroup.Meter // nil where the engine is asked
-	none  bool          // the container has no group of its own: the engine would tell the machine's
+	once        sync.Once
+	meter       *cgroup.Meter // nil where the engine is asked
+	unsupported bool          // the container has no group of its own: the engine would tell the machine's
 }
 
 // Usage returns what the container has used. See engine.Meter.
 func (c *Container) Usage(ctx context.Context) (engine.Usage, error) {
-	c.measured.once.Do(func() {
+	c.usage.once.Do(func() {
 		if got, err := c.engine.api.ContainerInspect(ctx, c.id); err == nil && got.State != nil && got.State.Pid > 0 {
-			c.measured.meter, err = cgroup.Of(got.State.Pid, c.id)
-			c.measured.none = errors.Is(err, fs.ErrNotExist) && c.engine.isHere() == nil
+			c.usage.meter, err = cgroup.Of(got.State.Pid, c.id)
+			c.usage.unsupported = errors.Is(err, fs.ErrNotExist) && c.engine.checkLocal() == nil
 		}
 	})
-	if c.measured.none {
+	if c.usage.unsupported {
 		return engine.Usage{}, fmt.Errorf("what the container uses: %w", engine.ErrUnsupported)
 	}
-	if c.measured.meter != nil {
-		u, err := c.measured.meter.Read()
+	if c.usage.meter != nil {
+		u, err := c.usage.meter.Read()
 		return engine.Usage(u), err
 	}
 	answer, err := c.engine.api.ContainerStatsOneShot(ctx, c.id)

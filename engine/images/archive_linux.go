@@ -61,7 +61,7 @@ func checkSizes(open tarball.Opener, chosen func(name string) bool) error {
 
 // openArchive opens an archive, unpacked. Reading it ends with ctx.
 func openArchive(ctx context.Context, name string) (io.ReadCloser, error) {
-	file, err := openUntil(ctx, name)
+	file, err := openWithContext(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -86,13 +86,13 @@ type unzipped struct {
 func (u *unzipped) Close() error { return errors.Join(u.Reader.Close(), u.file.Close()) }
 
 // untilDone is a file that can be read until its context ends.
-type untilDone struct {
+type contextReader struct {
 	*os.File
 	ctx context.Context
 }
 
 // Read implements io.Reader.
-func (u *untilDone) Read(p []byte) (int, error) {
+func (u *contextReader) Read(p []byte) (int, error) {
 	if err := context.Cause(u.ctx); err != nil {
 		return 0, &stoppedError{err}
 	}
@@ -100,7 +100,7 @@ func (u *untilDone) Read(p []byte) (int, error) {
 }
 
 // WriteTo hides the method of the embedded file, which does not see ctx.
-func (u *untilDone) WriteTo(w io.Writer) (int64, error) {
+func (u *contextReader) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{u})
 }
 

@@ -121,7 +121,7 @@ func TestNeed_RefusesLargeDocumentsAndLoops(t *testing.T) {
 	}
 }
 
-func TestNeed_EndsWithItsContextWhileAnArchiveIsRead(t *testing.T) {
+func TestNeed_CancelWhileReading(t *testing.T) {
 	t.Parallel()
 	tag, _ := name.NewTag("mine/one:1")
 	file := filepath.Join(t.TempDir(), "image.tar")

@@ -177,7 +177,7 @@ func isFault(err error, kind engine.Kind) bool {
 	return errors.As(err, &f) && f.Kind == kind && f.Hint != ""
 }
 
-func TestLayersAreBroughtOnceAndShared(t *testing.T) {
+func TestPull_SharesLayers(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	base, one, two := layer(t, "base", 1000), layer(t, "one", 1000), layer(t, "two", 1000)
@@ -207,7 +207,7 @@ func TestLayersAreBroughtOnceAndShared(t *testing.T) {
 	}
 }
 
-func TestAPullThatWasCutOffGoesOn(t *testing.T) {
+func TestPull_ResumesPartialLayer(t *testing.T) {
 	t.Parallel()
 	for _, ranges := range []bool{true, false} {
 		t.Run(fmt.Sprintf("the registry knows ranges %v", ranges), func(t *testing.T) {
@@ -284,7 +284,7 @@ func compressed(t *testing.T, l v1.Layer) []byte {
 	return text
 }
 
-func TestAConnectionThatBreaksIsTakenUp(t *testing.T) {
+func TestPull_ReconnectsMidLayer(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	big := layer(t, "big", 1<<20)
@@ -316,7 +316,7 @@ func TestAConnectionThatBreaksIsTakenUp(t *testing.T) {
 	got.Close()
 }
 
-func TestWhatIsNotWhatItsDigestSaysIsRefused(t *testing.T) {
+func TestPull_DigestMismatch(t *testing.T) {
 	t.Parallel()
 	good, evil := layer(t, "good", 5000), layer(t, "evil", 5000)
 	digest, _ := good.Digest()
@@ -361,7 +361,7 @@ type lying struct {
 
 func (l lying) DiffID() (v1.Hash, error) { return l.id, nil }
 
-func TestARegistryIsToldTheLogin(t *testing.T) {
+func TestPull_SendsLogin(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	full := s.push(t, "private/it:1", image(t, "amd64", layer(t, "x", 10)))
@@ -391,7 +391,7 @@ func TestARegistryIsToldTheLogin(t *testing.T) {
 	got.Close()
 }
 
-func TestImagesOfThisMachine(t *testing.T) {
+func TestNeed_LocalImages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	one, two := image(t, "amd64", layer(t, "one", 100)), image(t, "amd64", layer(t, "two", 100))
@@ -452,7 +452,7 @@ func TestImagesOfThisMachine(t *testing.T) {
 	got.Close()
 }
 
-func TestFaultsNameTheWayOut(t *testing.T) {
+func TestFault_HasHint(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	host := strings.TrimPrefix(s.URL, "http://")
@@ -479,7 +479,7 @@ func TestFaultsNameTheWayOut(t *testing.T) {
 	}
 }
 
-func TestWhatABuildUsesIsNotRemoved(t *testing.T) {
+func TestRemove_KeepsImagesInUse(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	base := layer(t, "base", 100)
@@ -524,7 +524,7 @@ func TestWhatABuildUsesIsNotRemoved(t *testing.T) {
 	}
 }
 
-func TestTwoPullsAtOnceBringOneImage(t *testing.T) {
+func TestPull_ConcurrentPullsDownloadOnce(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	full := s.push(t, "same:1", image(t, "amd64", layer(t, "a", 1<<20), layer(t, "b", 1<<20)))

@@ -8,7 +8,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -121,14 +121,14 @@ func (l layoutLayer) MediaType() (types.MediaType, error) { return l.desc.MediaT
 
 // Compressed returns the packed layer.
 func (l layoutLayer) Compressed() (io.ReadCloser, error) {
-	return openUntil(l.dir.ctx, l.dir.path(l.desc.Digest))
+	return openWithContext(l.dir.ctx, l.dir.path(l.desc.Digest))
 }
 
 // openUntil opens a regular file whose reading ends with ctx.
-func openUntil(ctx context.Context, name string) (*untilDone, error) {
+func openWithContext(ctx context.Context, name string) (*contextReader, error) {
 	file, err := regular.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	return &untilDone{file, ctx}, nil
+	return &contextReader{file, ctx}, nil
 }

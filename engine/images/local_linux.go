@@ -10,20 +10,20 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // from finds where an image comes from.
-func (s *Store) from(ctx context.Context, image string) (*origin, error) {
+func (s *Store) openSource(ctx context.Context, image string) (*imageSource, error) {
 	kind, rest, _ := strings.Cut(image, ":")
-	var o *origin
+	var o *imageSource
 	var err error
 	switch {
 	case !isLocal(image):
 		return s.fromRegistry(ctx, image)
 	case rest == "":
-		return nil, badName(image, errors.New("no path after the colon"))
+		return nil, invalidName(image, errors.New("no path after the colon"))
 	case kind == "oci":
 		o, err = s.fromLayout(ctx, rest)
 	default:
@@ -40,7 +40,7 @@ func (s *Store) from(ctx context.Context, image string) (*origin, error) {
 }
 
 // split splits PATH[:NAME], where the path may have colons of its own.
-func split(text string) (file, tag string, err error) {
+func splitLocalName(text string) (file, tag string, err error) {
 	if _, err := os.Stat(text); err == nil {
 		return text, "", nil
 	}
@@ -58,8 +58,8 @@ func split(text string) (file, tag string, err error) {
 
 // fromLayout returns the image of an OCI layout: the one of the tag, or the only
 // one for this platform.
-func (s *Store) fromLayout(ctx context.Context, text string) (*origin, error) {
-	dir, tag, err := split(text)
+func (s *Store) fromLayout(ctx context.Context, text string) (*imageSource, error) {
+	dir, tag, err := splitLocalName(text)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Store) fromLayout(ctx context.Context, text string) (*origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &origin{image: found, sized: true, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+	return &imageSource{image: found, sized: true, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
 		return l.Compressed()
 	}}, nil
 }
@@ -126,8 +126,8 @@ func listed(names []string) string {
 
 // fromArchive returns the image of what docker save wrote, which may be packed by
 // gzip.
-func fromArchive(ctx context.Context, text string) (*origin, error) {
-	file, tag, err := split(text)
+func fromArchive(ctx context.Context, text string) (*imageSource, error) {
+	file, tag, err := splitLocalName(text)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func fromArchive(ctx context.Context, text string) (*origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &origin{image: image, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+	o := &imageSource{image: image, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
 		return l.Uncompressed()
 	}}
 	for _, n := range names {
@@ -190,7 +190,7 @@ func fullName(image string) (string, error) {
 	}
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		return "", badName(image, err)
+		return "", invalidName(image, err)
 	}
 	return ref.Name(), nil
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -29,7 +29,7 @@ func Measure(ctx context.Context, image, platform, have string, login func(regis
 	if err != nil {
 		return engine.ImageSize{}, err
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*p), remote.WithUserAgent(agent)}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*p), remote.WithUserAgent(userAgent)}
 	if have != "" {
 		if now, err := remote.Head(ref, options...); err == nil && now.Digest.String() == have {
 			return engine.ImageSize{Digest: have}, nil
@@ -78,4 +78,4 @@ func authenticator(login func(registry string) (Login, error), registry string) 
 }
 
 // agent is what registries are told we are.
-const agent = "buildlocal"
+const userAgent = "buildlocal"

@@ -14,7 +14,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/images"
 )
 
-func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
+func TestMeasure_BeforePull(t *testing.T) {
 	t.Parallel()
 	r := serve(t)
 	ref := strings.TrimPrefix(r.URL, "http://") + "/app:1"
@@ -82,7 +82,7 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 	}
 }
 
-func TestARegistryThatSaysWhenIsAskedAgain(t *testing.T) {
+func TestPull_RetriesOn429(t *testing.T) {
 	t.Parallel()
 	r := serve(t)
 	ref := r.push(t, "app:1", image(t, "amd64", layer(t, "one", 1000)))

@@ -12,21 +12,20 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
 // origin is an image where it comes from.
-type origin struct {
+type imageSource struct {
 	image  v1.Image
 	name   string   // full
 	also   []string // further names it has there
@@ -37,7 +36,7 @@ type origin struct {
 }
 
 // together is how many layers are brought at the same time.
-const together = 3
+const maxConcurrentLayers = 3
 
 // Pull brings an image, also where its name is known here already; layers that
 // are here are not brought again, and a download that was cut off goes on where
@@ -49,10 +48,10 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	}
 	defer unlock()
 	doing := "pull image " + name
-	from, err := s.from(ctx, name)
+	from, err := s.openSource(ctx, name)
 	if err == nil {
 		var image *Image
-		if image, err = s.bring(ctx, from, name, tell); err == nil {
+		if image, err = s.pull(ctx, from, name, tell); err == nil {
 			return image, nil
 		}
 	}
@@ -62,7 +61,7 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	return nil, s.fault(err, doing, isLocal(name))
 }
 
-func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(engine.Progress)) (*Image, error) {
+func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell func(engine.Progress)) (*Image, error) {
 	config, err := from.image.ConfigFile()
 	if err != nil {
 		return nil, err
@@ -74,7 +73,7 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 	if has := platformOf(config); has != "" && has != s.Platform {
 		return nil, wrongPlatform(name, has, s.Platform)
 	}
-	layers, err := layersOf(from.image, config)
+	layers, err := describeLayers(from.image, config)
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +81,10 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 	for _, l := range layers {
 		r.Layers = append(r.Layers, l.id)
 	}
-	if err := s.hasRoom(from, layers, name, tell); err != nil {
+	if err := s.checkSpace(from, layers, name, tell); err != nil {
 		return nil, err
 	}
-	if err := s.bringLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
+	if err := s.pullLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
 		return nil, err
 	}
 	for _, l := range r.Layers {
@@ -102,7 +101,7 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 			return nil, err
 		}
 	}
-	image, err := s.use(r.ID)
+	image, err := s.acquire(r.ID)
 	if err == nil {
 		image.About.Name, image.About.Digest = shortName(from.name), from.digest
 	}
@@ -110,7 +109,7 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 }
 
 // hasRoom tells how large what is missing is, and refuses what has no room here.
-func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(engine.Progress)) error {
+func (s *Store) checkSpace(from *imageSource, layers []layer, name string, tell func(engine.Progress)) error {
 	if !from.sized {
 		return nil
 	}
@@ -121,26 +120,14 @@ func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(eng
 		}
 	}
 	size.Disk = engine.EstimateUnpacked(size.Download)
-	free, err := freeSpace(s.Dir)
-	if err != nil {
-		return nil // then it is seen when it is full
+	free, known := tree.FreeSpaceFor(s.Dir)
+	if !known {
+		return nil // a full disk is then reported when writing fails
 	}
 	if tell != nil && size.Download > 0 {
 		tell(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	}
 	return size.CheckSpace(name, s.Dir, free)
-}
-
-// freeSpace returns how many bytes a user may still write in a directory, or where it
-// will be.
-func freeSpace(dir string) (int64, error) {
-	var fs unix.Statfs_t
-	err := unix.Statfs(dir, &fs)
-	for err == unix.ENOENT && dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		err = unix.Statfs(dir, &fs)
-	}
-	return int64(fs.Bavail) * fs.Bsize, err
 }
 
 // layer is a layer of an image, and the digest of its content that the image says.
@@ -150,7 +137,7 @@ type layer struct {
 	id string
 }
 
-func layersOf(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
+func describeLayers(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
 	blobs, err := image.Layers()
 	if err != nil {
 		return nil, err
@@ -189,18 +176,18 @@ func (p progress) of(l layer) func(status string, current int64) {
 func shortID(id string) string { return id[:min(len(id), 12)] }
 
 // bringLayers brings what is not here; the first failure ends the others.
-func (s *Store) bringLayers(ctx context.Context, from *origin, layers []layer, p progress) error {
+func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []layer, p progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var telling sync.Mutex
-	slots := make(chan struct{}, together)
+	slots := make(chan struct{}, maxConcurrentLayers)
 	var group sync.WaitGroup
 	for _, l := range layers {
 		tell := p.of(l)
 		group.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			err := s.bringLayer(ctx, from, l, func(status string, current int64) {
+			err := s.pullLayer(ctx, from, l, func(status string, current int64) {
 				telling.Lock()
 				defer telling.Unlock()
 				tell(status, current)
@@ -214,7 +201,7 @@ func (s *Store) bringLayers(ctx context.Context, from *origin, layers []layer, p
 	return context.Cause(ctx)
 }
 
-func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func(string, int64)) error {
+func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell func(string, int64)) error {
 	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // somebody else may be bringing it
 	if err != nil {
 		return err
@@ -257,7 +244,7 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 		return err
 	}
 	defer closePlain()
-	hash, size := sha256.New(), counter(0)
+	hash, size := sha256.New(), countingWriter(0)
 	err = s.Unpack(ctx, temp+"/fs", io.TeeReader(io.TeeReader(plain, hash), &size))
 	if got := hex.EncodeToString(hash.Sum(nil)); err == nil && got != id {
 		err = fmt.Errorf("%w: its content is sha256:%s", errDigest, got)
@@ -278,9 +265,12 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 var errDigest = errors.New("the content does not fit its digest")
 
 // counter counts bytes.
-type counter int64
+type countingWriter int64
 
-func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+func (c *countingWriter) Write(p []byte) (int, error) {
+	*c += countingWriter(len(p))
+	return len(p), nil
+}
 
 // decompress returns what is packed in a stream, by its first bytes.
 func decompress(packed io.Reader) (io.Reader, func(), error) {
@@ -345,9 +335,10 @@ func (s *Store) fault(err error, doing string, local bool) error {
 	return registryFault(err, doing)
 }
 
-// isLocal tells an image of this machine from a name.
+// isLocal reports whether a name is that of a file of this host.
 func isLocal(name string) bool {
-	return strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "tar:")
+	_, _, local := engine.CutLocal(name)
+	return local
 }
 
 // isDisk tells what a disk says from what a network says.

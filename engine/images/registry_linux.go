@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -23,10 +23,10 @@ import (
 )
 
 // fromRegistry returns an image of a registry, for this platform.
-func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error) {
+func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		return nil, badName(image, err)
+		return nil, invalidName(image, err)
 	}
 	auth, err := authenticator(s.Login, ref.Context().RegistryStr())
 	if err != nil {
@@ -37,8 +37,8 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		return nil, err
 	}
-	again := patient{remote.DefaultTransport}
-	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(agent), remote.WithTransport(again))
+	again := retryTransport{remote.DefaultTransport}
+	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(userAgent), remote.WithTransport(again))
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &download{store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, agent)}, repository: ref.Context()}
-	return &origin{image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done}, nil
+	d := &download{store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, userAgent)}, repository: ref.Context()}
+	return &imageSource{image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done}, nil
 }
 
 // download gets layers of one repository.
@@ -66,7 +66,7 @@ type download struct {
 }
 
 // attempts is how often a download is begun again that brings nothing more.
-const attempts = 3
+const maxAttempts = 3
 
 // open returns a layer, downloaded and as its digest says.
 func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64)) (io.ReadCloser, error) {
@@ -89,7 +89,7 @@ func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64
 	if err != nil {
 		return nil, err
 	}
-	p := &part{download: d, file: file, digest: digest, size: size, tell: tell}
+	p := &partialFile{download: d, file: file, digest: digest, size: size, tell: tell}
 	if err := p.whole(ctx); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -105,7 +105,7 @@ func (d *download) done(l v1.Layer) {
 }
 
 // part is what has come of a layer.
-type part struct {
+type partialFile struct {
 	*download
 	file   *os.File
 	digest v1.Hash
@@ -118,12 +118,12 @@ type part struct {
 
 // whole downloads what is missing, goes on where a connection broke, and begins
 // anew where what has come is not what its digest says.
-func (p *part) whole(ctx context.Context) error {
+func (p *partialFile) whole(ctx context.Context) error {
 	if err := p.read(); err != nil {
 		return err
 	}
 	var err error
-	for tries := 0; tries < attempts; tries++ {
+	for tries := 0; tries < maxAttempts; tries++ {
 		before := p.has
 		err = p.more(ctx)
 		if ctx.Err() != nil {
@@ -153,7 +153,7 @@ func (p *part) whole(ctx context.Context) error {
 }
 
 // read takes up what an earlier download left.
-func (p *part) read() error {
+func (p *partialFile) read() error {
 	p.hash = sha256.New()
 	n, err := io.Copy(p.hash, p.file)
 	p.has = n
@@ -163,14 +163,14 @@ func (p *part) read() error {
 	return err
 }
 
-func (p *part) reset() error {
+func (p *partialFile) reset() error {
 	p.hash, p.has = sha256.New(), 0
 	_, err := p.file.Seek(0, io.SeekStart)
 	return errors.Join(err, p.file.Truncate(0))
 }
 
 // more asks for what is missing.
-func (p *part) more(ctx context.Context) error {
+func (p *partialFile) more(ctx context.Context) error {
 	if p.has == p.size {
 		return nil
 	}
@@ -204,7 +204,7 @@ func (p *part) more(ctx context.Context) error {
 }
 
 // Write takes what has come.
-func (p *part) Write(b []byte) (int, error) {
+func (p *partialFile) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
 	p.has += int64(n)
@@ -215,7 +215,7 @@ func (p *part) Write(b []byte) (int, error) {
 // errRange is a registry that gives no part of a layer.
 var errRange = errors.New("the registry gives no part of a layer")
 
-func badName(image string, err error) error {
+func invalidName(image string, err error) error {
 	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),
 		Hint: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
 }

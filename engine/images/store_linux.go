@@ -124,7 +124,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		faults = append(faults, err)
 	}
 	if len(faults) > 0 {
-		return nil, worst(faults)
+		return nil, engine.MostSpecific(faults)
 	}
 	f := &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or "))}
 	if spec.Image.Pull == engine.PullNever {
@@ -132,17 +132,6 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		f.Hint = "Pull it first with buildlocal image pull, or run with --pull missing."
 	}
 	return nil, f
-}
-
-// worst returns the fault that says most: one that is not "no such image".
-func worst(faults []error) error {
-	for _, err := range faults {
-		var f *engine.Fault
-		if !errors.As(err, &f) || f.Kind != engine.NoImage {
-			return err
-		}
-	}
-	return faults[len(faults)-1]
 }
 
 // Find returns an image that is here; the error wraps fs.ErrNotExist where there
@@ -156,7 +145,7 @@ func (s *Store) Find(name string) (*Image, error) {
 	if err := s.read(&l, "names", fileOf(full)); err != nil {
 		return nil, err
 	}
-	image, err := s.use(l.Image)
+	image, err := s.acquire(l.Image)
 	if err == nil {
 		image.About.Name, image.About.Digest = shortName(l.Name), l.Digest
 		now := s.Now()
@@ -224,7 +213,7 @@ func (s *Store) write(what any, parts ...string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(name), unfinished+"*")
+	file, err := os.CreateTemp(filepath.Dir(name), partialSuffix+"*")
 	if err != nil {
 		return err
 	}
@@ -240,12 +229,12 @@ func (s *Store) write(what any, parts ...string) error {
 }
 
 // unfinished begins the name of a file that is being written.
-const unfinished = ".new-"
+const partialSuffix = ".new-"
 
-func isUnfinished(name string) bool { return strings.HasPrefix(name, unfinished) }
+func isPartial(name string) bool { return strings.HasPrefix(name, partialSuffix) }
 
 // use returns an image by its ID, and holds it.
-func (s *Store) use(id string) (*Image, error) {
+func (s *Store) acquire(id string) (*Image, error) {
 	var r record
 	file := strings.TrimPrefix(id, "sha256:") + ".json"
 	lock, err := regular.Open(s.path("images", file))
@@ -280,7 +269,7 @@ func (s *Store) List() (all []Named, total int64, err error) {
 		return nil, 0, err
 	}
 	for _, e := range entries {
-		if isUnfinished(e.Name()) {
+		if isPartial(e.Name()) {
 			continue
 		}
 		var l label
@@ -336,7 +325,7 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
 		}
 	}
-	return errors.Join(append(errs, s.sweep(ctx, len(names) == 0))...)
+	return errors.Join(append(errs, s.removeUnused(ctx, len(names) == 0))...)
 }
 
 // errMissing is a name that is not in the store.
@@ -347,7 +336,7 @@ func (s *Store) removeName(full string) error {
 	if err := s.read(&l, "names", fileOf(full)); err != nil {
 		return err
 	}
-	if len(s.namesOf(l.Image)) > 1 {
+	if len(s.imageNames(l.Image)) > 1 {
 		return os.Remove(s.path("names", fileOf(full)))
 	}
 	if err := s.removeImage(l.Image); err != nil {
@@ -373,12 +362,12 @@ func (s *Store) removeImage(id string) error {
 	return os.Remove(file)
 }
 
-func (s *Store) namesOf(id string) []string {
+func (s *Store) imageNames(id string) []string {
 	var names []string
 	entries, _ := os.ReadDir(s.path("names"))
 	for _, e := range entries {
 		var l label
-		if !isUnfinished(e.Name()) && s.read(&l, "names", e.Name()) == nil && l.Image == id {
+		if !isPartial(e.Name()) && s.read(&l, "names", e.Name()) == nil && l.Image == id {
 			names = append(names, l.Name)
 		}
 	}
@@ -388,7 +377,7 @@ func (s *Store) namesOf(id string) []string {
 // sweep removes images without a name, layers that no image has, and what was cut
 // off; downloads only where that is wanted, for they could go on. Nobody pulls
 // meanwhile.
-func (s *Store) sweep(ctx context.Context, downloads bool) error {
+func (s *Store) removeUnused(ctx context.Context, downloads bool) error {
 	used := map[string]bool{}
 	images, _ := os.ReadDir(s.path("images"))
 	for _, e := range images {
@@ -397,7 +386,7 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 		if !is || s.read(&r, "images", e.Name()) != nil {
 			continue
 		}
-		if len(s.namesOf("sha256:"+id)) == 0 && s.removeImage("sha256:"+id) == nil {
+		if len(s.imageNames("sha256:"+id)) == 0 && s.removeImage("sha256:"+id) == nil {
 			continue
 		}
 		for _, l := range r.Layers {
@@ -406,7 +395,7 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 	}
 	var errs []error
 	for _, dir := range []string{"names", "images"} {
-		left, _ := filepath.Glob(s.path(dir, unfinished+"*"))
+		left, _ := filepath.Glob(s.path(dir, partialSuffix+"*"))
 		for _, file := range left {
 			errs = append(errs, os.Remove(file))
 		}

@@ -16,15 +16,15 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 		Name: "check", Mounts: engine.Mounts{Temp: temp}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 		Hooks: engine.Hooks{OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }},
 	}
-	if e.options.Shape == Images && e.id.kind == idsSingle {
+	if e.options.Mode == Images && e.id.kind == idsSingle {
 		r.Notes = append(r.Notes, "For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.")
 	}
 	c := &Container{id: e.id, base: temp + "/sandbox", warnf: s.Hooks.Warnf, calls: map[int]*call{}}
 	var err error
-	if c.process, err = e.process(s.Name); err != nil {
-		return r, e.cannot(err)
+	if c.server, err = e.process(s.Name); err != nil {
+		return r, e.diagnose(err)
 	}
-	err = c.lay(ctx, s, e)
+	err = c.setupRootfs(ctx, s, e)
 	return r, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 }
 

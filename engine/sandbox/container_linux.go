@@ -19,12 +19,12 @@ import (
 	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 	"github.com/buildlocal/buildlocal/internal/cgroup"
-	"github.com/buildlocal/buildlocal/internal/layer"
+	"github.com/buildlocal/buildlocal/internal/overlay"
 )
 
 // Container is one sandbox. See engine.Container.
 type Container struct {
-	*process
+	*server
 	id       identity
 	env      []string
 	base     string        // directory of the host
@@ -44,8 +44,8 @@ type Container struct {
 
 // call is a request that has not ended.
 type call struct {
-	began chan inside.Answer // its first answer
-	ended chan inside.Answer
+	began chan inside.Response // its first answer
+	ended chan inside.Response
 }
 
 // diskFull says so of an error that means it.
@@ -118,7 +118,7 @@ func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error
 	}
 	c.next++
 	r.ID = c.next
-	waiting := &call{began: make(chan inside.Answer, 2), ended: make(chan inside.Answer, 1)}
+	waiting := &call{began: make(chan inside.Response, 2), ended: make(chan inside.Response, 1)}
 	c.calls[r.ID] = waiting
 	if err := c.send(r, files...); err != nil {
 		delete(c.calls, r.ID)
@@ -127,7 +127,7 @@ func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error
 	return r.ID, waiting, nil
 }
 
-func faultOf(a inside.Answer, open bool) error {
+func faultOf(a inside.Response, open bool) error {
 	if !open {
 		return errGone
 	}
@@ -183,7 +183,7 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	if main {
 		op = inside.Main
 	}
-	id, waiting, err := c.call(inside.Request{Op: op, Args: p.Args, Env: last(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
+	id, waiting, err := c.call(inside.Request{Op: op, Args: p.Args, Env: lastAnswer(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
 	closeAll(s.theirs)
 	if err != nil {
 		s.finish()
@@ -207,7 +207,7 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 }
 
 // last keeps of each variable what was said last.
-func last(env []string) []string {
+func lastAnswer(env []string) []string {
 	at := map[string]int{}
 	var all []string
 	for _, v := range env {
@@ -291,11 +291,11 @@ func (c *Container) CopyOut(ctx context.Context, path string) (io.ReadCloser, er
 	case <-ctx.Done():
 		return nil, errors.Join(context.Cause(ctx), r.Close())
 	}
-	return &packed{r, ctx, context.AfterFunc(ctx, func() { r.Close() }), waiting}, nil
+	return &tarStream{r, ctx, context.AfterFunc(ctx, func() { r.Close() }), waiting}, nil
 }
 
 // packed is a stream whose end is told: a fault of the packing is not an end.
-type packed struct {
+type tarStream struct {
 	*os.File
 	ctx     context.Context // its end ends the stream
 	forget  func() bool
@@ -303,14 +303,14 @@ type packed struct {
 }
 
 // Close ends the stream.
-func (p *packed) Close() error {
+func (p *tarStream) Close() error {
 	if p.forget() {
 		return p.File.Close()
 	}
 	return nil // the end of ctx has closed it
 }
 
-func (p *packed) Read(b []byte) (int, error) {
+func (p *tarStream) Read(b []byte) (int, error) {
 	n, err := p.File.Read(b)
 	if err != nil && p.ctx.Err() != nil {
 		return n, context.Cause(p.ctx)
@@ -328,7 +328,7 @@ func (p *packed) Read(b []byte) (int, error) {
 // Close ends all in the sandbox and removes it. See engine.Container.
 func (c *Container) Close(ctx context.Context) error {
 	c.unlisten()
-	if c.process != nil {
+	if c.server != nil {
 		_ = c.conn.Close() // with it the process that serves ends all others, removes what they wrote and ends
 		select {
 		case <-c.gone:
@@ -359,8 +359,8 @@ func (c *Container) Close(ctx context.Context) error {
 // memory cannot be seen from here.
 func (c *Container) Untouched(path string) bool {
 	for i, t := range c.trees {
-		if name, in := layer.Below(t.Path, path); in {
-			return layer.Untouched(inside.Upper(c.base, i), name)
+		if name, in := overlay.Below(t.Path, path); in {
+			return overlay.Untouched(inside.Upper(c.base, i), name)
 		}
 	}
 	return false
@@ -373,11 +373,11 @@ func (c *Container) Written(path string) (dir, name string) {
 	}
 	upper, name := inside.RootUpper(c.base), strings.TrimPrefix(path, "/")
 	for i, t := range c.trees {
-		if below, in := layer.Below(t.Path, path); in {
+		if below, in := overlay.Below(t.Path, path); in {
 			upper, name = inside.Upper(c.base, i), below
 		}
 	}
-	if !layer.Written(upper, name) {
+	if !overlay.Written(upper, name) {
 		return "", ""
 	}
 	return upper, name

@@ -25,13 +25,13 @@ type Engine struct {
 	id      identity
 
 	mu   sync.Mutex
-	warm *process // started before it is known what for; nil for none
+	warm *server // started before it is known what for; nil for none
 }
 
 // New returns an Engine of this machine.
 func New(o Options) *Engine {
-	if o.Shape == Host { // another user's files cannot be seen as another's
-		return &Engine{options: o, id: alone()}
+	if o.Mode == Host { // another user's files cannot be seen as another's
+		return &Engine{options: o, id: singleID()}
 	}
 	return &Engine{options: o, id: identityOf(o.User)}
 }
@@ -58,7 +58,7 @@ func (e *Engine) Close() error {
 }
 
 // process returns a process in namespaces of its own.
-func (e *Engine) process(name string) (*process, error) {
+func (e *Engine) process(name string) (*server, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p := e.warm; p != nil {
@@ -69,7 +69,7 @@ func (e *Engine) process(name string) (*process, error) {
 }
 
 // startWarm starts a process in namespaces, and the first process of the sandbox.
-func (e *Engine) startWarm(name string) (*process, error) {
+func (e *Engine) startWarm(name string) (*server, error) {
 	p, err := e.id.start(name, namespaces)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | un
 
 // Start lays a sandbox and starts its first process. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
-	if err := e.options.refuse(s, e.id.kind == idsRoot); err != nil {
+	if err := e.options.check(s, e.id.kind == idsRoot); err != nil {
 		return nil, err
 	}
 	c := &Container{id: e.id, base: filepath.Join(s.Mounts.Temp, "sandbox"), warnf: s.Hooks.Warnf, calls: map[int]*call{}}
@@ -111,19 +111,19 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 	path := e.options.Path
 	var err error
-	if c.process, err = e.process(s.Name); err != nil { // before an image is brought in vain
-		return e.cannot(err)
+	if c.server, err = e.process(s.Name); err != nil { // before an image is brought in vain
+		return e.diagnose(err)
 	}
-	if e.options.Shape == Images {
+	if e.options.Mode == Images {
 		if c.image, err = e.store().Need(ctx, s); err != nil {
 			return err
 		}
 		s.Hooks.ReportImage(c.image.About)
-		path = usualPath
+		path = defaultPath
 		c.env = c.image.Env
 	}
 	c.env = slices.Concat([]string{"PATH=" + path, "HOSTNAME=" + inside.HostName}, c.env, s.Env)
-	if err := c.lay(ctx, s, e); err != nil {
+	if err := c.setupRootfs(ctx, s, e); err != nil {
 		return err
 	}
 	go c.listen()
@@ -131,23 +131,23 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 }
 
 // usualPath is the PATH of an image that says none, as Docker has it.
-const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // lay has the file system laid, and waits for it.
-func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
+func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) error {
 	if err := os.Mkdir(c.base, 0o700); err != nil {
 		return diskFull(err, "make a directory for the sandbox")
 	}
 	if err := c.listenFor(s.Network.Services); err != nil {
 		return err
 	}
-	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), memoryOfMachine()); over != "" {
+	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), hostMemory()); over != "" {
 		c.warnf("%s", over)
 	}
-	c.limits = limit(s, c.warnf)
-	l := &inside.Layout{
-		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Metadata: s.Network.Metadata, Detours: c.detours(s), Privileged: s.Resources.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
+	c.limits = applyLimits(s, c.warnf)
+	l := &inside.Rootfs{
+		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
+		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
@@ -174,13 +174,13 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	if err != nil {
-		return e.cannot(diskFull(err, "lay the sandbox"))
+		return e.diagnose(diskFull(err, "lay the sandbox"))
 	}
 	if a.Memory {
 		c.trees = nil
 		c.warnf("Build writes are kept in memory: %s does not support overlay mounts.", s.Mounts.Temp)
 	}
-	c.reached(s, a.Unguarded == "")
+	c.listenServices(s, a.Unguarded == "")
 	if a.Unguarded != "" && !s.Network.Metadata {
 		c.warnf("The build can reach metadata endpoints: %s.", a.Unguarded)
 	}

@@ -14,16 +14,16 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// TestAMountThatFailsLeavesNothing has each mount fail, and has the process that
+// TestStart_MountFailureCleansUp has each mount fail, and has the process that
 // lays the sandbox killed before each.
-func TestAMountThatFailsLeavesNothing(t *testing.T) {
+func TestStart_MountFailureCleansUp(t *testing.T) {
 	for _, die := range []bool{false, true} {
 		t.Run(fmt.Sprintf("the process is killed %v", die), func(t *testing.T) {
 			started, failed := false, 0
 			for at := 1; !started; at++ {
 				temp := t.TempDir()
 				tree := t.TempDir()
-				e := New(Options{Shape: Host, Path: os.Getenv("PATH"), failAt: at, die: die})
+				e := New(Options{Mode: Host, Path: os.Getenv("PATH"), failAt: at, die: die})
 				spec := engine.Spec{
 					Name: fmt.Sprintf("buildlocal-fault-%v-%d-%d", die, at, os.Getpid()), Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch"},
 						Trees: []engine.Tree{{Host: tree, Path: "/src"}}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
@@ -86,10 +86,10 @@ func running(name string) bool {
 	return false
 }
 
-// TestAKilledServerIsToldAndLeavesNothing kills the process that serves a sandbox.
-func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
+// TestServer_KilledIsReported kills the process that serves a sandbox.
+func TestServer_KilledIsReported(t *testing.T) {
 	temp := t.TempDir()
-	e := New(Options{Shape: Host, Path: os.Getenv("PATH")})
+	e := New(Options{Mode: Host, Path: os.Getenv("PATH")})
 	spec := engine.Spec{Name: fmt.Sprintf("buildlocal-killed-%d", os.Getpid()), Mounts: engine.Mounts{Temp: temp}}
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
@@ -113,8 +113,8 @@ func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
 	nothingLeft(t, 0, word, temp)
 }
 
-// TestAFullDiskIsCalledSo fills what the sandbox writes to.
-func TestAFullDiskIsCalledSo(t *testing.T) {
+// TestFault_DiskFull fills what the sandbox writes to.
+func TestFault_DiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs a small file system")
 	}
@@ -124,7 +124,7 @@ func TestAFullDiskIsCalledSo(t *testing.T) {
 		t.Skip(err)
 	}
 	defer l.unmount()
-	e := New(Options{Shape: Host, Path: os.Getenv("PATH")})
+	e := New(Options{Mode: Host, Path: os.Getenv("PATH")})
 	c, err := e.Start(t.Context(), engine.Spec{Name: "full", Mounts: engine.Mounts{Temp: small}})
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-func TestTheMachinesMetadataIsOutOfReach(t *testing.T) {
+func TestMetadata_Blocked(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
 	t.Run("for the first process", func(t *testing.T) {
 		var out bytes.Buffer

@@ -26,7 +26,7 @@ func inside(t *testing.T, e *sandbox.Engine, spec engine.Spec, script string) st
 	return out.String()
 }
 
-func TestABuildDoesNotReachTheMachineItself(t *testing.T) {
+func TestSandbox_CannotChangeHost(t *testing.T) {
 	const script = `exec 2>/dev/null # refused, in a shell's own words
 f=/proc/sys/vm/max_map_count; cat $f >$f && echo settings
 mknod /dev/disk b 8 0; mknod /tmp/disk c 1 3
@@ -38,7 +38,7 @@ echo ok >/dev/null && echo null`
 	}
 }
 
-func TestTheUsersUmaskIsNotTheBuilds(t *testing.T) {
+func TestUmask_NotInherited(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	out := inside(t, engineOf(t, sandbox.Host), engine.Spec{Mounts: engine.Mounts{Scratch: []string{"/codebuild/output/tmp"}}}, "umask; stat -c %a /etc/hosts /codebuild /codebuild/output")
 	if out != "0022\n644\n755\n755\n" {
@@ -46,7 +46,7 @@ func TestTheUsersUmaskIsNotTheBuilds(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreHiddenBehindLinksToo(t *testing.T) {
+func TestMasks_FollowLinks(t *testing.T) {
 	home, err := os.MkdirTemp("/var/tmp", "home")
 	if err != nil {
 		t.Fatal(err)
@@ -57,13 +57,13 @@ func TestCredentialsAreHiddenBehindLinksToo(t *testing.T) {
 		os.Symlink(kept, filepath.Join(home, ".aws")), os.WriteFile(filepath.Join(home, ".netrc"), []byte("secret"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	e := sandbox.New(sandbox.Options{Shape: sandbox.Host, Path: os.Getenv("PATH"), Mask: []string{home + "/.aws", home + "/.netrc", home + "/.none"}})
+	e := sandbox.New(sandbox.Options{Mode: sandbox.Host, Path: os.Getenv("PATH"), Mask: []string{home + "/.aws", home + "/.netrc", home + "/.none"}})
 	if out := inside(t, e, engine.Spec{}, "cat "+home+"/.aws/credentials "+kept+"/credentials "+home+"/.netrc"); strings.Contains(out, "secret") {
 		t.Errorf("got %s", out)
 	}
 }
 
-func TestAnImageMayHaveALayerTwice(t *testing.T) {
+func TestImage_DuplicateLayer(t *testing.T) {
 	dir := t.TempDir()
 	// What docker save wrote, with its only layer named three times.
 	double := filepath.Join(dir, "double.tar")

@@ -36,7 +36,7 @@ const (
 )
 
 // alone is an identity of one user.
-func alone() identity {
+func singleID() identity {
 	id := identity{kind: idsSingle, uid: os.Geteuid(), gid: os.Getegid()}
 	if id.uid == 0 {
 		id.kind = idsRoot
@@ -46,7 +46,7 @@ func alone() identity {
 
 // identityOf returns the best identity a user can have here.
 func identityOf(user string) identity {
-	id := alone()
+	id := singleID()
 	if id.kind == idsRoot {
 		return id
 	}
@@ -59,7 +59,7 @@ func identityOf(user string) identity {
 	if user != "" { // whom another directory of users knows
 		names = append(names, user)
 	}
-	id.users, id.groups = borrowed("/etc/subuid", names), borrowed("/etc/subgid", names)
+	id.users, id.groups = subIDs("/etc/subuid", names), subIDs("/etc/subgid", names)
 	if noUIDs == nil && noGIDs == nil && id.users.size > 0 && id.groups.size > 0 {
 		id.kind = idsRange
 	}
@@ -67,11 +67,11 @@ func identityOf(user string) identity {
 }
 
 // enough is how many numbers are borrowed at most: those a system has.
-const enough = 1<<16 - 1
+const minIDs = 1<<16 - 1
 
 // borrowed returns the first numbers a file sets aside for a user, who stands
 // there by name or number.
-func borrowed(file string, names []string) block {
+func subIDs(file string, names []string) block {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
 		fields := strings.Split(strings.TrimSpace(line), ":")
@@ -81,7 +81,7 @@ func borrowed(file string, names []string) block {
 		start, err1 := strconv.Atoi(fields[1])
 		size, err2 := strconv.Atoi(fields[2])
 		if err1 == nil && err2 == nil && size > 0 {
-			return block{start, min(size, enough)}
+			return block{start, min(size, minIDs)}
 		}
 	}
 	return block{}
@@ -96,7 +96,7 @@ func (id identity) store() string {
 }
 
 // opaque is the attribute by which a directory of a layer hides what lies below.
-func (id identity) opaque() string {
+func (id identity) opaqueAttribute() string {
 	if id.kind == idsRoot {
 		return "trusted.overlay.opaque"
 	}
@@ -104,7 +104,7 @@ func (id identity) opaque() string {
 }
 
 // attributes are how a process of this identity is started, in further namespaces.
-func (id identity) attributes(flags uintptr) *syscall.SysProcAttr {
+func (id identity) keepAttribute(flags uintptr) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
 	if id.kind == idsRoot {
 		return attr
@@ -119,7 +119,7 @@ func (id identity) attributes(flags uintptr) *syscall.SysProcAttr {
 
 // lend gives a process that has been started its borrowed numbers. Only the
 // system's own programs may do so.
-func (id identity) lend(pid int) error {
+func (id identity) writeIDMaps(pid int) error {
 	groups := make(chan error, 1)
 	go func() { groups <- mapping("newgidmap", pid, id.gid, id.groups) }()
 	users := mapping("newuidmap", pid, id.uid, id.users)

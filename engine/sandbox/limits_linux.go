@@ -50,16 +50,16 @@ func limitsOf(l engine.Limits) []controller {
 
 // limit makes control groups with limits. What cannot be limited is told; what cannot
 // be counted is not known.
-func limit(s engine.Spec, say func(string, ...any)) []group {
+func applyLimits(s engine.Spec, say func(string, ...any)) []group {
 	name := groupName(s)
 	var groups []group
 	for _, c := range limitsOf(s.Resources.Limits) {
-		places := placesOf(c.name)
+		places := cgroupParents(c.name)
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
 		for _, p := range places {
 			var g group
 			if g, err = p.make(name, c); err == nil {
-				groups = with(groups, g)
+				groups = addController(groups, g)
 				break
 			}
 		}
@@ -72,7 +72,7 @@ func limit(s engine.Spec, say func(string, ...any)) []group {
 
 // with returns the groups with one more. In version 2 it may be among them, with
 // a limit more: there a process is in one group only.
-func with(groups []group, g group) []group {
+func addController(groups []group, g group) []group {
 	for _, known := range groups {
 		if known.dir == g.dir {
 			_ = g.procs.Close()
@@ -83,7 +83,7 @@ func with(groups []group, g group) []group {
 }
 
 // place is a directory where control groups can be made.
-type place struct {
+type cgroupParent struct {
 	dir     string
 	version int // 1 or 2
 }
@@ -91,9 +91,9 @@ type place struct {
 // placesOf returns where a controller is, the best place first. Root has the top;
 // a plain user has what was given to him: the group his own process is in, or the
 // one around it.
-func placesOf(controller string) []place {
+func cgroupParents(controller string) []cgroupParent {
 	memberships, _ := cgroup.Memberships(os.Getpid())
-	var all []place
+	var all []cgroupParent
 	for _, m := range memberships {
 		if m.Version == 1 && !slices.Contains(m.Controllers, controller) {
 			continue
@@ -103,7 +103,7 @@ func placesOf(controller string) []place {
 			continue
 		}
 		own := filepath.Join(top, m.Path)
-		all = append(all, place{top, m.Version}, place{filepath.Dir(own), m.Version}, place{own, m.Version})
+		all = append(all, cgroupParent{top, m.Version}, cgroupParent{filepath.Dir(own), m.Version}, cgroupParent{own, m.Version})
 	}
 	return all
 }
@@ -122,7 +122,7 @@ func groupName(s engine.Spec) string {
 
 // ownerOfGroup returns the temporary directory of the run that made a group, or "" if its
 // name does not have it.
-func ownerOfGroup(dir string) string {
+func groupOwner(dir string) string {
 	parts := strings.Split(filepath.Base(dir), ":")
 	if len(parts) != 3 {
 		return ""
@@ -132,7 +132,7 @@ func ownerOfGroup(dir string) string {
 }
 
 // make makes a group with the limit in this place.
-func (p place) make(name string, c controller) (group, error) {
+func (p cgroupParent) make(name string, c controller) (group, error) {
 	p.sweep(exists)
 	files := c.files[p.version-1]
 	if p.version == 2 && c.name != "cpuacct" && !p.offers(c.name) { // version 2 always counts time
@@ -177,7 +177,7 @@ func exists(name string) bool {
 }
 
 // offers reports whether groups made here can have a controller, and asks for it.
-func (p place) offers(controller string) bool {
+func (p cgroupParent) offers(controller string) bool {
 	control := filepath.Join(p.dir, "cgroup.subtree_control")
 	text, _ := os.ReadFile(control)
 	if slices.Contains(strings.Fields(string(text)), controller) {
@@ -187,7 +187,7 @@ func (p place) offers(controller string) bool {
 }
 
 // memoryOfMachine is in bytes; 0 where it is not known.
-func memoryOfMachine() int64 {
+func hostMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0
@@ -199,7 +199,7 @@ func memoryOfMachine() int64 {
 // of runs of which alive, given their Spec.Temp, says that they are gone.
 func (e *Engine) Sweep(alive func(temp string) bool) {
 	for _, controller := range []string{"memory", "cpuacct", "cpu"} {
-		for _, p := range placesOf(controller) {
+		for _, p := range cgroupParents(controller) {
 			p.sweep(alive)
 		}
 	}
@@ -208,10 +208,10 @@ func (e *Engine) Sweep(alive func(temp string) bool) {
 // sweep removes groups of runs that are gone; one with a process in it cannot be
 // removed. A group that does not name its run is removed unless it was made within the
 // last minute, when it may be waiting for its process.
-func (p place) sweep(alive func(temp string) bool) {
+func (p cgroupParent) sweep(alive func(temp string) bool) {
 	left, _ := filepath.Glob(filepath.Join(p.dir, groupPrefix+"*"))
 	for _, dir := range left {
-		if temp := ownerOfGroup(dir); temp != "" {
+		if temp := groupOwner(dir); temp != "" {
 			if !alive(temp) {
 				_ = unix.Rmdir(dir)
 			}

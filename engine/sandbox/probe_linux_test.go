@@ -193,9 +193,9 @@ func with(to netip.Addr, port uint16, kind int, do func(s uintptr, to []byte) un
 	return do(uintptr(s), raw)
 }
 
-// TestBuild_SystemCallsThatLeadOut runs the probe in a network namespace with nothing
+// TestFilter_RefusesEscapes runs the probe in a network namespace with nothing
 // in it, where the kernel says ENETUNREACH of every address.
-func TestBuild_SystemCallsThatLeadOut(t *testing.T) {
+func TestFilter_RefusesEscapes(t *testing.T) {
 	got := probed(t, "all", "unshare", "--user", "--map-root-user", "--net")
 	check := func(name string, want unix.Errno) {
 		t.Helper()
@@ -221,9 +221,9 @@ func TestBuild_SystemCallsThatLeadOut(t *testing.T) {
 	}
 }
 
-// TestBuild_SystemCallsOfTheFirstProcessesUser makes the calls that send nothing, as
+// TestFilter_InitUser makes the calls that send nothing, as
 // the same user as the first process.
-func TestBuild_SystemCallsOfTheFirstProcessesUser(t *testing.T) {
+func TestFilter_InitUser(t *testing.T) {
 	got := probed(t, "calls")
 	for _, p := range probes {
 		if got[p.name] != unix.ErrnoName(p.want) {

@@ -16,7 +16,7 @@ import (
 // process is this program, run once more to do what this process cannot: as
 // another user, or in other namespaces. It does what it is asked over a socket,
 // and ends when that is closed.
-type process struct {
+type server struct {
 	command *exec.Cmd
 	conn    *net.UnixConn
 	answers *bufio.Reader
@@ -25,15 +25,15 @@ type process struct {
 
 // start starts a process of an identity in further namespaces. Its name is seen
 // in the list of processes.
-func (id identity) start(name string, flags uintptr) (*process, error) {
+func (id identity) start(name string, flags uintptr) (*server, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	p := &process{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
+	p := &server{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
 	p.command = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.attributes(flags),
+		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.keepAttribute(flags),
 	}
 	if err := p.command.Start(); err != nil {
 		return nil, errors.Join(err, ours.Close())
@@ -47,7 +47,7 @@ func (id identity) start(name string, flags uintptr) (*process, error) {
 	}
 	// It has lost all rights when it was run, for it had no number then. With its
 	// numbers it runs itself once more.
-	err = id.lend(p.command.Process.Pid)
+	err = id.writeIDMaps(p.command.Process.Pid)
 	if err == nil {
 		err = p.send(inside.Request{Op: inside.Again})
 	}
@@ -59,7 +59,7 @@ func (id identity) start(name string, flags uintptr) (*process, error) {
 }
 
 // kill ends the process and waits for it.
-func (p *process) kill() {
+func (p *server) kill() {
 	_ = p.command.Process.Kill()
 	<-p.gone
 	_ = p.conn.Close()
@@ -80,7 +80,7 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 }
 
 // send sends a request with the files that belong to it.
-func (p *process) send(r inside.Request, files ...*os.File) error {
+func (p *server) send(r inside.Request, files ...*os.File) error {
 	head, text, err := inside.Encode(r)
 	if err != nil {
 		return err
@@ -101,20 +101,20 @@ func (p *process) send(r inside.Request, files ...*os.File) error {
 }
 
 // receive waits for the next answer.
-func (p *process) receive() (inside.Answer, error) {
-	var a inside.Answer
+func (p *server) receive() (inside.Response, error) {
+	var a inside.Response
 	err := inside.Decode(p.answers, nil, &a)
 	return a, err
 }
 
 // ask sends a request and waits for its only answer, or until ctx ends; then the
 // process is gone.
-func (p *process) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Answer, error) {
+func (p *server) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Response, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
 	sent := p.send(r, files...)
 	if sent != nil && !errors.Is(sent, unix.EPIPE) {
-		return inside.Answer{}, sent
+		return inside.Response{}, sent
 	}
 	a, err := p.receive() // one that has ended may have said why
 	if sent != nil && err != nil {

@@ -11,17 +11,17 @@ import (
 )
 
 // Shape is what a sandbox is laid from.
-type Shape string
+type Mode string
 
 // The shapes, called as --engine calls them.
 const (
-	Images Shape = "sandbox" // an image
-	Host   Shape = "host"    // this machine's own files
+	Images Mode = "sandbox" // an image
+	Host   Mode = "host"    // this machine's own files
 )
 
 // Options says what the environment is like.
 type Options struct {
-	Shape Shape
+	Mode  Mode
 	User  string   // the user's name, by which numbers are borrowed for him; may be empty
 	Mask  []string // Host: absolute directories and files that are not to be seen inside
 	Path  string   // Host: PATH of the build, as this machine has it
@@ -41,7 +41,7 @@ type Report struct {
 
 // refuse returns a fault that wraps engine.ErrUnsupported for what a sandbox
 // cannot honour.
-func (o Options) refuse(s engine.Spec, root bool) error {
+func (o Options) check(s engine.Spec, root bool) error {
 	switch {
 	case s.Keep:
 		return o.unsupported("keeps no container: it ends with buildlocal")
@@ -57,5 +57,5 @@ func (o Options) refuse(s engine.Spec, root bool) error {
 
 // unsupported says what a sandbox is or does, instead of what was asked.
 func (o Options) unsupported(what string) error {
-	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Shape) + " " + what, Hint: "Leave that out, or use docker."}
+	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Mode) + " " + what, Hint: "Leave that out, or use docker."}
 }

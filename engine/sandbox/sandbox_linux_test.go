@@ -34,9 +34,9 @@ func need(t *testing.T, missing error) {
 }
 
 // engineOf returns the engine of a shape as who runs the test.
-func engineOf(t *testing.T, shape sandbox.Shape) *sandbox.Engine {
+func engineOf(t *testing.T, shape sandbox.Mode) *sandbox.Engine {
 	t.Helper()
-	o := sandbox.Options{Shape: shape, Path: os.Getenv("PATH"), Store: os.Getenv(storeVariable), Now: time.Now}
+	o := sandbox.Options{Mode: shape, Path: os.Getenv("PATH"), Store: os.Getenv(storeVariable), Now: time.Now}
 	if u, err := user.Current(); err == nil {
 		o.User = u.Username
 	}
@@ -54,7 +54,7 @@ const (
 	storeVariable = "BUILDLOCAL_TEST_STORE" // where images are kept
 )
 
-func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
+func TestContract_HostMode(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
 	probe, err := e.Start(t.Context(), engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}})
 	need(t, err)
@@ -67,7 +67,7 @@ func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
 	})
 }
 
-func TestAnImageKeepsTheContract(t *testing.T) {
+func TestContract_ImageMode(t *testing.T) {
 	e := engineOf(t, sandbox.Images)
 	enginetest.Run(t, enginetest.Suite{
 		Engine: e, Image: "tar:" + savedImage(t), Trees: true, Single: os.Getenv("BUILDLOCAL_TEST_SINGLE") != "",
@@ -92,9 +92,9 @@ func savedImage(t *testing.T) string {
 	return file
 }
 
-// TestAPlainUsersSandboxesKeepTheContract runs the tests above as users who are
+// TestContract_Unprivileged runs the tests above as users who are
 // not root: one who may borrow numbers, and one who has his own only.
-func TestAPlainUsersSandboxesKeepTheContract(t *testing.T) {
+func TestContract_Unprivileged(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("this is a plain user already")
 	}
@@ -106,10 +106,10 @@ func TestAPlainUsersSandboxesKeepTheContract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asUser(t, uid, "TestAnImageKeepsTheContract", imageVariable+"="+image)
+		asUser(t, uid, "TestContract_ImageMode", imageVariable+"="+image)
 	})
 	t.Run("with one number", func(t *testing.T) {
-		asUser(t, 20123, "TestTheHostsOwnFilesKeepTheContract|TestAnImageKeepsTheContract", imageVariable+"="+image, "BUILDLOCAL_TEST_SINGLE=1")
+		asUser(t, 20123, "TestContract_HostMode|TestContract_ImageMode", imageVariable+"="+image, "BUILDLOCAL_TEST_SINGLE=1")
 	})
 }
 

@@ -25,13 +25,13 @@ func (c *Container) listenFor(services []engine.Service) error {
 }
 
 // detours are the ways from the addresses of services to where they are.
-func (c *Container) detours(s engine.Spec) []inside.Detour {
-	var all []inside.Detour
+func (c *Container) redirects(s engine.Spec) []inside.Redirect {
+	var all []inside.Redirect
 	for i, service := range s.Network.Services {
 		host, port, err := net.SplitHostPort(service.Address)
 		number, err2 := strconv.Atoi(port)
 		if err == nil && err2 == nil {
-			all = append(all, inside.Detour{Address: host, Port: number, Local: c.services[i].Addr().(*net.TCPAddr).Port})
+			all = append(all, inside.Redirect{Address: host, Port: number, Local: c.services[i].Addr().(*net.TCPAddr).Port})
 		}
 	}
 	return all
@@ -39,7 +39,7 @@ func (c *Container) detours(s engine.Spec) []inside.Detour {
 
 // reached begins to serve, and tells where services are that their addresses do not
 // lead to: nothing watches the build's connections.
-func (c *Container) reached(s engine.Spec, watched bool) {
+func (c *Container) listenServices(s engine.Spec, watched bool) {
 	for i, service := range s.Network.Services {
 		if !watched && service.OnFallback != nil {
 			service.OnFallback(c.services[i].Addr().String())

@@ -16,9 +16,9 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// TestOtherUsersOfTheMachineDoNotReachAService: its port is one of 127.0.0.1, and
+// TestService_RefusesOtherUsers: its port is one of 127.0.0.1, and
 // answers only who runs the build.
-func TestOtherUsersOfTheMachineDoNotReachAService(t *testing.T) {
+func TestService_RefusesOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root becomes another user")
 	}

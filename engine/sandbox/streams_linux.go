@@ -111,7 +111,7 @@ func (s *streams) begin(p engine.Process) error {
 			continue
 		}
 		go func() {
-			_, _ = io.Copy(counted{to[i], s}, r) // a terminal ends with an error
+			_, _ = io.Copy(countingWriter{to[i], s}, r) // a terminal ends with an error
 			s.copying <- struct{}{}
 		}()
 	}
@@ -125,12 +125,12 @@ func (s *streams) begin(p engine.Process) error {
 		go func() { _, _ = io.Copy(s.terminal, p.Stdin) }()
 	}
 	if p.TTY != nil && p.TTY.Resize != nil {
-		go s.follow(p.TTY.Resize)
+		go s.followResize(p.TTY.Resize)
 	}
 	return nil
 }
 
-func (s *streams) follow(sizes <-chan engine.TTY) {
+func (s *streams) followResize(sizes <-chan engine.TTY) {
 	for {
 		select {
 		case size, open := <-sizes:
@@ -145,12 +145,12 @@ func (s *streams) follow(sizes <-chan engine.TTY) {
 }
 
 // counted counts what is written.
-type counted struct {
+type countingWriter struct {
 	io.Writer
 	s *streams
 }
 
-func (c counted) Write(p []byte) (int, error) {
+func (c countingWriter) Write(p []byte) (int, error) {
 	c.s.writing.Add(1)
 	defer c.s.writing.Add(-1)
 	n, err := c.Writer.Write(p)
@@ -160,21 +160,21 @@ func (c counted) Write(p []byte) (int, error) {
 
 // idle is how long a stream may say nothing, after its process has ended, before
 // it is no longer read: what is in the background may hold it for ever.
-const idle = 60 * time.Millisecond
+const maxIdle = 60 * time.Millisecond
 
 // patience is how long a stream is read that never falls silent.
-const patience = 5 * time.Second
+const maxDrain = 5 * time.Second
 
 // finish takes what is still in the streams, and closes them.
 func (s *streams) finish() {
 	close(s.quit)
-	enough, late := time.After(patience), false
+	enough, late := time.After(maxDrain), false
 	for total := len(s.readers); total > 0; {
 		before := s.copied.Load()
 		select {
 		case <-s.copying:
 			total--
-		case <-time.After(idle):
+		case <-time.After(maxIdle):
 			if s.writing.Load() == 0 && (late || s.copied.Load() == before) {
 				total = 0
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-func TestSweep_RemovesGroupsOfRunsThatAreGone(t *testing.T) {
+func TestSweep_RemovesStaleGroups(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
 	spec := engine.Spec{Name: "sweep", Mounts: engine.Mounts{Temp: t.TempDir()}}
 	c, err := e.Start(t.Context(), spec)

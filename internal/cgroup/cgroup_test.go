@@ -11,7 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/cgroup"
 )
 
-func TestWorkIsCounted(t *testing.T) {
+func TestMeter_CountsWork(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("control groups are Linux's")
 	}
@@ -40,7 +40,7 @@ func TestWorkIsCounted(t *testing.T) {
 	runtime.KeepAlive(held)
 }
 
-func TestAProcessThatIsNotThereHasNoGroups(t *testing.T) {
+func TestOf_MissingProcess(t *testing.T) {
 	if _, err := cgroup.Of(1<<30, "/"); err == nil {
 		t.Error("no error for a process that is not there")
 	}
@@ -49,7 +49,7 @@ func TestAProcessThatIsNotThereHasNoGroups(t *testing.T) {
 	}
 }
 
-func TestAMountIsADirectory(t *testing.T) {
+func TestMount_Directory(t *testing.T) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || !strings.Contains(string(text), " - cgroup") {
 		t.Skip("no control groups are mounted here")

@@ -35,7 +35,7 @@ func settings() *yamux.Config {
 // An address that this machine does not have is replaced by a port of 127.0.0.1. One
 // without a port is first made this network namespace's own, which needs CAP_NET_ADMIN
 // there. The error is why it cannot.
-func Far(stream io.ReadWriteCloser, addresses []string) error {
+func Listen(stream io.ReadWriteCloser, addresses []string) error {
 	session, err := yamux.Client(stream, settings())
 	if err != nil {
 		return err
@@ -112,11 +112,11 @@ func carry(a, b net.Conn) {
 }
 
 // patience is how long the far side may take to listen.
-const patience = 20 * time.Second
+const greetingTimeout = 20 * time.Second
 
 // Near is this side. It returns a listener for each of count addresses, and where the
 // far side listens for it. Closing stream ends them.
-func Near(stream io.ReadWriteCloser, count int) ([]net.Listener, []string, error) {
+func Serve(stream io.ReadWriteCloser, count int) ([]net.Listener, []string, error) {
 	session, err := yamux.Server(stream, settings())
 	if err != nil {
 		return nil, nil, err
@@ -143,7 +143,7 @@ func Near(stream io.ReadWriteCloser, count int) ([]net.Listener, []string, error
 
 func greeted(session *yamux.Session) (hello, error) {
 	var h hello
-	late := time.AfterFunc(patience, func() { session.Close() })
+	late := time.AfterFunc(greetingTimeout, func() { session.Close() })
 	defer late.Stop()
 	first, err := session.Accept()
 	if err != nil {

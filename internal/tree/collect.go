@@ -149,7 +149,7 @@ func (c *collector) exists(ctx context.Context, dir string) (bool, error) {
 
 // directories returns those that match a pattern, sorted.
 func (c *collector) directories(ctx context.Context, pattern string) ([]string, error) {
-	stem := Stem(pattern)
+	stem := LiteralPrefix(pattern)
 	var found []string
 	err := c.walk(ctx, c.place(stem), func(name string, h *tar.Header, _ io.Reader) error {
 		if full := path.Join(stem, name); h.Typeflag == tar.TypeDir && Match(pattern, full) {
@@ -181,19 +181,19 @@ func (c *collector) place(dir string) string {
 func (c *collector) base(ctx context.Context, base string) error {
 	place := c.place(base)
 	var links []string // and hard links to what is not taken, and files that may be too large
-	for _, stem := range Stems(c.relative(place)) {
+	for _, stem := range LiteralPrefixes(c.relative(place)) {
 		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
 			full := path.Join(stem, name)
 			if h.Typeflag == tar.TypeDir || !c.wanted(place, full) {
 				return nil
 			}
 			switch {
-			case h.Typeflag == tar.TypeLink && c.again(full, path.Join(stem, path.Clean(h.Linkname))):
+			case h.Typeflag == tar.TypeLink && c.retry(full, path.Join(stem, path.Clean(h.Linkname))):
 				return nil
 			case h.Typeflag == tar.TypeLink, h.Typeflag == tar.TypeSymlink && !c.s.Symlinks:
 				links = append(links, full)
 				return nil
-			case h.Typeflag == tar.TypeReg && !c.hasRoom(h.Size):
+			case h.Typeflag == tar.TypeReg && !c.checkSpace(h.Size):
 				links = append(links, full)
 				return nil
 			}
@@ -208,7 +208,7 @@ func (c *collector) base(ctx context.Context, base string) error {
 
 // again takes a file that is there under another name already, as hard links are. It
 // reports whether it is.
-func (c *collector) again(name, other string) bool {
+func (c *collector) retry(name, other string) bool {
 	taken, found := c.taken[other]
 	if !found || c.s.Discard {
 		return false
@@ -277,7 +277,7 @@ func (c *collector) follow(ctx context.Context, place string, links []string) er
 }
 
 // hasRoom reports whether a file of a size surely fits.
-func (c *collector) hasRoom(size int64) bool {
+func (c *collector) checkSpace(size int64) bool {
 	free, known := FreeSpace(c.root.Name())
 	return !known || size <= free
 }
@@ -287,11 +287,11 @@ func (c *collector) hasRoom(size int64) bool {
 // holes, which a tar stream does not tell.
 func (c *collector) measure(ctx context.Context, place string) error {
 	return c.walk(ctx, place, func(_ string, h *tar.Header, content io.Reader) error {
-		if h.Typeflag != tar.TypeReg || c.hasRoom(h.Size) {
+		if h.Typeflag != tar.TypeReg || c.checkSpace(h.Size) {
 			return ErrStop
 		}
 		data, err := dataSize(content, c.buffer)
-		if err == nil && !c.hasRoom(data) {
+		if err == nil && !c.checkSpace(data) {
 			err = c.noSpace(data)
 		}
 		return cmp.Or(err, ErrStop)

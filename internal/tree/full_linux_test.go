@@ -67,7 +67,7 @@ func collectAll(t *testing.T, s *stream, dest string) error {
 	return err
 }
 
-func TestCollect_ChecksTheSpaceBeforeAFileIsWritten(t *testing.T) {
+func TestCollect_ChecksSpaceFirst(t *testing.T) {
 	dest := smallDisk(t)
 	s := &stream{names: []string{"a", "large", "b"}, content: map[string][]byte{"a": dense(300 << 10), "large": dense(3 << 20), "b": dense(10)}}
 	err := collectAll(t, s, dest)
@@ -86,7 +86,7 @@ func TestCollect_ChecksTheSpaceBeforeAFileIsWritten(t *testing.T) {
 	}
 }
 
-func TestCollect_CountsASparseFileByItsData(t *testing.T) {
+func TestCollect_CountsSparseData(t *testing.T) {
 	dest := smallDisk(t)
 	sparse := make([]byte, 8<<20)
 	copy(sparse[5<<20:], dense(100<<10))

@@ -17,7 +17,7 @@ import (
 // skip reports is left out, and so is a file.
 func Glob(fsys fs.FS, patterns []string, skip func(name string) bool) ([]string, error) {
 	var found []string
-	for _, stem := range Stems(patterns) {
+	for _, stem := range LiteralPrefixes(patterns) {
 		if path.IsAbs(stem) || stem == ".." || strings.HasPrefix(stem, "../") {
 			continue
 		}

@@ -23,7 +23,7 @@ func Match(pattern, name string) bool {
 	if dir, all := strings.CutSuffix(pattern, "/**/*"); all && IsLiteral(dir) { // the usual one
 		return len(name) > len(dir)+1 && name[len(dir)] == '/' && name[:len(dir)] == dir
 	}
-	if IsLiteral(pattern) || !holds(Stem(pattern), name) {
+	if IsLiteral(pattern) || !contains(LiteralPrefix(pattern), name) {
 		return false // exact also where names are no UTF-8
 	}
 	ok, err := doublestar.Match(pattern, name)
@@ -35,7 +35,7 @@ func IsLiteral(pattern string) bool { return !strings.ContainsAny(pattern, `*?[{
 
 // Stem returns the directory, or for a literal the path, that all matches of a
 // pattern share; "." when they share none.
-func Stem(pattern string) string {
+func LiteralPrefix(pattern string) string {
 	pattern = path.Clean(pattern)
 	if IsLiteral(pattern) {
 		return pattern
@@ -56,10 +56,10 @@ func Stem(pattern string) string {
 }
 
 // Stems returns the fewest stems that hold all matches of patterns.
-func Stems(patterns []string) []string {
+func LiteralPrefixes(patterns []string) []string {
 	var all []string
 	for _, pattern := range patterns {
-		all = cover(all, Stem(pattern))
+		all = cover(all, LiteralPrefix(pattern))
 	}
 	return all
 }
@@ -68,17 +68,17 @@ func Stems(patterns []string) []string {
 func cover(all []string, stem string) []string {
 	var kept []string
 	for _, other := range all {
-		if holds(other, stem) {
+		if contains(other, stem) {
 			return all
 		}
-		if !holds(stem, other) {
+		if !contains(stem, other) {
 			kept = append(kept, other)
 		}
 	}
 	return append(kept, stem)
 }
 
-func holds(dir, name string) bool {
+func contains(dir, name string) bool {
 	if dir == "." {
 		return !path.IsAbs(name) && !strings.HasPrefix(name+"/", "../")
 	}

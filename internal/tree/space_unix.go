@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// FreeSpace returns how many bytes this user can still write in a directory. Blocks
-// that are reserved for root count for root only.
+// FreeSpace returns how many bytes this user can still write in a directory. Blocks that
+// are reserved for root are counted only if this process runs as root. known is false if
+// the directory does not exist.
 func FreeSpace(dir string) (bytes int64, known bool) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

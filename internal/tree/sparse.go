@@ -22,7 +22,7 @@ const BufferSize = 256 << 10
 // zeros, and returns the size. A buffer of BufferSize bytes is made if none is given.
 func CopySparse(to *os.File, from io.Reader, buffer []byte) (int64, error) {
 	var size int64
-	err := eachRun(from, buffer, func(at int64, run []byte, zero bool) error {
+	err := forEachDataRun(from, buffer, func(at int64, run []byte, zero bool) error {
 		size = at + int64(len(run))
 		if zero {
 			return nil
@@ -39,7 +39,7 @@ func CopySparse(to *os.File, from io.Reader, buffer []byte) (int64, error) {
 // dataSize returns how many bytes of a stream CopySparse writes.
 func dataSize(from io.Reader, buffer []byte) (int64, error) {
 	var data int64
-	err := eachRun(from, buffer, func(_ int64, run []byte, zero bool) error {
+	err := forEachDataRun(from, buffer, func(_ int64, run []byte, zero bool) error {
 		if !zero {
 			data += int64(len(run))
 		}
@@ -50,14 +50,14 @@ func dataSize(from io.Reader, buffer []byte) (int64, error) {
 
 // eachRun reads a stream and calls visit for each run of blocks that are all zero, or
 // all not zero.
-func eachRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zero bool) error) error {
+func forEachDataRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zero bool) error) error {
 	if buffer == nil {
 		buffer = make([]byte, BufferSize)
 	}
 	for at := int64(0); ; {
 		n, err := io.ReadFull(from, buffer)
 		for rest := buffer[:n]; len(rest) > 0; {
-			run, zero := firstRun(rest)
+			run, zero := nextDataRun(rest)
 			if err := visit(at, run, zero); err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func eachRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zer
 }
 
 // firstRun returns the blocks at the beginning of text that are alike.
-func firstRun(text []byte) (run []byte, zero bool) {
+func nextDataRun(text []byte) (run []byte, zero bool) {
 	isZero := func(at int) bool {
 		piece := text[at:min(at+block, len(text))]
 		return piece[0] == 0 && bytes.Equal(piece[1:], piece[:len(piece)-1])

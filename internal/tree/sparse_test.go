@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestCopySparse_KeepsContentAndHoles(t *testing.T) {
+func TestCopySparse_KeepsHoles(t *testing.T) {
 	t.Parallel()
 	zeros := func(n int) []byte { return make([]byte, n) }
 	data := func(n int) []byte { return bytes.Repeat([]byte("x"), n) }
@@ -56,7 +56,7 @@ func TestCopySparse_KeepsContentAndHoles(t *testing.T) {
 	}
 }
 
-func TestCopySparse_ReturnsTheErrorOfItsReader(t *testing.T) {
+func TestCopySparse_ReaderError(t *testing.T) {
 	t.Parallel()
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	if err != nil {

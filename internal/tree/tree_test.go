@@ -20,7 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestPatternsMatchAsDocumented(t *testing.T) {
+func TestMatch_Documented(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		pattern   string
@@ -53,13 +53,13 @@ func TestPatternsMatchAsDocumented(t *testing.T) {
 				t.Errorf("%s matches %s", test.pattern, name)
 			}
 		}
-		if got := tree.Stem(test.pattern); got != test.stem || tree.IsLiteral(test.pattern) != test.isLiteral {
+		if got := tree.LiteralPrefix(test.pattern); got != test.stem || tree.IsLiteral(test.pattern) != test.isLiteral {
 			t.Errorf("%s: stem %q, literal %v", test.pattern, got, tree.IsLiteral(test.pattern))
 		}
 	}
 }
 
-func TestStemsAreTheFewestDirectories(t *testing.T) {
+func TestLiteralPrefixes_Minimal(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ patterns, want []string }{
 		{[]string{"a/*", "a/b/**/*", "c"}, []string{"a", "c"}},
@@ -67,7 +67,7 @@ func TestStemsAreTheFewestDirectories(t *testing.T) {
 		{[]string{"a/*", "**/*"}, []string{"."}},
 		{[]string{"ab/*", "a/*"}, []string{"ab", "a"}},
 	} {
-		if diff := cmp.Diff(test.want, tree.Stems(test.patterns)); diff != "" {
+		if diff := cmp.Diff(test.want, tree.LiteralPrefixes(test.patterns)); diff != "" {
 			t.Errorf("%v: %s", test.patterns, diff)
 		}
 	}
@@ -127,7 +127,7 @@ var source = files{
 	"/src/dist/dirlink": "->sub", "/src/top": "top", "/src/my-dir1/": "", "/src/my-dir1/x": "1", "/src/my-dir2/": "", "/src/my-dir2/y": "2", "/abs/z": "z", "/src/empty/": "",
 }
 
-func TestCollectTakesWhatIsSelected(t *testing.T) {
+func TestCollect_Selection(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		selection tree.Selection
@@ -189,7 +189,7 @@ func list(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-func TestCollectTellsTheServicesLines(t *testing.T) {
+func TestCollect_ObserverLines(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	s := tree.Selection{Root: "/src", Base: "my-dir*", Files: []string{"x", "y", "nope", "*.z"}}
@@ -222,7 +222,7 @@ func (e evil) CopyOut(context.Context, string) (io.ReadCloser, error) {
 	return io.NopCloser(&b), nil
 }
 
-func TestCollectWritesNothingOutside(t *testing.T) {
+func TestCollect_RefusesEscapes(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
 	for _, headers := range [][]tar.Header{
@@ -250,7 +250,7 @@ func FuzzMatch(f *testing.F) {
 	f.Add("[", "[")
 	f.Fuzz(func(t *testing.T, pattern, name string) {
 		matches := tree.Match(pattern, name)
-		stem := tree.Stem(pattern)
+		stem := tree.LiteralPrefix(pattern)
 		clean := path.Clean(name) == name && name != "." && !strings.HasPrefix(name, "../")
 		if matches && clean && stem != "." && name != stem && !strings.HasPrefix(name, strings.TrimSuffix(stem, "/")+"/") {
 			t.Errorf("%q matches %q, which is not below %q", pattern, name, stem)
@@ -259,7 +259,7 @@ func FuzzMatch(f *testing.F) {
 }
 
 // A file system that does not tell capital letters apart has the other file already.
-func TestNoFileIsLostToAnotherCase(t *testing.T) {
+func TestCollect_CaseInsensitiveHost(t *testing.T) {
 	dest := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dest, "a"), []byte("as A was written"), 0o644); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ type Unpacking struct {
 }
 
 // largest is more than an image may have in the service (100 GB uncompressed).
-const largest = 128 << 30
+const maxFileSize = 128 << 30
 
 // ErrTooLarge is wrapped by the error for a file that says it is larger.
 var ErrTooLarge = errors.New("the file is too large")
@@ -136,7 +136,7 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if h.Size > cmp.Or(u.Largest, largest) {
+	if h.Size > cmp.Or(u.Largest, maxFileSize) {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, h.Size)
 	}
 	if base := path.Base(name); u.Opaque != "" && strings.HasPrefix(base, whiteout) {
@@ -146,7 +146,7 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 		if h.Typeflag != tar.TypeDir {
 			return errors.New("the root is a directory, and nothing else")
 		}
-		return u.dress(int(u.root.Fd()), ".", h)
+		return u.applyMetadata(int(u.root.Fd()), ".", h)
 	}
 	in, err := u.parent(name)
 	if err != nil {
@@ -159,26 +159,26 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
 		err = u.file(in, base, text)
 	case tar.TypeSymlink:
-		err = u.replacing(in, base, func() error { return unix.Symlinkat(h.Linkname, in, base) })
+		err = u.withReplace(in, base, func() error { return unix.Symlinkat(h.Linkname, in, base) })
 	case tar.TypeLink:
 		return u.link(in, name, h.Linkname)
 	case tar.TypeFifo:
-		err = u.replacing(in, base, func() error { return unix.Mknodat(in, base, unix.S_IFIFO|0o600, 0) })
+		err = u.withReplace(in, base, func() error { return unix.Mknodat(in, base, unix.S_IFIFO|0o600, 0) })
 	default:
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	u.know(name)
+	u.remember(name)
 	if h.Typeflag == tar.TypeDir {
 		u.dirs = append(u.dirs, directory{name, h.ModTime})
 	}
-	return u.dress(in, base, h)
+	return u.applyMetadata(in, base, h)
 }
 
 // know notes what a layer has made itself.
-func (u *unpacker) know(name string) {
+func (u *unpacker) remember(name string) {
 	if u.Opaque != "" {
 		u.made[name] = true
 	}
@@ -200,7 +200,7 @@ func (u *unpacker) directory(in int, name string) error {
 		return nil
 	}
 	hidden := u.Opaque != "" && stat.Mode&unix.S_IFMT == unix.S_IFCHR
-	err = u.replacing(in, base, func() error { return unix.Mkdirat(in, base, 0o700) })
+	err = u.withReplace(in, base, func() error { return unix.Mkdirat(in, base, 0o700) })
 	if err == nil && hidden {
 		err = setAttribute(in, base, u.Opaque, "y")
 	}
@@ -208,7 +208,7 @@ func (u *unpacker) directory(in int, name string) error {
 }
 
 // replacing does what makes a name, once more without what has the name.
-func (u *unpacker) replacing(in int, base string, do func() error) error {
+func (u *unpacker) withReplace(in int, base string, do func() error) error {
 	err := do()
 	if err != unix.EEXIST {
 		return err
@@ -221,7 +221,7 @@ func (u *unpacker) replacing(in int, base string, do func() error) error {
 
 func (u *unpacker) file(in int, base string, text io.Reader) error {
 	fd := -1
-	err := u.replacing(in, base, func() (err error) {
+	err := u.withReplace(in, base, func() (err error) {
 		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		return err
 	})
@@ -265,11 +265,11 @@ func (u *unpacker) link(in int, name, target string) error {
 	}
 	defer dir.Close()
 	base := path.Base(name)
-	err = u.replacing(in, base, func() error { return unix.Linkat(int(dir.Fd()), path.Base(to), in, base, 0) })
+	err = u.withReplace(in, base, func() error { return unix.Linkat(int(dir.Fd()), path.Base(to), in, base, 0) })
 	if err != nil {
 		return fmt.Errorf("link to %q: %w", target, err)
 	}
-	u.know(name)
+	u.remember(name)
 	return nil
 }
 
@@ -307,7 +307,7 @@ func (u *unpacker) hide(dir, name string) error {
 }
 
 // dress gives what was made its owner, attributes, mode and time.
-func (u *unpacker) dress(in int, base string, h *tar.Header) error {
+func (u *unpacker) applyMetadata(in int, base string, h *tar.Header) error {
 	if u.Owners {
 		err := unix.Fchownat(in, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW)
 		if err != nil && err != unix.EINVAL { // a number that has no user here

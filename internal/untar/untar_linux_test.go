@@ -91,7 +91,7 @@ func seen(t *testing.T, root string) []string {
 	return all
 }
 
-func TestALayerIsUnpackedAsAnOverlayNeedsIt(t *testing.T) {
+func TestUnpack_OverlayLayer(t *testing.T) {
 	t.Parallel()
 	needMknod(t)
 	for _, c := range []struct {
@@ -135,7 +135,7 @@ func needMknod(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenOutside(t *testing.T) {
+func TestUnpack_RefusesEscapes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
@@ -193,7 +193,7 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 	}
 }
 
-func TestOwnersTimesAndAttributesAreKept(t *testing.T) {
+func TestUnpack_KeepsMetadata(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	h := file("a/f")
@@ -225,7 +225,7 @@ func TestOwnersTimesAndAttributesAreKept(t *testing.T) {
 	}
 }
 
-func TestNamesAreNamesWhereNothingIsALayer(t *testing.T) {
+func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	if err := untar.Unpack(root, pack(t, file(".wh.x"), file("a/.wh..wh..opq")), untar.Unpacking{Strict: true}); err != nil {
@@ -239,7 +239,7 @@ func TestNamesAreNamesWhereNothingIsALayer(t *testing.T) {
 	}
 }
 
-func TestAFileThatSaysItIsHugeIsRefused(t *testing.T) {
+func TestUnpack_HugeFile(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	// 512 bytes of header are enough to say so: nothing has to follow.

@@ -31,7 +31,7 @@ const (
 )
 
 // call returns what a process asks for.
-func (q question) call() call {
+func (q notification) call() call {
 	for _, a := range abis() {
 		if a.arch == q.arch {
 			return q.callOf(a)
@@ -40,7 +40,7 @@ func (q question) call() call {
 	return call{}
 }
 
-func (q question) callOf(a abi) call {
+func (q notification) callOf(a abi) call {
 	number, args := uint32(q.number), q.args
 	if number == a.socketcall {
 		number, args = q.unpack(a)
@@ -63,7 +63,7 @@ func (q question) callOf(a abi) call {
 }
 
 // unpack returns the number and the arguments of the call that socketcall makes.
-func (q question) unpack(a abi) (number uint32, args [6]uint64) {
+func (q notification) unpack(a abi) (number uint32, args [6]uint64) {
 	numbers := map[uint64]uint32{callSocket: a.socket, callConnect: a.connect, callSendto: a.sendto, callSendmsg: a.sendmsg, callSendmmsg: a.sendmmsg}
 	counts := map[uint64]int{callSocket: 3, callConnect: 3, callSendto: 6, callSendmsg: 3, callSendmmsg: 4}
 	raw := readMemory(int(q.pid), uintptr(q.args[1]), 4*counts[q.args[0]])
@@ -81,7 +81,7 @@ const maxMessages = 1024
 
 // messages returns where messages go that have an address: of count headers, struct
 // mmsghdr, or one struct msghdr.
-func (q question) messages(a abi, at uintptr, count int) []place {
+func (q notification) messages(a abi, at uintptr, count int) []place {
 	size := 64 // of struct mmsghdr with 64-bit pointers
 	if a.pointer == 4 {
 		size = 32

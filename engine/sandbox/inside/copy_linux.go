@@ -29,7 +29,7 @@ func (s *server) copy(r Request, stream *os.File) {
 		s.fault(r.ID, err)
 		return
 	}
-	s.send(Answer{ID: r.ID})
+	s.send(Response{ID: r.ID})
 	w := bufio.NewWriterSize(stream, 1<<20)
 	err = errors.Join(pack(name, w), w.Flush())
 	stream.Close()

@@ -37,24 +37,24 @@ const dns = 53
 
 // Detour is an address of a service of ours, which the build reaches in place of
 // the machine's metadata.
-type Detour struct {
+type Redirect struct {
 	Address string // as the build knows it, such as 169.254.170.2
 	Port    int
 	Local   int // the port of 127.0.0.1 where it is
 }
 
 // gate decides where connections may go.
-type gate struct {
+type connectGuard struct {
 	listener int
 	metadata map[address]string
 
 	mu      sync.Mutex
 	open    bool // the machine's metadata too
-	detours []Detour
+	detours []Redirect
 }
 
 // set says where connections may go from now on.
-func (g *gate) set(open bool, detours []Detour) {
+func (g *connectGuard) set(open bool, detours []Redirect) {
 	if g == nil {
 		return
 	}
@@ -68,7 +68,7 @@ func (g *gate) set(open bool, detours []Detour) {
 // says no. A program that changes the address while it is read gets around it; a build
 // that looks for credentials by accident finds none. touched is told once of each
 // address that was tried.
-func guard(metadata []Metadata, touched func(address string)) (*gate, error) {
+func newConnectGuard(metadata []Metadata, touched func(address string)) (*connectGuard, error) {
 	listener, err := install(program(asked), unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
 	if err != nil {
 		return nil, err
@@ -76,14 +76,14 @@ func guard(metadata []Metadata, touched func(address string)) (*gate, error) {
 	unix.CloseOnExec(listener)
 	// The kernel hands over to the other side at once, where it can (since 6.6).
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, syncWakeUp)
-	g := &gate{listener: listener, metadata: map[address]string{}}
+	g := &connectGuard{listener: listener, metadata: map[address]string{}}
 	for _, m := range metadata {
 		g.metadata[m.Address] = m.Name
 	}
 	go func() {
 		told := map[string]bool{}
 		for {
-			name, err := g.answer()
+			name, err := g.handle()
 			if err != nil {
 				return
 			}
@@ -100,7 +100,7 @@ func guard(metadata []Metadata, touched func(address string)) (*gate, error) {
 const syncWakeUp = 1
 
 // question is what the kernel asks, struct seccomp_notif.
-type question struct {
+type notification struct {
 	id         uint64
 	pid, flags uint32
 	number     int32
@@ -110,7 +110,7 @@ type question struct {
 }
 
 // reply is what it is answered, struct seccomp_notif_resp.
-type reply struct {
+type notificationReply struct {
 	id    uint64
 	value int64
 	error int32
@@ -119,8 +119,8 @@ type reply struct {
 
 // answer answers one question: it returns the name of the address that a process may
 // not reach. The error is that nobody is left who could ask.
-func (g *gate) answer() (name string, err error) {
-	var q question
+func (g *connectGuard) handle() (name string, err error) {
+	var q notification
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q)))
 	if errno == unix.EINTR || errno == unix.ENOENT { // the process that asked is gone
 		return "", nil
@@ -128,7 +128,7 @@ func (g *gate) answer() (name string, err error) {
 	if errno != 0 {
 		return "", errno
 	}
-	r := reply{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+	r := notificationReply{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 	if e, refusedName, ours := g.decide(q); ours {
 		name = refusedName
 		r.flags, r.error = 0, -int32(e)
@@ -142,7 +142,7 @@ func (g *gate) answer() (name string, err error) {
 
 // decide returns how a system call ends, if it is not the kernel that carries it out,
 // and the name of the address for which it was refused.
-func (g *gate) decide(q question) (e unix.Errno, name string, ours bool) {
+func (g *connectGuard) decide(q notification) (e unix.Errno, name string, ours bool) {
 	c := q.call()
 	if c.packet {
 		return unix.EPERM, "", true
@@ -152,9 +152,9 @@ func (g *gate) decide(q question) (e unix.Errno, name string, ours bool) {
 		if !known {
 			continue
 		}
-		detour, no := g.way(a, port)
+		detour, no := g.route(a, port)
 		if detour != nil && c.connects {
-			return g.lead(c, q, detour.Local), "", true
+			return g.redirect(c, q, detour.Local), "", true
 		}
 		if detour != nil || no {
 			return unix.EHOSTUNREACH, g.metadata[a], true
@@ -164,7 +164,7 @@ func (g *gate) decide(q question) (e unix.Errno, name string, ours bool) {
 }
 
 // way says whether a connection is led elsewhere, or may not be made.
-func (g *gate) way(to address, port uint16) (detour *Detour, forbidden bool) {
+func (g *connectGuard) route(to address, port uint16) (detour *Redirect, forbidden bool) {
 	name := g.metadata[to]
 	if name == "" || port == dns {
 		return nil, false
@@ -188,7 +188,7 @@ type replacement struct {
 // lead gives a process that connects a socket in the place of its own, which is
 // connected to a port of this machine: also one in a network of its own, where that
 // port is not. It returns why it cannot, or 0.
-func (g *gate) lead(c call, q question, port int) unix.Errno {
+func (g *connectGuard) redirect(c call, q notification, port int) unix.Errno {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return unix.EHOSTUNREACH

@@ -41,7 +41,7 @@ type Request struct {
 	Op       string
 	ID       int        // counts up
 	Metadata []Metadata `json:",omitempty"` // of Warm: what is out of reach
-	Layout   *Layout    `json:",omitempty"`
+	Layout   *Rootfs    `json:",omitempty"`
 	Args     []string   `json:",omitempty"`
 	Env      []string   `json:",omitempty"`
 	Path     string     `json:",omitempty"` // a directory, or what is packed
@@ -52,7 +52,7 @@ type Request struct {
 }
 
 // Answer is what a server says of a request: that it began, or that it ended.
-type Answer struct {
+type Response struct {
 	ID        int
 	Done      bool
 	Exit      int
@@ -66,28 +66,28 @@ type Answer struct {
 }
 
 // Err returns the error an answer tells; errors.Is knows it as it was.
-func (a Answer) Err() error {
+func (a Response) Err() error {
 	switch {
 	case a.Fault == "":
 		return nil
 	case a.Tree:
-		return &told{a.Fault, ErrTree}
+		return &remoteError{a.Fault, ErrTree}
 	case a.Escape:
-		return &told{a.Fault, untar.ErrEscape}
+		return &remoteError{a.Fault, untar.ErrEscape}
 	case a.Errno != 0:
-		return &told{a.Fault, syscall.Errno(a.Errno)}
+		return &remoteError{a.Fault, syscall.Errno(a.Errno)}
 	}
 	return errors.New(a.Fault)
 }
 
 // told is an error that came over a socket.
-type told struct {
+type remoteError struct {
 	text string
 	err  error
 }
 
-func (t *told) Error() string { return t.text }
-func (t *told) Unwrap() error { return t.err }
+func (t *remoteError) Error() string { return t.text }
+func (t *remoteError) Unwrap() error { return t.err }
 
 // maxMessage is how large a message may be, in bytes: a command line may have 2 MiB,
 // and a source much that is not to be seen.

@@ -9,19 +9,20 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/internal/overlay"
 	"golang.org/x/sys/unix"
 )
 
 // layRoot lays the root directory: an image, or the machine's own files.
-func (l *Layout) layRoot(root string) error {
+func (l *Rootfs) mountRoot(root string) error {
 	var err error
 	switch {
 	case l.Image:
-		err = l.layImage(root)
+		err = l.mountImage(root)
 	case l.Plain:
-		err = l.layParts(root)
+		err = l.mountHostDirs(root)
 	default:
-		err = l.layHost(root)
+		err = l.mountHost(root)
 	}
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (l *Layout) layRoot(root string) error {
 
 // layImage lays the layers of an image over each other. They are called by short
 // names, for an option has room for few long ones.
-func (l *Layout) layImage(root string) error {
+func (l *Rootfs) mountImage(root string) error {
 	dir := filepath.Join(l.Base, inMemory, "layers")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -58,12 +59,12 @@ func (l *Layout) layImage(root string) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
-	return l.overlay(strings.Join(names, ":"), root, "root", l.like(names[0]))
+	return l.overlay(strings.Join(names, ":"), root, "root", l.copyMetadata(names[0]))
 }
 
 // layParts lays the machine's own files for a plain user. An overlay of / is
 // refused him: it would uncover what mounts hide. So each entry is laid for itself.
-func (l *Layout) layParts(root string) error {
+func (l *Rootfs) mountHostDirs(root string) error {
 	if err := l.mount("tmpfs", root, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
@@ -74,34 +75,34 @@ func (l *Layout) layParts(root string) error {
 	// There are many, and little is written to most: that is in memory, which is
 	// faster to make and to remove, where the kernel's memory can be laid over.
 	memory := filepath.Join(l.Base, inMemory)
-	l.parts = way{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
-	return l.layEntries("/", root, mounts)
+	l.parts = overlayMethod{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
+	return l.mountEntries("/", root, mounts)
 }
 
 // unlaid are directories that are laid otherwise.
-var unlaid = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/lost+found"}
+var skippedDirs = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/lost+found"}
 
 // layEntries lays what a directory holds, each for itself: a directory in which
 // nothing is mounted as an overlay of its own, one in which something is by its
 // entries.
-func (l *Layout) layEntries(dir, target string, mounts []string) error {
+func (l *Rootfs) mountEntries(dir, target string, mounts []string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil // not for this user to see
 	}
 	for _, e := range entries {
 		from, to := filepath.Join(dir, e.Name()), filepath.Join(target, e.Name())
-		if slices.Contains(unlaid, from) || from == l.Base {
+		if slices.Contains(skippedDirs, from) || from == l.Base {
 			continue
 		}
-		if err := l.layEntry(e, from, to, mounts); err != nil {
+		if err := l.mountEntry(e, from, to, mounts); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error {
+func (l *Rootfs) mountEntry(e fs.DirEntry, from, to string, mounts []string) error {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		link, err := os.Readlink(from)
@@ -114,16 +115,16 @@ func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error
 			return err
 		}
 		_ = l.mount(from, to, "", unix.MS_BIND, "") // sockets and files that may not be seen stay empty
-		readOnly(to)
+		remountReadOnly(to)
 		return nil
 	}
 	if err := os.Mkdir(to, 0o755); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(mounts, func(at string) bool { return at != from && within(at, from) }) {
-		return l.layEntries(from, to, mounts)
+		return l.mountEntries(from, to, mounts)
 	}
-	if l.overlayBy(l.parts, escape(from), to, "entry"+strings.ReplaceAll(from, "/", "_"), l.like(from)) != nil {
+	if l.overlayWith(l.parts, overlay.Escape(from), to, "entry"+strings.ReplaceAll(from, "/", "_"), l.copyMetadata(from)) != nil {
 		l.show(from, to)
 	}
 	return nil
@@ -131,18 +132,18 @@ func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error
 
 // show lays what cannot be laid over: it is seen as it is, and not to be written
 // to.
-func (l *Layout) show(from, to string) {
+func (l *Rootfs) show(from, to string) {
 	_ = l.mount(from, to, "", unix.MS_BIND|unix.MS_REC, "")
-	readOnly(to)
+	remountReadOnly(to)
 }
 
 // layHost lays the machine's own file systems: the root, and each further one
 // that holds files, below it.
-func (l *Layout) layHost(root string) error {
-	if err := l.overlay("/", root, "root", l.like("/")); err != nil {
+func (l *Rootfs) mountHost(root string) error {
+	if err := l.overlay("/", root, "root", l.copyMetadata("/")); err != nil {
 		return err
 	}
-	mounts, err := mounted(func(kind string) bool { return slices.Contains(holding, kind) })
+	mounts, err := mounted(func(kind string) bool { return slices.Contains(mountsBelow, kind) })
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (l *Layout) layHost(root string) error {
 			continue
 		}
 		target := filepath.Join(root, at)
-		if l.overlay(escape(at), target, fmt.Sprintf("mount%d", i), l.like(at)) != nil {
+		if l.overlay(overlay.Escape(at), target, fmt.Sprintf("mount%d", i), l.copyMetadata(at)) != nil {
 			l.show(at, target)
 		}
 	}
@@ -164,7 +165,7 @@ func within(path string, dirs ...string) bool {
 }
 
 // holding are the kinds of file systems that hold files of a machine.
-var holding = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "zfs", "f2fs", "overlay", "9p", "virtiofs", "nfs", "nfs4"}
+var mountsBelow = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "zfs", "f2fs", "overlay", "9p", "virtiofs", "nfs", "nfs4"}
 
 // mounted returns where file systems of the wanted kinds are mounted, outermost
 // first.

@@ -41,7 +41,7 @@ func (s *server) run(r Request, files []int) {
 	pid := 0
 	if r.Op == Main {
 		pid = s.first
-		err = s.tell(order{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
+		err = s.sendInit(execRequest{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
 	} else {
 		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
 		pid, err = s.start(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
@@ -54,7 +54,7 @@ func (s *server) run(r Request, files []int) {
 		return
 	}
 	s.running[pid] = r.ID
-	s.send(Answer{ID: r.ID})
+	s.send(Response{ID: r.ID})
 }
 
 // start starts a process in the control groups: it is held at its first

@@ -20,7 +20,7 @@ func init() {
 	case os.Args[0] == ServerName:
 		os.Exit(serve())
 	case os.Args[0] == firstName:
-		os.Exit(beFirst())
+		os.Exit(runInit())
 	}
 }
 
@@ -28,13 +28,13 @@ func init() {
 // client does.
 type server struct {
 	sending sync.Mutex
-	layout  *Layout
+	layout  *Rootfs
 	groups  []int // by which a process joins a control group
 	first   int   // the first process
 	orders  int   // socket to it
 
-	gate      *gate // where connections may go; nil where that cannot be said
-	unguarded error // why the machine's metadata is not out of reach
+	guard     *connectGuard // where connections may go; nil where that cannot be said
+	unguarded error         // why the machine's metadata is not out of reach
 
 	mu      sync.Mutex
 	running map[int]int // process to request
@@ -56,7 +56,7 @@ func serve() int {
 		return 1
 	}
 	if err == nil && r.Op == Warm {
-		s.gate, s.unguarded = guard(r.Metadata, func(address string) { s.send(Answer{Touched: address}) })
+		s.guard, s.unguarded = newConnectGuard(r.Metadata, func(address string) { s.send(Response{Touched: address}) })
 		if err = s.startFirst(); err == nil {
 			files, err = receive(Socket, &r)
 		}
@@ -78,9 +78,9 @@ func serve() int {
 // serveLayout lays a sandbox and serves it.
 func (s *server) serveLayout() int {
 	l := s.layout
-	s.gate.set(l.Metadata, l.Detours)
+	s.guard.set(l.Metadata, l.Redirects)
 	defer l.remove()
-	if err := l.lay(s.awaitFirst); err != nil {
+	if err := l.setup(s.awaitFirst); err != nil {
 		s.fault(0, err)
 		return 1
 	}
@@ -91,25 +91,25 @@ func (s *server) serveLayout() int {
 			return 1
 		}
 	}
-	a := Answer{Done: true, Memory: l.memory}
+	a := Response{Done: true, Memory: l.memory}
 	if s.unguarded != nil {
 		a.Unguarded = s.unguarded.Error()
 	}
 	s.send(a)
-	s.answer()
+	s.handle()
 	s.end()
 	return 0
 }
 
 // send sends an answer. A client that is gone is noticed by its next request.
-func (s *server) send(a Answer) {
+func (s *server) send(a Response) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	_ = send(Socket, a, nil)
 }
 
 // answer answers until the client is gone.
-func (s *server) answer() {
+func (s *server) handle() {
 	for {
 		var r Request
 		files, err := receive(Socket, &r)
@@ -134,12 +134,12 @@ func (s *server) done(id int, err error) {
 		s.fault(id, err)
 		return
 	}
-	s.send(Answer{ID: id, Done: true})
+	s.send(Response{ID: id, Done: true})
 }
 
 // fault answers a request that cannot be done.
 func (s *server) fault(id int, err error) {
-	a := Answer{ID: id, Done: true, Fault: err.Error(), Escape: errors.Is(err, untar.ErrEscape), Tree: errors.Is(err, ErrTree) && !errors.Is(err, unix.ENOSPC)}
+	a := Response{ID: id, Done: true, Fault: err.Error(), Escape: errors.Is(err, untar.ErrEscape), Tree: errors.Is(err, ErrTree) && !errors.Is(err, unix.ENOSPC)}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		a.Errno = int(errno)
@@ -197,6 +197,6 @@ func (s *server) reapOne() {
 		if status.Signaled() {
 			exit = 128 + int(status.Signal())
 		}
-		s.send(Answer{ID: id, Done: true, Exit: exit})
+		s.send(Response{ID: id, Done: true, Exit: exit})
 	}
 }

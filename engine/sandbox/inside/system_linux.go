@@ -11,15 +11,15 @@ import (
 
 // laySystem lays what no file system holds: processes, devices, and directories
 // that are empty.
-func (l *Layout) laySystem() error {
+func (l *Rootfs) mountSystem() error {
 	// The first process of the sandbox mounts one of its own over it.
 	if err := l.mountAt("/proc", "/proc", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return err
 	}
-	if err := l.laySys(); err != nil {
+	if err := l.mountSys(); err != nil {
 		return err
 	}
-	if err := l.layDevices(); err != nil {
+	if err := l.mountDevices(); err != nil {
 		return err
 	}
 	for _, dir := range l.Scratch {
@@ -34,14 +34,14 @@ func (l *Layout) laySystem() error {
 		return err
 	}
 	if l.Plain { // root's own home is not for others
-		if err := l.layEmpty("/root", 0o700); err != nil {
+		if err := l.mountTmpfs("/root", 0o700); err != nil {
 			return err
 		}
 	}
-	return l.layEmpty("/tmp", os.ModeSticky|0o777)
+	return l.mountTmpfs("/tmp", os.ModeSticky|0o777)
 }
 
-func (l *Layout) laySys() error {
+func (l *Rootfs) mountSys() error {
 	if err := l.mountAt("/sys", "/sys", "", unix.MS_BIND|unix.MS_REC, ""); err != nil || l.Privileged {
 		return err
 	}
@@ -50,12 +50,12 @@ func (l *Layout) laySys() error {
 		return err
 	}
 	defer handle.Close()
-	readOnly(target)
+	remountReadOnly(target)
 	return nil
 }
 
 // layEmpty lays an empty directory to which a build may write much.
-func (l *Layout) layEmpty(at string, mode os.FileMode) error {
+func (l *Rootfs) mountTmpfs(at string, mode os.FileMode) error {
 	dir, _ := l.place(l.memory, "empty"+strings.ReplaceAll(at, "/", "_"))
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (l *Layout) layEmpty(at string, mode os.FileMode) error {
 
 // bind lays a directory of this machine itself at a path inside. Devices that a build
 // makes in it are not for it to use.
-func (l *Layout) bind(dir, at string) error {
+func (l *Rootfs) bind(dir, at string) error {
 	if err := l.mountAt(dir, at, "", unix.MS_BIND, ""); err != nil || l.Privileged {
 		return err
 	}
@@ -83,7 +83,7 @@ var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
 // layDevices lays the devices a container has, a place for terminals, and for
 // shared memory. A privileged build has those of this machine.
-func (l *Layout) layDevices() error {
+func (l *Rootfs) mountDevices() error {
 	if l.Privileged {
 		return l.mountAt("/dev", "/dev", "", unix.MS_BIND|unix.MS_REC, "")
 	}
@@ -124,7 +124,7 @@ func (l *Layout) layDevices() error {
 
 // readOnly keeps a mount, and where the kernel can those below it, from being
 // written to. It is a help and no wall: what fails is left.
-func readOnly(dir string) {
+func remountReadOnly(dir string) {
 	attributes := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if unix.MountSetattr(-1, dir, unix.AT_RECURSIVE, attributes) != nil {
 		_ = unix.Mount("none", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")

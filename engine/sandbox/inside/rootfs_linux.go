@@ -1,0 +1,405 @@
+package inside
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/buildlocal/buildlocal/internal/overlay"
+	"github.com/buildlocal/buildlocal/internal/untar"
+)
+
+// Layout is what the file system of a sandbox is made of, and how far it is laid.
+type Rootfs struct {
+	Metadata  bool       // the machine's metadata may be reached
+	Redirects []Redirect // services of ours
+	Base      string     // an empty directory of this machine, for what is written
+	Layers    []string   // of the image, lowest first; none for this machine's own files
+	Image     bool
+	Trees     []Tree
+	Volumes   []Tree // the host's directories themselves
+	Scratch   []string
+	Mask      []string
+
+	Privileged bool // all capabilities and devices are kept
+	Plain      bool // a plain user's: he is root inside
+	Alone      bool // and the only user
+	Main       bool // a process comes that the sandbox lives for
+	FailAt     int  // tests: the mount that fails
+	Die        bool // tests: or before which this process ends as if it were killed
+
+	mounts int           // so far
+	disk   *os.File      // the directory of what is written there
+	memory bool          // what is written is kept in memory
+	chosen bool          // memory is known
+	parts  overlayMethod // how a plain user's parts of this machine are laid
+	root   *os.File      // the root of the sandbox
+}
+
+// Tree is a directory of this machine, wanted copy-on-write at a path inside.
+type Tree struct {
+	Host, Path string
+	Hide       []string
+	Over       []string
+}
+
+// HostName is the name of the machine inside.
+const HostName = "buildlocal"
+
+// Directories below Base: on the disk, and in a memory that only the sandbox sees.
+const (
+	onDisk   = "disk"
+	inMemory = "memory"
+)
+
+// lay mounts the file system of a sandbox and enters it. It runs in a mount
+// namespace of its own, which takes all of it along when it ends. Before it lets go
+// of the machine's files it waits for those who still need them.
+func (l *Rootfs) setup(wait func() error) error {
+	root := filepath.Join(l.Base, inMemory, "root")
+	steps := []func() error{
+		func() error { return l.mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
+		l.prepare,
+		func() error { return l.mountRoot(root) },
+		l.mountSystem,
+		l.mountTrees,
+		l.mountVolumes,
+		l.mountMasks,
+		l.setHostname,
+		wait,
+		func() error { return enter(root) },
+		func() error { return unix.Sethostname([]byte(HostName)) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare makes the places for what is written.
+func (l *Rootfs) prepare() error {
+	disk, memory := filepath.Join(l.Base, onDisk), filepath.Join(l.Base, inMemory)
+	for _, dir := range []string{disk, memory} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	var err error
+	if l.disk, err = os.Open(disk); err != nil {
+		return err
+	}
+	if err := l.mount("tmpfs", memory, "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	return os.Mkdir(filepath.Join(memory, "root"), 0o755)
+}
+
+// remove removes what was written. It works also after the root was left.
+func (l *Rootfs) remove() {
+	if l.disk != nil {
+		_ = unix.Unmount("/", unix.MNT_DETACH)
+		_ = untar.Clear(l.disk)
+	}
+}
+
+// kept are the capabilities of a build that is not privileged: those Docker
+// leaves a container.
+var keptCapabilities = []int{
+	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FSETID, unix.CAP_FOWNER, unix.CAP_MKNOD, unix.CAP_NET_RAW, unix.CAP_SETGID,
+	unix.CAP_SETUID, unix.CAP_SETFCAP, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE, unix.CAP_SYS_CHROOT, unix.CAP_KILL, unix.CAP_AUDIT_WRITE,
+}
+
+// dropped are the capabilities that no process gets.
+func (l *Rootfs) removedCapabilities() []int {
+	var all []int
+	for capability := 0; capability <= unix.CAP_LAST_CAP && !l.Privileged; capability++ {
+		if !slices.Contains(keptCapabilities, capability) {
+			all = append(all, capability)
+		}
+	}
+	return all
+}
+
+// mount mounts something on a path of this machine, or on one that at returned.
+func (l *Rootfs) mount(source, target, kind string, flags uintptr, data string) error {
+	l.mounts++
+	if l.mounts == l.FailAt {
+		if l.Die {
+			os.Exit(1)
+		}
+		return fmt.Errorf("mount %s on %s: %w", source, target, unix.EPERM)
+	}
+	if err := unix.Mount(source, target, kind, flags, data); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", source, target, err)
+	}
+	return nil
+}
+
+// at returns a path by which a directory inside is mounted on; it is made where it
+// is missing. Links of an image lead nowhere else. The handle is closed by its
+// user.
+func (l *Rootfs) at(dir string) (target string, handle *os.File, err error) {
+	handle, err = untar.Directory(l.root, strings.TrimPrefix(dir, "/"))
+	if err != nil {
+		return "", nil, fmt.Errorf("make %s in the sandbox: %w", dir, err)
+	}
+	return "/proc/self/fd/" + strconv.Itoa(int(handle.Fd())), handle, nil
+}
+
+// mountAt mounts something on a directory inside.
+func (l *Rootfs) mountAt(source, dir, kind string, flags uintptr, data string) error {
+	target, handle, err := l.at(dir)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	return l.mount(source, target, kind, flags, data)
+}
+
+// place is where what is written to one overlay stands, on the disk or in memory.
+func (l *Rootfs) place(memory bool, name string) (upper, work string) {
+	in := onDisk
+	if memory {
+		in = inMemory
+	}
+	return filepath.Join(l.Base, in, "upper", name), filepath.Join(l.Base, in, "work", name)
+}
+
+// overlay mounts a copy-on-write view of lower, directories of the host as the
+// option has them, at target. What is written stands below a directory of this
+// name on the disk, or where that cannot be laid over in memory; prepare can put
+// something there before.
+func (l *Rootfs) overlay(lower, target, name string, prepare func(upper string) error) error {
+	var failed error
+	// With volatile nothing is synced, as nothing is kept longer than the build;
+	// older kernels do not know it.
+	for _, way := range []overlayMethod{{false, ",volatile"}, {false, ""}, {true, ""}} {
+		if l.chosen && way.memory != l.memory {
+			continue
+		}
+		err := l.overlayWith(way, lower, target, name, prepare)
+		if err == nil {
+			l.memory, l.chosen = way.memory, true
+			return nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// way is where an overlay keeps what is written, and how.
+type overlayMethod struct {
+	memory bool
+	option string
+}
+
+func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepare func(upper string) error) error {
+	upper, work := l.place(w.memory, name)
+	if err := errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
+		return err
+	}
+	if prepare != nil {
+		if err := prepare(upper); err != nil {
+			return err
+		}
+	}
+	return l.mount("overlay", target, "overlay", l.flags(), l.option()+w.option+",lowerdir="+lower+",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work))
+}
+
+// option: without redirect_dir a directory of a lower layer cannot be renamed; a
+// plain user cannot have it.
+func (l *Rootfs) option() string {
+	if l.Plain {
+		return "userxattr"
+	}
+	return "redirect_dir=on"
+}
+
+// flags: devices that a build makes are not for it to use.
+func (l *Rootfs) flags() uintptr {
+	if l.Privileged {
+		return 0
+	}
+	return unix.MS_NODEV
+}
+
+// like gives a directory the mode, owner and times of another one. A plain user is
+// the owner of all that is new.
+func (l *Rootfs) copyMetadata(like string) func(dir string) error {
+	return func(dir string) error {
+		info, err := os.Stat(like)
+		if err != nil {
+			return err
+		}
+		if stat := info.Sys().(*syscall.Stat_t); !l.Plain {
+			err = os.Chown(dir, int(stat.Uid), int(stat.Gid))
+		}
+		return errors.Join(err, os.Chmod(dir, info.Mode()), os.Chtimes(dir, info.ModTime(), info.ModTime()))
+	}
+}
+
+func (l *Rootfs) mountTrees() error {
+	for i, t := range l.Trees {
+		target, handle, err := l.at(t.Path)
+		if err != nil {
+			return err
+		}
+		err = l.mountTree(t, target, treeName(i))
+		handle.Close()
+		if err != nil {
+			return fmt.Errorf("%w %s: %w", ErrTree, t.Host, err)
+		}
+	}
+	return nil
+}
+
+func (l *Rootfs) mountVolumes() error {
+	for _, v := range l.Volumes {
+		if err := l.bind(v.Host, v.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// treeName is what a tree is called where what is written to it stands.
+func treeName(i int) string { return fmt.Sprintf("tree%d", i) }
+
+// Upper is the directory of this machine where what is written to a tree stands, by its
+// number, unless that is in memory.
+func Upper(base string, i int) string {
+	return filepath.Join(base, onDisk, "upper", treeName(i))
+}
+
+// RootUpper is the same of the root directory.
+func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper", "root") }
+
+// layTree lays one tree. What is not to be seen is hidden in the upper layer, or, so
+// that it does not hide what is laid over the tree, in one between the two.
+func (l *Rootfs) mountTree(t Tree, target, name string) error {
+	if len(t.Over) == 0 {
+		return l.overlay(overlay.Escape(t.Host), target, name, func(upper string) error {
+			return overlay.Hide(upper, t.Host, t.Hide, !l.Plain)
+		})
+	}
+	hidden := filepath.Join(l.Base, inMemory, name+"-hidden")
+	if err := errors.Join(os.Mkdir(hidden, 0o755), overlay.Hide(hidden, t.Host, t.Hide, !l.Plain)); err != nil {
+		return err
+	}
+	lower := ""
+	for _, dir := range t.Over {
+		lower += overlay.Escape(dir) + ":"
+	}
+	return l.overlay(lower+overlay.Escape(hidden)+":"+overlay.Escape(t.Host), target, name, l.copyMetadata(t.Host))
+}
+
+// ErrTree is wrapped by the error for a directory that cannot be laid over, such as
+// one of a file system in user space.
+var ErrTree = errors.New("lay over")
+
+// layMasks lays something empty over what is not to be seen.
+func (l *Rootfs) mountMasks() error {
+	for _, masked := range l.Mask {
+		// Found as the build finds it: a link leads to a place in the sandbox.
+		how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+		fd, err := unix.Openat2(int(l.root.Fd()), strings.TrimPrefix(masked, "/"), how)
+		if err != nil {
+			continue // there is none
+		}
+		err = l.mask(fd)
+		_ = unix.Close(fd)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Rootfs) mask(fd int) error {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	target := "/proc/self/fd/" + strconv.Itoa(fd)
+	if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return l.mount("tmpfs", target, "tmpfs", unix.MS_RDONLY, "mode=755")
+	}
+	return l.mount("/dev/null", target, "", unix.MS_BIND, "")
+}
+
+// nameMachine makes names known: of the machine inside, and in an image those that
+// this machine knows.
+func (l *Rootfs) setHostname() error {
+	hosts, _ := os.ReadFile("/etc/hosts")
+	if len(hosts) == 0 {
+		hosts = []byte("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
+	}
+	hosts = fmt.Appendf(hosts, "127.0.1.1\t%s\n", HostName)
+	err := errors.Join(l.write("etc/hosts", hosts), l.write("etc/hostname", []byte(HostName+"\n")))
+	resolver, unknown := os.ReadFile("/etc/resolv.conf")
+	if unknown == nil {
+		err = errors.Join(err, l.write("etc/resolv.conf", resolver))
+	}
+	// Where there is no other user, apt cannot become the one it downloads as.
+	if apt := filepath.Join(l.Base, inMemory, "root/etc/apt/apt.conf.d"); l.Alone && l.Image && exists(apt) {
+		err = errors.Join(err, l.write("etc/apt/apt.conf.d/99buildlocal", []byte("APT::Sandbox::User \"root\";\n")))
+	}
+	return err
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// write writes a file inside, in place of what has the name.
+func (l *Rootfs) write(name string, text []byte) error {
+	dir, err := untar.Directory(l.root, path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	base := path.Base(name)
+	switch err := unix.Unlinkat(int(dir.Fd()), base, 0); err {
+	case nil, unix.ENOENT:
+	case unix.EBUSY: // a container has mounted it
+		file := filepath.Join(l.Base, inMemory, base)
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			return err
+		}
+		return l.mount(file, fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), base), "", unix.MS_BIND, "")
+	default:
+		return fmt.Errorf("write /%s: %w", name, err)
+	}
+	fd, err := unix.Openat(int(dir.Fd()), base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return fmt.Errorf("write /%s: %w", name, err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
+}
+
+// enter makes root the root directory, and lets go of the old one.
+func enter(root string) error {
+	if err := os.Chdir(root); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("enter the sandbox: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("leave the host: %w", err)
+	}
+	return os.Chdir("/")
+}
