@@ -25,6 +25,11 @@ const (
 	baseline = "internal/bench/baseline" // a program to compare with: only dependencies
 	inside   = "engine/sandbox/inside"
 	awstest  = "aws/awstest" // an AWS server for tests
+
+	dockerConn  = "engine/docker/conn"
+	dockerImage = "engine/docker/image"
+	dockerRelay = "engine/docker/relay"
+	dockerShare = "engine/docker/share"
 )
 
 // layers has the layer of each package. A package imports only lower layers.
@@ -33,7 +38,8 @@ var layers = map[string]int{
 	"console": 3, "page": 3, "lsp": 3, "runner": 2, "lint": 2, "aws": 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1,
 	"artifacts": 1, "reports": 1, "cache": 1, "builds": 1, "internal/config": 1, "internal/trust": 1,
-	"engine/docker": 1, "engine/images": 1, "engine/sandbox": 2, contract: 1,
+	"engine/images": 1, "engine/sandbox": 2, contract: 1,
+	"engine/docker": 3, dockerImage: 2, dockerRelay: 2, dockerShare: 2, dockerConn: 1,
 	awstest: 1, "engine": 0, "compute": 0, "internal/relay": 0, "runner/shell": 0, "internal/tree": 0, "internal/untar": 0, "internal/overlay": 0, "internal/cgroup": 0, "engine/docker/apiproxy": 0, "internal/sax": 0, "internal/diag": 0, "internal/regular": 0, "internal/atomicfile": 0,
 	inside: 1, baseline: 0,
 }
@@ -43,15 +49,15 @@ var layers = map[string]int{
 var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/spf13/pflag":                 {"cmd"},
-	"github.com/docker/docker":               {"engine/docker"},
-	"github.com/docker/cli":                  {"engine/docker"},
-	"github.com/docker/go-connections":       {"engine/docker"},
-	"github.com/containerd/errdefs":          {"engine/docker"},
-	"github.com/distribution/reference":      {"engine/docker"},
-	"github.com/opencontainers/image-spec":   {"engine/docker"},
+	"github.com/docker/docker":               {"engine/docker", dockerConn, dockerImage, dockerRelay, dockerShare},
+	"github.com/docker/cli":                  {dockerConn},
+	"github.com/docker/go-connections":       {dockerShare},
+	"github.com/containerd/errdefs":          {dockerConn, dockerShare},
+	"github.com/distribution/reference":      {dockerImage, dockerShare},
+	"github.com/opencontainers/image-spec":   {dockerConn},
 	"github.com/google/go-containerregistry": {"engine/images"},
 	"github.com/klauspost/compress":          {"engine/images", "cache"},
-	"golang.org/x/sys":                       {"engine/docker", "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay", "cmd"},
+	"golang.org/x/sys":                       {dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay", "cmd"},
 	"gopkg.in/yaml.v3":                       {"buildspec", "project", "runtimes", "secrets", "internal/config", "cmd"}, // cmd: the template of a secrets file
 	"github.com/aws/aws-sdk-go-v2":           {"aws"},
 	"github.com/aws/smithy-go":               {"aws"},

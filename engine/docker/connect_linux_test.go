@@ -104,7 +104,7 @@ func TestConnect_FirstSocket(t *testing.T) {
 	if e, err := docker.Connect(o); err != nil || e.Host() != none {
 		t.Errorf("no socket: got %s, %v, want %s", e.Host(), err, none)
 	}
-	wantFault(t, unreachable(t, o), engine.NoEngine, none, "its usual place")
+	wantFault(t, unreachable(t, o), engine.NoEngine, none, "the default location")
 
 	// Nobody said where the user's directories are: they are not here.
 	t.Chdir(shortDir(t))

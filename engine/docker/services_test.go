@@ -142,7 +142,7 @@ func TestService_NoRelayProgram(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	e = connectTo(t, docker.Options{Host: e.Host(), Relay: func(string) (string, error) { return "/etc/hosts", nil }})
-	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "/etc/hosts") || !strings.Contains(err.Error(), "no program for Linux") {
+	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "/etc/hosts") || !strings.Contains(err.Error(), "not a program for Linux") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -162,7 +162,7 @@ func TestTree_EngineInVM(t *testing.T) {
 	t.Parallel()
 	// Seen from another namespace of processes, the engine's is none.
 	if again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}) {
-		withoutTrees(t, connect(t), "a machine of its own")
+		withoutTrees(t, connect(t), "a virtual machine or a container")
 	}
 }
 

@@ -8,10 +8,5 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// checkLocal: outside Linux the engine is in a virtual machine.
-func (e *Engine) checkLocal() error { return e.checkSharedFiles() }
-
-// checkSharedFiles: outside Linux the engine is in a virtual machine.
-func (e *Engine) checkSharedFiles() error { return errors.New("the engine is in a machine of its own") }
-
+// checkSingleFileSystem is not called: no engine shares this host's files.
 func checkSingleFileSystem(engine.Tree) error { return errors.ErrUnsupported }

@@ -16,7 +16,7 @@ import (
 
 // Hide fills the directory dir, a layer to be mounted above lower, with whiteouts for the
 // given slash-separated names below lower. A whiteout is a character device with the
-// number 0/0. Names that do not exist in lower are skipped.
+// number 0/0. The parent directories of every name must exist in lower.
 //
 // The parent directories of a whiteout get the mode and times of those in lower, and so
 // does dir itself, because an overlay shows the attributes of the highest layer. With
@@ -24,9 +24,6 @@ import (
 func Hide(dir, lower string, names []string, chown bool) error {
 	parents := map[string]bool{".": true}
 	for _, name := range names {
-		if _, err := os.Lstat(filepath.Join(lower, name)); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
 			parents[parent] = true
 		}
@@ -39,13 +36,18 @@ func Hide(dir, lower string, names []string, chown bool) error {
 			return fmt.Errorf("hide %s: %w", name, err)
 		}
 	}
-	// The tree itself may be named by a link; a link below it is not a directory to show.
-	root, err := filepath.EvalSymlinks(lower)
-	if err != nil {
-		return err
-	}
 	for parent := range parents {
-		if err := copyMetadata(filepath.Join(dir, parent), filepath.Join(root, parent), chown); err != nil {
+		info, err := os.Lstat(filepath.Join(lower, parent))
+		if parent == "." { // the tree itself may be named by a link
+			info, err = os.Stat(lower)
+		}
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a directory", filepath.Join(lower, parent))
+		}
+		if err != nil {
+			return err
+		}
+		if err := copyMetadata(filepath.Join(dir, parent), info, chown); err != nil {
 			return err
 		}
 	}
@@ -53,14 +55,7 @@ func Hide(dir, lower string, names []string, chown bool) error {
 }
 
 // copyMetadata gives a directory the mode, the times and perhaps the owner of another one.
-func copyMetadata(dir, from string, chown bool) error {
-	info, err := os.Lstat(from)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", from)
-	}
+func copyMetadata(dir string, info fs.FileInfo, chown bool) error {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && chown {
 		_ = os.Lchown(dir, int(stat.Uid), int(stat.Gid)) // only root may
 	}

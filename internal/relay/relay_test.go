@@ -20,7 +20,7 @@ func pair(t *testing.T, addresses ...string) []string {
 	near, far := net.Pipe()
 	ended := make(chan error, 1)
 	go func() { ended <- relay.Listen(far, addresses) }()
-	listeners, at, err := relay.Serve(near, len(addresses))
+	listeners, at, err := relay.Attach(near, len(addresses))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,14 +69,14 @@ func TestRelay_FallbackAddress(t *testing.T) {
 	}
 }
 
-func TestServe_SilentPeer(t *testing.T) {
+func TestAttach_SilentPeer(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
 	go func() {
 		_, _ = far.Write([]byte("exec format error\n"))
 		far.Close()
 	}()
-	if _, _, err := relay.Serve(near, 1); err == nil {
+	if _, _, err := relay.Attach(near, 1); err == nil {
 		t.Error("no error")
 	}
 }

@@ -3,6 +3,7 @@ package inside
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -289,11 +290,11 @@ func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper",
 func (l *Rootfs) mountTree(t Tree, target, name string) error {
 	if len(t.Over) == 0 {
 		return l.overlay(overlay.Escape(t.Host), target, name, func(upper string) error {
-			return overlay.Hide(upper, t.Host, t.Hide, !l.Plain)
+			return overlay.Hide(upper, t.Host, hiddenNames(t), !l.Plain)
 		})
 	}
 	hidden := filepath.Join(l.Base, inMemory, name+"-hidden")
-	if err := errors.Join(os.Mkdir(hidden, 0o755), overlay.Hide(hidden, t.Host, t.Hide, !l.Plain)); err != nil {
+	if err := errors.Join(os.Mkdir(hidden, 0o755), overlay.Hide(hidden, t.Host, hiddenNames(t), !l.Plain)); err != nil {
 		return err
 	}
 	lower := ""
@@ -301,6 +302,15 @@ func (l *Rootfs) mountTree(t Tree, target, name string) error {
 		lower += overlay.Escape(dir) + ":"
 	}
 	return l.overlay(lower+overlay.Escape(hidden)+":"+overlay.Escape(t.Host), target, name, l.copyMetadata(t.Host))
+}
+
+// hiddenNames returns the names to hide that exist: the source may have changed since they
+// were listed.
+func hiddenNames(t Tree) []string {
+	return slices.DeleteFunc(slices.Clone(t.Hide), func(name string) bool {
+		_, err := os.Lstat(filepath.Join(t.Host, name))
+		return errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // ErrTree is wrapped by the error for a directory that cannot be laid over, such as

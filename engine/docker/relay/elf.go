@@ -1,4 +1,4 @@
-package docker
+package relay
 
 import (
 	"bytes"
@@ -9,13 +9,12 @@ import (
 	"slices"
 )
 
-// libraryDirs are where a dynamic program's libraries are, besides where its loader
-// is.
+// libraryDirs are the directories of shared libraries, in addition to that of the loader.
 var libraryDirs = []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 
-// librariesOf returns the loader of a program for Linux and the libraries it is
-// linked with; none of a static one. A program that is installed by go install may
-// be linked with the C library.
+// sharedLibraries returns the loader of a Linux program and, recursively, the libraries it
+// is linked with. Both are empty for a static program. Released programs are static; one
+// that was built by go install is linked with the C library if cgo is enabled.
 func sharedLibraries(program string) ([]string, error) {
 	loader, needed, err := dynamicDeps(program)
 	if err != nil || loader == "" {
@@ -29,7 +28,7 @@ func sharedLibraries(program string) ([]string, error) {
 	for len(needed) > 0 {
 		file := findLibrary(needed[0], dirs)
 		if file == "" {
-			return nil, fmt.Errorf("its library %s is not found; build it with CGO_ENABLED=0", needed[0])
+			return nil, fmt.Errorf("library %s not found; build it with CGO_ENABLED=0", needed[0])
 		}
 		needed = needed[1:]
 		if slices.Contains(all, file) {
@@ -56,11 +55,12 @@ func findLibrary(name string, dirs []string) string {
 	return ""
 }
 
-// linked returns the loader of a program, and the libraries it names.
+// dynamicDeps returns the loader of a program, and the names of the libraries it needs
+// directly.
 func dynamicDeps(file string) (loader string, libraries []string, err error) {
 	f, err := elf.Open(file)
 	if err != nil {
-		return "", nil, fmt.Errorf("%w: it is no program for Linux", err)
+		return "", nil, fmt.Errorf("%w: not a program for Linux", err)
 	}
 	defer f.Close()
 	if section := f.Section(".interp"); section != nil {

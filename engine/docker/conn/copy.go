@@ -1,4 +1,4 @@
-package docker
+package conn
 
 import (
 	"archive/tar"
@@ -11,12 +11,13 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-
-	"github.com/buildlocal/buildlocal/engine"
 )
 
-// CopyIn unpacks a tar stream below dir. See engine.Container.
-func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) error {
+// CopyIn unpacks a tar stream below dir in a container. See engine.Container.
+//
+// The engine requires that the target exists, so the stream is unpacked at the root, with
+// dir in front of every name. That creates missing parents.
+func (e *Engine) CopyIn(ctx context.Context, id, dir string, stream io.Reader) error {
 	r, w := io.Pipe()
 	go func() {
 		err := renameEntries(stream, w, func(name string) (string, error) { return joinBelow(dir, name) })
@@ -26,18 +27,20 @@ func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) er
 		w.CloseWithError(err)
 	}()
 	defer r.Close()
-	err := causeOr(ctx, c.engine.api.CopyToContainer(ctx, c.id, "/", r, container.CopyToContainerOptions{}))
+	err := CauseOr(ctx, e.API.CopyToContainer(ctx, id, "/", r, container.CopyToContainerOptions{}))
 	var broken *streamError
 	if errors.As(err, &broken) {
 		return fmt.Errorf("copy into %s: %w", dir, broken.error)
 	}
-	return c.engine.fault(err, "copy into "+dir)
+	return e.Fault(err, "copy into "+dir)
 }
 
-// streamError is an error of a stream to copy, which is no fault of the engine.
+// streamError marks an error of the caller's stream. The client returns it wrapped, and it
+// must not be reported as an error of the engine.
 type streamError struct{ error }
 
-// below returns name as seen from the root when it stands below dir.
+// joinBelow joins dir and name, which must not leave dir. The result is relative to the
+// root.
 func joinBelow(dir, name string) (string, error) {
 	clean := path.Clean("/" + name)
 	if path.IsAbs(name) || strings.HasPrefix(path.Clean(name)+"/", "../") {
@@ -46,29 +49,36 @@ func joinBelow(dir, name string) (string, error) {
 	return strings.TrimPrefix(path.Join(dir, clean), "/"), nil
 }
 
-// CopyOut returns what stands at file as a tar stream. See engine.Container.
-func (c *Container) CopyOut(ctx context.Context, file string) (io.ReadCloser, error) {
-	for range 40 { // as many links as the kernel follows
-		stream, stat, err := c.engine.api.CopyFromContainer(ctx, c.id, file)
-		if isNotFound(err) {
+// maxLinks is how many symbolic links Linux follows in one path.
+const maxLinks = 40
+
+// CopyOut returns a file or directory of a container as a tar stream. See
+// engine.Container. The engine does not follow a link at the end of the path, so this
+// does.
+func (e *Engine) CopyOut(ctx context.Context, id, file string) (io.ReadCloser, error) {
+	for range maxLinks {
+		stream, stat, err := e.API.CopyFromContainer(ctx, id, file)
+		if IsNotFound(err) {
 			return nil, fmt.Errorf("copy out %s: %w", file, fs.ErrNotExist)
 		}
 		if err != nil {
-			return nil, c.engine.fault(causeOr(ctx, err), "copy out "+file)
+			return nil, e.Fault(CauseOr(ctx, err), "copy out "+file)
 		}
 		if stat.Mode&fs.ModeSymlink == 0 {
 			return stripTopDir(stream, stat.Mode.IsDir()), nil
 		}
 		stream.Close()
-		file = stat.LinkTarget
-		if !path.IsAbs(file) {
-			file = path.Join(path.Dir(file), stat.LinkTarget)
+		target := stat.LinkTarget // engines resolve it to an absolute path, but do not promise to
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(file), target)
 		}
+		file = target
 	}
 	return nil, fmt.Errorf("copy out %s: too many links", file)
 }
 
-// relative takes the directory's own name off the names of a stream.
+// stripTopDir removes the name of the directory itself from the names of a stream, as the
+// contract requires.
 func stripTopDir(stream io.ReadCloser, dir bool) io.ReadCloser {
 	if !dir {
 		return stream
@@ -84,7 +94,8 @@ func stripTopDir(stream io.ReadCloser, dir bool) io.ReadCloser {
 	return r
 }
 
-// rename copies a tar stream with other names; targets of hard links are names too.
+// renameEntries copies a tar stream and renames its entries, and the targets of hard
+// links, which are names of other entries.
 func renameEntries(from io.Reader, to io.Writer, name func(string) (string, error)) error {
 	r, w := tar.NewReader(from), tar.NewWriter(to)
 	for {
@@ -103,10 +114,10 @@ func renameEntries(from io.Reader, to io.Writer, name func(string) (string, erro
 				return err
 			}
 		}
-		if h.Typeflag == tar.TypeDir && !strings.HasSuffix(h.Name, "/") { // as podman sends it
+		if h.Typeflag == tar.TypeDir && !strings.HasSuffix(h.Name, "/") { // Podman omits the slash
 			h.Name += "/"
 		}
-		h.Format = tar.FormatPAX
+		h.Format = tar.FormatPAX // names and times of any length
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}
@@ -115,5 +126,3 @@ func renameEntries(from io.Reader, to io.Writer, name func(string) (string, erro
 		}
 	}
 }
-
-var _ engine.Container = (*Container)(nil)
