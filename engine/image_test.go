@@ -30,12 +30,32 @@ func TestCheckSpace_TooLarge(t *testing.T) {
 
 func TestPinned_ReplacesTag(t *testing.T) {
 	t.Parallel()
-	spec := engine.Spec{Image: engine.ImageRef{Names: []string{"a", "a:1", "r.example:5000/a/b:1", "r.example:5000/a/b", "a@sha256:old", "tar:a.tar:n:1", "oci:dir:1"}}}
+	spec := engine.Spec{
+		Image: engine.ImageRef{
+			Names: []string{
+				"a",
+				"a:1",
+				"r.example:5000/a/b:1",
+				"r.example:5000/a/b",
+				"a@sha256:old",
+				"tar:a.tar:n:1",
+				"oci:dir:1",
+			},
+		},
+	}
 	if diff := cmp.Diff(spec.Image.Names, spec.Image.Pinned()); diff != "" {
 		t.Errorf("without a digest: %s", diff)
 	}
 	spec.Image.Digest = "sha256:new"
-	want := []string{"a@sha256:new", "a@sha256:new", "r.example:5000/a/b@sha256:new", "r.example:5000/a/b@sha256:new", "a@sha256:new", "tar:a.tar:n:1", "oci:dir:1"}
+	want := []string{
+		"a@sha256:new",
+		"a@sha256:new",
+		"r.example:5000/a/b@sha256:new",
+		"r.example:5000/a/b@sha256:new",
+		"a@sha256:new",
+		"tar:a.tar:n:1",
+		"oci:dir:1",
+	}
 	if diff := cmp.Diff(want, spec.Image.Pinned()); diff != "" {
 		t.Error(diff)
 	}

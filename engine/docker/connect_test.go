@@ -99,13 +99,33 @@ func TestConnect_TLS(t *testing.T) {
 
 	distrusts := t.TempDir()
 	certificates(t, distrusts, theirs, ours)
-	wantFault(t, unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: distrusts}), engine.NoEngine, host, "unknown authority", "DOCKER_CERT_PATH")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: distrusts}),
+		engine.NoEngine,
+		host,
+		"unknown authority",
+		"DOCKER_CERT_PATH",
+	)
 	connectTo(t, docker.Options{Host: host, CertPath: distrusts}) // asked not to verify
 
 	stranger := t.TempDir()
 	certificates(t, stranger, ours, theirs)
-	wantFault(t, unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: stranger}), engine.NoEngine, host, "certificate")
-	wantFault(t, unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: t.TempDir()}), engine.NoEngine, host, "ca.pem", "DOCKER_CERT_PATH")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: stranger}),
+		engine.NoEngine,
+		host,
+		"certificate",
+	)
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: t.TempDir()}),
+		engine.NoEngine,
+		host,
+		"ca.pem",
+		"DOCKER_CERT_PATH",
+	)
 
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -122,7 +142,11 @@ func writeContext(t *testing.T, configDir, name, host string) string {
 	if err := os.MkdirAll(meta, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf(`{"Name":%q,"Metadata":{"Description":"a test"},"Endpoints":{"docker":{"Host":%q,"SkipTLSVerify":false}}}`, name, host)
+	text := fmt.Sprintf(
+		`{"Name":%q,"Metadata":{"Description":"a test"},"Endpoints":{"docker":{"Host":%q,"SkipTLSVerify":false}}}`,
+		name,
+		host,
+	)
 	if err := os.WriteFile(filepath.Join(meta, "meta.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -153,12 +177,26 @@ func TestConnect_DockerContext(t *testing.T) {
 	if e, err := docker.Connect(docker.Options{ConfigDir: dir, Context: "default"}); err != nil || e.Host() == host {
 		t.Errorf("the default context: %v", err)
 	}
-	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir, Context: "none"}), engine.NoEngine, `"none"`, "DOCKER_CONTEXT", "docker context ls")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{ConfigDir: dir, Context: "none"}),
+		engine.NoEngine,
+		`"none"`,
+		"DOCKER_CONTEXT",
+		"docker context ls",
+	)
 	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir, Context: "odd"}), engine.NoEngine, "nonsense")
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"currentContext":"gone"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir}), engine.NoEngine, `"gone"`, "the docker configuration", "docker context use")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{ConfigDir: dir}),
+		engine.NoEngine,
+		`"gone"`,
+		"the docker configuration",
+		"docker context use",
+	)
 }
 
 func TestConnect_SSH(t *testing.T) {
@@ -168,10 +206,15 @@ func TestConnect_SSH(t *testing.T) {
 	path := socket(t, connect(t))
 	asked := filepath.Join(t.TempDir(), "asked")
 	// As sshd does: what follows the host's name is a line for a shell.
-	program(t, "ssh", `echo "$@" >`+asked+`; while [ "$1" != -- ]; do shift; done; shift 2; DOCKER_HOST=unix://`+path+` exec sh -c "$*"`)
+	program(
+		t,
+		"ssh",
+		`echo "$@" >`+asked+`; while [ "$1" != -- ]; do shift; done; shift 2; DOCKER_HOST=unix://`+path+` exec sh -c "$*"`,
+	)
 	e := connectTo(t, docker.Options{Host: "ssh://me@far.example:2222"})
 	works(t, e)
-	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), "-l me -p 2222") || !strings.Contains(string(got), "far.example docker system dial-stdio") {
+	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), "-l me -p 2222") ||
+		!strings.Contains(string(got), "far.example docker system dial-stdio") {
 		t.Errorf("ssh was asked %q", got)
 	}
 	if e.Host() != "ssh://me@far.example:2222" {
@@ -189,7 +232,13 @@ func TestConnect_SSHErrorHasOutput(t *testing.T) {
 	err := unreachable(t, docker.Options{Host: "ssh://me@far.example"})
 	wantFault(t, err, engine.NoEngine, "ssh://me@far.example", "Permission denied (publickey)", "dial-stdio")
 	program(t, "ssh", "read -r request; echo 'sh: docker: not found' >&2; exit 127")
-	wantFault(t, unreachable(t, docker.Options{Host: "ssh://far.example"}), engine.NoEngine, "ssh://far.example", "docker: not found")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: "ssh://far.example"}),
+		engine.NoEngine,
+		"ssh://far.example",
+		"docker: not found",
+	)
 }
 
 func TestConnect_InvalidConfig(t *testing.T) {
@@ -199,7 +248,13 @@ func TestConnect_InvalidConfig(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wantFault(t, unreachable(t, docker.Options{ConfigDir: dir}), engine.NoEngine, "configuration", filepath.Join(dir, "config.json"))
+		wantFault(
+			t,
+			unreachable(t, docker.Options{ConfigDir: dir}),
+			engine.NoEngine,
+			"configuration",
+			filepath.Join(dir, "config.json"),
+		)
 	}
 }
 
@@ -268,7 +323,10 @@ func TestStart_PlatformNeedsNewerAPI(t *testing.T) {
 
 func TestPing_VersionMismatch(t *testing.T) {
 	t.Parallel()
-	tooNew := says(http.StatusBadRequest, `{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client to a newer version"}`)
+	tooNew := says(
+		http.StatusBadRequest,
+		`{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client to a newer version"}`,
+	)
 	host := serve(t, fake{"GET /images/" + busybox + "/json": tooNew})
 	_, err := connectTo(t, docker.Options{Host: host}).Start(t.Context(), newSpec(t))
 	wantFault(t, err, engine.NoEngine, "1.60", "newer")

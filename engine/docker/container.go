@@ -143,7 +143,11 @@ func (c *Container) execExit(ctx context.Context, id string) (int, error) {
 // ignore the size in the request, and none can be set until the process runs.
 func (c *Container) resize(ctx context.Context, id string, tty engine.TTY) {
 	set := func(size engine.TTY) error {
-		return c.conn.API.ContainerExecResize(ctx, id, container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)})
+		return c.conn.API.ContainerExecResize(
+			ctx,
+			id,
+			container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)},
+		)
 	}
 	for range 10 {
 		if set(tty) == nil {

@@ -42,7 +42,10 @@ func TestFault_DiskFull(t *testing.T) {
 		wantFault(t, err, engine.DiskFull, noSpace, "docker system df")
 	}
 	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to register layer: ` + noSpace + `"}` + "\n"
-	e := connectTo(t, docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()})
+	e := connectTo(
+		t,
+		docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()},
+	)
 	spec := newSpec(t)
 	spec.Image.Pull = engine.PullMissing
 	_, err := e.Start(t.Context(), spec)
@@ -107,7 +110,13 @@ func TestFault_ShellOfOtherArch(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	// The head of a program for a machine that does not exist.
-	program := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xef\xbe\x01\x00\x00\x00" + strings.Repeat("\x00", 100)
+	program := "\x7fELF\x02\x01\x01" + strings.Repeat(
+		"\x00",
+		9,
+	) + "\x02\x00\xef\xbe\x01\x00\x00\x00" + strings.Repeat(
+		"\x00",
+		100,
+	)
 	img := newImage(t, e, rootfs(t, e, map[string]string{"bin/sh": program}), "ENV PATH=/bin", `ENTRYPOINT ["/bin/sh"]`)
 	spec := newSpec(t)
 	spec.Image.Names = []string{img}
@@ -138,7 +147,10 @@ func TestFault_CommandPrintsFormatError(t *testing.T) {
 	spec := newSpec(t)
 	var errs bytes.Buffer
 	ended := make(chan error, 1)
-	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; exit 1"}, Stderr: &errs}
+	spec.Main = &engine.Process{
+		Args:   []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; exit 1"},
+		Stderr: &errs,
+	}
 	spec.Hooks.OnExit = func(exit int, err error) {
 		if exit != 1 {
 			t.Errorf("exit status %d", exit)
@@ -232,7 +244,10 @@ func TestCopyIn_ReaderErrorIsNotFault(t *testing.T) {
 			t.Errorf("got %v, want %v and no fault", err, why)
 		}
 	}
-	if err := c.CopyIn(t.Context(), "/in", strings.NewReader(strings.Repeat("no archive ", 100))); !errors.Is(err, tar.ErrHeader) {
+	if err := c.CopyIn(t.Context(), "/in", strings.NewReader(strings.Repeat("no archive ", 100))); !errors.Is(
+		err,
+		tar.ErrHeader,
+	) {
 		t.Errorf("no archive: got %v", err)
 	}
 }
@@ -254,7 +269,13 @@ func TestFault_TextsOfOtherEngines(t *testing.T) {
 		"pinging container registry quay.io: too many requests to registry":                                                           engine.NoRegistry,
 		"pinging container registry quay.io: invalid status code from registry 403 (Forbidden)":                                       engine.NoRegistry,
 	} {
-		host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)}})
+		host := serve(
+			t,
+			mostly{
+				engineItself,
+				map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)},
+			},
+		)
 		wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), want)
 	}
 

@@ -75,15 +75,33 @@ func podman(t *testing.T) *docker.Engine {
 	socket := filepath.Join(dir, "podman.sock")
 	at := func(name string) string { return filepath.Join(dir, name) }
 	var printed bytes.Buffer
-	c := exec.Command(path, "--root", at("root"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--network-config-dir", at("networks"),
-		"--storage-driver", "overlay", "system", "service", "--time", "0", "unix://"+socket)
+	c := exec.Command(
+		path,
+		"--root",
+		at("root"),
+		"--runroot",
+		at("run"),
+		"--tmpdir",
+		at("tmp"),
+		"--network-config-dir",
+		at("networks"),
+		"--storage-driver",
+		"overlay",
+		"system",
+		"service",
+		"--time",
+		"0",
+		"unix://"+socket,
+	)
 	c.Env = append(os.Environ(), "CONTAINERS_CONF="+podmanConfig(t, dir))
 	c.Stdout, c.Stderr, c.Dir = &printed, &printed, dir // where its helpers leave files
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		all := exec.Command(path, append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // what a failed test left
+		all := exec.Command(
+			path,
+			append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // what a failed test left
 		all.Env = c.Env
 		_ = all.Run()
 		_ = c.Process.Kill()
@@ -124,7 +142,11 @@ func podmanConfig(t *testing.T, dir string) string {
 		ulimits += fmt.Sprintf("%q,", fmt.Sprintf("%s=%d:%[2]d", name, min(limit.Cur, limit.Max, 1<<14)))
 	}
 	file := filepath.Join(dir, "containers.conf")
-	text := fmt.Sprintf("[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n", ulimits, runtime)
+	text := fmt.Sprintf(
+		"[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n",
+		ulimits,
+		runtime,
+	)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,13 @@ func TestPull_RegistryDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	wantFault(t, refused(t, e, pulls(t, l.Addr().String()+"/app:1")), engine.NoRegistry, l.Addr().String(), "connection refused")
+	wantFault(
+		t,
+		refused(t, e, pulls(t, l.Addr().String()+"/app:1")),
+		engine.NoRegistry,
+		l.Addr().String(),
+		"connection refused",
+	)
 }
 
 func TestPull_InvalidName(t *testing.T) {
@@ -214,7 +220,14 @@ func TestPull_PlatformNotInList(t *testing.T) {
 	e, r := connect(t), newRegistry(t)
 	p := r.push(t, "list:1", "1", other(), []byte("no layer is asked for"))
 	r.pushList(t, "list:1", map[string]pushed{other(): p})
-	wantFault(t, refused(t, e, pulls(t, r.ref(t, e, "list:1"))), engine.WrongArch, "list:1", "linux/"+runtime.GOARCH, "--platform")
+	wantFault(
+		t,
+		refused(t, e, pulls(t, r.ref(t, e, "list:1"))),
+		engine.WrongArch,
+		"list:1",
+		"linux/"+runtime.GOARCH,
+		"--platform",
+	)
 }
 
 func TestPull_OtherPlatformOnly(t *testing.T) {
@@ -233,7 +246,10 @@ func TestPull_SelectsPlatform(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	layer := rootfs(t, e, nil)
-	images := map[string]pushed{other(): r.push(t, "both:1", "far", other(), layer), runtime.GOARCH: r.push(t, "both:1", "near", runtime.GOARCH, layer)}
+	images := map[string]pushed{
+		other():        r.push(t, "both:1", "far", other(), layer),
+		runtime.GOARCH: r.push(t, "both:1", "near", runtime.GOARCH, layer),
+	}
 	r.pushList(t, "both:1", images)
 	spec := pulls(t, r.ref(t, e, "both:1"))
 	var found engine.Image

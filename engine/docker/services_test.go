@@ -65,7 +65,10 @@ func served(at *string) []engine.Service {
 	return []engine.Service{{
 		Address: "169.254.170.2:80", OnFallback: func(address string) { *at = address },
 		Serve: func(l net.Listener) error {
-			return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
+			return http.Serve(
+				l,
+				http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }),
+			)
 		},
 	}}
 }
@@ -90,7 +93,10 @@ func TestService_RelayTakesAddresses(t *testing.T) {
 			}
 			for _, spec.Network.Services = range [][]engine.Service{nil, served(&at)} {
 				c := start(t, e, spec)
-				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo refused"); !strings.Contains(out, "onnection refused") {
+				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo refused"); !strings.Contains(
+					out,
+					"onnection refused",
+				) {
 					t.Errorf("the machine's metadata: %q", out)
 				}
 				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Network.Services) > 0) {
@@ -121,7 +127,8 @@ func TestService_FallbackAddress(t *testing.T) {
 			spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 			spec.Network.Services = served(&at)
 			c := start(t, e, spec)
-			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "The build can reach metadata endpoints: the engine does not block them") {
+			if !strings.HasPrefix(at, "127.0.0.1:") ||
+				!strings.Contains(said, "The build can reach metadata endpoints: the engine does not block them") {
 				t.Errorf("it is at %q; said: %s", at, said)
 			}
 			if out := sh(t, c, "wget -qO- http://"+at+"/"); out != "served" {
@@ -138,11 +145,13 @@ func TestService_NoRelayProgram(t *testing.T) {
 	e := connectTo(t, docker.Options{Host: connect(t).Host(), Relay: func(architecture string) (string, error) {
 		return "", fmt.Errorf("nothing for %s", architecture)
 	}})
-	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "nothing for "+architecture(t, e)) {
+	if _, err := e.Start(t.Context(), spec); err == nil ||
+		!strings.Contains(err.Error(), "nothing for "+architecture(t, e)) {
 		t.Errorf("got %v", err)
 	}
 	e = connectTo(t, docker.Options{Host: e.Host(), Relay: func(string) (string, error) { return "/etc/hosts", nil }})
-	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "/etc/hosts") || !strings.Contains(err.Error(), "not a program for Linux") {
+	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "/etc/hosts") ||
+		!strings.Contains(err.Error(), "not a program for Linux") {
 		t.Errorf("got %v", err)
 	}
 }

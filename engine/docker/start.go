@@ -68,7 +68,12 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	return c.network.Connect(ctx)
 }
 
-func (c *Container) create(ctx context.Context, image image.Local, config *container.Config, host *container.HostConfig) error {
+func (c *Container) create(
+	ctx context.Context,
+	image image.Local,
+	config *container.Config,
+	host *container.HostConfig,
+) error {
 	made, err := c.network.Create(ctx, conn.Creation{
 		Name: c.spec.Name, Platform: c.spec.Image.Platform, Config: config, Host: host,
 	})
@@ -189,7 +194,11 @@ func maskedPaths() []string {
 
 // attachAndStart attaches the streams, so that no output is lost, and starts the container.
 func (c *Container) attachAndStart(ctx context.Context, image string) error {
-	stream, err := c.conn.API.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	stream, err := c.conn.API.ContainerAttach(
+		ctx,
+		c.id,
+		container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true},
+	)
 	if err != nil && strings.Contains(err.Error(), "unable to upgrade") {
 		// Podman prepares the container when it is attached to. If that fails, only the
 		// error of a start has the reason.

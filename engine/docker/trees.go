@@ -46,7 +46,11 @@ func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mou
 	temp := c.spec.Mounts.Temp
 	if strings.HasPrefix(temp, tree.Host+string(filepath.Separator)) {
 		// An overlay must not change below its lower layer.
-		return mount.Mount{}, fmt.Errorf("mount the source: %w (the temporary directory %s is in it)", engine.ErrUnsupported, temp)
+		return mount.Mount{}, fmt.Errorf(
+			"mount the source: %w (the temporary directory %s is in it)",
+			engine.ErrUnsupported,
+			temp,
+		)
 	}
 	if err := checkSingleFileSystem(tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
@@ -64,7 +68,12 @@ func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mou
 		}
 		layers[j] = v.Mountpoint
 	}
-	o := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lowerDirs(tree, hide), overlay.Escape(layers[0]), overlay.Escape(layers[1]))
+	o := fmt.Sprintf(
+		"lowerdir=%s,upperdir=%s,workdir=%s",
+		lowerDirs(tree, hide),
+		overlay.Escape(layers[0]),
+		overlay.Escape(layers[1]),
+	)
 	if len(o) >= os.Getpagesize() { // the kernel would ignore the rest silently
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (its paths are too long)", engine.ErrUnsupported)
 	}
@@ -115,7 +124,8 @@ func discard(dir string) error {
 // isMountFailure reports whether the engine could not mount a tree of the container with
 // the given name, by the messages of Docker and Podman.
 func isMountFailure(message, name string) bool {
-	return strings.Contains(message, "failed to mount local volume") || strings.Contains(message, "mounting volume "+name+"-tree")
+	return strings.Contains(message, "failed to mount local volume") ||
+		strings.Contains(message, "mounting volume "+name+"-tree")
 }
 
 // upperDir is the directory on the engine's host with the changes to a path of the container.

@@ -72,7 +72,11 @@ func groupOf(t *testing.T) uint32 {
 
 func TestTree_UnprivilegedUser(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() == 0 && !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}}) {
+	if os.Getuid() == 0 &&
+		!again(
+			t,
+			&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}},
+		) {
 		return
 	}
 	e := connect(t)
@@ -86,7 +90,9 @@ func TestTree_UnprivilegedUser(t *testing.T) {
 		t.Cleanup(func() { os.Chmod(filepath.Join(dir, name), 0o755) })
 	}
 	spec := newSpec(t)
-	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"gone", "closed/hidden", "closed/deep/hidden", "own/hidden"}}}
+	spec.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src", Hide: []string{"gone", "closed/hidden", "closed/deep/hidden", "own/hidden"}},
+	}
 	c := mounted(t, e, spec)
 	want := ".\n./closed\n./closed/deep\n./closed/deep/seen\n./keep\n./own\n555\n555\n700\n65534\n"
 	script := "cd /src && find . | sort && stat -c %a closed closed/deep own && stat -c %u own && echo new >closed/deep/new && rm -r own"
@@ -168,7 +174,11 @@ func TestTree_EngineInVM(t *testing.T) {
 
 func TestTree_RootlessEngine(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() == 0 && !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}}) {
+	if os.Getuid() == 0 &&
+		!again(
+			t,
+			&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}},
+		) {
 		return
 	}
 	path := socket(t, connect(t))

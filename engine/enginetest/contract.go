@@ -158,7 +158,10 @@ func (s Suite) other(t *testing.T, c engine.Container) string {
 	if !s.Single {
 		return nobody
 	}
-	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}, User: nobody}); !errors.Is(err, engine.ErrUnsupported) {
+	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}, User: nobody}); !errors.Is(
+		err,
+		engine.ErrUnsupported,
+	) {
 		t.Errorf("another user: got %v, want ErrUnsupported", err)
 	}
 	return "0"
@@ -183,11 +186,18 @@ func (s Suite) cutOff(t *testing.T) {
 		cancel(why)
 		_, _ = io.Copy(io.Discard, r)
 	}()
-	_, err := c.Exec(ctx, engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000 & sleep 1001; echo never >/never"}, Stdout: w})
+	_, err := c.Exec(
+		ctx,
+		engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000 & sleep 1001; echo never >/never"}, Stdout: w},
+	)
 	if !errors.Is(err, why) {
 		t.Errorf("got %v, want the cause", err)
 	}
-	_, out, _ := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | grep -c cannot`)
+	_, out, _ := sh(
+		t,
+		c,
+		`for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | grep -c cannot`,
+	)
 	if out != "0\n1\n" {
 		t.Errorf("after the end: %q, want no sleep left and nothing done", out)
 	}
@@ -249,7 +259,14 @@ func unpack(t *testing.T, stream io.ReadCloser) map[string]string {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(r)
-		got[strings.TrimPrefix(h.Name, "./")] = fmt.Sprintf("%c %o %s %s %d", h.Typeflag, fs.FileMode(h.Mode).Perm(), h.Linkname, text, h.ModTime.Unix())
+		got[strings.TrimPrefix(h.Name, "./")] = fmt.Sprintf(
+			"%c %o %s %s %d",
+			h.Typeflag,
+			fs.FileMode(h.Mode).Perm(),
+			h.Linkname,
+			text,
+			h.ModTime.Unix(),
+		)
 	}
 }
 
@@ -309,7 +326,12 @@ func (s Suite) main(t *testing.T) {
 	ended := make(chan end, 2)
 	in, request := io.Pipe()
 	var out, errs bytes.Buffer
-	spec.Main = &engine.Process{Args: []string{"sh", "-c", "read a; echo got $a; echo err >&2; exit 9"}, Stdin: in, Stdout: &out, Stderr: &errs}
+	spec.Main = &engine.Process{
+		Args:   []string{"sh", "-c", "read a; echo got $a; echo err >&2; exit 9"},
+		Stdin:  in,
+		Stdout: &out,
+		Stderr: &errs,
+	}
 	spec.Hooks.OnExit = func(exit int, err error) { ended <- end{exit, err} }
 	c := s.start(t, spec)
 	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
@@ -334,7 +356,12 @@ func (s Suite) main(t *testing.T) {
 
 func (s Suite) scratch(t *testing.T) {
 	c := s.start(t, s.spec(t))
-	_, out, _ := sh(t, c, "ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x", func(p *engine.Process) { p.User = s.other(t, c) })
+	_, out, _ := sh(
+		t,
+		c,
+		"ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x",
+		func(p *engine.Process) { p.User = s.other(t, c) },
+	)
 	if out != "ran\n" {
 		t.Errorf("got %q", out)
 	}
@@ -392,9 +419,14 @@ func (s Suite) apart(t *testing.T) {
 func (s Suite) terminal(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	keyboard, _ := io.Pipe()
-	_, out, _ := sh(t, c, `test -t 0 && test -t 1 && while [ "$(stty size)" = "0 0" ]; do :; done; stty size`, func(p *engine.Process) {
-		p.TTY, p.Stdin = &engine.TTY{Columns: 91, Rows: 17}, keyboard
-	})
+	_, out, _ := sh(
+		t,
+		c,
+		`test -t 0 && test -t 1 && while [ "$(stty size)" = "0 0" ]; do :; done; stty size`,
+		func(p *engine.Process) {
+			p.TTY, p.Stdin = &engine.TTY{Columns: 91, Rows: 17}, keyboard
+		},
+	)
 	if out != "17 91\r\n" {
 		t.Errorf("got %q, want the terminal's size", out)
 	}

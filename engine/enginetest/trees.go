@@ -50,7 +50,9 @@ func (s Suite) over(t *testing.T) {
 	for _, d := range []string{dir, first, second} {
 		before = append(before, Snapshot(t, d))
 	}
-	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Overlays: []string{first, second}}}
+	spec.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Overlays: []string{first, second}},
+	}
 	c := s.start(t, spec)
 	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/hidden new/er keep/a")
 	if want := ".\n./deep\n./deep/er\n./deep/er/hidden\n./deep/er/hidden/y\n./deep/er/seen\n./keep\n./keep/a\n./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
@@ -75,7 +77,9 @@ func (s Suite) trees(t *testing.T) {
 	spec := s.spec(t)
 	dir := hostTree(t)
 	before := Snapshot(t, dir)
-	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
+	spec.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}},
+	}
 	c, err := s.Engine.Start(t.Context(), spec)
 	if !s.Trees {
 		if !errors.Is(err, engine.ErrUnsupported) {
@@ -91,7 +95,11 @@ func (s Suite) trees(t *testing.T) {
 	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
-	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep")
+	_, out, _ = sh(
+		t,
+		c,
+		"cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep",
+	)
 	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)
 	}
@@ -137,7 +145,11 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 			t.Errorf("after %q: untouched are %v, want %s", step.script, got, step.untouched)
 		}
 	}
-	sh(t, c, "mkdir -p /src/it/more/new; mv /src/it/more /src/it/moved; rm -rf /src/it/new; ln -s /nonexistent /src/it/new")
+	sh(
+		t,
+		c,
+		"mkdir -p /src/it/more/new; mv /src/it/more /src/it/moved; rm -rf /src/it/new; ln -s /nonexistent /src/it/new",
+	)
 	if w.Untouched("/src/it/new/er") || w.Untouched("/src/it/moved/new") {
 		t.Error("what a link or another directory has taken the place of is said to be untouched")
 	}
@@ -149,7 +161,12 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 // volumes: what a container leaves in a volume is there in the next one.
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
-	v := engine.Volume{Name: spec.Name + "-kept", Host: filepath.Join(t.TempDir(), "not", "yet"), Path: "/kept/here", Labels: map[string]string{"dev.buildlocal.test": "kept"}}
+	v := engine.Volume{
+		Name:   spec.Name + "-kept",
+		Host:   filepath.Join(t.TempDir(), "not", "yet"),
+		Path:   "/kept/here",
+		Labels: map[string]string{"dev.buildlocal.test": "kept"},
+	}
 	spec.Mounts.Volumes = []engine.Volume{v}
 	c := s.start(t, spec)
 	if exit, _, complaint := sh(t, c, "test -z \"$(ls -A /kept/here)\" && echo text >/kept/here/file"); exit != 0 {

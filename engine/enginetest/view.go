@@ -15,7 +15,11 @@ func (s Suite) view(t *testing.T) {
 	if !can {
 		return
 	}
-	_, _, stderr := sh(t, c, "mkdir -p /seen/below && echo x >/seen/below/file && ln -s /seen/below /seen/link && ln -s / /seen/out")
+	_, _, stderr := sh(
+		t,
+		c,
+		"mkdir -p /seen/below && echo x >/seen/below/file && ln -s /seen/below /seen/link && ln -s / /seen/out",
+	)
 	if stderr != "" {
 		t.Fatal(stderr)
 	}

@@ -85,7 +85,8 @@ func TestNeed_RefusesFilesThatBlock(t *testing.T) {
 			if err := errors.Join(err, os.Remove(filepath.Join(dir, place)), put(filepath.Join(dir, place))); err != nil {
 				t.Fatal(err)
 			}
-			if err := pullLocal(t.Context(), t, "oci:"+dir); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+			if err := pullLocal(t.Context(), t, "oci:"+dir); err == nil ||
+				!strings.Contains(err.Error(), "expected a regular file") {
 				t.Errorf("%s as %s: %v; want that a regular file is expected", place, kind, err)
 			}
 		}
@@ -95,7 +96,8 @@ func TestNeed_RefusesFilesThatBlock(t *testing.T) {
 		if err := put(file); err != nil {
 			t.Fatal(err)
 		}
-		if err := pullLocal(t.Context(), t, "tar:"+file); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+		if err := pullLocal(t.Context(), t, "tar:"+file); err == nil ||
+			!strings.Contains(err.Error(), "expected a regular file") {
 			t.Errorf("archive as %s: %v; want that a regular file is expected", kind, err)
 		}
 	}
@@ -104,7 +106,10 @@ func TestNeed_RefusesFilesThatBlock(t *testing.T) {
 func TestNeed_RefusesLargeDocumentsAndLoops(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("a", 64)
-	loop := fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":1}]}`, digest)
+	loop := fmt.Sprintf(
+		`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":1}]}`,
+		digest,
+	)
 	for want, write := range map[string]func(dir string) error{
 		"larger than":             func(dir string) error { return os.Truncate(filepath.Join(dir, "index.json"), 1<<40) },
 		"does not fit its digest": func(dir string) error { return os.WriteFile(filepath.Join(dir, "index.json"), []byte(loop), 0o644) },

@@ -65,7 +65,9 @@ func layer(t *testing.T, file string, size int) v1.Layer {
 	}
 	_, _ = w.Write(text)
 	w.Close()
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+	l, err := tarball.LayerFromOpener(
+		func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil },
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +410,10 @@ func TestNeed_LocalImages(t *testing.T) {
 	}
 	single, err := layout.Write(filepath.Join(dir, "single"), empty.Index)
 	if err == nil {
-		err = errors.Join(single.AppendImage(one), single.AppendImage(foreign, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "s390x"})))
+		err = errors.Join(
+			single.AppendImage(one),
+			single.AppendImage(foreign, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "s390x"})),
+		)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -427,7 +432,10 @@ func TestNeed_LocalImages(t *testing.T) {
 	} {
 		kind, file, _ := strings.Cut(image, ":")
 		st := store(filepath.Join(t.TempDir(), "store"))
-		got, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{kind + ":" + filepath.Join(dir, file)}, Pull: engine.PullNever}})
+		got, err := st.Need(
+			t.Context(),
+			engine.Spec{Image: engine.ImageRef{Names: []string{kind + ":" + filepath.Join(dir, file)}, Pull: engine.PullNever}},
+		)
 		if err != nil {
 			var f *engine.Fault
 			if !strings.Contains(err.Error(), want) || !errors.As(err, &f) || f.Hint == "" {
@@ -461,11 +469,19 @@ func TestFault_HasHint(t *testing.T) {
 		host + "/nothing:1": engine.NoImage, there: engine.WrongArch, "registry.invalid/some/it:1": engine.NoRegistry,
 		"127.0.0.1:1/some/it:1": engine.NoRegistry, "NOT A NAME": engine.NoImage,
 	} {
-		if _, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(err, want) {
+		if _, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(
+			err,
+			want,
+		) {
 			t.Errorf("%s: got %v, want %s", image, err, want)
 		}
 	}
-	_, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{there}, Pull: engine.PullNever}})
+	_, err := store(
+		t.TempDir(),
+	).Need(
+		t.Context(),
+		engine.Spec{Image: engine.ImageRef{Names: []string{there}, Pull: engine.PullNever}},
+	)
 	if !isFault(err, engine.NoImage) {
 		t.Errorf("nothing may be pulled: %v", err)
 	}
@@ -483,7 +499,15 @@ func TestRemove_KeepsImagesInUse(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	base := layer(t, "base", 100)
-	one, two := s.push(t, "one:1", image(t, "amd64", base, layer(t, "1", 100))), s.push(t, "two:1", image(t, "amd64", base, layer(t, "2", 100)))
+	one, two := s.push(
+		t,
+		"one:1",
+		image(t, "amd64", base, layer(t, "1", 100)),
+	), s.push(
+		t,
+		"two:1",
+		image(t, "amd64", base, layer(t, "2", 100)),
+	)
 	st := store(dir)
 	used, err := st.Pull(t.Context(), one, nil)
 	if err != nil {

@@ -72,9 +72,13 @@ func (s *Store) fromLayout(ctx context.Context, text string) (*imageSource, erro
 	if err != nil {
 		return nil, err
 	}
-	return &imageSource{image: found, sized: true, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
-		return l.Compressed()
-	}}, nil
+	return &imageSource{
+		image: found,
+		sized: true,
+		open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+			return l.Compressed()
+		},
+	}, nil
 }
 
 // tagKey is the annotation that names an image of a layout.
@@ -153,9 +157,12 @@ func fromArchive(ctx context.Context, text string) (*imageSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &imageSource{image: image, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
-		return l.Uncompressed()
-	}}
+	o := &imageSource{
+		image: image,
+		open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+			return l.Uncompressed()
+		},
+	}
 	for _, n := range names {
 		full, err := fullName(n)
 		if err != nil {

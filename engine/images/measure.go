@@ -16,7 +16,11 @@ import (
 // downloads nothing but its manifest. Where it is still the one with the digest have, such
 // as sha256:..., not even that, which registries count: only the digest is returned. Login
 // may be nil, and have empty.
-func Measure(ctx context.Context, image, platform, have string, login func(registry string) (Login, error)) (engine.ImageSize, error) {
+func Measure(
+	ctx context.Context,
+	image, platform, have string,
+	login func(registry string) (Login, error),
+) (engine.ImageSize, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
 		return engine.ImageSize{}, err
@@ -29,7 +33,12 @@ func Measure(ctx context.Context, image, platform, have string, login func(regis
 	if err != nil {
 		return engine.ImageSize{}, err
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*p), remote.WithUserAgent(userAgent)}
+	options := []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithAuth(auth),
+		remote.WithPlatform(*p),
+		remote.WithUserAgent(userAgent),
+	}
 	if have != "" {
 		if now, err := remote.Head(ref, options...); err == nil && now.Digest.String() == have {
 			return engine.ImageSize{Digest: have}, nil

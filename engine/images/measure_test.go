@@ -31,7 +31,8 @@ func TestMeasure_BeforePull(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest, _ := img.Digest()
-	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 || size.Disk != engine.EstimateUnpacked(size.Download) {
+	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 ||
+		size.Disk != engine.EstimateUnpacked(size.Download) {
 		t.Errorf("got %+v", size)
 	}
 	if len(r.asked) != 0 {
@@ -47,10 +48,13 @@ func TestMeasure_BeforePull(t *testing.T) {
 		}
 		return false
 	})
-	if same, err := images.Measure(t.Context(), ref, platform, size.Digest, nil); err != nil || same != (engine.ImageSize{Digest: size.Digest}) || gets != 0 {
+	if same, err := images.Measure(t.Context(), ref, platform, size.Digest, nil); err != nil ||
+		same != (engine.ImageSize{Digest: size.Digest}) ||
+		gets != 0 {
 		t.Errorf("of one that is here: got %+v, %v; its manifest was read %d times", same, err, gets)
 	}
-	if other, err := images.Measure(t.Context(), ref, platform, "sha256:"+strings.Repeat("0", 64), nil); err != nil || other != size {
+	if other, err := images.Measure(t.Context(), ref, platform, "sha256:"+strings.Repeat("0", 64), nil); err != nil ||
+		other != size {
 		t.Errorf("of another: got %+v, %v", other, err)
 	}
 	var sized engine.Progress

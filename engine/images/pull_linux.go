@@ -77,7 +77,12 @@ func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell f
 	if err != nil {
 		return nil, err
 	}
-	r := record{ID: id.String(), Env: config.Config.Env, Entrypoint: config.Config.Entrypoint, Created: config.Created.Time}
+	r := record{
+		ID:         id.String(),
+		Env:        config.Config.Env,
+		Entrypoint: config.Config.Entrypoint,
+		Created:    config.Created.Time,
+	}
 	for _, l := range layers {
 		r.Layers = append(r.Layers, l.id)
 	}
@@ -311,8 +316,11 @@ func platformOf(c *v1.ConfigFile) string {
 }
 
 func wrongPlatform(name, has, wanted string) error {
-	return &engine.Fault{Kind: engine.WrongArch, Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
-		Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
+	return &engine.Fault{
+		Kind:    engine.WrongArch,
+		Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
+		Hint:    "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator.",
+	}
 }
 
 // fault turns an error of bringing an image into one that a user can do something
@@ -323,14 +331,33 @@ func (s *Store) fault(err error, doing string, local bool) error {
 	case errors.As(err, &known):
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
-			Hint: "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."}
+		return &engine.Fault{
+			Kind:    engine.DiskFull,
+			Err:     err,
+			Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
+			Hint:    "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere.",
+		}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
-		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "The image is corrupt or malicious. Do not use it."}
+		return &engine.Fault{
+			Kind:    engine.Refused,
+			Err:     err,
+			Message: fmt.Sprintf("%s: %v", doing, err),
+			Hint:    "The image is corrupt or malicious. Do not use it.",
+		}
 	case local && errors.Is(err, fs.ErrNotExist):
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote."}
+		return &engine.Fault{
+			Kind:    engine.NoImage,
+			Err:     err,
+			Message: fmt.Sprintf("%s: %v", doing, err),
+			Hint:    "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote.",
+		}
 	case local:
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE."}
+		return &engine.Fault{
+			Kind:    engine.NoImage,
+			Err:     err,
+			Message: fmt.Sprintf("%s: %v", doing, err),
+			Hint:    "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE.",
+		}
 	}
 	return registryFault(err, doing)
 }

@@ -38,24 +38,52 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 		return nil, err
 	}
 	again := retryTransport{remote.DefaultTransport}
-	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(userAgent), remote.WithTransport(again))
+	got, err := remote.Get(
+		ref,
+		remote.WithContext(ctx),
+		remote.WithAuth(auth),
+		remote.WithPlatform(*platform),
+		remote.WithUserAgent(userAgent),
+		remote.WithTransport(again),
+	)
 	if err != nil {
 		return nil, err
 	}
 	found, err := got.Image()
 	if err != nil {
 		if strings.Contains(err.Error(), "no child with platform") {
-			return nil, &engine.Fault{Kind: engine.WrongArch, Err: err, Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
-				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
+			return nil, &engine.Fault{
+				Kind:    engine.WrongArch,
+				Err:     err,
+				Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
+				Hint:    "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator.",
+			}
 		}
 		return nil, err
 	}
-	blobs, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, again, []string{ref.Scope(transport.PullScope)})
+	blobs, err := transport.NewWithContext(
+		ctx,
+		ref.Context().Registry,
+		auth,
+		again,
+		[]string{ref.Scope(transport.PullScope)},
+	)
 	if err != nil {
 		return nil, err
 	}
-	d := &download{store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, userAgent)}, repository: ref.Context()}
-	return &imageSource{image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done}, nil
+	d := &download{
+		store:      s,
+		client:     &http.Client{Transport: transport.NewUserAgent(blobs, userAgent)},
+		repository: ref.Context(),
+	}
+	return &imageSource{
+		image:  found,
+		name:   ref.Name(),
+		digest: got.Digest.String(),
+		sized:  true,
+		open:   d.open,
+		done:   d.done,
+	}, nil
 }
 
 // download gets layers of one repository.
@@ -174,7 +202,13 @@ func (p *partialFile) more(ctx context.Context) error {
 	if p.has == p.size {
 		return nil
 	}
-	url := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", p.repository.Scheme(), p.repository.RegistryStr(), p.repository.RepositoryStr(), p.digest)
+	url := fmt.Sprintf(
+		"%s://%s/v2/%s/blobs/%s",
+		p.repository.Scheme(),
+		p.repository.RegistryStr(),
+		p.repository.RepositoryStr(),
+		p.digest,
+	)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -194,7 +228,8 @@ func (p *partialFile) more(ctx context.Context) error {
 		return err
 	}
 	from := fmt.Sprintf("bytes %d-", p.has)
-	if p.has > 0 && (answer.StatusCode != http.StatusPartialContent || !strings.HasPrefix(answer.Header.Get("Content-Range"), from)) {
+	if p.has > 0 &&
+		(answer.StatusCode != http.StatusPartialContent || !strings.HasPrefix(answer.Header.Get("Content-Range"), from)) {
 		if err := p.reset(); err != nil { // it gives all or nothing
 			return err
 		}

@@ -20,7 +20,8 @@ type retryTransport struct{ http.RoundTripper }
 func (p retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	for n := 0; ; n++ {
 		answer, err := p.RoundTripper.RoundTrip(r)
-		if err != nil || answer.StatusCode != http.StatusTooManyRequests || n == patientTo || r.Body != nil && r.Body != http.NoBody {
+		if err != nil || answer.StatusCode != http.StatusTooManyRequests || n == patientTo ||
+			r.Body != nil && r.Body != http.NoBody {
 			return answer, err
 		}
 		wait, given := retryAfter(answer.Header.Get("Retry-After"))

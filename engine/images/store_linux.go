@@ -115,8 +115,14 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		}
 		image, err := s.Pull(ctx, name, spec.Hooks.ReportProgress)
 		if err == nil && !image.About.Matches(spec.Image.Digest) {
-			err = errors.Join(&engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
-				Hint: "Ask for the digest it has, or for none."}, image.Close())
+			err = errors.Join(
+				&engine.Fault{
+					Kind:    engine.NoImage,
+					Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
+					Hint:    "Ask for the digest it has, or for none.",
+				},
+				image.Close(),
+			)
 		}
 		if err == nil || ctx.Err() != nil {
 			return image, err
@@ -126,7 +132,10 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	if len(faults) > 0 {
 		return nil, engine.MostSpecific(faults)
 	}
-	f := &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or "))}
+	f := &engine.Fault{
+		Kind:    engine.NoImage,
+		Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or ")),
+	}
 	if spec.Image.Pull == engine.PullNever {
 		f.Message = fmt.Sprintf("image %s not found locally and --pull is never", strings.Join(names, " or "))
 		f.Hint = "Pull it first with buildlocal image pull, or run with --pull missing."
@@ -275,10 +284,22 @@ func (s *Store) List() (all []Named, total int64, err error) {
 		var l label
 		var r record
 		info, err := e.Info()
-		if err != nil || s.read(&l, "names", e.Name()) != nil || s.read(&r, "images", strings.TrimPrefix(l.Image, "sha256:")+".json") != nil {
+		if err != nil || s.read(&l, "names", e.Name()) != nil ||
+			s.read(&r, "images", strings.TrimPrefix(l.Image, "sha256:")+".json") != nil {
 			continue
 		}
-		all = append(all, Named{Name: shortName(l.Name), ID: l.Image, Digest: l.Digest, Size: r.Size, Pulled: l.Pulled, Used: info.ModTime(), Created: r.Created})
+		all = append(
+			all,
+			Named{
+				Name:    shortName(l.Name),
+				ID:      l.Image,
+				Digest:  l.Digest,
+				Size:    r.Size,
+				Pulled:  l.Pulled,
+				Used:    info.ModTime(),
+				Created: r.Created,
+			},
+		)
 	}
 	slices.SortFunc(all, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
 	layers, err := os.ReadDir(s.path("layers"))

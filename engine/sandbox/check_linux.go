@@ -14,10 +14,15 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	r := Report{Users: e.id.users.string(e.id.kind)}
 	s := engine.Spec{
 		Name: "check", Mounts: engine.Mounts{Temp: temp}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
-		Hooks: engine.Hooks{OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }},
+		Hooks: engine.Hooks{
+			OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
+		},
 	}
 	if e.options.Mode == Images && e.id.kind == idsSingle {
-		r.Notes = append(r.Notes, "For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.")
+		r.Notes = append(
+			r.Notes,
+			"For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.",
+		)
 	}
 	c := &Container{id: e.id, base: temp + "/sandbox", warnf: s.Hooks.Warnf, calls: map[int]*call{}}
 	var err error

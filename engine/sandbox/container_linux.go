@@ -183,7 +183,9 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	if main {
 		op = inside.Main
 	}
-	id, waiting, err := c.call(inside.Request{Op: op, Args: p.Args, Env: lastAnswer(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
+	id, waiting, err := c.call(
+		inside.Request{Op: op, Args: p.Args, Env: lastAnswer(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil},
+		s.theirs...)
 	closeAll(s.theirs)
 	if err != nil {
 		s.finish()

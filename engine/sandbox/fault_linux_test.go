@@ -25,8 +25,15 @@ func TestStart_MountFailureCleansUp(t *testing.T) {
 				tree := t.TempDir()
 				e := New(Options{Mode: Host, Path: os.Getenv("PATH"), failAt: at, die: die})
 				spec := engine.Spec{
-					Name: fmt.Sprintf("buildlocal-fault-%v-%d-%d", die, at, os.Getpid()), Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch"},
-						Trees: []engine.Tree{{Host: tree, Path: "/src"}}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
+					Name: fmt.Sprintf(
+						"buildlocal-fault-%v-%d-%d",
+						die,
+						at,
+						os.Getpid(),
+					), Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch"},
+						Trees: []engine.Tree{
+							{Host: tree, Path: "/src"},
+						}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 				}
 				c, err := e.Start(t.Context(), spec)
 				started = err == nil && at > 10 // a mount that may fail may fail
@@ -102,7 +109,12 @@ func TestServer_KilledIsReported(t *testing.T) {
 		}
 		_ = c.(*Container).command.Process.Kill()
 	}()
-	_, err = c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "mkdir -p /d/e; chmod 0 /d; setsid sh -c ': " + word + "; sleep 1000' & sleep 1000"}})
+	_, err = c.Exec(
+		t.Context(),
+		engine.Process{
+			Args: []string{"sh", "-c", "mkdir -p /d/e; chmod 0 /d; setsid sh -c ': " + word + "; sleep 1000' & sleep 1000"},
+		},
+	)
 	var f *engine.Fault
 	if !errors.As(err, &f) || f.Kind != engine.Died {
 		t.Errorf("got %v", err)
@@ -130,7 +142,10 @@ func TestFault_DiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	exit, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "head -c 100000000 /dev/zero >/big"}, Stderr: &out})
+	exit, err := c.Exec(
+		t.Context(),
+		engine.Process{Args: []string{"sh", "-c", "head -c 100000000 /dev/zero >/big"}, Stderr: &out},
+	)
 	if err != nil || exit == 0 || !strings.Contains(out.String(), "No space left on device") {
 		t.Errorf("exit %d, %v: %s", exit, err, out.String())
 	}

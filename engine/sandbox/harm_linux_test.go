@@ -40,7 +40,12 @@ echo ok >/dev/null && echo null`
 
 func TestUmask_NotInherited(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
-	out := inside(t, engineOf(t, sandbox.Host), engine.Spec{Mounts: engine.Mounts{Scratch: []string{"/codebuild/output/tmp"}}}, "umask; stat -c %a /etc/hosts /codebuild /codebuild/output")
+	out := inside(
+		t,
+		engineOf(t, sandbox.Host),
+		engine.Spec{Mounts: engine.Mounts{Scratch: []string{"/codebuild/output/tmp"}}},
+		"umask; stat -c %a /etc/hosts /codebuild /codebuild/output",
+	)
 	if out != "0022\n644\n755\n755\n" {
 		t.Errorf("got %q", out)
 	}
@@ -57,8 +62,17 @@ func TestMasks_FollowLinks(t *testing.T) {
 		os.Symlink(kept, filepath.Join(home, ".aws")), os.WriteFile(filepath.Join(home, ".netrc"), []byte("secret"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	e := sandbox.New(sandbox.Options{Mode: sandbox.Host, Path: os.Getenv("PATH"), Mask: []string{home + "/.aws", home + "/.netrc", home + "/.none"}})
-	if out := inside(t, e, engine.Spec{}, "cat "+home+"/.aws/credentials "+kept+"/credentials "+home+"/.netrc"); strings.Contains(out, "secret") {
+	e := sandbox.New(
+		sandbox.Options{
+			Mode: sandbox.Host,
+			Path: os.Getenv("PATH"),
+			Mask: []string{home + "/.aws", home + "/.netrc", home + "/.none"},
+		},
+	)
+	if out := inside(t, e, engine.Spec{}, "cat "+home+"/.aws/credentials "+kept+"/credentials "+home+"/.netrc"); strings.Contains(
+		out,
+		"secret",
+	) {
 		t.Errorf("got %s", out)
 	}
 }

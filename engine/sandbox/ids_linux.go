@@ -128,7 +128,16 @@ func (id identity) writeIDMaps(pid int) error {
 
 func mapping(program string, pid, own int, more block) error {
 	var complaint bytes.Buffer
-	c := exec.Command(program, strconv.Itoa(pid), "0", strconv.Itoa(own), "1", "1", strconv.Itoa(more.start), strconv.Itoa(more.size))
+	c := exec.Command(
+		program,
+		strconv.Itoa(pid),
+		"0",
+		strconv.Itoa(own),
+		"1",
+		"1",
+		strconv.Itoa(more.start),
+		strconv.Itoa(more.size),
+	)
 	c.Stderr = &complaint
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(complaint.String()))

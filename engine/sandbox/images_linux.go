@@ -71,7 +71,11 @@ func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) 
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 1<<18))
 		reading <- errors.Join(err, w.Close())
 	}()
-	err = id.once(ctx, inside.Request{Op: inside.Layer, Path: dir, Opaque: id.opaqueAttribute(), Owners: id.kind != idsSingle}, r)
+	err = id.once(
+		ctx,
+		inside.Request{Op: inside.Layer, Path: dir, Opaque: id.opaqueAttribute(), Owners: id.kind != idsSingle},
+		r,
+	)
 	r.Close()
 	if readErr := <-reading; err == nil || !errors.Is(readErr, unix.EPIPE) && readErr != nil {
 		return readErr // what it came from says more than a stream that ends early

@@ -43,7 +43,13 @@ func limitsOf(l engine.Limits) []controller {
 	if l.CPUs > 0 && l.CPUs < float64(runtime.NumCPU()) {
 		const period = 100_000 // microseconds
 		quota := strconv.Itoa(int(l.CPUs * period))
-		all = append(all, controller{"cpu", [2]map[string]string{{"cpu.cfs_quota_us": quota}, {"cpu.max": quota + " " + strconv.Itoa(period)}}})
+		all = append(
+			all,
+			controller{
+				"cpu",
+				[2]map[string]string{{"cpu.cfs_quota_us": quota}, {"cpu.max": quota + " " + strconv.Itoa(period)}},
+			},
+		)
 	}
 	return all
 }
@@ -103,7 +109,12 @@ func cgroupParents(controller string) []cgroupParent {
 			continue
 		}
 		own := filepath.Join(top, m.Path)
-		all = append(all, cgroupParent{top, m.Version}, cgroupParent{filepath.Dir(own), m.Version}, cgroupParent{own, m.Version})
+		all = append(
+			all,
+			cgroupParent{top, m.Version},
+			cgroupParent{filepath.Dir(own), m.Version},
+			cgroupParent{own, m.Version},
+		)
 	}
 	return all
 }

@@ -55,7 +55,13 @@ func words(all ...uint32) []byte {
 // ends this one.
 func foreign() map[string]unix.Errno {
 	debug.SetGCPercent(-1)
-	memory, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_32BIT)
+	memory, err := unix.Mmap(
+		-1,
+		0,
+		os.Getpagesize(),
+		unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_32BIT,
+	)
 	if err != nil {
 		return nil
 	}
@@ -65,7 +71,9 @@ func foreign() map[string]unix.Errno {
 	kernel := *(*func(number, a, b, c, d, e, f uintptr) int32)(unsafe.Pointer(&table))
 	i386 := func(number uintptr, arguments ...uint32) unix.Errno {
 		a := append(arguments, 0, 0, 0, 0, 0, 0)
-		return unix.Errno(max(0, -kernel(number, uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]))))
+		return unix.Errno(
+			max(0, -kernel(number, uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]))),
+		)
 	}
 	fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	s, length := uint32(fd), uint32(unix.SizeofSockaddrInet4)

@@ -98,11 +98,19 @@ var probes = []probe{
 		return call(unix.SYS_PIDFD_GETFD, uintptr(fd), 0, 0)
 	}},
 	{"packet socket", unix.EPERM, func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW, 0) }},
-	{"old packet socket", unix.EPERM, func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_PACKET, 1) }},
+	{
+		"old packet socket",
+		unix.EPERM,
+		func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_PACKET, 1) },
+	},
 	{"raw socket", unix.EPERM, func() unix.Errno {
 		return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	}},
-	{"ping's socket", 0, func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP) }},
+	{
+		"ping's socket",
+		0,
+		func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP) },
+	},
 	{"first process's memory", 0, func() unix.Errno { return readable("/proc/1/mem") }},
 	{"first process's thread's memory", unix.ENOENT, func() unix.Errno { return readable("/proc/1/task/1/mem") }},
 	{"first process's input", unix.ENOENT, func() unix.Errno { return readable("/proc/1/fd/0") }},
@@ -136,10 +144,20 @@ func socketAddress(to netip.Addr, port uint16) (family int, raw []byte) {
 // sends are the ways to send something to an address.
 var sends = map[string]func(to netip.Addr, port uint16) unix.Errno{
 	"connect TCP": func(to netip.Addr, port uint16) unix.Errno {
-		return with(to, port, unix.SOCK_STREAM, func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) })
+		return with(
+			to,
+			port,
+			unix.SOCK_STREAM,
+			func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) },
+		)
 	},
 	"connect UDP": func(to netip.Addr, port uint16) unix.Errno {
-		return with(to, port, unix.SOCK_DGRAM, func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) })
+		return with(
+			to,
+			port,
+			unix.SOCK_DGRAM,
+			func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) },
+		)
 	},
 	"fast open": func(to netip.Addr, port uint16) unix.Errno {
 		return with(to, port, unix.SOCK_STREAM, func(s uintptr, to []byte) unix.Errno {
@@ -236,7 +254,11 @@ func TestFilter_InitUser(t *testing.T) {
 func probed(t *testing.T, which string, by ...string) map[string]string {
 	t.Helper()
 	// The first process has to be a program with the rights of all others.
-	spec := engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}, Main: &engine.Process{Args: []string{"sleep", "infinity"}}}
+	spec := engine.Spec{
+		Name:   "probe",
+		Mounts: engine.Mounts{Temp: t.TempDir()},
+		Main:   &engine.Process{Args: []string{"sleep", "infinity"}},
+	}
 	c, err := engineOf(t, sandbox.Host).Start(t.Context(), spec)
 	need(t, err)
 	t.Cleanup(func() { c.Close(t.Context()) })

@@ -57,5 +57,10 @@ func (o Options) check(s engine.Spec, root bool) error {
 
 // unsupported says what a sandbox is or does, instead of what was asked.
 func (o Options) unsupported(what string) error {
-	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Mode) + " " + what, Hint: "Leave that out, or use docker."}
+	return &engine.Fault{
+		Kind:    engine.Refused,
+		Err:     engine.ErrUnsupported,
+		Message: "the engine " + string(o.Mode) + " " + what,
+		Hint:    "Leave that out, or use docker.",
+	}
 }

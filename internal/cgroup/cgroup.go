@@ -82,7 +82,10 @@ func (m *Meter) add(dir, controller string, at *string) {
 }
 
 // counted are the files that have the sum, in version 1 and 2.
-var counted = map[string][2]string{"memory": {"memory.usage_in_bytes", "memory.current"}, "cpuacct": {"cpuacct.usage", "cpu.stat"}}
+var counted = map[string][2]string{
+	"memory":  {"memory.usage_in_bytes", "memory.current"},
+	"cpuacct": {"cpuacct.usage", "cpu.stat"},
+}
 
 // counts reports whether a directory counts something. Version 1 has a cpu.stat too, of
 // limits only; that of version 2 is known by a file that every group has.
@@ -137,7 +140,8 @@ func Mount(version int, controller string) string {
 		if len(at) < 5 || len(kind) < 3 {
 			continue
 		}
-		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
+		if version == 2 && kind[0] == "cgroup2" ||
+			version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
 			return at[4]
 		}
 	}

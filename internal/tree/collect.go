@@ -66,7 +66,16 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, o Observ
 		return nil, err
 	}
 	defer root.Close()
-	c := &collector{src: src, s: s, root: root, say: o.Say, copied: o.Copied, taken: map[string]File{}, matched: map[string]bool{}, buffer: make([]byte, BufferSize)}
+	c := &collector{
+		src:     src,
+		s:       s,
+		root:    root,
+		say:     o.Say,
+		copied:  o.Copied,
+		taken:   map[string]File{},
+		matched: map[string]bool{},
+		buffer:  make([]byte, BufferSize),
+	}
 	defer c.leave()
 	bases, err := c.bases(ctx)
 	if err != nil {
@@ -338,7 +347,9 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 }
 
 // errCase tells two files of which one would be lost.
-var errCase = errors.New("another file has the same name but for capital letters, which this file system does not tell apart; use a case-sensitive one with --output")
+var errCase = errors.New(
+	"another file has the same name but for capital letters, which this file system does not tell apart; use a case-sensitive one with --output",
+)
 
 // enter makes a directory and opens it: what is written next stands in it, too.
 func (c *collector) enter(dir string) error {

@@ -63,13 +63,22 @@ func dense(size int) []byte {
 
 func collectAll(t *testing.T, s *stream, dest string) error {
 	t.Helper()
-	_, err := tree.Collect(t.Context(), s, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, tree.Observer{Say: func(string, ...any) {}})
+	_, err := tree.Collect(
+		t.Context(),
+		s,
+		tree.Selection{Root: "/src", Files: []string{"**/*"}},
+		dest,
+		tree.Observer{Say: func(string, ...any) {}},
+	)
 	return err
 }
 
 func TestCollect_ChecksSpaceFirst(t *testing.T) {
 	dest := smallDisk(t)
-	s := &stream{names: []string{"a", "large", "b"}, content: map[string][]byte{"a": dense(300 << 10), "large": dense(3 << 20), "b": dense(10)}}
+	s := &stream{
+		names:   []string{"a", "large", "b"},
+		content: map[string][]byte{"a": dense(300 << 10), "large": dense(3 << 20), "b": dense(10)},
+	}
 	err := collectAll(t, s, dest)
 	var full *tree.NoSpaceError
 	if !errors.As(err, &full) || !errors.Is(err, syscall.ENOSPC) {
@@ -90,7 +99,10 @@ func TestCollect_CountsSparseData(t *testing.T) {
 	dest := smallDisk(t)
 	sparse := make([]byte, 8<<20)
 	copy(sparse[5<<20:], dense(100<<10))
-	s := &stream{names: []string{"a", "sparse", "b"}, content: map[string][]byte{"a": dense(300 << 10), "sparse": sparse, "b": dense(300 << 10)}}
+	s := &stream{
+		names:   []string{"a", "sparse", "b"},
+		content: map[string][]byte{"a": dense(300 << 10), "sparse": sparse, "b": dense(300 << 10)},
+	}
 	if err := collectAll(t, s, dest); err != nil {
 		t.Fatal(err)
 	}

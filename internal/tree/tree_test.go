@@ -133,13 +133,22 @@ func TestCollect_Selection(t *testing.T) {
 		selection tree.Selection
 		want      string // names and texts, or the error
 	}{
-		"everything below":   {tree.Selection{Files: []string{"dist/**/*"}}, "dist/.hidden/b=bb dist/a.js=a dist/link=a dist/sub/a.js=ccc"},
+		"everything below": {
+			tree.Selection{Files: []string{"dist/**/*"}},
+			"dist/.hidden/b=bb dist/a.js=a dist/link=a dist/sub/a.js=ccc",
+		},
 		"one level":          {tree.Selection{Files: []string{"dist/*"}}, "dist/a.js=a dist/link=a"},
 		"a base directory":   {tree.Selection{Base: "dist", Files: []string{"*.js"}}, "a.js=a"},
 		"a pattern of bases": {tree.Selection{Base: "my-dir*", Files: []string{"**/*"}}, "x=1 y=2"},
-		"without":            {tree.Selection{Base: "dist", Files: []string{"**/*"}, Exclude: []string{"**/.*/**", "sub/*", "link"}}, "a.js=a"},
-		"paths discarded":    {tree.Selection{Files: []string{"dist/**/*.js", "top"}, Discard: true}, "a.js=ccc top=top"},
-		"links kept":         {tree.Selection{Base: "dist", Files: []string{"*"}, Symlinks: true}, "a.js=a dangling->gone dirlink->sub link->a.js"},
+		"without": {
+			tree.Selection{Base: "dist", Files: []string{"**/*"}, Exclude: []string{"**/.*/**", "sub/*", "link"}},
+			"a.js=a",
+		},
+		"paths discarded": {tree.Selection{Files: []string{"dist/**/*.js", "top"}, Discard: true}, "a.js=ccc top=top"},
+		"links kept": {
+			tree.Selection{Base: "dist", Files: []string{"*"}, Symlinks: true},
+			"a.js=a dangling->gone dirlink->sub link->a.js",
+		},
 		"one is missing":     {tree.Selection{Files: []string{"top", "nope", "nope/*"}}, "top=top"},
 		"an absolute base":   {tree.Selection{Base: "/abs", Files: []string{"z"}}, "z=z"},
 		"an absolute name":   {tree.Selection{Files: []string{"/src/dist/a.js"}}, "dist/a.js=a"},
@@ -147,9 +156,18 @@ func TestCollect_Selection(t *testing.T) {
 		"a directory":        {tree.Selection{Files: []string{"dist"}}, "no matching artifact paths found"},
 		"nothing":            {tree.Selection{Files: []string{"*.zip"}}, "no matching artifact paths found"},
 		"an empty directory": {tree.Selection{Files: []string{"empty/**/*"}}, "no matching artifact paths found"},
-		"no base":            {tree.Selection{Base: "gone", Files: []string{"*"}}, "no matching base directory path found for gone"},
-		"no base matches":    {tree.Selection{Base: "x*", Files: []string{"*"}}, "no matching base directory path found for x*"},
-		"a file as base":     {tree.Selection{Base: "top", Files: []string{"*"}}, "no matching base directory path found for top"},
+		"no base": {
+			tree.Selection{Base: "gone", Files: []string{"*"}},
+			"no matching base directory path found for gone",
+		},
+		"no base matches": {
+			tree.Selection{Base: "x*", Files: []string{"*"}},
+			"no matching base directory path found for x*",
+		},
+		"a file as base": {
+			tree.Selection{Base: "top", Files: []string{"*"}},
+			"no matching base directory path found for top",
+		},
 	}
 	for name, test := range tests {
 		dest := t.TempDir()
@@ -235,7 +253,13 @@ func TestCollect_RefusesEscapes(t *testing.T) {
 		if err := os.MkdirAll(dest, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = tree.Collect(t.Context(), evil{headers}, tree.Selection{Root: "/", Files: []string{"**", "../../*"}, Symlinks: true}, dest, tree.Observer{Say: func(string, ...any) {}})
+		_, _ = tree.Collect(
+			t.Context(),
+			evil{headers},
+			tree.Selection{Root: "/", Files: []string{"**", "../../*"}, Symlinks: true},
+			dest,
+			tree.Observer{Say: func(string, ...any) {}},
+		)
 		if got := list(t, outside); got != "" {
 			t.Errorf("%v: written outside: %s", headers, got)
 		}
@@ -265,7 +289,13 @@ func TestCollect_CaseInsensitiveHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := files{"/src/a": "a"}
-	_, err := tree.Collect(t.Context(), src, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, tree.Observer{Say: func(string, ...any) {}})
+	_, err := tree.Collect(
+		t.Context(),
+		src,
+		tree.Selection{Root: "/src", Files: []string{"**/*"}},
+		dest,
+		tree.Observer{Say: func(string, ...any) {}},
+	)
 	if err == nil || !strings.Contains(err.Error(), "write a: another file has the same name but for capital letters") {
 		t.Errorf("got %v", err)
 	}

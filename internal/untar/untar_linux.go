@@ -360,7 +360,11 @@ func attributes(in int, base string, h *tar.Header) error {
 		}
 		err := setAttribute(in, base, name, value)
 		switch {
-		case err == nil, errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		case err == nil,
+			errors.Is(err, unix.ENOTSUP),
+			errors.Is(err, unix.EPERM),
+			errors.Is(err, unix.EACCES),
+			errors.Is(err, unix.EINVAL):
 		default:
 			return fmt.Errorf("set attribute %s: %w", name, err)
 		}
@@ -405,7 +409,10 @@ func openInside(root *os.File, dir string) (*os.File, error) {
 	if dir == "" {
 		dir = "."
 	}
-	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	how := &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
 	for {
 		fd, err := unix.Openat2(int(root.Fd()), dir, how)
 		if err == unix.EAGAIN || err == unix.EINTR {

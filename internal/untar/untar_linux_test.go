@@ -186,7 +186,8 @@ func TestUnpack_RefusesEscapes(t *testing.T) {
 			})
 			text, err := os.ReadFile(filepath.Join(outside, "secret"))
 			info, _ := os.Stat(filepath.Join(outside, "secret"))
-			if len(names) != 4 || string(text) != "kept" || err != nil || info.Mode() != 0o600 || info.Sys().(*syscall.Stat_t).Nlink != 1 {
+			if len(names) != 4 || string(text) != "kept" || err != nil || info.Mode() != 0o600 ||
+				info.Sys().(*syscall.Stat_t).Nlink != 1 {
 				t.Errorf("outside there is %v; the secret is %q with mode %v, %v", names, text, info.Mode(), err)
 			}
 		})
@@ -198,7 +199,11 @@ func TestUnpack_KeepsMetadata(t *testing.T) {
 	root := t.TempDir()
 	h := file("a/f")
 	h.Uid, h.Gid = 1234, 5678
-	h.PAXRecords = map[string]string{"SCHILY.xattr.user.mine": "x", "SCHILY.xattr.trusted.overlay.redirect": "/etc", "SCHILY.xattr.user.overlay.opaque": "y"}
+	h.PAXRecords = map[string]string{
+		"SCHILY.xattr.user.mine":                "x",
+		"SCHILY.xattr.trusted.overlay.redirect": "/etc",
+		"SCHILY.xattr.user.overlay.opaque":      "y",
+	}
 	if err := untar.Unpack(root, pack(t, dir("a/"), h, symlink("a/l", "f")), layer()); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +279,8 @@ func FuzzUnpack(f *testing.F) {
 		inner, _ := os.ReadDir(filepath.Join(top, "in"))
 		text, _ := os.ReadFile(filepath.Join(top, "secret"))
 		info, err := os.Lstat(filepath.Join(top, "secret"))
-		if len(entries) != 2 || len(inner) != 1 || string(text) != "kept" || err != nil || info.Sys().(*syscall.Stat_t).Nlink != 1 {
+		if len(entries) != 2 || len(inner) != 1 || string(text) != "kept" || err != nil ||
+			info.Sys().(*syscall.Stat_t).Nlink != 1 {
 			t.Fatalf("outside changed: %v %v %q", entries, inner, text)
 		}
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, _ error) error { // so that it can be removed

@@ -145,8 +145,13 @@ func FuzzRawRequest(f *testing.F) {
 		f.Add(words[0], words[1], header, []byte(body))
 	}
 	for _, d := range []string{"/containers/create", "/networks/create", "/volumes/create", "/networks/mine/connect", "/containers/mine/update", "/commit?container=mine"} {
-		f.Add("POST", d, "Host: x\r\nContent-Type: application/json\r\nConnection: close", []byte(`{"HostConfig": {"NetworkMode": "mine", "Binds": ["/a:/b"], `+
-			`"Mounts": [{"Type": "bind", "Source": "/a"}], "LogConfig": {"Type": "syslog"}}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"NetworkID": "others"}}}, "Container": "mine"}`))
+		f.Add(
+			"POST",
+			d,
+			"Host: x\r\nContent-Type: application/json\r\nConnection: close",
+			[]byte(`{"HostConfig": {"NetworkMode": "mine", "Binds": ["/a:/b"], `+
+				`"Mounts": [{"Type": "bind", "Source": "/a"}], "LogConfig": {"Type": "syslog"}}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"NetworkID": "others"}}}, "Container": "mine"}`),
+		)
 	}
 	g, engine := newEngine(f)
 	g.Unreachable = []string{"169.254.169.254"}
@@ -188,7 +193,11 @@ func FuzzClient(f *testing.F) {
 		if which < 0 || which >= len(asks) {
 			t.Skip()
 		}
-		cl, err := client.NewClientWithOpts(client.WithHost("unix://"+path), client.WithVersion(version), client.WithUserAgent("docker"))
+		cl, err := client.NewClientWithOpts(
+			client.WithHost("unix://"+path),
+			client.WithVersion(version),
+			client.WithUserAgent("docker"),
+		)
 		if err != nil {
 			t.Skip()
 		}
@@ -206,20 +215,43 @@ func FuzzClient(f *testing.F) {
 // matter.
 var asks = []func(ctx context.Context, cl *client.Client, a, b, c string, n int64, yes bool){
 	func(ctx context.Context, cl *client.Client, a, b, c string, n int64, yes bool) {
-		_, _ = cl.ContainerCreate(ctx, &container.Config{Image: a, Volumes: map[string]struct{}{c: {}}}, &container.HostConfig{
-			Binds: []string{c + ":/x:" + b}, NetworkMode: container.NetworkMode(a), PidMode: container.PidMode(c), IpcMode: container.IpcMode(c),
-			VolumesFrom: []string{b}, Links: []string{a + ":" + b}, OomScoreAdj: int(n), Privileged: yes,
-		}, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{a: {NetworkID: b, Aliases: []string{c}}}}, nil, c)
+		_, _ = cl.ContainerCreate(
+			ctx,
+			&container.Config{Image: a, Volumes: map[string]struct{}{c: {}}},
+			&container.HostConfig{
+				Binds: []string{
+					c + ":/x:" + b,
+				}, NetworkMode: container.NetworkMode(a), PidMode: container.PidMode(c), IpcMode: container.IpcMode(c),
+				VolumesFrom: []string{b}, Links: []string{a + ":" + b}, OomScoreAdj: int(n), Privileged: yes,
+			},
+			&network.NetworkingConfig{
+				EndpointsConfig: map[string]*network.EndpointSettings{a: {NetworkID: b, Aliases: []string{c}}},
+			},
+			nil,
+			c,
+		)
 	},
 	func(ctx context.Context, cl *client.Client, a, b, c string, n int64, _ bool) {
 		_, _ = cl.ContainerCreate(ctx, &container.Config{Image: a, OnBuild: []string{c}}, &container.HostConfig{
-			LogConfig: container.LogConfig{Type: c, Config: map[string]string{b: c}}, Runtime: c, VolumeDriver: b, Sysctls: map[string]string{c: b},
-			UTSMode: container.UTSMode(c), UsernsMode: container.UsernsMode(b), CgroupnsMode: container.CgroupnsMode(c), SecurityOpt: []string{c},
+			LogConfig: container.LogConfig{
+				Type:   c,
+				Config: map[string]string{b: c},
+			}, Runtime: c, VolumeDriver: b, Sysctls: map[string]string{c: b},
+			UTSMode: container.UTSMode(
+				c,
+			), UsernsMode: container.UsernsMode(b), CgroupnsMode: container.CgroupnsMode(c), SecurityOpt: []string{c},
 			Resources: container.Resources{CgroupParent: b, Memory: n},
 		}, nil, nil, b)
 	},
 	func(ctx context.Context, cl *client.Client, a, b, c string, _ int64, yes bool) {
-		_, _ = cl.ContainerCreate(ctx, &container.Config{}, &container.HostConfig{Annotations: map[string]string{a: b}}, nil, nil, c)
+		_, _ = cl.ContainerCreate(
+			ctx,
+			&container.Config{},
+			&container.HostConfig{Annotations: map[string]string{a: b}},
+			nil,
+			nil,
+			c,
+		)
 		_ = cl.ContainerStart(ctx, a, container.StartOptions{CheckpointID: b, CheckpointDir: c})
 		_ = cl.ContainerRename(ctx, a, b)
 		_ = cl.ContainerRemove(ctx, b, container.RemoveOptions{Force: yes, RemoveLinks: yes})
@@ -229,17 +261,28 @@ var asks = []func(ctx context.Context, cl *client.Client, a, b, c string, n int6
 		_, _ = cl.ContainerExecCreate(ctx, a, container.ExecOptions{User: b, Privileged: yes, Cmd: []string{c}})
 		_ = cl.ContainerExecStart(ctx, b, container.ExecStartOptions{Detach: true})
 		_, _ = cl.ContainerUpdate(ctx, a, container.UpdateConfig{Resources: container.Resources{CgroupParent: b, Memory: n}})
-		_, _ = cl.ContainerCommit(ctx, a, container.CommitOptions{Reference: b, Changes: []string{c}, Config: &container.Config{}})
+		_, _ = cl.ContainerCommit(
+			ctx,
+			a,
+			container.CommitOptions{Reference: b, Changes: []string{c}, Config: &container.Config{}},
+		)
 	},
 	func(ctx context.Context, cl *client.Client, a, b, c string, _ int64, yes bool) {
 		_ = cl.NetworkConnect(ctx, a, b, &network.EndpointSettings{NetworkID: c, Links: []string{b}})
 		_ = cl.NetworkDisconnect(ctx, b, c, yes)
-		_, _ = cl.NetworkCreate(ctx, a, network.CreateOptions{Driver: b, Scope: c, ConfigOnly: yes, Options: map[string]string{b: c},
-			IPAM: &network.IPAM{Driver: b, Config: []network.IPAMConfig{{Subnet: c}}}})
+		_, _ = cl.NetworkCreate(
+			ctx,
+			a,
+			network.CreateOptions{Driver: b, Scope: c, ConfigOnly: yes, Options: map[string]string{b: c},
+				IPAM: &network.IPAM{Driver: b, Config: []network.IPAMConfig{{Subnet: c}}}},
+		)
 		_ = cl.NetworkRemove(ctx, c)
 	},
 	func(ctx context.Context, cl *client.Client, a, b, c string, _ int64, yes bool) {
-		_, _ = cl.VolumeCreate(ctx, volume.CreateOptions{Name: a, Driver: b, DriverOpts: map[string]string{"type": c, "device": b}})
+		_, _ = cl.VolumeCreate(
+			ctx,
+			volume.CreateOptions{Name: a, Driver: b, DriverOpts: map[string]string{"type": c, "device": b}},
+		)
 		_ = cl.VolumeRemove(ctx, b, yes)
 		_, _ = cl.VolumesPrune(ctx, filters.NewArgs(filters.Arg("label", c)))
 		_, _ = cl.ContainersPrune(ctx, filters.NewArgs(filters.Arg(a, b)))

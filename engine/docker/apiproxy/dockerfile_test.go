@@ -103,7 +103,12 @@ func TestScanContext_CopiesStream(t *testing.T) {
 	entries := []tar.Header{
 		{Name: "d/", Typeflag: tar.TypeDir}, {Name: "d/link", Typeflag: tar.TypeSymlink, Linkname: "../a"},
 		{Name: "Dockerfile", Typeflag: tar.TypeReg, Uname: "FROM a\nADD a /\n"},
-		{Name: "a", Typeflag: tar.TypeReg, Uname: strings.Repeat("x", 1<<20), PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"}},
+		{
+			Name:       "a",
+			Typeflag:   tar.TypeReg,
+			Uname:      strings.Repeat("x", 1<<20),
+			PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"},
+		},
 	}
 	plain := archive(t, entries...)
 	var packed bytes.Buffer

@@ -56,7 +56,8 @@ func lookup(kind, asked string) any {
 		}
 	}
 	for known := range all {
-		if short := strings.TrimPrefix(known, "sha256:"); id == "" && len(asked) > 3 && kind != "volumes" && strings.HasPrefix(short, asked) {
+		if short := strings.TrimPrefix(known, "sha256:"); id == "" && len(asked) > 3 && kind != "volumes" &&
+			strings.HasPrefix(short, asked) {
 			id = known
 		}
 	}
@@ -66,12 +67,15 @@ func lookup(kind, asked string) any {
 	thing := all[id]
 	labels := map[string]string{"of": thing.of}
 	return map[string]any{"Id": id, "Name": thing.name, "Labels": labels, "Config": map[string]any{"Labels": labels},
-		"RepoTags": []string{thing.name + ":latest"}, "Containers": map[string]any{others: map[string]string{"Name": "others"}, mine: map[string]string{"Name": "mine"}}}
+		"RepoTags": []string{
+			thing.name + ":latest",
+		}, "Containers": map[string]any{others: map[string]string{"Name": "others"}, mine: map[string]string{"Name": "mine"}}}
 }
 
 func (e *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind, asked, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if asked, described := strings.CutSuffix(asked, "/json"); r.Method == http.MethodGet && r.UserAgent() == "Go-http-client/1.1" {
+	if asked, described := strings.CutSuffix(asked, "/json"); r.Method == http.MethodGet &&
+		r.UserAgent() == "Go-http-client/1.1" {
 		switch {
 		case kind == "exec" && described && (asked == "mine" || asked == mine):
 			_ = json.NewEncoder(w).Encode(map[string]any{"ID": mine, "ContainerID": mine})

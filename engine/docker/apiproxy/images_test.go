@@ -18,7 +18,9 @@ func (*pipe) Close() error { return nil }
 func TestSniffer_FindsImageNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("r.example/", 20) + "app:1"
-	said := "....\n\x04name\x12\x09app:1,b:2\x1a junk \n\x04name\x12" + string([]byte{byte(len(long)&0x7f | 0x80), byte(len(long) >> 7)}) + long + " \n\x04name\x12\xff\xff\xff\xff\xff"
+	said := "....\n\x04name\x12\x09app:1,b:2\x1a junk \n\x04name\x12" + string(
+		[]byte{byte(len(long)&0x7f | 0x80), byte(len(long) >> 7)},
+	) + long + " \n\x04name\x12\xff\xff\xff\xff\xff"
 	for _, step := range []int{1, 3, len(said)} {
 		var got []string
 		to := &pipe{}
@@ -53,7 +55,12 @@ func TestImageReader_RecordsIDs(t *testing.T) {
 	} {
 		var got []string
 		note := func(text string) { got = append(got, text) }
-		r := &imageReader{ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(test.answer))), pattern: test.pattern, name: note, id: note}
+		r := &imageReader{
+			ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(test.answer))),
+			pattern:    test.pattern,
+			name:       note,
+			id:         note,
+		}
 		passed, err := io.ReadAll(r)
 		if err != nil || string(passed) != test.answer {
 			t.Errorf("%q, %v", passed, err)

@@ -78,7 +78,8 @@ func TestProxy_SendsFullIDs(t *testing.T) {
 		{"DELETE", "/images/mine", "", "DELETE /images/mine:latest?"},
 		{"DELETE", "/images/" + mine[:8], "", "DELETE /images/sha256:" + mine + "?"},
 	} {
-		if status, got := ask(t, newGate(t), test.method, test.path, test.body); status != http.StatusOK || !strings.Contains(got, test.want) {
+		if status, got := ask(t, newGate(t), test.method, test.path, test.body); status != http.StatusOK ||
+			!strings.Contains(got, test.want) {
 			t.Errorf("%s %s: %d %s; want %q", test.path, test.body, status, got, test.want)
 		}
 	}
@@ -88,7 +89,10 @@ func TestTag_InRepositoryName(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
 	if status, got := ask(t, g, "POST", "/images/x/tag?repo=r.example:5000/a:b&tag=c", ""); status != http.StatusOK ||
-		!strings.Contains(got, "repo=r.example%3A5000%2Fa&tag=c") || !slices.Equal(g.Named(), []string{"r.example:5000/a:c"}) {
+		!strings.Contains(
+			got,
+			"repo=r.example%3A5000%2Fa&tag=c",
+		) || !slices.Equal(g.Named(), []string{"r.example:5000/a:c"}) {
 		t.Errorf("%d %s, %q", status, got, g.Named())
 	}
 }
@@ -131,7 +135,8 @@ func TestVersion_LimitedToKnown(t *testing.T) {
 	}}
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/version", nil))
-	if got := w.Body.String(); w.Header().Get("Api-Version") != "1.51" || !strings.Contains(got, `"1.51"`) || !strings.Contains(got, "amd64") {
+	if got := w.Body.String(); w.Header().Get("Api-Version") != "1.51" || !strings.Contains(got, `"1.51"`) ||
+		!strings.Contains(got, "amd64") {
 		t.Errorf("%v %s", w.Header(), got)
 	}
 }

@@ -83,7 +83,9 @@ func breaks(r received) error {
 	kind, upgrade := r.header.Get("Content-Type"), r.header.Get("Upgrade")
 	isJSON, isTar := slices.Contains(words, "json"), slices.Contains(words, "tar")
 	switch {
-	case isJSON && kind != "application/json", isTar && kind != "application/x-tar", !isJSON && !isTar && (kind != "" || r.body != ""):
+	case isJSON && kind != "application/json",
+		isTar && kind != "application/x-tar",
+		!isJSON && !isTar && (kind != "" || r.body != ""):
 		return fmt.Errorf("%s %s has a body of the type %q: %q", r.method, r.path, kind, r.body)
 	case upgrade != "" && !slices.Contains(words, upgrade):
 		return fmt.Errorf("%s %s changes to %s", r.method, r.path, upgrade)
@@ -210,9 +212,12 @@ func breaksCreate(body map[string]any) error {
 		of, shared := strings.CutPrefix(mode, "container:")
 		switch {
 		case shared && ownID.MatchString(of), key == "NetworkMode" && slices.Contains([]string{"bridge", "none", mine}, mode):
-		case key == "IpcMode" && slices.Contains([]string{"none", "private", "shareable"}, mode), key != "NetworkMode" && host[key] == nil, key != "NetworkMode" && host[key] == "":
+		case key == "IpcMode" && slices.Contains([]string{"none", "private", "shareable"}, mode),
+			key != "NetworkMode" && host[key] == nil,
+			key != "NetworkMode" && host[key] == "":
 		default:
-			if text, _ := json.Marshal(host[key]); key == "NetworkMode" || !slices.Contains([]string{"false", "0", "[]", "{}"}, string(text)) {
+			if text, _ := json.Marshal(host[key]); key == "NetworkMode" ||
+				!slices.Contains([]string{"false", "0", "[]", "{}"}, string(text)) {
 				return fmt.Errorf("%s is %v", key, host[key])
 			}
 		}
@@ -256,7 +261,8 @@ func breaksMounts(host map[string]any) error {
 	binds, _ := host["Binds"].([]any)
 	for _, item := range binds {
 		source, rest, named := strings.Cut(fmt.Sprint(item), ":")
-		if named && (!strings.HasPrefix(source, "/engine/") && (strings.HasPrefix(source, "/") || source == "others") || strings.Contains(rest, "shared")) {
+		if named &&
+			(!strings.HasPrefix(source, "/engine/") && (strings.HasPrefix(source, "/") || source == "others") || strings.Contains(rest, "shared")) {
 			return fmt.Errorf("bind of %v", item)
 		}
 	}

@@ -53,7 +53,9 @@ func apiRoutes(t *testing.T) []string {
 		t.Fatalf("find the engine's source: %v", err)
 	}
 	dir := strings.TrimSpace(string(out))
-	return append(routerRoutes(t, filepath.Join(dir, "api", "server")), swaggerRoutes(t, filepath.Join(dir, "api", "swagger.yaml"))...)
+	return append(
+		routerRoutes(t, filepath.Join(dir, "api", "server")),
+		swaggerRoutes(t, filepath.Join(dir, "api", "swagger.yaml"))...)
 }
 
 func routerRoutes(t *testing.T, dir string) (all []string) {
@@ -167,8 +169,10 @@ func checkDecision(t *testing.T, d decision, version string) {
 	if (len(reached) > 0) != (d.verdict == "allow") {
 		t.Errorf("%s in %q: %d requests reach the engine, and the decision is %s", d.route, version, len(reached), d.verdict)
 	}
-	object := strings.HasPrefix(path, "/containers/{}") || strings.HasPrefix(path, "/exec/{}") || strings.HasPrefix(path, "/volumes/{}") ||
-		strings.HasPrefix(path, "/networks/{}") || method == http.MethodDelete
+	object := strings.HasPrefix(path, "/containers/{}") || strings.HasPrefix(path, "/exec/{}") ||
+		strings.HasPrefix(path, "/volumes/{}") ||
+		strings.HasPrefix(path, "/networks/{}") ||
+		method == http.MethodDelete
 	if !object {
 		return
 	}
@@ -176,7 +180,9 @@ func checkDecision(t *testing.T, d decision, version string) {
 		t.Errorf("%s in %q reaches the engine for what is somebody else's: %v", d.route, version, reached)
 	}
 	for _, r := range reached {
-		if want := version + strings.ReplaceAll(path, "{}", mine); !strings.HasPrefix(path, "/volumes/") && !strings.HasPrefix(path, "/images/") && r.path != want {
+		if want := version + strings.ReplaceAll(path, "{}", mine); !strings.HasPrefix(path, "/volumes/") &&
+			!strings.HasPrefix(path, "/images/") &&
+			r.path != want {
 			t.Error(cmp.Diff(want, r.path))
 		}
 	}

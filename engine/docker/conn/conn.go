@@ -155,7 +155,11 @@ func fromHost(o Options) (contextdocker.Endpoint, string, error) {
 	}
 	dir := cmp.Or(o.CertPath, o.ConfigDir)
 	e.SkipTLSVerify = !o.TLSVerify
-	tls, err := cliContext.TLSDataFromFiles(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	tls, err := cliContext.TLSDataFromFiles(
+		filepath.Join(dir, "ca.pem"),
+		filepath.Join(dir, "cert.pem"),
+		filepath.Join(dir, "key.pem"),
+	)
 	if err != nil {
 		return e, "", &engine.Fault{Kind: engine.NoEngine, Err: err,
 			Message: fmt.Sprintf("read the certificates for %s: %v", o.Host, err),

@@ -26,7 +26,9 @@ func (e *Engine) Fault(err error, doing string) error {
 		return nil
 	case IsFault(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, err)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EACCES), strings.Contains(err.Error(), "permission denied while trying to connect"):
+	case errors.Is(err, fs.ErrPermission),
+		errors.Is(err, syscall.EACCES),
+		strings.Contains(err.Error(), "permission denied while trying to connect"):
 		return &engine.Fault{Kind: engine.NoPermission, Err: err,
 			Message: fmt.Sprintf("%s: permission denied on %s", doing, e.Host()),
 			Hint:    "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to another engine."}
@@ -105,8 +107,16 @@ var faultTexts = []struct {
 		"Select the platform of the local image with --platform, or pull the other one with --pull always."},
 	{[]string{"no match for platform in manifest", "no image found in", "no matching manifest"}, engine.WrongArch,
 		"Select another platform with --platform, or another image: the registry does not have it for this one."},
-	{[]string{`exec: "sh": executable file not found`, `exec: \"sh\": executable file not found`, "executable file `sh` not found", "stat /bin/sh: no such file"}, engine.NoShell,
-		"A build requires sh in the image: add a shell to it, or choose another image with --image."},
+	{
+		[]string{
+			`exec: "sh": executable file not found`,
+			`exec: \"sh\": executable file not found`,
+			"executable file `sh` not found",
+			"stat /bin/sh: no such file",
+		},
+		engine.NoShell,
+		"A build requires sh in the image: add a shell to it, or choose another image with --image.",
+	},
 	{[]string{"authorization token has expired"}, engine.NoRegistry,
 		"The registry login has expired: run docker login again."},
 	{[]string{"no basic auth credentials"}, engine.NoRegistry,
@@ -158,7 +168,12 @@ func textFault(err error, doing string) error {
 		if slices.ContainsFunc(t.parts, func(part string) bool {
 			return strings.Contains(text, part) && appliesTo(part, doing)
 		}) {
-			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, TrimDaemonPrefix(text)), Hint: t.hint}
+			return &engine.Fault{
+				Kind:    t.kind,
+				Err:     err,
+				Message: fmt.Sprintf("%s: %s", doing, TrimDaemonPrefix(text)),
+				Hint:    t.hint,
+			}
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)

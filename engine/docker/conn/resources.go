@@ -64,7 +64,10 @@ func (e *Engine) List(ctx context.Context, key string) ([]engine.Resource, error
 		if len(i.RepoTags) > 0 {
 			name = strings.Join(i.RepoTags, " ")
 		}
-		all = append(all, engine.Resource{Kind: KindImage, ID: i.ID, Name: name, Labels: i.Labels, Created: time.Unix(i.Created, 0)})
+		all = append(
+			all,
+			engine.Resource{Kind: KindImage, ID: i.ID, Name: name, Labels: i.Labels, Created: time.Unix(i.Created, 0)},
+		)
 	}
 	return all, nil
 }
@@ -165,7 +168,8 @@ func (e *Engine) removeDependents(ctx context.Context, id string, err error) boo
 	}
 	for _, id := range containerIDs().FindAllString(named, -1) {
 		got, err := e.API.ContainerInspect(ctx, id)
-		if err == nil && got.Config != nil && got.Config.Labels[RelayLabel] != "" && strings.HasPrefix(got.Name, of.Name+"-") {
+		if err == nil && got.Config != nil && got.Config.Labels[RelayLabel] != "" &&
+			strings.HasPrefix(got.Name, of.Name+"-") {
 			_ = e.RemoveContainer(ctx, id) // the second attempt reports failures
 		}
 	}

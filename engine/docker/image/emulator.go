@@ -20,7 +20,8 @@ var machines = map[string]string{"x86_64": "3e00", "aarch64": "b700", "i386": "0
 func matchesMachine(entry, arch string) bool {
 	const elf, at = "7f454c46", 36 // hex digits before e_machine
 	for line := range strings.Lines(entry) {
-		if magic, is := strings.CutPrefix(strings.TrimSpace(line), "magic "); is && strings.HasPrefix(magic, elf) && len(magic) >= at+4 {
+		if magic, is := strings.CutPrefix(strings.TrimSpace(line), "magic "); is && strings.HasPrefix(magic, elf) &&
+			len(magic) >= at+4 {
 			return magic[at:at+4] == machines[arch]
 		}
 	}
@@ -63,7 +64,8 @@ func interpreterFor(entry, arch string) string {
 			continue
 		}
 		name := filepath.Base(interpreter)
-		if strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64" || matchesMachine(entry, arch) {
+		if strings.HasPrefix(name+"-", "qemu-"+arch+"-") || name == "rosetta" && arch == "x86_64" ||
+			matchesMachine(entry, arch) {
 			return interpreter
 		}
 	}

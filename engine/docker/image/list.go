@@ -84,7 +84,11 @@ const maxImageFile = 1 << 20
 // ReadImageFile returns a file of a local image without running anything. The API reads
 // files of containers only, so it creates one with the given labels, and removes it. The
 // error for a missing file wraps fs.ErrNotExist.
-func (st *Store) ReadImageFile(ctx context.Context, id, file string, labels map[string]string) (text []byte, err error) {
+func (st *Store) ReadImageFile(
+	ctx context.Context,
+	id, file string,
+	labels map[string]string,
+) (text []byte, err error) {
 	made, err := st.conn.API.ContainerCreate(ctx,
 		&container.Config{Image: id, Labels: labels, Entrypoint: []string{"none"}},
 		&container.HostConfig{NetworkMode: "none"}, nil, nil, "")

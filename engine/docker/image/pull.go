@@ -106,7 +106,9 @@ func (st *Store) CheckSpace(ctx context.Context, name string, s engine.Spec) err
 		free, known = tree.FreeSpace(info.DockerRootDir)
 	}
 	known = known && missing != nil && !st.hasRepository(ctx, name)
-	s.Hooks.ReportProgress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
+	s.Hooks.ReportProgress(
+		engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free},
+	)
 	if !known {
 		return nil
 	}

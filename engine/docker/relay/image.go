@@ -65,9 +65,14 @@ func (i *Images) Get(ctx context.Context, warnf func(format string, args ...any)
 func (i *Images) create(ctx context.Context, name, platform string, files program) error {
 	archive := files.pack()
 	defer archive.Close()
-	progress, err := i.Conn.API.ImageImport(ctx, image.ImportSource{Source: archive, SourceName: "-"}, name, image.ImportOptions{
-		Platform: platform, Changes: []string{`ENTRYPOINT ["/` + tunnel.Name + `"]`, "LABEL " + conn.RelayLabel + "=1"},
-	})
+	progress, err := i.Conn.API.ImageImport(
+		ctx,
+		image.ImportSource{Source: archive, SourceName: "-"},
+		name,
+		image.ImportOptions{
+			Platform: platform, Changes: []string{`ENTRYPOINT ["/` + tunnel.Name + `"]`, "LABEL " + conn.RelayLabel + "=1"},
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,11 @@ func (n *Network) creation(r relaySpec) conn.Creation {
 
 // attach starts the container of a relay and waits until it listens.
 func (n *Network) attach(ctx context.Context, id string, r relaySpec) ([]net.Listener, []string, error) {
-	stream, err := n.conn.API.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	stream, err := n.conn.API.ContainerAttach(
+		ctx,
+		id,
+		container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true},
+	)
 	if err != nil {
 		return nil, nil, n.conn.Fault(err, "attach to the container for "+r.purpose)
 	}

@@ -43,7 +43,11 @@ func (s *Socket) hostPaths(ctx context.Context, all []apiproxy.Path) ([]string, 
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != len(all) {
-		return nil, fmt.Errorf("look for paths in the build: got %d lines for %d paths; a name may contain a line break", len(lines), len(all))
+		return nil, fmt.Errorf(
+			"look for paths in the build: got %d lines for %d paths; a name may contain a line break",
+			len(lines),
+			len(all),
+		)
 	}
 	paths := make([]string, len(all))
 	for i, p := range all {
@@ -113,8 +117,11 @@ func (s *Socket) hostPath(asked, real string) (string, error) {
 		}
 	}
 	if source == "" {
-		return "", fmt.Errorf("%s is in the build's container, and the engine's storage driver does not reveal its location; "+
-			"with --docker socket, use a directory of the source", asked)
+		return "", fmt.Errorf(
+			"%s is in the build's container, and the engine's storage driver does not reveal its location; "+
+				"with --docker socket, use a directory of the source",
+			asked,
+		)
 	}
 	return path.Join(source, strings.TrimPrefix(real, mounted)), nil
 }

@@ -64,7 +64,13 @@ func (q notification) callOf(a abi) call {
 
 // unpack returns the number and the arguments of the call that socketcall makes.
 func (q notification) unpack(a abi) (number uint32, args [6]uint64) {
-	numbers := map[uint64]uint32{callSocket: a.socket, callConnect: a.connect, callSendto: a.sendto, callSendmsg: a.sendmsg, callSendmmsg: a.sendmmsg}
+	numbers := map[uint64]uint32{
+		callSocket:   a.socket,
+		callConnect:  a.connect,
+		callSendto:   a.sendto,
+		callSendmsg:  a.sendmsg,
+		callSendmmsg: a.sendmmsg,
+	}
 	counts := map[uint64]int{callSocket: 3, callConnect: 3, callSendto: 6, callSendmsg: 3, callSendmmsg: 4}
 	raw := readMemory(int(q.pid), uintptr(q.args[1]), 4*counts[q.args[0]])
 	for i := 0; 4*i < len(raw); i++ {
@@ -109,7 +115,12 @@ func readMemory(pid int, at uintptr, length int) []byte {
 		return nil
 	}
 	raw := make([]byte, length)
-	n, err := unix.ProcessVMReadv(pid, []unix.Iovec{{Base: &raw[0], Len: uint64(length)}}, []unix.RemoteIovec{{Base: at, Len: length}}, 0)
+	n, err := unix.ProcessVMReadv(
+		pid,
+		[]unix.Iovec{{Base: &raw[0], Len: uint64(length)}},
+		[]unix.RemoteIovec{{Base: at, Len: length}},
+		0,
+	)
 	if err != nil || n != length {
 		return nil
 	}

@@ -121,7 +121,12 @@ type notificationReply struct {
 // not reach. The error is that nobody is left who could ask.
 func (g *connectGuard) handle() (name string, err error) {
 	var q notification
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&q)))
+	_, _, errno := unix.Syscall(
+		unix.SYS_IOCTL,
+		uintptr(g.listener),
+		unix.SECCOMP_IOCTL_NOTIF_RECV,
+		uintptr(unsafe.Pointer(&q)),
+	)
 	if errno == unix.EINTR || errno == unix.ENOENT { // the process that asked is gone
 		return "", nil
 	}
@@ -133,7 +138,12 @@ func (g *connectGuard) handle() (name string, err error) {
 		name = refusedName
 		r.flags, r.error = 0, -int32(e)
 	}
-	_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
+	_, _, errno = unix.Syscall(
+		unix.SYS_IOCTL,
+		uintptr(g.listener),
+		unix.SECCOMP_IOCTL_NOTIF_SEND,
+		uintptr(unsafe.Pointer(&r)),
+	)
 	if errno != 0 && errno != unix.ENOENT && errno != unix.EINTR {
 		return name, errno
 	}
@@ -204,7 +214,13 @@ func (g *connectGuard) redirect(c call, q notification, port int) unix.Errno {
 	if flags&unix.O_NONBLOCK != 0 {
 		_ = unix.SetNonblock(s, true)
 	}
-	add := replacement{id: q.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, source: uint32(s), target: uint32(c.socket), more: unix.O_CLOEXEC}
+	add := replacement{
+		id:     q.id,
+		flags:  unix.SECCOMP_ADDFD_FLAG_SETFD,
+		source: uint32(s),
+		target: uint32(c.socket),
+		more:   unix.O_CLOEXEC,
+	}
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&add))); errno != 0 {
 		return errno
 	}

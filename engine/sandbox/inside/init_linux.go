@@ -99,7 +99,13 @@ var private = []string{"/proc/1/mem", "/proc/1/fd", "/proc/1/map_files", "/proc/
 func hide() {
 	for _, name := range private {
 		if syscall.Mount("/dev/null", name, "", syscall.MS_BIND, "") != nil { // it is a directory
-			_ = syscall.Mount("tmpfs", name, "tmpfs", syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "size=4k,mode=555")
+			_ = syscall.Mount(
+				"tmpfs",
+				name,
+				"tmpfs",
+				syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC,
+				"size=4k,mode=555",
+			)
 		}
 	}
 }

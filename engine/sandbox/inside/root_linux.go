@@ -124,7 +124,13 @@ func (l *Rootfs) mountEntry(e fs.DirEntry, from, to string, mounts []string) err
 	if slices.ContainsFunc(mounts, func(at string) bool { return at != from && within(at, from) }) {
 		return l.mountEntries(from, to, mounts)
 	}
-	if l.overlayWith(l.parts, overlay.Escape(from), to, "entry"+strings.ReplaceAll(from, "/", "_"), l.copyMetadata(from)) != nil {
+	if l.overlayWith(
+		l.parts,
+		overlay.Escape(from),
+		to,
+		"entry"+strings.ReplaceAll(from, "/", "_"),
+		l.copyMetadata(from),
+	) != nil {
 		l.show(from, to)
 	}
 	return nil
@@ -149,7 +155,8 @@ func (l *Rootfs) mountHost(root string) error {
 	}
 	for i, at := range mounts {
 		info, err := os.Stat(at)
-		if err != nil || !info.IsDir() || at == "/" || within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
+		if err != nil || !info.IsDir() || at == "/" ||
+			within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
 			continue
 		}
 		target := filepath.Join(root, at)
@@ -165,7 +172,21 @@ func within(path string, dirs ...string) bool {
 }
 
 // holding are the kinds of file systems that hold files of a machine.
-var mountsBelow = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "zfs", "f2fs", "overlay", "9p", "virtiofs", "nfs", "nfs4"}
+var mountsBelow = []string{
+	"ext2",
+	"ext3",
+	"ext4",
+	"xfs",
+	"btrfs",
+	"tmpfs",
+	"zfs",
+	"f2fs",
+	"overlay",
+	"9p",
+	"virtiofs",
+	"nfs",
+	"nfs4",
+}
 
 // mounted returns where file systems of the wanted kinds are mounted, outermost
 // first.

@@ -214,7 +214,13 @@ func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepar
 			return err
 		}
 	}
-	return l.mount("overlay", target, "overlay", l.flags(), l.option()+w.option+",lowerdir="+lower+",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work))
+	return l.mount(
+		"overlay",
+		target,
+		"overlay",
+		l.flags(),
+		l.option()+w.option+",lowerdir="+lower+",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work),
+	)
 }
 
 // option: without redirect_dir a directory of a lower layer cannot be renamed; a
@@ -391,7 +397,12 @@ func (l *Rootfs) write(name string, text []byte) error {
 	default:
 		return fmt.Errorf("write /%s: %w", name, err)
 	}
-	fd, err := unix.Openat(int(dir.Fd()), base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Openat(
+		int(dir.Fd()),
+		base,
+		unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC,
+		0o644,
+	)
 	if err != nil {
 		return fmt.Errorf("write /%s: %w", name, err)
 	}

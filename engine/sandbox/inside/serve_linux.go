@@ -139,7 +139,13 @@ func (s *server) done(id int, err error) {
 
 // fault answers a request that cannot be done.
 func (s *server) fault(id int, err error) {
-	a := Response{ID: id, Done: true, Fault: err.Error(), Escape: errors.Is(err, untar.ErrEscape), Tree: errors.Is(err, ErrTree) && !errors.Is(err, unix.ENOSPC)}
+	a := Response{
+		ID:     id,
+		Done:   true,
+		Fault:  err.Error(),
+		Escape: errors.Is(err, untar.ErrEscape),
+		Tree:   errors.Is(err, ErrTree) && !errors.Is(err, unix.ENOSPC),
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		a.Errno = int(errno)
