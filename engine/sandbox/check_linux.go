@@ -8,8 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Check makes a sandbox and says what came of it; temp is an empty directory for
-// it. For images it is made of none. The error is a *engine.Fault.
+// Check creates a sandbox as a test and reports what it can do. temp is an empty directory
+// for it. In Images mode the sandbox has no image. The error is a *engine.Fault.
 func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	r := Report{Users: e.id.users.string(e.id.kind)}
 	s := engine.Spec{
@@ -33,7 +33,7 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	return r, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 }
 
-// string says who there is in a sandbox.
+// string describes the users of a sandbox.
 func (b block) string(kind string) string {
 	switch kind {
 	case idsRoot:

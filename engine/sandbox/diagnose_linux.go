@@ -12,7 +12,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// switches are what keeps users from namespaces, with the value that does.
+// sysctls lists settings of the kernel that keep users from creating namespaces, each with
+// the value that does and a hint.
 var sysctls = []struct{ file, off, way string }{
 	{"/proc/sys/user/max_user_namespaces", "0", "Let root set it: sysctl -w user.max_user_namespaces=15000."},
 	{"/proc/sys/kernel/unprivileged_userns_clone", "0", "Let root set it: sysctl -w kernel.unprivileged_userns_clone=1."},
@@ -20,7 +21,8 @@ var sysctls = []struct{ file, off, way string }{
 		"Let root allow it for this program with an AppArmor profile of the line: profile buildlocal PATH flags=(unconfined) { userns, } - or for all: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0."},
 }
 
-// cannot says why there is no sandbox on this machine, and the way out.
+// diagnose returns a fault with the reason why namespaces cannot be created on this host,
+// and a hint.
 func (e *Engine) diagnose(err error) error {
 	var known *engine.Fault
 	if errors.As(err, &known) {
@@ -53,7 +55,7 @@ func isRefused(err error) bool {
 	return false
 }
 
-// refusedUser says what keeps a plain user from making namespaces.
+// refusedUser returns the reason why a non-root user cannot create namespaces, and a hint.
 func refusedUser(err error) (message, way string) {
 	for _, s := range sysctls {
 		text, readErr := os.ReadFile(s.file)
@@ -65,7 +67,8 @@ func refusedUser(err error) (message, way string) {
 	return fmt.Sprintf("you may not make user namespaces here (%v)", err), "Run as root, or use docker."
 }
 
-// inContainer reports whether this is a container, by what its makers leave there.
+// inContainer reports whether this process runs in a container, by the marker files of
+// Docker and Podman and the control groups of others.
 func inContainer() bool {
 	for _, file := range []string{"/.dockerenv", "/run/.containerenv"} {
 		if exists(file) {

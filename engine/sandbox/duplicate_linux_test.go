@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// twice copies what docker save wrote, and has the image name its first layer
-// twice more.
+// twice copies an archive of docker save, and lists the image's first layer twice more.
 func twice(t *testing.T, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(from)

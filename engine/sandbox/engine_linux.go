@@ -19,34 +19,34 @@ import (
 
 func native() string { return "linux/" + runtime.GOARCH }
 
-// Engine makes sandboxes. See engine.Engine.
+// Engine creates sandboxes. See engine.Engine.
 type Engine struct {
 	options Options
 	id      identity
 
 	mu   sync.Mutex
-	warm *server // started before it is known what for; nil for none
+	warm *server // started by Warm, and used by the next Start; nil if there is none
 }
 
-// New returns an Engine of this machine.
+// New returns an Engine. The host is not checked before Start or Check.
 func New(o Options) *Engine {
-	if o.Mode == Host { // another user's files cannot be seen as another's
+	if o.Mode == Host { // another mapping of user IDs would show the host's files with wrong owners
 		return &Engine{options: o, id: singleID()}
 	}
 	return &Engine{options: o, id: identityOf(o.User)}
 }
 
-// Warm starts what a sandbox needs first, while it is still settled what runs in
-// it. Close ends it where nothing is started.
+// Warm starts the processes of a sandbox before its spec is known, which hides the time
+// that this takes (about 10 ms). Close ends them if nothing was started.
 func (e *Engine) Warm() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.warm == nil {
-		e.warm, _ = e.startWarm("") // a failure is told when it is started in earnest
+		e.warm, _ = e.startWarm("") // Start tries again and reports the error
 	}
 }
 
-// Close ends what Warm started.
+// Close ends the processes that Warm started.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -57,7 +57,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// process returns a process in namespaces of its own.
+// process returns a server in its own namespaces: the one of Warm, or a new one.
 func (e *Engine) process(name string) (*server, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -68,7 +68,7 @@ func (e *Engine) process(name string) (*server, error) {
 	return e.startWarm(name)
 }
 
-// startWarm starts a process in namespaces, and the first process of the sandbox.
+// startWarm starts a server in new namespaces, and the first process of the sandbox.
 func (e *Engine) startWarm(name string) (*server, error) {
 	p, err := e.id.start(name, namespaces)
 	if err != nil {
@@ -81,7 +81,7 @@ func (e *Engine) startWarm(name string) (*server, error) {
 	return p, nil
 }
 
-// metadata returns the addresses that a build does not reach.
+// metadata returns the metadata addresses in the form of package inside.
 func metadata() []inside.Metadata {
 	var all []inside.Metadata
 	for _, m := range engine.MetadataAddresses() {
@@ -90,10 +90,10 @@ func metadata() []inside.Metadata {
 	return all
 }
 
-// namespaces are those of a sandbox.
+// namespaces are the kinds of namespaces that a sandbox has.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// Start lays a sandbox and starts its first process. See engine.Engine.
+// Start creates a sandbox and starts Main. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
 	if err := e.options.check(s, e.id.kind == idsRoot); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 	path := e.options.Path
 	var err error
-	if c.server, err = e.process(s.Name); err != nil { // before an image is brought in vain
+	if c.server, err = e.process(s.Name); err != nil { // before an image is pulled in vain
 		return e.diagnose(err)
 	}
 	if e.options.Mode == Images {
@@ -130,10 +130,10 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 	return nil
 }
 
-// usualPath is the PATH of an image that says none, as Docker has it.
+// defaultPath is the PATH of an image that does not set one, as in Docker.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// lay has the file system laid, and waits for it.
+// setupRootfs makes the server mount the file system, and waits for it.
 func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) error {
 	if err := os.Mkdir(c.base, 0o700); err != nil {
 		return diskFull(err, "make a directory for the sandbox")

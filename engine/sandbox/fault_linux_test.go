@@ -14,8 +14,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// TestStart_MountFailureCleansUp has each mount fail, and has the process that
-// lays the sandbox killed before each.
+// TestStart_MountFailureCleansUp makes each mount fail in turn, and kills the server before
+// each.
 func TestStart_MountFailureCleansUp(t *testing.T) {
 	for _, die := range []bool{false, true} {
 		t.Run(fmt.Sprintf("the process is killed %v", die), func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestStart_MountFailureCleansUp(t *testing.T) {
 						}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 				}
 				c, err := e.Start(t.Context(), spec)
-				started = err == nil && at > 10 // a mount that may fail may fail
+				started = err == nil && at > 10 // some mounts are optional
 				if err == nil {
 					err = c.Close(context.Background())
 					if err != nil {
@@ -93,14 +93,14 @@ func running(name string) bool {
 	return false
 }
 
-// TestServer_KilledIsReported kills the process that serves a sandbox.
+// TestServer_KilledIsReported kills the server of a sandbox.
 func TestServer_KilledIsReported(t *testing.T) {
 	temp := t.TempDir()
 	e := New(Options{Mode: Host, Path: os.Getenv("PATH")})
 	spec := engine.Spec{Name: fmt.Sprintf("buildlocal-killed-%d", os.Getpid()), Mounts: engine.Mounts{Temp: temp}}
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
-		t.Skip(err) // another test says so
+		t.Skip(err) // reported by another test
 	}
 	word := fmt.Sprintf("left-behind-%d", os.Getpid())
 	go func() {
@@ -125,7 +125,7 @@ func TestServer_KilledIsReported(t *testing.T) {
 	nothingLeft(t, 0, word, temp)
 }
 
-// TestFault_DiskFull fills what the sandbox writes to.
+// TestFault_DiskFull fills the file system that the sandbox writes to.
 func TestFault_DiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs a small file system")

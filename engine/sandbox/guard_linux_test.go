@@ -69,7 +69,7 @@ func TestMetadata_Blocked(t *testing.T) {
 	}
 }
 
-// connect connects from inside, as address/port, and returns what is complained.
+// connect connects from inside to address/port, and returns the error output.
 func connect(t *testing.T, c engine.Container, address string) string {
 	t.Helper()
 	var out bytes.Buffer

@@ -79,7 +79,7 @@ func TestMasks_FollowLinks(t *testing.T) {
 
 func TestImage_DuplicateLayer(t *testing.T) {
 	dir := t.TempDir()
-	// What docker save wrote, with its only layer named three times.
+	// An archive of docker save that lists its only layer three times.
 	double := filepath.Join(dir, "double.tar")
 	twice(t, savedImage(t), double)
 	if out := inside(t, engineOf(t, sandbox.Images), engine.Spec{Image: engine.ImageRef{Names: []string{"tar:" + double}}}, "echo runs"); out != "runs\n" {

@@ -16,26 +16,27 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// identity says whose numbers the users of a sandbox are.
+// identity decides which user IDs of the host the users of a sandbox have.
 type identity struct {
-	kind     string // root, range or single
-	uid, gid int    // of who runs this program
+	kind     string // idsRoot, idsRange or idsSingle
+	uid, gid int    // of this process
 
-	users, groups block // kind range: the numbers he may borrow
+	users, groups block // the subordinate IDs of kind idsRange
 }
 
-// block is a run of numbers.
+// block is a range of user or group IDs.
 type block struct{ start, size int }
 
-// The kinds of identity. A plain user is root inside; with a range there are
-// other users too, whose numbers are set aside for him in /etc/subuid.
+// The kinds of identity. The user of this program is root in the sandbox. With a range of
+// subordinate IDs, which /etc/subuid and /etc/subgid assign, the sandbox has other users
+// too.
 const (
 	idsRoot   = "root"
 	idsRange  = "range"
 	idsSingle = "single"
 )
 
-// alone is an identity of one user.
+// singleID returns an identity with a single user.
 func singleID() identity {
 	id := identity{kind: idsSingle, uid: os.Geteuid(), gid: os.Getegid()}
 	if id.uid == 0 {
@@ -44,7 +45,7 @@ func singleID() identity {
 	return id
 }
 
-// identityOf returns the best identity a user can have here.
+// identityOf returns the best identity that a user can have on this host.
 func identityOf(user string) identity {
 	id := singleID()
 	if id.kind == idsRoot {
@@ -56,7 +57,7 @@ func identityOf(user string) identity {
 	if line, found := inside.User("/etc/passwd", names[0]); found {
 		names = append(names, line[0])
 	}
-	if user != "" { // whom another directory of users knows
+	if user != "" { // known only to a remote user database
 		names = append(names, user)
 	}
 	id.users, id.groups = subIDs("/etc/subuid", names), subIDs("/etc/subgid", names)
@@ -66,11 +67,11 @@ func identityOf(user string) identity {
 	return id
 }
 
-// enough is how many numbers are borrowed at most: those a system has.
+// maxIDs is how many subordinate IDs are used: as many as a system without user namespaces
+// has. A smaller range does not have all users of common images.
 const minIDs = 1<<16 - 1
 
-// borrowed returns the first numbers a file sets aside for a user, who stands
-// there by name or number.
+// subIDs returns the first range that a file assigns to a user, given by names and ID.
 func subIDs(file string, names []string) block {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
@@ -87,7 +88,8 @@ func subIDs(file string, names []string) block {
 	return block{}
 }
 
-// store is the name of the directory of images whose files have these owners.
+// store returns the name of the directory of images whose files have these owners. Layers
+// that were unpacked with one mapping cannot be used with another.
 func (id identity) store() string {
 	if id.kind == idsRange {
 		return fmt.Sprintf("range-%d-%d", id.users.start, id.groups.start)
@@ -95,7 +97,8 @@ func (id identity) store() string {
 	return id.kind
 }
 
-// opaque is the attribute by which a directory of a layer hides what lies below.
+// opaqueAttribute returns the extended attribute that makes a directory of a layer hide the
+// directory below it.
 func (id identity) opaqueAttribute() string {
 	if id.kind == idsRoot {
 		return "trusted.overlay.opaque"
@@ -103,7 +106,7 @@ func (id identity) opaqueAttribute() string {
 	return "user.overlay.opaque"
 }
 
-// attributes are how a process of this identity is started, in further namespaces.
+// keepAttribute returns the attributes of a process with this identity in new namespaces.
 func (id identity) keepAttribute(flags uintptr) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
 	if id.kind == idsRoot {
@@ -117,8 +120,8 @@ func (id identity) keepAttribute(flags uintptr) *syscall.SysProcAttr {
 	return attr
 }
 
-// lend gives a process that has been started its borrowed numbers. Only the
-// system's own programs may do so.
+// writeIDMaps maps the subordinate IDs into the user namespace of a process. Only the
+// setuid programs newuidmap and newgidmap may do that.
 func (id identity) writeIDMaps(pid int) error {
 	groups := make(chan error, 1)
 	go func() { groups <- mapping("newgidmap", pid, id.gid, id.groups) }()

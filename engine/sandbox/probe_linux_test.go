@@ -17,7 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// probeVariable makes the test's own program a probe that runs in a sandbox.
+// probeVariable makes the test binary a probe that runs in a sandbox.
 const probeVariable = "BUILDLOCAL_PROBE"
 
 func TestMain(m *testing.M) {
@@ -65,7 +65,7 @@ func text(s string) uintptr {
 
 const session = -3 & (1<<32 - 1) // KEY_SPEC_SESSION_KEYRING
 
-// first is the sandbox's first process.
+// first is the process ID of the sandbox's first process.
 const first = 1
 
 var word [8]byte
@@ -117,8 +117,8 @@ var probes = []probe{
 	{"first process's thread's input", unix.ENOENT, func() unix.Errno { return readable("/proc/1/task/1/fd/0") }},
 }
 
-// readable opens a file and reads it at an address that no program has: what is hidden
-// is empty.
+// readable opens a file and reads it at an address that no program uses. Masked files are
+// empty.
 func readable(name string) unix.Errno {
 	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NONBLOCK, 0)
 	if err == nil {
@@ -141,7 +141,7 @@ func socketAddress(to netip.Addr, port uint16) (family int, raw []byte) {
 	return unix.AF_INET6, raw
 }
 
-// sends are the ways to send something to an address.
+// sends are the ways to send data to an address.
 var sends = map[string]func(to netip.Addr, port uint16) unix.Errno{
 	"connect TCP": func(to netip.Addr, port uint16) unix.Errno {
 		return with(
@@ -186,7 +186,7 @@ var sends = map[string]func(to netip.Addr, port uint16) unix.Errno{
 	},
 	"sendto without a family": func(to netip.Addr, port uint16) unix.Errno {
 		if !to.Is4() {
-			return unix.EHOSTUNREACH // it means another thing there
+			return unix.EHOSTUNREACH // with another meaning there
 		}
 		return with(to, port, unix.SOCK_DGRAM, func(s uintptr, to []byte) unix.Errno {
 			to[0], to[1] = 0, 0
@@ -211,8 +211,8 @@ func with(to netip.Addr, port uint16, kind int, do func(s uintptr, to []byte) un
 	return do(uintptr(s), raw)
 }
 
-// TestFilter_RefusesEscapes runs the probe in a network namespace with nothing
-// in it, where the kernel says ENETUNREACH of every address.
+// TestFilter_RefusesEscapes runs the probe in an empty network namespace, where the kernel
+// returns ENETUNREACH for every address.
 func TestFilter_RefusesEscapes(t *testing.T) {
 	got := probed(t, "all", "unshare", "--user", "--map-root-user", "--net")
 	check := func(name string, want unix.Errno) {
@@ -239,8 +239,7 @@ func TestFilter_RefusesEscapes(t *testing.T) {
 	}
 }
 
-// TestFilter_InitUser makes the calls that send nothing, as
-// the same user as the first process.
+// TestFilter_InitUser makes the calls that send nothing, as the user of the first process.
 func TestFilter_InitUser(t *testing.T) {
 	got := probed(t, "calls")
 	for _, p := range probes {
@@ -250,10 +249,10 @@ func TestFilter_InitUser(t *testing.T) {
 	}
 }
 
-// probed returns what the probes saw in a sandbox, run by a command.
+// probed returns the results of the probes in a sandbox, run by a command.
 func probed(t *testing.T, which string, by ...string) map[string]string {
 	t.Helper()
-	// The first process has to be a program with the rights of all others.
+	// The first process must be a program with the same rights as all others.
 	spec := engine.Spec{
 		Name:   "probe",
 		Mounts: engine.Mounts{Temp: t.TempDir()},

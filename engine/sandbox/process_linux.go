@@ -13,18 +13,18 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// process is this program, run once more to do what this process cannot: as
-// another user, or in other namespaces. It does what it is asked over a socket,
-// and ends when that is closed.
+// server is this program, started again to do what this process cannot: to act as another
+// user or in other namespaces. It handles requests on a socket (package inside), and exits
+// when the socket is closed.
 type server struct {
 	command *exec.Cmd
 	conn    *net.UnixConn
 	answers *bufio.Reader
-	gone    chan struct{} // closed when it has ended
+	gone    chan struct{} // closed when it has exited
 }
 
-// start starts a process of an identity in further namespaces. Its name is seen
-// in the list of processes.
+// start starts a server with an identity in new namespaces. Its name is visible in process
+// lists.
 func (id identity) start(name string, flags uintptr) (*server, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -45,8 +45,8 @@ func (id identity) start(name string, flags uintptr) (*server, error) {
 	if id.kind != idsRange {
 		return p, nil
 	}
-	// It has lost all rights when it was run, for it had no number then. With its
-	// numbers it runs itself once more.
+	// It lost all capabilities in exec, because its user ID was not mapped yet. Now that it
+	// is, it executes itself again.
 	err = id.writeIDMaps(p.command.Process.Pid)
 	if err == nil {
 		err = p.send(inside.Request{Op: inside.Again})
@@ -58,7 +58,7 @@ func (id identity) start(name string, flags uintptr) (*server, error) {
 	return p, nil
 }
 
-// kill ends the process and waits for it.
+// kill kills the server and waits for it.
 func (p *server) kill() {
 	_ = p.command.Process.Kill()
 	<-p.gone
@@ -79,7 +79,7 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	return conn.(*net.UnixConn), os.NewFile(uintptr(fds[1]), "sandbox"), nil
 }
 
-// send sends a request with the files that belong to it.
+// send sends a request with its files.
 func (p *server) send(r inside.Request, files ...*os.File) error {
 	head, text, err := inside.Encode(r)
 	if err != nil {
@@ -100,15 +100,15 @@ func (p *server) send(r inside.Request, files ...*os.File) error {
 	return err
 }
 
-// receive waits for the next answer.
+// receive waits for the next response.
 func (p *server) receive() (inside.Response, error) {
 	var a inside.Response
 	err := inside.Decode(p.answers, nil, &a)
 	return a, err
 }
 
-// ask sends a request and waits for its only answer, or until ctx ends; then the
-// process is gone.
+// ask sends a request and waits for its only response. If ctx ends first, the server is
+// killed.
 func (p *server) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Response, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
@@ -116,7 +116,7 @@ func (p *server) ask(ctx context.Context, r inside.Request, files ...*os.File) (
 	if sent != nil && !errors.Is(sent, unix.EPIPE) {
 		return inside.Response{}, sent
 	}
-	a, err := p.receive() // one that has ended may have said why
+	a, err := p.receive() // an exited server may have sent the reason
 	if sent != nil && err != nil {
 		err = sent
 	}
@@ -126,7 +126,7 @@ func (p *server) ask(ctx context.Context, r inside.Request, files ...*os.File) (
 	return a, errors.Join(err, a.Err())
 }
 
-// once has a process of an identity do one thing and end.
+// once starts a server with an identity for a single request.
 func (id identity) once(ctx context.Context, r inside.Request, files ...*os.File) error {
 	p, err := id.start("", 0)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// TestService_RefusesOtherUsers: its port is one of 127.0.0.1, and
-// answers only who runs the build.
+// TestService_RefusesOtherUsers checks that the port of 127.0.0.1 answers only the user of
+// the build.
 func TestService_RefusesOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root becomes another user")
@@ -46,7 +46,7 @@ func TestService_RefusesOtherUsers(t *testing.T) {
 	defer c.Close(t.Context())
 	ports := 0
 	for port := range listening(t) {
-		if before[port] || !strings.Contains(fetch(t, port, 0), "served") { // of a test beside this one
+		if before[port] || !strings.Contains(fetch(t, port, 0), "served") { // of a concurrent test
 			continue
 		}
 		ports++
@@ -59,7 +59,7 @@ func TestService_RefusesOtherUsers(t *testing.T) {
 	}
 }
 
-// fetch asks a port of this machine as a user.
+// fetch requests a port of the host as a user.
 func fetch(t *testing.T, port, user int) string {
 	t.Helper()
 	c := exec.Command(
@@ -74,7 +74,7 @@ func fetch(t *testing.T, port, user int) string {
 	return string(out)
 }
 
-// listening returns the ports of 127.0.0.1 that somebody listens on.
+// listening returns the ports of 127.0.0.1 that have a listener.
 func listening(t *testing.T) map[int]bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/net/tcp")

@@ -11,26 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// firstName is what the process is called that becomes the first one.
+// firstName is the name of the program that becomes the first process.
 const firstName = "buildlocal-sandbox-first"
 
-// order is what it is told; the three streams come with it.
+// execRequest is the message to the first process. Its three streams come with it.
 type execRequest struct {
-	Drop    []int    // capabilities no process gets
-	Program string   // path of what it becomes; empty to wait for its end
-	Args    []string // of it, its name first
+	Drop    []int    // capabilities that no process gets
+	Program string   // path of the program to execute; empty to wait for the end of the sandbox
+	Args    []string // of the program, with its name
 	Env     []string
 	Dir     string
 	User    *syscall.Credential // nil for root
 }
 
-// ready is what it writes when it needs nothing more of the machine's files.
+// ready is sent when the process no longer needs the host's files.
 const ready = '+'
 
-// startFirst starts the first process of a namespace of processes, in which all is
-// that is started from here. A process there is not hurt by kill -9 -1, and only
-// one that is there can mount its /proc. It is started before the sandbox is laid,
-// in which the program may have no libraries to run with, and waits for its order.
+// startFirst starts the first process of a process namespace, in which all processes of the
+// build run. There, kill -9 -1 of the build does not hit the server, and only a process in
+// the namespace can mount its /proc. It starts before the file system is mounted, in which
+// this program may lack its shared libraries, and then waits for its request.
 func (s *server) startFirst() error {
 	if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {
 		return fmt.Errorf("make a namespace of processes: %w", err)
@@ -52,8 +52,8 @@ func (s *server) startFirst() error {
 	return err
 }
 
-// awaitFirst waits until the first process no longer needs the machine's files: a
-// program that is just being loaded may lack its libraries in an image.
+// awaitFirst waits until the first process has been loaded: until then it needs the
+// libraries of the host.
 func (s *server) awaitFirst() error {
 	if _, err := io.ReadFull(stream(s.orders), make([]byte, 1)); err != nil {
 		return fmt.Errorf("start the first process: %w", err)
@@ -61,8 +61,8 @@ func (s *server) awaitFirst() error {
 	return nil
 }
 
-// tell tells the first process what to become, and takes capabilities from all who
-// come after it.
+// sendInit sends its request to the first process, and drops capabilities of all processes
+// that are started afterwards.
 func (s *server) sendInit(o execRequest, files []int) error {
 	defer unix.Close(s.orders)
 	o.Drop = s.layout.removedCapabilities()
@@ -80,8 +80,8 @@ func (s *server) sendInit(o execRequest, files []int) error {
 	return errors.Join(err, drop(o.Drop))
 }
 
-// forbid keeps what this thread starts from system calls that an unprivileged build has
-// no business with. Where the kernel has no filters, the build runs without.
+// installFilter refuses system calls that an unprivileged build does not need, for
+// everything that this thread starts. On kernels without filters the build runs without it.
 func installFilter() error {
 	_, err := install(program(forbidden), 0)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
@@ -90,12 +90,12 @@ func installFilter() error {
 	return err
 }
 
-// private is what of the first process's files in /proc would let others read its
-// memory, and write to its streams.
+// private are the files of the first process in /proc through which others could read its
+// memory or write to its streams.
 var private = []string{"/proc/1/mem", "/proc/1/fd", "/proc/1/map_files", "/proc/1/task"}
 
-// hide puts something empty in the place of the private files. It is a help, as where
-// /proc is the machine's: what fails is left.
+// hide mounts something empty over the private files. Errors are ignored: it is a
+// precaution that is not possible everywhere, for example if /proc is the host's.
 func hide() {
 	for _, name := range private {
 		if syscall.Mount("/dev/null", name, "", syscall.MS_BIND, "") != nil { // it is a directory
@@ -110,7 +110,7 @@ func hide() {
 	}
 }
 
-// idle makes the first process none of the build's.
+// idle makes the first process wait, if the build has none of its own.
 func (s *server) idle() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -121,8 +121,8 @@ func (s *server) idle() error {
 	return s.sendInit(execRequest{}, []int{fd, fd, fd})
 }
 
-// beFirst is the whole program of the first process, where nothing becomes of it.
-// It returns its exit code.
+// runInit is the main function of the first process. It returns its exit code if it does
+// not execute another program.
 func runInit() int {
 	unix.CloseOnExec(Socket)
 	_, _ = stream(Socket).Write([]byte{ready})
@@ -135,14 +135,14 @@ func runInit() int {
 	return 1
 }
 
-// settings are where root changes the machine itself, not only the sandbox. A
-// build that is not privileged reads them, as in Docker.
+// settings are the files with which root changes the host instead of the sandbox. They are
+// read-only for unprivileged builds, as in Docker.
 var settings = []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"}
 
-// follow does what it is told. It returns why it could not.
+// follow carries out the request. It returns only on errors.
 func (o execRequest) follow(streams []int) error {
-	// Where some of /proc is hidden from this machine, as in a container, a new
-	// one is refused, and the old one stays.
+	// In a container, where parts of /proc are masked, mounting a new one is refused, and the
+	// old one stays.
 	const plain = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
 	own := syscall.Mount("proc", "/proc", "proc", plain, "") == nil
 	for _, name := range settings {
@@ -174,7 +174,7 @@ func (o execRequest) follow(streams []int) error {
 	return syscall.Exec(o.Program, o.Args, o.Env)
 }
 
-// restrict takes from this process what a build that is not privileged does not get.
+// restrict drops the privileges that an unprivileged build does not get.
 func (o execRequest) restrict() error {
 	if len(o.Drop) == 0 {
 		return nil
@@ -193,7 +193,7 @@ func setUser(user *syscall.Credential) error {
 	return errors.Join(syscall.Setgroups(groups), syscall.Setgid(int(user.Gid)), syscall.Setuid(int(user.Uid)))
 }
 
-// wait stays, and reaps those who lost their parent.
+// wait waits forever, and reaps orphaned processes.
 func wait() {
 	for {
 		if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {

@@ -18,52 +18,52 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// Layout is what the file system of a sandbox is made of, and how far it is laid.
+// Rootfs describes the file system of a sandbox, and has the state of mounting it.
 type Rootfs struct {
-	Metadata  bool       // the machine's metadata may be reached
-	Redirects []Redirect // services of ours
-	Base      string     // an empty directory of this machine, for what is written
-	Layers    []string   // of the image, lowest first; none for this machine's own files
+	Metadata  bool       // metadata addresses are not blocked
+	Redirects []Redirect // services of this program
+	Base      string     // an empty directory of the host, for changes
+	Layers    []string   // of the image, lowest first; empty for the host's own files
 	Image     bool
 	Trees     []Tree
-	Volumes   []Tree // the host's directories themselves
+	Volumes   []Tree // directories of the host that are mounted writable
 	Scratch   []string
 	Mask      []string
 
-	Privileged bool // all capabilities and devices are kept
-	Plain      bool // a plain user's: he is root inside
-	Alone      bool // and the only user
-	Main       bool // a process comes that the sandbox lives for
-	FailAt     int  // tests: the mount that fails
-	Die        bool // tests: or before which this process ends as if it were killed
+	Privileged bool // capabilities and devices are kept
+	Plain      bool // of a non-root user, who is root in the sandbox
+	Alone      bool // the sandbox has a single user
+	Main       bool // Main will follow
+	FailAt     int  // tests: the number of the mount that fails
+	Die        bool // tests: exit before that mount instead, as if killed
 
-	mounts int           // so far
-	disk   *os.File      // the directory of what is written there
-	memory bool          // what is written is kept in memory
-	chosen bool          // memory is known
-	parts  overlayMethod // how a plain user's parts of this machine are laid
-	root   *os.File      // the root of the sandbox
+	mounts int           // number of mounts so far
+	disk   *os.File      // the directory for changes on the disk
+	memory bool          // changes are kept in memory
+	chosen bool          // memory is final
+	parts  overlayMethod // how the directories of a non-root user's root are mounted
+	root   *os.File      // the root directory of the sandbox
 }
 
-// Tree is a directory of this machine, wanted copy-on-write at a path inside.
+// Tree is a directory of the host to mount copy-on-write. See engine.Tree.
 type Tree struct {
 	Host, Path string
 	Hide       []string
 	Over       []string
 }
 
-// HostName is the name of the machine inside.
+// HostName is the host name in the sandbox.
 const HostName = "buildlocal"
 
-// Directories below Base: on the disk, and in a memory that only the sandbox sees.
+// Directories below Base: on the disk, and on a tmpfs that only the sandbox sees.
 const (
 	onDisk   = "disk"
 	inMemory = "memory"
 )
 
-// lay mounts the file system of a sandbox and enters it. It runs in a mount
-// namespace of its own, which takes all of it along when it ends. Before it lets go
-// of the machine's files it waits for those who still need them.
+// setup mounts the file system of a sandbox and makes it the root. It runs in a mount
+// namespace, which removes all mounts when it ends. Before it detaches the host's files it
+// calls wait, for processes that still need them.
 func (l *Rootfs) setup(wait func() error) error {
 	root := filepath.Join(l.Base, inMemory, "root")
 	steps := []func() error{
@@ -87,7 +87,7 @@ func (l *Rootfs) setup(wait func() error) error {
 	return nil
 }
 
-// prepare makes the places for what is written.
+// prepare creates the directories for changes.
 func (l *Rootfs) prepare() error {
 	disk, memory := filepath.Join(l.Base, onDisk), filepath.Join(l.Base, inMemory)
 	for _, dir := range []string{disk, memory} {
@@ -105,7 +105,7 @@ func (l *Rootfs) prepare() error {
 	return os.Mkdir(filepath.Join(memory, "root"), 0o755)
 }
 
-// remove removes what was written. It works also after the root was left.
+// remove removes all changes. It also works when the host's root is detached.
 func (l *Rootfs) remove() {
 	if l.disk != nil {
 		_ = unix.Unmount("/", unix.MNT_DETACH)
@@ -113,14 +113,14 @@ func (l *Rootfs) remove() {
 	}
 }
 
-// kept are the capabilities of a build that is not privileged: those Docker
-// leaves a container.
+// keptCapabilities are the capabilities of an unprivileged build: those that Docker gives
+// to containers.
 var keptCapabilities = []int{
 	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FSETID, unix.CAP_FOWNER, unix.CAP_MKNOD, unix.CAP_NET_RAW, unix.CAP_SETGID,
 	unix.CAP_SETUID, unix.CAP_SETFCAP, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE, unix.CAP_SYS_CHROOT, unix.CAP_KILL, unix.CAP_AUDIT_WRITE,
 }
 
-// dropped are the capabilities that no process gets.
+// removedCapabilities returns the capabilities that no process gets.
 func (l *Rootfs) removedCapabilities() []int {
 	var all []int
 	for capability := 0; capability <= unix.CAP_LAST_CAP && !l.Privileged; capability++ {
@@ -131,7 +131,7 @@ func (l *Rootfs) removedCapabilities() []int {
 	return all
 }
 
-// mount mounts something on a path of this machine, or on one that at returned.
+// mount mounts something at a path of the host, or at one that at has returned.
 func (l *Rootfs) mount(source, target, kind string, flags uintptr, data string) error {
 	l.mounts++
 	if l.mounts == l.FailAt {
@@ -146,9 +146,9 @@ func (l *Rootfs) mount(source, target, kind string, flags uintptr, data string) 
 	return nil
 }
 
-// at returns a path by which a directory inside is mounted on; it is made where it
-// is missing. Links of an image lead nowhere else. The handle is closed by its
-// user.
+// at returns a path at which a directory of the sandbox can be mounted on. It creates the
+// directory if it is missing. Links of an image are followed within the sandbox. The caller
+// closes the handle.
 func (l *Rootfs) at(dir string) (target string, handle *os.File, err error) {
 	handle, err = untar.Directory(l.root, strings.TrimPrefix(dir, "/"))
 	if err != nil {
@@ -157,7 +157,7 @@ func (l *Rootfs) at(dir string) (target string, handle *os.File, err error) {
 	return "/proc/self/fd/" + strconv.Itoa(int(handle.Fd())), handle, nil
 }
 
-// mountAt mounts something on a directory inside.
+// mountAt mounts something at a directory of the sandbox.
 func (l *Rootfs) mountAt(source, dir, kind string, flags uintptr, data string) error {
 	target, handle, err := l.at(dir)
 	if err != nil {
@@ -167,7 +167,7 @@ func (l *Rootfs) mountAt(source, dir, kind string, flags uintptr, data string) e
 	return l.mount(source, target, kind, flags, data)
 }
 
-// place is where what is written to one overlay stands, on the disk or in memory.
+// place returns the upper and work directories of an overlay, on the disk or in memory.
 func (l *Rootfs) place(memory bool, name string) (upper, work string) {
 	in := onDisk
 	if memory {
@@ -176,14 +176,14 @@ func (l *Rootfs) place(memory bool, name string) (upper, work string) {
 	return filepath.Join(l.Base, in, "upper", name), filepath.Join(l.Base, in, "work", name)
 }
 
-// overlay mounts a copy-on-write view of lower, directories of the host as the
-// option has them, at target. What is written stands below a directory of this
-// name on the disk, or where that cannot be laid over in memory; prepare can put
-// something there before.
+// overlay mounts a copy-on-write view of lower, an option value with directories of the
+// host, at target. name identifies its upper directory, which is on the disk, or in memory
+// if the disk's file system does not support upper layers. prepare can fill it before the
+// mount.
 func (l *Rootfs) overlay(lower, target, name string, prepare func(upper string) error) error {
 	var failed error
-	// With volatile nothing is synced, as nothing is kept longer than the build;
-	// older kernels do not know it.
+	// With volatile nothing is synced to the disk, which is pointless for a build. Kernels
+	// before 5.10 do not support it.
 	for _, way := range []overlayMethod{{false, ",volatile"}, {false, ""}, {true, ""}} {
 		if l.chosen && way.memory != l.memory {
 			continue
@@ -198,7 +198,7 @@ func (l *Rootfs) overlay(lower, target, name string, prepare func(upper string) 
 	return failed
 }
 
-// way is where an overlay keeps what is written, and how.
+// overlayMethod is where an overlay keeps changes, and a mount option.
 type overlayMethod struct {
 	memory bool
 	option string
@@ -223,8 +223,8 @@ func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepar
 	)
 }
 
-// option: without redirect_dir a directory of a lower layer cannot be renamed; a
-// plain user cannot have it.
+// option returns the basic mount options. Without redirect_dir, directories of lower layers
+// cannot be renamed; non-root users are not allowed to use it.
 func (l *Rootfs) option() string {
 	if l.Plain {
 		return "userxattr"
@@ -232,7 +232,7 @@ func (l *Rootfs) option() string {
 	return "redirect_dir=on"
 }
 
-// flags: devices that a build makes are not for it to use.
+// flags returns the mount flags. Unprivileged builds cannot use devices that they create.
 func (l *Rootfs) flags() uintptr {
 	if l.Privileged {
 		return 0
@@ -240,8 +240,8 @@ func (l *Rootfs) flags() uintptr {
 	return unix.MS_NODEV
 }
 
-// like gives a directory the mode, owner and times of another one. A plain user is
-// the owner of all that is new.
+// copyMetadata returns a function that gives a directory the mode, owner and times of
+// another one. Non-root users own all new files.
 func (l *Rootfs) copyMetadata(like string) func(dir string) error {
 	return func(dir string) error {
 		info, err := os.Stat(like)
@@ -279,20 +279,20 @@ func (l *Rootfs) mountVolumes() error {
 	return nil
 }
 
-// treeName is what a tree is called where what is written to it stands.
+// treeName returns the name of a tree's upper directory.
 func treeName(i int) string { return fmt.Sprintf("tree%d", i) }
 
-// Upper is the directory of this machine where what is written to a tree stands, by its
-// number, unless that is in memory.
+// Upper returns the directory of the host with the changes to tree i, unless they are kept
+// in memory.
 func Upper(base string, i int) string {
 	return filepath.Join(base, onDisk, "upper", treeName(i))
 }
 
-// RootUpper is the same of the root directory.
+// RootUpper returns the directory of the host with the changes to the root directory.
 func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper", "root") }
 
-// layTree lays one tree. What is not to be seen is hidden in the upper layer, or, so
-// that it does not hide what is laid over the tree, in one between the two.
+// mountTree mounts a tree. Hidden names are hidden in the upper layer. If there are
+// overlays over the tree, which Hide does not apply to, they are hidden in a layer between.
 func (l *Rootfs) mountTree(t Tree, target, name string) error {
 	if len(t.Over) == 0 {
 		return l.overlay(overlay.Escape(t.Host), target, name, func(upper string) error {
@@ -319,18 +319,18 @@ func hiddenNames(t Tree) []string {
 	})
 }
 
-// ErrTree is wrapped by the error for a directory that cannot be laid over, such as
-// one of a file system in user space.
+// ErrTree is wrapped by the error for a directory that cannot be the lower layer of an
+// overlay, such as one on a FUSE file system.
 var ErrTree = errors.New("lay over")
 
-// layMasks lays something empty over what is not to be seen.
+// mountMasks mounts something empty over files and directories that the build must not see.
 func (l *Rootfs) mountMasks() error {
 	for _, masked := range l.Mask {
-		// Found as the build finds it: a link leads to a place in the sandbox.
+		// Links are resolved as the build does it: within the sandbox.
 		how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(int(l.root.Fd()), strings.TrimPrefix(masked, "/"), how)
 		if err != nil {
-			continue // there is none
+			continue // it does not exist
 		}
 		err = l.mask(fd)
 		_ = unix.Close(fd)
@@ -353,8 +353,8 @@ func (l *Rootfs) mask(fd int) error {
 	return l.mount("/dev/null", target, "", unix.MS_BIND, "")
 }
 
-// nameMachine makes names known: of the machine inside, and in an image those that
-// this machine knows.
+// setHostname sets the host name, and writes the files for resolving names. An image gets
+// the host's.
 func (l *Rootfs) setHostname() error {
 	hosts, _ := os.ReadFile("/etc/hosts")
 	if len(hosts) == 0 {
@@ -366,7 +366,7 @@ func (l *Rootfs) setHostname() error {
 	if unknown == nil {
 		err = errors.Join(err, l.write("etc/resolv.conf", resolver))
 	}
-	// Where there is no other user, apt cannot become the one it downloads as.
+	// With a single user, apt cannot switch to its download user.
 	if apt := filepath.Join(l.Base, inMemory, "root/etc/apt/apt.conf.d"); l.Alone && l.Image && exists(apt) {
 		err = errors.Join(err, l.write("etc/apt/apt.conf.d/99buildlocal", []byte("APT::Sandbox::User \"root\";\n")))
 	}
@@ -378,7 +378,7 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// write writes a file inside, in place of what has the name.
+// write replaces a file in the sandbox.
 func (l *Rootfs) write(name string, text []byte) error {
 	dir, err := untar.Directory(l.root, path.Dir(name))
 	if err != nil {
@@ -388,7 +388,7 @@ func (l *Rootfs) write(name string, text []byte) error {
 	base := path.Base(name)
 	switch err := unix.Unlinkat(int(dir.Fd()), base, 0); err {
 	case nil, unix.ENOENT:
-	case unix.EBUSY: // a container has mounted it
+	case unix.EBUSY: // something is mounted on it, as in containers
 		file := filepath.Join(l.Base, inMemory, base)
 		if err := os.WriteFile(file, text, 0o644); err != nil {
 			return err
@@ -411,7 +411,7 @@ func (l *Rootfs) write(name string, text []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// enter makes root the root directory, and lets go of the old one.
+// enter makes root the root directory and detaches the old one.
 func enter(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
