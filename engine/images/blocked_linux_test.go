@@ -21,14 +21,14 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// obstacles put something at a name that cannot be read to its end.
+// obstacles create files that cannot be read to their end.
 func obstacles(t *testing.T) map[string]func(name string) error {
 	return map[string]func(name string) error{
 		"pipe":      func(name string) error { return unix.Mkfifo(name, 0o644) },
 		"zeros":     func(name string) error { return os.Symlink("/dev/zero", name) },
 		"directory": func(name string) error { return os.Mkdir(name, 0o755) },
 		"socket": func(name string) error {
-			// The path of a socket has at most 108 bytes: it is bound elsewhere and moved.
+			// The path of a socket is limited to 108 bytes, so it is created elsewhere and moved.
 			short := filepath.Join(os.TempDir(), fmt.Sprintf("s%d", time.Now().UnixNano()))
 			listener, err := net.Listen("unix", short)
 			if err != nil {
@@ -40,7 +40,7 @@ func obstacles(t *testing.T) map[string]func(name string) error {
 	}
 }
 
-// pullLocal pulls an image of this machine, and fails the test if that does not end.
+// pullLocal pulls a local image, and fails the test if that does not end.
 func pullLocal(ctx context.Context, t *testing.T, name string) error {
 	t.Helper()
 	done := make(chan error, 1)

@@ -52,7 +52,7 @@ func store(dir string, change ...func(*images.Options)) *images.Store {
 	return images.New(o)
 }
 
-// layer makes a layer with one file of a size that does not compress.
+// layer creates a layer with a file of the given size that does not compress.
 func layer(t *testing.T, file string, size int) v1.Layer {
 	t.Helper()
 	var b bytes.Buffer
@@ -74,7 +74,7 @@ func layer(t *testing.T, file string, size int) v1.Layer {
 	return l
 }
 
-// image makes an image of layers for a platform.
+// image creates an image of layers for an architecture.
 func image(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	i, err := mutate.AppendLayers(empty.Image, layers...)
@@ -98,7 +98,7 @@ func image(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 type server struct {
 	*httptest.Server
 	mu     sync.Mutex
-	asked  []string                                                 // GETs of blobs, with their range
+	asked  []string                                                 // GET requests of blobs, with their ranges
 	before func(w http.ResponseWriter, r *http.Request) (done bool) // may be nil
 }
 
@@ -121,7 +121,7 @@ func serve(t *testing.T) *server {
 	return s
 }
 
-// push puts an image there and returns its name.
+// push adds an image and returns its name.
 func (s *server) push(t *testing.T, tag string, i v1.Image) string {
 	t.Helper()
 	full := strings.TrimPrefix(s.URL, "http://") + "/" + tag
@@ -144,7 +144,7 @@ func (s *server) misbehave(f func(w http.ResponseWriter, r *http.Request) bool) 
 	s.before = f
 }
 
-// files lists what the layers of an image have, lowest first.
+// files lists the content of an image's layers, lowest first.
 func files(t *testing.T, i *images.Image) []string {
 	t.Helper()
 	var all []string
@@ -160,7 +160,7 @@ func files(t *testing.T, i *images.Image) []string {
 	return all
 }
 
-// inside lists what a directory of the store has.
+// inside lists a directory of the store.
 func inside(t *testing.T, dir ...string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir...))
@@ -203,7 +203,7 @@ func TestPull_SharesLayers(t *testing.T) {
 	if left := append(inside(t, dir, "temp"), inside(t, dir, "partial")...); left != nil {
 		t.Errorf("left: %v", left)
 	}
-	s.Close() // it is not asked again
+	s.Close() // no request is needed
 	if _, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{strings.TrimPrefix(s.URL, "http://") + "/first:1"}}}); err != nil {
 		t.Error(err)
 	}
@@ -355,7 +355,7 @@ func TestPull_DigestMismatch(t *testing.T) {
 	})
 }
 
-// lying is a layer that says it is another.
+// lying is a layer with the digest of another one.
 type lying struct {
 	v1.Layer
 	id v1.Hash
@@ -524,7 +524,7 @@ func TestRemove_KeepsImagesInUse(t *testing.T) {
 	if err := st.Remove(t.Context(), two); err != nil {
 		t.Error(err)
 	}
-	if f := files(t, used); len(f) != 2 { // the shared layer is still there
+	if f := files(t, used); len(f) != 2 { // the shared layer is kept
 		t.Errorf("layers have %v", f)
 	}
 	if n := len(inside(t, dir, "layers")); n != 2 {
@@ -578,7 +578,7 @@ func TestPull_ConcurrentPullsDownloadOnce(t *testing.T) {
 		}
 	}
 	s.mu.Unlock()
-	if most := 4 + 2; asked > most { // each asks for the configuration
+	if most := 4 + 2; asked > most { // each pull requests the configuration
 		t.Errorf("%d blobs were asked for, want %d at most", asked, most)
 	}
 	if err := store(dir).Remove(t.Context()); err != nil || inside(t, dir, "temp") != nil {

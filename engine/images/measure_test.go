@@ -108,7 +108,7 @@ func TestPull_RetriesOn429(t *testing.T) {
 	if refusals != 2 {
 		t.Errorf("it was refused %d times", refusals)
 	}
-	// One that does not say, or wants an hour, is not waited for.
+	// Without a Retry-After, or with one of an hour, there is no retry.
 	for _, wait := range []string{"", "3600", "soon"} {
 		r.misbehave(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Retry-After", wait)

@@ -24,23 +24,23 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// origin is an image where it comes from.
+// imageSource is an image in a registry or a file.
 type imageSource struct {
 	image  v1.Image
-	name   string   // full
-	also   []string // further names it has there
-	digest string   // of what the registry has
-	sized  bool     // how large its layers are is known; else it is dear to ask
+	name   string   // full name, see fullName
+	also   []string // further names it has in an archive
+	digest string   // of the image in its registry
+	sized  bool     // the sizes of its layers are known; otherwise finding out means to read them
 	open   func(ctx context.Context, l v1.Layer, tell func(status string, current int64)) (io.ReadCloser, error)
-	done   func(l v1.Layer) // a layer is unpacked
+	done   func(l v1.Layer) // called when a layer was unpacked
 }
 
-// together is how many layers are brought at the same time.
+// maxConcurrentLayers is how many layers are pulled at the same time, as in Docker.
 const maxConcurrentLayers = 3
 
-// Pull brings an image, also where its name is known here already; layers that
-// are here are not brought again, and a download that was cut off goes on where
-// it stopped. The error is a *engine.Fault, or why ctx ended.
+// Pull pulls an image, even if its name is in the store already. Layers in the store are
+// not downloaded again, and an interrupted download is resumed. tell may be nil. The error
+// is a *engine.Fault or the cause of ctx.
 func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress)) (*Image, error) {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_SH)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell f
 		r.Size += s.layerSize(l)
 	}
 	var known record
-	if s.read(&known, "images", id.Hex+".json") != nil { // one that is in use keeps its file
+	if s.read(&known, "images", id.Hex+".json") != nil { // the lock of an image in use is held on this very file
 		if err := s.write(r, "images", id.Hex+".json"); err != nil {
 			return nil, err
 		}
@@ -113,7 +113,8 @@ func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell f
 	return image, err
 }
 
-// hasRoom tells how large what is missing is, and refuses what has no room here.
+// checkSpace reports the size of the missing layers, and returns a fault if the disk has
+// not enough space for them.
 func (s *Store) checkSpace(from *imageSource, layers []layer, name string, tell func(engine.Progress)) error {
 	if !from.sized {
 		return nil
@@ -135,8 +136,8 @@ func (s *Store) checkSpace(from *imageSource, layers []layer, name string, tell 
 	return size.CheckSpace(name, s.Dir, free)
 }
 
-// layer is a layer of an image, and the digest of its content that the image says.
-// (A layer asked for it may have to unzip itself.)
+// layer is a layer of an image, with the digest of its uncompressed content according to
+// the configuration. (Layer.DiffID may have to decompress the layer.)
 type layer struct {
 	v1.Layer
 	id string
@@ -158,7 +159,7 @@ func describeLayers(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
 	return all, nil
 }
 
-// progress tells what becomes of a layer.
+// progress reports the progress of layers.
 type progress struct {
 	image string
 	sized bool
@@ -177,10 +178,10 @@ func (p progress) of(l layer) func(status string, current int64) {
 	}
 }
 
-// shortID is how a person is shown a digest.
+// shortID returns the beginning of a digest, for messages.
 func shortID(id string) string { return id[:min(len(id), 12)] }
 
-// bringLayers brings what is not here; the first failure ends the others.
+// pullLayers pulls the missing layers. The first error cancels the others.
 func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []layer, p progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -207,7 +208,7 @@ func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []laye
 }
 
 func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell func(string, int64)) error {
-	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // somebody else may be bringing it
+	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // a concurrent pull may be downloading it
 	if err != nil {
 		return err
 	}
@@ -215,7 +216,7 @@ func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell 
 	if s.hasLayer(l.id) {
 		return nil
 	}
-	if _, err := os.Lstat(s.path("layers", l.id)); err == nil { // somebody removed some of it
+	if _, err := os.Lstat(s.path("layers", l.id)); err == nil { // part of it was removed
 		if err := s.discard(ctx, l.id); err != nil {
 			return err
 		}
@@ -234,11 +235,11 @@ func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell 
 	return nil
 }
 
-// unpackLayer unpacks a layer beside the others, and gives it its name when it is
-// whole and what its digest says.
+// unpackLayer unpacks a layer into a temporary directory, and renames it if it is complete
+// and has the right digest.
 func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) error {
 	temp := s.path("temp", id)
-	if err := s.Options.Remove(ctx, temp); err != nil { // of one who was cut off
+	if err := s.Options.Remove(ctx, temp); err != nil { // of an interrupted pull
 		return err
 	}
 	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755), os.Chmod(temp+"/fs", 0o755)); err != nil {
@@ -266,10 +267,10 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 	return nil
 }
 
-// errDigest is content that is not what its name says.
+// errDigest means that content does not match its digest.
 var errDigest = errors.New("the content does not fit its digest")
 
-// counter counts bytes.
+// countingWriter counts bytes.
 type countingWriter int64
 
 func (c *countingWriter) Write(p []byte) (int, error) {
@@ -277,7 +278,7 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// decompress returns what is packed in a stream, by its first bytes.
+// decompress detects the compression of a stream by its first bytes.
 func decompress(packed io.Reader) (io.Reader, func(), error) {
 	r := bufio.NewReaderSize(packed, 1<<20)
 	head, err := r.Peek(6)
@@ -323,8 +324,7 @@ func wrongPlatform(name, has, wanted string) error {
 	}
 }
 
-// fault turns an error of bringing an image into one that a user can do something
-// about.
+// fault returns a fault for an error of pulling an image.
 func (s *Store) fault(err error, doing string, local bool) error {
 	var known *engine.Fault
 	switch {
@@ -368,7 +368,7 @@ func isLocal(name string) bool {
 	return local
 }
 
-// isDisk tells what a disk says from what a network says.
+// isDisk distinguishes errors of the disk from those of the network.
 func isDisk(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path)

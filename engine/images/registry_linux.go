@@ -22,7 +22,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// fromRegistry returns an image of a registry, for this platform.
+// fromRegistry returns an image of a registry for this platform.
 func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
@@ -86,17 +86,17 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 	}, nil
 }
 
-// download gets layers of one repository.
+// download downloads layers of one repository.
 type download struct {
 	store      *Store
 	client     *http.Client
 	repository name.Repository
 }
 
-// attempts is how often a download is begun again that brings nothing more.
+// maxAttempts is how many consecutive attempts of a download may make no progress.
 const maxAttempts = 3
 
-// open returns a layer, downloaded and as its digest says.
+// open downloads a layer, checks its digest, and opens it.
 func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64)) (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
@@ -125,14 +125,14 @@ func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64
 	return file, err
 }
 
-// done forgets a layer's download.
+// done removes the downloaded file of a layer.
 func (d *download) done(l v1.Layer) {
 	if digest, err := l.Digest(); err == nil {
 		_ = os.Remove(d.store.path("partial", digest.Hex))
 	}
 }
 
-// part is what has come of a layer.
+// partialFile is a partly downloaded layer.
 type partialFile struct {
 	*download
 	file   *os.File
@@ -144,8 +144,8 @@ type partialFile struct {
 	has  int64
 }
 
-// whole downloads what is missing, goes on where a connection broke, and begins
-// anew where what has come is not what its digest says.
+// whole downloads the missing part. It resumes after connection errors, and starts again if
+// the digest does not match.
 func (p *partialFile) whole(ctx context.Context) error {
 	if err := p.read(); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (p *partialFile) whole(ctx context.Context) error {
 	return err
 }
 
-// read takes up what an earlier download left.
+// read hashes the part that an earlier download has left.
 func (p *partialFile) read() error {
 	p.hash = sha256.New()
 	n, err := io.Copy(p.hash, p.file)
@@ -197,7 +197,7 @@ func (p *partialFile) reset() error {
 	return errors.Join(err, p.file.Truncate(0))
 }
 
-// more asks for what is missing.
+// more requests the missing part.
 func (p *partialFile) more(ctx context.Context) error {
 	if p.has == p.size {
 		return nil
@@ -222,7 +222,7 @@ func (p *partialFile) more(ctx context.Context) error {
 	}
 	defer answer.Body.Close()
 	if p.has > 0 && answer.StatusCode >= http.StatusBadRequest && answer.StatusCode < http.StatusInternalServerError {
-		return errors.Join(errRange, p.reset()) // it does not understand the question
+		return errors.Join(errRange, p.reset()) // the registry refuses the range
 	}
 	if err := transport.CheckError(answer, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
@@ -230,7 +230,7 @@ func (p *partialFile) more(ctx context.Context) error {
 	from := fmt.Sprintf("bytes %d-", p.has)
 	if p.has > 0 &&
 		(answer.StatusCode != http.StatusPartialContent || !strings.HasPrefix(answer.Header.Get("Content-Range"), from)) {
-		if err := p.reset(); err != nil { // it gives all or nothing
+		if err := p.reset(); err != nil { // the registry ignores ranges and sends everything
 			return err
 		}
 	}
@@ -238,7 +238,7 @@ func (p *partialFile) more(ctx context.Context) error {
 	return err
 }
 
-// Write takes what has come.
+// Write appends downloaded data.
 func (p *partialFile) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
@@ -247,7 +247,7 @@ func (p *partialFile) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// errRange is a registry that gives no part of a layer.
+// errRange means that a registry does not support ranges.
 var errRange = errors.New("the registry gives no part of a layer")
 
 func invalidName(image string, err error) error {
@@ -255,7 +255,7 @@ func invalidName(image string, err error) error {
 		Hint: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
 }
 
-// registryFault tells what a registry, or the way to it, said.
+// registryFault returns a fault for an error of a registry, or of the connection to it.
 func registryFault(err error, doing string) error {
 	var refused *transport.Error
 	var dns *net.DNSError

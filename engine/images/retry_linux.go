@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// patience is how long a registry is waited for that says when it may be asked again,
-// at most, and how often.
+// maxRetryWait and maxRetries limit retries of requests that a registry has rejected with
+// Retry-After: the time to wait for each, and their number.
 const (
 	patience  = time.Minute
 	patientTo = 3
 )
 
-// patient asks again when a registry that is asked too often says when.
+// retryTransport repeats requests that a registry has rejected with 429 and Retry-After.
 type retryTransport struct{ http.RoundTripper }
 
-// RoundTrip does one request. It has no body, as all that a pull asks.
+// RoundTrip does a request. It must have no body, and requests of a pull have none.
 func (p retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	for n := 0; ; n++ {
 		answer, err := p.RoundTripper.RoundTrip(r)
@@ -37,8 +37,8 @@ func (p retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// retryAfter reads the header of that name: seconds. (It may be a time too, which no
-// registry is known to give.)
+// retryAfter parses the header of that name, in seconds. (Dates are not supported: no
+// registry is known to send them.)
 func retryAfter(text string) (wait time.Duration, given bool) {
 	seconds, err := strconv.Atoi(text)
 	return time.Duration(seconds) * time.Second, err == nil && seconds >= 0

@@ -20,18 +20,16 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Options says where a Store is, and how it does its work.
+// Options configures a Store.
 type Options struct {
-	Dir      string // absolute; made when something is put there
-	Platform string // such as linux/amd64: the images that run here
+	Dir      string // absolute; created when it is needed
+	Platform string // of the images to select, such as linux/amd64
 	Now      func() time.Time
-	// Login returns what a registry, such as ghcr.io, is told; an empty Login is
-	// nobody's. Nil knows none.
+	// Login returns the login of a registry, such as ghcr.io, or an empty one. It may be nil.
 	Login func(registry string) (Login, error)
-	// Unpack makes a directory of a layer's tar stream, with whiteouts as an
-	// overlay has them. Remove removes what it made. They may have to be done by
-	// somebody else: all files of a user's store belong to him, or to numbers he
-	// borrows.
+	// Unpack unpacks the tar stream of a layer into a directory, with whiteouts in the form of
+	// overlay. Remove removes that directory. Both may have to run with other user IDs: the
+	// files of a user's store are owned by the user, or by subordinate IDs.
 	Unpack func(ctx context.Context, dir string, from io.Reader) error
 	Remove func(ctx context.Context, dir string) error
 }
@@ -52,7 +50,7 @@ type Store struct{ Options }
 // New returns the store in o.Dir.
 func New(o Options) *Store { return &Store{o} }
 
-// Image is an image of the store. It stays there until it is closed.
+// Image is an image of the store. It is not removed until Close.
 type Image struct {
 	ID         string   // sha256:… of its configuration
 	Layers     []string // absolute directories, lowest first
@@ -62,10 +60,10 @@ type Image struct {
 	lock       *os.File
 }
 
-// Close lets go of the image.
+// Close releases the image.
 func (i *Image) Close() error { return i.lock.Close() }
 
-// record is an image as the store notes it.
+// record is the file of an image.
 type record struct {
 	ID         string   `json:"id"`
 	Layers     []string `json:"layers"` // diff IDs without sha256:, lowest first
@@ -76,11 +74,11 @@ type record struct {
 	Created time.Time `json:"created,omitzero"`
 }
 
-// label is a name as the store notes it.
+// label is the file of a name.
 type label struct {
 	Name   string    `json:"name"`
 	Image  string    `json:"image"`  // ID
-	Digest string    `json:"digest"` // of what the registry has; empty for none
+	Digest string    `json:"digest"` // of the image in its registry; empty if it does not come from one
 	Pulled time.Time `json:"pulled"`
 }
 
@@ -88,9 +86,9 @@ func (s *Store) path(parts ...string) string {
 	return filepath.Join(append([]string{s.Dir}, parts...)...)
 }
 
-// Need returns the first of the spellings of an image that is here, or that can
-// be had: from a registry, or for oci:DIR and tar:FILE from this machine. The
-// error is a *engine.Fault, or why ctx ended.
+// Need returns the first spelling of an image that is in the store, or that can be pulled.
+// The names oci:DIR and tar:FILE are always read again, which is cheap if nothing has
+// changed. The error is a *engine.Fault or the cause of ctx.
 func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	names := spec.Image.Names
 	if spec.Image.Alias != "" {
@@ -143,8 +141,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	return nil, f
 }
 
-// Find returns an image that is here; the error wraps fs.ErrNotExist where there
-// is none of the name.
+// Find returns an image of the store. The error for an unknown name wraps fs.ErrNotExist.
 func (s *Store) Find(name string) (*Image, error) {
 	full, err := fullName(name)
 	if err != nil {
@@ -163,8 +160,8 @@ func (s *Store) Find(name string) (*Image, error) {
 	return image, err
 }
 
-// ReadFile returns a file of an image that is here, as its highest layer has it; the
-// error wraps fs.ErrNotExist where there is none.
+// ReadFile returns a file of an image, from its highest layer that has it. The error for a
+// missing one wraps fs.ErrNotExist.
 func (i *Image) ReadFile(name string) ([]byte, error) {
 	for n := len(i.Layers) - 1; n >= 0; n-- {
 		root, err := os.OpenRoot(i.Layers[n])
@@ -177,7 +174,7 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 		case errors.Is(err, fs.ErrNotExist):
 		case err == nil && info.Mode().IsRegular():
 			text, err = regular.ReadIn(root, strings.TrimPrefix(name, "/"), maxDocument)
-		case err == nil: // deleted there, or no file
+		case err == nil: // a whiteout, or not a regular file
 			err = fmt.Errorf("%s: no file: %w", name, fs.ErrInvalid)
 		}
 		if err := errors.Join(err, root.Close()); !errors.Is(err, fs.ErrNotExist) {
@@ -190,8 +187,8 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
-// fileOf returns the name of a file for a name of an image. The colon is left as
-// it is by the escaping, and one of this length by every file system.
+// fileOf returns the file name for a name of an image. The escaping keeps colons. The
+// length is limited to what every file system supports.
 func fileOf(name string) string {
 	escaped := url.PathEscape(name)
 	const most = 200
@@ -207,12 +204,12 @@ func (s *Store) read(into any, parts ...string) error {
 		return err
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w: %w", s.path(parts...), fs.ErrNotExist, err) // it is pulled anew
+		return fmt.Errorf("%s: %w: %w", s.path(parts...), fs.ErrNotExist, err) // it will be pulled again
 	}
 	return nil
 }
 
-// write puts a file in its place when it is whole.
+// write writes a file completely or not at all.
 func (s *Store) write(what any, parts ...string) error {
 	text, err := json.Marshal(what)
 	if err != nil {
@@ -237,12 +234,12 @@ func (s *Store) write(what any, parts ...string) error {
 	return nil
 }
 
-// unfinished begins the name of a file that is being written.
+// partialSuffix is the prefix of files that are being written.
 const partialSuffix = ".new-"
 
 func isPartial(name string) bool { return strings.HasPrefix(name, partialSuffix) }
 
-// use returns an image by its ID, and holds it.
+// acquire returns an image by its ID and locks it.
 func (s *Store) acquire(id string) (*Image, error) {
 	var r record
 	file := strings.TrimPrefix(id, "sha256:") + ".json"
@@ -261,7 +258,7 @@ func (s *Store) acquire(id string) (*Image, error) {
 	image.About = engine.Image{ID: id, Platform: s.Platform, Size: r.Size, Created: r.Created}
 	for _, layer := range r.Layers {
 		if err == nil && !s.hasLayer(layer) {
-			err = fs.ErrNotExist // it is pulled anew
+			err = fs.ErrNotExist // it will be pulled again
 		}
 		image.Layers = append(image.Layers, s.path("layers", layer, "fs"))
 	}
@@ -271,7 +268,7 @@ func (s *Store) acquire(id string) (*Image, error) {
 	return image, nil
 }
 
-// List returns all names, by name, and how many bytes all layers have together.
+// List returns all names, sorted, and the size of all layers in bytes.
 func (s *Store) List() (all []Named, total int64, err error) {
 	entries, err := os.ReadDir(s.path("names"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -312,7 +309,7 @@ func (s *Store) List() (all []Named, total int64, err error) {
 	return all, total, err
 }
 
-// hasLayer reports whether a layer is here, whole: its size is noted last.
+// hasLayer reports whether a layer is complete: its size is written last.
 func (s *Store) hasLayer(id string) bool {
 	_, err := os.Stat(s.path("layers", id, "size.json"))
 	return err == nil
@@ -324,9 +321,9 @@ func (s *Store) layerSize(id string) int64 {
 	return size
 }
 
-// Remove removes names; an image goes with its last one, a layer with its last
-// image. A name that is not there is fs.ErrNotExist. Without names it removes what
-// nobody needs, also downloads that were cut off.
+// Remove removes names. An image is removed with its last name, and a layer with its last
+// image. The error for an unknown name wraps fs.ErrNotExist. Without names it removes
+// everything unused, including interrupted downloads.
 func (s *Store) Remove(ctx context.Context, names ...string) error {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_EX)
 	if err != nil {
@@ -349,7 +346,7 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 	return errors.Join(append(errs, s.removeUnused(ctx, len(names) == 0))...)
 }
 
-// errMissing is a name that is not in the store.
+// errMissing is the error for an unknown name.
 var errMissing = fmt.Errorf("there is none of that name: %w", fs.ErrNotExist)
 
 func (s *Store) removeName(full string) error {
@@ -366,7 +363,7 @@ func (s *Store) removeName(full string) error {
 	return os.Remove(s.path("names", fileOf(full)))
 }
 
-// removeImage removes what is noted of an image, unless it is in use.
+// removeImage removes the record of an image, unless it is in use.
 func (s *Store) removeImage(id string) error {
 	file := s.path("images", strings.TrimPrefix(id, "sha256:")+".json")
 	lock, err := regular.Open(file)
@@ -395,9 +392,9 @@ func (s *Store) imageNames(id string) []string {
 	return names
 }
 
-// sweep removes images without a name, layers that no image has, and what was cut
-// off; downloads only where that is wanted, for they could go on. Nobody pulls
-// meanwhile.
+// removeUnused removes images without a name, layers without an image, and temporary files.
+// Interrupted downloads, which could be resumed, are removed only if downloads is set. The
+// caller has the exclusive lock, so that no pull is running.
 func (s *Store) removeUnused(ctx context.Context, downloads bool) error {
 	used := map[string]bool{}
 	images, _ := os.ReadDir(s.path("images"))
@@ -440,7 +437,8 @@ func (s *Store) removeUnused(ctx context.Context, downloads bool) error {
 	return errors.Join(errs...)
 }
 
-// discard takes a layer's name away before its files.
+// discard renames a layer before it removes its files, so that an incomplete one is never
+// used.
 func (s *Store) discard(ctx context.Context, layer string) error {
 	gone := s.path("temp", "gone-"+layer)
 	if err := errors.Join(s.Options.Remove(ctx, gone), os.MkdirAll(s.path("temp"), 0o755)); err != nil {
@@ -452,10 +450,10 @@ func (s *Store) discard(ctx context.Context, layer string) error {
 	return s.Options.Remove(ctx, gone)
 }
 
-// lock takes the lock of a file of the store, and waits for it until ctx ends.
+// lock locks a file of the store, and waits for it until ctx ends.
 func (s *Store) lock(ctx context.Context, name string, how int) (func(), error) {
 	file := s.path(name)
-	// Nobody else looks in: an image has programs that give away their owner's rights.
+	// Other users must not have access: images contain setuid programs.
 	err := errors.Join(os.MkdirAll(s.Dir, 0o700), os.Chmod(s.Dir, 0o700), os.MkdirAll(filepath.Dir(file), 0o755))
 	if err != nil {
 		return nil, fmt.Errorf("make the store of images: %w", err)

@@ -184,7 +184,7 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 		op = inside.Main
 	}
 	id, waiting, err := c.call(
-		inside.Request{Op: op, Args: p.Args, Env: lastAnswer(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil},
+		inside.Request{Op: op, Args: p.Args, Env: uniqueEnv(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil},
 		s.theirs...)
 	closeAll(s.theirs)
 	if err != nil {
@@ -208,8 +208,8 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	return id, waiting, s, nil
 }
 
-// lastAnswer keeps the last value of each variable, as the kernel would show several.
-func lastAnswer(env []string) []string {
+// uniqueEnv keeps the last value of each variable, as the kernel would show several.
+func uniqueEnv(env []string) []string {
 	at := map[string]int{}
 	var all []string
 	for _, v := range env {

@@ -69,7 +69,7 @@ func identityOf(user string) identity {
 
 // maxIDs is how many subordinate IDs are used: as many as a system without user namespaces
 // has. A smaller range does not have all users of common images.
-const minIDs = 1<<16 - 1
+const maxIDs = 1<<16 - 1
 
 // subIDs returns the first range that a file assigns to a user, given by names and ID.
 func subIDs(file string, names []string) block {
@@ -82,7 +82,7 @@ func subIDs(file string, names []string) block {
 		start, err1 := strconv.Atoi(fields[1])
 		size, err2 := strconv.Atoi(fields[2])
 		if err1 == nil && err2 == nil && size > 0 {
-			return block{start, min(size, minIDs)}
+			return block{start, min(size, maxIDs)}
 		}
 	}
 	return block{}
@@ -106,8 +106,8 @@ func (id identity) opaqueAttribute() string {
 	return "user.overlay.opaque"
 }
 
-// keepAttribute returns the attributes of a process with this identity in new namespaces.
-func (id identity) keepAttribute(flags uintptr) *syscall.SysProcAttr {
+// processAttributes returns the attributes of a process with this identity in new namespaces.
+func (id identity) processAttributes(flags uintptr) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
 	if id.kind == idsRoot {
 		return attr

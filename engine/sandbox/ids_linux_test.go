@@ -13,7 +13,7 @@ func TestSubIDs_ByNameOrUID(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]block{"me": {100000, minIDs}, "1234": {300000, 10}, "nobody": {}, "": {}} {
+	for name, want := range map[string]block{"me": {100000, maxIDs}, "1234": {300000, 10}, "nobody": {}, "": {}} {
 		if got := subIDs(file, []string{name}); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}

@@ -22,7 +22,7 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// serve serves a gate at a socket.
+// serve serves a proxy at a socket.
 func serve(t testing.TB) (path string, engine *recorder) {
 	t.Helper()
 	g, engine := newEngine(t)
@@ -37,7 +37,8 @@ func serve(t testing.TB) (path string, engine *recorder) {
 	return path, engine
 }
 
-// send writes bytes to the gate's socket and then a last request, and reads all answers.
+// send writes bytes to the proxy's socket, followed by a last request, and reads all
+// responses.
 func send(t testing.TB, path, text string) string {
 	t.Helper()
 	conn, err := net.Dial("unix", path)
@@ -46,7 +47,7 @@ func send(t testing.TB, path, text string) string {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	// An error is an answer too: the gate closed the connection at once.
+	// An error is a response too: the proxy has closed the connection immediately.
 	_, _ = io.WriteString(conn, text+"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	answer, err := io.ReadAll(conn)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -55,8 +56,8 @@ func send(t testing.TB, path, text string) string {
 	return string(answer)
 }
 
-// raw are requests as no client of the engine sends them. None may reach the engine but in a
-// form that the policy has.
+// raw are requests that no client sends. They must reach the engine only in a form that the
+// policy allows.
 var raw = []string{
 	"POST /v1.41/containers/prune HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-FORM-urlencoded\r\nContent-Length: 10\r\n\r\nfilters={}",
 	"POST /v1.41/volumes/prune HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n--b--\r\n0\r\n\r\n",
@@ -107,8 +108,7 @@ func TestRawRequests_FilteredByPolicy(t *testing.T) {
 	}
 }
 
-// TestRawRequests_OrdinaryPass holds that the spellings that clients use are
-// served.
+// TestRawRequests_OrdinaryPass checks that the spellings of real clients are served.
 func TestRawRequests_OrdinaryPass(t *testing.T) {
 	t.Parallel()
 	path, engine := serve(t)
@@ -136,7 +136,8 @@ func TestRawRequests_OrdinaryPass(t *testing.T) {
 	}
 }
 
-// FuzzRawRequest sends any bytes to the gate: whatever reaches the engine keeps the policy.
+// FuzzRawRequest sends any bytes to the proxy: everything that reaches the engine must obey
+// the policy.
 func FuzzRawRequest(f *testing.F) {
 	for _, text := range raw {
 		head, body, _ := strings.Cut(text, "\r\n\r\n")
@@ -158,7 +159,7 @@ func FuzzRawRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, target, header string, body []byte) {
 		text := method + " " + target + " HTTP/1.1\r\n" + header + "\r\n\r\n" + string(body)
 		if strings.Contains(strings.ToLower(text), "go-http-client") {
-			t.Skip() // the recorder takes it for the gate
+			t.Skip() // the recorder takes it for the proxy
 		}
 		if !strings.Contains(header, "Length") && !strings.Contains(header, "Encoding") {
 			text = fmt.Sprintf("%s %s HTTP/1.1\r\n%s\r\nContent-Length: %d\r\n\r\n%s", method, target, header, len(body), body)
@@ -180,8 +181,8 @@ func FuzzRawRequest(f *testing.F) {
 	})
 }
 
-// FuzzClient lets the engine's own client ask for what the fuzzer chooses: whatever reaches
-// the engine keeps the policy.
+// FuzzClient calls the engine's own client with arguments of the fuzzer: everything that
+// reaches the engine must obey the policy.
 func FuzzClient(f *testing.F) {
 	for which := range len(asks) {
 		f.Add(which, "1.41", "mine", "others", "x", int64(1), true)
@@ -211,8 +212,8 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// asks are calls of the engine's client, with texts, a number and a choice in places that
-// matter.
+// asks are calls of the engine's client, with texts, a number and a choice in important
+// places.
 var asks = []func(ctx context.Context, cl *client.Client, a, b, c string, n int64, yes bool){
 	func(ctx context.Context, cl *client.Client, a, b, c string, n int64, yes bool) {
 		_, _ = cl.ContainerCreate(

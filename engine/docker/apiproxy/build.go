@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// buildKitNote is what a build should know of BuildKit.
+// buildKitNote warns about BuildKit.
 const buildKitNote = "docker build with BuildKit runs in this machine's engine, outside the build's network: " +
 	"its steps, and ADD of a URL, reach what this machine reaches, and so its cloud metadata."
 
-// buildKit tells the build once what BuildKit's steps reach.
+// buildKit warns once that steps of BuildKit run in the host's network.
 func (g *Proxy) buildKit(*call) error {
 	if g.Note != nil && len(g.Unreachable) > 0 {
 		g.noteOnce.Do(func() { g.Note(buildKitNote) })
@@ -19,13 +19,13 @@ func (g *Proxy) buildKit(*call) error {
 	return nil
 }
 
-// build labels what is built, and keeps the steps of the classic builder in the network of
+// build labels built images, and runs the steps of the classic builder in the network of
 // the build.
 func (g *Proxy) build(c *call) error {
 	if err := g.labelBuild(c); err != nil {
 		return err
 	}
-	c.query.Set("forcerm", "1") // what a step that fails leaves has no labels
+	c.query.Set("forcerm", "1") // containers of failed steps would remain without labels
 	for _, name := range c.query["t"] {
 		if strings.Contains(name, "@") {
 			return badRequest("invalid image name %s", name)
@@ -67,7 +67,7 @@ func (g *Proxy) labelBuild(c *call) error {
 	return err
 }
 
-// buildWithKit checks what a client asks of BuildKit outside its own protocol.
+// buildWithKit checks the part of a BuildKit request outside its own protocol.
 func (g *Proxy) buildWithKit(c *call) error {
 	if remote := c.query.Get("remote"); remote != "" && remote != "client-session" {
 		return refuseRemote(remote)
@@ -79,7 +79,7 @@ func (g *Proxy) buildWithKit(c *call) error {
 	return g.buildKit(c)
 }
 
-// buildClassic checks a build with the classic builder.
+// buildClassic checks a request to the classic builder.
 func (g *Proxy) buildClassic(c *call) error {
 	if remote := c.query.Get("remote"); remote != "" {
 		return refuseRemote(remote)
@@ -108,9 +108,9 @@ func refuseRemote(remote string) error {
 		"git clone URL context && docker build context", remote)
 }
 
-// buildNetwork settles the network of a build's steps. The classic builder gives its
-// containers no addresses of their own, so those that must not reach some are in the network
-// of the build's container.
+// buildNetwork sets the network of a build's steps. The classic builder cannot give
+// addresses to its containers, so if they must not reach metadata addresses they use the
+// network of the build's container, which blocks them.
 func (g *Proxy) buildNetwork(c *call) error {
 	mode := c.query.Get("networkmode")
 	of, shared := strings.CutPrefix(mode, "container:")

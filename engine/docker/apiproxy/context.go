@@ -12,22 +12,22 @@ import (
 	"strings"
 )
 
-// defaultDockerfile is read where none is named, or in lower case where there is none.
+// defaultDockerfile is the name if none is given. The engine also accepts it in lower case.
 const defaultDockerfile = "Dockerfile"
 
-// maxDockerfile is how long a Dockerfile may be, in bytes.
+// maxDockerfile bounds the length of a Dockerfile in bytes, which is held in memory.
 const maxDockerfile = 1 << 20
 
-// scanner writes the context of a build anew, and checks its Dockerfile before the engine
-// gets the end of it.
+// scanner rewrites the context of a build, and checks its Dockerfile before the engine has
+// received the end of the context.
 type scanner struct {
 	gate  *Proxy
-	names []string        // where the Dockerfile may be
-	links map[string]bool // symbolic links, through which other files could be changed
+	names []string        // possible names of the Dockerfile
+	links map[string]bool // symbolic links, through which later entries could replace the Dockerfile
 }
 
-// scanContext returns a context as it came, up to where its Dockerfile is refused. An engine
-// begins to build only when it has all.
+// scanContext returns the context unchanged, up to where its Dockerfile is refused. The
+// engine starts the build only after it has received all of it.
 func (g *Proxy) scanContext(context io.ReadCloser, dockerfile string) io.ReadCloser {
 	s := &scanner{gate: g, names: []string{dockerfile}, links: map[string]bool{}}
 	if dockerfile == defaultDockerfile {
@@ -61,7 +61,7 @@ func (s *scanner) copy(to io.Writer, context io.Reader) error {
 	}
 }
 
-// decompress reads a context as clients send it.
+// decompress decompresses a context in the formats that clients use.
 func decompress(context io.Reader) (io.Reader, error) {
 	from := bufio.NewReader(context)
 	magic, _ := from.Peek(4)
@@ -115,7 +115,8 @@ func (s *scanner) entry(w *tar.Writer, header *tar.Header, content io.Reader) er
 	return err
 }
 
-// onTheWay reports whether a name is a Dockerfile's, or a directory's that it is in.
+// isParentLink reports whether a name is that of a Dockerfile, or of a directory that
+// contains it.
 func (s *scanner) isParentLink(name string) bool {
 	for _, file := range s.names {
 		if file == name || strings.HasPrefix(file, name+"/") {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// createContainer labels a container, turns its paths into the engine's, and its
-// network, where that is the host's, into the build's.
+// createContainer labels a container and translates its paths. A container with the host's
+// network gets that of the build.
 func (g *Proxy) createContainer(c *call) error {
 	err := g.prepareContainer(c.Context(), c.body)
 	if name := c.query.Get("name"); err == nil && strings.Contains(strings.TrimPrefix(name, "/"), "/") {
@@ -17,7 +17,7 @@ func (g *Proxy) createContainer(c *call) error {
 	}
 	var refused *refusal
 	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
-		refused.status = http.StatusConflict // else a client takes the image for missing
+		refused.status = http.StatusConflict // with 404, clients would pull the image
 	}
 	return err
 }
@@ -49,13 +49,13 @@ func (g *Proxy) updateContainer(c *call) error {
 	return g.admit(c.body, "an update", resourceFields())
 }
 
-// namespaces are the fields that say whose namespaces a container shares, with their flags
-// and the modes that are nothing of this machine's.
+// namespaces are the fields that select shared namespaces, with the flag of the docker CLI
+// and the modes that do not share anything of the host.
 var namespaces = []struct {
 	key, flag string
 	own       []string
-	host      bool // host is the build's container
-	container bool // container:ID is possible
+	host      bool // host means the build's container
+	container bool // container:ID is allowed
 }{
 	{"PidMode", "--pid", nil, true, true},
 	{"IpcMode", "--ipc", []string{"none", "private", "shareable"}, false, true},
@@ -63,8 +63,8 @@ var namespaces = []struct {
 	{"UsernsMode", "--userns", nil, false, false},
 }
 
-// shareNamespaces settles whose processes and network a container shares: those of the
-// host are the build's container's.
+// shareNamespaces sets which processes and network a container shares: instead of the
+// host's, those of the build's container.
 func (g *Proxy) shareNamespaces(ctx context.Context, host object) error {
 	for _, n := range namespaces {
 		mode := host.text(n.key)
@@ -109,7 +109,7 @@ func (g *Proxy) shareVolumes(ctx context.Context, host object) error {
 	return nil
 }
 
-// shareLinks names linked containers by ID; their names stay aliases.
+// shareLinks replaces linked containers by their IDs. Their names stay as aliases.
 func (g *Proxy) shareLinks(ctx context.Context, host object) error {
 	links, err := host.list("Links")
 	if err != nil || len(links) == 0 {
@@ -131,9 +131,9 @@ func (g *Proxy) shareLinks(ctx context.Context, host object) error {
 	return nil
 }
 
-// onBuildsNetwork prepares a container that is to have the host's network, which is the
-// build's container's: with such a one the engine takes no settings of a network. Ports it
-// discards with the host's too; what would have an effect there is refused.
+// onBuildsNetwork prepares a container for the network of the build's container, instead of
+// the host's. The engine then refuses network settings. Published ports are dropped, as it
+// does for the host's network; settings that would have an effect there are refused.
 func onBuildsNetwork(o, host object) error {
 	if host.text("NetworkMode") != "host" {
 		return nil
@@ -165,8 +165,8 @@ func notWithHostNetwork(flag string) error {
 		"which with --docker socket is the network of the build's container", flag)
 }
 
-// removeContainer removes a container with its volumes that have no name: they have no
-// labels either, by which they would be found later.
+// removeContainer removes a container with its anonymous volumes. These have no labels, so
+// they could not be found later.
 func (g *Proxy) removeContainer(c *call) error {
 	c.query.Set("v", "1")
 	return isOwn(g, c)

@@ -12,7 +12,8 @@ import (
 const remoteAddText = "ADD %s would be fetched by the engine from this machine's network, outside the build; " +
 	"with --docker socket use RUN curl, or COPY for files of the context"
 
-// checkTriggers checks the ONBUILD triggers of a container, which an image takes over.
+// checkTriggers checks the ONBUILD triggers of a container's configuration, which an image
+// inherits.
 func checkTriggers(g *Proxy, value any) error {
 	triggers, err := object{"OnBuild": value}.list("OnBuild")
 	if err != nil {
@@ -26,8 +27,8 @@ func checkTriggers(g *Proxy, value any) error {
 	return nil
 }
 
-// checkDockerfile refuses instructions with which the engine itself fetches something: it
-// does so from its own network, where cloud metadata is within reach.
+// checkDockerfile refuses instructions with which the engine itself downloads something: it
+// does so from the host's network, where metadata addresses are reachable.
 func (g *Proxy) checkDockerfile(text []byte) error {
 	if len(g.Unreachable) == 0 {
 		return nil
@@ -38,15 +39,18 @@ func (g *Proxy) checkDockerfile(text []byte) error {
 	return nil
 }
 
-// continuations are the ends of lines that go on, by the escape character.
+// continuations match the ends of continued lines, by escape character.
 var continuations = sync.OnceValue(func() []*regexp.Regexp {
 	return []*regexp.Regexp{regexp.MustCompile(`\\[ \t]*$`), regexp.MustCompile(`\x60[ \t]*$`)}
 })
 
 // remoteAdd returns a source of an ADD instruction that may be a URL once variables are
-// expanded. It takes more for an instruction than the engine's parser, whose versions
-// differ in where lines go on and which are comments: each line may begin one, with either
-// escape character.
+// expanded.
+//
+// It finds more instructions than the engine's parser, whose versions differ in what
+// continues a line and what is a comment: every line may begin an instruction, with either
+// escape character. Missing one would be a security problem; a false positive is only an
+// error message.
 func remoteAdd(text []byte) (source string, found bool) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	lines := strings.Split(string(text), "\n")
@@ -58,7 +62,7 @@ func remoteAdd(text []byte) (source string, found bool) {
 	return "", false
 }
 
-// remoteFirst does so for the instruction that begins with the first line.
+// remoteFirst is remoteAdd for the instruction that begins with the first line.
 func remoteFirst(lines []string) (source string, found bool) {
 	for _, continuation := range continuations() {
 		for _, indented := range []bool{false, true} {
@@ -70,8 +74,8 @@ func remoteFirst(lines []string) (source string, found bool) {
 	return "", false
 }
 
-// instruction returns the instruction that begins with the first line, if it can be ADD or
-// ONBUILD, and else an empty text. Indented is whether comments in it may be indented.
+// instruction returns the instruction that begins with the first line if it can be ADD or
+// ONBUILD, and else "". indented is whether comments in it may be indented.
 func instruction(lines []string, continuation *regexp.Regexp, indented bool) string {
 	joined := ""
 	for _, line := range lines {
@@ -96,7 +100,7 @@ func instruction(lines []string, continuation *regexp.Regexp, indented bool) str
 		}
 		joined += line[:end[0]]
 		if joined == "" || !canBeAdd(joined) {
-			return "" // the next line begins the same instruction, or it is another one
+			return "" // the next line either continues the same instruction or is another one
 		}
 	}
 	if !canBeAdd(joined) {
@@ -105,7 +109,7 @@ func instruction(lines []string, continuation *regexp.Regexp, indented bool) str
 	return joined
 }
 
-// canBeAdd reports whether a text, or what it may go on to, is ADD or ONBUILD.
+// canBeAdd reports whether a text is, or may be continued to, ADD or ONBUILD.
 func canBeAdd(text string) bool {
 	text = strings.ToLower(text)
 	for _, word := range []string{"add", "onbuild"} {
@@ -116,7 +120,7 @@ func canBeAdd(text string) bool {
 	return false
 }
 
-// remoteSource returns the source of an instruction that may be a URL.
+// remoteSource returns a source of an instruction that may be a URL.
 func remoteSource(instruction string) (source string, found bool) {
 	rest := strings.TrimSpace(instruction)
 	for len(rest) > 7 && strings.EqualFold(rest[:7], "onbuild") {
@@ -135,7 +139,7 @@ func remoteSource(instruction string) (source string, found bool) {
 	}
 	for _, words := range [][]string{strings.FieldsFunc(rest, unicode.IsSpace), jsonWords(rest)} {
 		for i, word := range words {
-			if i < len(words)-1 && mayBeURL(word) { // the last is the destination
+			if i < len(words)-1 && mayBeURL(word) { // the last word is the destination
 				return word, true
 			}
 		}
@@ -143,13 +147,13 @@ func remoteSource(instruction string) (source string, found bool) {
 	return "", false
 }
 
-// jsonWords returns the words of an instruction's JSON form.
+// jsonWords returns the words of an instruction in JSON form.
 func jsonWords(text string) (words []string) {
 	_ = json.Unmarshal([]byte(text), &words)
 	return words
 }
 
-// mayBeURL reports whether a word is a URL, or can be one once variables are expanded.
+// mayBeURL reports whether a word is a URL, or may be one once variables are expanded.
 func mayBeURL(word string) bool {
 	word = strings.ToLower(strings.Map(func(c rune) rune {
 		if strings.ContainsRune("\"'\\`[],", c) {

@@ -54,13 +54,13 @@ func TestRemoteAdd_IgnoresContextFiles(t *testing.T) {
 	}
 }
 
-// archive returns a tar archive of headers with their contents.
+// archive returns a tar archive of headers and contents.
 func archive(t testing.TB, entries ...tar.Header) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
-		content := e.Uname // a place for it
+		content := e.Uname // a field that has no meaning here
 		e.Uname, e.Size, e.Mode = "", int64(len(content)), 0o644
 		if err := w.WriteHeader(&e); err != nil {
 			t.Fatal(err)

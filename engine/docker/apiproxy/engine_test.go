@@ -17,8 +17,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker/apiproxy"
 )
 
-// recorder stands for an engine: it has things of the build, called mine, and of others,
-// and records what else it is asked for.
+// recorder is a fake engine. It has objects of the build, named mine, and of others, and
+// records all other requests.
 type recorder struct {
 	address string
 
@@ -34,7 +34,7 @@ type received struct {
 	body         string
 }
 
-// things are those that the engine has, by kind and ID, with their names and whose they are.
+// things are the objects of the engine by kind and ID, with name and owner.
 var things = map[string]map[string]struct{ name, of string }{
 	"containers": {self: {"self", "me"}, mine: {"mine", "me"}, others: {"others", "you"}},
 	"networks":   {mine: {"mine", "me"}, others: {"others", "you"}, bridge: {"bridge", ""}},
@@ -42,11 +42,10 @@ var things = map[string]map[string]struct{ name, of string }{
 	"images":     {"sha256:" + mine: {"mine", "me"}, "sha256:" + others: {"others", "you"}, "sha256:" + self: {"new", ""}},
 }
 
-// bridge is the ID of the engine's own network.
+// bridge is the ID of the engine's default network.
 const bridge = "b41d6eb41d6eb41d6eb4"
 
-// lookup answers a request for a description, as the engine does: by ID, by name, or by the
-// beginning of an ID.
+// lookup finds an object as the engine does: by ID, by name, or by a prefix of the ID.
 func lookup(kind, asked string) any {
 	all := things[kind]
 	id := ""
@@ -92,7 +91,7 @@ func (e *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the gate cut it off
+		return // the proxy has cut it off
 	}
 	query := r.URL.Query()
 	e.mu.Lock()
@@ -101,7 +100,7 @@ func (e *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s?%s %s", r.Method, r.URL.EscapedPath(), query.Encode(), body)
 }
 
-// take returns what was received, and forgets it.
+// take returns the recorded requests and clears them.
 func (e *recorder) take() []received {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// configFields are those of a container's configuration, at its creation and in a commit.
+// configFields are the fields of a container's configuration, in requests to create a
+// container and to commit one.
 var configFields = sync.OnceValue(func() fields {
 	return fieldList(
 		"ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "Domainname", "Entrypoint",
@@ -19,8 +20,8 @@ var configFields = sync.OnceValue(func() fields {
 		with(checkTriggers, "OnBuild")
 })
 
-// createFields are those of a request to create a container. Some clients send parameters
-// in the body too.
+// createFields are the fields of a request to create a container. Some clients repeat the
+// parameters in the body.
 var createFields = sync.OnceValue(func() fields {
 	all := fieldList("HostConfig", "NetworkingConfig").without("name", "platform", "_query", "abortSignal")
 	for name, f := range configFields() {
@@ -29,7 +30,7 @@ var createFields = sync.OnceValue(func() fields {
 	return all
 })
 
-// resourceFields are limits of a container, which can be updated.
+// resourceFields are the limits of a container, which can also be updated.
 var resourceFields = sync.OnceValue(func() fields {
 	return fieldList(
 		"BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
@@ -46,15 +47,15 @@ var resourceFields = sync.OnceValue(func() fields {
 		with(checkUlimits, "Ulimits")
 })
 
-// hostFields are those of a HostConfig. The meaning of those that name other things, such
-// as Binds and NetworkMode, is checked by createContainer.
+// hostFields are the fields of HostConfig. createContainer checks the meaning of those that
+// refer to other objects, such as Binds and NetworkMode.
 var hostFields = sync.OnceValue(func() fields {
 	all := fieldList(
 		"AutoRemove", "Binds", "CapDrop", "ConsoleSize", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts",
 		"GroupAdd", "Init", "IpcMode", "Links", "Mounts", "NetworkMode", "PidMode", "PortBindings",
 		"PublishAllPorts", "ReadonlyRootfs", "ShmSize", "Tmpfs", "UTSMode", "UsernsMode", "VolumesFrom",
 	).
-		without("ContainerIDFile"). // the client writes it
+		without("ContainerIDFile"). // the client creates this file itself
 		with(booleanRight("a privileged container"), "Privileged").
 		with(booleanRight("--cap-add"), "CapAdd").
 		with(unmasked, "MaskedPaths", "ReadonlyPaths").
@@ -73,7 +74,8 @@ var hostFields = sync.OnceValue(func() fields {
 	return all
 })
 
-// execFields are those of a process in a container; Container is the path's once more.
+// execFields are the fields of a process in a container. Container repeats the ID of the
+// path.
 var execFields = sync.OnceValue(func() fields {
 	return fieldList(
 		"AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "ConsoleSize", "Detach", "DetachKeys", "Env",
@@ -81,8 +83,8 @@ var execFields = sync.OnceValue(func() fields {
 	).without("Container", "id", "abortSignal").with(booleanRight("exec --privileged"), "Privileged")
 })
 
-// right returns a check of a field that would give a container more of this machine than
-// containers have, unless the build itself has it.
+// booleanRight returns a check of a field that would give a container more access to the
+// host than usual. It is allowed only if the build itself has that access.
 func booleanRight(flag string) func(*Proxy, any) error {
 	return func(g *Proxy, value any) error {
 		if g.Privileged || empty(value) {
@@ -92,7 +94,7 @@ func booleanRight(flag string) func(*Proxy, any) error {
 	}
 }
 
-// rightUnless is right, except for some values.
+// rightUnless is like booleanRight, but always allows some values.
 func rightUnless(flag string, allowed ...string) func(*Proxy, any) error {
 	return func(g *Proxy, value any) error {
 		if text, _ := value.(string); slices.Contains(allowed, text) {
@@ -102,8 +104,8 @@ func rightUnless(flag string, allowed ...string) func(*Proxy, any) error {
 	}
 }
 
-// unmasked checks lists of paths that are hidden in a container: even an empty one is more
-// than the usual.
+// unmasked checks lists of masked paths. Even an empty list gives more access than the
+// default.
 func unmasked(g *Proxy, value any) error {
 	if value == nil {
 		return nil
@@ -111,7 +113,7 @@ func unmasked(g *Proxy, value any) error {
 	return booleanRight("--security-opt systempaths")(g, true)
 }
 
-// checkSecurity allows options that only take rights away.
+// checkSecurity allows options that only remove rights.
 func checkSecurity(g *Proxy, value any) error {
 	options, err := object{"SecurityOpt": value}.list("SecurityOpt")
 	if err != nil {
@@ -125,7 +127,8 @@ func checkSecurity(g *Proxy, value any) error {
 	return nil
 }
 
-// checkLog allows drivers that keep logs on the engine: others send them from its network.
+// checkLog allows log drivers that write on the engine's host. Others send logs from its
+// network.
 func checkLog(g *Proxy, value any) error {
 	if empty(value) {
 		return nil
@@ -143,7 +146,7 @@ func checkLog(g *Proxy, value any) error {
 		}), "Config"))
 }
 
-// checkScore refuses a container that the kernel would spare when memory is short.
+// checkScore refuses containers that the OOM killer would spare.
 func checkScore(g *Proxy, value any) error {
 	number, isNumber := value.(json.Number)
 	if score, err := number.Int64(); value == nil || isNumber && err == nil && score >= 0 {
@@ -152,7 +155,7 @@ func checkScore(g *Proxy, value any) error {
 	return booleanRight("a negative --oom-score-adj")(g, true)
 }
 
-// checkUlimits refuses limits that would let a process have real-time priority.
+// checkUlimits refuses limits that allow real-time priority.
 func checkUlimits(g *Proxy, value any) error {
 	list, _ := value.([]any)
 	if !empty(value) && list == nil {
@@ -173,7 +176,8 @@ func checkUlimits(g *Proxy, value any) error {
 	return nil
 }
 
-// ofNamespace reports whether a kernel parameter is a container's own.
+// ofNamespace reports whether a kernel parameter belongs to a container's namespace, not to
+// the host.
 func ofNamespace(name string) bool {
 	for _, prefix := range []string{"net.", "fs.mqueue.", "kernel.msg", "kernel.sem", "kernel.shm"} {
 		if strings.HasPrefix(name, prefix) {

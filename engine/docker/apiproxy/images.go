@@ -11,13 +11,13 @@ import (
 	"sync"
 )
 
-// names are those that the build gave to images, with their tags.
+// names are the names with tags that the build has given to images.
 type names struct {
 	mu  sync.Mutex
 	all map[string]bool
 }
 
-// given notes a name.
+// given adds a name.
 func (n *names) given(name string) {
 	if name == "" || strings.Contains(name, "@") {
 		return
@@ -36,13 +36,13 @@ func (n *names) has(name string) bool {
 	return n.all[tagged(name)]
 }
 
-// ids are those of images that the build made.
+// ids are the IDs of images that the build has created.
 type ids struct {
 	mu  sync.Mutex
 	all map[string]bool
 }
 
-// add notes an ID.
+// add adds an ID.
 func (i *ids) add(id string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -52,15 +52,15 @@ func (i *ids) add(id string) {
 	i.all[id] = true
 }
 
-// Made returns the IDs of images that the build made, or that were there already when it
-// made them, sorted.
+// Made returns, sorted, the IDs of images that the build created. Some may have existed
+// already, if a build created an identical image.
 func (g *Proxy) Made() []string {
 	g.made.mu.Lock()
 	defer g.made.mu.Unlock()
 	return slices.Sorted(maps.Keys(g.made.all))
 }
 
-// tagged is a name with its tag, as the engine lists it.
+// tagged returns a name with its tag, as the engine lists it.
 func tagged(name string) string {
 	for _, hub := range []string{"index.docker.io/", "docker.io/", "library/"} {
 		name = strings.TrimPrefix(name, hub)
@@ -71,16 +71,16 @@ func tagged(name string) string {
 	return name
 }
 
-// Named returns the names that the build gave to images, or tried to, sorted.
+// Named returns, sorted, the names that the build gave or tried to give to images.
 func (g *Proxy) Named() []string {
 	g.names.mu.Lock()
 	defer g.names.mu.Unlock()
 	return slices.Sorted(maps.Keys(g.names.all))
 }
 
-// commit makes an image of a container.
+// commit creates an image from a container.
 func (g *Proxy) commit(c *call) error {
-	// Some clients send the parameters in the body too.
+	// Some clients repeat the parameters in the body.
 	parameters := fields{}.without("container", "repo", "tag", "comment", "author", "pause", "changes")
 	maps.Copy(parameters, configFields())
 	if err := g.admit(c.body, "an image", parameters); err != nil {
@@ -97,7 +97,7 @@ func (g *Proxy) commit(c *call) error {
 	return g.change(c.query)
 }
 
-// name notes a name that stands in two parameters, and gives each its own part.
+// name records a name that is given in two parameters, and splits it properly between them.
 func (g *Proxy) name(query url.Values) error {
 	repo, tag := query.Get("repo"), query.Get("tag")
 	if repo == "" {
@@ -122,8 +122,8 @@ func (g *Proxy) name(query url.Values) error {
 	return nil
 }
 
-// change labels an image that is not built from a Dockerfile, and checks the changes that
-// the build makes to it. The labels come first: a change may end in a line that goes on.
+// change labels an image that is created without a Dockerfile, and checks the changes that
+// the build requests. The labels come first, because a change may end in a continued line.
 func (g *Proxy) change(query url.Values) error {
 	changes := query["changes"]
 	if err := g.checkDockerfile([]byte(strings.Join(changes, "\n"))); err != nil {
@@ -141,7 +141,7 @@ func (g *Proxy) change(query url.Values) error {
 	return nil
 }
 
-// createImage pulls an image, which stays as it is, or imports and labels one.
+// createImage pulls an image, which gets no labels, or imports and labels one.
 func (g *Proxy) createImage(c *call) error {
 	switch from := c.query.Get("fromSrc"); {
 	case c.query.Get("fromImage") != "":
@@ -169,8 +169,8 @@ func (g *Proxy) tag(c *call) error {
 
 var digest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(sha256:)?[0-9a-f]{1,64}$`) })
 
-// removeImage lets the build remove what it made or named. An image that this machine had
-// under a name is this machine's.
+// removeImage lets the build remove images and names that it has created. A name that
+// existed before the build stays.
 func (g *Proxy) removeImage(c *call) error {
 	var is struct {
 		ID       string `json:"Id"`
@@ -188,7 +188,7 @@ func (g *Proxy) removeImage(c *call) error {
 	if byName := !digest().MatchString(asked) || slices.ContainsFunc(is.RepoTags, sameName(asked)); !byName {
 		c.name = is.ID
 	} else if !strings.Contains(asked, "@") {
-		c.name = withTag(asked) // which is no part of an ID, whatever it is by then
+		c.name = withTag(asked) // a name with a tag is never taken for the prefix of an ID, even if the image has been removed in the meantime
 	}
 	if g.has(described{ID: is.ID, Config: is.Config}) {
 		return nil
@@ -203,14 +203,14 @@ func (g *Proxy) removeImage(c *call) error {
 	return refuse("the image %s is this machine's; with --docker socket a build removes only what it made", asked)
 }
 
-// sameName returns whether a name in the engine's list is the one that is asked for.
+// sameName returns a function that reports whether a listed name is the requested one.
 func sameName(asked string) func(string) bool {
 	return func(listed string) bool {
 		return tagged(listed) == tagged(asked) || tagged(listed) == "localhost/"+tagged(asked)
 	}
 }
 
-// withTag returns a name with a tag.
+// withTag adds the default tag to a name without one.
 func withTag(name string) string {
 	if strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
 		return name
@@ -218,7 +218,7 @@ func withTag(name string) string {
 	return name + ":latest"
 }
 
-// load has the engine tell the names of images that are loaded.
+// load makes the engine report the names of loaded images.
 func (*Proxy) load(c *call) error {
 	c.query.Set("quiet", "1")
 	return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker/apiproxy"
 )
 
-// TestProxy_RefusesFields holds that fields with which a container or an image would get
-// more than the build has are refused, with a message that names them.
+// TestProxy_RefusesFields checks that fields with which a container or an image would get
+// more access than the build are refused, with a message that names them.
 func TestProxy_RefusesFields(t *testing.T) {
 	t.Parallel()
 	const create, image = "/v1.41/containers/create", "tar"
@@ -110,7 +110,7 @@ func TestNote_OnceForBuildKit(t *testing.T) {
 	g, _ := newEngine(t)
 	var notes []string
 	g.Note = func(text string) { notes = append(notes, text) }
-	ask(t, g, "POST", "/session", "") // metadata may be reached
+	ask(t, g, "POST", "/session", "") // metadata addresses are allowed
 	g.Unreachable = []string{"169.254.169.254"}
 	ask(t, g, "POST", "/build", "")
 	if len(notes) > 0 {

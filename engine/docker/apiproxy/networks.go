@@ -12,11 +12,11 @@ import (
 	"sync"
 )
 
-// predefined are networks that the engine has for all.
+// predefined are the networks that every engine has.
 var predefined = []string{"bridge", "host", "none"}
 
-// network returns the full ID of a network that the build may join. The engine's own are
-// known by their names, which no other network can have.
+// network returns the full ID of a network that the build may join. The predefined ones are
+// identified by their names, which no other network can have.
 func (g *Proxy) network(ctx context.Context, name string) (id string, err error) {
 	switch name {
 	case "", "default", "bridge":
@@ -27,8 +27,8 @@ func (g *Proxy) network(ctx context.Context, name string) (id string, err error)
 	return g.mustOwn(ctx, "network", name)
 }
 
-// endpointFields are those of a container's place in a network. Those that the engine
-// tells, and clients send back, are dropped.
+// endpointFields are the fields of a container's connection to a network. State that the
+// engine reports, and that clients send back, is dropped.
 var endpointFields = sync.OnceValue(func() fields {
 	return fieldList("Aliases", "GwPriority", "IPAMConfig", "Links", "MacAddress", "NetworkID").
 		with(keysOf("the driver option", func(key string) bool {
@@ -38,8 +38,8 @@ var endpointFields = sync.OnceValue(func() fields {
 			"IPAddress", "IPPrefixLen", "IPv6Gateway")
 })
 
-// endpoints checks the networks of a new container, and keeps it from the addresses at
-// which a cloud tells this machine its credentials: they are its own.
+// endpoints checks the networks of a new container, and blocks metadata addresses by making
+// them the container's own.
 func (g *Proxy) endpoints(ctx context.Context, o, host object) error {
 	networking := o.child("NetworkingConfig")
 	if err := g.admit(networking, "a container's networks", fieldList("EndpointsConfig")); err != nil {
@@ -55,7 +55,7 @@ func (g *Proxy) endpoints(ctx context.Context, o, host object) error {
 	}
 	switch {
 	case strings.HasPrefix(mode, "container:"):
-		clear(all) // the other container has them
+		clear(all) // those of the other container apply
 	case mode != "none" && all[mode] == nil:
 		all[mode] = map[string]any{}
 	}
@@ -68,8 +68,8 @@ func (g *Proxy) endpoints(ctx context.Context, o, host object) error {
 	return nil
 }
 
-// networkMode settles which network a container has: a full ID, one of the engine's, or
-// that of another container.
+// networkMode sets the network of a container: a full ID, a predefined one, or that of
+// another container.
 func (g *Proxy) networkMode(ctx context.Context, host object) (string, error) {
 	mode := host.text("NetworkMode")
 	if !empty(host["NetworkMode"]) && mode == "" {
@@ -118,7 +118,8 @@ func (g *Proxy) endpointsByID(ctx context.Context, named object) (object, error)
 	return all, nil
 }
 
-// endpoint checks a container's place in a network, and pins the network to its full ID.
+// endpoint checks a container's connection to a network, and pins it to the network's full
+// ID.
 func (g *Proxy) endpoint(ctx context.Context, e object, id string) error {
 	if err := g.admit(e, "an endpoint", endpointFields()); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (g *Proxy) endpoint(ctx context.Context, e object, id string) error {
 	}
 	delete(e, "NetworkID")
 	if !slices.Contains(predefined, id) {
-		e["NetworkID"] = id // the engine goes by it where it has a name as well
+		e["NetworkID"] = id // the engine prefers it to the name
 	}
 	links, err := e.list("Links")
 	if err != nil {
@@ -145,7 +146,7 @@ func (g *Proxy) endpoint(ctx context.Context, e object, id string) error {
 	return g.addresses(e, id)
 }
 
-// addresses gives a container those that it must not reach.
+// addresses gives a container the addresses that it must not reach.
 func (g *Proxy) addresses(e object, id string) error {
 	if empty(e["IPAMConfig"]) && (len(g.Unreachable) == 0 || id == "none") {
 		delete(e, "IPAMConfig")
@@ -186,8 +187,8 @@ func toAny(texts []string) []any {
 	return all
 }
 
-// connect lets the build connect what is its own, and itself, to its own networks and to
-// the engine's bridge.
+// connect lets the build connect its own containers, and the one it runs in, to its own
+// networks and to the default bridge.
 func (g *Proxy) connect(c *call) error {
 	if err := g.connection(c, "EndpointConfig"); err != nil {
 		return err
@@ -197,7 +198,7 @@ func (g *Proxy) connect(c *call) error {
 
 func (g *Proxy) disconnect(c *call) error { return g.connection(c, "Force") }
 
-// connection settles which network and container a request is about.
+// connection resolves the network and the container of a request.
 func (g *Proxy) connection(c *call, more string) (err error) {
 	if err = g.admit(c.body, "a connection", fieldList("Container", more).without("id")); err != nil {
 		return err
@@ -211,7 +212,7 @@ func (g *Proxy) connection(c *call, more string) (err error) {
 	return err
 }
 
-// inspectNetwork tells of the build's own networks, and of the engine's without the
+// inspectNetwork describes the build's own networks, and the predefined ones without
 // containers of others.
 func (g *Proxy) inspectNetwork(c *call) error {
 	if !slices.Contains(predefined, c.name) {
@@ -251,13 +252,14 @@ func (g *Proxy) hideOthers(ctx context.Context, network map[string]json.RawMessa
 	return err
 }
 
-// networkOptions are those of a bridge that lead to no network of this machine.
+// networkOptions are the options of a bridge that do not give access to networks of the
+// host.
 var networkOptions = []string{
 	"com.docker.network.driver.mtu", "com.docker.network.bridge.enable_icc",
 	"com.docker.network.bridge.enable_ip_masquerade", "com.docker.network.bridge.host_binding_ipv4",
 }
 
-// networkFields are those of a new network.
+// networkFields are the fields of a new network.
 var networkFields = sync.OnceValue(func() fields {
 	return fieldList("Attachable", "CheckDuplicate", "EnableIPv4", "EnableIPv6", "IPAM", "Internal", "Labels", "Name").
 		with(func(g *Proxy, value any) error {
@@ -305,8 +307,8 @@ func (g *Proxy) createNetwork(c *call) error {
 	return nil
 }
 
-// private are the addresses that networks of a build may have. The engine routes a subnet
-// on this machine, so others would be out of reach for its other programs.
+// privateNetworks are the addresses that networks of a build may have. The host routes them
+// to the bridge, so any others would become unreachable for the host.
 var privateNetworks = []string{
 	"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7",
 	"2001:db8::/32", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24",

@@ -10,18 +10,18 @@ import (
 // object is a JSON object of the API.
 type object map[string]any
 
-// field says what is done with a field of an object that the build sends.
+// field describes how a field of a request is handled.
 type field struct {
-	check func(g *Proxy, value any) error // nil for any value
-	drop  bool                            // it is not sent on
+	check func(g *Proxy, value any) error // nil if any value is allowed
+	drop  bool                            // not sent to the engine
 }
 
-// fields are those that an object may have.
+// fields are the fields that an object may have. All others are refused.
 type fields map[string]field
 
-// admit checks an object's fields and gives their names the spelling of the list: the
-// engine takes them in any case. A field in two spellings is refused, as is one that is not
-// in the list, unless it is empty.
+// admit checks the fields of an object and rewrites their keys to the spelling of the list,
+// because the engine matches them case-insensitively. A field that is given in two
+// spellings is refused, as is one that is not in the list unless its value is empty.
 func (g *Proxy) admit(o object, what string, known fields) error {
 	admitted := object{}
 	for _, key := range slices.Sorted(maps.Keys(o)) {
@@ -67,7 +67,7 @@ func fieldList(names ...string) fields {
 	return all
 }
 
-// with adds fields with one check to a list.
+// with adds fields with a check to a list.
 func (f fields) with(check func(*Proxy, any) error, names ...string) fields {
 	for _, name := range names {
 		f[name] = field{check: check}
@@ -75,7 +75,7 @@ func (f fields) with(check func(*Proxy, any) error, names ...string) fields {
 	return f
 }
 
-// without adds fields that are not sent on.
+// without adds fields that are not sent to the engine.
 func (f fields) without(names ...string) fields {
 	for _, name := range names {
 		f[name] = field{drop: true}
@@ -83,8 +83,8 @@ func (f fields) without(names ...string) fields {
 	return f
 }
 
-// in returns an object that is a value of this one; it is made where it is missing or not
-// an object.
+// child returns an object that is the value of a key. If it is missing or not an object, it
+// is created.
 func (o object) child(name string) object {
 	inner, _ := o[name].(map[string]any)
 	if inner == nil {
@@ -94,14 +94,14 @@ func (o object) child(name string) object {
 	return inner
 }
 
-// text returns a value that is text.
+// text returns a string value.
 func (o object) text(name string) string {
 	text, _ := o[name].(string)
 	return text
 }
 
-// list returns a value that is a list of texts. One text is a list of one, as the engine
-// reads some.
+// list returns a value that is a list of strings. As in some fields of the engine, a string
+// is a list with one element.
 func (o object) list(name string) ([]string, error) {
 	if text, one := o[name].(string); one && text != "" {
 		return []string{text}, nil
@@ -118,7 +118,7 @@ func (o object) list(name string) ([]string, error) {
 	return list, nil
 }
 
-// empty reports whether a value is as if it were not said.
+// empty reports whether a value means the same as a missing one.
 func empty(value any) bool {
 	switch v := value.(type) {
 	case nil:
@@ -137,7 +137,7 @@ func empty(value any) bool {
 	return false
 }
 
-// oneOf returns a check of a text; the empty one is always allowed.
+// oneOf returns a check of a string. The empty one is always allowed.
 func oneOf(what string, allowed ...string) func(*Proxy, any) error {
 	return func(_ *Proxy, value any) error {
 		text, isText := value.(string)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// get asks the engine itself; ok is false for what is not there.
+// get requests something from the engine itself. ok is false if it does not exist.
 func (g *Proxy) get(ctx context.Context, path string, to any) (ok bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, engineURL+path, nil)
 	if err != nil {
@@ -26,7 +26,7 @@ func (g *Proxy) get(ctx context.Context, path string, to any) (ok bool, err erro
 	return true, json.NewDecoder(got.Body).Decode(to)
 }
 
-// described is what the engine tells of a container, network, volume or image.
+// described is the engine's description of a container, network, volume or image.
 type described struct {
 	ID     string `json:"Id"`
 	Name   string
@@ -34,7 +34,7 @@ type described struct {
 	Config struct{ Labels map[string]string }
 }
 
-// inspect asks the engine for a thing by name or ID.
+// inspect describes an object by name or ID.
 func (g *Proxy) inspect(ctx context.Context, kind, name string) (is described, found bool, err error) {
 	if name == "" || !validPath("/"+name) || kind != "image" && strings.Contains(name, "/") {
 		return described{}, false, nil
@@ -45,7 +45,7 @@ func (g *Proxy) inspect(ctx context.Context, kind, name string) (is described, f
 	}
 	found, err = g.get(ctx, path, &is)
 	if kind == "volume" {
-		is.ID = is.Name // a volume has no other
+		is.ID = is.Name // volumes have no IDs
 	}
 	if err == nil && found && (is.ID == "" || !validPath("/"+is.ID)) {
 		return described{}, false, fmt.Errorf("inspect the %s %s: the engine tells the ID %q", kind, name, is.ID)
@@ -53,8 +53,9 @@ func (g *Proxy) inspect(ctx context.Context, kind, name string) (is described, f
 	return is, found, err
 }
 
-// owned returns the full ID of a thing that is the build's own, and an empty one for others.
-// Requests have to name it by that: what another name leads to may change.
+// owned returns the full ID of an object if it belongs to the build, and else "". Requests
+// to the engine must use that ID, because a name may refer to another object a moment
+// later.
 func (g *Proxy) owned(ctx context.Context, kind, name string) (id string, err error) {
 	if _, known := g.own.Load(kind + "/" + name); known {
 		return name, nil
@@ -63,19 +64,19 @@ func (g *Proxy) owned(ctx context.Context, kind, name string) (id string, err er
 	if err != nil || !found || !g.has(is) {
 		return "", err
 	}
-	if is.ID == name && kind != "volume" { // the name of a volume may be another's later
+	if is.ID == name && kind != "volume" { // the name of a volume may belong to another one later
 		g.own.Store(kind+"/"+name, true)
 	}
 	return is.ID, nil
 }
 
-// has reports whether a thing is the build's own.
+// has reports whether an object belongs to the build.
 func (g *Proxy) has(is described) bool {
 	label, value, _ := strings.Cut(g.Label, "=")
 	return is.ID != g.Container && (is.Labels[label] == value || is.Config.Labels[label] == value)
 }
 
-// mustOwn is owned, with an error for others' things.
+// mustOwn is like owned, but returns an error for objects of others.
 func (g *Proxy) mustOwn(ctx context.Context, kind, name string) (id string, err error) {
 	id, err = g.owned(ctx, kind, name)
 	if err == nil && id == "" {
@@ -84,13 +85,13 @@ func (g *Proxy) mustOwn(ctx context.Context, kind, name string) (id string, err 
 	return id, err
 }
 
-// isOwn lets a request name only what is the build's own, by its full ID.
+// isOwn limits a request to objects of the build, and replaces names by full IDs.
 func isOwn(g *Proxy, c *call) (err error) {
 	c.name, err = g.mustOwn(c.Context(), c.route.kind(), c.name)
 	return err
 }
 
-// container returns the full ID of a container that is the build's own or that the build
+// container returns the full ID of a container that belongs to the build or that the build
 // runs in.
 func (g *Proxy) container(ctx context.Context, name string) (id string, err error) {
 	if g.buildContainer(name) {
@@ -99,14 +100,14 @@ func (g *Proxy) container(ctx context.Context, name string) (id string, err erro
 	return g.mustOwn(ctx, "container", name)
 }
 
-// itself reports whether a name is that of the build's container, which knows its short ID
-// as its host name.
+// buildContainer reports whether a name refers to the build's container. The build knows
+// the short ID as its host name.
 func (g *Proxy) buildContainer(name string) bool {
 	const short = 12
 	return len(name) >= short && strings.HasPrefix(g.Container, name)
 }
 
-// ownExec lets a request name only processes in containers of the build.
+// ownExec limits a request to processes in containers of the build.
 func (g *Proxy) ownExec(c *call) error {
 	var is struct{ ID, ContainerID string }
 	found, err := g.get(c.Context(), "/exec/"+url.PathEscape(c.name)+"/json", &is)
@@ -139,7 +140,7 @@ func (g *Proxy) startExec(c *call) error {
 		without("id", "execId", "hijack", "stdin", "abortSignal"))
 }
 
-// ownOnly narrows a list to what the build made.
+// ownOnly limits a list to objects of the build.
 func ownOnly(g *Proxy, c *call) error {
 	filters := map[string]map[string]bool{}
 	if text := c.query.Get("filters"); text != "" {
@@ -157,7 +158,7 @@ func ownOnly(g *Proxy, c *call) error {
 	return err
 }
 
-// readFilters reads filters as clients write them, or wrote them before.
+// readFilters parses filters in the current and the older format.
 func readFilters(text string) (map[string]map[string]bool, error) {
 	filters := map[string]map[string]bool{}
 	err := json.Unmarshal([]byte(text), &filters)
@@ -184,7 +185,7 @@ func (g *Proxy) login(c *call) error {
 		"auth", "email", "identitytoken", "password", "registrytoken", "serveraddress", "username"))
 }
 
-// label puts the labels on what is made.
+// label adds the labels to a new object.
 func (g *Proxy) label(o object) {
 	labels := o.child("Labels")
 	for name, value := range g.Labels {

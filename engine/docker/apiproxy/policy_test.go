@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// The policy is written down here once more, apart from the gate's tables: it says what may
-// reach the engine, whatever the build sends.
+// The policy is repeated here independently of the proxy's tables: it says which requests
+// may reach the engine, whatever the build sends.
 
-// sent are the forms of requests that may reach the engine: ID is the full ID of a thing of
-// the build, NAME the name of an image.
+// sent are the forms of requests that may reach the engine. ID is the full ID of an object
+// of the build, NAME the name of an image.
 var sent = []string{
 	"GET /_ping", "HEAD /_ping", "GET /version", "GET /info", "POST /auth json", "GET /events own", "GET /distribution/NAME/json",
 	"GET /containers/json own", "POST /containers/prune own", "POST /containers/create json", "GET /containers/ID/(json|top|logs|changes|export|stats)",
@@ -29,8 +29,8 @@ var sent = []string{
 	"POST /images/(load|create) tar", "POST /images/prune own", "POST /images/NAME/(push|tag)", "DELETE /images/NAME",
 }
 
-// bodies are the fields that JSON bodies may have, by path and, after a dot, by the way to the
-// object; * is any key.
+// bodies are the fields that JSON bodies may have, by path and, after a dot, by the
+// location of the object. * is any key.
 var bodies = map[string]string{
 	"/auth":                     "auth email identitytoken password registrytoken serveraddress username",
 	"/commit":                   configKeys,
@@ -60,7 +60,7 @@ const (
 	hostKeys = "AutoRemove Binds CapAdd CapDrop CgroupnsMode ConsoleSize Dns DnsOptions DnsSearch ExtraHosts GroupAdd Init IpcMode Isolation Links LogConfig " +
 		"MaskedPaths Mounts NetworkMode OomScoreAdj PidMode PortBindings Privileged PublishAllPorts ReadonlyPaths ReadonlyRootfs Runtime SecurityOpt ShmSize " +
 		"StorageOpt Sysctls Tmpfs UTSMode UsernsMode VolumeDriver VolumesFrom"
-	// emptyKeys have no value but an empty one.
+	// emptyKeys may only have empty values.
 	emptyKeys = "CapAdd CgroupParent CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules DeviceRequests Devices MaskedPaths Privileged ReadonlyPaths " +
 		"UTSMode UsernsMode"
 )
@@ -70,7 +70,7 @@ var (
 	rightAPI = regexp.MustCompile(`^/v1\.(2[4-9]|[34][0-9]|5[01])(/.*)$`)
 )
 
-// breaks returns how a request that reached the engine breaks the policy; nil for not at all.
+// breaks returns how a request that reached the engine violates the policy, or nil.
 func breaks(r received) error {
 	path := r.path
 	if m := rightAPI.FindStringSubmatch(path); m != nil {

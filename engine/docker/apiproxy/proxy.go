@@ -1,11 +1,15 @@
-// Package gate serves a Docker engine's API to one build: the engine is this machine's, and
-// the build sees and changes only what it made itself.
+// Package apiproxy proxies the Docker API for a single build. The build can see and change
+// only what it has created itself; existing images can be used.
 //
-// It decides by lists of what is allowed: of routes, their parameters, and fields of their
-// bodies. All else is refused with a message. A request is not passed on: another one is
-// made of its checked parts, with full IDs in the place of names, so that the engine acts on
-// the object that was checked. Objects that the build makes are labelled, so that they can
-// be found and removed, and its paths are turned into those of the engine.
+// Everything is decided by allow-lists: of routes, their parameters, and the fields of
+// their JSON bodies. All else is refused with a message. A request is never passed on as it
+// came. A new one is created from the checked parts, with full IDs instead of names, so
+// that the engine acts on the object that was checked. Objects that the build creates are
+// labelled, so that they can be found and removed, and paths of the build are translated to
+// those of the engine's host.
+//
+// The package needs none of the engine's types. A test compares its routes with those in
+// the engine's source.
 package apiproxy
 
 import (
@@ -22,46 +26,47 @@ import (
 	"time"
 )
 
-// Gate serves the API to one build.
+// Proxy serves the API to one build. All fields must be set before Serve.
 type Proxy struct {
 	Dial   func(ctx context.Context) (net.Conn, error) // connects to the engine
-	Labels map[string]string                           // put on all that is made
-	Label  string                                      // NAME=VALUE: one of them, which tells the build's own from others
+	Labels map[string]string                           // put on everything that is created
+	Label  string                                      // NAME=VALUE of the label that identifies objects of the build
 
-	Container string // ID of the build's container, whose network is the host's for what it starts
-	// Privileged lets containers have more rights than usual, as the build itself has.
+	Container string // ID of the build's container, whose network replaces the host's
+	// Privileged allows containers to have the rights that a privileged build itself has.
 	Privileged bool
-	// KeepImages leaves images that are built without labels.
+	// KeepImages omits the labels of images, so that they are kept.
 	KeepImages bool
-	// Paths returns where paths of the build are at the engine, in their order. Missing
-	// directories are made where missing is true for them. The errors say why one has no
-	// such place.
+	// Paths translates paths of the build to those of the engine's host, in the same order.
+	// Missing directories are created if Make is set. The error says why a path cannot be
+	// translated.
 	Paths func(ctx context.Context, all []Path) ([]string, error)
-	// Tags are the names of images that the engine had when the build began, with their IDs.
+	// Tags are the IDs of images that the engine had before the build, by name.
 	Tags map[string]string
-	// Unreachable are link-local addresses that no container is to reach.
+	// Unreachable are link-local addresses that no container may reach.
 	Unreachable []string
-	// Started is told when a container was started, by its name, before the build is, and
-	// Ended when it was told to end; nil for nobody.
+	// Started is called with the ID of a container after it was started, before the build gets
+	// the response; Ended after a request to stop it. Either may be nil.
 	Started, Ended func(ctx context.Context, id string)
-	// Note is told once what a build should know of docker build; nil for nobody.
+	// Note is called at most once, with a warning about docker build. It may be nil.
 	Note func(text string)
 
 	once     sync.Once
 	server   *http.Server
 	proxy    *httputil.ReverseProxy
 	api      *http.Client
-	own      sync.Map  // IDs that are known to be the build's, by kind
-	noteOnce sync.Once // Note was called
+	own      sync.Map  // IDs that are known to belong to the build, by kind
+	noteOnce sync.Once // calls Note
 
 	mu      sync.Mutex
 	closed  bool
-	pending sync.WaitGroup // requests that may make something
+	pending sync.WaitGroup // requests that may create something
 	names   names
 	made    ids
 }
 
-// Path is one that a container asks for: absolute, and whether it is made where missing.
+// Path is a path that a container mounts: absolute, and created if it is missing and Make
+// is set.
 type Path struct {
 	Name string
 	Make bool
@@ -73,11 +78,11 @@ func (g *Proxy) Serve(l net.Listener) error {
 	return g.server.Serve(l)
 }
 
-// closeWait is how long Close waits for what is being made.
+// closeTimeout bounds how long Close waits for requests that create something.
 const closeTimeout = 5 * time.Second
 
-// Close ends all connections. What is being made is waited for, a little; after it
-// nothing more is made. A pull or a build that still runs is cut off.
+// Close closes all connections. It waits briefly for requests that create something;
+// afterwards nothing more is created. Pulls and builds in progress are cut off.
 func (g *Proxy) Close(ctx context.Context) {
 	g.begin()
 	g.mu.Lock()
@@ -94,10 +99,10 @@ func (g *Proxy) Close(ctx context.Context) {
 	_ = g.server.Close()
 }
 
-// makes are the routes that make labelled objects, at once.
+// creatingRoutes are the routes that create labelled objects without delay.
 var creatingRoutes = []string{"/containers/create", "/networks/create", "/volumes/create", "/commit"}
 
-// enter begins a request; done ends it. There is none after Close.
+// enter begins a request; done ends it. After Close, it returns an error.
 func (g *Proxy) enter(route *route) (done func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,7 +116,7 @@ func (g *Proxy) enter(route *route) (done func(), err error) {
 	return g.pending.Done, nil
 }
 
-// engineURL is any address: Dial knows the engine's.
+// engineURL has an arbitrary host, because Dial ignores it.
 const engineURL = "http://engine"
 
 func (g *Proxy) begin() {
@@ -127,10 +132,10 @@ func (g *Proxy) begin() {
 		}}
 		g.proxy = &httputil.ReverseProxy{
 			Transport: transport, FlushInterval: -1, ErrorLog: quiet,
-			Rewrite:        func(*httputil.ProxyRequest) {}, // outgoing made it
+			Rewrite:        func(*httputil.ProxyRequest) {}, // outgoing has created the request
 			ModifyResponse: g.answered,
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-				var refused *refusal // the body was refused while it was sent
+				var refused *refusal // the body was refused while it was being sent
 				if errors.As(err, &refused) {
 					writeJSON(w, refused.status, refused.text)
 					return
@@ -141,10 +146,10 @@ func (g *Proxy) begin() {
 	})
 }
 
-// headerWait is how long a client may take to send the head of a request.
+// headerTimeout bounds how long a client may take to send the header of a request.
 const headerTimeout = time.Minute
 
-// refusal is an answer of our own.
+// refusal is an error response of the proxy itself.
 type refusal struct {
 	status int
 	text   string
@@ -157,12 +162,12 @@ func refuseWith(status int, format string, args ...any) error {
 	return &refusal{status, "buildlocal: " + fmt.Sprintf(format, args...)}
 }
 
-// refuse returns a refusal of what a build may not do.
+// refuse returns the error for a forbidden request.
 func refuse(format string, args ...any) error {
 	return refuseWith(http.StatusForbidden, format, args...)
 }
 
-// missing is what the engine says of what is not there.
+// notFound returns the engine's error for a missing object.
 func notFound(kind, name string) error {
 	text := fmt.Sprintf("No such %s: %s (with --docker socket a build sees its own only)", kind, name)
 	return &refusal{http.StatusNotFound, text}
@@ -174,7 +179,7 @@ func writeJSON(w http.ResponseWriter, status int, text string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": text})
 }
 
-// ServeHTTP carries out one request.
+// ServeHTTP handles one request.
 func (g *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.begin()
 	err := g.serve(w, r)
@@ -189,7 +194,7 @@ func (g *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, err.Error())
 }
 
-// serve answers a request, or returns why it is refused.
+// serve handles a request, or returns why it is refused.
 func (g *Proxy) serve(w http.ResponseWriter, r *http.Request) error {
 	c, err := parse(r)
 	if err != nil {
@@ -215,11 +220,11 @@ func (g *Proxy) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// callKey is the key of a request's call in its context.
+// callKey is the context key of the call.
 type callKey struct{}
 
-// answered looks at the engine's answer before the build gets it: containers that started
-// or ended are reported, and images that were made are recorded.
+// answered inspects the engine's response before the build gets it: it reports started and
+// stopped containers, and records created images.
 func (g *Proxy) answered(answer *http.Response) error {
 	c, _ := answer.Request.Context().Value(callKey{}).(*call)
 	if version := answer.Header.Get("Api-Version"); version != "" && newer(version) {
@@ -241,7 +246,7 @@ func (g *Proxy) answered(answer *http.Response) error {
 	return nil
 }
 
-// report tells of a container that was started or told to end.
+// report reports a container that was started or stopped.
 func (g *Proxy) report(c *call) {
 	switch c.route.pattern {
 	case "/containers/{id}/start", "/containers/{id}/restart":

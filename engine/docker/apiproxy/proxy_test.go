@@ -23,8 +23,8 @@ const (
 	mine   = "abcdefabcdefabcdefab"
 )
 
-// newGate returns a gate before an engine that has two containers, networks and volumes,
-// called mine and others, and that answers every other request with it.
+// newGate returns a proxy to an engine that has two containers, networks and volumes, named
+// mine and others, and that returns every other request.
 func newGate(t *testing.T) *apiproxy.Proxy {
 	t.Helper()
 	g, _ := newEngine(t)
@@ -64,7 +64,7 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"POST", newContainer, `{"hostconfig": {"privileged": true}}`, 403, "privileged container"},
 		{"POST", newContainer, `{"HostConfig": {}, "hostConfig": {"Privileged": true}}`, 400, "two spellings"},
 		{"POST", newContainer, create(`{"privileged": true}`), 403, "privileged container"},
-		{"POST", newContainer, create(`{"\u017fecurityOpt": ["seccomp=unconfined"]}`), 403, "--security-opt"}, // folds to s
+		{"POST", newContainer, create(`{"\u017fecurityOpt": ["seccomp=unconfined"]}`), 403, "--security-opt"}, // U+017F folds to s
 		{"POST", newContainer, create(`{"CapAdd": "ALL"}`), 403, "--cap-add"},
 		{"POST", newContainer, create(`{"Privileged": 1}`), 403, "privileged container"},
 		{"POST", newContainer, create(`{"MaskedPaths": ["/x"]}`), 403, "systempaths"},
@@ -98,7 +98,7 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"DELETE", "/v1.41/volumes/others", "", 404, "No such volume"},
 		{"GET", "/containers/others/json", "", 404, "No such container"},
 		{"GET", "/containers/" + others + "/logs", "", 404, "No such container"},
-		{"DELETE", "/containers/" + self, "", 404, "No such container"}, // the build's own is not for it to remove
+		{"DELETE", "/containers/" + self, "", 404, "No such container"}, // the build must not remove its own container
 		{"POST", "/containers/others/exec", "{}", 404, "No such container"},
 		{"POST", "/containers/mine/exec", `{"Privileged": true}`, 403, "exec --privileged"},
 		{"POST", "/containers/mine/exec", `{"privileged": true}`, 403, "exec --privileged"},
@@ -182,10 +182,10 @@ func TestRemoveImage_OwnTag(t *testing.T) {
 			t.Errorf("%s: %d %s", path, status, got)
 		}
 	}
-	if status, got := ask(t, g, "DELETE", "/images/new", ""); status != 200 { // it is another one than before
+	if status, got := ask(t, g, "DELETE", "/images/new", ""); status != 200 { // it has changed in the meantime
 		t.Errorf("%d %s", status, got)
 	}
-	if status, got := ask(t, g, "DELETE", "/images/others", ""); status != 403 { // it is still this machine's
+	if status, got := ask(t, g, "DELETE", "/images/others", ""); status != 403 { // it still belongs to the host
 		t.Errorf("%d %s", status, got)
 	}
 	want := []string{"built:1", "imported:latest", "kept:2", "new:latest", "others:latest", "r.example:5000/b:latest"}
@@ -207,7 +207,7 @@ func TestClose_InterruptsPull(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
 	r, w := io.Pipe()
-	defer w.Close() // what is imported never ends
+	defer w.Close() // the import never ends
 	began := make(chan struct{})
 	go func() {
 		close(began)
@@ -261,8 +261,8 @@ func TestProxy_EngineUnreachable(t *testing.T) {
 	}
 }
 
-// FuzzRequests holds that nothing a build may send brings a panic, or names what is not
-// its own.
+// FuzzRequests checks that no request of a build causes a panic, or names an object of
+// others.
 func FuzzRequests(f *testing.F) {
 	f.Add("POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x"], "Mounts": [{"Type": "volume"}]}}`)
 	f.Add("GET", "/containers/json?filters={}", "")

@@ -13,32 +13,33 @@ import (
 	"strings"
 )
 
-// call is one request on its way to the engine. The request that is sent is made anew from
-// it, so the engine gets only what was checked, in the form in which it was checked.
+// call is a request in progress. The request to the engine is created from it, so that the
+// engine gets only the checked parts, in the form in which they were checked.
 type call struct {
-	*http.Request // as the build sent it
+	*http.Request // as the build has sent it
 
 	route *route
-	api   string // API version as it begins the path, such as /v1.41; empty for the engine's newest
-	name  string // value of {id} or {name...} in the route's pattern; a handler puts the full ID here
+	api   string // version prefix of the path, such as /v1.41; empty for the engine's newest
+	name  string // value of {id} or {name...} in the route's pattern, which a handler replaces by the full ID
 	query url.Values
 	body  object // of routes with jsonBody
 
 	stream  io.ReadCloser // of routes with tarBody
-	handled http.Handler  // answers in the engine's place
+	handled http.Handler  // responds instead of the engine
 }
 
-// API versions that are served. Older ones have fields in places that are not checked
-// (a HostConfig at start, before 1.24), and newer ones are unknown.
+// The API versions that are served. Older ones have fields in places that are not checked
+// (HostConfig at start, before 1.24), and newer ones are unknown.
 const (
 	minVersion = 24
 	maxVersion = 51
 )
 
-// newestVersion is what clients are told, so that they do not ask for a newer one.
+// newestVersion is announced to clients, so that they do not use a newer one.
 const newestVersion = "1.51"
 
-// target splits a path into API version and the rest. Only one spelling is accepted.
+// target splits a path into the API version and the rest. Only the canonical spelling is
+// accepted.
 func target(r *http.Request) (api, path string, err error) {
 	u := r.URL
 	path = u.Path
@@ -75,8 +76,8 @@ func checkVersion(text string) error {
 	return nil
 }
 
-// validPath reports whether a decoded path has no empty, "." or ".." segments and only
-// characters that names and references of the engine have.
+// validPath reports whether a decoded path has no empty, "." or ".." segments, and only
+// characters that occur in names and references.
 func validPath(path string) bool {
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		if segment == "" || segment == "." || segment == ".." || strings.IndexFunc(segment, isUnusual) >= 0 {
@@ -86,13 +87,13 @@ func validPath(path string) bool {
 	return true
 }
 
-// odd reports whether a character is in no name of the engine.
+// isUnusual reports whether a character does not occur in any name.
 func isUnusual(c rune) bool {
 	letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 	return !letter && !strings.ContainsRune("_.:@+-", c)
 }
 
-// parse checks a request as far as its route tells, without a look at its meaning.
+// parse checks the form of a request against its route, but not its meaning.
 func parse(r *http.Request) (*call, error) {
 	api, path, err := target(r)
 	if err != nil {
@@ -131,10 +132,10 @@ func pick(raw, known string) (url.Values, error) {
 	return picked, nil
 }
 
-// bodyLimit is how long a request in JSON may be, in bytes.
+// maxBody bounds the length of a JSON body in bytes.
 const maxBody = 8 << 20
 
-// readBody reads a body in JSON, and checks that there is none where the route has none.
+// readBody reads a JSON body, or checks that there is no body if the route has none.
 func (c *call) readBody() error {
 	kind, err := c.contentType()
 	switch {
@@ -164,8 +165,9 @@ func (c *call) readBody() error {
 	return err
 }
 
-// needsNoBody drops the body of a request that needs none: some clients send the parameters
-// there once more, in JSON. Engines took more from it only at start, which is refused.
+// needsNoBody drops the body of a request that needs none: some clients repeat the
+// parameters there in JSON. Engines have used such a body only at start, where it is
+// refused.
 func (c *call) needsNoBody(kind string, text []byte) error {
 	switch {
 	case slices.Contains([]string{"", "{}", "null", `""`}, string(text)):
@@ -178,8 +180,8 @@ func (c *call) needsNoBody(kind string, text []byte) error {
 
 const startPattern = "/containers/{id}/start"
 
-// tarTypes are the media types with which clients send archives, and pull. The engine finds
-// out itself how archives are compressed.
+// tarTypes are the media types with which clients send archives, and pull requests. The
+// engine detects the compression itself.
 var tarTypes = []string{
 	"", "application/json", "application/x-tar", "application/tar", "application/octet-stream",
 	"text/plain", "application/gzip", "application/x-gzip",
@@ -207,7 +209,7 @@ func badRequest(format string, args ...any) error {
 	return refuseWith(http.StatusBadRequest, format, args...)
 }
 
-// decode reads one JSON object and nothing after it.
+// decode parses exactly one JSON object.
 func decode(text []byte) (object, error) {
 	o := object{}
 	if len(text) == 0 {
@@ -221,20 +223,20 @@ func decode(text []byte) (object, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, badRequest("the request has more than one JSON value")
 	}
-	if o == nil { // it was null
+	if o == nil { // null
 		o = object{}
 	}
 	return o, nil
 }
 
-// sentHeaders are those that the engine gets besides the body's.
+// sentHeaders are the headers that are sent to the engine, besides those of the body.
 var sentHeaders = []string{
 	"Accept", "User-Agent", "X-Registry-Auth", "X-Registry-Config",
 	"X-Docker-Expose-Session-Uuid", "X-Docker-Expose-Session-Name",
 	"X-Docker-Expose-Session-Sharedkey", "X-Docker-Expose-Session-Grpc-Method",
 }
 
-// outgoing makes the request that the engine gets.
+// outgoing creates the request to the engine.
 func (c *call) outgoing() (*http.Request, error) {
 	u := &url.URL{Scheme: "http", Host: "engine", Path: c.api + c.route.path(c.name), RawQuery: c.query.Encode()}
 	body, err := c.sentBody()
@@ -246,11 +248,11 @@ func (c *call) outgoing() (*http.Request, error) {
 		return nil, badRequest("%v", err)
 	}
 	if c.stream != nil {
-		r.ContentLength = c.ContentLength // -1 for an unknown one
+		r.ContentLength = c.ContentLength // -1 if it is unknown
 	}
 	for _, name := range sentHeaders {
 		if values := c.Header.Values(name); len(values) > 0 {
-			r.Header[http.CanonicalHeaderKey(name)] = values // a session has many methods
+			r.Header[http.CanonicalHeaderKey(name)] = values // a session announces several methods
 		}
 	}
 	switch {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// bodyKind says what body the requests of a route have.
+// bodyKind is the kind of body that requests of a route have.
 type bodyKind int
 
 const (
@@ -14,18 +14,18 @@ const (
 	tarBody // an archive, which is streamed
 )
 
-// route is one operation of the engine's API that a build may use. Operations without a
-// route are refused.
+// route is an operation of the API that a build may use. Operations without a route are
+// refused.
 type route struct {
 	method  string
 	pattern string // {id} is one segment, {name...} one or more
-	query   string // names of parameters; those with * may be given several times
+	query   string // names of parameters; those with * may be repeated
 	body    bodyKind
-	upgrade string // protocol that the connection may change to
+	upgrade string // protocol to which the connection may be upgraded
 	do      func(g *Proxy, c *call) error
 }
 
-// routes are all operations that a build may use, more special patterns first.
+// routes are all operations that a build may use. More specific patterns come first.
 var routes = []route{
 	{method: "GET", pattern: "/_ping", do: forward},
 	{method: "HEAD", pattern: "/_ping", do: forward},
@@ -103,7 +103,7 @@ var routes = []route{
 		return refuse("the build cache is the engine's, of all who use it; with --docker socket a build may not prune it")
 	}},
 
-	// Clients that list these get the answer of an engine without them.
+	// Clients that list these get the response of an engine that does not have any.
 	{method: "GET", pattern: "/plugins/{name...}", do: absent},
 	{method: "GET", pattern: "/services/{name...}", do: absent},
 	{method: "GET", pattern: "/tasks/{name...}", do: absent},
@@ -123,7 +123,7 @@ func absent(_ *Proxy, c *call) error {
 	return &refusal{http.StatusNotFound, "there are no " + kind + " for a build with --docker socket"}
 }
 
-// findRoute returns the route of a request, nil for none, and the name in its path.
+// findRoute returns the route of a request, or nil, and the name in its path.
 func findRoute(method, path string) (found *route, name string) {
 	for _, r := range routes {
 		if r.method != method {
@@ -136,7 +136,7 @@ func findRoute(method, path string) (found *route, name string) {
 	return nil, ""
 }
 
-// match returns what stands in a path in the place of the pattern's name.
+// match returns the part of a path that matches the placeholder of the pattern.
 func (r *route) match(path string) (name string, ok bool) {
 	before, after, named := r.split()
 	if !named {
@@ -164,7 +164,7 @@ func (r *route) split() (before, after string, named bool) {
 	return before, after, named
 }
 
-// kind returns the kind of thing that a route is about.
+// kind returns the kind of object that a route is about.
 func (r *route) kind() string {
 	for _, kind := range []string{"container", "network", "volume", "image"} {
 		if strings.HasPrefix(r.pattern, "/"+kind+"s/") {

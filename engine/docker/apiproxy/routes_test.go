@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// decision is what testdata/routes says of one operation of the engine's API.
+// decision is the entry in testdata/routes for an operation of the API.
 type decision struct{ route, versions, verdict string }
 
 // decisions reads testdata/routes.
@@ -41,11 +41,11 @@ func decisions(t *testing.T) []decision {
 	return all
 }
 
-// placeholder is a name in a path of the API.
+// placeholder matches a name in a path of the API.
 var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
-// apiRoutes returns the operations that the engine's source has: those of its routers, which
-// serve all API versions from 1.24, and those of its specification.
+// apiRoutes returns the operations in the engine's source: those of its routers, which
+// serve all API versions since 1.24, and those of its specification.
 func apiRoutes(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/docker/docker").Output()
@@ -88,7 +88,7 @@ func routerRoutes(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// routeOf returns the route that a call such as router.NewGetRoute("/info", ...) makes.
+// routeOf returns the route of a call such as router.NewGetRoute("/info", ...).
 func routeOf(call *ast.CallExpr) string {
 	function, ok := call.Fun.(*ast.SelectorExpr)
 	path, isText := call.Args[0].(*ast.BasicLit)
@@ -144,8 +144,8 @@ func TestRoutes_CoverAPI(t *testing.T) {
 	}
 }
 
-// TestRoutes_DecisionsHold asks for each operation in each API version, about the build's own
-// things and those of others, and looks at what reaches the engine.
+// TestRoutes_DecisionsHold requests each operation in each API version, for objects of the
+// build and of others, and checks the requests that reach the engine.
 func TestRoutes_DecisionsHold(t *testing.T) {
 	t.Parallel()
 	for _, d := range decisions(t) {
@@ -188,7 +188,7 @@ func checkDecision(t *testing.T, d decision, version string) {
 	}
 }
 
-// queryOf returns parameters without which a request makes no sense.
+// queryOf returns required parameters.
 func queryOf(route string) string {
 	return map[string]string{"POST /commit": "?container=mine", "POST /images/create": "?fromImage=x", "POST /images/{}/tag": "?repo=x"}[route]
 }

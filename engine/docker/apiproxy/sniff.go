@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// maxLine is how long a line of an answer may be that is looked at, in bytes.
+// maxLine bounds the length of a response line that is inspected, in bytes.
 const maxLine = 64 << 10
 
-// imageReader passes on the answer to a load, a build, an import or a commit, and records the
-// images that it tells of.
+// imageReader passes on the response to a load, build, import or commit, and records the
+// images in it.
 type imageReader struct {
 	io.ReadCloser
 	pattern  string // of the route
@@ -22,7 +22,7 @@ type imageReader struct {
 	line     []byte
 }
 
-// Read passes on, and looks at whole lines.
+// Read passes data on and inspects complete lines.
 func (r *imageReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	r.line = append(r.line, p[:n]...)
@@ -42,8 +42,8 @@ func (r *imageReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// record records the images in one line: each answer has them in a place of its own, where
-// no output of a build's steps is.
+// record records the images in a line. Each kind of response has them in a field that
+// cannot contain output of a build's steps.
 func (r *imageReader) record(line []byte) {
 	var message struct {
 		Stream, Status string
@@ -54,7 +54,7 @@ func (r *imageReader) record(line []byte) {
 	switch {
 	case r.pattern == "/images/load" && isJSON:
 		r.loaded(message.Stream)
-	case r.pattern == "/images/load": // podman
+	case r.pattern == "/images/load": // Podman
 		r.loaded(string(line))
 	case r.pattern == "/images/create":
 		r.note(message.Status)
@@ -85,19 +85,20 @@ func (r *imageReader) note(id string) {
 	}
 }
 
-// readWriteCloser is a connection that changed its protocol.
+// readWriteCloser is an upgraded connection.
 type readWriteCloser = io.ReadWriteCloser
 
-// sniffer passes on what a client and BuildKit say to each other, and looks for the names
-// and IDs of images: entries of maps in the wire format of Protocol Buffers.
+// sniffer passes on the data between a client and BuildKit, and looks for names and IDs of
+// images: entries of maps in the wire format of Protocol Buffers. Decoding the protocol,
+// HTTP/2 with gRPC, would need far more code, and a missed name only leaves an image
+// behind.
 type sniffer struct {
 	readWriteCloser
 	name, id   func(string)
 	said, told entries
 }
 
-// Write passes on what the client says: the name of an image is an attribute of its
-// exporter.
+// Write passes on data of the client. The name of an image is an attribute of its exporter.
 func (s *sniffer) Write(p []byte) (int, error) {
 	s.said.scan(p, []string{"name"}, func(value string) {
 		for name := range strings.SplitSeq(value, ",") {
@@ -107,7 +108,7 @@ func (s *sniffer) Write(p []byte) (int, error) {
 	return s.readWriteCloser.Write(p)
 }
 
-// Read passes on what BuildKit says: the IDs of an image are in its exporter's response.
+// Read passes on data of BuildKit. The IDs of an image are in the response of its exporter.
 func (s *sniffer) Read(p []byte) (int, error) {
 	n, err := s.readWriteCloser.Read(p)
 	s.told.scan(p[:n], []string{"containerimage.digest", "containerimage.config.digest"}, func(value string) {
@@ -118,7 +119,7 @@ func (s *sniffer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite ends what the client says.
+// CloseWrite closes the direction from the client.
 func (s *sniffer) CloseWrite() error {
 	if half, can := s.readWriteCloser.(interface{ CloseWrite() error }); can {
 		return half.CloseWrite()
@@ -126,10 +127,10 @@ func (s *sniffer) CloseWrite() error {
 	return nil
 }
 
-// entries looks for entries of a map in a stream.
+// entries finds entries of a map in a stream.
 type entries struct{ tail []byte }
 
-// maxEntry is how long an entry may be, in bytes.
+// maxEntry bounds the length of an entry in bytes.
 const maxEntry = 4 << 10
 
 // scan calls found with the values of keys.
@@ -144,20 +145,20 @@ func (e *entries) scan(p []byte, keys []string, found func(value string)) {
 		length, n := binary.Uvarint(rest)
 		switch {
 		case n < 0 || length > maxEntry:
-			e.tail = e.tail[at+1:] // it is none
+			e.tail = e.tail[at+1:] // not an entry
 			continue
-		case n == 0 || uint64(len(rest)-n) < length: // the rest of it is to come
+		case n == 0 || uint64(len(rest)-n) < length: // the rest has not arrived yet
 			e.tail = bytes.Clone(e.tail[at:])
 			return
 		}
 		found(string(rest[n : n+int(length)]))
 		e.tail = rest[n+int(length):]
 	}
-	const longest = 64 // a key, cut in two
+	const longest = 64 // a key, split between two writes
 	e.tail = bytes.Clone(e.tail[max(0, len(e.tail)-longest):])
 }
 
-// next returns where the first of the keys is, as it is written: field 1 of an entry, its
+// next returns where the first of the keys is, in its encoding: field 1 of an entry, its
 // length, the key, and field 2.
 func (e *entries) next(keys []string) (at int, written []byte) {
 	at = -1

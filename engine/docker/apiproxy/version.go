@@ -15,7 +15,8 @@ func newer(version string) bool {
 	return err == nil && strings.HasPrefix(version, "1.") && minor > maxVersion
 }
 
-// limitVersion has the engine tell no newer API version than those that are served.
+// limitVersion replaces a newer API version in the engine's response by the newest that is
+// served.
 func limitVersion(answer *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// pathList collects the paths that a container asks for, with what to do with each once
-// it is known where it is for the engine.
+// pathList collects the paths of a container, each with a function that receives the
+// translated path.
 type pathList struct {
 	paths []Path
 	set   []func(at string)
@@ -23,7 +23,7 @@ func (l *pathList) add(name string, make bool, set func(at string)) {
 	l.paths, l.set = append(l.paths, Path{name, make}), append(l.set, set)
 }
 
-// mounts turns paths into the engine's, and makes volumes that are named the build's.
+// mounts translates paths, and creates the named volumes of the build.
 func (g *Proxy) mounts(ctx context.Context, host object) error {
 	wanted := &pathList{}
 	binds, err := g.binds(ctx, host, wanted)
@@ -66,7 +66,7 @@ func (g *Proxy) binds(ctx context.Context, host object, wanted *pathList) ([]str
 	}
 	for i, item := range binds {
 		source, rest, named := strings.Cut(item, ":")
-		if !named { // a volume without a name
+		if !named { // an anonymous volume
 			continue
 		}
 		_, mode, _ := strings.Cut(rest, ":")
@@ -84,7 +84,7 @@ func (g *Proxy) binds(ctx context.Context, host object, wanted *pathList) ([]str
 	return binds, nil
 }
 
-// modes are those of a mount that change nothing on this machine.
+// modes are the mount options that do not change the host's files.
 var modes = []string{
 	"", "ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "cached", "consistent", "delegated", "default",
 	"private", "rprivate", "slave", "rslave",
@@ -99,7 +99,7 @@ func (g *Proxy) checkMode(list string) error {
 	return nil
 }
 
-// mountFields, bindFields and volumeFields are those of --mount.
+// mountFields, bindFields and volumeFields are the fields of --mount.
 var (
 	mountFields = sync.OnceValue(func() fields {
 		return fieldList("BindOptions", "ReadOnly", "Source", "Target", "TmpfsOptions", "Type", "VolumeOptions").
@@ -148,7 +148,7 @@ func (g *Proxy) mount(ctx context.Context, m object, wanted *pathList) error {
 	}
 }
 
-// volumeDriver checks the driver of a volume that a container brings.
+// volumeDriver checks the driver of a volume that is created with a container.
 func (g *Proxy) volumeDriver(options object) error {
 	config := options.child("DriverConfig")
 	if err := g.admit(config, "a volume", fieldList("Name", "Options")); err != nil {
@@ -162,8 +162,8 @@ func validVolume(name string) bool {
 	return name != "" && !strings.ContainsAny(name[:1], "_.-") && !strings.ContainsAny(name, "/:@+") && validPath("/"+name)
 }
 
-// ownVolume makes a volume that a container names, with labels: the engine would make
-// it without. One that is somebody else's is refused.
+// ownVolume creates a volume that a container names, because the engine would create it
+// without labels. A volume of others is refused.
 func (g *Proxy) ownVolume(ctx context.Context, name string) error {
 	own, err := g.volumeIsFree(ctx, name)
 	if own || err != nil {
@@ -190,8 +190,8 @@ func (g *Proxy) ownVolume(ctx context.Context, name string) error {
 	return nil
 }
 
-// volumeIsFree refuses the name of somebody else's volume, and reports whether the
-// build has it already.
+// volumeIsFree refuses the name of a volume of others, and reports whether the build has it
+// already.
 func (g *Proxy) volumeIsFree(ctx context.Context, name string) (own bool, err error) {
 	if !validVolume(name) {
 		return false, badRequest("invalid volume name %q", name)
@@ -207,7 +207,7 @@ func (g *Proxy) volumeIsFree(ctx context.Context, name string) (own bool, err er
 	return false, err
 }
 
-// createFieldsOfVolume are those of a new volume.
+// createFieldsOfVolume are the fields of a new volume.
 var createFieldsOfVolume = sync.OnceValue(func() fields { return fieldList("Driver", "DriverOpts", "Labels", "Name") })
 
 func (g *Proxy) createVolume(c *call) error {
@@ -223,8 +223,8 @@ func (g *Proxy) createVolume(c *call) error {
 	return g.volumeDriverOf(c.body, "Driver", "DriverOpts")
 }
 
-// driver refuses a volume that is a place of this machine: only memory and what is
-// somewhere else are not.
+// volumeDriverOf refuses a volume with options that give access to the host: only tmpfs and
+// network file systems are allowed.
 func (g *Proxy) volumeDriverOf(o object, nameKey, optionsKey string) error {
 	if g.Privileged {
 		return nil
@@ -248,8 +248,8 @@ func (g *Proxy) volumeDriverOf(o object, nameKey, optionsKey string) error {
 		"with --docker socket a build may not have it", shown(options))
 }
 
-// changesDevice reports whether mount options have the kernel take the device for a directory,
-// whatever the type is.
+// changesDevice reports whether mount options make the kernel take the device for a
+// directory, whatever the type is.
 func changesDevice(options string) bool {
 	return slices.ContainsFunc(strings.Split(options, ","), func(o string) bool {
 		return slices.Contains([]string{"bind", "rbind", "move", "remount"}, strings.TrimSpace(o))

@@ -73,8 +73,7 @@ func newConnectGuard(metadata []Metadata, touched func(address string)) (*connec
 		return nil, err
 	}
 	unix.CloseOnExec(listener)
-	// The kernel may switch to the other thread immediately, since 6.6. This halves the
-	// latency.
+	// The kernel may switch to the other thread immediately, since 6.6.
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, syncWakeUp)
 	g := &connectGuard{listener: listener, metadata: map[address]string{}}
 	for _, m := range metadata {

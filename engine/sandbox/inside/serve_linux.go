@@ -44,7 +44,7 @@ type server struct {
 func serve() int {
 	runtime.LockOSThread() // capabilities and namespaces are those of a thread, and this one starts all processes
 	unix.CloseOnExec(Socket)
-	// Files that the parent has left open are not for the build. Kernels before 5.9 do not
+	// Files that the parent has left open are not for the build. Kernels before 5.11 do not
 	// support this.
 	_ = unix.CloseRange(Socket+1, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 	unix.Umask(0o022) // that of a container, not of the user
