@@ -70,7 +70,7 @@ type Resources struct {
 	// Hooks.OnWarning. They do not keep the container from starting.
 	Limits Limits
 	// Privileged gives the container all capabilities and devices, and a volume for
-	// the data of a Docker daemon, as CodeBuild's privileged mode does.
+	// the data of a Docker daemon.
 	Privileged bool
 }
 

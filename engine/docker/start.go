@@ -136,7 +136,7 @@ func (e *Engine) applyLimits(ctx context.Context, s engine.Spec, host *container
 		s.Hooks.Warnf("%s", shortfall)
 	}
 	if limits.Memory > 0 && info.MemoryLimit {
-		host.Memory, host.MemorySwap = limits.Memory, limits.Memory // no swap, as in CodeBuild
+		host.Memory, host.MemorySwap = limits.Memory, limits.Memory // no swap in addition
 	} else if limits.Memory > 0 {
 		s.Hooks.Warnf("The build's memory is not limited to that of its compute type: the engine does not support it.")
 	}

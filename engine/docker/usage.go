@@ -17,8 +17,7 @@ import (
 )
 
 // usage is how the consumption of a container is measured. If the engine runs on this host,
-// its control groups are read directly, which takes microseconds; the engine's own statistics
-// take a second or more.
+// its control groups are read directly, which costs less than a request.
 type usage struct {
 	once  sync.Once
 	meter *cgroup.Meter // nil to ask the engine

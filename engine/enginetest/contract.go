@@ -1,5 +1,5 @@
-// Package enginetest holds the contract of package engine as tests that every
-// driver runs, and a Fake for who needs an engine that only remembers.
+// Package enginetest has the contract of package engine as tests, which every driver runs
+// with [Run], and a [Fake] for tests of packages that use an engine.
 package enginetest
 
 import (
@@ -21,14 +21,14 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Suite is what a driver gives to be tested.
+// Suite describes the driver to test.
 type Suite struct {
 	Engine engine.Engine
-	Image  string // has sh and coreutils
-	Trees  bool   // the driver can mount a directory of the host here
-	Bare   bool   // the driver has no images, and looks at none
-	Single bool   // the driver has one user only
-	// Left returns how many things with the label exist.
+	Image  string // with sh and coreutils
+	Trees  bool   // the driver can mount directories of the host here
+	Bare   bool   // the driver has no images
+	Single bool   // the driver supports a single user
+	// Left returns the number of resources with the label.
 	Left func(ctx context.Context, label string) (int, error)
 }
 
@@ -55,7 +55,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("WhatIsUsedIsCounted", s.usage)
 	t.Run("FilesAreListedAsInside", s.view)
 	t.Run("AServiceIsReachedAtItsAddress", s.services)
-	if s.Bare { // the images of the tests have no clients
+	if s.Bare { // the test images have no clients
 		t.Run("ClientsOfAllSortsReachAService", s.clients)
 	}
 	t.Run("TheMachinesMetadataIsOutOfReach", s.metadata)
@@ -64,14 +64,14 @@ func Run(t *testing.T, s Suite) {
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
-	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, as the end of temp is
+	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, because temp ends with a number
 	return engine.Spec{
 		Name: name, Image: engine.ImageRef{Names: []string{s.Image}, Pull: engine.PullNever},
 		Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch/deep"}},
 	}
 }
 
-// nameRune keeps to what an engine takes in a name.
+// nameRune replaces characters that are not allowed in the names of containers.
 func nameRune(r rune) rune {
 	if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 		return r
@@ -93,7 +93,7 @@ func (s Suite) start(t *testing.T, spec engine.Spec) engine.Container {
 	return c
 }
 
-// sh runs a script and returns its status and its two outputs.
+// sh runs a script and returns its status and its outputs.
 func sh(t *testing.T, c engine.Container, script string, change ...func(*engine.Process)) (int, string, string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -151,7 +151,7 @@ func (s Suite) surroundings(t *testing.T) {
 	}
 }
 
-// other is a user that is not root; a driver that has one user only says so.
+// other returns a user other than root. A driver with a single user reports an error.
 func (s Suite) other(t *testing.T, c engine.Container) string {
 	t.Helper()
 	const nobody = "65534"
@@ -206,7 +206,7 @@ func (s Suite) cutOff(t *testing.T) {
 	}
 }
 
-// entries is a tree with everything a build leaves.
+// entries is a tree with every kind of file that builds create.
 func entries() []tar.Header {
 	long := strings.Repeat("long/", 50) + "name"
 	return []tar.Header{
@@ -438,8 +438,8 @@ func (s Suite) limits(t *testing.T) {
 	spec.Resources.Limits = engine.Limits{CPUs: 1000, Memory: 64 << 20}
 	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 	c := s.start(t, spec)
-	const kept = 137 // killed
-	for range 8 {    // a process may start others at once
+	const kept = 137 // exit status after SIGKILL
+	for range 8 {    // a process may start others immediately
 		got, _, _ := sh(t, c, "head -c 200000000 /dev/zero | tail >/dev/null")
 		if got != kept && !strings.Contains(said, "memory") {
 			t.Errorf("200 MB in a container of 64 MiB: exit status %d; said %q", got, said)
@@ -447,7 +447,7 @@ func (s Suite) limits(t *testing.T) {
 	}
 }
 
-// Snapshot returns mode, time, owner and content of all below dir, by name.
+// Snapshot returns mode, time, owner and content of everything below dir, by name.
 func Snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}

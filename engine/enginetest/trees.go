@@ -13,7 +13,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// hostTree makes a directory with something to change and something to hide.
+// hostTree creates a directory with files to change and to hide.
 func hostTree(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "odd, name: ü")
@@ -34,8 +34,8 @@ func hostTree(t *testing.T) string {
 	return dir
 }
 
-// over: what lies over a tree is as if it were copied there, can be removed, and stays
-// on the host as it is.
+// over checks that the overlays of a tree look as if they were copied into it, can be
+// removed, and do not change on the host.
 func (s Suite) over(t *testing.T) {
 	if !s.Trees {
 		t.Skip("the driver mounts no trees here")
@@ -118,7 +118,8 @@ func (s Suite) trees(t *testing.T) {
 	}
 }
 
-// untouched: what a driver says of a tree is so; it may say nothing.
+// untouched checks the results of engine.Watcher. A driver may return false or "" for
+// everything.
 func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	spec.Name, spec.Mounts.Temp = spec.Name+"-again", t.TempDir()
 	c := s.start(t, spec)
@@ -158,7 +159,7 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	}
 }
 
-// volumes: what a container leaves in a volume is there in the next one.
+// volumes checks that a container finds the files that an earlier one left in a volume.
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
 	v := engine.Volume{

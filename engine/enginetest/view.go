@@ -8,7 +8,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// view checks that files are listed as processes see them, and none outside.
+// view checks that View lists the files that processes see, and none of the host.
 func (s Suite) view(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	v, can := c.(engine.Viewer)

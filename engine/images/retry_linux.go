@@ -9,8 +9,8 @@ import (
 // maxRetryWait and maxRetries limit retries of requests that a registry has rejected with
 // Retry-After: the time to wait for each, and their number.
 const (
-	patience  = time.Minute
-	patientTo = 3
+	maxRetryWait = time.Minute
+	patientTo    = 3
 )
 
 // retryTransport repeats requests that a registry has rejected with 429 and Retry-After.
@@ -25,7 +25,7 @@ func (p retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer, err
 		}
 		wait, given := retryAfter(answer.Header.Get("Retry-After"))
-		if !given || wait > patience {
+		if !given || wait > maxRetryWait {
 			return answer, nil
 		}
 		_ = answer.Body.Close()

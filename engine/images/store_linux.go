@@ -34,17 +34,17 @@ type Options struct {
 	Remove func(ctx context.Context, dir string) error
 }
 
-// Store keeps images. Several processes may use one.
+// Store is a directory of images. Several processes can use it at the same time.
 //
-//	names/NAME.json   which image a name means; its time is when it was used last
-//	images/ID.json    configuration, and the layers; locked while it is in use
-//	layers/ID/fs      a layer, unpacked
-//	partial/ID        what has come of a layer's download
+//	names/NAME.json   the image of a name; its modification time is that of the last use
+//	images/ID.json    configuration and layers of an image; locked while it is in use
+//	layers/ID/fs      an unpacked layer
+//	partial/ID        an incomplete download of a layer
 //	temp/ID           a layer that is being unpacked
-//	locks/ID          held by who brings a layer
-//	lock              held by who pulls, shared; or by who removes, alone
+//	locks/ID          locked while a layer is being pulled
+//	lock              locked by pulls (shared) and removals (exclusive)
 //
-// A file or directory has its name only when it is whole.
+// Files and directories are renamed to their final names when they are complete.
 type Store struct{ Options }
 
 // New returns the store in o.Dir.
@@ -219,7 +219,7 @@ func (s *Store) write(what any, parts ...string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(name), partialSuffix+"*")
+	file, err := os.CreateTemp(filepath.Dir(name), partialPrefix+"*")
 	if err != nil {
 		return err
 	}
@@ -234,10 +234,10 @@ func (s *Store) write(what any, parts ...string) error {
 	return nil
 }
 
-// partialSuffix is the prefix of files that are being written.
-const partialSuffix = ".new-"
+// partialPrefix is the prefix of files that are being written.
+const partialPrefix = ".new-"
 
-func isPartial(name string) bool { return strings.HasPrefix(name, partialSuffix) }
+func isPartial(name string) bool { return strings.HasPrefix(name, partialPrefix) }
 
 // acquire returns an image by its ID and locks it.
 func (s *Store) acquire(id string) (*Image, error) {
@@ -413,7 +413,7 @@ func (s *Store) removeUnused(ctx context.Context, downloads bool) error {
 	}
 	var errs []error
 	for _, dir := range []string{"names", "images"} {
-		left, _ := filepath.Glob(s.path(dir, partialSuffix+"*"))
+		left, _ := filepath.Glob(s.path(dir, partialPrefix+"*"))
 		for _, file := range left {
 			errs = append(errs, os.Remove(file))
 		}

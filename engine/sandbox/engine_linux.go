@@ -36,8 +36,8 @@ func New(o Options) *Engine {
 	return &Engine{options: o, id: identityOf(o.User)}
 }
 
-// Warm starts the processes of a sandbox before its spec is known, which hides the time
-// that this takes (about 10 ms). Close ends them if nothing was started.
+// Warm starts the processes of a sandbox before its spec is known, while the build
+// is still being read. Close ends them if nothing was started.
 func (e *Engine) Warm() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/relay"
 )
 
-// pair connects both sides, serves one handler for each address, and returns where
-// the far side listens.
+// pair connects both sides, serves a handler for each address, and returns where the relay
+// listens.
 func pair(t *testing.T, addresses ...string) []string {
 	t.Helper()
 	near, far := net.Pipe()

@@ -29,7 +29,7 @@ func smallDisk(t *testing.T) string {
 	return small
 }
 
-// stream is a tree of files in their order. It counts how often it is read.
+// stream is a tree of files in a fixed order. It counts how often it is read.
 type stream struct {
 	names   []string
 	content map[string][]byte

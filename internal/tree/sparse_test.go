@@ -19,7 +19,7 @@ func TestCopySparse_KeepsHoles(t *testing.T) {
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	for name, c := range map[string]struct {
 		content []byte
-		most    int64 // bytes that may be allocated
+		most    int64 // maximum bytes allocated
 	}{
 		"empty":               {nil, 0},
 		"text":                {data(10), 4096},

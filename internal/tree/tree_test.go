@@ -73,8 +73,8 @@ func TestLiteralPrefixes_Minimal(t *testing.T) {
 	}
 }
 
-// files is a Source made of names and texts; a text that begins with -> is a
-// link, a name that ends in / a directory.
+// files is a Source of names and contents. Contents that begin with -> are links; names
+// that end in / are directories.
 type files map[string]string
 
 func (f files) CopyOut(_ context.Context, name string) (io.ReadCloser, error) {
@@ -131,7 +131,7 @@ func TestCollect_Selection(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		selection tree.Selection
-		want      string // names and texts, or the error
+		want      string // names and contents, or the error
 	}{
 		"everything below": {
 			tree.Selection{Files: []string{"dist/**/*"}},
@@ -183,7 +183,7 @@ func TestCollect_Selection(t *testing.T) {
 	}
 }
 
-// list returns the files below dir with their texts.
+// list returns the files below dir with their contents.
 func list(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string
@@ -282,7 +282,7 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// A file system that does not tell capital letters apart has the other file already.
+// A case-insensitive file system has the other file already.
 func TestCollect_CaseInsensitiveHost(t *testing.T) {
 	dest := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dest, "a"), []byte("as A was written"), 0o644); err != nil {

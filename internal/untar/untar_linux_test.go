@@ -20,7 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// layer is how a layer of an image is unpacked here: as who runs the test.
+// layer returns how a layer is unpacked for the user of the test.
 func layer() untar.Unpacking {
 	if os.Geteuid() == 0 {
 		return untar.Unpacking{Opaque: "trusted.overlay.opaque", Owners: true}
@@ -63,7 +63,7 @@ func pack(t testing.TB, headers ...tar.Header) *bytes.Buffer {
 	return &b
 }
 
-// seen describes all below a directory, a line each.
+// seen describes everything below a directory, one line for each.
 func seen(t *testing.T, root string) []string {
 	t.Helper()
 	var all []string
@@ -127,7 +127,7 @@ func TestUnpack_OverlayLayer(t *testing.T) {
 	}
 }
 
-// needMknod skips a test where no whiteout can be made.
+// needMknod skips a test if whiteouts cannot be created.
 func needMknod(t *testing.T) {
 	t.Helper()
 	if err := unix.Mknod(filepath.Join(t.TempDir(), "w"), unix.S_IFCHR, 0); err != nil {
@@ -247,7 +247,7 @@ func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 func TestUnpack_HugeFile(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	// 512 bytes of header are enough to say so: nothing has to follow.
+	// 512 bytes of header are enough.
 	if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: "huge", Typeflag: tar.TypeReg, Size: 1 << 40}); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestUnpack_HugeFile(t *testing.T) {
 	}
 }
 
-// FuzzUnpack gives it strangers' layers: nothing outside may change.
+// FuzzUnpack unpacks hostile layers: nothing outside the directory may change.
 func FuzzUnpack(f *testing.F) {
 	for _, headers := range [][]tar.Header{
 		{dir("a/"), file("a/b"), symlink("a/c", "../../.."), file("a/c/d")},
