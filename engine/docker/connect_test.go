@@ -325,7 +325,8 @@ func TestPing_VersionMismatch(t *testing.T) {
 	t.Parallel()
 	tooNew := says(
 		http.StatusBadRequest,
-		`{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client to a newer version"}`,
+		`{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client `+
+			`to a newer version"}`,
 	)
 	host := serve(t, fake{"GET /images/" + busybox + "/json": tooNew})
 	_, err := connectTo(t, docker.Options{Host: host}).Start(t.Context(), newSpec(t))

@@ -162,7 +162,8 @@ func TestExec_CancelAtRandomTimes(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done 2>/dev/null | grep -c '^sleep' || true`); got != "0\n" {
+	if got := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done 2>/dev/null | grep -c `+
+		`'^sleep' || true`); got != "0\n" {
 		t.Errorf("%s processes are left", strings.TrimSpace(got))
 	}
 }

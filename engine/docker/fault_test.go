@@ -41,7 +41,8 @@ func TestFault_DiskFull(t *testing.T) {
 		_, err := e.Start(t.Context(), spec)
 		wantFault(t, err, engine.DiskFull, noSpace, "docker system df")
 	}
-	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to register layer: ` + noSpace + `"}` + "\n"
+	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to ` +
+		`register layer: ` + noSpace + `"}` + "\n"
 	e := connectTo(
 		t,
 		docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()},
@@ -258,16 +259,25 @@ func TestFault_TextsOfOtherEngines(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for text, want := range map[string]engine.Kind{
-		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, variant \"\", OS linux`:                                             engine.WrongArch,
-		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
-		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found":                                      engine.NoShell,
+		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, ` +
+			`variant \"\", OS linux`: engine.WrongArch,
+		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": ` +
+			`OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
+		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a " +
+			"command that was not found": engine.NoShell,
 		"no match for platform in manifest: not found": engine.WrongArch,
-		"pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials": engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 401 Unauthorized":                                   engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 403 Forbidden":                                      engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too Many Requests":                              engine.NoRegistry,
-		"pinging container registry quay.io: too many requests to registry":                                                           engine.NoRegistry,
-		"pinging container registry quay.io: invalid status code from registry 403 (Forbidden)":                                       engine.NoRegistry,
+		"pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth " +
+			"credentials": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 401 " +
+			"Unauthorized": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: " +
+			"403 Forbidden": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too " +
+			"Many Requests": engine.NoRegistry,
+		"pinging container registry quay.io: too many requests " +
+			"to registry": engine.NoRegistry,
+		"pinging container registry quay.io: invalid status code from registry 403 " +
+			"(Forbidden)": engine.NoRegistry,
 	} {
 		host := serve(
 			t,
@@ -295,7 +305,8 @@ func TestLimits_UnsupportedByEngine(t *testing.T) {
 	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) + "\n" }
 	spec.Resources.Limits = engine.Limits{CPUs: 1, Memory: 64 << 20}
 	c := start(t, e, spec)
-	const want = "The build's memory is not limited to that of its compute type: the engine does not support it.\nThe build's cpu is not limited to that of its compute type: the engine does not support it.\n"
+	const want = "The build's memory is not limited to that of its compute type: the engine does not support it.\nThe " +
+		"build's cpu is not limited to that of its compute type: the engine does not support it.\n"
 	if said != want {
 		t.Errorf("said %q, want %q", said, want)
 	}

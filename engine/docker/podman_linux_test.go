@@ -143,7 +143,8 @@ func podmanConfig(t *testing.T, dir string) string {
 	}
 	file := filepath.Join(dir, "containers.conf")
 	text := fmt.Sprintf(
-		"[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n",
+		"[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = "+
+			"\"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n",
 		ulimits,
 		runtime,
 	)

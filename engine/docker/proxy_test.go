@@ -158,7 +158,8 @@ func (l *late) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer conn.Close()
 	fmt.Fprintf(
 		conn,
-		"POST %s HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		"POST %s HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: "+
+			"application/json\r\nContent-Length: %d\r\n\r\n%s",
 		r.URL.Path,
 		len(body),
 		body,

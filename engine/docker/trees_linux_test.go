@@ -95,7 +95,8 @@ func TestTree_UnprivilegedUser(t *testing.T) {
 	}
 	c := mounted(t, e, spec)
 	want := ".\n./closed\n./closed/deep\n./closed/deep/seen\n./keep\n./own\n555\n555\n700\n65534\n"
-	script := "cd /src && find . | sort && stat -c %a closed closed/deep own && stat -c %u own && echo new >closed/deep/new && rm -r own"
+	script := "cd /src && find . | sort && stat -c %a closed closed/deep own && stat -c %u own && echo new " +
+		">closed/deep/new && rm -r own"
 	if got := sh(t, c, script); os.Getuid() == nobody && got != want {
 		t.Errorf("inside: %q, want %q", got, want)
 	}

@@ -74,7 +74,8 @@ func seesItsTree(t *testing.T, e *docker.Engine, what, dir string, spec engine.S
 	got := sh(
 		t,
 		c,
-		"cd /src && find . | sort && cat keep && echo more >>keep && echo new >gone && echo new >dir/hidden && cat keep gone dir/hidden && mv dir away && rm -r away && ls",
+		"cd /src && find . | sort && cat keep && echo more >>keep && echo new >gone && echo new >dir/hidden && cat keep "+
+			"gone dir/hidden && mv dir away && rm -r away && ls",
 	)
 	if want := ".\n./dir\n./dir/seen\n./keep\nkeptkeptmore\nnew\nnew\ngone\nkeep\n"; got != want {
 		t.Errorf("%s: %q, want %q", what, got, want)
@@ -153,7 +154,8 @@ func TestTree_ManyHiddenNames(t *testing.T) {
 		hide = append(hide, name)
 	}
 	spec.Mounts.Trees = []engine.Tree{{Host: newTree(t, "tree", files), Path: "/src", Hide: hide}}
-	if got := sh(t, mounted(t, e, spec), "cd /src && find . -name 'hidden*' | wc -l; find . -name seen | wc -l"); strings.Join(
+	if got := sh(t, mounted(t, e, spec), "cd /src && find . -name 'hidden*' | wc -l; find . -name "+
+		"seen | wc -l"); strings.Join(
 		strings.Fields(got),
 		" ",
 	) != "0 41" {

@@ -64,7 +64,8 @@ func Run(t *testing.T, s Suite) {
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
-	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, because temp ends with a number
+	// unique, because temp ends with a number
+	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):])
 	return engine.Spec{
 		Name: name, Image: engine.ImageRef{Names: []string{s.Image}, Pull: engine.PullNever},
 		Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch/deep"}},
@@ -196,7 +197,8 @@ func (s Suite) cutOff(t *testing.T) {
 	_, out, _ := sh(
 		t,
 		c,
-		`for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | grep -c cannot`,
+		`for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | `+
+			`grep -c cannot`,
 	)
 	if out != "0\n1\n" {
 		t.Errorf("after the end: %q, want no sleep left and nothing done", out)
@@ -411,7 +413,8 @@ func (s Suite) failedStart(t *testing.T) {
 func (s Suite) apart(t *testing.T) {
 	a, b := s.start(t, s.spec(t)), s.start(t, s.spec(t))
 	sh(t, a, "echo a >/mine; echo a >/scratch/deep/mine; sleep 1000 >/dev/null 2>&1 </dev/null &")
-	if _, out, _ := sh(t, b, "ls /mine /scratch/deep/mine 2>/dev/null; cat /proc/[0-9]*/comm | grep -c sleep"); out != "0\n" {
+	if _, out, _ := sh(t, b, "ls /mine /scratch/deep/mine 2>/dev/null; cat /proc/[0-9]*/comm | "+
+		"grep -c sleep"); out != "0\n" {
 		t.Errorf("seen from the other: %q", out)
 	}
 }

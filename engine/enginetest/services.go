@@ -84,10 +84,11 @@ func (s Suite) clients(t *testing.T) {
 	}}}
 	c := s.start(t, spec)
 	for name, args := range map[string][]string{
-		"curl":    {"curl", "-sS", "--noproxy", "*", "http://169.254.170.2/"},
-		"python":  {"python3", "-c", asyncPython},
-		"python3": {"python3", "-c", "import urllib.request as u; print(u.build_opener(u.ProxyHandler({})).open('http://169.254.170.2/', timeout=10).read().decode())"},
-		"node":    {"node", "-e", "require('http').get('http://169.254.170.2/', r => r.pipe(process.stdout))"},
+		"curl":   {"curl", "-sS", "--noproxy", "*", "http://169.254.170.2/"},
+		"python": {"python3", "-c", asyncPython},
+		"python3": {"python3", "-c", "import urllib.request as u; " +
+			"print(u.build_opener(u.ProxyHandler({})).open('http://169.254.170.2/', timeout=10).read().decode())"},
+		"node": {"node", "-e", "require('http').get('http://169.254.170.2/', r => r.pipe(process.stdout))"},
 	} {
 		if _, err := exec.LookPath(args[0]); errors.Is(err, exec.ErrNotFound) {
 			if args[0] != "node" { // not installed by the set-up of the tests

@@ -98,7 +98,8 @@ func (s Suite) trees(t *testing.T) {
 	_, out, _ = sh(
 		t,
 		c,
-		"cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep",
+		"cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv "+
+			"deep/er deep/err && cat top && ls gone keep deep",
 	)
 	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)

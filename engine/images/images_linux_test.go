@@ -427,7 +427,8 @@ func TestNeed_LocalImages(t *testing.T) {
 	}
 	for image, want := range map[string]string{
 		"oci:layout:1.0": "one", "oci:layout:2.0": "two", "oci:single": "one", "tar:one.tar": "one", "tar:a:b.tar:mine/two:3": "two",
-		"oci:layout": "2 images are in it", "oci:layout:3.0": `no image in it is called "3.0"; it has 1.0, 2.0`, "oci:nowhere": "no such file",
+		"oci:layout": "2 images are in it", "oci:layout:3.0": `no image in it is called "3.0"; it ` +
+			`has 1.0, 2.0`, "oci:nowhere": "no such file",
 		"tar:a:b.tar": "2 images are in it", "tar:foreign.tar": "it is for linux/s390x", "tar:single": "is a directory", "oci:one.tar": "not a directory",
 	} {
 		kind, file, _ := strings.Cut(image, ":")

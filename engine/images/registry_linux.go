@@ -56,7 +56,8 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 				Kind:    engine.WrongArch,
 				Err:     err,
 				Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
-				Hint:    "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator.",
+				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with " +
+					"an emulator.",
 			}
 		}
 		return nil, err
@@ -259,7 +260,8 @@ func invalidName(image string, err error) error {
 func registryFault(err error, doing string) error {
 	var refused *transport.Error
 	var dns *net.DNSError
-	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), or use an image that is here (buildlocal image)."
+	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), "+
+		"or use an image that is here (buildlocal image)."
 	switch {
 	case errors.As(err, &refused):
 		kind, way = refusal(refused)
@@ -278,10 +280,12 @@ func refusal(e *transport.Error) (engine.Kind, string) {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		for _, d := range e.Errors {
 			if strings.Contains(strings.ToLower(d.Message), "expired") {
-				return engine.NoRegistry, "The login at the registry has expired: log in again with docker login, or renew the password in the docker configuration."
+				return engine.NoRegistry, "The login at the registry has expired: log in again with docker login, or renew the " +
+					"password in the docker configuration."
 			}
 		}
-		return engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or put a login into the docker configuration (docker login)."
+		return engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or put a " +
+			"login into the docker configuration (docker login)."
 	case http.StatusTooManyRequests:
 		return engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in."
 	}

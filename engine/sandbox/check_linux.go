@@ -21,7 +21,8 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	if e.options.Mode == Images && e.id.kind == idsSingle {
 		r.Notes = append(
 			r.Notes,
-			"For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.",
+			"For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 "+
+				"--add-subgids 100000-165535 USER.",
 		)
 	}
 	c := &Container{id: e.id, base: temp + "/sandbox", warnf: s.Hooks.Warnf, calls: map[int]*call{}}

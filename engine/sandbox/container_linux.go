@@ -104,7 +104,8 @@ func (c *Container) drop() {
 // errOneUser is the error for a process of another user if the sandbox has a single one.
 var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
 	Message: "the sandbox of a non-root user has only the user root",
-	Hint:    "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and /etc/subgid assign a range and the package uidmap is installed."}
+	Hint: "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and " +
+		"/etc/subgid assign a range and the package uidmap is installed."}
 
 // errGone is the error of a sandbox that has ended.
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
@@ -264,7 +265,8 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	err = errors.Join(err, w.Close())
 	a, open := <-waiting.ended
 	if fault := faultOf(a, open); fault != nil {
-		return diskFull(fault, "copy into the sandbox") // the server's reason is better than the broken pipe that it causes here
+		// the server's reason is better than the broken pipe that it causes here
+		return diskFull(fault, "copy into the sandbox")
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -18,7 +18,8 @@ var sysctls = []struct{ file, off, way string }{
 	{"/proc/sys/user/max_user_namespaces", "0", "Let root set it: sysctl -w user.max_user_namespaces=15000."},
 	{"/proc/sys/kernel/unprivileged_userns_clone", "0", "Let root set it: sysctl -w kernel.unprivileged_userns_clone=1."},
 	{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
-		"Let root allow it for this program with an AppArmor profile of the line: profile buildlocal PATH flags=(unconfined) { userns, } - or for all: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0."},
+		"Let root allow it for this program with an AppArmor profile of the line: profile buildlocal PATH " +
+			"flags=(unconfined) { userns, } - or for all: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0."},
 }
 
 // diagnose returns a fault with the reason why namespaces cannot be created on this host,

@@ -348,7 +348,8 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 // errCase is the error if two files differ only in case on a case-insensitive file system,
 // where one would be lost.
 var errCase = errors.New(
-	"another file has the same name but for capital letters, which this file system does not tell apart; use a case-sensitive one with --output",
+	"another file has the same name but for capital letters, which this file system does not tell apart; use a " +
+		"case-sensitive one with --output",
 )
 
 // enter creates a directory and opens it. The next file is most likely in it too.

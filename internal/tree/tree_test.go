@@ -216,8 +216,10 @@ func TestCollect_ObserverLines(t *testing.T) {
 	}
 	want := []string{
 		"Expanding base directory path: my-dir*", "Assembling file list", "Expanding my-dir*",
-		"Expanding file paths for base directory my-dir1", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
-		"Expanding file paths for base directory my-dir2", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
+		"Expanding file paths for base " +
+			"directory my-dir1", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
+		"Expanding file paths for base " +
+			"directory my-dir2", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
 		"Skipping invalid file path nope", "Found 2 file(s)",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {

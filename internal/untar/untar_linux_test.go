@@ -99,13 +99,16 @@ func TestUnpack_OverlayLayer(t *testing.T) {
 		headers []tar.Header
 		want    []string
 	}{
-		{"directories are made where the layer has none", []tar.Header{file("a/b/c")}, []string{"a drwxr-xr-x", "a/b drwxr-xr-x", "a/b/c -rw-r--r--"}},
+		{"directories are made where the " +
+			"layer has none", []tar.Header{file("a/b/c")}, []string{"a drwxr-xr-x", "a/b drwxr-xr-x", "a/b/c -rw-r--r--"}},
 		{"a whiteout", []tar.Header{file("a/.wh.gone")}, []string{"a drwxr-xr-x", "a/gone Dc---------"}},
 		{"an opaque directory", []tar.Header{dir("a/"), file("a/.wh..wh..opq"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
 		{"a whiteout of what the layer has, before it", []tar.Header{file(".wh.a"), file("a")}, []string{"a -rw-r--r--"}},
 		{"a whiteout of what the layer has, after it", []tar.Header{file("a"), file(".wh.a")}, []string{"a -rw-r--r--"}},
-		{"a directory in place of another, before it", []tar.Header{file(".wh.a"), dir("a/"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
-		{"a directory in place of another, after it", []tar.Header{dir("a/"), file(".wh.a")}, []string{"a drwxr-xr-x opaque=y"}},
+		{"a directory in place of " +
+			"another, before it", []tar.Header{file(".wh.a"), dir("a/"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
+		{"a directory in place of " +
+			"another, after it", []tar.Header{dir("a/"), file(".wh.a")}, []string{"a drwxr-xr-x opaque=y"}},
 		{"notes of another driver", []tar.Header{dir(".wh..wh.plnk/"), file(".wh..wh.aufs")}, nil},
 		{"a link on the way, absolute", []tar.Header{symlink("run", "/var/run"), dir("var/run/"), file("run/x")}, []string{"run Lrwxrwxrwx /var/run", "var drwxr-xr-x", "var/run drwxr-xr-x", "var/run/x -rw-r--r--"}},
 		{"modes", []tar.Header{{Name: "su", Typeflag: tar.TypeReg, Mode: 0o4755}, {Name: "t/", Typeflag: tar.TypeDir, Mode: 0o1777}, {Name: "no", Typeflag: tar.TypeReg, Mode: 0}}, []string{"no ----------", "su urwxr-xr-x", "t dtrwxrwxrwx"}},

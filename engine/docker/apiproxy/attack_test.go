@@ -59,13 +59,19 @@ func send(t testing.TB, path, text string) string {
 // raw are requests that no client sends. They must reach the engine only in a form that the
 // policy allows.
 var raw = []string{
-	"POST /v1.41/containers/prune HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-FORM-urlencoded\r\nContent-Length: 10\r\n\r\nfilters={}",
-	"POST /v1.41/volumes/prune HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n--b--\r\n0\r\n\r\n",
-	"POST /v1.41/networks/prune HTTP/1.1\r\nHost: x\r\nContent-Type: APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8\r\nContent-Length: 10\r\n\r\nfilters={}",
-	"POST /v1.41/images/prune HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 2\r\n\r\n{}",
-	"POST /v1.23/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n{\"Privileged\":true}",
+	"POST /v1.41/containers/prune HTTP/1.1\r\nHost: x\r\nContent-Type: " +
+		"application/x-www-FORM-urlencoded\r\nContent-Length: 10\r\n\r\nfilters={}",
+	"POST /v1.41/volumes/prune HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; " +
+		"boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n--b--\r\n0\r\n\r\n",
+	"POST /v1.41/networks/prune HTTP/1.1\r\nHost: x\r\nContent-Type: APPLICATION/X-WWW-FORM-URLENCODED; " +
+		"charset=utf-8\r\nContent-Length: 10\r\n\r\nfilters={}",
+	"POST /v1.41/images/prune HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Type: " +
+		"application/x-www-form-urlencoded\r\nContent-Length: 2\r\n\r\n{}",
+	"POST /v1.23/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+		"19\r\n\r\n{\"Privileged\":true}",
 	"POST /v01.41/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-	"POST /v1.41/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"Privileged\":true}\r\n0\r\n\r\n",
+	"POST /v1.41/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: " +
+		"chunked\r\n\r\n13\r\n{\"Privileged\":true}\r\n0\r\n\r\n",
 	"POST /%763.23/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
 	"POST /v1%2e23/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
 	"POST /v1.41/../v1.23/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
@@ -81,17 +87,26 @@ var raw = []string{
 	"GET /volumes/mine%3ffilters HTTP/1.1\r\nHost: x\r\n\r\n",
 	"POST /v1.41/containers/mine/start?checkpoint=c&checkpoint-dir=/etc HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
 	"GET /info HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
-	"GET /info HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
+	"GET /info HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: " +
+		"AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
 	"POST /containers/mine/attach HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n",
 	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-	"POST /containers/mine/kill HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nDELETE /containers/others HTTP/1.1\r\nHost: x\r\n\r\n",
-	"POST /containers/mine/kill HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\nDELETE /containers/others HTTP/1.1\r\nHost: x\r\n\r\n",
-	"POST /containers/mine/kill HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\nDELETE /containers/others HTTP/1.1\r\nHost: x\r\n\r\n",
-	"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\nDELETE /containers/others HTTP/1.1\r\nHost: x\r\n\r\nPOST /swarm/init HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
-	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 34\r\n\r\n{\"HostConfig\":{\"Privileged\":true}}",
-	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 37\r\n\r\n{}{\"HostConfig\":{\"Privileged\":true}} ",
-	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n{\"Privileged\":true}",
-	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n{\"Binds\":[\"/:/host:rw\"]}",
+	"POST /containers/mine/kill HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: " +
+		"chunked\r\n\r\n0\r\n\r\nDELETE /containers/others HTTP/1.1\r\nHost: x\r\n\r\n",
+	"POST /containers/mine/kill HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\nDELETE " +
+		"/containers/others HTTP/1.1\r\nHost: x\r\n\r\n",
+	"POST /containers/mine/kill HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\nDELETE " +
+		"/containers/others HTTP/1.1\r\nHost: x\r\n\r\n",
+	"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\nDELETE /containers/others HTTP/1.1\r\nHost: x\r\n\r\nPOST /swarm/init " +
+		"HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: " +
+		"100-continue\r\nContent-Length: 34\r\n\r\n{\"HostConfig\":{\"Privileged\":true}}",
+	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+		"37\r\n\r\n{}{\"HostConfig\":{\"Privileged\":true}} ",
+	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+		"19\r\n\r\n{\"Privileged\":true}",
+	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+		"24\r\n\r\n{\"Binds\":[\"/:/host:rw\"]}",
 	"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
 }
 
@@ -113,20 +128,29 @@ func TestRawRequests_OrdinaryPass(t *testing.T) {
 	t.Parallel()
 	path, engine := serve(t)
 	for _, text := range []string{
-		"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: Application/JSON; charset=utf-8\r\nContent-Length: 13\r\n\r\n{\"Image\":\"i\"}",
-		"POST /v1.41/containers/create?Image=i&name=n HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n{\"Image\":\"i\",\"name\":\"n\"}",
-		"POST /v1.41/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: Application/JSON; " +
+			"charset=utf-8\r\nContent-Length: 13\r\n\r\n{\"Image\":\"i\"}",
+		"POST /v1.41/containers/create?Image=i&name=n HTTP/1.1\r\nHost: x\r\nContent-Type: " +
+			"application/json\r\nContent-Length: 24\r\n\r\n{\"Image\":\"i\",\"name\":\"n\"}",
+		"POST /v1.41/containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: " +
+			"chunked\r\n\r\n0\r\n\r\n",
 		"POST /containers/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
-		"POST /v1.24/exec/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"Detach\":true}",
+		"POST /v1.24/exec/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+			"15\r\n\r\n{\"Detach\":true}",
 		"POST /images/create?fromSrc=- HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\ntar",
 		"GET /images/localhost%3A5000%2Fa%40sha256:" + mine + "/json HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /networks/ HTTP/1.1\r\nHost: x\r\n\r\n",
 		// As dockerode and docker-py send them.
-		"POST /containers/mine/stop?t=1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"t\":1}",
-		"POST /images/create?fromImage=a&tag=b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"fromImage\":\"a\",\"tag\":\"b\"}",
-		"POST /exec/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 28\r\n\r\n{\"hijack\":true,\"stdin\":true}",
-		"POST /commit?container=mine&repo=r HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"container\":\"mine\",\"repo\":\"r\"}",
-		"POST /containers/mine/exec HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"Container\":\"mine\",\"Cmd\":[\"true\"]}",
+		"POST /containers/mine/stop?t=1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+			"7\r\n\r\n{\"t\":1}",
+		"POST /images/create?fromImage=a&tag=b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+			"27\r\n\r\n{\"fromImage\":\"a\",\"tag\":\"b\"}",
+		"POST /exec/mine/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+			"28\r\n\r\n{\"hijack\":true,\"stdin\":true}",
+		"POST /commit?container=mine&repo=r HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+			"31\r\n\r\n{\"container\":\"mine\",\"repo\":\"r\"}",
+		"POST /containers/mine/exec HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+			"35\r\n\r\n{\"Container\":\"mine\",\"Cmd\":[\"true\"]}",
 	} {
 		answer := send(t, path, text)
 		got := engine.take()
@@ -151,7 +175,8 @@ func FuzzRawRequest(f *testing.F) {
 			d,
 			"Host: x\r\nContent-Type: application/json\r\nConnection: close",
 			[]byte(`{"HostConfig": {"NetworkMode": "mine", "Binds": ["/a:/b"], `+
-				`"Mounts": [{"Type": "bind", "Source": "/a"}], "LogConfig": {"Type": "syslog"}}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"NetworkID": "others"}}}, "Container": "mine"}`),
+				`"Mounts": [{"Type": "bind", "Source": "/a"}], "LogConfig": {"Type": "syslog"}}, "NetworkingConfig": `+
+				`{"EndpointsConfig": {"mine": {"NetworkID": "others"}}}, "Container": "mine"}`),
 		)
 	}
 	g, engine := newEngine(f)

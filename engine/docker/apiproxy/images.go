@@ -188,7 +188,8 @@ func (g *Proxy) removeImage(c *call) error {
 	if byName := !digest().MatchString(asked) || slices.ContainsFunc(is.RepoTags, sameName(asked)); !byName {
 		c.name = is.ID
 	} else if !strings.Contains(asked, "@") {
-		c.name = withTag(asked) // a name with a tag is never taken for the prefix of an ID, even if the image has been removed in the meantime
+		// a name with a tag is never taken for the prefix of an ID, even if the image has been removed in the meantime
+		c.name = withTag(asked)
 	}
 	if g.has(described{ID: is.ID, Config: is.Config}) {
 		return nil

@@ -19,7 +19,8 @@ func TestProxy_RefusesFields(t *testing.T) {
 	t.Parallel()
 	const create, image = "/v1.41/containers/create", "tar"
 	host := func(fields string) string { return `{"Image": "i", "HostConfig": {` + fields + `}}` }
-	endpoint := `{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"networkID": "` + others + `"}}}}`
+	endpoint := `{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": ` +
+		`{"networkID": "` + others + `"}}}}`
 	for _, test := range []struct{ path, body, says string }{
 		{create, host(`"LogConfig": {"type": "syslog"}`), "the log driver"},
 		{create, host(`"LogConfig": {"Config": {"syslog-address": "tcp://1.2.3.4"}}`), "the log option syslog-address"},
@@ -31,12 +32,14 @@ func TestProxy_RefusesFields(t *testing.T) {
 		{create, host(`"CgroupnsMode": "host"`), "--cgroupns"},
 		{create, host(`"VolumeDriver": "other"`), "--volume-driver"},
 		{create, host(`"Binds": ["/a:/b:rshared"]`), "rshared"},
-		{create, host(`"Mounts": [{"Type": "bind", "Source": "/a", "BindOptions": {"Propagation": "shared"}}]`), "propagation"},
+		{create, host(`"Mounts": [{"Type": "bind", "Source": "/a", "BindOptions": {"Propagation": ` +
+			`"shared"}}]`), "propagation"},
 		{create, host(`"StorageOpt": {"dm.x": "1"}`), "dm.x"},
 		{create, `{"OnBuild": ["ADD http://x/y /z"]}`, "ADD http://x/y"},
 		{create, `{"Volumes": {"a:/b": {}}}`, "a:/b"},
 		{create, endpoint, "No such network"},
-		{"/networks/mine/connect", `{"Container": "mine", "EndpointConfig": {"NetworkID": "` + others + `"}}`, "No such network"},
+		{"/networks/mine/connect", `{"Container": "mine", "EndpointConfig": ` +
+			`{"NetworkID": "` + others + `"}}`, "No such network"},
 		{"/networks/create", `{"Name": "n", "IPAM": {"Config": [{"Subnet": "169.254.0.0/16"}]}}`, "169.254.0.0/16"},
 		{"/networks/create", `{"Name": "n", "IPAM": {"Config": [{"Subnet": "0.0.0.0/0"}]}}`, "0.0.0.0/0"},
 		{"/networks/create", `{"Name": "n", "ConfigFrom": {"Network": "others"}}`, "ConfigFrom"},
@@ -70,9 +73,11 @@ func TestProxy_RefusesFields(t *testing.T) {
 func TestProxy_SendsFullIDs(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ method, path, body, want string }{
-		{"POST", "/containers/create", `{"HostConfig": {"PidMode": "container:mine", "IpcMode": "container:mine"}}`, `"IpcMode":"container:` + mine},
+		{"POST", "/containers/create", `{"HostConfig": {"PidMode": "container:mine", "IpcMode": ` +
+			`"container:mine"}}`, `"IpcMode":"container:` + mine},
 		{"POST", "/containers/create", `{"HostConfig": {"PidMode": "container:mine"}}`, `"PidMode":"container:` + mine},
-		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "container:mine"}}`, `"NetworkMode":"container:` + mine},
+		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": ` +
+			`"container:mine"}}`, `"NetworkMode":"container:` + mine},
 		{"POST", "/containers/create", `{"HostConfig": {"Links": ["mine"]}}`, `"Links":["` + mine + `:mine"]`},
 		{"POST", "/build?networkmode=container:mine", "", "networkmode=container%3A" + mine},
 		{"DELETE", "/images/mine", "", "DELETE /images/mine:latest?"},

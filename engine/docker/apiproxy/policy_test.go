@@ -32,13 +32,15 @@ var sent = []string{
 // bodies are the fields that JSON bodies may have, by path and, after a dot, by the
 // location of the object. * is any key.
 var bodies = map[string]string{
-	"/auth":                     "auth email identitytoken password registrytoken serveraddress username",
-	"/commit":                   configKeys,
-	"/containers/create":        configKeys + " HostConfig NetworkingConfig",
-	"/containers/ID/exec":       "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Detach DetachKeys Env Privileged Tty User WorkingDir",
-	"/exec/ID/start":            "ConsoleSize Detach Tty",
-	"/containers/ID/update":     resourceKeys,
-	"/networks/create":          "Attachable CheckDuplicate Driver EnableIPv4 EnableIPv6 IPAM Internal Labels Name Options Scope",
+	"/auth":              "auth email identitytoken password registrytoken serveraddress username",
+	"/commit":            configKeys,
+	"/containers/create": configKeys + " HostConfig NetworkingConfig",
+	"/containers/ID/exec": "AttachStderr AttachStdin AttachStdout Cmd ConsoleSize Detach DetachKeys Env " +
+		"Privileged Tty User WorkingDir",
+	"/exec/ID/start":        "ConsoleSize Detach Tty",
+	"/containers/ID/update": resourceKeys,
+	"/networks/create": "Attachable CheckDuplicate Driver EnableIPv4 EnableIPv6 IPAM Internal Labels Name " +
+		"Options Scope",
 	"/networks/create.IPAM":     "Config Driver Options",
 	"/networks/ID/connect":      "Container EndpointConfig",
 	"/networks/ID/disconnect":   "Container Force",
@@ -51,17 +53,24 @@ var bodies = map[string]string{
 }
 
 const (
-	configKeys = "ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint Env ExposedPorts Healthcheck Hostname Image Labels MacAddress " +
+	configKeys = "ArgsEscaped AttachStderr AttachStdin AttachStdout Cmd Domainname Entrypoint Env ExposedPorts " +
+		"Healthcheck Hostname Image Labels MacAddress " +
 		"NetworkDisabled OnBuild OpenStdin Shell StdinOnce StopSignal StopTimeout Tty User Volumes WorkingDir"
-	resourceKeys = "BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight BlkioWeightDevice CgroupParent CpuCount " +
-		"CpuPercent CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares CpusetCpus CpusetMems DeviceCgroupRules DeviceRequests Devices " +
-		"IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap MemorySwappiness NanoCpus OomKillDisable PidsLimit " +
+	resourceKeys = "BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeight " +
+		"BlkioWeightDevice CgroupParent CpuCount " +
+		"CpuPercent CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares CpusetCpus CpusetMems " +
+		"DeviceCgroupRules DeviceRequests Devices " +
+		"IOMaximumBandwidth IOMaximumIOps KernelMemory KernelMemoryTCP Memory MemoryReservation MemorySwap " +
+		"MemorySwappiness NanoCpus OomKillDisable PidsLimit " +
 		"RestartPolicy Ulimits"
-	hostKeys = "AutoRemove Binds CapAdd CapDrop CgroupnsMode ConsoleSize Dns DnsOptions DnsSearch ExtraHosts GroupAdd Init IpcMode Isolation Links LogConfig " +
-		"MaskedPaths Mounts NetworkMode OomScoreAdj PidMode PortBindings Privileged PublishAllPorts ReadonlyPaths ReadonlyRootfs Runtime SecurityOpt ShmSize " +
+	hostKeys = "AutoRemove Binds CapAdd CapDrop CgroupnsMode ConsoleSize Dns DnsOptions DnsSearch ExtraHosts GroupAdd " +
+		"Init IpcMode Isolation Links LogConfig " +
+		"MaskedPaths Mounts NetworkMode OomScoreAdj PidMode PortBindings Privileged PublishAllPorts ReadonlyPaths " +
+		"ReadonlyRootfs Runtime SecurityOpt ShmSize " +
 		"StorageOpt Sysctls Tmpfs UTSMode UsernsMode VolumeDriver VolumesFrom"
 	// emptyKeys may only have empty values.
-	emptyKeys = "CapAdd CgroupParent CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules DeviceRequests Devices MaskedPaths Privileged ReadonlyPaths " +
+	emptyKeys = "CapAdd CgroupParent CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules DeviceRequests Devices " +
+		"MaskedPaths Privileged ReadonlyPaths " +
 		"UTSMode UsernsMode"
 )
 

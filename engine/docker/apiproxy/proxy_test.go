@@ -64,7 +64,8 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"POST", newContainer, `{"hostconfig": {"privileged": true}}`, 403, "privileged container"},
 		{"POST", newContainer, `{"HostConfig": {}, "hostConfig": {"Privileged": true}}`, 400, "two spellings"},
 		{"POST", newContainer, create(`{"privileged": true}`), 403, "privileged container"},
-		{"POST", newContainer, create(`{"\u017fecurityOpt": ["seccomp=unconfined"]}`), 403, "--security-opt"}, // U+017F folds to s
+		// U+017F folds to s
+		{"POST", newContainer, create(`{"\u017fecurityOpt": ["seccomp=unconfined"]}`), 403, "--security-opt"},
 		{"POST", newContainer, create(`{"CapAdd": "ALL"}`), 403, "--cap-add"},
 		{"POST", newContainer, create(`{"Privileged": 1}`), 403, "privileged container"},
 		{"POST", newContainer, create(`{"MaskedPaths": ["/x"]}`), 403, "systempaths"},
@@ -73,24 +74,31 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"POST", newContainer, create(`{"binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
 		{"POST", newContainer, create(`{"Binds": "/nowhere:/x"}`), 403, "/nowhere is nowhere"},
 		{"POST", newContainer, create(`{"mounts": [{"type": "bind", "source": "/nowhere"}]}`), 403, "/nowhere is nowhere"},
-		{"POST", newContainer, create(`{"Mounts": [{"Type": "npipe", "Source": "/nowhere"}]}`), 403, "a mount of the type npipe"},
+		{"POST", newContainer, create(`{"Mounts": [{"Type": "npipe", "Source": ` +
+			`"/nowhere"}]}`), 403, "a mount of the type npipe"},
 		{"POST", newContainer, create(`{"Binds": ["others:/x"]}`), 403, "volume others"},
 		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "Source": "others"}]}`), 403, "volume others"},
-		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"device": "/etc"}}}}]}`), 403, "/etc"},
-		{"POST", newContainer, create(`{"Mounts": [{"type": "volume", "volumeoptions": {"driverconfig": {"options": {"type": "overlay", "o": "lowerdir=/a:/b"}}}}]}`), 403, "lowerdir"},
+		{"POST", newContainer, create(`{"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": ` +
+			`{"device": "/etc"}}}}]}`), 403, "/etc"},
+		{"POST", newContainer, create(`{"Mounts": [{"type": "volume", "volumeoptions": {"driverconfig": {"options": ` +
+			`{"type": "overlay", "o": "lowerdir=/a:/b"}}}}]}`), 403, "lowerdir"},
 		{"POST", newContainer, create(`{"Binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
 		{"POST", newContainer, `[`, 400, "no JSON"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "none", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "/etc"}}`, 403, "/etc"},
-		{"POST", "/volumes/create", `{"DriverOpts": {"type": "nfs", "o": "addr=1.2.3.4,rbind", "device": "/etc"}}`, 403, "/etc"},
-		{"POST", newContainer, `{"Hostname": "h", "HostConfig": {"NetworkMode": "host"}}`, 403, "--hostname does not go with --network host"},
-		{"POST", newContainer, create(`{"NetworkMode": "host", "ExtraHosts": ["a:1.2.3.4"]}`), 403, "--add-host does not go with --network host"},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "nfs", "o": "addr=1.2.3.4,rbind", ` +
+			`"device": "/etc"}}`, 403, "/etc"},
+		{"POST", newContainer, `{"Hostname": "h", "HostConfig": ` +
+			`{"NetworkMode": "host"}}`, 403, "--hostname does not go with --network host"},
+		{"POST", newContainer, create(`{"NetworkMode": "host", "ExtraHosts": ` +
+			`["a:1.2.3.4"]}`), 403, "--add-host does not go with --network host"},
 		{"POST", "/volumes/create", `{"driveropts": {"type": "overlay", "o": "lowerdir=/etc:/usr"}}`, 403, "lowerdir"},
 		{"POST", "/volumes/create", `{"Driver": "plugin"}`, 403, "the driver plugin"},
 		{"POST", "/volumes/create", `{"Name": "others"}`, 403, "volume others"},
 		{"POST", "/networks/create", `{"Name": "n", "driver": "macvlan"}`, 403, "macvlan"},
-		{"POST", "/networks/create", `{"Name": "n", "Options": {"com.docker.network.bridge.name": "docker0"}}`, 403, "bridge.name"},
+		{"POST", "/networks/create", `{"Name": "n", "Options": {"com.docker.network.bridge.name": ` +
+			`"docker0"}}`, 403, "bridge.name"},
 		{"GET", "/networks/others", "", 404, "No such network"},
 		{"GET", "/system/df", "", 403, "not open"},
 		{"GET", "/plugins/x/json", "", 404, "no plugins"},
@@ -129,17 +137,26 @@ func TestProxy_RewritesRequests(t *testing.T) {
 		{"GET", "/v1.41/containers/json?all=1", "", `GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22of%3Dme%22%3Atrue%7D%7D `},
 		{"GET", `/volumes?filters={"label":["a=b"]}`, "", `GET /volumes?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%7D `},
 		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "", `GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
-		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? {"Labels":{"of":"me"},"Name":"n"}`},
+		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? ` +
+			`{"Labels":{"of":"me"},"Name":"n"}`},
 		{"POST", "/networks/create", "null", `POST /networks/create? {"Labels":{"of":"me"}}`},
-		{"POST", "/volumes/create", `{"Name": "v", "Labels": {"a": "b"}}`, `POST /volumes/create? {"DriverOpts":{},"Labels":{"a":"b","of":"me"},"Name":"v"}`},
-		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": 9007199254740993, "CapAdd": null, "Devices": [], "MaskedPaths": null, "Privileged": false}}`,
-			`POST /containers/create? {"HostConfig":{"CapAdd":null,"Devices":[],"MaskedPaths":null,"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `","Privileged":false},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
-		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "container:` + self[:12] + `", "SecurityOpt": ["no-new-privileges"]}}`,
-			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+		{"POST", "/volumes/create", `{"Name": "v", "Labels": {"a": "b"}}`, `POST /volumes/create? ` +
+			`{"DriverOpts":{},"Labels":{"a":"b","of":"me"},"Name":"v"}`},
+		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": ` +
+			`9007199254740993, "CapAdd": null, "Devices": [], "MaskedPaths": null, "Privileged": false}}`,
+			`POST /containers/create? ` +
+				`{"HostConfig":{"CapAdd":null,"Devices":[],"MaskedPaths":null,"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `","Privileged":false},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": ` +
+			`"container:` + self[:12] + `", "SecurityOpt": ["no-new-privileges"]}}`,
+			`POST /containers/create? ` +
+				`{"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"VolumesFrom": ["` + self[:12] + `:ro", "mine"]}}`,
-			`POST /containers/create? {"HostConfig":{"NetworkMode":"bridge","VolumesFrom":["` + self + `:ro","` + mine + `"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
-		{"POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x:ro", "mine:/y", "/b"], "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/z"}, {"Type": "tmpfs", "Target": "/t"}]}}`,
-			`POST /containers/create? {"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}],"NetworkMode":"bridge"},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
+			`POST /containers/create? ` +
+				`{"HostConfig":{"NetworkMode":"bridge","VolumesFrom":["` + self + `:ro","` + mine + `"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
+		{"POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x:ro", "mine:/y", "/b"], "Mounts": [{"Type": ` +
+			`"bind", "Source": "/c", "Target": "/z"}, {"Type": "tmpfs", "Target": "/t"}]}}`,
+			`POST /containers/create? ` +
+				`{"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}],"NetworkMode":"bridge"},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
 		{"POST", "/containers/mine/start", "", "POST /containers/" + mine + "/start? "},
 		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
 		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/` + mine + `/connect? {"Container":"` + self + `","EndpointConfig":{"NetworkID":"` + mine + `"}}`},
@@ -148,9 +165,13 @@ func TestProxy_RewritesRequests(t *testing.T) {
 		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
 		{"DELETE", "/images/mine", "", "DELETE /images/mine:latest? "},
 		{"DELETE", "/containers/mine?force=1", "", "DELETE /containers/" + mine + "?force=1&v=1 "},
-		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}`, `POST /volumes/create? {"DriverOpts":{"device":"tmpfs","o":"size=1m","type":"tmpfs"},"Labels":{"of":"me"}}`},
-		{"POST", "/containers/create", `{"Hostname": "", "exposedports": {"80/tcp": {}}, "HostConfig": {"NetworkMode": "host", "PortBindings": {"80/tcp": [{}]}}}`,
-			`POST /containers/create? {"HostConfig":{"NetworkMode":"container:` + self + `"},"Hostname":"","Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "tmpfs", "o": ` +
+			`"size=1m"}}`, `POST /volumes/create? ` +
+			`{"DriverOpts":{"device":"tmpfs","o":"size=1m","type":"tmpfs"},"Labels":{"of":"me"}}`},
+		{"POST", "/containers/create", `{"Hostname": "", "exposedports": {"80/tcp": {}}, "HostConfig": {"NetworkMode": ` +
+			`"host", "PortBindings": {"80/tcp": [{}]}}}`,
+			`POST /containers/create? ` +
+				`{"HostConfig":{"NetworkMode":"container:` + self + `"},"Hostname":"","Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 	} {
 		status, got := ask(t, newGate(t), test.method, test.path, test.body)
 		if diff := cmp.Diff(strings.TrimSpace(test.want), got); status != 200 || diff != "" {
@@ -163,7 +184,8 @@ func TestProxy_PrivilegedBuild(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
 	g.Privileged, g.KeepImages = true, true
-	if status, got := ask(t, g, "POST", "/containers/create", `{"HostConfig": {"Privileged": true, "Devices": [1]}}`); status != 200 {
+	if status, got := ask(t, g, "POST", "/containers/create", `{"HostConfig": {"Privileged": true, `+
+		`"Devices": [1]}}`); status != 200 {
 		t.Errorf("%d %s", status, got)
 	}
 	if _, got := ask(t, g, "POST", "/build", ""); !strings.Contains(got, "labels=%7B%7D") {
@@ -242,7 +264,8 @@ func TestMetadataEndpoint_Blocked(t *testing.T) {
 	g.Unreachable = []string{"169.254.169.254"}
 	for body, want := range map[string]string{
 		`{}`: `"bridge":{"IPAMConfig":{"LinkLocalIPs":["169.254.169.254"]}}`,
-		`{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}}}`: `"` + mine + `":{"IPAMConfig":{"IPv4Address":"1.2.3.4","LinkLocalIPs":["169.254.169.254"]}`,
+		`{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"IPAMConfig": ` +
+			`{"IPv4Address": "1.2.3.4"}}}}}`: `"` + mine + `":{"IPAMConfig":{"IPv4Address":"1.2.3.4","LinkLocalIPs":["169.254.169.254"]}`,
 		`{"HostConfig": {"NetworkMode": "none"}}`: `"EndpointsConfig":{}`,
 	} {
 		if status, got := ask(t, g, "POST", "/containers/create", body); status != 200 || !strings.Contains(got, want) {

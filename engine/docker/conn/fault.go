@@ -31,7 +31,8 @@ func (e *Engine) Fault(err error, doing string) error {
 		strings.Contains(err.Error(), "permission denied while trying to connect"):
 		return &engine.Fault{Kind: engine.NoPermission, Err: err,
 			Message: fmt.Sprintf("%s: permission denied on %s", doing, e.Host()),
-			Hint:    "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to another engine."}
+			Hint: "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or set " +
+				"DOCKER_HOST to another engine."}
 	case client.IsErrConnectionFailed(err), isDial(err), errors.Is(err, io.ErrUnexpectedEOF):
 		return e.noEngine(err, doing)
 	case strings.Contains(err.Error(), "requires API version"):
@@ -70,7 +71,8 @@ func (e *Engine) noEngine(err error, doing string) error {
 		hint = "Set DOCKER_TLS_VERIFY=1 to use TLS, and DOCKER_CERT_PATH (or the docker context) to a directory with " +
 			"ca.pem, which signed the engine's certificate, and cert.pem and key.pem, which the engine trusts."
 	case strings.HasPrefix(e.Host(), "ssh://"):
-		hint = "Run ssh HOST docker system dial-stdio to find the reason: the host must have docker in its PATH, and accept " +
+		hint = "Run ssh HOST docker system dial-stdio to find the reason: the host must have docker in its PATH, " +
+			"and accept " +
 			"the login without a prompt."
 	}
 	return &engine.Fault{Kind: engine.NoEngine, Err: err, Hint: hint,
@@ -100,7 +102,8 @@ var faultTexts = []struct {
 	hint  string
 }{
 	{[]string{"no space left on device"}, engine.DiskFull,
-		"Free up space in the engine's data directory: docker system df shows usage, docker system prune removes unused data."},
+		"Free up space in the engine's data directory: docker system df shows usage, docker system prune removes " +
+			"unused data."},
 	{[]string{"exec format error"}, engine.WrongArch,
 		"The image is for another architecture. Select one with --platform, or install an emulator (binfmt)."},
 	{[]string{"does not match the specified platform"}, engine.WrongArch,
@@ -134,7 +137,8 @@ var faultTexts = []struct {
 	{[]string{"no such host"}, engine.NoRegistry,
 		"The registry's host name cannot be resolved: check the image name, the network, and the engine's proxy."},
 	{[]string{"dial tcp", "request canceled while waiting for connection"}, engine.NoRegistry,
-		"The engine cannot reach the registry: check the network and the engine's proxy, or use a local image with --pull never."},
+		"The engine cannot reach the registry: check the network and the engine's proxy, or use a local image with " +
+			"--pull never."},
 	{[]string{"invalid reference format"}, engine.NoImage,
 		"Check the name of the image: REGISTRY/NAME:TAG."},
 	{[]string{"Minimum supported API version"}, engine.NoEngine,

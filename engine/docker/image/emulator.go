@@ -93,5 +93,6 @@ func (st *Store) checkRunnable(name, has, native string) error {
 	return &engine.Fault{Kind: engine.WrongArch,
 		Message: "image " + name + " is for " + has + ", this host is " + native + " and has no emulator",
 		Hint: "Install an emulator (apt-get install qemu-user-static binfmt-support, or docker run --privileged --rm " +
-			"tonistiigi/binfmt --install " + parts[1] + "), or run the image for this host if it exists: --platform " + native + "."}
+			"tonistiigi/binfmt --install " + parts[1] + "), or run the image for this host if it exists: " +
+			"--platform " + native + "."}
 }

@@ -18,7 +18,8 @@ func TestEmulator_FromBinfmt(t *testing.T) {
 		"qemu-s390x":   "disabled\ninterpreter /usr/bin/qemu-s390x-static\n",
 		"python3.11":   "enabled\ninterpreter /usr/bin/python3.11\n",
 		"rosetta":      "enabled\ninterpreter /mnt/rosetta\n",
-		"FEX-x86":      "enabled\ninterpreter /usr/bin/FEXInterpreter\nflags: POCF\noffset 0\nmagic 7f454c4601010100000000000000000002000300\nmask ffffffffffffff00fffffffffffffffffeffffff\n",
+		"FEX-x86": "enabled\ninterpreter /usr/bin/FEXInterpreter\nflags: POCF\noffset 0\nmagic " +
+			"7f454c4601010100000000000000000002000300\nmask ffffffffffffff00fffffffffffffffffeffffff\n",
 		"qemu-riscv64": "enabled\ninterpreter /usr/libexec/qemu-binfmt/qemu-riscv64\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
