@@ -64,7 +64,7 @@ const (
 	PullNever   Pull = "never"
 )
 
-// Resources bounds and extends what a container may use.
+// Resources limits and extends the rights of a container.
 type Resources struct {
 	// Limits that the engine cannot enforce, or that exceed the host, are reported to
 	// Hooks.OnWarning. They do not keep the container from starting.

@@ -75,7 +75,7 @@ func TestConnect_FirstSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// An engine that ended leaves its socket: one where somebody listens goes before it.
+	// A stopped engine leaves its socket; one that accepts connections takes precedence.
 	left, live := sockets(home, runtime)[1], sockets(home, runtime)[8]
 	for _, path := range []string{left, live} {
 		if err := os.Remove(path); err != nil {
@@ -106,7 +106,7 @@ func TestConnect_FirstSocket(t *testing.T) {
 	}
 	wantFault(t, unreachable(t, o), engine.NoEngine, none, "the default location")
 
-	// Nobody said where the user's directories are: they are not here.
+	// Without Home and Runtime, the directories are not looked for in the working directory.
 	t.Chdir(shortDir(t))
 	for _, path := range []string{"docker.sock", ".docker/run/docker.sock", "podman/podman.sock"} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -171,7 +171,8 @@ func TestConnect_DockerContext(t *testing.T) {
 	if near := connectTo(t, docker.Options{ConfigDir: dir, Context: "near"}); near.Host() != "unix://"+path {
 		t.Errorf("DOCKER_CONTEXT: host %s", near.Host())
 	}
-	if e := connectTo(t, docker.Options{ConfigDir: dir, Context: "far", Host: "unix://" + path}); e.Host() != "unix://"+path {
+	if e := connectTo(t, docker.Options{ConfigDir: dir, Context: "far",
+		Host: "unix://" + path}); e.Host() != "unix://"+path {
 		t.Errorf("DOCKER_HOST beside DOCKER_CONTEXT: host %s", e.Host())
 	}
 	if e, err := docker.Connect(docker.Options{ConfigDir: dir, Context: "default"}); err != nil || e.Host() == host {
@@ -205,7 +206,7 @@ func TestConnect_SSH(t *testing.T) {
 	}
 	path := socket(t, connect(t))
 	asked := filepath.Join(t.TempDir(), "asked")
-	// As sshd does: what follows the host's name is a line for a shell.
+	// As sshd does: the words after the host name are a line for a shell.
 	program(
 		t,
 		"ssh",
@@ -276,7 +277,8 @@ func TestPing_NoEngine(t *testing.T) {
 	if err := os.WriteFile(deaf, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"unix:///no/such.sock", "unix://" + deaf, "tcp://" + l.Addr().String(), "tcp://no.such.host.invalid:1"} {
+	for _, host := range []string{"unix:///no/such.sock", "unix://" + deaf, "tcp://" + l.Addr().String(),
+		"tcp://no.such.host.invalid:1"} {
 		wantFault(t, unreachable(t, docker.Options{Host: host}), engine.NoEngine, host, "DOCKER_HOST")
 	}
 }

@@ -145,7 +145,7 @@ func nothingLeft(t *testing.T, e *docker.Engine, spec engine.Spec) {
 	}
 }
 
-// sh runs a script, which succeeds, and returns what it prints.
+// sh runs a script, which must succeed, and returns its output.
 func sh(t *testing.T, c engine.Container, script string) string {
 	t.Helper()
 	var out bytes.Buffer

@@ -187,7 +187,7 @@ func TestStart_PrivilegedWithoutConfig(t *testing.T) {
 	}
 }
 
-func TestOnExit_KilledFromOutside(t *testing.T) {
+func TestMain_KilledFromOutside(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	type end struct {
@@ -238,7 +238,8 @@ func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
 func TestCopyIn_ReaderErrorIsNotFault(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
-	for _, why := range []error{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}, fs.ErrNotExist, errors.New("enough")} {
+	for _, why := range []error{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}, fs.ErrNotExist,
+		errors.New("enough")} {
 		err := c.CopyIn(t.Context(), "/in", brokenReader{why})
 		var f *engine.Fault
 		if !errors.Is(err, why) || errors.As(err, &f) || !strings.Contains(err.Error(), "copy into /in") {
@@ -253,8 +254,8 @@ func TestCopyIn_ReaderErrorIsNotFault(t *testing.T) {
 	}
 }
 
-// What podman, and Docker with the images of containerd, say of the same things in other
-// words (observed, 4.3 and 26.1).
+// TestFault_TextsOfOtherEngines has messages of Podman, and of Docker with containerd's
+// image store (observed, 4.3 and 26.1).
 func TestFault_TextsOfOtherEngines(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")

@@ -34,8 +34,8 @@ func TestContract_Podman(t *testing.T) {
 	t.Run("ContainersOfOthersStay", func(t *testing.T) { othersStay(t, e) })
 }
 
-// othersStay: podman refuses to remove a container whose network another is in, and that
-// may be somebody else's.
+// othersStay checks that containers of other programs are not removed. Podman refuses to
+// remove a container whose network another one uses.
 func othersStay(t *testing.T, e *docker.Engine) {
 	t.Helper()
 	spec, api := newSpec(t), daemon(t, e)
@@ -101,7 +101,7 @@ func podman(t *testing.T) *docker.Engine {
 	t.Cleanup(func() {
 		all := exec.Command(
 			path,
-			append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // what a failed test left
+			append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // left by a failed test
 		all.Env = c.Env
 		_ = all.Run()
 		_ = c.Process.Kill()

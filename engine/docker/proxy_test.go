@@ -167,7 +167,7 @@ func (l *late) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// fake is an engine that can do nothing but what it holds: answers by method
+// fake is an engine with fixed answers by method
 // and path without the API's version, such as "POST /images/create".
 type fake map[string]http.HandlerFunc
 

@@ -27,7 +27,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// The types of what a registry holds.
+// The media types of a registry.
 const (
 	manifestType = "application/vnd.docker.distribution.manifest.v2+json"
 	listType     = "application/vnd.docker.distribution.manifest.list.v2+json"

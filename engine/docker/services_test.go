@@ -52,7 +52,7 @@ func (d drops) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.engine.ServeHTTP(w, r)
 }
 
-// As they stand in a request.
+// These match parts of a request.
 var (
 	linkLocal = regexp.MustCompile(`"LinkLocalIPs":\[[^]]*\],?`)
 	netAdmin  = regexp.MustCompile(`,"(CAP_)?NET_ADMIN"|"(CAP_)?NET_ADMIN",`)

@@ -32,7 +32,7 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 	return c, nil
 }
 
-// start notes in c what it creates, so that Close can remove it after an error.
+// start notes created objects in c, so that Close can remove it after an error.
 func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	image, err := e.Resolve(ctx, s)
 	if err != nil {

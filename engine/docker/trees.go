@@ -99,8 +99,8 @@ func lowerDirs(tree engine.Tree, hide string) string {
 	return strings.Join(all, ":")
 }
 
-// hideNames creates the layer that hides names of a tree. It is created even if there are
-// none: an engine that sees another directory at tree.Host does not find the layer either,
+// hideNames creates the layer that hides names of a tree. It is created even without
+// any: an engine that sees another directory at tree.Host does not find the layer either,
 // and the mount fails instead of showing other files.
 func hideNames(dir string, tree engine.Tree) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// nobody is a user without a name.
+// nobody is the ID of an unprivileged user.
 const nobody = 65534
 
 // again runs the calling test once more, in a process of its own that attr
@@ -81,7 +81,8 @@ func TestTree_UnprivilegedUser(t *testing.T) {
 	}
 	e := connect(t)
 	dir := newTree(t, "plain", map[string]string{
-		"keep": "kept", "gone": "hidden", "closed/hidden": "x", "closed/deep/hidden": "x", "closed/deep/seen": "y", "own/hidden": "x",
+		"keep": "kept", "gone": "hidden", "closed/hidden": "x", "closed/deep/hidden": "x", "closed/deep/seen": "y",
+		"own/hidden": "x",
 	})
 	for name, mode := range map[string]os.FileMode{"closed/deep": 0o555, "closed": 0o555, "own": 0o700} {
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
@@ -167,7 +168,7 @@ func withoutTrees(t *testing.T, e *docker.Engine, why string) {
 
 func TestTree_EngineInVM(t *testing.T) {
 	t.Parallel()
-	// Seen from another namespace of processes, the engine's is none.
+	// In another process namespace, the engine's process has no ID.
 	if again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}) {
 		withoutTrees(t, connect(t), "a virtual machine or a container")
 	}

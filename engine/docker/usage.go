@@ -30,7 +30,7 @@ type usage struct {
 func (c *Container) Usage(ctx context.Context) (engine.Usage, error) {
 	c.usage.once.Do(func() {
 		if got, err := c.conn.API.ContainerInspect(ctx, c.id); err == nil && got.State != nil && got.State.Pid > 0 {
-			c.usage.meter, err = cgroup.Of(got.State.Pid, c.id)
+			c.usage.meter, err = cgroup.ForProcess(got.State.Pid, c.id)
 			c.usage.unsupported = errors.Is(err, fs.ErrNotExist) && c.conn.CheckLocal() == nil
 		}
 	})

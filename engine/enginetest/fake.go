@@ -200,7 +200,8 @@ func write(w *tar.Writer, name, text string) error {
 }
 
 func add(w *tar.Writer, name, text string) error {
-	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644,
+		Size: int64(len(text))}); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, text)

@@ -41,7 +41,8 @@ func (s Suite) over(t *testing.T) {
 		t.Skip("the driver mounts no trees here")
 	}
 	spec, dir, first, second := s.spec(t), hostTree(t), t.TempDir(), t.TempDir()
-	for name, text := range map[string]string{first + "/keep/hidden": "seen", first + "/top": "first", second + "/top": "second", second + "/new/er": "new"} {
+	for name, text := range map[string]string{first + "/keep/hidden": "seen", first + "/top": "first",
+		second + "/top": "second", second + "/new/er": "new"} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
 			t.Fatal(err)
 		}

@@ -111,13 +111,17 @@ func TestNeed_RefusesLargeDocumentsAndLoops(t *testing.T) {
 		digest,
 	)
 	for want, write := range map[string]func(dir string) error{
-		"larger than":             func(dir string) error { return os.Truncate(filepath.Join(dir, "index.json"), 1<<40) },
-		"does not fit its digest": func(dir string) error { return os.WriteFile(filepath.Join(dir, "index.json"), []byte(loop), 0o644) },
+		"larger than": func(dir string) error { return os.Truncate(filepath.Join(dir, "index.json"), 1<<40) },
+		"does not fit its digest": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "index.json"),
+				[]byte(loop), 0o644)
+		},
 	} {
 		dir := filepath.Join(t.TempDir(), "layout")
 		_, err := layout.Write(dir, empty.Index)
 		blobs := filepath.Join(dir, "blobs", "sha256")
-		if err := errors.Join(err, os.MkdirAll(blobs, 0o755), os.WriteFile(filepath.Join(blobs, digest), []byte(loop), 0o644), write(dir)); err != nil {
+		if err := errors.Join(err, os.MkdirAll(blobs, 0o755),
+			os.WriteFile(filepath.Join(blobs, digest), []byte(loop), 0o644), write(dir)); err != nil {
 			t.Fatal(err)
 		}
 		if err := pullLocal(t.Context(), t, "oci:"+dir); err == nil || !strings.Contains(err.Error(), want) {

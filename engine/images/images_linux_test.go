@@ -60,7 +60,8 @@ func layer(t *testing.T, file string, size int) v1.Layer {
 	text := make([]byte, size)
 	source := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%-32s", file))))
 	_, _ = source.Read(text)
-	if err := errors.Join(w.WriteHeader(&tar.Header{Name: file, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(size)})); err != nil {
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: file, Typeflag: tar.TypeReg, Mode: 0o644,
+		Size: int64(size)})); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = w.Write(text)
@@ -184,7 +185,8 @@ func TestPull_SharesLayers(t *testing.T) {
 	s, dir := serve(t), t.TempDir()
 	base, one, two := layer(t, "base", 1000), layer(t, "one", 1000), layer(t, "two", 1000)
 	st := store(dir)
-	for tag, i := range map[string]v1.Image{"first:1": image(t, "amd64", base, one), "second:1": image(t, "amd64", base, two)} {
+	for tag, i := range map[string]v1.Image{"first:1": image(t, "amd64", base, one),
+		"second:1": image(t, "amd64", base, two)} {
 		got, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{s.push(t, tag, i)}}})
 		if err != nil {
 			t.Fatal(err)
@@ -204,7 +206,8 @@ func TestPull_SharesLayers(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	s.Close() // no request is needed
-	if _, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{strings.TrimPrefix(s.URL, "http://") + "/first:1"}}}); err != nil {
+	if _, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{strings.TrimPrefix(s.URL,
+		"http://") + "/first:1"}}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -426,10 +429,12 @@ func TestNeed_LocalImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for image, want := range map[string]string{
-		"oci:layout:1.0": "one", "oci:layout:2.0": "two", "oci:single": "one", "tar:one.tar": "one", "tar:a:b.tar:mine/two:3": "two",
-		"oci:layout": "2 images are in it", "oci:layout:3.0": `no image in it is called "3.0"; it ` +
+		"oci:layout:1.0": "one", "oci:layout:2.0": "two", "oci:single": "one", "tar:one.tar": "one",
+		"tar:a:b.tar:mine/two:3": "two",
+		"oci:layout":             "2 images are in it", "oci:layout:3.0": `no image in it is called "3.0"; it ` +
 			`has 1.0, 2.0`, "oci:nowhere": "no such file",
-		"tar:a:b.tar": "2 images are in it", "tar:foreign.tar": "it is for linux/s390x", "tar:single": "is a directory", "oci:one.tar": "not a directory",
+		"tar:a:b.tar": "2 images are in it", "tar:foreign.tar": "it is for linux/s390x", "tar:single": "is a directory",
+		"oci:one.tar": "not a directory",
 	} {
 		kind, file, _ := strings.Cut(image, ":")
 		st := store(filepath.Join(t.TempDir(), "store"))
@@ -470,7 +475,8 @@ func TestFault_HasHint(t *testing.T) {
 		host + "/nothing:1": engine.NoImage, there: engine.WrongArch, "registry.invalid/some/it:1": engine.NoRegistry,
 		"127.0.0.1:1/some/it:1": engine.NoRegistry, "NOT A NAME": engine.NoImage,
 	} {
-		if _, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(
+		if _, err := store(t.TempDir()).Need(t.Context(),
+			engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(
 			err,
 			want,
 		) {

@@ -39,7 +39,7 @@ type imageSource struct {
 const maxConcurrentLayers = 3
 
 // Pull pulls an image, even if its name is in the store already. Layers in the store are
-// not downloaded again, and an interrupted download is resumed. tell may be nil. The error
+// not downloaded again, and an interrupted download is resumed. report may be nil. The error
 // is a *engine.Fault or the cause of ctx.
 func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress)) (*Image, error) {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_SH)
@@ -242,7 +242,8 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 	if err := s.Options.Remove(ctx, temp); err != nil { // of an interrupted pull
 		return err
 	}
-	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755), os.Chmod(temp+"/fs", 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755),
+		os.Chmod(temp+"/fs", 0o755)); err != nil {
 		return err
 	}
 	plain, closePlain, err := decompress(packed)

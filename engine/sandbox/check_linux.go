@@ -13,7 +13,8 @@ import (
 func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	r := Report{Users: e.id.users.string(e.id.kind)}
 	s := engine.Spec{
-		Name: "check", Mounts: engine.Mounts{Temp: temp}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
+		Name: "check", Mounts: engine.Mounts{Temp: temp},
+		Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 		Hooks: engine.Hooks{
 			OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
 		},

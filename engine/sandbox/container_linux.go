@@ -334,7 +334,7 @@ func (p *tarStream) Read(b []byte) (int, error) {
 func (c *Container) Close(ctx context.Context) error {
 	c.unlisten()
 	if c.server != nil {
-		_ = c.conn.Close() // the server then kills all other processes, removes what they wrote, and exits
+		_ = c.conn.Close() // the server then kills all other processes, removes their files, and exits
 		select {
 		case <-c.gone:
 		case <-ctx.Done():
@@ -402,7 +402,7 @@ func (c *Container) Usage(context.Context) (engine.Usage, error) {
 		for _, g := range c.limits {
 			dirs = append(dirs, g.dir)
 		}
-		m, err := cgroup.At(dirs...)
+		m, err := cgroup.ForDirs(dirs...)
 		if err != nil {
 			return engine.Usage{}, fmt.Errorf("%w: %w", engine.ErrUnsupported, err)
 		}

@@ -25,7 +25,7 @@ type Engine struct {
 	id      identity
 
 	mu   sync.Mutex
-	warm *server // started by Warm, and used by the next Start; nil if there is none
+	warm *server // started by Warm, and used by the next Start; nil if not started
 }
 
 // New returns an Engine. The host is not checked before Start or Check.
@@ -147,7 +147,9 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	c.limits = applyLimits(s, c.warnf)
 	l := &inside.Rootfs{
 		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
-		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
+		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged,
+		Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt,
+		Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers

@@ -49,7 +49,8 @@ func TestMetadata_Blocked(t *testing.T) {
 	)
 	need(t, err)
 	defer c.Close(t.Context())
-	for _, address := range []string{"169.254.169.254/80", "169.254.170.2/80", "fd00:ec2::254/80", "::ffff:169.254.169.254/80", "169.254.169.254/80"} {
+	for _, address := range []string{"169.254.169.254/80", "169.254.170.2/80", "fd00:ec2::254/80",
+		"::ffff:169.254.169.254/80", "169.254.169.254/80"} {
 		if out := connect(t, c, address); !strings.Contains(out, "No route to host") {
 			t.Errorf("%s: %s", address, out)
 		}

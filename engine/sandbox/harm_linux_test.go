@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// inside runs a script in a sandbox and returns what it prints.
+// inside runs a script in a sandbox and returns its output.
 func inside(t *testing.T, e *sandbox.Engine, spec engine.Spec, script string) string {
 	t.Helper()
 	spec.Name, spec.Mounts.Temp = "harm", t.TempDir()
@@ -20,7 +20,8 @@ func inside(t *testing.T, e *sandbox.Engine, spec engine.Spec, script string) st
 	need(t, err)
 	defer c.Close(t.Context())
 	var out strings.Builder
-	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", script}, Stdout: &out, Stderr: &out}); err != nil {
+	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", script}, Stdout: &out,
+		Stderr: &out}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -58,8 +59,10 @@ func TestMasks_FollowLinks(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(home) })
 	kept := filepath.Join(home, "dotfiles", "aws")
-	if err := errors.Join(os.Chmod(home, 0o755), os.MkdirAll(kept, 0o755), os.WriteFile(filepath.Join(kept, "credentials"), []byte("secret"), 0o644),
-		os.Symlink(kept, filepath.Join(home, ".aws")), os.WriteFile(filepath.Join(home, ".netrc"), []byte("secret"), 0o644)); err != nil {
+	if err := errors.Join(os.Chmod(home, 0o755), os.MkdirAll(kept, 0o755),
+		os.WriteFile(filepath.Join(kept, "credentials"), []byte("secret"), 0o644),
+		os.Symlink(kept, filepath.Join(home, ".aws")),
+		os.WriteFile(filepath.Join(home, ".netrc"), []byte("secret"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	e := sandbox.New(
@@ -82,7 +85,8 @@ func TestImage_DuplicateLayer(t *testing.T) {
 	// An archive of docker save that lists its only layer three times.
 	double := filepath.Join(dir, "double.tar")
 	twice(t, savedImage(t), double)
-	if out := inside(t, engineOf(t, sandbox.Images), engine.Spec{Image: engine.ImageRef{Names: []string{"tar:" + double}}}, "echo runs"); out != "runs\n" {
+	if out := inside(t, engineOf(t, sandbox.Images),
+		engine.Spec{Image: engine.ImageRef{Names: []string{"tar:" + double}}}, "echo runs"); out != "runs\n" {
 		t.Errorf("got %q", out)
 	}
 }

@@ -13,9 +13,11 @@ import (
 var foreignWant = map[string]unix.Errno{
 	"i386 keyctl": unix.EPERM, "i386 add_key": unix.EPERM, "i386 request_key": unix.EPERM, "i386 ptrace": unix.EPERM,
 	"i386 io_uring_setup": unix.ENOSYS, "i386 packet socket": unix.EPERM, "i386 socketcall packet socket": unix.EPERM,
-	"i386 connect": unix.EHOSTUNREACH, "i386 sendto": unix.EHOSTUNREACH, "i386 sendmsg": unix.EHOSTUNREACH, "i386 sendmmsg": unix.EHOSTUNREACH,
-	"i386 socketcall connect": unix.EHOSTUNREACH, "i386 socketcall sendto": unix.EHOSTUNREACH, "i386 socketcall sendmsg": unix.EHOSTUNREACH,
-	"x32 keyctl": unix.ENOSYS, "x32 connect": unix.ENOSYS,
+	"i386 connect": unix.EHOSTUNREACH, "i386 sendto": unix.EHOSTUNREACH, "i386 sendmsg": unix.EHOSTUNREACH,
+	"i386 sendmmsg":           unix.EHOSTUNREACH,
+	"i386 socketcall connect": unix.EHOSTUNREACH, "i386 socketcall sendto": unix.EHOSTUNREACH,
+	"i386 socketcall sendmsg": unix.EHOSTUNREACH,
+	"x32 keyctl":              unix.ENOSYS, "x32 connect": unix.ENOSYS,
 }
 
 // enter makes a system call as a 32-bit program does: code that is called with its

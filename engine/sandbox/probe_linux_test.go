@@ -290,7 +290,8 @@ func copyProgram(t *testing.T, c engine.Container) {
 	}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: "program", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(data))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: "program", Typeflag: tar.TypeReg, Mode: 0o755,
+		Size: int64(len(data))}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Write(data); err != nil {

@@ -33,7 +33,8 @@ func (id identity) start(name string, flags uintptr) (*server, error) {
 	defer theirs.Close()
 	p := &server{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
 	p.command = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.processAttributes(flags),
+		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs},
+		SysProcAttr: id.processAttributes(flags),
 	}
 	if err := p.command.Start(); err != nil {
 		return nil, errors.Join(err, ours.Close())

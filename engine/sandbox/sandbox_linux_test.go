@@ -130,12 +130,14 @@ func asUser(t *testing.T, uid int, tests string, variables ...string) {
 		t.Fatal(err)
 	}
 	program, temp := filepath.Join(dir, "sandbox.test"), filepath.Join(dir, "tmp")
-	if err := errors.Join(os.WriteFile(program, binary, 0o755), os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, uid, uid)); err != nil {
+	if err := errors.Join(os.WriteFile(program, binary, 0o755), os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700),
+		os.Chown(temp, uid, uid)); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range variables { // the image is in a directory of root
 		if file, is := strings.CutPrefix(v, imageVariable+"="); is {
-			if err := errors.Join(os.Chmod(filepath.Dir(file), 0o755), os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755)); err != nil {
+			if err := errors.Join(os.Chmod(filepath.Dir(file), 0o755),
+				os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755)); err != nil {
 				t.Fatal(err)
 			}
 		}

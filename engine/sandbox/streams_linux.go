@@ -24,7 +24,7 @@ type streams struct {
 	size     engine.TTY
 	copying  chan struct{} // one message for each reader that has finished
 	copied   atomic.Int64  // bytes
-	writing  atomic.Int64  // readers that are writing what they have read
+	writing  atomic.Int64  // readers that are writing
 	quit     chan struct{}
 }
 
@@ -144,7 +144,7 @@ func (s *streams) followResize(sizes <-chan engine.TTY) {
 	}
 }
 
-// countingWriter counts what is written.
+// countingWriter counts bytes.
 type countingWriter struct {
 	io.Writer
 	s *streams

@@ -1,4 +1,4 @@
-// Package cgroup reads what the kernel counts for a control group: processor time, memory
+// Package cgroup reads the counters of a control group: processor time, memory
 // and processes killed by the OOM killer. It supports versions 1 and 2, and hosts with
 // both. It creates no groups and sets no limits.
 package cgroup
@@ -27,11 +27,11 @@ type Meter struct {
 	version     map[string]int
 }
 
-// Of returns a Meter of the control groups of a process. A group counts if its path has a
+// ForProcess returns a Meter of the control groups of a process. A group counts if its path has a
 // component that contains mark, such as a container ID; subgroups below that component are
 // not considered. The error wraps fs.ErrNotExist if there is no such group; any other means
 // that this host does not support it.
-func Of(pid int, mark string) (*Meter, error) {
+func ForProcess(pid int, mark string) (*Meter, error) {
 	all, err := Memberships(pid)
 	if err != nil {
 		return nil, err
@@ -43,15 +43,15 @@ func Of(pid int, mark string) (*Meter, error) {
 		}
 		for _, controller := range member.Controllers { // the marked group, not its subgroups
 			if top := Mount(member.Version, controller); top != "" {
-				dirs = append(dirs, filepath.Join(top, through(member.Path, mark)))
+				dirs = append(dirs, filepath.Join(top, cutAfter(member.Path, mark)))
 			}
 		}
 	}
-	return At(dirs...)
+	return ForDirs(dirs...)
 }
 
-// through cuts a path after the component that contains mark.
-func through(path, mark string) string {
+// cutAfter cuts a path after the component that contains mark.
+func cutAfter(path, mark string) string {
 	end := strings.Index(path, mark) + len(mark)
 	if next := strings.IndexByte(path[end:], '/'); next >= 0 && mark != "/" {
 		return path[:end+next]
@@ -59,9 +59,9 @@ func through(path, mark string) string {
 	return path
 }
 
-// At returns a Meter of the groups in the given directories, each of which may count
-// different resources. Errors are as for Of.
-func At(dirs ...string) (*Meter, error) {
+// ForDirs returns a Meter of the groups in the given directories, each of which may count
+// different resources. Errors are as for ForProcess.
+func ForDirs(dirs ...string) (*Meter, error) {
 	m := &Meter{version: map[string]int{}}
 	// If one directory has several controllers, the group that was created last has the
 	// processes.

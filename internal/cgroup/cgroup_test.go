@@ -15,7 +15,7 @@ func TestMeter_CountsWork(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("control groups are Linux's")
 	}
-	m, err := cgroup.Of(os.Getpid(), "/")
+	m, err := cgroup.ForProcess(os.Getpid(), "/")
 	if err != nil {
 		t.Skipf("this machine has no control groups: %v", err)
 	}
@@ -40,11 +40,11 @@ func TestMeter_CountsWork(t *testing.T) {
 	runtime.KeepAlive(held)
 }
 
-func TestOf_MissingProcess(t *testing.T) {
-	if _, err := cgroup.Of(1<<30, "/"); err == nil {
+func TestForProcess_MissingProcess(t *testing.T) {
+	if _, err := cgroup.ForProcess(1<<30, "/"); err == nil {
 		t.Error("no error for a process that is not there")
 	}
-	if _, err := cgroup.Of(os.Getpid(), "no such group"); err == nil {
+	if _, err := cgroup.ForProcess(os.Getpid(), "no such group"); err == nil {
 		t.Error("no error for a group that is not there")
 	}
 }

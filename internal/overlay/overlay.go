@@ -1,6 +1,6 @@
 // Package overlay reads and prepares the layers of overlay file systems of Linux: it
-// escapes their mount options, hides files of a lower layer with whiteouts, and finds out
-// what an upper layer, where it is visible on the host, has changed.
+// escapes their mount options, hides files of a lower layer with whiteouts, and reports
+// the changes in an upper layer that is visible on the host.
 //
 // It mounts nothing; the drivers do. On other systems everything is reported as unknown
 // or unsupported.

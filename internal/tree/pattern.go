@@ -36,7 +36,7 @@ func Match(pattern, name string) bool {
 func IsLiteral(pattern string) bool { return !strings.ContainsAny(pattern, `*?[{\`) }
 
 // LiteralPrefix returns the directory that all matches of a pattern are in, or the path
-// itself for a literal pattern. It returns "." if there is none.
+// itself for a literal pattern. It returns "." if they share no directory.
 func LiteralPrefix(pattern string) string {
 	pattern = path.Clean(pattern)
 	if IsLiteral(pattern) {

@@ -32,7 +32,8 @@ func TestCopySparse_KeepsHoles(t *testing.T) {
 		"a buffer of data":    {data(1 << 20), 1 << 20},
 		"one byte at a block": {join(zeros(4096), data(1), zeros(4095), zeros(4096)), 4096},
 	} {
-		for kind, from := range map[string]io.Reader{"at once": bytes.NewReader(c.content), "in pieces": iotest.HalfReader(bytes.NewReader(c.content))} {
+		for kind, from := range map[string]io.Reader{"at once": bytes.NewReader(c.content),
+			"in pieces": iotest.HalfReader(bytes.NewReader(c.content))} {
 			f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 			if err != nil {
 				t.Fatal(err)
@@ -63,7 +64,8 @@ func TestCopySparse_ReaderError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := tree.CopySparse(f, iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader([]byte("ab")))), nil); err != iotest.ErrTimeout {
+	if _, err := tree.CopySparse(f, iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader([]byte("ab")))),
+		nil); err != iotest.ErrTimeout {
 		t.Errorf("got %v", err)
 	}
 }

@@ -123,8 +123,10 @@ func pack(names []string, text func(string) string) io.ReadCloser {
 }
 
 var source = files{
-	"/src/dist/": "", "/src/dist/a.js": "a", "/src/dist/.hidden/b": "bb", "/src/dist/sub/a.js": "ccc", "/src/dist/link": "->a.js", "/src/dist/dangling": "->gone",
-	"/src/dist/dirlink": "->sub", "/src/top": "top", "/src/my-dir1/": "", "/src/my-dir1/x": "1", "/src/my-dir2/": "", "/src/my-dir2/y": "2", "/abs/z": "z", "/src/empty/": "",
+	"/src/dist/": "", "/src/dist/a.js": "a", "/src/dist/.hidden/b": "bb", "/src/dist/sub/a.js": "ccc",
+	"/src/dist/link": "->a.js", "/src/dist/dangling": "->gone",
+	"/src/dist/dirlink": "->sub", "/src/top": "top", "/src/my-dir1/": "", "/src/my-dir1/x": "1", "/src/my-dir2/": "",
+	"/src/my-dir2/y": "2", "/abs/z": "z", "/src/empty/": "",
 }
 
 func TestCollect_Selection(t *testing.T) {
@@ -211,7 +213,8 @@ func TestCollect_ObserverLines(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	s := tree.Selection{Root: "/src", Base: "my-dir*", Files: []string{"x", "y", "nope", "*.z"}}
-	if _, err := tree.Collect(t.Context(), source, s, t.TempDir(), tree.Observer{Say: func(f string, args ...any) { lines = append(lines, fmt.Sprintf(f, args...)) }}); err != nil {
+	if _, err := tree.Collect(t.Context(), source, s, t.TempDir(),
+		tree.Observer{Say: func(f string, args ...any) { lines = append(lines, fmt.Sprintf(f, args...)) }}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

@@ -102,20 +102,29 @@ func TestUnpack_OverlayLayer(t *testing.T) {
 		{"directories are made where the " +
 			"layer has none", []tar.Header{file("a/b/c")}, []string{"a drwxr-xr-x", "a/b drwxr-xr-x", "a/b/c -rw-r--r--"}},
 		{"a whiteout", []tar.Header{file("a/.wh.gone")}, []string{"a drwxr-xr-x", "a/gone Dc---------"}},
-		{"an opaque directory", []tar.Header{dir("a/"), file("a/.wh..wh..opq"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
+		{"an opaque directory", []tar.Header{dir("a/"), file("a/.wh..wh..opq"), file("a/b")},
+			[]string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
 		{"a whiteout of what the layer has, before it", []tar.Header{file(".wh.a"), file("a")}, []string{"a -rw-r--r--"}},
 		{"a whiteout of what the layer has, after it", []tar.Header{file("a"), file(".wh.a")}, []string{"a -rw-r--r--"}},
 		{"a directory in place of " +
-			"another, before it", []tar.Header{file(".wh.a"), dir("a/"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
+			"another, before it", []tar.Header{file(".wh.a"), dir("a/"), file("a/b")},
+			[]string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
 		{"a directory in place of " +
 			"another, after it", []tar.Header{dir("a/"), file(".wh.a")}, []string{"a drwxr-xr-x opaque=y"}},
 		{"notes of another driver", []tar.Header{dir(".wh..wh.plnk/"), file(".wh..wh.aufs")}, nil},
-		{"a link on the way, absolute", []tar.Header{symlink("run", "/var/run"), dir("var/run/"), file("run/x")}, []string{"run Lrwxrwxrwx /var/run", "var drwxr-xr-x", "var/run drwxr-xr-x", "var/run/x -rw-r--r--"}},
-		{"modes", []tar.Header{{Name: "su", Typeflag: tar.TypeReg, Mode: 0o4755}, {Name: "t/", Typeflag: tar.TypeDir, Mode: 0o1777}, {Name: "no", Typeflag: tar.TypeReg, Mode: 0}}, []string{"no ----------", "su urwxr-xr-x", "t dtrwxrwxrwx"}},
-		{"a name twice", []tar.Header{dir("a/"), file("a/b"), symlink("a", "elsewhere"), file("c"), dir("c/")}, []string{"a Lrwxrwxrwx elsewhere", "c drwxr-xr-x"}},
-		{"a hard link", []tar.Header{file("a"), hardlink("b/c", "/a")}, []string{"a -rw-r--r--", "b drwxr-xr-x", "b/c -rw-r--r--"}},
-		{"a hard link to a link", []tar.Header{symlink("a", "/etc/passwd"), hardlink("b", "a")}, []string{"a Lrwxrwxrwx /etc/passwd", "b Lrwxrwxrwx /etc/passwd"}},
-		{"devices are left out", []tar.Header{{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, {Name: "fifo", Typeflag: tar.TypeFifo, Mode: 0o640}}, []string{"fifo prw-r-----"}},
+		{"a link on the way, absolute", []tar.Header{symlink("run", "/var/run"), dir("var/run/"), file("run/x")},
+			[]string{"run Lrwxrwxrwx /var/run", "var drwxr-xr-x", "var/run drwxr-xr-x", "var/run/x -rw-r--r--"}},
+		{"modes", []tar.Header{{Name: "su", Typeflag: tar.TypeReg, Mode: 0o4755},
+			{Name: "t/", Typeflag: tar.TypeDir, Mode: 0o1777}, {Name: "no", Typeflag: tar.TypeReg, Mode: 0}},
+			[]string{"no ----------", "su urwxr-xr-x", "t dtrwxrwxrwx"}},
+		{"a name twice", []tar.Header{dir("a/"), file("a/b"), symlink("a", "elsewhere"), file("c"), dir("c/")},
+			[]string{"a Lrwxrwxrwx elsewhere", "c drwxr-xr-x"}},
+		{"a hard link", []tar.Header{file("a"), hardlink("b/c", "/a")},
+			[]string{"a -rw-r--r--", "b drwxr-xr-x", "b/c -rw-r--r--"}},
+		{"a hard link to a link", []tar.Header{symlink("a", "/etc/passwd"), hardlink("b", "a")},
+			[]string{"a Lrwxrwxrwx /etc/passwd", "b Lrwxrwxrwx /etc/passwd"}},
+		{"devices are left out", []tar.Header{{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3},
+			{Name: "fifo", Typeflag: tar.TypeFifo, Mode: 0o640}}, []string{"fifo prw-r-----"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -170,7 +179,8 @@ func TestUnpack_RefusesEscapes(t *testing.T) {
 			t.Parallel()
 			top := t.TempDir()
 			outside, root := filepath.Join(top, "outside"), filepath.Join(top, "in", "root")
-			if err := errors.Join(os.MkdirAll(root, 0o755), os.Mkdir(outside, 0o755), os.WriteFile(filepath.Join(outside, "secret"), []byte("kept"), 0o600)); err != nil {
+			if err := errors.Join(os.MkdirAll(root, 0o755), os.Mkdir(outside, 0o755),
+				os.WriteFile(filepath.Join(outside, "secret"), []byte("kept"), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			for i := range c.headers {
@@ -236,10 +246,12 @@ func TestUnpack_KeepsMetadata(t *testing.T) {
 func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	if err := untar.Unpack(root, pack(t, file(".wh.x"), file("a/.wh..wh..opq")), untar.Unpacking{Strict: true}); err != nil {
+	if err := untar.Unpack(root, pack(t, file(".wh.x"), file("a/.wh..wh..opq")),
+		untar.Unpacking{Strict: true}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{".wh.x -rw-r--r--", "a drwxr-xr-x", "a/.wh..wh..opq -rw-r--r--"}, seen(t, root)); diff != "" {
+	if diff := cmp.Diff([]string{".wh.x -rw-r--r--", "a drwxr-xr-x", "a/.wh..wh..opq -rw-r--r--"},
+		seen(t, root)); diff != "" {
 		t.Error(diff)
 	}
 	if err := untar.Unpack(root, pack(t, file("/x")), untar.Unpacking{Strict: true}); !errors.Is(err, untar.ErrEscape) {
@@ -265,14 +277,16 @@ func FuzzUnpack(f *testing.F) {
 		{dir("a/"), file("a/b"), symlink("a/c", "../../.."), file("a/c/d")},
 		{file("../x"), file("/y"), hardlink("z", "../secret"), file(".wh..."), file("a/.wh..wh..opq")},
 		{symlink("a", "/proc/self/root"), file("a/x"), hardlink("b", "a/etc/passwd")},
-		{{Name: "n", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, {Name: "b", Typeflag: tar.TypeBlock}, {Name: "p", Typeflag: tar.TypeFifo}},
+		{{Name: "n", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, {Name: "b", Typeflag: tar.TypeBlock},
+			{Name: "p", Typeflag: tar.TypeFifo}},
 	} {
 		f.Add(pack(f, headers...).Bytes())
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		top := t.TempDir()
 		root := filepath.Join(top, "in", "root")
-		if err := errors.Join(os.MkdirAll(root, 0o755), os.WriteFile(filepath.Join(top, "secret"), []byte("kept"), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(root, 0o755),
+			os.WriteFile(filepath.Join(top, "secret"), []byte("kept"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		how := layer()

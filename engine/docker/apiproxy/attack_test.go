@@ -169,7 +169,8 @@ func FuzzRawRequest(f *testing.F) {
 		words := strings.Fields(line)
 		f.Add(words[0], words[1], header, []byte(body))
 	}
-	for _, d := range []string{"/containers/create", "/networks/create", "/volumes/create", "/networks/mine/connect", "/containers/mine/update", "/commit?container=mine"} {
+	for _, d := range []string{"/containers/create", "/networks/create", "/volumes/create", "/networks/mine/connect",
+		"/containers/mine/update", "/commit?container=mine"} {
 		f.Add(
 			"POST",
 			d,

@@ -78,12 +78,17 @@ const remote = "FROM a\nADD http://x/y /z\n"
 func TestScanContext_RemoteDockerfile(t *testing.T) {
 	t.Parallel()
 	for name, entries := range map[string][]tar.Header{
-		"at the end":        {{Name: "a", Typeflag: tar.TypeReg, Uname: "x"}, {Name: "./Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
-		"twice":             {{Name: "Dockerfile", Typeflag: tar.TypeReg, Uname: "FROM a"}, {Name: "x/../Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
-		"in lower case":     {{Name: "dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
-		"a symbolic link":   {{Name: "a", Typeflag: tar.TypeReg, Uname: remote}, {Name: "Dockerfile", Typeflag: tar.TypeSymlink, Linkname: "a"}},
-		"a hard link":       {{Name: "a", Typeflag: tar.TypeReg, Uname: remote}, {Name: "Dockerfile", Typeflag: tar.TypeLink, Linkname: "a"}},
-		"through a link":    {{Name: "Dockerfile", Typeflag: tar.TypeReg, Uname: "FROM a"}, {Name: "l", Typeflag: tar.TypeSymlink, Linkname: "."}, {Name: "l/Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
+		"at the end": {{Name: "a", Typeflag: tar.TypeReg, Uname: "x"},
+			{Name: "./Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
+		"twice": {{Name: "Dockerfile", Typeflag: tar.TypeReg, Uname: "FROM a"},
+			{Name: "x/../Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
+		"in lower case": {{Name: "dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
+		"a symbolic link": {{Name: "a", Typeflag: tar.TypeReg, Uname: remote},
+			{Name: "Dockerfile", Typeflag: tar.TypeSymlink, Linkname: "a"}},
+		"a hard link": {{Name: "a", Typeflag: tar.TypeReg, Uname: remote},
+			{Name: "Dockerfile", Typeflag: tar.TypeLink, Linkname: "a"}},
+		"through a link": {{Name: "Dockerfile", Typeflag: tar.TypeReg, Uname: "FROM a"},
+			{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "."}, {Name: "l/Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
 		"absolute":          {{Name: "/Dockerfile", Typeflag: tar.TypeReg, Uname: remote}},
 		"longer than it is": {{Name: "Dockerfile", Typeflag: tar.TypeReg, Uname: strings.Repeat("#\n", maxDockerfile)}},
 	} {

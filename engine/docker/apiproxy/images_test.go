@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pipe is a connection that records what is written to it.
+// pipe is a connection that records the data written to it.
 type pipe struct{ bytes.Buffer }
 
 func (*pipe) Close() error { return nil }

@@ -48,7 +48,7 @@ func (g *Proxy) inspect(ctx context.Context, kind, name string) (is described, f
 		is.ID = is.Name // volumes have no IDs
 	}
 	if err == nil && found && (is.ID == "" || !validPath("/"+is.ID)) {
-		return described{}, false, fmt.Errorf("inspect the %s %s: the engine tells the ID %q", kind, name, is.ID)
+		return described{}, false, fmt.Errorf("inspect the %s %s: the engine returns the ID %q", kind, name, is.ID)
 	}
 	return is, found, err
 }
@@ -118,7 +118,7 @@ func (g *Proxy) ownExec(c *call) error {
 		return notFound("exec instance", c.name)
 	}
 	if is.ID == "" || !validPath("/"+is.ID) || strings.Contains(is.ID, "/") {
-		return fmt.Errorf("inspect the process %s: the engine tells the ID %q", c.name, is.ID)
+		return fmt.Errorf("inspect the process %s: the engine returns the ID %q", c.name, is.ID)
 	}
 	c.name = is.ID
 	_, err = g.mustOwn(c.Context(), "container", is.ContainerID)

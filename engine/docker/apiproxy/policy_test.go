@@ -18,14 +18,20 @@ import (
 // sent are the forms of requests that may reach the engine. ID is the full ID of an object
 // of the build, NAME the name of an image.
 var sent = []string{
-	"GET /_ping", "HEAD /_ping", "GET /version", "GET /info", "POST /auth json", "GET /events own", "GET /distribution/NAME/json",
-	"GET /containers/json own", "POST /containers/prune own", "POST /containers/create json", "GET /containers/ID/(json|top|logs|changes|export|stats)",
+	"GET /_ping", "HEAD /_ping", "GET /version", "GET /info", "POST /auth json", "GET /events own",
+	"GET /distribution/NAME/json",
+	"GET /containers/json own", "POST /containers/prune own", "POST /containers/create json",
+	"GET /containers/ID/(json|top|logs|changes|export|stats)",
 	"(GET|HEAD) /containers/ID/archive", "PUT /containers/ID/archive tar",
 	"POST /containers/ID/(start|stop|restart|kill|pause|unpause|wait|resize|rename)", "POST /containers/ID/attach tcp",
-	"POST /containers/ID/(update|exec) json", "DELETE /containers/ID", "GET /exec/ID/json", "POST /exec/ID/start json tcp", "POST /exec/ID/resize",
-	"POST /commit json", "GET /networks own", "POST /networks/prune own", "POST /networks/create json", "(GET|DELETE) /networks/ID",
-	"POST /networks/(ID|bridge)/(connect|disconnect) json", "GET /volumes own", "POST /volumes/prune own", "POST /volumes/create json",
-	"(GET|DELETE) /volumes/mine", "POST /(session|grpc) h2c", "POST /build tar", "GET /images/(json|search|get)", "GET /images/NAME/(get|history|json)",
+	"POST /containers/ID/(update|exec) json", "DELETE /containers/ID", "GET /exec/ID/json",
+	"POST /exec/ID/start json tcp", "POST /exec/ID/resize",
+	"POST /commit json", "GET /networks own", "POST /networks/prune own", "POST /networks/create json",
+	"(GET|DELETE) /networks/ID",
+	"POST /networks/(ID|bridge)/(connect|disconnect) json", "GET /volumes own", "POST /volumes/prune own",
+	"POST /volumes/create json",
+	"(GET|DELETE) /volumes/mine", "POST /(session|grpc) h2c", "POST /build tar", "GET /images/(json|search|get)",
+	"GET /images/NAME/(get|history|json)",
 	"POST /images/(load|create) tar", "POST /images/prune own", "POST /images/NAME/(push|tag)", "DELETE /images/NAME",
 }
 
@@ -271,7 +277,8 @@ func breaksMounts(host map[string]any) error {
 	for _, item := range binds {
 		source, rest, named := strings.Cut(fmt.Sprint(item), ":")
 		if named &&
-			(!strings.HasPrefix(source, "/engine/") && (strings.HasPrefix(source, "/") || source == "others") || strings.Contains(rest, "shared")) {
+			(!strings.HasPrefix(source, "/engine/") && (strings.HasPrefix(source, "/") || source == "others") ||
+				strings.Contains(rest, "shared")) {
 			return fmt.Errorf("bind of %v", item)
 		}
 	}
@@ -300,7 +307,8 @@ func breaksMounts(host map[string]any) error {
 }
 
 func breaksChoices(host map[string]any) error {
-	for key, allowed := range map[string]string{"Runtime": "runc io.containerd.runc.v2", "VolumeDriver": "local", "CgroupnsMode": "private", "Isolation": "default"} {
+	for key, allowed := range map[string]string{"Runtime": "runc io.containerd.runc.v2", "VolumeDriver": "local",
+		"CgroupnsMode": "private", "Isolation": "default"} {
 		if text, isText := host[key].(string); isText && text != "" && !slices.Contains(strings.Fields(allowed), text) {
 			return fmt.Errorf("%s is %q", key, text)
 		}

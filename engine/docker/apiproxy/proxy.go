@@ -1,5 +1,5 @@
 // Package apiproxy proxies the Docker API for a single build. The build can see and change
-// only what it has created itself; existing images can be used.
+// only objects that it has created itself; existing images can be used.
 //
 // Everything is decided by allow-lists: of routes, their parameters, and the fields of
 // their JSON bodies. All else is refused with a message. A request is never passed on as it

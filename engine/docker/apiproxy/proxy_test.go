@@ -134,9 +134,12 @@ func TestProxy_RefusalMessages(t *testing.T) {
 func TestProxy_RewritesRequests(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ method, path, body, want string }{
-		{"GET", "/v1.41/containers/json?all=1", "", `GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22of%3Dme%22%3Atrue%7D%7D `},
-		{"GET", `/volumes?filters={"label":["a=b"]}`, "", `GET /volumes?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%7D `},
-		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "", `GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
+		{"GET", "/v1.41/containers/json?all=1", "",
+			`GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%7B%22of%3Dme%22%3Atrue%7D%7D `},
+		{"GET", `/volumes?filters={"label":["a=b"]}`, "",
+			`GET /volumes?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%7D `},
+		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "",
+			`GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
 		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? ` +
 			`{"Labels":{"of":"me"},"Name":"n"}`},
 		{"POST", "/networks/create", "null", `POST /networks/create? {"Labels":{"of":"me"}}`},
@@ -159,8 +162,10 @@ func TestProxy_RewritesRequests(t *testing.T) {
 				`{"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}],"NetworkMode":"bridge"},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
 		{"POST", "/containers/mine/start", "", "POST /containers/" + mine + "/start? "},
 		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
-		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`, `POST /networks/` + mine + `/connect? {"Container":"` + self + `","EndpointConfig":{"NetworkID":"` + mine + `"}}`},
-		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar", `POST /build?forcerm=1&labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
+		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`,
+			`POST /networks/` + mine + `/connect? {"Container":"` + self + `","EndpointConfig":{"NetworkID":"` + mine + `"}}`},
+		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar",
+			`POST /build?forcerm=1&labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
 		{"POST", "/images/create?fromSrc=-", "tar", `POST /images/create?changes=LABEL+%22of%22%3D%22me%22&fromSrc=- tar`},
 		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
 		{"DELETE", "/images/mine", "", "DELETE /images/mine:latest? "},
@@ -199,7 +204,9 @@ func TestRemoveImage_OwnTag(t *testing.T) {
 	if status, got := ask(t, g, "DELETE", "/images/new", ""); status != 403 {
 		t.Errorf("%d %s", status, got)
 	}
-	for _, path := range []string{"/images/x/tag?repo=new&tag=latest", "/images/x/tag?repo=others", "/build?t=built:1&t=r.example:5000/b", "/commit?container=mine&repo=kept&tag=2", "/images/create?fromSrc=-&repo=imported"} {
+	for _, path := range []string{"/images/x/tag?repo=new&tag=latest", "/images/x/tag?repo=others",
+		"/build?t=built:1&t=r.example:5000/b", "/commit?container=mine&repo=kept&tag=2",
+		"/images/create?fromSrc=-&repo=imported"} {
 		if status, got := ask(t, g, "POST", path, "{}"); status != 200 {
 			t.Errorf("%s: %d %s", path, status, got)
 		}
@@ -297,7 +304,8 @@ func FuzzRequests(f *testing.F) {
 		}
 		asked := ""
 		g := &apiproxy.Proxy{
-			Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("gone") }, Label: "of=me", Labels: map[string]string{"of": "me"},
+			Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("gone") }, Label: "of=me",
+			Labels: map[string]string{"of": "me"},
 			Paths: func(_ context.Context, all []apiproxy.Path) ([]string, error) {
 				for _, p := range all {
 					asked += p.Name

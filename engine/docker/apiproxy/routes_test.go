@@ -153,7 +153,8 @@ func TestRoutes_DecisionsHold(t *testing.T) {
 		for _, version := range []string{"", "/v1.24", "/v1." + first, "/v1." + last, "/v1.51"} {
 			checkDecision(t, d, version)
 		}
-		for _, version := range []string{"/v1.23", "/v1.0", "/v1.99", "/v2.0", "/v01.41", "/v1.041", "/v1.41.0", "/v1", "/%761.41", "/V1.41"} {
+		for _, version := range []string{"/v1.23", "/v1.0", "/v1.99", "/v2.0", "/v01.41", "/v1.041", "/v1.41.0", "/v1",
+			"/%761.41", "/V1.41"} {
 			method, path, _ := strings.Cut(d.route, " ")
 			if reached := reaches(t, method, version+strings.ReplaceAll(path, "{}", "mine")); len(reached) > 0 {
 				t.Errorf("%s in %s reaches the engine: %v", d.route, version, reached)
@@ -190,7 +191,8 @@ func checkDecision(t *testing.T, d decision, version string) {
 
 // queryOf returns required parameters.
 func queryOf(route string) string {
-	return map[string]string{"POST /commit": "?container=mine", "POST /images/create": "?fromImage=x", "POST /images/{}/tag": "?repo=x"}[route]
+	return map[string]string{"POST /commit": "?container=mine", "POST /images/create": "?fromImage=x",
+		"POST /images/{}/tag": "?repo=x"}[route]
 }
 
 func reaches(t *testing.T, method, target string) []received {

@@ -186,7 +186,7 @@ func fromContext(configDir, name string) (contextdocker.Endpoint, error) {
 }
 
 // firstSocket returns the address of the first well-known socket that accepts a
-// connection. If there is none, it returns the first that exists, so that the error names a
+// connection. Otherwise it returns the first that exists, so that the error names a
 // socket that the user knows, and else Docker's default.
 func firstSocket(o Options) string {
 	candidates := []string{

@@ -39,7 +39,7 @@ func ReadProgress(stream io.Reader, name string, report func(engine.Progress)) e
 	}
 }
 
-// maxHead bounds what a Head keeps, in bytes.
+// maxHead is how many bytes a Head keeps at most.
 const maxHead = 200
 
 // Head is a writer that forwards to To and keeps the beginning of the output, for an error

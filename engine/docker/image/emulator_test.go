@@ -27,7 +27,8 @@ func TestEmulator_FromBinfmt(t *testing.T) {
 		}
 	}
 	for arch, want := range map[string]string{
-		"arm64": "/usr/bin/qemu-aarch64-static", "s390x": "", "amd64": "/mnt/rosetta", "riscv64": "/usr/libexec/qemu-binfmt/qemu-riscv64", "386": "/usr/bin/FEXInterpreter", "riscv": "", "python3.11": "",
+		"arm64": "/usr/bin/qemu-aarch64-static", "s390x": "", "amd64": "/mnt/rosetta",
+		"riscv64": "/usr/libexec/qemu-binfmt/qemu-riscv64", "386": "/usr/bin/FEXInterpreter", "riscv": "", "python3.11": "",
 	} {
 		if got, known := findEmulator(dir, arch); got != want || !known {
 			t.Errorf("%s: %q, %t; want %q", arch, got, known, want)

@@ -155,7 +155,8 @@ func addFile(archive *tar.Writer, f programFile) error {
 		return err
 	}
 	defer from.Close()
-	if err := archive.WriteHeader(&tar.Header{Name: f.name, Mode: 0o755, Size: f.info.Size(), Typeflag: tar.TypeReg}); err != nil {
+	if err := archive.WriteHeader(&tar.Header{Name: f.name, Mode: 0o755, Size: f.info.Size(),
+		Typeflag: tar.TypeReg}); err != nil {
 		return err
 	}
 	_, err = io.CopyN(archive, from, f.info.Size())

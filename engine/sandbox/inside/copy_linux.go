@@ -130,7 +130,7 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 	return err
 }
 
-// zeros replaces what a file lost while it was being read, since its size is already
+// zeros replaces the part that a file lost while it was being read, since its size is already
 // written.
 type zeros struct{}
 

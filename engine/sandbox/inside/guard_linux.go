@@ -203,7 +203,10 @@ func (g *connectGuard) redirect(c call, q notification, port int) unix.Errno {
 		return unix.EHOSTUNREACH
 	}
 	defer unix.Close(s)
-	if err := retry(func() error { return unix.Connect(s, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) }); err != nil {
+	if err := retry(func() error {
+		return unix.Connect(s,
+			&unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+	}); err != nil {
 		return unix.ECONNREFUSED
 	}
 	kind, flags := socketOf(int(q.pid), c.socket)
@@ -220,7 +223,8 @@ func (g *connectGuard) redirect(c call, q notification, port int) unix.Errno {
 		target: uint32(c.socket),
 		more:   unix.O_CLOEXEC,
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&add))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(g.listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD,
+		uintptr(unsafe.Pointer(&add))); errno != 0 {
 		return errno
 	}
 	return 0

@@ -47,7 +47,8 @@ func (s *server) startFirst() error {
 	defer null.Close()
 	s.orders = pair[0]
 	s.first, err = syscall.ForkExec("/proc/self/exe", []string{firstName}, &syscall.ProcAttr{
-		Env: []string{}, Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Env: []string{}, Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])},
+		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	return err
 }
