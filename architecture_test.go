@@ -25,6 +25,11 @@ const (
 	baseline = "internal/bench/baseline" // a program to compare with: only dependencies
 	inside   = "engine/sandbox/inside"
 	awstest  = "aws/awstest" // an AWS server for tests
+
+	dockerConn  = "engine/docker/conn"
+	dockerImage = "engine/docker/image"
+	dockerRelay = "engine/docker/relay"
+	dockerShare = "engine/docker/share"
 )
 
 // layers has the layer of each package. A package imports only lower layers.
@@ -37,12 +42,13 @@ var layers = map[string]int{
 	"cmd/cli":      5,
 	"local":        4,
 	"console":      3, "page": 3, "lsp": 3,
-	"runner": 2, "lint": 2, "aws": 2, "engine/sandbox": 2,
+	"engine/docker": 3,
+	"runner":        2, "lint": 2, "aws": 2, "engine/sandbox": 2, dockerImage: 2, dockerRelay: 2, dockerShare: 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1, "artifacts": 1, "reports": 1, "cache": 1,
 	"builds": 1, "internal/config": 1, "internal/rundir": 1, "internal/trust": 1,
-	"engine/docker": 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
-	"engine": 0, "engine/docker/gate": 0, "compute": 0, "runner/shell": 0,
-	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/human": 0, "internal/layer": 0,
+	dockerConn: 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
+	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
+	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/human": 0, "internal/overlay": 0,
 	"internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0, "internal/untar": 0,
 	baseline: 0,
 }
@@ -52,32 +58,19 @@ var layers = map[string]int{
 var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd", "cmd/*"},
 	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/settings"},
-	"github.com/docker/docker":               {"engine/docker"},
-	"github.com/docker/cli":                  {"engine/docker"},
-	"github.com/docker/go-connections":       {"engine/docker"},
-	"github.com/containerd/errdefs":          {"engine/docker"},
-	"github.com/distribution/reference":      {"engine/docker"},
-	"github.com/opencontainers/image-spec":   {"engine/docker"},
+	"github.com/docker/docker":               {"engine/docker", "engine/docker/*"},
+	"github.com/docker/cli":                  {dockerConn},
+	"github.com/docker/go-connections":       {dockerShare},
+	"github.com/containerd/errdefs":          {dockerConn, dockerShare},
+	"github.com/distribution/reference":      {dockerImage, dockerShare},
+	"github.com/opencontainers/image-spec":   {dockerConn},
 	"github.com/google/go-containerregistry": {"engine/images"},
 	"github.com/klauspost/compress":          {"engine/images", "cache"},
 	"golang.org/x/sys": {
-		"engine/docker",
-		"engine/images",
-		"engine/sandbox",
-		inside,
-		"internal/untar",
-		"internal/layer",
-		"internal/relay",
+		dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay",
 		"cmd/configure",
 	},
-	"gopkg.in/yaml.v3": {
-		"buildspec",
-		"project",
-		"runtimes",
-		"secrets",
-		"internal/config",
-		"cmd/secret",
-	},
+	"gopkg.in/yaml.v3":                      {"buildspec", "project", "runtimes", "secrets", "internal/config", "cmd/secret"},
 	"github.com/aws/aws-sdk-go-v2":          {"aws"},
 	"github.com/aws/smithy-go":              {"aws"},
 	"github.com/hashicorp/yamux":            {"internal/relay"},

@@ -19,7 +19,7 @@ func runRelay(args []string) int {
 		io.Reader
 		io.WriteCloser
 	}{os.Stdin, os.Stdout}
-	if err := relay.Far(stream, args[1:]); err != nil {
+	if err := relay.Listen(stream, args[1:]); err != nil {
 		_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
 		return cli.ExitFault
 	}

@@ -1,5 +1,7 @@
 package engine
 
+import "errors"
+
 // Fault is an error of the engine or the host that a user can resolve.
 type Fault struct {
 	Kind    Kind
@@ -30,6 +32,19 @@ func (f *Fault) Error() string {
 		return f.Message
 	}
 	return f.Message + "\n" + f.Hint
+}
+
+// MostSpecific returns the first error of a list, which must not be empty, that is not
+// NoImage, or else the last. If an image has several spellings, an unknown name says less
+// about the reason than, for example, a missing login.
+func MostSpecific(errs []error) error {
+	for _, err := range errs {
+		var f *Fault
+		if !errors.As(err, &f) || f.Kind != NoImage {
+			return err
+		}
+	}
+	return errs[len(errs)-1]
 }
 
 // Unwrap returns the cause.

@@ -41,8 +41,15 @@ func (s ImageSize) CheckSpace(image, dir string, free int64) error {
 	}
 	const gb = 1e9
 	return &Fault{Kind: DiskFull,
-		Message: fmt.Sprintf("pull image %s: needs about %.1f GB (%.1f to download and %.1f unpacked), but %s has %.1f GB free",
-			image, float64(s.Download+s.Disk)/gb, float64(s.Download)/gb, float64(s.Disk)/gb, dir, float64(free)/gb),
+		Message: fmt.Sprintf(
+			"pull image %s: needs about %.1f GB (%.1f to download and %.1f unpacked), but %s has %.1f GB free",
+			image,
+			float64(s.Download+s.Disk)/gb,
+			float64(s.Download)/gb,
+			float64(s.Disk)/gb,
+			dir,
+			float64(free)/gb,
+		),
 		Hint: "Free up space there (docker system prune, buildlocal image prune), or use a smaller image."}
 }
 

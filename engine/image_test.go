@@ -10,7 +10,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-func TestAnImageThatHasNoRoomIsRefused(t *testing.T) {
+func TestCheckSpace_TooLarge(t *testing.T) {
 	t.Parallel()
 	size := engine.ImageSize{Download: 3e9, Disk: engine.EstimateUnpacked(3e9)}
 	if err := size.CheckSpace("a:1", "/data", 11e9); err != nil {
@@ -28,14 +28,34 @@ func TestAnImageThatHasNoRoomIsRefused(t *testing.T) {
 	}
 }
 
-func TestADigestTakesThePlaceOfATag(t *testing.T) {
+func TestPinned_ReplacesTag(t *testing.T) {
 	t.Parallel()
-	spec := engine.Spec{Image: engine.ImageRef{Names: []string{"a", "a:1", "r.example:5000/a/b:1", "r.example:5000/a/b", "a@sha256:old", "tar:a.tar:n:1", "oci:dir:1"}}}
+	spec := engine.Spec{
+		Image: engine.ImageRef{
+			Names: []string{
+				"a",
+				"a:1",
+				"r.example:5000/a/b:1",
+				"r.example:5000/a/b",
+				"a@sha256:old",
+				"tar:a.tar:n:1",
+				"oci:dir:1",
+			},
+		},
+	}
 	if diff := cmp.Diff(spec.Image.Names, spec.Image.Pinned()); diff != "" {
 		t.Errorf("without a digest: %s", diff)
 	}
 	spec.Image.Digest = "sha256:new"
-	want := []string{"a@sha256:new", "a@sha256:new", "r.example:5000/a/b@sha256:new", "r.example:5000/a/b@sha256:new", "a@sha256:new", "tar:a.tar:n:1", "oci:dir:1"}
+	want := []string{
+		"a@sha256:new",
+		"a@sha256:new",
+		"r.example:5000/a/b@sha256:new",
+		"r.example:5000/a/b@sha256:new",
+		"a@sha256:new",
+		"tar:a.tar:n:1",
+		"oci:dir:1",
+	}
 	if diff := cmp.Diff(want, spec.Image.Pinned()); diff != "" {
 		t.Error(diff)
 	}
@@ -47,7 +67,7 @@ func TestADigestTakesThePlaceOfATag(t *testing.T) {
 	}
 }
 
-func TestASmallerMachineIsTold(t *testing.T) {
+func TestShortfall_Message(t *testing.T) {
 	t.Parallel()
 	const gib = 1 << 30
 	l := engine.Limits{CPUs: 4, Memory: 8 * gib}

@@ -1,16 +1,16 @@
 package engine
 
-// Metadata is an address at which a cloud tells a machine about itself, and often its
+// Metadata is an address at which a cloud publishes data about a machine, often including
 // credentials.
 type Metadata struct {
-	Address string // as it is usually written
-	// LinkLocal addresses are of IPv4 and can be given to a container as its own, so
-	// that its connections to them end in itself.
+	Address string // an IP address in its usual notation
+	// LinkLocal addresses are of IPv4. A container can have them as its own, and its
+	// connections to them then end in itself.
 	LinkLocal bool
 }
 
-// MetadataAddresses returns the addresses that a build does not reach unless
-// Spec.Metadata is set.
+// MetadataAddresses returns the addresses that a build must not reach unless
+// Network.Metadata is set. They are those that the providers document.
 func MetadataAddresses() []Metadata {
 	return []Metadata{
 		{"169.254.169.254", true},     // EC2, GCP, Azure, OpenStack, DigitalOcean and others
@@ -29,4 +29,17 @@ func MetadataAddresses() []Metadata {
 		{"fd00:a9fe:a9fe::1", false},  // Linode
 		{"fe80::a9fe:a9fe", false},    // OpenStack
 	}
+}
+
+// LinkLocalMetadata returns the metadata addresses that a container can have as its own.
+// An engine whose containers share only a bridge cannot block the others: it cannot assign
+// them, or they are of IPv6, which its default network does not have.
+func LinkLocalMetadata() []string {
+	var all []string
+	for _, m := range MetadataAddresses() {
+		if m.LinkLocal {
+			all = append(all, m.Address)
+		}
+	}
+	return all
 }

@@ -64,13 +64,13 @@ const (
 	PullNever   Pull = "never"
 )
 
-// Resources bounds and extends what a container may use.
+// Resources limits and extends the rights of a container.
 type Resources struct {
 	// Limits that the engine cannot enforce, or that exceed the host, are reported to
 	// Hooks.OnWarning. They do not keep the container from starting.
 	Limits Limits
 	// Privileged gives the container all capabilities and devices, and a volume for
-	// the data of a Docker daemon, as CodeBuild's privileged mode does.
+	// the data of a Docker daemon.
 	Privileged bool
 }
 

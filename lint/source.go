@@ -75,7 +75,7 @@ func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
 	if expands().MatchString(base+pattern) || path.IsAbs(base) || path.IsAbs(pattern) || !tree.IsLiteral(base) {
 		return false
 	}
-	dir, rest := base, strings.Split(tree.Stem(pattern), "/")
+	dir, rest := base, strings.Split(tree.LiteralPrefix(pattern), "/")
 	for _, part := range rest {
 		if part == "." || part == ".." || part == "" {
 			return false

@@ -49,10 +49,10 @@ func (h *Host) Docker(ctx context.Context) (*docker.Engine, error) {
 
 // Sandbox returns the engine that needs no daemon. The paths in hidden are not visible in
 // builds that see the host's files.
-func (h *Host) Sandbox(shape sandbox.Shape, hidden ...string) *sandbox.Engine {
+func (h *Host) Sandbox(mode sandbox.Mode, hidden ...string) *sandbox.Engine {
 	const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	o := sandbox.Options{Shape: shape, User: h.User, Store: h.ImageStore(), Now: h.Now, Login: h.Login}
-	if shape == sandbox.Host {
+	o := sandbox.Options{Mode: mode, User: h.User, Store: h.ImageStore(), Now: h.Now, Login: h.Login}
+	if mode == sandbox.Host {
 		if o.Path = h.Env("PATH"); o.Path == "" {
 			o.Path = usualPath
 		}
@@ -178,7 +178,7 @@ func (h *Host) daemonless(r *Request, kind EngineKind) *chosenEngine {
 			hidden = append(hidden, full)
 		}
 	}
-	e := h.Sandbox(sandbox.Shape(kind), hidden...)
+	e := h.Sandbox(sandbox.Mode(kind), hidden...)
 	chosen := &chosenEngine{Engine: e, kind: kind, close: e.Close}
 	if kind == EngineHost {
 		chosen.place = HostFiles

@@ -228,7 +228,7 @@ func (c *cached) within(name string) bool {
 }
 
 // stems are the directories that have all of the cache.
-func (c *cached) stems() []string { return tree.Stems(c.patterns) }
+func (c *cached) stems() []string { return tree.LiteralPrefixes(c.patterns) }
 
 // findCache restores an entry, if there is one.
 func (b *build) findCache(ctx context.Context) error {

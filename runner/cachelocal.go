@@ -70,7 +70,7 @@ rm -rf "$dir" && ln -s "$kept" "$dir"`
 // (documented).
 func (b *build) linkCustom(ctx context.Context, patterns []string) error {
 	source, custom := b.plan.Sources[0].Path, b.custom()
-	for _, stem := range tree.Stems(patterns) {
+	for _, stem := range tree.LiteralPrefixes(patterns) {
 		dir := cachePlace(source, stem)
 		if dir == "/" || dir == source || strings.HasPrefix(source, dir+"/") {
 			b.note("Cache: %s not kept: it contains the source.", dir)

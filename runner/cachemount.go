@@ -46,7 +46,7 @@ func (b *build) foresee(ctx context.Context) *foreseen {
 	if f.entry, err = b.store.Find(ctx, f.name); err != nil || f.entry.Dir() == "" || !f.entry.Placed || b.RootSource || !f.entry.Exact() {
 		return nil // what is owned by others, or by a user who is not root inside, is copied
 	}
-	for _, stem := range tree.Stems(f.patterns) {
+	for _, stem := range tree.LiteralPrefixes(f.patterns) {
 		f.mount(b.plan, stem)
 	}
 	if len(f.over) == 0 && len(f.trees) == 0 {

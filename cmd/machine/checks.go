@@ -103,7 +103,7 @@ func (a commands) checkDocker(ctx context.Context) finding {
 	return f
 }
 
-func (a commands) checkSandbox(ctx context.Context, shape sandbox.Shape) finding {
+func (a commands) checkSandbox(ctx context.Context, shape sandbox.Mode) finding {
 	check := string(shape)
 	dir, err := os.MkdirTemp(a.TempDir, "buildlocal-doctor-")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-func TestASocketThatMayNotBeUsedIsNoPermission(t *testing.T) {
+func TestPing_NoPermission(t *testing.T) {
 	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}) {
 		return
@@ -49,7 +49,7 @@ func sockets(home, runtime string) []string {
 	}
 }
 
-func TestTheFirstUsualSocketIsTaken(t *testing.T) {
+func TestConnect_FirstSocket(t *testing.T) {
 	if !again(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -75,7 +75,7 @@ func TestTheFirstUsualSocketIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// An engine that ended leaves its socket: one where somebody listens goes before it.
+	// A stopped engine leaves its socket; one that accepts connections takes precedence.
 	left, live := sockets(home, runtime)[1], sockets(home, runtime)[8]
 	for _, path := range []string{left, live} {
 		if err := os.Remove(path); err != nil {
@@ -104,9 +104,9 @@ func TestTheFirstUsualSocketIsTaken(t *testing.T) {
 	if e, err := docker.Connect(o); err != nil || e.Host() != none {
 		t.Errorf("no socket: got %s, %v, want %s", e.Host(), err, none)
 	}
-	wantFault(t, unreachable(t, o), engine.NoEngine, none, "its usual place")
+	wantFault(t, unreachable(t, o), engine.NoEngine, none, "the default location")
 
-	// Nobody said where the user's directories are: they are not here.
+	// Without Home and Runtime, the directories are not looked for in the working directory.
 	t.Chdir(shortDir(t))
 	for _, path := range []string{"docker.sock", ".docker/run/docker.sock", "podman/podman.sock"} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

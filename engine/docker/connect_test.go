@@ -75,12 +75,12 @@ func unreachable(t *testing.T, o docker.Options) error {
 	return e.Ping(ctx)
 }
 
-func TestAnEngineIsReachedByItsSocket(t *testing.T) {
+func TestConnect_Unix(t *testing.T) {
 	t.Parallel()
 	works(t, connectTo(t, docker.Options{Host: "unix://" + socket(t, connect(t))}))
 }
 
-func TestAnEngineIsReachedByTCP(t *testing.T) {
+func TestConnect_TCP(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	l := listen(t, "tcp", "127.0.0.1:0")
@@ -88,7 +88,7 @@ func TestAnEngineIsReachedByTCP(t *testing.T) {
 	works(t, connectTo(t, docker.Options{Host: "tcp://" + l.Addr().String()}))
 }
 
-func TestAnEngineIsReachedByTLS(t *testing.T) {
+func TestConnect_TLS(t *testing.T) {
 	t.Parallel()
 	path, ours, theirs := socket(t, connect(t)), newAuthority(t), newAuthority(t)
 	host := relayTLS(t, ours, path)
@@ -99,13 +99,33 @@ func TestAnEngineIsReachedByTLS(t *testing.T) {
 
 	distrusts := t.TempDir()
 	certificates(t, distrusts, theirs, ours)
-	wantFault(t, unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: distrusts}), engine.NoEngine, host, "unknown authority", "DOCKER_CERT_PATH")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: distrusts}),
+		engine.NoEngine,
+		host,
+		"unknown authority",
+		"DOCKER_CERT_PATH",
+	)
 	connectTo(t, docker.Options{Host: host, CertPath: distrusts}) // asked not to verify
 
 	stranger := t.TempDir()
 	certificates(t, stranger, ours, theirs)
-	wantFault(t, unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: stranger}), engine.NoEngine, host, "certificate")
-	wantFault(t, unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: t.TempDir()}), engine.NoEngine, host, "ca.pem", "DOCKER_CERT_PATH")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: stranger}),
+		engine.NoEngine,
+		host,
+		"certificate",
+	)
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: host, TLSVerify: true, CertPath: t.TempDir()}),
+		engine.NoEngine,
+		host,
+		"ca.pem",
+		"DOCKER_CERT_PATH",
+	)
 
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -122,14 +142,18 @@ func writeContext(t *testing.T, configDir, name, host string) string {
 	if err := os.MkdirAll(meta, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf(`{"Name":%q,"Metadata":{"Description":"a test"},"Endpoints":{"docker":{"Host":%q,"SkipTLSVerify":false}}}`, name, host)
+	text := fmt.Sprintf(
+		`{"Name":%q,"Metadata":{"Description":"a test"},"Endpoints":{"docker":{"Host":%q,"SkipTLSVerify":false}}}`,
+		name,
+		host,
+	)
 	if err := os.WriteFile(filepath.Join(meta, "meta.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(configDir, "contexts", "tls", id, "docker")
 }
 
-func TestADockerContextNamesTheEngine(t *testing.T) {
+func TestConnect_DockerContext(t *testing.T) {
 	t.Parallel()
 	path, a, dir := socket(t, connect(t)), newAuthority(t), t.TempDir()
 	host := relayTLS(t, a, path)
@@ -147,31 +171,51 @@ func TestADockerContextNamesTheEngine(t *testing.T) {
 	if near := connectTo(t, docker.Options{ConfigDir: dir, Context: "near"}); near.Host() != "unix://"+path {
 		t.Errorf("DOCKER_CONTEXT: host %s", near.Host())
 	}
-	if e := connectTo(t, docker.Options{ConfigDir: dir, Context: "far", Host: "unix://" + path}); e.Host() != "unix://"+path {
+	if e := connectTo(t, docker.Options{ConfigDir: dir, Context: "far",
+		Host: "unix://" + path}); e.Host() != "unix://"+path {
 		t.Errorf("DOCKER_HOST beside DOCKER_CONTEXT: host %s", e.Host())
 	}
 	if e, err := docker.Connect(docker.Options{ConfigDir: dir, Context: "default"}); err != nil || e.Host() == host {
 		t.Errorf("the default context: %v", err)
 	}
-	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir, Context: "none"}), engine.NoEngine, `"none"`, "DOCKER_CONTEXT", "docker context ls")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{ConfigDir: dir, Context: "none"}),
+		engine.NoEngine,
+		`"none"`,
+		"DOCKER_CONTEXT",
+		"docker context ls",
+	)
 	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir, Context: "odd"}), engine.NoEngine, "nonsense")
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"currentContext":"gone"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, unreachable(t, docker.Options{ConfigDir: dir}), engine.NoEngine, `"gone"`, "the docker configuration", "docker context use")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{ConfigDir: dir}),
+		engine.NoEngine,
+		`"gone"`,
+		"the docker configuration",
+		"docker context use",
+	)
 }
 
-func TestAnEngineIsReachedBySSH(t *testing.T) {
+func TestConnect_SSH(t *testing.T) {
 	if _, err := exec.LookPath("docker"); err != nil {
 		t.Skip("there is no docker command to stand behind ssh")
 	}
 	path := socket(t, connect(t))
 	asked := filepath.Join(t.TempDir(), "asked")
-	// As sshd does: what follows the host's name is a line for a shell.
-	program(t, "ssh", `echo "$@" >`+asked+`; while [ "$1" != -- ]; do shift; done; shift 2; DOCKER_HOST=unix://`+path+` exec sh -c "$*"`)
+	// As sshd does: the words after the host name are a line for a shell.
+	program(
+		t,
+		"ssh",
+		`echo "$@" >`+asked+`; while [ "$1" != -- ]; do shift; done; shift 2; DOCKER_HOST=unix://`+path+` exec sh -c "$*"`,
+	)
 	e := connectTo(t, docker.Options{Host: "ssh://me@far.example:2222"})
 	works(t, e)
-	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), "-l me -p 2222") || !strings.Contains(string(got), "far.example docker system dial-stdio") {
+	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), "-l me -p 2222") ||
+		!strings.Contains(string(got), "far.example docker system dial-stdio") {
 		t.Errorf("ssh was asked %q", got)
 	}
 	if e.Host() != "ssh://me@far.example:2222" {
@@ -184,33 +228,45 @@ func TestAnEngineIsReachedBySSH(t *testing.T) {
 	}
 }
 
-func TestSSHThatFailsIsToldWithItsWords(t *testing.T) {
+func TestConnect_SSHErrorHasOutput(t *testing.T) {
 	program(t, "ssh", "read -r request; echo 'me@far.example: Permission denied (publickey).' >&2; exit 255")
 	err := unreachable(t, docker.Options{Host: "ssh://me@far.example"})
 	wantFault(t, err, engine.NoEngine, "ssh://me@far.example", "Permission denied (publickey)", "dial-stdio")
 	program(t, "ssh", "read -r request; echo 'sh: docker: not found' >&2; exit 127")
-	wantFault(t, unreachable(t, docker.Options{Host: "ssh://far.example"}), engine.NoEngine, "ssh://far.example", "docker: not found")
+	wantFault(
+		t,
+		unreachable(t, docker.Options{Host: "ssh://far.example"}),
+		engine.NoEngine,
+		"ssh://far.example",
+		"docker: not found",
+	)
 }
 
-func TestABrokenConfigurationIsToldSo(t *testing.T) {
+func TestConnect_InvalidConfig(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{"auths":`, `{"auths":{"x":{"auth":"%%"}}}`, `[]`} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wantFault(t, unreachable(t, docker.Options{ConfigDir: dir}), engine.NoEngine, "configuration", filepath.Join(dir, "config.json"))
+		wantFault(
+			t,
+			unreachable(t, docker.Options{ConfigDir: dir}),
+			engine.NoEngine,
+			"configuration",
+			filepath.Join(dir, "config.json"),
+		)
 	}
 }
 
-func TestAnAddressThatIsNoneIsToldSo(t *testing.T) {
+func TestConnect_InvalidHost(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"nonsense", "localhost:2375", "://", "ssh://far.example?x=y", "tcp://127.0.0.1:port"} {
 		wantFault(t, unreachable(t, docker.Options{Host: host}), engine.NoEngine, host, "DOCKER_HOST")
 	}
 }
 
-func TestAnEngineThatIsNotThereIsToldSo(t *testing.T) {
+func TestPing_NoEngine(t *testing.T) {
 	t.Parallel()
 	l := listen(t, "tcp", "127.0.0.1:0")
 	l.Close()
@@ -221,12 +277,13 @@ func TestAnEngineThatIsNotThereIsToldSo(t *testing.T) {
 	if err := os.WriteFile(deaf, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"unix:///no/such.sock", "unix://" + deaf, "tcp://" + l.Addr().String(), "tcp://no.such.host.invalid:1"} {
+	for _, host := range []string{"unix:///no/such.sock", "unix://" + deaf, "tcp://" + l.Addr().String(),
+		"tcp://no.such.host.invalid:1"} {
 		wantFault(t, unreachable(t, docker.Options{Host: host}), engine.NoEngine, host, "DOCKER_HOST")
 	}
 }
 
-func TestWhatIsNoEngineIsToldSo(t *testing.T) {
+func TestPing_NotADockerAPI(t *testing.T) {
 	t.Parallel()
 	page := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<h1>Welcome</h1>") }))
 	none := serve(t, http.NotFoundHandler())
@@ -248,7 +305,7 @@ func TestWhatIsNoEngineIsToldSo(t *testing.T) {
 	}
 }
 
-func TestAnOlderEngineWorks(t *testing.T) {
+func TestConnect_OlderAPI(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	for _, version := range []string{"1.41", "1.24"} {
@@ -256,7 +313,7 @@ func TestAnOlderEngineWorks(t *testing.T) {
 	}
 }
 
-func TestAPlatformNeedsAnEngineThatKnowsPlatforms(t *testing.T) {
+func TestStart_PlatformNeedsNewerAPI(t *testing.T) {
 	t.Parallel()
 	e := connectTo(t, docker.Options{Host: serve(t, speaks(socket(t, connect(t)), "1.40"))})
 	spec := newSpec(t)
@@ -266,9 +323,13 @@ func TestAPlatformNeedsAnEngineThatKnowsPlatforms(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatWantsAnotherVersionIsToldSo(t *testing.T) {
+func TestPing_VersionMismatch(t *testing.T) {
 	t.Parallel()
-	tooNew := says(http.StatusBadRequest, `{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client to a newer version"}`)
+	tooNew := says(
+		http.StatusBadRequest,
+		`{"message":"client version 1.51 is too old. Minimum supported API version is 1.60, please upgrade your client `+
+			`to a newer version"}`,
+	)
 	host := serve(t, fake{"GET /images/" + busybox + "/json": tooNew})
 	_, err := connectTo(t, docker.Options{Host: host}).Start(t.Context(), newSpec(t))
 	wantFault(t, err, engine.NoEngine, "1.60", "newer")

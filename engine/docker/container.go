@@ -4,50 +4,56 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker/conn"
+	"github.com/buildlocal/buildlocal/engine/docker/relay"
+	"github.com/buildlocal/buildlocal/engine/docker/share"
 )
 
 // Container is a container of a Docker engine.
 type Container struct {
-	engine    *Engine
-	spec      engine.Spec
-	id        string
-	stream    types.HijackedResponse
-	measured  usage
-	volumes   []string // layers of the trees, removed after the container
-	socket    *socket  // the engine as the container has it; nil for none
-	relays    []string // containers that listen for us in its network; mu is held
-	uppers    []upper
-	root      sync.Once
-	rootUpper string   // as of uppers, of the root directory; empty where it cannot be seen
-	hidden    []string // layers of whiteouts on the host, removed after the volumes
-	execs     atomic.Int64
+	conn   *conn.Engine
+	spec   engine.Spec
+	id     string                 // empty until it is created
+	stream types.HijackedResponse // of its first process
 
-	mu     sync.Mutex
+	network *relay.Network
+	socket  *share.Socket // nil if the container has none
+
+	volumes      []string // removed after the container
+	whiteoutDirs []string // layers on this host that hide names of trees; removed after the volumes
+
+	uppers       []upperDir // of the trees
+	findRootOnce sync.Once
+	rootUpper    string // the upper directory of the root file system; empty if unknown
+
+	usage usage
+	execs atomic.Int64 // number of Exec calls, for unique file names
+
+	mu     sync.Mutex // held while the container is being removed
 	closed bool
 }
 
-// ID returns the engine's name for the container, for a person.
+// ID returns the engine's ID of the container.
 func (c *Container) ID() string { return c.id }
 
-// recordPid runs a command so that its process group can be found again, unless
-// killGroup was there first.
-const recordPid = `echo $$ >"$0" && [ ! -e "$0.end" ] && exec "$@"`
+// The engine cannot kill the process of an exec, so each one notes its process group in a
+// file. killGroupScript creates a second file first, which keeps a process from starting
+// that has not reached the check yet.
+const (
+	recordPIDScript = `echo $$ >"$0" && [ ! -e "$0.end" ] && exec "$@"`
+	killGroupScript = `: >"$0.end"; read -r pid <"$0" && kill -9 -- "-$pid"`
+)
 
-// killGroup ends the process group that recordPid wrote down, or will.
-const killGroup = `: >"$0.end"; read -r pid <"$0" && kill -9 -- "-$pid"`
-
-// Exec runs one more process. See engine.Container.
+// Exec runs another process. See engine.Container.
 func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if len(p.Args) == 0 {
 		return 0, errors.New("run a process: no program is named")
@@ -55,12 +61,12 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, context.Cause(ctx)
 	}
-	file := fmt.Sprintf("/dev/shm/buildlocal-%d", c.execs.Add(1))
+	file := fmt.Sprintf("/dev/shm/buildlocal-%d", c.execs.Add(1)) // writable in every container, and in memory
 	wrapped := p
-	wrapped.Args = append([]string{"sh", "-c", recordPid, file}, p.Args...)
+	wrapped.Args = append([]string{"sh", "-c", recordPIDScript, file}, p.Args...)
 	id, stream, err := c.startExec(ctx, wrapped)
 	if err != nil {
-		return 0, orCause(ctx, err)
+		return 0, conn.CauseOr(ctx, err)
 	}
 	if p.TTY != nil {
 		go c.resize(ctx, id, *p.TTY)
@@ -73,7 +79,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 		return 0, errors.Join(context.Cause(ctx), c.killExec(context.WithoutCancel(ctx), file, done))
 	}
 	if err != nil {
-		return 0, c.engine.fault(err, "run "+p.Args[0])
+		return 0, c.conn.Fault(err, "run "+p.Args[0])
 	}
 	return c.execExit(ctx, id)
 }
@@ -88,19 +94,19 @@ func (c *Container) startExec(ctx context.Context, p engine.Process) (string, ty
 		size := [2]uint{uint(p.TTY.Rows), uint(p.TTY.Columns)}
 		options.ConsoleSize, attach.ConsoleSize = &size, &size
 	}
-	made, err := c.engine.api.ContainerExecCreate(ctx, c.id, options)
+	made, err := c.conn.API.ContainerExecCreate(ctx, c.id, options)
 	if err != nil {
-		return "", types.HijackedResponse{}, c.engine.fault(err, "run a process")
+		return "", types.HijackedResponse{}, c.conn.Fault(err, "run a process")
 	}
-	stream, err := c.engine.api.ContainerExecAttach(ctx, made.ID, attach)
-	return made.ID, stream, c.engine.fault(err, "run a process")
+	stream, err := c.conn.API.ContainerExecAttach(ctx, made.ID, attach)
+	return made.ID, stream, c.conn.Fault(err, "run a process")
 }
 
-// killExec ends an exec that is not to go on, and waits until its output ended.
+// killExec kills the process group of an exec and waits until its output ends.
 func (c *Container) killExec(ctx context.Context, file string, done <-chan error) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupLimit)
+	ctx, cancel := context.WithTimeout(ctx, conn.CleanupTimeout)
 	defer cancel()
-	_, stream, err := c.startExec(ctx, engine.Process{Args: []string{"sh", "-c", killGroup, file}})
+	_, stream, err := c.startExec(ctx, engine.Process{Args: []string{"sh", "-c", killGroupScript, file}})
 	if err != nil {
 		return err
 	}
@@ -108,18 +114,19 @@ func (c *Container) killExec(ctx context.Context, file string, done <-chan error
 	select {
 	case <-done:
 	case <-ctx.Done():
-	case <-time.After(time.Second): // a child that left the group holds the output
+	case <-time.After(time.Second): // a child that has left the process group keeps the output open
 	}
 	return nil
 }
 
-// execExit returns an exec's status. The engine may need a moment to know it
-// after the output ended.
+// execExit returns the exit status of an exec. The engine may know it only a moment after
+// the output has ended.
 func (c *Container) execExit(ctx context.Context, id string) (int, error) {
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		state, err := c.engine.api.ContainerExecInspect(ctx, id)
+	const maxWait = 100 * time.Millisecond
+	for wait := time.Millisecond; ; wait = min(2*wait, maxWait) {
+		state, err := c.conn.API.ContainerExecInspect(ctx, id)
 		if err != nil {
-			return 0, c.engine.fault(err, "ask for an exit status")
+			return 0, c.conn.Fault(err, "get an exit status")
 		}
 		if !state.Running {
 			return state.ExitCode, nil
@@ -132,11 +139,15 @@ func (c *Container) execExit(ctx context.Context, id string) (int, error) {
 	}
 }
 
-// resize sets the terminal's size, and again when it changes. Engines before
-// API 1.42 know no size at the start, and none until the process runs.
+// resize sets the size of a terminal, and again whenever it changes. Engines before API 1.42
+// ignore the size in the request, and none can be set until the process runs.
 func (c *Container) resize(ctx context.Context, id string, tty engine.TTY) {
 	set := func(size engine.TTY) error {
-		return c.engine.api.ContainerExecResize(ctx, id, container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)})
+		return c.conn.API.ContainerExecResize(
+			ctx,
+			id,
+			container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)},
+		)
 	}
 	for range 10 {
 		if set(tty) == nil {
@@ -157,14 +168,25 @@ func (c *Container) resize(ctx context.Context, id string, tty engine.TTY) {
 	}
 }
 
-// Close removes the container with its volumes. See engine.Container.
+// CopyIn unpacks a tar stream below dir. See engine.Container.
+func (c *Container) CopyIn(ctx context.Context, dir string, stream io.Reader) error {
+	return c.conn.CopyIn(ctx, c.id, dir, stream)
+}
+
+// CopyOut returns a file or directory as a tar stream. See engine.Container.
+func (c *Container) CopyOut(ctx context.Context, file string) (io.ReadCloser, error) {
+	return c.conn.CopyOut(ctx, c.id, file)
+}
+
+// Close removes the container with its volumes. If it fails, it can be called again. See
+// engine.Container.
 func (c *Container) Close(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil
 	}
-	if err := orCause(ctx, c.remove(ctx)); err != nil {
+	if err := conn.CauseOr(ctx, c.remove(ctx)); err != nil {
 		return err
 	}
 	if c.stream.Conn != nil {
@@ -174,86 +196,37 @@ func (c *Container) Close(ctx context.Context) error {
 	return nil
 }
 
-// remove removes the container, then its volumes, all at once, then what hid
-// names in them.
+// remove removes everything in the order in which the engine allows it: all containers,
+// then the volumes and other resources that they used. Last are the layers that hide names,
+// which are part of the volumes' mounts.
 func (c *Container) remove(ctx context.Context) error {
-	inside := c.removeInside(ctx)
+	shared := c.socket.RemoveContainers(ctx)
 	var group sync.WaitGroup
-	ours := append([]string{c.id}, c.relays...)
-	failed := make([]error, len(ours))
-	for i, id := range ours {
+	ids := append([]string{c.id}, c.network.Seal()...)
+	failed := make([]error, len(ids))
+	for i, id := range ids {
 		if id != "" {
-			group.Go(func() { failed[i] = c.engine.removeContainer(ctx, id) })
+			group.Go(func() { failed[i] = c.conn.RemoveContainer(ctx, id) })
 		}
 	}
 	group.Wait()
-	if err := errors.Join(append(failed, inside)...); err != nil {
+	if err := errors.Join(append(failed, shared)...); err != nil {
 		return err
 	}
-	errs := make([]error, len(c.volumes), len(c.volumes)+len(c.hidden)+1)
+	errs := make([]error, len(c.volumes), len(c.volumes)+len(c.whiteoutDirs)+1)
 	for i, name := range c.volumes {
 		group.Go(func() {
-			if err := c.engine.api.VolumeRemove(ctx, name, true); err != nil && !isGone(err) {
-				errs[i] = c.engine.fault(err, "remove volume "+name)
+			if err := c.conn.API.VolumeRemove(ctx, name, true); err != nil && !conn.IsNotFound(err) {
+				errs[i] = c.conn.Fault(err, "remove volume "+name)
 			}
 		})
 	}
 	group.Wait()
-	errs = append(errs, c.removeMade(ctx))
-	for _, dir := range c.hidden {
+	errs = append(errs, c.socket.RemoveResources(ctx))
+	for _, dir := range c.whiteoutDirs {
 		errs = append(errs, discard(dir))
 	}
 	return errors.Join(errs...)
 }
 
-// removeContainer removes a container and its volumes, and waits until it is
-// gone also where somebody else is removing it.
-func (e *Engine) removeContainer(ctx context.Context, id string) error {
-	options := container.RemoveOptions{Force: true, RemoveVolumes: true}
-	err := e.api.ContainerRemove(ctx, id, options)
-	if err != nil && e.removeDependents(ctx, id, err) {
-		err = e.api.ContainerRemove(ctx, id, options)
-	}
-	if err == nil || isGone(err) {
-		return nil
-	}
-	if !cerrdefs.IsConflict(err) || !strings.Contains(err.Error(), "already in progress") {
-		return e.fault(err, "remove container "+id)
-	}
-	gone, failed := e.api.ContainerWait(ctx, id, container.WaitConditionRemoved)
-	select {
-	case <-gone:
-		return nil
-	case err := <-failed:
-		if isGone(err) {
-			return nil
-		}
-		return e.fault(err, "remove container "+id)
-	}
-}
-
-// ids finds containers in a message.
-var ids = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\b[0-9a-f]{64}\b`)
-})
-
-// removeDependents removes the relays of a container that a message names as in the way:
-// podman removes none whose network another is in. It reports whether it is worth another
-// try.
-func (e *Engine) removeDependents(ctx context.Context, id string, err error) bool {
-	_, named, found := strings.Cut(err.Error(), "has dependent containers")
-	if !found {
-		return false
-	}
-	of, err := e.api.ContainerInspect(ctx, id)
-	if err != nil {
-		return false
-	}
-	for _, id := range ids().FindAllString(named, -1) {
-		got, err := e.api.ContainerInspect(ctx, id)
-		if err == nil && got.Config != nil && got.Config.Labels[relayLabel] != "" && strings.HasPrefix(got.Name, of.Name+"-") {
-			_ = e.removeContainer(ctx, id) // the next try says what is left
-		}
-	}
-	return true
-}
+var _ engine.Container = (*Container)(nil)

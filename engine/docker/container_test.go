@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-func TestOfTwoStartsOfOneNameOneIsRefused(t *testing.T) {
+func TestStart_DuplicateName(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -37,7 +37,8 @@ func TestOfTwoStartsOfOneNameOneIsRefused(t *testing.T) {
 	}
 	c := containers[winner]
 	defer c.Close(context.Background())
-	if text := errs[loser].Error(); !strings.Contains(text, spec.Name) || !strings.Contains(text, "in use") || strings.Contains(text, "\n") {
+	if text := errs[loser].Error(); !strings.Contains(text, spec.Name) || !strings.Contains(text, "in use") ||
+		strings.Contains(text, "\n") {
 		t.Errorf("the other start: %v", errs[loser])
 	}
 	if _, err := e.Start(t.Context(), spec); err == nil {
@@ -58,14 +59,17 @@ func TestOfTwoStartsOfOneNameOneIsRefused(t *testing.T) {
 	}
 }
 
-func TestCloseEndsAnExec(t *testing.T) {
+func TestClose_EndsExec(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	c := start(t, e, newSpec(t))
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		exit, err := c.Exec(context.Background(), engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000"}, Stdout: w})
+		exit, err := c.Exec(
+			context.Background(),
+			engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000"}, Stdout: w},
+		)
 		if err == nil && exit == 0 {
 			err = errors.New("exit status 0")
 		} else {
@@ -90,7 +94,7 @@ func TestCloseEndsAnExec(t *testing.T) {
 	}
 }
 
-func TestCloseCanBeTriedAgain(t *testing.T) {
+func TestClose_Retry(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -118,7 +122,7 @@ func TestCloseCanBeTriedAgain(t *testing.T) {
 	}
 }
 
-func TestFiftyProcessesRunAtOnce(t *testing.T) {
+func TestExec_Concurrent(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
 	var group sync.WaitGroup
@@ -128,7 +132,8 @@ func TestFiftyProcessesRunAtOnce(t *testing.T) {
 			p := engine.Process{Args: []string{"sh", "-c", "cat; echo $N >&2; exit $N"}, Env: []string{fmt.Sprint("N=", i)},
 				Stdin: strings.NewReader(strings.Repeat(fmt.Sprint(i, " "), 10_000)), Stdout: &out, Stderr: &errs}
 			exit, err := c.Exec(t.Context(), p)
-			if err != nil || exit != i || out.String() != strings.Repeat(fmt.Sprint(i, " "), 10_000) || errs.String() != fmt.Sprintln(i) {
+			if err != nil || exit != i || out.String() != strings.Repeat(fmt.Sprint(i, " "), 10_000) ||
+				errs.String() != fmt.Sprintln(i) {
 				t.Errorf("process %d: exit status %d, %v, %d bytes, stderr %q", i, exit, err, out.Len(), errs.String())
 			}
 		})
@@ -136,7 +141,7 @@ func TestFiftyProcessesRunAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-func TestAProcessCutOffAtAnyMomentIsGone(t *testing.T) {
+func TestExec_CancelAtRandomTimes(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
 	why := errors.New("enough")
@@ -157,17 +162,24 @@ func TestAProcessCutOffAtAnyMomentIsGone(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done 2>/dev/null | grep -c '^sleep' || true`); got != "0\n" {
+	if got := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done 2>/dev/null | grep -c `+
+		`'^sleep' || true`); got != "0\n" {
 		t.Errorf("%s processes are left", strings.TrimSpace(got))
 	}
 }
 
-func TestAProcessCutOffBeforeItsStartNeverRuns(t *testing.T) {
+func TestExec_CancelBeforeStart(t *testing.T) {
 	t.Parallel()
 	path := socket(t, connect(t))
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	proxy := &late{engine: speaks(path, "1.41"), socket: path, answered: func() { cancel(why) }, may: make(chan struct{}), ended: make(chan struct{})}
+	proxy := &late{
+		engine:   speaks(path, "1.41"),
+		socket:   path,
+		answered: func() { cancel(why) },
+		may:      make(chan struct{}),
+		ended:    make(chan struct{}),
+	}
 	c := start(t, connectTo(t, docker.Options{Host: serve(t, proxy)}), newSpec(t))
 	if _, err := c.Exec(ctx, engine.Process{Args: []string{"sleep", "1000"}}); !errors.Is(err, why) {
 		t.Errorf("got %v, want the cause", err)

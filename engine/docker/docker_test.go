@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 			io.Reader
 			io.WriteCloser
 		}{os.Stdin, os.Stdout}
-		if err := relay.Far(stream, os.Args[1:]); err != nil {
+		if err := relay.Listen(stream, os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -47,7 +47,9 @@ const soon = 20 * time.Second
 func connect(t *testing.T) *docker.Engine {
 	t.Helper()
 	e, err := docker.Connect(docker.Options{
-		Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME"), Relay: func(string) (string, error) { return os.Executable() },
+		Host: os.Getenv(
+			"DOCKER_HOST",
+		), Home: os.Getenv("HOME"), Relay: func(string) (string, error) { return os.Executable() },
 	})
 	if err == nil {
 		err = e.Ping(t.Context())
@@ -92,7 +94,12 @@ func newSpec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
 	name := "buildlocal-docker" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, as the end of temp is
-	return engine.Spec{Name: name, Image: engine.ImageRef{Names: []string{busybox}, Pull: engine.PullNever}, Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp}}
+	return engine.Spec{
+		Name:   name,
+		Image:  engine.ImageRef{Names: []string{busybox}, Pull: engine.PullNever},
+		Labels: map[string]string{name: "1"},
+		Mounts: engine.Mounts{Temp: temp},
+	}
 }
 
 func nameRune(r rune) rune {
@@ -138,7 +145,7 @@ func nothingLeft(t *testing.T, e *docker.Engine, spec engine.Spec) {
 	}
 }
 
-// sh runs a script, which succeeds, and returns what it prints.
+// sh runs a script, which must succeed, and returns its output.
 func sh(t *testing.T, c engine.Container, script string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -158,8 +165,13 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 		return
 	}
 	if f.Kind != kind || f.Hint == "" {
-		t.Errorf("got a fault of kind %s with the way out %q, want kind %s and a way " +
-			"out: %s", f.Kind, f.Hint, kind, f.Message)
+		t.Errorf(
+			"got a fault of kind %s with the way out %q, want kind %s and a way out: %s",
+			f.Kind,
+			f.Hint,
+			kind,
+			f.Message,
+		)
 	}
 	for _, part := range says {
 		if !strings.Contains(f.Error(), part) {

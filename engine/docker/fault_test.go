@@ -30,7 +30,7 @@ func full(at string) fake {
 	return f
 }
 
-func TestAFullDiskIsToldSo(t *testing.T) {
+func TestFault_DiskFull(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"POST /containers/create", "POST /images/create"} {
 		e := connectTo(t, docker.Options{Host: serve(t, full(at)), ConfigDir: t.TempDir()})
@@ -41,15 +41,19 @@ func TestAFullDiskIsToldSo(t *testing.T) {
 		_, err := e.Start(t.Context(), spec)
 		wantFault(t, err, engine.DiskFull, noSpace, "docker system df")
 	}
-	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to register layer: ` + noSpace + `"}` + "\n"
-	e := connectTo(t, docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()})
+	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to ` +
+		`register layer: ` + noSpace + `"}` + "\n"
+	e := connectTo(
+		t,
+		docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()},
+	)
 	spec := newSpec(t)
 	spec.Image.Pull = engine.PullMissing
 	_, err := e.Start(t.Context(), spec)
 	wantFault(t, err, engine.DiskFull, noSpace, "pull image", "docker system df")
 }
 
-func TestAnEngineThatGoesAwayIsToldSo(t *testing.T) {
+func TestFault_EngineStops(t *testing.T) {
 	t.Parallel()
 	dies := func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, `{"status":"Downloading"}`)
@@ -69,7 +73,7 @@ func TestAnEngineThatGoesAwayIsToldSo(t *testing.T) {
 	}
 }
 
-func TestAStartEndsWithItsContext(t *testing.T) {
+func TestStart_Cancel(t *testing.T) {
 	t.Parallel()
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -84,7 +88,7 @@ func TestAStartEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAContainerThatIsMadeTooLateIsRemoved(t *testing.T) {
+func TestStart_RemovesLateContainer(t *testing.T) {
 	t.Parallel()
 	why, removed := errors.New("enough"), false
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -103,11 +107,17 @@ func TestAContainerThatIsMadeTooLateIsRemoved(t *testing.T) {
 	}
 }
 
-func TestAShellForAnotherMachineIsWrongArch(t *testing.T) {
+func TestFault_ShellOfOtherArch(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	// The head of a program for a machine that does not exist.
-	program := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xef\xbe\x01\x00\x00\x00" + strings.Repeat("\x00", 100)
+	program := "\x7fELF\x02\x01\x01" + strings.Repeat(
+		"\x00",
+		9,
+	) + "\x02\x00\xef\xbe\x01\x00\x00\x00" + strings.Repeat(
+		"\x00",
+		100,
+	)
 	img := newImage(t, e, rootfs(t, e, map[string]string{"bin/sh": program}), "ENV PATH=/bin", `ENTRYPOINT ["/bin/sh"]`)
 	spec := newSpec(t)
 	spec.Image.Names = []string{img}
@@ -132,14 +142,16 @@ func TestAShellForAnotherMachineIsWrongArch(t *testing.T) {
 	}
 }
 
-func TestACommandMaySpeakOfFormats(t *testing.T) {
+func TestFault_CommandPrintsFormatError(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
 	var errs bytes.Buffer
 	ended := make(chan error, 1)
-	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; " +
-		"exit 1"}, Stderr: &errs}
+	spec.Main = &engine.Process{
+		Args:   []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; exit 1"},
+		Stderr: &errs,
+	}
 	spec.Hooks.OnExit = func(exit int, err error) {
 		if exit != 1 {
 			t.Errorf("exit status %d", exit)
@@ -152,7 +164,7 @@ func TestACommandMaySpeakOfFormats(t *testing.T) {
 	}
 }
 
-func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
+func TestFault_NoShell(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
@@ -164,7 +176,7 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 }
 
-func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
+func TestStart_PrivilegedWithoutConfig(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	r.push(t, "bare:1", "", runtime.GOARCH, rootfs(t, e, nil))
@@ -175,7 +187,7 @@ func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
 	}
 }
 
-func TestAContainerKilledFromOutsideEndsMainOnce(t *testing.T) {
+func TestMain_KilledFromOutside(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	type end struct {
@@ -223,46 +235,58 @@ type brokenReader struct{ err error }
 
 func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
 
-func TestAFileThatCannotBeReadIsNoFaultOfTheEngine(t *testing.T) {
+func TestCopyIn_ReaderErrorIsNotFault(t *testing.T) {
 	t.Parallel()
 	c := start(t, connect(t), newSpec(t))
-	for _, why := range []error{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}, fs.ErrNotExist, errors.New("enough")} {
+	for _, why := range []error{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}, fs.ErrNotExist,
+		errors.New("enough")} {
 		err := c.CopyIn(t.Context(), "/in", brokenReader{why})
 		var f *engine.Fault
 		if !errors.Is(err, why) || errors.As(err, &f) || !strings.Contains(err.Error(), "copy into /in") {
 			t.Errorf("got %v, want %v and no fault", err, why)
 		}
 	}
-	if err := c.CopyIn(t.Context(), "/in", strings.NewReader(strings.Repeat("no archive ", 100))); !errors.Is(err, tar.ErrHeader) {
+	if err := c.CopyIn(t.Context(), "/in", strings.NewReader(strings.Repeat("no archive ", 100))); !errors.Is(
+		err,
+		tar.ErrHeader,
+	) {
 		t.Errorf("no archive: got %v", err)
 	}
 }
 
-// What podman, and Docker with the images of containerd, say of the same things in other
-// words (observed, 4.3 and 26.1).
-func TestTheWordsOfOtherEnginesAreUnderstood(t *testing.T) {
+// TestFault_TextsOfOtherEngines has messages of Podman, and of Docker with containerd's
+// image store (observed, 4.3 and 26.1).
+func TestFault_TextsOfOtherEngines(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for text, want := range map[string]engine.Kind{
-		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, variant \"\", OS linux`:                                             engine.WrongArch,
-		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
+		`choosing an image from manifest list docker://a: no image found in manifest list for architecture amd64, ` +
+			`variant \"\", OS linux`: engine.WrongArch,
+		`runc create failed: unable to start container process: exec: \\\"sh\\\": executable file not found in $PATH\": ` +
+			`OCI runtime attempted to invoke a command that was not found`: engine.NoShell,
 		"crun: executable file `sh` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a " +
-			"command that was not found":                                      engine.NoShell,
+			"command that was not found": engine.NoShell,
 		"no match for platform in manifest: not found": engine.WrongArch,
 		"pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth " +
 			"credentials": engine.NoRegistry,
 		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 401 " +
-			"Unauthorized":                                   engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 403 " +
-			"Forbidden":                                      engine.NoRegistry,
-		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too Many " +
-			"Requests":                              engine.NoRegistry,
-		"pinging container registry quay.io: too many requests to " +
-			"registry":                                                           engine.NoRegistry,
+			"Unauthorized": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: " +
+			"403 Forbidden": engine.NoRegistry,
+		"unexpected status from HEAD request to https://quay.io/v2/a/manifests/1: 429 Too " +
+			"Many Requests": engine.NoRegistry,
+		"pinging container registry quay.io: too many requests " +
+			"to registry": engine.NoRegistry,
 		"pinging container registry quay.io: invalid status code from registry 403 " +
-			"(Forbidden)":                                       engine.NoRegistry,
+			"(Forbidden)": engine.NoRegistry,
 	} {
-		host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)}})
+		host := serve(
+			t,
+			mostly{
+				engineItself,
+				map[string]http.HandlerFunc{"/start": says(http.StatusInternalServerError, `{"message":"`+text+`"}`)},
+			},
+		)
 		wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), want)
 	}
 
@@ -274,7 +298,7 @@ func TestTheWordsOfOtherEnginesAreUnderstood(t *testing.T) {
 	wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), engine.DiskFull)
 }
 
-func TestAnEngineThatCannotLimitIsToldSo(t *testing.T) {
+func TestLimits_UnsupportedByEngine(t *testing.T) {
 	t.Parallel()
 	info := says(http.StatusOK, `{"NCPU":2,"MemTotal":8000000000,"MemoryLimit":false,"CpuCfsQuota":false}`)
 	host := serve(t, mostly{speaks(socket(t, connect(t)), "1.41"), map[string]http.HandlerFunc{"/info": info}})

@@ -18,7 +18,7 @@ import (
 )
 
 // podman speaks Docker's API, and is another program.
-func TestPodmanKeepsTheContract(t *testing.T) {
+func TestContract_Podman(t *testing.T) {
 	e := podman(t)
 	saved, err := daemon(t, connect(t)).ImageSave(t.Context(), []string{base})
 	if err != nil {
@@ -34,8 +34,8 @@ func TestPodmanKeepsTheContract(t *testing.T) {
 	t.Run("ContainersOfOthersStay", func(t *testing.T) { othersStay(t, e) })
 }
 
-// othersStay: podman refuses to remove a container whose network another is in, and that
-// may be somebody else's.
+// othersStay checks that containers of other programs are not removed. Podman refuses to
+// remove a container whose network another one uses.
 func othersStay(t *testing.T, e *docker.Engine) {
 	t.Helper()
 	spec, api := newSpec(t), daemon(t, e)
@@ -75,15 +75,33 @@ func podman(t *testing.T) *docker.Engine {
 	socket := filepath.Join(dir, "podman.sock")
 	at := func(name string) string { return filepath.Join(dir, name) }
 	var printed bytes.Buffer
-	c := exec.Command(path, "--root", at("root"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--network-config-dir", at("networks"),
-		"--storage-driver", "overlay", "system", "service", "--time", "0", "unix://"+socket)
+	c := exec.Command(
+		path,
+		"--root",
+		at("root"),
+		"--runroot",
+		at("run"),
+		"--tmpdir",
+		at("tmp"),
+		"--network-config-dir",
+		at("networks"),
+		"--storage-driver",
+		"overlay",
+		"system",
+		"service",
+		"--time",
+		"0",
+		"unix://"+socket,
+	)
 	c.Env = append(os.Environ(), "CONTAINERS_CONF="+podmanConfig(t, dir))
 	c.Stdout, c.Stderr, c.Dir = &printed, &printed, dir // where its helpers leave files
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		all := exec.Command(path, append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // what a failed test left
+		all := exec.Command(
+			path,
+			append(c.Args[1:9:9], "rm", "--all", "--force", "--time", "0")...) // left by a failed test
 		all.Env = c.Env
 		_ = all.Run()
 		_ = c.Process.Kill()
@@ -124,8 +142,12 @@ func podmanConfig(t *testing.T, dir string) string {
 		ulimits += fmt.Sprintf("%q,", fmt.Sprintf("%s=%d:%[2]d", name, min(limit.Cur, limit.Max, 1<<14)))
 	}
 	file := filepath.Join(dir, "containers.conf")
-	text := fmt.Sprintf("[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger " +
-		"= \"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n", ulimits, runtime)
+	text := fmt.Sprintf(
+		"[containers]\ndefault_ulimits = [%s]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = "+
+			"\"file\"\nruntime = \"ours\"\n[engine.runtimes]\nours = [%q]\n",
+		ulimits,
+		runtime,
+	)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

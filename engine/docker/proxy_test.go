@@ -111,10 +111,13 @@ func serve(t *testing.T, handler http.Handler) string {
 func speaks(socket, version string) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socket)
-		}},
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var d net.Dialer
+				return d.DialContext(ctx, "unix", socket)
+			},
+		},
 		FlushInterval: -1,
 		ModifyResponse: func(r *http.Response) error {
 			r.Header.Set("Api-Version", version)
@@ -153,12 +156,18 @@ func (l *late) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: " +
-		"application/json\r\nContent-Length: %d\r\n\r\n%s", r.URL.Path, len(body), body)
+	fmt.Fprintf(
+		conn,
+		"POST %s HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: "+
+			"application/json\r\nContent-Length: %d\r\n\r\n%s",
+		r.URL.Path,
+		len(body),
+		body,
+	)
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// fake is an engine that can do nothing but what it holds: answers by method
+// fake is an engine with fixed answers by method
 // and path without the API's version, such as "POST /images/create".
 type fake map[string]http.HandlerFunc
 
@@ -245,8 +254,12 @@ func certify(t *testing.T, template *x509.Certificate, a *authority) (*x509.Cert
 // pair returns a certificate for a server on 127.0.0.1 and for a client, and its key.
 func (a *authority) pair(t *testing.T) (cert, key []byte) {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
 	_, private, cert := certify(t, template, a)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
@@ -281,6 +294,13 @@ func relayTLS(t *testing.T, a *authority, socket string) string {
 	clients := x509.NewCertPool()
 	clients.AddCert(a.cert)
 	l := listen(t, "tcp", "127.0.0.1:0")
-	forward(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), socket)
+	forward(
+		t,
+		tls.NewListener(
+			l,
+			&tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients},
+		),
+		socket,
+	)
 	return "tcp://" + l.Addr().String()
 }

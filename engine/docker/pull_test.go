@@ -40,7 +40,7 @@ func version(t *testing.T, e *docker.Engine, spec engine.Spec) string {
 	return strings.TrimSpace(sh(t, c, "echo $VERSION"))
 }
 
-func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
+func TestPull_MissingAndAlways(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "dir/app:1")
@@ -92,7 +92,7 @@ func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
 	}
 }
 
-func TestTheFirstSpellingThatIsHadCounts(t *testing.T) {
+func TestPull_FirstSpellingWins(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	missing, there := r.ref(t, e, "missing:1"), r.ref(t, e, "there:1")
@@ -107,7 +107,7 @@ func TestTheFirstSpellingThatIsHadCounts(t *testing.T) {
 	}
 }
 
-func TestAPullThatFailsSaysWhyAndTheWayOut(t *testing.T) {
+func TestPull_FaultHasHint(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	busy := func(w http.ResponseWriter, _ *http.Request) bool {
@@ -150,7 +150,7 @@ func TestAPullThatFailsSaysWhyAndTheWayOut(t *testing.T) {
 	}
 }
 
-func TestARegistryThatIsDownIsToldSo(t *testing.T) {
+func TestPull_RegistryDown(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -158,16 +158,22 @@ func TestARegistryThatIsDownIsToldSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	wantFault(t, refused(t, e, pulls(t, l.Addr().String()+"/app:1")), engine.NoRegistry, l.Addr().String(), "connection refused")
+	wantFault(
+		t,
+		refused(t, e, pulls(t, l.Addr().String()+"/app:1")),
+		engine.NoRegistry,
+		l.Addr().String(),
+		"connection refused",
+	)
 }
 
-func TestANameThatIsNoneIsToldSo(t *testing.T) {
+func TestPull_InvalidName(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	wantFault(t, refused(t, e, pulls(t, "No Image")), engine.NoImage, "No Image", "invalid reference format")
 }
 
-func TestALayerThatIsNotWholeIsAnError(t *testing.T) {
+func TestPull_TruncatedLayer(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "short:1")
@@ -176,9 +182,9 @@ func TestALayerThatIsNotWholeIsAnError(t *testing.T) {
 	wantFault(t, refused(t, e, pulls(t, ref)), engine.NoRegistry, "pull image "+ref)
 }
 
-// TestALayerThatBreaksOffIsAskedForAgain breaks a download off; the engine waits
+// TestPull_RetriesLayer breaks a download off; the engine waits
 // five seconds and asks for the rest.
-func TestALayerThatBreaksOffIsAskedForAgain(t *testing.T) {
+func TestPull_RetriesLayer(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "cut:1")
@@ -209,15 +215,22 @@ func TestALayerThatBreaksOffIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestAListWithoutThePlatformIsWrongArch(t *testing.T) {
+func TestPull_PlatformNotInList(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	p := r.push(t, "list:1", "1", other(), []byte("no layer is asked for"))
 	r.pushList(t, "list:1", map[string]pushed{other(): p})
-	wantFault(t, refused(t, e, pulls(t, r.ref(t, e, "list:1"))), engine.WrongArch, "list:1", "linux/"+runtime.GOARCH, "--platform")
+	wantFault(
+		t,
+		refused(t, e, pulls(t, r.ref(t, e, "list:1"))),
+		engine.WrongArch,
+		"list:1",
+		"linux/"+runtime.GOARCH,
+		"--platform",
+	)
 }
 
-func TestAnImageOfAnotherPlatformOnlyIsWrongArch(t *testing.T) {
+func TestPull_OtherPlatformOnly(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "single:1")
@@ -229,11 +242,14 @@ func TestAnImageOfAnotherPlatformOnlyIsWrongArch(t *testing.T) {
 	wantFault(t, refused(t, e, spec), engine.WrongArch, "linux/"+other(), "linux/"+runtime.GOARCH)
 }
 
-func TestAPlatformIsChosenFromAList(t *testing.T) {
+func TestPull_SelectsPlatform(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	layer := rootfs(t, e, nil)
-	images := map[string]pushed{other(): r.push(t, "both:1", "far", other(), layer), runtime.GOARCH: r.push(t, "both:1", "near", runtime.GOARCH, layer)}
+	images := map[string]pushed{
+		other():        r.push(t, "both:1", "far", other(), layer),
+		runtime.GOARCH: r.push(t, "both:1", "near", runtime.GOARCH, layer),
+	}
 	r.pushList(t, "both:1", images)
 	spec := pulls(t, r.ref(t, e, "both:1"))
 	var found engine.Image
@@ -253,7 +269,7 @@ func TestAPlatformIsChosenFromAList(t *testing.T) {
 
 // An engine with the images of containerd keeps those of all platforms under one name, and
 // shows the machine's own where it is not asked for another.
-func TestOneOfSeveralPlatformsUnderANameIsTaken(t *testing.T) {
+func TestPull_SeveralLocalPlatforms(t *testing.T) {
 	t.Parallel()
 	const shown = `{"Id":"sha256:1","RepoDigests":["a@sha256:1"],"Os":"linux","Architecture":"amd64"}`
 	full := says(http.StatusInternalServerError, `{"message":"no space left on device"}`)
@@ -300,7 +316,7 @@ func TestOneOfSeveralPlatformsUnderANameIsTaken(t *testing.T) {
 	}
 }
 
-func TestAPullEndsWithItsContext(t *testing.T) {
+func TestPull_Cancel(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "slow:1")
@@ -352,7 +368,7 @@ func withConfig(t *testing.T, config string) *docker.Engine {
 	return connectTo(t, docker.Options{Host: connect(t).Host(), ConfigDir: dir})
 }
 
-func TestCredentialsOfTheConfigurationLogIn(t *testing.T) {
+func TestPull_ConfigCredentials(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	r.user, r.word = "me", "se:cret"
@@ -377,7 +393,7 @@ func program(t *testing.T, name, script string) {
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-func TestACredentialHelperLogsIn(t *testing.T) {
+func TestPull_CredentialHelper(t *testing.T) {
 	e, r := connect(t), newRegistry(t)
 	r.user, r.word = "me", "secret"
 	r.push(t, "private:1", "helped", runtime.GOARCH, rootfs(t, e, nil))

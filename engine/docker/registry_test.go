@@ -27,7 +27,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// The types of what a registry holds.
+// The media types of a registry.
 const (
 	manifestType = "application/vnd.docker.distribution.manifest.v2+json"
 	listType     = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -146,8 +146,11 @@ func (r *registry) pushList(t *testing.T, name string, images map[string]pushed)
 	t.Helper()
 	var all []any
 	for _, arch := range slices.Sorted(maps.Keys(images)) {
-		all = append(all, map[string]any{"mediaType": manifestType, "digest": images[arch].manifest, "size": images[arch].size,
-			"platform": map[string]string{"os": "linux", "architecture": arch}})
+		all = append(
+			all,
+			map[string]any{"mediaType": manifestType, "digest": images[arch].manifest, "size": images[arch].size,
+				"platform": map[string]string{"os": "linux", "architecture": arch}},
+		)
 	}
 	list := marshal(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": all})
 	repository, tag, _ := strings.Cut(name, ":")
@@ -199,7 +202,14 @@ func rootfs(t *testing.T, e *docker.Engine, more map[string]string) []byte {
 	}
 	more["unique"] = rand.Text()
 	api := daemon(t, e)
-	made, err := api.ContainerCreate(t.Context(), &container.Config{Image: busybox, Cmd: []string{"true"}}, nil, nil, nil, "")
+	made, err := api.ContainerCreate(
+		t.Context(),
+		&container.Config{Image: busybox, Cmd: []string{"true"}},
+		nil,
+		nil,
+		nil,
+		"",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +270,15 @@ func newImage(t *testing.T, e *docker.Engine, files []byte, changes ...string) s
 	t.Helper()
 	name := forget(t, e, "buildlocal-docker/"+strings.ToLower(rand.Text())+":1")
 	options := image.ImportOptions{Changes: changes}
-	stream, err := daemon(t, e).ImageImport(t.Context(), image.ImportSource{Source: bytes.NewReader(files), SourceName: "-"}, name, options)
+	stream, err := daemon(
+		t,
+		e,
+	).ImageImport(
+		t.Context(),
+		image.ImportSource{Source: bytes.NewReader(files), SourceName: "-"},
+		name,
+		options,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

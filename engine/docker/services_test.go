@@ -52,7 +52,7 @@ func (d drops) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.engine.ServeHTTP(w, r)
 }
 
-// As they stand in a request.
+// These match parts of a request.
 var (
 	linkLocal = regexp.MustCompile(`"LinkLocalIPs":\[[^]]*\],?`)
 	netAdmin  = regexp.MustCompile(`,"(CAP_)?NET_ADMIN"|"(CAP_)?NET_ADMIN",`)
@@ -65,14 +65,17 @@ func served(at *string) []engine.Service {
 	return []engine.Service{{
 		Address: "169.254.170.2:80", OnFallback: func(address string) { *at = address },
 		Serve: func(l net.Listener) error {
-			return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
+			return http.Serve(
+				l,
+				http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }),
+			)
 		},
 	}}
 }
 
 // An engine gives no link-local addresses, and says so or does not: they are taken in
 // the container's network.
-func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
+func TestService_RelayTakesAddresses(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for name, handler := range map[string]http.Handler{
@@ -90,12 +93,13 @@ func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
 			}
 			for _, spec.Network.Services = range [][]engine.Service{nil, served(&at)} {
 				c := start(t, e, spec)
-				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo " +
-					"refused"); !strings.Contains(out, "onnection refused") {
+				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo refused"); !strings.Contains(
+					out,
+					"onnection refused",
+				) {
 					t.Errorf("the machine's metadata: %q", out)
 				}
-				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 " +
-					"|| :"); (out == "served") != (len(spec.Network.Services) > 0) {
+				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Network.Services) > 0) {
 					t.Errorf("%d services: got %q", len(spec.Network.Services), out)
 				}
 				if at != "" {
@@ -109,7 +113,7 @@ func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
 	}
 }
 
-func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
+func TestService_FallbackAddress(t *testing.T) {
 	t.Parallel()
 	engineItself := speaks(socket(t, connect(t)), "1.41")
 	for name, handler := range map[string]http.Handler{
@@ -123,8 +127,8 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 			spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 			spec.Network.Services = served(&at)
 			c := start(t, e, spec)
-			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "The build can reach metadata endpoints: the " +
-				"engine does not block them") {
+			if !strings.HasPrefix(at, "127.0.0.1:") ||
+				!strings.Contains(said, "The build can reach metadata endpoints: the engine does not block them") {
 				t.Errorf("it is at %q; said: %s", at, said)
 			}
 			if out := sh(t, c, "wget -qO- http://"+at+"/"); out != "served" {
@@ -134,18 +138,20 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 	}
 }
 
-func TestWithoutAProgramForTheEngineServicesAreRefused(t *testing.T) {
+func TestService_NoRelayProgram(t *testing.T) {
 	t.Parallel()
 	spec := newSpec(t)
 	spec.Network.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(net.Listener) error { return nil }}}
 	e := connectTo(t, docker.Options{Host: connect(t).Host(), Relay: func(architecture string) (string, error) {
 		return "", fmt.Errorf("nothing for %s", architecture)
 	}})
-	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "nothing for "+architecture(t, e)) {
+	if _, err := e.Start(t.Context(), spec); err == nil ||
+		!strings.Contains(err.Error(), "nothing for "+architecture(t, e)) {
 		t.Errorf("got %v", err)
 	}
 	e = connectTo(t, docker.Options{Host: e.Host(), Relay: func(string) (string, error) { return "/etc/hosts", nil }})
-	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "/etc/hosts") || !strings.Contains(err.Error(), "no program for Linux") {
+	if _, err := e.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "/etc/hosts") ||
+		!strings.Contains(err.Error(), "not a program for Linux") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -12,18 +12,24 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-func TestAnImageThatHasNoRoomIsNotPulled(t *testing.T) {
+func TestPull_NotEnoughSpace(t *testing.T) {
 	t.Parallel()
 	e, r := connect(t), newRegistry(t)
 	ref := r.ref(t, e, "large:1")
 	r.push(t, "large:1", "one", runtime.GOARCH, rootfs(t, e, nil))
 	size, err := engine.ImageSize{Download: 1 << 60, Disk: 2 << 60}, error(nil)
-	measuring := connectTo(t, docker.Options{Host: os.Getenv("DOCKER_HOST"), Measure: func(_ context.Context, image, platform, have string) (engine.ImageSize, error) {
-		if image != ref || platform != "linux/"+runtime.GOARCH || have != "" {
-			t.Errorf("asked for %s of %s, as if %q were here", image, platform, have)
-		}
-		return size, err
-	}})
+	measuring := connectTo(
+		t,
+		docker.Options{
+			Host: os.Getenv("DOCKER_HOST"),
+			Measure: func(_ context.Context, image, platform, have string) (engine.ImageSize, error) {
+				if image != ref || platform != "linux/"+runtime.GOARCH || have != "" {
+					t.Errorf("asked for %s of %s, as if %q were here", image, platform, have)
+				}
+				return size, err
+			},
+		},
+	)
 	spec := pulls(t, ref)
 	var told engine.Progress
 	spec.Hooks.OnProgress = func(p engine.Progress) {
@@ -44,7 +50,8 @@ func TestAnImageThatHasNoRoomIsNotPulled(t *testing.T) {
 	if got := version(t, measuring, spec); got != "one" {
 		t.Errorf("got %q", got)
 	}
-	if found.ID == "" || found.Platform != "linux/"+runtime.GOARCH || !strings.HasPrefix(found.Digest, "sha256:") || found.Size <= 0 {
+	if found.ID == "" || found.Platform != "linux/"+runtime.GOARCH || !strings.HasPrefix(found.Digest, "sha256:") ||
+		found.Size <= 0 {
 		t.Errorf("the image is %+v", found)
 	}
 	spec.Image.Digest, spec.Image.Pull = found.Digest, engine.PullNever

@@ -9,138 +9,152 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
-	"github.com/docker/docker/api/types/network"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker/conn"
+	"github.com/buildlocal/buildlocal/engine/docker/image"
+	"github.com/buildlocal/buildlocal/engine/docker/relay"
+	"github.com/buildlocal/buildlocal/engine/docker/share"
 )
 
-// cleanupLimit bounds how long the remains of a failed Start are removed.
-const cleanupLimit = 30 * time.Second
-
-// Start makes and starts a container. See engine.Engine.
+// Start creates and starts a container. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
-	c := &Container{engine: e, spec: s}
-	if err := orCause(ctx, e.start(ctx, s, c)); err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	c := &Container{conn: e.conn, spec: s, network: relay.NewNetwork(ctx, e.relays, s)}
+	if err := conn.CauseOr(ctx, e.start(ctx, s, c)); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), conn.CleanupTimeout)
 		defer cancel()
 		return nil, errors.Join(err, c.Close(ctx))
 	}
 	return c, nil
 }
 
+// start notes created objects in c, so that Close can remove it after an error.
 func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
-	reach := e.reachOf(ctx, s)
-	image, err := e.need(ctx, s)
+	image, err := e.Resolve(ctx, s)
 	if err != nil {
 		return err
 	}
-	image.tell(s)
-	mounts, err := e.mounts(ctx, s, c)
+	s.Hooks.ReportImage(image.About())
+	mounts, err := c.mounts(ctx)
 	if err != nil {
 		return err
 	}
-	config, host := configs(s, image)
+	config, host := configs(s, image.Name)
 	host.Mounts = mounts
-	if err := e.limit(ctx, s, host); err != nil {
+	if err := e.applyLimits(ctx, s, host); err != nil {
 		return err
 	}
-	made, err := c.create(ctx, config, host, &reach)
-	if isTaken(err) {
-		c.volumes, c.hidden = nil, nil // they are of the container that has the name
+	if err := c.create(ctx, image, config, host); err != nil {
+		return err
 	}
-	if err != nil {
-		return e.fault(image.missing(err), "make a container from "+image.name)
-	}
-	c.id = made.ID
-	c.serveSocket(reach.given)
-	for _, warning := range made.Warnings {
-		if s.Resources.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
-			s.Hooks.Warnf("docker: %s", warning)
-		}
-	}
-	if err := ctx.Err(); err != nil {
+	c.socket.Serve(share.Target{
+		ID: c.id, Exec: c.Exec, BlocksMetadata: c.network.Applied(),
+		Listen: func(ctx context.Context, purpose string, addresses []string) (share.Relay, error) {
+			r, err := c.network.Listen(ctx, purpose, addresses)
+			return share.Relay(r), err
+		},
+	})
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	c.prepare(ctx, &reach)
-	if err := c.begin(ctx, image.name); err != nil {
+	c.network.Prepare(ctx)
+	if err := c.attachAndStart(ctx, image.Name); err != nil {
 		return err
 	}
-	return c.connect(ctx, reach)
+	return c.network.Connect(ctx)
 }
 
-// mounts makes what stands in the container besides its image.
-func (e *Engine) mounts(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
-	mounts, err := e.mountTrees(ctx, s, c)
+func (c *Container) create(
+	ctx context.Context,
+	image image.Local,
+	config *container.Config,
+	host *container.HostConfig,
+) error {
+	made, err := c.network.Create(ctx, conn.Creation{
+		Name: c.spec.Name, Platform: c.spec.Image.Platform, Config: config, Host: host,
+	})
+	if conn.IsNameConflict(err) {
+		c.volumes, c.whiteoutDirs = nil, nil // they belong to the container that has the name
+	}
+	if err != nil {
+		return c.conn.Fault(image.NotFoundErr(err), "make a container from "+image.Name)
+	}
+	c.id = made.ID
+	for _, warning := range made.Warnings {
+		if c.spec.Resources.Limits != (engine.Limits{}) { // the kernel does not support one of them
+			c.spec.Hooks.Warnf("docker: %s", warning)
+		}
+	}
+	return nil
+}
+
+// mounts creates the mounts of the container.
+func (c *Container) mounts(ctx context.Context) ([]mount.Mount, error) {
+	mounts, err := c.mountTrees(ctx)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := e.keptVolumes(ctx, s)
+	kept, err := c.mountVolumes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	own, err := e.openSocket(ctx, s, c)
+	socket, shared, err := share.Open(ctx, c.conn, c.spec)
+	c.socket = socket
 	if err != nil {
 		return nil, err
 	}
-	mounts = slices.Concat(mounts, kept, own)
-	if s.Resources.Privileged && !slices.ContainsFunc(s.Mounts.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
-		// The image's own dockerd needs a file system that is no overlay.
-		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
+	mounts = slices.Concat(mounts, kept, shared)
+	hasData := slices.ContainsFunc(c.spec.Mounts.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir })
+	if c.spec.Resources.Privileged && !hasData {
+		// The dockerd of the image cannot use overlays on an overlay, which the container's
+		// root directory usually is.
+		mounts = append(mounts, c.volume(c.spec.Name+"-docker", dockerDir))
 	}
 	return mounts, nil
 }
 
-// dockerDir is where a dockerd inside keeps what it has.
+// dockerDir is the data directory of a dockerd in the container.
 const dockerDir = "/var/lib/docker"
 
-// limit asks for the limits the engine can keep: it refuses more processors than
-// it has.
-func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
-	if s.Resources.Limits == (engine.Limits{}) {
+// applyLimits sets the limits that the engine supports, and reports the others. An engine
+// without root may ignore an unsupported limit silently or refuse the container, and every
+// engine refuses more CPUs than its host has.
+func (e *Engine) applyLimits(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
+	limits := s.Resources.Limits
+	if limits == (engine.Limits{}) {
 		return nil
 	}
-	info, err := e.api.Info(ctx)
+	info, err := e.conn.API.Info(ctx)
 	if err != nil {
-		return e.fault(err, "ask the engine for its processors")
+		return e.conn.Fault(err, "get the engine's CPUs and memory")
 	}
-	if over := s.Resources.Limits.Shortfall(info.NCPU, info.MemTotal); over != "" {
-		s.Hooks.Warnf("%s", over)
+	if shortfall := limits.Shortfall(info.NCPU, info.MemTotal); shortfall != "" {
+		s.Hooks.Warnf("%s", shortfall)
 	}
-	// What it cannot, an engine without root may pass over in silence, or refuse.
-	if s.Resources.Limits.Memory > 0 && info.MemoryLimit {
-		host.Memory, host.MemorySwap = s.Resources.Limits.Memory, s.Resources.Limits.Memory
-	} else if s.Resources.Limits.Memory > 0 {
+	if limits.Memory > 0 && info.MemoryLimit {
+		host.Memory, host.MemorySwap = limits.Memory, limits.Memory // no swap in addition
+	} else if limits.Memory > 0 {
 		s.Hooks.Warnf("The build's memory is not limited to that of its compute type: the engine does not support it.")
 	}
 	const nano = 1e9
-	if s.Resources.Limits.CPUs > 0 && info.CPUCfsQuota {
-		host.NanoCPUs = int64(min(s.Resources.Limits.CPUs, float64(info.NCPU)) * nano)
-	} else if s.Resources.Limits.CPUs > 0 {
+	if limits.CPUs > 0 && info.CPUCfsQuota {
+		host.NanoCPUs = int64(min(limits.CPUs, float64(info.NCPU)) * nano)
+	} else if limits.CPUs > 0 {
 		s.Hooks.Warnf("The build's cpu is not limited to that of its compute type: the engine does not support it.")
 	}
 	return nil
 }
 
-// create makes a container. Once asked, the engine makes it whether we wait or
-// not: the end of ctx does not keep us from hearing what it is called.
-func (e *Engine) create(ctx context.Context, s engine.Spec, config *container.Config, host *container.HostConfig, own *network.NetworkingConfig) (container.CreateResponse, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
-	defer cancel()
-	return e.api.ContainerCreate(ctx, config, host, own, platformOf(s), s.Name)
-}
-
-// configs returns what the engine is asked for. The container lives for Main; or,
-// where there is none, for a shell that reads our end of a stream. The image's
-// entrypoint does not run.
-func configs(s engine.Spec, image found) (*container.Config, *container.HostConfig) {
+// configs returns the settings of the container. Its first process is Main, or a shell that
+// reads from a stream of ours and ends with it. The entrypoint of the image does not run, as
+// in CodeBuild.
+func configs(s engine.Spec, image string) (*container.Config, *container.HostConfig) {
 	config := &container.Config{
-		Image: image.name, Labels: s.Labels, Env: s.Env, User: "0", WorkingDir: "/",
+		Image: image, Labels: s.Labels, Env: s.Env, User: "0", WorkingDir: "/",
 		OpenStdin: true, StdinOnce: !s.Keep, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	}
 	config.Entrypoint = []string{"sh"}
@@ -150,9 +164,8 @@ func configs(s engine.Spec, image found) (*container.Config, *container.HostConf
 	}
 	host := &container.HostConfig{
 		Privileged: s.Resources.Privileged,
-		// What a build prints goes to us; the engine need not keep it.
-		LogConfig: container.LogConfig{Type: "none"},
-		Tmpfs:     map[string]string{},
+		LogConfig:  container.LogConfig{Type: "none"}, // the attached streams have all output
+		Tmpfs:      map[string]string{},
 	}
 	if !s.Resources.Privileged {
 		host.MaskedPaths = maskedPaths()
@@ -163,14 +176,15 @@ func configs(s engine.Spec, image found) (*container.Config, *container.HostConf
 	return config, host
 }
 
-// maskedPaths returns the files that a container sees empty: those that engines mask
-// unless they are told otherwise, and the memory of the first process, which tells how
-// commands ended. Its /proc/1/fd cannot be masked, for the runtime needs it to start.
+// maskedPaths returns the files that the container sees empty: the engine's defaults, which
+// setting the list replaces, and the memory of the first process. That process is the
+// runner's shell, and its memory has the results of commands. /proc/1/fd cannot be masked,
+// because the runtime needs it to start.
 func maskedPaths() []string {
 	all := []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
-		"/proc/1/mem", "/proc/1/task/1/mem",
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+		"/sys/firmware", "/proc/1/mem", "/proc/1/task/1/mem",
 	}
 	for cpu := range runtime.NumCPU() {
 		all = append(all, fmt.Sprintf("/sys/devices/system/cpu/cpu%d/thermal_throttle", cpu))
@@ -178,95 +192,93 @@ func maskedPaths() []string {
 	return all
 }
 
-func platformOf(s engine.Spec) *ocispec.Platform {
-	parts := append(strings.Split(s.Image.Platform, "/"), "", "")
-	if s.Image.Platform == "" {
-		return nil
-	}
-	return &ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}
-}
-
-// begin attaches the streams, starts the container and hands it to Main.
-func (c *Container) begin(ctx context.Context, image string) error {
-	stream, err := c.engine.api.ContainerAttach(ctx, c.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+// attachAndStart attaches the streams, so that no output is lost, and starts the container.
+func (c *Container) attachAndStart(ctx context.Context, image string) error {
+	stream, err := c.conn.API.ContainerAttach(
+		ctx,
+		c.id,
+		container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true},
+	)
 	if err != nil && strings.Contains(err.Error(), "unable to upgrade") {
-		// podman prepares it already here; why it cannot is told only by a start.
-		err = cmp.Or(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), err)
-		return c.started(err, image)
+		// Podman prepares the container when it is attached to. If that fails, only the
+		// error of a start has the reason.
+		err = cmp.Or(c.conn.API.ContainerStart(ctx, c.id, container.StartOptions{}), err)
+		return c.startErr(err, image)
 	}
 	if err != nil {
-		return c.engine.fault(err, "attach to the container")
+		return c.conn.Fault(err, "attach to the container")
 	}
 	c.stream = stream
-	if err := c.started(c.engine.api.ContainerStart(ctx, c.id, container.StartOptions{}), image); err != nil {
+	if err := c.startErr(c.conn.API.ContainerStart(ctx, c.id, container.StartOptions{}), image); err != nil {
 		return err
 	}
 	if c.spec.Main != nil {
-		go c.follow(stream, *c.spec.Main, c.mainExit)
+		go c.followMain(stream, *c.spec.Main)
 		return nil
 	}
 	return c.awaitShell(ctx, image)
 }
 
-// started tells why a start failed.
-func (c *Container) started(err error, image string) error {
+// startErr translates the error of starting the container.
+func (c *Container) startErr(err error, image string) error {
 	if err != nil && isMountFailure(err.Error(), c.spec.Name) {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
-	return c.engine.fault(err, "start a container from "+image)
+	return c.conn.Fault(err, "start a container from "+image)
 }
 
-// follow copies Main's streams until it ends, then tells Ended.
-func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit func(context.Context) (int, error)) {
-	stderr := &head{to: orDiscard(p.Stderr)}
+// followMain copies the streams of Main until it ends, and then calls OnExit.
+func (c *Container) followMain(stream types.HijackedResponse, p engine.Process) {
+	stderr := &conn.Head{To: orDiscard(p.Stderr)}
 	p.Stderr = stderr
 	err := copyStreams(stream, p)
-	// The streams have ended; the engine knows why.
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	// The streams have ended, but only the engine knows the reason. The context of Start is
+	// not that of the process.
+	ctx, cancel := context.WithTimeout(context.Background(), conn.CleanupTimeout)
 	defer cancel()
-	status, exitErr := exit(ctx)
+	status, exitErr := c.mainExit(ctx)
 	if err == nil && exitErr == nil && status != 0 {
-		exitErr = neverRan(string(stderr.kept), "run "+p.Args[0])
+		exitErr = conn.ExecFormatErr(string(stderr.Kept), "run "+p.Args[0])
 	}
 	c.spec.Hooks.ReportExit(status, errors.Join(err, exitErr))
 }
 
 func (c *Container) mainExit(ctx context.Context) (int, error) {
-	waited, failed := c.engine.api.ContainerWait(ctx, c.id, container.WaitConditionNotRunning)
+	waited, failed := c.conn.API.ContainerWait(ctx, c.id, container.WaitConditionNotRunning)
 	select {
 	case w := <-waited:
-		if w.Error != nil { // podman's, of a container that is removed
+		if w.Error != nil { // Podman's answer if the container is being removed
 			return int(w.StatusCode), fmt.Errorf("wait for the container: %s", w.Error.Message)
 		}
 		return int(w.StatusCode), nil
 	case err := <-failed:
-		return 0, c.engine.fault(err, "wait for the container")
+		return 0, c.conn.Fault(err, "wait for the container")
 	}
 }
 
-// awaitShell waits until the idle shell answers.
+// awaitShell waits until the idle shell answers, which shows that the image can run one.
 func (c *Container) awaitShell(ctx context.Context, image string) error {
 	const ready = "buildlocal-is-ready"
-	// If it ended already, what it printed says more than the error here.
+	// If the shell has ended already, its output has a better reason than this error.
 	_, _ = io.WriteString(c.stream.Conn, "echo "+ready+"\n")
-	// Two, for a long output must not push out the error that came before it.
-	seen, complained := newWatch(ready), newWatch(ready)
+	// Two writers, so that a long output does not displace an error that came before it.
+	stdout, stderr := newWatch(ready), newWatch(ready)
 	go func() {
-		_ = copyStreams(c.stream, engine.Process{Stdout: seen, Stderr: complained})
-		seen.end()
+		_ = copyStreams(c.stream, engine.Process{Stdout: stdout, Stderr: stderr})
+		stdout.end()
 	}()
 	select {
-	case <-seen.found:
+	case <-stdout.found:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-seen.ended:
-		printed := strings.TrimSpace(seen.text() + "\n" + complained.text())
-		if err := neverRan(printed, "start a container from "+image); err != nil {
+	case <-stdout.ended:
+		printed := strings.TrimSpace(stdout.text() + "\n" + stderr.text())
+		if err := conn.ExecFormatErr(printed, "start a container from "+image); err != nil {
 			return err
 		}
 		return &engine.Fault{Kind: engine.Died,
 			Message: fmt.Sprintf("start a container from %s: its shell ended before the build began\n%s", image, printed),
-			Hint:    "An image needs an sh that runs: try docker run --entrypoint sh."}
+			Hint:    "Check the image with docker run --entrypoint sh: it requires a working sh."}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// copyStreams copies p's streams until its output ends, and then closes the
-// connection. What is left of stdin is not read.
+// copyStreams copies the streams of a process until its output ends, and then closes the
+// connection. Input that the process has not read by then is lost.
 func copyStreams(stream types.HijackedResponse, p engine.Process) error {
 	defer stream.Close()
 	if p.Stdin != nil {
@@ -26,7 +26,7 @@ func copyStreams(stream types.HijackedResponse, p engine.Process) error {
 	var err error
 	if p.TTY != nil {
 		_, err = io.Copy(stdout, stream.Reader)
-	} else {
+	} else { // without a terminal, both outputs are multiplexed in one stream
 		_, err = stdcopy.StdCopy(stdout, stderr, stream.Reader)
 	}
 	return err
@@ -39,37 +39,25 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
-// headLimit is how much of the beginning of an output is kept, in bytes.
-const headLimit = 200
+// maxWatched bounds how much of the end of its output a watch keeps, in bytes.
+const maxWatched = 4 << 10
 
-// head passes output on, and keeps the beginning of it.
-type head struct {
-	to   io.Writer
-	kept []byte
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	h.kept = append(h.kept, p[:min(len(p), headLimit-len(h.kept))]...)
-	return h.to.Write(p)
-}
-
-// watchLimit is how much of the end of an entrypoint's output is kept, in bytes.
-const watchLimit = 4 << 10
-
-// watch takes output until it holds a line, and keeps the last of it.
+// watch is a writer that waits for a line, and keeps the end of the output.
 type watch struct {
-	line         string
-	found, ended chan struct{}
-	mu           sync.Mutex
-	kept         []byte
-	done         bool
+	line  string
+	found chan struct{} // closed when the line was written
+	ended chan struct{} // closed by end
+
+	mu   sync.Mutex
+	kept []byte
+	done bool // found is closed
 }
 
 func newWatch(line string) *watch {
 	return &watch{line: line, found: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// Write never fails: the container must not block on its output.
+// Write never fails, because the container must not block on its output.
 func (w *watch) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,7 +66,7 @@ func (w *watch) Write(p []byte) (int, error) {
 		w.done = true
 		close(w.found)
 	}
-	if over := len(w.kept) - watchLimit; over > 0 {
+	if over := len(w.kept) - maxWatched; over > 0 {
 		w.kept = bytes.Clone(w.kept[over:])
 	}
 	return len(p), nil

@@ -13,25 +13,26 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/layer"
+	"github.com/buildlocal/buildlocal/engine/docker/conn"
+	"github.com/buildlocal/buildlocal/internal/overlay"
 )
 
-// mountTrees makes a copy-on-write volume for each tree: an overlay whose lower
-// layer is the host's directory. The upper layer is a volume too, so that the
-// engine, which owns what the container writes, can remove it.
+// mountTrees creates a copy-on-write volume for each tree: an overlay whose lower layer is
+// the host's directory. The upper layer is a volume too, so that the engine, which owns the
+// files that the container writes, can remove it.
 //
-// It needs an engine that sees this machine's files as they are; otherwise, and
-// where no overlay can be had, the error is engine.ErrUnsupported.
-func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
-	if len(s.Mounts.Trees) == 0 {
+// The engine must see this host's files. If it does not, or if an overlay is not possible,
+// the error wraps engine.ErrUnsupported.
+func (c *Container) mountTrees(ctx context.Context) ([]mount.Mount, error) {
+	if len(c.spec.Mounts.Trees) == 0 {
 		return nil, nil
 	}
-	if err := e.sharesFiles(); err != nil {
+	if err := c.conn.CheckSharedFiles(); err != nil {
 		return nil, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	var mounts []mount.Mount
-	for i, tree := range s.Mounts.Trees {
-		m, err := e.mountTree(ctx, s, c, i, tree)
+	for i, tree := range c.spec.Mounts.Trees {
+		m, err := c.mountTree(ctx, i, tree)
 		if err != nil {
 			return nil, err
 		}
@@ -40,148 +41,76 @@ func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([
 	return mounts, nil
 }
 
-func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i int, tree engine.Tree) (mount.Mount, error) {
-	if strings.HasPrefix(s.Mounts.Temp, tree.Host+string(filepath.Separator)) {
-		return mount.Mount{}, fmt.Errorf("mount the source: %w (the temporary directory %s is in it)", engine.ErrUnsupported, s.Mounts.Temp)
+// mountTree creates the volumes of the tree with number i.
+func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mount.Mount, error) {
+	temp := c.spec.Mounts.Temp
+	if strings.HasPrefix(temp, tree.Host+string(filepath.Separator)) {
+		// An overlay must not change below its lower layer.
+		return mount.Mount{}, fmt.Errorf(
+			"mount the source: %w (the temporary directory %s is in it)",
+			engine.ErrUnsupported,
+			temp,
+		)
 	}
-	if err := oneFileSystem(tree); err != nil {
+	if err := checkSingleFileSystem(tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
-	// Made also where nothing is hidden: an engine that sees another directory at
-	// tree.Host does not see this one, and mounts nothing.
-	hide := filepath.Join(s.Mounts.Temp, fmt.Sprintf("hide%d", i))
-	c.hidden = append(c.hidden, hide)
-	if err := whiteouts(hide, tree); err != nil {
+	hide := filepath.Join(temp, fmt.Sprintf("hide%d", i))
+	c.whiteoutDirs = append(c.whiteoutDirs, hide)
+	if err := hideNames(hide, tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
 	}
 	var layers [2]string
 	for j, layer := range []string{"upper", "work"} {
-		v, err := c.createVolume(ctx, fmt.Sprintf("%s-%s%d", s.Name, layer, i), nil)
+		v, err := c.createVolume(ctx, fmt.Sprintf("%s-%s%d", c.spec.Name, layer, i), nil)
 		if err != nil {
 			return mount.Mount{}, err
 		}
 		layers[j] = v.Mountpoint
 	}
-	options := map[string]string{
-		"type": "overlay", "device": "overlay",
-		"o": fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", layersOf(tree, hide), escape(layers[0]), escape(layers[1])),
+	o := fmt.Sprintf(
+		"lowerdir=%s,upperdir=%s,workdir=%s",
+		lowerDirs(tree, hide),
+		overlay.Escape(layers[0]),
+		overlay.Escape(layers[1]),
+	)
+	if len(o) >= os.Getpagesize() { // the kernel would ignore the rest silently
+		return mount.Mount{}, fmt.Errorf("mount the source: %w (its paths are too long)", engine.ErrUnsupported)
 	}
-	c.uppers = append(c.uppers, upper{tree.Path, layers[0]})
-	// Not with the container: podman passes over the options there (observed, 4.3).
-	v, err := c.createVolume(ctx, fmt.Sprintf("%s-tree%d", s.Name, i), options)
+	options := map[string]string{"type": "overlay", "device": "overlay", "o": o}
+	c.uppers = append(c.uppers, upperDir{tree.Path, layers[0]})
+	// Created in advance: Podman ignores the options of a volume that is created together
+	// with the container (observed, 4.3).
+	v, err := c.createVolume(ctx, fmt.Sprintf("%s-tree%d", c.spec.Name, i), options)
 	if err != nil {
 		return mount.Mount{}, err
 	}
-	return mount.Mount{Type: mount.TypeVolume, Source: v.Name, Target: tree.Path, VolumeOptions: &mount.VolumeOptions{NoCopy: true}}, nil
+	return mount.Mount{
+		Type: mount.TypeVolume, Source: v.Name, Target: tree.Path, VolumeOptions: &mount.VolumeOptions{NoCopy: true},
+	}, nil
 }
 
-// upper is where what is written to a tree stands, on the engine's machine.
-type upper struct{ path, host string }
-
-// Untouched reports that a tree is as it was. See engine.Watcher. It needs the right
-// to see what the engine keeps.
-func (c *Container) Untouched(path string) bool {
-	for _, u := range c.uppers {
-		if name, in := layer.Below(u.path, path); in {
-			return layer.Untouched(u.host, name)
-		}
-	}
-	return false
-}
-
-// Written returns where the engine keeps what was written. See engine.Watcher.
-func (c *Container) Written(path string) (dir, name string) {
-	for _, u := range c.uppers {
-		if name, in := layer.Below(u.path, path); in {
-			return written(u.host, name)
-		}
-	}
-	c.root.Do(c.findRoot)
-	if c.rootUpper == "" {
-		return "", ""
-	}
-	return written(c.rootUpper, strings.TrimPrefix(path, "/"))
-}
-
-func written(upper, name string) (string, string) {
-	if !layer.Written(upper, name) {
-		return "", ""
-	}
-	return upper, name
-}
-
-// findRoot finds where what is written to the image stands, on an engine that shares
-// this machine's files.
-func (c *Container) findRoot() {
-	if c.engine.sharesFiles() != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
-	defer cancel()
-	if got, err := c.engine.api.ContainerInspect(ctx, c.id); err == nil && got.GraphDriver.Name == "overlay2" {
-		c.rootUpper = got.GraphDriver.Data["UpperDir"]
-	}
-}
-
-var _ engine.Watcher = (*Container)(nil)
-
-// layersOf are the lower layers of a tree's overlay, the highest first.
-func layersOf(tree engine.Tree, hide string) string {
+// lowerDirs returns the lower layers of a tree as an overlay option, the highest first.
+func lowerDirs(tree engine.Tree, hide string) string {
 	var all []string
 	for _, dir := range append(slices.Clone(tree.Overlays), hide, tree.Host) {
-		all = append(all, escape(dir))
+		all = append(all, overlay.Escape(dir))
 	}
 	return strings.Join(all, ":")
 }
 
-// keptVolumes makes the volumes that outlive the container, those that are not there.
-func (e *Engine) keptVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount, error) {
-	var mounts []mount.Mount
-	for _, v := range s.Mounts.Volumes {
-		if _, err := e.createVolume(ctx, volume.CreateOptions{Name: v.Name, Labels: v.Labels}); err != nil {
-			return nil, e.fault(err, "make volume "+v.Name)
-		}
-		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: v.Name, Target: v.Path})
+// hideNames creates the layer that hides names of a tree. It is created even without
+// any: an engine that sees another directory at tree.Host does not find the layer either,
+// and the mount fails instead of showing other files.
+func hideNames(dir string, tree engine.Tree) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
 	}
-	return mounts, nil
+	return overlay.Hide(dir, tree.Host, tree.Hide, true)
 }
 
-// createVolume makes a volume; as with create, the end of ctx does not keep us
-// from hearing of it.
-func (e *Engine) createVolume(ctx context.Context, options volume.CreateOptions) (volume.Volume, error) {
-	if ctx.Err() != nil {
-		return volume.Volume{}, context.Cause(ctx)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
-	defer cancel()
-	return e.api.VolumeCreate(ctx, options)
-}
-
-// createVolume makes a volume that is removed with the container, with options of the
-// driver local.
-func (c *Container) createVolume(ctx context.Context, name string, options map[string]string) (volume.Volume, error) {
-	v, err := c.engine.createVolume(ctx, volume.CreateOptions{Name: name, Labels: c.spec.Labels, Driver: "local", DriverOpts: options})
-	if err != nil {
-		return v, c.engine.fault(err, "make a volume")
-	}
-	c.volumes = append(c.volumes, v.Name)
-	return v, nil
-}
-
-// volume returns the mount of a volume that is made with the container. It has
-// a name, so that it can be removed also when no container comes of it.
-func (c *Container) volume(name, target string) mount.Mount {
-	c.volumes = append(c.volumes, name)
-	return mount.Mount{Type: mount.TypeVolume, Source: name, Target: target, VolumeOptions: &mount.VolumeOptions{Labels: c.spec.Labels}}
-}
-
-// escape makes path safe in the options of an overlay.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(path)
-}
-
-// discard removes a layer of whiteouts. Its directories may be closed, as the
-// tree's own are; they are the user's, who may open them.
+// discard removes a layer of hideNames. Its directories have the modes of the tree's, which
+// may not be writable, but they belong to the user.
 func discard(dir string) error {
 	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -192,8 +121,103 @@ func discard(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// isMountFailure reports that the engine could not mount one of the trees, as Docker and
-// podman say it of the container with a name.
-func isMountFailure(said, name string) bool {
-	return strings.Contains(said, "failed to mount local volume") || strings.Contains(said, "mounting volume "+name+"-tree")
+// isMountFailure reports whether the engine could not mount a tree of the container with
+// the given name, by the messages of Docker and Podman.
+func isMountFailure(message, name string) bool {
+	return strings.Contains(message, "failed to mount local volume") ||
+		strings.Contains(message, "mounting volume "+name+"-tree")
+}
+
+// upperDir is the directory on the engine's host with the changes to a path of the container.
+type upperDir struct{ path, host string }
+
+// Untouched reports whether nothing in a tree has changed. See engine.Watcher. It returns
+// false unless this process may read the engine's data directory.
+func (c *Container) Untouched(path string) bool {
+	for _, u := range c.uppers {
+		if name, in := overlay.Below(u.path, path); in {
+			return overlay.Untouched(u.host, name)
+		}
+	}
+	return false
+}
+
+// Written returns where the engine stores a file that was written. See engine.Watcher.
+func (c *Container) Written(path string) (dir, name string) {
+	for _, u := range c.uppers {
+		if name, in := overlay.Below(u.path, path); in {
+			return written(u.host, name)
+		}
+	}
+	c.findRootOnce.Do(c.findRoot)
+	if c.rootUpper == "" {
+		return "", ""
+	}
+	return written(c.rootUpper, strings.TrimPrefix(path, "/"))
+}
+
+func written(upper, name string) (string, string) {
+	if !overlay.Written(upper, name) {
+		return "", ""
+	}
+	return upper, name
+}
+
+// findRoot finds the upper directory of the root file system. Only the storage driver
+// overlay2 has one at a known place.
+func (c *Container) findRoot() {
+	if c.conn.CheckSharedFiles() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), conn.CleanupTimeout)
+	defer cancel()
+	if got, err := c.conn.API.ContainerInspect(ctx, c.id); err == nil && got.GraphDriver.Name == "overlay2" {
+		c.rootUpper = got.GraphDriver.Data["UpperDir"]
+	}
+}
+
+var _ engine.Watcher = (*Container)(nil)
+
+// mountVolumes creates the volumes that outlive the container, unless they exist.
+func (c *Container) mountVolumes(ctx context.Context) ([]mount.Mount, error) {
+	var mounts []mount.Mount
+	for _, v := range c.spec.Mounts.Volumes {
+		if _, err := createVolume(ctx, c.conn, volume.CreateOptions{Name: v.Name, Labels: v.Labels}); err != nil {
+			return nil, c.conn.Fault(err, "make volume "+v.Name)
+		}
+		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: v.Name, Target: v.Path})
+	}
+	return mounts, nil
+}
+
+// createVolume creates a volume. Like CreateContainer, it does not stop when ctx ends.
+func createVolume(ctx context.Context, c *conn.Engine, options volume.CreateOptions) (volume.Volume, error) {
+	if ctx.Err() != nil {
+		return volume.Volume{}, context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), conn.CleanupTimeout)
+	defer cancel()
+	return c.API.VolumeCreate(ctx, options)
+}
+
+// createVolume creates a volume that is removed with the container, with options of the
+// driver local.
+func (c *Container) createVolume(ctx context.Context, name string, options map[string]string) (volume.Volume, error) {
+	v, err := createVolume(ctx, c.conn, volume.CreateOptions{
+		Name: name, Labels: c.spec.Labels, Driver: "local", DriverOpts: options,
+	})
+	if err != nil {
+		return v, c.conn.Fault(err, "make a volume")
+	}
+	c.volumes = append(c.volumes, v.Name)
+	return v, nil
+}
+
+// volume returns the mount of a volume that the engine creates with the container. It has a
+// name, so that it can be removed even if creating the container fails.
+func (c *Container) volume(name, target string) mount.Mount {
+	c.volumes = append(c.volumes, name)
+	return mount.Mount{
+		Type: mount.TypeVolume, Source: name, Target: target, VolumeOptions: &mount.VolumeOptions{Labels: c.spec.Labels},
+	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// nobody is a user without a name.
+// nobody is the ID of an unprivileged user.
 const nobody = 65534
 
 // again runs the calling test once more, in a process of its own that attr
@@ -70,14 +70,19 @@ func groupOf(t *testing.T) uint32 {
 	return info.Sys().(*syscall.Stat_t).Gid
 }
 
-func TestAPlainUserHasTreesToo(t *testing.T) {
+func TestTree_UnprivilegedUser(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() == 0 && !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}}) {
+	if os.Getuid() == 0 &&
+		!again(
+			t,
+			&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}},
+		) {
 		return
 	}
 	e := connect(t)
 	dir := newTree(t, "plain", map[string]string{
-		"keep": "kept", "gone": "hidden", "closed/hidden": "x", "closed/deep/hidden": "x", "closed/deep/seen": "y", "own/hidden": "x",
+		"keep": "kept", "gone": "hidden", "closed/hidden": "x", "closed/deep/hidden": "x", "closed/deep/seen": "y",
+		"own/hidden": "x",
 	})
 	for name, mode := range map[string]os.FileMode{"closed/deep": 0o555, "closed": 0o555, "own": 0o700} {
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
@@ -86,7 +91,9 @@ func TestAPlainUserHasTreesToo(t *testing.T) {
 		t.Cleanup(func() { os.Chmod(filepath.Join(dir, name), 0o755) })
 	}
 	spec := newSpec(t)
-	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"gone", "closed/hidden", "closed/deep/hidden", "own/hidden"}}}
+	spec.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src", Hide: []string{"gone", "closed/hidden", "closed/deep/hidden", "own/hidden"}},
+	}
 	c := mounted(t, e, spec)
 	want := ".\n./closed\n./closed/deep\n./closed/deep/seen\n./keep\n./own\n555\n555\n700\n65534\n"
 	script := "cd /src && find . | sort && stat -c %a closed closed/deep own && stat -c %u own && echo new " +
@@ -115,7 +122,7 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 	})
 }
 
-func TestATreeMayStandOnAnyFileSystem(t *testing.T) {
+func TestTree_FileSystems(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	for name, prepare := range map[string]func(dir string){
@@ -134,7 +141,7 @@ func TestATreeMayStandOnAnyFileSystem(t *testing.T) {
 	seesItsTree(t, e, "the driver's files on tmpfs", newTree(t, "tree", someFiles()), spec)
 }
 
-func TestATreeMayBeReadOnly(t *testing.T) {
+func TestTree_ReadOnlyHost(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	dir := newTree(t, "closed", someFiles())
@@ -159,17 +166,21 @@ func withoutTrees(t *testing.T, e *docker.Engine, why string) {
 	}
 }
 
-func TestAnEngineInAMachineOfItsOwnHasNoTrees(t *testing.T) {
+func TestTree_EngineInVM(t *testing.T) {
 	t.Parallel()
-	// Seen from another namespace of processes, the engine's is none.
+	// In another process namespace, the engine's process has no ID.
 	if again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}) {
-		withoutTrees(t, connect(t), "a machine of its own")
+		withoutTrees(t, connect(t), "a virtual machine or a container")
 	}
 }
 
-func TestARootlessEngineHasNoTrees(t *testing.T) {
+func TestTree_RootlessEngine(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() == 0 && !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}}) {
+	if os.Getuid() == 0 &&
+		!again(
+			t,
+			&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}},
+		) {
 		return
 	}
 	path := socket(t, connect(t))
@@ -178,7 +189,7 @@ func TestARootlessEngineHasNoTrees(t *testing.T) {
 	withoutTrees(t, connectTo(t, docker.Options{Host: "unix://" + own}), "rootless")
 }
 
-func TestATreeTheEngineSeesOtherwiseIsNotMounted(t *testing.T) {
+func TestTree_EngineSeesOtherFiles(t *testing.T) {
 	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}) {
 		return
@@ -204,7 +215,7 @@ func TestATreeTheEngineSeesOtherwiseIsNotMounted(t *testing.T) {
 	}
 }
 
-func TestATreeWithAnotherFileSystemInItIsNotMounted(t *testing.T) {
+func TestTree_NestedMount(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	dir := newTree(t, "a tree", map[string]string{"keep": "kept", "other/x": ""})

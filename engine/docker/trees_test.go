@@ -71,8 +71,12 @@ func seesItsTree(t *testing.T, e *docker.Engine, what, dir string, spec engine.S
 	t.Helper()
 	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"dir/hidden", "gone"}}}
 	c := mounted(t, e, spec)
-	got := sh(t, c, "cd /src && find . | sort && cat keep && echo more >>keep && echo new >gone && echo new " +
-		">dir/hidden && cat keep gone dir/hidden && mv dir away && rm -r away && ls")
+	got := sh(
+		t,
+		c,
+		"cd /src && find . | sort && cat keep && echo more >>keep && echo new >gone && echo new >dir/hidden && cat keep "+
+			"gone dir/hidden && mv dir away && rm -r away && ls",
+	)
 	if want := ".\n./dir\n./dir/seen\n./keep\nkeptkeptmore\nnew\nnew\ngone\nkeep\n"; got != want {
 		t.Errorf("%s: %q, want %q", what, got, want)
 	}
@@ -81,13 +85,16 @@ func seesItsTree(t *testing.T, e *docker.Engine, what, dir string, spec engine.S
 	}
 }
 
-func TestATreeMayHaveAnyName(t *testing.T) {
+func TestTree_SpecialCharacters(t *testing.T) {
 	t.Parallel()
 	e, spec := connect(t), newSpec(t)
 	names := []string{"a:b", "a,b", `a\b`, `a\`, "a b", "a ", " a", `a:b,c\d e `, "a\tb", "a\nb", `a"'$x`}
 	for i, name := range names {
 		dir := newTree(t, name, someFiles())
-		spec.Mounts.Trees = append(spec.Mounts.Trees, engine.Tree{Host: dir, Path: fmt.Sprint("/src/", i), Hide: []string{"dir/hidden", "gone"}})
+		spec.Mounts.Trees = append(
+			spec.Mounts.Trees,
+			engine.Tree{Host: dir, Path: fmt.Sprint("/src/", i), Hide: []string{"dir/hidden", "gone"}},
+		)
 	}
 	spec.Mounts.Temp = newTree(t, strings.Join(names[:8], "-"), nil)
 	c := mounted(t, e, spec)
@@ -99,11 +106,21 @@ func TestATreeMayHaveAnyName(t *testing.T) {
 	}
 }
 
-func TestDirectoriesOfHiddenFilesLookAsTheyAre(t *testing.T) {
+func TestTree_HiddenKeepsDirMetadata(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
-	dir := newTree(t, "tree", map[string]string{"a/b/c/hidden": "x", "a/b/c/seen": "y", "a/shared/hidden": "x", "a/group/hidden": "x"})
-	modes := map[string]os.FileMode{"a": 0o750, "a/b": 0o711, "a/b/c": 0o700, "a/shared": 0o777 | fs.ModeSticky, "a/group": 0o775 | fs.ModeSetgid}
+	dir := newTree(
+		t,
+		"tree",
+		map[string]string{"a/b/c/hidden": "x", "a/b/c/seen": "y", "a/shared/hidden": "x", "a/group/hidden": "x"},
+	)
+	modes := map[string]os.FileMode{
+		"a":        0o750,
+		"a/b":      0o711,
+		"a/b/c":    0o700,
+		"a/shared": 0o777 | fs.ModeSticky,
+		"a/group":  0o775 | fs.ModeSetgid,
+	}
 	when := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 	for name, mode := range modes {
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
@@ -115,7 +132,9 @@ func TestDirectoriesOfHiddenFilesLookAsTheyAre(t *testing.T) {
 		}
 	}
 	hidden, plain := newSpec(t), newSpec(t)
-	hidden.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"a/b/c/hidden", "a/shared/hidden", "a/group/hidden"}}}
+	hidden.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src", Hide: []string{"a/b/c/hidden", "a/shared/hidden", "a/group/hidden"}},
+	}
 	plain.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src"}}
 	stat := "cd /src && stat -c '%n %a %u %g %Y' a a/b a/b/c a/shared a/group"
 	want, got := sh(t, mounted(t, e, plain), stat), sh(t, mounted(t, e, hidden), stat)
@@ -124,7 +143,7 @@ func TestDirectoriesOfHiddenFilesLookAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestAThousandNamesAreHidden(t *testing.T) {
+func TestTree_ManyHiddenNames(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	files, spec := map[string]string{"seen": ""}, newSpec(t)
@@ -135,13 +154,16 @@ func TestAThousandNamesAreHidden(t *testing.T) {
 		hide = append(hide, name)
 	}
 	spec.Mounts.Trees = []engine.Tree{{Host: newTree(t, "tree", files), Path: "/src", Hide: hide}}
-	if got := sh(t, mounted(t, e, spec), "cd /src && find . -name 'hidden*' | wc -l; find . -name seen | " +
-		"wc -l"); strings.Join(strings.Fields(got), " ") != "0 41" {
+	if got := sh(t, mounted(t, e, spec), "cd /src && find . -name 'hidden*' | wc -l; find . -name "+
+		"seen | wc -l"); strings.Join(
+		strings.Fields(got),
+		" ",
+	) != "0 41" {
 		t.Errorf("hidden and seen: %q", got)
 	}
 }
 
-func TestWhereNoTreeCanBeMountedItIsUnsupported(t *testing.T) {
+func TestTree_Unsupported(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	l := listen(t, "tcp", "127.0.0.1:0")

@@ -16,48 +16,54 @@ import (
 	"github.com/buildlocal/buildlocal/internal/cgroup"
 )
 
-// usage is how a container is measured: where the engine runs on this machine the
-// kernel is asked, else the engine.
+// usage is how the consumption of a container is measured. If the engine runs on this host,
+// its control groups are read directly, which costs less than a request.
 type usage struct {
 	once  sync.Once
-	meter *cgroup.Meter // nil where the engine is asked
-	none  bool          // the container has no group of its own: the engine would tell the machine's
+	meter *cgroup.Meter // nil to ask the engine
+	// unsupported is set if the container has no control groups of its own. The engine
+	// would then report the consumption of the whole host.
+	unsupported bool
 }
 
-// Usage returns what the container has used. See engine.Meter.
+// Usage returns the consumption of the container. See engine.Metered.
 func (c *Container) Usage(ctx context.Context) (engine.Usage, error) {
-	c.measured.once.Do(func() {
-		if got, err := c.engine.api.ContainerInspect(ctx, c.id); err == nil && got.State != nil && got.State.Pid > 0 {
-			c.measured.meter, err = cgroup.Of(got.State.Pid, c.id)
-			c.measured.none = errors.Is(err, fs.ErrNotExist) && c.engine.isHere() == nil
+	c.usage.once.Do(func() {
+		if got, err := c.conn.API.ContainerInspect(ctx, c.id); err == nil && got.State != nil && got.State.Pid > 0 {
+			c.usage.meter, err = cgroup.ForProcess(got.State.Pid, c.id)
+			c.usage.unsupported = errors.Is(err, fs.ErrNotExist) && c.conn.CheckLocal() == nil
 		}
 	})
-	if c.measured.none {
-		return engine.Usage{}, fmt.Errorf("what the container uses: %w", engine.ErrUnsupported)
+	if c.usage.unsupported {
+		return engine.Usage{}, fmt.Errorf("measure the container: %w", engine.ErrUnsupported)
 	}
-	if c.measured.meter != nil {
-		u, err := c.measured.meter.Read()
+	if c.usage.meter != nil {
+		u, err := c.usage.meter.Read()
 		return engine.Usage(u), err
 	}
-	answer, err := c.engine.api.ContainerStatsOneShot(ctx, c.id)
+	return c.usageFromEngine(ctx)
+}
+
+func (c *Container) usageFromEngine(ctx context.Context) (engine.Usage, error) {
+	answer, err := c.conn.API.ContainerStatsOneShot(ctx, c.id)
 	if err != nil {
-		return engine.Usage{}, c.engine.fault(err, "ask for what the container uses")
+		return engine.Usage{}, c.conn.Fault(err, "get the container's usage")
 	}
 	defer answer.Body.Close()
 	var stats container.StatsResponse
 	if err := json.NewDecoder(answer.Body).Decode(&stats); err != nil {
-		return engine.Usage{}, fmt.Errorf("read what the container uses: %w", err)
+		return engine.Usage{}, fmt.Errorf("read the container's usage: %w", err)
 	}
-	if stats.CPUStats.CPUUsage.TotalUsage == 0 { // of a container that is not running all is zero
-		return engine.Usage{}, fmt.Errorf("read what the container uses: %w", io.EOF)
+	if stats.CPUStats.CPUUsage.TotalUsage == 0 { // everything is zero if the container does not run
+		return engine.Usage{}, fmt.Errorf("read the container's usage: %w", io.EOF)
 	}
-	files := stats.MemoryStats.Stats["total_inactive_file"] // version 1
+	// Reclaimable file cache is not counted, as docker stats does.
+	files := stats.MemoryStats.Stats["total_inactive_file"] // version 1 of control groups
 	if files == 0 {
 		files = stats.MemoryStats.Stats["inactive_file"]
 	}
-	return engine.Usage{
-		CPU: time.Duration(stats.CPUStats.CPUUsage.TotalUsage), Memory: int64(stats.MemoryStats.Usage - min(files, stats.MemoryStats.Usage)), Killed: -1,
-	}, nil
+	memory := stats.MemoryStats.Usage - min(files, stats.MemoryStats.Usage)
+	return engine.Usage{CPU: time.Duration(stats.CPUStats.CPUUsage.TotalUsage), Memory: int64(memory), Killed: -1}, nil
 }
 
 var _ engine.Metered = (*Container)(nil)

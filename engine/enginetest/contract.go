@@ -1,5 +1,5 @@
-// Package enginetest holds the contract of package engine as tests that every
-// driver runs, and a Fake for who needs an engine that only remembers.
+// Package enginetest has the contract of package engine as tests, which every driver runs
+// with [Run], and a [Fake] for tests of packages that use an engine.
 package enginetest
 
 import (
@@ -21,14 +21,14 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Suite is what a driver gives to be tested.
+// Suite describes the driver to test.
 type Suite struct {
 	Engine engine.Engine
-	Image  string // has sh and coreutils
-	Trees  bool   // the driver can mount a directory of the host here
-	Bare   bool   // the driver has no images, and looks at none
-	Single bool   // the driver has one user only
-	// Left returns how many things with the label exist.
+	Image  string // with sh and coreutils
+	Trees  bool   // the driver can mount directories of the host here
+	Bare   bool   // the driver has no images
+	Single bool   // the driver supports a single user
+	// Left returns the number of resources with the label.
 	Left func(ctx context.Context, label string) (int, error)
 }
 
@@ -55,7 +55,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("WhatIsUsedIsCounted", s.usage)
 	t.Run("FilesAreListedAsInside", s.view)
 	t.Run("AServiceIsReachedAtItsAddress", s.services)
-	if s.Bare { // the images of the tests have no clients
+	if s.Bare { // the test images have no clients
 		t.Run("ClientsOfAllSortsReachAService", s.clients)
 	}
 	t.Run("TheMachinesMetadataIsOutOfReach", s.metadata)
@@ -64,14 +64,15 @@ func Run(t *testing.T, s Suite) {
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
-	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, as the end of temp is
+	// unique, because temp ends with a number
+	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):])
 	return engine.Spec{
 		Name: name, Image: engine.ImageRef{Names: []string{s.Image}, Pull: engine.PullNever},
 		Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch/deep"}},
 	}
 }
 
-// nameRune keeps to what an engine takes in a name.
+// nameRune replaces characters that are not allowed in the names of containers.
 func nameRune(r rune) rune {
 	if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 		return r
@@ -93,7 +94,7 @@ func (s Suite) start(t *testing.T, spec engine.Spec) engine.Container {
 	return c
 }
 
-// sh runs a script and returns its status and its two outputs.
+// sh runs a script and returns its status and its outputs.
 func sh(t *testing.T, c engine.Container, script string, change ...func(*engine.Process)) (int, string, string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -151,14 +152,17 @@ func (s Suite) surroundings(t *testing.T) {
 	}
 }
 
-// other is a user that is not root; a driver that has one user only says so.
+// other returns a user other than root. A driver with a single user reports an error.
 func (s Suite) other(t *testing.T, c engine.Container) string {
 	t.Helper()
 	const nobody = "65534"
 	if !s.Single {
 		return nobody
 	}
-	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}, User: nobody}); !errors.Is(err, engine.ErrUnsupported) {
+	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}, User: nobody}); !errors.Is(
+		err,
+		engine.ErrUnsupported,
+	) {
 		t.Errorf("another user: got %v, want ErrUnsupported", err)
 	}
 	return "0"
@@ -183,11 +187,19 @@ func (s Suite) cutOff(t *testing.T) {
 		cancel(why)
 		_, _ = io.Copy(io.Discard, r)
 	}()
-	_, err := c.Exec(ctx, engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000 & sleep 1001; echo never >/never"}, Stdout: w})
+	_, err := c.Exec(
+		ctx,
+		engine.Process{Args: []string{"sh", "-c", "echo up; sleep 1000 & sleep 1001; echo never >/never"}, Stdout: w},
+	)
 	if !errors.Is(err, why) {
 		t.Errorf("got %v, want the cause", err)
 	}
-	_, out, _ := sh(t, c, `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | grep -c cannot`)
+	_, out, _ := sh(
+		t,
+		c,
+		`for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c '^sleep'; ls /never 2>&1 | `+
+			`grep -c cannot`,
+	)
 	if out != "0\n1\n" {
 		t.Errorf("after the end: %q, want no sleep left and nothing done", out)
 	}
@@ -196,7 +208,7 @@ func (s Suite) cutOff(t *testing.T) {
 	}
 }
 
-// entries is a tree with everything a build leaves.
+// entries is a tree with every kind of file that builds create.
 func entries() []tar.Header {
 	long := strings.Repeat("long/", 50) + "name"
 	return []tar.Header{
@@ -249,7 +261,14 @@ func unpack(t *testing.T, stream io.ReadCloser) map[string]string {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(r)
-		got[strings.TrimPrefix(h.Name, "./")] = fmt.Sprintf("%c %o %s %s %d", h.Typeflag, fs.FileMode(h.Mode).Perm(), h.Linkname, text, h.ModTime.Unix())
+		got[strings.TrimPrefix(h.Name, "./")] = fmt.Sprintf(
+			"%c %o %s %s %d",
+			h.Typeflag,
+			fs.FileMode(h.Mode).Perm(),
+			h.Linkname,
+			text,
+			h.ModTime.Unix(),
+		)
 	}
 }
 
@@ -309,7 +328,12 @@ func (s Suite) main(t *testing.T) {
 	ended := make(chan end, 2)
 	in, request := io.Pipe()
 	var out, errs bytes.Buffer
-	spec.Main = &engine.Process{Args: []string{"sh", "-c", "read a; echo got $a; echo err >&2; exit 9"}, Stdin: in, Stdout: &out, Stderr: &errs}
+	spec.Main = &engine.Process{
+		Args:   []string{"sh", "-c", "read a; echo got $a; echo err >&2; exit 9"},
+		Stdin:  in,
+		Stdout: &out,
+		Stderr: &errs,
+	}
 	spec.Hooks.OnExit = func(exit int, err error) { ended <- end{exit, err} }
 	c := s.start(t, spec)
 	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
@@ -334,7 +358,12 @@ func (s Suite) main(t *testing.T) {
 
 func (s Suite) scratch(t *testing.T) {
 	c := s.start(t, s.spec(t))
-	_, out, _ := sh(t, c, "ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x", func(p *engine.Process) { p.User = s.other(t, c) })
+	_, out, _ := sh(
+		t,
+		c,
+		"ls -A /scratch/deep; cd /scratch/deep && echo 'echo ran' >x && chmod +x x && ./x",
+		func(p *engine.Process) { p.User = s.other(t, c) },
+	)
 	if out != "ran\n" {
 		t.Errorf("got %q", out)
 	}
@@ -384,7 +413,8 @@ func (s Suite) failedStart(t *testing.T) {
 func (s Suite) apart(t *testing.T) {
 	a, b := s.start(t, s.spec(t)), s.start(t, s.spec(t))
 	sh(t, a, "echo a >/mine; echo a >/scratch/deep/mine; sleep 1000 >/dev/null 2>&1 </dev/null &")
-	if _, out, _ := sh(t, b, "ls /mine /scratch/deep/mine 2>/dev/null; cat /proc/[0-9]*/comm | grep -c sleep"); out != "0\n" {
+	if _, out, _ := sh(t, b, "ls /mine /scratch/deep/mine 2>/dev/null; cat /proc/[0-9]*/comm | "+
+		"grep -c sleep"); out != "0\n" {
 		t.Errorf("seen from the other: %q", out)
 	}
 }
@@ -392,9 +422,14 @@ func (s Suite) apart(t *testing.T) {
 func (s Suite) terminal(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	keyboard, _ := io.Pipe()
-	_, out, _ := sh(t, c, `test -t 0 && test -t 1 && while [ "$(stty size)" = "0 0" ]; do :; done; stty size`, func(p *engine.Process) {
-		p.TTY, p.Stdin = &engine.TTY{Columns: 91, Rows: 17}, keyboard
-	})
+	_, out, _ := sh(
+		t,
+		c,
+		`test -t 0 && test -t 1 && while [ "$(stty size)" = "0 0" ]; do :; done; stty size`,
+		func(p *engine.Process) {
+			p.TTY, p.Stdin = &engine.TTY{Columns: 91, Rows: 17}, keyboard
+		},
+	)
 	if out != "17 91\r\n" {
 		t.Errorf("got %q, want the terminal's size", out)
 	}
@@ -406,8 +441,8 @@ func (s Suite) limits(t *testing.T) {
 	spec.Resources.Limits = engine.Limits{CPUs: 1000, Memory: 64 << 20}
 	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 	c := s.start(t, spec)
-	const kept = 137 // killed
-	for range 8 {    // a process may start others at once
+	const kept = 137 // exit status after SIGKILL
+	for range 8 {    // a process may start others immediately
 		got, _, _ := sh(t, c, "head -c 200000000 /dev/zero | tail >/dev/null")
 		if got != kept && !strings.Contains(said, "memory") {
 			t.Errorf("200 MB in a container of 64 MiB: exit status %d; said %q", got, said)
@@ -415,7 +450,7 @@ func (s Suite) limits(t *testing.T) {
 	}
 }
 
-// Snapshot returns mode, time, owner and content of all below dir, by name.
+// Snapshot returns mode, time, owner and content of everything below dir, by name.
 func Snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -17,29 +17,30 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Fake is an Engine without containers, whose services are ports of this machine. Its Main, and every process it runs,
-// answers as a build's shell does: each command's exit status and output come
-// from Do. It remembers what it was asked.
+// Fake is an Engine without containers, for tests of the runner. Main, and every other
+// process, answers like the shell of a build: Do provides exit status and output of each
+// command. Services are available at ports of the host. Requests are recorded in the
+// exported fields.
 type Fake struct {
-	// Do stands for a command: it gets the text, writes what the command
-	// prints and returns the exit status. Nil means that all succeed.
+	// Do runs a command: it gets its text, writes its output and returns its exit status. If
+	// Do is nil, all commands succeed.
 	Do func(text string, output io.Writer) int
-	// Files are what CopyOut finds, by absolute path.
+	// Files are the files that CopyOut returns, by absolute path.
 	Files map[string]string
-	// StartError is what Start returns.
+	// StartError is the error of Start.
 	StartError error
-	// Unmounted makes Start refuse trees, as an engine elsewhere does.
+	// Unmounted makes Start refuse trees, as a remote engine does.
 	Unmounted bool
 
 	mu       sync.Mutex
 	Specs    []engine.Spec
-	Commands []string            // texts that ran, in order
-	State    []string            // lines that were added to env.sh
+	Commands []string            // commands that were run, in order
+	State    []string            // lines that were appended to env.sh
 	Copied   map[string][]string // names that were copied in, by directory
 	Closed   int
 }
 
-// Start makes a container; see engine.Engine.
+// Start returns a fake container. See engine.Engine.
 func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,7 +64,7 @@ func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, err
 	return c, nil
 }
 
-// offer serves services at ports of this machine: there is no other address.
+// offer serves services at ports of the host, as there is no other address.
 func (c *fakeContainer) offer(services []engine.Service) error {
 	for _, s := range services {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -80,7 +81,7 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 	return nil
 }
 
-// serve speaks a driver's side of the protocol until its input ends.
+// serve speaks the driver's side of the shell protocol until its input ends.
 func (f *Fake) serve(p engine.Process) {
 	lines := bufio.NewScanner(p.Stdin)
 	lines.Buffer(nil, 1<<24)
@@ -103,7 +104,7 @@ func (f *Fake) serve(p engine.Process) {
 	}
 }
 
-// unquote returns the arguments of a request, as its shell would read them.
+// unquote splits a request into words as the shell does.
 func unquote(text string) []string {
 	text = strings.NewReplacer(`'"$nl"'`, "\n", `'\''`, "'", "' '", "\x00").Replace(text)
 	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, "'"), "'"), "\x00")
@@ -126,7 +127,7 @@ type fakeContainer struct {
 	done chan struct{}
 }
 
-// Exec runs a shell that serves, or anything else without effect.
+// Exec serves as a shell, or does nothing for other programs.
 func (c *fakeContainer) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if p.Stdin == nil {
 		return 0, ctx.Err()
@@ -140,7 +141,7 @@ func (c *fakeContainer) Exec(ctx context.Context, p engine.Process) (int, error)
 	}
 }
 
-// CopyIn remembers the names.
+// CopyIn records the names.
 func (c *fakeContainer) CopyIn(_ context.Context, dir string, stream io.Reader) error {
 	c.fake.mu.Lock()
 	defer c.fake.mu.Unlock()
@@ -160,7 +161,7 @@ func (c *fakeContainer) CopyIn(_ context.Context, dir string, stream io.Reader) 
 	}
 }
 
-// CopyOut returns one of Files, or the directory that some of them stand in.
+// CopyOut returns one of Files, or a directory that contains some of them.
 func (c *fakeContainer) CopyOut(_ context.Context, name string) (io.ReadCloser, error) {
 	name = path.Clean(name)
 	var b bytes.Buffer
@@ -190,7 +191,7 @@ func (c *fakeContainer) CopyOut(_ context.Context, name string) (io.ReadCloser, 
 	return io.NopCloser(&b), write(w, "."+strings.TrimPrefix(last, strings.TrimSuffix(name, "/")), c.fake.Files[last])
 }
 
-// write adds the last file of a stream.
+// write writes the only or last file of a stream.
 func write(w *tar.Writer, name, text string) error {
 	if err := add(w, name, text); err != nil {
 		return err
@@ -199,14 +200,15 @@ func write(w *tar.Writer, name, text string) error {
 }
 
 func add(w *tar.Writer, name, text string) error {
-	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644,
+		Size: int64(len(text))}); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, text)
 	return err
 }
 
-// Close counts.
+// Close counts its calls.
 func (c *fakeContainer) Close(context.Context) error {
 	c.once.Do(func() {
 		c.fake.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// usage holds that what processes use is counted, where the driver says that it is.
+// usage checks that the consumption of processes is counted, if the driver supports it.
 func (s Suite) usage(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	m, counts := c.(engine.Metered)

@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// get asks an address, as ADDRESS/PORT, for a path, with nothing but bash.
+// get requests a path from an address in the form ADDRESS/PORT, with only bash.
 const get = `exec 3<>/dev/tcp/%s || exit 9; printf 'GET %s HTTP/1.0\r\n\r\n' >&3; cat <&3`
 
 func ask(t *testing.T, c engine.Container, address, path string) (int, string) {
@@ -27,8 +27,8 @@ func ask(t *testing.T, c engine.Container, address, path string) (int, string) {
 
 const credentialsAddress = "169.254.170.2/80"
 
-// services: what a container asks at the address of a service reaches ours, from as
-// many processes as like, and no other container does.
+// services checks that requests of a container to the address of a service reach it, from
+// any number of processes, and that those of another container do not.
 func (s Suite) services(t *testing.T) {
 	spec := s.spec(t)
 	served := make(chan error, 1)
@@ -71,8 +71,8 @@ func (s Suite) services(t *testing.T) {
 	}
 }
 
-// clients reach a service in their own ways: as bash does, which waits for each
-// read, and as others do, which do not.
+// clients checks clients that handle sockets differently: bash blocks on each read, others
+// do not.
 func (s Suite) clients(t *testing.T) {
 	spec := s.spec(t)
 	spec.Network.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(l net.Listener) error {
@@ -84,13 +84,14 @@ func (s Suite) clients(t *testing.T) {
 	}}}
 	c := s.start(t, spec)
 	for name, args := range map[string][]string{
-		"curl":    {"curl", "-sS", "--noproxy", "*", "http://169.254.170.2/"},
-		"python":  {"python3", "-c", asyncPython},
-		"python3": {"python3", "-c", "import urllib.request as u; print(u.build_opener(u.ProxyHandler({})).open('http://169.254.170.2/', timeout=10).read().decode())"},
-		"node":    {"node", "-e", "require('http').get('http://169.254.170.2/', r => r.pipe(process.stdout))"},
+		"curl":   {"curl", "-sS", "--noproxy", "*", "http://169.254.170.2/"},
+		"python": {"python3", "-c", asyncPython},
+		"python3": {"python3", "-c", "import urllib.request as u; " +
+			"print(u.build_opener(u.ProxyHandler({})).open('http://169.254.170.2/', timeout=10).read().decode())"},
+		"node": {"node", "-e", "require('http').get('http://169.254.170.2/', r => r.pipe(process.stdout))"},
 	} {
 		if _, err := exec.LookPath(args[0]); errors.Is(err, exec.ErrNotFound) {
-			if args[0] != "node" { // which the set-up does not install
+			if args[0] != "node" { // not installed by the set-up of the tests
 				t.Errorf("this machine has no %s", args[0])
 			}
 			continue
@@ -105,7 +106,7 @@ func (s Suite) clients(t *testing.T) {
 	}
 }
 
-// asyncPython does not wait for a socket, whose properties stay what they were.
+// asyncPython uses a non-blocking socket, and checks that its options do not change.
 const asyncPython = `
 import asyncio, fcntl, os, socket
 s = socket.socket()
@@ -130,7 +131,7 @@ except OSError:
 assert u.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_DGRAM
 `
 
-// metadata: what a cloud tells the machine, it does not tell a container.
+// metadata checks that a container cannot reach metadata addresses.
 func (s Suite) metadata(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	for _, address := range []string{"169.254.169.254/80", credentialsAddress} {

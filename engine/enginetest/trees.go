@@ -13,7 +13,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// hostTree makes a directory with something to change and something to hide.
+// hostTree creates a directory with files to change and to hide.
 func hostTree(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "odd, name: ü")
@@ -34,14 +34,15 @@ func hostTree(t *testing.T) string {
 	return dir
 }
 
-// over: what lies over a tree is as if it were copied there, can be removed, and stays
-// on the host as it is.
+// over checks that the overlays of a tree look as if they were copied into it, can be
+// removed, and do not change on the host.
 func (s Suite) over(t *testing.T) {
 	if !s.Trees {
 		t.Skip("the driver mounts no trees here")
 	}
 	spec, dir, first, second := s.spec(t), hostTree(t), t.TempDir(), t.TempDir()
-	for name, text := range map[string]string{first + "/keep/hidden": "seen", first + "/top": "first", second + "/top": "second", second + "/new/er": "new"} {
+	for name, text := range map[string]string{first + "/keep/hidden": "seen", first + "/top": "first",
+		second + "/top": "second", second + "/new/er": "new"} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,9 @@ func (s Suite) over(t *testing.T) {
 	for _, d := range []string{dir, first, second} {
 		before = append(before, Snapshot(t, d))
 	}
-	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Overlays: []string{first, second}}}
+	spec.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Overlays: []string{first, second}},
+	}
 	c := s.start(t, spec)
 	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/hidden new/er keep/a")
 	if want := ".\n./deep\n./deep/er\n./deep/er/hidden\n./deep/er/hidden/y\n./deep/er/seen\n./keep\n./keep/a\n./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
@@ -75,7 +78,9 @@ func (s Suite) trees(t *testing.T) {
 	spec := s.spec(t)
 	dir := hostTree(t)
 	before := Snapshot(t, dir)
-	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
+	spec.Mounts.Trees = []engine.Tree{
+		{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}},
+	}
 	c, err := s.Engine.Start(t.Context(), spec)
 	if !s.Trees {
 		if !errors.Is(err, engine.ErrUnsupported) {
@@ -91,7 +96,12 @@ func (s Suite) trees(t *testing.T) {
 	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
-	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv deep/er deep/err && cat top && ls gone keep deep")
+	_, out, _ = sh(
+		t,
+		c,
+		"cd /src/it && echo changed >top && rm -r keep && mkdir keep gone && touch gone/new keep/b && chmod 777 . && mv "+
+			"deep/er deep/err && cat top && ls gone keep deep",
+	)
 	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)
 	}
@@ -110,7 +120,8 @@ func (s Suite) trees(t *testing.T) {
 	}
 }
 
-// untouched: what a driver says of a tree is so; it may say nothing.
+// untouched checks the results of engine.Watcher. A driver may return false or "" for
+// everything.
 func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	spec.Name, spec.Mounts.Temp = spec.Name+"-again", t.TempDir()
 	c := s.start(t, spec)
@@ -137,7 +148,11 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 			t.Errorf("after %q: untouched are %v, want %s", step.script, got, step.untouched)
 		}
 	}
-	sh(t, c, "mkdir -p /src/it/more/new; mv /src/it/more /src/it/moved; rm -rf /src/it/new; ln -s /nonexistent /src/it/new")
+	sh(
+		t,
+		c,
+		"mkdir -p /src/it/more/new; mv /src/it/more /src/it/moved; rm -rf /src/it/new; ln -s /nonexistent /src/it/new",
+	)
 	if w.Untouched("/src/it/new/er") || w.Untouched("/src/it/moved/new") {
 		t.Error("what a link or another directory has taken the place of is said to be untouched")
 	}
@@ -146,10 +161,15 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	}
 }
 
-// volumes: what a container leaves in a volume is there in the next one.
+// volumes checks that a container finds the files that an earlier one left in a volume.
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
-	v := engine.Volume{Name: spec.Name + "-kept", Host: filepath.Join(t.TempDir(), "not", "yet"), Path: "/kept/here", Labels: map[string]string{"dev.buildlocal.test": "kept"}}
+	v := engine.Volume{
+		Name:   spec.Name + "-kept",
+		Host:   filepath.Join(t.TempDir(), "not", "yet"),
+		Path:   "/kept/here",
+		Labels: map[string]string{"dev.buildlocal.test": "kept"},
+	}
 	spec.Mounts.Volumes = []engine.Volume{v}
 	c := s.start(t, spec)
 	if exit, _, complaint := sh(t, c, "test -z \"$(ls -A /kept/here)\" && echo text >/kept/here/file"); exit != 0 {

@@ -8,14 +8,18 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// view checks that files are listed as processes see them, and none outside.
+// view checks that View lists the files that processes see, and none of the host.
 func (s Suite) view(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	v, can := c.(engine.Viewer)
 	if !can {
 		return
 	}
-	_, _, stderr := sh(t, c, "mkdir -p /seen/below && echo x >/seen/below/file && ln -s /seen/below /seen/link && ln -s / /seen/out")
+	_, _, stderr := sh(
+		t,
+		c,
+		"mkdir -p /seen/below && echo x >/seen/below/file && ln -s /seen/below /seen/link && ln -s / /seen/out",
+	)
 	if stderr != "" {
 		t.Fatal(stderr)
 	}

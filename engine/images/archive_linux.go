@@ -16,9 +16,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// archiveManifest returns the list of images in an archive. The library reads
-// the manifest and the configurations into memory, so their sizes are checked
-// first.
+// archiveManifest returns the list of images in an archive. The library reads the manifest
+// and the configurations into memory, so their sizes are checked first.
 func archiveManifest(open tarball.Opener) (tarball.Manifest, error) {
 	if err := checkSizes(open, func(name string) bool { return name == "manifest.json" }); err != nil {
 		return nil, err
@@ -38,8 +37,8 @@ func archiveManifest(open tarball.Opener) (tarball.Manifest, error) {
 	return manifest, checkSizes(open, func(name string) bool { return configs[name] })
 }
 
-// checkSizes returns an error if one of the chosen files of an archive is larger
-// than maxDocument.
+// checkSizes returns an error if one of the chosen files of an archive is larger than
+// maxDocument.
 func checkSizes(open tarball.Opener, chosen func(name string) bool) error {
 	archive, err := open()
 	if err != nil {
@@ -52,16 +51,16 @@ func checkSizes(open tarball.Opener, chosen func(name string) bool) error {
 		case isStopped(err):
 			return err
 		case err != nil:
-			return nil // the end; or the library reports what is wrong
+			return nil // the end, or an error that the library reports
 		case chosen(h.Name) && h.Size > maxDocument:
 			return &regular.TooLargeError{Name: h.Name, Limit: maxDocument}
 		}
 	}
 }
 
-// openArchive opens an archive, unpacked. Reading it ends with ctx.
+// openArchive opens an archive and decompresses it. Reading it ends with ctx.
 func openArchive(ctx context.Context, name string) (io.ReadCloser, error) {
-	file, err := openUntil(ctx, name)
+	file, err := openWithContext(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,29 +81,29 @@ type unzipped struct {
 	file io.Closer
 }
 
-// Close ends both.
+// Close closes both.
 func (u *unzipped) Close() error { return errors.Join(u.Reader.Close(), u.file.Close()) }
 
-// untilDone is a file that can be read until its context ends.
-type untilDone struct {
+// contextReader is a file that can be read until its context ends.
+type contextReader struct {
 	*os.File
 	ctx context.Context
 }
 
 // Read implements io.Reader.
-func (u *untilDone) Read(p []byte) (int, error) {
+func (u *contextReader) Read(p []byte) (int, error) {
 	if err := context.Cause(u.ctx); err != nil {
 		return 0, &stoppedError{err}
 	}
 	return u.File.Read(p)
 }
 
-// WriteTo hides the method of the embedded file, which does not see ctx.
-func (u *untilDone) WriteTo(w io.Writer) (int64, error) {
+// WriteTo hides the method of the embedded file, which would ignore ctx.
+func (u *contextReader) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{u})
 }
 
-// stoppedError is the cause of a context that ended while a file was read.
+// stoppedError is the cause of a context that ended while a file was being read.
 type stoppedError struct{ error }
 
 // Unwrap returns the cause.

@@ -21,14 +21,14 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// obstacles put something at a name that cannot be read to its end.
+// obstacles create files that cannot be read to their end.
 func obstacles(t *testing.T) map[string]func(name string) error {
 	return map[string]func(name string) error{
 		"pipe":      func(name string) error { return unix.Mkfifo(name, 0o644) },
 		"zeros":     func(name string) error { return os.Symlink("/dev/zero", name) },
 		"directory": func(name string) error { return os.Mkdir(name, 0o755) },
 		"socket": func(name string) error {
-			// The path of a socket has at most 108 bytes: it is bound elsewhere and moved.
+			// The path of a socket is limited to 108 bytes, so it is created elsewhere and moved.
 			short := filepath.Join(os.TempDir(), fmt.Sprintf("s%d", time.Now().UnixNano()))
 			listener, err := net.Listen("unix", short)
 			if err != nil {
@@ -40,7 +40,7 @@ func obstacles(t *testing.T) map[string]func(name string) error {
 	}
 }
 
-// pullLocal pulls an image of this machine, and fails the test if that does not end.
+// pullLocal pulls a local image, and fails the test if that does not end.
 func pullLocal(ctx context.Context, t *testing.T, name string) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -85,7 +85,8 @@ func TestNeed_RefusesFilesThatBlock(t *testing.T) {
 			if err := errors.Join(err, os.Remove(filepath.Join(dir, place)), put(filepath.Join(dir, place))); err != nil {
 				t.Fatal(err)
 			}
-			if err := pullLocal(t.Context(), t, "oci:"+dir); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+			if err := pullLocal(t.Context(), t, "oci:"+dir); err == nil ||
+				!strings.Contains(err.Error(), "expected a regular file") {
 				t.Errorf("%s as %s: %v; want that a regular file is expected", place, kind, err)
 			}
 		}
@@ -95,7 +96,8 @@ func TestNeed_RefusesFilesThatBlock(t *testing.T) {
 		if err := put(file); err != nil {
 			t.Fatal(err)
 		}
-		if err := pullLocal(t.Context(), t, "tar:"+file); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+		if err := pullLocal(t.Context(), t, "tar:"+file); err == nil ||
+			!strings.Contains(err.Error(), "expected a regular file") {
 			t.Errorf("archive as %s: %v; want that a regular file is expected", kind, err)
 		}
 	}
@@ -104,15 +106,22 @@ func TestNeed_RefusesFilesThatBlock(t *testing.T) {
 func TestNeed_RefusesLargeDocumentsAndLoops(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("a", 64)
-	loop := fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":1}]}`, digest)
+	loop := fmt.Sprintf(
+		`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":1}]}`,
+		digest,
+	)
 	for want, write := range map[string]func(dir string) error{
-		"larger than":             func(dir string) error { return os.Truncate(filepath.Join(dir, "index.json"), 1<<40) },
-		"does not fit its digest": func(dir string) error { return os.WriteFile(filepath.Join(dir, "index.json"), []byte(loop), 0o644) },
+		"larger than": func(dir string) error { return os.Truncate(filepath.Join(dir, "index.json"), 1<<40) },
+		"does not fit its digest": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "index.json"),
+				[]byte(loop), 0o644)
+		},
 	} {
 		dir := filepath.Join(t.TempDir(), "layout")
 		_, err := layout.Write(dir, empty.Index)
 		blobs := filepath.Join(dir, "blobs", "sha256")
-		if err := errors.Join(err, os.MkdirAll(blobs, 0o755), os.WriteFile(filepath.Join(blobs, digest), []byte(loop), 0o644), write(dir)); err != nil {
+		if err := errors.Join(err, os.MkdirAll(blobs, 0o755),
+			os.WriteFile(filepath.Join(blobs, digest), []byte(loop), 0o644), write(dir)); err != nil {
 			t.Fatal(err)
 		}
 		if err := pullLocal(t.Context(), t, "oci:"+dir); err == nil || !strings.Contains(err.Error(), want) {
@@ -121,7 +130,7 @@ func TestNeed_RefusesLargeDocumentsAndLoops(t *testing.T) {
 	}
 }
 
-func TestNeed_EndsWithItsContextWhileAnArchiveIsRead(t *testing.T) {
+func TestNeed_CancelWhileReading(t *testing.T) {
 	t.Parallel()
 	tag, _ := name.NewTag("mine/one:1")
 	file := filepath.Join(t.TempDir(), "image.tar")

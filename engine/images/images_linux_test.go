@@ -52,7 +52,7 @@ func store(dir string, change ...func(*images.Options)) *images.Store {
 	return images.New(o)
 }
 
-// layer makes a layer with one file of a size that does not compress.
+// layer creates a layer with a file of the given size that does not compress.
 func layer(t *testing.T, file string, size int) v1.Layer {
 	t.Helper()
 	var b bytes.Buffer
@@ -60,19 +60,22 @@ func layer(t *testing.T, file string, size int) v1.Layer {
 	text := make([]byte, size)
 	source := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%-32s", file))))
 	_, _ = source.Read(text)
-	if err := errors.Join(w.WriteHeader(&tar.Header{Name: file, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(size)})); err != nil {
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: file, Typeflag: tar.TypeReg, Mode: 0o644,
+		Size: int64(size)})); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = w.Write(text)
 	w.Close()
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+	l, err := tarball.LayerFromOpener(
+		func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil },
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-// image makes an image of layers for a platform.
+// image creates an image of layers for an architecture.
 func image(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	i, err := mutate.AppendLayers(empty.Image, layers...)
@@ -96,7 +99,7 @@ func image(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 type server struct {
 	*httptest.Server
 	mu     sync.Mutex
-	asked  []string                                                 // GETs of blobs, with their range
+	asked  []string                                                 // GET requests of blobs, with their ranges
 	before func(w http.ResponseWriter, r *http.Request) (done bool) // may be nil
 }
 
@@ -119,7 +122,7 @@ func serve(t *testing.T) *server {
 	return s
 }
 
-// push puts an image there and returns its name.
+// push adds an image and returns its name.
 func (s *server) push(t *testing.T, tag string, i v1.Image) string {
 	t.Helper()
 	full := strings.TrimPrefix(s.URL, "http://") + "/" + tag
@@ -142,7 +145,7 @@ func (s *server) misbehave(f func(w http.ResponseWriter, r *http.Request) bool) 
 	s.before = f
 }
 
-// files lists what the layers of an image have, lowest first.
+// files lists the content of an image's layers, lowest first.
 func files(t *testing.T, i *images.Image) []string {
 	t.Helper()
 	var all []string
@@ -158,7 +161,7 @@ func files(t *testing.T, i *images.Image) []string {
 	return all
 }
 
-// inside lists what a directory of the store has.
+// inside lists a directory of the store.
 func inside(t *testing.T, dir ...string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir...))
@@ -177,12 +180,13 @@ func isFault(err error, kind engine.Kind) bool {
 	return errors.As(err, &f) && f.Kind == kind && f.Hint != ""
 }
 
-func TestLayersAreBroughtOnceAndShared(t *testing.T) {
+func TestPull_SharesLayers(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	base, one, two := layer(t, "base", 1000), layer(t, "one", 1000), layer(t, "two", 1000)
 	st := store(dir)
-	for tag, i := range map[string]v1.Image{"first:1": image(t, "amd64", base, one), "second:1": image(t, "amd64", base, two)} {
+	for tag, i := range map[string]v1.Image{"first:1": image(t, "amd64", base, one),
+		"second:1": image(t, "amd64", base, two)} {
 		got, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{s.push(t, tag, i)}}})
 		if err != nil {
 			t.Fatal(err)
@@ -201,13 +205,14 @@ func TestLayersAreBroughtOnceAndShared(t *testing.T) {
 	if left := append(inside(t, dir, "temp"), inside(t, dir, "partial")...); left != nil {
 		t.Errorf("left: %v", left)
 	}
-	s.Close() // it is not asked again
-	if _, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{strings.TrimPrefix(s.URL, "http://") + "/first:1"}}}); err != nil {
+	s.Close() // no request is needed
+	if _, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{strings.TrimPrefix(s.URL,
+		"http://") + "/first:1"}}}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAPullThatWasCutOffGoesOn(t *testing.T) {
+func TestPull_ResumesPartialLayer(t *testing.T) {
 	t.Parallel()
 	for _, ranges := range []bool{true, false} {
 		t.Run(fmt.Sprintf("the registry knows ranges %v", ranges), func(t *testing.T) {
@@ -284,7 +289,7 @@ func compressed(t *testing.T, l v1.Layer) []byte {
 	return text
 }
 
-func TestAConnectionThatBreaksIsTakenUp(t *testing.T) {
+func TestPull_ReconnectsMidLayer(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	big := layer(t, "big", 1<<20)
@@ -316,7 +321,7 @@ func TestAConnectionThatBreaksIsTakenUp(t *testing.T) {
 	got.Close()
 }
 
-func TestWhatIsNotWhatItsDigestSaysIsRefused(t *testing.T) {
+func TestPull_DigestMismatch(t *testing.T) {
 	t.Parallel()
 	good, evil := layer(t, "good", 5000), layer(t, "evil", 5000)
 	digest, _ := good.Digest()
@@ -353,7 +358,7 @@ func TestWhatIsNotWhatItsDigestSaysIsRefused(t *testing.T) {
 	})
 }
 
-// lying is a layer that says it is another.
+// lying is a layer with the digest of another one.
 type lying struct {
 	v1.Layer
 	id v1.Hash
@@ -361,7 +366,7 @@ type lying struct {
 
 func (l lying) DiffID() (v1.Hash, error) { return l.id, nil }
 
-func TestARegistryIsToldTheLogin(t *testing.T) {
+func TestPull_SendsLogin(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	full := s.push(t, "private/it:1", image(t, "amd64", layer(t, "x", 10)))
@@ -391,7 +396,7 @@ func TestARegistryIsToldTheLogin(t *testing.T) {
 	got.Close()
 }
 
-func TestImagesOfThisMachine(t *testing.T) {
+func TestNeed_LocalImages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	one, two := image(t, "amd64", layer(t, "one", 100)), image(t, "amd64", layer(t, "two", 100))
@@ -408,7 +413,10 @@ func TestImagesOfThisMachine(t *testing.T) {
 	}
 	single, err := layout.Write(filepath.Join(dir, "single"), empty.Index)
 	if err == nil {
-		err = errors.Join(single.AppendImage(one), single.AppendImage(foreign, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "s390x"})))
+		err = errors.Join(
+			single.AppendImage(one),
+			single.AppendImage(foreign, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "s390x"})),
+		)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -421,13 +429,19 @@ func TestImagesOfThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for image, want := range map[string]string{
-		"oci:layout:1.0": "one", "oci:layout:2.0": "two", "oci:single": "one", "tar:one.tar": "one", "tar:a:b.tar:mine/two:3": "two",
-		"oci:layout": "2 images are in it", "oci:layout:3.0": `no image in it is called "3.0"; it has 1.0, 2.0`, "oci:nowhere": "no such file",
-		"tar:a:b.tar": "2 images are in it", "tar:foreign.tar": "it is for linux/s390x", "tar:single": "is a directory", "oci:one.tar": "not a directory",
+		"oci:layout:1.0": "one", "oci:layout:2.0": "two", "oci:single": "one", "tar:one.tar": "one",
+		"tar:a:b.tar:mine/two:3": "two",
+		"oci:layout":             "2 images are in it", "oci:layout:3.0": `no image in it is called "3.0"; it ` +
+			`has 1.0, 2.0`, "oci:nowhere": "no such file",
+		"tar:a:b.tar": "2 images are in it", "tar:foreign.tar": "it is for linux/s390x", "tar:single": "is a directory",
+		"oci:one.tar": "not a directory",
 	} {
 		kind, file, _ := strings.Cut(image, ":")
 		st := store(filepath.Join(t.TempDir(), "store"))
-		got, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{kind + ":" + filepath.Join(dir, file)}, Pull: engine.PullNever}})
+		got, err := st.Need(
+			t.Context(),
+			engine.Spec{Image: engine.ImageRef{Names: []string{kind + ":" + filepath.Join(dir, file)}, Pull: engine.PullNever}},
+		)
 		if err != nil {
 			var f *engine.Fault
 			if !strings.Contains(err.Error(), want) || !errors.As(err, &f) || f.Hint == "" {
@@ -452,7 +466,7 @@ func TestImagesOfThisMachine(t *testing.T) {
 	got.Close()
 }
 
-func TestFaultsNameTheWayOut(t *testing.T) {
+func TestFault_HasHint(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	host := strings.TrimPrefix(s.URL, "http://")
@@ -461,11 +475,20 @@ func TestFaultsNameTheWayOut(t *testing.T) {
 		host + "/nothing:1": engine.NoImage, there: engine.WrongArch, "registry.invalid/some/it:1": engine.NoRegistry,
 		"127.0.0.1:1/some/it:1": engine.NoRegistry, "NOT A NAME": engine.NoImage,
 	} {
-		if _, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(err, want) {
+		if _, err := store(t.TempDir()).Need(t.Context(),
+			engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(
+			err,
+			want,
+		) {
 			t.Errorf("%s: got %v, want %s", image, err, want)
 		}
 	}
-	_, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{there}, Pull: engine.PullNever}})
+	_, err := store(
+		t.TempDir(),
+	).Need(
+		t.Context(),
+		engine.Spec{Image: engine.ImageRef{Names: []string{there}, Pull: engine.PullNever}},
+	)
 	if !isFault(err, engine.NoImage) {
 		t.Errorf("nothing may be pulled: %v", err)
 	}
@@ -479,11 +502,19 @@ func TestFaultsNameTheWayOut(t *testing.T) {
 	}
 }
 
-func TestWhatABuildUsesIsNotRemoved(t *testing.T) {
+func TestRemove_KeepsImagesInUse(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	base := layer(t, "base", 100)
-	one, two := s.push(t, "one:1", image(t, "amd64", base, layer(t, "1", 100))), s.push(t, "two:1", image(t, "amd64", base, layer(t, "2", 100)))
+	one, two := s.push(
+		t,
+		"one:1",
+		image(t, "amd64", base, layer(t, "1", 100)),
+	), s.push(
+		t,
+		"two:1",
+		image(t, "amd64", base, layer(t, "2", 100)),
+	)
 	st := store(dir)
 	used, err := st.Pull(t.Context(), one, nil)
 	if err != nil {
@@ -500,7 +531,7 @@ func TestWhatABuildUsesIsNotRemoved(t *testing.T) {
 	if err := st.Remove(t.Context(), two); err != nil {
 		t.Error(err)
 	}
-	if f := files(t, used); len(f) != 2 { // the shared layer is still there
+	if f := files(t, used); len(f) != 2 { // the shared layer is kept
 		t.Errorf("layers have %v", f)
 	}
 	if n := len(inside(t, dir, "layers")); n != 2 {
@@ -524,7 +555,7 @@ func TestWhatABuildUsesIsNotRemoved(t *testing.T) {
 	}
 }
 
-func TestTwoPullsAtOnceBringOneImage(t *testing.T) {
+func TestPull_ConcurrentPullsDownloadOnce(t *testing.T) {
 	t.Parallel()
 	s, dir := serve(t), t.TempDir()
 	full := s.push(t, "same:1", image(t, "amd64", layer(t, "a", 1<<20), layer(t, "b", 1<<20)))
@@ -554,7 +585,7 @@ func TestTwoPullsAtOnceBringOneImage(t *testing.T) {
 		}
 	}
 	s.mu.Unlock()
-	if most := 4 + 2; asked > most { // each asks for the configuration
+	if most := 4 + 2; asked > most { // each pull requests the configuration
 		t.Errorf("%d blobs were asked for, want %d at most", asked, most)
 	}
 	if err := store(dir).Remove(t.Context()); err != nil || inside(t, dir, "temp") != nil {

@@ -8,20 +8,20 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// maxDocument is the largest index, manifest or configuration of an image that
-// is read, in bytes. Registries accept 4 MiB.
+// maxDocument bounds an index, manifest or configuration of an image, in bytes. Registries
+// accept 4 MiB.
 const maxDocument = 32 << 20
 
-// layoutDir is an OCI image layout. The layout package of go-containerregistry
-// opens whatever has the name of a blob and waits for a named pipe; this type
-// opens regular files only, until ctx ends.
+// layoutDir is an OCI image layout. The layout package of go-containerregistry opens
+// anything that has the name of a blob, and blocks on a named pipe; this type opens regular
+// files only, and stops when ctx ends.
 type layoutDir struct {
 	ctx context.Context
 	dir string
@@ -47,7 +47,7 @@ func (d layoutDir) inner(h v1.Hash) (*v1.IndexManifest, error) {
 
 func (d layoutDir) path(h v1.Hash) string { return filepath.Join(d.dir, "blobs", h.Algorithm, h.Hex) }
 
-// document returns a small blob that has the content its digest promises.
+// document returns a small blob, whose digest is checked.
 func (d layoutDir) document(h v1.Hash) ([]byte, error) {
 	if err := context.Cause(d.ctx); err != nil {
 		return nil, err
@@ -110,25 +110,25 @@ type layoutLayer struct {
 	desc v1.Descriptor
 }
 
-// Digest returns the digest of the packed layer.
+// Digest returns the digest of the compressed layer.
 func (l layoutLayer) Digest() (v1.Hash, error) { return l.desc.Digest, nil }
 
-// Size returns the size of the packed layer, in bytes.
+// Size returns the size of the compressed layer in bytes.
 func (l layoutLayer) Size() (int64, error) { return l.desc.Size, nil }
 
 // MediaType returns the type of the layer.
 func (l layoutLayer) MediaType() (types.MediaType, error) { return l.desc.MediaType, nil }
 
-// Compressed returns the packed layer.
+// Compressed returns the compressed layer.
 func (l layoutLayer) Compressed() (io.ReadCloser, error) {
-	return openUntil(l.dir.ctx, l.dir.path(l.desc.Digest))
+	return openWithContext(l.dir.ctx, l.dir.path(l.desc.Digest))
 }
 
-// openUntil opens a regular file whose reading ends with ctx.
-func openUntil(ctx context.Context, name string) (*untilDone, error) {
+// openWithContext opens a regular file. Reading it ends with ctx.
+func openWithContext(ctx context.Context, name string) (*contextReader, error) {
 	file, err := regular.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	return &untilDone{file, ctx}, nil
+	return &contextReader{file, ctx}, nil
 }

@@ -10,20 +10,20 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// from finds where an image comes from.
-func (s *Store) from(ctx context.Context, image string) (*origin, error) {
+// openSource finds an image: in a registry, or in a file of the host.
+func (s *Store) openSource(ctx context.Context, image string) (*imageSource, error) {
 	kind, rest, _ := strings.Cut(image, ":")
-	var o *origin
+	var o *imageSource
 	var err error
 	switch {
 	case !isLocal(image):
 		return s.fromRegistry(ctx, image)
 	case rest == "":
-		return nil, badName(image, errors.New("no path after the colon"))
+		return nil, invalidName(image, errors.New("no path after the colon"))
 	case kind == "oci":
 		o, err = s.fromLayout(ctx, rest)
 	default:
@@ -39,8 +39,9 @@ func (s *Store) from(ctx context.Context, image string) (*origin, error) {
 	return o, nil
 }
 
-// split splits PATH[:NAME], where the path may have colons of its own.
-func split(text string) (file, tag string, err error) {
+// splitLocalName splits PATH[:NAME]. The path may contain colons, so the shortest existing
+// path counts.
+func splitLocalName(text string) (file, tag string, err error) {
 	if _, err := os.Stat(text); err == nil {
 		return text, "", nil
 	}
@@ -56,10 +57,10 @@ func split(text string) (file, tag string, err error) {
 	return "", "", err
 }
 
-// fromLayout returns the image of an OCI layout: the one of the tag, or the only
-// one for this platform.
-func (s *Store) fromLayout(ctx context.Context, text string) (*origin, error) {
-	dir, tag, err := split(text)
+// fromLayout returns an image of an OCI layout: the one with the name, or the only one for
+// this platform.
+func (s *Store) fromLayout(ctx context.Context, text string) (*imageSource, error) {
+	dir, tag, err := splitLocalName(text)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +73,16 @@ func (s *Store) fromLayout(ctx context.Context, text string) (*origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &origin{image: found, sized: true, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
-		return l.Compressed()
-	}}, nil
+	return &imageSource{
+		image: found,
+		sized: true,
+		open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+			return l.Compressed()
+		},
+	}, nil
 }
 
-// tagKey is the annotation that names an image of a layout.
+// tagKey is the annotation with the name of an image in a layout.
 const tagKey = "org.opencontainers.image.ref.name"
 
 func (s *Store) choose(d layoutDir, manifest *v1.IndexManifest, tag string) (v1.Image, error) {
@@ -90,7 +95,7 @@ func (s *Store) choose(d layoutDir, manifest *v1.IndexManifest, tag string) (v1.
 		}
 		switch {
 		case tag != "" && name != tag && d.Digest.String() != tag:
-		case d.Annotations["vnd.docker.reference.type"] != "": // says something about an image, and is none
+		case d.Annotations["vnd.docker.reference.type"] != "": // an attestation, not an image
 		case d.Platform != nil && d.Platform.Architecture != "" && d.Platform.OS+"/"+d.Platform.Architecture != s.Platform:
 			others = append(others, d.Platform.OS+"/"+d.Platform.Architecture)
 		default:
@@ -124,10 +129,10 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// fromArchive returns the image of what docker save wrote, which may be packed by
+// fromArchive returns an image of an archive of docker save, which may be compressed with
 // gzip.
-func fromArchive(ctx context.Context, text string) (*origin, error) {
-	file, tag, err := split(text)
+func fromArchive(ctx context.Context, text string) (*imageSource, error) {
+	file, tag, err := splitLocalName(text)
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +158,12 @@ func fromArchive(ctx context.Context, text string) (*origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &origin{image: image, open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
-		return l.Uncompressed()
-	}}
+	o := &imageSource{
+		image: image,
+		open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
+			return l.Uncompressed()
+		},
+	}
 	for _, n := range names {
 		full, err := fullName(n)
 		if err != nil {
@@ -166,7 +174,7 @@ func fromArchive(ctx context.Context, text string) (*origin, error) {
 	return o, nil
 }
 
-// tagOf returns the name of an image that an archive has.
+// tagOf finds a name in the list of an archive.
 func tagOf(text string, names []string) (*name.Tag, error) {
 	wanted, err := name.NewTag(text)
 	if err != nil {
@@ -180,8 +188,8 @@ func tagOf(text string, names []string) (*name.Tag, error) {
 	return nil, fmt.Errorf("no image in it is called %q; it has %s", text, listed(names))
 }
 
-// fullName returns a name as the store notes it: with its registry and tag, or
-// the absolute path of what is on this machine.
+// fullName returns a name as the store records it: with its registry and tag, or with the
+// absolute path of a file.
 func fullName(image string) (string, error) {
 	if isLocal(image) {
 		kind, rest, _ := strings.Cut(image, ":")
@@ -190,12 +198,12 @@ func fullName(image string) (string, error) {
 	}
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		return "", badName(image, err)
+		return "", invalidName(image, err)
 	}
 	return ref.Name(), nil
 }
 
-// shortName returns a full name as a person writes it.
+// shortName is the inverse of fullName for names of Docker Hub, for messages.
 func shortName(full string) string {
 	short := strings.TrimPrefix(full, name.DefaultRegistry+"/")
 	return strings.TrimPrefix(short, "library/")

@@ -6,17 +6,21 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Measure asks a registry how large an image is for a platform such as linux/amd64, and
-// downloads nothing but its manifest. Where it is still the one with the digest have, such
-// as sha256:..., not even that, which registries count: only the digest is returned. Login
+// Measure asks a registry for the size of an image for a platform, such as linux/amd64.
+// Only its manifest is downloaded. If the image still has the digest have, not even that is
+// downloaded, because registries count downloads, and only the digest is returned. login
 // may be nil, and have empty.
-func Measure(ctx context.Context, image, platform, have string, login func(registry string) (Login, error)) (engine.ImageSize, error) {
+func Measure(
+	ctx context.Context,
+	image, platform, have string,
+	login func(registry string) (Login, error),
+) (engine.ImageSize, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
 		return engine.ImageSize{}, err
@@ -29,7 +33,12 @@ func Measure(ctx context.Context, image, platform, have string, login func(regis
 	if err != nil {
 		return engine.ImageSize{}, err
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*p), remote.WithUserAgent(agent)}
+	options := []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithAuth(auth),
+		remote.WithPlatform(*p),
+		remote.WithUserAgent(userAgent),
+	}
 	if have != "" {
 		if now, err := remote.Head(ref, options...); err == nil && now.Digest.String() == have {
 			return engine.ImageSize{Digest: have}, nil
@@ -50,7 +59,7 @@ func Measure(ctx context.Context, image, platform, have string, login func(regis
 	return sizeOf(got.Digest.String(), manifest.Layers), nil
 }
 
-// sizeOf adds layers up.
+// sizeOf adds up the sizes of layers.
 func sizeOf(digest string, layers []v1.Descriptor) engine.ImageSize {
 	size := engine.ImageSize{Digest: digest}
 	for _, l := range layers {
@@ -60,7 +69,7 @@ func sizeOf(digest string, layers []v1.Descriptor) engine.ImageSize {
 	return size
 }
 
-// authenticator logs in as login says; nil is nobody.
+// authenticator returns the credentials for a registry. login may be nil.
 func authenticator(login func(registry string) (Login, error), registry string) (authn.Authenticator, error) {
 	if login == nil {
 		return authn.Anonymous, nil
@@ -77,5 +86,5 @@ func authenticator(login func(registry string) (Login, error), registry string) 
 	}), nil
 }
 
-// agent is what registries are told we are.
-const agent = "buildlocal"
+// userAgent is sent to registries.
+const userAgent = "buildlocal"

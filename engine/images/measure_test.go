@@ -14,7 +14,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/images"
 )
 
-func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
+func TestMeasure_BeforePull(t *testing.T) {
 	t.Parallel()
 	r := serve(t)
 	ref := strings.TrimPrefix(r.URL, "http://") + "/app:1"
@@ -31,7 +31,8 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest, _ := img.Digest()
-	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 || size.Disk != engine.EstimateUnpacked(size.Download) {
+	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 ||
+		size.Disk != engine.EstimateUnpacked(size.Download) {
 		t.Errorf("got %+v", size)
 	}
 	if len(r.asked) != 0 {
@@ -47,10 +48,13 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 		}
 		return false
 	})
-	if same, err := images.Measure(t.Context(), ref, platform, size.Digest, nil); err != nil || same != (engine.ImageSize{Digest: size.Digest}) || gets != 0 {
+	if same, err := images.Measure(t.Context(), ref, platform, size.Digest, nil); err != nil ||
+		same != (engine.ImageSize{Digest: size.Digest}) ||
+		gets != 0 {
 		t.Errorf("of one that is here: got %+v, %v; its manifest was read %d times", same, err, gets)
 	}
-	if other, err := images.Measure(t.Context(), ref, platform, "sha256:"+strings.Repeat("0", 64), nil); err != nil || other != size {
+	if other, err := images.Measure(t.Context(), ref, platform, "sha256:"+strings.Repeat("0", 64), nil); err != nil ||
+		other != size {
 		t.Errorf("of another: got %+v, %v", other, err)
 	}
 	var sized engine.Progress
@@ -82,7 +86,7 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 	}
 }
 
-func TestARegistryThatSaysWhenIsAskedAgain(t *testing.T) {
+func TestPull_RetriesOn429(t *testing.T) {
 	t.Parallel()
 	r := serve(t)
 	ref := r.push(t, "app:1", image(t, "amd64", layer(t, "one", 1000)))
@@ -104,7 +108,7 @@ func TestARegistryThatSaysWhenIsAskedAgain(t *testing.T) {
 	if refusals != 2 {
 		t.Errorf("it was refused %d times", refusals)
 	}
-	// One that does not say, or wants an hour, is not waited for.
+	// Without a Retry-After, or with one of an hour, there is no retry.
 	for _, wait := range []string{"", "3600", "soon"} {
 		r.misbehave(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Retry-After", wait)

@@ -12,36 +12,35 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// origin is an image where it comes from.
-type origin struct {
+// imageSource is an image in a registry or a file.
+type imageSource struct {
 	image  v1.Image
-	name   string   // full
-	also   []string // further names it has there
-	digest string   // of what the registry has
-	sized  bool     // how large its layers are is known; else it is dear to ask
+	name   string   // full name, see fullName
+	also   []string // further names it has in an archive
+	digest string   // of the image in its registry
+	sized  bool     // the sizes of its layers are known; otherwise finding out means to read them
 	open   func(ctx context.Context, l v1.Layer, tell func(status string, current int64)) (io.ReadCloser, error)
-	done   func(l v1.Layer) // a layer is unpacked
+	done   func(l v1.Layer) // called when a layer was unpacked
 }
 
-// together is how many layers are brought at the same time.
-const together = 3
+// maxConcurrentLayers is how many layers are pulled at the same time, as in Docker.
+const maxConcurrentLayers = 3
 
-// Pull brings an image, also where its name is known here already; layers that
-// are here are not brought again, and a download that was cut off goes on where
-// it stopped. The error is a *engine.Fault, or why ctx ended.
+// Pull pulls an image, even if its name is in the store already. Layers in the store are
+// not downloaded again, and an interrupted download is resumed. report may be nil. The error
+// is a *engine.Fault or the cause of ctx.
 func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress)) (*Image, error) {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_SH)
 	if err != nil {
@@ -49,10 +48,10 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	}
 	defer unlock()
 	doing := "pull image " + name
-	from, err := s.from(ctx, name)
+	from, err := s.openSource(ctx, name)
 	if err == nil {
 		var image *Image
-		if image, err = s.bring(ctx, from, name, tell); err == nil {
+		if image, err = s.pull(ctx, from, name, tell); err == nil {
 			return image, nil
 		}
 	}
@@ -62,7 +61,7 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	return nil, s.fault(err, doing, isLocal(name))
 }
 
-func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(engine.Progress)) (*Image, error) {
+func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell func(engine.Progress)) (*Image, error) {
 	config, err := from.image.ConfigFile()
 	if err != nil {
 		return nil, err
@@ -74,25 +73,30 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 	if has := platformOf(config); has != "" && has != s.Platform {
 		return nil, wrongPlatform(name, has, s.Platform)
 	}
-	layers, err := layersOf(from.image, config)
+	layers, err := describeLayers(from.image, config)
 	if err != nil {
 		return nil, err
 	}
-	r := record{ID: id.String(), Env: config.Config.Env, Entrypoint: config.Config.Entrypoint, Created: config.Created.Time}
+	r := record{
+		ID:         id.String(),
+		Env:        config.Config.Env,
+		Entrypoint: config.Config.Entrypoint,
+		Created:    config.Created.Time,
+	}
 	for _, l := range layers {
 		r.Layers = append(r.Layers, l.id)
 	}
-	if err := s.hasRoom(from, layers, name, tell); err != nil {
+	if err := s.checkSpace(from, layers, name, tell); err != nil {
 		return nil, err
 	}
-	if err := s.bringLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
+	if err := s.pullLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
 		return nil, err
 	}
 	for _, l := range r.Layers {
 		r.Size += s.layerSize(l)
 	}
 	var known record
-	if s.read(&known, "images", id.Hex+".json") != nil { // one that is in use keeps its file
+	if s.read(&known, "images", id.Hex+".json") != nil { // the lock of an image in use is held on this very file
 		if err := s.write(r, "images", id.Hex+".json"); err != nil {
 			return nil, err
 		}
@@ -102,15 +106,16 @@ func (s *Store) bring(ctx context.Context, from *origin, name string, tell func(
 			return nil, err
 		}
 	}
-	image, err := s.use(r.ID)
+	image, err := s.acquire(r.ID)
 	if err == nil {
 		image.About.Name, image.About.Digest = shortName(from.name), from.digest
 	}
 	return image, err
 }
 
-// hasRoom tells how large what is missing is, and refuses what has no room here.
-func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(engine.Progress)) error {
+// checkSpace reports the size of the missing layers, and returns a fault if the disk has
+// not enough space for them.
+func (s *Store) checkSpace(from *imageSource, layers []layer, name string, tell func(engine.Progress)) error {
 	if !from.sized {
 		return nil
 	}
@@ -121,9 +126,9 @@ func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(eng
 		}
 	}
 	size.Disk = engine.EstimateUnpacked(size.Download)
-	free, err := freeSpace(s.Dir)
-	if err != nil {
-		return nil // then it is seen when it is full
+	free, known := tree.FreeSpaceFor(s.Dir)
+	if !known {
+		return nil // a full disk is then reported when writing fails
 	}
 	if tell != nil && size.Download > 0 {
 		tell(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
@@ -131,26 +136,14 @@ func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(eng
 	return size.CheckSpace(name, s.Dir, free)
 }
 
-// freeSpace returns how many bytes a user may still write in a directory, or where it
-// will be.
-func freeSpace(dir string) (int64, error) {
-	var fs unix.Statfs_t
-	err := unix.Statfs(dir, &fs)
-	for err == unix.ENOENT && dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		err = unix.Statfs(dir, &fs)
-	}
-	return int64(fs.Bavail) * fs.Bsize, err
-}
-
-// layer is a layer of an image, and the digest of its content that the image says.
-// (A layer asked for it may have to unzip itself.)
+// layer is a layer of an image, with the digest of its uncompressed content according to
+// the configuration. (Layer.DiffID may have to decompress the layer.)
 type layer struct {
 	v1.Layer
 	id string
 }
 
-func layersOf(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
+func describeLayers(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
 	blobs, err := image.Layers()
 	if err != nil {
 		return nil, err
@@ -166,7 +159,7 @@ func layersOf(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
 	return all, nil
 }
 
-// progress tells what becomes of a layer.
+// progress reports the progress of layers.
 type progress struct {
 	image string
 	sized bool
@@ -185,22 +178,22 @@ func (p progress) of(l layer) func(status string, current int64) {
 	}
 }
 
-// shortID is how a person is shown a digest.
+// shortID returns the beginning of a digest, for messages.
 func shortID(id string) string { return id[:min(len(id), 12)] }
 
-// bringLayers brings what is not here; the first failure ends the others.
-func (s *Store) bringLayers(ctx context.Context, from *origin, layers []layer, p progress) error {
+// pullLayers pulls the missing layers. The first error cancels the others.
+func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []layer, p progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var telling sync.Mutex
-	slots := make(chan struct{}, together)
+	slots := make(chan struct{}, maxConcurrentLayers)
 	var group sync.WaitGroup
 	for _, l := range layers {
 		tell := p.of(l)
 		group.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			err := s.bringLayer(ctx, from, l, func(status string, current int64) {
+			err := s.pullLayer(ctx, from, l, func(status string, current int64) {
 				telling.Lock()
 				defer telling.Unlock()
 				tell(status, current)
@@ -214,8 +207,8 @@ func (s *Store) bringLayers(ctx context.Context, from *origin, layers []layer, p
 	return context.Cause(ctx)
 }
 
-func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func(string, int64)) error {
-	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // somebody else may be bringing it
+func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell func(string, int64)) error {
+	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // a concurrent pull may be downloading it
 	if err != nil {
 		return err
 	}
@@ -223,7 +216,7 @@ func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func
 	if s.hasLayer(l.id) {
 		return nil
 	}
-	if _, err := os.Lstat(s.path("layers", l.id)); err == nil { // somebody removed some of it
+	if _, err := os.Lstat(s.path("layers", l.id)); err == nil { // part of it was removed
 		if err := s.discard(ctx, l.id); err != nil {
 			return err
 		}
@@ -242,14 +235,15 @@ func (s *Store) bringLayer(ctx context.Context, from *origin, l layer, tell func
 	return nil
 }
 
-// unpackLayer unpacks a layer beside the others, and gives it its name when it is
-// whole and what its digest says.
+// unpackLayer unpacks a layer into a temporary directory, and renames it if it is complete
+// and has the right digest.
 func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) error {
 	temp := s.path("temp", id)
-	if err := s.Options.Remove(ctx, temp); err != nil { // of one who was cut off
+	if err := s.Options.Remove(ctx, temp); err != nil { // of an interrupted pull
 		return err
 	}
-	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755), os.Chmod(temp+"/fs", 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755),
+		os.Chmod(temp+"/fs", 0o755)); err != nil {
 		return err
 	}
 	plain, closePlain, err := decompress(packed)
@@ -257,7 +251,7 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 		return err
 	}
 	defer closePlain()
-	hash, size := sha256.New(), counter(0)
+	hash, size := sha256.New(), countingWriter(0)
 	err = s.Unpack(ctx, temp+"/fs", io.TeeReader(io.TeeReader(plain, hash), &size))
 	if got := hex.EncodeToString(hash.Sum(nil)); err == nil && got != id {
 		err = fmt.Errorf("%w: its content is sha256:%s", errDigest, got)
@@ -274,15 +268,18 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 	return nil
 }
 
-// errDigest is content that is not what its name says.
+// errDigest means that content does not match its digest.
 var errDigest = errors.New("the content does not fit its digest")
 
-// counter counts bytes.
-type counter int64
+// countingWriter counts bytes.
+type countingWriter int64
 
-func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+func (c *countingWriter) Write(p []byte) (int, error) {
+	*c += countingWriter(len(p))
+	return len(p), nil
+}
 
-// decompress returns what is packed in a stream, by its first bytes.
+// decompress detects the compression of a stream by its first bytes.
 func decompress(packed io.Reader) (io.Reader, func(), error) {
 	r := bufio.NewReaderSize(packed, 1<<20)
 	head, err := r.Peek(6)
@@ -321,36 +318,58 @@ func platformOf(c *v1.ConfigFile) string {
 }
 
 func wrongPlatform(name, has, wanted string) error {
-	return &engine.Fault{Kind: engine.WrongArch, Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
-		Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
+	return &engine.Fault{
+		Kind:    engine.WrongArch,
+		Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
+		Hint:    "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator.",
+	}
 }
 
-// fault turns an error of bringing an image into one that a user can do something
-// about.
+// fault returns a fault for an error of pulling an image.
 func (s *Store) fault(err error, doing string, local bool) error {
 	var known *engine.Fault
 	switch {
 	case errors.As(err, &known):
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
-			Hint: "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."}
+		return &engine.Fault{
+			Kind:    engine.DiskFull,
+			Err:     err,
+			Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
+			Hint:    "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere.",
+		}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
-		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "The image is corrupt or malicious. Do not use it."}
+		return &engine.Fault{
+			Kind:    engine.Refused,
+			Err:     err,
+			Message: fmt.Sprintf("%s: %v", doing, err),
+			Hint:    "The image is corrupt or malicious. Do not use it.",
+		}
 	case local && errors.Is(err, fs.ErrNotExist):
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote."}
+		return &engine.Fault{
+			Kind:    engine.NoImage,
+			Err:     err,
+			Message: fmt.Sprintf("%s: %v", doing, err),
+			Hint:    "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote.",
+		}
 	case local:
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE."}
+		return &engine.Fault{
+			Kind:    engine.NoImage,
+			Err:     err,
+			Message: fmt.Sprintf("%s: %v", doing, err),
+			Hint:    "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE.",
+		}
 	}
 	return registryFault(err, doing)
 }
 
-// isLocal tells an image of this machine from a name.
+// isLocal reports whether a name is that of a file of this host.
 func isLocal(name string) bool {
-	return strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "tar:")
+	_, _, local := engine.CutLocal(name)
+	return local
 }
 
-// isDisk tells what a disk says from what a network says.
+// isDisk distinguishes errors of the disk from those of the network.
 func isDisk(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path)

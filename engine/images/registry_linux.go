@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -22,11 +22,11 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// fromRegistry returns an image of a registry, for this platform.
-func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error) {
+// fromRegistry returns an image of a registry for this platform.
+func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		return nil, badName(image, err)
+		return nil, invalidName(image, err)
 	}
 	auth, err := authenticator(s.Login, ref.Context().RegistryStr())
 	if err != nil {
@@ -37,38 +37,67 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		return nil, err
 	}
-	again := patient{remote.DefaultTransport}
-	got, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(*platform), remote.WithUserAgent(agent), remote.WithTransport(again))
+	again := retryTransport{remote.DefaultTransport}
+	got, err := remote.Get(
+		ref,
+		remote.WithContext(ctx),
+		remote.WithAuth(auth),
+		remote.WithPlatform(*platform),
+		remote.WithUserAgent(userAgent),
+		remote.WithTransport(again),
+	)
 	if err != nil {
 		return nil, err
 	}
 	found, err := got.Image()
 	if err != nil {
 		if strings.Contains(err.Error(), "no child with platform") {
-			return nil, &engine.Fault{Kind: engine.WrongArch, Err: err, Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
-				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
+			return nil, &engine.Fault{
+				Kind:    engine.WrongArch,
+				Err:     err,
+				Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
+				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with " +
+					"an emulator.",
+			}
 		}
 		return nil, err
 	}
-	blobs, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, again, []string{ref.Scope(transport.PullScope)})
+	blobs, err := transport.NewWithContext(
+		ctx,
+		ref.Context().Registry,
+		auth,
+		again,
+		[]string{ref.Scope(transport.PullScope)},
+	)
 	if err != nil {
 		return nil, err
 	}
-	d := &download{store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, agent)}, repository: ref.Context()}
-	return &origin{image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done}, nil
+	d := &download{
+		store:      s,
+		client:     &http.Client{Transport: transport.NewUserAgent(blobs, userAgent)},
+		repository: ref.Context(),
+	}
+	return &imageSource{
+		image:  found,
+		name:   ref.Name(),
+		digest: got.Digest.String(),
+		sized:  true,
+		open:   d.open,
+		done:   d.done,
+	}, nil
 }
 
-// download gets layers of one repository.
+// download downloads layers of one repository.
 type download struct {
 	store      *Store
 	client     *http.Client
 	repository name.Repository
 }
 
-// attempts is how often a download is begun again that brings nothing more.
-const attempts = 3
+// maxAttempts is how many consecutive attempts of a download may make no progress.
+const maxAttempts = 3
 
-// open returns a layer, downloaded and as its digest says.
+// open downloads a layer, checks its digest, and opens it.
 func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64)) (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
@@ -89,7 +118,7 @@ func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64
 	if err != nil {
 		return nil, err
 	}
-	p := &part{download: d, file: file, digest: digest, size: size, tell: tell}
+	p := &partialFile{download: d, file: file, digest: digest, size: size, tell: tell}
 	if err := p.whole(ctx); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -97,15 +126,15 @@ func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64
 	return file, err
 }
 
-// done forgets a layer's download.
+// done removes the downloaded file of a layer.
 func (d *download) done(l v1.Layer) {
 	if digest, err := l.Digest(); err == nil {
 		_ = os.Remove(d.store.path("partial", digest.Hex))
 	}
 }
 
-// part is what has come of a layer.
-type part struct {
+// partialFile is a partly downloaded layer.
+type partialFile struct {
 	*download
 	file   *os.File
 	digest v1.Hash
@@ -116,14 +145,14 @@ type part struct {
 	has  int64
 }
 
-// whole downloads what is missing, goes on where a connection broke, and begins
-// anew where what has come is not what its digest says.
-func (p *part) whole(ctx context.Context) error {
+// whole downloads the missing part. It resumes after connection errors, and starts again if
+// the digest does not match.
+func (p *partialFile) whole(ctx context.Context) error {
 	if err := p.read(); err != nil {
 		return err
 	}
 	var err error
-	for tries := 0; tries < attempts; tries++ {
+	for tries := 0; tries < maxAttempts; tries++ {
 		before := p.has
 		err = p.more(ctx)
 		if ctx.Err() != nil {
@@ -152,8 +181,8 @@ func (p *part) whole(ctx context.Context) error {
 	return err
 }
 
-// read takes up what an earlier download left.
-func (p *part) read() error {
+// read hashes the part that an earlier download has left.
+func (p *partialFile) read() error {
 	p.hash = sha256.New()
 	n, err := io.Copy(p.hash, p.file)
 	p.has = n
@@ -163,18 +192,24 @@ func (p *part) read() error {
 	return err
 }
 
-func (p *part) reset() error {
+func (p *partialFile) reset() error {
 	p.hash, p.has = sha256.New(), 0
 	_, err := p.file.Seek(0, io.SeekStart)
 	return errors.Join(err, p.file.Truncate(0))
 }
 
-// more asks for what is missing.
-func (p *part) more(ctx context.Context) error {
+// more requests the missing part.
+func (p *partialFile) more(ctx context.Context) error {
 	if p.has == p.size {
 		return nil
 	}
-	url := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", p.repository.Scheme(), p.repository.RegistryStr(), p.repository.RepositoryStr(), p.digest)
+	url := fmt.Sprintf(
+		"%s://%s/v2/%s/blobs/%s",
+		p.repository.Scheme(),
+		p.repository.RegistryStr(),
+		p.repository.RepositoryStr(),
+		p.digest,
+	)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -188,14 +223,15 @@ func (p *part) more(ctx context.Context) error {
 	}
 	defer answer.Body.Close()
 	if p.has > 0 && answer.StatusCode >= http.StatusBadRequest && answer.StatusCode < http.StatusInternalServerError {
-		return errors.Join(errRange, p.reset()) // it does not understand the question
+		return errors.Join(errRange, p.reset()) // the registry refuses the range
 	}
 	if err := transport.CheckError(answer, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
 	}
 	from := fmt.Sprintf("bytes %d-", p.has)
-	if p.has > 0 && (answer.StatusCode != http.StatusPartialContent || !strings.HasPrefix(answer.Header.Get("Content-Range"), from)) {
-		if err := p.reset(); err != nil { // it gives all or nothing
+	if p.has > 0 &&
+		(answer.StatusCode != http.StatusPartialContent || !strings.HasPrefix(answer.Header.Get("Content-Range"), from)) {
+		if err := p.reset(); err != nil { // the registry ignores ranges and sends everything
 			return err
 		}
 	}
@@ -203,8 +239,8 @@ func (p *part) more(ctx context.Context) error {
 	return err
 }
 
-// Write takes what has come.
-func (p *part) Write(b []byte) (int, error) {
+// Write appends downloaded data.
+func (p *partialFile) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
 	p.has += int64(n)
@@ -212,19 +248,20 @@ func (p *part) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// errRange is a registry that gives no part of a layer.
+// errRange means that a registry does not support ranges.
 var errRange = errors.New("the registry gives no part of a layer")
 
-func badName(image string, err error) error {
+func invalidName(image string, err error) error {
 	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),
 		Hint: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
 }
 
-// registryFault tells what a registry, or the way to it, said.
+// registryFault returns a fault for an error of a registry, or of the connection to it.
 func registryFault(err error, doing string) error {
 	var refused *transport.Error
 	var dns *net.DNSError
-	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), or use an image that is here (buildlocal image)."
+	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), "+
+		"or use an image that is here (buildlocal image)."
 	switch {
 	case errors.As(err, &refused):
 		kind, way = refusal(refused)
@@ -243,10 +280,12 @@ func refusal(e *transport.Error) (engine.Kind, string) {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		for _, d := range e.Errors {
 			if strings.Contains(strings.ToLower(d.Message), "expired") {
-				return engine.NoRegistry, "The login at the registry has expired: log in again with docker login, or renew the password in the docker configuration."
+				return engine.NoRegistry, "The login at the registry has expired: log in again with docker login, or renew the " +
+					"password in the docker configuration."
 			}
 		}
-		return engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or put a login into the docker configuration (docker login)."
+		return engine.NoImage, "The registry does not have this image, or asks for a login: check the name, or put a " +
+			"login into the docker configuration (docker login)."
 	case http.StatusTooManyRequests:
 		return engine.NoRegistry, "The registry limits how often it may be asked: wait, or log in."
 	}

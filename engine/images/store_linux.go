@@ -20,39 +20,37 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Options says where a Store is, and how it does its work.
+// Options configures a Store.
 type Options struct {
-	Dir      string // absolute; made when something is put there
-	Platform string // such as linux/amd64: the images that run here
+	Dir      string // absolute; created when it is needed
+	Platform string // of the images to select, such as linux/amd64
 	Now      func() time.Time
-	// Login returns what a registry, such as ghcr.io, is told; an empty Login is
-	// nobody's. Nil knows none.
+	// Login returns the login of a registry, such as ghcr.io, or an empty one. It may be nil.
 	Login func(registry string) (Login, error)
-	// Unpack makes a directory of a layer's tar stream, with whiteouts as an
-	// overlay has them. Remove removes what it made. They may have to be done by
-	// somebody else: all files of a user's store belong to him, or to numbers he
-	// borrows.
+	// Unpack unpacks the tar stream of a layer into a directory, with whiteouts in the form of
+	// overlay. Remove removes that directory. Both may have to run with other user IDs: the
+	// files of a user's store are owned by the user, or by subordinate IDs.
 	Unpack func(ctx context.Context, dir string, from io.Reader) error
 	Remove func(ctx context.Context, dir string) error
 }
 
-// Store keeps images. Several processes may use one.
+// Store is a directory of images. Several processes can use it at the same time.
 //
-//	names/NAME.json   which image a name means; its time is when it was used last
-//	images/ID.json    configuration, and the layers; locked while it is in use
-//	layers/ID/fs      a layer, unpacked
-//	partial/ID        what has come of a layer's download
+//	names/NAME.json   the image of a name; its modification time is that of the last use
+//	images/ID.json    configuration and layers of an image; locked while it is in use
+//	layers/ID/fs      an unpacked layer
+//	partial/ID        an incomplete download of a layer
 //	temp/ID           a layer that is being unpacked
-//	locks/ID          held by who brings a layer
-//	lock              held by who pulls, shared; or by who removes, alone
+//	locks/ID          locked while a layer is being pulled
+//	lock              locked by pulls (shared) and removals (exclusive)
 //
-// A file or directory has its name only when it is whole.
+// Files and directories are renamed to their final names when they are complete.
 type Store struct{ Options }
 
 // New returns the store in o.Dir.
 func New(o Options) *Store { return &Store{o} }
 
-// Image is an image of the store. It stays there until it is closed.
+// Image is an image of the store. It is not removed until Close.
 type Image struct {
 	ID         string   // sha256:… of its configuration
 	Layers     []string // absolute directories, lowest first
@@ -62,10 +60,10 @@ type Image struct {
 	lock       *os.File
 }
 
-// Close lets go of the image.
+// Close releases the image.
 func (i *Image) Close() error { return i.lock.Close() }
 
-// record is an image as the store notes it.
+// record is the file of an image.
 type record struct {
 	ID         string   `json:"id"`
 	Layers     []string `json:"layers"` // diff IDs without sha256:, lowest first
@@ -76,11 +74,11 @@ type record struct {
 	Created time.Time `json:"created,omitzero"`
 }
 
-// label is a name as the store notes it.
+// label is the file of a name.
 type label struct {
 	Name   string    `json:"name"`
 	Image  string    `json:"image"`  // ID
-	Digest string    `json:"digest"` // of what the registry has; empty for none
+	Digest string    `json:"digest"` // of the image in its registry; empty if it does not come from one
 	Pulled time.Time `json:"pulled"`
 }
 
@@ -88,9 +86,9 @@ func (s *Store) path(parts ...string) string {
 	return filepath.Join(append([]string{s.Dir}, parts...)...)
 }
 
-// Need returns the first of the spellings of an image that is here, or that can
-// be had: from a registry, or for oci:DIR and tar:FILE from this machine. The
-// error is a *engine.Fault, or why ctx ended.
+// Need returns the first spelling of an image that is in the store, or that can be pulled.
+// The names oci:DIR and tar:FILE are always read again, which is cheap if nothing has
+// changed. The error is a *engine.Fault or the cause of ctx.
 func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	names := spec.Image.Names
 	if spec.Image.Alias != "" {
@@ -115,8 +113,14 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		}
 		image, err := s.Pull(ctx, name, spec.Hooks.ReportProgress)
 		if err == nil && !image.About.Matches(spec.Image.Digest) {
-			err = errors.Join(&engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
-				Hint: "Ask for the digest it has, or for none."}, image.Close())
+			err = errors.Join(
+				&engine.Fault{
+					Kind:    engine.NoImage,
+					Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
+					Hint:    "Ask for the digest it has, or for none.",
+				},
+				image.Close(),
+			)
 		}
 		if err == nil || ctx.Err() != nil {
 			return image, err
@@ -124,9 +128,12 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		faults = append(faults, err)
 	}
 	if len(faults) > 0 {
-		return nil, worst(faults)
+		return nil, engine.MostSpecific(faults)
 	}
-	f := &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or "))}
+	f := &engine.Fault{
+		Kind:    engine.NoImage,
+		Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or ")),
+	}
 	if spec.Image.Pull == engine.PullNever {
 		f.Message = fmt.Sprintf("image %s not found locally and --pull is never", strings.Join(names, " or "))
 		f.Hint = "Pull it first with buildlocal image pull, or run with --pull missing."
@@ -134,19 +141,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	return nil, f
 }
 
-// worst returns the fault that says most: one that is not "no such image".
-func worst(faults []error) error {
-	for _, err := range faults {
-		var f *engine.Fault
-		if !errors.As(err, &f) || f.Kind != engine.NoImage {
-			return err
-		}
-	}
-	return faults[len(faults)-1]
-}
-
-// Find returns an image that is here; the error wraps fs.ErrNotExist where there
-// is none of the name.
+// Find returns an image of the store. The error for an unknown name wraps fs.ErrNotExist.
 func (s *Store) Find(name string) (*Image, error) {
 	full, err := fullName(name)
 	if err != nil {
@@ -156,7 +151,7 @@ func (s *Store) Find(name string) (*Image, error) {
 	if err := s.read(&l, "names", fileOf(full)); err != nil {
 		return nil, err
 	}
-	image, err := s.use(l.Image)
+	image, err := s.acquire(l.Image)
 	if err == nil {
 		image.About.Name, image.About.Digest = shortName(l.Name), l.Digest
 		now := s.Now()
@@ -165,8 +160,8 @@ func (s *Store) Find(name string) (*Image, error) {
 	return image, err
 }
 
-// ReadFile returns a file of an image that is here, as its highest layer has it; the
-// error wraps fs.ErrNotExist where there is none.
+// ReadFile returns a file of an image, from its highest layer that has it. The error for a
+// missing one wraps fs.ErrNotExist.
 func (i *Image) ReadFile(name string) ([]byte, error) {
 	for n := len(i.Layers) - 1; n >= 0; n-- {
 		root, err := os.OpenRoot(i.Layers[n])
@@ -179,7 +174,7 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 		case errors.Is(err, fs.ErrNotExist):
 		case err == nil && info.Mode().IsRegular():
 			text, err = regular.ReadIn(root, strings.TrimPrefix(name, "/"), maxDocument)
-		case err == nil: // deleted there, or no file
+		case err == nil: // a whiteout, or not a regular file
 			err = fmt.Errorf("%s: no file: %w", name, fs.ErrInvalid)
 		}
 		if err := errors.Join(err, root.Close()); !errors.Is(err, fs.ErrNotExist) {
@@ -192,8 +187,8 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
-// fileOf returns the name of a file for a name of an image. The colon is left as
-// it is by the escaping, and one of this length by every file system.
+// fileOf returns the file name for a name of an image. The escaping keeps colons. The
+// length is limited to what every file system supports.
 func fileOf(name string) string {
 	escaped := url.PathEscape(name)
 	const most = 200
@@ -209,12 +204,12 @@ func (s *Store) read(into any, parts ...string) error {
 		return err
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w: %w", s.path(parts...), fs.ErrNotExist, err) // it is pulled anew
+		return fmt.Errorf("%s: %w: %w", s.path(parts...), fs.ErrNotExist, err) // it will be pulled again
 	}
 	return nil
 }
 
-// write puts a file in its place when it is whole.
+// write writes a file completely or not at all.
 func (s *Store) write(what any, parts ...string) error {
 	text, err := json.Marshal(what)
 	if err != nil {
@@ -224,7 +219,7 @@ func (s *Store) write(what any, parts ...string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(name), unfinished+"*")
+	file, err := os.CreateTemp(filepath.Dir(name), partialPrefix+"*")
 	if err != nil {
 		return err
 	}
@@ -239,13 +234,13 @@ func (s *Store) write(what any, parts ...string) error {
 	return nil
 }
 
-// unfinished begins the name of a file that is being written.
-const unfinished = ".new-"
+// partialPrefix is the prefix of files that are being written.
+const partialPrefix = ".new-"
 
-func isUnfinished(name string) bool { return strings.HasPrefix(name, unfinished) }
+func isPartial(name string) bool { return strings.HasPrefix(name, partialPrefix) }
 
-// use returns an image by its ID, and holds it.
-func (s *Store) use(id string) (*Image, error) {
+// acquire returns an image by its ID and locks it.
+func (s *Store) acquire(id string) (*Image, error) {
 	var r record
 	file := strings.TrimPrefix(id, "sha256:") + ".json"
 	lock, err := regular.Open(s.path("images", file))
@@ -263,7 +258,7 @@ func (s *Store) use(id string) (*Image, error) {
 	image.About = engine.Image{ID: id, Platform: s.Platform, Size: r.Size, Created: r.Created}
 	for _, layer := range r.Layers {
 		if err == nil && !s.hasLayer(layer) {
-			err = fs.ErrNotExist // it is pulled anew
+			err = fs.ErrNotExist // it will be pulled again
 		}
 		image.Layers = append(image.Layers, s.path("layers", layer, "fs"))
 	}
@@ -273,23 +268,35 @@ func (s *Store) use(id string) (*Image, error) {
 	return image, nil
 }
 
-// List returns all names, by name, and how many bytes all layers have together.
+// List returns all names, sorted, and the size of all layers in bytes.
 func (s *Store) List() (all []Named, total int64, err error) {
 	entries, err := os.ReadDir(s.path("names"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, err
 	}
 	for _, e := range entries {
-		if isUnfinished(e.Name()) {
+		if isPartial(e.Name()) {
 			continue
 		}
 		var l label
 		var r record
 		info, err := e.Info()
-		if err != nil || s.read(&l, "names", e.Name()) != nil || s.read(&r, "images", strings.TrimPrefix(l.Image, "sha256:")+".json") != nil {
+		if err != nil || s.read(&l, "names", e.Name()) != nil ||
+			s.read(&r, "images", strings.TrimPrefix(l.Image, "sha256:")+".json") != nil {
 			continue
 		}
-		all = append(all, Named{Name: shortName(l.Name), ID: l.Image, Digest: l.Digest, Size: r.Size, Pulled: l.Pulled, Used: info.ModTime(), Created: r.Created})
+		all = append(
+			all,
+			Named{
+				Name:    shortName(l.Name),
+				ID:      l.Image,
+				Digest:  l.Digest,
+				Size:    r.Size,
+				Pulled:  l.Pulled,
+				Used:    info.ModTime(),
+				Created: r.Created,
+			},
+		)
 	}
 	slices.SortFunc(all, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
 	layers, err := os.ReadDir(s.path("layers"))
@@ -302,7 +309,7 @@ func (s *Store) List() (all []Named, total int64, err error) {
 	return all, total, err
 }
 
-// hasLayer reports whether a layer is here, whole: its size is noted last.
+// hasLayer reports whether a layer is complete: its size is written last.
 func (s *Store) hasLayer(id string) bool {
 	_, err := os.Stat(s.path("layers", id, "size.json"))
 	return err == nil
@@ -314,9 +321,9 @@ func (s *Store) layerSize(id string) int64 {
 	return size
 }
 
-// Remove removes names; an image goes with its last one, a layer with its last
-// image. A name that is not there is fs.ErrNotExist. Without names it removes what
-// nobody needs, also downloads that were cut off.
+// Remove removes names. An image is removed with its last name, and a layer with its last
+// image. The error for an unknown name wraps fs.ErrNotExist. Without names it removes
+// everything unused, including interrupted downloads.
 func (s *Store) Remove(ctx context.Context, names ...string) error {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_EX)
 	if err != nil {
@@ -336,10 +343,10 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
 		}
 	}
-	return errors.Join(append(errs, s.sweep(ctx, len(names) == 0))...)
+	return errors.Join(append(errs, s.removeUnused(ctx, len(names) == 0))...)
 }
 
-// errMissing is a name that is not in the store.
+// errMissing is the error for an unknown name.
 var errMissing = fmt.Errorf("there is none of that name: %w", fs.ErrNotExist)
 
 func (s *Store) removeName(full string) error {
@@ -347,7 +354,7 @@ func (s *Store) removeName(full string) error {
 	if err := s.read(&l, "names", fileOf(full)); err != nil {
 		return err
 	}
-	if len(s.namesOf(l.Image)) > 1 {
+	if len(s.imageNames(l.Image)) > 1 {
 		return os.Remove(s.path("names", fileOf(full)))
 	}
 	if err := s.removeImage(l.Image); err != nil {
@@ -356,7 +363,7 @@ func (s *Store) removeName(full string) error {
 	return os.Remove(s.path("names", fileOf(full)))
 }
 
-// removeImage removes what is noted of an image, unless it is in use.
+// removeImage removes the record of an image, unless it is in use.
 func (s *Store) removeImage(id string) error {
 	file := s.path("images", strings.TrimPrefix(id, "sha256:")+".json")
 	lock, err := regular.Open(file)
@@ -373,22 +380,22 @@ func (s *Store) removeImage(id string) error {
 	return os.Remove(file)
 }
 
-func (s *Store) namesOf(id string) []string {
+func (s *Store) imageNames(id string) []string {
 	var names []string
 	entries, _ := os.ReadDir(s.path("names"))
 	for _, e := range entries {
 		var l label
-		if !isUnfinished(e.Name()) && s.read(&l, "names", e.Name()) == nil && l.Image == id {
+		if !isPartial(e.Name()) && s.read(&l, "names", e.Name()) == nil && l.Image == id {
 			names = append(names, l.Name)
 		}
 	}
 	return names
 }
 
-// sweep removes images without a name, layers that no image has, and what was cut
-// off; downloads only where that is wanted, for they could go on. Nobody pulls
-// meanwhile.
-func (s *Store) sweep(ctx context.Context, downloads bool) error {
+// removeUnused removes images without a name, layers without an image, and temporary files.
+// Interrupted downloads, which could be resumed, are removed only if downloads is set. The
+// caller has the exclusive lock, so that no pull is running.
+func (s *Store) removeUnused(ctx context.Context, downloads bool) error {
 	used := map[string]bool{}
 	images, _ := os.ReadDir(s.path("images"))
 	for _, e := range images {
@@ -397,7 +404,7 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 		if !is || s.read(&r, "images", e.Name()) != nil {
 			continue
 		}
-		if len(s.namesOf("sha256:"+id)) == 0 && s.removeImage("sha256:"+id) == nil {
+		if len(s.imageNames("sha256:"+id)) == 0 && s.removeImage("sha256:"+id) == nil {
 			continue
 		}
 		for _, l := range r.Layers {
@@ -406,7 +413,7 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 	}
 	var errs []error
 	for _, dir := range []string{"names", "images"} {
-		left, _ := filepath.Glob(s.path(dir, unfinished+"*"))
+		left, _ := filepath.Glob(s.path(dir, partialPrefix+"*"))
 		for _, file := range left {
 			errs = append(errs, os.Remove(file))
 		}
@@ -430,7 +437,8 @@ func (s *Store) sweep(ctx context.Context, downloads bool) error {
 	return errors.Join(errs...)
 }
 
-// discard takes a layer's name away before its files.
+// discard renames a layer before it removes its files, so that an incomplete one is never
+// used.
 func (s *Store) discard(ctx context.Context, layer string) error {
 	gone := s.path("temp", "gone-"+layer)
 	if err := errors.Join(s.Options.Remove(ctx, gone), os.MkdirAll(s.path("temp"), 0o755)); err != nil {
@@ -442,10 +450,10 @@ func (s *Store) discard(ctx context.Context, layer string) error {
 	return s.Options.Remove(ctx, gone)
 }
 
-// lock takes the lock of a file of the store, and waits for it until ctx ends.
+// lock locks a file of the store, and waits for it until ctx ends.
 func (s *Store) lock(ctx context.Context, name string, how int) (func(), error) {
 	file := s.path(name)
-	// Nobody else looks in: an image has programs that give away their owner's rights.
+	// Other users must not have access: images contain setuid programs.
 	err := errors.Join(os.MkdirAll(s.Dir, 0o700), os.Chmod(s.Dir, 0o700), os.MkdirAll(filepath.Dir(file), 0o755))
 	if err != nil {
 		return nil, fmt.Errorf("make the store of images: %w", err)

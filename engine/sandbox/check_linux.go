@@ -8,27 +8,34 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Check makes a sandbox and says what came of it; temp is an empty directory for
-// it. For images it is made of none. The error is a *engine.Fault.
+// Check creates a sandbox as a test and reports what it can do. temp is an empty directory
+// for it. In Images mode the sandbox has no image. The error is a *engine.Fault.
 func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	r := Report{Users: e.id.users.string(e.id.kind)}
 	s := engine.Spec{
-		Name: "check", Mounts: engine.Mounts{Temp: temp}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
-		Hooks: engine.Hooks{OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }},
+		Name: "check", Mounts: engine.Mounts{Temp: temp},
+		Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
+		Hooks: engine.Hooks{
+			OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
+		},
 	}
-	if e.options.Shape == Images && e.id.kind == idsSingle {
-		r.Notes = append(r.Notes, "For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.")
+	if e.options.Mode == Images && e.id.kind == idsSingle {
+		r.Notes = append(
+			r.Notes,
+			"For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 "+
+				"--add-subgids 100000-165535 USER.",
+		)
 	}
 	c := &Container{id: e.id, base: temp + "/sandbox", warnf: s.Hooks.Warnf, calls: map[int]*call{}}
 	var err error
-	if c.process, err = e.process(s.Name); err != nil {
-		return r, e.cannot(err)
+	if c.server, err = e.process(s.Name); err != nil {
+		return r, e.diagnose(err)
 	}
-	err = c.lay(ctx, s, e)
+	err = c.setupRootfs(ctx, s, e)
 	return r, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 }
 
-// string says who there is in a sandbox.
+// string describes the users of a sandbox.
 func (b block) string(kind string) string {
 	switch kind {
 	case idsRoot:

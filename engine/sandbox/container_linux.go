@@ -19,19 +19,19 @@ import (
 	"github.com/buildlocal/buildlocal/engine/images"
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 	"github.com/buildlocal/buildlocal/internal/cgroup"
-	"github.com/buildlocal/buildlocal/internal/layer"
+	"github.com/buildlocal/buildlocal/internal/overlay"
 )
 
 // Container is one sandbox. See engine.Container.
 type Container struct {
-	*process
+	*server
 	id       identity
 	env      []string
-	base     string        // directory of the host
-	trees    []engine.Tree // nil where what is written to them is kept in memory
+	base     string        // directory of the host for the sandbox's files
+	trees    []engine.Tree // nil if changes to them are kept in memory
 	image    *images.Image
 	limits   []group
-	meter    *cgroup.Meter // made when it is first asked
+	meter    *cgroup.Meter // created at the first call of Usage
 	services []net.Listener
 	warnf    func(format string, args ...any)
 
@@ -39,16 +39,16 @@ type Container struct {
 	next   int
 	calls  map[int]*call
 	closed bool
-	main   chan struct{} // closed when Main is told; nil without one
+	main   chan struct{} // closed when OnExit was called; nil without Main
 }
 
-// call is a request that has not ended.
+// call is a request in progress.
 type call struct {
-	began chan inside.Answer // its first answer
-	ended chan inside.Answer
+	began chan inside.Response // its first response
+	ended chan inside.Response
 }
 
-// diskFull says so of an error that means it.
+// diskFull returns a fault for an error that means a full disk, and else wraps it.
 func diskFull(err error, doing string) error {
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		return err
@@ -57,7 +57,7 @@ func diskFull(err error, doing string) error {
 		Hint: "Free up space in the temporary directory, or set TMPDIR to another directory."}
 }
 
-// listen hands answers to those who wait for them.
+// listen passes responses to the calls that wait for them. It ends with the server.
 func (c *Container) listen() {
 	for {
 		a, err := c.receive()
@@ -90,7 +90,7 @@ func (c *Container) listen() {
 	}
 }
 
-// drop tells all who wait that the sandbox is gone.
+// drop ends all calls because the server is gone.
 func (c *Container) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,15 +101,16 @@ func (c *Container) drop() {
 	c.calls = nil
 }
 
-// errOneUser is returned for a process of another user, where there is one only.
+// errOneUser is the error for a process of another user if the sandbox has a single one.
 var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
 	Message: "the sandbox of a non-root user has only the user root",
-	Hint:    "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and /etc/subgid assign a range and the package uidmap is installed."}
+	Hint: "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and " +
+		"/etc/subgid assign a range and the package uidmap is installed."}
 
-// errGone is a sandbox that has ended.
+// errGone is the error of a sandbox that has ended.
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
 
-// call sends a request and returns what its answers come by.
+// call sends a request. Its responses arrive on the channels of the result.
 func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,7 +119,7 @@ func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error
 	}
 	c.next++
 	r.ID = c.next
-	waiting := &call{began: make(chan inside.Answer, 2), ended: make(chan inside.Answer, 1)}
+	waiting := &call{began: make(chan inside.Response, 2), ended: make(chan inside.Response, 1)}
 	c.calls[r.ID] = waiting
 	if err := c.send(r, files...); err != nil {
 		delete(c.calls, r.ID)
@@ -127,14 +128,14 @@ func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error
 	return r.ID, waiting, nil
 }
 
-func faultOf(a inside.Answer, open bool) error {
+func faultOf(a inside.Response, open bool) error {
 	if !open {
 		return errGone
 	}
 	return a.Err()
 }
 
-// Exec runs one more process. See engine.Container.
+// Exec runs another process. See engine.Container.
 func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
@@ -153,7 +154,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	}
 }
 
-// killed ends a process and its group, and waits until they are gone.
+// killed kills a process and its process group, and waits until they are gone.
 func (c *Container) killed(id int, waiting *call) {
 	for {
 		c.mu.Lock()
@@ -183,7 +184,9 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	if main {
 		op = inside.Main
 	}
-	id, waiting, err := c.call(inside.Request{Op: op, Args: p.Args, Env: last(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil}, s.theirs...)
+	id, waiting, err := c.call(
+		inside.Request{Op: op, Args: p.Args, Env: uniqueEnv(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil},
+		s.theirs...)
 	closeAll(s.theirs)
 	if err != nil {
 		s.finish()
@@ -206,8 +209,8 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	return id, waiting, s, nil
 }
 
-// last keeps of each variable what was said last.
-func last(env []string) []string {
+// uniqueEnv keeps the last value of each variable, as the kernel would show several.
+func uniqueEnv(env []string) []string {
 	at := map[string]int{}
 	var all []string
 	for _, v := range env {
@@ -222,7 +225,7 @@ func last(env []string) []string {
 	return all
 }
 
-// startMain starts the process the sandbox lives for.
+// startMain starts Main.
 func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 	if s.Main == nil {
 		return context.Cause(ctx)
@@ -262,7 +265,8 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	err = errors.Join(err, w.Close())
 	a, open := <-waiting.ended
 	if fault := faultOf(a, open); fault != nil {
-		return diskFull(fault, "copy into the sandbox") // it says more than the broken pipe it leaves
+		// the server's reason is better than the broken pipe that it causes here
+		return diskFull(fault, "copy into the sandbox")
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -270,7 +274,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	return err
 }
 
-// CopyOut packs what stands at a path. See engine.Container.
+// CopyOut returns a file or directory as a tar stream. See engine.Container.
 func (c *Container) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -291,26 +295,27 @@ func (c *Container) CopyOut(ctx context.Context, path string) (io.ReadCloser, er
 	case <-ctx.Done():
 		return nil, errors.Join(context.Cause(ctx), r.Close())
 	}
-	return &packed{r, ctx, context.AfterFunc(ctx, func() { r.Close() }), waiting}, nil
+	return &tarStream{r, ctx, context.AfterFunc(ctx, func() { r.Close() }), waiting}, nil
 }
 
-// packed is a stream whose end is told: a fault of the packing is not an end.
-type packed struct {
+// tarStream is a stream of the server. Its end is an error if packing failed, so that a
+// truncated stream is not taken for a complete one.
+type tarStream struct {
 	*os.File
-	ctx     context.Context // its end ends the stream
+	ctx     context.Context // the stream is closed when it ends
 	forget  func() bool
 	waiting *call
 }
 
 // Close ends the stream.
-func (p *packed) Close() error {
+func (p *tarStream) Close() error {
 	if p.forget() {
 		return p.File.Close()
 	}
-	return nil // the end of ctx has closed it
+	return nil // ctx has ended and closed it
 }
 
-func (p *packed) Read(b []byte) (int, error) {
+func (p *tarStream) Read(b []byte) (int, error) {
 	n, err := p.File.Read(b)
 	if err != nil && p.ctx.Err() != nil {
 		return n, context.Cause(p.ctx)
@@ -325,11 +330,11 @@ func (p *packed) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close ends all in the sandbox and removes it. See engine.Container.
+// Close kills all processes and removes the sandbox. See engine.Container.
 func (c *Container) Close(ctx context.Context) error {
 	c.unlisten()
-	if c.process != nil {
-		_ = c.conn.Close() // with it the process that serves ends all others, removes what they wrote and ends
+	if c.server != nil {
+		_ = c.conn.Close() // the server then kills all other processes, removes their files, and exits
 		select {
 		case <-c.gone:
 		case <-ctx.Done():
@@ -355,29 +360,29 @@ func (c *Container) Close(ctx context.Context) error {
 	return err
 }
 
-// Untouched reports that a tree is as it was. See engine.Watcher. What is kept in
-// memory cannot be seen from here.
+// Untouched reports whether nothing in a tree has changed. See engine.Watcher. Changes that
+// are kept in memory are not visible on the host, so the result is then false.
 func (c *Container) Untouched(path string) bool {
 	for i, t := range c.trees {
-		if name, in := layer.Below(t.Path, path); in {
-			return layer.Untouched(inside.Upper(c.base, i), name)
+		if name, in := overlay.Below(t.Path, path); in {
+			return overlay.Untouched(inside.Upper(c.base, i), name)
 		}
 	}
 	return false
 }
 
-// Written returns where what was written stands. See engine.Watcher.
+// Written returns where the host stores a file that was written. See engine.Watcher.
 func (c *Container) Written(path string) (dir, name string) {
 	if c.trees == nil {
 		return "", ""
 	}
 	upper, name := inside.RootUpper(c.base), strings.TrimPrefix(path, "/")
 	for i, t := range c.trees {
-		if below, in := layer.Below(t.Path, path); in {
+		if below, in := overlay.Below(t.Path, path); in {
 			upper, name = inside.Upper(c.base, i), below
 		}
 	}
-	if !layer.Written(upper, name) {
+	if !overlay.Written(upper, name) {
 		return "", ""
 	}
 	return upper, name
@@ -388,7 +393,7 @@ func (c *Container) View() (*os.Root, error) {
 	return os.OpenRoot(fmt.Sprintf("/proc/%d/root", c.command.Process.Pid))
 }
 
-// Usage returns what the sandbox has used. See engine.Meter.
+// Usage returns the consumption of the sandbox. See engine.Metered.
 func (c *Container) Usage(context.Context) (engine.Usage, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -397,7 +402,7 @@ func (c *Container) Usage(context.Context) (engine.Usage, error) {
 		for _, g := range c.limits {
 			dirs = append(dirs, g.dir)
 		}
-		m, err := cgroup.At(dirs...)
+		m, err := cgroup.ForDirs(dirs...)
 		if err != nil {
 			return engine.Usage{}, fmt.Errorf("%w: %w", engine.ErrUnsupported, err)
 		}

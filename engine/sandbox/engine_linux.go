@@ -19,34 +19,34 @@ import (
 
 func native() string { return "linux/" + runtime.GOARCH }
 
-// Engine makes sandboxes. See engine.Engine.
+// Engine creates sandboxes. See engine.Engine.
 type Engine struct {
 	options Options
 	id      identity
 
 	mu   sync.Mutex
-	warm *process // started before it is known what for; nil for none
+	warm *server // started by Warm, and used by the next Start; nil if not started
 }
 
-// New returns an Engine of this machine.
+// New returns an Engine. The host is not checked before Start or Check.
 func New(o Options) *Engine {
-	if o.Shape == Host { // another user's files cannot be seen as another's
-		return &Engine{options: o, id: alone()}
+	if o.Mode == Host { // another mapping of user IDs would show the host's files with wrong owners
+		return &Engine{options: o, id: singleID()}
 	}
 	return &Engine{options: o, id: identityOf(o.User)}
 }
 
-// Warm starts what a sandbox needs first, while it is still settled what runs in
-// it. Close ends it where nothing is started.
+// Warm starts the processes of a sandbox before its spec is known, while the build
+// is still being read. Close ends them if nothing was started.
 func (e *Engine) Warm() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.warm == nil {
-		e.warm, _ = e.startWarm("") // a failure is told when it is started in earnest
+		e.warm, _ = e.startWarm("") // Start tries again and reports the error
 	}
 }
 
-// Close ends what Warm started.
+// Close ends the processes that Warm started.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -57,8 +57,8 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// process returns a process in namespaces of its own.
-func (e *Engine) process(name string) (*process, error) {
+// process returns a server in its own namespaces: the one of Warm, or a new one.
+func (e *Engine) process(name string) (*server, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p := e.warm; p != nil {
@@ -68,8 +68,8 @@ func (e *Engine) process(name string) (*process, error) {
 	return e.startWarm(name)
 }
 
-// startWarm starts a process in namespaces, and the first process of the sandbox.
-func (e *Engine) startWarm(name string) (*process, error) {
+// startWarm starts a server in new namespaces, and the first process of the sandbox.
+func (e *Engine) startWarm(name string) (*server, error) {
 	p, err := e.id.start(name, namespaces)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (e *Engine) startWarm(name string) (*process, error) {
 	return p, nil
 }
 
-// metadata returns the addresses that a build does not reach.
+// metadata returns the metadata addresses in the form of package inside.
 func metadata() []inside.Metadata {
 	var all []inside.Metadata
 	for _, m := range engine.MetadataAddresses() {
@@ -90,12 +90,12 @@ func metadata() []inside.Metadata {
 	return all
 }
 
-// namespaces are those of a sandbox.
+// namespaces are the kinds of namespaces that a sandbox has.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// Start lays a sandbox and starts its first process. See engine.Engine.
+// Start creates a sandbox and starts Main. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
-	if err := e.options.refuse(s, e.id.kind == idsRoot); err != nil {
+	if err := e.options.check(s, e.id.kind == idsRoot); err != nil {
 		return nil, err
 	}
 	c := &Container{id: e.id, base: filepath.Join(s.Mounts.Temp, "sandbox"), warnf: s.Hooks.Warnf, calls: map[int]*call{}}
@@ -111,43 +111,45 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 	path := e.options.Path
 	var err error
-	if c.process, err = e.process(s.Name); err != nil { // before an image is brought in vain
-		return e.cannot(err)
+	if c.server, err = e.process(s.Name); err != nil { // before an image is pulled in vain
+		return e.diagnose(err)
 	}
-	if e.options.Shape == Images {
+	if e.options.Mode == Images {
 		if c.image, err = e.store().Need(ctx, s); err != nil {
 			return err
 		}
 		s.Hooks.ReportImage(c.image.About)
-		path = usualPath
+		path = defaultPath
 		c.env = c.image.Env
 	}
 	c.env = slices.Concat([]string{"PATH=" + path, "HOSTNAME=" + inside.HostName}, c.env, s.Env)
-	if err := c.lay(ctx, s, e); err != nil {
+	if err := c.setupRootfs(ctx, s, e); err != nil {
 		return err
 	}
 	go c.listen()
 	return nil
 }
 
-// usualPath is the PATH of an image that says none, as Docker has it.
-const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// defaultPath is the PATH of an image that does not set one, as in Docker.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// lay has the file system laid, and waits for it.
-func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
+// setupRootfs makes the server mount the file system, and waits for it.
+func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) error {
 	if err := os.Mkdir(c.base, 0o700); err != nil {
 		return diskFull(err, "make a directory for the sandbox")
 	}
 	if err := c.listenFor(s.Network.Services); err != nil {
 		return err
 	}
-	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), memoryOfMachine()); over != "" {
+	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), hostMemory()); over != "" {
 		c.warnf("%s", over)
 	}
-	c.limits = limit(s, c.warnf)
-	l := &inside.Layout{
-		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Metadata: s.Network.Metadata, Detours: c.detours(s), Privileged: s.Resources.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
+	c.limits = applyLimits(s, c.warnf)
+	l := &inside.Rootfs{
+		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
+		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged,
+		Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt,
+		Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
@@ -174,13 +176,13 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	if err != nil {
-		return e.cannot(diskFull(err, "lay the sandbox"))
+		return e.diagnose(diskFull(err, "lay the sandbox"))
 	}
 	if a.Memory {
 		c.trees = nil
 		c.warnf("Build writes are kept in memory: %s does not support overlay mounts.", s.Mounts.Temp)
 	}
-	c.reached(s, a.Unguarded == "")
+	c.listenServices(s, a.Unguarded == "")
 	if a.Unguarded != "" && !s.Network.Metadata {
 		c.warnf("The build can reach metadata endpoints: %s.", a.Unguarded)
 	}

@@ -14,22 +14,29 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// TestAMountThatFailsLeavesNothing has each mount fail, and has the process that
-// lays the sandbox killed before each.
-func TestAMountThatFailsLeavesNothing(t *testing.T) {
+// TestStart_MountFailureCleansUp makes each mount fail in turn, and kills the server before
+// each.
+func TestStart_MountFailureCleansUp(t *testing.T) {
 	for _, die := range []bool{false, true} {
 		t.Run(fmt.Sprintf("the process is killed %v", die), func(t *testing.T) {
 			started, failed := false, 0
 			for at := 1; !started; at++ {
 				temp := t.TempDir()
 				tree := t.TempDir()
-				e := New(Options{Shape: Host, Path: os.Getenv("PATH"), failAt: at, die: die})
+				e := New(Options{Mode: Host, Path: os.Getenv("PATH"), failAt: at, die: die})
 				spec := engine.Spec{
-					Name: fmt.Sprintf("buildlocal-fault-%v-%d-%d", die, at, os.Getpid()), Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch"},
-						Trees: []engine.Tree{{Host: tree, Path: "/src"}}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
+					Name: fmt.Sprintf(
+						"buildlocal-fault-%v-%d-%d",
+						die,
+						at,
+						os.Getpid(),
+					), Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch"},
+						Trees: []engine.Tree{
+							{Host: tree, Path: "/src"},
+						}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 				}
 				c, err := e.Start(t.Context(), spec)
-				started = err == nil && at > 10 // a mount that may fail may fail
+				started = err == nil && at > 10 // some mounts are optional
 				if err == nil {
 					err = c.Close(context.Background())
 					if err != nil {
@@ -86,14 +93,14 @@ func running(name string) bool {
 	return false
 }
 
-// TestAKilledServerIsToldAndLeavesNothing kills the process that serves a sandbox.
-func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
+// TestServer_KilledIsReported kills the server of a sandbox.
+func TestServer_KilledIsReported(t *testing.T) {
 	temp := t.TempDir()
-	e := New(Options{Shape: Host, Path: os.Getenv("PATH")})
+	e := New(Options{Mode: Host, Path: os.Getenv("PATH")})
 	spec := engine.Spec{Name: fmt.Sprintf("buildlocal-killed-%d", os.Getpid()), Mounts: engine.Mounts{Temp: temp}}
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
-		t.Skip(err) // another test says so
+		t.Skip(err) // reported by another test
 	}
 	word := fmt.Sprintf("left-behind-%d", os.Getpid())
 	go func() {
@@ -102,8 +109,12 @@ func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
 		}
 		_ = c.(*Container).command.Process.Kill()
 	}()
-	_, err = c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "mkdir -p /d/e; chmod 0 /d; setsid sh " +
-		"-c ': " + word + "; sleep 1000' & sleep 1000"}})
+	_, err = c.Exec(
+		t.Context(),
+		engine.Process{
+			Args: []string{"sh", "-c", "mkdir -p /d/e; chmod 0 /d; setsid sh -c ': " + word + "; sleep 1000' & sleep 1000"},
+		},
+	)
 	var f *engine.Fault
 	if !errors.As(err, &f) || f.Kind != engine.Died {
 		t.Errorf("got %v", err)
@@ -114,8 +125,8 @@ func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
 	nothingLeft(t, 0, word, temp)
 }
 
-// TestAFullDiskIsCalledSo fills what the sandbox writes to.
-func TestAFullDiskIsCalledSo(t *testing.T) {
+// TestFault_DiskFull fills the file system that the sandbox writes to.
+func TestFault_DiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs a small file system")
 	}
@@ -125,14 +136,16 @@ func TestAFullDiskIsCalledSo(t *testing.T) {
 		t.Skip(err)
 	}
 	defer l.unmount()
-	e := New(Options{Shape: Host, Path: os.Getenv("PATH")})
+	e := New(Options{Mode: Host, Path: os.Getenv("PATH")})
 	c, err := e.Start(t.Context(), engine.Spec{Name: "full", Mounts: engine.Mounts{Temp: small}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	exit, err := c.Exec(t.Context(), engine.Process{Args: []string{"sh", "-c", "head -c 100000000 /dev/zero " +
-		">/big"}, Stderr: &out})
+	exit, err := c.Exec(
+		t.Context(),
+		engine.Process{Args: []string{"sh", "-c", "head -c 100000000 /dev/zero >/big"}, Stderr: &out},
+	)
 	if err != nil || exit == 0 || !strings.Contains(out.String(), "No space left on device") {
 		t.Errorf("exit %d, %v: %s", exit, err, out.String())
 	}

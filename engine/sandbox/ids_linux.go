@@ -16,27 +16,28 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// identity says whose numbers the users of a sandbox are.
+// identity decides which user IDs of the host the users of a sandbox have.
 type identity struct {
-	kind     string // root, range or single
-	uid, gid int    // of who runs this program
+	kind     string // idsRoot, idsRange or idsSingle
+	uid, gid int    // of this process
 
-	users, groups block // kind range: the numbers he may borrow
+	users, groups block // the subordinate IDs of kind idsRange
 }
 
-// block is a run of numbers.
+// block is a range of user or group IDs.
 type block struct{ start, size int }
 
-// The kinds of identity. A plain user is root inside; with a range there are
-// other users too, whose numbers are set aside for him in /etc/subuid.
+// The kinds of identity. The user of this program is root in the sandbox. With a range of
+// subordinate IDs, which /etc/subuid and /etc/subgid assign, the sandbox has other users
+// too.
 const (
 	idsRoot   = "root"
 	idsRange  = "range"
 	idsSingle = "single"
 )
 
-// alone is an identity of one user.
-func alone() identity {
+// singleID returns an identity with a single user.
+func singleID() identity {
 	id := identity{kind: idsSingle, uid: os.Geteuid(), gid: os.Getegid()}
 	if id.uid == 0 {
 		id.kind = idsRoot
@@ -44,9 +45,9 @@ func alone() identity {
 	return id
 }
 
-// identityOf returns the best identity a user can have here.
+// identityOf returns the best identity that a user can have on this host.
 func identityOf(user string) identity {
-	id := alone()
+	id := singleID()
 	if id.kind == idsRoot {
 		return id
 	}
@@ -56,22 +57,22 @@ func identityOf(user string) identity {
 	if line, found := inside.User("/etc/passwd", names[0]); found {
 		names = append(names, line[0])
 	}
-	if user != "" { // whom another directory of users knows
+	if user != "" { // known only to a remote user database
 		names = append(names, user)
 	}
-	id.users, id.groups = borrowed("/etc/subuid", names), borrowed("/etc/subgid", names)
+	id.users, id.groups = subIDs("/etc/subuid", names), subIDs("/etc/subgid", names)
 	if noUIDs == nil && noGIDs == nil && id.users.size > 0 && id.groups.size > 0 {
 		id.kind = idsRange
 	}
 	return id
 }
 
-// enough is how many numbers are borrowed at most: those a system has.
-const enough = 1<<16 - 1
+// maxIDs is how many subordinate IDs are used: as many as a system without user namespaces
+// has. A smaller range does not have all users of common images.
+const maxIDs = 1<<16 - 1
 
-// borrowed returns the first numbers a file sets aside for a user, who stands
-// there by name or number.
-func borrowed(file string, names []string) block {
+// subIDs returns the first range that a file assigns to a user, given by names and ID.
+func subIDs(file string, names []string) block {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
 		fields := strings.Split(strings.TrimSpace(line), ":")
@@ -81,13 +82,14 @@ func borrowed(file string, names []string) block {
 		start, err1 := strconv.Atoi(fields[1])
 		size, err2 := strconv.Atoi(fields[2])
 		if err1 == nil && err2 == nil && size > 0 {
-			return block{start, min(size, enough)}
+			return block{start, min(size, maxIDs)}
 		}
 	}
 	return block{}
 }
 
-// store is the name of the directory of images whose files have these owners.
+// store returns the name of the directory of images whose files have these owners. Layers
+// that were unpacked with one mapping cannot be used with another.
 func (id identity) store() string {
 	if id.kind == idsRange {
 		return fmt.Sprintf("range-%d-%d", id.users.start, id.groups.start)
@@ -95,16 +97,17 @@ func (id identity) store() string {
 	return id.kind
 }
 
-// opaque is the attribute by which a directory of a layer hides what lies below.
-func (id identity) opaque() string {
+// opaqueAttribute returns the extended attribute that makes a directory of a layer hide the
+// directory below it.
+func (id identity) opaqueAttribute() string {
 	if id.kind == idsRoot {
 		return "trusted.overlay.opaque"
 	}
 	return "user.overlay.opaque"
 }
 
-// attributes are how a process of this identity is started, in further namespaces.
-func (id identity) attributes(flags uintptr) *syscall.SysProcAttr {
+// processAttributes returns the attributes of a process with this identity in new namespaces.
+func (id identity) processAttributes(flags uintptr) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
 	if id.kind == idsRoot {
 		return attr
@@ -117,9 +120,9 @@ func (id identity) attributes(flags uintptr) *syscall.SysProcAttr {
 	return attr
 }
 
-// lend gives a process that has been started its borrowed numbers. Only the
-// system's own programs may do so.
-func (id identity) lend(pid int) error {
+// writeIDMaps maps the subordinate IDs into the user namespace of a process. Only the
+// setuid programs newuidmap and newgidmap may do that.
+func (id identity) writeIDMaps(pid int) error {
 	groups := make(chan error, 1)
 	go func() { groups <- mapping("newgidmap", pid, id.gid, id.groups) }()
 	users := mapping("newuidmap", pid, id.uid, id.users)
@@ -128,7 +131,16 @@ func (id identity) lend(pid int) error {
 
 func mapping(program string, pid, own int, more block) error {
 	var complaint bytes.Buffer
-	c := exec.Command(program, strconv.Itoa(pid), "0", strconv.Itoa(own), "1", "1", strconv.Itoa(more.start), strconv.Itoa(more.size))
+	c := exec.Command(
+		program,
+		strconv.Itoa(pid),
+		"0",
+		strconv.Itoa(own),
+		"1",
+		"1",
+		strconv.Itoa(more.start),
+		strconv.Itoa(more.size),
+	)
 	c.Stderr = &complaint
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(complaint.String()))

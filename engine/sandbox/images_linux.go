@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// store returns where the engine keeps images.
+// store returns the store of images.
 func (e *Engine) store() *images.Store {
 	id := identityOf(e.options.User)
 	return images.New(images.Options{
@@ -24,11 +24,11 @@ func (e *Engine) store() *images.Store {
 	})
 }
 
-// Images returns the images the engine keeps, by name, and how many bytes all their
-// layers have together.
+// Images returns the images of the store by name, and the size of all their layers in
+// bytes.
 func (e *Engine) Images() ([]images.Named, int64, error) { return e.store().List() }
 
-// Pull brings an image. The error is a *engine.Fault, or why ctx ended.
+// Pull pulls an image. The error is a *engine.Fault or the cause of ctx.
 func (e *Engine) Pull(ctx context.Context, name string, tell func(engine.Progress)) error {
 	image, err := e.store().Pull(ctx, name, tell)
 	if err != nil {
@@ -37,14 +37,14 @@ func (e *Engine) Pull(ctx context.Context, name string, tell func(engine.Progres
 	return image.Close()
 }
 
-// RemoveImages removes names of images; what has no name left goes too. The error
-// wraps fs.ErrNotExist or images.ErrInUse.
+// RemoveImages removes names of images, and images without a name. The error wraps
+// fs.ErrNotExist or images.ErrInUse.
 func (e *Engine) RemoveImages(ctx context.Context, names ...string) error {
 	return e.store().Remove(ctx, names...)
 }
 
-// ReadImageFile returns a file of an image that is kept; the error wraps fs.ErrNotExist
-// where there is none.
+// ReadImageFile returns a file of an image in the store. The error for a missing one wraps
+// fs.ErrNotExist.
 func (e *Engine) ReadImageFile(image, file string) ([]byte, error) {
 	i, err := e.store().Find(image)
 	if err != nil {
@@ -54,33 +54,37 @@ func (e *Engine) ReadImageFile(image, file string) ([]byte, error) {
 	return text, errors.Join(err, i.Close())
 }
 
-// Discard removes a directory of a run that is gone, whoever its files belong to.
+// Discard removes a directory of a terminated run, whichever user owns its files.
 func (e *Engine) Discard(ctx context.Context, dir string) error { return e.id.remove(ctx, dir) }
 
-// unpackLayer unpacks a layer of an image. Another process does it, which has the
-// right to all its files; this one unzips meanwhile.
+// unpackLayer unpacks a layer of an image. A process with the sandbox's user IDs does it,
+// which may access all of the files. This one decompresses at the same time.
 func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	const large = 1 << 20 // bytes; the default keeps one side waiting for the other
+	const large = 1 << 20 // bytes of the pipe; with the default of 64 KiB the two sides wait for each other
 	_, _ = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, large)
 	reading := make(chan error, 1)
 	go func() {
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 1<<18))
 		reading <- errors.Join(err, w.Close())
 	}()
-	err = id.once(ctx, inside.Request{Op: inside.Layer, Path: dir, Opaque: id.opaque(), Owners: id.kind != idsSingle}, r)
+	err = id.once(
+		ctx,
+		inside.Request{Op: inside.Layer, Path: dir, Opaque: id.opaqueAttribute(), Owners: id.kind != idsSingle},
+		r,
+	)
 	r.Close()
 	if readErr := <-reading; err == nil || !errors.Is(readErr, unix.EPIPE) && readErr != nil {
-		return readErr // what it came from says more than a stream that ends early
+		return readErr // the reason of the stream is better than its early end
 	}
 	return err
 }
 
-// remove removes a directory whose files may belong to borrowed numbers, or be in
-// directories that nobody may write to.
+// remove removes a directory whose files may be owned by subordinate IDs, or be in
+// directories without write permission.
 func (id identity) remove(ctx context.Context, dir string) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -19,21 +19,21 @@ import (
 	"github.com/buildlocal/buildlocal/internal/cgroup"
 )
 
-// group is a control group: a directory of the kernel's, with the processes that
-// it counts and limits.
+// group is a control group: a directory of the kernel whose member processes are counted
+// and limited.
 type group struct {
 	dir   string
-	procs *os.File // what a process writes itself to, to join
+	procs *os.File // a process joins by writing to it
 }
 
-// controller is a way to limit one thing, in one version of control groups.
+// controller limits one resource, in one version of control groups.
 type controller struct {
-	name  string // of the thing, for a person too
+	name  string // of the resource, also for messages
 	files [2]map[string]string
 }
 
-// limitsOf returns what is written to which file, in version 1 and 2; what is not
-// limited is counted.
+// limitsOf returns the content of each control file, for versions 1 and 2. Groups are also
+// created for unlimited resources, to count them.
 func limitsOf(l engine.Limits) []controller {
 	all := []controller{{name: "memory"}, {name: "cpuacct"}}
 	if l.Memory > 0 {
@@ -41,25 +41,31 @@ func limitsOf(l engine.Limits) []controller {
 		all[0].files = [2]map[string]string{{"memory.limit_in_bytes": bytes}, {"memory.max": bytes}}
 	}
 	if l.CPUs > 0 && l.CPUs < float64(runtime.NumCPU()) {
-		const period = 100_000 // microseconds
+		const period = 100_000 // microseconds; the kernel's default
 		quota := strconv.Itoa(int(l.CPUs * period))
-		all = append(all, controller{"cpu", [2]map[string]string{{"cpu.cfs_quota_us": quota}, {"cpu.max": quota + " " + strconv.Itoa(period)}}})
+		all = append(
+			all,
+			controller{
+				"cpu",
+				[2]map[string]string{{"cpu.cfs_quota_us": quota}, {"cpu.max": quota + " " + strconv.Itoa(period)}},
+			},
+		)
 	}
 	return all
 }
 
-// limit makes control groups with limits. What cannot be limited is told; what cannot
-// be counted is not known.
-func limit(s engine.Spec, say func(string, ...any)) []group {
+// applyLimits creates control groups with the limits. A limit that cannot be enforced is
+// reported; a resource that cannot be counted is unknown.
+func applyLimits(s engine.Spec, say func(string, ...any)) []group {
 	name := groupName(s)
 	var groups []group
 	for _, c := range limitsOf(s.Resources.Limits) {
-		places := placesOf(c.name)
+		places := cgroupParents(c.name)
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
 		for _, p := range places {
 			var g group
 			if g, err = p.make(name, c); err == nil {
-				groups = with(groups, g)
+				groups = addController(groups, g)
 				break
 			}
 		}
@@ -70,9 +76,9 @@ func limit(s engine.Spec, say func(string, ...any)) []group {
 	return groups
 }
 
-// with returns the groups with one more. In version 2 it may be among them, with
-// a limit more: there a process is in one group only.
-func with(groups []group, g group) []group {
+// addController adds a group to groups. In version 2 it may be one of them already, with
+// another limit, since a process is in one group only there.
+func addController(groups []group, g group) []group {
 	for _, known := range groups {
 		if known.dir == g.dir {
 			_ = g.procs.Close()
@@ -82,18 +88,18 @@ func with(groups []group, g group) []group {
 	return append(groups, g)
 }
 
-// place is a directory where control groups can be made.
-type place struct {
+// cgroupParent is a directory in which control groups can be created.
+type cgroupParent struct {
 	dir     string
 	version int // 1 or 2
 }
 
-// placesOf returns where a controller is, the best place first. Root has the top;
-// a plain user has what was given to him: the group his own process is in, or the
-// one around it.
-func placesOf(controller string) []place {
+// cgroupParents returns where a controller is available, the best directory first. Root
+// uses the top of the hierarchy. Other users have what was delegated to them: the group of
+// this process, or its parent.
+func cgroupParents(controller string) []cgroupParent {
 	memberships, _ := cgroup.Memberships(os.Getpid())
-	var all []place
+	var all []cgroupParent
 	for _, m := range memberships {
 		if m.Version == 1 && !slices.Contains(m.Controllers, controller) {
 			continue
@@ -103,16 +109,21 @@ func placesOf(controller string) []place {
 			continue
 		}
 		own := filepath.Join(top, m.Path)
-		all = append(all, place{top, m.Version}, place{filepath.Dir(own), m.Version}, place{own, m.Version})
+		all = append(
+			all,
+			cgroupParent{top, m.Version},
+			cgroupParent{filepath.Dir(own), m.Version},
+			cgroupParent{own, m.Version},
+		)
 	}
 	return all
 }
 
 const groupPrefix = "buildlocal-"
 
-// groupName returns the end of a group's name, which tells whose it is: :TEMP:NAME.
+// groupName returns the suffix of a group's name that identifies its run: :TEMP:NAME.
 func groupName(s engine.Spec) string {
-	const maxName, maxController = 255, 16 // a directory of the kernel's, and the part before
+	const maxName, maxController = 255, 16 // of a file name, and of the prefix
 	name := ":" + url.QueryEscape(s.Mounts.Temp) + ":" + s.Name
 	if len(name) > maxName-len(groupPrefix)-maxController {
 		return ":" + s.Name
@@ -120,9 +131,9 @@ func groupName(s engine.Spec) string {
 	return name
 }
 
-// ownerOfGroup returns the temporary directory of the run that made a group, or "" if its
+// groupOwner returns the temporary directory of the run that created a group, or "" if the
 // name does not have it.
-func ownerOfGroup(dir string) string {
+func groupOwner(dir string) string {
 	parts := strings.Split(filepath.Base(dir), ":")
 	if len(parts) != 3 {
 		return ""
@@ -131,11 +142,11 @@ func ownerOfGroup(dir string) string {
 	return temp
 }
 
-// make makes a group with the limit in this place.
-func (p place) make(name string, c controller) (group, error) {
+// make creates a group with a limit.
+func (p cgroupParent) make(name string, c controller) (group, error) {
 	p.sweep(exists)
 	files := c.files[p.version-1]
-	if p.version == 2 && c.name != "cpuacct" && !p.offers(c.name) { // version 2 always counts time
+	if p.version == 2 && c.name != "cpuacct" && !p.offers(c.name) { // version 2 counts processor time without a controller
 		return group{}, fmt.Errorf("%s has no controller for it", p.dir)
 	}
 	g := group{dir: filepath.Join(p.dir, groupPrefix+c.name+name)}
@@ -144,7 +155,7 @@ func (p place) make(name string, c controller) (group, error) {
 	}
 	undo := func() error { return os.Remove(g.dir) }
 	err := os.Mkdir(g.dir, 0o755)
-	if p.version == 2 && errors.Is(err, fs.ErrExist) { // it has another limit already
+	if p.version == 2 && errors.Is(err, fs.ErrExist) { // created for another limit
 		err, undo = nil, func() error { return nil }
 	}
 	if err != nil {
@@ -159,7 +170,7 @@ func (p place) make(name string, c controller) (group, error) {
 	if err != nil {
 		return group{}, errors.Join(err, undo())
 	}
-	if c.name == "memory" && c.files[0] != nil { // no swap either; a kernel may not count it
+	if c.name == "memory" && c.files[0] != nil { // no swap either; kernels without swap accounting lack the file
 		for file, text := range [2]map[string]string{
 			{"memory.memsw.limit_in_bytes": files["memory.limit_in_bytes"]}, {"memory.swap.max": "0"},
 		}[p.version-1] {
@@ -176,8 +187,8 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// offers reports whether groups made here can have a controller, and asks for it.
-func (p place) offers(controller string) bool {
+// offers reports whether new groups have a controller, and enables it if possible.
+func (p cgroupParent) offers(controller string) bool {
 	control := filepath.Join(p.dir, "cgroup.subtree_control")
 	text, _ := os.ReadFile(control)
 	if slices.Contains(strings.Fields(string(text)), controller) {
@@ -186,8 +197,8 @@ func (p place) offers(controller string) bool {
 	return os.WriteFile(control, []byte("+"+controller), 0o644) == nil
 }
 
-// memoryOfMachine is in bytes; 0 where it is not known.
-func memoryOfMachine() int64 {
+// hostMemory returns the memory of the host in bytes, or 0 if it is unknown.
+func hostMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0
@@ -195,23 +206,23 @@ func memoryOfMachine() int64 {
 	return int64(info.Totalram) * int64(info.Unit)
 }
 
-// Sweep removes what the kernel keeps of sandboxes that were killed: control groups
-// of runs of which alive, given their Spec.Temp, says that they are gone.
+// Sweep removes control groups of sandboxes that were killed. alive reports whether the run
+// with a temporary directory (engine.Mounts.Temp) still exists.
 func (e *Engine) Sweep(alive func(temp string) bool) {
 	for _, controller := range []string{"memory", "cpuacct", "cpu"} {
-		for _, p := range placesOf(controller) {
+		for _, p := range cgroupParents(controller) {
 			p.sweep(alive)
 		}
 	}
 }
 
-// sweep removes groups of runs that are gone; one with a process in it cannot be
-// removed. A group that does not name its run is removed unless it was made within the
-// last minute, when it may be waiting for its process.
-func (p place) sweep(alive func(temp string) bool) {
+// sweep removes the groups of terminated runs. The kernel refuses to remove a group with
+// processes. A group whose name does not identify its run is removed unless it was created
+// within the last minute: it may still be waiting for its process.
+func (p cgroupParent) sweep(alive func(temp string) bool) {
 	left, _ := filepath.Glob(filepath.Join(p.dir, groupPrefix+"*"))
 	for _, dir := range left {
-		if temp := ownerOfGroup(dir); temp != "" {
+		if temp := groupOwner(dir); temp != "" {
 			if !alive(temp) {
 				_ = unix.Rmdir(dir)
 			}
@@ -227,8 +238,8 @@ func (p place) sweep(alive func(temp string) bool) {
 	}
 }
 
-// remove removes the group, whose processes have ended. The kernel may take a
-// moment to notice.
+// remove removes the group after its processes have ended. The kernel may need a moment to
+// notice.
 func (g group) remove() error {
 	err := g.procs.Close()
 	for range 100 {

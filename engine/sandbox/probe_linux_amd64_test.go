@@ -9,17 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// foreignWant is how the calls of 32-bit and x32 programs end.
+// foreignWant is how system calls of 32-bit and x32 programs end.
 var foreignWant = map[string]unix.Errno{
 	"i386 keyctl": unix.EPERM, "i386 add_key": unix.EPERM, "i386 request_key": unix.EPERM, "i386 ptrace": unix.EPERM,
 	"i386 io_uring_setup": unix.ENOSYS, "i386 packet socket": unix.EPERM, "i386 socketcall packet socket": unix.EPERM,
-	"i386 connect": unix.EHOSTUNREACH, "i386 sendto": unix.EHOSTUNREACH, "i386 sendmsg": unix.EHOSTUNREACH, "i386 sendmmsg": unix.EHOSTUNREACH,
-	"i386 socketcall connect": unix.EHOSTUNREACH, "i386 socketcall sendto": unix.EHOSTUNREACH, "i386 socketcall sendmsg": unix.EHOSTUNREACH,
-	"x32 keyctl": unix.ENOSYS, "x32 connect": unix.ENOSYS,
+	"i386 connect": unix.EHOSTUNREACH, "i386 sendto": unix.EHOSTUNREACH, "i386 sendmsg": unix.EHOSTUNREACH,
+	"i386 sendmmsg":           unix.EHOSTUNREACH,
+	"i386 socketcall connect": unix.EHOSTUNREACH, "i386 socketcall sendto": unix.EHOSTUNREACH,
+	"i386 socketcall sendmsg": unix.EHOSTUNREACH,
+	"x32 keyctl":              unix.ENOSYS, "x32 connect": unix.ENOSYS,
 }
 
-// enter calls the kernel as 32-bit programs do: code that is called with its arguments
-// in the registers of Go's own convention.
+// enter makes a system call as a 32-bit program does: code that is called with its
+// arguments in the registers of Go's calling convention.
 var enter = []byte{
 	0x55,       // push %rbp
 	0x89, 0xfa, // mov %edi, %edx
@@ -30,7 +32,7 @@ var enter = []byte{
 	0xc3, // ret
 }
 
-// low is memory that a 32-bit program can address: code, and what it passes.
+// low is memory below 4 GiB, which a 32-bit program can address: code and its arguments.
 type low struct {
 	memory []byte
 	used   int
@@ -51,11 +53,17 @@ func words(all ...uint32) []byte {
 	return b
 }
 
-// foreign makes calls as other kinds of programs do. A kernel without 32-bit programs
-// ends this one.
+// foreign makes system calls of other kinds of programs. A kernel without support for
+// 32-bit programs kills this one.
 func foreign() map[string]unix.Errno {
 	debug.SetGCPercent(-1)
-	memory, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_32BIT)
+	memory, err := unix.Mmap(
+		-1,
+		0,
+		os.Getpagesize(),
+		unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_32BIT,
+	)
 	if err != nil {
 		return nil
 	}
@@ -65,7 +73,9 @@ func foreign() map[string]unix.Errno {
 	kernel := *(*func(number, a, b, c, d, e, f uintptr) int32)(unsafe.Pointer(&table))
 	i386 := func(number uintptr, arguments ...uint32) unix.Errno {
 		a := append(arguments, 0, 0, 0, 0, 0, 0)
-		return unix.Errno(max(0, -kernel(number, uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]))))
+		return unix.Errno(
+			max(0, -kernel(number, uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]))),
+		)
 	}
 	fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	s, length := uint32(fd), uint32(unix.SizeofSockaddrInet4)

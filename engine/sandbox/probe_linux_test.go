@@ -17,7 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// probeVariable makes the test's own program a probe that runs in a sandbox.
+// probeVariable makes the test binary a probe that runs in a sandbox.
 const probeVariable = "BUILDLOCAL_PROBE"
 
 func TestMain(m *testing.M) {
@@ -65,7 +65,7 @@ func text(s string) uintptr {
 
 const session = -3 & (1<<32 - 1) // KEY_SPEC_SESSION_KEYRING
 
-// first is the sandbox's first process.
+// first is the process ID of the sandbox's first process.
 const first = 1
 
 var word [8]byte
@@ -98,19 +98,27 @@ var probes = []probe{
 		return call(unix.SYS_PIDFD_GETFD, uintptr(fd), 0, 0)
 	}},
 	{"packet socket", unix.EPERM, func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW, 0) }},
-	{"old packet socket", unix.EPERM, func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_PACKET, 1) }},
+	{
+		"old packet socket",
+		unix.EPERM,
+		func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_PACKET, 1) },
+	},
 	{"raw socket", unix.EPERM, func() unix.Errno {
 		return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	}},
-	{"ping's socket", 0, func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP) }},
+	{
+		"ping's socket",
+		0,
+		func() unix.Errno { return call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP) },
+	},
 	{"first process's memory", 0, func() unix.Errno { return readable("/proc/1/mem") }},
 	{"first process's thread's memory", unix.ENOENT, func() unix.Errno { return readable("/proc/1/task/1/mem") }},
 	{"first process's input", unix.ENOENT, func() unix.Errno { return readable("/proc/1/fd/0") }},
 	{"first process's thread's input", unix.ENOENT, func() unix.Errno { return readable("/proc/1/task/1/fd/0") }},
 }
 
-// readable opens a file and reads it at an address that no program has: what is hidden
-// is empty.
+// readable opens a file and reads it at an address that no program uses. Masked files are
+// empty.
 func readable(name string) unix.Errno {
 	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NONBLOCK, 0)
 	if err == nil {
@@ -133,13 +141,23 @@ func socketAddress(to netip.Addr, port uint16) (family int, raw []byte) {
 	return unix.AF_INET6, raw
 }
 
-// sends are the ways to send something to an address.
+// sends are the ways to send data to an address.
 var sends = map[string]func(to netip.Addr, port uint16) unix.Errno{
 	"connect TCP": func(to netip.Addr, port uint16) unix.Errno {
-		return with(to, port, unix.SOCK_STREAM, func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) })
+		return with(
+			to,
+			port,
+			unix.SOCK_STREAM,
+			func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) },
+		)
 	},
 	"connect UDP": func(to netip.Addr, port uint16) unix.Errno {
-		return with(to, port, unix.SOCK_DGRAM, func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) })
+		return with(
+			to,
+			port,
+			unix.SOCK_DGRAM,
+			func(s uintptr, to []byte) unix.Errno { return call(unix.SYS_CONNECT, s, at(to), uintptr(len(to))) },
+		)
 	},
 	"fast open": func(to netip.Addr, port uint16) unix.Errno {
 		return with(to, port, unix.SOCK_STREAM, func(s uintptr, to []byte) unix.Errno {
@@ -168,7 +186,7 @@ var sends = map[string]func(to netip.Addr, port uint16) unix.Errno{
 	},
 	"sendto without a family": func(to netip.Addr, port uint16) unix.Errno {
 		if !to.Is4() {
-			return unix.EHOSTUNREACH // it means another thing there
+			return unix.EHOSTUNREACH // with another meaning there
 		}
 		return with(to, port, unix.SOCK_DGRAM, func(s uintptr, to []byte) unix.Errno {
 			to[0], to[1] = 0, 0
@@ -193,9 +211,9 @@ func with(to netip.Addr, port uint16, kind int, do func(s uintptr, to []byte) un
 	return do(uintptr(s), raw)
 }
 
-// TestBuild_SystemCallsThatLeadOut runs the probe in a network namespace with nothing
-// in it, where the kernel says ENETUNREACH of every address.
-func TestBuild_SystemCallsThatLeadOut(t *testing.T) {
+// TestFilter_RefusesEscapes runs the probe in an empty network namespace, where the kernel
+// returns ENETUNREACH for every address.
+func TestFilter_RefusesEscapes(t *testing.T) {
 	got := probed(t, "all", "unshare", "--user", "--map-root-user", "--net")
 	check := func(name string, want unix.Errno) {
 		t.Helper()
@@ -221,9 +239,8 @@ func TestBuild_SystemCallsThatLeadOut(t *testing.T) {
 	}
 }
 
-// TestBuild_SystemCallsOfTheFirstProcessesUser makes the calls that send nothing, as
-// the same user as the first process.
-func TestBuild_SystemCallsOfTheFirstProcessesUser(t *testing.T) {
+// TestFilter_InitUser makes the calls that send nothing, as the user of the first process.
+func TestFilter_InitUser(t *testing.T) {
 	got := probed(t, "calls")
 	for _, p := range probes {
 		if got[p.name] != unix.ErrnoName(p.want) {
@@ -232,11 +249,15 @@ func TestBuild_SystemCallsOfTheFirstProcessesUser(t *testing.T) {
 	}
 }
 
-// probed returns what the probes saw in a sandbox, run by a command.
+// probed returns the results of the probes in a sandbox, run by a command.
 func probed(t *testing.T, which string, by ...string) map[string]string {
 	t.Helper()
-	// The first process has to be a program with the rights of all others.
-	spec := engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}, Main: &engine.Process{Args: []string{"sleep", "infinity"}}}
+	// The first process must be a program with the same rights as all others.
+	spec := engine.Spec{
+		Name:   "probe",
+		Mounts: engine.Mounts{Temp: t.TempDir()},
+		Main:   &engine.Process{Args: []string{"sleep", "infinity"}},
+	}
 	c, err := engineOf(t, sandbox.Host).Start(t.Context(), spec)
 	need(t, err)
 	t.Cleanup(func() { c.Close(t.Context()) })
@@ -269,7 +290,8 @@ func copyProgram(t *testing.T, c engine.Container) {
 	}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	if err := w.WriteHeader(&tar.Header{Name: "program", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(data))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: "program", Typeflag: tar.TypeReg, Mode: 0o755,
+		Size: int64(len(data))}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Write(data); err != nil {

@@ -13,27 +13,28 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// process is this program, run once more to do what this process cannot: as
-// another user, or in other namespaces. It does what it is asked over a socket,
-// and ends when that is closed.
-type process struct {
+// server is this program, started again to do what this process cannot: to act as another
+// user or in other namespaces. It handles requests on a socket (package inside), and exits
+// when the socket is closed.
+type server struct {
 	command *exec.Cmd
 	conn    *net.UnixConn
 	answers *bufio.Reader
-	gone    chan struct{} // closed when it has ended
+	gone    chan struct{} // closed when it has exited
 }
 
-// start starts a process of an identity in further namespaces. Its name is seen
-// in the list of processes.
-func (id identity) start(name string, flags uintptr) (*process, error) {
+// start starts a server with an identity in new namespaces. Its name is visible in process
+// lists.
+func (id identity) start(name string, flags uintptr) (*server, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	p := &process{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
+	p := &server{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
 	p.command = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs}, SysProcAttr: id.attributes(flags),
+		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs},
+		SysProcAttr: id.processAttributes(flags),
 	}
 	if err := p.command.Start(); err != nil {
 		return nil, errors.Join(err, ours.Close())
@@ -45,9 +46,9 @@ func (id identity) start(name string, flags uintptr) (*process, error) {
 	if id.kind != idsRange {
 		return p, nil
 	}
-	// It has lost all rights when it was run, for it had no number then. With its
-	// numbers it runs itself once more.
-	err = id.lend(p.command.Process.Pid)
+	// It lost all capabilities in exec, because its user ID was not mapped yet. Now that it
+	// is, it executes itself again.
+	err = id.writeIDMaps(p.command.Process.Pid)
 	if err == nil {
 		err = p.send(inside.Request{Op: inside.Again})
 	}
@@ -58,8 +59,8 @@ func (id identity) start(name string, flags uintptr) (*process, error) {
 	return p, nil
 }
 
-// kill ends the process and waits for it.
-func (p *process) kill() {
+// kill kills the server and waits for it.
+func (p *server) kill() {
 	_ = p.command.Process.Kill()
 	<-p.gone
 	_ = p.conn.Close()
@@ -79,8 +80,8 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	return conn.(*net.UnixConn), os.NewFile(uintptr(fds[1]), "sandbox"), nil
 }
 
-// send sends a request with the files that belong to it.
-func (p *process) send(r inside.Request, files ...*os.File) error {
+// send sends a request with its files.
+func (p *server) send(r inside.Request, files ...*os.File) error {
 	head, text, err := inside.Encode(r)
 	if err != nil {
 		return err
@@ -100,23 +101,23 @@ func (p *process) send(r inside.Request, files ...*os.File) error {
 	return err
 }
 
-// receive waits for the next answer.
-func (p *process) receive() (inside.Answer, error) {
-	var a inside.Answer
+// receive waits for the next response.
+func (p *server) receive() (inside.Response, error) {
+	var a inside.Response
 	err := inside.Decode(p.answers, nil, &a)
 	return a, err
 }
 
-// ask sends a request and waits for its only answer, or until ctx ends; then the
-// process is gone.
-func (p *process) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Answer, error) {
+// ask sends a request and waits for its only response. If ctx ends first, the server is
+// killed.
+func (p *server) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Response, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
 	sent := p.send(r, files...)
 	if sent != nil && !errors.Is(sent, unix.EPIPE) {
-		return inside.Answer{}, sent
+		return inside.Response{}, sent
 	}
-	a, err := p.receive() // one that has ended may have said why
+	a, err := p.receive() // an exited server may have sent the reason
 	if sent != nil && err != nil {
 		err = sent
 	}
@@ -126,7 +127,7 @@ func (p *process) ask(ctx context.Context, r inside.Request, files ...*os.File) 
 	return a, errors.Join(err, a.Err())
 }
 
-// once has a process of an identity do one thing and end.
+// once starts a server with an identity for a single request.
 func (id identity) once(ctx context.Context, r inside.Request, files ...*os.File) error {
 	p, err := id.start("", 0)
 	if err != nil {

@@ -1,6 +1,11 @@
-// Package sandbox runs builds on Linux namespaces, with no daemon: in an image that
-// it has itself, or in a copy-on-write view of this machine's own files. It keeps
-// builds from harming the machine by accident; it is no wall against attackers.
+// Package sandbox runs builds in Linux namespaces, without a container engine: in an image
+// that it pulls itself (package images), or in a copy-on-write view of the host's own
+// files.
+//
+// A sandbox is this program, started again in new namespaces (package inside), which mounts
+// the file system and starts the processes. The network is the host's.
+//
+// It keeps builds from damaging the host by accident. It is not a security boundary.
 package sandbox
 
 import (
@@ -10,38 +15,37 @@ import (
 	"github.com/buildlocal/buildlocal/engine/images"
 )
 
-// Shape is what a sandbox is laid from.
-type Shape string
+// Mode is the kind of file system of a sandbox.
+type Mode string
 
-// The shapes, called as --engine calls them.
+// The modes, named as the values of --engine.
 const (
-	Images Shape = "sandbox" // an image
-	Host   Shape = "host"    // this machine's own files
+	Images Mode = "sandbox" // an image
+	Host   Mode = "host"    // the host's own files
 )
 
-// Options says what the environment is like.
+// Options configures an Engine.
 type Options struct {
-	Shape Shape
-	User  string   // the user's name, by which numbers are borrowed for him; may be empty
-	Mask  []string // Host: absolute directories and files that are not to be seen inside
-	Path  string   // Host: PATH of the build, as this machine has it
-	Store string   // Images: absolute directory where images are kept
+	Mode  Mode
+	User  string   // user name, to find its subordinate IDs; may be empty
+	Mask  []string // Host: absolute directories and files that the build cannot see
+	Path  string   // Host: PATH of the build
+	Store string   // Images: absolute directory of the image store
 	Now   func() time.Time
-	Login func(registry string) (images.Login, error) // nil for nobody
+	Login func(registry string) (images.Login, error) // nil for no logins
 
-	failAt int  // tests: the mount that fails
-	die    bool // tests: or before which the process ends that lays the sandbox
+	failAt int  // tests: the number of the mount that fails
+	die    bool // tests: the server is killed before that mount instead
 }
 
-// Report is what was found when a sandbox was made to try it.
+// Report is the result of Check.
 type Report struct {
-	Users string   // who there is inside
-	Notes []string // what is not as it could be
+	Users string   // which users the sandbox has
+	Notes []string // limitations
 }
 
-// refuse returns a fault that wraps engine.ErrUnsupported for what a sandbox
-// cannot honour.
-func (o Options) refuse(s engine.Spec, root bool) error {
+// check returns a fault that wraps engine.ErrUnsupported if a sandbox cannot honour a spec.
+func (o Options) check(s engine.Spec, root bool) error {
 	switch {
 	case s.Keep:
 		return o.unsupported("keeps no container: it ends with buildlocal")
@@ -55,7 +59,12 @@ func (o Options) refuse(s engine.Spec, root bool) error {
 	return nil
 }
 
-// unsupported says what a sandbox is or does, instead of what was asked.
+// unsupported returns that fault; what describes the sandbox in contrast to the spec.
 func (o Options) unsupported(what string) error {
-	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Shape) + " " + what, Hint: "Leave that out, or use docker."}
+	return &engine.Fault{
+		Kind:    engine.Refused,
+		Err:     engine.ErrUnsupported,
+		Message: "the engine " + string(o.Mode) + " " + what,
+		Hint:    "Leave that out, or use docker.",
+	}
 }

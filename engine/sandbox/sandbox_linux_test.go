@@ -18,10 +18,10 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-// tester is the plain user that scripts/setup makes for the tests.
+// tester is the non-root user that scripts/setup creates for tests.
 const tester = "buildlocal-tester"
 
-// need skips a test for what is missing, or fails it where it has to be there.
+// need skips a test that requires something, or fails it on a host that must have it.
 func need(t *testing.T, missing error) {
 	t.Helper()
 	if missing == nil {
@@ -33,10 +33,10 @@ func need(t *testing.T, missing error) {
 	t.Fatal(missing)
 }
 
-// engineOf returns the engine of a shape as who runs the test.
-func engineOf(t *testing.T, shape sandbox.Shape) *sandbox.Engine {
+// engineOf returns an engine for the user that runs the test.
+func engineOf(t *testing.T, shape sandbox.Mode) *sandbox.Engine {
 	t.Helper()
-	o := sandbox.Options{Shape: shape, Path: os.Getenv("PATH"), Store: os.Getenv(storeVariable), Now: time.Now}
+	o := sandbox.Options{Mode: shape, Path: os.Getenv("PATH"), Store: os.Getenv(storeVariable), Now: time.Now}
 	if u, err := user.Current(); err == nil {
 		o.User = u.Username
 	}
@@ -48,13 +48,13 @@ func engineOf(t *testing.T, shape sandbox.Shape) *sandbox.Engine {
 	return e
 }
 
-// Variables of a test that is run as a plain user.
+// Variables of a test that runs as a non-root user.
 const (
-	imageVariable = "BUILDLOCAL_TEST_IMAGE" // a file that docker save wrote
-	storeVariable = "BUILDLOCAL_TEST_STORE" // where images are kept
+	imageVariable = "BUILDLOCAL_TEST_IMAGE" // an archive of docker save
+	storeVariable = "BUILDLOCAL_TEST_STORE" // directory of the image store
 )
 
-func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
+func TestContract_HostMode(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
 	probe, err := e.Start(t.Context(), engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}})
 	need(t, err)
@@ -67,7 +67,7 @@ func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
 	})
 }
 
-func TestAnImageKeepsTheContract(t *testing.T) {
+func TestContract_ImageMode(t *testing.T) {
 	e := engineOf(t, sandbox.Images)
 	enginetest.Run(t, enginetest.Suite{
 		Engine: e, Image: "tar:" + savedImage(t), Trees: true, Single: os.Getenv("BUILDLOCAL_TEST_SINGLE") != "",
@@ -75,7 +75,7 @@ func TestAnImageKeepsTheContract(t *testing.T) {
 	})
 }
 
-// savedImage returns the file of an image.
+// savedImage returns the archive of an image.
 func savedImage(t *testing.T) string {
 	t.Helper()
 	if file := os.Getenv(imageVariable); file != "" {
@@ -92,9 +92,9 @@ func savedImage(t *testing.T) string {
 	return file
 }
 
-// TestAPlainUsersSandboxesKeepTheContract runs the tests above as users who are
-// not root: one who may borrow numbers, and one who has his own only.
-func TestAPlainUsersSandboxesKeepTheContract(t *testing.T) {
+// TestContract_Unprivileged runs the tests above as users other than root: one with
+// subordinate IDs, and one without.
+func TestContract_Unprivileged(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("this is a plain user already")
 	}
@@ -106,10 +106,10 @@ func TestAPlainUsersSandboxesKeepTheContract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asUser(t, uid, "TestAnImageKeepsTheContract", imageVariable+"="+image)
+		asUser(t, uid, "TestContract_ImageMode", imageVariable+"="+image)
 	})
 	t.Run("with one number", func(t *testing.T) {
-		asUser(t, 20123, "TestTheHostsOwnFilesKeepTheContract|TestAnImageKeepsTheContract", imageVariable+"="+image, "BUILDLOCAL_TEST_SINGLE=1")
+		asUser(t, 20123, "TestContract_HostMode|TestContract_ImageMode", imageVariable+"="+image, "BUILDLOCAL_TEST_SINGLE=1")
 	})
 }
 
@@ -125,17 +125,19 @@ func asUser(t *testing.T, uid int, tests string, variables ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := os.ReadFile(self) // go test keeps it where others may not look
+	binary, err := os.ReadFile(self) // go test keeps it where other users have no access
 	if err != nil {
 		t.Fatal(err)
 	}
 	program, temp := filepath.Join(dir, "sandbox.test"), filepath.Join(dir, "tmp")
-	if err := errors.Join(os.WriteFile(program, binary, 0o755), os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, uid, uid)); err != nil {
+	if err := errors.Join(os.WriteFile(program, binary, 0o755), os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700),
+		os.Chown(temp, uid, uid)); err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range variables { // the image is in a directory of root's
+	for _, v := range variables { // the image is in a directory of root
 		if file, is := strings.CutPrefix(v, imageVariable+"="); is {
-			if err := errors.Join(os.Chmod(filepath.Dir(file), 0o755), os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755)); err != nil {
+			if err := errors.Join(os.Chmod(filepath.Dir(file), 0o755),
+				os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -150,7 +152,7 @@ func asUser(t *testing.T, uid int, tests string, variables ...string) {
 	}
 }
 
-// left counts what still has a name: processes, and mounts.
+// left counts processes and mounts that have a name.
 func left(name string) (int, error) {
 	n := 0
 	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")

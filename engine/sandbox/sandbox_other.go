@@ -13,41 +13,45 @@ import (
 
 func native() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// errPlatform is returned where there are no namespaces.
-var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "engines sandbox and host require Linux", Hint: "Use docker."}
+// errPlatform is the error on systems without namespaces.
+var errPlatform = &engine.Fault{
+	Kind:    engine.NoEngine,
+	Message: "engines sandbox and host require Linux",
+	Hint:    "Use docker.",
+}
 
-// Engine makes no sandboxes here.
+// Engine supports no sandboxes on this system.
 type Engine struct{}
 
-// New returns an Engine that says so.
+// New returns an Engine whose methods return an error.
 func New(Options) *Engine { return &Engine{} }
 
-// Warm starts nothing.
+// Warm does nothing.
 func (*Engine) Warm() {}
 
-// Close has nothing to end.
+// Close does nothing.
 func (*Engine) Close() error { return nil }
 
-// Start says that there are no namespaces.
+// Start returns an error.
 func (*Engine) Start(context.Context, engine.Spec) (engine.Container, error) { return nil, errPlatform }
 
-// Check says that there are no namespaces.
+// Check returns an error.
 func (*Engine) Check(context.Context, string) (Report, error) { return Report{}, errPlatform }
 
-// Images says that there are none.
+// Images returns an error.
 func (*Engine) Images() ([]images.Named, int64, error) { return nil, 0, errPlatform }
 
-// Pull says that there are no images.
+// Pull returns an error.
 func (*Engine) Pull(context.Context, string, func(engine.Progress)) error { return errPlatform }
 
-// ReadImageFile says that there are no images.
+// ReadImageFile returns an error.
 func (*Engine) ReadImageFile(string, string) ([]byte, error) { return nil, errPlatform }
 
-// RemoveImages says that there are no images.
+// RemoveImages returns an error.
 func (*Engine) RemoveImages(context.Context, ...string) error { return errPlatform }
 
-// Sweep has nothing to remove.
+// Sweep does nothing.
 func (*Engine) Sweep(func(temp string) bool) {}
 
-// Discard removes a directory of a run that is gone.
+// Discard removes a directory of a terminated run.
 func (*Engine) Discard(_ context.Context, dir string) error { return os.RemoveAll(dir) }

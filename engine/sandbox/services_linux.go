@@ -11,8 +11,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// listenFor opens a port of this machine for each service, where the build's
-// connections are led to.
+// listenFor opens a port of the host for each service. Connections of the build are
+// redirected to it.
 func (c *Container) listenFor(services []engine.Service) error {
 	for range services {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -24,28 +24,28 @@ func (c *Container) listenFor(services []engine.Service) error {
 	return nil
 }
 
-// detours are the ways from the addresses of services to where they are.
-func (c *Container) detours(s engine.Spec) []inside.Detour {
-	var all []inside.Detour
+// redirects returns the redirections from the addresses of services to those ports.
+func (c *Container) redirects(s engine.Spec) []inside.Redirect {
+	var all []inside.Redirect
 	for i, service := range s.Network.Services {
 		host, port, err := net.SplitHostPort(service.Address)
 		number, err2 := strconv.Atoi(port)
 		if err == nil && err2 == nil {
-			all = append(all, inside.Detour{Address: host, Port: number, Local: c.services[i].Addr().(*net.TCPAddr).Port})
+			all = append(all, inside.Redirect{Address: host, Port: number, Local: c.services[i].Addr().(*net.TCPAddr).Port})
 		}
 	}
 	return all
 }
 
-// reached begins to serve, and tells where services are that their addresses do not
-// lead to: nothing watches the build's connections.
-func (c *Container) reached(s engine.Spec, watched bool) {
+// listenServices begins to serve. If the connections of the build cannot be redirected,
+// because watched is false, it reports the fallback addresses.
+func (c *Container) listenServices(s engine.Spec, watched bool) {
 	for i, service := range s.Network.Services {
 		if !watched && service.OnFallback != nil {
 			service.OnFallback(c.services[i].Addr().String())
 		}
 		var l net.Listener = c.services[i]
-		if watched { // only the process that watches connects here, as ourselves
+		if watched { // only the server connects here, with our user ID
 			l = ownListener{l}
 		}
 		go func() { _ = service.Serve(l) }()
@@ -60,11 +60,11 @@ func (c *Container) unlisten() {
 	c.services = nil
 }
 
-// ownListener takes connections of this user's processes only: other users of this
-// machine reach its port too.
+// ownListener accepts connections of this user's processes only. Its port of 127.0.0.1 is
+// open to all users of the host.
 type ownListener struct{ net.Listener }
 
-// Accept waits for a connection of this user's.
+// Accept waits for a connection of this user.
 func (l ownListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
@@ -78,7 +78,7 @@ func (l ownListener) Accept() (net.Conn, error) {
 	}
 }
 
-// ownerOf returns the number of the user whose socket of 127.0.0.1 has a port, or -1.
+// ownerOf returns the ID of the user whose socket of 127.0.0.1 has a port, or -1.
 func ownerOf(port int) int {
 	text, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {

@@ -14,17 +14,17 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// streams are the three streams of a process: pipes, or a terminal.
+// streams are the standard streams of a process: pipes or a terminal.
 type streams struct {
 	theirs   []*os.File
-	stdin    *os.File // our end; nil for nothing to read
+	stdin    *os.File // our end; nil if the process has no input
 	readers  []*os.File
 	terminal *os.File
-	coming   *net.UnixConn // the terminal comes by it
+	coming   *net.UnixConn // receives the terminal
 	size     engine.TTY
-	copying  chan struct{} // one for each reader that is done
+	copying  chan struct{} // one message for each reader that has finished
 	copied   atomic.Int64  // bytes
-	writing  atomic.Int64  // readers that hand on what they have read
+	writing  atomic.Int64  // readers that are writing
 	quit     chan struct{}
 }
 
@@ -65,7 +65,7 @@ func (s *streams) output(to io.Writer) error {
 	return err
 }
 
-// openTerminal opens a socket by which a terminal of the sandbox comes.
+// openTerminal creates the socket that receives a terminal of the sandbox.
 func (s *streams) openTerminal(t engine.TTY) error {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *streams) openTerminal(t engine.TTY) error {
 	return nil
 }
 
-// takeTerminal takes our end of the terminal.
+// takeTerminal receives our end of the terminal.
 func (s *streams) takeTerminal() error {
 	defer s.coming.Close()
 	rights := make([]byte, unix.CmsgSpace(4))
@@ -97,7 +97,7 @@ func (s *streams) resize(t engine.TTY) error {
 	return unix.IoctlSetWinsize(int(s.terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: t.Columns, Row: t.Rows})
 }
 
-// begin copies until the process ends.
+// begin copies the streams until the process ends.
 func (s *streams) begin(p engine.Process) error {
 	if s.coming != nil {
 		if err := s.takeTerminal(); err != nil {
@@ -111,7 +111,7 @@ func (s *streams) begin(p engine.Process) error {
 			continue
 		}
 		go func() {
-			_, _ = io.Copy(counted{to[i], s}, r) // a terminal ends with an error
+			_, _ = io.Copy(countingWriter{to[i], s}, r) // reading a terminal that was closed is an error
 			s.copying <- struct{}{}
 		}()
 	}
@@ -125,12 +125,12 @@ func (s *streams) begin(p engine.Process) error {
 		go func() { _, _ = io.Copy(s.terminal, p.Stdin) }()
 	}
 	if p.TTY != nil && p.TTY.Resize != nil {
-		go s.follow(p.TTY.Resize)
+		go s.followResize(p.TTY.Resize)
 	}
 	return nil
 }
 
-func (s *streams) follow(sizes <-chan engine.TTY) {
+func (s *streams) followResize(sizes <-chan engine.TTY) {
 	for {
 		select {
 		case size, open := <-sizes:
@@ -144,13 +144,13 @@ func (s *streams) follow(sizes <-chan engine.TTY) {
 	}
 }
 
-// counted counts what is written.
-type counted struct {
+// countingWriter counts bytes.
+type countingWriter struct {
 	io.Writer
 	s *streams
 }
 
-func (c counted) Write(p []byte) (int, error) {
+func (c countingWriter) Write(p []byte) (int, error) {
 	c.s.writing.Add(1)
 	defer c.s.writing.Add(-1)
 	n, err := c.Writer.Write(p)
@@ -158,23 +158,23 @@ func (c counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// idle is how long a stream may say nothing, after its process has ended, before
-// it is no longer read: what is in the background may hold it for ever.
-const idle = 60 * time.Millisecond
+// maxIdle is how long an output may be silent after its process has ended until it is no
+// longer read: a background process may keep it open forever.
+const maxIdle = 60 * time.Millisecond
 
-// patience is how long a stream is read that never falls silent.
-const patience = 5 * time.Second
+// maxDrain bounds how long an output is read that is never silent.
+const maxDrain = 5 * time.Second
 
-// finish takes what is still in the streams, and closes them.
+// finish reads the rest of the streams and closes them.
 func (s *streams) finish() {
 	close(s.quit)
-	enough, late := time.After(patience), false
+	enough, late := time.After(maxDrain), false
 	for total := len(s.readers); total > 0; {
 		before := s.copied.Load()
 		select {
 		case <-s.copying:
 			total--
-		case <-time.After(idle):
+		case <-time.After(maxIdle):
 			if s.writing.Load() == 0 && (late || s.copied.Load() == before) {
 				total = 0
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox"
 )
 
-func TestSweep_RemovesGroupsOfRunsThatAreGone(t *testing.T) {
+func TestSweep_RemovesStaleGroups(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
 	spec := engine.Spec{Name: "sweep", Mounts: engine.Mounts{Temp: t.TempDir()}}
 	c, err := e.Start(t.Context(), spec)
@@ -25,13 +25,19 @@ func TestSweep_RemovesGroupsOfRunsThatAreGone(t *testing.T) {
 		found, _ := filepath.Glob(pattern)
 		own = append(own, found...)
 	}
-	own = slices.DeleteFunc(own, func(dir string) bool { return !strings.Contains(dir, url.QueryEscape(spec.Mounts.Temp)) })
+	own = slices.DeleteFunc(
+		own,
+		func(dir string) bool { return !strings.Contains(dir, url.QueryEscape(spec.Mounts.Temp)) },
+	)
 	if len(own) == 0 {
 		t.Skip("this machine has no control groups to make")
 	}
 	for _, dir := range own {
 		gone = append(gone, strings.Replace(dir, url.QueryEscape(spec.Mounts.Temp), url.QueryEscape("/run that is gone"), 1))
-		alive = append(alive, strings.Replace(dir, url.QueryEscape(spec.Mounts.Temp), url.QueryEscape("/run that is starting"), 1))
+		alive = append(
+			alive,
+			strings.Replace(dir, url.QueryEscape(spec.Mounts.Temp), url.QueryEscape("/run that is starting"), 1),
+		)
 	}
 	for _, dir := range slices.Concat(gone, alive) {
 		t.Cleanup(func() { os.Remove(dir) })

@@ -1,5 +1,6 @@
-// Package cgroup reads what the kernel counts of the processes of a control group, in
-// version 1 and 2.
+// Package cgroup reads the counters of a control group: processor time, memory
+// and processes killed by the OOM killer. It supports versions 1 and 2, and hosts with
+// both. It creates no groups and sets no limits.
 package cgroup
 
 import (
@@ -13,23 +14,24 @@ import (
 	"time"
 )
 
-// Usage is what the processes of a group, and of the groups in it, have used.
+// Usage is the consumption of a group, including its subgroups.
 type Usage struct {
-	CPU    time.Duration // processor time since the group was made
-	Memory int64         // bytes in use now, without what the kernel can forget of files; 0 where it is not counted
-	Killed int           // processes of the group killed for want of memory
+	CPU    time.Duration // processor time since the group was created
+	Memory int64         // bytes in use, without reclaimable file cache; 0 if unknown
+	Killed int           // processes of the group that the OOM killer ended
 }
 
 // Meter reads the usage of one group.
 type Meter struct {
-	memory, cpu string // directories; empty for one that is not counted
+	memory, cpu string // directories; empty for resources that are not counted
 	version     map[string]int
 }
 
-// Of returns a Meter of the groups that a process is in and whose names hold mark. The
-// error says that this machine does not tell them; it is fs.ErrNotExist where there are
-// none.
-func Of(pid int, mark string) (*Meter, error) {
+// ForProcess returns a Meter of the control groups of a process. A group counts if its path has a
+// component that contains mark, such as a container ID; subgroups below that component are
+// not considered. The error wraps fs.ErrNotExist if there is no such group; any other means
+// that this host does not support it.
+func ForProcess(pid int, mark string) (*Meter, error) {
 	all, err := Memberships(pid)
 	if err != nil {
 		return nil, err
@@ -39,17 +41,17 @@ func Of(pid int, mark string) (*Meter, error) {
 		if !strings.Contains(member.Path, mark) {
 			continue
 		}
-		for _, controller := range member.Controllers { // the group of that name, and not one in it
+		for _, controller := range member.Controllers { // the marked group, not its subgroups
 			if top := Mount(member.Version, controller); top != "" {
-				dirs = append(dirs, filepath.Join(top, through(member.Path, mark)))
+				dirs = append(dirs, filepath.Join(top, cutAfter(member.Path, mark)))
 			}
 		}
 	}
-	return At(dirs...)
+	return ForDirs(dirs...)
 }
 
-// through cuts a path behind the component that holds mark.
-func through(path, mark string) string {
+// cutAfter cuts a path after the component that contains mark.
+func cutAfter(path, mark string) string {
 	end := strings.Index(path, mark) + len(mark)
 	if next := strings.IndexByte(path[end:], '/'); next >= 0 && mark != "/" {
 		return path[:end+next]
@@ -57,11 +59,12 @@ func through(path, mark string) string {
 	return path
 }
 
-// At returns a Meter of the groups in some directories, of which each may count other
-// things. The error is as that of Of.
-func At(dirs ...string) (*Meter, error) {
+// ForDirs returns a Meter of the groups in the given directories, each of which may count
+// different resources. Errors are as for ForProcess.
+func ForDirs(dirs ...string) (*Meter, error) {
 	m := &Meter{version: map[string]int{}}
-	// Where two controllers are one hierarchy, processes are in the group made last.
+	// If one directory has several controllers, the group that was created last has the
+	// processes.
 	for _, dir := range slices.Backward(dirs) {
 		m.add(dir, "memory", &m.memory)
 		m.add(dir, "cpuacct", &m.cpu)
@@ -72,7 +75,7 @@ func At(dirs ...string) (*Meter, error) {
 	return m, nil
 }
 
-// add notes a directory that counts something which none before it does.
+// add uses a directory for a resource that no earlier one counts.
 func (m *Meter) add(dir, controller string, at *string) {
 	for version := 1; version <= 2 && *at == ""; version++ {
 		if counts(dir, version, controller) {
@@ -81,26 +84,29 @@ func (m *Meter) add(dir, controller string, at *string) {
 	}
 }
 
-// counted are the files that have the sum, in version 1 and 2.
-var counted = map[string][2]string{"memory": {"memory.usage_in_bytes", "memory.current"}, "cpuacct": {"cpuacct.usage", "cpu.stat"}}
+// counted are the files with the usage of a resource, for versions 1 and 2.
+var counted = map[string][2]string{
+	"memory":  {"memory.usage_in_bytes", "memory.current"},
+	"cpuacct": {"cpuacct.usage", "cpu.stat"},
+}
 
-// counts reports whether a directory counts something. Version 1 has a cpu.stat too, of
-// limits only; that of version 2 is known by a file that every group has.
+// counts reports whether a directory counts a resource. Version 1 has a file cpu.stat too,
+// but without usage; version 2 is recognized by a file that every group has.
 func counts(dir string, version int, controller string) bool {
 	_, err := os.Stat(filepath.Join(dir, counted[controller][version-1]))
 	_, second := os.Stat(filepath.Join(dir, "cgroup.controllers"))
 	return err == nil && (version == 2) == (second == nil)
 }
 
-// Membership is the place of a process in one hierarchy of control groups.
+// Membership is the group of a process in one hierarchy.
 type Membership struct {
 	Version     int      // 1 or 2
-	Controllers []string // of version 1, as "memory"; one empty name for version 2
-	Path        string   // below where the hierarchy is mounted
+	Controllers []string // of version 1, such as memory; a single empty name for version 2
+	Path        string   // relative to the mount point of the hierarchy
 }
 
-// Memberships returns the groups a process is in, those of version 1 first. The error
-// is that of reading /proc/PID/cgroup.
+// Memberships returns the groups of a process, those of version 1 first. The error is that
+// of reading /proc/PID/cgroup.
 func Memberships(pid int) ([]Membership, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
@@ -109,7 +115,7 @@ func Memberships(pid int) ([]Membership, error) {
 	return parse(string(text)), nil
 }
 
-// parse reads /proc/PID/cgroup.
+// parse parses /proc/PID/cgroup.
 func parse(text string) []Membership {
 	var all []Membership
 	for _, line := range strings.Split(text, "\n") {
@@ -127,8 +133,8 @@ func parse(text string) []Membership {
 	return all
 }
 
-// Mount returns where a controller of version 1 is mounted, or version 2 as a whole;
-// "" where it is not.
+// Mount returns the mount point of a controller of version 1, or of version 2 as a whole.
+// It returns "" if it is not mounted.
 func Mount(version int, controller string) string {
 	text, _ := os.ReadFile("/proc/self/mountinfo")
 	for _, line := range strings.Split(string(text), "\n") {
@@ -137,14 +143,15 @@ func Mount(version int, controller string) string {
 		if len(at) < 5 || len(kind) < 3 {
 			continue
 		}
-		if version == 2 && kind[0] == "cgroup2" || version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
+		if version == 2 && kind[0] == "cgroup2" ||
+			version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
 			return at[4]
 		}
 	}
 	return ""
 }
 
-// Read returns what is used now. The error says that the group is gone.
+// Read returns the current usage. An error means that the group no longer exists.
 func (m *Meter) Read() (Usage, error) {
 	var u Usage
 	var err error
@@ -179,7 +186,7 @@ func number(dir, file string) (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
-// field returns a number of a file of lines NAME NUMBER.
+// field returns a number from a file with lines of the form NAME NUMBER.
 func field(dir, file, name string) (int64, error) {
 	text, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/buildlocal/buildlocal/internal/cgroup"
 )
 
-func TestWorkIsCounted(t *testing.T) {
+func TestMeter_CountsWork(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("control groups are Linux's")
 	}
-	m, err := cgroup.Of(os.Getpid(), "/")
+	m, err := cgroup.ForProcess(os.Getpid(), "/")
 	if err != nil {
 		t.Skipf("this machine has no control groups: %v", err)
 	}
@@ -40,16 +40,16 @@ func TestWorkIsCounted(t *testing.T) {
 	runtime.KeepAlive(held)
 }
 
-func TestAProcessThatIsNotThereHasNoGroups(t *testing.T) {
-	if _, err := cgroup.Of(1<<30, "/"); err == nil {
+func TestForProcess_MissingProcess(t *testing.T) {
+	if _, err := cgroup.ForProcess(1<<30, "/"); err == nil {
 		t.Error("no error for a process that is not there")
 	}
-	if _, err := cgroup.Of(os.Getpid(), "no such group"); err == nil {
+	if _, err := cgroup.ForProcess(os.Getpid(), "no such group"); err == nil {
 		t.Error("no error for a group that is not there")
 	}
 }
 
-func TestAMountIsADirectory(t *testing.T) {
+func TestMount_Directory(t *testing.T) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || !strings.Contains(string(text), " - cgroup") {
 		t.Skip("no control groups are mounted here")

@@ -1,5 +1,10 @@
-// Package relay carries connections over one stream: what stands in another network
-// namespace accepts them, this side serves them.
+// Package relay forwards TCP connections over a single stream, from a network namespace in
+// which this program runs a helper to the process that serves them.
+//
+// The helper calls [Listen]. The serving process calls [Attach] with the other end of the
+// stream, such as the standard streams of a container, and gets a net.Listener for each
+// address. Connections are multiplexed with yamux; on each, the helper first sends the
+// number of the listener.
 package relay
 
 import (
@@ -15,27 +20,28 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// Name is what the program at the far side is called: this one, run as Far.
+// Name is the base name under which this program runs as the helper: main calls Listen if
+// it was started with that name.
 const Name = "buildlocal-relay"
 
-// hello is the first that the far side says, on a stream of its own.
+// hello is the helper's first message, on a stream of its own.
 type hello struct {
-	Addresses []string // where it listens, one for each that was asked for
-	Fault     string
+	Addresses []string // where it listens, one for each requested address
+	Fault     string   // why it does not; empty on success
 }
 
 func settings() *yamux.Config {
 	c := yamux.DefaultConfig()
 	c.LogOutput = io.Discard
-	c.EnableKeepAlive = false // either end of the stream ends with its process
+	c.EnableKeepAlive = false // the stream breaks when either process ends
 	return c
 }
 
-// Far listens at addresses and carries each connection over stream, until that ends.
-// An address that this machine does not have is replaced by a port of 127.0.0.1. One
-// without a port is first made this network namespace's own, which needs CAP_NET_ADMIN
-// there. The error is why it cannot.
-func Far(stream io.ReadWriteCloser, addresses []string) error {
+// Listen accepts connections at addresses and forwards each over stream, until stream ends.
+// An address that cannot be used is replaced by a free port of 127.0.0.1; Attach returns
+// where each listener is. An address without a port is not listened at, but added to the
+// loopback interface first, which requires CAP_NET_ADMIN in the network namespace.
+func Listen(stream io.ReadWriteCloser, addresses []string) error {
 	session, err := yamux.Client(stream, settings())
 	if err != nil {
 		return err
@@ -50,7 +56,7 @@ func Far(stream io.ReadWriteCloser, addresses []string) error {
 			own = append(own, address)
 		}
 	}
-	if err := take(own); err != nil {
+	if err := take(own); err != nil { // then the helper must not seem to work
 		h.Fault = err.Error()
 	}
 	for i, address := range listened {
@@ -75,7 +81,7 @@ func Far(stream io.ReadWriteCloser, addresses []string) error {
 	return err
 }
 
-// accept carries the connections of one listener, whose number goes first.
+// accept forwards the connections of one listener.
 func accept(l net.Listener, session *yamux.Session, number byte) {
 	for {
 		c, err := l.Accept()
@@ -97,7 +103,8 @@ func accept(l net.Listener, session *yamux.Session, number byte) {
 	}
 }
 
-// carry copies both ways, until one side has said all and the other too.
+// carry copies in both directions until both sides have closed theirs. A side that has
+// only sent everything can still receive.
 func carry(a, b net.Conn) {
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -111,22 +118,23 @@ func carry(a, b net.Conn) {
 	group.Wait()
 }
 
-// patience is how long the far side may take to listen.
-const patience = 20 * time.Second
+// greetingTimeout bounds how long the helper may take to start and listen.
+const greetingTimeout = 20 * time.Second
 
-// Near is this side. It returns a listener for each of count addresses, and where the
-// far side listens for it. Closing stream ends them.
-func Near(stream io.ReadWriteCloser, count int) ([]net.Listener, []string, error) {
+// Attach waits for the helper at the other end of stream. It returns a listener for each of
+// count addresses, and the addresses at which the helper really listens. Closing stream, or
+// any of the listeners, closes all of them.
+func Attach(stream io.ReadWriteCloser, count int) ([]net.Listener, []string, error) {
 	session, err := yamux.Server(stream, settings())
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := greeted(session)
+	h, err := readHello(session)
 	if err == nil && h.Fault != "" {
 		err = errors.New(h.Fault)
 	}
 	if err == nil && len(h.Addresses) != count {
-		err = fmt.Errorf("it listens at %d addresses; expected %d", len(h.Addresses), count)
+		err = fmt.Errorf("the relay listens at %d addresses, expected %d", len(h.Addresses), count)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, session.Close())
@@ -141,9 +149,10 @@ func Near(stream io.ReadWriteCloser, count int) ([]net.Listener, []string, error
 	return all, h.Addresses, nil
 }
 
-func greeted(session *yamux.Session) (hello, error) {
+// readHello reads the hello of the helper.
+func readHello(session *yamux.Session) (hello, error) {
 	var h hello
-	late := time.AfterFunc(patience, func() { session.Close() })
+	late := time.AfterFunc(greetingTimeout, func() { session.Close() })
 	defer late.Stop()
 	first, err := session.Accept()
 	if err != nil {
@@ -153,7 +162,7 @@ func greeted(session *yamux.Session) (hello, error) {
 	return h, json.NewDecoder(first).Decode(&h)
 }
 
-// share hands each connection to the listener it is for.
+// share passes each connection to its listener.
 func share(session *yamux.Session, queues []chan net.Conn) {
 	for {
 		c, err := session.Accept()
@@ -175,7 +184,7 @@ func share(session *yamux.Session, queues []chan net.Conn) {
 	}
 }
 
-// listener is a net.Listener of what comes over a session.
+// listener accepts the connections of one address. All listeners share a session.
 type listener struct {
 	session *yamux.Session
 	queue   chan net.Conn
@@ -194,5 +203,5 @@ func (l *listener) Accept() (net.Conn, error) {
 // Close ends the session.
 func (l *listener) Close() error { return l.session.Close() }
 
-// Addr is that of the stream.
+// Addr returns the address of the stream, not that of the helper.
 func (l *listener) Addr() net.Addr { return l.session.Addr() }

@@ -13,14 +13,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/relay"
 )
 
-// pair connects both sides, serves one handler for each address, and returns where
-// the far side listens.
+// pair connects both sides, serves a handler for each address, and returns where the relay
+// listens.
 func pair(t *testing.T, addresses ...string) []string {
 	t.Helper()
 	near, far := net.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- relay.Far(far, addresses) }()
-	listeners, at, err := relay.Near(near, len(addresses))
+	go func() { ended <- relay.Listen(far, addresses) }()
+	listeners, at, err := relay.Attach(near, len(addresses))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func pair(t *testing.T, addresses ...string) []string {
 	return at
 }
 
-func TestConnectionsReachTheServiceTheyAreFor(t *testing.T) {
+func TestRelay_ReachesService(t *testing.T) {
 	t.Parallel()
 	at := pair(t, "127.0.0.1:0", "127.0.0.1:0")
 	large := bytes.Repeat([]byte("x"), 3<<20)
@@ -62,21 +62,21 @@ func TestConnectionsReachTheServiceTheyAreFor(t *testing.T) {
 	group.Wait()
 }
 
-func TestAnAddressThatIsNotHereIsReplaced(t *testing.T) {
+func TestRelay_FallbackAddress(t *testing.T) {
 	t.Parallel()
 	if at := pair(t, "192.0.2.254:80"); !strings.HasPrefix(at[0], "127.0.0.1:") {
 		t.Errorf("it listens at %s", at)
 	}
 }
 
-func TestASideThatSpeaksNothingIsTold(t *testing.T) {
+func TestAttach_SilentPeer(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
 	go func() {
 		_, _ = far.Write([]byte("exec format error\n"))
 		far.Close()
 	}()
-	if _, _, err := relay.Near(near, 1); err == nil {
+	if _, _, err := relay.Attach(near, 1); err == nil {
 		t.Error("no error")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// take gives the loopback device IPv4 addresses, each an alias of its own.
+// take adds IPv4 addresses to the loopback interface, each as an alias.
 func take(addresses []string) error {
 	if len(addresses) == 0 {
 		return nil
@@ -25,7 +25,7 @@ func take(addresses []string) error {
 	return nil
 }
 
-// alias makes a name of a device, with an address and no network around it.
+// alias creates an alias of an interface with a single address.
 func alias(socket int, name string, address net.IP) error {
 	request, err := unix.NewIfreq(name)
 	if err != nil {

@@ -4,7 +4,7 @@ package relay
 
 import "errors"
 
-// take gives this machine addresses. It is asked for in containers only.
+// take is needed in Linux containers only.
 func take(addresses []string) error {
 	if len(addresses) == 0 {
 		return nil

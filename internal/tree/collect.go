@@ -17,56 +17,65 @@ import (
 	"strings"
 )
 
-// Source has files. Every engine.Container is one.
+// Source has files. Every engine.Container is a Source.
 type Source interface {
-	// CopyOut returns what stands at an absolute path as a tar stream: of a
-	// directory "./" and then its content; of a file one entry. A path that
-	// does not exist is fs.ErrNotExist.
+	// CopyOut returns the file or directory at an absolute path as a tar stream: a directory
+	// as "./" and then its content, a file as one entry. The error for a missing path is
+	// fs.ErrNotExist.
 	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
 }
 
-// Selection says which files are wanted, as the section artifacts does.
+// Selection selects files as the section artifacts of a buildspec does.
 type Selection struct {
-	Root     string   // absolute directory that relative paths begin at
+	Root     string   // absolute directory to which relative paths refer
 	Base     string   // directory, or pattern of directories; empty for Root
-	Files    []string // patterns, relative to Base, or absolute
-	Exclude  []string // patterns of what is left out
-	Discard  bool     // only the last part of a name is kept
-	Symlinks bool     // links are kept as links; otherwise what they lead to is taken
+	Files    []string // patterns, absolute or relative to Base
+	Exclude  []string // patterns of files to omit
+	Discard  bool     // keep only the base names
+	Symlinks bool     // keep links; otherwise their targets are copied
 }
 
-// File is one file that was taken.
+// File is a file that was collected.
 type File struct {
-	Path   string      // slash-separated, below the destination
+	Path   string      // slash-separated, relative to the destination
 	Size   int64       // bytes; 0 for a link
-	Mode   fs.FileMode // permissions, as they were inside; fs.ModeSymlink too for a link
+	Mode   fs.FileMode // permissions in the source, and fs.ModeSymlink for a link
 	SHA256 string      // of the content, in hexadecimal digits; empty for a link
-	Link   string      // where a link leads, as it says itself
+	Link   string      // target of a link, unchanged
 }
 
-// Errors of Collect, in the service's words (observed).
+// Errors of Collect, in CodeBuild's words (observed).
 var (
 	ErrNoMatch = errors.New("no matching artifact paths found")
 	ErrNoBase  = errors.New("no matching base directory path found")
 )
 
-// Observer is told what Collect does.
+// Observer receives the progress of Collect.
 type Observer struct {
-	Say    func(format string, args ...any) // lines of the service's log
-	Copied func(files int, bytes int64)     // what has been copied so far, after each piece; nil for nobody
+	Say    func(format string, args ...any) // lines of the build log
+	Copied func(files int, bytes int64)     // number and bytes of files copied so far, after each piece; may be nil
 }
 
-// Collect writes the selected files below dest, an existing directory, and
-// returns them sorted by path. Only files are taken; a name of a directory matches
-// nothing. Blocks of zeros become holes. If a file does not fit, nothing of it is
-// written and the error is a *NoSpaceError.
+// Collect writes the selected files below dest, an existing directory, and returns them
+// sorted by path. Only files are collected; a pattern that names a directory matches
+// nothing. Blocks of zeros become holes. If a file does not fit on the file system, nothing
+// of it is written, and the error is a *NoSpaceError.
 func Collect(ctx context.Context, src Source, s Selection, dest string, o Observer) ([]File, error) {
 	root, err := os.OpenRoot(dest)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	c := &collector{src: src, s: s, root: root, say: o.Say, copied: o.Copied, taken: map[string]File{}, matched: map[string]bool{}, buffer: make([]byte, BufferSize)}
+	c := &collector{
+		src:     src,
+		s:       s,
+		root:    root,
+		say:     o.Say,
+		copied:  o.Copied,
+		taken:   map[string]File{},
+		matched: map[string]bool{},
+		buffer:  make([]byte, BufferSize),
+	}
 	defer c.leave()
 	bases, err := c.bases(ctx)
 	if err != nil {
@@ -95,19 +104,18 @@ type collector struct {
 	s       Selection
 	root    *os.Root
 	dir     string   // the directory that was written to last
-	in      *os.Root // its handle; nil for none
+	in      *os.Root // its handle, or nil
 	say     func(string, ...any)
-	taken   map[string]File // by path below the destination
-	matched map[string]bool // patterns
+	taken   map[string]File // by path relative to the destination
+	matched map[string]bool // patterns that have matched
 	buffer  []byte
 	copied  func(files int, bytes int64)
-	count   int   // files that were written
-	bytes   int64 // of them, and of the one that is being written
-	data    int64 // of them without holes
+	count   int   // number of files written
+	bytes   int64 // written, including those of the current file
+	data    int64 // bytes without holes
 }
 
-// bases returns the directories that the patterns begin at, relative to Root or
-// absolute.
+// bases returns the base directories, absolute or relative to Root.
 func (c *collector) bases(ctx context.Context) ([]string, error) {
 	base := c.s.Base
 	if base == "" {
@@ -133,8 +141,8 @@ func (c *collector) bases(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// exists reports whether a directory is there. Root itself always is; asking
-// for the others costs the beginning of a stream.
+// exists reports whether a directory exists. Root always does; for others, the beginning of
+// a stream is read.
 func (c *collector) exists(ctx context.Context, dir string) (bool, error) {
 	if path.Clean(dir) == "." {
 		return true, nil
@@ -147,9 +155,9 @@ func (c *collector) exists(ctx context.Context, dir string) (bool, error) {
 	return found, err
 }
 
-// directories returns those that match a pattern, sorted.
+// directories returns the directories that match a pattern, sorted.
 func (c *collector) directories(ctx context.Context, pattern string) ([]string, error) {
-	stem := Stem(pattern)
+	stem := LiteralPrefix(pattern)
 	var found []string
 	err := c.walk(ctx, c.place(stem), func(name string, h *tar.Header, _ io.Reader) error {
 		if full := path.Join(stem, name); h.Typeflag == tar.TypeDir && Match(pattern, full) {
@@ -177,23 +185,23 @@ func (c *collector) place(dir string) string {
 	return path.Join(c.s.Root, dir)
 }
 
-// base takes what matches below one base directory.
+// base collects the matching files below one base directory.
 func (c *collector) base(ctx context.Context, base string) error {
 	place := c.place(base)
-	var links []string // and hard links to what is not taken, and files that may be too large
-	for _, stem := range Stems(c.relative(place)) {
+	var links []string // also hard links to files that are not selected, and files that may not fit
+	for _, stem := range LiteralPrefixes(c.relative(place)) {
 		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
 			full := path.Join(stem, name)
 			if h.Typeflag == tar.TypeDir || !c.wanted(place, full) {
 				return nil
 			}
 			switch {
-			case h.Typeflag == tar.TypeLink && c.again(full, path.Join(stem, path.Clean(h.Linkname))):
+			case h.Typeflag == tar.TypeLink && c.retry(full, path.Join(stem, path.Clean(h.Linkname))):
 				return nil
 			case h.Typeflag == tar.TypeLink, h.Typeflag == tar.TypeSymlink && !c.s.Symlinks:
 				links = append(links, full)
 				return nil
-			case h.Typeflag == tar.TypeReg && !c.hasRoom(h.Size):
+			case h.Typeflag == tar.TypeReg && !c.checkSpace(h.Size):
 				links = append(links, full)
 				return nil
 			}
@@ -206,24 +214,24 @@ func (c *collector) base(ctx context.Context, base string) error {
 	return c.follow(ctx, place, links)
 }
 
-// again takes a file that is there under another name already, as hard links are. It
-// reports whether it is.
-func (c *collector) again(name, other string) bool {
+// retry copies a file that has been collected under another name, as hard links are. It
+// returns false if that is not possible.
+func (c *collector) retry(name, other string) bool {
 	taken, found := c.taken[other]
 	if !found || c.s.Discard {
 		return false
 	}
 	to := filepath.FromSlash(name)
 	if c.root.MkdirAll(filepath.Dir(to), 0o755) != nil || c.root.Link(filepath.FromSlash(other), to) != nil {
-		return false // it is read once more
+		return false // then it is read again
 	}
 	taken.Path = name
 	c.taken[name] = taken
 	return true
 }
 
-// relative returns the patterns as seen from place; an absolute one is made
-// relative when it leads below it.
+// relative returns the patterns relative to place. An absolute pattern becomes relative if
+// it is below it.
 func (c *collector) relative(place string) []string {
 	var all []string
 	for _, pattern := range c.s.Files {
@@ -239,7 +247,7 @@ func (c *collector) relative(place string) []string {
 	return all
 }
 
-// wanted reports whether a file matches, and notes which patterns it matches.
+// wanted reports whether a file is selected, and records the patterns that match it.
 func (c *collector) wanted(place, name string) bool {
 	for _, pattern := range c.s.Exclude {
 		if Match(pattern, name) {
@@ -256,8 +264,8 @@ func (c *collector) wanted(place, name string) bool {
 	return wanted
 }
 
-// follow takes what links lead to; a link to a directory, or to nothing, is left
-// out. The file a hard link names may not be among those that are wanted.
+// follow collects the targets of links. Links to directories and broken links are skipped.
+// The target of a hard link may be a file that is not selected.
 func (c *collector) follow(ctx context.Context, place string, links []string) error {
 	for _, link := range links {
 		if err := c.measure(ctx, path.Join(place, link)); err != nil {
@@ -276,29 +284,29 @@ func (c *collector) follow(ctx context.Context, place string, links []string) er
 	return nil
 }
 
-// hasRoom reports whether a file of a size surely fits.
-func (c *collector) hasRoom(size int64) bool {
+// checkSpace reports whether a file of the given size certainly fits.
+func (c *collector) checkSpace(size int64) bool {
 	free, known := FreeSpace(c.root.Name())
 	return !known || size <= free
 }
 
-// measure reads a file that is larger than the free space, before any of it is
-// written, and returns a *NoSpaceError if its data does not fit: most of it may be
-// holes, which a tar stream does not tell.
+// measure reads a file that is larger than the free space, before anything of it is
+// written, and returns a *NoSpaceError if its data does not fit. Most of it may be holes,
+// which a tar stream does not show.
 func (c *collector) measure(ctx context.Context, place string) error {
 	return c.walk(ctx, place, func(_ string, h *tar.Header, content io.Reader) error {
-		if h.Typeflag != tar.TypeReg || c.hasRoom(h.Size) {
+		if h.Typeflag != tar.TypeReg || c.checkSpace(h.Size) {
 			return ErrStop
 		}
 		data, err := dataSize(content, c.buffer)
-		if err == nil && !c.hasRoom(data) {
+		if err == nil && !c.checkSpace(data) {
 			err = c.noSpace(data)
 		}
 		return cmp.Or(err, ErrStop)
 	})
 }
 
-// noSpace is the error for a file that does not fit, with data of so many bytes.
+// noSpace returns the error for a file that does not fit, with the given bytes of data.
 func (c *collector) noSpace(data int64) error {
 	free, _ := FreeSpace(c.root.Name())
 	return &NoSpaceError{Dir: c.root.Name(), What: "files", Free: free + c.data, Need: data + c.data}
@@ -307,7 +315,7 @@ func (c *collector) noSpace(data int64) error {
 // take writes one file.
 func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeSymlink {
-		return nil // a socket, a device
+		return nil // a socket or device
 	}
 	if c.s.Discard {
 		name = path.Base(name)
@@ -337,10 +345,14 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	return nil
 }
 
-// errCase tells two files of which one would be lost.
-var errCase = errors.New("another file has the same name but for capital letters, which this file system does not tell apart; use a case-sensitive one with --output")
+// errCase is the error if two files differ only in case on a case-insensitive file system,
+// where one would be lost.
+var errCase = errors.New(
+	"another file has the same name but for capital letters, which this file system does not tell apart; use a " +
+		"case-sensitive one with --output",
+)
 
-// enter makes a directory and opens it: what is written next stands in it, too.
+// enter creates a directory and opens it. The next file is most likely in it too.
 func (c *collector) enter(dir string) error {
 	if c.in != nil && c.dir == dir {
 		return nil
@@ -361,9 +373,9 @@ func (c *collector) leave() {
 	}
 }
 
-// write writes a file, and returns the hash of its content.
+// write writes a file and returns the hash of its content.
 func (c *collector) write(local string, h *tar.Header, content io.Reader) (string, error) {
-	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the caller can read and remove it
+	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the user must be able to read and remove it
 	f, err := c.in.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return "", errCase
@@ -374,7 +386,7 @@ func (c *collector) write(local string, h *tar.Header, content io.Reader) (strin
 	hash := sha256.New()
 	_, err = CopySparse(f, io.TeeReader(content, io.MultiWriter(hash, (*progress)(c))), c.buffer)
 	if isFull(err) {
-		err = c.noSpace(h.Size) // another process has filled it meanwhile
+		err = c.noSpace(h.Size) // another process has filled the disk in the meantime
 	}
 	info, statErr := f.Stat()
 	err = errors.Join(err, f.Chmod(mode), statErr, f.Close())
@@ -385,7 +397,7 @@ func (c *collector) write(local string, h *tar.Header, content io.Reader) (strin
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// progress counts what a collector copies, as an io.Writer.
+// progress counts the bytes that a collector copies.
 type progress collector
 
 // Write implements io.Writer.
@@ -406,19 +418,19 @@ func (c *collector) files() []File {
 	return files
 }
 
-// ErrStop ends a walk before its end; it is no error of the walk.
+// ErrStop ends a walk early. Walk then returns nil.
 var ErrStop = errors.New("stop")
 
 func (c *collector) walk(ctx context.Context, place string, visit Visit) error {
 	return Walk(ctx, c.src, place, visit)
 }
 
-// Visit is called for one thing that stands somewhere, with the text of a file.
+// Visit is called for each file, with its content.
 type Visit func(name string, h *tar.Header, content io.Reader) error
 
-// Walk calls visit for what stands at place, an absolute path: a directory is ".",
-// what stands in it has a name relative to it; a file is "". Nothing there is
-// nothing to visit.
+// Walk calls visit for everything at place, an absolute path. A directory itself has the
+// name ".", and its content has names relative to it; a file has the name "". If place does
+// not exist, visit is not called.
 func Walk(ctx context.Context, src Source, place string, visit Visit) error {
 	stream, err := src.CopyOut(ctx, place)
 	if errors.Is(err, fs.ErrNotExist) {

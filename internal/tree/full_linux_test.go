@@ -29,7 +29,7 @@ func smallDisk(t *testing.T) string {
 	return small
 }
 
-// stream is a tree of files in their order. It counts how often it is read.
+// stream is a tree of files in a fixed order. It counts how often it is read.
 type stream struct {
 	names   []string
 	content map[string][]byte
@@ -63,13 +63,22 @@ func dense(size int) []byte {
 
 func collectAll(t *testing.T, s *stream, dest string) error {
 	t.Helper()
-	_, err := tree.Collect(t.Context(), s, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, tree.Observer{Say: func(string, ...any) {}})
+	_, err := tree.Collect(
+		t.Context(),
+		s,
+		tree.Selection{Root: "/src", Files: []string{"**/*"}},
+		dest,
+		tree.Observer{Say: func(string, ...any) {}},
+	)
 	return err
 }
 
-func TestCollect_ChecksTheSpaceBeforeAFileIsWritten(t *testing.T) {
+func TestCollect_ChecksSpaceFirst(t *testing.T) {
 	dest := smallDisk(t)
-	s := &stream{names: []string{"a", "large", "b"}, content: map[string][]byte{"a": dense(300 << 10), "large": dense(3 << 20), "b": dense(10)}}
+	s := &stream{
+		names:   []string{"a", "large", "b"},
+		content: map[string][]byte{"a": dense(300 << 10), "large": dense(3 << 20), "b": dense(10)},
+	}
 	err := collectAll(t, s, dest)
 	var full *tree.NoSpaceError
 	if !errors.As(err, &full) || !errors.Is(err, syscall.ENOSPC) {
@@ -86,11 +95,14 @@ func TestCollect_ChecksTheSpaceBeforeAFileIsWritten(t *testing.T) {
 	}
 }
 
-func TestCollect_CountsASparseFileByItsData(t *testing.T) {
+func TestCollect_CountsSparseData(t *testing.T) {
 	dest := smallDisk(t)
 	sparse := make([]byte, 8<<20)
 	copy(sparse[5<<20:], dense(100<<10))
-	s := &stream{names: []string{"a", "sparse", "b"}, content: map[string][]byte{"a": dense(300 << 10), "sparse": sparse, "b": dense(300 << 10)}}
+	s := &stream{
+		names:   []string{"a", "sparse", "b"},
+		content: map[string][]byte{"a": dense(300 << 10), "sparse": sparse, "b": dense(300 << 10)},
+	}
 	if err := collectAll(t, s, dest); err != nil {
 		t.Fatal(err)
 	}

@@ -12,19 +12,19 @@ import (
 	"strings"
 )
 
-// Glob returns the files of a tree that match one of the patterns, sorted: those that
-// are regular, and links to such. Patterns are relative to its root. A directory that
-// skip reports is left out, and so is a file.
+// Glob returns the files of a tree that match one of the patterns, sorted: regular files
+// and links to them. Patterns are relative to the root of the tree. Directories and files
+// for which skip returns true are omitted.
 func Glob(fsys fs.FS, patterns []string, skip func(name string) bool) ([]string, error) {
 	var found []string
-	for _, stem := range Stems(patterns) {
+	for _, stem := range LiteralPrefixes(patterns) {
 		if path.IsAbs(stem) || stem == ".." || strings.HasPrefix(stem, "../") {
 			continue
 		}
 		err := fs.WalkDir(fsys, stem, func(name string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil && (name == stem || errors.Is(err, fs.ErrNotExist)):
-				return nil // there is none, or it is gone meanwhile
+				return nil // it does not exist, or was removed in the meantime
 			case err != nil:
 				return err
 			case skip != nil && skip(name):
@@ -57,8 +57,8 @@ func isFile(fsys fs.FS, name string, d fs.DirEntry) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Hash returns the SHA-256 of the SHA-256 of each file, in their order, as hexadecimal
-// digits. How the service makes one of several files is not documented.
+// Hash returns the SHA-256 of the concatenated SHA-256 of each file, in order, in
+// hexadecimal digits. How CodeBuild computes the hash of several files is not documented.
 func Hash(fsys fs.FS, names []string) (string, error) {
 	all := sha256.New()
 	for _, name := range names {

@@ -1,5 +1,9 @@
-// Package tree reads files out of somewhere else, as a tar stream, and knows
-// CodeBuild's path patterns.
+// Package tree transfers files from a [Source], such as a container, as tar streams, and
+// implements CodeBuild's path patterns.
+//
+// [Collect] copies the files that a [Selection] selects to the host, safely even if the
+// source is hostile. [Walk] visits files without writing them, and [Match] and [Glob] match
+// patterns. The package also has helpers for sparse files and free space.
 package tree
 
 import (
@@ -9,33 +13,31 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Match reports whether a slash-separated name matches a pattern of a
-// buildspec: * within a name, ** across names, also hidden ones, and further
-// ?, [a-z] and {a,b}. A pattern that cannot be read matches only itself.
-//
-// Documented for artifacts: dir/* is the files in dir, dir/**/* all below it,
-// **/* everything.
+// Match reports whether a slash-separated name matches a pattern of a buildspec. * matches
+// within a name and ** across names, including hidden ones; ?, [a-z] and {a,b} are
+// supported too. An invalid pattern matches only itself. Documented for artifacts: dir/*
+// matches the files in dir, dir/**/* everything below it, **/* everything.
 func Match(pattern, name string) bool {
 	pattern = path.Clean(pattern)
 	if pattern == name {
 		return true
 	}
-	if dir, all := strings.CutSuffix(pattern, "/**/*"); all && IsLiteral(dir) { // the usual one
+	if dir, all := strings.CutSuffix(pattern, "/**/*"); all && IsLiteral(dir) { // the most common pattern
 		return len(name) > len(dir)+1 && name[len(dir)] == '/' && name[:len(dir)] == dir
 	}
-	if IsLiteral(pattern) || !holds(Stem(pattern), name) {
-		return false // exact also where names are no UTF-8
+	if IsLiteral(pattern) || !contains(LiteralPrefix(pattern), name) {
+		return false // names that are not UTF-8 must match exactly
 	}
 	ok, err := doublestar.Match(pattern, name)
 	return err == nil && ok
 }
 
-// IsLiteral reports whether a pattern names one path.
+// IsLiteral reports whether a pattern has no special characters.
 func IsLiteral(pattern string) bool { return !strings.ContainsAny(pattern, `*?[{\`) }
 
-// Stem returns the directory, or for a literal the path, that all matches of a
-// pattern share; "." when they share none.
-func Stem(pattern string) string {
+// LiteralPrefix returns the directory that all matches of a pattern are in, or the path
+// itself for a literal pattern. It returns "." if they share no directory.
+func LiteralPrefix(pattern string) string {
 	pattern = path.Clean(pattern)
 	if IsLiteral(pattern) {
 		return pattern
@@ -55,30 +57,31 @@ func Stem(pattern string) string {
 	return stem
 }
 
-// Stems returns the fewest stems that hold all matches of patterns.
-func Stems(patterns []string) []string {
+// LiteralPrefixes returns the smallest set of prefixes that contains all matches of
+// patterns.
+func LiteralPrefixes(patterns []string) []string {
 	var all []string
 	for _, pattern := range patterns {
-		all = cover(all, Stem(pattern))
+		all = cover(all, LiteralPrefix(pattern))
 	}
 	return all
 }
 
-// cover adds stem unless another holds it, and drops those that it holds.
+// cover adds a prefix unless another one contains it, and removes those that it contains.
 func cover(all []string, stem string) []string {
 	var kept []string
 	for _, other := range all {
-		if holds(other, stem) {
+		if contains(other, stem) {
 			return all
 		}
-		if !holds(stem, other) {
+		if !contains(stem, other) {
 			kept = append(kept, other)
 		}
 	}
 	return append(kept, stem)
 }
 
-func holds(dir, name string) bool {
+func contains(dir, name string) bool {
 	if dir == "." {
 		return !path.IsAbs(name) && !strings.HasPrefix(name+"/", "../")
 	}

@@ -4,7 +4,7 @@ package tree
 
 import "io/fs"
 
-// FreeSpace is not known here.
+// FreeSpace is unknown on this system.
 func FreeSpace(string) (bytes int64, known bool) { return 0, false }
 
 // Allocated returns the size of a file.

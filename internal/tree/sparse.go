@@ -11,18 +11,18 @@ import (
 	"github.com/docker/go-units"
 )
 
-// block is the size of the pieces of a file that become holes if they are zero, in
-// bytes. Most file systems allocate as much at a time.
+// block is the size in bytes of the pieces that become holes if they are zero. Most file
+// systems allocate space in units of this size.
 const block = 4096
 
-// BufferSize is how much is copied at a time, in bytes: a multiple of block.
+// BufferSize is the size of a copy buffer in bytes, a multiple of block.
 const BufferSize = 256 << 10
 
-// CopySparse copies from into the empty file to, with holes in place of blocks of
-// zeros, and returns the size. A buffer of BufferSize bytes is made if none is given.
+// CopySparse copies from into the empty file to, with holes instead of blocks of zeros, and
+// returns the size. If buffer is nil, it allocates one of BufferSize bytes.
 func CopySparse(to *os.File, from io.Reader, buffer []byte) (int64, error) {
 	var size int64
-	err := eachRun(from, buffer, func(at int64, run []byte, zero bool) error {
+	err := forEachDataRun(from, buffer, func(at int64, run []byte, zero bool) error {
 		size = at + int64(len(run))
 		if zero {
 			return nil
@@ -36,10 +36,10 @@ func CopySparse(to *os.File, from io.Reader, buffer []byte) (int64, error) {
 	return size, to.Truncate(size)
 }
 
-// dataSize returns how many bytes of a stream CopySparse writes.
+// dataSize returns how many bytes of a stream CopySparse would write.
 func dataSize(from io.Reader, buffer []byte) (int64, error) {
 	var data int64
-	err := eachRun(from, buffer, func(_ int64, run []byte, zero bool) error {
+	err := forEachDataRun(from, buffer, func(_ int64, run []byte, zero bool) error {
 		if !zero {
 			data += int64(len(run))
 		}
@@ -48,16 +48,16 @@ func dataSize(from io.Reader, buffer []byte) (int64, error) {
 	return data, err
 }
 
-// eachRun reads a stream and calls visit for each run of blocks that are all zero, or
+// forEachDataRun reads a stream and calls visit for each run of blocks that are all zero or
 // all not zero.
-func eachRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zero bool) error) error {
+func forEachDataRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zero bool) error) error {
 	if buffer == nil {
 		buffer = make([]byte, BufferSize)
 	}
 	for at := int64(0); ; {
 		n, err := io.ReadFull(from, buffer)
 		for rest := buffer[:n]; len(rest) > 0; {
-			run, zero := firstRun(rest)
+			run, zero := nextDataRun(rest)
 			if err := visit(at, run, zero); err != nil {
 				return err
 			}
@@ -72,8 +72,8 @@ func eachRun(from io.Reader, buffer []byte, visit func(at int64, run []byte, zer
 	}
 }
 
-// firstRun returns the blocks at the beginning of text that are alike.
-func firstRun(text []byte) (run []byte, zero bool) {
+// nextDataRun returns the run of blocks at the beginning of text.
+func nextDataRun(text []byte) (run []byte, zero bool) {
 	isZero := func(at int) bool {
 		piece := text[at:min(at+block, len(text))]
 		return piece[0] == 0 && bytes.Equal(piece[1:], piece[:len(piece)-1])
@@ -89,7 +89,7 @@ func firstRun(text []byte) (run []byte, zero bool) {
 // NoSpaceError reports that files do not fit on a file system.
 type NoSpaceError struct {
 	Dir  string
-	What string // the files, in the plural; such as artifacts
+	What string // the files in the plural, such as artifacts
 	Free int64  // bytes
 	Need int64  // bytes, at least
 }
@@ -102,10 +102,10 @@ func (e *NoSpaceError) Error() string {
 
 func size(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
 
-// Unwrap returns what a write to a full file system returns.
+// Unwrap returns the error of a write to a full file system.
 func (e *NoSpaceError) Unwrap() error { return syscall.ENOSPC }
 
-// CheckSpace returns a *NoSpaceError if a directory has less than need bytes free.
+// CheckSpace returns a *NoSpaceError if a directory has fewer than need bytes free.
 func CheckSpace(dir, what string, need int64) error {
 	if free, known := FreeSpace(dir); known && need > free {
 		return &NoSpaceError{dir, what, free, need}
@@ -113,5 +113,5 @@ func CheckSpace(dir, what string, need int64) error {
 	return nil
 }
 
-// isFull reports whether a write failed because its file system is full.
+// isFull reports whether a write failed because the file system is full.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) }

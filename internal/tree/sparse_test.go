@@ -12,14 +12,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestCopySparse_KeepsContentAndHoles(t *testing.T) {
+func TestCopySparse_KeepsHoles(t *testing.T) {
 	t.Parallel()
 	zeros := func(n int) []byte { return make([]byte, n) }
 	data := func(n int) []byte { return bytes.Repeat([]byte("x"), n) }
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	for name, c := range map[string]struct {
 		content []byte
-		most    int64 // bytes that may be allocated
+		most    int64 // maximum bytes allocated
 	}{
 		"empty":               {nil, 0},
 		"text":                {data(10), 4096},
@@ -32,7 +32,8 @@ func TestCopySparse_KeepsContentAndHoles(t *testing.T) {
 		"a buffer of data":    {data(1 << 20), 1 << 20},
 		"one byte at a block": {join(zeros(4096), data(1), zeros(4095), zeros(4096)), 4096},
 	} {
-		for kind, from := range map[string]io.Reader{"at once": bytes.NewReader(c.content), "in pieces": iotest.HalfReader(bytes.NewReader(c.content))} {
+		for kind, from := range map[string]io.Reader{"at once": bytes.NewReader(c.content),
+			"in pieces": iotest.HalfReader(bytes.NewReader(c.content))} {
 			f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 			if err != nil {
 				t.Fatal(err)
@@ -56,14 +57,15 @@ func TestCopySparse_KeepsContentAndHoles(t *testing.T) {
 	}
 }
 
-func TestCopySparse_ReturnsTheErrorOfItsReader(t *testing.T) {
+func TestCopySparse_ReaderError(t *testing.T) {
 	t.Parallel()
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := tree.CopySparse(f, iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader([]byte("ab")))), nil); err != iotest.ErrTimeout {
+	if _, err := tree.CopySparse(f, iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader([]byte("ab")))),
+		nil); err != iotest.ErrTimeout {
 		t.Errorf("got %v", err)
 	}
 }

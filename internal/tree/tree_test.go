@@ -20,7 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestPatternsMatchAsDocumented(t *testing.T) {
+func TestMatch_Documented(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		pattern   string
@@ -53,13 +53,13 @@ func TestPatternsMatchAsDocumented(t *testing.T) {
 				t.Errorf("%s matches %s", test.pattern, name)
 			}
 		}
-		if got := tree.Stem(test.pattern); got != test.stem || tree.IsLiteral(test.pattern) != test.isLiteral {
+		if got := tree.LiteralPrefix(test.pattern); got != test.stem || tree.IsLiteral(test.pattern) != test.isLiteral {
 			t.Errorf("%s: stem %q, literal %v", test.pattern, got, tree.IsLiteral(test.pattern))
 		}
 	}
 }
 
-func TestStemsAreTheFewestDirectories(t *testing.T) {
+func TestLiteralPrefixes_Minimal(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ patterns, want []string }{
 		{[]string{"a/*", "a/b/**/*", "c"}, []string{"a", "c"}},
@@ -67,14 +67,14 @@ func TestStemsAreTheFewestDirectories(t *testing.T) {
 		{[]string{"a/*", "**/*"}, []string{"."}},
 		{[]string{"ab/*", "a/*"}, []string{"ab", "a"}},
 	} {
-		if diff := cmp.Diff(test.want, tree.Stems(test.patterns)); diff != "" {
+		if diff := cmp.Diff(test.want, tree.LiteralPrefixes(test.patterns)); diff != "" {
 			t.Errorf("%v: %s", test.patterns, diff)
 		}
 	}
 }
 
-// files is a Source made of names and texts; a text that begins with -> is a
-// link, a name that ends in / a directory.
+// files is a Source of names and contents. Contents that begin with -> are links; names
+// that end in / are directories.
 type files map[string]string
 
 func (f files) CopyOut(_ context.Context, name string) (io.ReadCloser, error) {
@@ -123,24 +123,34 @@ func pack(names []string, text func(string) string) io.ReadCloser {
 }
 
 var source = files{
-	"/src/dist/": "", "/src/dist/a.js": "a", "/src/dist/.hidden/b": "bb", "/src/dist/sub/a.js": "ccc", "/src/dist/link": "->a.js", "/src/dist/dangling": "->gone",
-	"/src/dist/dirlink": "->sub", "/src/top": "top", "/src/my-dir1/": "", "/src/my-dir1/x": "1", "/src/my-dir2/": "", "/src/my-dir2/y": "2", "/abs/z": "z", "/src/empty/": "",
+	"/src/dist/": "", "/src/dist/a.js": "a", "/src/dist/.hidden/b": "bb", "/src/dist/sub/a.js": "ccc",
+	"/src/dist/link": "->a.js", "/src/dist/dangling": "->gone",
+	"/src/dist/dirlink": "->sub", "/src/top": "top", "/src/my-dir1/": "", "/src/my-dir1/x": "1", "/src/my-dir2/": "",
+	"/src/my-dir2/y": "2", "/abs/z": "z", "/src/empty/": "",
 }
 
-func TestCollectTakesWhatIsSelected(t *testing.T) {
+func TestCollect_Selection(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		selection tree.Selection
-		want      string // names and texts, or the error
+		want      string // names and contents, or the error
 	}{
-		"everything below":   {tree.Selection{Files: []string{"dist/**/*"}}, "dist/.hidden/b=bb dist/a.js=a dist/link=a " +
-			"dist/sub/a.js=ccc"},
+		"everything below": {
+			tree.Selection{Files: []string{"dist/**/*"}},
+			"dist/.hidden/b=bb dist/a.js=a dist/link=a dist/sub/a.js=ccc",
+		},
 		"one level":          {tree.Selection{Files: []string{"dist/*"}}, "dist/a.js=a dist/link=a"},
 		"a base directory":   {tree.Selection{Base: "dist", Files: []string{"*.js"}}, "a.js=a"},
 		"a pattern of bases": {tree.Selection{Base: "my-dir*", Files: []string{"**/*"}}, "x=1 y=2"},
-		"without":            {tree.Selection{Base: "dist", Files: []string{"**/*"}, Exclude: []string{"**/.*/**", "sub/*", "link"}}, "a.js=a"},
-		"paths discarded":    {tree.Selection{Files: []string{"dist/**/*.js", "top"}, Discard: true}, "a.js=ccc top=top"},
-		"links kept":         {tree.Selection{Base: "dist", Files: []string{"*"}, Symlinks: true}, "a.js=a dangling->gone dirlink->sub link->a.js"},
+		"without": {
+			tree.Selection{Base: "dist", Files: []string{"**/*"}, Exclude: []string{"**/.*/**", "sub/*", "link"}},
+			"a.js=a",
+		},
+		"paths discarded": {tree.Selection{Files: []string{"dist/**/*.js", "top"}, Discard: true}, "a.js=ccc top=top"},
+		"links kept": {
+			tree.Selection{Base: "dist", Files: []string{"*"}, Symlinks: true},
+			"a.js=a dangling->gone dirlink->sub link->a.js",
+		},
 		"one is missing":     {tree.Selection{Files: []string{"top", "nope", "nope/*"}}, "top=top"},
 		"an absolute base":   {tree.Selection{Base: "/abs", Files: []string{"z"}}, "z=z"},
 		"an absolute name":   {tree.Selection{Files: []string{"/src/dist/a.js"}}, "dist/a.js=a"},
@@ -148,12 +158,18 @@ func TestCollectTakesWhatIsSelected(t *testing.T) {
 		"a directory":        {tree.Selection{Files: []string{"dist"}}, "no matching artifact paths found"},
 		"nothing":            {tree.Selection{Files: []string{"*.zip"}}, "no matching artifact paths found"},
 		"an empty directory": {tree.Selection{Files: []string{"empty/**/*"}}, "no matching artifact paths found"},
-		"no base":            {tree.Selection{Base: "gone", Files: []string{"*"}}, "no matching base directory path " +
-			"found for gone"},
-		"no base matches":    {tree.Selection{Base: "x*", Files: []string{"*"}}, "no matching base directory path found " +
-			"for x*"},
-		"a file as base":     {tree.Selection{Base: "top", Files: []string{"*"}}, "no matching base directory path found " +
-			"for top"},
+		"no base": {
+			tree.Selection{Base: "gone", Files: []string{"*"}},
+			"no matching base directory path found for gone",
+		},
+		"no base matches": {
+			tree.Selection{Base: "x*", Files: []string{"*"}},
+			"no matching base directory path found for x*",
+		},
+		"a file as base": {
+			tree.Selection{Base: "top", Files: []string{"*"}},
+			"no matching base directory path found for top",
+		},
 	}
 	for name, test := range tests {
 		dest := t.TempDir()
@@ -169,7 +185,7 @@ func TestCollectTakesWhatIsSelected(t *testing.T) {
 	}
 }
 
-// list returns the files below dir with their texts.
+// list returns the files below dir with their contents.
 func list(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string
@@ -193,19 +209,20 @@ func list(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-func TestCollectTellsTheServicesLines(t *testing.T) {
+func TestCollect_ObserverLines(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	s := tree.Selection{Root: "/src", Base: "my-dir*", Files: []string{"x", "y", "nope", "*.z"}}
-	if _, err := tree.Collect(t.Context(), source, s, t.TempDir(), tree.Observer{Say: func(f string, args ...any) { lines = append(lines, fmt.Sprintf(f, args...)) }}); err != nil {
+	if _, err := tree.Collect(t.Context(), source, s, t.TempDir(),
+		tree.Observer{Say: func(f string, args ...any) { lines = append(lines, fmt.Sprintf(f, args...)) }}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"Expanding base directory path: my-dir*", "Assembling file list", "Expanding my-dir*",
-		"Expanding file paths for base directory " +
-			"my-dir1", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
-		"Expanding file paths for base directory " +
-			"my-dir2", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
+		"Expanding file paths for base " +
+			"directory my-dir1", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
+		"Expanding file paths for base " +
+			"directory my-dir2", "Assembling file list", "Expanding x", "Expanding y", "Expanding nope", "Expanding *.z",
 		"Skipping invalid file path nope", "Found 2 file(s)",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
@@ -228,7 +245,7 @@ func (e evil) CopyOut(context.Context, string) (io.ReadCloser, error) {
 	return io.NopCloser(&b), nil
 }
 
-func TestCollectWritesNothingOutside(t *testing.T) {
+func TestCollect_RefusesEscapes(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
 	for _, headers := range [][]tar.Header{
@@ -241,7 +258,13 @@ func TestCollectWritesNothingOutside(t *testing.T) {
 		if err := os.MkdirAll(dest, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = tree.Collect(t.Context(), evil{headers}, tree.Selection{Root: "/", Files: []string{"**", "../../*"}, Symlinks: true}, dest, tree.Observer{Say: func(string, ...any) {}})
+		_, _ = tree.Collect(
+			t.Context(),
+			evil{headers},
+			tree.Selection{Root: "/", Files: []string{"**", "../../*"}, Symlinks: true},
+			dest,
+			tree.Observer{Say: func(string, ...any) {}},
+		)
 		if got := list(t, outside); got != "" {
 			t.Errorf("%v: written outside: %s", headers, got)
 		}
@@ -256,7 +279,7 @@ func FuzzMatch(f *testing.F) {
 	f.Add("[", "[")
 	f.Fuzz(func(t *testing.T, pattern, name string) {
 		matches := tree.Match(pattern, name)
-		stem := tree.Stem(pattern)
+		stem := tree.LiteralPrefix(pattern)
 		clean := path.Clean(name) == name && name != "." && !strings.HasPrefix(name, "../")
 		if matches && clean && stem != "." && name != stem && !strings.HasPrefix(name, strings.TrimSuffix(stem, "/")+"/") {
 			t.Errorf("%q matches %q, which is not below %q", pattern, name, stem)
@@ -264,14 +287,20 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// A file system that does not tell capital letters apart has the other file already.
-func TestNoFileIsLostToAnotherCase(t *testing.T) {
+// A case-insensitive file system has the other file already.
+func TestCollect_CaseInsensitiveHost(t *testing.T) {
 	dest := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dest, "a"), []byte("as A was written"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	src := files{"/src/a": "a"}
-	_, err := tree.Collect(t.Context(), src, tree.Selection{Root: "/src", Files: []string{"**/*"}}, dest, tree.Observer{Say: func(string, ...any) {}})
+	_, err := tree.Collect(
+		t.Context(),
+		src,
+		tree.Selection{Root: "/src", Files: []string{"**/*"}},
+		dest,
+		tree.Observer{Say: func(string, ...any) {}},
+	)
 	if err == nil || !strings.Contains(err.Error(), "write a: another file has the same name but for capital letters") {
 		t.Errorf("got %v", err)
 	}

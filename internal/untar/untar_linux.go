@@ -14,36 +14,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unpacking says how a tar stream becomes a directory.
+// Unpacking configures how a tar stream is unpacked.
 type Unpacking struct {
-	// Opaque names the extended attribute of a directory that hides what lower
-	// layers have in it, such as trusted.overlay.opaque. With it the stream is an
-	// image's layer: names that begin with .wh. are whiteouts, and become those of
-	// an overlay. Without it all names are names.
+	// Opaque names the extended attribute that makes a directory hide the one in lower layers,
+	// such as trusted.overlay.opaque. If it is set, the stream is a layer of an image: names
+	// that begin with .wh. are whiteouts, and are converted to those of overlay. If it is
+	// empty, such names have no special meaning.
 	Opaque string
-	// Owners says that files keep the owners the stream gives them, where this
-	// process may give them; else all belong to who unpacks.
+	// Owners keeps the owners in the stream, if the process may set them. Otherwise all files
+	// are owned by the process's user.
 	Owners bool
-	// Strict refuses absolute names; else they are taken as from the directory.
+	// Strict refuses absolute names. Otherwise they are relative to the directory.
 	Strict bool
-	// Largest is how many bytes a file may have; 0 for 128 GiB. A header of a few
-	// bytes can say that all of a sparse file is holes.
+	// Largest bounds the size of a file in bytes; 0 means 128 GiB. A few bytes of header can
+	// describe a huge sparse file.
 	Largest int64
 }
 
-// largest is more than an image may have in the service (100 GB uncompressed).
-const largest = 128 << 30
+// maxFileSize is more than the largest image in CodeBuild (100 GB uncompressed).
+const maxFileSize = 128 << 30
 
-// ErrTooLarge is wrapped by the error for a file that says it is larger.
+// ErrTooLarge is wrapped by the error for a file that is larger than Largest.
 var ErrTooLarge = errors.New("the file is too large")
 
-// ErrEscape is wrapped by the error for a name that leaves its directory.
+// ErrEscape is wrapped by the error for a name that leaves the directory.
 var ErrEscape = errors.New("the name leaves its directory")
 
-// Unpack writes a tar stream below dir, which exists. Links that the stream makes
-// are followed as if dir were the root directory: nothing is ever written
-// elsewhere. Devices are left out, as a build environment has its own. Directories
-// that the stream does not have are made with mode 0755.
+// Unpack writes a tar stream below dir, which must exist. Links in the stream are followed
+// as if dir were the root directory, so that nothing is ever written elsewhere. Devices are
+// skipped, because a build environment has its own. Missing parent directories are created
+// with mode 0755.
 func Unpack(dir string, from io.Reader, how Unpacking) error {
 	root, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -68,7 +68,7 @@ func Unpack(dir string, from io.Reader, how Unpacking) error {
 	if err := u.finish(); err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, from) // what stands behind the end belongs to the digest
+	_, err = io.Copy(io.Discard, from) // the digest of the stream includes the padding behind its end
 	return err
 }
 
@@ -76,11 +76,11 @@ type unpacker struct {
 	Unpacking
 	root   *os.File
 	buffer []byte
-	made   map[string]bool // what this stream made, in a layer: whiteouts are for what lies below it
-	dirs   []directory     // get their times when all is in them
+	made   map[string]bool // names that a layer itself has created: whiteouts do not apply to them
+	dirs   []directory     // they get their times when they are complete
 
-	at     string   // directory that was used last
-	handle *os.File // its handle; nil for none
+	at     string   // the directory that was used last
+	handle *os.File // its handle, or nil
 }
 
 type directory struct {
@@ -88,8 +88,7 @@ type directory struct {
 	time time.Time
 }
 
-// forget lets go of the directory that was used last: it may not be there any
-// more.
+// forget closes the handle of the last directory, which may be removed next.
 func (u *unpacker) forget() {
 	if u.handle != nil {
 		u.handle.Close()
@@ -97,8 +96,8 @@ func (u *unpacker) forget() {
 	u.at, u.handle = "", nil
 }
 
-// parent returns a handle of the directory a name stands in, which is made where
-// it is missing. It is good until the next call.
+// parent returns a handle of the parent directory of a name, which is created if it is
+// missing. It is valid until the next call.
 func (u *unpacker) parent(name string) (int, error) {
 	dir := path.Dir(name)
 	if u.handle != nil && u.at == dir {
@@ -113,7 +112,7 @@ func (u *unpacker) parent(name string) (int, error) {
 	return int(handle.Fd()), nil
 }
 
-// local returns a name as from the root of what is unpacked; "." is the root.
+// local returns a name relative to the target directory, which itself is ".".
 func (u *unpacker) local(name string) (string, error) {
 	clean := path.Clean(name)
 	if u.Strict && path.IsAbs(clean) {
@@ -136,7 +135,7 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if h.Size > cmp.Or(u.Largest, largest) {
+	if h.Size > cmp.Or(u.Largest, maxFileSize) {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, h.Size)
 	}
 	if base := path.Base(name); u.Opaque != "" && strings.HasPrefix(base, whiteout) {
@@ -146,7 +145,7 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 		if h.Typeflag != tar.TypeDir {
 			return errors.New("the root is a directory, and nothing else")
 		}
-		return u.dress(int(u.root.Fd()), ".", h)
+		return u.applyMetadata(int(u.root.Fd()), ".", h)
 	}
 	in, err := u.parent(name)
 	if err != nil {
@@ -159,33 +158,33 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
 		err = u.file(in, base, text)
 	case tar.TypeSymlink:
-		err = u.replacing(in, base, func() error { return unix.Symlinkat(h.Linkname, in, base) })
+		err = u.withReplace(in, base, func() error { return unix.Symlinkat(h.Linkname, in, base) })
 	case tar.TypeLink:
 		return u.link(in, name, h.Linkname)
 	case tar.TypeFifo:
-		err = u.replacing(in, base, func() error { return unix.Mknodat(in, base, unix.S_IFIFO|0o600, 0) })
+		err = u.withReplace(in, base, func() error { return unix.Mknodat(in, base, unix.S_IFIFO|0o600, 0) })
 	default:
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	u.know(name)
+	u.remember(name)
 	if h.Typeflag == tar.TypeDir {
 		u.dirs = append(u.dirs, directory{name, h.ModTime})
 	}
-	return u.dress(in, base, h)
+	return u.applyMetadata(in, base, h)
 }
 
-// know notes what a layer has made itself.
-func (u *unpacker) know(name string) {
+// remember notes a name that the layer has created.
+func (u *unpacker) remember(name string) {
 	if u.Opaque != "" {
 		u.made[name] = true
 	}
 }
 
-// directory makes a directory, or keeps the one that is there. One that takes the
-// place of what a whiteout hid hides all below it.
+// directory creates a directory, or keeps an existing one. If it replaces a name that a
+// whiteout has hidden, it is made opaque.
 func (u *unpacker) directory(in int, name string) error {
 	base := path.Base(name)
 	err := unix.Mkdirat(in, base, 0o700)
@@ -200,15 +199,15 @@ func (u *unpacker) directory(in int, name string) error {
 		return nil
 	}
 	hidden := u.Opaque != "" && stat.Mode&unix.S_IFMT == unix.S_IFCHR
-	err = u.replacing(in, base, func() error { return unix.Mkdirat(in, base, 0o700) })
+	err = u.withReplace(in, base, func() error { return unix.Mkdirat(in, base, 0o700) })
 	if err == nil && hidden {
 		err = setAttribute(in, base, u.Opaque, "y")
 	}
 	return err
 }
 
-// replacing does what makes a name, once more without what has the name.
-func (u *unpacker) replacing(in int, base string, do func() error) error {
+// withReplace runs do. If the name exists, it removes that and runs do again.
+func (u *unpacker) withReplace(in int, base string, do func() error) error {
 	err := do()
 	if err != unix.EEXIST {
 		return err
@@ -221,7 +220,7 @@ func (u *unpacker) replacing(in int, base string, do func() error) error {
 
 func (u *unpacker) file(in int, base string, text io.Reader) error {
 	fd := -1
-	err := u.replacing(in, base, func() (err error) {
+	err := u.withReplace(in, base, func() (err error) {
 		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		return err
 	})
@@ -250,7 +249,7 @@ func (u *unpacker) fill(fd int, text io.Reader) error {
 	}
 }
 
-// link makes one more name for a file of the same stream.
+// link creates a hard link to a file of the same stream.
 func (u *unpacker) link(in int, name, target string) error {
 	to, err := u.local(target)
 	if err != nil {
@@ -265,25 +264,25 @@ func (u *unpacker) link(in int, name, target string) error {
 	}
 	defer dir.Close()
 	base := path.Base(name)
-	err = u.replacing(in, base, func() error { return unix.Linkat(int(dir.Fd()), path.Base(to), in, base, 0) })
+	err = u.withReplace(in, base, func() error { return unix.Linkat(int(dir.Fd()), path.Base(to), in, base, 0) })
 	if err != nil {
 		return fmt.Errorf("link to %q: %w", target, err)
 	}
-	u.know(name)
+	u.remember(name)
 	return nil
 }
 
-// opaque is what a whiteout of all that lies below its directory is called.
+// opaque is the name of a whiteout that hides everything of the directory in lower layers.
 const opaque = ".wh..opq"
 
-// hide makes whiteouts. They are for what lower layers have: a file of this layer
-// hides it by itself, and a directory of it hides what it does not have.
+// hide creates a whiteout for a name in lower layers. None is needed if this layer has a
+// file of that name, and a directory is made opaque instead.
 func (u *unpacker) hide(dir, name string) error {
 	if name == "" || name == "." || name == ".." {
 		return ErrEscape
 	}
 	if strings.HasPrefix(name, whiteout) && name != opaque {
-		return nil // what another storage driver noted for itself
+		return nil // private metadata of the storage driver aufs
 	}
 	in, err := u.parent(path.Join(dir, "x"))
 	if err != nil {
@@ -306,11 +305,11 @@ func (u *unpacker) hide(dir, name string) error {
 	return err
 }
 
-// dress gives what was made its owner, attributes, mode and time.
-func (u *unpacker) dress(in int, base string, h *tar.Header) error {
+// applyMetadata sets owner, extended attributes, mode and time.
+func (u *unpacker) applyMetadata(in int, base string, h *tar.Header) error {
 	if u.Owners {
 		err := unix.Fchownat(in, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil && err != unix.EINVAL { // a number that has no user here
+		if err != nil && err != unix.EINVAL { // EINVAL: the ID is not mapped in the user namespace
 			return err
 		}
 	}
@@ -327,13 +326,13 @@ func (u *unpacker) dress(in int, base string, h *tar.Header) error {
 
 func setTime(in int, base string, at time.Time) error {
 	stamp := unix.NsecToTimespec(at.UnixNano())
-	if at.IsZero() || at.Year() < 1902 || at.Year() > 2400 { // what no file system has
+	if at.IsZero() || at.Year() < 1902 || at.Year() > 2400 { // a time that file systems cannot store
 		stamp = unix.Timespec{}
 	}
 	return unix.UtimesNanoAt(in, base, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// finish gives directories their times, which changed while they were filled.
+// finish sets the times of directories, which changed while files were created in them.
 func (u *unpacker) finish() error {
 	for i := len(u.dirs) - 1; i >= 0; i-- {
 		d := u.dirs[i]
@@ -348,9 +347,8 @@ func (u *unpacker) finish() error {
 	return nil
 }
 
-// attributes sets the extended attributes the stream has. Those that say
-// something to an overlay are not a layer's to say, and what the file system has
-// no place for is left out.
+// attributes sets the extended attributes of the stream. Those of overlay are ignored,
+// because a layer must not control it, as are those that the file system does not support.
 func attributes(in int, base string, h *tar.Header) error {
 	const prefix = "SCHILY.xattr."
 	for key, value := range h.PAXRecords {
@@ -360,7 +358,11 @@ func attributes(in int, base string, h *tar.Header) error {
 		}
 		err := setAttribute(in, base, name, value)
 		switch {
-		case err == nil, errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		case err == nil,
+			errors.Is(err, unix.ENOTSUP),
+			errors.Is(err, unix.EPERM),
+			errors.Is(err, unix.EACCES),
+			errors.Is(err, unix.EINVAL):
 		default:
 			return fmt.Errorf("set attribute %s: %w", name, err)
 		}
@@ -368,7 +370,7 @@ func attributes(in int, base string, h *tar.Header) error {
 	return nil
 }
 
-// setAttribute sets an attribute of a file or directory; a link has none.
+// setAttribute sets an attribute of a file or directory. Links have none.
 func setAttribute(in int, base, name, value string) error {
 	fd, err := unix.Openat(in, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == unix.ELOOP {
@@ -380,8 +382,8 @@ func setAttribute(in int, base, name, value string) error {
 	return errors.Join(unix.Fsetxattr(fd, name, []byte(value), 0), unix.Close(fd))
 }
 
-// Directory returns a handle of a directory below root, which is made where it is
-// missing, with mode 0755. Links are followed as if root were the root directory.
+// Directory returns a handle of a directory below root, and creates missing directories
+// with mode 0755. Links are followed as if root were the root directory.
 func Directory(root *os.File, dir string) (*os.File, error) {
 	handle, err := openInside(root, dir)
 	if !errors.Is(err, unix.ENOENT) || dir == "." || dir == "/" || dir == "" {
@@ -399,13 +401,15 @@ func Directory(root *os.File, dir string) (*os.File, error) {
 	return openInside(root, dir)
 }
 
-// openInside opens a directory below root, which is the root directory for every
-// link on the way.
+// openInside opens a directory below root. The kernel resolves all links within root.
 func openInside(root *os.File, dir string) (*os.File, error) {
 	if dir == "" {
 		dir = "."
 	}
-	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	how := &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
 	for {
 		fd, err := unix.Openat2(int(root.Fd()), dir, how)
 		if err == unix.EAGAIN || err == unix.EINTR {
@@ -418,7 +422,7 @@ func openInside(root *os.File, dir string) (*os.File, error) {
 	}
 }
 
-// Clear removes all that stands in a directory; what is mounted there stays.
+// Clear removes the content of a directory, but not of file systems that are mounted in it.
 func Clear(dir *os.File) error {
 	names, err := dir.Readdirnames(-1)
 	for _, name := range names {
@@ -427,7 +431,7 @@ func Clear(dir *os.File) error {
 	return err
 }
 
-// removeAt removes a name with all below it.
+// removeAt removes a name with everything below it.
 func removeAt(in int, base string) error {
 	err := unix.Unlinkat(in, base, 0)
 	if err != unix.EISDIR && err != unix.EPERM {

@@ -20,7 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// layer is how a layer of an image is unpacked here: as who runs the test.
+// layer returns how a layer is unpacked for the user of the test.
 func layer() untar.Unpacking {
 	if os.Geteuid() == 0 {
 		return untar.Unpacking{Opaque: "trusted.overlay.opaque", Owners: true}
@@ -63,7 +63,7 @@ func pack(t testing.TB, headers ...tar.Header) *bytes.Buffer {
 	return &b
 }
 
-// seen describes all below a directory, a line each.
+// seen describes everything below a directory, one line for each.
 func seen(t *testing.T, root string) []string {
 	t.Helper()
 	var all []string
@@ -91,7 +91,7 @@ func seen(t *testing.T, root string) []string {
 	return all
 }
 
-func TestALayerIsUnpackedAsAnOverlayNeedsIt(t *testing.T) {
+func TestUnpack_OverlayLayer(t *testing.T) {
 	t.Parallel()
 	needMknod(t)
 	for _, c := range []struct {
@@ -99,23 +99,32 @@ func TestALayerIsUnpackedAsAnOverlayNeedsIt(t *testing.T) {
 		headers []tar.Header
 		want    []string
 	}{
-		{"directories are made where the layer has " +
-			"none", []tar.Header{file("a/b/c")}, []string{"a drwxr-xr-x", "a/b drwxr-xr-x", "a/b/c -rw-r--r--"}},
+		{"directories are made where the " +
+			"layer has none", []tar.Header{file("a/b/c")}, []string{"a drwxr-xr-x", "a/b drwxr-xr-x", "a/b/c -rw-r--r--"}},
 		{"a whiteout", []tar.Header{file("a/.wh.gone")}, []string{"a drwxr-xr-x", "a/gone Dc---------"}},
-		{"an opaque directory", []tar.Header{dir("a/"), file("a/.wh..wh..opq"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
+		{"an opaque directory", []tar.Header{dir("a/"), file("a/.wh..wh..opq"), file("a/b")},
+			[]string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
 		{"a whiteout of what the layer has, before it", []tar.Header{file(".wh.a"), file("a")}, []string{"a -rw-r--r--"}},
 		{"a whiteout of what the layer has, after it", []tar.Header{file("a"), file(".wh.a")}, []string{"a -rw-r--r--"}},
-		{"a directory in place of another, " +
-			"before it", []tar.Header{file(".wh.a"), dir("a/"), file("a/b")}, []string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
-		{"a directory in place of another, " +
-			"after it", []tar.Header{dir("a/"), file(".wh.a")}, []string{"a drwxr-xr-x opaque=y"}},
+		{"a directory in place of " +
+			"another, before it", []tar.Header{file(".wh.a"), dir("a/"), file("a/b")},
+			[]string{"a drwxr-xr-x opaque=y", "a/b -rw-r--r--"}},
+		{"a directory in place of " +
+			"another, after it", []tar.Header{dir("a/"), file(".wh.a")}, []string{"a drwxr-xr-x opaque=y"}},
 		{"notes of another driver", []tar.Header{dir(".wh..wh.plnk/"), file(".wh..wh.aufs")}, nil},
-		{"a link on the way, absolute", []tar.Header{symlink("run", "/var/run"), dir("var/run/"), file("run/x")}, []string{"run Lrwxrwxrwx /var/run", "var drwxr-xr-x", "var/run drwxr-xr-x", "var/run/x -rw-r--r--"}},
-		{"modes", []tar.Header{{Name: "su", Typeflag: tar.TypeReg, Mode: 0o4755}, {Name: "t/", Typeflag: tar.TypeDir, Mode: 0o1777}, {Name: "no", Typeflag: tar.TypeReg, Mode: 0}}, []string{"no ----------", "su urwxr-xr-x", "t dtrwxrwxrwx"}},
-		{"a name twice", []tar.Header{dir("a/"), file("a/b"), symlink("a", "elsewhere"), file("c"), dir("c/")}, []string{"a Lrwxrwxrwx elsewhere", "c drwxr-xr-x"}},
-		{"a hard link", []tar.Header{file("a"), hardlink("b/c", "/a")}, []string{"a -rw-r--r--", "b drwxr-xr-x", "b/c -rw-r--r--"}},
-		{"a hard link to a link", []tar.Header{symlink("a", "/etc/passwd"), hardlink("b", "a")}, []string{"a Lrwxrwxrwx /etc/passwd", "b Lrwxrwxrwx /etc/passwd"}},
-		{"devices are left out", []tar.Header{{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, {Name: "fifo", Typeflag: tar.TypeFifo, Mode: 0o640}}, []string{"fifo prw-r-----"}},
+		{"a link on the way, absolute", []tar.Header{symlink("run", "/var/run"), dir("var/run/"), file("run/x")},
+			[]string{"run Lrwxrwxrwx /var/run", "var drwxr-xr-x", "var/run drwxr-xr-x", "var/run/x -rw-r--r--"}},
+		{"modes", []tar.Header{{Name: "su", Typeflag: tar.TypeReg, Mode: 0o4755},
+			{Name: "t/", Typeflag: tar.TypeDir, Mode: 0o1777}, {Name: "no", Typeflag: tar.TypeReg, Mode: 0}},
+			[]string{"no ----------", "su urwxr-xr-x", "t dtrwxrwxrwx"}},
+		{"a name twice", []tar.Header{dir("a/"), file("a/b"), symlink("a", "elsewhere"), file("c"), dir("c/")},
+			[]string{"a Lrwxrwxrwx elsewhere", "c drwxr-xr-x"}},
+		{"a hard link", []tar.Header{file("a"), hardlink("b/c", "/a")},
+			[]string{"a -rw-r--r--", "b drwxr-xr-x", "b/c -rw-r--r--"}},
+		{"a hard link to a link", []tar.Header{symlink("a", "/etc/passwd"), hardlink("b", "a")},
+			[]string{"a Lrwxrwxrwx /etc/passwd", "b Lrwxrwxrwx /etc/passwd"}},
+		{"devices are left out", []tar.Header{{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3},
+			{Name: "fifo", Typeflag: tar.TypeFifo, Mode: 0o640}}, []string{"fifo prw-r-----"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -130,7 +139,7 @@ func TestALayerIsUnpackedAsAnOverlayNeedsIt(t *testing.T) {
 	}
 }
 
-// needMknod skips a test where no whiteout can be made.
+// needMknod skips a test if whiteouts cannot be created.
 func needMknod(t *testing.T) {
 	t.Helper()
 	if err := unix.Mknod(filepath.Join(t.TempDir(), "w"), unix.S_IFCHR, 0); err != nil {
@@ -138,7 +147,7 @@ func needMknod(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenOutside(t *testing.T) {
+func TestUnpack_RefusesEscapes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
@@ -170,7 +179,8 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 			t.Parallel()
 			top := t.TempDir()
 			outside, root := filepath.Join(top, "outside"), filepath.Join(top, "in", "root")
-			if err := errors.Join(os.MkdirAll(root, 0o755), os.Mkdir(outside, 0o755), os.WriteFile(filepath.Join(outside, "secret"), []byte("kept"), 0o600)); err != nil {
+			if err := errors.Join(os.MkdirAll(root, 0o755), os.Mkdir(outside, 0o755),
+				os.WriteFile(filepath.Join(outside, "secret"), []byte("kept"), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			for i := range c.headers {
@@ -189,19 +199,24 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 			})
 			text, err := os.ReadFile(filepath.Join(outside, "secret"))
 			info, _ := os.Stat(filepath.Join(outside, "secret"))
-			if len(names) != 4 || string(text) != "kept" || err != nil || info.Mode() != 0o600 || info.Sys().(*syscall.Stat_t).Nlink != 1 {
+			if len(names) != 4 || string(text) != "kept" || err != nil || info.Mode() != 0o600 ||
+				info.Sys().(*syscall.Stat_t).Nlink != 1 {
 				t.Errorf("outside there is %v; the secret is %q with mode %v, %v", names, text, info.Mode(), err)
 			}
 		})
 	}
 }
 
-func TestOwnersTimesAndAttributesAreKept(t *testing.T) {
+func TestUnpack_KeepsMetadata(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	h := file("a/f")
 	h.Uid, h.Gid = 1234, 5678
-	h.PAXRecords = map[string]string{"SCHILY.xattr.user.mine": "x", "SCHILY.xattr.trusted.overlay.redirect": "/etc", "SCHILY.xattr.user.overlay.opaque": "y"}
+	h.PAXRecords = map[string]string{
+		"SCHILY.xattr.user.mine":                "x",
+		"SCHILY.xattr.trusted.overlay.redirect": "/etc",
+		"SCHILY.xattr.user.overlay.opaque":      "y",
+	}
 	if err := untar.Unpack(root, pack(t, dir("a/"), h, symlink("a/l", "f")), layer()); err != nil {
 		t.Fatal(err)
 	}
@@ -228,13 +243,15 @@ func TestOwnersTimesAndAttributesAreKept(t *testing.T) {
 	}
 }
 
-func TestNamesAreNamesWhereNothingIsALayer(t *testing.T) {
+func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	if err := untar.Unpack(root, pack(t, file(".wh.x"), file("a/.wh..wh..opq")), untar.Unpacking{Strict: true}); err != nil {
+	if err := untar.Unpack(root, pack(t, file(".wh.x"), file("a/.wh..wh..opq")),
+		untar.Unpacking{Strict: true}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{".wh.x -rw-r--r--", "a drwxr-xr-x", "a/.wh..wh..opq -rw-r--r--"}, seen(t, root)); diff != "" {
+	if diff := cmp.Diff([]string{".wh.x -rw-r--r--", "a drwxr-xr-x", "a/.wh..wh..opq -rw-r--r--"},
+		seen(t, root)); diff != "" {
 		t.Error(diff)
 	}
 	if err := untar.Unpack(root, pack(t, file("/x")), untar.Unpacking{Strict: true}); !errors.Is(err, untar.ErrEscape) {
@@ -242,10 +259,10 @@ func TestNamesAreNamesWhereNothingIsALayer(t *testing.T) {
 	}
 }
 
-func TestAFileThatSaysItIsHugeIsRefused(t *testing.T) {
+func TestUnpack_HugeFile(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	// 512 bytes of header are enough to say so: nothing has to follow.
+	// 512 bytes of header are enough.
 	if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: "huge", Typeflag: tar.TypeReg, Size: 1 << 40}); err != nil {
 		t.Fatal(err)
 	}
@@ -254,20 +271,22 @@ func TestAFileThatSaysItIsHugeIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzUnpack gives it strangers' layers: nothing outside may change.
+// FuzzUnpack unpacks hostile layers: nothing outside the directory may change.
 func FuzzUnpack(f *testing.F) {
 	for _, headers := range [][]tar.Header{
 		{dir("a/"), file("a/b"), symlink("a/c", "../../.."), file("a/c/d")},
 		{file("../x"), file("/y"), hardlink("z", "../secret"), file(".wh..."), file("a/.wh..wh..opq")},
 		{symlink("a", "/proc/self/root"), file("a/x"), hardlink("b", "a/etc/passwd")},
-		{{Name: "n", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, {Name: "b", Typeflag: tar.TypeBlock}, {Name: "p", Typeflag: tar.TypeFifo}},
+		{{Name: "n", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}, {Name: "b", Typeflag: tar.TypeBlock},
+			{Name: "p", Typeflag: tar.TypeFifo}},
 	} {
 		f.Add(pack(f, headers...).Bytes())
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		top := t.TempDir()
 		root := filepath.Join(top, "in", "root")
-		if err := errors.Join(os.MkdirAll(root, 0o755), os.WriteFile(filepath.Join(top, "secret"), []byte("kept"), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(root, 0o755),
+			os.WriteFile(filepath.Join(top, "secret"), []byte("kept"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		how := layer()
@@ -277,7 +296,8 @@ func FuzzUnpack(f *testing.F) {
 		inner, _ := os.ReadDir(filepath.Join(top, "in"))
 		text, _ := os.ReadFile(filepath.Join(top, "secret"))
 		info, err := os.Lstat(filepath.Join(top, "secret"))
-		if len(entries) != 2 || len(inner) != 1 || string(text) != "kept" || err != nil || info.Sys().(*syscall.Stat_t).Nlink != 1 {
+		if len(entries) != 2 || len(inner) != 1 || string(text) != "kept" || err != nil ||
+			info.Sys().(*syscall.Stat_t).Nlink != 1 {
 			t.Fatalf("outside changed: %v %v %q", entries, inner, text)
 		}
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, _ error) error { // so that it can be removed

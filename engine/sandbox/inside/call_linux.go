@@ -7,21 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is a system call of which the gate was asked.
+// call is a system call that the kernel has reported.
 type call struct {
 	socket   int
 	connects bool
-	packet   bool // it makes a socket that sees the packets of the machine
+	packet   bool // it creates a socket that receives all packets of the host
 	to       []place
 }
 
-// place is where a process has an address, and how long it says it is.
+// place is where a process has an address in its memory, and the length it gives.
 type place struct {
 	at     uintptr
 	length int
 }
 
-// Numbers of socketcall, which has the others' arguments in memory (linux/net.h).
+// Numbers of socketcall, which has the arguments of the other calls in memory
+// (linux/net.h).
 const (
 	callSocket   = 1
 	callConnect  = 3
@@ -30,8 +31,8 @@ const (
 	callSendmmsg = 20
 )
 
-// call returns what a process asks for.
-func (q question) call() call {
+// call decodes a notification.
+func (q notification) call() call {
 	for _, a := range abis() {
 		if a.arch == q.arch {
 			return q.callOf(a)
@@ -40,7 +41,7 @@ func (q question) call() call {
 	return call{}
 }
 
-func (q question) callOf(a abi) call {
+func (q notification) callOf(a abi) call {
 	number, args := uint32(q.number), q.args
 	if number == a.socketcall {
 		number, args = q.unpack(a)
@@ -63,8 +64,14 @@ func (q question) callOf(a abi) call {
 }
 
 // unpack returns the number and the arguments of the call that socketcall makes.
-func (q question) unpack(a abi) (number uint32, args [6]uint64) {
-	numbers := map[uint64]uint32{callSocket: a.socket, callConnect: a.connect, callSendto: a.sendto, callSendmsg: a.sendmsg, callSendmmsg: a.sendmmsg}
+func (q notification) unpack(a abi) (number uint32, args [6]uint64) {
+	numbers := map[uint64]uint32{
+		callSocket:   a.socket,
+		callConnect:  a.connect,
+		callSendto:   a.sendto,
+		callSendmsg:  a.sendmsg,
+		callSendmmsg: a.sendmmsg,
+	}
 	counts := map[uint64]int{callSocket: 3, callConnect: 3, callSendto: 6, callSendmsg: 3, callSendmmsg: 4}
 	raw := readMemory(int(q.pid), uintptr(q.args[1]), 4*counts[q.args[0]])
 	for i := 0; 4*i < len(raw); i++ {
@@ -76,12 +83,12 @@ func (q question) unpack(a abi) (number uint32, args [6]uint64) {
 	return number, args
 }
 
-// maxMessages is how many messages the kernel sends at once (UIO_MAXIOV).
+// maxMessages is how many messages the kernel sends in one call (UIO_MAXIOV).
 const maxMessages = 1024
 
-// messages returns where messages go that have an address: of count headers, struct
-// mmsghdr, or one struct msghdr.
-func (q question) messages(a abi, at uintptr, count int) []place {
+// messages returns where the destinations of messages are: at count headers of struct
+// mmsghdr, or at one struct msghdr.
+func (q notification) messages(a abi, at uintptr, count int) []place {
 	size := 64 // of struct mmsghdr with 64-bit pointers
 	if a.pointer == 4 {
 		size = 32
@@ -90,7 +97,7 @@ func (q question) messages(a abi, at uintptr, count int) []place {
 	for i := range min(count, maxMessages) {
 		raw := readMemory(int(q.pid), at+uintptr(i*size), a.pointer+4)
 		if raw == nil {
-			return all // the kernel sends no more either
+			return all // the kernel stops there too
 		}
 		name := uint64(binary.NativeEndian.Uint32(raw))
 		if a.pointer == 8 {
@@ -103,21 +110,26 @@ func (q question) messages(a abi, at uintptr, count int) []place {
 	return all
 }
 
-// readMemory reads the memory of a process. Nil means that it cannot be read.
+// readMemory reads the memory of a process. It returns nil if that is not possible.
 func readMemory(pid int, at uintptr, length int) []byte {
 	if length <= 0 {
 		return nil
 	}
 	raw := make([]byte, length)
-	n, err := unix.ProcessVMReadv(pid, []unix.Iovec{{Base: &raw[0], Len: uint64(length)}}, []unix.RemoteIovec{{Base: at, Len: length}}, 0)
+	n, err := unix.ProcessVMReadv(
+		pid,
+		[]unix.Iovec{{Base: &raw[0], Len: uint64(length)}},
+		[]unix.RemoteIovec{{Base: at, Len: length}},
+		0,
+	)
 	if err != nil || n != length {
 		return nil
 	}
 	return raw
 }
 
-// readAddress reads the internet address that a process gave to the kernel. Unless it
-// connects, one of no family is taken as of version 4 by some sockets.
+// readAddress reads the internet address that a process has passed to the kernel. When
+// sending, some sockets take an address without a family for one of IPv4.
 func readAddress(pid int, from place, connects bool) (to address, port uint16, known bool) {
 	length := min(unix.SizeofSockaddrInet6, from.length)
 	if length < unix.SizeofSockaddrInet4 {

@@ -15,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// copy packs or unpacks a tree inside, and answers when it is done.
+// copy packs or unpacks a tree, and responds when it is done.
 func (s *server) copy(r Request, stream *os.File) {
 	if r.Op == Unpack {
 		err := unpack(r.Path, stream)
@@ -29,14 +29,14 @@ func (s *server) copy(r Request, stream *os.File) {
 		s.fault(r.ID, err)
 		return
 	}
-	s.send(Answer{ID: r.ID})
+	s.send(Response{ID: r.ID})
 	w := bufio.NewWriterSize(stream, 1<<20)
 	err = errors.Join(pack(name, w), w.Flush())
 	stream.Close()
 	s.done(r.ID, err)
 }
 
-// unpack writes a tar stream below dir, which is made.
+// unpack unpacks a tar stream below dir, which is created.
 func unpack(dir string, from io.Reader) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -44,8 +44,7 @@ func unpack(dir string, from io.Reader) error {
 	return untar.Unpack(dir, from, untar.Unpacking{Owners: true, Strict: true})
 }
 
-// pack writes what stands at name: a directory as "./" and its content, a file as
-// one entry.
+// pack writes a directory as "./" and its content, or a file as one entry.
 func pack(name string, to io.Writer) error {
 	w := tar.NewWriter(to)
 	linked := map[[2]uint64]string{}
@@ -58,7 +57,7 @@ func pack(name string, to io.Writer) error {
 	}
 	err = filepath.WalkDir(name, func(file string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // gone meanwhile
+			return nil // removed in the meantime
 		}
 		if err != nil {
 			return err
@@ -87,7 +86,7 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 	if info.Mode()&fs.ModeSymlink != 0 {
 		var err error
 		if target, err = os.Readlink(file); errors.Is(err, fs.ErrNotExist) {
-			return nil // gone meanwhile
+			return nil // removed in the meantime
 		}
 		if err != nil {
 			return err
@@ -125,13 +124,14 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 		return err
 	}
 	n, err := io.Copy(w, io.LimitReader(text, h.Size))
-	if err == nil && n < h.Size { // it has become shorter
+	if err == nil && n < h.Size { // it was truncated in the meantime
 		_, err = io.CopyN(w, zeros{}, h.Size-n)
 	}
 	return err
 }
 
-// zeros stand for what a file lost while it was read.
+// zeros replaces the part that a file lost while it was being read, since its size is already
+// written.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// abi is the numbers of system calls of one kind of program. A machine runs two kinds:
-// its own and, usually, that of its 32-bit predecessor.
+// abi has the system call numbers of one kind of program. A host runs two kinds: its own
+// and, usually, that of its 32-bit predecessor.
 type abi struct {
 	arch    uint32 // AUDIT_ARCH_*
 	pointer int    // bytes
@@ -20,49 +20,106 @@ type abi struct {
 	ptrace, readMemory, writeMemory                        uint32
 }
 
-// Numbers that are the same for all programs, because they are new.
+// Numbers that are the same for all kinds, because these calls are new.
 const (
 	ioUringSetup, ioUringEnter, ioUringRegister = 425, 426, 427
 	pidfdGetfd                                  = 438
 )
 
-// x32Bit marks the calls of programs with 32-bit pointers on amd64. Hardly a kernel has
-// them still, and they are refused.
+// x32Bit marks calls of programs with 32-bit pointers on amd64. Few kernels support them,
+// and they are refused.
 const x32Bit = 0x40000000
 
-// none is no system call.
+// none is not a system call.
 const none = ^uint32(0)
 
-// abis returns the kinds of programs that this machine runs.
+// abis returns the kinds of programs that this host runs.
 func abis() []abi {
 	switch runtime.GOARCH {
 	case "amd64":
 		return []abi{
-			{arch: unix.AUDIT_ARCH_X86_64, pointer: 8, x32: true, connect: 42, sendto: 44, sendmsg: 46, sendmmsg: 307, socket: 41, socketcall: none,
-				addKey: 248, requestKey: 249, keyctl: 250, ptrace: 101, readMemory: 310, writeMemory: 311},
-			{arch: unix.AUDIT_ARCH_I386, pointer: 4, connect: 362, sendto: 369, sendmsg: 370, sendmmsg: 345, socket: 359, socketcall: 102,
-				addKey: 286, requestKey: 287, keyctl: 288, ptrace: 26, readMemory: 347, writeMemory: 348},
+			{
+				arch:        unix.AUDIT_ARCH_X86_64,
+				pointer:     8,
+				x32:         true,
+				connect:     42,
+				sendto:      44,
+				sendmsg:     46,
+				sendmmsg:    307,
+				socket:      41,
+				socketcall:  none,
+				addKey:      248,
+				requestKey:  249,
+				keyctl:      250,
+				ptrace:      101,
+				readMemory:  310,
+				writeMemory: 311,
+			},
+			{
+				arch:        unix.AUDIT_ARCH_I386,
+				pointer:     4,
+				connect:     362,
+				sendto:      369,
+				sendmsg:     370,
+				sendmmsg:    345,
+				socket:      359,
+				socketcall:  102,
+				addKey:      286,
+				requestKey:  287,
+				keyctl:      288,
+				ptrace:      26,
+				readMemory:  347,
+				writeMemory: 348,
+			},
 		}
 	case "arm64":
 		return []abi{
-			{arch: unix.AUDIT_ARCH_AARCH64, pointer: 8, connect: 203, sendto: 206, sendmsg: 211, sendmmsg: 269, socket: 198, socketcall: none,
-				addKey: 217, requestKey: 218, keyctl: 219, ptrace: 117, readMemory: 270, writeMemory: 271},
-			{arch: unix.AUDIT_ARCH_ARM, pointer: 4, connect: 283, sendto: 290, sendmsg: 296, sendmmsg: 374, socket: 281, socketcall: 102,
-				addKey: 309, requestKey: 310, keyctl: 311, ptrace: 26, readMemory: 376, writeMemory: 377},
+			{
+				arch:        unix.AUDIT_ARCH_AARCH64,
+				pointer:     8,
+				connect:     203,
+				sendto:      206,
+				sendmsg:     211,
+				sendmmsg:    269,
+				socket:      198,
+				socketcall:  none,
+				addKey:      217,
+				requestKey:  218,
+				keyctl:      219,
+				ptrace:      117,
+				readMemory:  270,
+				writeMemory: 271,
+			},
+			{
+				arch:        unix.AUDIT_ARCH_ARM,
+				pointer:     4,
+				connect:     283,
+				sendto:      290,
+				sendmsg:     296,
+				sendmmsg:    374,
+				socket:      281,
+				socketcall:  102,
+				addKey:      309,
+				requestKey:  310,
+				keyctl:      311,
+				ptrace:      26,
+				readMemory:  376,
+				writeMemory: 377,
+			},
 		}
 	}
 	return nil
 }
 
-// rule says what happens to a system call whose arguments meet all conditions.
+// rule decides what happens to a system call whose arguments meet all conditions.
 type rule struct {
 	number uint32
 	action uint32
 	when   []condition
 }
 
-// condition is met by an argument that is, after the mask, one of the values, or none
-// of them.
+// condition is met by an argument that, after the mask, is one of the values, or with not,
+// is none of them.
 type condition struct {
 	argument int
 	mask     uint32
@@ -83,8 +140,8 @@ func isNot(argument int, values ...uint32) condition {
 
 func refused(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e) }
 
-// asked are the rules of the system calls that can send something to an address: the
-// kernel asks the gate. io_uring, which does the same unseen, is not there.
+// asked returns the rules of the system calls that can send data to an address: the kernel
+// reports them. io_uring, which does the same without being reported, is refused.
 func asked(a abi) []rule {
 	const ask, missing = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 	return []rule{
@@ -99,10 +156,10 @@ func asked(a abi) []rule {
 	}
 }
 
-// forbidden are the rules of a build that is not privileged: it has no keyrings, which
-// are the user's and outlive it; it does not look into the first process, which tells
-// us how commands ended; and it sends and receives no packets past the rules above, or
-// those of others, for the network is the machine's.
+// forbidden returns the rules of a build that is not privileged. It has no keyrings, which
+// belong to the user and outlive it. It cannot inspect the first process, whose memory has
+// the results of commands. And it neither sends raw packets, which would bypass the rules
+// above, nor receives those of others: the network is the host's.
 func forbidden(a abi) []rule {
 	deny := refused(unix.EPERM)
 	const first, traceMe, socketKind = 1, 0, 0xf
@@ -123,7 +180,7 @@ func forbidden(a abi) []rule {
 	}
 }
 
-// Where a filter finds what it decides by: struct seccomp_data.
+// Offsets in struct seccomp_data.
 const (
 	dataNumber    = 0
 	dataArch      = 4
@@ -142,7 +199,7 @@ func jump(test uint16, value uint32, yes, no int) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: value, Jt: uint8(yes), Jf: uint8(no)}
 }
 
-// code returns the instructions of a rule, which fall through if it does not apply.
+// code returns the instructions of a rule. They fall through if it does not apply.
 func (r rule) code() []unix.SockFilter {
 	rest := []unix.SockFilter{result(r.action)}
 	for i := len(r.when) - 1; i >= 0; i-- {
@@ -151,8 +208,8 @@ func (r rule) code() []unix.SockFilter {
 	return append([]unix.SockFilter{load(dataNumber), jump(unix.BPF_JEQ, r.number, 0, len(rest))}, rest...)
 }
 
-// code returns the instructions of a condition, which skip the rest of its rule if it
-// is not met.
+// code returns the instructions of a condition. They skip the rest of its rule if it is not
+// met.
 func (c condition) code(rest int) []unix.SockFilter {
 	low := uint32(dataArguments + 8*c.argument)
 	if c.values == nil {
@@ -173,7 +230,7 @@ func (c condition) code(rest int) []unix.SockFilter {
 	return code
 }
 
-// program returns a filter with the rules of each kind of program. Others do not run.
+// program returns a filter with the rules for each kind of program. Others are killed.
 func program(rules func(abi) []rule) []unix.SockFilter {
 	code := []unix.SockFilter{load(dataArch)}
 	for _, a := range abis() {
@@ -192,7 +249,7 @@ func program(rules func(abi) []rule) []unix.SockFilter {
 	return append(code, result(refused(unix.ENOSYS)))
 }
 
-// install gives this thread, and all that it starts, one more filter.
+// install adds a filter to this thread and everything that it starts.
 func install(code []unix.SockFilter, flags uintptr) (int, error) {
 	if len(abis()) == 0 {
 		return -1, unix.ENOSYS

@@ -1,9 +1,9 @@
-// Package inside is what runs in a sandbox: a process that lays its file system and
-// serves it, and one that becomes the first of its processes. Both are this
-// program, run once more under another name.
+// Package inside is the part of a sandbox that runs in its namespaces: the server, which
+// mounts the file system and starts processes, and the first of those processes. Both are
+// this program, executed again under another name.
 //
-// A start of this program takes longer than all that they do, most of it for
-// packages that they do not need. So they act while packages are initialized,
-// before those: this package imports only what is initialized early, and neither
-// net nor os/signal. The rest of the program is not run.
+// Starting this program takes longer than everything they do, mostly for initializing
+// packages that they do not need. So they run in an init function: this package imports
+// only packages that are initialized early, neither net nor os/signal, and exits before the
+// others are. The rest of the program does not run.
 package inside

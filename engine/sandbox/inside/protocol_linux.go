@@ -14,90 +14,90 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// ServerName is what the process that serves a sandbox is called. Its socket is
-// the file descriptor Socket.
+// ServerName is the program name of the server. It communicates at the file descriptor
+// Socket.
 const ServerName = "buildlocal-sandbox-init"
 
-// Socket is the file descriptor by which both processes are told.
+// Socket is the file descriptor at which both processes receive requests.
 const Socket = 3
 
-// The things a server is asked to do.
+// The operations of requests.
 const (
-	Again  = "again"  // run itself once more: it has numbers now
-	Layer  = "layer"  // unpack a layer below Path; it ends
-	Remove = "remove" // remove Path; it ends
-	Warm   = "warm"   // start the first process; Lay comes next
-	Lay    = "lay"    // lay the file system; answered when it is done
-	Main   = "main"   // have the first process become a program
-	Exec   = "exec"   // run one more program
-	Kill   = "kill"   // kill the process of a request, and its group
+	Again  = "again"  // execute itself again, after user IDs were mapped
+	Layer  = "layer"  // unpack a layer below Path, and exit
+	Remove = "remove" // remove Path, and exit
+	Warm   = "warm"   // start the first process; Lay follows
+	Lay    = "lay"    // mount the file system
+	Main   = "main"   // make the first process execute a program
+	Exec   = "exec"   // start another program
+	Kill   = "kill"   // kill the process of a request, and its process group
 	Pack   = "pack"   // write Path as a tar stream
 	Unpack = "unpack" // unpack a tar stream below Path
 )
 
-// Request is what a server is told. Files come with it: streams, or what joins a
-// control group.
+// Request is a request to the server. Files come with it: streams, or the files by which
+// processes join control groups.
 type Request struct {
 	Op       string
-	ID       int        // counts up
-	Metadata []Metadata `json:",omitempty"` // of Warm: what is out of reach
-	Layout   *Layout    `json:",omitempty"`
+	ID       int        // increasing
+	Metadata []Metadata `json:",omitempty"` // of Warm: addresses to block
+	Layout   *Rootfs    `json:",omitempty"`
 	Args     []string   `json:",omitempty"`
 	Env      []string   `json:",omitempty"`
-	Path     string     `json:",omitempty"` // a directory, or what is packed
+	Path     string     `json:",omitempty"` // a directory, or the file to pack
 	User     string     `json:",omitempty"`
-	TTY      bool       `json:",omitempty"` // the only file is a socket by which the terminal comes
-	Opaque   string     `json:",omitempty"` // as untar.Unpacking has it
+	TTY      bool       `json:",omitempty"` // the only file is a socket that receives the terminal
+	Opaque   string     `json:",omitempty"` // as in untar.Unpacking
 	Owners   bool       `json:",omitempty"`
 }
 
-// Answer is what a server says of a request: that it began, or that it ended.
-type Answer struct {
+// Response reports that a request was begun, or that it has ended.
+type Response struct {
 	ID        int
 	Done      bool
 	Exit      int
 	Fault     string `json:",omitempty"`
-	Errno     int    `json:",omitempty"` // of the fault, where the kernel said it
+	Errno     int    `json:",omitempty"` // of the fault, if it comes from the kernel
 	Escape    bool   `json:",omitempty"` // the fault is a name that leaves its directory
 	Tree      bool   `json:",omitempty"` // the fault is ErrTree
-	Memory    bool   `json:",omitempty"` // what is written is kept in memory
-	Unguarded string `json:",omitempty"` // why the machine's metadata is not out of reach
-	Touched   string `json:",omitempty"` // what is out of reach, tried for the first time
+	Memory    bool   `json:",omitempty"` // changes are kept in memory
+	Unguarded string `json:",omitempty"` // why metadata addresses are not blocked
+	Touched   string `json:",omitempty"` // a metadata address that was tried for the first time
 }
 
-// Err returns the error an answer tells; errors.Is knows it as it was.
-func (a Answer) Err() error {
+// Err returns the error of a response. errors.Is recognizes its cause.
+func (a Response) Err() error {
 	switch {
 	case a.Fault == "":
 		return nil
 	case a.Tree:
-		return &told{a.Fault, ErrTree}
+		return &remoteError{a.Fault, ErrTree}
 	case a.Escape:
-		return &told{a.Fault, untar.ErrEscape}
+		return &remoteError{a.Fault, untar.ErrEscape}
 	case a.Errno != 0:
-		return &told{a.Fault, syscall.Errno(a.Errno)}
+		return &remoteError{a.Fault, syscall.Errno(a.Errno)}
 	}
 	return errors.New(a.Fault)
 }
 
-// told is an error that came over a socket.
-type told struct {
+// remoteError is an error that was received.
+type remoteError struct {
 	text string
 	err  error
 }
 
-func (t *told) Error() string { return t.text }
-func (t *told) Unwrap() error { return t.err }
+func (t *remoteError) Error() string { return t.text }
+func (t *remoteError) Unwrap() error { return t.err }
 
-// maxMessage is how large a message may be, in bytes: a command line may have 2 MiB,
-// and a source much that is not to be seen.
+// maxMessage is the maximum length of a message in bytes: a command line can have 2 MiB,
+// and a source many names to hide.
 const maxMessage = 64 << 20
 
-// headLength is how many hexadecimal digits say how long a message is.
+// headLength is the number of hexadecimal digits with the length of a message.
 const headLength = 8
 
-// Encode returns a message as it is sent: its length as text, which files come
-// with, and JSON.
+// Encode returns a message in its transfer format: its length as text, which carries the
+// files, and JSON.
 func Encode(message any) (head, text []byte, err error) {
 	if text, err = json.Marshal(message); err != nil {
 		return nil, nil, err
@@ -108,8 +108,7 @@ func Encode(message any) (head, text []byte, err error) {
 	return fmt.Appendf(nil, "%0*x", headLength, len(text)), text, nil
 }
 
-// Decode reads a message that comes without files, or the rest of one whose head
-// has been read in part.
+// Decode reads a message without files, or the rest of one whose head was partly read.
 func Decode(from io.Reader, head []byte, message any) error {
 	rest := make([]byte, headLength-len(head))
 	if _, err := io.ReadFull(from, rest); err != nil {
@@ -179,7 +178,7 @@ func Files(rights []byte) ([]int, error) {
 	return files, nil
 }
 
-// retry does something again that a signal ended.
+// retry repeats an operation that was interrupted by a signal.
 func retry(do func() error) error {
 	for {
 		if err := do(); err != unix.EINTR {
@@ -188,7 +187,8 @@ func retry(do func() error) error {
 	}
 }
 
-// stream is a socket or pipe that is waited for by its own thread.
+// stream is a socket or pipe that blocks the thread. The poller of the runtime is not
+// initialized yet.
 type stream int
 
 // Read reads some bytes.

@@ -9,19 +9,20 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/internal/overlay"
 	"golang.org/x/sys/unix"
 )
 
-// layRoot lays the root directory: an image, or the machine's own files.
-func (l *Layout) layRoot(root string) error {
+// mountRoot mounts the root directory: an image, or the host's own files.
+func (l *Rootfs) mountRoot(root string) error {
 	var err error
 	switch {
 	case l.Image:
-		err = l.layImage(root)
+		err = l.mountImage(root)
 	case l.Plain:
-		err = l.layParts(root)
+		err = l.mountHostDirs(root)
 	default:
-		err = l.layHost(root)
+		err = l.mountHost(root)
 	}
 	if err != nil {
 		return err
@@ -30,9 +31,9 @@ func (l *Layout) layRoot(root string) error {
 	return err
 }
 
-// layImage lays the layers of an image over each other. They are called by short
-// names, for an option has room for few long ones.
-func (l *Layout) layImage(root string) error {
+// mountImage mounts the layers of an image. They get short names, because the mount option
+// has room for few long ones.
+func (l *Rootfs) mountImage(root string) error {
 	dir := filepath.Join(l.Base, inMemory, "layers")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -40,7 +41,7 @@ func (l *Layout) layImage(root string) error {
 	var names []string
 	for i, layer := range l.Layers {
 		if slices.Contains(l.Layers[i+1:], layer) {
-			continue // it counts where it is highest, and an overlay takes it once
+			continue // overlay refuses a layer that is listed twice; the highest occurrence counts
 		}
 		name := strconv.Itoa(i)
 		if err := os.Symlink(layer, filepath.Join(dir, name)); err != nil {
@@ -48,22 +49,23 @@ func (l *Layout) layImage(root string) error {
 		}
 		names = append(names, name)
 	}
-	if len(names) == 0 { // an image of nothing
+	if len(names) == 0 { // an image without files
 		names = []string{"none"}
 		if err := os.Mkdir(filepath.Join(dir, "none"), 0o755); err != nil {
 			return err
 		}
 	}
-	slices.Reverse(names) // an overlay wants the highest first
+	slices.Reverse(names) // overlay lists the highest layer first
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
-	return l.overlay(strings.Join(names, ":"), root, "root", l.like(names[0]))
+	return l.overlay(strings.Join(names, ":"), root, "root", l.copyMetadata(names[0]))
 }
 
-// layParts lays the machine's own files for a plain user. An overlay of / is
-// refused him: it would uncover what mounts hide. So each entry is laid for itself.
-func (l *Layout) layParts(root string) error {
+// mountHostDirs mounts the host's own files for a non-root user. The kernel refuses an
+// overlay of / in a user namespace, because it would uncover directories below other
+// mounts. So each entry is mounted separately.
+func (l *Rootfs) mountHostDirs(root string) error {
 	if err := l.mount("tmpfs", root, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
@@ -71,37 +73,37 @@ func (l *Layout) layParts(root string) error {
 	if err != nil {
 		return err
 	}
-	// There are many, and little is written to most: that is in memory, which is
-	// faster to make and to remove, where the kernel's memory can be laid over.
+	// There are many entries, and builds write little to most of them. Their changes are kept
+	// in memory, which is faster to create and to remove, if the kernel supports overlays on
+	// tmpfs.
 	memory := filepath.Join(l.Base, inMemory)
-	l.parts = way{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
-	return l.layEntries("/", root, mounts)
+	l.parts = overlayMethod{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
+	return l.mountEntries("/", root, mounts)
 }
 
-// unlaid are directories that are laid otherwise.
-var unlaid = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/lost+found"}
+// skippedDirs are directories that are mounted in another way.
+var skippedDirs = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/lost+found"}
 
-// layEntries lays what a directory holds, each for itself: a directory in which
-// nothing is mounted as an overlay of its own, one in which something is by its
-// entries.
-func (l *Layout) layEntries(dir, target string, mounts []string) error {
+// mountEntries mounts each entry of a directory: directories without mounts in them as an
+// overlay, and those with mounts entry by entry.
+func (l *Rootfs) mountEntries(dir, target string, mounts []string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil // not for this user to see
+		return nil // the user may not read it
 	}
 	for _, e := range entries {
 		from, to := filepath.Join(dir, e.Name()), filepath.Join(target, e.Name())
-		if slices.Contains(unlaid, from) || from == l.Base {
+		if slices.Contains(skippedDirs, from) || from == l.Base {
 			continue
 		}
-		if err := l.layEntry(e, from, to, mounts); err != nil {
+		if err := l.mountEntry(e, from, to, mounts); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error {
+func (l *Rootfs) mountEntry(e fs.DirEntry, from, to string, mounts []string) error {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		link, err := os.Readlink(from)
@@ -113,46 +115,52 @@ func (l *Layout) layEntry(e fs.DirEntry, from, to string, mounts []string) error
 		if err := os.WriteFile(to, nil, 0o600); err != nil {
 			return err
 		}
-		_ = l.mount(from, to, "", unix.MS_BIND, "") // sockets and files that may not be seen stay empty
-		readOnly(to)
+		_ = l.mount(from, to, "", unix.MS_BIND, "") // sockets and inaccessible files stay empty
+		remountReadOnly(to)
 		return nil
 	}
 	if err := os.Mkdir(to, 0o755); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(mounts, func(at string) bool { return at != from && within(at, from) }) {
-		return l.layEntries(from, to, mounts)
+		return l.mountEntries(from, to, mounts)
 	}
-	if l.overlayBy(l.parts, escape(from), to, "entry"+strings.ReplaceAll(from, "/", "_"), l.like(from)) != nil {
+	if l.overlayWith(
+		l.parts,
+		overlay.Escape(from),
+		to,
+		"entry"+strings.ReplaceAll(from, "/", "_"),
+		l.copyMetadata(from),
+	) != nil {
 		l.show(from, to)
 	}
 	return nil
 }
 
-// show lays what cannot be laid over: it is seen as it is, and not to be written
-// to.
-func (l *Layout) show(from, to string) {
+// show mounts something read-only that cannot be the lower layer of an overlay.
+func (l *Rootfs) show(from, to string) {
 	_ = l.mount(from, to, "", unix.MS_BIND|unix.MS_REC, "")
-	readOnly(to)
+	remountReadOnly(to)
 }
 
-// layHost lays the machine's own file systems: the root, and each further one
-// that holds files, below it.
-func (l *Layout) layHost(root string) error {
-	if err := l.overlay("/", root, "root", l.like("/")); err != nil {
+// mountHost mounts the host's own file systems: the root, and below it every other one that
+// has files.
+func (l *Rootfs) mountHost(root string) error {
+	if err := l.overlay("/", root, "root", l.copyMetadata("/")); err != nil {
 		return err
 	}
-	mounts, err := mounted(func(kind string) bool { return slices.Contains(holding, kind) })
+	mounts, err := mounted(func(kind string) bool { return slices.Contains(mountsBelow, kind) })
 	if err != nil {
 		return err
 	}
 	for i, at := range mounts {
 		info, err := os.Stat(at)
-		if err != nil || !info.IsDir() || at == "/" || within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
+		if err != nil || !info.IsDir() || at == "/" ||
+			within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
 			continue
 		}
 		target := filepath.Join(root, at)
-		if l.overlay(escape(at), target, fmt.Sprintf("mount%d", i), l.like(at)) != nil {
+		if l.overlay(overlay.Escape(at), target, fmt.Sprintf("mount%d", i), l.copyMetadata(at)) != nil {
 			l.show(at, target)
 		}
 	}
@@ -163,11 +171,24 @@ func within(path string, dirs ...string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") })
 }
 
-// holding are the kinds of file systems that hold files of a machine.
-var holding = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "zfs", "f2fs", "overlay", "9p", "virtiofs", "nfs", "nfs4"}
+// mountsBelow are the types of file systems that have files of a host.
+var mountsBelow = []string{
+	"ext2",
+	"ext3",
+	"ext4",
+	"xfs",
+	"btrfs",
+	"tmpfs",
+	"zfs",
+	"f2fs",
+	"overlay",
+	"9p",
+	"virtiofs",
+	"nfs",
+	"nfs4",
+}
 
-// mounted returns where file systems of the wanted kinds are mounted, outermost
-// first.
+// mounted returns the mount points of file systems of the wanted types, outermost first.
 func mounted(wanted func(kind string) bool) ([]string, error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// run starts a process inside: the one the sandbox lives for, or another.
+// run starts a process: Main or another one.
 func (s *server) run(r Request, files []int) {
 	program, err := lookPath(r.Args[0], r.Env, r.Path)
 	if err != nil {
@@ -36,12 +36,12 @@ func (s *server) run(r Request, files []int) {
 	if dir == "" {
 		dir = "/"
 	}
-	s.mu.Lock() // not reaped before it is known
+	s.mu.Lock() // it must not be reaped before it is registered
 	defer s.mu.Unlock()
 	pid := 0
 	if r.Op == Main {
 		pid = s.first
-		err = s.tell(order{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
+		err = s.sendInit(execRequest{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
 	} else {
 		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
 		pid, err = s.start(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
@@ -54,18 +54,17 @@ func (s *server) run(r Request, files []int) {
 		return
 	}
 	s.running[pid] = r.ID
-	s.send(Answer{ID: r.ID})
+	s.send(Response{ID: r.ID})
 }
 
-// start starts a process in the control groups: it is held at its first
-// instruction until it is in them, or it could take what it likes and start others
-// before. Where no process may be held, it and what it starts at once may slip
-// through.
+// start starts a process in the control groups. It is held at its first instruction until
+// it has joined them; otherwise it could use resources and start processes before. Where
+// ptrace is not permitted, it may do so for a moment.
 func (s *server) start(program string, args []string, attr *syscall.ProcAttr) (int, error) {
 	if len(s.groups) == 0 {
 		return syscall.ForkExec(program, args, attr)
 	}
-	attr.Sys.Ptrace = true // by this thread, which starts all
+	attr.Sys.Ptrace = true // of this thread, which starts all processes
 	pid, err := syscall.ForkExec(program, args, attr)
 	if err == syscall.EPERM || err == syscall.EACCES || err == syscall.ENOSYS {
 		attr.Sys.Ptrace = false
@@ -77,14 +76,14 @@ func (s *server) start(program string, args []string, attr *syscall.ProcAttr) (i
 	if err != nil {
 		return 0, err
 	}
-	// Should it have been killed, who reaps is to see it.
+	// If it was killed, the reaper must see that: WNOWAIT.
 	_ = retry(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WSTOPPED|unix.WNOWAIT, nil) })
 	s.join(pid)
 	_ = syscall.PtraceDetach(pid)
 	return pid, nil
 }
 
-// join puts a process into the control groups.
+// join moves a process into the control groups.
 func (s *server) join(pid int) {
 	for _, g := range s.groups {
 		if pid > 0 {
@@ -93,11 +92,11 @@ func (s *server) join(pid int) {
 	}
 }
 
-// drop takes capabilities from all that this thread will start.
+// drop drops capabilities of everything that this thread starts.
 func drop(capabilities []int) error {
 	for _, capability := range capabilities {
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0)
-		if err != nil && err != unix.EINVAL { // one the kernel does not know
+		if err != nil && err != unix.EINVAL { // unknown to this kernel
 			return fmt.Errorf("drop a capability: %w", err)
 		}
 	}
@@ -112,8 +111,8 @@ func numbers(files []int) []uintptr {
 	return all
 }
 
-// terminal opens a terminal of the sandbox, sends its other end along a socket
-// and returns three streams of it, which are one descriptor.
+// terminal opens a terminal in the sandbox and sends its other end over a socket. It
+// returns the three streams, which are one descriptor.
 func terminal(socket int) ([]int, error) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -137,7 +136,7 @@ func terminal(socket int) ([]int, error) {
 	return []int{slave, slave, slave}, nil
 }
 
-// lookPath finds a program as a shell does, with the PATH it will have.
+// lookPath finds a program as a shell does, with the PATH of the process.
 func lookPath(name string, env []string, dir string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
@@ -161,8 +160,8 @@ func lookPath(name string, env []string, dir string) (string, error) {
 	return "", fmt.Errorf("run %s: %w in PATH", name, fs.ErrNotExist)
 }
 
-// credential returns who a process runs as: a name, or numbers as uid[:gid]. Nil
-// means root.
+// credential returns the user of a process, given as a name, or as numbers uid[:gid]. It
+// returns nil for root.
 func credential(user string) (*syscall.Credential, error) {
 	if user == "" || user == "0" || user == "root" {
 		return nil, nil
@@ -185,8 +184,8 @@ func credential(user string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: number(line[2]), Gid: number(line[3]), Groups: groupsOf(name)}, nil
 }
 
-// User returns the fields of a user's line in a file such as /etc/passwd, by name
-// or number.
+// User returns the fields of a user's line in a file such as /etc/passwd, given a name or
+// number.
 func User(file, user string) ([]string, bool) {
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {

@@ -20,33 +20,34 @@ func init() {
 	case os.Args[0] == ServerName:
 		os.Exit(serve())
 	case os.Args[0] == firstName:
-		os.Exit(beFirst())
+		os.Exit(runInit())
 	}
 }
 
-// server serves one client. It ends, and all in the sandbox with it, when the
-// client does.
+// server serves one client. When the client disconnects it exits, and so do all processes
+// of the sandbox.
 type server struct {
 	sending sync.Mutex
-	layout  *Layout
-	groups  []int // by which a process joins a control group
+	layout  *Rootfs
+	groups  []int // files by which a process joins a control group
 	first   int   // the first process
 	orders  int   // socket to it
 
-	gate      *gate // where connections may go; nil where that cannot be said
-	unguarded error // why the machine's metadata is not out of reach
+	guard     *connectGuard // nil if connections cannot be intercepted
+	unguarded error         // why metadata addresses are not blocked
 
 	mu      sync.Mutex
-	running map[int]int // process to request
+	running map[int]int // request by process
 }
 
-// serve is the whole program of the server. It returns its exit code.
+// serve is the main function of the server. It returns its exit code.
 func serve() int {
-	runtime.LockOSThread() // capabilities and namespaces are a thread's, and this one starts all processes
+	runtime.LockOSThread() // capabilities and namespaces are those of a thread, and this one starts all processes
 	unix.CloseOnExec(Socket)
-	// What whoever started us had open is not for a build; older kernels cannot.
+	// Files that the parent has left open are not for the build. Kernels before 5.11 do not
+	// support this.
 	_ = unix.CloseRange(Socket+1, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
-	unix.Umask(0o022) // a container's, whatever the user's is
+	unix.Umask(0o022) // that of a container, not of the user
 	s := &server{running: map[int]int{}}
 	var r Request
 	files, err := receive(Socket, &r)
@@ -56,7 +57,7 @@ func serve() int {
 		return 1
 	}
 	if err == nil && r.Op == Warm {
-		s.gate, s.unguarded = guard(r.Metadata, func(address string) { s.send(Answer{Touched: address}) })
+		s.guard, s.unguarded = newConnectGuard(r.Metadata, func(address string) { s.send(Response{Touched: address}) })
 		if err = s.startFirst(); err == nil {
 			files, err = receive(Socket, &r)
 		}
@@ -75,12 +76,12 @@ func serve() int {
 	return 0
 }
 
-// serveLayout lays a sandbox and serves it.
+// serveLayout sets up a sandbox and serves it.
 func (s *server) serveLayout() int {
 	l := s.layout
-	s.gate.set(l.Metadata, l.Detours)
+	s.guard.set(l.Metadata, l.Redirects)
 	defer l.remove()
-	if err := l.lay(s.awaitFirst); err != nil {
+	if err := l.setup(s.awaitFirst); err != nil {
 		s.fault(0, err)
 		return 1
 	}
@@ -91,25 +92,26 @@ func (s *server) serveLayout() int {
 			return 1
 		}
 	}
-	a := Answer{Done: true, Memory: l.memory}
+	a := Response{Done: true, Memory: l.memory}
 	if s.unguarded != nil {
 		a.Unguarded = s.unguarded.Error()
 	}
 	s.send(a)
-	s.answer()
+	s.handle()
 	s.end()
 	return 0
 }
 
-// send sends an answer. A client that is gone is noticed by its next request.
-func (s *server) send(a Answer) {
+// send sends a response. Errors are ignored: that the client is gone is noticed when the
+// next request is read.
+func (s *server) send(a Response) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	_ = send(Socket, a, nil)
 }
 
-// answer answers until the client is gone.
-func (s *server) answer() {
+// handle handles requests until the client disconnects.
+func (s *server) handle() {
 	for {
 		var r Request
 		files, err := receive(Socket, &r)
@@ -128,18 +130,24 @@ func (s *server) answer() {
 	}
 }
 
-// done answers a request that has ended.
+// done reports the end of a request.
 func (s *server) done(id int, err error) {
 	if err != nil {
 		s.fault(id, err)
 		return
 	}
-	s.send(Answer{ID: id, Done: true})
+	s.send(Response{ID: id, Done: true})
 }
 
-// fault answers a request that cannot be done.
+// fault reports that a request has failed.
 func (s *server) fault(id int, err error) {
-	a := Answer{ID: id, Done: true, Fault: err.Error(), Escape: errors.Is(err, untar.ErrEscape), Tree: errors.Is(err, ErrTree) && !errors.Is(err, unix.ENOSPC)}
+	a := Response{
+		ID:     id,
+		Done:   true,
+		Fault:  err.Error(),
+		Escape: errors.Is(err, untar.ErrEscape),
+		Tree:   errors.Is(err, ErrTree) && !errors.Is(err, unix.ENOSPC),
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		a.Errno = int(errno)
@@ -149,10 +157,10 @@ func (s *server) fault(id int, err error) {
 	s.send(a)
 }
 
-// end ends all processes but this one, so that what they wrote can be removed.
+// end kills all other processes, so that their files can be removed.
 func (s *server) end() {
 	_ = syscall.Kill(-1, syscall.SIGKILL)
-	s.mu.Lock() // who reaps waits
+	s.mu.Lock() // the reaper waits
 	defer s.mu.Unlock()
 	for {
 		if _, err := syscall.Wait4(-1, nil, 0, nil); err != nil && err != syscall.EINTR {
@@ -161,7 +169,7 @@ func (s *server) end() {
 	}
 }
 
-// kill ends a process and its group.
+// kill kills a process and its process group.
 func (s *server) kill(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,19 +180,19 @@ func (s *server) kill(id int) {
 	}
 }
 
-// reap waits for all that ends: it is the parent of what it has started.
+// reap reaps all processes that end; this one is their parent.
 func (s *server) reap() {
 	for {
 		err := retry(func() error { return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil) })
 		if err != nil {
-			return // nothing is left, and nothing more can be started
+			return // no process is left, and none can be started
 		}
 		s.reapOne()
 	}
 }
 
 func (s *server) reapOne() {
-	s.mu.Lock() // it is known what was started
+	s.mu.Lock() // started processes are registered
 	defer s.mu.Unlock()
 	var status syscall.WaitStatus
 	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
@@ -197,6 +205,6 @@ func (s *server) reapOne() {
 		if status.Signaled() {
 			exit = 128 + int(status.Signal())
 		}
-		s.send(Answer{ID: id, Done: true, Exit: exit})
+		s.send(Response{ID: id, Done: true, Exit: exit})
 	}
 }

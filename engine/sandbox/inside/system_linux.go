@@ -9,17 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// laySystem lays what no file system holds: processes, devices, and directories
-// that are empty.
-func (l *Layout) laySystem() error {
-	// The first process of the sandbox mounts one of its own over it.
+// mountSystem mounts the parts without files: processes, devices, and empty directories.
+func (l *Rootfs) mountSystem() error {
+	// The first process of the sandbox mounts its own over it.
 	if err := l.mountAt("/proc", "/proc", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return err
 	}
-	if err := l.laySys(); err != nil {
+	if err := l.mountSys(); err != nil {
 		return err
 	}
-	if err := l.layDevices(); err != nil {
+	if err := l.mountDevices(); err != nil {
 		return err
 	}
 	for _, dir := range l.Scratch {
@@ -33,29 +32,29 @@ func (l *Layout) laySystem() error {
 	if err := l.mountAt("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return err
 	}
-	if l.Plain { // root's own home is not for others
-		if err := l.layEmpty("/root", 0o700); err != nil {
+	if l.Plain { // root's home directory is not for other users
+		if err := l.mountTmpfs("/root", 0o700); err != nil {
 			return err
 		}
 	}
-	return l.layEmpty("/tmp", os.ModeSticky|0o777)
+	return l.mountTmpfs("/tmp", os.ModeSticky|0o777)
 }
 
-func (l *Layout) laySys() error {
+func (l *Rootfs) mountSys() error {
 	if err := l.mountAt("/sys", "/sys", "", unix.MS_BIND|unix.MS_REC, ""); err != nil || l.Privileged {
 		return err
 	}
-	target, handle, err := l.at("/sys") // what is mounted there now
+	target, handle, err := l.at("/sys") // the file system that is mounted there now
 	if err != nil {
 		return err
 	}
 	defer handle.Close()
-	readOnly(target)
+	remountReadOnly(target)
 	return nil
 }
 
-// layEmpty lays an empty directory to which a build may write much.
-func (l *Layout) layEmpty(at string, mode os.FileMode) error {
+// mountTmpfs mounts an empty directory to which a build may write much.
+func (l *Rootfs) mountTmpfs(at string, mode os.FileMode) error {
 	dir, _ := l.place(l.memory, "empty"+strings.ReplaceAll(at, "/", "_"))
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {
 		return err
@@ -63,13 +62,13 @@ func (l *Layout) layEmpty(at string, mode os.FileMode) error {
 	return l.bind(dir, at)
 }
 
-// bind lays a directory of this machine itself at a path inside. Devices that a build
-// makes in it are not for it to use.
-func (l *Layout) bind(dir, at string) error {
+// bind mounts a directory of the host at a path of the sandbox. Devices that the build
+// creates in it cannot be used.
+func (l *Rootfs) bind(dir, at string) error {
 	if err := l.mountAt(dir, at, "", unix.MS_BIND, ""); err != nil || l.Privileged {
 		return err
 	}
-	target, handle, err := l.at(at) // what is mounted there now
+	target, handle, err := l.at(at) // the file system that is mounted there now
 	if err != nil {
 		return err
 	}
@@ -78,12 +77,12 @@ func (l *Layout) bind(dir, at string) error {
 	return nil
 }
 
-// devices are those a container has.
+// devices are the devices of a container.
 var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
-// layDevices lays the devices a container has, a place for terminals, and for
-// shared memory. A privileged build has those of this machine.
-func (l *Layout) layDevices() error {
+// mountDevices mounts the devices of a container, terminals, and shared memory. A
+// privileged build gets those of the host.
+func (l *Rootfs) mountDevices() error {
 	if l.Privileged {
 		return l.mountAt("/dev", "/dev", "", unix.MS_BIND|unix.MS_REC, "")
 	}
@@ -103,7 +102,8 @@ func (l *Layout) layDevices() error {
 			return err
 		}
 	}
-	for name, to := range map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
+	for name, to := range map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
+		"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -113,18 +113,20 @@ func (l *Layout) layDevices() error {
 			return err
 		}
 	}
-	if err := l.mount("devpts", filepath.Join(dir, "pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"); err != nil {
+	if err := l.mount("devpts", filepath.Join(dir, "pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC,
+		"newinstance,ptmxmode=0666,mode=0620"); err != nil {
 		return err
 	}
-	if err := l.mount("tmpfs", filepath.Join(dir, "shm"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=1777"); err != nil {
+	if err := l.mount("tmpfs", filepath.Join(dir, "shm"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC,
+		"mode=1777"); err != nil {
 		return err
 	}
 	return l.mountAt(dir, "/dev", "", unix.MS_BIND|unix.MS_REC, "")
 }
 
-// readOnly keeps a mount, and where the kernel can those below it, from being
-// written to. It is a help and no wall: what fails is left.
-func readOnly(dir string) {
+// remountReadOnly makes a mount read-only, and those below it if the kernel supports that
+// (since 5.12). Errors are ignored, because it is only a precaution.
+func remountReadOnly(dir string) {
 	attributes := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if unix.MountSetattr(-1, dir, unix.AT_RECURSIVE, attributes) != nil {
 		_ = unix.Mount("none", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")

@@ -1,0 +1,112 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Hide fills the directory dir, a layer to be mounted above lower, with whiteouts for the
+// given slash-separated names below lower. A whiteout is a character device with the
+// number 0/0. The parent directories of every name must exist in lower.
+//
+// The parent directories of a whiteout get the mode and times of those in lower, and so
+// does dir itself, because an overlay shows the attributes of the highest layer. With
+// chown they also get the owner, if the process may set it.
+func Hide(dir, lower string, names []string, chown bool) error {
+	parents := map[string]bool{".": true}
+	for _, name := range names {
+		for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+			parents[parent] = true
+		}
+		// Owner only: copyMetadata sets the mode once nothing is created in it any more.
+		if err := os.MkdirAll(filepath.Join(dir, path.Dir(name)), 0o700); err != nil {
+			return err
+		}
+		err := unix.Mknod(filepath.Join(dir, name), unix.S_IFCHR, int(unix.Mkdev(0, 0)))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("hide %s: %w", name, err)
+		}
+	}
+	for parent := range parents {
+		info, err := os.Lstat(filepath.Join(lower, parent))
+		if parent == "." { // the tree itself may be named by a link
+			info, err = os.Stat(lower)
+		}
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a directory", filepath.Join(lower, parent))
+		}
+		if err != nil {
+			return err
+		}
+		if err := copyMetadata(filepath.Join(dir, parent), info, chown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyMetadata gives a directory the mode, the times and perhaps the owner of another one.
+func copyMetadata(dir string, info fs.FileInfo, chown bool) error {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && chown {
+		_ = os.Lchown(dir, int(stat.Uid), int(stat.Gid)) // only root may
+	}
+	// After chown, which clears the setuid and setgid bits.
+	return errors.Join(os.Chmod(dir, info.Mode()), os.Chtimes(dir, info.ModTime(), info.ModTime()))
+}
+
+// redirectAttributes mark directories that hide everything below them in lower layers
+// (opaque), and directories that were renamed (redirect). The prefix is user. for an
+// overlay that a non-root user mounted.
+var redirectAttributes = []string{
+	"trusted.overlay.opaque", "user.overlay.opaque", "trusted.overlay.redirect", "user.overlay.redirect",
+}
+
+// metacopyAttributes mark files of which the layer has only the metadata: their content is
+// still in a lower layer.
+var metacopyAttributes = []string{"trusted.overlay.metacopy", "user.overlay.metacopy"}
+
+// Written reports whether an upper layer has the whole content of a file with a
+// slash-separated name. It follows links on the way; a caller who cannot trust the build
+// opens the file without following them.
+func Written(upper, name string) bool {
+	file := filepath.Join(upper, filepath.FromSlash(name))
+	info, err := os.Lstat(file)
+	return err == nil && info.Mode().IsRegular() && !hasAny(file, metacopyAttributes)
+}
+
+func hasAny(file string, attributes []string) bool {
+	return slices.ContainsFunc(attributes, func(name string) bool {
+		_, err := unix.Lgetxattr(file, name, nil)
+		return err == nil
+	})
+}
+
+// Untouched reports whether an upper layer neither has nor hides anything at a
+// slash-separated name, so that the lower layers are visible there unchanged. It returns
+// false if the layer cannot be read.
+func Untouched(upper, name string) bool {
+	if _, err := os.Lstat(upper); err != nil {
+		return false
+	}
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		at := filepath.Join(upper, filepath.Join(parts[:i+1]...))
+		info, err := os.Lstat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return true // and neither does anything below it
+		case err != nil || !info.IsDir() || hasAny(at, redirectAttributes):
+			return false
+		}
+	}
+	return false // name itself is in the layer
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package overlay
+
+import "errors"
+
+// Hide is not supported: there are no overlays.
+func Hide(_, _ string, _ []string, _ bool) error { return errors.ErrUnsupported }
+
+// Written returns false: there are no overlays.
+func Written(_, _ string) bool { return false }
+
+// Untouched returns false: there are no overlays.
+func Untouched(_, _ string) bool { return false }
