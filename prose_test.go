@@ -30,7 +30,7 @@ var unfinished = map[string]bool{
 	"internal/diag": true, "internal/layer": true, "internal/regular": true, "internal/relay": true,
 	"internal/sax": true, "internal/tree": true, "internal/trust": true, "internal/untar": true, "lint": true,
 	"lsp": true, "main": true, "page": true, "project": true, "reports": true, "runner": true, "runner/shell": true,
-	"runtimes": true, "secrets": true, "source": true, "docs": true,
+	"runtimes": true, "source": true, "docs": true,
 }
 
 // unclear lists constructions that make a text hard to read or to search, with a

@@ -47,7 +47,7 @@ func newSecrets(a *App) *cobra.Command {
 // needed is one variable whose value stands in a store, or would.
 type needed struct {
 	variable string
-	need     secrets.Need
+	need     secrets.Request
 	given    string // what gives another value for it; empty where the store is asked
 }
 
@@ -101,10 +101,10 @@ func neededBy(plan *runner.Plan) []needed {
 	var all []needed
 	for _, v := range plan.Variables {
 		switch {
-		case v.Need != nil:
-			all = append(all, needed{v.Name, *v.Need, ""})
-		case v.Instead != nil:
-			all = append(all, needed{v.Name, *v.Instead, v.Origin})
+		case v.Stored != nil:
+			all = append(all, needed{v.Name, *v.Stored, ""})
+		case v.Replaced != nil:
+			all = append(all, needed{v.Name, *v.Replaced, v.Origin})
 		}
 	}
 	slices.SortFunc(all, func(a, b needed) int { return strings.Compare(a.variable, b.variable) })
@@ -152,7 +152,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	var needs []secrets.Need
+	var needs []secrets.Request
 	for _, n := range all {
 		if n.given == "" {
 			needs = append(needs, n.need)
@@ -175,7 +175,7 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 		if answer.Err != nil {
 			return strings.Join(strings.Fields(verdictOf(answer)), " ")
 		}
-		if answer.Value == "" {
+		if answer.Value.Empty() {
 			return "ok, an empty text, from " + answer.From
 		}
 		return "ok, from " + answer.From
@@ -188,12 +188,12 @@ func (a *App) checkSecrets(ctx context.Context, _ *runFlags, g *found, all []nee
 	if !only {
 		return err // nil, or AWS or a program could not be asked
 	}
-	fmt.Fprintf(a.Stderr, "buildlocal: %s\n%s\n", failure.Message, failure.Way)
+	fmt.Fprintf(a.Stderr, "buildlocal: %s\n%s\n", failure.Message, failure.Hint)
 	return errFailed{exitFailed}
 }
 
 // verdictOf says why there is no value.
-func verdictOf(a secrets.Answer) string {
+func verdictOf(a secrets.Result) string {
 	switch {
 	case a.Missing():
 		return "missing"
@@ -204,10 +204,10 @@ func verdictOf(a secrets.Answer) string {
 }
 
 // told are answers that were given before.
-type told []secrets.Answer
+type told []secrets.Result
 
 // Lookup returns them again.
-func (t told) Lookup(context.Context, []secrets.Need) []secrets.Answer { return t }
+func (t told) Lookup(context.Context, []secrets.Request) []secrets.Result { return t }
 
 // initSecrets writes a file of secrets without values.
 func (a *App) initSecrets(ctx context.Context, f *runFlags, g *found, all []needed) error {

@@ -85,7 +85,7 @@ func (g *found) readSecrets(ctx context.Context, a *App, f *runFlags) error {
 // unnamed refuses values that are read or made on this machine, in a file of secrets
 // that the user did not name and that may have come with the source.
 func unnamed(file *secrets.File, name string) diag.List {
-	all := file.Elsewhere()
+	all := file.External()
 	for i := range all {
 		all[i].Message += ", and you did not name this file of secrets; if it is yours: --secrets " + shellWord(name)
 	}

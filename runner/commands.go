@@ -186,7 +186,7 @@ func (b *build) broken(ctx context.Context, err error) result {
 func (b *build) export(ctx context.Context) result {
 	var secret = map[string]bool{}
 	for _, v := range b.plan.Variables {
-		secret[v.Name] = v.Secret || v.Need != nil
+		secret[v.Name] = v.Secret || v.Stored != nil
 	}
 	for _, name := range b.plan.Exported {
 		if secret[name] || strings.HasPrefix(name, "AWS_") {

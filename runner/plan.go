@@ -372,11 +372,11 @@ func (p *Plan) variables(in Inputs) {
 }
 
 // Needs returns the variables whose values stand elsewhere.
-func (p *Plan) Needs() []secrets.Need {
-	var needs []secrets.Need
+func (p *Plan) Needs() []secrets.Request {
+	var needs []secrets.Request
 	for _, v := range p.Variables {
-		if v.Need != nil {
-			needs = append(needs, *v.Need)
+		if v.Stored != nil {
+			needs = append(needs, *v.Stored)
 		}
 	}
 	return needs

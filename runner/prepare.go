@@ -32,14 +32,13 @@ func (b *build) submit(ctx context.Context) result {
 	b.missed = err
 	for i, v := range b.plan.Variables {
 		b.values[i] = v.Value
-		if v.Need != nil && err == nil {
-			b.values[i] = answers[0].Value
-			b.hide(answers[0].Whole)
-			answers = answers[1:]
+		if v.Stored != nil && err == nil {
+			b.values[i] = answers[*v.Stored].Value.Reveal()
+			b.hide(answers[*v.Stored].Whole.Reveal())
 		}
-		if v.Need != nil || v.Secret {
+		if v.Stored != nil || v.Secret {
 			b.hide(b.values[i], v.Password, unescaped(v.Password))
-			b.hide(secrets.Texts(b.values[i])...)
+			b.hide(secrets.JSONStrings(b.values[i])...)
 			b.warnShort(v, b.values[i])
 		}
 	}
@@ -50,9 +49,9 @@ func (b *build) submit(ctx context.Context) result {
 // is never taken in silence.
 func (b *build) warnShort(v Variable, value string) {
 	switch {
-	case b.missed != nil || secrets.Hideable(value):
-	case value == "" && v.Need != nil:
-		b.note("The value of %s is empty: %s is an empty string.", v.Name, v.Need.Ref)
+	case b.missed != nil || secrets.Maskable(value):
+	case value == "" && v.Stored != nil:
+		b.note("The value of %s is empty: %s is an empty string.", v.Name, v.Stored.Ref)
 	case value != "":
 		b.note("The value of %s is too short to be masked in the log.", v.Name)
 	}
@@ -216,7 +215,7 @@ func (b *build) download(ctx context.Context) result {
 	b.announce()
 	// One that is joined with what could not be asked is not the whole of it.
 	if missing, only := b.missed.(*secrets.Failure); only {
-		b.note("%s", missing.Way)
+		b.note("%s", missing.Hint)
 		return result{status: Failed, context: Context{missing.StatusCode, missing.Message}}
 	}
 	if b.missed != nil {
@@ -270,7 +269,7 @@ func (b *build) announce() {
 		}
 	}
 	b.say("Processing environment variables")
-	if slices.ContainsFunc(b.plan.Needs(), func(n secrets.Need) bool { return n.Kind == secrets.ParameterStore }) {
+	if slices.ContainsFunc(b.plan.Needs(), func(n secrets.Request) bool { return n.Kind == secrets.ParameterStore }) {
 		b.say("Decrypting parameter store environment variables")
 	}
 }

@@ -98,7 +98,7 @@ func (vs *variables) fromGrant(in Inputs) {
 func (p *Plan) earlyEnv() []string {
 	var all []string
 	for _, v := range p.Variables {
-		if v.Early && p.Privileged && v.Need == nil {
+		if v.Early && p.Privileged && v.Stored == nil {
 			all = append(all, v.Name+"="+v.Value)
 		}
 	}

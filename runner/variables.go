@@ -20,19 +20,19 @@ type Variable struct {
 	Secret   bool   // never shown
 	Password string // a part of Value that is secret by itself; empty for none
 	Early    bool   // a privileged container has it from its start
-	Need     *secrets.Need
-	Instead  *secrets.Need // what it replaces that stands in a store; nil for none
-	Origin   string        // such as buildspec.yml:5, project.json, -e, the service
-	Hides    []string      // origins of values this one replaces, the nearest first
+	Stored   *secrets.Request
+	Replaced *secrets.Request // what it replaces that stands in a store; nil for none
+	Origin   string           // such as buildspec.yml:5, project.json, -e, the service
+	Hides    []string         // origins of values this one replaces, the nearest first
 }
 
 // Shown is the value as a person may see it.
 func (v Variable) Shown() string {
 	switch {
-	case v.Need != nil:
-		return fmt.Sprintf("from %s %s", v.Need.Kind, v.Need.Ref)
+	case v.Stored != nil:
+		return fmt.Sprintf("from %s %s", v.Stored.Kind, v.Stored.Ref)
 	case v.Secret:
-		return secrets.Stars
+		return secrets.Placeholder
 	}
 	return v.Value
 }
@@ -59,9 +59,9 @@ func (vs *variables) set(v Variable) {
 	v.Hides = append([]string{old.Origin}, old.Hides...)
 	// What a buildspec or a project keeps in a store stays secret wherever the
 	// value comes from this time.
-	v.Secret = v.Secret || old.Secret || old.Need != nil
-	if v.Instead = old.Instead; old.Need != nil {
-		v.Instead = old.Need
+	v.Secret = v.Secret || old.Secret || old.Stored != nil
+	if v.Replaced = old.Replaced; old.Stored != nil {
+		v.Replaced = old.Stored
 	}
 	vs.all[i] = v
 }
@@ -74,10 +74,10 @@ func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
 		vs.set(Variable{Name: v.Name, Value: v.Value, Origin: origin(v)})
 	}
 	for _, v := range b.Env.ParameterStore {
-		vs.set(Variable{Name: v.Name, Origin: origin(v), Need: &secrets.Need{Name: v.Name, Kind: secrets.ParameterStore, Ref: v.Value}})
+		vs.set(Variable{Name: v.Name, Origin: origin(v), Stored: &secrets.Request{Name: v.Name, Kind: secrets.ParameterStore, Ref: v.Value}})
 	}
 	for _, v := range b.Env.SecretsManager {
-		vs.set(Variable{Name: v.Name, Origin: origin(v), Need: &secrets.Need{Name: v.Name, Kind: secrets.SecretsManager, Ref: v.Value}})
+		vs.set(Variable{Name: v.Name, Origin: origin(v), Stored: &secrets.Request{Name: v.Name, Kind: secrets.SecretsManager, Ref: v.Value}})
 	}
 }
 
@@ -90,7 +90,7 @@ func (vs *variables) fromProject(all []project.Variable, origin string) {
 		next := Variable{Name: v.Name, Value: v.Value, Origin: where}
 		if v.Type == project.ParameterStore || v.Type == project.SecretsManager {
 			next.Value = ""
-			next.Need = &secrets.Need{Name: v.Name, Kind: secrets.Kind(v.Type), Ref: v.Value}
+			next.Stored = &secrets.Request{Name: v.Name, Kind: secrets.Kind(v.Type), Ref: v.Value}
 		}
 		vs.set(next)
 	}
@@ -157,7 +157,7 @@ func (vs *variables) extend(name, image, dir string) {
 		vs.set(Variable{Name: name, Value: image + dir, Expand: true, Origin: serviceOrigin})
 		return
 	}
-	if v := &vs.all[i]; v.Need == nil {
+	if v := &vs.all[i]; v.Stored == nil {
 		v.Value += ":" + dir
 	}
 }
@@ -183,8 +183,8 @@ func (b *build) environment() []EnvironmentVariable {
 	var all []EnvironmentVariable
 	for _, v := range b.plan.Variables {
 		e := EnvironmentVariable{Name: v.Name, Value: b.mask.Text(v.Shown()), Type: "PLAINTEXT", Origin: v.Origin}
-		if v.Need != nil {
-			e.Type, e.Value = string(v.Need.Kind), v.Need.Ref
+		if v.Stored != nil {
+			e.Type, e.Value = string(v.Stored.Kind), v.Stored.Ref
 		}
 		all = append(all, e)
 	}
