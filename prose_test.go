@@ -29,7 +29,7 @@ var unfinished = map[string]bool{
 	"internal/atomicfile": true, "internal/bench": true, "internal/cgroup": true, "internal/config": true,
 	"internal/diag": true, "internal/layer": true, "internal/regular": true, "internal/relay": true,
 	"internal/sax": true, "internal/tree": true, "internal/trust": true, "internal/untar": true, "lint": true,
-	"lsp": true, "main": true, "page": true, "project": true, "reports": true, "runner": true, "runner/shell": true,
+	"lsp": true, "main": true, "page": true, "project": true, "reports": true, "runner": true, 
 	"runtimes": true, "source": true, "docs": true,
 }
 
