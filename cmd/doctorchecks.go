@@ -25,7 +25,7 @@ import (
 func failed(check, verdict string, err error) finding {
 	var fault *engine.Fault
 	if errors.As(err, &fault) {
-		return finding{Check: check, Verdict: verdict, Message: fault.Message, Fix: fault.Way}
+		return finding{Check: check, Verdict: verdict, Message: fault.Message, Fix: fault.Hint}
 	}
 	message, way, _ := strings.Cut(err.Error(), "\n")
 	return finding{Check: check, Verdict: verdict, Message: message, Fix: way}
@@ -180,7 +180,7 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 		return nil
 	}
 	f := finding{Check: "compute", Verdict: verdictOK, Message: p.ComputeType + ": " + p.LimitText()}
-	if over := p.Limits.Over(about.CPUs, about.Memory); over != "" {
+	if over := p.Limits.Shortfall(about.CPUs, about.Memory); over != "" {
 		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{over}, "Timings will differ from CodeBuild, and less memory is available."
 	}
 	return []finding{f}
@@ -303,7 +303,7 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	}
 	atDocker := unanswered == nil && d.flags.engine != "sandbox"
 	if atDocker {
-		got, err := e.Need(ctx, engine.Spec{Name: "doctor", Alias: p.Alias, Images: p.Images, Platform: p.Platform, Pull: engine.PullNever})
+		got, err := e.Need(ctx, engine.Spec{Name: "doctor", Image: engine.ImageRef{Alias: p.Alias, Names: p.Images, Platform: p.Platform, Pull: engine.PullNever}})
 		var fault *engine.Fault
 		switch {
 		case err == nil:

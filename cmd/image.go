@@ -364,7 +364,7 @@ func (a *App) findAtDocker(ctx context.Context, name string) (shownImage, error)
 		return shownImage{}, err
 	}
 	defer e.Close()
-	got, err := e.Need(ctx, engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullNever})
+	got, err := e.Need(ctx, engine.Spec{Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullNever}})
 	var fault *engine.Fault
 	if errors.As(err, &fault) && fault.Kind == engine.NoImage {
 		return shownImage{}, errNoImage(name)
@@ -420,16 +420,16 @@ func (a *App) pullImages(ctx context.Context, f *imageFlags, names []string) err
 		if isLocalImage(name) {
 			d = nil
 		}
-		spec := engine.Spec{Images: project.ImageSpellings(name), Pull: engine.PullAlways, Progress: tell}
-		if len(spec.Images) > 1 { // the configured name of a curated image is no registry's
-			spec.Images = spec.Images[1:]
+		spec := engine.Spec{Image: engine.ImageRef{Names: project.ImageSpellings(name), Pull: engine.PullAlways}, Hooks: engine.Hooks{OnProgress: tell}}
+		if len(spec.Image.Names) > 1 { // the configured name of a curated image is no registry's
+			spec.Image.Names = spec.Image.Names[1:]
 		}
 		if way, unpublished := project.Unpublished(name); unpublished {
 			errs = append(errs, fmt.Errorf("image %s is not in any registry\n%s", name, way))
 			continue
 		}
 		if terminal {
-			fmt.Fprintf(a.Stderr, "asking for %s\r", spec.Images[0])
+			fmt.Fprintf(a.Stderr, "asking for %s\r", spec.Image.Names[0])
 		}
 		err := a.pullImage(ctx, d, spec)
 		screen.PullDone()
@@ -452,8 +452,8 @@ func (a *App) pullImage(ctx context.Context, d *docker.Engine, spec engine.Spec)
 	}
 	var errs []error
 	e := a.sandboxEngine(sandbox.Images)
-	for _, name := range spec.Images {
-		err := e.Pull(ctx, name, spec.Progress)
+	for _, name := range spec.Image.Names {
+		err := e.Pull(ctx, name, spec.Hooks.ReportProgress)
 		if err == nil {
 			return nil
 		}

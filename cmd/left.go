@@ -34,7 +34,7 @@ const (
 
 // trace is one thing at the engine, and whether its run still runs.
 type trace struct {
-	engine.Left
+	engine.Resource
 	pid   int
 	alive bool
 	ours  bool // made on this machine by this user, or we are root: so that we can tell
@@ -63,7 +63,7 @@ func (a *App) traces(ctx context.Context) (*docker.Engine, []trace, error) {
 		return nil, all, errors.Join(err, e.Close())
 	}
 	for _, l := range left {
-		t := trace{Left: l, ours: l.Labels[labelHost] == a.Hostname && (a.UID == 0 || l.Labels[labelUser] == strconv.Itoa(a.UID))}
+		t := trace{Resource: l, ours: l.Labels[labelHost] == a.Hostname && (a.UID == 0 || l.Labels[labelUser] == strconv.Itoa(a.UID))}
 		t.pid, t.alive = alive(l.Labels[labelTemp])
 		all = append(all, t)
 	}
@@ -97,7 +97,7 @@ const sandboxName = "sandbox.json"
 func (a *App) sandboxes() []trace {
 	var all []trace
 	for _, dir := range a.runDirs(runPrefix) {
-		t := trace{Left: engine.Left{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir)}, ours: true}
+		t := trace{Resource: engine.Resource{Kind: kindSandbox, ID: dir, Name: filepath.Base(dir)}, ours: true}
 		text, err := regular.Read(filepath.Join(dir, sandboxName), maxState)
 		if err != nil || json.Unmarshal(text, &t.Labels) != nil {
 			continue
@@ -252,7 +252,7 @@ func (a *App) prune(ctx context.Context) error {
 		if t.alive || !t.ours || t.Kind == kindSandbox {
 			continue
 		}
-		if err := e.Remove(ctx, t.Left); err != nil {
+		if err := e.Remove(ctx, t.Resource); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -138,7 +138,7 @@ var moments = []func(pid int, tmp, out string) bool{
 	},
 	func(pid int, _, _ string) bool { // the engine has something of it
 		all, _ := listed()
-		return slices.ContainsFunc(all, func(l engine.Left) bool {
+		return slices.ContainsFunc(all, func(l engine.Resource) bool {
 			text, _ := os.ReadFile(filepath.Join(l.Labels["dev.buildlocal.temp"], "pid"))
 			return string(text) == strconv.Itoa(pid)
 		})
@@ -177,7 +177,7 @@ func leftOf(t *testing.T, dir string) []string {
 }
 
 // listed returns what the engine has of any build.
-func listed() ([]engine.Left, error) {
+func listed() ([]engine.Resource, error) {
 	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
 	if err != nil {
 		return nil, err

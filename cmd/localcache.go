@@ -81,7 +81,7 @@ func (g *found) volumes(a *App, f *runFlags, privileged bool) ([]engine.Volume, 
 type localCache struct {
 	name string // scope/mode
 	dir  string // on this machine; empty where Docker has it
-	left engine.Left
+	left engine.Resource
 }
 
 // listLocal returns what LOCAL caches keep for a directory of caches, in it and, where a

@@ -29,7 +29,7 @@ func hasSandbox(t *testing.T) bool {
 	if runtime.GOOS != "linux" {
 		return false
 	}
-	c, err := sandbox.New(sandbox.Options{Shape: sandbox.Host, Path: os.Getenv("PATH")}).Start(t.Context(), engine.Spec{Name: "probe", Temp: t.TempDir()})
+	c, err := sandbox.New(sandbox.Options{Shape: sandbox.Host, Path: os.Getenv("PATH")}).Start(t.Context(), engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}})
 	if err == nil {
 		err = c.Close(t.Context())
 	}

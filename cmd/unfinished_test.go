@@ -8,11 +8,11 @@ import (
 
 func TestKeepUnfinished_KeepsWhatALivingBuildIsMaking(t *testing.T) {
 	made := func(alive bool, labels ...string) trace {
-		l := engine.Left{Labels: map[string]string{}}
+		l := engine.Resource{Labels: map[string]string{}}
 		for i := 0; i+1 < len(labels); i += 2 {
 			l.Labels[labels[i]] = labels[i+1]
 		}
-		return trace{Left: l, alive: alive}
+		return trace{Resource: l, alive: alive}
 	}
 	all := []trace{
 		made(true, labelBuild, "1-a", labelHost, "h", labelTemp, "/t"),

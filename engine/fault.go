@@ -1,36 +1,35 @@
 package engine
 
-// Fault is an error of the engine or the machine that a user can do something
-// about.
+// Fault is an error of the engine or the host that a user can resolve.
 type Fault struct {
 	Kind    Kind
-	Message string // what was tried and what came of it
-	Way     string // the way out, one sentence; may be empty
+	Message string // operation and cause, in lower case and without a full stop
+	Hint    string // the next step, a sentence that begins with a verb; may be empty
 	Err     error  // the cause, for errors.Is; may be nil
 }
 
-// Kind tells faults apart, for who asks with errors.As.
+// Kind classifies faults for callers that react to one of them.
 type Kind string
 
 // The kinds of Fault.
 const (
-	NoEngine     Kind = "no-engine"
-	NoPermission Kind = "no-permission"
-	NoImage      Kind = "no-image"
-	WrongArch    Kind = "wrong-architecture"
-	NoShell      Kind = "no-shell"
-	DiskFull     Kind = "disk-full"
-	NoRegistry   Kind = "registry-unreachable"
-	Died         Kind = "container-died"
-	Refused      Kind = "refused"
+	NoEngine     Kind = "no-engine"            // no engine accepts connections
+	NoPermission Kind = "no-permission"        // the user may not use the engine or a file
+	NoImage      Kind = "no-image"             // the image does not exist, or is damaged
+	WrongArch    Kind = "wrong-architecture"   // the host cannot run programs of the image
+	NoShell      Kind = "no-shell"             // the image has no sh
+	DiskFull     Kind = "disk-full"            // of the host, or of the engine's
+	NoRegistry   Kind = "registry-unreachable" // network, proxy, certificate or rate limit
+	Died         Kind = "container-died"       // the container ended before the build did
+	Refused      Kind = "refused"              // the engine rejects a setting
 )
 
-// Error returns the message and, on a line of its own, the way out.
+// Error returns the message and, on a second line, the hint.
 func (f *Fault) Error() string {
-	if f.Way == "" {
+	if f.Hint == "" {
 		return f.Message
 	}
-	return f.Message + "\n" + f.Way
+	return f.Message + "\n" + f.Hint
 }
 
 // Unwrap returns the cause.

@@ -6,59 +6,44 @@ import (
 	"time"
 )
 
-// Image is the image a container was made from.
+// Image is the image that a container was created from.
 type Image struct {
-	Name     string    // by which it was found
+	Name     string    // of ImageRef, by which it was found
 	ID       string    // sha256:… of its configuration
-	Digest   string    // sha256:… by which a registry has it; empty for one that is only here
+	Digest   string    // sha256:… in its registry; empty for an image that was not pulled
 	Platform string    // such as linux/amd64
 	Size     int64     // bytes on disk
-	Created  time.Time // zero where it does not say
-	Emulated bool      // programs of its platform run by an emulator
-	Native   string    // the platform of the engine's machine; empty where that was not looked at
-	Local    bool      // the engine's machine is this one
+	Created  time.Time // zero if the image does not record it
+	Emulated bool      // its programs run in an emulator, which is much slower
+	Native   string    // platform of the engine's host; empty if unknown
+	Local    bool      // the engine runs on this host
 }
 
-// ImageSize is how large an image is, before it is here.
+// ImageSize is the size of an image that has not been pulled yet.
 type ImageSize struct {
-	Digest   string // of what the registry has
+	Digest   string // of the image in its registry
 	Download int64  // bytes
-	Disk     int64  // bytes once it is unpacked: an estimate, for a manifest does not say
+	Disk     int64  // bytes once unpacked; an estimate, since a manifest does not record it
 }
 
-// Unpacked estimates how many bytes compressed layers have once they are unpacked.
-// (Debian's, Node's and the curated images have 2.4 to 2.8 times as many.)
-func Unpacked(compressed int64) int64 {
-	const times = 2.6
-	return int64(float64(compressed) * times)
+// EstimateUnpacked estimates the unpacked size of compressed layers, both in bytes.
+// (Debian's, Node's and the curated images have 2.4 to 2.8 times as many; measured.)
+func EstimateUnpacked(compressed int64) int64 {
+	const ratio = 2.6
+	return int64(float64(compressed) * ratio)
 }
 
-// Fits returns a *Fault where a disk has not enough space to download and unpack an
-// image; free is in bytes, of the file system of dir.
-func (s ImageSize) Fits(image, dir string, free int64) error {
+// CheckSpace returns a *Fault if free bytes, on the file system of dir, are not enough to
+// download and unpack an image. The download is kept until it is unpacked.
+func (s ImageSize) CheckSpace(image, dir string, free int64) error {
 	if s.Download+s.Disk <= free {
 		return nil
 	}
 	const gb = 1e9
 	return &Fault{Kind: DiskFull,
-		Message: fmt.Sprintf("pull image %s: it needs about %.1f GB, %.1f to download and %.1f unpacked, and %s has %.1f GB free", image, float64(s.Download+s.Disk)/gb, float64(s.Download)/gb, float64(s.Disk)/gb, dir, float64(free)/gb),
-		Way:     "Free space there (docker system prune, buildlocal image prune), or choose a smaller image."}
-}
-
-// Pinned returns the names of the image to pull: by its digest, where one is asked for.
-func (s Spec) Pinned() []string {
-	if s.Digest == "" {
-		return s.Images
-	}
-	var all []string
-	for _, name := range s.Images {
-		if strings.HasPrefix(name, "oci:") || strings.HasPrefix(name, "tar:") {
-			all = append(all, name)
-			continue
-		}
-		all = append(all, Repository(name)+"@"+s.Digest)
-	}
-	return all
+		Message: fmt.Sprintf("pull image %s: needs about %.1f GB (%.1f to download and %.1f unpacked), but %s has %.1f GB free",
+			image, float64(s.Download+s.Disk)/gb, float64(s.Download)/gb, float64(s.Disk)/gb, dir, float64(free)/gb),
+		Hint: "Free up space there (docker system prune, buildlocal image prune), or use a smaller image."}
 }
 
 // Repository returns the name of an image without its tag or digest.
@@ -70,5 +55,32 @@ func Repository(name string) string {
 	return name
 }
 
-// Is reports whether an image is the one a digest means; any is where there is none.
-func (i Image) Is(digest string) bool { return digest == "" || digest == i.ID || digest == i.Digest }
+// CutLocal splits the name of an image that is a file of the host: oci:DIR[:NAME], an OCI
+// layout, or tar:FILE[:NAME], an archive of docker save. ok is false for other names,
+// which are references of a registry.
+func CutLocal(name string) (kind, path string, ok bool) {
+	kind, path, ok = strings.Cut(name, ":")
+	if !ok || kind != "oci" && kind != "tar" {
+		return "", "", false
+	}
+	return kind, path, true
+}
+
+// Matches reports whether digest is that of the image in its registry, or its ID. An
+// empty digest matches every image.
+func (i Image) Matches(digest string) bool {
+	return digest == "" || digest == i.ID || digest == i.Digest
+}
+
+// Sized is the Status of the first Progress of a pull: Total is the maximum number of
+// bytes to download.
+const Sized = "Sized"
+
+// Progress is one step of pulling an image.
+type Progress struct {
+	Image          string
+	Layer          string // short digest; empty for the whole image
+	Status         string // in the engine's words: Downloading, Extracting, Pull complete
+	Current, Total int64  // bytes; Total is 0 if unknown
+	Disk, Free     int64  // with Sized: bytes that the image needs on disk, and bytes free there; 0 if unknown
+}

@@ -12,11 +12,11 @@ import (
 
 func TestAnImageThatHasNoRoomIsRefused(t *testing.T) {
 	t.Parallel()
-	size := engine.ImageSize{Download: 3e9, Disk: engine.Unpacked(3e9)}
-	if err := size.Fits("a:1", "/data", 11e9); err != nil {
+	size := engine.ImageSize{Download: 3e9, Disk: engine.EstimateUnpacked(3e9)}
+	if err := size.CheckSpace("a:1", "/data", 11e9); err != nil {
 		t.Errorf("11 GB are enough for 10.8: %v", err)
 	}
-	err := size.Fits("a:1", "/data", 10e9)
+	err := size.CheckSpace("a:1", "/data", 10e9)
 	var f *engine.Fault
 	if !errors.As(err, &f) || f.Kind != engine.DiskFull {
 		t.Fatalf("got %v", err)
@@ -30,18 +30,18 @@ func TestAnImageThatHasNoRoomIsRefused(t *testing.T) {
 
 func TestADigestTakesThePlaceOfATag(t *testing.T) {
 	t.Parallel()
-	spec := engine.Spec{Images: []string{"a", "a:1", "r.example:5000/a/b:1", "r.example:5000/a/b", "a@sha256:old", "tar:a.tar:n:1", "oci:dir:1"}}
-	if diff := cmp.Diff(spec.Images, spec.Pinned()); diff != "" {
+	spec := engine.Spec{Image: engine.ImageRef{Names: []string{"a", "a:1", "r.example:5000/a/b:1", "r.example:5000/a/b", "a@sha256:old", "tar:a.tar:n:1", "oci:dir:1"}}}
+	if diff := cmp.Diff(spec.Image.Names, spec.Image.Pinned()); diff != "" {
 		t.Errorf("without a digest: %s", diff)
 	}
-	spec.Digest = "sha256:new"
+	spec.Image.Digest = "sha256:new"
 	want := []string{"a@sha256:new", "a@sha256:new", "r.example:5000/a/b@sha256:new", "r.example:5000/a/b@sha256:new", "a@sha256:new", "tar:a.tar:n:1", "oci:dir:1"}
-	if diff := cmp.Diff(want, spec.Pinned()); diff != "" {
+	if diff := cmp.Diff(want, spec.Image.Pinned()); diff != "" {
 		t.Error(diff)
 	}
 	i := engine.Image{ID: "sha256:id", Digest: "sha256:digest"}
 	for digest, want := range map[string]bool{"": true, "sha256:id": true, "sha256:digest": true, "sha256:other": false} {
-		if i.Is(digest) != want {
+		if i.Matches(digest) != want {
 			t.Errorf("%q: %t", digest, !want)
 		}
 	}
@@ -60,11 +60,11 @@ func TestASmallerMachineIsTold(t *testing.T) {
 		"This host has 6 GiB of memory, not 8: ": {8, 6 * gib},
 		"This host has 1 CPU, not 4, and 0.5 GiB of memory, not 8: the ": {1, gib / 2},
 	} {
-		if got := l.Over(machine.cpus, machine.memory); !strings.HasPrefix(got, want) || want == "" && got != "" {
+		if got := l.Shortfall(machine.cpus, machine.memory); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%+v: %q, want %q", machine, got, want)
 		}
 	}
-	if got := l.Over(4, 0); got != "" {
+	if got := l.Shortfall(4, 0); got != "" {
 		t.Errorf("memory that is not known: %q", got)
 	}
 }

@@ -170,12 +170,12 @@ func (b *build) broken(ctx context.Context, err error) result {
 	if errors.As(err, &state) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,
 			Message: "run a command: " + state.Reason,
-			Way:     "Free space in " + stateDir + ", which is in memory, and leave the files there to the build's shell."}
+			Hint:    "Free space in " + stateDir + ", which is in memory, and leave the files there to the build's shell."}
 	}
 	if errors.Is(err, shell.ErrEnded) && !errors.As(err, &known) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,
 			Message: fmt.Sprintf("Build container found dead before completing the build: %v", err),
-			Way:     "A command may have killed the build's shell, or the host is out of memory."}
+			Hint:    "A command may have killed the build's shell, or the host is out of memory."}
 	}
 	return b.fault(ctx, "", err)
 }

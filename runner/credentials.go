@@ -57,9 +57,9 @@ func (b *build) serveCredentials(spec *engine.Spec) {
 	const patience = 10 * time.Second
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: patience}
 	server.SetKeepAlivesEnabled(false) // an engine may give a client a socket that waits
-	spec.Services = append(spec.Services, engine.Service{
+	spec.Network.Services = append(spec.Network.Services, engine.Service{
 		Address: net.JoinHostPort(CredentialsAddress, "80"), Serve: server.Serve,
-		Elsewhere: func(address string) { b.elsewhere = address },
+		OnFallback: func(address string) { b.elsewhere = address },
 	})
 }
 

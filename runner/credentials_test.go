@@ -109,7 +109,7 @@ func TestABuildGetsNoCredentialsByItself(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
 	_, lines, err := play(t, t.Context(), fake, planOf(t, one))
-	if err != nil || len(fake.Specs[0].Services) > 0 || strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
+	if err != nil || len(fake.Specs[0].Network.Services) > 0 || strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
 		t.Errorf("%v: %v", err, fake.State)
 	}
 	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec sets git-credential-helper, which requires --git-credentials.") {

@@ -29,7 +29,7 @@ const (
 
 // meter looks at what a container uses as long as it runs.
 type meter struct {
-	container engine.Meter
+	container engine.Metered
 	now       func() time.Time
 
 	mu      sync.Mutex
@@ -49,7 +49,7 @@ type window struct {
 
 // measure begins to look at the build's container, where the engine can.
 func (b *build) measure(ctx context.Context) {
-	container, can := b.container.(engine.Meter)
+	container, can := b.container.(engine.Metered)
 	if !can {
 		return
 	}

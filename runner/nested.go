@@ -77,7 +77,7 @@ func (b *build) awaitDocker(ctx context.Context) error {
 	case is == "failed":
 		return &engine.Fault{Kind: engine.Died,
 			Message: fmt.Sprintf("%s did not start the build's Docker engine\n%s", program, printed),
-			Way:     "Privileged builds run the image's dockerd-entrypoint.sh first: see its output above, or run without --privileged."}
+			Hint:    "Privileged builds run the image's dockerd-entrypoint.sh first: see its output above, or run without --privileged."}
 	}
 	return nil
 }

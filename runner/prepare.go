@@ -136,8 +136,8 @@ func (b *build) pullCode(err error) string {
 	if !errors.As(err, &f) || f.Kind != engine.NoImage && f.Kind != engine.NoRegistry && f.Kind != engine.WrongArch {
 		return ""
 	}
-	if f.Way == "" {
-		f.Way = b.plan.NoImage
+	if f.Hint == "" {
+		f.Hint = b.plan.NoImage
 	}
 	return PullError
 }
@@ -181,30 +181,37 @@ func alphanumeric(r rune) rune {
 func (b *build) spec(session *shell.Session, mounted []Extra) engine.Spec {
 	labels := maps.Clone(b.Labels)
 	spec := engine.Spec{
-		Name: b.Name, Alias: b.plan.Alias, Images: b.plan.Images, Pull: b.plan.Pull, Digest: b.plan.Digest, Found: b.found, Platform: b.plan.Platform, Privileged: b.plan.Privileged, Limits: b.plan.Limits,
-		Labels: labels, Metadata: b.plan.Metadata, Env: b.plan.earlyEnv(), Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Temp: b.Temp, Keep: b.Keep,
+		Name: b.Name, Labels: labels, Env: b.plan.earlyEnv(), Keep: b.Keep,
+		Image: engine.ImageRef{
+			Alias: b.plan.Alias, Names: b.plan.Images, Pull: b.plan.Pull, Digest: b.plan.Digest, Platform: b.plan.Platform,
+		},
+		Resources: engine.Resources{Privileged: b.plan.Privileged, Limits: b.plan.Limits},
+		Mounts:    engine.Mounts{Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Temp: b.Temp},
+		Network:   engine.Network{Metadata: b.plan.Metadata},
 		Main: &engine.Process{
 			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),
 		},
-		Ended: session.End, Say: b.note,
-		Progress: func(p engine.Progress) {
-			b.notify(Event{Kind: Pulled, Pull: Pull(p)})
+		Hooks: engine.Hooks{
+			OnImage: b.found, OnExit: session.End, OnWarning: b.note,
+			OnProgress: func(p engine.Progress) {
+				b.notify(Event{Kind: Pulled, Pull: Pull(p)})
+			},
 		},
 	}
 	if b.plan.Socket {
-		spec.Socket = &engine.Socket{Path: dockerSocket, KeepImages: slices.Contains(b.plan.CacheModes, DockerLayerCache)}
+		spec.Network.Socket = &engine.Socket{Path: dockerSocket, KeepImages: slices.Contains(b.plan.CacheModes, DockerLayerCache)}
 	}
 	if b.nests() {
 		spec.Main.Args = withDockerd(spec.Main.Args)
 	}
 	for i, e := range mounted {
 		if i == 0 && b.foreseen != nil {
-			e.Tree.Over = b.foreseen.over
+			e.Tree.Overlays = b.foreseen.over
 		}
-		spec.Trees = append(spec.Trees, e.Tree)
+		spec.Mounts.Trees = append(spec.Mounts.Trees, e.Tree)
 	}
 	if b.foreseen != nil {
-		spec.Trees = append(spec.Trees, b.foreseen.trees...)
+		spec.Mounts.Trees = append(spec.Mounts.Trees, b.foreseen.trees...)
 	}
 	b.serveCredentials(&spec)
 	return spec

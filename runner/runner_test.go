@@ -280,7 +280,7 @@ func TestASourceThatCannotBeMountedIsCopied(t *testing.T) {
 		in.Sources[0].Stream = func(w io.Writer, prefix string) error { return nil }
 	})
 	record, _, err := play(t, t.Context(), fake, plan)
-	if err != nil || record.Status != runner.Succeeded || len(fake.Specs) != 1 || len(fake.Specs[0].Trees) != 0 {
+	if err != nil || record.Status != runner.Succeeded || len(fake.Specs) != 1 || len(fake.Specs[0].Mounts.Trees) != 0 {
 		t.Errorf("%s, %v, %+v", record.Status, err, fake.Specs)
 	}
 }

@@ -66,7 +66,7 @@ func Connect(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
 			Message: fmt.Sprintf("read the docker configuration: %v", err),
-			Way:     "Mend or remove " + filepath.Join(o.ConfigDir, "config.json") + "."}
+			Hint:    "Mend or remove " + filepath.Join(o.ConfigDir, "config.json") + "."}
 	}
 	endpoint, found, err := find(o, file)
 	if err != nil {
@@ -76,7 +76,7 @@ func Connect(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
 			Message: fmt.Sprintf("connect to Docker at %s (from %s): %v", endpoint.Host, found, err),
-			Way:     "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
+			Hint:    "DOCKER_HOST, as a docker context, names an engine by unix://PATH, tcp://HOST:PORT or ssh://USER@HOST."}
 	}
 	return &Engine{api: api, config: file, host: cmp.Or(endpoint.Host, api.DaemonHost()), found: found, relay: o.Relay, measure: o.Measure, turn: make(chan struct{}, 1)}, nil
 }
@@ -137,7 +137,7 @@ func find(o Options, file *configfile.ConfigFile) (contextdocker.Endpoint, strin
 		if err != nil {
 			return e, "", &engine.Fault{Kind: engine.NoEngine, Err: err,
 				Message: fmt.Sprintf("read the docker context %q named by %s: %v", name, origin, err),
-				Way:     "List the contexts with docker context ls, and choose one with docker context use."}
+				Hint:    "List the contexts with docker context ls, and choose one with docker context use."}
 		}
 		return e, "the docker context " + name, nil
 	}
@@ -159,7 +159,7 @@ func fromHost(o Options) (contextdocker.Endpoint, string, error) {
 	if err != nil {
 		return e, "", &engine.Fault{Kind: engine.NoEngine, Err: err,
 			Message: fmt.Sprintf("read the certificates for %s: %v", o.Host, err),
-			Way:     "DOCKER_CERT_PATH names the directory with ca.pem, cert.pem and key.pem."}
+			Hint:    "DOCKER_CERT_PATH names the directory with ca.pem, cert.pem and key.pem."}
 	}
 	e.TLSData = tls
 	return e, "DOCKER_HOST", nil

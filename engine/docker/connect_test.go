@@ -29,7 +29,7 @@ func works(t *testing.T, e *docker.Engine) {
 	ended := make(chan int, 2)
 	input, request := io.Pipe()
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "cat; exit 7"}, Stdin: input, Stdout: &out}
-	spec.Ended = func(exit int, err error) {
+	spec.Hooks.OnExit = func(exit int, err error) {
 		if err != nil {
 			t.Errorf("Main: %v", err)
 		}
@@ -178,7 +178,7 @@ func TestAnEngineIsReachedBySSH(t *testing.T) {
 		t.Errorf("host %s", e.Host())
 	}
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: t.TempDir(), Path: "/src"}}
+	spec.Mounts.Trees = []engine.Tree{{Host: t.TempDir(), Path: "/src"}}
 	if err := refused(t, e, spec); !errors.Is(err, engine.ErrUnsupported) {
 		t.Errorf("a tree on another machine: %v, want ErrUnsupported", err)
 	}
@@ -260,7 +260,7 @@ func TestAPlatformNeedsAnEngineThatKnowsPlatforms(t *testing.T) {
 	t.Parallel()
 	e := connectTo(t, docker.Options{Host: serve(t, speaks(socket(t, connect(t)), "1.40"))})
 	spec := newSpec(t)
-	spec.Platform = "linux"
+	spec.Image.Platform = "linux"
 	if err := refused(t, e, spec); !errors.Is(err, engine.ErrUnsupported) || !strings.Contains(err.Error(), "1.41") {
 		t.Errorf("got %v, want ErrUnsupported and the version that is needed", err)
 	}

@@ -19,7 +19,7 @@ func TestOfTwoStartsOfOneNameOneIsRefused(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: newTree(t, "tree", someFiles()), Path: "/src", Hide: []string{"gone"}}}
+	spec.Mounts.Trees = []engine.Tree{{Host: newTree(t, "tree", someFiles()), Path: "/src", Hide: []string{"gone"}}}
 	defer nothingLeft(t, e, spec)
 	var containers [2]engine.Container
 	var errs [2]error
@@ -94,7 +94,7 @@ func TestCloseCanBeTriedAgain(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: t.TempDir(), Path: "/src"}}
+	spec.Mounts.Trees = []engine.Tree{{Host: t.TempDir(), Path: "/src"}}
 	c := start(t, e, spec)
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())

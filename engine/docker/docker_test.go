@@ -92,7 +92,7 @@ func newSpec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
 	name := "buildlocal-docker" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, as the end of temp is
-	return engine.Spec{Name: name, Images: []string{busybox}, Pull: engine.PullNever, Labels: map[string]string{name: "1"}, Temp: temp}
+	return engine.Spec{Name: name, Image: engine.ImageRef{Names: []string{busybox}, Pull: engine.PullNever}, Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp}}
 }
 
 func nameRune(r rune) rune {
@@ -157,8 +157,8 @@ func wantFault(t *testing.T, err error, kind engine.Kind, says ...string) {
 		t.Errorf("got %v, want a fault of kind %s", err, kind)
 		return
 	}
-	if f.Kind != kind || f.Way == "" {
-		t.Errorf("got a fault of kind %s with the way out %q, want kind %s and a way out: %s", f.Kind, f.Way, kind, f.Message)
+	if f.Kind != kind || f.Hint == "" {
+		t.Errorf("got a fault of kind %s with the way out %q, want kind %s and a way out: %s", f.Kind, f.Hint, kind, f.Message)
 	}
 	for _, part := range says {
 		if !strings.Contains(f.Error(), part) {

@@ -99,6 +99,6 @@ func (e *Engine) runs(name, has, native string) error {
 		return nil
 	}
 	return &engine.Fault{Kind: engine.WrongArch, Message: "image " + name + " is for " + has + ", this machine is " + native + " and has no emulator",
-		Way: "Install one: apt-get install qemu-user-static binfmt-support, or docker run --privileged --rm tonistiigi/binfmt --install " + parts[1] +
+		Hint: "Install one: apt-get install qemu-user-static binfmt-support, or docker run --privileged --rm tonistiigi/binfmt --install " + parts[1] +
 			". Or run it for this machine, where the image is for several: --platform " + native + "."}
 }

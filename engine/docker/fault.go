@@ -28,7 +28,7 @@ func (e *Engine) fault(err error, doing string) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EACCES), strings.Contains(err.Error(), "permission denied while trying to connect"):
 		return &engine.Fault{Kind: engine.NoPermission, Err: err,
 			Message: fmt.Sprintf("%s: permission denied on %s", doing, e.Host()),
-			Way:     "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to another engine."}
+			Hint:    "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to another engine."}
 	case client.IsErrConnectionFailed(err), isDial(err), errors.Is(err, io.ErrUnexpectedEOF):
 		return e.noEngine(err, doing)
 	case strings.Contains(err.Error(), "requires API version"):
@@ -64,7 +64,7 @@ func (e *Engine) noEngine(err error, doing string) error {
 	case strings.HasPrefix(e.Host(), "ssh://"):
 		way = "Try docker system dial-stdio over ssh by hand: the engine's host must know docker and let you in without a question."
 	}
-	return &engine.Fault{Kind: engine.NoEngine, Err: err, Way: way,
+	return &engine.Fault{Kind: engine.NoEngine, Err: err, Hint: way,
 		Message: fmt.Sprintf("%s: cannot connect to Docker at %s (from %s)%s", doing, e.Host(), e.found, why)}
 }
 
@@ -148,7 +148,7 @@ func textFault(err error, doing string) error {
 		if slices.ContainsFunc(t.parts, func(part string) bool {
 			return strings.Contains(text, part) && occursIn(part, doing)
 		}) {
-			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Way: t.way}
+			return &engine.Fault{Kind: t.kind, Err: err, Message: fmt.Sprintf("%s: %s", doing, trim(text)), Hint: t.way}
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)

@@ -36,7 +36,7 @@ func TestAFullDiskIsToldSo(t *testing.T) {
 		e := connectTo(t, docker.Options{Host: serve(t, full(at)), ConfigDir: t.TempDir()})
 		spec := newSpec(t)
 		if at == "POST /images/create" {
-			spec.Pull = engine.PullAlways
+			spec.Image.Pull = engine.PullAlways
 		}
 		_, err := e.Start(t.Context(), spec)
 		wantFault(t, err, engine.DiskFull, noSpace, "docker system df")
@@ -44,7 +44,7 @@ func TestAFullDiskIsToldSo(t *testing.T) {
 	line := `{"status":"Extracting","id":"abc"}` + "\n" + `{"errorDetail":{"message":"x"},"error":"failed to register layer: ` + noSpace + `"}` + "\n"
 	e := connectTo(t, docker.Options{Host: serve(t, fake{"POST /images/create": says(http.StatusOK, line)}), ConfigDir: t.TempDir()})
 	spec := newSpec(t)
-	spec.Pull = engine.PullMissing
+	spec.Image.Pull = engine.PullMissing
 	_, err := e.Start(t.Context(), spec)
 	wantFault(t, err, engine.DiskFull, noSpace, "pull image", "docker system df")
 }
@@ -63,7 +63,7 @@ func TestAnEngineThatGoesAwayIsToldSo(t *testing.T) {
 		host := serve(t, f)
 		e := connectTo(t, docker.Options{Host: host, ConfigDir: t.TempDir()})
 		spec := newSpec(t)
-		spec.Pull = engine.PullMissing
+		spec.Image.Pull = engine.PullMissing
 		_, err := e.Start(t.Context(), spec)
 		wantFault(t, err, engine.NoEngine, host)
 	}
@@ -110,16 +110,16 @@ func TestAShellForAnotherMachineIsWrongArch(t *testing.T) {
 	program := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xef\xbe\x01\x00\x00\x00" + strings.Repeat("\x00", 100)
 	img := newImage(t, e, rootfs(t, e, map[string]string{"bin/sh": program}), "ENV PATH=/bin", `ENTRYPOINT ["/bin/sh"]`)
 	spec := newSpec(t)
-	spec.Images = []string{img}
+	spec.Image.Names = []string{img}
 	wantFault(t, refused(t, e, spec), engine.WrongArch, "exec format error", "--platform")
-	spec.Privileged = true
+	spec.Resources.Privileged = true
 	wantFault(t, refused(t, e, spec), engine.WrongArch, "exec format error", "--platform")
 
 	spec = newSpec(t)
-	spec.Images = []string{img}
+	spec.Image.Names = []string{img}
 	ended := make(chan error, 2)
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo never"}}
-	spec.Ended = func(_ int, err error) { ended <- err }
+	spec.Hooks.OnExit = func(_ int, err error) { ended <- err }
 	c := start(t, e, spec)
 	select {
 	case err := <-ended:
@@ -139,7 +139,7 @@ func TestACommandMaySpeakOfFormats(t *testing.T) {
 	var errs bytes.Buffer
 	ended := make(chan error, 1)
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo exec x: exec format error >&2; echo more >&2; exit 1"}, Stderr: &errs}
-	spec.Ended = func(exit int, err error) {
+	spec.Hooks.OnExit = func(exit int, err error) {
 		if exit != 1 {
 			t.Errorf("exit status %d", exit)
 		}
@@ -155,11 +155,11 @@ func TestAnImageWithoutAShellIsToldSo(t *testing.T) {
 	t.Parallel()
 	e := connect(t)
 	spec := newSpec(t)
-	spec.Images = []string{"buildlocal-test/no-sh:latest"}
+	spec.Image.Names = []string{"buildlocal-test/no-sh:latest"}
 	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo"}}
 	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
-	spec.Privileged = true
+	spec.Resources.Privileged = true
 	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
 }
 
@@ -168,7 +168,7 @@ func TestAPrivilegedContainerNeedsNoConfigurationInItsImage(t *testing.T) {
 	e, r := connect(t), newRegistry(t)
 	r.push(t, "bare:1", "", runtime.GOARCH, rootfs(t, e, nil))
 	spec := pulls(t, r.ref(t, e, "bare:1"))
-	spec.Privileged = true
+	spec.Resources.Privileged = true
 	if got := sh(t, start(t, e, spec), "echo ran"); got != "ran\n" {
 		t.Errorf("got %q", got)
 	}
@@ -184,14 +184,14 @@ func TestAContainerKilledFromOutsideEndsMainOnce(t *testing.T) {
 	for _, kill := range []func(id string) error{
 		func(id string) error { return daemon(t, e).ContainerKill(context.Background(), id, "KILL") },
 		func(id string) error {
-			return e.Remove(context.Background(), engine.Left{Kind: "container", ID: id})
+			return e.Remove(context.Background(), engine.Resource{Kind: "container", ID: id})
 		},
 	} {
 		spec := newSpec(t)
 		ended := make(chan end, 2)
 		var out bytes.Buffer
 		spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo before; sleep 1000"}, Stdout: &out}
-		spec.Ended = func(exit int, err error) { ended <- end{exit, err} }
+		spec.Hooks.OnExit = func(exit int, err error) { ended <- end{exit, err} }
 		c := start(t, e, spec)
 		sh(t, c, "true")
 		if err := kill(c.ID()); err != nil {
@@ -271,8 +271,8 @@ func TestAnEngineThatCannotLimitIsToldSo(t *testing.T) {
 	info := says(http.StatusOK, `{"NCPU":2,"MemTotal":8000000000,"MemoryLimit":false,"CpuCfsQuota":false}`)
 	host := serve(t, mostly{speaks(socket(t, connect(t)), "1.41"), map[string]http.HandlerFunc{"/info": info}})
 	e, spec, said := connectTo(t, docker.Options{Host: host}), newSpec(t), ""
-	spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) + "\n" }
-	spec.Limits = engine.Limits{CPUs: 1, Memory: 64 << 20}
+	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) + "\n" }
+	spec.Resources.Limits = engine.Limits{CPUs: 1, Memory: 64 << 20}
 	c := start(t, e, spec)
 	const want = "The build's memory is not limited to that of its compute type: the engine does not support it.\nThe build's cpu is not limited to that of its compute type: the engine does not support it.\n"
 	if said != want {

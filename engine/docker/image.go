@@ -50,25 +50,25 @@ func (e *Engine) need(ctx context.Context, s engine.Spec) (found, error) {
 		}
 	}
 	names := strings.Join(e.spellings(s), " or ")
-	if s.Digest != "" {
-		names += " with the digest " + s.Digest
+	if s.Image.Digest != "" {
+		names += " with the digest " + s.Image.Digest
 	}
 	switch {
-	case wrong != nil && (len(s.Images) == 0 || s.Pull == engine.PullNever):
+	case wrong != nil && (len(s.Image.Names) == 0 || s.Image.Pull == engine.PullNever):
 		return found{}, &engine.Fault{Kind: engine.WrongArch, Message: wrong.Error(),
-			Way: "Pull it for that platform: docker pull --platform " + s.Platform + " " + wrong.name + "."}
-	case len(s.Images) == 0:
+			Hint: "Pull it for that platform: docker pull --platform " + s.Image.Platform + " " + wrong.name + "."}
+	case len(s.Image.Names) == 0:
 		return found{}, &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not at the engine, and no registry has it", names)}
-	case s.Pull == engine.PullNever:
+	case s.Image.Pull == engine.PullNever:
 		return found{}, &engine.Fault{Kind: engine.NoImage,
 			Message: fmt.Sprintf("image %s not found locally and --pull is never", names),
-			Way:     "Pull it first, or run with --pull missing."}
+			Hint:    "Pull it first, or run with --pull missing."}
 	}
 	var errs []error
-	if other != nil && s.Say != nil {
-		s.Say("What is here is not it: %v.", other)
+	if other != nil {
+		s.Hooks.Warnf("What is here is not it: %v.", other)
 	}
-	for _, name := range s.Pinned() {
+	for _, name := range s.Image.Pinned() {
 		f, err := e.fetch(ctx, name, s)
 		if err == nil || ctx.Err() != nil {
 			return f, err
@@ -99,7 +99,7 @@ func (e *Engine) fetch(ctx context.Context, name string, s engine.Spec) (found, 
 
 // here returns the names that are looked for at the engine before any pull.
 func (e *Engine) here(s engine.Spec) []string {
-	if s.Pull == engine.PullAlways && len(s.Images) > 0 {
+	if s.Image.Pull == engine.PullAlways && len(s.Image.Names) > 0 {
 		return nil
 	}
 	return e.spellings(s)
@@ -107,10 +107,10 @@ func (e *Engine) here(s engine.Spec) []string {
 
 // spellings returns all names of the image.
 func (e *Engine) spellings(s engine.Spec) []string {
-	if s.Alias == "" {
-		return s.Images
+	if s.Image.Alias == "" {
+		return s.Image.Names
 	}
-	return append([]string{s.Alias}, s.Images...)
+	return append([]string{s.Image.Alias}, s.Image.Names...)
 }
 
 // worst returns the error that says most: one that is not "no such image".
@@ -130,12 +130,12 @@ func (e *Engine) local(ctx context.Context, name string, s engine.Spec) (found, 
 	if err != nil {
 		return found{}, err
 	}
-	if s.Digest != "" && got.ID != s.Digest && !hasDigest(got.RepoDigests, s.Digest) {
-		return found{}, notThere("image " + name + " is " + cmp.Or(digestOf(got.RepoDigests, name), got.ID) + ", not " + s.Digest)
+	if s.Image.Digest != "" && got.ID != s.Image.Digest && !hasDigest(got.RepoDigests, s.Image.Digest) {
+		return found{}, notThere("image " + name + " is " + cmp.Or(digestOf(got.RepoDigests, name), got.ID) + ", not " + s.Image.Digest)
 	}
 	has := platform(got.Os, got.Architecture, got.Variant)
-	if s.Platform != "" && !fits(has, s.Platform) {
-		wrong := &wrongPlatform{name: name, has: has, wanted: s.Platform}
+	if s.Image.Platform != "" && !fits(has, s.Image.Platform) {
+		wrong := &wrongPlatform{name: name, has: has, wanted: s.Image.Platform}
 		if hasDigest(got.RepoDigests, got.ID) {
 			got, err = e.among(ctx, name, s, got, wrong)
 		} else {
@@ -156,7 +156,7 @@ func (e *Engine) among(ctx context.Context, name string, s engine.Spec, shown im
 	p := platformOf(s)
 	got, err := e.api.ImageInspect(ctx, name, client.ImageInspectWithPlatform(p))
 	switch {
-	case err == nil && fits(platform(got.Os, got.Architecture, got.Variant), s.Platform):
+	case err == nil && fits(platform(got.Os, got.Architecture, got.Variant), s.Image.Platform):
 		return got, nil
 	case err != nil && strings.Contains(err.Error(), "requires API version"):
 		shown.Os, shown.Architecture, shown.Variant = p.OS, p.Architecture, p.Variant
@@ -196,7 +196,7 @@ func (w *wrongPlatform) NotFound() {}
 // pulled is a fault where this is what came.
 func (w *wrongPlatform) pulled() error {
 	return &engine.Fault{Kind: engine.WrongArch, Message: "pull " + w.Error(),
-		Way: "The registry has this image for other platforms only: choose one with --platform, or another image."}
+		Hint: "The registry has this image for other platforms only: choose one with --platform, or another image."}
 }
 
 func platform(os, arch, variant string) string {
@@ -223,17 +223,17 @@ func (e *Engine) pull(ctx context.Context, name string, s engine.Spec) error {
 	auth, err := e.auth(name)
 	if err != nil {
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
-			Way: "An image is named REGISTRY/NAME:TAG; check the name, and the credential helper of the docker configuration."}
+			Hint: "An image is named REGISTRY/NAME:TAG; check the name, and the credential helper of the docker configuration."}
 	}
 	if err := e.hasRoom(ctx, name, s); err != nil {
 		return err
 	}
-	stream, err := e.api.ImagePull(ctx, name, image.PullOptions{RegistryAuth: auth, Platform: s.Platform})
+	stream, err := e.api.ImagePull(ctx, name, image.PullOptions{RegistryAuth: auth, Platform: s.Image.Platform})
 	if err != nil {
 		return e.pullFault(err, doing)
 	}
 	defer stream.Close()
-	return e.pullFault(follow(stream, name, s.Progress), doing)
+	return e.pullFault(follow(stream, name, s.Hooks.ReportProgress), doing)
 }
 
 func (e *Engine) pullFault(err error, doing string) error {
@@ -243,10 +243,10 @@ func (e *Engine) pullFault(err error, doing string) error {
 		return told
 	case isGone(err):
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: doing + ": " + trim(err.Error()),
-			Way: "The image does not exist or requires a login: check the name, or run docker login."}
+			Hint: "The image does not exist or requires a login: check the name, or run docker login."}
 	}
 	return &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: doing + ": " + trim(err.Error()),
-		Way: "The registry or the way to it is out of order: try again, and try docker pull by hand."}
+		Hint: "The registry or the way to it is out of order: try again, and try docker pull by hand."}
 }
 
 // auth returns the credentials for the image's registry, as the engine takes
@@ -290,8 +290,6 @@ func follow(stream io.Reader, name string, tell func(engine.Progress)) error {
 		if line.Error != "" {
 			return errors.New(line.Error)
 		}
-		if tell != nil {
-			tell(engine.Progress{Image: name, Layer: line.ID, Status: line.Status, Current: line.Progress.Current, Total: line.Progress.Total})
-		}
+		tell(engine.Progress{Image: name, Layer: line.ID, Status: line.Status, Current: line.Progress.Current, Total: line.Progress.Total})
 	}
 }

@@ -25,15 +25,15 @@ const (
 
 // List returns what carries a label: containers, then the networks, volumes and images
 // that they hold. See engine.Lister.
-func (e *Engine) List(ctx context.Context, key string) ([]engine.Left, error) {
+func (e *Engine) List(ctx context.Context, key string) ([]engine.Resource, error) {
 	labelled := filters.NewArgs(filters.Arg("label", key))
 	containers, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled})
 	if err != nil {
 		return nil, e.fault(err, "list containers")
 	}
-	var all []engine.Left
+	var all []engine.Resource
 	for _, c := range containers {
-		all = append(all, engine.Left{Kind: kindContainer, ID: c.ID, Name: strings.TrimPrefix(strings.Join(c.Names, " "), "/"),
+		all = append(all, engine.Resource{Kind: kindContainer, ID: c.ID, Name: strings.TrimPrefix(strings.Join(c.Names, " "), "/"),
 			Labels: c.Labels, Created: time.Unix(c.Created, 0), Running: c.State == "running"})
 	}
 	networks, err := e.api.NetworkList(ctx, network.ListOptions{Filters: labelled})
@@ -41,7 +41,7 @@ func (e *Engine) List(ctx context.Context, key string) ([]engine.Left, error) {
 		return nil, e.fault(err, "list networks")
 	}
 	for _, n := range networks {
-		all = append(all, engine.Left{Kind: kindNetwork, ID: n.ID, Name: n.Name, Labels: n.Labels, Created: n.Created})
+		all = append(all, engine.Resource{Kind: kindNetwork, ID: n.ID, Name: n.Name, Labels: n.Labels, Created: n.Created})
 	}
 	volumes, err := e.volumes(ctx, labelled)
 	if err != nil {
@@ -57,27 +57,27 @@ func (e *Engine) List(ctx context.Context, key string) ([]engine.Left, error) {
 		if len(i.RepoTags) > 0 {
 			name = strings.Join(i.RepoTags, " ")
 		}
-		all = append(all, engine.Left{Kind: kindImage, ID: i.ID, Name: name, Labels: i.Labels, Created: time.Unix(i.Created, 0)})
+		all = append(all, engine.Resource{Kind: kindImage, ID: i.ID, Name: name, Labels: i.Labels, Created: time.Unix(i.Created, 0)})
 	}
 	return all, nil
 }
 
-func (e *Engine) volumes(ctx context.Context, which filters.Args) ([]engine.Left, error) {
+func (e *Engine) volumes(ctx context.Context, which filters.Args) ([]engine.Resource, error) {
 	volumes, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: which})
 	if err != nil {
 		return nil, e.fault(err, "list volumes")
 	}
-	var all []engine.Left
+	var all []engine.Resource
 	for _, v := range volumes.Volumes {
 		created, _ := time.Parse(time.RFC3339, v.CreatedAt)
-		all = append(all, engine.Left{Kind: kindVolume, ID: v.Name, Name: v.Name, Labels: v.Labels, Created: created})
+		all = append(all, engine.Resource{Kind: kindVolume, ID: v.Name, Name: v.Name, Labels: v.Labels, Created: created})
 	}
 	return all, nil
 }
 
 // Remove removes what List returned. An image that a container of somebody else's uses
 // stays. See engine.Lister.
-func (e *Engine) Remove(ctx context.Context, left engine.Left) error {
+func (e *Engine) Remove(ctx context.Context, left engine.Resource) error {
 	var err error
 	switch left.Kind {
 	case kindContainer:

@@ -44,15 +44,15 @@ type reach struct {
 // meanwhile.
 func (e *Engine) reachOf(ctx context.Context, s engine.Spec) reach {
 	r := reach{own: metadata}
-	if s.Metadata {
+	if s.Network.Metadata {
 		r.own = nil
-		for _, service := range s.Services {
+		for _, service := range s.Network.Services {
 			if host, _, err := net.SplitHostPort(service.Address); err == nil {
 				r.own = append(r.own, host)
 			}
 		}
 	}
-	if len(s.Services) > 0 {
+	if len(s.Network.Services) > 0 {
 		r.relay = e.findRelay(ctx, s)
 	}
 	return r
@@ -116,10 +116,10 @@ func (c *Container) connect(ctx context.Context, r reach) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if c.spec.Say != nil && !c.spec.Metadata {
-		c.spec.Say("The build can reach metadata endpoints: the engine does not block them (%v).", err)
+	if !c.spec.Network.Metadata {
+		c.spec.Hooks.Warnf("The build can reach metadata endpoints: the engine does not block them (%v).", err)
 	}
-	if len(c.spec.Services) == 0 {
+	if len(c.spec.Network.Services) == 0 {
 		return nil
 	}
 	return c.serve(ctx, image, nil)

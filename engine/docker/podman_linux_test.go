@@ -39,7 +39,7 @@ func TestPodmanKeepsTheContract(t *testing.T) {
 func othersStay(t *testing.T, e *docker.Engine) {
 	t.Helper()
 	spec, api := newSpec(t), daemon(t, e)
-	spec.Images = []string{base}
+	spec.Image.Names = []string{base}
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func (c *Container) forward(ctx context.Context, name string) {
 	}
 	name = strings.TrimPrefix(got.Name, "/")
 	if other := notTCP(got.NetworkSettings.Ports); len(other) > 0 {
-		c.say("Ports of %s are not at localhost in the build, only on this machine, for they are not TCP: %s.", name, strings.Join(other, ", "))
+		c.spec.Hooks.Warnf("Ports of %s are not at localhost in the build, only on this machine, for they are not TCP: %s.", name, strings.Join(other, ", "))
 	}
 	ports := c.newPorts(got.ID, name, got.NetworkSettings.Ports)
 	if len(ports) == 0 {
@@ -35,16 +35,9 @@ func (c *Container) forward(ctx context.Context, name string) {
 	c.unforward(ctx, got.ID) // if it has ended before it was noted
 	switch {
 	case err != nil:
-		c.say("The ports of %s are not at localhost in the build, only on this machine: %v.", name, err)
+		c.spec.Hooks.Warnf("The ports of %s are not at localhost in the build, only on this machine: %v.", name, err)
 	case len(lost) > 0:
-		c.say("Ports of %s are not at localhost in the build, only on this machine, for something in the build listens there: %s.", name, strings.Join(lost, ", "))
-	}
-}
-
-// say tells the build something, where anybody listens.
-func (c *Container) say(format string, args ...any) {
-	if c.spec.Say != nil {
-		c.spec.Say(format, args...)
+		c.spec.Hooks.Warnf("Ports of %s are not at localhost in the build, only on this machine, for something in the build listens there: %s.", name, strings.Join(lost, ", "))
 	}
 }
 
@@ -158,7 +151,7 @@ const shortID = 12
 
 // forwardAll returns those that something in the build has already.
 func (c *Container) forwardAll(ctx context.Context, id string, ports []published) (lost []string, err error) {
-	image, err := c.engine.relayImage(ctx, c.spec.Say)
+	image, err := c.engine.relayImage(ctx, c.spec.Hooks.Warnf)
 	if err != nil {
 		return nil, err
 	}

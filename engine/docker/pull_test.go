@@ -25,7 +25,7 @@ import (
 func pulls(t *testing.T, names ...string) engine.Spec {
 	t.Helper()
 	spec := newSpec(t)
-	spec.Pull, spec.Images = engine.PullMissing, names
+	spec.Image.Pull, spec.Image.Names = engine.PullMissing, names
 	return spec
 }
 
@@ -48,7 +48,7 @@ func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
 	r.push(t, "dir/app:1", "one", runtime.GOARCH, layer)
 	spec := pulls(t, ref)
 
-	spec.Pull = engine.PullNever
+	spec.Image.Pull = engine.PullNever
 	wantFault(t, refused(t, e, spec), engine.NoImage, ref, "--pull is never")
 	if len(r.asked) != 0 {
 		t.Errorf("PullNever asked the registry for %v", r.asked)
@@ -56,7 +56,7 @@ func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
 
 	var mu sync.Mutex
 	seen := map[string]bool{}
-	spec.Pull, spec.Progress = engine.PullMissing, func(p engine.Progress) {
+	spec.Image.Pull, spec.Hooks.OnProgress = engine.PullMissing, func(p engine.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[p.Status] = true
@@ -82,11 +82,11 @@ func TestAnImageIsPulledWhenItIsMissingAndAgainWhenAlways(t *testing.T) {
 	if got := version(t, e, spec); got != "one" || len(seen) != 0 || r.countBlobs() != before {
 		t.Errorf("PullMissing of an image that is here: version %q, progress %v", got, seen)
 	}
-	spec.Pull = engine.PullAlways
+	spec.Image.Pull = engine.PullAlways
 	if got := version(t, e, spec); got != "two" {
 		t.Errorf("PullAlways: version %q, want the new one", got)
 	}
-	spec.Pull = engine.PullNever
+	spec.Image.Pull = engine.PullNever
 	if got := version(t, e, spec); got != "two" {
 		t.Errorf("PullNever: version %q, want what is here", got)
 	}
@@ -200,7 +200,7 @@ func TestALayerThatBreaksOffIsAskedForAgain(t *testing.T) {
 	}
 	spec := pulls(t, ref)
 	waits := false
-	spec.Progress = func(p engine.Progress) { waits = waits || strings.HasPrefix(p.Status, "Retrying in") }
+	spec.Hooks.OnProgress = func(p engine.Progress) { waits = waits || strings.HasPrefix(p.Status, "Retrying in") }
 	if got := version(t, e, spec); got != "whole" {
 		t.Errorf("version %q", got)
 	}
@@ -223,9 +223,9 @@ func TestAnImageOfAnotherPlatformOnlyIsWrongArch(t *testing.T) {
 	ref := r.ref(t, e, "single:1")
 	r.push(t, "single:1", "1", runtime.GOARCH, rootfs(t, e, nil))
 	spec := pulls(t, ref)
-	spec.Platform = "linux/" + other()
+	spec.Image.Platform = "linux/" + other()
 	wantFault(t, refused(t, e, spec), engine.WrongArch, "linux/"+other(), "linux/"+runtime.GOARCH)
-	spec.Pull = engine.PullNever
+	spec.Image.Pull = engine.PullNever
 	wantFault(t, refused(t, e, spec), engine.WrongArch, "linux/"+other(), "linux/"+runtime.GOARCH)
 }
 
@@ -237,17 +237,17 @@ func TestAPlatformIsChosenFromAList(t *testing.T) {
 	r.pushList(t, "both:1", images)
 	spec := pulls(t, r.ref(t, e, "both:1"))
 	var found engine.Image
-	spec.Found = func(i engine.Image) { found = i }
+	spec.Hooks.OnImage = func(i engine.Image) { found = i }
 	if got := version(t, e, spec); got != "near" || found.Emulated {
 		t.Errorf("version %q, %+v", got, found)
 	}
-	spec.Platform = "linux/" + other() // its files are this machine's, so that it runs
+	spec.Image.Platform = "linux/" + other() // its files are this machine's, so that it runs
 	if program, known := docker.Emulator(other()); known && program == "" {
 		wantFault(t, refused(t, e, spec), engine.WrongArch, "no emulator", "--platform linux/"+runtime.GOARCH)
 		return
 	}
-	if got := version(t, e, spec); got != "far" || !found.Emulated || found.Platform != spec.Platform {
-		t.Errorf("platform %s: version %q, %+v", spec.Platform, got, found)
+	if got := version(t, e, spec); got != "far" || !found.Emulated || found.Platform != spec.Image.Platform {
+		t.Errorf("platform %s: version %q, %+v", spec.Image.Platform, got, found)
 	}
 }
 
@@ -290,7 +290,7 @@ func TestOneOfSeveralPlatformsUnderANameIsTaken(t *testing.T) {
 			ping := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", c.version) }
 			e := connectTo(t, docker.Options{Host: serve(t, mostly{answers, map[string]http.HandlerFunc{"/_ping": ping}})})
 			spec := newSpec(t)
-			spec.Pull, spec.Platform = engine.PullMissing, "linux/s390x"
+			spec.Image.Pull, spec.Image.Platform = engine.PullMissing, "linux/s390x"
 			_, err := e.Start(t.Context(), spec)
 			wantFault(t, err, c.want)
 			if pulled != c.pulled {
@@ -390,13 +390,13 @@ func TestACredentialHelperLogsIn(t *testing.T) {
 	} {
 		helped := withConfig(t, config)
 		spec := pulls(t, ref)
-		spec.Pull = engine.PullAlways
+		spec.Image.Pull = engine.PullAlways
 		if got := version(t, helped, spec); got != "helped" {
 			t.Errorf("%s: version %q", config, got)
 		}
 	}
 	none := withConfig(t, `{"credsStore":"buildlocalnone"}`)
 	spec := pulls(t, ref)
-	spec.Pull = engine.PullAlways
+	spec.Image.Pull = engine.PullAlways
 	wantFault(t, refused(t, none, spec), engine.NoImage, "docker-credential-buildlocalnone", "credential helper")
 }

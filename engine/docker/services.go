@@ -34,7 +34,7 @@ type relayed struct {
 func (e *Engine) findRelay(ctx context.Context, s engine.Spec) func() relayed {
 	found := make(chan relayed, 1)
 	go func() {
-		name, err := e.relayImage(ctx, s.Say)
+		name, err := e.relayImage(ctx, s.Hooks.Warnf)
 		found <- relayed{name, err}
 	}()
 	return sync.OnceValue(func() relayed { return <-found })
@@ -49,16 +49,16 @@ func (c *Container) serve(ctx context.Context, image relayed, own []string) erro
 		return image.err
 	}
 	var addresses []string
-	for _, service := range s.Services {
+	for _, service := range s.Network.Services {
 		addresses = append(addresses, service.Address)
 	}
 	_, listeners, at, err := c.listenInside(ctx, "services", image.name, own, addresses)
 	if err != nil {
 		return err
 	}
-	for i, service := range s.Services {
-		if at[i] != service.Address && service.Elsewhere != nil {
-			service.Elsewhere(at[i])
+	for i, service := range s.Network.Services {
+		if at[i] != service.Address && service.OnFallback != nil {
+			service.OnFallback(at[i])
 		}
 		go func() { _ = service.Serve(listeners[i]) }()
 	}
@@ -84,7 +84,7 @@ func (c *Container) listenInside(ctx context.Context, what, image string, own, a
 	spec := engine.Spec{Name: s.Name + "-" + what}
 	made, err := c.engine.create(ctx, spec, config, host, nil)
 	if isGone(err) { // another version of this program has just removed the image
-		if config.Image, err = c.engine.relayImage(ctx, s.Say); err != nil {
+		if config.Image, err = c.engine.relayImage(ctx, s.Hooks.Warnf); err != nil {
 			return "", nil, nil, err
 		}
 		made, err = c.engine.create(ctx, spec, config, host, nil)
@@ -206,9 +206,7 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 	if _, err := e.api.ImageInspect(ctx, name); err == nil {
 		return name, nil
 	}
-	if say != nil {
-		say("The image %s is made, which carries connections out of a build; that is done once.", relay.Name)
-	}
+	say("The image %s is made, which carries connections out of a build; that is done once.", relay.Name)
 	archive := files.pack()
 	defer archive.Close()
 	done, err := e.api.ImageImport(ctx, image.ImportSource{Source: archive, SourceName: "-"}, name, image.ImportOptions{
@@ -218,7 +216,7 @@ func (e *Engine) relayImage(ctx context.Context, say func(format string, args ..
 		return "", e.fault(err, "make the image for services")
 	}
 	defer done.Close()
-	if err := follow(done, name, nil); err != nil { // also what the engine says in it
+	if err := follow(done, name, func(engine.Progress) {}); err != nil { // also what the engine says in it
 		return "", e.fault(err, "make the image for services")
 	}
 	e.forgetRelays(ctx)

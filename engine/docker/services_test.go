@@ -63,7 +63,7 @@ func self(string) (string, error) { return os.Executable() }
 // served is a service of the build's credentials; at is where else it is.
 func served(at *string) []engine.Service {
 	return []engine.Service{{
-		Address: "169.254.170.2:80", Elsewhere: func(address string) { *at = address },
+		Address: "169.254.170.2:80", OnFallback: func(address string) { *at = address },
 		Serve: func(l net.Listener) error {
 			return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
 		},
@@ -83,18 +83,18 @@ func TestAddressesThatTheEngineDoesNotGiveAreTaken(t *testing.T) {
 			t.Parallel()
 			e := connectTo(t, docker.Options{Host: serve(t, handler), Relay: self})
 			spec, at := newSpec(t), ""
-			spec.Say = func(format string, args ...any) {
+			spec.Hooks.OnWarning = func(format string, args ...any) {
 				if !strings.Contains(format, "is made") {
 					t.Errorf("said: "+format, args...)
 				}
 			}
-			for _, spec.Services = range [][]engine.Service{nil, served(&at)} {
+			for _, spec.Network.Services = range [][]engine.Service{nil, served(&at)} {
 				c := start(t, e, spec)
 				if out := sh(t, c, "wget -qO- http://169.254.169.254/ 2>&1 || echo refused"); !strings.Contains(out, "onnection refused") {
 					t.Errorf("the machine's metadata: %q", out)
 				}
-				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Services) > 0) {
-					t.Errorf("%d services: got %q", len(spec.Services), out)
+				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Network.Services) > 0) {
+					t.Errorf("%d services: got %q", len(spec.Network.Services), out)
 				}
 				if at != "" {
 					t.Errorf("the service is at %s", at)
@@ -118,8 +118,8 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 			t.Parallel()
 			e := connectTo(t, docker.Options{Host: serve(t, handler), Relay: self})
 			spec, at, said := newSpec(t), "", ""
-			spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
-			spec.Services = served(&at)
+			spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
+			spec.Network.Services = served(&at)
 			c := start(t, e, spec)
 			if !strings.HasPrefix(at, "127.0.0.1:") || !strings.Contains(said, "The build can reach metadata endpoints: the engine does not block them") {
 				t.Errorf("it is at %q; said: %s", at, said)
@@ -134,7 +134,7 @@ func TestWhereAnAddressCannotBeHadAServiceIsElsewhere(t *testing.T) {
 func TestWithoutAProgramForTheEngineServicesAreRefused(t *testing.T) {
 	t.Parallel()
 	spec := newSpec(t)
-	spec.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(net.Listener) error { return nil }}}
+	spec.Network.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(net.Listener) error { return nil }}}
 	e := connectTo(t, docker.Options{Host: connect(t).Host(), Relay: func(architecture string) (string, error) {
 		return "", fmt.Errorf("nothing for %s", architecture)
 	}})

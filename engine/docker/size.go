@@ -40,7 +40,7 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 	if err != nil {
 		return nil
 	}
-	wanted := cmp.Or(s.Platform, native)
+	wanted := cmp.Or(s.Image.Platform, native)
 	have := ""
 	older, missing := e.api.ImageInspect(ctx, name)
 	if missing == nil && fits(platform(older.Os, older.Architecture, older.Variant), wanted) {
@@ -56,13 +56,11 @@ func (e *Engine) hasRoom(ctx context.Context, name string, s engine.Spec) error 
 		known = err == nil
 	}
 	known = known && missing != nil && !e.hasOthers(ctx, name)
-	if s.Progress != nil {
-		s.Progress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
-	}
+	s.Hooks.ReportProgress(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	if !known {
 		return nil
 	}
-	return size.Fits(name, info.DockerRootDir, free)
+	return size.CheckSpace(name, info.DockerRootDir, free)
 }
 
 // keptElsewhere reports whether images are with containerd, which does not say where.
@@ -113,9 +111,7 @@ func hasDigest(repoDigests []string, digest string) bool {
 
 // tell tells which image a container is made from.
 func (f found) tell(s engine.Spec) {
-	if s.Found != nil {
-		s.Found(f.about())
-	}
+	s.Hooks.ReportImage(f.about())
 }
 
 func (f found) about() engine.Image {

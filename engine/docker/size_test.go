@@ -26,7 +26,7 @@ func TestAnImageThatHasNoRoomIsNotPulled(t *testing.T) {
 	}})
 	spec := pulls(t, ref)
 	var told engine.Progress
-	spec.Progress = func(p engine.Progress) {
+	spec.Hooks.OnProgress = func(p engine.Progress) {
 		if p.Status == engine.Sized {
 			told = p
 		}
@@ -40,17 +40,17 @@ func TestAnImageThatHasNoRoomIsNotPulled(t *testing.T) {
 	}
 	err = errors.New("the registry does not say") // then it is pulled all the same
 	var found engine.Image
-	spec.Found = func(i engine.Image) { found = i }
+	spec.Hooks.OnImage = func(i engine.Image) { found = i }
 	if got := version(t, measuring, spec); got != "one" {
 		t.Errorf("got %q", got)
 	}
 	if found.ID == "" || found.Platform != "linux/"+runtime.GOARCH || !strings.HasPrefix(found.Digest, "sha256:") || found.Size <= 0 {
 		t.Errorf("the image is %+v", found)
 	}
-	spec.Digest, spec.Pull = found.Digest, engine.PullNever
+	spec.Image.Digest, spec.Image.Pull = found.Digest, engine.PullNever
 	if got := version(t, measuring, spec); got != "one" {
 		t.Errorf("by its digest: %q", got)
 	}
-	spec.Digest = "sha256:" + strings.Repeat("0", 64)
-	wantFault(t, refused(t, measuring, spec), engine.NoImage, "with the digest "+spec.Digest)
+	spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
+	wantFault(t, refused(t, measuring, spec), engine.NoImage, "with the digest "+spec.Image.Digest)
 }

@@ -52,14 +52,14 @@ type socket struct {
 
 // openSocket makes the socket, before the container that has it is made.
 func (e *Engine) openSocket(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
-	if s.Socket == nil {
+	if s.Network.Socket == nil {
 		return nil, nil
 	}
 	if err := e.sharesFiles(); err != nil {
 		return nil, &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("give the build the engine's socket: %v", err),
-			Way: "A socket can be given away only by an engine that runs as root on this machine: run with --privileged, where the build has an engine of its own."}
+			Hint: "A socket can be given away only by an engine that runs as root on this machine: run with --privileged, where the build has an engine of its own."}
 	}
-	host := filepath.Join(s.Temp, "docker.sock")
+	host := filepath.Join(s.Mounts.Temp, "docker.sock")
 	if err := os.Remove(host); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was not to be
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (e *Engine) openSocket(ctx context.Context, s engine.Spec, c *Container) ([
 	if c.socket.tags, c.socket.images, err = e.tags(ctx); err != nil {
 		return nil, err
 	}
-	return []mount.Mount{{Type: mount.TypeBind, Source: host, Target: s.Socket.Path}}, nil
+	return []mount.Mount{{Type: mount.TypeBind, Source: host, Target: s.Network.Socket.Path}}, nil
 }
 
 // listenAt makes a socket also where its name is longer than a socket's may be.
@@ -105,18 +105,16 @@ func (c *Container) serveSocket(gives bool) {
 	}
 	c.socket.gate = &gate.Gate{
 		Dial: c.engine.api.Dialer(), Started: c.forward, Ended: c.unforward, Tags: c.socket.tags,
-		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Privileged, Paths: c.paths, KeepImages: c.spec.Socket.KeepImages,
+		Labels: labels, Label: c.socket.label, Container: c.id, Privileged: c.spec.Resources.Privileged, Paths: c.paths, KeepImages: c.spec.Network.Socket.KeepImages,
 	}
 	switch {
-	case c.spec.Metadata:
+	case c.spec.Network.Metadata:
 	case gives:
 		c.socket.gate.Unreachable = metadata
-	case c.spec.Say != nil:
-		c.spec.Say("Cloud metadata addresses are within reach of containers that the build starts: the engine does not keep them from it.")
+	default:
+		c.spec.Hooks.Warnf("Cloud metadata addresses are within reach of containers that the build starts: the engine does not keep them from it.")
 	}
-	if c.spec.Say != nil {
-		c.socket.gate.Note = func(text string) { c.spec.Say("%s", text) }
-	}
+	c.socket.gate.Note = func(text string) { c.spec.Hooks.Warnf("%s", text) }
 	var watching context.Context
 	watching, c.socket.unwatch = context.WithCancel(context.Background())
 	go c.watchEnds(watching)
@@ -186,7 +184,7 @@ func (c *Container) paths(ctx context.Context, all []gate.Path) ([]string, error
 }
 
 func (c *Container) isSocket(name string) bool {
-	return path.Clean(name) == c.spec.Socket.Path || path.Clean(name) == strings.TrimPrefix(c.spec.Socket.Path, "/var")
+	return path.Clean(name) == c.spec.Network.Socket.Path || path.Clean(name) == strings.TrimPrefix(c.spec.Network.Socket.Path, "/var")
 }
 
 // look asks the engine what the container is made of, once.
@@ -222,7 +220,7 @@ func (c *Container) place(asked, real string) (string, error) {
 			best, at = m.Destination, m.Source
 		}
 	}
-	for _, scratch := range append([]string{"/dev", "/proc", "/sys"}, c.spec.Scratch...) {
+	for _, scratch := range append([]string{"/dev", "/proc", "/sys"}, c.spec.Mounts.Scratch...) {
 		if real == scratch || strings.HasPrefix(real, scratch+"/") {
 			return "", fmt.Errorf("%s is in memory in the build's container, where the engine does not reach it; with --docker socket bind a directory of the source, or of /tmp", asked)
 		}
@@ -267,7 +265,7 @@ func (c *Container) removeMade(ctx context.Context) error {
 	networks, err := c.engine.api.NetworkList(ctx, network.ListOptions{Filters: c.socket.own()})
 	errs = append(errs, c.engine.fault(err, "list networks"))
 	for _, n := range networks {
-		errs = append(errs, c.engine.Remove(ctx, engine.Left{Kind: kindNetwork, ID: n.ID, Name: n.Name}))
+		errs = append(errs, c.engine.Remove(ctx, engine.Resource{Kind: kindNetwork, ID: n.ID, Name: n.Name}))
 	}
 	volumes, err := c.engine.volumes(ctx, c.socket.own())
 	errs = append(errs, err)
@@ -280,7 +278,7 @@ func (c *Container) removeMade(ctx context.Context) error {
 	images, err := c.engine.api.ImageList(ctx, image.ListOptions{Filters: c.socket.own()})
 	errs = append(errs, c.engine.fault(err, "list images"))
 	for _, i := range images {
-		errs = append(errs, c.engine.Remove(ctx, engine.Left{Kind: kindImage, ID: i.ID, Name: i.ID}))
+		errs = append(errs, c.engine.Remove(ctx, engine.Resource{Kind: kindImage, ID: i.ID, Name: i.ID}))
 	}
 	errs = append(errs, c.removeUntagged(ctx))
 	return errors.Join(errs...)
@@ -289,7 +287,7 @@ func (c *Container) removeMade(ctx context.Context) error {
 // removeUntagged removes images without a name that the build made, and that were not there
 // before: BuildKit's and loaded ones have no labels.
 func (c *Container) removeUntagged(ctx context.Context) error {
-	if c.socket.gate == nil || c.spec.Socket.KeepImages {
+	if c.socket.gate == nil || c.spec.Network.Socket.KeepImages {
 		return nil
 	}
 	var errs []error
@@ -321,7 +319,7 @@ func idBefore(tags map[string]string, name string, now []string) string {
 // restoreNames gives names of images that the build took back to what had them, and
 // takes away those it made.
 func (c *Container) restoreNames(ctx context.Context) error {
-	if c.socket.gate == nil || c.spec.Socket.KeepImages {
+	if c.socket.gate == nil || c.spec.Network.Socket.KeepImages {
 		return nil
 	}
 	var errs []error

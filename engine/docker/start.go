@@ -60,8 +60,8 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	c.id = made.ID
 	c.serveSocket(reach.given)
 	for _, warning := range made.Warnings {
-		if s.Say != nil && s.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
-			s.Say("docker: %s", warning)
+		if s.Resources.Limits != (engine.Limits{}) { // of a kernel that cannot hold it
+			s.Hooks.Warnf("docker: %s", warning)
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -89,7 +89,7 @@ func (e *Engine) mounts(ctx context.Context, s engine.Spec, c *Container) ([]mou
 		return nil, err
 	}
 	mounts = slices.Concat(mounts, kept, own)
-	if s.Privileged && !slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
+	if s.Resources.Privileged && !slices.ContainsFunc(s.Mounts.Volumes, func(v engine.Volume) bool { return v.Path == dockerDir }) {
 		// The image's own dockerd needs a file system that is no overlay.
 		mounts = append(mounts, c.volume(s.Name+"-docker", dockerDir))
 	}
@@ -102,27 +102,27 @@ const dockerDir = "/var/lib/docker"
 // limit asks for the limits the engine can keep: it refuses more processors than
 // it has.
 func (e *Engine) limit(ctx context.Context, s engine.Spec, host *container.HostConfig) error {
-	if s.Limits == (engine.Limits{}) {
+	if s.Resources.Limits == (engine.Limits{}) {
 		return nil
 	}
 	info, err := e.api.Info(ctx)
 	if err != nil {
 		return e.fault(err, "ask the engine for its processors")
 	}
-	if over := s.Limits.Over(info.NCPU, info.MemTotal); over != "" && s.Say != nil {
-		s.Say("%s", over)
+	if over := s.Resources.Limits.Shortfall(info.NCPU, info.MemTotal); over != "" {
+		s.Hooks.Warnf("%s", over)
 	}
 	// What it cannot, an engine without root may pass over in silence, or refuse.
-	if s.Limits.Memory > 0 && info.MemoryLimit {
-		host.Memory, host.MemorySwap = s.Limits.Memory, s.Limits.Memory
-	} else if s.Limits.Memory > 0 && s.Say != nil {
-		s.Say("The build's memory is not limited to that of its compute type: the engine does not support it.")
+	if s.Resources.Limits.Memory > 0 && info.MemoryLimit {
+		host.Memory, host.MemorySwap = s.Resources.Limits.Memory, s.Resources.Limits.Memory
+	} else if s.Resources.Limits.Memory > 0 {
+		s.Hooks.Warnf("The build's memory is not limited to that of its compute type: the engine does not support it.")
 	}
 	const nano = 1e9
-	if s.Limits.CPUs > 0 && info.CPUCfsQuota {
-		host.NanoCPUs = int64(min(s.Limits.CPUs, float64(info.NCPU)) * nano)
-	} else if s.Limits.CPUs > 0 && s.Say != nil {
-		s.Say("The build's cpu is not limited to that of its compute type: the engine does not support it.")
+	if s.Resources.Limits.CPUs > 0 && info.CPUCfsQuota {
+		host.NanoCPUs = int64(min(s.Resources.Limits.CPUs, float64(info.NCPU)) * nano)
+	} else if s.Resources.Limits.CPUs > 0 {
+		s.Hooks.Warnf("The build's cpu is not limited to that of its compute type: the engine does not support it.")
 	}
 	return nil
 }
@@ -149,15 +149,15 @@ func configs(s engine.Spec, image found) (*container.Config, *container.HostConf
 		config.Env = append(config.Env, s.Main.Env...)
 	}
 	host := &container.HostConfig{
-		Privileged: s.Privileged,
+		Privileged: s.Resources.Privileged,
 		// What a build prints goes to us; the engine need not keep it.
 		LogConfig: container.LogConfig{Type: "none"},
 		Tmpfs:     map[string]string{},
 	}
-	if !s.Privileged {
+	if !s.Resources.Privileged {
 		host.MaskedPaths = maskedPaths()
 	}
-	for _, path := range s.Scratch {
+	for _, path := range s.Mounts.Scratch {
 		host.Tmpfs[path] = "exec,mode=1777"
 	}
 	return config, host
@@ -179,8 +179,8 @@ func maskedPaths() []string {
 }
 
 func platformOf(s engine.Spec) *ocispec.Platform {
-	parts := append(strings.Split(s.Platform, "/"), "", "")
-	if s.Platform == "" {
+	parts := append(strings.Split(s.Image.Platform, "/"), "", "")
+	if s.Image.Platform == "" {
 		return nil
 	}
 	return &ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}
@@ -221,9 +221,6 @@ func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit
 	stderr := &head{to: orDiscard(p.Stderr)}
 	p.Stderr = stderr
 	err := copyStreams(stream, p)
-	if c.spec.Ended == nil {
-		return
-	}
 	// The streams have ended; the engine knows why.
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
 	defer cancel()
@@ -231,7 +228,7 @@ func (c *Container) follow(stream types.HijackedResponse, p engine.Process, exit
 	if err == nil && exitErr == nil && status != 0 {
 		exitErr = neverRan(string(stderr.kept), "run "+p.Args[0])
 	}
-	c.spec.Ended(status, errors.Join(err, exitErr))
+	c.spec.Hooks.ReportExit(status, errors.Join(err, exitErr))
 }
 
 func (c *Container) mainExit(ctx context.Context) (int, error) {
@@ -270,6 +267,6 @@ func (c *Container) awaitShell(ctx context.Context, image string) error {
 		}
 		return &engine.Fault{Kind: engine.Died,
 			Message: fmt.Sprintf("start a container from %s: its shell ended before the build began\n%s", image, printed),
-			Way:     "An image needs an sh that runs: try docker run --entrypoint sh."}
+			Hint:    "An image needs an sh that runs: try docker run --entrypoint sh."}
 	}
 }

@@ -23,14 +23,14 @@ import (
 // It needs an engine that sees this machine's files as they are; otherwise, and
 // where no overlay can be had, the error is engine.ErrUnsupported.
 func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([]mount.Mount, error) {
-	if len(s.Trees) == 0 {
+	if len(s.Mounts.Trees) == 0 {
 		return nil, nil
 	}
 	if err := e.sharesFiles(); err != nil {
 		return nil, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	var mounts []mount.Mount
-	for i, tree := range s.Trees {
+	for i, tree := range s.Mounts.Trees {
 		m, err := e.mountTree(ctx, s, c, i, tree)
 		if err != nil {
 			return nil, err
@@ -41,15 +41,15 @@ func (e *Engine) mountTrees(ctx context.Context, s engine.Spec, c *Container) ([
 }
 
 func (e *Engine) mountTree(ctx context.Context, s engine.Spec, c *Container, i int, tree engine.Tree) (mount.Mount, error) {
-	if strings.HasPrefix(s.Temp, tree.Host+string(filepath.Separator)) {
-		return mount.Mount{}, fmt.Errorf("mount the source: %w (the temporary directory %s is in it)", engine.ErrUnsupported, s.Temp)
+	if strings.HasPrefix(s.Mounts.Temp, tree.Host+string(filepath.Separator)) {
+		return mount.Mount{}, fmt.Errorf("mount the source: %w (the temporary directory %s is in it)", engine.ErrUnsupported, s.Mounts.Temp)
 	}
 	if err := oneFileSystem(tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
 	// Made also where nothing is hidden: an engine that sees another directory at
 	// tree.Host does not see this one, and mounts nothing.
-	hide := filepath.Join(s.Temp, fmt.Sprintf("hide%d", i))
+	hide := filepath.Join(s.Mounts.Temp, fmt.Sprintf("hide%d", i))
 	c.hidden = append(c.hidden, hide)
 	if err := whiteouts(hide, tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
@@ -128,7 +128,7 @@ var _ engine.Watcher = (*Container)(nil)
 // layersOf are the lower layers of a tree's overlay, the highest first.
 func layersOf(tree engine.Tree, hide string) string {
 	var all []string
-	for _, dir := range append(slices.Clone(tree.Over), hide, tree.Host) {
+	for _, dir := range append(slices.Clone(tree.Overlays), hide, tree.Host) {
 		all = append(all, escape(dir))
 	}
 	return strings.Join(all, ":")
@@ -137,7 +137,7 @@ func layersOf(tree engine.Tree, hide string) string {
 // keptVolumes makes the volumes that outlive the container, those that are not there.
 func (e *Engine) keptVolumes(ctx context.Context, s engine.Spec) ([]mount.Mount, error) {
 	var mounts []mount.Mount
-	for _, v := range s.Volumes {
+	for _, v := range s.Mounts.Volumes {
 		if _, err := e.createVolume(ctx, volume.CreateOptions{Name: v.Name, Labels: v.Labels}); err != nil {
 			return nil, e.fault(err, "make volume "+v.Name)
 		}

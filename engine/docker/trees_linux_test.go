@@ -86,7 +86,7 @@ func TestAPlainUserHasTreesToo(t *testing.T) {
 		t.Cleanup(func() { os.Chmod(filepath.Join(dir, name), 0o755) })
 	}
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"gone", "closed/hidden", "closed/deep/hidden", "own/hidden"}}}
+	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"gone", "closed/hidden", "closed/deep/hidden", "own/hidden"}}}
 	c := mounted(t, e, spec)
 	want := ".\n./closed\n./closed/deep\n./closed/deep/seen\n./keep\n./own\n555\n555\n700\n65534\n"
 	script := "cd /src && find . | sort && stat -c %a closed closed/deep own && stat -c %u own && echo new >closed/deep/new && rm -r own"
@@ -96,7 +96,7 @@ func TestAPlainUserHasTreesToo(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(spec.Temp); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(spec.Mounts.Temp); err != nil || len(left) > 0 {
 		t.Errorf("left of the driver's own files: %v, %v", left, err)
 	}
 }
@@ -129,7 +129,7 @@ func TestATreeMayStandOnAnyFileSystem(t *testing.T) {
 		seesItsTree(t, e, name, newTreeIn(t, dir, someFiles()), newSpec(t))
 	}
 	spec := newSpec(t)
-	mount(t, "none", spec.Temp, "tmpfs", 0, "mode=755")
+	mount(t, "none", spec.Mounts.Temp, "tmpfs", 0, "mode=755")
 	seesItsTree(t, e, "the driver's files on tmpfs", newTree(t, "tree", someFiles()), spec)
 }
 
@@ -152,7 +152,7 @@ func TestATreeMayBeReadOnly(t *testing.T) {
 func withoutTrees(t *testing.T, e *docker.Engine, why string) {
 	t.Helper()
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: t.TempDir(), Path: "/src"}}
+	spec.Mounts.Trees = []engine.Tree{{Host: t.TempDir(), Path: "/src"}}
 	if err := refused(t, e, spec); !errors.Is(err, engine.ErrUnsupported) || !strings.Contains(err.Error(), why) {
 		t.Errorf("got %v, want ErrUnsupported and %q", err, why)
 	}
@@ -197,7 +197,7 @@ func TestATreeTheEngineSeesOtherwiseIsNotMounted(t *testing.T) {
 		}
 	}
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: src, Path: "/src"}}
+	spec.Mounts.Trees = []engine.Tree{{Host: src, Path: "/src"}}
 	if err := refused(t, e, spec); !errors.Is(err, engine.ErrUnsupported) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
@@ -209,11 +209,11 @@ func TestATreeWithAnotherFileSystemInItIsNotMounted(t *testing.T) {
 	dir := newTree(t, "a tree", map[string]string{"keep": "kept", "other/x": ""})
 	mount(t, "none", filepath.Join(dir, "other"), "tmpfs", 0, "")
 	spec := newSpec(t)
-	spec.Trees = []engine.Tree{{Host: dir, Path: "/src"}}
+	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src"}}
 	if err := refused(t, e, spec); !errors.Is(err, engine.ErrUnsupported) || !strings.Contains(err.Error(), dir+"/other") {
 		t.Errorf("got %v, want ErrUnsupported and the place", err)
 	}
-	spec.Trees[0].Hide = []string{"other"}
+	spec.Mounts.Trees[0].Hide = []string{"other"}
 	if got := sh(t, start(t, e, spec), "ls /src"); got != "keep\n" {
 		t.Errorf("without it: %q", got)
 	}

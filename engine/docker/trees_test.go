@@ -50,7 +50,7 @@ func someFiles() map[string]string {
 func mounted(t *testing.T, e *docker.Engine, spec engine.Spec) *docker.Container {
 	t.Helper()
 	before := map[string]map[string]string{}
-	for _, tree := range spec.Trees {
+	for _, tree := range spec.Mounts.Trees {
 		before[tree.Host] = enginetest.Snapshot(t, tree.Host)
 	}
 	t.Cleanup(func() {
@@ -69,7 +69,7 @@ func mounted(t *testing.T, e *docker.Engine, spec engine.Spec) *docker.Container
 // seesItsTree proves that a tree made of someFiles is seen and can be changed.
 func seesItsTree(t *testing.T, e *docker.Engine, what, dir string, spec engine.Spec) {
 	t.Helper()
-	spec.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"dir/hidden", "gone"}}}
+	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"dir/hidden", "gone"}}}
 	c := mounted(t, e, spec)
 	got := sh(t, c, "cd /src && find . | sort && cat keep && echo more >>keep && echo new >gone && echo new >dir/hidden && cat keep gone dir/hidden && mv dir away && rm -r away && ls")
 	if want := ".\n./dir\n./dir/seen\n./keep\nkeptkeptmore\nnew\nnew\ngone\nkeep\n"; got != want {
@@ -86,9 +86,9 @@ func TestATreeMayHaveAnyName(t *testing.T) {
 	names := []string{"a:b", "a,b", `a\b`, `a\`, "a b", "a ", " a", `a:b,c\d e `, "a\tb", "a\nb", `a"'$x`}
 	for i, name := range names {
 		dir := newTree(t, name, someFiles())
-		spec.Trees = append(spec.Trees, engine.Tree{Host: dir, Path: fmt.Sprint("/src/", i), Hide: []string{"dir/hidden", "gone"}})
+		spec.Mounts.Trees = append(spec.Mounts.Trees, engine.Tree{Host: dir, Path: fmt.Sprint("/src/", i), Hide: []string{"dir/hidden", "gone"}})
 	}
-	spec.Temp = newTree(t, strings.Join(names[:8], "-"), nil)
+	spec.Mounts.Temp = newTree(t, strings.Join(names[:8], "-"), nil)
 	c := mounted(t, e, spec)
 	for i, name := range names {
 		got := sh(t, c, fmt.Sprintf("cd /src/%d && find . | sort && echo more >>keep && cat keep && mkdir gone", i))
@@ -114,8 +114,8 @@ func TestDirectoriesOfHiddenFilesLookAsTheyAre(t *testing.T) {
 		}
 	}
 	hidden, plain := newSpec(t), newSpec(t)
-	hidden.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"a/b/c/hidden", "a/shared/hidden", "a/group/hidden"}}}
-	plain.Trees = []engine.Tree{{Host: dir, Path: "/src"}}
+	hidden.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src", Hide: []string{"a/b/c/hidden", "a/shared/hidden", "a/group/hidden"}}}
+	plain.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src"}}
 	stat := "cd /src && stat -c '%n %a %u %g %Y' a a/b a/b/c a/shared a/group"
 	want, got := sh(t, mounted(t, e, plain), stat), sh(t, mounted(t, e, hidden), stat)
 	if diff := cmp.Diff(want, got); diff != "" || !strings.Contains(want, "a/shared 1777") {
@@ -133,7 +133,7 @@ func TestAThousandNamesAreHidden(t *testing.T) {
 		files[name], files[fmt.Sprintf("dir%d/seen", i%40)] = "x", "y"
 		hide = append(hide, name)
 	}
-	spec.Trees = []engine.Tree{{Host: newTree(t, "tree", files), Path: "/src", Hide: hide}}
+	spec.Mounts.Trees = []engine.Tree{{Host: newTree(t, "tree", files), Path: "/src", Hide: hide}}
 	if got := sh(t, mounted(t, e, spec), "cd /src && find . -name 'hidden*' | wc -l; find . -name seen | wc -l"); strings.Join(strings.Fields(got), " ") != "0 41" {
 		t.Errorf("hidden and seen: %q", got)
 	}
@@ -164,7 +164,7 @@ func TestWhereNoTreeCanBeMountedItIsUnsupported(t *testing.T) {
 	} {
 		spec := newSpec(t)
 		c.tree.Path = "/src"
-		spec.Trees = []engine.Tree{c.tree}
+		spec.Mounts.Trees = []engine.Tree{c.tree}
 		t.Run(name, func(t *testing.T) {
 			if err := refused(t, c.engine, spec); !errors.Is(err, engine.ErrUnsupported) {
 				t.Errorf("got %v, want ErrUnsupported", err)

@@ -60,4 +60,4 @@ func (c *Container) Usage(ctx context.Context) (engine.Usage, error) {
 	}, nil
 }
 
-var _ engine.Meter = (*Container)(nil)
+var _ engine.Metered = (*Container)(nil)

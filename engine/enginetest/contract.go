@@ -66,8 +66,8 @@ func (s Suite) spec(t *testing.T) engine.Spec {
 	temp := t.TempDir()
 	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):]) // unique, as the end of temp is
 	return engine.Spec{
-		Name: name, Images: []string{s.Image}, Pull: engine.PullNever,
-		Labels: map[string]string{name: "1"}, Temp: temp, Scratch: []string{"/scratch/deep"},
+		Name: name, Image: engine.ImageRef{Names: []string{s.Image}, Pull: engine.PullNever},
+		Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch/deep"}},
 	}
 }
 
@@ -310,7 +310,7 @@ func (s Suite) main(t *testing.T) {
 	in, request := io.Pipe()
 	var out, errs bytes.Buffer
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "read a; echo got $a; echo err >&2; exit 9"}, Stdin: in, Stdout: &out, Stderr: &errs}
-	spec.Ended = func(exit int, err error) { ended <- end{exit, err} }
+	spec.Hooks.OnExit = func(exit int, err error) { ended <- end{exit, err} }
 	c := s.start(t, spec)
 	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
 		t.Errorf("beside Main: exit status %d", got)
@@ -343,7 +343,7 @@ func (s Suite) scratch(t *testing.T) {
 func (s Suite) close(t *testing.T) {
 	spec := s.spec(t)
 	if s.Trees {
-		spec.Trees = []engine.Tree{{Host: hostTree(t), Path: "/src"}}
+		spec.Mounts.Trees = []engine.Tree{{Host: hostTree(t), Path: "/src"}}
 	}
 	c := s.start(t, spec)
 	sh(t, c, "sleep 1000 >/dev/null 2>&1 </dev/null &")
@@ -373,10 +373,10 @@ func (s Suite) failedStart(t *testing.T) {
 		return
 	}
 	missing := s.spec(t)
-	missing.Images = []string{"buildlocal-test/no-such-image:1"}
+	missing.Image.Names = []string{"buildlocal-test/no-such-image:1"}
 	_, err := s.Engine.Start(t.Context(), missing)
 	var f *engine.Fault
-	if !errors.As(err, &f) || f.Kind != engine.NoImage || f.Way == "" {
+	if !errors.As(err, &f) || f.Kind != engine.NoImage || f.Hint == "" {
 		t.Errorf("no such image: got %v, want a NoImage fault with a way out", err)
 	}
 }
@@ -403,8 +403,8 @@ func (s Suite) terminal(t *testing.T) {
 func (s Suite) limits(t *testing.T) {
 	spec := s.spec(t)
 	said := ""
-	spec.Limits = engine.Limits{CPUs: 1000, Memory: 64 << 20}
-	spec.Say = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
+	spec.Resources.Limits = engine.Limits{CPUs: 1000, Memory: 64 << 20}
+	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 	c := s.start(t, spec)
 	const kept = 137 // killed
 	for range 8 {    // a process may start others at once

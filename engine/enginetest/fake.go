@@ -46,20 +46,18 @@ func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, err
 	if f.StartError != nil {
 		return nil, f.StartError
 	}
-	if f.Unmounted && len(spec.Trees) > 0 {
+	if f.Unmounted && len(spec.Mounts.Trees) > 0 {
 		return nil, fmt.Errorf("mount the source: %w", engine.ErrUnsupported)
 	}
 	f.Specs = append(f.Specs, spec)
 	c := &fakeContainer{fake: f, done: make(chan struct{})}
-	if err := c.offer(spec.Services); err != nil {
+	if err := c.offer(spec.Network.Services); err != nil {
 		return nil, err
 	}
 	if spec.Main != nil {
 		go func() {
 			f.serve(*spec.Main)
-			if spec.Ended != nil {
-				spec.Ended(0, nil)
-			}
+			spec.Hooks.ReportExit(0, nil)
 		}()
 	}
 	return c, nil
@@ -72,7 +70,7 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 		if err != nil {
 			return err
 		}
-		s.Elsewhere(l.Addr().String())
+		s.OnFallback(l.Addr().String())
 		go func() { _ = s.Serve(l) }()
 		go func() {
 			<-c.done

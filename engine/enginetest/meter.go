@@ -11,7 +11,7 @@ import (
 // usage holds that what processes use is counted, where the driver says that it is.
 func (s Suite) usage(t *testing.T) {
 	c := s.start(t, s.spec(t))
-	m, counts := c.(engine.Meter)
+	m, counts := c.(engine.Metered)
 	if !counts {
 		return
 	}

@@ -32,7 +32,7 @@ const credentialsAddress = "169.254.170.2/80"
 func (s Suite) services(t *testing.T) {
 	spec := s.spec(t)
 	served := make(chan error, 1)
-	spec.Services = []engine.Service{{
+	spec.Network.Services = []engine.Service{{
 		Address: "169.254.170.2:80",
 		Serve: func(l net.Listener) error {
 			err := http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +42,7 @@ func (s Suite) services(t *testing.T) {
 			served <- err
 			return err
 		},
-		Elsewhere: func(address string) { t.Errorf("the service is at %s", address) },
+		OnFallback: func(address string) { t.Errorf("the service is at %s", address) },
 	}}
 	c := s.start(t, spec)
 	var group sync.WaitGroup
@@ -75,7 +75,7 @@ func (s Suite) services(t *testing.T) {
 // read, and as others do, which do not.
 func (s Suite) clients(t *testing.T) {
 	spec := s.spec(t)
-	spec.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(l net.Listener) error {
+	spec.Network.Services = []engine.Service{{Address: "169.254.170.2:80", Serve: func(l net.Listener) error {
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat("served ", 10_000))
 		})}
@@ -139,6 +139,6 @@ func (s Suite) metadata(t *testing.T) {
 		}
 	}
 	spec := s.spec(t)
-	spec.Metadata, spec.Say = true, func(format string, args ...any) { t.Errorf(format, args...) }
+	spec.Network.Metadata, spec.Hooks.OnWarning = true, func(format string, args ...any) { t.Errorf(format, args...) }
 	s.start(t, spec)
 }

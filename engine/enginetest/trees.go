@@ -50,7 +50,7 @@ func (s Suite) over(t *testing.T) {
 	for _, d := range []string{dir, first, second} {
 		before = append(before, Snapshot(t, d))
 	}
-	spec.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Over: []string{first, second}}}
+	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone"}, Overlays: []string{first, second}}}
 	c := s.start(t, spec)
 	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/hidden new/er keep/a")
 	if want := ".\n./deep\n./deep/er\n./deep/er/hidden\n./deep/er/hidden/y\n./deep/er/seen\n./keep\n./keep/a\n./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
@@ -75,7 +75,7 @@ func (s Suite) trees(t *testing.T) {
 	spec := s.spec(t)
 	dir := hostTree(t)
 	before := Snapshot(t, dir)
-	spec.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
+	spec.Mounts.Trees = []engine.Tree{{Host: dir, Path: "/src/it", Hide: []string{"keep/hidden", "gone", "deep/er/hidden"}}}
 	c, err := s.Engine.Start(t.Context(), spec)
 	if !s.Trees {
 		if !errors.Is(err, engine.ErrUnsupported) {
@@ -112,7 +112,7 @@ func (s Suite) trees(t *testing.T) {
 
 // untouched: what a driver says of a tree is so; it may say nothing.
 func (s Suite) untouched(t *testing.T, spec engine.Spec) {
-	spec.Name, spec.Temp = spec.Name+"-again", t.TempDir()
+	spec.Name, spec.Mounts.Temp = spec.Name+"-again", t.TempDir()
 	c := s.start(t, spec)
 	w, tells := c.(engine.Watcher)
 	if !tells || !w.Untouched("/src/it/new") {
@@ -150,7 +150,7 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
 	v := engine.Volume{Name: spec.Name + "-kept", Host: filepath.Join(t.TempDir(), "not", "yet"), Path: "/kept/here", Labels: map[string]string{"dev.buildlocal.test": "kept"}}
-	spec.Volumes = []engine.Volume{v}
+	spec.Mounts.Volumes = []engine.Volume{v}
 	c := s.start(t, spec)
 	if exit, _, complaint := sh(t, c, "test -z \"$(ls -A /kept/here)\" && echo text >/kept/here/file"); exit != 0 {
 		t.Errorf("in a new volume: exit status %d: %s", exit, complaint)
@@ -159,7 +159,7 @@ func (s Suite) volumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := s.spec(t)
-	next.Volumes = spec.Volumes
+	next.Mounts.Volumes = spec.Mounts.Volumes
 	c = s.start(t, next)
 	if _, out, _ := sh(t, c, "cat /kept/here/file"); out != "text\n" {
 		t.Errorf("in the next container: %q", out)
@@ -168,7 +168,7 @@ func (s Suite) volumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e, lists := s.Engine.(engine.Lister); lists {
-		if err := e.Remove(t.Context(), engine.Left{Kind: "volume", ID: v.Name, Name: v.Name}); err != nil {
+		if err := e.Remove(t.Context(), engine.Resource{Kind: "volume", ID: v.Name, Name: v.Name}); err != nil {
 			t.Errorf("remove the volume: %v", err)
 		}
 	}

@@ -46,7 +46,7 @@ func pullLocal(ctx context.Context, t *testing.T, name string) error {
 	done := make(chan error, 1)
 	st := store(filepath.Join(t.TempDir(), "store"))
 	go func() {
-		got, err := st.Need(ctx, engine.Spec{Images: []string{name}, Pull: engine.PullNever})
+		got, err := st.Need(ctx, engine.Spec{Image: engine.ImageRef{Names: []string{name}, Pull: engine.PullNever}})
 		if err == nil {
 			got.Close()
 		}

@@ -174,7 +174,7 @@ func inside(t *testing.T, dir ...string) []string {
 
 func isFault(err error, kind engine.Kind) bool {
 	var f *engine.Fault
-	return errors.As(err, &f) && f.Kind == kind && f.Way != ""
+	return errors.As(err, &f) && f.Kind == kind && f.Hint != ""
 }
 
 func TestLayersAreBroughtOnceAndShared(t *testing.T) {
@@ -183,7 +183,7 @@ func TestLayersAreBroughtOnceAndShared(t *testing.T) {
 	base, one, two := layer(t, "base", 1000), layer(t, "one", 1000), layer(t, "two", 1000)
 	st := store(dir)
 	for tag, i := range map[string]v1.Image{"first:1": image(t, "amd64", base, one), "second:1": image(t, "amd64", base, two)} {
-		got, err := st.Need(t.Context(), engine.Spec{Images: []string{s.push(t, tag, i)}})
+		got, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{s.push(t, tag, i)}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestLayersAreBroughtOnceAndShared(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	s.Close() // it is not asked again
-	if _, err := st.Need(t.Context(), engine.Spec{Images: []string{strings.TrimPrefix(s.URL, "http://") + "/first:1"}}); err != nil {
+	if _, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{strings.TrimPrefix(s.URL, "http://") + "/first:1"}}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -427,10 +427,10 @@ func TestImagesOfThisMachine(t *testing.T) {
 	} {
 		kind, file, _ := strings.Cut(image, ":")
 		st := store(filepath.Join(t.TempDir(), "store"))
-		got, err := st.Need(t.Context(), engine.Spec{Images: []string{kind + ":" + filepath.Join(dir, file)}, Pull: engine.PullNever})
+		got, err := st.Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{kind + ":" + filepath.Join(dir, file)}, Pull: engine.PullNever}})
 		if err != nil {
 			var f *engine.Fault
-			if !strings.Contains(err.Error(), want) || !errors.As(err, &f) || f.Way == "" {
+			if !strings.Contains(err.Error(), want) || !errors.As(err, &f) || f.Hint == "" {
 				t.Errorf("%s: %v, want %s and a way out", image, err, want)
 			}
 			continue
@@ -461,11 +461,11 @@ func TestFaultsNameTheWayOut(t *testing.T) {
 		host + "/nothing:1": engine.NoImage, there: engine.WrongArch, "registry.invalid/some/it:1": engine.NoRegistry,
 		"127.0.0.1:1/some/it:1": engine.NoRegistry, "NOT A NAME": engine.NoImage,
 	} {
-		if _, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Images: []string{image}}); !isFault(err, want) {
+		if _, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{image}}}); !isFault(err, want) {
 			t.Errorf("%s: got %v, want %s", image, err, want)
 		}
 	}
-	_, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Images: []string{there}, Pull: engine.PullNever})
+	_, err := store(t.TempDir()).Need(t.Context(), engine.Spec{Image: engine.ImageRef{Names: []string{there}, Pull: engine.PullNever}})
 	if !isFault(err, engine.NoImage) {
 		t.Errorf("nothing may be pulled: %v", err)
 	}

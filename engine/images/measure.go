@@ -56,7 +56,7 @@ func sizeOf(digest string, layers []v1.Descriptor) engine.ImageSize {
 	for _, l := range layers {
 		size.Download += l.Size
 	}
-	size.Disk = engine.Unpacked(size.Download)
+	size.Disk = engine.EstimateUnpacked(size.Download)
 	return size
 }
 

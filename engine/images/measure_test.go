@@ -31,7 +31,7 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest, _ := img.Digest()
-	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 || size.Disk != engine.Unpacked(size.Download) {
+	if size.Digest != digest.String() || size.Download < 300_000 || size.Download > 310_000 || size.Disk != engine.EstimateUnpacked(size.Download) {
 		t.Errorf("got %+v", size)
 	}
 	if len(r.asked) != 0 {
@@ -70,13 +70,13 @@ func TestTheSizeOfAnImageIsKnownBeforeItIsPulled(t *testing.T) {
 	if got.About.Digest != size.Digest || got.About.Name == "" || got.About.Size < 300_000 {
 		t.Errorf("the image is %+v", got.About)
 	}
-	spec := engine.Spec{Images: []string{ref}, Digest: size.Digest}
+	spec := engine.Spec{Image: engine.ImageRef{Names: []string{ref}, Digest: size.Digest}}
 	pinned, err := s.Need(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pinned.Close()
-	spec.Digest = "sha256:" + strings.Repeat("0", 64)
+	spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
 	if _, err := s.Need(t.Context(), spec); err == nil {
 		t.Error("an image of another digest was taken")
 	}

@@ -120,7 +120,7 @@ func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(eng
 			size.Download += bytes
 		}
 	}
-	size.Disk = engine.Unpacked(size.Download)
+	size.Disk = engine.EstimateUnpacked(size.Download)
 	free, err := freeSpace(s.Dir)
 	if err != nil {
 		return nil // then it is seen when it is full
@@ -128,7 +128,7 @@ func (s *Store) hasRoom(from *origin, layers []layer, name string, tell func(eng
 	if tell != nil && size.Download > 0 {
 		tell(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	}
-	return size.Fits(name, s.Dir, free)
+	return size.CheckSpace(name, s.Dir, free)
 }
 
 // freeSpace returns how many bytes a user may still write in a directory, or where it
@@ -322,7 +322,7 @@ func platformOf(c *v1.ConfigFile) string {
 
 func wrongPlatform(name, has, wanted string) error {
 	return &engine.Fault{Kind: engine.WrongArch, Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
-		Way: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
+		Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
 }
 
 // fault turns an error of bringing an image into one that a user can do something
@@ -334,13 +334,13 @@ func (s *Store) fault(err error, doing string, local bool) error {
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
-			Way: "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."}
+			Hint: "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere."}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
-		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "The image is corrupt or malicious. Do not use it."}
+		return &engine.Fault{Kind: engine.Refused, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "The image is corrupt or malicious. Do not use it."}
 	case local && errors.Is(err, fs.ErrNotExist):
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote."}
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote."}
 	case local:
-		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE."}
+		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE."}
 	}
 	return registryFault(err, doing)
 }

@@ -31,7 +31,7 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	auth, err := authenticator(s.Login, ref.Context().RegistryStr())
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoRegistry, Err: err, Message: err.Error(),
-			Way: "Check the credential helper of the docker configuration."}
+			Hint: "Check the credential helper of the docker configuration."}
 	}
 	platform, err := v1.ParsePlatform(s.Platform)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*origin, error)
 	if err != nil {
 		if strings.Contains(err.Error(), "no child with platform") {
 			return nil, &engine.Fault{Kind: engine.WrongArch, Err: err, Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
-				Way: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
+				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator."}
 		}
 		return nil, err
 	}
@@ -217,7 +217,7 @@ var errRange = errors.New("the registry gives no part of a layer")
 
 func badName(image string, err error) error {
 	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),
-		Way: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
+		Hint: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
 }
 
 // registryFault tells what a registry, or the way to it, said.
@@ -233,7 +233,7 @@ func registryFault(err error, doing string) error {
 	case strings.Contains(err.Error(), "x509: "):
 		way = "The registry's certificate is not trusted: add its CA to the system, or set SSL_CERT_FILE."
 	}
-	return &engine.Fault{Kind: kind, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Way: way}
+	return &engine.Fault{Kind: kind, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: way}
 }
 
 func refusal(e *transport.Error) (engine.Kind, string) {

@@ -92,31 +92,31 @@ func (s *Store) path(parts ...string) string {
 // be had: from a registry, or for oci:DIR and tar:FILE from this machine. The
 // error is a *engine.Fault, or why ctx ended.
 func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
-	names := spec.Images
-	if spec.Alias != "" {
-		names = append([]string{spec.Alias}, names...)
+	names := spec.Image.Names
+	if spec.Image.Alias != "" {
+		names = append([]string{spec.Image.Alias}, names...)
 	}
 	var faults []error
 	for _, name := range names {
-		if spec.Pull == engine.PullAlways && len(spec.Images) > 0 || isLocal(name) {
+		if spec.Image.Pull == engine.PullAlways && len(spec.Image.Names) > 0 || isLocal(name) {
 			continue
 		}
 		image, err := s.Find(name)
-		if err == nil && !image.About.Is(spec.Digest) {
+		if err == nil && !image.About.Matches(spec.Image.Digest) {
 			err = errors.Join(fs.ErrNotExist, image.Close())
 		}
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return image, err
 		}
 	}
-	for _, name := range spec.Pinned() {
-		if spec.Pull == engine.PullNever && !isLocal(name) {
+	for _, name := range spec.Image.Pinned() {
+		if spec.Image.Pull == engine.PullNever && !isLocal(name) {
 			continue
 		}
-		image, err := s.Pull(ctx, name, spec.Progress)
-		if err == nil && !image.About.Is(spec.Digest) {
-			err = errors.Join(&engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Digest),
-				Way: "Ask for the digest it has, or for none."}, image.Close())
+		image, err := s.Pull(ctx, name, spec.Hooks.ReportProgress)
+		if err == nil && !image.About.Matches(spec.Image.Digest) {
+			err = errors.Join(&engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
+				Hint: "Ask for the digest it has, or for none."}, image.Close())
 		}
 		if err == nil || ctx.Err() != nil {
 			return image, err
@@ -127,9 +127,9 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		return nil, worst(faults)
 	}
 	f := &engine.Fault{Kind: engine.NoImage, Message: fmt.Sprintf("image %s is not in the store, and no registry has it", strings.Join(names, " or "))}
-	if spec.Pull == engine.PullNever {
+	if spec.Image.Pull == engine.PullNever {
 		f.Message = fmt.Sprintf("image %s not found locally and --pull is never", strings.Join(names, " or "))
-		f.Way = "Pull it first with buildlocal image pull, or run with --pull missing."
+		f.Hint = "Pull it first with buildlocal image pull, or run with --pull missing."
 	}
 	return nil, f
 }

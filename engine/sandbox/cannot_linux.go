@@ -26,7 +26,7 @@ func (e *Engine) cannot(err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	f := &engine.Fault{Kind: engine.NoEngine, Err: err, Way: "Use docker."}
+	f := &engine.Fault{Kind: engine.NoEngine, Err: err, Hint: "Use docker."}
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE):
 		f.Message = "the process that makes the sandbox was killed"
@@ -34,12 +34,12 @@ func (e *Engine) cannot(err error) error {
 		f.Message = "sandbox not supported on this host: " + err.Error()
 	case inContainer():
 		f.Message = fmt.Sprintf("this container may not make namespaces (%v)", err)
-		f.Way = "Run the container with --privileged, or use docker."
+		f.Hint = "Run the container with --privileged, or use docker."
 	case e.id.kind == idsRoot:
 		f.Message = fmt.Sprintf("root may not make namespaces here (%v)", err)
-		f.Way = "It needs the capability SYS_ADMIN, which a service manager or a container may take away; or use docker."
+		f.Hint = "It needs the capability SYS_ADMIN, which a service manager or a container may take away; or use docker."
 	default:
-		f.Message, f.Way = refusedUser(err)
+		f.Message, f.Hint = refusedUser(err)
 	}
 	return f
 }

@@ -13,13 +13,13 @@ import (
 func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	r := Report{Users: e.id.users.string(e.id.kind)}
 	s := engine.Spec{
-		Name: "check", Temp: temp, Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30},
-		Say: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
+		Name: "check", Mounts: engine.Mounts{Temp: temp}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
+		Hooks: engine.Hooks{OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }},
 	}
 	if e.options.Shape == Images && e.id.kind == idsSingle {
 		r.Notes = append(r.Notes, "For more users inside, install uidmap, and let root give you numbers: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER.")
 	}
-	c := &Container{id: e.id, base: temp + "/sandbox", say: s.Say, calls: map[int]*call{}}
+	c := &Container{id: e.id, base: temp + "/sandbox", warnf: s.Hooks.Warnf, calls: map[int]*call{}}
 	var err error
 	if c.process, err = e.process(s.Name); err != nil {
 		return r, e.cannot(err)

@@ -33,7 +33,7 @@ type Container struct {
 	limits   []group
 	meter    *cgroup.Meter // made when it is first asked
 	services []net.Listener
-	say      func(format string, args ...any)
+	warnf    func(format string, args ...any)
 
 	mu     sync.Mutex
 	next   int
@@ -54,7 +54,7 @@ func diskFull(err error, doing string) error {
 		return err
 	}
 	return &engine.Fault{Kind: engine.DiskFull, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),
-		Way: "Free up space in the temporary directory, or set TMPDIR to another directory."}
+		Hint: "Free up space in the temporary directory, or set TMPDIR to another directory."}
 }
 
 // listen hands answers to those who wait for them.
@@ -66,7 +66,7 @@ func (c *Container) listen() {
 			return
 		}
 		if a.Touched != "" {
-			c.say("Access to the metadata endpoint %s was blocked.", a.Touched)
+			c.warnf("Access to the metadata endpoint %s was blocked.", a.Touched)
 			continue
 		}
 		c.mu.Lock()
@@ -104,7 +104,7 @@ func (c *Container) drop() {
 // errOneUser is returned for a process of another user, where there is one only.
 var errOneUser = &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported,
 	Message: "the sandbox of a non-root user has only the user root",
-	Way:     "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and /etc/subgid assign a range and the package uidmap is installed."}
+	Hint:    "Omit run-as, run buildlocal as root, or use docker. --engine sandbox has more users if /etc/subuid and /etc/subgid assign a range and the package uidmap is installed."}
 
 // errGone is a sandbox that has ended.
 var errGone = &engine.Fault{Kind: engine.Died, Message: "the sandbox has ended"}
@@ -230,7 +230,7 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 	_, waiting, streams, err := c.run(*s.Main, true)
 	if errors.Is(err, fs.ErrNotExist) && s.Main.Args[0] == "sh" {
 		return &engine.Fault{Kind: engine.NoShell, Err: err, Message: err.Error(),
-			Way: "A build requires sh in the image: add a shell to it, or choose another image with --image."}
+			Hint: "A build requires sh in the image: add a shell to it, or choose another image with --image."}
 	}
 	if err != nil {
 		return err
@@ -240,9 +240,7 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 		defer close(c.main)
 		a, open := <-waiting.ended
 		streams.finish()
-		if s.Ended != nil {
-			s.Ended(a.Exit, faultOf(a, open))
-		}
+		s.Hooks.ReportExit(a.Exit, faultOf(a, open))
 	}()
 	return nil
 }
@@ -411,7 +409,7 @@ func (c *Container) Usage(context.Context) (engine.Usage, error) {
 
 var (
 	_ engine.Container = (*Container)(nil)
-	_ engine.Meter     = (*Container)(nil)
+	_ engine.Metered   = (*Container)(nil)
 	_ engine.Viewer    = (*Container)(nil)
 	_ engine.Watcher   = (*Container)(nil)
 )

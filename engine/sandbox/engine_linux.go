@@ -98,10 +98,7 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 	if err := e.options.refuse(s, e.id.kind == idsRoot); err != nil {
 		return nil, err
 	}
-	if s.Say == nil {
-		s.Say = func(string, ...any) {}
-	}
-	c := &Container{id: e.id, base: filepath.Join(s.Temp, "sandbox"), say: s.Say, calls: map[int]*call{}}
+	c := &Container{id: e.id, base: filepath.Join(s.Mounts.Temp, "sandbox"), warnf: s.Hooks.Warnf, calls: map[int]*call{}}
 	if err := e.begin(ctx, s, c); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
@@ -121,9 +118,7 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 		if c.image, err = e.store().Need(ctx, s); err != nil {
 			return err
 		}
-		if s.Found != nil {
-			s.Found(c.image.About)
-		}
+		s.Hooks.ReportImage(c.image.About)
 		path = usualPath
 		c.env = c.image.Env
 	}
@@ -143,25 +138,25 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	if err := os.Mkdir(c.base, 0o700); err != nil {
 		return diskFull(err, "make a directory for the sandbox")
 	}
-	if err := c.listenFor(s.Services); err != nil {
+	if err := c.listenFor(s.Network.Services); err != nil {
 		return err
 	}
-	if over := s.Limits.Over(runtime.NumCPU(), memoryOfMachine()); over != "" {
-		c.say("%s", over)
+	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), memoryOfMachine()); over != "" {
+		c.warnf("%s", over)
 	}
-	c.limits = limit(s, c.say)
+	c.limits = limit(s, c.warnf)
 	l := &inside.Layout{
-		Base: c.base, Scratch: s.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
-		Metadata: s.Metadata, Detours: c.detours(s), Privileged: s.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
+		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Shape == Images,
+		Metadata: s.Network.Metadata, Detours: c.detours(s), Privileged: s.Resources.Privileged, Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
 	}
-	c.trees = s.Trees
-	for _, t := range s.Trees {
-		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Over})
+	c.trees = s.Mounts.Trees
+	for _, t := range s.Mounts.Trees {
+		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Overlays})
 	}
-	for _, v := range s.Volumes {
+	for _, v := range s.Mounts.Volumes {
 		if err := os.MkdirAll(v.Host, 0o755); err != nil {
 			return diskFull(err, "make a directory that is kept")
 		}
@@ -183,11 +178,11 @@ func (c *Container) lay(ctx context.Context, s engine.Spec, e *Engine) error {
 	}
 	if a.Memory {
 		c.trees = nil
-		c.say("Build writes are kept in memory: %s does not support overlay mounts.", s.Temp)
+		c.warnf("Build writes are kept in memory: %s does not support overlay mounts.", s.Mounts.Temp)
 	}
 	c.reached(s, a.Unguarded == "")
-	if a.Unguarded != "" && !s.Metadata {
-		c.say("The build can reach metadata endpoints: %s.", a.Unguarded)
+	if a.Unguarded != "" && !s.Network.Metadata {
+		c.warnf("The build can reach metadata endpoints: %s.", a.Unguarded)
 	}
 	return nil
 }

@@ -48,5 +48,5 @@ func bigTar(t *testing.T) io.Reader {
 
 func isFull(err error) bool {
 	var f *engine.Fault
-	return errors.As(err, &f) && f.Kind == engine.DiskFull && f.Way != ""
+	return errors.As(err, &f) && f.Kind == engine.DiskFull && f.Hint != ""
 }

@@ -25,8 +25,8 @@ func TestAMountThatFailsLeavesNothing(t *testing.T) {
 				tree := t.TempDir()
 				e := New(Options{Shape: Host, Path: os.Getenv("PATH"), failAt: at, die: die})
 				spec := engine.Spec{
-					Name: fmt.Sprintf("buildlocal-fault-%v-%d-%d", die, at, os.Getpid()), Temp: temp, Scratch: []string{"/scratch"},
-					Trees: []engine.Tree{{Host: tree, Path: "/src"}}, Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30},
+					Name: fmt.Sprintf("buildlocal-fault-%v-%d-%d", die, at, os.Getpid()), Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch"},
+						Trees: []engine.Tree{{Host: tree, Path: "/src"}}}, Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 				}
 				c, err := e.Start(t.Context(), spec)
 				started = err == nil && at > 10 // a mount that may fail may fail
@@ -38,7 +38,7 @@ func TestAMountThatFailsLeavesNothing(t *testing.T) {
 				} else {
 					failed++
 					var f *engine.Fault
-					if !errors.Is(err, engine.ErrUnsupported) && (!errors.As(err, &f) || f.Way == "") {
+					if !errors.Is(err, engine.ErrUnsupported) && (!errors.As(err, &f) || f.Hint == "") {
 						t.Errorf("mount %d: %v, want a fault with a way out", at, err)
 					}
 				}
@@ -90,7 +90,7 @@ func running(name string) bool {
 func TestAKilledServerIsToldAndLeavesNothing(t *testing.T) {
 	temp := t.TempDir()
 	e := New(Options{Shape: Host, Path: os.Getenv("PATH")})
-	spec := engine.Spec{Name: fmt.Sprintf("buildlocal-killed-%d", os.Getpid()), Temp: temp}
+	spec := engine.Spec{Name: fmt.Sprintf("buildlocal-killed-%d", os.Getpid()), Mounts: engine.Mounts{Temp: temp}}
 	c, err := e.Start(t.Context(), spec)
 	if err != nil {
 		t.Skip(err) // another test says so
@@ -125,7 +125,7 @@ func TestAFullDiskIsCalledSo(t *testing.T) {
 	}
 	defer l.unmount()
 	e := New(Options{Shape: Host, Path: os.Getenv("PATH")})
-	c, err := e.Start(t.Context(), engine.Spec{Name: "full", Temp: small})
+	c, err := e.Start(t.Context(), engine.Spec{Name: "full", Mounts: engine.Mounts{Temp: small}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestAFullDiskIsCalledSo(t *testing.T) {
 		t.Log("it was not quite full")
 	}
 	fill(small)
-	if c, err = e.Start(t.Context(), engine.Spec{Name: "full", Temp: small}); err == nil {
+	if c, err = e.Start(t.Context(), engine.Spec{Name: "full", Mounts: engine.Mounts{Temp: small}}); err == nil {
 		t.Error("it starts on a full disk")
 		_ = c.Close(t.Context())
 	} else if !isFull(err) {

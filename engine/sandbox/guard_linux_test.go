@@ -18,7 +18,7 @@ func TestTheMachinesMetadataIsOutOfReach(t *testing.T) {
 		var out bytes.Buffer
 		ended := make(chan struct{})
 		main := &engine.Process{Args: []string{"bash", "-c", "(exec 3<>/dev/tcp/169.254.169.254/80)"}, Stderr: &out}
-		c, err := e.Start(t.Context(), engine.Spec{Name: "guard", Temp: t.TempDir(), Main: main, Ended: func(int, error) { close(ended) }})
+		c, err := e.Start(t.Context(), engine.Spec{Name: "guard", Mounts: engine.Mounts{Temp: t.TempDir()}, Main: main, Hooks: engine.Hooks{OnExit: func(int, error) { close(ended) }}})
 		need(t, err)
 		<-ended
 		if err := c.Close(t.Context()); err != nil || !strings.Contains(out.String(), "No route to host") {
@@ -27,11 +27,11 @@ func TestTheMachinesMetadataIsOutOfReach(t *testing.T) {
 	})
 	var mu sync.Mutex
 	said := ""
-	c, err := e.Start(t.Context(), engine.Spec{Name: "guard", Temp: t.TempDir(), Say: func(format string, args ...any) {
+	c, err := e.Start(t.Context(), engine.Spec{Name: "guard", Mounts: engine.Mounts{Temp: t.TempDir()}, Hooks: engine.Hooks{OnWarning: func(format string, args ...any) {
 		mu.Lock()
 		defer mu.Unlock()
 		said += fmt.Sprintf(format, args...) + "\n"
-	}})
+	}}})
 	need(t, err)
 	defer c.Close(t.Context())
 	for _, address := range []string{"169.254.169.254/80", "169.254.170.2/80", "fd00:ec2::254/80", "::ffff:169.254.169.254/80", "169.254.169.254/80"} {

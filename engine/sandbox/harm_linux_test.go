@@ -15,7 +15,7 @@ import (
 // inside runs a script in a sandbox and returns what it prints.
 func inside(t *testing.T, e *sandbox.Engine, spec engine.Spec, script string) string {
 	t.Helper()
-	spec.Name, spec.Temp = "harm", t.TempDir()
+	spec.Name, spec.Mounts.Temp = "harm", t.TempDir()
 	c, err := e.Start(t.Context(), spec)
 	need(t, err)
 	defer c.Close(t.Context())
@@ -40,7 +40,7 @@ echo ok >/dev/null && echo null`
 
 func TestTheUsersUmaskIsNotTheBuilds(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
-	out := inside(t, engineOf(t, sandbox.Host), engine.Spec{Scratch: []string{"/codebuild/output/tmp"}}, "umask; stat -c %a /etc/hosts /codebuild /codebuild/output")
+	out := inside(t, engineOf(t, sandbox.Host), engine.Spec{Mounts: engine.Mounts{Scratch: []string{"/codebuild/output/tmp"}}}, "umask; stat -c %a /etc/hosts /codebuild /codebuild/output")
 	if out != "0022\n644\n755\n755\n" {
 		t.Errorf("got %q", out)
 	}
@@ -68,7 +68,7 @@ func TestAnImageMayHaveALayerTwice(t *testing.T) {
 	// What docker save wrote, with its only layer named three times.
 	double := filepath.Join(dir, "double.tar")
 	twice(t, savedImage(t), double)
-	if out := inside(t, engineOf(t, sandbox.Images), engine.Spec{Images: []string{"tar:" + double}}, "echo runs"); out != "runs\n" {
+	if out := inside(t, engineOf(t, sandbox.Images), engine.Spec{Image: engine.ImageRef{Names: []string{"tar:" + double}}}, "echo runs"); out != "runs\n" {
 		t.Errorf("got %q", out)
 	}
 }

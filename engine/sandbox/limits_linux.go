@@ -53,7 +53,7 @@ func limitsOf(l engine.Limits) []controller {
 func limit(s engine.Spec, say func(string, ...any)) []group {
 	name := groupName(s)
 	var groups []group
-	for _, c := range limitsOf(s.Limits) {
+	for _, c := range limitsOf(s.Resources.Limits) {
 		places := placesOf(c.name)
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
 		for _, p := range places {
@@ -113,7 +113,7 @@ const groupPrefix = "buildlocal-"
 // groupName returns the end of a group's name, which tells whose it is: :TEMP:NAME.
 func groupName(s engine.Spec) string {
 	const maxName, maxController = 255, 16 // a directory of the kernel's, and the part before
-	name := ":" + url.QueryEscape(s.Temp) + ":" + s.Name
+	name := ":" + url.QueryEscape(s.Mounts.Temp) + ":" + s.Name
 	if len(name) > maxName-len(groupPrefix)-maxController {
 		return ":" + s.Name
 	}

@@ -236,7 +236,7 @@ func TestBuild_SystemCallsOfTheFirstProcessesUser(t *testing.T) {
 func probed(t *testing.T, which string, by ...string) map[string]string {
 	t.Helper()
 	// The first process has to be a program with the rights of all others.
-	spec := engine.Spec{Name: "probe", Temp: t.TempDir(), Main: &engine.Process{Args: []string{"sleep", "infinity"}}}
+	spec := engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}, Main: &engine.Process{Args: []string{"sleep", "infinity"}}}
 	c, err := engineOf(t, sandbox.Host).Start(t.Context(), spec)
 	need(t, err)
 	t.Cleanup(func() { c.Close(t.Context()) })

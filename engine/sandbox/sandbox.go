@@ -45,11 +45,11 @@ func (o Options) refuse(s engine.Spec, root bool) error {
 	switch {
 	case s.Keep:
 		return o.unsupported("keeps no container: it ends with buildlocal")
-	case s.Socket != nil:
+	case s.Network.Socket != nil:
 		return o.unsupported("cannot give the build a Docker engine's socket: the engine could not see what the build writes")
-	case s.Platform != "" && s.Platform != native():
+	case s.Image.Platform != "" && s.Image.Platform != native():
 		return o.unsupported("has no emulator, and runs no other platform than " + native())
-	case s.Privileged && !root:
+	case s.Resources.Privileged && !root:
 		return o.unsupported("has no privileged mode for a plain user")
 	}
 	return nil
@@ -57,5 +57,5 @@ func (o Options) refuse(s engine.Spec, root bool) error {
 
 // unsupported says what a sandbox is or does, instead of what was asked.
 func (o Options) unsupported(what string) error {
-	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Shape) + " " + what, Way: "Leave that out, or use docker."}
+	return &engine.Fault{Kind: engine.Refused, Err: engine.ErrUnsupported, Message: "the engine " + string(o.Shape) + " " + what, Hint: "Leave that out, or use docker."}
 }

@@ -56,7 +56,7 @@ const (
 
 func TestTheHostsOwnFilesKeepTheContract(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
-	probe, err := e.Start(t.Context(), engine.Spec{Name: "probe", Temp: t.TempDir()})
+	probe, err := e.Start(t.Context(), engine.Spec{Name: "probe", Mounts: engine.Mounts{Temp: t.TempDir()}})
 	need(t, err)
 	if err := probe.Close(t.Context()); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 func native() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // errPlatform is returned where there are no namespaces.
-var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "engines sandbox and host require Linux", Way: "Use docker."}
+var errPlatform = &engine.Fault{Kind: engine.NoEngine, Message: "engines sandbox and host require Linux", Hint: "Use docker."}
 
 // Engine makes no sandboxes here.
 type Engine struct{}

@@ -27,7 +27,7 @@ func (c *Container) listenFor(services []engine.Service) error {
 // detours are the ways from the addresses of services to where they are.
 func (c *Container) detours(s engine.Spec) []inside.Detour {
 	var all []inside.Detour
-	for i, service := range s.Services {
+	for i, service := range s.Network.Services {
 		host, port, err := net.SplitHostPort(service.Address)
 		number, err2 := strconv.Atoi(port)
 		if err == nil && err2 == nil {
@@ -40,9 +40,9 @@ func (c *Container) detours(s engine.Spec) []inside.Detour {
 // reached begins to serve, and tells where services are that their addresses do not
 // lead to: nothing watches the build's connections.
 func (c *Container) reached(s engine.Spec, watched bool) {
-	for i, service := range s.Services {
-		if !watched && service.Elsewhere != nil {
-			service.Elsewhere(c.services[i].Addr().String())
+	for i, service := range s.Network.Services {
+		if !watched && service.OnFallback != nil {
+			service.OnFallback(c.services[i].Addr().String())
 		}
 		var l net.Listener = c.services[i]
 		if watched { // only the process that watches connects here, as ourselves

@@ -23,12 +23,12 @@ func TestOtherUsersOfTheMachineDoNotReachAService(t *testing.T) {
 		t.Skip("only root becomes another user")
 	}
 	before := listening(t)
-	c, err := engineOf(t, sandbox.Host).Start(t.Context(), engine.Spec{Name: "services", Temp: t.TempDir(), Services: []engine.Service{{
+	c, err := engineOf(t, sandbox.Host).Start(t.Context(), engine.Spec{Name: "services", Mounts: engine.Mounts{Temp: t.TempDir()}, Network: engine.Network{Services: []engine.Service{{
 		Address: "169.254.170.2:80",
 		Serve: func(l net.Listener) error {
 			return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
 		},
-	}}})
+	}}}})
 	need(t, err)
 	defer c.Close(t.Context())
 	ports := 0

@@ -16,7 +16,7 @@ import (
 
 func TestSweep_RemovesGroupsOfRunsThatAreGone(t *testing.T) {
 	e := engineOf(t, sandbox.Host)
-	spec := engine.Spec{Name: "sweep", Temp: t.TempDir()}
+	spec := engine.Spec{Name: "sweep", Mounts: engine.Mounts{Temp: t.TempDir()}}
 	c, err := e.Start(t.Context(), spec)
 	need(t, err)
 	defer c.Close(t.Context())
@@ -25,13 +25,13 @@ func TestSweep_RemovesGroupsOfRunsThatAreGone(t *testing.T) {
 		found, _ := filepath.Glob(pattern)
 		own = append(own, found...)
 	}
-	own = slices.DeleteFunc(own, func(dir string) bool { return !strings.Contains(dir, url.QueryEscape(spec.Temp)) })
+	own = slices.DeleteFunc(own, func(dir string) bool { return !strings.Contains(dir, url.QueryEscape(spec.Mounts.Temp)) })
 	if len(own) == 0 {
 		t.Skip("this machine has no control groups to make")
 	}
 	for _, dir := range own {
-		gone = append(gone, strings.Replace(dir, url.QueryEscape(spec.Temp), url.QueryEscape("/run that is gone"), 1))
-		alive = append(alive, strings.Replace(dir, url.QueryEscape(spec.Temp), url.QueryEscape("/run that is starting"), 1))
+		gone = append(gone, strings.Replace(dir, url.QueryEscape(spec.Mounts.Temp), url.QueryEscape("/run that is gone"), 1))
+		alive = append(alive, strings.Replace(dir, url.QueryEscape(spec.Mounts.Temp), url.QueryEscape("/run that is starting"), 1))
 	}
 	for _, dir := range slices.Concat(gone, alive) {
 		t.Cleanup(func() { os.Remove(dir) })
