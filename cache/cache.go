@@ -44,20 +44,20 @@ func (n Name) Version() string {
 
 // Entry is one cache that is kept.
 type Entry struct {
-	ID      string        `json:"-"` // in its store
-	Scope   string        `json:"scope"`
-	Version string        `json:"version"` // Name.Version
-	Paths   []string      `json:"paths"`
-	Arch    string        `json:"arch"`
-	Key     string        `json:"key,omitempty"`
-	Image   string        `json:"image"` // the build ran in
-	Build   string        `json:"build"` // that saved it, as ID of the service's
-	Saved   time.Time     `json:"saved"`
-	Cold    time.Duration `json:"cold"`   // what the commands took without a cache; 0 where not known
-	Files   int           `json:"files"`  // without directories
-	Size    int64         `json:"size"`   // bytes, of their content
-	Placed  bool          `json:"placed"` // the directories around its files are known too
-	Index   string        `json:"index"`  // SHA-256 of the list of files, in hexadecimal digits
+	ID               string        `json:"-"` // in its store
+	Scope            string        `json:"scope"`
+	Version          string        `json:"version"` // Name.Version
+	Paths            []string      `json:"paths"`
+	Arch             string        `json:"arch"`
+	Key              string        `json:"key,omitempty"`
+	Image            string        `json:"image"` // the build ran in
+	Build            string        `json:"build"` // that saved it, as ID of the service's
+	Saved            time.Time     `json:"saved"`
+	UncachedDuration time.Duration `json:"cold"`   // what the commands took without a cache; 0 where not known
+	Files            int           `json:"files"`  // without directories
+	Size             int64         `json:"size"`   // bytes, of their content
+	HasParentDirs    bool          `json:"placed"` // the directories around its files are known too
+	Index            string        `json:"index"`  // SHA-256 of the list of files, in hexadecimal digits
 
 	Packed bool      `json:"-"` // Size is that of the packed stream, and Files is not known
 	Used   time.Time `json:"-"` // when it was last restored; else when it was saved
@@ -69,17 +69,17 @@ type Entry struct {
 	lost bool // it is of no use to anybody
 }
 
-// Saving is an entry to be saved.
-type Saving struct {
+// SaveRequest is an entry to be saved.
+type SaveRequest struct {
 	Entry        // without ID, Files, Size and Index
 	Base  *Entry // an entry of the same store some files are taken from; nil for none
 	Kept  []string
-	Near  []Near // files that are copied from this machine; a Local has use for them
+	Local []LocalFile // files that are copied from this machine; a Local has use for them
 }
 
 // Near is a file of an entry that is on this machine already: below a directory, at a
 // name that leads nowhere else.
-type Near struct {
+type LocalFile struct {
 	File
 	Dir, At string
 }
@@ -88,23 +88,23 @@ type Near struct {
 type Store interface {
 	// Find returns the entry with the name's key, or the newest one whose key begins
 	// with a fallback key. It stays there until Close. Where there is none, the error
-	// is ErrNone, or wraps it and says why.
+	// is ErrNotFound, or wraps it and says why.
 	Find(ctx context.Context, n Name) (*Entry, error)
 	// Open returns the files of an entry that Find returned as a tar stream.
 	Open(ctx context.Context, e *Entry) (io.ReadCloser, error)
 	// Save keeps a new entry: the files of a tar stream, and those of s.Kept that
 	// s.Base has. It is there whole or not at all. An entry with a key that is kept
 	// already is not replaced: the error is ErrImmutable.
-	Save(ctx context.Context, s Saving, files io.Reader) (*Entry, error)
+	Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entry, error)
 	// Close lets go of the entries that were found.
 	Close() error
 }
 
 // Errors of stores.
 var (
-	ErrNone      = errors.New("nothing is kept")
+	ErrNotFound  = errors.New("nothing is kept")
 	ErrImmutable = errors.New("a cache with this key is kept already")
-	ErrNotNear   = errors.New("a file on this machine is another one")
+	ErrNotLocal  = errors.New("a file on this machine is another one")
 	ErrBroken    = errors.New("the cache is not whole")
 )
 

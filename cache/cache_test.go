@@ -48,7 +48,7 @@ func newPlace(t *testing.T) *place {
 // open is a build's view of the place.
 func (p *place) open(t *testing.T) *cache.Local {
 	t.Helper()
-	s := cache.NewLocal(cache.Options{Dir: p.dir, Now: p.clock.Now, Limit: p.limit, Say: func(format string, args ...any) { fmt.Fprintf(p.said, format+"\n", args...) }})
+	s := cache.NewLocal(cache.Options{Dir: p.dir, Now: p.clock.Now, Limit: p.limit, Warnf: func(format string, args ...any) { fmt.Fprintf(p.said, format+"\n", args...) }})
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -61,8 +61,8 @@ func keyed(key string, fallbacks ...string) cache.Name {
 	return n
 }
 
-func (p *place) saving(n cache.Name) cache.Saving {
-	return cache.Saving{Entry: cache.Entry{Scope: n.Scope, Version: n.Version(), Paths: n.Paths, Arch: n.Arch, Key: n.Key, Saved: p.clock.Now()}}
+func (p *place) saving(n cache.Name) cache.SaveRequest {
+	return cache.SaveRequest{Entry: cache.Entry{Scope: n.Scope, Version: n.Version(), Paths: n.Paths, Arch: n.Arch, Key: n.Key, Saved: p.clock.Now()}}
 }
 
 // save saves what entries says, see stream.
@@ -199,7 +199,7 @@ func TestAKeyOrABeginningFindsTheNewest(t *testing.T) {
 		e, err := p.open(t).Find(t.Context(), c.name)
 		if err == nil {
 			got = e.Key
-		} else if !errors.Is(err, cache.ErrNone) {
+		} else if !errors.Is(err, cache.ErrNotFound) {
 			t.Errorf("%+v: %v", c.name, err)
 		}
 		if got != c.want {
@@ -208,7 +208,7 @@ func TestAKeyOrABeginningFindsTheNewest(t *testing.T) {
 	}
 	other := keyed("a-1")
 	other.Arch = "arm64"
-	if _, err := p.open(t).Find(t.Context(), other); !errors.Is(err, cache.ErrNone) || err.Error() != "nothing is kept for arm64, but for amd64" {
+	if _, err := p.open(t).Find(t.Context(), other); !errors.Is(err, cache.ErrNotFound) || err.Error() != "nothing is kept for arm64, but for amd64" {
 		t.Errorf("another architecture: %v", err)
 	}
 }

@@ -99,16 +99,16 @@ func validList(files []File) error {
 	return nil
 }
 
-// checkers is how many files of an entry are looked at at once.
-const checkers = 4
+// maxCheckers is how many files of an entry are looked at at once.
+const maxCheckers = 4
 
 // check looks whether all files of an entry are there as they were saved; their
 // content is not read.
 func (e *Entry) check() error {
 	var group sync.WaitGroup
-	errs := make([]error, checkers)
-	share := len(e.list)/checkers + 1
-	for i := range checkers {
+	errs := make([]error, maxCheckers)
+	share := len(e.list)/maxCheckers + 1
+	for i := range maxCheckers {
 		group.Go(func() { errs[i] = checkFiles(e.dir, e.list[min(i*share, len(e.list)):min((i+1)*share, len(e.list))]) })
 	}
 	group.Wait()

@@ -25,7 +25,7 @@ import (
 type Local struct {
 	dir   string
 	now   func() time.Time
-	say   func(format string, args ...any)
+	warnf func(format string, args ...any)
 	limit int64
 
 	mu    sync.Mutex
@@ -38,23 +38,23 @@ type Local struct {
 type Options struct {
 	Dir   string // absolute; made where it is missing
 	Now   func() time.Time
-	Say   func(format string, args ...any) // told what is not as it should be; may be nil
+	Warnf func(format string, args ...any) // told what is not as it should be; may be nil
 	Limit int64                            // bytes of all entries; what was not used for the longest time goes first. 0 for no limit
 }
 
 // NewLocal returns the store in a directory.
 func NewLocal(o Options) *Local {
-	if o.Say == nil {
-		o.Say = func(string, ...any) {}
+	if o.Warnf == nil {
+		o.Warnf = func(string, ...any) {}
 	}
-	return &Local{dir: o.Dir, now: o.Now, say: o.Say, limit: o.Limit}
+	return &Local{dir: o.Dir, now: o.Now, warnf: o.Warnf, limit: o.Limit}
 }
 
 // Beginnings of names in the directory of a scope.
 const (
-	entryPrefix  = "entry-"
-	savingPrefix = "saving-"         // is not whole yet
-	goingPrefix  = "removing-entry-" // is not whole any more
+	entryPrefix    = "entry-"
+	savingPrefix   = "saving-"         // is not whole yet
+	removingPrefix = "removing-entry-" // is not whole any more
 )
 
 // Find returns an entry. See Store. One that is not whole is told, and left out.
@@ -69,13 +69,13 @@ func (l *Local) Find(_ context.Context, n Name) (*Entry, error) {
 		if err == nil {
 			return e, nil
 		}
-		l.say("The cache of %s is left out: %v.", e.Saved.Format(time.DateTime), err)
+		l.warnf("The cache of %s is left out: %v.", e.Saved.Format(time.DateTime), err)
 		all = slices.DeleteFunc(all, func(other *Entry) bool { return other == e })
 	}
 	if elsewhere != "" {
-		return nil, fmt.Errorf("%w for %s, but for %s", ErrNone, n.Arch, elsewhere)
+		return nil, fmt.Errorf("%w for %s, but for %s", ErrNotFound, n.Arch, elsewhere)
 	}
-	return nil, ErrNone
+	return nil, ErrNotFound
 }
 
 // candidates returns the entries a name may find, and an architecture that has some
@@ -84,7 +84,7 @@ func (l *Local) candidates(n Name) (all []*Entry, elsewhere string) {
 	for _, e := range l.scope(n.Scope) {
 		switch {
 		case e.Broken != "":
-			l.say("A cache is left out: %s.", e.Broken)
+			l.warnf("A cache is left out: %s.", e.Broken)
 		case e.Version != n.Version():
 		case e.Arch == n.Arch:
 			all = append(all, e)

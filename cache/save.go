@@ -17,7 +17,7 @@ import (
 )
 
 // Save keeps an entry. See Store.
-func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, error) {
+func (l *Local) Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entry, error) {
 	scope, err := l.makeScope(s.Scope)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	l.saved = e.ID
 	l.mu.Unlock()
 	if _, err := l.Evict(l.limit, e.ID); err != nil {
-		l.say("The caches have more than %d bytes: %v.", l.limit, err)
+		l.warnf("The caches have more than %d bytes: %v.", l.limit, err)
 	}
 	return e, nil
 }
@@ -65,7 +65,7 @@ func (l *Local) makeScope(scope string) (string, error) {
 const lockPause = 10 * time.Millisecond
 
 // turn takes the lock of a scope, and waits for it until ctx ends.
-func (l *Local) turn(ctx context.Context, scope string) (*flock.Flock, error) {
+func (l *Local) lockScope(ctx context.Context, scope string) (*flock.Flock, error) {
 	turn, err := newLock(filepath.Join(scope, lockName), os.O_CREATE|os.O_RDONLY)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (l *Local) turn(ctx context.Context, scope string) (*flock.Flock, error) {
 // begin makes a directory for what is saved, which is locked before anybody else may
 // take it for a leftover.
 func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, error) {
-	turn, err := l.turn(ctx, scope)
+	turn, err := l.lockScope(ctx, scope)
 	if err != nil {
 		return "", nil, err
 	}
@@ -103,17 +103,17 @@ func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, 
 }
 
 // fill writes all of an entry.
-func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader) (*Entry, error) {
+func (l *Local) fill(ctx context.Context, s SaveRequest, dir string, files io.Reader) (*Entry, error) {
 	w := newWriter(dir)
 	if s.Base != nil {
 		if err := w.keep(s.Base, s.Kept); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.copyNear(s.Near); err != nil {
+	if err := w.copyLocal(s.Local); err != nil {
 		return nil, err
 	}
-	if err := w.unpack(&endedReader{ctx, files}); err != nil {
+	if err := w.unpack(&contextReader{ctx, files}); err != nil {
 		return nil, err
 	}
 	e := s.Entry
@@ -134,13 +134,13 @@ func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader)
 	return &e, writeJSON(dir, entryName, e)
 }
 
-// endedReader reads until its context ends.
-type endedReader struct {
+// contextReader reads until its context ends.
+type contextReader struct {
 	ctx context.Context
 	io.Reader
 }
 
-func (r *endedReader) Read(p []byte) (int, error) {
+func (r *contextReader) Read(p []byte) (int, error) {
 	if r.ctx.Err() != nil {
 		return 0, context.Cause(r.ctx)
 	}
@@ -150,7 +150,7 @@ func (r *endedReader) Read(p []byte) (int, error) {
 // publish makes an entry one that is found, in the place of those it replaces. Of two
 // builds that save under one key the first one's stays.
 func (l *Local) publish(ctx context.Context, scope, dir string, e *Entry) (*Entry, error) {
-	turn, err := l.turn(ctx, scope)
+	turn, err := l.lockScope(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func (l *Local) remove(e *Entry) error {
 	if !locked {
 		return ErrInUse
 	}
-	going := filepath.Join(filepath.Dir(e.dir), goingPrefix+strings.TrimPrefix(filepath.Base(e.dir), entryPrefix))
+	going := filepath.Join(filepath.Dir(e.dir), removingPrefix+strings.TrimPrefix(filepath.Base(e.dir), entryPrefix))
 	if err := os.Rename(e.dir, going); err != nil {
 		return err
 	}
@@ -282,7 +282,7 @@ func (l *Local) Sweep() int {
 // lock is a leftover.
 func (l *Local) sweep(scope string) int {
 	n := 0
-	for _, dir := range append(l.inScope(scope, savingPrefix), l.inScope(scope, goingPrefix)...) {
+	for _, dir := range append(l.inScope(scope, savingPrefix), l.inScope(scope, removingPrefix)...) {
 		if !isOurs(dir, lockName, entryName) {
 			continue
 		}

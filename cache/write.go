@@ -134,13 +134,13 @@ func (w *writer) file(f File, content io.Reader) error {
 	}
 	_, err = tree.CopySparse(to, content, w.buffer)
 	if err = errors.Join(err, to.Close()); err != nil {
-		return w.noSpace(err, f)
+		return w.spaceError(err, f)
 	}
-	return w.dress(f)
+	return w.applyMetadata(f)
 }
 
-// noSpace makes an error of a full file system one that says how much was needed.
-func (w *writer) noSpace(err error, f File) error {
+// spaceError makes an error of a full file system one that says how much was needed.
+func (w *writer) spaceError(err error, f File) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
@@ -154,9 +154,9 @@ func (w *writer) noSpace(err error, f File) error {
 	return &tree.NoSpaceError{Dir: w.dir, What: "files to be cached", Free: free, Need: f.Size}
 }
 
-// dress gives a file or directory its owner, mode and time. Who is not root has them
+// applyMetadata gives a file or directory its owner, mode and time. Who is not root has them
 // all, can read them all, and lends his name to no program.
-func (w *writer) dress(f File) error {
+func (w *writer) applyMetadata(f File) error {
 	name := w.at(f.Name)
 	if w.root {
 		if err := os.Lchown(name, f.UID, f.GID); err != nil {
@@ -222,9 +222,9 @@ func (w *writer) keep(base *Entry, names []string) error {
 	return nil
 }
 
-// copyNear copies files of this machine. The error wraps ErrNotNear for one that is not
+// copyLocal copies files of this machine. The error wraps ErrNotLocal for one that is not
 // the one that was listed: a build that still runs may have changed it, or what leads to it.
-func (w *writer) copyNear(all []Near) error {
+func (w *writer) copyLocal(all []LocalFile) error {
 	var root *os.Root
 	var err error
 	for _, n := range all {
@@ -233,10 +233,10 @@ func (w *writer) copyNear(all []Near) error {
 				_ = root.Close()
 			}
 			if root, err = os.OpenRoot(n.Dir); err != nil {
-				return fmt.Errorf("%w: %w", ErrNotNear, err)
+				return fmt.Errorf("%w: %w", ErrNotLocal, err)
 			}
 		}
-		if err = w.copyOne(root, n); err != nil {
+		if err = w.copyLocalFile(root, n); err != nil {
 			break
 		}
 	}
@@ -246,10 +246,10 @@ func (w *writer) copyNear(all []Near) error {
 	return err
 }
 
-func (w *writer) copyOne(root *os.Root, n Near) error {
+func (w *writer) copyLocalFile(root *os.Root, n LocalFile) error {
 	from, err := root.OpenFile(filepath.FromSlash(n.At), os.O_RDONLY|nonblocking, 0)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotNear, err)
+		return fmt.Errorf("%w: %w", ErrNotLocal, err)
 	}
 	defer from.Close()
 	same := func() bool {
@@ -257,7 +257,7 @@ func (w *writer) copyOne(root *os.Root, n Near) error {
 		return err == nil && info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Time
 	}
 	if !same() {
-		return fmt.Errorf("%w: %s", ErrNotNear, n.At)
+		return fmt.Errorf("%w: %s", ErrNotLocal, n.At)
 	}
 	if err := w.parents(n.Name); err != nil {
 		return err
@@ -266,7 +266,7 @@ func (w *writer) copyOne(root *os.Root, n Near) error {
 		return err
 	}
 	if !same() { // it was changed while it was read
-		return fmt.Errorf("%w: %s", ErrNotNear, n.At)
+		return fmt.Errorf("%w: %s", ErrNotLocal, n.At)
 	}
 	w.files[n.Name] = n.File
 	return nil
@@ -313,7 +313,7 @@ func (w *writer) finish() ([]File, error) {
 		if f.Kind != tar.TypeDir && f.Kind != tar.TypeSymlink {
 			continue
 		}
-		if err := w.dress(f); err != nil {
+		if err := w.applyMetadata(f); err != nil {
 			return nil, err
 		}
 	}

@@ -75,7 +75,7 @@ func (a *App) openCache(f *runFlags, g *found) func(say func(string, ...any)) (c
 			return nil, err
 		}
 		limit, err := cacheSize(f.cacheSize)
-		return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now, Say: say, Limit: limit}), err
+		return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now, Warnf: say, Limit: limit}), err
 	}
 }
 

@@ -249,8 +249,8 @@ func (t *attempt) run(ctx context.Context) error {
 func (t *attempt) runner(ctx context.Context) *runner.Runner {
 	f, found, store := t.flags, t.found, t.found.store
 	return &runner.Runner{
-		Volumes: t.volumes, OpenCache: t.openCache(f, found), CacheInS3: isS3(f.cache), Program: t.relay, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
-		Engine: t.environment.Engine, Store: found.stores(), Credentials: t.credentials, Now: t.Now, Nonce: newNonce(), Name: found.temp.name, Labels: t.labels, Temp: found.temp.path,
+		Volumes: t.volumes, OpenCache: t.openCache(f, found), CacheInS3: isS3(f.cache), Program: t.openProgram, HostFS: hostFS, CacheScope: found.cacheScope(f), NativeArch: runtime.GOARCH,
+		Engine: t.environment.Engine, Store: found.stores(), Endpoints: endpoints(t.credentials, t.Now), Now: t.Now, Nonce: newNonce(), Name: found.temp.name, Labels: t.labels, Temp: found.temp.path,
 		ReportLimits: f.reportLimits(), SourceFiles: found.files(ctx, len(t.plan.Reports) > 0), Pace: pace,
 		LastImage: lastImage(store, t.dir.Number), Earlier: earlier(store, t.plan.Identity.Project, t.dir.Number),
 		Out: t.dir.Path, Keep: f.keep, Nested: !t.environment.sandbox, RootSource: t.UID > 0 && !t.environment.sandbox, Hurry: t.Hurry,

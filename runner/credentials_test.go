@@ -18,7 +18,7 @@ import (
 
 const one = "version: 0.2\nenv: {git-credential-helper: yes}\nphases: {build: {commands: [c]}}\n"
 
-// exported returns the value of a variable that the fake's shell was given.
+// exported returns the value of a variable in the fake shell.
 func exported(fake *enginetest.Fake, name string) string {
 	m := regexp.MustCompile("(?m)^export " + name + "='(.*)'$").FindStringSubmatch(strings.Join(fake.State, "\n"))
 	if m == nil {
@@ -47,14 +47,14 @@ func ask(t *testing.T, method, url, token, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// TestCredentialsAreGivenToWhoKnowsTheWay: where the usual address cannot be had, a
-// variable leads elsewhere and a token is asked for. What is given is hidden from
-// then on, and new keys are asked for each time.
-func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
+// TestCredentials_FallbackRequiresToken: at a fallback address, variables lead to it and a
+// token is required. Answers are masked, and each request gets new keys.
+func TestCredentials_FallbackRequiresToken(t *testing.T) {
 	t.Parallel()
 	given := 0
 	c := &runner.Credentials{
 		ID: "the-id", GitID: "git-id", Token: "the-token",
+		Now: func() time.Time { return began },
 		Keys: func(context.Context) (runner.Keys, error) {
 			if given++; given > 2 {
 				return runner.Keys{}, errors.New("the session has expired")
@@ -84,7 +84,7 @@ func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
 		return 0
 	}
 	plan := planOf(t, one, func(in *runner.Inputs) { in.CredentialID, in.GitCredentials = "the-id", true })
-	record, lines, err := play(t, t.Context(), fake, plan, func(r *runner.Runner) { r.Credentials = c })
+	record, lines, err := play(t, t.Context(), fake, plan, func(r *runner.Runner) { r.Endpoints = []runner.Endpoint{c} })
 	if err != nil || record.Status != runner.Succeeded {
 		t.Fatal(record, err)
 	}
@@ -98,14 +98,14 @@ func TestCredentialsAreGivenToWhoKnowsTheWay(t *testing.T) {
 		}
 	}
 	if strings.Count(text, "note: The build requested AWS credentials, but none are available: the session has expired") != 1 || strings.Count(text, "note: The build requested git credentials, but none are available: nothing for it") != 1 {
-		t.Errorf("what cannot be had is told once: %s", text)
+		t.Errorf("each error is noted once: %s", text)
 	}
 	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(strings.Join(fake.State, "\n"), "unset "+uri) {
 		t.Errorf("%s is left", uri)
 	}
 }
 
-func TestABuildGetsNoCredentialsByItself(t *testing.T) {
+func TestCredentials_NoneByDefault(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
 	_, lines, err := play(t, t.Context(), fake, planOf(t, one))
@@ -117,7 +117,7 @@ func TestABuildGetsNoCredentialsByItself(t *testing.T) {
 	}
 }
 
-func TestAProxyOfThisMachineReachesTheBuild(t *testing.T) {
+func TestProxies_OfHost(t *testing.T) {
 	t.Parallel()
 	machine := map[string]string{"HTTPS_PROXY": "http://me:pass-word@proxy:3128", "no_proxy": "internal, 127.0.0.1"}
 	all := runner.Proxies(func(name string) (string, bool) { value, found := machine[name]; return value, found })
@@ -140,7 +140,7 @@ func TestAProxyOfThisMachineReachesTheBuild(t *testing.T) {
 	}
 }
 
-func TestWhatSurroundsABuildIsWeakerThanWhatItSays(t *testing.T) {
+func TestHostProxy_LowestPrecedence(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Do: func(_ string, output io.Writer) int {
 		fmt.Fprintln(output, "via http://me:pass-word@proxy or pass-word or p%40ss-2 or p@ss-2")

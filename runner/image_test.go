@@ -2,7 +2,7 @@ package runner
 
 import "testing"
 
-func TestStandInsByNameThenByPattern(t *testing.T) {
+func TestStandInFor_NameBeforePattern(t *testing.T) {
 	t.Parallel()
 	all := []StandIn{{"aws/codebuild/standard:*", "any"}, {"aws/*:7.0", "seven"}, {"aws/codebuild/standard:5.0", "five"}, {"*", "last"}, {"a*b*c", "abc"}}
 	for image, want := range map[string]string{
@@ -13,11 +13,11 @@ func TestStandInsByNameThenByPattern(t *testing.T) {
 		}
 	}
 	if got := standInFor("x", nil); got != "" {
-		t.Errorf("nothing stands for it: %q", got)
+		t.Errorf("without substitutes: %q", got)
 	}
 }
 
-func TestPatterns(t *testing.T) {
+func TestMatchName(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		pattern, name string
@@ -26,7 +26,7 @@ func TestPatterns(t *testing.T) {
 		{"a", "a", true}, {"a", "ab", false}, {"", "", true}, {"*", "", true}, {"a*", "a", true}, {"a*a", "a", false}, {"a*a", "aa", true},
 		{"a*b*c", "abc", true}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "acb", false}, {"a*b*c", "abbc", true}, {"*b*b*", "ab", false}, {"*b*b", "abab", true}, {"*ab", "aab", true},
 	} {
-		if got := fits(test.pattern, test.name); got != test.want {
+		if got := matchName(test.pattern, test.name); got != test.want {
 			t.Errorf("%q and %q: %t", test.pattern, test.name, got)
 		}
 	}

@@ -11,8 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// String returns the plan as a person reads it: the dry run. Values that are
-// secret are not in it.
+// String returns the plan for the user, as a dry run prints it, with all secrets masked.
 func (p *Plan) String() string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
@@ -53,21 +52,10 @@ func (p *Plan) String() string {
 	p.printVariables(&b)
 	p.printPhases(&b)
 	p.printOutputs(&b)
-	return p.mask().Text(b.String())
+	return secrets.NewMask(p.secrets()...).Text(b.String())
 }
 
-// mask hides the secret values that the plan knows already.
-func (p *Plan) mask() *secrets.Mask {
-	var values []string
-	for _, v := range p.Variables {
-		if v.Secret {
-			values = append(values, v.Value, v.Password)
-		}
-	}
-	return secrets.NewMask(values...)
-}
-
-// limitNotes are the limits of a build.
+// limitNotes describes the limits of a build.
 func (p *Plan) limitNotes() string {
 	var notes []string
 	if p.Limits.CPUs > 0 {
@@ -79,7 +67,7 @@ func (p *Plan) limitNotes() string {
 	return " (at most " + strings.Join(notes, ", ") + ")"
 }
 
-// LimitText is what the build may use at most, for a person.
+// LimitText describes the limits of the build for the user, such as "at most 2 vCPU".
 func (p *Plan) LimitText() string { return strings.Trim(p.limitNotes(), " ()") }
 
 func (p *Plan) imageNotes() string {
@@ -157,7 +145,8 @@ func (ph Phase) notes() string {
 
 func (p *Plan) printCommands(b *strings.Builder, commands []buildspec.Command, prefix string) {
 	for _, c := range commands {
-		fmt.Fprintf(b, "  %s%4d  %s\n", prefix, c.Line, indent(strings.TrimRight(c.Text, "\n"), strings.Repeat(" ", len(prefix)+8)))
+		text := indent(strings.TrimRight(c.Text, "\n"), strings.Repeat(" ", len(prefix)+8))
+		fmt.Fprintf(b, "  %s%4d  %s\n", prefix, c.Line, text)
 	}
 }
 
@@ -170,7 +159,8 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 		}
 	}
 	for _, r := range p.Reports {
-		fmt.Fprintf(b, "%-14s %s: %s%s as %s\n", "report", r.Name, strings.Join(r.Files, ", "), below(r.BaseDirectory), r.Format)
+		files := strings.Join(r.Files, ", ") + below(r.BaseDirectory)
+		fmt.Fprintf(b, "%-14s %s: %s as %s\n", "report", r.Name, files, r.Format)
 	}
 	for _, mode := range p.CacheModes {
 		fmt.Fprintf(b, "%-14s %s: %s\n", "cache mode", mode, p.modeMeaning(mode))
@@ -183,7 +173,7 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 	}
 }
 
-// modeMeaning says what a mode of a LOCAL cache does here.
+// modeMeaning describes the effect of a mode of a LOCAL cache.
 func (p *Plan) modeMeaning(mode string) string {
 	switch {
 	case mode == SourceCache:

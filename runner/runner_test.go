@@ -47,7 +47,7 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 	return plan
 }
 
-// play runs a plan on a fake and returns what happened as lines.
+// play runs a plan on a fake and returns the events as lines.
 func play(t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan, change ...func(*runner.Runner)) (*runner.Record, []string, error) {
 	t.Helper()
 	var lines []string
@@ -93,7 +93,7 @@ phases:
   post_build: {commands: [o]}
 `
 
-// phasesOf returns which phases with commands ended how.
+// phasesOf returns the status of each phase with commands and of UPLOAD_ARTIFACTS.
 func phasesOf(lines []string) string {
 	var all []string
 	for _, l := range lines {
@@ -106,7 +106,7 @@ func phasesOf(lines []string) string {
 	return strings.Join(all, ", ")
 }
 
-func TestPhasesFollowEachOtherAsInTheService(t *testing.T) {
+func TestRun_PhaseOrder(t *testing.T) {
 	t.Parallel()
 	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED"
 	tests := map[string]struct {
@@ -132,7 +132,7 @@ func TestPhasesFollowEachOtherAsInTheService(t *testing.T) {
 	}
 }
 
-func TestAFailedCommandSkipsTheRestButNotFinally(t *testing.T) {
+func TestRun_FailedCommandRunsFinally(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Do: fails("b")}
 	_, lines, err := play(t, t.Context(), fake, planOf(t, four))
@@ -145,11 +145,11 @@ func TestAFailedCommandSkipsTheRestButNotFinally(t *testing.T) {
 		t.Error(diff)
 	}
 	if !slices.Contains(fake.State, "export CODEBUILD_BUILD_SUCCEEDING='0'") {
-		t.Error("POST_BUILD is not told that the build does not succeed")
+		t.Error("POST_BUILD has no CODEBUILD_BUILD_SUCCEEDING=0")
 	}
 }
 
-func TestRetryRunsThePhaseAgainFromItsFirstCommand(t *testing.T) {
+func TestOnFailure_RetryRepeatsPhase(t *testing.T) {
 	t.Parallel()
 	for onFailure, want := range map[string]int{"RETRY": 4, "RETRY-2": 3, "RETRY-0": 1, "RETRY-5-exit status 9": 1, "RETRY-1-exit status \\d": 2} {
 		spec := "version: 0.2\nphases:\n  build:\n    on-failure: " + onFailure + "\n    commands: [a, b]\n    finally: [f]\n"
@@ -172,7 +172,7 @@ func TestRetryRunsThePhaseAgainFromItsFirstCommand(t *testing.T) {
 	}
 }
 
-func TestARetryThatSucceedsIsASuccess(t *testing.T) {
+func TestOnFailure_RetrySucceeds(t *testing.T) {
 	t.Parallel()
 	runs := 0
 	fake := &enginetest.Fake{Do: func(string, io.Writer) int { runs++; return map[bool]int{true: 1}[runs == 2] }}
@@ -182,7 +182,7 @@ func TestARetryThatSucceedsIsASuccess(t *testing.T) {
 	}
 }
 
-func TestAMissingSecretStartsNoContainer(t *testing.T) {
+func TestRun_MissingSecretStartsNoContainer(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
 	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: {build: {commands: [x]}}\n")
@@ -197,7 +197,7 @@ func TestAMissingSecretStartsNoContainer(t *testing.T) {
 	}
 }
 
-func TestSecretsAreHiddenEverywhere(t *testing.T) {
+func TestRun_MasksSecrets(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Do: func(text string, out io.Writer) int {
 		if strings.Contains(text, "echo") {
@@ -223,7 +223,7 @@ func TestSecretsAreHiddenEverywhere(t *testing.T) {
 	}
 }
 
-func TestAnEndedContextStopsTheBuildAndFinalizesIt(t *testing.T) {
+func TestRun_StoppedIsFinalized(t *testing.T) {
 	t.Parallel()
 	for cause, want := range map[error]runner.Status{runner.ErrStopped: runner.Stopped, runner.ErrTerminated: runner.Stopped, runner.ErrTimedOut: runner.TimedOut} {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -242,7 +242,7 @@ func TestAnEndedContextStopsTheBuildAndFinalizesIt(t *testing.T) {
 	}
 }
 
-func TestAHurriedStopDoesNotWaitForCommands(t *testing.T) {
+func TestRun_HurryDoesNotWait(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	hurry, never := make(chan struct{}), make(chan struct{})
@@ -258,13 +258,13 @@ func TestAHurriedStopDoesNotWaitForCommands(t *testing.T) {
 	r := &runner.Runner{Engine: fake, Nonce: "nonce", Out: t.TempDir(), Temp: t.TempDir(), Now: time.Now, Hurry: hurry}
 	start := time.Now()
 	record, err := r.Run(ctx, planOf(t, "version: 0.2\nphases: {build: {commands: [stuck]}}\n"))
-	const patience = 2 * time.Second // what a stop that is not hurried waits, at least
-	if err != nil || record.Status != runner.Stopped || fake.Closed != 1 || time.Since(start) >= patience {
+	const grace = 2 * time.Second // of a stop without Hurry, at least
+	if err != nil || record.Status != runner.Stopped || fake.Closed != 1 || time.Since(start) >= grace {
 		t.Errorf("%s, %v, closed %d times, after %v", record.Status, err, fake.Closed, time.Since(start))
 	}
 }
 
-func TestAnEngineThatFailsIsAFaultNotAFailure(t *testing.T) {
+func TestRun_EngineErrorIsFault(t *testing.T) {
 	t.Parallel()
 	broken := &engine.Fault{Kind: engine.NoImage, Message: "no image"}
 	record, _, err := play(t, t.Context(), &enginetest.Fake{StartError: broken}, planOf(t, four))
@@ -273,7 +273,7 @@ func TestAnEngineThatFailsIsAFaultNotAFailure(t *testing.T) {
 	}
 }
 
-func TestASourceThatCannotBeMountedIsCopied(t *testing.T) {
+func TestRun_CopiesSourceWithoutMounts(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Unmounted: true}
 	plan := planOf(t, four, func(in *runner.Inputs) {
@@ -285,7 +285,7 @@ func TestASourceThatCannotBeMountedIsCopied(t *testing.T) {
 	}
 }
 
-func TestArtifactsAreWrittenWholeOrNotAtAll(t *testing.T) {
+func TestArtifacts_CollectedOrMissing(t *testing.T) {
 	t.Parallel()
 	const src = "/codebuild/output/src123456789/src/"
 	fake := &enginetest.Fake{Files: map[string]string{src + "dist/a": "1", src + "dist/.b/c": "22", src + "other": "3"}}
@@ -301,7 +301,7 @@ func TestArtifactsAreWrittenWholeOrNotAtAll(t *testing.T) {
 	}
 }
 
-func TestThePlanSaysAllThatWillHappen(t *testing.T) {
+func TestPlanString_Golden(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../testdata/buildspec/ok/everything.yml")
 	if err != nil {

@@ -95,7 +95,7 @@ func looksLikeScope(dir string) bool {
 		case e.Name() == lockName && e.Type().IsRegular():
 			locked = true
 		case e.IsDir() && hasPrefix(e, entryPrefix) && isOurs(filepath.Join(dir, e.Name()), entryName):
-		case e.IsDir() && (hasPrefix(e, savingPrefix) || hasPrefix(e, goingPrefix)) && isOurs(filepath.Join(dir, e.Name()), lockName, entryName):
+		case e.IsDir() && (hasPrefix(e, savingPrefix) || hasPrefix(e, removingPrefix)) && isOurs(filepath.Join(dir, e.Name()), lockName, entryName):
 		default:
 			return false
 		}
