@@ -20,7 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/cache"
 )
 
-// clock gives each who asks a later time.
+// clock returns a later time for each call.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -33,22 +33,29 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// place is a directory with caches.
+// place is a directory of caches.
 type place struct {
-	dir   string
-	clock *clock
-	said  *strings.Builder
-	limit int64
+	dir    string
+	clock  *clock
+	warned *strings.Builder
+	limit  int64
 }
 
 func newPlace(t *testing.T) *place {
-	return &place{dir: t.TempDir(), clock: &clock{now: time.Now()}, said: &strings.Builder{}}
+	return &place{dir: t.TempDir(), clock: &clock{now: time.Now()}, warned: &strings.Builder{}}
 }
 
-// open is a build's view of the place.
+// open returns the store as a build opens it.
 func (p *place) open(t *testing.T) *cache.Local {
 	t.Helper()
-	s := cache.NewLocal(cache.Options{Dir: p.dir, Now: p.clock.Now, Limit: p.limit, Warnf: func(format string, args ...any) { fmt.Fprintf(p.said, format+"\n", args...) }})
+	s := cache.NewLocal(
+		cache.Options{
+			Dir:   p.dir,
+			Now:   p.clock.Now,
+			Limit: p.limit,
+			Warnf: func(format string, args ...any) { fmt.Fprintf(p.warned, format+"\n", args...) },
+		},
+	)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -62,10 +69,19 @@ func keyed(key string, fallbacks ...string) cache.Name {
 }
 
 func (p *place) saving(n cache.Name) cache.SaveRequest {
-	return cache.SaveRequest{Entry: cache.Entry{Scope: n.Scope, Version: n.Version(), Paths: n.Paths, Arch: n.Arch, Key: n.Key, Saved: p.clock.Now()}}
+	return cache.SaveRequest{
+		Entry: cache.Entry{
+			Scope:   n.Scope,
+			Version: n.Version(),
+			Paths:   n.Paths,
+			Arch:    n.Arch,
+			Key:     n.Key,
+			Saved:   p.clock.Now(),
+		},
+	}
 }
 
-// save saves what entries says, see stream.
+// save saves an entry, see stream.
 func (p *place) save(t *testing.T, n cache.Name, entries ...any) *cache.Entry {
 	t.Helper()
 	s := p.open(t)
@@ -76,7 +92,7 @@ func (p *place) save(t *testing.T, n cache.Name, entries ...any) *cache.Entry {
 	return e
 }
 
-// stream is a tar stream of names with their texts, and of headers.
+// stream returns a tar stream. entries are names, each followed by a text, and headers.
 func stream(t testing.TB, entries ...any) io.Reader {
 	t.Helper()
 	var b bytes.Buffer
@@ -93,7 +109,14 @@ func stream(t testing.TB, entries ...any) io.Reader {
 			}
 			continue
 		case isText:
-			h = &tar.Header{Name: last, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text)), ModTime: time.Unix(1e9, 5), Format: tar.FormatPAX}
+			h = &tar.Header{
+				Name:     last,
+				Typeflag: tar.TypeReg,
+				Mode:     0o644,
+				Size:     int64(len(text)),
+				ModTime:  time.Unix(1e9, 5),
+				Format:   tar.FormatPAX,
+			}
 			if err := errors.Join(w.WriteHeader(h), writeTo(w, text)); err != nil {
 				t.Fatal(err)
 			}
@@ -149,16 +172,31 @@ func find(t *testing.T, s cache.Store, n cache.Name) *cache.Entry {
 	return e
 }
 
-func TestWhatIsSavedIsFoundAsItWas(t *testing.T) {
+func TestSave_RoundTrip(t *testing.T) {
 	p := newPlace(t)
 	dir := func(name string, mode int64) *tar.Header {
 		return &tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: mode, ModTime: time.Unix(1e9, 0)}
 	}
-	p.save(t, name, dir("src/deps/", 0o755), "src/deps/a", "text", dir("src/deps/closed", 0o500), "src/deps/closed/b", "closed", dir("src/deps/empty", 0o777),
+	p.save(
+		t,
+		name,
+		dir("src/deps/", 0o755),
+		"src/deps/a",
+		"text",
+		dir("src/deps/closed", 0o500),
+		"src/deps/closed/b",
+		"closed",
+		dir("src/deps/empty", 0o777),
 		&tar.Header{Name: "src/deps/link", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"},
 		&tar.Header{Name: "src/deps/hard", Typeflag: tar.TypeLink, Linkname: "src/deps/a"},
-		"src/deps/last", "z", &tar.Header{Name: "src/deps/hard2", Typeflag: tar.TypeLink, Linkname: "src/deps/last"}, &tar.Header{Name: "src/deps/hard3", Typeflag: tar.TypeLink, Linkname: "src/deps/last"},
-		&tar.Header{Name: "src/deps/pipe", Typeflag: tar.TypeFifo}, "root/opt/odd \n\r\n\xffname", "odd")
+		"src/deps/last",
+		"z",
+		&tar.Header{Name: "src/deps/hard2", Typeflag: tar.TypeLink, Linkname: "src/deps/last"},
+		&tar.Header{Name: "src/deps/hard3", Typeflag: tar.TypeLink, Linkname: "src/deps/last"},
+		&tar.Header{Name: "src/deps/pipe", Typeflag: tar.TypeFifo},
+		"root/opt/odd \n\r\n\xffname",
+		"odd",
+	)
 	s := p.open(t)
 	e := find(t, s, name)
 	want := []string{
@@ -178,7 +216,7 @@ func TestWhatIsSavedIsFoundAsItWas(t *testing.T) {
 	}
 }
 
-func TestAKeyOrABeginningFindsTheNewest(t *testing.T) {
+func TestFind_KeyOrFallback(t *testing.T) {
 	p := newPlace(t)
 	for _, key := range []string{"a-1", "a-2", "b-1", ""} {
 		p.save(t, keyed(key), "src/deps/x", key)
@@ -208,17 +246,21 @@ func TestAKeyOrABeginningFindsTheNewest(t *testing.T) {
 	}
 	other := keyed("a-1")
 	other.Arch = "arm64"
-	if _, err := p.open(t).Find(t.Context(), other); !errors.Is(err, cache.ErrNotFound) || err.Error() != "nothing is kept for arm64, but for amd64" {
+	if _, err := p.open(t).Find(t.Context(), other); !errors.Is(err, cache.ErrNotFound) ||
+		err.Error() != "no cache found for arm64, only for amd64" {
 		t.Errorf("another architecture: %v", err)
 	}
 }
 
-func TestOnlyACacheWithoutAKeyIsReplaced(t *testing.T) {
+func TestSave_ReplacesOnlyWithoutKey(t *testing.T) {
 	p := newPlace(t)
 	p.save(t, name, "src/deps/x", "old", "src/deps/gone", "")
 	p.save(t, name, "src/deps/x", "new")
 	p.save(t, keyed("k"), "src/deps/x", "first")
-	if _, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "second")); !errors.Is(err, cache.ErrImmutable) {
+	if _, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "second")); !errors.Is(
+		err,
+		cache.ErrImmutable,
+	) {
 		t.Errorf("a second one with the key: %v", err)
 	}
 	s := p.open(t)
@@ -233,32 +275,52 @@ func TestOnlyACacheWithoutAKeyIsReplaced(t *testing.T) {
 	}
 }
 
-func TestWhatHasNotChangedIsNotCopied(t *testing.T) {
+func TestSave_LinksKeptFiles(t *testing.T) {
 	p := newPlace(t)
-	p.save(t, name, "src/deps/a", "a", "src/deps/b", "b", &tar.Header{Name: "src/deps/c", Typeflag: tar.TypeLink, Linkname: "src/deps/b"}, &tar.Header{Name: "src/deps/l", Typeflag: tar.TypeSymlink, Linkname: "a"})
+	p.save(
+		t,
+		name,
+		"src/deps/a",
+		"a",
+		"src/deps/b",
+		"b",
+		&tar.Header{Name: "src/deps/c", Typeflag: tar.TypeLink, Linkname: "src/deps/b"},
+		&tar.Header{Name: "src/deps/l", Typeflag: tar.TypeSymlink, Linkname: "a"},
+	)
 	s := p.open(t)
 	base := find(t, s, name)
 	before := statOf(t, base, "src/deps/a")
 	saving := p.saving(name)
 	saving.Base, saving.Kept = base, []string{"src/deps/a", "src/deps/c", "src/deps/l", "src/deps/unknown"}
-	e, err := s.Save(t.Context(), saving, stream(t, &tar.Header{Name: "src/deps", Typeflag: tar.TypeDir, Mode: 0o700}, "src/deps/b", "new b"))
+	e, err := s.Save(
+		t.Context(),
+		saving,
+		stream(t, &tar.Header{Name: "src/deps", Typeflag: tar.TypeDir, Mode: 0o700}, "src/deps/b", "new b"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !os.SameFile(before, statOf(t, e, "src/deps/a")) {
-		t.Error("a file that has not changed is another one")
+		t.Error("an unchanged file was copied")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = p.open(t)
-	want := []string{"src 5 755 ", "src/deps 5 700 ", "src/deps/a 0 644 a", "src/deps/b 0 644 new b", "src/deps/c 0 644 b", "src/deps/l 2 777 a"}
+	want := []string{
+		"src 5 755 ",
+		"src/deps 5 700 ",
+		"src/deps/a 0 644 a",
+		"src/deps/b 0 644 new b",
+		"src/deps/c 0 644 b",
+		"src/deps/l 2 777 a",
+	}
 	got := contents(t, s, find(t, s, name))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if all := s.List(); len(all) != 1 {
-		t.Errorf("%d entries are there: what was replaced in use is not gone", len(all))
+		t.Errorf("%d entries, want one: the replaced entry was in use", len(all))
 	}
 }
 
@@ -271,7 +333,7 @@ func statOf(t *testing.T, e *cache.Entry, name string) os.FileInfo {
 	return info
 }
 
-func TestAnEntryThatIsNotWholeIsLeftOut(t *testing.T) {
+func TestFind_IgnoresIncomplete(t *testing.T) {
 	for what, harm := range map[string]func(dir string) error{
 		"a file is shorter": func(dir string) error { return os.Truncate(dir+"/src/deps/x", 1) },
 		"a file is gone":    func(dir string) error { return os.Remove(dir + "/src/deps/x") },
@@ -293,8 +355,8 @@ func TestAnEntryThatIsNotWholeIsLeftOut(t *testing.T) {
 		if found := find(t, s, keyed("k-3", "k-")); found.Key != "k-1" {
 			t.Errorf("%s: found %s", what, found.Key)
 		}
-		if !strings.Contains(p.said.String(), "is left out: ") {
-			t.Errorf("%s: said %q", what, p.said)
+		if !strings.Contains(p.warned.String(), "gnored: ") {
+			t.Errorf("%s: said %q", what, p.warned)
 		}
 		if _, err := p.open(t).Save(t.Context(), p.saving(keyed("k-2")), stream(t, "src/deps/x", "again")); err != nil {
 			t.Errorf("%s: save it again: %v", what, err)
@@ -302,7 +364,7 @@ func TestAnEntryThatIsNotWholeIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestWhatIsCutOffLeavesTheOldOne(t *testing.T) {
+func TestSave_InterruptedKeepsPrevious(t *testing.T) {
 	p := newPlace(t)
 	p.save(t, name, "src/deps/x", "old")
 	s := p.open(t)
@@ -340,7 +402,7 @@ func names(t *testing.T, dir string) []string {
 	return all
 }
 
-func TestOfManyWhoSaveOneIsKept(t *testing.T) {
+func TestSave_ConcurrentSaversKeepOne(t *testing.T) {
 	p := newPlace(t)
 	var group sync.WaitGroup
 	var mu sync.Mutex
@@ -352,7 +414,11 @@ func TestOfManyWhoSaveOneIsKept(t *testing.T) {
 			if e, err := s.Find(context.Background(), name); err == nil {
 				_ = e.List()
 			}
-			_, err := s.Save(context.Background(), p.saving(name), stream(t, "src/deps/x", strings.Repeat(fmt.Sprint(i), 1000)))
+			_, err := s.Save(
+				context.Background(),
+				p.saving(name),
+				stream(t, "src/deps/x", strings.Repeat(fmt.Sprint(i), 1000)),
+			)
 			if err != nil {
 				t.Errorf("without a key: %v", err)
 			}
@@ -376,7 +442,7 @@ func TestOfManyWhoSaveOneIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotUsedForTheLongestTimeGoesFirst(t *testing.T) {
+func TestEvict_LeastRecentlyUsedFirst(t *testing.T) {
 	p := newPlace(t)
 	for _, key := range []string{"1", "2", "3"} {
 		p.save(t, keyed(key), "src/deps/x", strings.Repeat("x", 100))
@@ -413,17 +479,21 @@ func keysOf(s *cache.Local) []string {
 	return keys
 }
 
-func TestWhatAKilledProgramLeftIsRemoved(t *testing.T) {
+func TestSweep_RemovesLeftovers(t *testing.T) {
 	p := newPlace(t)
 	p.save(t, name, "src/deps/x", "x")
 	for _, left := range []string{"saving-1", "removing-entry-3"} {
 		dir := filepath.Join(p.dir, "app", left)
-		err := errors.Join(os.MkdirAll(filepath.Join(dir, "src"), 0o700), os.Mkdir(filepath.Join(dir, "src", "deps"), 0o500), os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
+		err := errors.Join(
+			os.MkdirAll(filepath.Join(dir, "src"), 0o700),
+			os.Mkdir(filepath.Join(dir, "src", "deps"), 0o500),
+			os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(p.dir, "app", "saving-2"), 0o700); err != nil { // it was not locked yet
+	if err := os.Mkdir(filepath.Join(p.dir, "app", "saving-2"), 0o700); err != nil { // not locked yet
 		t.Fatal(err)
 	}
 	if n := p.open(t).Sweep(); n != 3 {
@@ -434,7 +504,7 @@ func TestWhatAKilledProgramLeftIsRemoved(t *testing.T) {
 	}
 }
 
-func TestAHostileStreamWritesNowhereElse(t *testing.T) {
+func TestSave_RejectsHostileStream(t *testing.T) {
 	p := newPlace(t)
 	outside := t.TempDir()
 	for what, entries := range map[string][]any{
@@ -453,7 +523,7 @@ func TestAHostileStreamWritesNowhereElse(t *testing.T) {
 		"a root that is a link, too": {&tar.Header{Name: "root", Typeflag: tar.TypeSymlink, Linkname: "/"}, "root/x", "x"},
 	} {
 		if what == "a name with a zero in it" || what == "the entry's own directory" {
-			continue // the one cannot be written in a stream, the other is only odd
+			continue // tar cannot write the first; the second is harmless
 		}
 		if _, err := p.open(t).Save(t.Context(), p.saving(name), stream(t, entries...)); err == nil {
 			t.Errorf("%s: was saved", what)
@@ -464,7 +534,7 @@ func TestAHostileStreamWritesNowhereElse(t *testing.T) {
 	}
 }
 
-func TestPackingIsUndone(t *testing.T) {
+func TestPackUnpack_RoundTrip(t *testing.T) {
 	text := bytes.Repeat([]byte("some text that repeats. "), 100_000)
 	packed, err := io.ReadAll(cache.Pack(bytes.NewReader(text)))
 	if err != nil || len(packed) > len(text)/10 {

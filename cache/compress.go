@@ -6,8 +6,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Pack returns a stream compressed, for where it is not kept as files. Its end, or the
-// error that cut it off, is that of from.
+// Pack returns a compressed stream, for stores that do not keep files. It ends with the
+// error of from.
 func Pack(from io.Reader) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(pack(from, w)) }()
@@ -15,8 +15,9 @@ func Pack(from io.Reader) io.ReadCloser {
 }
 
 func pack(from io.Reader, to io.Writer) error {
-	const window = 1 << 20 // bytes, as fast needs
-	w, err := zstd.NewWriter(to, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(true))
+	const window = 1 << 20 // bytes; the fastest level gains nothing from more
+	w, err := zstd.NewWriter(to, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
+		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(true))
 	if err != nil {
 		return err
 	}
@@ -27,11 +28,10 @@ func pack(from io.Reader, to io.Writer) error {
 	return w.Close()
 }
 
-// Unpack returns what Pack made a stream of. One that is cut off or changed is an
-// error in place of its end.
+// Unpack reverses Pack. Reading fails for a stream that was truncated or changed.
 func Unpack(from io.Reader) (io.ReadCloser, error) {
-	const most = 64 << 20 // bytes in memory, whatever the stream asks for
-	r, err := zstd.NewReader(from, zstd.WithDecoderMaxMemory(most), zstd.WithDecoderConcurrency(2))
+	const maxMemory = 64 << 20 // bytes, independent of the stream's header
+	r, err := zstd.NewReader(from, zstd.WithDecoderMaxMemory(maxMemory), zstd.WithDecoderConcurrency(2))
 	if err != nil {
 		return nil, err
 	}

@@ -198,7 +198,8 @@ func (p *Packer) Pack(ctx context.Context, to io.Writer) error {
 }
 
 // tarScript packs the files whose names it reads, if the image has GNU tar.
-const tarScript = `tar --version 2>/dev/null | grep -q GNU && exec tar -C / --no-recursion --null -cf - -T - 2>/dev/null`
+const tarScript = `tar --version 2>/dev/null | grep -q GNU &&
+exec tar -C / --no-recursion --null -cf - -T - 2>/dev/null`
 
 // packWithTar packs new files with the image's tar. Without GNU tar, or if it fails, the
 // remaining files are left for the next step.

@@ -24,7 +24,10 @@ func TestCompute_MatchesShell(t *testing.T) {
 	if err := os.Symlink("lock", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	p := &Plan{Cache: &buildspec.Cache{}, Variables: []Variable{{Name: "A"}, {Name: "B", Expand: true}, {Name: "EMPTY"}}}
+	p := &Plan{
+		Cache:     &buildspec.Cache{},
+		Variables: []Variable{{Name: "A"}, {Name: "B", Expand: true}, {Name: "EMPTY"}},
+	}
 	p.Sources = []Source{{Tree: engine.Tree{Host: dir, Hide: []string{"hidden"}}}}
 	c := &cacheStep{
 		Runner: &Runner{HostFS: func(dir string) fs.FS { return os.DirFS(dir) }}, plan: p,

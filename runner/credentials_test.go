@@ -59,7 +59,12 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 			if given++; given > 2 {
 				return runner.Keys{}, errors.New("the session has expired")
 			}
-			return runner.Keys{AccessKeyID: "ASIA", SecretAccessKey: fmt.Sprintf("secret-%d", given), SessionToken: fmt.Sprintf("token-%d", given), Expires: began.Add(time.Hour)}, nil
+			return runner.Keys{
+				AccessKeyID:     "ASIA",
+				SecretAccessKey: fmt.Sprintf("secret-%d", given),
+				SessionToken:    fmt.Sprintf("token-%d", given),
+				Expires:         began.Add(time.Hour),
+			}, nil
 		},
 		Git: func(_ context.Context, question string) (string, error) {
 			if strings.Contains(question, "host=known") {
@@ -70,7 +75,13 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 	}
 	fake := &enginetest.Fake{}
 	fake.Do = func(_ string, output io.Writer) int {
-		uri, token := exported(fake, "AWS_CONTAINER_CREDENTIALS_FULL_URI"), exported(fake, "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+		uri, token := exported(
+			fake,
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI",
+		), exported(
+			fake,
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+		)
 		git := strings.Replace(uri, "/v2/credentials/the-id", "/git/git-id", 1)
 		for _, request := range [][4]string{
 			{"GET", uri, token, ""}, {"GET", uri, token, ""}, {"GET", uri, token, ""}, {"GET", uri, token, ""},
@@ -84,23 +95,51 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 		return 0
 	}
 	plan := planOf(t, one, func(in *runner.Inputs) { in.CredentialID, in.GitCredentials = "the-id", true })
-	record, lines, err := play(t, t.Context(), fake, plan, func(r *runner.Runner) { r.Endpoints = []runner.Endpoint{c} })
+	record, lines, err := play(
+		t,
+		t.Context(),
+		fake,
+		plan,
+		func(r *runner.Runner) { r.Endpoints = []runner.Endpoint{c} },
+	)
 	if err != nil || record.Status != runner.Succeeded {
 		t.Fatal(record, err)
 	}
 	text := strings.Join(lines, "\n")
 	answer := `200 {"AccessKeyId":"***","Expiration":"2026-07-04T14:09:39Z","SecretAccessKey":"***","Token":"***"}`
 	gone := `500 {"code":"CredentialsUnavailable","message":"the session has expired"}`
-	want := strings.Join([]string{answer, answer, gone, gone, "401 the header", "404 404 page", "405 Method Not Allowed", "200 protocol=https\nhost=known\nusername=me\npassword=***", "204 ", "401 the header", "413 http: request body too large"}, "\n")
+	want := strings.Join(
+		[]string{
+			answer,
+			answer,
+			gone,
+			gone,
+			"401 the header",
+			"404 404 page",
+			"405 Method Not Allowed",
+			"200 protocol=https\nhost=known\nusername=me\npassword=***",
+			"204 ",
+			"401 the header",
+			"413 http: request body too large",
+		},
+		"\n",
+	)
 	for _, line := range strings.Split(want, "\n") {
 		if !strings.Contains(text, line) {
 			t.Errorf("%s is not in\n%s", line, text)
 		}
 	}
-	if strings.Count(text, "note: The build requested AWS credentials, but none are available: the session has expired") != 1 || strings.Count(text, "note: The build requested git credentials, but none are available: nothing for it") != 1 {
+	if strings.Count(
+		text,
+		"note: The build requested AWS credentials, but none are available: the session has expired",
+	) != 1 ||
+		strings.Count(text, "note: The build requested git credentials, but none are available: nothing for it") != 1 {
 		t.Errorf("each error is noted once: %s", text)
 	}
-	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(strings.Join(fake.State, "\n"), "unset "+uri) {
+	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(
+		strings.Join(fake.State, "\n"),
+		"unset "+uri,
+	) {
 		t.Errorf("%s is left", uri)
 	}
 }
@@ -109,10 +148,14 @@ func TestCredentials_NoneByDefault(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
 	_, lines, err := play(t, t.Context(), fake, planOf(t, one))
-	if err != nil || len(fake.Specs[0].Network.Services) > 0 || strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
+	if err != nil || len(fake.Specs[0].Network.Services) > 0 ||
+		strings.Contains(strings.Join(fake.State, "\n"), "CREDENTIALS") {
 		t.Errorf("%v: %v", err, fake.State)
 	}
-	if text := strings.Join(lines, "\n"); !strings.Contains(text, "note: The buildspec sets git-credential-helper, which requires --git-credentials.") {
+	if text := strings.Join(lines, "\n"); !strings.Contains(
+		text,
+		"note: The buildspec sets git-credential-helper, which requires --git-credentials.",
+	) {
 		t.Errorf("got %s", text)
 	}
 }
@@ -146,21 +189,33 @@ func TestHostProxy_LowestPrecedence(t *testing.T) {
 		fmt.Fprintln(output, "via http://me:pass-word@proxy or pass-word or p%40ss-2 or p@ss-2")
 		return 0
 	}}
-	plan := planOf(t, "version: 0.2\nenv: {variables: {http_proxy: mine}}\nphases: {build: {commands: [c]}}\n", func(in *runner.Inputs) {
-		in.Host = []project.Variable{{Name: "HTTP_PROXY", Value: "http://me:pass-word@proxy"}, {Name: "http_proxy", Value: "theirs"}, {Name: "HTTPS_PROXY", Value: "me:p%40ss-2@proxy:1"}}
-		in.Certificates, in.CABundle, in.Privileged = []byte("-----BEGIN"), "ca.pem", true
-	})
+	plan := planOf(
+		t,
+		"version: 0.2\nenv: {variables: {http_proxy: mine}}\nphases: {build: {commands: [c]}}\n",
+		func(in *runner.Inputs) {
+			in.Host = []project.Variable{
+				{Name: "HTTP_PROXY", Value: "http://me:pass-word@proxy"},
+				{Name: "http_proxy", Value: "theirs"},
+				{Name: "HTTPS_PROXY", Value: "me:p%40ss-2@proxy:1"},
+			}
+			in.Certificates, in.CABundle, in.Privileged = []byte("-----BEGIN"), "ca.pem", true
+		},
+	)
 	_, lines, err := play(t, t.Context(), fake, plan)
-	if err != nil || exported(fake, "http_proxy") != "mine" || exported(fake, "SSL_CERT_FILE") != "/codebuild/certificates/all.pem" {
+	if err != nil || exported(fake, "http_proxy") != "mine" ||
+		exported(fake, "SSL_CERT_FILE") != "/codebuild/certificates/all.pem" {
 		t.Errorf("%v: %v", err, fake.State)
 	}
 	if text := strings.Join(lines, "\n"); !strings.Contains(text, "> via *** or *** or *** or ***") {
 		t.Errorf("got %s", text)
 	}
-	if text := plan.String(); strings.Contains(text, "pass-word") || strings.Contains(text, "ss-2") || !strings.Contains(text, "http_proxy=mine  (buildspec.yml:2, hides your environment)") {
+	if text := plan.String(); strings.Contains(text, "pass-word") || strings.Contains(text, "ss-2") ||
+		!strings.Contains(text, "http_proxy=mine  (buildspec.yml:2, hides your environment)") {
 		t.Errorf("got %s", text)
 	}
-	if env := strings.Join(fake.Specs[0].Env, " "); !strings.Contains(env, "HTTP_PROXY=http://me") || !strings.Contains(env, "SSL_CERT_FILE=/codebuild") || strings.Contains(env, "http_proxy") {
+	if env := strings.Join(fake.Specs[0].Env, " "); !strings.Contains(env, "HTTP_PROXY=http://me") ||
+		!strings.Contains(env, "SSL_CERT_FILE=/codebuild") ||
+		strings.Contains(env, "http_proxy") {
 		t.Errorf("a privileged container begins with %s", env)
 	}
 	if len(fake.Copied["/codebuild/certificates"]) != 1 {

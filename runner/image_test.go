@@ -4,7 +4,13 @@ import "testing"
 
 func TestStandInFor_NameBeforePattern(t *testing.T) {
 	t.Parallel()
-	all := []StandIn{{"aws/codebuild/standard:*", "any"}, {"aws/*:7.0", "seven"}, {"aws/codebuild/standard:5.0", "five"}, {"*", "last"}, {"a*b*c", "abc"}}
+	all := []StandIn{
+		{"aws/codebuild/standard:*", "any"},
+		{"aws/*:7.0", "seven"},
+		{"aws/codebuild/standard:5.0", "five"},
+		{"*", "last"},
+		{"a*b*c", "abc"},
+	}
 	for image, want := range map[string]string{
 		"aws/codebuild/standard:7.0": "any", "aws/codebuild/standard:5.0": "five", "aws/other:7.0": "seven", "node": "last",
 	} {

@@ -34,8 +34,16 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 	}
 	in := runner.Inputs{
 		Spec: spec, Location: "buildspec.yml", Image: "image:1", CachePlace: "/home/me/.cache/buildlocal/cache",
-		Identity: runner.Identity{Project: "demo", UUID: "11111111-2222-3333-4444-555555555555", Number: 7, Region: "eu-west-1", Account: "000000000000", Initiator: "me", Start: began},
-		Sources:  []runner.Source{{Digits: "123456789", Tree: engine.Tree{Host: "/home/me/demo"}}},
+		Identity: runner.Identity{
+			Project:   "demo",
+			UUID:      "11111111-2222-3333-4444-555555555555",
+			Number:    7,
+			Region:    "eu-west-1",
+			Account:   "000000000000",
+			Initiator: "me",
+			Start:     began,
+		},
+		Sources: []runner.Source{{Digits: "123456789", Tree: engine.Tree{Host: "/home/me/demo"}}},
 	}
 	for _, f := range change {
 		f(&in)
@@ -48,7 +56,13 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 }
 
 // play runs a plan on a fake and returns the events as lines.
-func play(t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan, change ...func(*runner.Runner)) (*runner.Record, []string, error) {
+func play(
+	t *testing.T,
+	ctx context.Context,
+	fake *enginetest.Fake,
+	plan *runner.Plan,
+	change ...func(*runner.Runner),
+) (*runner.Record, []string, error) {
 	t.Helper()
 	var lines []string
 	clock := began
@@ -113,12 +127,27 @@ func TestRun_PhaseOrder(t *testing.T) {
 		fail, spec, want string
 		status           runner.Status
 	}{
-		"nothing fails":    {"", four, good, runner.Succeeded},
-		"install fails":    {"i", four, "INSTALL FAILED", runner.Failed},
-		"pre_build fails":  {"p", four, "INSTALL SUCCEEDED, PRE_BUILD FAILED", runner.Failed},
-		"build fails":      {"b", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
-		"finally fails":    {"b2", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
-		"post_build fails": {"o", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+		"nothing fails":   {"", four, good, runner.Succeeded},
+		"install fails":   {"i", four, "INSTALL FAILED", runner.Failed},
+		"pre_build fails": {"p", four, "INSTALL SUCCEEDED, PRE_BUILD FAILED", runner.Failed},
+		"build fails": {
+			"b",
+			four,
+			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed,
+		},
+		"finally fails": {
+			"b2",
+			four,
+			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed,
+		},
+		"post_build fails": {
+			"o",
+			four,
+			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed,
+		},
 		"continue after install": {"i", strings.Replace(four, "install: {", "install: {on-failure: CONTINUE, ", 1),
 			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
 		"abort in build": {"b", strings.Replace(four, "  build: {", "  build: {on-failure: ABORT, ", 1),
@@ -167,7 +196,15 @@ func TestOnFailure_RetryRepeatsPhase(t *testing.T) {
 		}}
 		record, _, err := play(t, t.Context(), fake, planOf(t, spec))
 		if err != nil || runs != want || finals != 1 || record.Status != runner.Failed {
-			t.Errorf("%s: ran %d times, finally %d; want %d and 1 (%s, %v)", onFailure, runs, finals, want, record.Status, err)
+			t.Errorf(
+				"%s: ran %d times, finally %d; want %d and 1 (%s, %v)",
+				onFailure,
+				runs,
+				finals,
+				want,
+				record.Status,
+				err,
+			)
 		}
 	}
 }
@@ -176,7 +213,12 @@ func TestOnFailure_RetrySucceeds(t *testing.T) {
 	t.Parallel()
 	runs := 0
 	fake := &enginetest.Fake{Do: func(string, io.Writer) int { runs++; return map[bool]int{true: 1}[runs == 2] }}
-	record, _, err := play(t, t.Context(), fake, planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, commands: [a]}}\n"))
+	record, _, err := play(
+		t,
+		t.Context(),
+		fake,
+		planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, commands: [a]}}\n"),
+	)
 	if err != nil || record.Status != runner.Succeeded {
 		t.Errorf("%s, %v", record.Status, err)
 	}
@@ -185,13 +227,19 @@ func TestOnFailure_RetrySucceeds(t *testing.T) {
 func TestRun_MissingSecretStartsNoContainer(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
-	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: {build: {commands: [x]}}\n")
+	plan := planOf(
+		t,
+		"version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: {build: {commands: [x]}}\n",
+	)
 	record, lines, err := play(t, t.Context(), fake, plan)
 	if err != nil || record.Status != runner.Failed || len(fake.Specs) != 0 {
 		t.Fatalf("%s, %v, %d containers", record.Status, err, len(fake.Specs))
 	}
 	last := record.Phases[2].Contexts[0]
-	want := runner.Context{StatusCode: "Decrypted Variables Error", Message: "parameter does not exist: /a, /b; secret does not exist: c:k"}
+	want := runner.Context{
+		StatusCode: "Decrypted Variables Error",
+		Message:    "parameter does not exist: /a, /b; secret does not exist: c:k",
+	}
 	if diff := cmp.Diff(want, last); diff != "" {
 		t.Error(diff, lines)
 	}
@@ -207,9 +255,13 @@ func TestRun_MasksSecrets(t *testing.T) {
 		}
 		return 0
 	}}
-	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a}}\nphases: {build: {commands: [echo s3cret]}}\n", func(in *runner.Inputs) {
-		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "A", Value: "s3cret"}}}}
-	})
+	plan := planOf(
+		t,
+		"version: 0.2\nenv: {parameter-store: {A: /a}}\nphases: {build: {commands: [echo s3cret]}}\n",
+		func(in *runner.Inputs) {
+			in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "A", Value: "s3cret"}}}}
+		},
+	)
 	record, lines, err := play(t, t.Context(), fake, plan)
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +320,8 @@ func TestRun_EngineErrorIsFault(t *testing.T) {
 	t.Parallel()
 	broken := &engine.Fault{Kind: engine.NoImage, Message: "no image"}
 	record, _, err := play(t, t.Context(), &enginetest.Fake{StartError: broken}, planOf(t, four))
-	if !errors.Is(err, broken) || record.Status != runner.Fault || record.Phases[2].Contexts[0].StatusCode != runner.PullError {
+	if !errors.Is(err, broken) || record.Status != runner.Fault ||
+		record.Phases[2].Contexts[0].StatusCode != runner.PullError {
 		t.Errorf("%v, %+v", err, record)
 	}
 }
@@ -290,13 +343,17 @@ func TestArtifacts_CollectedOrMissing(t *testing.T) {
 	const src = "/codebuild/output/src123456789/src/"
 	fake := &enginetest.Fake{Files: map[string]string{src + "dist/a": "1", src + "dist/.b/c": "22", src + "other": "3"}}
 	record, _, err := play(t, t.Context(), fake, planOf(t, four+"artifacts: {files: ['dist/**/*', missing]}\n"))
-	want := []runner.Output{{Dir: "artifacts", Files: []runner.File{{Path: "dist/.b/c", Size: 2}, {Path: "dist/a", Size: 1}}}}
+	want := []runner.Output{
+		{Dir: "artifacts", Files: []runner.File{{Path: "dist/.b/c", Size: 2}, {Path: "dist/a", Size: 1}}},
+	}
 	if diff := cmp.Diff(want, record.Artifacts); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	record, _, err = play(t, t.Context(), fake, planOf(t, four+"artifacts: {files: [missing]}\n"))
 	last := record.Phases[len(record.Phases)-3]
-	if err != nil || last.Contexts[0] != (runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"}) || record.Status != runner.Failed {
+	if err != nil ||
+		last.Contexts[0] != (runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"}) ||
+		record.Status != runner.Failed {
 		t.Errorf("%v, %+v", err, last)
 	}
 }
@@ -308,10 +365,16 @@ func TestPlanString_Golden(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := planOf(t, string(text), func(in *runner.Inputs) {
-		in.Project = project.Project{Name: "demo", Environment: project.Environment{Variables: []project.Variable{{Name: "A", Value: "project's", Line: 3}}}}
+		in.Project = project.Project{
+			Name:        "demo",
+			Environment: project.Environment{Variables: []project.Variable{{Name: "A", Value: "project's", Line: 3}}},
+		}
 		in.ProjectFile = "project.json"
 		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "B", Value: "hidden"}}}}
-		in.Sources = append(in.Sources, runner.Source{ID: "other", Digits: "987654321", Tree: engine.Tree{Host: "/o"}, Note: "a note"})
+		in.Sources = append(
+			in.Sources,
+			runner.Source{ID: "other", Digits: "987654321", Tree: engine.Tree{Host: "/o"}, Note: "a note"},
+		)
 	})
 	const golden = "../testdata/plan.txt"
 	if *update {
