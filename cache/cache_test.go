@@ -200,9 +200,12 @@ func TestSave_RoundTrip(t *testing.T) {
 	s := p.open(t)
 	e := find(t, s, name)
 	want := []string{
-		"root 5 755 ", "root/opt 5 755 ", "root/opt/odd \n\r\n\xffname 0 644 odd", "src 5 755 ", "src/deps 5 755 ", "src/deps/a 0 644 text", "src/deps/closed 5 500 ",
+		"root 5 755 ", "root/opt 5 755 ", "root/opt/odd \n\r\n\xffname 0 644 odd",
+		"src 5 755 ", "src/deps 5 755 ", "src/deps/a 0 644 text",
+		"src/deps/closed 5 500 ",
 		"src/deps/closed/b 0 644 closed", "src/deps/empty 5 777 ", "src/deps/hard 1 0 src/deps/a",
-		"src/deps/hard2 0 644 z", "src/deps/hard3 1 0 src/deps/hard2", "src/deps/last 1 0 src/deps/hard2", "src/deps/link 2 777 /etc/passwd",
+		"src/deps/hard2 0 644 z", "src/deps/hard3 1 0 src/deps/hard2",
+		"src/deps/last 1 0 src/deps/hard2", "src/deps/link 2 777 /etc/passwd",
 	}
 	if diff := cmp.Diff(want, contents(t, s, e)); diff != "" {
 		t.Error(diff)
@@ -343,7 +346,9 @@ func TestFind_IgnoresIncomplete(t *testing.T) {
 		"the list is cut off":     func(dir string) error { return os.Truncate(dir+"/index", 20) },
 		"the list is gone":        func(dir string) error { return os.Remove(dir + "/index") },
 		"its description is junk": func(dir string) error { return os.WriteFile(dir+"/entry.json", []byte("{"), 0o600) },
-		"its lock is gone too":    func(dir string) error { return errors.Join(os.Remove(dir+"/lock"), os.Remove(dir+"/index")) },
+		"its lock is gone too": func(dir string) error {
+			return errors.Join(os.Remove(dir+"/lock"), os.Remove(dir+"/index"))
+		},
 	} {
 		p := newPlace(t)
 		p.save(t, keyed("k-1"), "src/deps/x", "old one")
@@ -507,15 +512,20 @@ func TestSweep_RemovesLeftovers(t *testing.T) {
 func TestSave_RejectsHostileStream(t *testing.T) {
 	p := newPlace(t)
 	outside := t.TempDir()
+	link := func(name, target string) *tar.Header {
+		return &tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target}
+	}
 	for what, entries := range map[string][]any{
-		"a name that leaves":         {"src/../../x", "x"},
-		"an absolute name":           {"/etc/x", "x"},
-		"another beginning":          {"etc/x", "x"},
-		"a name in a link":           {&tar.Header{Name: "src/l", Typeflag: tar.TypeSymlink, Linkname: outside}, "src/l/x", "x"},
-		"a name in a file":           {"src/f", "f", "src/f/x", "x"},
-		"a hard link to elsewhere":   {&tar.Header{Name: "src/h", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}},
-		"a hard link over a link":    {&tar.Header{Name: "src/l", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, &tar.Header{Name: "src/h", Typeflag: tar.TypeLink, Linkname: "src/l"}},
-		"a directory over a link":    {&tar.Header{Name: "src/l", Typeflag: tar.TypeSymlink, Linkname: outside}, &tar.Header{Name: "src/l", Typeflag: tar.TypeDir}},
+		"a name that leaves":       {"src/../../x", "x"},
+		"an absolute name":         {"/etc/x", "x"},
+		"another beginning":        {"etc/x", "x"},
+		"a name in a link":         {link("src/l", outside), "src/l/x", "x"},
+		"a name in a file":         {"src/f", "f", "src/f/x", "x"},
+		"a hard link to elsewhere": {&tar.Header{Name: "src/h", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}},
+		"a hard link over a link": {
+			link("src/l", "/etc/passwd"), &tar.Header{Name: "src/h", Typeflag: tar.TypeLink, Linkname: "src/l"},
+		},
+		"a directory over a link":    {link("src/l", outside), &tar.Header{Name: "src/l", Typeflag: tar.TypeDir}},
 		"the entry's own directory":  {"src", "x"},
 		"a name twice":               {"src/x", "1", "src/x", "2"},
 		"the file of what is kept":   {"index", "x"},
@@ -548,7 +558,8 @@ func TestPackUnpack_RoundTrip(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	packed[len(packed)/2] ^= 1
-	for what, broken := range map[string][]byte{"changed": packed, "cut off": packed[:len(packed)-5], "none": []byte("junk")} {
+	invalid := map[string][]byte{"changed": packed, "truncated": packed[:len(packed)-5], "not packed": []byte("junk")}
+	for what, broken := range invalid {
 		r, err := cache.Unpack(bytes.NewReader(broken))
 		if err == nil {
 			_, err = io.ReadAll(r)

@@ -169,7 +169,9 @@ func TestFind_TakesNothingFromElsewhere(t *testing.T) {
 	for listed, make := range map[string]func(dir, outside string) error{
 		"src/../../../secret": func(string, string) error { return nil },
 		"/etc/passwd":         func(string, string) error { return nil },
-		"src/out/secret":      func(dir, outside string) error { return os.Symlink(outside, filepath.Join(dir, "src", "out")) },
+		"src/out/secret": func(dir, outside string) error {
+			return os.Symlink(outside, filepath.Join(dir, "src", "out"))
+		},
 	} {
 		p := newPlace(t)
 		dir := p.save(t, name, "src/deps/x", "x").Dir()
@@ -223,7 +225,10 @@ func forge(t *testing.T, dir string, files []cache.File) {
 }
 
 func TestLocal_WaitsForNoFile(t *testing.T) {
-	for _, file := range []string{"app/lock", "app/entry/lock", "app/entry/entry.json", "app/entry/index", "app/entry/used.json", ".buildlocal-cache"} {
+	for _, file := range []string{
+		"app/lock", "app/entry/lock", "app/entry/entry.json", "app/entry/index", "app/entry/used.json",
+		".buildlocal-cache",
+	} {
 		for kind, put := range map[string]func(name string) error{
 			"pipe":      func(name string) error { return syscall.Mkfifo(name, 0o600) },
 			"zeros":     func(name string) error { return os.Symlink("/dev/zero", name) },

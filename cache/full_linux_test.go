@@ -19,7 +19,8 @@ func TestSave_FullDiskKeepsPrevious(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(p.dir, syscall.MNT_DETACH) })
 	p.save(t, name, "src/deps/x", "old")
-	if _, err := p.open(t).Save(t.Context(), p.saving(name), stream(t, "src/deps/x", strings.Repeat("x", 1<<20))); !errors.Is(
+	large := stream(t, "src/deps/x", strings.Repeat("x", 1<<20))
+	if _, err := p.open(t).Save(t.Context(), p.saving(name), large); !errors.Is(
 		err,
 		syscall.ENOSPC,
 	) {

@@ -14,7 +14,10 @@ import (
 // FuzzUnpack checks that a stream writes only below the directory.
 func FuzzUnpack(f *testing.F) {
 	for _, headers := range [][]tar.Header{
-		{{Name: "src/a", Typeflag: tar.TypeReg}, {Name: "root/b", Typeflag: tar.TypeDir}, {Name: "src/h", Typeflag: tar.TypeLink, Linkname: "src/a"}},
+		{
+			{Name: "src/a", Typeflag: tar.TypeReg}, {Name: "root/b", Typeflag: tar.TypeDir},
+			{Name: "src/h", Typeflag: tar.TypeLink, Linkname: "src/a"},
+		},
 		{{Name: "src/l", Typeflag: tar.TypeSymlink, Linkname: "../.."}, {Name: "src/l/x", Typeflag: tar.TypeReg}},
 	} {
 		var b bytes.Buffer

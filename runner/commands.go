@@ -142,6 +142,10 @@ func (b *build) command(ctx context.Context, c call) result {
 	case err != nil:
 		return b.shellLost(ctx, err)
 	case exit != 0:
+		// A command that failed after a stop usually failed because of it.
+		if res, done := ended(ctx); done {
+			return res
+		}
 		reason := fmt.Sprintf("Error while executing command: %s. Reason: exit status %d",
 			strings.TrimRight(c.text, "\n"), exit)
 		return result{status: Failed, context: Context{CommandError, reason}}

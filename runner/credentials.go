@@ -186,7 +186,8 @@ command -v bash >/dev/null || { echo "git credentials need curl or bash in the i
 export host path token question
 exec bash -c 'port=${host##*:}; [ "$port" != "$host" ] || port=80
 exec 3<>"/dev/tcp/${host%%:*}/$port" || exit 1
-printf "POST %%s HTTP/1.0\r\nAuthorization: %%s\r\nContent-Length: %%d\r\n\r\n%%s\n" "$path" "$token" "$((${#question} + 1))" "$question" >&3
+printf "POST %%s HTTP/1.0\r\nAuthorization: %%s\r\nContent-Length: %%d\r\n\r\n%%s\n" \
+  "$path" "$token" "$((${#question} + 1))" "$question" >&3
 read -r _ status _ <&3; [ "$status" = 200 ] || exit 0
 while read -r line <&3 && [ "$line" != $'"'\r'"' ]; do :; done
 cat <&3'

@@ -86,7 +86,8 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 		for _, request := range [][4]string{
 			{"GET", uri, token, ""}, {"GET", uri, token, ""}, {"GET", uri, token, ""}, {"GET", uri, token, ""},
 			{"GET", uri, "another", ""}, {"GET", uri + "x", token, ""}, {"PUT", uri, token, ""},
-			{"POST", git, token, "protocol=https\nhost=known\n"}, {"POST", git, token, "protocol=https\nhost=other\n"}, {"POST", git, "", "x"},
+			{"POST", git, token, "protocol=https\nhost=known\n"},
+			{"POST", git, token, "protocol=https\nhost=other\n"}, {"POST", git, "", "x"},
 			{"POST", git, token, strings.Repeat("x", 17<<10)},
 		} {
 			status, text := ask(t, request[0], request[1], request[2], request[3])
@@ -162,23 +163,29 @@ func TestCredentials_NoneByDefault(t *testing.T) {
 
 func TestProxies_OfHost(t *testing.T) {
 	t.Parallel()
-	machine := map[string]string{"HTTPS_PROXY": "http://me:pass-word@proxy:3128", "no_proxy": "internal, 127.0.0.1"}
-	all := runner.Proxies(func(name string) (string, bool) { value, found := machine[name]; return value, found })
+	host := map[string]string{"HTTPS_PROXY": "http://me:pass-word@proxy:3128", "no_proxy": "internal, 127.0.0.1"}
+	lookup := func(name string) (string, bool) { value, found := host[name]; return value, found }
+	all := runner.Proxies(lookup)
 	got := ""
 	for _, v := range all {
 		got += v.Name + "=" + v.Value + "\n"
 	}
 	const direct = "internal,127.0.0.1,localhost,169.254.170.2"
-	if want := "HTTPS_PROXY=http://me:pass-word@proxy:3128\nNO_PROXY=" + direct + "\nhttps_proxy=http://me:pass-word@proxy:3128\nno_proxy=" + direct + "\n"; got != want {
+	want := "HTTPS_PROXY=http://me:pass-word@proxy:3128\nNO_PROXY=" + direct +
+		"\nhttps_proxy=http://me:pass-word@proxy:3128\nno_proxy=" + direct + "\n"
+	if got != want {
 		t.Errorf("got %s", got)
 	}
-	for proxy, want := range map[string]bool{"127.0.0.1:3128": true, "http://localhost:1": true, "http://[::1]:1": true, "http://me:pw@127.9.9.9": true, "http://proxy": false, "10.0.0.1:1": false, "": false} {
+	for proxy, want := range map[string]bool{
+		"127.0.0.1:3128": true, "http://localhost:1": true, "http://[::1]:1": true, "http://me:pw@127.9.9.9": true,
+		"http://proxy": false, "10.0.0.1:1": false, "": false,
+	} {
 		if got := runner.Loopback(proxy); got != want {
 			t.Errorf("%s: %v", proxy, got)
 		}
 	}
-	delete(machine, "HTTPS_PROXY")
-	if all := runner.Proxies(func(name string) (string, bool) { value, found := machine[name]; return value, found }); all != nil {
+	delete(host, "HTTPS_PROXY")
+	if all := runner.Proxies(lookup); all != nil {
 		t.Errorf("without a proxy: %v", all)
 	}
 }

@@ -107,7 +107,10 @@ docker network prune -f; docker volume prune -af || docker volume prune -f
 end() {
   pid=$(cat "$1") && kill "$pid" || return
   n=0
-  while [ -d /proc/$pid ] && [ "$(cut -d' ' -f3 /proc/$pid/stat)" != Z ] && [ $n -lt 100 ]; do sleep 0.1 || sleep 1; n=$((n + 1)); done
+  while [ -d /proc/$pid ] && [ "$(cut -d' ' -f3 /proc/$pid/stat)" != Z ] && [ $n -lt 100 ]; do
+    sleep 0.1 || sleep 1
+    n=$((n + 1))
+  done
 }
 end /var/run/docker.pid
 end ` + stateDir + `/containerd.pid`

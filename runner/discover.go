@@ -65,7 +65,8 @@ const discoverScript = `
 cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
 find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \
   -o -name '*cucumber*.json' -o -name .resultset.json \) \
-  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)([[:space:]>]|$)|"(elements|coverage)"' {} + 2>/dev/null
+  -exec grep -lE -e '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)([[:space:]>]|$)' \
+  -e '"(elements|coverage)"' {} + 2>/dev/null
 exit 0`
 
 // discover finds reports that no group names, as the service does, and reads them: one

@@ -29,8 +29,10 @@ func TestMatchName(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"", "", true}, {"*", "", true}, {"a*", "a", true}, {"a*a", "a", false}, {"a*a", "aa", true},
-		{"a*b*c", "abc", true}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "acb", false}, {"a*b*c", "abbc", true}, {"*b*b*", "ab", false}, {"*b*b", "abab", true}, {"*ab", "aab", true},
+		{"a", "a", true}, {"a", "ab", false}, {"", "", true}, {"*", "", true}, {"a*", "a", true},
+		{"a*a", "a", false}, {"a*a", "aa", true},
+		{"a*b*c", "abc", true}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "acb", false}, {"a*b*c", "abbc", true},
+		{"*b*b*", "ab", false}, {"*b*b", "abab", true}, {"*ab", "aab", true},
 	} {
 		if got := matchName(test.pattern, test.name); got != test.want {
 			t.Errorf("%q and %q: %t", test.pattern, test.name, got)

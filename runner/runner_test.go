@@ -122,7 +122,8 @@ func phasesOf(lines []string) string {
 
 func TestRun_PhaseOrder(t *testing.T) {
 	t.Parallel()
-	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED"
+	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, " +
+		"POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED"
 	tests := map[string]struct {
 		fail, spec, want string
 		status           runner.Status
@@ -149,7 +150,8 @@ func TestRun_PhaseOrder(t *testing.T) {
 			runner.Failed,
 		},
 		"continue after install": {"i", strings.Replace(four, "install: {", "install: {on-failure: CONTINUE, ", 1),
-			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed},
 		"abort in build": {"b", strings.Replace(four, "  build: {", "  build: {on-failure: ABORT, ", 1),
 			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
 	}
@@ -178,9 +180,11 @@ func TestRun_FailedCommandRunsFinally(t *testing.T) {
 	}
 }
 
-func TestOnFailure_RetryRepeatsPhase(t *testing.T) {
+func TestRetry_RepeatsPhase(t *testing.T) {
 	t.Parallel()
-	for onFailure, want := range map[string]int{"RETRY": 4, "RETRY-2": 3, "RETRY-0": 1, "RETRY-5-exit status 9": 1, "RETRY-1-exit status \\d": 2} {
+	for onFailure, want := range map[string]int{
+		"RETRY": 4, "RETRY-2": 3, "RETRY-0": 1, "RETRY-5-exit status 9": 1, "RETRY-1-exit status \\d": 2,
+	} {
 		spec := "version: 0.2\nphases:\n  build:\n    on-failure: " + onFailure + "\n    commands: [a, b]\n    finally: [f]\n"
 		runs, finals := 0, 0
 		fake := &enginetest.Fake{Do: func(text string, _ io.Writer) int {
@@ -209,7 +213,7 @@ func TestOnFailure_RetryRepeatsPhase(t *testing.T) {
 	}
 }
 
-func TestOnFailure_RetrySucceeds(t *testing.T) {
+func TestRetry_Succeeds(t *testing.T) {
 	t.Parallel()
 	runs := 0
 	fake := &enginetest.Fake{Do: func(string, io.Writer) int { runs++; return map[bool]int{true: 1}[runs == 2] }}
@@ -277,7 +281,9 @@ func TestRun_MasksSecrets(t *testing.T) {
 
 func TestRun_StoppedIsFinalized(t *testing.T) {
 	t.Parallel()
-	for cause, want := range map[error]runner.Status{runner.ErrStopped: runner.Stopped, runner.ErrTerminated: runner.Stopped, runner.ErrTimedOut: runner.TimedOut} {
+	for cause, want := range map[error]runner.Status{
+		runner.ErrStopped: runner.Stopped, runner.ErrTerminated: runner.Stopped, runner.ErrTimedOut: runner.TimedOut,
+	} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		fake := &enginetest.Fake{Do: func(text string, _ io.Writer) int {
 			if text == "b" {
