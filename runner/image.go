@@ -42,7 +42,7 @@ func (c *imageCheck) onImage(i engine.Image) {
 		was, is = last.ImageDigest, i.Digest
 	}
 	// Once: provision may start the container again without mounts.
-	c.rec.noteOnce("The image %s is another one than in build %s: %s, not %s. --image-digest %s would keep that one.",
+	c.rec.noteOnce("The image %s has changed since build %s: %s, not %s. Use --image-digest %s to keep the previous one.",
 		c.plan.Image, build, short(is), short(was), was)
 }
 

@@ -47,7 +47,7 @@ func (p *Plan) String() string {
 		line("certificates", "the image's and those of %s", p.CABundle)
 	}
 	if p.Metadata {
-		line("metadata", "of this machine's cloud: within the build's reach")
+		line("metadata", "the build may reach the host's instance metadata service")
 	}
 	p.printVariables(&b)
 	p.printPhases(&b)
@@ -85,7 +85,7 @@ func (p *Plan) imageNotes() string {
 		notes = append(notes, "privileged")
 	}
 	if p.Socket {
-		notes = append(notes, "with this machine's Docker engine")
+		notes = append(notes, "with the host's Docker engine")
 	}
 	if p.Pull != "" && p.Pull != engine.PullMissing {
 		notes = append(notes, "pull "+string(p.Pull))
@@ -94,7 +94,7 @@ func (p *Plan) imageNotes() string {
 		notes = append(notes, "or "+strings.Join(p.Images, " or "))
 	}
 	if p.NoImage != "" {
-		notes = append(notes, "which no registry has: a local image of that name is needed")
+		notes = append(notes, "not published: requires a local image of this name")
 	}
 	if len(notes) == 0 {
 		return ""
@@ -177,15 +177,15 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 func (p *Plan) modeMeaning(mode string) string {
 	switch {
 	case mode == SourceCache:
-		return "git's objects are those of the source, nothing is copied"
+		return "git objects of the source are used directly"
 	case p.CachePlace == "":
 		return "not kept: --no-cache"
 	case mode == CustomCache:
-		return "directories of cache.paths are kept on this machine"
+		return "directories of cache.paths are kept on the host"
 	case !p.Privileged:
-		return "nothing, for the build is not privileged"
+		return "no effect: the build is not privileged"
 	}
-	return "what docker in the build has is kept on this machine"
+	return "layers of the build's Docker engine are kept on the host"
 }
 
 func (p *Plan) printCache(b *strings.Builder) {
@@ -193,12 +193,12 @@ func (p *Plan) printCache(b *strings.Builder) {
 	if p.Cache.Key != "" {
 		text += ", key " + p.Cache.Key
 		for _, key := range p.Cache.FallbackKeys {
-			text += ", or what begins with " + key
+			text += ", or keys that begin with " + key
 		}
 	}
 	switch {
 	case p.CachePlace != "" && slices.Contains(p.CacheModes, CustomCache):
-		text += ", directories that are linked to what is kept"
+		text += ", directories linked to kept copies"
 	case p.CachePlace == "":
 		text += ", not kept: --no-cache"
 	case p.Cache.Action == cacheRestore:
