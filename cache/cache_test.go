@@ -178,24 +178,13 @@ func TestSave_RoundTrip(t *testing.T) {
 		return &tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: mode, ModTime: time.Unix(1e9, 0)}
 	}
 	p.save(
-		t,
-		name,
-		dir("src/deps/", 0o755),
-		"src/deps/a",
-		"text",
-		dir("src/deps/closed", 0o500),
-		"src/deps/closed/b",
-		"closed",
-		dir("src/deps/empty", 0o777),
+		t, name, dir("src/deps/", 0o755), "src/deps/a", "text", dir("src/deps/closed", 0o500), "src/deps/closed/b",
+		"closed", dir("src/deps/empty", 0o777),
 		&tar.Header{Name: "src/deps/link", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"},
-		&tar.Header{Name: "src/deps/hard", Typeflag: tar.TypeLink, Linkname: "src/deps/a"},
-		"src/deps/last",
-		"z",
+		&tar.Header{Name: "src/deps/hard", Typeflag: tar.TypeLink, Linkname: "src/deps/a"}, "src/deps/last", "z",
 		&tar.Header{Name: "src/deps/hard2", Typeflag: tar.TypeLink, Linkname: "src/deps/last"},
 		&tar.Header{Name: "src/deps/hard3", Typeflag: tar.TypeLink, Linkname: "src/deps/last"},
-		&tar.Header{Name: "src/deps/pipe", Typeflag: tar.TypeFifo},
-		"root/opt/odd \n\r\n\xffname",
-		"odd",
+		&tar.Header{Name: "src/deps/pipe", Typeflag: tar.TypeFifo}, "root/opt/odd \n\r\n\xffname", "odd",
 	)
 	s := p.open(t)
 	e := find(t, s, name)
@@ -260,10 +249,8 @@ func TestSave_ReplacesOnlyWithoutKey(t *testing.T) {
 	p.save(t, name, "src/deps/x", "old", "src/deps/gone", "")
 	p.save(t, name, "src/deps/x", "new")
 	p.save(t, keyed("k"), "src/deps/x", "first")
-	if _, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "second")); !errors.Is(
-		err,
-		cache.ErrImmutable,
-	) {
+	_, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "second"))
+	if !errors.Is(err, cache.ErrImmutable) {
 		t.Errorf("a second one with the key: %v", err)
 	}
 	s := p.open(t)
@@ -281,12 +268,7 @@ func TestSave_ReplacesOnlyWithoutKey(t *testing.T) {
 func TestSave_LinksKeptFiles(t *testing.T) {
 	p := newPlace(t)
 	p.save(
-		t,
-		name,
-		"src/deps/a",
-		"a",
-		"src/deps/b",
-		"b",
+		t, name, "src/deps/a", "a", "src/deps/b", "b",
 		&tar.Header{Name: "src/deps/c", Typeflag: tar.TypeLink, Linkname: "src/deps/b"},
 		&tar.Header{Name: "src/deps/l", Typeflag: tar.TypeSymlink, Linkname: "a"},
 	)
@@ -296,8 +278,7 @@ func TestSave_LinksKeptFiles(t *testing.T) {
 	saving := p.saving(name)
 	saving.Base, saving.Kept = base, []string{"src/deps/a", "src/deps/c", "src/deps/l", "src/deps/unknown"}
 	e, err := s.Save(
-		t.Context(),
-		saving,
+		t.Context(), saving,
 		stream(t, &tar.Header{Name: "src/deps", Typeflag: tar.TypeDir, Mode: 0o700}, "src/deps/b", "new b"),
 	)
 	if err != nil {
@@ -420,9 +401,7 @@ func TestSave_ConcurrentSaversKeepOne(t *testing.T) {
 				_ = e.List()
 			}
 			_, err := s.Save(
-				context.Background(),
-				p.saving(name),
-				stream(t, "src/deps/x", strings.Repeat(fmt.Sprint(i), 1000)),
+				context.Background(), p.saving(name), stream(t, "src/deps/x", strings.Repeat(fmt.Sprint(i), 1000)),
 			)
 			if err != nil {
 				t.Errorf("without a key: %v", err)
@@ -490,8 +469,7 @@ func TestSweep_RemovesLeftovers(t *testing.T) {
 	for _, left := range []string{"saving-1", "removing-entry-3"} {
 		dir := filepath.Join(p.dir, "app", left)
 		err := errors.Join(
-			os.MkdirAll(filepath.Join(dir, "src"), 0o700),
-			os.Mkdir(filepath.Join(dir, "src", "deps"), 0o500),
+			os.MkdirAll(filepath.Join(dir, "src"), 0o700), os.Mkdir(filepath.Join(dir, "src", "deps"), 0o500),
 			os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600),
 		)
 		if err != nil {

@@ -81,10 +81,8 @@ func TestCheck_RefusesTheUsersDirectories(t *testing.T) {
 		if err := cache.Check(p.dir); !errors.As(err, &foreign) {
 			t.Errorf("%s: Check returns %v; want a ForeignError", name, err)
 		}
-		if _, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "x")); !errors.As(
-			err,
-			&foreign,
-		) {
+		_, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "x"))
+		if !errors.As(err, &foreign) {
 			t.Errorf("%s: Save returns %v; want a ForeignError", name, err)
 		}
 		everything(p, t)
@@ -118,19 +116,9 @@ func TestRemove_SparesTheUsersFilesAmongCaches(t *testing.T) {
 	outside := t.TempDir()
 	write(t, outside, "entry.json", "src/precious", "lock")
 	write(
-		t,
-		p.dir,
-		"notes.txt",
-		"photos/entry-2019/a.jpg",
-		"app/entry-2020/a.jpg",
-		"app/entry-2021/entry.json",
-		"app/entry-2021/a.jpg",
-		"app/entry-old/entry.json",
-		"app/saving-2022/a.jpg",
-		"app/saving-2023/src/a.jpg",
-		"app/removing-2024/lock",
-		"app/removing-entry-2025/src/a.jpg",
-		"app/removing-entry-2026/a.jpg",
+		t, p.dir, "notes.txt", "photos/entry-2019/a.jpg", "app/entry-2020/a.jpg", "app/entry-2021/entry.json",
+		"app/entry-2021/a.jpg", "app/entry-old/entry.json", "app/saving-2022/a.jpg", "app/saving-2023/src/a.jpg",
+		"app/removing-2024/lock", "app/removing-entry-2025/src/a.jpg", "app/removing-entry-2026/a.jpg",
 		"app/removing-entry-2026/lock",
 	)
 	for _, link := range []string{"app/entry-1", "app/saving-1", "app/removing-entry-1", "linked"} {
@@ -214,9 +202,7 @@ func forge(t *testing.T, dir string, files []cache.File) {
 	entry["index"] = hex.EncodeToString(sum[:])
 	text, marshal := json.Marshal(entry)
 	err = errors.Join(
-		err,
-		marshal,
-		os.WriteFile(filepath.Join(dir, "entry.json"), text, 0o600),
+		err, marshal, os.WriteFile(filepath.Join(dir, "entry.json"), text, 0o600),
 		os.WriteFile(filepath.Join(dir, "index"), []byte(index.String()), 0o600),
 	)
 	if err != nil {

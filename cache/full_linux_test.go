@@ -20,10 +20,7 @@ func TestSave_FullDiskKeepsPrevious(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount(p.dir, syscall.MNT_DETACH) })
 	p.save(t, name, "src/deps/x", "old")
 	large := stream(t, "src/deps/x", strings.Repeat("x", 1<<20))
-	if _, err := p.open(t).Save(t.Context(), p.saving(name), large); !errors.Is(
-		err,
-		syscall.ENOSPC,
-	) {
+	if _, err := p.open(t).Save(t.Context(), p.saving(name), large); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v, want that the disk is full", err)
 	}
 	s := p.open(t)

@@ -75,10 +75,7 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 	}
 	fake := &enginetest.Fake{}
 	fake.Do = func(_ string, output io.Writer) int {
-		uri, token := exported(
-			fake,
-			"AWS_CONTAINER_CREDENTIALS_FULL_URI",
-		), exported(
+		uri, token := exported(fake, "AWS_CONTAINER_CREDENTIALS_FULL_URI"), exported(
 			fake,
 			"AWS_CONTAINER_AUTHORIZATION_TOKEN",
 		)
@@ -96,13 +93,7 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 		return 0
 	}
 	plan := planOf(t, one, func(in *runner.Inputs) { in.CredentialID, in.GitCredentials = "the-id", true })
-	record, lines, err := play(
-		t,
-		t.Context(),
-		fake,
-		plan,
-		func(r *runner.Runner) { r.Endpoints = []runner.Endpoint{c} },
-	)
+	record, lines, err := play(t, t.Context(), fake, plan, func(r *runner.Runner) { r.Endpoints = []runner.Endpoint{c} })
 	if err != nil || record.Status != runner.Succeeded {
 		t.Fatal(record, err)
 	}
@@ -131,16 +122,12 @@ func TestCredentials_FallbackRequiresToken(t *testing.T) {
 		}
 	}
 	if strings.Count(
-		text,
-		"note: The build requested AWS credentials, but none are available: the session has expired",
+		text, "note: The build requested AWS credentials, but none are available: the session has expired",
 	) != 1 ||
 		strings.Count(text, "note: The build requested git credentials, but none are available: nothing for it") != 1 {
 		t.Errorf("each error is noted once: %s", text)
 	}
-	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(
-		strings.Join(fake.State, "\n"),
-		"unset "+uri,
-	) {
+	if uri := "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"; !strings.Contains(strings.Join(fake.State, "\n"), "unset "+uri) {
 		t.Errorf("%s is left", uri)
 	}
 }
@@ -154,8 +141,7 @@ func TestCredentials_NoneByDefault(t *testing.T) {
 		t.Errorf("%v: %v", err, fake.State)
 	}
 	if text := strings.Join(lines, "\n"); !strings.Contains(
-		text,
-		"note: The buildspec sets git-credential-helper, which requires --git-credentials.",
+		text, "note: The buildspec sets git-credential-helper, which requires --git-credentials.",
 	) {
 		t.Errorf("got %s", text)
 	}

@@ -57,11 +57,7 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 
 // play runs a plan on a fake and returns the events as lines.
 func play(
-	t *testing.T,
-	ctx context.Context,
-	fake *enginetest.Fake,
-	plan *runner.Plan,
-	change ...func(*runner.Runner),
+	t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan, change ...func(*runner.Runner),
 ) (*runner.Record, []string, error) {
 	t.Helper()
 	var lines []string
@@ -200,15 +196,7 @@ func TestRetry_RepeatsPhase(t *testing.T) {
 		}}
 		record, _, err := play(t, t.Context(), fake, planOf(t, spec))
 		if err != nil || runs != want || finals != 1 || record.Status != runner.Failed {
-			t.Errorf(
-				"%s: ran %d times, finally %d; want %d and 1 (%s, %v)",
-				onFailure,
-				runs,
-				finals,
-				want,
-				record.Status,
-				err,
-			)
+			t.Errorf("%s: ran %d times, finally %d; want %d and 1 (%s, %v)", onFailure, runs, finals, want, record.Status, err)
 		}
 	}
 }
@@ -218,10 +206,7 @@ func TestRetry_Succeeds(t *testing.T) {
 	runs := 0
 	fake := &enginetest.Fake{Do: func(string, io.Writer) int { runs++; return map[bool]int{true: 1}[runs == 2] }}
 	record, _, err := play(
-		t,
-		t.Context(),
-		fake,
-		planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, commands: [a]}}\n"),
+		t, t.Context(), fake, planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, commands: [a]}}\n"),
 	)
 	if err != nil || record.Status != runner.Succeeded {
 		t.Errorf("%s, %v", record.Status, err)
@@ -378,8 +363,7 @@ func TestPlanString_Golden(t *testing.T) {
 		in.ProjectFile = "project.json"
 		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "B", Value: "hidden"}}}}
 		in.Sources = append(
-			in.Sources,
-			runner.Source{ID: "other", Digits: "987654321", Tree: engine.Tree{Host: "/o"}, Note: "a note"},
+			in.Sources, runner.Source{ID: "other", Digits: "987654321", Tree: engine.Tree{Host: "/o"}, Note: "a note"},
 		)
 	})
 	const golden = "../testdata/plan.txt"

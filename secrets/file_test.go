@@ -175,8 +175,7 @@ func TestStores_AskedInOrder(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	needs = append(
-		needs,
-		secrets.Request{Name: "C", Kind: secrets.ParameterStore, Ref: "c"},
+		needs, secrets.Request{Name: "C", Kind: secrets.ParameterStore, Ref: "c"},
 		secrets.Request{Name: "D", Kind: secrets.SecretsManager, Ref: "d"},
 		secrets.Request{Name: "E", Kind: secrets.SecretsManager, Ref: "j:y"},
 	)
