@@ -15,12 +15,12 @@ import (
 // Variable is one variable of the build and its origin.
 type Variable struct {
 	Name     string
-	Value    secrets.Value // empty if Stored is set; shell text if Expand is set
-	Expand   bool          // the value refers to the image's: PATH, GOPATH
-	Secret   bool          // never shown
-	Password secrets.Value // a part of Value that is a secret of its own, in a proxy's URL
-	Early    bool          // a privileged container has it before the build's shell starts
-	Stored   *secrets.Request
+	Value    secrets.Value    // empty if Stored is set; shell text if Expand is set
+	Expand   bool             // the value refers to the image's: PATH, GOPATH
+	Secret   bool             // never shown
+	Password secrets.Value    // a part of Value that is a secret of its own, in a proxy's URL
+	Early    bool             // a privileged container has it before the build's shell starts
+	Stored   *secrets.Request // reference to the value in a store; nil for a literal value
 	Replaced *secrets.Request // of a definition that this one replaces; nil without one
 	Origin   string           // such as buildspec.yml:5, project.json, -e, the service
 	Hides    []string         // origins of the replaced definitions, nearest first
