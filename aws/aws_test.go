@@ -65,18 +65,18 @@ func open(t *testing.T, o aws.Options) *aws.Account {
 	return a
 }
 
-func parameter(ref string) secrets.Need {
-	return secrets.Need{Name: "V", Kind: secrets.ParameterStore, Ref: ref}
+func parameter(ref string) secrets.Request {
+	return secrets.Request{Name: "V", Kind: secrets.ParameterStore, Ref: ref}
 }
 
-func secret(ref string) secrets.Need {
-	return secrets.Need{Name: "V", Kind: secrets.SecretsManager, Ref: ref}
+func secret(ref string) secrets.Request {
+	return secrets.Request{Name: "V", Kind: secrets.SecretsManager, Ref: ref}
 }
 
 func TestParametersAreAskedForByTens(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters = map[string]string{"/app/list": "a,b,c", "/app/x:3": "third", "/app/x": "newest"}
-	needs := []secrets.Need{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"), parameter("arn:aws:ssm:us-east-1:123456789012:parameter/app/x"), parameter("/app/x"), parameter("/app/none")}
+	needs := []secrets.Request{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"), parameter("arn:aws:ssm:us-east-1:123456789012:parameter/app/x"), parameter("/app/x"), parameter("/app/none")}
 	want := []string{"a,b,c", "third", "newest", "newest", "newest", ""}
 	for i := range 20 {
 		name := fmt.Sprintf("/many/%02d", i)
@@ -88,7 +88,7 @@ func TestParametersAreAskedForByTens(t *testing.T) {
 		t.Errorf("region %s", a.Region())
 	}
 	for i, got := range a.Lookup(t.Context(), needs) {
-		if missing := needs[i].Ref == "/app/none"; got.Value != want[i] || got.Missing() != missing || !missing && got.Err != nil {
+		if missing := needs[i].Ref == "/app/none"; got.Value.Reveal() != want[i] || got.Missing() != missing || !missing && got.Err != nil {
 			t.Errorf("%s: got %+v, want %q", needs[i].Ref, got, want[i])
 		}
 	}
@@ -121,18 +121,18 @@ func TestSecretsAreAskedForOnceEach(t *testing.T) {
 		{"team/app:user::0a1b", "by id", `{"user":"by id"}`, ""},
 		{arn + ":user", "admin", whole, ""},
 		{"team/app:none", "", whole, "has no key none"},
-		{"team/app:user:AWSPREVIOUS", "", "old", "no JSON object"},
+		{"team/app:user:AWSPREVIOUS", "", "old", "not a JSON object"},
 		{"bytes", "", "", "only a SecretBinary"},
 		{"none", "", "", "not found"},
 		{"a:b:c:d", "", "", "a version-stage and a version-id"},
 	}
-	var needs []secrets.Need
+	var needs []secrets.Request
 	for _, test := range tests {
 		needs = append(needs, secret(test.ref))
 	}
 	for i, got := range open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), needs) {
 		test := tests[i]
-		if got.Value != test.value || got.Whole != test.whole || test.err == "" && got.Err != nil || test.err != "" && !strings.Contains(fmt.Sprint(got.Err), test.err) {
+		if got.Value.Reveal() != test.value || got.Whole.Reveal() != test.whole || test.err == "" && got.Err != nil || test.err != "" && !strings.Contains(fmt.Sprint(got.Err), test.err) {
 			t.Errorf("%s: got %+v, want %+v", test.ref, got, test)
 		}
 	}
@@ -166,7 +166,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 			s := shell(t, plain)
 			test.change(s)
 			a := open(t, aws.Options{Profile: test.profile, Patience: 300 * time.Millisecond})
-			for _, got := range a.Lookup(t.Context(), []secrets.Need{parameter("/a"), secret("b")}) {
+			for _, got := range a.Lookup(t.Context(), []secrets.Request{parameter("/a"), secret("b")}) {
 				for _, want := range test.want {
 					if got.Err == nil || !strings.Contains(got.Err.Error(), want) {
 						t.Errorf("got %v, want %q", got.Err, want)
@@ -183,7 +183,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 func TestAnAnswerThatIsTooBusyForAMomentIsWaitedFor(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Throttled = map[string]string{"/a": "x"}, map[string]int{"GetParameters": 2}
-	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Need{parameter("/a")})[0]; got.Value != "x" {
+	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]; got.Value.Reveal() != "x" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -191,7 +191,7 @@ func TestAnAnswerThatIsTooBusyForAMomentIsWaitedFor(t *testing.T) {
 func TestAnAnswerWithoutANameIsNotTakenForAnEmptyValue(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Forgotten = map[string]string{"/a": "x"}, map[string]bool{"/a": true}
-	got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Need{parameter("/a")})[0]
+	got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]
 	if got.Err == nil || got.Missing() || !strings.Contains(got.Err.Error(), "does not say anything of /a") {
 		t.Errorf("got %+v", got)
 	}
@@ -203,7 +203,7 @@ func TestLookingUpEndsWithItsContext(t *testing.T) {
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(100*time.Millisecond, func() { cancel(stopped) })
-	if got := open(t, aws.Options{Profile: "dev"}).Lookup(ctx, []secrets.Need{parameter("/a")})[0]; !errors.Is(got.Err, stopped) {
+	if got := open(t, aws.Options{Profile: "dev"}).Lookup(ctx, []secrets.Request{parameter("/a")})[0]; !errors.Is(got.Err, stopped) {
 		t.Errorf("got %v", got.Err)
 	}
 }

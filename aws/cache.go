@@ -84,7 +84,7 @@ const (
 func (c *bucketCache) Find(ctx context.Context, n cache.Name) (*cache.Entry, error) {
 	dir := c.dir(n.Scope, n.Version(), n.Arch)
 	e, err := c.head(ctx, c.object(dir, n.Key))
-	if !errors.Is(err, cache.ErrNone) || n.Key == "" {
+	if !errors.Is(err, cache.ErrNotFound) || n.Key == "" {
 		return e, err
 	}
 	for _, prefix := range n.Fallbacks {
@@ -95,18 +95,18 @@ func (c *bucketCache) Find(ctx context.Context, n cache.Name) (*cache.Entry, err
 		if newest == "" {
 			continue
 		}
-		if e, err := c.head(ctx, newest); !errors.Is(err, cache.ErrNone) { // or it was removed meanwhile
+		if e, err := c.head(ctx, newest); !errors.Is(err, cache.ErrNotFound) { // or it was removed meanwhile
 			return e, err
 		}
 	}
-	return nil, cache.ErrNone
+	return nil, cache.ErrNotFound
 }
 
 // head returns what is said of an object.
 func (c *bucketCache) head(ctx context.Context, object string) (*cache.Entry, error) {
 	got, err := c.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &c.bucket, Key: &object})
 	if isMissing(err) {
-		return nil, cache.ErrNone
+		return nil, cache.ErrNotFound
 	}
 	if err != nil {
 		return nil, c.explain(ctx, "HeadObject", err)
@@ -121,7 +121,7 @@ func (c *bucketCache) head(ctx context.Context, object string) (*cache.Entry, er
 	e := &cache.Entry{ID: object, Key: said(metaKey), Image: said(metaImage), Build: said(metaBuild), Size: sdk.ToInt64(got.ContentLength), Packed: true}
 	e.Saved = sdk.ToTime(got.LastModified)
 	if seconds, err := strconv.ParseFloat(got.Metadata[metaCold], 64); err == nil {
-		e.Cold = time.Duration(seconds * float64(time.Second))
+		e.UncachedDuration = time.Duration(seconds * float64(time.Second))
 	}
 	return e, nil
 }
@@ -176,11 +176,11 @@ func (o *opened) Close() error { return errors.Join(o.ReadCloser.Close(), o.body
 
 // Save keeps an entry. See cache.Store. It is one upload in parts, which S3 shows when
 // it is whole, or not at all.
-func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader) (*cache.Entry, error) {
+func (c *bucketCache) Save(ctx context.Context, s cache.SaveRequest, files io.Reader) (*cache.Entry, error) {
 	e := s.Entry
 	e.ID, e.Packed = c.object(c.dir(e.Scope, e.Version, e.Arch), e.Key), true
 	if e.Key != "" {
-		if _, err := c.head(ctx, e.ID); !errors.Is(err, cache.ErrNone) {
+		if _, err := c.head(ctx, e.ID); !errors.Is(err, cache.ErrNotFound) {
 			if err == nil {
 				err = cache.ErrImmutable
 			}
@@ -193,7 +193,7 @@ func (c *bucketCache) Save(ctx context.Context, s cache.Saving, files io.Reader)
 	input := &transfermanager.UploadObjectInput{
 		Bucket: &c.bucket, Key: &e.ID, Body: counted, ContentType: sdk.String("application/zstd"), Metadata: map[string]string{
 			metaKey: url.QueryEscape(e.Key), metaImage: url.QueryEscape(e.Image), metaBuild: url.QueryEscape(e.Build),
-			metaCold: strconv.FormatFloat(e.Cold.Seconds(), 'f', -1, 64), metaSaved: e.Saved.UTC().Format(time.RFC3339),
+			metaCold: strconv.FormatFloat(e.UncachedDuration.Seconds(), 'f', -1, 64), metaSaved: e.Saved.UTC().Format(time.RFC3339),
 		},
 	}
 	if e.Key != "" {

@@ -25,8 +25,8 @@ const abreast = 8
 
 // Lookup asks Parameter Store, ten values in a request, and Secrets Manager, each
 // secret once. See secrets.Store.
-func (a *Account) Lookup(ctx context.Context, needs []secrets.Need) []secrets.Answer {
-	answers := make([]secrets.Answer, len(needs))
+func (a *Account) Lookup(ctx context.Context, needs []secrets.Request) []secrets.Result {
+	answers := make([]secrets.Result, len(needs))
 	parameters, others := map[string][]int{}, map[secrets.Reference][]int{}
 	for i, n := range needs {
 		answers[i].From, answers[i].AWS = a.String(), true
@@ -77,10 +77,10 @@ func sorted(all map[string][]int) []string {
 }
 
 // parameters asks for some names, and writes the answers to their places.
-func (a *Account) parameters(ctx context.Context, names []string, places map[string][]int, answers []secrets.Answer) {
+func (a *Account) parameters(ctx context.Context, names []string, places map[string][]int, answers []secrets.Result) {
 	set := func(name, value string, err error) {
 		for _, i := range places[name] {
-			answers[i].Value, answers[i].Err = value, err
+			answers[i].Value, answers[i].Err = secrets.NewValue(value), err
 		}
 	}
 	out, err := ssm.NewFromConfig(a.config).GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: sdk.Bool(true)})
@@ -140,12 +140,12 @@ func (a *Account) secret(ctx context.Context, client *secretsmanager.Client, ref
 }
 
 // partOf is the answer to a need whose secret was asked for.
-func (a *Account) partOf(text string, err error, need secrets.Need) secrets.Answer {
+func (a *Account) partOf(text string, err error, need secrets.Request) secrets.Result {
 	ref, _ := secrets.ParseReference(need.Ref)
-	answer := secrets.Answer{Value: text, From: a.String(), AWS: true, Err: err}
+	answer := secrets.Result{Value: secrets.NewValue(text), From: a.String(), AWS: true, Err: err}
 	if err == nil && ref.JSONKey != "" {
-		answer.Whole = text
-		answer.Value, answer.Err = secrets.Part(text, ref.JSONKey, need.Ref)
+		part, err := secrets.Part(text, ref.JSONKey, need.Ref)
+		answer.Whole, answer.Value, answer.Err = secrets.NewValue(text), secrets.NewValue(part), err
 	}
 	return answer
 }

@@ -1,9 +1,13 @@
-// Package cache keeps files from one build to the next: the section cache of a
-// buildspec.
+// Package cache keeps the files of a buildspec's cache section from one build to the next.
 //
-// A Store has entries. Each is whole and never changes: a build that saves makes a
-// new one. What goes in and comes out is a tar stream whose names begin with
-// src/, for what is in the source's directory, or root/, for everything else.
+// A Store has entries, which are immutable: a build that saves creates a new one. Files go
+// in and out as a tar stream whose names begin with src/, for files of the source, or
+// root/, for all others. Local is a Store in a directory of the host; package aws has one
+// in S3.
+//
+// Paths maps paths of a container to these names. Extraction converts the stream of an
+// entry for a container, and Packer collects the changed files of a container. The package
+// does not decide when a cache is restored or saved.
 package cache
 
 import (
@@ -18,103 +22,103 @@ import (
 	"time"
 )
 
-// Beginnings of names in an entry.
+// First elements of names in an entry.
 const (
-	Source = "src"  // below it, names relative to the source's directory
-	Root   = "root" // below it, absolute names
+	Source = "src"  // parent of names relative to the source's directory
+	Root   = "root" // parent of absolute names
 )
 
-// Name says which cache is meant.
+// Name identifies a cache.
 type Name struct {
-	Scope     string   // whose: a project's, or a namespace that projects share
-	Paths     []string // as the buildspec has them; other paths are another cache (documented)
-	Arch      string   // of the build, such as amd64
-	Key       string   // empty for none: then there is one entry, which is replaced
-	Fallbacks []string // beginnings of keys, tried in order; without Key they do not count (documented)
+	Scope     string   // owner: a project, or a namespace that projects share
+	Paths     []string // of the buildspec; different paths are different caches (documented)
+	Arch      string   // architecture of the build, such as amd64
+	Key       string   // may be empty: then there is one entry, which each save replaces
+	Fallbacks []string // prefixes of keys, tried in order; ignored without Key (documented)
 }
 
-// Version tells caches of other paths apart: 16 hexadecimal digits. The order of
-// the paths does not count.
+// Version identifies the paths of a name by 16 hexadecimal digits. It does not depend on
+// their order.
 func (n Name) Version() string {
 	paths := slices.Compact(slices.Sorted(slices.Values(n.Paths)))
-	text, _ := json.Marshal(paths) // of texts, which cannot fail
+	text, _ := json.Marshal(paths) // strings can always be marshaled
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }
 
-// Entry is one cache that is kept.
+// Entry is one cache in a store.
 type Entry struct {
-	ID      string        `json:"-"` // in its store
-	Scope   string        `json:"scope"`
-	Version string        `json:"version"` // Name.Version
-	Paths   []string      `json:"paths"`
-	Arch    string        `json:"arch"`
-	Key     string        `json:"key,omitempty"`
-	Image   string        `json:"image"` // the build ran in
-	Build   string        `json:"build"` // that saved it, as ID of the service's
-	Saved   time.Time     `json:"saved"`
-	Cold    time.Duration `json:"cold"`   // what the commands took without a cache; 0 where not known
-	Files   int           `json:"files"`  // without directories
-	Size    int64         `json:"size"`   // bytes, of their content
-	Placed  bool          `json:"placed"` // the directories around its files are known too
-	Index   string        `json:"index"`  // SHA-256 of the list of files, in hexadecimal digits
+	ID               string        `json:"-"` // unique in its store
+	Scope            string        `json:"scope"`
+	Version          string        `json:"version"` // Name.Version
+	Paths            []string      `json:"paths"`
+	Arch             string        `json:"arch"`
+	Key              string        `json:"key,omitempty"`
+	Image            string        `json:"image"` // of the build that saved it
+	Build            string        `json:"build"` // ID of the build that saved it
+	Saved            time.Time     `json:"saved"`
+	UncachedDuration time.Duration `json:"cold"`   // of the commands of a build without a cache; 0 if unknown
+	Files            int           `json:"files"`  // number of files and links, without directories
+	Size             int64         `json:"size"`   // total size of the files, in bytes
+	HasParentDirs    bool          `json:"placed"` // it has all directories above its files
+	Index            string        `json:"index"`  // SHA-256 of the list of files, in hexadecimal digits
 
-	Packed bool      `json:"-"` // Size is that of the packed stream, and Files is not known
-	Used   time.Time `json:"-"` // when it was last restored; else when it was saved
-	Hits   int       `json:"-"` // how often
-	Broken string    `json:"-"` // why it cannot be used; empty where nothing is known to be wrong
+	Packed bool      `json:"-"` // Size is the size of the packed stream; Files is unknown
+	Used   time.Time `json:"-"` // time of the last restore, else of the save
+	Hits   int       `json:"-"` // number of restores
+	Broken string    `json:"-"` // reason why it cannot be used; empty if it can
 
 	list []File
 	dir  string
-	lost bool // it is of no use to anybody
+	lost bool // its description is damaged, so that no program can use it
 }
 
-// Saving is an entry to be saved.
-type Saving struct {
-	Entry        // without ID, Files, Size and Index
-	Base  *Entry // an entry of the same store some files are taken from; nil for none
-	Kept  []string
-	Near  []Near // files that are copied from this machine; a Local has use for them
+// SaveRequest is an entry to save.
+type SaveRequest struct {
+	Entry             // without ID, Files, Size and Index
+	Base  *Entry      // an entry of the same store that has the files of Kept; may be nil
+	Kept  []string    // names of files that have not changed since Base
+	Local []LocalFile // files to copy from the host; only Local supports them
 }
 
-// Near is a file of an entry that is on this machine already: below a directory, at a
-// name that leads nowhere else.
-type Near struct {
+// LocalFile is a file of an entry that is available on the host: below the directory Dir,
+// with the slash-separated name At. Links in At are not followed out of Dir.
+type LocalFile struct {
 	File
 	Dir, At string
 }
 
-// Store keeps entries. Its methods may be used by several builds at once.
+// Store keeps entries. It may be used by several builds concurrently.
 type Store interface {
-	// Find returns the entry with the name's key, or the newest one whose key begins
-	// with a fallback key. It stays there until Close. Where there is none, the error
-	// is ErrNone, or wraps it and says why.
+	// Find returns the entry with the name's key, else the newest entry whose key begins
+	// with a fallback key. The entry is not removed until Close. The error is or wraps
+	// ErrNotFound if there is no such entry.
 	Find(ctx context.Context, n Name) (*Entry, error)
-	// Open returns the files of an entry that Find returned as a tar stream.
+	// Open returns the files of an entry from Find as a tar stream.
 	Open(ctx context.Context, e *Entry) (io.ReadCloser, error)
-	// Save keeps a new entry: the files of a tar stream, and those of s.Kept that
-	// s.Base has. It is there whole or not at all. An entry with a key that is kept
-	// already is not replaced: the error is ErrImmutable.
-	Save(ctx context.Context, s Saving, files io.Reader) (*Entry, error)
-	// Close lets go of the entries that were found.
+	// Save creates an entry from a tar stream and the files of s.Kept and s.Local. A
+	// failed Save leaves no entry. An existing entry with the same key is not replaced:
+	// the error is ErrImmutable. It wraps ErrNotLocal if a file of s.Local has changed.
+	Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entry, error)
+	// Close releases the entries that Find has returned.
 	Close() error
 }
 
 // Errors of stores.
 var (
-	ErrNone      = errors.New("nothing is kept")
-	ErrImmutable = errors.New("a cache with this key is kept already")
-	ErrNotNear   = errors.New("a file on this machine is another one")
-	ErrBroken    = errors.New("the cache is not whole")
+	ErrNotFound  = errors.New("no cache found")
+	ErrImmutable = errors.New("a cache with this key already exists")
+	ErrNotLocal  = errors.New("a file on the host has changed")
+	ErrBroken    = errors.New("the cache is incomplete")
 )
 
-// Choose returns the entry that a name finds among these, all of its scope, version
-// and architecture; nil for none.
+// Choose returns the entry that Find returns for a name, or nil. all are the entries of
+// the name's scope, version and architecture.
 func Choose(n Name, all []*Entry) *Entry {
-	newest := func(is func(key string) bool) *Entry {
+	newest := func(matches func(key string) bool) *Entry {
 		var best *Entry
 		for _, e := range all {
-			if is(e.Key) && (best == nil || e.Saved.After(best.Saved)) {
+			if matches(e.Key) && (best == nil || e.Saved.After(best.Saved)) {
 				best = e
 			}
 		}

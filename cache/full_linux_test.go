@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestAFullDiskLeavesTheOldOne(t *testing.T) {
+func TestSave_FullDiskKeepsPrevious(t *testing.T) {
 	p := newPlace(t)
 	if err := syscall.Mount("tmpfs", p.dir, "tmpfs", 0, "size=256k"); err != nil {
 		if os.Geteuid() == 0 && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != "" {
@@ -19,7 +19,8 @@ func TestAFullDiskLeavesTheOldOne(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(p.dir, syscall.MNT_DETACH) })
 	p.save(t, name, "src/deps/x", "old")
-	if _, err := p.open(t).Save(t.Context(), p.saving(name), stream(t, "src/deps/x", strings.Repeat("x", 1<<20))); !errors.Is(err, syscall.ENOSPC) {
+	large := stream(t, "src/deps/x", strings.Repeat("x", 1<<20))
+	if _, err := p.open(t).Save(t.Context(), p.saving(name), large); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v, want that the disk is full", err)
 	}
 	s := p.open(t)

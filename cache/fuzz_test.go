@@ -11,10 +11,13 @@ import (
 	"testing"
 )
 
-// FuzzUnpack: whatever a stream holds, all is written below the directory.
+// FuzzUnpack checks that a stream writes only below the directory.
 func FuzzUnpack(f *testing.F) {
 	for _, headers := range [][]tar.Header{
-		{{Name: "src/a", Typeflag: tar.TypeReg}, {Name: "root/b", Typeflag: tar.TypeDir}, {Name: "src/h", Typeflag: tar.TypeLink, Linkname: "src/a"}},
+		{
+			{Name: "src/a", Typeflag: tar.TypeReg}, {Name: "root/b", Typeflag: tar.TypeDir},
+			{Name: "src/h", Typeflag: tar.TypeLink, Linkname: "src/a"},
+		},
 		{{Name: "src/l", Typeflag: tar.TypeSymlink, Linkname: "../.."}, {Name: "src/l/x", Typeflag: tar.TypeReg}},
 	} {
 		var b bytes.Buffer
@@ -51,7 +54,7 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// FuzzIndex: whatever a list of files holds, reading it ends.
+// FuzzIndex checks that reading a list of files ends.
 func FuzzIndex(f *testing.F) {
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode([]File{{Name: "src/a", Kind: tar.TypeReg}}); err != nil {

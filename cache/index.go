@@ -20,27 +20,29 @@ import (
 
 // File is one file, directory or link of an entry.
 type File struct {
-	Name     string // slash-separated; begins with src or root
-	Kind     byte   // as a tar stream has it: tar.TypeReg, TypeDir, TypeSymlink or TypeLink
-	Mode     int64  // permissions, and the bits for setuid, setgid and sticky, as a tar stream has them
+	Name     string // slash-separated; begins with Source or Root
+	Kind     byte   // tar.TypeReg, TypeDir, TypeSymlink or TypeLink
+	Mode     int64  // permissions, setuid, setgid and sticky, as in a tar stream
 	UID, GID int
 	Size     int64  // bytes
-	Time     int64  // of its content's last change, nanoseconds since 1970
-	Link     string // where a symbolic link leads, or the name of the file of a hard link
+	Time     int64  // of the last change of its content, nanoseconds since 1970
+	Link     string // target of a symbolic link, or name of the file of a hard link
 }
 
-// FileOf is a file as an entry of a tar stream says it.
+// FileOf returns the file of a tar header.
 func FileOf(h *tar.Header) File {
 	const bits = 0o7777
 	return File{
-		Name: h.Name, Kind: h.Typeflag, Mode: h.Mode & bits, UID: h.Uid, GID: h.Gid, Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
+		Name: h.Name, Kind: h.Typeflag, Mode: h.Mode & bits, UID: h.Uid, GID: h.Gid,
+		Size: h.Size, Time: h.ModTime.UnixNano(), Link: h.Linkname,
 	}
 }
 
-// Header is the file as an entry of a tar stream; only a regular file has a size there.
+// Header returns the tar header of a file. Only a regular file has a size in it.
 func (f File) Header() *tar.Header {
 	h := &tar.Header{
-		Name: f.Name, Typeflag: f.Kind, Mode: f.Mode, Uid: f.UID, Gid: f.GID, ModTime: time.Unix(0, f.Time), Linkname: f.Link, Format: tar.FormatPAX,
+		Name: f.Name, Typeflag: f.Kind, Mode: f.Mode, Uid: f.UID, Gid: f.GID,
+		ModTime: time.Unix(0, f.Time), Linkname: f.Link, Format: tar.FormatPAX,
 	}
 	if f.Kind == tar.TypeReg {
 		h.Size = f.Size
@@ -48,15 +50,15 @@ func (f File) Header() *tar.Header {
 	return h
 }
 
-// indexName is the list of an entry's files, and entryName what is said of it all.
+// Files in the directory of an entry, next to the cached files.
 const (
-	indexName = "index"
-	entryName = "entry.json"
-	usedName  = "used.json"
+	indexName = "index"      // the list of files
+	entryName = "entry.json" // the Entry
+	usedName  = "used.json"  // the time of the last restore, which changes
 	lockName  = "lock"
 )
 
-// writeIndex writes the list of files and returns its hash.
+// writeIndex writes the list of files and returns its SHA-256.
 func writeIndex(dir string, files []File) (string, error) {
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(files); err != nil {
@@ -66,14 +68,14 @@ func writeIndex(dir string, files []File) (string, error) {
 	return hex.EncodeToString(sum[:]), os.WriteFile(filepath.Join(dir, indexName), b.Bytes(), 0o600)
 }
 
-// readIndex reads a list of files that has this hash.
+// readIndex reads a list of files, which must have this hash.
 func readIndex(dir, hash string) ([]File, error) {
 	text, err := regular.Read(filepath.Join(dir, indexName), maxIndex)
 	if err != nil {
 		return nil, err
 	}
 	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != hash {
-		return nil, fmt.Errorf("%w: its list of files has changed", ErrBroken)
+		return nil, fmt.Errorf("%w: its list of files was changed", ErrBroken)
 	}
 	var files []File
 	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&files); err != nil {
@@ -82,8 +84,8 @@ func readIndex(dir, hash string) ([]File, error) {
 	return files, validList(files)
 }
 
-// validList returns an error unless each name stays below the entry's directory and
-// stands in a directory of the list: what check has looked at cannot lead elsewhere.
+// validList returns an error unless each name is below the entry's directory and its
+// parent is a directory of the list. So no link of the entry can be the parent of a name.
 func validList(files []File) error {
 	dirs := map[string]bool{".": true}
 	for _, f := range files {
@@ -99,20 +101,21 @@ func validList(files []File) error {
 	return nil
 }
 
-// checkers is how many files of an entry are looked at at once.
-const checkers = 4
+// maxCheckers is the number of files that are checked concurrently.
+const maxCheckers = 4
 
-// check looks whether all files of an entry are there as they were saved; their
-// content is not read.
+// check returns an error that wraps ErrBroken unless all files of an entry exist with
+// their type, size and time. It does not read their content.
 func (e *Entry) check() error {
 	var group sync.WaitGroup
-	errs := make([]error, checkers)
-	share := len(e.list)/checkers + 1
-	for i := range checkers {
-		group.Go(func() { errs[i] = checkFiles(e.dir, e.list[min(i*share, len(e.list)):min((i+1)*share, len(e.list))]) })
+	errs := make([]error, maxCheckers)
+	share := len(e.list)/maxCheckers + 1
+	for i := range maxCheckers {
+		part := e.list[min(i*share, len(e.list)):min((i+1)*share, len(e.list))]
+		group.Go(func() { errs[i] = checkFiles(e.dir, part) })
 	}
 	group.Wait()
-	for _, err := range errs { // one is enough to tell
+	for _, err := range errs { // the first is enough for a message
 		if err != nil {
 			return err
 		}
@@ -130,7 +133,7 @@ func checkFiles(dir string, files []File) error {
 		case f.Kind == tar.TypeDir && !info.IsDir(),
 			f.Kind == tar.TypeSymlink && info.Mode()&os.ModeSymlink == 0,
 			f.Kind == tar.TypeReg && !info.Mode().IsRegular():
-			return fmt.Errorf("%w: %s is something else now", ErrBroken, f.Name)
+			return fmt.Errorf("%w: %s has another type", ErrBroken, f.Name)
 		case f.Kind == tar.TypeReg && (info.Size() != f.Size || info.ModTime().UnixNano() != f.Time):
 			return fmt.Errorf("%w: %s has changed", ErrBroken, f.Name)
 		}
@@ -138,25 +141,26 @@ func checkFiles(dir string, files []File) error {
 	return nil
 }
 
-// List returns what is in an entry that was found; its names are sorted, so that a
-// directory comes before what is in it.
+// List returns the files of an entry from Find, sorted by name: a directory comes before
+// its content. The caller must not change it.
 func (e *Entry) List() []File { return e.list }
 
-// Exact reports whether the host's directory has the files with the owners and modes they
-// have inside, where its own user is root there.
+// Exact reports whether the files in Dir have the owners and modes of the container if the
+// user of this program is mapped to root there.
 func (e *Entry) Exact() bool {
 	if os.Geteuid() == 0 {
 		return true
 	}
 	for _, f := range e.list {
-		if f.UID != 0 || f.GID != 0 || f.Mode&0o7000 != 0 || f.Mode&0o400 == 0 || f.Kind == tar.TypeDir && f.Mode&0o100 == 0 {
+		changed := f.Mode&0o7000 != 0 || f.Mode&0o400 == 0 || f.Kind == tar.TypeDir && f.Mode&0o100 == 0
+		if f.UID != 0 || f.GID != 0 || changed { // see writer.mode
 			return false
 		}
 	}
 	return true
 }
 
-// String says how much an entry is, for a person.
+// String returns the number and size of an entry's files.
 func (e *Entry) String() string {
 	if e.Packed {
 		return units.HumanSizeWithPrecision(float64(e.Size), 3) + " packed"
@@ -168,6 +172,6 @@ func (e *Entry) String() string {
 	return fmt.Sprintf("%d %s, %s", e.Files, noun, units.HumanSizeWithPrecision(float64(e.Size), 3))
 }
 
-// Dir is the directory of the host that has the files of an entry, under their names;
-// empty where the store has none.
+// Dir returns the directory of the host that has the files of an entry, or "" if the store
+// does not keep them as files.
 func (e *Entry) Dir() string { return e.dir }

@@ -20,46 +20,47 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Local keeps entries in a directory of this machine: in it one for each scope, and
-// in that one for each entry, with its files as they are.
+// Local is a Store in a directory of the host. The directory has a subdirectory for each
+// scope, and that one for each entry, with the cached files as they are. Several processes
+// may use the directory: locks protect entries in use and new entries.
 type Local struct {
 	dir   string
 	now   func() time.Time
-	say   func(format string, args ...any)
+	warnf func(format string, args ...any)
 	limit int64
 
 	mu    sync.Mutex
-	held  []*flock.Flock // of entries that are in use
-	stale []*Entry       // replaced while they were
-	saved string         // ID of the last one that was
+	held  []*flock.Flock // locks of entries in use
+	stale []*Entry       // replaced while in use
+	saved string         // ID of the last saved entry
 }
 
-// Options are what a Local needs to know.
+// Options configures a Local.
 type Options struct {
-	Dir   string // absolute; made where it is missing
+	Dir   string // absolute; created if it is missing
 	Now   func() time.Time
-	Say   func(format string, args ...any) // told what is not as it should be; may be nil
-	Limit int64                            // bytes of all entries; what was not used for the longest time goes first. 0 for no limit
+	Warnf func(format string, args ...any) // reports damaged entries; may be nil
+	Limit int64                            // total size of all entries in bytes, see Evict; 0 for no limit
 }
 
-// NewLocal returns the store in a directory.
+// NewLocal returns the store in a directory. It does not access the directory.
 func NewLocal(o Options) *Local {
-	if o.Say == nil {
-		o.Say = func(string, ...any) {}
+	if o.Warnf == nil {
+		o.Warnf = func(string, ...any) {}
 	}
-	return &Local{dir: o.Dir, now: o.Now, say: o.Say, limit: o.Limit}
+	return &Local{dir: o.Dir, now: o.Now, warnf: o.Warnf, limit: o.Limit}
 }
 
-// Beginnings of names in the directory of a scope.
+// Prefixes of names in the directory of a scope.
 const (
-	entryPrefix  = "entry-"
-	savingPrefix = "saving-"         // is not whole yet
-	goingPrefix  = "removing-entry-" // is not whole any more
+	entryPrefix    = "entry-"
+	savingPrefix   = "saving-"         // not complete yet
+	removingPrefix = "removing-entry-" // partly removed
 )
 
-// Find returns an entry. See Store. One that is not whole is told, and left out.
+// Find implements Store. Incomplete entries are reported and ignored.
 func (l *Local) Find(_ context.Context, n Name) (*Entry, error) {
-	all, elsewhere := l.candidates(n)
+	all, otherArch := l.candidates(n)
 	for {
 		e := Choose(n, all)
 		if e == nil {
@@ -69,33 +70,33 @@ func (l *Local) Find(_ context.Context, n Name) (*Entry, error) {
 		if err == nil {
 			return e, nil
 		}
-		l.say("The cache of %s is left out: %v.", e.Saved.Format(time.DateTime), err)
+		l.warnf("Cache of %s ignored: %v.", e.Saved.Format(time.DateTime), err)
 		all = slices.DeleteFunc(all, func(other *Entry) bool { return other == e })
 	}
-	if elsewhere != "" {
-		return nil, fmt.Errorf("%w for %s, but for %s", ErrNone, n.Arch, elsewhere)
+	if otherArch != "" {
+		return nil, fmt.Errorf("%w for %s, only for %s", ErrNotFound, n.Arch, otherArch)
 	}
-	return nil, ErrNone
+	return nil, ErrNotFound
 }
 
-// candidates returns the entries a name may find, and an architecture that has some
-// of them for another machine.
-func (l *Local) candidates(n Name) (all []*Entry, elsewhere string) {
+// candidates returns the entries with a name's scope, version and architecture, and
+// another architecture for which the name has an entry.
+func (l *Local) candidates(n Name) (all []*Entry, otherArch string) {
 	for _, e := range l.scope(n.Scope) {
 		switch {
 		case e.Broken != "":
-			l.say("A cache is left out: %s.", e.Broken)
+			l.warnf("Cache ignored: %s.", e.Broken)
 		case e.Version != n.Version():
 		case e.Arch == n.Arch:
 			all = append(all, e)
 		case Choose(n, []*Entry{e}) != nil:
-			elsewhere = e.Arch
+			otherArch = e.Arch
 		}
 	}
-	return all, elsewhere
+	return all, otherArch
 }
 
-// hold takes an entry into use, and sees whether it is whole.
+// hold locks an entry against removal and checks its files.
 func (l *Local) hold(e *Entry) error {
 	lock, err := newLock(filepath.Join(e.dir, lockName), os.O_CREATE|os.O_RDONLY)
 	if err != nil {
@@ -114,17 +115,18 @@ func (l *Local) hold(e *Entry) error {
 		return err
 	}
 	e.Hits++
-	_ = writeJSON(e.dir, usedName, used{l.now(), e.Hits}) // on a full disk, or another's
+	// A full disk or a read-only directory does not prevent the restore.
+	_ = writeJSON(e.dir, usedName, used{l.now(), e.Hits})
 	return nil
 }
 
-// used is when an entry was restored last, and how often.
+// used has the time of an entry's last restore and the number of restores.
 type used struct {
 	Last time.Time `json:"last"`
 	Hits int       `json:"hits"`
 }
 
-// writeJSON writes a file in one step.
+// writeJSON writes a file atomically.
 func writeJSON(dir, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -144,7 +146,7 @@ func writeJSON(dir, name string, value any) error {
 	return nil
 }
 
-// scope returns the entries of a scope, and those that cannot be read as Broken.
+// scope returns the entries of a scope. Entries that cannot be read are Broken.
 func (l *Local) scope(scope string) []*Entry {
 	var all []*Entry
 	for _, dir := range l.inScope(scope, entryPrefix) {
@@ -179,7 +181,7 @@ func readEntry(dir string) *Entry {
 	return e
 }
 
-// Open streams an entry. See Store.
+// Open implements Store.
 func (l *Local) Open(_ context.Context, e *Entry) (io.ReadCloser, error) {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(e.stream(w)) }()
@@ -212,7 +214,8 @@ func (e *Entry) streamFile(w *tar.Writer, f File) error {
 	return err
 }
 
-// Close lets go of what was found. See Store.
+// Close implements Store. It also removes replaced entries and evicts others, which may
+// have been in use by this build until now.
 func (l *Local) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -221,9 +224,9 @@ func (l *Local) Close() error {
 		errs = append(errs, lock.Close())
 	}
 	for _, e := range l.stale {
-		_ = l.remove(e) // one that others use goes with the next entry that is saved
+		_ = l.remove(e) // if another build uses it, the next save removes it
 	}
-	if l.saved != "" { // what is too much may have been in use here
+	if l.saved != "" {
 		_, err := l.Evict(l.limit, l.saved)
 		errs = append(errs, err)
 	}

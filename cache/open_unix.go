@@ -4,5 +4,5 @@ package cache
 
 import "syscall"
 
-// nonblocking keeps the opening of a pipe from waiting for somebody who writes.
+// nonblocking makes opening a named pipe return without a writer.
 const nonblocking = syscall.O_NONBLOCK

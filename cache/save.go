@@ -16,8 +16,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Save keeps an entry. See Store.
-func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, error) {
+// Save implements Store.
+func (l *Local) Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entry, error) {
 	scope, err := l.makeScope(s.Scope)
 	if err != nil {
 		return nil, err
@@ -38,15 +38,15 @@ func (l *Local) Save(ctx context.Context, s Saving, files io.Reader) (*Entry, er
 	l.saved = e.ID
 	l.mu.Unlock()
 	if _, err := l.Evict(l.limit, e.ID); err != nil {
-		l.say("The caches have more than %d bytes: %v.", l.limit, err)
+		l.warnf("Caches are larger than %d bytes: %v.", l.limit, err)
 	}
 	return e, nil
 }
 
-// makeScope makes the directory of a scope, which must not be a link.
+// makeScope creates the directory of a scope, which must not be a link.
 func (l *Local) makeScope(scope string) (string, error) {
 	if !filepath.IsLocal(scope) || filepath.Base(scope) != scope || strings.HasPrefix(scope, ".") {
-		return "", fmt.Errorf("%q cannot be the name of a cache", scope)
+		return "", fmt.Errorf("%q is not a valid name of a cache", scope)
 	}
 	if err := Claim(l.dir); err != nil {
 		return "", err
@@ -56,37 +56,38 @@ func (l *Local) makeScope(scope string) (string, error) {
 		return "", err
 	}
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-		return "", errors.Join(err, fmt.Errorf("%s is not a directory; remove it, or choose another directory of caches", dir))
+		wrong := fmt.Errorf("%s is not a directory; remove it, or choose another directory of caches", dir)
+		return "", errors.Join(err, wrong)
 	}
 	return dir, nil
 }
 
-// lockPause is how long a lock that another process holds is left alone.
-const lockPause = 10 * time.Millisecond
+// lockInterval is the time between two attempts to take a lock.
+const lockInterval = 10 * time.Millisecond
 
-// turn takes the lock of a scope, and waits for it until ctx ends.
-func (l *Local) turn(ctx context.Context, scope string) (*flock.Flock, error) {
-	turn, err := newLock(filepath.Join(scope, lockName), os.O_CREATE|os.O_RDONLY)
+// lockScope takes the lock of a scope. It waits until ctx is done.
+func (l *Local) lockScope(ctx context.Context, scope string) (*flock.Flock, error) {
+	lock, err := newLock(filepath.Join(scope, lockName), os.O_CREATE|os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := turn.TryLockContext(ctx, lockPause); err != nil {
+	if _, err := lock.TryLockContext(ctx, lockInterval); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, errors.Join(err, turn.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
-	return turn, nil
+	return lock, nil
 }
 
-// begin makes a directory for what is saved, which is locked before anybody else may
-// take it for a leftover.
+// begin creates the locked directory of a new entry. It holds the scope's lock until then,
+// so that no other process takes the directory for a leftover, see sweep.
 func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, error) {
-	turn, err := l.turn(ctx, scope)
+	scopeLock, err := l.lockScope(ctx, scope)
 	if err != nil {
 		return "", nil, err
 	}
-	defer turn.Close()
+	defer scopeLock.Close()
 	l.sweep(filepath.Base(scope))
 	dir, err := os.MkdirTemp(scope, savingPrefix)
 	if err != nil {
@@ -102,18 +103,18 @@ func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, 
 	return dir, lock, nil
 }
 
-// fill writes all of an entry.
-func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader) (*Entry, error) {
+// fill writes the files of an entry and its description.
+func (l *Local) fill(ctx context.Context, s SaveRequest, dir string, files io.Reader) (*Entry, error) {
 	w := newWriter(dir)
 	if s.Base != nil {
 		if err := w.keep(s.Base, s.Kept); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.copyNear(s.Near); err != nil {
+	if err := w.copyLocal(s.Local); err != nil {
 		return nil, err
 	}
-	if err := w.unpack(&endedReader{ctx, files}); err != nil {
+	if err := w.unpack(&contextReader{ctx, files}); err != nil {
 		return nil, err
 	}
 	e := s.Entry
@@ -134,27 +135,27 @@ func (l *Local) fill(ctx context.Context, s Saving, dir string, files io.Reader)
 	return &e, writeJSON(dir, entryName, e)
 }
 
-// endedReader reads until its context ends.
-type endedReader struct {
+// contextReader fails when its context is done.
+type contextReader struct {
 	ctx context.Context
 	io.Reader
 }
 
-func (r *endedReader) Read(p []byte) (int, error) {
+func (r *contextReader) Read(p []byte) (int, error) {
 	if r.ctx.Err() != nil {
 		return 0, context.Cause(r.ctx)
 	}
 	return r.Reader.Read(p)
 }
 
-// publish makes an entry one that is found, in the place of those it replaces. Of two
-// builds that save under one key the first one's stays.
+// publish makes a new entry available and removes the entries that it replaces. If two
+// builds save with the same key, the first entry stays.
 func (l *Local) publish(ctx context.Context, scope, dir string, e *Entry) (*Entry, error) {
-	turn, err := l.turn(ctx, scope)
+	scopeLock, err := l.lockScope(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
-	defer turn.Close()
+	defer scopeLock.Close()
 	var replaced []*Entry
 	for _, other := range l.scope(e.Scope) {
 		if other.Version != e.Version || other.Arch != e.Arch || other.Key != e.Key {
@@ -177,7 +178,7 @@ func (l *Local) publish(ctx context.Context, scope, dir string, e *Entry) (*Entr
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, other := range replaced {
-		if errors.Is(l.remove(other), ErrInUse) { // perhaps by this build itself
+		if errors.Is(l.remove(other), ErrInUse) { // by this or another build
 			l.stale = append(l.stale, other)
 		}
 	}
@@ -186,12 +187,12 @@ func (l *Local) publish(ctx context.Context, scope, dir string, e *Entry) (*Entr
 
 // Errors of Remove.
 var (
-	ErrInUse   = errors.New("a build uses it")
-	errUnknown = errors.New("there is no such cache")
+	ErrInUse   = errors.New("in use by a build")
+	errUnknown = errors.New("no such cache")
 )
 
-// Remove removes an entry by its ID. The error wraps fs.ErrNotExist where there is
-// none, and is ErrInUse while a build uses it.
+// Remove removes an entry by its ID. The error wraps fs.ErrNotExist if there is no such
+// entry, and is ErrInUse while a build uses it.
 func (l *Local) Remove(id string) error {
 	for _, e := range l.List() {
 		if e.ID == id {
@@ -203,7 +204,7 @@ func (l *Local) Remove(id string) error {
 
 func (l *Local) remove(e *Entry) error {
 	if !isOurs(e.dir, entryName) {
-		return fmt.Errorf("%s has files that no build has put there; remove it by hand", e.dir)
+		return fmt.Errorf("%s contains files of another program; remove it by hand", e.dir)
 	}
 	lock, err := newLock(filepath.Join(e.dir, lockName), os.O_CREATE|os.O_RDONLY)
 	if err != nil {
@@ -217,14 +218,14 @@ func (l *Local) remove(e *Entry) error {
 	if !locked {
 		return ErrInUse
 	}
-	going := filepath.Join(filepath.Dir(e.dir), goingPrefix+strings.TrimPrefix(filepath.Base(e.dir), entryPrefix))
-	if err := os.Rename(e.dir, going); err != nil {
+	removing := filepath.Join(filepath.Dir(e.dir), removingPrefix+strings.TrimPrefix(filepath.Base(e.dir), entryPrefix))
+	if err := os.Rename(e.dir, removing); err != nil {
 		return err
 	}
-	return removeAll(going)
+	return removeAll(removing)
 }
 
-// List returns all entries, the one used last first.
+// List returns all entries, most recently used first.
 func (l *Local) List() []*Entry {
 	var all []*Entry
 	for _, scope := range l.scopes() {
@@ -234,15 +235,15 @@ func (l *Local) List() []*Entry {
 	return all
 }
 
-// Evict removes what was used the longest time ago, until all others have at most
-// limit bytes, and returns what it removed; 0 is no limit. Entries in use stay, and
-// the one with the ID keep. So does what two entries share, which is counted twice.
+// Evict removes the least recently used entries until the others have at most limit bytes,
+// and returns the removed ones. It does nothing if limit is 0. Entries in use, and the one
+// with the ID keep, are not removed. Files that two entries share are counted twice.
 func (l *Local) Evict(limit int64, keep string) ([]*Entry, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
 	var sum int64
-	var gone []*Entry
+	var removed []*Entry
 	var errs []error
 	for _, e := range l.List() {
 		if e.ID == keep || !e.lost && sum+e.Size <= limit {
@@ -250,39 +251,40 @@ func (l *Local) Evict(limit int64, keep string) ([]*Entry, error) {
 			continue
 		}
 		err := l.remove(e)
-		if errors.Is(err, ErrInUse) || errors.Is(err, fs.ErrNotExist) { // somebody else was faster
+		if errors.Is(err, ErrInUse) || errors.Is(err, fs.ErrNotExist) { // or removed by another process
 			continue
 		}
 		if err == nil {
-			gone = append(gone, e)
+			removed = append(removed, e)
 		}
 		errs = append(errs, err)
 	}
-	return gone, errors.Join(errs...)
+	return removed, errors.Join(errs...)
 }
 
-// Sweep removes what programs left that were killed, and returns how many there were.
+// Sweep removes the leftovers of killed processes and returns their number.
 func (l *Local) Sweep() int {
 	n := 0
 	for _, scope := range l.scopes() {
-		turn, err := newLock(filepath.Join(l.dir, scope, lockName), os.O_RDWR)
+		lock, err := newLock(filepath.Join(l.dir, scope, lockName), os.O_RDWR)
 		if err != nil {
 			continue
 		}
-		if locked, err := turn.TryLock(); err == nil && locked { // else the scope is in use, and is swept by its next build
+		// The next save sweeps a scope that is in use.
+		if locked, err := lock.TryLock(); err == nil && locked {
 			n += l.sweep(scope)
 		}
-		_ = turn.Close()
+		_ = lock.Close()
 	}
 	return n
 }
 
-// sweep removes what was being saved or removed by programs that are gone. The scope's
-// lock is held: a directory is locked while its maker holds that, so one without a
-// lock is a leftover.
+// sweep removes directories whose process was killed while it saved or removed an entry.
+// The caller holds the scope's lock. A process locks its directory while it holds that
+// lock, so a directory without a lock is a leftover.
 func (l *Local) sweep(scope string) int {
 	n := 0
-	for _, dir := range append(l.inScope(scope, savingPrefix), l.inScope(scope, goingPrefix)...) {
+	for _, dir := range append(l.inScope(scope, savingPrefix), l.inScope(scope, removingPrefix)...) {
 		if !isOurs(dir, lockName, entryName) {
 			continue
 		}
@@ -300,8 +302,8 @@ func (l *Local) sweep(scope string) int {
 	return n
 }
 
-// removeAll removes the directory of an entry. The files it is known by go last, so
-// that a removal that was interrupted is continued by the next one.
+// removeAll removes the directory of an entry. The files that identify it are removed
+// last, so that the next sweep continues an interrupted removal.
 func removeAll(dir string) error {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
@@ -315,7 +317,7 @@ func removeAll(dir string) error {
 	return removeTree(dir)
 }
 
-// removeTree removes a directory of which some directories may be closed.
+// removeTree removes a directory, even if some of its directories are not writable.
 func removeTree(dir string) error {
 	if err := os.RemoveAll(dir); err == nil {
 		return nil
@@ -329,7 +331,7 @@ func removeTree(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// Sum is the size of entries, in bytes.
+// Sum returns the total size of entries, in bytes.
 func Sum(all []*Entry) int64 {
 	var sum int64
 	for _, e := range all {

@@ -20,10 +20,10 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-// writer writes the files of an entry below a directory that nobody else knows.
+// writer writes the files of an entry below a directory that no other process uses.
 type writer struct {
 	dir   string
-	root  bool // owners can be kept
+	root  bool // this process may set owners
 	files map[string]File
 
 	buffer []byte
@@ -33,10 +33,10 @@ func newWriter(dir string) *writer {
 	return &writer{dir: dir, root: os.Geteuid() == 0, files: map[string]File{}, buffer: make([]byte, tree.BufferSize)}
 }
 
-// at is where a name stands on the host.
+// at returns the path of a name on the host.
 func (w *writer) at(name string) string { return filepath.Join(w.dir, filepath.FromSlash(name)) }
 
-// unpack writes all of a tar stream.
+// unpack writes the files of a tar stream.
 func (w *writer) unpack(from io.Reader) error {
 	r := tar.NewReader(from)
 	for {
@@ -53,12 +53,12 @@ func (w *writer) unpack(from io.Reader) error {
 	}
 }
 
-// entry writes one entry of a stream. What is no file, directory or link is left
-// out.
+// entry writes one entry of a stream. Other types than files, directories and links are
+// skipped.
 func (w *writer) entry(h *tar.Header, content io.Reader) error {
 	name := path.Clean(h.Name)
 	if !valid(name) {
-		return errors.New("the name is not of a cache")
+		return errors.New("not a valid name in a cache")
 	}
 	f := FileOf(h)
 	f.Name = name
@@ -77,7 +77,7 @@ func (w *writer) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeLink:
 		f.Link = path.Clean(h.Linkname)
 		if w.files[f.Link].Kind != tar.TypeReg {
-			return fmt.Errorf("a link to %s, which is no file of the cache", f.Link)
+			return fmt.Errorf("link to %s, which is not a file of the cache", f.Link)
 		}
 		err = os.Link(w.at(f.Link), w.at(name))
 	default:
@@ -90,14 +90,14 @@ func (w *writer) entry(h *tar.Header, content io.Reader) error {
 	return nil
 }
 
-// valid reports whether a name begins as those of an entry do, and stays there.
+// valid reports whether a name is below Source or Root in its shortest form.
 func valid(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	return (first == Source || first == Root) && !strings.ContainsRune(name, 0) && path.Clean(name) == name
 }
 
-// parents makes the directories a name stands in. They are ours: what was made as
-// anything else is never followed.
+// parents creates the parent directories of a name. A parent that the stream has created
+// as another type is refused, so that no link is followed.
 func (w *writer) parents(name string) error {
 	dir := path.Dir(name)
 	if dir == "." {
@@ -107,7 +107,7 @@ func (w *writer) parents(name string) error {
 	case known && f.Kind == tar.TypeDir:
 		return nil
 	case known:
-		return fmt.Errorf("%s is no directory", dir)
+		return fmt.Errorf("%s is not a directory", dir)
 	}
 	if err := w.parents(dir); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (w *writer) parents(name string) error {
 	return nil
 }
 
-// directory makes one, or gives one that was made for what is in it its own mode.
+// directory creates a directory. If parents has created it, only its metadata follows.
 func (w *writer) directory(name string) error {
 	if w.files[name].Kind == tar.TypeDir {
 		return nil
@@ -134,19 +134,19 @@ func (w *writer) file(f File, content io.Reader) error {
 	}
 	_, err = tree.CopySparse(to, content, w.buffer)
 	if err = errors.Join(err, to.Close()); err != nil {
-		return w.noSpace(err, f)
+		return w.spaceError(err, f)
 	}
-	return w.dress(f)
+	return w.applyMetadata(f)
 }
 
-// noSpace makes an error of a full file system one that says how much was needed.
-func (w *writer) noSpace(err error, f File) error {
+// spaceError adds the needed space to an error of a full file system.
+func (w *writer) spaceError(err error, f File) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
 	free, known := tree.FreeSpace(w.dir)
 	if info, err := os.Lstat(w.at(f.Name)); err == nil {
-		free += tree.Allocated(info) // what was written of it goes with the rest of the entry
+		free += tree.Allocated(info) // the part that was written is removed with the entry
 	}
 	if !known || f.Size <= free {
 		return err
@@ -154,9 +154,9 @@ func (w *writer) noSpace(err error, f File) error {
 	return &tree.NoSpaceError{Dir: w.dir, What: "files to be cached", Free: free, Need: f.Size}
 }
 
-// dress gives a file or directory its owner, mode and time. Who is not root has them
-// all, can read them all, and lends his name to no program.
-func (w *writer) dress(f File) error {
+// applyMetadata sets owner, mode and mtime. For non-root users all files keep the current
+// owner, are made readable, and lose setuid and setgid.
+func (w *writer) applyMetadata(f File) error {
 	name := w.at(f.Name)
 	if w.root {
 		if err := os.Lchown(name, f.UID, f.GID); err != nil {
@@ -170,7 +170,8 @@ func (w *writer) dress(f File) error {
 	return errors.Join(os.Chmod(name, w.mode(f)), os.Chtimes(name, when, when))
 }
 
-// mode is what a file has in the store.
+// mode returns the mode of a file in the store. A non-root user must be able to read files
+// and search directories for the next restore.
 func (w *writer) mode(f File) fs.FileMode {
 	if w.root {
 		return unixMode(f.Mode)
@@ -182,18 +183,18 @@ func (w *writer) mode(f File) fs.FileMode {
 	return mode | 0o400
 }
 
-// unixMode is a mode as a tar stream has it, in the words of Go.
+// unixMode converts a mode of a tar stream.
 func unixMode(bits int64) fs.FileMode {
 	mode := fs.FileMode(bits & 0o777)
-	for bit, is := range map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+	for bit, goBit := range map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
 		if bits&bit != 0 {
-			mode |= is
+			mode |= goBit
 		}
 	}
 	return mode
 }
 
-// keep takes files of another entry, which have not changed: they are the same files.
+// keep links files of another entry that have not changed.
 func (w *writer) keep(base *Entry, names []string) error {
 	wanted, known := map[string]bool{}, map[string]File{}
 	for _, name := range names {
@@ -212,7 +213,7 @@ func (w *writer) keep(base *Entry, names []string) error {
 		if err := link(filepath.Join(base.dir, filepath.FromSlash(f.Name)), w.at(f.Name), f); err != nil {
 			return err
 		}
-		if _, here := w.files[f.Link]; f.Kind == tar.TypeLink && !here { // its file is another one now
+		if _, here := w.files[f.Link]; f.Kind == tar.TypeLink && !here { // its file has changed, so this is a file of its own
 			file := known[f.Link]
 			file.Name = f.Name
 			f = file
@@ -222,9 +223,9 @@ func (w *writer) keep(base *Entry, names []string) error {
 	return nil
 }
 
-// copyNear copies files of this machine. The error wraps ErrNotNear for one that is not
-// the one that was listed: a build that still runs may have changed it, or what leads to it.
-func (w *writer) copyNear(all []Near) error {
+// copyLocal copies files of the host. The error wraps ErrNotLocal if a file is not the one
+// that was listed: background processes of the build may have replaced it.
+func (w *writer) copyLocal(all []LocalFile) error {
 	var root *os.Root
 	var err error
 	for _, n := range all {
@@ -233,10 +234,10 @@ func (w *writer) copyNear(all []Near) error {
 				_ = root.Close()
 			}
 			if root, err = os.OpenRoot(n.Dir); err != nil {
-				return fmt.Errorf("%w: %w", ErrNotNear, err)
+				return fmt.Errorf("%w: %w", ErrNotLocal, err)
 			}
 		}
-		if err = w.copyOne(root, n); err != nil {
+		if err = w.copyLocalFile(root, n); err != nil {
 			break
 		}
 	}
@@ -246,10 +247,10 @@ func (w *writer) copyNear(all []Near) error {
 	return err
 }
 
-func (w *writer) copyOne(root *os.Root, n Near) error {
+func (w *writer) copyLocalFile(root *os.Root, n LocalFile) error {
 	from, err := root.OpenFile(filepath.FromSlash(n.At), os.O_RDONLY|nonblocking, 0)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotNear, err)
+		return fmt.Errorf("%w: %w", ErrNotLocal, err)
 	}
 	defer from.Close()
 	same := func() bool {
@@ -257,7 +258,7 @@ func (w *writer) copyOne(root *os.Root, n Near) error {
 		return err == nil && info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Time
 	}
 	if !same() {
-		return fmt.Errorf("%w: %s", ErrNotNear, n.At)
+		return fmt.Errorf("%w: %s", ErrNotLocal, n.At)
 	}
 	if err := w.parents(n.Name); err != nil {
 		return err
@@ -265,22 +266,22 @@ func (w *writer) copyOne(root *os.Root, n Near) error {
 	if err := w.file(n.File, from); err != nil {
 		return err
 	}
-	if !same() { // it was changed while it was read
-		return fmt.Errorf("%w: %s", ErrNotNear, n.At)
+	if !same() { // changed during the copy
+		return fmt.Errorf("%w: %s", ErrNotLocal, n.At)
 	}
 	w.files[n.Name] = n.File
 	return nil
 }
 
 func link(from, to string, f File) error {
-	if f.Kind == tar.TypeSymlink && runtime.GOOS != "linux" { // not every system links links
+	if f.Kind == tar.TypeSymlink && runtime.GOOS != "linux" { // other systems cannot hard-link symbolic links
 		return os.Symlink(f.Link, to)
 	}
 	return os.Link(from, to)
 }
 
-// sortLinks makes the first name of several hard links the file, and the others links
-// to it: they are read in their order.
+// sortLinks makes the first name of several hard links the file and the others links to
+// it, because a stream must have the file first.
 func (w *writer) sortLinks() {
 	first := map[string]string{} // name of a file to the first of its links
 	for _, f := range w.files {
@@ -304,8 +305,8 @@ func (w *writer) sortLinks() {
 	}
 }
 
-// finish gives directories and links their modes and times, the deepest first, and returns
-// all files, sorted.
+// finish applies the metadata of directories and symbolic links, deepest first, and returns
+// all files, sorted by name. Directories come last because their modes may prevent writes.
 func (w *writer) finish() ([]File, error) {
 	w.sortLinks()
 	files := slices.SortedFunc(maps.Values(w.files), func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
@@ -313,7 +314,7 @@ func (w *writer) finish() ([]File, error) {
 		if f.Kind != tar.TypeDir && f.Kind != tar.TypeSymlink {
 			continue
 		}
-		if err := w.dress(f); err != nil {
+		if err := w.applyMetadata(f); err != nil {
 			return nil, err
 		}
 	}

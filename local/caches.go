@@ -99,7 +99,7 @@ func (in *Inputs) cacheOpener(off bool) func(say func(string, ...any)) (cache.St
 			return nil, err
 		}
 		limit, err := CacheSize(r.Cache.Size)
-		return cache.NewLocal(cache.Options{Dir: dir, Now: h.Now, Say: say, Limit: limit}), err
+		return cache.NewLocal(cache.Options{Dir: dir, Now: h.Now, Warnf: say, Limit: limit}), err
 	}
 }
 

@@ -55,7 +55,7 @@ func (in *Inputs) credentials(ctx context.Context) (*runner.Credentials, error) 
 	if !r.grants() && !r.Secrets.GitCredentials {
 		return nil, nil
 	}
-	c := &runner.Credentials{ID: in.credentialID, GitID: newUUID(), Token: newUUID()}
+	c := &runner.Credentials{ID: in.credentialID, GitID: newUUID(), Token: newUUID(), Now: in.host.Now}
 	if r.Secrets.GitCredentials {
 		c.Git = source.Credentials
 	}

@@ -93,7 +93,7 @@ func (h *Host) readSecrets(ctx context.Context, r *Request) (*secrets.File, diag
 // refuseCommands returns an error for each value that is read from another file or
 // printed by a command, in a secrets file that may have come with the source.
 func refuseCommands(file *secrets.File, name string) diag.List {
-	all := file.Elsewhere()
+	all := file.External()
 	for i := range all {
 		all[i].Message += ", and you did not name this file of secrets; if it is yours: --secrets " + human.ShellWord(name)
 	}
@@ -188,7 +188,7 @@ func (in *Inputs) Stores() secrets.Stores {
 }
 
 // SecretOrigin describes where the value of a reference would come from.
-func (in *Inputs) SecretOrigin(need secrets.Need) string {
+func (in *Inputs) SecretOrigin(need secrets.Request) string {
 	if in.SecretsFile != nil {
 		if place, found := in.SecretsFile.Where(need); found {
 			return place

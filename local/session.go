@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -236,9 +238,9 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		without = without || mode == runner.CustomCache // the paths are kept in that volume
 	}
 	return &runner.Runner{
-		Engine: s.engine.Engine, Store: in.Stores(), Credentials: s.credentials, Now: h.Now, Nonce: newNonce(),
+		Engine: s.engine.Engine, Store: in.Stores(), Endpoints: s.endpoints(), Now: h.Now, Nonce: newNonce(),
 		Name: in.run.Name, Labels: s.labels, Temp: in.run.Path, Out: s.Dir.Path, Keep: r.Engine.Keep, Hurry: h.Hurry,
-		Program: h.Program, NativeArch: runtime.GOARCH, Nested: s.engine.ownNetwork(),
+		Program: h.openProgram, HostFS: hostFS, NativeArch: runtime.GOARCH, Nested: s.engine.ownNetwork(),
 		RootSource: h.UID > 0 && s.engine.ownNetwork(),
 		Volumes:    s.caches.volumes, OpenCache: in.cacheOpener(without), CacheInS3: IsS3(r.Cache.Place),
 		CacheScope:   in.cacheScope(),
@@ -249,6 +251,26 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		), Earlier: earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
 	}
 }
+
+// endpoints returns the services of this process that the build can reach.
+func (s *Session) endpoints() []runner.Endpoint {
+	if s.credentials == nil {
+		return nil
+	}
+	return []runner.Endpoint{s.credentials}
+}
+
+// openProgram opens this program for Linux on an architecture.
+func (h *Host) openProgram(architecture string) (fs.File, error) {
+	name, err := h.Program(architecture)
+	if err != nil {
+		return nil, err
+	}
+	return regular.Open(name)
+}
+
+// hostFS opens a directory of the host, for the computation of cache keys.
+func hostFS(dir string) fs.FS { return regular.FS(dir, runner.MaxHashedFile) }
 
 // leave writes the results of a build and removes old builds. The page only repeats other
 // files, so an error in it does not fail the build.

@@ -1,132 +1,189 @@
-package runner
+package runner_test
 
 import (
-	"archive/tar"
-	"os"
-	"path/filepath"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/buildlocal/buildlocal/buildspec"
-	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/cache"
+	"github.com/buildlocal/buildlocal/engine/enginetest"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
-func TestPathsHaveNamesInAnEntry(t *testing.T) {
-	const src = "/codebuild/output/src1/src"
-	for path, want := range map[string]string{
-		src: "src", src + "/a/b": "src/a/b", "/root/.m2": "root/root/.m2", "/": "root", src + "2/x": "root/codebuild/output/src1/src2/x",
-	} {
-		got := cacheName(src, path)
-		if got != want {
-			t.Errorf("%s is called %s, want %s", path, got, want)
-		}
-		if back := cachePlace(src, got); back != path {
-			t.Errorf("%s is at %s, want %s", got, back, path)
-		}
-	}
-	for pattern, want := range map[string]string{
-		"a/**/*": "src/a/**/*", "./a": "src/a", "../x/*": "root/codebuild/output/src1/x/*", src + "/b/": "src/b", "/root/.npm/**/*": "root/root/.npm/**/*",
-	} {
-		if got := cachePattern(src, pattern); got != want {
-			t.Errorf("%s: got %s, want %s", pattern, got, want)
-		}
-	}
+const withCache = `version: 0.2
+env: {variables: {V: "1"}, parameter-store: {SECRET: /s}}
+phases: {build: {commands: [b]}}
+cache:
+  paths: ['deps/**/*', '$OTHER/x', '~/.npm']
+`
+
+const sourceDir = "/codebuild/output/src123456789/src"
+
+// cacheRun runs a build with a cache and returns its notes about the cache.
+type cacheRun struct {
+	key, action string
+	fallback    string
+	s3          bool
+	fails       string // a command that fails
+	store       func(warnf func(string, ...any)) (cache.Store, error)
+	shell       map[string]string // output of a command that contains the key
+	files       map[string]string
 }
 
-func TestWhatTheShellWillExpandIsForeseen(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"lock": "1", "sub/lock": "2", "hidden/lock": "3"} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+func (c cacheRun) run(t *testing.T) (notes []string, fake *enginetest.Fake) {
+	t.Helper()
+	text := withCache
+	for name, value := range map[string]string{"key": c.key, "action": c.action} {
+		if value != "" {
+			text += fmt.Sprintf("  %s: '%s'\n", name, value)
 		}
 	}
-	if err := os.Symlink("lock", filepath.Join(dir, "link")); err != nil {
+	if c.fallback != "" {
+		text += fmt.Sprintf("  fallback-keys: ['%s']\n", c.fallback)
+	}
+	fake = &enginetest.Fake{Files: c.files}
+	fake.Do = func(command string, output io.Writer) int {
+		for part, text := range c.shell {
+			if strings.Contains(command, part) {
+				_, _ = io.WriteString(output, text)
+				return map[bool]int{true: 1}[text == "broken"]
+			}
+		}
+		return map[bool]int{true: 1}[command == c.fails]
+	}
+	plan := planOf(t, text, func(in *runner.Inputs) {
+		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "SECRET", Value: "s3cret"}}}}
+	})
+	_, lines, err := play(t, t.Context(), fake, plan, func(r *runner.Runner) {
+		r.OpenCache, r.CacheScope, r.NativeArch, r.CacheInS3 = c.store, "app", "amd64", c.s3
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Plan{Cache: &buildspec.Cache{}, Variables: []Variable{{Name: "A", Value: "1"}, {Name: "B", Expand: true}, {Name: "A", Value: "2"}, {Name: "EMPTY"}}}
-	p.Sources = []Source{{Tree: engine.Tree{Host: dir, Hide: []string{"hidden"}}}}
-	b := &build{plan: p, values: []string{"one", "$x", "two words", ""}}
-	const one = "9c2e4d8fe97d881430de4e754b4205b9c27ce96715231cffc4337340cb110280"
-	for text, want := range map[string]string{
-		"plain": "plain", "a-$A.$EMPTY${A}": "a-two words.two words", "$HOME/x": "/root/x", "${HOME}y": "/rooty",
-		"k-$(codebuild-hash-files lock)": "k-" + one, "$(codebuild-hash-files 'lock'  \"lock\" )": one,
-	} {
-		if got, sure := b.foreseeText(text); !sure || got != want {
-			t.Errorf("%s: got %q, %v, want %q", text, got, sure, want)
+	for _, line := range lines {
+		if note, found := strings.CutPrefix(line, "note: Cache"); found {
+			notes = append(notes, "Cache"+note)
 		}
 	}
-	if all, sure := b.foreseeText("$(codebuild-hash-files '**/lock')"); !sure || len(all) != len(one) || all == one {
-		t.Errorf("of two files: got %q, %v", all, sure)
-	}
-	for _, text := range []string{
-		"$B", "$UNKNOWN", "$(date)", "`date`", `\$A`, `"$A"`, "${A:-x}", "${A#t}", "$1", "$$", "$(codebuild-hash-files " +
-			"lock | cut -c1-8)", "$(codebuild-hash-files $A)",
-		"$(codebuild-hash-files *)", "$(codebuild-hash-files link)", "$(codebuild-hash-files " +
-			"nothing)", "$(codebuild-hash-files hidden/lock)", "$(codebuild-hash-files)",
-		"$(codebuild-hash-files lock; date)", "$(codebuild-hash-files 'a b')", "$(codebuild-hash-files " +
-			"~/lock)", "$(codebuild-hash-files /etc/hostname)",
-	} {
-		if got, sure := b.foreseeText(text); sure {
-			t.Errorf("%s: is sure to be %q", text, got)
-		}
-	}
-	p.Runtimes = []buildspec.Variable{{Name: "nodejs"}}
-	if _, sure := b.foreseeText("$A"); sure {
-		t.Error("commands of the image may change a variable")
+	return notes, fake
+}
+
+// localStore returns a function that opens a store in a new directory.
+func localStore(t *testing.T) func(func(string, ...any)) (cache.Store, error) {
+	dir, now := t.TempDir(), began
+	clock := func() time.Time { now = now.Add(time.Second); return now }
+	return func(warnf func(string, ...any)) (cache.Store, error) {
+		return cache.NewLocal(cache.Options{Dir: dir, Now: clock, Warnf: warnf}), nil
 	}
 }
 
-func TestListsOfFilesAreRead(t *testing.T) {
-	const gnu = "f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00" +
-		"d 1777 0 0 4096 1.5 2 2 /tmp\x00\x00" + "l 777 0 0 1 -1.0000000000 2.0000000000 1 /l\x00to " +
-			"here\x00" + "p 644 0 0 0 1.0 2.0 1 /pipe\x00\x00"
-	all, known := readGNU([]byte(gnu))
-	if !known || len(all) != 3 {
-		t.Fatalf("%v, %v", all, known)
-	}
-	type row struct {
-		place, link             string
-		kind                    byte
-		mode, size, time, state int64
-		uid, gid                int
-	}
-	var got []row
-	for _, f := range all {
-		got = append(got, row{f.place, f.Link, f.Kind, f.Mode, f.Size, f.Time, f.status, f.UID, f.GID})
-	}
-	want := []row{
-		{"/a b\nc", "", tar.TypeReg, 0o644, 5, 1e18 + 5, 1000000001500000000, 0, 1000}, {"/tmp", "", tar.TypeDir, 0o1777, 4096, 1500000000, 2e9, 0, 0},
-		{"/l", "to here", tar.TypeSymlink, 0o777, 1, -1e9, 2e9, 0, 0},
-	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
-		t.Error(diff)
-	}
-	all, known = readStat([]byte("81a4 0 0 5 1000000000 1000000001 1 /a b\n41ed 0 0 4096 1 2 2 /d\n"))
-	if !known || len(all) != 2 || all[0].place != "/a b" || all[0].Mode != 0o644 || all[0].status != 1000000001e9 || all[1].Kind != tar.TypeDir {
-		t.Errorf("%+v, %v", all, known)
-	}
-	for _, text := range []string{"f 644 0 0 5 1.0 2.0 1 /a", "f 644 0 0 5 1.0\x00\x00", "f x 0 0 5 1.0 2.0 1 " +
-		"/a\x00\x00", "f 644 0 0 5 - 2.0 1 /a\x00\x00", "f 644 0 0 5 1.-5 2.0 1 /a\x00\x00x"} {
-		if got, known := readGNU([]byte(text)); known {
-			t.Errorf("%q is read as %+v", text, got)
-		}
-	}
-	for _, text := range []string{"a1ff 0 0 1 1 2 1 /link\n", "81a4 0 0 5 1 2 1\n", "81a4 0 0 5 1 2 1 /a\nb\n", "zzzz 0 0 5 1 2 1 /a\n"} {
-		if got, known := readStat([]byte(text)); known {
-			t.Errorf("%q is read as %+v", text, got)
+var (
+	cachedFiles = map[string]string{sourceDir + "/deps/a": "1", sourceDir + "/deps/b/c": "22", sourceDir + "/other": "3"}
+	shellOutput = map[string]string{"$OTHER/x": "/opt/x", "$HOME/.npm": "/root/.npm", "uname": "x86_64\n"}
+)
+
+func TestCache_SaveAndRestore(t *testing.T) {
+	t.Parallel()
+	for _, s3 := range []bool{false, true} {
+		store := localStore(t)
+		base := cacheRun{store: store, s3: s3, shell: shellOutput, files: cachedFiles}
+		first, second, restoring, other, fallback := base, base, base, base, base
+		second.key, first.key, restoring.key = "k-1", "k-1", "k-1"
+		restoring.action, other.action, other.key = "save", "restore", "k-9"
+		fallback.key, fallback.fallback = "k-2", "k-"
+		for i, test := range []struct {
+			run  cacheRun
+			want []string
+		}{
+			{first, []string{"Cache: a miss; no cache found with key k-1.", "Cache: saved, 2 files, 3B"}},
+			{second, []string{"Cache: a hit; 2 files, 3B of "}},
+			{restoring, []string{"Cache: not saved: a cache with this key already exists."}},
+			{other, []string{"Cache: a miss; no cache found with key k-9."}},
+			{fallback, []string{"Cache: restored from fallback key k-1; 2 files", "Cache: saved, 2 files"}},
+			{base, []string{"Cache: a miss; no cache found.", "Cache: saved, 2 files"}},
+			{base, []string{"Cache: a hit; 2 files", "Cache: saved, 2 files"}},
+		} {
+			notes, fake := test.run.run(t)
+			if len(notes) != len(test.want) {
+				t.Fatalf("%d: got %q, want %q", i, notes, test.want)
+			}
+			for n, want := range test.want {
+				if !strings.HasPrefix(notes[n], want) {
+					t.Errorf("%d: got %q, want %q", i, notes[n], want)
+				}
+			}
+			hit := strings.Contains(notes[0], "hit") || strings.Contains(notes[0], "fallback")
+			name := strings.TrimPrefix(sourceDir, "/") + "/deps/b/c"
+			if copied := slices.Contains(fake.Copied["/"], name); copied != hit {
+				t.Errorf("%d: %s copied: %v, in %q", i, name, copied, fake.Copied["/"])
+			}
 		}
 	}
 }
 
-func FuzzLists(f *testing.F) {
-	f.Add([]byte("f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00"))
-	f.Add([]byte("81a4 0 0 5 1000000000 1000000001 1 /a b\n"))
-	f.Fuzz(func(_ *testing.T, text []byte) {
-		readGNU(text)
-		readStat(text)
-	})
+// brokenStore fails in one of its methods.
+type brokenStore struct {
+	find, open, save error
+	cut              bool // the stream of an entry ends too early
+}
+
+func (s brokenStore) Find(context.Context, cache.Name) (*cache.Entry, error) {
+	return &cache.Entry{Key: "k", Packed: true}, s.find
+}
+
+func (s brokenStore) Open(context.Context, *cache.Entry) (io.ReadCloser, error) {
+	if s.cut {
+		return io.NopCloser(strings.NewReader("no tar stream")), nil
+	}
+	return io.NopCloser(strings.NewReader("")), s.open
+}
+
+func (s brokenStore) Save(_ context.Context, _ cache.SaveRequest, files io.Reader) (*cache.Entry, error) {
+	_, err := io.Copy(io.Discard, files)
+	return nil, errors.Join(err, s.save)
+}
+
+func (s brokenStore) Close() error { return errors.New("close failed") }
+
+func TestCache_ErrorsDoNotFail(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	open := func(s brokenStore) func(func(string, ...any)) (cache.Store, error) {
+		return func(func(string, ...any)) (cache.Store, error) { return s, nil }
+	}
+	closed := "Cache: close failed."
+	for name, test := range map[string]struct {
+		run  cacheRun
+		want []string
+	}{
+		"no store": {cacheRun{store: func(func(string, ...any)) (cache.Store, error) { return nil, broken }},
+			[]string{"Cache: none: broken."}},
+		"find": {cacheRun{store: open(brokenStore{find: broken, save: broken})},
+			[]string{"Cache: not restored: broken.", "Cache: not saved, previous cache kept: broken.", closed}},
+		"open": {cacheRun{store: open(brokenStore{open: broken, save: broken})},
+			[]string{"Cache: not restored: broken.", "Cache: not saved, previous cache kept: broken.", closed}},
+		"cut": {cacheRun{store: open(brokenStore{cut: true, save: broken})},
+			[]string{"Cache: not restored: unexpected EOF.", "Cache: not saved, previous cache kept: broken.", closed}},
+		"failed build": {cacheRun{store: open(brokenStore{find: cache.ErrNotFound}), fails: "b"},
+			[]string{"Cache: a miss; no cache found.", closed}},
+		"secret key": {cacheRun{key: "$SECRET", store: open(brokenStore{})},
+			[]string{"Cache not used: its key $SECRET contains a secret.", closed}},
+		"empty key": {cacheRun{key: "$(true)", store: open(brokenStore{})},
+			[]string{"Cache not used: its key $(true) is empty.", closed}},
+		"key fails": {cacheRun{key: "$(bad)", store: open(brokenStore{})},
+			[]string{"Cache key $(bad) cannot be computed: broken.", "Cache not used: its key $(bad) is empty.", closed}},
+	} {
+		test.run.files = cachedFiles
+		test.run.shell = map[string]string{"$SECRET": "key-s3cret", "$(bad)": "broken", "uname": "aarch64"}
+		notes, _ := test.run.run(t)
+		if !slices.Equal(notes, test.want) {
+			t.Errorf("%s:\n got %q\nwant %q", name, notes, test.want)
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/cache"
-	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
@@ -20,22 +19,23 @@ const (
 	CustomCache      = "LOCAL_CUSTOM_CACHE"
 )
 
-// customTop is below what the directories of LOCAL_CUSTOM_CACHE are (observed).
+// customTop is the parent of the directories of LOCAL_CUSTOM_CACHE (observed).
 const customTop = "/codebuild/local-cache/custom/"
 
-// LocalModes returns the modes of a project's cache that need something kept on this
-// machine. That of the source does not: a build sees git's objects where they are.
+// LocalModes returns the modes of a project's cache that need a volume on the host. The
+// source cache does not: a build reads git's objects directly. The layer cache has no
+// effect without privileged mode (documented).
 func LocalModes(p project.Project, privileged bool) []string {
 	if p.Cache.Type != "LOCAL" {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(p.Cache.Modes), func(mode string) bool {
-		return mode != CustomCache && (mode != DockerLayerCache || !privileged) // which the others do nothing for (documented)
+		return mode != CustomCache && (mode != DockerLayerCache || !privileged)
 	})
 }
 
-// LocalPath is where a build has what a mode keeps. The number is 64 hexadecimal
-// digits.
+// LocalPath returns the path of a mode's volume in the container. number has 64
+// hexadecimal digits.
 func LocalPath(mode, number string) string {
 	if mode == DockerLayerCache {
 		return "/var/lib/docker"
@@ -43,9 +43,9 @@ func LocalPath(mode, number string) string {
 	return customTop + number
 }
 
-// custom is where the directories of LOCAL_CUSTOM_CACHE are; empty for none.
-func (b *build) custom() string {
-	for _, v := range b.Volumes {
+// customDir returns the path of the volume for LOCAL_CUSTOM_CACHE, or "".
+func (s *cacheStep) customDir() string {
+	for _, v := range s.Volumes {
 		if strings.HasPrefix(v.Path, customTop) {
 			return v.Path
 		}
@@ -53,9 +53,9 @@ func (b *build) custom() string {
 	return ""
 }
 
-// linkScript puts a link to a kept directory in the place of one. The kept one counts
-// (documented in the user guide; the API says the opposite); one that is new gets what
-// the image or the source has, so that nothing is missing (not documented).
+// linkScript replaces a directory by a link to its kept copy. The kept copy wins over the
+// directory of the image or source (documented in the user guide; the API reference says
+// the opposite). A new copy starts with the content of the directory (not documented).
 const linkScript = `kept=%s dir=%s
 mkdir -p "${kept%%/*}/" "${dir%%/*}/" || exit 1
 if [ ! -d "$kept" ]; then
@@ -65,32 +65,33 @@ if [ ! -d "$kept" ]; then
 fi
 rm -rf "$dir" && ln -s "$kept" "$dir"`
 
-// linkCustom links the directories of cache.paths to those that are kept: what
-// commands write is kept at once, whatever becomes of the build. Only directories are
+// linkCustom replaces the directories of cache.paths by links to kept copies. Files that
+// commands write there are kept even if the build fails. Files cannot be cached this way
 // (documented).
-func (b *build) linkCustom(ctx context.Context, patterns []string) error {
-	source, custom := b.plan.Sources[0].Path, b.custom()
-	for _, stem := range tree.LiteralPrefixes(patterns) {
-		dir := cachePlace(source, stem)
+func (s *cacheStep) linkCustom(ctx context.Context) error {
+	source, custom := s.plan.Sources[0].Path, s.customDir()
+	for _, stem := range s.paths.Stems() {
+		dir := s.paths.PathOf(stem)
 		if dir == "/" || dir == source || strings.HasPrefix(source, dir+"/") {
-			b.note("Cache: %s not kept: it contains the source.", dir)
+			s.rec.note("Cache: %s not kept: it contains the source.", dir)
 			continue
 		}
 		_, below, _ := strings.Cut(stem, "/")
-		if strings.HasPrefix(stem, cache.Root+"/") { // apart from what is in the source
+		if strings.HasPrefix(stem, cache.Root+"/") { // separate from directories of the source
 			below = path.Join(".root", below)
 		}
 		kept := path.Join(custom, below)
-		b.say("MkdirAll: %s", kept)
-		printed, exit, err := b.sessions[""].Capture(ctx, fmt.Sprintf(linkScript, shell.Quote(kept), shell.Quote(dir)))
+		s.rec.say("MkdirAll: %s", kept)
+		script := fmt.Sprintf(linkScript, shell.Quote(kept), shell.Quote(dir))
+		printed, exit, err := s.shells.capture(ctx, script)
 		if err != nil {
 			return err
 		}
 		if exit != 0 {
-			b.note("Cache: %s is not kept: %s.", dir, strings.TrimSpace(printed))
+			s.rec.note("Cache: %s is not kept: %s.", dir, strings.TrimSpace(printed))
 			continue
 		}
-		b.say("Symlinking: %s => %s", dir, kept)
+		s.rec.say("Symlinking: %s => %s", dir, kept)
 	}
 	return nil
 }

@@ -3,214 +3,161 @@ package runner
 import (
 	"archive/tar"
 	"context"
-	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-// foreseen is a cache that is found before there is a container, whose files can then
-// be mounted instead of copied: in the source as a layer over it, elsewhere as
-// directories. What the build changes is its own.
-type foreseen struct {
-	cached
-	over  []string      // layers over the source
-	trees []engine.Tree // other directories
-	stems []string      // where those are, as names in an entry
+// cacheMount is a cache entry that was found before the container starts, so that its
+// files are mounted instead of copied: in the source as a layer on top of it, elsewhere as
+// directories. Mounts are copy-on-write: the build does not change the entry. A nil
+// cacheMount has no files.
+type cacheMount struct {
+	entry    *cache.Entry
+	overlays []string      // directories of the host on top of the source
+	trees    []engine.Tree // other directories
+	stems    []string      // names in the entry of which everything is mounted
 }
 
-// foresee finds the entry that the build will restore, as far as that can be told
-// without its shell; nil where it cannot, or where the entry cannot be mounted.
-func (b *build) foresee(ctx context.Context) *foreseen {
-	c := b.plan.Cache
-	if c == nil || len(c.Paths) == 0 || b.OpenCache == nil || b.custom() != "" {
+// planMount finds the entry that the build will restore. It returns nil if that is not
+// certain without the build's shell, or if the entry cannot be mounted.
+func (s *cacheStep) planMount(ctx context.Context) *cacheMount {
+	c := s.plan.Cache
+	if c == nil || len(c.Paths) == 0 || s.OpenCache == nil || s.customDir() != "" {
 		return nil
 	}
-	b.cacheKeys = b.foreseeKeys()
-	if c.Action == cacheSave || b.Keep { // a kept container outlives the entry
+	s.computeKeys()
+	if c.Action == cacheSave || s.Keep { // a kept container may outlive the entry
 		return nil
 	}
-	f := &foreseen{}
-	if !b.foreseeName(f) || !b.openCache() {
+	name, paths, ok := s.computeName()
+	if !ok || !s.open() {
 		return nil
 	}
-	var err error
-	if f.entry, err = b.store.Find(ctx, f.name); err != nil || f.entry.Dir() == "" || !f.entry.Placed || b.RootSource || !f.entry.Exact() {
-		return nil // what is owned by others, or by a user who is not root inside, is copied
-	}
-	for _, stem := range tree.LiteralPrefixes(f.patterns) {
-		f.mount(b.plan, stem)
-	}
-	if len(f.over) == 0 && len(f.trees) == 0 {
+	e, err := s.store.Find(ctx, name)
+	if err != nil || e.Dir() == "" || !e.HasParentDirs {
 		return nil
 	}
-	return f
+	if s.RootSource || !e.Exact() {
+		return nil // files of the host would have other owners in the container
+	}
+	m := &cacheMount{entry: e}
+	for _, stem := range paths.Stems() {
+		m.add(s.plan, paths, stem)
+	}
+	if len(m.overlays) == 0 && len(m.trees) == 0 {
+		return nil
+	}
+	s.mount = m
+	return m
 }
 
-// foreseeName settles key and paths.
-func (b *build) foreseeName(f *foreseen) bool {
-	c := b.plan.Cache
-	f.name = cache.Name{Scope: b.CacheScope, Paths: c.Paths, Arch: b.NativeArch}
-	if b.plan.Platform != "" {
-		f.name.Arch = path.Base(strings.TrimPrefix(b.plan.Platform, "linux/"))
+// dropMount makes restore copy the entry, because the engine cannot mount it.
+func (s *cacheStep) dropMount() { s.mount = nil }
+
+// computeName computes the name and the paths of the cache without the shell.
+func (s *cacheStep) computeName() (cache.Name, cache.Paths, bool) {
+	c := s.plan.Cache
+	name := cache.Name{Scope: s.CacheScope, Paths: c.Paths, Arch: s.NativeArch}
+	paths := cache.Paths{Source: s.plan.Sources[0].Path}
+	if s.plan.Platform != "" {
+		name.Arch = path.Base(strings.TrimPrefix(s.plan.Platform, "linux/"))
 	}
 	for _, p := range c.Paths {
-		text, sure := b.foreseeText(homeOf(p))
-		if !sure {
-			return false
+		text, ok := s.compute(homeOf(p))
+		if !ok {
+			return name, paths, false
 		}
-		f.patterns = append(f.patterns, cachePattern(b.plan.Sources[0].Path, text))
+		paths.Patterns = append(paths.Patterns, paths.Pattern(text))
 	}
-	if f.name.Key = b.cacheKeys[c.Key]; f.name.Key == "" && c.Key != "" {
-		return false
+	if name.Key = s.keys[c.Key]; name.Key == "" && c.Key != "" {
+		return name, paths, false
 	}
 	for _, key := range c.FallbackKeys {
-		text, sure := b.cacheKeys[key]
-		if !sure {
-			return false
+		text, ok := s.keys[key]
+		if !ok {
+			return name, paths, false
 		}
 		if text != "" {
-			f.name.Fallbacks = append(f.name.Fallbacks, text)
+			name.Fallbacks = append(name.Fallbacks, text)
 		}
 	}
-	return true
+	return name, paths, true
 }
 
-// foreseeKeys expands the keys of the cache, those that can be.
-func (b *build) foreseeKeys() map[string]string {
-	all := map[string]string{}
-	for _, key := range append([]string{b.plan.Cache.Key}, b.plan.Cache.FallbackKeys...) {
-		if text, sure := b.foreseeText(key); sure && !b.secret(text) {
-			all[key] = strings.TrimSpace(text)
-		}
-	}
-	return all
-}
-
-// foreseeable is what can be expanded without a shell: a variable, and the hash of
-// files of the source.
-var foreseeable = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\$(\w+)|\$\{(\w+)\}|\$\(` + HashFiles + ` +([^()$` + "`" + `]*)\)`)
-})
-
-// foreseeText expands a text as the build's shell will, and reports whether that is
-// sure.
-func (b *build) foreseeText(text string) (string, bool) {
-	sure := true
-	expanded := foreseeable().ReplaceAllStringFunc(text, func(found string) string {
-		parts := foreseeable().FindStringSubmatch(found)
-		value, known := b.foreseeVariable(parts[1] + parts[2])
-		if parts[3] != "" {
-			value, known = b.foreseeHash(parts[3])
-		}
-		sure = sure && known
-		return value
-	})
-	left := foreseeable().ReplaceAllString(text, "")
-	return expanded, sure && !strings.ContainsAny(left, "$`\"\\")
-}
-
-// foreseeVariable returns a variable's value, where no command may change it first.
-func (b *build) foreseeVariable(name string) (string, bool) {
-	if len(b.plan.Runtimes) > 0 {
-		return "", false // their commands may
-	}
-	for i := len(b.plan.Variables) - 1; i >= 0; i-- {
-		if v := b.plan.Variables[i]; v.Name == name {
-			return b.values[i], !v.Expand
-		}
-	}
-	const home = "/root"
-	return home, name == "HOME" // of who runs a build
-}
-
-// foreseeHash hashes files of the source as the build sees it.
-func (b *build) foreseeHash(words string) (string, bool) {
-	source := b.plan.Sources[0].Tree
-	var patterns []string
-	for _, word := range strings.Fields(words) {
-		plain := strings.Trim(word, `'"`)
-		quoted := len(word) == len(plain)+2 && word[0] == word[len(word)-1]
-		if plain != word && !quoted || !quoted && !tree.IsLiteral(word) || strings.ContainsAny(plain, `'"|;&<>#~`) {
-			return "", false
-		}
-		patterns = append(patterns, plain)
-	}
-	hidden := func(name string) bool {
-		return slices.ContainsFunc(source.Hide, func(h string) bool { return name == h || strings.HasPrefix(name, h+"/") })
-	}
-	const maxHashed = 1 << 30 // bytes of a file; the build itself hashes a larger one, within its time limit
-	fsys := regular.FS(source.Host, maxHashed)
-	names, err := tree.Glob(fsys, patterns, hidden)
-	if err != nil || len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return isLink(source.Host, name) }) {
-		return "", false // a link may lead elsewhere inside
-	}
-	hash, err := tree.Hash(fsys, names)
-	return hash, err == nil
-}
-
-func isLink(dir, name string) bool {
-	info, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name)))
-	return err != nil || info.Mode()&os.ModeSymlink != 0
-}
-
-// mount plans how what is below a stem is mounted, if it can be: elsewhere than in the
-// source only a directory of which all is cached, in the image that it was cached in,
-// for a mount hides what the image has there.
-func (f *foreseen) mount(p *Plan, stem string) {
-	dir := filepath.Join(f.entry.Dir(), filepath.FromSlash(stem))
+// add mounts a stem if that is possible. Outside the source it must be a directory that is
+// cached completely, in the same image: a mount hides the image's own files there.
+func (m *cacheMount) add(p *Plan, paths cache.Paths, stem string) {
 	if stem == cache.Source || strings.HasPrefix(stem, cache.Source+"/") {
-		layer := filepath.Join(f.entry.Dir(), cache.Source)
-		if !f.all(cache.Source) {
-			return // the layer would show what is not of these paths
-		}
-		if _, err := os.Stat(layer); err == nil && !slices.Contains(f.over, layer) {
-			f.over = append(f.over, layer)
-		}
-		f.stems = append(f.stems, stem)
+		m.addOverlay(paths, stem)
 		return
 	}
-	if p.Place != "" || f.entry.Image != p.Image || !f.whole(stem) {
+	if p.Place != "" || m.entry.Image != p.Image || !wholeDirectory(paths, stem) {
 		return
 	}
-	for _, file := range f.entry.List() {
-		if file.Name == stem && file.Kind == tar.TypeDir && file.Mode == 0o755 && file.UID == 0 && file.GID == 0 { // as engines mount them
-			f.trees = append(f.trees, engine.Tree{Host: dir, Path: cachePlace(p.Sources[0].Path, stem)})
-			f.stems = append(f.stems, stem)
+	for _, file := range m.entry.List() {
+		// Engines mount a directory with this owner and mode.
+		isPlain := file.Kind == tar.TypeDir && file.Mode == 0o755 && file.UID == 0 && file.GID == 0
+		if file.Name == stem && isPlain {
+			dir := filepath.Join(m.entry.Dir(), filepath.FromSlash(stem))
+			m.trees = append(m.trees, engine.Tree{Host: dir, Path: paths.PathOf(stem)})
+			m.stems = append(m.stems, stem)
 		}
 	}
 }
 
-// whole reports whether all that is below a directory is cached.
-func (f *foreseen) whole(stem string) bool {
-	return slices.ContainsFunc(f.patterns, func(pattern string) bool {
+// addOverlay mounts the entry's part of the source, unless it has files that do not belong
+// to the paths, which the layer would show.
+func (m *cacheMount) addOverlay(paths cache.Paths, stem string) {
+	const below = cache.Source + "/"
+	exists := false
+	for _, file := range m.entry.List() {
+		if file.Kind != tar.TypeDir && strings.HasPrefix(file.Name, below) && !paths.Contain(file.Name) {
+			return
+		}
+		exists = exists || file.Name == cache.Source
+	}
+	layer := filepath.Join(m.entry.Dir(), cache.Source)
+	if exists && !slices.Contains(m.overlays, layer) {
+		m.overlays = append(m.overlays, layer)
+	}
+	m.stems = append(m.stems, stem)
+}
+
+// wholeDirectory reports whether a pattern includes everything below a directory.
+func wholeDirectory(paths cache.Paths, stem string) bool {
+	return slices.ContainsFunc(paths.Patterns, func(pattern string) bool {
 		return pattern == stem || pattern == stem+"/**" || pattern == stem+"/**/*"
 	})
 }
 
 // mounted reports whether a name of the entry is mounted.
-func (f *foreseen) mounted(name string) bool {
-	return f != nil && slices.ContainsFunc(f.stems, func(stem string) bool { return name == stem || strings.HasPrefix(name, stem+"/") })
-}
-
-// all reports whether all files of the entry below a name are of the cache's paths.
-func (f *foreseen) all(below string) bool {
-	return !slices.ContainsFunc(f.entry.List(), func(file cache.File) bool {
-		return file.Kind != tar.TypeDir && strings.HasPrefix(file.Name, below+"/") && !f.holds(file.Name)
+func (m *cacheMount) mounted(name string) bool {
+	return m != nil && slices.ContainsFunc(m.stems, func(stem string) bool {
+		return name == stem || strings.HasPrefix(name, stem+"/")
 	})
 }
 
-// complete reports whether nothing of the entry is left to copy.
-func (f *foreseen) complete() bool {
-	return !slices.ContainsFunc(f.entry.List(), func(file cache.File) bool {
-		return file.Kind != tar.TypeDir && !f.mounted(file.Name) && f.holds(file.Name)
+// complete reports whether all files of the cache are mounted.
+func (m *cacheMount) complete(paths cache.Paths) bool {
+	return !slices.ContainsFunc(m.entry.List(), func(file cache.File) bool {
+		return file.Kind != tar.TypeDir && !m.mounted(file.Name) && paths.Contain(file.Name)
+	})
+}
+
+// untouched reports that the whole cache is mounted and that the engine knows that nothing
+// was written to it, so that no file must be read.
+func (m *cacheMount) untouched(c engine.Container, paths cache.Paths) bool {
+	w, ok := c.(engine.Watcher)
+	if !ok || m == nil || !m.complete(paths) {
+		return false
+	}
+	return !slices.ContainsFunc(tree.LiteralPrefixes(paths.Patterns), func(stem string) bool {
+		return !slices.Contains(m.stems, stem) || !w.Untouched(paths.PathOf(stem))
 	})
 }

@@ -11,88 +11,98 @@ import (
 	"strings"
 	"time"
 
-	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// CredentialsAddress is where a container asks for its credentials (observed: an
-// ECS task's, and so CodeBuild's).
+// CredentialsAddress is the address at which a container requests its credentials
+// (observed: that of an ECS task, and so of CodeBuild).
 const CredentialsAddress = "169.254.170.2"
 
-// credentialsPath begins the path of the build's own credentials (observed).
-const credentialsPath = "/v2/credentials/"
+const (
+	credentialsPath = "/v2/credentials/" // prefix of the build's own path (observed)
+	gitPath         = "/git/"            // prefix of the path for git credentials
+
+	// relativeURI is the variable that leads AWS tools to the endpoint (observed).
+	relativeURI = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+
+	// headerTimeout limits how long a client may take to send its request.
+	headerTimeout = 10 * time.Second
+	// longLived is the lifetime reported for keys that do not expire: tools require an
+	// expiration and ask again after it.
+	longLived = time.Hour
+	// maxGitRequest is the size of the largest request of git, in bytes.
+	maxGitRequest = 16 << 10
+)
 
 // Keys are AWS credentials.
 type Keys struct {
 	AccessKeyID, SecretAccessKey, SessionToken string
-	Expires                                    time.Time // zero for keys that stay
+	Expires                                    time.Time // zero for keys that do not expire
 }
 
-// Credentials are what a build gets of the user's, by asking: none of them is in its
-// environment, in a file, or told to the engine.
+// Credentials is the Endpoint that gives the build the user's credentials on request. They
+// are not in the build's environment or files, and the engine does not see them.
 type Credentials struct {
-	ID    string // unguessable: part of the path, so that only this build knows it
-	GitID string // the same for git
-	Token string // unguessable too: asked for where others may reach the endpoint
-	// Keys returns AWS credentials that are valid for some minutes more; nil
-	// where the build gets none.
+	ID    string // unguessable part of the path for AWS credentials; only this build knows it
+	GitID string // the same for git credentials
+	Token string // unguessable; required at a fallback address
+	Now   func() time.Time
+	// Keys returns AWS credentials that are valid for some more minutes; nil if the build
+	// gets none.
 	Keys func(context.Context) (Keys, error)
-	// Git answers a question of git for credentials, in the form of
-	// git-credential; nil where the build gets none.
-	Git func(ctx context.Context, question string) (answer string, err error)
+	// Git answers a request in the format of git-credential; nil if the build gets no git
+	// credentials.
+	Git func(ctx context.Context, request string) (answer string, err error)
 }
 
-// serveCredentials has the container reach the endpoint.
-func (b *build) serveCredentials(spec *engine.Spec) {
-	if b.Credentials == nil {
-		return
-	}
+// Address implements Endpoint.
+func (c *Credentials) Address() string { return net.JoinHostPort(CredentialsAddress, "80") }
+
+// Serve implements Endpoint.
+func (c *Credentials) Serve(l net.Listener, host EndpointHost) error {
 	mux := http.NewServeMux()
-	if b.Credentials.Keys != nil {
-		mux.HandleFunc("GET "+credentialsPath+b.Credentials.ID, b.keys)
+	handle := func(pattern string, answer func(http.ResponseWriter, *http.Request, EndpointHost)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if c.authorized(r, host) {
+				answer(w, r, host)
+				return
+			}
+			http.Error(w, "the header Authorization is not the build's", http.StatusUnauthorized)
+		})
 	}
-	if b.Credentials.Git != nil {
-		mux.HandleFunc("POST "+gitPath+b.Credentials.GitID, b.git)
+	if c.Keys != nil {
+		handle("GET "+credentialsPath+c.ID, c.serveKeys)
 	}
-	const patience = 10 * time.Second
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: patience}
-	server.SetKeepAlivesEnabled(false) // an engine may give a client a socket that waits
-	spec.Network.Services = append(spec.Network.Services, engine.Service{
-		Address: net.JoinHostPort(CredentialsAddress, "80"), Serve: server.Serve,
-		OnFallback: func(address string) { b.elsewhere = address },
-	})
+	if c.Git != nil {
+		handle("POST "+gitPath+c.GitID, c.serveGit)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+	// The relay of an engine has no idle connections to give back.
+	server.SetKeepAlivesEnabled(false)
+	return server.Serve(l)
 }
 
-// allowed refuses who does not know the token, where others than the build may ask.
-func (b *build) allowed(w http.ResponseWriter, r *http.Request) bool {
-	if b.elsewhere == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(b.Credentials.Token)) == 1 {
-		return true
-	}
-	http.Error(w, "the header Authorization is not the build's", http.StatusUnauthorized)
-	return false
+// authorized reports whether a request is from the build. At the link-local address only
+// the build can connect; at a fallback address a token is required.
+func (c *Credentials) authorized(r *http.Request, host EndpointHost) bool {
+	return host.Fallback() == "" ||
+		subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(c.Token)) == 1
 }
 
-// longLived is when a tool is to ask again for keys that stay, which have no end
-// that it could be told.
-const longLived = time.Hour
-
-// keys answers as the container credentials endpoint does (documented, "Container
+// serveKeys answers as the container credentials endpoint does (documented, "Container
 // credential provider").
-func (b *build) keys(w http.ResponseWriter, r *http.Request) {
-	if !b.allowed(w, r) {
-		return
-	}
+func (c *Credentials) serveKeys(w http.ResponseWriter, r *http.Request, host EndpointHost) {
 	w.Header().Set("Content-Type", "application/json")
-	k, err := b.Credentials.Keys(r.Context())
+	k, err := c.Keys(r.Context())
 	if err != nil {
-		b.noteOnce("The build requested AWS credentials, but none are available: %v", err)
+		host.NoteOnce("The build requested AWS credentials, but none are available: %v", err)
 		w.WriteHeader(http.StatusInternalServerError)
-		_ = json.NewEncoder(w).Encode(map[string]string{"code": "CredentialsUnavailable", "message": b.mask.Text(err.Error())})
+		_ = json.NewEncoder(w).Encode(map[string]string{"code": "CredentialsUnavailable", "message": host.Mask(err.Error())})
 		return
 	}
-	b.hide(k.AccessKeyID, k.SecretAccessKey, k.SessionToken) // before the build can print them
+	host.Hide(k.AccessKeyID, k.SecretAccessKey, k.SessionToken) // before the build can print them
 	if k.Expires.IsZero() {
-		k.Expires = b.Now().Add(longLived)
+		k.Expires = c.Now().Add(longLived)
 	}
 	_ = json.NewEncoder(w).Encode(map[string]string{
 		"AccessKeyId": k.AccessKeyID, "SecretAccessKey": k.SecretAccessKey, "Token": k.SessionToken,
@@ -100,90 +110,72 @@ func (b *build) keys(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// noteOnce tells something that may come again and again.
-func (b *build) noteOnce(format string, args ...any) {
-	if _, told := b.told.LoadOrStore(format, true); !told {
-		b.note(format, args...)
-	}
-}
-
-// credentialLines are the variables by which the AWS tools find the endpoint. The
-// one of its usual address is the plan's.
-func (b *build) credentialLines() []string {
-	if b.elsewhere == "" || b.Credentials.Keys == nil {
-		return nil
-	}
-	b.note("AWS credentials are at %s in this build: %s is out of its reach.", b.elsewhere, CredentialsAddress)
-	return []string{
-		"unset " + relativeURI,
-		shell.Export("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://"+b.elsewhere+credentialsPath+b.Credentials.ID),
-		shell.Export("AWS_CONTAINER_AUTHORIZATION_TOKEN", b.Credentials.Token),
-	}
-}
-
-// relativeURI is the variable that leads to the endpoint (observed).
-const relativeURI = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
-
-// gitPath begins the path at which git's questions are answered.
-const gitPath = "/git/"
-
-// questionLimit is how long a question of git may be, in bytes.
-const questionLimit = 16 << 10
-
-// git answers a question of git.
-func (b *build) git(w http.ResponseWriter, r *http.Request) {
-	if !b.allowed(w, r) {
-		return
-	}
-	question, err := io.ReadAll(http.MaxBytesReader(w, r.Body, questionLimit))
+// serveGit answers a request of git-credential.
+func (c *Credentials) serveGit(w http.ResponseWriter, r *http.Request, host EndpointHost) {
+	request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxGitRequest))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
-	answer, err := b.Credentials.Git(r.Context(), string(question))
+	answer, err := c.Git(r.Context(), string(request))
 	if err != nil {
-		b.noteOnce("The build requested git credentials, but none are available: %v", err)
-		w.WriteHeader(http.StatusNoContent) // git goes on without
+		host.NoteOnce("The build requested git credentials, but none are available: %v", err)
+		w.WriteHeader(http.StatusNoContent) // git continues without credentials
 		return
 	}
 	for line := range strings.Lines(answer) {
-		if name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "="); name == "password" || name == "credential" {
-			b.hide(value)
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if name == "password" || name == "credential" {
+			host.Hide(value)
 		}
 	}
 	_, _ = io.WriteString(w, answer)
 }
 
-// gitHelper are commands that make the helper git asks, where the buildspec wants
-// one (documented: git-credential-helper).
-func (b *build) gitHelper() []string {
-	if !b.plan.GitHelper {
-		if b.Credentials != nil && b.Credentials.Git != nil {
-			b.note("No git credentials: set git-credential-helper: yes in the env section of the buildspec.")
+// Setup implements Endpoint. The variable for the link-local address is part of the plan,
+// so that the plan shows it; at a fallback address other variables replace it.
+func (c *Credentials) Setup(p *Plan, host EndpointHost) EndpointSetup {
+	var s EndpointSetup
+	if fallback := host.Fallback(); fallback != "" && c.Keys != nil {
+		s.Notes = append(s.Notes, fmt.Sprintf("AWS credentials are available at %s in this build, because %s is not.",
+			fallback, CredentialsAddress))
+		s.Unset = []string{relativeURI}
+		s.Variables = []NameValue{
+			{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://" + fallback + credentialsPath + c.ID},
+			{"AWS_CONTAINER_AUTHORIZATION_TOKEN", c.Token},
 		}
-		return nil
 	}
-	if b.Credentials == nil || b.Credentials.Git == nil {
-		b.note("The buildspec sets git-credential-helper, which requires --git-credentials.")
-		return nil
+	switch {
+	case c.Git == nil:
+	case !p.GitHelper:
+		s.Notes = append(s.Notes, "No git credentials: set git-credential-helper: yes in the env section of the buildspec.")
+	default:
+		s.Commands = []string{c.gitHelperCommand(host)}
 	}
-	host, token := CredentialsAddress, ""
-	if b.elsewhere != "" {
-		host, token = b.elsewhere, b.Credentials.Token
-	}
-	script := fmt.Sprintf(gitScript, host, gitPath+b.Credentials.GitID, token)
-	return []string{"printf %s " + shell.Quote(script) + " >" + gitHelper}
+	return s
 }
 
+// gitHelper is the credential helper of git in the build.
 const gitHelper = userBin + "/git-credential-buildlocal"
 
-// gitScript asks with curl, or with bash alone.
+// gitHelperCommand returns the command that writes the credential helper (documented:
+// git-credential-helper).
+func (c *Credentials) gitHelperCommand(host EndpointHost) string {
+	address, token := CredentialsAddress, ""
+	if fallback := host.Fallback(); fallback != "" {
+		address, token = fallback, c.Token
+	}
+	script := fmt.Sprintf(gitScript, address, gitPath+c.GitID, token)
+	return "printf %s " + shell.Quote(script) + " >" + gitHelper
+}
+
+// gitScript is the credential helper. It uses curl, or bash if the image has no curl.
 const gitScript = `#!/bin/sh
 [ "$1" = get ] || exit 0
 host=%s path=%s token=%s
 question=$(cat)
 if command -v curl >/dev/null; then
-  # nothing of the address is an argument, which others could read
+  # other processes can read arguments, so address and token are in a file
   printf '%%s\n' "$question" | curl -sf --noproxy '*' --data-binary @- -K /dev/fd/3 3<<end
 url = "http://$host$path"
 header = "Authorization: $token"
@@ -194,7 +186,8 @@ command -v bash >/dev/null || { echo "git credentials need curl or bash in the i
 export host path token question
 exec bash -c 'port=${host##*:}; [ "$port" != "$host" ] || port=80
 exec 3<>"/dev/tcp/${host%%:*}/$port" || exit 1
-printf "POST %%s HTTP/1.0\r\nAuthorization: %%s\r\nContent-Length: %%d\r\n\r\n%%s\n" "$path" "$token" "$((${#question} + 1))" "$question" >&3
+printf "POST %%s HTTP/1.0\r\nAuthorization: %%s\r\nContent-Length: %%d\r\n\r\n%%s\n" \
+  "$path" "$token" "$((${#question} + 1))" "$question" >&3
 read -r _ status _ <&3; [ "$status" = 200 ] || exit 0
 while read -r line <&3 && [ "$line" != $'"'\r'"' ]; do :; done
 cat <&3'

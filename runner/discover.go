@@ -21,12 +21,12 @@ import (
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// reportDir returns a directory that no group has yet: the names of two may end
-// alike.
-func (b *build) reportDir(group string) string {
-	dir := reportsDir + "/" + dirName(b.mask.Text(group))
+// dir returns a new directory for a report group. It is named after the group, with a
+// number if the names of two groups end alike.
+func (s *reportStep) dir(group string) string {
+	dir := reportsDir + "/" + dirName(s.rec.maskText(group))
 	taken := func(dir string) bool {
-		_, err := os.Lstat(filepath.Join(b.Out, filepath.FromSlash(dir)))
+		_, err := os.Lstat(s.files.path(dir))
 		return err == nil
 	}
 	unique := dir
@@ -36,8 +36,8 @@ func (b *build) reportDir(group string) string {
 	return unique
 }
 
-// dirName makes a directory's name of a report group's, which may be an ARN, and may have
-// stars in it, which some file systems do not take.
+// dirName converts the name of a report group, which may be an ARN, to a directory name.
+// The asterisks of a masked name are replaced, because some file systems reject them.
 func dirName(group string) string {
 	group = strings.ReplaceAll(group, "*", "-")
 	name := group[strings.LastIndexAny(group, "/:")+1:]
@@ -47,70 +47,75 @@ func dirName(group string) string {
 	return name
 }
 
-// discoverTime is how long the service looks for reports (documented).
-const discoverTime = 5 * time.Second
+// discoverTimeout limits the search for reports (documented).
+const discoverTimeout = 5 * time.Second
 
-// patternScript prints the pattern for reports, of the variables that the commands left.
+// disabled is the exit status of patternScript if the build has turned discovery off.
+const disabled = 3
+
+// patternScript prints the pattern for reports, from variables that commands may set.
 const patternScript = `
 [ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
 echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"`
 
-// discoverScript prints names of reports, by what they begin with; see likeReport.
-// Which files the service takes is not documented; these are the roots of the
-// formats it reads, and of JSON what the usual tools call their files.
+// discoverScript prints the names of files that may be reports, see looksLikeReport. The
+// service's selection is not documented; the script looks for the root elements of the
+// formats that the service reads, and for the usual names of JSON reports.
 const discoverScript = `
 cd %s && command -v find >/dev/null && command -v grep >/dev/null || exit 0
 find . -name node_modules -prune -o -name .git -prune -o -type f \( -name '*.xml' -o -name '*.trx' \
   -o -name '*cucumber*.json' -o -name .resultset.json \) \
-  -exec grep -lE '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)([[:space:]>]|$)|"(elements|coverage)"' {} + 2>/dev/null
+  -exec grep -lE -e '<(testsuites?|test-results|test-run|testng-results|TestRun|coverage|report)([[:space:]>]|$)' \
+  -e '"(elements|coverage)"' {} + 2>/dev/null
 exit 0`
 
 // discover finds reports that no group names, as the service does, and reads them: one
 // group for each format.
-func (b *build) discover(ctx context.Context) error {
-	began := b.Now()
-	limited, cancel := context.WithTimeout(ctx, discoverTime)
+func (s *reportStep) discover(ctx context.Context, c engine.Container) error {
+	began := s.Now()
+	limited, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
 	script := patternScript
-	if b.mayHaveReportsInTime(limited) {
-		script += fmt.Sprintf(discoverScript, shell.Quote(b.plan.Sources[0].Path))
+	if mayHaveReportsInTime(limited, c, s.plan.Sources[0].Path) {
+		script += fmt.Sprintf(discoverScript, shell.Quote(s.plan.Sources[0].Path))
 	}
-	printed, exit, err := b.sessions[""].Capture(limited, script)
+	printed, exit, err := s.shells.capture(limited, script)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return nil // its time is up, and the build's commands are done
+		return nil // timed out; no command of the build follows that needs the shell
 	}
-	if err != nil || exit == 3 {
+	if err != nil || exit == disabled {
 		return err
 	}
 	pattern, names, _ := strings.Cut(printed, "\n")
-	b.say("Set report auto-discover timeout to %d seconds", int(discoverTime.Seconds()))
+	s.rec.say("Set report auto-discover timeout to %d seconds", int(discoverTimeout.Seconds()))
 	for _, line := range []string{
 		"Expanding base directory path:  .", "Assembling file list", "Expanding .",
 		"Expanding file paths for base directory .", "Assembling file list", "Expanding " + pattern,
 	} {
-		b.say("%s", line)
+		s.rec.say("%s", line)
 	}
 	found := matching(pattern, names)
 	if len(found) > 0 {
-		b.say("Found %d file(s)", len(found))
+		s.rec.say("Found %d file(s)", len(found))
 	} else {
-		b.say("No matching auto-discover report paths found")
+		s.rec.say("No matching auto-discover report paths found")
 	}
-	b.say("Report auto-discover file discovery took %f seconds", b.Now().Sub(began).Seconds())
-	return b.discovered(ctx, found)
+	s.rec.say("Report auto-discover file discovery took %f seconds", s.Now().Sub(began).Seconds())
+	return s.readDiscovered(ctx, c, found)
 }
 
-// likeReport reports whether discoverScript looks into a file of this name.
-func likeReport(name string) bool {
+// looksLikeReport reports whether discoverScript reads a file of this name.
+func looksLikeReport(name string) bool {
 	_, cucumber, _ := strings.Cut(name, "cucumber")
 	return strings.HasSuffix(name, ".xml") || strings.HasSuffix(name, ".trx") || name == ".resultset.json" ||
 		strings.HasSuffix(cucumber, ".json")
 }
 
-// mayHaveReportsInTime is mayHaveReports until ctx ends: a file system may not answer.
-func (b *build) mayHaveReportsInTime(ctx context.Context) bool {
+// mayHaveReportsInTime is mayHaveReports until ctx is done: a network file system may not
+// answer.
+func mayHaveReportsInTime(ctx context.Context, c engine.Container, source string) bool {
 	may := make(chan bool, 1)
-	go func() { may <- b.mayHaveReports() }()
+	go func() { may <- mayHaveReports(c, source) }()
 	select {
 	case answer := <-may:
 		return answer
@@ -119,11 +124,12 @@ func (b *build) mayHaveReportsInTime(ctx context.Context) bool {
 	}
 }
 
-// mayHaveReports reports whether the source may have files that discoverScript finds. A
-// small source is listed from here, which takes less than a process.
-func (b *build) mayHaveReports() bool {
-	v, can := b.container.(engine.Viewer)
-	if !can {
+// mayHaveReports reports whether the source may have files that discoverScript finds. If
+// the engine shows the container's files, a small source is listed without a process,
+// which is faster.
+func mayHaveReports(c engine.Container, source string) bool {
+	v, ok := c.(engine.Viewer)
+	if !ok {
 		return true
 	}
 	root, err := v.View()
@@ -132,33 +138,33 @@ func (b *build) mayHaveReports() bool {
 	}
 	defer root.Close()
 	left := maxListed
-	return !without(root, strings.TrimPrefix(b.plan.Sources[0].Path, "/"), &left)
+	return !hasNoReport(root, strings.TrimPrefix(source, "/"), &left)
 }
 
-// maxListed is how many files and directories of the source are listed at most, and
-// listedAtOnce how many of a directory.
 const (
-	maxListed    = 2000
-	listedAtOnce = 200
+	maxListed  = 2000 // files and directories of the source
+	maxEntries = 200  // of one directory that are read at once
 )
 
-// without reports whether a directory has no file that is like a report. The rest of
-// what may be listed is left. A pipe that took the place of a directory is not waited for.
-func without(root *os.Root, dir string, left *int) bool {
+// hasNoReport reports whether no file below a directory looks like a report. left is the
+// number of files that may still be listed. The build may have replaced a directory by a
+// named pipe, so the open does not block.
+func hasNoReport(root *os.Root, dir string, left *int) bool {
 	list, err := root.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
 	defer list.Close()
 	for {
-		entries, err := list.ReadDir(listedAtOnce)
+		entries, err := list.ReadDir(maxEntries)
 		if *left -= len(entries); *left < 0 || err != nil && err != io.EOF {
 			return false
 		}
 		for _, e := range entries {
 			switch {
 			case e.Name() == "node_modules", e.Name() == ".git":
-			case e.IsDir() && !without(root, path.Join(dir, e.Name()), left), e.Type().IsRegular() && likeReport(e.Name()):
+			case e.IsDir() && !hasNoReport(root, path.Join(dir, e.Name()), left),
+				e.Type().IsRegular() && looksLikeReport(e.Name()):
 				return false
 			}
 		}
@@ -172,56 +178,60 @@ func without(root *os.Root, dir string, left *int) bool {
 func matching(pattern, names string) []string {
 	var all []string
 	for _, name := range strings.Split(names, "\n") {
-		if below, found := strings.CutPrefix(name, "./"); found && tree.Match(pattern, below) {
-			all = append(all, below)
+		if name, found := strings.CutPrefix(name, "./"); found && tree.Match(pattern, name) {
+			all = append(all, name)
 		}
 	}
 	return all
 }
 
-// fetchScript packs the files that are named by its input, one a line.
+// fetchScript packs the files whose names it reads, one a line.
 const fetchScript = `cd "$1" && exec tar -cf - -T -`
 
-// fewFiles is how many are fetched one by one: packing them together costs one process.
-const fewFiles = 3
+// maxSingleFiles is the number of files up to which each is copied separately: to pack
+// them together takes a process.
+const maxSingleFiles = 3
 
-// fetch takes files of the source out of the build, as they are named.
-func (b *build) fetch(ctx context.Context, names []string) (Output, []tree.File, error) {
-	silent := func(string, ...any) {}
-	o := Output{Dir: b.reportDir(".discovered")}
-	odd := slices.ContainsFunc(names, func(name string) bool { return !tree.IsLiteral(name) })
-	if len(names) > fewFiles || odd {
-		packed := packedSource{b, names}
-		out, files, err := b.takeFrom(ctx, packed, o, tree.Selection{Files: []string{"**/*"}}, silent)
+// fetch copies files of the source to the output directory. Files whose names are not
+// literal patterns can only be packed together.
+func (s *reportStep) fetch(ctx context.Context, c engine.Container, names []string) (Output, []tree.File, error) {
+	discard := func(string, ...any) {} // the service logs no line for each file
+	o := Output{Dir: s.dir(".discovered")}
+	isPattern := func(name string) bool { return !tree.IsLiteral(name) }
+	if len(names) > maxSingleFiles || slices.ContainsFunc(names, isPattern) {
+		all := tree.Selection{Files: []string{"**/*"}}
+		out, files, err := s.files.copy(ctx, packedFiles{c, names}, o, all, discard)
 		if err == nil {
 			return out, files, nil
 		}
+		// The image may have no tar.
 	}
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !tree.IsLiteral(name) })
-	return b.takeFrom(ctx, b.container, o, tree.Selection{Files: names}, silent)
+	names = slices.DeleteFunc(slices.Clone(names), isPattern)
+	return s.files.copy(ctx, c, o, tree.Selection{Files: names}, discard)
 }
 
-// packedSource is files of the build that are packed by the image's tar.
-type packedSource struct {
-	b     *build
-	names []string
+// packedFiles are files of the build that the image's tar packs.
+type packedFiles struct {
+	container engine.Container
+	names     []string
 }
 
-// CopyOut implements tree.Source: whatever is asked for, it is the files.
-func (p packedSource) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
+// CopyOut implements tree.Source. It returns the files for any path.
+func (p packedFiles) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
 	out, in := io.Pipe()
 	go func() { in.CloseWithError(p.pack(ctx, path, in)) }()
 	return out, nil
 }
 
-// pack writes the files as a tree. Their names begin with a directory: tar takes one that
-// begins with a hyphen for a flag.
-func (p packedSource) pack(ctx context.Context, path string, w io.Writer) error {
+// pack writes the files as the stream of a directory. Each name gets a prefix, because tar
+// reads a name that begins with a hyphen as a flag.
+func (p packedFiles) pack(ctx context.Context, path string, w io.Writer) error {
 	top := tar.NewWriter(w)
-	if err := errors.Join(top.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}), top.Flush()); err != nil {
+	err := top.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755})
+	if err = errors.Join(err, top.Flush()); err != nil {
 		return err
 	}
-	exit, err := p.b.container.Exec(ctx, engine.Process{
+	exit, err := p.container.Exec(ctx, engine.Process{
 		Args: []string{"sh", "-c", fetchScript, "sh", path}, Dir: "/",
 		Stdin: strings.NewReader("./" + strings.Join(p.names, "\n./") + "\n"), Stdout: w, Stderr: io.Discard,
 	})
@@ -231,33 +241,33 @@ func (p packedSource) pack(ctx context.Context, path string, w io.Writer) error 
 	return err
 }
 
-// discovered reads the files that were found, by their formats, but for those that a
-// group of the buildspec has read: that nothing is reported twice is our choice.
-func (b *build) discovered(ctx context.Context, names []string) error {
+// readDiscovered reads the files that were found, by their formats, except those that a
+// group of the buildspec has read. That no report appears twice is our choice.
+func (s *reportStep) readDiscovered(ctx context.Context, c engine.Container, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	staged, all, err := b.fetch(ctx, names)
+	staged, all, err := s.fetch(ctx, c, names)
 	if errors.Is(err, tree.ErrNoMatch) {
-		return nil // they are gone again
+		return nil // removed by a background process
 	}
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(b.Out, filepath.FromSlash(staged.Dir))
+	dir := s.files.path(staged.Dir)
 	defer os.RemoveAll(dir)
 	byFormat := map[reports.Format][]tree.File{}
 	for _, f := range all {
-		if b.reported[reportKey(f)] {
+		if s.seen[reportKey(f)] {
 			continue
 		}
-		if format, known := likeFormat(filepath.Join(dir, filepath.FromSlash(f.Path))); known {
+		if format, known := detectFormat(filepath.Join(dir, filepath.FromSlash(f.Path))); known {
 			byFormat[format] = append(byFormat[format], f)
 		}
 	}
 	for _, format := range reports.Formats() {
 		if files := byFormat[format]; len(files) > 0 {
-			if err := b.autoGroup(ctx, format, dir, files); err != nil {
+			if err := s.autoGroup(ctx, format, dir, files); err != nil {
 				return err
 			}
 		}
@@ -265,8 +275,8 @@ func (b *build) discovered(ctx context.Context, names []string) error {
 	return nil
 }
 
-// likeFormat says which format a file has.
-func likeFormat(file string) (reports.Format, bool) {
+// detectFormat returns the format of a report file.
+func detectFormat(file string) (reports.Format, bool) {
 	in, err := regular.Open(file)
 	if err != nil {
 		return "", false
@@ -275,21 +285,21 @@ func likeFormat(file string) (reports.Format, bool) {
 	return reports.ReadFormat(reports.DetectFormat(in))
 }
 
-// autoGroup makes the group of a format's files, which it moves to where they are kept.
+// autoGroup creates the group of all files of a format and moves them to its directory.
 // Its name is documented (discover-test-reports).
-func (b *build) autoGroup(ctx context.Context, format reports.Format, from string, files []tree.File) error {
+func (s *reportStep) autoGroup(ctx context.Context, format reports.Format, from string, files []tree.File) error {
 	name := string(format) + "-AutoDiscovered"
-	out := Output{Name: name, Dir: b.reportDir(name)}
+	out := Output{Name: name, Dir: s.dir(name)}
 	for _, f := range files {
-		to := filepath.Join(b.Out, filepath.FromSlash(out.Dir), filepath.FromSlash(f.Path))
+		to := filepath.Join(s.files.path(out.Dir), filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
 		if err := os.Rename(filepath.Join(from, filepath.FromSlash(f.Path)), to); err != nil {
 			return err
 		}
-		out.Files = append(out.Files, File{b.mask.Text(f.Path), f.Size})
+		out.Files = append(out.Files, File{f.Path, f.Size})
 	}
-	b.file(b.read(ctx, format, out, files), out, name)
+	s.add(s.read(ctx, format, out, files), out, name)
 	return nil
 }

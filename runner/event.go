@@ -6,7 +6,8 @@ import (
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// Event says what a build does, while it does it.
+// Event reports the progress of a build. The kind determines which fields are set. All its
+// texts are masked.
 type Event struct {
 	Kind  Kind
 	Time  time.Time
@@ -18,8 +19,8 @@ type Event struct {
 	Attempt int    // from 1; above 1 when the phase is run again
 	Exit    int    // CommandEnded: exit status
 	Place   string // CommandEnded after a failure: the buildspec's line with a caret
-	Why     string // CommandEnded after a failure: what is known of its reason; may be empty
-	Output  []byte // Printed: what commands print, as it comes; valid during the call only
+	Why     string // CommandEnded after a failure: a hint about the reason; may be empty
+	Output  []byte // Printed: output of commands, unbuffered; valid during the call only
 
 	Status   Status        // PhaseEnded, BuildEnded
 	Context  Context       // PhaseEnded
@@ -33,11 +34,11 @@ type Event struct {
 	Reports *reports.Set // Reported
 }
 
-// Kind says what an Event is about.
+// Kind is the kind of an Event.
 type Kind string
 
-// The kinds of events. A service's log is made of Said, Command*, Phase* and
-// Printed; the others are for a person.
+// The kinds of events. The log of the service consists of Said, Command*, Phase* and
+// Printed; the other kinds are additional information for the user.
 const (
 	BuildBegan   Kind = "build_began"
 	PhaseBegan   Kind = "phase_began"
@@ -46,15 +47,15 @@ const (
 	CommandEnded Kind = "command_ended"
 	PhaseEnded   Kind = "phase_ended"
 	Said         Kind = "agent"   // a line of the service's agent
-	Noted        Kind = "note"    // a line the service would not write
-	Pulled       Kind = "pull"    // progress of an image's pull
+	Noted        Kind = "note"    // a line that the service does not have
+	Pulled       Kind = "pull"    // progress of pulling the image
 	Copying      Kind = "copying" // progress of a copy that takes long; not part of the JSON events
 	Reported     Kind = "reports" // test and coverage reports have been read
 	BuildEnded   Kind = "build_ended"
 )
 
-// Pull is progress of an image's pull, in bytes. Disk and Free are known when it begins
-// (engine.Sized): how large it will be, and how much space there is.
+// Pull is the progress of pulling an image, in bytes. Disk and Free, the size of the image
+// on disk and the free space there, are set in the first event (engine.Sized).
 type Pull struct {
 	Image   string `json:"image"`
 	Layer   string `json:"layer"`
@@ -65,7 +66,7 @@ type Pull struct {
 	Free    int64  `json:"free,omitempty"`
 }
 
-// Copy is progress of a copy. What there is in all is 0 if that is not known.
+// Copy is the progress of a copy. The totals AllFiles and AllBytes are 0 if unknown.
 type Copy struct {
 	Doing           string // copying or packing
 	What            string // artifacts or reports

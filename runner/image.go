@@ -13,62 +13,74 @@ import (
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-// found notes which image the build has, and tells where it is another one than the last
-// time: a tag may be moved.
-func (b *build) found(i engine.Image) {
-	e := &b.record.Environment
-	e.ImageID, e.ImageDigest, e.ImagePlatform, e.StandIn = i.ID, i.Digest, i.Platform, b.plan.StandIn
-	b.image = i
-	if b.LastImage == nil || b.plan.Digest != "" {
+// imageCheck reports facts about the image that the build runs in.
+type imageCheck struct {
+	*Runner
+	plan  *Plan
+	rec   *recorder
+	image engine.Image // the zero value if the engine has not reported it
+}
+
+// onImage records the image, and notes if a tag points to another image than in the last
+// build. The engine calls it during Start.
+func (c *imageCheck) onImage(i engine.Image) {
+	c.image = i
+	c.rec.update(func(r *Record) {
+		e := &r.Environment
+		e.ImageID, e.ImageDigest, e.ImagePlatform, e.StandIn = i.ID, i.Digest, i.Platform, c.plan.StandIn
+	})
+	if c.LastImage == nil || c.plan.Digest != "" {
 		return
 	}
-	last, build := b.LastImage(b.plan.Image)
-	if last.ImageID == "" || last.ImageID == i.ID || last.StandIn != b.plan.StandIn || last.ImagePlatform != i.Platform {
-		return
-	}
-	if _, before := b.told.LoadOrStore("drift", true); before {
+	last, build := c.LastImage(c.plan.Image)
+	same := last.StandIn == c.plan.StandIn && last.ImagePlatform == i.Platform
+	if last.ImageID == "" || last.ImageID == i.ID || !same {
 		return
 	}
 	was, is := last.ImageID, i.ID
 	if last.ImageDigest != "" && i.Digest != "" {
 		was, is = last.ImageDigest, i.Digest
 	}
-	b.note("The image %s is another one than in build %s: %s, not %s. --image-digest %s would keep that one.", b.plan.Image, build, short(is), short(was), was)
+	// Once: provision may start the container again without mounts.
+	c.rec.noteOnce("The image %s has changed since build %s: %s, not %s. Use --image-digest %s to keep the previous one.",
+		c.plan.Image, build, short(is), short(was), was)
 }
 
-// paceScript is work whose time is measured.
+// paceScript is a computation whose duration is measured.
 const paceScript = `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done`
 
-// warnEmulated tells that an image runs emulated, and how much slower the same work is
-// done there than here.
-func (b *build) warnEmulated(ctx context.Context) error {
-	if !b.image.Emulated {
+// reportEmulation notes that an image runs emulated. If the engine is on the host, it
+// measures how much slower the same computation is in the container.
+func (c *imageCheck) reportEmulation(ctx context.Context, shells *shellState) error {
+	if !c.image.Emulated {
 		return nil
 	}
-	slower, here := "several times slower", time.Duration(0)
-	if b.Pace != nil && b.image.Local {
-		here = b.Pace(ctx, paceScript)
+	slower, onHost := "several times slower", time.Duration(0)
+	if c.Pace != nil && c.image.Local {
+		onHost = c.Pace(ctx, paceScript)
 	}
-	if here > 0 {
-		began := b.Now()
-		_, exit, err := b.sessions[""].Capture(ctx, paceScript)
+	if onHost > 0 {
+		began := c.Now()
+		_, exit, err := shells.capture(ctx, paceScript)
 		if err != nil {
 			return err
 		}
-		if there := b.Now().Sub(began); exit == 0 && there > here {
-			slower = fmt.Sprintf("about %s times slower in one short test", times(float64(there)/float64(here)))
+		if emulated := c.Now().Sub(began); exit == 0 && emulated > onHost {
+			factor := formatFactor(float64(emulated) / float64(onHost))
+			slower = fmt.Sprintf("about %s times slower in one short test", factor)
 		}
 	}
-	whose := "this machine"
-	if !b.image.Local {
-		whose = "the engine's machine"
+	machine := "this machine"
+	if !c.image.Local {
+		machine = "the engine's machine"
 	}
-	b.note("The image is for %s and %s is %s: it runs emulated, %s.", b.image.Platform, whose, b.image.Native, slower)
+	c.rec.note("The image is for %s and %s is %s: it runs emulated, %s.",
+		c.image.Platform, machine, c.image.Native, slower)
 	return nil
 }
 
-// times writes a factor with as many digits as it is worth.
-func times(factor float64) string {
+// formatFactor formats a measured factor with two significant digits.
+func formatFactor(factor float64) string {
 	const whole = 10
 	if factor < whole {
 		return fmt.Sprintf("%.1f", factor)
@@ -76,20 +88,20 @@ func times(factor float64) string {
 	return fmt.Sprintf("%.0f", factor)
 }
 
-// short is a digest for a person.
+// short returns the beginning of a digest, as Docker shows it.
 func short(digest string) string {
 	const length = len("sha256:") + 12
 	return digest[:min(len(digest), length)]
 }
 
-// StandIn is an image that stands for others here.
+// StandIn is a local substitute for images.
 type StandIn struct {
-	Name  string // of the image, or a pattern: * is any text
-	Image string
+	Name  string // of the replaced image, or a pattern in which * matches any text
+	Image string // the substitute
 }
 
-// standInFor returns the image that stands for another one: by its name, else by the
-// first pattern that fits; "" for none.
+// standInFor returns the substitute for an image, or "". An exact name wins over the first
+// matching pattern.
 func standInFor(image string, all []StandIn) string {
 	for _, s := range all {
 		if s.Name == image {
@@ -97,15 +109,15 @@ func standInFor(image string, all []StandIn) string {
 		}
 	}
 	for _, s := range all {
-		if fits(s.Name, image) {
+		if matchName(s.Name, image) {
 			return s.Image
 		}
 	}
 	return ""
 }
 
-// fits reports whether a name is as a pattern says.
-func fits(pattern, name string) bool {
+// matchName reports whether a name matches a pattern.
+func matchName(pattern, name string) bool {
 	parts := strings.Split(pattern, "*")
 	rest, begins := strings.CutPrefix(name, parts[0])
 	last := parts[len(parts)-1]
@@ -122,15 +134,17 @@ func fits(pattern, name string) bool {
 	return strings.HasSuffix(rest, last)
 }
 
-// waysOn says what to do about an image that nobody publishes.
-func waysOn(image, published string, spec *buildspec.Buildspec) string {
-	way, _ := project.Unpublished(image)
+// unpublishedHint returns the next steps for an image that no registry has. For a standard
+// image it suggests the published image that lacks the fewest of the buildspec's runtimes.
+func unpublishedHint(image, published string, spec *buildspec.Buildspec) string {
+	hint, _ := project.Unpublished(image)
 	if !strings.HasPrefix(image, "aws/codebuild/standard:") {
-		return way
+		return hint
 	}
 	name, _ := project.CuratedName(image)
 	if runtimes.Curated(name) == nil {
-		return way + fmt.Sprintf(" In %s it had the versions %s.", runtimes.CuratedDate, strings.Join(runtimes.CuratedVersions("standard"), ", "))
+		known := strings.Join(runtimes.CuratedVersions("standard"), ", ")
+		return hint + fmt.Sprintf(" In %s it had the versions %s.", runtimes.CuratedDate, known)
 	}
 	install, _ := spec.Phase("INSTALL")
 	other, missing := published, versions(install.Runtimes)
@@ -149,11 +163,13 @@ func waysOn(image, published string, spec *buildspec.Buildspec) string {
 	case len(missing) > 0:
 		has = "has no " + strings.Join(missing, ", ")
 	}
-	return fmt.Sprintf("%s\nOr run with -i %s, which is published and %s (by a table of %s). It is Amazon Linux and not Ubuntu: dnf in the place of apt-get, and sh is bash.\n"+
-		"Or substitute your own image: --images %s=IMAGE, or images in .buildlocal.yml.", way, other, has, runtimes.CuratedDate, image)
+	return fmt.Sprintf("%s\nOr run with -i %s, which is published and %s (by a table of %s). "+
+		"It is Amazon Linux and not Ubuntu: dnf in the place of apt-get, and sh is bash.\n"+
+		"Or substitute your own image: --images %s=IMAGE, or images in .buildlocal.yml.",
+		hint, other, has, runtimes.CuratedDate, image)
 }
 
-// siblings are the other images of a family, the newest first.
+// siblings returns all images of an image's family, newest first.
 func siblings(image string) []string {
 	name, _ := project.CuratedName(image)
 	family, _, _ := strings.Cut(name, ":")
@@ -165,7 +181,7 @@ func siblings(image string) []string {
 	return all
 }
 
-// lacking returns what an image does not have, by the table.
+// lacking returns the runtimes that an image does not have, by the table of curated images.
 func lacking(image string, wishes []buildspec.Variable) []string {
 	name, _ := project.CuratedName(image)
 	table := runtimes.Curated(name)
@@ -174,6 +190,7 @@ func lacking(image string, wishes []buildspec.Variable) []string {
 	}))
 }
 
+// versions formats runtimes with their versions.
 func versions(all []buildspec.Variable) []string {
 	var texts []string
 	for _, v := range all {

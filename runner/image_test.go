@@ -2,9 +2,15 @@ package runner
 
 import "testing"
 
-func TestStandInsByNameThenByPattern(t *testing.T) {
+func TestStandInFor_NameBeforePattern(t *testing.T) {
 	t.Parallel()
-	all := []StandIn{{"aws/codebuild/standard:*", "any"}, {"aws/*:7.0", "seven"}, {"aws/codebuild/standard:5.0", "five"}, {"*", "last"}, {"a*b*c", "abc"}}
+	all := []StandIn{
+		{"aws/codebuild/standard:*", "any"},
+		{"aws/*:7.0", "seven"},
+		{"aws/codebuild/standard:5.0", "five"},
+		{"*", "last"},
+		{"a*b*c", "abc"},
+	}
 	for image, want := range map[string]string{
 		"aws/codebuild/standard:7.0": "any", "aws/codebuild/standard:5.0": "five", "aws/other:7.0": "seven", "node": "last",
 	} {
@@ -13,20 +19,22 @@ func TestStandInsByNameThenByPattern(t *testing.T) {
 		}
 	}
 	if got := standInFor("x", nil); got != "" {
-		t.Errorf("nothing stands for it: %q", got)
+		t.Errorf("without substitutes: %q", got)
 	}
 }
 
-func TestPatterns(t *testing.T) {
+func TestMatchName(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		pattern, name string
 		want          bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"", "", true}, {"*", "", true}, {"a*", "a", true}, {"a*a", "a", false}, {"a*a", "aa", true},
-		{"a*b*c", "abc", true}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "acb", false}, {"a*b*c", "abbc", true}, {"*b*b*", "ab", false}, {"*b*b", "abab", true}, {"*ab", "aab", true},
+		{"a", "a", true}, {"a", "ab", false}, {"", "", true}, {"*", "", true}, {"a*", "a", true},
+		{"a*a", "a", false}, {"a*a", "aa", true},
+		{"a*b*c", "abc", true}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "acb", false}, {"a*b*c", "abbc", true},
+		{"*b*b*", "ab", false}, {"*b*b", "abab", true}, {"*ab", "aab", true},
 	} {
-		if got := fits(test.pattern, test.name); got != test.want {
+		if got := matchName(test.pattern, test.name); got != test.want {
 			t.Errorf("%q and %q: %t", test.pattern, test.name, got)
 		}
 	}

@@ -8,20 +8,19 @@ import (
 	"github.com/buildlocal/buildlocal/compute"
 )
 
-// Builds on Lambda (documented): they last 15 minutes, have no docker, are not root's,
-// and can write to /tmp only, where the source is (observed).
+// Limits of builds on Lambda compute (documented): they last at most 15 minutes, have no
+// Docker, do not run as root, and can write to /tmp only, where the source is (observed).
 const (
 	lambdaOutput  = "/tmp/codebuild/output"
 	lambdaTimeout = 15 * time.Minute
-	// lambdaUser is who runs commands, as it was seen in functions; no image has a name
-	// for it.
+	// lambdaUser runs the commands (observed in functions). No image has a name for it.
 	lambdaUser = "993:990"
 )
 
-// Lambda reports whether the build is one on Lambda.
+// Lambda reports whether the build runs on Lambda compute.
 func (p *Plan) Lambda() bool { return compute.IsLambda(p.EnvironmentType) }
 
-// outputDir is below what sources are.
+// outputDir returns the directory of all sources.
 func (p *Plan) outputDir() string {
 	if p.Lambda() {
 		return lambdaOutput
@@ -29,13 +28,13 @@ func (p *Plan) outputDir() string {
 	return outputDir
 }
 
-// lambda takes away what a build on Lambda does not have; asked is the time that somebody
-// wants, 0 for none.
-func (p *Plan) lambda(asked time.Duration) {
+// applyLambdaLimits removes features that Lambda compute does not have. requested is the
+// timeout of the user or the project, 0 if it is not set.
+func (p *Plan) applyLambdaLimits(requested time.Duration) {
 	if !p.Lambda() {
 		return
 	}
-	if asked > lambdaTimeout {
+	if requested > lambdaTimeout {
 		p.Notes = append(p.Notes, "Builds on Lambda are limited to 15 minutes.")
 	}
 	p.Timeout = min(p.Timeout, lambdaTimeout)
@@ -45,11 +44,11 @@ func (p *Plan) lambda(asked time.Duration) {
 	}
 }
 
-// lambdaCommands give the source to who runs a build on Lambda, and leave no other place
-// to write to.
-func (b *build) lambdaCommands() []string {
+// lambdaCommands returns commands that give the source to lambdaUser and make other
+// directories read-only.
+func (p *Plan) lambdaCommands() []string {
 	var tops []string
-	for _, s := range b.plan.Sources {
+	for _, s := range p.Sources {
 		tops = append(tops, s.Top)
 	}
 	return []string{

@@ -12,61 +12,66 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Used is what a command or a phase has used of the machine.
+// Used is the resource usage of a command or a phase.
 type Used struct {
-	PeakMemory int64   `json:"peakMemoryInBytes"`            // the most that was seen in use at once; 0 where it is not counted
-	CPU        float64 `json:"cpuTimeInSeconds"`             // of all processors together
-	Killed     int     `json:"outOfMemoryKills"`             // processes killed for want of memory
-	Limit      int64   `json:"memoryLimitInBytes,omitempty"` // 0 for none
+	PeakMemory int64   `json:"peakMemoryInBytes"`            // highest sample; 0 if memory is not measured
+	CPU        float64 `json:"cpuTimeInSeconds"`             // sum of all processors
+	Killed     int     `json:"outOfMemoryKills"`             // processes that the OOM killer ended
+	Limit      int64   `json:"memoryLimitInBytes,omitempty"` // 0 if unlimited
 }
 
-// meterEvery is how often is looked at what the container uses; where looking takes
-// long, it is done so much more seldom that it stays below a fiftieth of the time.
+// The interval between samples is at least minInterval, and minShare times the duration of
+// a sample, so that measuring takes at most a fiftieth of the time.
 const (
-	meterEvery = 50 * time.Millisecond
-	meterShare = 50
+	minInterval = 50 * time.Millisecond
+	minShare    = 50
 )
 
-// meter looks at what a container uses as long as it runs.
+// meter samples the resource usage of a container while it runs. A nil meter measures
+// nothing; its methods may be called concurrently.
 type meter struct {
 	container engine.Metered
 	now       func() time.Time
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the fields below
 	last    engine.Usage
-	looked  bool
-	took    time.Duration // of the fastest look: on a busy machine one may wait for its turn
-	windows []*window
-	stop    context.CancelFunc
-	done    chan struct{}
+	sampled bool
+	// took is the duration of the fastest sample after the first. On a busy host, a
+	// sample may wait for a processor.
+	took    time.Duration
+	windows []*window // open
+
+	stop context.CancelFunc
+	done chan struct{} // closed when run has returned
 }
 
-// window is a time in which usage is summed up.
+// window is a period whose usage is measured.
 type window struct {
-	first *engine.Usage // nil until there was a look
-	peak  int64
+	first *engine.Usage // the first sample; nil before it
+	peak  int64         // memory in bytes
 }
 
-// measure begins to look at the build's container, where the engine can.
-func (b *build) measure(ctx context.Context) {
-	container, can := b.container.(engine.Metered)
-	if !can {
-		return
+// startMeter starts to measure a container; nil if the engine cannot.
+func startMeter(ctx context.Context, c engine.Container, now func() time.Time) *meter {
+	container, ok := c.(engine.Metered)
+	if !ok {
+		return nil
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	b.meter = &meter{container: container, now: b.Now, stop: stop, done: make(chan struct{})}
-	go b.meter.run(ctx)
+	m := &meter{container: container, now: now, stop: stop, done: make(chan struct{})}
+	go m.run(ctx)
+	return m
 }
 
 func (m *meter) run(ctx context.Context) {
 	defer close(m.done)
-	_ = m.look(ctx)
+	_ = m.sample(ctx)
 	for {
-		if err := m.look(ctx); errors.Is(err, engine.ErrUnsupported) {
+		if err := m.sample(ctx); errors.Is(err, engine.ErrUnsupported) {
 			return
 		}
 		m.mu.Lock()
-		pause := max(meterEvery, meterShare*m.took)
+		pause := max(minInterval, minShare*m.took)
 		m.mu.Unlock()
 		select {
 		case <-ctx.Done():
@@ -76,17 +81,17 @@ func (m *meter) run(ctx context.Context) {
 	}
 }
 
-// look reads what is used now. What cannot be read leaves what was known.
-func (m *meter) look(ctx context.Context) error {
+// sample reads the current usage. After an error the last usage stays.
+func (m *meter) sample(ctx context.Context) error {
 	began := m.now()
 	u, err := m.container.Usage(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	took := m.now().Sub(began)
-	if m.looked && (m.took == 0 || took < m.took) { // the first one looks for where to look
+	if m.sampled && (m.took == 0 || took < m.took) { // the first sample also finds its source
 		m.took = took
 	}
-	m.looked = true
+	m.sampled = true
 	if err != nil {
 		return err
 	}
@@ -100,25 +105,26 @@ func (m *meter) look(ctx context.Context) error {
 	return nil
 }
 
-// quick is how long a look may take that is had at the edges of a window too.
-const quick = time.Millisecond
+// maxCheapSample is the duration up to which a sample is also taken at both ends of each
+// window.
+const maxCheapSample = time.Millisecond
 
-// glance looks where that takes no time.
-func (m *meter) glance(ctx context.Context) {
+// sampleIfCheap takes a sample if that delays the build only a little.
+func (m *meter) sampleIfCheap(ctx context.Context) {
 	m.mu.Lock()
-	cheap := m.took > 0 && m.took < quick
+	cheap := m.took > 0 && m.took < maxCheapSample
 	m.mu.Unlock()
 	if cheap {
-		_ = m.look(ctx)
+		_ = m.sample(ctx)
 	}
 }
 
-// open begins a window; nil where nothing is measured.
+// open begins a window; nil for a nil meter.
 func (m *meter) open(ctx context.Context) *window {
 	if m == nil {
 		return nil
 	}
-	m.glance(ctx)
+	m.sampleIfCheap(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := &window{peak: m.last.Memory}
@@ -129,22 +135,26 @@ func (m *meter) open(ctx context.Context) *window {
 	return w
 }
 
-// close ends a window and returns what was used in it; nil where nothing was measured.
+// close ends a window and returns its usage; nil without a sample.
 func (m *meter) close(ctx context.Context, w *window) *Used {
 	if m == nil || w == nil {
 		return nil
 	}
-	m.glance(ctx)
+	m.sampleIfCheap(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.windows = slices.DeleteFunc(m.windows, func(other *window) bool { return other == w })
 	if w.first == nil {
 		return nil
 	}
-	return &Used{PeakMemory: w.peak, CPU: max(0, m.last.CPU-w.first.CPU).Seconds(), Killed: max(0, m.last.Killed-w.first.Killed)}
+	return &Used{
+		PeakMemory: w.peak,
+		CPU:        max(0, m.last.CPU-w.first.CPU).Seconds(),
+		Killed:     max(0, m.last.Killed-w.first.Killed),
+	}
 }
 
-// end ends the looking, before the container is removed.
+// end stops measuring. Call it before the container is removed.
 func (m *meter) end() {
 	if m != nil {
 		m.stop()
@@ -152,24 +162,28 @@ func (m *meter) end() {
 	}
 }
 
-// shownCommand is how much of a command's text is shown, in characters.
-const shownCommand = 60
+// maxShownCommand is the length of the part of a command that a hint shows, in characters.
+const maxShownCommand = 60
 
-// starved explains a command that was killed for want of memory; "" for another.
-func (b *build) starved(text string, exit int, u *Used) string {
+// explainOOM returns a hint for a command of which the OOM killer ended a process, else "".
+// It also sets the limit in u.
+func explainOOM(p *Plan, text string, exit int, u *Used) string {
 	if u == nil || u.Killed == 0 || exit == 0 {
 		return ""
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	if runes := []rune(first); len(runes) > shownCommand {
-		first = string(runes[:shownCommand-1]) + "…"
+	if runes := []rune(first); len(runes) > maxShownCommand {
+		first = string(runes[:maxShownCommand-1]) + "…"
 	}
-	u.Limit = b.plan.Limits.Memory
-	if u.Limit == 0 || u.PeakMemory < u.Limit/2 { // a container in the build may have a limit of its own
-		return fmt.Sprintf("Out of memory: %s killed by the kernel; peak %s in %s. A nested container hit its own limit, or the host is out of memory.", processes(u.Killed), Memory(u.PeakMemory), first)
+	u.Limit = p.Limits.Memory
+	if u.Limit == 0 || u.PeakMemory < u.Limit/2 { // a container inside the build may have its own limit
+		return fmt.Sprintf("Out of memory: %s killed by the kernel; peak %s in %s. "+
+			"A nested container hit its own limit, or the host is out of memory.",
+			processes(u.Killed), Memory(u.PeakMemory), first)
 	}
-	return fmt.Sprintf("Out of memory: more than the %s of %s were needed, and %s killed; peak %s in %s. Use a larger --compute-type, or reduce the usage.",
-		Memory(u.Limit), b.plan.ComputeType, processes(u.Killed), Memory(u.PeakMemory), first)
+	return fmt.Sprintf("Out of memory: more than the %s of %s were needed, and %s killed; peak %s in %s. "+
+		"Use a larger --compute-type, or reduce the usage.",
+		Memory(u.Limit), p.ComputeType, processes(u.Killed), Memory(u.PeakMemory), first)
 }
 
 func processes(n int) string {
@@ -179,7 +193,7 @@ func processes(n int) string {
 	return fmt.Sprintf("%d processes were", n)
 }
 
-// Memory writes a size of memory, in bytes, as compute types are written: 4 GiB.
+// Memory formats a size of memory, in bytes, in the units of compute types: 4 GiB.
 func Memory(bytes int64) string {
 	const gib, mib = 1 << 30, 1 << 20
 	if bytes < gib*19/20 {
@@ -188,7 +202,7 @@ func Memory(bytes int64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
 }
 
-// Shortly writes a duration for a person: 27ms, 1.46s, 16.1s, 2m3s.
+// Shortly formats a duration with three digits: 27ms, 1.46s, 16.1s, 2m3s.
 func Shortly(d time.Duration) string {
 	switch {
 	case d < time.Second:

@@ -8,10 +8,10 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// counter is a container that uses more with each look, and whose looks take some time.
+// counter is a container whose usage grows with each sample, and whose samples take time.
 type counter struct {
 	clock time.Time
-	takes []time.Duration // the last one counts for all that follow
+	takes []time.Duration // of the samples; the last one repeats
 	used  engine.Usage
 }
 
@@ -25,7 +25,7 @@ func (c *counter) Usage(context.Context) (engine.Usage, error) {
 	return c.used, nil
 }
 
-func TestASlowLookDoesNotKeepFromTheNext(t *testing.T) {
+func TestMeter_SlowSampleThenFast(t *testing.T) {
 	t.Parallel()
 	for _, takes := range [][]time.Duration{
 		{time.Minute, 100 * time.Microsecond},
@@ -34,25 +34,25 @@ func TestASlowLookDoesNotKeepFromTheNext(t *testing.T) {
 		c := &counter{takes: takes}
 		m := &meter{container: c, now: func() time.Time { return c.clock }}
 		for range takes {
-			if err := m.look(t.Context()); err != nil {
+			if err := m.sample(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		w := m.open(t.Context())
 		used := m.close(t.Context(), w)
 		if used == nil || used.CPU != 1 || used.PeakMemory != c.used.Memory {
-			t.Errorf("%v: got %+v; want what the last look saw, %+v", takes, used, c.used)
+			t.Errorf("%v: got %+v; want the last sample, %+v", takes, used, c.used)
 		}
 	}
 }
 
-func TestWhatTakesLongIsNotLookedAtForEachCommand(t *testing.T) {
+func TestMeter_SkipsSlowSamples(t *testing.T) {
 	t.Parallel()
 	c := &counter{takes: []time.Duration{time.Second}}
 	m := &meter{container: c, now: func() time.Time { return c.clock }}
-	_, _ = m.look(t.Context()), m.look(t.Context())
+	_, _ = m.sample(t.Context()), m.sample(t.Context())
 	before := c.clock
 	if used := m.close(t.Context(), m.open(t.Context())); used == nil || used.CPU != 0 || c.clock != before {
-		t.Errorf("it was looked: %+v, %v", used, c.clock.Sub(before))
+		t.Errorf("a sample was taken: %+v, %v", used, c.clock.Sub(before))
 	}
 }

@@ -1,13 +1,19 @@
-// Package runner carries out one build, from SUBMITTED to COMPLETED.
+// Package runner runs one build, from SUBMITTED to COMPLETED.
 //
-// A Plan says all that will happen and touches nothing; a Runner carries it out
-// and decides nothing.
+// NewPlan makes a Plan from the buildspec, the project and the command line, without side
+// effects; Plan.String prints it. Runner.Run runs a plan in a container and returns a
+// Record, which as JSON has the shape of an entry of BatchGetBuilds. While the build runs
+// it sends Events. Secrets are masked in the record and in all events.
+//
+// A build walks over a table of phases. Its parts own their state: recorder (record,
+// events, mask), shellState (the build's shells), cacheStep, artifactStep, reportStep and
+// endpoints. The package does not print, read configuration or choose an engine. It
+// writes to the output directory; it reads files of the host only through Runner.HostFS
+// and Runner.Program.
 package runner
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"path"
 	"regexp"
 	"strconv"
@@ -20,190 +26,95 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
-	"github.com/buildlocal/buildlocal/secrets"
 )
 
 // Directories of a build environment (observed).
 const (
 	outputDir   = "/codebuild/output"
 	stateDir    = "/codebuild/output/tmp" // script.sh, env.sh, dir.txt
-	readonlyDir = "/codebuild/readonly"   // an inline buildspec, and the first directory
+	readonlyDir = "/codebuild/readonly"   // an inline buildspec; the first OLDPWD
 	userBin     = "/codebuild/user/bin"   // helper commands, last in PATH
 )
 
-// DefaultTimeout is a build's time where nobody says another (documented).
+// DefaultTimeout is the timeout of a build without a setting (documented).
 const DefaultTimeout = 60 * time.Minute
 
-// Identity is what makes a build this one.
-type Identity struct {
-	Project     string // the project's name
-	UUID        string
-	Number      int
-	ProjectUUID string // the same for each build of the project
-	Region      string
-	Account     string // twelve digits
-	Initiator   string
-	Start       time.Time
-}
-
-// BuildID is the build's ID: the project's name and a UUID.
-func (i Identity) BuildID() string { return i.Project + ":" + i.UUID }
-
-// ARN is the build's ARN.
-func (i Identity) ARN() string { return i.arn("build/" + i.BuildID()) }
-
-func (i Identity) arn(resource string) string {
-	return fmt.Sprintf("arn:aws:codebuild:%s:%s:%s", i.Region, i.Account, resource)
-}
-
-func (i Identity) kmsDefault() string {
-	return fmt.Sprintf("arn:aws:kms:%s:%s:alias/aws/s3", i.Region, i.Account)
-}
-
-// Source is one source of the build, as the plan's caller found it.
-type Source struct {
-	ID       string // identifier of a secondary source; empty for the primary one
-	Repo     string // GOPATH-style path of a git remote, such as github.com/org/repo
-	URL      string
-	Version  string // as requested: branch, tag, commit; may be empty
-	Resolved string // commit ID; empty outside git
-	Digits   string // of the directory src<digits>
-	Tree     engine.Tree
-	Extra    []Extra // further directories the tree needs
-	// Stream writes the tree as a tar stream, names below prefix.
-	Stream func(w io.Writer, prefix string) error
-	Note   string // what the user should know about it, one line
-
-	Top, Path string // set by NewPlan: src<digits>, and the source's directory
-}
-
-// Extra is a further directory that a source needs, such as the repository of a
-// linked worktree.
-type Extra struct {
-	Tree   engine.Tree
-	Stream func(w io.Writer, prefix string) error
-}
-
-// Inputs are what a plan is made from.
-type Inputs struct {
-	Spec         *buildspec.Buildspec
-	Location     string // where the buildspec stands in the build: absolute, or below the primary source
-	Inline       string // the text of a buildspec that does not stand in the source
-	Project      project.Project
-	ProjectFile  string
-	Overrides    []Override // weakest first
-	Image        string     // overrides the project's
-	ComputeType  string     // overrides the project's
-	Default      string     // image when nobody names one
-	StandIns     []StandIn  // for images that cannot be had by their names
-	Digest       string     // that the image must have: sha256:…; empty for any
-	Privileged   bool
-	Unprivileged bool // whatever the project says
-	Socket       bool // docker in the build speaks to the engine that the build runs on
-	Platform     string
-	Native       string // platform of this machine; images of the project's are for another only where that is said here
-	Pull         engine.Pull
-	Timeout      time.Duration // overrides the project's; 0 for none
-	Identity     Identity
-	Sources      []Source // the primary one first
-
-	Host         []project.Variable // of this machine's environment, which a build gets too: a proxy
-	Certificates []byte             // PEM, trusted in the build besides what its image trusts
-	CABundle     string             // the file they are from
-	CredentialID string             // of the credentials endpoint; empty where the build gets none
-	Grant        string             // whose credentials those are, for a person
-	// GitCredentials lets git in the build ask this machine's for credentials, where
-	// the buildspec wants a helper.
-	GitCredentials bool
-	Zip            bool   // artifacts are packed too
-	CachePlace     string // where caches are kept, for a person; empty where none is
-	Engine         string // name and address of the engine, for display
-	Place          string // what the build runs in if that is not an image, for display
-	MaskEncoded    bool   // hide secrets in base64, URLs and JSON too
-	Metadata       bool   // the build may ask this machine's cloud for its metadata
-}
-
-// Override are variables given when the build is started.
-type Override struct {
-	Origin    string // -e, or the name of a file
-	Variables []project.Variable
-}
-
-// Plan is all that one build will do.
+// Plan describes everything that a build will do. A Runner does not change it.
 type Plan struct {
 	Identity        Identity
-	Image           string // as configured
-	Engine          string // name and address of the engine, for display
-	Place           string // what the build runs in if that is not an image, for display
-	Alias           string // a name the image may have here; never pulled
-	Images          []string
-	Digest          string // that it must have; empty for any
-	StandIn         string // the image that stands for it here; empty for itself
-	NoImage         string // the way on when no registry has the image
+	Image           string   // as configured
+	Engine          string   // name and address of the engine, for display
+	Place           string   // description of the environment if it is not an image
+	Alias           string   // a name that the image may have on the host; never pulled
+	Images          []string // spellings of the image's name in registries
+	Digest          string   // required of the image; empty for any
+	StandIn         string   // local substitute for the image; empty if it is not replaced
+	NoImage         string   // hint if no registry has the image
 	EnvironmentType string
 	ComputeType     string
-	Limits          engine.Limits // what that machine has
+	Limits          engine.Limits // of the compute type
 	Privileged      bool
-	Socket          bool // docker in the build speaks to the engine that the build runs on
+	Socket          bool // Docker in the build uses the engine that the build runs on
 	Platform        string
 	Pull            engine.Pull
 	Timeout         time.Duration
 	EncryptionKey   string
-	LogPrefix       string // of the log stream's name
+	LogPrefix       string // prefix of the log stream's name
 
-	File       string // the buildspec, as the user named it
-	Location   string // of the buildspec, as the log shows it
-	Inline     string
+	File       string // the buildspec as the user spells it
+	Location   string // of the buildspec in the build
+	Inline     string // see Inputs
 	Shell      string // runs the commands
-	Keep       bool   // variables and directory outlive a command: not in version 0.1
+	Keep       bool   // variables and directory outlive a command; not in version 0.1
 	Sources    []Source
-	Variables  []Variable
+	Variables  []Variable // with different names
 	Exported   []string
 	Phases     []Phase
-	Written    []string // phases that stand in the buildspec, in its order
+	Written    []string // phases of the buildspec, in its order
 	Runtimes   []buildspec.Variable
 	Artifacts  *buildspec.Artifacts
 	Reports    []buildspec.ReportGroup
 	Cache      *buildspec.Cache
 	CacheModes []string           // of the project's LOCAL cache
-	CachePlace string             // where it is kept, for a person; empty where it is not
-	Packages   map[string]Package // of artifacts, by identifier; "" is the primary one
-	Warning    string             // the service's, about unknown keys
+	CachePlace string             // see Inputs
+	Packages   map[string]Package // settings of artifacts by identifier; "" is the primary one
+	Warning    string             // the service's warning about unknown keys
 
-	Certificates []byte // PEM, trusted besides what the image trusts
-	CABundle     string // the file they are from
-	Grant        string // whose AWS credentials the build gets; empty for none
-	GitHelper    bool   // the buildspec asks for git credentials
-	MaskEncoded  bool   // secrets are hidden in base64, URLs and JSON too
-	Metadata     bool   // the build may ask this machine's cloud for its metadata
+	Certificates   []byte // see Inputs
+	CABundle       string // see Inputs
+	Grant          string // see Inputs
+	GitHelper      bool   // the buildspec requests git credentials
+	GitCredentials bool   // see Inputs
+	MaskEncoded    bool   // see Inputs
+	Metadata       bool   // see Inputs
 
-	Notes []string // what the user should know, one line each
+	Notes []string // for the user, one line each
 
-	spec *buildspec.Buildspec
+	spec *buildspec.Buildspec // for excerpts
 }
 
-// Package is what the project says of an artifact: its name, and where it goes.
+// Package has the project's settings of an artifact.
 type Package struct {
-	Name   string // of the project; empty for none
-	Own    bool   // the buildspec's name counts: no project says otherwise
+	Name   string // the project's name for it; may be empty
+	Own    bool   // the buildspec's name wins over Name
 	Path   string // prefix in the bucket
-	ByID   bool   // the build's UUID stands before the name
-	Bucket bool   // there is one; else nothing is uploaded
-	Zip    bool
+	ByID   bool   // the build's UUID is in front of the name
+	Bucket bool   // the service uploads it to a bucket
+	Zip    bool   // it is packed
 }
 
-// Phase is one phase with commands of the buildspec.
+// Phase is one of the four phases with commands.
 type Phase struct {
 	Type      PhaseType
-	Written   bool
-	RunAs     string
+	Written   bool   // it is in the buildspec
+	RunAs     string // user; empty or root for root
 	OnFailure buildspec.OnFailure
 	Commands  []buildspec.Command
 	Finally   []buildspec.Command
 }
 
-// NewPlan settles what a build will do, and touches nothing. The error is a
-// diag.List: the buildspec cannot be run as one build.
+// NewPlan returns the plan of a build. It has no side effects. The error is a diag.List if
+// the buildspec cannot be run as a single build.
 func NewPlan(in Inputs) (*Plan, error) {
 	if len(in.Spec.Phases) == 0 && in.Spec.Batch != nil {
 		return nil, noPhases(in.Spec)
@@ -216,59 +127,64 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Privileged: in.Privileged || in.Project.Environment.Privileged && !in.Unprivileged,
 		File:       in.Spec.File, Location: in.Location, Inline: in.Inline,
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
-		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports, Cache: in.Spec.Cache, CachePlace: in.CachePlace, Engine: in.Engine, Place: in.Place,
-		CacheModes: in.Project.Cache.Modes,
-		Warning:    in.Spec.Warning(), spec: in.Spec,
-		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant, GitHelper: in.Spec.Env.GitCredentialHelper,
+		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports,
+		Cache: in.Spec.Cache, CachePlace: in.CachePlace, Engine: in.Engine, Place: in.Place, CacheModes: in.Project.Cache.Modes,
+		Warning: in.Spec.Warning(), spec: in.Spec,
+		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant,
+		GitHelper: in.Spec.Env.GitCredentialHelper, GitCredentials: in.GitCredentials,
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
 	}
-	p.images(in)
-	p.environment(in)
-	p.limits(in.Project.Environment, in.ComputeType)
-	asked := firstDuration(in.Timeout, in.Project.Timeout)
-	p.Timeout = firstDuration(asked, DefaultTimeout)
-	p.lambda(asked)
+	p.setImages(in)
+	p.setEnvironment(in)
+	p.setLimits(in.Project.Environment, in.ComputeType)
+	requested := firstDuration(in.Timeout, in.Project.Timeout)
+	p.Timeout = firstDuration(requested, DefaultTimeout)
+	p.applyLambdaLimits(requested)
 	if text := compute.NotImitated(p.EnvironmentType); text != "" {
 		p.Notes = append(p.Notes, text)
 	}
-	p.sources(in.Sources)
-	p.phases(in.Spec)
-	p.packages(in)
-	p.variables(in)
+	p.setSources(in.Sources)
+	p.setPhases(in.Spec)
+	p.setPackages(in)
+	p.setVariables(in)
 	return p, nil
 }
 
-// environment settles the compute type, and the environment type where the project says
-// none; what that is for is the platform, where it is not this machine's.
-func (p *Plan) environment(in Inputs) {
+// setEnvironment sets the compute type and the environment type. If the project does not
+// set the latter, it follows from the compute type and the image. The platform follows
+// from it if it differs from the host's.
+func (p *Plan) setEnvironment(in Inputs) {
 	p.ComputeType = cmp.Or(in.ComputeType, in.Project.Environment.ComputeType)
 	if p.EnvironmentType == "" {
 		p.EnvironmentType = compute.EnvironmentOf(p.ComputeType, p.Image)
 	}
-	if wanted := compute.Platform(p.EnvironmentType); p.Platform == "" && wanted != "" && wanted != in.Native && in.Native != "" {
+	wanted := compute.Platform(p.EnvironmentType)
+	if p.Platform == "" && wanted != "" && wanted != in.Native && in.Native != "" {
 		p.Platform = wanted
 	}
 }
 
-// limits are those of the compute type, or of what the project says of an instance;
-// without a compute type there are none.
-func (p *Plan) limits(e project.Environment, asked string) {
+// setLimits sets the limits of the compute type, or of the instance that the project
+// describes. requested is the user's compute type, which wins over the project. Without a
+// compute type the build is unlimited.
+func (p *Plan) setLimits(e project.Environment, requested string) {
 	m := compute.Size(p.EnvironmentType, p.ComputeType)
-	if asked == "" && (e.Compute.VCPU > 0 || e.Compute.Memory > 0) {
+	if requested == "" && (e.Compute.VCPU > 0 || e.Compute.Memory > 0) {
 		const gib = 1 << 30
 		m = compute.Machine{VCPU: e.Compute.VCPU, Memory: int64(e.Compute.Memory) * gib}
 	}
 	p.Limits = engine.Limits{CPUs: float64(m.VCPU), Memory: m.Memory}
 }
 
-// noPhases tells a buildspec that can only be run as a batch.
+// noPhases reports a buildspec that can only be run as a batch.
 func noPhases(spec *buildspec.Buildspec) diag.List {
-	problem := spec.At(0, 0, 0, "the buildspec has only a batch section; expected phases: write them, or name the buildspec of one of its builds with --buildspec")
+	problem := spec.At(0, 0, 0, "the buildspec has only a batch section; expected phases: write them, "+
+		"or name the buildspec of one of its builds with --buildspec")
 	problem.Name, problem.Service = buildspec.OnlyBatch, "wrong number of container tags, expected 1"
 	return diag.List{problem}
 }
 
-// shellOf: without env.shell commands run in the image's sh (documented).
+// shellOf returns the shell for commands: the image's sh without env.shell (documented).
 func shellOf(written string) string {
 	if written == "" {
 		return "sh"
@@ -285,7 +201,8 @@ func firstDuration(all ...time.Duration) time.Duration {
 	return 0
 }
 
-func (p *Plan) images(in Inputs) {
+// setImages sets the image and the names by which the engine looks for it.
+func (p *Plan) setImages(in Inputs) {
 	for _, image := range []string{in.Image, in.Project.Environment.Image, in.Default} {
 		if image != "" {
 			p.Image = image
@@ -298,18 +215,18 @@ func (p *Plan) images(in Inputs) {
 	}
 	names := project.ImageCandidates(wanted)
 	if _, unpublished := project.Unpublished(wanted); unpublished {
-		p.Alias, p.Images, p.NoImage = wanted, nil, waysOn(wanted, in.Default, in.Spec)
+		p.Alias, p.Images, p.NoImage = wanted, nil, unpublishedHint(wanted, in.Default, in.Spec)
 		return
 	}
 	p.Images = names
-	if len(names) > 1 { // a curated image: only a local one has the configured name
+	if len(names) > 1 { // a curated image: the configured name exists on the host only
 		p.Alias, p.Images = names[0], names[1:]
 	}
 }
 
-// sources lays the sources out as the service does: GOPATH-style for git
-// remotes, each under a directory with random digits (observed).
-func (p *Plan) sources(all []Source) {
+// setSources places the sources as the service does: each in a directory with random
+// digits, and below it the path of its git remote as in a GOPATH (observed).
+func (p *Plan) setSources(all []Source) {
 	for _, s := range all {
 		s.Top = path.Join(p.outputDir(), "src"+s.Digits)
 		s.Path = path.Join(s.Top, "src", s.Repo)
@@ -321,7 +238,7 @@ func (p *Plan) sources(all []Source) {
 	}
 }
 
-func (p *Plan) phases(spec *buildspec.Buildspec) {
+func (p *Plan) setPhases(spec *buildspec.Buildspec) {
 	for _, t := range []PhaseType{Install, PreBuild, Build, PostBuild} {
 		phase, written := spec.Phase(string(t))
 		runAs := phase.RunAs
@@ -342,8 +259,8 @@ func (p *Plan) phases(spec *buildspec.Buildspec) {
 	}
 }
 
-// packages settles how artifacts are packed, and what the service would call them.
-func (p *Plan) packages(in Inputs) {
+// setPackages sets the packaging and the names of artifacts.
+func (p *Plan) setPackages(in Inputs) {
 	p.Packages = map[string]Package{}
 	if in.Spec.Artifacts == nil {
 		return
@@ -355,13 +272,15 @@ func (p *Plan) packages(in Inputs) {
 	for _, written := range append([]buildspec.Artifacts{*in.Spec.Artifacts}, in.Spec.Artifacts.Secondary...) {
 		a := known[written.Identifier]
 		p.Packages[written.Identifier] = Package{
-			Name: a.Name, Own: a.OverrideName || a.Type == "", Path: a.Path, ByID: a.NamespaceType == "BUILD_ID", Bucket: a.Type == "S3",
-			Zip: in.Zip || a.Packaging == "ZIP" || a.Type == "CODEPIPELINE", // which always packs them (documented)
+			Name: a.Name, Own: a.OverrideName || a.Type == "", Path: a.Path,
+			ByID: a.NamespaceType == "BUILD_ID", Bucket: a.Type == "S3",
+			// CodePipeline always packs artifacts (documented).
+			Zip: in.Zip || a.Packaging == "ZIP" || a.Type == "CODEPIPELINE",
 		}
 	}
 }
 
-func (p *Plan) variables(in Inputs) {
+func (p *Plan) setVariables(in Inputs) {
 	var vs variables
 	vs.fromHost(in)
 	vs.fromBuildspec(in.Spec)
@@ -374,17 +293,6 @@ func (p *Plan) variables(in Inputs) {
 	p.Variables = vs.all
 }
 
-// Needs returns the variables whose values stand elsewhere.
-func (p *Plan) Needs() []secrets.Need {
-	var needs []secrets.Need
-	for _, v := range p.Variables {
-		if v.Need != nil {
-			needs = append(needs, *v.Need)
-		}
-	}
-	return needs
-}
-
 // phase returns the phase of a type.
 func (p *Plan) phase(t PhaseType) Phase {
 	for _, phase := range p.Phases {
@@ -395,8 +303,8 @@ func (p *Plan) phase(t PhaseType) Phase {
 	return Phase{Type: t}
 }
 
-// user returns who runs the phase; empty for root. A phase without commands is
-// root's.
+// user returns the user who runs the phase; empty for root, and for a phase without
+// commands.
 func (ph Phase) user() string {
 	if ph.RunAs == "root" || len(ph.Commands)+len(ph.Finally) == 0 {
 		return ""
@@ -404,7 +312,7 @@ func (ph Phase) user() string {
 	return ph.RunAs
 }
 
-// users returns who runs commands, but for root.
+// users returns all users who run commands, except root.
 func (p *Plan) users() []string {
 	var users []string
 	seen := map[string]bool{"": true}
@@ -417,24 +325,25 @@ func (p *Plan) users() []string {
 	return users
 }
 
-// scriptLine is how shells tell the line of the script they fail at.
+// scriptLine matches the line number in an error message of a shell.
 var scriptLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
 })
 
-// textLine is the line of script.sh where a command's text begins (observed).
+// textLine is the line of script.sh at which a command's text begins (observed).
 const textLine = 4
 
-// failed returns the place of a failed command in the buildspec, for a person:
-// the line the shell complained about last, else the first.
-func (p *Plan) failed(c buildspec.Command, printed string, mask *secrets.Mask) string {
+// failed returns the line of a failed command in the buildspec with a caret: the line of
+// the shell's last error message in output, else the command's first line. The width of
+// the caret is that of the masked line.
+func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) string {
 	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
 	at := 0
-	if found := scriptLine().FindAllStringSubmatch(printed, -1); len(found) > 0 && c.Style == buildspec.Literal {
+	if found := scriptLine().FindAllStringSubmatch(output, -1); len(found) > 0 && c.Style == buildspec.Literal {
 		n, _ := strconv.Atoi(found[len(found)-1][1])
 		at = max(0, min(n-textLine, len(lines)-1))
 	}
-	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask.Text(lines[at])))), "")
-	problem.Excerpt = mask.Text(problem.Excerpt)
+	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask(lines[at])))), "")
+	problem.Excerpt = mask(problem.Excerpt)
 	return problem.String()
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// String returns the plan as a person reads it: the dry run. Values that are
-// secret are not in it.
+// String returns the plan for the user, as a dry run prints it, with all secrets masked.
 func (p *Plan) String() string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
@@ -51,26 +50,15 @@ func (p *Plan) String() string {
 		line("certificates", "the image's and those of %s", p.CABundle)
 	}
 	if p.Metadata {
-		line("metadata", "of this machine's cloud: within the build's reach")
+		line("metadata", "the build may reach the host's instance metadata service")
 	}
 	p.printVariables(&b)
 	p.printPhases(&b)
 	p.printOutputs(&b)
-	return p.mask().Text(b.String())
+	return secrets.NewMask(p.secrets()...).Text(b.String())
 }
 
-// mask hides the secret values that the plan knows already.
-func (p *Plan) mask() *secrets.Mask {
-	var values []string
-	for _, v := range p.Variables {
-		if v.Secret {
-			values = append(values, v.Value, v.Password)
-		}
-	}
-	return secrets.NewMask(values...)
-}
-
-// limitNotes are the limits of a build.
+// limitNotes describes the limits of a build.
 func (p *Plan) limitNotes() string {
 	var notes []string
 	if p.Limits.CPUs > 0 {
@@ -82,7 +70,7 @@ func (p *Plan) limitNotes() string {
 	return " (at most " + strings.Join(notes, ", ") + ")"
 }
 
-// LimitText is what the build may use at most, for a person.
+// LimitText describes the limits of the build for the user, such as "at most 2 vCPU".
 func (p *Plan) LimitText() string { return strings.Trim(p.limitNotes(), " ()") }
 
 func (p *Plan) imageNotes() string {
@@ -100,7 +88,7 @@ func (p *Plan) imageNotes() string {
 		notes = append(notes, "privileged")
 	}
 	if p.Socket {
-		notes = append(notes, "with this machine's Docker engine")
+		notes = append(notes, "with the host's Docker engine")
 	}
 	if p.Pull != "" && p.Pull != engine.PullMissing {
 		notes = append(notes, "pull "+string(p.Pull))
@@ -109,7 +97,7 @@ func (p *Plan) imageNotes() string {
 		notes = append(notes, "or "+strings.Join(p.Images, " or "))
 	}
 	if p.NoImage != "" {
-		notes = append(notes, "which no registry has: a local image of that name is needed")
+		notes = append(notes, "not published: requires a local image of this name")
 	}
 	if len(notes) == 0 {
 		return ""
@@ -160,7 +148,8 @@ func (ph Phase) notes() string {
 
 func (p *Plan) printCommands(b *strings.Builder, commands []buildspec.Command, prefix string) {
 	for _, c := range commands {
-		fmt.Fprintf(b, "  %s%4d  %s\n", prefix, c.Line, indent(strings.TrimRight(c.Text, "\n"), strings.Repeat(" ", len(prefix)+8)))
+		text := indent(strings.TrimRight(c.Text, "\n"), strings.Repeat(" ", len(prefix)+8))
+		fmt.Fprintf(b, "  %s%4d  %s\n", prefix, c.Line, text)
 	}
 }
 
@@ -173,7 +162,8 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 		}
 	}
 	for _, r := range p.Reports {
-		fmt.Fprintf(b, "%-14s %s: %s%s as %s\n", "report", r.Name, strings.Join(r.Files, ", "), below(r.BaseDirectory), r.Format)
+		files := strings.Join(r.Files, ", ") + below(r.BaseDirectory)
+		fmt.Fprintf(b, "%-14s %s: %s as %s\n", "report", r.Name, files, r.Format)
 	}
 	for _, mode := range p.CacheModes {
 		fmt.Fprintf(b, "%-14s %s: %s\n", "cache mode", mode, p.modeMeaning(mode))
@@ -186,19 +176,19 @@ func (p *Plan) printOutputs(b *strings.Builder) {
 	}
 }
 
-// modeMeaning says what a mode of a LOCAL cache does here.
+// modeMeaning describes the effect of a mode of a LOCAL cache.
 func (p *Plan) modeMeaning(mode string) string {
 	switch {
 	case mode == SourceCache:
-		return "git's objects are those of the source, nothing is copied"
+		return "git objects of the source are used directly"
 	case p.CachePlace == "":
 		return "not kept: --no-cache"
 	case mode == CustomCache:
-		return "directories of cache.paths are kept on this machine"
+		return "directories of cache.paths are kept on the host"
 	case !p.Privileged:
-		return "nothing, for the build is not privileged"
+		return "no effect: the build is not privileged"
 	}
-	return "what docker in the build has is kept on this machine"
+	return "layers of the build's Docker engine are kept on the host"
 }
 
 func (p *Plan) printCache(b *strings.Builder) {
@@ -206,12 +196,12 @@ func (p *Plan) printCache(b *strings.Builder) {
 	if p.Cache.Key != "" {
 		text += ", key " + p.Cache.Key
 		for _, key := range p.Cache.FallbackKeys {
-			text += ", or what begins with " + key
+			text += ", or keys that begin with " + key
 		}
 	}
 	switch {
 	case p.CachePlace != "" && slices.Contains(p.CacheModes, CustomCache):
-		text += ", directories that are linked to what is kept"
+		text += ", directories linked to kept copies"
 	case p.CachePlace == "":
 		text += ", not kept: --no-cache"
 	case p.Cache.Action == cacheRestore:

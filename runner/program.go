@@ -3,36 +3,30 @@ package runner
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// Commands of a build environment that look for files (documented).
+// Commands of a build environment that search files (documented).
 const (
 	GlobSearch = "codebuild-glob-search"
 	HashFiles  = "codebuild-hash-files"
 )
 
-// programPath is where this program is in the container, which does what those
-// commands do.
+// programPath is the path of this program in the container, which implements those
+// commands.
 const programPath = "/codebuild/buildlocal"
 
-// needsProgram reports whether the buildspec names a command that is in this program,
-// elsewhere than in keys that are known already.
-func (b *build) needsProgram() bool {
-	text := ""
-	if c := b.plan.Cache; c != nil && b.OpenCache != nil {
-		for _, key := range append([]string{c.Key}, c.FallbackKeys...) {
-			if _, foreseen := b.cacheKeys[key]; !foreseen {
-				text += " " + key
-			}
-		}
-	}
-	for _, phase := range b.plan.Phases {
+// needsProgram reports whether the buildspec uses a command of this program in its
+// commands or in keys, the cache keys that the build's shell must compute.
+func (p *Plan) needsProgram(keys []string) bool {
+	text := strings.Join(keys, " ")
+	for _, phase := range p.Phases {
 		for _, c := range append(append(phase.Commands[:0:0], phase.Commands...), phase.Finally...) {
 			text += " " + c.Text
 		}
@@ -40,49 +34,42 @@ func (b *build) needsProgram() bool {
 	return strings.Contains(text, GlobSearch) || strings.Contains(text, HashFiles)
 }
 
-// bringProgram copies this program into the container, where the buildspec needs it.
-func (b *build) bringProgram(ctx context.Context) error {
-	if !b.needsProgram() {
-		return nil
-	}
-	err := b.copyProgram(ctx)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		b.note("%s and %s do not work in this build: %v.", GlobSearch, HashFiles, err)
-	}
-	return nil
-}
-
-// programCommands are lines of shell that make the commands which this program does;
-// where it is not brought, they say so.
-func (b *build) programCommands() []string {
+// programCommands returns shell commands that create the commands of this program. If it
+// is not installed, they print the reason.
+func programCommands(installed bool) []string {
 	var all []string
 	for _, name := range []string{GlobSearch, HashFiles} {
-		does := fmt.Sprintf(`exec %s %s "$@"`, programPath, name)
-		if !b.needsProgram() {
-			does = fmt.Sprintf("echo %s: not installed, because no command of the buildspec names it >&2; exit 1", name)
+		script := fmt.Sprintf(`exec %s %s "$@"`, programPath, name)
+		if !installed {
+			script = fmt.Sprintf("echo %s: not installed, because no command of the buildspec names it >&2; exit 1", name)
 		}
-		all = append(all, fmt.Sprintf("printf '#!/bin/sh\\n%%s\\n' %s >%s/%s", shell.Quote(does), userBin, name))
+		all = append(all, fmt.Sprintf("printf '#!/bin/sh\\n%%s\\n' %s >%s/%s", shell.Quote(script), userBin, name))
 	}
 	return all
 }
 
-// copyProgram copies this program, as it is for the container's machine.
+// copyProgram copies this program into the container. If that is impossible, a note
+// says that its commands do not work; the build goes on.
 func (b *build) copyProgram(ctx context.Context) error {
+	err := b.installProgram(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		b.rec.note("%s and %s do not work in this build: %v.", GlobSearch, HashFiles, err)
+	}
+	return nil
+}
+
+func (b *build) installProgram(ctx context.Context) error {
 	if b.Program == nil {
-		return fmt.Errorf("this program is not known")
+		return errors.New("the program's file is not known")
 	}
-	arch, err := b.architecture(ctx)
+	arch, err := b.shells.architecture(ctx)
 	if err != nil {
 		return err
 	}
-	name, err := b.Program(arch)
-	if err != nil {
-		return err
-	}
-	file, err := os.Open(name)
+	file, err := b.Program(arch)
 	if err != nil {
 		return err
 	}
@@ -91,18 +78,24 @@ func (b *build) copyProgram(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return copyFile(ctx, b.container, programPath, file, &tar.Header{Mode: 0o755, Size: info.Size()})
+}
+
+// copyFile creates one file in a container. h has its mode and size.
+func copyFile(ctx context.Context, c engine.Container, path string, content io.Reader, h *tar.Header) error {
+	h.Name, h.Typeflag = strings.TrimPrefix(path, "/"), tar.TypeReg
 	r, w := io.Pipe()
 	defer r.Close()
 	go func() {
 		stream := tar.NewWriter(w)
-		err := stream.WriteHeader(&tar.Header{Name: strings.TrimPrefix(programPath, "/"), Typeflag: tar.TypeReg, Mode: 0o755, Size: info.Size()})
+		err := stream.WriteHeader(h)
 		if err == nil {
-			_, err = io.Copy(stream, file)
+			_, err = io.Copy(stream, content)
 		}
 		if err == nil {
 			err = stream.Close()
 		}
 		w.CloseWithError(err)
 	}()
-	return b.container.CopyIn(ctx, "/", r)
+	return c.CopyIn(ctx, "/", r)
 }

@@ -12,53 +12,72 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// allReports reads the reports of all groups, and those that no group names.
-func (b *build) allReports(ctx context.Context) []error {
+// reportStep collects and reads the test and coverage reports of a build and owns the set
+// of them.
+type reportStep struct {
+	*Runner
+	plan   *Plan
+	rec    *recorder
+	shells *shellState
+	values variableValues
+	files  *collector
+
+	set  *reports.Set
+	seen map[string]bool // files that a group has read, by reportKey
+}
+
+// collect reads the reports of all groups of the buildspec, and discovers others.
+func (s *reportStep) collect(ctx context.Context, c engine.Container) []error {
 	var errs []error
-	b.reports, b.reported = reports.NewSet(b.plan.Identity.Number, b.plan.Identity.Project), map[string]bool{}
-	for _, group := range b.plan.Reports {
-		errs = append(errs, b.group(ctx, group))
+	s.set = reports.NewSet(s.plan.Identity.Number, s.plan.Identity.Project)
+	s.seen = map[string]bool{}
+	for _, group := range s.plan.Reports {
+		errs = append(errs, s.group(ctx, c, group))
 		if err := context.Cause(ctx); err != nil {
 			return append(errs, err)
 		}
 	}
 	if ctx.Err() == nil {
-		errs = append(errs, b.discover(ctx))
+		errs = append(errs, s.discover(ctx, c))
 	}
-	if len(b.reports.Reports) > 0 {
-		errs = append(errs, b.tellReports())
+	if len(s.set.Reports) > 0 {
+		errs = append(errs, s.publish())
 	}
 	return errs
 }
 
-// limits are how much of a report is kept, without what is secret.
-func (b *build) limits() reports.Limits {
-	l := b.ReportLimits
-	l.Hide = b.mask.Text
+// limits returns the limits of a report. Texts are masked before they are cut, because a
+// part of a secret cannot be found.
+func (s *reportStep) limits() reports.Limits {
+	l := s.ReportLimits
+	l.Hide = s.rec.maskText
 	return l
 }
 
-// group reads the reports of one group. Files that are missing fail the phase
-// (observed); ones that cannot be read make the report INCOMPLETE and the build goes on:
-// what the service does then is not known.
-func (b *build) group(ctx context.Context, group buildspec.ReportGroup) error {
-	name, err := b.expand(ctx, group.Name)
+// group reads the reports of one group. Missing files fail the phase (observed). Files
+// that cannot be read make the report INCOMPLETE and the build goes on; the service's
+// behavior is not known.
+func (s *reportStep) group(ctx context.Context, c engine.Container, group buildspec.ReportGroup) error {
+	name, err := s.shells.expand(ctx, group.Name)
 	if err != nil {
 		return err
 	}
 	format, err := reports.ParseFormat(group.Format)
 	if err != nil {
-		return err // not reached: the buildspec is refused before
+		return err // does not happen: such a buildspec is refused
 	}
-	out, files, err := b.collect(ctx, Output{Name: name, Dir: b.reportDir(name)}, tree.Selection{Base: group.BaseDirectory, Files: group.Files})
+	selection := tree.Selection{Base: group.BaseDirectory, Files: group.Files}
+	out, files, err := s.files.collect(ctx, c, Output{Name: name, Dir: s.dir(name)}, selection)
 	if errors.Is(err, tree.ErrNoMatch) || errors.Is(err, tree.ErrNoBase) {
-		r := reports.Read(name, format, nil, b.limits())
-		r.Status, r.Problems = reports.Incomplete, []reports.Problem{{File: strings.Join(group.Files, ", "), Text: err.Error()}}
-		b.file(r, Output{Name: name}, name)
+		r := reports.Read(name, format, nil, s.limits())
+		r.Status = reports.Incomplete
+		r.Problems = []reports.Problem{{File: strings.Join(group.Files, ", "), Text: err.Error()}}
+		s.add(r, Output{Name: name}, name)
 	}
 	if errors.Is(err, tree.ErrNoMatch) {
 		return fmt.Errorf("%w of report group %s", err, name)
@@ -66,25 +85,26 @@ func (b *build) group(ctx context.Context, group buildspec.ReportGroup) error {
 	if err != nil {
 		return err
 	}
-	r := b.read(ctx, format, out, files)
+	r := s.read(ctx, format, out, files)
 	if group.DiscardPaths {
-		if out, err = b.flatten(out, files); err != nil {
+		if out, err = s.flatten(out, files); err != nil {
 			return err
 		}
 	}
-	b.file(r, out, name)
+	s.add(r, out, name)
 	return nil
 }
 
-// read reads the files of a group where they were put.
-func (b *build) read(ctx context.Context, format reports.Format, out Output, files []tree.File) *reports.Report {
+// read parses the files of a group in the output directory.
+func (s *reportStep) read(ctx context.Context, format reports.Format, out Output, files []tree.File) *reports.Report {
 	var sources []reports.Source
-	root, err := os.OpenRoot(filepath.Join(b.Out, filepath.FromSlash(out.Dir)))
+	// The files are the build's: the root keeps a link from leading out of the directory.
+	root, err := os.OpenRoot(s.files.path(out.Dir))
 	if err == nil {
 		defer root.Close()
 	}
 	for _, f := range files {
-		b.reported[reportKey(f)] = true
+		s.seen[reportKey(f)] = true
 		sources = append(sources, reports.Source{Path: f.Path, Open: func() (io.ReadCloser, error) {
 			if err != nil {
 				return nil, err
@@ -92,17 +112,19 @@ func (b *build) read(ctx context.Context, format reports.Format, out Output, fil
 			return reports.Open(ctx, root, filepath.FromSlash(f.Path))
 		}})
 	}
-	return reports.Read(out.Name, format, sources, b.limits())
+	return reports.Read(out.Name, format, sources, s.limits())
 }
 
-// reportKey names a file by its name and content, wherever patterns begin.
+// reportKey identifies a file by its base name and content. Its path depends on the base
+// directory of a group.
 func reportKey(f tree.File) string { return path.Base(f.Path) + " " + f.SHA256 }
 
-// flatten moves the files of a group beside each other: discard-paths is about what is
-// kept, not about what is read. Of two with one name the last stays.
-func (b *build) flatten(out Output, files []tree.File) (Output, error) {
-	dir := filepath.Join(b.Out, filepath.FromSlash(out.Dir))
-	flat, err := os.MkdirTemp(b.Out, ".collecting-")
+// flatten moves the files of a group into one directory. It is called after the files
+// were read: discard-paths affects the stored files only. If several files have the same
+// name, the last one is kept.
+func (s *reportStep) flatten(out Output, files []tree.File) (Output, error) {
+	dir := s.files.path(out.Dir)
+	flat, err := os.MkdirTemp(s.Out, ".collecting-")
 	if err != nil {
 		return out, err
 	}
@@ -111,7 +133,8 @@ func (b *build) flatten(out Output, files []tree.File) (Output, error) {
 	out.Files = nil
 	for _, f := range files {
 		name := path.Base(f.Path)
-		if err := os.Rename(filepath.Join(dir, filepath.FromSlash(f.Path)), filepath.Join(flat, name)); err != nil {
+		from := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if err := os.Rename(from, filepath.Join(flat, name)); err != nil {
 			return out, err
 		}
 		if i, again := at[name]; again {
@@ -119,90 +142,88 @@ func (b *build) flatten(out Output, files []tree.File) (Output, error) {
 			continue
 		}
 		at[name] = len(out.Files)
-		out.Files = append(out.Files, File{b.mask.Text(name), f.Size})
+		out.Files = append(out.Files, File{name, f.Size})
 	}
 	return out, errors.Join(os.RemoveAll(dir), os.Chmod(flat, 0o755), os.Rename(flat, dir))
 }
 
-// file names a report as the service does: its group is the project's, unless it is
-// given by its ARN (documented, test-report-group-naming).
-func (b *build) file(r *reports.Report, out Output, name string) {
-	id := b.plan.Identity
+// add names a report as the service does and adds it to the set. A group belongs to the
+// project, unless its name is an ARN (documented, test-report-group-naming).
+func (s *reportStep) add(r *reports.Report, out Output, name string) {
+	id := s.plan.Identity
 	r.GroupARN = name
 	if !strings.HasPrefix(name, "arn:") {
 		r.GroupARN = id.arn("report-group/" + id.Project + "-" + name)
 	}
 	_, r.Group, _ = strings.Cut(r.GroupARN, ":report-group/")
 	r.ARN = strings.Replace(r.GroupARN, ":report-group/", ":report/", 1) + ":" + reportUUID(id.UUID, r.Group)
-	r.Name, r.Execution, r.Created, r.Dir = r.Group, id.ARN(), b.Now().UTC(), out.Dir
-	out.Name = b.mask.Text(out.Name)
-	b.reports.Reports = append(b.reports.Reports, r)
+	r.Name, r.Execution, r.Created, r.Dir = r.Group, id.ARN(), s.Now().UTC(), out.Dir
+	s.set.Reports = append(s.set.Reports, r)
 	if out.Dir != "" {
-		b.record.Reports = append(b.record.Reports, out)
+		s.rec.update(func(record *Record) { record.Reports = append(record.Reports, out) })
 	}
 }
 
-// reportUUID is unique as the build's is.
+// reportUUID derives the UUID of a report from the build's, so that it is unique too.
 func reportUUID(build, group string) string {
 	h := fmt.Sprintf("%x", sha256.Sum256([]byte(build+"/"+group)))
 	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-8" + h[17:20] + "-" + h[20:32]
 }
 
-// tellReports finds in the source what the reports name, compares them with those of
-// earlier builds, and leaves and tells them, without what is secret.
-func (b *build) tellReports() error {
-	set := b.reports
-	if b.SourceFiles != nil {
-		names, print := b.SourceFiles()
-		t := reports.NewTree(b.plan.Sources[0].Path, names)
-		for _, r := range set.Reports {
-			r.Place(t)
+// publish finds the source files that the reports name, masks the set, compares it with
+// earlier builds, writes it to the output directory, and adds it to record and events.
+// The comparison comes after the mask, because the sets of earlier builds are masked.
+func (s *reportStep) publish() error {
+	if s.SourceFiles != nil {
+		names, print := s.SourceFiles()
+		files := reports.NewTree(s.plan.Sources[0].Path, names)
+		for _, r := range s.set.Reports {
+			r.Place(files)
 		}
-		set.Print = b.print(print)
+		s.set.Print = s.fingerprint(print)
+	}
+	set := masked(s.set, s.rec.maskText)
+	if s.Earlier != nil {
+		set.Compare(s.Earlier)
 	}
 	for _, r := range set.Reports {
-		r.Mask(b.mask.Text)
+		s.record(r)
 	}
-	if b.Earlier != nil {
-		set.Compare(b.Earlier)
-	}
-	b.record.ReportARNs = nil
-	for _, r := range set.Reports {
-		b.record.ReportARNs = append(b.record.ReportARNs, r.ARN)
-		b.tellReport(r)
-	}
-	err := set.Write(b.Out)
-	b.notify(Event{Kind: Reported, Reports: set})
+	err := set.Write(s.Out)
+	s.rec.notify(Event{Kind: Reported, Reports: set})
 	return err
 }
 
-// tellReport notes a report in the record, and says what is wrong with it.
-func (b *build) tellReport(r *reports.Report) {
-	for i, o := range b.record.Reports {
-		if r.Dir != "" && o.Dir == r.Dir {
-			brief := *r
-			brief.Cases, brief.Slowest, brief.Coverage = nil, nil, nil
-			b.record.Reports[i].Report = &brief
+// record adds a report's totals to the record and notes its problems.
+func (s *reportStep) record(r *reports.Report) {
+	s.rec.update(func(record *Record) {
+		record.ReportARNs = append(record.ReportARNs, r.ARN)
+		for i, o := range record.Reports {
+			if r.Dir != "" && o.Dir == r.Dir {
+				brief := *r
+				brief.Cases, brief.Slowest, brief.Coverage = nil, nil, nil
+				record.Reports[i].Report = &brief
+			}
 		}
-	}
+	})
 	for _, p := range r.Problems {
-		if r.Dir != "" { // else the phase says it
-			b.note("Report %s is INCOMPLETE: %v", r.Group, p)
+		if r.Dir != "" { // else the phase fails with the problem
+			s.rec.note("Report %s is INCOMPLETE: %v", r.Group, p)
 		}
 	}
 	for _, text := range r.Notes {
-		b.note("Report %s: %s.", r.Group, text)
+		s.rec.note("Report %s: %s.", r.Group, text)
 	}
 }
 
-// print is of all that a test can see: the source, the image, and the variables that are
-// not the service's.
-func (b *build) print(source string) string {
+// fingerprint identifies everything that a test can depend on: the source, the image, and
+// the variables that the service does not set.
+func (s *reportStep) fingerprint(source string) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%s\n", source, b.plan.Image, b.plan.Place)
-	for i, v := range b.plan.Variables {
+	fmt.Fprintf(sum, "%s\n%s\n%s\n", source, s.plan.Image, s.plan.Place)
+	for _, v := range s.plan.Variables {
 		if v.Origin != serviceOrigin {
-			fmt.Fprintf(sum, "%s=%q\n", v.Name, b.values[i])
+			fmt.Fprintf(sum, "%s=%q\n", v.Name, s.values[v.Name].Reveal())
 		}
 	}
 	return fmt.Sprintf("%x", sum.Sum(nil))

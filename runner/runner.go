@@ -4,165 +4,172 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
-	"sync"
 	"time"
 
-	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/reports"
-	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// Why a build's context may end, besides errors of the caller.
+// Causes with which a build's context may end, apart from errors of the caller.
 var (
-	ErrStopped    = errors.New("the build was stopped")           // Ctrl-C
-	ErrTerminated = errors.New("the build was told to terminate") // SIGTERM
+	ErrStopped    = errors.New("the build was stopped")    // Ctrl-C
+	ErrTerminated = errors.New("the build was terminated") // SIGTERM
 	ErrTimedOut   = errors.New("the build's time is up")
 )
 
-// timedOut is how the service says so (observed).
+// timedOut is the service's message for a timeout (observed).
 const timedOut = "Build has timed out."
 
-// closeLimit bounds FINALIZING; stopGrace is how long a command may take to end
-// once the build is stopped.
 const (
-	closeLimit = time.Minute
-	stopGrace  = 2 * time.Second
+	closeTimeout = time.Minute     // of FINALIZING
+	stopGrace    = 2 * time.Second // in which a command may end after the build was stopped
 )
 
-// Runner carries plans out. Notify and Store may be nil.
+// Runner runs builds. Its fields are not changed by a build, so that several builds may
+// share one if the engine and the stores allow it. Fields without a comment are required.
 type Runner struct {
 	Engine engine.Engine
-	Store  secrets.Store
-	Notify func(Event) // called for one event at a time
+	Store  secrets.Store // nil for a build without values in a store
+	Notify func(Event)   // called for one event at a time; may be nil
 	Now    func() time.Time
 	Nonce  string            // unguessable, letters and digits
-	Name   string            // base of the names of what the engine makes
-	Labels map[string]string // put on all of it
-	Temp   string            // an existing directory of the host
-	Out    string            // an existing directory of the host, for what the build leaves
+	Name   string            // unique; the base of the names of the engine's resources
+	Labels map[string]string // of all resources of the engine
+	Temp   string            // an existing directory of the host for temporary files
+	Out    string            // an existing directory of the host for artifacts and reports
 	Keep   bool              // the container outlives the build
-	Hurry  <-chan struct{}   // closed when a build that is stopped need not wait for its commands; may be nil
-	// Credentials, when not nil, are what the build gets of the user's.
-	Credentials *Credentials
-	// Program returns the file of this program for Linux on an architecture, which does
-	// some commands inside; nil where it is not known.
-	Program func(architecture string) (string, error)
+	Hurry  <-chan struct{}   // closed if a stop must not wait for commands; may be nil
+
+	// Endpoints are services of this program for processes of the build.
+	Endpoints []Endpoint
+	// Program opens this program for Linux on an architecture. The build runs it for
+	// GlobSearch and HashFiles. It may be nil.
+	Program func(architecture string) (fs.File, error)
+	// HostFS opens a directory of the host for reading, to compute cache keys before the
+	// container exists. It is the only way in which a build reads files of the host. If it
+	// is nil, keys are computed in the container.
+	HostFS func(dir string) fs.FS
 	// Volumes are kept for the modes of a LOCAL cache, see LocalModes and LocalPath.
 	Volumes []engine.Volume
-	// OpenCache opens the store of files that are kept between builds, which tells what
-	// is wrong with it by say; nil for none. CacheScope says whose they are.
-	OpenCache  func(say func(string, ...any)) (cache.Store, error)
-	CacheScope string
-	NativeArch string // of containers where nothing else is said, such as amd64
-	CacheInS3  bool   // the log tells it as the service does
-	// ReportLimits are how much of each report is kept.
+	// OpenCache opens the store of the buildspec's cache. The store reports damaged
+	// entries with warnf. It is nil if nothing is cached.
+	OpenCache  func(warnf func(string, ...any)) (cache.Store, error)
+	CacheScope string // owner of the caches: a project, or a namespace that projects share
+	NativeArch string // architecture of containers without a platform, such as amd64
+	CacheInS3  bool   // the store is S3: the log has the service's lines for it
+	// ReportLimits limit the parts of each report that are kept.
 	ReportLimits reports.Limits
-	// SourceFiles returns the files of the source, slash-separated below it, and a print
-	// that is another one when the source has changed; nil where they are not known.
+	// SourceFiles returns the slash-separated names of the source's files, and a
+	// fingerprint that changes with the source. It is nil if they are not known.
 	SourceFiles func() (names []string, print string)
-	// Earlier has the reports of earlier builds of the project, the newest first; nil where
-	// there are none.
+	// Earlier yields the reports of earlier builds of the project, newest first. It may
+	// be nil.
 	Earlier iter.Seq[*reports.Set]
-	// Nested starts the Docker engine that an image has in a privileged build: the
-	// container's network is its own.
+	// Nested starts the image's Docker engine in a privileged build. It requires that the
+	// container has a network of its own.
 	Nested bool
-	// Pace returns how long this machine takes for a script; 0 where it cannot be told.
+	// Pace returns the duration of a shell script on the host, 0 if it is unknown. It may
+	// be nil.
 	Pace func(ctx context.Context, script string) time.Duration
-	// LastImage returns what the build before had of the same image, by its name: its ID
-	// and digest, and a name of the build; nil where that is not known.
+	// LastImage returns the environment of the last build with an image, and that build's
+	// name. It may be nil.
 	LastImage func(image string) (last Environment, build string)
-	// RootSource makes the source root's inside: its owner on the host is not.
+	// RootSource gives the source to root in the container, whose owner on the host
+	// differs.
 	RootSource bool
 }
 
-// Run runs one build. A failed build is a Record, not an error; an error is what
-// the engine or the machine could not do, and then the Record's status is FAULT.
+// Run runs one build. A build that fails is a Record, not an error. The error is a fault
+// of the engine or the host; the Record then has the status FAULT.
 func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
-	b := &build{Runner: r, plan: p, mask: secrets.NewMask(), sessions: map[string]*shell.Session{}}
-	b.values = make([]string, len(p.Variables))
-	b.record = &Record{
-		ID: p.Identity.BuildID(), ARN: p.Identity.ARN(), Number: p.Identity.Number, Project: p.Identity.Project,
-		Start: p.Identity.Start, Status: Succeeded, Initiator: p.Identity.Initiator,
-		SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved, TimeoutMinutes: p.Timeout.Minutes(),
-		Environment: Environment{Image: p.Image, Type: p.EnvironmentType, Privileged: p.Privileged, Place: p.Place},
-	}
-	b.out = b.mask.Writer(printer{b})
-	b.notify(Event{Kind: BuildBegan, Plan: p})
+	b := newBuild(r, p)
+	b.rec.notify(Event{Kind: BuildBegan, Plan: p})
 	for _, s := range p.Sources {
 		if s.Note != "" {
-			b.note("%s", s.Note)
+			b.rec.note("%s", s.Note)
 		}
 	}
 	for _, text := range p.Notes {
-		b.note("%s", text)
+		b.rec.note("%s", text)
 	}
 	if p.Grant != "" {
-		b.note("The build gets AWS credentials: %s.", p.Grant)
+		b.rec.note("The build gets AWS credentials: %s.", p.Grant)
 	}
 	if text := project.DeprecatedImage(p.Image); text != "" {
-		b.note("%s", text)
+		b.rec.note("%s", text)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimedOut)
 	defer cancel()
 	b.walk(ctx)
-	b.closeCache()
-	return b.end()
+	b.cache.close()
+	record := b.rec.finish(p.environment(), b.engineErr != nil)
+	if b.engineErr != nil {
+		return record, b.rec.maskError(b.engineErr)
+	}
+	return record, nil
 }
 
-// build is a plan being carried out.
+// build is one run of a plan: the container and the walk over the phases. The other
+// fields are parts that own their state; none of them changes another.
 type build struct {
 	*Runner
 	plan      *Plan
-	record    *Record
-	values    []string // of the plan's variables, looked up
-	told      sync.Map // notes that are told once
-	manifest  artifacts.Manifest
-	reports   *reports.Set
-	reported  map[string]bool   // files that a group of reports has, by reportKey
-	foreseen  *foreseen         // what of it is mounted; nil for nothing
-	cacheKeys map[string]string // of the cache, as far as they could be foreseen, expanded
-	store     cache.Store       // nil where nothing is kept between builds
-	cached    *cached           // nil for none
-	failed    error             // what the engine or the machine could not do
-	missed    error             // values that could not be had, told in DOWNLOAD_SOURCE
+	rec       *recorder
+	values    variableValues
+	shells    *shellState
+	endpoints *endpoints
+	cache     *cacheStep
+	artifacts *artifactStep
+	reports   *reportStep
+	image     *imageCheck
+	docker    *nestedDocker
 
-	container engine.Container
-	image     engine.Image              // where the engine tells it
-	meter     *meter                    // nil where nothing is measured
-	elsewhere string                    // where credentials are served, if not at their address
-	sessions  map[string]*shell.Session // by user; "" is root
-
-	mu    sync.Mutex // held while an event is told
-	phase PhaseType
-	mask  *secrets.Mask
-	out   *secrets.Writer // what commands print, on its way to the mask
-	tail  []byte          // the last that was printed
+	container  engine.Container // nil before PROVISIONING
+	meter      *meter           // nil if the engine does not measure
+	secretsErr error            // values that are missing; reported in DOWNLOAD_SOURCE
+	engineErr  error            // faults of the engine or the host
 }
 
-// row is one row of the order of phases: what it does, and what follows.
+func newBuild(r *Runner, p *Plan) *build {
+	rec := newRecorder(r, p)
+	shells, values := newShellState(r, p, rec), variableValues{}
+	files := &collector{Runner: r, plan: p, rec: rec, shells: shells}
+	return &build{
+		Runner: r, plan: p, rec: rec, values: values, shells: shells,
+		endpoints: newEndpoints(r.Endpoints, rec),
+		cache:     &cacheStep{Runner: r, plan: p, rec: rec, shells: shells, values: values},
+		artifacts: &artifactStep{plan: p, rec: rec, shells: shells, files: files},
+		reports:   &reportStep{Runner: r, plan: p, rec: rec, shells: shells, values: values, files: files},
+		image:     &imageCheck{Runner: r, plan: p, rec: rec},
+		docker:    &nestedDocker{Runner: r, plan: p, rec: rec},
+	}
+}
+
+// row is one phase of a build and the phases that may follow it.
 type row struct {
 	phase      PhaseType
-	do         func(*build, context.Context) result
-	then, fail PhaseType
+	run        func(*build, context.Context) result
+	then, fail PhaseType // after success, and after FAILED
 }
 
-// result is how a phase ended. The zero value is success.
+// result is the end of a phase. The zero value is success.
 type result struct {
 	status  Status
 	context Context
-	next    PhaseType // when it is not the row's
+	next    PhaseType // if it differs from the row's
 }
 
-// rows is the order of the phases as it was observed: after a failed BUILD
-// POST_BUILD runs, after a failed INSTALL or PRE_BUILD nothing does.
+// rows is the order of phases (observed): POST_BUILD runs after a failed BUILD; no phase
+// with commands runs after a failed INSTALL or PRE_BUILD. A missing secret skips
+// PROVISIONING and is reported in DOWNLOAD_SOURCE.
 var rows = []row{
 	{Submitted, (*build).submit, Queued, Queued},
-	{Queued, (*build).queue, Provisioning, DownloadSource}, // a missing value is told there
+	{Queued, (*build).queue, Provisioning, DownloadSource},
 	{Provisioning, (*build).provision, DownloadSource, Finalizing},
 	{DownloadSource, (*build).download, Install, Finalizing},
 	{Install, (*build).commands, PreBuild, Finalizing},
@@ -176,30 +183,24 @@ var rows = []row{
 func (b *build) walk(ctx context.Context) {
 	next := Submitted
 	for _, row := range rows {
-		if row.phase != next {
-			continue
+		if row.phase == next {
+			next = b.step(ctx, row)
 		}
-		next = b.step(ctx, row)
 	}
-	b.record.CurrentPhase = Completed
-	now := b.Now()
-	b.record.Phases = append(b.record.Phases, PhaseRecord{Type: Completed, Start: now})
+	b.rec.complete()
 }
 
-// step carries out one row and returns the phase that follows.
+// step runs one phase and returns the next one. After a stop, a timeout or a fault only
+// FINALIZING follows.
 func (b *build) step(ctx context.Context, row row) PhaseType {
-	began := b.Now()
-	b.setPhase(row.phase)
-	b.notify(Event{Kind: PhaseBegan})
+	began := b.rec.beginPhase(row.phase)
 	window := b.meter.open(ctx)
-	res := row.do(b, ctx)
+	res := row.run(b, ctx)
 	used := b.meter.close(ctx, window)
 	if res.status == "" {
 		res.status = Succeeded
 	}
-	res.context.Message = b.mask.Text(res.context.Message)
-	b.endPhase(began, res, used)
-	b.judge(res.status)
+	b.rec.endPhase(began, res, used)
 	switch {
 	case res.next != "":
 		return res.next
@@ -210,134 +211,10 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 	case row.phase == Finalizing:
 		return Completed
 	}
-	return Finalizing // stopped, timed out or a fault
+	return Finalizing
 }
 
-// judge makes a phase's status count for the build: the first that is no success
-// stays, but for a stop, a fault or a timeout.
-func (b *build) judge(s Status) {
-	if s != Succeeded && (b.record.Status == Succeeded || b.record.Status == Failed) {
-		b.record.Status = s
-	}
-}
-
-func (b *build) setPhase(p PhaseType) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.phase, b.record.CurrentPhase = p, p
-}
-
-func (b *build) endPhase(began time.Time, res result, used *Used) {
-	ended := b.Now()
-	b.record.Phases = append(b.record.Phases, PhaseRecord{
-		Type: b.phase, Status: res.status, Start: began, End: ended, Duration: ended.Sub(began),
-		Seconds: int64(ended.Sub(began).Seconds()), Contexts: []Context{res.context}, Used: used,
-	})
-	b.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Duration: ended.Sub(began)})
-}
-
-func (b *build) end() (*Record, error) {
-	r := b.record
-	r.End, r.Complete = b.Now(), true
-	r.Environment.Variables = b.environment()
-	if b.failed != nil {
-		r.Status = Fault
-	}
-	b.notify(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r})
-	if b.failed == nil {
-		return r, nil
-	}
-	return r, &maskedError{b.failed, b.mask}
-}
-
-// maskedError hides what is secret in the message of an error.
-type maskedError struct {
-	error
-	mask *secrets.Mask
-}
-
-// Error returns the message with the values hidden.
-func (e *maskedError) Error() string { return e.mask.Text(e.error.Error()) }
-
-// Unwrap returns the error behind it.
-func (e *maskedError) Unwrap() error { return e.error }
-
-// notify tells an event. Text is masked here, once for all who listen.
-func (b *build) notify(e Event) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.tell(e)
-}
-
-func (b *build) tell(e Event) {
-	if b.Notify == nil {
-		return
-	}
-	e.Time, e.Phase = b.Now(), b.phase
-	e.Text, e.Place, e.Why = b.mask.Text(e.Text), b.mask.Text(e.Place), b.mask.Text(e.Why)
-	b.Notify(e)
-}
-
-// say tells a line of the service's agent, note one the service would not write.
-func (b *build) say(format string, args ...any) {
-	b.notify(Event{Kind: Said, Text: fmt.Sprintf(format, args...)})
-}
-
-func (b *build) note(format string, args ...any) {
-	b.notify(Event{Kind: Noted, Text: fmt.Sprintf(format, args...)})
-}
-
-// Write takes what commands print, as it comes.
-func (b *build) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.out.Write(p)
-}
-
-// flush tells what the mask holds back: the command has ended.
-func (b *build) flush() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_ = b.out.Flush()
-}
-
-// tailLimit is how much of the last output is kept, in bytes.
-const tailLimit = 4 << 10
-
-// lastPrinted returns the end of what was printed, without what is masked.
-func (b *build) lastPrinted() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(b.tail)
-}
-
-// keep notes the end of what was printed; the build's lock is held.
-func (b *build) keep(text []byte) {
-	b.tail = append(b.tail, text[max(0, len(text)-tailLimit):]...)
-	if over := len(b.tail) - tailLimit; over > 0 {
-		b.tail = append(b.tail[:0], b.tail[over:]...)
-	}
-}
-
-// forget begins a new command's output.
-func (b *build) forget() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.tail = b.tail[:0]
-}
-
-// printer tells masked output; the build's lock is held.
-type printer struct{ b *build }
-
-func (p printer) Write(text []byte) (int, error) {
-	p.b.keep(text)
-	if p.b.Notify != nil {
-		p.b.Notify(Event{Kind: Printed, Time: p.b.Now(), Phase: p.b.phase, Output: text})
-	}
-	return len(text), nil
-}
-
-// ended returns how a phase ends whose context did: stopped or timed out.
+// ended returns the result of a phase whose context is done: stopped or timed out.
 func ended(ctx context.Context) (result, bool) {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
@@ -348,11 +225,33 @@ func ended(ctx context.Context) (result, bool) {
 	return result{status: Stopped, next: Finalizing}, true
 }
 
-// fault ends a phase for what the engine or the machine could not do.
+// fault returns the result of a phase that failed because of the engine or the host.
 func (b *build) fault(ctx context.Context, code string, err error) result {
-	if res, over := ended(ctx); over {
+	if res, done := ended(ctx); done {
 		return res
 	}
-	b.failed = errors.Join(b.failed, err)
+	b.engineErr = errors.Join(b.engineErr, err)
 	return result{status: Fault, context: Context{code, err.Error()}, next: Finalizing}
+}
+
+// finalize removes the container. The build's timeout does not apply to it.
+func (b *build) finalize(ctx context.Context) result {
+	if b.container == nil {
+		return result{}
+	}
+	if b.Keep && b.engineErr == nil {
+		b.rec.update(func(r *Record) { r.Kept = true })
+		b.rec.note("Container kept: docker exec -it %s sh; buildlocal prune removes it.", b.Name)
+		return result{}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	b.meter.end()
+	b.docker.stop(ctx, b.container)
+	if err := b.container.Close(ctx); err != nil {
+		err = fmt.Errorf("remove the build's container: %w", err)
+		b.engineErr = errors.Join(b.engineErr, err)
+		return result{status: Fault, context: Context{Message: err.Error()}}
+	}
+	return result{}
 }

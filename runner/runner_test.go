@@ -34,8 +34,16 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 	}
 	in := runner.Inputs{
 		Spec: spec, Location: "buildspec.yml", Image: "image:1", CachePlace: "/home/me/.cache/buildlocal/cache",
-		Identity: runner.Identity{Project: "demo", UUID: "11111111-2222-3333-4444-555555555555", Number: 7, Region: "eu-west-1", Account: "000000000000", Initiator: "me", Start: began},
-		Sources:  []runner.Source{{Digits: "123456789", Tree: engine.Tree{Host: "/home/me/demo"}}},
+		Identity: runner.Identity{
+			Project:   "demo",
+			UUID:      "11111111-2222-3333-4444-555555555555",
+			Number:    7,
+			Region:    "eu-west-1",
+			Account:   "000000000000",
+			Initiator: "me",
+			Start:     began,
+		},
+		Sources: []runner.Source{{Digits: "123456789", Tree: engine.Tree{Host: "/home/me/demo"}}},
 	}
 	for _, f := range change {
 		f(&in)
@@ -47,8 +55,10 @@ func planOf(t *testing.T, text string, change ...func(*runner.Inputs)) *runner.P
 	return plan
 }
 
-// play runs a plan on a fake and returns what happened as lines.
-func play(t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan, change ...func(*runner.Runner)) (*runner.Record, []string, error) {
+// play runs a plan on a fake and returns the events as lines.
+func play(
+	t *testing.T, ctx context.Context, fake *enginetest.Fake, plan *runner.Plan, change ...func(*runner.Runner),
+) (*runner.Record, []string, error) {
 	t.Helper()
 	var lines []string
 	clock := began
@@ -93,7 +103,7 @@ phases:
   post_build: {commands: [o]}
 `
 
-// phasesOf returns which phases with commands ended how.
+// phasesOf returns the status of each phase with commands and of UPLOAD_ARTIFACTS.
 func phasesOf(lines []string) string {
 	var all []string
 	for _, l := range lines {
@@ -106,26 +116,38 @@ func phasesOf(lines []string) string {
 	return strings.Join(all, ", ")
 }
 
-func TestPhasesFollowEachOtherAsInTheService(t *testing.T) {
+func TestRun_PhaseOrder(t *testing.T) {
 	t.Parallel()
-	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS " +
-		"SUCCEEDED"
+	const good = "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, " +
+		"POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED"
 	tests := map[string]struct {
 		fail, spec, want string
 		status           runner.Status
 	}{
-		"nothing fails":    {"", four, good, runner.Succeeded},
-		"install fails":    {"i", four, "INSTALL FAILED", runner.Failed},
-		"pre_build fails":  {"p", four, "INSTALL SUCCEEDED, PRE_BUILD FAILED", runner.Failed},
-		"build fails":      {"b", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, " +
-			"UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
-		"finally fails":    {"b2", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, " +
-			"UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
-		"post_build fails": {"o", four, "INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD FAILED, " +
-			"UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
+		"nothing fails":   {"", four, good, runner.Succeeded},
+		"install fails":   {"i", four, "INSTALL FAILED", runner.Failed},
+		"pre_build fails": {"p", four, "INSTALL SUCCEEDED, PRE_BUILD FAILED", runner.Failed},
+		"build fails": {
+			"b",
+			four,
+			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed,
+		},
+		"finally fails": {
+			"b2",
+			four,
+			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed,
+		},
+		"post_build fails": {
+			"o",
+			four,
+			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed,
+		},
 		"continue after install": {"i", strings.Replace(four, "install: {", "install: {on-failure: CONTINUE, ", 1),
-			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS " +
-				"SUCCEEDED", runner.Failed},
+			"INSTALL FAILED, PRE_BUILD SUCCEEDED, BUILD SUCCEEDED, POST_BUILD SUCCEEDED, UPLOAD_ARTIFACTS SUCCEEDED",
+			runner.Failed},
 		"abort in build": {"b", strings.Replace(four, "  build: {", "  build: {on-failure: ABORT, ", 1),
 			"INSTALL SUCCEEDED, PRE_BUILD SUCCEEDED, BUILD FAILED, UPLOAD_ARTIFACTS SUCCEEDED", runner.Failed},
 	}
@@ -137,7 +159,7 @@ func TestPhasesFollowEachOtherAsInTheService(t *testing.T) {
 	}
 }
 
-func TestAFailedCommandSkipsTheRestButNotFinally(t *testing.T) {
+func TestRun_FailedCommandRunsFinally(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Do: fails("b")}
 	_, lines, err := play(t, t.Context(), fake, planOf(t, four))
@@ -150,13 +172,15 @@ func TestAFailedCommandSkipsTheRestButNotFinally(t *testing.T) {
 		t.Error(diff)
 	}
 	if !slices.Contains(fake.State, "export CODEBUILD_BUILD_SUCCEEDING='0'") {
-		t.Error("POST_BUILD is not told that the build does not succeed")
+		t.Error("POST_BUILD has no CODEBUILD_BUILD_SUCCEEDING=0")
 	}
 }
 
-func TestRetryRunsThePhaseAgainFromItsFirstCommand(t *testing.T) {
+func TestRetry_RepeatsPhase(t *testing.T) {
 	t.Parallel()
-	for onFailure, want := range map[string]int{"RETRY": 4, "RETRY-2": 3, "RETRY-0": 1, "RETRY-5-exit status 9": 1, "RETRY-1-exit status \\d": 2} {
+	for onFailure, want := range map[string]int{
+		"RETRY": 4, "RETRY-2": 3, "RETRY-0": 1, "RETRY-5-exit status 9": 1, "RETRY-1-exit status \\d": 2,
+	} {
 		spec := "version: 0.2\nphases:\n  build:\n    on-failure: " + onFailure + "\n    commands: [a, b]\n    finally: [f]\n"
 		runs, finals := 0, 0
 		fake := &enginetest.Fake{Do: func(text string, _ io.Writer) int {
@@ -177,35 +201,40 @@ func TestRetryRunsThePhaseAgainFromItsFirstCommand(t *testing.T) {
 	}
 }
 
-func TestARetryThatSucceedsIsASuccess(t *testing.T) {
+func TestRetry_Succeeds(t *testing.T) {
 	t.Parallel()
 	runs := 0
 	fake := &enginetest.Fake{Do: func(string, io.Writer) int { runs++; return map[bool]int{true: 1}[runs == 2] }}
-	record, _, err := play(t, t.Context(), fake, planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, " +
-		"commands: [a]}}\n"))
+	record, _, err := play(
+		t, t.Context(), fake, planOf(t, "version: 0.2\nphases: {build: {on-failure: RETRY, commands: [a]}}\n"),
+	)
 	if err != nil || record.Status != runner.Succeeded {
 		t.Errorf("%s, %v", record.Status, err)
 	}
 }
 
-func TestAMissingSecretStartsNoContainer(t *testing.T) {
+func TestRun_MissingSecretStartsNoContainer(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{}
-	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: " +
-		"{build: {commands: [x]}}\n")
+	plan := planOf(
+		t,
+		"version: 0.2\nenv: {parameter-store: {A: /a, B: /b}, secrets-manager: {C: c:k}}\nphases: {build: {commands: [x]}}\n",
+	)
 	record, lines, err := play(t, t.Context(), fake, plan)
 	if err != nil || record.Status != runner.Failed || len(fake.Specs) != 0 {
 		t.Fatalf("%s, %v, %d containers", record.Status, err, len(fake.Specs))
 	}
 	last := record.Phases[2].Contexts[0]
-	want := runner.Context{StatusCode: "Decrypted Variables Error", Message: "parameter does not exist: /a, /b; " +
-		"secret does not exist: c:k"}
+	want := runner.Context{
+		StatusCode: "Decrypted Variables Error",
+		Message:    "parameter does not exist: /a, /b; secret does not exist: c:k",
+	}
 	if diff := cmp.Diff(want, last); diff != "" {
 		t.Error(diff, lines)
 	}
 }
 
-func TestSecretsAreHiddenEverywhere(t *testing.T) {
+func TestRun_MasksSecrets(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Do: func(text string, out io.Writer) int {
 		if strings.Contains(text, "echo") {
@@ -215,10 +244,13 @@ func TestSecretsAreHiddenEverywhere(t *testing.T) {
 		}
 		return 0
 	}}
-	plan := planOf(t, "version: 0.2\nenv: {parameter-store: {A: /a}}\nphases: {build: {commands: [echo " +
-		"s3cret]}}\n", func(in *runner.Inputs) {
-		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "A", Value: "s3cret"}}}}
-	})
+	plan := planOf(
+		t,
+		"version: 0.2\nenv: {parameter-store: {A: /a}}\nphases: {build: {commands: [echo s3cret]}}\n",
+		func(in *runner.Inputs) {
+			in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "A", Value: "s3cret"}}}}
+		},
+	)
 	record, lines, err := play(t, t.Context(), fake, plan)
 	if err != nil {
 		t.Fatal(err)
@@ -232,9 +264,11 @@ func TestSecretsAreHiddenEverywhere(t *testing.T) {
 	}
 }
 
-func TestAnEndedContextStopsTheBuildAndFinalizesIt(t *testing.T) {
+func TestRun_StoppedIsFinalized(t *testing.T) {
 	t.Parallel()
-	for cause, want := range map[error]runner.Status{runner.ErrStopped: runner.Stopped, runner.ErrTerminated: runner.Stopped, runner.ErrTimedOut: runner.TimedOut} {
+	for cause, want := range map[error]runner.Status{
+		runner.ErrStopped: runner.Stopped, runner.ErrTerminated: runner.Stopped, runner.ErrTimedOut: runner.TimedOut,
+	} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		fake := &enginetest.Fake{Do: func(text string, _ io.Writer) int {
 			if text == "b" {
@@ -251,7 +285,7 @@ func TestAnEndedContextStopsTheBuildAndFinalizesIt(t *testing.T) {
 	}
 }
 
-func TestAHurriedStopDoesNotWaitForCommands(t *testing.T) {
+func TestRun_HurryDoesNotWait(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	hurry, never := make(chan struct{}), make(chan struct{})
@@ -267,22 +301,23 @@ func TestAHurriedStopDoesNotWaitForCommands(t *testing.T) {
 	r := &runner.Runner{Engine: fake, Nonce: "nonce", Out: t.TempDir(), Temp: t.TempDir(), Now: time.Now, Hurry: hurry}
 	start := time.Now()
 	record, err := r.Run(ctx, planOf(t, "version: 0.2\nphases: {build: {commands: [stuck]}}\n"))
-	const patience = 2 * time.Second // what a stop that is not hurried waits, at least
-	if err != nil || record.Status != runner.Stopped || fake.Closed != 1 || time.Since(start) >= patience {
+	const grace = 2 * time.Second // of a stop without Hurry, at least
+	if err != nil || record.Status != runner.Stopped || fake.Closed != 1 || time.Since(start) >= grace {
 		t.Errorf("%s, %v, closed %d times, after %v", record.Status, err, fake.Closed, time.Since(start))
 	}
 }
 
-func TestAnEngineThatFailsIsAFaultNotAFailure(t *testing.T) {
+func TestRun_EngineErrorIsFault(t *testing.T) {
 	t.Parallel()
 	broken := &engine.Fault{Kind: engine.NoImage, Message: "no image"}
 	record, _, err := play(t, t.Context(), &enginetest.Fake{StartError: broken}, planOf(t, four))
-	if !errors.Is(err, broken) || record.Status != runner.Fault || record.Phases[2].Contexts[0].StatusCode != runner.PullError {
+	if !errors.Is(err, broken) || record.Status != runner.Fault ||
+		record.Phases[2].Contexts[0].StatusCode != runner.PullError {
 		t.Errorf("%v, %+v", err, record)
 	}
 }
 
-func TestASourceThatCannotBeMountedIsCopied(t *testing.T) {
+func TestRun_CopiesSourceWithoutMounts(t *testing.T) {
 	t.Parallel()
 	fake := &enginetest.Fake{Unmounted: true}
 	plan := planOf(t, four, func(in *runner.Inputs) {
@@ -294,33 +329,42 @@ func TestASourceThatCannotBeMountedIsCopied(t *testing.T) {
 	}
 }
 
-func TestArtifactsAreWrittenWholeOrNotAtAll(t *testing.T) {
+func TestArtifacts_CollectedOrMissing(t *testing.T) {
 	t.Parallel()
 	const src = "/codebuild/output/src123456789/src/"
 	fake := &enginetest.Fake{Files: map[string]string{src + "dist/a": "1", src + "dist/.b/c": "22", src + "other": "3"}}
 	record, _, err := play(t, t.Context(), fake, planOf(t, four+"artifacts: {files: ['dist/**/*', missing]}\n"))
-	want := []runner.Output{{Dir: "artifacts", Files: []runner.File{{Path: "dist/.b/c", Size: 2}, {Path: "dist/a", Size: 1}}}}
+	want := []runner.Output{
+		{Dir: "artifacts", Files: []runner.File{{Path: "dist/.b/c", Size: 2}, {Path: "dist/a", Size: 1}}},
+	}
 	if diff := cmp.Diff(want, record.Artifacts); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	record, _, err = play(t, t.Context(), fake, planOf(t, four+"artifacts: {files: [missing]}\n"))
 	last := record.Phases[len(record.Phases)-3]
-	if err != nil || last.Contexts[0] != (runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"}) || record.Status != runner.Failed {
+	if err != nil ||
+		last.Contexts[0] != (runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"}) ||
+		record.Status != runner.Failed {
 		t.Errorf("%v, %+v", err, last)
 	}
 }
 
-func TestThePlanSaysAllThatWillHappen(t *testing.T) {
+func TestPlanString_Golden(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../testdata/buildspec/ok/everything.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	plan := planOf(t, string(text), func(in *runner.Inputs) {
-		in.Project = project.Project{Name: "demo", Environment: project.Environment{Variables: []project.Variable{{Name: "A", Value: "project's", Line: 3}}}}
+		in.Project = project.Project{
+			Name:        "demo",
+			Environment: project.Environment{Variables: []project.Variable{{Name: "A", Value: "project's", Line: 3}}},
+		}
 		in.ProjectFile = "project.json"
 		in.Overrides = []runner.Override{{Origin: "-e", Variables: []project.Variable{{Name: "B", Value: "hidden"}}}}
-		in.Sources = append(in.Sources, runner.Source{ID: "other", Digits: "987654321", Tree: engine.Tree{Host: "/o"}, Note: "a note"})
+		in.Sources = append(
+			in.Sources, runner.Source{ID: "other", Digits: "987654321", Tree: engine.Tree{Host: "/o"}, Note: "a note"},
+		)
 	})
 	const golden = "../testdata/plan.txt"
 	if *update {

@@ -5,77 +5,78 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-// selectRuntimes carries out runtime-versions.
+// selectRuntimes installs the runtimes of runtime-versions.
 func (b *build) selectRuntimes(ctx context.Context) result {
 	if len(b.plan.Runtimes) == 0 {
-		b.say(runtimes.NoneSelected)
+		b.rec.say(runtimes.NoneSelected)
 		return result{}
 	}
-	table, err := b.readRuntimes(ctx)
+	table, err := readRuntimes(ctx, b.container)
 	if errors.Is(err, fs.ErrNotExist) {
-		b.say(runtimes.NotSupported)
+		b.rec.say(runtimes.NotSupported)
 		return result{}
 	}
 	if err != nil {
-		return b.broken(ctx, err)
+		return b.shellLost(ctx, err)
 	}
 	var wishes []runtimes.Wish
 	for _, v := range b.plan.Runtimes {
-		version, err := b.expand(ctx, v.Value)
+		version, err := b.shells.expand(ctx, v.Value)
 		if errors.Is(err, errExpand) {
 			return result{status: Failed, context: Context{YAMLError, err.Error()}}
 		}
 		if err != nil {
-			return b.broken(ctx, err)
+			return b.shellLost(ctx, err)
 		}
 		wishes = append(wishes, runtimes.Wish{Name: v.Name, Version: version})
 	}
-	choices, err := table.Choose(wishes, b.say)
+	choices, err := table.Choose(wishes, b.rec.say)
 	if err != nil {
 		return result{status: Failed, context: Context{YAMLError, err.Error()}}
 	}
 	return b.installRuntimes(ctx, choices)
 }
 
-// installRuntimes runs the image's commands; one that fails fails the phase.
+// installRuntimes runs the image's commands. The phase fails with the first that fails.
 func (b *build) installRuntimes(ctx context.Context, choices []runtimes.Choice) result {
 	for _, choice := range choices {
 		if choice.Env != "" {
-			if err := b.sessions[""].Set(shell.Export("VERSION", choice.Env)); err != nil {
-				return b.broken(ctx, err)
+			if err := b.shells.root().Set(shell.Export("VERSION", choice.Env)); err != nil {
+				return b.shellLost(ctx, err)
 			}
 		}
 		for _, text := range choice.Commands {
-			if res := b.command(ctx, call{session: b.sessions[""], text: text, attempt: 1}); res.status != "" {
+			if res := b.command(ctx, call{session: b.shells.root(), text: text, attempt: 1}); res.status != "" {
 				return res
 			}
 		}
 		if choice.Env != "" {
-			if err := b.sessions[""].Set(b.versionAgain()); err != nil {
-				return b.broken(ctx, err)
+			if err := b.shells.root().Set(b.restoreVersion()); err != nil {
+				return b.shellLost(ctx, err)
 			}
 		}
 	}
 	return result{}
 }
 
-// versionAgain is the line that gives VERSION the value the build had for it: a
-// template uses that name.
-func (b *build) versionAgain() string {
-	for i, v := range b.plan.Variables {
-		if v.Name == "VERSION" {
-			return shell.Export(v.Name, b.values[i])
-		}
+// restoreVersion returns the line that restores the build's own VERSION, a name that the
+// image's commands use.
+func (b *build) restoreVersion() string {
+	if value, set := b.values["VERSION"]; set {
+		return shell.Export("VERSION", value.Reveal())
 	}
 	return "unset VERSION"
 }
 
-func (b *build) readRuntimes(ctx context.Context) (runtimes.Table, error) {
-	text, err := readFile(ctx, b.container, runtimes.Path)
+// readRuntimes reads the image's table of runtimes. The error wraps fs.ErrNotExist if the
+// image has none.
+func readRuntimes(ctx context.Context, c engine.Container) (runtimes.Table, error) {
+	text, err := readFile(ctx, c, runtimes.Path)
 	if err != nil {
 		return nil, err
 	}

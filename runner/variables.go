@@ -12,37 +12,38 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// Variable is one variable of the build, and where it came from.
+// Variable is one variable of the build and its origin.
 type Variable struct {
 	Name     string
-	Value    string // literal; shell text when Expand is set
-	Expand   bool   // what the image says is drawn in: PATH, GOPATH
-	Secret   bool   // never shown
-	Password string // a part of Value that is secret by itself; empty for none
-	Early    bool   // a privileged container has it from its start
-	Need     *secrets.Need
-	Instead  *secrets.Need // what it replaces that stands in a store; nil for none
-	Origin   string        // such as buildspec.yml:5, project.json, -e, the service
-	Hides    []string      // origins of values this one replaces, the nearest first
+	Value    secrets.Value    // empty if Stored is set; shell text if Expand is set
+	Expand   bool             // the value refers to the image's: PATH, GOPATH
+	Secret   bool             // never shown
+	Password secrets.Value    // a part of Value that is a secret of its own, in a proxy's URL
+	Early    bool             // a privileged container has it before the build's shell starts
+	Stored   *secrets.Request // reference to the value in a store; nil for a literal value
+	Replaced *secrets.Request // of a definition that this one replaces; nil without one
+	Origin   string           // such as buildspec.yml:5, project.json, -e, the service
+	Hides    []string         // origins of the replaced definitions, nearest first
 }
 
-// Shown is the value as a person may see it.
+// Shown returns the value for the user: of a variable from a store its reference, of a
+// secret a placeholder.
 func (v Variable) Shown() string {
 	switch {
-	case v.Need != nil:
-		return fmt.Sprintf("from %s %s", v.Need.Kind, v.Need.Ref)
+	case v.Stored != nil:
+		return fmt.Sprintf("from %s %s", v.Stored.Kind, v.Stored.Ref)
 	case v.Secret:
-		return secrets.Stars
+		return secrets.Placeholder
 	}
-	return v.Value
+	return v.Value.Reveal()
 }
 
-// variables collects definitions from the weakest to the strongest: buildspec,
-// project, start of the build, service. A definition replaces one of the same
-// name and adds nothing to it (documented).
+// variables collects definitions in the order of precedence, lowest first: buildspec,
+// project, start of the build, service. A definition replaces one of the same name
+// completely (documented).
 type variables struct {
 	all []Variable
-	at  map[string]int
+	at  map[string]int // indexes in all, by name
 }
 
 func (vs *variables) set(v Variable) {
@@ -57,59 +58,65 @@ func (vs *variables) set(v Variable) {
 	}
 	old := vs.all[i]
 	v.Hides = append([]string{old.Origin}, old.Hides...)
-	// What a buildspec or a project keeps in a store stays secret wherever the
-	// value comes from this time.
-	v.Secret = v.Secret || old.Secret || old.Need != nil
-	if v.Instead = old.Instead; old.Need != nil {
-		v.Instead = old.Need
+	// The value of a variable that a buildspec or project reads from a store is secret,
+	// even if this build gets it from another place.
+	v.Secret = v.Secret || old.Secret || old.Stored != nil
+	if v.Replaced = old.Replaced; old.Stored != nil {
+		v.Replaced = old.Stored
 	}
 	vs.all[i] = v
 }
 
-// fromBuildspec: within one buildspec the order is not documented; here a
-// secret beats a parameter, which beats a plain variable.
+// setText sets a variable to a literal value that is not secret.
+func (vs *variables) setText(name, value, origin string) {
+	vs.set(Variable{Name: name, Value: secrets.NewValue(value), Origin: origin})
+}
+
+// fromBuildspec sets the variables of a buildspec. The precedence of its sections is not
+// documented; here secrets-manager wins over parameter-store, which wins over variables.
 func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
 	origin := func(v buildspec.Variable) string { return fmt.Sprintf("%s:%d", b.File, v.Line) }
 	for _, v := range b.Env.Variables {
-		vs.set(Variable{Name: v.Name, Value: v.Value, Origin: origin(v)})
+		vs.setText(v.Name, v.Value, origin(v))
 	}
-	for _, v := range b.Env.ParameterStore {
-		vs.set(Variable{Name: v.Name, Origin: origin(v), Need: &secrets.Need{Name: v.Name, Kind: secrets.ParameterStore, Ref: v.Value}})
+	stored := func(all []buildspec.Variable, kind secrets.Kind) {
+		for _, v := range all {
+			request := &secrets.Request{Name: v.Name, Kind: kind, Ref: v.Value}
+			vs.set(Variable{Name: v.Name, Origin: origin(v), Stored: request})
+		}
 	}
-	for _, v := range b.Env.SecretsManager {
-		vs.set(Variable{Name: v.Name, Origin: origin(v), Need: &secrets.Need{Name: v.Name, Kind: secrets.SecretsManager, Ref: v.Value}})
-	}
+	stored(b.Env.ParameterStore, secrets.ParameterStore)
+	stored(b.Env.SecretsManager, secrets.SecretsManager)
 }
 
 func (vs *variables) fromProject(all []project.Variable, origin string) {
 	for _, v := range all {
-		where := origin
+		next := Variable{Name: v.Name, Value: secrets.NewValue(v.Value), Origin: origin}
 		if v.Line > 0 {
-			where = fmt.Sprintf("%s:%d", origin, v.Line)
+			next.Origin = fmt.Sprintf("%s:%d", origin, v.Line)
 		}
-		next := Variable{Name: v.Name, Value: v.Value, Origin: where}
 		if v.Type == project.ParameterStore || v.Type == project.SecretsManager {
-			next.Value = ""
-			next.Need = &secrets.Need{Name: v.Name, Kind: secrets.Kind(v.Type), Ref: v.Value}
+			next.Value = secrets.Value{}
+			next.Stored = &secrets.Request{Name: v.Name, Kind: secrets.Kind(v.Type), Ref: v.Value}
 		}
 		vs.set(next)
 	}
 }
 
-// serviceOrigin is where a variable is from that the service sets.
+// serviceOrigin is the origin of variables that the service sets.
 const serviceOrigin = "the service"
 
-// fromService sets what the service sets: names it keeps for itself, so nothing
-// else may. The values are the ones of the page "Environment variables in build
-// environments" and of public dumps of whole environments.
+// fromService sets the variables of the service, which always win, with few exceptions.
+// The values are those of the page "Environment variables in build environments" and of
+// public logs that print the whole environment.
 func (vs *variables) fromService(p *Plan) {
-	set := func(name, value string) { vs.set(Variable{Name: name, Value: value, Origin: serviceOrigin}) }
+	set := func(name, value string) { vs.setText(name, value, serviceOrigin) }
 	id := p.Identity
 	if _, given := vs.at[composeProject]; p.Socket && !given {
 		set(composeProject, "build-"+id.UUID[:min(len(id.UUID), shortUUID)])
 	}
 	for _, name := range []string{"AWS_DEFAULT_REGION", "AWS_REGION"} {
-		if _, given := vs.at[name]; !given { // seen to be set by users with effect
+		if _, given := vs.at[name]; !given { // users can override them (observed)
 			set(name, id.Region)
 		}
 	}
@@ -121,7 +128,7 @@ func (vs *variables) fromService(p *Plan) {
 	set("CODEBUILD_BUILD_IMAGE", p.Image)
 	set("CODEBUILD_BUILD_NUMBER", fmt.Sprint(id.Number))
 	set("CODEBUILD_BUILD_SUCCEEDING", "1")
-	set("CODEBUILD_BUILD_URL", fmt.Sprintf("https://%s.console.aws.amazon.com/codebuild/home?region=%s#/builds/%s/view/new", id.Region, id.Region, id.BuildID()))
+	set("CODEBUILD_BUILD_URL", id.consoleURL())
 	set("CODEBUILD_CI", "true")
 	set("CODEBUILD_CONTAINER_NAME", "default")
 	set("CODEBUILD_EXECUTION_ROLE_BUILD", "")
@@ -149,21 +156,21 @@ func (vs *variables) fromService(p *Plan) {
 	vs.extend("GOPATH", "${GOPATH:+$GOPATH:}", p.Sources[0].Top)
 }
 
-// extend adds a directory to a list of them (observed for both that have it):
-// to the image's, which image stands for, or to what replaces that.
-func (vs *variables) extend(name, image, dir string) {
+// extend appends a directory to a list of directories (observed for PATH and GOPATH): to
+// the build's own value, else to the image's, which prefix refers to.
+func (vs *variables) extend(name, prefix, dir string) {
 	i, given := vs.at[name]
 	if !given {
-		vs.set(Variable{Name: name, Value: image + dir, Expand: true, Origin: serviceOrigin})
+		vs.set(Variable{Name: name, Value: secrets.NewValue(prefix + dir), Expand: true, Origin: serviceOrigin})
 		return
 	}
-	if v := &vs.all[i]; v.Need == nil {
-		v.Value += ":" + dir
+	if v := &vs.all[i]; v.Stored == nil {
+		v.Value = secrets.NewValue(v.Value.Reveal() + ":" + dir)
 	}
 }
 
-// home is /root whatever the image says (documented); only /tmp can be written
-// to on Lambda compute.
+// home returns the value of HOME: /root for every image (documented), and on Lambda
+// compute the only directory that is writable.
 func (p *Plan) home() string {
 	if compute.IsLambda(p.EnvironmentType) {
 		return "/tmp"
@@ -178,13 +185,14 @@ func (p *Plan) kmsKey() string {
 	return p.Identity.kmsDefault()
 }
 
-// environment writes down the build's variables, with what is secret hidden.
-func (b *build) environment() []EnvironmentVariable {
+// environment returns the build's variables as the record lists them, sorted by name. The
+// recorder masks their values.
+func (p *Plan) environment() []EnvironmentVariable {
 	var all []EnvironmentVariable
-	for _, v := range b.plan.Variables {
-		e := EnvironmentVariable{Name: v.Name, Value: b.mask.Text(v.Shown()), Type: "PLAINTEXT", Origin: v.Origin}
-		if v.Need != nil {
-			e.Type, e.Value = string(v.Need.Kind), v.Need.Ref
+	for _, v := range p.Variables {
+		e := EnvironmentVariable{Name: v.Name, Value: v.Shown(), Type: "PLAINTEXT", Origin: v.Origin}
+		if v.Stored != nil {
+			e.Type, e.Value = string(v.Stored.Kind), v.Stored.Ref
 		}
 		all = append(all, e)
 	}

@@ -9,14 +9,17 @@ import (
 	"unicode/utf16"
 )
 
-// core is how many characters of base64 are enough to know a value by.
-const core = 8
+// minEncodedLength is the length of the shortest part of an encoded value that is
+// masked, in characters of base64. Shorter parts occur by chance.
+const minEncodedLength = 8
 
-// encoded returns how a value looks in base64, alone or in a longer text, in a URL,
-// and in JSON, where that is not the value itself.
+// encoded returns the patterns of a value in base64, alone or inside a longer text, in a
+// URL and in JSON, except those equal to the value itself.
 func encoded(value string) []pattern {
 	var all []pattern
-	for _, kept := range []string{"-._~", "-._~/", "-._~!'()*", "-._~$&+:=@"} { // of the libraries of many languages
+	// The URL encoders of common languages differ in the characters that they keep, in
+	// the case of the digits, and in the form of a blank.
+	for _, kept := range []string{"-._~", "-._~/", "-._~!'()*", "-._~$&+:=@"} {
 		for _, digits := range []string{"%%%02X", "%%%02x"} {
 			escaped := inURL(value, kept, digits)
 			all = append(all, pattern{text: escaped}, pattern{text: strings.ReplaceAll(escaped, "%20", "+")})
@@ -26,23 +29,26 @@ func encoded(value string) []pattern {
 		all = append(all, pattern{text: text})
 	}
 	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		for _, text := range append(inBase64(e, value), e.EncodeToString([]byte(value+"\n"))) { // echo adds a line end
-			// A line may end behind the first character, or the second.
-			for skip := 0; skip < 3 && len(text)-skip >= core; skip++ {
+		// echo VALUE | base64 encodes a newline too.
+		for _, text := range append(inBase64(e, value), e.EncodeToString([]byte(value+"\n"))) {
+			// A wrapped line may end after the first or second character, which then is
+			// alone on its line: a pattern that starts later still finds the rest.
+			for skip := 0; skip < 3 && len(text)-skip >= minEncodedLength; skip++ {
 				all = append(all, pattern{text: text[skip:], wrapped: true})
 			}
 		}
 	}
 	var other []pattern
 	for _, p := range all {
-		if p.text != value && len(p.text) >= Shortest {
+		if p.text != value && len(p.text) >= MinLength {
 			other = append(other, p)
 		}
 	}
 	return other
 }
 
-// inURL escapes all but letters, digits and what is kept.
+// inURL escapes all characters except letters, digits and those in kept. digits is the
+// format of an escaped byte.
 func inURL(text, kept, digits string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
@@ -55,8 +61,8 @@ func inURL(text, kept, digits string) string {
 	return b.String()
 }
 
-// inJSON returns a text between the quotes of JSON: as Go and others write it, and in
-// ASCII alone.
+// inJSON returns the content of a JSON string: with and without the HTML escapes that Go
+// adds by default, and with all other characters than ASCII escaped.
 func inJSON(text string) []string {
 	var all []string
 	for _, html := range []bool{true, false} {
@@ -73,7 +79,7 @@ func inJSON(text string) []string {
 	return all
 }
 
-// inASCII escapes what is not ASCII as JSON does.
+// inASCII escapes other characters than ASCII as \uXXXX.
 func inASCII(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -88,17 +94,17 @@ func inASCII(text string) string {
 	return b.String()
 }
 
-// inBase64 returns a text in base64: alone, and what is always the same of it behind
-// one or two bytes more, or before others.
+// inBase64 returns a text in base64: alone, and for each alignment inside a longer text
+// the characters that do not depend on the bytes around it.
 func inBase64(e *base64.Encoding, text string) []string {
 	all := []string{e.EncodeToString([]byte(text))}
 	for before := range 3 {
 		const bits, perCharacter = 8, 6
-		behind := e.EncodeToString(append(make([]byte, before), text...))
+		shifted := e.EncodeToString(append(make([]byte, before), text...))
 		begin := (before*bits + perCharacter - 1) / perCharacter
 		end := (before + len(text)) * bits / perCharacter
-		if end-begin >= core {
-			all = append(all, behind[begin:end])
+		if end-begin >= minEncodedLength {
+			all = append(all, shifted[begin:end])
 		}
 	}
 	return all

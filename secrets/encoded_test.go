@@ -11,13 +11,14 @@ import (
 )
 
 var hardToEncode = []string{
-	"correct horse/battery+staple?", "a \"quoted\"\nkey", strings.Repeat("long & winding ", 20) + "<road>", "ünïcödé-secret-日本🚀",
+	"correct horse/battery+staple?", "a \"quoted\"\nkey", strings.Repeat("long & winding ", 20) + "<road>",
+	"ünïcödé-secret-日本🚀",
 	"tok_0123456789abcdefghijklmnopqrstuvwxyz", "ab/cd+ef==ghij", `say "hi" & bye\`,
 }
 
-// TestAValueInBase64IsHidden: alone, behind other bytes, before others, and however
-// long its lines are, as far as it is the same whatever stands around it.
-func TestAValueInBase64IsHidden(t *testing.T) {
+// TestMask_Base64 covers a value alone, with text before and after it, and in lines of any
+// length.
+func TestMask_Base64(t *testing.T) {
 	t.Parallel()
 	for _, value := range hardToEncode {
 		mask := secrets.NewMask(value)
@@ -27,7 +28,7 @@ func TestAValueInBase64IsHidden(t *testing.T) {
 				text := e.EncodeToString([]byte(before + value + "\n"))
 				for _, width := range []int{2, 5, 16, 20, 64, 76, len(text)} {
 					got := mask.Text(inLines(text, width))
-					if left := strings.NewReplacer(secrets.Stars, "", "\n", "").Replace(got); len(left) > len(before)*4/3+8 {
+					if left := strings.NewReplacer(secrets.Placeholder, "", "\n", "").Replace(got); len(left) > len(before)*4/3+8 {
 						t.Errorf("%q behind %q in lines of %d: %s is shown of %s", value, before, width, left, text)
 					}
 				}
@@ -36,7 +37,7 @@ func TestAValueInBase64IsHidden(t *testing.T) {
 	}
 }
 
-// inLines breaks a text into lines.
+// inLines wraps a text.
 func inLines(text string, width int) string {
 	var b strings.Builder
 	for rest := text; rest != ""; {
@@ -47,7 +48,7 @@ func inLines(text string, width int) string {
 	return b.String()
 }
 
-func TestAValueInAURLOrInJSONIsHidden(t *testing.T) {
+func TestMask_URLAndJSON(t *testing.T) {
 	t.Parallel()
 	for _, value := range hardToEncode {
 		mask := secrets.NewMask(value)
@@ -71,7 +72,7 @@ func TestAValueInAURLOrInJSONIsHidden(t *testing.T) {
 			}
 		}
 	}
-	// As Python, JavaScript and others write them.
+	// The encodings of Python, JavaScript and others.
 	for text, value := range map[string]string{
 		"say%20%22hi%22%20%26%20bye%5C": hardToEncode[6],
 		"ab/cd%2Bef%3D%3Dghij":          hardToEncode[5],
@@ -88,7 +89,7 @@ func TestAValueInAURLOrInJSONIsHidden(t *testing.T) {
 	}
 }
 
-func TestAMaskIsAddedToWhileItIsUsed(t *testing.T) {
+func TestMask_ConcurrentAdd(t *testing.T) {
 	t.Parallel()
 	mask := secrets.NewMask("first")
 	var out strings.Builder

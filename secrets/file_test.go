@@ -41,11 +41,13 @@ secrets-manager:
   none:
 `
 
-func TestAFileOfSecretsSaysEachValueInItsWay(t *testing.T) {
+func TestFileLookup_EachForm(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "here")
-	for name, text := range map[string]string{"key.pem": "-----BEGIN\nabc\n-----END\n", "secret.json": `{"a":"from json"}`} {
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)); err != nil {
+	files := map[string]string{"key.pem": "-----BEGIN\nabc\n-----END\n", "secret.json": `{"a":"from json"}`}
+	for name, text := range files {
+		write := os.WriteFile
+		if err := errors.Join(os.MkdirAll(dir, 0o755), write(filepath.Join(dir, name), []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +55,8 @@ func TestAFileOfSecretsSaysEachValueInItsWay(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	const whole = `{"user":"admin","port":5432,"on":true,"quoted":"say \"<&>\"","token":"t0ken","deep":{"a":[1,"two",3.5]}}`
+	const whole = `{"user":"admin","port":5432,"on":true,"quoted":"say \"<&>\"","token":"t0ken",` +
+		`"deep":{"a":[1,"two",3.5]}}`
 	ssm, sm := secrets.ParameterStore, secrets.SecretsManager
 	for _, test := range []struct {
 		kind             secrets.Kind
@@ -69,13 +72,13 @@ func TestAFileOfSecretsSaysEachValueInItsWay(t *testing.T) {
 		{ssm, "arn:aws:ssm:us-east-1:999999999999:parameter/shared/x", "", "not found"},
 		{ssm, "/app/cmd", "from here", ""},
 		{ssm, "/app/fails", "", "exit status 3: locked"},
-		{ssm, "/app/says-nothing", "", "it printed nothing"},
+		{ssm, "/app/says-nothing", "", "the command printed nothing"},
 		{ssm, "/app/away", "", "no such file"},
 		{ssm, "/app/v:3", "third", ""},
 		{ssm, "/app/v", "", "not found"},
-		{ssm, "plain", "", "not found"}, // of the other store
+		{ssm, "plain", "", "not found"}, // in the other store
 		{sm, "plain", "just text", ""},
-		{sm, "plain:key", "", "no JSON object"},
+		{sm, "plain:key", "", "not a JSON object"},
 		{sm, "app", whole, ""},
 		{sm, "app:user", "admin", ""},
 		{sm, "app:port", "5432", ""},
@@ -91,20 +94,21 @@ func TestAFileOfSecretsSaysEachValueInItsWay(t *testing.T) {
 		{sm, "arn:aws:secretsmanager:us-east-1:999999999999:secret:team/db-AbCdEf", "", "not found"},
 		{sm, "arn:aws:secretsmanager:us-east-1:999999999999:secret:app-GhIjKl:user", "admin", ""},
 		{sm, "json:a", "from json", ""},
-		{sm, "none", "", "not found"}, // not filled in
+		{sm, "none", "", "not found"}, // empty
 		{sm, "none:a", "", "not found"},
 		{sm, "half:filled", "in", ""},
 		{sm, "half:open", "", "not found"},
 		{sm, "half", "", "not found"},
 	} {
-		got := f.Lookup(t.Context(), []secrets.Need{{Name: "V", Kind: test.kind, Ref: test.ref}})[0]
-		if got.Value != test.value || (got.Err == nil) != (test.fail == "") || !strings.Contains(fmt.Sprint(got.Err), test.fail) {
-			t.Errorf("%s: got %+v, want %q %s", test.ref, got, test.value, test.fail)
+		got := f.Lookup(t.Context(), []secrets.Request{{Name: "V", Kind: test.kind, Ref: test.ref}})[0]
+		if got.Value.Reveal() != test.value || (got.Err == nil) != (test.fail == "") ||
+			!strings.Contains(fmt.Sprint(got.Err), test.fail) {
+			t.Errorf("%s: got %q, %v; want %q %s", test.ref, got.Value.Reveal(), got.Err, test.value, test.fail)
 		}
 	}
 }
 
-func TestWhatIsWrongWithAFileOfSecretsIsToldAtOnce(t *testing.T) {
+func TestParseFile_Problems(t *testing.T) {
 	t.Parallel()
 	_, problems := secrets.ParseFile("s.yml", []byte(`
 parameter-stor: {}
@@ -123,11 +127,11 @@ secrets-manager:
 	text := problems.Error()
 	for _, want := range []string{
 		`s.yml:2:1: error: unknown key "parameter-stor"; did you mean "parameter-store"?`,
-		"s.yml:4:7: error: /b holds a mapping", "s.yml:5:7: error: /c has the tag !vault on a text; expected !file PATH, " +
-			"!cmd COMMAND or no tag",
-		"s.yml:6:7: error: /d has nothing behind !file", "s.yml:8:3: error: /e is written twice, first in line 7",
-		"s.yml:10:3: error: \"a:b:c:d\" has a version-stage and a version-id", "s.yml:11:3: error: \"arn:aws:ssm:x\" " +
-			"begins with arn:",
+		"s.yml:4:7: error: /b holds a mapping",
+		"s.yml:5:7: error: /c has the tag !vault on a text; expected !file PATH, !cmd COMMAND or no tag",
+		"s.yml:6:7: error: /d has no argument after !file", "s.yml:8:3: error: /e is written twice, first in line 7",
+		"s.yml:10:3: error: \"a:b:c:d\" has a version-stage and a version-id",
+		"s.yml:11:3: error: \"arn:aws:ssm:x\" is not the ARN of a secret",
 		"s.yml:12:6: error: f has the tag !cmd on a list", "g has more than 100 levels",
 	} {
 		if !strings.Contains(text, want) {
@@ -137,13 +141,18 @@ secrets-manager:
 	if strings.Contains(text, "topsecret") {
 		t.Errorf("a value is in\n%s", text)
 	}
-	for text, want := range map[string]string{"a: [": "s.yml:1: error: the file is no " +
-		"YAML", "a: *topsecret": "a value begins with *, which is an alias in " +
-		"YAML; put", "a: pass: word": "mapping values are not allowed in this context; put a " +
-		"value", "a:\n\t- b": "found character that cannot start any token", "parameter-store: {a: correct " +
-		"#horse\n}": "s.yml:1:22: warning: a ends where a # begins a " +
-		"comment", "- topsecret": "found a list", "topsecret": "found a text", "secrets-manager: topsecret": "holds a text"} {
-		if _, problems := secrets.ParseFile("s.yml", []byte(text)); !strings.Contains(problems.Error(), want) || strings.Contains(problems.Error(), "topsecret") {
+	for text, want := range map[string]string{
+		"a: [":                                   "s.yml:1: error: invalid YAML",
+		"a: *topsecret":                          "a value begins with *, which is an alias in YAML; put",
+		"a: pass: word":                          "mapping values are not allowed in this context; put a value",
+		"a:\n\t- b":                              "found character that cannot start any token",
+		"parameter-store: {a: correct #horse\n}": "s.yml:1:22: warning: a ends where a # begins a comment",
+		"- topsecret":                            "found a list",
+		"topsecret":                              "found a text",
+		"secrets-manager: topsecret":             "holds a text",
+	} {
+		if _, problems := secrets.ParseFile("s.yml", []byte(text)); !strings.Contains(problems.Error(), want) ||
+			strings.Contains(problems.Error(), "topsecret") {
 			t.Errorf("%s: got %v", text, problems)
 		}
 	}
@@ -152,29 +161,39 @@ secrets-manager:
 	}
 }
 
-func TestStoresAreAskedOneAfterTheOther(t *testing.T) {
+func TestStores_AskedInOrder(t *testing.T) {
 	t.Parallel()
 	first, _ := secrets.ParseFile("1.yml", []byte("parameter-store: {a: one}\nsecrets-manager: {j: {x: 1}}"))
 	second, _ := secrets.ParseFile("2.yml", []byte("parameter-store: {a: two, b: two}\nsecrets-manager: {j: {y: 2}}"))
-	needs := []secrets.Need{{Name: "B", Kind: secrets.ParameterStore, Ref: "b"}, {Name: "A", Kind: secrets.ParameterStore, Ref: "a"}}
+	needs := []secrets.Request{
+		{Name: "B", Kind: secrets.ParameterStore, Ref: "b"},
+		{Name: "A", Kind: secrets.ParameterStore, Ref: "a"},
+	}
 	got, err := secrets.Resolve(t.Context(), secrets.Stores{first, second}, needs)
-	if err != nil || got[0].Value != "two" || got[1].Value != "one" || got[0].From != "2.yml:1" {
+	if err != nil || got[needs[0]].Value.Reveal() != "two" || got[needs[1]].Value.Reveal() != "one" ||
+		got[needs[0]].From != "2.yml:1" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	needs = append(needs, secrets.Need{Name: "C", Kind: secrets.ParameterStore, Ref: "c"}, secrets.Need{Name: "D", Kind: secrets.SecretsManager, Ref: "d"}, secrets.Need{Name: "E", Kind: secrets.SecretsManager, Ref: "j:y"})
+	needs = append(
+		needs, secrets.Request{Name: "C", Kind: secrets.ParameterStore, Ref: "c"},
+		secrets.Request{Name: "D", Kind: secrets.SecretsManager, Ref: "d"},
+		secrets.Request{Name: "E", Kind: secrets.SecretsManager, Ref: "j:y"},
+	)
 	_, err = secrets.Resolve(t.Context(), secrets.Stores{first, second}, needs)
 	var f *secrets.Failure
-	if !errors.As(err, &f) || f.StatusCode != "Decrypted Variables Error" || f.Message != "parameter does not exist: " +
-		"c; secret does not exist: d; 1.yml:2: the secret of j:y has no " +
-		"key y" || !strings.Contains(f.Way, "No value for C, D, E: ") || !strings.HasSuffix(f.Way, "AWS was not asked (--aws).") {
+	if !errors.As(err, &f) || f.StatusCode != "Decrypted Variables Error" ||
+		f.Message != "parameter does not exist: c; secret does not exist: d; 1.yml:2: the secret of j:y has no key y" ||
+		!strings.Contains(f.Hint, "No value for C, D, E: ") ||
+		!strings.HasSuffix(f.Hint, "AWS was not asked (--aws).") {
 		t.Errorf("got %+v", err)
 	}
 }
 
-func TestAValueNoVariableCanHoldIsRefused(t *testing.T) {
+func TestResolve_RejectsNUL(t *testing.T) {
 	t.Parallel()
 	f, _ := secrets.ParseFile("s.yml", []byte(`parameter-store: {a: !!binary AAEC}`))
-	if _, err := secrets.Resolve(t.Context(), f, []secrets.Need{{Name: "A", Kind: secrets.ParameterStore, Ref: "a"}}); err == nil || !strings.Contains(err.Error(), "NUL character") {
+	requests := []secrets.Request{{Name: "A", Kind: secrets.ParameterStore, Ref: "a"}}
+	if _, err := secrets.Resolve(t.Context(), f, requests); err == nil || !strings.Contains(err.Error(), "NUL character") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -185,7 +204,7 @@ func FuzzParseFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, ref string) {
 		file, _ := secrets.ParseFile("s.yml", text)
 		for _, kind := range []secrets.Kind{secrets.ParameterStore, secrets.SecretsManager} {
-			file.Where(secrets.Need{Name: "V", Kind: kind, Ref: ref})
+			file.Where(secrets.Request{Name: "V", Kind: kind, Ref: ref})
 		}
 		secrets.Encrypted(text)
 	})

@@ -6,16 +6,16 @@ import (
 	"fmt"
 )
 
-// Part returns the value of a JSON key of a secret: a text as it is, anything
-// else as the JSON that stands there. The error wraps ErrRefused; what the service
-// says in its place is not known.
+// Part returns the value of a key of a secret that is a JSON object: the text of a JSON
+// string, and for any other value its JSON. ref is the reference, for messages. The error
+// wraps ErrRefused; the service's own message is not known.
 func Part(secret, key, ref string) (string, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(secret), &all); err != nil || all == nil {
-		return "", fmt.Errorf("the secret of %s is no JSON object, and the key %s is asked for: %w", ref, key, ErrRefused)
+		return "", fmt.Errorf("%s requests the key %s, but the secret is not a JSON object: %w", ref, key, ErrRefused)
 	}
-	raw, given := all[key]
-	if !given {
+	raw, found := all[key]
+	if !found {
 		return "", fmt.Errorf("the secret of %s has no key %s: %w", ref, key, ErrRefused)
 	}
 	var text string
@@ -28,28 +28,29 @@ func Part(secret, key, ref string) (string, error) {
 	return string(raw), nil
 }
 
-// Texts returns all texts in a value that is a JSON object, but for its keys: who has
-// it has them. Nothing of any other value.
-func Texts(value string) []string {
+// JSONStrings returns all strings in a value that is a JSON object, except its keys, and
+// nothing for any other value. A build that has the whole secret can print each of them,
+// so all must be masked.
+func JSONStrings(value string) []string {
 	var object map[string]any
 	if json.Unmarshal([]byte(value), &object) != nil {
 		return nil
 	}
-	return texts(object)
+	return jsonStrings(object)
 }
 
-func texts(value any) []string {
+func jsonStrings(value any) []string {
 	var all []string
 	switch v := value.(type) {
 	case string:
 		return []string{v}
 	case []any:
 		for _, item := range v {
-			all = append(all, texts(item)...)
+			all = append(all, jsonStrings(item)...)
 		}
 	case map[string]any:
 		for _, item := range v {
-			all = append(all, texts(item)...)
+			all = append(all, jsonStrings(item)...)
 		}
 	}
 	return all

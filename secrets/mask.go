@@ -9,26 +9,26 @@ import (
 	"sync/atomic"
 )
 
-// Stars is what stands in a log where a secret stood (observed).
-const Stars = "***"
+// Placeholder replaces a secret in a log (observed).
+const Placeholder = "***"
 
-// Shortest is the length in bytes of the shortest value that is hidden. Hiding
-// one or two characters would tell them, and make the log unreadable.
-const Shortest = 3
+// MinLength is the length of the shortest value that is masked, in bytes. Masking one or
+// two characters would reveal them and make the log unreadable.
+const MinLength = 3
 
-// Mask hides values: secrets, and AWS access key IDs of any sort (documented).
-// It may be used and added to by several goroutines. Of two values that overlap
-// the one that begins first counts, of two that begin together the longer one.
+// Mask replaces secrets, and AWS access key IDs of any kind (documented), by Placeholder.
+// If two values overlap, the one that begins first is masked; if they begin at the same
+// byte, the longer one. A Mask may be used and extended concurrently.
 type Mask struct {
-	mu    sync.Mutex // held by who adds
+	mu    sync.Mutex // serializes add
 	table atomic.Pointer[table]
 }
 
-// Hideable reports whether a value is long enough to be hidden.
-func Hideable(value string) bool { return len(strings.TrimSpace(value)) >= Shortest }
+// Maskable reports whether a value is long enough to be masked.
+func Maskable(value string) bool { return len(strings.TrimSpace(value)) >= MinLength }
 
-// NewMask returns a Mask for values. Of a value of several lines each line is
-// hidden too, as a log shows them. Blanks around either are not.
+// NewMask returns a Mask for values. Each line of a value is masked too, because a log
+// may show lines separately. Blanks around a value or line are not part of it.
 func NewMask(values ...string) *Mask {
 	m := &Mask{}
 	m.table.Store(newTable(nil))
@@ -36,12 +36,12 @@ func NewMask(values ...string) *Mask {
 	return m
 }
 
-// Add hides more values, from the next text on.
+// Add masks more values in all texts from now on.
 func (m *Mask) Add(values ...string) {
 	var parts []pattern
 	for _, v := range values {
 		for _, part := range append(strings.Split(v, "\n"), v) {
-			if Hideable(part) {
+			if Maskable(part) {
 				parts = append(parts, pattern{text: strings.TrimSpace(part)})
 			}
 		}
@@ -49,12 +49,12 @@ func (m *Mask) Add(values ...string) {
 	m.add(parts)
 }
 
-// AddEncoded hides what values look like in base64, also behind or before other bytes
-// and in lines of any length; in a URL; and in JSON.
+// AddEncoded masks the encoded forms of values: base64, also inside a longer text and in
+// lines of any length, URLs and JSON.
 func (m *Mask) AddEncoded(values ...string) {
 	var parts []pattern
 	for _, v := range values {
-		if Hideable(v) {
+		if Maskable(v) {
 			parts = append(parts, encoded(v)...)
 		}
 	}
@@ -81,14 +81,14 @@ func (m *Mask) add(parts []pattern) {
 	}
 }
 
-// pattern is one text that is hidden.
+// pattern is one text to mask.
 type pattern struct {
 	text    string
-	wrapped bool // line ends may stand in it
+	wrapped bool // matches also with line breaks inside
 }
 
-// match returns how long the pattern is that text begins with, 0 for none, and
-// whether text may be the beginning of it.
+// match returns the length of the pattern at the beginning of text, or 0. cut reports
+// that text ends inside a possible match.
 func (p pattern) match(text []byte) (length int, cut bool) {
 	if !p.wrapped {
 		n := min(len(text), len(p.text))
@@ -113,24 +113,25 @@ func (p pattern) match(text []byte) (length int, cut bool) {
 	return 0, true
 }
 
-// Text returns text with the values hidden.
+// Text returns text with all values masked.
 func (m *Mask) Text(text string) string {
 	shown, _ := m.table.Load().hide([]byte(text), true)
 	return string(shown)
 }
 
-// Writer hides values in what is written to it, also those cut in two by a
-// write. It holds back what may be the beginning of one until Flush.
+// Writer masks values in a stream, also values that are split over several writes. It
+// holds back the possible beginning of a value until the next Write or Flush. A Writer
+// is not safe for concurrent use.
 type Writer struct {
 	mask *Mask
 	to   io.Writer
 	held []byte
 }
 
-// Writer returns a Writer that passes on to w.
+// Writer returns a Writer in front of w.
 func (m *Mask) Writer(w io.Writer) *Writer { return &Writer{mask: m, to: w} }
 
-// Write takes p. The error is that of the writer behind it.
+// Write implements io.Writer. The error is that of the underlying writer.
 func (w *Writer) Write(p []byte) (int, error) {
 	text := p
 	if len(w.held) > 0 {
@@ -145,7 +146,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), w.pass(shown)
 }
 
-// Flush passes on what was held back: nothing follows that belongs to it.
+// Flush writes the text that was held back. Call it when no more output of the same
+// command can follow.
 func (w *Writer) Flush() error {
 	shown, _ := w.mask.table.Load().hide(w.held, true)
 	w.held = nil
@@ -160,12 +162,12 @@ func (w *Writer) pass(text []byte) error {
 	return err
 }
 
-// table finds values by the two bytes they begin with: how long a text takes hardly
-// depends on how many there are, and not on how often one is in it.
+// table is an immutable index of the patterns by their first two bytes. The time for a
+// text hardly depends on the number of patterns.
 type table struct {
 	patterns []pattern
-	begin    [1 << 16 / 64]uint64 // a bit for each two bytes that something begins with
-	single   [256]bool            // and one byte
+	begin    [1 << 16 / 64]uint64 // one bit for each pair of bytes that begins a pattern
+	single   [256]bool            // the first bytes of patterns
 	byPair   map[uint16][]pattern // longest first
 }
 
@@ -192,12 +194,12 @@ func (t *table) mark(at uint16) {
 	t.single[at>>8] = true
 }
 
-// hide returns text with the values hidden, and the end of it that may be the
-// beginning of one; with last nothing follows, and nothing is left.
+// hide returns text with all values masked. rest is the end of text that may be the
+// beginning of a value; it is empty if last is set, which means that no text follows.
 func (t *table) hide(text []byte, last bool) (shown, rest []byte) {
-	from := 0 // of what is not shown yet
+	from := 0 // start of the text that is not in shown yet
 	for i := 0; i < len(text); {
-		if len(t.patterns) == 0 { // all that is left to find begins alike
+		if len(t.patterns) == 0 { // only access key IDs, which all begin with the same letter
 			next := bytes.IndexByte(text[i:], keyKinds[0][0])
 			if next < 0 {
 				break
@@ -218,7 +220,7 @@ func (t *table) hide(text []byte, last bool) (shown, rest []byte) {
 		case length == 0:
 			i++
 		default:
-			shown = append(append(shown, text[from:i]...), Stars...)
+			shown = append(append(shown, text[from:i]...), Placeholder...)
 			i += length
 			from = i
 		}
@@ -229,8 +231,8 @@ func (t *table) hide(text []byte, last bool) (shown, rest []byte) {
 	return append(shown, text[from:]...), nil
 }
 
-// at returns how long the value is that text begins with, 0 for none, and whether
-// that depends on what follows text.
+// at returns the length of the value at the beginning of text, or 0. unsure reports that
+// the answer depends on the text that follows.
 func (t *table) at(text []byte) (length int, unsure bool) {
 	if len(text) == 1 {
 		return 0, t.single[text[0]]
@@ -245,14 +247,16 @@ func (t *table) at(text []byte) (length int, unsure bool) {
 	return length, unsure || cut
 }
 
-// An access key ID is four letters that say its kind, the first always the same, and
-// sixteen more.
+// keyLength is the length of an access key ID: four letters for its kind and 16 more
+// characters.
 const keyLength = 20
 
+// keyKinds begin access key IDs: of users, and of temporary credentials (documented).
+// All begin with the same letter.
 var keyKinds = []string{"AKIA", "ASIA"}
 
-// accessKey returns the length of the access key ID that text begins with, and
-// whether it may be one that goes on.
+// accessKey returns the length of the access key ID at the beginning of text, or 0. cut
+// reports that text ends inside a possible access key ID.
 func accessKey(text []byte) (length int, cut bool) {
 	text = text[:min(len(text), keyLength)]
 	for _, kind := range keyKinds {

@@ -10,7 +10,7 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-func TestValuesAreHidden(t *testing.T) {
+func TestMask_Text(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		values     []string
@@ -36,13 +36,12 @@ func TestValuesAreHidden(t *testing.T) {
 	}
 }
 
-// TestAValueLongerThanAnyBufferIsHidden: whole and in its lines, wherever a write
-// cuts it.
-func TestAValueLongerThanAnyBufferIsHidden(t *testing.T) {
+// TestMask_ValueLongerThanBuffer masks the value and its lines wherever a write splits it.
+func TestMask_ValueLongerThanBuffer(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	for i := range 5000 {
-		fmt.Fprintf(&b, "line %d of a long secret, which is no other one\n", i)
+		fmt.Fprintf(&b, "line %d of a long secret, and each is different\n", i)
 	}
 	value := strings.TrimSuffix(b.String(), "\n")
 	text := "before " + value + " after\n" + value[:70_000] + "\nend"
@@ -51,7 +50,8 @@ func TestAValueLongerThanAnyBufferIsHidden(t *testing.T) {
 		w := secrets.NewMask(value).Writer(&got)
 		for rest := text; rest != ""; {
 			n := min(size, len(rest))
-			if size == 1 && len(rest) > 1000 && len(text)-len(rest) > 1000 { // not each of a quarter million
+			if size == 1 && len(rest) > 1000 &&
+				len(text)-len(rest) > 1000 { // single bytes only at both ends: the text is long
 				n = 40_000
 			}
 			n = min(n, len(rest))
@@ -63,14 +63,15 @@ func TestAValueLongerThanAnyBufferIsHidden(t *testing.T) {
 		if err := w.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		if out := got.String(); !strings.HasPrefix(out, "before *** after\n***\n***\n") || strings.Contains(out, "of a long secret, which") {
+		if out := got.String(); !strings.HasPrefix(out, "before *** after\n***\n***\n") ||
+			strings.Contains(out, "of a long secret, which") {
 			t.Errorf("in pieces of %d: %.200s", size, out)
 		}
 	}
 }
 
-// FuzzMask writes text in pieces: no value is seen, nothing else is lost, and
-// the pieces do not matter.
+// FuzzMask writes text in pieces. No value is printed, other text is unchanged, and the
+// result does not depend on the pieces.
 func FuzzMask(f *testing.F) {
 	f.Add("abcabd abcabc", "abcabd", "cab", uint8(2))
 	f.Add("aaaaaaa", "aaa", "aaaa", uint8(1))
@@ -92,9 +93,10 @@ func FuzzMask(f *testing.F) {
 		if whole := mask.Text(text); got.String() != whole {
 			t.Errorf("in pieces %q, whole %q", got.String(), whole)
 		}
-		for _, part := range strings.Split(got.String(), secrets.Stars) {
+		for _, part := range strings.Split(got.String(), secrets.Placeholder) {
 			for _, v := range []string{a, b} {
-				if len(strings.TrimSpace(v)) >= secrets.Shortest && !strings.Contains(v, "\n") && !strings.HasSuffix(v, "\r") && strings.Contains(part, v) {
+				if len(strings.TrimSpace(v)) >= secrets.MinLength && !strings.Contains(v, "\n") && !strings.HasSuffix(v, "\r") &&
+					strings.Contains(part, v) {
 					t.Errorf("%q is still in %q", v, part)
 				}
 			}

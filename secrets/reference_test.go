@@ -7,7 +7,7 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-func TestAReferenceIsReadAsDocumented(t *testing.T) {
+func TestParseReference_Documented(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:team/app-AbCdEf"
 	for text, want := range map[string]secrets.Reference{
@@ -27,15 +27,15 @@ func TestAReferenceIsReadAsDocumented(t *testing.T) {
 	}
 }
 
-func TestAReferenceThatIsNoneIsTold(t *testing.T) {
+func TestParseReference_Invalid(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"":                                 "names no secret",
 		":key":                             "names no secret",
 		"a:b:c:d":                          "a version-stage and a version-id",
 		"a:b:c:d:e":                        "has 5 parts",
-		"arn:aws:secretsmanager:us-east-1": "no ARN of a secret",
-		"arn:aws:ssm:us-east-1:123456789012:parameter:a":        "no ARN of a secret",
+		"arn:aws:secretsmanager:us-east-1": "is not the ARN of a secret",
+		"arn:aws:ssm:us-east-1:123456789012:parameter:a":        "is not the ARN of a secret",
 		"arn:aws:secretsmanager:r:1:secret:app-AbCdEf:k:s:i":    "a version-stage and a version-id",
 		"arn:aws:secretsmanager:r:1:secret:app-AbCdEf:k:s:i:no": "has 5 parts",
 	} {

@@ -1,5 +1,13 @@
-// Package secrets looks up the values that a buildspec or a project only names,
-// and hides them where the build is shown.
+// Package secrets looks up the values that a buildspec or a project references by
+// name, and masks them in everything that the program prints.
+//
+// A Request names a variable and its reference in Parameter Store or Secrets Manager. A
+// Store answers requests: File from a secrets file of the user, package aws from the
+// user's account; Stores asks several in order. Resolve reports all missing values
+// together. Value holds a text that does not print itself, and Mask replaces secrets
+// in a text or a stream by Placeholder.
+//
+// The package has no access to AWS and does not decide which variables are secret.
 package secrets
 
 import (
@@ -10,14 +18,14 @@ import (
 	"strings"
 )
 
-// Need is a variable whose value stands elsewhere.
-type Need struct {
-	Name string // of the variable
-	Kind Kind
+// Request asks for the value of one variable.
+type Request struct {
+	Name string // the variable's name, for messages
+	Kind Kind   // the store that the reference is for
 	Ref  string // the parameter's name or ARN, or secret-id:json-key:version-stage:version-id
 }
 
-// Kind is where a value stands, as the service spells the type of a variable.
+// Kind is the store of a value, spelled as the type of a variable in the service.
 type Kind string
 
 // The kinds.
@@ -26,142 +34,153 @@ const (
 	SecretsManager Kind = "SECRETS_MANAGER"
 )
 
-// Answer is what a Store says to one Need.
-type Answer struct {
-	Value string
-	Whole string // the JSON secret that Value is a part of, which is hidden too; else empty
-	From  string // where it comes from, for a person, such as secrets.yml:4
+// Result is the answer of a Store to one Request.
+type Result struct {
+	Value Value
+	Whole Value  // the JSON secret that Value was selected from; empty if no key was requested
+	From  string // origin for messages, such as secrets.yml:4
 	AWS   bool   // AWS was asked
-	Err   error  // why there is no value
+	Err   error  // why there is no value; nil after success
 }
 
-// Missing reports whether an answer only lacks a value that another store may have.
-func (a Answer) Missing() bool { return errors.Is(a.Err, ErrMissing) }
+// Missing reports whether this store does not have the value, so that another may be asked.
+func (r Result) Missing() bool { return errors.Is(r.Err, ErrMissing) }
 
-// Reason says why there is no value, in the words of who refused it.
-func (a Answer) Reason() string {
-	return strings.TrimSuffix(a.Err.Error(), ": "+ErrRefused.Error())
+// Reason returns the message of Err without the suffix that marks a refusal.
+func (r Result) Reason() string {
+	return strings.TrimSuffix(r.Err.Error(), ": "+ErrRefused.Error())
 }
 
-// Errors of an Answer. Any other is that the value cannot be had now: the way to
-// the store is closed, its text is wrong.
+// Errors of a Result. Any other error means that the store could not be asked, or that
+// the entry in the store is invalid.
 var (
-	// ErrMissing is wrapped where the store does not have the value. Another
-	// one may.
+	// ErrMissing is wrapped if the store does not have the value. Another store may.
 	ErrMissing = errors.New("not found")
-	// ErrRefused is wrapped where the service, or who stands for it, has the
-	// last word and does not give the value.
+	// ErrRefused is wrapped if the store has the final answer and returns no value.
 	ErrRefused = errors.New("refused")
 )
 
 // Store has values.
 type Store interface {
-	// Lookup returns one Answer for each of needs, in their order. All are
-	// asked for in one call: a store may answer many at once. It ends with ctx.
-	Lookup(ctx context.Context, needs []Need) []Answer
+	// Lookup returns one Result for each request, in the same order. One call asks for
+	// everything because a store may answer many requests at once. It returns when ctx
+	// is done.
+	Lookup(ctx context.Context, requests []Request) []Result
 }
 
-// Stores are asked one after the other, each for what those before it do not
-// have. None of them has anything where there are none.
+// Stores asks several stores in order, each only for the values that the stores before
+// it do not have. The zero value has no values.
 type Stores []Store
 
-// Lookup asks the stores. See Store.
-func (all Stores) Lookup(ctx context.Context, needs []Need) []Answer {
-	answers := make([]Answer, len(needs))
-	open := make([]int, len(needs)) // places of what is not answered yet
-	for i, need := range needs {
-		answers[i].Err = fmt.Errorf("%s: %w", need.Ref, ErrMissing)
+// Lookup implements Store.
+func (all Stores) Lookup(ctx context.Context, requests []Request) []Result {
+	results := make([]Result, len(requests))
+	open := make([]int, len(requests)) // indexes of requests without a final answer
+	for i, r := range requests {
+		results[i].Err = fmt.Errorf("%s: %w", r.Ref, ErrMissing)
 		open[i] = i
 	}
 	for _, store := range all {
-		var asked []Need
-		for _, i := range open {
-			asked = append(asked, needs[i])
-		}
-		if len(asked) == 0 {
+		if len(open) == 0 {
 			break
+		}
+		asked := make([]Request, len(open))
+		for n, i := range open {
+			asked[n] = requests[i]
 		}
 		given := store.Lookup(ctx, asked)
 		var next []int
 		for n, i := range open {
-			answers[i] = given[n]
-			if answers[i].Missing() {
+			results[i] = given[n]
+			if results[i].Missing() {
 				next = append(next, i)
 			}
 		}
 		open = next
 	}
-	return answers
+	return results
 }
 
-// Failure is what the service says when values cannot be had, and the way out.
+// Failure reports values that are missing or refused, in the words of the service.
 type Failure struct {
 	StatusCode string // observed: Decrypted Variables Error, Secrets Manager Error
 	Message    string
-	Way        string
+	Hint       string // the next step for the user
 }
 
 // Error returns the message.
 func (f *Failure) Error() string { return f.Message }
 
-// Resolve looks all needs up and returns the answers in their order, each with a
-// value. The error is a *Failure that names all that are missing or refused; or
-// another one, where the way to a store is closed, that names these too.
-func Resolve(ctx context.Context, store Store, needs []Need) ([]Answer, error) {
-	if len(needs) == 0 {
+// Resolve looks up all requests and returns their results, each with a value. The error
+// is a *Failure if values are missing or refused. If a store could not be asked, it is
+// another error, joined with the *Failure of the remaining requests.
+func Resolve(ctx context.Context, store Store, requests []Request) (map[Request]Result, error) {
+	if len(requests) == 0 {
 		return nil, nil
 	}
-	answers := store.Lookup(ctx, needs)
-	var lacking []Need
-	var without []Answer
-	var closed []error
-	for i, a := range answers {
+	resolved := make(map[Request]Result, len(requests))
+	var lacking []lack
+	var failed []error // stores that could not be asked
+	for i, r := range store.Lookup(ctx, requests) {
 		switch {
-		case a.Err == nil && strings.ContainsRune(a.Value, 0):
-			closed = append(closed, fmt.Errorf("the value of %s has a NUL character; a variable cannot hold one", needs[i].Name))
-		case a.Missing(), errors.Is(a.Err, ErrRefused):
-			lacking, without = append(lacking, needs[i]), append(without, a)
-		case a.Err != nil && !slices.ContainsFunc(closed, func(e error) bool { return e.Error() == a.Err.Error() }):
-			closed = append(closed, a.Err)
+		case r.Err == nil && strings.ContainsRune(r.Value.Reveal(), 0):
+			failed = append(failed, fmt.Errorf("the value of %s contains a NUL character, "+
+				"which a variable cannot hold", requests[i].Name))
+		case r.Err == nil:
+			resolved[requests[i]] = r
+		case r.Missing(), errors.Is(r.Err, ErrRefused):
+			lacking = append(lacking, lack{requests[i], r})
+		case !slices.ContainsFunc(failed, func(e error) bool { return e.Error() == r.Err.Error() }):
+			failed = append(failed, r.Err) // the same error for each request is reported once
 		}
 	}
 	switch {
-	case len(closed) > 0 && len(lacking) > 0:
-		return nil, errors.Join(append(closed, failure(lacking, without))...)
-	case len(closed) > 0:
-		return nil, errors.Join(closed...)
+	case len(failed) > 0 && len(lacking) > 0:
+		return nil, errors.Join(append(failed, failure(lacking))...)
+	case len(failed) > 0:
+		return nil, errors.Join(failed...)
 	case len(lacking) > 0:
-		return nil, failure(lacking, without)
+		return nil, failure(lacking)
 	}
-	return answers, nil
+	return resolved, nil
 }
 
-// failure tells values that are not given as the service does; where both kinds are
-// lacking it looks at Parameter Store first.
-func failure(lacking []Need, answers []Answer) *Failure {
+// lack is a request without a value, and the reason.
+type lack struct {
+	Request
+	result Result
+}
+
+// failure reports missing values as the service does. If both stores lack a value, the
+// service reports Parameter Store's status code, because it asks that store first.
+func failure(all []lack) *Failure {
 	var parameters, others, refused, names []string
 	f := &Failure{StatusCode: "Secrets Manager Error"}
 	asked := false // AWS
-	for i, n := range lacking {
-		names = append(names, n.Name)
-		asked = asked || answers[i].AWS
-		if n.Kind == ParameterStore {
+	for _, l := range all {
+		names = append(names, l.Name)
+		asked = asked || l.result.AWS
+		if l.Kind == ParameterStore {
 			f.StatusCode = "Decrypted Variables Error"
 		}
 		switch {
-		case errors.Is(answers[i].Err, ErrRefused):
-			if text := answers[i].Reason(); !slices.Contains(refused, text) {
+		case errors.Is(l.result.Err, ErrRefused):
+			if text := l.result.Reason(); !slices.Contains(refused, text) {
 				refused = append(refused, text)
 			}
-		case n.Kind == ParameterStore:
-			parameters = append(parameters, n.Ref)
+		case l.Kind == ParameterStore:
+			parameters = append(parameters, l.Ref)
 		default:
-			others = append(others, n.Ref)
+			others = append(others, l.Ref)
 		}
 	}
-	f.Way = "No value for " + strings.Join(names, ", ") + ": set it with -e NAME=VALUE, --env-file or in a secrets file (run buildlocal secrets init). It will be masked in the log."
+	f.Hint = "No value for " + strings.Join(
+		names,
+		", ",
+	) + ": set it with -e NAME=VALUE, --env-file or in a secrets file " +
+		"(run buildlocal secrets init). It will be masked in the log."
 	if !asked {
-		f.Way += " AWS was not asked (--aws)."
+		f.Hint += " AWS was not asked (--aws)."
 	}
 	var parts []string
 	if len(parameters) > 0 {

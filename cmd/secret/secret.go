@@ -58,7 +58,7 @@ func NewCmd(app *cli.App) *cobra.Command {
 // needed is a variable whose value is in a store, or would be if it were not overridden.
 type needed struct {
 	variable string
-	need     secrets.Need
+	need     secrets.Request
 	given    string // where another value for it comes from; "" if the store is asked
 }
 
@@ -131,10 +131,10 @@ func neededBy(plan *runner.Plan) []needed {
 	var all []needed
 	for _, v := range plan.Variables {
 		switch {
-		case v.Need != nil:
-			all = append(all, needed{v.Name, *v.Need, ""})
-		case v.Instead != nil:
-			all = append(all, needed{v.Name, *v.Instead, v.Origin})
+		case v.Stored != nil:
+			all = append(all, needed{v.Name, *v.Stored, ""})
+		case v.Replaced != nil:
+			all = append(all, needed{v.Name, *v.Replaced, v.Origin})
 		}
 	}
 	slices.SortFunc(all, func(a, b needed) int { return strings.Compare(a.variable, b.variable) })
@@ -174,7 +174,7 @@ func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	var needs []secrets.Need
+	var needs []secrets.Request
 	for _, n := range all {
 		if n.given == "" {
 			needs = append(needs, n.need)
@@ -197,7 +197,7 @@ func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.
 		if answer.Err != nil {
 			return strings.Join(strings.Fields(verdictOf(answer)), " ")
 		}
-		if answer.Value == "" {
+		if answer.Value.Empty() {
 			return "ok, empty, from " + answer.From
 		}
 		return "ok, from " + answer.From
@@ -210,12 +210,12 @@ func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.
 	if !only {
 		return err // nil, or AWS or a command failed
 	}
-	a.PrintError(fmt.Errorf("%s\n%s", failure.Message, failure.Way))
+	a.PrintError(fmt.Errorf("%s\n%s", failure.Message, failure.Hint))
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
 // verdictOf returns the reason why a value was not found.
-func verdictOf(a secrets.Answer) string {
+func verdictOf(a secrets.Result) string {
 	switch {
 	case a.Missing():
 		return "missing"
@@ -226,10 +226,10 @@ func verdictOf(a secrets.Answer) string {
 }
 
 // knownAnswers is a store with answers that were looked up before.
-type knownAnswers []secrets.Answer
+type knownAnswers []secrets.Result
 
 // Lookup returns the answers.
-func (t knownAnswers) Lookup(context.Context, []secrets.Need) []secrets.Answer { return t }
+func (t knownAnswers) Lookup(context.Context, []secrets.Request) []secrets.Result { return t }
 
 // initSecrets writes a secrets file without values.
 func (a commands) initSecrets(ctx context.Context, f *settings.Flags, g *local.Inputs, all []needed) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// attacks are commands of a build, followed by one that fails. STATE is the state's
+// attacks lists commands of a build, each followed by one that fails. STATE is the state's
 // directory. A loop keeps running in the background.
 var attacks = []struct{ name, attack, fails string }{
 	{"driver's file size limited", "prlimit --pid $PPID --fsize=4096", ": " + strings.Repeat("x", 5000) + "\nexit 7"},
@@ -20,17 +20,17 @@ var attacks = []struct{ name, attack, fails string }{
 	{"script replaced by a link", "echo exit 0 >fake; LOOP ln -sf $PWD/fake STATE/script.sh; POOL", "exit 7"},
 	{"script renamed over", "LOOP echo exit 0 >fake; mv -f fake STATE/script.sh; POOL", "exit 7"},
 	{"script overwritten", "LOOP echo exit 0 >STATE/script.sh; POOL", "exit 7"},
-	{"script emptied while it runs", "LOOP : >STATE/script.sh; " +
-		"POOL", "sleep 0.1\n" + strings.Repeat(": a long line\n", 1000) + "exit 7"},
+	{"script emptied while it runs", "LOOP : >STATE/script.sh; POOL",
+		"sleep 0.1\n" + strings.Repeat(": a long line\n", 1000) + "exit 7"},
 	{"script's exit edited", "LOOP sed -i 's/exit 7/exit 0/' STATE/script.sh; POOL", "exit 7"},
 	{"script is a directory", "rm -f STATE/script.sh; mkdir STATE/script.sh", "exit 7"},
 	{"script is a pipe", "rm -f STATE/script.sh; mkfifo STATE/script.sh", "exit 7"},
 	{"script is a device", "ln -sf /dev/null STATE/script.sh", "exit 7"},
 	{"variables end the shell", "LOOP echo exit 0 >STATE/env.sh; POOL", "exit 7"},
-	{"variables end the shell as complete ones", "LOOP printf '%s\\n' 'set -- complete' 'exit 0' >STATE/env.sh; " +
-		"POOL", "exit 7"},
-	{"variables end the shell once", "trap 'printf \"%s\\n\" \"set -- complete\" \"exit 0\" >STATE/env.sh' " +
-		"EXIT", "exit 7"},
+	{"variables end the shell as complete ones", "LOOP printf '%s\\n' 'set -- complete' 'exit 0' >STATE/env.sh; POOL",
+		"exit 7"},
+	{"variables end the shell once",
+		"trap 'printf \"%s\\n\" \"set -- complete\" \"exit 0\" >STATE/env.sh' EXIT", "exit 7"},
 	{"variables emptied", "trap ': >STATE/env.sh' EXIT", "exit 7"},
 	{"variables removed", "trap 'rm -f STATE/env.sh' EXIT", "exit 7"},
 	{"variables are a directory", "trap 'rm -f STATE/env.sh; mkdir STATE/env.sh' EXIT", "exit 7"},
@@ -39,16 +39,17 @@ var attacks = []struct{ name, attack, fails string }{
 	{"directory is a pipe", "trap 'rm -f STATE/dir.txt; mkfifo STATE/dir.txt' EXIT", "exit 7"},
 	{"all removed", "trap 'rm -rf STATE/*' EXIT", "exit 7"},
 	{"command's file size limited", "ulimit -f 0 && X=$(head -c 3000 /dev/zero | tr '\\0' x)", "exit 7"},
-	{"function written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'run() { printf " +
-		"\"\\\\036$1\\\\036\"; echo $1 0 >&2; }\\n' >$fd; done; true", "exit 7"},
-	{"text written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'no newline' >$fd; done; " +
-		"true", "exit 7"},
+	{"function written to the driver's input", "for fd in /proc/$PPID/fd/*; do " +
+		"printf 'run() { printf \"\\\\036$1\\\\036\"; echo $1 0 >&2; }\\n' >$fd; done; true", "exit 7"},
+	{"text written to the driver's input", "for fd in /proc/$PPID/fd/*; do printf 'no newline' >$fd; done; true",
+		"exit 7"},
 	{"answers written to the driver's output", "echo 0 0 >/proc/$PPID/fd/2; printf 0 >/proc/$PPID/fd/2", "exit 7"},
 }
 
-// expand writes an attack out.
+// expand replaces the words of an attack.
 func expand(attack, state string) string {
-	return strings.NewReplacer("STATE", state, "LOOP", "{ while :; do", "POOL", "done; } >/dev/null 2>&1 &").Replace(attack)
+	words := strings.NewReplacer("STATE", state, "LOOP", "{ while :; do", "POOL", "done; } >/dev/null 2>&1 &")
+	return words.Replace(attack)
 }
 
 func TestRun_AttackedStateNeverSucceeds(t *testing.T) {
@@ -105,8 +106,8 @@ func TestRun_FullStateDirectoryIsAFault(t *testing.T) {
 		"the script":              {"head -c 1048576 /dev/zero >STATE/fill", long},
 		"the script's end":        {"head -c 61440 /dev/zero >STATE/fill", long},
 		"a script that is longer": {": " + strings.Repeat("x", 70_000) + "\nexit 7"},
-		"the variables":           {"head -c 1048576 /dev/zero >STATE/fill; KEPT=$(printf " +
-			"'%20000s' x)", "[ \"$KEPT\" ]; exit 7"},
+		"the variables": {"head -c 1048576 /dev/zero >STATE/fill; " +
+			"KEPT=$(printf '%20000s' x)", "[ \"$KEPT\" ]; exit 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range shells {
@@ -116,7 +117,7 @@ func TestRun_FullStateDirectoryIsAFault(t *testing.T) {
 	}
 }
 
-// full runs commands of which the last one cannot be run as it is.
+// full runs commands, the last of which does not fit into the state directory.
 func full(t *testing.T, b *build, commands []string) {
 	t.Helper()
 	for _, c := range commands[:len(commands)-1] {
@@ -130,7 +131,9 @@ func full(t *testing.T, b *build, commands []string) {
 
 // confined starts a driver whose state is in a file system of 64 KiB.
 func confined(t *testing.T, driver []string, runs string) *build {
-	return launch(t, launching{driver: driver, runs: runs, keep: true, within: `mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"`,
+	return launch(t, launchOptions{
+		driver: driver, runs: runs, keep: true,
+		within: `mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"`,
 		attr: &syscall.SysProcAttr{
 			Setsid: true, Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},

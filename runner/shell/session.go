@@ -1,9 +1,14 @@
-// Package shell turns the commands of a buildspec into processes that keep
-// their shell's state: one driver process runs each command in a fresh shell,
-// which finds the variables and the directory where the last one left them.
+// Package shell runs the commands of a buildspec in separate shells that share their
+// state. One driver process lives as long as the build and runs each command in a new
+// shell, which restores the variables and the directory of the previous command.
 //
-// The service is known to do the same: every failing command reports itself at
-// line 4 of /codebuild/output/tmp/script.sh, beside an env.sh and a dir.txt.
+// A Session is the client of one driver: Begin, Set and Enter change the state, Run runs
+// a command, and Capture runs one without effect on the state. protocol.go describes the
+// exchange with the driver; driver.sh is its other side. The package starts no process:
+// the caller connects Args, Stdin, Stdout and Stderr to one.
+//
+// The service is known to work the same way: every failing command reports itself at
+// line 4 of /codebuild/output/tmp/script.sh, next to an env.sh and a dir.txt.
 package shell
 
 import (
@@ -20,8 +25,8 @@ import (
 //go:embed driver.sh
 var driver string
 
-// ErrEnded is returned by Run when the driver is gone: the container died, or a
-// command killed the driver.
+// ErrEnded is wrapped by the error of Run after the driver has exited: the container
+// died, or a command killed the driver.
 var ErrEnded = errors.New("the build's shell has ended")
 
 // StateError is returned by Run for a command whose exit status cannot be trusted:
@@ -33,44 +38,47 @@ type StateError struct {
 // Error returns the reason.
 func (e *StateError) Error() string { return e.Reason }
 
-// errBusy is returned by Run after a Run that was cut off.
+// errBusy is returned by Run if the command of a canceled Run is still running.
 var errBusy = errors.New("a command is still running")
 
-// Config is what a Session is made from.
+// Config configures a Session.
 type Config struct {
-	Nonce  string    // unguessable; marks, tokens and the key are derived from it
-	State  string    // absolute directory inside for script.sh, env.sh and dir.txt; anybody may write there
-	Shell  string    // runs the commands: sh, bash, /bin/sh
-	Home   string    // absolute directory where a command starts when the one it should start in is gone
-	Keep   bool      // whether variables and directory outlive a command; false for version 0.1
-	Later  bool      // another Session of the same State has begun already
-	Output io.Writer // what commands print, stdout and stderr in one, as it comes
+	Nonce string // unguessable; marks, tokens and the key are derived from it
+	// State is an absolute directory of the container for script.sh, env.sh and dir.txt.
+	// All users of the build may write to it.
+	State string
+	Shell string // runs the commands: sh, bash, /bin/sh
+	// Home is the absolute directory of a command whose own directory no longer exists.
+	Home   string
+	Keep   bool      // variables and directory outlive a command; false for version 0.1
+	Later  bool      // another Session has already initialized State
+	Output io.Writer // receives stdout and stderr of commands, merged and unbuffered
 }
 
-// Session speaks with one driver process. Give its Args, Stdin, Stdout and
-// Stderr to the process, and call End when the process ended. Not for use by
-// several goroutines, but for the streams and End.
+// Session controls one driver process. Connect Args, Stdin, Stdout and Stderr to the
+// process, and call End when it has exited. The streams and End may be used concurrently
+// with the other methods; the other methods may not be used concurrently.
 type Session struct {
 	config  Config
-	stdin   *io.PipeReader
+	stdin   *io.PipeReader // the driver's end of request
 	request *io.PipeWriter
-	calls   int
-	keyed   bool // the driver has been sent the key
+	calls   int  // number of commands; makes marks and tokens unique
+	keyed   bool // the key has been sent to the driver
 
-	mu       sync.Mutex
-	wanted   []byte // the mark that ends the command running now
-	held     []byte // output that may be the beginning of that mark
-	output   io.Writer
-	control  []byte // an unfinished line of stderr
-	stray    []byte // the last of what is not ours on stderr, for a message
-	token    string // sent by the script of the command running now when it begins
-	began    bool   // that token came
-	exit     int
-	fault    error   // why exit cannot be trusted
-	heard    [2]bool // the mark on stdout, the status on stderr
-	finished chan struct{}
-	ended    chan struct{}
-	endErr   error
+	mu       sync.Mutex    // guards the fields below
+	wanted   []byte        // the mark that ends the running command; nil if none runs
+	held     []byte        // output that may be the beginning of that mark
+	output   io.Writer     // of the running command
+	control  []byte        // an incomplete line of stderr
+	stray    []byte        // the last other text on stderr, for a message
+	token    string        // sent by the running command's script when it begins
+	began    bool          // the token has arrived
+	exit     int           // of the last command
+	fault    error         // why exit cannot be trusted
+	arrived  [2]bool       // the mark on stdout, the status on stderr
+	finished chan struct{} // closed when the running command has ended
+	ended    chan struct{} // closed when the driver has exited
+	endErr   error         // set before ended is closed
 }
 
 // New returns a Session whose driver has not been started.
@@ -79,7 +87,8 @@ func New(c Config) *Session {
 	return &Session{config: c, stdin: r, request: w, output: c.Output, ended: make(chan struct{})}
 }
 
-// Args returns the driver's command line. It has no secret in it.
+// Args returns the driver's command line. It contains no secret: other processes of the
+// container can read it.
 func (s *Session) Args() []string {
 	when := "first"
 	if s.config.Later {
@@ -89,17 +98,17 @@ func (s *Session) Args() []string {
 	return []string{"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home}
 }
 
-// Stdin is what the driver reads: requests. It ends with Close.
+// Stdin returns the stream of requests, which ends with Close.
 func (s *Session) Stdin() io.Reader { return s.stdin }
 
-// Stdout takes what the driver and its commands print.
+// Stdout returns the writer for the output of the driver and its commands.
 func (s *Session) Stdout() io.Writer { return writerFunc(s.readOutput) }
 
-// Stderr takes the driver's answers.
+// Stderr returns the writer for the driver's answers.
 func (s *Session) Stderr() io.Writer { return writerFunc(s.readControl) }
 
-// End tells the Session that the driver is gone, with its exit status or the
-// error that kept it from running. A second call does nothing.
+// End reports that the driver has exited, with its exit status or the error because of
+// which it did not run. A second call has no effect.
 func (s *Session) End(exit int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +116,7 @@ func (s *Session) End(exit int, err error) {
 		return
 	}
 	s.flush()
-	s.endErr = fmt.Errorf("%w with exit status %d%s", ErrEnded, exit, s.lastWords())
+	s.endErr = fmt.Errorf("%w with exit status %d%s", ErrEnded, exit, s.strayOutput())
 	if err != nil {
 		s.endErr = fmt.Errorf("%w: %w", ErrEnded, err)
 	}
@@ -115,7 +124,8 @@ func (s *Session) End(exit int, err error) {
 	s.stdin.CloseWithError(s.endErr)
 }
 
-func (s *Session) lastWords() string {
+// strayOutput returns the driver's last error output as the suffix of a message.
+func (s *Session) strayOutput() string {
 	text := strings.TrimSpace(string(append(s.stray, s.control...)))
 	if text == "" {
 		return ""
@@ -123,12 +133,12 @@ func (s *Session) lastWords() string {
 	return ": " + text
 }
 
-// Close ends the driver once it is idle.
+// Close makes the driver exit after the running command.
 func (s *Session) Close() error { return s.request.Close() }
 
-// Begin sets the directory of the first command and adds vars, lines made by
-// Export or ExportRaw, to the container's own variables. Call it once, first; a
-// later Session finds both as they are.
+// Begin sets the directory of the first command and adds vars, lines from Export or
+// ExportRaw, to the container's own variables. It must be the first call. A Session with
+// Config.Later keeps the existing directory and variables and ignores both arguments.
 func (s *Session) Begin(dir string, vars []string) error {
 	if s.config.Later {
 		return s.send()
@@ -137,9 +147,9 @@ func (s *Session) Begin(dir string, vars []string) error {
 	return s.send(call("append", dir, "dir.txt"), call("append", strings.Join(vars, "\n"), "env.sh"))
 }
 
-// Prepare has the driver itself carry out commands, before anything else: each is
-// a simple command of shell, of which only literal text is quoted. What they print,
-// and whether they fail, is lost. It saves the start of a shell.
+// Prepare runs simple shell commands in the driver itself, which is faster than to start
+// a shell for each. Newlines may only be inside single quotes. Output and exit statuses
+// are discarded.
 func (s *Session) Prepare(commands ...string) error {
 	if len(commands) == 0 {
 		return nil
@@ -147,48 +157,50 @@ func (s *Session) Prepare(commands ...string) error {
 	return s.send("{ " + strings.Join(commands, "; ") + "; } </dev/null >/dev/null 2>&1")
 }
 
-// Export returns the line of shell that sets a variable to value, literally.
+// Export returns the shell line that sets a variable to the literal value.
 func Export(name, value string) string { return "export " + name + "=" + Quote(value) }
 
-// ExportRaw returns the line of shell that sets a variable to value, which the
-// shell expands: what value holds is shell text without quotes.
+// ExportRaw returns the shell line that sets a variable to value after expansion by the
+// shell. value must not contain double quotes.
 func ExportRaw(name, value string) string { return "export " + name + `="` + value + `"` }
 
-// Set changes variables before the next command of this Session: lines made by
-// Export. A command of another Session may run before it takes effect.
+// Set changes variables before the next command of this Session, with lines from Export.
+// A command of another Session may run before the change takes effect.
 func (s *Session) Set(lines ...string) error {
 	return s.send(call("append", strings.Join(lines, "\n"), "env.sh"))
 }
 
-// Enter makes dir the directory of the next command of this Session.
+// Enter sets the directory of the next command of this Session.
 func (s *Session) Enter(dir string) error {
 	return s.send(call("write", "dir.txt", dir), call("append", Export("PWD", dir), "env.sh"))
 }
 
-// Run runs text as one command and returns its exit status. It returns
-// context.Cause(ctx) when ctx ends, with the command still running: the caller
-// ends it, and may then call Wait.
+// Run runs text as one command and returns its exit status. If ctx is done first, it
+// returns context.Cause(ctx) and the command keeps running: the caller must terminate it
+// and may then call Wait. The error is a *StateError, or wraps ErrEnded, if the exit
+// status is unknown.
 func (s *Session) Run(ctx context.Context, text string) (int, error) {
 	return s.run(ctx, text, s.config.Output, "")
 }
 
-// Capture runs text with the state the commands left and returns what it
-// printed; the state stays as it was.
+// Capture runs text in the current state and returns its output, stdout and stderr
+// merged, and its exit status. The state does not change.
 func (s *Session) Capture(ctx context.Context, text string) (string, int, error) {
 	var b bytes.Buffer
-	// It ends before the lines that save the state.
+	// The exit skips the lines that save the state, see tail.
 	exit, err := s.run(ctx, text+"\nexit $?", &b, "aside")
 	return b.String(), exit, err
 }
 
-func (s *Session) run(ctx context.Context, text string, output io.Writer, how string) (int, error) {
+func (s *Session) run(ctx context.Context, text string, output io.Writer, mode string) (int, error) {
 	mark, token, err := s.expect(output)
 	if err != nil {
 		return 0, err
 	}
-	request := "run " + mark + " " + token + " " + Quote(strings.TrimSuffix(text, "\n")) // neither has to be quoted
-	if how != "" {
-		request += " " + how
+	// Mark and token consist of characters that need no quotes.
+	request := "run " + mark + " " + token + " " + Quote(strings.TrimSuffix(text, "\n"))
+	if mode != "" {
+		request += " " + mode
 	}
 	if err := s.send(request); err != nil {
 		return 0, err
@@ -196,7 +208,8 @@ func (s *Session) run(ctx context.Context, text string, output io.Writer, how st
 	return s.Wait(ctx)
 }
 
-// expect makes the mark and the token of the next command.
+// expect creates the mark and the token of the next command and waits for them from now
+// on. It must be called before the request is sent.
 func (s *Session) expect(output io.Writer) (mark, token string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,12 +219,12 @@ func (s *Session) expect(output io.Writer) (mark, token string, err error) {
 	s.calls++
 	mark = s.secret(fmt.Sprintf("mark %d", s.calls))
 	s.token, s.began = s.secret(fmt.Sprintf("token %d", s.calls)), false
-	s.wanted = []byte("\x1e" + mark + "\x1e")
-	s.output, s.heard, s.finished = output, [2]bool{}, make(chan struct{})
+	s.wanted = []byte(separator + mark + separator)
+	s.output, s.arrived, s.finished = output, [2]bool{}, make(chan struct{})
 	return mark, s.token, nil
 }
 
-// Wait waits for the command that a Run left running.
+// Wait waits for the command of a canceled Run and returns its exit status.
 func (s *Session) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-s.finished:
@@ -220,7 +233,7 @@ func (s *Session) Wait(ctx context.Context) (int, error) {
 		return 0, context.Cause(ctx)
 	case <-s.ended:
 	}
-	select { // both may be ready
+	select { // the command may have ended just before the driver
 	case <-s.finished:
 		return s.exit, s.fault
 	default:
@@ -228,8 +241,8 @@ func (s *Session) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// send sends requests, a line each. The key that precedes them is sent once before,
-// when no process of the build is there to read it.
+// send sends requests, one line each, after the key and the length. The driver learns the
+// key from the first line, at a time when no process of the build can read it.
 func (s *Session) send(requests ...string) error {
 	var b strings.Builder
 	key := s.secret("key")

@@ -20,8 +20,8 @@ import (
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// shells are the programs that may be /bin/sh in an image, and the ones that
-// run commands; a shell this machine lacks is left out.
+// shells lists programs that may be /bin/sh in an image, with the shell for commands.
+// Tests skip a shell that is not installed.
 var shells = []struct {
 	name   string
 	driver []string // runs the driver
@@ -34,7 +34,7 @@ var shells = []struct {
 	{"dash-bash", []string{"dash"}, "bash"},
 }
 
-// build is a Session on a process of the host, and what its commands printed.
+// build is a Session with a driver process on the host, and the output of its commands.
 type build struct {
 	*shell.Session
 	t     *testing.T
@@ -82,11 +82,11 @@ func (b *build) wants(text string, exit int, output string) {
 
 func start(t *testing.T, driver []string, runs string, keep bool) *build {
 	t.Helper()
-	return launch(t, launching{driver: driver, runs: runs, keep: keep, attr: &syscall.SysProcAttr{Setsid: true}})
+	return launch(t, launchOptions{driver: driver, runs: runs, keep: keep, attr: &syscall.SysProcAttr{Setsid: true}})
 }
 
-// launching says how a driver is started.
-type launching struct {
+// launchOptions configures a driver process.
+type launchOptions struct {
 	driver []string
 	runs   string
 	keep   bool
@@ -94,10 +94,10 @@ type launching struct {
 	attr   *syscall.SysProcAttr
 }
 
-func launch(t *testing.T, l launching) *build {
+func launch(t *testing.T, l launchOptions) *build {
 	t.Helper()
 	if _, err := exec.LookPath(l.driver[0]); err != nil {
-		t.Skipf("%s is not on this machine", l.driver[0])
+		t.Skipf("%s is not installed", l.driver[0])
 	}
 	b := &build{t: t, dir: t.TempDir(), state: t.TempDir()}
 	b.Session = shell.New(shell.Config{
@@ -108,7 +108,8 @@ func launch(t *testing.T, l launching) *build {
 		args = slices.Concat([]string{"sh", "-c", l.within, b.state}, args)
 	}
 	b.cmd = exec.Command(args[0], args[1:]...)
-	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FROM_IMAGE=1", "ODD=a b  c'd\"e$f\nexport G=1", "d=of the image", "key=1", "nl=n", "shell=s", "home=h", "tail=t"}
+	b.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FROM_IMAGE=1", "ODD=a b  c'd\"e$f\nexport G=1",
+		"d=of the image", "key=1", "nl=n", "shell=s", "home=h", "tail=t"}
 	b.cmd.Stdin, b.cmd.Stdout, b.cmd.Stderr = b.Stdin(), b.Stdout(), b.Stderr()
 	b.cmd.SysProcAttr = l.attr // a session of its own, as in a container: kill 0 must not reach the test
 	if err := b.cmd.Start(); err != nil {
@@ -136,7 +137,7 @@ func onEvery(t *testing.T, check func(t *testing.T, b *build)) {
 	}
 }
 
-func TestStateOutlivesACommand(t *testing.T) {
+func TestRun_KeepsState(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.wants("echo $FIRST$FROM_IMAGE", 0, "11\n")
 		b.wants("X=un-exported; export Y=exported", 0, "")
@@ -158,9 +159,10 @@ func everyByte() string {
 	return string(all)
 }
 
-func TestOddValuesSurviveEveryCommand(t *testing.T) {
+func TestRun_KeepsOddValues(t *testing.T) {
 	values := []string{
-		"", " ", "a\nb\n", "trailing  ", "'", `"`, `\`, "$HOME `id` $(id)", "=", "ü€😀", "tab\there", "\r", "-n", "*", "a\x01b", "!x", "\\n", everyByte(),
+		"", " ", "a\nb\n", "trailing  ", "'", `"`, `\`, "$HOME `id` $(id)", "=", "ü€😀", "tab\there", "\r",
+		"-n", "*", "a\x01b", "!x", "\\n", everyByte(),
 	}
 	onEvery(t, func(t *testing.T, b *build) {
 		for i, v := range values {
@@ -176,7 +178,7 @@ func TestOddValuesSurviveEveryCommand(t *testing.T) {
 	})
 }
 
-func TestExitStatusIsTheCommandsOwn(t *testing.T) {
+func TestRun_ExitStatus(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.wants("false", 1, "")
 		b.wants("echo $CODEBUILD_LAST_EXIT", 0, "1\n")
@@ -197,7 +199,7 @@ func TestExitStatusIsTheCommandsOwn(t *testing.T) {
 	})
 }
 
-func TestOutputArrivesExactlyAsWritten(t *testing.T) {
+func TestRun_OutputUnchanged(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.wants("echo out; echo err >&2; echo out", 0, "out\nerr\nout\n")
 		b.wants("printf 'no newline'", 0, "no newline")
@@ -210,7 +212,7 @@ func TestOutputArrivesExactlyAsWritten(t *testing.T) {
 	})
 }
 
-func TestTheCommandStandsAtLineFour(t *testing.T) {
+func TestRun_CommandIsAtLineFour(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.run("echo $0; no-such-program")
 		got := b.printed()
@@ -221,7 +223,7 @@ func TestTheCommandStandsAtLineFour(t *testing.T) {
 	})
 }
 
-func TestNothingACommandDoesFoolsTheStatus(t *testing.T) {
+func TestRun_StatusCannotBeForged(t *testing.T) {
 	tricks := []string{
 		"echo 'n0nce-1 0' >&2; exit 5",
 		"exec >&- 2>&- <&-; exit 5",
@@ -244,7 +246,7 @@ func TestNothingACommandDoesFoolsTheStatus(t *testing.T) {
 	})
 }
 
-func TestAKilledDriverIsAnErrorNotASuccess(t *testing.T) {
+func TestRun_KilledDriverIsError(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		_, err := b.Run(t.Context(), "kill -9 $PPID; sleep 1; exit 0")
 		if !errors.Is(err, shell.ErrEnded) {
@@ -253,14 +255,14 @@ func TestAKilledDriverIsAnErrorNotASuccess(t *testing.T) {
 	})
 }
 
-func TestVersion01CarriesNothing(t *testing.T) {
+func TestRun_Version01KeepsNoState(t *testing.T) {
 	t.Parallel()
 	b := start(t, []string{"dash"}, "dash", false)
 	b.wants("cd /; export X=1; echo $FIRST; exit 4", 4, "1\n")
 	b.wants(`echo "[$X]$CODEBUILD_LAST_EXIT"; [ "$PWD" = "`+b.dir+`" ]`, 0, "[]4\n")
 }
 
-func TestBackgroundProcessesLiveOn(t *testing.T) {
+func TestRun_BackgroundProcessLivesOn(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.run("mkfifo ready; (read x <ready; echo late) &")
 		b.run("echo go >ready")
@@ -276,14 +278,14 @@ func TestBackgroundProcessesLiveOn(t *testing.T) {
 	})
 }
 
-func TestAGoneDirectoryFallsBackToTheSource(t *testing.T) {
+func TestRun_MissingDirectoryUsesHome(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.run("mkdir gone; cd gone; rmdir ../gone")
 		b.wants("basename $PWD", 0, filepath.Base(b.dir)+"\n")
 	})
 }
 
-func TestCaptureLeavesTheStateAlone(t *testing.T) {
+func TestCapture_KeepsState(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *build) {
 		b.run("X=1")
 		got, exit, err := b.Capture(t.Context(), "echo v$X; X=2; cd /; exit 0")
@@ -294,7 +296,7 @@ func TestCaptureLeavesTheStateAlone(t *testing.T) {
 	})
 }
 
-func TestRunReturnsTheCauseWhenItsTimeIsUp(t *testing.T) {
+func TestRun_ReturnsCause(t *testing.T) {
 	t.Parallel()
 	b := start(t, []string{"dash"}, "dash", true)
 	up := errors.New("time is up")
@@ -308,7 +310,7 @@ func TestRunReturnsTheCauseWhenItsTimeIsUp(t *testing.T) {
 	}
 }
 
-func FuzzOutputArrivesWithoutTheMark(f *testing.F) {
+func FuzzOutput_WithoutMark(f *testing.F) {
 	f.Add([]byte("plain\n"), uint8(3))
 	f.Add([]byte("\x1en0nce-1\x1e"), uint8(1))
 	f.Add([]byte("\x1en0nce-2"), uint8(5))

@@ -9,58 +9,59 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// copyingBuild returns a build whose clock is now, and what it has told.
-func copyingBuild(now *time.Time) (*build, *[]Event) {
-	var told []Event
-	r := &Runner{Now: func() time.Time { return *now }, Notify: func(e Event) { told = append(told, e) }}
-	return &build{Runner: r, mask: &secrets.Mask{}}, &told
+// newCollector returns a collector whose clock is now, and the events that it sends.
+func newCollector(now *time.Time) (*collector, *[]Event) {
+	var events []Event
+	r := &Runner{Now: func() time.Time { return *now }, Notify: func(e Event) { events = append(events, e) }}
+	p := &Plan{Sources: []Source{{}}}
+	return &collector{Runner: r, plan: p, rec: newRecorder(r, p)}, &events
 }
 
-func TestWatchCopy_TellsEveryTenSeconds(t *testing.T) {
+func TestWatchCopy_EventEveryTenSeconds(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b, told := copyingBuild(&now)
-	copied := b.watchCopy(Copy{Doing: "copying", What: "artifacts", AllFiles: 4, AllBytes: 1 << 30})
+	c, events := newCollector(&now)
+	copied := c.watchCopy(Copy{Doing: "copying", What: "artifacts", AllFiles: 4, AllBytes: 1 << 30})
 	for i := range int64(61) { // one second, and more than one piece, between two of them
 		copied(int(i/20), i*20<<20)
 		now = now.Add(time.Second)
 	}
 	var got []Copy
-	for _, e := range *told {
+	for _, e := range *events {
 		got = append(got, e.Copy)
 	}
 	want := []Copy{}
 	for i := int64(11); i < 61; i += 10 {
-		want = append(want, Copy{Doing: "copying", What: "artifacts", Files: int(i / 20), AllFiles: 4, Bytes: i * 20 << 20, AllBytes: 1 << 30})
+		want = append(want, Copy{
+			Doing: "copying", What: "artifacts", Files: int(i / 20), AllFiles: 4, Bytes: i * 20 << 20, AllBytes: 1 << 30,
+		})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestWatchCopy_IsSilentAboutAShortCopy(t *testing.T) {
+func TestWatchCopy_ShortCopySendsNothing(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b, told := copyingBuild(&now)
-	copied := b.watchCopy(Copy{})
+	c, events := newCollector(&now)
+	copied := c.watchCopy(Copy{})
 	for i := range int64(100) {
 		copied(int(i), i*20<<20)
 		now = now.Add(90 * time.Millisecond)
 	}
-	if len(*told) > 0 {
-		t.Errorf("told %v", *told)
+	if len(*events) > 0 {
+		t.Errorf("got %v", *events)
 	}
 }
 
-func TestZipReader_EndsWithItsContext(t *testing.T) {
+func TestCopyCounter_EndsWithContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped")
-	z := &zipReader{ctx: ctx, told: func(int, int64) {}}
+	z := &copyCounter{ctx: ctx, report: func(int, int64) {}}
 	read := z.wrap(strings.NewReader(strings.Repeat("x", 100)))
 	if _, err := io.CopyN(io.Discard, read, 10); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// Status is the state of a build or a phase, in the service's words.
+// Status is the state of a build or a phase, spelled as in the service.
 type Status string
 
 // The statuses (documented).
@@ -18,7 +18,7 @@ const (
 	Stopped   Status = "STOPPED"
 )
 
-// PhaseType names a phase, in the service's words.
+// PhaseType names a phase, spelled as in the service.
 type PhaseType string
 
 // The phases, in their order (documented).
@@ -45,8 +45,9 @@ const (
 	PullError    = "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE"
 )
 
-// Record is what happened in a build. As JSON it has the shape of an entry of
-// BatchGetBuilds.
+// Record is the result of a build. As JSON it has the shape of an entry of BatchGetBuilds.
+// All its texts are masked. A named string type, such as Status, is for constants of the
+// program only: Mask does not change it.
 type Record struct {
 	ID              string        `json:"id"`
 	ARN             string        `json:"arn"`
@@ -66,7 +67,7 @@ type Record struct {
 	Exported        []NameValue   `json:"exportedEnvironmentVariables"`
 	ReportARNs      []string      `json:"reportArns,omitempty"`
 
-	// What the service has no field for.
+	// Fields that the service does not have.
 	Kept      bool            `json:"containerKept,omitempty"`
 	Commands  []CommandRecord `json:"commands"`
 	Artifacts []Output        `json:"artifacts"`
@@ -82,31 +83,31 @@ type PhaseRecord struct {
 	Seconds  int64         `json:"durationInSeconds"`
 	Contexts []Context     `json:"contexts,omitempty"`
 	Duration time.Duration `json:"-"`
-	Used     *Used         `json:"used,omitempty"` // nil where it was not measured
+	Used     *Used         `json:"used,omitempty"` // nil if it was not measured
 }
 
-// Context says why a phase ended as it did; it is empty after success.
+// Context is the reason why a phase did not succeed; empty after success.
 type Context struct {
 	StatusCode string `json:"statusCode"`
 	Message    string `json:"message"`
 }
 
-// Environment is where the build ran.
+// Environment describes the environment of a build.
 type Environment struct {
 	Image         string `json:"image"`
 	Type          string `json:"type,omitempty"`
 	Privileged    bool   `json:"privilegedMode"`
 	ImageID       string `json:"imageId,omitempty"`       // sha256:… of its configuration
-	ImageDigest   string `json:"imageDigest,omitempty"`   // by which a registry has it
+	ImageDigest   string `json:"imageDigest,omitempty"`   // of its manifest in a registry
 	ImagePlatform string `json:"imagePlatform,omitempty"` // such as linux/amd64
-	StandIn       string `json:"standIn,omitempty"`       // the image that stands for it here; empty for itself
-	Place         string `json:"place,omitempty"`         // where it ran, for a person; empty for a container of the image
+	StandIn       string `json:"standIn,omitempty"`       // local substitute; empty if the image is not replaced
+	Place         string `json:"place,omitempty"`         // description of an environment that is not an image
 
 	Variables []EnvironmentVariable `json:"environmentVariables,omitempty"` // sorted by name
 }
 
-// EnvironmentVariable is a variable of the build. Of one from a store the value is the
-// name that it has there, and one that is secret has stars.
+// EnvironmentVariable is a variable of the build. The value of a variable from a store is
+// its reference, that of a secret a placeholder.
 type EnvironmentVariable struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
@@ -127,16 +128,16 @@ type CommandRecord struct {
 	Line         int       `json:"line"` // in the buildspec; 0 for a command of the image
 	Exit         int       `json:"exitStatus"`
 	Milliseconds int64     `json:"durationInMilliseconds"`
-	Used         *Used     `json:"used,omitempty"` // nil where it was not measured
+	Used         *Used     `json:"used,omitempty"` // nil if it was not measured
 }
 
-// Output is a set of files the build left.
+// Output is an artifact, or the files of a report group, in the output directory.
 type Output struct {
 	Name  string `json:"name"`          // identifier of secondary artifacts, or the report group
-	Dir   string `json:"directory"`     // below the build's own
-	Zip   string `json:"zip,omitempty"` // the same as an archive, below the build's own; empty for none
+	Dir   string `json:"directory"`     // below the output directory
+	Zip   string `json:"zip,omitempty"` // archive of the same files, below the output directory; empty if not packed
 	Files []File `json:"files"`
-	// Report has the sums of a report group's report; nil for artifacts.
+	// Report has the totals of a report group; nil for artifacts.
 	Report *reports.Report `json:"report,omitempty"`
 }
 
@@ -146,7 +147,7 @@ type File struct {
 	Size int64  `json:"size"` // bytes
 }
 
-// Size is the sum of the files, in bytes.
+// Size returns the total size of the files, in bytes.
 func (o Output) Size() int64 {
 	var sum int64
 	for _, f := range o.Files {

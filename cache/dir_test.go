@@ -51,7 +51,7 @@ func tree(t *testing.T, dir string) []string {
 	return all
 }
 
-// everything does all that removes something.
+// everything calls all methods that remove files.
 func everything(p *place, t *testing.T) {
 	s := p.open(t)
 	s.Sweep()
@@ -81,7 +81,8 @@ func TestCheck_RefusesTheUsersDirectories(t *testing.T) {
 		if err := cache.Check(p.dir); !errors.As(err, &foreign) {
 			t.Errorf("%s: Check returns %v; want a ForeignError", name, err)
 		}
-		if _, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "x")); !errors.As(err, &foreign) {
+		_, err := p.open(t).Save(t.Context(), p.saving(keyed("k")), stream(t, "src/deps/x", "x"))
+		if !errors.As(err, &foreign) {
 			t.Errorf("%s: Save returns %v; want a ForeignError", name, err)
 		}
 		everything(p, t)
@@ -114,9 +115,12 @@ func TestRemove_SparesTheUsersFilesAmongCaches(t *testing.T) {
 	p.save(t, keyed("1"), "src/deps/x", "x")
 	outside := t.TempDir()
 	write(t, outside, "entry.json", "src/precious", "lock")
-	write(t, p.dir, "notes.txt", "photos/entry-2019/a.jpg", "app/entry-2020/a.jpg", "app/entry-2021/entry.json", "app/entry-2021/a.jpg",
-		"app/entry-old/entry.json", "app/saving-2022/a.jpg", "app/saving-2023/src/a.jpg", "app/removing-2024/lock",
-		"app/removing-entry-2025/src/a.jpg", "app/removing-entry-2026/a.jpg", "app/removing-entry-2026/lock")
+	write(
+		t, p.dir, "notes.txt", "photos/entry-2019/a.jpg", "app/entry-2020/a.jpg", "app/entry-2021/entry.json",
+		"app/entry-2021/a.jpg", "app/entry-old/entry.json", "app/saving-2022/a.jpg", "app/saving-2023/src/a.jpg",
+		"app/removing-2024/lock", "app/removing-entry-2025/src/a.jpg", "app/removing-entry-2026/a.jpg",
+		"app/removing-entry-2026/lock",
+	)
 	for _, link := range []string{"app/entry-1", "app/saving-1", "app/removing-entry-1", "linked"} {
 		if err := os.Symlink(outside, filepath.Join(p.dir, link)); err != nil {
 			t.Fatal(err)
@@ -139,7 +143,8 @@ func TestSave_DoesNotFollowALinkOfItsScope(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(p.dir, "app")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.open(t).Save(t.Context(), p.saving(name), stream(t, "src/deps/x", "x")); err == nil || !strings.Contains(err.Error(), "is not a directory") {
+	if _, err := p.open(t).Save(t.Context(), p.saving(name), stream(t, "src/deps/x", "x")); err == nil ||
+		!strings.Contains(err.Error(), "is not a directory") {
 		t.Errorf("got %v; want that it is not a directory", err)
 	}
 	if left := tree(t, outside); len(left) != 1 {
@@ -147,12 +152,14 @@ func TestSave_DoesNotFollowALinkOfItsScope(t *testing.T) {
 	}
 }
 
-// TestFind_TakesNothingFromElsewhere has an entry whose list of files leads out of it.
+// TestFind_TakesNothingFromElsewhere has entries whose lists have names outside.
 func TestFind_TakesNothingFromElsewhere(t *testing.T) {
 	for listed, make := range map[string]func(dir, outside string) error{
 		"src/../../../secret": func(string, string) error { return nil },
 		"/etc/passwd":         func(string, string) error { return nil },
-		"src/out/secret":      func(dir, outside string) error { return os.Symlink(outside, filepath.Join(dir, "src", "out")) },
+		"src/out/secret": func(dir, outside string) error {
+			return os.Symlink(outside, filepath.Join(dir, "src", "out"))
+		},
 	} {
 		p := newPlace(t)
 		dir := p.save(t, name, "src/deps/x", "x").Dir()
@@ -164,12 +171,19 @@ func TestFind_TakesNothingFromElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		forge(t, dir, []cache.File{{Name: "src", Kind: '5', Mode: 0o755}, {Name: listed, Kind: '0', Mode: 0o644, Size: info.Size(), Time: info.ModTime().UnixNano()}})
+		forge(
+			t,
+			dir,
+			[]cache.File{
+				{Name: "src", Kind: '5', Mode: 0o755},
+				{Name: listed, Kind: '0', Mode: 0o644, Size: info.Size(), Time: info.ModTime().UnixNano()},
+			},
+		)
 		if e, err := p.open(t).Find(t.Context(), name); err == nil {
 			t.Errorf("%s: found %v", listed, e.List())
 		}
-		if !strings.Contains(p.said.String(), "its list of files has the name") {
-			t.Errorf("%s: it says %q", listed, p.said)
+		if !strings.Contains(p.warned.String(), "its list of files has the name") {
+			t.Errorf("%s: it says %q", listed, p.warned)
 		}
 	}
 }
@@ -187,14 +201,20 @@ func forge(t *testing.T, dir string, files []cache.File) {
 	err = errors.Join(err, json.Unmarshal(text, &entry))
 	entry["index"] = hex.EncodeToString(sum[:])
 	text, marshal := json.Marshal(entry)
-	err = errors.Join(err, marshal, os.WriteFile(filepath.Join(dir, "entry.json"), text, 0o600), os.WriteFile(filepath.Join(dir, "index"), []byte(index.String()), 0o600))
+	err = errors.Join(
+		err, marshal, os.WriteFile(filepath.Join(dir, "entry.json"), text, 0o600),
+		os.WriteFile(filepath.Join(dir, "index"), []byte(index.String()), 0o600),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestLocal_WaitsForNoFile(t *testing.T) {
-	for _, file := range []string{"app/lock", "app/entry/lock", "app/entry/entry.json", "app/entry/index", "app/entry/used.json", ".buildlocal-cache"} {
+	for _, file := range []string{
+		"app/lock", "app/entry/lock", "app/entry/entry.json", "app/entry/index", "app/entry/used.json",
+		".buildlocal-cache",
+	} {
 		for kind, put := range map[string]func(name string) error{
 			"pipe":      func(name string) error { return syscall.Mkfifo(name, 0o600) },
 			"zeros":     func(name string) error { return os.Symlink("/dev/zero", name) },

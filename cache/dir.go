@@ -20,7 +20,7 @@ const markerName = ".buildlocal-cache"
 
 const markerText = "buildlocal keeps caches of builds in this directory, and removes them from it.\n"
 
-// LocalDir is a directory beside the scopes, for files that the caller keeps there.
+// LocalDir is a directory next to the scopes for files of the caller.
 const LocalDir = ".local"
 
 // maxDocument is the largest description of an entry that is read, and maxIndex the
@@ -38,12 +38,13 @@ type ForeignError struct {
 
 // Error names the directory and the next step.
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("%s is not a directory of caches: it has %s in it; choose an empty or a new directory", e.Dir, e.Name)
+	return fmt.Sprintf("%s is not a directory of caches: it has %s in it; "+
+		"choose an empty or a new directory", e.Dir, e.Name)
 }
 
-// Check returns a *ForeignError for a directory that is not one of caches, not empty
-// and not missing. Directories of earlier versions have no marker and are known by
-// their contents.
+// Check returns a *ForeignError for a directory with other files than caches. An empty or
+// missing directory is accepted. Directories of earlier versions have no marker and are
+// recognized by their content.
 func Check(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +53,8 @@ func Check(dir string) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == markerName && e.Type().IsRegular() }) {
+	isMarker := func(e fs.DirEntry) bool { return e.Name() == markerName && e.Type().IsRegular() }
+	if slices.ContainsFunc(entries, isMarker) {
 		return nil
 	}
 	for _, e := range entries {
@@ -63,7 +65,8 @@ func Check(dir string) error {
 	return nil
 }
 
-// Claim makes a directory of caches, or marks an existing one that Check accepts.
+// Claim creates a directory of caches, or adds the marker to a directory that Check
+// accepts. The error is a *ForeignError for any other directory.
 func Claim(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -82,8 +85,7 @@ func Claim(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-// looksLikeScope reports whether a directory has what the directory of a scope has,
-// and nothing else.
+// looksLikeScope reports whether a directory has only files of a scope's directory.
 func looksLikeScope(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -95,7 +97,8 @@ func looksLikeScope(dir string) bool {
 		case e.Name() == lockName && e.Type().IsRegular():
 			locked = true
 		case e.IsDir() && hasPrefix(e, entryPrefix) && isOurs(filepath.Join(dir, e.Name()), entryName):
-		case e.IsDir() && (hasPrefix(e, savingPrefix) || hasPrefix(e, goingPrefix)) && isOurs(filepath.Join(dir, e.Name()), lockName, entryName):
+		case e.IsDir() && (hasPrefix(e, savingPrefix) || hasPrefix(e, removingPrefix)) &&
+			isOurs(filepath.Join(dir, e.Name()), lockName, entryName):
 		default:
 			return false
 		}
@@ -103,14 +106,13 @@ func looksLikeScope(dir string) bool {
 	return locked || len(entries) == 0
 }
 
-// hasPrefix reports whether a name is a prefix and the digits of a temporary name.
+// hasPrefix reports whether a name consists of a prefix and the digits of a temporary name.
 func hasPrefix(e fs.DirEntry, prefix string) bool {
 	digits, found := strings.CutPrefix(e.Name(), prefix)
 	return found && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
-// scopes returns the names of the scopes in a directory of caches; none if it is not
-// one.
+// scopes returns the names of the scopes. It returns nil for a directory with other files.
 func (l *Local) scopes() []string {
 	if Check(l.dir) != nil {
 		return nil
@@ -125,8 +127,8 @@ func (l *Local) scopes() []string {
 	return names
 }
 
-// inScope returns the directories of a scope whose names have a prefix and are of the
-// form that this package makes. Links are not followed.
+// inScope returns the directories of a scope whose names this package creates with a
+// prefix. It does not follow links.
 func (l *Local) inScope(scope, prefix string) []string {
 	dir := filepath.Join(l.dir, scope)
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() || Check(l.dir) != nil {
@@ -142,9 +144,9 @@ func (l *Local) inScope(scope, prefix string) []string {
 	return dirs
 }
 
-// isOurs reports whether a directory has a regular file of one of the names that an
-// entry has, and nothing that an entry has not. An empty directory is ours as well:
-// its process was killed before it wrote anything.
+// isOurs reports whether a directory has only files of an entry, and at least one of the
+// regular files in marks. An empty directory is accepted too: its process was killed
+// before it wrote a file. Nothing else is ever removed.
 func isOurs(dir string, marks ...string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -156,7 +158,8 @@ func isOurs(dir string, marks ...string) bool {
 		case e.IsDir() && (name == Source || name == Root):
 		case e.Type().IsRegular() && slices.Contains(marks, name):
 			marked = true
-		case e.Type().IsRegular() && (name == lockName || name == indexName || strings.HasPrefix(name, entryName) || strings.HasPrefix(name, usedName)):
+		case e.Type().IsRegular() && (name == lockName || name == indexName ||
+			strings.HasPrefix(name, entryName) || strings.HasPrefix(name, usedName)):
 		default:
 			return false
 		}
@@ -164,8 +167,8 @@ func isOurs(dir string, marks ...string) bool {
 	return marked
 }
 
-// newLock returns the lock of a file, which must be a regular one if it exists: to
-// open a named pipe would wait for another process.
+// newLock returns the lock of a file. An existing file must be a regular one, because
+// opening a named pipe blocks.
 func newLock(name string, flags int) (*flock.Flock, error) {
 	if err := regular.Check(name); err != nil {
 		return nil, err

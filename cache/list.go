@@ -1,0 +1,210 @@
+package cache
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/engine"
+)
+
+// Container is the part of engine.Container that a Packer needs.
+type Container interface {
+	Exec(ctx context.Context, p engine.Process) (exit int, err error)
+	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
+}
+
+// containerFile is one file of a container.
+type containerFile struct {
+	File
+	path    string // absolute
+	status  int64  // time of the last change of content or metadata (ctime), nanoseconds since 1970
+	changed bool   // since the mark was created
+	links   int    // number of hard links
+	coarse  bool   // times have a resolution of one second
+}
+
+// listScript lists the mark, then the directories in front of -- without their content,
+// then those after it with everything below them. The first line names the format, and
+// the last line proves that the list is complete. find -H follows links at the start
+// only. An image may have neither GNU find nor stat; then the script exits with 9.
+const listScript = `
+mark=$1; shift
+if find / -maxdepth 0 -printf '' 2>/dev/null; then
+  printf 'gnu\n'
+  list() { find -H "$@" -printf '%y %m %U %G %s %T@ %C@ %n %p\0%l\0' 2>/dev/null; }
+elif find / -maxdepth 0 -exec stat -c %f {} + >/dev/null 2>&1; then
+  printf 'stat\n'
+  list() { find -H "$@" -exec stat -c '%f %u %g %s %Y %Z %h %n' {} + 2>/dev/null; }
+else
+  exit 9
+fi
+list "$mark" -maxdepth 0
+while [ "$1" != -- ]; do list "$1" -maxdepth 0; shift; done
+shift
+for dir in "$@"; do list "$dir"; done
+printf 'end\n'
+`
+
+// listFiles lists all files below the stems of paths, and the directories above them. It
+// returns nil if the image has no program to list files, or prints an unknown format.
+// mark is a file that was created before the first command of the build.
+func listFiles(ctx context.Context, c Container, paths Paths, mark string) ([]containerFile, error) {
+	args := []string{"sh", "-c", listScript, "sh", mark}
+	var above, stems []string
+	for _, stem := range paths.Stems() {
+		file := paths.PathOf(stem)
+		stems = append(stems, file)
+		for dir := path.Dir(file); dir != "/"; dir = path.Dir(dir) {
+			if !slices.Contains(above, dir) {
+				above = append(above, dir)
+			}
+		}
+	}
+	args = slices.Concat(args, above, []string{"--"}, stems)
+	var out bytes.Buffer
+	if _, err := c.Exec(ctx, engine.Process{Args: args, Stdout: &out}); err != nil {
+		return nil, err
+	}
+	return parseList(out.Bytes(), paths, mark), nil
+}
+
+// parseList parses the output of listScript; nil if it is incomplete or unknown.
+func parseList(out []byte, paths Paths, mark string) []containerFile {
+	format, text, _ := bytes.Cut(out, []byte("\n"))
+	text, complete := bytes.CutSuffix(text, []byte("end\n"))
+	if !complete {
+		return nil
+	}
+	parse := parseGNU
+	if string(format) == "stat" {
+		parse = parseStat
+	}
+	all, ok := parse(text)
+	if !ok || len(all) == 0 || all[0].path != mark {
+		return nil
+	}
+	since := all[0].status
+	for i := range all {
+		f := &all[i]
+		if f.path != path.Clean(f.path) {
+			return nil // a find that joins paths differently
+		}
+		f.Name = paths.NameOf(f.path)
+		f.changed = f.status >= since
+	}
+	return all[1:]
+}
+
+// parseGNU parses the output of GNU find. Other file types than regular files,
+// directories and symbolic links are skipped.
+func parseGNU(text []byte) ([]containerFile, bool) {
+	all := make([]containerFile, 0, bytes.Count(text, []byte{0})/2)
+	for rest := string(text); rest != ""; {
+		record, link, complete := "", "", false
+		record, rest, _ = strings.Cut(rest, "\x00")
+		if link, rest, complete = strings.Cut(rest, "\x00"); !complete {
+			return nil, false
+		}
+		const fieldCount = 9
+		fields := strings.SplitN(record, " ", fieldCount)
+		if len(fields) < fieldCount {
+			return nil, false
+		}
+		kind, known := map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink}[fields[0]]
+		if !known {
+			continue
+		}
+		mode, err := strconv.ParseInt(fields[1], 8, 32)
+		f := containerFile{path: fields[8], File: File{Kind: kind, Mode: mode, Link: link}}
+		if err = errors.Join(err, f.parseNumbers(fields[2:8])); err != nil {
+			return nil, false
+		}
+		all = append(all, f)
+	}
+	return all, true
+}
+
+// parseStat parses the output of stat, one file a line. It fails for a name with a
+// newline, and for a symbolic link, because stat does not print its target.
+func parseStat(text []byte) ([]containerFile, bool) {
+	// Bits of a Unix mode.
+	const format, permissions, directory, regular, link = 0o170000, 0o7777, 0o040000, 0o100000, 0o120000
+	var all []containerFile
+	for line := range strings.Lines(string(text)) {
+		const fieldCount = 8
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", fieldCount)
+		if len(fields) < fieldCount {
+			return nil, false
+		}
+		mode, err := strconv.ParseInt(fields[0], 16, 32)
+		if err != nil || mode&format == link {
+			return nil, false
+		}
+		kind, known := map[int64]byte{regular: tar.TypeReg, directory: tar.TypeDir}[mode&format]
+		if !known {
+			continue
+		}
+		f := containerFile{path: fields[7], coarse: true, File: File{Kind: kind, Mode: mode & permissions}}
+		if err := f.parseNumbers(fields[1:7]); err != nil {
+			return nil, false
+		}
+		all = append(all, f)
+	}
+	return all, true
+}
+
+// parseNumbers parses owner, group, size, mtime, ctime and the number of hard links.
+func (f *containerFile) parseNumbers(fields []string) error {
+	var errs [6]error
+	f.UID, errs[0] = strconv.Atoi(fields[0])
+	f.GID, errs[1] = strconv.Atoi(fields[1])
+	f.Size, errs[2] = strconv.ParseInt(fields[2], 10, 64)
+	f.Time, errs[3] = nanoseconds(fields[3])
+	f.status, errs[4] = nanoseconds(fields[4])
+	f.links, errs[5] = strconv.Atoi(fields[5])
+	return errors.Join(errs[:]...)
+}
+
+// nanoseconds parses seconds with an optional fraction of any length.
+func nanoseconds(text string) (int64, error) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	const digits, nano = 9, 1_000_000_000
+	fraction = (fraction + "000000000")[:digits]
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	parts, err := strconv.ParseInt(fraction, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("invalid time %q: %w", text, err)
+	}
+	return seconds*nano + parts, nil
+}
+
+// unchanged reports whether a file is the same as a file of an entry. changed alone is not
+// enough: a file that was moved here with its directory did not change itself.
+func (f *containerFile) unchanged(old File) bool {
+	if f.Kind == tar.TypeSymlink {
+		return old.Kind == f.Kind && old.Link == f.Link
+	}
+	resolution := f.timeResolution()
+	return f.Kind == old.Kind && f.Size == old.Size && f.Time/resolution == old.Time/resolution &&
+		f.Mode == old.Mode && f.UID == old.UID && f.GID == old.GID
+}
+
+// timeResolution is the resolution of the file's times, in nanoseconds.
+func (f *containerFile) timeResolution() int64 {
+	const second = 1_000_000_000
+	if f.coarse {
+		return second
+	}
+	return 1
+}

@@ -1,0 +1,209 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/buildlocal/buildlocal/cache"
+	"github.com/buildlocal/buildlocal/internal/tree"
+)
+
+// resolve expands the paths and keys of the cache section with the build's shell. The
+// cache is not used if its key is empty or contains a secret, because keys are stored and
+// printed.
+func (s *cacheStep) resolve(ctx context.Context) error {
+	c := s.plan.Cache
+	s.name = cache.Name{Scope: s.CacheScope, Paths: c.Paths}
+	s.paths = cache.Paths{Source: s.plan.Sources[0].Path}
+	if err := s.resolvePaths(ctx); err != nil {
+		return err
+	}
+	if s.customDir() != "" {
+		return s.linkCustom(ctx)
+	}
+	if !s.open() {
+		return nil // without a store, a key needs no command
+	}
+	var err error
+	if s.name.Key, err = s.key(ctx, c.Key); err != nil {
+		return err
+	}
+	if c.Key != "" && s.name.Key == "" {
+		s.rec.note("Cache not used: its key %s is empty.", c.Key)
+		return nil
+	}
+	if s.rec.isSecret(s.name.Key) {
+		s.rec.note("Cache not used: its key %s contains a secret.", c.Key)
+		return nil
+	}
+	for _, key := range c.FallbackKeys {
+		if key, err = s.key(ctx, key); err != nil {
+			return err
+		}
+		if key != "" && !s.rec.isSecret(key) { // an empty prefix would match every key
+			s.name.Fallbacks = append(s.name.Fallbacks, key)
+		}
+	}
+	s.name.Arch, err = s.shells.architecture(ctx)
+	s.active = err == nil
+	return err
+}
+
+func (s *cacheStep) resolvePaths(ctx context.Context) error {
+	for _, p := range s.plan.Cache.Paths {
+		expanded, err := s.shells.expand(ctx, homeOf(p))
+		if errors.Is(err, errExpand) {
+			s.rec.note("Cache path skipped: %v.", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.rec.say("Expanded cache path %s", expanded)
+		s.paths.Patterns = append(s.paths.Patterns, s.paths.Pattern(expanded))
+	}
+	return nil
+}
+
+// homeOf replaces a leading ~, which the shell does not expand inside quotes.
+func homeOf(pattern string) string {
+	if pattern == "~" || strings.HasPrefix(pattern, "~/") {
+		return "$HOME" + pattern[1:]
+	}
+	return pattern
+}
+
+// key expands a key. A key that the shell cannot expand counts as empty, with a note.
+func (s *cacheStep) key(ctx context.Context, key string) (string, error) {
+	if computed, ok := s.keys[key]; ok {
+		return computed, nil
+	}
+	if !strings.ContainsAny(key, "$`") {
+		return strings.TrimSpace(key), nil
+	}
+	printed, exit, err := s.shells.capture(ctx, fmt.Sprintf(keyScript, key))
+	printed = strings.TrimSpace(printed)
+	if err == nil && exit != 0 {
+		s.rec.note("Cache key %s cannot be computed: %s.", key, printed)
+		return "", nil
+	}
+	return printed, err
+}
+
+// keyScript prints a key. Error messages of its commands are not part of the key; they are
+// printed if a command fails.
+const keyScript = `{ key="%s"; } 2>` + stateDir + `/complaints || { cat ` + stateDir + `/complaints; exit 1; }
+printf %%s "$key"`
+
+// uncomputedKeys returns the keys that the shell must expand.
+func (s *cacheStep) uncomputedKeys() []string {
+	c := s.plan.Cache
+	if c == nil || s.OpenCache == nil {
+		return nil
+	}
+	var all []string
+	for _, key := range append([]string{c.Key}, c.FallbackKeys...) {
+		if _, computed := s.keys[key]; !computed {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// computeKeys expands the keys for which no shell is needed.
+func (s *cacheStep) computeKeys() {
+	s.keys = map[string]string{}
+	for _, key := range append([]string{s.plan.Cache.Key}, s.plan.Cache.FallbackKeys...) {
+		if text, ok := s.compute(key); ok && !s.rec.isSecret(text) {
+			s.keys[key] = strings.TrimSpace(text)
+		}
+	}
+}
+
+// computable matches the expansions that need no shell: a variable, and the hash of files
+// of the source.
+var computable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$(\w+)|\$\{(\w+)\}|\$\(` + HashFiles + ` +([^()$` + "`" + `]*)\)`)
+})
+
+// compute expands a text exactly as the build's shell does, before the container exists.
+// It reports false if the text contains anything else than computable expansions.
+func (s *cacheStep) compute(text string) (string, bool) {
+	ok := true
+	expanded := computable().ReplaceAllStringFunc(text, func(found string) string {
+		parts := computable().FindStringSubmatch(found)
+		value, known := s.computeVariable(parts[1] + parts[2])
+		if parts[3] != "" {
+			value, known = s.computeHash(parts[3])
+		}
+		ok = ok && known
+		return value
+	})
+	rest := computable().ReplaceAllString(text, "")
+	return expanded, ok && !strings.ContainsAny(rest, "$`\"\\")
+}
+
+// computeVariable returns the value of a variable. It is unknown if commands of runtimes,
+// which run before the cache is restored, may change it.
+func (s *cacheStep) computeVariable(name string) (string, bool) {
+	if len(s.plan.Runtimes) > 0 {
+		return "", false
+	}
+	for _, v := range s.plan.Variables {
+		if v.Name == name {
+			return s.values[name].Reveal(), !v.Expand
+		}
+	}
+	const home = "/root" // of root, if the plan does not set HOME
+	return home, name == "HOME"
+}
+
+// MaxHashedFile is the size of the largest file, in bytes, that is read through
+// Runner.HostFS for a key. The build itself hashes larger files, within its timeout.
+const MaxHashedFile = 1 << 30
+
+// computeHash hashes files of the source on the host. words are the arguments of
+// HashFiles. It reports false for words that a shell would change, and for links, which
+// may lead to another file in the container.
+func (s *cacheStep) computeHash(words string) (string, bool) {
+	source := s.plan.Sources[0].Tree
+	if s.HostFS == nil {
+		return "", false
+	}
+	var patterns []string
+	for _, word := range strings.Fields(words) {
+		plain := strings.Trim(word, `'"`)
+		quoted := len(word) == len(plain)+2 && word[0] == word[len(word)-1]
+		if plain != word && !quoted || !quoted && !tree.IsLiteral(word) || strings.ContainsAny(plain, `'"|;&<>#~`) {
+			return "", false
+		}
+		patterns = append(patterns, plain)
+	}
+	hidden := func(name string) bool {
+		return slices.ContainsFunc(source.Hide, func(h string) bool { return name == h || strings.HasPrefix(name, h+"/") })
+	}
+	fsys := s.HostFS(source.Host)
+	names, err := tree.Glob(fsys, patterns, hidden)
+	isLink := func(name string) bool { return !isRegular(fsys, name) }
+	if err != nil || len(names) == 0 || slices.ContainsFunc(names, isLink) {
+		return "", false
+	}
+	hash, err := tree.Hash(fsys, names)
+	return hash, err == nil
+}
+
+// isRegular reports whether a name is a regular file itself, not a link to one. fs.Stat
+// follows links, but the directory has the type of the name.
+func isRegular(fsys fs.FS, name string) bool {
+	entries, err := fs.ReadDir(fsys, path.Dir(name))
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return e.Name() == path.Base(name) && e.Type().IsRegular()
+	})
+}
