@@ -347,7 +347,7 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 }
 
 // errMissing is the error for an unknown name.
-var errMissing = fmt.Errorf("there is none of that name: %w", fs.ErrNotExist)
+var errMissing = fmt.Errorf("no image has that name: %w", fs.ErrNotExist)
 
 func (s *Store) removeName(full string) error {
 	var l label
