@@ -338,7 +338,7 @@ func (s *Store) fault(err error, doing string, local bool) error {
 			Kind:    engine.DiskFull,
 			Err:     err,
 			Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
-			Hint:    "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere.",
+			Hint:    "Free up space there, remove images with buildlocal image prune, or set XDG_CACHE_HOME.",
 		}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
 		return &engine.Fault{
@@ -352,14 +352,14 @@ func (s *Store) fault(err error, doing string, local bool) error {
 			Kind:    engine.NoImage,
 			Err:     err,
 			Message: fmt.Sprintf("%s: %v", doing, err),
-			Hint:    "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote.",
+			Hint:    "Check the path: oci:DIR is a directory with index.json, tar:FILE an archive of docker save.",
 		}
 	case local:
 		return &engine.Fault{
 			Kind:    engine.NoImage,
 			Err:     err,
 			Message: fmt.Sprintf("%s: %v", doing, err),
-			Hint:    "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE.",
+			Hint:    "Use oci:DIR for the directory of an OCI layout, and tar:FILE for an archive of docker save.",
 		}
 	}
 	return registryFault(err, doing)

@@ -246,7 +246,7 @@ var errRange = errors.New("the registry gives no part of a layer")
 
 func invalidName(image string, err error) error {
 	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),
-		Hint: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
+		Hint: "Check the name of the image: REGISTRY/NAME:TAG, oci:DIR or tar:FILE."}
 }
 
 // registryFault returns a fault for an error of a registry, or of the connection to it.

@@ -117,7 +117,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 				&engine.Fault{
 					Kind:    engine.NoImage,
 					Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
-					Hint:    "Ask for the digest it has, or for none.",
+					Hint:    "Omit the digest, or use that of the image.",
 				},
 				image.Close(),
 			)
