@@ -16,7 +16,7 @@ import (
 
 func TestPing_NoPermission(t *testing.T) {
 	t.Parallel()
-	if !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}) {
+	if !again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged}}) {
 		return
 	}
 	host := serve(t, fake{})
@@ -89,7 +89,7 @@ func TestConnect_FirstSocket(t *testing.T) {
 	listener.SetUnlinkOnClose(false)
 	listener.Close()
 	if e, err := docker.Connect(o); err != nil || e.Host() != "unix://"+left {
-		t.Errorf("a socket where nobody listens, alone: got %s, %v, want %s", e.Host(), err, left)
+		t.Errorf("only a dead socket: got %s, %v, want %s", e.Host(), err, left)
 	}
 	listen(t, "unix", live)
 	if e, err := docker.Connect(o); err != nil || e.Host() != "unix://"+live {

@@ -290,7 +290,7 @@ func TestFault_TextsOfOtherEngines(t *testing.T) {
 		wantFault(t, refused(t, connectTo(t, docker.Options{Host: host}), newSpec(t)), want)
 	}
 
-	// It tells only with a start why it does not attach.
+	// It returns only with a start why it does not attach.
 	host := serve(t, mostly{engineItself, map[string]http.HandlerFunc{
 		"/attach": says(http.StatusConflict, `{"message":"preparing container for attach"}`),
 		"/start":  says(http.StatusInternalServerError, `{"message":"no space left on device"}`),

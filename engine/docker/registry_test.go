@@ -35,7 +35,7 @@ const (
 	layerType    = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 )
 
-// registry is a registry in this process: what of the distribution protocol a
+// registry is a registry in this process, with the part of the distribution protocol that a
 // pull needs. Engines take one on 127.0.0.0/8 without TLS.
 type registry struct {
 	address string
@@ -171,7 +171,7 @@ func (r *registry) ref(t *testing.T, e *docker.Engine, name string) string {
 	return forget(t, e, r.address+"/"+name)
 }
 
-// forget removes an image, and what had its name before it, from the engine when
+// forget removes an image, and the earlier one of its name, from the engine when
 // the test ends.
 func forget(t *testing.T, e *docker.Engine, name string) string {
 	t.Helper()

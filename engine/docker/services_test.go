@@ -99,7 +99,8 @@ func TestService_RelayTakesAddresses(t *testing.T) {
 				) {
 					t.Errorf("the machine's metadata: %q", out)
 				}
-				if out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :"); (out == "served") != (len(spec.Network.Services) > 0) {
+				out := sh(t, c, "wget -qO- http://169.254.170.2/ 2>&1 || :")
+				if (out == "served") != (len(spec.Network.Services) > 0) {
 					t.Errorf("%d services: got %q", len(spec.Network.Services), out)
 				}
 				if at != "" {

@@ -15,8 +15,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// nobody is the ID of an unprivileged user.
-const nobody = 65534
+// unprivileged is the ID of an unprivileged user.
+const unprivileged = 65534
 
 // again runs the calling test once more, in a process of its own that attr
 // describes, and reports whether the caller is that process.
@@ -37,7 +37,7 @@ func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 	for _, f := range []func() error{
 		func() error { return os.Chmod(dir, 0o755) },
 		func() error { return os.Mkdir(filepath.Join(dir, "home"), 0o755) },
-		func() error { return os.Chown(filepath.Join(dir, "home"), nobody, nobody) },
+		func() error { return os.Chown(filepath.Join(dir, "home"), unprivileged, unprivileged) },
 	} {
 		if err == nil {
 			err = f()
@@ -75,7 +75,9 @@ func TestTree_UnprivilegedUser(t *testing.T) {
 	if os.Getuid() == 0 &&
 		!again(
 			t,
-			&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}},
+			&syscall.SysProcAttr{Credential: &syscall.Credential{
+				Uid: unprivileged, Gid: unprivileged, Groups: []uint32{groupOf(t)},
+			}},
 		) {
 		return
 	}
@@ -98,7 +100,7 @@ func TestTree_UnprivilegedUser(t *testing.T) {
 	want := ".\n./closed\n./closed/deep\n./closed/deep/seen\n./keep\n./own\n555\n555\n700\n65534\n"
 	script := "cd /src && find . | sort && stat -c %a closed closed/deep own && stat -c %u own && echo new " +
 		">closed/deep/new && rm -r own"
-	if got := sh(t, c, script); os.Getuid() == nobody && got != want {
+	if got := sh(t, c, script); os.Getuid() == unprivileged && got != want {
 		t.Errorf("inside: %q, want %q", got, want)
 	}
 	if err := c.Close(t.Context()); err != nil {
@@ -179,7 +181,9 @@ func TestTree_RootlessEngine(t *testing.T) {
 	if os.Getuid() == 0 &&
 		!again(
 			t,
-			&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{groupOf(t)}}},
+			&syscall.SysProcAttr{Credential: &syscall.Credential{
+				Uid: unprivileged, Gid: unprivileged, Groups: []uint32{groupOf(t)},
+			}},
 		) {
 		return
 	}

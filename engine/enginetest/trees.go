@@ -56,7 +56,8 @@ func (s Suite) over(t *testing.T) {
 	}
 	c := s.start(t, spec)
 	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/hidden new/er keep/a")
-	if want := ".\n./deep\n./deep/er\n./deep/er/hidden\n./deep/er/hidden/y\n./deep/er/seen\n./keep\n./keep/a\n./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
+	if want := ".\n./deep\n./deep/er\n./deep/er/hidden\n./deep/er/hidden/y\n./deep/er/seen\n./keep\n./keep/a\n" +
+		"./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
 	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep new && mkdir new && ls -A new && ls -A && cat top")

@@ -107,7 +107,8 @@ func TestNeed_RefusesLargeDocumentsAndLoops(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("a", 64)
 	loop := fmt.Sprintf(
-		`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":1}]}`,
+		`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s",`+
+			`"size":1}]}`,
 		digest,
 	)
 	for want, write := range map[string]func(dir string) error{

@@ -31,7 +31,7 @@ type imageSource struct {
 	also   []string // further names it has in an archive
 	digest string   // of the image in its registry
 	sized  bool     // the sizes of its layers are known; otherwise finding out means to read them
-	open   func(ctx context.Context, l v1.Layer, tell func(status string, current int64)) (io.ReadCloser, error)
+	open   func(ctx context.Context, l v1.Layer, report func(status string, current int64)) (io.ReadCloser, error)
 	done   func(l v1.Layer) // called when a layer was unpacked
 }
 
@@ -41,7 +41,7 @@ const maxConcurrentLayers = 3
 // Pull pulls an image, even if its name is in the store already. Layers in the store are
 // not downloaded again, and an interrupted download is resumed. report may be nil. The error
 // is a *engine.Fault or the cause of ctx.
-func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress)) (*Image, error) {
+func (s *Store) Pull(ctx context.Context, name string, report func(engine.Progress)) (*Image, error) {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_SH)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	from, err := s.openSource(ctx, name)
 	if err == nil {
 		var image *Image
-		if image, err = s.pull(ctx, from, name, tell); err == nil {
+		if image, err = s.pull(ctx, from, name, report); err == nil {
 			return image, nil
 		}
 	}
@@ -61,7 +61,9 @@ func (s *Store) Pull(ctx context.Context, name string, tell func(engine.Progress
 	return nil, s.fault(err, doing, isLocal(name))
 }
 
-func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell func(engine.Progress)) (*Image, error) {
+func (s *Store) pull(
+	ctx context.Context, from *imageSource, name string, report func(engine.Progress),
+) (*Image, error) {
 	config, err := from.image.ConfigFile()
 	if err != nil {
 		return nil, err
@@ -86,10 +88,10 @@ func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell f
 	for _, l := range layers {
 		r.Layers = append(r.Layers, l.id)
 	}
-	if err := s.checkSpace(from, layers, name, tell); err != nil {
+	if err := s.checkSpace(from, layers, name, report); err != nil {
 		return nil, err
 	}
-	if err := s.pullLayers(ctx, from, layers, progress{name, from.sized, tell}); err != nil {
+	if err := s.pullLayers(ctx, from, layers, progress{name, from.sized, report}); err != nil {
 		return nil, err
 	}
 	for _, l := range r.Layers {
@@ -115,7 +117,7 @@ func (s *Store) pull(ctx context.Context, from *imageSource, name string, tell f
 
 // checkSpace reports the size of the missing layers, and returns a fault if the disk has
 // not enough space for them.
-func (s *Store) checkSpace(from *imageSource, layers []layer, name string, tell func(engine.Progress)) error {
+func (s *Store) checkSpace(from *imageSource, layers []layer, name string, report func(engine.Progress)) error {
 	if !from.sized {
 		return nil
 	}
@@ -130,8 +132,8 @@ func (s *Store) checkSpace(from *imageSource, layers []layer, name string, tell 
 	if !known {
 		return nil // a full disk is then reported when writing fails
 	}
-	if tell != nil && size.Download > 0 {
-		tell(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
+	if report != nil && size.Download > 0 {
+		report(engine.Progress{Image: name, Status: engine.Sized, Total: size.Download, Disk: size.Disk, Free: free})
 	}
 	return size.CheckSpace(name, s.Dir, free)
 }
@@ -161,9 +163,9 @@ func describeLayers(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
 
 // progress reports the progress of layers.
 type progress struct {
-	image string
-	sized bool
-	tell  func(engine.Progress)
+	image  string
+	sized  bool
+	report func(engine.Progress)
 }
 
 func (p progress) of(l layer) func(status string, current int64) {
@@ -172,8 +174,8 @@ func (p progress) of(l layer) func(status string, current int64) {
 		total, _ = l.Size()
 	}
 	return func(status string, current int64) {
-		if p.tell != nil {
-			p.tell(engine.Progress{Image: p.image, Layer: shortID(l.id), Status: status, Current: current, Total: total})
+		if p.report != nil {
+			p.report(engine.Progress{Image: p.image, Layer: shortID(l.id), Status: status, Current: current, Total: total})
 		}
 	}
 }
@@ -189,14 +191,14 @@ func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []laye
 	slots := make(chan struct{}, maxConcurrentLayers)
 	var group sync.WaitGroup
 	for _, l := range layers {
-		tell := p.of(l)
+		report := p.of(l)
 		group.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			err := s.pullLayer(ctx, from, l, func(status string, current int64) {
 				telling.Lock()
 				defer telling.Unlock()
-				tell(status, current)
+				report(status, current)
 			})
 			if err != nil {
 				cancel(err)
@@ -207,7 +209,7 @@ func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []laye
 	return context.Cause(ctx)
 }
 
-func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell func(string, int64)) error {
+func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, report func(string, int64)) error {
 	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // a concurrent pull may be downloading it
 	if err != nil {
 		return err
@@ -221,17 +223,17 @@ func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, tell 
 			return err
 		}
 	}
-	packed, err := from.open(ctx, l.Layer, tell)
+	packed, err := from.open(ctx, l.Layer, report)
 	if err != nil {
 		return err
 	}
 	defer packed.Close()
-	tell("Extracting", 0)
+	report("Extracting", 0)
 	if err := s.unpackLayer(ctx, l.id, packed); err != nil {
 		return fmt.Errorf("layer %s: %w", shortID(l.id), err)
 	}
 	from.done(l.Layer)
-	tell("Pull complete", 0)
+	report("Pull complete", 0)
 	return nil
 }
 
@@ -336,7 +338,7 @@ func (s *Store) fault(err error, doing string, local bool) error {
 			Kind:    engine.DiskFull,
 			Err:     err,
 			Message: fmt.Sprintf("%s: no space left for it in %s", doing, s.Dir),
-			Hint:    "Free space there, remove images with buildlocal image prune, or let XDG_CACHE_HOME lead elsewhere.",
+			Hint:    "Free up space there, remove images with buildlocal image prune, or set XDG_CACHE_HOME.",
 		}
 	case errors.Is(err, errDigest), errors.Is(err, untar.ErrEscape):
 		return &engine.Fault{
@@ -350,14 +352,14 @@ func (s *Store) fault(err error, doing string, local bool) error {
 			Kind:    engine.NoImage,
 			Err:     err,
 			Message: fmt.Sprintf("%s: %v", doing, err),
-			Hint:    "Check the path: oci:DIR is a directory with index.json, tar:FILE what docker save wrote.",
+			Hint:    "Check the path: oci:DIR is a directory with index.json, tar:FILE an archive of docker save.",
 		}
 	case local:
 		return &engine.Fault{
 			Kind:    engine.NoImage,
 			Err:     err,
 			Message: fmt.Sprintf("%s: %v", doing, err),
-			Hint:    "It takes an OCI layout, a directory, as oci:DIR, and what docker save wrote as tar:FILE.",
+			Hint:    "Use oci:DIR for the directory of an OCI layout, and tar:FILE for an archive of docker save.",
 		}
 	}
 	return registryFault(err, doing)

@@ -55,7 +55,7 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 			return nil, &engine.Fault{
 				Kind:    engine.WrongArch,
 				Err:     err,
-				Message: fmt.Sprintf("pull image %s: the registry has none for %s", image, s.Platform),
+				Message: fmt.Sprintf("pull image %s: the registry does not have it for %s", image, s.Platform),
 				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with " +
 					"an emulator.",
 			}
@@ -73,17 +73,10 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 		return nil, err
 	}
 	d := &download{
-		store:      s,
-		client:     &http.Client{Transport: transport.NewUserAgent(blobs, userAgent)},
-		repository: ref.Context(),
+		store: s, client: &http.Client{Transport: transport.NewUserAgent(blobs, userAgent)}, repository: ref.Context(),
 	}
 	return &imageSource{
-		image:  found,
-		name:   ref.Name(),
-		digest: got.Digest.String(),
-		sized:  true,
-		open:   d.open,
-		done:   d.done,
+		image: found, name: ref.Name(), digest: got.Digest.String(), sized: true, open: d.open, done: d.done,
 	}, nil
 }
 
@@ -98,7 +91,7 @@ type download struct {
 const maxAttempts = 3
 
 // open downloads a layer, checks its digest, and opens it.
-func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64)) (io.ReadCloser, error) {
+func (d *download) open(ctx context.Context, l v1.Layer, report func(string, int64)) (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
 		return nil, err
@@ -118,7 +111,7 @@ func (d *download) open(ctx context.Context, l v1.Layer, tell func(string, int64
 	if err != nil {
 		return nil, err
 	}
-	p := &partialFile{download: d, file: file, digest: digest, size: size, tell: tell}
+	p := &partialFile{download: d, file: file, digest: digest, size: size, report: report}
 	if err := p.whole(ctx); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -139,7 +132,7 @@ type partialFile struct {
 	file   *os.File
 	digest v1.Hash
 	size   int64
-	tell   func(string, int64)
+	report func(string, int64)
 
 	hash hash.Hash
 	has  int64
@@ -244,7 +237,7 @@ func (p *partialFile) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
 	p.has += int64(n)
-	p.tell("Downloading", p.has)
+	p.report("Downloading", p.has)
 	return n, err
 }
 
@@ -253,7 +246,7 @@ var errRange = errors.New("the registry gives no part of a layer")
 
 func invalidName(image string, err error) error {
 	return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("image %q: %v", image, err),
-		Hint: "An image is named REGISTRY/NAME:TAG, oci:DIR or tar:FILE: check the name."}
+		Hint: "Check the name of the image: REGISTRY/NAME:TAG, oci:DIR or tar:FILE."}
 }
 
 // registryFault returns a fault for an error of a registry, or of the connection to it.

@@ -117,7 +117,7 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 				&engine.Fault{
 					Kind:    engine.NoImage,
 					Message: fmt.Sprintf("image %s has the ID %s, not %s", name, image.ID, spec.Image.Digest),
-					Hint:    "Ask for the digest it has, or for none.",
+					Hint:    "Omit the digest, or use that of the image.",
 				},
 				image.Close(),
 			)
@@ -347,7 +347,7 @@ func (s *Store) Remove(ctx context.Context, names ...string) error {
 }
 
 // errMissing is the error for an unknown name.
-var errMissing = fmt.Errorf("there is none of that name: %w", fs.ErrNotExist)
+var errMissing = fmt.Errorf("no image has that name: %w", fs.ErrNotExist)
 
 func (s *Store) removeName(full string) error {
 	var l label

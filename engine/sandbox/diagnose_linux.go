@@ -32,7 +32,7 @@ func (e *Engine) diagnose(err error) error {
 	f := &engine.Fault{Kind: engine.NoEngine, Err: err, Hint: "Use docker."}
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE):
-		f.Message = "the process that makes the sandbox was killed"
+		f.Message = "the process that creates the sandbox was killed"
 	case !isRefused(err):
 		f.Message = "sandbox not supported on this host: " + err.Error()
 	case inContainer():
@@ -40,7 +40,7 @@ func (e *Engine) diagnose(err error) error {
 		f.Hint = "Run the container with --privileged, or use docker."
 	case e.id.kind == idsRoot:
 		f.Message = fmt.Sprintf("root may not make namespaces here (%v)", err)
-		f.Hint = "It needs the capability SYS_ADMIN, which a service manager or a container may take away; or use docker."
+		f.Hint = "Grant the capability SYS_ADMIN, which a service manager or a container may remove, or use docker."
 	default:
 		f.Message, f.Hint = refusedUser(err)
 	}

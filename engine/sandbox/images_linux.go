@@ -29,8 +29,8 @@ func (e *Engine) store() *images.Store {
 func (e *Engine) Images() ([]images.Named, int64, error) { return e.store().List() }
 
 // Pull pulls an image. The error is a *engine.Fault or the cause of ctx.
-func (e *Engine) Pull(ctx context.Context, name string, tell func(engine.Progress)) error {
-	image, err := e.store().Pull(ctx, name, tell)
+func (e *Engine) Pull(ctx context.Context, name string, report func(engine.Progress)) error {
+	image, err := e.store().Pull(ctx, name, report)
 	if err != nil {
 		return err
 	}

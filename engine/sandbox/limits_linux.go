@@ -95,7 +95,7 @@ type cgroupParent struct {
 }
 
 // cgroupParents returns where a controller is available, the best directory first. Root
-// uses the top of the hierarchy. Other users have what was delegated to them: the group of
+// uses the top of the hierarchy. Other users have the groups delegated to them: the group of
 // this process, or its parent.
 func cgroupParents(controller string) []cgroupParent {
 	memberships, _ := cgroup.Memberships(os.Getpid())

@@ -13,7 +13,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// server is this program, started again to do what this process cannot: to act as another
+// server is this program, started again to do things that this process cannot: to act as another
 // user or in other namespaces. It handles requests on a socket (package inside), and exits
 // when the socket is closed.
 type server struct {

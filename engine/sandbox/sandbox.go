@@ -59,7 +59,7 @@ func (o Options) check(s engine.Spec, root bool) error {
 	return nil
 }
 
-// unsupported returns that fault; what describes the sandbox in contrast to the spec.
+// unsupported returns that fault. Its message says how the sandbox differs from the spec.
 func (o Options) unsupported(what string) error {
 	return &engine.Fault{
 		Kind:    engine.Refused,

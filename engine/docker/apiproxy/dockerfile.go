@@ -47,8 +47,8 @@ var continuations = sync.OnceValue(func() []*regexp.Regexp {
 // remoteAdd returns a source of an ADD instruction that may be a URL once variables are
 // expanded.
 //
-// It finds more instructions than the engine's parser, whose versions differ in what
-// continues a line and what is a comment: every line may begin an instruction, with either
+// It finds more instructions than the engine's parser, whose versions differ in
+// their rules for continued lines and comments: every line may begin an instruction, with either
 // escape character. Missing one would be a security problem; a false positive is only an
 // error message.
 func remoteAdd(text []byte) (source string, found bool) {

@@ -46,9 +46,11 @@ func TestImageReader_RecordsIDs(t *testing.T) {
 		pattern, answer string
 		want            []string
 	}{
-		{"/images/load", `{"stream":"Loaded image: a/b:1\n"}` + "\r\n" + `{"stream":"Loaded image ID: ` + a + `\n"}` + "\n" + `{"stream":"Loaded image: c:2\n"}`,
+		{"/images/load", `{"stream":"Loaded image: a/b:1\n"}` + "\r\n" +
+			`{"stream":"Loaded image ID: ` + a + `\n"}` + "\n" + `{"stream":"Loaded image: c:2\n"}`,
 			[]string{"a/b:1", a, "c:2"}},
-		{"/build", `{"stream":"Loaded image ID: ` + b + `\n"}` + "\n" + `{"aux":{"ID":"` + a + `"}}` + "\n" + `{"id":"moby.buildkit.trace","aux":"eA=="}`, []string{a}},
+		{"/build", `{"stream":"Loaded image ID: ` + b + `\n"}` + "\n" + `{"aux":{"ID":"` + a + `"}}` + "\n" +
+			`{"id":"moby.buildkit.trace","aux":"eA=="}`, []string{a}},
 		{"/images/create", `{"status":"` + a + `"}` + "\n", []string{a}},
 		{"/commit", `{"Id":"` + a + `"}` + "\n", []string{a}},
 		{"/commit", `{"message":"no"}` + "\n", nil},
@@ -74,7 +76,8 @@ func TestImageReader_RecordsIDs(t *testing.T) {
 func TestSniffer_RecordsBuiltImages(t *testing.T) {
 	t.Parallel()
 	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
-	told := "..\n\x15containerimage.digest\x12\x47" + a + ".\n\x1ccontainerimage.config.digest\x12\x47" + b + "\n\x15containerimage.digest\x12\x03abc"
+	told := "..\n\x15containerimage.digest\x12\x47" + a + ".\n\x1ccontainerimage.config.digest\x12\x47" + b +
+		"\n\x15containerimage.digest\x12\x03abc"
 	for _, step := range []int{1, 7, len(told)} {
 		var got []string
 		from := &pipe{}

@@ -139,7 +139,8 @@ func TestProxy_RewritesRequests(t *testing.T) {
 		{"GET", `/volumes?filters={"label":["a=b"]}`, "",
 			`GET /volumes?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%7D `},
 		{"GET", `/networks?filters={"label":{"a=b":true},"name":{"x":true}}`, "",
-			`GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
+			`GET /networks?filters=%7B%22label%22%3A%7B%22a%3Db%22%3Atrue%2C%22of%3Dme%22%3Atrue%7D` +
+				`%2C%22name%22%3A%7B%22x%22%3Atrue%7D%7D `},
 		{"POST", "/networks/create", `{"Name": "n", "labels": null}`, `POST /networks/create? ` +
 			`{"Labels":{"of":"me"},"Name":"n"}`},
 		{"POST", "/networks/create", "null", `POST /networks/create? {"Labels":{"of":"me"}}`},
@@ -148,24 +149,32 @@ func TestProxy_RewritesRequests(t *testing.T) {
 		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": "host", "PidMode": "host", "Memory": ` +
 			`9007199254740993, "CapAdd": null, "Devices": [], "MaskedPaths": null, "Privileged": false}}`,
 			`POST /containers/create? ` +
-				`{"HostConfig":{"CapAdd":null,"Devices":[],"MaskedPaths":null,"Memory":9007199254740993,"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `","Privileged":false},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+				`{"HostConfig":{"CapAdd":null,"Devices":[],"MaskedPaths":null,"Memory":9007199254740993,` +
+				`"NetworkMode":"container:` + self + `","PidMode":"container:` + self + `","Privileged":false},` +
+				`"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"NetworkMode": ` +
 			`"container:` + self[:12] + `", "SecurityOpt": ["no-new-privileges"]}}`,
 			`POST /containers/create? ` +
-				`{"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+				`{"HostConfig":{"NetworkMode":"container:` + self + `","SecurityOpt":["no-new-privileges"]},` +
+				`"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"VolumesFrom": ["` + self[:12] + `:ro", "mine"]}}`,
 			`POST /containers/create? ` +
-				`{"HostConfig":{"NetworkMode":"bridge","VolumesFrom":["` + self + `:ro","` + mine + `"]},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
+				`{"HostConfig":{"NetworkMode":"bridge",` +
+				`"VolumesFrom":["` + self + `:ro","` + mine + `"]},"Labels":{"of":"me"},` +
+				`"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
 		{"POST", "/containers/create", `{"HostConfig": {"Binds": ["/a:/x:ro", "mine:/y", "/b"], "Mounts": [{"Type": ` +
 			`"bind", "Source": "/c", "Target": "/z"}, {"Type": "tmpfs", "Target": "/t"}]}}`,
 			`POST /containers/create? ` +
-				`{"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c","Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}],"NetworkMode":"bridge"},"Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
+				`{"HostConfig":{"Binds":["/engine/a:/x:ro","mine:/y","/b"],"Mounts":[{"BindOptions":{},"Source":"/engine/c",` +
+				`"Target":"/z","Type":"bind"},{"Target":"/t","Type":"tmpfs"}],"NetworkMode":"bridge"},"Labels":{"of":"me"},` +
+				`"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}}}`},
 		{"POST", "/containers/mine/start", "", "POST /containers/" + mine + "/start? "},
 		{"POST", "/exec/" + mine + "/start", "{}", "POST /exec/" + mine + "/start? {}"},
 		{"POST", "/networks/mine/connect", `{"Container": "` + self[:12] + `"}`,
 			`POST /networks/` + mine + `/connect? {"Container":"` + self + `","EndpointConfig":{"NetworkID":"` + mine + `"}}`},
 		{"POST", `/build?labels={"a":"b"}&networkmode=host`, "tar",
-			`POST /build?forcerm=1&labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=container%3A` + self + ` tar`},
+			`POST /build?forcerm=1&labels=%7B%22a%22%3A%22b%22%2C%22of%22%3A%22me%22%7D&networkmode=` +
+				`container%3A` + self + ` tar`},
 		{"POST", "/images/create?fromSrc=-", "tar", `POST /images/create?changes=LABEL+%22of%22%3D%22me%22&fromSrc=- tar`},
 		{"POST", "/images/create?fromImage=x", "", `POST /images/create?fromImage=x `},
 		{"DELETE", "/images/mine", "", "DELETE /images/mine:latest? "},
@@ -176,7 +185,8 @@ func TestProxy_RewritesRequests(t *testing.T) {
 		{"POST", "/containers/create", `{"Hostname": "", "exposedports": {"80/tcp": {}}, "HostConfig": {"NetworkMode": ` +
 			`"host", "PortBindings": {"80/tcp": [{}]}}}`,
 			`POST /containers/create? ` +
-				`{"HostConfig":{"NetworkMode":"container:` + self + `"},"Hostname":"","Labels":{"of":"me"},"NetworkingConfig":{"EndpointsConfig":{}}}`},
+				`{"HostConfig":{"NetworkMode":"container:` + self + `"},"Hostname":"","Labels":{"of":"me"},` +
+				`"NetworkingConfig":{"EndpointsConfig":{}}}`},
 	} {
 		status, got := ask(t, newGate(t), test.method, test.path, test.body)
 		if diff := cmp.Diff(strings.TrimSpace(test.want), got); status != 200 || diff != "" {
@@ -272,7 +282,8 @@ func TestMetadataEndpoint_Blocked(t *testing.T) {
 	for body, want := range map[string]string{
 		`{}`: `"bridge":{"IPAMConfig":{"LinkLocalIPs":["169.254.169.254"]}}`,
 		`{"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig": {"mine": {"IPAMConfig": ` +
-			`{"IPv4Address": "1.2.3.4"}}}}}`: `"` + mine + `":{"IPAMConfig":{"IPv4Address":"1.2.3.4","LinkLocalIPs":["169.254.169.254"]}`,
+			`{"IPv4Address": "1.2.3.4"}}}}}`: `"` + mine + `":{"IPAMConfig":{"IPv4Address":"1.2.3.4",` +
+			`"LinkLocalIPs":["169.254.169.254"]}`,
 		`{"HostConfig": {"NetworkMode": "none"}}`: `"EndpointsConfig":{}`,
 	} {
 		if status, got := ask(t, g, "POST", "/containers/create", body); status != 200 || !strings.Contains(got, want) {

@@ -232,7 +232,7 @@ func (st *Store) describe(ctx context.Context, name string, s engine.Spec, got i
 // that the next spelling is tried or the image is pulled.
 type wrongPlatform struct {
 	name, has, wanted string
-	// what a pull is assumed to have stored; nil if the platform is certainly wrong
+	// the image that a pull is assumed to have stored; nil if the platform is certainly wrong
 	assumed *image.InspectResponse
 }
 

@@ -39,72 +39,27 @@ func abis() []abi {
 	case "amd64":
 		return []abi{
 			{
-				arch:        unix.AUDIT_ARCH_X86_64,
-				pointer:     8,
-				x32:         true,
-				connect:     42,
-				sendto:      44,
-				sendmsg:     46,
-				sendmmsg:    307,
-				socket:      41,
-				socketcall:  none,
-				addKey:      248,
-				requestKey:  249,
-				keyctl:      250,
-				ptrace:      101,
-				readMemory:  310,
-				writeMemory: 311,
+				arch: unix.AUDIT_ARCH_X86_64, pointer: 8, x32: true, connect: 42, sendto: 44, sendmsg: 46,
+				sendmmsg: 307, socket: 41, socketcall: none, addKey: 248, requestKey: 249, keyctl: 250,
+				ptrace: 101, readMemory: 310, writeMemory: 311,
 			},
 			{
-				arch:        unix.AUDIT_ARCH_I386,
-				pointer:     4,
-				connect:     362,
-				sendto:      369,
-				sendmsg:     370,
-				sendmmsg:    345,
-				socket:      359,
-				socketcall:  102,
-				addKey:      286,
-				requestKey:  287,
-				keyctl:      288,
-				ptrace:      26,
-				readMemory:  347,
-				writeMemory: 348,
+				arch: unix.AUDIT_ARCH_I386, pointer: 4, connect: 362, sendto: 369, sendmsg: 370,
+				sendmmsg: 345, socket: 359, socketcall: 102, addKey: 286, requestKey: 287, keyctl: 288,
+				ptrace: 26, readMemory: 347, writeMemory: 348,
 			},
 		}
 	case "arm64":
 		return []abi{
 			{
-				arch:        unix.AUDIT_ARCH_AARCH64,
-				pointer:     8,
-				connect:     203,
-				sendto:      206,
-				sendmsg:     211,
-				sendmmsg:    269,
-				socket:      198,
-				socketcall:  none,
-				addKey:      217,
-				requestKey:  218,
-				keyctl:      219,
-				ptrace:      117,
-				readMemory:  270,
-				writeMemory: 271,
+				arch: unix.AUDIT_ARCH_AARCH64, pointer: 8, connect: 203, sendto: 206, sendmsg: 211,
+				sendmmsg: 269, socket: 198, socketcall: none, addKey: 217, requestKey: 218, keyctl: 219,
+				ptrace: 117, readMemory: 270, writeMemory: 271,
 			},
 			{
-				arch:        unix.AUDIT_ARCH_ARM,
-				pointer:     4,
-				connect:     283,
-				sendto:      290,
-				sendmsg:     296,
-				sendmmsg:    374,
-				socket:      281,
-				socketcall:  102,
-				addKey:      309,
-				requestKey:  310,
-				keyctl:      311,
-				ptrace:      26,
-				readMemory:  376,
-				writeMemory: 377,
+				arch: unix.AUDIT_ARCH_ARM, pointer: 4, connect: 283, sendto: 290, sendmsg: 296,
+				sendmmsg: 374, socket: 281, socketcall: 102, addKey: 309, requestKey: 310, keyctl: 311,
+				ptrace: 26, readMemory: 376, writeMemory: 377,
 			},
 		}
 	}
@@ -119,7 +74,7 @@ type rule struct {
 }
 
 // condition is met by an argument that, after the mask, is one of the values, or with not,
-// is none of them.
+// differs from all of them.
 type condition struct {
 	argument int
 	mask     uint32
