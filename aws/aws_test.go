@@ -151,14 +151,14 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		refused bool
 		want    []string
 	}{
-		"access denied":   {func(s *awstest.Server) { s.Denied = all }, "dev", true, []string{"AccessDeniedException: " +
+		"access denied": {func(s *awstest.Server) { s.Denied = all }, "dev", true, []string{"AccessDeniedException: " +
 			"User: ", "\n    status code: 400, request id: 0000"}},
-		"too many":        {func(s *awstest.Server) { s.Throttled = map[string]int{"GetParameters": 99, "GetSecretValue": 99} }, "dev", true, []string{"ThrottlingException: Rate exceeded"}},
-		"no answer":       {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer", "took more than 300ms"}},
-		"nobody there":    {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false, []string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
+		"too many":     {func(s *awstest.Server) { s.Throttled = map[string]int{"GetParameters": 99, "GetSecretValue": 99} }, "dev", true, []string{"ThrottlingException: Rate exceeded"}},
+		"no answer":    {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer", "took more than 300ms"}},
+		"nobody there": {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false, []string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
 		"old credentials": {func(s *awstest.Server) { s.Expired = true }, "dev", false, []string{"the credentials of the " +
 			"profile dev cannot be used: ExpiredTokenException", "aws sso login --profile dev"}},
-		"no credentials":  {func(*awstest.Server) {}, "", false, []string{"no AWS credentials were found: neither in " +
+		"no credentials": {func(*awstest.Server) {}, "", false, []string{"no AWS credentials were found: neither in " +
 			"variables", "--profile"}},
 	}
 	for name, test := range tests {
