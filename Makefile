@@ -14,6 +14,10 @@ fuzztime ?= 5s
 # those in which several things happen at once have it.
 racing := ^TestRuns_|^TestStop_|^TestConformance_Host$$|^TestScripts_Running$$|^TestScripts_AWS$$|^TestScripts_S3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
 
+# Prints the results of tests and the reasons of skipped ones. Fails above the expected
+# number of skips: tests of other systems and of data that is not in the repository.
+testreport := go run ./internal/testreport
+
 # In CI a test that finds no engine fails; elsewhere it is skipped.
 ifdef CI
 export BUILDLOCAL_REQUIRE_ENGINE := 1
@@ -34,9 +38,9 @@ demo: setup ## from nothing to a build of examples/node
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
 	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw bin/browser
-	go test -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$)
-	go test -race -timeout 60m -count=1 -run '$(racing)' ./cmd
-	go test -timeout 60m -count=1 ./cmd
+	go test -json -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$) | $(testreport) -skips 20
+	go test -json -race -timeout 60m -count=1 -run '$(racing)' ./cmd | $(testreport)
+	go test -json -timeout 60m -count=1 ./cmd | $(testreport) -skips 4
 
 bin/versitygw: # an S3 server for the tests
 	GOBIN=$(CURDIR)/bin go install $(s3server)

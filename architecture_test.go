@@ -19,12 +19,13 @@ import (
 )
 
 const (
-	module   = "github.com/buildlocal/buildlocal"
-	contract = "engine/enginetest"       // the tests of every engine
-	bench    = "internal/bench"          // a program of its own, outside the layers
-	baseline = "internal/bench/baseline" // a program to compare with: only dependencies
-	inside   = "engine/sandbox/inside"
-	awstest  = "aws/awstest" // an AWS server for tests
+	module     = "github.com/buildlocal/buildlocal"
+	contract   = "engine/enginetest"       // the tests of every engine
+	bench      = "internal/bench"          // a program of its own, outside the layers
+	baseline   = "internal/bench/baseline" // a program to compare with: only dependencies
+	testreport = "internal/testreport"
+	inside     = "engine/sandbox/inside"
+	awstest    = "aws/awstest" // an AWS server for tests
 
 	dockerConn  = "engine/docker/conn"
 	dockerImage = "engine/docker/image"
@@ -50,7 +51,7 @@ var layers = map[string]int{
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
 	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/human": 0, "internal/overlay": 0,
 	"internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0, "internal/untar": 0,
-	baseline: 0,
+	baseline: 0, testreport: 0,
 }
 
 // importers names the packages that may import an external module. Test files may
@@ -109,6 +110,7 @@ var allowed = map[string]string{
 	"local uses crypto/rand.Text":           "makes what no build can guess",
 	"local uses crypto/rand.Int":            "makes what no build can guess",
 	"local uses crypto/rand.Reader":         "makes what no build can guess",
+	testreport:                              "a program of its own",
 	bench:                                   "a program of its own",
 	baseline:                                "a program of its own",
 	inside:                                  "a separate program in the same binary: it runs before main, and exits",

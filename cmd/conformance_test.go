@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd"
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	buildconsole "github.com/buildlocal/buildlocal/console"
@@ -316,8 +317,7 @@ func reported(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// leavings lists what the build left besides its log, with the text of small
-// files.
+// leavings lists the files of a build except its log, records and page, with their text.
 func leavings(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -331,7 +331,7 @@ func leavings(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if rel == "log.txt" || rel == "build.json" || rel == "artifacts.json" || rel == reports.SetName ||
+		if rel == builds.LogName || rel == builds.LogIndexName || rel == "build.json" || rel == "artifacts.json" || rel == reports.SetName ||
 			rel == buildconsole.PageName {
 			return nil
 		}
