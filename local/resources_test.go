@@ -15,13 +15,6 @@ import (
 	"github.com/buildlocal/buildlocal/internal/rundir"
 )
 
-func testHost(dir string) *Host {
-	return &Host{
-		TempDir: dir, UID: os.Getuid(), PID: os.Getpid(), Now: time.Now, LookupEnv: os.LookupEnv,
-		Warnf: func(string, ...any) {}, MFA: func() func() (string, error) { return nil },
-	}
-}
-
 func ignoreRemoved(string, string) {}
 
 // below returns all names below a directory.

@@ -6,11 +6,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/runner"
 )
+
+// testHost returns a host with its temporary files in dir.
+func testHost(dir string) *Host {
+	return &Host{
+		TempDir: dir, UID: os.Getuid(), PID: os.Getpid(), Now: time.Now, LookupEnv: os.LookupEnv,
+		Warnf: func(string, ...any) {}, MFA: func() func() (string, error) { return nil },
+	}
+}
 
 // recorder is a sink that keeps the events.
 type recorder struct{ events []runner.Event }

@@ -174,14 +174,6 @@ func (a commands) showChange(added []config.Claim, gone []string) {
 // maxAuthor is the number of characters of an author's name that are shown.
 const maxAuthor = 40
 
-// tilde shortens a path below the user's home directory.
-func (a commands) tilde(path string) string {
-	if below, inside := local.RelativeTo(a.Home, path); inside && a.Home != "" {
-		return "~/" + below
-	}
-	return path
-}
-
 // confirm asks on the terminal. Any answer except yes is a no.
 func (a commands) confirm(ctx context.Context, question string) error {
 	in, isTerminal := a.StdinTerminal()
