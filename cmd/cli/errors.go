@@ -119,7 +119,7 @@ func labelled(err error) string {
 func lowerFirst(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	second, _ := utf8.DecodeRuneInString(text[size:])
-	if !unicode.IsUpper(first) || !unicode.IsLower(second) {
+	if !unicode.IsUpper(first) || !unicode.IsLower(second) && second != ' ' {
 		return text
 	}
 	return string(unicode.ToLower(first)) + text[size:]
