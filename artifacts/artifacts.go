@@ -62,7 +62,8 @@ func (e Entry) Name() string {
 func Entries(files []tree.File, shown func(string) string) []Entry {
 	all := make([]Entry, 0, len(files))
 	for _, f := range files {
-		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: shown(f.Link)}
+		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()),
+			Link: shown(f.Link)}
 		if !utf8.ValidString(f.Path) {
 			e.Bytes = []byte(e.Path)
 			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")

@@ -296,7 +296,8 @@ func (t *target) inTheWay(next ledger) error {
 	for i := range found {
 		found[i] = diag.EscapeLine(found[i])
 	}
-	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
+	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or "+
+		"choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
 }
 
 // blocked returns the existing path that conflicts with a file to be put; "" for

@@ -22,7 +22,8 @@ type placed struct{ from, dest, book, home string }
 func place(t *testing.T, names ...string) placed {
 	t.Helper()
 	outer := t.TempDir()
-	p := placed{filepath.Join(outer, "from"), filepath.Join(outer, "work", "dest"), filepath.Join(outer, "state", "book.json"), filepath.Join(outer, "home")}
+	p := placed{filepath.Join(outer, "from"), filepath.Join(outer, "work", "dest"), filepath.Join(outer, "state",
+		"book.json"), filepath.Join(outer, "home")}
 	for _, name := range names {
 		file(t, filepath.Join(p.from, name), "artifact")
 	}
@@ -56,8 +57,10 @@ func preciousSum() string { return fmt.Sprintf("%x", sha256.Sum256([]byte("preci
 func TestPut_RefusesALedgerThatLeadsOut(t *testing.T) {
 	for _, path := range []string{"../../home/.bashrc", "/etc/passwd", "..", "a/../../../home/.bashrc"} {
 		p := place(t, "a")
-		file(t, p.book, fmt.Sprintf(`{"files":[{"path":%q,"sha256":%q}]}`, base64.StdEncoding.EncodeToString([]byte(path)), preciousSum()))
-		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil || !strings.Contains(err.Error(), "outside the directory") {
+		file(t, p.book, fmt.Sprintf(`{"files":[{"path":%q,"sha256":%q}]}`, base64.StdEncoding.EncodeToString([]byte(path)),
+			preciousSum()))
+		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil || !strings.Contains(err.Error(),
+			"outside the directory") {
 			t.Errorf("%s: %v", path, err)
 		}
 		p.intact(t)
@@ -71,7 +74,8 @@ func TestPut_RefusesALedgerThatLeadsOut(t *testing.T) {
 }
 
 func TestPut_WritesThroughNoLink(t *testing.T) {
-	for name, link := range map[string]string{"out of the directory": "../../home", "within the directory": "other", "to nothing": "../../home/new"} {
+	for name, link := range map[string]string{"out of the directory": "../../home", "within the directory": "other",
+		"to nothing": "../../home/new"} {
 		p := place(t, "sub/b.txt")
 		file(t, filepath.Join(p.dest, "other", "c"), "mine")
 		if err := os.Symlink(link, filepath.Join(p.dest, "sub")); err != nil {

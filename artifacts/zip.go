@@ -71,7 +71,10 @@ func noRoom(file string, root *os.Root, files []tree.File, err error) error {
 
 func pack(out io.Writer, root *os.Root, files []tree.File, each func(io.Reader) io.Reader) error {
 	w := zip.NewWriter(out)
-	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestSpeed) })
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(out,
+			flate.BestSpeed)
+	})
 	for _, f := range files {
 		if err := add(w, root, f, each); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)

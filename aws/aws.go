@@ -84,7 +84,9 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 	)
 	var none config.SharedConfigProfileNotExistError
 	if errors.As(err, &none) {
-		return nil, fmt.Errorf("there is no profile %s in the configuration of the AWS tools\nThey look into ~/.aws/config and ~/.aws/credentials, or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE lead (aws configure list-profiles)", o.Profile)
+		return nil, fmt.Errorf("there is no profile %s in the configuration of the AWS tools\nThey look into "+
+			"~/.aws/config and ~/.aws/credentials, or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE lead (aws "+
+			"configure list-profiles)", o.Profile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
@@ -145,7 +147,8 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
 		return fmt.Errorf("no valid SSO session%s\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
 	case errors.As(err, &process):
-		return fmt.Errorf("credential_process%s returned no credentials; run it by hand to see why (its output may contain secrets)", a.ofProfile())
+		return fmt.Errorf("credential_process%s returned no credentials; run it by hand to see why (its output may "+
+			"contain secrets)", a.ofProfile())
 	case errors.As(err, &answer):
 		text := answer.ErrorCode() + ": " + answer.ErrorMessage()
 		if errors.As(err, &response) {
@@ -157,14 +160,18 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("AWS does not answer: %s took more than %v, several times%s", cmp.Or(action, "a request for credentials"), a.o.Patience, unreachable)
+		return fmt.Errorf("AWS does not answer: %s took more than %v, several "+
+			"times%s", cmp.Or(action, "a request for credentials"), a.o.Patience, unreachable)
 	case errors.As(err, &request):
 		return fmt.Errorf("AWS cannot be reached: %w%s", request, unreachable)
 	}
 	if strings.Contains(err.Error(), "EC2 IMDS") { // the last place that is looked into
-		return fmt.Errorf("no AWS credentials were found: neither in variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) nor in a profile%s\nLog in (aws sso login, aws configure), or name another profile with --profile", a.named())
+		return fmt.Errorf("no AWS credentials were found: neither in variables (AWS_ACCESS_KEY_ID and "+
+			"AWS_SECRET_ACCESS_KEY) nor in a profile%s\nLog in (aws sso login, aws configure), or name another profile with "+
+			"--profile", a.named())
 	}
-	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile", prefix(action), shortened(err), a.profileFlag())
+	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a "+
+		"profile with --profile", prefix(action), shortened(err), a.profileFlag())
 }
 
 // unreachable is the way out where nothing answers.
@@ -173,7 +180,8 @@ const unreachable = "\nCheck the network, AWS_ENDPOINT_URL and HTTPS_PROXY"
 // ofCredentials reports whether an error's code is about who asks, not what for.
 func ofCredentials(code string) bool {
 	switch code {
-	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
+	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId",
+		"InvalidSignatureException",
 		"SignatureDoesNotMatch", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "UnauthorizedException":
 		return true
 	}

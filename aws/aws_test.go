@@ -34,7 +34,8 @@ func shell(t *testing.T, config string) *awstest.Server {
 		// The SDK does not take the one above for the services that give credentials to a profile.
 		"AWS_ENDPOINT_URL_STS": s.URL, "AWS_ENDPOINT_URL_SSO": s.URL, "AWS_ENDPOINT_URL_SSO_OIDC": s.URL,
 		"AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE":           filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(home, "credentials"),
+		"AWS_CONFIG_FILE":           filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(home,
+			"credentials"),
 	} {
 		t.Setenv(name, value)
 	}
@@ -76,7 +77,8 @@ func secret(ref string) secrets.Request {
 func TestParametersAreAskedForByTens(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters = map[string]string{"/app/list": "a,b,c", "/app/x:3": "third", "/app/x": "newest"}
-	needs := []secrets.Request{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"), parameter("arn:aws:ssm:us-east-1:123456789012:parameter/app/x"), parameter("/app/x"), parameter("/app/none")}
+	needs := []secrets.Request{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"),
+		parameter("arn:aws:ssm:us-east-1:123456789012:parameter/app/x"), parameter("/app/x"), parameter("/app/none")}
 	want := []string{"a,b,c", "third", "newest", "newest", "newest", ""}
 	for i := range 20 {
 		name := fmt.Sprintf("/many/%02d", i)
@@ -105,8 +107,9 @@ func TestParametersAreAskedForByTens(t *testing.T) {
 func TestSecretsAreAskedForOnceEach(t *testing.T) {
 	s := shell(t, plain)
 	s.Secrets = map[string]map[string]string{
-		"team/app": {"AWSCURRENT": `{"user":"admin","port":5432,"deep":{"a":[1]},"quoted":"a\"b"}`, "AWSPREVIOUS": "old", "0a1b": `{"user":"by id"}`},
-		"bytes":    {"AWSCURRENT": "x"},
+		"team/app": {"AWSCURRENT": `{"user":"admin","port":5432,"deep":{"a":[1]},"quoted":"a\"b"}`, "AWSPREVIOUS": "old",
+			"0a1b": `{"user":"by id"}`},
+		"bytes": {"AWSCURRENT": "x"},
 	}
 	s.Binary = map[string]bool{"bytes": true}
 	whole := s.Secrets["team/app"]["AWSCURRENT"]
@@ -153,9 +156,12 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}{
 		"access denied": {func(s *awstest.Server) { s.Denied = all }, "dev", true, []string{"AccessDeniedException: " +
 			"User: ", "\n    status code: 400, request id: 0000"}},
-		"too many":     {func(s *awstest.Server) { s.Throttled = map[string]int{"GetParameters": 99, "GetSecretValue": 99} }, "dev", true, []string{"ThrottlingException: Rate exceeded"}},
-		"no answer":    {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer", "took more than 300ms"}},
-		"nobody there": {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false, []string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
+		"too many": {func(s *awstest.Server) { s.Throttled = map[string]int{"GetParameters": 99, "GetSecretValue": 99} },
+			"dev", true, []string{"ThrottlingException: Rate exceeded"}},
+		"no answer": {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer",
+			"took more than 300ms"}},
+		"nobody there": {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false,
+			[]string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
 		"old credentials": {func(s *awstest.Server) { s.Expired = true }, "dev", false, []string{"the credentials of the " +
 			"profile dev cannot be used: ExpiredTokenException", "aws sso login --profile dev"}},
 		"no credentials": {func(*awstest.Server) {}, "", false, []string{"no AWS credentials were found: neither in " +
@@ -183,7 +189,8 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 func TestAnAnswerThatIsTooBusyForAMomentIsWaitedFor(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Throttled = map[string]string{"/a": "x"}, map[string]int{"GetParameters": 2}
-	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]; got.Value.Reveal() != "x" {
+	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(),
+		[]secrets.Request{parameter("/a")})[0]; got.Value.Reveal() != "x" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -203,7 +210,8 @@ func TestLookingUpEndsWithItsContext(t *testing.T) {
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(100*time.Millisecond, func() { cancel(stopped) })
-	if got := open(t, aws.Options{Profile: "dev"}).Lookup(ctx, []secrets.Request{parameter("/a")})[0]; !errors.Is(got.Err, stopped) {
+	if got := open(t, aws.Options{Profile: "dev"}).Lookup(ctx, []secrets.Request{parameter("/a")})[0]; !errors.Is(got.Err,
+		stopped) {
 		t.Errorf("got %v", got.Err)
 	}
 }
@@ -228,7 +236,8 @@ func TestARoleIsTakenOnAndItsKeysRenewed(t *testing.T) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	}
-	if r := s.Requests()[0]; r.AccessKey != "AKIADEV0000000000001" || !strings.Contains(r.Body, "RoleSessionName=build-7") {
+	if r := s.Requests()[0]; r.AccessKey != "AKIADEV0000000000001" || !strings.Contains(r.Body,
+		"RoleSessionName=build-7") {
 		t.Errorf("got %+v", r)
 	}
 	s.Change(func(s *awstest.Server) { s.Denied = map[string]bool{"AssumeRole": true} })
@@ -291,7 +300,8 @@ sso_region = us-east-1
 	check("sso", "", "aws sso login --profile sso", nil)
 	cache("revoked", "2100-01-01T00:00:00Z", "good")
 	check("sso", "", "aws sso login --profile sso", nil)
-	if _, err := aws.Open(t.Context(), aws.Options{Profile: "none"}); err == nil || !strings.Contains(err.Error(), "there is no profile none") {
+	if _, err := aws.Open(t.Context(), aws.Options{Profile: "none"}); err == nil || !strings.Contains(err.Error(),
+		"there is no profile none") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -66,10 +66,12 @@ func TestOpen_RefusesWhatBuildlocalDidNotMake(t *testing.T) {
 		"builds":        func(dir string) error { return os.MkdirAll(filepath.Join(dir, "builds/2000-release"), 0o755) },
 		"a linked part": func(dir string) error { return os.Symlink("../photos", filepath.Join(dir, "builds")) },
 		"a forged mark": func(dir string) error {
-			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1,"inode":1}`), 0o644), os.Mkdir(filepath.Join(dir, "builds"), 0o755))
+			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1,"inode":1}`), 0o644),
+				os.Mkdir(filepath.Join(dir, "builds"), 0o755))
 		},
 		"a mark without an inode": func(dir string) error {
-			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1}`), 0o644), os.Mkdir(filepath.Join(dir, "builds"), 0o755))
+			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1}`), 0o644),
+				os.Mkdir(filepath.Join(dir, "builds"), 0o755))
 		},
 	} {
 		dir := filepath.Join(outer, strings.ReplaceAll(name, " ", "-"))
@@ -98,7 +100,8 @@ func TestOpen_RefusesLinksInItsOwnDirectory(t *testing.T) {
 		},
 		"the mark": func(dir, elsewhere string) error {
 			mark := filepath.Join(dir, ".made-by-buildlocal")
-			return errors.Join(os.Rename(mark, filepath.Join(elsewhere, "mark")), os.Symlink(filepath.Join(elsewhere, "mark"), mark))
+			return errors.Join(os.Rename(mark, filepath.Join(elsewhere, "mark")), os.Symlink(filepath.Join(elsewhere, "mark"),
+				mark))
 		},
 	} {
 		dir := filepath.Join(t.TempDir(), "out")
@@ -135,7 +138,8 @@ func TestOpen_AdoptsACopyThatSomebodyVouchesFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	vouched := builds.Options{Dir: second, Vouch: func(string) bool { return true }}
-	if _, err := builds.Open(builds.Options{Dir: second, Vouch: func(string) bool { return false }}); !errors.Is(err, builds.ErrNotOurs) {
+	if _, err := builds.Open(builds.Options{Dir: second, Vouch: func(string) bool { return false }}); !errors.Is(err,
+		builds.ErrNotOurs) {
 		t.Errorf("a copy: %v; want ErrNotOurs", err)
 	}
 	s, err := builds.Open(vouched)
@@ -163,7 +167,8 @@ func TestPrune_RemovesOnlyBuilds(t *testing.T) {
 	for range 3 {
 		finish(t, create(t, s))
 	}
-	precious := []string{"builds/2000-release/f", "builds/7-01234567/f", "builds/8-0123456g/build.json", "builds/mine/f", "builds/9-89abcdef/build.json", "numbers/12/f", "notes"}
+	precious := []string{"builds/2000-release/f", "builds/7-01234567/f", "builds/8-0123456g/build.json", "builds/mine/f",
+		"builds/9-89abcdef/build.json", "numbers/12/f", "notes"}
 	for _, name := range precious {
 		write(t, filepath.Join(dir, name), `{"id":"x","buildNumber":1}`)
 	}

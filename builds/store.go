@@ -95,7 +95,8 @@ func (s *Store) check() error {
 		return err
 	}
 	if s.foreign(root, entries) {
-		return fmt.Errorf("%s has files and is %w; it may have come with the source, or was copied", s.options.Dir, ErrNotOurs)
+		return fmt.Errorf("%s has files and is %w; it may have come with the source, or was "+
+			"copied", s.options.Dir, ErrNotOurs)
 	}
 	for _, name := range []string{buildsName, numbersName} {
 		info, err := root.Lstat(name)
@@ -106,7 +107,8 @@ func (s *Store) check() error {
 	if target, err := root.Readlink(latestName); err == nil && !isBuildLink(target) {
 		return fmt.Errorf("%s leads to %s: %w", filepath.Join(s.options.Dir, latestName), target, ErrNotOurs)
 	} else if info, lstat := root.Lstat(latestName); err != nil && lstat == nil {
-		return fmt.Errorf("%s is not a link (%s): %w", filepath.Join(s.options.Dir, latestName), info.Mode().Type(), ErrNotOurs)
+		return fmt.Errorf("%s is not a link (%s): %w", filepath.Join(s.options.Dir, latestName), info.Mode().Type(),
+			ErrNotOurs)
 	}
 	return nil
 }
@@ -144,7 +146,8 @@ func isBuild(name string) bool { return Number(name) > 0 }
 func Number(name string) int {
 	const maxDigits, idLength = 9, 8
 	number, id, _ := strings.Cut(name, "-")
-	if len(number) > maxDigits || len(id) != idLength || strings.Trim(number, "0123456789") != "" || strings.Trim(id, "0123456789abcdef") != "" {
+	if len(number) > maxDigits || len(id) != idLength || strings.Trim(number, "0123456789") != "" || strings.Trim(id,
+		"0123456789abcdef") != "" {
 		return 0
 	}
 	n, _ := strconv.Atoi(number)

@@ -76,7 +76,8 @@ func TestNoSizesAreShownOfAPullThatHasNone(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{Terminal: true})
-	text.Notify(runner.Event{Kind: runner.Pulled, Pull: runner.Pull{Image: "tar:a.tar", Layer: "one", Status: "Extracting"}})
+	text.Notify(runner.Event{Kind: runner.Pulled, Pull: runner.Pull{Image: "tar:a.tar", Layer: "one",
+		Status: "Extracting"}})
 	const want = "  unpacking\n  one           Extracting\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("got\n%swant at its end\n%s", b.String(), want)

@@ -53,7 +53,8 @@ func (t *Text) failures(set *reports.Set) {
 
 // changeWords are the changes as a person says them.
 var changeWords = map[reports.Change]string{
-	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed", reports.Flaky: "flaky",
+	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed",
+	reports.Flaky: "flaky",
 }
 
 func (t *Text) failure(c reports.Case, whole bool) {
@@ -184,7 +185,8 @@ func (t *Text) groups(set *reports.Set) {
 			lines = append(lines, t.slowestTests(r)...)
 		}
 		if r.Truncated {
-			lines = append(lines, formatted("%d of %d test cases kept, as in CodeBuild; --full-reports keeps all", len(r.Cases), r.Tests.Total))
+			lines = append(lines, formatted("%d of %d test cases kept, as in CodeBuild; --full-reports "+
+				"keeps all", len(r.Cases), r.Tests.Total))
 		}
 		for _, p := range r.Problems {
 			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+formatted(" %s", diag.EscapeLine(p.Error())))
@@ -230,7 +232,8 @@ func (t *Text) tests(s *reports.TestSummary) styled {
 		status     reports.CaseStatus
 		one, other string
 	}{
-		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"}, {reports.CaseError, "error", "errors"},
+		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"}, {reports.CaseError, "error",
+			"errors"},
 		{reports.CaseSkipped, "skipped", "skipped"}, {reports.CaseUnknown, "unknown", "unknown"},
 	} {
 		n := s.Counts[p.status]

@@ -20,7 +20,8 @@ func TestWriteProblems_SARIFIsReadByALibrary(t *testing.T) {
 		{Name: "unlisted", Severity: diag.Lint, Message: "of the whole file"},
 	}
 	r := console.Report{
-		Tool: "1.2.3", Checks: []diag.Check{{Name: "other", Severity: diag.Error}, {Name: "typo", Severity: diag.Warning, Summary: "A typo."}},
+		Tool: "1.2.3", Checks: []diag.Check{{Name: "other", Severity: diag.Error}, {Name: "typo", Severity: diag.Warning,
+			Summary: "A typo."}},
 		Files: []console.Checked{{File: "/src/a.yml", Problems: problems}},
 	}
 	var b bytes.Buffer
@@ -41,7 +42,8 @@ func TestWriteProblems_SARIFIsReadByALibrary(t *testing.T) {
 		*first.RuleID, first.RuleIndex, first.Level, *first.Message.Text,
 		*place.ArtifactLocation.URI, *place.Region.StartLine, *place.Region.StartColumn, *place.Region.EndColumn,
 		*first.Fixes[0].Description.Text, *replacement.DeletedRegion.EndColumn, *replacement.InsertedContent.Text,
-		whole.Level, *whole.Locations[0].PhysicalLocation.ArtifactLocation.URI, whole.Locations[0].PhysicalLocation.Region == nil,
+		whole.Level, *whole.Locations[0].PhysicalLocation.ArtifactLocation.URI,
+		whole.Locations[0].PhysicalLocation.Region == nil,
 	}
 	want := []any{
 		"1.2.3", "typo", "A typo.", "warning",

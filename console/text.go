@@ -102,7 +102,8 @@ func (t *Text) began(p *runner.Plan) {
 	if p.StandIn != "" && p.Place == "" {
 		place += " (using local substitute " + p.StandIn + ")"
 	}
-	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), place)
+	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number),
+		place)
 }
 
 // copying shows how far a copy is, such as "copying artifacts: 1.2GB of 3.2GB, 1204 of
@@ -115,13 +116,15 @@ func (t *Text) copying(c runner.Copy) {
 	if c.AllFiles > 0 {
 		ofBytes, ofFiles = " of "+Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
 	}
-	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, Bytes(c.Bytes), ofBytes, c.Files, ofFiles))
+	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, Bytes(c.Bytes), ofBytes, c.Files,
+		ofFiles))
 }
 
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }
 
 func (t *Text) said(e runner.Event) {
-	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text, "Skipping ") || strings.HasPrefix(e.Text, "Found possible")
+	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text,
+		"Skipping ") || strings.HasPrefix(e.Text, "Found possible")
 	if t.o.Verbose || selecting && !t.o.Quiet {
 		t.line("%s", t.styles.faint.Sprint(e.Text))
 	}

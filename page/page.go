@@ -62,7 +62,8 @@ func Write(w io.Writer, b Build) error {
 	sum := sha256.Sum256(script)
 	h := head{
 		Title: b.Title, Style: style,
-		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; " +
+			"script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		Groups: groups(b.Reports),
 	}
 	if b.Record != nil {
@@ -131,7 +132,8 @@ func (h *head) about(r *runner.Record) {
 			continue
 		}
 		took := p.End.Sub(p.Start)
-		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), runner.Shortly(took), percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), runner.Shortly(took),
+			percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
 		if p.Status != runner.Succeeded && h.Refused == "" {
 			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")
 		}

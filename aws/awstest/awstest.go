@@ -169,8 +169,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
 		s.Throttled[q.Operation]--
 		err = &fault{400, "ThrottlingException", "Rate exceeded"}
 	case s.Denied[q.Operation]:
-		service := map[string]string{"GetParameters": "ssm", "GetSecretValue": "secretsmanager", "AssumeRole": "sts"}[q.Operation]
-		err = &fault{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:iam::%s:user/someone is not authorized to perform: %s:%s on resource: arn:aws:%s:us-east-1:%s:some/thing", Account, service, q.Operation, service, Account)}
+		service := map[string]string{"GetParameters": "ssm", "GetSecretValue": "secretsmanager",
+			"AssumeRole": "sts"}[q.Operation]
+		err = &fault{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:iam::%s:user/someone is not authorized to "+
+			"perform: %s:%s on resource: arn:aws:%s:us-east-1:%s:some/thing", Account, service, q.Operation, service, Account)}
 	}
 	switch q.Operation {
 	case "GetParameters":

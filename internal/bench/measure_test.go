@@ -55,7 +55,8 @@ func TestAnArmMayCleanUpWhenTheRunIsStopped(t *testing.T) {
 func TestOutputKeepsOnlyItsEnd(t *testing.T) {
 	t.Parallel()
 	var o output
-	for _, text := range []string{strings.Repeat("a line\n", 2*tailSize), "b\n", strings.Repeat("c", tailSize-4), "\nd\n"} {
+	for _, text := range []string{strings.Repeat("a line\n", 2*tailSize), "b\n", strings.Repeat("c", tailSize-4),
+		"\nd\n"} {
 		if n, err := o.Write([]byte(text)); n != len(text) || err != nil {
 			t.Fatalf("Write = %d, %v", n, err)
 		}
