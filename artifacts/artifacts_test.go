@@ -18,7 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestAnArtifactIsPlacedAsDocumented(t *testing.T) {
+func TestPlace_Key(t *testing.T) {
 	t.Parallel()
 	for want, p := range map[string]artifacts.Place{
 		"MyArtifacts/id/MyArtifact.zip": {Path: "MyArtifacts", BuildID: "id", Name: "MyArtifact.zip", Zip: true},
@@ -74,7 +74,7 @@ func read(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
+func TestZip_IsReproducible(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"b/run": "#!/bin/sh\n", "a": strings.Repeat("x", 1<<20), "link": "->b/run", "ünï": "",
@@ -129,7 +129,7 @@ func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
 	}
 }
 
-func TestAnArchiveThatCannotBeWrittenIsNotLeft(t *testing.T) {
+func TestZip_FailureLeavesNoFile(t *testing.T) {
 	t.Parallel()
 	dir, to := t.TempDir(), t.TempDir()
 	err := artifacts.Zip(filepath.Join(to, "x.zip"), dir, []tree.File{{Path: "gone"}}, nil)
@@ -138,7 +138,7 @@ func TestAnArchiveThatCannotBeWrittenIsNotLeft(t *testing.T) {
 	}
 }
 
-func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
+func TestPut_ReplacesOnlyItsFiles(t *testing.T) {
 	t.Parallel()
 	dest, book := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "books", "1.json")
 	put := func(files map[string]string) error {
@@ -189,7 +189,7 @@ func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
 	}
 }
 
-func TestPutTakesASingleFileToo(t *testing.T) {
+func TestPut_SingleFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"x.zip": "archive"})
@@ -202,7 +202,7 @@ func TestPutTakesASingleFileToo(t *testing.T) {
 	}
 }
 
-func TestBuildsAreCompared(t *testing.T) {
+func TestDiff_ByPath(t *testing.T) {
 	t.Parallel()
 	e := func(path, hash, mode string) artifacts.Entry {
 		return artifacts.Entry{Path: path, SHA256: hash, Mode: mode}
@@ -220,7 +220,7 @@ func TestBuildsAreCompared(t *testing.T) {
 	}
 }
 
-func TestAManifestIsReadAsItWasWritten(t *testing.T) {
+func TestManifest_RoundTrip(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if m, err := artifacts.Read(dir); err != nil || len(m.Artifacts) > 0 {
@@ -248,9 +248,9 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// TestPutGoesOnWhereItWasKilled: what is there then is partly of the run before, partly
+// TestPut_ContinuesAfterKill: what is there then is partly of the run before, partly
 // of the one that was killed, and both are known.
-func TestPutGoesOnWhereItWasKilled(t *testing.T) {
+func TestPut_ContinuesAfterKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	dest, book := filepath.Join(dir, "out"), filepath.Join(dir, "book")

@@ -15,7 +15,7 @@ import (
 )
 
 // A pipe that was opened would end this test at its time limit.
-func TestRead_RefusesWhatIsNotRegular(t *testing.T) {
+func TestRead_RefusesIrregularFiles(t *testing.T) {
 	t.Parallel()
 	for kind, put := range map[string]func(name string) error{
 		"pipe":      func(name string) error { return syscall.Mkfifo(name, 0o600) },

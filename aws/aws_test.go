@@ -74,7 +74,7 @@ func secret(ref string) secrets.Request {
 	return secrets.Request{Name: "V", Kind: secrets.SecretsManager, Ref: ref}
 }
 
-func TestParametersAreAskedForByTens(t *testing.T) {
+func TestLookup_BatchesParametersByTen(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters = map[string]string{"/app/list": "a,b,c", "/app/x:3": "third", "/app/x": "newest"}
 	needs := []secrets.Request{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"),
@@ -104,7 +104,7 @@ func TestParametersAreAskedForByTens(t *testing.T) {
 	}
 }
 
-func TestSecretsAreAskedForOnceEach(t *testing.T) {
+func TestLookup_RequestsEachSecretOnce(t *testing.T) {
 	s := shell(t, plain)
 	s.Secrets = map[string]map[string]string{
 		"team/app": {"AWSCURRENT": `{"user":"admin","port":5432,"deep":{"a":[1]},"quoted":"a\"b"}`, "AWSPREVIOUS": "old",
@@ -144,9 +144,9 @@ func TestSecretsAreAskedForOnceEach(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongIsTold: each way in which AWS does not give a value has its
+// TestLookup_ErrorMessages: each way in which AWS does not give a value has its
 // message, and none hangs.
-func TestWhatIsWrongIsTold(t *testing.T) {
+func TestLookup_ErrorMessages(t *testing.T) {
 	all := map[string]bool{"GetParameters": true, "GetSecretValue": true}
 	tests := map[string]struct {
 		change  func(*awstest.Server)
@@ -186,7 +186,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsTooBusyForAMomentIsWaitedFor(t *testing.T) {
+func TestLookup_RetriesThrottledRequests(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Throttled = map[string]string{"/a": "x"}, map[string]int{"GetParameters": 2}
 	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(),
@@ -195,7 +195,7 @@ func TestAnAnswerThatIsTooBusyForAMomentIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAnAnswerWithoutANameIsNotTakenForAnEmptyValue(t *testing.T) {
+func TestLookup_ResponseWithoutNameIsError(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Forgotten = map[string]string{"/a": "x"}, map[string]bool{"/a": true}
 	got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]
@@ -204,7 +204,7 @@ func TestAnAnswerWithoutANameIsNotTakenForAnEmptyValue(t *testing.T) {
 	}
 }
 
-func TestLookingUpEndsWithItsContext(t *testing.T) {
+func TestLookup_EndsWithContext(t *testing.T) {
 	s := shell(t, plain)
 	s.Silent = map[string]bool{"GetParameters": true}
 	stopped := errors.New("stopped")
@@ -216,7 +216,7 @@ func TestLookingUpEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestARoleIsTakenOnAndItsKeysRenewed(t *testing.T) {
+func TestKeys_AssumedRoleIsRenewed(t *testing.T) {
 	s := shell(t, plain)
 	s.Lifetime = 5 * time.Minute // less than what is given out is valid for
 	a := open(t, aws.Options{Profile: "dev", AssumeRole: "arn:aws:iam::123456789012:role/service", Session: "build-7"})
@@ -247,7 +247,7 @@ func TestARoleIsTakenOnAndItsKeysRenewed(t *testing.T) {
 	}
 }
 
-func TestProfilesOfEverySortAreUnderstood(t *testing.T) {
+func TestOpen_KindsOfProfiles(t *testing.T) {
 	s := shell(t, plain+`
 [profile role]
 role_arn = arn:aws:iam::123456789012:role/of-profile

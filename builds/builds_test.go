@@ -58,7 +58,7 @@ func names(s *builds.Store) string {
 	return strings.Join(all, " ")
 }
 
-func TestOpen_RefusesWhatBuildlocalDidNotMake(t *testing.T) {
+func TestOpen_RefusesForeignDirectory(t *testing.T) {
 	outer := t.TempDir()
 	write(t, filepath.Join(outer, "photos/2019-05-italy/picture"), "x")
 	for name, make := range map[string]func(dir string) error{
@@ -115,7 +115,7 @@ func TestOpen_RefusesLinksInItsOwnDirectory(t *testing.T) {
 	}
 }
 
-func TestOpen_FollowsALinkOnlyIfItWasNamed(t *testing.T) {
+func TestOpen_FollowsOnlyNamedLinks(t *testing.T) {
 	outer := t.TempDir()
 	link := filepath.Join(outer, "link")
 	if err := errors.Join(os.Mkdir(filepath.Join(outer, "real"), 0o755), os.Symlink("real", link)); err != nil {
@@ -130,7 +130,7 @@ func TestOpen_FollowsALinkOnlyIfItWasNamed(t *testing.T) {
 	}
 }
 
-func TestOpen_AdoptsACopyThatSomebodyVouchesFor(t *testing.T) {
+func TestOpen_AdoptsConfirmedCopy(t *testing.T) {
 	outer := t.TempDir()
 	first, second := filepath.Join(outer, "first"), filepath.Join(outer, "second")
 	finish(t, create(t, open(t, first)))
@@ -193,7 +193,7 @@ func TestPrune_RemovesOnlyBuilds(t *testing.T) {
 	}
 }
 
-func TestPrune_KeepsABuildThatRuns(t *testing.T) {
+func TestPrune_KeepsRunningBuild(t *testing.T) {
 	dir, alive := filepath.Join(t.TempDir(), "out"), true
 	s, err := builds.Open(builds.Options{Dir: dir, Alive: func(run string) bool { return alive && run == "run" }})
 	if err != nil {
@@ -209,7 +209,7 @@ func TestPrune_KeepsABuildThatRuns(t *testing.T) {
 	}
 }
 
-func TestNumbers_IgnoreWhatIsNotOurs(t *testing.T) {
+func TestNumbers_IgnoreForeignEntries(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	s := open(t, dir)
 	create(t, s)
@@ -230,7 +230,7 @@ func TestNumbers_IgnoreWhatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestCreate_ManyAtOnceGetNumbersOfTheirOwn(t *testing.T) {
+func TestCreate_ConcurrentNumbersAreUnique(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	const many = 8
 	var wait sync.WaitGroup

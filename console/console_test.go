@@ -115,7 +115,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func TestABuildIsShownToAPerson(t *testing.T) {
+func TestText_Build(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]console.Options{
 		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true}, "terminal.txt": {Color: true,
@@ -137,7 +137,7 @@ func TestABuildIsShownToAPerson(t *testing.T) {
 	}
 }
 
-func TestTheServicesLogIsWrittenLineForLine(t *testing.T) {
+func TestService_Log(t *testing.T) {
 	t.Parallel()
 	var b, file bytes.Buffer
 	s, f := console.NewService(&b), console.NewServiceFile(&file)
@@ -187,7 +187,7 @@ func TestService_IndexIgnoresOutput(t *testing.T) {
 	}
 }
 
-func TestEveryEventIsALineOfJSON(t *testing.T) {
+func TestJSON_OneLinePerEvent(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	j := console.NewJSON(&b)
@@ -218,7 +218,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
-func TestAWriterThatFailsIsTold(t *testing.T) {
+func TestViewers_ReturnWriteErrors(t *testing.T) {
 	t.Parallel()
 	text, service, events := console.NewText(full{}, console.Options{}), console.NewService(full{}),
 		console.NewJSON(full{})

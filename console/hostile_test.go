@@ -104,7 +104,7 @@ func control(text string, allowed *regexp.Regexp) string {
 	return "a byte that is not UTF-8"
 }
 
-func TestViewers_PrintNoControlCharacterOfAnyValue(t *testing.T) {
+func TestViewers_EscapeControlCharacters(t *testing.T) {
 	for _, o := range []console.Options{{}, {Verbose: true}, {Quiet: true}, {Color: true, Terminal: true, Links: true,
 		Verbose: true}} {
 		o.Dir, o.Source, o.SourceDir = hostile, hostile, "/"+hostile
@@ -132,7 +132,7 @@ func TestViewers_PrintNoControlCharacterOfAnyValue(t *testing.T) {
 	}
 }
 
-func TestWriteProblems_PrintsNoControlCharacterOfAnyValue(t *testing.T) {
+func TestWriteProblems_EscapesControlCharacters(t *testing.T) {
 	var r console.Report
 	fill(reflect.ValueOf(&r).Elem(), 0)
 	for i := range r.Files {

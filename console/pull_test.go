@@ -30,7 +30,7 @@ func pulls() []runner.Event {
 	return all
 }
 
-func TestAPullIsToldNowAndThenWhereThereIsNoTerminal(t *testing.T) {
+func TestPullProgress_ThrottledWithoutTTY(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{})
@@ -44,7 +44,7 @@ func TestAPullIsToldNowAndThenWhereThereIsNoTerminal(t *testing.T) {
 	}
 }
 
-func TestAPullIsDrawnByLayerOnATerminal(t *testing.T) {
+func TestPullProgress_LayersOnTTY(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{Terminal: true})
@@ -72,7 +72,7 @@ func TestAPullIsDrawnByLayerOnATerminal(t *testing.T) {
 	}
 }
 
-func TestNoSizesAreShownOfAPullThatHasNone(t *testing.T) {
+func TestPullProgress_WithoutSizes(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{Terminal: true})

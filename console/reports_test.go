@@ -43,7 +43,7 @@ func someReports() *reports.Set {
 	}}
 }
 
-func TestOfManyFailedTestsAllAreNamed(t *testing.T) {
+func TestReports_NamesAllFailedTests(t *testing.T) {
 	t.Parallel()
 	set := &reports.Set{Reports: []*reports.Report{{Group: "g", Files: []string{"a.xml"}, Type: reports.Test,
 		Tests: &reports.TestSummary{Total: 300, Counts: map[reports.CaseStatus]int{reports.CaseFailed: 300}}}}}

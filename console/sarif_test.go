@@ -11,9 +11,9 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// TestWriteProblems_SARIFIsReadByALibrary compares a report with what a library for the
+// TestWriteProblems_SARIFIsValid compares a report with what a library for the
 // whole format finds in it.
-func TestWriteProblems_SARIFIsReadByALibrary(t *testing.T) {
+func TestWriteProblems_SARIFIsValid(t *testing.T) {
 	fix := &diag.Fix{Title: "write b", Edits: []diag.Edit{{Line: 3, Column: 5, Old: "ä", Text: "b"}}}
 	problems := diag.List{
 		{Name: "typo", Severity: diag.Warning, File: "a b.yml", Line: 3, Column: 5, Width: 2, Message: "not ä <b>", Fix: fix},

@@ -133,9 +133,9 @@ func write(t *testing.T, name string, b page.Build) string {
 	return file
 }
 
-// TestThePageWorksInABrowser drives headless Chromium through testdata/page.js, which
+// TestPage_InBrowser drives headless Chromium through testdata/page.js, which
 // says what it expects.
-func TestThePageWorksInABrowser(t *testing.T) {
+func TestPage_InBrowser(t *testing.T) {
 	needBrowser(t)
 	var log strings.Builder
 	log.WriteString("[Container] 2026/07/04 15:00:00.000000 Running command seq\n")
@@ -199,7 +199,7 @@ func needBrowser(t *testing.T) {
 	}
 }
 
-func TestAPageHoldsNoTextThatHTMLKnows(t *testing.T) {
+func TestPage_DataHasNoMarkup(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(write(t, "report.html", build(smallLog, 10)))
 	if err != nil {
