@@ -1,5 +1,6 @@
-// Package artifacts knows what a build left: its manifest, its archive, its name in a
-// bucket, and how it differs from what another build left.
+// Package artifacts handles the artifacts of a build: the manifest that lists them, the
+// archive, the object key in the bucket, copies for the user, and the differences between
+// two builds. It does not select the files; the runner does.
 package artifacts
 
 import (

@@ -1,5 +1,5 @@
-// Package aws reaches the user's AWS account: credentials as all AWS tools find
-// them, Parameter Store and Secrets Manager.
+// Package aws accesses the user's AWS account: credentials, found as the AWS CLI finds
+// them, values of Parameter Store and Secrets Manager, and caches in S3.
 package aws
 
 import (
@@ -28,17 +28,17 @@ import (
 
 // Options choose an account.
 type Options struct {
-	Profile    string // of ~/.aws/config; empty for what AWS_PROFILE says, or the default
-	Region     string // empty for what the configuration says, or us-east-1
-	AssumeRole string // ARN of a role to take on; empty for none
+	Profile    string // in ~/.aws/config; if empty, AWS_PROFILE or the default
+	Region     string // if empty, the configured region or us-east-1
+	AssumeRole string // ARN of a role to assume; may be empty
 	Session    string // names the session of AssumeRole, in the account's logs
-	// MFA asks a person for the code of a device. Nil where there is nobody.
+	// MFA prompts for the code of an MFA device. It is nil if there is no terminal.
 	MFA func() (string, error)
 	// Patience is how long one request may take; 0 for five seconds.
 	Patience time.Duration
 }
 
-// Account is what is reached with one identity.
+// Account is an AWS account with one identity.
 type Account struct {
 	config sdk.Config
 	o      Options
@@ -130,9 +130,9 @@ func (a *Account) Keys(ctx context.Context) (Keys, error) {
 	return k, nil
 }
 
-// explain says what an error of the SDK means to a person. What the service says is
-// told in its words, and wraps secrets.ErrRefused unless it is about the
-// credentials themselves.
+// explain turns an error of the SDK into a message with a hint. Errors of the service keep
+// its wording, and wrap secrets.ErrRefused unless the credentials themselves are invalid:
+// CodeBuild shows those messages in the log.
 func (a *Account) explain(ctx context.Context, action string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -174,10 +174,11 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 		"profile with --profile", prefix(action), shortened(err), a.profileFlag())
 }
 
-// unreachable is the way out where nothing answers.
+// unreachable is the hint if AWS does not respond.
 const unreachable = "\nCheck the network, AWS_ENDPOINT_URL and HTTPS_PROXY"
 
-// ofCredentials reports whether an error's code is about who asks, not what for.
+// ofCredentials reports whether an error code means that the credentials are invalid, rather than
+// that the request is not allowed.
 func ofCredentials(code string) bool {
 	switch code {
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId",

@@ -18,7 +18,7 @@ import (
 )
 
 // shell makes the environment that of a shell with the given configuration of the
-// AWS tools, against a server that stands for AWS.
+// AWS tools, against a fake AWS server.
 func shell(t *testing.T, config string) *awstest.Server {
 	t.Helper()
 	s := awstest.New(t)

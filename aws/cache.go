@@ -127,8 +127,8 @@ func (c *bucketCache) head(ctx context.Context, object string) (*cache.Entry, er
 	return e, nil
 }
 
-// isMissing reports that there is no such object. Without the right to list a bucket
-// S3 says that it is forbidden (documented); that is told as what it is.
+// isMissing reports whether the object does not exist. Without permission to list the
+// bucket, S3 answers 403 instead (documented); that error is returned unchanged.
 func isMissing(err error) bool {
 	var answer smithy.APIError
 	return errors.As(err, &answer) && (answer.ErrorCode() == "NotFound" || answer.ErrorCode() == "NoSuchKey")

@@ -113,9 +113,9 @@ func (s *Store) check() error {
 	return nil
 }
 
-// foreign reports whether a directory is not empty, and not ours. What the user may
-// put there before the first build does not count, and neither does the mark that
-// another build is writing.
+// foreign reports whether a directory has files that buildlocal did not create. Files
+// that the user may add before the first build do not count, and neither does the
+// marker that a concurrent build is writing.
 func (s *Store) foreign(root *os.Root, entries []fs.DirEntry) bool {
 	others := slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		name := e.Name()
@@ -161,8 +161,8 @@ type Build struct {
 	Path   string // absolute
 }
 
-// All returns the builds, the newest first. A link, or anything else that is not a
-// directory, is none.
+// All returns the builds, the newest first. Links and other
+// entries that are not directories are skipped.
 func (s *Store) All() []Build {
 	entries, _ := os.ReadDir(filepath.Join(s.dir, buildsName))
 	var all []Build

@@ -242,7 +242,7 @@ func writeGitHub(w io.Writer, r Report) error {
 	return nil
 }
 
-// testName tells the problems of a file apart.
+// testName returns a name that identifies a problem in its file.
 func testName(p diag.Problem) string {
 	if p.Line == 0 {
 		return first(p.Name, "buildspec")

@@ -100,9 +100,9 @@ var stackLine = sync.OnceValue(func() *regexp.Regexp {
 // lookedAt is how many lines of a message are looked at for what a person reads.
 const lookedAt = 200
 
-// told are the lines of a message that a person reads: pytest marks them with an E, and
-// elsewhere they are those before the stack. The first one of Go's says nothing.
-func told(message string) []string {
+// relevantLines returns the lines of a message that explain a failure: pytest marks them
+// with an E; in other formats they precede the stack trace. Go's first line is generic.
+func relevantLines(message string) []string {
 	var lines, marked []string
 	seen := map[string]bool{}
 	all := strings.SplitN(message, "\n", lookedAt+1)
@@ -136,7 +136,7 @@ func (t *Text) excerpt(message string) []string {
 		}
 		return lines[:len(lines)-empty(message)]
 	}
-	lines := told(message)
+	lines := relevantLines(message)
 	more := len(lines) > messageLines
 	lines = lines[:min(len(lines), messageLines)]
 	for i, line := range lines {

@@ -1,5 +1,5 @@
-// Package console shows a build: to a person, as the service's log, and as
-// events in JSON. Only this package knows colour.
+// Package console prints builds: as text for a terminal, as CodeBuild's log, and as JSON
+// events. No other package uses colors.
 package console
 
 import (
@@ -194,7 +194,7 @@ func (t *Text) caret(place string) styled {
 	return styled(strings.Join(lines, "\n"))
 }
 
-// phaseEnded tells what no failed command told.
+// phaseEnded prints the failure of a phase that no failed command explained.
 func (t *Text) phaseEnded(e runner.Event) {
 	if e.Status == runner.Succeeded || e.Context.StatusCode == runner.CommandError || e.Status == runner.Fault {
 		return
@@ -218,8 +218,8 @@ func Bytes(bytes int64) string {
 	return text
 }
 
-// ParseBytes reads a number of bytes as a person writes it, such as 500MB. The error
-// says that it is none.
+// ParseBytes parses a size such as 500MB, in bytes. Sizes that are not valid are
+// errors.
 func ParseBytes(text string) (int64, error) {
 	n, err := units.FromHumanSize(text)
 	if err == nil && n < 0 {
@@ -228,8 +228,8 @@ func ParseBytes(text string) (int64, error) {
 	return n, err
 }
 
-// line writes a line of our own, at the beginning of one. What is not styled in args is
-// escaped.
+// line writes a line of our own, at the beginning of one. Arguments that are not styled
+// are escaped.
 func (t *Text) line(format string, args ...any) {
 	if !t.fresh {
 		t.write([]byte("\n"))

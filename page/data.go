@@ -112,7 +112,7 @@ func (p *pieces) coverage(b Build) error {
 	return p.write("source", texts)
 }
 
-// fits reports whether a source can be the one that a report tells of: it has the lines.
+// fits reports whether a source has all lines that a report refers to.
 func fits(text string, lines []reports.Line) bool {
 	last := 0
 	for _, l := range lines {

@@ -31,7 +31,7 @@ type Build struct {
 	Index     builds.LogIndex // the structure of the log
 	Artifacts artifacts.Manifest
 	Trend     []Point // the kept builds of the project, the oldest first
-	Apart     bool    // the page does not stand in the build's directory, so nothing there can be linked to
+	Apart     bool    // the page is not in the build's directory, so nothing there can be linked to
 	// Source reads a file of the source; it returns nothing for one that is not at hand.
 	Source func(name string) []byte
 }

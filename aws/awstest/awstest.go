@@ -1,6 +1,5 @@
-// Package awstest stands for AWS in tests: a server that speaks the protocols of
-// the services a build's secrets and credentials come from, to the real SDKs and
-// tools.
+// Package awstest is a fake AWS server for tests. It implements the protocols of the
+// services that provide secrets and credentials, for the real SDKs and tools.
 package awstest
 
 import (
@@ -28,7 +27,7 @@ type Server struct {
 	Parameters map[string]string            // by name or name:selector
 	Secrets    map[string]map[string]string // by name, then by staging label or version
 	Binary     map[string]bool              // secrets without a text
-	Denied     map[string]bool              // operations, such as GetParameters, that nobody may use
+	Denied     map[string]bool              // operations, such as GetParameters, that are denied
 	Throttled  map[string]int               // how often an operation answers that it is too busy
 	Silent     map[string]bool              // operations that are never answered
 	Forgotten  map[string]bool              // parameters of which the answer says nothing

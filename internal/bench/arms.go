@@ -165,8 +165,8 @@ func woodpecker(j job, image string) config {
 		strconv.Quote(image) + "\n    commands:\n" + list("      ", j.commands)}
 }
 
-// list returns a YAML sequence. What strconv.Quote makes of a command in ASCII
-// is a double-quoted scalar.
+// list returns a YAML sequence. The result of strconv.Quote for ASCII
+// text is a double-quoted scalar.
 func list(indent string, commands []string) string {
 	var b strings.Builder
 	for _, c := range commands {

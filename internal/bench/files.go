@@ -21,7 +21,7 @@ const (
 const produce = "mkdir -p out && cd out && for d in $(seq 200); do mkdir $d && head -c 1024000 /dev/urandom | " +
 	"split -b 10240 -a 3 -d - $d/f; done"
 
-// artifactArms are W5: files are made in a container and brought out of it, by us and
+// artifactArms are W5: files are made in a container and copied out of it, by us and
 // by tar at both ends of a docker run.
 func (b *bench) artifactArms() []*arm {
 	j := job{workload: "W5", commands: []string{produce}, rounds: min(b.rounds, heavyRounds), dir: filepath.Join(b.temp,

@@ -85,7 +85,7 @@ func writeJSON(name string, report *Report) error {
 
 type options struct {
 	rounds  int
-	only    []string // workloads, as they stand in workloadNames
+	only    []string // workloads, names from workloadNames
 	program string   // buildlocal
 	// baseline is a program whose start buildlocal's is compared with.
 	baseline string

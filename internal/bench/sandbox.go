@@ -29,12 +29,12 @@ const tester = "buildlocal-tester"
 
 // daemonless is what the arms without Docker need.
 type daemonless struct {
-	absent string // why there are none; empty for ready
+	absent string // why the arms are unavailable; empty if ready
 	image  string // a file that docker save wrote
 	plain  *owner // nil for no such user
 }
 
-// prepareDaemonless has the image brought into stores of its own, for root and for
+// prepareDaemonless unpacks the image into separate stores, for root and for
 // a plain user.
 func (b *bench) prepareDaemonless(ctx context.Context) error {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
@@ -73,7 +73,7 @@ func (b *bench) prepareDaemonless(ctx context.Context) error {
 	return nil
 }
 
-// home is where a user of these arms has his files.
+// home is the directory for the files of a user of these arms.
 func (b *bench) home(plain bool) string {
 	return filepath.Join(b.temp, "home-"+map[bool]string{false: "root", true: "plain"}[plain])
 }
@@ -114,7 +114,7 @@ func (b *bench) daemonlessArms(j job) []*arm {
 	return arms
 }
 
-// unpackArms compare unpacking an image with tar doing so. What they write is
+// unpackArms compare unpacking an image with tar doing so. Their output is
 // removed at the end of the run.
 func (b *bench) unpackArms(ctx context.Context) []*arm {
 	j := job{workload: "unpack", rounds: min(b.rounds, heavyRounds), dir: b.temp}
