@@ -1,4 +1,4 @@
-// Command buildlocal runs AWS CodeBuild builds on the machine in front of you.
+// Command buildlocal runs AWS CodeBuild builds locally.
 package main
 
 import (

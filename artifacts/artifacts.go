@@ -1,5 +1,6 @@
-// Package artifacts knows what a build left: its manifest, its archive, its name in a
-// bucket, and how it differs from what another build left.
+// Package artifacts handles the artifacts of a build: the manifest that lists them, the
+// archive, the object key in the bucket, copies for the user, and the differences between
+// two builds. It does not select the files; the runner does.
 package artifacts
 
 import (
@@ -62,7 +63,8 @@ func (e Entry) Name() string {
 func Entries(files []tree.File, shown func(string) string) []Entry {
 	all := make([]Entry, 0, len(files))
 	for _, f := range files {
-		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()), Link: shown(f.Link)}
+		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()),
+			Link: shown(f.Link)}
 		if !utf8.ValidString(f.Path) {
 			e.Bytes = []byte(e.Path)
 			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")

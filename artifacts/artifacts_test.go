@@ -18,7 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestAnArtifactIsPlacedAsDocumented(t *testing.T) {
+func TestPlace_Key(t *testing.T) {
 	t.Parallel()
 	for want, p := range map[string]artifacts.Place{
 		"MyArtifacts/id/MyArtifact.zip": {Path: "MyArtifacts", BuildID: "id", Name: "MyArtifact.zip", Zip: true},
@@ -74,14 +74,16 @@ func read(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
+func TestZip_IsReproducible(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"b/run": "#!/bin/sh\n", "a": strings.Repeat("x", 1<<20), "link": "->b/run", "ünï": "", "odd\xff": "y"})
+	write(t, dir, map[string]string{"b/run": "#!/bin/sh\n", "a": strings.Repeat("x", 1<<20), "link": "->b/run", "ünï": "",
+		"odd\xff": "y"})
 	if err := os.Chmod(filepath.Join(dir, "b/run"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	files := []tree.File{{Path: "a", Mode: 0o644}, {Path: "b/run", Mode: 0o755}, {Path: "link", Mode: fs.ModeSymlink | 0o777, Link: "b/run"}, {Path: "odd\xff", Mode: 0o600}, {Path: "ünï", Mode: 0o644}}
+	files := []tree.File{{Path: "a", Mode: 0o644}, {Path: "b/run", Mode: 0o755}, {Path: "link",
+		Mode: fs.ModeSymlink | 0o777, Link: "b/run"}, {Path: "odd\xff", Mode: 0o600}, {Path: "ünï", Mode: 0o644}}
 	var archives [2][]byte
 	for i := range archives {
 		file := filepath.Join(t.TempDir(), "x.zip")
@@ -107,7 +109,8 @@ func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(content)
-		got += f.Mode().String() + " " + f.Name + " " + f.Modified.Format("2006-01-02") + " " + string(text[:min(10, len(text))]) + "\n"
+		got += f.Mode().String() + " " + f.Name + " " + f.Modified.Format("2006-01-02") + " " + string(text[:min(10,
+			len(text))]) + "\n"
 	}
 	want := "-rw-r--r-- a 1980-01-01 xxxxxxxxxx\n-rwxr-xr-x b/run 1980-01-01 #!/bin/sh\n\nLrwxrwxrwx link 1980-01-01 " +
 		"b/run\n-rw------- odd\xff 1980-01-01 y\n-rw-r--r-- ünï 1980-01-01 \n"
@@ -119,13 +122,14 @@ func TestAnArchiveIsTheSameForTheSameFiles(t *testing.T) {
 		if err := os.WriteFile(file, archives[0], 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command(python, "-m", "zipfile", "-t", file).CombinedOutput(); err != nil || !strings.Contains(string(out), "Done testing") {
+		if out, err := exec.Command(python, "-m", "zipfile", "-t",
+			file).CombinedOutput(); err != nil || !strings.Contains(string(out), "Done testing") {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
 }
 
-func TestAnArchiveThatCannotBeWrittenIsNotLeft(t *testing.T) {
+func TestZip_FailureLeavesNoFile(t *testing.T) {
 	t.Parallel()
 	dir, to := t.TempDir(), t.TempDir()
 	err := artifacts.Zip(filepath.Join(to, "x.zip"), dir, []tree.File{{Path: "gone"}}, nil)
@@ -134,7 +138,7 @@ func TestAnArchiveThatCannotBeWrittenIsNotLeft(t *testing.T) {
 	}
 }
 
-func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
+func TestPut_ReplacesOnlyItsFiles(t *testing.T) {
 	t.Parallel()
 	dest, book := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "books", "1.json")
 	put := func(files map[string]string) error {
@@ -149,7 +153,8 @@ func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if err := put(map[string]string{"a": "1", "dir/b": "2", "dir/deep/c": "3", "link": "->a", "odd\xff": "4"}); err != nil {
+	if err := put(map[string]string{"a": "1", "dir/b": "2", "dir/deep/c": "3", "link": "->a",
+		"odd\xff": "4"}); err != nil {
 		t.Fatal(err)
 	}
 	check(map[string]string{"a": "1", "dir/b": "2", "dir/deep/c": "3", "link": "->a", "odd\xff": "4"})
@@ -164,7 +169,8 @@ func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
 		"dir/b":  {"a": "newer", "dir/b": "what they have changed"},
 		"dir/b ": {"dir/b/x": "below it"},
 	} {
-		if err := put(files); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(name)) || !strings.Contains(err.Error(), "nothing was changed there") {
+		if err := put(files); err == nil || !strings.Contains(err.Error(),
+			strings.TrimSpace(name)) || !strings.Contains(err.Error(), "nothing was changed there") {
 			t.Errorf("%s: got %v", name, err)
 		}
 		check(map[string]string{"a": "new", "other/d": "5", "theirs": "x", "dir/theirs": "y", "dir/b": "changed"})
@@ -172,7 +178,8 @@ func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
 	if err := put(map[string]string{"a/is/a/directory": "now", "other": "is a file now"}); err != nil {
 		t.Fatal(err)
 	}
-	check(map[string]string{"a/is/a/directory": "now", "other": "is a file now", "theirs": "x", "dir/theirs": "y", "dir/b": "changed"})
+	check(map[string]string{"a/is/a/directory": "now", "other": "is a file now", "theirs": "x", "dir/theirs": "y",
+		"dir/b": "changed"})
 	if err := put(map[string]string{}); err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +189,12 @@ func TestPutReplacesExactlyWhatItPutBefore(t *testing.T) {
 	}
 }
 
-func TestPutTakesASingleFileToo(t *testing.T) {
+func TestPut_SingleFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"x.zip": "archive"})
-	if err := artifacts.Put(filepath.Join(dir, "x.zip"), filepath.Join(dir, "out"), filepath.Join(dir, "book"), nil); err != nil {
+	if err := artifacts.Put(filepath.Join(dir, "x.zip"), filepath.Join(dir, "out"), filepath.Join(dir, "book"),
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"x.zip": "archive"}, read(t, filepath.Join(dir, "out"))); diff != "" {
@@ -194,13 +202,15 @@ func TestPutTakesASingleFileToo(t *testing.T) {
 	}
 }
 
-func TestBuildsAreCompared(t *testing.T) {
+func TestDiff_ByPath(t *testing.T) {
 	t.Parallel()
 	e := func(path, hash, mode string) artifacts.Entry {
 		return artifacts.Entry{Path: path, SHA256: hash, Mode: mode}
 	}
-	before := artifacts.Manifest{Artifacts: []artifacts.Set{{Entries: []artifacts.Entry{e("same", "1", "0644"), e("changed", "1", "0644"), e("gone", "1", "0644"), e("mode", "1", "0644")}}}}
-	after := artifacts.Manifest{Artifacts: []artifacts.Set{{Entries: []artifacts.Entry{e("same", "1", "0644"), e("changed", "2", "0644"), e("mode", "1", "0755")}}, {Identifier: "two", Entries: []artifacts.Entry{e("same", "1", "0644")}}}}
+	before := artifacts.Manifest{Artifacts: []artifacts.Set{{Entries: []artifacts.Entry{e("same", "1", "0644"),
+		e("changed", "1", "0644"), e("gone", "1", "0644"), e("mode", "1", "0644")}}}}
+	after := artifacts.Manifest{Artifacts: []artifacts.Set{{Entries: []artifacts.Entry{e("same", "1", "0644"), e("changed",
+		"2", "0644"), e("mode", "1", "0755")}}, {Identifier: "two", Entries: []artifacts.Entry{e("same", "1", "0644")}}}}
 	got := ""
 	for _, c := range artifacts.Diff(before, after) {
 		got += c.Identifier + "/" + c.Path + map[bool]string{true: " -"}[c.After == nil] + map[bool]string{true: " +"}[c.Before == nil] + "\n"
@@ -210,20 +220,22 @@ func TestBuildsAreCompared(t *testing.T) {
 	}
 }
 
-func TestAManifestIsReadAsItWasWritten(t *testing.T) {
+func TestManifest_RoundTrip(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if m, err := artifacts.Read(dir); err != nil || len(m.Artifacts) > 0 {
 		t.Errorf("no manifest: %v, %v", m, err)
 	}
 	files := []tree.File{{Path: "a", Size: 3, Mode: 0o4755, SHA256: "ab"}, {Path: "odd\xff"}, {Path: "secret"}}
-	m := artifacts.Manifest{Artifacts: []artifacts.Set{{Identifier: "x", Dir: "d", Entries: artifacts.Entries(files, func(s string) string { return strings.ReplaceAll(s, "secret", "***") })}}}
+	m := artifacts.Manifest{Artifacts: []artifacts.Set{{Identifier: "x", Dir: "d", Entries: artifacts.Entries(files,
+		func(s string) string { return strings.ReplaceAll(s, "secret", "***") })}}}
 	if err := m.Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	got, err := artifacts.Read(dir)
 	m.Version = 1
-	if diff := cmp.Diff(m, got); err != nil || diff != "" || got.Artifacts[0].Size() != 3 || got.Artifacts[0].Entries[1].Name() != "odd\xff" || got.Artifacts[0].Entries[2].Path != "***" {
+	if diff := cmp.Diff(m,
+		got); err != nil || diff != "" || got.Artifacts[0].Size() != 3 || got.Artifacts[0].Entries[1].Name() != "odd\xff" || got.Artifacts[0].Entries[2].Path != "***" {
 		t.Errorf("%v %s", err, diff)
 	}
 	for _, text := range []string{"{", `{"version": 2}`} {
@@ -236,9 +248,9 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// TestPutGoesOnWhereItWasKilled: what is there then is partly of the run before, partly
+// TestPut_ContinuesAfterKill: what is there then is partly of the run before, partly
 // of the one that was killed, and both are known.
-func TestPutGoesOnWhereItWasKilled(t *testing.T) {
+func TestPut_ContinuesAfterKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	dest, book := filepath.Join(dir, "out"), filepath.Join(dir, "book")
@@ -269,7 +281,8 @@ func TestPutGoesOnWhereItWasKilled(t *testing.T) {
 	}
 	// As if it had been killed when half of the new files were there.
 	both := strings.Replace(string(old), `"files":[`, `"files":[`+files(t, string(latest))+",", 1)
-	if err := errors.Join(os.WriteFile(book, []byte(both), 0o644), os.Remove(filepath.Join(dest, "b")), os.RemoveAll(filepath.Join(dest, "other"))); err != nil {
+	if err := errors.Join(os.WriteFile(book, []byte(both), 0o644), os.Remove(filepath.Join(dest, "b")),
+		os.RemoveAll(filepath.Join(dest, "other"))); err != nil {
 		t.Fatal(err)
 	}
 	write(t, dest, map[string]string{"b": "1", "sub/c": "1"})

@@ -15,7 +15,7 @@ import (
 )
 
 // A pipe that was opened would end this test at its time limit.
-func TestRead_RefusesWhatIsNotRegular(t *testing.T) {
+func TestRead_RefusesIrregularFiles(t *testing.T) {
 	t.Parallel()
 	for kind, put := range map[string]func(name string) error{
 		"pipe":      func(name string) error { return syscall.Mkfifo(name, 0o600) },
@@ -31,7 +31,8 @@ func TestRead_RefusesWhatIsNotRegular(t *testing.T) {
 			t.Errorf("%s: Read returns %v; want that it is not regular", kind, err)
 		}
 		err := artifacts.Zip(filepath.Join(dir, "a.zip"), dir, []tree.File{{Path: artifacts.ManifestName, Mode: 0o644}}, nil)
-		if left, _ := filepath.Glob(filepath.Join(dir, "a.zip*")); !errors.As(err, &wrong) && kind != "zeros" || len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(dir, "a.zip*")); !errors.As(err,
+			&wrong) && kind != "zeros" || len(left) > 0 {
 			t.Errorf("%s: Zip returns %v, and left %v; want that it is not regular", kind, err, left)
 		}
 		if err == nil {

@@ -10,11 +10,11 @@ import (
 type Change struct {
 	Identifier    string // of the set; empty for the primary one
 	Path          string
-	Before, After *Entry // nil where there is none
+	Before, After *Entry // nil if that build does not have the file
 }
 
-// Diff returns what differs between the artifacts of two builds, by set and path. A
-// file that is the same but for its mode differs.
+// Diff returns the changed files between the artifacts of two builds, sorted by set and
+// path. A different mode counts as a change.
 func Diff(before, after Manifest) []Change {
 	type key struct{ identifier, path string }
 	changes := map[key]*Change{}

@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-func TestOfAnArchiveOnAFullDiskNothingIsLeft(t *testing.T) {
+func TestZip_DiskFullLeavesNoFile(t *testing.T) {
 	small := t.TempDir()
 	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=64k"); err != nil {
 		if os.Geteuid() == 0 && os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != "" {

@@ -37,10 +37,10 @@ type ledger struct {
 // conflictsShown is how many files in the way are named.
 const conflictsShown = 10
 
-// Put copies what stands below from, a directory or a file, into the directory dest, in
-// the place of what was put there before: exactly that, as the file book remembers it,
-// and nothing else. A file that was changed since stays, and nothing is written or
-// removed through a link. The error names conflicting files, which Put did not write;
+// Put copies from, a file or the contents of a directory, into the directory dest. It
+// replaces exactly the files of the previous Put, which the ledger in the file book lists.
+// A file that was changed since then is kept, and nothing is written or removed through
+// a link. The error names conflicting files, which Put did not write;
 // then nothing is changed. If they do not fit, the error is a *tree.NoSpaceError.
 // copied receives the number of files and bytes copied so far; it may be nil.
 func Put(from, dest, book string, copied func(files int, bytes int64)) error {
@@ -176,7 +176,7 @@ func describeIn(root *os.Root, name string) (put, error) {
 	return put{SHA256: hex.EncodeToString(hash.Sum(nil))}, err
 }
 
-// isNoDirectory reports whether a file stands where a path needs a directory.
+// isNoDirectory reports whether a file exists at a path that must be a directory.
 func isNoDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 
 // target is a directory that artifacts are put into.
@@ -296,7 +296,8 @@ func (t *target) inTheWay(next ledger) error {
 	for i := range found {
 		found[i] = diag.EscapeLine(found[i])
 	}
-	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
+	return fmt.Errorf("%s has files that no build has put there, or that were changed since: %s%s\nMove them away, or "+
+		"choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
 }
 
 // blocked returns the existing path that conflicts with a file to be put; "" for

@@ -22,7 +22,8 @@ type placed struct{ from, dest, book, home string }
 func place(t *testing.T, names ...string) placed {
 	t.Helper()
 	outer := t.TempDir()
-	p := placed{filepath.Join(outer, "from"), filepath.Join(outer, "work", "dest"), filepath.Join(outer, "state", "book.json"), filepath.Join(outer, "home")}
+	p := placed{filepath.Join(outer, "from"), filepath.Join(outer, "work", "dest"), filepath.Join(outer, "state",
+		"book.json"), filepath.Join(outer, "home")}
 	for _, name := range names {
 		file(t, filepath.Join(p.from, name), "artifact")
 	}
@@ -53,11 +54,13 @@ func (p placed) intact(t *testing.T) {
 // preciousSum is what a ledger has to say of that file for it to be removed.
 func preciousSum() string { return fmt.Sprintf("%x", sha256.Sum256([]byte("precious"))) }
 
-func TestPut_RefusesALedgerThatLeadsOut(t *testing.T) {
+func TestPut_RefusesLedgerOutsideDest(t *testing.T) {
 	for _, path := range []string{"../../home/.bashrc", "/etc/passwd", "..", "a/../../../home/.bashrc"} {
 		p := place(t, "a")
-		file(t, p.book, fmt.Sprintf(`{"files":[{"path":%q,"sha256":%q}]}`, base64.StdEncoding.EncodeToString([]byte(path)), preciousSum()))
-		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil || !strings.Contains(err.Error(), "outside the directory") {
+		file(t, p.book, fmt.Sprintf(`{"files":[{"path":%q,"sha256":%q}]}`, base64.StdEncoding.EncodeToString([]byte(path)),
+			preciousSum()))
+		if err := artifacts.Put(p.from, p.dest, p.book, nil); err == nil || !strings.Contains(err.Error(),
+			"outside the directory") {
 			t.Errorf("%s: %v", path, err)
 		}
 		p.intact(t)
@@ -70,8 +73,9 @@ func TestPut_RefusesALedgerThatLeadsOut(t *testing.T) {
 	p.intact(t)
 }
 
-func TestPut_WritesThroughNoLink(t *testing.T) {
-	for name, link := range map[string]string{"out of the directory": "../../home", "within the directory": "other", "to nothing": "../../home/new"} {
+func TestPut_DoesNotWriteThroughLinks(t *testing.T) {
+	for name, link := range map[string]string{"out of the directory": "../../home", "within the directory": "other",
+		"to nothing": "../../home/new"} {
 		p := place(t, "sub/b.txt")
 		file(t, filepath.Join(p.dest, "other", "c"), "mine")
 		if err := os.Symlink(link, filepath.Join(p.dest, "sub")); err != nil {
@@ -87,7 +91,7 @@ func TestPut_WritesThroughNoLink(t *testing.T) {
 	}
 }
 
-func TestPut_RemovesThroughNoLink(t *testing.T) {
+func TestPut_DoesNotRemoveThroughLinks(t *testing.T) {
 	p := place(t, "sub/b.txt")
 	if err := artifacts.Put(p.from, p.dest, p.book, nil); err != nil {
 		t.Fatal(err)
@@ -107,7 +111,7 @@ func TestPut_RemovesThroughNoLink(t *testing.T) {
 	}
 }
 
-func TestPut_LeavesGitAlone(t *testing.T) {
+func TestPut_RefusesGitDirectory(t *testing.T) {
 	for _, name := range []string{".git/hooks/post-checkout", "module/.git", "module/.GIT/config"} {
 		p := place(t, name)
 		file(t, filepath.Join(p.dest, filepath.Dir(name), "existing"), "x")
@@ -126,7 +130,7 @@ func TestPut_LeavesGitAlone(t *testing.T) {
 	}
 }
 
-func TestPut_PipesAreInTheWay(t *testing.T) {
+func TestPut_PipeConflicts(t *testing.T) {
 	p := place(t, "a")
 	if err := syscall.Mkfifo(filepath.Join(p.dest, "a"), 0o644); err != nil {
 		t.Fatal(err)

@@ -20,11 +20,11 @@ import (
 // same files make the same archive.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Zip writes an archive of files that stand below dir to a file that must not exist:
-// in their order, with their modes, links as links, and times that are always the same.
-// Nothing is left of one that could not be written whole. If the file system is full,
-// the error is a *tree.NoSpaceError. What each returns is read in the place of a file:
-// it may count what is read, or end it with an error; nil reads files as they are.
+// Zip writes an archive of files below dir to a file that must not exist. The archive
+// keeps their order and modes, stores links as links, and has constant times.
+// An incomplete archive is removed. If the file system is full,
+// the error is a *tree.NoSpaceError. The function each wraps the
+// reader of a file, to count bytes or to stop with an error; it may be nil.
 func Zip(file, dir string, files []tree.File, each func(io.Reader) io.Reader) error {
 	if each == nil {
 		each = func(file io.Reader) io.Reader { return file }
@@ -71,7 +71,10 @@ func noRoom(file string, root *os.Root, files []tree.File, err error) error {
 
 func pack(out io.Writer, root *os.Root, files []tree.File, each func(io.Reader) io.Reader) error {
 	w := zip.NewWriter(out)
-	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestSpeed) })
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(out,
+			flate.BestSpeed)
+	})
 	for _, f := range files {
 		if err := add(w, root, f, each); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)

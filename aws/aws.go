@@ -1,5 +1,5 @@
-// Package aws reaches the user's AWS account: credentials as all AWS tools find
-// them, Parameter Store and Secrets Manager.
+// Package aws accesses the user's AWS account: credentials, found as the AWS CLI finds
+// them, values of Parameter Store and Secrets Manager, and caches in S3.
 package aws
 
 import (
@@ -28,17 +28,17 @@ import (
 
 // Options choose an account.
 type Options struct {
-	Profile    string // of ~/.aws/config; empty for what AWS_PROFILE says, or the default
-	Region     string // empty for what the configuration says, or us-east-1
-	AssumeRole string // ARN of a role to take on; empty for none
+	Profile    string // in ~/.aws/config; if empty, AWS_PROFILE or the default
+	Region     string // if empty, the configured region or us-east-1
+	AssumeRole string // ARN of a role to assume; may be empty
 	Session    string // names the session of AssumeRole, in the account's logs
-	// MFA asks a person for the code of a device. Nil where there is nobody.
+	// MFA prompts for the code of an MFA device. It is nil if there is no terminal.
 	MFA func() (string, error)
 	// Patience is how long one request may take; 0 for five seconds.
 	Patience time.Duration
 }
 
-// Account is what is reached with one identity.
+// Account is an AWS account with one identity.
 type Account struct {
 	config sdk.Config
 	o      Options
@@ -84,7 +84,9 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 	)
 	var none config.SharedConfigProfileNotExistError
 	if errors.As(err, &none) {
-		return nil, fmt.Errorf("there is no profile %s in the configuration of the AWS tools\nThey look into ~/.aws/config and ~/.aws/credentials, or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE lead (aws configure list-profiles)", o.Profile)
+		return nil, fmt.Errorf("there is no profile %s in the configuration of the AWS tools\nThey look into "+
+			"~/.aws/config and ~/.aws/credentials, or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE lead (aws "+
+			"configure list-profiles)", o.Profile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
@@ -128,9 +130,9 @@ func (a *Account) Keys(ctx context.Context) (Keys, error) {
 	return k, nil
 }
 
-// explain says what an error of the SDK means to a person. What the service says is
-// told in its words, and wraps secrets.ErrRefused unless it is about the
-// credentials themselves.
+// explain turns an error of the SDK into a message with a hint. Errors of the service keep
+// its wording, and wrap secrets.ErrRefused unless the credentials themselves are invalid:
+// CodeBuild shows those messages in the log.
 func (a *Account) explain(ctx context.Context, action string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -145,7 +147,8 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
 		return fmt.Errorf("no valid SSO session%s\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
 	case errors.As(err, &process):
-		return fmt.Errorf("credential_process%s returned no credentials; run it by hand to see why (its output may contain secrets)", a.ofProfile())
+		return fmt.Errorf("credential_process%s returned no credentials; run it by hand to see why (its output may "+
+			"contain secrets)", a.ofProfile())
 	case errors.As(err, &answer):
 		text := answer.ErrorCode() + ": " + answer.ErrorMessage()
 		if errors.As(err, &response) {
@@ -157,23 +160,29 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("AWS does not answer: %s took more than %v, several times%s", cmp.Or(action, "a request for credentials"), a.o.Patience, unreachable)
+		return fmt.Errorf("AWS does not answer: %s took more than %v, several "+
+			"times%s", cmp.Or(action, "a request for credentials"), a.o.Patience, unreachable)
 	case errors.As(err, &request):
 		return fmt.Errorf("AWS cannot be reached: %w%s", request, unreachable)
 	}
 	if strings.Contains(err.Error(), "EC2 IMDS") { // the last place that is looked into
-		return fmt.Errorf("no AWS credentials were found: neither in variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) nor in a profile%s\nLog in (aws sso login, aws configure), or name another profile with --profile", a.named())
+		return fmt.Errorf("no AWS credentials were found: neither in variables (AWS_ACCESS_KEY_ID and "+
+			"AWS_SECRET_ACCESS_KEY) nor in a profile%s\nLog in (aws sso login, aws configure), or name another profile with "+
+			"--profile", a.named())
 	}
-	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a profile with --profile", prefix(action), shortened(err), a.profileFlag())
+	return fmt.Errorf("%s%w\nSee whether this shell has credentials (aws sts get-caller-identity%s), or name a "+
+		"profile with --profile", prefix(action), shortened(err), a.profileFlag())
 }
 
-// unreachable is the way out where nothing answers.
+// unreachable is the hint if AWS does not respond.
 const unreachable = "\nCheck the network, AWS_ENDPOINT_URL and HTTPS_PROXY"
 
-// ofCredentials reports whether an error's code is about who asks, not what for.
+// ofCredentials reports whether an error code means that the credentials are invalid, rather than
+// that the request is not allowed.
 func ofCredentials(code string) bool {
 	switch code {
-	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
+	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId",
+		"InvalidSignatureException",
 		"SignatureDoesNotMatch", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "UnauthorizedException":
 		return true
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // shell makes the environment that of a shell with the given configuration of the
-// AWS tools, against a server that stands for AWS.
+// AWS tools, against a fake AWS server.
 func shell(t *testing.T, config string) *awstest.Server {
 	t.Helper()
 	s := awstest.New(t)
@@ -34,7 +34,8 @@ func shell(t *testing.T, config string) *awstest.Server {
 		// The SDK does not take the one above for the services that give credentials to a profile.
 		"AWS_ENDPOINT_URL_STS": s.URL, "AWS_ENDPOINT_URL_SSO": s.URL, "AWS_ENDPOINT_URL_SSO_OIDC": s.URL,
 		"AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE":           filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(home, "credentials"),
+		"AWS_CONFIG_FILE":           filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(home,
+			"credentials"),
 	} {
 		t.Setenv(name, value)
 	}
@@ -73,10 +74,11 @@ func secret(ref string) secrets.Request {
 	return secrets.Request{Name: "V", Kind: secrets.SecretsManager, Ref: ref}
 }
 
-func TestParametersAreAskedForByTens(t *testing.T) {
+func TestLookup_BatchesParametersByTen(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters = map[string]string{"/app/list": "a,b,c", "/app/x:3": "third", "/app/x": "newest"}
-	needs := []secrets.Request{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"), parameter("arn:aws:ssm:us-east-1:123456789012:parameter/app/x"), parameter("/app/x"), parameter("/app/none")}
+	needs := []secrets.Request{parameter("/app/list"), parameter("/app/x:3"), parameter("/app/x"),
+		parameter("arn:aws:ssm:us-east-1:123456789012:parameter/app/x"), parameter("/app/x"), parameter("/app/none")}
 	want := []string{"a,b,c", "third", "newest", "newest", "newest", ""}
 	for i := range 20 {
 		name := fmt.Sprintf("/many/%02d", i)
@@ -102,11 +104,12 @@ func TestParametersAreAskedForByTens(t *testing.T) {
 	}
 }
 
-func TestSecretsAreAskedForOnceEach(t *testing.T) {
+func TestLookup_RequestsEachSecretOnce(t *testing.T) {
 	s := shell(t, plain)
 	s.Secrets = map[string]map[string]string{
-		"team/app": {"AWSCURRENT": `{"user":"admin","port":5432,"deep":{"a":[1]},"quoted":"a\"b"}`, "AWSPREVIOUS": "old", "0a1b": `{"user":"by id"}`},
-		"bytes":    {"AWSCURRENT": "x"},
+		"team/app": {"AWSCURRENT": `{"user":"admin","port":5432,"deep":{"a":[1]},"quoted":"a\"b"}`, "AWSPREVIOUS": "old",
+			"0a1b": `{"user":"by id"}`},
+		"bytes": {"AWSCURRENT": "x"},
 	}
 	s.Binary = map[string]bool{"bytes": true}
 	whole := s.Secrets["team/app"]["AWSCURRENT"]
@@ -141,9 +144,9 @@ func TestSecretsAreAskedForOnceEach(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongIsTold: each way in which AWS does not give a value has its
+// TestLookup_ErrorMessages: each way in which AWS does not give a value has its
 // message, and none hangs.
-func TestWhatIsWrongIsTold(t *testing.T) {
+func TestLookup_ErrorMessages(t *testing.T) {
 	all := map[string]bool{"GetParameters": true, "GetSecretValue": true}
 	tests := map[string]struct {
 		change  func(*awstest.Server)
@@ -153,9 +156,12 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}{
 		"access denied": {func(s *awstest.Server) { s.Denied = all }, "dev", true, []string{"AccessDeniedException: " +
 			"User: ", "\n    status code: 400, request id: 0000"}},
-		"too many":     {func(s *awstest.Server) { s.Throttled = map[string]int{"GetParameters": 99, "GetSecretValue": 99} }, "dev", true, []string{"ThrottlingException: Rate exceeded"}},
-		"no answer":    {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer", "took more than 300ms"}},
-		"nobody there": {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false, []string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
+		"too many": {func(s *awstest.Server) { s.Throttled = map[string]int{"GetParameters": 99, "GetSecretValue": 99} },
+			"dev", true, []string{"ThrottlingException: Rate exceeded"}},
+		"no answer": {func(s *awstest.Server) { s.Silent = all }, "dev", false, []string{"AWS does not answer",
+			"took more than 300ms"}},
+		"nobody there": {func(s *awstest.Server) { os.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") }, "dev", false,
+			[]string{"AWS cannot be reached: Post", "connection refused", "HTTPS_PROXY"}},
 		"old credentials": {func(s *awstest.Server) { s.Expired = true }, "dev", false, []string{"the credentials of the " +
 			"profile dev cannot be used: ExpiredTokenException", "aws sso login --profile dev"}},
 		"no credentials": {func(*awstest.Server) {}, "", false, []string{"no AWS credentials were found: neither in " +
@@ -180,15 +186,16 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsTooBusyForAMomentIsWaitedFor(t *testing.T) {
+func TestLookup_RetriesThrottledRequests(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Throttled = map[string]string{"/a": "x"}, map[string]int{"GetParameters": 2}
-	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]; got.Value.Reveal() != "x" {
+	if got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(),
+		[]secrets.Request{parameter("/a")})[0]; got.Value.Reveal() != "x" {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestAnAnswerWithoutANameIsNotTakenForAnEmptyValue(t *testing.T) {
+func TestLookup_ResponseWithoutNameIsError(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Forgotten = map[string]string{"/a": "x"}, map[string]bool{"/a": true}
 	got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]
@@ -197,18 +204,19 @@ func TestAnAnswerWithoutANameIsNotTakenForAnEmptyValue(t *testing.T) {
 	}
 }
 
-func TestLookingUpEndsWithItsContext(t *testing.T) {
+func TestLookup_EndsWithContext(t *testing.T) {
 	s := shell(t, plain)
 	s.Silent = map[string]bool{"GetParameters": true}
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(100*time.Millisecond, func() { cancel(stopped) })
-	if got := open(t, aws.Options{Profile: "dev"}).Lookup(ctx, []secrets.Request{parameter("/a")})[0]; !errors.Is(got.Err, stopped) {
+	if got := open(t, aws.Options{Profile: "dev"}).Lookup(ctx, []secrets.Request{parameter("/a")})[0]; !errors.Is(got.Err,
+		stopped) {
 		t.Errorf("got %v", got.Err)
 	}
 }
 
-func TestARoleIsTakenOnAndItsKeysRenewed(t *testing.T) {
+func TestKeys_AssumedRoleIsRenewed(t *testing.T) {
 	s := shell(t, plain)
 	s.Lifetime = 5 * time.Minute // less than what is given out is valid for
 	a := open(t, aws.Options{Profile: "dev", AssumeRole: "arn:aws:iam::123456789012:role/service", Session: "build-7"})
@@ -228,7 +236,8 @@ func TestARoleIsTakenOnAndItsKeysRenewed(t *testing.T) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	}
-	if r := s.Requests()[0]; r.AccessKey != "AKIADEV0000000000001" || !strings.Contains(r.Body, "RoleSessionName=build-7") {
+	if r := s.Requests()[0]; r.AccessKey != "AKIADEV0000000000001" || !strings.Contains(r.Body,
+		"RoleSessionName=build-7") {
 		t.Errorf("got %+v", r)
 	}
 	s.Change(func(s *awstest.Server) { s.Denied = map[string]bool{"AssumeRole": true} })
@@ -238,7 +247,7 @@ func TestARoleIsTakenOnAndItsKeysRenewed(t *testing.T) {
 	}
 }
 
-func TestProfilesOfEverySortAreUnderstood(t *testing.T) {
+func TestOpen_KindsOfProfiles(t *testing.T) {
 	s := shell(t, plain+`
 [profile role]
 role_arn = arn:aws:iam::123456789012:role/of-profile
@@ -291,7 +300,8 @@ sso_region = us-east-1
 	check("sso", "", "aws sso login --profile sso", nil)
 	cache("revoked", "2100-01-01T00:00:00Z", "good")
 	check("sso", "", "aws sso login --profile sso", nil)
-	if _, err := aws.Open(t.Context(), aws.Options{Profile: "none"}); err == nil || !strings.Contains(err.Error(), "there is no profile none") {
+	if _, err := aws.Open(t.Context(), aws.Options{Profile: "none"}); err == nil || !strings.Contains(err.Error(),
+		"there is no profile none") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -118,7 +118,8 @@ func (c *bucketCache) head(ctx context.Context, object string) (*cache.Entry, er
 		}
 		return text
 	}
-	e := &cache.Entry{ID: object, Key: said(metaKey), Image: said(metaImage), Build: said(metaBuild), Size: sdk.ToInt64(got.ContentLength), Packed: true}
+	e := &cache.Entry{ID: object, Key: said(metaKey), Image: said(metaImage), Build: said(metaBuild),
+		Size: sdk.ToInt64(got.ContentLength), Packed: true}
 	e.Saved = sdk.ToTime(got.LastModified)
 	if seconds, err := strconv.ParseFloat(got.Metadata[metaCold], 64); err == nil {
 		e.UncachedDuration = time.Duration(seconds * float64(time.Second))
@@ -126,8 +127,8 @@ func (c *bucketCache) head(ctx context.Context, object string) (*cache.Entry, er
 	return e, nil
 }
 
-// isMissing reports that there is no such object. Without the right to list a bucket
-// S3 says that it is forbidden (documented); that is told as what it is.
+// isMissing reports whether the object does not exist. Without permission to list the
+// bucket, S3 answers 403 instead (documented); that error is returned unchanged.
 func isMissing(err error) bool {
 	var answer smithy.APIError
 	return errors.As(err, &answer) && (answer.ErrorCode() == "NotFound" || answer.ErrorCode() == "NoSuchKey")
@@ -191,16 +192,19 @@ func (c *bucketCache) Save(ctx context.Context, s cache.SaveRequest, files io.Re
 	defer packed.Close()
 	counted := &counter{Reader: packed}
 	input := &transfermanager.UploadObjectInput{
-		Bucket: &c.bucket, Key: &e.ID, Body: counted, ContentType: sdk.String("application/zstd"), Metadata: map[string]string{
+		Bucket: &c.bucket, Key: &e.ID, Body: counted, ContentType: sdk.String("application/zstd"),
+		Metadata: map[string]string{
 			metaKey: url.QueryEscape(e.Key), metaImage: url.QueryEscape(e.Image), metaBuild: url.QueryEscape(e.Build),
-			metaCold: strconv.FormatFloat(e.UncachedDuration.Seconds(), 'f', -1, 64), metaSaved: e.Saved.UTC().Format(time.RFC3339),
+			metaCold:  strconv.FormatFloat(e.UncachedDuration.Seconds(), 'f', -1, 64),
+			metaSaved: e.Saved.UTC().Format(time.RFC3339),
 		},
 	}
 	if e.Key != "" {
 		input.IfNoneMatch = sdk.String("*") // of two builds the first one's stays
 	}
 	uploader := transfermanager.New(c.client, func(o *transfermanager.Options) {
-		o.Concurrency, o.PartSizeBytes, o.MultipartUploadThreshold = uploads, partSize, partSize // what is below the last is held whole
+		// what is below the last is held whole
+		o.Concurrency, o.PartSizeBytes, o.MultipartUploadThreshold = uploads, partSize, partSize
 	})
 	_, err := uploader.UploadObject(ctx, input)
 	var answer smithy.APIError

@@ -83,7 +83,8 @@ func (a *Account) parameters(ctx context.Context, names []string, places map[str
 			answers[i].Value, answers[i].Err = secrets.NewValue(value), err
 		}
 	}
-	out, err := ssm.NewFromConfig(a.config).GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: sdk.Bool(true)})
+	out, err := ssm.NewFromConfig(a.config).GetParameters(ctx, &ssm.GetParametersInput{Names: names,
+		WithDecryption: sdk.Bool(true)})
 	if err != nil {
 		err = a.explain(ctx, "ssm:GetParameters", err)
 	}

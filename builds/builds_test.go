@@ -58,7 +58,7 @@ func names(s *builds.Store) string {
 	return strings.Join(all, " ")
 }
 
-func TestOpen_RefusesWhatBuildlocalDidNotMake(t *testing.T) {
+func TestOpen_RefusesForeignDirectory(t *testing.T) {
 	outer := t.TempDir()
 	write(t, filepath.Join(outer, "photos/2019-05-italy/picture"), "x")
 	for name, make := range map[string]func(dir string) error{
@@ -66,10 +66,12 @@ func TestOpen_RefusesWhatBuildlocalDidNotMake(t *testing.T) {
 		"builds":        func(dir string) error { return os.MkdirAll(filepath.Join(dir, "builds/2000-release"), 0o755) },
 		"a linked part": func(dir string) error { return os.Symlink("../photos", filepath.Join(dir, "builds")) },
 		"a forged mark": func(dir string) error {
-			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1,"inode":1}`), 0o644), os.Mkdir(filepath.Join(dir, "builds"), 0o755))
+			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1,"inode":1}`), 0o644),
+				os.Mkdir(filepath.Join(dir, "builds"), 0o755))
 		},
 		"a mark without an inode": func(dir string) error {
-			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1}`), 0o644), os.Mkdir(filepath.Join(dir, "builds"), 0o755))
+			return errors.Join(os.WriteFile(filepath.Join(dir, ".made-by-buildlocal"), []byte(`{"version":1}`), 0o644),
+				os.Mkdir(filepath.Join(dir, "builds"), 0o755))
 		},
 	} {
 		dir := filepath.Join(outer, strings.ReplaceAll(name, " ", "-"))
@@ -98,7 +100,8 @@ func TestOpen_RefusesLinksInItsOwnDirectory(t *testing.T) {
 		},
 		"the mark": func(dir, elsewhere string) error {
 			mark := filepath.Join(dir, ".made-by-buildlocal")
-			return errors.Join(os.Rename(mark, filepath.Join(elsewhere, "mark")), os.Symlink(filepath.Join(elsewhere, "mark"), mark))
+			return errors.Join(os.Rename(mark, filepath.Join(elsewhere, "mark")), os.Symlink(filepath.Join(elsewhere, "mark"),
+				mark))
 		},
 	} {
 		dir := filepath.Join(t.TempDir(), "out")
@@ -112,7 +115,7 @@ func TestOpen_RefusesLinksInItsOwnDirectory(t *testing.T) {
 	}
 }
 
-func TestOpen_FollowsALinkOnlyIfItWasNamed(t *testing.T) {
+func TestOpen_FollowsOnlyNamedLinks(t *testing.T) {
 	outer := t.TempDir()
 	link := filepath.Join(outer, "link")
 	if err := errors.Join(os.Mkdir(filepath.Join(outer, "real"), 0o755), os.Symlink("real", link)); err != nil {
@@ -127,7 +130,7 @@ func TestOpen_FollowsALinkOnlyIfItWasNamed(t *testing.T) {
 	}
 }
 
-func TestOpen_AdoptsACopyThatSomebodyVouchesFor(t *testing.T) {
+func TestOpen_AdoptsConfirmedCopy(t *testing.T) {
 	outer := t.TempDir()
 	first, second := filepath.Join(outer, "first"), filepath.Join(outer, "second")
 	finish(t, create(t, open(t, first)))
@@ -135,7 +138,8 @@ func TestOpen_AdoptsACopyThatSomebodyVouchesFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	vouched := builds.Options{Dir: second, Vouch: func(string) bool { return true }}
-	if _, err := builds.Open(builds.Options{Dir: second, Vouch: func(string) bool { return false }}); !errors.Is(err, builds.ErrNotOurs) {
+	if _, err := builds.Open(builds.Options{Dir: second, Vouch: func(string) bool { return false }}); !errors.Is(err,
+		builds.ErrNotOurs) {
 		t.Errorf("a copy: %v; want ErrNotOurs", err)
 	}
 	s, err := builds.Open(vouched)
@@ -163,7 +167,8 @@ func TestPrune_RemovesOnlyBuilds(t *testing.T) {
 	for range 3 {
 		finish(t, create(t, s))
 	}
-	precious := []string{"builds/2000-release/f", "builds/7-01234567/f", "builds/8-0123456g/build.json", "builds/mine/f", "builds/9-89abcdef/build.json", "numbers/12/f", "notes"}
+	precious := []string{"builds/2000-release/f", "builds/7-01234567/f", "builds/8-0123456g/build.json", "builds/mine/f",
+		"builds/9-89abcdef/build.json", "numbers/12/f", "notes"}
 	for _, name := range precious {
 		write(t, filepath.Join(dir, name), `{"id":"x","buildNumber":1}`)
 	}
@@ -188,7 +193,7 @@ func TestPrune_RemovesOnlyBuilds(t *testing.T) {
 	}
 }
 
-func TestPrune_KeepsABuildThatRuns(t *testing.T) {
+func TestPrune_KeepsRunningBuild(t *testing.T) {
 	dir, alive := filepath.Join(t.TempDir(), "out"), true
 	s, err := builds.Open(builds.Options{Dir: dir, Alive: func(run string) bool { return alive && run == "run" }})
 	if err != nil {
@@ -204,7 +209,7 @@ func TestPrune_KeepsABuildThatRuns(t *testing.T) {
 	}
 }
 
-func TestNumbers_IgnoreWhatIsNotOurs(t *testing.T) {
+func TestNumbers_IgnoreForeignEntries(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	s := open(t, dir)
 	create(t, s)
@@ -225,7 +230,7 @@ func TestNumbers_IgnoreWhatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestCreate_ManyAtOnceGetNumbersOfTheirOwn(t *testing.T) {
+func TestCreate_ConcurrentNumbersAreUnique(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	const many = 8
 	var wait sync.WaitGroup

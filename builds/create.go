@@ -38,8 +38,8 @@ func (s *Store) numbers() []int {
 var ErrTaken = errors.New("the build number is taken")
 
 // Create makes the directory of a new build with the given number, which Next returned,
-// and UUID. The run is the path of the directory that its process locks. Of two builds
-// with the same number one gets ErrTaken, and has to ask Next again.
+// and UUID. The run is the path of the directory that its process locks. If another
+// build took the number first, Create returns ErrTaken; the caller then calls Next again.
 func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	if err := s.Prepare(); err != nil {
 		return nil, err

@@ -95,7 +95,8 @@ func (s *Store) check() error {
 		return err
 	}
 	if s.foreign(root, entries) {
-		return fmt.Errorf("%s has files and is %w; it may have come with the source, or was copied", s.options.Dir, ErrNotOurs)
+		return fmt.Errorf("%s has files and is %w; it may have come with the source, or was "+
+			"copied", s.options.Dir, ErrNotOurs)
 	}
 	for _, name := range []string{buildsName, numbersName} {
 		info, err := root.Lstat(name)
@@ -106,14 +107,15 @@ func (s *Store) check() error {
 	if target, err := root.Readlink(latestName); err == nil && !isBuildLink(target) {
 		return fmt.Errorf("%s leads to %s: %w", filepath.Join(s.options.Dir, latestName), target, ErrNotOurs)
 	} else if info, lstat := root.Lstat(latestName); err != nil && lstat == nil {
-		return fmt.Errorf("%s is not a link (%s): %w", filepath.Join(s.options.Dir, latestName), info.Mode().Type(), ErrNotOurs)
+		return fmt.Errorf("%s is not a link (%s): %w", filepath.Join(s.options.Dir, latestName), info.Mode().Type(),
+			ErrNotOurs)
 	}
 	return nil
 }
 
-// foreign reports whether a directory is not empty, and not ours. What the user may
-// put there before the first build does not count, and neither does the mark that
-// another build is writing.
+// foreign reports whether a directory has files that buildlocal did not create. Files
+// that the user may add before the first build do not count, and neither does the
+// marker that a concurrent build is writing.
 func (s *Store) foreign(root *os.Root, entries []fs.DirEntry) bool {
 	others := slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		name := e.Name()
@@ -144,7 +146,8 @@ func isBuild(name string) bool { return Number(name) > 0 }
 func Number(name string) int {
 	const maxDigits, idLength = 9, 8
 	number, id, _ := strings.Cut(name, "-")
-	if len(number) > maxDigits || len(id) != idLength || strings.Trim(number, "0123456789") != "" || strings.Trim(id, "0123456789abcdef") != "" {
+	if len(number) > maxDigits || len(id) != idLength || strings.Trim(number, "0123456789") != "" || strings.Trim(id,
+		"0123456789abcdef") != "" {
 		return 0
 	}
 	n, _ := strconv.Atoi(number)
@@ -158,8 +161,8 @@ type Build struct {
 	Path   string // absolute
 }
 
-// All returns the builds, the newest first. A link, or anything else that is not a
-// directory, is none.
+// All returns the builds, the newest first. Links and other
+// entries that are not directories are skipped.
 func (s *Store) All() []Build {
 	entries, _ := os.ReadDir(filepath.Join(s.dir, buildsName))
 	var all []Build

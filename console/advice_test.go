@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheClassicsGetALineOfAdvice(t *testing.T) {
+func TestAdvice_CommonFailures(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		exit    int

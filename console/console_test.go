@@ -47,18 +47,27 @@ func story() []runner.Event {
 			{Type: runner.Build, Status: runner.Failed, Duration: 71 * time.Second},
 			{Type: runner.UploadArtifacts, Status: runner.Succeeded, Duration: 20 * time.Millisecond},
 		},
-		Commands: []runner.CommandRecord{{Phase: runner.Build, Text: "npm ci", Milliseconds: 65000}, {Phase: runner.Build, Text: strings.Repeat("long ", 20), Exit: 127, Milliseconds: 1234}},
-		Artifacts: []runner.Output{{Dir: "artifacts", Files: []runner.File{{Path: "a", Size: 1}, {Path: "b\x1b[31m", Size: 2000}}},
-			{Name: "docs", Dir: "secondary-artifacts/docs", Files: []runner.File{{Path: "1"}, {Path: "2"}, {Path: "3"}, {Path: "4"}, {Path: "5"}, {Path: "6"}, {Path: "7"}}}},
-		Reports:  []runner.Output{{Name: "unit", Dir: "reports/unit", Files: []runner.File{{Path: "junit.xml", Size: 12345678}}}},
+		Commands: []runner.CommandRecord{{Phase: runner.Build, Text: "npm ci", Milliseconds: 65000}, {Phase: runner.Build,
+			Text: strings.Repeat("long ", 20), Exit: 127, Milliseconds: 1234}},
+		Artifacts: []runner.Output{{Dir: "artifacts", Files: []runner.File{{Path: "a", Size: 1}, {Path: "b\x1b[31m",
+			Size: 2000}}},
+			{Name: "docs", Dir: "secondary-artifacts/docs", Files: []runner.File{{Path: "1"}, {Path: "2"}, {Path: "3"},
+				{Path: "4"}, {Path: "5"}, {Path: "6"}, {Path: "7"}}}},
+		Reports: []runner.Output{{Name: "unit", Dir: "reports/unit", Files: []runner.File{{Path: "junit.xml",
+			Size: 12345678}}}},
 		Exported: []runner.NameValue{{Name: "TAG", Value: "v1\nv2"}},
 	}
-	plan := &runner.Plan{Image: "image:1", Identity: runner.Identity{Project: "demo", Number: 7, UUID: "uuid"}, Sources: []runner.Source{{Note: "3 files that git ignores left out"}}}
+	plan := &runner.Plan{Image: "image:1", Identity: runner.Identity{Project: "demo", Number: 7, UUID: "uuid"},
+		Sources: []runner.Source{{Note: "3 files that git ignores left out"}}}
 	return []runner.Event{
 		e(runner.BuildBegan, "", func(e *runner.Event) { e.Plan = plan }),
-		e(runner.PhaseBegan, runner.Submitted), e(runner.PhaseEnded, runner.Submitted, ended(runner.Succeeded, runner.Context{})),
+		e(runner.PhaseBegan, runner.Submitted), e(runner.PhaseEnded, runner.Submitted, ended(runner.Succeeded,
+			runner.Context{})),
 		e(runner.PhaseBegan, runner.Provisioning),
-		e(runner.Pulled, runner.Provisioning, func(e *runner.Event) { e.Pull = runner.Pull{Image: "image:1", Status: "Pulling from image"} }),
+		e(runner.Pulled, runner.Provisioning, func(e *runner.Event) {
+			e.Pull = runner.Pull{Image: "image:1",
+				Status: "Pulling from image"}
+		}),
 		e(runner.Pulled, runner.Provisioning, func(e *runner.Event) {
 			e.Pull = runner.Pull{Image: "image:1", Layer: "abc", Status: "Downloading", Current: 1 << 20, Total: 4 << 20}
 		}),
@@ -73,12 +82,17 @@ func story() []runner.Event {
 		e(runner.CommandBegan, runner.Build, text("make\nall\n"), line(7)),
 		e(runner.Printed, runner.Build, output("sh: make: not found\nbinary \xff\xfe\n")),
 		e(runner.CommandEnded, runner.Build, text("make\nall\n"), line(7), failed),
-		e(runner.PhaseEnded, runner.Build, ended(runner.Failed, runner.Context{StatusCode: runner.CommandError, Message: "Error while executing command: make\nall. Reason: exit status 127"})),
-		e(runner.CommandBegan, runner.PostBuild, text("true"), func(e *runner.Event) { e.Finally, e.Attempt, e.Line = true, 2, 9 }),
+		e(runner.PhaseEnded, runner.Build, ended(runner.Failed, runner.Context{StatusCode: runner.CommandError,
+			Message: "Error while executing command: make\nall. Reason: exit status 127"})),
+		e(runner.CommandBegan, runner.PostBuild, text("true"), func(e *runner.Event) {
+			e.Finally, e.Attempt, e.Line = true, 2,
+				9
+		}),
 		e(runner.CommandEnded, runner.PostBuild, text("true")),
 		e(runner.Noted, runner.UploadArtifacts, text("a note")),
 		e(runner.Reported, runner.UploadArtifacts, func(e *runner.Event) { e.Reports = someReports() }),
-		e(runner.PhaseEnded, runner.UploadArtifacts, ended(runner.Failed, runner.Context{StatusCode: runner.ClientError, Message: "no matching artifact paths found"})),
+		e(runner.PhaseEnded, runner.UploadArtifacts, ended(runner.Failed, runner.Context{StatusCode: runner.ClientError,
+			Message: "no matching artifact paths found"})),
 		e(runner.BuildEnded, runner.Completed, func(e *runner.Event) { e.Status, e.Record = runner.Failed, record }),
 	}
 }
@@ -101,10 +115,11 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func TestABuildIsShownToAPerson(t *testing.T) {
+func TestText_Build(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]console.Options{
-		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true}, "terminal.txt": {Color: true, Terminal: true},
+		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true}, "terminal.txt": {Color: true,
+			Terminal: true},
 	} {
 		var b bytes.Buffer
 		o.Dir, o.Source, o.SourceDir, o.Links = "out/7", "../demo", "/home/me/demo", o.Terminal
@@ -122,7 +137,7 @@ func TestABuildIsShownToAPerson(t *testing.T) {
 	}
 }
 
-func TestTheServicesLogIsWrittenLineForLine(t *testing.T) {
+func TestService_Log(t *testing.T) {
 	t.Parallel()
 	var b, file bytes.Buffer
 	s, f := console.NewService(&b), console.NewServiceFile(&file)
@@ -158,7 +173,8 @@ func TestService_IndexIgnoresOutput(t *testing.T) {
 	if len(index.Commands) != 2 || len(index.Agent) != 4 {
 		t.Fatalf("got %+v", index)
 	}
-	for i, want := range []string{"Running command make\n[Container] Running command evil", "Running command sleep\ncut off"} {
+	for i, want := range []string{"Running command make\n[Container] Running command evil", "Running command " +
+		"sleep\ncut off"} {
 		c := index.Commands[i]
 		if got := text[c.Start:c.End]; !strings.HasPrefix(got, "[Container] ") || !strings.Contains(got, want) || !c.Failed {
 			t.Errorf("command %d is %q; want %q", i, got, want)
@@ -171,7 +187,7 @@ func TestService_IndexIgnoresOutput(t *testing.T) {
 	}
 }
 
-func TestEveryEventIsALineOfJSON(t *testing.T) {
+func TestJSON_OneLinePerEvent(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	j := console.NewJSON(&b)
@@ -202,9 +218,10 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
-func TestAWriterThatFailsIsTold(t *testing.T) {
+func TestViewers_ReturnWriteErrors(t *testing.T) {
 	t.Parallel()
-	text, service, events := console.NewText(full{}, console.Options{}), console.NewService(full{}), console.NewJSON(full{})
+	text, service, events := console.NewText(full{}, console.Options{}), console.NewService(full{}),
+		console.NewJSON(full{})
 	for _, e := range story() {
 		text.Notify(e)
 		service.Notify(e)

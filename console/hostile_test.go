@@ -104,18 +104,21 @@ func control(text string, allowed *regexp.Regexp) string {
 	return "a byte that is not UTF-8"
 }
 
-func TestViewers_PrintNoControlCharacterOfAnyValue(t *testing.T) {
-	for _, o := range []console.Options{{}, {Verbose: true}, {Quiet: true}, {Color: true, Terminal: true, Links: true, Verbose: true}} {
+func TestViewers_EscapeControlCharacters(t *testing.T) {
+	for _, o := range []console.Options{{}, {Verbose: true}, {Quiet: true}, {Color: true, Terminal: true, Links: true,
+		Verbose: true}} {
 		o.Dir, o.Source, o.SourceDir = hostile, hostile, "/"+hostile
 		var text, service, json bytes.Buffer
-		viewers := []interface{ Notify(runner.Event) }{console.NewText(&text, o), console.NewService(&service), console.NewJSON(&json)}
+		viewers := []interface{ Notify(runner.Event) }{console.NewText(&text, o), console.NewService(&service),
+			console.NewJSON(&json)}
 		for _, e := range events() {
 			for _, v := range viewers {
 				v.Notify(e)
 			}
 		}
 		allowed := map[bool]*regexp.Regexp{true: ours}[o.Terminal]
-		for name, printed := range map[string]string{"text": text.String(), "service": service.String(), "json": json.String()} {
+		for name, printed := range map[string]string{"text": text.String(), "service": service.String(),
+			"json": json.String()} {
 			if !strings.Contains(printed, "x") {
 				t.Errorf("%s with %+v prints no hostile value at all", name, o)
 			}
@@ -129,7 +132,7 @@ func TestViewers_PrintNoControlCharacterOfAnyValue(t *testing.T) {
 	}
 }
 
-func TestWriteProblems_PrintsNoControlCharacterOfAnyValue(t *testing.T) {
+func TestWriteProblems_EscapesControlCharacters(t *testing.T) {
 	var r console.Report
 	fill(reflect.ValueOf(&r).Elem(), 0)
 	for i := range r.Files {

@@ -64,7 +64,8 @@ func (j *JSON) Notify(e runner.Event) {
 		return
 	}
 	j.rest()
-	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
+	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line,
+		Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
 	ms := e.Duration.Milliseconds()
 	switch e.Kind {
 	case runner.CommandEnded:

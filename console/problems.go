@@ -36,7 +36,8 @@ var ProblemFormats = []string{"text", "service", "json", "sarif", "github", "jun
 // (service), or for other tools.
 func WriteProblems(w io.Writer, format string, r Report) error {
 	write := map[string]func(io.Writer, Report) error{
-		"text": writeText, "service": writeService, "json": writeJSON, "sarif": writeSARIF, "github": writeGitHub, "junit": writeJUnit,
+		"text": writeText, "service": writeService, "json": writeJSON, "sarif": writeSARIF, "github": writeGitHub,
+		"junit": writeJUnit,
 	}[format]
 	if write == nil {
 		return fmt.Errorf("unknown format %q; expected %s", format, strings.Join(ProblemFormats, ", "))
@@ -74,7 +75,8 @@ func colored(p diag.Problem, on bool) string {
 		return text
 	}
 	paint := map[diag.Severity]*color.Color{
-		diag.Error: color.New(color.FgRed, color.Bold), diag.Warning: color.New(color.FgYellow, color.Bold), diag.Lint: color.New(color.FgCyan, color.Bold),
+		diag.Error: color.New(color.FgRed, color.Bold), diag.Warning: color.New(color.FgYellow, color.Bold),
+		diag.Lint: color.New(color.FgCyan, color.Bold),
 	}[p.Severity]
 	paint.EnableColor()
 	word := " " + p.Severity.String() + ": "
@@ -233,13 +235,14 @@ func writeGitHub(w io.Writer, r Report) error {
 			if p.Column > 0 {
 				place += fmt.Sprintf(",col=%d,endColumn=%d", p.Column, p.Column+max(1, p.Width))
 			}
-			fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, place, property.Replace(first(p.Name, "buildspec")), data.Replace(p.Message))
+			fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, place, property.Replace(first(p.Name, "buildspec")),
+				data.Replace(p.Message))
 		}
 	}
 	return nil
 }
 
-// testName tells the problems of a file apart.
+// testName returns a name that identifies a problem in its file.
 func testName(p diag.Problem) string {
 	if p.Line == 0 {
 		return first(p.Name, "buildspec")

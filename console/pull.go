@@ -74,7 +74,8 @@ func sizes(p runner.Pull) string {
 	return text
 }
 
-// note takes up what became of a layer. The engine tells other sizes when it unpacks.
+// note records the progress of a layer. The engine reports different sizes while it
+// unpacks.
 func (p *pull) note(e runner.Event) {
 	layer, known := p.layers[e.Pull.Layer]
 	if !known {

@@ -30,7 +30,7 @@ func pulls() []runner.Event {
 	return all
 }
 
-func TestAPullIsToldNowAndThenWhereThereIsNoTerminal(t *testing.T) {
+func TestPullProgress_ThrottledWithoutTTY(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{})
@@ -44,7 +44,7 @@ func TestAPullIsToldNowAndThenWhereThereIsNoTerminal(t *testing.T) {
 	}
 }
 
-func TestAPullIsDrawnByLayerOnATerminal(t *testing.T) {
+func TestPullProgress_LayersOnTTY(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{Terminal: true})
@@ -72,11 +72,12 @@ func TestAPullIsDrawnByLayerOnATerminal(t *testing.T) {
 	}
 }
 
-func TestNoSizesAreShownOfAPullThatHasNone(t *testing.T) {
+func TestPullProgress_WithoutSizes(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	text := console.NewText(&b, console.Options{Terminal: true})
-	text.Notify(runner.Event{Kind: runner.Pulled, Pull: runner.Pull{Image: "tar:a.tar", Layer: "one", Status: "Extracting"}})
+	text.Notify(runner.Event{Kind: runner.Pulled, Pull: runner.Pull{Image: "tar:a.tar", Layer: "one",
+		Status: "Extracting"}})
 	const want = "  unpacking\n  one           Extracting\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("got\n%swant at its end\n%s", b.String(), want)

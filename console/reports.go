@@ -53,7 +53,8 @@ func (t *Text) failures(set *reports.Set) {
 
 // changeWords are the changes as a person says them.
 var changeWords = map[reports.Change]string{
-	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed", reports.Flaky: "flaky",
+	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed",
+	reports.Flaky: "flaky",
 }
 
 func (t *Text) failure(c reports.Case, whole bool) {
@@ -99,9 +100,9 @@ var stackLine = sync.OnceValue(func() *regexp.Regexp {
 // lookedAt is how many lines of a message are looked at for what a person reads.
 const lookedAt = 200
 
-// told are the lines of a message that a person reads: pytest marks them with an E, and
-// elsewhere they are those before the stack. The first one of Go's says nothing.
-func told(message string) []string {
+// relevantLines returns the lines of a message that explain a failure: pytest marks them
+// with an E; in other formats they precede the stack trace. Go's first line is generic.
+func relevantLines(message string) []string {
 	var lines, marked []string
 	seen := map[string]bool{}
 	all := strings.SplitN(message, "\n", lookedAt+1)
@@ -135,7 +136,7 @@ func (t *Text) excerpt(message string) []string {
 		}
 		return lines[:len(lines)-empty(message)]
 	}
-	lines := told(message)
+	lines := relevantLines(message)
 	more := len(lines) > messageLines
 	lines = lines[:min(len(lines), messageLines)]
 	for i, line := range lines {
@@ -184,7 +185,8 @@ func (t *Text) groups(set *reports.Set) {
 			lines = append(lines, t.slowestTests(r)...)
 		}
 		if r.Truncated {
-			lines = append(lines, formatted("%d of %d test cases kept, as in CodeBuild; --full-reports keeps all", len(r.Cases), r.Tests.Total))
+			lines = append(lines, formatted("%d of %d test cases kept, as in CodeBuild; --full-reports "+
+				"keeps all", len(r.Cases), r.Tests.Total))
 		}
 		for _, p := range r.Problems {
 			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+formatted(" %s", diag.EscapeLine(p.Error())))
@@ -230,7 +232,8 @@ func (t *Text) tests(s *reports.TestSummary) styled {
 		status     reports.CaseStatus
 		one, other string
 	}{
-		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"}, {reports.CaseError, "error", "errors"},
+		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"}, {reports.CaseError, "error",
+			"errors"},
 		{reports.CaseSkipped, "skipped", "skipped"}, {reports.CaseUnknown, "unknown", "unknown"},
 	} {
 		n := s.Counts[p.status]

@@ -11,16 +11,17 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// TestWriteProblems_SARIFIsReadByALibrary compares a report with what a library for the
+// TestWriteProblems_SARIFIsValid compares a report with what a library for the
 // whole format finds in it.
-func TestWriteProblems_SARIFIsReadByALibrary(t *testing.T) {
+func TestWriteProblems_SARIFIsValid(t *testing.T) {
 	fix := &diag.Fix{Title: "write b", Edits: []diag.Edit{{Line: 3, Column: 5, Old: "ä", Text: "b"}}}
 	problems := diag.List{
 		{Name: "typo", Severity: diag.Warning, File: "a b.yml", Line: 3, Column: 5, Width: 2, Message: "not ä <b>", Fix: fix},
 		{Name: "unlisted", Severity: diag.Lint, Message: "of the whole file"},
 	}
 	r := console.Report{
-		Tool: "1.2.3", Checks: []diag.Check{{Name: "other", Severity: diag.Error}, {Name: "typo", Severity: diag.Warning, Summary: "A typo."}},
+		Tool: "1.2.3", Checks: []diag.Check{{Name: "other", Severity: diag.Error}, {Name: "typo", Severity: diag.Warning,
+			Summary: "A typo."}},
 		Files: []console.Checked{{File: "/src/a.yml", Problems: problems}},
 	}
 	var b bytes.Buffer
@@ -41,7 +42,8 @@ func TestWriteProblems_SARIFIsReadByALibrary(t *testing.T) {
 		*first.RuleID, first.RuleIndex, first.Level, *first.Message.Text,
 		*place.ArtifactLocation.URI, *place.Region.StartLine, *place.Region.StartColumn, *place.Region.EndColumn,
 		*first.Fixes[0].Description.Text, *replacement.DeletedRegion.EndColumn, *replacement.InsertedContent.Text,
-		whole.Level, *whole.Locations[0].PhysicalLocation.ArtifactLocation.URI, whole.Locations[0].PhysicalLocation.Region == nil,
+		whole.Level, *whole.Locations[0].PhysicalLocation.ArtifactLocation.URI,
+		whole.Locations[0].PhysicalLocation.Region == nil,
 	}
 	want := []any{
 		"1.2.3", "typo", "A typo.", "warning",

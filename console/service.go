@@ -32,7 +32,7 @@ func NewService(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), flush: true}
 }
 
-// NewServiceFile returns a Service for a file nobody reads yet: output is
+// NewServiceFile returns a Service for a file that is not read yet: output is
 // written when a command ends.
 func NewServiceFile(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), file: true}

@@ -52,7 +52,8 @@ func (t *Text) phases(r *runner.Record) {
 // used says what a phase with commands used of the machine.
 func (t *Text) used(p runner.PhaseRecord, r *runner.Record) styled {
 	const littleMemory, littleCPU = 32 << 20, 0.5 // bytes and seconds that are not worth a word
-	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
+	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands,
+		func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
 		return ""
 	}
 	spent := runner.Shortly(time.Duration(p.Used.CPU*float64(time.Second))) + " of CPU"
@@ -101,7 +102,8 @@ func cut(text string, limit int) string {
 
 func (t *Text) outputs(r *runner.Record) {
 	for _, o := range r.Artifacts {
-		t.line("  %-17s %8s  %s, %s", strings.TrimSpace("artifacts "+o.Name), Bytes(o.Size()), count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
+		t.line("  %-17s %8s  %s, %s", strings.TrimSpace("artifacts "+o.Name), Bytes(o.Size()), count(len(o.Files), "file"),
+			t.o.Dir+"/"+o.Dir)
 		for i, f := range o.Files {
 			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
 				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)

@@ -1,5 +1,5 @@
-// Package console shows a build: to a person, as the service's log, and as
-// events in JSON. Only this package knows colour.
+// Package console prints builds: as text for a terminal, as CodeBuild's log, and as JSON
+// events. No other package uses colors.
 package console
 
 import (
@@ -102,7 +102,8 @@ func (t *Text) began(p *runner.Plan) {
 	if p.StandIn != "" && p.Place == "" {
 		place += " (using local substitute " + p.StandIn + ")"
 	}
-	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number), place)
+	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number),
+		place)
 }
 
 // copying shows how far a copy is, such as "copying artifacts: 1.2GB of 3.2GB, 1204 of
@@ -115,13 +116,15 @@ func (t *Text) copying(c runner.Copy) {
 	if c.AllFiles > 0 {
 		ofBytes, ofFiles = " of "+Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
 	}
-	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, Bytes(c.Bytes), ofBytes, c.Files, ofFiles))
+	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, Bytes(c.Bytes), ofBytes, c.Files,
+		ofFiles))
 }
 
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }
 
 func (t *Text) said(e runner.Event) {
-	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text, "Skipping ") || strings.HasPrefix(e.Text, "Found possible")
+	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text,
+		"Skipping ") || strings.HasPrefix(e.Text, "Found possible")
 	if t.o.Verbose || selecting && !t.o.Quiet {
 		t.line("%s", t.styles.faint.Sprint(e.Text))
 	}
@@ -191,7 +194,7 @@ func (t *Text) caret(place string) styled {
 	return styled(strings.Join(lines, "\n"))
 }
 
-// phaseEnded tells what no failed command told.
+// phaseEnded prints the failure of a phase that no failed command explained.
 func (t *Text) phaseEnded(e runner.Event) {
 	if e.Status == runner.Succeeded || e.Context.StatusCode == runner.CommandError || e.Status == runner.Fault {
 		return
@@ -215,8 +218,8 @@ func Bytes(bytes int64) string {
 	return text
 }
 
-// ParseBytes reads a number of bytes as a person writes it, such as 500MB. The error
-// says that it is none.
+// ParseBytes parses a size such as 500MB, in bytes. Sizes that are not valid are
+// errors.
 func ParseBytes(text string) (int64, error) {
 	n, err := units.FromHumanSize(text)
 	if err == nil && n < 0 {
@@ -225,8 +228,8 @@ func ParseBytes(text string) (int64, error) {
 	return n, err
 }
 
-// line writes a line of our own, at the beginning of one. What is not styled in args is
-// escaped.
+// line writes a line of our own, at the beginning of one. Arguments that are not styled
+// are escaped.
 func (t *Text) line(format string, args ...any) {
 	if !t.fresh {
 		t.write([]byte("\n"))

@@ -69,7 +69,8 @@ func (t *testTable) add(c reports.Case, group int) {
 	t.Status = append(t.Status, string(c.Status))
 	t.Seconds = append(t.Seconds, number(c.Duration.Seconds()))
 	t.Message, t.Place = append(t.Message, c.Message), append(t.Place, place)
-	t.Change, t.History, t.Raw = append(t.Change, string(c.Change)), append(t.History, string(c.History)), append(t.Raw, c.Raw)
+	t.Change, t.History, t.Raw = append(t.Change, string(c.Change)), append(t.History, string(c.History)), append(t.Raw,
+		c.Raw)
 }
 
 // coverageFile is one covered file. A line is four numbers: which one it is, how
@@ -94,7 +95,8 @@ func (p *pieces) coverage(b Build) error {
 	files, texts, size := []coverageFile{}, map[string]string{}, 0
 	for _, r := range b.Reports.Reports {
 		for _, c := range r.Coverage {
-			f := coverageFile{Group: r.Group, Path: c.Path, Lines: [2]int{c.Lines.Covered, c.Lines.Total()}, Branches: [2]int{c.Branches.Covered, c.Branches.Total()}}
+			f := coverageFile{Group: r.Group, Path: c.Path, Lines: [2]int{c.Lines.Covered, c.Lines.Total()},
+				Branches: [2]int{c.Branches.Covered, c.Branches.Total()}}
 			f.Detail = detail(c.Detail)
 			if text := b.source(c.Place); fits(text, c.Detail) && size+len(text) < sourceMost {
 				f.Source = c.Place
@@ -110,7 +112,7 @@ func (p *pieces) coverage(b Build) error {
 	return p.write("source", texts)
 }
 
-// fits reports whether a source can be the one that a report tells of: it has the lines.
+// fits reports whether a source has all lines that a report refers to.
 func fits(text string, lines []reports.Line) bool {
 	last := 0
 	for _, l := range lines {
@@ -173,7 +175,8 @@ func buildData(b Build) buildTable {
 	t := buildTable{Artifacts: []artifact{}, Environment: [][3]string{}, Facts: [][2]string{}, Trend: b.Trend}
 	for _, set := range b.Artifacts.Artifacts {
 		for _, e := range set.Entries {
-			t.Artifacts = append(t.Artifacts, artifact{set.Identifier, e.Path, e.Size, e.Mode, e.SHA256, e.Link, local(b, set.Dir, e.Path)})
+			t.Artifacts = append(t.Artifacts, artifact{set.Identifier, e.Path, e.Size, e.Mode, e.SHA256, e.Link, local(b,
+				set.Dir, e.Path)})
 		}
 	}
 	r := b.Record
@@ -184,8 +187,10 @@ func buildData(b Build) buildTable {
 		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, v.Origin})
 	}
 	for _, f := range [][2]string{
-		{"Build", r.ID}, {"ARN", r.ARN}, {"Ran in", r.Environment.Place}, {"Image", r.Environment.Image}, {"Environment type", r.Environment.Type},
-		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion}, {"Started", r.Start.Format("2006-01-02 15:04:05 MST")},
+		{"Build", r.ID}, {"ARN", r.ARN}, {"Ran in", r.Environment.Place}, {"Image", r.Environment.Image}, {"Environment type",
+			r.Environment.Type},
+		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion}, {"Started",
+			r.Start.Format("2006-01-02 15:04:05 MST")},
 		{"Initiator", r.Initiator},
 	} {
 		if f[1] != "" {

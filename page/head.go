@@ -47,7 +47,7 @@ var sections = []struct{ id, title string }{
 // markup writes HTML. Its error is that of the writer, which keeps it.
 type markup struct{ w *bufio.Writer }
 
-// put writes format, in which each %s stands for text: it is escaped, and safe in an
+// put writes format with an escaped text for each %s. The result is safe in an
 // element and in an attribute between double quotes.
 func (m markup) put(format string, text ...string) {
 	escaped := make([]any, len(text))

@@ -31,7 +31,7 @@ type Build struct {
 	Index     builds.LogIndex // the structure of the log
 	Artifacts artifacts.Manifest
 	Trend     []Point // the kept builds of the project, the oldest first
-	Apart     bool    // the page does not stand in the build's directory, so nothing there can be linked to
+	Apart     bool    // the page is not in the build's directory, so nothing there can be linked to
 	// Source reads a file of the source; it returns nothing for one that is not at hand.
 	Source func(name string) []byte
 }
@@ -62,7 +62,8 @@ func Write(w io.Writer, b Build) error {
 	sum := sha256.Sum256(script)
 	h := head{
 		Title: b.Title, Style: style,
-		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+		Policy: "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; " +
+			"script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		Groups: groups(b.Reports),
 	}
 	if b.Record != nil {
@@ -131,7 +132,8 @@ func (h *head) about(r *runner.Record) {
 			continue
 		}
 		took := p.End.Sub(p.Start)
-		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), runner.Shortly(took), percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), runner.Shortly(took),
+			percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
 		if p.Status != runner.Succeeded && h.Refused == "" {
 			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")
 		}

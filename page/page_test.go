@@ -33,16 +33,24 @@ const evil = "</script><img src=x " +
 func build(log string, cases int) page.Build {
 	start := time.Date(2026, 7, 4, 15, 0, 0, 0, time.UTC)
 	up := 2.5
-	set := &reports.Set{Build: 7, Project: "demo", Past: []reports.Past{{Build: 5}, {Build: 6}}, Reports: []*reports.Report{
-		{Group: "demo-unit", Type: reports.Test, Status: reports.Failed, Tests: &reports.TestSummary{Total: cases, Counts: map[reports.CaseStatus]int{}}, Changes: &reports.Changes{Build: 6, NewlyFailing: 1}},
-		{Group: "demo-lines", Type: reports.CodeCoverage, Status: reports.Succeeded, Sum: &reports.Sum{Lines: reports.Counts{Covered: 3, Missed: 1}}, Changes: &reports.Changes{Build: 6, Lines: &up}, Coverage: []reports.Coverage{
-			{Path: "src/a.js", Place: "src/a.js", Lines: reports.Counts{Covered: 2, Missed: 1}, Branches: reports.Counts{Covered: 1, Missed: 1}, Detail: []reports.Line{{Number: 1, Hits: 3, Code: true}, {Number: 2, Hits: 0, Code: true}, {Number: 3, Hits: 1, Code: true, Branches: reports.Counts{Covered: 1, Missed: 1}}}},
-			{Path: "src/deep/" + evil + ".js", Lines: reports.Counts{Covered: 1}},
-		}},
-	}}
+	set := &reports.Set{Build: 7, Project: "demo", Past: []reports.Past{{Build: 5}, {Build: 6}},
+		Reports: []*reports.Report{
+			{Group: "demo-unit", Type: reports.Test, Status: reports.Failed, Tests: &reports.TestSummary{Total: cases,
+				Counts: map[reports.CaseStatus]int{}}, Changes: &reports.Changes{Build: 6, NewlyFailing: 1}},
+			{Group: "demo-lines", Type: reports.CodeCoverage, Status: reports.Succeeded,
+				Sum: &reports.Sum{Lines: reports.Counts{Covered: 3, Missed: 1}}, Changes: &reports.Changes{Build: 6, Lines: &up},
+				Coverage: []reports.Coverage{
+					{Path: "src/a.js", Place: "src/a.js", Lines: reports.Counts{Covered: 2, Missed: 1},
+						Branches: reports.Counts{Covered: 1, Missed: 1}, Detail: []reports.Line{{Number: 1, Hits: 3, Code: true},
+							{Number: 2, Hits: 0, Code: true}, {Number: 3, Hits: 1, Code: true, Branches: reports.Counts{Covered: 1,
+								Missed: 1}}}},
+					{Path: "src/deep/" + evil + ".js", Lines: reports.Counts{Covered: 1}},
+				}},
+		}}
 	unit := set.Reports[0]
 	for i := range cases {
-		c := reports.Case{Name: fmt.Sprintf("test %d", i), Prefix: "shop.Cart", Suite: "unit", Status: reports.CaseSucceeded, Duration: time.Duration(i) * time.Millisecond, History: "PP"}
+		c := reports.Case{Name: fmt.Sprintf("test %d", i), Prefix: "shop.Cart", Suite: "unit", Status: reports.CaseSucceeded,
+			Duration: time.Duration(i) * time.Millisecond, History: "PP"}
 		switch {
 		case i == 3:
 			c.Name, c.Message, c.Status, c.Change, c.History = evil, evil, reports.CaseFailed, reports.NewlyFailing, "P-"
@@ -59,15 +67,20 @@ func build(log string, cases int) page.Build {
 	return page.Build{
 		Reports: set, Log: strings.NewReader(log), Index: indexOf(log),
 		Record: &runner.Record{
-			Project: "demo" + evil, Number: 7, Status: runner.Failed, Start: start, End: start.Add(90 * time.Second), ID: "demo:uuid",
+			Project: "demo" + evil, Number: 7, Status: runner.Failed, Start: start, End: start.Add(90 * time.Second),
+			ID: "demo:uuid",
 			Phases: []runner.PhaseRecord{
 				{Type: runner.Provisioning, Status: runner.Succeeded, Start: start, End: start.Add(10 * time.Second)},
-				{Type: runner.Build, Status: runner.Failed, Start: start.Add(10 * time.Second), End: start.Add(90 * time.Second), Contexts: []runner.Context{{Message: evil}}},
+				{Type: runner.Build, Status: runner.Failed, Start: start.Add(10 * time.Second), End: start.Add(90 * time.Second),
+					Contexts: []runner.Context{{Message: evil}}},
 			},
-			Environment: runner.Environment{Image: "image:1", Variables: []runner.EnvironmentVariable{{Name: "TOKEN", Value: "***", Origin: "-e"}, {Name: "EVIL", Value: evil}}},
+			Environment: runner.Environment{Image: "image:1", Variables: []runner.EnvironmentVariable{{Name: "TOKEN",
+				Value: "***", Origin: "-e"}, {Name: "EVIL", Value: evil}}},
 		},
-		Artifacts: artifacts.Manifest{Artifacts: []artifacts.Set{{Dir: "artifacts", Entries: []artifacts.Entry{{Path: "dist/" + evil, Size: 1234, Mode: "0644", SHA256: strings.Repeat("ab", 32)}}}}},
-		Trend:     []page.Point{{Number: 5, Status: runner.Succeeded, Seconds: 80, Passed: 10}, {Number: 6, Status: runner.Failed, Seconds: 90, Passed: 9, Bad: 1, Lines: &covered}},
+		Artifacts: artifacts.Manifest{Artifacts: []artifacts.Set{{Dir: "artifacts",
+			Entries: []artifacts.Entry{{Path: "dist/" + evil, Size: 1234, Mode: "0644", SHA256: strings.Repeat("ab", 32)}}}}},
+		Trend: []page.Point{{Number: 5, Status: runner.Succeeded, Seconds: 80, Passed: 10}, {Number: 6,
+			Status: runner.Failed, Seconds: 90, Passed: 9, Bad: 1, Lines: &covered}},
 		Source: func(name string) []byte {
 			if name == "src/a.js" {
 				return []byte("first();\nif (x) <b>second</b>();\nthird();\n")
@@ -120,9 +133,9 @@ func write(t *testing.T, name string, b page.Build) string {
 	return file
 }
 
-// TestThePageWorksInABrowser drives headless Chromium through testdata/page.js, which
+// TestPage_InBrowser drives headless Chromium through testdata/page.js, which
 // says what it expects.
-func TestThePageWorksInABrowser(t *testing.T) {
+func TestPage_InBrowser(t *testing.T) {
 	needBrowser(t)
 	var log strings.Builder
 	log.WriteString("[Container] 2026/07/04 15:00:00.000000 Running command seq\n")
@@ -186,13 +199,14 @@ func needBrowser(t *testing.T) {
 	}
 }
 
-func TestAPageHoldsNoTextThatHTMLKnows(t *testing.T) {
+func TestPage_DataHasNoMarkup(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(write(t, "report.html", build(smallLog, 10)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, harm := range []string{"<img src=x", "document.title='harmed'", "<b>bold", "src=\"http", "href=\"http", "\x1b", "\u202e", "url("} {
+	for _, harm := range []string{"<img src=x", "document.title='harmed'", "<b>bold", "src=\"http", "href=\"http", "\x1b",
+		"\u202e", "url("} {
 		if i := bytes.Index(text, []byte(harm)); i >= 0 {
 			t.Errorf("%q stands in the page: %s", harm, text[max(0, i-100):i+100])
 		}

@@ -1,6 +1,5 @@
-// Package awstest stands for AWS in tests: a server that speaks the protocols of
-// the services a build's secrets and credentials come from, to the real SDKs and
-// tools.
+// Package awstest is a fake AWS server for tests. It implements the protocols of the
+// services that provide secrets and credentials, for the real SDKs and tools.
 package awstest
 
 import (
@@ -28,7 +27,7 @@ type Server struct {
 	Parameters map[string]string            // by name or name:selector
 	Secrets    map[string]map[string]string // by name, then by staging label or version
 	Binary     map[string]bool              // secrets without a text
-	Denied     map[string]bool              // operations, such as GetParameters, that nobody may use
+	Denied     map[string]bool              // operations, such as GetParameters, that are denied
 	Throttled  map[string]int               // how often an operation answers that it is too busy
 	Silent     map[string]bool              // operations that are never answered
 	Forgotten  map[string]bool              // parameters of which the answer says nothing
@@ -169,8 +168,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
 		s.Throttled[q.Operation]--
 		err = &fault{400, "ThrottlingException", "Rate exceeded"}
 	case s.Denied[q.Operation]:
-		service := map[string]string{"GetParameters": "ssm", "GetSecretValue": "secretsmanager", "AssumeRole": "sts"}[q.Operation]
-		err = &fault{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:iam::%s:user/someone is not authorized to perform: %s:%s on resource: arn:aws:%s:us-east-1:%s:some/thing", Account, service, q.Operation, service, Account)}
+		service := map[string]string{"GetParameters": "ssm", "GetSecretValue": "secretsmanager",
+			"AssumeRole": "sts"}[q.Operation]
+		err = &fault{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:iam::%s:user/someone is not authorized to "+
+			"perform: %s:%s on resource: arn:aws:%s:us-east-1:%s:some/thing", Account, service, q.Operation, service, Account)}
 	}
 	switch q.Operation {
 	case "GetParameters":

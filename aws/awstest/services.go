@@ -20,7 +20,8 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 		Names          []string
 		WithDecryption bool
 	}
-	if err := json.Unmarshal([]byte(q.Body), &in); err != nil || len(in.Names) == 0 || len(in.Names) > 10 || !in.WithDecryption {
+	if err := json.Unmarshal([]byte(q.Body),
+		&in); err != nil || len(in.Names) == 0 || len(in.Names) > 10 || !in.WithDecryption {
 		return nil, &fault{400, "ValidationException", "1 validation error detected: names: " + q.Body}
 	}
 	type parameter struct {
@@ -57,7 +58,8 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 		if strings.Contains(value, ",") {
 			kind = "StringList"
 		}
-		out.Parameters = append(out.Parameters, parameter{base, kind, value, selector, "arn:aws:ssm:us-east-1:" + Account + ":parameter" + base, 1})
+		out.Parameters = append(out.Parameters, parameter{base, kind, value, selector,
+			"arn:aws:ssm:us-east-1:" + Account + ":parameter" + base, 1})
 	}
 	return out, nil
 }
@@ -81,7 +83,8 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	if !found {
 		return nil, &fault{400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
 	}
-	out := map[string]any{"ARN": "arn:aws:secretsmanager:us-east-1:" + Account + ":secret:" + name + "-AbCdEf", "Name": name, "VersionId": "0a1b", "SecretString": value}
+	out := map[string]any{"ARN": "arn:aws:secretsmanager:us-east-1:" + Account + ":secret:" + name + "-AbCdEf",
+		"Name": name, "VersionId": "0a1b", "SecretString": value}
 	if s.Binary[name] {
 		delete(out, "SecretString")
 		out["SecretBinary"] = []byte(value)
@@ -97,7 +100,8 @@ func (s *Server) roleCredentials(r *http.Request) (any, *fault) {
 		return nil, &fault{401, "UnauthorizedException", "Session token not found or invalid"}
 	}
 	return map[string]any{"roleCredentials": map[string]any{
-		"accessKeyId": "ASIASSOROLE000000001", "secretAccessKey": "sso/secret+key", "sessionToken": "sso/session+token", "expiration": time.Now().Add(time.Hour).UnixMilli(),
+		"accessKeyId": "ASIASSOROLE000000001", "secretAccessKey": "sso/secret+key", "sessionToken": "sso/session+token",
+		"expiration": time.Now().Add(time.Hour).UnixMilli(),
 	}}, nil
 }
 

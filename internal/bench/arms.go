@@ -98,7 +98,8 @@ func (b *bench) startupArms() []*arm {
 		b.own(j.arm(help, buildspec(j), b.program, "--help")),
 		b.own(j.arm(plan, buildspec(j), b.program, "plan", "-C", j.dir, "-i", b.image)),
 		b.own(real.arm(validate, buildspec(real), b.program, "validate", "-C", real.dir)),
-		b.own(real.arm(many, buildspec(real), slices.Concat([]string{b.program, "validate"}, slices.Repeat([]string{"buildspec.yml"}, 300))...)),
+		b.own(real.arm(many, buildspec(real), slices.Concat([]string{b.program, "validate"},
+			slices.Repeat([]string{"buildspec.yml"}, 300))...)),
 	}
 }
 
@@ -106,7 +107,8 @@ func (b *bench) startupArms() []*arm {
 var checked = []string{
 	"npm ci --no-audit", "npm run lint -- --max-warnings 0", "if [ -n \"$STAGE\" ]; then npm test; fi",
 	"for app in api web; do (cd $app && npm run build) || exit 1; done", "mkdir -p dist && cp -r web/dist/* dist/",
-	"aws s3 cp s3://$BUCKET/config.json dist/ && jq -r .version package.json > dist/version", "export TAG=$(git rev-parse --short HEAD)",
+	"aws s3 cp s3://$BUCKET/config.json dist/ && jq -r .version package.json > dist/version", "export TAG=$(git " +
+		"rev-parse --short HEAD)",
 	"docker build -t \"$REPOSITORY:$TAG\" --build-arg VERSION=\"${TAG:-none}\" .",
 }
 
@@ -154,7 +156,8 @@ func workflow(j job) config {
 }
 
 func gitlabCI(j job, image string) config {
-	return config{".gitlab-ci.yml", "bench:\n  image: " + strconv.Quote(image) + "\n  script:\n" + list("    ", j.commands)}
+	return config{".gitlab-ci.yml", "bench:\n  image: " + strconv.Quote(image) + "\n  script:\n" + list("    ",
+		j.commands)}
 }
 
 func woodpecker(j job, image string) config {
@@ -162,8 +165,8 @@ func woodpecker(j job, image string) config {
 		strconv.Quote(image) + "\n    commands:\n" + list("      ", j.commands)}
 }
 
-// list returns a YAML sequence. What strconv.Quote makes of a command in ASCII
-// is a double-quoted scalar.
+// list returns a YAML sequence. The result of strconv.Quote for ASCII
+// text is a double-quoted scalar.
 func list(indent string, commands []string) string {
 	var b strings.Builder
 	for _, c := range commands {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestEveryConfigurationHoldsTheCommands(t *testing.T) {
+func TestArms_ConfigHasCommands(t *testing.T) {
 	t.Parallel()
 	j := job{commands: []string{"true", `echo "it's" 1: # \n`}, source: true}
 	for _, c := range []struct {
@@ -55,7 +55,7 @@ steps:
 	}
 }
 
-func TestAConfigurationThatIsThereIsNotTouched(t *testing.T) {
+func TestConfig_KeepsExistingFile(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), config{"a/b.yml", "text"}
 	if err := c.write(dir); err != nil {
@@ -73,7 +73,7 @@ func TestAConfigurationThatIsThereIsNotTouched(t *testing.T) {
 	}
 }
 
-func TestBuildlocalMustBeThere(t *testing.T) {
+func TestArms_RequireBuildlocal(t *testing.T) {
 	t.Parallel()
 	b := &bench{options: options{program: filepath.Join(t.TempDir(), "none"), rounds: 7}, temp: t.TempDir()}
 	b.without.plain = &owner{}
@@ -84,7 +84,7 @@ func TestBuildlocalMustBeThere(t *testing.T) {
 	}
 }
 
-func TestFlagsAreChecked(t *testing.T) {
+func TestFlags_Invalid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		args, want string

@@ -107,7 +107,7 @@ func (b *bench) measure(ctx context.Context, arms []*arm) error {
 	return nil
 }
 
-// binary describes the file of buildlocal, or is nil where there is none.
+// binary describes the file of buildlocal, or nil if it does not exist.
 func (b *bench) binary() os.FileInfo {
 	path, err := exec.LookPath(b.program)
 	if err != nil {
@@ -121,8 +121,8 @@ func (b *bench) binary() os.FileInfo {
 }
 
 // warmUp wakes the engine and the image: the first container after a pause takes
-// up to a second longer, and docker run would pay for all. Whether it works is
-// for the arms to tell.
+// up to a second longer, and docker run would pay for all. The arms report
+// failures.
 func (b *bench) warmUp(ctx context.Context) {
 	j := job{commands: []string{"true"}, dir: b.temp}
 	_, _ = j.arm("", config{}, b.docker(j)...).run(ctx)

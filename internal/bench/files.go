@@ -18,12 +18,14 @@ const (
 )
 
 // produce makes 20,000 files of 10 KB, 200 MB, in 200 directories.
-const produce = "mkdir -p out && cd out && for d in $(seq 200); do mkdir $d && head -c 1024000 /dev/urandom | split -b 10240 -a 3 -d - $d/f; done"
+const produce = "mkdir -p out && cd out && for d in $(seq 200); do mkdir $d && head -c 1024000 /dev/urandom | " +
+	"split -b 10240 -a 3 -d - $d/f; done"
 
-// artifactArms are W5: files are made in a container and brought out of it, by us and
+// artifactArms are W5: files are made in a container and copied out of it, by us and
 // by tar at both ends of a docker run.
 func (b *bench) artifactArms() []*arm {
-	j := job{workload: "W5", commands: []string{produce}, rounds: min(b.rounds, heavyRounds), dir: filepath.Join(b.temp, "W5")}
+	j := job{workload: "W5", commands: []string{produce}, rounds: min(b.rounds, heavyRounds), dir: filepath.Join(b.temp,
+		"W5")}
 	spec := buildspec(j)
 	spec.text += "artifacts:\n  base-directory: out\n  files: ['**/*']\n"
 	tarred := j
@@ -31,7 +33,8 @@ func (b *bench) artifactArms() []*arm {
 	quoted := "'" + strings.ReplaceAll(strings.Join(tarred.commands, "\n"), "'", `'\''`) + "'"
 	command := slices.Concat(b.docker(tarred)[:len(b.docker(tarred))-1], []string{quoted})
 	arms := []*arm{
-		j.arm(piped, config{}, "sh", "-c", "d=$(mktemp -d "+b.temp+"/piped.XXXXXX) && "+strings.Join(command, " ")+" | tar -xf - -C $d"),
+		j.arm(piped, config{}, "sh", "-c", "d=$(mktemp -d "+b.temp+"/piped.XXXXXX) && "+strings.Join(command,
+			" ")+" | tar -xf - -C $d"),
 		b.own(j.arm(buildlocal, spec, b.program, "run", "-C", j.dir, "-i", b.image, "--pull", "never")),
 	}
 	for _, a := range b.daemonlessArms(j) {
@@ -46,15 +49,18 @@ func (b *bench) artifactArms() []*arm {
 // cacheArms are W6: a cache of 30,000 files, 500 MB, which is there and does not
 // change. Each engine has one, saved before the runs.
 func (b *bench) cacheArms(ctx context.Context) []*arm {
-	const fill = "mkdir -p deps && cd deps && for d in $(seq 300); do mkdir $d && head -c 1666600 /dev/urandom | split -b 16666 -a 3 -d - $d/f; done"
+	const fill = "mkdir -p deps && cd deps && for d in $(seq 300); do mkdir $d && head -c 1666600 /dev/urandom | " +
+		"split -b 16666 -a 3 -d - $d/f; done"
 	var arms []*arm
 	for _, engine := range []string{"docker", "sandbox"} {
 		arm := func(name, action, command string) *arm {
 			if engine == "sandbox" {
 				name = sandboxPrefix + name
 			}
-			j := job{workload: "W6", commands: []string{command}, rounds: b.rounds, dir: filepath.Join(b.temp, "W6", engine, action)}
-			a := b.as(false, j, name, "run", "-C", j.dir, "-i", b.image, "--pull", "never", "--engine", engine, "--project-name", "bench", "--cache", filepath.Join(b.temp, "W6", engine, "cache"))
+			j := job{workload: "W6", commands: []string{command}, rounds: b.rounds, dir: filepath.Join(b.temp, "W6", engine,
+				action)}
+			a := b.as(false, j, name, "run", "-C", j.dir, "-i", b.image, "--pull", "never", "--engine", engine, "--project-name",
+				"bench", "--cache", filepath.Join(b.temp, "W6", engine, "cache"))
 			a.config.text += "cache:\n  paths: ['deps/**/*']\n"
 			switch action {
 			case "none":
@@ -76,7 +82,8 @@ func (b *bench) cacheArms(ctx context.Context) []*arm {
 			fmt.Fprintf(b.stderr, "W6: %v\n", err)
 			return arms
 		}
-		arms = append(arms, arm(uncached, "none", "true"), arm(restored, "restore", "test -e deps/300/f000"), arm(unchanged, "both", "test -e deps/300/f000"))
+		arms = append(arms, arm(uncached, "none", "true"), arm(restored, "restore", "test -e deps/300/f000"), arm(unchanged,
+			"both", "test -e deps/300/f000"))
 	}
 	return arms
 }

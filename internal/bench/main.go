@@ -85,7 +85,7 @@ func writeJSON(name string, report *Report) error {
 
 type options struct {
 	rounds  int
-	only    []string // workloads, as they stand in workloadNames
+	only    []string // workloads, names from workloadNames
 	program string   // buildlocal
 	// baseline is a program whose start buildlocal's is compared with.
 	baseline string
@@ -106,11 +106,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.rounds, "n", 7, fmt.Sprintf("`rounds`; at most %d of what takes long", heavyRounds))
-	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure; W2 and W3 are compared with W1")
+	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure; W2 and W3 are compared "+
+		"with W1")
 	flags.StringVar(&o.program, "buildlocal", "bin/buildlocal", "the `program` to measure")
-	flags.StringVar(&o.baseline, "baseline", "bin/baseline", "the `program` to compare starts with, of internal/bench/baseline")
+	flags.StringVar(&o.baseline, "baseline", "bin/baseline", "the `program` to compare starts with, of "+
+		"internal/bench/baseline")
 	flags.StringVar(&o.image, "image", "buildlocal-test/base:latest", "`image` of the builds; it must be there")
-	flags.StringVar(&o.nesting, "docker-image", "buildlocal-test/aws:latest", "`image` of W7's builds, with dockerd, docker and busybox")
+	flags.StringVar(&o.nesting, "docker-image", "buildlocal-test/aws:latest", "`image` of W7's builds, with dockerd, "+
+		"docker and busybox")
 	flags.StringVar(&o.json, "json", "", "write every sample to `file`, too")
 	flags.BoolVar(&o.clean, "clean", false, "remove the sources kept for W3, and do nothing else")
 	if err := flags.Parse(args); err != nil {

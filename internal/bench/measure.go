@@ -24,7 +24,7 @@ type sample struct {
 }
 
 // run starts an arm's program and waits for it to end. It reads the output
-// through a pipe, as whoever keeps a log does, and counts the lines. An arm
+// through a pipe, as a program that keeps a log does, and counts the lines. An arm
 // that fails is an error, which ends in the last lines of its output. When ctx
 // ends, the program is interrupted, and killed if it does not end.
 func (a *arm) run(ctx context.Context) (sample, error) {

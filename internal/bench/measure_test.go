@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestAnArmThatFailsShowsItsLastLines(t *testing.T) {
+func TestArm_FailureShowsLastLines(t *testing.T) {
 	t.Parallel()
 	_, err := shell(t, "seq 1 20; echo why >&2; exit 3", 0).run(t.Context())
 	if want := "exit status 3\n17\n18\n19\n20\nwhy"; err == nil || err.Error() != want {
@@ -19,7 +19,7 @@ func TestAnArmThatFailsShowsItsLastLines(t *testing.T) {
 	}
 }
 
-func TestAnArmThatLosesOutputFails(t *testing.T) {
+func TestArm_LostOutputFails(t *testing.T) {
 	t.Parallel()
 	_, err := shell(t, "echo only one", 2).run(t.Context())
 	if want := "1 lines of output, expected at least 2\nonly one"; err == nil || err.Error() != want {
@@ -31,7 +31,7 @@ func TestAnArmThatLosesOutputFails(t *testing.T) {
 	}
 }
 
-func TestAnArmMayCleanUpWhenTheRunIsStopped(t *testing.T) {
+func TestArm_CleansUpWhenStopped(t *testing.T) {
 	t.Parallel()
 	a := shell(t, "trap ': >cleaned; exit 0' INT; : >ready; while :; do sleep 0.01; done", 0)
 	stopped := errors.New("stopped")
@@ -52,10 +52,11 @@ func TestAnArmMayCleanUpWhenTheRunIsStopped(t *testing.T) {
 	}
 }
 
-func TestOutputKeepsOnlyItsEnd(t *testing.T) {
+func TestOutput_KeepsEnd(t *testing.T) {
 	t.Parallel()
 	var o output
-	for _, text := range []string{strings.Repeat("a line\n", 2*tailSize), "b\n", strings.Repeat("c", tailSize-4), "\nd\n"} {
+	for _, text := range []string{strings.Repeat("a line\n", 2*tailSize), "b\n", strings.Repeat("c", tailSize-4),
+		"\nd\n"} {
 		if n, err := o.Write([]byte(text)); n != len(text) || err != nil {
 			t.Fatalf("Write = %d, %v", n, err)
 		}

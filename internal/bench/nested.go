@@ -38,7 +38,8 @@ func (b *bench) nestedArms(ctx context.Context) []*arm {
 		args := slices.Concat([]string{b.program, "run", "-C", j.dir, "-i", b.nesting, "--pull", "never"}, flags)
 		return b.own(j.arm(name, buildspec(j), args...))
 	}
-	host := job{workload: "W7", rounds: heavy, dir: filepath.Join(dir, "host")}.arm(onThisMachine, config{}, "sh", "-c", build)
+	host := job{workload: "W7", rounds: heavy, dir: filepath.Join(dir, "host")}.arm(onThisMachine, config{}, "sh", "-c",
+		build)
 	arms := []*arm{
 		host,
 		ours(unprivileged, "true", b.rounds),

@@ -29,12 +29,12 @@ const tester = "buildlocal-tester"
 
 // daemonless is what the arms without Docker need.
 type daemonless struct {
-	absent string // why there are none; empty for ready
+	absent string // why the arms are unavailable; empty if ready
 	image  string // a file that docker save wrote
 	plain  *owner // nil for no such user
 }
 
-// prepareDaemonless has the image brought into stores of its own, for root and for
+// prepareDaemonless unpacks the image into separate stores, for root and for
 // a plain user.
 func (b *bench) prepareDaemonless(ctx context.Context) error {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
@@ -45,7 +45,8 @@ func (b *bench) prepareDaemonless(ctx context.Context) error {
 	if err := os.Chmod(b.temp, 0o755); err != nil {
 		return err
 	}
-	if out, err := exec.CommandContext(ctx, "docker", "save", "-o", b.without.image, b.image).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "docker", "save", "-o", b.without.image,
+		b.image).CombinedOutput(); err != nil {
 		b.without.absent = "no image to save"
 		fmt.Fprintf(b.stderr, "docker save: %v: %s\n", err, out)
 		return nil
@@ -72,7 +73,7 @@ func (b *bench) prepareDaemonless(ctx context.Context) error {
 	return nil
 }
 
-// home is where a user of these arms has his files.
+// home is the directory for the files of a user of these arms.
 func (b *bench) home(plain bool) string {
 	return filepath.Join(b.temp, "home-"+map[bool]string{false: "root", true: "plain"}[plain])
 }
@@ -113,7 +114,7 @@ func (b *bench) daemonlessArms(j job) []*arm {
 	return arms
 }
 
-// unpackArms compare unpacking an image with tar doing so. What they write is
+// unpackArms compare unpacking an image with tar doing so. Their output is
 // removed at the end of the run.
 func (b *bench) unpackArms(ctx context.Context) []*arm {
 	j := job{workload: "unpack", rounds: min(b.rounds, heavyRounds), dir: b.temp}
@@ -122,7 +123,8 @@ func (b *bench) unpackArms(ctx context.Context) []*arm {
 	}
 	const large = "buildlocal-test/curated"
 	saved, layers := filepath.Join(b.temp, "large.tar"), filepath.Join(b.temp, "large")
-	script := fmt.Sprintf("docker save -o %[1]s %[3]s && mkdir %[2]s && tar xf %[1]s -C %[2]s && sync", saved, layers, large)
+	script := fmt.Sprintf("docker save -o %[1]s %[3]s && mkdir %[2]s && tar xf %[1]s -C %[2]s && "+
+		"sync", saved, layers, large)
 	if out, err := exec.CommandContext(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
 		fmt.Fprintf(b.stderr, "unpack: %v: %s\n", err, out)
 		return nil
@@ -132,7 +134,9 @@ func (b *bench) unpackArms(ctx context.Context) []*arm {
 		return nil
 	}
 	return []*arm{
-		j.arm(untar, config{}, "sh", "-c", "d=$(mktemp -d "+b.temp+"/tar.XXXXXX) && for l in "+layers+"/*/layer.tar; do n=$d/$(basename $(dirname $l)) && mkdir $n && tar xf $l -C $n || exit; done"),
-		j.arm(unpack, config{}, "sh", "-c", "XDG_CACHE_HOME=$(mktemp -d "+b.temp+"/store.XXXXXX) exec "+program+" images pull tar:"+saved),
+		j.arm(untar, config{}, "sh", "-c", "d=$(mktemp -d "+b.temp+"/tar.XXXXXX) && for l in "+layers+"/*/layer.tar; do "+
+			"n=$d/$(basename $(dirname $l)) && mkdir $n && tar xf $l -C $n || exit; done"),
+		j.arm(unpack, config{}, "sh", "-c",
+			"XDG_CACHE_HOME=$(mktemp -d "+b.temp+"/store.XXXXXX) exec "+program+" images pull tar:"+saved),
 	}
 }

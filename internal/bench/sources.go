@@ -39,7 +39,7 @@ var sources = []source{
 func (s source) make(ctx context.Context, cache string, stderr io.Writer) (string, error) {
 	dir := filepath.Join(cache, s.folder)
 	if _, err := os.Stat(dir); err == nil {
-		return dir, s.tell(dir, stderr)
+		return dir, s.printSize(dir, stderr)
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
@@ -56,7 +56,7 @@ func (s source) make(ctx context.Context, cache string, stderr io.Writer) (strin
 	if err := errors.Join(os.Chmod(partial, 0o755), os.Rename(partial, dir)); err != nil {
 		return "", err
 	}
-	return dir, s.tell(dir, stderr)
+	return dir, s.printSize(dir, stderr)
 }
 
 func (s source) fill(ctx context.Context, dir string) error {
@@ -98,8 +98,8 @@ func fillFolder(dir string, files int) error {
 	return nil
 }
 
-// commit makes a repository of dir. What the programs under test write into it
-// is ignored, and git never tidies up while something is measured.
+// commit makes a repository of dir. Files that the programs under test write
+// are ignored, and git never tidies up while something is measured.
 func commit(ctx context.Context, dir string) error {
 	ignore := "/ignored/\n/.github/\n/.gitlab-ci.yml\n/.woodpecker.yaml\n/" + strings.Join(leftovers, "/\n/") + "/\n"
 	if err := os.WriteFile(filepath.Join(dir, ".gitignore"), []byte(ignore), 0o644); err != nil {
@@ -124,8 +124,8 @@ func commit(ctx context.Context, dir string) error {
 	return nil
 }
 
-// tell says how large the source is.
-func (s source) tell(dir string, stderr io.Writer) error {
+// printSize prints the size of the source.
+func (s source) printSize(dir string, stderr io.Writer) error {
 	var files, bytes int64
 	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {

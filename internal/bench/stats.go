@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Result is all runs of one arm. Absent and Failure say why there are none, or
-// no more.
+// Result is all runs of one arm. Absent and Failure explain missing
+// runs.
 type Result struct {
 	Workload string    `json:"workload"`
 	Arm      string    `json:"arm"`

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestMedianIsTheMiddleOrTheMeanOfTwo(t *testing.T) {
+func TestMedian(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		values []float64
@@ -29,7 +29,7 @@ func TestMedianIsTheMiddleOrTheMeanOfTwo(t *testing.T) {
 	}
 }
 
-func TestRatioNeedsBothArms(t *testing.T) {
+func TestRatio_NeedsBothArms(t *testing.T) {
 	t.Parallel()
 	r := someReport()
 	if got, ok := r.ratio("W1", buildlocal); !ok || math.Abs(got-1.5) > 1e-9 {
@@ -49,7 +49,7 @@ func TestRatioNeedsBothArms(t *testing.T) {
 	}
 }
 
-func TestMinusW1ComparesAnArmWithItself(t *testing.T) {
+func TestMinusW1_SameArm(t *testing.T) {
 	t.Parallel()
 	r := someReport()
 	if got, ok := r.minusW1("W2", buildlocal); !ok || math.Abs(got-0.7) > 1e-9 {

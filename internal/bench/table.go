@@ -11,10 +11,12 @@ import (
 // print writes the table, the targets and the ends of what failed.
 func (r *Report) print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d CPUs, Docker %s, image %s, %s\n\n", r.Platform, r.CPUs, r.Engine, r.Image, r.Taken.Format("2006-01-02"))
+	fmt.Fprintf(&b, "%s, %d CPUs, Docker %s, image %s, "+
+		"%s\n\n", r.Platform, r.CPUs, r.Engine, r.Image, r.Taken.Format("2006-01-02"))
 	b.WriteString(align(r.rows()))
 	if r.FloorKiB > 0 {
-		fmt.Fprintf(&b, "\nPeak: the client's memory, not the engine's; below %s MiB it cannot be seen.\n", mebibytes(r.FloorKiB))
+		fmt.Fprintf(&b, "\nPeak: the client's memory, not the engine's; below %s MiB it cannot be "+
+			"seen.\n", mebibytes(r.FloorKiB))
 	}
 	if r.Rebuilt {
 		b.WriteString("\nbuildlocal was built again during this run: its rows mix two programs.\n")

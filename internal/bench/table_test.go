@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheTableShowsEveryKindOfResult(t *testing.T) {
+func TestTable_KindsOfResults(t *testing.T) {
 	t.Parallel()
 	want := strings.TrimPrefix(`
 linux/amd64, 2 CPUs, Docker 20.10.24, image base, 0001-01-01
@@ -41,7 +41,7 @@ W2, act failed:
 	}
 }
 
-func TestAlignCountsCharactersNotBytes(t *testing.T) {
+func TestAlign_CountsCharacters(t *testing.T) {
 	t.Parallel()
 	got := align([][]string{{"ä", "b", "number"}, {"cc", "ddd", "é"}})
 	want := "" +

@@ -27,8 +27,10 @@ var targets = slices.Concat([]target{
 	{"W5", "client below 64 MiB", 64, true, "%.1f MiB", peakOf("W5")},
 	{"W6", "restored in at most 0.3 s", 0.3, false, "%+.3f s", more("W6", restored, uncached)},
 	{"W6", "saved unchanged in at most 0.5 s", 0.5, false, "%+.3f s", more("W6", unchanged, restored)},
-	{"W6", "engine sandbox: restored in at most 0.3 s", 0.3, false, "%+.3f s", more("W6", sandboxPrefix+restored, sandboxPrefix+uncached)},
-	{"W6", "engine sandbox: saved unchanged in at most 0.5 s", 0.5, false, "%+.3f s", more("W6", sandboxPrefix+unchanged, sandboxPrefix+restored)},
+	{"W6", "engine sandbox: restored in at most " +
+		"0.3 s", 0.3, false, "%+.3f s", more("W6", sandboxPrefix+restored, sandboxPrefix+uncached)},
+	{"W6", "engine sandbox: saved unchanged in at most " +
+		"0.5 s", 0.5, false, "%+.3f s", more("W6", sandboxPrefix+unchanged, sandboxPrefix+restored)},
 	{"W7", "engine in the build ready at most 0.3 s later", 0.3, false, "%+.3f s", more("W7", privileged, unprivileged)},
 	{"W7", "docker build in the build at most 1.15 x this machine's", 1.15, false, "%.2f x", nestedRatio},
 	{"startup", "--help below 30 ms", 30, true, "%.1f ms", milliseconds(help)},

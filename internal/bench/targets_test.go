@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-func TestALimitIsMetUnlessTheTargetSaysBelow(t *testing.T) {
+func TestTarget_LimitIsInclusive(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		seconds float64
@@ -40,7 +40,7 @@ func TestALimitIsMetUnlessTheTargetSaysBelow(t *testing.T) {
 	}
 }
 
-func TestADockerBuildInTheBuildIsComparedWithoutTheBuildAroundIt(t *testing.T) {
+func TestTargets_NestedBuildExcludesOuter(t *testing.T) {
 	t.Parallel()
 	r := &Report{}
 	for arm, seconds := range map[string]float64{onThisMachine: 2, privileged: 1, builtInside: 4} {
@@ -57,7 +57,7 @@ func TestADockerBuildInTheBuildIsComparedWithoutTheBuildAroundIt(t *testing.T) {
 	}
 }
 
-func TestAStartIsComparedWithTheBaseline(t *testing.T) {
+func TestTargets_StartAboveBaseline(t *testing.T) {
 	t.Parallel()
 	const target = "startup: buildlocal --help at most 6 ms above the baseline"
 	for seconds, want := range map[float64]bool{0.022: true, 0.024: false} {
