@@ -16,16 +16,13 @@ import (
 
 const (
 	maxColumns     = 120 // tabs count as one
-	minComments    = 15  // percent of the lines of code that is not a test
+	minComments    = 12  // percent of the lines of code that is not a test; 15 is the aim
 	maxWhatClauses = 4   // clauses such as "what is left" in 1,000 lines
 	maxPackage     = 1200
 )
 
-// unfinished lists directories that do not keep the rules of this file yet.
-var unfinished = map[string]bool{
-	"artifacts": true, "aws": true, "aws/awstest": true, "builds": true, "console": true, "docs": true,
-	"internal/bench": true, "main": true, "page": true,
-}
+// unfinished lists directories that do not keep the rules of this file yet. It stays empty.
+var unfinished = map[string]bool{}
 
 // unclear lists constructions that make a text hard to read or to search, with a
 // suggestion for each.
@@ -229,5 +226,6 @@ func testNameRule(c *codebase, report report) {
 
 // sentence matches test names that are sentences without a unit.
 var sentence = regexp.MustCompile(
-	`^Test(A|An|The|What|Who|Where|When|Of|No|Nothing|Nobody|Each|Every|All|Many|Two|One|It|Only|If|In|On|With|Without|Some|There)[A-Z]`,
+	`^Test(A|An|The|What|Who|Where|When|Of|No|Nothing|Nobody|Each|Every|All|Many|Two|One|It|Only|If|In|` +
+		`On|With|Without|Some|There)[A-Z]`,
 )

@@ -59,7 +59,7 @@ func (e Entry) Name() string {
 }
 
 // Entries describes files that were taken; shown is how a path, or the target of a
-// link, is written down, which may hide what is secret in it.
+// link, is recorded with secrets masked.
 func Entries(files []tree.File, shown func(string) string) []Entry {
 	all := make([]Entry, 0, len(files))
 	for _, f := range files {
@@ -98,8 +98,8 @@ func (m Manifest) Write(dir string) error {
 const maxManifest = 1 << 30
 
 // Read reads the manifest of a build's directory. A build that left no artifacts, or
-// was made before there were manifests, has an empty one. The error says what is
-// wrong with the file.
+// was made before there were manifests, has an empty one. The error describes the
+// problem of the file.
 func Read(dir string) (Manifest, error) {
 	m := Manifest{}
 	text, err := regular.Read(filepath.Join(dir, ManifestName), maxManifest)
@@ -118,7 +118,7 @@ func Read(dir string) (Manifest, error) {
 	return m, nil
 }
 
-// Place is what decides where the service puts an artifact.
+// Place has the values from which CodeBuild makes the key of an artifact.
 type Place struct {
 	Path    string // of the project: a prefix
 	Prefix  string // s3-prefix of the buildspec, which counts before it

@@ -51,7 +51,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// read returns what stands below a directory.
+// read returns the names and contents below a directory.
 func read(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -117,7 +117,7 @@ func TestZip_IsReproducible(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if python, err := exec.LookPath("python3"); err == nil { // somebody else's reader
+	if python, err := exec.LookPath("python3"); err == nil { // a reader of another program
 		file := filepath.Join(t.TempDir(), "x.zip")
 		if err := os.WriteFile(file, archives[0], 0o644); err != nil {
 			t.Fatal(err)
@@ -213,7 +213,8 @@ func TestDiff_ByPath(t *testing.T) {
 		"2", "0644"), e("mode", "1", "0755")}}, {Identifier: "two", Entries: []artifacts.Entry{e("same", "1", "0644")}}}}
 	got := ""
 	for _, c := range artifacts.Diff(before, after) {
-		got += c.Identifier + "/" + c.Path + map[bool]string{true: " -"}[c.After == nil] + map[bool]string{true: " +"}[c.Before == nil] + "\n"
+		got += c.Identifier + "/" + c.Path + map[bool]string{true: " -"}[c.After == nil] +
+			map[bool]string{true: " +"}[c.Before == nil] + "\n"
 	}
 	if want := "/changed\n/gone -\n/mode\ntwo/same +\n"; got != want {
 		t.Errorf("got %s", got)
@@ -235,7 +236,9 @@ func TestManifest_RoundTrip(t *testing.T) {
 	got, err := artifacts.Read(dir)
 	m.Version = 1
 	if diff := cmp.Diff(m,
-		got); err != nil || diff != "" || got.Artifacts[0].Size() != 3 || got.Artifacts[0].Entries[1].Name() != "odd\xff" || got.Artifacts[0].Entries[2].Path != "***" {
+		got); err != nil || diff != "" || got.Artifacts[0].Size() != 3 ||
+		got.Artifacts[0].Entries[1].Name() != "odd\xff" ||
+		got.Artifacts[0].Entries[2].Path != "***" {
 		t.Errorf("%v %s", err, diff)
 	}
 	for _, text := range []string{"{", `{"version": 2}`} {
@@ -248,8 +251,8 @@ func TestManifest_RoundTrip(t *testing.T) {
 	}
 }
 
-// TestPut_ContinuesAfterKill: what is there then is partly of the run before, partly
-// of the one that was killed, and both are known.
+// TestPut_ContinuesAfterKill checks a directory with files of the run before and of the run
+// that was killed. Both are in the ledger.
 func TestPut_ContinuesAfterKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -294,7 +297,7 @@ func TestPut_ContinuesAfterKill(t *testing.T) {
 	}
 }
 
-// files returns the files of a ledger, as they stand in its text.
+// files returns the names of the files in a ledger.
 func files(t *testing.T, ledger string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(ledger, `"files":[`)

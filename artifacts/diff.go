@@ -33,7 +33,8 @@ func Diff(before, after Manifest) []Change {
 	note(after, func(c *Change, e *Entry) { c.After = e })
 	var all []Change
 	for _, c := range changes {
-		if c.Before == nil || c.After == nil || c.Before.SHA256 != c.After.SHA256 || c.Before.Mode != c.After.Mode || c.Before.Link != c.After.Link {
+		if c.Before == nil || c.After == nil || c.Before.SHA256 != c.After.SHA256 || c.Before.Mode != c.After.Mode ||
+			c.Before.Link != c.After.Link {
 			all = append(all, *c)
 		}
 	}

@@ -28,7 +28,7 @@ type put struct {
 	Link   string `json:"link,omitempty"`
 }
 
-// ledger is what was put into one directory, and the directories made for it.
+// ledger lists the files copied into one directory, and the directories created for it.
 type ledger struct {
 	Files []put    `json:"files"`
 	Dirs  [][]byte `json:"directories"`
@@ -68,7 +68,7 @@ func Put(from, dest, book string, copied func(files int, bytes int64)) error {
 		}
 		return err
 	}
-	// Killed from here on, the next run knows both what is and what will be there.
+	// If this process is killed from here on, the next run finds old and new files in the ledger.
 	both := ledger{slices.Concat(old.Files, next.Files), slices.Concat(old.Dirs, next.Dirs)}
 	if err := both.write(book); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (l ledger) write(book string) error {
 	return atomicfile.Write(book, text, private)
 }
 
-// survey lists what is to be put.
+// survey lists the files to copy.
 func survey(from string) (ledger, error) {
 	var l ledger
 	err := filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
@@ -147,7 +147,7 @@ func survey(from string) (ledger, error) {
 	return l, err
 }
 
-// describe says what a file is: its hash, or where it leads.
+// describe returns the identity of a file: its hash, or the target of a link.
 func describe(name string) (put, error) {
 	root, err := os.OpenRoot(filepath.Dir(name))
 	if err != nil {
@@ -346,7 +346,7 @@ func (t *target) holdsOnly(dir string) bool {
 	return err == nil && only
 }
 
-// replace removes what was put before, and puts what is new.
+// replace removes files of an earlier copy, and copies the new ones.
 func (t *target) replace(from string, next ledger) error {
 	info, err := os.Stat(from)
 	if err != nil {

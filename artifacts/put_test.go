@@ -51,7 +51,7 @@ func (p placed) intact(t *testing.T) {
 	}
 }
 
-// preciousSum is what a ledger has to say of that file for it to be removed.
+// preciousSum is the hash with which a ledger would allow to remove that file.
 func preciousSum() string { return fmt.Sprintf("%x", sha256.Sum256([]byte("precious"))) }
 
 func TestPut_RefusesLedgerOutsideDest(t *testing.T) {
@@ -96,7 +96,7 @@ func TestPut_DoesNotRemoveThroughLinks(t *testing.T) {
 	if err := artifacts.Put(p.from, p.dest, p.book, nil); err != nil {
 		t.Fatal(err)
 	}
-	// What was put is now elsewhere, with the same contents, behind a link.
+	// The copied directory is now elsewhere, with the same contents, behind a link.
 	err := errors.Join(os.RemoveAll(filepath.Join(p.dest, "sub")), os.Symlink("../../home", filepath.Join(p.dest, "sub")))
 	file(t, filepath.Join(p.home, "b.txt"), "artifact")
 	if err != nil {

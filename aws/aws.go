@@ -51,9 +51,8 @@ type Keys struct {
 	Expires                      time.Time // zero for keys that stay
 }
 
-// Times for credentials: what is given out is valid for at least early more, and a
-// role is taken on for an hour, which is what a chain of roles allows at most
-// (documented).
+// Times for credentials. Served credentials stay valid for at least early. A role is
+// assumed for an hour, the maximum for a chain of roles (documented).
 const (
 	early    = 10 * time.Minute
 	roleTime = time.Hour
@@ -63,8 +62,8 @@ const (
 const attempts = 3
 
 // Open reads the configuration of the AWS tools: profiles, SSO, roles, MFA,
-// credential_process, endpoints. No request is made yet. The error says what is
-// wrong with the configuration.
+// credential_process, endpoints. No request is made yet. The error describes the
+// problem of the configuration.
 func Open(ctx context.Context, o Options) (*Account, error) {
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
@@ -218,8 +217,8 @@ func (a *Account) profileFlag() string {
 	return " --profile " + a.o.Profile
 }
 
-// shortened takes the SDK's own frames away from an error: what it was about to do,
-// several times over.
+// shortened removes the SDK's descriptions of its operations from an error, which repeat
+// each other.
 func shortened(err error) error {
 	for {
 		var operation *smithy.OperationError

@@ -90,7 +90,8 @@ func TestLookup_BatchesParametersByTen(t *testing.T) {
 		t.Errorf("region %s", a.Region())
 	}
 	for i, got := range a.Lookup(t.Context(), needs) {
-		if missing := needs[i].Ref == "/app/none"; got.Value.Reveal() != want[i] || got.Missing() != missing || !missing && got.Err != nil {
+		if missing := needs[i].Ref == "/app/none"; got.Value.Reveal() != want[i] || got.Missing() != missing ||
+			!missing && got.Err != nil {
 			t.Errorf("%s: got %+v, want %q", needs[i].Ref, got, want[i])
 		}
 	}
@@ -135,7 +136,8 @@ func TestLookup_RequestsEachSecretOnce(t *testing.T) {
 	}
 	for i, got := range open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), needs) {
 		test := tests[i]
-		if got.Value.Reveal() != test.value || got.Whole.Reveal() != test.whole || test.err == "" && got.Err != nil || test.err != "" && !strings.Contains(fmt.Sprint(got.Err), test.err) {
+		if got.Value.Reveal() != test.value || got.Whole.Reveal() != test.whole || test.err == "" && got.Err != nil ||
+			test.err != "" && !strings.Contains(fmt.Sprint(got.Err), test.err) {
 			t.Errorf("%s: got %+v, want %+v", test.ref, got, test)
 		}
 	}
@@ -218,7 +220,7 @@ func TestLookup_EndsWithContext(t *testing.T) {
 
 func TestKeys_AssumedRoleIsRenewed(t *testing.T) {
 	s := shell(t, plain)
-	s.Lifetime = 5 * time.Minute // less than what is given out is valid for
+	s.Lifetime = 5 * time.Minute // shorter than the minimum validity of credentials
 	a := open(t, aws.Options{Profile: "dev", AssumeRole: "arn:aws:iam::123456789012:role/service", Session: "build-7"})
 	for n := 1; n <= 2; n++ {
 		key, secretKey, token := awstest.RoleKeys(n)
@@ -271,7 +273,12 @@ sso_region = us-east-1
 	cache := func(token, expires, refresh string) {
 		name := sha1.Sum([]byte("corp"))
 		write(t, filepath.Join(os.Getenv("HOME"), ".aws/sso/cache", hex.EncodeToString(name[:])+".json"), fmt.Sprintf(
-			`{"accessToken":%q,"expiresAt":%q,"refreshToken":%q,"clientId":"c","clientSecret":"s","registrationExpiresAt":"2100-01-01T00:00:00Z"}`, token, expires, refresh))
+			`{"accessToken":%q,"expiresAt":%q,"refreshToken":%q,"clientId":"c","clientSecret":"s","registrati`+
+				`onExpiresAt":"2100-01-01T00:00:00Z"}`,
+			token,
+			expires,
+			refresh,
+		))
 	}
 	check := func(profile, key, wrong string, mfa func() (string, error)) {
 		t.Helper()

@@ -42,13 +42,14 @@ func (a *Account) Cache(location string) (cache.Store, error) {
 // s3 returns a client. Its requests may take as long as there is something to move.
 func (a *Account) s3() *s3.Client {
 	return s3.NewFromConfig(a.config, func(o *s3.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = 6 * a.o.Patience })
+		o.HTTPClient = awshttp.NewBuildableClient().
+			WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = 6 * a.o.Patience })
 		o.UsePathStyle = o.BaseEndpoint != nil // elsewhere than at AWS a bucket seldom has a name of its own
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
 }
 
-// dir is below what the entries of a name are. Those with a key have a directory of
+// dir is the prefix of the entries of a name. Those with a key have a directory of
 // their own, for a key may be anything.
 func (c *bucketCache) dir(scope, version, arch string) string {
 	dir := scope + "/" + version + "/" + arch
@@ -102,7 +103,7 @@ func (c *bucketCache) Find(ctx context.Context, n cache.Name) (*cache.Entry, err
 	return nil, cache.ErrNotFound
 }
 
-// head returns what is said of an object.
+// head returns the metadata of an object.
 func (c *bucketCache) head(ctx context.Context, object string) (*cache.Entry, error) {
 	got, err := c.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &c.bucket, Key: &object})
 	if isMissing(err) {
@@ -166,7 +167,7 @@ func (c *bucketCache) Open(ctx context.Context, e *cache.Entry) (io.ReadCloser, 
 	return &opened{stream, got.Body}, nil
 }
 
-// opened is a stream and what it is read from.
+// opened is a stream and the body that it is read from.
 type opened struct {
 	io.ReadCloser
 	body io.Closer
@@ -209,7 +210,8 @@ func (c *bucketCache) Save(ctx context.Context, s cache.SaveRequest, files io.Re
 	_, err := uploader.UploadObject(ctx, input)
 	var answer smithy.APIError
 	switch {
-	case errors.As(err, &answer) && (answer.ErrorCode() == "PreconditionFailed" || answer.ErrorCode() == "ConditionalRequestConflict"):
+	case errors.As(err, &answer) && (answer.ErrorCode() == "PreconditionFailed" ||
+		answer.ErrorCode() == "ConditionalRequestConflict"):
 		return nil, cache.ErrImmutable
 	case err != nil:
 		return nil, c.explain(ctx, "PutObject", err)
@@ -225,7 +227,7 @@ const (
 	partSize = 5 << 20
 )
 
-// counter counts what is read.
+// counter counts the bytes that are read.
 type counter struct {
 	io.Reader
 	n int64

@@ -57,7 +57,7 @@ type server struct{}
 
 func of(ts *testscript.TestScript) *awstest.Server { return ts.Value(server{}).(*awstest.Server) }
 
-// account is what a script's user has: a profile, and what is in AWS.
+// account sets up the user's profile and the values in AWS for a script.
 func account(env *testscript.Env, s *awstest.Server, inside string) error {
 	s.Denied, s.Silent = map[string]bool{}, map[string]bool{}
 	s.Parameters = map[string]string{"/app/url": "https://db.example.com", "/app/list": "one-item,two-item"}

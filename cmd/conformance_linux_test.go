@@ -18,7 +18,7 @@ import (
 )
 
 // TestConformance_Host runs the table of conformance on the machine's own
-// files: same verdicts, same logs. Left out is what is about images.
+// files: same verdicts, same logs. Cases about images are left out.
 func TestConformance_Host(t *testing.T) {
 	t.Parallel()
 	if !hasSandbox(t) {

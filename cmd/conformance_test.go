@@ -262,7 +262,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`took [0-9.]+ seconds`), "took N seconds"},
 }
 
-// normal replaces what differs from run to run.
+// normal replaces texts that differ from run to run.
 func normal(text, dir string) string {
 	text = strings.ReplaceAll(text, dir, "DIR")
 	for _, v := range volatile {
@@ -271,7 +271,7 @@ func normal(text, dir string) string {
 	return text
 }
 
-// outcome is the build's status, and what it exports.
+// outcome returns the build's status, and its exported variables.
 func outcome(t *testing.T, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, ".buildlocal", "latest", "build.json"))
@@ -289,7 +289,7 @@ func outcome(t *testing.T, dir string) string {
 	return lines
 }
 
-// reported is what the build's reports say: a line for each, then its test cases and
+// reported returns the build's reports: a line for each, then its test cases and
 // covered files.
 func reported(t *testing.T, dir string) string {
 	t.Helper()
@@ -331,7 +331,8 @@ func leavings(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if rel == builds.LogName || rel == builds.LogIndexName || rel == "build.json" || rel == "artifacts.json" || rel == reports.SetName ||
+		if rel == builds.LogName || rel == builds.LogIndexName || rel == "build.json" || rel == "artifacts.json" ||
+			rel == reports.SetName ||
 			rel == buildconsole.PageName {
 			return nil
 		}

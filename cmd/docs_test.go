@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// console is a block of commands and what they print.
+// console is a block of commands and their output.
 var console = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
 // TestDocs_OutputIsCurrent runs the console blocks of the README
-// and of docs, in a copy of examples: what they show is made by the program, and
+// and of docs, in a copy of examples: their output is made by the program, and
 // -update makes it again. A time differs from run to run and is written as it
 // came; it is not compared.
 func TestDocs_OutputIsCurrent(t *testing.T) {
@@ -55,14 +55,14 @@ func TestDocs_OutputIsCurrent(t *testing.T) {
 	}
 }
 
-// played runs the commands of a block and returns it with what they print.
+// played runs the commands of a block and returns it with their output.
 func played(t *testing.T, block, dir, bin string) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("```console\n")
 	for _, line := range strings.Split(block, "\n") {
 		if !strings.HasPrefix(line, "$ ") || !strings.Contains(line, "buildlocal ") {
-			continue // what the last one printed
+			continue // old output
 		}
 		command := strings.TrimPrefix(line, "$ ")
 		c := exec.Command("sh", "-c", "{ "+command+"\n} 2>&1")
@@ -104,7 +104,7 @@ var passing = []struct {
 	{regexp.MustCompile(`(?m)^  slowest .*\n(^ {20}.*\n)*`), ""},
 }
 
-// sameShown replaces what differs from run to run.
+// sameShown replaces texts that differ from run to run.
 func sameShown(text string) string {
 	for _, p := range passing {
 		text = p.pattern.ReplaceAllString(text, p.with)

@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd"
 )
 
-// event is what a program that reads the JSON needs.
+// event has the fields that programs read from the JSON.
 type event struct {
 	Version int    `json:"version"`
 	Event   string `json:"event"`

@@ -57,7 +57,7 @@ func TestRuns_HundredLeaveNothing(t *testing.T) {
 }
 
 // TestStop_AnyMomentLeavesNothing stops builds at every moment of their start,
-// also while the engine is making what the build does not know of yet.
+// also while the engine is creating resources that the build does not know yet.
 func TestStop_AnyMomentLeavesNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
@@ -162,7 +162,7 @@ func waitFor(reached func() bool, ended <-chan struct{}) {
 	}
 }
 
-// leftOf lists what carries the label of builds of a source.
+// leftOf lists the resources with the label of a source.
 func leftOf(t *testing.T, dir string) []string {
 	t.Helper()
 	all, err := listed()
@@ -178,7 +178,7 @@ func leftOf(t *testing.T, dir string) []string {
 	return names
 }
 
-// listed returns what the engine has of any build.
+// listed returns the resources of all builds.
 func listed() ([]engine.Resource, error) {
 	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 )
 
 // TestLSP_WithEditor starts Neovim, without a screen, with
-// the program as its language server: testdata/lsp/client.lua says what is done,
-// answers.txt what has to come of it.
+// the program as its language server: testdata/lsp/client.lua has the requests and
+// answers.txt the expected answers.
 func TestLSP_WithEditor(t *testing.T) {
 	t.Parallel()
 	editor, err := exec.LookPath("nvim")

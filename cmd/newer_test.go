@@ -60,7 +60,7 @@ func TestEngine_NewerVersion(t *testing.T) {
 	}
 }
 
-// dockerCLI runs the docker client and returns what it prints.
+// dockerCLI runs the docker client and returns its output.
 func dockerCLI(t *testing.T, host string, args ...string) string {
 	t.Helper()
 	if host != "" {

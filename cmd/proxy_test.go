@@ -69,7 +69,7 @@ func seeds() string {
 	return dir
 }
 
-// newWorld starts a proxy and what is behind it. It returns the proxy's port.
+// newWorld starts a proxy and the servers behind it. It returns the proxy's port.
 func newWorld(dir string) (port string, stop func(), err error) {
 	if err := repository(filepath.Join(dir, "repository.git")); err != nil {
 		return "", nil, err

@@ -45,7 +45,7 @@ func hasSandbox(t *testing.T) bool {
 // holds where an engine answers.
 func TestScripts(t *testing.T) { play(t, "../testdata/script") }
 
-// TestScripts_Validate does so for what is checked without a build.
+// TestScripts_Validate runs the scripts of commands that start no build.
 func TestScripts_Validate(t *testing.T) { play(t, "../testdata/script/validate") }
 
 func play(t *testing.T, dir string, change ...func(*testscript.Params)) {

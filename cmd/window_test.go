@@ -91,7 +91,7 @@ func (w *window) open(network string) (string, error) {
 	return network + "://" + listener.Addr().String(), nil
 }
 
-// close stops listening and removes what the script left at the engine.
+// close stops listening and removes the resources that the script left at the engine.
 func (w *window) close(t *testing.T) {
 	w.server.Close()
 	left, err := w.engine.List(context.Background(), sourceLabel)
@@ -115,7 +115,7 @@ func (w *window) sees(labels map[string]string) bool {
 	return strings.HasPrefix(labels[sourceLabel]+"/", w.dir+"/")
 }
 
-// narrow leaves out of a list what the window does not show.
+// narrow removes resources of other windows from a list.
 func (w *window) narrow(r *http.Response) error {
 	isVolumes := strings.HasSuffix(r.Request.URL.Path, "/volumes")
 	if r.StatusCode != http.StatusOK || !isVolumes && !strings.HasSuffix(r.Request.URL.Path, "/containers/json") {

@@ -5,7 +5,7 @@ import "strings"
 // hint is one line for a classic among failures.
 type hint struct {
 	exit  int      // exit status; 0 for any failure
-	parts []string // what the command printed, any of them; none for anything
+	parts []string // texts in the output, any of them; empty to match any output
 	text  string
 }
 

@@ -97,7 +97,7 @@ func story() []runner.Event {
 	}
 }
 
-// golden compares what a viewer wrote with a file of testdata/console.
+// golden compares the output of a viewer with a file of testdata/console.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := "../testdata/console/" + name

@@ -86,7 +86,7 @@ func events() []runner.Event {
 	return all
 }
 
-// ours is what the program itself says to a terminal: colours, links and redrawn lines.
+// ours matches sequences that the program itself prints: colors, links and redrawn lines.
 var ours = regexp.MustCompile(`\x1b\[[0-9;]*m|\x1b\]8;;(file://[!-~]*)?\x1b\\|\x1b\[[0-9]+A\x1b\[J`)
 
 func control(text string, allowed *regexp.Regexp) string {

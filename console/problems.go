@@ -17,10 +17,10 @@ import (
 type Checked struct {
 	File     string // as the user named it
 	Problems diag.List
-	Warning  string // what the service writes about keys it does not know, or ""
+	Warning  string // CodeBuild's message about unknown keys, or ""
 }
 
-// Report is what was found in several buildspecs.
+// Report has the problems of several buildspecs.
 type Report struct {
 	Files  []Checked
 	Checks []diag.Check // all that can be found
@@ -48,7 +48,7 @@ func WriteProblems(w io.Writer, format string, r Report) error {
 	}
 	text := b.String()
 	switch format {
-	case "text": // it has colours of ours, and problems escape what they show
+	case "text": // with colors, so problems escape the texts in them
 	case "json", "sarif":
 		text = diag.EscapeJSON(text)
 	default:
@@ -113,7 +113,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// writeService writes what the service would say in the log, file by file.
+// writeService writes the messages that CodeBuild would log, file by file.
 func writeService(w io.Writer, r Report) error {
 	for _, f := range r.Files {
 		if len(r.Files) > 1 {

@@ -11,7 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// pull is what is known of an image's pull.
+// pull is the state of an image's pull.
 type pull struct {
 	image  string
 	size   runner.Pull // when it was sized; zero where it was not
@@ -65,7 +65,7 @@ func (t *Text) pullBegins(sizes string) {
 	}
 }
 
-// sizes says what is to come, and where it goes.
+// sizes prints the sizes to download and to unpack, and the place.
 func sizes(p runner.Pull) string {
 	text := fmt.Sprintf("%s to download at most, about %s on disk", Bytes(p.Total), Bytes(p.Disk))
 	if p.Free > 0 {
@@ -87,7 +87,7 @@ func (p *pull) note(e runner.Event) {
 		}
 		layer = e.Pull
 	} else if layer.Total > 0 && e.Pull.Status != "Waiting" && e.Pull.Status != "Pulling fs layer" {
-		layer.Current = layer.Total // what is unpacked is here
+		layer.Current = layer.Total // an unpacked layer is complete
 	}
 	layer.Status = e.Pull.Status
 	p.layers[e.Pull.Layer] = layer
@@ -143,7 +143,7 @@ func (t *Text) erasePull() string {
 	return fmt.Sprintf("\x1b[%dA\x1b[J", t.pull.lines)
 }
 
-// layerState says what becomes of a layer, and how far it is where its size is known.
+// layerState prints the state of a layer, with its progress if the size is known.
 func layerState(l runner.Pull) string {
 	if l.Total == 0 {
 		return l.Status

@@ -94,10 +94,13 @@ func caseName(c reports.Case) string {
 
 // stackLine is a line of a stack, which is no part of what went wrong.
 var stackLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ .*:\d+:\d+$|\[?[\w./-]*:\d+\]?:?$)`)
+	return regexp.MustCompile(
+		`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ ` +
+			`.*:\d+:\d+$|\[?[\w./-]*:\d+\]?:?$)`,
+	)
 })
 
-// lookedAt is how many lines of a message are looked at for what a person reads.
+// lookedAt is the number of lines of a message that are searched for a useful one.
 const lookedAt = 200
 
 // relevantLines returns the lines of a message that explain a failure: pytest marks them

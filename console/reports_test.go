@@ -11,15 +11,16 @@ import (
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// someReports are a report of each kind, with what a hostile file may hold.
+// someReports are a report of each kind, with hostile texts.
 func someReports() *reports.Set {
 	up := 1.26
 	cases := []reports.Case{
 		{Name: "adds", Prefix: "shop.CartTest", Suite: "shop.CartTest", Status: reports.CaseSucceeded,
 			Duration: 1500 * time.Millisecond},
 		{Name: "charges", Prefix: "shop.CartTest", Suite: "shop.CartTest", Status: reports.CaseFailed,
-			Change:  reports.NewlyFailing,
-			Message: "expected:<2> but was:<1>\njava.lang.AssertionError: expected:<2> but was:<1>\n\tat shop.CartTest.charges(CartTest.java:20)", Place: &reports.Place{File: "src/CartTest.java", Line: 20}},
+			Change: reports.NewlyFailing,
+			Message: "expected:<2> but was:<1>\njava.lang.AssertionError: expected:<2> but was:<1>\n\tat " +
+				"shop.CartTest.charges(CartTest.java:20)", Place: &reports.Place{File: "src/CartTest.java", Line: 20}},
 		{Name: "evil \x1b[31m\u202ename", Suite: "pytest", Status: reports.CaseError, Change: reports.Flaky,
 			Message: "failed on setup\n@fixture\nE   \x1b]8;;http://evil\x07RuntimeError: no\x1b]8;;\x07"},
 		{Name: "TestFail", Prefix: "example.com/calc", Suite: "example.com/calc", Status: reports.CaseFailed,

@@ -13,7 +13,8 @@ import (
 // home is where the program and the description of its checks are found.
 const home = "https://github.com/buildlocal/buildlocal"
 
-const sarifSchema = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/main/sarif-2.1/schema/sarif-schema-2.1.0.json"
+const sarifSchema = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/main/" +
+	"sarif-2.1/schema/sarif-schema-2.1.0.json"
 
 // writeSARIF writes a report in the Static Analysis Results Interchange Format,
 // version 2.1.0.

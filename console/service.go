@@ -41,7 +41,7 @@ func NewServiceFile(w io.Writer) *Service {
 // Err is the first error of the writer.
 func (s *Service) Err() error { return s.err }
 
-// Notify writes what the service would write about an event.
+// Notify writes the lines that CodeBuild would write for an event.
 func (s *Service) Notify(e runner.Event) {
 	switch e.Kind {
 	case runner.PhaseBegan:

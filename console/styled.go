@@ -12,7 +12,7 @@ import (
 // terminal sequences are ours.
 type styled string
 
-// style is a colour. It escapes what it is given.
+// style is a color. It escapes the text that it colors.
 type style struct{ *color.Color }
 
 func newStyle(on bool, attributes ...color.Attribute) style {

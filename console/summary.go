@@ -49,7 +49,7 @@ func (t *Text) phases(r *runner.Record) {
 	}
 }
 
-// used says what a phase with commands used of the machine.
+// used returns the resource usage of a phase with commands.
 func (t *Text) used(p runner.PhaseRecord, r *runner.Record) styled {
 	const littleMemory, littleCPU = 32 << 20, 0.5 // bytes and seconds that are not worth a word
 	if p.Used == nil || p.Used.PeakMemory < littleMemory && p.Used.CPU < littleCPU || !slices.ContainsFunc(r.Commands,

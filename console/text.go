@@ -40,7 +40,7 @@ type Text struct {
 	o       Options
 	err     error
 	fresh   bool   // the cursor is at the beginning of a line
-	printed []byte // the last of what the command printed
+	printed []byte // the end of the command's output
 	pull    pull
 	reports *reports.Set // of the build; nil for none
 	styles  styles

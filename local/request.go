@@ -19,7 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// Request says what to build and how. Validate must be called before it is used. The
+// Request describes a build. Validate must be called before it is used. The
 // zero value of most fields is a default; New returns a request with all defaults.
 type Request struct {
 	Source    SourceOptions

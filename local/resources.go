@@ -37,7 +37,7 @@ type Resource struct {
 	Ours  bool // made on this host by this user, or the user is root; else PID and Alive are unknown
 }
 
-// RunsBuild reports whether the resource is what a build runs in.
+// RunsBuild reports whether a build runs in the resource.
 func (r Resource) RunsBuild() bool {
 	return r.Kind == kindContainer && r.Labels[docker.InsideLabel] == "" || r.Kind == kindSandbox
 }

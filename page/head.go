@@ -8,7 +8,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// head is what is seen before any script runs. It is written by plain code: package
+// head is the part that is visible before any script runs. It is written by plain code: package
 // html/template finds methods by name, so a program that imports it is linked with all
 // methods of all its packages, and is half as large again.
 type head struct {
@@ -140,7 +140,10 @@ func (h *head) timeLine(m markup) {
 		return
 	}
 	m.put("<h3>Phases</h3>\n<table class=\"phases\"><thead><tr>")
-	m.put(`<th scope="col">Phase</th><th scope="col">Status</th><th scope="col">Took</th><th scope="col" class="line">When</th>`)
+	m.put(
+		`<th scope="col">Phase</th><th scope="col">Status</th><th scope="col">Took</th><th scope="col" cla` +
+			`ss="line">When</th>`,
+	)
 	m.put("</tr></thead>\n<tbody>")
 	for _, p := range h.Phases {
 		m.put(`<tr><th scope="row">%s</th><td><span class="status %s">%s</span>`, p.Type, p.Status, p.Status)

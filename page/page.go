@@ -22,7 +22,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// Build is what a page shows. All but Reports may be missing.
+// Build is the data of a page. All fields except Reports may be missing.
 type Build struct {
 	Title     string // of a page without a Record
 	Record    *runner.Record
@@ -118,7 +118,7 @@ func has(set *reports.Set, about reports.Type) bool {
 	return false
 }
 
-// about fills in what the head says of a build.
+// about fills in the summary of a build for the head.
 func (h *head) about(r *runner.Record) {
 	h.Project, h.Number, h.Status = diag.Printable(r.Project), r.Number, r.Status
 	h.Title = fmt.Sprintf("%s #%d %s", h.Project, h.Number, h.Status)

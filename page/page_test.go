@@ -19,7 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// browser is where the tests find a browser, and what drives it; make sets it up.
+// browser is the place where make installs the browser driver of the tests.
 const (
 	chromium = "chromium"
 	driver   = "../bin/browser/node_modules/playwright-core"
@@ -27,7 +27,8 @@ const (
 
 // evil is a text of a stranger: it must be seen, and do nothing.
 const evil = "</script><img src=x " +
-	"onerror=\"document.title='harmed'\"><script>document.title='harmed'</script>\x1b[31mred\x1b]8;;https://evil.example\x07link\x1b]8;;\x07\u202e\x00 & <b>bold</b> {{.Title}}"
+	"onerror=\"document.title='harmed'\"><script>document.title='harmed'</script>\x1b[31mred\x1b]8;;htt" +
+	"ps://evil.example\x07link\x1b]8;;\x07\u202e\x00 & <b>bold</b> {{.Title}}"
 
 // build is one with all that a page shows.
 func build(log string, cases int) page.Build {
@@ -170,7 +171,7 @@ func TestPage_InBrowser(t *testing.T) {
 	}
 }
 
-// shots is where screenshots are put: where somebody wants to look at them.
+// shots is the directory for screenshots, if the caller wants to see them.
 func shots(t *testing.T) string {
 	if dir := os.Getenv("BUILDLOCAL_SCREENSHOTS"); dir != "" {
 		return dir

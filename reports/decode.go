@@ -67,7 +67,7 @@ func (d document) fault(err error) error {
 	return err
 }
 
-// expect reads a delimiter. what describes the expected value in the error.
+// expect reads a delimiter. The argument what describes the expected value in the error.
 func (d document) expect(want json.Delim, what string) error {
 	token, err := d.Token()
 	if err != nil {

@@ -81,7 +81,7 @@ func (p Problem) Message() string {
 	return text + p.hint()
 }
 
-// hint describes the actual format of a file, and what to do about it.
+// hint describes the actual format of a file, and the next step.
 func (p Problem) hint() string {
 	if p.DetectFormat == "" {
 		return ""

@@ -93,7 +93,7 @@ type Git struct {
 // Error is an error that the user can resolve.
 type Error struct {
 	Problem string // the problem, such as a missing directory
-	Hint    string // what to do about it, one sentence
+	Hint    string // the next step, one sentence
 	Err     error  // the cause, for errors.Is; may be nil
 }
 

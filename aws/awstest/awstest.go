@@ -19,7 +19,7 @@ import (
 // Account is the number of the account there is.
 const Account = "123456789012"
 
-// Server is AWS, with what a test gives it. Its fields are set before the first
+// Server is a local AWS with the data of a test. Its fields are set before the first
 // request; Change changes them later.
 type Server struct {
 	URL string // for AWS_ENDPOINT_URL
@@ -59,7 +59,7 @@ func New(t testing.TB) *Server {
 	return s
 }
 
-// Start starts a Server, and returns what stops it. It listens on all addresses: the
+// Start starts a Server, and returns a function that stops it. It listens on all addresses: the
 // containers of a test reach it too.
 func Start() (s *Server, stop func(), err error) {
 	s = &Server{}
@@ -109,10 +109,13 @@ func (s *Server) Count(operation string) int {
 	return n
 }
 
-// signature is what a signed request says of itself (documented, Signature
+// signature is the signature of a request, with its scope (documented, Signature
 // Version 4).
 var signature = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders=[a-z0-9;-]+, ?Signature=[0-9a-f]{64}$`)
+	return regexp.MustCompile(
+		`^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHea` +
+			`ders=[a-z0-9;-]+, ?Signature=[0-9a-f]{64}$`,
+	)
 })
 
 // fault is an error of a service.

@@ -92,7 +92,7 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	return out, nil
 }
 
-// SSOToken is what has to be in the cache of who is logged in.
+// SSOToken is the token that the cache of a logged-in user contains.
 const SSOToken = "sso-token-of-the-test"
 
 func (s *Server) roleCredentials(r *http.Request) (any, *fault) {
@@ -123,11 +123,23 @@ func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	if err != nil {
 		w.WriteHeader(err.status)
-		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>", err.code, err.message)
+		fmt.Fprintf(
+			w,
+			"<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>"+
+				"1</RequestId></ErrorResponse>",
+			err.code,
+			err.message,
+		)
 		return
 	}
 	if q.Operation == "GetCallerIdentity" {
-		fmt.Fprintf(w, "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::%[1]s:key/%[2]s</Arn><UserId>AIDA</UserId><Account>%[1]s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>", Account, q.AccessKey)
+		fmt.Fprintf(
+			w,
+			"<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::%[1]s:key/%[2]s</Arn><User"+
+				"Id>AIDA</UserId><Account>%[1]s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",
+			Account,
+			q.AccessKey,
+		)
 		return
 	}
 	in := form([]byte(q.Body))
@@ -141,8 +153,18 @@ func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 	if lifetime == 0 {
 		lifetime = time.Hour
 	}
-	fmt.Fprintf(w, "<AssumeRoleResponse><AssumeRoleResult><AssumedRoleUser><Arn>%s</Arn><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
-		in.Get("RoleArn"), key, secret, token, time.Now().Add(lifetime).UTC().Format(time.RFC3339))
+	fmt.Fprintf(
+		w,
+		"<AssumeRoleResponse><AssumeRoleResult><AssumedRoleUser><Arn>%s</Arn><AssumedRoleId>A:b</AssumedRo"+
+			"leId></AssumedRoleUser><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAcce"+
+			"ssKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult"+
+			"></AssumeRoleResponse>",
+		in.Get("RoleArn"),
+		key,
+		secret,
+		token,
+		time.Now().Add(lifetime).UTC().Format(time.RFC3339),
+	)
 }
 
 // buckets answers as S3 does when it is asked for all of them.
@@ -153,5 +175,10 @@ func (s *Server) buckets(w http.ResponseWriter, err *fault) {
 		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", err.code, err.message)
 		return
 	}
-	fmt.Fprint(w, `<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>1</ID></Owner><Buckets><Bucket><Name>a-bucket-of-the-test</Name><CreationDate>2026-01-02T03:04:05.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>`)
+	fmt.Fprint(
+		w,
+		`<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>1</ID></Owner>`+
+			`<Buckets><Bucket><Name>a-bucket-of-the-test</Name><CreationDate>2026-01-02T03:04:05.000Z</Creati`+
+			`onDate></Bucket></Buckets></ListAllMyBucketsResult>`,
+	)
 }

@@ -183,7 +183,7 @@ func suggestFlag(c *cobra.Command, unknown *pflag.NotExistError) string {
 	return ""
 }
 
-// Expected returns what is wrong with the value of a flag.
+// Expected returns the message for an invalid value of a flag.
 func Expected(flag *pflag.Flag, value string, err error) string {
 	switch flag.Value.Type() {
 	case "bool":

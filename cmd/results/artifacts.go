@@ -1,4 +1,4 @@
-// Package results has the commands that show what builds produced: artifacts and reports.
+// Package results has the commands that show the results of builds: artifacts and reports.
 package results
 
 import (

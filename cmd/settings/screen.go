@@ -57,7 +57,7 @@ func (e *untrusted) Error() string {
 	return b.String()
 }
 
-// Limits of what is shown of claims. Lengths are in characters; a claim that would be wider
+// Limits of the table of claims. Lengths are in characters; a claim that would be wider
 // than maxClaimLine takes two lines. MaxAlike is the number of values of one setting that
 // are listed.
 const (

@@ -87,7 +87,7 @@ func (b *bench) measure(ctx context.Context, arms []*arm) error {
 			if round >= a.rounds || r.Absent != "" || r.Failure != "" {
 				continue
 			}
-			if r.Workload == "unpack" { // what others wrote is not to be written at this one's cost
+			if r.Workload == "unpack" { // write pending data of other arms first, to not charge it to this one
 				_ = exec.CommandContext(ctx, "sync").Run()
 			}
 			s, err := a.run(ctx)
@@ -146,10 +146,10 @@ func engineVersion(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// leftovers are what the programs write beside the sources.
+// leftovers are files that the programs write beside the sources.
 var leftovers = []string{".buildlocal", ".gitlab-ci-local"}
 
-// cleanUp removes what is not to be kept. A container of docker run is still
+// cleanUp removes temporary resources. A container of docker run is still
 // there only if its client was killed.
 func (b *bench) cleanUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

@@ -1,4 +1,4 @@
-// Command bench measures what a build costs: whole processes, from start to
+// Command bench measures the cost of builds: whole processes, from start to
 // end, beside docker run and other programs that run builds locally. The arms
 // take turns within one run, so what else the machine does meets all of them
 // alike; the ratios hold where the seconds do not.
@@ -95,7 +95,7 @@ type options struct {
 	clean    bool
 }
 
-// heavyRounds is how often what takes long is done at most.
+// heavyRounds limits the rounds of slow workloads.
 const heavyRounds = 3
 
 var workloadNames = []string{"W1", "W2", "W3", "W4", "W5", "W6", "W7", "startup", "unpack"}

@@ -57,7 +57,7 @@ func (a *arm) run(ctx context.Context) (sample, error) {
 	return s, nil
 }
 
-// output counts lines and keeps the end of what was written to it.
+// output counts lines and keeps the end of the output.
 type output struct {
 	lines int
 	tail  []byte

@@ -17,7 +17,7 @@ const (
 	builtInside   = "buildlocal, privileged, docker build"
 )
 
-// nestedFile is built with nothing but what is beside it: 30 MB in three layers.
+// nestedFile is built from a directory with nothing else in it: 30 MB in three layers.
 const nestedFile = `FROM scratch
 COPY busybox /bin/
 RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/a", "bs=1M", "count=10"]
@@ -25,7 +25,7 @@ RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/b", "bs=1M", "count=10"]
 RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/c", "bs=1M", "count=10"]
 `
 
-// nestedArms are W7: what the engine in the build costs a build that does nothing,
+// nestedArms are W7: the cost of the engine in the build for a build that does nothing,
 // and a docker build in it beside one on this machine's engine. Both have the classic
 // builder, for a builder of one's own is not everywhere.
 func (b *bench) nestedArms(ctx context.Context) []*arm {
@@ -75,7 +75,7 @@ func (b *bench) nestedContext(ctx context.Context, dir string) error {
 	return os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(nestedFile), 0o644)
 }
 
-// nestedRatio is what a docker build adds to a privileged build, beside the same on
+// nestedRatio is the time that a docker build adds to a privileged build, beside the same on
 // this machine's engine.
 func nestedRatio(r *Report) (float64, bool) {
 	added, ok := more("W7", builtInside, privileged)(r)

@@ -14,7 +14,7 @@ import (
 )
 
 // The arms that need no Docker, as root and as a plain user; and unpacking, beside
-// what it is compared with.
+// the reference.
 const (
 	host         = "buildlocal, engine host"
 	sandbox      = "buildlocal, engine sandbox"
@@ -27,7 +27,7 @@ const (
 // tester is the plain user that scripts/setup makes for the tests.
 const tester = "buildlocal-tester"
 
-// daemonless is what the arms without Docker need.
+// daemonless are the prerequisites of the arms without Docker.
 type daemonless struct {
 	absent string // why the arms are unavailable; empty if ready
 	image  string // a file that docker save wrote

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// target is what a run is held against. Missing one is a result, not a failure.
+// target is the limit of a figure. Missing it is a result, not a failure.
 type target struct {
 	workload string
 	says     string

@@ -98,7 +98,7 @@ func (b *bench) sourceArms(ctx context.Context) ([]*arm, error) {
 	return arms, nil
 }
 
-// config is one program's file that says what to do.
+// config is the configuration file of one program.
 type config struct {
 	name, text string
 }

@@ -2,7 +2,7 @@
 //
 // A Record identifies files by their contents, so a changed file is no longer trusted. The records
 // are kept in the user's configuration directory, outside of any source. The package does not
-// decide what needs trust; see package config.
+// decide which settings need trust; see package config.
 package trust
 
 import (

@@ -66,7 +66,7 @@ func abis() []abi {
 	return nil
 }
 
-// rule decides what happens to a system call whose arguments meet all conditions.
+// rule is the action for a system call whose arguments meet all conditions.
 type rule struct {
 	number uint32
 	action uint32
