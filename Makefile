@@ -38,7 +38,7 @@ demo: setup ## from nothing to a build of examples/node
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
 	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw bin/browser
-	go test -json -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$) | $(testreport) -skips 20
+	go test -json -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$) | $(testreport) -skips 6
 	go test -json -race -timeout 60m -count=1 -run '$(racing)' ./cmd | $(testreport)
 	go test -json -timeout 60m -count=1 ./cmd | $(testreport) -skips 4
 
