@@ -84,7 +84,7 @@ var importers = map[string][]string{
 	"github.com/hashicorp/yamux":            {"internal/relay"},
 	"github.com/fatih/color":                {"console"},
 	"golang.org/x/text":                     {"internal/sax"},
-	"github.com/docker/go-units":            {"console", "cache", "internal/human", "internal/tree"},
+	"github.com/docker/go-units":            {"internal/human", "internal/tree"},
 	"github.com/moby/term":                  {"console"},
 	"github.com/moby/sys/atomicwriter":      {"internal/atomicfile"},
 	"github.com/mattn/go-isatty":            {"console", "cmd/cli"},

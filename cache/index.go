@@ -13,8 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/docker/go-units"
-
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
@@ -163,13 +162,13 @@ func (e *Entry) Exact() bool {
 // String returns the number and size of an entry's files.
 func (e *Entry) String() string {
 	if e.Packed {
-		return units.HumanSizeWithPrecision(float64(e.Size), 3) + " packed"
+		return human.Bytes(e.Size) + " packed"
 	}
 	noun := "files"
 	if e.Files == 1 {
 		noun = "file"
 	}
-	return fmt.Sprintf("%d %s, %s", e.Files, noun, units.HumanSizeWithPrecision(float64(e.Size), 3))
+	return fmt.Sprintf("%d %s, %s", e.Files, noun, human.Bytes(e.Size))
 }
 
 // Dir returns the directory of the host that has the files of an entry, or "" if the store

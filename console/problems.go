@@ -11,6 +11,7 @@ import (
 	"github.com/fatih/color"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // Checked is one buildspec that was checked.
@@ -97,20 +98,13 @@ func summary(r Report) string {
 	var parts []string
 	for _, s := range []diag.Severity{diag.Error, diag.Warning, diag.Lint} {
 		if n := all.Count(s); n > 0 {
-			parts = append(parts, plural(n, s.String()))
+			parts = append(parts, human.Count(n, s.String()))
 		}
 	}
 	if len(parts) == 0 {
 		parts = []string{"no problems"}
 	}
-	return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), plural(len(r.Files), "file"))
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), human.Count(len(r.Files), "file"))
 }
 
 // writeService writes the messages that CodeBuild would log, file by file.

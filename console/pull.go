@@ -8,6 +8,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -67,9 +68,9 @@ func (t *Text) pullBegins(sizes string) {
 
 // sizes prints the sizes to download and to unpack, and the place.
 func sizes(p runner.Pull) string {
-	text := fmt.Sprintf("%s to download at most, about %s on disk", Bytes(p.Total), Bytes(p.Disk))
+	text := fmt.Sprintf("%s to download at most, about %s on disk", human.Bytes(p.Total), human.Bytes(p.Disk))
 	if p.Free > 0 {
-		text += fmt.Sprintf(", %s free", Bytes(p.Free))
+		text += fmt.Sprintf(", %s free", human.Bytes(p.Free))
 	}
 	return text
 }
@@ -103,7 +104,7 @@ func (p *pull) whole(now time.Time) string {
 	if total == 0 { // as of a file that docker save wrote
 		return "unpacking"
 	}
-	text := fmt.Sprintf("%s of %s", Bytes(current), Bytes(total))
+	text := fmt.Sprintf("%s of %s", human.Bytes(current), human.Bytes(total))
 	passed := now.Sub(p.began)
 	rest := total - current
 	if p.began.IsZero() || passed < time.Second || current == 0 || rest <= 0 {
@@ -148,7 +149,7 @@ func layerState(l runner.Pull) string {
 	if l.Total == 0 {
 		return l.Status
 	}
-	return fmt.Sprintf("%s  %-18s %s", pullBar(l.Current, l.Total), l.Status, Bytes(l.Total))
+	return fmt.Sprintf("%s  %-18s %s", pullBar(l.Current, l.Total), l.Status, human.Bytes(l.Total))
 }
 
 // pullBar shows a share.

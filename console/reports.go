@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
-	"github.com/buildlocal/buildlocal/runner"
 )
 
 // How much of failed tests is shown; with Verbose all of it.
@@ -257,7 +257,7 @@ func (t *Text) tests(s *reports.TestSummary) styled {
 		return "no tests"
 	}
 	if s.Duration > 0 {
-		return formatted("%s in %s", styled(strings.Join(parts, ", ")), runner.Shortly(s.Duration))
+		return formatted("%s in %s", styled(strings.Join(parts, ", ")), human.Duration(s.Duration))
 	}
 	return styled(strings.Join(parts, ", "))
 }
@@ -288,7 +288,7 @@ func (t *Text) slowestTests(r *reports.Report) []styled {
 	var lines []styled
 	for _, c := range r.Slowest {
 		if c.Duration > time.Millisecond {
-			lines = append(lines, formatted("%8s  %s", runner.Shortly(c.Duration), caseName(c)))
+			lines = append(lines, formatted("%8s  %s", human.Duration(c.Duration), caseName(c)))
 		}
 	}
 	if len(lines) > 0 {

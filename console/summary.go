@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -32,7 +33,7 @@ func (t *Text) summary(r *runner.Record) {
 	if r.Status != runner.Succeeded {
 		verdict = t.styles.red
 	}
-	t.line("%s in %s%s", verdict.Sprint(r.Status), runner.Shortly(r.End.Sub(r.Start)), reason(r))
+	t.line("%s in %s%s", verdict.Sprint(r.Status), human.Duration(r.End.Sub(r.Start)), reason(r))
 }
 
 // phases shows those that did something.
@@ -45,7 +46,7 @@ func (t *Text) phases(r *runner.Record) {
 		if p.Status != runner.Succeeded {
 			status = t.styles.red.Sprint(p.Status)
 		}
-		t.line("  %-17s %8s  %s%s", p.Type, runner.Shortly(p.Duration), status, t.used(p, r))
+		t.line("  %-17s %8s  %s%s", p.Type, human.Duration(p.Duration), status, t.used(p, r))
 	}
 }
 
@@ -56,11 +57,11 @@ func (t *Text) used(p runner.PhaseRecord, r *runner.Record) styled {
 		func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
 		return ""
 	}
-	spent := runner.Shortly(time.Duration(p.Used.CPU*float64(time.Second))) + " of CPU"
+	spent := human.Duration(time.Duration(p.Used.CPU*float64(time.Second))) + " of CPU"
 	if p.Used.PeakMemory == 0 {
 		return t.styles.faint.Sprint("  " + spent)
 	}
-	return t.styles.faint.Sprintf("  %s at most, %s", runner.Memory(p.Used.PeakMemory), spent)
+	return t.styles.faint.Sprintf("  %s at most, %s", human.Memory(p.Used.PeakMemory), spent)
 }
 
 // quiet reports whether nothing happened in a phase that a person looks for.
@@ -89,7 +90,7 @@ func (t *Text) slowest(r *runner.Record) {
 			title = "slowest"
 		}
 		first, _, _ := strings.Cut(c.Text, "\n")
-		t.line("  %-17s %8s  %s", title, runner.Shortly(took), cut(diag.EscapeLine(first), 60))
+		t.line("  %-17s %8s  %s", title, human.Duration(took), cut(diag.EscapeLine(first), 60))
 	}
 }
 
@@ -102,14 +103,15 @@ func cut(text string, limit int) string {
 
 func (t *Text) outputs(r *runner.Record) {
 	for _, o := range r.Artifacts {
-		t.line("  %-17s %8s  %s, %s", strings.TrimSpace("artifacts "+o.Name), Bytes(o.Size()), count(len(o.Files), "file"),
+		t.line("  %-17s %8s  %s, %s", strings.TrimSpace("artifacts "+o.Name), human.Bytes(o.Size()), count(len(o.Files),
+			"file"),
 			t.o.Dir+"/"+o.Dir)
 		for i, f := range o.Files {
 			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
 				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
 				break
 			}
-			t.line("  %-17s %8s  %s", "", Bytes(f.Size), diag.EscapeLine(f.Path))
+			t.line("  %-17s %8s  %s", "", human.Bytes(f.Size), diag.EscapeLine(f.Path))
 		}
 	}
 	if t.reports != nil {

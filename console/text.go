@@ -9,10 +9,10 @@ import (
 	"io"
 	"strings"
 
-	"github.com/docker/go-units"
 	"github.com/fatih/color"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -114,9 +114,9 @@ func (t *Text) copying(c runner.Copy) {
 	}
 	ofBytes, ofFiles := "", ""
 	if c.AllFiles > 0 {
-		ofBytes, ofFiles = " of "+Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
+		ofBytes, ofFiles = " of "+human.Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
 	}
-	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, Bytes(c.Bytes), ofBytes, c.Files,
+	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, human.Bytes(c.Bytes), ofBytes, c.Files,
 		ofFiles))
 }
 
@@ -173,7 +173,7 @@ func (t *Text) commandEnded(e runner.Event) {
 		t.line("$ %s", strings.TrimRight(e.Text, "\n"))
 		t.write(t.printed[max(0, len(t.printed)-printedLimit):])
 	}
-	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), runner.Shortly(e.Duration))
+	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), human.Duration(e.Duration))
 	if e.Place != "" {
 		t.line("%s", t.caret(e.Place))
 	}
@@ -207,25 +207,6 @@ func (t *Text) phaseEnded(e runner.Event) {
 		text = strings.ToLower(string(e.Status))
 	}
 	t.line("%s %s", t.styles.red.Sprint(e.Phase), text)
-}
-
-// Bytes returns a number of bytes as a person reads it, such as 1.2MB.
-func Bytes(bytes int64) string {
-	text := units.HumanSizeWithPrecision(float64(bytes), 3)
-	if strings.Contains(text, "e+") { // 999.9kB in three digits
-		text = units.HumanSizeWithPrecision(float64(bytes)*1.001, 3)
-	}
-	return text
-}
-
-// ParseBytes parses a size such as 500MB, in bytes. Sizes that are not valid are
-// errors.
-func ParseBytes(text string) (int64, error) {
-	n, err := units.FromHumanSize(text)
-	if err == nil && n < 0 {
-		err = fmt.Errorf("%s is less than nothing", text)
-	}
-	return n, err
 }
 
 // line writes a line of our own, at the beginning of one. Arguments that are not styled

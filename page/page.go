@@ -18,6 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -123,7 +124,7 @@ func (h *head) about(r *runner.Record) {
 	h.Project, h.Number, h.Status = diag.Printable(r.Project), r.Number, r.Status
 	h.Title = fmt.Sprintf("%s #%d %s", h.Project, h.Number, h.Status)
 	whole := r.End.Sub(r.Start)
-	h.Took = runner.Shortly(whole)
+	h.Took = human.Duration(whole)
 	percent := func(d time.Duration) string {
 		return fmt.Sprintf("%.2f%%", 100*max(0, min(1, float64(d)/float64(max(whole, 1)))))
 	}
@@ -132,7 +133,7 @@ func (h *head) about(r *runner.Record) {
 			continue
 		}
 		took := p.End.Sub(p.Start)
-		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), runner.Shortly(took),
+		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), human.Duration(took),
 			percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
 		if p.Status != runner.Succeeded && h.Refused == "" {
 			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // Used is the resource usage of a command or a phase.
@@ -179,11 +180,11 @@ func explainOOM(p *Plan, text string, exit int, u *Used) string {
 	if u.Limit == 0 || u.PeakMemory < u.Limit/2 { // a container inside the build may have its own limit
 		return fmt.Sprintf("Out of memory: %s killed by the kernel; peak %s in %s. "+
 			"A nested container hit its own limit, or the host is out of memory.",
-			processes(u.Killed), Memory(u.PeakMemory), first)
+			processes(u.Killed), human.Memory(u.PeakMemory), first)
 	}
 	return fmt.Sprintf("Out of memory: more than the %s of %s were needed, and %s killed; peak %s in %s. "+
 		"Use a larger --compute-type, or reduce the usage.",
-		Memory(u.Limit), p.ComputeType, processes(u.Killed), Memory(u.PeakMemory), first)
+		human.Memory(u.Limit), p.ComputeType, processes(u.Killed), human.Memory(u.PeakMemory), first)
 }
 
 func processes(n int) string {
@@ -191,26 +192,4 @@ func processes(n int) string {
 		return "a process was"
 	}
 	return fmt.Sprintf("%d processes were", n)
-}
-
-// Memory formats a size of memory, in bytes, in the units of compute types: 4 GiB.
-func Memory(bytes int64) string {
-	const gib, mib = 1 << 30, 1 << 20
-	if bytes < gib*19/20 {
-		return fmt.Sprintf("%d MiB", max(1, bytes/mib))
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
-}
-
-// Shortly formats a duration with three digits: 27ms, 1.46s, 16.1s, 2m3s.
-func Shortly(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }
