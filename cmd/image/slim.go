@@ -200,7 +200,7 @@ func (s *dockerfileWriter) write(table []byte) ([]byte, error) {
 	}
 	fmt.Fprintf(
 		&b,
-		"    >%s\n\n# One layer: what was removed is gone.\n%s scratch\nCOPY --from=full / /\n",
+		"    >%s\n\n# A single layer, without the removed files.\n%s scratch\nCOPY --from=full / /\n",
 		runtimes.Path,
 		from,
 	)

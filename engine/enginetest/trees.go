@@ -155,10 +155,10 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 		"mkdir -p /src/it/more/new; mv /src/it/more /src/it/moved; rm -rf /src/it/new; ln -s /nonexistent /src/it/new",
 	)
 	if w.Untouched("/src/it/new/er") || w.Untouched("/src/it/moved/new") {
-		t.Error("what a link or another directory has taken the place of is said to be untouched")
+		t.Error("a path replaced by a link or another directory is reported as untouched")
 	}
 	if w.Untouched("/src") || w.Untouched("/src/it") || w.Untouched("/elsewhere") {
-		t.Error("what is in no tree, or changed, is said to be untouched")
+		t.Error("a path that is in no tree, or changed, is reported as untouched")
 	}
 }
 

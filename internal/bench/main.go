@@ -105,7 +105,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&o.rounds, "n", 7, fmt.Sprintf("`rounds`; at most %d of what takes long", heavyRounds))
+	flags.IntVar(&o.rounds, "n", 7, fmt.Sprintf("`rounds`; at most %d for slow workloads", heavyRounds))
 	flags.StringVar(&only, "only", strings.Join(workloadNames, ","), "`workloads` to measure; W2 and W3 are compared "+
 		"with W1")
 	flags.StringVar(&o.program, "buildlocal", "bin/buildlocal", "the `program` to measure")

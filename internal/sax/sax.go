@@ -258,7 +258,7 @@ func (r *Reader) markup() (Kind, error) {
 	case bytes.HasPrefix(rest, []byte("<!DOCTYPE")) && !r.rooted:
 		return 0, r.doctype()
 	case bytes.HasPrefix(rest, []byte("<!")):
-		return 0, r.wrong("what begins with <! here is no XML")
+		return 0, r.wrong("invalid markup that begins with <!")
 	case bytes.HasPrefix(rest, []byte("</")):
 		return r.endTag()
 	}

@@ -209,7 +209,7 @@ func (r *Reader) unescape(text []byte) ([]byte, error) {
 		}
 		c, ok := reference(string(text[1:end]))
 		if !ok {
-			return nil, r.wrong("the entity &%s; is not known, and what a document type defines is not read", text[1:end])
+			return nil, r.wrong("the entity &%s; is not known; definitions of a document type are not read", text[1:end])
 		}
 		out = utf8.AppendRune(out, c)
 		text = text[end+1:]

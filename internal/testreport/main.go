@@ -130,7 +130,7 @@ func (r *report) finish(allowed int) bool {
 	}
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped (%d expected)\n", r.passed, len(r.failed), len(r.skips), allowed)
 	if len(r.skips) > allowed {
-		fmt.Fprintln(r.out, "more tests were skipped than expected: install what they need, or change the number in the "+
+		fmt.Fprintln(r.out, "more tests were skipped than expected: install the missing tools, or change the number in the "+
 			"Makefile")
 	}
 	return len(r.failed) == 0 && len(r.skips) <= allowed && r.passed > 0
