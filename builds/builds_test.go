@@ -318,3 +318,31 @@ func createNext(s *builds.Store) (*builds.Dir, error) {
 		}
 	}
 }
+
+func TestPrune_KeepsDirectoriesWithOtherRecords(t *testing.T) {
+	for name, record := range map[string]string{
+		"no text":               ``,
+		"not an object":         `[1]`,
+		"no ID":                 `{"buildNumber":7}`,
+		"an ID of another kind": `{"id":7,"buildNumber":7}`,
+		"another number":        `{"id":"x","buildNumber":8}`,
+		"a nested number":       `{"id":"x","more":{"buildNumber":7}}`,
+		"cut off":               `{"id":"x","buildNum`,
+	} {
+		dir := filepath.Join(t.TempDir(), "out")
+		s := open(t, dir)
+		finish(t, create(t, s))
+		file := filepath.Join(dir, "builds/7-01234567/build.json")
+		write(t, file, record)
+		if err := s.Prune(0); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("%s: the directory is gone", name)
+		}
+		write(t, file, `{"extra":[{"id":"y"}],"buildNumber":7,"id":"x","more":{}}`)
+		if err := s.Prune(0); err != nil || names(s) != "" {
+			t.Errorf("with a record of the build: %v, left: %s", err, names(s))
+		}
+	}
+}

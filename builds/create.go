@@ -1,14 +1,18 @@
 package builds
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
 // Dir is the directory of a build that runs.
@@ -210,11 +214,46 @@ func (s *Store) ended(b Build) bool {
 	if run, err := b.read(runName, maxRun); err == nil {
 		return s.options.Alive == nil || !s.options.Alive(string(run))
 	}
-	var record struct {
-		ID     string `json:"id"`
-		Number int    `json:"buildNumber"`
+	root, err := os.OpenRoot(b.Path)
+	if err != nil {
+		return false
 	}
-	return b.ReadRecord(&record) == nil && record.ID != "" && record.Number == b.Number
+	defer root.Close()
+	record, err := regular.OpenIn(root, RecordName)
+	if err != nil {
+		return false
+	}
+	defer record.Close()
+	id, number := recordID(record)
+	return id != "" && number == b.Number
+}
+
+// recordID reads the ID and the number of a build from its record. It stops there: they are
+// among the first fields, and the commands of a large build can be megabytes.
+func recordID(record io.Reader) (id string, number int) {
+	d := json.NewDecoder(io.LimitReader(record, maxRecord))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return "", 0
+	}
+	for id == "" || number == 0 {
+		name, err := d.Token()
+		if err != nil || !d.More() {
+			break
+		}
+		var value any
+		switch name {
+		case "id":
+			value = &id
+		case "buildNumber":
+			value = &number
+		default:
+			value = &json.RawMessage{}
+		}
+		if d.Decode(value) != nil {
+			break
+		}
+	}
+	return id, number
 }
 
 // remove removes the directory of a build, through no link.

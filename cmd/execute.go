@@ -22,8 +22,9 @@ func Execute(args []string, version string) int {
 	if isHelper(os.Args) {
 		return runHelper(os.Args)
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
+	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" {
 		debug.SetMemoryLimit(memoryLimit)
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
@@ -40,10 +41,13 @@ func Execute(args []string, version string) int {
 	return Main(ctx, args, a)
 }
 
-// memoryLimit is the soft memory limit in bytes: the garbage collector works harder above
-// it, because the memory of the machine is for the build. Below it little is collected,
-// which is faster.
-const memoryLimit = 40 << 20
+// The garbage collector runs rarely below the memory limit, in bytes, because a short build
+// is over before memory matters. Above it the collector works harder: the memory of the
+// machine is for the build.
+const (
+	memoryLimit = 40 << 20
+	gcPercent   = 400
+)
 
 // interrupted returns the reason why a signal stops a build.
 func interrupted(s os.Signal) error {

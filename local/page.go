@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
@@ -24,6 +25,9 @@ type Page struct {
 	Build     *builds.Build // nil for reports that are not of a build
 	Reports   *reports.Set
 	SourceDir string // shown at the places that reports refer to
+
+	record *runner.Record      // of the build; nil to read it from its directory
+	trend  func() []page.Point // the earlier builds of its project; nil to read all builds
 }
 
 // Write writes the page. A page that is apart is not in the directory of the build, so it
@@ -35,15 +39,13 @@ func (p Page) Write(w io.Writer, apart bool) error {
 		b.Source = func(name string) []byte { return sourceText(root, name) }
 	}
 	if p.Build != nil {
-		record, err := ReadRecord(*p.Build)
-		if err != nil {
+		var err error
+		if b.Record, b.Trend, err = p.recordAndTrend(); err != nil {
 			return err
 		}
-		b.Record = record
 		if b.Artifacts, err = artifacts.Read(p.Build.Path); err != nil {
 			return err
 		}
-		b.Trend = trend(p.Store, record.Project)
 		if log, err := p.Build.OpenLog(); err == nil {
 			defer log.Close()
 			b.Log = log
@@ -123,22 +125,61 @@ func ReadRecord(b builds.Build) (*runner.Record, error) {
 	return r, nil
 }
 
-// trend returns the stored builds of a project, the oldest first. Builds that cannot be
-// read are left out.
-func trend(s *builds.Store, project string) []page.Point {
+// recordAndTrend returns the record of the build, and all builds of its project.
+func (p Page) recordAndTrend() (*runner.Record, []page.Point, error) {
+	record := p.record
+	if record == nil {
+		var err error
+		if record, err = ReadRecord(*p.Build); err != nil {
+			return nil, nil, err
+		}
+	}
+	if p.trend == nil {
+		return record, trend(p.Store, record.Project, 0), nil
+	}
+	summary := summaryOf(record)
+	return record, append(slices.Clone(p.trend()), summary.point()), nil
+}
+
+// summary is the part of a record that the trend needs. A record with thousands of commands
+// is decoded several times faster without them.
+type summary struct {
+	Number  int           `json:"buildNumber"`
+	Project string        `json:"projectName"`
+	Start   time.Time     `json:"startTime"`
+	End     time.Time     `json:"endTime"`
+	Status  runner.Status `json:"buildStatus"`
+	Reports []struct {
+		Report *reports.Report `json:"report"`
+	} `json:"reports"`
+}
+
+func summaryOf(r *runner.Record) summary {
+	s := summary{Number: r.Number, Project: r.Project, Start: r.Start, End: r.End, Status: r.Status}
+	for _, o := range r.Reports {
+		s.Reports = append(s.Reports, struct {
+			Report *reports.Report `json:"report"`
+		}{o.Report})
+	}
+	return s
+}
+
+// trend returns the stored builds of a project before one with a number, or all for 0. The
+// oldest is the first. Builds that cannot be read are left out.
+func trend(s *builds.Store, project string, before int) []page.Point {
 	var all []page.Point
 	for _, b := range s.All() {
-		r, err := ReadRecord(b)
-		if err != nil || r.Project != project {
+		var r summary
+		if before > 0 && b.Number >= before || b.ReadRecord(&r) != nil || r.Project != project {
 			continue
 		}
-		all = append(all, trendPoint(r))
+		all = append(all, r.point())
 	}
 	slices.SortFunc(all, func(a, b page.Point) int { return a.Number - b.Number })
 	return all
 }
 
-func trendPoint(r *runner.Record) page.Point {
+func (r *summary) point() page.Point {
 	p := page.Point{Number: r.Number, Status: r.Status, Seconds: r.End.Sub(r.Start).Seconds()}
 	lines := reports.Counts{}
 	for _, o := range r.Reports {

@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -35,8 +36,9 @@ type Session struct {
 	caches       *localVolumes
 	labels       map[string]string
 	log          *os.File
-	reports      *reports.Set // nil if the build has none
-	committed    bool         // the directory has results
+	reports      *reports.Set        // nil if the build has none
+	trend        func() []page.Point // the earlier builds of the project
+	committed    bool                // the directory has results
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a
@@ -222,6 +224,10 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		}
 		queue.notify(e)
 	}
+	s.trend = sync.OnceValue(func() []page.Point {
+		return trend(s.inputs.Builds, s.Plan.Identity.Project, s.Plan.Identity.Number)
+	})
+	go s.trend() // while the build runs, so that the page does not wait for it
 	record, fault := r.Run(ctx, s.Plan)
 	queue.close()
 	if record.Kept {
@@ -277,7 +283,7 @@ func hostFS(dir string) fs.FS { return regular.FS(dir, runner.MaxHashedFile) }
 func (s *Session) leave(record *runner.Record) error {
 	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
 	errs := []error{finish(s.Dir, record)}
-	if err := s.writePage(); err != nil {
+	if err := s.writePage(record); err != nil {
 		h.Warnf("warning: %v; run buildlocal report --html to try again", err)
 	}
 	if record.Status == runner.Succeeded {
@@ -288,7 +294,7 @@ func (s *Session) leave(record *runner.Record) error {
 
 // writePage writes the page from the reports in memory: parsing coverage files again could
 // take longer than the build.
-func (s *Session) writePage() error {
+func (s *Session) writePage(record *runner.Record) error {
 	set := s.reports
 	if set == nil {
 		var err error
@@ -296,7 +302,10 @@ func (s *Session) writePage() error {
 			return err
 		}
 	}
-	p := Page{Store: s.inputs.Builds, Build: &s.Dir.Build, Reports: set, SourceDir: s.inputs.Request.SourceDir()}
+	p := Page{
+		Store: s.inputs.Builds, Build: &s.Dir.Build, Reports: set, SourceDir: s.inputs.Request.SourceDir(),
+		record: record, trend: s.trend,
+	}
 	return p.WriteFile(filepath.Join(s.Dir.Path, console.PageName))
 }
 

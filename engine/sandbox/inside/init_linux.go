@@ -67,7 +67,7 @@ func (s *server) awaitFirst() error {
 func (s *server) sendInit(o execRequest, files []int) error {
 	defer unix.Close(s.orders)
 	o.Drop = s.layout.removedCapabilities()
-	s.join(s.first)
+	<-s.joined
 	if err := send(s.orders, o, files); err != nil {
 		return err
 	}
