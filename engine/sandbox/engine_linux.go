@@ -166,7 +166,7 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	}
 	var groups []*os.File
 	for _, g := range c.limits {
-		groups = append(groups, g.procs)
+		groups = append(groups, g.members)
 	}
 	a, err := c.ask(ctx, inside.Request{Op: inside.Lay, Layout: l}, groups...)
 	if ctx.Err() != nil {

@@ -22,9 +22,14 @@ import (
 // group is a control group: a directory of the kernel whose member processes are counted
 // and limited.
 type group struct {
-	dir   string
-	procs *os.File // a process joins by writing to it
+	dir     string
+	members *os.File // a process joins by writing its ID, or 0 for itself, to this file
 }
+
+// memberFiles are the names of the file by which a process joins a group of version 1 or 2.
+// That of version 1 moves a single thread. It is for processes that have only one, or that
+// execute a program next, which ends all others.
+var memberFiles = [2]string{"tasks", "cgroup.procs"}
 
 // controller limits one resource, in one version of control groups.
 type controller struct {
@@ -81,7 +86,7 @@ func applyLimits(s engine.Spec, say func(string, ...any)) []group {
 func addController(groups []group, g group) []group {
 	for _, known := range groups {
 		if known.dir == g.dir {
-			_ = g.procs.Close()
+			_ = g.members.Close()
 			return groups
 		}
 	}
@@ -165,7 +170,7 @@ func (p cgroupParent) make(name string, c controller) (group, error) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644))
 	}
 	if err == nil {
-		g.procs, err = os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
+		g.members, err = os.OpenFile(filepath.Join(g.dir, memberFiles[p.version-1]), os.O_WRONLY, 0)
 	}
 	if err != nil {
 		return group{}, errors.Join(err, undo())
@@ -241,7 +246,7 @@ func (p cgroupParent) sweep(alive func(temp string) bool) {
 // remove removes the group after its processes have ended. The kernel may need a moment to
 // notice.
 func (g group) remove() error {
-	err := g.procs.Close()
+	err := g.members.Close()
 	for range 100 {
 		if err = unix.Rmdir(g.dir); err == nil || err == unix.ENOENT {
 			return nil

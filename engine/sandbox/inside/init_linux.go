@@ -14,8 +14,10 @@ import (
 // firstName is the name of the program that becomes the first process.
 const firstName = "buildlocal-sandbox-first"
 
-// execRequest is the message to the first process. Its three streams come with it.
+// execRequest is the message to the first process. Its three streams come with it, or the
+// files of the control groups to join.
 type execRequest struct {
+	Join    bool     // join control groups, and wait for the next request
 	Drop    []int    // capabilities that no process gets
 	Program string   // path of the program to execute; empty to wait for the end of the sandbox
 	Args    []string // of the program, with its name
@@ -67,7 +69,6 @@ func (s *server) awaitFirst() error {
 func (s *server) sendInit(o execRequest, files []int) error {
 	defer unix.Close(s.orders)
 	o.Drop = s.layout.removedCapabilities()
-	<-s.joined
 	if err := send(s.orders, o, files); err != nil {
 		return err
 	}
@@ -129,11 +130,28 @@ func runInit() int {
 	_, _ = stream(Socket).Write([]byte{ready})
 	var o execRequest
 	streams, err := receive(Socket, &o)
+	if err == nil && o.Join {
+		joinGroups(streams)
+		o = execRequest{}
+		streams, err = receive(Socket, &o)
+	}
 	if err == nil {
 		err = o.follow(streams)
 	}
 	_, _ = stream(Socket).Write([]byte(err.Error()))
 	return 1
+}
+
+// joinGroups moves this thread, which will execute the build's program, into control groups.
+// In version 1 the files move single threads. Then the kernel need not wait until all
+// processors have passed a quiescent state (RCU), which takes about 10 ms when another
+// process or a whole process is moved. In version 2 they move the process, while the
+// server mounts the file system.
+func joinGroups(files []int) {
+	for _, f := range files {
+		_, _ = unix.Write(f, []byte("0"))
+		_ = unix.Close(f)
+	}
 }
 
 // settings are the files with which root changes the host instead of the sandbox. They are

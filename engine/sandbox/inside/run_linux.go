@@ -92,17 +92,6 @@ func (s *server) join(pid int) {
 	}
 }
 
-// joinFirst moves the first process into the control groups while the file system is
-// mounted. The kernel delays a move until all processors have passed a quiescent state
-// (RCU), which takes about 10 ms on an idle machine.
-func (s *server) joinFirst() {
-	s.joined = make(chan struct{})
-	go func() {
-		defer close(s.joined)
-		s.join(s.first)
-	}()
-}
-
 // drop drops capabilities of everything that this thread starts.
 func drop(capabilities []int) error {
 	for _, capability := range capabilities {

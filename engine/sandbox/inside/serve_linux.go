@@ -29,10 +29,9 @@ func init() {
 type server struct {
 	sending sync.Mutex
 	layout  *Rootfs
-	groups  []int         // files by which a process joins a control group
-	first   int           // the first process
-	orders  int           // socket to it
-	joined  chan struct{} // closed when it has joined the control groups
+	groups  []int // files by which a process joins a control group
+	first   int   // the first process
+	orders  int   // socket to it
 
 	guard     *connectGuard // nil if connections cannot be intercepted
 	unguarded error         // why metadata addresses are not blocked
@@ -71,8 +70,9 @@ func serve() int {
 		err = os.RemoveAll(r.Path)
 	case r.Op == Lay:
 		s.layout, s.groups = r.Layout, files
-		s.joinFirst()
-		return s.serveLayout()
+		if err = send(s.orders, execRequest{Join: true}, files); err == nil {
+			return s.serveLayout()
+		}
 	}
 	s.done(0, err)
 	return 0
