@@ -234,6 +234,17 @@ func (b *build) fault(ctx context.Context, code string, err error) result {
 	return result{status: Fault, context: Context{code, err.Error()}, next: Finalizing}
 }
 
+// exitTimeout is how long a shell may take to exit before it is killed.
+const exitTimeout = time.Second
+
+// exitShell lets the main process of the container exit. A Docker daemon takes about 50 ms
+// longer to kill it, because it starts another program for that.
+func (b *build) exitShell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, exitTimeout)
+	defer cancel()
+	b.shells.root().Exit(ctx)
+}
+
 // finalize removes the container. The build's timeout does not apply to it.
 func (b *build) finalize(ctx context.Context) result {
 	if b.container == nil {
@@ -248,6 +259,7 @@ func (b *build) finalize(ctx context.Context) result {
 	defer cancel()
 	b.meter.end()
 	b.docker.stop(ctx, b.container)
+	b.exitShell(ctx)
 	if err := b.container.Close(ctx); err != nil {
 		err = fmt.Errorf("remove the build's container: %w", err)
 		b.engineErr = errors.Join(b.engineErr, err)

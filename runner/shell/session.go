@@ -136,6 +136,22 @@ func (s *Session) strayOutput() string {
 // Close makes the driver exit after the running command.
 func (s *Session) Close() error { return s.request.Close() }
 
+// Exit makes an idle driver exit, and waits until it has, or ctx is done. While a command runs
+// it has no effect.
+func (s *Session) Exit(ctx context.Context) {
+	s.mu.Lock()
+	idle := s.wanted == nil
+	s.mu.Unlock()
+	if !idle {
+		return
+	}
+	_ = s.Close() // which never fails
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+	}
+}
+
 // Begin sets the directory of the first command and adds vars, lines from Export or
 // ExportRaw, to the container's own variables. It must be the first call. A Session with
 // Config.Later keeps the existing directory and variables and ignores both arguments.
