@@ -3,6 +3,8 @@
 
 browser := playwright-core@1.64.1
 s3server := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+act := github.com/nektos/act@v0.2.89
+gitlabrunner := gitlab-ci-local@4.75.1
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 flags = -trimpath -ldflags "-s -w -X main.version=$(version)"
@@ -66,9 +68,17 @@ fuzz: ## each fuzz target for fuzztime, 5s
 		done; \
 	done
 
-bench: setup build images ## what a build costs
+bench: setup build images bin/act bin/gitlab-ci-local ## what a build costs
 	CGO_ENABLED=0 go build $(flags) -o bin/baseline ./internal/bench/baseline
-	go run ./internal/bench
+	PATH="$(CURDIR)/bin:$(CURDIR)/bin/gitlab-ci-local/node_modules/.bin:$$PATH" go run ./internal/bench $(benchflags)
+
+# Other local runners, which the bench compares with. woodpecker-cli is measured if it is
+# on the PATH: the module proxy does not have it.
+bin/act:
+	GOBIN=$(CURDIR)/bin go install $(act)
+
+bin/gitlab-ci-local:
+	npm install --silent --no-audit --no-fund --prefix $@ $(gitlabrunner)
 
 release: ## static binaries for all platforms, in dist/
 	@set -e; for os in $(platforms); do for arch in $(architectures); do \

@@ -10,13 +10,13 @@ func TestTarget_LimitIsInclusive(t *testing.T) {
 		binary  int64
 		want    map[string]bool
 	}{
-		{0.8, 64 * 1024, 27_000_001, map[string]bool{
-			"W4: buildlocal at most 0.8 x docker run":  true,
+		{0.4, 64 * 1024, 27_000_001, map[string]bool{
+			"W4: buildlocal at most 0.4 x docker run":  true,
 			"W4: buildlocal client below 64 MiB":       false,
 			"startup: buildlocal binary at most 27 MB": false,
 		}},
 		{0.81, 64*1024 - 1, 27_000_000, map[string]bool{
-			"W4: buildlocal at most 0.8 x docker run":  false,
+			"W4: buildlocal at most 0.4 x docker run":  false,
 			"W4: buildlocal client below 64 MiB":       true,
 			"startup: buildlocal binary at most 27 MB": true,
 		}},
