@@ -4,7 +4,8 @@
 browser := playwright-core@1.64.1
 s3server := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 act := github.com/nektos/act@v0.2.89
-gitlabrunner := gitlab-ci-local@4.75.1
+# Later versions need a newer Node than Debian 12 has.
+gitlabrunner := gitlab-ci-local@4.60.0
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 flags = -trimpath -ldflags "-s -w -X main.version=$(version)"
@@ -68,7 +69,7 @@ fuzz: ## each fuzz target for fuzztime, 5s
 		done; \
 	done
 
-bench: setup build images bin/act bin/gitlab-ci-local ## what a build costs
+bench: build images bin/act bin/gitlab-ci-local ## what a build costs
 	CGO_ENABLED=0 go build $(flags) -o bin/baseline ./internal/bench/baseline
 	PATH="$(CURDIR)/bin:$(CURDIR)/bin/gitlab-ci-local/node_modules/.bin:$$PATH" go run ./internal/bench $(benchflags)
 
@@ -78,6 +79,7 @@ bin/act:
 	GOBIN=$(CURDIR)/bin go install $(act)
 
 bin/gitlab-ci-local:
+	scripts/setup bench
 	npm install --silent --no-audit --no-fund --prefix $@ $(gitlabrunner)
 
 release: ## static binaries for all platforms, in dist/

@@ -53,7 +53,8 @@ func (b *bench) arms(j job) []*arm {
 	}
 	peers := []*arm{
 		j.arm("act", workflow(j), "act", "push", "-P", "bench="+b.image, "--pull=false", "--rm"),
-		j.arm("gitlab-ci-local", gitlabCI(j, b.image), "gitlab-ci-local"),
+		j.arm("gitlab-ci-local", gitlabCI(j, b.image), "gitlab-ci-local",
+			"--helper-image", b.image, "--pull-policy", "if-not-present"),
 		j.arm("woodpecker-cli", woodpecker(j, b.image), "woodpecker-cli", "exec",
 			"--backend-engine", "docker", "--pipeline-event", "manual", ".woodpecker.yaml"),
 	}
