@@ -36,7 +36,7 @@ type meter struct {
 
 	mu      sync.Mutex // guards the fields below
 	last    engine.Usage
-	sampled bool
+	sampled time.Time // when the last sample ended
 	// took is the duration of the fastest sample after the first. On a busy host, a
 	// sample may wait for a processor.
 	took    time.Duration
@@ -88,11 +88,12 @@ func (m *meter) sample(ctx context.Context) error {
 	u, err := m.container.Usage(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	took := m.now().Sub(began)
-	if m.sampled && (m.took == 0 || took < m.took) { // the first sample also finds its source
+	first := m.sampled.IsZero()
+	m.sampled = m.now()
+	// The first sample also finds its source.
+	if took := m.sampled.Sub(began); !first && (m.took == 0 || took < m.took) {
 		m.took = took
 	}
-	m.sampled = true
 	if err != nil {
 		return err
 	}
@@ -106,14 +107,19 @@ func (m *meter) sample(ctx context.Context) error {
 	return nil
 }
 
+// maxAge is the age up to which a sample counts as the first of a window. So the last sample
+// of a command is also the first of the next command.
+const maxAge = time.Millisecond
+
 // maxCheapSample is the duration up to which a sample is also taken at both ends of each
 // window.
 const maxCheapSample = time.Millisecond
 
-// sampleIfCheap takes a sample if that delays the build only a little.
-func (m *meter) sampleIfCheap(ctx context.Context) {
+// sampleIfCheap takes a sample if that delays the build only a little, and the last one is
+// older than maxAge.
+func (m *meter) sampleIfCheap(ctx context.Context, maxAge time.Duration) {
 	m.mu.Lock()
-	cheap := m.took > 0 && m.took < maxCheapSample
+	cheap := m.took > 0 && m.took < maxCheapSample && m.now().Sub(m.sampled) >= maxAge
 	m.mu.Unlock()
 	if cheap {
 		_ = m.sample(ctx)
@@ -125,7 +131,7 @@ func (m *meter) open(ctx context.Context) *window {
 	if m == nil {
 		return nil
 	}
-	m.sampleIfCheap(ctx)
+	m.sampleIfCheap(ctx, maxAge)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := &window{peak: m.last.Memory}
@@ -141,7 +147,7 @@ func (m *meter) close(ctx context.Context, w *window) *Used {
 	if m == nil || w == nil {
 		return nil
 	}
-	m.sampleIfCheap(ctx)
+	m.sampleIfCheap(ctx, 0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.windows = slices.DeleteFunc(m.windows, func(other *window) bool { return other == w })

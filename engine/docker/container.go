@@ -192,6 +192,9 @@ func (c *Container) Close(ctx context.Context) error {
 	if c.stream.Conn != nil {
 		c.stream.Close()
 	}
+	if c.usage.meter != nil {
+		c.usage.meter.Close()
+	}
 	c.closed = true
 	return nil
 }

@@ -352,6 +352,9 @@ func (c *Container) Close(ctx context.Context) error {
 	if c.image != nil {
 		_ = c.image.Close()
 	}
+	if c.meter != nil {
+		c.meter.Close()
+	}
 	err := c.id.remove(ctx, c.base)
 	for _, g := range c.limits {
 		err = errors.Join(err, g.remove())

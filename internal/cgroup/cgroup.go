@@ -4,13 +4,16 @@
 package cgroup
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,10 +24,15 @@ type Usage struct {
 	Killed int           // processes of the group that the OOM killer ended
 }
 
-// Meter reads the usage of one group.
+// Meter reads the usage of one group. Its files stay open, because a build is measured at
+// both ends of each command. Its methods may be called concurrently.
 type Meter struct {
 	memory, cpu string // directories; empty for resources that are not counted
 	version     map[string]int
+
+	mu     sync.Mutex // guards the fields below
+	files  map[string]*os.File
+	buffer []byte // for the contents of a file
 }
 
 // ForProcess returns a Meter of the control groups of a process. A group counts if its path has a
@@ -153,49 +161,85 @@ func Mount(version int, controller string) string {
 
 // Read returns the current usage. An error means that the group no longer exists.
 func (m *Meter) Read() (Usage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var u Usage
 	var err error
 	if m.memory != "" {
 		version := m.version["memory"]
-		if u.Memory, err = number(m.memory, counted["memory"][version-1]); err != nil {
+		if u.Memory, err = m.number(m.memory, counted["memory"][version-1]); err != nil {
 			return u, err
 		}
-		files, _ := field(m.memory, "memory.stat", [2]string{"total_inactive_file", "inactive_file"}[version-1])
+		files, _ := m.field(m.memory, "memory.stat", [2]string{"total_inactive_file", "inactive_file"}[version-1])
 		u.Memory = max(0, u.Memory-files)
-		killed, _ := field(m.memory, [2]string{"memory.oom_control", "memory.events"}[version-1], "oom_kill")
+		killed, _ := m.field(m.memory, [2]string{"memory.oom_control", "memory.events"}[version-1], "oom_kill")
 		u.Killed = int(killed)
 	}
 	var spent int64
 	switch {
 	case m.cpu == "":
 	case m.version["cpuacct"] == 2:
-		spent, err = field(m.cpu, "cpu.stat", "usage_usec")
+		spent, err = m.field(m.cpu, "cpu.stat", "usage_usec")
 		u.CPU = time.Duration(spent) * time.Microsecond
 	default:
-		spent, err = number(m.cpu, "cpuacct.usage")
+		spent, err = m.number(m.cpu, "cpuacct.usage")
 		u.CPU = time.Duration(spent)
 	}
 	return u, err
 }
 
-func number(dir, file string) (int64, error) {
-	text, err := os.ReadFile(filepath.Join(dir, file))
+// Close closes the files. Read opens them again.
+func (m *Meter) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, file := range m.files {
+		_ = file.Close()
+	}
+	m.files = nil
+}
+
+func (m *Meter) number(dir, file string) (int64, error) {
+	text, err := m.read(dir, file)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
 }
 
 // field returns a number from a file with lines of the form NAME NUMBER.
-func field(dir, file, name string) (int64, error) {
-	text, err := os.ReadFile(filepath.Join(dir, file))
+func (m *Meter) field(dir, file, name string) (int64, error) {
+	text, err := m.read(dir, file)
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if value, is := strings.CutPrefix(line, name+" "); is {
-			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	for line := range bytes.Lines(text) {
+		if rest, is := bytes.CutPrefix(line, []byte(name)); is && bytes.HasPrefix(rest, []byte(" ")) {
+			return strconv.ParseInt(string(bytes.TrimSpace(rest)), 10, 64)
 		}
 	}
 	return 0, fmt.Errorf("%s of %s: %w", name, filepath.Join(dir, file), fs.ErrNotExist)
+}
+
+// maxContents is the size in bytes of a buffer that is larger than the kernel's text for any
+// of the files.
+const maxContents = 16 << 10
+
+// read returns the current contents of a file, which the next call overwrites.
+func (m *Meter) read(dir, file string) ([]byte, error) {
+	open := m.files[file]
+	if open == nil {
+		var err error
+		if open, err = os.Open(filepath.Join(dir, file)); err != nil {
+			return nil, err
+		}
+		if m.files == nil {
+			m.files, m.buffer = map[string]*os.File{}, make([]byte, maxContents)
+		}
+		m.files[file] = open
+	}
+	n, err := open.ReadAt(m.buffer, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return m.buffer[:n], err
 }
