@@ -89,7 +89,8 @@ type Watcher interface {
 type Viewer interface {
 	// View opens the container's root directory as its processes see it. os.Root
 	// follows no link out of it. The build may have created named pipes there: open
-	// files with O_NONBLOCK.
+	// files with O_NONBLOCK. The error wraps ErrUnsupported if the host cannot see the
+	// files.
 	View() (*os.Root, error)
 }
 

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,8 +56,15 @@ const disabled = 3
 
 // patternScript prints the pattern for reports, from variables that commands may set.
 const patternScript = `
-[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" = false ] && exit 3
-echo "${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}"`
+[ "$` + discoverVariable + `" = false ] && exit 3
+echo "${` + discoverVariable + `_DIR:-` + defaultPattern + `}"`
+
+const (
+	// discoverVariable turns discovery off (documented). With _DIR behind its name, it is
+	// that of the pattern.
+	discoverVariable = "CODEBUILD_CONFIG_AUTO_DISCOVER"
+	defaultPattern   = "**/*"
+)
 
 // discoverScript prints the names of files that may be reports, see looksLikeReport. The
 // service's selection is not documented; the script looks for the root elements of the
@@ -76,17 +84,21 @@ func (s *reportStep) discover(ctx context.Context, c engine.Container) error {
 	limited, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
 	script := patternScript
-	if mayHaveReportsInTime(limited, c, s.plan.Sources[0].Path) {
+	pattern, names := defaultPattern, ""
+	may := mayHaveReportsInTime(limited, c, s.plan.Sources[0].Path)
+	if may.reports {
 		script += fmt.Sprintf(discoverScript, shell.Quote(s.plan.Sources[0].Path))
 	}
-	printed, exit, err := s.shells.capture(limited, script)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return nil // timed out; no command of the build follows that needs the shell
+	if may.reports || may.settings {
+		printed, exit, err := s.shells.capture(limited, script)
+		if err != nil && ctx.Err() == nil && limited.Err() != nil {
+			return nil // timed out; no command of the build follows that needs the shell
+		}
+		if err != nil || exit == disabled {
+			return err
+		}
+		pattern, names, _ = strings.Cut(printed, "\n")
 	}
-	if err != nil || exit == disabled {
-		return err
-	}
-	pattern, names, _ := strings.Cut(printed, "\n")
 	s.rec.say("Set report auto-discover timeout to %d seconds", int(discoverTimeout.Seconds()))
 	for _, line := range []string{
 		"Expanding base directory path:  .", "Assembling file list", "Expanding .",
@@ -111,35 +123,48 @@ func looksLikeReport(name string) bool {
 		strings.HasSuffix(cucumber, ".json")
 }
 
+// possible is what a look at a container's files cannot rule out. The shell finds out more,
+// but a process takes longer.
+type possible struct {
+	reports  bool // the source has files that discoverScript prints
+	settings bool // variables that patternScript reads are set
+}
+
 // mayHaveReportsInTime is mayHaveReports until ctx is done: a network file system may not
 // answer.
-func mayHaveReportsInTime(ctx context.Context, c engine.Container, source string) bool {
-	may := make(chan bool, 1)
+func mayHaveReportsInTime(ctx context.Context, c engine.Container, source string) possible {
+	may := make(chan possible, 1)
 	go func() { may <- mayHaveReports(c, source) }()
 	select {
 	case answer := <-may:
 		return answer
 	case <-ctx.Done():
-		return true
+		return possible{true, true}
 	}
 }
 
-// mayHaveReports reports whether the source may have files that discoverScript finds. If
-// the engine shows the container's files, a small source is listed without a process,
-// which is faster.
-func mayHaveReports(c engine.Container, source string) bool {
+// mayHaveReports lists a small source and searches the saved variables, if the engine shows
+// the container's files.
+func mayHaveReports(c engine.Container, source string) possible {
 	v, ok := c.(engine.Viewer)
 	if !ok {
-		return true
+		return possible{true, true}
 	}
 	root, err := v.View()
 	if err != nil {
-		return true
+		return possible{true, true}
 	}
 	defer root.Close()
+	variables, err := regular.ReadIn(root, strings.TrimPrefix(stateDir, "/")+"/env.sh", maxVariables)
 	left := maxListed
-	return !hasNoReport(root, strings.TrimPrefix(source, "/"), &left)
+	return possible{
+		reports:  !hasNoReport(root, strings.TrimPrefix(source, "/"), &left),
+		settings: err != nil || bytes.Contains(variables, []byte(discoverVariable)),
+	}
 }
+
+// maxVariables is the size in bytes up to which saved variables are searched.
+const maxVariables = 1 << 20
 
 const (
 	maxListed  = 2000 // files and directories of the source

@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -32,7 +34,7 @@ func TestMayHaveReports(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := mayHaveReports(viewed{dir: dir}, "/."); got != want {
+		if got := mayHaveReports(viewed{dir: dir}, "/.").reports; got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
@@ -52,8 +54,30 @@ func TestMayHaveReports_UnlistedSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, source := range map[string]string{many: "/.", t.TempDir(): "/missing", pipe: "/src"} {
-		if !mayHaveReports(viewed{dir: dir}, source) {
+		if !mayHaveReports(viewed{dir: dir}, source).reports {
 			t.Errorf("%s: false, want true if not everything is listed", dir)
 		}
+	}
+}
+
+func TestMayHaveReports_Settings(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"export HOME='/root'\nset -- complete\n":               false,
+		"export CODEBUILD_CONFIG_AUTO_DISCOVER='false'\n":      true,
+		"export CODEBUILD_CONFIG_AUTO_DISCOVER_DIR='out/**'\n": true,
+		strings.Repeat("x", maxVariables+1):                    true,
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, stateDir, "env.sh")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if got := mayHaveReports(viewed{dir: dir}, "/.").settings; got != want {
+			t.Errorf("%.60q: %v, want %v", text, got, want)
+		}
+	}
+	if !mayHaveReports(viewed{dir: t.TempDir()}, "/.").settings {
+		t.Error("false without a file of variables")
 	}
 }

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"errors"
 	"io/fs"
 	"strings"
 	"testing"
@@ -24,6 +25,9 @@ func (s Suite) view(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	root, err := v.View()
+	if errors.Is(err, engine.ErrUnsupported) {
+		return // the engine is on another host, or this user may not see the container's files
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
