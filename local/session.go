@@ -283,15 +283,13 @@ func hostFS(dir string) fs.FS { return regular.FS(dir, runner.MaxHashedFile) }
 func (s *Session) leave(record *runner.Record) error {
 	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
 	errs := []error{finish(s.Dir, record)}
-	pruned := make(chan error, 1)
-	go func() { pruned <- in.Builds.Prune(r.Output.KeepBuilds) }() // of other builds, while the page is written
 	if err := s.writePage(record); err != nil {
 		h.Warnf("warning: %v; run buildlocal report --html to try again", err)
 	}
 	if record.Status == runner.Succeeded {
 		errs = append(errs, h.writeExported(r.Variables.Exported, record.Exported))
 	}
-	return errors.Join(append(errs, h.copyArtifacts(s.Dir, s.destinations), <-pruned)...)
+	return errors.Join(append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))...)
 }
 
 // writePage writes the page from the reports in memory: parsing coverage files again could
