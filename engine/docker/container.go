@@ -28,7 +28,8 @@ type Container struct {
 	network *relay.Network
 	socket  *share.Socket // nil if the container has none
 
-	volumes      []string // removed after the container
+	volumesMu    sync.Mutex // held while Start adds to volumes
+	volumes      []string   // removed after the container
 	whiteoutDirs []string // layers on this host that hide names of trees; removed after the volumes
 
 	uppers       []upperDir // of the trees

@@ -2,12 +2,14 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/volume"
@@ -60,13 +62,19 @@ func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mou
 	if err := hideNames(hide, tree); err != nil {
 		return mount.Mount{}, fmt.Errorf("hide what git ignores: %w (%w)", engine.ErrUnsupported, err)
 	}
-	var layers [2]string
+	var layers [2]string // in two requests at once: each waits for the daemon's disk
+	var errs [2]error
+	var group sync.WaitGroup
 	for j, layer := range []string{"upper", "work"} {
-		v, err := c.createVolume(ctx, fmt.Sprintf("%s-%s%d", c.spec.Name, layer, i), nil)
-		if err != nil {
-			return mount.Mount{}, err
-		}
-		layers[j] = v.Mountpoint
+		group.Go(func() {
+			var v volume.Volume
+			v, errs[j] = c.createVolume(ctx, fmt.Sprintf("%s-%s%d", c.spec.Name, layer, i), nil)
+			layers[j] = v.Mountpoint
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return mount.Mount{}, err
 	}
 	o := fmt.Sprintf(
 		"lowerdir=%s,upperdir=%s,workdir=%s",
@@ -209,6 +217,8 @@ func (c *Container) createVolume(ctx context.Context, name string, options map[s
 	if err != nil {
 		return v, c.conn.Fault(err, "make a volume")
 	}
+	c.volumesMu.Lock()
+	defer c.volumesMu.Unlock()
 	c.volumes = append(c.volumes, v.Name)
 	return v, nil
 }
