@@ -30,7 +30,7 @@ type Container struct {
 
 	volumesMu    sync.Mutex // held while Start adds to volumes
 	volumes      []string   // removed after the container
-	whiteoutDirs []string // layers on this host that hide names of trees; removed after the volumes
+	whiteoutDirs []string   // layers on this host that hide names of trees; removed after the volumes
 
 	uppers       []upperDir // of the trees
 	findRootOnce sync.Once
