@@ -83,6 +83,10 @@ type Watcher interface {
 	// driver does not know. The container may see another file at path, so the caller
 	// compares size and time. The file is removed by Close.
 	Written(path string) (dir, name string)
+	// MayHaveWritten reports whether a file was written or moved since Start below path,
+	// an absolute path in a Tree, to a base name for which match is true. It returns true
+	// if the driver does not know.
+	MayHaveWritten(path string, match func(name string) bool) bool
 }
 
 // Viewer is a Container whose files the host can list without starting a process in it.

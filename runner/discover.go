@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -86,6 +87,7 @@ func (s *reportStep) discover(ctx context.Context, c engine.Container) error {
 	script := patternScript
 	pattern, names := defaultPattern, ""
 	may := mayHaveReportsInTime(limited, c, s.plan.Sources[0].Path)
+	may.reports = may.reports && s.mayHaveMounted(limited, c)
 	if may.reports {
 		script += fmt.Sprintf(discoverScript, shell.Quote(s.plan.Sources[0].Path))
 	}
@@ -165,6 +167,61 @@ func mayHaveReports(c engine.Container, source string) possible {
 
 // maxVariables is the size in bytes up to which saved variables are searched.
 const maxVariables = 1 << 20
+
+// searchMounted begins to search the source on the host, if it is mounted and nothing is
+// mounted over it. A large source is searched while the build runs, instead of after it.
+func (s *reportStep) searchMounted(ctx context.Context, trees []engine.Tree) {
+	s.mounted = nil
+	source := s.plan.Sources[0].Path
+	below := func(path string) bool { return strings.HasPrefix(path, source+"/") }
+	if s.HostFS == nil || len(trees) == 0 || len(trees[0].Overlays) > 0 ||
+		slices.ContainsFunc(trees[1:], func(t engine.Tree) bool { return below(t.Path) }) ||
+		slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return below(v.Path) }) {
+		return
+	}
+	s.mounted = make(chan bool, 1)
+	go func() { s.mounted <- hasReport(ctx, s.HostFS(trees[0].Host), trees[0].Hide) }()
+}
+
+// hasReport reports whether a file that looks like a report is in the file system, apart from
+// hidden names. It returns true if not all files can be listed.
+func hasReport(ctx context.Context, fsys fs.FS, hide []string) bool {
+	hidden := map[string]bool{}
+	for _, name := range hide {
+		hidden[name] = true
+	}
+	errFound := errors.New("found")
+	return fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case hidden[name] || e.IsDir() && (e.Name() == "node_modules" || e.Name() == ".git"):
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+		case e.Type().IsRegular() && looksLikeReport(e.Name()):
+			return errFound
+		}
+		return nil
+	}) != nil
+}
+
+// mayHaveMounted reports whether the source had files that look like reports when it was
+// mounted, or the build has written some.
+func (s *reportStep) mayHaveMounted(ctx context.Context, c engine.Container) bool {
+	w, ok := c.(engine.Watcher)
+	if !ok || s.mounted == nil {
+		return true
+	}
+	select {
+	case had := <-s.mounted:
+		return had || w.MayHaveWritten(s.plan.Sources[0].Path, looksLikeReport)
+	case <-ctx.Done():
+		return true
+	}
+}
 
 const (
 	maxListed  = 2000 // files and directories of the source

@@ -1,12 +1,15 @@
 package runner
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 
 	"github.com/buildlocal/buildlocal/engine"
 )
@@ -79,5 +82,72 @@ func TestMayHaveReports_Settings(t *testing.T) {
 	}
 	if !mayHaveReports(viewed{dir: t.TempDir()}, "/.").settings {
 		t.Error("false without a file of variables")
+	}
+}
+
+func TestHasReport(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"a/b/report.xml": true, "x.trx": true, ".resultset.json": true, "my-cucumber-1.json": true,
+		"node_modules/a.xml": false, "a/.git/b.xml": false, "a.json": false, "hidden/a.xml": false, "hidden.xml": false,
+	} {
+		fsys := fstest.MapFS{name: {Data: []byte("x")}, "other/file": {Data: []byte("x")}}
+		if got := hasReport(t.Context(), fsys, []string{"hidden", "hidden.xml"}); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if !hasReport(ended, fstest.MapFS{"a": {}}, nil) {
+		t.Error("a search that was stopped found nothing; want true")
+	}
+	if !hasReport(t.Context(), os.DirFS(filepath.Join(t.TempDir(), "missing")), nil) {
+		t.Error("an unreadable source has no reports; want true")
+	}
+}
+
+// watched is a container in which a file was written or not.
+type watched struct {
+	viewed
+	written string
+}
+
+func (w watched) Untouched(string) bool             { return false }
+func (w watched) Written(string) (dir, name string) { return "", "" }
+func (w watched) MayHaveWritten(path string, match func(string) bool) bool {
+	return path == "/src" && match(w.written)
+}
+
+func TestSearchMounted(t *testing.T) {
+	t.Parallel()
+	tree := engine.Tree{Host: "host", Path: "/src"}
+	step := func(r *Runner) *reportStep {
+		return &reportStep{Runner: r, plan: &Plan{Sources: []Source{{Path: "/src"}}}}
+	}
+	source := func(name string) func(string) fs.FS {
+		return func(string) fs.FS { return fstest.MapFS{name: {}} }
+	}
+	for name, c := range map[string]struct {
+		runner  Runner
+		trees   []engine.Tree
+		written string
+		want    bool
+	}{
+		"no report":            {Runner{HostFS: source("a.txt")}, []engine.Tree{tree}, "b.txt", false},
+		"one in the source":    {Runner{HostFS: source("a.xml")}, []engine.Tree{tree}, "b.txt", true},
+		"one was written":      {Runner{HostFS: source("a.txt")}, []engine.Tree{tree}, "b.xml", true},
+		"no files":             {Runner{}, []engine.Tree{tree}, "b.txt", true},
+		"a copied source":      {Runner{HostFS: source("a.txt")}, nil, "b.txt", true},
+		"files of the cache":   {Runner{HostFS: source("a.txt")}, []engine.Tree{{Path: "/src", Overlays: []string{"x"}}}, "b.txt", true},
+		"another tree over it": {Runner{HostFS: source("a.txt")}, []engine.Tree{tree, {Path: "/src/sub"}}, "b.txt", true},
+		"a volume over it": {
+			Runner{HostFS: source("a.txt"), Volumes: []engine.Volume{{Path: "/src/sub"}}}, []engine.Tree{tree}, "b.txt", true,
+		},
+	} {
+		s := step(&c.runner)
+		s.searchMounted(t.Context(), c.trees)
+		if got := s.mayHaveMounted(t.Context(), watched{written: c.written}); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }

@@ -38,6 +38,7 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 	session := b.shells.create("")
 	spec := b.spec(session)
 	spec.Mounts.Trees = trees(mounted, mount)
+	b.reports.searchMounted(ctx, spec.Mounts.Trees)
 	c, err := b.Engine.Start(ctx, spec)
 	if err != nil {
 		_ = session.Close() // which never fails: no driver has been started

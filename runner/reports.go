@@ -29,6 +29,9 @@ type reportStep struct {
 
 	set  *reports.Set
 	seen map[string]bool // files that a group has read, by reportKey
+	// mounted receives whether the source, which is mounted unchanged, has files that look
+	// like reports. It is nil if that cannot be known from the host's files.
+	mounted chan bool
 }
 
 // collect reads the reports of all groups of the buildspec, and discovers others.

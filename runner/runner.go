@@ -51,8 +51,8 @@ type Runner struct {
 	// GlobSearch and HashFiles. It may be nil.
 	Program func(architecture string) (fs.File, error)
 	// HostFS opens a directory of the host for reading, to compute cache keys before the
-	// container exists. It is the only way in which a build reads files of the host. If it
-	// is nil, keys are computed in the container.
+	// container exists and to search a mounted source for reports. It is the only way in
+	// which a build reads files of the host. If it is nil, both are done in the container.
 	HostFS func(dir string) fs.FS
 	// Volumes are kept for the modes of a LOCAL cache, see LocalModes and LocalPath.
 	Volumes []engine.Volume

@@ -150,6 +150,16 @@ func (c *Container) Untouched(path string) bool {
 	return false
 }
 
+// MayHaveWritten searches the changes to a tree. See engine.Watcher.
+func (c *Container) MayHaveWritten(path string, match func(name string) bool) bool {
+	for _, u := range c.uppers {
+		if name, in := overlay.Below(u.path, path); in {
+			return overlay.MayHave(u.host, name, match)
+		}
+	}
+	return true
+}
+
 // Written returns where the engine stores a file that was written. See engine.Watcher.
 func (c *Container) Written(path string) (dir, name string) {
 	for _, u := range c.uppers {

@@ -160,6 +160,30 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	if w.Untouched("/src") || w.Untouched("/src/it") || w.Untouched("/elsewhere") {
 		t.Error("a path that is in no tree, or changed, is reported as untouched")
 	}
+	s.mayHaveWritten(t, spec)
+}
+
+// mayHaveWritten checks that a written or moved file is never missed, for a driver that sees
+// the changes to a tree.
+func (s Suite) mayHaveWritten(t *testing.T, spec engine.Spec) {
+	isXML := func(name string) bool { return strings.HasSuffix(name, ".xml") }
+	for script, want := range map[string]bool{
+		"cat /src/it/keep/a; echo x >/src/it/new.txt; rm /src/it/keep/a": false,
+		"echo x >/src/it/deep/er/new.xml":                                true,
+		"mv /src/it/keep/a /src/it/a.xml":                                true,
+		"echo x >/tmp/a.xml; mv /tmp/a.xml /src/it/deep/":                true,
+		"mkdir /src/it/r; ln -s /tmp /src/it/r/link; echo >/tmp/b.xml":   false,
+	} {
+		spec.Name, spec.Mounts.Temp = spec.Name+"x", t.TempDir()
+		c := s.start(t, spec)
+		sh(t, c, script)
+		if got := c.(engine.Watcher).MayHaveWritten("/src/it", isXML); got != want {
+			t.Errorf("after %q: %v, want %v", script, got, want)
+		}
+		if !c.(engine.Watcher).MayHaveWritten("/elsewhere", isXML) {
+			t.Error("a path that is in no tree is reported as unchanged")
+		}
+	}
 }
 
 // volumes checks that a container finds the files that an earlier one left in a volume.

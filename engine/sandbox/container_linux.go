@@ -391,6 +391,16 @@ func (c *Container) Written(path string) (dir, name string) {
 	return upper, name
 }
 
+// MayHaveWritten searches the changes to a tree. See engine.Watcher.
+func (c *Container) MayHaveWritten(path string, match func(name string) bool) bool {
+	for i, t := range c.trees {
+		if name, in := overlay.Below(t.Path, path); in {
+			return overlay.MayHave(inside.Upper(c.base, i), name, match)
+		}
+	}
+	return true
+}
+
 // View opens the root directory of the sandbox. See engine.Viewer.
 func (c *Container) View() (*os.Root, error) {
 	return os.OpenRoot(fmt.Sprintf("/proc/%d/root", c.command.Process.Pid))

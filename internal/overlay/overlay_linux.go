@@ -110,3 +110,29 @@ func Untouched(upper, name string) bool {
 	}
 	return false // name itself is in the layer
 }
+
+// maxSearched is the number of entries of an upper layer that MayHave looks at.
+const maxSearched = 20_000
+
+// MayHave reports whether an upper layer has a file with a matching base name at or below a
+// slash-separated name. It returns true if the layer cannot be read completely, has too many
+// entries, or has a directory that was renamed: its files are in a lower layer.
+func MayHave(upper, name string, match func(name string) bool) bool {
+	if _, err := os.Lstat(upper); err != nil {
+		return true
+	}
+	found, left := errors.New("found"), maxSearched
+	err := filepath.WalkDir(filepath.Join(upper, filepath.FromSlash(name)), func(path string, e fs.DirEntry, err error) error {
+		left--
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // nothing was written there, or it was removed just now
+			return nil
+		case err != nil:
+			return err
+		case left < 0, e.Type().IsRegular() && match(e.Name()), e.IsDir() && hasAny(path, redirectAttributes):
+			return found
+		}
+		return nil
+	})
+	return err != nil
+}
