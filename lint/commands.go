@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -55,7 +56,7 @@ func (c *checker) shellSyntax() {
 			template().MatchString(s.Text) {
 			continue
 		}
-		c.say(c.at(s, wrong.Pos, syntax.Pos{}), "shell syntax error: "+wrong.Text+c.cure(s, wrong.Text))
+		c.say(c.at(s, wrong.Pos, syntax.Pos{}), "shell syntax error: "+wrong.Text).Hint = c.cure(s, wrong.Text)
 	}
 }
 
@@ -65,12 +66,12 @@ func (c *checker) cure(s *script, message string) string {
 	raw := c.Spec.Lines()[max(0, s.Line-1)]
 	switch {
 	case s.Style == buildspec.Plain && strings.Contains(raw, " #"):
-		return "; YAML cuts this item at the #: put it in quotes"
+		return "YAML cuts this item at the #: put it in quotes"
 	case s.Style != buildspec.Literal && c.spans(s) > 1:
-		return "; YAML joins the lines of this item: write | before them, or make each line an item"
+		return "YAML joins the lines of this item: write | before them, or make each line an item"
 	case strings.Contains(message, "must end with"), strings.Contains(message, "must be followed by"),
 		strings.Contains(message, "can only be used"):
-		return "; each item runs on its own: write a complete script in each item"
+		return "each item runs on its own: write a complete script in each item"
 	}
 	return ""
 }
@@ -100,8 +101,8 @@ func (c *checker) bashSyntax() {
 		s.walk(func(n syntax.Node) bool {
 			if construct := bashOnly(n); construct != "" && !seen[construct] {
 				seen[construct] = true
-				c.say(c.node(s, n), construct+" requires bash, but the commands run in sh, which is dash on Ubuntu and Debian; "+
-					"set shell: bash in env")
+				c.say(c.node(s, n), construct+" requires bash, but the commands run in sh, which is dash on Ubuntu and Debian").
+					Hint = "set shell: bash in env"
 			}
 			return true
 		})
@@ -250,7 +251,7 @@ func (c *checker) hiddenFailure() {
 			}
 			program, _ := name(work)
 			c.say(c.node(s, work), fmt.Sprintf("a failure of %s is hidden: a script has the exit status of its last command, "+
-				"which always succeeds; begin the script with set -e, or make each command a list item", program))
+				"which always succeeds", program)).Hint = "begin the script with set -e, or make each command a list item"
 			break
 		}
 	}
@@ -297,8 +298,7 @@ func (c *checker) hiddenPipeFailure() {
 			from, words := name(first)
 			if to, _ := name(pipe.Y); to == "tee" && isWork(words) {
 				c.say(c.node(s, first), fmt.Sprintf("a failure of %s is hidden: a pipeline has the exit status of its last "+
-					"command, %s; "+
-					"set shell: bash in env, and run set -o pipefail first", from, to))
+					"command, %s", from, to)).Hint = "set shell: bash in env, and run set -o pipefail first"
 			}
 			return false
 		})
@@ -313,16 +313,16 @@ func (c *checker) unknownShell() {
 	if shell == "" || expands().MatchString(shell) || slices.ContainsFunc(knownShells, known) {
 		return
 	}
-	hint := diag.DidYouMean(shell, knownShells)
-	if hint == "" {
-		hint = "; use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows"
-	}
-	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q%s", shell, hint))
+	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q", shell)).
+		Hint = cmp.Or(diag.Question(shell, knownShells),
+		"use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows")
 }
 
 // knownShells are the shells of the reference and other common ones.
 var knownShells = []string{"bash", "sh", "powershell.exe", "cmd.exe", "powershell", "pwsh", "pwsh.exe", "cmd", "dash",
 	"ash", "zsh", "ksh"}
+
+const lostHint = "use version: 0.2, or append the next command with &&"
 
 // lostDirectory reports directory changes and variables that a later command does not see.
 // In version 0.1 each command has its own shell (documented).
@@ -336,12 +336,12 @@ func (c *checker) lostDirectory() {
 		}
 		program, _ := name(s.file.Stmts[0])
 		if program == "cd" || program == "pushd" {
-			c.say(c.node(s, s.file.Stmts[0]), "the directory change has no effect on later commands in version 0.1; "+
-				"use version: 0.2, or append the next command with &&")
+			c.say(c.node(s, s.file.Stmts[0]), "the directory change has no effect on later commands in version 0.1").
+				Hint = lostHint
 		}
 		if declares(s.file.Stmts[0]) {
-			c.say(c.node(s, s.file.Stmts[0]), "the variable is not visible to later commands in version 0.1; "+
-				"use version: 0.2, or append the next command with &&")
+			c.say(c.node(s, s.file.Stmts[0]), "the variable is not visible to later commands in version 0.1").
+				Hint = lostHint
 		}
 	}
 }
@@ -371,8 +371,7 @@ func (c *checker) lostFunction() {
 			from, found := defined[words[0]]
 			if words[0] != "" && found && from != s && !own[words[0]] && !programs[words[0]] {
 				c.say(c.node(s, call.Args[0]), fmt.Sprintf("%s is not defined here: the definition in line %d ends with its "+
-					"command; "+
-					"move it to a script in the source, or put both in one item", words[0], from.Line))
+					"command", words[0], from.Line)).Hint = "move it to a script in the source, or put both in one item"
 			}
 		})
 		for name := range own {
@@ -417,13 +416,13 @@ func (c *checker) lostSetting() {
 		if !strings.ContainsAny(words[1][:min(1, len(words[1]))], "-+") || strings.Trim(words[1], "-+xv") == "" {
 			continue
 		}
-		message := "%s has no effect on later commands, which are separate scripts; put it in the first line of those " +
-			"that need it"
+		message := "%s has no effect on later commands, which are separate scripts"
+		hint := "put it in the first line of those that need it"
 		if sets(words, 'e', "errexit") && !slices.Contains(words, "pipefail") {
-			message = "%s has no effect on later commands, and a failed command ends the phase anyway; " +
-				"put it in the first line of commands with several lines"
+			message = "%s has no effect on later commands, and a failed command ends the phase anyway"
+			hint = "put it in the first line of commands with several lines"
 		}
-		c.say(c.node(s, s.file.Stmts[0]), fmt.Sprintf(message, strings.Join(words, " ")))
+		c.say(c.node(s, s.file.Stmts[0]), fmt.Sprintf(message, strings.Join(words, " "))).Hint = hint
 	}
 }
 
@@ -446,8 +445,8 @@ func (c *checker) unexpandedVariable() {
 		if c.windows || strings.HasPrefix(v.Name, "PS") || !meant().MatchString(v.Value) {
 			continue
 		}
-		c.say(c.Spec.ProblemAt(v.path, false, ""), fmt.Sprintf("%s is literally %q, because values in env are not expanded; "+
-			"run export %s=... in a command before its first use", v.Name, shorten(v.Value), v.Name))
+		c.say(c.Spec.ProblemAt(v.path, false, ""), fmt.Sprintf("%s is literally %q, because values in env are not expanded",
+			v.Name, shorten(v.Value))).Hint = fmt.Sprintf("run export %s=... in a command before its first use", v.Name)
 	}
 }
 

@@ -300,9 +300,9 @@ func (c *checker) missingFiles() {
 		f.name(run.name)
 		switch {
 		case meant != "":
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not in the source; did you mean %q?", run.name, meant))
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source", fmt.Sprintf("did you mean %q?", meant))
 		case !f.made && !run.given && scriptName().MatchString(run.name) && !f.isEmpty(path.Dir(run.name)):
-			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it")
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it", "")
 		}
 	})
 }
@@ -341,8 +341,8 @@ func (c *checker) notExecutable() {
 		}
 		info, err := fs.Stat(c.Source, run.name)
 		if err == nil && !info.IsDir() && info.Mode()&0o111 == 0 {
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not executable; run chmod +x %s, "+
-				"and git update-index --chmod=+x %s for git", run.name, run.name, run.name))
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not executable",
+				fmt.Sprintf("run chmod +x %s, and git update-index --chmod=+x %s for git", run.name, run.name))
 		}
 	})
 }
@@ -368,8 +368,8 @@ func (c *checker) crlfScripts() {
 		defer file.Close()
 		head, err := io.ReadAll(io.LimitReader(file, 4<<10))
 		if err == nil && bytes.Contains(head, []byte("\r\n")) && !bytes.Contains(head, []byte{0}) {
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s has CRLF line endings, which a shell on Linux cannot read; "+
-				"run sed -i 's/\\r$//' %s, and add *.sh text eol=lf to .gitattributes", run.name, run.name))
+			c.sayOnce(c.node(f.script, run.arg), run.name+" has CRLF line endings, which a shell on Linux cannot read",
+				fmt.Sprintf("run sed -i 's/\\r$//' %s, and add *.sh text eol=lf to .gitattributes", run.name))
 		}
 	})
 }

@@ -101,7 +101,7 @@ type checker struct {
 const maxProblems = 500
 
 // say reports a problem of the running check. The caller may change the returned problem,
-// for example its severity.
+// for example its hint or its severity.
 func (c *checker) say(p diag.Problem, message string) *diag.Problem {
 	if len(c.problems) >= maxProblems {
 		c.suppressed++
@@ -113,10 +113,10 @@ func (c *checker) say(p diag.Problem, message string) *diag.Problem {
 }
 
 // sayOnce is say, unless the check has reported a problem at the same position.
-func (c *checker) sayOnce(p diag.Problem, message string) {
+func (c *checker) sayOnce(p diag.Problem, message, hint string) {
 	if !slices.ContainsFunc(c.problems, func(old diag.Problem) bool {
 		return old.Name == c.check.Name && old.Line == p.Line && old.Column == p.Column
 	}) {
-		c.say(p, message)
+		c.say(p, message).Hint = hint
 	}
 }

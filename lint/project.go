@@ -50,7 +50,7 @@ func (c *checker) secretReferences() {
 	for _, v := range c.Spec.Env.ParameterStore {
 		if v.Value == "" {
 			c.say(c.Spec.ProblemAt("env.parameter-store."+v.Name, true, ""),
-				v.Name+" has no parameter; add the name of a parameter in Parameter Store")
+				v.Name+" has no parameter").Hint = "add the name of a parameter in Parameter Store"
 		}
 	}
 }
@@ -71,7 +71,7 @@ func (c *checker) exportedSecrets() {
 		}
 		if why != "" {
 			p := c.Spec.ProblemAt(fmt.Sprintf("env.exported-variables[%d]", i), false, "")
-			c.say(p, fmt.Sprintf("%s %s and is not exported; copy it to another variable in a command", name, why))
+			c.say(p, fmt.Sprintf("%s %s and is not exported", name, why)).Hint = "copy it to another variable in a command"
 		}
 	}
 }
@@ -127,14 +127,14 @@ func findCredential(text string) string {
 	return ""
 }
 
-const credentialHint = "; store it in Secrets Manager or Parameter Store, " +
+const credentialHint = "store it in Secrets Manager or Parameter Store, " +
 	"and add its name to secrets-manager or parameter-store"
 
 // plaintextCredentials reports credentials in variables and in commands.
 func (c *checker) plaintextCredentials() {
 	for _, v := range c.variables() {
 		if isCredential(v.Name, v.Value) {
-			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential in plain text"+credentialHint)
+			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential in plain text")
 		}
 	}
 	for _, s := range c.scripts {
@@ -142,7 +142,7 @@ func (c *checker) plaintextCredentials() {
 			if found := findCredential(line); found != "" {
 				at := strings.Index(line, found)
 				p := c.Spec.Problem(s.Command, i+1, len([]rune(line[:at]))+1, len([]rune(found)))
-				c.hide(p, found, "the command contains a credential in plain text"+credentialHint)
+				c.hide(p, found, "the command contains a credential in plain text")
 			}
 		}
 		c.assignedCredentials(s)
@@ -157,7 +157,7 @@ func (c *checker) assignedCredentials(s *script) {
 			return true
 		}
 		if value := literal(a.Value); isCredential(a.Name.Value, value) && findCredential(value) == "" {
-			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential in plain text"+credentialHint)
+			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential in plain text")
 		}
 		return true
 	})
@@ -166,7 +166,7 @@ func (c *checker) assignedCredentials(s *script) {
 // hide reports a problem with a credential and registers the credential for masking.
 func (c *checker) hide(p diag.Problem, secret, message string) {
 	c.secrets = append(c.secrets, strings.Split(secret, "\n")...)
-	c.say(p, message)
+	c.say(p, message).Hint = credentialHint
 }
 
 // masked replaces the credentials in the texts of all problems. It writes one star for
@@ -180,7 +180,7 @@ func (c *checker) masked(problems diag.List) diag.List {
 				continue
 			}
 			stars := strings.Repeat("*", len([]rune(secret)))
-			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Service} {
+			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Hint, &p.Service} {
 				*text = strings.ReplaceAll(*text, secret, stars)
 			}
 			shows := func(e diag.Edit) bool { return strings.Contains(e.Old+e.Text, secret) }
@@ -229,19 +229,17 @@ func (c *checker) secondaryArtifacts() {
 	for _, a := range c.Spec.Artifacts.Secondary {
 		written = append(written, a.Identifier)
 		if !slices.Contains(known, a.Identifier) {
-			hint := diag.DidYouMean(a.Identifier, known)
-			if hint == "" {
-				hint = fmt.Sprintf("; %s has %s", c.ProjectFile, cmp.Or(strings.Join(known, ", "), "no secondary artifacts"))
-			}
+			names := cmp.Or(strings.Join(known, ", "), "no secondary artifacts")
 			c.say(c.Spec.ProblemAt("artifacts.secondary-artifacts."+a.Identifier, true, ""),
-				fmt.Sprintf("the project has no secondary artifacts %s%s", a.Identifier, hint))
+				"the project has no secondary artifacts "+a.Identifier).
+				Hint = cmp.Or(diag.Question(a.Identifier, known), c.ProjectFile+" has "+names)
 		}
 	}
 	for _, name := range known {
 		if !slices.Contains(written, name) {
 			c.say(c.Spec.ProblemAt("artifacts", true, ""),
-				fmt.Sprintf("the project's secondary artifacts %s are not in the buildspec; add %s: to secondary-artifacts", name,
-					name))
+				fmt.Sprintf("the project's secondary artifacts %s are not in the buildspec", name)).
+				Hint = fmt.Sprintf("add %s: to secondary-artifacts", name)
 		}
 	}
 }
@@ -253,7 +251,7 @@ func (c *checker) ignoredName() {
 		return
 	}
 	c.say(c.Spec.ProblemAt("artifacts.name", true, ""),
-		"name is ignored, because the project does not set overrideArtifactName; set it there, or remove name")
+		"name is ignored, because the project does not set overrideArtifactName").Hint = "set it there, or remove name"
 }
 
 // noArtifacts reports a buildspec without artifacts for a project that uploads them to S3.
@@ -263,7 +261,7 @@ func (c *checker) noArtifacts() {
 		return
 	}
 	c.say(c.Spec.ProblemAt("phases", true, ""), "the buildspec has no artifacts, but the project uploads them to S3: "+
-		"UPLOAD_ARTIFACTS will fail; add artifacts: with files:")
+		"UPLOAD_ARTIFACTS will fail").Hint = "add artifacts: with files:"
 }
 
 // notPrivileged reports the first use of docker in a build that is known not to be
@@ -285,8 +283,8 @@ func (c *checker) notPrivileged() {
 				return
 			}
 			said = true
-			c.say(c.node(s, call), "docker requires privileged mode; set privilegedMode: true in the project, or use "+
-				"--privileged")
+			c.say(c.node(s, call), "docker requires privileged mode").
+				Hint = "set privilegedMode: true in the project, or use --privileged"
 		})
 		if said {
 			return

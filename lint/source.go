@@ -88,8 +88,8 @@ func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
 		if meant == "" || c.mentioned(part) {
 			return false
 		}
-		c.say(p, fmt.Sprintf("%s is not in the source, and no command creates it; did you mean %q?",
-			path.Join(dir, part), path.Join(dir, meant)))
+		c.say(p, path.Join(dir, part)+" is not in the source, and no command creates it").
+			Hint = fmt.Sprintf("did you mean %q?", path.Join(dir, meant))
 		return true
 	}
 	return false
@@ -140,9 +140,8 @@ func (c *checker) missingBuildspec(at, name string) {
 	if name == "" || strings.ContainsAny(name, "\n$:") || !fs.ValidPath(path.Clean(name)) || c.exists(name) {
 		return
 	}
-	hint := ""
+	said := c.say(c.Spec.ProblemAt(at, false, ""), name+" is not in the source")
 	if meant := c.near(path.Dir(path.Clean(name)), path.Base(name)); meant != "" {
-		hint = fmt.Sprintf("; did you mean %q?", path.Join(path.Dir(name), meant))
+		said.Hint = fmt.Sprintf("did you mean %q?", path.Join(path.Dir(name), meant))
 	}
-	c.say(c.Spec.ProblemAt(at, false, ""), fmt.Sprintf("%s is not in the source%s", name, hint))
 }

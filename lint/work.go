@@ -129,8 +129,8 @@ func (c *checker) deployAfterFailure() {
 			text := textOf(call)
 			if !said && isDeployment(call, unwrapped(command), text) {
 				said = true
-				c.say(c.node(s, call), "POST_BUILD also runs after a failed BUILD and would deploy its output; "+
-					"move this to build"+c.abort()+", or test CODEBUILD_BUILD_SUCCEEDING first")
+				c.say(c.node(s, call), "POST_BUILD also runs after a failed BUILD and would deploy its output").
+					Hint = "move this to build" + c.abort() + ", or test CODEBUILD_BUILD_SUCCEEDING first"
 			}
 		})
 		if said {

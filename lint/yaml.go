@@ -18,17 +18,20 @@ func (c *checker) lostText() {
 		p := c.Spec.ProblemAt(s.Path, false, "")
 		switch {
 		case s.Tagged && strings.Contains(raw, "- ! "):
-			c.say(p, "YAML removes the ! as a tag, and the command runs without it; put the whole item in quotes")
+			c.say(p, "YAML removes the ! as a tag, and the command runs without it").
+				Hint = "put the whole item in quotes"
 		case s.Style == buildspec.Plain && strings.HasPrefix(s.Text, "-") && !strings.HasPrefix(s.Text, "--"):
-			c.say(p, "there is no space after the dash, so YAML joins these lines; write a dash and a space before each command")
+			c.say(p, "there is no space after the dash, so YAML joins these lines").
+				Hint = "write a dash and a space before each command"
 		case s.Style == buildspec.Plain && c.deepDash(s.Line) > 0:
 			p := c.Spec.At(c.deepDash(s.Line), 1+indentOf(c.Spec.Lines()[s.Line]), 1, "")
 			p.Path = s.Path
-			c.say(p, "this dash is indented more than the one above, so YAML appends the line to that command; align the dashes")
+			c.say(p, "this dash is indented more than the one above, so YAML appends the line to that command").
+				Hint = "align the dashes"
 		case s.Style == buildspec.Folded && c.joins(s):
-			c.say(p, "YAML joins these lines into one command; write | instead of >, or make each line an item")
+			c.say(p, "YAML joins these lines into one command").Hint = "write | instead of >, or make each line an item"
 		case s.Style == buildspec.Plain && c.joins(s):
-			c.say(p, "YAML joins these lines into one command; make each line an item, or write | before them")
+			c.say(p, "YAML joins these lines into one command").Hint = "make each line an item, or write | before them"
 		}
 	}
 }
@@ -51,7 +54,8 @@ func (c *checker) deepDashes() {
 			place := c.Spec.Place(fmt.Sprintf("%s[%d]", list, i)).Value
 			if line := c.deepDash(place.Line); line > 0 && place.Plain {
 				p := c.Spec.At(line, 1+indentOf(c.Spec.Lines()[line-1]), 1, "")
-				c.say(p, "this dash is indented more than the one above, so YAML appends the line to that item; align the dashes")
+				c.say(p, "this dash is indented more than the one above, so YAML appends the line to that item").
+					Hint = "align the dashes"
 			}
 		}
 	}
@@ -95,7 +99,8 @@ func (c *checker) emptyPhase() {
 	for _, phase := range c.Spec.Phases {
 		known := slices.ContainsFunc(c.found, func(p diag.Problem) bool { return strings.HasPrefix(p.Path, phase.Path) })
 		if len(phase.Commands)+len(phase.Finally)+len(phase.Runtimes) == 0 && !known {
-			c.say(c.Spec.ProblemAt(phase.Path, true, ""), phase.Path+" has no commands; add commands:, or remove the phase")
+			c.say(c.Spec.ProblemAt(phase.Path, true, ""), phase.Path+" has no commands").
+				Hint = "add commands:, or remove the phase"
 		}
 	}
 }

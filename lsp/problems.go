@@ -30,7 +30,7 @@ func (d *document) diagnostics(problems diag.List) []protocol.Diagnostic {
 func (d *document) diagnostic(p diag.Problem) protocol.Diagnostic {
 	out := protocol.Diagnostic{
 		Range: d.span(p.Line, p.Column, max(1, p.Width)), Severity: pointer(severities[p.Severity]),
-		Source: pointer("buildlocal"), Message: p.Message,
+		Source: pointer("buildlocal"), Message: p.Text(),
 	}
 	if p.Name != "" {
 		out.Code = &protocol.IntegerOrString{Value: p.Name}

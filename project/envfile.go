@@ -26,7 +26,7 @@ func ParseEnvFile(file string, text []byte, lookup func(string) (string, bool)) 
 	case len(text) > maxSize:
 		f.error(place{}, "the file has %d bytes; the maximum for an environment file is %d", len(text), maxSize)
 	case nul >= 0:
-		f.error(placeAt(text, nul), "NUL character; remove it, or save the file as UTF-8")
+		f.error(placeAt(text, nul), "NUL character").Hint = "remove it, or save the file as UTF-8"
 	default:
 		f.read(strings.ReplaceAll(string(text), "\r\n", "\n"))
 	}
@@ -61,7 +61,8 @@ func (f *envFile) definition(text string) (rest string) {
 	before, _, given := strings.Cut(uncomment(line), "=")
 	name, at := f.name(before)
 	if !ValidName(name) {
-		f.error(at, "%s", invalidNameMessage(name, given))
+		message, hint := invalidNameMessage(name, given)
+		f.error(at, "%s", message).Hint = hint
 		return rest
 	}
 	if !given {
@@ -100,14 +101,14 @@ func (f *envFile) name(before string) (string, place) {
 
 // invalidNameMessage describes an invalid name. A name that is long or has no "=" may be
 // part of a secret, such as a line of an unquoted private key, and is not repeated.
-func invalidNameMessage(name string, given bool) string {
+func invalidNameMessage(name string, given bool) (message, hint string) {
 	switch {
 	case name == "":
-		return "no name before the \"=\"; write NAME=VALUE"
+		return `no name before the "="`, "write NAME=VALUE"
 	case !given || len(name) > 40:
-		return "the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes"
+		return "the line is neither NAME=VALUE nor NAME", "put a value of several lines in quotes"
 	}
-	return badName(name)
+	return badName(name), nameHint
 }
 
 // inherit defines a variable with the value that lookup returns.
@@ -126,7 +127,7 @@ func (f *envFile) define(name string, at place, value string) {
 		f.warn(at, "%s is already defined on line %d; the last definition wins", name, before)
 	}
 	if ReservedName(name) {
-		f.warn(at, "%s", reservedName(name))
+		f.warn(at, "%s", reservedName(name)).Hint = "use another name"
 	}
 	f.lines[name] = at.line
 	f.vars = append(f.vars, Variable{Name: name, Value: value, Type: Plaintext, Line: at.line})
@@ -142,8 +143,8 @@ func (f *envFile) quoted(name string, at place, text string) (rest string) {
 	behind, rest, _ := strings.Cut(text[size:], "\n")
 	if strings.Trim(uncomment(behind), blanks) != "" {
 		line := at.line + strings.Count(text[:size], "\n")
-		f.error(place{line, 0}, "text after the closing %c of %s; end the line there, or begin a comment with \" #\"",
-			text[0], name)
+		f.error(place{line, 0}, "text after the closing %c of %s", text[0], name).
+			Hint = `end the line there, or begin a comment with " #"`
 		return rest
 	}
 	value := text[1 : size-1]
@@ -173,12 +174,11 @@ func closing(text string) int {
 // kept.
 var unescape = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\"`, `"`, `\\`, `\`, `\$`, "$")
 
-// error reports a problem that makes the file unusable.
-func (f *envFile) error(at place, format string, args ...any) {
-	f.at(diag.Error, at, format, args...)
+// error reports a problem that makes the file unusable, and warn one that does not.
+func (f *envFile) error(at place, format string, args ...any) *diag.Problem {
+	return f.at(diag.Error, at, format, args...)
 }
 
-// warn reports a problem that does not.
-func (f *envFile) warn(at place, format string, args ...any) {
-	f.at(diag.Warning, at, format, args...)
+func (f *envFile) warn(at place, format string, args ...any) *diag.Problem {
+	return f.at(diag.Warning, at, format, args...)
 }

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -58,7 +59,7 @@ func shorthand(text string) (Variable, error) {
 	case v.Name == "" || !given["value"]:
 		return v, fmt.Errorf("%s has no name or no value; use name=NAME,value=VALUE", shown(text))
 	case !ValidName(v.Name):
-		return v, fmt.Errorf("%s", badName(v.Name))
+		return v, errors.New(badName(v.Name) + "; " + nameHint)
 	case v.Type != Plaintext && v.Type != ParameterStore && v.Type != SecretsManager:
 		return v, fmt.Errorf("unknown type %s; use %s, %s or %s",
 			shown(string(v.Type)), Plaintext, ParameterStore, SecretsManager)

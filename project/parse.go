@@ -38,17 +38,19 @@ func (r *reader) unwrap(root node, name string) (node, bool) {
 		case "projects":
 			return r.choose(root, f.value, name)
 		case "phases":
-			r.problem(diag.Error, f.key, `"phases" is a key of a buildspec; use a project, in the format of CreateProject`)
+			r.problem(diag.Error, f.key, `"phases" is a key of a buildspec`).
+				Hint = "use a project, in the format of CreateProject"
 			return root, false
 		case "resources":
-			r.problem(diag.Error, f.key, "this is a whole CloudFormation template; "+
-				"use the Properties of one AWS::CodeBuild::Project")
+			r.problem(diag.Error, f.key, "this is a whole CloudFormation template").
+				Hint = "use the Properties of one AWS::CodeBuild::Project"
 			return root, false
 		}
 		known = known || slices.Contains(projectKeys, f.name)
 	}
 	if !known {
-		r.problem(diag.Error, root, "no key of a project; use %s and so on", strings.Join(projectKeys[:3], ", "))
+		r.problem(diag.Error, root, "no key of a project").
+			Hint = "use " + strings.Join(projectKeys[:3], ", ") + " and so on"
 	}
 	return root, known
 }
@@ -69,11 +71,11 @@ func (r *reader) choose(root, list node, name string) (node, bool) {
 	}
 	switch {
 	case len(items) == 0:
-		r.problem(diag.Error, list, "the list has no projects%s", notFound(root))
+		r.problem(diag.Error, list, "the list has no projects").Hint = notFound(root)
 	case name == "":
-		r.problem(diag.Error, list, "the list has %d projects; select one by name: %s", len(names), quoted(names))
+		r.problem(diag.Error, list, "the list has %d projects", len(names)).Hint = "select one by name: " + quoted(names)
 	default:
-		r.problem(diag.Error, list, "no project %s in the list; use one of %s", shown(name), quoted(names))
+		r.problem(diag.Error, list, "no project %s in the list", shown(name)).Hint = "use one of " + quoted(names)
 	}
 	return list, false
 }
@@ -85,9 +87,9 @@ func notFound(root node) string {
 		names = append(names, item.Value)
 	}
 	if len(names) == 0 {
-		return "; add one, as batch-get-projects prints it"
+		return "add one, as batch-get-projects prints it"
 	}
-	return "; CodeBuild did not find " + quoted(names) + ": check name, account and region"
+	return "CodeBuild did not find " + quoted(names) + ": check name, account and region"
 }
 
 // project reads the fields of a project. Fields without an effect on a local build are

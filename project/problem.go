@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,18 +28,18 @@ type findings struct {
 	counts   [2]int // number of problems by severity, suppressed ones included
 }
 
-// problem reports a problem at n.
-func (r *reader) problem(s diag.Severity, n node, format string, args ...any) {
+// problem reports a problem at n and returns it, so that the caller can set its hint.
+func (r *reader) problem(s diag.Severity, n node, format string, args ...any) *diag.Problem {
 	p := diag.Problem{Severity: s, Line: n.Line, Column: n.Column, Width: n.width(), Path: n.path}
 	p.Message = fmt.Sprintf(format, args...)
-	r.add(p)
+	return r.add(p)
 }
 
 // wrong reports that n has the wrong type.
 func (r *reader) wrong(n node, want string) {
 	if isFunction(n) {
-		r.problem(diag.Error, n, "%s is %s, which only CloudFormation can evaluate; write its value, %s", n.path, n.kind(),
-			want)
+		r.problem(diag.Error, n, "%s is %s, which only CloudFormation can evaluate", n.path, n.kind()).
+			Hint = "write its value, " + want
 		return
 	}
 	r.problem(diag.Error, n, "%s must be %s, not %s", n.path, want, n.kind())
@@ -55,12 +56,12 @@ func (r *reader) unknown(f entry, known []string) {
 		where = " in " + f.key.path
 	}
 	written := f.key.resolved().Value
-	r.problem(diag.Warning, f.key, "unknown key %s%s is ignored%s", shown(written), where, hintFor(written, known))
+	r.problem(diag.Warning, f.key, "unknown key %s%s is ignored", shown(written), where).Hint = hintFor(written, known)
 }
 
-// at reports a problem at a position.
-func (f *findings) at(s diag.Severity, p place, format string, args ...any) {
-	f.add(diag.Problem{Severity: s, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)})
+// at reports a problem at a position and returns it, so that the caller can set its hint.
+func (f *findings) at(s diag.Severity, p place, format string, args ...any) *diag.Problem {
+	return f.add(diag.Problem{Severity: s, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)})
 }
 
 // full reports whether the limit for a severity is reached. If so, it counts another
@@ -73,10 +74,11 @@ func (f *findings) full(s diag.Severity) bool {
 	return full
 }
 
-// add adds a problem with an excerpt of its line.
-func (f *findings) add(p diag.Problem) {
+// add adds a problem with an excerpt of its line and returns it. It returns a dummy if the limit
+// is reached, so that callers can set fields without a check.
+func (f *findings) add(p diag.Problem) *diag.Problem {
 	if f.full(p.Severity) {
-		return
+		return &diag.Problem{}
 	}
 	f.counts[p.Severity]++
 	p.File = f.file
@@ -85,6 +87,7 @@ func (f *findings) add(p diag.Problem) {
 		p.Width = min(p.Width, max(1, len([]rune(p.Excerpt))-p.Column+1))
 	}
 	f.problems = append(f.problems, p)
+	return &f.problems[len(f.problems)-1]
 }
 
 // list returns all problems, sorted by position.
@@ -116,26 +119,13 @@ func (n node) width() int {
 	return max(1, len([]rune(n.Value)))
 }
 
-// hintFor returns the most similar known word, or else a list of all of them.
+// hintFor is diag.Choice, except that it compares no word that is longer than any key, and lists
+// no more than maxChoice words: the API has sections with dozens of keys.
 func hintFor(written string, known []string) string {
-	if len(written) <= maxShown {
-		if meant := diag.DidYouMean(written, known); meant != "" {
-			return meant
-		}
-	}
 	if len(known) > maxChoice {
-		return "; CreateProject has no such key"
+		return cmp.Or(diag.Question(short(written), known), "CreateProject has no such key")
 	}
-	return "; use " + either(known)
-}
-
-// either joins words as in "a, b or c".
-func either(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+	return diag.Choice(short(written), known)
 }
 
 // quoted returns a list of names in quotes, limited in length.

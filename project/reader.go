@@ -150,7 +150,7 @@ func (r *reader) optionalText(n node) string {
 func (r *reader) word(n node, known []string, bad diag.Severity) string {
 	s := r.text(n)
 	if s != "" && !slices.Contains(known, s) && !r.full(bad) {
-		r.problem(bad, n, "unknown %s %s%s", n.path, shown(s), hintFor(s, known))
+		r.problem(bad, n, "unknown %s %s", n.path, shown(s)).Hint = hintFor(s, known)
 	}
 	return s
 }
@@ -183,7 +183,7 @@ func (r *reader) number(n node, b bounds) int {
 		return 0
 	}
 	if i < b.least || i > b.most {
-		r.problem(diag.Error, n, "%s is %d; it must be %d to %d%s", n.path, i, b.least, b.most, b.unit)
+		r.problem(diag.Error, n, "%s must be %d to %d%s, not %d", n.path, b.least, b.most, b.unit, i)
 		return 0
 	}
 	return i

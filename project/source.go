@@ -80,9 +80,9 @@ func (r *reader) unique(item node, key, identifier string, known map[string]bool
 	switch {
 	case item.Kind != yaml.MappingNode && !item.null(): // already reported
 	case id.null() || id.Kind == yaml.ScalarNode && id.Value == "":
-		r.problem(diag.Error, item, "%s has no %s; add a unique one", item.path, key)
+		r.problem(diag.Error, item, "%s has no %s", item.path, key).Hint = "add a unique one"
 	case identifier != "" && known[identifier]:
-		r.problem(diag.Error, id, "duplicate %s %s; use another one", key, shown(identifier))
+		r.problem(diag.Error, id, "duplicate %s %s", key, shown(identifier)).Hint = "use another one"
 	}
 	known[identifier] = true
 }
@@ -94,7 +94,8 @@ func (r *reader) identifier(n node) string {
 	if s == "" || len(s) < 128 && isWord(s) {
 		return s
 	}
-	r.problem(diag.Error, n, `%s: invalid identifier %s; use fewer than 128 letters, digits and "_"`, n.path, shown(s))
+	r.problem(diag.Error, n, "%s: invalid identifier %s", n.path, shown(s)).
+		Hint = `use fewer than 128 letters, digits and "_"`
 	return ""
 }
 
@@ -129,7 +130,8 @@ func (r *reader) checkVersions(n node, sources []Source) {
 	for _, item := range n.children() {
 		identifier := item.child("sourceIdentifier")
 		if s := identifier.Value; s != "" && !slices.Contains(known, s) {
-			r.problem(diag.Warning, identifier, "unknown secondary source %s%s", shown(s), diag.DidYouMean(short(s), known))
+			r.problem(diag.Warning, identifier, "unknown secondary source %s", shown(s)).
+				Hint = diag.Question(short(s), known)
 		}
 	}
 }

@@ -25,14 +25,14 @@ func ReservedName(name string) bool {
 	return strings.HasPrefix(name, "CODEBUILD_") && !strings.HasPrefix(name, "CODEBUILD_CONFIG_")
 }
 
-// badName returns the message for an invalid name.
-func badName(name string) string {
-	return "invalid variable name " + shown(name) + `; use letters, digits and "_", and do not begin with a digit`
-}
+// badName returns the message for an invalid name, and nameHint is the hint for it.
+func badName(name string) string { return "invalid variable name " + shown(name) }
+
+const nameHint = `use letters, digits and "_", and do not begin with a digit`
 
 // reservedName returns the message for a reserved name.
 func reservedName(name string) string {
-	return shown(name) + " begins with CODEBUILD_, which CodeBuild reserves; use another name"
+	return shown(name) + " begins with CODEBUILD_, which CodeBuild reserves"
 }
 
 // lastOfEach removes duplicate names, of which the last definition wins.
@@ -58,7 +58,7 @@ func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, err
 		return Variable{}, errors.New("the variable has no name; use NAME=VALUE or NAME")
 	}
 	if !ValidName(name) {
-		return Variable{}, errors.New(badName(name))
+		return Variable{}, errors.New(badName(name) + "; " + nameHint)
 	}
 	if !given {
 		value, given = look(lookup, name)

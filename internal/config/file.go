@@ -92,8 +92,9 @@ func Parse(name string, text []byte, known []string) (*File, diag.List) {
 	case err != nil:
 		return f, diag.List{f.syntax(err)}
 	case more != nil:
-		return f, diag.List{f.Problem(Entry{Line: more.Line, Column: more.Column},
-			"a second document begins here; put all settings in the first one")}
+		p := f.Problem(Entry{Line: more.Line, Column: more.Column}, "a second document begins here")
+		p.Hint = "put all settings in the first one"
+		return f, diag.List{p}
 	case len(doc.Content) == 0:
 		return f, nil
 	}
@@ -129,14 +130,19 @@ func (f *File) syntax(err error) diag.Problem {
 	if m := place.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
 	}
-	message := place.ReplaceAllString(err.Error(), "") + "; write lines such as image: NAME"
-	return f.Problem(Entry{Line: line}, message)
+	p := f.Problem(Entry{Line: line}, place.ReplaceAllString(err.Error(), ""))
+	p.Hint = linesHint
+	return p
 }
+
+const linesHint = "write lines such as image: NAME"
 
 // read reads the settings of the root mapping.
 func (f *File) read(root *yaml.Node, known []string) diag.List {
 	if root.Kind != yaml.MappingNode {
-		return diag.List{f.Problem(Entry{Line: root.Line, Column: root.Column}, "write lines such as image: NAME")}
+		p := f.Problem(Entry{Line: root.Line, Column: root.Column}, "the file is not a mapping")
+		p.Hint = linesHint
+		return diag.List{p}
 	}
 	var problems diag.List
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -150,7 +156,11 @@ func (f *File) read(root *yaml.Node, known []string) diag.List {
 			e.Values, err = values(key.Value, root.Content[i+1])
 		}
 		if err != nil {
-			problems = append(problems, f.Problem(e, err.Error()))
+			p := f.Problem(e, err.Error())
+			if !slices.Contains(known, key.Value) { // all keys would be too many for a hint
+				p.Hint = diag.Question(key.Value, known)
+			}
+			problems = append(problems, p)
 			continue
 		}
 		f.entries[key.Value] = e
@@ -164,11 +174,10 @@ const (
 	maxValues   = 1000
 )
 
-// check checks a key. An unknown key has a suggestion if a similar one exists; the list of all keys
-// is too long for a message.
+// check checks a key.
 func (f *File) check(key *yaml.Node, known []string) error {
 	if !slices.Contains(known, key.Value) {
-		return fmt.Errorf("unknown key %q%s", key.Value, diag.DidYouMean(key.Value, known))
+		return fmt.Errorf("unknown key %q", key.Value)
 	}
 	if before, twice := f.entries[key.Value]; twice {
 		return fmt.Errorf("duplicate key %s, first in line %d", key.Value, before.Line)
