@@ -34,6 +34,8 @@ func (c *checker) batchKind() {
 		return
 	}
 	p := c.Spec.ProblemAt("batch", true, "")
+	// A kind whose contents could not be read has no builds either; then the parser has reported the
+	// reason.
 	none := len(b.Graph)+len(b.List) == 0 && b.Matrix == nil && b.Fanout == nil && len(c.found) == 0
 	if len(b.Kinds) == 1 && !none {
 		return
@@ -62,6 +64,7 @@ func (c *checker) batchIdentifiers() {
 		path := t.Path + ".identifier"
 		before, twice := first[t.Identifier]
 		switch {
+		// Two missing identifiers are not duplicates of each other.
 		case t.Identifier == "":
 		case twice:
 			c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("duplicate identifier %s, first in line %d",
@@ -77,6 +80,7 @@ func (c *checker) batchDependencies() {
 	if c.Spec.Batch == nil {
 		return
 	}
+	// Only a graph has dependencies: depend-on in a list is an unknown key.
 	graph := c.Spec.Batch.Graph
 	known := map[string]int{}
 	var names []string
@@ -111,6 +115,8 @@ func (c *checker) cycles(graph []buildspec.Task, known map[string]int) {
 		open
 		done
 	)
+	// The recursion is as deep as the longest chain of dependencies, which the limit of the parser for
+	// values bounds.
 	state := make([]int, len(graph))
 	var stack []int
 	var visit func(i int)
@@ -166,7 +172,8 @@ func (c *checker) batchEnvironments() {
 	}
 }
 
-// environment checks the environment of one build.
+// environment checks the environment of one build. Fleets and compute types exclude each other: a
+// fleet has its own machines.
 func (c *checker) environment(path string, e buildspec.TaskEnv) {
 	if e.Type != "" && !slices.Contains(compute.EnvironmentTypes, e.Type) {
 		c.say(c.Spec.ProblemAt(path+".type", false, ""), "unknown environment type "+e.Type).
@@ -198,6 +205,7 @@ func (c *checker) computeType(path, size, environment string) {
 
 // batchImage reports an unknown curated image.
 func (c *checker) batchImage(path, image string) {
+	// Other images may be in any registry, so nothing is known about them.
 	if message, hint, unknown := unknownCurated(image); unknown {
 		c.say(c.Spec.ProblemAt(path, false, ""), message).Hint = hint
 	}

@@ -24,9 +24,12 @@ func Kept(spec *buildspec.Buildspec, problems diag.List, names []string) diag.Li
 	return c.ignored(problems, names)
 }
 
-// ignored removes the problems that the author ignores. Errors cannot be ignored.
+// ignored removes the problems that the author ignores. Errors cannot be ignored. Errors are exempt
+// because CodeBuild would reject the file: hiding them would only move the failure to the service.
 func (c *checker) ignored(problems diag.List, names []string) diag.List {
 	byLine, wrong := c.ignoreComments()
+	// The problems of a command in a block are at lines of the block. A comment beside the | or >
+	// applies to all of them.
 	header := map[string]int{} // the line of a command's |, by path
 	for _, s := range c.scripts {
 		if s.Style == buildspec.Literal || s.Style == buildspec.Folded {
@@ -54,6 +57,8 @@ func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 	var wrong diag.List
 	var known []string
 	for i, line := range c.Spec.Lines() {
+		// The expression is slow compared with the search for a fixed text, and few files have such a
+		// comment.
 		if !strings.Contains(line, "buildlocal:ignore") {
 			continue
 		}
@@ -66,6 +71,7 @@ func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 		}
 		names := namesOf(line[m[2]:m[3]])
 		at := i + 1
+		// A comment that is alone in its line applies to the next line.
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			at++
 		}
@@ -103,6 +109,7 @@ func (c *checker) wrongIgnores(number int, line string, names, known []string) d
 		return p
 	}
 	if len(names) == 0 {
+		// The word itself is marked, as there is no name to point at.
 		at := strings.Index(line, "buildlocal:ignore")
 		return diag.List{say(len([]rune(line[:at]))+1, len("buildlocal:ignore"),
 			"buildlocal:ignore without a check", "add the names of checks, separated by commas")}

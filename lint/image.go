@@ -37,9 +37,12 @@ func unknownCurated(image string) (message, hint string, unknown bool) {
 	if message, hint, unknown = project.UnknownCurated(image); unknown || !strings.HasPrefix(image, "aws/codebuild/") {
 		return message, hint, unknown
 	}
+	// The remaining images have a known family, and possibly an unknown version.
 	name, _ := project.CuratedName(image)
 	family, _, _ := strings.Cut(name, ":")
 	versions := runtimes.CuratedVersions(family)
+	// A tag such as latest, or none, is not a version. standard:1.0 existed, and its Dockerfile is the
+	// only trace.
 	if len(versions) == 0 || name == family || runtimes.Curated(name) != nil || name == "standard:1.0" {
 		return "", "", false
 	}
@@ -84,6 +87,7 @@ func (c *checker) runtime(path string, v buildspec.Variable) {
 	message, hint := unknown.Plain()
 	said := c.say(p, fmt.Sprintf("%s (%s)", message, c.RuntimesFrom))
 	said.Service, said.Hint = unknown.Message, hint
+	// A table in this program may be older than the image.
 	if !c.Exact {
 		said.Severity = diag.Warning
 	}
@@ -103,6 +107,7 @@ func (c *checker) ignoredRuntimes() {
 
 // deprecatedImage checks the image of the build and those of a batch.
 func (c *checker) deprecatedImage() {
+	// Each image is checked by its configured name, whatever image the build uses in its place.
 	deprecated := func(image string, p diag.Problem) {
 		if message, hint := project.Deprecation(image); message != "" {
 			c.say(p, message).Hint = hint

@@ -14,9 +14,11 @@ import (
 func (c *checker) lostText() {
 	c.deepDashes()
 	for _, s := range c.scripts {
+		// The line of the file is needed, as YAML has already removed the characters in question.
 		raw := c.Spec.Lines()[max(0, min(s.Line, len(c.Spec.Lines()))-1)]
 		p := c.Spec.ProblemAt(s.Path, false, "")
 		switch {
+		// - ! grep x file is a shell negation to its author, and a YAML tag to the parser.
 		case s.Tagged && strings.Contains(raw, "- ! "):
 			c.say(p, "YAML removes the ! as a tag, and the command runs without it").
 				Hint = "put the whole item in quotes"
@@ -28,6 +30,8 @@ func (c *checker) lostText() {
 			p.Path = s.Path
 			c.say(p, "this dash is indented more than the one above, so YAML appends the line to that command").
 				Hint = "align the dashes"
+		// Folding is often intended, for one long command. It is reported only if two lines look like
+		// commands of their own.
 		case s.Style == buildspec.Folded && c.joins(s):
 			c.say(p, "YAML joins these lines into one command").Hint = "write | instead of >, or make each line an item"
 		case s.Style == buildspec.Plain && c.joins(s):
@@ -38,6 +42,7 @@ func (c *checker) lostText() {
 
 // deepDashes reports misaligned dashes in lists of files.
 func (c *checker) deepDashes() {
+	// Commands are checked by lostText, with a more specific message.
 	lists := map[string]int{"cache.paths": 0}
 	if c.Spec.Cache != nil {
 		lists["cache.paths"] = len(c.Spec.Cache.Paths)
@@ -83,6 +88,7 @@ func (c *checker) joins(s *script) bool {
 	for n := s.Line; n < s.Line+c.spans(s) && n <= len(lines); n++ {
 		text := strings.TrimPrefix(strings.TrimSpace(lines[n-1]), "- ")
 		continues := func(suffix string) bool { return strings.HasSuffix(text, suffix) }
+		// A line that ends like this is meant to be continued.
 		if slices.ContainsFunc([]string{"\\", "&&", "||", "|", ";"}, continues) {
 			return false
 		}
