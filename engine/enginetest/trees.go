@@ -16,8 +16,11 @@ import (
 // hostTree creates a directory with files to change and to hide.
 func hostTree(t *testing.T) string {
 	t.Helper()
+	// Commas, colons and spaces have a meaning in mount options.
 	dir := filepath.Join(t.TempDir(), "odd, name: ü")
 	for name, text := range map[string]string{
+		// keep is a directory with a hidden and a visible file, gone is hidden as a whole, and deep has a
+		// hidden directory further down.
 		"keep/a": "a", "keep/hidden": "secret", "gone/x": "x", "top": "top", "deep/er/hidden/y": "y", "deep/er/seen": "seen",
 	} {
 		file := filepath.Join(dir, name)
@@ -28,6 +31,7 @@ func hostTree(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	// A mode that no default results in, to see whether it is kept.
 	if err := os.Chmod(filepath.Join(dir, "deep/er"), 0o711); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +64,7 @@ func (s Suite) over(t *testing.T) {
 		"./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
+	// A directory that is removed and created again must not show its old contents.
 	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep new && mkdir new && ls -A new && ls -A && cat top")
 	if want := "deep\nnew\ntop\nchanged\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)
@@ -68,6 +73,7 @@ func (s Suite) over(t *testing.T) {
 		t.Error(err)
 	}
 	s.untouched(t, spec)
+	// Overlays are lower layers as well, and must not change.
 	for i, d := range []string{dir, first, second} {
 		if diff := cmp.Diff(before[i], Snapshot(t, d)); diff != "" {
 			t.Errorf("a directory of the host changed: %s", diff)
@@ -75,6 +81,8 @@ func (s Suite) over(t *testing.T) {
 	}
 }
 
+// trees checks a source that is mounted copy-on-write: hidden files are missing, changes are
+// visible inside, and the host's directory stays as it was.
 func (s Suite) trees(t *testing.T) {
 	spec := s.spec(t)
 	dir := hostTree(t)
@@ -84,6 +92,7 @@ func (s Suite) trees(t *testing.T) {
 	}
 	c, err := s.Engine.Start(t.Context(), spec)
 	if !s.Trees {
+		// Callers copy the tree instead after this error, so it must be recognizable.
 		if !errors.Is(err, engine.ErrUnsupported) {
 			t.Fatalf("got %v, want ErrUnsupported", err)
 		}
@@ -106,6 +115,7 @@ func (s Suite) trees(t *testing.T) {
 	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)
 	}
+	// Artifacts are copied out of mounted trees as of any other directory.
 	stream, err := c.CopyOut(t.Context(), "/src/it/gone")
 	if err != nil {
 		t.Fatal(err)
@@ -126,20 +136,24 @@ func (s Suite) trees(t *testing.T) {
 func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	spec.Name, spec.Mounts.Temp = spec.Name+"-again", t.TempDir()
 	c := s.start(t, spec)
-	w, tells := c.(engine.Watcher)
-	if !tells || !w.Untouched("/src/it/new") {
+	// A driver whose upper layer is not visible on the host knows nothing.
+	w, watches := c.(engine.Watcher)
+	if !watches || !w.Untouched("/src/it/new") {
 		return
 	}
 	for _, step := range []struct {
 		script    string
 		untouched string // of keep, new and deep/er
 	}{
+		// Reading changes nothing, and neither do changes beside the path.
 		{"cat /src/it/keep/a; ls -R /src/it; echo x >/src/it/beside; mkdir /src/it/more", "yes yes yes"},
 		{"echo x >/src/it/deep/other", "yes yes yes"},
+		// A change of the metadata counts.
 		{"chmod 700 /src/it/new/er", "yes no yes"},
 		{"rm -r /src/it/keep", "no no yes"},
 		{"rm -r /src/it/deep; mkdir /src/it/deep", "no no no"},
 	} {
+		// The steps build on each other.
 		sh(t, c, step.script)
 		var got []string
 		for _, name := range []string{"keep", "new", "deep/er"} {
@@ -157,6 +171,7 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	if w.Untouched("/src/it/new/er") || w.Untouched("/src/it/moved/new") {
 		t.Error("a path replaced by a link or another directory is reported as untouched")
 	}
+	// A path outside of all trees is not under observation, so it must not be reported as unchanged.
 	if w.Untouched("/src") || w.Untouched("/src/it") || w.Untouched("/elsewhere") {
 		t.Error("a path that is in no tree, or changed, is reported as untouched")
 	}
@@ -166,7 +181,8 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
 	v := engine.Volume{
-		Name:   spec.Name + "-kept",
+		Name: spec.Name + "-kept",
+		// The driver creates the directory, if it stores volumes on the host.
 		Host:   filepath.Join(t.TempDir(), "not", "yet"),
 		Path:   "/kept/here",
 		Labels: map[string]string{"dev.buildlocal.test": "kept"},
@@ -188,6 +204,7 @@ func (s Suite) volumes(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// Volumes are not removed by Close; tests of this package must not leave them either.
 	if e, lists := s.Engine.(engine.Lister); lists {
 		if err := e.Remove(t.Context(), engine.Resource{Kind: "volume", ID: v.Name, Name: v.Name}); err != nil {
 			t.Errorf("remove the volume: %v", err)

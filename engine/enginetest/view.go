@@ -11,6 +11,7 @@ import (
 // view checks that View lists the files that processes see, and none of the host.
 func (s Suite) view(t *testing.T) {
 	c := s.start(t, s.spec(t))
+	// A remote engine has no view of the files.
 	v, can := c.(engine.Viewer)
 	if !can {
 		return
