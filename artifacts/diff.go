@@ -21,6 +21,7 @@ func Diff(before, after Manifest) []Change {
 	note := func(m Manifest, set func(*Change, *Entry)) {
 		for _, s := range m.Artifacts {
 			for i := range s.Entries {
+				// Names are compared as bytes: two different names can look the same after their repair.
 				k := key{s.Identifier, s.Entries[i].Name()}
 				if changes[k] == nil {
 					changes[k] = &Change{Identifier: s.Identifier, Path: s.Entries[i].Path}
@@ -33,6 +34,7 @@ func Diff(before, after Manifest) []Change {
 	note(after, func(c *Change, e *Entry) { c.After = e })
 	var all []Change
 	for _, c := range changes {
+		// The time is not compared, since it differs in each build.
 		if c.Before == nil || c.After == nil || c.Before.SHA256 != c.After.SHA256 || c.Before.Mode != c.After.Mode ||
 			c.Before.Link != c.After.Link {
 			all = append(all, *c)

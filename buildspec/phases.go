@@ -114,6 +114,7 @@ func (p *parser) isCommand(node *yaml.Node, at where) bool {
 	case node.Kind == yaml.SequenceNode:
 		problem := p.fail(CommandNotText, node, at.path, "%s must be a command, not a list", at.path)
 		problem.Hint = "put it in quotes"
+		// - - make is a list in a list.
 		if strings.HasPrefix(p.restOfLine(node), "- ") {
 			problem.Hint = "remove the second dash"
 		}

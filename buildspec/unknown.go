@@ -29,6 +29,7 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 		return
 	}
 	p.spec.Unknown = append(p.spec.Unknown, UnknownInSection{Section: sectionOf(at), Key: e.name})
+	// Suggestions are expensive, and a document can have tens of thousands of unknown keys.
 	if p.full(diag.Warning) {
 		return
 	}

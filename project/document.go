@@ -26,6 +26,7 @@ const (
 
 // document returns the mapping at the root of text, or reports why there is no mapping.
 func (r *reader) document(text []byte) (node, bool) {
+	// The limit applies before anything is decoded.
 	if len(text) > maxSize {
 		r.at(diag.Error, place{}, "the file has %d bytes; the maximum for a project document is %d", len(text), maxSize)
 		return node{}, false

@@ -20,6 +20,7 @@ const blanks = " \t\r"
 // file is used in problems only. Problems never contain a value, which may be a secret.
 func ParseEnvFile(file string, text []byte, lookup func(string) (string, bool)) ([]Variable, diag.List) {
 	f := &envFile{findings: findings{file: file}, lookup: lookup, lines: map[string]int{}}
+	// PowerShell writes UTF-16 when output is redirected to a file.
 	text = toUTF8(text)
 	nul := bytes.IndexByte(text, 0)
 	switch {
@@ -105,6 +106,7 @@ func invalidNameMessage(name string, given bool) (message, hint string) {
 	switch {
 	case name == "":
 		return `no name before the "="`, "write NAME=VALUE"
+	// 40 characters are longer than the names in use, and shorter than a line of a key.
 	case !given || len(name) > 40:
 		return "the line is neither NAME=VALUE nor NAME", "put a value of several lines in quotes"
 	}

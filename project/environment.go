@@ -111,6 +111,7 @@ func (r *reader) variables(n node) []Variable {
 func (r *reader) variable(n node) (v Variable, ok bool) {
 	before := r.counts[diag.Error]
 	v = Variable{Type: Plaintext, Line: n.Line}
+	// A variable whose value is unknown is not set, rather than set to an empty string.
 	function := false
 	for _, f := range r.entries(n) {
 		switch f.name {

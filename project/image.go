@@ -107,6 +107,7 @@ func Unpublished(configured string) (message string, unpublished bool) {
 		return "", false
 	}
 	switch {
+	// The images on Ubuntu are not in the public gallery; AWS publishes their Dockerfiles only.
 	case family == "standard":
 		return buildUbuntu(configured, strings.TrimLeft(version, ":")), true
 	case slices.Contains(perLanguage, family):
@@ -126,6 +127,7 @@ func Unpublished(configured string) (message string, unpublished bool) {
 
 // meantImage returns a suggestion for an unknown curated image.
 func meantImage(name, version string) string {
+	// Both prefixes are suggested, as users copy either from documentation of different age.
 	known := []string{"standard"}
 	for _, family := range amazonLinux {
 		known = append(known, "amazonlinux-"+family, "amazonlinux2-"+family)

@@ -30,6 +30,7 @@ func Parse(file string, text []byte, name string) (Project, diag.List) {
 // unwrap returns the project inside the envelope of an API response or of a CloudFormation
 // resource.
 func (r *reader) unwrap(root node, name string) (node, bool) {
+	// An empty mapping is an empty project, not a document of another kind.
 	known := len(root.Content) == 0
 	for _, f := range root.fields() {
 		switch f.name {
@@ -41,6 +42,7 @@ func (r *reader) unwrap(root node, name string) (node, bool) {
 			r.problem(diag.Error, f.key, `"phases" is a key of a buildspec`).
 				Hint = "use a project, in the format of CreateProject"
 			return root, false
+		// A template has Ref and Fn::Sub, which need the parameters of a stack.
 		case "resources":
 			r.problem(diag.Error, f.key, "this is a whole CloudFormation template").
 				Hint = "use the Properties of one AWS::CodeBuild::Project"
@@ -72,6 +74,7 @@ func (r *reader) choose(root, list node, name string) (node, bool) {
 	switch {
 	case len(items) == 0:
 		r.problem(diag.Error, list, "the list has no projects").Hint = notFound(root)
+	// Choosing the first of several projects would silently build with the wrong one.
 	case name == "":
 		r.problem(diag.Error, list, "the list has %d projects", len(names)).Hint = "select one by name: " + quoted(names)
 	default:

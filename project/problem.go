@@ -25,7 +25,8 @@ type findings struct {
 	file     string
 	lines    []string // lines for excerpts; nil if none may be shown
 	problems diag.List
-	counts   [2]int // number of problems by severity, suppressed ones included
+	// Lints do not occur here, so there are two severities.
+	counts [2]int // number of problems by severity, suppressed ones included
 }
 
 // problem reports a problem at n and returns it, so that the caller can set its hint.
@@ -82,6 +83,7 @@ func (f *findings) add(p diag.Problem) *diag.Problem {
 	}
 	f.counts[p.Severity]++
 	p.File = f.file
+	// A column beyond the excerpt could not be marked.
 	if p.Line > 0 && p.Line <= len(f.lines) && p.Column <= maxExcerpt {
 		p.Excerpt = cut(printable(f.lines[p.Line-1]), maxExcerpt)
 		p.Width = min(p.Width, max(1, len([]rune(p.Excerpt))-p.Column+1))

@@ -182,6 +182,7 @@ func (r *reader) number(n node, b bounds) int {
 		r.wrong(n, "a whole number")
 		return 0
 	}
+	// The ranges are those of the API, which would refuse the project.
 	if i < b.least || i > b.most {
 		r.problem(diag.Error, n, "%s must be %d to %d%s, not %d", n.path, b.least, b.most, b.unit, i)
 		return 0

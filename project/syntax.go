@@ -63,6 +63,7 @@ func jsonError(text []byte, err *json.SyntaxError) (place, explanation) {
 	if strings.HasPrefix(err.Error(), "unexpected end") {
 		return placeAt(text, end), explanation{"unexpected end of the file", hint}
 	}
+	// Offset counts the bytes that were read, including the unexpected character.
 	start := max(0, end-1)
 	for start > 0 && !utf8.RuneStart(text[start]) {
 		start--
@@ -136,6 +137,8 @@ var reportedLine = sync.OnceValue(func() *regexp.Regexp {
 // parses. yaml.v3 reports no column, and often the line in which the broken construct begins.
 // If the search exceeds its budget, yamlPlace returns the line of yaml.v3.
 func yamlPlace(lines []string, err error) place {
+	// Parsing prefixes is quadratic, so the search has a budget and falls back to the line of the
+	// parser.
 	s := search{budget: maxSize}
 	firstLines := func(n int) string { return strings.Join(lines[:n], "\n") + "\n" }
 	line := s.longest(s.enough(len(lines), firstLines, err), firstLines)

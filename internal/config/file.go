@@ -21,13 +21,15 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// MaxSize limits the size of a configuration file, in bytes.
+// MaxSize limits the size of a configuration file, in bytes. The largest plausible file has a few
+// kilobytes.
 const MaxSize = 256 << 10
 
 // File is a parsed configuration file.
 type File struct {
-	Name    string // for messages
-	lines   []string
+	Name  string // for messages
+	lines []string
+	// by name; a setting that is written twice is an error, so there is one entry for each
 	entries map[string]Entry
 }
 
@@ -125,6 +127,7 @@ func decode(text []byte) (first yaml.Node, second *yaml.Node, err error) {
 
 // syntax converts an error of yaml.v3.
 func (f *File) syntax(err error) diag.Problem {
+	// The expression is compiled here, because most files have no syntax error.
 	place := regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	line := 0
 	if m := place.FindStringSubmatch(err.Error()); m != nil {
@@ -146,6 +149,7 @@ func (f *File) read(root *yaml.Node, known []string) diag.List {
 	}
 	var problems diag.List
 	for i := 0; i+1 < len(root.Content); i += 2 {
+		// A file of another kind would otherwise result in a problem for each line.
 		if len(problems) == maxProblems {
 			return append(problems, diag.Problem{File: f.Name, Message: "more problems are not listed"})
 		}
@@ -190,6 +194,7 @@ func (f *File) check(key *yaml.Node, known []string) error {
 func values(key string, n *yaml.Node) ([]Value, error) {
 	n = resolved(n)
 	var all []Value
+	// A mapping is the natural notation for pairs of images, and the flag has NAME=IMAGE.
 	if n.Kind == yaml.MappingNode && key == "images" {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			from, to := n.Content[i], resolved(n.Content[i+1])
@@ -197,6 +202,7 @@ func values(key string, n *yaml.Node) ([]Value, error) {
 		}
 		return all, nil
 	}
+	// A single value is a list of one, as on the command line.
 	items := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
 		items = n.Content
