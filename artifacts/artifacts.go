@@ -65,6 +65,7 @@ func Entries(files []tree.File, shown func(string) string) []Entry {
 	for _, f := range files {
 		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()),
 			Link: shown(f.Link)}
+		// JSON has no bytes: invalid UTF-8 would be replaced, and the file could not be found again.
 		if !utf8.ValidString(f.Path) {
 			e.Bytes = []byte(e.Path)
 			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")
@@ -85,6 +86,7 @@ func (s Set) Size() int64 {
 
 // Write writes a manifest into a build's directory.
 func (m Manifest) Write(dir string) error {
+	// The caller need not set it.
 	m.Version = version
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -137,6 +139,7 @@ func (p Place) Key() string {
 		name += ".zip"
 	}
 	var parts []string
+	// Slashes at both ends of a part are common in projects, and would result in empty levels.
 	for _, part := range []string{cmp.Or(p.Prefix, p.Path), p.BuildID, name} {
 		if part = strings.Trim(part, "/"); part != "" {
 			parts = append(parts, part)

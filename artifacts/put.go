@@ -139,6 +139,7 @@ func survey(from string) (ledger, error) {
 		switch {
 		case below == "." && e.IsDir():
 			return nil
+		// A single file is copied under its own name.
 		case below == ".":
 			below = filepath.Base(from)
 		case e.IsDir():
@@ -241,6 +242,7 @@ func (t *target) Write(p []byte) (int, error) {
 func (t *target) findOurs() error {
 	for _, p := range t.old.Files {
 		name := string(p.Path)
+		// A directory that has become a link is no longer the one that was written to.
 		if t.linkAbove(name) != "" {
 			continue
 		}
@@ -252,6 +254,7 @@ func (t *target) findOurs() error {
 		if err != nil {
 			return err
 		}
+		// A file that the user has edited has another hash and is theirs from then on.
 		if now.SHA256 == p.SHA256 && now.Link == p.Link {
 			t.ours[name] = true
 		}
@@ -290,6 +293,7 @@ func (t *target) inTheWay(next ledger) error {
 			found = append(found, at)
 		}
 	}
+	// Several files may be blocked by the same path.
 	slices.Sort(found)
 	found = slices.Compact(found)
 	if len(found) == 0 {
@@ -400,6 +404,7 @@ func (t *target) makeDirs(name string) error {
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
+		// Mkdir reports an existing link as existing too.
 		if info, err := t.root.Lstat(dir); err != nil || !info.IsDir() {
 			return errors.Join(err, fmt.Errorf("%s is not a directory", dir))
 		}
@@ -431,6 +436,7 @@ func (t *target) put(from, name, link string) error {
 	if err != nil {
 		return err
 	}
+	// Sparse files, such as disk images, stay sparse.
 	_, err = tree.CopySparse(out, io.TeeReader(in, t), nil)
 	t.files++
 	err = errors.Join(err, out.Chmod(info.Mode().Perm()), out.Close())

@@ -64,6 +64,7 @@ func noRoom(file string, root *os.Root, files []tree.File, err error) error {
 			need += tree.Allocated(info)
 		}
 	}
+	// Another file system may be full, or a quota exceeded.
 	if !known || need <= free {
 		return err
 	}
@@ -89,7 +90,9 @@ func pack(out io.Writer, root *os.Root, files []tree.File, each func(io.Reader) 
 // add adds one file. Its size follows the data, because it is not known before.
 func add(w *zip.Writer, root *os.Root, f tree.File, each func(io.Reader) io.Reader) error {
 	h := &zip.FileHeader{Name: f.Path, Method: zip.Deflate, Modified: epoch}
+	// The mode is that of the build, which the copy on disk need not have.
 	h.SetMode(f.Mode)
+	// CreateHeader marks names in UTF-8; others are written as they are.
 	to, err := w.CreateHeader(h)
 	if err != nil {
 		return err

@@ -219,6 +219,7 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return node
 }
 
+// isNull reports whether a value is null, ~ or missing.
 func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }

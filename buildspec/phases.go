@@ -17,6 +17,7 @@ func (p *parser) phases(v value) {
 	}
 }
 
+// phase reads one phase.
 func (p *parser) phase(f field, path string) {
 	phase := Phase{Name: strings.ToUpper(f.name), Path: path, Line: f.key.Line, RunAs: f.textOf("run-as")}
 	if v, written := f.get("on-failure"); written {
@@ -38,6 +39,8 @@ func (p *parser) phase(f field, path string) {
 // does in all phases except install.
 func needsCommands(phase string) bool { return phase != "install" }
 
+// onFailure reads on-failure. An invalid one is an error and not the default, because a build would
+// go on after a failure that was meant to stop it.
 func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
 	o, err := ParseOnFailure(text)
 	if err != nil {
@@ -46,6 +49,7 @@ func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
 	return o
 }
 
+// runtimes reads runtime-versions, which CodeBuild ignores outside of install.
 func (p *parser) runtimes(v value, phase, path string) []Variable {
 	if phase != "INSTALL" {
 		p.warn(IgnoredKey, v.key, path, "runtime-versions has an effect only in install and is ignored here")

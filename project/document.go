@@ -44,6 +44,7 @@ func (r *reader) document(text []byte) (node, bool) {
 	case err != nil:
 		p, why := syntaxError(text, r.lines, err)
 		r.at(diag.Error, p, "%s", why.message).Hint = why.hint
+	// Trailing empty documents, as after a final ---, are accepted.
 	case more != nil:
 		r.problem(diag.Error, node{Node: more}, "a second document begins here").
 			Hint = "split the file: it can hold only one project"
@@ -106,6 +107,7 @@ func spend(n *yaml.Node, left *int, depth int) {
 	if *left < 0 {
 		return
 	}
+	// An alias is a reference in memory and expands each time it is read.
 	if n.Alias != nil {
 		spend(n.Alias, left, depth+1)
 	}

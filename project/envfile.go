@@ -56,6 +56,7 @@ func (f *envFile) read(text string) {
 // definition reads one definition and returns the text after it.
 func (f *envFile) definition(text string) (rest string) {
 	line, rest, _ := strings.Cut(text, "\n")
+	// Empty lines and comments.
 	if start := strings.TrimLeft(line, blanks); start == "" || start[0] == '#' {
 		return rest
 	}
@@ -70,6 +71,7 @@ func (f *envFile) definition(text string) (rest string) {
 		f.inherit(name, at)
 		return rest
 	}
+	// The text before the = was searched without its comment; the value may contain a #.
 	value := line[len(before)+1:]
 	switch quoted := strings.TrimLeft(value, blanks); {
 	case quoted != "" && (quoted[0] == '\'' || quoted[0] == '"'):
@@ -93,6 +95,7 @@ func uncomment(s string) string {
 // name returns the name in the text before the "=", and its position.
 func (f *envFile) name(before string) (string, place) {
 	name := strings.TrimLeft(before, blanks)
+	// export must be a word of its own: exported=1 is a variable.
 	if rest, ok := strings.CutPrefix(name, "export"); ok && strings.TrimLeft(rest, blanks) != rest {
 		name = strings.TrimLeft(rest, blanks)
 	}
@@ -137,6 +140,7 @@ func (f *envFile) define(name string, at place, value string) {
 
 // quoted reads a quoted value at the beginning of text, and the rest of its last line.
 func (f *envFile) quoted(name string, at place, text string) (rest string) {
+	// The rest of the file is passed, since the value may span lines.
 	size := closing(text)
 	if size < 0 {
 		f.error(at, "the value of %s begins with %c on line %d but has no closing %c", name, text[0], at.line, text[0])

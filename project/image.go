@@ -66,10 +66,12 @@ func Curated(image string) string {
 
 // splitImage returns the name of an image, and its tag or digest including the ":" or "@".
 func splitImage(image string) (name, version string) {
+	// A digest comes after the tag, so it is searched first.
 	i := strings.IndexByte(image, '@')
 	if i < 0 {
 		i = strings.LastIndexByte(image, ':')
 	}
+	// A colon before a slash belongs to the port of a registry.
 	if i < 0 || strings.Contains(image[i:], "/") {
 		return image, ""
 	}
@@ -207,6 +209,7 @@ func DockerfileDirs(configured string) []string {
 	if top == "" {
 		return nil
 	}
+	// Directories of Amazon Linux 2 are in al2/, and older versions of images in unsupported_images/.
 	old := strings.NewReplacer("al/x86_64/standard/", "al2/x86_64/standard/", "al/aarch64/standard/",
 		"al2/aarch64/standard/").Replace(top)
 	if old == top {

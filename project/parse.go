@@ -137,6 +137,7 @@ func (r *reader) project(n node) Project {
 			p.AutoRetryLimit = r.number(f.value, bounds{least: 0, most: 10})
 		case "logsConfig":
 			p.LogStreamPrefix = r.logs(f.value)
+		// The second group are fields of responses, which are often pasted as they are.
 		case "tags", "vpcConfig", "badgeEnabled", "buildBatchConfig",
 			"arn", "badge", "created", "lastModified", "webhook", "projectVisibility",
 			"publicProjectAlias", "resourceAccessRole", "triggers", "visibility":
@@ -145,6 +146,7 @@ func (r *reader) project(n node) Project {
 			r.unknown(f, projectKeys)
 		}
 	}
+	// The sources may be after the versions in the document, so this check comes last.
 	r.checkVersions(n.child("secondarySourceVersions"), p.Secondary)
 	return p
 }
@@ -169,7 +171,8 @@ func (r *reader) logs(n node) (prefix string) {
 	return prefix
 }
 
-// cloudWatchLogs returns the prefix of the log stream's name.
+// cloudWatchLogs returns the prefix of the log stream's name. The prefix is part of
+// CODEBUILD_LOG_PATH.
 func (r *reader) cloudWatchLogs(n node) (prefix string) {
 	for _, f := range r.entries(n) {
 		switch f.name {

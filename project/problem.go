@@ -109,6 +109,7 @@ func (f *findings) list() diag.List {
 
 // width returns the number of characters of a scalar in its line, or 1 if it has several lines.
 func (n node) width() int {
+	// A tag such as !Ref is before the value and is the part in question.
 	if isFunction(n) && n.Kind == yaml.ScalarNode {
 		return len([]rune(n.Tag))
 	}
@@ -132,6 +133,7 @@ func hintFor(written string, known []string) string {
 
 // quoted returns a list of names in quotes, limited in length.
 func quoted(names []string) string {
+	// A BatchGetProjects response has up to 100 projects (documented).
 	const maxNames = 20
 	var all []string
 	for _, name := range names[:min(maxNames, len(names))] {

@@ -149,6 +149,7 @@ func (r *reader) optionalText(n node) string {
 // bad.
 func (r *reader) word(n node, known []string, bad diag.Severity) string {
 	s := r.text(n)
+	// The search for a suggestion is expensive, so the limit is checked before.
 	if s != "" && !slices.Contains(known, s) && !r.full(bad) {
 		r.problem(bad, n, "unknown %s %s", n.path, shown(s)).Hint = hintFor(s, known)
 	}
@@ -157,6 +158,7 @@ func (r *reader) word(n node, known []string, bad diag.Severity) string {
 
 // flag returns a boolean in any of YAML's spellings, quoted or not.
 func (r *reader) flag(n node) bool {
+	// yaml.v3 follows YAML 1.2, in which yes and no are strings; users write them nevertheless.
 	word := strings.ToLower(n.Value)
 	yes := slices.Contains([]string{"true", "yes", "on"}, word)
 	no := n.null() || slices.Contains([]string{"false", "no", "off"}, word)
@@ -223,6 +225,7 @@ func (n node) kind() string {
 // isFunction reports whether n is an intrinsic function of CloudFormation: !Ref x,
 // {"Ref": "x"} or {"Fn::Sub": "x"}.
 func isFunction(n node) bool {
+	// The short form has a tag of its own, and the long form is a mapping with one key.
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") && n.Tag != "!" {
 		return true
 	}

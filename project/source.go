@@ -69,6 +69,7 @@ func (r *reader) secondary(n node) []node {
 	items := r.items(n)
 	if len(items) > maxSecondary {
 		r.problem(diag.Error, items[maxSecondary], "%s has %d items; the maximum is %d", n.path, len(items), maxSecondary)
+		// The first twelve are kept, so that further problems are found.
 		return items[:maxSecondary]
 	}
 	return items
@@ -84,6 +85,7 @@ func (r *reader) unique(item node, key, identifier string, known map[string]bool
 	case identifier != "" && known[identifier]:
 		r.problem(diag.Error, id, "duplicate %s %s", key, shown(identifier)).Hint = "use another one"
 	}
+	// Missing identifiers are recorded too, as "", which no identifier equals.
 	known[identifier] = true
 }
 
@@ -114,6 +116,7 @@ func (r *reader) sourceVersions(n node) map[string]string {
 				r.unknown(f, versionKeys)
 			}
 		}
+		// An invalid identifier has been reported already.
 		if identifier != "" {
 			versions[identifier] = version
 		}

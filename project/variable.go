@@ -35,7 +35,8 @@ func reservedName(name string) string {
 	return shown(name) + " begins with CODEBUILD_, which CodeBuild reserves"
 }
 
-// lastOfEach removes duplicate names, of which the last definition wins.
+// lastOfEach removes duplicate names, of which the last definition wins. The order of the remaining
+// ones is kept: it is the order in which the build sets them.
 func lastOfEach(vars []Variable) []Variable {
 	last := map[string]int{}
 	for i, v := range vars {
@@ -66,6 +67,7 @@ func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, err
 	if !given {
 		return Variable{}, fmt.Errorf("variable %s is not set in your environment; set it, or write %s=VALUE", name, name)
 	}
+	// The environment of a process is a list of strings that end with NUL.
 	if strings.ContainsRune(value, 0) {
 		return Variable{}, fmt.Errorf("the value of variable %s contains a NUL character; remove it", name)
 	}

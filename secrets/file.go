@@ -94,6 +94,7 @@ func AsksServer(text []byte) bool {
 	return false
 }
 
+// sopsOf returns the metadata that SOPS adds to an encrypted file.
 func sopsOf(text []byte) map[string]any {
 	var doc struct {
 		SOPS map[string]any `yaml:"sops"`
@@ -117,6 +118,7 @@ func (r *fileReader) errorf(n *yaml.Node, format string, args ...any) *diag.Prob
 	return &r.problems[len(r.problems)-1]
 }
 
+// root reads the two sections.
 func (r *fileReader) root(n *yaml.Node) {
 	kinds := map[string]Kind{parameterSection: ParameterStore, secretSection: SecretsManager}
 	known := []string{parameterSection, secretSection}
@@ -137,6 +139,8 @@ func (r *fileReader) root(n *yaml.Node) {
 	}
 }
 
+// section reads the entries of a section. A duplicate is an error, because one of the two values
+// would be used silently.
 func (r *fileReader) section(kind Kind, n *yaml.Node) {
 	lines := map[string]int{}
 	for key, value := range pairs(n) {
@@ -263,6 +267,7 @@ func (f *File) External() diag.List {
 	return all
 }
 
+// external is External for one value and those inside it.
 func (f *File) external(n *yaml.Node, depth int) diag.List {
 	n = resolve(n)
 	if tag := n.ShortTag(); isExternal(tag) {

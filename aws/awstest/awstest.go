@@ -68,6 +68,7 @@ func Start() (s *Server, stop func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// httptest listens at the loopback address only, so its listener is replaced.
 	server := httptest.NewUnstartedServer(s)
 	server.Listener.Close()
 	server.Listener = listener
@@ -75,6 +76,7 @@ func Start() (s *Server, stop func(), err error) {
 	_, s.port, err = net.SplitHostPort(listener.Addr().String())
 	s.URL = s.At("127.0.0.1")
 	return s, func() {
+		// A silent operation would otherwise delay the end of the test.
 		server.CloseClientConnections()
 		server.Close()
 	}, err
@@ -167,6 +169,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, q)
 }
 
+// answer responds to a recorded request. mu is held.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
 	// The request ID is part of messages, so it is fixed for golden files.
 	w.Header().Set("X-Amzn-Requestid", "00000000-0000-4000-8000-000000000001")

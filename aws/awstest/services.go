@@ -91,6 +91,7 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	}
 	out := map[string]any{"ARN": "arn:aws:secretsmanager:us-east-1:" + Account + ":secret:" + name + "-AbCdEf",
 		"Name": name, "VersionId": "0a1b", "SecretString": value}
+	// Exactly one of SecretString and SecretBinary is present.
 	if s.Binary[name] {
 		delete(out, "SecretString")
 		out["SecretBinary"] = []byte(value)
@@ -155,6 +156,7 @@ func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 		s.query(w, &fault{400, "ValidationError", "a role and a session have names"}, q)
 		return
 	}
+	// The number of the call is part of the keys; see RoleKeys.
 	s.roles++
 	key, secret, token := RoleKeys(s.roles)
 	// Short lifetimes make tests of renewal possible without waiting an hour.

@@ -24,9 +24,12 @@ import (
 type Suite struct {
 	Engine engine.Engine
 	Image  string // with sh and coreutils
-	Trees  bool   // the driver can mount directories of the host here
-	Bare   bool   // the driver has no images
-	Single bool   // the driver supports a single user
+	// A remote engine cannot mount them.
+	Trees bool // the driver can mount directories of the host here
+	// Such a driver runs commands in a view of the host's own files.
+	Bare bool // the driver has no images
+	// Without subordinate IDs a non-root user has only one user ID to give.
+	Single bool // the driver supports a single user
 	// Left returns the number of resources with the label.
 	Left func(ctx context.Context, label string) (int, error)
 }
@@ -298,6 +301,7 @@ func (s Suite) scratch(t *testing.T) {
 // up happens on several paths.
 func (s Suite) close(t *testing.T) {
 	spec := s.spec(t)
+	// A mount is one more thing to remove.
 	if s.Trees {
 		spec.Mounts.Trees = []engine.Tree{{Host: hostTree(t), Path: "/src"}}
 	}
@@ -322,6 +326,7 @@ func (s Suite) close(t *testing.T) {
 func (s Suite) failedStart(t *testing.T) {
 	spec := s.spec(t)
 	spec.Main = &engine.Process{Args: []string{"/no/such/program"}}
+	// The container exists by the time its first process fails.
 	if _, err := s.Engine.Start(t.Context(), spec); err == nil {
 		t.Fatal("no error")
 	}

@@ -97,6 +97,7 @@ func (s Suite) copies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Times are compared in seconds, because engines differ in their resolution.
 	got := unpack(t, stream)
 	for _, h := range entries() {
 		text := map[bool]string{true: "text"}[h.Typeflag == tar.TypeReg]
@@ -121,6 +122,7 @@ func (s Suite) copies(t *testing.T) {
 func (s Suite) escapes(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	for _, name := range []string{"../out", "a/../../out", "/out"} {
+		// The names leave the directory at once, after a detour, and as an absolute path.
 		err := c.CopyIn(t.Context(), "/in", pack(t, []tar.Header{{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: 4}}))
 		if err == nil {
 			t.Errorf("%s: no error", name)

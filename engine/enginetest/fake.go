@@ -76,6 +76,7 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 		if err != nil {
 			return err
 		}
+		// The runner passes this address to the build, as for an engine without link-local addresses.
 		s.OnFallback(l.Addr().String())
 		// Serve returns when the listener is closed.
 		go func() { _ = s.Serve(l) }()
@@ -139,7 +140,8 @@ type fakeContainer struct {
 	done chan struct{}
 }
 
-// Exec serves as a shell, or does nothing for other programs.
+// Exec serves as a shell, or does nothing for other programs. Without an input it is a program such
+// as mkdir, which always succeeds.
 func (c *fakeContainer) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if p.Stdin == nil {
 		return 0, ctx.Err()
@@ -225,7 +227,8 @@ func add(w *tar.Writer, name, text string) error {
 	return err
 }
 
-// Close counts its calls.
+// Close counts its calls. Repeated calls count once, so that a test can compare the number with
+// that of the containers.
 func (c *fakeContainer) Close(context.Context) error {
 	c.once.Do(func() {
 		c.fake.mu.Lock()

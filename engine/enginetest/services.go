@@ -75,6 +75,7 @@ func (s Suite) services(t *testing.T) {
 		if err == nil {
 			t.Error("a closed listener served in silence")
 		}
+	// The limit only prevents a hanging test.
 	case <-time.After(20 * time.Second):
 		t.Error("the service is still served after Close")
 	}

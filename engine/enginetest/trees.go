@@ -13,7 +13,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// hostTree creates a directory with files to change and to hide.
+// hostTree creates a directory with files to change and to hide. The result is the path of the
+// directory, in a directory of the test.
 func hostTree(t *testing.T) string {
 	t.Helper()
 	// Commas, colons and spaces have a meaning in mount options.
@@ -103,6 +104,7 @@ func (s Suite) trees(t *testing.T) {
 	}
 	defer c.Close(context.Background())
 	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/a && stat -c %a deep/er")
+	// The listing shows that hidden names are absent and not merely empty.
 	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
@@ -180,6 +182,7 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 // volumes checks that a container finds the files that an earlier one left in a volume.
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
+	// The labels are required by drivers that find volumes by them.
 	v := engine.Volume{
 		Name: spec.Name + "-kept",
 		// The driver creates the directory, if it stores volumes on the host.
@@ -195,6 +198,7 @@ func (s Suite) volumes(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// The next container has another name and other labels, as another build has.
 	next := s.spec(t)
 	next.Mounts.Volumes = spec.Mounts.Volumes
 	c = s.start(t, next)

@@ -234,6 +234,7 @@ func (r *Reader) refuseControls(from int) {
 		if c >= ' ' || c == '\n' || c == '\t' || c == '\r' {
 			continue
 		}
+		// Everything before the character is still reported, so the error is at the right place.
 		r.buf = r.buf[:from+i]
 		at := &Error{r.Line() + bytes.Count(r.buf[r.pos:], newline), r.passed + int64(len(r.buf)), ""}
 		at.Text = fmt.Sprintf("the character %U is not allowed in XML", c)
@@ -273,6 +274,7 @@ func (r *Reader) markup() (Kind, error) {
 		r.pos += len("<![CDATA[")
 		r.cdata = true
 		return 0, nil
+	// JaCoCo writes one.
 	case bytes.HasPrefix(rest, []byte("<!DOCTYPE")) && !r.rooted:
 		return 0, r.doctype()
 	case bytes.HasPrefix(rest, []byte("<!")):

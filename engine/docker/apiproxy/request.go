@@ -68,6 +68,7 @@ func target(r *http.Request) (api, path string, err error) {
 	return api, strings.TrimSuffix(path, "/"), nil
 }
 
+// checkVersion checks a version prefix such as v1.41.
 func checkVersion(text string) error {
 	minor, err := strconv.Atoi(strings.TrimPrefix(text, "v1."))
 	switch {

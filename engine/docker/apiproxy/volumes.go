@@ -20,6 +20,7 @@ type pathList struct {
 	set   []func(at string)
 }
 
+// add adds a path. set stores its translation in the request.
 func (l *pathList) add(name string, make bool, set func(at string)) {
 	l.paths, l.set = append(l.paths, Path{name, make}), append(l.set, set)
 }

@@ -95,7 +95,8 @@ func unreachableReason(err error) string {
 
 // faultTexts classifies error messages that have no error code. They are those of Docker,
 // with its own image store and with containerd's, and of Podman (observed). The first match
-// wins, so that specific texts are before the general ones that they contain.
+// wins, so that specific texts are before the general ones that they contain. Texts change between
+// versions of an engine. A text that is not recognized costs the user the hint, and nothing else.
 var faultTexts = []struct {
 	parts []string // any of them
 	kind  engine.Kind

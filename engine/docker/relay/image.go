@@ -151,6 +151,7 @@ func (p program) pack() io.ReadCloser {
 	return r
 }
 
+// addFile writes one file to the archive.
 func addFile(archive *tar.Writer, f programFile) error {
 	from, err := os.Open(f.file)
 	if err != nil {

@@ -129,6 +129,7 @@ func (s *Socket) restoreNames(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// restoreName moves one name back to the image that had it before the build, or removes it.
 func (s *Socket) restoreName(ctx context.Context, name string) error {
 	now, err := s.conn.API.ImageInspect(ctx, name)
 	original := originalID(s.tags, name, now.RepoTags)
