@@ -272,7 +272,7 @@ func (f *File) external(n *yaml.Node, depth int) diag.List {
 	n = resolve(n)
 	if tag := n.ShortTag(); isExternal(tag) {
 		access := map[string]string{fileTag: "reads a file of", commandTag: "runs a command on"}[tag]
-		return diag.List{{File: f.name, Line: n.Line, Column: n.Column, Message: tag + " " + access + " this machine"}}
+		return diag.List{{File: f.name, Line: n.Line, Column: n.Column, Message: tag + " " + access + " this host"}}
 	}
 	var all diag.List
 	for _, child := range n.Content {
