@@ -75,7 +75,7 @@ func Entries(files []tree.File, shown func(string) string) []Entry {
 	return all
 }
 
-// Size is the sum of a set's files, in bytes.
+// Size is the sum of a set's files, in bytes. Links count as 0.
 func (s Set) Size() int64 {
 	var sum int64
 	for _, e := range s.Entries {

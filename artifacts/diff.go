@@ -14,7 +14,8 @@ type Change struct {
 }
 
 // Diff returns the changed files between the artifacts of two builds, sorted by set and
-// path. A different mode counts as a change.
+// path. A different mode counts as a change. A renamed file is one that was removed and one that
+// was added.
 func Diff(before, after Manifest) []Change {
 	type key struct{ identifier, path string }
 	changes := map[key]*Change{}

@@ -125,7 +125,7 @@ func (l ledger) write(book string) error {
 	return atomicfile.Write(book, text, private)
 }
 
-// survey lists the files to copy.
+// survey lists the files to copy. Links are recorded and not followed.
 func survey(from string) (ledger, error) {
 	var l ledger
 	err := filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
@@ -187,7 +187,8 @@ func describeIn(root *os.Root, name string) (put, error) {
 // isNoDirectory reports whether a file exists at a path that must be a directory.
 func isNoDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 
-// target is a directory that artifacts are put into.
+// target is a directory that artifacts are put into. All access is through root, so a link in the
+// destination cannot lead out of it.
 type target struct {
 	root *os.Root
 	old  ledger          // of the previous Put

@@ -102,6 +102,7 @@ func (p *parser) env(root value) {
 	p.spec.Env = e
 }
 
+// variablesOf returns the variables of a mapping, in file order.
 func variablesOf(fields []field) []Variable {
 	var all []Variable
 	for _, f := range fields {

@@ -69,7 +69,8 @@ func sectionOf(at where) string {
 }
 
 // rename returns a fix that replaces a misspelled key, or nil if the correct key is
-// already present. The fix is safe if the two differ only in case, - and _.
+// already present. The fix is safe if the two differ only in case, - and _. Quoted keys and anchors
+// are left to the author.
 func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 	meant := diag.Suggest(key.Value, known)
 	if meant == "" || key.Style != 0 || key.Anchor != "" {

@@ -13,7 +13,8 @@ import (
 	"github.com/buildlocal/buildlocal/buildspec"
 )
 
-// hover returns the documentation of a line's key.
+// hover returns the documentation of a line's key. The documentation is that of the reference
+// table, which also is the source of docs and schema.
 func (s *server) hover(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.HoverParams](params)
 	doc, open := s.documents[p.TextDocument.URI]

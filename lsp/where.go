@@ -74,7 +74,8 @@ func (d *document) at(number, column int) spot {
 }
 
 // climb collects the keys above a line, innermost first. A list may have the same indentation as its
-// key.
+// key. The search ends at the first line of each smaller indentation, so it reads every line at
+// most once.
 func (d *document) climb(s *spot, from, indent int, inList bool) {
 	for n := from; n > 0 && (indent > 0 || inList); n-- {
 		above := parseLine(d.line(n))

@@ -232,6 +232,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
+// isExternal reports whether a value is read from a file or from the output of a command.
 func isExternal(tag string) bool { return tag == fileTag || tag == commandTag }
 
 // pairs iterates over the keys of a mapping and their values.

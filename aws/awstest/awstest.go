@@ -61,7 +61,8 @@ func New(t testing.TB) *Server {
 }
 
 // Start starts a Server, and returns a function that stops it. It listens on all addresses, so that
-// containers of a test can reach it too.
+// containers of a test can reach it too. It is for callers without a testing.TB, such as the set-up
+// of a script.
 func Start() (s *Server, stop func(), err error) {
 	s = &Server{}
 	listener, err := net.Listen("tcp4", "0.0.0.0:0")

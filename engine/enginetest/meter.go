@@ -8,7 +8,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// usage checks that the consumption of processes is counted, if the driver supports it.
+// usage checks that the consumption of processes is counted, if the driver supports it. A driver
+// may not support it, or only on some hosts; then there is nothing to check.
 func (s Suite) usage(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	m, counts := c.(engine.Metered)

@@ -119,7 +119,8 @@ func (s Suite) clients(t *testing.T) {
 	}
 }
 
-// asyncPython uses a non-blocking socket, and checks that its options do not change.
+// asyncPython uses a non-blocking socket, and checks that its options do not change. Network code
+// of event loops depends on both: a relay that replaces the socket must keep them.
 const asyncPython = `
 import asyncio, fcntl, os, socket
 s = socket.socket()

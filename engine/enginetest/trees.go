@@ -134,7 +134,8 @@ func (s Suite) trees(t *testing.T) {
 }
 
 // untouched checks the results of engine.Watcher. A driver may return false or "" for
-// everything.
+// everything. The answer is used to skip copying an unchanged directory, so a wrong true would lose
+// changes.
 func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	spec.Name, spec.Mounts.Temp = spec.Name+"-again", t.TempDir()
 	c := s.start(t, spec)
@@ -179,7 +180,8 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	}
 }
 
-// volumes checks that a container finds the files that an earlier one left in a volume.
+// volumes checks that a container finds the files that an earlier one left in a volume. Package
+// caches are such volumes.
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
 	// The labels are required by drivers that find volumes by them.

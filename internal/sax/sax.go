@@ -322,7 +322,8 @@ func (r *Reader) comment() error {
 	return nil
 }
 
-// doctype skips a document type with all of its definitions.
+// doctype skips a document type with all of its definitions. JaCoCo reports name an external DTD,
+// which must not be fetched.
 func (r *Reader) doctype() error {
 	line, offset := r.Line(), r.Offset()
 	s := typeScan{}
@@ -366,7 +367,8 @@ func (s *typeScan) end(text []byte) int {
 	return -1
 }
 
-// inCData reads a piece of a CDATA section, and reports whether there is one.
+// inCData reads a piece of a CDATA section, and reports whether there is one. The text of a section
+// is passed on as it is: it has no references.
 func (r *Reader) inCData() (bool, error) {
 	rest := r.buf[r.pos:]
 	i := bytes.Index(rest, []byte("]]>"))
@@ -432,7 +434,8 @@ func (r *Reader) readText() (bool, error) {
 }
 
 // whole returns the length of the part of a text that can be processed without the rest: it does not end
-// within a reference or a character.
+// within a reference or a character. The rest stays in the buffer until more of the source has been
+// read.
 func whole(text []byte) int {
 	if i := bytes.LastIndexByte(text, '&'); i >= 0 && len(text)-i < maxEntity && bytes.IndexByte(text[i:], ';') < 0 {
 		return i

@@ -196,7 +196,8 @@ func fromContext(configDir, name string) (contextdocker.Endpoint, error) {
 
 // firstSocket returns the address of the first well-known socket that accepts a
 // connection. Otherwise it returns the first that exists, so that the error names a
-// socket that the user knows, and else Docker's default.
+// socket that the user knows, and else Docker's default. A socket that exists but refuses
+// connections is usually that of an engine that was stopped.
 func firstSocket(o Options) string {
 	candidates := []string{
 		strings.TrimPrefix(client.DefaultDockerHost, "unix://"),

@@ -166,7 +166,8 @@ func appliesTo(part, doing string) bool {
 	return !limited || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(doing, p) })
 }
 
-// textFault classifies an error by its text.
+// textFault classifies an error by its text. It is the last resort: the API has status codes, but
+// most failures of a pull or a start are a 500 with a text.
 func textFault(err error, doing string) error {
 	text := err.Error()
 	for _, t := range faultTexts {

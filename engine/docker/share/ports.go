@@ -196,7 +196,8 @@ func (s *Socket) forwardAll(ctx context.Context, id string, ports []published) (
 	return inUse, nil
 }
 
-// forwardConns forwards the connections of a listener to an address of this host.
+// forwardConns forwards the connections of a listener to an address of this host. A connection that
+// cannot be made is closed, as by a container that does not listen.
 func forwardConns(l net.Listener, address string) {
 	for {
 		from, err := l.Accept()

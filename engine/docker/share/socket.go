@@ -56,7 +56,8 @@ type Socket struct {
 	rootDir   string // the container's root directory on the engine's host; empty if unknown
 }
 
-// Target is the container that has the socket.
+// Target is the container that has the socket. It has functions rather than the driver's container,
+// because packages of one layer do not know each other.
 type Target struct {
 	ID   string
 	Exec func(ctx context.Context, p engine.Process) (int, error)
