@@ -1,6 +1,7 @@
 package buildspec
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -44,7 +45,10 @@ func needsCommands(phase string) bool { return phase != "install" }
 func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
 	o, err := ParseOnFailure(text)
 	if err != nil {
-		p.fail(BadValue, node, path, "%v", err)
+		problem := p.fail(BadValue, node, path, "%v", err)
+		if errors.Is(err, errOnFailure) {
+			problem.Hint = onFailureHint
+		}
 	}
 	return o
 }
