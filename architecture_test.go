@@ -49,9 +49,10 @@ var layers = map[string]int{
 	"builds": 1, "internal/config": 1, "internal/rundir": 1, "internal/trust": 1,
 	dockerConn: 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
-	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/human": 0, "internal/overlay": 0,
+	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/overlay": 0,
 	"internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0, "internal/untar": 0,
 	baseline: 0, testreport: 0,
+	"internal/human": -1,
 }
 
 // importers names the packages that may import an external module. Test files may
@@ -84,7 +85,7 @@ var importers = map[string][]string{
 	"github.com/hashicorp/yamux":            {"internal/relay"},
 	"github.com/fatih/color":                {"console"},
 	"golang.org/x/text":                     {"internal/sax"},
-	"github.com/docker/go-units":            {"internal/human", "internal/tree"},
+	"github.com/docker/go-units":            {"internal/human"},
 	"github.com/moby/term":                  {"console"},
 	"github.com/moby/sys/atomicwriter":      {"internal/atomicfile"},
 	"github.com/mattn/go-isatty":            {"console", "cmd/cli"},

@@ -22,10 +22,11 @@ import (
 // ManifestName is the file in a build's directory that lists its artifacts.
 const ManifestName = "artifacts.json"
 
-// version is that of the manifest's form; fields are only ever added.
+// version is the version of the manifest's format. Fields are only ever added.
 const version = 1
 
-// Manifest lists the artifacts of one build.
+// Manifest lists the artifacts of one build. It is the only record of what the directory of a build
+// contains: reports and other builds' comparisons read it instead of the files.
 type Manifest struct {
 	Version   int   `json:"version"`
 	Artifacts []Set `json:"artifacts"`
@@ -35,19 +36,19 @@ type Manifest struct {
 type Set struct {
 	Identifier string  `json:"identifier,omitempty"` // empty for the primary one
 	Dir        string  `json:"directory"`            // slash-separated, below the build's own
-	Zip        string  `json:"zip,omitempty"`        // the archive, below the build's own; empty for none
-	Key        string  `json:"key,omitempty"`        // where the service would put it in its bucket
+	Zip        string  `json:"zip,omitempty"`        // the archive, below the build's own; empty without one
+	Key        string  `json:"key,omitempty"`        // object key that CodeBuild would use in its bucket
 	Entries    []Entry `json:"files"`                // sorted by path
 }
 
 // Entry is one file of a Set.
 type Entry struct {
 	Path   string `json:"path"`                // slash-separated, below the set's directory
-	Bytes  []byte `json:"pathBytes,omitempty"` // the path, where it is no UTF-8
+	Bytes  []byte `json:"pathBytes,omitempty"` // the path, if it is not valid UTF-8
 	Size   int64  `json:"size"`                // bytes
 	SHA256 string `json:"sha256,omitempty"`    // hexadecimal; empty for a link
 	Mode   string `json:"mode"`                // permissions as in the build, such as 0644
-	Link   string `json:"link,omitempty"`      // where a symbolic link leads
+	Link   string `json:"link,omitempty"`      // target of a symbolic link
 }
 
 // Name returns the path as it is on disk.
@@ -58,13 +59,13 @@ func (e Entry) Name() string {
 	return e.Path
 }
 
-// Entries describes files that were taken; shown is how a path, or the target of a
-// link, is recorded with secrets masked.
+// Entries describes collected files. shown masks the secrets in a path or in the target of a link.
 func Entries(files []tree.File, shown func(string) string) []Entry {
 	all := make([]Entry, 0, len(files))
 	for _, f := range files {
 		e := Entry{Path: shown(f.Path), Size: f.Size, SHA256: f.SHA256, Mode: fmt.Sprintf("%04o", f.Mode.Perm()),
 			Link: shown(f.Link)}
+		// JSON has no bytes: invalid UTF-8 would be replaced, and the file could not be found again.
 		if !utf8.ValidString(f.Path) {
 			e.Bytes = []byte(e.Path)
 			e.Path = strings.ToValidUTF8(e.Path, "\uFFFD")
@@ -74,7 +75,7 @@ func Entries(files []tree.File, shown func(string) string) []Entry {
 	return all
 }
 
-// Size is the sum of a set's files, in bytes.
+// Size is the sum of a set's files, in bytes. Links count as 0.
 func (s Set) Size() int64 {
 	var sum int64
 	for _, e := range s.Entries {
@@ -85,6 +86,7 @@ func (s Set) Size() int64 {
 
 // Write writes a manifest into a build's directory.
 func (m Manifest) Write(dir string) error {
+	// The caller need not set it.
 	m.Version = version
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -94,7 +96,7 @@ func (m Manifest) Write(dir string) error {
 }
 
 // maxManifest is the largest manifest that is read, in bytes: enough for a few
-// million files.
+// million files. A manifest that is larger is damaged, or not a manifest.
 const maxManifest = 1 << 30
 
 // Read reads the manifest of a build's directory. A build that left no artifacts, or
@@ -110,31 +112,34 @@ func Read(dir string) (Manifest, error) {
 		return m, err
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("%s is no manifest of artifacts: %w", filepath.Join(dir, ManifestName), err)
+		return m, fmt.Errorf("%s is not a manifest of artifacts: %w", filepath.Join(dir, ManifestName), err)
 	}
 	if m.Version > version {
-		return m, fmt.Errorf("%s has version %d; this program knows %d", filepath.Join(dir, ManifestName), m.Version, version)
+		return m, fmt.Errorf("%s has version %d; this program supports %d",
+			filepath.Join(dir, ManifestName), m.Version, version)
 	}
 	return m, nil
 }
 
-// Place has the values from which CodeBuild makes the key of an artifact.
+// Place has the values from which CodeBuild composes the key of an artifact.
 type Place struct {
 	Path    string // of the project: a prefix
-	Prefix  string // s3-prefix of the buildspec, which counts before it
-	BuildID string // the build's UUID, where the namespace has it; else empty
-	Name    string // of the artifact; / for none
+	Prefix  string // s3-prefix of the buildspec, which takes precedence
+	BuildID string // the build's UUID if namespaceType is BUILD_ID, else empty
+	Name    string // of the artifact; / omits it
 	Zip     bool
 }
 
 // Key returns the object's key, or for a folder the prefix of its objects:
-// path/build-id/name, without the parts that are empty (documented, ProjectArtifacts).
+// path/build-id/name, without the parts that are empty (documented, ProjectArtifacts). No object is
+// uploaded in a local build; the key is shown so that it can be compared with the service.
 func (p Place) Key() string {
 	name := strings.Trim(p.Name, "/")
 	if p.Zip && name != "" && path.Ext(name) != ".zip" {
 		name += ".zip"
 	}
 	var parts []string
+	// Slashes at both ends of a part are common in projects, and would result in empty levels.
 	for _, part := range []string{cmp.Or(p.Prefix, p.Path), p.BuildID, name} {
 		if part = strings.Trim(part, "/"); part != "" {
 			parts = append(parts, part)

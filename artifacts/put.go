@@ -21,20 +21,21 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-// put is one file that was put somewhere, as a ledger remembers it.
+// put is a copied file, as recorded in a ledger.
 type put struct {
 	Path   []byte `json:"path"` // below the destination; any bytes
 	SHA256 string `json:"sha256,omitempty"`
 	Link   string `json:"link,omitempty"`
 }
 
-// ledger lists the files copied into one directory, and the directories created for it.
+// ledger lists the files copied into one directory, and the directories created for it. It is kept
+// in the build output and not in the destination, so the user's directory contains artifacts only.
 type ledger struct {
 	Files []put    `json:"files"`
 	Dirs  [][]byte `json:"directories"`
 }
 
-// conflictsShown is how many files in the way are named.
+// conflictsShown is the number of conflicting files that the error names.
 const conflictsShown = 10
 
 // Put copies from, a file or the contents of a directory, into the directory dest. It
@@ -52,6 +53,7 @@ func Put(from, dest, book string, copied func(files int, bytes int64)) error {
 	if err != nil {
 		return err
 	}
+	// If anything conflicts, a directory that did not exist before must not exist afterwards.
 	_, absent := os.Stat(dest)
 	if err := os.MkdirAll(dest, 0o755); err != nil {
 		return err
@@ -79,9 +81,11 @@ func Put(from, dest, book string, copied func(files int, bytes int64)) error {
 	return next.write(book)
 }
 
-// maxLedger is how many bytes a ledger has at most.
+// maxLedger limits the size of a ledger, in bytes.
 const maxLedger = 1 << 30
 
+// readLedger reads a ledger; a missing one is empty. It is refused if it names a file outside of
+// the directory, as Put would remove that file.
 func readLedger(book string) (ledger, error) {
 	var l ledger
 	text, err := regular.Read(book, maxLedger)
@@ -110,16 +114,18 @@ func (l ledger) local() bool {
 	return !slices.ContainsFunc(l.Dirs, func(dir []byte) bool { return !filepath.IsLocal(string(dir)) })
 }
 
+// write replaces the ledger atomically: without it, later builds could not remove their files.
 func (l ledger) write(book string) error {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
+	// The names of artifacts may be confidential.
 	const private = 0o600
 	return atomicfile.Write(book, text, private)
 }
 
-// survey lists the files to copy.
+// survey lists the files to copy. Links are recorded and not followed.
 func survey(from string) (ledger, error) {
 	var l ledger
 	err := filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
@@ -133,6 +139,7 @@ func survey(from string) (ledger, error) {
 		switch {
 		case below == "." && e.IsDir():
 			return nil
+		// A single file is copied under its own name.
 		case below == ".":
 			below = filepath.Base(from)
 		case e.IsDir():
@@ -157,6 +164,7 @@ func describe(name string) (put, error) {
 	return describeIn(root, filepath.Base(name))
 }
 
+// describeIn is describe in an open directory, so that no link on the way is followed.
 func describeIn(root *os.Root, name string) (put, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -179,7 +187,8 @@ func describeIn(root *os.Root, name string) (put, error) {
 // isNoDirectory reports whether a file exists at a path that must be a directory.
 func isNoDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 
-// target is a directory that artifacts are put into.
+// target is a directory that artifacts are put into. All access is through root, so a link in the
+// destination cannot lead out of it.
 type target struct {
 	root *os.Root
 	old  ledger          // of the previous Put
@@ -230,10 +239,11 @@ func (t *target) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// findOurs notes the files that were put there and are as they were put.
+// findOurs notes the files of the previous Put that have not changed since.
 func (t *target) findOurs() error {
 	for _, p := range t.old.Files {
 		name := string(p.Path)
+		// A directory that has become a link is no longer the one that was written to.
 		if t.linkAbove(name) != "" {
 			continue
 		}
@@ -245,6 +255,7 @@ func (t *target) findOurs() error {
 		if err != nil {
 			return err
 		}
+		// A file that the user has edited has another hash and is theirs from then on.
 		if now.SHA256 == p.SHA256 && now.Link == p.Link {
 			t.ours[name] = true
 		}
@@ -252,8 +263,8 @@ func (t *target) findOurs() error {
 	return nil
 }
 
-// linkAbove returns the first link among the directories of a path; "" for none. Each
-// of them would lead writes elsewhere.
+// linkAbove returns the first link among the directories of a path, or "". Writing through it would
+// change files elsewhere.
 func (t *target) linkAbove(name string) string {
 	for _, dir := range parents(name) {
 		if info, err := t.root.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -283,6 +294,7 @@ func (t *target) inTheWay(next ledger) error {
 			found = append(found, at)
 		}
 	}
+	// Several files may be blocked by the same path.
 	slices.Sort(found)
 	found = slices.Compact(found)
 	if len(found) == 0 {
@@ -300,8 +312,7 @@ func (t *target) inTheWay(next ledger) error {
 		"choose another directory; nothing was changed there", t.root.Name(), strings.Join(found, ", "), more)
 }
 
-// blocked returns the existing path that conflicts with a file to be put; "" for
-// nothing.
+// blocked returns the existing path that conflicts with a file to be put, or "".
 func (t *target) blocked(name string) string {
 	for _, dir := range append(parents(name), name) {
 		info, err := t.root.Lstat(dir)
@@ -321,7 +332,8 @@ func (t *target) blocked(name string) string {
 			if !t.ours[dir] {
 				return dir
 			}
-			return "" // it is removed before
+			return "" // it is removed first
+		// Files in .git, such as hooks, would run commands of the build as the user.
 		case strings.EqualFold(filepath.Base(dir), ".git") && !t.made(dir):
 			return dir
 		}
@@ -329,12 +341,12 @@ func (t *target) blocked(name string) string {
 	return ""
 }
 
-// made reports whether a directory was made by an earlier build.
+// made reports whether an earlier build created a directory.
 func (t *target) made(dir string) bool {
 	return slices.ContainsFunc(t.old.Dirs, func(d []byte) bool { return string(d) == dir })
 }
 
-// holdsOnly reports whether a directory holds nothing but files of ours.
+// holdsOnly reports whether a directory has no files but those of the previous Put.
 func (t *target) holdsOnly(dir string) bool {
 	only := true
 	err := fs.WalkDir(t.root.FS(), filepath.ToSlash(dir), func(file string, e fs.DirEntry, err error) error {
@@ -357,7 +369,7 @@ func (t *target) replace(from string, next ledger) error {
 			return err
 		}
 	}
-	for _, dir := range slices.Backward(t.old.Dirs) { // those below come later
+	for _, dir := range slices.Backward(t.old.Dirs) { // parents come before their subdirectories
 		if name := string(dir); t.linkAbove(name) == "" {
 			t.removeDir(name)
 		}
@@ -379,20 +391,21 @@ func (t *target) replace(from string, next ledger) error {
 	return nil
 }
 
-// removeDir removes a directory that is empty. One that holds something else stays.
+// removeDir removes a directory if it is empty.
 func (t *target) removeDir(name string) {
 	if info, err := t.root.Lstat(name); err == nil && info.IsDir() {
 		_ = t.root.Remove(name)
 	}
 }
 
-// makeDirs makes a directory and those above it, through no link.
+// makeDirs creates a directory and its parents without following links.
 func (t *target) makeDirs(name string) error {
 	for _, dir := range append(parents(name), name) {
 		err := t.root.Mkdir(dir, 0o755)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
+		// Mkdir reports an existing link as existing too.
 		if info, err := t.root.Lstat(dir); err != nil || !info.IsDir() {
 			return errors.Join(err, fmt.Errorf("%s is not a directory", dir))
 		}
@@ -400,7 +413,7 @@ func (t *target) makeDirs(name string) error {
 	return nil
 }
 
-// put copies a file or makes a link. An incomplete copy has a temporary name.
+// put copies a file or creates a link. An incomplete copy has a temporary name.
 func (t *target) put(from, name, link string) error {
 	if dir := filepath.Dir(name); dir != "." {
 		if err := t.makeDirs(dir); err != nil {
@@ -419,10 +432,12 @@ func (t *target) put(from, name, link string) error {
 	if err != nil {
 		return err
 	}
+	// The user never sees half a file under its name, even if this process is killed.
 	out, part, err := atomicfile.CreatePart(t.root, filepath.Join(filepath.Dir(name), ".buildlocal-"), 0o600)
 	if err != nil {
 		return err
 	}
+	// Sparse files, such as disk images, stay sparse.
 	_, err = tree.CopySparse(out, io.TeeReader(in, t), nil)
 	t.files++
 	err = errors.Join(err, out.Chmod(info.Mode().Perm()), out.Close())

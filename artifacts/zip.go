@@ -16,8 +16,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-// epoch is the time of all files in an archive: the first that a zip can say. So the
-// same files make the same archive.
+// epoch is the time of all files in an archive: the earliest that the zip format can represent. The
+// same files therefore result in the same archive.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Zip writes an archive of files below dir to a file that must not exist. The archive
@@ -34,6 +34,7 @@ func Zip(file, dir string, files []tree.File, each func(io.Reader) io.Reader) er
 		return err
 	}
 	defer root.Close()
+	// The archive gets its name when it is complete.
 	part := file + ".part"
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -53,8 +54,8 @@ func Zip(file, dir string, files []tree.File, each func(io.Reader) io.Reader) er
 	return fmt.Errorf("write %s: %w", file, err)
 }
 
-// noRoom is the error for an archive that did not fit; how large it would be is known
-// only when it is packed, so the size of the files is named.
+// noRoom returns the error for an archive that did not fit. Its size is known only after packing, so
+// the error has the size of the files.
 func noRoom(file string, root *os.Root, files []tree.File, err error) error {
 	free, known := tree.FreeSpace(filepath.Dir(file))
 	var need int64
@@ -63,12 +64,15 @@ func noRoom(file string, root *os.Root, files []tree.File, err error) error {
 			need += tree.Allocated(info)
 		}
 	}
+	// Another file system may be full, or a quota exceeded.
 	if !known || need <= free {
 		return err
 	}
 	return &tree.NoSpaceError{Dir: filepath.Dir(file), What: "artifacts", Free: free, Need: need}
 }
 
+// pack writes the archive. The fastest compression is enough, because the archive stays on this
+// host.
 func pack(out io.Writer, root *os.Root, files []tree.File, each func(io.Reader) io.Reader) error {
 	w := zip.NewWriter(out)
 	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
@@ -83,10 +87,12 @@ func pack(out io.Writer, root *os.Root, files []tree.File, each func(io.Reader) 
 	return w.Close()
 }
 
-// add adds one file, whose size the archive learns behind it.
+// add adds one file. Its size follows the data, because it is not known before.
 func add(w *zip.Writer, root *os.Root, f tree.File, each func(io.Reader) io.Reader) error {
 	h := &zip.FileHeader{Name: f.Path, Method: zip.Deflate, Modified: epoch}
+	// The mode is that of the build, which the copy on disk need not have.
 	h.SetMode(f.Mode)
+	// CreateHeader marks names in UTF-8; others are written as they are.
 	to, err := w.CreateHeader(h)
 	if err != nil {
 		return err

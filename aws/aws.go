@@ -34,12 +34,14 @@ type Options struct {
 	Session    string // names the session of AssumeRole, in the account's logs
 	// MFA prompts for the code of an MFA device. It is nil if there is no terminal.
 	MFA func() (string, error)
-	// Patience is how long one request may take; 0 for five seconds.
+	// Patience is how long one request may take; 0 for five seconds. It does not limit transfers to
+	// and from S3.
 	Patience time.Duration
 }
 
 // Account is an AWS account with one identity.
 type Account struct {
+	// Its credentials provider caches and renews the keys.
 	config sdk.Config
 	o      Options
 }
@@ -54,12 +56,13 @@ type Keys struct {
 // Times for credentials. Served credentials stay valid for at least early. A role is
 // assumed for an hour, the maximum for a chain of roles (documented).
 const (
-	early    = 10 * time.Minute
-	roleTime = time.Hour
+	refreshBefore = 10 * time.Minute
+	roleTime      = time.Hour
 )
 
-// attempts is how often a request is made that the service is too busy for.
-const attempts = 3
+// maxAttempts is how often a request is sent in total if it fails for a temporary reason, such as
+// throttling.
+const maxAttempts = 3
 
 // Open reads the configuration of the AWS tools: profiles, SSO, roles, MFA,
 // credential_process, endpoints. No request is made yet. The error describes the
@@ -68,19 +71,25 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
 	}
+	// Without a token provider the SDK fails with a message about its own API.
 	ask := o.MFA
 	if ask == nil {
 		ask = func() (string, error) { return "", errors.New("an MFA code is asked for, and there is no terminal") }
 	}
 	c, err := config.LoadDefaultConfig(ctx,
+		// us-east-1 is only a default: CodeBuild's variables need a region, although a build need not use
+		// AWS.
 		config.WithSharedConfigProfile(o.Profile), config.WithRegion(o.Region), config.WithDefaultRegion("us-east-1"),
+		// The SDK would log warnings to the standard error.
 		config.WithLogger(logging.Nop{}), config.WithHTTPClient(http.NewBuildableClient().WithTimeout(o.Patience)),
 		config.WithRetryer(func() sdk.Retryer {
-			return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = attempts, time.Second })
+			return retry.NewStandard(func(s *retry.StandardOptions) { s.MaxAttempts, s.MaxBackoff = maxAttempts, time.Second })
 		}),
 		config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) { a.TokenProvider = ask }),
-		config.WithCredentialsCacheOptions(func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early }),
+		config.WithCredentialsCacheOptions(func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = refreshBefore }),
 	)
+	// A misspelled profile is the most common mistake, and the message of the SDK does not say which
+	// files it has read.
 	var none config.SharedConfigProfileNotExistError
 	if errors.As(err, &none) {
 		return nil, fmt.Errorf("there is no profile %s in the configuration of the AWS tools\nThey look into "+
@@ -92,15 +101,18 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 	}
 	a := &Account{config: c, o: o}
 	if o.AssumeRole != "" {
+		// The role is assumed with the credentials of the profile, which may come from a role themselves.
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c), o.AssumeRole, func(r *stscreds.AssumeRoleOptions) {
 			r.RoleSessionName, r.Duration, r.TokenProvider = o.Session, roleTime, ask
 		})
-		a.config.Credentials = sdk.NewCredentialsCache(role, func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early })
+		a.config.Credentials = sdk.NewCredentialsCache(role, func(c *sdk.CredentialsCacheOptions) {
+			c.ExpiryWindow = refreshBefore
+		})
 	}
 	return a, nil
 }
 
-// String says which account it is, for a person.
+// String describes the identity for messages, without its credentials.
 func (a *Account) String() string {
 	switch {
 	case a.o.AssumeRole != "":
@@ -111,11 +123,11 @@ func (a *Account) String() string {
 	return "AWS"
 }
 
-// Region is the one that is used.
+// Region returns the region of requests and of the build.
 func (a *Account) Region() string { return a.config.Region }
 
-// Keys returns credentials that are valid for some minutes more; new ones where the
-// last ones are not. The error says how to get some.
+// Keys returns credentials that are valid for at least ten minutes. It renews them if necessary, and
+// may prompt for an MFA code. The error has a hint how to log in.
 func (a *Account) Keys(ctx context.Context) (Keys, error) {
 	c, err := a.config.Credentials.Retrieve(ctx)
 	if err != nil {
@@ -124,7 +136,7 @@ func (a *Account) Keys(ctx context.Context) (Keys, error) {
 	k := Keys{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
 	if c.CanExpire {
 		// The cache moves it forward by as much as it renews early.
-		k.Expires = c.Expires.Add(early)
+		k.Expires = c.Expires.Add(refreshBefore)
 	}
 	return k, nil
 }
@@ -133,6 +145,7 @@ func (a *Account) Keys(ctx context.Context) (Keys, error) {
 // its wording, and wrap secrets.ErrRefused unless the credentials themselves are invalid:
 // CodeBuild shows those messages in the log.
 func (a *Account) explain(ctx context.Context, action string, err error) error {
+	// The SDK reports a cancelled context as an error of the request.
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -145,25 +158,30 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 	switch {
 	case errors.As(err, &expired), strings.Contains(err.Error(), "cached SSO token"): // which has no type
 		return fmt.Errorf("no valid SSO session%s\nLog in with: aws sso login%s", a.ofProfile(), a.profileFlag())
+	// The program may print parts of credentials, so its output is not repeated.
 	case errors.As(err, &process):
 		return fmt.Errorf("credential_process%s returned no credentials; run it by hand to see why (its output may "+
 			"contain secrets)", a.ofProfile())
 	case errors.As(err, &answer):
+		// From here on AWS has responded: the network works.
 		text := answer.ErrorCode() + ": " + answer.ErrorMessage()
 		if errors.As(err, &response) {
 			// As the service shows it (observed).
 			text += fmt.Sprintf("\n    status code: %d, request id: %s", response.HTTPStatusCode(), response.RequestID)
 		}
 		if action == "" || ofCredentials(answer.ErrorCode()) {
-			return fmt.Errorf("the credentials%s cannot be used: %s%s", a.ofProfile(), text, a.wayOut(answer.ErrorCode()))
+			return fmt.Errorf("the credentials%s cannot be used: %s%s", a.ofProfile(), text, a.hint(answer.ErrorCode()))
 		}
 		return fmt.Errorf("%s: %w", text, secrets.ErrRefused)
+	// A timeout is tested before url.Error, which wraps it.
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("AWS does not answer: %s took more than %v, several "+
 			"times%s", cmp.Or(action, "a request for credentials"), a.o.Patience, unreachable)
 	case errors.As(err, &request):
 		return fmt.Errorf("AWS cannot be reached: %w%s", request, unreachable)
 	}
+	// The SDK asks the metadata service of EC2 last, so an error from there means that no other source
+	// has credentials.
 	if strings.Contains(err.Error(), "EC2 IMDS") { // the last place that is looked into
 		return fmt.Errorf("no AWS credentials were found: neither in variables (AWS_ACCESS_KEY_ID and "+
 			"AWS_SECRET_ACCESS_KEY) nor in a profile%s\nLog in (aws sso login, aws configure), or name another profile with "+
@@ -177,7 +195,8 @@ func (a *Account) explain(ctx context.Context, action string, err error) error {
 const unreachable = "\nCheck the network, AWS_ENDPOINT_URL and HTTPS_PROXY"
 
 // ofCredentials reports whether an error code means that the credentials are invalid, rather than
-// that the request is not allowed.
+// that the request is not allowed. The same mistake has different codes in different services
+// (documented in their lists of common errors).
 func ofCredentials(code string) bool {
 	switch code {
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId",
@@ -188,13 +207,15 @@ func ofCredentials(code string) bool {
 	return false
 }
 
-func (a *Account) wayOut(code string) string {
+// hint returns the next step for an error code, as a line of its own.
+func (a *Account) hint(code string) string {
 	if strings.HasPrefix(code, "ExpiredToken") || code == "UnauthorizedException" || code == "InvalidGrantException" {
 		return "\nGet new ones, for instance with: aws sso login" + a.profileFlag()
 	}
 	return ""
 }
 
+// ofProfile returns a suffix for messages that names the profile, if the user chose one.
 func (a *Account) ofProfile() string {
 	if a.o.Profile == "" {
 		return ""
@@ -202,7 +223,7 @@ func (a *Account) ofProfile() string {
 	return " of the profile " + a.o.Profile
 }
 
-// named is the profile that was looked into.
+// named returns a suffix with the profile that was searched.
 func (a *Account) named() string {
 	if a.o.Profile == "" {
 		return ""
@@ -210,6 +231,7 @@ func (a *Account) named() string {
 	return ", and " + a.o.Profile + " has none"
 }
 
+// profileFlag returns the profile as a flag of the AWS CLI, so that hints can be pasted.
 func (a *Account) profileFlag() string {
 	if a.o.Profile == "" {
 		return ""
@@ -234,6 +256,7 @@ func shortened(err error) error {
 	}
 }
 
+// prefix returns the name of an operation as the prefix of a message.
 func prefix(action string) string {
 	if action == "" {
 		return ""

@@ -201,7 +201,7 @@ func TestLookup_ResponseWithoutNameIsError(t *testing.T) {
 	s := shell(t, plain)
 	s.Parameters, s.Forgotten = map[string]string{"/a": "x"}, map[string]bool{"/a": true}
 	got := open(t, aws.Options{Profile: "dev"}).Lookup(t.Context(), []secrets.Request{parameter("/a")})[0]
-	if got.Err == nil || got.Missing() || !strings.Contains(got.Err.Error(), "does not say anything of /a") {
+	if got.Err == nil || got.Missing() || !strings.Contains(got.Err.Error(), "does not contain /a") {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -17,15 +17,16 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// batch is how many parameters one request may name (documented).
-const batch = 10
+// maxNames is the maximum number of parameters of one GetParameters request (documented).
+const maxNames = 10
 
-// abreast is how many requests are made at once.
-const abreast = 8
+// maxRequests is how many requests are made concurrently. A build rarely has more than ten secrets.
+const maxRequests = 8
 
 // Lookup asks Parameter Store, ten values in a request, and Secrets Manager, each
 // secret once. See secrets.Store.
 func (a *Account) Lookup(ctx context.Context, needs []secrets.Request) []secrets.Result {
+	// Each goroutine writes to the elements of its own requests, so there is no lock.
 	answers := make([]secrets.Result, len(needs))
 	parameters, others := map[string][]int{}, map[secrets.Reference][]int{}
 	for i, n := range needs {
@@ -39,11 +40,12 @@ func (a *Account) Lookup(ctx context.Context, needs []secrets.Request) []secrets
 			answers[i].Err = fmt.Errorf("%w: %w", err, secrets.ErrRefused)
 			continue
 		}
+		// Several keys of one secret need a single request; AWS charges for each.
 		ref.JSONKey = ""
 		others[ref] = append(others[ref], i)
 	}
 	var group sync.WaitGroup
-	turn := make(chan struct{}, abreast)
+	turn := make(chan struct{}, maxRequests)
 	do := func(work func()) {
 		group.Go(func() {
 			turn <- struct{}{}
@@ -51,7 +53,8 @@ func (a *Account) Lookup(ctx context.Context, needs []secrets.Request) []secrets
 			work()
 		})
 	}
-	for names := range slices.Chunk(sorted(parameters), batch) {
+	// Sorting makes the requests the same in each run, for the tests and for the user's CloudTrail.
+	for names := range slices.Chunk(sorted(parameters), maxNames) {
 		do(func() { a.parameters(ctx, names, parameters, answers) })
 	}
 	client := secretsmanager.NewFromConfig(a.config)
@@ -97,7 +100,7 @@ func (a *Account) parameters(ctx context.Context, names []string, places map[str
 		default:
 			value := find(out.Parameters, name)
 			if value == nil {
-				set(name, "", fmt.Errorf("ssm:GetParameters: the answer does not say anything of %s", name))
+				set(name, "", fmt.Errorf("ssm:GetParameters: the response does not contain %s", name))
 				continue
 			}
 			set(name, *value, nil)
@@ -118,6 +121,8 @@ func find(all []types.Parameter, name string) *string {
 	return nil
 }
 
+// secret returns the text of a secret version. Binary secrets are refused: a variable cannot hold
+// them.
 func (a *Account) secret(ctx context.Context, client *secretsmanager.Client, ref secrets.Reference) (string, error) {
 	in := &secretsmanager.GetSecretValueInput{SecretId: &ref.SecretID}
 	if ref.VersionStage != "" {
@@ -134,13 +139,15 @@ func (a *Account) secret(ctx context.Context, client *secretsmanager.Client, ref
 		return "", fmt.Errorf("%s: %w", ref.SecretID, secrets.ErrMissing)
 	case err != nil:
 		return "", a.explain(ctx, "secretsmanager:GetSecretValue", err)
+	// The response has either a SecretString or a SecretBinary.
 	case out.SecretString == nil:
 		return "", fmt.Errorf("secret %s has no SecretString, only a SecretBinary: %w", ref.SecretID, secrets.ErrRefused)
 	}
 	return *out.SecretString, nil
 }
 
-// partOf is the answer to a need whose secret was asked for.
+// partOf returns the result of a request from the value of its secret: the whole text, or the value
+// of one of its JSON keys.
 func (a *Account) partOf(text string, err error, need secrets.Request) secrets.Result {
 	ref, _ := secrets.ParseReference(need.Ref)
 	answer := secrets.Result{Value: secrets.NewValue(text), From: a.String(), AWS: true, Err: err}

@@ -42,6 +42,7 @@ type Key struct {
 	Only01       bool   // version 0.1 only; an unknown key in 0.2
 	OnlyPhase    string // the only phase in which the key has an effect
 	Removed      string // message that says why CodeBuild no longer reads the key
+	Instead      string // hint for a removed key
 	IgnoreCase   bool   // of a Section: the names of its keys are case-insensitive
 	RejectsOther bool   // of a Section: an unknown key is an error rather than a warning
 }

@@ -1,6 +1,7 @@
 package buildspec
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -32,6 +33,11 @@ const (
 	maxRetries     = 100
 )
 
+// errOnFailure is the error for a text without a known keyword, and onFailureHint its hint.
+var errOnFailure = errors.New("unknown on-failure")
+
+const onFailureHint = "use ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex or RETRY-count-regex"
+
 // ParseOnFailure parses ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex and
 // RETRY-count-regex. The keyword is case-insensitive, because the documentation
 // itself writes it both ways. An empty text is the zero OnFailure.
@@ -50,8 +56,7 @@ func ParseOnFailure(text string) (OnFailure, error) {
 	case Retry:
 		return o.retry(rest)
 	}
-	return OnFailure{}, fmt.Errorf("unknown on-failure %q; "+
-		"use ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex or RETRY-count-regex", text)
+	return OnFailure{}, fmt.Errorf("%w %q", errOnFailure, text)
 }
 
 // retry parses the part after RETRY-. A regular expression may itself contain dashes
@@ -61,7 +66,7 @@ func (o OnFailure) retry(rest string) (OnFailure, error) {
 	count, pattern, _ := strings.Cut(rest, "-")
 	if n, err := strconv.Atoi(count); err == nil {
 		if n < 0 || n > maxRetries {
-			return OnFailure{}, fmt.Errorf("on-failure %q: %d retries; the count must be 0 to %d", o.Text, n, maxRetries)
+			return OnFailure{}, fmt.Errorf("on-failure %q: the count must be 0 to %d, not %d", o.Text, maxRetries, n)
 		}
 		o.Retries, rest = n, pattern
 	}

@@ -129,8 +129,8 @@ func (p *parser) add(problem diag.Problem) {
 	}
 }
 
-// fail adds an error at a node and returns it, so that the caller can set Service or
-// Fix.
+// fail adds an error at a node and returns it, so that the caller can set Hint, Service
+// or Fix.
 func (p *parser) fail(name string, node *yaml.Node, path, format string, args ...any) *diag.Problem {
 	return p.note(diag.Error, name, node, path, fmt.Sprintf(format, args...))
 }
@@ -178,7 +178,7 @@ func (p *parser) document(text []byte) *yaml.Node {
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
 		p.add(diag.Problem{
 			Name: EmptyBuildspec, File: p.spec.File, Line: 1, Column: 1, Service: emptyDocument,
-			Message: "the buildspec is empty; add at least version and phases",
+			Message: "the buildspec is empty", Hint: "add at least version and phases",
 		})
 		return nil
 	}
@@ -219,6 +219,7 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return node
 }
 
+// isNull reports whether a value is null, ~ or missing.
 func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }

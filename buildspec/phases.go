@@ -1,6 +1,7 @@
 package buildspec
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,7 @@ func (p *parser) phases(v value) {
 	}
 }
 
+// phase reads one phase.
 func (p *parser) phase(f field, path string) {
 	phase := Phase{Name: strings.ToUpper(f.name), Path: path, Line: f.key.Line, RunAs: f.textOf("run-as")}
 	if v, written := f.get("on-failure"); written {
@@ -29,7 +31,7 @@ func (p *parser) phase(f field, path string) {
 	phase.Finally = p.scripts(f.itemsOf("finally"))
 	if v, _ := f.get("finally"); len(v.items) > 0 && !f.has("commands") && needsCommands(f.name) {
 		p.fail(FinallyAlone, v.key, join(path, "finally"),
-			"finally without commands; add commands: to %s for the steps that run first", path)
+			"finally without commands").Hint = fmt.Sprintf("add commands: to %s for the steps that run first", path)
 	}
 	p.spec.Phases = append(p.spec.Phases, phase)
 }
@@ -38,14 +40,20 @@ func (p *parser) phase(f field, path string) {
 // does in all phases except install.
 func needsCommands(phase string) bool { return phase != "install" }
 
+// onFailure reads on-failure. An invalid one is an error and not the default, because a build would
+// go on after a failure that was meant to stop it.
 func (p *parser) onFailure(node *yaml.Node, text, path string) OnFailure {
 	o, err := ParseOnFailure(text)
 	if err != nil {
-		p.fail(BadValue, node, path, "%v", err)
+		problem := p.fail(BadValue, node, path, "%v", err)
+		if errors.Is(err, errOnFailure) {
+			problem.Hint = onFailureHint
+		}
 	}
 	return o
 }
 
+// runtimes reads runtime-versions, which CodeBuild ignores outside of install.
 func (p *parser) runtimes(v value, phase, path string) []Variable {
 	if phase != "INSTALL" {
 		p.warn(IgnoredKey, v.key, path, "runtime-versions has an effect only in install and is ignored here")
@@ -112,15 +120,17 @@ func (p *parser) isCommand(node *yaml.Node, at where) bool {
 	case node.Kind == yaml.MappingNode:
 		p.mappingCommand(node, at)
 	case node.Kind == yaml.SequenceNode:
-		problem := p.fail(CommandNotText, node, at.path, "%s must be a command, not a list; put it in quotes", at.path)
+		problem := p.fail(CommandNotText, node, at.path, "%s must be a command, not a list", at.path)
+		problem.Hint = "put it in quotes"
+		// - - make is a list in a list.
 		if strings.HasPrefix(p.restOfLine(node), "- ") {
-			problem.Message = at.path + " must be a command, not a list; remove the second dash"
+			problem.Hint = "remove the second dash"
 		}
 		problem.Service = fmt.Sprintf("Expected %s to be of string type: found list instead at line %d",
 			serviceItem(at.path), node.Line)
 		p.suggestQuotes(problem, node, "[ ", " ]")
 	case isNull(node):
-		p.fail(EmptyCommand, node, at.path, "%s is empty; a command is required", at.path)
+		p.fail(EmptyCommand, node, at.path, "%s is empty", at.path).Hint = "write a command, or remove the item"
 	case strings.ContainsRune(node.Value, 0):
 		p.fail(BadValue, node, at.path, "the command contains a NUL byte, which a shell cannot read")
 	default:
@@ -143,16 +153,19 @@ func (p *parser) mappingCommand(node *yaml.Node, at where) {
 	var problem *diag.Problem
 	switch {
 	case node.Style&yaml.FlowStyle != 0 && !strings.HasPrefix(p.restOfLine(node), "{"):
-		problem = p.fail(CommandNotText, node, at.path,
-			`the ": " makes %s a mapping; put the command in quotes`, at.path)
+		problem = p.fail(CommandNotText, node, at.path, `the ": " makes %s a mapping`, at.path)
+		problem.Hint = "put the command in quotes"
 	case node.Style&yaml.FlowStyle != 0:
-		problem = p.fail(CommandNotText, node, at.path,
-			"the braces make %s a mapping; put the command in quotes", at.path)
+		problem = p.fail(CommandNotText, node, at.path, "the braces make %s a mapping", at.path)
+		problem.Hint = "put the command in quotes"
 		p.suggestQuotes(problem, node, "{ ", "; }")
 	case oneLine(node) && p.endsInLine(node):
 		i := quote(p.line(node.Line), node.Column)
-		problem = p.fail(CommandNotText, node, at.path,
-			`the ": " makes %s a mapping; quote the command: - %s%s`, at.path, i.quoted, githubStepHint(node))
+		problem = p.fail(CommandNotText, node, at.path, `the ": " makes %s a mapping`, at.path)
+		problem.Hint = "quote the command: - " + i.quoted
+		if isGitHubStep(node) {
+			problem.Hint += "; " + githubStep
+		}
 		problem.Width = max(1, len([]rune(i.text)))
 		if p.isItem(node, i) {
 			problem.Fix = i.fix(node.Line)
@@ -161,11 +174,13 @@ func (p *parser) mappingCommand(node *yaml.Node, at where) {
 			problem.Fix.Safe = strings.ContainsAny(node.Content[0].Value, " \t")
 		}
 	case !p.endsInLine(node) && len(node.Content) == 2:
-		problem = p.fail(CommandNotText, node, at.path,
-			`a ": " makes %s a mapping; quote the whole command, or write it as a block after |`, at.path)
+		problem = p.fail(CommandNotText, node, at.path, `a ": " makes %s a mapping`, at.path)
+		problem.Hint = "quote the whole command, or write it as a block after |"
 	default:
-		problem = p.fail(CommandNotText, node, at.path, "%s must be a command, not a mapping%s", at.path,
-			githubStepHint(node))
+		problem = p.fail(CommandNotText, node, at.path, "%s must be a command, not a mapping", at.path)
+		if isGitHubStep(node) {
+			problem.Hint = githubStep
+		}
 	}
 	problem.Service = fmt.Sprintf("Expected %s to be of string type: found subkeys instead at line %d, "+
 		"value of the key tag on line %d might be empty", serviceItem(at.path), node.Line, node.Line-1)
@@ -184,14 +199,17 @@ func (p *parser) restOfLine(node *yaml.Node) string {
 	return ""
 }
 
-// githubStepHint returns an explanation if a mapping looks like a step of GitHub Actions.
-func githubStepHint(node *yaml.Node) string {
+const githubStep = "this looks like a GitHub Actions step"
+
+// isGitHubStep reports whether a mapping looks like a step of GitHub Actions, whose workflows are
+// a common origin of buildspecs.
+func isGitHubStep(node *yaml.Node) bool {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		if key := node.Content[i].Value; key == "run" || key == "uses" {
-			return "; this looks like a GitHub Actions step"
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
 // suggestQuotes adds a quoted form and a fix to a problem with a list or a mapping that is
@@ -208,7 +226,7 @@ func (p *parser) suggestQuotes(problem *diag.Problem, node *yaml.Node, opening, 
 		!strings.HasSuffix(strings.TrimRight(before, " "), "-") {
 		return
 	}
-	problem.Message += ": - " + i.quoted
+	problem.Hint += ": - " + i.quoted
 	problem.Fix = i.fix(node.Line)
 }
 

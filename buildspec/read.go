@@ -118,7 +118,7 @@ func (p *parser) text(def *Key, node *yaml.Node, at where) string {
 func (p *parser) checkValue(def *Key, node *yaml.Node, at where) {
 	if form := def.Pattern; form != "" && len(def.Values) == 0 {
 		if ok, _ := regexp.MatchString(form, node.Value); !ok {
-			p.fail(BadValue, node, at.path, "%s is %q; it must be a number of at least 1", at.path, short(node.Value))
+			p.fail(BadValue, node, at.path, "%s must be a number of at least 1, not %q", at.path, short(node.Value))
 		}
 	}
 	known := func(value string) bool { return strings.EqualFold(value, node.Value) }
@@ -130,24 +130,7 @@ func (p *parser) checkValue(def *Key, node *yaml.Node, at where) {
 	if def.Name == "file-format" {
 		name, message = UnknownReportFormat, fmt.Sprintf("unknown report format %q", short(node.Value))
 	}
-	p.fail(name, node, at.path, "%s%s", message, hintFor(node.Value, def.Values))
-}
-
-// hintFor returns the most similar known word as a suggestion. It lists all known
-// words only if none is similar, because a long list hides the suggestion.
-func hintFor(written string, known []string) string {
-	if hint := diag.DidYouMean(written, known); hint != "" {
-		return hint
-	}
-	return "; use " + orList(known)
-}
-
-// orList joins words as in "a, b or c".
-func orList(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	p.fail(name, node, at.path, "%s", message).Hint = diag.Choice(node.Value, def.Values)
 }
 
 // truth reads yes/no, true/false, on/off and y/n, case-insensitively. An empty value
@@ -264,7 +247,8 @@ func (p *parser) missing(def *Key, node *yaml.Node, fields []field, at where) {
 		if key.BatchNeeds {
 			severity = diag.Warning
 		}
-		p.note(severity, MissingKey, node, at.path, fmt.Sprintf("%s has no %s; add %s:", at.path, key.Name, key.Name))
+		p.note(severity, MissingKey, node, at.path, fmt.Sprintf("%s has no %s", at.path, key.Name)).
+			Hint = "add " + key.Name + ":"
 	}
 }
 
@@ -287,9 +271,10 @@ func (p *parser) checkKey(def, key *Key, e entry, at where) {
 	p.spec.places[at.path] = placeOf(e.key, e.value)
 	switch {
 	case key.Removed != "":
-		p.warn(RemovedKey, e.key, at.path, "%s", key.Removed)
+		p.warn(RemovedKey, e.key, at.path, "%s", key.Removed).Hint = key.Instead
 	case key.Since02 && p.spec.Version == "0.1":
-		p.warn(NewerKey, e.key, at.path, "%s requires version 0.2 and may be ignored in 0.1; set version: 0.2", key.Name)
+		p.warn(NewerKey, e.key, at.path, "%s requires version 0.2 and may be ignored in 0.1", key.Name).
+			Hint = "set version: 0.2"
 	}
 }
 

@@ -140,7 +140,8 @@ func phaseKey(name, doc string) Key {
 		{Name: "finally", Kind: Commands, Since02: true, Requires: requires,
 			Doc: "Scripts that run after commands, even if one of them failed. Requires commands."},
 		{Name: "steps", Kind: Ignored,
-			Removed: "CodeBuild has withdrawn steps, the syntax of GitHub Actions, and ignores it; use commands"},
+			Removed: "CodeBuild has withdrawn steps, the syntax of GitHub Actions, and ignores it",
+			Instead: "use commands"},
 	}}
 }
 

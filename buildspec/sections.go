@@ -43,16 +43,17 @@ func (p *parser) required(root value) {
 		return
 	}
 	if !root.has("version") {
-		p.fail(MissingVersion, misspelled(root.node, "version"), "version",
-			"the buildspec has no version; add version: 0.2 at the top level").Service = emptyDocument
+		problem := p.fail(MissingVersion, misspelled(root.node, "version"), "version", "the buildspec has no version")
+		problem.Service, problem.Hint = emptyDocument, "add version: 0.2 at the top level"
 	}
 	if !written {
 		node := misspelled(root.node, "phases")
 		if phases.key != nil {
 			node = phases.key
 		}
-		p.fail(MissingPhases, node, "phases", "the buildspec has no phases; add phases: with at least one of %s",
-			orList(phasesKey.names(""))).Service = emptyDocument
+		problem := p.fail(MissingPhases, node, "phases", "the buildspec has no phases")
+		problem.Service = emptyDocument
+		problem.Hint = "add phases: with at least one of " + diag.Alternatives(phasesKey.names(""))
 	}
 }
 
@@ -76,10 +77,11 @@ func (p *parser) version(root value) {
 	switch {
 	case !written, v.node.Kind != yaml.ScalarNode, p.spec.Version == "0.1", p.spec.Version == "0.2":
 	case p.spec.Version == "":
-		p.fail(MissingVersion, v.key, "version", "version is empty; use 0.2").Service = emptyDocument
+		problem := p.fail(MissingVersion, v.key, "version", "version is empty")
+		problem.Service, problem.Hint = emptyDocument, "use 0.2"
 	default:
 		p.warn(UnknownVersion, v.node, "version",
-			"unknown version %s is read as 0.2; use 0.1 or 0.2", short(p.spec.Version))
+			"unknown version %s is read as 0.2", short(p.spec.Version)).Hint = "use 0.1 or 0.2"
 	}
 }
 
@@ -100,6 +102,7 @@ func (p *parser) env(root value) {
 	p.spec.Env = e
 }
 
+// variablesOf returns the variables of a mapping, in file order.
 func variablesOf(fields []field) []Variable {
 	var all []Variable
 	for _, f := range fields {
@@ -118,12 +121,11 @@ func (p *parser) named(fields []field, path string) []Variable {
 		problem.Name, problem.Severity = VariableName, diag.Warning
 		switch {
 		case v.Name == "" || strings.ContainsAny(v.Name, "=\x00"):
-			problem.Severity = diag.Error
-			problem.Message = fmt.Sprintf("invalid variable name %q; "+
-				"use letters, digits and _, and do not begin with a digit", v.Name)
+			problem.Severity, problem.Hint = diag.Error, nameHint
+			problem.Message = fmt.Sprintf("invalid variable name %q", v.Name)
 		case !isName(v.Name):
-			problem.Message = fmt.Sprintf("variable %q is ignored, because the name is not valid in a shell; "+
-				"use letters, digits and _, and do not begin with a digit", v.Name)
+			problem.Message = fmt.Sprintf("variable %q is ignored, because the name is not valid in a shell", v.Name)
+			problem.Hint = nameHint
 		case strings.HasPrefix(v.Name, "CODEBUILD_") && !strings.HasPrefix(v.Name, "CODEBUILD_CONFIG_"):
 			problem.Name = ReservedVariable
 			problem.Message = fmt.Sprintf("%s: CodeBuild reserves names that begin with CODEBUILD_", v.Name)
@@ -142,6 +144,8 @@ func (p *parser) named(fields []field, path string) []Variable {
 	}
 	return all
 }
+
+const nameHint = "use letters, digits and _, and do not begin with a digit"
 
 // isName reports whether a name is valid for a shell variable: letters, digits and _,
 // not beginning with a digit.
@@ -174,7 +178,7 @@ func (p *parser) reports(groups []field) {
 			group.Format = "JUNITXML"
 		}
 		if p.noFiles(g.value) {
-			p.warn(NoFiles, g.key, path, "report group %s has no files; add files: with a list of paths or patterns", g.name)
+			p.warn(NoFiles, g.key, path, "report group %s has no files", g.name).Hint = filesHint
 		}
 		p.spec.Reports = append(p.spec.Reports, group)
 		if len(p.spec.Reports) == maxReports+1 {
@@ -182,6 +186,8 @@ func (p *parser) reports(groups []field) {
 		}
 	}
 }
+
+const filesHint = "add files: with a list of paths or patterns"
 
 // noFiles reports whether a section has no files. A section with a wrong type has a
 // problem of its own and does not count.
@@ -204,14 +210,14 @@ func (p *parser) secondary(a *Artifacts, artifacts value) {
 	for _, f := range artifacts.fieldsOf("secondary-artifacts") {
 		path := "artifacts.secondary-artifacts." + f.name
 		if !isIdentifier(f.name) {
-			p.fail(BadIdentifier, f.key, path, "invalid artifact identifier %q; use letters, digits, _ and -", f.name)
+			p.fail(BadIdentifier, f.key, path, "invalid artifact identifier %q", f.name).
+				Hint = "use letters, digits, _ and -"
 			continue
 		}
 		next := artifactsOf(f.value)
 		next.Identifier, next.Line = f.name, f.key.Line
 		if p.noFiles(f.value) {
-			p.warn(NoFiles, f.key, path,
-				"secondary artifacts %s have no files; add files: with a list of paths or patterns", f.name)
+			p.warn(NoFiles, f.key, path, "secondary artifacts %s have no files", f.name).Hint = filesHint
 		}
 		a.Secondary = append(a.Secondary, next)
 		if len(a.Secondary) == maxSecondary+1 {
@@ -219,7 +225,7 @@ func (p *parser) secondary(a *Artifacts, artifacts value) {
 		}
 	}
 	if p.noFiles(artifacts) && !artifacts.has("secondary-artifacts") && !isNull(artifacts.node) {
-		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts has no files; add files: with a list of paths or patterns")
+		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts has no files").Hint = filesHint
 	}
 }
 
@@ -245,7 +251,7 @@ func (p *parser) cache(v value) {
 	}
 	if c.Key == "" {
 		p.warn(IgnoredKey, fallback.key, "cache.fallback-keys",
-			"fallback-keys has no effect without key and is ignored; add key: or remove fallback-keys")
+			"fallback-keys has no effect without key and is ignored").Hint = "add key: or remove fallback-keys"
 	}
 	if len(c.FallbackKeys) > maxFallbacks {
 		p.warn(TooMany, fallback.key, "cache.fallback-keys",

@@ -38,15 +38,15 @@ func (p *parser) syntax(err error, text []byte) {
 		line++ // the parser counts lines from 0, the scanner from 1
 	}
 	at := p.place(message, min(max(line, 1), len(p.spec.lines)), text) // errors in the first line have no number
-	problem := p.spec.At(at.Line, at.Column, at.Width, message+at.hint)
-	problem.Name, problem.Service, problem.Fix = YAMLSyntax, service, at.fix
+	problem := p.spec.At(at.Line, at.Column, at.Width, message)
+	problem.Name, problem.Hint, problem.Service, problem.Fix = YAMLSyntax, at.hint, service, at.fix
 	p.add(problem)
 }
 
 // syntaxError is the position of a syntax error, with a hint and possibly a fix.
 type syntaxError struct {
 	Line, Column, Width int
-	hint                string // begins with "; ", to be appended to the message
+	hint                string // may be empty
 	fix                 *diag.Fix
 }
 
@@ -65,20 +65,20 @@ func (p *parser) place(message string, line int, text []byte) syntaxError {
 	case strings.Contains(message, "cannot start any token"), strings.Contains(message, "tab character"):
 		p.token(&f)
 	case strings.Contains(message, "expected alphabetic or numeric"):
-		f.hint = "; a * or & begins an alias or an anchor here: put the whole value in quotes"
+		f.hint = "a * or & begins an alias or an anchor here: put the whole value in quotes"
 		p.quoteItem(&f)
 	case strings.Contains(message, "unknown anchor"):
 		p.anchor(&f, message)
 	case strings.Contains(message, "could not find expected ':'"):
-		f.hint = "; a line is neither a list item nor a key: fix its indentation, or begin it with `- ` or a key"
+		f.hint = "a line is neither a list item nor a key: fix its indentation, or begin it with `- ` or a key"
 	case strings.Contains(message, "did not find expected"):
 		p.structure(&f)
 	case strings.Contains(message, "unexpected end of stream"):
-		f.hint = "; a quote or a bracket is not closed"
+		f.hint = "a quote or a bracket is not closed"
 	case strings.Contains(message, "incompatible YAML document"):
-		f.hint = "; remove this line"
+		f.hint = "remove this line"
 	case strings.Contains(message, "unknown escape character"):
-		f.hint = `; \ begins an escape sequence in double quotes: use single quotes, or write \\`
+		f.hint = `\ begins an escape sequence in double quotes: use single quotes, or write \\`
 	}
 	return f
 }
@@ -88,7 +88,7 @@ func (p *parser) conflict(f *syntaxError) bool {
 	for i, line := range p.spec.lines {
 		if strings.HasPrefix(line, "<<<<<<< ") {
 			*f = wholeLine(i+1, line)
-			f.hint = "; this is a git conflict marker: resolve the conflict"
+			f.hint = "this is a git conflict marker: resolve the conflict"
 			return true
 		}
 	}
@@ -117,7 +117,7 @@ func (p *parser) openQuote(f *syntaxError, last int) bool {
 		}
 		*f = syntaxError{
 			Line: n, Column: len([]rune(line[:m[2]])) + 1,
-			Width: len([]rune(strings.TrimRight(line[m[2]:], " "))), hint: "; this quote is not closed",
+			Width: len([]rune(strings.TrimRight(line[m[2]:], " "))), hint: "this quote is not closed",
 		}
 		return true
 	}
@@ -150,7 +150,7 @@ func (p *parser) closing(n int, rest string, quote byte) (int, string) {
 
 // anchor finds the alias without an anchor; yaml.v3's message has no line.
 func (p *parser) anchor(f *syntaxError, message string) {
-	f.hint = "; put a value that begins with * in quotes"
+	f.hint = "put a value that begins with * in quotes"
 	_, name, _ := strings.Cut(message, "'")
 	name, _, _ = strings.Cut(name, "'")
 	var known []string
@@ -160,7 +160,7 @@ func (p *parser) anchor(f *syntaxError, message string) {
 		}
 	}
 	if meant := diag.Slip(name, known); meant != "" {
-		f.hint = fmt.Sprintf("; did you mean *%s?", meant)
+		f.hint = fmt.Sprintf("did you mean *%s?", meant)
 	}
 	for i, line := range p.spec.lines {
 		if at := aliasAt(line, name); at >= 0 {
@@ -196,14 +196,14 @@ func (p *parser) colon(f *syntaxError) {
 		line := p.line(n)
 		if m := tightColon().FindStringSubmatch(line); m != nil {
 			*f = wholeLine(n, line)
-			f.hint = fmt.Sprintf("; line %d has no space after the colon: write %s: %s", n, m[1], m[2])
+			f.hint = fmt.Sprintf("line %d has no space after the colon: write %s: %s", n, m[1], m[2])
 			return
 		}
 		if strings.TrimSpace(line) != "" {
 			break
 		}
 	}
-	f.hint = `; ": " in an unquoted value begins a mapping: put the whole value in quotes`
+	f.hint = `": " in an unquoted value begins a mapping: put the whole value in quotes`
 	p.quoteItem(f)
 }
 
@@ -217,11 +217,11 @@ var (
 // structure looks for the line with the mistake. libyaml reports the line in which the
 // enclosing mapping or list begins.
 func (p *parser) structure(f *syntaxError) {
-	f.hint = "; check the indentation, quotes and brackets of this line and the one above"
+	f.hint = "check the indentation, quotes and brackets of this line and the one above"
 	for i := max(0, f.Line-1); i < len(p.spec.lines); i++ {
 		if line := p.line(i + 1); behindQuote().MatchString(line) {
 			*f = wholeLine(i+1, line)
-			f.hint = "; there is text after the closing quote: put the whole item in quotes"
+			f.hint = "there is text after the closing quote: put the whole item in quotes"
 			p.quoteItem(f)
 			return
 		}
@@ -253,12 +253,12 @@ func (p *parser) indentation(f *syntaxError) {
 		dash := strings.HasPrefix(text, "- ")
 		if closed >= 0 && outer == indent && dash && !lists[outer] && lists[closed] {
 			*f = wholeLine(i+1, line)
-			f.hint = fmt.Sprintf("; this item is indented by %d spaces, those above by %d", indent, closed)
+			f.hint = fmt.Sprintf("this item is indented by %d spaces, those above by %d", indent, closed)
 			return
 		}
 		if closed >= 0 && outer >= 0 && outer < indent {
 			*f = wholeLine(i+1, line)
-			f.hint = fmt.Sprintf("; this line is indented by %d spaces, the lines around it by %d or %d", indent, outer, closed)
+			f.hint = fmt.Sprintf("this line is indented by %d spaces, the lines around it by %d or %d", indent, outer, closed)
 			return
 		}
 		if block().MatchString(line) || strings.Count(line, `"`)%2 == 1 {
@@ -290,7 +290,7 @@ func wholeLine(number int, line string) syntaxError {
 
 // invalidCharacter finds the first character that YAML does not allow.
 func invalidCharacter(text []byte) syntaxError {
-	f := syntaxError{Line: 1, Column: 1, Width: 1, hint: "; the file must be UTF-8"}
+	f := syntaxError{Line: 1, Column: 1, Width: 1, hint: "the file must be UTF-8"}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		control := r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
@@ -298,7 +298,7 @@ func invalidCharacter(text []byte) syntaxError {
 			return f
 		}
 		if control {
-			f.hint = fmt.Sprintf(`; write the character U+%04X as the escape "\x%02x" in double quotes`, r, r)
+			f.hint = fmt.Sprintf(`write the character U+%04X as the escape "\x%02x" in double quotes`, r, r)
 			return f
 		}
 		i += size
@@ -330,11 +330,11 @@ func (p *parser) token(f *syntaxError) {
 		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 		if at := strings.IndexByte(indent, '\t'); at >= 0 && strings.TrimSpace(line) != "" && n <= f.Line+1 {
 			f.Line, f.Column, f.Width = n, at+1, strings.Count(indent, "\t")
-			f.hint = "; indent with spaces, not tabs"
+			f.hint = "indent with spaces, not tabs"
 			return
 		}
 	}
-	f.hint = "; put a value that begins with @, ` or % in quotes"
+	f.hint = "put a value that begins with @, ` or % in quotes"
 	line := p.line(f.Line)
 	p.quoteItem(f)
 	if at := strings.IndexAny(line, "@`%"); at >= 0 {

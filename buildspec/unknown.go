@@ -1,6 +1,7 @@
 package buildspec
 
 import (
+	"cmp"
 	"fmt"
 
 	"gopkg.in/yaml.v3"
@@ -20,20 +21,15 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 		if p.full(diag.Error) {
 			return
 		}
-		hint := diag.DidYouMean(e.name, known)
-		if hint == "" {
-			hint = sectionHint(e.name, at.path)
-		}
-		if hint == "" {
-			hint = "; use " + orList(known)
-		}
-		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q%s", short(e.name), hint)
+		problem := p.fail(UnknownPhase, e.key, path, "unknown phase %q", short(e.name))
+		problem.Hint = cmp.Or(diag.Question(e.name, known), sectionHint(e.name, at.path), diag.Choice(e.name, known))
 		problem.Service = fmt.Sprintf("Invalid buildspec phase name: %s. "+
 			"Expecting: build,install,post_build,pre_build", diag.Printable(e.name))
 		problem.Fix = rename(e.key, known, beside)
 		return
 	}
 	p.spec.Unknown = append(p.spec.Unknown, UnknownInSection{Section: sectionOf(at), Key: e.name})
+	// Suggestions are expensive, and a document can have tens of thousands of unknown keys.
 	if p.full(diag.Warning) {
 		return
 	}
@@ -41,7 +37,8 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 	if at.path == "" {
 		place = "at the top level"
 	}
-	problem := p.warn(UnknownKey, e.key, path, "unknown key %q %s%s", short(e.name), place, p.keyHint(def, e.name, at))
+	problem := p.warn(UnknownKey, e.key, path, "unknown key %q %s", short(e.name), place)
+	problem.Hint = p.keyHint(def, e.name, at)
 	problem.Fix = rename(e.key, known, beside)
 }
 
@@ -49,21 +46,18 @@ func (p *parser) unknown(def *Key, e entry, beside []entry, at where) {
 // known. If there is neither, it lists the keys of the section.
 func (p *parser) keyHint(def *Key, name string, at where) string {
 	known := def.names(p.spec.Version)
-	if hint := diag.DidYouMean(name, known); hint != "" {
-		return hint
+	if question := diag.Question(name, known); question != "" {
+		return question
 	}
 	if env, has := def.Find("env"); has && at.path != "" {
 		if _, isEnv := env.Find(name); isEnv {
-			return "; it belongs in env"
+			return "it belongs in env"
 		}
 	}
 	if _, has := def.Find("variables"); has && upperName().MatchString(name) {
-		return "; variables belong in variables"
+		return "variables belong in variables"
 	}
-	if hint := sectionHint(name, at.path); hint != "" {
-		return hint
-	}
-	return "; use " + orList(known)
+	return cmp.Or(sectionHint(name, at.path), diag.Choice(name, known))
 }
 
 // sectionOf returns CodeBuild's name of a section.
@@ -75,7 +69,8 @@ func sectionOf(at where) string {
 }
 
 // rename returns a fix that replaces a misspelled key, or nil if the correct key is
-// already present. The fix is safe if the two differ only in case, - and _.
+// already present. The fix is safe if the two differ only in case, - and _. Quoted keys and anchors
+// are left to the author.
 func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 	meant := diag.Suggest(key.Value, known)
 	if meant == "" || key.Style != 0 || key.Anchor != "" {
@@ -113,13 +108,13 @@ func sectionHint(name, path string) string {
 	}
 	visit(reference, "")
 	if phase := diag.Suggest(name, phasesKey.names("")); phase != "" && diag.SameLetters(phase, name) && path != "" {
-		return "; it belongs in phases, as " + phase
+		return "it belongs in phases, as " + phase
 	}
 	if _, top := reference.Find(name); top && path != "" {
-		return "; it belongs at the top level"
+		return "it belongs at the top level"
 	}
 	if len(homes) != 1 || homes[0] == path {
 		return ""
 	}
-	return "; it belongs in " + homes[0]
+	return "it belongs in " + homes[0]
 }

@@ -83,9 +83,11 @@ func colored(p diag.Problem, on bool) string {
 	word := " " + p.Severity.String() + ": "
 	text = strings.Replace(text, word, " "+paint.Sprint(p.Severity.String())+": ", 1)
 	lines := strings.Split(text, "\n")
-	if last := lines[len(lines)-1]; len(lines) == 3 {
-		carets := strings.TrimLeft(last[strings.Index(last, "|")+1:], " \t")
-		lines[2] = strings.TrimSuffix(last, carets) + paint.Sprint(carets)
+	if len(lines) == 3 && p.Column > 0 { // the hint after the carets has no color
+		start := strings.IndexByte(lines[2], '^')
+		rest := strings.TrimLeft(lines[2][start:], "^")
+		end := len(lines[2]) - len(rest)
+		lines[2] = lines[2][:start] + paint.Sprint(lines[2][start:end]) + rest
 	}
 	return strings.Join(lines, "\n")
 }
@@ -118,7 +120,7 @@ func writeService(w io.Writer, r Report) error {
 		}
 		for _, p := range f.Problems {
 			if p.Severity == diag.Error {
-				fmt.Fprintf(w, "Phase context status code: YAML_FILE_ERROR Message: %s\n", first(p.Service, p.Message))
+				fmt.Fprintf(w, "Phase context status code: YAML_FILE_ERROR Message: %s\n", first(p.Service, p.Text()))
 			} else if p.Service != "" {
 				fmt.Fprintln(w, p.Service)
 			}
@@ -161,6 +163,7 @@ type jsonProblem struct {
 	EndColumn int      `json:"endColumn,omitempty"`
 	Path      string   `json:"path,omitempty"`
 	Message   string   `json:"message"`
+	Hint      string   `json:"hint,omitempty"`
 	Service   string   `json:"service,omitempty"`
 	Excerpt   string   `json:"excerpt,omitempty"`
 	Fix       *jsonFix `json:"fix,omitempty"`
@@ -200,7 +203,7 @@ func writeJSON(w io.Writer, r Report) error {
 func jsonOf(p diag.Problem) jsonProblem {
 	j := jsonProblem{
 		Severity: p.Severity.String(), Name: p.Name, File: p.File, Line: p.Line, Column: p.Column, Path: p.Path,
-		Message: p.Message, Service: p.Service, Excerpt: p.Excerpt,
+		Message: p.Message, Hint: p.Hint, Service: p.Service, Excerpt: p.Excerpt,
 	}
 	if p.Column > 0 {
 		j.EndColumn = p.Column + max(1, p.Width)
@@ -230,7 +233,7 @@ func writeGitHub(w io.Writer, r Report) error {
 				place += fmt.Sprintf(",col=%d,endColumn=%d", p.Column, p.Column+max(1, p.Width))
 			}
 			fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, place, property.Replace(first(p.Name, "buildspec")),
-				data.Replace(p.Message))
+				data.Replace(p.Text()))
 		}
 	}
 	return nil
@@ -279,7 +282,7 @@ func writeJUnit(w io.Writer, r Report) error {
 			test := junitCase{Name: testName(p), Class: f.File}
 			if p.Severity == diag.Error || r.Strict {
 				suite.Failures++
-				test.Failure = &junitFailure{Type: p.Severity.String(), Message: p.Message, Text: p.String()}
+				test.Failure = &junitFailure{Type: p.Severity.String(), Message: p.Text(), Text: p.String()}
 			} else {
 				test.Out = p.String()
 			}

@@ -58,7 +58,7 @@ func newSARIFResult(file string, p diag.Problem) sarifResult {
 		}
 	}
 	result := sarifResult{
-		RuleID: first(p.Name, "buildspec"), Level: sarifLevel(p.Severity), Message: sarifText{p.Message},
+		RuleID: first(p.Name, "buildspec"), Level: sarifLevel(p.Severity), Message: sarifText{p.Text()},
 		Locations: []sarifLocation{{place}},
 	}
 	if p.Fix != nil {

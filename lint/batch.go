@@ -34,17 +34,19 @@ func (c *checker) batchKind() {
 		return
 	}
 	p := c.Spec.ProblemAt("batch", true, "")
+	// A kind whose contents could not be read has no builds either; then the parser has reported the
+	// reason.
 	none := len(b.Graph)+len(b.List) == 0 && b.Matrix == nil && b.Fanout == nil && len(c.found) == 0
 	if len(b.Kinds) == 1 && !none {
 		return
 	}
 	if len(b.Kinds) < 2 {
-		c.say(p, "batch has no builds; add one of build-graph, build-list, build-matrix and build-fanout").
-			Severity = diag.Warning
+		said := c.say(p, "batch has no builds")
+		said.Severity, said.Hint = diag.Warning, "add one of build-graph, build-list, build-matrix and build-fanout"
 		return
 	}
 	p = c.Spec.ProblemAt("batch."+b.Kinds[1], true, "")
-	c.say(p, fmt.Sprintf("batch has %s; keep one of them", strings.Join(b.Kinds, " and ")))
+	c.say(p, "batch has "+strings.Join(b.Kinds, " and ")).Hint = "keep one of them"
 }
 
 // tasks returns the builds of a graph and of a list. A matrix has no builds in the file.
@@ -62,10 +64,11 @@ func (c *checker) batchIdentifiers() {
 		path := t.Path + ".identifier"
 		before, twice := first[t.Identifier]
 		switch {
+		// Two missing identifiers are not duplicates of each other.
 		case t.Identifier == "":
 		case twice:
-			c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("duplicate identifier %s, first in line %d; "+
-				"give each build its own identifier", t.Identifier, c.Spec.Place(before).Key.Line))
+			c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("duplicate identifier %s, first in line %d",
+				t.Identifier, c.Spec.Place(before).Key.Line)).Hint = "give each build its own identifier"
 		default:
 			first[t.Identifier] = path
 		}
@@ -77,6 +80,7 @@ func (c *checker) batchDependencies() {
 	if c.Spec.Batch == nil {
 		return
 	}
+	// Only a graph has dependencies: depend-on in a list is an unknown key.
 	graph := c.Spec.Batch.Graph
 	known := map[string]int{}
 	var names []string
@@ -92,12 +96,12 @@ func (c *checker) batchDependencies() {
 				continue
 			}
 			p := c.Spec.ProblemAt(fmt.Sprintf("%s.depend-on[%d]", t.Path, i), false, "")
-			hint := ""
-			if unknown++; unknown < maxSuggestions {
-				hint = diag.DidYouMean(on, names)
-			}
 			// Only a warning: some projects generate the rest of the batch before they start it.
-			c.say(p, fmt.Sprintf("%s depends on unknown build %s%s", t.Identifier, on, hint)).Severity = diag.Warning
+			said := c.say(p, fmt.Sprintf("%s depends on unknown build %s", t.Identifier, on))
+			said.Severity = diag.Warning
+			if unknown++; unknown < maxSuggestions {
+				said.Hint = diag.Question(on, names)
+			}
 		}
 	}
 	c.cycles(graph, known)
@@ -111,6 +115,8 @@ func (c *checker) cycles(graph []buildspec.Task, known map[string]int) {
 		open
 		done
 	)
+	// The recursion is as deep as the longest chain of dependencies, which the limit of the parser for
+	// values bounds.
 	state := make([]int, len(graph))
 	var stack []int
 	var visit func(i int)
@@ -144,8 +150,8 @@ func (c *checker) sayCycle(graph []buildspec.Task, circle []int) {
 		names = append(names, graph[i].Identifier)
 	}
 	p := c.Spec.ProblemAt(graph[circle[0]].Path+".identifier", false, "")
-	c.say(p, fmt.Sprintf("dependency cycle: %s; remove one of the dependencies",
-		strings.Join(append(names, names[0]), " depends on ")))
+	c.say(p, "dependency cycle: "+strings.Join(append(names, names[0]), " depends on ")).
+		Hint = "remove one of the dependencies"
 }
 
 // batchEnvironments checks the environments of all builds of the batch.
@@ -166,14 +172,16 @@ func (c *checker) batchEnvironments() {
 	}
 }
 
-// environment checks the environment of one build.
+// environment checks the environment of one build. Fleets and compute types exclude each other: a
+// fleet has its own machines.
 func (c *checker) environment(path string, e buildspec.TaskEnv) {
 	if e.Type != "" && !slices.Contains(compute.EnvironmentTypes, e.Type) {
-		c.say(c.Spec.ProblemAt(path+".type", false, ""), "unknown environment type "+e.Type+
-			hintFor(e.Type, compute.EnvironmentTypes))
+		c.say(c.Spec.ProblemAt(path+".type", false, ""), "unknown environment type "+e.Type).
+			Hint = diag.Choice(e.Type, compute.EnvironmentTypes)
 	}
 	if e.ComputeType != "" && e.Fleet != "" {
-		c.say(c.Spec.ProblemAt(path+".fleet", true, ""), "fleet and compute-type cannot be combined; keep one of them")
+		c.say(c.Spec.ProblemAt(path+".fleet", true, ""), "fleet and compute-type cannot be combined").
+			Hint = "keep one of them"
 	}
 	c.computeType(path+".compute-type", e.ComputeType, e.Type)
 	c.batchImage(path+".image", e.Image)
@@ -186,35 +194,20 @@ func (c *checker) computeType(path, size, environment string) {
 		return
 	}
 	if !slices.Contains(compute.Types, size) {
-		c.say(c.Spec.ProblemAt(path, false, ""), "unknown compute type "+size+hintFor(size, compute.Types))
+		c.say(c.Spec.ProblemAt(path, false, ""), "unknown compute type "+size).Hint = diag.Choice(size, compute.Types)
 		return
 	}
 	if sizes, ok := compute.Offered(environment, size); !ok {
-		c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("%s is not offered for %s; use %s",
-			size, environment, orList(sizes)))
+		c.say(c.Spec.ProblemAt(path, false, ""), fmt.Sprintf("%s is not offered for %s", size, environment)).
+			Hint = "use " + diag.Alternatives(sizes)
 	}
-}
-
-// hintFor returns the most similar known word, or else a list of all of them.
-func hintFor(written string, known []string) string {
-	if hint := diag.DidYouMean(written, known); hint != "" {
-		return hint
-	}
-	return "; use " + orList(known)
-}
-
-// orList joins words as in "a, b or c".
-func orList(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // batchImage reports an unknown curated image.
 func (c *checker) batchImage(path, image string) {
-	if message, unknown := unknownCurated(image); unknown {
-		c.say(c.Spec.ProblemAt(path, false, ""), message)
+	// Other images may be in any registry, so nothing is known about them.
+	if message, hint, unknown := unknownCurated(image); unknown {
+		c.say(c.Spec.ProblemAt(path, false, ""), message).Hint = hint
 	}
 }
 
@@ -223,6 +216,8 @@ func (c *checker) batchImage(path, image string) {
 // matrix multiply.
 const maxBuilds = 100
 
+const tooManyHint = "reduce it to 100, or raise maximumBuildsAllowed in the project"
+
 // batchSize reports a batch with too many builds, and a matrix that does not vary.
 func (c *checker) batchSize() {
 	b := c.Spec.Batch
@@ -230,13 +225,12 @@ func (c *checker) batchSize() {
 	case b == nil:
 	case b.Matrix != nil && b.Matrix.Size() > maxBuilds:
 		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""), fmt.Sprintf("the matrix has %d builds, "+
-			"one for each combination; reduce it to %d, or raise maximumBuildsAllowed in the project",
-			b.Matrix.Size(), maxBuilds))
+			"one for each combination", b.Matrix.Size())).Hint = tooManyHint
 	case b.Matrix != nil:
 		c.emptyAxes(b.Matrix)
 	case b.Fanout != nil && b.Fanout.Parallelism > maxBuilds:
-		c.say(c.Spec.ProblemAt("batch.build-fanout.parallelism", false, ""), fmt.Sprintf("parallelism is %d; "+
-			"reduce it to %d, or raise maximumBuildsAllowed in the project", b.Fanout.Parallelism, maxBuilds))
+		c.say(c.Spec.ProblemAt("batch.build-fanout.parallelism", false, ""), fmt.Sprintf("parallelism is %d",
+			b.Fanout.Parallelism)).Hint = tooManyHint
 	}
 }
 
@@ -245,11 +239,11 @@ func (c *checker) emptyAxes(m *buildspec.Matrix) {
 	for _, a := range m.Variables {
 		if len(a.Values) == 0 {
 			path := "batch.build-matrix.dynamic.env.variables." + a.Name
-			c.say(c.Spec.ProblemAt(path, true, ""), a.Name+" has no values; add a list of values")
+			c.say(c.Spec.ProblemAt(path, true, ""), a.Name+" has no values").Hint = "add a list of values"
 		}
 	}
 	if m.Size() == 1 {
 		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""),
-			"the matrix has only one build; add a list of several values to dynamic")
+			"the matrix has only one build").Hint = "add a list of several values to dynamic"
 	}
 }

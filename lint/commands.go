@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -51,31 +52,35 @@ var template = lazy(`<[A-Za-z][A-Za-z0-9_ -]*>|\{\{|<%|\$\{[A-Za-z_]+\.|%[A-Z_]+
 func (c *checker) shellSyntax() {
 	for _, s := range c.scripts {
 		var wrong syntax.ParseError
+		// A template is not a command yet: its placeholders are filled in by another tool, and often are
+		// not valid shell.
 		if s.err == nil || !errors.As(s.err, &wrong) || strings.Contains(wrong.Text, "here-document") ||
 			template().MatchString(s.Text) {
 			continue
 		}
-		c.say(c.at(s, wrong.Pos, syntax.Pos{}), "shell syntax error: "+wrong.Text+c.cure(s, wrong.Text))
+		c.say(c.at(s, wrong.Pos, syntax.Pos{}), "shell syntax error: "+wrong.Text).Hint = c.cure(s, wrong.Text)
 	}
 }
 
 // cure returns a hint for a shell syntax error. The usual cause is YAML: it removed or
 // joined part of the command before the shell could see it.
 func (c *checker) cure(s *script, message string) string {
+	// The line of the file shows what YAML removed; the text of the command does not have it any more.
 	raw := c.Spec.Lines()[max(0, s.Line-1)]
 	switch {
 	case s.Style == buildspec.Plain && strings.Contains(raw, " #"):
-		return "; YAML cuts this item at the #: put it in quotes"
+		return "YAML cuts this item at the #: put it in quotes"
 	case s.Style != buildspec.Literal && c.spans(s) > 1:
-		return "; YAML joins the lines of this item: write | before them, or make each line an item"
+		return "YAML joins the lines of this item: write | before them, or make each line an item"
 	case strings.Contains(message, "must end with"), strings.Contains(message, "must be followed by"),
 		strings.Contains(message, "can only be used"):
-		return "; each item runs on its own: write a complete script in each item"
+		return "each item runs on its own: write a complete script in each item"
 	}
 	return ""
 }
 
-// spans returns the number of lines of a command in the file.
+// spans returns the number of lines of a command in the file. The lines of a plain or quoted item
+// are those below it with at least its indentation.
 func (c *checker) spans(s *script) int {
 	lines := c.Spec.Lines()
 	n := 1
@@ -91,17 +96,19 @@ func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, "
 // bashSyntax reports constructs that dash, the sh of Debian and Ubuntu, does not support.
 // It checks only builds that are known to run in such an image.
 func (c *checker) bashSyntax() {
+	// Without env.shell the commands run in sh.
 	shell := strings.TrimPrefix(c.Spec.Env.Shell, "/bin/")
 	if shell != "" && shell != "sh" || !c.shellIsDash(shell == "sh") {
 		return
 	}
 	for _, s := range c.scripts {
+		// Each construct is reported once for a script; repetitions would hide the other problems.
 		seen := map[string]bool{}
 		s.walk(func(n syntax.Node) bool {
 			if construct := bashOnly(n); construct != "" && !seen[construct] {
 				seen[construct] = true
-				c.say(c.node(s, n), construct+" requires bash, but the commands run in sh, which is dash on Ubuntu and Debian; "+
-					"set shell: bash in env")
+				c.say(c.node(s, n), construct+" requires bash, but the commands run in sh, which is dash on Ubuntu and Debian").
+					Hint = "set shell: bash in env"
 			}
 			return true
 		})
@@ -150,6 +157,8 @@ func bashOnly(n syntax.Node) string {
 		if n.RsrvWord {
 			return "the keyword function"
 		}
+	// &> and >& with a word are valid in dash too, but mean something else: a background process, or a
+	// syntax error.
 	case *syntax.Redirect:
 		return bashRedirect(n)
 	case *syntax.ForClause:
@@ -213,11 +222,15 @@ func bashCommand(call *syntax.CallExpr) string {
 	words := wordsOf(call)
 	switch {
 	case len(words) == 0:
+	// These are only names: a function or program of the same name in the build makes them valid,
+	// which is rare enough.
 	case words[0] == "source", words[0] == "pushd", words[0] == "popd", words[0] == "shopt", words[0] == "mapfile",
 		words[0] == "readarray":
 		return words[0]
 	case words[0] == "read" && slices.Contains(words, "-a"), words[0] == "trap" && slices.Contains(words, "ERR"):
 		return words[0] + " " + words[len(words)-1]
+	// dash fails with "unexpected operator", which an if takes for false. The build succeeds and skips
+	// a branch.
 	case (words[0] == "[" || words[0] == "test") && slices.Contains(words, "=="):
 		return "== in [ ]"
 	case words[0] == "set" && slices.Contains(words, "pipefail"):
@@ -227,30 +240,35 @@ func bashCommand(call *syntax.CallExpr) string {
 }
 
 // succeeds are programs that print something at the end of a script and practically never
-// fail.
+// fail. exit 0 is matched separately. true is missing, because it is usually written on purpose to
+// ignore a failure.
 var succeeds = words("echo printf date")
 
 // hiddenFailure reports scripts of several lines that do part of the build's work, end with
 // a command that always succeeds, and do not handle failures themselves.
 func (c *checker) hiddenFailure() {
 	for _, s := range c.scripts {
+		// A script of one statement cannot hide anything in this way.
 		if s.file == nil || len(s.file.Stmts) < 2 || looksAfterFailures(s) {
 			continue
 		}
 		last := s.file.Stmts[len(s.file.Stmts)-1]
 		program, said := name(last)
 		_, declares := last.Cmd.(*syntax.DeclClause)
+		// A final assignment or export of a variable succeeds too, but its value is often that of a
+		// command, as in export X=$(...).
 		if exit := program == "exit" && len(said) == 2 && said[1] == "0"; !declares && !succeeds[program] && !exit {
 			continue
 		}
 		for _, stmt := range s.file.Stmts[:len(s.file.Stmts)-1] {
 			work := workOf(stmt)
+			// A negated statement is a test, and a background process is not expected to have finished.
 			if work == nil || stmt.Negated || stmt.Background {
 				continue
 			}
 			program, _ := name(work)
 			c.say(c.node(s, work), fmt.Sprintf("a failure of %s is hidden: a script has the exit status of its last command, "+
-				"which always succeeds; begin the script with set -e, or make each command a list item", program))
+				"which always succeeds", program)).Hint = "begin the script with set -e, or make each command a list item"
 			break
 		}
 	}
@@ -274,6 +292,8 @@ func workOf(stmt *syntax.Stmt) *syntax.Stmt {
 // handled matches scripts that handle failures themselves.
 var handled = lazy(`\$\?|(^|[;&|]|\s)exit\s+[$1-9]|(^|[;&|]|\s)(trap|wait) |PIPESTATUS|set [+]e`)
 
+// looksAfterFailures reports whether the author has thought about failures. Then the script is not
+// reported, even if the way is unusual.
 func looksAfterFailures(s *script) bool {
 	return s.sets('e', "errexit") || handled().MatchString(s.Text)
 }
@@ -281,6 +301,7 @@ func looksAfterFailures(s *script) bool {
 // hiddenPipeFailure reports pipelines from a program that does work of the build into tee.
 func (c *checker) hiddenPipeFailure() {
 	for _, s := range c.scripts {
+		// An option of an earlier command has no effect here; each command has its own shell.
 		if s.file == nil || strings.Contains(s.Text, "pipefail") || strings.Contains(s.Text, "PIPESTATUS") {
 			continue
 		}
@@ -290,15 +311,17 @@ func (c *checker) hiddenPipeFailure() {
 				return true
 			}
 			first := pipe.X
+			// A pipeline a | b | tee is parsed as (a | b) | tee.
 			for inner, more := first.Cmd.(*syntax.BinaryCmd); more &&
 				(inner.Op == syntax.Pipe || inner.Op == syntax.PipeAll); inner, more = first.Cmd.(*syntax.BinaryCmd) {
 				first = inner.X
 			}
 			from, words := name(first)
+			// Only tee is reported. With grep, head or jq at the end, the status of the last command is
+			// often the one that is meant.
 			if to, _ := name(pipe.Y); to == "tee" && isWork(words) {
 				c.say(c.node(s, first), fmt.Sprintf("a failure of %s is hidden: a pipeline has the exit status of its last "+
-					"command, %s; "+
-					"set shell: bash in env, and run set -o pipefail first", from, to))
+					"command, %s", from, to)).Hint = "set shell: bash in env, and run set -o pipefail first"
 			}
 			return false
 		})
@@ -313,16 +336,17 @@ func (c *checker) unknownShell() {
 	if shell == "" || expands().MatchString(shell) || slices.ContainsFunc(knownShells, known) {
 		return
 	}
-	hint := diag.DidYouMean(shell, knownShells)
-	if hint == "" {
-		hint = "; use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows"
-	}
-	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q%s", shell, hint))
+	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q", shell)).
+		Hint = cmp.Or(diag.Question(shell, knownShells),
+		"use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows")
 }
 
-// knownShells are the shells of the reference and other common ones.
+// knownShells are the shells of the reference and other common ones. CodeBuild documents four
+// values. Others may exist in a custom image, so they are not reported.
 var knownShells = []string{"bash", "sh", "powershell.exe", "cmd.exe", "powershell", "pwsh", "pwsh.exe", "cmd", "dash",
 	"ash", "zsh", "ksh"}
+
+const lostHint = "use version: 0.2, or append the next command with &&"
 
 // lostDirectory reports directory changes and variables that a later command does not see.
 // In version 0.1 each command has its own shell (documented).
@@ -335,13 +359,14 @@ func (c *checker) lostDirectory() {
 			continue
 		}
 		program, _ := name(s.file.Stmts[0])
+		// A cd alone in its command has no other purpose than to affect the next ones.
 		if program == "cd" || program == "pushd" {
-			c.say(c.node(s, s.file.Stmts[0]), "the directory change has no effect on later commands in version 0.1; "+
-				"use version: 0.2, or append the next command with &&")
+			c.say(c.node(s, s.file.Stmts[0]), "the directory change has no effect on later commands in version 0.1").
+				Hint = lostHint
 		}
 		if declares(s.file.Stmts[0]) {
-			c.say(c.node(s, s.file.Stmts[0]), "the variable is not visible to later commands in version 0.1; "+
-				"use version: 0.2, or append the next command with &&")
+			c.say(c.node(s, s.file.Stmts[0]), "the variable is not visible to later commands in version 0.1").
+				Hint = lostHint
 		}
 	}
 }
@@ -357,7 +382,8 @@ func declares(stmt *syntax.Stmt) bool {
 }
 
 // programs are names of common programs. A function or an alias of that name is a
-// convenience: the commands work without it.
+// convenience: the commands work without it. Their aliases usually add an option or a default, as
+// for kubectl.
 var programs = words("python pip docker kubectl aws npm node make sed grep awk ls cp mv rm cd tar git yarn helm " +
 	"terraform")
 
@@ -366,13 +392,13 @@ var programs = words("python pip docker kubectl aws npm node make sed grep awk l
 func (c *checker) lostFunction() {
 	defined := map[string]*script{}
 	for _, s := range c.scripts {
+		// A script that defines the function again does not depend on the earlier definition.
 		own := s.defines()
 		s.calls(func(call *syntax.CallExpr, words []string) {
 			from, found := defined[words[0]]
 			if words[0] != "" && found && from != s && !own[words[0]] && !programs[words[0]] {
 				c.say(c.node(s, call.Args[0]), fmt.Sprintf("%s is not defined here: the definition in line %d ends with its "+
-					"command; "+
-					"move it to a script in the source, or put both in one item", words[0], from.Line))
+					"command", words[0], from.Line)).Hint = "move it to a script in the source, or put both in one item"
 			}
 		})
 		for name := range own {
@@ -382,7 +408,8 @@ func (c *checker) lostFunction() {
 }
 
 // defines returns the functions and aliases that a script defines, except exported
-// functions, which later shells inherit.
+// functions, which later shells inherit. export -f is how bash passes a function to child
+// processes, in a variable BASH_FUNC_name%%.
 func (s *script) defines() map[string]bool {
 	names := map[string]bool{}
 	s.walk(func(n syntax.Node) bool {
@@ -414,16 +441,19 @@ func (c *checker) lostSetting() {
 		if program != "set" && program != "shopt" || len(words) < 2 {
 			continue
 		}
+		// set with arguments changes the positional parameters, which is another mistake, and rare.
 		if !strings.ContainsAny(words[1][:min(1, len(words[1]))], "-+") || strings.Trim(words[1], "-+xv") == "" {
 			continue
 		}
-		message := "%s has no effect on later commands, which are separate scripts; put it in the first line of those " +
-			"that need it"
+		message := "%s has no effect on later commands, which are separate scripts"
+		hint := "put it in the first line of those that need it"
+		// set -e at the start of a phase is the most common form: it comes from scripts, where it is
+		// needed.
 		if sets(words, 'e', "errexit") && !slices.Contains(words, "pipefail") {
-			message = "%s has no effect on later commands, and a failed command ends the phase anyway; " +
-				"put it in the first line of commands with several lines"
+			message = "%s has no effect on later commands, and a failed command ends the phase anyway"
+			hint = "put it in the first line of commands with several lines"
 		}
-		c.say(c.node(s, s.file.Stmts[0]), fmt.Sprintf(message, strings.Join(words, " ")))
+		c.say(c.node(s, s.file.Stmts[0]), fmt.Sprintf(message, strings.Join(words, " "))).Hint = hint
 	}
 }
 
@@ -431,7 +461,8 @@ func (c *checker) lostSetting() {
 var expands = lazy(`\$(\{[A-Za-z_]|[A-Za-z_]|\()|` + "`")
 
 // meant matches a value whose author expects an expansion: a variable in capital letters,
-// or a command substitution.
+// or a command substitution. A lower-case $name is often part of a password or of a regular
+// expression.
 var meant = lazy(`\$([A-Z][A-Z0-9_]+\b|\{[A-Z][A-Z0-9_]+\}|\([a-z])`)
 
 // unexpandedVariable reports values in env that look as if they were to be expanded,
@@ -443,15 +474,16 @@ func (c *checker) unexpandedVariable() {
 		}
 	}
 	for _, v := range c.variables() {
+		// PS1 and PS4 are expanded by the shell each time it prints them.
 		if c.windows || strings.HasPrefix(v.Name, "PS") || !meant().MatchString(v.Value) {
 			continue
 		}
-		c.say(c.Spec.ProblemAt(v.path, false, ""), fmt.Sprintf("%s is literally %q, because values in env are not expanded; "+
-			"run export %s=... in a command before its first use", v.Name, shorten(v.Value), v.Name))
+		c.say(c.Spec.ProblemAt(v.path, false, ""), fmt.Sprintf("%s is literally %q, because values in env are not expanded",
+			v.Name, shorten(v.Value))).Hint = fmt.Sprintf("run export %s=... in a command before its first use", v.Name)
 	}
 }
 
-// shorten limits a value for use in a message.
+// shorten limits a value for use in a message. Values may be whole documents.
 func shorten(text string) string {
 	if runes := []rune(text); len(runes) > 50 {
 		return string(runes[:50]) + "..."

@@ -13,7 +13,9 @@ import (
 )
 
 // files follows the commands through the source directory and calls say for each file that
-// they run. It keeps track of the working directory as long as that is certain.
+// they run. It keeps track of the working directory as long as that is certain. It errs on the side
+// of silence: as soon as a command could have created or moved a file, files of that name are not
+// reported.
 type files struct {
 	*checker
 	say    func(f *files, run ranFile)
@@ -22,7 +24,8 @@ type files struct {
 	known  bool            // dir is certain
 	made   bool            // earlier commands may have created any file
 	names  map[string]bool // words of earlier commands: a file with such a name may have been created
-	modes  bool            // chmod was called with a pattern or a directory
+	// chmod -R and patterns are not evaluated; afterwards any file may be executable.
+	modes bool // chmod was called with a pattern or a directory
 }
 
 // ranFile is a file that a command runs or reads.
@@ -43,9 +46,11 @@ func (c *checker) files(say func(*files, ranFile)) {
 	f := &files{checker: c, say: say, dir: ".", known: true, names: map[string]bool{}}
 	for _, s := range c.scripts {
 		f.script = s
+		// In version 0.1 each command begins in the source directory (documented).
 		if c.Spec.Version == "0.1" {
 			f.dir, f.known = ".", true
 		}
+		// A script that could not be parsed may contain a cd.
 		if s.file == nil {
 			f.known = false
 			continue
@@ -58,6 +63,7 @@ func (c *checker) files(say func(*files, ranFile)) {
 
 // stmt follows one statement.
 func (f *files) stmt(stmt *syntax.Stmt) {
+	// The target of a redirection is a new file.
 	for _, r := range stmt.Redirs {
 		f.name(literal(r.Word))
 	}
@@ -68,10 +74,12 @@ func (f *files) stmt(stmt *syntax.Stmt) {
 		f.both(cmd)
 	case *syntax.Block:
 		f.all(cmd.Stmts)
+	// A subshell cannot change the directory of its parent, but it can create files.
 	case *syntax.Subshell:
 		dir, known := f.dir, f.known
 		f.all(cmd.Stmts)
 		f.dir, f.known = dir, known
+	// A redirection without a command.
 	case nil:
 	default:
 		f.unsure(cmd)
@@ -82,6 +90,7 @@ func (f *files) stmt(stmt *syntax.Stmt) {
 // does, the directory is uncertain afterwards. A pipeline runs its parts in subshells.
 func (f *files) both(cmd *syntax.BinaryCmd) {
 	dir, known := f.dir, f.known
+	// After test -d x && cd x the directory depends on a file that may not exist.
 	program, _ := name(cmd.X)
 	if cmd.Op == syntax.OrStmt && changesDirectory(cmd) || (program == "test" || program == "[") &&
 		changesDirectory(cmd.Y) {
@@ -131,6 +140,7 @@ func (f *files) unsure(cmd syntax.Node) {
 // name records a word of a command, which may be the name of a new file.
 func (f *files) name(word string) {
 	if word != "" {
+		// git clone URL/name.git creates the directory name.
 		f.names[strings.TrimSuffix(path.Base(word), ".git")] = true
 	}
 }
@@ -156,9 +166,12 @@ func (f *files) call(call *syntax.CallExpr) {
 		return
 	}
 	words, args := wordsOf(call), call.Args
+	// /usr/bin/python3 script.py runs a file of the source like python3.
 	if base := path.Base(words[0]); path.IsAbs(words[0]) && interpreters[base] {
 		words[0] = base
 	}
+	// The words and the arguments of the syntax tree must stay parallel, because problems point at an
+	// argument.
 	for skip := len(words) - len(unwrapped(words)); skip > 0; skip-- {
 		words, args = words[1:], args[1:]
 	}
@@ -179,8 +192,11 @@ func (f *files) call(call *syntax.CallExpr) {
 	default:
 		f.named(args, words)
 	}
+	// For instance find . -name "*.sh" -exec chmod +x {} +.
 	f.modes = f.modes || slices.Contains(words[1:], "chmod")
+	// An interpreter that runs a script can create any file.
 	f.made = f.made || !harmless[words[0]] || len(words) > 1 && interpreters[words[0]]
+	// git checkout replaces the files of the source by those of another commit.
 	switched := len(words) > 1 && slices.Contains([]string{"checkout", "submodule", "pull", "switch"}, words[1])
 	f.known = f.known && !(fetches[words[0]] && switched)
 	f.know(words)
@@ -198,6 +214,7 @@ func (f *files) named(args []*syntax.Word, words []string) {
 		return
 	}
 	for i, w := range words[:len(words)-1] {
+		// A colon occurs in URLs and in volume mappings such as -v a:b, not in the paths that are meant.
 		if options[w] && !strings.Contains(words[i+1], ":") {
 			f.look(ranFile{arg: args[i+1], given: true}, words[i+1])
 		}
@@ -213,16 +230,19 @@ func (f *files) cd(args []*syntax.Word, words []string) {
 		f.known = false
 		return
 	}
+	// The variable of the source directory is known; any other one is not.
 	written := textOf(args[1])
 	switch {
 	case home().MatchString(written):
 		f.dir, f.known = path.Clean("./"+strings.Trim(home().ReplaceAllString(written, ""), `"`)), true
+	// Other absolute directories are those of the image.
 	case words[1] == "" || path.IsAbs(words[1]) || words[1] == "-" || strings.HasPrefix(words[1], "~"):
 		f.known = false
 	default:
 		f.look(ranFile{arg: args[1], given: true}, words[1])
 		f.dir = path.Join(f.dir, words[1])
 	}
+	// Above the source directory are files that are not known here.
 	if strings.HasPrefix(f.dir, "..") || !fs.ValidPath(f.dir) || strings.Contains(f.dir, "$") {
 		f.known = false
 	}
@@ -234,6 +254,7 @@ func (f *files) chmod(args []*syntax.Word, words []string) {
 		switch {
 		case strings.HasPrefix(w, "-") && strings.Contains(w, "R"), strings.ContainsAny(w, "*?["), w == "":
 			f.modes = true
+		// The mode, such as +x or 755, has neither and is only recorded as a name, which does no harm.
 		case strings.Contains(w, "/") || strings.Contains(w, "."):
 			f.look(ranFile{arg: args[i+1]}, w)
 			f.names["chmod "+path.Base(w)] = true
@@ -259,6 +280,7 @@ func (f *files) interpreted(args []*syntax.Word, words []string) {
 		case w == "pipefail":
 			continue
 		}
+		// Only a shell fails for CRLF; Python and Node.js accept it.
 		shell := words[0] == "sh" || words[0] == "bash" || words[0] == "dash" || words[0] == "." || words[0] == "source"
 		f.look(ranFile{arg: args[i+1], shell: shell}, w)
 		return
@@ -273,6 +295,7 @@ func (f *files) look(run ranFile, word string) {
 	} else if !f.known {
 		return
 	}
+	// Words with expansions, patterns or quotes are not names yet.
 	if word == "" || path.IsAbs(word) || strings.ContainsAny(word, "$*?[~\"'`") {
 		return
 	}
@@ -284,7 +307,8 @@ func (f *files) look(run ranFile, word string) {
 	f.say(f, run)
 }
 
-// scriptName matches the names of hand-written scripts.
+// scriptName matches the names of hand-written scripts. A program without such an extension may be
+// output of the build.
 var scriptName = lazy(`\.(sh|bash|py|js|mjs|cjs|ts|rb|pl|ps1)$`)
 
 // missingFiles reports files that are not in the source. Earlier commands may create a
@@ -293,16 +317,19 @@ var scriptName = lazy(`\.(sh|bash|py|js|mjs|cjs|ts|rb|pl|ps1)$`)
 func (c *checker) missingFiles() {
 	c.files(func(f *files, run ranFile) {
 		mentioned := func(part string) bool { return f.names[part] }
+		// Any component counts: a directory that was mentioned may contain the file now.
 		if !run.missing || slices.ContainsFunc(strings.Split(run.name, "/"), mentioned) {
 			return
 		}
 		meant := f.nearest(run.name)
+		// Further uses of the same missing file would only repeat the problem.
 		f.name(run.name)
 		switch {
 		case meant != "":
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not in the source; did you mean %q?", run.name, meant))
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source", fmt.Sprintf("did you mean %q?", meant))
+		// An empty directory is most likely a submodule that was not fetched.
 		case !f.made && !run.given && scriptName().MatchString(run.name) && !f.isEmpty(path.Dir(run.name)):
-			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it")
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it", "")
 		}
 	})
 }
@@ -336,13 +363,14 @@ func (c *checker) nearest(name string) string {
 // notExecutable reports files that are run directly but lack the executable bit.
 func (c *checker) notExecutable() {
 	c.files(func(f *files, run ranFile) {
+		// sh script.sh needs no permission to execute.
 		if !run.direct || run.missing || !c.ExecBits || f.modes || f.names["chmod "+path.Base(run.name)] {
 			return
 		}
 		info, err := fs.Stat(c.Source, run.name)
 		if err == nil && !info.IsDir() && info.Mode()&0o111 == 0 {
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s is not executable; run chmod +x %s, "+
-				"and git update-index --chmod=+x %s for git", run.name, run.name, run.name))
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not executable",
+				fmt.Sprintf("run chmod +x %s, and git update-index --chmod=+x %s for git", run.name, run.name))
 		}
 	})
 }
@@ -367,9 +395,10 @@ func (c *checker) crlfScripts() {
 		}
 		defer file.Close()
 		head, err := io.ReadAll(io.LimitReader(file, 4<<10))
+		// A NUL byte means that the file is binary, in which \r\n has no meaning.
 		if err == nil && bytes.Contains(head, []byte("\r\n")) && !bytes.Contains(head, []byte{0}) {
-			c.sayOnce(c.node(f.script, run.arg), fmt.Sprintf("%s has CRLF line endings, which a shell on Linux cannot read; "+
-				"run sed -i 's/\\r$//' %s, and add *.sh text eol=lf to .gitattributes", run.name, run.name))
+			c.sayOnce(c.node(f.script, run.arg), run.name+" has CRLF line endings, which a shell on Linux cannot read",
+				fmt.Sprintf("run sed -i 's/\\r$//' %s, and add *.sh text eol=lf to .gitattributes", run.name))
 		}
 	})
 }
@@ -378,6 +407,8 @@ func (c *checker) crlfScripts() {
 // command does.
 func (c *checker) fixesLineEndings() bool {
 	if c.Source != nil {
+		// eol=lf normalizes the files on checkout, so CodeBuild gets them without CRLF whatever the local
+		// files have.
 		var attributes []byte
 		info, err := fs.Stat(c.Source, ".gitattributes")
 		if err == nil && info.Mode().IsRegular() {

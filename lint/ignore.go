@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -23,9 +24,12 @@ func Kept(spec *buildspec.Buildspec, problems diag.List, names []string) diag.Li
 	return c.ignored(problems, names)
 }
 
-// ignored removes the problems that the author ignores. Errors cannot be ignored.
+// ignored removes the problems that the author ignores. Errors cannot be ignored. Errors are exempt
+// because CodeBuild would reject the file: hiding them would only move the failure to the service.
 func (c *checker) ignored(problems diag.List, names []string) diag.List {
 	byLine, wrong := c.ignoreComments()
+	// The problems of a command in a block are at lines of the block. A comment beside the | or >
+	// applies to all of them.
 	header := map[string]int{} // the line of a command's |, by path
 	for _, s := range c.scripts {
 		if s.Style == buildspec.Literal || s.Style == buildspec.Folded {
@@ -53,6 +57,8 @@ func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 	var wrong diag.List
 	var known []string
 	for i, line := range c.Spec.Lines() {
+		// The expression is slow compared with the search for a fixed text, and few files have such a
+		// comment.
 		if !strings.Contains(line, "buildlocal:ignore") {
 			continue
 		}
@@ -65,6 +71,7 @@ func (c *checker) ignoreComments() (map[int][]string, diag.List) {
 		}
 		names := namesOf(line[m[2]:m[3]])
 		at := i + 1
+		// A comment that is alone in its line applies to the next line.
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			at++
 		}
@@ -96,20 +103,21 @@ func namesOf(text string) []string {
 
 // wrongIgnores reports the names in a comment that cannot be ignored.
 func (c *checker) wrongIgnores(number int, line string, names, known []string) diag.List {
-	say := func(column, width int, message string) diag.Problem {
+	say := func(column, width int, message, hint string) diag.Problem {
 		p := c.Spec.At(number, column, width, message)
-		p.Name, p.Severity = ignoreCheck.Name, ignoreCheck.Severity
+		p.Name, p.Severity, p.Hint = ignoreCheck.Name, ignoreCheck.Severity, hint
 		return p
 	}
 	if len(names) == 0 {
+		// The word itself is marked, as there is no name to point at.
 		at := strings.Index(line, "buildlocal:ignore")
 		return diag.List{say(len([]rune(line[:at]))+1, len("buildlocal:ignore"),
-			"buildlocal:ignore without a check; add the names of checks, separated by commas")}
+			"buildlocal:ignore without a check", "add the names of checks, separated by commas")}
 	}
 	var wrong diag.List
 	for _, name := range names {
-		if message := wrongIgnore(name, known); message != "" {
-			wrong = append(wrong, say(len([]rune(line[:strings.LastIndex(line, name)]))+1, len(name), message))
+		if message, hint := wrongIgnore(name, known); message != "" {
+			wrong = append(wrong, say(len([]rune(line[:strings.LastIndex(line, name)]))+1, len(name), message, hint))
 		}
 	}
 	return wrong
@@ -125,17 +133,20 @@ func checkNames() []string {
 }
 
 // WrongIgnore returns why a check cannot be ignored by its name, or "" if it can.
-func WrongIgnore(name string) string { return wrongIgnore(name, checkNames()) }
+func WrongIgnore(name string) string {
+	message, hint := wrongIgnore(name, checkNames())
+	return diag.Problem{Message: message, Hint: hint}.Text()
+}
 
-// wrongIgnore is WrongIgnore with the names of all checks.
-func wrongIgnore(name string, known []string) string {
+// wrongIgnore is WrongIgnore with the names of all checks, and with the hint apart.
+func wrongIgnore(name string, known []string) (message, hint string) {
 	if !slices.Contains(known, name) {
-		return "unknown check " + name + diag.DidYouMean(name, known) + "; see docs/checks.md"
+		return "unknown check " + name, cmp.Or(diag.Question(name, known), "docs/checks.md lists the checks")
 	}
 	for _, check := range All() {
 		if check.Name == name && check.Severity == diag.Error && !check.Softer {
-			return name + " is an error and cannot be ignored, because CodeBuild rejects the buildspec"
+			return name + " is an error and cannot be ignored, because CodeBuild rejects the buildspec", ""
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -26,25 +26,28 @@ var imageChecks = []check{
 // unknownImage checks the image of the build. Those of a batch are checked with their
 // environments.
 func (c *checker) unknownImage() {
-	if message, unknown := unknownCurated(c.Image); unknown {
-		c.say(diag.Problem{File: c.Spec.File}, message)
+	if message, hint, unknown := unknownCurated(c.Image); unknown {
+		c.say(diag.Problem{File: c.Spec.File}, message).Hint = hint
 	}
 }
 
-// unknownCurated returns a message if an image is named like a curated one but its name or
+// unknownCurated returns a message and a hint if an image is named like a curated one but its name or
 // version is unknown.
-func unknownCurated(image string) (message string, unknown bool) {
-	if message, unknown = project.UnknownCurated(image); unknown || !strings.HasPrefix(image, "aws/codebuild/") {
-		return message, unknown
+func unknownCurated(image string) (message, hint string, unknown bool) {
+	if message, hint, unknown = project.UnknownCurated(image); unknown || !strings.HasPrefix(image, "aws/codebuild/") {
+		return message, hint, unknown
 	}
+	// The remaining images have a known family, and possibly an unknown version.
 	name, _ := project.CuratedName(image)
 	family, _, _ := strings.Cut(name, ":")
 	versions := runtimes.CuratedVersions(family)
+	// A tag such as latest, or none, is not a version. standard:1.0 existed, and its Dockerfile is the
+	// only trace.
 	if len(versions) == 0 || name == family || runtimes.Curated(name) != nil || name == "standard:1.0" {
-		return "", false
+		return "", "", false
 	}
-	return fmt.Sprintf("unknown image %s; the versions known as of %s are %s",
-		image, runtimes.CuratedDate, strings.Join(versions, ", ")), true
+	hint = fmt.Sprintf("the versions known as of %s are %s", runtimes.CuratedDate, strings.Join(versions, ", "))
+	return "unknown image " + image, hint, true
 }
 
 // unknownRuntimes compares runtime-versions with the runtimes of the image. Values with
@@ -54,8 +57,8 @@ func (c *checker) unknownRuntimes() {
 	for _, v := range install.Runtimes {
 		path := install.Path + ".runtime-versions." + v.Name
 		if v.Value == "" {
-			c.say(c.Spec.ProblemAt(path, true, ""), v.Name+" has no version; add one that the image provides, or latest").
-				Severity = diag.Warning
+			said := c.say(c.Spec.ProblemAt(path, true, ""), v.Name+" has no version")
+			said.Severity, said.Hint = diag.Warning, "add one that the image provides, or latest"
 			continue
 		}
 		if expands().MatchString(v.Value) {
@@ -70,9 +73,8 @@ func (c *checker) unknownRuntimes() {
 func (c *checker) runtime(path string, v buildspec.Variable) {
 	if len(c.Runtimes) == 0 {
 		if meant := diag.Suggest(v.Name, buildspec.Runtimes); meant != "" && meant != v.Name {
-			message := fmt.Sprintf("no curated image has a runtime %s; did you mean %q?", v.Name, meant)
-			p := c.say(c.Spec.ProblemAt(path, true, ""), message)
-			p.Severity = diag.Warning
+			p := c.say(c.Spec.ProblemAt(path, true, ""), "no curated image has a runtime "+v.Name)
+			p.Severity, p.Hint = diag.Warning, fmt.Sprintf("did you mean %q?", meant)
 		}
 		return
 	}
@@ -82,8 +84,10 @@ func (c *checker) runtime(path string, v buildspec.Variable) {
 		return
 	}
 	p := c.Spec.ProblemAt(path, unknown.Version == "", "")
-	said := c.say(p, fmt.Sprintf("%s (%s)", unknown.Plain(), c.RuntimesFrom))
-	said.Service = unknown.Message
+	message, hint := unknown.Plain()
+	said := c.say(p, fmt.Sprintf("%s (%s)", message, c.RuntimesFrom))
+	said.Service, said.Hint = unknown.Message, hint
+	// A table in this program may be older than the image.
 	if !c.Exact {
 		said.Severity = diag.Warning
 	}
@@ -97,27 +101,26 @@ func (c *checker) ignoredRuntimes() {
 		return
 	}
 	p := c.say(c.Spec.ProblemAt(install.Path+".runtime-versions", true, ""), fmt.Sprintf("runtime-versions is ignored, "+
-		"because image %s does not support it; install the runtimes with commands, or use a curated image", c.Image))
-	p.Service = runtimes.NotSupported
+		"because image %s does not support it", c.Image))
+	p.Service, p.Hint = runtimes.NotSupported, "install the runtimes with commands, or use a curated image"
 }
 
 // deprecatedImage checks the image of the build and those of a batch.
 func (c *checker) deprecatedImage() {
-	if warning := project.DeprecatedImage(c.Image); warning != "" {
-		c.say(diag.Problem{File: c.Spec.File}, warning)
-	}
-	for _, t := range tasks(c.Spec.Batch) {
-		if warning := project.DeprecatedImage(t.Env.Image); warning != "" {
-			c.say(c.Spec.ProblemAt(t.Path+".env.image", false, ""), warning)
+	// Each image is checked by its configured name, whatever image the build uses in its place.
+	deprecated := func(image string, p diag.Problem) {
+		if message, hint := project.Deprecation(image); message != "" {
+			c.say(p, message).Hint = hint
 		}
+	}
+	deprecated(c.Image, diag.Problem{File: c.Spec.File})
+	for _, t := range tasks(c.Spec.Batch) {
+		deprecated(t.Env.Image, c.Spec.ProblemAt(t.Path+".env.image", false, ""))
 	}
 	if c.Spec.Batch == nil || c.Spec.Batch.Matrix == nil {
 		return
 	}
 	for i, image := range c.Spec.Batch.Matrix.Images {
-		if warning := project.DeprecatedImage(image); warning != "" {
-			c.say(c.Spec.ProblemAt(fmt.Sprintf("batch.build-matrix.dynamic.env.image[%d]", i), false, ""),
-				strings.TrimSpace(warning))
-		}
+		deprecated(image, c.Spec.ProblemAt(fmt.Sprintf("batch.build-matrix.dynamic.env.image[%d]", i), false, ""))
 	}
 }

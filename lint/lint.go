@@ -41,7 +41,9 @@ type Input struct {
 	ExecBits bool  // the file modes in Source are reliable, unlike on Windows
 }
 
-// check is a check with the method that runs it. The method reports with checker.say.
+// check is a check with the method that runs it. The method reports with checker.say. A method
+// rather than a function of the input, because most checks need the parsed scripts and the list of
+// problems.
 type check struct {
 	diag.Check
 	run func(*checker)
@@ -71,6 +73,7 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 	c := &checker{Input: in, found: found}
 	c.prepare()
 	for _, check := range checks() {
+		// say takes the name and severity from here, so that a check cannot report under another name.
 		c.check = check.Check
 		check.run(c)
 	}
@@ -80,6 +83,7 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 			Message: fmt.Sprintf("%d more problems are not shown", c.suppressed),
 		})
 	}
+	// Ignoring and masking apply to the problems of the parser too, so they come last.
 	all := append(slices.Clone(found), c.problems...)
 	all.Sort()
 	return c.masked(c.ignored(all, ignore))
@@ -97,11 +101,12 @@ type checker struct {
 	problems   diag.List
 }
 
-// maxProblems limits the problems that are reported for one file.
+// maxProblems limits the problems that are reported for one file. A generated buildspec can repeat
+// one mistake in each of its thousands of commands.
 const maxProblems = 500
 
 // say reports a problem of the running check. The caller may change the returned problem,
-// for example its severity.
+// for example its hint or its severity.
 func (c *checker) say(p diag.Problem, message string) *diag.Problem {
 	if len(c.problems) >= maxProblems {
 		c.suppressed++
@@ -112,11 +117,12 @@ func (c *checker) say(p diag.Problem, message string) *diag.Problem {
 	return &c.problems[len(c.problems)-1]
 }
 
-// sayOnce is say, unless the check has reported a problem at the same position.
-func (c *checker) sayOnce(p diag.Problem, message string) {
+// sayOnce is say, unless the check has reported a problem at the same position. Two commands in one
+// line of YAML have the same position.
+func (c *checker) sayOnce(p diag.Problem, message, hint string) {
 	if !slices.ContainsFunc(c.problems, func(old diag.Problem) bool {
 		return old.Name == c.check.Name && old.Line == p.Line && old.Column == p.Column
 	}) {
-		c.say(p, message)
+		c.say(p, message).Hint = hint
 	}
 }

@@ -187,6 +187,20 @@ func TestPlaintextCredential_IsMasked(t *testing.T) {
 	}
 }
 
+func TestPlaintextCredential_IsMaskedInHints(t *testing.T) {
+	t.Parallel()
+	spec, found := buildspec.Parse("b.yml", []byte("version: 0.2\nenv:\n  variables:\n    KEY: AKIAIOSFODNN7EXAMPLE\n"+
+		"phases:\n  build:\n    commands:\n      - echo key: AKIAIOSFODNN7EXAMPLE\n"))
+	if len(found) != 1 || !strings.Contains(found[0].Hint, "AKIAIO") {
+		t.Fatalf("the hint does not quote the command: %+v", found)
+	}
+	for _, p := range lint.Check(lint.Input{Spec: spec}, found, nil) {
+		if strings.Contains(p.String()+p.Text(), "AKIAIO") || p.Fix != nil {
+			t.Errorf("a credential is in %+v", p)
+		}
+	}
+}
+
 func TestIgnore_ByNameAndByLine(t *testing.T) {
 	t.Parallel()
 	const text = "version: 0.1\nphases:\n  build:\n    commands:\n      - cd a%s\n      - make\n"

@@ -50,7 +50,7 @@ func (c *checker) secretReferences() {
 	for _, v := range c.Spec.Env.ParameterStore {
 		if v.Value == "" {
 			c.say(c.Spec.ProblemAt("env.parameter-store."+v.Name, true, ""),
-				v.Name+" has no parameter; add the name of a parameter in Parameter Store")
+				v.Name+" has no parameter").Hint = "add the name of a parameter in Parameter Store"
 		}
 	}
 }
@@ -65,19 +65,21 @@ func (c *checker) exportedSecrets() {
 		kept[v.Name] = "comes from Secrets Manager"
 	}
 	for i, name := range c.Spec.Env.ExportedVariables {
+		// AWS_ is checked last, as its message applies to secrets too.
 		why := kept[name]
 		if strings.HasPrefix(name, "AWS_") {
 			why = "begins with AWS_"
 		}
 		if why != "" {
 			p := c.Spec.ProblemAt(fmt.Sprintf("env.exported-variables[%d]", i), false, "")
-			c.say(p, fmt.Sprintf("%s %s and is not exported; copy it to another variable in a command", name, why))
+			c.say(p, fmt.Sprintf("%s %s and is not exported", name, why)).Hint = "copy it to another variable in a command"
 		}
 	}
 }
 
 // credential matches a text that can only be a credential: an AWS access key, a token of
-// GitHub, GitLab, Slack, npm, Stripe or Google, or a private key.
+// GitHub, GitLab, Slack, npm, Stripe or Google, or a private key. The formats are those that the
+// issuers publish for secret scanners. Each has a prefix and a length that no ordinary text has.
 var credential = lazy(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|` +
 	`glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|npm_[A-Za-z0-9]{36}|sk_live_[A-Za-z0-9]{20,}|` +
 	`AIza[A-Za-z0-9_-]{35})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
@@ -94,9 +96,9 @@ var (
 	addressed = lazy(`[a-z]+://[^/\s:@$]+:([^/\s@$:]{6,})@`)
 )
 
-// secretive reports whether a value looks like a secret rather than like a word. It must
-// have at least three of lower case, upper case, digits and punctuation, or be a long
-// hexadecimal number.
+// secretive reports whether a value looks like a secret rather than like a word. It must have at
+// least three of lower case, upper case, digits and punctuation, or be a long hexadecimal number.
+// The test with public buildspecs guards its threshold against false positives.
 func secretive(value string) bool {
 	kinds := 0
 	for _, kind := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789",
@@ -121,28 +123,30 @@ func findCredential(text string) string {
 	if found := credential().FindString(text); found != "" {
 		return found
 	}
+	// A URL such as postgres://user:password@localhost is an example, and the placeholder matches it.
 	if m := addressed().FindStringSubmatch(text); m != nil && !placeholder().MatchString(m[1]) {
 		return m[1]
 	}
 	return ""
 }
 
-const credentialHint = "; store it in Secrets Manager or Parameter Store, " +
+const credentialHint = "store it in Secrets Manager or Parameter Store, " +
 	"and add its name to secrets-manager or parameter-store"
 
 // plaintextCredentials reports credentials in variables and in commands.
 func (c *checker) plaintextCredentials() {
 	for _, v := range c.variables() {
 		if isCredential(v.Name, v.Value) {
-			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential in plain text"+credentialHint)
+			c.hide(c.Spec.ProblemAt(v.path, false, ""), v.Value, v.Name+" is a credential in plain text")
 		}
 	}
 	for _, s := range c.scripts {
 		for i, line := range strings.Split(s.Text, "\n") {
+			// The search is line by line, because the problem marks a range of one line.
 			if found := findCredential(line); found != "" {
 				at := strings.Index(line, found)
 				p := c.Spec.Problem(s.Command, i+1, len([]rune(line[:at]))+1, len([]rune(found)))
-				c.hide(p, found, "the command contains a credential in plain text"+credentialHint)
+				c.hide(p, found, "the command contains a credential in plain text")
 			}
 		}
 		c.assignedCredentials(s)
@@ -156,8 +160,9 @@ func (c *checker) assignedCredentials(s *script) {
 		if !ok || a.Name == nil || a.Value == nil {
 			return true
 		}
+		// A value that is recognized by its form alone was already found in the text of the script.
 		if value := literal(a.Value); isCredential(a.Name.Value, value) && findCredential(value) == "" {
-			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential in plain text"+credentialHint)
+			c.hide(c.node(s, a.Value), value, a.Name.Value+" is a credential in plain text")
 		}
 		return true
 	})
@@ -165,8 +170,9 @@ func (c *checker) assignedCredentials(s *script) {
 
 // hide reports a problem with a credential and registers the credential for masking.
 func (c *checker) hide(p diag.Problem, secret, message string) {
+	// A private key has several lines, each of which may be in an excerpt.
 	c.secrets = append(c.secrets, strings.Split(secret, "\n")...)
-	c.say(p, message)
+	c.say(p, message).Hint = credentialHint
 }
 
 // masked replaces the credentials in the texts of all problems. It writes one star for
@@ -180,9 +186,10 @@ func (c *checker) masked(problems diag.List) diag.List {
 				continue
 			}
 			stars := strings.Repeat("*", len([]rune(secret)))
-			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Service} {
+			for _, text := range []*string{&p.Excerpt, &p.Message, &p.Hint, &p.Service} {
 				*text = strings.ReplaceAll(*text, secret, stars)
 			}
+			// A fix would write the credential to the terminal as part of a diff.
 			shows := func(e diag.Edit) bool { return strings.Contains(e.Old+e.Text, secret) }
 			if p.Fix != nil && slices.ContainsFunc(p.Fix.Edits, shows) {
 				p.Fix = nil
@@ -201,6 +208,7 @@ type placed struct {
 // variables returns the literal variables of the buildspec and of its batch.
 func (c *checker) variables() []placed {
 	var all []placed
+	// Version 0.1 has them in environment_variables (documented).
 	section := "env.variables."
 	if c.Spec.Version == "0.1" {
 		section = "environment_variables.plaintext."
@@ -229,19 +237,18 @@ func (c *checker) secondaryArtifacts() {
 	for _, a := range c.Spec.Artifacts.Secondary {
 		written = append(written, a.Identifier)
 		if !slices.Contains(known, a.Identifier) {
-			hint := diag.DidYouMean(a.Identifier, known)
-			if hint == "" {
-				hint = fmt.Sprintf("; %s has %s", c.ProjectFile, cmp.Or(strings.Join(known, ", "), "no secondary artifacts"))
-			}
+			names := cmp.Or(strings.Join(known, ", "), "no secondary artifacts")
 			c.say(c.Spec.ProblemAt("artifacts.secondary-artifacts."+a.Identifier, true, ""),
-				fmt.Sprintf("the project has no secondary artifacts %s%s", a.Identifier, hint))
+				"the project has no secondary artifacts "+a.Identifier).
+				Hint = cmp.Or(diag.Question(a.Identifier, known), c.ProjectFile+" has "+names)
 		}
 	}
+	// The reverse case: an identifier that is only in the project.
 	for _, name := range known {
 		if !slices.Contains(written, name) {
 			c.say(c.Spec.ProblemAt("artifacts", true, ""),
-				fmt.Sprintf("the project's secondary artifacts %s are not in the buildspec; add %s: to secondary-artifacts", name,
-					name))
+				fmt.Sprintf("the project's secondary artifacts %s are not in the buildspec", name)).
+				Hint = fmt.Sprintf("add %s: to secondary-artifacts", name)
 		}
 	}
 }
@@ -253,7 +260,7 @@ func (c *checker) ignoredName() {
 		return
 	}
 	c.say(c.Spec.ProblemAt("artifacts.name", true, ""),
-		"name is ignored, because the project does not set overrideArtifactName; set it there, or remove name")
+		"name is ignored, because the project does not set overrideArtifactName").Hint = "set it there, or remove name"
 }
 
 // noArtifacts reports a buildspec without artifacts for a project that uploads them to S3.
@@ -263,12 +270,13 @@ func (c *checker) noArtifacts() {
 		return
 	}
 	c.say(c.Spec.ProblemAt("phases", true, ""), "the buildspec has no artifacts, but the project uploads them to S3: "+
-		"UPLOAD_ARTIFACTS will fail; add artifacts: with files:")
+		"UPLOAD_ARTIFACTS will fail").Hint = "add artifacts: with files:"
 }
 
 // notPrivileged reports the first use of docker in a build that is known not to be
 // privileged. A script that starts dockerd or sets DOCKER_HOST is exempt.
 func (c *checker) notPrivileged() {
+	// Without a project, and without a run, the mode is not known.
 	if c.Privileged || c.Project == nil && !c.Run ||
 		c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
 		return
@@ -285,8 +293,8 @@ func (c *checker) notPrivileged() {
 				return
 			}
 			said = true
-			c.say(c.node(s, call), "docker requires privileged mode; set privilegedMode: true in the project, or use "+
-				"--privileged")
+			c.say(c.node(s, call), "docker requires privileged mode").
+				Hint = "set privilegedMode: true in the project, or use --privileged"
 		})
 		if said {
 			return
@@ -303,6 +311,7 @@ func usesEngine(words []string) bool {
 	if words[0] == "docker-compose" {
 		return true
 	}
+	// docker without arguments prints its help.
 	if words[0] != "docker" || len(words) < 2 {
 		return false
 	}

@@ -22,6 +22,7 @@ type script struct {
 // prepare parses the commands in the grammar of bash, a superset of that of sh. Commands
 // for Windows shells are not parsed.
 func (c *checker) prepare() {
+	// The order is that of the file. Commands of finally run after all commands of the phase.
 	for _, phase := range c.Spec.Phases {
 		for _, command := range append(append([]buildspec.Command{}, phase.Commands...), phase.Finally...) {
 			c.scripts = append(c.scripts, &script{Command: command, phase: phase.Name})
@@ -35,6 +36,7 @@ func (c *checker) prepare() {
 	budget := maxText
 	for i, s := range c.scripts {
 		budget -= len(s.Text)
+		// A script that is not parsed is not checked, and its effects count as unknown.
 		if tooLong(s.Text) || i >= maxScripts || budget < 0 {
 			continue
 		}
@@ -69,7 +71,8 @@ func lazy(expr string) func() *regexp.Regexp {
 }
 
 // powershell matches commands that only PowerShell or cmd can run: assignments, cmdlets,
-// blocks in braces, calls with &, and paths with backslashes.
+// blocks in braces, calls with &, and paths with backslashes. Each alternative is a construct that
+// no POSIX script has, or hardly ever: a false positive turns all checks of commands off.
 var powershell = lazy(`(?mi)^\s*& [a-z]|^\s*\$[a-z_]\w*\s*=|\$env:[a-z_]\w*\s*\+?=|` +
 	`^\s*(Get|Set|New|Remove|Invoke|Write|Import|Install|Copy|Start|Stop|Test|Add|Out|Expand|Compress|Push|Pop|` +
 	`Move|Rename)-[a-z]+\b|\|\s*(Where|ForEach|Select|Sort|Out|Measure)-[a-z]+\b|^\s*&\s*["'$.]|^\s*\.?\.\\|` +
@@ -101,6 +104,7 @@ func (c *checker) isWindows() bool {
 // problems count them in characters.
 func (c *checker) at(s *script, from, to syntax.Pos) diag.Problem {
 	line, column := int(from.Line()), int(from.Col())
+	// The width is limited to the first line of the range.
 	text := lineOf(s.Text, line)
 	width := 1
 	if to.IsValid() {
@@ -158,7 +162,8 @@ func wordsOf(call *syntax.CallExpr) []string {
 	return words
 }
 
-// literal returns the value of a word, or "" if the shell expands part of it.
+// literal returns the value of a word, or "" if the shell expands part of it. Programs and file
+// names are only evaluated if their text is certain.
 func literal(word *syntax.Word) string {
 	var text strings.Builder
 	for _, part := range word.Parts {
@@ -192,11 +197,13 @@ func name(stmt *syntax.Stmt) (program string, words []string) {
 	if len(words) == 0 {
 		return "", nil
 	}
+	// The directory is removed so that ./gradlew and /usr/bin/make are recognized.
 	return words[0][strings.LastIndex(words[0], "/")+1:], words
 }
 
 // unwrapped removes wrappers with their options, assignments and, for timeout, the duration.
 func unwrapped(words []string) []string {
+	// Wrappers can be nested: sudo env A=b timeout 60 make.
 	for len(words) > 1 && wrappers[words[0]] {
 		limited := words[0] == "timeout"
 		words = words[1:]
@@ -228,6 +235,7 @@ func sets(words []string, letter byte, option string) bool {
 		return false
 	}
 	for _, w := range words[1:] {
+		// Letters can be combined, as in set -euo pipefail.
 		if w == option || strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.IndexByte(w, letter) > 0 {
 			return true
 		}

@@ -48,7 +48,8 @@ func (c *checker) unmatchedPatterns() {
 	}
 }
 
-// maxPatterns limits the patterns of one list that are looked up in the source.
+// maxPatterns limits the patterns of one list that are looked up in the source. Each pattern costs
+// one or more directory listings.
 const maxPatterns = 200
 
 // patterns checks base-directory and the patterns of one section.
@@ -72,9 +73,13 @@ func (c *checker) patterns(section string, a buildspec.Artifacts) {
 // misspelt reports a pattern below base if its fixed part is not in the source but a
 // similar name is. It returns whether it did.
 func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
+	// Patterns with variables are not known before the build. Absolute paths are outside of the
+	// source.
 	if expands().MatchString(base+pattern) || path.IsAbs(base) || path.IsAbs(pattern) || !tree.IsLiteral(base) {
 		return false
 	}
+	// The path is followed component by component, so that the message can name the component that is
+	// misspelled.
 	dir, rest := base, strings.Split(tree.LiteralPrefix(pattern), "/")
 	for _, part := range rest {
 		if part == "." || part == ".." || part == "" {
@@ -85,11 +90,13 @@ func (c *checker) misspelt(base, pattern string, p diag.Problem) bool {
 			continue
 		}
 		meant := c.near(dir, part)
+		// A directory such as dist is usually created by a tool. Without a similar name in the source
+		// nothing speaks for a mistake.
 		if meant == "" || c.mentioned(part) {
 			return false
 		}
-		c.say(p, fmt.Sprintf("%s is not in the source, and no command creates it; did you mean %q?",
-			path.Join(dir, part), path.Join(dir, meant)))
+		c.say(p, path.Join(dir, part)+" is not in the source, and no command creates it").
+			Hint = fmt.Sprintf("did you mean %q?", path.Join(dir, meant))
 		return true
 	}
 	return false
@@ -104,6 +111,7 @@ func (c *checker) mentioned(part string) bool {
 // present, so that it is not reported.
 func (c *checker) exists(name string) bool {
 	_, err := fs.Stat(c.Source, path.Clean(name))
+	// For instance, a directory may not be readable for this user.
 	return err == nil || !errors.Is(err, fs.ErrNotExist)
 }
 
@@ -117,6 +125,7 @@ func (c *checker) near(dir, missing string) string {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
+	// Slip is stricter than Suggest, because a file that does not exist is normal here.
 	return diag.Slip(missing, names)
 }
 
@@ -137,12 +146,12 @@ func (c *checker) missingBuildspecs() {
 
 // missingBuildspec checks one buildspec. Inline text, ARNs and variables are skipped.
 func (c *checker) missingBuildspec(at, name string) {
+	// A colon occurs in the ARN of an object in S3, a line feed in an inline buildspec.
 	if name == "" || strings.ContainsAny(name, "\n$:") || !fs.ValidPath(path.Clean(name)) || c.exists(name) {
 		return
 	}
-	hint := ""
+	said := c.say(c.Spec.ProblemAt(at, false, ""), name+" is not in the source")
 	if meant := c.near(path.Dir(path.Clean(name)), path.Base(name)); meant != "" {
-		hint = fmt.Sprintf("; did you mean %q?", path.Join(path.Dir(name), meant))
+		said.Hint = fmt.Sprintf("did you mean %q?", path.Join(path.Dir(name), meant))
 	}
-	c.say(c.Spec.ProblemAt(at, false, ""), fmt.Sprintf("%s is not in the source%s", name, hint))
 }

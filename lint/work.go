@@ -17,7 +17,9 @@ func words(text string) map[string]bool {
 }
 
 // works are the programs that do the work of a build, each with the subcommands that do
-// it. An empty set means that every call counts.
+// it. An empty set means that every call counts. The list decides whether the failure of a command
+// matters. It has tools for building and testing that are common in public buildspecs; missing ones
+// only mean fewer reports.
 var works = map[string]map[string]bool{
 	"make": {}, "mvn": {}, "mvnw": {}, "gradle": {}, "gradlew": {}, "ant": {}, "sbt": {}, "tox": {}, "pytest": {},
 	"jest": {}, "mocha": {},
@@ -39,10 +41,12 @@ func isWork(command []string) bool {
 	if len(command) == 0 {
 		return false
 	}
+	// A script of the project almost always does work of the build.
 	if strings.HasPrefix(command[0], "./") {
 		return true
 	}
 	verbs, known := works[command[0][strings.LastIndex(command[0], "/")+1:]]
+	// Printing a version is diagnostic output, whose failure does not matter.
 	asks := func(w string) bool { return w == "--version" || w == "-v" || w == "-version" || w == "--help" }
 	if !known || slices.ContainsFunc(command, asks) {
 		return false
@@ -57,6 +61,8 @@ type deployment struct {
 	words   []string
 }
 
+// Only commands that publish or roll out are here. Uploads of reports and caches after a failure
+// are useful.
 var deployments = []deployment{
 	{"aws", []string{"cloudformation", "deploy"}}, {"aws", []string{"cloudformation", "create-stack"}},
 	{"aws", []string{"cloudformation", "update-stack"}},
@@ -85,11 +91,13 @@ func isDeployment(call *syntax.CallExpr, command []string, text string) bool {
 		if d.program != program || !inOrder(d.words, command[1:]) {
 			return false
 		}
+		// aws s3 cp also copies from a bucket, and is used for reports.
 		return d.words[0] != "s3" || intoBucket(call, text) && !diagnostics().MatchString(text)
 	})
 }
 
-// inOrder reports whether command contains all wanted words in their order.
+// inOrder reports whether command contains all wanted words in their order. Options and their
+// values may be between the words.
 func inOrder(wanted, command []string) bool {
 	for _, w := range command {
 		if len(wanted) > 0 && w == wanted[0] {
@@ -114,6 +122,7 @@ func intoBucket(call *syntax.CallExpr, text string) bool {
 // because there is no new image after a failure.
 func (c *checker) deployAfterFailure() {
 	build, _ := c.Spec.Phase("BUILD")
+	// With ABORT there is no POST_BUILD after a failed BUILD.
 	if strings.EqualFold(build.OnFailure.Text, "ABORT") || !c.buildWorks() {
 		return
 	}
@@ -121,6 +130,7 @@ func (c *checker) deployAfterFailure() {
 		if s.phase != "POST_BUILD" {
 			continue
 		}
+		// A guard applies to the commands after it as well, as it may end the phase.
 		if guarded(s.Text) || s.file == nil {
 			return
 		}
@@ -129,8 +139,8 @@ func (c *checker) deployAfterFailure() {
 			text := textOf(call)
 			if !said && isDeployment(call, unwrapped(command), text) {
 				said = true
-				c.say(c.node(s, call), "POST_BUILD also runs after a failed BUILD and would deploy its output; "+
-					"move this to build"+c.abort()+", or test CODEBUILD_BUILD_SUCCEEDING first")
+				c.say(c.node(s, call), "POST_BUILD also runs after a failed BUILD and would deploy its output").
+					Hint = "move this to build" + c.abort() + ", or test CODEBUILD_BUILD_SUCCEEDING first"
 			}
 		})
 		if said {
@@ -147,7 +157,8 @@ func (c *checker) abort() string {
 	return ", set on-failure: ABORT in build"
 }
 
-// guarded reports whether a script of POST_BUILD may stop after a failed BUILD.
+// guarded reports whether a script of POST_BUILD may stop after a failed BUILD. It accepts any
+// condition at all, because to distinguish the right ones would require running the script.
 func guarded(text string) bool {
 	for _, guard := range []string{"CODEBUILD_BUILD_SUCCEEDING", "exit", "if ", "[ ", "test ", "docker push", "|| "} {
 		if strings.Contains(text, guard) {

@@ -14,27 +14,35 @@ import (
 func (c *checker) lostText() {
 	c.deepDashes()
 	for _, s := range c.scripts {
+		// The line of the file is needed, as YAML has already removed the characters in question.
 		raw := c.Spec.Lines()[max(0, min(s.Line, len(c.Spec.Lines()))-1)]
 		p := c.Spec.ProblemAt(s.Path, false, "")
 		switch {
+		// - ! grep x file is a shell negation to its author, and a YAML tag to the parser.
 		case s.Tagged && strings.Contains(raw, "- ! "):
-			c.say(p, "YAML removes the ! as a tag, and the command runs without it; put the whole item in quotes")
+			c.say(p, "YAML removes the ! as a tag, and the command runs without it").
+				Hint = "put the whole item in quotes"
 		case s.Style == buildspec.Plain && strings.HasPrefix(s.Text, "-") && !strings.HasPrefix(s.Text, "--"):
-			c.say(p, "there is no space after the dash, so YAML joins these lines; write a dash and a space before each command")
+			c.say(p, "there is no space after the dash, so YAML joins these lines").
+				Hint = "write a dash and a space before each command"
 		case s.Style == buildspec.Plain && c.deepDash(s.Line) > 0:
 			p := c.Spec.At(c.deepDash(s.Line), 1+indentOf(c.Spec.Lines()[s.Line]), 1, "")
 			p.Path = s.Path
-			c.say(p, "this dash is indented more than the one above, so YAML appends the line to that command; align the dashes")
+			c.say(p, "this dash is indented more than the one above, so YAML appends the line to that command").
+				Hint = "align the dashes"
+		// Folding is often intended, for one long command. It is reported only if two lines look like
+		// commands of their own.
 		case s.Style == buildspec.Folded && c.joins(s):
-			c.say(p, "YAML joins these lines into one command; write | instead of >, or make each line an item")
+			c.say(p, "YAML joins these lines into one command").Hint = "write | instead of >, or make each line an item"
 		case s.Style == buildspec.Plain && c.joins(s):
-			c.say(p, "YAML joins these lines into one command; make each line an item, or write | before them")
+			c.say(p, "YAML joins these lines into one command").Hint = "make each line an item, or write | before them"
 		}
 	}
 }
 
 // deepDashes reports misaligned dashes in lists of files.
 func (c *checker) deepDashes() {
+	// Commands are checked by lostText, with a more specific message.
 	lists := map[string]int{"cache.paths": 0}
 	if c.Spec.Cache != nil {
 		lists["cache.paths"] = len(c.Spec.Cache.Paths)
@@ -51,7 +59,8 @@ func (c *checker) deepDashes() {
 			place := c.Spec.Place(fmt.Sprintf("%s[%d]", list, i)).Value
 			if line := c.deepDash(place.Line); line > 0 && place.Plain {
 				p := c.Spec.At(line, 1+indentOf(c.Spec.Lines()[line-1]), 1, "")
-				c.say(p, "this dash is indented more than the one above, so YAML appends the line to that item; align the dashes")
+				c.say(p, "this dash is indented more than the one above, so YAML appends the line to that item").
+					Hint = "align the dashes"
 			}
 		}
 	}
@@ -79,6 +88,7 @@ func (c *checker) joins(s *script) bool {
 	for n := s.Line; n < s.Line+c.spans(s) && n <= len(lines); n++ {
 		text := strings.TrimPrefix(strings.TrimSpace(lines[n-1]), "- ")
 		continues := func(suffix string) bool { return strings.HasSuffix(text, suffix) }
+		// A line that ends like this is meant to be continued.
 		if slices.ContainsFunc([]string{"\\", "&&", "||", "|", ";"}, continues) {
 			return false
 		}
@@ -95,7 +105,8 @@ func (c *checker) emptyPhase() {
 	for _, phase := range c.Spec.Phases {
 		known := slices.ContainsFunc(c.found, func(p diag.Problem) bool { return strings.HasPrefix(p.Path, phase.Path) })
 		if len(phase.Commands)+len(phase.Finally)+len(phase.Runtimes) == 0 && !known {
-			c.say(c.Spec.ProblemAt(phase.Path, true, ""), phase.Path+" has no commands; add commands:, or remove the phase")
+			c.say(c.Spec.ProblemAt(phase.Path, true, ""), phase.Path+" has no commands").
+				Hint = "add commands:, or remove the phase"
 		}
 	}
 }

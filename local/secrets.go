@@ -95,7 +95,8 @@ func (h *Host) readSecrets(ctx context.Context, r *Request) (*secrets.File, diag
 func refuseCommands(file *secrets.File, name string) diag.List {
 	all := file.External()
 	for i := range all {
-		all[i].Message += ", and you did not name this file of secrets; if it is yours: --secrets " + human.ShellWord(name)
+		all[i].Message += ", and you did not name this file of secrets"
+		all[i].Hint = "if it is yours: --secrets " + human.ShellWord(name)
 	}
 	return all
 }

@@ -13,13 +13,15 @@ import (
 	"github.com/buildlocal/buildlocal/buildspec"
 )
 
-// hover returns the documentation of a line's key.
+// hover returns the documentation of a line's key. The documentation is that of the reference
+// table, which also is the source of docs and schema.
 func (s *server) hover(_ context.Context, _ *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.HoverParams](params)
 	doc, open := s.documents[p.TextDocument.URI]
 	if err != nil || !open {
 		return nil, err
 	}
+	// The protocol counts lines from 0.
 	line := int(p.Position.Line) + 1
 	at := doc.at(line, doc.column(p.Position))
 	if at.key == "" {
@@ -59,6 +61,7 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 	}
 	line := min(int(p.Position.Line), len(doc.lines)) + 1
 	at := doc.at(line, doc.column(p.Position))
+	// Comments are not completed.
 	if strings.HasPrefix(strings.TrimSpace(doc.line(line)), "#") {
 		return []protocol.CompletionItem{}, nil
 	}
@@ -69,6 +72,8 @@ func (s *server) completion(ctx context.Context, _ *jsonrpc2.Conn, params json.R
 	if !known {
 		return []protocol.CompletionItem{}, nil
 	}
+	// runtime-versions is the only mapping whose keys are known although they are not in the
+	// reference.
 	if section.OnlyPhase == "install" && section.Kind == buildspec.Map {
 		written := doc.siblings(line, at)
 		free := slices.DeleteFunc(slices.Clone(s.runtimeNames(ctx)),
@@ -87,6 +92,7 @@ func keys(section *buildspec.Key, written []string) []protocol.CompletionItem {
 		if key.Removed != "" || key.Only01 || elsewhere || slices.Contains(written, key.Name) {
 			continue
 		}
+		// A section continues in the next line, so it gets no space.
 		insert := key.Name + ":"
 		if key.Kind == buildspec.Text || key.Kind == buildspec.Bool {
 			insert += " "
@@ -94,7 +100,8 @@ func keys(section *buildspec.Key, written []string) []protocol.CompletionItem {
 		items = append(items, protocol.CompletionItem{
 			Label: key.Name, Kind: pointer(protocol.CompletionItemKindProperty), InsertText: &insert,
 			Documentation: protocol.MarkupContent{Kind: protocol.MarkupKindMarkdown, Value: described(key.Name, key)},
-			SortText:      pointer(fmt.Sprintf("%02d", i)),
+			// Editors sort by name by default; the order of the reference is the usual one in files.
+			SortText: pointer(fmt.Sprintf("%02d", i)),
 		})
 	}
 	return items
@@ -108,6 +115,7 @@ func (d *document) siblings(line int, at spot) []string {
 		indent = at.start - 1
 	}
 	var all []string
+	// Upwards and downwards, until a line with less indentation ends the mapping.
 	for step := -1; step <= 1; step += 2 {
 		for n := line + step; n > 0 && n <= len(d.lines); n += step {
 			other := parseLine(d.line(n))
@@ -131,6 +139,7 @@ func (s *server) values(ctx context.Context, at spot) []protocol.CompletionItem 
 	switch {
 	case !known:
 		return []protocol.CompletionItem{}
+	// The documentation writes some booleans as yes and no, others as true and false.
 	case key.Kind == buildspec.Bool && key.Default != "no":
 		return names([]string{"true", "false"}, protocol.CompletionItemKindValue, "")
 	case key.Kind == buildspec.Bool:

@@ -27,12 +27,14 @@ func (d *document) diagnostics(problems diag.List) []protocol.Diagnostic {
 	return all
 }
 
+// diagnostic converts one problem. Editors show one text, so the hint follows the message.
 func (d *document) diagnostic(p diag.Problem) protocol.Diagnostic {
 	out := protocol.Diagnostic{
 		Range: d.span(p.Line, p.Column, max(1, p.Width)), Severity: pointer(severities[p.Severity]),
-		Source: pointer("buildlocal"), Message: p.Message,
+		Source: pointer("buildlocal"), Message: p.Text(),
 	}
 	if p.Name != "" {
+		// The code is the name by which a comment can ignore the check.
 		out.Code = &protocol.IntegerOrString{Value: p.Name}
 	}
 	return out
@@ -55,6 +57,7 @@ func (d *document) position(line, column int) protocol.Position {
 
 // column is the inverse of position for the column.
 func (d *document) column(p protocol.Position) int {
+	// Columns beyond the end of a line are its end (specified by the protocol).
 	units := utf16.Encode([]rune(d.line(int(p.Line) + 1)))
 	return len(utf16.Decode(units[:min(int(p.Character), len(units))])) + 1
 }
@@ -77,10 +80,12 @@ func (s *server) codeAction(_ context.Context, _ *jsonrpc2.Conn, params json.Raw
 	actions := []protocol.CodeAction{}
 	for _, problem := range doc.problems {
 		line := protocol.UInteger(max(1, problem.Line) - 1)
+		// The document may have changed since the check.
 		if problem.Fix == nil || !doc.fits(problem.Fix) || line < p.Range.Start.Line || line > p.Range.End.Line {
 			continue
 		}
 		actions = append(actions, protocol.CodeAction{
+			// Preferred fixes can be applied with a key, so only safe ones are.
 			Title: problem.Fix.Title, Kind: pointer(protocol.CodeActionKindQuickFix), IsPreferred: &problem.Fix.Safe,
 			Diagnostics: []protocol.Diagnostic{doc.diagnostic(problem)},
 			Edit: &protocol.WorkspaceEdit{

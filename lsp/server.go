@@ -38,7 +38,10 @@ var ErrNotShutDown = errors.New("the client ended the connection without a shutd
 // ctx in the last case.
 func Serve(ctx context.Context, stream io.ReadWriteCloser, version string, c Checker) error {
 	s := &server{checker: c, version: version, documents: map[protocol.DocumentUri]*document{}}
+	// VSCodeObjectCodec is the framing of the protocol: a Content-Length header before each message.
 	codec := jsonrpc2.NewBufferedStream(stream, jsonrpc2.VSCodeObjectCodec{})
+	// Without AsyncHandler requests are handled in their order, so a completion sees the preceding
+	// change.
 	conn := jsonrpc2.NewConn(ctx, codec, jsonrpc2.HandlerWithError(s.handle).SuppressErrClosed())
 	select {
 	case <-conn.DisconnectNotify():
@@ -46,6 +49,7 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, version string, c Che
 		_ = conn.Close()
 		return context.Cause(ctx)
 	}
+	// The protocol requires exit code 1 in this case.
 	if !s.shutDown {
 		return ErrNotShutDown
 	}
@@ -91,6 +95,7 @@ func (s *server) handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.
 		return nil, nil
 	case !known:
 		return nil, &jsonrpc2.Error{Code: jsonrpc2.CodeMethodNotFound, Message: "unknown method " + req.Method}
+	// The protocol requires this error after a shutdown.
 	case s.shutDown && req.Method != "exit":
 		return nil, &jsonrpc2.Error{Code: jsonrpc2.CodeInvalidRequest, Message: "the server was shut down"}
 	}
@@ -119,9 +124,11 @@ func (s *server) initialize(_ context.Context, _ *jsonrpc2.Conn, _ json.RawMessa
 		ServerInfo: &protocol.InitializeResultServerInfo{Name: "buildlocal", Version: &s.version},
 		Capabilities: protocol.ServerCapabilities{
 			TextDocumentSync: protocol.TextDocumentSyncOptions{
+				// Buildspecs are small, so full contents are simpler than incremental changes and as fast.
 				OpenClose: pointer(true), Change: pointer(protocol.TextDocumentSyncKindFull), Save: protocol.SaveOptions{},
 			},
-			HoverProvider:      true,
+			HoverProvider: true,
+			// A space after a colon begins a value.
 			CompletionProvider: &protocol.CompletionOptions{TriggerCharacters: []string{":", " "}},
 			CodeActionProvider: protocol.CodeActionOptions{
 				CodeActionKinds: []protocol.CodeActionKind{protocol.CodeActionKindQuickFix},
@@ -130,15 +137,18 @@ func (s *server) initialize(_ context.Context, _ *jsonrpc2.Conn, _ json.RawMessa
 	}, nil
 }
 
+// shutdown marks the end of the session. The client sends exit next.
 func (s *server) shutdown(context.Context, *jsonrpc2.Conn, json.RawMessage) (any, error) {
 	s.shutDown = true
 	return nil, nil
 }
 
+// exit closes the connection, which ends Serve.
 func (s *server) exit(_ context.Context, conn *jsonrpc2.Conn, _ json.RawMessage) (any, error) {
 	return nil, conn.Close()
 }
 
+// didOpen checks a document that was opened.
 func (s *server) didOpen(ctx context.Context, conn *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[protocol.DidOpenTextDocumentParams](params)
 	if err != nil || p.TextDocument.URI == "" {
@@ -159,6 +169,8 @@ type change struct {
 	} `json:"contentChanges"`
 }
 
+// didChange checks the new contents. Several changes are applied in order, so the last one has the
+// contents.
 func (s *server) didChange(ctx context.Context, conn *jsonrpc2.Conn, params json.RawMessage) (any, error) {
 	p, err := read[change](params)
 	if err != nil || len(p.ContentChanges) == 0 {
@@ -195,6 +207,7 @@ func (s *server) changed(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.
 	doc := &document{uri: uri, text: text}
 	spec, problems := s.checker.Check(ctx, fileOf(uri), []byte(text))
 	doc.lines, doc.problems = spec.Lines(), problems
+	// A buildspec that is too large is not split.
 	if len(doc.lines) == 0 {
 		doc.lines = strings.Split(text, "\n")
 	}
@@ -206,6 +219,7 @@ func (s *server) changed(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.
 func publish(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri, version *protocol.Integer,
 	all []protocol.Diagnostic) error {
 	p := protocol.PublishDiagnosticsParams{URI: uri, Diagnostics: all}
+	// The client discards problems of a version that is not its current one.
 	if version != nil && *version >= 0 {
 		p.Version = pointer(protocol.UInteger(*version))
 	}
@@ -214,6 +228,7 @@ func publish(ctx context.Context, conn *jsonrpc2.Conn, uri protocol.DocumentUri,
 
 // fileOf returns the path of a file URI, or "" for other URIs.
 func fileOf(uri protocol.DocumentUri) string {
+	// Documents that were not saved yet have other schemes, such as untitled.
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "file" {
 		return ""

@@ -10,7 +10,8 @@ import (
 )
 
 // spot is the context of a position. The enclosing keys are found by indentation, because a document
-// that is being edited is often not valid YAML.
+// that is being edited is often not valid YAML. A document that is edited is parsed line by line
+// instead of as YAML, so completion works in the middle of a word.
 type spot struct {
 	path  []string // keys of the enclosing mappings
 	key   string   // key of the line; empty if it has none
@@ -33,11 +34,14 @@ type parsed struct {
 	blank  bool // empty, or a comment
 }
 
+// parseLine parses a line without its context. The contents of a block scalar look like keys too;
+// their deeper indentation distinguishes them.
 func parseLine(line string) parsed {
 	trimmed := strings.TrimLeft(line, " ")
 	p := parsed{dash: -1, indent: len(line) - len(trimmed), blank: trimmed == "" || strings.HasPrefix(trimmed, "#")}
 	if strings.HasPrefix(trimmed, "- ") || trimmed == "-" {
 		p.dash = p.indent
+		// The keys of a mapping in a list are aligned after the dash.
 		p.indent += len(trimmed) - len(strings.TrimLeft(strings.TrimPrefix(trimmed, "-"), " "))
 	}
 	if m := keyLine().FindStringSubmatch(line); m != nil {
@@ -52,9 +56,11 @@ func (d *document) at(number, column int) spot {
 	own := parseLine(line)
 	s := spot{key: own.key, start: own.indent + 1}
 	indent := own.indent
+	// In an empty line the column of the cursor shows the mapping that the user means.
 	if own.blank {
 		indent = column - 1
 	}
+	// Quoted keys with a colon do not occur in buildspecs.
 	if colon := strings.Index(line, ":"); own.hasKey && colon >= 0 {
 		s.value = column > len([]rune(line[:colon]))+1
 	}
@@ -68,7 +74,8 @@ func (d *document) at(number, column int) spot {
 }
 
 // climb collects the keys above a line, innermost first. A list may have the same indentation as its
-// key.
+// key. The search ends at the first line of each smaller indentation, so it reads every line at
+// most once.
 func (d *document) climb(s *spot, from, indent int, inList bool) {
 	for n := from; n > 0 && (indent > 0 || inList); n-- {
 		above := parseLine(d.line(n))

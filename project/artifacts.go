@@ -42,8 +42,8 @@ func (r *reader) secondaryArtifacts(n node) []Artifacts {
 		a := r.artifacts(item)
 		r.unique(item, "artifactIdentifier", a.Identifier, known)
 		if a.Type == "CODEPIPELINE" {
-			r.problem(diag.Error, item.child("type"),
-				"secondary artifacts cannot have type CODEPIPELINE; use S3 or NO_ARTIFACTS")
+			r.problem(diag.Error, item.child("type"), "secondary artifacts cannot have type CODEPIPELINE").
+				Hint = "use S3 or NO_ARTIFACTS"
 		}
 		all = append(all, a)
 	}

@@ -26,28 +26,31 @@ const (
 
 // document returns the mapping at the root of text, or reports why there is no mapping.
 func (r *reader) document(text []byte) (node, bool) {
+	// The limit applies before anything is decoded.
 	if len(text) > maxSize {
 		r.at(diag.Error, place{}, "the file has %d bytes; the maximum for a project document is %d", len(text), maxSize)
 		return node{}, false
 	}
 	text = toUTF8(text)
 	r.lines = splitLines(text)
-	if p, found := oddCharacter(r.lines); found != "" {
-		r.at(diag.Error, p, "%s", found)
+	if p, found := oddCharacter(r.lines); found.message != "" {
+		r.at(diag.Error, p, "%s", found.message).Hint = found.hint
 		return node{}, false
 	}
 	root, more, err := decodeYAML(joinSurrogates(text))
 	switch {
 	case errors.Is(err, io.EOF):
-		r.at(diag.Error, place{}, "the file is empty; write a project, in the format of CreateProject")
+		r.at(diag.Error, place{}, "the file is empty").Hint = "write a project, in the format of CreateProject"
 	case err != nil:
-		p, message := syntaxError(text, r.lines, err)
-		r.at(diag.Error, p, "%s", message)
+		p, why := syntaxError(text, r.lines, err)
+		r.at(diag.Error, p, "%s", why.message).Hint = why.hint
+	// Trailing empty documents, as after a final ---, are accepted.
 	case more != nil:
-		r.problem(diag.Error, node{Node: more}, "a second document begins here; a file can hold only one project, so "+
-			"split it")
+		r.problem(diag.Error, node{Node: more}, "a second document begins here").
+			Hint = "split the file: it can hold only one project"
 	case tooMany(root):
-		r.at(diag.Error, place{}, "the aliases of the file expand to more than %d values; write the values out", maxSize)
+		r.at(diag.Error, place{}, "the aliases of the file expand to more than %d values", maxSize).
+			Hint = "write the values out"
 	default:
 		return r.mapping(node{Node: root})
 	}
@@ -104,6 +107,7 @@ func spend(n *yaml.Node, left *int, depth int) {
 	if *left < 0 {
 		return
 	}
+	// An alias is a reference in memory and expands each time it is read.
 	if n.Alias != nil {
 		spend(n.Alias, left, depth+1)
 	}
@@ -149,7 +153,7 @@ func splitLines(text []byte) []string {
 type place struct{ line, column int }
 
 // oddCharacter finds the first character that is not allowed in a YAML document.
-func oddCharacter(lines []string) (at place, found string) {
+func oddCharacter(lines []string) (at place, found explanation) {
 	for i, line := range lines {
 		for at, c := range line {
 			if !odd(c) && (c != utf8.RuneError || strings.HasPrefix(line[at:], "\uFFFD")) {
@@ -157,12 +161,15 @@ func oddCharacter(lines []string) (at place, found string) {
 			}
 			p := place{i + 1, 1 + utf8.RuneCountInString(line[:at])}
 			if c == utf8.RuneError {
-				return p, "byte is not valid UTF-8; save the file as UTF-8"
+				return p, explanation{"byte is not valid UTF-8", "save the file as UTF-8"}
 			}
-			return p, fmt.Sprintf("control character %U; remove it, or write it as an escape in double quotes", c)
+			return p, explanation{
+				fmt.Sprintf("control character %U", c),
+				"remove it, or write it as an escape in double quotes",
+			}
 		}
 	}
-	return place{}, ""
+	return place{}, explanation{}
 }
 
 // odd reports whether YAML does not allow a character.

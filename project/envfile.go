@@ -20,13 +20,14 @@ const blanks = " \t\r"
 // file is used in problems only. Problems never contain a value, which may be a secret.
 func ParseEnvFile(file string, text []byte, lookup func(string) (string, bool)) ([]Variable, diag.List) {
 	f := &envFile{findings: findings{file: file}, lookup: lookup, lines: map[string]int{}}
+	// PowerShell writes UTF-16 when output is redirected to a file.
 	text = toUTF8(text)
 	nul := bytes.IndexByte(text, 0)
 	switch {
 	case len(text) > maxSize:
 		f.error(place{}, "the file has %d bytes; the maximum for an environment file is %d", len(text), maxSize)
 	case nul >= 0:
-		f.error(placeAt(text, nul), "NUL character; remove it, or save the file as UTF-8")
+		f.error(placeAt(text, nul), "NUL character").Hint = "remove it, or save the file as UTF-8"
 	default:
 		f.read(strings.ReplaceAll(string(text), "\r\n", "\n"))
 	}
@@ -55,19 +56,22 @@ func (f *envFile) read(text string) {
 // definition reads one definition and returns the text after it.
 func (f *envFile) definition(text string) (rest string) {
 	line, rest, _ := strings.Cut(text, "\n")
+	// Empty lines and comments.
 	if start := strings.TrimLeft(line, blanks); start == "" || start[0] == '#' {
 		return rest
 	}
 	before, _, given := strings.Cut(uncomment(line), "=")
 	name, at := f.name(before)
 	if !ValidName(name) {
-		f.error(at, "%s", invalidNameMessage(name, given))
+		message, hint := invalidNameMessage(name, given)
+		f.error(at, "%s", message).Hint = hint
 		return rest
 	}
 	if !given {
 		f.inherit(name, at)
 		return rest
 	}
+	// The text before the = was searched without its comment; the value may contain a #.
 	value := line[len(before)+1:]
 	switch quoted := strings.TrimLeft(value, blanks); {
 	case quoted != "" && (quoted[0] == '\'' || quoted[0] == '"'):
@@ -91,6 +95,7 @@ func uncomment(s string) string {
 // name returns the name in the text before the "=", and its position.
 func (f *envFile) name(before string) (string, place) {
 	name := strings.TrimLeft(before, blanks)
+	// export must be a word of its own: exported=1 is a variable.
 	if rest, ok := strings.CutPrefix(name, "export"); ok && strings.TrimLeft(rest, blanks) != rest {
 		name = strings.TrimLeft(rest, blanks)
 	}
@@ -100,14 +105,15 @@ func (f *envFile) name(before string) (string, place) {
 
 // invalidNameMessage describes an invalid name. A name that is long or has no "=" may be
 // part of a secret, such as a line of an unquoted private key, and is not repeated.
-func invalidNameMessage(name string, given bool) string {
+func invalidNameMessage(name string, given bool) (message, hint string) {
 	switch {
 	case name == "":
-		return "no name before the \"=\"; write NAME=VALUE"
+		return `no name before the "="`, "write NAME=VALUE"
+	// 40 characters are longer than the names in use, and shorter than a line of a key.
 	case !given || len(name) > 40:
-		return "the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes"
+		return "the line is neither NAME=VALUE nor NAME", "put a value of several lines in quotes"
 	}
-	return badName(name)
+	return badName(name), nameHint
 }
 
 // inherit defines a variable with the value that lookup returns.
@@ -126,7 +132,7 @@ func (f *envFile) define(name string, at place, value string) {
 		f.warn(at, "%s is already defined on line %d; the last definition wins", name, before)
 	}
 	if ReservedName(name) {
-		f.warn(at, "%s", reservedName(name))
+		f.warn(at, "%s", reservedName(name)).Hint = "use another name"
 	}
 	f.lines[name] = at.line
 	f.vars = append(f.vars, Variable{Name: name, Value: value, Type: Plaintext, Line: at.line})
@@ -134,6 +140,7 @@ func (f *envFile) define(name string, at place, value string) {
 
 // quoted reads a quoted value at the beginning of text, and the rest of its last line.
 func (f *envFile) quoted(name string, at place, text string) (rest string) {
+	// The rest of the file is passed, since the value may span lines.
 	size := closing(text)
 	if size < 0 {
 		f.error(at, "the value of %s begins with %c on line %d but has no closing %c", name, text[0], at.line, text[0])
@@ -142,8 +149,8 @@ func (f *envFile) quoted(name string, at place, text string) (rest string) {
 	behind, rest, _ := strings.Cut(text[size:], "\n")
 	if strings.Trim(uncomment(behind), blanks) != "" {
 		line := at.line + strings.Count(text[:size], "\n")
-		f.error(place{line, 0}, "text after the closing %c of %s; end the line there, or begin a comment with \" #\"",
-			text[0], name)
+		f.error(place{line, 0}, "text after the closing %c of %s", text[0], name).
+			Hint = `end the line there, or begin a comment with " #"`
 		return rest
 	}
 	value := text[1 : size-1]
@@ -173,12 +180,11 @@ func closing(text string) int {
 // kept.
 var unescape = strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\t`, "\t", `\"`, `"`, `\\`, `\`, `\$`, "$")
 
-// error reports a problem that makes the file unusable.
-func (f *envFile) error(at place, format string, args ...any) {
-	f.at(diag.Error, at, format, args...)
+// error reports a problem that makes the file unusable, and warn one that does not.
+func (f *envFile) error(at place, format string, args ...any) *diag.Problem {
+	return f.at(diag.Error, at, format, args...)
 }
 
-// warn reports a problem that does not.
-func (f *envFile) warn(at place, format string, args ...any) {
-	f.at(diag.Warning, at, format, args...)
+func (f *envFile) warn(at place, format string, args ...any) *diag.Problem {
+	return f.at(diag.Warning, at, format, args...)
 }

@@ -84,20 +84,27 @@ func TestParseEnvFile_VariableLines(t *testing.T) {
 var envProblems = []struct{ title, text, want string }{
 	{
 		"not a name", "my-var=a\n  export 1ST=b\n",
-		`.env:1:1: error: invalid variable name "my-var"; use letters, digits and "_", and do not begin with a digit
-.env:2:10: error: invalid variable name "1ST"; use letters, digits and "_", and do not begin with a digit`,
+		`.env:1:1: error: invalid variable name "my-var"
+hint: use letters, digits and "_", and do not begin with a digit
+.env:2:10: error: invalid variable name "1ST"
+hint: use letters, digits and "_", and do not begin with a digit`,
 	},
 	{
 		"no name", "A=1\n=b\nexport =c\n",
-		`.env:2:1: error: no name before the "="; write NAME=VALUE
-.env:3:8: error: no name before the "="; write NAME=VALUE`,
+		`.env:2:1: error: no name before the "="
+hint: write NAME=VALUE
+.env:3:8: error: no name before the "="
+hint: write NAME=VALUE`,
 	},
 	{
 		"a key without quotes", "KEY=-----BEGIN KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7/Q==\n" +
 			"abc/def\n-----END KEY-----\n",
-		`.env:2:1: error: the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes
-.env:3:1: error: the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes
-.env:4:1: error: the line is neither NAME=VALUE nor NAME; put a value of several lines in quotes`,
+		`.env:2:1: error: the line is neither NAME=VALUE nor NAME
+hint: put a value of several lines in quotes
+.env:3:1: error: the line is neither NAME=VALUE nor NAME
+hint: put a value of several lines in quotes
+.env:4:1: error: the line is neither NAME=VALUE nor NAME
+hint: put a value of several lines in quotes`,
 	},
 	{
 		"an open quote", "A=1\nB=\"two\nlines\n",
@@ -109,8 +116,10 @@ var envProblems = []struct{ title, text, want string }{
 	},
 	{
 		"text behind a quote", "A='x\ny'z\nB=\"b\"#c\nC=3\n",
-		`.env:2: error: text after the closing ' of A; end the line there, or begin a comment with " #"
-.env:3: error: text after the closing " of B; end the line there, or begin a comment with " #"`,
+		`.env:2: error: text after the closing ' of A
+hint: end the line there, or begin a comment with " #"
+.env:3: error: text after the closing " of B
+hint: end the line there, or begin a comment with " #"`,
 	},
 	{
 		"not set on the host", "NOWHERE\nHOME\n",
@@ -123,11 +132,13 @@ var envProblems = []struct{ title, text, want string }{
 	},
 	{
 		"reserved", "CODEBUILD_CI=true\n",
-		`.env:1:1: warning: "CODEBUILD_CI" begins with CODEBUILD_, which CodeBuild reserves; use another name`,
+		`.env:1:1: warning: "CODEBUILD_CI" begins with CODEBUILD_, which CodeBuild reserves
+hint: use another name`,
 	},
 	{
 		"a NUL", "A=1\nB=a\x00b\n",
-		`.env:2:4: error: NUL character; remove it, or save the file as UTF-8`,
+		`.env:2:4: error: NUL character
+hint: remove it, or save the file as UTF-8`,
 	},
 	{
 		"too large", strings.Repeat("#", maxSize+1),

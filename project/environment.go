@@ -48,7 +48,8 @@ func (r *reader) checkCompute(n node, e Environment) {
 	if ok {
 		return
 	}
-	r.problem(diag.Warning, n, "%s is not offered for %s; use %s", e.ComputeType, e.Type, either(sizes))
+	r.problem(diag.Warning, n, "%s is not offered for %s", e.ComputeType, e.Type).
+		Hint = "use " + diag.Alternatives(sizes)
 }
 
 // compute reads a ComputeConfiguration of the API.
@@ -110,6 +111,7 @@ func (r *reader) variables(n node) []Variable {
 func (r *reader) variable(n node) (v Variable, ok bool) {
 	before := r.counts[diag.Error]
 	v = Variable{Type: Plaintext, Line: n.Line}
+	// A variable whose value is unknown is not set, rather than set to an empty string.
 	function := false
 	for _, f := range r.entries(n) {
 		switch f.name {
@@ -136,13 +138,13 @@ func (r *reader) variable(n node) (v Variable, ok bool) {
 // user can set the variable on the command line.
 func (r *reader) variableValue(n node) string {
 	if isFunction(n) {
-		r.problem(diag.Warning, n, "%s is ignored, because only CloudFormation can evaluate %s; set the variable with "+
-			"--env", n.path, n.kind())
+		r.problem(diag.Warning, n, "%s is ignored, because only CloudFormation can evaluate %s", n.path, n.kind()).
+			Hint = "set the variable with --env"
 		return ""
 	}
 	value := r.text(n)
 	if strings.ContainsRune(value, 0) {
-		r.problem(diag.Error, n, "%s contains a NUL character; remove it", n.path)
+		r.problem(diag.Error, n, "%s contains a NUL character", n.path).Hint = "remove it"
 	}
 	return value
 }
@@ -151,14 +153,14 @@ func (r *reader) variableValue(n node) string {
 func (r *reader) checkVariable(n node, v Variable) {
 	name := n.child("name")
 	if name.null() {
-		r.problem(diag.Error, n, "the variable has no name; write {name, value, type}")
+		r.problem(diag.Error, n, "the variable has no name").Hint = "write {name, value, type}"
 		return
 	}
 	switch {
 	case !ValidName(v.Name):
-		r.problem(diag.Error, name, "%s", badName(v.Name))
+		r.problem(diag.Error, name, "%s", badName(v.Name)).Hint = nameHint
 	case ReservedName(v.Name):
-		r.problem(diag.Warning, name, "%s", reservedName(v.Name))
+		r.problem(diag.Warning, name, "%s", reservedName(v.Name)).Hint = "use another name"
 	}
 	if n.child("value").null() {
 		r.problem(diag.Warning, n, "%s has no value; it is set to the empty string", shown(v.Name))

@@ -66,10 +66,12 @@ func Curated(image string) string {
 
 // splitImage returns the name of an image, and its tag or digest including the ":" or "@".
 func splitImage(image string) (name, version string) {
+	// A digest comes after the tag, so it is searched first.
 	i := strings.IndexByte(image, '@')
 	if i < 0 {
 		i = strings.LastIndexByte(image, ':')
 	}
+	// A colon before a slash belongs to the port of a registry.
 	if i < 0 || strings.Contains(image[i:], "/") {
 		return image, ""
 	}
@@ -107,6 +109,7 @@ func Unpublished(configured string) (message string, unpublished bool) {
 		return "", false
 	}
 	switch {
+	// The images on Ubuntu are not in the public gallery; AWS publishes their Dockerfiles only.
 	case family == "standard":
 		return buildUbuntu(configured, strings.TrimLeft(version, ":")), true
 	case slices.Contains(perLanguage, family):
@@ -117,31 +120,36 @@ func Unpublished(configured string) (message string, unpublished bool) {
 		return fmt.Sprintf("%s is a %s image, which is not published and cannot run here. Use a Linux image such as %s.",
 			configured, otherSystems[family], DefaultImage("amd64")), true
 	}
-	return UnknownCurated(configured)
+	message, hint, unknown := UnknownCurated(configured)
+	if unknown {
+		message += "; " + hint
+	}
+	return message, unknown
 }
 
 // meantImage returns a suggestion for an unknown curated image.
 func meantImage(name, version string) string {
+	// Both prefixes are suggested, as users copy either from documentation of different age.
 	known := []string{"standard"}
 	for _, family := range amazonLinux {
 		known = append(known, "amazonlinux-"+family, "amazonlinux2-"+family)
 	}
 	if meant := diag.Suggest(short(strings.TrimPrefix(name, curated)), known); meant != "" {
-		return fmt.Sprintf("; did you mean %s?", shown(curated+meant+version))
+		return fmt.Sprintf("did you mean %s?", shown(curated+meant+version))
 	}
-	return "; use a published image such as " + DefaultImage("amd64")
+	return "use a published image such as " + DefaultImage("amd64")
 }
 
 // UnknownCurated reports whether an image has the prefix of curated images without being
-// one, and returns a message with a suggestion.
-func UnknownCurated(image string) (message string, unknown bool) {
+// one, and returns a message and a hint.
+func UnknownCurated(image string) (message, hint string, unknown bool) {
 	name, version := splitImage(image)
 	family, ok := strings.CutPrefix(name, curated)
 	_, published := amazonLinuxFamily(name)
 	if !ok || published || family == "standard" || slices.Contains(perLanguage, family) || otherSystems[family] != "" {
-		return "", false
+		return "", "", false
 	}
-	return fmt.Sprintf("unknown curated image %s%s", image, meantImage(name, version)), true
+	return "unknown curated image " + image, meantImage(name, version), true
 }
 
 // CuratedName returns the name of a curated image as the tables of images have it: without
@@ -201,6 +209,7 @@ func DockerfileDirs(configured string) []string {
 	if top == "" {
 		return nil
 	}
+	// Directories of Amazon Linux 2 are in al2/, and older versions of images in unsupported_images/.
 	old := strings.NewReplacer("al/x86_64/standard/", "al2/x86_64/standard/", "al/aarch64/standard/",
 		"al2/aarch64/standard/").Replace(top)
 	if old == top {
@@ -227,6 +236,15 @@ var deprecated = []struct{ image, since, successor string }{
 // DeprecatedImage returns a warning if the user guide lists an image as deprecated, else "".
 // CodeBuild still runs such an image.
 func DeprecatedImage(configured string) string {
+	message, hint := Deprecation(configured)
+	if message == "" {
+		return ""
+	}
+	return message + "; " + hint
+}
+
+// Deprecation is DeprecatedImage with the message and its hint apart.
+func Deprecation(configured string) (message, hint string) {
 	name, version := splitImage(configured)
 	if m := mainVersion().FindStringSubmatch(strings.TrimPrefix(version, ":")); m != nil {
 		version = ":" + m[1]
@@ -241,7 +259,7 @@ func DeprecatedImage(configured string) string {
 		if d.since != "" {
 			since = " since " + d.since
 		}
-		return fmt.Sprintf("%s is deprecated%s and no longer updated; use %s", configured, since, curated+d.successor)
+		return fmt.Sprintf("%s is deprecated%s and no longer updated", configured, since), "use " + curated + d.successor
 	}
-	return ""
+	return "", ""
 }

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 func ParseOverride(origin, text string) ([]Variable, diag.List) {
 	r := &reader{findings{file: origin}}
 	switch trimmed := strings.TrimSpace(text); {
+	// The AWS CLI accepts a single object for a list of one.
 	case strings.HasPrefix(trimmed, "{"):
 		text = "[" + text + "]"
 	case !strings.HasPrefix(trimmed, "["):
@@ -22,6 +24,7 @@ func ParseOverride(origin, text string) ([]Variable, diag.List) {
 		}
 		return []Variable{v}, nil
 	}
+	// Wrapping the list in a document reuses its checks.
 	root, ok := r.document([]byte(`{"environmentVariables": ` + text + "}"))
 	if !ok {
 		return nil, r.list()
@@ -38,6 +41,7 @@ func shorthand(text string) (Variable, error) {
 	v := Variable{Type: Plaintext}
 	given := map[string]bool{}
 	for rest := text; rest != ""; {
+		// The shorthand has no escapes. Values with ",name=" and the like need JSON.
 		key, behind, found := strings.Cut(rest, "=")
 		if key = strings.TrimSpace(key); !found || key != "name" && key != "value" && key != "type" || given[key] {
 			return v, fmt.Errorf("invalid variable %s; use name=NAME,value=VALUE,type=TYPE, or JSON", shown(text))
@@ -58,7 +62,8 @@ func shorthand(text string) (Variable, error) {
 	case v.Name == "" || !given["value"]:
 		return v, fmt.Errorf("%s has no name or no value; use name=NAME,value=VALUE", shown(text))
 	case !ValidName(v.Name):
-		return v, fmt.Errorf("%s", badName(v.Name))
+		return v, errors.New(badName(v.Name) + "; " + nameHint)
+	// The type is checked here, since the shorthand does not pass through the document.
 	case v.Type != Plaintext && v.Type != ParameterStore && v.Type != SecretsManager:
 		return v, fmt.Errorf("unknown type %s; use %s, %s or %s",
 			shown(string(v.Type)), Plaintext, ParameterStore, SecretsManager)

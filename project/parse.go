@@ -30,6 +30,7 @@ func Parse(file string, text []byte, name string) (Project, diag.List) {
 // unwrap returns the project inside the envelope of an API response or of a CloudFormation
 // resource.
 func (r *reader) unwrap(root node, name string) (node, bool) {
+	// An empty mapping is an empty project, not a document of another kind.
 	known := len(root.Content) == 0
 	for _, f := range root.fields() {
 		switch f.name {
@@ -38,17 +39,20 @@ func (r *reader) unwrap(root node, name string) (node, bool) {
 		case "projects":
 			return r.choose(root, f.value, name)
 		case "phases":
-			r.problem(diag.Error, f.key, `"phases" is a key of a buildspec; use a project, in the format of CreateProject`)
+			r.problem(diag.Error, f.key, `"phases" is a key of a buildspec`).
+				Hint = "use a project, in the format of CreateProject"
 			return root, false
+		// A template has Ref and Fn::Sub, which need the parameters of a stack.
 		case "resources":
-			r.problem(diag.Error, f.key, "this is a whole CloudFormation template; "+
-				"use the Properties of one AWS::CodeBuild::Project")
+			r.problem(diag.Error, f.key, "this is a whole CloudFormation template").
+				Hint = "use the Properties of one AWS::CodeBuild::Project"
 			return root, false
 		}
 		known = known || slices.Contains(projectKeys, f.name)
 	}
 	if !known {
-		r.problem(diag.Error, root, "no key of a project; use %s and so on", strings.Join(projectKeys[:3], ", "))
+		r.problem(diag.Error, root, "no key of a project").
+			Hint = "use " + strings.Join(projectKeys[:3], ", ") + " and so on"
 	}
 	return root, known
 }
@@ -69,11 +73,12 @@ func (r *reader) choose(root, list node, name string) (node, bool) {
 	}
 	switch {
 	case len(items) == 0:
-		r.problem(diag.Error, list, "the list has no projects%s", notFound(root))
+		r.problem(diag.Error, list, "the list has no projects").Hint = notFound(root)
+	// Choosing the first of several projects would silently build with the wrong one.
 	case name == "":
-		r.problem(diag.Error, list, "the list has %d projects; select one by name: %s", len(names), quoted(names))
+		r.problem(diag.Error, list, "the list has %d projects", len(names)).Hint = "select one by name: " + quoted(names)
 	default:
-		r.problem(diag.Error, list, "no project %s in the list; use one of %s", shown(name), quoted(names))
+		r.problem(diag.Error, list, "no project %s in the list", shown(name)).Hint = "use one of " + quoted(names)
 	}
 	return list, false
 }
@@ -85,9 +90,9 @@ func notFound(root node) string {
 		names = append(names, item.Value)
 	}
 	if len(names) == 0 {
-		return "; add one, as batch-get-projects prints it"
+		return "add one, as batch-get-projects prints it"
 	}
-	return "; CodeBuild did not find " + quoted(names) + ": check name, account and region"
+	return "CodeBuild did not find " + quoted(names) + ": check name, account and region"
 }
 
 // project reads the fields of a project. Fields without an effect on a local build are
@@ -132,6 +137,7 @@ func (r *reader) project(n node) Project {
 			p.AutoRetryLimit = r.number(f.value, bounds{least: 0, most: 10})
 		case "logsConfig":
 			p.LogStreamPrefix = r.logs(f.value)
+		// The second group are fields of responses, which are often pasted as they are.
 		case "tags", "vpcConfig", "badgeEnabled", "buildBatchConfig",
 			"arn", "badge", "created", "lastModified", "webhook", "projectVisibility",
 			"publicProjectAlias", "resourceAccessRole", "triggers", "visibility":
@@ -140,6 +146,7 @@ func (r *reader) project(n node) Project {
 			r.unknown(f, projectKeys)
 		}
 	}
+	// The sources may be after the versions in the document, so this check comes last.
 	r.checkVersions(n.child("secondarySourceVersions"), p.Secondary)
 	return p
 }
@@ -164,7 +171,8 @@ func (r *reader) logs(n node) (prefix string) {
 	return prefix
 }
 
-// cloudWatchLogs returns the prefix of the log stream's name.
+// cloudWatchLogs returns the prefix of the log stream's name. The prefix is part of
+// CODEBUILD_LOG_PATH.
 func (r *reader) cloudWatchLogs(n node) (prefix string) {
 	for _, f := range r.entries(n) {
 		switch f.name {

@@ -179,9 +179,9 @@ func TestParse_APIResponses(t *testing.T) {
 func TestParse_UnknownProjectName(t *testing.T) {
 	t.Parallel()
 	_, problems := Parse("p.json", []byte(`{"projects": [{"name": "a"}, {"name": "b"}]}`), "c")
-	want := "p.json:1:14: error: no project \"c\" in the list; use one of \"a\", \"b\"\n" +
+	want := "p.json:1:14: error: no project \"c\" in the list\n" +
 		"  1 | {\"projects\": [{\"name\": \"a\"}, {\"name\": \"b\"}]}\n" +
-		"    |              ^"
+		"    |              ^ use one of \"a\", \"b\""
 	if diff := cmp.Diff(want, problems.Error()); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}

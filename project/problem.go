@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,21 +25,22 @@ type findings struct {
 	file     string
 	lines    []string // lines for excerpts; nil if none may be shown
 	problems diag.List
-	counts   [2]int // number of problems by severity, suppressed ones included
+	// Lints do not occur here, so there are two severities.
+	counts [2]int // number of problems by severity, suppressed ones included
 }
 
-// problem reports a problem at n.
-func (r *reader) problem(s diag.Severity, n node, format string, args ...any) {
+// problem reports a problem at n and returns it, so that the caller can set its hint.
+func (r *reader) problem(s diag.Severity, n node, format string, args ...any) *diag.Problem {
 	p := diag.Problem{Severity: s, Line: n.Line, Column: n.Column, Width: n.width(), Path: n.path}
 	p.Message = fmt.Sprintf(format, args...)
-	r.add(p)
+	return r.add(p)
 }
 
 // wrong reports that n has the wrong type.
 func (r *reader) wrong(n node, want string) {
 	if isFunction(n) {
-		r.problem(diag.Error, n, "%s is %s, which only CloudFormation can evaluate; write its value, %s", n.path, n.kind(),
-			want)
+		r.problem(diag.Error, n, "%s is %s, which only CloudFormation can evaluate", n.path, n.kind()).
+			Hint = "write its value, " + want
 		return
 	}
 	r.problem(diag.Error, n, "%s must be %s, not %s", n.path, want, n.kind())
@@ -55,12 +57,12 @@ func (r *reader) unknown(f entry, known []string) {
 		where = " in " + f.key.path
 	}
 	written := f.key.resolved().Value
-	r.problem(diag.Warning, f.key, "unknown key %s%s is ignored%s", shown(written), where, hintFor(written, known))
+	r.problem(diag.Warning, f.key, "unknown key %s%s is ignored", shown(written), where).Hint = hintFor(written, known)
 }
 
-// at reports a problem at a position.
-func (f *findings) at(s diag.Severity, p place, format string, args ...any) {
-	f.add(diag.Problem{Severity: s, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)})
+// at reports a problem at a position and returns it, so that the caller can set its hint.
+func (f *findings) at(s diag.Severity, p place, format string, args ...any) *diag.Problem {
+	return f.add(diag.Problem{Severity: s, Line: p.line, Column: p.column, Message: fmt.Sprintf(format, args...)})
 }
 
 // full reports whether the limit for a severity is reached. If so, it counts another
@@ -73,18 +75,21 @@ func (f *findings) full(s diag.Severity) bool {
 	return full
 }
 
-// add adds a problem with an excerpt of its line.
-func (f *findings) add(p diag.Problem) {
+// add adds a problem with an excerpt of its line and returns it. It returns a dummy if the limit
+// is reached, so that callers can set fields without a check.
+func (f *findings) add(p diag.Problem) *diag.Problem {
 	if f.full(p.Severity) {
-		return
+		return &diag.Problem{}
 	}
 	f.counts[p.Severity]++
 	p.File = f.file
+	// A column beyond the excerpt could not be marked.
 	if p.Line > 0 && p.Line <= len(f.lines) && p.Column <= maxExcerpt {
 		p.Excerpt = cut(printable(f.lines[p.Line-1]), maxExcerpt)
 		p.Width = min(p.Width, max(1, len([]rune(p.Excerpt))-p.Column+1))
 	}
 	f.problems = append(f.problems, p)
+	return &f.problems[len(f.problems)-1]
 }
 
 // list returns all problems, sorted by position.
@@ -104,6 +109,7 @@ func (f *findings) list() diag.List {
 
 // width returns the number of characters of a scalar in its line, or 1 if it has several lines.
 func (n node) width() int {
+	// A tag such as !Ref is before the value and is the part in question.
 	if isFunction(n) && n.Kind == yaml.ScalarNode {
 		return len([]rune(n.Tag))
 	}
@@ -116,30 +122,18 @@ func (n node) width() int {
 	return max(1, len([]rune(n.Value)))
 }
 
-// hintFor returns the most similar known word, or else a list of all of them.
+// hintFor is diag.Choice, except that it compares no word that is longer than any key, and lists
+// no more than maxChoice words: the API has sections with dozens of keys.
 func hintFor(written string, known []string) string {
-	if len(written) <= maxShown {
-		if meant := diag.DidYouMean(written, known); meant != "" {
-			return meant
-		}
-	}
 	if len(known) > maxChoice {
-		return "; CreateProject has no such key"
+		return cmp.Or(diag.Question(short(written), known), "CreateProject has no such key")
 	}
-	return "; use " + either(known)
-}
-
-// either joins words as in "a, b or c".
-func either(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+	return diag.Choice(short(written), known)
 }
 
 // quoted returns a list of names in quotes, limited in length.
 func quoted(names []string) string {
+	// A BatchGetProjects response has up to 100 projects (documented).
 	const maxNames = 20
 	var all []string
 	for _, name := range names[:min(maxNames, len(names))] {

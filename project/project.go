@@ -37,6 +37,7 @@ type Project struct {
 	Timeout       time.Duration // of the build, 5 to 2160 minutes; CodeBuild's default is 60
 	QueuedTimeout time.Duration // 5 to 480 minutes; CodeBuild's default is 480
 
+	// These three are kept for display; a local build does not depend on them.
 	ConcurrentBuildLimit int    // -1 removes the limit
 	AutoRetryLimit       int    // 0 to 10
 	LogStreamPrefix      string // logsConfig.cloudWatchLogs.streamName
@@ -63,7 +64,8 @@ type Compute struct {
 	InstanceType       string
 }
 
-// VariableType is the meaning of a variable's value: the API's EnvironmentVariableType.
+// VariableType is the meaning of a variable's value: the API's EnvironmentVariableType. A value of
+// one of the other types is looked up before the build, and masked in the log.
 type VariableType string
 
 // The types of a variable. The default is PLAINTEXT.
@@ -84,9 +86,10 @@ type Variable struct {
 
 // Source is the location of source code: the API's ProjectSource.
 type Source struct {
-	Type            string // such as GITHUB or NO_SOURCE
-	Location        string // URL, bucket and key, or a CodePipeline placeholder
-	Identifier      string // required for a secondary source
+	Type       string // such as GITHUB or NO_SOURCE
+	Location   string // URL, bucket and key, or a CodePipeline placeholder
+	Identifier string // required for a secondary source
+	// CodeBuild distinguishes the three forms by the text alone.
 	Buildspec       string // path, inline buildspec or S3 ARN; "" is buildspec.yml
 	GitCloneDepth   int    // 0 is the full history
 	FetchSubmodules bool   // gitSubmodulesConfig.fetchSubmodules

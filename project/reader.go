@@ -149,14 +149,16 @@ func (r *reader) optionalText(n node) string {
 // bad.
 func (r *reader) word(n node, known []string, bad diag.Severity) string {
 	s := r.text(n)
+	// The search for a suggestion is expensive, so the limit is checked before.
 	if s != "" && !slices.Contains(known, s) && !r.full(bad) {
-		r.problem(bad, n, "unknown %s %s%s", n.path, shown(s), hintFor(s, known))
+		r.problem(bad, n, "unknown %s %s", n.path, shown(s)).Hint = hintFor(s, known)
 	}
 	return s
 }
 
 // flag returns a boolean in any of YAML's spellings, quoted or not.
 func (r *reader) flag(n node) bool {
+	// yaml.v3 follows YAML 1.2, in which yes and no are strings; users write them nevertheless.
 	word := strings.ToLower(n.Value)
 	yes := slices.Contains([]string{"true", "yes", "on"}, word)
 	no := n.null() || slices.Contains([]string{"false", "no", "off"}, word)
@@ -182,8 +184,9 @@ func (r *reader) number(n node, b bounds) int {
 		r.wrong(n, "a whole number")
 		return 0
 	}
+	// The ranges are those of the API, which would refuse the project.
 	if i < b.least || i > b.most {
-		r.problem(diag.Error, n, "%s is %d; it must be %d to %d%s", n.path, i, b.least, b.most, b.unit)
+		r.problem(diag.Error, n, "%s must be %d to %d%s, not %d", n.path, b.least, b.most, b.unit, i)
 		return 0
 	}
 	return i
@@ -222,6 +225,7 @@ func (n node) kind() string {
 // isFunction reports whether n is an intrinsic function of CloudFormation: !Ref x,
 // {"Ref": "x"} or {"Fn::Sub": "x"}.
 func isFunction(n node) bool {
+	// The short form has a tag of its own, and the long form is a mapping with one key.
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") && n.Tag != "!" {
 		return true
 	}

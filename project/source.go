@@ -69,6 +69,7 @@ func (r *reader) secondary(n node) []node {
 	items := r.items(n)
 	if len(items) > maxSecondary {
 		r.problem(diag.Error, items[maxSecondary], "%s has %d items; the maximum is %d", n.path, len(items), maxSecondary)
+		// The first twelve are kept, so that further problems are found.
 		return items[:maxSecondary]
 	}
 	return items
@@ -80,10 +81,11 @@ func (r *reader) unique(item node, key, identifier string, known map[string]bool
 	switch {
 	case item.Kind != yaml.MappingNode && !item.null(): // already reported
 	case id.null() || id.Kind == yaml.ScalarNode && id.Value == "":
-		r.problem(diag.Error, item, "%s has no %s; add a unique one", item.path, key)
+		r.problem(diag.Error, item, "%s has no %s", item.path, key).Hint = "add a unique one"
 	case identifier != "" && known[identifier]:
-		r.problem(diag.Error, id, "duplicate %s %s; use another one", key, shown(identifier))
+		r.problem(diag.Error, id, "duplicate %s %s", key, shown(identifier)).Hint = "use another one"
 	}
+	// Missing identifiers are recorded too, as "", which no identifier equals.
 	known[identifier] = true
 }
 
@@ -94,7 +96,8 @@ func (r *reader) identifier(n node) string {
 	if s == "" || len(s) < 128 && isWord(s) {
 		return s
 	}
-	r.problem(diag.Error, n, `%s: invalid identifier %s; use fewer than 128 letters, digits and "_"`, n.path, shown(s))
+	r.problem(diag.Error, n, "%s: invalid identifier %s", n.path, shown(s)).
+		Hint = `use fewer than 128 letters, digits and "_"`
 	return ""
 }
 
@@ -113,6 +116,7 @@ func (r *reader) sourceVersions(n node) map[string]string {
 				r.unknown(f, versionKeys)
 			}
 		}
+		// An invalid identifier has been reported already.
 		if identifier != "" {
 			versions[identifier] = version
 		}
@@ -129,7 +133,8 @@ func (r *reader) checkVersions(n node, sources []Source) {
 	for _, item := range n.children() {
 		identifier := item.child("sourceIdentifier")
 		if s := identifier.Value; s != "" && !slices.Contains(known, s) {
-			r.problem(diag.Warning, identifier, "unknown secondary source %s%s", shown(s), diag.DidYouMean(short(s), known))
+			r.problem(diag.Warning, identifier, "unknown secondary source %s", shown(s)).
+				Hint = diag.Question(short(s), known)
 		}
 	}
 }

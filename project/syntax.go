@@ -13,8 +13,11 @@ import (
 	"unicode/utf8"
 )
 
-// syntaxError returns the position of a JSON or YAML syntax error and a message.
-func syntaxError(text []byte, lines []string, err error) (place, string) {
+// explanation is the message of a problem and its hint.
+type explanation struct{ message, hint string }
+
+// syntaxError returns the position of a JSON or YAML syntax error and explains it.
+func syntaxError(text []byte, lines []string, err error) (place, explanation) {
 	var broken *json.SyntaxError
 	if looksLikeJSON(text) && errors.As(json.Unmarshal(text, new(any)), &broken) {
 		return jsonError(text, broken)
@@ -29,21 +32,9 @@ func looksLikeJSON(text []byte) bool {
 	return strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[")
 }
 
-// hint is a message that replaces a parser's message with certain words.
-type hint struct{ words, message string }
-
-// advise returns the message of the first hint that applies, or the parser's message.
-func advise(hints []hint, message string) string {
-	for _, h := range hints {
-		if strings.Contains(message, h.words) {
-			return h.message
-		}
-	}
-	return message
-}
-
-// jsonHints are the hints for encoding/json. The unexpected character goes before each.
-var jsonHints = []hint{
+// jsonHints are the hints for errors of encoding/json that contain certain words. The message names
+// the unexpected character.
+var jsonHints = []struct{ words, hint string }{
 	{"exceeded max depth", "reduce the levels of nesting"},
 	{"unexpected end of JSON input", `add a closing "}", "]" or quote`},
 	{"looking for beginning of object key string", `write a key in double quotes (no comment, no comma before "}")`},
@@ -60,17 +51,25 @@ var jsonHints = []hint{
 }
 
 // jsonError converts an error of encoding/json.
-func jsonError(text []byte, err *json.SyntaxError) (place, string) {
+func jsonError(text []byte, err *json.SyntaxError) (place, explanation) {
+	hint := err.Error()
+	for _, h := range jsonHints {
+		if strings.Contains(hint, h.words) {
+			hint = h.hint
+			break
+		}
+	}
 	end := min(int(err.Offset), len(text))
 	if strings.HasPrefix(err.Error(), "unexpected end") {
-		return placeAt(text, end), "unexpected end of the file; " + advise(jsonHints, err.Error())
+		return placeAt(text, end), explanation{"unexpected end of the file", hint}
 	}
+	// Offset counts the bytes that were read, including the unexpected character.
 	start := max(0, end-1)
 	for start > 0 && !utf8.RuneStart(text[start]) {
 		start--
 	}
 	c, _ := utf8.DecodeRune(text[start:])
-	return placeAt(text, start), fmt.Sprintf("unexpected %q; %s", c, advise(jsonHints, err.Error()))
+	return placeAt(text, start), explanation{fmt.Sprintf("unexpected %q", c), hint}
 }
 
 // placeAt converts a byte offset to a line and a column.
@@ -79,20 +78,26 @@ func placeAt(text []byte, offset int) place {
 	return place{len(lines), 1 + utf8.RuneCountInString(lines[len(lines)-1])}
 }
 
-// yamlHints are the hints for yaml.v3.
-var yamlHints = []hint{
-	{"tab character", "tab in the indentation; indent with spaces"},
-	{"cannot start any token", `a value cannot begin with this character; put the value in quotes`},
-	{"mapping values are not allowed", `unexpected ": "; put a value with ": " in quotes, or check the indentation`},
-	{"could not find expected ':'", `a key has no ":"; write "key: value"`},
-	{"unexpected end of stream", "a quote is not closed; add the closing quote"},
-	{"expected ',' or ']'", `a list is not closed; write "," or "]" here`},
-	{"expected ',' or '}'", `a mapping is not closed; write "," or "}" here`},
-	{"expected '-' indicator", `no "-" here; add a list item, or fix the indentation`},
-	{"did not find expected key", "no key here; align it with the keys above, or put the value in quotes"},
-	{"did not find expected node content", "no value here; add one"},
-	{"unknown escape character", `unknown escape; write \\ for a backslash, or use 'single quotes'`},
-	{"exceeded max depth", "too many levels of nesting"},
+// yamlErrors explain the errors of yaml.v3 that contain certain words.
+var yamlErrors = []struct {
+	words string
+	explanation
+}{
+	{"tab character", explanation{"tab in the indentation", "indent with spaces"}},
+	{"cannot start any token", explanation{"a value cannot begin with this character", "put the value in quotes"}},
+	{"mapping values are not allowed",
+		explanation{`unexpected ": "`, `put a value with ": " in quotes, or check the indentation`}},
+	{"could not find expected ':'", explanation{`a key has no ":"`, `write "key: value"`}},
+	{"unexpected end of stream", explanation{"a quote is not closed", "add the closing quote"}},
+	{"expected ',' or ']'", explanation{"a list is not closed", `write "," or "]" here`}},
+	{"expected ',' or '}'", explanation{"a mapping is not closed", `write "," or "}" here`}},
+	{"expected '-' indicator", explanation{`no "-" here`, "add a list item, or fix the indentation"}},
+	{"did not find expected key",
+		explanation{"no key here", "align it with the keys above, or put the value in quotes"}},
+	{"did not find expected node content", explanation{"no value here", "add one"}},
+	{"unknown escape character",
+		explanation{"unknown escape", `write \\ for a backslash, or use 'single quotes'`}},
+	{"exceeded max depth", explanation{message: "too many levels of nesting"}},
 }
 
 var unknownAnchor = sync.OnceValue(func() *regexp.Regexp {
@@ -100,16 +105,23 @@ var unknownAnchor = sync.OnceValue(func() *regexp.Regexp {
 })
 
 // yamlError converts an error of yaml.v3.
-func yamlError(lines []string, err error) (place, string) {
+func yamlError(lines []string, err error) (place, explanation) {
 	at, message := yamlPlace(lines, err), strings.TrimPrefix(err.Error(), "yaml: ")
 	message = reportedLine().ReplaceAllString(message, "")
 	if m := unknownAnchor().FindStringSubmatch(message); m != nil {
-		return at, fmt.Sprintf(`alias *%s has no anchor &%s before it; define it, or put the value in quotes`, m[1], m[1])
+		return at, explanation{
+			fmt.Sprintf("alias *%s has no anchor &%s before it", m[1], m[1]), "define it, or put the value in quotes",
+		}
 	}
 	if at.column > 0 && strings.Contains(lines[at.line-1][:indentation(lines[at.line-1])], "\t") {
 		message = "tab character"
 	}
-	return at, advise(yamlHints, message)
+	for _, e := range yamlErrors {
+		if strings.Contains(message, e.words) {
+			return at, e.explanation
+		}
+	}
+	return at, explanation{message: message}
 }
 
 // indentation returns the number of tabs and spaces at the beginning of a line.
@@ -125,6 +137,8 @@ var reportedLine = sync.OnceValue(func() *regexp.Regexp {
 // parses. yaml.v3 reports no column, and often the line in which the broken construct begins.
 // If the search exceeds its budget, yamlPlace returns the line of yaml.v3.
 func yamlPlace(lines []string, err error) place {
+	// Parsing prefixes is quadratic, so the search has a budget and falls back to the line of the
+	// parser.
 	s := search{budget: maxSize}
 	firstLines := func(n int) string { return strings.Join(lines[:n], "\n") + "\n" }
 	line := s.longest(s.enough(len(lines), firstLines, err), firstLines)

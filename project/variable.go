@@ -25,17 +25,18 @@ func ReservedName(name string) bool {
 	return strings.HasPrefix(name, "CODEBUILD_") && !strings.HasPrefix(name, "CODEBUILD_CONFIG_")
 }
 
-// badName returns the message for an invalid name.
-func badName(name string) string {
-	return "invalid variable name " + shown(name) + `; use letters, digits and "_", and do not begin with a digit`
-}
+// badName returns the message for an invalid name, and nameHint is the hint for it.
+func badName(name string) string { return "invalid variable name " + shown(name) }
+
+const nameHint = `use letters, digits and "_", and do not begin with a digit`
 
 // reservedName returns the message for a reserved name.
 func reservedName(name string) string {
-	return shown(name) + " begins with CODEBUILD_, which CodeBuild reserves; use another name"
+	return shown(name) + " begins with CODEBUILD_, which CodeBuild reserves"
 }
 
-// lastOfEach removes duplicate names, of which the last definition wins.
+// lastOfEach removes duplicate names, of which the last definition wins. The order of the remaining
+// ones is kept: it is the order in which the build sets them.
 func lastOfEach(vars []Variable) []Variable {
 	last := map[string]int{}
 	for i, v := range vars {
@@ -58,7 +59,7 @@ func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, err
 		return Variable{}, errors.New("the variable has no name; use NAME=VALUE or NAME")
 	}
 	if !ValidName(name) {
-		return Variable{}, errors.New(badName(name))
+		return Variable{}, errors.New(badName(name) + "; " + nameHint)
 	}
 	if !given {
 		value, given = look(lookup, name)
@@ -66,6 +67,7 @@ func ParseEnvFlag(arg string, lookup func(string) (string, bool)) (Variable, err
 	if !given {
 		return Variable{}, fmt.Errorf("variable %s is not set in your environment; set it, or write %s=VALUE", name, name)
 	}
+	// The environment of a process is a list of strings that end with NUL.
 	if strings.ContainsRune(value, 0) {
 		return Variable{}, fmt.Errorf("the value of variable %s contains a NUL character; remove it", name)
 	}

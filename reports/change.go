@@ -16,7 +16,9 @@ const (
 	NewlyFailing Change = "NEWLY_FAILING"
 	StillFailing Change = "STILL_FAILING"
 	Fixed        Change = "FIXED"
-	Flaky        Change = "FLAKY" // it had a different result in an earlier build of the same source
+	// Flaky takes precedence over the other changes: the source did not change, so the test is the
+	// suspect.
+	Flaky Change = "FLAKY" // it had a different result in an earlier build of the same source
 )
 
 // Past is an earlier build with reports.
@@ -26,7 +28,9 @@ type Past struct {
 }
 
 // History is the results of a case in earlier builds: a letter for each Past of the Set, oldest
-// first. The letters are P, F, E, S and U for the statuses, and - if the build lacks the case.
+// first. The letters are P, F, E, S and U for the statuses, and - if the build lacks the case. A
+// string of letters keeps reports.json small: a set has up to 500 cases in each group, and each has
+// a history of 20 builds.
 type History string
 
 // letters are the letters of a History, by status.
@@ -44,7 +48,8 @@ func (s CaseStatus) letter() byte {
 	return absent
 }
 
-// bad reports whether a letter is that of a failed case.
+// bad reports whether a letter is that of a failed case. Skipped and unknown results are neither
+// good nor bad: they end no series of failures.
 func bad(letter byte) bool { return letter == 'F' || letter == 'E' }
 
 // Changes summarizes the differences of a report from that of an earlier build.
@@ -54,18 +59,21 @@ type Changes struct {
 	StillFailing int `json:"stillFailing"`
 	Fixed        int `json:"fixed"`
 	Flaky        int `json:"flaky"`
-	Gone         int `json:"gone"` // cases that no longer exist; 0 if either report was truncated
+	// A truncated report does not list all its cases, so a missing case says nothing.
+	Gone int `json:"gone"` // cases that no longer exist; 0 if either report was truncated
 
 	// Changes of the coverage in percentage points; nil if either report has no coverage.
 	Lines    *float64 `json:"lineCoverageChange,omitempty"`
 	Branches *float64 `json:"branchCoverageChange,omitempty"`
 }
 
-// maxPast is the number of earlier builds that a Set remembers.
+// maxPast is the number of earlier builds that a Set remembers. Twenty builds are enough to
+// recognize a flaky test, and fit into one line of a page.
 const maxPast = 20
 
 // key identifies a case in a report. Cases with the same name are numbered, so that the first
-// is compared with the first, the second with the second.
+// is compared with the first, the second with the second. Cases with the same name are common:
+// parametrized tests of many tools do not write the parameters.
 type key struct {
 	suite, prefix, name string
 	number              int
@@ -78,6 +86,7 @@ var sourceDir = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile
 func keys(cases []Case) []key {
 	seen := make(map[key]int, len(cases))
 	all := make([]key, len(cases))
+	// Some tools write the absolute path of the test file as the suite or class.
 	steady := func(text string) string {
 		if strings.Contains(text, "/codebuild/output/src") {
 			return sourceDir().ReplaceAllString(text, "")
@@ -97,7 +106,11 @@ func keys(cases []Case) []key {
 // compared with the last build that has a report of it which is not INCOMPLETE.
 func (s *Set) Compare(earlier iter.Seq[*Set]) {
 	left := len(s.Reports)
+	// The sequence is lazy: reading the set of a build costs some milliseconds, and usually the
+	// previous build has all groups.
 	for e := range earlier {
+		// The first set of the sequence is the previous build. Its own list of earlier builds, with
+		// itself at the end, is that of this build.
 		if len(s.Past) == 0 {
 			s.Past = append(append([]Past{}, e.Past...), Past{e.Build, e.Print})
 			s.Past = s.Past[max(0, len(s.Past)-maxPast):]
@@ -117,6 +130,8 @@ func (s *Set) Compare(earlier iter.Seq[*Set]) {
 // group returns the report to compare with, or nil.
 func (s *Set) group(r *Report) *Report {
 	for _, old := range s.Reports {
+		// The type is compared too, because a group may have changed from tests to coverage under the
+		// same name.
 		if old.Group == r.Group && old.Type == r.Type && old.Status != Incomplete {
 			return old
 		}
@@ -152,7 +167,9 @@ func (s *Set) compare(r, old *Report, e *Set) {
 	}
 }
 
-// history returns a case's history: that of its predecessor, and the predecessor's result.
+// history returns a case's history: that of its predecessor, and the predecessor's result. The
+// builds are matched by number, because the predecessor may be older than the last entry of Past: a
+// group that does not occur in each build has gaps.
 func (s *Set) history(was *Case, e *Set) History {
 	text := []byte(strings.Repeat(string(absent), len(s.Past)))
 	if was == nil {
@@ -175,6 +192,7 @@ func (s *Set) change(c, was *Case) Change {
 	failed := was != nil && was.Status.Bad()
 	for i := range len(c.History) {
 		before := c.History[i]
+		// An unknown fingerprint equals nothing, not even another unknown one.
 		same := s.Print != "" && s.Past[i].Print == s.Print
 		if same && (bad(before) && c.Status == CaseSucceeded || before == 'P' && c.Status.Bad()) {
 			return Flaky
@@ -206,7 +224,8 @@ func (c *Changes) count(change Change) {
 }
 
 // difference returns the change of the coverage in percentage points, or nil if either has
-// nothing to cover.
+// nothing to cover. The result is in percentage points, as in the trend of the console: 50 to 60
+// percent is 10.
 func difference(now, before Counts) *float64 {
 	if now.Total() == 0 || before.Total() == 0 {
 		return nil

@@ -22,14 +22,17 @@ type clover struct {
 	stmts   []Line
 	conds   []cloverCond
 	metrics cloverMetrics
+	// A file whose conditions were all fully covered or not covered at all has the same totals in both
+	// dialects.
 	follows string // dialect of the last file that revealed one
 }
 
 // cloverCond is a condition of a file.
 type cloverCond struct {
-	number     int
-	hits       int64
-	yes, no    int
+	number  int
+	hits    int64
+	yes, no int
+	// OpenClover writes no count for a condition. Then truecount is used instead.
 	hasAnyHits bool
 }
 
@@ -51,6 +54,8 @@ func (c *clover) start(x *sax.Reader) error {
 	switch x.Name() {
 	case "coverage":
 		if x.Depth() == 1 && x.Attr("clover") == "" && x.Attr("line-rate") != "" {
+			// Clover and Cobertura have the same root element. Reading one as the other would result in an
+			// empty report without an error.
 			return at(x, "<coverage> has a line-rate, as in COBERTURAXML")
 		}
 		if x.Attr("clover") == "3.2.0" { // the constant version that Istanbul writes
@@ -64,6 +69,7 @@ func (c *clover) start(x *sax.Reader) error {
 		c.pkg = x.Attr("name")
 	case "file":
 		c.open = !c.tests
+		// Istanbul writes an absolute path and the base name, PHPUnit only an absolute name.
 		c.file = cmp.Or(x.Attr("path"), x.Attr("name"))
 		c.stmts, c.conds, c.metrics = nil, nil, cloverMetrics{}
 	case "metrics":
@@ -81,7 +87,8 @@ func integer(x *sax.Reader, name string) int {
 	return number32(x.Attr(name))
 }
 
-// number32 parses a number of lines or branches.
+// number32 parses a number of lines or branches. Counts beyond 32 bits do not occur in any source
+// file; without a limit their sums could overflow.
 func number32(text string) int {
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
@@ -90,7 +97,8 @@ func number32(text string) int {
 	return int(max(0, n))
 }
 
-// hits parses an execution count. A number that is too large becomes a very large one.
+// hits parses an execution count. A number that is too large becomes a very large one. Counts in
+// floating point occur as well.
 func hits(text string) int64 {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil || n > 0 {
 		return max(0, n)
@@ -107,6 +115,7 @@ func (c *clover) readMetrics(x *sax.Reader) {
 	if !c.open || c.metrics.known {
 		return
 	}
+	// The first element metrics of a file has its totals.
 	c.metrics.known = true
 	pair := func(covered, all string) Counts {
 		n := integer(x, covered)
@@ -121,6 +130,8 @@ func (c *clover) readLine(x *sax.Reader) {
 	n := integer(x, "num")
 	count, counted := x.Lookup("count")
 	switch x.Attr("type") {
+	// Lines of type method repeat the first statement of a method and are not part of the totals for
+	// statements.
 	case "stmt":
 		c.stmts = append(c.stmts, Line{Number: n, Hits: hits(count), Code: true})
 	case "cond":
@@ -131,6 +142,7 @@ func (c *clover) readLine(x *sax.Reader) {
 	}
 }
 
+// Clover has all its data in attributes.
 func (c *clover) text([]byte) {}
 
 func (c *clover) end(x *sax.Reader) error {
@@ -148,6 +160,7 @@ func (c *clover) end(x *sax.Reader) error {
 
 // finish adds the lines of a file to the report.
 func (c *clover) finish() {
+	// A file may have totals only.
 	if len(c.stmts)+len(c.conds) == 0 {
 		c.out.covered(c.file).sum(c.metrics.lines, c.metrics.branches)
 		return
@@ -161,6 +174,7 @@ func (c *clover) finish() {
 		}
 		all = append(all, l)
 	}
+	// The sums count two statements in one line twice, which the merged lines cannot.
 	lines, branches := Counts{}, Counts{}
 	for _, l := range all {
 		c.out.line(c.file, l)

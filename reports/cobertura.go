@@ -15,11 +15,13 @@ type cobertura struct {
 	out     *reading
 	file    string
 	class   bool
-	methods int    // number of open elements methods
-	own     int    // number of lines in the class itself
-	nested  []Line // lines of its methods, used if the class itself has none
-	line    *Line  // the open line
-	summed  bool   // the branches of the open line come from its conditions
+	methods int // number of open elements methods
+	own     int // number of lines in the class itself
+	// Cobertura writes each line of a method twice: in the method and in the class. Others write only
+	// one of the two; coverage.py only the class.
+	nested []Line // lines of its methods, used if the class itself has none
+	line   *Line  // the open line
+	summed bool   // the branches of the open line come from its conditions
 }
 
 func newCobertura(out *reading) handler { return &cobertura{out: out} }
@@ -27,6 +29,7 @@ func newCobertura(out *reading) handler { return &cobertura{out: out} }
 func (c *cobertura) start(x *sax.Reader) error {
 	switch x.Name() {
 	case "coverage":
+		// See clover.start for the reverse case.
 		if x.Depth() == 1 && x.Attr("clover") != "" {
 			return at(x, "<coverage> has the attribute clover, as in CLOVERXML")
 		}
@@ -37,6 +40,7 @@ func (c *cobertura) start(x *sax.Reader) error {
 	case "class":
 		c.class, c.own, c.nested = true, 0, nil
 		c.file = x.Attr("filename")
+		// A class without lines still lists its file, with nothing to cover.
 		c.out.covered(c.file)
 	case "methods":
 		c.methods++
@@ -62,6 +66,7 @@ func (c *cobertura) begin(x *sax.Reader) {
 	l := Line{Number: n, Hits: hits(x.Attr("hits")), Code: true}
 	if m := fraction().FindStringSubmatch(x.Attr("condition-coverage")); m != nil {
 		covered, total := number32(m[1]), number32(m[2])
+		// Merged reports of several runs occasionally claim more covered branches than there are.
 		l.Branches = Counts{min(covered, total), max(0, total-covered)}
 	}
 	c.line = &l
@@ -72,6 +77,8 @@ func (c *cobertura) condition(x *sax.Reader) {
 	if c.line == nil || !c.summed && c.line.Branches.Total() > 0 {
 		return
 	}
+	// A condition has a percentage only: 0, 50 or 100 of its two outcomes. A switch with more outcomes
+	// has a value between, which counts as one of two.
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(x.Attr("coverage"), "%"), 64)
 	if err != nil {
 		return
@@ -97,6 +104,7 @@ func (c *cobertura) end(x *sax.Reader) error {
 		if c.line == nil {
 			return nil
 		}
+		// An element line inside of methods belongs to a method.
 		if c.methods > 0 {
 			c.nested = append(c.nested, *c.line)
 		} else {

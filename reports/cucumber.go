@@ -12,9 +12,11 @@ import (
 // cucumberElement is a scenario, or a background that runs before scenarios.
 type cucumberElement struct {
 	Type, Keyword, Name string
-	Line                json.RawMessage
-	Before, After       []cucumberStep
-	Steps               []cucumberStep
+	// The types of line and duration differ between implementations, and strings occur.
+	Line json.RawMessage
+	// Hooks of a scenario and of a single step have the same form as a step.
+	Before, After []cucumberStep
+	Steps         []cucumberStep
 }
 
 // cucumberStep is a step or a hook.
@@ -36,6 +38,8 @@ func readCucumber(in io.Reader, out *reading) error {
 	if err := d.expect('[', "an array of features"); err != nil {
 		return err
 	}
+	// Cucumber writes an empty array if it found no feature, usually because of a wrong path or tag.
+	// That is reported rather than shown as a success.
 	n := 0
 	for ; d.More(); n++ {
 		if err := readFeature(d, out); err != nil {

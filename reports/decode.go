@@ -10,7 +10,9 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
-// document is a JSON decoder that reads piece by piece and can report the current line.
+// document is a JSON decoder that reads piece by piece and can report the current line. Reports of
+// hundreds of megabytes occur, so they are decoded element by element and never held in memory as a
+// whole.
 type document struct {
 	*json.Decoder
 	in *lineCounter
@@ -23,7 +25,8 @@ func newDocument(in io.Reader) document {
 }
 
 // lineCounter counts the lines that pass through it. It keeps the last piece, because a JSON
-// decoder reads ahead of the position it reports.
+// decoder reads ahead of the position it reports. encoding/json reports byte offsets only. Users
+// look for a line in their editor.
 type lineCounter struct {
 	in    io.Reader
 	read  int64  // bytes read
@@ -42,6 +45,8 @@ func (l *lineCounter) Read(p []byte) (int, error) {
 
 // line returns the line of an offset in, or at the end of, the last piece.
 func (l *lineCounter) line(offset int64) int {
+	// The decoder has read at most one piece beyond the offset, so the line is in the last piece or at
+	// its beginning.
 	back := max(0, min(int64(len(l.last)), l.read-offset))
 	return l.lines + bytes.Count(l.last[:int64(len(l.last))-back], []byte("\n")) + 1
 }
@@ -57,6 +62,7 @@ func (d document) fault(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
+	// The usual cause is a tool that was killed while writing.
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return d.wrong("unexpected end of the file")
 	case errors.As(err, &syntax):
@@ -117,10 +123,12 @@ func (d document) decode(into any) error {
 	return nil
 }
 
-// maxNesting limits the depth of nested values.
+// maxNesting limits the depth of nested values. The decoder itself has the same limit for decoded
+// values, but not for single tokens.
 const maxNesting = 10000
 
-// skip skips the next value without keeping it in memory.
+// skip skips the next value without keeping it in memory. Decoding into json.RawMessage would be
+// shorter and needs memory for the whole value.
 func (d document) skip() error {
 	for depth := 0; ; {
 		token, err := d.Token()
@@ -141,7 +149,8 @@ func (d document) skip() error {
 	}
 }
 
-// finished returns an error if there is text after the document.
+// finished returns an error if there is text after the document. Two documents in one file are
+// usually the results of two runs, of which the second one would be lost.
 func (d document) finished() error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return d.wrong("text after the end of the document")

@@ -11,7 +11,8 @@ import (
 )
 
 // DetectFormat returns a description of a file from its first bytes: the name of a Format, or of
-// a format that CodeBuild does not support. It returns "" if the format is not recognized.
+// a format that CodeBuild does not support. It returns "" if the format is not recognized. It is a
+// guess for a hint, so it may be wrong, and it never makes a file valid.
 func DetectFormat(in io.Reader) string {
 	head, _ := io.ReadAll(io.LimitReader(in, headSize))
 	switch text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF")), " \t\r\n"); {
@@ -19,6 +20,7 @@ func DetectFormat(in io.Reader) string {
 		return ""
 	case text[0] == '{' || text[0] == '[':
 		return likeJSON(text)
+	// Many coverage tools write LCOV by default.
 	case bytes.HasPrefix(text, []byte("TN:")), bytes.HasPrefix(text, []byte("SF:")):
 		return "LCOV, which CodeBuild does not support"
 	case bytes.HasPrefix(text, []byte("mode: ")):
@@ -29,17 +31,20 @@ func DetectFormat(in io.Reader) string {
 	return likeXML(head)
 }
 
-// headSize is the number of bytes that are examined.
+// headSize is the number of bytes that are examined. The distinguishing elements are usually in the
+// first kilobyte; coverage reports may have a long list of sources before them.
 const headSize = 64 << 10
 
 // roots describes XML documents by their root element.
 var roots = map[string]string{
 	"testsuites": string(JUnitXML), "testsuite": string(JUnitXML), "test-results": string(NUnitXML),
 	"test-run": string(NUnit3XML), "testng-results": string(TestNGXML), "TestRun": string(VisualStudioTRX),
+	// xUnit.net needs its option -junit, or -nunit, for a format that CodeBuild reads.
 	"assemblies":      "xUnit.net XML, which CodeBuild does not support",
 	"CoverageSession": "OpenCover XML, which CodeBuild does not support", "html": "a page of HTML",
 }
 
+// likeXML looks at the root element. Comments and a DOCTYPE may precede it.
 func likeXML(head []byte) string {
 	x := sax.NewReader(bytes.NewReader(head))
 	kind, err := x.Next()
@@ -68,6 +73,7 @@ func likeJaCoCo(x *sax.Reader) string {
 	return ""
 }
 
+// likeCoverage distinguishes Clover and Cobertura, which share the root element coverage.
 func likeCoverage(x *sax.Reader) string {
 	if x.Attr("clover") != "" {
 		return string(CloverXML)
@@ -99,6 +105,8 @@ func likeJSON(head []byte) string {
 		}
 		switch t := token.(type) {
 		case json.Delim:
+			// A string followed by an object or array is a key with a structured value: the decoder does not
+			// distinguish keys from values here.
 			if last != "" && depth <= 3 {
 				keys[last] = true
 			}

@@ -35,6 +35,7 @@ var formats = []struct {
 	xml    func(out *reading) handler
 	json   func(in io.Reader, out *reading) error
 }{
+	// A format has either a handler for XML or a function for JSON.
 	{JUnitXML, Test, "testsuites testsuite", newJUnit, nil},
 	{NUnitXML, Test, "test-results", newNUnit, nil},
 	{NUnit3XML, Test, "test-run", newNUnit3, nil},
@@ -71,7 +72,8 @@ func ParseFormat(name string) (Format, error) {
 		name, strings.Trim(fmt.Sprint(Formats()), "[]"))
 }
 
-// Type returns whether reports in the format are about tests or coverage.
+// Type returns whether reports in the format are about tests or coverage. An unknown format, which
+// ParseFormat never returns, counts as one for tests.
 func (f Format) Type() Type {
 	for _, k := range formats {
 		if k.format == f {
@@ -81,7 +83,9 @@ func (f Format) Type() Type {
 	return Test
 }
 
-// handler receives the events of an XML document. An error ends the reading.
+// handler receives the events of an XML document. An error ends the reading. It gets text in pieces
+// of any size, so that no element has to fit into memory. An implementation keeps what it needs up
+// to a limit of its own.
 type handler interface {
 	start(x *sax.Reader) error
 	text(piece []byte)
@@ -117,6 +121,7 @@ func walk(in io.Reader, roots []string, h handler) error {
 		}
 		switch kind {
 		case sax.Start:
+			// A wrong root is reported at once: the rest may be gigabytes of something else.
 			if !rooted && !slices.Contains(roots, x.Name()) {
 				return at(x, "<%s> is not <%s>", x.Name(), strings.Join(roots, "> or <"))
 			}
@@ -133,7 +138,7 @@ func walk(in io.Reader, roots []string, h handler) error {
 	}
 }
 
-// at is an error where a document is read.
+// at returns an error at the current position of a document.
 func at(x *sax.Reader, format string, args ...any) error {
 	return &sax.Error{Line: x.Line(), Offset: x.Offset(), Text: fmt.Sprintf(format, args...)}
 }

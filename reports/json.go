@@ -3,7 +3,8 @@ package reports
 import "encoding/json"
 
 // coverageJSON has the fields of the API's CodeCoverage and of its summary. Branch counts are
-// left out if a report has no branches (our choice).
+// left out if a report has no branches (our choice). The types with the fields of Go are separate
+// from this one, because the API flattens the counts into numbers and percentages.
 type coverageJSON struct {
 	Path            string   `json:"filePath,omitempty"`
 	LinePercent     float64  `json:"lineCoveragePercentage"`
@@ -15,6 +16,7 @@ type coverageJSON struct {
 	Place           string   `json:"source,omitempty"`
 }
 
+// coverageOf returns the fields for counts.
 func coverageOf(lines, branches Counts) coverageJSON {
 	j := coverageJSON{LinePercent: lines.Percent(), LinesCovered: lines.Covered, LinesMissed: lines.Missed}
 	if branches.Total() > 0 {
@@ -24,6 +26,7 @@ func coverageOf(lines, branches Counts) coverageJSON {
 	return j
 }
 
+// counts is the inverse of coverageOf. The percentages are derived, so they are not read.
 func (j coverageJSON) counts() (lines, branches Counts) {
 	lines = Counts{j.LinesCovered, j.LinesMissed}
 	if j.BranchesCovered != nil && j.BranchesMissed != nil {

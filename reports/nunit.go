@@ -18,16 +18,22 @@ var nunitResults = map[string]CaseStatus{
 	"inconclusive": CaseSkipped,
 }
 
-// nunit reads the formats of NUnit 2 and 3.
+// nunit reads the formats of NUnit 2 and 3. NUnit 2 has the result of a case in the attributes
+// executed, success and (from 2.5 on) result, and its name includes the class. NUnit 3 has a result
+// and a label, and separate attributes for name and class.
 type nunit struct {
-	out    *reading
+	out *reading
+	// Both formats have the same elements, so one reader serves both. They differ in root and
+	// attributes.
 	third  bool
 	suites []string
 	open   bool
 	c      Case
 	part   text
 	said   text
-	path   []string // of the elements in the case
+	// A message is at failure/message or reason/message; an equally named element at another place, as
+	// in output or properties, is not one.
+	path []string // of the elements in the case
 }
 
 func newNUnit(out *reading) handler {
@@ -63,6 +69,7 @@ func (n *nunit) begin(x *sax.Reader) {
 		n.c.Suite = n.suites[len(n.suites)-1]
 	}
 	if n.third {
+		// The attribute time of NUnit 2 occurs in files of the newer format too.
 		n.c.Duration = seconds(cmp.Or(x.Attr("duration"), x.Attr("time")))
 		return
 	}
@@ -70,7 +77,8 @@ func (n *nunit) begin(x *sax.Reader) {
 	n.c.Prefix, n.c.Name = qualified(n.c.Name)
 }
 
-// qualified splits a name such as Space.Class.Method("a.b") before the method.
+// qualified splits a name such as Space.Class.Method("a.b") before the method. A dot in the
+// arguments is not a separator, so it searches only before the parenthesis.
 func qualified(name string) (prefix, last string) {
 	head, _, _ := strings.Cut(name, "(")
 	i := strings.LastIndexByte(head, '.')
@@ -84,12 +92,15 @@ func qualified(name string) (prefix, last string) {
 func (n *nunit) status(x *sax.Reader) CaseStatus {
 	result, label := strings.ToLower(x.Attr("result")), strings.ToLower(x.Attr("label"))
 	if status := nunitResults[result]; result != "" {
+		// NUnit 3 writes result="Failed" for each kind of failure; the label says whether it was an
+		// error, a cancellation or an invalid test.
 		if worse, found := nunitResults[label]; found && status == CaseFailed {
 			return worse
 		}
 		return cmp.Or(status, CaseUnknown)
 	}
 	switch {
+	// Versions before 2.5 have no attribute result.
 	case strings.EqualFold(x.Attr("executed"), "false"):
 		return CaseSkipped
 	case strings.EqualFold(x.Attr("success"), "false"):
@@ -100,6 +111,7 @@ func (n *nunit) status(x *sax.Reader) CaseStatus {
 	return CaseSucceeded
 }
 
+// Only text inside a case is collected. The output of a suite is not part of any case.
 func (n *nunit) text(piece []byte) {
 	if n.open && len(n.path) > 0 {
 		n.part.add(piece)

@@ -19,12 +19,14 @@ type Tree struct {
 
 // named is a file with its base name.
 type named struct {
-	file    string
+	file string
+	// It keeps a frame in a library from being taken for a file of the same name in the source.
 	strange bool
 }
 
 // NewTree returns a Tree of files, which are relative to the source and separated by slashes. root
-// is the source directory at the time of the build, or "" if it is unknown.
+// is the source directory at the time of the build, or "" if it is unknown. Building the index
+// costs one pass over the names; a report asks for tens of thousands of files.
 func NewTree(root string, files []string) *Tree {
 	t := &Tree{root: strings.TrimSuffix(root, "/"), files: map[string]bool{}, bases: map[string][]named{},
 		found: map[[2]string]string{}}
@@ -50,6 +52,7 @@ var known = sync.OnceValue(func() patterns {
 		system:  regexp.MustCompile(`^(/usr|/lib\d*|/opt|/rustc|/root|/nix|/snap|[A-Za-z]:/Program Files)/`),
 		java:    regexp.MustCompile(`at (?:[\w.]+/+)?([\w.$]+)\.[\w$<>]+\(([\w$]+\.(?:java|kt|groovy|scala)):(\d+)\)`),
 		frames: []*regexp.Regexp{
+			// The order matters: the general pattern would also match part of the more specific forms.
 			regexp.MustCompile(`File "([^"]+)", line (\d+)`),                                                 // Python
 			regexp.MustCompile(` in ([^\n]+?):line (\d+)`),                                                   // .NET
 			regexp.MustCompile(` in (/[^\s:]+) on line (\d+)`),                                               // PHP
@@ -73,10 +76,13 @@ func (t *Tree) Find(name, hint string) string {
 }
 
 func (t *Tree) find(name, hint string) string {
+	// Stack traces of ES modules in Node.js have file URLs, those on Windows backslashes.
 	name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "file:")
 	if below := strings.TrimLeft(name, "/"); len(name)-len(below) > 1 {
 		name = "/" + below
 	}
+	// A path inside of the source directory is exact. If the file is not there, the build generated
+	// it, and a file of the same name elsewhere would be wrong.
 	if below, found := strings.CutPrefix(name, t.root+"/"); found && t.root != "" {
 		name = below
 		if name = path.Clean(name); t.files[name] {
@@ -87,12 +93,15 @@ func (t *Tree) find(name, hint string) string {
 	if name = path.Clean(name); t.files[name] {
 		return name
 	}
+	// Standard libraries have files with common names, such as utils.py or testing.go.
 	if known().system.MatchString(name) {
 		return ""
 	}
 	var best []string
 	odd := known().strange.MatchString(name)
 	for _, n := range t.bases[path.Base(name)] {
+		// longer: the report has a path relative to a module or package. shorter: it has an absolute path
+		// of another machine or container, such as that of a multi-stage docker build.
 		longer := strings.HasSuffix(n.file, "/"+name)
 		shorter := strings.Contains(n.file, "/") && strings.HasSuffix(name, "/"+n.file)
 		if (longer || shorter) && n.strange == odd {
@@ -108,7 +117,9 @@ func (t *Tree) find(name, hint string) string {
 	return best[0]
 }
 
-// nearest keeps the files whose directories share most components with a hint.
+// nearest keeps the files whose directories share most components with a hint. It compares from the
+// file upward. For a hint such as com.acme.CartTest the directory com/acme of one of several
+// modules is preferred.
 func nearest(files []string, hint string) []string {
 	parts := strings.FieldsFunc(hint, func(r rune) bool { return strings.ContainsRune("./:$ >", r) })
 	most, kept := 0, []string{}
@@ -139,6 +150,8 @@ const maxPlaces = 400
 func (t *Tree) Locate(c *Case) {
 	found := t.places(c)
 	switch {
+	// Most tools print the innermost frame first. In a Java trace with causes the innermost cause is
+	// last; places has removed the frames before it.
 	case len(found) > 0 && lastCounts(c.Message, found):
 		c.Place = &found[len(found)-1]
 	case len(found) > 0:
@@ -157,6 +170,7 @@ func (t *Tree) places(c *Case) []Place {
 		if i == maxPlaces-1 {
 			break
 		}
+		// Frames before a cause belong to the code that wrapped the error.
 		if strings.HasPrefix(strings.TrimSpace(line), "cause: ") {
 			found = nil
 		}
@@ -173,8 +187,11 @@ func lastCounts(message string, found []Place) bool {
 		".py")
 }
 
+// frame returns the first place in a line that is a file of the source and not third-party code.
 func (t *Tree) frame(line, hint string) (Place, bool) {
 	if m := known().java.FindStringSubmatch(line); m != nil {
+		// A Java frame has the name of the file without its directory, which follows from the package of
+		// the class.
 		class := strings.ReplaceAll(m[1], ".", "/")
 		if f := t.Find(path.Join(path.Dir(class), m[2]), hint); f != "" {
 			n, _ := strconv.Atoi(m[3])
@@ -196,6 +213,7 @@ func (t *Tree) frame(line, hint string) (Place, bool) {
 // Place sets the source locations of the failed cases and of the covered files.
 func (r *Report) Place(t *Tree) {
 	for i := range r.Cases {
+		// Other cases need no place: nothing links to it, and searching each stack takes time.
 		if r.Cases[i].Status.Bad() {
 			t.Locate(&r.Cases[i])
 		}

@@ -41,6 +41,8 @@ func OpenFile(ctx context.Context, name string) (io.ReadCloser, error) {
 	return stoppable{ctx, f}, nil
 }
 
+// stoppable ends a read when its context is done. A report may be a pipe or a very large file, and
+// a stopped build must not wait for its end.
 type stoppable struct {
 	ctx context.Context
 	*os.File
@@ -56,10 +58,13 @@ func (s stoppable) Read(p []byte) (int, error) {
 
 // Problem explains why a file could not be read. It implements error.
 type Problem struct {
-	File         string `json:"file"`
-	Line         int    `json:"line,omitempty"`   // where reading stopped, from 1; 0 when not known
-	Offset       int64  `json:"offset,omitempty"` // likewise, in bytes
-	Text         string `json:"message"`
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`   // where reading stopped, from 1; 0 when not known
+	Offset int64  `json:"offset,omitempty"` // likewise, in bytes
+	// Text has the cause without the position, which Message adds.
+	Text string `json:"message"`
+	// The most common cause of a malformed report is a wrong or missing file-format: the default is
+	// JUNITXML whatever the extension of the file.
 	DetectFormat string `json:"looksLike,omitempty"` // actual format of the file, if it differs
 }
 
@@ -97,14 +102,18 @@ func (p Problem) hint() string {
 type reading struct {
 	format Format
 	limits Limits
-	sum    TestSummary
-	bad    []Case // the first failed cases, up to the limit
-	good   []Case // the first other cases, up to the limit
-	slow   []Case // the slowest cases, slowest first
-	files  map[string]*fileLines
-	notes  []string
+	// Totals count all cases, the lists only those within the limits, so memory does not grow with the
+	// number of tests.
+	sum   TestSummary
+	bad   []Case // the first failed cases, up to the limit
+	good  []Case // the first other cases, up to the limit
+	slow  []Case // the slowest cases, slowest first
+	files map[string]*fileLines
+	notes []string
 
-	file     string
+	file string
+	// The sequence restores the order of the file, which the separate lists for failed and other cases
+	// lose.
 	sequence int               // number of cases so far
 	shared   map[string]string // names that many cases share
 }
@@ -136,6 +145,7 @@ func (r *reading) note(format string, args ...any) {
 
 // add counts a case, and keeps it within the limits.
 func (r *reading) add(c Case) {
+	// The totals come first: a case that is not kept counts as well.
 	r.sum.add(c.Status, 1)
 	r.sum.took(c.Duration)
 	r.sequence++
@@ -149,7 +159,11 @@ func (r *reading) add(c Case) {
 	if full && !slow {
 		return
 	}
+	// From here on the case is kept. Shortening is deferred to this point because masking is the
+	// expensive part, and most cases of a large report are dropped.
 	c.Raw = r.file
+	// A suite of ten thousand cases repeats the same few names; one copy of each saves most of the
+	// memory of a large report.
 	c.Suite, c.Prefix, c.at.File = r.share(c.Suite), r.share(c.Prefix), r.share(c.at.File)
 	c.Name = r.limits.shorten(c.Name, cmp.Or(r.limits.Name, maxName))
 	c.Message = r.limits.shorten(c.Message, cmp.Or(r.limits.Message, maxMessage))
@@ -161,6 +175,8 @@ func (r *reading) add(c Case) {
 	}
 }
 
+// addSlow inserts a case into the list of slowest cases. The earlier one of two equally slow cases
+// stays in front.
 func (r *reading) addSlow(c Case) {
 	i, _ := slices.BinarySearchFunc(r.slow, c, func(a, b Case) int {
 		if a.Duration >= b.Duration {
@@ -179,7 +195,8 @@ const (
 	maxName   = 1000
 )
 
-// share returns a name, of which many cases use the same copy.
+// share returns a name, of which many cases use the same copy. A map that grew with hostile input
+// would defeat the purpose, so its size is limited; further names are simply not shared.
 func (r *reading) share(name string) string {
 	if s, found := r.shared[name]; found {
 		return s
@@ -199,6 +216,8 @@ func (r *reading) line(path string, l Line) {
 		f.lines[l.Number] = l
 		return
 	}
+	// Taking the maximum rather than the sum is right for files that several reports measured with the
+	// same run, and never claims a coverage that no report has.
 	old.Code = old.Code || l.Code
 	old.Hits = max(old.Hits, l.Hits)
 	old.Branches = better(old.Branches, l.Branches)
@@ -214,6 +233,7 @@ func better(a, b Counts) Counts {
 
 // covered returns the lines of a file, which it adds to the report.
 func (r *reading) covered(path string) *fileLines {
+	// Reports written on Windows have backslashes; the tree of the source never does.
 	path = strings.ReplaceAll(path, `\`, "/")
 	f := r.files[path]
 	if f == nil {
@@ -244,6 +264,8 @@ func (f *fileLines) sum(lines, branches Counts) {
 
 // join merges the totals of another report.
 func (f *fileLines) join(o *fileLines) {
+	// The totals of one report say nothing about the union of two, but lines can be merged. So totals
+	// are only kept as long as neither report has lines.
 	f.summed = len(f.lines) == 0 && (f.summed || o.summed)
 	for i := range f.sums {
 		f.sums[i] = better(f.sums[i], o.sums[i])
@@ -276,6 +298,7 @@ func (r *reading) join(o *reading) {
 	r.sequence = o.sequence
 }
 
+// keep appends cases up to the limit.
 func (r *reading) keep(mine, more []Case) []Case {
 	if r.limits.Cases > 0 {
 		more = more[:min(len(more), r.limits.Cases-len(mine))]
@@ -291,6 +314,8 @@ func Read(group string, format Format, files []Source, limits Limits) *Report {
 	for _, f := range files {
 		report.Files = append(report.Files, f.Path)
 		one := newReading(format, limits)
+		// Names and numbering continue over all files; everything else is separate until the file has
+		// been read completely.
 		one.file, one.shared, one.sequence = f.Path, all.shared, all.sequence
 		if err := one.open(f); err != nil {
 			report.Problems = append(report.Problems, problem(f, format, err))
@@ -302,6 +327,8 @@ func Read(group string, format Format, files []Source, limits Limits) *Report {
 	return report
 }
 
+// open opens a file and reads it. An error of Close counts, because a file that comes out of a
+// container as a stream may fail only there.
 func (r *reading) open(f Source) (err error) {
 	in, err := f.Open()
 	if err != nil {
@@ -318,7 +345,10 @@ func problem(f Source, format Format, err error) Problem {
 	if errors.As(err, &at) {
 		p.Line, p.Offset, p.Text = at.Line, at.Offset, at.Text
 	}
+	// The format is named first, because the user chose it: the cause alone reads as if the file were
+	// damaged.
 	p.Text = fmt.Sprintf("cannot be read as %s: %s", format, p.Text)
+	// The file is opened again for the hint: the failed reading has consumed an unknown part of it.
 	if in, err := f.Open(); err == nil {
 		if like := DetectFormat(in); like != string(format) {
 			p.DetectFormat = like
@@ -342,6 +372,7 @@ func (r *reading) into(report *Report) {
 			report.Status = Failed
 		}
 	}
+	// INCOMPLETE wins over FAILED, as in the service: the failures of an unread file are unknown.
 	if len(report.Problems) > 0 {
 		report.Status = Incomplete
 	}
@@ -349,6 +380,7 @@ func (r *reading) into(report *Report) {
 
 // cases returns the kept cases in their order. Failed cases are kept first (documented).
 func (r *reading) cases() []Case {
+	// The limit applies to both lists together. Failed cases come first and are cut last.
 	all := append(slices.Clone(r.bad), r.good...)
 	if r.limits.Cases > 0 {
 		all = all[:min(len(all), r.limits.Cases)]
@@ -357,6 +389,7 @@ func (r *reading) cases() []Case {
 	return all
 }
 
+// coverages returns the covered files, sorted by path, and their sum.
 func (r *reading) coverages() ([]Coverage, *Sum) {
 	all, sum := []Coverage{}, &Sum{}
 	for _, path := range slices.Sorted(maps.Keys(r.files)) {
@@ -367,6 +400,8 @@ func (r *reading) coverages() ([]Coverage, *Sum) {
 	return all, sum
 }
 
+// coverage returns the coverage of one file. Lines with branches only, as JaCoCo and SimpleCov have
+// them, count for the branches but not as lines.
 func (f *fileLines) coverage(path string) Coverage {
 	c := Coverage{Path: path}
 	for _, n := range slices.Sorted(maps.Keys(f.lines)) {
@@ -387,7 +422,9 @@ func (f *fileLines) coverage(path string) Coverage {
 	return c
 }
 
-// AddDetail adds the lines of a report that was read again to the covered files.
+// AddDetail adds the lines of a report that was read again to the covered files. The stored set has
+// no lines, because they are most of a coverage report; the HTML page and LCOV read the report
+// files again to get them.
 func (r *Report) AddDetail(again *Report) {
 	lines := map[string][]Line{}
 	for _, c := range again.Coverage {

@@ -28,8 +28,10 @@ type Status string
 
 // The statuses of a finished report. Documented in "Test reports".
 const (
-	Succeeded  Status = "SUCCEEDED"
-	Failed     Status = "FAILED"
+	Succeeded Status = "SUCCEEDED"
+	Failed    Status = "FAILED"
+	// INCOMPLETE means that a file could not be read. GENERATING and DELETING do not occur in a local
+	// build.
 	Incomplete Status = "INCOMPLETE"
 )
 
@@ -90,6 +92,7 @@ func (c Counts) Percent() float64 {
 	return 100 * float64(c.Covered) / float64(c.Total())
 }
 
+// plus returns the sum of two counts.
 func (c Counts) plus(o Counts) Counts { return Counts{c.Covered + o.Covered, c.Missed + o.Missed} }
 
 // Coverage is the coverage of one file.
@@ -103,7 +106,8 @@ type Coverage struct {
 
 // Line is a line of a covered file.
 type Line struct {
-	Number   int
+	Number int
+	// JaCoCo, for example, does not count executions.
 	Hits     int64 // execution count; 1 if the report only has that the line was executed
 	Code     bool  // the line counts; otherwise only its branches do
 	Branches Counts
@@ -119,10 +123,11 @@ type TestSummary struct {
 
 // Report is the contents of one report group, with the fields of the API's Report.
 type Report struct {
-	ARN       string       `json:"arn,omitempty"`
-	Type      Type         `json:"type"`
-	Name      string       `json:"name,omitempty"`
-	GroupARN  string       `json:"reportGroupArn,omitempty"`
+	ARN      string `json:"arn,omitempty"`
+	Type     Type   `json:"type"`
+	Name     string `json:"name,omitempty"`
+	GroupARN string `json:"reportGroupArn,omitempty"`
+	// The ARNs have the account and region of the plan, so that tools which parse them work.
 	Execution string       `json:"executionId,omitempty"`
 	Status    Status       `json:"status"`
 	Created   time.Time    `json:"created,omitzero"`
@@ -158,7 +163,8 @@ type Limits struct {
 	Hide func(string) string
 }
 
-// shorten masks the secrets in a text and limits its length in characters.
+// shorten masks the secrets in a text and limits its length in characters. The order is essential;
+// see Limits.Hide.
 func (l Limits) shorten(text string, most int) string {
 	if l.Hide != nil {
 		text = l.Hide(text)
@@ -166,7 +172,8 @@ func (l Limits) shorten(text string, most int) string {
 	return cut(text, most)
 }
 
-// ServiceLimits returns CodeBuild's limits. Documented in "Quotas".
+// ServiceLimits returns CodeBuild's limits. Documented in "Quotas". CodeBuild cuts silently;
+// Report.Truncated says so.
 func ServiceLimits() Limits { return Limits{Cases: 500, Name: 1000, Message: 5000} }
 
 // maxMessage limits a message if Limits does not, in characters.

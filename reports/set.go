@@ -19,11 +19,13 @@ const setVersion = 1
 
 // Set is the reports of one build.
 type Set struct {
-	Version int       `json:"version"`
-	Build   int       `json:"buildNumber,omitempty"`
-	Project string    `json:"projectName,omitempty"`
-	Past    []Past    `json:"earlierBuilds,omitempty"` // with reports, oldest first
-	Print   string    `json:"sourcePrint,omitempty"`   // fingerprint of the source; empty if unknown
+	Version int    `json:"version"`
+	Build   int    `json:"buildNumber,omitempty"`
+	Project string `json:"projectName,omitempty"`
+	Past    []Past `json:"earlierBuilds,omitempty"` // with reports, oldest first
+	// Two builds with the same fingerprint ran the same source, which is what distinguishes a flaky
+	// test from a broken one.
+	Print   string    `json:"sourcePrint,omitempty"` // fingerprint of the source; empty if unknown
 	Reports []*Report `json:"reports"`
 }
 
@@ -32,7 +34,8 @@ func NewSet(build int, project string) *Set {
 	return &Set{Version: setVersion, Build: build, Project: project, Reports: []*Report{}}
 }
 
-// Write writes the set to a build's directory.
+// Write writes the set to a build's directory. The file is written once, at the end of a build,
+// into a directory that no other build uses. It needs no atomic replacement.
 func (s *Set) Write(dir string) error {
 	text, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
@@ -41,7 +44,8 @@ func (s *Set) Write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, SetName), append(text, '\n'), 0o644)
 }
 
-// maxSet limits the size of the file, in bytes.
+// maxSet limits the size of the file, in bytes. A set of 500 cases with messages for each of a
+// dozen groups has a few megabytes. The limit only protects against a file that is not a set.
 const maxSet = 1 << 30
 
 // ReadSet reads the reports from a build's directory. A build without reports has an empty set. An
@@ -59,18 +63,21 @@ func ReadSet(dir string) (*Set, error) {
 	if err := json.Unmarshal(text, s); err != nil {
 		return s, fmt.Errorf("%s is not a valid list of reports: %w", file, err)
 	}
+	// A newer program may have changed the meaning of a field. Reading on would compare results that
+	// are not comparable.
 	if s.Version > setVersion {
 		return s, fmt.Errorf("%s has version %d; this program supports version %d", file, s.Version, setVersion)
 	}
 	return s, nil
 }
 
-// Bad reports whether any kept test case failed. It may be called on nil.
+// Bad reports whether any test case failed, kept or not. It may be called on nil.
 func (s *Set) Bad() bool {
 	if s == nil {
 		return false
 	}
 	for _, r := range s.Reports {
+		// The totals are asked, not the cases, because a set may have lost failed cases to the limit.
 		if r.Tests != nil && r.Tests.Bad() > 0 {
 			return true
 		}

@@ -37,6 +37,7 @@ func readSimpleCov(in io.Reader, out *reading) error {
 			return err
 		}
 	}
+	// A JSON document of another kind has no coverage anywhere.
 	if !s.found {
 		return d.wrong("no key coverage")
 	}
@@ -44,6 +45,8 @@ func readSimpleCov(in io.Reader, out *reading) error {
 	return d.finished()
 }
 
+// simplecov merges the suites of a result set, as SimpleCov itself does: hits of the same line are
+// added, because each suite is a run of its own.
 type simplecov struct {
 	out   *reading
 	lines map[string][]*int64
@@ -90,6 +93,7 @@ func (s *simplecov) files(d document) error {
 }
 
 func (s *simplecov) file(d document, file string) error {
+	// One file is decoded as a whole: its form is only known from its first character.
 	var raw json.RawMessage
 	if err := d.decode(&raw); err != nil {
 		return err
@@ -137,6 +141,7 @@ func (s *simplecov) add(d document, file string, lines []json.RawMessage) error 
 // lineHits is nil for a line that is not relevant.
 func lineHits(raw json.RawMessage) (*int64, error) {
 	text := string(raw)
+	// null is a line without code; "ignored" is one between :nocov: comments.
 	if text == "null" || text == `"ignored"` {
 		return nil, nil
 	}
@@ -170,9 +175,12 @@ func (s *simplecov) branches(d document, file string, raw json.RawMessage) error
 		}
 	}
 	for _, b := range list {
+		// A missing key is 0.
 		count(max(b.Line, b.Start), b.Coverage)
 	}
 	for condition, branches := range conditions {
+		// In .resultset.json a condition is the key, printed as a Ruby array, and its branches are the
+		// value.
 		for _, hits := range branches {
 			count(conditionLine(condition), hits)
 		}
@@ -193,6 +201,8 @@ func conditionLine(key string) int {
 	return n
 }
 
+// finish adds the lines after all suites have been merged. A line with only branches was added
+// before and keeps them.
 func (s *simplecov) finish() {
 	for file, lines := range s.lines {
 		for i, n := range lines {

@@ -8,14 +8,18 @@ import (
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
 
+// testngResults are the values of the attribute status. Any other one is UNKNOWN.
 var testngResults = map[string]CaseStatus{"PASS": CaseSucceeded, "FAIL": CaseFailed, "SKIP": CaseSkipped}
 
-// maxParams is the number of parameters in the name of a case.
+// maxParams is the number of parameters in the name of a case. A data provider may pass whole
+// documents, so each parameter is shortened as well.
 const maxParams = 20
 
 // testng reads testng-results.xml.
 type testng struct {
-	out                *reading
+	out *reading
+	// A TestNG suite contains tests (groups of classes in testng.xml), these contain classes. The test
+	// is the closest to a suite of JUnit, so it is preferred.
 	suite, test, class string
 	open               bool
 	c                  Case
@@ -42,6 +46,8 @@ func (t *testng) start(x *sax.Reader) error {
 	case "class":
 		t.class = x.Attr("name")
 	case "test-method":
+		// Methods with @BeforeMethod and the like are listed among the tests. A failing one makes TestNG
+		// skip the tests that depend on it, and these are reported.
 		if x.Attr("is-config") == "true" {
 			return nil
 		}
@@ -66,6 +72,8 @@ func (t *testng) end(x *sax.Reader) error {
 		return nil
 	}
 	if len(t.path) == 0 {
+		// The runs of a parametrized test have the same name. With its parameters each can be compared
+		// with the same run of an earlier build.
 		if len(t.params) > 0 {
 			t.c.Name += "(" + strings.Join(t.params, ", ") + ")"
 		}
@@ -90,7 +98,8 @@ func (t *testng) end(x *sax.Reader) error {
 	return nil
 }
 
-// trace uses a stack trace as the message, which is usually its beginning.
+// trace uses a stack trace as the message, which is usually its beginning. With both elements in
+// the file the message would otherwise appear twice.
 func (t *testng) trace() {
 	stack := strings.TrimSpace(string(t.part.buf))
 	if stack == "" {

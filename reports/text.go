@@ -8,14 +8,17 @@ import (
 	"time"
 )
 
-// text collects a message in pieces, up to a limit.
+// text collects a message in pieces, up to a limit. The limit applies while reading, because a
+// single message may be larger than the memory.
 type text struct {
 	buf  []byte
 	most int // bytes
 }
 
+// reset keeps the buffer, which the next case uses again.
 func (t *text) reset() { t.buf = t.buf[:0] }
 
+// add appends a piece, cut at the limit. A cut in the middle of a character is repaired by take.
 func (t *text) add(piece []byte) {
 	t.buf = append(t.buf, piece[:min(len(piece), max(0, t.most-len(t.buf)))]...)
 }
@@ -35,10 +38,12 @@ func (t *text) line(text string) {
 // both.
 func (t *text) merge(body *text) {
 	more := bytes.TrimRight(bytes.TrimLeft(body.buf, "\r\n"), " \t\r\n")
+	// The comparison is with the last line only, because a case may have several such elements.
 	said := t.buf[bytes.LastIndexByte(t.buf, '\n')+1:]
 	switch trimmed := bytes.TrimSpace(more); {
 	case len(trimmed) == 0 || bytes.Equal(trimmed, said):
 		return
+	// The attribute is the beginning of the text.
 	case bytes.HasPrefix(trimmed, said):
 		t.buf = t.buf[:len(t.buf)-len(said)]
 	case len(t.buf) > 0:
@@ -76,6 +81,7 @@ func seconds(text string) time.Duration {
 	if strings.Contains(text, ":") {
 		return clock(text)
 	}
+	// With a unit: 1.5s and 20ms by Go tools, PT0.5S by XML Schema.
 	if n := len(text); n > 0 && (text[n-1] < '0' || text[n-1] > '9') {
 		d, _ := time.ParseDuration(strings.ToLower(strings.TrimPrefix(text, "PT")))
 		return max(0, min(d, maxDuration))
@@ -83,12 +89,15 @@ func seconds(text string) time.Duration {
 	return number(text, time.Second)
 }
 
-// maxDuration is longer than any test. Larger values are invalid.
+// maxDuration is longer than any test. Larger values are invalid. One of them would make the total
+// meaningless.
 const maxDuration = 365 * 24 * time.Hour
 
 // number parses a number of units.
 func number(text string, unit time.Duration) time.Duration {
 	text = strings.TrimSpace(text)
+	// The last of the two is the decimal separator. Tools that format with the locale of the host
+	// write 1,234.5 or 1.234,5.
 	if point, comma := strings.LastIndexByte(text, '.'), strings.LastIndexByte(text, ','); point > comma {
 		text = strings.ReplaceAll(text, ",", "")
 	} else if comma >= 0 {
@@ -104,7 +113,8 @@ func number(text string, unit time.Duration) time.Duration {
 	return time.Duration(math.Round(f))
 }
 
-// clock parses days, hours, minutes and seconds: 1.02:03:04.5.
+// clock parses days, hours, minutes and seconds: 1.02:03:04.5. It is the format of .NET,
+// [d.]hh:mm:ss[.fffffff], and of some tools mm:ss.
 func clock(text string) time.Duration {
 	sum := 0.0
 	parts := strings.Split(text, ":")

@@ -18,20 +18,24 @@ var trxOutcomes = map[string]CaseStatus{
 }
 
 // trx reads the results of Visual Studio and dotnet test. Only results directly below Results count;
-// inner results belong to a data-driven test.
+// inner results belong to a data-driven test. The schema is vstst.xsd, which Visual Studio
+// installs. Loggers of dotnet test write a subset of it.
 type trx struct {
 	out        *reading
 	path       []string
 	c          Case
 	part, said text
-	lists      map[string]string // names by id
-	defined    map[string]trxTest
-	test       string // the id of the definition that is read
+	// A result refers to its definition and its list by ID, and both follow after the results. So
+	// names are completed at the end of the file.
+	lists   map[string]string // names by id
+	defined map[string]trxTest
+	test    string // the id of the definition that is read
 }
 
-// maxDefined limits the number of definitions that are kept.
+// maxDefined limits the number of definitions that are kept. Cases beyond the limit have no class.
 const maxDefined = 100000
 
+// trxTest is a definition: the class, and the path of the assembly.
 type trxTest struct{ class, storage string }
 
 func newTRX(out *reading) handler {
@@ -42,12 +46,14 @@ func newTRX(out *reading) handler {
 // resultDepth is the depth of a result: TestRun/Results/UnitTestResult.
 const resultDepth = 3
 
+// inResult reports whether the current element is a result or below one.
 func (t *trx) inResult() bool { return len(t.path) >= resultDepth && t.path[1] == "Results" }
 
 func (t *trx) start(x *sax.Reader) error {
 	t.path = append(t.path, x.Name())
 	t.part.reset()
 	switch {
+	// The suite is the ID of the list for now; name replaces it.
 	case t.inResult() && len(t.path) == resultDepth:
 		t.c = Case{
 			Name: x.Attr("testName"), Duration: seconds(x.Attr("duration")), id: x.Attr("testId"),
@@ -69,6 +75,8 @@ func (t *trx) start(x *sax.Reader) error {
 	return nil
 }
 
+// trxStatus converts an outcome. CodeBuild does not document the mapping; the enumeration is
+// Microsoft.VisualStudio.TestTools.Common.TestOutcome.
 func trxStatus(outcome string) CaseStatus {
 	if status, found := trxOutcomes[strings.ToLower(outcome)]; found {
 		return status
@@ -89,6 +97,8 @@ func (t *trx) end(x *sax.Reader) error {
 		case n == resultDepth:
 			t.c.Message = t.said.take()
 			t.out.add(t.c)
+		// InnerResults repeat the structure at a greater depth. Their messages are part of the outer
+		// result, whose own text usually only says that an inner one failed.
 		case n > 4 && t.path[n-2] == "ErrorInfo" && (t.path[n-1] == "Message" || t.path[n-1] == "StackTrace"):
 			t.said.line(strings.Trim(string(t.part.buf), "\r\n"))
 		}
@@ -107,6 +117,8 @@ func (t *trx) name() {
 		for i, c := range list {
 			d := t.defined[c.id]
 			list[i].Prefix = d.class
+			// Without a list of the user the assembly is the suite, without its directory, which differs
+			// from host to host.
 			list[i].Suite = cmp.Or(ownList(t.lists[c.Suite]),
 				strings.TrimLeft(path.Base(strings.ReplaceAll(cmp.Or(d.storage, d.class), `\`, "/")), "."))
 		}

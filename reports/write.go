@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+// The dialect is the common denominator of Jenkins, GitLab and GitHub Actions: one level of suites,
+// with file and line at the case.
 type junitSuites struct {
 	XMLName  xml.Name     `xml:"testsuites"`
 	Tests    int          `xml:"tests,attr"`
@@ -54,6 +56,7 @@ func WriteJUnit(w io.Writer, all []*Report) error {
 		doc.Failures += r.Tests.Counts[CaseFailed]
 		doc.Errors += r.Tests.Counts[CaseError]
 		doc.Skipped += r.Tests.Counts[CaseSkipped] + r.Tests.Counts[CaseUnknown]
+		// The totals of a truncated report cover all cases, so they may exceed the number of elements.
 		took += r.Tests.Duration
 		doc.Suites = append(doc.Suites, suites(r)...)
 	}
@@ -69,6 +72,7 @@ func WriteJUnit(w io.Writer, all []*Report) error {
 	return b.Flush()
 }
 
+// inSeconds formats a duration without an exponent, which some readers do not parse.
 func inSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
 // suites returns the suites of a report, in the order of their first cases.
@@ -87,12 +91,15 @@ func suites(r *Report) []junitSuite {
 	return all
 }
 
+// junitOf converts a case. UNKNOWN has no counterpart and becomes skipped, as it must not count as
+// passed.
 func junitOf(c Case) junitCase {
 	j := junitCase{Name: c.Name, Class: c.Prefix, Time: inSeconds(c.Duration)}
 	if c.Place != nil {
 		j.File, j.Line = c.Place.File, c.Place.Line
 	}
 	first, _, _ := strings.Cut(c.Message, "\n")
+	// The attribute has the first line only, because readers show it in lists.
 	ended := &junitEnded{Message: first, Text: c.Message}
 	switch c.Status {
 	case CaseFailed:
@@ -107,6 +114,7 @@ func junitOf(c Case) junitCase {
 }
 
 // WriteLCOV writes the coverage reports as LCOV. For files without lines it writes the totals only.
+// The format is described in the manual page geninfo(1).
 func WriteLCOV(w io.Writer, all []*Report) error {
 	b := bufio.NewWriter(w)
 	for _, r := range all {
@@ -128,11 +136,13 @@ func WriteLCOV(w io.Writer, all []*Report) error {
 // maxBranches limits the branches of a line that are written individually.
 const maxBranches = 1000
 
+// lcov writes a line as DA, and its branches as BRDA, all in block 0.
 func (l Line) lcov(w io.Writer) {
 	if l.Code {
 		fmt.Fprintf(w, "DA:%d,%d\n", l.Number, l.Hits)
 	}
 	for i := range min(l.Branches.Total(), maxBranches) {
+		// The report knows how many branches of a line were taken but not which ones.
 		taken := 0
 		if i < l.Branches.Covered {
 			taken = 1

@@ -100,23 +100,18 @@ type Unknown struct {
 // Error returns the message.
 func (u *Unknown) Error() string { return u.Message }
 
-// Plain returns a message of buildlocal, with a suggestion or a list of the alternatives.
-func (u *Unknown) Plain() string {
+// Plain returns a message of buildlocal, and a hint with a suggestion or the alternatives.
+func (u *Unknown) Plain() (message, hint string) {
+	alternatives := "it has " + strings.Join(u.Known, ", ")
 	switch {
 	case u.Known == nil:
-		return u.Message
+		return u.Message, ""
 	case u.Version == "":
-		hint := diag.DidYouMean(u.Name, u.Known)
-		if hint == "" {
-			hint = "; it has " + strings.Join(u.Known, ", ")
-		}
-		return fmt.Sprintf("the image has no runtime %s%s", u.Name, hint)
+		return "the image has no runtime " + u.Name, cmp.Or(diag.Question(u.Name, u.Known), alternatives)
 	}
-	hint := "; it has " + strings.Join(u.Known, ", ")
-	if diag.Suggest(u.Version, []string{"latest"}) != "" {
-		hint = `; did you mean "latest"?`
-	}
-	return fmt.Sprintf("the image has no version %s of %s%s", u.Version, u.Name, hint)
+	// Versions are not suggested by similarity, because 18 is as close to 8 as to 20.
+	return fmt.Sprintf("the image has no version %s of %s", u.Version, u.Name),
+		cmp.Or(diag.Question(u.Version, []string{"latest"}), alternatives)
 }
 
 // Check returns an *Unknown if the image does not have a requested version.

@@ -58,7 +58,7 @@ func ParseFile(name string, text []byte) (*File, diag.List) {
 	r := &fileReader{File: f}
 	r.root(doc.Content[0])
 	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
-		r.errorf(&more, "found a second document after ---; expected all values in one")
+		r.errorf(&more, "found a second document after ---").Hint = "write all values in one document"
 	}
 	r.problems.Sort()
 	return f, r.problems
@@ -75,7 +75,8 @@ func syntaxProblem(name string, err error) diag.Problem {
 	if strings.HasPrefix(text, "unknown anchor") {
 		text = "a value begins with *, which is an alias in YAML"
 	}
-	p.Message = "invalid YAML: " + text + "; put a value with other characters than letters and digits in quotes"
+	p.Message = "invalid YAML: " + text
+	p.Hint = "put a value with other characters than letters and digits in quotes"
 	return p
 }
 
@@ -93,6 +94,7 @@ func AsksServer(text []byte) bool {
 	return false
 }
 
+// sopsOf returns the metadata that SOPS adds to an encrypted file.
 func sopsOf(text []byte) map[string]any {
 	var doc struct {
 		SOPS map[string]any `yaml:"sops"`
@@ -108,33 +110,37 @@ type fileReader struct {
 	seen     int // number of values
 }
 
-func (r *fileReader) errorf(n *yaml.Node, format string, args ...any) {
+// errorf adds an error and returns it, so that the caller can set its hint.
+func (r *fileReader) errorf(n *yaml.Node, format string, args ...any) *diag.Problem {
 	r.problems = append(r.problems, diag.Problem{
 		File: r.name, Line: n.Line, Column: n.Column, Message: fmt.Sprintf(format, args...),
 	})
+	return &r.problems[len(r.problems)-1]
 }
 
+// root reads the two sections.
 func (r *fileReader) root(n *yaml.Node) {
 	kinds := map[string]Kind{parameterSection: ParameterStore, secretSection: SecretsManager}
 	known := []string{parameterSection, secretSection}
 	if n.Kind != yaml.MappingNode {
-		r.errorf(n, "found %s; expected a mapping of %s and %s", describe(n), known[0], known[1])
+		r.errorf(n, "found %s, not a mapping", describe(n)).Hint = "use " + diag.Alternatives(known) + " as keys"
 		return
 	}
 	for key, value := range pairs(n) {
 		kind, found := kinds[key.Value]
 		switch {
 		case !found:
-			suggestion := diag.DidYouMean(key.Value, known)
-			r.errorf(key, "unknown key %q%s (expected %s)", key.Value, suggestion, strings.Join(known, ", "))
+			r.errorf(key, "unknown key %q", key.Value).Hint = diag.Choice(key.Value, known)
 		case value.Kind == yaml.MappingNode:
 			r.section(kind, value)
 		case value.ShortTag() != "!!null":
-			r.errorf(value, "%s holds %s; expected lines of NAME: VALUE", key.Value, describe(value))
+			r.errorf(value, "%s holds %s", key.Value, describe(value)).Hint = "write lines of NAME: VALUE"
 		}
 	}
 }
 
+// section reads the entries of a section. A duplicate is an error, because one of the two values
+// would be used silently.
 func (r *fileReader) section(kind Kind, n *yaml.Node) {
 	lines := map[string]int{}
 	for key, value := range pairs(n) {
@@ -174,11 +180,11 @@ func (r *fileReader) value(name string, kind Kind, n *yaml.Node, depth int) bool
 	case depth > maxDepth, r.seen > maxValues:
 		r.errorf(n, "%s has more than %d levels, or the file more than %d values", name, maxDepth, maxValues)
 	case n.Kind == yaml.MappingNode && kind == ParameterStore:
-		r.errorf(n, "%s holds a mapping; expected a text: a parameter has no keys", name)
+		r.errorf(n, "%s holds a mapping, but a parameter has no keys", name).Hint = "write a text"
 	case n.Kind == yaml.ScalarNode && isExternal(tag) && strings.TrimSpace(n.Value) == "":
-		r.errorf(n, "%s has no argument after %s; expected !file PATH or !cmd COMMAND", name, tag)
+		r.errorf(n, "%s has no argument after %s", name, tag).Hint = "write !file PATH or !cmd COMMAND"
 	case !strings.HasPrefix(tag, "!!") && !(isExternal(tag) && n.Kind == yaml.ScalarNode):
-		r.errorf(n, "%s has the tag %s on %s; expected !file PATH, !cmd COMMAND or no tag", name, tag, describe(n))
+		r.errorf(n, "%s has the tag %s on %s", name, tag, describe(n)).Hint = "write !file PATH, !cmd COMMAND or no tag"
 	default:
 		return !slices.ContainsFunc(n.Content, func(child *yaml.Node) bool {
 			return !r.value(name, kind, child, depth+1)
@@ -196,7 +202,7 @@ func (r *fileReader) warnComment(name string, n *yaml.Node) {
 	}
 	r.problems = append(r.problems, diag.Problem{
 		Severity: diag.Warning, File: r.name, Line: n.Line, Column: n.Column,
-		Message: name + " ends where a # begins a comment; put the value in quotes if the # is part of it",
+		Message: name + " ends where a # begins a comment", Hint: "put the value in quotes if the # is part of it",
 	})
 }
 
@@ -207,7 +213,7 @@ func (r *fileReader) duplicates(name string, n *yaml.Node) bool {
 	for key := range pairs(n) {
 		switch before := lines[key.Value]; {
 		case key.ShortTag() == "!!merge":
-			r.errorf(key, "%s merges a mapping with <<; write its keys out", name)
+			r.errorf(key, "%s merges a mapping with <<", name).Hint = "write its keys out"
 			found = true
 		case before > 0:
 			r.errorf(key, "the key %s of %s is written twice, first in line %d", key.Value, name, before)
@@ -226,6 +232,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
+// isExternal reports whether a value is read from a file or from the output of a command.
 func isExternal(tag string) bool { return tag == fileTag || tag == commandTag }
 
 // pairs iterates over the keys of a mapping and their values.
@@ -261,11 +268,12 @@ func (f *File) External() diag.List {
 	return all
 }
 
+// external is External for one value and those inside it.
 func (f *File) external(n *yaml.Node, depth int) diag.List {
 	n = resolve(n)
 	if tag := n.ShortTag(); isExternal(tag) {
 		access := map[string]string{fileTag: "reads a file of", commandTag: "runs a command on"}[tag]
-		return diag.List{{File: f.name, Line: n.Line, Column: n.Column, Message: tag + " " + access + " this machine"}}
+		return diag.List{{File: f.name, Line: n.Line, Column: n.Column, Message: tag + " " + access + " this host"}}
 	}
 	var all diag.List
 	for _, child := range n.Content {

@@ -126,9 +126,9 @@ secrets-manager:
 `))
 	text := problems.Error()
 	for _, want := range []string{
-		`s.yml:2:1: error: unknown key "parameter-stor"; did you mean "parameter-store"?`,
+		`s.yml:2:1: error: unknown key "parameter-stor"` + "\nhint: " + `did you mean "parameter-store"?`,
 		"s.yml:4:7: error: /b holds a mapping",
-		"s.yml:5:7: error: /c has the tag !vault on a text; expected !file PATH, !cmd COMMAND or no tag",
+		"s.yml:5:7: error: /c has the tag !vault on a text\nhint: write !file PATH, !cmd COMMAND or no tag",
 		"s.yml:6:7: error: /d has no argument after !file", "s.yml:8:3: error: /e is written twice, first in line 7",
 		"s.yml:10:3: error: \"a:b:c:d\" has a version-stage and a version-id",
 		"s.yml:11:3: error: \"arn:aws:ssm:x\" is not the ARN of a secret",
@@ -143,8 +143,8 @@ secrets-manager:
 	}
 	for text, want := range map[string]string{
 		"a: [":                                   "s.yml:1: error: invalid YAML",
-		"a: *topsecret":                          "a value begins with *, which is an alias in YAML; put",
-		"a: pass: word":                          "mapping values are not allowed in this context; put a value",
+		"a: *topsecret":                          "a value begins with *, which is an alias in YAML\nhint: put",
+		"a: pass: word":                          "mapping values are not allowed in this context\nhint: put a value",
 		"a:\n\t- b":                              "found character that cannot start any token",
 		"parameter-store: {a: correct #horse\n}": "s.yml:1:22: warning: a ends where a # begins a comment",
 		"- topsecret":                            "found a list",

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Account is the number of the account there is.
+// Account is the ID of the only account.
 const Account = "123456789012"
 
 // Server is a local AWS with the data of a test. Its fields are set before the first
@@ -28,27 +28,28 @@ type Server struct {
 	Secrets    map[string]map[string]string // by name, then by staging label or version
 	Binary     map[string]bool              // secrets without a text
 	Denied     map[string]bool              // operations, such as GetParameters, that are denied
-	Throttled  map[string]int               // how often an operation answers that it is too busy
-	Silent     map[string]bool              // operations that are never answered
-	Forgotten  map[string]bool              // parameters of which the answer says nothing
-	Expired    bool                         // all credentials are too old
+	Throttled  map[string]int               // how often an operation is throttled
+	Silent     map[string]bool              // operations without a response
+	Forgotten  map[string]bool              // parameters that are missing from the response
+	Expired    bool                         // all credentials have expired
 	Lifetime   time.Duration                // of the keys of a role; 0 for an hour
 
+	// The data fields have no lock of their own: mu is held during a response, and by Change.
 	port     string
 	mu       sync.Mutex
 	requests []Request
 	roles    int
 }
 
-// Request is one that was answered.
+// Request is a recorded request.
 type Request struct {
 	Service, Operation string
-	AccessKey          string // that signed it; empty for none
-	Token              string // session token that came with it
+	AccessKey          string // that signed it; empty if it is not signed
+	Token              string // session token; may be empty
 	Body               string
 }
 
-// New returns a Server that ends with the test.
+// New returns a Server that is stopped at the end of the test.
 func New(t testing.TB) *Server {
 	t.Helper()
 	s, stop, err := Start()
@@ -59,14 +60,16 @@ func New(t testing.TB) *Server {
 	return s
 }
 
-// Start starts a Server, and returns a function that stops it. It listens on all addresses: the
-// containers of a test reach it too.
+// Start starts a Server, and returns a function that stops it. It listens on all addresses, so that
+// containers of a test can reach it too. It is for callers without a testing.TB, such as the set-up
+// of a script.
 func Start() (s *Server, stop func(), err error) {
 	s = &Server{}
 	listener, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		return nil, nil, err
 	}
+	// httptest listens at the loopback address only, so its listener is replaced.
 	server := httptest.NewUnstartedServer(s)
 	server.Listener.Close()
 	server.Listener = listener
@@ -74,31 +77,32 @@ func Start() (s *Server, stop func(), err error) {
 	_, s.port, err = net.SplitHostPort(listener.Addr().String())
 	s.URL = s.At("127.0.0.1")
 	return s, func() {
+		// A silent operation would otherwise delay the end of the test.
 		server.CloseClientConnections()
 		server.Close()
 	}, err
 }
 
-// At returns the server's URL as seen from where it has another address.
+// At returns the server's URL with another host, such as the address that containers see.
 func (s *Server) At(address string) string {
 	return "http://" + net.JoinHostPort(address, s.port)
 }
 
-// Change changes the server while it is used.
+// Change changes the server while it is in use.
 func (s *Server) Change(change func(s *Server)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
 }
 
-// Requests returns all that was asked for, in the order of the answers.
+// Requests returns all requests, in the order of their arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Request(nil), s.requests...)
 }
 
-// Count returns how often an operation was asked for.
+// Count returns how many requests an operation has received.
 func (s *Server) Count(operation string) int {
 	n := 0
 	for _, r := range s.Requests() {
@@ -118,22 +122,26 @@ var signature = sync.OnceValue(func() *regexp.Regexp {
 	)
 })
 
-// fault is an error of a service.
+// fault is an error of a service. The SDKs turn code and message into a smithy.APIError.
 type fault struct {
 	status        int
 	code, message string
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		return
 	}
 	q := Request{Body: string(body), Token: r.Header.Get("X-Amz-Security-Token")}
+	// The form of the signature is checked, not its value: that the SDK signs correctly is not for
+	// these tests.
 	if m := signature().FindStringSubmatch(r.Header.Get("Authorization")); m != nil && r.Header.Get("X-Amz-Date") != "" {
 		q.AccessKey, q.Service = m[1], m[3]
 	}
+	// The protocols differ in where they name the operation: a header (JSON), a form field (query), or
+	// method and path (REST).
 	target := r.Header.Get("X-Amz-Target")
 	switch {
 	case target != "":
@@ -148,7 +156,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.Operation = "ListBuckets"
 	}
 	s.mu.Lock()
+	// Requests are recorded before they are answered, so that a test can wait for one that gets no
+	// response.
 	s.requests = append(s.requests, q)
+	// The lock must not be held while a silent operation waits.
 	silent := s.Silent[q.Operation]
 	if silent {
 		s.mu.Unlock()
@@ -159,12 +170,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, q)
 }
 
+// answer responds to a recorded request. mu is held.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
+	// The request ID is part of messages, so it is fixed for golden files.
 	w.Header().Set("X-Amzn-Requestid", "00000000-0000-4000-8000-000000000001")
 	var err *fault
 	switch {
+	// SSO operations carry a bearer token instead of a signature.
 	case q.AccessKey == "" && q.Service == "":
 		err = &fault{403, "MissingAuthenticationTokenException", "Missing Authentication Token"}
+	// The order is that of the services: authentication, throttling, authorization.
 	case s.Expired:
 		err = &fault{400, "ExpiredTokenException", "The security token included in the request is expired"}
 	case s.Throttled[q.Operation] > 0:
@@ -190,11 +205,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
 	case "ListBuckets":
 		s.buckets(w, err)
 	default:
-		s.json(w, &fault{501, "NotImplemented", q.Operation + " is not there"}, nil)
+		s.json(w, &fault{501, "NotImplemented", q.Operation + " is not implemented"}, nil)
 	}
 }
 
-// json answers in JSON, or with the error.
+// json writes a response, or an error, in AWS JSON 1.1.
 func (s *Server) json(w http.ResponseWriter, err *fault, work func() (any, *fault)) {
 	var out any
 	if err == nil {
@@ -206,5 +221,6 @@ func (s *Server) json(w http.ResponseWriter, err *fault, work func() (any, *faul
 		w.WriteHeader(err.status)
 		out = map[string]string{"__type": err.code, "message": err.message}
 	}
+	// The error type is in the header and in the body; SDKs read one or the other.
 	_ = json.NewEncoder(w).Encode(out)
 }

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
+// form parses the body of a request in the query protocol.
 func form(body []byte) url.Values {
 	values, _ := url.ParseQuery(string(body))
 	return values
 }
 
-// getParameters answers as Parameter Store does: at most ten names, none twice.
+// getParameters responds as Parameter Store does: at most ten names, without duplicates.
 func (s *Server) getParameters(q Request) (any, *fault) {
 	var in struct {
 		Names          []string
@@ -24,6 +25,7 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 		&in); err != nil || len(in.Names) == 0 || len(in.Names) > 10 || !in.WithDecryption {
 		return nil, &fault{400, "ValidationException", "1 validation error detected: names: " + q.Body}
 	}
+	// The fields are those of the API that the SDK reads.
 	type parameter struct {
 		Name, Type, Value, Selector, ARN string
 		Version                          int
@@ -39,6 +41,7 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 		}
 		seen[asked] = true
 		name := asked
+		// An ARN has the name after :parameter, with its leading slash.
 		if i := strings.Index(asked, ":parameter/"); strings.HasPrefix(asked, "arn:") && i > 0 {
 			name = asked[i+len(":parameter"):]
 		}
@@ -50,10 +53,12 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 			out.InvalidParameters = append(out.InvalidParameters, asked)
 			continue
 		}
+		// A selector is a version or a label; the service returns it with its colon.
 		base, selector, selected := strings.Cut(name, ":")
 		if selected {
 			selector = ":" + selector
 		}
+		// The type has no effect on the value. A StringList is returned as one text with commas.
 		kind := "SecureString"
 		if strings.Contains(value, ",") {
 			kind = "StringList"
@@ -64,7 +69,7 @@ func (s *Server) getParameters(q Request) (any, *fault) {
 	return out, nil
 }
 
-// getSecretValue answers as Secrets Manager does.
+// getSecretValue responds as Secrets Manager does.
 func (s *Server) getSecretValue(q Request) (any, *fault) {
 	var in struct{ SecretId, VersionStage, VersionId string }
 	if err := json.Unmarshal([]byte(q.Body), &in); err != nil || in.SecretId == "" {
@@ -73,8 +78,10 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	name := in.SecretId
 	if strings.HasPrefix(name, "arn:") {
 		name = name[strings.LastIndexByte(name, ':')+1:]
+		// Secrets Manager appends a dash and six random characters to the name in an ARN (documented).
 		name = name[:len(name)-len("-AbCdEf")]
 	}
+	// A request names at most one of the two.
 	version := in.VersionStage + in.VersionId
 	if version == "" {
 		version = "AWSCURRENT"
@@ -83,8 +90,10 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	if !found {
 		return nil, &fault{400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
 	}
+	// A fixed VersionId is enough: no test compares versions.
 	out := map[string]any{"ARN": "arn:aws:secretsmanager:us-east-1:" + Account + ":secret:" + name + "-AbCdEf",
 		"Name": name, "VersionId": "0a1b", "SecretString": value}
+	// Exactly one of SecretString and SecretBinary is present.
 	if s.Binary[name] {
 		delete(out, "SecretString")
 		out["SecretBinary"] = []byte(value)
@@ -92,9 +101,10 @@ func (s *Server) getSecretValue(q Request) (any, *fault) {
 	return out, nil
 }
 
-// SSOToken is the token that the cache of a logged-in user contains.
+// SSOToken is the access token in the cache of a user who is logged in.
 const SSOToken = "sso-token-of-the-test"
 
+// roleCredentials responds as the portal of IAM Identity Center does.
 func (s *Server) roleCredentials(r *http.Request) (any, *fault) {
 	if r.Header.Get("X-Amz-Sso_bearer_token") != SSOToken {
 		return nil, &fault{401, "UnauthorizedException", "Session token not found or invalid"}
@@ -105,7 +115,7 @@ func (s *Server) roleCredentials(r *http.Request) (any, *fault) {
 	}}, nil
 }
 
-// createToken renews an SSO session whose refresh token is good.
+// createToken renews an SSO session if its refresh token is "good".
 func (s *Server) createToken(q Request) (any, *fault) {
 	if !strings.Contains(q.Body, `"good"`) {
 		return nil, &fault{400, "InvalidGrantException", "Invalid refresh token provided"}
@@ -113,12 +123,13 @@ func (s *Server) createToken(q Request) (any, *fault) {
 	return map[string]any{"accessToken": SSOToken, "tokenType": "Bearer", "expiresIn": 3600, "refreshToken": "good"}, nil
 }
 
-// RoleKeys are the keys of the n-th time that a role was taken on, from 1.
+// RoleKeys returns the keys of the n-th AssumeRole, counted from 1. Each call has other keys, so
+// that a test can recognize renewed ones.
 func RoleKeys(n int) (accessKey, secret, token string) {
 	return fmt.Sprintf("ASIAROLE%012d", n), fmt.Sprintf("role/secret+key/%d", n), fmt.Sprintf("role/session+token/%d", n)
 }
 
-// query answers as STS does, in XML.
+// query responds as STS does, in XML.
 func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	if err != nil {
@@ -143,12 +154,15 @@ func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 		return
 	}
 	in := form([]byte(q.Body))
+	// Both are required parameters of AssumeRole.
 	if in.Get("RoleArn") == "" || in.Get("RoleSessionName") == "" {
 		s.query(w, &fault{400, "ValidationError", "a role and a session have names"}, q)
 		return
 	}
+	// The number of the call is part of the keys; see RoleKeys.
 	s.roles++
 	key, secret, token := RoleKeys(s.roles)
+	// Short lifetimes make tests of renewal possible without waiting an hour.
 	lifetime := s.Lifetime
 	if lifetime == 0 {
 		lifetime = time.Hour
@@ -167,7 +181,7 @@ func (s *Server) query(w http.ResponseWriter, err *fault, q Request) {
 	)
 }
 
-// buckets answers as S3 does when it is asked for all of them.
+// buckets responds as S3 does to ListBuckets.
 func (s *Server) buckets(w http.ResponseWriter, err *fault) {
 	w.Header().Set("Content-Type", "application/xml")
 	if err != nil {

@@ -131,7 +131,7 @@ func (o *Options) refuse(a *cli.App, err error) error {
 		at := slices.IndexFunc(list, func(p diag.Problem) bool { return p.Severity == diag.Error })
 		if at >= 0 {
 			if message = list[at].Service; message == "" {
-				message = list[at].Message
+				message = list[at].Text()
 			}
 		}
 	case errors.Is(err, fs.ErrNotExist):

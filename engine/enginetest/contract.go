@@ -3,7 +3,6 @@
 package enginetest
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -16,58 +15,64 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Suite describes the driver to test.
+// Suite describes the driver to test. The flags name differences between drivers that the contract
+// allows. They are not for hiding defects: a driver that cannot keep a promise returns
+// engine.ErrUnsupported, which the tests check as well.
 type Suite struct {
 	Engine engine.Engine
 	Image  string // with sh and coreutils
-	Trees  bool   // the driver can mount directories of the host here
-	Bare   bool   // the driver has no images
-	Single bool   // the driver supports a single user
+	// A remote engine cannot mount them.
+	Trees bool // the driver can mount directories of the host here
+	// Such a driver runs commands in a view of the host's own files.
+	Bare bool // the driver has no images
+	// Without subordinate IDs a non-root user has only one user ID to give.
+	Single bool // the driver supports a single user
 	// Left returns the number of resources with the label.
 	Left func(ctx context.Context, label string) (int, error)
 }
 
-// Run runs the contract.
+// Run runs the contract. The tests run one after the other, because drivers share resources of the
+// host, and a failure is easier to read that way. Each test starts containers of its own.
 func Run(t *testing.T, s Suite) {
-	t.Run("AFailedProcessIsAnExitStatus", s.exitStatus)
-	t.Run("StreamsStayApart", s.streams)
-	t.Run("VariablesDirectoryAndUserArrive", s.surroundings)
-	t.Run("FilesAndBackgroundProcessesOutliveTheirCommand", s.outlive)
-	t.Run("ACutOffProcessIsGone", s.cutOff)
-	t.Run("TreesSurviveCopyInAndOut", s.copies)
-	t.Run("CopyRefusesWhatLeavesTheDirectory", s.escapes)
-	t.Run("CopyOutOfNothingIsNotExist", s.missing)
-	t.Run("MainLivesAsLongAsItsContainer", s.main)
-	t.Run("ScratchIsEmptyAndOpenToAll", s.scratch)
-	t.Run("AMountedTreeIsNeverChanged", s.trees)
-	t.Run("DirectoriesLieOverATree", s.over)
-	t.Run("AVolumeOutlivesItsContainer", s.volumes)
-	t.Run("CloseRemovesEverythingTwiceIsOnce", s.close)
-	t.Run("AFailedStartLeavesNothing", s.failedStart)
-	t.Run("TwoContainersDoNotSeeEachOther", s.apart)
-	t.Run("ATerminalIsATerminal", s.terminal)
-	t.Run("ALimitIsKeptOrTold", s.limits)
-	t.Run("WhatIsUsedIsCounted", s.usage)
-	t.Run("FilesAreListedAsInside", s.view)
-	t.Run("AServiceIsReachedAtItsAddress", s.services)
+	t.Run("Exec_ExitStatus", s.exitStatus)
+	t.Run("Exec_SeparateStreams", s.streams)
+	t.Run("Exec_VariablesDirectoryUser", s.surroundings)
+	t.Run("Exec_LeavesFilesAndBackgroundProcesses", s.outlive)
+	t.Run("Exec_CancelKillsAllProcesses", s.cutOff)
+	t.Run("Copy_RoundTrip", s.copies)
+	t.Run("CopyIn_RefusesEscapes", s.escapes)
+	t.Run("CopyOut_MissingIsNotExist", s.missing)
+	t.Run("Main_BesideOtherProcesses", s.main)
+	t.Run("Scratch_EmptyAndWritable", s.scratch)
+	t.Run("Trees_HostIsUnchanged", s.trees)
+	t.Run("Trees_Overlays", s.over)
+	t.Run("Volumes_OutliveContainer", s.volumes)
+	t.Run("Close_RemovesEverythingTwice", s.close)
+	t.Run("Start_FailureLeavesNothing", s.failedStart)
+	t.Run("Containers_AreIsolated", s.apart)
+	t.Run("Exec_Terminal", s.terminal)
+	t.Run("Limits_AreKeptOrReported", s.limits)
+	t.Run("Usage_CountsProcesses", s.usage)
+	t.Run("View_ListsFilesOfContainer", s.view)
+	t.Run("Services_AtTheirAddress", s.services)
 	if s.Bare { // the test images have no clients
-		t.Run("ClientsOfAllSortsReachAService", s.clients)
+		t.Run("Services_DifferentClients", s.clients)
 	}
-	t.Run("TheMachinesMetadataIsOutOfReach", s.metadata)
+	t.Run("Metadata_IsBlocked", s.metadata)
 }
 
+// spec returns a spec that no other test uses: its label counts the resources of this test only.
 func (s Suite) spec(t *testing.T) engine.Spec {
 	t.Helper()
 	temp := t.TempDir()
-	// unique, because temp ends with a number
+	// unique, because temp ends with a number A leftover of a failed test can be found by this prefix.
 	name := "buildlocal-contract" + strings.Map(nameRune, temp[max(0, len(temp)-60):])
 	return engine.Spec{
 		Name: name, Image: engine.ImageRef{Names: []string{s.Image}, Pull: engine.PullNever},
+		// PullNever: the tests work without a network, and never test a registry.
 		Labels: map[string]string{name: "1"}, Mounts: engine.Mounts{Temp: temp, Scratch: []string{"/scratch/deep"}},
 	}
 }
@@ -80,6 +85,8 @@ func nameRune(r rune) rune {
 	return '-'
 }
 
+// start starts a container and closes it at the end of the test, with a context that is still alive
+// then.
 func (s Suite) start(t *testing.T, spec engine.Spec) engine.Container {
 	t.Helper()
 	c, err := s.Engine.Start(t.Context(), spec)
@@ -94,7 +101,9 @@ func (s Suite) start(t *testing.T, spec engine.Spec) engine.Container {
 	return c
 }
 
-// sh runs a script and returns its status and its outputs.
+// sh runs a script and returns its status and its outputs. Each change is applied to the process
+// before it starts. An error of Exec ends the test, as no script is expected to be impossible to
+// run.
 func sh(t *testing.T, c engine.Container, script string, change ...func(*engine.Process)) (int, string, string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -109,6 +118,8 @@ func sh(t *testing.T, c engine.Container, script string, change ...func(*engine.
 	return exit, out.String(), errs.String()
 }
 
+// exitStatus checks that a failed process is a value and not an error, and that a signal is 128
+// plus its number, as in a shell.
 func (s Suite) exitStatus(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	for _, want := range []int{0, 1, 42, 255} {
@@ -116,16 +127,21 @@ func (s Suite) exitStatus(t *testing.T) {
 			t.Errorf("exit status %d, want %d", got, want)
 		}
 	}
+	// CodeBuild reports the same numbers, and builds test for them.
 	if got, _, _ := sh(t, c, "kill -9 $$"); got != 137 {
 		t.Errorf("killed: exit status %d, want 137", got)
 	}
+	// A process that cannot be started is an error, since no status describes it.
 	if _, err := c.Exec(t.Context(), engine.Process{}); err == nil {
 		t.Error("no program: no error")
 	}
 }
 
+// streams checks that streams are passed on byte by byte and not mixed, and that the input is empty
+// by default.
 func (s Suite) streams(t *testing.T) {
 	c := s.start(t, s.spec(t))
+	// NUL, an invalid byte and a carriage return pass only if nothing treats the stream as text.
 	_, out, errs := sh(t, c, "cat; echo err >&2", func(p *engine.Process) { p.Stdin = strings.NewReader("in\x00\xff\r") })
 	if out != "in\x00\xff\r" || errs != "err\n" {
 		t.Errorf("stdout %q, stderr %q", out, errs)
@@ -135,15 +151,19 @@ func (s Suite) streams(t *testing.T) {
 	}
 }
 
+// surroundings checks that variables of a process win over those of the container, and the
+// defaults: root, in the root directory.
 func (s Suite) surroundings(t *testing.T) {
 	spec := s.spec(t)
 	spec.Env = []string{"FROM_SPEC=1 2", "BOTH=spec"}
 	c := s.start(t, spec)
 	user := s.other(t, c)
 	_, out, _ := sh(t, c, `echo "$FROM_SPEC|$BOTH|$ODD"; pwd; id -u`, func(p *engine.Process) {
+		// A value may contain line breaks and quotes, as a private key does.
 		p.Env = []string{"BOTH=process", "ODD=a\nb'\"$"}
 		p.Dir, p.User = "/usr", user
 	})
+	// The value with a line break shows that variables are not passed in a file of lines.
 	if want := "1 2|process|a\nb'\"$\n/usr\n" + user + "\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
@@ -155,6 +175,7 @@ func (s Suite) surroundings(t *testing.T) {
 // other returns a user other than root. A driver with a single user reports an error.
 func (s Suite) other(t *testing.T, c engine.Container) string {
 	t.Helper()
+	// A number, because a minimal image need not have a user of this name.
 	const nobody = "65534"
 	if !s.Single {
 		return nobody
@@ -168,21 +189,30 @@ func (s Suite) other(t *testing.T, c engine.Container) string {
 	return "0"
 }
 
+// outlive checks that a command leaves its files and its background processes behind: a build
+// starts servers in one command and uses them in the next.
 func (s Suite) outlive(t *testing.T) {
 	c := s.start(t, s.spec(t))
+	// The background process must not keep the streams of its command open, otherwise Exec would wait
+	// for it.
 	sh(t, c, "echo kept >/kept; mkfifo /go; (read x </go; echo $x >/answer) >/dev/null 2>&1 </dev/null &")
+	// Both processes wait for each other through files, so there is no timing in this test.
 	_, out, _ := sh(t, c, "cat /kept; echo heard >/go; while ! [ -s /answer ]; do :; done; cat /answer")
 	if out != "kept\nheard\n" {
 		t.Errorf("got %q", out)
 	}
 }
 
+// cutOff checks that a cancelled Exec ends all processes that it has started, also those in the
+// background, and returns the cause.
 func (s Suite) cutOff(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r, w := io.Pipe()
 	go func() {
+		// The output shows that the processes exist. Cancelling earlier would test an Exec that has not
+		// begun.
 		_, _ = r.Read(make([]byte, 1)) // it runs
 		cancel(why)
 		_, _ = io.Copy(io.Discard, r)
@@ -203,128 +233,21 @@ func (s Suite) cutOff(t *testing.T) {
 	if out != "0\n1\n" {
 		t.Errorf("after the end: %q, want no sleep left and nothing done", out)
 	}
+	// A context that has ended already must not start anything.
 	if _, err := c.Exec(ctx, engine.Process{Args: []string{"true"}}); !errors.Is(err, why) {
 		t.Errorf("with an ended ctx: %v, want the cause", err)
 	}
 }
 
-// entries is a tree with every kind of file that builds create.
-func entries() []tar.Header {
-	long := strings.Repeat("long/", 50) + "name"
-	return []tar.Header{
-		{Name: "dir/", Typeflag: tar.TypeDir, Mode: 0o750},
-		{Name: "dir/empty/", Typeflag: tar.TypeDir, Mode: 0o700},
-		{Name: "dir/file", Typeflag: tar.TypeReg, Mode: 0o640, Size: 4},
-		{Name: "dir/run", Typeflag: tar.TypeReg, Mode: 0o755, Size: 4},
-		{Name: "dir/link", Typeflag: tar.TypeSymlink, Linkname: "file", Mode: 0o777},
-		{Name: "dir/dangling", Typeflag: tar.TypeSymlink, Linkname: "/no/such", Mode: 0o777},
-		{Name: "dir/ü \n'\"x", Typeflag: tar.TypeReg, Mode: 0o600, Size: 4},
-		{Name: ".hidden", Typeflag: tar.TypeReg, Mode: 0o644, Size: 4},
-		{Name: "-dash", Typeflag: tar.TypeReg, Mode: 0o644, Size: 4},
-		{Name: long, Typeflag: tar.TypeReg, Mode: 0o644, Size: 4},
-	}
-}
-
-var modified = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
-
-func pack(t *testing.T, headers []tar.Header) io.Reader {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, h := range headers {
-		h.ModTime, h.Format = modified, tar.FormatPAX
-		if err := w.WriteHeader(&h); err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag == tar.TypeReg {
-			_, _ = w.Write([]byte("text"))
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return &b
-}
-
-// unpack returns a line for each entry.
-func unpack(t *testing.T, stream io.ReadCloser) map[string]string {
-	t.Helper()
-	defer stream.Close()
-	got := map[string]string{}
-	r := tar.NewReader(stream)
-	for {
-		h, err := r.Next()
-		if err == io.EOF {
-			return got
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(r)
-		got[strings.TrimPrefix(h.Name, "./")] = fmt.Sprintf(
-			"%c %o %s %s %d",
-			h.Typeflag,
-			fs.FileMode(h.Mode).Perm(),
-			h.Linkname,
-			text,
-			h.ModTime.Unix(),
-		)
-	}
-}
-
-func (s Suite) copies(t *testing.T) {
-	c := s.start(t, s.spec(t))
-	if err := c.CopyIn(t.Context(), "/new/place", pack(t, entries())); err != nil {
-		t.Fatal(err)
-	}
-	stream, err := c.CopyOut(t.Context(), "/new/place")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := unpack(t, stream)
-	for _, h := range entries() {
-		text := map[bool]string{true: "text"}[h.Typeflag == tar.TypeReg]
-		want := fmt.Sprintf("%c %o %s %s %d", h.Typeflag, h.Mode, h.Linkname, text, modified.Unix())
-		if got[h.Name] != want {
-			t.Errorf("%q: got %q, want %q", h.Name, got[h.Name], want)
-		}
-	}
-	sh(t, c, "ln -s /new/place /alias")
-	stream, err = c.CopyOut(t.Context(), "/alias/dir/file")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]string{"file": got["dir/file"]}, unpack(t, stream)); diff != "" {
-		t.Errorf("one file: %s", diff)
-	}
-}
-
-func (s Suite) escapes(t *testing.T) {
-	c := s.start(t, s.spec(t))
-	for _, name := range []string{"../out", "a/../../out", "/out"} {
-		err := c.CopyIn(t.Context(), "/in", pack(t, []tar.Header{{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: 4}}))
-		if err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	if _, out, _ := sh(t, c, "ls -d /out /in/out 2>/dev/null"); out != "" {
-		t.Errorf("written: %s", out)
-	}
-}
-
-func (s Suite) missing(t *testing.T) {
-	c := s.start(t, s.spec(t))
-	if _, err := c.CopyOut(t.Context(), "/no/such"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want fs.ErrNotExist", err)
-	}
-}
-
+// main checks the first process of a container, which is the driver of a build's shell: its streams
+// stay open beside other processes, and its end is reported once.
 func (s Suite) main(t *testing.T) {
 	spec := s.spec(t)
 	type end struct {
 		exit int
 		err  error
 	}
+	// A second call of the hook must not block, but be counted.
 	ended := make(chan end, 2)
 	in, request := io.Pipe()
 	var out, errs bytes.Buffer
@@ -336,6 +259,7 @@ func (s Suite) main(t *testing.T) {
 	}
 	spec.Hooks.OnExit = func(exit int, err error) { ended <- end{exit, err} }
 	c := s.start(t, spec)
+	// Other processes run while Main waits for its input.
 	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
 		t.Errorf("beside Main: exit status %d", got)
 	}
@@ -345,17 +269,21 @@ func (s Suite) main(t *testing.T) {
 		if e.exit != 9 || e.err != nil || out.String() != "got hello\n" || errs.String() != "err\n" {
 			t.Errorf("Main ended with %d, %v; stdout %q, stderr %q", e.exit, e.err, out.String(), errs.String())
 		}
+	// The limit only prevents a hanging test; it is not a measure.
 	case <-time.After(30 * time.Second):
 		t.Fatal("Main did not end")
 	}
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
+	// Close ends Main, which must not be reported again.
 	if len(ended) != 0 {
 		t.Error("Ended was called twice")
 	}
 }
 
+// scratch checks a directory for files of this program: empty, writable for every user, and
+// allowing programs to be run.
 func (s Suite) scratch(t *testing.T) {
 	c := s.start(t, s.spec(t))
 	_, out, _ := sh(
@@ -369,12 +297,16 @@ func (s Suite) scratch(t *testing.T) {
 	}
 }
 
+// close checks that Close ends processes and removes everything, and may be called again: cleaning
+// up happens on several paths.
 func (s Suite) close(t *testing.T) {
 	spec := s.spec(t)
+	// A mount is one more thing to remove.
 	if s.Trees {
 		spec.Mounts.Trees = []engine.Tree{{Host: hostTree(t), Path: "/src"}}
 	}
 	c := s.start(t, spec)
+	// A process in the background must not keep the container alive.
 	sh(t, c, "sleep 1000 >/dev/null 2>&1 </dev/null &")
 	for range 2 {
 		if err := c.Close(t.Context()); err != nil {
@@ -382,45 +314,54 @@ func (s Suite) close(t *testing.T) {
 		}
 	}
 	if n, err := s.Left(t.Context(), spec.Name); n != 0 || err != nil {
-		t.Errorf("%d things are left, %v", n, err)
+		t.Errorf("%d resources are left, %v", n, err)
 	}
 	if _, err := c.Exec(t.Context(), engine.Process{Args: []string{"true"}}); err == nil {
 		t.Error("a process ran in a closed container")
 	}
 }
 
+// failedStart checks that a start that fails at its last step removes the results of the earlier
+// ones.
 func (s Suite) failedStart(t *testing.T) {
 	spec := s.spec(t)
 	spec.Main = &engine.Process{Args: []string{"/no/such/program"}}
+	// The container exists by the time its first process fails.
 	if _, err := s.Engine.Start(t.Context(), spec); err == nil {
 		t.Fatal("no error")
 	}
 	if n, err := s.Left(t.Context(), spec.Name); n != 0 || err != nil {
-		t.Errorf("%d things are left, %v", n, err)
+		t.Errorf("%d resources are left, %v", n, err)
 	}
 	if s.Bare {
 		return
 	}
 	missing := s.spec(t)
+	// A missing image is a fault with a hint, because the user can do something about it.
 	missing.Image.Names = []string{"buildlocal-test/no-such-image:1"}
 	_, err := s.Engine.Start(t.Context(), missing)
 	var f *engine.Fault
 	if !errors.As(err, &f) || f.Kind != engine.NoImage || f.Hint == "" {
-		t.Errorf("no such image: got %v, want a NoImage fault with a way out", err)
+		t.Errorf("no such image: got %v, want a NoImage fault with a hint", err)
 	}
 }
 
+// apart checks that containers have their own files and processes.
 func (s Suite) apart(t *testing.T) {
 	a, b := s.start(t, s.spec(t)), s.start(t, s.spec(t))
 	sh(t, a, "echo a >/mine; echo a >/scratch/deep/mine; sleep 1000 >/dev/null 2>&1 </dev/null &")
+	// /proc is the container's own, so processes of the other one are not in it.
 	if _, out, _ := sh(t, b, "ls /mine /scratch/deep/mine 2>/dev/null; cat /proc/[0-9]*/comm | "+
 		"grep -c sleep"); out != "0\n" {
 		t.Errorf("seen from the other: %q", out)
 	}
 }
 
+// terminal checks the size of a terminal. It may be set only after the process has started, so the
+// script waits for it.
 func (s Suite) terminal(t *testing.T) {
 	c := s.start(t, s.spec(t))
+	// The input stays open, as that of a user who does not type.
 	keyboard, _ := io.Pipe()
 	_, out, _ := sh(
 		t,
@@ -435,9 +376,12 @@ func (s Suite) terminal(t *testing.T) {
 	}
 }
 
+// limits checks that a memory limit is enforced, or that a warning says it is not. More CPUs than
+// the host has are not an error.
 func (s Suite) limits(t *testing.T) {
 	spec := s.spec(t)
 	said := ""
+	// 1000 CPUs exceed every host, and 64 MiB are more than the shell needs.
 	spec.Resources.Limits = engine.Limits{CPUs: 1000, Memory: 64 << 20}
 	spec.Hooks.OnWarning = func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 	c := s.start(t, spec)
@@ -450,10 +394,12 @@ func (s Suite) limits(t *testing.T) {
 	}
 }
 
-// Snapshot returns mode, time, owner and content of everything below dir, by name.
+// Snapshot returns mode, time, owner and content of everything below dir, by name. Comparing two
+// snapshots shows whether anything on the host changed.
 func Snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
+	// Links are not followed: the link itself is part of the snapshot.
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -20,7 +20,8 @@ import (
 // Fake is an Engine without containers, for tests of the runner. Main, and every other
 // process, answers like the shell of a build: Do provides exit status and output of each
 // command. Services are available at ports of the host. Requests are recorded in the
-// exported fields.
+// exported fields. It knows the protocol of runner/shell and nothing of shells. Tests of the
+// protocol itself use a real one.
 type Fake struct {
 	// Do runs a command: it gets its text, writes its output and returns its exit status. If
 	// Do is nil, all commands succeed.
@@ -32,7 +33,9 @@ type Fake struct {
 	// Unmounted makes Start refuse trees, as a remote engine does.
 	Unmounted bool
 
-	mu       sync.Mutex
+	// Commands may run concurrently, as a run-as user has a shell of its own.
+	mu sync.Mutex
+	// The recorded fields may be read after the build has ended, without the lock.
 	Specs    []engine.Spec
 	Commands []string            // commands that were run, in order
 	State    []string            // lines that were appended to env.sh
@@ -47,6 +50,7 @@ func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, err
 	if f.StartError != nil {
 		return nil, f.StartError
 	}
+	// The runner then copies the source, which is what the tests want to see.
 	if f.Unmounted && len(spec.Mounts.Trees) > 0 {
 		return nil, fmt.Errorf("mount the source: %w", engine.ErrUnsupported)
 	}
@@ -58,6 +62,7 @@ func (f *Fake) Start(_ context.Context, spec engine.Spec) (engine.Container, err
 	if spec.Main != nil {
 		go func() {
 			f.serve(*spec.Main)
+			// Main ends when its input does, as a shell would.
 			spec.Hooks.ReportExit(0, nil)
 		}()
 	}
@@ -71,7 +76,9 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 		if err != nil {
 			return err
 		}
+		// The runner passes this address to the build, as for an engine without link-local addresses.
 		s.OnFallback(l.Addr().String())
+		// Serve returns when the listener is closed.
 		go func() { _ = s.Serve(l) }()
 		go func() {
 			<-c.done
@@ -84,10 +91,12 @@ func (c *fakeContainer) offer(services []engine.Service) error {
 // serve speaks the driver's side of the shell protocol until its input ends.
 func (f *Fake) serve(p engine.Process) {
 	lines := bufio.NewScanner(p.Stdin)
+	// A request is one line and contains a whole script.
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
 		_, request, _ := strings.Cut(lines.Text(), " ") // the key
 		_, request, _ = strings.Cut(request, " ")       // the length
+		// Requests are append (to the state of the shell) and run; others need no answer here.
 		word, rest, _ := strings.Cut(request, " ")
 		switch word {
 		case "append":
@@ -98,6 +107,7 @@ func (f *Fake) serve(p engine.Process) {
 			mark, rest, _ := strings.Cut(rest, " ")
 			token, text, _ := strings.Cut(rest, " ")
 			exit := f.run(unquote(strings.TrimSuffix(text, " aside"))[0], p.Stdout)
+			// The mark in the output shows the runner where the output of a command ends.
 			fmt.Fprintf(p.Stdout, "\x1e%s\x1e", mark)
 			fmt.Fprintf(p.Stderr, "%s\n%s %d\n", token, mark, exit)
 		}
@@ -110,30 +120,35 @@ func unquote(text string) []string {
 	return strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, "'"), "'"), "\x00")
 }
 
+// run records a command and lets Do run it, without the lock: Do may wait for another command.
 func (f *Fake) run(text string, output io.Writer) int {
 	f.mu.Lock()
 	f.Commands = append(f.Commands, text)
 	do := f.Do
 	f.mu.Unlock()
+	// A nil Do keeps tests short that are not about commands.
 	if do == nil {
 		return 0
 	}
 	return do(text, output)
 }
 
+// fakeContainer is a container of a Fake.
 type fakeContainer struct {
 	fake *Fake
 	once sync.Once
 	done chan struct{}
 }
 
-// Exec serves as a shell, or does nothing for other programs.
+// Exec serves as a shell, or does nothing for other programs. Without an input it is a program such
+// as mkdir, which always succeeds.
 func (c *fakeContainer) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if p.Stdin == nil {
 		return 0, ctx.Err()
 	}
 	go func() { c.fake.serve(p) }()
 	select {
+	// The status of a process that was killed.
 	case <-c.done:
 		return 137, nil
 	case <-ctx.Done():
@@ -148,6 +163,7 @@ func (c *fakeContainer) CopyIn(_ context.Context, dir string, stream io.Reader) 
 	if c.fake.Copied == nil {
 		c.fake.Copied = map[string][]string{}
 	}
+	// The stream is read to its end, as an engine would, so that its writer can finish.
 	r := tar.NewReader(stream)
 	for {
 		h, err := r.Next()
@@ -166,6 +182,7 @@ func (c *fakeContainer) CopyOut(_ context.Context, name string) (io.ReadCloser, 
 	name = path.Clean(name)
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
+	// A single file is an entry with its base name; see engine.Container.
 	if text, found := c.fake.Files[name]; found {
 		return io.NopCloser(&b), write(w, path.Base(name), text)
 	}
@@ -179,6 +196,7 @@ func (c *fakeContainer) CopyOut(_ context.Context, name string) (io.ReadCloser, 
 		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 	}
 	slices.Sort(below)
+	// A directory comes first, under the name of the directory itself.
 	if err := w.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
 		return nil, err
 	}
@@ -199,6 +217,7 @@ func write(w *tar.Writer, name, text string) error {
 	return w.Close()
 }
 
+// add writes one file, without an end of the archive.
 func add(w *tar.Writer, name, text string) error {
 	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644,
 		Size: int64(len(text))}); err != nil {
@@ -208,7 +227,8 @@ func add(w *tar.Writer, name, text string) error {
 	return err
 }
 
-// Close counts its calls.
+// Close counts its calls. Repeated calls count once, so that a test can compare the number with
+// that of the containers.
 func (c *fakeContainer) Close(context.Context) error {
 	c.once.Do(func() {
 		c.fake.mu.Lock()

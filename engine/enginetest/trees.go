@@ -13,11 +13,15 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// hostTree creates a directory with files to change and to hide.
+// hostTree creates a directory with files to change and to hide. The result is the path of the
+// directory, in a directory of the test.
 func hostTree(t *testing.T) string {
 	t.Helper()
+	// Commas, colons and spaces have a meaning in mount options.
 	dir := filepath.Join(t.TempDir(), "odd, name: ü")
 	for name, text := range map[string]string{
+		// keep is a directory with a hidden and a visible file, gone is hidden as a whole, and deep has a
+		// hidden directory further down.
 		"keep/a": "a", "keep/hidden": "secret", "gone/x": "x", "top": "top", "deep/er/hidden/y": "y", "deep/er/seen": "seen",
 	} {
 		file := filepath.Join(dir, name)
@@ -28,6 +32,7 @@ func hostTree(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	// A mode that no default results in, to see whether it is kept.
 	if err := os.Chmod(filepath.Join(dir, "deep/er"), 0o711); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +65,7 @@ func (s Suite) over(t *testing.T) {
 		"./keep/hidden\n./new\n./new/er\n./top\nfirstseennewa"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
+	// A directory that is removed and created again must not show its old contents.
 	_, out, _ = sh(t, c, "cd /src/it && echo changed >top && rm -r keep new && mkdir new && ls -A new && ls -A && cat top")
 	if want := "deep\nnew\ntop\nchanged\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)
@@ -68,6 +74,7 @@ func (s Suite) over(t *testing.T) {
 		t.Error(err)
 	}
 	s.untouched(t, spec)
+	// Overlays are lower layers as well, and must not change.
 	for i, d := range []string{dir, first, second} {
 		if diff := cmp.Diff(before[i], Snapshot(t, d)); diff != "" {
 			t.Errorf("a directory of the host changed: %s", diff)
@@ -75,6 +82,8 @@ func (s Suite) over(t *testing.T) {
 	}
 }
 
+// trees checks a source that is mounted copy-on-write: hidden files are missing, changes are
+// visible inside, and the host's directory stays as it was.
 func (s Suite) trees(t *testing.T) {
 	spec := s.spec(t)
 	dir := hostTree(t)
@@ -84,6 +93,7 @@ func (s Suite) trees(t *testing.T) {
 	}
 	c, err := s.Engine.Start(t.Context(), spec)
 	if !s.Trees {
+		// Callers copy the tree instead after this error, so it must be recognizable.
 		if !errors.Is(err, engine.ErrUnsupported) {
 			t.Fatalf("got %v, want ErrUnsupported", err)
 		}
@@ -94,6 +104,7 @@ func (s Suite) trees(t *testing.T) {
 	}
 	defer c.Close(context.Background())
 	_, out, _ := sh(t, c, "cd /src/it && find . | sort && cat top keep/a && stat -c %a deep/er")
+	// The listing shows that hidden names are absent and not merely empty.
 	if want := ".\n./deep\n./deep/er\n./deep/er/seen\n./keep\n./keep/a\n./top\ntopa711\n"; out != want {
 		t.Errorf("inside: %q, want %q", out, want)
 	}
@@ -106,6 +117,7 @@ func (s Suite) trees(t *testing.T) {
 	if want := "changed\ndeep:\nerr\n\ngone:\nnew\n\nkeep:\nb\n"; out != want {
 		t.Errorf("changed inside: %q, want %q", out, want)
 	}
+	// Artifacts are copied out of mounted trees as of any other directory.
 	stream, err := c.CopyOut(t.Context(), "/src/it/gone")
 	if err != nil {
 		t.Fatal(err)
@@ -122,24 +134,29 @@ func (s Suite) trees(t *testing.T) {
 }
 
 // untouched checks the results of engine.Watcher. A driver may return false or "" for
-// everything.
+// everything. The answer is used to skip copying an unchanged directory, so a wrong true would lose
+// changes.
 func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	spec.Name, spec.Mounts.Temp = spec.Name+"-again", t.TempDir()
 	c := s.start(t, spec)
-	w, tells := c.(engine.Watcher)
-	if !tells || !w.Untouched("/src/it/new") {
+	// A driver whose upper layer is not visible on the host knows nothing.
+	w, watches := c.(engine.Watcher)
+	if !watches || !w.Untouched("/src/it/new") {
 		return
 	}
 	for _, step := range []struct {
 		script    string
 		untouched string // of keep, new and deep/er
 	}{
+		// Reading changes nothing, and neither do changes beside the path.
 		{"cat /src/it/keep/a; ls -R /src/it; echo x >/src/it/beside; mkdir /src/it/more", "yes yes yes"},
 		{"echo x >/src/it/deep/other", "yes yes yes"},
+		// A change of the metadata counts.
 		{"chmod 700 /src/it/new/er", "yes no yes"},
 		{"rm -r /src/it/keep", "no no yes"},
 		{"rm -r /src/it/deep; mkdir /src/it/deep", "no no no"},
 	} {
+		// The steps build on each other.
 		sh(t, c, step.script)
 		var got []string
 		for _, name := range []string{"keep", "new", "deep/er"} {
@@ -157,6 +174,7 @@ func (s Suite) untouched(t *testing.T, spec engine.Spec) {
 	if w.Untouched("/src/it/new/er") || w.Untouched("/src/it/moved/new") {
 		t.Error("a path replaced by a link or another directory is reported as untouched")
 	}
+	// A path outside of all trees is not under observation, so it must not be reported as unchanged.
 	if w.Untouched("/src") || w.Untouched("/src/it") || w.Untouched("/elsewhere") {
 		t.Error("a path that is in no tree, or changed, is reported as untouched")
 	}
@@ -186,11 +204,14 @@ func (s Suite) mayHaveWritten(t *testing.T, spec engine.Spec) {
 	}
 }
 
-// volumes checks that a container finds the files that an earlier one left in a volume.
+// volumes checks that a container finds the files that an earlier one left in a volume. Package
+// caches are such volumes.
 func (s Suite) volumes(t *testing.T) {
 	spec := s.spec(t)
+	// The labels are required by drivers that find volumes by them.
 	v := engine.Volume{
-		Name:   spec.Name + "-kept",
+		Name: spec.Name + "-kept",
+		// The driver creates the directory, if it stores volumes on the host.
 		Host:   filepath.Join(t.TempDir(), "not", "yet"),
 		Path:   "/kept/here",
 		Labels: map[string]string{"dev.buildlocal.test": "kept"},
@@ -203,6 +224,7 @@ func (s Suite) volumes(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// The next container has another name and other labels, as another build has.
 	next := s.spec(t)
 	next.Mounts.Volumes = spec.Mounts.Volumes
 	c = s.start(t, next)
@@ -212,6 +234,7 @@ func (s Suite) volumes(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// Volumes are not removed by Close; tests of this package must not leave them either.
 	if e, lists := s.Engine.(engine.Lister); lists {
 		if err := e.Remove(t.Context(), engine.Resource{Kind: "volume", ID: v.Name, Name: v.Name}); err != nil {
 			t.Errorf("remove the volume: %v", err)

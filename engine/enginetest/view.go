@@ -9,9 +9,11 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// view checks that View lists the files that processes see, and none of the host.
+// view checks that View lists the files that processes see, and none of the host. A link in the
+// container must not lead to a file of the host.
 func (s Suite) view(t *testing.T) {
 	c := s.start(t, s.spec(t))
+	// A remote engine has no view of the files.
 	v, can := c.(engine.Viewer)
 	if !can {
 		return

@@ -11,6 +11,7 @@ import (
 )
 
 // Claim is the access to something of the user's that a setting in a file of the source requests.
+// The user sees Effect and Setting, and consents to exactly this text.
 type Claim struct {
 	Effect       string // completes "it would ..."
 	Setting      string // as written, such as privileged: true
@@ -41,7 +42,8 @@ func (c Claim) Place() string {
 	return fmt.Sprintf("%s:%d:%d", c.File, c.Line, c.Column)
 }
 
-// Source is a source directory with a configuration file.
+// Source is a source directory with a configuration file. The source is not trusted: cloning a
+// repository and running a build in it must not give its author access to the user's host.
 type Source struct {
 	Dir string // as the user gave it
 
@@ -74,6 +76,7 @@ func (s Source) Claim(name, value string) (Claim, bool) {
 	case Build:
 		return c, false
 	case Variable:
+		// NAME alone copies the user's variable into the build, which can send it anywhere.
 		variable, _, given := strings.Cut(value, "=")
 		if given {
 			return c, false
@@ -85,6 +88,8 @@ func (s Source) Claim(name, value string) (Claim, bool) {
 		if value == "" || setting.Harmless != nil && setting.Harmless(value) {
 			return c, false
 		}
+		// A secrets file can run commands, so consent is for this file and not for another one under the
+		// same name.
 		if name == "secrets" {
 			c.Target = s.target(value)
 		}
@@ -129,7 +134,8 @@ func (s Source) pathClaim(c Claim, setting Setting, value string) (Claim, bool) 
 	return c, false
 }
 
-// target returns the destination of a path with symlinks resolved, or "" if it is not a path.
+// target returns the destination of a path with symlinks resolved, or "" if it is not a path. The
+// target is part of the consent: a link in the source can be changed to lead elsewhere.
 func (s Source) target(path string) string {
 	if path == "-" || strings.HasPrefix(path, "s3://") {
 		return ""
@@ -159,10 +165,12 @@ func (s Source) pathEffect(setting Setting, path string) string {
 	switch {
 	case err != nil:
 		return setting.Effect
+	// Hooks and the configuration of git run commands as the user.
 	case hasName(below, ".git"):
 		return "reach git's own files"
 	case hasName(below, ".buildlocal") && (setting.Name != "output" || below != ".buildlocal"):
 		return "reach buildlocal's own files"
+	// It would replace files of the source.
 	case setting.Reach == Writes && below == ".":
 		return "write into the source itself"
 	case setting.Reach == Reads && s.Ignored != nil && below != "." && s.Ignored(filepath.Join(s.Dir, below)):
@@ -191,6 +199,7 @@ func (s Source) Below(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.Dir, path)
 	}
+	// Both paths are resolved, since the source itself may be reached through a link.
 	top, err := realPath(s.Dir)
 	if err != nil {
 		return "", err

@@ -21,13 +21,15 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// MaxSize limits the size of a configuration file, in bytes.
+// MaxSize limits the size of a configuration file, in bytes. The largest plausible file has a few
+// kilobytes.
 const MaxSize = 256 << 10
 
 // File is a parsed configuration file.
 type File struct {
-	Name    string // for messages
-	lines   []string
+	Name  string // for messages
+	lines []string
+	// by name; a setting that is written twice is an error, so there is one entry for each
 	entries map[string]Entry
 }
 
@@ -92,8 +94,9 @@ func Parse(name string, text []byte, known []string) (*File, diag.List) {
 	case err != nil:
 		return f, diag.List{f.syntax(err)}
 	case more != nil:
-		return f, diag.List{f.Problem(Entry{Line: more.Line, Column: more.Column},
-			"a second document begins here; put all settings in the first one")}
+		p := f.Problem(Entry{Line: more.Line, Column: more.Column}, "a second document begins here")
+		p.Hint = "put all settings in the first one"
+		return f, diag.List{p}
 	case len(doc.Content) == 0:
 		return f, nil
 	}
@@ -124,22 +127,29 @@ func decode(text []byte) (first yaml.Node, second *yaml.Node, err error) {
 
 // syntax converts an error of yaml.v3.
 func (f *File) syntax(err error) diag.Problem {
+	// The expression is compiled here, because most files have no syntax error.
 	place := regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	line := 0
 	if m := place.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
 	}
-	message := place.ReplaceAllString(err.Error(), "") + "; write lines such as image: NAME"
-	return f.Problem(Entry{Line: line}, message)
+	p := f.Problem(Entry{Line: line}, place.ReplaceAllString(err.Error(), ""))
+	p.Hint = linesHint
+	return p
 }
+
+const linesHint = "write lines such as image: NAME"
 
 // read reads the settings of the root mapping.
 func (f *File) read(root *yaml.Node, known []string) diag.List {
 	if root.Kind != yaml.MappingNode {
-		return diag.List{f.Problem(Entry{Line: root.Line, Column: root.Column}, "write lines such as image: NAME")}
+		p := f.Problem(Entry{Line: root.Line, Column: root.Column}, "the file is not a mapping")
+		p.Hint = linesHint
+		return diag.List{p}
 	}
 	var problems diag.List
 	for i := 0; i+1 < len(root.Content); i += 2 {
+		// A file of another kind would otherwise result in a problem for each line.
 		if len(problems) == maxProblems {
 			return append(problems, diag.Problem{File: f.Name, Message: "more problems are not listed"})
 		}
@@ -150,7 +160,11 @@ func (f *File) read(root *yaml.Node, known []string) diag.List {
 			e.Values, err = values(key.Value, root.Content[i+1])
 		}
 		if err != nil {
-			problems = append(problems, f.Problem(e, err.Error()))
+			p := f.Problem(e, err.Error())
+			if !slices.Contains(known, key.Value) { // all keys would be too many for a hint
+				p.Hint = diag.Question(key.Value, known)
+			}
+			problems = append(problems, p)
 			continue
 		}
 		f.entries[key.Value] = e
@@ -164,11 +178,10 @@ const (
 	maxValues   = 1000
 )
 
-// check checks a key. An unknown key has a suggestion if a similar one exists; the list of all keys
-// is too long for a message.
+// check checks a key.
 func (f *File) check(key *yaml.Node, known []string) error {
 	if !slices.Contains(known, key.Value) {
-		return fmt.Errorf("unknown key %q%s", key.Value, diag.DidYouMean(key.Value, known))
+		return fmt.Errorf("unknown key %q", key.Value)
 	}
 	if before, twice := f.entries[key.Value]; twice {
 		return fmt.Errorf("duplicate key %s, first in line %d", key.Value, before.Line)
@@ -181,6 +194,7 @@ func (f *File) check(key *yaml.Node, known []string) error {
 func values(key string, n *yaml.Node) ([]Value, error) {
 	n = resolved(n)
 	var all []Value
+	// A mapping is the natural notation for pairs of images, and the flag has NAME=IMAGE.
 	if n.Kind == yaml.MappingNode && key == "images" {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			from, to := n.Content[i], resolved(n.Content[i+1])
@@ -188,6 +202,7 @@ func values(key string, n *yaml.Node) ([]Value, error) {
 		}
 		return all, nil
 	}
+	// A single value is a list of one, as on the command line.
 	items := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
 		items = n.Content

@@ -37,7 +37,8 @@ type Setting struct {
 }
 
 // Settings returns all settings of a configuration file. A setting that is missing here is treated
-// as User, so that forgetting one is safe.
+// as User, so that forgetting one is safe. It is a function, so that no caller can change the
+// table.
 func Settings() []Setting {
 	return []Setting{
 		{Name: "artifacts", Reach: Writes, Effect: "write artifacts outside the source", Paths: afterID},
@@ -137,6 +138,7 @@ func IsInline(text string) bool {
 	if strings.ContainsAny(text, "\n\r") {
 		return true
 	}
+	// A name such as buildspec.yml is a YAML scalar.
 	doc, _, err := decode([]byte(text))
 	return err == nil && len(doc.Content) > 0 && doc.Content[0].Kind == yaml.MappingNode
 }
@@ -157,6 +159,7 @@ func ImagePaths(image string) []string {
 		if !local {
 			continue
 		}
+		// Every candidate is checked, because only the reader of the image knows which one exists.
 		all := []string{rest}
 		for i, c := range rest {
 			if c == ':' {

@@ -1,9 +1,9 @@
 // Package diag represents problems in input files.
 //
-// A Problem has a severity, a position, a message and possibly a fix. A List holds all problems of a
-// file and is an error if one of them is. The package also has functions to escape text from outside
-// for a terminal (Escape), to suggest similar words (Suggest) and to apply fixes (Apply). It does
-// not print anything.
+// A Problem has a severity, a position, a message, and possibly a hint and a fix. A List holds all
+// problems of a file and is an error if one of them is. The package also has functions to escape text
+// from outside for a terminal (Escape), to suggest similar words (Suggest) and to apply fixes (Apply).
+// It does not print anything.
 package diag
 
 import (
@@ -45,14 +45,24 @@ type Problem struct {
 	Column   int    // from 1, in characters; 0 if the problem concerns the whole line
 	Width    int    // number of characters to mark; 0 counts as 1
 	Path     string // key path, such as phases.build.commands[2]; may be empty
-	Message  string // cause, and after a semicolon the next step
+	Message  string // cause, without a full stop
+	Hint     string // next step, such as: did you mean "build"?; may be empty
 	Service  string // CodeBuild's own message; empty if it has none or it is unknown
 	Excerpt  string // the line, without its terminator
 	Fix      *Fix   // a change that resolves the problem; may be nil
 }
 
+// Text returns the message and the hint in one line, for formats that have one text for each problem:
+// the annotations of an editor, SARIF, JUnit and GitHub Actions.
+func (p Problem) Text() string {
+	if p.Hint == "" {
+		return p.Message
+	}
+	return p.Message + "; " + p.Hint
+}
+
 // Error returns the first line of the problem: position, severity, message and the name of the
-// check.
+// check. It has no line feed, so that a problem matcher of an editor or of CI recognizes it.
 func (p Problem) Error() string {
 	place := p.File
 	if p.Line > 0 {
@@ -68,8 +78,12 @@ func (p Problem) Error() string {
 	if p.Name != "" {
 		name = " (" + p.Name + ")"
 	}
-	return strings.ReplaceAll(Printable(place+p.Severity.String()+": "+p.Message+name), "\n", `\n`)
+	return oneLine(place + p.Severity.String() + ": " + p.Message + name)
 }
+
+// oneLine makes a text printable and keeps it in its line. Messages quote keys and commands of the
+// file, which may contain anything.
+func oneLine(text string) string { return strings.ReplaceAll(Printable(text), "\n", `\n`) }
 
 // Printable replaces characters that a terminal could interpret, and those that change the order in
 // which the surrounding text is displayed.
@@ -83,28 +97,32 @@ func Printable(text string) string {
 }
 
 // String returns the problem in the format for humans: Error, and if the position is known the line
-// with carets below it. It shows only the part of a long line around the position.
+// with carets below it. It shows only the part of a long line around the position. The hint follows
+// the carets, where the eye is already; without carets it has a line of its own.
 func (p Problem) String() string {
-	if p.Excerpt == "" || p.Line == 0 {
-		return p.Error()
+	text := p.Error()
+	if p.Excerpt != "" && p.Line > 0 {
+		number := fmt.Sprintf("%d", p.Line)
+		excerpt, column := window(Printable(p.Excerpt), p.Column)
+		text += fmt.Sprintf("\n  %s | %s", number, excerpt)
+		if p.Column > 0 {
+			return text + fmt.Sprintf("\n  %s | %s%s", strings.Repeat(" ", len(number)),
+				indentTo(excerpt, column), strings.TrimRight(p.carets(excerpt, column)+" "+oneLine(p.Hint), " "))
+		}
 	}
-	number := fmt.Sprintf("%d", p.Line)
-	excerpt, column := window(Printable(p.Excerpt), p.Column)
-	text := fmt.Sprintf("%s\n  %s | %s", p.Error(), number, excerpt)
-	if p.Column == 0 {
+	if p.Hint == "" {
 		return text
 	}
-	return fmt.Sprintf("%s\n  %s | %s%s", text, strings.Repeat(" ", len(number)),
-		indentTo(excerpt, column), strings.Repeat("^", p.run(excerpt, column)))
+	return text + "\nhint: " + oneLine(p.Hint)
 }
 
 // maxCarets limits the carets, so that they fit into one line of a terminal with 80 columns.
 const maxCarets = 60
 
-// run returns the number of carets, at most to the end of the excerpt.
-func (p Problem) run(excerpt string, column int) int {
+// carets returns the carets below the marked characters, at most to the end of the excerpt.
+func (p Problem) carets(excerpt string, column int) string {
 	left := len([]rune(excerpt)) - column + 1
-	return max(1, min(p.Width, left, maxCarets))
+	return strings.Repeat("^", max(1, min(p.Width, left, maxCarets)))
 }
 
 // The limits of an excerpt, in characters: the longest line that is shown in full, and the part of a

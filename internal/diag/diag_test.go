@@ -18,10 +18,27 @@ func TestProblem_String(t *testing.T) {
 		{diag.Problem{File: "f", Line: 1, Column: 3, Width: 2, Message: "m", Excerpt: "\tübel x"},
 			"f:1:3: error: m\n  1 | \tübel x\n    | \t ^^"},
 		{diag.Problem{File: "f", Line: 1, Column: 99, Message: "m", Excerpt: "ab"}, "f:1:99: error: m\n  1 | ab\n    |   ^"},
+		{diag.Problem{File: "f", Line: 1, Column: 2, Message: "m", Hint: "do x", Excerpt: "ab"},
+			"f:1:2: error: m\n  1 | ab\n    |  ^ do x"},
+		{diag.Problem{File: "f", Line: 1, Message: "m", Hint: "do x", Excerpt: "ab"},
+			"f:1: error: m\n  1 | ab\nhint: do x"},
+		{diag.Problem{File: "f", Message: "m", Hint: "a\x1bb\nc"}, "f: error: m\nhint: a\ufffdb\\nc"},
 	}
 	for _, test := range tests {
 		if got := test.problem.String(); got != test.want {
 			t.Errorf("got\n%s\nwant\n%s", got, test.want)
+		}
+	}
+}
+
+func TestProblem_TextIsOneLine(t *testing.T) {
+	t.Parallel()
+	for want, problem := range map[string]diag.Problem{
+		"m":    {Message: "m"},
+		"m; h": {Message: "m", Hint: "h", Excerpt: "text", Line: 1, Column: 1},
+	} {
+		if got := problem.Text(); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
@@ -51,5 +68,28 @@ func TestSuggest_SimilarWordsOnly(t *testing.T) {
 		if got := diag.Suggest(written, known); got != want {
 			t.Errorf("%q: got %q, want %q", written, got, want)
 		}
+	}
+}
+
+func TestChoice_ListsWordsOnlyWithoutSuggestion(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		written string
+		known   []string
+		want    string
+	}{
+		{"fiels", []string{"files", "name"}, `did you mean "files"?`},
+		{"type", []string{"files", "name", "paths"}, "use files, name or paths"},
+		{"both", []string{"save"}, "use save"},
+	} {
+		if got := diag.Choice(test.written, test.known); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.written, got, test.want)
+		}
+	}
+	if got := diag.DidYouMean("fiels", []string{"files"}); got != `; did you mean "files"?` {
+		t.Errorf("DidYouMean: got %s", got)
+	}
+	if got := diag.Question("else", []string{"files"}); got != "" {
+		t.Errorf("Question: got %s", got)
 	}
 }

@@ -48,12 +48,38 @@ func beginning(written string, known []string) string {
 	return ""
 }
 
-// DidYouMean returns `; did you mean "x"?` with the result of Suggest, or "".
-func DidYouMean(written string, known []string) string {
+// Question returns `did you mean "x"?` with the result of Suggest, or "". It is the hint of a Problem.
+func Question(written string, known []string) string {
 	if word := Suggest(written, known); word != "" {
-		return `; did you mean "` + word + `"?`
+		return `did you mean "` + word + `"?`
 	}
 	return ""
+}
+
+// DidYouMean returns Question after a semicolon, to be appended to an error of one line, or "".
+func DidYouMean(written string, known []string) string {
+	if question := Question(written, known); question != "" {
+		return "; " + question
+	}
+	return ""
+}
+
+// Choice returns the hint for a word that is not one of known: Question, or else "use a, b or c". It
+// lists the words only if none is similar, because a long list hides the suggestion.
+func Choice(written string, known []string) string {
+	if question := Question(written, known); question != "" {
+		return question
+	}
+	return "use " + Alternatives(known)
+}
+
+// Alternatives joins words as in "a, b or c".
+func Alternatives(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // sorted returns the letters of a word in alphabetical order.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/transform"
 )
 
+// The declaration is in ASCII in all encodings that it can name, except UTF-16.
 var declared = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]+)["']`)
 })
@@ -27,6 +28,7 @@ const headSize = 1024
 func decoded(src io.Reader) (io.Reader, error) {
 	in := bufio.NewReaderSize(src, headSize)
 	head, err := in.Peek(headSize)
+	// A document may be shorter than the head.
 	if err != nil && !errors.Is(err, io.EOF) {
 		return in, nil // the reader reports the error
 	}
@@ -34,6 +36,8 @@ func decoded(src io.Reader) (io.Reader, error) {
 	case bytes.HasPrefix(head, []byte("\xEF\xBB\xBF")):
 		_, _ = in.Discard(3)
 		return in, nil
+	// Without a byte order mark, a < with a zero byte beside it shows UTF-16 and its byte order (XML
+	// 1.0, appendix F).
 	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("<\x00")):
 		return transform.NewReader(in, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()), nil
 	case bytes.HasPrefix(head, []byte("\xFE\xFF")), bytes.HasPrefix(head, []byte("\x00<")):
@@ -43,11 +47,13 @@ func decoded(src io.Reader) (io.Reader, error) {
 	if m == nil {
 		return in, nil
 	}
+	// ASCII is a subset of UTF-8, and files that claim it often contain UTF-8.
 	name := strings.ToLower(string(m[1]))
 	if name == "utf-8" || strings.HasPrefix(name, "utf-16") || strings.HasPrefix(name, "ucs-2") ||
 		strings.Contains(name, "ascii") {
 		return in, nil
 	}
+	// The names are those of the WHATWG Encoding Standard, which has all encodings that tools write.
 	known, err := htmlindex.Get(name)
 	if err != nil {
 		return in, &Error{1, 0, fmt.Sprintf("the encoding %q is not known", m[1])}
@@ -55,7 +61,8 @@ func decoded(src io.Reader) (io.Reader, error) {
 	return transform.NewReader(in, known.NewDecoder()), nil
 }
 
-// UTF8 returns a text in UTF-8 without a byte order mark. It converts UTF-16.
+// UTF8 returns a text in UTF-8 without a byte order mark. It converts UTF-16. It is for JSON, which
+// has no declaration.
 func UTF8(src io.Reader) io.Reader {
 	in, err := decoded(src)
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 
 // The limits of the parts that are kept in memory.
 const (
+	// A tag must fit into the buffer, which grows if necessary. Everything else is processed in
+	// pieces.
 	bufferSize = 256 << 10
 	maxTag     = 4 << 20 // bytes of one tag with its attributes
 	maxDepth   = 1000    // nested elements
@@ -33,7 +35,8 @@ const (
 	Text // part of the text of an element; a long text has several parts
 )
 
-// Error is the position and description of a syntax error.
+// Error is the position and description of a syntax error. The offset is that of the converted
+// text. It differs from that of the file only if that is not in UTF-8.
 type Error struct {
 	Line   int   // from 1
 	Offset int64 // bytes from the beginning of the text in UTF-8
@@ -47,7 +50,9 @@ func (e *Error) Error() string {
 
 // Reader reads one document. It must not be used concurrently.
 type Reader struct {
-	src     io.Reader
+	src io.Reader
+	// buf[pos:] is the text that was read from the source but not processed yet. Names, attributes and
+	// text that a caller gets are slices of buf, valid until the next call of Next.
 	buf     []byte
 	pos     int   // index in buf of the next unread byte
 	passed  int64 // number of bytes before buf
@@ -55,17 +60,19 @@ type Reader struct {
 	counted int   // index in buf
 	srcErr  error // last error of the source
 
-	stack  []string // names of the open elements, as written
-	names  map[string]string
-	name   string // of the last Start or End, without its prefix
-	attrs  []attr
-	text   []byte
+	stack []string // names of the open elements, as written
+	names map[string]string
+	name  string // of the last Start or End, without its prefix
+	attrs []attr
+	text  []byte
+	// <a/> is reported as Start and End, so that callers need not distinguish it from <a></a>.
 	closes bool // the last Start is an empty-element tag
 	cdata  bool // inside a CDATA section
 	rooted bool // the root element has begun
 	err    error
 }
 
+// attr is an attribute, with references replaced.
 type attr struct{ name, value []byte }
 
 // NewReader returns a Reader for a document in any encoding that is declared or has a byte order mark.
@@ -86,7 +93,8 @@ func (r *Reader) Depth() int { return len(r.stack) }
 // or "" if it has no such attribute.
 func (r *Reader) Attr(name string) string { value, _ := r.Lookup(name); return value }
 
-// Lookup returns an attribute, and whether the element has it.
+// Lookup returns an attribute, and whether the element has it. A linear search is faster than a map
+// for the few attributes that elements have.
 func (r *Reader) Lookup(name string) (string, bool) {
 	for _, a := range r.attrs {
 		if string(a.name) == name {
@@ -105,6 +113,7 @@ func (r *Reader) Text() []byte { return r.text }
 
 // Line returns the current line, from 1.
 func (r *Reader) Line() int {
+	// Lines are counted on demand, since most documents have no error.
 	if r.pos > r.counted {
 		r.lines += bytes.Count(r.buf[r.counted:r.pos], newline)
 		r.counted = r.pos
@@ -118,7 +127,8 @@ func (r *Reader) Offset() int64 { return r.passed + int64(r.pos) }
 var newline = []byte("\n")
 
 // Next reads the next start or end of an element, or piece of text. At the end of the document it
-// returns io.EOF. Other errors are an *Error or an error of the source.
+// returns io.EOF. Other errors are an *Error or an error of the source. An error is final: further
+// calls return it again.
 func (r *Reader) Next() (Kind, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -130,6 +140,7 @@ func (r *Reader) Next() (Kind, error) {
 	return kind, err
 }
 
+// next is Next without the error state.
 func (r *Reader) next() (Kind, error) {
 	if r.closes {
 		r.closes = false
@@ -174,6 +185,7 @@ func (r *Reader) end() error {
 	return io.EOF
 }
 
+// wrong returns an error at the current position.
 func (r *Reader) wrong(format string, args ...any) error {
 	return &Error{r.Line(), r.Offset(), fmt.Sprintf(format, args...)}
 }
@@ -185,6 +197,7 @@ func (r *Reader) fill() bool {
 	}
 	r.makeRoom()
 	rest := len(r.buf)
+	// A source may return nothing without an error, but not forever.
 	for range 100 {
 		n, err := r.src.Read(r.buf[rest:cap(r.buf)])
 		r.buf, r.srcErr = r.buf[:rest+n], err
@@ -202,22 +215,26 @@ func (r *Reader) makeRoom() {
 	if len(r.buf) < cap(r.buf) {
 		return
 	}
+	// The line feeds in the discarded bytes must be counted first.
 	_ = r.Line()
 	r.passed += int64(r.pos)
 	r.counted = 0
 	rest := copy(r.buf, r.buf[r.pos:])
 	r.buf, r.pos = r.buf[:rest], 0
+	// Only a long tag leaves so much unread. Doubling keeps the cost linear.
 	if rest > cap(r.buf)/2 {
 		r.buf = append(make([]byte, 0, 2*cap(r.buf)), r.buf...)
 	}
 }
 
-// refuseControls returns an error for characters that are not allowed in XML.
+// refuseControls returns an error for characters that are not allowed in XML. They occur in test
+// output that was written without escaping, mostly as ANSI colors, and make the document malformed.
 func (r *Reader) refuseControls(from int) {
 	for i, c := range r.buf[from:] {
 		if c >= ' ' || c == '\n' || c == '\t' || c == '\r' {
 			continue
 		}
+		// Everything before the character is still reported, so the error is at the right place.
 		r.buf = r.buf[:from+i]
 		at := &Error{r.Line() + bytes.Count(r.buf[r.pos:], newline), r.passed + int64(len(r.buf)), ""}
 		at.Text = fmt.Sprintf("the character %U is not allowed in XML", c)
@@ -234,6 +251,7 @@ func (r *Reader) find(text string, offset, limit int) int {
 		if i := bytes.Index(r.buf[from:], []byte(text)); i >= 0 {
 			return from + i - r.pos
 		}
+		// The text may begin in the last bytes of this piece.
 		offset = max(offset, len(r.buf)-r.pos-len(text)+1)
 		if len(r.buf)-r.pos > limit || !r.fill() {
 			return -1
@@ -243,6 +261,7 @@ func (r *Reader) find(text string, offset, limit int) int {
 
 // markup reads an item that begins with <. It returns 0 for items that are skipped.
 func (r *Reader) markup() (Kind, error) {
+	// The longest prefix must be in the buffer to be recognized.
 	for len(r.buf)-r.pos < len("<![CDATA[") && r.fill() {
 	}
 	rest := r.buf[r.pos:]
@@ -255,6 +274,7 @@ func (r *Reader) markup() (Kind, error) {
 		r.pos += len("<![CDATA[")
 		r.cdata = true
 		return 0, nil
+	// JaCoCo writes one.
 	case bytes.HasPrefix(rest, []byte("<!DOCTYPE")) && !r.rooted:
 		return 0, r.doctype()
 	case bytes.HasPrefix(rest, []byte("<!")):
@@ -274,6 +294,7 @@ func (r *Reader) pass(begin, end string) error {
 			r.pos += i + len(end)
 			return nil
 		}
+		// The end may begin in the last bytes of this piece.
 		r.pos = max(r.pos, len(r.buf)-len(end)+1)
 		if !r.fill() {
 			return r.cut(&Error{line, offset, "the file ends inside " + begin})
@@ -289,6 +310,7 @@ func (r *Reader) cut(at error) error {
 	return at
 }
 
+// comment skips a comment. XML does not allow -- in it, which would otherwise hide where it ends.
 func (r *Reader) comment() error {
 	if err := r.pass("<!--", "--"); err != nil {
 		return err
@@ -300,7 +322,8 @@ func (r *Reader) comment() error {
 	return nil
 }
 
-// doctype skips a document type with all of its definitions.
+// doctype skips a document type with all of its definitions. JaCoCo reports name an external DTD,
+// which must not be fetched.
 func (r *Reader) doctype() error {
 	line, offset := r.Line(), r.Offset()
 	s := typeScan{}
@@ -316,7 +339,8 @@ func (r *Reader) doctype() error {
 	}
 }
 
-// typeScan finds the end of a document type.
+// typeScan finds the end of a document type. Definitions contain < and > in pairs, and quoted texts
+// with any characters.
 type typeScan struct {
 	depth int
 	quote byte // the open quote, or 0
@@ -343,7 +367,8 @@ func (s *typeScan) end(text []byte) int {
 	return -1
 }
 
-// inCData reads a piece of a CDATA section, and reports whether there is one.
+// inCData reads a piece of a CDATA section, and reports whether there is one. The text of a section
+// is passed on as it is: it has no references.
 func (r *Reader) inCData() (bool, error) {
 	rest := r.buf[r.pos:]
 	i := bytes.Index(rest, []byte("]]>"))
@@ -353,6 +378,7 @@ func (r *Reader) inCData() (bool, error) {
 		return false, nil
 	}
 	if i < 0 {
+		// The last two bytes may begin the end of the section, and a character must not be divided.
 		i = max(0, len(rest)-len("]]"))
 		for i > 0 && len(rest)-i < utf8.UTFMax+2 && !utf8.RuneStart(rest[i]) {
 			i--
@@ -389,6 +415,7 @@ func (r *Reader) readText() (bool, error) {
 		i = len(r.buf) - r.pos
 		rest = r.buf[r.pos:]
 	}
+	// Outside of the root element only white space is allowed.
 	if len(r.stack) == 0 {
 		if blank := blanks(rest[:i]); blank < i {
 			r.pos += blank
@@ -407,7 +434,8 @@ func (r *Reader) readText() (bool, error) {
 }
 
 // whole returns the length of the part of a text that can be processed without the rest: it does not end
-// within a reference or a character.
+// within a reference or a character. The rest stays in the buffer until more of the source has been
+// read.
 func whole(text []byte) int {
 	if i := bytes.LastIndexByte(text, '&'); i >= 0 && len(text)-i < maxEntity && bytes.IndexByte(text[i:], ';') < 0 {
 		return i

@@ -9,6 +9,7 @@ import (
 
 // startTag reads a start tag.
 func (r *Reader) startTag() (Kind, error) {
+	// The whole tag is in the buffer from here on.
 	end, err := r.tagEnd()
 	if err != nil {
 		return 0, err
@@ -22,6 +23,7 @@ func (r *Reader) startTag() (Kind, error) {
 	if n == 0 || n > maxName {
 		return 0, r.wrong("a < that begins no element")
 	}
+	// Tools that append to a report file instead of replacing it produce this.
 	if len(r.stack) == 0 && r.rooted {
 		return 0, r.wrong("a second document begins here, <%s>", tag[:n])
 	}
@@ -33,6 +35,7 @@ func (r *Reader) startTag() (Kind, error) {
 	}
 	r.rooted = true
 	r.pos += end + 1
+	// The name must be copied before the buffer is filled again.
 	full := r.intern(tag[:n])
 	r.stack = append(r.stack, full)
 	r.name = local(full)
@@ -41,6 +44,7 @@ func (r *Reader) startTag() (Kind, error) {
 
 // tagEnd returns the index of the > that ends a tag, from pos. Quoted ones are skipped.
 func (r *Reader) tagEnd() (int, error) {
+	// A > is allowed in the value of an attribute, so quotes have to be followed.
 	i, quote := 1, ""
 	for {
 		if quote != "" {
@@ -70,6 +74,7 @@ func (r *Reader) tagEnd() (int, error) {
 	}
 }
 
+// badTag returns the error for a tag without an end.
 func (r *Reader) badTag() error {
 	if len(r.buf)-r.pos > maxTag {
 		return r.wrong("a tag of more than %d MB", maxTag>>20)
@@ -95,15 +100,18 @@ func (r *Reader) endTag() (Kind, error) {
 	return End, nil
 }
 
+// pop closes the innermost element.
 func (r *Reader) pop() {
 	r.name = local(r.stack[len(r.stack)-1])
 	r.stack = r.stack[:len(r.stack)-1]
 	r.attrs = r.attrs[:0]
 }
 
+// local removes the prefix of a name.
 func local(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
 
-// maxNames limits the number of names that are shared.
+// maxNames limits the number of names that are shared. Documents have a few dozen names. More of
+// them are data, or an attack.
 const maxNames = 10000
 
 // intern returns a string with a name. Equal names share one string.
@@ -163,6 +171,7 @@ func (r *Reader) readAttrs(rest []byte) error {
 		if len(r.attrs) == maxAttrs {
 			return r.wrong("more than %d attributes", maxAttrs)
 		}
+		// White space is required before each attribute.
 		if n == 0 || gap == 0 || n > maxName {
 			return r.wrong("an attribute is expected")
 		}
@@ -185,6 +194,7 @@ func (r *Reader) readAttrs(rest []byte) error {
 		if err != nil {
 			return err
 		}
+		// &lt; is allowed, a < itself is not.
 		if bytes.IndexByte(value, '<') >= 0 && bytes.IndexByte(rest[1:1+end], '<') >= 0 {
 			return r.wrong("< in the value of attribute %s", name)
 		}
@@ -199,6 +209,7 @@ func (r *Reader) unescape(text []byte) ([]byte, error) {
 	if i < 0 {
 		return text, nil
 	}
+	// The result is never longer than the text, because each reference is longer than its character.
 	out := make([]byte, 0, len(text))
 	for i >= 0 {
 		out = append(out, text[:i]...)
@@ -230,6 +241,7 @@ func reference(name string) (rune, bool) {
 	if hex, isHex := strings.CutPrefix(digits, "x"); isHex {
 		digits, base = hex, 16
 	}
+	// The characters are those of XML 1.0, section 2.2.
 	n, err := strconv.ParseUint(digits, base, 32)
 	c := rune(n)
 	allowed := c >= ' ' || c == '\t' || c == '\n' || c == '\r'

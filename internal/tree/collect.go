@@ -25,7 +25,8 @@ type Source interface {
 	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
 }
 
-// Selection selects files as the section artifacts of a buildspec does.
+// Selection selects files as the section artifacts of a buildspec does. It has the meaning that
+// CodeBuild gives the keys of the section, including that Exclude wins over Files.
 type Selection struct {
 	Root     string   // absolute directory to which relative paths refer
 	Base     string   // directory, or pattern of directories; empty for Root
@@ -82,12 +83,14 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, o Observ
 		return nil, err
 	}
 	for _, base := range bases {
+		// The lines and their order are those of CodeBuild's log (observed).
 		c.announce(base)
 		if err := c.base(ctx, base); err != nil {
 			return nil, err
 		}
 	}
 	for _, pattern := range s.Files {
+		// A pattern that matches nothing is silent in CodeBuild; only a plain path is reported.
 		if IsLiteral(pattern) && !c.matched[pattern] {
 			o.Say("Skipping invalid file path %s", pattern)
 		}
@@ -99,6 +102,8 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, o Observ
 	return c.files(), nil
 }
 
+// collector is the state of one call of Collect. It writes through os.Root, because names in the
+// stream come from the build and may lead anywhere.
 type collector struct {
 	src     Source
 	s       Selection
@@ -147,6 +152,7 @@ func (c *collector) exists(ctx context.Context, dir string) (bool, error) {
 	if path.Clean(dir) == "." {
 		return true, nil
 	}
+	// Reading the beginning of a stream is the only way to ask: a Source has no stat.
 	found := false
 	err := c.walk(ctx, c.place(dir), func(name string, h *tar.Header, _ io.Reader) error {
 		found = name == "." && h.Typeflag == tar.TypeDir
@@ -169,6 +175,7 @@ func (c *collector) directories(ctx context.Context, pattern string) ([]string, 
 	return found, err
 }
 
+// announce writes the lines that precede the search in one base directory.
 func (c *collector) announce(base string) {
 	c.say("Expanding file paths for base directory %s", base)
 	c.say("Assembling file list")
@@ -189,6 +196,8 @@ func (c *collector) place(dir string) string {
 func (c *collector) base(ctx context.Context, base string) error {
 	place := c.place(base)
 	var links []string // also hard links to files that are not selected, and files that may not fit
+	// Only the directories that can contain matches are read: a stream of the whole container would be
+	// gigabytes.
 	for _, stem := range LiteralPrefixes(c.relative(place)) {
 		err := c.walk(ctx, path.Join(place, stem), func(name string, h *tar.Header, content io.Reader) error {
 			full := path.Join(stem, name)
@@ -211,6 +220,8 @@ func (c *collector) base(ctx context.Context, base string) error {
 			return err
 		}
 	}
+	// Links are followed at the end, when all hard links have had a chance to be copies of selected
+	// files.
 	return c.follow(ctx, place, links)
 }
 
@@ -218,6 +229,7 @@ func (c *collector) base(ctx context.Context, base string) error {
 // returns false if that is not possible.
 func (c *collector) retry(name, other string) bool {
 	taken, found := c.taken[other]
+	// With discard-paths the name on disk differs from the name in the stream.
 	if !found || c.s.Discard {
 		return false
 	}
@@ -247,7 +259,8 @@ func (c *collector) relative(place string) []string {
 	return all
 }
 
-// wanted reports whether a file is selected, and records the patterns that match it.
+// wanted reports whether a file is selected, and records the patterns that match it. All patterns
+// are tested even after a match, since each has to be recorded.
 func (c *collector) wanted(place, name string) bool {
 	for _, pattern := range c.s.Exclude {
 		if Match(pattern, name) {
@@ -325,6 +338,7 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 		return err
 	}
 	local = filepath.Base(local)
+	// With discard-paths two files may have one name. The last one wins.
 	if _, again := c.taken[name]; again {
 		if err := c.in.Remove(local); err != nil {
 			return err
@@ -366,6 +380,7 @@ func (c *collector) enter(dir string) error {
 	return err
 }
 
+// leave closes the directory that was written to last.
 func (c *collector) leave() {
 	if c.in != nil {
 		_ = c.in.Close()
@@ -376,6 +391,7 @@ func (c *collector) leave() {
 // write writes a file and returns the hash of its content.
 func (c *collector) write(local string, h *tar.Header, content io.Reader) (string, error) {
 	mode := fs.FileMode(h.Mode).Perm() | 0o600 // the user must be able to read and remove it
+	// O_EXCL: no file of this name was collected, so an existing one differs only in case.
 	f, err := c.in.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return "", errCase
@@ -383,6 +399,8 @@ func (c *collector) write(local string, h *tar.Header, content io.Reader) (strin
 	if err != nil {
 		return "", err
 	}
+	// The hash is computed while copying, because artifacts can be larger than the memory and the disk
+	// cache.
 	hash := sha256.New()
 	_, err = CopySparse(f, io.TeeReader(content, io.MultiWriter(hash, (*progress)(c))), c.buffer)
 	if isFull(err) {
@@ -409,6 +427,7 @@ func (p *progress) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
+// files returns the collected files in a stable order, which the manifest and the archive keep.
 func (c *collector) files() []File {
 	files := make([]File, 0, len(c.taken))
 	for _, f := range c.taken {
@@ -421,6 +440,7 @@ func (c *collector) files() []File {
 // ErrStop ends a walk early. Walk then returns nil.
 var ErrStop = errors.New("stop")
 
+// walk is Walk for the source of the collector.
 func (c *collector) walk(ctx context.Context, place string, visit Visit) error {
 	return Walk(ctx, c.src, place, visit)
 }
@@ -446,6 +466,8 @@ func Walk(ctx context.Context, src Source, place string, visit Visit) error {
 	return nil
 }
 
+// visitAll calls visit for each entry of a stream. The first entry shows whether the place is a
+// directory.
 func visitAll(r *tar.Reader, visit Visit) error {
 	dir := false
 	for {

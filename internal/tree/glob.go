@@ -45,10 +45,12 @@ func Glob(fsys fs.FS, patterns []string, skip func(name string) bool) ([]string,
 	return found, nil
 }
 
+// matchesAny reports whether a name matches one of the patterns.
 func matchesAny(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool { return Match(pattern, name) })
 }
 
+// isFile reports whether a name is a regular file, or a link that leads to one.
 func isFile(fsys fs.FS, name string, d fs.DirEntry) bool {
 	if d.Type()&fs.ModeSymlink == 0 {
 		return d.Type().IsRegular()
@@ -69,6 +71,7 @@ func Hash(fsys fs.FS, names []string) (string, error) {
 	return hex.EncodeToString(all.Sum(nil)), nil
 }
 
+// hashFile writes the hash of a file. Hashing hashes keeps the boundaries between files.
 func hashFile(fsys fs.FS, name string, to io.Writer) error {
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -81,6 +81,7 @@ func cover(all []string, stem string) []string {
 	return append(kept, stem)
 }
 
+// contains reports whether a name is dir or below it. "." contains everything that is relative.
 func contains(dir, name string) bool {
 	if dir == "." {
 		return !path.IsAbs(name) && !strings.HasPrefix(name+"/", "../")

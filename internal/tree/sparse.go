@@ -8,7 +8,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/docker/go-units"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // block is the size in bytes of the pieces that become holes if they are zero. Most file
@@ -97,10 +97,8 @@ type NoSpaceError struct {
 // Error names the directory and the sizes.
 func (e *NoSpaceError) Error() string {
 	return fmt.Sprintf("no space left in %s: %s free; %s need %s\nFree space there, or choose a directory elsewhere",
-		e.Dir, size(e.Free), e.What, size(e.Need))
+		e.Dir, human.Bytes(e.Free), e.What, human.Bytes(e.Need))
 }
-
-func size(bytes int64) string { return units.HumanSizeWithPrecision(float64(bytes), 3) }
 
 // Unwrap returns the error of a write to a full file system.
 func (e *NoSpaceError) Unwrap() error { return syscall.ENOSPC }

@@ -8,8 +8,8 @@ import (
 )
 
 // buildKitNote warns about BuildKit.
-const buildKitNote = "docker build with BuildKit runs in this machine's engine, outside the build's network: " +
-	"its steps, and ADD of a URL, reach what this machine reaches, and so its cloud metadata."
+const buildKitNote = "docker build with BuildKit runs in the host's engine, outside the build's network: " +
+	"its steps, and ADD of a URL, can reach the host's metadata service."
 
 // buildKit warns once that steps of BuildKit run in the host's network.
 func (g *Proxy) buildKit(*call) error {
@@ -32,12 +32,14 @@ func (g *Proxy) build(c *call) error {
 		}
 		g.names.given(name)
 	}
+	// These two apply to the containers of the build's steps.
 	for key, flag := range map[string]string{"cgroupparent": "--cgroup-parent", "securityopt": "--security-opt"} {
 		if err := booleanRight(flag)(g, c.query.Get(key)); err != nil {
 			return err
 		}
 	}
 	switch version := c.query.Get("version"); version {
+	// The version is the builder's: 1 is the classic one, 2 is BuildKit.
 	case "2":
 		return g.buildWithKit(c)
 	case "", "1":
@@ -47,6 +49,8 @@ func (g *Proxy) build(c *call) error {
 	}
 }
 
+// labelBuild adds the labels to the image that is built. They are found again after the build, to
+// remove it unless images are kept.
 func (g *Proxy) labelBuild(c *call) error {
 	labels := map[string]string{}
 	if text := c.query.Get("labels"); text != "" {
@@ -69,12 +73,15 @@ func (g *Proxy) labelBuild(c *call) error {
 
 // buildWithKit checks the part of a BuildKit request outside its own protocol.
 func (g *Proxy) buildWithKit(c *call) error {
+	// With client-session the context comes from the client.
 	if remote := c.query.Get("remote"); remote != "" && remote != "client-session" {
 		return refuseRemote(remote)
 	}
+	// BuildKit runs steps in networks of its own. It has no way to join the network of the build's
+	// container.
 	if mode := c.query.Get("networkmode"); !slices.Contains([]string{"", "default", "bridge", "none"}, mode) {
-		return refuse("docker build --network %s would be this machine's network; "+
-			"with --docker socket a build may not have it", mode)
+		return refuse("docker build --network %s is not available with --docker socket: "+
+			"it would be the host's network", mode)
 	}
 	return g.buildKit(c)
 }
@@ -85,7 +92,7 @@ func (g *Proxy) buildClassic(c *call) error {
 		return refuseRemote(remote)
 	}
 	if c.query.Get("session") != "" {
-		return refuse("a session with the classic builder is not open to a build with --docker socket; use BuildKit")
+		return refuse("a session with the classic builder is not available with --docker socket; use BuildKit")
 	}
 	if err := g.buildNetwork(c); err != nil {
 		return err
@@ -93,6 +100,7 @@ func (g *Proxy) buildClassic(c *call) error {
 	if len(g.Unreachable) == 0 || c.stream == nil {
 		return nil
 	}
+	// The engine gets the same clean path that is looked for in the context.
 	file := path.Clean("/" + c.query.Get("dockerfile"))[1:]
 	if file == "" {
 		file = defaultDockerfile
@@ -103,8 +111,9 @@ func (g *Proxy) buildClassic(c *call) error {
 	return nil
 }
 
+// refuseRemote returns the error for a context that the engine would fetch itself.
 func refuseRemote(remote string) error {
-	return refuse("the engine would fetch %s from this machine's network; with --docker socket fetch it in the build: "+
+	return refuse("the engine would fetch %s from the host's network; fetch it in the build instead: "+
 		"git clone URL context && docker build context", remote)
 }
 
@@ -134,8 +143,8 @@ func (g *Proxy) buildNetwork(c *call) error {
 			return err
 		}
 		if mode = id; !everywhere {
-			return refuse("steps of docker build in the network %s would reach this machine's cloud metadata; "+
-				"with --docker socket leave --network out, or run buildlocal with --metadata", c.query.Get("networkmode"))
+			return refuse("steps of docker build in the network %s could reach the host's metadata service; "+
+				"omit --network, or run buildlocal with --metadata", c.query.Get("networkmode"))
 		}
 	}
 	c.query.Set("networkmode", mode)

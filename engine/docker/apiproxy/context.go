@@ -19,7 +19,8 @@ const defaultDockerfile = "Dockerfile"
 const maxDockerfile = 1 << 20
 
 // scanner rewrites the context of a build, and checks its Dockerfile before the engine has
-// received the end of the context.
+// received the end of the context. Later entries of an archive replace earlier ones, also by way of
+// links. So each entry is checked, and links that could lead to the Dockerfile are refused.
 type scanner struct {
 	gate  *Proxy
 	names []string        // possible names of the Dockerfile
@@ -41,6 +42,8 @@ func (g *Proxy) scanContext(context io.ReadCloser, dockerfile string) io.ReadClo
 	return r
 }
 
+// copy writes the archive again, entry by entry, so that the engine sees exactly the entries that
+// were checked.
 func (s *scanner) copy(to io.Writer, context io.Reader) error {
 	from, err := decompress(context)
 	if err != nil {
@@ -53,7 +56,7 @@ func (s *scanner) copy(to io.Writer, context io.Reader) error {
 			return w.Close()
 		}
 		if err != nil {
-			return badRequest("the context is no tar archive: %v", err)
+			return badRequest("the context is not a tar archive: %v", err)
 		}
 		if err := s.entry(w, header, r); err != nil {
 			return err
@@ -64,6 +67,7 @@ func (s *scanner) copy(to io.Writer, context io.Reader) error {
 // decompress decompresses a context in the formats that clients use.
 func decompress(context io.Reader) (io.Reader, error) {
 	from := bufio.NewReader(context)
+	// An error means that the context is shorter, and it is then not compressed.
 	magic, _ := from.Peek(4)
 	switch {
 	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
@@ -75,7 +79,7 @@ func decompress(context io.Reader) (io.Reader, error) {
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		return bzip2.NewReader(from), nil
 	case bytes.HasPrefix(magic, []byte("\xfd7zX")), bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
-		return nil, refuse("a context compressed by xz or zstd is not looked into; compress it with gzip, or not at all")
+		return nil, refuse("a context compressed with xz or zstd cannot be checked; use gzip, or no compression")
 	}
 	return from, nil
 }
@@ -83,16 +87,17 @@ func decompress(context io.Reader) (io.Reader, error) {
 // entry copies one entry of a context.
 func (s *scanner) entry(w *tar.Writer, header *tar.Header, content io.Reader) error {
 	name := path.Clean("/" + header.Name)[1:]
+	// git archive writes a global header with the commit. It has no effect on files.
 	if header.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		if s.links[dir] {
-			return refuse("the context has %s below a link; with --docker socket it may not", header.Name)
+			return refuse("the context has %s below a symbolic link, which is not available with --docker socket", header.Name)
 		}
 	}
 	if header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeDir && s.isParentLink(name) {
-		return refuse("the Dockerfile %s is a link in the context; with --docker socket it may not be", name)
+		return refuse("the Dockerfile %s is a link in the context, which is not available with --docker socket", name)
 	}
 	s.links[name] = header.Typeflag == tar.TypeSymlink
 	if header.Typeflag == tar.TypeReg && s.isDockerfile(name) {
@@ -126,6 +131,7 @@ func (s *scanner) isParentLink(name string) bool {
 	return false
 }
 
+// isDockerfile reports whether a name is that of the Dockerfile.
 func (s *scanner) isDockerfile(name string) bool {
 	for _, file := range s.names {
 		if file == name {

@@ -13,6 +13,7 @@ import (
 func (g *Proxy) createContainer(c *call) error {
 	err := g.prepareContainer(c.Context(), c.body)
 	if name := c.query.Get("name"); err == nil && strings.Contains(strings.TrimPrefix(name, "/"), "/") {
+		// A name with a slash was a path of legacy links and addresses other routes.
 		err = badRequest("invalid container name %q", name)
 	}
 	var refused *refusal
@@ -22,6 +23,8 @@ func (g *Proxy) createContainer(c *call) error {
 	return err
 }
 
+// prepareContainer checks the whole body. The order matters: fields are admitted before anything is
+// looked up, and the network comes last, because it depends on the host configuration.
 func (g *Proxy) prepareContainer(ctx context.Context, o object) error {
 	if err := g.admit(o, "a container", createFields()); err != nil {
 		return err
@@ -42,6 +45,7 @@ func (g *Proxy) prepareContainer(ctx context.Context, o object) error {
 	return g.endpoints(ctx, o, host)
 }
 
+// updateContainer limits an update to the build's containers and to their resources.
 func (g *Proxy) updateContainer(c *call) error {
 	if err := isOwn(g, c); err != nil {
 		return err
@@ -58,6 +62,8 @@ var namespaces = []struct {
 	container bool // container:ID is allowed
 }{
 	{"PidMode", "--pid", nil, true, true},
+	// The host's IPC namespace has the shared memory of all programs, and the build's container need
+	// not have one that can be shared. So host is refused.
 	{"IpcMode", "--ipc", []string{"none", "private", "shareable"}, false, true},
 	{"UTSMode", "--uts", nil, false, false},
 	{"UsernsMode", "--userns", nil, false, false},
@@ -74,9 +80,9 @@ func (g *Proxy) shareNamespaces(ctx context.Context, host object) error {
 		case mode == "host" && n.host:
 			host[n.key] = "container:" + g.Container
 		case mode == "host":
-			return refuse("%s host would be this machine's; with --docker socket a build may not share it", n.flag)
+			return refuse("%s host is not available with --docker socket: it would share the host's namespace", n.flag)
 		case !shared || !n.container:
-			return refuse("%s %s is not open to a build with --docker socket", n.flag, shown(host[n.key]))
+			return refuse("%s %s is not available with --docker socket", n.flag, shown(host[n.key]))
 		default:
 			id, err := g.container(ctx, of)
 			if err != nil {
@@ -88,6 +94,8 @@ func (g *Proxy) shareNamespaces(ctx context.Context, host object) error {
 	return nil
 }
 
+// shareVolumes replaces the containers of --volumes-from by their IDs. Those of others could have
+// volumes with anything.
 func (g *Proxy) shareVolumes(ctx context.Context, host object) error {
 	from, err := host.list("VolumesFrom")
 	if err != nil || len(from) == 0 {
@@ -139,6 +147,8 @@ func onBuildsNetwork(o, host object) error {
 		return nil
 	}
 	for key, flag := range map[string]string{
+		// The engine ignores some of them for a shared network and fails for others, with messages that
+		// make no sense to a user who asked for the host's network.
 		"ExtraHosts": "--add-host", "Dns": "--dns", "DnsOptions": "--dns-option", "DnsSearch": "--dns-search",
 		"Links": "--link",
 	} {
@@ -160,9 +170,10 @@ func onBuildsNetwork(o, host object) error {
 	return nil
 }
 
+// notWithHostNetwork returns the error for a flag that conflicts with --network host.
 func notWithHostNetwork(flag string) error {
-	return refuse("%s does not go with --network host, "+
-		"which with --docker socket is the network of the build's container", flag)
+	return refuse("%s cannot be combined with --network host, "+
+		"which is the network of the build's container with --docker socket", flag)
 }
 
 // removeContainer removes a container with its anonymous volumes. These have no labels, so

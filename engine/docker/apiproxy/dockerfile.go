@@ -9,11 +9,12 @@ import (
 	"unicode"
 )
 
-const remoteAddText = "ADD %s would be fetched by the engine from this machine's network, outside the build; " +
-	"with --docker socket use RUN curl, or COPY for files of the context"
+const remoteAddText = "ADD %s would be fetched by the engine from the host's network, outside the build; " +
+	"use RUN curl, or COPY for files of the context"
 
 // checkTriggers checks the ONBUILD triggers of a container's configuration, which an image
-// inherits.
+// inherits. Without this check a build could leave a trigger in an image, and use the image in a
+// second, unsuspicious Dockerfile.
 func checkTriggers(g *Proxy, value any) error {
 	triggers, err := object{"OnBuild": value}.list("OnBuild")
 	if err != nil {
@@ -30,6 +31,7 @@ func checkTriggers(g *Proxy, value any) error {
 // checkDockerfile refuses instructions with which the engine itself downloads something: it
 // does so from the host's network, where metadata addresses are reachable.
 func (g *Proxy) checkDockerfile(text []byte) error {
+	// Without blocked addresses the engine reaches nothing that the build's containers do not reach.
 	if len(g.Unreachable) == 0 {
 		return nil
 	}
@@ -53,6 +55,8 @@ var continuations = sync.OnceValue(func() []*regexp.Regexp {
 // error message.
 func remoteAdd(text []byte) (source string, found bool) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	// The cost is quadratic only for lines that continue an ADD, because instruction gives up on all
+	// others.
 	lines := strings.Split(string(text), "\n")
 	for i := range lines {
 		if source, found := remoteFirst(lines[i:]); found {
@@ -81,6 +85,8 @@ func instruction(lines []string, continuation *regexp.Regexp, indented bool) str
 	for _, line := range lines {
 		line = strings.TrimRight(line, "\r")
 		trimmed := strings.TrimLeftFunc(line, unicode.IsSpace)
+		// Whether a comment inside of an instruction may be indented depends on the version of the
+		// parser; both are tried.
 		comment := line
 		if joined == "" || indented {
 			comment = trimmed
@@ -130,6 +136,7 @@ func remoteSource(instruction string) (source string, found bool) {
 		return "", false
 	}
 	rest = strings.TrimSpace(rest[3:])
+	// Flags such as --chown and --checksum precede the sources.
 	for strings.HasPrefix(rest, "--") {
 		flag := strings.IndexFunc(rest, unicode.IsSpace)
 		if flag < 0 {
@@ -137,6 +144,7 @@ func remoteSource(instruction string) (source string, found bool) {
 		}
 		rest = strings.TrimSpace(rest[flag:])
 	}
+	// Both forms are tried. A text that is not JSON has no words in the second one.
 	for _, words := range [][]string{strings.FieldsFunc(rest, unicode.IsSpace), jsonWords(rest)} {
 		for i, word := range words {
 			if i < len(words)-1 && mayBeURL(word) { // the last word is the destination
@@ -164,6 +172,8 @@ func mayBeURL(word string) bool {
 	if strings.Contains(word, "://") || strings.HasPrefix(word, "git@") {
 		return true
 	}
+	// The value of a variable is not known here. It can make a URL only if the text before it is the
+	// beginning of one.
 	literal, _, variable := strings.Cut(word, "$")
 	return variable && (strings.HasPrefix("https://", literal) || strings.HasPrefix("http://", literal))
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // configFields are the fields of a container's configuration, in requests to create a
-// container and to commit one.
+// container and to commit one. The tables are built on first use: a run without --docker socket
+// does not need them.
 var configFields = sync.OnceValue(func() fields {
 	return fieldList(
 		"ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "Cmd", "Domainname", "Entrypoint",
@@ -16,6 +17,8 @@ var configFields = sync.OnceValue(func() fields {
 		"NetworkDisabled", "OpenStdin", "Shell", "StdinOnce", "StopSignal", "StopTimeout", "Tty", "User",
 		"WorkingDir",
 	).
+		// In this old notation a key is a path in the container, and the engine creates an anonymous
+		// volume there.
 		with(keysOf("a volume at", func(at string) bool { return strings.HasPrefix(at, "/") }), "Volumes").
 		with(checkTriggers, "OnBuild")
 })
@@ -33,13 +36,16 @@ var createFields = sync.OnceValue(func() fields {
 // resourceFields are the limits of a container, which can also be updated.
 var resourceFields = sync.OnceValue(func() fields {
 	return fieldList(
+		// Limits can only restrict a container, apart from those below with a check.
 		"BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
 		"BlkioWeight", "BlkioWeightDevice", "CpuCount", "CpuPercent", "CpuPeriod", "CpuQuota", "CpuShares",
 		"CpusetCpus", "CpusetMems", "IOMaximumBandwidth", "IOMaximumIOps", "KernelMemory",
 		"KernelMemoryTCP", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus",
 		"OomKillDisable", "PidsLimit", "RestartPolicy",
 	).
+		// Another cgroup parent would escape the memory and CPU limit of the build.
 		with(booleanRight("--cgroup-parent"), "CgroupParent").
+		// Devices of the host, such as disks, give access to everything on it.
 		with(booleanRight("--device"), "Devices").
 		with(booleanRight("--device-cgroup-rule"), "DeviceCgroupRules").
 		with(booleanRight("--gpus"), "DeviceRequests").
@@ -58,15 +64,18 @@ var hostFields = sync.OnceValue(func() fields {
 		without("ContainerIDFile"). // the client creates this file itself
 		with(booleanRight("a privileged container"), "Privileged").
 		with(booleanRight("--cap-add"), "CapAdd").
+		// MaskedPaths hide files such as /proc/kcore, and ReadonlyPaths protect /proc/sys.
 		with(unmasked, "MaskedPaths", "ReadonlyPaths").
 		with(checkSecurity, "SecurityOpt").
 		with(rightUnless("--cgroupns", "private"), "CgroupnsMode").
 		with(rightUnless("--isolation", "default"), "Isolation").
+		// Another runtime may be configured to run outside of namespaces.
 		with(rightUnless("--runtime", "runc", "io.containerd.runc.v2"), "Runtime").
 		with(rightUnless("--volume-driver", "local"), "VolumeDriver").
 		with(checkLog, "LogConfig").
 		with(checkScore, "OomScoreAdj").
 		with(keysOf("the storage option", func(key string) bool { return key == "size" }), "StorageOpt").
+		// The engine itself refuses sysctls without a namespace, but by a list of its own version.
 		with(keysOf("the sysctl", ofNamespace), "Sysctls")
 	for name, f := range resourceFields() {
 		all[name] = f
@@ -90,11 +99,12 @@ func booleanRight(flag string) func(*Proxy, any) error {
 		if g.Privileged || empty(value) {
 			return nil
 		}
-		return refuse("%s needs a build in privileged mode, as in the service: --privileged", flag)
+		return refuse("%s requires a build with --privileged", flag)
 	}
 }
 
-// rightUnless is like booleanRight, but always allows some values.
+// rightUnless is like booleanRight, but always allows some values. It is for fields in which one
+// value is a right and another is not.
 func rightUnless(flag string, allowed ...string) func(*Proxy, any) error {
 	return func(g *Proxy, value any) error {
 		if text, _ := value.(string); slices.Contains(allowed, text) {
@@ -120,6 +130,7 @@ func checkSecurity(g *Proxy, value any) error {
 		return err
 	}
 	for _, option := range options {
+		// seccomp=unconfined, apparmor=unconfined and label=disable each remove a barrier to the host.
 		if !slices.Contains([]string{"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"}, option) {
 			return booleanRight("--security-opt "+option)(g, true)
 		}
@@ -135,9 +146,10 @@ func checkLog(g *Proxy, value any) error {
 	}
 	config, isMap := value.(map[string]any)
 	if !isMap {
-		return badRequest("LogConfig is no object")
+		return badRequest("LogConfig must be an object")
 	}
 	return g.admit(config, "a log", fields{}.
+		// syslog, journald, fluentd and others connect to addresses that the request names.
 		with(oneOf("the log driver", "json-file", "local", "none"), "Type").
 		with(keysOf("the log option", func(key string) bool {
 			return slices.Contains([]string{
@@ -159,14 +171,15 @@ func checkScore(g *Proxy, value any) error {
 func checkUlimits(g *Proxy, value any) error {
 	list, _ := value.([]any)
 	if !empty(value) && list == nil {
-		return badRequest("Ulimits is no list")
+		return badRequest("Ulimits must be a list")
 	}
 	for _, item := range list {
 		limit, isMap := item.(map[string]any)
 		if !isMap {
-			return badRequest("Ulimits is no list of objects")
+			return badRequest("Ulimits must be a list of objects")
 		}
 		if err := g.admit(limit, "a limit", fieldList("Hard", "Soft").with(
+			// rtprio and nice are missing: they allow to starve the other processes of the host.
 			oneOf("the limit", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nofile", "nproc", "rss",
 				"sigpending", "stack"),
 			"Name")); err != nil {

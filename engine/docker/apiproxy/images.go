@@ -11,7 +11,8 @@ import (
 	"sync"
 )
 
-// names are the names with tags that the build has given to images.
+// names are the names with tags that the build has given to images. Names are recorded when they
+// are requested, not when they succeed: a build that is cut off may have set them already.
 type names struct {
 	mu  sync.Mutex
 	all map[string]bool
@@ -30,6 +31,7 @@ func (n *names) given(name string) {
 	n.all[tagged(name)] = true
 }
 
+// has reports whether the build has given a name.
 func (n *names) has(name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -62,6 +64,7 @@ func (g *Proxy) Made() []string {
 
 // tagged returns a name with its tag, as the engine lists it.
 func tagged(name string) string {
+	// The engine lists names of Docker Hub without host and without library/.
 	for _, hub := range []string{"index.docker.io/", "docker.io/", "library/"} {
 		name = strings.TrimPrefix(name, hub)
 	}
@@ -104,6 +107,8 @@ func (g *Proxy) name(query url.Values) error {
 		query.Del("tag")
 		return nil
 	}
+	// The engine accepts a tag in repo as well, in which case the name that was recorded would be
+	// another one.
 	if at := strings.LastIndexByte(repo, ':'); at > strings.LastIndexByte(repo, '/') {
 		if tag == "" {
 			tag = repo[at+1:]
@@ -144,15 +149,18 @@ func (g *Proxy) change(query url.Values) error {
 // createImage pulls an image, which gets no labels, or imports and labels one.
 func (g *Proxy) createImage(c *call) error {
 	switch from := c.query.Get("fromSrc"); {
+	// A pull does not change the image. Whether it existed before is known from Tags, so it needs no
+	// label.
 	case c.query.Get("fromImage") != "":
 		c.query.Del("fromSrc")
 		c.query.Del("repo")
 		c.query.Del("changes")
 		c.stream = nil
 		return nil
+	// A dash means that the body is the archive.
 	case from != "-":
-		return refuse("the engine would fetch %s from this machine's network; with --docker socket "+
-			"fetch it in the build: curl -fsSL URL | docker import - NAME", from)
+		return refuse("the engine would fetch %s from the host's network; "+
+			"fetch it in the build instead: curl -fsSL URL | docker import - NAME", from)
 	}
 	if err := g.name(c.query); err != nil {
 		return err
@@ -160,6 +168,7 @@ func (g *Proxy) createImage(c *call) error {
 	return g.change(c.query)
 }
 
+// tag records the new name. The image itself may be any, since images are visible to the build.
 func (g *Proxy) tag(c *call) error {
 	if c.query.Get("repo") == "" {
 		return badRequest("the parameter repo is missing")
@@ -167,6 +176,7 @@ func (g *Proxy) tag(c *call) error {
 	return g.name(c.query)
 }
 
+// A name may consist of hexadecimal digits only, so a match can still be a name.
 var digest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(sha256:)?[0-9a-f]{1,64}$`) })
 
 // removeImage lets the build remove images and names that it has created. A name that
@@ -194,6 +204,8 @@ func (g *Proxy) removeImage(c *call) error {
 	if g.has(described{ID: is.ID, Config: is.Config}) {
 		return nil
 	}
+	// An image without labels, as a pulled one, may be removed if each of its names came from the
+	// build.
 	ours := len(is.RepoTags) > 0
 	for _, t := range is.RepoTags {
 		ours = ours && g.names.has(t) && g.Tags[t] != is.ID
@@ -201,7 +213,8 @@ func (g *Proxy) removeImage(c *call) error {
 	if taken := g.names.has(asked) && g.Tags[tagged(asked)] != is.ID; taken || ours {
 		return nil
 	}
-	return refuse("the image %s is this machine's; with --docker socket a build removes only what it made", asked)
+	return refuse("the image %s belongs to the host; "+
+		"with --docker socket a build can remove only images that it created", asked)
 }
 
 // sameName returns a function that reports whether a listed name is the requested one.

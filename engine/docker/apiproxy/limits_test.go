@@ -47,7 +47,7 @@ func TestProxy_RefusesFields(t *testing.T) {
 		{"/containers/mine/update", `{"CgroupParent": "/"}`, "--cgroup-parent"},
 		{"/build?remote=http://x/y", image, "would fetch http://x/y"},
 		{"/build?remote=git://x/y&version=2", image, "would fetch git://x/y"},
-		{"/build?networkmode=mine", image, "cloud metadata"},
+		{"/build?networkmode=mine", image, "metadata service"},
 		{"/build?cgroupparent=/", image, "--cgroup-parent"},
 		{"/build?securityopt=a", image, "--security-opt"},
 		{"/build?version=3", image, "builder version"},
@@ -123,7 +123,7 @@ func TestNote_OnceForBuildKit(t *testing.T) {
 	}
 	ask(t, g, "POST", "/session", "")
 	ask(t, g, "POST", "/grpc", "")
-	if len(notes) != 1 || !strings.Contains(notes[0], "cloud metadata") {
+	if len(notes) != 1 || !strings.Contains(notes[0], "metadata service") {
 		t.Errorf("%q", notes)
 	}
 }

@@ -12,13 +12,14 @@ import (
 	"sync"
 )
 
-// predefined are the networks that every engine has.
+// predefined are the networks that every engine has. Their names are reserved, so they need no IDs.
 var predefined = []string{"bridge", "host", "none"}
 
 // network returns the full ID of a network that the build may join. The predefined ones are
 // identified by their names, which no other network can have.
 func (g *Proxy) network(ctx context.Context, name string) (id string, err error) {
 	switch name {
+	// A container without a network is on the default bridge, as it would be without this proxy.
 	case "", "default", "bridge":
 		return "bridge", nil
 	case "none":
@@ -45,6 +46,7 @@ func (g *Proxy) endpoints(ctx context.Context, o, host object) error {
 	if err := g.admit(networking, "a container's networks", fieldList("EndpointsConfig")); err != nil {
 		return err
 	}
+	// The mode comes first: it decides which endpoints apply.
 	mode, err := g.networkMode(ctx, host)
 	if err != nil {
 		return err
@@ -57,6 +59,8 @@ func (g *Proxy) endpoints(ctx context.Context, o, host object) error {
 	case strings.HasPrefix(mode, "container:"):
 		clear(all) // those of the other container apply
 	case mode != "none" && all[mode] == nil:
+		// The engine creates this endpoint by itself. It is written out here to give it the blocked
+		// addresses.
 		all[mode] = map[string]any{}
 	}
 	for id, e := range all {
@@ -73,7 +77,7 @@ func (g *Proxy) endpoints(ctx context.Context, o, host object) error {
 func (g *Proxy) networkMode(ctx context.Context, host object) (string, error) {
 	mode := host.text("NetworkMode")
 	if !empty(host["NetworkMode"]) && mode == "" {
-		return "", badRequest("NetworkMode is no text")
+		return "", badRequest("NetworkMode must be a string")
 	}
 	of, shared := strings.CutPrefix(mode, "container:")
 	switch {
@@ -96,6 +100,8 @@ func (g *Proxy) networkMode(ctx context.Context, host object) (string, error) {
 	return mode, nil
 }
 
+// endpointsByID replaces the names of networks by IDs. The same network under two names would be
+// two entries, of which only one is checked.
 func (g *Proxy) endpointsByID(ctx context.Context, named object) (object, error) {
 	all := object{}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
@@ -108,7 +114,7 @@ func (g *Proxy) endpointsByID(ctx context.Context, named object) (object, error)
 		case named[name] == nil:
 			e = map[string]any{}
 		case !isMap:
-			return nil, badRequest("the endpoint of the network %s is no object", name)
+			return nil, badRequest("the endpoint of the network %s must be an object", name)
 		}
 		if all[id] != nil {
 			return nil, badRequest("the request has the network %s twice", name)
@@ -124,6 +130,8 @@ func (g *Proxy) endpoint(ctx context.Context, e object, id string) error {
 	if err := g.admit(e, "an endpoint", endpointFields()); err != nil {
 		return err
 	}
+	// A client may send back an endpoint that it has inspected. Its ID must be that of the network in
+	// question.
 	if said := e.text("NetworkID"); said != "" && said != id && !slices.Contains(predefined, id) {
 		if other, err := g.mustOwn(ctx, "network", said); err != nil || other != id {
 			return errOr(err, badRequest("NetworkID is of another network"))
@@ -133,6 +141,7 @@ func (g *Proxy) endpoint(ctx context.Context, e object, id string) error {
 	if !slices.Contains(predefined, id) {
 		e["NetworkID"] = id // the engine prefers it to the name
 	}
+	// Links of an endpoint keep their names, so each must be that of a container of the build.
 	links, err := e.list("Links")
 	if err != nil {
 		return err
@@ -146,7 +155,9 @@ func (g *Proxy) endpoint(ctx context.Context, e object, id string) error {
 	return g.addresses(e, id)
 }
 
-// addresses gives a container the addresses that it must not reach.
+// addresses gives a container the addresses that it must not reach. A packet to an address of the
+// container itself never leaves it. This needs no firewall rule and no right on the host, and works
+// with a remote engine.
 func (g *Proxy) addresses(e object, id string) error {
 	if empty(e["IPAMConfig"]) && (len(g.Unreachable) == 0 || id == "none") {
 		delete(e, "IPAMConfig")
@@ -172,6 +183,7 @@ func (g *Proxy) addresses(e object, id string) error {
 	return nil
 }
 
+// errOr returns the first error that is not nil.
 func errOr(err, other error) error {
 	if err != nil {
 		return err
@@ -179,6 +191,7 @@ func errOr(err, other error) error {
 	return other
 }
 
+// toAny converts a list for JSON.
 func toAny(texts []string) []any {
 	all := make([]any, len(texts))
 	for i, text := range texts {
@@ -196,6 +209,7 @@ func (g *Proxy) connect(c *call) error {
 	return g.endpoint(c.Context(), c.body.child("EndpointConfig"), c.name)
 }
 
+// disconnect is the reverse of connect, with the same limits.
 func (g *Proxy) disconnect(c *call) error { return g.connection(c, "Force") }
 
 // connection resolves the network and the container of a request.
@@ -232,6 +246,8 @@ func (g *Proxy) inspectNetwork(c *call) error {
 	return nil
 }
 
+// hideOthers removes containers of others from the description of a network. It asks for the
+// build's own in one request, since a network may have hundreds.
 func (g *Proxy) hideOthers(ctx context.Context, network map[string]json.RawMessage) error {
 	connected := map[string]json.RawMessage{}
 	if err := json.Unmarshal(network["Containers"], &connected); err != nil || len(connected) == 0 {
@@ -255,6 +271,7 @@ func (g *Proxy) hideOthers(ctx context.Context, network map[string]json.RawMessa
 // networkOptions are the options of a bridge that do not give access to networks of the
 // host.
 var networkOptions = []string{
+	// Others, such as the name of the bridge, could take over an interface of the host.
 	"com.docker.network.driver.mtu", "com.docker.network.bridge.enable_icc",
 	"com.docker.network.bridge.enable_ip_masquerade", "com.docker.network.bridge.host_binding_ipv4",
 }
@@ -266,7 +283,7 @@ var networkFields = sync.OnceValue(func() fields {
 			if g.Privileged || empty(value) || value == "bridge" {
 				return nil
 			}
-			return refuse("a network of the driver %v needs a build in privileged mode: --privileged", value)
+			return refuse("a network of the driver %v requires a build with --privileged", value)
 		}, "Driver").
 		with(func(g *Proxy, value any) error {
 			return keysOf("the option of a network", func(key string) bool {
@@ -276,6 +293,7 @@ var networkFields = sync.OnceValue(func() fields {
 		with(oneOf("the network scope", "local"), "Scope")
 })
 
+// createNetwork labels a network, and limits its driver and addresses.
 func (g *Proxy) createNetwork(c *call) error {
 	if err := g.admit(c.body, "a network", networkFields()); err != nil {
 		return err
@@ -292,12 +310,12 @@ func (g *Proxy) createNetwork(c *call) error {
 	}
 	list, _ := ipam["Config"].([]any)
 	if !empty(ipam["Config"]) && list == nil {
-		return badRequest("IPAM.Config is no list")
+		return badRequest("IPAM.Config must be a list")
 	}
 	for _, item := range list {
 		config, isMap := item.(map[string]any)
 		if !isMap {
-			return badRequest("IPAM.Config is no list of objects")
+			return badRequest("IPAM.Config must be a list of objects")
 		}
 		if err := g.admit(config, "a network's addresses", fieldList("AuxiliaryAddresses", "Gateway", "IPRange").
 			with(checkSubnet, "Subnet")); err != nil {
@@ -314,6 +332,7 @@ var privateNetworks = []string{
 	"2001:db8::/32", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24",
 }
 
+// checkSubnet allows subnets that lie within one of privateNetworks.
 func checkSubnet(_ *Proxy, value any) error {
 	text, _ := value.(string)
 	subnet, err := netip.ParsePrefix(text)
@@ -329,6 +348,6 @@ func checkSubnet(_ *Proxy, value any) error {
 			return nil
 		}
 	}
-	return refuse("the subnet %s would be out of reach for this machine; "+
-		"with --docker socket use private addresses, such as 172.30.0.0/24", text)
+	return refuse("the subnet %s would become unreachable from the host; "+
+		"use private addresses, such as 172.30.0.0/24", text)
 }

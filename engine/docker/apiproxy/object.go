@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// object is a JSON object of the API.
+// object is a JSON object of the API. Generic maps, rather than the engine's types, keep fields
+// apart that an unknown version of the API may have: a struct would drop or rename them silently.
 type object map[string]any
 
 // field describes how a field of a request is handled.
@@ -25,12 +26,15 @@ type fields map[string]field
 func (g *Proxy) admit(o object, what string, known fields) error {
 	admitted := object{}
 	for _, key := range slices.Sorted(maps.Keys(o)) {
+		// Sorted keys make the outcome, and so the message, the same for each attempt.
 		name, f, found := known.find(key)
 		switch _, twice := admitted[name]; {
+		// Clients of newer versions send their new fields with zero values. Refusing them would break
+		// every new client for no gain.
 		case f.drop, !found && empty(o[key]):
 			continue
 		case !found:
-			return refuse("the setting %s of %s is not open to a build with --docker socket", key, what)
+			return refuse("the setting %s of %s is not available with --docker socket", key, what)
 		case twice:
 			return badRequest("the request has %s in two spellings", name)
 		}
@@ -46,6 +50,7 @@ func (g *Proxy) admit(o object, what string, known fields) error {
 	return nil
 }
 
+// find looks a field up, in the exact spelling first.
 func (f fields) find(key string) (name string, found field, ok bool) {
 	if found, ok := f[key]; ok {
 		return key, found, true
@@ -111,7 +116,7 @@ func (o object) list(name string) ([]string, error) {
 	for _, value := range values {
 		text, ok := value.(string)
 		if !ok {
-			return nil, badRequest("%s is no list of texts", name)
+			return nil, badRequest("%s must be a list of strings", name)
 		}
 		list = append(list, text)
 	}
@@ -127,6 +132,7 @@ func empty(value any) bool {
 		return !v
 	case string:
 		return v == ""
+	// Other spellings of zero are not worth the code: they are refused like any number.
 	case json.Number:
 		return v == "0"
 	case []any:
@@ -144,7 +150,7 @@ func oneOf(what string, allowed ...string) func(*Proxy, any) error {
 		if value == nil || isText && (text == "" || slices.Contains(allowed, text)) {
 			return nil
 		}
-		return refuse("%s %s is not open to a build with --docker socket; use %s",
+		return refuse("%s %s is not available with --docker socket; use %s",
 			what, shown(value), strings.Join(allowed, ", "))
 	}
 }
@@ -157,17 +163,18 @@ func keysOf(what string, allowed func(key string) bool) func(*Proxy, any) error 
 		}
 		all, isMap := value.(map[string]any)
 		if !isMap {
-			return badRequest("%s is no object", what)
+			return badRequest("%s must be an object", what)
 		}
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			if !allowed(key) {
-				return refuse("%s %s is not open to a build with --docker socket", what, key)
+				return refuse("%s %s is not available with --docker socket", what, key)
 			}
 		}
 		return nil
 	}
 }
 
+// shown returns a value as JSON, for messages.
 func shown(value any) string {
 	text, _ := json.Marshal(value)
 	return string(text)

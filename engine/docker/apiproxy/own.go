@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// get requests something from the engine itself. ok is false if it does not exist.
+// get requests something from the engine itself. ok is false if it does not exist. The path must
+// consist of checked parts only.
 func (g *Proxy) get(ctx context.Context, path string, to any) (ok bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, engineURL+path, nil)
 	if err != nil {
@@ -26,7 +27,9 @@ func (g *Proxy) get(ctx context.Context, path string, to any) (ok bool, err erro
 	return true, json.NewDecoder(got.Body).Decode(to)
 }
 
-// described is the engine's description of a container, network, volume or image.
+// described is the engine's description of a container, network, volume or image. Containers and
+// images have their labels in Config, networks and volumes at the top, and lists of containers have
+// them there too. Looking at both places is safe, because only the creator sets either.
 type described struct {
 	ID     string `json:"Id"`
 	Name   string
@@ -36,6 +39,8 @@ type described struct {
 
 // inspect describes an object by name or ID.
 func (g *Proxy) inspect(ctx context.Context, kind, name string) (is described, found bool, err error) {
+	// A name with a slash would address another route. Names of images have slashes, which are escaped
+	// below.
 	if name == "" || !validPath("/"+name) || kind != "image" && strings.Contains(name, "/") {
 		return described{}, false, nil
 	}
@@ -47,6 +52,8 @@ func (g *Proxy) inspect(ctx context.Context, kind, name string) (is described, f
 	if kind == "volume" {
 		is.ID = is.Name // volumes have no IDs
 	}
+	// The ID goes into the path of later requests. An engine that returned something else would let
+	// this package build a path that was never checked.
 	if err == nil && found && (is.ID == "" || !validPath("/"+is.ID)) {
 		return described{}, false, fmt.Errorf("inspect the %s %s: the engine returns the ID %q", kind, name, is.ID)
 	}
@@ -73,6 +80,8 @@ func (g *Proxy) owned(ctx context.Context, kind, name string) (id string, err er
 // has reports whether an object belongs to the build.
 func (g *Proxy) has(is described) bool {
 	label, value, _ := strings.Cut(g.Label, "=")
+	// The container of the build has the label too, and must not be stopped or changed by the build
+	// itself.
 	return is.ID != g.Container && (is.Labels[label] == value || is.Config.Labels[label] == value)
 }
 
@@ -101,7 +110,7 @@ func (g *Proxy) container(ctx context.Context, name string) (id string, err erro
 }
 
 // buildContainer reports whether a name refers to the build's container. The build knows
-// the short ID as its host name.
+// the short ID as its host name. Prefixes that are shorter might match another container.
 func (g *Proxy) buildContainer(name string) bool {
 	const short = 12
 	return len(name) >= short && strings.HasPrefix(g.Container, name)
@@ -109,6 +118,7 @@ func (g *Proxy) buildContainer(name string) bool {
 
 // ownExec limits a request to processes in containers of the build.
 func (g *Proxy) ownExec(c *call) error {
+	// A process has no labels of its own; it belongs to the owner of its container.
 	var is struct{ ID, ContainerID string }
 	found, err := g.get(c.Context(), "/exec/"+url.PathEscape(c.name)+"/json", &is)
 	if err != nil {
@@ -125,6 +135,7 @@ func (g *Proxy) ownExec(c *call) error {
 	return err
 }
 
+// createExec limits a new process to containers of the build, and its rights to those of the build.
 func (g *Proxy) createExec(c *call) error {
 	if err := isOwn(g, c); err != nil {
 		return err
@@ -132,6 +143,7 @@ func (g *Proxy) createExec(c *call) error {
 	return g.admit(c.body, "a process", execFields())
 }
 
+// startExec limits the start of a process. Some clients send further fields, which are dropped.
 func (g *Proxy) startExec(c *call) error {
 	if err := g.ownExec(c); err != nil {
 		return err
@@ -152,6 +164,7 @@ func ownOnly(g *Proxy, c *call) error {
 	if filters["label"] == nil {
 		filters["label"] = map[string]bool{}
 	}
+	// Several labels must all match, so the filter of the client can only narrow the result.
 	filters["label"][g.Label] = true
 	text, err := json.Marshal(filters)
 	c.query.Set("filters", string(text))
@@ -165,6 +178,7 @@ func readFilters(text string) (map[string]map[string]bool, error) {
 	if err == nil && filters != nil {
 		return filters, nil
 	}
+	// Older clients send a list of values for each filter, and the engine accepts both forms.
 	lists := map[string][]string{}
 	if json.Unmarshal([]byte(text), &lists) != nil {
 		return nil, err
@@ -185,7 +199,8 @@ func (g *Proxy) login(c *call) error {
 		"auth", "email", "identitytoken", "password", "registrytoken", "serveraddress", "username"))
 }
 
-// label adds the labels to a new object.
+// label adds the labels to a new object. A label of the same name in the request is overwritten:
+// the build cannot pretend that an object is another build's.
 func (g *Proxy) label(o object) {
 	labels := o.child("Labels")
 	for name, value := range g.Labels {

@@ -51,14 +51,20 @@ type Proxy struct {
 	// Note is called at most once, with a warning about docker build. It may be nil.
 	Note func(text string)
 
-	once     sync.Once
-	server   *http.Server
-	proxy    *httputil.ReverseProxy
-	api      *http.Client
+	// The build has full control of the client side of every connection, so nothing that it sends is
+	// trusted: not its headers, not the order of its requests, not that it reads the responses.
+	once   sync.Once
+	server *http.Server
+	proxy  *httputil.ReverseProxy
+	api    *http.Client
+	// Ownership is cached because clients inspect the same container many times a second. Labels
+	// cannot be changed after creation, so an entry stays true.
 	own      sync.Map  // IDs that are known to belong to the build, by kind
 	noteOnce sync.Once // calls Note
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// closed and pending are changed under one lock, so that no request begins after Close has begun
+	// to wait.
 	closed  bool
 	pending sync.WaitGroup // requests that may create something
 	names   names
@@ -66,7 +72,8 @@ type Proxy struct {
 }
 
 // Path is a path that a container mounts: absolute, and created if it is missing and Make
-// is set.
+// is set. The engine creates the missing source of --volume but not that of --mount, which is what
+// Make distinguishes.
 type Path struct {
 	Name string
 	Make bool
@@ -78,7 +85,8 @@ func (g *Proxy) Serve(l net.Listener) error {
 	return g.server.Serve(l)
 }
 
-// closeTimeout bounds how long Close waits for requests that create something.
+// closeTimeout bounds how long Close waits for requests that create something. Creating an object
+// takes milliseconds; a longer request hangs.
 const closeTimeout = 5 * time.Second
 
 // Close closes all connections. It waits briefly for requests that create something;
@@ -99,7 +107,9 @@ func (g *Proxy) Close(ctx context.Context) {
 	_ = g.server.Close()
 }
 
-// creatingRoutes are the routes that create labelled objects without delay.
+// creatingRoutes are the routes that create labelled objects without delay. Pulls and builds are
+// not among them: they can take minutes, and the objects that they leave are found in another way
+// (see Made and Named).
 var creatingRoutes = []string{"/containers/create", "/networks/create", "/volumes/create", "/commit"}
 
 // enter begins a request; done ends it. After Close, it returns an error.
@@ -121,16 +131,23 @@ const engineURL = "http://engine"
 
 func (g *Proxy) begin() {
 	g.once.Do(func() {
+		// Compression would hide the responses from answered. There is one connection pool for all
+		// requests of the build, and a hijacked connection leaves it.
 		transport := &http.Transport{
 			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return g.Dial(ctx) },
 			DisableCompression: true,
 		}
+		// The log of net/http would go to the standard error of this program, with text that the build
+		// chose.
 		quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		g.server = &http.Server{Handler: g, ErrorLog: quiet, ReadHeaderTimeout: headerTimeout}
+		// A redirect would be a request that nothing has checked. The engine sends none for the paths
+		// that are used here.
 		g.api = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}}
 		g.proxy = &httputil.ReverseProxy{
+			// Streams such as logs and attach must arrive without delay, hence the immediate flush.
 			Transport: transport, FlushInterval: -1, ErrorLog: quiet,
 			Rewrite:        func(*httputil.ProxyRequest) {}, // outgoing has created the request
 			ModifyResponse: g.answered,
@@ -146,10 +163,12 @@ func (g *Proxy) begin() {
 	})
 }
 
-// headerTimeout bounds how long a client may take to send the header of a request.
+// headerTimeout bounds how long a client may take to send the header of a request. Bodies have no
+// such limit, because a build context may take long.
 const headerTimeout = time.Minute
 
-// refusal is an error response of the proxy itself.
+// refusal is an error response of the proxy itself. Clients print the message after "Error response
+// from daemon:", so each begins with the name of this program to show who refused.
 type refusal struct {
 	status int
 	text   string
@@ -158,6 +177,7 @@ type refusal struct {
 // Error returns the message.
 func (r *refusal) Error() string { return r.text }
 
+// refuseWith returns a refusal with a status.
 func refuseWith(status int, format string, args ...any) error {
 	return &refusal{status, "buildlocal: " + fmt.Sprintf(format, args...)}
 }
@@ -167,12 +187,15 @@ func refuse(format string, args ...any) error {
 	return refuseWith(http.StatusForbidden, format, args...)
 }
 
-// notFound returns the engine's error for a missing object.
+// notFound returns the engine's error for a missing object. An object of others is reported as
+// missing rather than as forbidden, so that the build does not learn which names exist on the host,
+// and clients such as docker compose create an object of their own.
 func notFound(kind, name string) error {
-	text := fmt.Sprintf("No such %s: %s (with --docker socket a build sees its own only)", kind, name)
+	text := fmt.Sprintf("No such %s: %s (--docker socket shows a build only its own)", kind, name)
 	return &refusal{http.StatusNotFound, text}
 }
 
+// writeJSON responds in the form of the engine, which clients parse.
 func writeJSON(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -186,6 +209,7 @@ func (g *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
+	// An error that is not a refusal comes from the engine or the connection to it.
 	status := http.StatusBadGateway
 	var refused *refusal
 	if errors.As(err, &refused) {
@@ -208,6 +232,7 @@ func (g *Proxy) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := c.route.do(g, c); err != nil {
 		return err
 	}
+	// Few routes need a response that differs from that of the engine, and they build it themselves.
 	if c.handled != nil {
 		c.handled.ServeHTTP(w, r)
 		return nil
@@ -226,7 +251,10 @@ type callKey struct{}
 // answered inspects the engine's response before the build gets it: it reports started and
 // stopped containers, and records created images.
 func (g *Proxy) answered(answer *http.Response) error {
+	// The request of the response is the outgoing one, whose context has the call.
 	c, _ := answer.Request.Context().Value(callKey{}).(*call)
+	// Clients negotiate the version with the header of /_ping, or with the body of /version if they
+	// cannot read headers.
 	if version := answer.Header.Get("Api-Version"); version != "" && newer(version) {
 		answer.Header.Set("Api-Version", newestVersion)
 	}
@@ -235,11 +263,14 @@ func (g *Proxy) answered(answer *http.Response) error {
 		return limitVersion(answer)
 	case "/images/load", "/images/create", "/build", "/commit":
 		answer.Body = &imageReader{ReadCloser: answer.Body, pattern: c.route.pattern, name: g.names.given, id: g.made.add}
+	// BuildKit answers on an upgraded connection, in both directions.
 	case "/grpc":
 		if stream, both := answer.Body.(readWriteCloser); both {
 			answer.Body = &sniffer{readWriteCloser: stream, name: g.names.given, id: g.made.add}
 		}
 	}
+	// 204 is the response to a container that was actually started or stopped. 304 means that it was
+	// so already.
 	if answer.StatusCode == http.StatusNoContent {
 		g.report(c)
 	}

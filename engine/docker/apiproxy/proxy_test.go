@@ -83,16 +83,16 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"POST", newContainer, create(`{"Mounts": [{"type": "volume", "volumeoptions": {"driverconfig": {"options": ` +
 			`{"type": "overlay", "o": "lowerdir=/a:/b"}}}}]}`), 403, "lowerdir"},
 		{"POST", newContainer, create(`{"Binds": ["/nowhere:/x"]}`), 403, "/nowhere is nowhere"},
-		{"POST", newContainer, `[`, 400, "no JSON"},
+		{"POST", newContainer, `[`, 400, "not a JSON"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "none", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "o": "bind", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "tmpfs", "device": "/etc"}}`, 403, "/etc"},
 		{"POST", "/volumes/create", `{"DriverOpts": {"type": "nfs", "o": "addr=1.2.3.4,rbind", ` +
 			`"device": "/etc"}}`, 403, "/etc"},
 		{"POST", newContainer, `{"Hostname": "h", "HostConfig": ` +
-			`{"NetworkMode": "host"}}`, 403, "--hostname does not go with --network host"},
+			`{"NetworkMode": "host"}}`, 403, "--hostname cannot be combined with --network host"},
 		{"POST", newContainer, create(`{"NetworkMode": "host", "ExtraHosts": ` +
-			`["a:1.2.3.4"]}`), 403, "--add-host does not go with --network host"},
+			`["a:1.2.3.4"]}`), 403, "--add-host cannot be combined with --network host"},
 		{"POST", "/volumes/create", `{"driveropts": {"type": "overlay", "o": "lowerdir=/etc:/usr"}}`, 403, "lowerdir"},
 		{"POST", "/volumes/create", `{"Driver": "plugin"}`, 403, "the driver plugin"},
 		{"POST", "/volumes/create", `{"Name": "others"}`, 403, "volume others"},
@@ -100,7 +100,7 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"POST", "/networks/create", `{"Name": "n", "Options": {"com.docker.network.bridge.name": ` +
 			`"docker0"}}`, 403, "bridge.name"},
 		{"GET", "/networks/others", "", 404, "No such network"},
-		{"GET", "/system/df", "", 403, "not open"},
+		{"GET", "/system/df", "", 403, "not available"},
 		{"GET", "/plugins/x/json", "", 404, "no plugins"},
 		{"POST", "/build?networkmode=host&version=2", "", 403, "--network host"},
 		{"DELETE", "/v1.41/volumes/others", "", 404, "No such volume"},
@@ -118,10 +118,10 @@ func TestProxy_RefusalMessages(t *testing.T) {
 		{"POST", "/networks/mine/connect", `{"Container": "others"}`, 404, "No such container"},
 		{"POST", "/build?networkmode=container:others", "", 404, "No such container"},
 		{"POST", "/build?labels=x", "", 400, "labels"},
-		{"DELETE", "/images/others", "", 403, "removes only what it made"},
+		{"DELETE", "/images/others", "", 403, "only images that it created"},
 		{"POST", "/build/prune", "", 403, "build cache"},
-		{"POST", "/swarm/init", "{}", 403, "not open to a build"},
-		{"GET", "/plugins", "", 403, "not open to a build"},
+		{"POST", "/swarm/init", "{}", 403, "is not available with --docker socket"},
+		{"GET", "/plugins", "", 403, "is not available with --docker socket"},
 		{"GET", "/containers/json?filters=x", "", 400, "filter"},
 	} {
 		status, text := ask(t, newGate(t), test.method, test.path, test.body)

@@ -25,13 +25,18 @@ type route struct {
 	do      func(g *Proxy, c *call) error
 }
 
-// routes are all operations that a build may use. More specific patterns come first.
+// routes are all operations that a build may use. More specific patterns come first. A route that
+// the engine gains in a later version is refused until it is added here. A test compares the list
+// with the routes in the engine's source, so that none is overlooked.
 var routes = []route{
 	{method: "GET", pattern: "/_ping", do: forward},
 	{method: "HEAD", pattern: "/_ping", do: forward},
 	{method: "GET", pattern: "/version", do: forward},
 	{method: "GET", pattern: "/info", do: forward},
+	// The credentials of a login stay with the client, which sends them along with each pull and push.
 	{method: "POST", pattern: "/auth", body: jsonBody, do: (*Proxy).login},
+	// Lists, prunes and events get the label as a filter, so that the engine itself leaves out objects
+	// of others.
 	{method: "GET", pattern: "/events", query: "since until filters", do: ownOnly},
 	{method: "GET", pattern: "/distribution/{name...}/json", do: forward},
 
@@ -66,6 +71,8 @@ var routes = []route{
 	{method: "GET", pattern: "/exec/{id}/json", do: (*Proxy).ownExec},
 	{method: "POST", pattern: "/exec/{id}/start", body: jsonBody, upgrade: "tcp", do: (*Proxy).startExec},
 	{method: "POST", pattern: "/exec/{id}/resize", query: "h w", do: (*Proxy).ownExec},
+	// The parameters of commit are those of the CLI; an image that is made this way is labelled by a
+	// change.
 	{method: "POST", pattern: "/commit", query: "container repo tag comment author pause changes*",
 		body: jsonBody, do: (*Proxy).commit},
 
@@ -83,9 +90,12 @@ var routes = []route{
 	{method: "GET", pattern: "/volumes/{id}", do: isOwn},
 	{method: "DELETE", pattern: "/volumes/{id}", query: "force", do: isOwn},
 
+	// BuildKit sets up a session in the other direction: the engine asks the client for files and
+	// secrets. The client can only give what the build has.
 	{method: "POST", pattern: "/session", upgrade: "h2c", do: (*Proxy).buildKit},
 	{method: "POST", pattern: "/grpc", upgrade: "h2c", do: (*Proxy).buildKit},
 	{method: "POST", pattern: "/build", query: buildParameters, body: tarBody, do: (*Proxy).build},
+	// Images are visible to the build, since it may use them; see the package comment.
 	{method: "GET", pattern: "/images/json", query: "all filter filters digests shared-size manifests", do: forward},
 	{method: "GET", pattern: "/images/search", query: "term limit filters", do: forward},
 	{method: "GET", pattern: "/images/get", query: "names* platform", do: forward},
@@ -100,7 +110,7 @@ var routes = []route{
 	{method: "POST", pattern: "/images/{name...}/tag", query: "repo tag", do: (*Proxy).tag},
 	{method: "DELETE", pattern: "/images/{name...}", query: "force noprune platforms*", do: (*Proxy).removeImage},
 	{method: "POST", pattern: "/build/prune", do: func(*Proxy, *call) error {
-		return refuse("the build cache is the engine's, of all who use it; with --docker socket a build may not prune it")
+		return refuse("the build cache is shared by all users of the engine; a build with --docker socket cannot prune it")
 	}},
 
 	// Clients that list these get the response of an engine that does not have any.
@@ -112,15 +122,19 @@ var routes = []route{
 	{method: "GET", pattern: "/configs/{name...}", do: absent},
 }
 
+// Some have no effect without the classic builder, and are passed on so that the engine reports it.
 const buildParameters = "t* extrahosts* remote q nocache cachefrom pull rm forcerm memory memswap cpushares " +
 	"cpusetcpus cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target " +
 	"outputs version session buildid ulimits isolation dockerfile cgroupparent securityopt*"
 
+// forward passes a request on without further checks.
 func forward(*Proxy, *call) error { return nil }
 
+// absent responds as an engine without the feature does: Swarm is not active, no plugins are
+// installed.
 func absent(_ *Proxy, c *call) error {
 	kind, _, _ := strings.Cut(c.route.pattern[1:], "/")
-	return &refusal{http.StatusNotFound, "there are no " + kind + " for a build with --docker socket"}
+	return &refusal{http.StatusNotFound, "there are no " + kind + " with --docker socket"}
 }
 
 // findRoute returns the route of a request, or nil, and the name in its path.
@@ -158,6 +172,7 @@ func (r *route) path(name string) string {
 	return before + name + after
 }
 
+// split divides the pattern at its placeholder.
 func (r *route) split() (before, after string, named bool) {
 	before, rest, named := strings.Cut(r.pattern, "{")
 	_, after, _ = strings.Cut(rest, "}")

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// maxLine bounds the length of a response line that is inspected, in bytes.
+// maxLine bounds the length of a response line that is inspected, in bytes. Longer lines are output
+// of a build's steps. The messages that are looked for are short.
 const maxLine = 64 << 10
 
 // imageReader passes on the response to a load, build, import or commit, and records the
@@ -50,6 +51,7 @@ func (r *imageReader) record(line []byte) {
 		ID             string `json:"Id"`
 		Aux            struct{ ID string }
 	}
+	// The field matters: output of a step is in stream, and could imitate any text.
 	isJSON := json.Unmarshal(bytes.TrimSpace(line), &message) == nil
 	switch {
 	case r.pattern == "/images/load" && isJSON:
@@ -65,6 +67,8 @@ func (r *imageReader) record(line []byte) {
 	}
 }
 
+// loaded records the names in the message of a load. It is the only message in which the engine
+// reports them.
 func (r *imageReader) loaded(stream string) {
 	for text := range strings.SplitSeq(stream, "\n") {
 		text = strings.TrimSpace(text)
@@ -79,6 +83,7 @@ func (r *imageReader) loaded(stream string) {
 
 var imageID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`) })
 
+// note records an ID if it is complete. Short IDs are not unique.
 func (r *imageReader) note(id string) {
 	if imageID().MatchString(id) {
 		r.id(id)
@@ -135,6 +140,7 @@ const maxEntry = 4 << 10
 
 // scan calls found with the values of keys.
 func (e *entries) scan(p []byte, keys []string, found func(value string)) {
+	// The connection is split at arbitrary places, so an entry may arrive in two pieces.
 	e.tail = append(e.tail, p...)
 	for {
 		at, key := e.next(keys)
@@ -154,6 +160,7 @@ func (e *entries) scan(p []byte, keys []string, found func(value string)) {
 		found(string(rest[n : n+int(length)]))
 		e.tail = rest[n+int(length):]
 	}
+	// Nothing that ends earlier can still become an entry.
 	const longest = 64 // a key, split between two writes
 	e.tail = bytes.Clone(e.tail[max(0, len(e.tail)-longest):])
 }
@@ -163,6 +170,8 @@ func (e *entries) scan(p []byte, keys []string, found func(value string)) {
 func (e *entries) next(keys []string) (at int, written []byte) {
 	at = -1
 	for _, key := range keys {
+		// The encoding of a map entry is fixed by the specification of Protocol Buffers: a message with
+		// the key as field 1 and the value as field 2, both with wire type 2.
 		k := append([]byte{'\n', byte(len(key))}, key...)
 		k = append(k, 0x12)
 		if i := bytes.Index(e.tail, k); i >= 0 && (at < 0 || i < at) {

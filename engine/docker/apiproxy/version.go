@@ -11,6 +11,7 @@ import (
 
 // newer reports whether an API version is newer than those that are served.
 func newer(version string) bool {
+	// The major version has been 1 since the beginning.
 	minor, err := strconv.Atoi(strings.TrimPrefix(version, "1."))
 	return err == nil && strings.HasPrefix(version, "1.") && minor > maxVersion
 }
@@ -18,6 +19,7 @@ func newer(version string) bool {
 // limitVersion replaces a newer API version in the engine's response by the newest that is
 // served.
 func limitVersion(answer *http.Response) error {
+	// The response is a few hundred bytes. All other fields are passed on as they came.
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
 	if err != nil {
 		return err

@@ -13,12 +13,14 @@ import (
 )
 
 // pathList collects the paths of a container, each with a function that receives the
-// translated path.
+// translated path. All paths of a container are translated together: with one request, and all or
+// none.
 type pathList struct {
 	paths []Path
 	set   []func(at string)
 }
 
+// add adds a path. set stores its translation in the request.
 func (l *pathList) add(name string, make bool, set func(at string)) {
 	l.paths, l.set = append(l.paths, Path{name, make}), append(l.set, set)
 }
@@ -30,20 +32,23 @@ func (g *Proxy) mounts(ctx context.Context, host object) error {
 	if err != nil {
 		return err
 	}
+	// Binds and Mounts are two notations for the same; both end in wanted.
 	list, _ := host["Mounts"].([]any)
 	if !empty(host["Mounts"]) && list == nil {
-		return badRequest("Mounts is no list")
+		return badRequest("Mounts must be a list")
 	}
 	for _, item := range list {
 		m, isMap := item.(map[string]any)
 		if !isMap {
-			return badRequest("Mounts is no list of objects")
+			return badRequest("Mounts must be a list of objects")
 		}
 		if err := g.mount(ctx, m, wanted); err != nil {
 			return err
 		}
 	}
 	if len(wanted.paths) > 0 {
+		// The engine resolves a path on its own host. A path of the build means a directory in the
+		// build's container, which is somewhere else there.
 		at, err := g.Paths(ctx, wanted.paths)
 		if err != nil {
 			return refuse("%v", err)
@@ -66,6 +71,7 @@ func (g *Proxy) binds(ctx context.Context, host object, wanted *pathList) ([]str
 	}
 	for i, item := range binds {
 		source, rest, named := strings.Cut(item, ":")
+		// An anonymous volume cannot be labelled. It is removed with its container; see removeContainer.
 		if !named { // an anonymous volume
 			continue
 		}
@@ -84,16 +90,18 @@ func (g *Proxy) binds(ctx context.Context, host object, wanted *pathList) ([]str
 	return binds, nil
 }
 
-// modes are the mount options that do not change the host's files.
+// modes are the mount options that do not change the host's files. shared and rshared are not among
+// them: mounts in the container would appear on the host.
 var modes = []string{
 	"", "ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "cached", "consistent", "delegated", "default",
 	"private", "rprivate", "slave", "rslave",
 }
 
+// checkMode checks the comma-separated options of a bind or of --volumes-from.
 func (g *Proxy) checkMode(list string) error {
 	for mode := range strings.SplitSeq(list, ",") {
 		if !g.Privileged && !slices.Contains(modes, mode) {
-			return refuse("the mode %s of a volume is not open to a build with --docker socket", mode)
+			return refuse("the mode %s of a volume is not available with --docker socket", mode)
 		}
 	}
 	return nil
@@ -134,6 +142,7 @@ func (g *Proxy) mount(ctx context.Context, m object, wanted *pathList) error {
 		if err := g.admit(options, "a volume", volumeFields()); err != nil {
 			return err
 		}
+		// Labels of a mount apply to a volume that the engine creates for it.
 		g.label(options)
 		if err := g.volumeDriver(options); err != nil || source == "" {
 			return err
@@ -143,8 +152,9 @@ func (g *Proxy) mount(ctx context.Context, m object, wanted *pathList) error {
 		delete(m, "BindOptions")
 		delete(m, "VolumeOptions")
 		return nil
+	// npipe (Windows), cluster and image mounts.
 	default:
-		return refuse("a mount of the type %s is not open to a build with --docker socket", kind)
+		return refuse("a mount of the type %s is not available with --docker socket", kind)
 	}
 }
 
@@ -169,6 +179,8 @@ func (g *Proxy) ownVolume(ctx context.Context, name string) error {
 	if own || err != nil {
 		return err
 	}
+	// Creating a volume that exists with the same labels is not an error, so two requests at once do
+	// no harm.
 	text, err := json.Marshal(map[string]any{"Name": name, "Labels": g.Labels})
 	if err != nil {
 		return err
@@ -183,6 +195,7 @@ func (g *Proxy) ownVolume(ctx context.Context, name string) error {
 		return err
 	}
 	defer got.Body.Close()
+	// The engine's own message is passed on.
 	if got.StatusCode >= http.StatusBadRequest {
 		said, _ := io.ReadAll(io.LimitReader(got.Body, maxBody))
 		return &refusal{got.StatusCode, strings.TrimSpace(string(said))}
@@ -201,8 +214,8 @@ func (g *Proxy) volumeIsFree(ctx context.Context, name string) (own bool, err er
 		return true, nil
 	}
 	if err == nil && found {
-		err = refuse("the volume %s is this machine's; "+
-			"with --docker socket a build sees its own only: choose another name", name)
+		err = refuse("the volume %s belongs to the host, "+
+			"and --docker socket shows a build only its own; choose another name", name)
 	}
 	return false, err
 }
@@ -210,6 +223,8 @@ func (g *Proxy) volumeIsFree(ctx context.Context, name string) (own bool, err er
 // createFieldsOfVolume are the fields of a new volume.
 var createFieldsOfVolume = sync.OnceValue(func() fields { return fieldList("Driver", "DriverOpts", "Labels", "Name") })
 
+// createVolume labels a volume. A volume of others under the same name would be returned as if it
+// were new, so that is checked first.
 func (g *Proxy) createVolume(c *call) error {
 	if err := g.admit(c.body, "a volume", createFieldsOfVolume()); err != nil {
 		return err
@@ -230,9 +245,10 @@ func (g *Proxy) volumeDriverOf(o object, nameKey, optionsKey string) error {
 		return nil
 	}
 	if name := o.text(nameKey); !empty(o[nameKey]) && name != "local" {
-		return refuse("volumes of the driver %s need a build in privileged mode: --privileged", name)
+		return refuse("volumes of the driver %s require a build with --privileged", name)
 	}
 	options := o.child(optionsKey)
+	// The options of the driver local are those of mount(8): type, device and o.
 	kind, _ := options["type"].(string)
 	device, _ := options["device"].(string)
 	mounted, _ := options["o"].(string)
@@ -240,12 +256,13 @@ func (g *Proxy) volumeDriverOf(o object, nameKey, optionsKey string) error {
 		return !slices.Contains([]string{"type", "device", "o", "size"}, key)
 	})
 	remote := slices.Contains([]string{"nfs", "nfs4", "cifs"}, kind)
+	// A tmpfs has no device; the name must not be a path in case the type is changed by an option.
 	elsewhere := kind == "tmpfs" && !strings.Contains(device, "/") || remote
 	if len(options) == 0 || known && elsewhere && !changesDevice(mounted) {
 		return nil
 	}
-	return refuse("a volume with the options %s would be a place of this machine; "+
-		"with --docker socket a build may not have it", shown(options))
+	return refuse("a volume with the options %s is not available with --docker socket: "+
+		"it would give access to the host's files", shown(options))
 }
 
 // changesDevice reports whether mount options make the kernel take the device for a

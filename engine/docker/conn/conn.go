@@ -37,7 +37,8 @@ import (
 const CleanupTimeout = 30 * time.Second
 
 // Options select an engine as the docker CLI does. With the zero value, Connect tries the
-// sockets where engines usually listen.
+// sockets where engines usually listen. The fields are named after the variables of the docker CLI;
+// the caller reads them.
 type Options struct {
 	Host      string // DOCKER_HOST: unix://, tcp://, ssh://
 	Context   string // DOCKER_CONTEXT
@@ -65,6 +66,8 @@ type Engine struct {
 // Podman. It does not connect yet; see Ping.
 func Connect(o Options) (*Engine, error) {
 	o.ConfigDir = configDir(o)
+	// A missing file is an empty configuration. A damaged one is an error, because it may name the
+	// engine.
 	file, err := config.Load(o.ConfigDir)
 	if err != nil {
 		return nil, &engine.Fault{Kind: engine.NoEngine, Err: err,
@@ -87,6 +90,7 @@ func Connect(o Options) (*Engine, error) {
 	}, nil
 }
 
+// configDir returns the directory of the docker configuration.
 func configDir(o Options) string { return cmp.Or(o.ConfigDir, filepath.Join(o.Home, ".docker")) }
 
 // Credentials are a login of a registry. All fields are empty if there is no login.
@@ -115,6 +119,7 @@ func AuthKey(registry string) string {
 // Config returns the docker configuration that Connect has read.
 func (e *Engine) Config() *configfile.ConfigFile { return e.config }
 
+// newClient returns a client for an endpoint. Without a version it negotiates one with the engine.
 func newClient(endpoint contextdocker.Endpoint, version string) (*client.Client, error) {
 	opts, err := endpoint.ClientOpts()
 	if err != nil {
@@ -135,6 +140,7 @@ func findEndpoint(o Options, file *configfile.ConfigFile) (contextdocker.Endpoin
 	if name == "" {
 		name, origin = file.CurrentContext, "the docker configuration"
 	}
+	// The context "default" means the local engine and has no metadata.
 	if name != "" && name != "default" {
 		e, err := fromContext(o.ConfigDir, name)
 		if err != nil {
@@ -148,6 +154,8 @@ func findEndpoint(o Options, file *configfile.ConfigFile) (contextdocker.Endpoin
 	return contextdocker.Endpoint{EndpointMeta: cliContext.EndpointMetaBase{Host: host}}, "the default location", nil
 }
 
+// fromHost returns the endpoint of DOCKER_HOST, with the certificates that the docker CLI would
+// use.
 func fromHost(o Options) (contextdocker.Endpoint, string, error) {
 	e := contextdocker.Endpoint{EndpointMeta: cliContext.EndpointMetaBase{Host: o.Host}}
 	if !o.TLSVerify && o.CertPath == "" {
@@ -169,6 +177,7 @@ func fromHost(o Options) (contextdocker.Endpoint, string, error) {
 	return e, "DOCKER_HOST", nil
 }
 
+// fromContext reads a docker context from the store of the CLI.
 func fromContext(configDir, name string) (contextdocker.Endpoint, error) {
 	contexts := store.New(filepath.Join(configDir, "contexts"), store.NewConfig(
 		func() any { return &map[string]any{} },
@@ -187,7 +196,8 @@ func fromContext(configDir, name string) (contextdocker.Endpoint, error) {
 
 // firstSocket returns the address of the first well-known socket that accepts a
 // connection. Otherwise it returns the first that exists, so that the error names a
-// socket that the user knows, and else Docker's default.
+// socket that the user knows, and else Docker's default. A socket that exists but refuses
+// connections is usually that of an engine that was stopped.
 func firstSocket(o Options) string {
 	candidates := []string{
 		strings.TrimPrefix(client.DefaultDockerHost, "unix://"),
@@ -218,6 +228,8 @@ func firstSocket(o Options) string {
 	return cmp.Or(first, client.DefaultDockerHost)
 }
 
+// acceptsConnections reports whether a process listens at a socket. The file of a stopped engine
+// remains.
 func acceptsConnections(path string) bool {
 	conn, err := net.Dial("unix", path)
 	if err == nil {
@@ -243,6 +255,8 @@ func (e *Engine) Ping(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil || IsFault(err) {
 		return err
 	}
+	// An error of Ping that is not classified otherwise means that something else than an engine has
+	// answered.
 	return e.noEngine(errors.Unwrap(err), doing)
 }
 

@@ -28,6 +28,7 @@ func (e *Engine) CopyIn(ctx context.Context, id, dir string, stream io.Reader) e
 	}()
 	defer r.Close()
 	err := CauseOr(ctx, e.API.CopyToContainer(ctx, id, "/", r, container.CopyToContainerOptions{}))
+	// The engine sees a stream that breaks off, and reports an error of its own for that.
 	var broken *streamError
 	if errors.As(err, &broken) {
 		return fmt.Errorf("copy into %s: %w", dir, broken.error)

@@ -95,7 +95,8 @@ func unreachableReason(err error) string {
 
 // faultTexts classifies error messages that have no error code. They are those of Docker,
 // with its own image store and with containerd's, and of Podman (observed). The first match
-// wins, so that specific texts are before the general ones that they contain.
+// wins, so that specific texts are before the general ones that they contain. Texts change between
+// versions of an engine. A text that is not recognized costs the user the hint, and nothing else.
 var faultTexts = []struct {
 	parts []string // any of them
 	kind  engine.Kind
@@ -165,7 +166,8 @@ func appliesTo(part, doing string) bool {
 	return !limited || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(doing, p) })
 }
 
-// textFault classifies an error by its text.
+// textFault classifies an error by its text. It is the last resort: the API has status codes, but
+// most failures of a pull or a start are a 500 with a text.
 func textFault(err error, doing string) error {
 	text := err.Error()
 	for _, t := range faultTexts {

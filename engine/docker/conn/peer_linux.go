@@ -29,6 +29,8 @@ func (e *Engine) CheckLocal() error {
 	if err != nil {
 		return err
 	}
+	// The name of the process can be changed by its owner, so it is a hint and not a proof. Nothing
+	// but speed depends on it.
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", peer.Pid))
 	if err != nil {
 		return err

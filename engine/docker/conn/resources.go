@@ -95,6 +95,7 @@ func (e *Engine) Remove(ctx context.Context, r engine.Resource) error {
 		return e.RemoveContainer(ctx, r.ID)
 	case KindNetwork:
 		err = e.API.NetworkRemove(ctx, r.ID)
+	// A conflict means that a container still uses the image; it is removed when that container is.
 	case KindImage:
 		err = e.ForceRemoveImage(ctx, r.ID, image.RemoveOptions{Force: true, PruneChildren: true})
 		if cerrdefs.IsConflict(err) {
@@ -137,6 +138,7 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string) error {
 	if !cerrdefs.IsConflict(err) || !strings.Contains(err.Error(), "already in progress") {
 		return e.Fault(err, "remove container "+id)
 	}
+	// Returning earlier would let a caller reuse the name or the network too soon.
 	gone, failed := e.API.ContainerWait(ctx, id, container.WaitConditionRemoved)
 	select {
 	case <-gone:

@@ -35,13 +35,16 @@ var kernelNames = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386"
 // this host has none. known is false if the host does not support binfmt_misc.
 func Emulator(arch string) (program string, known bool) { return findEmulator(binfmt, arch) }
 
+// findEmulator is Emulator with the directory of binfmt_misc.
 func findEmulator(dir, arch string) (program string, known bool) {
+	// The file exists if the file system is mounted, which containers and old kernels lack.
 	if _, err := os.Stat(filepath.Join(dir, "status")); err != nil {
 		return "", false
 	}
 	if name, other := kernelNames[arch]; other {
 		arch = name
 	}
+	// The number of entries is small, and their names are arbitrary.
 	files, _ := filepath.Glob(filepath.Join(dir, "*"))
 	for _, file := range files {
 		text, err := os.ReadFile(file)

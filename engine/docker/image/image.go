@@ -39,7 +39,9 @@ func New(c *conn.Engine, measure Measure) *Store { return &Store{conn: c, measur
 
 // Local is an image that the engine has.
 type Local struct {
-	Name     string // by which the engine creates a container from it
+	Name string // by which the engine creates a container from it
+	// emulated means that native programs are of another architecture; native is the platform of the
+	// engine's host.
 	emulated bool
 	native   string
 	local    bool
@@ -67,6 +69,7 @@ func (l Local) About() engine.Image {
 	}
 }
 
+// platformOf returns the platform of an image.
 func platformOf(i image.InspectResponse) string {
 	return conn.Platform(i.Os, i.Architecture, i.Variant)
 }
@@ -86,6 +89,7 @@ func (st *Store) Need(ctx context.Context, spec engine.Spec) (engine.Image, erro
 func (st *Store) Resolve(ctx context.Context, s engine.Spec) (Local, error) {
 	var wrong *wrongPlatform
 	var unusable error // why a local image with one of the names is not the one
+	// Local images come first: a pull needs a network, and may change what a build runs in.
 	for _, name := range localNames(s.Image) {
 		l, err := st.findLocal(ctx, name, s)
 		if err == nil || !conn.IsNotFound(err) {
@@ -177,6 +181,7 @@ func (st *Store) findLocal(ctx context.Context, name string, s engine.Spec) (Loc
 		return Local{}, err
 	}
 	digest, wanted := s.Image.Digest, s.Image.Platform
+	// An image that was built locally has no registry digest, but its ID can be used as one.
 	if digest != "" && got.ID != digest && !hasDigest(got.RepoDigests, digest) {
 		has := cmp.Or(digestOf(got.RepoDigests, name), got.ID)
 		return Local{}, notUsable("image " + name + " has the digest " + has + ", not " + digest)
@@ -216,6 +221,7 @@ func (st *Store) findPlatform(
 // cannot run it.
 func (st *Store) describe(ctx context.Context, name string, s engine.Spec, got image.InspectResponse) (Local, error) {
 	l := Local{Name: name, image: got}
+	// Old images have no architecture.
 	if got.Architecture == "" || s.Name == "" { // no container will be created
 		return l, nil
 	}

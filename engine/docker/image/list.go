@@ -54,7 +54,8 @@ func (st *Store) RemoveImage(ctx context.Context, name string) error {
 	return st.conn.Fault(conn.CauseOr(ctx, err), "remove image "+name)
 }
 
-// ImageEnv returns the environment variables and the entrypoint of a local image.
+// ImageEnv returns the environment variables and the entrypoint of a local image. A Dockerfile that
+// copies the files of an image has to repeat them.
 func (st *Store) ImageEnv(ctx context.Context, id string) (env, entrypoint []string, err error) {
 	got, err := st.conn.API.ImageInspect(ctx, id)
 	if err != nil || got.Config == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
+// pull pulls an image and reports the progress of its layers.
 func (st *Store) pull(ctx context.Context, name string, s engine.Spec) error {
 	doing := "pull image " + name
 	auth, err := st.registryAuth(name)
@@ -97,6 +98,7 @@ func (st *Store) CheckSpace(ctx context.Context, name string, s engine.Spec) err
 	if missing == nil && platformMatches(platformOf(older), wanted) {
 		have = digestOf(older.RepoDigests, name)
 	}
+	// An unknown size must not prevent a pull, so errors are ignored.
 	size, err := st.measure(ctx, name, wanted, have)
 	if err != nil || have != "" && size.Digest == have { // up to date: the pull transfers nothing
 		return nil

@@ -45,6 +45,7 @@ func sharedLibraries(program string) ([]string, error) {
 	return all, nil
 }
 
+// findLibrary searches the directories in their order, as the loader does without a cache.
 func findLibrary(name string, dirs []string) string {
 	for _, dir := range dirs {
 		file := filepath.Join(dir, name)
@@ -63,6 +64,7 @@ func dynamicDeps(file string) (loader string, libraries []string, err error) {
 		return "", nil, fmt.Errorf("%w: not a program for Linux", err)
 	}
 	defer f.Close()
+	// A static program has no such section.
 	if section := f.Section(".interp"); section != nil {
 		text, err := section.Data()
 		if err != nil {

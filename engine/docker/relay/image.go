@@ -53,6 +53,7 @@ func (i *Images) Get(ctx context.Context, warnf func(format string, args ...any)
 	if _, err := i.Conn.API.ImageInspect(ctx, name); err == nil {
 		return name, nil
 	}
+	// Importing tens of megabytes takes seconds, and the user should know why.
 	warnf("Creating the image %s, which forwards connections of builds (only once).", tunnel.Name)
 	if err := i.create(ctx, name, native, files); err != nil {
 		return "", i.Conn.Fault(err, "create the image for services")
@@ -105,6 +106,7 @@ type programFile struct {
 // program is a program file, followed by its loader and shared libraries.
 type program []programFile
 
+// programFiles returns a program with all files that it needs to run in an empty image.
 func programFiles(file string) (program, error) {
 	libraries, err := sharedLibraries(file)
 	if err != nil {
@@ -149,6 +151,7 @@ func (p program) pack() io.ReadCloser {
 	return r
 }
 
+// addFile writes one file to the archive.
 func addFile(archive *tar.Writer, f programFile) error {
 	from, err := os.Open(f.file)
 	if err != nil {
@@ -159,6 +162,7 @@ func addFile(archive *tar.Writer, f programFile) error {
 		Typeflag: tar.TypeReg}); err != nil {
 		return err
 	}
+	// The size is fixed by the header. A file that has become shorter is an error.
 	_, err = io.CopyN(archive, from, f.info.Size())
 	return err
 }

@@ -89,6 +89,8 @@ func (n *Network) Create(ctx context.Context, c conn.Creation) (container.Create
 	return made, err
 }
 
+// create tries with addresses first. Docker assigns them, Podman refuses them, and other engines
+// may ignore them.
 func (n *Network) create(ctx context.Context, c conn.Creation) (container.CreateResponse, error) {
 	if n.applied = len(n.addresses) == 0; n.applied {
 		return n.conn.CreateContainer(ctx, c)

@@ -71,6 +71,7 @@ func (n *Network) creation(r relaySpec) conn.Creation {
 		Host: &container.HostConfig{
 			NetworkMode: container.NetworkMode("container:" + n.container), CapDrop: []string{"ALL"}, CapAdd: rights,
 			ReadonlyRootfs: true, SecurityOpt: []string{"no-new-privileges"},
+			// The output is binary traffic, which a log driver would store.
 			LogConfig: container.LogConfig{Type: "none"}, AutoRemove: true,
 		},
 	}
@@ -98,6 +99,8 @@ func (n *Network) attach(ctx context.Context, id string, r relaySpec) ([]net.Lis
 		_, err := stdcopy.StdCopy(in, stderr, stream.Reader)
 		in.CloseWithError(err)
 	}()
+	// The standard streams are the only connection to the container that works with every engine, also
+	// a remote one.
 	both := &stdioConn{out, stream.Conn}
 	cancelled := context.AfterFunc(ctx, func() { _ = both.Close() })
 	listeners, at, err := tunnel.Attach(both, len(r.addresses))
@@ -106,6 +109,7 @@ func (n *Network) attach(ctx context.Context, id string, r relaySpec) ([]net.Lis
 	}
 	if err != nil {
 		_ = both.Close()
+		// Its output explains the failure, such as a missing library.
 		<-ended // stderr is complete
 		return nil, nil, fmt.Errorf("start the container for %s: %w%s", r.purpose, err, suffix(string(stderr.Kept)))
 	}

@@ -29,6 +29,7 @@ func (s *Socket) hostPaths(ctx context.Context, all []apiproxy.Path) ([]string, 
 	if err := s.inspectOnce(ctx); err != nil {
 		return nil, err
 	}
+	// Links can only be resolved inside of the container, in its own file system.
 	args := []string{"sh", "-c", realPathsScript, "sh"}
 	for _, p := range all {
 		word := "keep"
@@ -94,6 +95,7 @@ func (s *Socket) inspectOnce(ctx context.Context) error {
 			s.mounts = append(s.mounts, container.MountPoint{Source: source, Destination: at})
 		}
 	}
+	// Storage drivers other than overlays do not have this key.
 	s.rootDir = got.GraphDriver.Data["MergedDir"]
 	return nil
 }
@@ -110,6 +112,7 @@ func (s *Socket) hostPath(asked, real string) (string, error) {
 			mounted, source = m.Destination, m.Source
 		}
 	}
+	// A tmpfs of the container exists in its mount namespace only.
 	for _, memory := range append([]string{"/dev", "/proc", "/sys"}, s.spec.Mounts.Scratch...) {
 		if isBelow(real, memory) {
 			return "", fmt.Errorf("%s is in memory in the build's container, where the engine cannot access it; "+
@@ -126,4 +129,5 @@ func (s *Socket) hostPath(asked, real string) (string, error) {
 	return path.Join(source, strings.TrimPrefix(real, mounted)), nil
 }
 
+// isBelow reports whether a path is dir or below it.
 func isBelow(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }

@@ -21,7 +21,8 @@ type ports struct {
 	closing sync.Mutex
 }
 
-// published is a port of this host.
+// published is a port of this host. With --publish, the engine opens the port on its own host,
+// where the build does not see it.
 type published struct{ address, port string }
 
 // forwarded are the ports of a container.
@@ -40,6 +41,7 @@ func (s *Socket) forward(ctx context.Context, name string) {
 		return // the build sees the reason itself
 	}
 	name = strings.TrimPrefix(got.Name, "/")
+	// The relay forwards TCP only.
 	if other := notTCP(got.NetworkSettings.Ports); len(other) > 0 {
 		s.spec.Hooks.Warnf("Ports of %s are not forwarded to localhost in the build, because they are not TCP: %s.",
 			name, strings.Join(other, ", "))
@@ -95,6 +97,7 @@ func (s *Socket) watchEnds(ctx context.Context) {
 func (s *Socket) newPorts(id, name string, all nat.PortMap) []published {
 	s.ports.mu.Lock()
 	defer s.ports.mu.Unlock()
+	// Two containers cannot publish the same port, but one may publish it at several addresses.
 	taken := map[string]bool{}
 	for _, f := range s.ports.byContainer {
 		for _, p := range f.ports {
@@ -108,6 +111,7 @@ func (s *Socket) newPorts(id, name string, all nat.PortMap) []published {
 				continue
 			}
 			host := b.HostIP
+			// 0.0.0.0 and :: are every address of this host; the loopback address is among them.
 			if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 				host = "127.0.0.1"
 			}
@@ -192,7 +196,8 @@ func (s *Socket) forwardAll(ctx context.Context, id string, ports []published) (
 	return inUse, nil
 }
 
-// forwardConns forwards the connections of a listener to an address of this host.
+// forwardConns forwards the connections of a listener to an address of this host. A connection that
+// cannot be made is closed, as by a container that does not listen.
 func forwardConns(l net.Listener, address string) {
 	for {
 		from, err := l.Accept()
@@ -201,6 +206,7 @@ func forwardConns(l net.Listener, address string) {
 		}
 		go func() {
 			defer from.Close()
+			// The connection is opened by this process, on the host of the engine.
 			to, err := net.Dial("tcp", address)
 			if err != nil {
 				return

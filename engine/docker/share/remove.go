@@ -51,6 +51,7 @@ func (s *Socket) RemoveResources(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
+	// One failure does not stop the others: each resource that is removed is one less to find later.
 	networks, err := s.conn.API.NetworkList(ctx, network.ListOptions{Filters: s.filter()})
 	errs = append(errs, s.conn.Fault(err, "list networks"))
 	for _, n := range networks {
@@ -81,6 +82,7 @@ func (s *Socket) removeUntagged(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range s.proxy.Made() {
+		// An image that has a name by now, or that existed before the build, is not the build's.
 		is, err := s.conn.API.ImageInspect(ctx, id)
 		if s.images[id] || conn.IsNotFound(err) || err == nil && (len(is.RepoTags) > 0 || s.images[is.ID]) {
 			continue
@@ -127,12 +129,14 @@ func (s *Socket) restoreNames(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// restoreName moves one name back to the image that had it before the build, or removes it.
 func (s *Socket) restoreName(ctx context.Context, name string) error {
 	now, err := s.conn.API.ImageInspect(ctx, name)
 	original := originalID(s.tags, name, now.RepoTags)
 	switch {
 	case conn.IsNotFound(err) && original == "", err == nil && now.ID == original:
 		return nil
+	// Tagging moves the name back; the image that had it in the meantime may be left without any.
 	case original != "":
 		created := err == nil && !s.images[now.ID]
 		if err := s.conn.API.ImageTag(ctx, original, name); err != nil || !created {

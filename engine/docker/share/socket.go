@@ -47,6 +47,7 @@ type Socket struct {
 	proxy   *apiproxy.Proxy
 	unwatch context.CancelFunc
 
+	// ports has the state of forwarded ports, with a lock of its own.
 	ports ports
 
 	inspectMu sync.Mutex // protects the following
@@ -55,7 +56,8 @@ type Socket struct {
 	rootDir   string // the container's root directory on the engine's host; empty if unknown
 }
 
-// Target is the container that has the socket.
+// Target is the container that has the socket. It has functions rather than the driver's container,
+// because packages of one layer do not know each other.
 type Target struct {
 	ID   string
 	Exec func(ctx context.Context, p engine.Process) (int, error)
@@ -79,6 +81,7 @@ func Open(ctx context.Context, c *conn.Engine, spec engine.Spec) (*Socket, []mou
 	if spec.Network.Socket == nil {
 		return nil, nil, nil
 	}
+	// The socket is a file of this host, which the engine must be able to mount.
 	if err := c.CheckSharedFiles(); err != nil {
 		return nil, nil, &engine.Fault{Kind: engine.Refused, Err: err,
 			Message: fmt.Sprintf("give the build access to the engine: %v", err),
@@ -116,11 +119,13 @@ func listenAt(name string) (net.Listener, error) {
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // short is stale; the directory is removed anyway
+	// Only this user and root may connect from the host. In the container root is the usual user.
 	return l, os.Chmod(name, 0o600)
 }
 
 // recordImages notes which images the engine has before the build.
 func (s *Socket) recordImages(ctx context.Context) error {
+	// All includes the intermediate images of the classic builder.
 	images, err := s.conn.API.ImageList(ctx, image.ListOptions{All: true})
 	if err != nil {
 		return s.conn.Fault(err, "list images")
@@ -160,6 +165,7 @@ func (s *Socket) Serve(target Target) {
 		s.spec.Hooks.Warnf("Containers that the build starts can reach metadata endpoints: the engine does not block them.")
 	}
 	var watching context.Context
+	// The watcher lives as long as the socket, and not only as long as the call that starts it.
 	watching, s.unwatch = context.WithCancel(context.Background())
 	go s.watchEnds(watching)
 	go func() { _ = s.proxy.Serve(s.listener) }()
