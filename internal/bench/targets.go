@@ -52,8 +52,8 @@ var targets = slices.Concat([]target{
 }, withoutDocker(host, 0.1), withoutDocker(hostPlain, 0.15), withoutDocker(sandbox, 0.15),
 	withoutDocker(sandboxPlain, 0.15))
 
-// withoutDocker returns the targets of an arm that needs no daemon. Of the time of docker
-// run, a build may take the given part.
+// withoutDocker returns the targets of an arm that needs no daemon. A build may take the
+// given part of the time of docker run.
 func withoutDocker(arm string, part float64) []target {
 	ratio := func(r *Report) (float64, bool) { return r.ratio("W1", arm) }
 	more := func(workload string) func(*Report) (float64, bool) {

@@ -122,7 +122,8 @@ func MayHave(upper, name string, match func(name string) bool) bool {
 		return true
 	}
 	found, left := errors.New("found"), maxSearched
-	err := filepath.WalkDir(filepath.Join(upper, filepath.FromSlash(name)), func(path string, e fs.DirEntry, err error) error {
+	top := filepath.Join(upper, filepath.FromSlash(name))
+	return filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
 		left--
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // nothing was written there, or it was removed just now
@@ -133,6 +134,5 @@ func MayHave(upper, name string, match func(name string) bool) bool {
 			return found
 		}
 		return nil
-	})
-	return err != nil
+	}) != nil
 }

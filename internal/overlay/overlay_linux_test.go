@@ -202,3 +202,49 @@ func TestUntouched_OpaqueOrRenamedDirectory(t *testing.T) {
 		}
 	}
 }
+
+func TestMayHave_NeverMissesFile(t *testing.T) {
+	t.Parallel()
+	isXML := func(name string) bool { return strings.HasSuffix(name, ".xml") }
+	for _, c := range []struct {
+		files []string // of the upper layer
+		name  string
+		want  bool
+	}{
+		{nil, ".", false},
+		{[]string{"a/b.txt"}, ".", false},
+		{[]string{"a/b.xml"}, ".", true},
+		{[]string{"a/b.xml"}, "a", true},
+		{[]string{"a/b.xml"}, "c", false}, // nothing was written there
+		{[]string{"a.xml/b"}, ".", false}, // a directory
+	} {
+		upper := t.TempDir()
+		for _, name := range c.files {
+			file := filepath.Join(upper, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := overlay.MayHave(upper, c.name, isXML); got != c.want {
+			t.Errorf("%q below %s: %v, want %v", c.files, c.name, got, c.want)
+		}
+	}
+	if !overlay.MayHave(filepath.Join(t.TempDir(), "missing"), ".", isXML) {
+		t.Error("a missing layer has no file; want true")
+	}
+}
+
+func TestMayHave_RenamedDirectory(t *testing.T) {
+	t.Parallel()
+	upper := t.TempDir()
+	dir := filepath.Join(upper, "moved")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Lsetxattr(dir, "user.overlay.redirect", []byte("old"), 0); err != nil {
+		t.Skipf("the file system has no attributes: %v", err)
+	}
+	if !overlay.MayHave(upper, ".", func(string) bool { return false }) {
+		t.Error("the files of a renamed directory are in a lower layer; want true")
+	}
+}
