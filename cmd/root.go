@@ -66,6 +66,6 @@ func newRoot(a *cli.App) *cobra.Command {
 		configure.NewConfig(a), configure.NewTrust(a),
 		secret.NewCmd(a), machine.NewPs(a), machine.NewStop(a), machine.NewPrune(a),
 		results.NewArtifacts(a), results.NewReport(a),
-		caches.NewCmd(a), image.NewCmd(a), machine.NewDoctor(a))
+		caches.NewCmd(a, nil), image.NewCmd(a, nil), machine.NewDoctor(a))
 	return root
 }

@@ -94,8 +94,16 @@ func (a *App) StdinTerminal() (*os.File, bool) {
 }
 
 // IsTerminal reports whether the standard output is a terminal.
-func (a *App) IsTerminal() bool {
-	file, ok := a.Raw.Out.(*os.File)
+func (a *App) IsTerminal() bool { return isTerminal(a.Raw.Out) }
+
+// StderrIsTerminal reports whether the standard error is a terminal. It decides about
+// progress of commands whose standard output is data.
+func (a *App) StderrIsTerminal() bool { return isTerminal(a.Raw.Err) }
+
+// isTerminal reports whether a stream is a terminal. The terminals of Cygwin and Git Bash
+// on Windows are pipes with a special name.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
 	return ok && (isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()))
 }
 
