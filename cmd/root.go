@@ -64,8 +64,8 @@ func newRoot(a *cli.App) *cobra.Command {
 		build.NewRun(a, nil), build.NewPlan(a, nil),
 		validate.NewCmd(a, nil), validate.NewSchema(a), validate.NewLSP(a),
 		configure.NewConfig(a), configure.NewTrust(a),
-		secret.NewCmd(a), machine.NewPs(a), machine.NewStop(a, nil), machine.NewPrune(a),
-		results.NewArtifacts(a), results.NewReport(a),
+		secret.NewCmd(a, nil), machine.NewPs(a), machine.NewStop(a, nil), machine.NewPrune(a),
+		results.NewArtifacts(a, nil), results.NewReport(a, nil),
 		caches.NewCmd(a, nil), image.NewCmd(a, nil), machine.NewDoctor(a, nil))
 	return root
 }
