@@ -63,7 +63,7 @@ func newRoot(a *cli.App) *cobra.Command {
 	root.AddCommand(
 		build.NewRun(a, nil), build.NewPlan(a, nil),
 		validate.NewCmd(a, nil), validate.NewSchema(a), validate.NewLSP(a),
-		configure.NewConfig(a), configure.NewTrust(a),
+		configure.NewConfig(a, nil), configure.NewTrust(a, nil),
 		secret.NewCmd(a, nil), machine.NewPs(a), machine.NewStop(a, nil), machine.NewPrune(a),
 		results.NewArtifacts(a, nil), results.NewReport(a, nil),
 		caches.NewCmd(a, nil), image.NewCmd(a, nil), machine.NewDoctor(a, nil))

@@ -1,4 +1,5 @@
-// Package configure has the commands about configuration: config and trust.
+// Package configure has the commands about configuration: config shows the values that a
+// build would use, and trust decides about values that came with a source.
 package configure
 
 import (
@@ -27,13 +28,21 @@ import (
 	"github.com/buildlocal/buildlocal/source"
 )
 
-// commands are the commands of an app.
-type commands struct{ *cli.App }
+// TrustOptions are the flags and arguments of trust and its subcommands.
+type TrustOptions struct {
+	Dir string // the source; "." by default
+	Yes bool   // do not ask
+}
 
 // NewTrust returns the command trust.
-func NewTrust(app *cli.App) *cobra.Command {
-	a := commands{app}
-	yes := false
+func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
+	o := &TrustOptions{}
+	do := func(work func(context.Context, *cli.App, *TrustOptions) error) func(*cobra.Command, []string) error {
+		return func(c *cobra.Command, args []string) error {
+			o.Dir = cmp.Or(append(args, "")[0], ".")
+			return runF.Or(a, work)(c.Context(), o)
+		}
+	}
 	c := &cobra.Command{
 		Use:   "trust [DIR]",
 		Short: "Allow a source's " + settings.File + " to reach this machine",
@@ -43,24 +52,30 @@ func NewTrust(app *cli.App) *cobra.Command {
 			"Exit codes: 0 trusted, or there is nothing to trust; 1 you said no; 2 there is no\n" +
 			"terminal to ask on, and no --yes; 3 the file cannot be read.",
 		Example: "  buildlocal trust\n  buildlocal trust ../service\n  buildlocal trust --yes",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return cli.Usagef("%s takes one directory, and found %q", c.CommandPath(), args)
-			}
-			return nil
-		},
+		Args:    oneDir, RunE: do(trustSource),
 	}
-	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return a.trust(c.Context(), cmp.Or(append(args, "")[0], "."), yes)
-	}
-	c.AddCommand(newTrustLs(a), newTrustRm(a))
+	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "do not ask")
+	c.AddCommand(&cobra.Command{
+		Use: "ls", Short: "List the sources that you trust", Args: cli.NoArgs, RunE: do(listTrusted),
+	}, &cobra.Command{
+		Use: "rm [DIR]", Short: "Revoke trust in a source", Args: oneDir, RunE: do(revoke),
+	})
 	return c
 }
 
-// trust shows the claims of a source, asks the user, and stores the answer.
-func (a commands) trust(ctx context.Context, dir string, yes bool) error {
-	s, name, err := subjectOf(ctx, dir)
+// oneDir requires at most one argument.
+func oneDir(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return cli.Usagef("%s takes one directory, got %q", c.CommandPath(), args)
+	}
+	return nil
+}
+
+// trustSource shows the claims of a source, asks the user, and stores the answer. The
+// files are read once: the user agrees to the contents that were shown, even if another
+// program changes the files while the question is on the screen.
+func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
+	s, name, err := subjectOf(ctx, o.Dir)
 	if err != nil {
 		return err
 	}
@@ -68,7 +83,7 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 		fmt.Fprintf(a.Stdout, "%s needs no trust: it changes only the build\n", name)
 		return nil
 	}
-	known, found, err := settings.TrustStore(a.App).Find(s.Dir)
+	known, found, err := settings.TrustStore(a).Find(s.Dir)
 	if err != nil {
 		return err
 	}
@@ -76,8 +91,8 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", name)
 		return nil
 	}
-	a.showSubject(ctx, s, name, known.Allows)
-	if !yes {
+	showSubject(ctx, a, shown{s, name, known.Allows})
+	if !o.Yes {
 		question := "Trust this file? You are asked again when it changes. [y/N] "
 		if n := len(s.Files); n > 1 {
 			question = fmt.Sprintf(
@@ -86,7 +101,7 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 				settings.Visible(strings.Join(slices.Sorted(maps.Keys(s.Files)), ", ")),
 			)
 		}
-		if err := a.confirm(ctx, question); err != nil {
+		if err := confirm(ctx, a, question); err != nil {
 			return err
 		}
 	}
@@ -96,7 +111,7 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 		Files:     s.Files,
 		Allows:    s.Lines(),
 	}
-	if err := settings.TrustStore(a.App).Add(record); err != nil {
+	if err := settings.TrustStore(a).Add(record); err != nil {
 		return fmt.Errorf("remember your trust: %w", err)
 	}
 	fmt.Fprintln(a.Stdout, "trusted; buildlocal trust ls lists it, buildlocal trust rm revokes it")
@@ -104,7 +119,7 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 }
 
 // subjectOf returns the claims of a source directory, and the name of its configuration
-// file or "".
+// file or "". A source without the file may have claims by its git files.
 func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, "", cli.Usagef("%s is not a directory", dir)
@@ -116,15 +131,24 @@ func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, erro
 	return s, name, err
 }
 
+// shown is a source that the user decides about.
+type shown struct {
+	*settings.Subject
+	name    string   // of the configuration file, or ""
+	allowed []string // the claims that the user agreed to before; nil for a new source
+}
+
 // showSubject prints the file with its last change, and its claims. For a file that was
-// trusted before, it prints the difference.
-func (a commands) showSubject(ctx context.Context, s *settings.Subject, name string, allowed []string) {
+// trusted before, it prints the difference: people agree to a long list again without
+// reading it.
+func showSubject(ctx context.Context, a *cli.App, s shown) {
 	file := filepath.Join(s.Dir, settings.File)
-	if name == "" {
+	if s.name == "" {
 		file = filepath.Join(s.Dir, ".git")
 	}
 	heading := a.Tilde(file)
-	if last := source.LastChange(ctx, file); name != "" && last != nil {
+	// The author is what the source's git says, and so whatever a stranger wrote there.
+	if last := source.LastChange(ctx, file); s.name != "" && last != nil {
 		heading += fmt.Sprintf(
 			", by its git last changed in %s by %s, %s",
 			last.Commit,
@@ -134,24 +158,23 @@ func (a commands) showSubject(ctx context.Context, s *settings.Subject, name str
 	}
 	fmt.Fprintln(a.Stdout, settings.Visible(heading))
 	lines := s.Lines()
-	if len(allowed) > 0 {
+	if len(s.allowed) > 0 {
 		var added []config.Claim
 		for i, c := range s.Claims {
-			if !slices.Contains(allowed, lines[i]) {
+			if !slices.Contains(s.allowed, lines[i]) {
 				added = append(added, c)
 			}
 		}
-		a.showChange(
-			added,
-			slices.DeleteFunc(slices.Clone(allowed), func(l string) bool { return slices.Contains(lines, l) }),
-		)
+		gone := slices.DeleteFunc(slices.Clone(s.allowed), func(l string) bool { return slices.Contains(lines, l) })
+		showChange(a, added, gone)
 		return
 	}
-	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a.App, s.Claims))
+	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a, s.Claims))
 }
 
-// showChange prints the claims that were added and removed since a file was trusted.
-func (a commands) showChange(added []config.Claim, gone []string) {
+// showChange prints the claims that were added and removed since a file was trusted. Only
+// the text of a removed claim is known, with its effect and setting on two lines.
+func showChange(a *cli.App, added []config.Claim, gone []string) {
 	fmt.Fprintln(a.Stdout, "has changed since you trusted it")
 	if len(gone) > 0 {
 		fmt.Fprintln(a.Stdout, "would no longer let builds of this source")
@@ -164,7 +187,7 @@ func (a commands) showChange(added []config.Claim, gone []string) {
 		}
 	}
 	if len(added) > 0 {
-		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", settings.ClaimTable(a.App, added))
+		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", settings.ClaimTable(a, added))
 	}
 	if len(added)+len(gone) == 0 {
 		fmt.Fprintln(a.Stdout, "and would let builds of this source do the same as before")
@@ -174,8 +197,9 @@ func (a commands) showChange(added []config.Claim, gone []string) {
 // maxAuthor is the number of characters of an author's name that are shown.
 const maxAuthor = 40
 
-// confirm asks on the terminal. Any answer except yes is a no.
-func (a commands) confirm(ctx context.Context, question string) error {
+// confirm asks on the terminal. Any answer except yes is a no, and so is the end of the
+// input. A pipe cannot answer: "yes | buildlocal trust" in a script would agree unseen.
+func confirm(ctx context.Context, a *cli.App, question string) error {
 	in, isTerminal := a.StdinTerminal()
 	if !isTerminal {
 		return cli.Usagef("no terminal to ask on\nReview the claims printed above, then use --yes")
@@ -194,31 +218,28 @@ func (a commands) confirm(ctx context.Context, question string) error {
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
-func newTrustLs(a commands) *cobra.Command {
-	return &cobra.Command{
-		Use: "ls", Short: "List the sources that you trust", Args: cli.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			all, err := settings.TrustStore(a.App).List()
-			if err == nil && len(all) == 0 {
-				fmt.Fprintln(a.Stderr, "you trust no source")
-				return nil
-			}
-			t := cli.NewTable(a.Stdout)
-			t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
-			for _, r := range all {
-				t.Row(
-					a.Tilde(r.Directory),
-					a.trustState(c.Context(), r),
-					human.Ago(a.Now().Sub(r.Trusted)),
-					strings.Join(effects(r), " · "),
-				)
-			}
-			return errors.Join(err, t.Flush())
-		},
+// listTrusted lists the trusted sources, and whether each record still applies.
+func listTrusted(ctx context.Context, a *cli.App, _ *TrustOptions) error {
+	all, err := settings.TrustStore(a).List()
+	if err == nil && len(all) == 0 {
+		fmt.Fprintln(a.Stderr, "you trust no source")
+		return nil
 	}
+	t := cli.NewTable(a.Stdout)
+	t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
+	for _, r := range all {
+		t.Row(
+			a.Tilde(r.Directory),
+			trustState(ctx, r),
+			human.Ago(a.Now().Sub(r.Trusted)),
+			strings.Join(effects(r), " · "),
+		)
+	}
+	return errors.Join(err, t.Flush()) // with an error the readable records are listed
 }
 
-// effects returns the effects that a record allows, each once.
+// effects returns the effects that a record allows, each once. A line of a record has the
+// effect, a line break, and the setting.
 func effects(r trust.Record) []string {
 	var all []string
 	for _, line := range r.Allows {
@@ -229,8 +250,9 @@ func effects(r trust.Record) []string {
 	return all
 }
 
-// trustState reports whether a record still applies to the files of its source.
-func (a commands) trustState(ctx context.Context, r trust.Record) string {
+// trustState reports whether a record still applies to the files of its source: trusted;
+// changed, so builds ask again; or gone, if the directory or its files were removed.
+func trustState(ctx context.Context, r trust.Record) string {
 	s := settings.Current(r)
 	now, _, err := subjectOf(ctx, r.Directory)
 	switch {
@@ -242,22 +264,16 @@ func (a commands) trustState(ctx context.Context, r trust.Record) string {
 	return "changed"
 }
 
-func newTrustRm(a commands) *cobra.Command {
-	return &cobra.Command{
-		Use: "rm [DIR]", Short: "Revoke trust in a source",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			dir := cmp.Or(append(args, "")[0], ".")
-			full := local.RealDir(dir)
-			removed, err := settings.TrustStore(a.App).Remove(full)
-			switch {
-			case err != nil:
-				return err
-			case !removed:
-				return cli.Usagef("%s is not trusted\nbuildlocal trust ls lists trusted sources", dir)
-			}
-			fmt.Fprintf(a.Stdout, "no longer trusted: %s\n", a.Tilde(full))
-			return nil
-		},
+// revoke removes the record of a source. The directory need not exist any more.
+func revoke(_ context.Context, a *cli.App, o *TrustOptions) error {
+	full := local.RealDir(o.Dir)
+	removed, err := settings.TrustStore(a).Remove(full)
+	switch {
+	case err != nil:
+		return err
+	case !removed:
+		return cli.Usagef("%s is not trusted\nbuildlocal trust ls lists trusted sources", o.Dir)
 	}
+	_, err = fmt.Fprintf(a.Stdout, "no longer trusted: %s\n", a.Tilde(full))
+	return err
 }

@@ -119,7 +119,7 @@ type needed struct {
 	given    string // origin of another value for it, such as -e; "" if the store is asked
 }
 
-// printWarnings prints the warnings about the secrets file, such as its permissions. Those
+// printWarnings prints the warnings about the secrets file: git does not ignore it. Those
 // about the buildspec are left to validate and run.
 func printWarnings(a *cli.App, o *Options, all diag.List) {
 	for _, p := range all {
@@ -268,7 +268,7 @@ func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, 
 		flag = " --secrets " + o.Secrets.File
 	}
 	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s reports missing values.\n", name, flag)
-	// The file system may not have permissions, and git may not ignore the file.
+	// --secrets may name a file that git does not ignore, or even tracked and then removed.
 	warnings, err := local.CheckSecretsFile(ctx, name)
 	printWarnings(a, o, warnings)
 	return err

@@ -7,7 +7,8 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 )
 
-// NewSchema returns the command schema.
+// NewSchema returns the command schema. The schema is made from the same table as the
+// parser, so the two agree on the keys.
 func NewSchema(a *cli.App) *cobra.Command {
 	strict := false
 	c := &cobra.Command{

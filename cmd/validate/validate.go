@@ -30,13 +30,15 @@ import (
 // Options are the flags of validate: those of run that describe the build, and its own.
 type Options struct {
 	settings.Flags
-	Fix, Diff bool
+	Fix   bool     // change the files
+	Diff  bool     // print the changes instead
+	Names []string // of buildspecs; none for that of the build, - for standard input
 
 	sourceGiven bool // --source is on the command line
 }
 
 // NewCmd returns the command validate.
-func NewCmd(a *cli.App, runF func(context.Context, *Options, []string) error) *cobra.Command {
+func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o := &Options{}
 	c := &cobra.Command{
 		Use:   "validate [FILE...]",
@@ -68,24 +70,31 @@ func NewCmd(a *cli.App, runF func(context.Context, *Options, []string) error) *c
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
-		if o.Fix && slices.Contains(args, "-") {
-			return cli.Usagef("--fix cannot change standard input; use --diff")
+		o.Names, o.sourceGiven = args, c.Flags().Changed("source")
+		if err := o.check(); err != nil {
+			return err
 		}
-		if o.Fix && o.Diff || o.Diff && o.Format != "text" {
-			return cli.Usagef("--diff cannot be combined with --fix or --format")
-		}
-		o.sourceGiven = c.Flags().Changed("source")
-		if runF != nil {
-			return runF(c.Context(), o, args)
-		}
-		return run(c.Context(), a, o, args)
+		return runF.Or(a, run)(c.Context(), o)
 	}
 	return c
 }
 
+// check returns an error for contradictory flags and arguments.
+func (o *Options) check() error {
+	switch {
+	case o.Fix && slices.Contains(o.Names, "-"):
+		return cli.Usagef("--fix cannot change standard input; use --diff")
+	case o.Fix && o.Diff:
+		return cli.Usagef("--diff cannot be combined with --fix")
+	case o.Diff && o.Format != "text":
+		return cli.Usagef("--diff cannot be combined with --format") // a diff is a format of its own
+	}
+	return nil
+}
+
 // text is a buildspec to check.
 type text struct {
-	name   string
+	name   string // for messages
 	bytes  []byte
 	root   string // directory of its source; "" if not known
 	onDisk bool   // name is a file that may be fixed
@@ -99,13 +108,15 @@ type validator struct {
 	changes strings.Builder // the diff
 }
 
-func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
+// run checks all buildspecs, and prints one report. A file that cannot be read does not keep
+// the others from being checked, except in a text report without any of them.
+func run(ctx context.Context, a *cli.App, o *Options) error {
 	p, problems, err := o.ReadProject(ctx)
 	if err != nil {
 		return err
 	}
 	v := &validator{App: a, Options: o, project: p}
-	texts, unread := v.texts(ctx, names)
+	texts, unread := v.texts(ctx, o.Names)
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
 		return errors.Join(unread, context.Cause(ctx))
 	}
@@ -120,8 +131,9 @@ func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
 		report.Files = append(report.Files, checked)
 	}
 	if unread != nil {
-		a.PrintError(unread)
+		a.PrintError(unread) // on stderr, so that reports for tools stay valid
 	}
+	// The report counts more than files that could not be read: 3 before 4.
 	err = errors.Join(v.print(report), v.verdict(report))
 	if err == nil && unread != nil {
 		return cli.ExitError{Code: cli.ExitCode(unread)}
@@ -129,7 +141,8 @@ func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
 	return err
 }
 
-// check returns the problems of a buildspec, after fixing it if that is asked for.
+// check returns the problems of a buildspec, after fixing it if that is asked for. With
+// --diff they are those before the fixes, because the file is unchanged.
 func (v *validator) check(ctx context.Context, t text) (console.Checked, error) {
 	spec, problems := v.problems(ctx, t)
 	var err error
@@ -160,7 +173,8 @@ func (v *validator) print(report console.Report) error {
 	return nil
 }
 
-// verdict returns the error for a report.
+// verdict returns the error for a report: it failed if a file has errors, or with --strict
+// any problem.
 func (v *validator) verdict(r console.Report) error {
 	for _, file := range r.Files {
 		if file.Problems.Failed() || v.Checks.Strict && len(file.Problems) > 0 {
@@ -174,6 +188,7 @@ func (v *validator) verdict(r console.Report) error {
 // returns those that can be read if there is an error.
 func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	if len(names) == 0 {
+		// An inline buildspec and one of the project document have no file to fix.
 		found, err := v.ReadBuildspec(ctx, &v.Request, v.project, &source.Source{Dir: v.Source.Dir})
 		if err != nil {
 			return nil, err
@@ -201,7 +216,8 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 }
 
 // rootOf returns the directory of the source that a named file belongs to: the value of
-// --source, else the repository that contains it, else "".
+// --source, else the repository that contains it, else "". Editors and pre-commit hooks
+// name files from other directories, and paths in a buildspec are relative to its source.
 func (v *validator) rootOf(name string) string {
 	if v.sourceGiven || name == "-" {
 		return v.Source.Dir
@@ -210,6 +226,8 @@ func (v *validator) rootOf(name string) string {
 }
 
 // repositoryOf returns the top directory of the git repository that contains a file, or "".
+// In worktrees and submodules .git is a file, so any kind of entry counts. git itself may
+// not be installed.
 func repositoryOf(file string) string {
 	abs, err := filepath.Abs(file)
 	if err != nil {
@@ -225,18 +243,20 @@ func repositoryOf(file string) string {
 	}
 }
 
+// problems parses a buildspec, and checks it against the project, the image and the source.
 func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec, diag.List) {
 	spec, problems := buildspec.Parse(t.name, t.bytes)
 	against := local.Against{
 		Image: v.Image.Name, Privileged: v.Engine.Privileged, Root: t.root, Ignore: v.Checks.Ignore, Inspect: true,
 	}
-	if v.Source.Project != "" {
+	if v.Source.Project != "" { // without a document nothing is known about the project
 		against.Project, against.ProjectFile = &v.project, v.Source.Project
 	}
 	return spec, v.Check(ctx, spec, problems, against)
 }
 
-// fix applies safe fixes to the file, or adds them to the diff.
+// fix applies safe fixes to the file, or adds them to the diff. It returns the text as it is
+// now. An interrupted fix leaves the file unchanged.
 func (v *validator) fix(ctx context.Context, t text) (text, error) {
 	before := string(t.bytes)
 	after := applyFixes(ctx, t.name, before, v.Checks.Ignore)
