@@ -60,7 +60,7 @@ func newRoot(a *cli.App) *cobra.Command {
 		},
 	}
 	// Cobra's own --version links a template engine.
-	root.Flags().BoolVarP(&version, "version", "v", false, "version for buildlocal")
+	root.Flags().BoolVarP(&version, "version", "v", false, "print the version")
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetUsageFunc(cli.Usage)
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -16,6 +16,9 @@ const (
 	// minShownDuration is the duration from which a command or a phase of buildlocal itself
 	// is worth a line.
 	minShownDuration = 500 * time.Millisecond
+	// maxCommandWidth is the width of a slow command, in characters: with the columns before
+	// it, a line fits into 80 columns.
+	maxCommandWidth = 50
 )
 
 // summary shows how the build ended. The verdict is the last line, where people look first.
@@ -94,7 +97,7 @@ func (t *Text) slowest(r *runner.Record) {
 			title = "slowest"
 		}
 		first, _, _ := strings.Cut(c.Text, "\n")
-		t.line("  %-17s %8s  %s", title, human.Duration(took), cut(diag.EscapeLine(first), 60))
+		t.line("  %-17s %8s  %s", title, human.Duration(took), cut(diag.EscapeLine(first), maxCommandWidth))
 	}
 }
 

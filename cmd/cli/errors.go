@@ -111,7 +111,7 @@ func labelled(err error) string {
 	// capital letter, because they are also shown as sentences (in JSON, on the page).
 	label := "error: "
 	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
-		line = strings.TrimSuffix(strings.TrimRight(line, "\n"), ".")
+		line = trimStop(strings.TrimRight(line, "\n"))
 		if label != "error: " {
 			line = lowerFirst(line)
 		}
@@ -119,6 +119,16 @@ func labelled(err error) string {
 		label = "hint: "
 	}
 	return b.String()
+}
+
+// trimStop removes the full stop of a sentence. A dot after a space, a slash or another dot
+// is part of a directory's name or of an ellipsis.
+func trimStop(line string) string {
+	sentence, found := strings.CutSuffix(line, ".")
+	if !found || strings.HasSuffix(sentence, " ") || strings.HasSuffix(sentence, "/") || strings.HasSuffix(sentence, ".") {
+		return line
+	}
+	return sentence
 }
 
 // lowerFirst begins a hint with a small letter, unless it begins with a name such as

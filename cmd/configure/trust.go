@@ -48,9 +48,11 @@ func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
 		Short: "Allow a source's " + settings.File + " to reach this machine",
 		Long: "Show what the " + settings.File + " of a source would let its builds do beyond the build\n" +
 			"itself, and remember your yes: for this directory, and for the contents that the\n" +
-			"file and the files it names have now. A changed file has to be trusted again.\n\n" +
-			"Exit codes: 0 trusted, or there is nothing to trust; 1 you said no; 2 there is no\n" +
-			"terminal to ask on, and no --yes; 3 the file cannot be read.",
+			"file and the files it names have now. A changed file has to be trusted again.",
+		Annotations: cli.Notes(
+			"Exit codes: 0 trusted, or nothing to trust, 1 you said no, 2 usage error, or no",
+			"terminal to ask on and no --yes, 3 the file cannot be read.",
+		),
 		Example: "  buildlocal trust\n  buildlocal trust ../service\n  buildlocal trust --yes",
 		Args:    oneDir, RunE: do(trustSource),
 	}

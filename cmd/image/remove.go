@@ -151,6 +151,10 @@ func prune(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return err
 	}
+	if len(old) == kept && before == after {
+		_, err = fmt.Fprintln(a.Stdout, "nothing to remove")
+		return err
+	}
 	// The freed space is measured, because images share layers.
 	_, err = fmt.Fprintf(a.Stdout, "removed %s, %s\n", human.Count(len(old)-kept, "image"), human.Bytes(before-after))
 	return err

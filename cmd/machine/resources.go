@@ -116,6 +116,8 @@ func stop(ctx context.Context, a *cli.App, o *StopOptions) error {
 	switch {
 	case len(chosen) == 0 && listErr != nil:
 		return listErr // the build may run where the list could not be read
+	case len(running) == 0 && len(o.Names) == 0:
+		return cli.Usagef("no build is running")
 	case len(chosen) == 0:
 		return cli.Usagef("no such build is running\nbuildlocal ps lists them")
 	case len(o.Names) == 0 && !o.All && len(chosen) > 1:

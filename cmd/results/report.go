@@ -45,6 +45,9 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output", "full-reports", "verbose")
+	readsOutput(c)
+	// The agent of a build has nothing to do with reports; there the flag is about failures.
+	c.Flags().Lookup("verbose").Usage = "show all failures, with their whole messages, and slow tests"
 	c.Flags().StringVar(&o.FileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")
 	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
 	c.Flags().StringVar(&o.HTML, "html", "",
