@@ -49,7 +49,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		),
 		Args: cli.NoArgs,
 	}
-	o.Add(c)
+	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
@@ -88,6 +88,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return o.refuse(a, err)
 	}
+	// Problems are printed before the build, whose output would scroll them away.
 	warn(a, o, inputs)
 	session, err := a.Prepare(ctx, inputs, warmed)
 	if err != nil {

@@ -89,6 +89,7 @@ func newPrune(o *Options, runE func(*cobra.Command, []string) error) *cobra.Comm
 	return c
 }
 
+// oneCache requires exactly one argument. Names are long, and the list has them to copy.
 func oneCache(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return cli.Usagef("%s requires the name of one cache\nbuildlocal cache ls lists them", c.CommandPath())
@@ -96,6 +97,7 @@ func oneCache(c *cobra.Command, args []string) error {
 	return nil
 }
 
+// someCaches requires one argument or more: "rm" without a name must not remove everything.
 func someCaches(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cli.Usagef("%s requires the name of a cache\nbuildlocal cache ls lists them", c.CommandPath())
@@ -120,7 +122,7 @@ func list(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return err
 	}
-	all := store.List()
+	all := store.List() // most recently used first, which is the reverse order of eviction
 	t := cli.NewTable(a.Stdout)
 	t.Row("CACHE", "KEY", "FILES", "SIZE", "HITS", "USED")
 	for _, e := range all {
@@ -142,12 +144,13 @@ func list(ctx context.Context, a *cli.App, o *Options) error {
 			t.Row(l.Name, "local", "-", "-", "-", l.Place())
 			continue
 		}
-		sum += bytes
+		sum += bytes // the limit of run --cache-size does not apply to these
 		t.Row(l.Name, "local", files, human.Bytes(bytes), "-", l.Place())
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	// The directory is the answer to "where are they", and to "why is the list empty".
 	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", human.Bytes(sum), dir)
 	return err
 }
@@ -167,7 +170,7 @@ func shortKey(key string) string {
 func findCache(store *cache.Local, name string) (*cache.Entry, error) {
 	var found []*cache.Entry
 	for _, e := range store.List() {
-		if e.ID == name {
+		if e.ID == name { // a full name is never ambiguous
 			return e, nil
 		}
 		if strings.HasSuffix(e.ID, "/"+name) {
@@ -194,7 +197,7 @@ func info(_ context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if e.Broken != "" {
+	if e.Broken != "" { // its properties may be missing or wrong
 		return fmt.Errorf("the cache cannot be read: %s\nbuildlocal cache rm %s removes it", e.Broken, e.ID)
 	}
 	t := cli.NewTable(a.Stdout)
@@ -206,7 +209,7 @@ func info(_ context.Context, a *cli.App, o *Options) error {
 	t.Row("used", fmt.Sprintf("%s, last %s", human.Count(e.Hits, "time"), human.Ago(a.Now().Sub(e.Used))))
 	t.Row("image", e.Image)
 	t.Row("architecture", e.Arch)
-	t.Row("directory", e.Dir())
+	t.Row("directory", e.Dir()) // its files can be looked at, but an entry must not be changed
 	return t.Flush()
 }
 
@@ -287,7 +290,7 @@ func prune(_ context.Context, a *cli.App, o *Options) error {
 	}
 	limit := max(o.Size, 1) // the store takes 0 as unlimited, but no cache fits in one byte
 	store.Sweep()
-	gone, err := store.Evict(limit, "")
+	gone, err := store.Evict(limit, "") // "": no entry is exempt
 	_, printErr := fmt.Fprintf(
 		a.Stdout,
 		"removed %s, %s; %s left in %s\n",

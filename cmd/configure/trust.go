@@ -81,7 +81,7 @@ func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Claims) == 0 {
+	if len(s.Claims) == 0 { // a record would only be noise in trust ls
 		fmt.Fprintf(a.Stdout, "%s needs no trust: it changes only the build\n", name)
 		return nil
 	}
@@ -89,6 +89,7 @@ func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
 	if err != nil {
 		return err
 	}
+	// A record of other contents is not valid any more, but shows what was agreed to.
 	if found && known.Covers(s.Files) && s.Agreed(known) {
 		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", name)
 		return nil
@@ -96,6 +97,7 @@ func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
 	showSubject(ctx, a, shown{s, name, known.Allows})
 	if !o.Yes {
 		question := "Trust this file? You are asked again when it changes. [y/N] "
+		// The files that the configuration names are trusted with it, so the question lists them.
 		if n := len(s.Files); n > 1 {
 			question = fmt.Sprintf(
 				"Trust these %d files (%s)? You are asked again when one changes. [y/N] ",
@@ -109,10 +111,11 @@ func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
 	}
 	record := trust.Record{
 		Directory: s.Dir,
-		Trusted:   a.Now().UTC().Truncate(time.Second),
+		Trusted:   a.Now().UTC().Truncate(time.Second), // the record is JSON that people read
 		Files:     s.Files,
 		Allows:    s.Lines(),
 	}
+	// Builds compare the files and the claims with this record before they use the values.
 	if err := settings.TrustStore(a).Add(record); err != nil {
 		return fmt.Errorf("remember your trust: %w", err)
 	}
@@ -123,6 +126,7 @@ func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
 // subjectOf returns the claims of a source directory, and the name of its configuration
 // file or "". A source without the file may have claims by its git files.
 func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, error) {
+	// Without this, a misspelt directory would be one without a configuration file.
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, "", cli.Usagef("%s is not a directory", dir)
 	}
@@ -180,6 +184,7 @@ func showChange(a *cli.App, added []config.Claim, gone []string) {
 	fmt.Fprintln(a.Stdout, "has changed since you trusted it")
 	if len(gone) > 0 {
 		fmt.Fprintln(a.Stdout, "would no longer let builds of this source")
+		// Long lists are cut, as in the table of claims.
 		for _, line := range gone[:min(len(gone), settings.MaxAlike)] {
 			fmt.Fprintln(
 				a.Stdout,
@@ -191,12 +196,14 @@ func showChange(a *cli.App, added []config.Claim, gone []string) {
 	if len(added) > 0 {
 		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", settings.ClaimTable(a, added))
 	}
+	// As if only a comment changed. The user still decides, because a file is trusted whole.
 	if len(added)+len(gone) == 0 {
 		fmt.Fprintln(a.Stdout, "and would let builds of this source do the same as before")
 	}
 }
 
 // maxAuthor is the number of characters of an author's name that are shown.
+// Git allows authors of any length.
 const maxAuthor = 40
 
 // confirm asks on the terminal. Any answer except yes is a no, and so is the end of the
@@ -216,6 +223,7 @@ func confirm(ctx context.Context, a *cli.App, question string) error {
 	case "y", "yes":
 		return nil
 	}
+	// An earlier record is kept: it covers other contents, which git may restore.
 	fmt.Fprintln(a.Stdout, "not trusted")
 	return cli.ExitError{Code: cli.ExitFailed}
 }
@@ -256,6 +264,7 @@ func effects(r trust.Record) []string {
 // changed, so builds ask again; or gone, if the directory or its files were removed.
 func trustState(ctx context.Context, r trust.Record) string {
 	s := settings.Current(r)
+	// Files may be the same and claims not: a path may lead elsewhere now.
 	now, _, err := subjectOf(ctx, r.Directory)
 	switch {
 	case len(s.Files) == 0:
@@ -268,12 +277,12 @@ func trustState(ctx context.Context, r trust.Record) string {
 
 // revoke removes the record of a source. The directory need not exist any more.
 func revoke(_ context.Context, a *cli.App, o *TrustOptions) error {
-	full := local.RealDir(o.Dir)
+	full := local.RealDir(o.Dir) // records have paths without links
 	removed, err := settings.TrustStore(a).Remove(full)
 	switch {
 	case err != nil:
 		return err
-	case !removed:
+	case !removed: // most likely the wrong directory
 		return cli.Usagef("%s is not trusted\nbuildlocal trust ls lists trusted sources", o.Dir)
 	}
 	_, err = fmt.Fprintf(a.Stdout, "no longer trusted: %s\n", a.Tilde(full))

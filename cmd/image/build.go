@@ -41,7 +41,7 @@ func newBuild(o *Options, runE func(*cobra.Command, []string) error) *cobra.Comm
 func build(ctx context.Context, a *cli.App, o *Options) error {
 	name := project.Curated(o.Names[0])
 	dirs := project.DockerfileDirs(name)
-	if len(dirs) == 0 {
+	if len(dirs) == 0 { // any other image has a Dockerfile that its users know
 		return cli.Usagef("%s is not a curated image with a Dockerfile; expected a name such as standard:7.0", o.Names[0])
 	}
 	dir, err := dockerfileOf(name, o.From, a.Home, dirs)
@@ -54,6 +54,7 @@ func build(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	// Projects name the image with this tag, so no build needs --images to find it.
 	tag := cmp.Or(o.Tag, name)
+	// The command is shown, so it can be repeated with other options.
 	fmt.Fprintf(a.Stderr, "docker build -t %s %s\n", tag, dir)
 	build := exec.CommandContext(ctx, program, "build", "-t", tag, dir)
 	build.Stdout, build.Stderr = a.Raw.Out, a.Raw.Err

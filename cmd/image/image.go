@@ -51,6 +51,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	c.PersistentFlags().StringVar(&o.Engine, "engine", "auto", "use only images of `ENGINE`: auto, docker or sandbox")
 	// Cobra runs this before every subcommand, so that none of them has to check.
 	c.PersistentPreRunE = func(*cobra.Command, []string) error { return o.check() }
+	// inspect and ls have a format; pull and rm print the names of images, one a line.
 	ls := &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: cli.NoArgs, RunE: do(list),
 		Example: "  buildlocal image ls\n  buildlocal image ls --full --engine docker",
@@ -145,6 +146,7 @@ func newPrune(o *Options, runE func(*cobra.Command, []string) error) *cobra.Comm
 // days is a duration that can also be given in days, which Go durations cannot.
 type days time.Duration
 
+// day ignores changes of the clock: ages of images are approximate.
 const day = 24 * time.Hour
 
 // Set reads a Go duration, or a number of days such as 7d.

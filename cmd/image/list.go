@@ -62,6 +62,7 @@ func list(ctx context.Context, a *cli.App, o *Options) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	// The footers explain the table, and what its sizes do not add up to.
 	if slices.ContainsFunc(all, func(i shownImage) bool { return !i.inspected }) {
 		fmt.Fprintln(a.Stdout, "\n? image not inspected yet; run buildlocal image inspect IMAGE")
 	}
@@ -101,6 +102,7 @@ func allImages(ctx context.Context, a *cli.App, which string) (all []shownImage,
 	}
 	if e != nil {
 		defer e.Close()
+		// An image with several names is listed several times, as docker images does.
 		atDocker, err := e.Images(ctx)
 		if err != nil {
 			return nil, 0, err
@@ -110,9 +112,10 @@ func allImages(ctx context.Context, a *cli.App, which string) (all []shownImage,
 			s.Runtimes, s.inspected = a.KnownRuntimes(i.ID)
 			all = append(all, s)
 		}
-	} else if which == "auto" {
+	} else if which == "auto" { // a short list is not mistaken for all images
 		fmt.Fprintln(a.Stderr, "Cannot connect to Docker; showing sandbox images only.")
 	}
+	// The sandbox engine exists on Linux only.
 	if which == "docker" || runtime.GOOS != "linux" {
 		return all, 0, nil
 	}
@@ -169,7 +172,7 @@ func inspect(ctx context.Context, a *cli.App, o *Options) error {
 		return err
 	}
 	if o.Format == "json" {
-		return a.WriteJSON(i)
+		return a.WriteJSON(i) // one object, of the same form as in the list
 	}
 	t := cli.NewTable(a.Stdout)
 	row := func(title, text string) {
@@ -185,6 +188,7 @@ func inspect(ctx context.Context, a *cli.App, o *Options) error {
 	row("size", human.Bytes(i.Size))
 	row("created", ago(a, i.Created, ""))
 	row("used", ago(a, i.Used, ""))
+	// The file decides whether runtime-versions works, not the programs in the image.
 	if i.inspected && len(i.Runtimes) == 0 {
 		row("runtimes", "not selectable: the image has no "+runtimes.Path)
 	}
@@ -266,6 +270,8 @@ func findAtDocker(ctx context.Context, a *cli.App, name string) (shownImage, err
 		Size:     got.Size,
 		Created:  got.Created,
 	}
+	// Reading the file starts a container the first time. If that fails, as for an image of
+	// another architecture, the other properties are shown without it.
 	if text, available, err := a.ImageRuntimes(ctx, name); err == nil && available {
 		i.Runtimes, i.inspected = local.RuntimeVersions(text), true
 	}

@@ -41,6 +41,7 @@ func pull(ctx context.Context, a *cli.App, o *Options) error {
 	terminal := a.StderrIsTerminal() && a.Color(true) // not TERM=dumb, which cannot redraw lines
 	screen := console.NewText(a.Raw.Err, console.Options{Terminal: terminal})
 	p := puller{App: a, docker: d, screen: screen, terminal: terminal}
+	// One after the other: engines pull the layers of an image concurrently already.
 	var errs []error
 	for _, name := range o.Names {
 		if local.IsLocalImage(name) && o.Engine == "docker" {
@@ -48,9 +49,10 @@ func pull(ctx context.Context, a *cli.App, o *Options) error {
 			errs = append(errs, cli.Usagef(format, name))
 			continue
 		}
-		name = project.Curated(name)
+		name = project.Curated(name) // standard:7.0 is short for aws/codebuild/standard:7.0
 		err := p.pull(ctx, name)
 		if ctx.Err() != nil {
+			// Layers that arrived completely are kept, so nothing is lost by the interrupt.
 			fmt.Fprintf(a.Stderr, "pull of %s interrupted; the next pull resumes if the engine supports it\n", name)
 			return cli.ExitError{Code: cli.ExitCode(err)}
 		}
@@ -64,6 +66,7 @@ const eraseLine = "\x1b[K"
 
 // pull pulls one image, and prints its name if that succeeds.
 func (p *puller) pull(ctx context.Context, name string) error {
+	// Asking a registry would end in "access denied", which hides the reason.
 	if hint, unpublished := project.Unpublished(name); unpublished {
 		return fmt.Errorf("image %s is not in any registry\n%s", name, hint)
 	}
@@ -98,6 +101,7 @@ func (p *puller) pullInto(ctx context.Context, d *docker.Engine, names []string)
 	progress := func(e engine.Progress) {
 		p.screen.Notify(runner.Event{Kind: runner.Pulled, Time: p.Now(), Pull: runner.Pull(e)})
 	}
+	// Docker tries the names itself. PullAlways also updates a tag that is there but old.
 	if d != nil {
 		_, err := d.Need(ctx, engine.Spec{
 			Image: engine.ImageRef{Names: names, Pull: engine.PullAlways},

@@ -70,7 +70,7 @@ func (r *remover) remove(ctx context.Context, name string) error {
 		return err
 	case at >= 0:
 		return r.removeFromStore(ctx, r.inStore[at].Name)
-	case r.docker != nil:
+	case r.docker != nil: // both were asked, or Docker alone
 		return errNoImage(name)
 	}
 	return r.removeFromStore(ctx, name) // returns the error for a missing image
@@ -95,6 +95,7 @@ func nameAt(ctx context.Context, e *docker.Engine, names []string) (string, erro
 // are kept.
 func (r *remover) removeFromStore(ctx context.Context, name string) error {
 	e := r.Sandbox(sandbox.Images)
+	// Listed before and after, because the engine does not report what else had the name.
 	before, _, listErr := e.Images()
 	err := e.RemoveImages(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -24,6 +24,8 @@ type SlimOptions struct {
 	Dockerfile     string // -o: the file to write; "" for the standard output
 }
 
+// newSlim returns the command slim. Its options are apart from those of the group, because
+// they are flags of run with the same names; of the group it only gets --engine.
 func newSlim(a *cli.App, group *Options, runF cli.RunF[SlimOptions]) *cobra.Command {
 	o := &SlimOptions{}
 	c := &cobra.Command{
@@ -94,6 +96,7 @@ func dockerfile(ctx context.Context, a *cli.App, o *SlimOptions) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+	// Not a curated image: nothing says where its runtimes are.
 	if text == nil {
 		return nil, cli.Usagef("image %s has no %s, so no runtimes can be removed", image, runtimes.Path)
 	}
@@ -181,6 +184,7 @@ func (s *dockerfileWriter) dirs(name, version string) []string {
 		if strings.HasPrefix(value, "/") && strings.Count(value, "/") > 2 {
 			all = append(all, value)
 		}
+		// Directories that do not exist in this image are harmless: rm -f ignores them.
 		for _, place := range runtimeDirs[name] {
 			all = append(all, strings.ReplaceAll(place, "VERSION", value))
 		}
@@ -212,6 +216,7 @@ func (s *dockerfileWriter) write(table []byte) ([]byte, error) {
 	if s.image.Platform != "linux/"+runtime.GOARCH { // docker build would take its own platform
 		from += " --platform=" + s.image.Platform
 	}
+	// The files belong to root, whatever user the image has.
 	fmt.Fprintf(&b, ". Written by buildlocal image slim.\n%s %s AS full\nUSER 0\n", from, base)
 	if dirs := s.removedDirs(); len(dirs) > 0 {
 		fmt.Fprintf(&b, "RUN rm -rf \\\n    %s\n", strings.Join(dirs, " \\\n    "))
@@ -251,7 +256,7 @@ func (s *dockerfileWriter) write(table []byte) ([]byte, error) {
 // leftOut reports whether a variable of the image only describes versions that are not
 // selected, such as $PYTHON_39_VERSION. Commands of a build could take it for installed.
 func (s *dockerfileWriter) leftOut(variable string) bool {
-	used := false
+	used := false // by a version that is not selected; other variables are kept
 	for name, r := range s.table {
 		for version, v := range r.Versions {
 			if !strings.Contains(strings.Join(v.Commands, "\n"), "$"+variable) {

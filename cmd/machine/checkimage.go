@@ -21,12 +21,13 @@ import (
 // build would look. An image that can be pulled is a warning: the build works, but its start
 // takes longer and needs the network.
 func checkImage(ctx context.Context, d *diagnosis) []finding {
+	// The plan has the image after all rules: flag, project, substitute, curated name.
 	p, err := d.plan()
 	if err != nil || !d.flags.Engine.Kind.HasImages() {
 		return nil
 	}
 	wanted, shown := p.Image, p.Image
-	if p.StandIn != "" {
+	if p.StandIn != "" { // with --images
 		wanted, shown = p.StandIn, p.StandIn+" (substitute for "+p.Image+")"
 	}
 	if local.IsLocalImage(wanted) {
@@ -45,6 +46,7 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	case !reachable && d.flags.Engine.Kind == local.EngineAuto && !d.inputs.NamesImage():
 		return []finding{ok("image", "not set: builds run in this machine's own files")}
 	}
+	// The fix is a command for another terminal: pulling may take minutes.
 	f := warning("image", shown+" is not available locally; the first build pulls it", "buildlocal image pull "+wanted)
 	if d.flags.Engine.Kind == local.EngineSandbox {
 		f.Fix += " --engine sandbox"

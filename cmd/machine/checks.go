@@ -56,7 +56,7 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 		checkSandbox(ctx, d.app, sandbox.Images),
 		checkSandbox(ctx, d.app, sandbox.Host),
 	}
-	works, noted := map[string]bool{}, map[string]bool{}
+	works, noted := map[string]bool{}, map[string]bool{} // engines, and notes that were printed
 	for i := range lines {
 		f := &lines[i]
 		// The two sandboxes depend on the same features of the kernel: each note once.
@@ -67,6 +67,7 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 		}
 	}
 	f := finding{Check: "auto", Verdict: verdictOK, Message: automatic(works)}
+	// With --engine only that one matters, and then it has to work.
 	switch asked := string(d.flags.Engine.Kind); {
 	case asked != "auto" && !works[asked]:
 		f = failure("engine", "the engine "+asked+" does not work here", "Fix it as shown above, or omit --engine.")
@@ -107,7 +108,7 @@ func checkDocker(ctx context.Context, a *cli.App) finding {
 	}
 	f := ok("docker", fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s",
 		about.Version, e.Host(), about.CPUs, human.Memory(about.Memory), about.Storage))
-	if !about.SharesFiles {
+	if !about.SharesFiles { // a daemon on another host, or in a virtual machine without mounts
 		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
 	}
 	return f
@@ -137,6 +138,7 @@ func checkSandbox(ctx context.Context, a *cli.App, mode sandbox.Mode) finding {
 		}
 		f.Message += fmt.Sprintf("; %d images, %s, in %s", len(all), human.Bytes(total), a.ImageStore())
 	}
+	// Many people take "host" for a container with the host's network.
 	if runtime.GOOS == "linux" && mode == sandbox.Host {
 		f.Message += "; " + local.HostFiles
 	}

@@ -101,6 +101,7 @@ type diagnosis struct {
 // many people run doctor in their home directory, before they have a project.
 func (d *diagnosis) load(ctx context.Context) {
 	d.inputs, d.inputsErr = d.app.Load(ctx, &d.flags.Request)
+	// A buildspec or a project that the user named has to exist.
 	if !errors.Is(d.inputsErr, fs.ErrNotExist) || d.flags.Source.Buildspec != "" || d.flags.Source.Project != "" {
 		return
 	}
@@ -119,6 +120,7 @@ func doctor(ctx context.Context, a *cli.App, o *DoctorOptions) error {
 	if d.inputs != nil {
 		defer d.inputs.Close()
 	}
+	// From the machine to the project: a later problem is often the result of an earlier one.
 	checks := []doctorCheck{
 		checkEngines,
 		checkDisks,
@@ -136,6 +138,7 @@ func doctor(ctx context.Context, a *cli.App, o *DoctorOptions) error {
 		group.Go(func() { results[i] = check(ctx, d) })
 	}
 	group.Wait()
+	// Results of interrupted checks would blame the engine or the network.
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -178,6 +181,7 @@ func doctorVerdict(lines []finding) error {
 // String returns the lines for a finding: the message, notes and the fix, wrapped to the
 // width of the help.
 func (f finding) String() string {
+	// The widths are those of the longest verdict and the longest name of a check.
 	head := fmt.Sprintf("%-5s %-12s ", f.Verdict, f.Check)
 	var b strings.Builder
 	add := func(text string) {

@@ -103,7 +103,7 @@ func stop(ctx context.Context, a *cli.App, o *StopOptions) error {
 	// A build is not alive if its process was killed, or if its temporary directory is on
 	// another host that uses the same engine: its PID would be that of some other process.
 	running := slices.DeleteFunc(all, func(r local.Resource) bool { return !r.RunsBuild() || !r.Alive || r.PID <= 0 })
-	chosen := running
+	chosen := running // without a name it has to be the only one, or --all
 	if len(o.Names) > 0 {
 		chosen = slices.DeleteFunc(
 			slices.Clone(running),

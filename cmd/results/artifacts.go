@@ -76,6 +76,8 @@ func (o *ArtifactsOptions) setBuilds(c *cobra.Command, args []string) error {
 	return nil
 }
 
+// showArtifacts lists or compares artifacts. The output directory is that of --output, else of
+// the source, as for the build that wrote it.
 func showArtifacts(ctx context.Context, a *cli.App, o *ArtifactsOptions) error {
 	s, err := local.OpenBuilds(ctx, &o.Request)
 	if err != nil {
@@ -98,6 +100,7 @@ func listArtifacts(a *cli.App, s *builds.Store, name string) error {
 	if err != nil {
 		return err
 	}
+	// A build without artifacts is valid, and so is one that failed before UPLOAD_ARTIFACTS.
 	if len(m.Artifacts) == 0 {
 		_, err := fmt.Fprintf(a.Stdout, "Build %s has no artifacts.\n", b.Name)
 		return err
@@ -121,15 +124,17 @@ func listSet(a *cli.App, dir string, set artifacts.Set) {
 		local.ShownPath(filepath.Join(dir, filepath.FromSlash(set.Dir))),
 		human.Bytes(set.Size()),
 	)
-	if set.Zip != "" {
+	if set.Zip != "" { // only builds with --zip, or a project with packaging ZIP
 		fmt.Fprintf(a.Stdout, "as a zip: %s\n", local.ShownPath(filepath.Join(dir, filepath.FromSlash(set.Zip))))
 	}
+	// A local build uploads nothing. The key shows mistakes in path, name and namespace.
 	if set.Key != "" {
 		fmt.Fprintf(a.Stdout, "CodeBuild would upload it to: %s\n", set.Key)
 	}
 	// Not a cli.Table, whose columns are aligned to the left: sizes are compared by their digits.
 	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
 	for _, e := range set.Entries {
+		// Names come from the build, and this table does not escape its cells.
 		link := ""
 		if e.Link != "" {
 			link = " -> " + diag.EscapeLine(e.Link)
@@ -142,7 +147,7 @@ func listSet(a *cli.App, dir string, set artifacts.Set) {
 // diffArtifacts prints how the artifacts of two builds differ, as diff does: nothing is
 // printed for equal files, and a difference is exit code 1.
 func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, names []string) error {
-	var dirs [2]string
+	var dirs [2]string // before, after
 	var all [2]artifacts.Manifest
 	for i, name := range names {
 		b, err := local.FindBuild(s, name)
@@ -159,6 +164,7 @@ func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, names []str
 		if err := context.Cause(ctx); err != nil { // there may be many files to read
 			return err
 		}
+		// Files of secondary artifacts have the identifier in front.
 		name := diag.EscapeLine(strings.TrimPrefix(c.Identifier+"/"+c.Path, "/"))
 		switch {
 		case c.Before == nil:
@@ -179,7 +185,7 @@ func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, names []str
 		_, err := fmt.Fprintln(a.Stdout, "no differences")
 		return err
 	}
-	return cli.ExitError{Code: cli.ExitFailed}
+	return cli.ExitError{Code: cli.ExitFailed} // as diff does
 }
 
 // changed describes the difference between two versions of a file: contents, or the target
@@ -189,13 +195,14 @@ func changed(before, after artifacts.Entry) string {
 	if before.SHA256 != after.SHA256 || before.Link != after.Link {
 		all = append(all, fmt.Sprintf("%s, was %s", human.Bytes(after.Size), human.Bytes(before.Size)))
 	}
-	if before.Mode != after.Mode {
+	if before.Mode != after.Mode { // such as an executable bit that was lost
 		all = append(all, fmt.Sprintf("mode %s, was %s", after.Mode, before.Mode))
 	}
 	return strings.Join(all, "; ")
 }
 
 // maxDiffed is the largest file whose lines are compared, in bytes.
+// Longer ones are generated files, whose differences say little and scroll the list away.
 const maxDiffed = 64 << 10
 
 // fileOf returns the text of a changed file, or "" for one that is not shown: a large or
@@ -216,6 +223,8 @@ func fileOf(dir string, m artifacts.Manifest, c artifacts.Change) string {
 			return ""
 		}
 		defer f.Close()
+		// One byte more than the limit shows that the file is too large. A null byte is the usual
+		// sign of a binary file, as for git and grep.
 		text, err := io.ReadAll(io.LimitReader(f, maxDiffed+1))
 		if err != nil || len(text) > maxDiffed || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
 			return ""
@@ -231,6 +240,7 @@ func lines(before, after string) string {
 	if before == "" || after == "" || before == after {
 		return ""
 	}
+	// The lines come from the build, so each is escaped, after its mark in the first column.
 	var b strings.Builder
 	for line := range strings.Lines(udiff.Unified("before", "after", before, after)) {
 		if !strings.HasPrefix(line, "--- ") && !strings.HasPrefix(line, "+++ ") {

@@ -25,7 +25,7 @@ func reportFiles(ctx context.Context, a *cli.App, o *ReportOptions) error {
 	if err != nil {
 		return err
 	}
-	set := reports.NewSet(0, "")
+	set := reports.NewSet(0, "")               // of no build and no project
 	for _, format := range reports.Formats() { // a fixed order, which a map does not have
 		var sources []reports.Source
 		for _, name := range groups[format] {
@@ -43,6 +43,7 @@ func reportFiles(ctx context.Context, a *cli.App, o *ReportOptions) error {
 			problems = append(problems, problemOf(p))
 		}
 	}
+	// Reading stops early after an interrupt, and its problems would only say so.
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func findPlaces(ctx context.Context, o *ReportOptions, set *reports.Set) {
 	}
 	limited, cancel := context.WithTimeout(ctx, maxPlaceTime)
 	defer cancel()
-	hide := []string{local.OutputName}
+	hide := []string{local.OutputName} // copies of artifacts there have the same names
 	tree := reports.NewTree(
 		filepath.ToSlash(o.SourceDir()),
 		(&source.Source{Dir: o.SourceDir(), Hide: hide}).Names(limited),
@@ -77,6 +78,7 @@ func findPlaces(ctx context.Context, o *ReportOptions, set *reports.Set) {
 	}
 }
 
+// showFiles shows the reports of files. The page has no build, so no log and no artifacts.
 func showFiles(a *cli.App, o *ReportOptions, set *reports.Set) error {
 	switch {
 	case o.wantsPage():
@@ -125,6 +127,7 @@ func groupByFormat(names []string, fileFormat string) (map[reports.Format][]stri
 			errs = append(errs, err)
 			continue
 		}
+		// --file-format wins over the contents: an unusual file may look like another format.
 		known := fileFormat != ""
 		if !known {
 			format, known = reports.ReadFormat(like)
@@ -133,6 +136,7 @@ func groupByFormat(names []string, fileFormat string) (map[reports.Format][]stri
 			all[format] = append(all[format], name)
 			continue
 		}
+		// The file may be of a known kind that is no test report, such as an HTML page.
 		message := "it looks like " + like
 		if like == "" {
 			message = "unknown report format; set it with --file-format"

@@ -52,7 +52,7 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
 	c.Flags().StringVar(&o.HTML, "html", "",
 		"write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the build, or in the current directory)")
-	c.Flags().Lookup("html").NoOptDefVal = pageFlag
+	c.Flags().Lookup("html").NoOptDefVal = pageFlag // --html alone
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
@@ -95,7 +95,7 @@ func report(ctx context.Context, a *cli.App, o *ReportOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.FileFormat != "" || len(o.Args) > 1 {
+	if o.FileFormat != "" || len(o.Args) > 1 { // these are only possible with files
 		return reportFiles(ctx, a, o)
 	}
 	name := append(o.Args, "latest")[0]
@@ -132,6 +132,7 @@ func reportBuild(a *cli.App, o *ReportOptions, s *builds.Store, b builds.Build) 
 			filepath.Join(b.Path, console.PageName),
 		)
 	}
+	// Other formats write an empty document, which programs can read.
 	if len(set.Reports) == 0 && o.Format == "text" {
 		_, err := fmt.Fprintf(a.Stdout, "Build %s has no reports.\n", b.Name)
 		return err
@@ -144,7 +145,8 @@ func reportBuild(a *cli.App, o *ReportOptions, s *builds.Store, b builds.Build) 
 	return showReports(a, o, set)
 }
 
-// headline prints the build that the reports belong to, and the path of its page.
+// headline prints the build that the reports belong to, and the path of its page. Without a
+// number on the command line it is not obvious which build was the latest.
 func headline(a *cli.App, b builds.Build) error {
 	r, err := local.ReadRecord(b)
 	if err != nil {
@@ -165,11 +167,12 @@ func headline(a *cli.App, b builds.Build) error {
 // is a value of --html; usual is the file for --html without a value.
 func showPage(a *cli.App, file string, p local.Page, usual string) error {
 	switch file {
-	case "", "-": // "" is --format html
+	case "", "-": // "" is --format html; the page goes to a file or another program
 		return p.Write(a.Raw.Out, true)
 	case pageFlag:
 		file = usual
 	}
+	// The name is printed, so that a script can open it.
 	if err := p.WriteFile(file); err != nil {
 		return err
 	}
@@ -183,7 +186,7 @@ func showReports(a *cli.App, o *ReportOptions, set *reports.Set) error {
 	switch o.Format {
 	case "json":
 		return a.WriteJSON(set)
-	case "junit":
+	case "junit": // one file for a CI system, whatever formats the reports had
 		return reports.WriteJUnit(a.Raw.Out, set.Reports)
 	case "lcov":
 		if !slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage }) {

@@ -42,6 +42,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Example: "  buildlocal secrets list\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	// From the safest to the one that writes.
 	list := newSub(a, runF, listSecrets)
 	list.Use, list.Short = "list", "List the secrets a build needs and where each is found"
 	list.Long = "List the secrets a build needs and where each is found. Values are not printed, AWS\n" +
@@ -134,7 +135,7 @@ func printWarnings(a *cli.App, o *Options, all diag.List) {
 func neededBy(plan *runner.Plan) []needed {
 	var all []needed
 	for _, v := range plan.Variables {
-		switch {
+		switch { // other variables have their values in the plan
 		case v.Stored != nil:
 			all = append(all, needed{v.Name, *v.Stored, ""})
 		case v.Replaced != nil:
@@ -253,13 +254,14 @@ func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, 
 	}
 	// The permissions are set from the beginning: between writing and chmod others could read.
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) { // it has values, which nothing may overwrite
 		return cli.Usagef("%s already exists; buildlocal secrets list shows missing values", name)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString(secretsTemplate(all))
+	// A full disk may be noticed by Close only.
 	if err := errors.Join(err, file.Close()); err != nil {
 		return errors.Join(err, os.Remove(name)) // half a template would keep init from writing it
 	}

@@ -51,13 +51,16 @@ func serve(ctx context.Context, a *cli.App, f *settings.Flags) error {
 		return err
 	}
 	err = lsp.Serve(ctx, stdio{a.Stdin, a.Raw.Out}, a.Version, &editor{app: a, flags: f, project: p})
+	// The exit notification without a shutdown request is exit code 1 (LSP 3.17, "Exit
+	// Notification").
 	if errors.Is(err, lsp.ErrNotShutDown) {
-		return cli.ExitError{Code: cli.ExitFailed} // required by the protocol
+		return cli.ExitError{Code: cli.ExitFailed}
 	}
 	return err
 }
 
-// stdio is the standard input and output as one stream.
+// stdio is the standard input and output as one stream. The output is the raw one, because
+// the protocol counts bytes.
 type stdio struct {
 	io.Reader
 	io.Writer
@@ -99,7 +102,7 @@ func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspe
 	return spec, e.app.Check(ctx, spec, problems, against)
 }
 
-// Runtimes returns the runtimes of the build's image.
+// Runtimes returns the runtimes of the build's image, for completion and hover.
 func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
 	return e.offers(ctx).Runtimes
 }
@@ -109,7 +112,7 @@ func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
 // method at a time, so no lock is needed.
 func (e *editor) offers(ctx context.Context) *lint.Input {
 	if e.known == nil {
-		image := e.flags.Image.Name
+		image := e.flags.Image.Name // the flag overrides the project, as in run
 		if image == "" {
 			image = e.project.Environment.Image
 		}

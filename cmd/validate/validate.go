@@ -1,5 +1,6 @@
 // Package validate has the commands that check buildspecs without running them: validate,
-// schema and the language server.
+// schema and the language server. The checks are those of packages buildspec and lint; this
+// package chooses the texts to check and shows the results.
 package validate
 
 import (
@@ -61,7 +62,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	fs := c.Flags()
 	fs.SortFlags = false
 	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
-	o.SetFormats(console.ProblemFormats)
+	o.SetFormats(console.ProblemFormats) // Settle checks the value
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
 	fs.StringVar(&o.Format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
@@ -117,11 +118,13 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	v := &validator{App: a, Options: o, project: p}
 	texts, unread := v.texts(ctx, o.Names)
+	// A program that reads a report gets one in any case, and an error beside it.
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
 		return errors.Join(unread, context.Cause(ctx))
 	}
 	color := o.Format == "text" && a.Color(a.IsTerminal())
 	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version}
+	// The project document is checked once, not for each buildspec.
 	if len(problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
 	}
@@ -149,7 +152,7 @@ func (v *validator) check(ctx context.Context, t text) (console.Checked, error) 
 	if v.Fix || v.Diff {
 		t, err = v.fix(ctx, t)
 	}
-	if v.Fix {
+	if v.Fix { // the report is about the file as it is now
 		spec, problems = v.problems(ctx, t)
 	}
 	return console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()}, err
@@ -163,6 +166,8 @@ func (v *validator) print(report console.Report) error {
 	if _, err := fmt.Fprint(v.Stdout, v.changes.String()); err != nil {
 		return err
 	}
+	// Problems without a safe fix are not in the diff. On stderr, so that the diff can be piped
+	// into patch.
 	left := 0
 	for _, file := range report.Files {
 		left += len(file.Problems) - countFixable(file.Problems)
@@ -202,7 +207,7 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	for _, name := range names {
 		t := text{name: name, onDisk: name != "-"}
 		if name == "-" {
-			t.name = "standard input"
+			t.name = "standard input" // there is no better name for messages
 		}
 		var err error
 		if t.bytes, err = v.ReadFile(ctx, name); err != nil {
@@ -258,6 +263,7 @@ func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec,
 // fix applies safe fixes to the file, or adds them to the diff. It returns the text as it is
 // now. An interrupted fix leaves the file unchanged.
 func (v *validator) fix(ctx context.Context, t text) (text, error) {
+	// Only the problems of the text itself are fixed; see problemsOf.
 	before := string(t.bytes)
 	after := applyFixes(ctx, t.name, before, v.Checks.Ignore)
 	if ctx.Err() != nil {
@@ -272,6 +278,7 @@ func (v *validator) fix(ctx context.Context, t text) (text, error) {
 	case !t.onDisk:
 		return t, cli.Usagef("--fix cannot change %s; use --diff", t.name)
 	}
+	// Replaced by a rename, with the mode of the old file: an editor never sees a part of it.
 	if err := atomicfile.Replace(t.name, []byte(after)); err != nil {
 		return t, fmt.Errorf("write the fixes: %w", err)
 	}
