@@ -38,7 +38,8 @@ func TestDocs_OutputIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.RemoveAll(filepath.Join(dir, "hello", ".buildlocal"))
-		got := consoleBlock.ReplaceAllStringFunc(string(text), func(block string) string { return runBlock(t, block, dir, bin) })
+		run := func(block string) string { return runBlock(t, block, dir, bin) }
+		got := consoleBlock.ReplaceAllStringFunc(string(text), run)
 		if *update {
 			if normalizeOutput(string(text)) != normalizeOutput(got) {
 				err = os.WriteFile(file, []byte(got), 0o644)
