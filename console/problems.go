@@ -88,6 +88,7 @@ func colored(p diag.Problem, on bool) string {
 	paint.EnableColor()
 	word := " " + p.Severity.String() + ": "
 	text = strings.Replace(text, word, " "+paint.Sprint(p.Severity.String())+": ", 1)
+	// Only the carets are colored, not their indentation, which repeats the tabs of the line.
 	lines := strings.Split(text, "\n")
 	if last := lines[len(lines)-1]; len(lines) == 3 {
 		carets := strings.TrimLeft(last[strings.Index(last, "|")+1:], " \t")
@@ -282,6 +283,7 @@ type junitFailure struct {
 func writeJUnit(w io.Writer, r Report) error {
 	var all junitSuites
 	for _, f := range r.Files {
+		// The class is the file, because CI systems group tests by class.
 		suite := junitSuite{Name: f.File, Tests: max(1, len(f.Problems))}
 		for _, p := range f.Problems {
 			test := junitCase{Name: testName(p), Class: f.File}

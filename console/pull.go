@@ -118,6 +118,7 @@ func (p *pull) status(now time.Time) string {
 	if p.began.IsZero() || passed < time.Second || current == 0 || rest <= 0 {
 		return text
 	}
+	// In floating point: bytes times nanoseconds overflow an int64 within seconds.
 	left := time.Duration(float64(passed) * float64(rest) / float64(current))
 	return text + ", about " + left.Round(time.Second).String() + " left"
 }
@@ -137,7 +138,7 @@ func (t *Text) drawPull(now time.Time) {
 		if !active || lines > maxPullLayers {
 			continue
 		}
-		lines++
+		lines++ // each is one line on the screen, as its parts have fixed widths
 		fmt.Fprintf(&b, "  %-12s  %s\n", cut(diag.EscapeLine(id), 12), diag.EscapeLine(layerState(l)))
 	}
 	t.pull.lines = lines

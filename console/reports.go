@@ -181,6 +181,8 @@ func (t *Text) link(p reports.Place) styled {
 	if !t.o.Links {
 		return styled(text)
 	}
+	// On Windows SourceDir begins with a drive, which a file URL has after a slash. The line
+	// is in the fragment; a terminal that does not know this form opens the file.
 	target := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path.Join(t.o.SourceDir, p.File), "/")}
 	if p.Line > 0 {
 		target.Fragment = fmt.Sprint(p.Line)
@@ -250,6 +252,7 @@ func (t *Text) tests(s *reports.TestSummary) styled {
 			"errors"},
 		{reports.CaseSkipped, "skipped", "skipped"}, {reports.CaseUnknown, "unknown", "unknown"},
 	} {
+		// With these words a sum reads as "3 passed, 1 failed, 2 errors".
 		n := s.Counts[p.status]
 		if n == 0 {
 			continue

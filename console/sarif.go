@@ -24,6 +24,7 @@ const sarifSchema = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/main
 // those without a problem, so that viewers can describe them. A problem whose
 // check is not listed has no rule.
 func writeSARIF(w io.Writer, r Report) error {
+	// Columns of problems are in characters, not in UTF-16 code units as in many editors.
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}} // "no results" is an empty list
 	run.Tool.Driver = sarifDriver{Name: "buildlocal", Version: r.Tool, InformationURI: home}
 	index := map[string]int{}

@@ -65,6 +65,7 @@ func (s *Service) Notify(e runner.Event) {
 	case runner.PhaseEnded:
 		s.phaseEnded(e)
 	}
+	// In a file, output waits for the next other event.
 	if s.flush || e.Kind != runner.Printed {
 		s.keep(s.w.Flush())
 	}

@@ -33,6 +33,7 @@ func (t *Text) summary(r *runner.Record) {
 		t.slowest(r)
 		t.outputs(r)
 	}
+	// STOPPED and TIMED_OUT are red too: the build did not do what it should.
 	verdict := t.styles.green
 	if r.Status != runner.Succeeded {
 		verdict = t.styles.red
@@ -96,7 +97,7 @@ func (t *Text) slowest(r *runner.Record) {
 		if i == 0 {
 			title = "slowest"
 		}
-		first, _, _ := strings.Cut(c.Text, "\n")
+		first, _, _ := strings.Cut(c.Text, "\n") // a block is recognized by its first line
 		t.line("  %-17s %8s  %s", title, human.Duration(took), cut(diag.EscapeLine(first), maxCommandWidth))
 	}
 }

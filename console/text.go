@@ -105,6 +105,7 @@ func (t *Text) began(p *runner.Plan) {
 	if t.o.Quiet {
 		return
 	}
+	// Without a container the place is described; else it is the image.
 	place := cmp.Or(p.Place, p.Image)
 	if p.StandIn != "" && p.Place == "" {
 		place += " (using local substitute " + p.StandIn + ")"
@@ -119,7 +120,7 @@ func (t *Text) copying(c runner.Copy) {
 	if t.o.Quiet {
 		return
 	}
-	ofBytes, ofFiles := "", ""
+	ofBytes, ofFiles := "", "" // the totals are not known while files are still being listed
 	if c.AllFiles > 0 {
 		ofBytes, ofFiles = " of "+human.Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
 	}
@@ -164,6 +165,7 @@ func (t *Text) commandBegan(e runner.Event) {
 	if e.Attempt > 1 {
 		where += fmt.Sprintf(" attempt %d", e.Attempt)
 	}
+	// The lines of a block are indented below the $.
 	text := strings.ReplaceAll(strings.TrimRight(e.Text, "\n"), "\n", "\n  ")
 	t.line("%s %s", t.styles.bold.Sprint("$ "+text), t.styles.faint.Sprint("("+where+")"))
 }
@@ -187,7 +189,7 @@ func (t *Text) commandEnded(e runner.Event) {
 	if e.Exit == 0 {
 		return
 	}
-	if t.o.Quiet {
+	if t.o.Quiet { // neither the command nor its output was shown
 		t.line("$ %s", strings.TrimRight(e.Text, "\n"))
 		t.write(t.printed[max(0, len(t.printed)-maxKept):])
 	}

@@ -105,7 +105,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 // warn prints problems that do not keep the build from running. Lints are only counted,
 // because they would be the same in every run.
 func warn(a *cli.App, o *Options, in *local.Inputs) {
-	shown := in.Problems
+	shown := in.Problems // Load has returned errors, so these are warnings and lints
 	lints := shown.Count(diag.Lint)
 	if lints > 0 && !o.Verbose {
 		shown = slices.DeleteFunc(slices.Clone(shown), func(p diag.Problem) bool { return p.Severity == diag.Lint })

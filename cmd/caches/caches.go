@@ -207,7 +207,7 @@ func info(_ context.Context, a *cli.App, o *Options) error {
 	t.Row("files", fmt.Sprintf("%d, %s", e.Files, human.Bytes(e.Size)))
 	t.Row("saved", fmt.Sprintf("%s by %s", e.Saved.Local().Format(time.DateTime), e.Build))
 	t.Row("used", fmt.Sprintf("%s, last %s", human.Count(e.Hits, "time"), human.Ago(a.Now().Sub(e.Used))))
-	t.Row("image", e.Image)
+	t.Row("image", e.Image) // of the build that saved it; others may restore it
 	t.Row("architecture", e.Arch)
 	t.Row("directory", e.Dir()) // its files can be looked at, but an entry must not be changed
 	return t.Flush()
@@ -224,6 +224,7 @@ func remove(ctx context.Context, a *cli.App, o *Options) error {
 	if r.docker != nil {
 		defer r.docker.Close()
 	}
+	// LOCAL caches first: their names, such as shop-12843d28/source, have the form of others.
 	var errs []error
 	for _, name := range o.Names {
 		isLocal := slices.ContainsFunc(r.locals, func(l local.LocalCache) bool { return l.Name == name })

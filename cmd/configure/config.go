@@ -26,6 +26,7 @@ func NewConfig(a *cli.App, runF cli.RunF[ConfigOptions]) *cobra.Command {
 		Args:    cli.NoArgs,
 	}
 	o.Add(c)
+	// Settle also checks the values, so config finds mistakes before a build does.
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err

@@ -148,7 +148,7 @@ type shown struct {
 // trusted before, it prints the difference: people agree to a long list again without
 // reading it.
 func showSubject(ctx context.Context, a *cli.App, s shown) {
-	file := filepath.Join(s.Dir, settings.File)
+	file := filepath.Join(s.Dir, settings.File) // absolute: the user may have named "."
 	if s.name == "" {
 		file = filepath.Join(s.Dir, ".git")
 	}
@@ -213,7 +213,9 @@ func confirm(ctx context.Context, a *cli.App, question string) error {
 	if !isTerminal {
 		return cli.Usagef("no terminal to ask on\nReview the claims printed above, then use --yes")
 	}
-	flushInput(in) // input typed before the question is not an answer
+	// Keys that were pressed before the question, for example while a build ran in the same
+	// terminal, are not an answer.
+	flushInput(in)
 	fmt.Fprint(a.Stdout, question)
 	line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {

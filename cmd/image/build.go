@@ -58,7 +58,7 @@ func build(ctx context.Context, a *cli.App, o *Options) error {
 	fmt.Fprintf(a.Stderr, "docker build -t %s %s\n", tag, dir)
 	build := exec.CommandContext(ctx, program, "build", "-t", tag, dir)
 	build.Stdout, build.Stderr = a.Raw.Out, a.Raw.Err
-	// A killed client would leave the build running in the daemon; an interrupt cancels it.
+	// After an interrupt the client cancels the build in the daemon and restores the terminal.
 	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) }
 	if err := build.Run(); err != nil {
 		if ctx.Err() != nil {

@@ -39,8 +39,8 @@ type shownImage struct {
 	inspected bool
 }
 
-// list prints the images of both engines. Reading the runtimes of an image starts a
-// container, so the list only shows those that are known from earlier.
+// list prints the images of both engines. Docker can read the runtimes of an image only from
+// a container, so the list shows only those that are known from earlier.
 func list(ctx context.Context, a *cli.App, o *Options) error {
 	all, total, err := allImages(ctx, a, o.Engine)
 	if err != nil {
@@ -270,8 +270,7 @@ func findAtDocker(ctx context.Context, a *cli.App, name string) (shownImage, err
 		Size:     got.Size,
 		Created:  got.Created,
 	}
-	// Reading the file starts a container the first time. If that fails, as for an image of
-	// another architecture, the other properties are shown without it.
+	// If the file cannot be read, or not in time, the other properties are shown without it.
 	if text, available, err := a.ImageRuntimes(ctx, name); err == nil && available {
 		i.Runtimes, i.inspected = local.RuntimeVersions(text), true
 	}

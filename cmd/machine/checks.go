@@ -106,6 +106,8 @@ func checkDocker(ctx context.Context, a *cli.App) finding {
 	if err != nil {
 		return failed("docker", verdictWarn, err)
 	}
+	// The number of CPUs and the memory are those of the engine, which may be a small virtual
+	// machine on a large host.
 	f := ok("docker", fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s",
 		about.Version, e.Host(), about.CPUs, human.Memory(about.Memory), about.Storage))
 	if !about.SharesFiles { // a daemon on another host, or in a virtual machine without mounts
@@ -218,7 +220,7 @@ func checkPlatform(_ context.Context, d *diagnosis) []finding {
 // which can be a virtual machine.
 func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	p, err := d.plan()
-	if err != nil || p.ComputeType == "" {
+	if err != nil || p.ComputeType == "" { // without a compute type builds have no limits
 		return nil
 	}
 	e, err := d.app.Docker(ctx)
@@ -258,6 +260,7 @@ func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 	ctx, cancel := context.WithTimeout(ctx, maxCredentialTime)
 	defer cancel()
 	fix := "Only --aws, --aws-credentials and a cache in a bucket need them: aws configure, or aws sso login."
+	// An empty profile is that of AWS_PROFILE, or the default one.
 	account, err := aws.Open(ctx, aws.Options{Profile: d.flags.Secrets.Profile})
 	if err == nil {
 		_, err = account.Keys(ctx)
@@ -338,7 +341,7 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		}
 		return []finding{failed("buildspec", verdictFail, d.inputsErr)}
 	}
-	if d.noBuildspec {
+	if d.noBuildspec { // a warning: the machine may be fine, and exit code 3 is for mistakes
 		return []finding{
 			{
 				Check:   "buildspec",

@@ -123,6 +123,7 @@ func stop(ctx context.Context, a *cli.App, o *StopOptions) error {
 	case len(o.Names) == 0 && !o.All && len(chosen) > 1:
 		return cli.Usagef("%d builds are running\nName one that buildlocal ps lists, or use --all", len(chosen))
 	}
+	// A build that ended meanwhile is an error, but the others get their signals.
 	var errs []error
 	for _, r := range chosen {
 		process, err := os.FindProcess(r.PID)
@@ -145,6 +146,7 @@ func isNamed(names []string, build string) bool {
 // ambiguousNumber returns an error message if a number matches builds of several sources,
 // or "". Each source counts its builds from 1.
 func ambiguousNumber(names []string, chosen []local.Resource) string {
+	// Full names are unique, because they have a part of the build's UUID.
 	for _, name := range names {
 		var builds []string
 		for _, r := range chosen {

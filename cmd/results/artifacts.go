@@ -92,7 +92,7 @@ func showArtifacts(ctx context.Context, a *cli.App, o *ArtifactsOptions) error {
 // listArtifacts prints the artifacts of a build from its manifest. It names the copies in
 // the output directory, which stay as the build made them.
 func listArtifacts(a *cli.App, s *builds.Store, name string) error {
-	b, err := local.FindBuild(s, name)
+	b, err := local.FindBuild(s, name) // its error lists the builds
 	if err != nil {
 		return err
 	}
@@ -159,6 +159,7 @@ func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, names []str
 			return err
 		}
 	}
+	// Compared by the manifests, so no file is read unless its hash has changed.
 	changes := artifacts.Diff(all[0], all[1])
 	for _, c := range changes {
 		if err := context.Cause(ctx); err != nil { // there may be many files to read

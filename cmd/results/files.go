@@ -62,6 +62,7 @@ const maxPlaceTime = 3 * time.Second
 // the paths of another machine or by class, so all names of the source are needed. Reports
 // without failures and coverage refer to no file that is shown.
 func findPlaces(ctx context.Context, o *ReportOptions, set *reports.Set) {
+	// Listing a large source takes seconds, so it is done only if something refers to it.
 	covered := slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage })
 	if !covered && !set.Bad() {
 		return
@@ -94,7 +95,7 @@ func showFiles(a *cli.App, o *ReportOptions, set *reports.Set) error {
 func readable(set *reports.Set) *reports.Set {
 	all := reports.NewSet(0, "")
 	for _, r := range set.Reports {
-		if len(r.Problems) == len(r.Files) {
+		if len(r.Problems) == len(r.Files) { // none of them could be read
 			continue
 		}
 		good := *r

@@ -194,6 +194,7 @@ func showReports(a *cli.App, o *ReportOptions, set *reports.Set) error {
 		}
 		return reports.WriteLCOV(a.Raw.Out, set.Reports)
 	}
+	// Like the end of a build, so a failed test looks the same in both.
 	terminal := a.IsTerminal()
 	t := console.NewText(a.Raw.Out, console.Options{
 		Color: a.Color(terminal), Terminal: terminal, Verbose: o.Verbose,

@@ -204,6 +204,8 @@ func checkSecrets(ctx context.Context, a *cli.App, _ *Options, in *local.Inputs,
 	}
 	// Resolve decides about the exit code: it has the rules of a build for missing values.
 	_, err = secrets.Resolve(ctx, knownResults(results), requests)
+	// A Failure alone means missing or refused values. Joined with other errors it is not of
+	// this type, and those have another exit code.
 	failure, only := err.(*secrets.Failure)
 	if !only {
 		return err // nil, or AWS or a command failed
@@ -240,7 +242,7 @@ func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, 
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	name := o.SecretsFile()
+	name := o.SecretsFile() // of --secrets, or the default one
 	below, inside := local.RelativeTo(filepath.Join(o.Source.Dir, local.OutputName), name)
 	if inside && below == local.SecretsName {
 		// The default place is the output directory. Preparing it writes a .gitignore, so the

@@ -122,6 +122,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
 		return errors.Join(unread, context.Cause(ctx))
 	}
+	// Other formats are read by programs, even on a terminal.
 	color := o.Format == "text" && a.Color(a.IsTerminal())
 	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version}
 	// The project document is checked once, not for each buildspec.
@@ -214,7 +215,7 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 			errs = append(errs, local.NewInputError(fmt.Errorf("read the buildspec: %w", err)))
 			continue
 		}
-		t.root = v.rootOf(name)
+		t.root = v.rootOf(name) // "" skips the checks that need the source
 		all = append(all, t)
 	}
 	return all, errors.Join(errs...)
