@@ -15,17 +15,19 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// Dir is the directory of a build that runs.
+// Dir is the directory of a running build. Its methods are for the process of that build.
 type Dir struct {
 	Build
-	UUID  string
+	UUID  string // of the build's ID in CodeBuild's format
 	store *Store
 }
 
-// Next is the number that a build would get.
+// Next returns the number that a build would get. Nothing is reserved: Create takes the number.
 func (s *Store) Next() int { return slices.Max(append(s.numbers(), 0)) + 1 }
 
-// numbers returns those that were given out.
+// numbers returns the numbers that were taken and not forgotten, in no order. Files with
+// other names, which a source may contain, are ignored; the limit of digits keeps a huge
+// number from overflowing.
 func (s *Store) numbers() []int {
 	entries, _ := os.ReadDir(filepath.Join(s.dir, numbersName))
 	var all []int
@@ -41,9 +43,11 @@ func (s *Store) numbers() []int {
 // ErrTaken is returned by Create if another build has taken the number.
 var ErrTaken = errors.New("the build number is taken")
 
-// Create makes the directory of a new build with the given number, which Next returned,
-// and UUID. The run is the path of the directory that its process locks. If another
-// build took the number first, Create returns ErrTaken; the caller then calls Next again.
+// Create creates the directory of a new build with a UUID and the number that Next returned.
+// The run is the path of the directory that its process locks; it is stored with the build,
+// so that others can see whether the build is running. If another build took the number
+// first, Create returns ErrTaken; the caller then calls Next again, because its plan
+// contains the number.
 func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	if err := s.Prepare(); err != nil {
 		return nil, err
@@ -56,6 +60,8 @@ func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	if err := s.take(root, number); err != nil {
 		return nil, err
 	}
+	// A part of the UUID in the name lets two builds of the same number coexist, as after the
+	// numbers were deleted.
 	short, _, _ := strings.Cut(uuid, "-")
 	name := fmt.Sprintf("%d-%s", number, short)
 	d := &Dir{Build{name, number, filepath.Join(s.dir, buildsName, name)}, uuid, s}
@@ -69,8 +75,9 @@ func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	return d, nil
 }
 
-// Prepare makes the output directory, and marks it. One that is new hides itself from
-// git.
+// Prepare creates the output directory, and marks it as made by buildlocal. A new one gets a
+// .gitignore that hides it from git. The directory is checked again, because it may have
+// been created since Open.
 func (s *Store) Prepare() error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
@@ -91,7 +98,8 @@ func (s *Store) Prepare() error {
 	return errors.Join(makeDir(root, numbersName), makeDir(root, buildsName))
 }
 
-// hideFromGit writes a .gitignore, unless there is one.
+// hideFromGit writes a .gitignore that ignores the directory with itself, unless there is
+// one, which may be the user's.
 func hideFromGit(root *os.Root) error {
 	if _, err := root.Lstat(ignoreName); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -99,7 +107,8 @@ func hideFromGit(root *os.Root) error {
 	return replace(root, ignoreName, []byte("*\n"))
 }
 
-// makeDir makes a directory, unless it is there.
+// makeDir creates a directory unless it exists. Mkdir follows no link in its last element,
+// and an existing link is refused.
 func makeDir(root *os.Root, name string) error {
 	err := root.Mkdir(name, 0o755)
 	if !errors.Is(err, fs.ErrExist) {
@@ -111,10 +120,12 @@ func makeDir(root *os.Root, name string) error {
 	return nil
 }
 
-// numbersKept is how many of the last numbers stay taken.
-const numbersKept = 20
+// keptNumbers is how many of the last numbers stay taken. Older files are removed, so the
+// directory does not grow; Next needs only the highest.
+const keptNumbers = 20
 
-// take takes a number by creating its file.
+// take takes a number by creating its file. O_EXCL is atomic, also on network file systems,
+// so two builds never get the same number.
 func (s *Store) take(root *os.Root, number int) error {
 	before := s.numbers()
 	file, err := root.OpenFile(filepath.Join(numbersName, strconv.Itoa(number)), os.O_CREATE|os.O_EXCL, 0o644)
@@ -125,14 +136,16 @@ func (s *Store) take(root *os.Root, number int) error {
 		return err
 	}
 	for _, old := range before {
-		if old < number-numbersKept { // a build that is about to take a number must find the last ones
+		// A concurrent build may have called Next before, and is about to take a number close to
+		// this one: it has to find that taken.
+		if old < number-keptNumbers {
 			s.forget(root, old)
 		}
 	}
 	return file.Close()
 }
 
-// forget removes the file of a number, which is empty.
+// forget removes the file of a number. One with contents was not created by take.
 func (s *Store) forget(root *os.Root, number int) {
 	name := filepath.Join(numbersName, strconv.Itoa(number))
 	if info, err := root.Lstat(name); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
@@ -140,11 +153,12 @@ func (s *Store) forget(root *os.Root, number int) {
 	}
 }
 
-// CreateLog makes the file of the build's log.
+// CreateLog creates the file of the build's log. The caller closes it.
 func (d *Dir) CreateLog() (*os.File, error) {
 	return d.create(LogName)
 }
 
+// create creates a new file in the directory of the build. An existing one is an error.
 func (d *Dir) create(name string) (*os.File, error) {
 	root, err := os.OpenRoot(d.Path)
 	if err != nil {
@@ -154,7 +168,9 @@ func (d *Dir) create(name string) (*os.File, error) {
 	return root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
 }
 
-// Finish writes build.json and makes the build the latest.
+// Finish writes build.json and makes the build the latest. The mark of the run is removed
+// after the record is complete: a build is ended if one of them says so (ended), and a
+// crash in between is that of a killed build with a record.
 func (d *Dir) Finish(record []byte) error {
 	root, err := os.OpenRoot(d.Path)
 	if err != nil {
@@ -173,7 +189,9 @@ func (d *Dir) Finish(record []byte) error {
 // Abandon removes the directory of a build that did not start.
 func (d *Dir) Abandon() error { return d.store.remove(d.Name) }
 
-// point makes latest lead to the build, unless it leads to a newer one.
+// point makes latest lead to the build, unless it leads to a newer one: a long build may end
+// after one that started later. The link is replaced by a rename, so it always exists for
+// programs that read it meanwhile. Anything else of that name is refused, not replaced.
 func (s *Store) point(d *Dir) error {
 	root, err := s.root()
 	if err != nil {
@@ -197,7 +215,7 @@ func (s *Store) point(d *Dir) error {
 	return nil
 }
 
-// Prune removes the builds beyond the newest keep that have ended.
+// Prune removes ended builds except for the newest keep. Running ones do not count.
 func (s *Store) Prune(keep int) error {
 	ended := slices.DeleteFunc(s.All(), func(b Build) bool { return !s.ended(b) })
 	var errs []error
@@ -207,8 +225,8 @@ func (s *Store) Prune(keep int) error {
 	return errors.Join(errs...)
 }
 
-// ended reports whether a directory is that of a build, and the build has ended, also
-// one that was killed.
+// ended reports whether a directory is that of a build that has ended or was killed. One
+// without a run and without a valid record is not known to be a build, and is never removed.
 func (s *Store) ended(b Build) bool {
 	const maxRun = 4 << 10
 	if run, err := b.read(runName, maxRun); err == nil {
@@ -256,7 +274,8 @@ func recordID(record io.Reader) (id string, number int) {
 	return id, number
 }
 
-// remove removes the directory of a build, through no link.
+// remove removes the directory of a build. It is opened below the output directory, so no
+// link leads the removal elsewhere.
 func (s *Store) remove(name string) error {
 	root, err := s.root()
 	if err != nil {

@@ -4,5 +4,6 @@ package builds
 
 import "io/fs"
 
-// inode is 0: fs.FileInfo has no such number on this system.
+// inode returns 0: fs.FileInfo has no such number on this system. A mark is then valid in
+// every directory.
 func inode(fs.FileInfo) uint64 { return 0 }

@@ -10,7 +10,8 @@ import (
 // LogIndexName is the file with the LogIndex of a build.
 const LogIndexName = "log.index.json"
 
-// maxLogIndex is the largest index that is read, in bytes.
+// maxLogIndex is the largest index that is read, in bytes: more than a hundred thousand
+// commands.
 const maxLogIndex = 16 << 20
 
 // LogIndex is the structure of a build's log. It is recorded while the log is written,

@@ -8,14 +8,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
 
-// markName is the file that says who made the directory. It names the directory's
-// inode, so that a mark that came with a source, whose author cannot know the inode,
-// vouches for nothing.
+// markName is the file that marks a directory as made by buildlocal, whose files it may
+// replace and remove. It contains the directory's inode: the author of a source cannot know
+// that, so a mark that came with the source is not valid.
 const markName = ".made-by-buildlocal"
 
 type mark struct {
 	Version int    `json:"version"`         // 1
-	Inode   uint64 `json:"inode,omitempty"` // of the directory; 0 where the system has none
+	Inode   uint64 `json:"inode,omitempty"` // of the directory; 0 if the system has no inodes
 }
 
 // markState is the result of reading a directory's mark.
@@ -27,6 +27,7 @@ const (
 	markValid
 )
 
+// readMark reads the mark of a directory. Anything but a regular file counts as missing.
 func readMark(root *os.Root) markState {
 	const maxMark = 1 << 10
 	text, err := regular.ReadIn(root, markName, maxMark)
@@ -57,7 +58,8 @@ func writeMark(root *os.Root) error {
 	return replace(root, markName, append(text, '\n'))
 }
 
-// replace writes a file below root completely or not at all.
+// replace writes a file below root completely or not at all: into a new file with another
+// name, which is renamed. A link with the file's name is replaced, not followed.
 func replace(root *os.Root, name string, text []byte) error {
 	file, part, err := atomicfile.CreatePart(root, name+".", 0o644)
 	if err != nil {

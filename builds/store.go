@@ -1,6 +1,10 @@
 // Package builds owns the output directory: the numbers of builds, a directory for
 // each, the link to the latest, and their removal. It removes and overwrites only
 // files it created, and follows no link: the directory may have come with a source.
+//
+// Builds of one source may run at the same time. All shared state is a file that is created
+// exclusively (numbers) or replaced by a rename (latest), so no locks are needed, and a
+// killed build leaves nothing in an undefined state.
 package builds
 
 import (
@@ -30,7 +34,7 @@ const (
 const (
 	RecordName = "build.json"
 	LogName    = "log.txt"
-	runName    = ".run" // has the temporary directory of the build's run, while it lives
+	runName    = ".run" // has the path of the run's temporary directory; removed at the end
 )
 
 // ErrNotOurs is wrapped by errors for an output directory that has files, and that
@@ -41,8 +45,8 @@ var ErrNotOurs = errors.New("not made by buildlocal")
 type Options struct {
 	Dir   string                 // the output directory, which need not exist
 	Named bool                   // the user named it, so it may be a link
-	Alive func(run string) bool  // whether the run with a temporary directory still runs
-	Vouch func(name string) bool // whether a file did not come with the source; nil for never
+	Alive func(run string) bool  // whether the run with this temporary directory is running; nil for no run
+	Vouch func(name string) bool // whether a file did not come with the source; nil for no file
 }
 
 // Store is an output directory.
@@ -51,8 +55,9 @@ type Store struct {
 	options Options
 }
 
-// Open returns the store in a directory. One that exists, is not empty and has not
-// been made by buildlocal is an error that wraps ErrNotOurs, as are links in it.
+// Open returns the store in a directory, and changes nothing. A directory with files that was
+// not made by buildlocal is an error that wraps ErrNotOurs: an --output with a typing mistake
+// must not lead to the removal of someone's files. So are links in place of its parts.
 func Open(o Options) (*Store, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -77,10 +82,11 @@ func Open(o Options) (*Store, error) {
 	return nil, fmt.Errorf("%s is a symbolic link that leads nowhere", o.Dir)
 }
 
-// Dir is the output directory, absolute.
+// Dir returns the output directory as an absolute path, without a link at its end.
 func (s *Store) Dir() string { return s.dir }
 
-// root opens the directory, so that no name in it leads out of it.
+// root opens the directory. Names below an os.Root cannot lead out of it, even if another
+// process replaces a directory by a link meanwhile.
 func (s *Store) root() (*os.Root, error) { return os.OpenRoot(s.dir) }
 
 // check refuses a directory with files that buildlocal did not create.
@@ -115,7 +121,8 @@ func (s *Store) check() error {
 
 // foreign reports whether a directory has files that buildlocal did not create. Files
 // that the user may add before the first build do not count, and neither does the
-// marker that a concurrent build is writing.
+// mark that a concurrent build is writing, under a temporary name. A moved mark is accepted
+// if it did not come with the source: the user copied or restored the directory.
 func (s *Store) foreign(root *os.Root, entries []fs.DirEntry) bool {
 	others := slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		name := e.Name()
@@ -133,12 +140,13 @@ func (s *Store) foreign(root *os.Root, entries []fs.DirEntry) bool {
 	return true
 }
 
-// isBuildLink reports whether latest leads to a build.
+// isBuildLink reports whether the target of latest is the directory of a build: builds/NAME.
 func isBuildLink(target string) bool {
 	dir, name := filepath.Split(target)
 	return filepath.Clean(dir) == buildsName && isBuild(name)
 }
 
+// isBuild reports whether a name is that of a build's directory.
 func isBuild(name string) bool { return Number(name) > 0 }
 
 // Number returns the number of a build from the name of its directory, such as
@@ -161,8 +169,8 @@ type Build struct {
 	Path   string // absolute
 }
 
-// All returns the builds, the newest first. Links and other
-// entries that are not directories are skipped.
+// All returns the builds, the newest first. Links and other entries that are not directories
+// are skipped. A directory that cannot be read has no builds; Open reports that.
 func (s *Store) All() []Build {
 	entries, _ := os.ReadDir(filepath.Join(s.dir, buildsName))
 	var all []Build
@@ -175,7 +183,8 @@ func (s *Store) All() []Build {
 	return all
 }
 
-// Latest returns the build that latest leads to, and whether there is one.
+// Latest returns the build that latest leads to, and whether there is one. It is the ended
+// build with the highest number.
 func (s *Store) Latest() (Build, bool) {
 	target, err := os.Readlink(filepath.Join(s.dir, latestName))
 	if err != nil || !isBuildLink(target) {
@@ -189,13 +198,15 @@ func (s *Store) Latest() (Build, bool) {
 	return Build{}, false
 }
 
-// LatestPath is where the latest build is found by a person.
+// LatestPath returns the path of the link to the latest build, for messages.
 func (s *Store) LatestPath() string { return filepath.Join(s.dir, latestName) }
 
-// maxRecord is how many bytes of a record are read.
+// maxRecord is the largest record that is read, in bytes. Records have the environment and
+// every command and test report, but no output.
 const maxRecord = 64 << 20
 
-// ReadRecord decodes build.json of a build.
+// ReadRecord decodes build.json of a build into a value. Package runner, which has its type,
+// is not imported here.
 func (b Build) ReadRecord(into any) error {
 	text, err := b.read(RecordName, maxRecord)
 	if err != nil {
@@ -207,6 +218,7 @@ func (b Build) ReadRecord(into any) error {
 	return nil
 }
 
+// read returns the contents of a regular file of the build, up to a limit in bytes.
 func (b Build) read(name string, limit int64) ([]byte, error) {
 	root, err := os.OpenRoot(b.Path)
 	if err != nil {
@@ -216,7 +228,7 @@ func (b Build) read(name string, limit int64) ([]byte, error) {
 	return regular.ReadIn(root, name, limit)
 }
 
-// OpenLog opens the log of a build.
+// OpenLog opens the log of a build, which may be running. The caller closes it.
 func (b Build) OpenLog() (*os.File, error) {
 	root, err := os.OpenRoot(b.Path)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // The command asked prints the requests: operation and access key, one a line, sorted.
 func TestScripts_AWS(t *testing.T) {
 	inside := bridgeAddress(t)
-	play(t, "../testdata/script/aws", func(p *testscript.Params) {
+	runScripts(t, "../testdata/script/aws", func(p *testscript.Params) {
 		first := p.Setup
 		p.Setup = func(env *testscript.Env) error {
 			s, stop, err := awstest.Start()
@@ -35,14 +35,14 @@ func TestScripts_AWS(t *testing.T) {
 		}
 		p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 			"deny": func(ts *testscript.TestScript, _ bool, args []string) {
-				of(ts).Change(func(s *awstest.Server) { s.Denied[args[0]] = true })
+				serverOf(ts).Change(func(s *awstest.Server) { s.Denied[args[0]] = true })
 			},
 			"silence": func(ts *testscript.TestScript, _ bool, args []string) {
-				of(ts).Change(func(s *awstest.Server) { s.Silent[args[0]] = true })
+				serverOf(ts).Change(func(s *awstest.Server) { s.Silent[args[0]] = true })
 			},
 			"asked": func(ts *testscript.TestScript, _ bool, _ []string) {
 				var lines []string
-				for _, r := range of(ts).Requests() {
+				for _, r := range serverOf(ts).Requests() {
 					lines = append(lines, r.Operation+" "+r.AccessKey+"\n")
 				}
 				slices.Sort(lines)
@@ -55,7 +55,8 @@ func TestScripts_AWS(t *testing.T) {
 // server is the key of a script's server.
 type server struct{}
 
-func of(ts *testscript.TestScript) *awstest.Server { return ts.Value(server{}).(*awstest.Server) }
+// serverOf returns the server of a script.
+func serverOf(ts *testscript.TestScript) *awstest.Server { return ts.Value(server{}).(*awstest.Server) }
 
 // account sets up the user's profile and the values in AWS for a script.
 func account(env *testscript.Env, s *awstest.Server, inside string) error {

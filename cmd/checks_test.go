@@ -117,7 +117,7 @@ func shown(t *testing.T, command []string, files map[string]string, buildspec st
 			args[i] = filepath.Join(dir, arg)
 		}
 	}
-	a, stdout, stderr := host(t, nil)
+	a, stdout, stderr := newApp(t, nil)
 	cmd.Main(t.Context(), append(args, "-C", dir), a)
 	return strings.ReplaceAll(stdout.String()+stderr.String(), dir+"/", "")
 }

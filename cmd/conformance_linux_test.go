@@ -17,15 +17,15 @@ import (
 	"github.com/buildlocal/buildlocal/cmd"
 )
 
-// TestConformance_Host runs the table of conformance on the machine's own
-// files: same verdicts, same logs. Cases about images are left out.
+// TestConformance_Host runs the conformance table with the host engine: the results and the
+// logs are the same. Cases about images are left out.
 func TestConformance_Host(t *testing.T) {
 	t.Parallel()
 	if !hasSandbox(t) {
 		t.Skip("this machine makes no sandboxes")
 	}
 	for name, file := range cases(t) {
-		if aboutImages.MatchString(name) || asPlainUser() && aboutUsers.MatchString(name) {
+		if aboutImages.MatchString(name) || isNonRoot() && aboutUsers.MatchString(name) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -35,15 +35,15 @@ func TestConformance_Host(t *testing.T) {
 	}
 }
 
-// TestConformance_Sandbox runs the table in images that the sandbox has.
+// TestConformance_Sandbox runs the table in images of the sandbox store.
 func TestConformance_Sandbox(t *testing.T) {
 	t.Parallel()
 	if !hasSandbox(t) {
 		t.Skip("this machine makes no sandboxes")
 	}
-	cache := imagesOfTheTests(t)
+	cache := newImageStore(t)
 	for name, file := range cases(t) {
-		if aboutDocker.MatchString(name) || asPlainUser() && aboutRoot.MatchString(name) {
+		if aboutDocker.MatchString(name) || isNonRoot() && aboutRoot.MatchString(name) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -53,10 +53,10 @@ func TestConformance_Sandbox(t *testing.T) {
 	}
 }
 
-// TestConformance_NonRootUser runs both as a user who is not root.
+// TestConformance_NonRootUser runs both as a non-root user, in a copy of this test binary.
 func TestConformance_NonRootUser(t *testing.T) {
 	t.Parallel()
-	if !hasSandbox(t) || asPlainUser() {
+	if !hasSandbox(t) || isNonRoot() {
 		t.Skip("root starts this test, on a machine that makes sandboxes")
 	}
 	u, err := user.Lookup("buildlocal-tester")
@@ -68,7 +68,7 @@ func TestConformance_NonRootUser(t *testing.T) {
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
-	dir := copyOfTheTests(t, uid, gid)
+	dir := copyTestsFor(t, uid, gid)
 	c := exec.Command(
 		filepath.Join(dir, "cmd", "cmd.test"),
 		"-test.run=^(TestConformance_Host|TestConformance_Sandbox)$",
@@ -91,7 +91,7 @@ func TestConformance_NonRootUser(t *testing.T) {
 	}
 }
 
-// onlyFailures leaves out what passed.
+// onlyFailures removes the lines of tests that passed or were skipped.
 func onlyFailures(output string) string {
 	lines := slices.DeleteFunc(strings.Split(output, "\n"), func(l string) bool {
 		return strings.HasPrefix(l, "=== ") || strings.Contains(l, "--- PASS")
@@ -99,9 +99,8 @@ func onlyFailures(output string) string {
 	return strings.Join(lines, "\n")
 }
 
-// copyOfTheTests copies this test and its data to where another user may read
-// them.
-func copyOfTheTests(t *testing.T, uid, gid int) string {
+// copyTestsFor copies the test binary and its data to a directory that another user can read.
+func copyTestsFor(t *testing.T, uid, gid int) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "plain")
 	if err != nil {
@@ -128,9 +127,10 @@ func copyOfTheTests(t *testing.T, uid, gid int) string {
 	return dir
 }
 
-func asPlainUser() bool { return os.Geteuid() != 0 }
+// isNonRoot reports whether the test runs as a non-root user.
+func isNonRoot() bool { return os.Geteuid() != 0 }
 
-// Cases that an engine has no answer to, or another one.
+// Cases that an engine does not support, or for which it has another result.
 var (
 	aboutImages = regexp.MustCompile(`^(image-|runtimes-|project-image|variables-of-identity)`)
 	aboutUsers  = regexp.MustCompile(`^(run-as|lambda-)`)
@@ -138,8 +138,7 @@ var (
 	aboutDocker = regexp.MustCompile(`^(image-that-does-not-exist|privileged-)`)
 )
 
-// savedImages returns a directory with the images of the tests, as docker save
-// writes them.
+// savedImages returns a directory with the images of the tests as archives of docker save.
 func savedImages(t *testing.T) string {
 	t.Helper()
 	if dir := os.Getenv("BUILDLOCAL_TEST_IMAGES"); dir != "" {
@@ -147,7 +146,7 @@ func savedImages(t *testing.T) string {
 	}
 	needEngine(t)
 	dir := t.TempDir()
-	// a plain user reads them
+	// The tests of the non-root user read them.
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -166,19 +165,19 @@ func savedImages(t *testing.T) string {
 // imageNames are the images of the tests.
 var imageNames = []string{"base", "node", "busybox", "sh-only", "no-sh", "odd", "curated"}
 
-// imagesOfTheTests returns a cache directory that has all images of the tests.
-func imagesOfTheTests(t *testing.T) string {
+// newImageStore returns a cache directory whose sandbox store has all images of the tests.
+func newImageStore(t *testing.T) string {
 	t.Helper()
 	saved := savedImages(t)
 	cache := t.TempDir()
 	variables := map[string]string{"XDG_CACHE_HOME": cache}
 	t.Cleanup(func() { // borrowed numbers own files of it
-		app, _, stderr := host(t, variables)
+		app, _, stderr := newApp(t, variables)
 		if exit := cmd.Main(context.Background(), []string{"images", "prune", "--all"}, app); exit != 0 {
 			t.Errorf("exit %d: %s", exit, stderr)
 		}
 	})
-	app, _, stderr := host(t, variables)
+	app, _, stderr := newApp(t, variables)
 	args := []string{"images", "pull"}
 	for _, name := range imageNames {
 		args = append(args, "tar:"+filepath.Join(saved, name+".tar"))

@@ -29,8 +29,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// needEngine skips a test where cannot connect to Docker, or fails it where
-// BUILDLOCAL_REQUIRE_ENGINE says that there has to be one.
+// needEngine skips a test if Docker cannot be reached, or fails it if
+// BUILDLOCAL_REQUIRE_ENGINE is set.
 func needEngine(t *testing.T) {
 	t.Helper()
 	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
@@ -45,8 +45,8 @@ func needEngine(t *testing.T) {
 	}
 }
 
-// host is the App of a test: no variables but the engine's and the given ones.
-func host(t *testing.T, variables map[string]string) (*cli.App, *bytes.Buffer, *bytes.Buffer) {
+// newApp returns an App with the variables of the engine and the given ones, and its output.
+func newApp(t *testing.T, variables map[string]string) (*cli.App, *bytes.Buffer, *bytes.Buffer) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	a := &cli.App{Stdout: &stdout, Stderr: &stderr, Version: "test"}
@@ -64,10 +64,10 @@ func host(t *testing.T, variables map[string]string) (*cli.App, *bytes.Buffer, *
 	return a, &stdout, &stderr
 }
 
-// TestConformance runs the table of small builds in testdata/conformance. Each
-// file is a txtar archive: its comment says what the case proves and from where
-// that is known (documented, observed, or chosen here); the files named want/*
-// are what has to come out, flags is the command line, the rest is the source.
+// TestConformance runs the table of small builds in testdata/conformance. Each file is a
+// txtar archive: its comment describes the behavior and how it is known (documented,
+// observed, or chosen here); the files named want/* are the expected results, flags is the
+// command line, and the other files are the source.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for name, file := range cases(t) {
@@ -79,7 +79,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// cases returns the table, by name.
+// cases returns the files of the table, by name.
 func cases(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("../testdata/conformance/*.txtar")
@@ -93,12 +93,12 @@ func cases(t *testing.T) map[string]string {
 	return all
 }
 
-// origins are how a fact may be known.
+// origins are the ways in which a behavior can be known.
 var origins = regexp.MustCompile(`(?m)^(Documented|Observed|Chosen): \S`)
 
 func conform(t *testing.T, file string) { conformOn(t, file, "docker", nil) }
 
-// conformOn runs a case on an engine, with variables of its own.
+// conformOn runs a case on an engine, with additional environment variables.
 func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
@@ -117,7 +117,7 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 		if engine == "host" {
 			args = withoutImage(t, args)
 		}
-		app, stdout, stderr := host(t, variables)
+		app, stdout, stderr := newApp(t, variables)
 		args = append([]string{"run", "-C", dir, "--format", "service", "--pull", "never", "--engine", engine}, args...)
 		exit := cmd.Main(t.Context(), args, app)
 		return exit, stdout.String(), stderr.String()
@@ -136,7 +136,7 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 	if text := normal(stderr, dir); text != "" {
 		got["want/stderr"] = text
 	}
-	if names := leavings(t, dir); names != "" {
+	if names := outputs(t, dir); names != "" {
 		got["want/files"] = names
 	}
 	if text := reported(t, dir); text != "" {
@@ -148,8 +148,8 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 	compareCase(t, file, archive, got)
 }
 
-// earlierBuild is the case of a build before the one that is looked at: the files
-// below earlier/; nil for none.
+// earlierBuild returns the case of a build that runs before the one that is compared: the
+// files below earlier/, or nil if there are no such files.
 func earlierBuild(archive *txtar.Archive) *txtar.Archive {
 	var earlier txtar.Archive
 	for _, f := range archive.Files {
@@ -180,7 +180,8 @@ func clearCase(t *testing.T, dir string) {
 	}
 }
 
-// withoutImage takes out the image that most cases have; others are skipped.
+// withoutImage removes the image that most cases use from the flags. It skips cases with
+// another image.
 func withoutImage(t *testing.T, args []string) []string {
 	t.Helper()
 	at := slices.Index(args, "buildlocal-test/base")
@@ -190,7 +191,7 @@ func withoutImage(t *testing.T, args []string) []string {
 	return slices.Delete(slices.Clone(args), at-1, at+1)
 }
 
-// unpackCase writes the source and returns the flags.
+// unpackCase writes the source of a case and returns its flags.
 func unpackCase(t *testing.T, archive *txtar.Archive, dir string) []string {
 	t.Helper()
 	args := []string{"-i", "buildlocal-test/base"}
@@ -226,8 +227,8 @@ func unpackCase(t *testing.T, archive *txtar.Archive, dir string) []string {
 	return args
 }
 
-// gitCase makes the source a repository with one commit; the file git holds its
-// remote, which may be empty.
+// gitCase makes the source a repository with one commit. The file git has the URL of its
+// remote; it may be empty.
 func gitCase(t *testing.T, dir string) {
 	t.Helper()
 	remote, _ := os.ReadFile(filepath.Join(dir, "git"))
@@ -271,7 +272,7 @@ func normal(text, dir string) string {
 	return text
 }
 
-// outcome returns the build's status, and its exported variables.
+// outcome returns the status and the exported variables of the build.
 func outcome(t *testing.T, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, ".buildlocal", "latest", "build.json"))
@@ -289,7 +290,7 @@ func outcome(t *testing.T, dir string) string {
 	return lines
 }
 
-// reported returns the build's reports: a line for each, then its test cases and
+// reported returns the reports of the build: a line for each, followed by its test cases and
 // covered files.
 func reported(t *testing.T, dir string) string {
 	t.Helper()
@@ -317,8 +318,8 @@ func reported(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// leavings lists the files of a build except its log, records and page, with their text.
-func leavings(t *testing.T, dir string) string {
+// outputs lists the files of a build except its log, records and page, with their contents.
+func outputs(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
 	latest := filepath.Join(dir, ".buildlocal", "latest")
@@ -346,7 +347,7 @@ func leavings(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// compareCase compares with the golden part of the archive, or writes it.
+// compareCase compares the results with want/* of the archive, or with -update writes them.
 func compareCase(t *testing.T, file string, archive *txtar.Archive, got map[string]string) {
 	t.Helper()
 	want := map[string]string{}

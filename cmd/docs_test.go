@@ -11,13 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// console is a block of commands and their output.
-var console = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+// consoleBlock matches a block of commands and their output.
+var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
-// TestDocs_OutputIsCurrent runs the console blocks of the README
-// and of docs, in a copy of examples: their output is made by the program, and
-// -update makes it again. A time differs from run to run and is written as it
-// came; it is not compared.
+// TestDocs_OutputIsCurrent runs the commands in the console blocks of the README and of docs,
+// in a copy of examples, and compares their output. With -update it replaces the output.
+// Texts that differ from run to run, such as times, are not compared.
 func TestDocs_OutputIsCurrent(t *testing.T) {
 	needEngine(t)
 	bin := t.TempDir()
@@ -39,9 +38,10 @@ func TestDocs_OutputIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.RemoveAll(filepath.Join(dir, "hello", ".buildlocal"))
-		got := console.ReplaceAllStringFunc(string(text), func(block string) string { return played(t, block, dir, bin) })
+		run := func(block string) string { return runBlock(t, block, dir, bin) }
+		got := consoleBlock.ReplaceAllStringFunc(string(text), run)
 		if *update {
-			if sameShown(string(text)) != sameShown(got) {
+			if normalizeOutput(string(text)) != normalizeOutput(got) {
 				err = os.WriteFile(file, []byte(got), 0o644)
 			}
 			if err != nil {
@@ -49,14 +49,14 @@ func TestDocs_OutputIsCurrent(t *testing.T) {
 			}
 			continue
 		}
-		if diff := cmp.Diff(sameShown(string(text)), sameShown(got)); diff != "" {
-			t.Errorf("%s: go test ./cmd -run Documents -update writes it anew\n%s", file, diff)
+		if diff := cmp.Diff(normalizeOutput(string(text)), normalizeOutput(got)); diff != "" {
+			t.Errorf("%s: go test ./cmd -run TestDocs -update regenerates it\n%s", file, diff)
 		}
 	}
 }
 
-// played runs the commands of a block and returns it with their output.
-func played(t *testing.T, block, dir, bin string) string {
+// runBlock runs the commands of a block and returns the block with their output.
+func runBlock(t *testing.T, block, dir, bin string) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("```console\n")
@@ -74,25 +74,26 @@ func played(t *testing.T, block, dir, bin string) string {
 			"NO_COLOR=1",
 			"XDG_CACHE_HOME="+filepath.Join(filepath.Dir(dir), ".cache"),
 		)
-		out, _ := c.Output() // many an example fails on purpose
+		out, _ := c.Output() // many examples fail on purpose
 		b.WriteString(line + "\n" + strings.ReplaceAll(string(out), filepath.Dir(dir), "/home/you"))
 	}
 	return b.String() + "```"
 }
 
-var passing = []struct {
+// variable has the texts that differ from run to run, and their replacements.
+var variable = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	// Where it takes long enough to be worth a line.
+	// These lines exist only if the phase or a command takes long enough.
 	{regexp.MustCompile(`(?m)^  FINALIZING +[0-9.hms]+  SUCCEEDED\n`), ""},
 	{regexp.MustCompile(`(?m)^(  slowest)? +[0-9.hms]+s  .*\n`), ""},
-	{regexp.MustCompile(` +[0-9.]+ [MG]iB at most, .* of CPU`), ""}, // where it is worth a word
+	{regexp.MustCompile(` +[0-9.]+ [MG]iB at most, .* of CPU`), ""}, // only if a phase used much
 	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`-[0-9a-f]{8}/\d+ +`), "-ID/N "},
-	{regexp.MustCompile(`(?m)^CACHE +KEY`), "CACHE KEY"}, // as wide as the names are
+	{regexp.MustCompile(`(?m)^CACHE +KEY`), "CACHE KEY"}, // the width depends on the names
 	{regexp.MustCompile(`src\d+`), "srcN"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`builds/(\d+)-[0-9a-f]{8}`), "builds/$1-ID"},
@@ -104,9 +105,9 @@ var passing = []struct {
 	{regexp.MustCompile(`(?m)^  slowest .*\n(^ {20}.*\n)*`), ""},
 }
 
-// sameShown replaces texts that differ from run to run.
-func sameShown(text string) string {
-	for _, p := range passing {
+// normalizeOutput replaces texts that differ from run to run.
+func normalizeOutput(text string) string {
+	for _, p := range variable {
 		text = p.pattern.ReplaceAllString(text, p.with)
 	}
 	return text

@@ -48,7 +48,7 @@ func TestJSON_EachLineIsAnEvent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(noisyBuild), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	app, stdout, stderr := host(t, nil)
+	app, stdout, stderr := newApp(t, nil)
 	exit := cmd.Main(
 		t.Context(),
 		[]string{"run", "-C", dir, "--format", "json", "--pull", "never", "-i", "buildlocal-test/base"},
@@ -73,7 +73,7 @@ func TestJSON_EachLineIsAnEvent(t *testing.T) {
 	checkEnd(t, events)
 }
 
-// readEvents reads a line at a time: each has to be one event by itself.
+// readEvents parses each line, which has to be one event.
 func readEvents(t *testing.T, text string) []event {
 	t.Helper()
 	if !strings.HasSuffix(text, "\n") {
@@ -93,7 +93,7 @@ func readEvents(t *testing.T, text string) []event {
 	return events
 }
 
-// checkEnd checks what a program asks first: which command failed, and how the
+// checkEnd checks the facts that programs need first: which command failed, and how the
 // build ended.
 func checkEnd(t *testing.T, events []event) {
 	t.Helper()

@@ -11,7 +11,10 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// Execute runs the command line args in this process and returns the exit code.
+// Execute runs the command line args in this process and returns the exit code. The same
+// program is also copied into containers as a relay or a helper, and does the work of those
+// if its arguments say so; this is decided before anything else is set up.
+//
 // The first signal stops a build in good order, the second without waiting for its
 // commands, and the third ends the process. A closed terminal and a closed pipe stop a
 // build as the first signal does.
@@ -22,7 +25,7 @@ func Execute(args []string, version string) int {
 	if isHelper(os.Args) {
 		return runHelper(os.Args)
 	}
-	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" {
+	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" { // else the user has chosen limits
 		debug.SetMemoryLimit(memoryLimit)
 		debug.SetGCPercent(gcPercent)
 	}
@@ -34,6 +37,7 @@ func Execute(args []string, version string) int {
 		cancel(interrupted(<-signals))
 		<-signals
 		close(hurry)
+		// The user has had enough. Leftover resources are removed by the next build or prune.
 		os.Exit(cli.ExitCode(interrupted(<-signals)))
 	}()
 	a := cli.NewHost(version)

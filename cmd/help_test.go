@@ -12,7 +12,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 )
 
-// eachCommand calls do with every command of ours, subcommands included.
+// eachCommand calls do with every command of the program, including subcommands.
 func eachCommand(t *testing.T, do func(t *testing.T, c *cobra.Command)) {
 	t.Helper()
 	var walk func(c *cobra.Command)
@@ -25,8 +25,8 @@ func eachCommand(t *testing.T, do func(t *testing.T, c *cobra.Command)) {
 	walk(newRoot(&cli.App{}))
 }
 
-// failWith returns the error of a command line.
-func failWith(args ...string) error {
+// runError returns the error of a command line.
+func runError(args ...string) error {
 	root := newRoot(&cli.App{})
 	root.SetArgs(args)
 	root.SetOut(io.Discard)
@@ -43,7 +43,7 @@ func TestUnknownCommand_SuggestsEachCommand(t *testing.T) {
 		}
 		for _, c := range parent.Commands() {
 			misspelt := c.Name() + "x"
-			err := failWith(append(strings.Fields(path), misspelt)...)
+			err := runError(append(strings.Fields(path), misspelt)...)
 			want := "unknown command \"" + misspelt + "\"; did you mean \"" + c.Name() + "\"?"
 			if err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%s %s: got %v, want %s", path, misspelt, err, want)

@@ -19,7 +19,8 @@ func isHelper(args []string) bool {
 	return len(args) > 1 && (args[1] == runner.GlobSearch || args[1] == runner.HashFiles)
 }
 
-// runHelper runs the command and returns its exit code.
+// runHelper runs the command and returns its exit code. Nothing is written before the search
+// has succeeded: a part of a hash in a cache key would be worse than none.
 func runHelper(args []string) int {
 	var out bytes.Buffer
 	err := search(args[1], args[2:], &out)
@@ -34,7 +35,7 @@ func runHelper(args []string) int {
 }
 
 // search prints the files below the working directory that match patterns, or a hash of
-// their contents (documented).
+// their contents (documented). A glob search without a match succeeds, as in CodeBuild.
 func search(name string, patterns []string, to io.Writer) error {
 	if len(patterns) == 0 {
 		return fmt.Errorf("no pattern given; expected one or more, in quotes: %s '**/*.js'", name)

@@ -10,7 +10,7 @@ import (
 )
 
 // TestKill_HostBuildLeavesNothing kills builds without an engine in several states.
-// After prune no directory and no mount of theirs exists.
+// After prune none of their directories and mounts exists.
 func TestKill_HostBuildLeavesNothing(t *testing.T) {
 	if !hasSandbox(t) {
 		t.Skip("no sandbox can be made here")
@@ -39,8 +39,8 @@ func TestKill_HostBuildLeavesNothing(t *testing.T) {
 	}
 }
 
-// killAt ends one build with a signal when it has reached a state, and checks what
-// is left after prune.
+// killAt sends a build a signal when it has reached a state, and checks that nothing is left
+// after prune.
 func killAt(t *testing.T, dir, name string, moment func(pid int, tmp, out string) bool, signal syscall.Signal) {
 	t.Helper()
 	tmp, out := t.TempDir(), filepath.Join(t.TempDir(), "out")

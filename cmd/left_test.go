@@ -20,7 +20,7 @@ import (
 
 // TestRuns_HundredLeaveNothing runs builds that succeed, fail, time out and
 // are stopped or killed in several states, several at once, in one repository. After
-// prune nothing of theirs exists, and no other build was disturbed.
+// prune none of their resources exists, and no other build was disturbed.
 func TestRuns_HundredLeaveNothing(t *testing.T) {
 	needEngine(t)
 	dir, tmp := t.TempDir(), t.TempDir()
@@ -48,7 +48,7 @@ func TestRuns_HundredLeaveNothing(t *testing.T) {
 	if out, err := prune.CombinedOutput(); err != nil {
 		t.Errorf("prune: %v\n%s", err, out)
 	}
-	for _, name := range leftOf(t, dir) {
+	for _, name := range leftoversOf(t, dir) {
 		t.Errorf("left behind: %s", name)
 	}
 	if left, _ := filepath.Glob(filepath.Join(tmp, "buildlocal-*")); len(left) > 0 {
@@ -75,12 +75,12 @@ func TestStop_AnyMomentLeavesNothing(t *testing.T) {
 		_ = c.Process.Signal(syscall.SIGINT)
 		_ = c.Wait()
 	}
-	for _, name := range leftOf(t, dir) {
+	for _, name := range leftoversOf(t, dir) {
 		t.Errorf("left behind: %s", name)
 	}
 }
 
-// mixedRun runs one build and checks its exit code where that is certain.
+// mixedRun runs one build, and checks its exit code if that does not depend on timing.
 func mixedRun(t *testing.T, dir, tmp string, i int) {
 	kind := i % 6
 	long, code, want := "0", "0", 0
@@ -128,7 +128,7 @@ func mixedRun(t *testing.T, dir, tmp string, i int) {
 	}
 }
 
-// moments are states of a run at which it is stopped, in their order.
+// moments are the states of a run at which it is stopped, in their order.
 var moments = []func(pid int, tmp, out string) bool{
 	func(int, string, string) bool { return true },
 	func(pid int, tmp, _ string) bool { // its directory is there, perhaps not yet under its final name
@@ -139,7 +139,7 @@ var moments = []func(pid int, tmp, out string) bool{
 		})
 	},
 	func(pid int, _, _ string) bool { // the engine has something of it
-		all, _ := listed()
+		all, _ := listResources()
 		return slices.ContainsFunc(all, func(l engine.Resource) bool {
 			text, _ := os.ReadFile(filepath.Join(l.Labels["dev.buildlocal.temp"], "pid"))
 			return string(text) == strconv.Itoa(pid)
@@ -162,10 +162,10 @@ func waitFor(reached func() bool, ended <-chan struct{}) {
 	}
 }
 
-// leftOf lists the resources with the label of a source.
-func leftOf(t *testing.T, dir string) []string {
+// leftoversOf lists the resources with the label of a source.
+func leftoversOf(t *testing.T, dir string) []string {
 	t.Helper()
-	all, err := listed()
+	all, err := listResources()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +178,8 @@ func leftOf(t *testing.T, dir string) []string {
 	return names
 }
 
-// listed returns the resources of all builds.
-func listed() ([]engine.Resource, error) {
+// listResources returns the resources of all builds.
+func listResources() ([]engine.Resource, error) {
 	e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")})
 	if err != nil {
 		return nil, err

@@ -9,9 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLSP_WithEditor starts Neovim, without a screen, with
-// the program as its language server: testdata/lsp/client.lua has the requests and
-// answers.txt the expected answers.
+// TestLSP_WithEditor starts Neovim without a screen, with the program as its language server.
+// testdata/lsp/client.lua has the requests, and answers.txt the expected answers.
 func TestLSP_WithEditor(t *testing.T) {
 	t.Parallel()
 	editor, err := exec.LookPath("nvim")

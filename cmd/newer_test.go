@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// TestEngine_NewerVersion runs a build on the engine that the curated
-// test image holds, which is newer than the machine's, and sees none of the
-// machine's files: the source is copied.
+// TestEngine_NewerVersion runs a build on the Docker engine in the curated test image. It is
+// newer than that of the host, and cannot access the host's files, so the source is copied.
 func TestEngine_NewerVersion(t *testing.T) {
 	t.Parallel()
 	needEngine(t)

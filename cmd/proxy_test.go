@@ -34,7 +34,7 @@ import (
 // images, and AWS as far as a client needs it to see whether it trusts the server.
 func TestScripts_Proxy(t *testing.T) {
 	inside := bridgeAddress(t)
-	play(t, "../testdata/script/proxy", func(p *testscript.Params) {
+	runScripts(t, "../testdata/script/proxy", func(p *testscript.Params) {
 		first := p.Setup
 		p.Setup = func(env *testscript.Env) error {
 			dir := filepath.Join(env.Getenv("WORK"), ".proxy")
@@ -59,8 +59,8 @@ func TestScripts_Proxy(t *testing.T) {
 	})
 }
 
-// seeds is a directory of buildspecs in use that have to run as they are; "" where it is
-// not at hand.
+// seeds returns a directory of real buildspecs that have to run unchanged, or "" if it does
+// not exist.
 func seeds() string {
 	dir := os.Getenv("BUILDLOCAL_SEEDS")
 	if beside, _ := filepath.Glob("../../*/seeds"); dir == "" && len(beside) > 0 {
@@ -87,7 +87,7 @@ func newWorld(dir string) (port string, stop func(), err error) {
 		return "", nil, errors.Join(err, tcp.Close())
 	}
 	quiet := log.New(io.Discard, "", 0)
-	world := &http.Server{Handler: behind(dir), TLSConfig: config, ErrorLog: quiet}
+	world := &http.Server{Handler: newServers(dir), TLSConfig: config, ErrorLog: quiet}
 	go func() { _ = world.ServeTLS(tcp, "", "") }()
 	go func() {
 		_ = http.Serve(
@@ -99,8 +99,8 @@ func newWorld(dir string) (port string, stop func(), err error) {
 	return port, func() { _, _ = proxy.Close(), world.Close() }, err
 }
 
-// connectTo is what a proxy does: whatever name is asked for is at one address. One
-// name asks for the password. (The npm of Debian does not send it.)
+// connectTo answers CONNECT as a proxy whose names all have one address. One name requires
+// the password. (The npm of Debian does not send it.)
 func connectTo(w http.ResponseWriter, r *http.Request, address string) {
 	if _, password, given := parseProxyAuth(r); given && password != "proxy-password" ||
 		!given && r.Host == "secured.world.example:443" {
@@ -133,8 +133,8 @@ func parseProxyAuth(r *http.Request) (user, password string, ok bool) {
 	return plain.BasicAuth()
 }
 
-// behind answers for the whole world.
-func behind(dir string) http.Handler {
+// newServers returns the handler of all servers behind the proxy.
+func newServers(dir string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /repository.git/", http.FileServer(http.Dir(dir)))
 	mux.HandleFunc("GET /left-pad", func(w http.ResponseWriter, _ *http.Request) { // npm
@@ -167,10 +167,10 @@ func behind(dir string) http.Handler {
 	return mux
 }
 
-// ecrHost is a registry of an AWS account.
+// ecrHost is the registry of an AWS account.
 const ecrHost = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
-// ecr answers for ECR: a login, and a registry that wants it.
+// ecr adds ECR: the API operation for a login, and a registry that requires it.
 func ecr(mux *http.ServeMux) {
 	const password = "ecr-password"
 	mux.HandleFunc("api.ecr.us-east-1.amazonaws.com/", func(w http.ResponseWriter, r *http.Request) {
@@ -200,7 +200,7 @@ func ecr(mux *http.ServeMux) {
 	})
 }
 
-// repository makes a repository that is served as plain files.
+// repository creates a git repository that is served as plain files.
 func repository(dir string) error {
 	script := fmt.Sprintf(`set -e; mkdir -p %[1]s; cd %[1]s; git init -q --bare .; tree=$(git mktree </dev/null)
 commit=$(git -c user.name=a -c user.email=a@b commit-tree -m cloned $tree)
@@ -211,7 +211,8 @@ git update-ref HEAD $commit; git update-server-info`, dir)
 	return nil
 }
 
-// authority makes an authority whose certificate is in a file, and a server's by it.
+// authority creates a certificate authority, writes its certificate to a file, and returns
+// the configuration of a server with a certificate of it.
 func authority(file string) (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

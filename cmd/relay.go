@@ -9,11 +9,14 @@ import (
 	"github.com/buildlocal/buildlocal/internal/relay"
 )
 
-// isRelay reports whether this process is the relay beside a build's container. The
-// program has another name there.
+// isRelay reports whether this process is the relay beside a build's container, which
+// forwards connections from its network to services of buildlocal on the host. The program
+// has another name there.
 func isRelay(args []string) bool { return len(args) > 0 && filepath.Base(args[0]) == relay.Name }
 
-// runRelay runs the relay and returns its exit code.
+// runRelay runs the relay and returns its exit code. All connections share one stream, the
+// standard input and output; the relay ends when the stream is closed, and so never
+// outlives the build.
 func runRelay(args []string) int {
 	stream := struct {
 		io.Reader

@@ -20,15 +20,17 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/validate"
 )
 
-// Main runs the command line args and returns the exit code.
+// Main runs the command line args and returns the exit code. It uses nothing of the process
+// except by a, so tests can call it concurrently.
 func Main(ctx context.Context, args []string, a *cli.App) int {
 	a.Open(ctx)
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(a.Stdin)
-	root.SetOut(a.Raw.Out)
+	root.SetOut(a.Raw.Out) // help, which has only texts of the program
 	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
+	// An ExitError is a result, such as a failed build, and was printed by its command.
 	var reported cli.ExitError
 	if err != nil && !errors.As(err, &reported) {
 		a.PrintError(err)
@@ -36,6 +38,8 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	return cli.ExitCode(err)
 }
 
+// newRoot returns the program's command with all others. A new one is made for each run,
+// because commands keep the values of their flags.
 func newRoot(a *cli.App) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
@@ -56,16 +60,17 @@ func newRoot(a *cli.App) *cobra.Command {
 		},
 	}
 	// Cobra's own --version links a template engine.
-	root.Flags().BoolVarP(&version, "version", "v", false, "version for buildlocal")
+	root.Flags().BoolVarP(&version, "version", "v", false, "print the version")
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetUsageFunc(cli.Usage)
 	root.CompletionOptions.HiddenDefaultCmd = true
+	// The help lists commands by name; the order here is by group.
 	root.AddCommand(
 		build.NewRun(a, nil), build.NewPlan(a, nil),
 		validate.NewCmd(a, nil), validate.NewSchema(a), validate.NewLSP(a),
-		configure.NewConfig(a), configure.NewTrust(a),
-		secret.NewCmd(a), machine.NewPs(a), machine.NewStop(a), machine.NewPrune(a),
-		results.NewArtifacts(a), results.NewReport(a),
-		caches.NewCmd(a), image.NewCmd(a), machine.NewDoctor(a))
+		configure.NewConfig(a, nil), configure.NewTrust(a, nil),
+		secret.NewCmd(a, nil), machine.NewPs(a), machine.NewStop(a, nil), machine.NewPrune(a),
+		results.NewArtifacts(a, nil), results.NewReport(a, nil),
+		caches.NewCmd(a, nil), image.NewCmd(a, nil), machine.NewDoctor(a, nil))
 	return root
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScripts_S3 runs scripts whose S3 is a server that people use: versitygw, on
-// files of this machine. BUCKET is the directory of the bucket there is.
+// TestScripts_S3 runs scripts against a real S3 server, versitygw, which stores objects as
+// files. BUCKET is the directory of its bucket.
 func TestScripts_S3(t *testing.T) {
 	program, err := exec.LookPath("versitygw")
 	if err != nil {
@@ -25,7 +25,7 @@ func TestScripts_S3(t *testing.T) {
 		}
 		t.Skip("no S3 server: make bin/versitygw")
 	}
-	play(t, "../testdata/script/s3", func(p *testscript.Params) {
+	runScripts(t, "../testdata/script/s3", func(p *testscript.Params) {
 		first := p.Setup
 		p.Setup = func(env *testscript.Env) error {
 			if err := first(env); err != nil {

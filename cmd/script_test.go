@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 // program is main.
 func program() { os.Exit(cmd.Execute(os.Args[1:], "test")) }
 
-// hasSandbox reports whether this machine makes sandboxes. Where there have to be
-// engines, there has to be this one.
+// hasSandbox reports whether sandboxes work on this machine. With BUILDLOCAL_REQUIRE_ENGINE
+// they have to.
 func hasSandbox(t *testing.T) bool {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -40,26 +40,27 @@ func hasSandbox(t *testing.T) bool {
 	return err == nil
 }
 
-// TestScripts runs the whole program as a person does: testdata/script, one
-// intent a file, its first line the sentence it proves. The condition [docker]
-// holds where an engine answers.
-func TestScripts(t *testing.T) { play(t, "../testdata/script") }
+// TestScripts runs the whole program as users do: the scripts of testdata/script, each about
+// one subject, which its first line describes. The condition [docker] is true if a Docker
+// engine can be reached, [host] if sandboxes work.
+func TestScripts(t *testing.T) { runScripts(t, "../testdata/script") }
 
 // TestScripts_Validate runs the scripts of commands that start no build.
-func TestScripts_Validate(t *testing.T) { play(t, "../testdata/script/validate") }
+func TestScripts_Validate(t *testing.T) { runScripts(t, "../testdata/script/validate") }
 
-func play(t *testing.T, dir string, change ...func(*testscript.Params)) {
+// runScripts runs the scripts in a directory. The functions change the parameters.
+func runScripts(t *testing.T, dir string, change ...func(*testscript.Params)) {
 	t.Helper()
 	t.Parallel()
-	answers := os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != ""
+	reachable := os.Getenv("BUILDLOCAL_REQUIRE_ENGINE") != ""
 	if e, err := docker.Connect(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: os.Getenv("HOME")}); err == nil {
-		answers = answers || e.Ping(t.Context()) == nil
+		reachable = reachable || e.Ping(t.Context()) == nil
 	}
 	p := testscript.Params{
 		Dir: dir, UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every run sleeps a second
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise every run sleeps for a second
 			env.Setenv("TMPDIR", env.Getenv("WORK")+"/.tmp")
 			env.Vars = append(
 				env.Vars,
@@ -72,7 +73,7 @@ func play(t *testing.T, dir string, change ...func(*testscript.Params)) {
 			return os.MkdirAll(env.Getenv("WORK")+"/.tmp", 0o755)
 		},
 		Condition: func(name string) (bool, error) {
-			return name == "docker" && answers || name == "host" && hasSandbox(t), nil
+			return name == "docker" && reachable || name == "host" && hasSandbox(t), nil
 		},
 	}
 	for _, f := range change {

@@ -20,15 +20,15 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker"
 )
 
-// TestScripts_Running runs testdata/script/running: ps, stop and prune work on
-// all builds of an engine, so each script has a window of its own.
+// TestScripts_Running runs testdata/script/running. Commands such as ps, stop and prune work on
+// all builds of an engine, so each script has a window that shows only its own.
 func TestScripts_Running(t *testing.T) {
 	t.Parallel()
 	windowScripts(t, "../testdata/script/running", "unix")
 }
 
-// TestScripts_RemoteEngine runs testdata/script/elsewhere. The engine
-// is one on another machine as far as the program can see: it answers by TCP.
+// TestScripts_RemoteEngine runs testdata/script/elsewhere. For the program the engine is on
+// another machine, because it is reached by TCP.
 func TestScripts_RemoteEngine(t *testing.T) {
 	t.Parallel()
 	windowScripts(t, "../testdata/script/elsewhere", "tcp")
@@ -61,15 +61,15 @@ func windowScripts(t *testing.T, dir, network string) {
 	})
 }
 
-// window is a proxy before an engine: of all containers and volumes it lists
-// those of sources below dir.
+// window is a proxy of an engine that lists only the containers and volumes of sources below
+// dir.
 type window struct {
 	engine *docker.Engine
 	dir    string
 	server *http.Server
 }
 
-// open begins to listen and returns the address for DOCKER_HOST.
+// open starts to listen and returns the address for DOCKER_HOST.
 func (w *window) open(network string) (string, error) {
 	address := "127.0.0.1:0"
 	if network == "unix" {
@@ -108,7 +108,7 @@ func (w *window) close(t *testing.T) {
 	}
 }
 
-// sourceLabel is put on all that the engine makes for a build.
+// sourceLabel is the label of every resource of a build.
 const sourceLabel = "dev.buildlocal.source"
 
 func (w *window) sees(labels map[string]string) bool {

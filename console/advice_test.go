@@ -16,7 +16,7 @@ func TestAdvice_CommonFailures(t *testing.T) {
 		{126, "docker: OCI runtime create failed: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpu/docker: " +
 			"permission denied", "version 2"},
 		{126, "script.sh: 4: ./run: Permission denied", "not executable"},
-		{127, "script.sh: 4: foo: not found", "Program not found"},
+		{127, "script.sh: 4: foo: not found", "program not found"},
 		{137, "", "memory"},
 		{139, "Segmentation fault", "segmentation fault"},
 		{2, "exec ./tool: exec format error", "another architecture"},

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 var at = time.Date(2026, 7, 4, 15, 9, 39, 971036000, time.FixedZone("", 2*60*60))
 
-// story is a build with everything a viewer may meet.
+// story returns the events of a build with everything that a sink has to show.
 func story() []runner.Event {
 	e := func(kind runner.Kind, phase runner.PhaseType, change ...func(*runner.Event)) runner.Event {
 		event := runner.Event{Kind: kind, Phase: phase, Time: at}
@@ -97,7 +97,7 @@ func story() []runner.Event {
 	}
 }
 
-// golden compares the output of a viewer with a file of testdata/console.
+// golden compares the output of a sink with a file of testdata/console.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := "../testdata/console/" + name
@@ -213,7 +213,7 @@ func TestJSON_OneLinePerEvent(t *testing.T) {
 	}
 }
 
-// full is a writer that has no space left.
+// full is a writer without space left.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }

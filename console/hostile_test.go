@@ -15,12 +15,12 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// hostile is a text that rings, clears the screen, sets the title in two ways, turns
-// the order of letters round, and is not UTF-8.
+// hostile is a text that rings the bell, clears the screen, sets the title in two ways,
+// reverses the direction of writing, and is not UTF-8.
 const hostile = "x\a\x1b[2J\x1b]0;T\a\u009b31m\u202e\u2066\x7f\r\x00\xffy"
 
-// fill sets every string of a value, however deep, to hostile, and gives every list and
-// pointer something.
+// fill sets every string in a value to hostile, and adds an element to every list and a
+// value to every pointer.
 func fill(v reflect.Value, depth int) {
 	const deepest = 7
 	if depth > deepest {
@@ -59,8 +59,8 @@ func fill(v reflect.Value, depth int) {
 	}
 }
 
-// events is one event of each kind, with hostile texts wherever there are any, failed
-// and succeeded, with and without what decides how it is shown.
+// events returns events of each kind with hostile texts in all fields, failed and succeeded,
+// with and without the fields that change how they are shown.
 func events() []runner.Event {
 	var all []runner.Event
 	for _, kind := range []runner.Kind{
@@ -86,7 +86,7 @@ func events() []runner.Event {
 	return all
 }
 
-// ours matches sequences that the program itself prints: colors, links and redrawn lines.
+// ours matches sequences that buildlocal prints itself: colors, links and redrawn lines.
 var ours = regexp.MustCompile(`\x1b\[[0-9;]*m|\x1b\]8;;(file://[!-~]*)?\x1b\\|\x1b\[[0-9]+A\x1b\[J`)
 
 func control(text string, allowed *regexp.Regexp) string {

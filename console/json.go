@@ -12,25 +12,29 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// EventVersion is the version of the JSON events. Fields are only ever added;
-// the version grows when one changes its meaning.
+// EventVersion is the version of the JSON events. Fields are only ever added; the version
+// grows when one changes its meaning. Programs can ignore fields and events that they do
+// not know.
 const EventVersion = 1
 
-// JSON writes one event a line; docs/events.md describes them.
+// JSON writes one event a line, as one JSON object; docs/events.md describes them. The order
+// is that of the build.
 type JSON struct {
 	w    io.Writer
-	cut  []byte // the beginning of a character whose rest has not come
-	last runner.Event
+	cut  []byte       // the beginning of a character whose rest has not arrived
+	last runner.Event // the last output, whose time and phase the rest gets
 	err  error
 }
 
 // NewJSON returns a JSON that writes to w.
 func NewJSON(w io.Writer) *JSON { return &JSON{w: w} }
 
-// Err is the first error of the writer.
+// Err returns the first error of the writer. Later events are not written differently: the
+// caller stops the build.
 func (j *JSON) Err() error { return j.err }
 
-// message is the wire form of an event.
+// message is the wire form of an event. Pointers distinguish a zero, such as the exit status
+// of a successful command, from a field that the event does not have.
 type message struct {
 	Version      int              `json:"version"`
 	Event        runner.Kind      `json:"event"`
@@ -60,10 +64,10 @@ func (j *JSON) Notify(e runner.Event) {
 		j.output(e)
 		return
 	}
-	if e.Kind == runner.Copying { // for a person who waits
-		return
+	if e.Kind == runner.Copying {
+		return // progress for people who wait; programs see the result
 	}
-	j.rest()
+	j.rest() // of output, which the event follows
 	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line,
 		Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
 	ms := e.Duration.Milliseconds()
@@ -82,8 +86,9 @@ func (j *JSON) Notify(e runner.Event) {
 	j.write(m)
 }
 
-// output writes text as text. A character cut in two waits for its rest; what
-// is not UTF-8 is written as base64.
+// output writes a piece of a command's output: as a string if it is UTF-8, else as base64.
+// Pieces are cut anywhere, so the beginning of a character at the end waits for the next
+// piece; otherwise both halves would be invalid.
 func (j *JSON) output(e runner.Event) {
 	text := append(j.cut, e.Output...)
 	j.cut, j.last = nil, e
@@ -94,12 +99,14 @@ func (j *JSON) output(e runner.Event) {
 	j.emit(text)
 }
 
+// rest writes a character that stayed incomplete.
 func (j *JSON) rest() {
 	text := j.cut
 	j.cut = nil
 	j.emit(text)
 }
 
+// emit writes output as an event.
 func (j *JSON) emit(text []byte) {
 	if len(text) == 0 {
 		return
@@ -114,8 +121,8 @@ func (j *JSON) emit(text []byte) {
 	j.write(m)
 }
 
-// incomplete returns how many bytes at the end begin a character that does not
-// end.
+// incomplete returns how many bytes at the end are the beginning of a character: 0 to 3.
+// Invalid bytes are not, because no rest can complete them.
 func incomplete(text []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
 		tail := text[len(text)-n:]
@@ -129,6 +136,8 @@ func incomplete(text []byte) int {
 	return 0
 }
 
+// write writes one line. Invisible characters are escaped, because people look at the lines
+// in terminals too, and JSON has escapes for them.
 func (j *JSON) write(m message) {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)

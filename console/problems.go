@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/human"
 )
 
-// Checked is one buildspec that was checked.
+// Checked is one buildspec that was checked, or a project document with problems.
 type Checked struct {
 	File     string // as the user named it
 	Problems diag.List
@@ -24,17 +25,19 @@ type Checked struct {
 // Report has the problems of several buildspecs.
 type Report struct {
 	Files  []Checked
-	Checks []diag.Check // all that can be found
-	Color  bool         // for people
+	Checks []diag.Check // all that exist, for formats that describe them
+	Color  bool         // of the text format
 	Strict bool         // warnings and lints count as errors
-	Tool   string       // version of the program
+	Tool   string       // version of buildlocal
 }
 
 // ProblemFormats are the formats of WriteProblems.
 var ProblemFormats = []string{"text", "service", "json", "sarif", "github", "junit"}
 
-// WriteProblems writes a report for people (text), in the service's words
-// (service), or for other tools.
+// WriteProblems writes a report in one of ProblemFormats: for people (text), as CodeBuild
+// would log it (service), or for other programs. Nothing is written if it fails. Messages
+// quote the files, so invisible characters are escaped in every format; line breaks inside
+// messages are escaped by the formats themselves.
 func WriteProblems(w io.Writer, format string, r Report) error {
 	write := map[string]func(io.Writer, Report) error{
 		"text": writeText, "service": writeService, "json": writeJSON, "sarif": writeSARIF, "github": writeGitHub,
@@ -59,6 +62,7 @@ func WriteProblems(w io.Writer, format string, r Report) error {
 	return err
 }
 
+// writeText writes the problems in file order, and their number.
 func writeText(w io.Writer, r Report) error {
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
@@ -69,7 +73,9 @@ func writeText(w io.Writer, r Report) error {
 	return nil
 }
 
-// colored is a problem with its severity, its carets and its name in colour.
+// colored returns a problem as it is printed, with its severity and its carets in color. The
+// text is colored afterwards, so that it is the same without colors: three lines if it has
+// an excerpt, the last one with the carets.
 func colored(p diag.Problem, on bool) string {
 	text := p.String()
 	if !on {
@@ -82,6 +88,7 @@ func colored(p diag.Problem, on bool) string {
 	paint.EnableColor()
 	word := " " + p.Severity.String() + ": "
 	text = strings.Replace(text, word, " "+paint.Sprint(p.Severity.String())+": ", 1)
+	// Only the carets are colored, not their indentation, which repeats the tabs of the line.
 	lines := strings.Split(text, "\n")
 	if len(lines) == 3 && p.Column > 0 { // the hint after the carets has no color
 		start := strings.IndexByte(lines[2], '^')
@@ -92,6 +99,7 @@ func colored(p diag.Problem, on bool) string {
 	return strings.Join(lines, "\n")
 }
 
+// summary counts the problems by severity, such as "1 error, 2 lints in 1 file".
 func summary(r Report) string {
 	var all diag.List
 	for _, f := range r.Files {
@@ -109,7 +117,8 @@ func summary(r Report) string {
 	return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), human.Count(len(r.Files), "file"))
 }
 
-// writeService writes the messages that CodeBuild would log, file by file.
+// writeService writes the messages that CodeBuild would log, file by file. Problems of which
+// CodeBuild logs nothing, such as lints, are left out.
 func writeService(w io.Writer, r Report) error {
 	for _, f := range r.Files {
 		if len(r.Files) > 1 {
@@ -120,7 +129,7 @@ func writeService(w io.Writer, r Report) error {
 		}
 		for _, p := range f.Problems {
 			if p.Severity == diag.Error {
-				fmt.Fprintf(w, "Phase context status code: YAML_FILE_ERROR Message: %s\n", first(p.Service, p.Text()))
+				fmt.Fprintf(w, "Phase context status code: YAML_FILE_ERROR Message: %s\n", cmp.Or(p.Service, p.Text()))
 			} else if p.Service != "" {
 				fmt.Fprintln(w, p.Service)
 			}
@@ -129,18 +138,11 @@ func writeService(w io.Writer, r Report) error {
 	return nil
 }
 
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
-}
-
 // reportVersion is the version of the JSON report. Fields are only ever added.
 const reportVersion = 1
 
+// jsonReport is the report as docs/checks.md describes it. Lines and columns begin at 1, in
+// characters; a field that does not apply is missing. EndColumn is after the last character.
 type jsonReport struct {
 	Version  int        `json:"version"`
 	Errors   int        `json:"errors"`
@@ -195,11 +197,12 @@ func writeJSON(w io.Writer, r Report) error {
 		report.Files = append(report.Files, file)
 	}
 	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e.SetEscapeHTML(false) // excerpts have < and >
 	e.SetIndent("", "  ")
 	return e.Encode(report)
 }
 
+// jsonOf converts a problem. A problem without a width marks one character.
 func jsonOf(p diag.Problem) jsonProblem {
 	j := jsonProblem{
 		Severity: p.Severity.String(), Name: p.Name, File: p.File, Line: p.Line, Column: p.Column, Path: p.Path,
@@ -217,36 +220,41 @@ func jsonOf(p diag.Problem) jsonProblem {
 	return j
 }
 
-// writeGitHub writes the commands by which a step of GitHub Actions annotates
-// files ("Workflow commands for GitHub Actions").
+// writeGitHub writes the commands by which a step of GitHub Actions annotates files
+// (docs.github.com, "Workflow commands for GitHub Actions"). The values of properties need
+// more escapes than the message, because they end at a colon or comma (actions/toolkit,
+// packages/core/src/command.ts). Columns are shown only if the line does not change.
 func writeGitHub(w io.Writer, r Report) error {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
 			level := map[diag.Severity]string{diag.Error: "error", diag.Warning: "warning", diag.Lint: "notice"}[p.Severity]
-			place := "file=" + property.Replace(first(p.File, f.File))
+			place := "file=" + property.Replace(cmp.Or(p.File, f.File))
 			if p.Line > 0 {
 				place += fmt.Sprintf(",line=%d,endLine=%d", p.Line, p.Line)
 			}
 			if p.Column > 0 {
 				place += fmt.Sprintf(",col=%d,endColumn=%d", p.Column, p.Column+max(1, p.Width))
 			}
-			fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, place, property.Replace(first(p.Name, "buildspec")),
+			fmt.Fprintf(w, "::%s %s,title=%s::%s\n", level, place, property.Replace(cmp.Or(p.Name, "buildspec")),
 				data.Replace(p.Text()))
 		}
 	}
 	return nil
 }
 
-// testName returns a name that identifies a problem in its file.
+// testName returns a name that identifies a problem in its file, and stays the same while
+// the line does: CI systems compare tests by their names.
 func testName(p diag.Problem) string {
 	if p.Line == 0 {
-		return first(p.Name, "buildspec")
+		return cmp.Or(p.Name, "buildspec")
 	}
-	return fmt.Sprintf("%s line %d", first(p.Name, "buildspec"), p.Line)
+	return fmt.Sprintf("%s line %d", cmp.Or(p.Name, "buildspec"), p.Line)
 }
 
+// junitSuites is the part of the JUnit XML format that CI systems agree on. It has no
+// schema of its own; the names are those that Ant's junitreport introduced.
 type junitSuites struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Suites  []junitSuite `xml:"testsuite"`
@@ -272,11 +280,13 @@ type junitFailure struct {
 	Text    string `xml:",chardata"`
 }
 
-// writeJUnit writes a test suite for each file, with a test for each problem: one
-// that failed where the problem counts as an error.
+// writeJUnit writes a test suite for each file, with a test for each problem. It failed if
+// the problem counts as an error; others have their text in the output of the test. A file
+// without problems has one successful test, because some CI systems reject empty suites.
 func writeJUnit(w io.Writer, r Report) error {
 	var all junitSuites
 	for _, f := range r.Files {
+		// The class is the file, because CI systems group tests by class.
 		suite := junitSuite{Name: f.File, Tests: max(1, len(f.Problems))}
 		for _, p := range f.Problems {
 			test := junitCase{Name: testName(p), Class: f.File}

@@ -11,7 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// pulls are the events of a pull of two layers, one every second.
+// pulls returns the events of pulling two layers, one every second.
 func pulls() []runner.Event {
 	at := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	var all []runner.Event

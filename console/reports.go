@@ -15,26 +15,28 @@ import (
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// How much of failed tests is shown; with Verbose all of it.
+// Limits of failed tests; with Verbose everything is shown. A broken build can have thousands of
+// failures, and the reason is nearly always in the first ones.
 const (
-	fullFailures = 20  // with their messages; of more only the names
-	messageLines = 4   // of a message
-	lineWidth    = 160 // of a line of it, in characters
+	maxFullFailures = 20  // failures with their messages; others have their names only
+	maxMessageLines = 4   // lines of a message
+	maxLineWidth    = 160 // of a line of a message, in characters
 )
 
 // PageName is the file in a build's directory that shows all of it in a browser.
 const PageName = "report.html"
 
-// barWidth is how wide a coverage bar is, in characters.
+// barWidth is the width of a coverage bar, in characters.
 const barWidth = 20
 
-// Reports shows test and coverage reports: what failed first, then each group's sums.
+// Reports shows test and coverage reports: failures first, then the sums of each report.
 func (t *Text) Reports(set *reports.Set) {
 	t.failures(set)
 	t.groups(set)
 }
 
-// failures shows every failed test, the newly failing ones first.
+// failures shows every failed test: those that a change probably broke first, and last those
+// that failed before too. Tests without a comparison are between the two.
 func (t *Text) failures(set *reports.Set) {
 	var all []reports.Case
 	for _, r := range set.Reports {
@@ -47,16 +49,18 @@ func (t *Text) failures(set *reports.Set) {
 	rank := map[reports.Change]int{reports.NewlyFailing: 0, reports.Flaky: 1, "": 2, reports.StillFailing: 3}
 	slices.SortStableFunc(all, func(a, b reports.Case) int { return rank[a.Change] - rank[b.Change] })
 	for i, c := range all {
-		t.failure(c, t.o.Verbose || i < fullFailures)
+		t.failure(c, t.o.Verbose || i < maxFullFailures)
 	}
 }
 
-// changeWords are the changes as a person says them.
+// changeWords are the changes in words. Fixed tests are only counted, not listed.
 var changeWords = map[reports.Change]string{
 	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed",
 	reports.Flaky: "flaky",
 }
 
+// failure shows a failed test: its name, and unless there are too many, its message and the
+// line of the source.
 func (t *Text) failure(c reports.Case, whole bool) {
 	var word, place styled
 	if text := changeWords[c.Change]; text != "" {
@@ -79,7 +83,9 @@ func (t *Text) failure(c reports.Case, whole bool) {
 	}
 }
 
-// caseName says which test it is: the suite only where it says more than the prefix.
+// caseName returns the name of a test for people. Formats and frameworks fill suite, prefix
+// and name in different ways; parts that repeat another one are left out: the suite if the
+// prefix contains it, and the prefix if the name begins with it.
 func caseName(c reports.Case) string {
 	parts := []string{c.Suite, c.Prefix, c.Name}
 	if strings.Contains(c.Prefix, c.Suite) {
@@ -89,10 +95,11 @@ func caseName(c reports.Case) string {
 		parts = slices.Delete(parts, len(parts)-2, len(parts)-1)
 	}
 	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
-	return cut(diag.EscapeLine(strings.Join(parts, " › ")), lineWidth)
+	return cut(diag.EscapeLine(strings.Join(parts, " › ")), maxLineWidth)
 }
 
-// stackLine is a line of a stack, which is no part of what went wrong.
+// stackLine matches lines of stack traces, which do not explain a failure: of JavaScript and
+// Java (at), Python (File), Ruby (from), Go (RUN, FAIL), vitest (❯), and a bare file:line.
 var stackLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(
 		`^\s*(at .*[(:]|File ".*", line \d+|from .*:\d+:in |Traceback \(most recent|=== RUN |--- FAIL: |❯ ` +
@@ -100,22 +107,25 @@ var stackLine = sync.OnceValue(func() *regexp.Regexp {
 	)
 })
 
-// lookedAt is the number of lines of a message that are searched for a useful one.
-const lookedAt = 200
+// maxSearchedLines is the number of lines of a message that are searched for useful ones.
+// Some frameworks put the whole output of a test into its message.
+const maxSearchedLines = 200
 
-// relevantLines returns the lines of a message that explain a failure: pytest marks them
-// with an E; in other formats they precede the stack trace. Go's first line is generic.
+// relevantLines returns the lines of a message that explain a failure. pytest marks them
+// with an E; in other formats they are around the stack trace. A first line such as Go's
+// "Failed" says nothing. Repeated lines are dropped: several formats have the message again
+// at the beginning of the trace, with the type of the error before it.
 func relevantLines(message string) []string {
 	var lines, marked []string
 	seen := map[string]bool{}
-	all := strings.SplitN(message, "\n", lookedAt+1)
-	for _, line := range all[:min(len(all), lookedAt)] {
+	all := strings.SplitN(message, "\n", maxSearchedLines+1)
+	for _, line := range all[:min(len(all), maxSearchedLines)] {
 		line = strings.TrimRight(line, " \t\r")
 		if text, found := strings.CutPrefix(line, "E   "); found {
 			marked = append(marked, strings.TrimPrefix(text, "    "))
 		}
 		again := seen[line] || len(lines) > 0 && strings.HasSuffix(line, ": "+lines[0])
-		if line != "" && !again && !stackLine().MatchString(cut(line, lineWidth)) {
+		if line != "" && !again && !stackLine().MatchString(cut(line, maxLineWidth)) {
 			lines = append(lines, line)
 			seen[line] = true
 		}
@@ -129,41 +139,40 @@ func relevantLines(message string) []string {
 	return lines
 }
 
-// excerpt is the beginning of a message, or all of it, as lines that do no harm to a
-// terminal.
+// excerpt returns the relevant lines of a message, or with Verbose all of it, as lines that
+// are safe on a terminal.
 func (t *Text) excerpt(message string) []string {
 	if t.o.Verbose {
 		lines := strings.Split(strings.TrimRight(message, "\n"), "\n")
 		for i, line := range lines {
-			lines[i] = harmless(line)
+			lines[i] = safeLine(line)
 		}
-		return lines[:len(lines)-empty(message)]
+		if strings.TrimSpace(message) == "" {
+			return nil // Split returns one line for it
+		}
+		return lines
 	}
 	lines := relevantLines(message)
-	more := len(lines) > messageLines
-	lines = lines[:min(len(lines), messageLines)]
+	more := len(lines) > maxMessageLines
+	lines = lines[:min(len(lines), maxMessageLines)]
 	for i, line := range lines {
-		lines[i] = cut(harmless(line), lineWidth)
+		lines[i] = cut(safeLine(line), maxLineWidth)
 	}
 	if more {
-		lines[messageLines-1] += " …"
+		lines[maxMessageLines-1] += " …"
 	}
 	return lines
 }
 
-func harmless(line string) string {
+// safeLine escapes control characters of a line. Tabs become spaces, which do not depend on
+// the column, and trailing spaces and the CR of Windows are dropped.
+func safeLine(line string) string {
 	return strings.TrimRight(diag.EscapeLine(strings.ReplaceAll(strings.TrimRight(line, "\r"), "\t", "    ")), " ")
 }
 
-// empty is 1 for a message that has nothing, which is one line to a splitter.
-func empty(message string) int {
-	if strings.TrimSpace(message) == "" {
-		return 1
-	}
-	return 0
-}
-
-// link is a line of the source, which a terminal that can opens.
+// link returns a line of the source as file:line, relative to the working directory. Many
+// terminals and editors open such texts on a click; those with Links get a hyperlink too
+// (OSC 8), whose target is absolute.
 func (t *Text) link(p reports.Place) styled {
 	text := diag.EscapeLine(path.Join(t.o.Source, p.File))
 	if p.Line > 0 {
@@ -172,6 +181,8 @@ func (t *Text) link(p reports.Place) styled {
 	if !t.o.Links {
 		return styled(text)
 	}
+	// On Windows SourceDir begins with a drive, which a file URL has after a slash. The line
+	// is in the fragment; a terminal that does not know this form opens the file.
 	target := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path.Join(t.o.SourceDir, p.File), "/")}
 	if p.Line > 0 {
 		target.Fragment = fmt.Sprint(p.Line)
@@ -179,7 +190,7 @@ func (t *Text) link(p reports.Place) styled {
 	return styled("\x1b]8;;" + target.String() + "\x1b\\" + text + "\x1b]8;;\x1b\\")
 }
 
-// groups shows the sums of each report.
+// groups shows the sums of each report, below its name.
 func (t *Text) groups(set *reports.Set) {
 	for _, r := range set.Reports {
 		name := "report " + diag.EscapeLine(t.groupName(set, r))
@@ -203,7 +214,8 @@ func (t *Text) groups(set *reports.Set) {
 	}
 }
 
-// groupName is a group as the buildspec calls it.
+// groupName returns the name of a report group in the buildspec. CodeBuild prefixes it with
+// the name of the project.
 func (t *Text) groupName(set *reports.Set, r *reports.Report) string {
 	if name, found := strings.CutPrefix(r.Group, set.Project+"-"); found && set.Project != "" {
 		return name
@@ -211,6 +223,7 @@ func (t *Text) groupName(set *reports.Set, r *reports.Report) string {
 	return r.Group
 }
 
+// sums returns the counts of tests, the comparison with the last build, and the coverage.
 func (t *Text) sums(r *reports.Report) []styled {
 	var lines []styled
 	if r.Tests != nil && len(r.Files) > 0 {
@@ -228,7 +241,7 @@ func (t *Text) sums(r *reports.Report) []styled {
 	return lines
 }
 
-// tests are the counts of a report that are not nothing.
+// tests returns the counts of a report that are not zero, and the time of all tests.
 func (t *Text) tests(s *reports.TestSummary) styled {
 	var parts []string
 	for _, p := range []struct {
@@ -239,6 +252,7 @@ func (t *Text) tests(s *reports.TestSummary) styled {
 			"errors"},
 		{reports.CaseSkipped, "skipped", "skipped"}, {reports.CaseUnknown, "unknown", "unknown"},
 	} {
+		// With these words a sum reads as "3 passed, 1 failed, 2 errors".
 		n := s.Counts[p.status]
 		if n == 0 {
 			continue
@@ -262,6 +276,8 @@ func (t *Text) tests(s *reports.TestSummary) styled {
 	return styled(strings.Join(parts, ", "))
 }
 
+// change returns the change of the covered lines or branches in percentage points, or nil if
+// there is nothing to compare with.
 func change(c *reports.Changes, lines bool) *float64 {
 	switch {
 	case c == nil:
@@ -272,7 +288,8 @@ func change(c *reports.Changes, lines bool) *float64 {
 	return c.Branches
 }
 
-// bar shows a covered share, which the numbers beside it say too.
+// bar returns a coverage as a bar and in numbers. A change that would be shown as 0.0 is left
+// out. The bar is rounded down, so only full coverage fills it.
 func (t *Text) bar(what string, c reports.Counts, change *float64) styled {
 	filled := max(0, min(barWidth, int(c.Percent()/100*barWidth)))
 	bar := t.styles.green.Sprint(strings.Repeat("█", filled)) + t.styles.faint.Sprint(strings.Repeat("░", barWidth-filled))
@@ -283,7 +300,7 @@ func (t *Text) bar(what string, c reports.Counts, change *float64) styled {
 	return text
 }
 
-// slowestTests lists the slowest tests, also those that are not kept.
+// slowestTests lists the slowest tests, including those over the limit of kept test cases.
 func (t *Text) slowestTests(r *reports.Report) []styled {
 	var lines []styled
 	for _, c := range r.Slowest {

@@ -11,7 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// someReports are a report of each kind, with hostile texts.
+// someReports returns a report of each kind, with hostile texts.
 func someReports() *reports.Set {
 	up := 1.26
 	cases := []reports.Case{

@@ -11,8 +11,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// TestWriteProblems_SARIFIsValid compares a report with what a library for the
-// whole format finds in it.
+// TestWriteProblems_SARIFIsValid parses a report with a library for the whole format, and
+// compares the result.
 func TestWriteProblems_SARIFIsValid(t *testing.T) {
 	fix := &diag.Fix{Title: "write b", Edits: []diag.Edit{{Line: 3, Column: 5, Old: "ä", Text: "b"}}}
 	problems := diag.List{

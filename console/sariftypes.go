@@ -1,7 +1,8 @@
 package console
 
-// The part of the SARIF 2.1.0 object model that a report needs. The libraries for
-// all of it bring a JSON Schema validator, which costs at each start of the program.
+// The part of the SARIF 2.1.0 object model that a report needs, with the names of the
+// specification. Libraries for all of it contain a JSON Schema validator, which would be
+// initialized at each start of the program. A test validates reports against the schema.
 type (
 	sarifLog struct {
 		Schema  string     `json:"$schema"`

@@ -12,33 +12,34 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// stampLayout is the time in the service's log, UTC (observed since the end of
-// 2023).
+// stampLayout is the layout of the time in CodeBuild's log, in UTC. Microseconds are
+// observed since the end of 2023.
 const stampLayout = "2006/01/02 15:04:05.000000"
 
 // Service writes the log that CodeBuild would write, line by line. The wording of phases and
 // commands is here; other lines of the agent come from the runner.
 type Service struct {
 	w     *bufio.Writer
-	flush bool
-	file  bool            // keep every byte, as CodeBuild does
+	flush bool            // write each event at once, for someone who reads along
+	file  bool            // keep every byte, as CodeBuild does; else escape for a screen
 	at    int64           // offset in the log, in bytes
 	index builds.LogIndex // of the log so far
 	err   error
 }
 
-// NewService returns a Service that writes to w, at once.
+// NewService returns a Service that writes each event to w at once, with the agent's lines
+// escaped for a terminal.
 func NewService(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), flush: true}
 }
 
-// NewServiceFile returns a Service for a file that is not read yet: output is
-// written when a command ends.
+// NewServiceFile returns a Service for the file of the log. Output is written when a command
+// ends, because a build that prints a lot would otherwise spend its time in small writes.
 func NewServiceFile(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), file: true}
 }
 
-// Err is the first error of the writer.
+// Err returns the first error of the writer.
 func (s *Service) Err() error { return s.err }
 
 // Notify writes the lines that CodeBuild would write for an event.
@@ -54,7 +55,7 @@ func (s *Service) Notify(e runner.Event) {
 	case runner.Printed:
 		s.writeBytes(e.Output)
 	case runner.CommandEnded:
-		s.write("\n")
+		s.write("\n") // also if the output ended with one, as in CodeBuild's log
 		s.endCommand(e.Exit != 0)
 		if e.Exit != 0 {
 			s.line(e, "Command did not exit successfully %s exit status %d", strings.TrimRight(e.Text, "\n"), e.Exit)
@@ -64,6 +65,7 @@ func (s *Service) Notify(e runner.Event) {
 	case runner.PhaseEnded:
 		s.phaseEnded(e)
 	}
+	// In a file, output waits for the next other event.
 	if s.flush || e.Kind != runner.Printed {
 		s.keep(s.w.Flush())
 	}
@@ -76,8 +78,8 @@ func (s *Service) endCommand(failed bool) {
 	}
 }
 
-// Index returns the structure of the log. A command that has not ended reaches to the end
-// of the log.
+// Index returns the structure of the log. The output of a command that has not ended
+// reaches to the end of the log; it counts as failed.
 func (s *Service) Index() builds.LogIndex {
 	if last := len(s.index.Commands) - 1; last >= 0 && s.index.Commands[last].End == 0 {
 		s.endCommand(true)
@@ -85,8 +87,8 @@ func (s *Service) Index() builds.LogIndex {
 	return s.index
 }
 
-// phaseEnded: the phases before DOWNLOAD_SOURCE and after UPLOAD_ARTIFACTS are
-// not in the log.
+// phaseEnded writes the end of a phase. The agent in the container writes the log, so the
+// phases before DOWNLOAD_SOURCE and after UPLOAD_ARTIFACTS are not in it.
 func (s *Service) phaseEnded(e runner.Event) {
 	if !hasCommands(e.Phase) && e.Phase != runner.DownloadSource && e.Phase != runner.UploadArtifacts {
 		return
@@ -95,6 +97,7 @@ func (s *Service) phaseEnded(e runner.Event) {
 	s.line(e, "Phase context status code: %s Message: %s", e.Context.StatusCode, e.Context.Message)
 }
 
+// line writes a line of the agent, and records where it begins.
 func (s *Service) line(e runner.Event, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if !s.file {
@@ -114,12 +117,14 @@ func escapeLog(text string) string {
 	return strings.Join(parts, "\r")
 }
 
+// write writes text, and keeps the offset up to date: the index depends on it.
 func (s *Service) write(text string) {
 	n, err := s.w.WriteString(text)
 	s.at += int64(n)
 	s.keep(err)
 }
 
+// keep keeps the first error.
 func (s *Service) keep(err error) {
 	if s.err == nil {
 		s.err = err
@@ -135,13 +140,15 @@ func hasCommands(p runner.PhaseType) bool {
 	return false
 }
 
+// writeBytes is write without a copy, for the output of commands.
 func (s *Service) writeBytes(p []byte) {
 	n, err := s.w.Write(p)
 	s.at += int64(n)
 	s.keep(err)
 }
 
-// Refuse writes the log of a build whose buildspec cannot be run.
+// Refuse writes the log of a build whose buildspec cannot be run: the agent's lines up to
+// DOWNLOAD_SOURCE, where CodeBuild reads the buildspec (observed).
 func (s *Service) Refuse(at time.Time, message string) {
 	e := runner.Event{Time: at, Kind: runner.Said, Phase: runner.DownloadSource}
 	for _, text := range []string{

@@ -9,12 +9,15 @@ import (
 )
 
 // styled is text that is safe to print: external values in it are escaped, so all of its
-// terminal sequences are ours.
+// terminal sequences are ours. It is a type so that the compiler finds a value that was
+// not escaped, or would be escaped twice.
 type styled string
 
 // style is a color. It escapes the text that it colors.
 type style struct{ *color.Color }
 
+// newStyle returns a style, which is on or off regardless of the library's own detection: it
+// looks at the process, and not at the writer.
 func newStyle(on bool, attributes ...color.Attribute) style {
 	c := color.New(attributes...)
 	if on {
@@ -25,10 +28,10 @@ func newStyle(on bool, attributes ...color.Attribute) style {
 	return style{c}
 }
 
-// Sprint returns a value in the colour.
+// Sprint returns a value in the color.
 func (s style) Sprint(arg any) styled { return styled(s.Color.Sprint(safe(arg))) }
 
-// Sprintf returns a formatted text in the colour.
+// Sprintf returns a formatted text in the color.
 func (s style) Sprintf(format string, args ...any) styled {
 	return styled(s.Color.Sprint(string(formatted(format, args...))))
 }

@@ -1,5 +1,10 @@
-// Package console prints builds: as text for a terminal, as CodeBuild's log, and as JSON
-// events. No other package uses colors.
+// Package console prints builds: as text for people (Text), as CodeBuild's log (Service), and
+// as JSON events (JSON). It also prints the problems of buildspecs. No other package uses
+// colors.
+//
+// Text and JSON get the events of a build one after the other, from one goroutine, and keep
+// the first error of their writer. Package local has a queue in between, so that a reader who
+// stops reading cannot keep a build from ending.
 package console
 
 import (
@@ -17,32 +22,33 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// Options say how a build is shown.
+// Options control how a build is shown.
 type Options struct {
-	Color    bool
+	Color    bool   // use colors
 	Terminal bool   // the writer is a terminal: progress may be redrawn
 	Quiet    bool   // only failures and the verdict
-	Verbose  bool   // the agent's own lines too
-	Dir      string // the build's directory, as the user would type it; empty when nothing is kept
-	Links    bool   // the terminal can open a link
+	Verbose  bool   // also the agent's own lines, and everything about failed tests
+	Dir      string // the build's directory, as the user would type it; "" if nothing is kept
+	Links    bool   // the terminal can open links
 
 	Source    string // the source's directory, as the user would type it
 	SourceDir string // the same, slash-separated and absolute
 }
 
-// printedLimit is how much of a command's output is kept for advice, and for
-// -q to show after a failure, in bytes.
-const printedLimit = 64 << 10
+// maxKept is how much of the end of a command's output is kept, in bytes: to find advice, and
+// to show it after a failure with Quiet.
+const maxKept = 64 << 10
 
-// Text shows a build to a person.
+// Text shows a build to people. The output of commands is not changed; lines of buildlocal
+// begin on a new line, and external values in them are escaped.
 type Text struct {
 	w       io.Writer
 	o       Options
 	err     error
-	fresh   bool   // the cursor is at the beginning of a line
-	printed []byte // the end of the command's output
-	pull    pull
-	reports *reports.Set // of the build; nil for none
+	fresh   bool         // the cursor is at the beginning of a line
+	printed []byte       // the end of the command's output
+	pull    pull         // of the image that is being pulled
+	reports *reports.Set // of the build; nil without reports
 	styles  styles
 }
 
@@ -58,10 +64,10 @@ func NewText(w io.Writer, o Options) *Text {
 	return t
 }
 
-// Err is the first error of the writer.
+// Err returns the first error of the writer.
 func (t *Text) Err() error { return t.err }
 
-// Notify shows an event.
+// Notify shows an event. Any event ends a pull, because the image is there then.
 func (t *Text) Notify(e runner.Event) {
 	if e.Kind != runner.Pulled {
 		t.PullDone()
@@ -94,10 +100,12 @@ func (t *Text) Notify(e runner.Event) {
 	}
 }
 
+// began prints the first line: the build, and where it runs.
 func (t *Text) began(p *runner.Plan) {
 	if t.o.Quiet {
 		return
 	}
+	// Without a container the place is described; else it is the image.
 	place := cmp.Or(p.Place, p.Image)
 	if p.StandIn != "" && p.Place == "" {
 		place += " (using local substitute " + p.StandIn + ")"
@@ -112,7 +120,7 @@ func (t *Text) copying(c runner.Copy) {
 	if t.o.Quiet {
 		return
 	}
-	ofBytes, ofFiles := "", ""
+	ofBytes, ofFiles := "", "" // the totals are not known while files are still being listed
 	if c.AllFiles > 0 {
 		ofBytes, ofFiles = " of "+human.Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
 	}
@@ -120,8 +128,11 @@ func (t *Text) copying(c runner.Copy) {
 		ofFiles))
 }
 
+// note prints a note of the runner, also with Quiet: it explains a result that may surprise.
 func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }
 
+// said prints a line of the agent. Lines about the selected runtimes are of general
+// interest; other ones only with Verbose.
 func (t *Text) said(e runner.Event) {
 	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text,
 		"Skipping ") || strings.HasPrefix(e.Text, "Found possible")
@@ -130,12 +141,15 @@ func (t *Text) said(e runner.Event) {
 	}
 }
 
+// phaseBegan prints the name of a phase. Without Verbose each command names its phase.
 func (t *Text) phaseBegan(e runner.Event) {
 	if t.o.Verbose && !t.o.Quiet {
 		t.line("\n%s", t.styles.bold.Sprintf("== %s", e.Phase))
 	}
 }
 
+// commandBegan prints a command with its phase and line, such as "$ npm test (build:12)". Line
+// 0 is not in the buildspec: a command that selects a runtime of the image.
 func (t *Text) commandBegan(e runner.Event) {
 	t.printed = t.printed[:0]
 	if t.o.Quiet {
@@ -151,13 +165,16 @@ func (t *Text) commandBegan(e runner.Event) {
 	if e.Attempt > 1 {
 		where += fmt.Sprintf(" attempt %d", e.Attempt)
 	}
+	// The lines of a block are indented below the $.
 	text := strings.ReplaceAll(strings.TrimRight(e.Text, "\n"), "\n", "\n  ")
 	t.line("%s %s", t.styles.bold.Sprint("$ "+text), t.styles.faint.Sprint("("+where+")"))
 }
 
+// output prints output of a command, and keeps its end. Twice the limit is kept before the
+// beginning is dropped, so that few bytes are moved.
 func (t *Text) output(p []byte) {
 	t.printed = append(t.printed, p...)
-	if over := len(t.printed) - printedLimit; over > printedLimit {
+	if over := len(t.printed) - maxKept; over > maxKept {
 		t.printed = append(t.printed[:0], t.printed[over:]...)
 	}
 	if !t.o.Quiet {
@@ -165,13 +182,16 @@ func (t *Text) output(p []byte) {
 	}
 }
 
+// commandEnded prints a failure: the exit status, the position in the buildspec and a hint.
+// The runner may know the reason (Why), such as memory that ran out; else the output is
+// searched for one.
 func (t *Text) commandEnded(e runner.Event) {
 	if e.Exit == 0 {
 		return
 	}
-	if t.o.Quiet {
+	if t.o.Quiet { // neither the command nor its output was shown
 		t.line("$ %s", strings.TrimRight(e.Text, "\n"))
-		t.write(t.printed[max(0, len(t.printed)-printedLimit):])
+		t.write(t.printed[max(0, len(t.printed)-maxKept):])
 	}
 	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), human.Duration(e.Duration))
 	if e.Place != "" {
@@ -182,8 +202,8 @@ func (t *Text) commandEnded(e runner.Event) {
 	}
 }
 
-// caret colours the run below the line; the first line of a place without a
-// message only says where.
+// caret returns a position with its excerpt, with the carets in color. The position is a
+// problem without a message, whose first line ends with ": error: ".
 func (t *Text) caret(place string) styled {
 	lines := strings.Split(diag.Escape(place), "\n")
 	lines[0] = strings.TrimSuffix(lines[0], ": error: ")
@@ -194,7 +214,8 @@ func (t *Text) caret(place string) styled {
 	return styled(strings.Join(lines, "\n"))
 }
 
-// phaseEnded prints the failure of a phase that no failed command explained.
+// phaseEnded prints the failure of a phase that no failed command explained. A fault is
+// printed by the command line, with its hints.
 func (t *Text) phaseEnded(e runner.Event) {
 	if e.Status == runner.Succeeded || e.Context.StatusCode == runner.CommandError || e.Status == runner.Fault {
 		return
@@ -209,8 +230,8 @@ func (t *Text) phaseEnded(e runner.Event) {
 	t.line("%s %s", t.styles.red.Sprint(e.Phase), text)
 }
 
-// line writes a line of our own, at the beginning of one. Arguments that are not styled
-// are escaped.
+// line writes a line of buildlocal. If the output of a command did not end with a line break,
+// one is added before. Arguments that are not styled are escaped.
 func (t *Text) line(format string, args ...any) {
 	if !t.fresh {
 		t.write([]byte("\n"))
@@ -218,6 +239,7 @@ func (t *Text) line(format string, args ...any) {
 	t.write([]byte(formatted(format, args...) + "\n"))
 }
 
+// write writes bytes as they are, and keeps the first error.
 func (t *Text) write(p []byte) {
 	if len(p) == 0 {
 		return

@@ -9,32 +9,33 @@ import (
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// testTable has the test cases in columns, which compress well and are read fast.
+// testTable has the test cases in columns: each case has one index in all of the lists from
+// Group on. Equal values that follow each other compress well, and names of fields are not
+// repeated, so tens of thousands of cases are loaded in an instant.
 type testTable struct {
-	Groups  []string `json:"groups"`
-	Builds  []int    `json:"builds"`  // of the history
-	Covered []string `json:"covered"` // files whose source the page holds
-	Group   []int    `json:"group"`
-	Suite   []string `json:"suite"`
-	Prefix  []string `json:"prefix"`
-	Name    []string `json:"name"`
-	Status  []string `json:"status"`
-	Seconds []number `json:"seconds"`
-	Message []string `json:"message"`
-	Place   []string `json:"place"`
-	Change  []string `json:"change"`
-	History []string `json:"history"`
-	Raw     []string `json:"raw"`
+	Groups  []string  `json:"groups"`  // names of the reports
+	Builds  []int     `json:"builds"`  // numbers of the builds in the history
+	Covered []string  `json:"covered"` // source files in a coverage report, which places link to
+	Group   []int     `json:"group"`   // index in Groups
+	Suite   []string  `json:"suite"`
+	Prefix  []string  `json:"prefix"`
+	Name    []string  `json:"name"`
+	Status  []string  `json:"status"` // as CodeBuild spells it
+	Seconds []float64 `json:"seconds"`
+	Message []string  `json:"message"`
+	Place   []string  `json:"place"`   // file:line of the source, or ""
+	Change  []string  `json:"change"`  // against the last build, or ""
+	History []string  `json:"history"` // a character for each of Builds
+	Raw     []string  `json:"raw"`     // the file of the report
 }
 
-// number is a duration in seconds.
-type number float64
-
+// testData returns the test cases of all reports. Lists are never nil, because the scripts
+// cannot use null.
 func testData(set *reports.Set) testTable {
 	none := []string{}
 	t := testTable{
 		Groups: none, Builds: []int{}, Covered: none, Group: []int{}, Suite: none, Prefix: none, Name: none, Status: none,
-		Seconds: []number{}, Message: none, Place: none, Change: none, History: none, Raw: none,
+		Seconds: []float64{}, Message: none, Place: none, Change: none, History: none, Raw: none,
 	}
 	for _, p := range set.Past {
 		t.Builds = append(t.Builds, p.Build)
@@ -56,6 +57,7 @@ func testData(set *reports.Set) testTable {
 	return t
 }
 
+// add adds a test case to every column.
 func (t *testTable) add(c reports.Case, group int) {
 	place := ""
 	if c.Place != nil {
@@ -67,30 +69,33 @@ func (t *testTable) add(c reports.Case, group int) {
 	t.Group = append(t.Group, group)
 	t.Suite, t.Prefix, t.Name = append(t.Suite, c.Suite), append(t.Prefix, c.Prefix), append(t.Name, c.Name)
 	t.Status = append(t.Status, string(c.Status))
-	t.Seconds = append(t.Seconds, number(c.Duration.Seconds()))
+	t.Seconds = append(t.Seconds, c.Duration.Seconds())
 	t.Message, t.Place = append(t.Message, c.Message), append(t.Place, place)
 	t.Change, t.History, t.Raw = append(t.Change, string(c.Change)), append(t.History, string(c.History)), append(t.Raw,
 		c.Raw)
 }
 
-// coverageFile is one covered file. A line is four numbers: which one it is, how
-// often it ran (-1 where only its branches count), its covered branches, and all.
+// coverageFile is one covered file.
 type coverageFile struct {
 	Group    string `json:"group"`
-	Path     string `json:"path"`
-	Source   string `json:"source,omitempty"`
-	Lines    [2]int `json:"lines"` // covered, all
-	Branches [2]int `json:"branches"`
-	Detail   []int  `json:"detail,omitempty"`
+	Path     string `json:"path"`             // in the report
+	Source   string `json:"source,omitempty"` // in the source, if the page has its text
+	Lines    [2]int `json:"lines"`            // covered, all
+	Branches [2]int `json:"branches"`         // covered, all
+	// Detail has four numbers for each line: its number, how often it ran (-1 if only its
+	// branches count), its covered branches, and all of them.
+	Detail []int `json:"detail,omitempty"`
 }
 
-// Limits of the source that a page holds, in bytes.
+// Limits of the source in a page, in bytes. Beyond them, files have their covered lines
+// without text: browsers are slow with larger pages.
 const (
-	sourceMost    = 8 << 20
-	oneSourceMost = 1 << 20
+	maxSources = 8 << 20
+	maxSource  = 1 << 20
 )
 
-// coverage writes the covered files, and the source of those that are at hand.
+// coverage writes the covered files, and the source of those that can be read. A file in
+// several reports has its text once.
 func (p *pieces) coverage(b Build) error {
 	files, texts, size := []coverageFile{}, map[string]string{}, 0
 	for _, r := range b.Reports.Reports {
@@ -98,7 +103,7 @@ func (p *pieces) coverage(b Build) error {
 			f := coverageFile{Group: r.Group, Path: c.Path, Lines: [2]int{c.Lines.Covered, c.Lines.Total()},
 				Branches: [2]int{c.Branches.Covered, c.Branches.Total()}}
 			f.Detail = detail(c.Detail)
-			if text := b.source(c.Place); fits(text, c.Detail) && size+len(text) < sourceMost {
+			if text := b.source(c.Place); fits(text, c.Detail) && size+len(text) < maxSources {
 				f.Source = c.Place
 				size += len(text) - len(texts[c.Place])
 				texts[c.Place] = text
@@ -112,7 +117,8 @@ func (p *pieces) coverage(b Build) error {
 	return p.write("source", texts)
 }
 
-// fits reports whether a source has all lines that a report refers to.
+// fits reports whether a source has all lines that a report refers to. A shorter file was
+// changed since, or is another one of the same name; its lines would be misleading.
 func fits(text string, lines []reports.Line) bool {
 	last := 0
 	for _, l := range lines {
@@ -121,6 +127,8 @@ func fits(text string, lines []reports.Line) bool {
 	return text != "" && last <= strings.Count(strings.TrimSuffix(text, "\n"), "\n")+1
 }
 
+// detail returns the lines of a file as numbers. JavaScript has exact integers up to 2^53, so
+// higher counts are cut.
 func detail(lines []reports.Line) []int {
 	var all []int
 	for _, l := range lines {
@@ -133,37 +141,39 @@ func detail(lines []reports.Line) []int {
 	return all
 }
 
-// source is the text of a file of the source; nothing where it is not at hand, or none.
+// source returns the text of a file of the source, or "" for one that does not exist, is too
+// large or is binary.
 func (b Build) source(name string) string {
 	if b.Source == nil || name == "" {
 		return ""
 	}
 	text := b.Source(name)
-	if len(text) > oneSourceMost || bytes.IndexByte(text, 0) >= 0 {
+	if len(text) > maxSource || bytes.IndexByte(text, 0) >= 0 {
 		return ""
 	}
 	return strings.ToValidUTF8(string(text), string(utf8.RuneError))
 }
 
-// buildTable is what else the page shows.
+// buildTable is the data of the sections Artifacts, Environment and Trend.
 type buildTable struct {
 	Artifacts   []artifact  `json:"artifacts"`
 	Environment [][3]string `json:"environment"` // name, value, origin
-	Facts       [][2]string `json:"facts"`
+	Facts       [][2]string `json:"facts"`       // name, value
 	Trend       []Point     `json:"trend"`
 }
 
+// artifact is one file of an artifact.
 type artifact struct {
-	Set   string `json:"set"`
+	Set   string `json:"set"` // "" for the primary artifact
 	Path  string `json:"path"`
-	Size  int64  `json:"size"`
+	Size  int64  `json:"size"` // bytes
 	Mode  string `json:"mode"`
-	Hash  string `json:"hash"`
-	Link  string `json:"link,omitempty"`
-	Local string `json:"local"` // from the page's own directory; empty where it cannot be linked to
+	Hash  string `json:"hash"`           // SHA-256
+	Link  string `json:"link,omitempty"` // target of a symbolic link
+	Local string `json:"local"`          // path from the page's directory; "" if it cannot be linked to
 }
 
-// local is where a file stands from the page; nothing where that cannot be said.
+// local returns the path of a file from the page, or "" if the page is elsewhere.
 func local(b Build, dir, name string) string {
 	if b.Apart {
 		return ""
@@ -171,6 +181,8 @@ func local(b Build, dir, name string) string {
 	return dir + "/" + name
 }
 
+// buildData returns the artifacts, the environment and the facts of a build. Secrets in them
+// are masked already.
 func buildData(b Build) buildTable {
 	t := buildTable{Artifacts: []artifact{}, Environment: [][3]string{}, Facts: [][2]string{}, Trend: b.Trend}
 	for _, set := range b.Artifacts.Artifacts {
@@ -187,11 +199,10 @@ func buildData(b Build) buildTable {
 		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, v.Origin})
 	}
 	for _, f := range [][2]string{
-		{"Build", r.ID}, {"ARN", r.ARN}, {"Ran in", r.Environment.Place}, {"Image", r.Environment.Image}, {"Environment type",
-			r.Environment.Type},
-		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion}, {"Started",
-			r.Start.Format("2006-01-02 15:04:05 MST")},
-		{"Initiator", r.Initiator},
+		{"Build", r.ID}, {"ARN", r.ARN},
+		{"Ran in", r.Environment.Place}, {"Image", r.Environment.Image}, {"Environment type", r.Environment.Type},
+		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion},
+		{"Started", r.Start.Format("2006-01-02 15:04:05 MST")}, {"Initiator", r.Initiator},
 	} {
 		if f[1] != "" {
 			t.Facts = append(t.Facts, f)

@@ -9,27 +9,27 @@ import (
 )
 
 // head is the part that is visible before any script runs. It is written by plain code: package
-// html/template finds methods by name, so a program that imports it is linked with all
-// methods of all its packages, and is half as large again.
+// html/template finds methods by name, so the linker keeps all methods of all packages of a
+// program that imports it, which makes it half as large again.
 type head struct {
 	Title   string
-	Policy  string        // of security, for the scripts
-	Style   []byte        // CSS of ours
-	Status  runner.Status // empty without a Record
-	Project string
-	Number  int
-	Phases  []phase
-	Groups  []group
-	Took    string
-	Refused string // why the build failed, in one line
-	Has     map[string]bool
+	Policy  string          // the content security policy
+	Style   []byte          // the CSS of the page, trusted
+	Status  runner.Status   // "" without a Record
+	Project string          // these three are not set without a Record
+	Number  int             // of the build
+	Phases  []phase         // in their order, without those that did not run
+	Groups  []group         // the reports
+	Took    string          // the duration of the build, for people
+	Failure string          // phase and reason of the first failure, in one line
+	Has     map[string]bool // the sections that have data, by id
 }
 
-// phase is one bar of the time line; positions are percentages.
+// phase is one bar of the time line. Positions are percentages of the build's duration.
 type phase struct {
-	Type, Status, Took string
+	Type, Status, Took string // as CodeBuild spells them; the duration for people
 	Left, Width        string // of the bar, such as 12.5%
-	Reason             string // why it failed
+	Reason             string // of a failure
 }
 
 // group is one report, in words.
@@ -38,13 +38,14 @@ type group struct {
 }
 
 // sections are the parts of the page after the summary, which scripts fill in. Each has a
-// file in the assets.
+// file in the assets with its static elements. They are hidden until a script shows one.
 var sections = []struct{ id, title string }{
 	{"tests", "Tests"}, {"coverage", "Coverage"}, {"log", "Log"},
 	{"artifacts", "Artifacts"}, {"environment", "Environment"}, {"trend", "Trend"},
 }
 
-// markup writes HTML. Its error is that of the writer, which keeps it.
+// markup writes HTML. Errors are ignored here: a bufio.Writer keeps the first one, and
+// returns it from Flush.
 type markup struct{ w *bufio.Writer }
 
 // put writes format with an escaped text for each %s. The result is safe in an
@@ -57,7 +58,8 @@ func (m markup) put(format string, text ...string) {
 	_, _ = fmt.Fprintf(m.w, format, escaped...)
 }
 
-// write writes the page up to the end of its sections.
+// write writes the page up to the end of its sections. The body is not closed: the data and
+// the scripts follow. The icon is empty, so that browsers ask no server for one.
 func (h *head) write(w *bufio.Writer) error {
 	m := markup{w}
 	m.put(`<!doctype html>
@@ -93,6 +95,7 @@ func (h *head) write(w *bufio.Writer) error {
 	return nil
 }
 
+// heading writes the verdict, so the result is the first text of the page.
 func (h *head) heading(m markup) {
 	if h.Status == "" {
 		m.put("<h1>%s</h1>\n", h.Title)
@@ -104,12 +107,13 @@ func (h *head) heading(m markup) {
 		return
 	}
 	m.put(`<p class="took">in %s`, h.Took)
-	if h.Refused != "" {
-		m.put(", stopped by %s", h.Refused)
+	if h.Failure != "" {
+		m.put("; %s", h.Failure)
 	}
 	m.put("</p>\n")
 }
 
+// navigation writes links to the sections that have data.
 func (h *head) navigation(m markup) {
 	m.put("<nav aria-label=\"Parts of the page\">\n<a href=\"#summary\">Summary</a>\n")
 	for _, s := range sections {
@@ -120,6 +124,7 @@ func (h *head) navigation(m markup) {
 	m.put("</nav>\n")
 }
 
+// summary writes the phases and the reports. Scripts add the failed tests.
 func (h *head) summary(m markup) {
 	m.put("<section id=\"summary\" tabindex=\"-1\" aria-labelledby=\"summary-title\">\n")
 	m.put("<h2 id=\"summary-title\">Summary</h2>\n")
@@ -135,15 +140,15 @@ func (h *head) summary(m markup) {
 	m.put("<noscript><p>The other parts of this page need JavaScript.</p></noscript>\n</section>\n")
 }
 
+// timeLine writes the phases as a table with a bar in each row. Screen readers get the same
+// facts from its cells.
 func (h *head) timeLine(m markup) {
 	if len(h.Phases) == 0 {
 		return
 	}
 	m.put("<h3>Phases</h3>\n<table class=\"phases\"><thead><tr>")
-	m.put(
-		`<th scope="col">Phase</th><th scope="col">Status</th><th scope="col">Took</th><th scope="col" cla` +
-			`ss="line">When</th>`,
-	)
+	m.put(`<th scope="col">Phase</th><th scope="col">Status</th>`)
+	m.put(`<th scope="col">Took</th><th scope="col" class="line">When</th>`)
 	m.put("</tr></thead>\n<tbody>")
 	for _, p := range h.Phases {
 		m.put(`<tr><th scope="row">%s</th><td><span class="status %s">%s</span>`, p.Type, p.Status, p.Status)

@@ -12,17 +12,20 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 )
 
-// blockSize is the size of a piece of the log, in bytes. A piece is unpacked only if it is
-// viewed.
+// blockSize is the size of a piece of the log before it is compressed, in bytes. A piece is
+// unpacked only if it is viewed or searched: smaller ones compress worse, larger ones take
+// noticeably long to unpack.
 const blockSize = 512 << 10
 
-// maxLine limits a line of the page's log, in bytes.
+// maxLine limits a line of the page's log, in bytes. Browsers are slow with longer lines,
+// such as minified JavaScript; they are continued on the next line.
 const maxLine = 64 << 10
 
-// logIndex is the structure of the log for the scripts of the page, in lines.
+// logIndex is the structure of the log for the scripts of the page, in lines from 0. With it
+// a script can show any line without unpacking those before.
 type logIndex struct {
 	Blocks []logBlock `json:"blocks"`
-	Folds  []fold     `json:"folds"`
+	Folds  []fold     `json:"folds"` // in the order of the log; none is inside another
 	Agent  []int      `json:"agent"` // the agent's lines
 }
 
@@ -37,11 +40,12 @@ type logBlock struct {
 type fold struct {
 	Line  int    `json:"line"` // the line that names the command, from 0
 	Lines int    `json:"lines"`
-	Bad   bool   `json:"bad,omitempty"`
+	Bad   bool   `json:"bad,omitempty"` // the command failed
 	Phase string `json:"phase,omitempty"`
 }
 
-// logWriter cuts a log into pieces, and converts the offsets of its structure to lines.
+// logWriter cuts a log into pieces, and converts the offsets of its structure to lines. It
+// reads the log once, and keeps one piece in memory.
 type logWriter struct {
 	piece    func(number int, text []byte) error // called for each piece
 	index    logIndex
@@ -49,15 +53,17 @@ type logWriter struct {
 	agent    []int64             // offsets of the agent's lines that have not begun yet
 	at       int64               // offset of the line, in bytes
 	block    bytes.Buffer
-	lines    int // in the block
-	total    int
+	lines    int    // in the block
+	total    int    // lines before the one that is added
 	style    style  // at the end of the text so far
 	open     int    // the fold that is open, or -1
 	end      int64  // of the open fold, in bytes
 	before   string // the style at the beginning of the block
 }
 
-// cutLog reads a log, calls piece for its pieces, and returns its structure in lines.
+// cutLog reads a log, calls piece for its pieces, and returns its structure in lines. The
+// text of a piece is valid during the call only. Offsets that are not at the beginning of a
+// line, as in a damaged index, are ignored.
 func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text []byte) error) (logIndex, error) {
 	l := &logWriter{
 		piece: piece, open: -1, commands: structure.Commands, agent: structure.Agent,
@@ -73,7 +79,7 @@ func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text
 			l.at += int64(len(line))
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
-			continue // a longer line becomes several
+			continue // the rest of a long line becomes the next one
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -87,7 +93,7 @@ func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text
 }
 
 // logIndex writes the structure of a log, and goes back to its beginning. The structure
-// comes before the pieces, so the first pieces can be shown while others are loaded.
+// precedes the pieces, so a browser can show the first ones while it loads the others.
 func (p *pieces) logIndex(in io.ReadSeeker, structure builds.LogIndex) error {
 	index, err := cutLog(in, structure, func(int, []byte) error { return nil })
 	if err != nil {
@@ -99,7 +105,7 @@ func (p *pieces) logIndex(in io.ReadSeeker, structure builds.LogIndex) error {
 	return p.write("log", index)
 }
 
-// log writes the pieces of a log.
+// log writes the pieces of a log, as log-0, log-1 and so on.
 func (p *pieces) log(in io.Reader, structure builds.LogIndex) error {
 	_, err := cutLog(in, structure, func(number int, text []byte) error {
 		return p.bytes(fmt.Sprintf("log-%d", number), text)
@@ -107,10 +113,12 @@ func (p *pieces) log(in io.Reader, structure builds.LogIndex) error {
 	return err
 }
 
+// add adds a line, without its line break, to the block.
 func (l *logWriter) add(line []byte) error {
 	l.begin()
-	l.colours(line)
-	// Text before a carriage return was overwritten on a terminal.
+	l.trackColors(line) // before text is dropped, because its colors remain
+	// Text before a carriage return was overwritten on a terminal, as by a progress bar. Only
+	// its last state is of interest.
 	if i := bytes.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}
@@ -149,6 +157,7 @@ func (l *logWriter) begin() {
 	}
 }
 
+// close closes the open fold, if there is one.
 func (l *logWriter) close() {
 	if l.open >= 0 {
 		l.index.Folds[l.open].Lines = l.total - l.index.Folds[l.open].Line - 1
@@ -156,8 +165,10 @@ func (l *logWriter) close() {
 	l.open = -1
 }
 
-// colours follows the colors of a line, which continue in the next one.
-func (l *logWriter) colours(line []byte) {
+// trackColors follows the colors of a line, which continue in the next one. The style at the
+// beginning of a block is stored with it. Other escape sequences are skipped; the scripts
+// remove them.
+func (l *logWriter) trackColors(line []byte) {
 	for {
 		i := bytes.Index(line, []byte("\x1b["))
 		if i < 0 {
@@ -174,7 +185,7 @@ func (l *logWriter) colours(line []byte) {
 	}
 }
 
-// flush writes the block.
+// flush writes the block and begins the next one.
 func (l *logWriter) flush() error {
 	if l.lines == 0 {
 		return nil

@@ -1,5 +1,10 @@
 // Package page writes a build as one page of HTML that needs nothing else: no network,
 // no server, no other file.
+//
+// The summary is HTML, so it is visible without JavaScript. Everything else is data: JSON
+// and pieces of the log, compressed, in script elements that browsers do not run. The
+// page's own scripts unpack a piece when it is viewed, and put values into the page as text
+// only. A log of several hundred megabytes stays usable that way.
 package page
 
 import (
@@ -25,15 +30,16 @@ import (
 
 // Build is the data of a page. All fields except Reports may be missing.
 type Build struct {
-	Title     string // of a page without a Record
-	Record    *runner.Record
-	Reports   *reports.Set
-	Log       io.ReadSeeker   // the service's log, at its beginning; may be nil
+	Title     string          // of a page without a Record
+	Record    *runner.Record  // nil for reports that belong to no build
+	Reports   *reports.Set    // an empty set for no reports
+	Log       io.ReadSeeker   // the log in CodeBuild's format, at its beginning; read twice
 	Index     builds.LogIndex // the structure of the log
 	Artifacts artifacts.Manifest
 	Trend     []Point // the kept builds of the project, the oldest first
 	Apart     bool    // the page is not in the build's directory, so nothing there can be linked to
-	// Source reads a file of the source; it returns nothing for one that is not at hand.
+	// Source reads a file of the source, by its path from the root with slashes. It returns
+	// nil for one that does not exist. A nil function has no files.
 	Source func(name string) []byte
 }
 
@@ -41,9 +47,9 @@ type Build struct {
 type Point struct {
 	Number  int           `json:"number"`
 	Status  runner.Status `json:"status"`
-	Seconds float64       `json:"seconds"`
-	Passed  int           `json:"passed"`
-	Bad     int           `json:"bad"`
+	Seconds float64       `json:"seconds"` // duration of the build
+	Passed  int           `json:"passed"`  // test cases
+	Bad     int           `json:"bad"`     // failed or with an error
 	Skipped int           `json:"skipped"`
 	Lines   *float64      `json:"lines,omitempty"` // covered, in percent; nil for no coverage
 }
@@ -51,10 +57,16 @@ type Point struct {
 //go:embed assets
 var assets embed.FS
 
-// scripts are put together in this order.
+// scripts are joined in this order: a class is defined before its use. main.js starts them.
 var scripts = []string{"base.js", "list.js", "log.js", "tests.js", "coverage.js", "main.js"}
 
-// Write writes the page of a build.
+// Write writes the page of a build. An error leaves a part of the page behind; the caller
+// writes to a temporary file. All texts come from a build, which is not trusted:
+//
+//   - Texts of the summary are escaped (markup).
+//   - Data is base64, which has no character that HTML knows.
+//   - The content security policy allows one script, by its hash, and no connections, so
+//     even a mistake in a script cannot run code of the build or send data.
 func Write(w io.Writer, b Build) error {
 	style, script, err := readAssets()
 	if err != nil {
@@ -93,6 +105,7 @@ func Write(w io.Writer, b Build) error {
 	return out.Flush()
 }
 
+// readAssets returns the CSS and the scripts of the page, joined.
 func readAssets() (style, script []byte, err error) {
 	if style, err = assets.ReadFile("assets/page.css"); err != nil {
 		return nil, nil, err
@@ -107,6 +120,7 @@ func readAssets() (style, script []byte, err error) {
 	return style, script, nil
 }
 
+// has reports whether a set has reports of a type.
 func has(set *reports.Set, about reports.Type) bool {
 	if set == nil {
 		return false
@@ -124,23 +138,26 @@ func (h *head) about(r *runner.Record) {
 	h.Project, h.Number, h.Status = diag.Printable(r.Project), r.Number, r.Status
 	h.Title = fmt.Sprintf("%s #%d %s", h.Project, h.Number, h.Status)
 	whole := r.End.Sub(r.Start)
+	// A phase may begin before the build by the clock, if that was set while it ran.
 	h.Took = human.Duration(whole)
 	percent := func(d time.Duration) string {
 		return fmt.Sprintf("%.2f%%", 100*max(0, min(1, float64(d)/float64(max(whole, 1)))))
 	}
 	for _, p := range r.Phases {
 		if p.Status == "" {
-			continue
+			continue // the phase did not run, or is COMPLETED
 		}
 		took := p.End.Sub(p.Start)
 		h.Phases = append(h.Phases, phase{string(p.Type), string(p.Status), human.Duration(took),
 			percent(p.Start.Sub(r.Start)), percent(took), diag.Printable(reasons(p.Contexts))})
-		if p.Status != runner.Succeeded && h.Refused == "" {
-			h.Refused = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")
+		// The first failure is the reason; later phases often fail because of it.
+		if p.Status != runner.Succeeded && h.Failure == "" {
+			h.Failure = strings.TrimSuffix(fmt.Sprintf("%s: %s", p.Type, diag.Printable(reasons(p.Contexts))), ": ")
 		}
 	}
 }
 
+// reasons returns the messages of the contexts of a phase.
 func reasons(all []runner.Context) string {
 	var parts []string
 	for _, c := range all {
@@ -151,7 +168,7 @@ func reasons(all []runner.Context) string {
 	return strings.Join(parts, "; ")
 }
 
-// groups are the reports in words.
+// groups returns the reports in words, for the summary.
 func groups(set *reports.Set) []group {
 	if set == nil {
 		return nil
@@ -166,7 +183,7 @@ func groups(set *reports.Set) []group {
 				parts = append(parts, fmt.Sprintf("%d failed", n))
 			}
 			if r.Truncated {
-				parts = append(parts, fmt.Sprintf("%d kept, as in the service", len(r.Cases)))
+				parts = append(parts, fmt.Sprintf("%d kept, as in CodeBuild", len(r.Cases)))
 			}
 		}
 		if text := r.Changes.String(); text != "" {
@@ -184,20 +201,22 @@ func groups(set *reports.Set) []group {
 	return all
 }
 
-// pieces writes what the scripts read, each piece compressed, as a text that no browser
-// runs, and that holds no character HTML knows.
+// pieces writes the data for the scripts. A piece is compressed with gzip, which browsers
+// can unpack (DecompressionStream), encoded as base64, and written as a script element of
+// type text/plain, which browsers do not run.
 type pieces struct {
 	w      *bufio.Writer
-	zip    *gzip.Writer // one for all: each takes a megabyte
-	packed bytes.Buffer
+	zip    *gzip.Writer // reused, because each one allocates about a megabyte
+	packed bytes.Buffer // reused too
 }
 
 func newPieces(w *bufio.Writer) *pieces {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one that there is
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // an error is for invalid levels only
 	return &pieces{w: w, zip: z}
 }
 
-// all writes all pieces but those of the log.
+// all writes all pieces except those of the log. The scripts wait for a piece that is not
+// there yet, so the order is that of their use.
 func (p *pieces) all(b Build) error {
 	if b.Log != nil {
 		if err := p.logIndex(b.Log, b.Index); err != nil {
@@ -215,7 +234,7 @@ func (p *pieces) all(b Build) error {
 	return p.write("build", buildData(b))
 }
 
-// write writes a value as a piece of data.
+// write writes a value as JSON, as the piece with an id.
 func (p *pieces) write(id string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -224,6 +243,7 @@ func (p *pieces) write(id string, value any) error {
 	return p.bytes(id, text)
 }
 
+// bytes writes the piece with an id. The id is not escaped: it is one of the package.
 func (p *pieces) bytes(id string, text []byte) error {
 	p.packed.Reset()
 	p.zip.Reset(&p.packed)

@@ -19,18 +19,18 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// browser is the place where make installs the browser driver of the tests.
+// browser is the directory in which make installs the browser driver of the tests.
 const (
 	chromium = "chromium"
 	driver   = "../bin/browser/node_modules/playwright-core"
 )
 
-// evil is a text of a stranger: it must be seen, and do nothing.
+// evil is HTML that a build could contain. It has to be visible as text, and must not run.
 const evil = "</script><img src=x " +
 	"onerror=\"document.title='harmed'\"><script>document.title='harmed'</script>\x1b[31mred\x1b]8;;htt" +
 	"ps://evil.example\x07link\x1b]8;;\x07\u202e\x00 & <b>bold</b> {{.Title}}"
 
-// build is one with all that a page shows.
+// build returns a build with all parts of a page.
 func build(log string, cases int) page.Build {
 	start := time.Date(2026, 7, 4, 15, 0, 0, 0, time.UTC)
 	up := 2.5
@@ -134,8 +134,8 @@ func write(t *testing.T, name string, b page.Build) string {
 	return file
 }
 
-// TestPage_InBrowser drives headless Chromium through testdata/page.js, which
-// says what it expects.
+// TestPage_InBrowser runs headless Chromium with testdata/page.js, which has the expected
+// results.
 func TestPage_InBrowser(t *testing.T) {
 	needBrowser(t)
 	var log strings.Builder
@@ -171,7 +171,7 @@ func TestPage_InBrowser(t *testing.T) {
 	}
 }
 
-// shots is the directory for screenshots, if the caller wants to see them.
+// shots returns the directory for screenshots, which can be kept for inspection.
 func shots(t *testing.T) string {
 	if dir := os.Getenv("BUILDLOCAL_SCREENSHOTS"); dir != "" {
 		return dir
@@ -179,7 +179,7 @@ func shots(t *testing.T) string {
 	return t.TempDir()
 }
 
-// needBrowser skips a test where there is no browser; in CI that is a failure.
+// needBrowser skips a test if there is no browser; in CI it fails.
 func needBrowser(t *testing.T) {
 	t.Helper()
 	missing := ""

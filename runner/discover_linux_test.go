@@ -133,12 +133,14 @@ func TestSearchMounted(t *testing.T) {
 		written string
 		want    bool
 	}{
-		"no report":            {Runner{HostFS: source("a.txt")}, []engine.Tree{tree}, "b.txt", false},
-		"one in the source":    {Runner{HostFS: source("a.xml")}, []engine.Tree{tree}, "b.txt", true},
-		"one was written":      {Runner{HostFS: source("a.txt")}, []engine.Tree{tree}, "b.xml", true},
-		"no files":             {Runner{}, []engine.Tree{tree}, "b.txt", true},
-		"a copied source":      {Runner{HostFS: source("a.txt")}, nil, "b.txt", true},
-		"files of the cache":   {Runner{HostFS: source("a.txt")}, []engine.Tree{{Path: "/src", Overlays: []string{"x"}}}, "b.txt", true},
+		"no report":         {Runner{HostFS: source("a.txt")}, []engine.Tree{tree}, "b.txt", false},
+		"one in the source": {Runner{HostFS: source("a.xml")}, []engine.Tree{tree}, "b.txt", true},
+		"one was written":   {Runner{HostFS: source("a.txt")}, []engine.Tree{tree}, "b.xml", true},
+		"no files":          {Runner{}, []engine.Tree{tree}, "b.txt", true},
+		"a copied source":   {Runner{HostFS: source("a.txt")}, nil, "b.txt", true},
+		"files of the cache": {
+			Runner{HostFS: source("a.txt")}, []engine.Tree{{Path: "/src", Overlays: []string{"x"}}}, "b.txt", true,
+		},
 		"another tree over it": {Runner{HostFS: source("a.txt")}, []engine.Tree{tree, {Path: "/src/sub"}}, "b.txt", true},
 		"a volume over it": {
 			Runner{HostFS: source("a.txt"), Volumes: []engine.Volume{{Path: "/src/sub"}}}, []engine.Tree{tree}, "b.txt", true,

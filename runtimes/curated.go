@@ -11,7 +11,9 @@ import (
 const CuratedDate = "April 2026"
 
 // curated lists the runtimes and versions of each image, under the image's new name. A * after
-// the name of a runtime means that other versions can be requested as well.
+// the name of a runtime means that other versions can be requested as well. The table is
+// text, because a literal of nested maps would be several times as long, and would be built at
+// each start of the program.
 var curated = map[string]string{
 	"standard:8.0": "java* corretto8 corretto11 corretto17 corretto21 corretto25|golang* 1.24 " +
 		"1.25 1.26|python* 3.10 3.11 3.12 3.13 3.14|php* 8.2 8.3 8.4 8.5|ruby* 3.3 3.4 4.0|nodejs* 22 24|dotnet* 8.0 " +

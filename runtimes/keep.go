@@ -9,7 +9,8 @@ import (
 
 // Keep returns a runtimes.yml reduced to the versions for which wants returns true, and to the
 // templates of their runtimes. Runtimes without such a version are removed. The remaining parts
-// are unchanged.
+// are unchanged, including comments and keys that this package does not know. Therefore it works
+// on the nodes of the document, not on a Table.
 func Keep(text []byte, wants func(name, version string) bool) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {

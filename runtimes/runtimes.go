@@ -27,7 +27,8 @@ import (
 // Path is the location of the table in a curated image.
 const Path = "/codebuild/image/config/runtimes.yml"
 
-// Messages of CodeBuild (observed).
+// Messages of CodeBuild (observed): for an image with runtimes and a buildspec that selects
+// none of them, and for an image without runtimes.
 const (
 	NoneSelected = "No runtime version selected in buildspec."
 	NotSupported = "Skipping install of runtimes. Runtime version selection is not supported by this build image"
@@ -51,7 +52,8 @@ type Version struct {
 // texts is a list of strings that keep their spelling: 3.10 does not become 3.1.
 type texts []string
 
-// UnmarshalYAML reads a single string or a list of strings.
+// UnmarshalYAML reads a single string or a list of strings. Other kinds of values do not
+// occur in the files of the curated images.
 func (t *texts) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
 		*t = texts{node.Value}
@@ -66,7 +68,8 @@ func (t *texts) UnmarshalYAML(node *yaml.Node) error {
 // custom is the key of the template for versions that are not listed.
 const custom = "default"
 
-// Read parses a runtimes.yml.
+// Read parses a runtimes.yml. Keys that are not known here are ignored: new images may have
+// more of them.
 func Read(text []byte) (Table, error) {
 	var file struct {
 		Runtimes Table `yaml:"runtimes"`
@@ -77,7 +80,8 @@ func Read(text []byte) (Table, error) {
 	return file.Runtimes, nil
 }
 
-// Wish is an entry of runtime-versions, with its variables expanded.
+// Wish is an entry of runtime-versions, with its variables expanded. The version may be one
+// of the image, "latest", a prefix such as 18.x, or one for the template.
 type Wish struct{ Name, Version string }
 
 // Choice is a selected version.
@@ -97,7 +101,7 @@ type Unknown struct {
 	Known         []string // runtimes or versions of the image; nil for other errors
 }
 
-// Error returns the message.
+// Error returns CodeBuild's message, which the build's log has.
 func (u *Unknown) Error() string { return u.Message }
 
 // Plain returns a message of buildlocal, and a hint with a suggestion or the alternatives.
@@ -148,6 +152,7 @@ func (t Table) choose(w Wish) (Choice, error) {
 	if exact {
 		return Choice{Name: w.Name, Version: key, Commands: runtime.Versions[key].Commands}, nil
 	}
+	// The template's commands install $VERSION, which for java is the number of a Corretto.
 	template, has := runtime.Versions[custom]
 	if has && customForm(w.Name, w.Version) {
 		return Choice{Name: w.Name, Version: w.Version, Commands: template.Commands, Env: strings.TrimPrefix(w.Version,
@@ -197,7 +202,8 @@ var number = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\d+|\D+`)
 })
 
-// compareVersions compares numbers numerically: 3.9 is before 3.10.
+// compareVersions compares numbers numerically: 3.9 is before 3.10, and corretto8 before
+// corretto11. If one is a prefix of the other, the shorter one is first.
 func compareVersions(a, b string) int {
 	as, bs := number().FindAllString(a, -1), number().FindAllString(b, -1)
 	for i := range min(len(as), len(bs)) {
@@ -224,7 +230,8 @@ func (t Table) Names() []string {
 	return names
 }
 
-// forms match the versions that the template of a runtime accepts (documented).
+// forms match the versions that the template of a runtime accepts (documented). The versions of
+// a runtime without a documented form are those of the image only.
 var forms = sync.OnceValue(func() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
 		"dotnet": regexp.MustCompile(`^\d+\.\d+\.\d+$`),
@@ -244,7 +251,9 @@ func customForm(name, version string) bool {
 }
 
 // needed adds the runtimes that choices require and the buildspec does not request. It returns an
-// error if a requested version does not meet a requirement.
+// error if a requested version does not meet a requirement. Added runtimes may have
+// requirements too, so the list grows while it is walked; names are sorted, because the
+// order of a map would change the log from build to build.
 func (t Table) needed(choices []Choice, say func(string, ...any)) ([]Choice, error) {
 	for i := 0; i < len(choices); i++ {
 		c := choices[i]
@@ -263,7 +272,8 @@ func (t Table) needed(choices []Choice, say func(string, ...any)) ([]Choice, err
 	return choices, nil
 }
 
-// need returns the choice for one requirement, or the zero Choice if it is already met.
+// need returns the choice for one requirement, or the zero Choice if it is already met. The
+// first acceptable version of the file is taken, which need not be the newest.
 func (t Table) need(choices []Choice, by Choice, name string, versions []string) (Choice, error) {
 	at := slices.IndexFunc(choices, func(c Choice) bool { return c.Name == name })
 	if at >= 0 && slices.Contains(versions, choices[at].Version) || len(versions) == 0 {

@@ -75,7 +75,7 @@ func TestChoose_LikeCodeBuild(t *testing.T) {
 			said = append(said,
 				fmt.Sprintf(f, args...))
 		})
-		if got := told(choices, err); got != test.want {
+		if got := describe(choices, err); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, test.want)
 		}
 		if len(said) < len(choices) {
@@ -84,7 +84,7 @@ func TestChoose_LikeCodeBuild(t *testing.T) {
 	}
 }
 
-func told(choices []runtimes.Choice, err error) string {
+func describe(choices []runtimes.Choice, err error) string {
 	var unknown *runtimes.Unknown
 	if errors.As(err, &unknown) {
 		return unknown.Message

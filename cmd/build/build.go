@@ -1,4 +1,7 @@
 // Package build has the commands run and plan.
+//
+// They are a thin layer: settings fills a local.Request from flags, local runs the build, and
+// this package chooses how it is shown and which exit code it has.
 package build
 
 import (
@@ -24,7 +27,7 @@ import (
 type Options struct{ settings.Flags }
 
 // NewRun returns the command run.
-func NewRun(a *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o := &Options{}
 	c := &cobra.Command{
 		Use:   "run",
@@ -46,27 +49,23 @@ func NewRun(a *cli.App, runF func(context.Context, *Options) error) *cobra.Comma
 		),
 		Args: cli.NoArgs,
 	}
-	o.Add(c)
+	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
-		if runF != nil {
-			return runF(c.Context(), o)
-		}
-		return run(c.Context(), a, o)
+		return runF.Or(a, run)(c.Context(), o)
 	}
 	return c
 }
 
-// NewPlan returns the command plan, which is run --dry-run.
-func NewPlan(a *cli.App, runF func(context.Context, *Options) error) *cobra.Command {
+// NewPlan returns the command plan, which is run --dry-run: a name of its own, because people
+// look for it in the list of commands. It accepts the flags of run, so adding or removing
+// one word of a command line shows what it would do.
+func NewPlan(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	c := NewRun(a, func(ctx context.Context, o *Options) error {
 		o.DryRun = true
-		if runF != nil {
-			return runF(ctx, o)
-		}
-		return run(ctx, a, o)
+		return runF.Or(a, run)(ctx, o)
 	})
 	c.Use, c.Short = "plan", "Print what run would do without starting anything"
 	c.Long = "Print the build plan: the engine and the environment, every variable with its origin,\n" +
@@ -76,17 +75,20 @@ func NewPlan(a *cli.App, runF func(context.Context, *Options) error) *cobra.Comm
 	return c
 }
 
-// run runs or plans a build.
+// run runs or plans a build. Everything that can be wrong is reported before something is
+// started, and before the build takes a number.
 func run(ctx context.Context, a *cli.App, o *Options) error {
+	// The engine starts while the inputs are read: both take tens of milliseconds.
 	warmed := a.Warm(&o.Request)
 	defer func() { _ = warmed.Close() }()
 	inputs, err := a.Load(ctx, &o.Request)
-	if inputs != nil {
+	if inputs != nil { // also with an error, which may be in the last of several files
 		defer inputs.Close()
 	}
 	if err != nil {
 		return o.refuse(a, err)
 	}
+	// Problems are printed before the build, whose output would scroll them away.
 	warn(a, o, inputs)
 	session, err := a.Prepare(ctx, inputs, warmed)
 	if err != nil {
@@ -103,7 +105,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 // warn prints problems that do not keep the build from running. Lints are only counted,
 // because they would be the same in every run.
 func warn(a *cli.App, o *Options, in *local.Inputs) {
-	shown := in.Problems
+	shown := in.Problems // Load has returned errors, so these are warnings and lints
 	lints := shown.Count(diag.Lint)
 	if lints > 0 && !o.Verbose {
 		shown = slices.DeleteFunc(slices.Clone(shown), func(p diag.Problem) bool { return p.Severity == diag.Lint })
@@ -117,7 +119,9 @@ func warn(a *cli.App, o *Options, in *local.Inputs) {
 }
 
 // refuse returns the error of a build that was not started. If the log of the service was
-// asked for, a buildspec error is also printed to it as CodeBuild does.
+// asked for, a buildspec error is also printed to it as CodeBuild does: there a build with
+// such a buildspec runs up to DOWNLOAD_SOURCE and fails, and scripts that compare logs find
+// the same lines.
 func (o *Options) refuse(a *cli.App, err error) error {
 	err = o.Explain(err)
 	var buildspec local.BuildspecError
@@ -128,6 +132,7 @@ func (o *Options) refuse(a *cli.App, err error) error {
 	var list diag.List
 	switch {
 	case errors.As(err, &list):
+		// CodeBuild stops at the first error; the list has all of them, in file order.
 		at := slices.IndexFunc(list, func(p diag.Problem) bool { return p.Severity == diag.Error })
 		if at >= 0 {
 			if message = list[at].Service; message == "" {
@@ -144,13 +149,16 @@ func (o *Options) refuse(a *cli.App, err error) error {
 }
 
 // verdict turns the end of a build into an error with its exit code. Results that could
-// not be written count only if nothing worse happened.
+// not be written count only if nothing worse happened: a failed build keeps its exit code
+// even if its page is missing. The order of the cases is that of their weight.
 func verdict(r local.Result) error {
 	var lost local.LostError
 	status := r.Record.Status
 	switch {
 	case r.Fault != nil:
 		return r.Fault
+	// The build was stopped because the reader of its output has gone, as in run | head. The
+	// user has not asked for a stop, so it is not reported as one.
 	case status == runner.Stopped && errors.As(r.Cause, &lost):
 		return fmt.Errorf("build stopped, because its output could not be written: %w", lost.Unwrap())
 	case status == runner.Stopped && errors.Is(r.Cause, runner.ErrTerminated):
@@ -167,7 +175,8 @@ func verdict(r local.Result) error {
 	return r.Output
 }
 
-// view returns the sink that shows the build in the chosen format.
+// view returns the sink that shows the build in the chosen format. Each writes to the raw
+// stream: the output of commands keeps its colors, and the sinks escape other texts.
 func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	switch o.Format {
 	case "json":

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/clitest"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -58,4 +59,50 @@ func TestNewRun_FillsRequest(t *testing.T) {
 		got.Origins["image"] != local.FromDefault {
 		t.Errorf("origins: %v", got.Origins)
 	}
+}
+
+// shown is the part of the options that the tables compare.
+type shown struct {
+	image, format, spec   string
+	engine                local.EngineKind
+	dryRun, quiet, strict bool
+}
+
+func show(o *Options) any {
+	return shown{o.Image.Name, o.Format, o.Source.Buildspec, o.Engine.Kind, o.DryRun, o.Quiet, o.Checks.Strict}
+}
+
+func TestNewRun_Flags(t *testing.T) {
+	t.Parallel()
+	clitest.Flags(t, NewRun, show, []clitest.Case{
+		{Args: "", Want: shown{format: "text", engine: local.EngineAuto}},
+		{Args: "-i node:22 -b b.yml -q", Want: shown{
+			image: "node:22", format: "text", spec: "b.yml", engine: local.EngineAuto, quiet: true,
+		}},
+		{Args: "--engine host --format json --strict", Want: shown{
+			format: "json", engine: local.EngineHost, strict: true,
+		}},
+		{Args: "--dry-run", Want: shown{format: "text", engine: local.EngineAuto, dryRun: true}},
+		{Args: "-q -v", Err: "--quiet: cannot be combined with --verbose"},
+		{Args: "--no-cache --cache /c", Err: "--no-cache: cannot be combined with --cache"},
+		{Args: "--keep --engine sandbox", Err: "--keep: cannot be combined with --engine sandbox"},
+		{Args: "--docker nested", Err: "--docker: nested requires --privileged"},
+		{Args: "--format xml", Err: "--format: "},
+		{Args: "--pull nver --engine hots", Err: "--pull: "}, // both are reported
+		{Args: "--pull nver --engine hots", Err: "--engine: "},
+		{Args: "--timeout soon", Err: "--timeout: invalid value"},
+		{Args: "--timeout 0", Err: "greater than 0"},
+		{Args: "--keep-builds many", Err: "--keep-builds: invalid value \"many\"; expected a number"},
+		{Args: "buildspec.yml", Err: "takes no arguments"},
+	})
+}
+
+func TestNewPlan_Flags(t *testing.T) {
+	t.Parallel()
+	clitest.Flags(t, NewPlan, show, []clitest.Case{
+		{Args: "", Want: shown{format: "text", engine: local.EngineAuto, dryRun: true}},
+		{Args: "-i node:22", Want: shown{image: "node:22", format: "text", engine: local.EngineAuto, dryRun: true}},
+		{Args: "--engin host", Err: "unknown flag --engin; did you mean --engine?"},
+		{Args: "x", Err: "takes no arguments"},
+	})
 }

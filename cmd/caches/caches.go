@@ -1,4 +1,9 @@
 // Package caches has the command cache: list, inspect, remove and evict caches.
+//
+// Two kinds of caches are listed together. Entries of the local store belong to the cache
+// section of a buildspec; they have a key, and are evicted by size. LOCAL caches belong to
+// a project of cache type LOCAL; they are directories or Docker volumes that each build
+// changes in place, so they have no key, and only rm removes them.
 package caches
 
 import (
@@ -20,127 +25,152 @@ import (
 	"github.com/buildlocal/buildlocal/local"
 )
 
-// commands are the commands of an app.
-type commands struct{ *cli.App }
+// Options are the flags and arguments of cache and its subcommands.
+type Options struct {
+	Dir   string   // --cache: the directory of the caches; "" for the user's
+	Names []string // of caches, for info and rm
+	Size  int64    // prune: the total size in bytes that caches may keep; 0 removes all
+}
 
 // NewCmd returns the command cache.
-func NewCmd(app *cli.App) *cobra.Command {
-	a := commands{app}
-	where := ""
+func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
+	o := &Options{}
+	// Without a subcommand, cache lists: that is what people want nearly always.
+	do := func(work func(context.Context, *cli.App, *Options) error) func(*cobra.Command, []string) error {
+		return func(c *cobra.Command, names []string) error {
+			if local.IsS3(o.Dir) {
+				return cli.Usagef(
+					"--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket", o.Dir,
+				)
+			}
+			o.Names = names
+			return runF.Or(a, work)(c.Context(), o)
+		}
+	}
 	c := &cobra.Command{
 		Use: "cache", Short: "List and remove caches",
 		Long: "List the caches that builds saved for the cache section of their buildspec. They\n" +
 			"are in the user's cache directory, or in the directory given by --cache.",
 		Example: "  buildlocal cache\n  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache prune --size 2GB",
-		Args:    cli.NoArgs,
+		Args:    cli.NoArgs, RunE: do(list),
 	}
-	c.PersistentFlags().StringVar(&where, "cache", "", "use the caches in `DIR`, as run --cache does")
-	c.RunE = func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) }
-	prune := &cobra.Command{
-		Use: "prune", Short: "Evict least recently used caches", Args: cli.NoArgs,
-		Example: "  buildlocal cache prune\n  buildlocal cache prune --size 500MB",
-	}
-	size := local.DefaultCacheSize
-	prune.Flags().StringVar(&size, "size", size, "evict caches until their total size is at most `SIZE`, such as 500MB")
-	prune.RunE = func(*cobra.Command, []string) error { return a.pruneCaches(where, size) }
+	c.PersistentFlags().StringVar(&o.Dir, "cache", "", "use the caches in `DIR`, as run --cache does")
 	c.AddCommand(&cobra.Command{
-		Use: "ls", Short: "List caches, most recently used first", Args: cli.NoArgs,
+		Use: "ls", Short: "List caches, most recently used first", Args: cli.NoArgs, RunE: do(list),
 		Example: "  buildlocal cache ls\n  buildlocal cache ls --cache /var/cache/builds",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.listCaches(c.Context(), where) },
 	}, &cobra.Command{
-		Use: "info CACHE", Short: "Show the key, paths, files and usage of a cache", Args: oneCache,
+		Use: "info CACHE", Short: "Show the key, paths, files and usage of a cache", Args: oneCache, RunE: do(info),
 		Example: "  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache info shop-12843d28/3545600712 " +
 			"--cache /var/cache/builds",
-		RunE: func(_ *cobra.Command, args []string) error { return a.showCache(where, args[0]) },
 	}, &cobra.Command{
-		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches,
+		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches, RunE: do(remove),
 		Example: "  buildlocal cache rm shop-12843d28/3545600712\n  buildlocal cache rm --cache /var/cache/builds " +
 			"shop-12843d28/3545600712",
-		RunE: func(c *cobra.Command, args []string) error { return a.removeCaches(c.Context(), where, args) },
-	}, prune)
+	}, newPrune(o, do(prune)))
 	return c
 }
 
+// newPrune returns the command prune. The size is parsed here, so a test of the flags
+// covers it.
+func newPrune(o *Options, runE func(*cobra.Command, []string) error) *cobra.Command {
+	size := local.DefaultCacheSize
+	c := &cobra.Command{
+		Use: "prune", Short: "Evict least recently used caches", Args: cli.NoArgs,
+		Example: "  buildlocal cache prune\n  buildlocal cache prune --size 500MB",
+	}
+	c.Flags().StringVar(&size, "size", size, "evict caches until their total size is at most `SIZE`, such as 500MB")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var err error
+		if o.Size, err = local.CacheSize(size); err != nil {
+			return cli.Usagef("--size: %w", err)
+		}
+		return runE(c, args)
+	}
+	return c
+}
+
+// oneCache requires exactly one argument. Names are long, and the list has them to copy.
 func oneCache(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return cli.Usagef("%s needs the name of one cache; buildlocal cache ls lists them", c.CommandPath())
+		return cli.Usagef("%s requires the name of one cache\nbuildlocal cache ls lists them", c.CommandPath())
 	}
 	return nil
 }
 
+// someCaches requires one argument or more: "rm" without a name must not remove everything.
 func someCaches(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return cli.Usagef("%s needs the name of a cache; buildlocal cache ls lists them", c.CommandPath())
+		return cli.Usagef("%s requires the name of a cache\nbuildlocal cache ls lists them", c.CommandPath())
 	}
 	return nil
 }
 
-// localCaches opens a directory of caches, and returns its path.
-func (a commands) localCaches(where string) (*cache.Local, string, error) {
-	if local.IsS3(where) {
-		return nil, "", cli.Usagef(
-			"--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket",
-			where,
-		)
-	}
-	dir, err := a.CacheDir(where)
+// open opens the directory of caches, and returns its absolute path. A directory with
+// files of other programs is refused before anything in it is listed as a cache, and so
+// could be removed.
+func open(a *cli.App, o *Options) (*cache.Local, string, error) {
+	dir, err := a.CacheDir(o.Dir)
 	if err == nil {
 		err = local.CheckCacheDir(dir)
 	}
 	return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now}), dir, err
 }
 
-func (a commands) listCaches(ctx context.Context, where string) error {
-	store, dir, err := a.localCaches(where)
+// list prints both kinds of caches as one table, and their total size.
+func list(ctx context.Context, a *cli.App, o *Options) error {
+	store, dir, err := open(a, o)
 	if err != nil {
 		return err
 	}
-	all := store.List()
+	all := store.List() // most recently used first, which is the reverse order of eviction
 	t := cli.NewTable(a.Stdout)
 	t.Row("CACHE", "KEY", "FILES", "SIZE", "HITS", "USED")
 	for _, e := range all {
 		key := shortKey(cmp.Or(e.Key, "-"))
 		if e.Broken != "" {
-			key = "incomplete"
+			key = "incomplete" // an interrupted save; it is listed, because it takes space
 		}
 		t.Row(e.ID, key, e.Files, human.Bytes(e.Size), e.Hits, human.Ago(a.Now().Sub(e.Used)))
 	}
 	sum := cache.Sum(all)
+	// Docker's volumes are an addition: without a daemon the list is complete without them.
 	locals, e := a.ListLocalCaches(ctx, dir)
 	if e != nil {
 		defer e.Close()
 	}
 	for _, l := range locals {
 		bytes, files := l.Size()
-		if bytes < 0 {
+		if bytes < 0 { // a volume, whose size only the daemon could measure, and slowly
 			t.Row(l.Name, "local", "-", "-", "-", l.Place())
 			continue
 		}
-		sum += bytes
+		sum += bytes // the limit of run --cache-size does not apply to these
 		t.Row(l.Name, "local", files, human.Bytes(bytes), "-", l.Place())
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	// The directory is the answer to "where are they", and to "why is the list empty".
 	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", human.Bytes(sum), dir)
 	return err
 }
 
-// shortKey shortens a key to the width of its column. Keys often end with a hash.
+// shortKey shortens a key to the width of its column. Keys often end with a hash, so the
+// beginning distinguishes them for people; info prints the whole key.
 func shortKey(key string) string {
-	const most = 32
-	if runes := []rune(key); len(runes) > most {
-		return string(runes[:most-1]) + "…"
+	const maxKey = 32 // characters
+	if runes := []rune(key); len(runes) > maxKey {
+		return string(runes[:maxKey-1]) + "…"
 	}
 	return key
 }
 
-// findCache returns the cache with a name, which may be only the part after the slash if
-// that is unique.
+// findCache returns the cache with a name. The part after the slash is enough if only one
+// project has such a cache.
 func findCache(store *cache.Local, name string) (*cache.Entry, error) {
 	var found []*cache.Entry
 	for _, e := range store.List() {
-		if e.ID == name {
+		if e.ID == name { // a full name is never ambiguous
 			return e, nil
 		}
 		if strings.HasSuffix(e.ID, "/"+name) {
@@ -149,108 +179,126 @@ func findCache(store *cache.Local, name string) (*cache.Entry, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, cli.Usagef("there is no cache %s; buildlocal cache ls lists them", name)
+		return nil, cli.Usagef("there is no cache %s\nbuildlocal cache ls lists them", name)
 	case 1:
 		return found[0], nil
 	}
-	return nil, cli.Usagef("%d caches are called %s; name one as buildlocal cache ls does", len(found), name)
+	return nil, cli.Usagef("%d caches are called %s; use the full name that buildlocal cache ls prints", len(found), name)
 }
 
-func (a commands) showCache(where, name string) error {
-	store, _, err := a.localCaches(where)
+// info prints one cache of the store. LOCAL caches have nothing more to show than list
+// prints already.
+func info(_ context.Context, a *cli.App, o *Options) error {
+	store, _, err := open(a, o)
 	if err != nil {
 		return err
 	}
-	e, err := findCache(store, name)
+	e, err := findCache(store, o.Names[0])
 	if err != nil {
 		return err
 	}
-	if e.Broken != "" {
+	if e.Broken != "" { // its properties may be missing or wrong
 		return fmt.Errorf("the cache cannot be read: %s\nbuildlocal cache rm %s removes it", e.Broken, e.ID)
 	}
 	t := cli.NewTable(a.Stdout)
-	row := func(name string, value any) { t.Row(name, value) }
-	row("cache", e.ID)
-	row("key", cmp.Or(e.Key, "not set: each build replaces it"))
-	row("paths", strings.Join(e.Paths, ", "))
-	row("files", fmt.Sprintf("%d, %s", e.Files, human.Bytes(e.Size)))
-	row("saved", fmt.Sprintf("%s by %s", e.Saved.Local().Format(time.DateTime), e.Build))
-	row("used", fmt.Sprintf("%d times, last %s", e.Hits, human.Ago(a.Now().Sub(e.Used))))
-	row("image", e.Image)
-	row("architecture", e.Arch)
-	row("directory", e.Dir())
+	t.Row("cache", e.ID)
+	t.Row("key", cmp.Or(e.Key, "not set: each build replaces it"))
+	t.Row("paths", strings.Join(e.Paths, ", "))
+	t.Row("files", fmt.Sprintf("%d, %s", e.Files, human.Bytes(e.Size)))
+	t.Row("saved", fmt.Sprintf("%s by %s", e.Saved.Local().Format(time.DateTime), e.Build))
+	t.Row("used", fmt.Sprintf("%s, last %s", human.Count(e.Hits, "time"), human.Ago(a.Now().Sub(e.Used))))
+	t.Row("image", e.Image) // of the build that saved it; others may restore it
+	t.Row("architecture", e.Arch)
+	t.Row("directory", e.Dir()) // its files can be looked at, but an entry must not be changed
 	return t.Flush()
 }
 
-func (a commands) removeCaches(ctx context.Context, where string, names []string) error {
-	store, dir, err := a.localCaches(where)
+// remove removes the named caches. It goes on after an error, and returns all errors.
+func remove(ctx context.Context, a *cli.App, o *Options) error {
+	store, dir, err := open(a, o)
 	if err != nil {
 		return err
 	}
-	locals, docker := a.ListLocalCaches(ctx, dir)
-	if docker != nil {
-		defer docker.Close()
+	r := remover{App: a, store: store, dir: dir}
+	r.locals, r.docker = a.ListLocalCaches(ctx, dir)
+	if r.docker != nil {
+		defer r.docker.Close()
 	}
+	// LOCAL caches first: their names, such as shop-12843d28/source, have the form of others.
 	var errs []error
-	for _, name := range names {
-		if slices.ContainsFunc(locals, func(l local.LocalCache) bool { return l.Name == name }) {
-			errs = append(errs, a.removeLocal(ctx, locals, docker, name, dir))
+	for _, name := range o.Names {
+		isLocal := slices.ContainsFunc(r.locals, func(l local.LocalCache) bool { return l.Name == name })
+		if isLocal {
+			errs = append(errs, r.removeLocal(ctx, name))
+		} else {
+			errs = append(errs, r.removeEntry(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remover removes caches of one directory.
+type remover struct {
+	*cli.App
+	store  *cache.Local
+	dir    string
+	locals []local.LocalCache
+	docker *docker.Engine // has some of the LOCAL caches; nil if it cannot be reached
+}
+
+// removeEntry removes an entry of the store. An entry that a running build restores or
+// saves is locked, and stays.
+func (r *remover) removeEntry(name string) error {
+	e, err := findCache(r.store, name)
+	if err == nil {
+		err = r.store.Remove(e.ID)
+	}
+	switch {
+	case errors.Is(err, cache.ErrInUse):
+		return fmt.Errorf("%s not removed: %w", name, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // another process has removed it
+	case err != nil:
+		return err
+	}
+	_, err = fmt.Fprintf(r.Stdout, "removed %s, %s\n", e.ID, human.Bytes(e.Size))
+	return err
+}
+
+// removeLocal removes all LOCAL caches with a name: builds on different engines leave one
+// on the host and one in Docker.
+func (r *remover) removeLocal(ctx context.Context, name string) error {
+	var errs []error
+	for _, l := range r.locals {
+		if l.Name != name {
 			continue
 		}
-		e, err := findCache(store, name)
+		err := r.RemoveLocalCache(ctx, l, r.docker, r.dir)
 		if err == nil {
-			err = store.Remove(e.ID)
-		}
-		switch {
-		case errors.Is(err, cache.ErrInUse):
-			err = fmt.Errorf("%s not removed: %w", name, err)
-		case errors.Is(err, fs.ErrNotExist):
-			err = nil // another process has removed it
-		case err == nil:
-			fmt.Fprintf(a.Stdout, "removed %s, %s\n", e.ID, human.Bytes(e.Size))
+			fmt.Fprintf(r.Stdout, "removed %s, %s\n", name, l.Place())
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (a commands) pruneCaches(where, size string) error {
-	limit, err := local.CacheSize(size)
-	if err != nil {
-		return cli.Usagef("--size: %w", err)
-	}
-	store, dir, err := a.localCaches(where)
+// prune evicts entries of the store, the least recently used first. Interrupted saves are
+// removed before, because their space counts too.
+func prune(_ context.Context, a *cli.App, o *Options) error {
+	store, dir, err := open(a, o)
 	if err != nil {
 		return err
 	}
-	if limit == 0 {
-		limit = 1 // for the store 0 is unlimited
-	}
+	limit := max(o.Size, 1) // the store takes 0 as unlimited, but no cache fits in one byte
 	store.Sweep()
-	gone, err := store.Evict(limit, "")
-	_, told := fmt.Fprintf(
+	gone, err := store.Evict(limit, "") // "": no entry is exempt
+	_, printErr := fmt.Fprintf(
 		a.Stdout,
-		"removed %d caches, %s; %s left in %s\n",
-		len(gone),
+		"removed %s, %s; %s left in %s\n",
+		human.Count(len(gone), "cache"),
 		human.Bytes(cache.Sum(gone)),
 		human.Bytes(cache.Sum(store.List())),
 		dir,
 	)
-	return errors.Join(err, told)
-}
-
-// removeLocal removes all LOCAL caches with a name: the host and Docker may both have one.
-func (a commands) removeLocal(ctx context.Context, all []local.LocalCache, e *docker.Engine, name, dir string) error {
-	var errs []error
-	for _, l := range all {
-		if l.Name != name {
-			continue
-		}
-		err := a.RemoveLocalCache(ctx, l, e, dir)
-		if err == nil {
-			fmt.Fprintf(a.Stdout, "removed %s, %s\n", name, l.Place())
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, printErr)
 }

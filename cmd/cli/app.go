@@ -3,7 +3,7 @@
 //
 // A command is an options struct and two functions. NewX(app, runF) returns the cobra
 // command, which fills the options and calls runF, or if that is nil the function that
-// does the work. Tests pass a runF to look at the options.
+// does the work. Tests pass a runF to look at the options (see package clitest).
 package cli
 
 import (
@@ -38,10 +38,13 @@ type App struct {
 	// for data, and for package console, which escapes by itself.
 	Raw struct{ Out, Err io.Writer }
 
-	Version string
+	Version string // as buildlocal --version prints it
 }
 
-// NewHost returns an App for the current process, with its streams and environment.
+// NewHost returns an App for the current process, with its streams and environment. It is
+// the only place where these are read: tests construct an App with others, and several run
+// at the same time. Values that the system does not have are empty; commands that need them
+// report it.
 func NewHost(version string) *App {
 	a := &App{Stdout: os.Stdout, Stderr: os.Stderr, Version: version}
 	a.Host = local.Host{
@@ -66,7 +69,8 @@ func (a *App) Open(ctx context.Context) {
 }
 
 // askMFA returns a function that asks on the terminal for the code of an authentication
-// device, or nil if there is no terminal.
+// device, or nil if there is no terminal. The prompt is on stderr, so that both streams have
+// to be terminals: a prompt in a log file would never be answered.
 func (a *App) askMFA(ctx context.Context) func() (string, error) {
 	in, isFile := a.Stdin.(*os.File)
 	out, shown := a.Raw.Err.(*os.File)
@@ -75,6 +79,7 @@ func (a *App) askMFA(ctx context.Context) func() (string, error) {
 	}
 	return func() (string, error) {
 		fmt.Fprint(a.Stderr, "MFA code: ")
+		// A read of a terminal cannot be interrupted; on Ctrl-C it is abandoned.
 		line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", err
@@ -94,13 +99,22 @@ func (a *App) StdinTerminal() (*os.File, bool) {
 }
 
 // IsTerminal reports whether the standard output is a terminal.
-func (a *App) IsTerminal() bool {
-	file, ok := a.Raw.Out.(*os.File)
+func (a *App) IsTerminal() bool { return isTerminal(a.Raw.Out) }
+
+// StderrIsTerminal reports whether the standard error is a terminal. It decides about
+// progress of commands whose standard output is data.
+func (a *App) StderrIsTerminal() bool { return isTerminal(a.Raw.Err) }
+
+// isTerminal reports whether a stream is a terminal. The terminals of Cygwin and Git Bash
+// on Windows are pipes with a special name.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
 	return ok && (isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()))
 }
 
 // Color reports whether the output is colored. NO_COLOR takes precedence over
-// CLICOLOR_FORCE, which takes precedence over the kind of the output.
+// CLICOLOR_FORCE, which takes precedence over the kind of the output (no-color.org,
+// bixense.com/clicolors).
 func (a *App) Color(terminal bool) bool {
 	if a.Env("NO_COLOR") != "" {
 		return false
@@ -111,8 +125,9 @@ func (a *App) Color(terminal bool) bool {
 	return terminal && a.Env("TERM") != "dumb" && a.Env("CLICOLOR") != "0"
 }
 
-// Links reports whether the terminal is known to open links. Other terminals mostly
-// ignore them, but some print them.
+// Links reports whether the terminal is known to open links (OSC 8). Other terminals mostly
+// ignore them, but some print them. No terminal can be asked, so it is recognized by the
+// variables that it sets.
 func (a *App) Links(terminal bool) bool {
 	term := a.Env("TERM")
 	if !terminal || term == "dumb" || term == "linux" {
@@ -127,7 +142,7 @@ func (a *App) Links(terminal bool) bool {
 	return slices.Contains(programs, a.Env("TERM_PROGRAM")) || strings.HasPrefix(term, "foot")
 }
 
-// Tilde shortens a path below the user's home directory.
+// Tilde shortens a path below the user's home directory, for messages.
 func (a *App) Tilde(path string) string {
 	if below, inside := local.RelativeTo(a.Home, path); inside && a.Home != "" {
 		return "~/" + below

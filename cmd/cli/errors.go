@@ -12,7 +12,8 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// Exit codes. They are derived from types of errors, never from messages.
+// Exit codes. They are derived from types of errors, never from messages. 130 and 143 are
+// 128 plus the number of the signal, as shells report a program that a signal ended.
 const (
 	ExitSucceeded  = 0
 	ExitFailed     = 1   // the build failed
@@ -31,7 +32,8 @@ type ExitError struct{ Code int }
 // Error names the code, for tests.
 func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
-// Screen is an error with a message of several lines in the final form.
+// Screen is an error with a message of several lines in the final form, which PrintError
+// must not label or wrap.
 type Screen interface {
 	error
 	// ScreenExitCode returns the exit code. The name is not ExitCode, which
@@ -39,10 +41,12 @@ type Screen interface {
 	ScreenExitCode() int
 }
 
-// Usagef returns an error for a mistake on the command line.
+// Usagef returns an error for a mistake on the command line. Lines after the first are hints.
 func Usagef(format string, args ...any) error { return local.Usagef(format, args...) }
 
-// ExitCode returns the exit code for an error.
+// ExitCode returns the exit code for an error. If several are joined, the first case that
+// one of them matches counts: a usage error hides mistakes in files, because those may only
+// have been read because of it.
 func ExitCode(err error) int {
 	var usage local.UsageError
 	var input local.InputError
@@ -75,6 +79,7 @@ func ExitCode(err error) int {
 func (a *App) PrintError(err error) {
 	var list diag.List
 	var screen Screen
+	// Only a joined error with a special part is split here; labelled splits the others.
 	isSpecial := errors.As(err, &list) || errors.As(err, &screen)
 	if parts := Parts(err); parts != nil && isSpecial {
 		for _, err := range parts {
@@ -102,9 +107,11 @@ func labelled(err error) string {
 		}
 		return b.String()
 	}
+	// Messages of other packages end with a full stop in some hints, and begin them with a
+	// capital letter, because they are also shown as sentences (in JSON, on the page).
 	label := "error: "
 	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
-		line = strings.TrimSuffix(strings.TrimRight(line, "\n"), ".")
+		line = trimStop(strings.TrimRight(line, "\n"))
 		if label != "error: " {
 			line = lowerFirst(line)
 		}
@@ -112,6 +119,16 @@ func labelled(err error) string {
 		label = "hint: "
 	}
 	return b.String()
+}
+
+// trimStop removes the full stop of a sentence. A dot after a space, a slash or another dot
+// is part of a directory's name or of an ellipsis.
+func trimStop(line string) string {
+	sentence, found := strings.CutSuffix(line, ".")
+	if !found || strings.HasSuffix(sentence, " ") || strings.HasSuffix(sentence, "/") || strings.HasSuffix(sentence, ".") {
+		return line
+	}
+	return sentence
 }
 
 // lowerFirst begins a hint with a small letter, unless it begins with a name such as
@@ -126,7 +143,8 @@ func lowerFirst(text string) string {
 }
 
 // JoinErrors returns several errors as one: mistakes of the command line first, then the
-// problems of files as one sorted list, then a screen.
+// problems of files as one sorted list, then a screen. Nil errors are dropped. Only the last
+// screen is kept: two questions at once are no help.
 func JoinErrors(errs []error) error {
 	var problems diag.List
 	var screen Screen
@@ -174,7 +192,8 @@ func flatten(errs []error) []error {
 }
 
 // Parts returns the errors that errors.Join has joined, or nil for any other error. An
-// error that wraps several others in a message of its own is not joined.
+// error that wraps several others in a message of its own (fmt.Errorf with two %w) is not
+// joined: its message would be lost.
 func Parts(err error) []error {
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {

@@ -22,6 +22,7 @@ func TestPrintError_Labels(t *testing.T) {
 	}{
 		"plain":          {errors.New("pull x: no such host"), "error: pull x: no such host\n"},
 		"hint":           {errors.New("a\nSet B to C."), "error: a\nhint: set B to C\n"},
+		"directory":      {errors.New("no file in .\nSee ../.."), "error: no file in .\nhint: see ../..\n"},
 		"name in a hint": {errors.New("a\nTMPDIR is full"), "error: a\nhint: TMPDIR is full\n"},
 		"joined":         {errors.Join(errors.New("a"), errors.New("b\nDo c")), "error: a\nerror: b\nhint: do c\n"},
 		"two wrapped":    {fmt.Errorf("%w (%w)", errors.New("a"), errors.New("b")), "error: a (b)\n"},

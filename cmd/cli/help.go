@@ -13,7 +13,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
-// HelpWidth is the number of columns of help.
+// HelpWidth is the number of columns of help: one less than the usual terminal, because some
+// terminals wrap after the last column.
 const HelpWidth = 79
 
 // GroupAnnotation holds the topic under which the help lists a flag.
@@ -23,6 +24,7 @@ const GroupAnnotation = "buildlocal_group"
 // and the largest number of flags of a topic.
 const MaxPlainFlags = 10
 
+// notesAnnotation holds the text of Notes.
 const notesAnnotation = "buildlocal_notes"
 
 // Topics of flags that several commands use.
@@ -44,7 +46,9 @@ func Notes(lines ...string) map[string]string {
 	return map[string]string{notesAnnotation: strings.Join(lines, "\n")}
 }
 
-// Usage prints examples, subcommands and flags of a command.
+// Usage prints examples, subcommands and flags of a command. Cobra's own function is a
+// template; linking a template engine adds megabytes to the program, because the linker
+// then has to keep all exported methods.
 func Usage(c *cobra.Command) error {
 	w := c.OutOrStderr()
 	fmt.Fprintln(w, "Usage:")
@@ -74,6 +78,8 @@ func Usage(c *cobra.Command) error {
 	return nil
 }
 
+// usageOfCommands prints the subcommands. Cobra adds help, which it does not count as
+// available.
 func usageOfCommands(w io.Writer, c *cobra.Command) {
 	if !c.HasAvailableSubCommands() {
 		return
@@ -86,7 +92,8 @@ func usageOfCommands(w io.Writer, c *cobra.Command) {
 	}
 }
 
-// UsageOfFlags prints flags, by topic if there are many.
+// UsageOfFlags prints flags, by topic if there are many. Topics have the order of their
+// first flags; flags without a topic, such as --help, are last.
 func UsageOfFlags(w io.Writer, flags *pflag.FlagSet) {
 	const other = "Other"
 	var titles []string
@@ -148,7 +155,8 @@ func NoArgs(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// FlagError adds a suggestion to the error for a flag that pflag could not parse.
+// FlagError adds a suggestion to the error for a flag that pflag could not parse. pflag stops
+// at the first such flag, so only one is reported.
 func FlagError(c *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var unknown *pflag.NotExistError
@@ -174,6 +182,7 @@ func shownFlag(unknown *pflag.NotExistError) string {
 	return "--" + unknown.GetSpecifiedName()
 }
 
+// suggestFlag returns a suggestion for an unknown flag, or "".
 func suggestFlag(c *cobra.Command, unknown *pflag.NotExistError) string {
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
@@ -183,7 +192,8 @@ func suggestFlag(c *cobra.Command, unknown *pflag.NotExistError) string {
 	return ""
 }
 
-// Expected returns the message for an invalid value of a flag.
+// Expected returns the message for an invalid value of a flag. The errors of pflag for its
+// own types are those of package strconv, such as "parsing "x": invalid syntax".
 func Expected(flag *pflag.Flag, value string, err error) string {
 	switch flag.Value.Type() {
 	case "bool":

@@ -1,4 +1,5 @@
-// Package configure has the commands about configuration: config and trust.
+// Package configure has the commands about configuration: config shows the values that a
+// build would use, and trust decides about values that came with a source.
 package configure
 
 import (
@@ -27,58 +28,76 @@ import (
 	"github.com/buildlocal/buildlocal/source"
 )
 
-// commands are the commands of an app.
-type commands struct{ *cli.App }
+// TrustOptions are the flags and arguments of trust and its subcommands.
+type TrustOptions struct {
+	Dir string // the source; "." by default
+	Yes bool   // do not ask
+}
 
 // NewTrust returns the command trust.
-func NewTrust(app *cli.App) *cobra.Command {
-	a := commands{app}
-	yes := false
+func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
+	o := &TrustOptions{}
+	do := func(work func(context.Context, *cli.App, *TrustOptions) error) func(*cobra.Command, []string) error {
+		return func(c *cobra.Command, args []string) error {
+			o.Dir = cmp.Or(append(args, "")[0], ".")
+			return runF.Or(a, work)(c.Context(), o)
+		}
+	}
 	c := &cobra.Command{
 		Use:   "trust [DIR]",
 		Short: "Allow a source's " + settings.File + " to reach this machine",
 		Long: "Show what the " + settings.File + " of a source would let its builds do beyond the build\n" +
 			"itself, and remember your yes: for this directory, and for the contents that the\n" +
-			"file and the files it names have now. A changed file has to be trusted again.\n\n" +
-			"Exit codes: 0 trusted, or there is nothing to trust; 1 you said no; 2 there is no\n" +
-			"terminal to ask on, and no --yes; 3 the file cannot be read.",
+			"file and the files it names have now. A changed file has to be trusted again.",
+		Annotations: cli.Notes(
+			"Exit codes: 0 trusted, or nothing to trust, 1 you said no, 2 usage error, or no",
+			"terminal to ask on and no --yes, 3 the file cannot be read.",
+		),
 		Example: "  buildlocal trust\n  buildlocal trust ../service\n  buildlocal trust --yes",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return cli.Usagef("%s takes one directory, and found %q", c.CommandPath(), args)
-			}
-			return nil
-		},
+		Args:    oneDir, RunE: do(trustSource),
 	}
-	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return a.trust(c.Context(), cmp.Or(append(args, "")[0], "."), yes)
-	}
-	c.AddCommand(newTrustLs(a), newTrustRm(a))
+	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "do not ask")
+	c.AddCommand(&cobra.Command{
+		Use: "ls", Short: "List the sources that you trust", Args: cli.NoArgs, RunE: do(listTrusted),
+	}, &cobra.Command{
+		Use: "rm [DIR]", Short: "Revoke trust in a source", Args: oneDir, RunE: do(revoke),
+	})
 	return c
 }
 
-// trust shows the claims of a source, asks the user, and stores the answer.
-func (a commands) trust(ctx context.Context, dir string, yes bool) error {
-	s, name, err := subjectOf(ctx, dir)
+// oneDir requires at most one argument.
+func oneDir(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return cli.Usagef("%s takes one directory, got %q", c.CommandPath(), args)
+	}
+	return nil
+}
+
+// trustSource shows the claims of a source, asks the user, and stores the answer. The
+// files are read once: the user agrees to the contents that were shown, even if another
+// program changes the files while the question is on the screen.
+func trustSource(ctx context.Context, a *cli.App, o *TrustOptions) error {
+	s, name, err := subjectOf(ctx, o.Dir)
 	if err != nil {
 		return err
 	}
-	if len(s.Claims) == 0 {
+	if len(s.Claims) == 0 { // a record would only be noise in trust ls
 		fmt.Fprintf(a.Stdout, "%s needs no trust: it changes only the build\n", name)
 		return nil
 	}
-	known, found, err := settings.TrustStore(a.App).Find(s.Dir)
+	known, found, err := settings.TrustStore(a).Find(s.Dir)
 	if err != nil {
 		return err
 	}
+	// A record of other contents is not valid any more, but shows what was agreed to.
 	if found && known.Covers(s.Files) && s.Agreed(known) {
 		fmt.Fprintf(a.Stdout, "%s is trusted already; buildlocal trust ls lists it\n", name)
 		return nil
 	}
-	a.showSubject(ctx, s, name, known.Allows)
-	if !yes {
+	showSubject(ctx, a, shown{s, name, known.Allows})
+	if !o.Yes {
 		question := "Trust this file? You are asked again when it changes. [y/N] "
+		// The files that the configuration names are trusted with it, so the question lists them.
 		if n := len(s.Files); n > 1 {
 			question = fmt.Sprintf(
 				"Trust these %d files (%s)? You are asked again when one changes. [y/N] ",
@@ -86,17 +105,18 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 				settings.Visible(strings.Join(slices.Sorted(maps.Keys(s.Files)), ", ")),
 			)
 		}
-		if err := a.confirm(ctx, question); err != nil {
+		if err := confirm(ctx, a, question); err != nil {
 			return err
 		}
 	}
 	record := trust.Record{
 		Directory: s.Dir,
-		Trusted:   a.Now().UTC().Truncate(time.Second),
+		Trusted:   a.Now().UTC().Truncate(time.Second), // the record is JSON that people read
 		Files:     s.Files,
 		Allows:    s.Lines(),
 	}
-	if err := settings.TrustStore(a.App).Add(record); err != nil {
+	// Builds compare the files and the claims with this record before they use the values.
+	if err := settings.TrustStore(a).Add(record); err != nil {
 		return fmt.Errorf("remember your trust: %w", err)
 	}
 	fmt.Fprintln(a.Stdout, "trusted; buildlocal trust ls lists it, buildlocal trust rm revokes it")
@@ -104,8 +124,9 @@ func (a commands) trust(ctx context.Context, dir string, yes bool) error {
 }
 
 // subjectOf returns the claims of a source directory, and the name of its configuration
-// file or "".
+// file or "". A source without the file may have claims by its git files.
 func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, error) {
+	// Without this, a misspelt directory would be one without a configuration file.
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, "", cli.Usagef("%s is not a directory", dir)
 	}
@@ -116,15 +137,24 @@ func subjectOf(ctx context.Context, dir string) (*settings.Subject, string, erro
 	return s, name, err
 }
 
+// shown is a source that the user decides about.
+type shown struct {
+	*settings.Subject
+	name    string   // of the configuration file, or ""
+	allowed []string // the claims that the user agreed to before; nil for a new source
+}
+
 // showSubject prints the file with its last change, and its claims. For a file that was
-// trusted before, it prints the difference.
-func (a commands) showSubject(ctx context.Context, s *settings.Subject, name string, allowed []string) {
-	file := filepath.Join(s.Dir, settings.File)
-	if name == "" {
+// trusted before, it prints the difference: people agree to a long list again without
+// reading it.
+func showSubject(ctx context.Context, a *cli.App, s shown) {
+	file := filepath.Join(s.Dir, settings.File) // absolute: the user may have named "."
+	if s.name == "" {
 		file = filepath.Join(s.Dir, ".git")
 	}
 	heading := a.Tilde(file)
-	if last := source.LastChange(ctx, file); name != "" && last != nil {
+	// The author is what the source's git says, and so whatever a stranger wrote there.
+	if last := source.LastChange(ctx, file); s.name != "" && last != nil {
 		heading += fmt.Sprintf(
 			", by its git last changed in %s by %s, %s",
 			last.Commit,
@@ -134,27 +164,27 @@ func (a commands) showSubject(ctx context.Context, s *settings.Subject, name str
 	}
 	fmt.Fprintln(a.Stdout, settings.Visible(heading))
 	lines := s.Lines()
-	if len(allowed) > 0 {
+	if len(s.allowed) > 0 {
 		var added []config.Claim
 		for i, c := range s.Claims {
-			if !slices.Contains(allowed, lines[i]) {
+			if !slices.Contains(s.allowed, lines[i]) {
 				added = append(added, c)
 			}
 		}
-		a.showChange(
-			added,
-			slices.DeleteFunc(slices.Clone(allowed), func(l string) bool { return slices.Contains(lines, l) }),
-		)
+		gone := slices.DeleteFunc(slices.Clone(s.allowed), func(l string) bool { return slices.Contains(lines, l) })
+		showChange(a, added, gone)
 		return
 	}
-	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a.App, s.Claims))
+	fmt.Fprint(a.Stdout, "would let builds of this source\n", settings.ClaimTable(a, s.Claims))
 }
 
-// showChange prints the claims that were added and removed since a file was trusted.
-func (a commands) showChange(added []config.Claim, gone []string) {
+// showChange prints the claims that were added and removed since a file was trusted. Only
+// the text of a removed claim is known, with its effect and setting on two lines.
+func showChange(a *cli.App, added []config.Claim, gone []string) {
 	fmt.Fprintln(a.Stdout, "has changed since you trusted it")
 	if len(gone) > 0 {
 		fmt.Fprintln(a.Stdout, "would no longer let builds of this source")
+		// Long lists are cut, as in the table of claims.
 		for _, line := range gone[:min(len(gone), settings.MaxAlike)] {
 			fmt.Fprintln(
 				a.Stdout,
@@ -164,23 +194,28 @@ func (a commands) showChange(added []config.Claim, gone []string) {
 		}
 	}
 	if len(added) > 0 {
-		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", settings.ClaimTable(a.App, added))
+		fmt.Fprint(a.Stdout, "would now also let builds of this source\n", settings.ClaimTable(a, added))
 	}
+	// As if only a comment changed. The user still decides, because a file is trusted whole.
 	if len(added)+len(gone) == 0 {
 		fmt.Fprintln(a.Stdout, "and would let builds of this source do the same as before")
 	}
 }
 
 // maxAuthor is the number of characters of an author's name that are shown.
+// Git allows authors of any length.
 const maxAuthor = 40
 
-// confirm asks on the terminal. Any answer except yes is a no.
-func (a commands) confirm(ctx context.Context, question string) error {
+// confirm asks on the terminal. Any answer except yes is a no, and so is the end of the
+// input. A pipe cannot answer: "yes | buildlocal trust" in a script would agree unseen.
+func confirm(ctx context.Context, a *cli.App, question string) error {
 	in, isTerminal := a.StdinTerminal()
 	if !isTerminal {
 		return cli.Usagef("no terminal to ask on\nReview the claims printed above, then use --yes")
 	}
-	flushInput(in) // input typed before the question is not an answer
+	// Keys that were pressed before the question, for example while a build ran in the same
+	// terminal, are not an answer.
+	flushInput(in)
 	fmt.Fprint(a.Stdout, question)
 	line, err := regular.WithContext(ctx, func() ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -190,35 +225,33 @@ func (a commands) confirm(ctx context.Context, question string) error {
 	case "y", "yes":
 		return nil
 	}
+	// An earlier record is kept: it covers other contents, which git may restore.
 	fmt.Fprintln(a.Stdout, "not trusted")
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
-func newTrustLs(a commands) *cobra.Command {
-	return &cobra.Command{
-		Use: "ls", Short: "List the sources that you trust", Args: cli.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			all, err := settings.TrustStore(a.App).List()
-			if err == nil && len(all) == 0 {
-				fmt.Fprintln(a.Stderr, "you trust no source")
-				return nil
-			}
-			t := cli.NewTable(a.Stdout)
-			t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
-			for _, r := range all {
-				t.Row(
-					a.Tilde(r.Directory),
-					a.trustState(c.Context(), r),
-					human.Ago(a.Now().Sub(r.Trusted)),
-					strings.Join(effects(r), " · "),
-				)
-			}
-			return errors.Join(err, t.Flush())
-		},
+// listTrusted lists the trusted sources, and whether each record still applies.
+func listTrusted(ctx context.Context, a *cli.App, _ *TrustOptions) error {
+	all, err := settings.TrustStore(a).List()
+	if err == nil && len(all) == 0 {
+		fmt.Fprintln(a.Stderr, "you trust no source")
+		return nil
 	}
+	t := cli.NewTable(a.Stdout)
+	t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
+	for _, r := range all {
+		t.Row(
+			a.Tilde(r.Directory),
+			trustState(ctx, r),
+			human.Ago(a.Now().Sub(r.Trusted)),
+			strings.Join(effects(r), " · "),
+		)
+	}
+	return errors.Join(err, t.Flush()) // with an error the readable records are listed
 }
 
-// effects returns the effects that a record allows, each once.
+// effects returns the effects that a record allows, each once. A line of a record has the
+// effect, a line break, and the setting.
 func effects(r trust.Record) []string {
 	var all []string
 	for _, line := range r.Allows {
@@ -229,9 +262,11 @@ func effects(r trust.Record) []string {
 	return all
 }
 
-// trustState reports whether a record still applies to the files of its source.
-func (a commands) trustState(ctx context.Context, r trust.Record) string {
+// trustState reports whether a record still applies to the files of its source: trusted;
+// changed, so builds ask again; or gone, if the directory or its files were removed.
+func trustState(ctx context.Context, r trust.Record) string {
 	s := settings.Current(r)
+	// Files may be the same and claims not: a path may lead elsewhere now.
 	now, _, err := subjectOf(ctx, r.Directory)
 	switch {
 	case len(s.Files) == 0:
@@ -242,22 +277,16 @@ func (a commands) trustState(ctx context.Context, r trust.Record) string {
 	return "changed"
 }
 
-func newTrustRm(a commands) *cobra.Command {
-	return &cobra.Command{
-		Use: "rm [DIR]", Short: "Revoke trust in a source",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			dir := cmp.Or(append(args, "")[0], ".")
-			full := local.RealDir(dir)
-			removed, err := settings.TrustStore(a.App).Remove(full)
-			switch {
-			case err != nil:
-				return err
-			case !removed:
-				return cli.Usagef("%s is not trusted\nbuildlocal trust ls lists trusted sources", dir)
-			}
-			fmt.Fprintf(a.Stdout, "no longer trusted: %s\n", a.Tilde(full))
-			return nil
-		},
+// revoke removes the record of a source. The directory need not exist any more.
+func revoke(_ context.Context, a *cli.App, o *TrustOptions) error {
+	full := local.RealDir(o.Dir) // records have paths without links
+	removed, err := settings.TrustStore(a).Remove(full)
+	switch {
+	case err != nil:
+		return err
+	case !removed: // most likely the wrong directory
+		return cli.Usagef("%s is not trusted\nbuildlocal trust ls lists trusted sources", o.Dir)
 	}
+	_, err = fmt.Fprintf(a.Stdout, "no longer trusted: %s\n", a.Tilde(full))
+	return err
 }

@@ -17,19 +17,23 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// checkImage looks for the image of the build, without pulling it.
+// checkImage looks for the image of the build, without pulling it, in the places where the
+// build would look. An image that can be pulled is a warning: the build works, but its start
+// takes longer and needs the network.
 func checkImage(ctx context.Context, d *diagnosis) []finding {
+	// The plan has the image after all rules: flag, project, substitute, curated name.
 	p, err := d.plan()
 	if err != nil || !d.flags.Engine.Kind.HasImages() {
 		return nil
 	}
 	wanted, shown := p.Image, p.Image
-	if p.StandIn != "" {
+	if p.StandIn != "" { // with --images
 		wanted, shown = p.StandIn, p.StandIn+" (substitute for "+p.Image+")"
 	}
 	if local.IsLocalImage(wanted) {
 		return []finding{checkImageFile(wanted, shown)}
 	}
+	// The store counts only if the build uses it: on request, or because Docker is not there.
 	found, reachable := d.imageAtDocker(ctx, p, shown)
 	if d.flags.Engine.Kind == local.EngineSandbox || !reachable {
 		found = append(found, d.imageInStore(p, shown)...)
@@ -37,11 +41,12 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	switch {
 	case len(found) > 0:
 		return found
-	case p.NoImage != "":
+	case p.NoImage != "": // no registry has it, as for the Ubuntu images of CodeBuild
 		return []finding{failure("image", shown+" is not available locally", p.NoImage)}
 	case !reachable && d.flags.Engine.Kind == local.EngineAuto && !d.inputs.NamesImage():
 		return []finding{ok("image", "not set: builds run in this machine's own files")}
 	}
+	// The fix is a command for another terminal: pulling may take minutes.
 	f := warning("image", shown+" is not available locally; the first build pulls it", "buildlocal image pull "+wanted)
 	if d.flags.Engine.Kind == local.EngineSandbox {
 		f.Fix += " --engine sandbox"
@@ -52,18 +57,20 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// checkImageFile checks that the file of an oci: or tar: image exists.
+// checkImageFile checks that the file of an oci: or tar: image exists. The name is
+// KIND:FILE[:NAME].
 func checkImageFile(image, shown string) finding {
 	kind, file, _ := strings.Cut(image, ":")
 	file, _, _ = strings.Cut(file, ":")
 	if _, err := os.Stat(file); err != nil {
-		return failure("image", err.Error(), "Check the path of "+kind+":.")
+		return failure("image", err.Error(), "Check the path after "+kind+":")
 	}
 	return ok("image", shown+" exists")
 }
 
 // imageAtDocker looks for the image at the Docker engine, and reports whether the engine
-// can be reached. It is not asked for a build in the sandbox.
+// can be reached. It is not asked for a build in the sandbox. Errors other than a wrong
+// architecture mean that the image is not there; checkEngines reports those of the engine.
 func (d *diagnosis) imageAtDocker(ctx context.Context, p *runner.Plan, shown string) (found []finding, reachable bool) {
 	e, err := d.app.Docker(ctx)
 	if err != nil {
@@ -88,12 +95,12 @@ func (d *diagnosis) imageAtDocker(ctx context.Context, p *runner.Plan, shown str
 
 // imageInStore looks for the image in the store of the sandbox engine.
 func (d *diagnosis) imageInStore(p *runner.Plan, shown string) []finding {
-	kept, _, err := d.app.Sandbox(sandbox.Images).Images()
-	at := slices.IndexFunc(kept, func(i images.Named) bool {
+	all, _, err := d.app.Sandbox(sandbox.Images).Images()
+	at := slices.IndexFunc(all, func(i images.Named) bool {
 		return slices.ContainsFunc(p.Images, func(name string) bool { return i.Name == name || i.Name == name+":latest" })
 	})
 	if err != nil || at < 0 {
 		return nil
 	}
-	return []finding{ok("image", fmt.Sprintf("%s is in the sandbox store, %s", shown, human.Bytes(kept[at].Size)))}
+	return []finding{ok("image", fmt.Sprintf("%s is in the sandbox store, %s", shown, human.Bytes(all[at].Size)))}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/aws"
+	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
@@ -21,17 +22,19 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// failed returns a line for an error. The first line of the error is the message, the rest
-// is the fix.
+// failed returns a line for an error. A fault of an engine has its fix in a field; in other
+// errors the first line is the message and the rest is the fix, as PrintError shows them.
 func failed(check, verdict string, err error) finding {
 	var fault *engine.Fault
 	if errors.As(err, &fault) {
 		return finding{Check: check, Verdict: verdict, Message: fault.Message, Fix: fault.Hint}
 	}
-	message, way, _ := strings.Cut(err.Error(), "\n")
-	return finding{Check: check, Verdict: verdict, Message: message, Fix: way}
+	message, hint, _ := strings.Cut(err.Error(), "\n")
+	return finding{Check: check, Verdict: verdict, Message: message, Fix: hint}
 }
 
+// ok, warning and failure return a finding with one of the verdicts. A finding that is ok
+// needs no fix.
 func ok(check, message string) finding {
 	return finding{Check: check, Verdict: verdictOK, Message: message}
 }
@@ -44,16 +47,19 @@ func failure(check, message, fix string) finding {
 	return finding{Check: check, Verdict: verdictFail, Message: message, Fix: fix}
 }
 
-// checkEngines tries each engine. Builds need only one of them.
+// checkEngines tries each engine. Builds need only one of them, so an engine that does not
+// work is a warning; the last line shows which one builds would use, and fails if that one
+// does not work.
 func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	lines := []finding{
-		d.app.checkDocker(ctx),
-		d.app.checkSandbox(ctx, sandbox.Images),
-		d.app.checkSandbox(ctx, sandbox.Host),
+		checkDocker(ctx, d.app),
+		checkSandbox(ctx, d.app, sandbox.Images),
+		checkSandbox(ctx, d.app, sandbox.Host),
 	}
-	works, noted := map[string]bool{}, map[string]bool{}
+	works, noted := map[string]bool{}, map[string]bool{} // engines, and notes that were printed
 	for i := range lines {
 		f := &lines[i]
+		// The two sandboxes depend on the same features of the kernel: each note once.
 		works[f.Check] = f.Verdict == verdictOK
 		f.Notes = slices.DeleteFunc(f.Notes, func(n string) bool { return noted[n] })
 		for _, n := range f.Notes {
@@ -61,6 +67,7 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 		}
 	}
 	f := finding{Check: "auto", Verdict: verdictOK, Message: automatic(works)}
+	// With --engine only that one matters, and then it has to work.
 	switch asked := string(d.flags.Engine.Kind); {
 	case asked != "auto" && !works[asked]:
 		f = failure("engine", "the engine "+asked+" does not work here", "Fix it as shown above, or omit --engine.")
@@ -72,7 +79,8 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	return append(lines, f)
 }
 
-// automatic describes the engines of builds without --engine.
+// automatic describes the engines of builds without --engine, in the order in which a build
+// tries them.
 func automatic(works map[string]bool) string {
 	switch {
 	case works["docker"]:
@@ -85,54 +93,67 @@ func automatic(works map[string]bool) string {
 	return "no engine works: builds cannot run here"
 }
 
-func (a commands) checkDocker(ctx context.Context) finding {
+// checkDocker connects to the Docker engine that a build would use: that of DOCKER_HOST, of
+// the current context, or on the default socket.
+func checkDocker(ctx context.Context, a *cli.App) finding {
 	e, err := a.Docker(ctx)
 	if err != nil {
 		return failed("docker", verdictWarn, err)
 	}
 	defer e.Close()
+	// The connection alone proves little: a proxy of the socket may refuse all requests.
 	about, err := e.About(ctx)
 	if err != nil {
 		return failed("docker", verdictWarn, err)
 	}
+	// The number of CPUs and the memory are those of the engine, which may be a small virtual
+	// machine on a large host.
 	f := ok("docker", fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s",
 		about.Version, e.Host(), about.CPUs, human.Memory(about.Memory), about.Storage))
-	if !about.SharesFiles {
+	if !about.SharesFiles { // a daemon on another host, or in a virtual machine without mounts
 		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
 	}
 	return f
 }
 
-func (a commands) checkSandbox(ctx context.Context, shape sandbox.Mode) finding {
-	check := string(shape)
+// checkSandbox starts a sandbox, because whether that works depends on kernel settings, on
+// security modules and on a surrounding container, and only a try shows all of them. No
+// image is needed for it.
+func checkSandbox(ctx context.Context, a *cli.App, mode sandbox.Mode) finding {
+	check := string(mode) // the name of the engine
 	dir, err := os.MkdirTemp(a.TempDir, "buildlocal-doctor-")
 	if err != nil {
 		return failed(check, verdictWarn, err)
 	}
 	defer os.RemoveAll(dir)
-	e := a.Sandbox(shape)
+	// Each mode is an engine of its own, with the ID mappings that suit it.
+	e := a.Sandbox(mode)
 	report, err := e.Check(ctx, dir)
 	if err != nil {
 		return failed(check, verdictWarn, err)
 	}
 	f := finding{Check: check, Verdict: verdictOK, Message: report.Users, Notes: report.Notes}
-	if shape == sandbox.Images {
+	if mode == sandbox.Images {
 		all, total, err := e.Images()
 		if err != nil {
 			return failed(check, verdictWarn, err)
 		}
 		f.Message += fmt.Sprintf("; %d images, %s, in %s", len(all), human.Bytes(total), a.ImageStore())
 	}
-	if runtime.GOOS == "linux" && shape == sandbox.Host {
+	// Many people take "host" for a container with the host's network.
+	if runtime.GOOS == "linux" && mode == sandbox.Host {
 		f.Message += "; " + local.HostFiles
 	}
 	return f
 }
 
-// recommendedFreeBytes is the free disk space that builds usually need, in bytes.
+// recommendedFreeBytes is the free disk space that builds usually need, in bytes: about a
+// curated image with some room for dependencies.
 const recommendedFreeBytes = 5e9
 
-// checkDisks checks the free space of the places for images and builds.
+// checkDisks checks the free space of the places for images and builds. The disk of the
+// Docker engine counts only if it is on this host, and is listed first, because most builds
+// need it. A place whose space is not known is left out.
 func checkDisks(ctx context.Context, d *diagnosis) []finding {
 	places := []struct{ what, dir, fix string }{
 		{"temporary directory", d.app.TempDir, "Free up space there, or set TMPDIR to another directory."},
@@ -152,6 +173,7 @@ func checkDisks(ctx context.Context, d *diagnosis) []finding {
 		}
 		_ = e.Close()
 	}
+	// One line for all disks: often all places are on the same one.
 	f := finding{Check: "disk", Verdict: verdictOK}
 	var free []string
 	for _, p := range places {
@@ -165,13 +187,15 @@ func checkDisks(ctx context.Context, d *diagnosis) []finding {
 		}
 	}
 	if len(free) == 0 {
-		return nil
+		return nil // as on systems where the space cannot be read
 	}
 	f.Message, f.Notes = free[0], free[1:]
 	return []finding{f}
 }
 
-// checkPlatform reports the architecture, and whether the other one can be emulated.
+// checkPlatform reports the architecture, and whether the other one of CodeBuild can be
+// emulated, as a project for ARM needs on x86. Without binfmt_misc, which has the list of
+// emulators, nothing is known and nothing reported.
 func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	other := "arm64"
 	if runtime.GOARCH == "arm64" {
@@ -179,7 +203,7 @@ func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	}
 	f := finding{Check: "platform", Verdict: verdictOK, Message: local.NativePlatform()}
 	switch program, known := docker.Emulator(other); {
-	case !known:
+	case !known: // as on macOS, where the emulator is in the virtual machine of Docker
 	case program == "":
 		f.Message += "; no emulator for linux/" + other
 		f.Fix = "For images for " + other + ": apt-get install qemu-user-static binfmt-support, or docker run " +
@@ -191,10 +215,12 @@ func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// checkMachine compares the host with the compute type of the project.
+// checkMachine compares the host with the compute type of the project. Builds run with the
+// resources that exist, so a smaller host is a warning. The size is that of the engine,
+// which can be a virtual machine.
 func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	p, err := d.plan()
-	if err != nil || p.ComputeType == "" {
+	if err != nil || p.ComputeType == "" { // without a compute type builds have no limits
 		return nil
 	}
 	e, err := d.app.Docker(ctx)
@@ -215,27 +241,32 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// plan returns the plan of the build.
+// plan returns the plan of the build, or the error of its inputs, which checkBuildspec
+// reports.
 func (d *diagnosis) plan() (*runner.Plan, error) {
-	if d.error != nil {
-		return nil, d.error
+	if d.inputsErr != nil {
+		return nil, d.inputsErr
 	}
 	return d.inputs.Plan()
 }
 
-// maxCredentialTime limits the look-up of AWS credentials.
+// maxCredentialTime limits the look-up of AWS credentials. Outside of EC2, the last place
+// asked is the instance metadata service, whose address then often answers nothing.
 const maxCredentialTime = 5 * time.Second
 
-// checkCredentials looks for AWS credentials, which only some builds need.
+// checkCredentials looks for AWS credentials, which only some builds need. They are not
+// tried: an expired session shows only in a build.
 func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 	ctx, cancel := context.WithTimeout(ctx, maxCredentialTime)
 	defer cancel()
 	fix := "Only --aws, --aws-credentials and a cache in a bucket need them: aws configure, or aws sso login."
+	// An empty profile is that of AWS_PROFILE, or the default one.
 	account, err := aws.Open(ctx, aws.Options{Profile: d.flags.Secrets.Profile})
 	if err == nil {
 		_, err = account.Keys(ctx)
 	}
 	if err != nil {
+		// The hint of the error is replaced: here it is not known whether a build needs them.
 		message, _, _ := strings.Cut(err.Error(), "\n")
 		return []finding{{Check: "credentials", Verdict: verdictWarn, Message: message, Fix: fix}}
 	}
@@ -249,22 +280,23 @@ func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 }
 
 // checkLogins gets a login from the Docker configuration. If it names a credential helper
-// that is not installed, each pull fails.
+// that is not installed, as after removing Docker Desktop, each pull fails, even of public
+// images. No registry is asked.
 func checkLogins(_ context.Context, d *diagnosis) []finding {
-	registry := "public.ecr.aws"
+	registry := "public.ecr.aws" // has the curated images, so most users pull from it
 	if _, err := d.app.Login(registry); err != nil {
-		message, way, _ := strings.Cut(err.Error(), "\n")
+		message, hint, _ := strings.Cut(err.Error(), "\n")
 		return []finding{{Check: "registries", Verdict: verdictWarn, Message: "log in at " + registry + ": " + message,
 			Fix: cmp.Or(
-				way,
-				"Install the credential helper that the docker configuration names, or take it out of there (credsStore, "+
+				hint,
+				"Install the credential helper that the docker configuration names, or remove it there (credsStore, "+
 					"credHelpers).",
 			)}}
 	}
 	return []finding{ok("registries", "the docker configuration can be read")}
 }
 
-// checkProxy reports proxies that builds cannot reach.
+// checkProxy reports the proxies that builds get, and warns of those that they cannot reach.
 func checkProxy(_ context.Context, d *diagnosis) []finding {
 	all := runner.Proxies(d.app.LookupEnv)
 	if len(all) == 0 {
@@ -273,8 +305,9 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 	f := finding{Check: "proxy", Verdict: verdictOK}
 	for _, v := range all {
 		if strings.ToUpper(v.Name) != v.Name {
-			continue
+			continue // builds get each variable in both cases
 		}
+		// Proxy URLs often contain a password, and the output is pasted into issues.
 		value := v.Value
 		if at := strings.LastIndexByte(value, '@'); at >= 0 {
 			value = "***" + value[at:]
@@ -289,12 +322,14 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 	return []finding{f}
 }
 
-// checkBuildspec reports problems of the project and the buildspec.
+// checkBuildspec reports whether the project and the buildspec can be read. The problems
+// themselves are left to validate, which shows each with its line.
 func checkBuildspec(_ context.Context, d *diagnosis) []finding {
-	if d.error != nil {
+	if d.inputsErr != nil {
 		var problems diag.List
-		if errors.As(d.error, &problems) {
+		if errors.As(d.inputsErr, &problems) {
 			first := problems[max(0, slices.IndexFunc(problems, func(p diag.Problem) bool { return p.Severity == diag.Error }))]
+			// Its excerpt of the file is left out; the position is enough here.
 			return []finding{
 				{
 					Check:   "buildspec",
@@ -304,9 +339,9 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 				},
 			}
 		}
-		return []finding{failed("buildspec", verdictFail, d.error)}
+		return []finding{failed("buildspec", verdictFail, d.inputsErr)}
 	}
-	if d.none {
+	if d.noBuildspec { // a warning: the machine may be fine, and exit code 3 is for mistakes
 		return []finding{
 			{
 				Check:   "buildspec",
@@ -316,23 +351,21 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 			},
 		}
 	}
-	g := d.inputs
-	f := finding{Check: "buildspec", Verdict: verdictOK, Message: g.Spec.File}
-	if n := len(g.Problems); n > 0 {
-		noun := "warnings and lints"
-		if n == 1 {
-			noun = "warning or lint"
-		}
-		f.Verdict, f.Message, f.Fix = verdictWarn, fmt.Sprintf(
-			"%s: %d %s",
-			g.Spec.File,
-			n,
-			noun,
-		), "Run buildlocal validate for details."
+	file, problems := d.inputs.Spec.File, d.inputs.Problems
+	if len(problems) == 0 {
+		return []finding{ok("buildspec", file)}
 	}
-	return []finding{f}
+	var counts []string
+	for _, s := range []diag.Severity{diag.Warning, diag.Lint} { // errors are an inputsErr
+		if n := problems.Count(s); n > 0 {
+			counts = append(counts, human.Count(n, s.String()))
+		}
+	}
+	message := file + ": " + human.Series(counts)
+	return []finding{warning("buildspec", message, "Run buildlocal validate for details.")}
 }
 
+// firstLine returns a text up to its first line break.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line

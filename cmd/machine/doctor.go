@@ -23,20 +23,24 @@ const (
 	verdictFail = "fail" // no build can run, or this one cannot
 )
 
-// finding is one line of doctor.
+// finding is one result of a check: its line in the text, and its object in JSON.
 type finding struct {
-	Check   string   `json:"check"`
-	Verdict string   `json:"verdict"`
-	Message string   `json:"message"`
-	Notes   []string `json:"notes,omitempty"`
-	Fix     string   `json:"fix,omitempty"`
+	Check   string   `json:"check"`           // the name in the second column
+	Verdict string   `json:"verdict"`         // ok, warn or fail
+	Message string   `json:"message"`         // the state, one sentence
+	Notes   []string `json:"notes,omitempty"` // details, each on its own line
+	Fix     string   `json:"fix,omitempty"`   // the next step; printed after "fix: "
+}
+
+// DoctorOptions are the flags of doctor.
+type DoctorOptions struct {
+	settings.Flags        // those of run that describe the build to check
+	Format         string // text or json
 }
 
 // NewDoctor returns the command doctor.
-func NewDoctor(app *cli.App) *cobra.Command {
-	a := commands{app}
-	f := &settings.Flags{}
-	format := ""
+func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
+	o := &DoctorOptions{}
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check this machine and project for problems and suggest fixes", Args: cli.NoArgs,
 		Long: "Check each engine, disk space, emulators, credentials, proxies, the buildspec and\n" +
@@ -50,7 +54,7 @@ func NewDoctor(app *cli.App) *cobra.Command {
 			"project.json --format json",
 	}
 	c.Flags().SortFlags = false
-	f.AddSome(
+	o.AddSome(
 		c,
 		"source",
 		"buildspec",
@@ -64,51 +68,59 @@ func NewDoctor(app *cli.App) *cobra.Command {
 		"privileged",
 		"ignore",
 	)
-	c.Flags().StringVar(&format, "format", "text", "print results as `FORMAT`: text or json")
+	// Not the format of run: events make no sense here.
+	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text or json")
 	cli.SetGroup(c.Flags(), cli.OutputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if format != "text" && format != "json" {
-			return cli.Usagef("--format: invalid value %q; expected text or json", format)
+		if o.Format != "text" && o.Format != "json" {
+			return cli.Usagef("--format: invalid value %q; expected text or json", o.Format)
 		}
-		if err := f.Settle(c.Context(), a.App, c); err != nil {
+		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
-		return a.doctor(c.Context(), f, format)
+		return runF.Or(a, doctor)(c.Context(), o)
 	}
 	return c
 }
 
-// doctorCheck checks one subject and returns any number of lines.
+// doctorCheck checks one subject and returns any number of lines. It returns none if its
+// subject does not apply to the build, or cannot be asked because of a problem that another
+// check reports.
 type doctorCheck func(ctx context.Context, d *diagnosis) []finding
 
 // diagnosis is the data that the checks share. They run concurrently and only read it.
 type diagnosis struct {
-	app    commands
-	flags  *settings.Flags
-	inputs *local.Inputs // of the build, as far as they can be read; may be nil
-	error  error         // why they cannot be read
-	none   bool          // the source has no buildspec, and an empty one is used
+	app         *cli.App
+	flags       *settings.Flags
+	inputs      *local.Inputs // of the build, as far as they can be read; may be nil
+	inputsErr   error         // why they cannot be read
+	noBuildspec bool          // the source has no buildspec, and one that does nothing is used
 }
 
-// load reads the inputs. Without a buildspec, the other checks use an empty one.
+// load reads the inputs. Without a buildspec, the other checks use one that does nothing:
+// many people run doctor in their home directory, before they have a project.
 func (d *diagnosis) load(ctx context.Context) {
-	d.inputs, d.error = d.app.Load(ctx, &d.flags.Request)
-	if !errors.Is(d.error, fs.ErrNotExist) || d.flags.Source.Buildspec != "" || d.flags.Source.Project != "" {
+	d.inputs, d.inputsErr = d.app.Load(ctx, &d.flags.Request)
+	// A buildspec or a project that the user named has to exist.
+	if !errors.Is(d.inputsErr, fs.ErrNotExist) || d.flags.Source.Buildspec != "" || d.flags.Source.Project != "" {
 		return
 	}
 	if d.inputs != nil {
 		d.inputs.Close()
 	}
-	d.flags.Source.Buildspec, d.none = "version: 0.2\nphases: {build: {commands: [\"true\"]}}", true
-	d.inputs, d.error = d.app.Load(ctx, &d.flags.Request)
+	d.flags.Source.Buildspec, d.noBuildspec = "version: 0.2\nphases: {build: {commands: [\"true\"]}}", true
+	d.inputs, d.inputsErr = d.app.Load(ctx, &d.flags.Request)
 }
 
-func (a commands) doctor(ctx context.Context, f *settings.Flags, format string) error {
-	d := &diagnosis{app: a, flags: f}
+// doctor runs all checks at once, because several wait for the Docker engine, AWS or a
+// credential helper, and prints their lines in a fixed order.
+func doctor(ctx context.Context, a *cli.App, o *DoctorOptions) error {
+	d := &diagnosis{app: a, flags: &o.Flags}
 	d.load(ctx)
 	if d.inputs != nil {
 		defer d.inputs.Close()
 	}
+	// From the machine to the project: a later problem is often the result of an earlier one.
 	checks := []doctorCheck{
 		checkEngines,
 		checkDisks,
@@ -126,11 +138,12 @@ func (a commands) doctor(ctx context.Context, f *settings.Flags, format string) 
 		group.Go(func() { results[i] = check(ctx, d) })
 	}
 	group.Wait()
+	// Results of interrupted checks would blame the engine or the network.
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	lines := slices.Concat(results...)
-	if format == "json" {
+	if o.Format == "json" {
 		if err := a.WriteJSON(map[string]any{"version": 1, "buildlocal": a.Version, "checks": lines}); err != nil {
 			return err
 		}
@@ -142,9 +155,12 @@ func (a commands) doctor(ctx context.Context, f *settings.Flags, format string) 
 	return doctorVerdict(lines)
 }
 
-// textChecks are the checks of files that the user wrote. They have another exit code.
+// textChecks are the checks of files that the user wrote. They have another exit code,
+// because fixing them is up to the project, not to the administrator of the machine.
 var textChecks = []string{"buildspec", "project"}
 
+// doctorVerdict returns the error for the results. A machine that cannot run builds weighs
+// more than a buildspec with errors.
 func doctorVerdict(lines []finding) error {
 	code := 0
 	for _, f := range lines {
@@ -165,29 +181,30 @@ func doctorVerdict(lines []finding) error {
 // String returns the lines for a finding: the message, notes and the fix, wrapped to the
 // width of the help.
 func (f finding) String() string {
+	// The widths are those of the longest verdict and the longest name of a check.
 	head := fmt.Sprintf("%-5s %-12s ", f.Verdict, f.Check)
 	var b strings.Builder
-	say := func(text string) {
+	add := func(text string) {
 		for _, p := range strings.Split(text, "\n") {
-			for _, line := range wrapped(p, cli.HelpWidth-len(head)) {
+			for _, line := range wrap(p, cli.HelpWidth-len(head)) {
 				b.WriteString(head + line + "\n")
-				head = strings.Repeat(" ", len(head))
+				head = strings.Repeat(" ", len(head)) // verdict and check are in the first line only
 			}
 		}
 	}
-	say(f.Message)
+	add(f.Message)
 	for _, n := range f.Notes {
-		say(n)
+		add(n)
 	}
 	if f.Fix != "" {
-		say("fix: " + f.Fix)
+		add("fix: " + f.Fix)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// wrapped splits a text between words into lines of a width. A longer word gets a line of
-// its own.
-func wrapped(text string, width int) []string {
+// wrap splits a text between words into lines of a width, in bytes. A longer word, such as a
+// path or a command, gets a line of its own, so that it can be copied.
+func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {

@@ -2,9 +2,7 @@ package results
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,17 +15,17 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/reports"
 )
 
-// reportFlags are the flags of report.
-type reportFlags struct {
-	settings.Flags
-	fileFormat string
-	format     string
-	html       string
+// ReportOptions are the flags and arguments of report.
+type ReportOptions struct {
+	settings.Flags          // those of run about the output directory and reports
+	FileFormat     string   // of the given files, named as in a buildspec; "" to detect it
+	Format         string   // text, json, junit, html or lcov
+	HTML           string   // --html: a file, - for the standard output, pageFlag, or ""
+	Args           []string // a build, or files
 }
 
 // pageFlag is the value of --html without a value: the page is written to its default
@@ -35,9 +33,8 @@ type reportFlags struct {
 const pageFlag = "auto"
 
 // NewReport returns the command report.
-func NewReport(app *cli.App) *cobra.Command {
-	a := commands{app}
-	f := &reportFlags{}
+func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
+	o := &ReportOptions{}
 	c := &cobra.Command{
 		Use: "report [BUILD | FILE...]", Short: "Show test and coverage results of a build or of report files",
 		Long: "Show test and coverage results of the latest build, of build number BUILD, or of\n" +
@@ -47,93 +44,110 @@ func NewReport(app *cli.App) *cobra.Command {
 			"buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
 	c.Flags().SortFlags = false
-	f.AddSome(c, "source", "output", "full-reports", "verbose")
-	c.Flags().StringVar(&f.fileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")
-	c.Flags().StringVar(&f.format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
-	c.Flags().
-		StringVar(&f.html, "html", "", "write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the "+
-			"build, or in the current directory)")
-	c.Flags().Lookup("html").NoOptDefVal = pageFlag
+	o.AddSome(c, "source", "output", "full-reports", "verbose")
+	readsOutput(c)
+	// The agent of a build has nothing to do with reports; there the flag is about failures.
+	c.Flags().Lookup("verbose").Usage = "show all failures, with their whole messages, and slow tests"
+	c.Flags().StringVar(&o.FileFormat, "file-format", "", "read files as `FORMAT`, named as in a buildspec")
+	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text, json, junit, html or lcov")
+	c.Flags().StringVar(&o.HTML, "html", "",
+		"write an HTML page to `FILE`, given as --html=FILE (auto: report.html of the build, or in the current directory)")
+	c.Flags().Lookup("html").NoOptDefVal = pageFlag // --html alone
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := f.Settle(c.Context(), a.App, c); err != nil {
+		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
-		if err := f.checkReport(c, args); err != nil {
+		o.Args = args
+		if err := o.check(c); err != nil {
 			return err
 		}
-		return a.report(c.Context(), f, args)
+		return runF.Or(a, report)(c.Context(), o)
 	}
 	return c
 }
 
-// checkReport returns an error for contradictory flags and arguments.
-func (f *reportFlags) checkReport(c *cobra.Command, args []string) error {
+// check returns an error for contradictory flags and arguments.
+func (o *ReportOptions) check(c *cobra.Command) error {
+	isPage := func(name string) bool { return filepath.Ext(name) == ".html" }
 	switch {
-	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, f.format):
-		return cli.Usagef("--format: unknown format %q (expected text, json, junit, html or lcov)", f.format)
-	case f.html != "" && c.Flags().Changed("format"):
-		return cli.Usagef("--html cannot be combined with --format %s", f.format)
-	case f.html == pageFlag && slices.ContainsFunc(args, func(name string) bool { return filepath.Ext(name) == ".html" }):
+	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, o.Format):
+		return cli.Usagef("--format: invalid value %q; expected text, json, junit, html or lcov", o.Format)
+	case o.HTML != "" && c.Flags().Changed("format"):
+		return cli.Usagef("--html cannot be combined with --format %s", o.Format)
+	case o.HTML == pageFlag && slices.ContainsFunc(o.Args, isPage):
+		// pflag takes the value of an optional flag only after =, so "--html page.html" would
+		// read page.html as a report.
 		return cli.Usagef("--html: write the file name after =, as in --html=page.html")
-	case f.fileFormat != "" && len(args) == 0:
+	case o.FileFormat != "" && len(o.Args) == 0:
 		return cli.Usagef("--file-format requires files; see %s --help for an example", c.CommandPath())
 	}
 	return nil
 }
 
-// report shows the reports of a build or of files.
-func (a commands) report(ctx context.Context, f *reportFlags, args []string) error {
-	s, err := local.OpenBuilds(ctx, &f.Request)
+// wantsPage reports whether the results are shown as an HTML page.
+func (o *ReportOptions) wantsPage() bool { return o.HTML != "" || o.Format == "html" }
+
+// report shows the reports of a build or of files. A single argument may be either: a build
+// takes precedence, because builds have numbers, and a file of that name can be given as
+// ./7.
+func report(ctx context.Context, a *cli.App, o *ReportOptions) error {
+	s, err := local.OpenBuilds(ctx, &o.Request)
 	if err != nil {
 		return err
 	}
-	if f.fileFormat != "" || len(args) > 1 {
-		return a.reportFiles(ctx, f, args)
+	if o.FileFormat != "" || len(o.Args) > 1 { // these are only possible with files
+		return reportFiles(ctx, a, o)
 	}
-	name := append(args, "latest")[0]
+	name := append(o.Args, "latest")[0]
 	b, err := local.FindBuild(s, name)
 	if err == nil {
-		return a.reportBuild(f, s, b)
+		return reportBuild(a, o, s, b)
 	}
-	if _, missing := os.Stat(name); len(args) == 1 && missing == nil {
-		return a.reportFiles(ctx, f, args)
+	if _, missing := os.Stat(name); len(o.Args) == 1 && missing == nil {
+		return reportFiles(ctx, a, o)
 	}
-	if _, notNumber := strconv.Atoi(strings.TrimPrefix(name, "#")); len(args) == 1 && notNumber != nil {
+	// The error of FindBuild lists the builds, which is no help for a misspelt file.
+	if _, notNumber := strconv.Atoi(strings.TrimPrefix(name, "#")); len(o.Args) == 1 && notNumber != nil {
 		return cli.Usagef("no file or build named %s", name)
 	}
 	return err
 }
 
-// reportBuild shows the reports of a build.
-func (a commands) reportBuild(f *reportFlags, s *builds.Store, b builds.Build) error {
+// reportBuild shows the reports of a build as the build stored them, with the comparison to
+// earlier builds of that time.
+func reportBuild(a *cli.App, o *ReportOptions, s *builds.Store, b builds.Build) error {
 	set, err := reports.ReadSet(b.Path)
 	if err != nil {
 		return err
 	}
-	if f.format == "lcov" || f.format == "html" || f.html != "" {
+	// The stored set has no covered lines. Parsing them again takes time for large projects.
+	if o.Format == "lcov" || o.wantsPage() {
 		local.AddCoverageDetail(set, b.Path)
 	}
-	if f.html != "" || f.format == "html" {
-		return a.showPage(
-			f,
-			local.Page{Store: s, Build: &b, Reports: set, SourceDir: f.SourceDir()},
+	if o.wantsPage() {
+		return showPage(
+			a,
+			o.HTML,
+			local.Page{Store: s, Build: &b, Reports: set, SourceDir: o.SourceDir()},
 			filepath.Join(b.Path, console.PageName),
 		)
 	}
-	if len(set.Reports) == 0 && f.format == "text" {
+	// Other formats write an empty document, which programs can read.
+	if len(set.Reports) == 0 && o.Format == "text" {
 		_, err := fmt.Fprintf(a.Stdout, "Build %s has no reports.\n", b.Name)
 		return err
 	}
-	if f.format == "text" {
-		if err := a.headline(b); err != nil {
+	if o.Format == "text" {
+		if err := headline(a, b); err != nil {
 			return err
 		}
 	}
-	return a.showReports(f, set)
+	return showReports(a, o, set)
 }
 
-// headline prints the build that the reports belong to, and the path of its page.
-func (a commands) headline(b builds.Build) error {
+// headline prints the build that the reports belong to, and the path of its page. Without a
+// number on the command line it is not obvious which build was the latest.
+func headline(a *cli.App, b builds.Build) error {
 	r, err := local.ReadRecord(b)
 	if err != nil {
 		return err
@@ -149,15 +163,16 @@ func (a commands) headline(b builds.Build) error {
 	return err
 }
 
-// showPage writes the page to standard output, or to a file and prints its name.
-func (a commands) showPage(f *reportFlags, p local.Page, usual string) error {
-	file := f.html
+// showPage writes the page to standard output, or to a file and prints its name. The file
+// is a value of --html; usual is the file for --html without a value.
+func showPage(a *cli.App, file string, p local.Page, usual string) error {
 	switch file {
-	case "", "-":
+	case "", "-": // "" is --format html; the page goes to a file or another program
 		return p.Write(a.Raw.Out, true)
 	case pageFlag:
 		file = usual
 	}
+	// The name is printed, so that a script can open it.
 	if err := p.WriteFile(file); err != nil {
 		return err
 	}
@@ -165,28 +180,25 @@ func (a commands) showPage(f *reportFlags, p local.Page, usual string) error {
 	return err
 }
 
-// showReports writes reports to standard output in the chosen format.
-func (a commands) showReports(f *reportFlags, set *reports.Set) error {
-	switch f.format {
+// showReports writes reports to standard output in the chosen format. Names and messages in
+// them come from test programs; every format escapes their control characters in its way.
+func showReports(a *cli.App, o *ReportOptions, set *reports.Set) error {
+	switch o.Format {
 	case "json":
-		text, err := json.MarshalIndent(set, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = io.WriteString(a.Raw.Out, diag.EscapeJSON(string(text))+"\n")
-		return err
-	case "junit":
+		return a.WriteJSON(set)
+	case "junit": // one file for a CI system, whatever formats the reports had
 		return reports.WriteJUnit(a.Raw.Out, set.Reports)
 	case "lcov":
 		if !slices.ContainsFunc(set.Reports, func(r *reports.Report) bool { return r.Type == reports.CodeCoverage }) {
-			fmt.Fprintln(a.Stderr, "No coverage reports.")
+			fmt.Fprintln(a.Stderr, "No coverage reports.") // an empty tracefile would look like an error
 		}
 		return reports.WriteLCOV(a.Raw.Out, set.Reports)
 	}
+	// Like the end of a build, so a failed test looks the same in both.
 	terminal := a.IsTerminal()
 	t := console.NewText(a.Raw.Out, console.Options{
-		Color: a.Color(terminal), Terminal: terminal, Verbose: f.Verbose,
-		Links: a.Links(terminal), Source: f.ShownSource(), SourceDir: filepath.ToSlash(f.SourceDir()),
+		Color: a.Color(terminal), Terminal: terminal, Verbose: o.Verbose,
+		Links: a.Links(terminal), Source: o.ShownSource(), SourceDir: filepath.ToSlash(o.SourceDir()),
 	})
 	t.Reports(set)
 	return t.Err()

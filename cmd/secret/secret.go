@@ -1,8 +1,9 @@
 // Package secret has the command secrets: list and check the secrets of a build, and write
-// a template of the secrets file.
+// a template of the secrets file. No subcommand prints a value.
 package secret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +25,15 @@ import (
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// commands are the commands of an app.
-type commands struct{ *cli.App }
+// Options are the flags of the subcommands of secrets: those of run that say which secrets
+// a build needs, and where their values are.
+type Options struct{ settings.Flags }
+
+// work does the work of a subcommand for the needed values of a build.
+type work func(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, all []needed) error
 
 // NewCmd returns the command secrets.
-func NewCmd(app *cli.App) *cobra.Command {
-	a := commands{app}
+func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	c := &cobra.Command{
 		Use: "secrets", Short: "List, check and fill in secrets a build needs", Args: cli.NoArgs,
 		Long: "Manage values that a buildspec or project takes from Parameter Store or Secrets\n" +
@@ -38,45 +42,34 @@ func NewCmd(app *cli.App) *cobra.Command {
 		Example: "  buildlocal secrets list\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(
-		a.secretsCommand("list", "List the secrets a build needs and where each is found",
-			"List the secrets a build needs and where each is found. Values are not printed, AWS\n"+
-				"is not contacted and !cmd entries are not run.",
-			commands.listSecrets),
-		a.secretsCommand("check", "Look up all secrets and report missing ones",
-			"Look up each secret as run does, without starting a build. Values are not printed.\n\n"+
-				"Exit codes: 0 all found, 1 missing or access denied, 4 AWS cannot be reached.",
-			commands.checkSecrets),
-		a.secretsCommand("init", "Write a template of the secrets file",
-			"Write a secrets file with an empty entry for each secret the build needs, readable\n"+
-				"only by you. An existing file is not changed.",
-			commands.initSecrets),
-	)
+	// From the safest to the one that writes.
+	list := newSub(a, runF, listSecrets)
+	list.Use, list.Short = "list", "List the secrets a build needs and where each is found"
+	list.Long = "List the secrets a build needs and where each is found. Values are not printed, AWS\n" +
+		"is not contacted and !cmd entries are not run."
+	check := newSub(a, runF, checkSecrets)
+	check.Use, check.Short = "check", "Look up all secrets and report missing ones"
+	check.Long = "Look up each secret as run does, without starting a build. Values are not printed.\n\n" +
+		"Exit codes: 0 all found, 1 missing or access denied, 4 AWS cannot be reached."
+	write := newSub(a, runF, initSecrets)
+	write.Use, write.Short = "init", "Write a template of the secrets file"
+	write.Long = "Write a secrets file with an empty entry for each secret the build needs, readable\n" +
+		"only by you. An existing file is not changed."
+	for _, sub := range []*cobra.Command{list, check, write} {
+		const examples = "  buildlocal secrets %[1]s\n  buildlocal secrets %[1]s -C ../service --project project.json"
+		sub.Example = fmt.Sprintf(examples, sub.Use)
+		c.AddCommand(sub)
+	}
 	return c
 }
 
-// needed is a variable whose value is in a store, or would be if it were not overridden.
-type needed struct {
-	variable string
-	need     secrets.Request
-	given    string // where another value for it comes from; "" if the store is asked
-}
-
-// secretsCommand returns a subcommand that works on the needed values of a build.
-func (a commands) secretsCommand(
-	use, short, long string,
-	do func(commands, context.Context, *settings.Flags, *local.Inputs, []needed) error,
-) *cobra.Command {
-	f := &settings.Flags{}
-	c := &cobra.Command{
-		Use: use, Short: short, Long: long, Args: cli.NoArgs,
-		Example: fmt.Sprintf(
-			"  buildlocal secrets %[1]s\n  buildlocal secrets %[1]s -C ../service --project project.json",
-			use,
-		),
-	}
+// newSub returns a subcommand without a name. All have the same flags, so the command line
+// of check can be repeated with init after it reported missing values.
+func newSub(a *cli.App, runF cli.RunF[Options], do work) *cobra.Command {
+	o := &Options{}
+	c := &cobra.Command{Args: cli.NoArgs}
 	c.Flags().SortFlags = false
-	f.AddSome(
+	o.AddSome(
 		c,
 		"source",
 		"buildspec",
@@ -93,44 +86,56 @@ func (a commands) secretsCommand(
 		"region",
 	)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := f.Settle(c.Context(), a.App, c); err != nil {
+		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
 		load := a.Load
-		if use == "init" { // the file does not exist yet
+		if c.Name() == "init" { // the secrets file that --secrets names does not exist yet
 			load = a.LoadWithoutSecrets
 		}
-		in, err := load(c.Context(), &f.Request)
-		if in != nil {
-			defer in.Close()
+		run := func(ctx context.Context, a *cli.App, o *Options) error {
+			in, err := load(ctx, &o.Request)
+			if in != nil {
+				defer in.Close()
+			}
+			if err != nil {
+				return o.Explain(err)
+			}
+			plan, err := in.Plan()
+			if err != nil {
+				return err
+			}
+			printWarnings(a, o, in.Problems)
+			return do(ctx, a, o, in, neededBy(plan))
 		}
-		if err != nil {
-			return f.Explain(err)
-		}
-		plan, err := in.Plan()
-		if err != nil {
-			return err
-		}
-		a.printWarnings(f, in.Problems)
-		return do(a, c.Context(), f, in, neededBy(plan))
+		return runF.Or(a, run)(c.Context(), o)
 	}
 	return c
 }
 
-// printWarnings prints the warnings about the secrets file.
-func (a commands) printWarnings(f *settings.Flags, all diag.List) {
+// needed is a variable whose value is in a store, or would be if it were not overridden.
+type needed struct {
+	variable string
+	request  secrets.Request
+	given    string // origin of another value for it, such as -e; "" if the store is asked
+}
+
+// printWarnings prints the warnings about the secrets file: git does not ignore it. Those
+// about the buildspec are left to validate and run.
+func printWarnings(a *cli.App, o *Options, all diag.List) {
 	for _, p := range all {
-		if p.File == f.SecretsFile() {
+		if p.File == o.SecretsFile() {
 			fmt.Fprintln(a.Stderr, p)
 		}
 	}
 }
 
-// neededBy returns the needed variables of a plan, sorted by name.
+// neededBy returns the needed variables of a plan, sorted by name. An overridden variable
+// is listed too: the build in CodeBuild needs its value.
 func neededBy(plan *runner.Plan) []needed {
 	var all []needed
 	for _, v := range plan.Variables {
-		switch {
+		switch { // other variables have their values in the plan
 		case v.Stored != nil:
 			all = append(all, needed{v.Name, *v.Stored, ""})
 		case v.Replaced != nil:
@@ -141,71 +146,66 @@ func neededBy(plan *runner.Plan) []needed {
 	return all
 }
 
-// listSecrets prints each value with the place it would come from.
-func (a commands) listSecrets(_ context.Context, _ *settings.Flags, g *local.Inputs, all []needed) error {
+// listSecrets prints each variable with the place that its value would come from. It is
+// quick and safe: no store is asked and no command is run.
+func listSecrets(_ context.Context, a *cli.App, _ *Options, in *local.Inputs, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	return needsTable(a.Stdout, all, func(n needed) string { return origin(g, n) })
+	return writeTable(a.Stdout, all, func(n needed) string {
+		return cmp.Or(n.given, in.SecretOrigin(n.request))
+	})
 }
 
+// noNeeds is the output for a build without such values, which is a success.
 const noNeeds = "The build needs no values from Parameter Store or Secrets Manager."
 
-func needsTable(w io.Writer, all []needed, last func(needed) string) error {
+// writeTable writes a line for each variable: its name, store, key and a last column.
+func writeTable(w io.Writer, all []needed, last func(needed) string) error {
 	t := cli.NewTable(w)
 	for _, n := range all {
-		t.Row(n.variable, n.need.Kind, n.need.Ref, last(n))
+		t.Row(n.variable, n.request.Kind, n.request.Ref, last(n))
 	}
 	return t.Flush()
 }
 
-// origin describes where a value would come from.
-func origin(in *local.Inputs, n needed) string {
-	if n.given != "" {
-		return n.given
-	}
-	return in.SecretOrigin(n.need)
-}
-
-// checkSecrets looks each value up, and prints the result without the value.
-func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.Inputs, all []needed) error {
+// checkSecrets looks each value up as a build does, all at once, and prints the result
+// without the value.
+func checkSecrets(ctx context.Context, a *cli.App, _ *Options, in *local.Inputs, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	var needs []secrets.Request
+	var requests []secrets.Request
 	for _, n := range all {
 		if n.given == "" {
-			needs = append(needs, n.need)
+			requests = append(requests, n.request)
 		}
 	}
+	// A !cmd entry may wait for the user, for example to touch a security key.
 	const slowLookupNotice = 2 * time.Second
 	slow := time.AfterFunc(slowLookupNotice, func() { fmt.Fprintln(a.Stderr, "Still looking up values.") })
-	answers := g.Stores().Lookup(ctx, needs)
+	results := in.Stores().Lookup(ctx, requests)
 	slow.Stop()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	next := 0
-	err := needsTable(a.Stdout, all, func(n needed) string {
+	next := 0 // results have the order of requests, which leave out given values
+	err := writeTable(a.Stdout, all, func(n needed) string {
 		if n.given != "" {
 			return "ok, from " + n.given
 		}
-		answer := answers[next]
 		next++
-		if answer.Err != nil {
-			return strings.Join(strings.Fields(verdictOf(answer)), " ")
-		}
-		if answer.Value.Empty() {
-			return "ok, empty, from " + answer.From
-		}
-		return "ok, from " + answer.From
+		return verdictOf(results[next-1])
 	})
 	if err != nil {
 		return err
 	}
-	_, err = secrets.Resolve(ctx, knownAnswers(answers), needs)
+	// Resolve decides about the exit code: it has the rules of a build for missing values.
+	_, err = secrets.Resolve(ctx, knownResults(results), requests)
+	// A Failure alone means missing or refused values. Joined with other errors it is not of
+	// this type, and those have another exit code.
 	failure, only := err.(*secrets.Failure)
 	if !only {
 		return err // nil, or AWS or a command failed
@@ -214,56 +214,66 @@ func (a commands) checkSecrets(ctx context.Context, _ *settings.Flags, g *local.
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
-// verdictOf returns the reason why a value was not found.
-func verdictOf(a secrets.Result) string {
+// verdictOf describes the result of a look-up on one line. An empty value is pointed out: it
+// is valid, but often a forgotten entry.
+func verdictOf(r secrets.Result) string {
 	switch {
-	case a.Missing():
+	case r.Missing():
 		return "missing"
-	case errors.Is(a.Err, secrets.ErrRefused):
-		return a.Reason()
+	case errors.Is(r.Err, secrets.ErrRefused):
+		return strings.Join(strings.Fields(r.Reason()), " ")
+	case r.Err != nil:
+		return "cannot be looked up" // the error follows the table
+	case r.Value.Empty():
+		return "ok, empty, from " + r.From
 	}
-	return "cannot be looked up"
+	return "ok, from " + r.From
 }
 
-// knownAnswers is a store with answers that were looked up before.
-type knownAnswers []secrets.Result
+// knownResults is a store with results of an earlier look-up, so nothing is looked up twice.
+type knownResults []secrets.Result
 
-// Lookup returns the answers.
-func (t knownAnswers) Lookup(context.Context, []secrets.Request) []secrets.Result { return t }
+// Lookup returns the results.
+func (k knownResults) Lookup(context.Context, []secrets.Request) []secrets.Result { return k }
 
 // initSecrets writes a secrets file without values.
-func (a commands) initSecrets(ctx context.Context, f *settings.Flags, g *local.Inputs, all []needed) error {
+func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, all []needed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	name := f.SecretsFile()
-	if below, inside := local.RelativeTo(filepath.Join(f.Source.Dir, local.OutputName), name); inside &&
-		below == local.SecretsName {
-		if err := g.Builds.Prepare(); err != nil { // creates a .gitignore too
+	name := o.SecretsFile() // of --secrets, or the default one
+	below, inside := local.RelativeTo(filepath.Join(o.Source.Dir, local.OutputName), name)
+	if inside && below == local.SecretsName {
+		// The default place is the output directory. Preparing it writes a .gitignore, so the
+		// secrets cannot be committed by mistake.
+		if err := in.Builds.Prepare(); err != nil {
 			return err
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
+	// The permissions are set from the beginning: between writing and chmod others could read.
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) { // it has values, which nothing may overwrite
 		return cli.Usagef("%s already exists; buildlocal secrets list shows missing values", name)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString(secretsTemplate(all))
+	// A full disk may be noticed by Close only.
 	if err := errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(name))
+		return errors.Join(err, os.Remove(name)) // half a template would keep init from writing it
 	}
-	flag := ""
-	if f.Secrets.File != "" {
-		flag = " --secrets " + f.Secrets.File
+	flag := "" // so that the command in the message works
+	if o.Secrets.File != "" {
+		flag = " --secrets " + o.Secrets.File
 	}
 	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s reports missing values.\n", name, flag)
+	// --secrets may name a file that git does not ignore, or even tracked and then removed.
 	warnings, err := local.CheckSecretsFile(ctx, name)
-	a.printWarnings(f, warnings)
+	printWarnings(a, o, warnings)
 	return err
 }

@@ -30,7 +30,8 @@ func (f *Flags) builds() bool {
 
 // checkTrust returns an error for files of the source that reach the user, unless the
 // user has trusted exactly these files. Only settings that the command uses count. Each
-// secondary source is trusted separately.
+// secondary source is trusted separately: it is usually another repository, and only its
+// git files count, because its configuration file is not read.
 func (f *Flags) checkTrust(ctx context.Context, a *cli.App, c *cobra.Command) error {
 	for _, value := range f.Source.Secondary {
 		_, dir := config.CutID(value)
@@ -42,6 +43,7 @@ func (f *Flags) checkTrust(ctx context.Context, a *cli.App, c *cobra.Command) er
 		}
 	}
 	s := newSubject(ctx, f, func(name string) bool { return f.isFromSource(name) })
+	// The build uses the texts that were checked. Read again, a file could be another one.
 	f.Request.Texts = s.texts
 	if len(s.Claims) == 0 {
 		return nil
@@ -56,6 +58,8 @@ func (f *Flags) checkTrust(ctx context.Context, a *cli.App, c *cobra.Command) er
 		dir:     f.Source.Dir,
 		command: c.CommandPath(),
 	}
+	// With --no-config the claims of git files would remain, so it is suggested only if others
+	// are refused.
 	if f.file != nil && slices.ContainsFunc(s.Claims, func(c config.Claim) bool { return !c.Git }) {
 		refused.file, refused.config, refused.harmless = f.file.Name, true, s.harmless(f)
 	}
@@ -80,7 +84,8 @@ func trusts(a *cli.App, s *Subject) (bool, error) {
 	return found && record.Covers(s.Files) && s.Agreed(record), nil
 }
 
-// TrustStore returns the store of the sources that the user trusts.
+// TrustStore returns the store of the sources that the user trusts: a directory beside the
+// user's configuration. Without a home directory nothing is trusted, and nothing can be.
 func TrustStore(a *cli.App) *trust.Store {
 	dir := a.ConfigDir()
 	if dir != "" {
@@ -109,6 +114,7 @@ func newSubject(ctx context.Context, f *Flags, used func(name string) bool) *Sub
 	}}
 	s.addConfig(from, f, used)
 	s.addGit(f.Source.Dir, f.builds())
+	// In the order of the files, so the same files always result in the same screen.
 	slices.SortStableFunc(s.Claims, func(a, b config.Claim) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -126,6 +132,8 @@ func (s *Subject) addConfig(from config.Source, f *Flags, used func(name string)
 			s.Claims = append(s.Claims, from.Claims(f.file, name)...)
 		}
 	}
+	// These two name files with settings of their own. Their contents are part of the trust
+	// even if the command does not use them: the record is for all commands.
 	for _, name := range []string{"env-file", "project"} {
 		e, _ := f.file.Get(name)
 		for _, v := range e.Values {
@@ -162,6 +170,7 @@ func (s *Subject) addGit(dir string, builds bool) {
 }
 
 // add adds a file below the source and returns its contents, or nil if it cannot be read.
+// It is read below the source's directory, so no link leads out of it.
 func (s *Subject) add(from config.Source, name string) []byte {
 	below, err := from.Below(name)
 	if err != nil {
@@ -181,6 +190,7 @@ func (s *Subject) add(from config.Source, name string) []byte {
 }
 
 // harmless returns the settings of the file that the command uses and that claim nothing.
+// With --no-config they are lost too, so the screen names them.
 func (s *Subject) harmless(f *Flags) []string {
 	return slices.DeleteFunc(f.file.Names(), func(name string) bool {
 		return !f.isFromSource(name) || slices.ContainsFunc(s.Claims, func(c config.Claim) bool {
@@ -199,9 +209,11 @@ func (s *Subject) Lines() []string {
 }
 
 // envClaims returns a claim for each variable that an environment file copies from the
-// user's environment.
+// user's environment: a line with a name alone. Lines with values claim nothing.
 func envClaims(file string, text []byte) []config.Claim {
 	var names []string
+	// The parser looks each of these names up, so the look-up function gets them. Problems are
+	// reported when the build reads the file.
 	variables, _ := project.ParseEnvFile(file, text, func(name string) (string, bool) {
 		names = append(names, name)
 		return "", true
@@ -235,6 +247,8 @@ func projectClaims(from config.Source, file string, text []byte) []config.Claim 
 	return all
 }
 
+// claimsOf returns the claims of one project. Fields that are not here cannot reach the
+// user; a test has the list of them, so a new field cannot be forgotten.
 func claimsOf(from config.Source, file string, text []byte, p project.Project) []config.Claim {
 	var all []config.Claim
 	claim := func(c config.Claim, key, value string) {
@@ -262,9 +276,10 @@ func claimsOf(from config.Source, file string, text []byte, p project.Project) [
 }
 
 // placeOf returns the line and the column of the first occurrence of a key in any case, or
-// 0. Project documents are JSON, whose parser reports no positions.
+// 0. A project.Project has no positions, and documents of CloudFormation have capital letters
+// (PrivilegedMode). It may be the key of another project in the file, or a text: the place
+// helps to find the setting, and nothing depends on it.
 func placeOf(text []byte, key string) (line, column int) {
-	line = 0
 	for l := range strings.Lines(string(text)) {
 		line++
 		if i := strings.Index(strings.ToLower(l), strings.ToLower(key)); i >= 0 {
@@ -294,7 +309,8 @@ func ReadSubject(ctx context.Context, dir string) (*Subject, string, error) {
 	return s, f.file.Name, nil
 }
 
-// Current returns the files of a trusted source as they are now, without claims.
+// Current returns the files of a trusted source as they are now, without claims, to compare
+// them with the record.
 func Current(r trust.Record) *Subject {
 	s := &Subject{Dir: r.Directory, Files: map[string]string{}, texts: map[string][]byte{}}
 	for name := range r.Files {

@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/local"
 )
 
+// originIn returns the origin of an entry of a configuration file.
 func originIn(file *config.File, e config.Entry, kind local.Origin) origin {
 	return origin{kind, fmt.Sprintf("%s:%d", file.Name, e.Line), file, e}
 }
@@ -31,7 +32,8 @@ func userConfig(a *cli.App) string {
 	return ""
 }
 
-// readUserConfig reads the user's configuration file, if there is one.
+// readUserConfig reads the user's configuration file, if there is one. Its values may reach
+// everything that the user can, so nothing in it needs trust, and it may be a link.
 func readUserConfig(name string, known []string) (*config.File, error) {
 	if name == "" {
 		return nil, nil
@@ -41,7 +43,8 @@ func readUserConfig(name string, known []string) (*config.File, error) {
 }
 
 // readSourceConfig reads the configuration file of a source, if there is one. A link that
-// leads out of the source is an error, because messages would quote its first line.
+// leads out of the source is an error: messages quote lines with mistakes, so a stranger's
+// link to a private file would print its contents, for example into the log of a CI server.
 func readSourceConfig(source string, known []string) (*config.File, error) {
 	root, err := os.OpenRoot(source)
 	if err != nil {
@@ -52,6 +55,8 @@ func readSourceConfig(source string, known []string) (*config.File, error) {
 	return parseConfig(filepath.Join(source, File), text, err, known)
 }
 
+// parseConfig parses a file unless it does not exist. ENOTDIR is the same: the name of its
+// directory is that of a file.
 func parseConfig(name string, text []byte, err error, known []string) (*config.File, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
@@ -63,7 +68,8 @@ func parseConfig(name string, text []byte, err error, known []string) (*config.F
 	return file, problems.Err()
 }
 
-// pathResolver makes the paths in a configuration file relative to its directory.
+// pathResolver makes the paths in a configuration file relative to its directory. Paths on
+// the command line and in variables are relative to the working directory, as usual.
 type pathResolver struct {
 	dir  string // of the file
 	home string // replaces ~; "" if ~ is not expanded
@@ -78,24 +84,27 @@ func (p pathResolver) resolve(name string, values []string) []string {
 	return all
 }
 
+// value resolves the paths in one value. A setting that is not listed has none, or one that
+// is relative to the source anyway, such as buildspec.
 func (p pathResolver) value(name, v string) string {
 	switch name {
 	case "env-file", "project", "output", "secrets", "ca-bundle", "exported-env", "cache":
 		return p.path(v)
-	case "secondary-source", "artifacts":
+	case "secondary-source", "artifacts": // ID=DIR; artifacts also DIR alone
 		if id, dir := config.CutID(v); id != "" {
 			return id + "=" + p.path(dir)
 		}
 		return p.path(v)
 	case "image":
 		return p.image(v)
-	case "images":
+	case "images": // NAME=IMAGE, with a * in NAME
 		from, to, _ := strings.Cut(v, "=")
 		return from + "=" + p.image(to)
 	}
 	return v
 }
 
+// path resolves one path. "-" is a standard stream, and a bucket is no path.
 func (p pathResolver) path(v string) string {
 	if rest, below := strings.CutPrefix(v, "~/"); below && p.home != "" {
 		return filepath.Join(p.home, rest)
@@ -106,6 +115,7 @@ func (p pathResolver) path(v string) string {
 	return filepath.Join(p.dir, v)
 }
 
+// image resolves the path of an oci: or tar: image. Other images are references.
 func (p pathResolver) image(image string) string {
 	kind, file, _ := strings.Cut(image, ":")
 	if !local.IsLocalImage(image) {

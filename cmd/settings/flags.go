@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -13,23 +12,21 @@ import (
 	"github.com/buildlocal/buildlocal/local"
 )
 
+// setting returns an error about the value of a setting. Explain adds its place.
 func setting(name, format string, args ...any) error {
 	return &local.SettingError{Setting: name, Message: fmt.Sprintf(format, args...)}
 }
 
-func sorted(all []string) []string {
-	slices.Sort(all)
-	return all
-}
-
-// flagGroup is a topic of flags. It registers them for fields of a request.
+// flagGroup is a topic of flags. It registers them for fields of a request, with the
+// defaults of the fields.
 type flagGroup struct {
 	title    string
 	register func(f *Flags, fs *pflag.FlagSet)
 }
 
 // flagGroups are all flags of run, in the order of the help. The names of the flags are
-// also the keys of configuration files.
+// also the keys of configuration files and, in upper case, those of variables. A topic has
+// at most cli.MaxPlainFlags flags, the most used ones first.
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
@@ -41,7 +38,7 @@ var flagGroups = []flagGroup{
 	{"Debugging", registerDebugging},
 }
 
-// all returns the flags of run, which fill f.
+// all returns the flags of run, which fill f. Calling it resets f to the defaults.
 func (f *Flags) all() *pflag.FlagSet {
 	if f.formats == nil {
 		f.formats = []string{"text", "service", "json"}
@@ -163,7 +160,7 @@ func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 }
 
 // engineValue is the value of --engine. It accepts any text, because Validate reports an
-// unknown engine together with other mistakes.
+// unknown engine together with other mistakes, and pflag stops at the first one.
 type engineValue local.EngineKind
 
 // Set sets the engine.
@@ -175,7 +172,8 @@ func (e *engineValue) String() string { return string(*e) }
 // Type returns the kind of the value for the help.
 func (e *engineValue) Type() string { return "string" }
 
-// minutes is a duration that a plain number gives in minutes, as in CodeBuild.
+// minutes is a duration that a plain number gives in minutes, as timeoutInMinutes of a
+// CodeBuild project does. A fraction is accepted too: 0.5 is 30 seconds.
 type minutes time.Duration
 
 // Set parses a Go duration or a number of minutes.
@@ -193,7 +191,7 @@ func (m *minutes) Set(text string) error {
 	return nil
 }
 
-// String returns the duration, or "" if it is not set.
+// String returns the duration, or "" if it is not set. pflag prints no default for "".
 func (m *minutes) String() string {
 	if *m == 0 {
 		return ""

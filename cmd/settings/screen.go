@@ -15,7 +15,7 @@ import (
 )
 
 // untrusted is the error for a file of the source with claims that the user has not
-// trusted. Its message is a whole screen.
+// trusted. Its message is a whole screen: the user has to see what they would agree to.
 type untrusted struct {
 	file     string   // as the user would type it
 	config   bool     // it is the configuration file, which --no-config ignores
@@ -28,7 +28,8 @@ type untrusted struct {
 // ScreenExitCode returns the exit code of a mistake in a file.
 func (e *untrusted) ScreenExitCode() int { return cli.ExitInput }
 
-// Error returns the screen.
+// Error returns the screen: the claims, the settings that would be lost with --no-config,
+// and the two ways to go on. Texts from the file are escaped already.
 func (e *untrusted) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "error: %s came with this source and is not trusted; nothing started\n", e.file)
@@ -49,7 +50,7 @@ func (e *untrusted) Error() string {
 	if !e.config {
 		return b.String()
 	}
-	verb := "go on"
+	verb := "go on" // as for validate or doctor, which build nothing
 	if strings.HasSuffix(e.command, " run") {
 		verb = "build"
 	}
@@ -74,6 +75,7 @@ func ClaimTable(a *cli.App, claims []config.Claim) string {
 	var widths [3]int
 	alike := map[string]int{}
 	for _, c := range byReach(claims) {
+		// A list of a thousand harmless variables must not scroll one dangerous claim away.
 		if key := alikeKey(c); alike[key] < MaxAlike {
 			row := [3]string{Visible(c.Effect), shownSetting(a, c), Visible(c.Place())}
 			for j, cell := range row {
@@ -86,6 +88,7 @@ func ClaimTable(a *cli.App, claims []config.Claim) string {
 	const gaps = 8 // of a line with three columns
 	var b strings.Builder
 	for _, row := range rows {
+		// If one row is too wide, all rows take two lines, so the columns stay aligned.
 		if widths[0]+widths[1]+widths[2]+gaps > maxClaimLine {
 			fmt.Fprintf(&b, "  ! %s\n      %s: %s\n", row[0], row[2], row[1])
 			continue
@@ -118,7 +121,9 @@ func byReach(claims []config.Claim) []config.Claim {
 	})
 }
 
-// shownSetting returns a setting as it is written, with the target of its path.
+// shownSetting returns a setting as it is written, with the target of its path: a link in
+// the source may make a harmless name lead anywhere. Both are cut in the middle, because
+// the ends of paths matter.
 func shownSetting(a *cli.App, c config.Claim) string {
 	text := human.CutMiddle(Visible(c.Setting), maxSettingShown)
 	if c.Target == "" {
@@ -128,7 +133,8 @@ func shownSetting(a *cli.App, c config.Claim) string {
 }
 
 // Visible escapes invisible and ambiguous characters in a text that a stranger wrote and
-// that the user's decision depends on.
+// that the user's decision depends on. Besides control characters these are spaces other
+// than the usual one, marks that change the direction of writing, and unassigned characters.
 func Visible(text string) string {
 	var b strings.Builder
 	for _, r := range diag.EscapeLine(text) {

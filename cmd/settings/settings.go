@@ -1,12 +1,17 @@
 // Package settings turns flags, environment variables and configuration files into a
 // local.Request. It remembers where each value comes from, and refuses values from the
 // configuration file of a source that reach beyond the build, unless the user trusts it.
+//
+// A value is taken from the first place that has one: the command line, a variable
+// BUILDLOCAL_<FLAG>, .buildlocal.yml in the source, the user's config.yml, the default. The
+// values of a list are not merged: the first place has all of them.
 package settings
 
 import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,23 +34,23 @@ const VariablePrefix = "BUILDLOCAL_"
 type Flags struct {
 	local.Request
 
-	// These are not part of a request.
-	Format         string
-	Quiet, Verbose bool
-	NoConfig       bool
+	// These are about the output of a command, not part of a request.
+	Format         string // text, or another of the formats of the command
+	Quiet, Verbose bool   // not both
+	NoConfig       bool   // ignore the source's configuration file
 
-	formats []string          // values of Format
+	formats []string          // allowed values of Format; nil for those of run
 	home    string            // the user's home directory; may be empty
 	user    *config.File      // the user's configuration file; may be nil
 	file    *config.File      // the source's configuration file; may be nil
-	origins map[string]origin // by flag
+	origins map[string]origin // by flag; nil until Settle is called
 }
 
 // origin is the place that the value of a flag comes from.
 type origin struct {
 	kind  local.Origin
-	text  string // flag, default, the name of a variable, or file:line
-	file  *config.File
+	text  string       // flag, default, the name of a variable, or file:line
+	file  *config.File // of a value from a file, with entry, to show its position
 	entry config.Entry
 }
 
@@ -59,7 +64,9 @@ func (f *Flags) Add(c *cobra.Command) {
 	c.Flags().AddFlagSet(f.all())
 }
 
-// AddSome adds some flags of run, and the one that ignores configuration files.
+// AddSome adds some flags of run, and the one that ignores configuration files. The command
+// gets their values from the same places as run, so a project that sets image in its
+// configuration file needs no -i for doctor either.
 func (f *Flags) AddSome(c *cobra.Command, names ...string) {
 	all := f.all()
 	for _, name := range append(names, "no-config") {
@@ -71,12 +78,14 @@ func (f *Flags) AddSome(c *cobra.Command, names ...string) {
 // own.
 func (f *Flags) SetFormats(formats []string) { f.formats = formats }
 
+// isRunFlag reports whether a flag is one of run, and not of the command that has it.
 func isRunFlag(flag *pflag.Flag) bool {
 	_, is := flag.Annotations[runAnnotation]
 	return is
 }
 
-// Keys returns the names of all settings that configuration files can have, sorted.
+// Keys returns the names of all settings that configuration files can have, sorted. A file
+// cannot say where it is itself, or that it does not count.
 func Keys() []string {
 	var keys []string
 	new(Flags).all().VisitAll(func(f *pflag.Flag) {
@@ -84,13 +93,15 @@ func Keys() []string {
 			keys = append(keys, f.Name)
 		}
 	})
-	return sorted(keys)
+	slices.Sort(keys)
+	return keys
 }
 
 // Settle gives each flag that is not on the command line its value from an environment
 // variable, else from the configuration file of the source, else from the user's. It
 // validates all values. A file of the source that reaches the user is an error, unless
-// the user trusts it.
+// the user trusts it. All mistakes are reported at once, each with its place; only a
+// configuration file that cannot be read is reported alone, because it hides the others.
 func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error {
 	f.origins, f.home = map[string]origin{}, a.Home
 	if err := f.readConfigs(a, c.Flags()); err != nil {
@@ -106,6 +117,7 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 	for name, from := range f.origins {
 		f.Request.Origins[name] = from.kind
 	}
+	// Trust is decided on the values that count: a flag may override one that reaches out.
 	errs = append(errs, f.checkTrust(ctx, a, c))
 	if err := cli.JoinErrors(errs); err != nil {
 		return err
@@ -113,6 +125,7 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 	return f.validate(a)
 }
 
+// validate returns all mistakes in the values, those of the output first.
 func (f *Flags) validate(a *cli.App) error {
 	f.Request.Normalize()
 	var errs []error
@@ -126,7 +139,8 @@ func (f *Flags) validate(a *cli.App) error {
 }
 
 // readConfigs reads both configuration files. The flags that say where they are, and
-// whether they count, are settled before.
+// whether they count, are settled before: source and no-config can be set by a variable,
+// and no-config also by the user's file.
 func (f *Flags) readConfigs(a *cli.App, flags *pflag.FlagSet) error {
 	known := Keys()
 	var err error
@@ -144,11 +158,15 @@ func (f *Flags) readConfigs(a *cli.App, flags *pflag.FlagSet) error {
 	return err
 }
 
-// variableOf returns the name of the variable that holds a flag.
+// variableOf returns the name of the variable that holds a flag, such as
+// BUILDLOCAL_ENV_FILE for env-file.
 func variableOf(flag string) string {
 	return VariablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// settleOne gives a flag its value from the first place that has one, and records the place.
+// An empty variable counts as not set: CI systems often define variables without a value.
+// A list is separated by line breaks there, because values contain spaces and commas.
 func (f *Flags) settleOne(a *cli.App, flag *pflag.Flag) error {
 	name := variableOf(flag.Name)
 	if flag.Changed {
@@ -169,7 +187,8 @@ func (f *Flags) settleOne(a *cli.App, flag *pflag.Flag) error {
 	return nil
 }
 
-// setFrom sets a flag from a configuration file in dir.
+// setFrom sets a flag from a configuration file in dir. Paths in the file are relative to
+// dir, and ~ is expanded in the user's own file only: in a source it would reach the user.
 func (f *Flags) setFrom(flag *pflag.Flag, from origin, dir string) error {
 	f.origins[flag.Name] = from
 	values := from.entry.Texts()
@@ -184,7 +203,8 @@ func (f *Flags) setFrom(flag *pflag.Flag, from origin, dir string) error {
 }
 
 // set sets a flag to values that are not from the command line. A flag that may be
-// repeated takes several values.
+// repeated takes several values; for another one, several lines are one text, such as an
+// inline buildspec in a variable.
 func (f *Flags) set(flag *pflag.Flag, values []string) error {
 	if flag.Value.Type() != "stringArray" {
 		values = []string{strings.Join(values, "\n")}
@@ -198,7 +218,7 @@ func (f *Flags) set(flag *pflag.Flag, values []string) error {
 }
 
 // boolean also accepts yes and no, on and off for a flag that is true or false, because
-// YAML files often have them.
+// they are booleans in YAML 1.1. Other values are returned as they are.
 func boolean(flag *pflag.Flag, value string) string {
 	if flag.Value.Type() != "bool" {
 		return value
@@ -213,7 +233,8 @@ func boolean(flag *pflag.Flag, value string) string {
 }
 
 // Explain returns an error with the place of each setting in it: a position in a file,
-// the name of a variable or of a flag. Other errors are returned unchanged.
+// the name of a variable or of a flag. Package local names settings only, because it does
+// not know command lines. Other errors are returned unchanged.
 func (f *Flags) Explain(err error) error {
 	if parts := cli.Parts(err); parts != nil {
 		var errs []error
@@ -232,7 +253,7 @@ func (f *Flags) Explain(err error) error {
 		return diag.List{from.file.Problem(from.entry, wrong.Setting+": "+wrong.Message)}
 	case from.kind == local.FromVariable:
 		return cli.Usagef("%s: %s", from.text, wrong.Message)
-	case wrong.Setting == "env":
+	case wrong.Setting == "env": // few people know the long form
 		return cli.Usagef("-e: %s", wrong.Message)
 	}
 	return cli.Usagef("--%s: %s", wrong.Setting, wrong.Message)
@@ -253,12 +274,13 @@ func (f *Flags) Values(flags *pflag.FlagSet) []Value {
 	return all
 }
 
+// shownValue returns the value of a flag on one line.
 func shownValue(flag *pflag.Flag) string {
 	list, repeatable := flag.Value.(pflag.SliceValue)
 	if !repeatable {
 		return flag.Value.String()
 	}
-	values := list.GetSlice()
+	values := slices.Clone(list.GetSlice()) // pflag returns its own slice
 	if flag.Name == "env" {
 		for i, v := range values {
 			values[i], _, _ = strings.Cut(v, "=")

@@ -12,11 +12,15 @@ import (
 // utf8BOM begins UTF-8 files of some editors. It is kept, and is not part of line 1.
 const utf8BOM = "\xef\xbb\xbf"
 
-// maxSingleFixes limits how many fixes are tried one by one.
+// maxSingleFixes limits how many fixes are tried one by one. Each try parses the whole text.
 const maxSingleFixes = 50
 
-// applyFixes returns a text after all fixes that are safe and remove a problem. They are
-// applied all at once, or if they conflict one by one.
+// applyFixes returns a text after all fixes that are safe and remove a problem.
+//
+// Fixes are made for the text as it was parsed. Two of them can edit the same place, and a
+// fixed syntax error reveals the problems behind it. So fixes are applied in rounds: each
+// round parses the text again, and is kept only if it is an improvement. The loop ends,
+// because every round reduces a count or moves a syntax error down.
 func applyFixes(ctx context.Context, name, before string, ignore []string) string {
 	bom := ""
 	if strings.HasPrefix(before, utf8BOM) {
@@ -34,13 +38,15 @@ func applyFixes(ctx context.Context, name, before string, ignore []string) strin
 	return bom + text
 }
 
-// problemsOf returns the problems of a text that are not ignored.
+// problemsOf returns the problems of a text by itself that are not ignored. Checks against
+// the project, image and source have no safe fixes, and would be slow in each round.
 func problemsOf(name, text string, ignore []string) diag.List {
 	spec, problems := buildspec.Parse(name, []byte(text))
 	return lint.Kept(spec, problems, ignore)
 }
 
-// applyOnce applies some fixes. It returns false if no fix improves the text.
+// applyOnce applies some fixes: all at once, which nearly always works, else the first
+// single one that improves the text. It returns false if no fix does.
 func applyOnce(name, text string, problems diag.List, ignore []string) (next string, left diag.List, ok bool) {
 	var safe diag.List
 	for _, p := range problems {
@@ -67,6 +73,7 @@ func applyOnce(name, text string, problems diag.List, ignore []string) (next str
 // isImprovement reports whether a fix helped. Fixing a syntax error may reveal later
 // errors, so an error further down counts as progress.
 func isImprovement(before, after diag.List) bool {
+	// After a syntax error the rest of the text is not checked, so other counts say nothing.
 	was, is := syntaxErrorLine(before), syntaxErrorLine(after)
 	switch {
 	case was > 0 && is > 0:
@@ -74,6 +81,7 @@ func isImprovement(before, after diag.List) bool {
 	case was > 0 || is > 0:
 		return was > 0
 	}
+	// A fix must not add errors, even if it removes several warnings.
 	if e := after.Count(diag.Error); e != before.Count(diag.Error) {
 		return e < before.Count(diag.Error)
 	}

@@ -32,6 +32,7 @@ func NewLSP(a *cli.App) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	f.AddSome(c, "source", "image", "project", "project-name", "privileged", "ignore")
+	// Editors pass --stdio by convention of the protocol's implementations.
 	c.Flags().Bool("stdio", true, "communicate over standard input and output (the only transport)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := f.Settle(c.Context(), a, c); err != nil {
@@ -42,19 +43,24 @@ func NewLSP(a *cli.App) *cobra.Command {
 	return c
 }
 
+// serve runs the server until the editor ends it or closes the input. The project is read
+// once: editors restart the server when its settings change.
 func serve(ctx context.Context, a *cli.App, f *settings.Flags) error {
 	p, _, err := f.ReadProject(ctx)
 	if err != nil {
 		return err
 	}
 	err = lsp.Serve(ctx, stdio{a.Stdin, a.Raw.Out}, a.Version, &editor{app: a, flags: f, project: p})
+	// The exit notification without a shutdown request is exit code 1 (LSP 3.17, "Exit
+	// Notification").
 	if errors.Is(err, lsp.ErrNotShutDown) {
-		return cli.ExitError{Code: cli.ExitFailed} // required by the protocol
+		return cli.ExitError{Code: cli.ExitFailed}
 	}
 	return err
 }
 
-// stdio is the standard input and output as one stream.
+// stdio is the standard input and output as one stream. The output is the raw one, because
+// the protocol counts bytes.
 type stdio struct {
 	io.Reader
 	io.Writer
@@ -76,7 +82,9 @@ type editor struct {
 	known   *lint.Input // the runtimes of the image, looked up once
 }
 
-// Check checks a file against the repository that contains it.
+// Check checks a file against the repository that contains it. The file is "" for a text
+// that was not saved yet. It is called after each change, so an image is only asked if the
+// buildspec selects runtimes.
 func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspec.Buildspec, diag.List) {
 	spec, problems := buildspec.Parse(file, text)
 	against := local.Against{
@@ -94,16 +102,17 @@ func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspe
 	return spec, e.app.Check(ctx, spec, problems, against)
 }
 
-// Runtimes returns the runtimes of the build's image.
+// Runtimes returns the runtimes of the build's image, for completion and hover.
 func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
 	return e.offers(ctx).Runtimes
 }
 
 // offers looks the runtimes up in the image once. The engine may be slow, and the user is
-// typing.
+// typing. An image that is pulled later is noticed after a restart. The server calls one
+// method at a time, so no lock is needed.
 func (e *editor) offers(ctx context.Context) *lint.Input {
 	if e.known == nil {
-		image := e.flags.Image.Name
+		image := e.flags.Image.Name // the flag overrides the project, as in run
 		if image == "" {
 			image = e.project.Environment.Image
 		}

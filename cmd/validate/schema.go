@@ -7,7 +7,8 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 )
 
-// NewSchema returns the command schema.
+// NewSchema returns the command schema. The schema is made from the same table as the
+// parser, so the two agree on the keys.
 func NewSchema(a *cli.App) *cobra.Command {
 	strict := false
 	c := &cobra.Command{
@@ -20,6 +21,7 @@ func NewSchema(a *cli.App) *cobra.Command {
 		Args:    cli.NoArgs,
 	}
 	c.Flags().BoolVar(&strict, "strict", false, "reject keys that CodeBuild does not know")
+	// The schema is constant, so there are no options to test and no runF.
 	c.RunE = func(*cobra.Command, []string) error {
 		_, err := a.Stdout.Write(buildspec.Schema(strict))
 		return err

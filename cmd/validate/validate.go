@@ -1,5 +1,6 @@
 // Package validate has the commands that check buildspecs without running them: validate,
-// schema and the language server.
+// schema and the language server. The checks are those of packages buildspec and lint; this
+// package chooses the texts to check and shows the results.
 package validate
 
 import (
@@ -30,13 +31,15 @@ import (
 // Options are the flags of validate: those of run that describe the build, and its own.
 type Options struct {
 	settings.Flags
-	Fix, Diff bool
+	Fix   bool     // change the files
+	Diff  bool     // print the changes instead
+	Names []string // of buildspecs; none for that of the build, - for standard input
 
 	sourceGiven bool // --source is on the command line
 }
 
 // NewCmd returns the command validate.
-func NewCmd(a *cli.App, runF func(context.Context, *Options, []string) error) *cobra.Command {
+func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o := &Options{}
 	c := &cobra.Command{
 		Use:   "validate [FILE...]",
@@ -59,7 +62,7 @@ func NewCmd(a *cli.App, runF func(context.Context, *Options, []string) error) *c
 	fs := c.Flags()
 	fs.SortFlags = false
 	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
-	o.SetFormats(console.ProblemFormats)
+	o.SetFormats(console.ProblemFormats) // Settle checks the value
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
 	fs.StringVar(&o.Format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
@@ -68,24 +71,31 @@ func NewCmd(a *cli.App, runF func(context.Context, *Options, []string) error) *c
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
-		if o.Fix && slices.Contains(args, "-") {
-			return cli.Usagef("--fix cannot change standard input; use --diff")
+		o.Names, o.sourceGiven = args, c.Flags().Changed("source")
+		if err := o.check(); err != nil {
+			return err
 		}
-		if o.Fix && o.Diff || o.Diff && o.Format != "text" {
-			return cli.Usagef("--diff cannot be combined with --fix or --format")
-		}
-		o.sourceGiven = c.Flags().Changed("source")
-		if runF != nil {
-			return runF(c.Context(), o, args)
-		}
-		return run(c.Context(), a, o, args)
+		return runF.Or(a, run)(c.Context(), o)
 	}
 	return c
 }
 
+// check returns an error for contradictory flags and arguments.
+func (o *Options) check() error {
+	switch {
+	case o.Fix && slices.Contains(o.Names, "-"):
+		return cli.Usagef("--fix cannot change standard input; use --diff")
+	case o.Fix && o.Diff:
+		return cli.Usagef("--diff cannot be combined with --fix")
+	case o.Diff && o.Format != "text":
+		return cli.Usagef("--diff cannot be combined with --format") // a diff is a format of its own
+	}
+	return nil
+}
+
 // text is a buildspec to check.
 type text struct {
-	name   string
+	name   string // for messages
 	bytes  []byte
 	root   string // directory of its source; "" if not known
 	onDisk bool   // name is a file that may be fixed
@@ -99,18 +109,23 @@ type validator struct {
 	changes strings.Builder // the diff
 }
 
-func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
+// run checks all buildspecs, and prints one report. A file that cannot be read does not keep
+// the others from being checked, except in a text report without any of them.
+func run(ctx context.Context, a *cli.App, o *Options) error {
 	p, problems, err := o.ReadProject(ctx)
 	if err != nil {
 		return err
 	}
 	v := &validator{App: a, Options: o, project: p}
-	texts, unread := v.texts(ctx, names)
+	texts, unread := v.texts(ctx, o.Names)
+	// A program that reads a report gets one in any case, and an error beside it.
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
 		return errors.Join(unread, context.Cause(ctx))
 	}
+	// Other formats are read by programs, even on a terminal.
 	color := o.Format == "text" && a.Color(a.IsTerminal())
 	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version}
+	// The project document is checked once, not for each buildspec.
 	if len(problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
 	}
@@ -120,8 +135,9 @@ func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
 		report.Files = append(report.Files, checked)
 	}
 	if unread != nil {
-		a.PrintError(unread)
+		a.PrintError(unread) // on stderr, so that reports for tools stay valid
 	}
+	// The report counts more than files that could not be read: 3 before 4.
 	err = errors.Join(v.print(report), v.verdict(report))
 	if err == nil && unread != nil {
 		return cli.ExitError{Code: cli.ExitCode(unread)}
@@ -129,14 +145,15 @@ func run(ctx context.Context, a *cli.App, o *Options, names []string) error {
 	return err
 }
 
-// check returns the problems of a buildspec, after fixing it if that is asked for.
+// check returns the problems of a buildspec, after fixing it if that is asked for. With
+// --diff they are those before the fixes, because the file is unchanged.
 func (v *validator) check(ctx context.Context, t text) (console.Checked, error) {
 	spec, problems := v.problems(ctx, t)
 	var err error
 	if v.Fix || v.Diff {
 		t, err = v.fix(ctx, t)
 	}
-	if v.Fix {
+	if v.Fix { // the report is about the file as it is now
 		spec, problems = v.problems(ctx, t)
 	}
 	return console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()}, err
@@ -150,6 +167,8 @@ func (v *validator) print(report console.Report) error {
 	if _, err := fmt.Fprint(v.Stdout, v.changes.String()); err != nil {
 		return err
 	}
+	// Problems without a safe fix are not in the diff. On stderr, so that the diff can be piped
+	// into patch.
 	left := 0
 	for _, file := range report.Files {
 		left += len(file.Problems) - countFixable(file.Problems)
@@ -160,7 +179,8 @@ func (v *validator) print(report console.Report) error {
 	return nil
 }
 
-// verdict returns the error for a report.
+// verdict returns the error for a report: it failed if a file has errors, or with --strict
+// any problem.
 func (v *validator) verdict(r console.Report) error {
 	for _, file := range r.Files {
 		if file.Problems.Failed() || v.Checks.Strict && len(file.Problems) > 0 {
@@ -174,6 +194,7 @@ func (v *validator) verdict(r console.Report) error {
 // returns those that can be read if there is an error.
 func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	if len(names) == 0 {
+		// An inline buildspec and one of the project document have no file to fix.
 		found, err := v.ReadBuildspec(ctx, &v.Request, v.project, &source.Source{Dir: v.Source.Dir})
 		if err != nil {
 			return nil, err
@@ -187,21 +208,22 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	for _, name := range names {
 		t := text{name: name, onDisk: name != "-"}
 		if name == "-" {
-			t.name = "standard input"
+			t.name = "standard input" // there is no better name for messages
 		}
 		var err error
 		if t.bytes, err = v.ReadFile(ctx, name); err != nil {
 			errs = append(errs, local.NewInputError(fmt.Errorf("read the buildspec: %w", err)))
 			continue
 		}
-		t.root = v.rootOf(name)
+		t.root = v.rootOf(name) // "" skips the checks that need the source
 		all = append(all, t)
 	}
 	return all, errors.Join(errs...)
 }
 
 // rootOf returns the directory of the source that a named file belongs to: the value of
-// --source, else the repository that contains it, else "".
+// --source, else the repository that contains it, else "". Editors and pre-commit hooks
+// name files from other directories, and paths in a buildspec are relative to its source.
 func (v *validator) rootOf(name string) string {
 	if v.sourceGiven || name == "-" {
 		return v.Source.Dir
@@ -210,6 +232,8 @@ func (v *validator) rootOf(name string) string {
 }
 
 // repositoryOf returns the top directory of the git repository that contains a file, or "".
+// In worktrees and submodules .git is a file, so any kind of entry counts. git itself may
+// not be installed.
 func repositoryOf(file string) string {
 	abs, err := filepath.Abs(file)
 	if err != nil {
@@ -225,19 +249,22 @@ func repositoryOf(file string) string {
 	}
 }
 
+// problems parses a buildspec, and checks it against the project, the image and the source.
 func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec, diag.List) {
 	spec, problems := buildspec.Parse(t.name, t.bytes)
 	against := local.Against{
 		Image: v.Image.Name, Privileged: v.Engine.Privileged, Root: t.root, Ignore: v.Checks.Ignore, Inspect: true,
 	}
-	if v.Source.Project != "" {
+	if v.Source.Project != "" { // without a document nothing is known about the project
 		against.Project, against.ProjectFile = &v.project, v.Source.Project
 	}
 	return spec, v.Check(ctx, spec, problems, against)
 }
 
-// fix applies safe fixes to the file, or adds them to the diff.
+// fix applies safe fixes to the file, or adds them to the diff. It returns the text as it is
+// now. An interrupted fix leaves the file unchanged.
 func (v *validator) fix(ctx context.Context, t text) (text, error) {
+	// Only the problems of the text itself are fixed; see problemsOf.
 	before := string(t.bytes)
 	after := applyFixes(ctx, t.name, before, v.Checks.Ignore)
 	if ctx.Err() != nil {
@@ -252,6 +279,7 @@ func (v *validator) fix(ctx context.Context, t text) (text, error) {
 	case !t.onDisk:
 		return t, cli.Usagef("--fix cannot change %s; use --diff", t.name)
 	}
+	// Replaced by a rename, with the mode of the old file: an editor never sees a part of it.
 	if err := atomicfile.Replace(t.name, []byte(after)); err != nil {
 		return t, fmt.Errorf("write the fixes: %w", err)
 	}

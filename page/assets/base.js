@@ -1,10 +1,11 @@
 "use strict";
-// A page is data that stands in it, and what is done with it here. Whatever came out of
-// the build is put into the page as text only, never as HTML.
+// The data of the page is in its script elements of type text/plain; these scripts show it.
+// Values from the build are put into the page as text only, never as HTML.
 
 const $ = id => document.getElementById(id);
 
-// el makes an element: its properties, then its children, texts or elements.
+// el creates an element with attributes, event listeners ("on..." properties) and children,
+// which are texts or elements. Empty values are skipped, so callers can use conditions.
 function el(name, props, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(props || {})) {
@@ -17,7 +18,8 @@ function el(name, props, ...children) {
   return e;
 }
 
-// bytes of a piece of data, unpacked.
+// unpack returns the bytes of a piece of data, or null if the page has no such piece. The
+// script runs before the page is loaded completely, so it may have to wait for the piece.
 async function unpack(id) {
   while (!$("data-" + id) && document.readyState === "loading") await new Promise(done => setTimeout(done, 20));
   const packed = $("data-" + id);
@@ -32,17 +34,19 @@ async function unpack(id) {
 const decoder = new TextDecoder();
 const pieces = new Map();
 
-// data returns a value that stands in the page; it is read once.
+// data returns a value of the page, which is unpacked once.
 function data(id) {
   if (!pieces.has(id)) pieces.set(id, unpack(id).then(raw => raw && JSON.parse(decoder.decode(raw))));
   return pieces.get(id);
 }
 
-// visible replaces characters that show nothing, or change what is shown around them.
+// visible replaces characters that are invisible or change the text around them, such as
+// control characters and marks of direction. Tabs and line breaks are kept.
 function visible(text) {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
 }
 
+// seconds formats a duration as human.Duration of the program does.
 function seconds(s) {
   const us = Math.round(s * 1e6), ms = Math.round(s * 1e3);
   if (s === 0) return "0s";
@@ -54,6 +58,7 @@ function seconds(s) {
   return (h ? h + "h" : "") + m + "m" + whole % 60 + "s";
 }
 
+// size formats a number of bytes as human.Bytes of the program does.
 function size(n) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let i = 0;
@@ -63,7 +68,8 @@ function size(n) {
 
 function count(n, noun) { return n + " " + noun + (n === 1 ? "" : "s"); }
 
-// later runs f once nothing has asked for it for a while.
+// later returns a function that runs f after a pause of ms without further calls, so that a
+// search does not run for each key.
 function later(f, ms) {
   let timer = 0;
   const ask = () => { clearTimeout(timer); timer = setTimeout(f, ms); };

@@ -3,7 +3,7 @@ class Coverage {
   constructor(files, source) {
     this.files = files; this.source = source;
     this.root = { name: "All files", dirs: new Map(), files: [], lines: [0, 0], branches: [0, 0], open: true };
-    // Files of several reports stand below their groups: two may tell of one file.
+    // With several reports, files are below their groups, because two may cover one file.
     this.several = new Set(files.map(f => f.group)).size > 1;
     files.forEach((f, i) => this.put(f, i));
     this.squeeze(this.root);
@@ -23,7 +23,7 @@ class Coverage {
     dir.files.push({ name: parts[parts.length - 1] || f.path || "(no name)", lines: f.lines, branches: f.branches, index: i });
   }
   address(f) { return this.several ? f.group + "/" + f.path : f.path; }
-  // squeeze makes one row of directories that have nothing but one other.
+  // squeeze merges directories that contain only one other directory into one row.
   squeeze(dir) {
     for (const [key, d] of [...dir.dirs]) {
       this.squeeze(d);
@@ -34,7 +34,7 @@ class Coverage {
       }
     }
   }
-  // open opens the tree as long as few rows are added.
+  // open opens directories while there is room for their rows.
   open(dir, room) {
     dir.open = true;
     if (dir.dirs.size + dir.files.length > room) return;
@@ -72,12 +72,13 @@ class Coverage {
     const again = $("coverage-tree").querySelectorAll("button")[at];
     if (again) again.focus();
   }
-  // choose shows a file: by its path in the report or in the source, and a line.
+  // choose shows a file, and a line of it. The text is PATH[:LINE]; the path is that of the
+  // report or of the source, because links from tests have the latter.
   choose(text) {
     const [, path, line] = /^(.*?)(?::(\d+))?$/.exec(text);
     const f = this.files.find(f => this.address(f) === path) || this.files.find(f => f.path === path) || this.files.find(f => f.source === path);
     const box = $("coverage-source");
-    if (!f) { box.replaceChildren(el("p", {}, "No report tells of " + visible(path) + ".")); return; }
+    if (!f) { box.replaceChildren(el("p", {}, "No report covers " + visible(path) + ".")); return; }
     box.replaceChildren(el("h3", { tabindex: "-1" }, visible(this.address(f))), this.code(f, Number(line)));
     const target = box.querySelector("tr.target");
     if (target) target.scrollIntoView({ block: "center" }); else box.scrollIntoView();
@@ -86,14 +87,14 @@ class Coverage {
     const lines = new Map();
     for (let i = 0; f.detail && i < f.detail.length; i += 4) lines.set(f.detail[i], f.detail.slice(i + 1, i + 4));
     const text = this.source[f.source];
-    if (!lines.size) return el("p", {}, "The report has only sums of this file.");
+    if (!lines.size) return el("p", {}, "The report has only totals for this file.");
     const all = text !== undefined ? text.replace(/\n$/, "").split("\n") : null;
     const rows = [];
     const numbers = all ? all.map((_, i) => i + 1) : [...lines.keys()].sort((a, b) => a - b).slice(0, 20000);
     for (const n of numbers) rows.push(this.line(n, lines.get(n), all ? all[n - 1] : "", n === target));
     const box = el("div", { class: "code", tabindex: "0", role: "region", "aria-label": "Lines of " + visible(f.path) },
       table(["Line", "Ran", "Source"], rows));
-    return all ? box : el("div", {}, el("p", { class: "soft" }, "The source of this file is not at hand, or is another one by now; these are the lines that count."), box);
+    return all ? box : el("div", {}, el("p", { class: "soft" }, "The source of this file is not available, or has changed since; these are the lines that the report counts."), box);
   }
   line(n, l, text, target) {
     let kind = "", sign = " ", words = "";

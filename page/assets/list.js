@@ -1,5 +1,6 @@
-// List shows as many rows of a long list as are seen. Browsers bound how high an element
-// is, so a very long list is scrolled in larger steps.
+// List shows a long list, of which only the visible rows exist as elements. Browsers limit
+// the height of an element (Firefox to about 17 million pixels), so a very long list is
+// scrolled in larger steps: a pixel of the scroll bar is then more than one of the list.
 class List {
   constructor(box, rowHeight, draw) {
     this.box = box; this.rowHeight = rowHeight; this.draw = draw; this.count = 0;
@@ -14,7 +15,7 @@ class List {
     this.sizer.style.height = this.height + "px";
     this.show();
   }
-  // first is the row at the top; a fraction of one is seen in part.
+  // first returns the row at the top; a fraction if it is partly visible.
   first() {
     const room = this.height - this.box.clientHeight;
     const rows = this.count - this.box.clientHeight / this.rowHeight;

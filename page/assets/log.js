@@ -1,8 +1,9 @@
-// Log is the build's log. Pieces of it are unpacked when they are seen or searched.
+// Log shows the build's log. Its pieces are unpacked when they are viewed or searched. Lines
+// are numbered from 0 in the data, and from 1 on the screen; a row is a line that is visible.
 class Log {
   constructor(index) {
     this.index = index;
-    this.blocks = new Map(); // unpacked: lines, and the style of each one's beginning
+    this.blocks = new Map(); // unpacked pieces: lines, and the style at the beginning of each
     this.folds = index.folds.filter(f => f.lines > 0);
     this.closed = new Set(); // folds, by number
     this.agent = new Set(index.agent);
@@ -15,8 +16,8 @@ class Log {
     this.layout();
     this.listen();
   }
-  // layout notes which lines are hidden: for each closed fold where it begins, and how
-  // many lines are hidden before its end.
+  // layout records which lines are hidden: for each closed fold its line, its row, and the
+  // number of lines that are hidden up to its end.
   layout() {
     $("log-fold").setAttribute("aria-pressed", String(this.folds.length > 0 && this.closed.size === this.folds.length));
     this.hidden = [];
@@ -28,7 +29,7 @@ class Log {
     }
     this.list.setCount(this.total - sum);
   }
-  // last is the last of the hidden whose key is below a value.
+  // last returns the number of hidden lines of the last fold whose key is below a value.
   last(key, value) {
     let low = 0, high = this.hidden.length;
     while (low < high) {
@@ -48,7 +49,7 @@ class Log {
     }
     return low;
   }
-  // lines of a block, or nothing while it is unpacked.
+  // lines returns the lines of a block, or null while it is being unpacked.
   lines(n) {
     const known = this.blocks.get(n);
     if (known) return known.lines;
@@ -65,7 +66,7 @@ class Log {
     }
     return b.promise;
   }
-  // styles are the colours at the beginning of each line of a block.
+  // styles returns the colors at the beginning of each line of a block.
   styles(n) {
     const b = this.blocks.get(n);
     if (b.styles) return b.styles;
@@ -96,7 +97,7 @@ class Log {
       if (fold) row.classList.add("command"); else if (this.agent.has(line)) row.classList.add("agent");
       if (fold && fold.bad) row.append(el("span", { class: "FAILED" }, "✗ failed "));
       if (fold && this.closed.has(fold.number)) row.append(el("span", { class: "soft" }, "… " + count(fold.lines, "line") + " "));
-      row.append(...coloured(text, this.styles(n)[i], this.query));
+      row.append(...colored(text, this.styles(n)[i], this.query));
     } else row.append("…");
     if (line === this.target) row.classList.add("target");
     if (this.at >= 0 && this.found[this.at] === line) row.classList.add("found");
@@ -109,7 +110,7 @@ class Log {
   open(line) {
     for (const f of this.folds) if (line > f.line && line <= f.line + f.lines && this.closed.delete(f.number)) this.layout();
   }
-  // goTo shows a line, and of a long one what was searched for.
+  // goTo scrolls to a line, and in a long one to the first match of a search.
   async goTo(line) {
     this.open(line);
     await this.load(this.blockOf(line));
@@ -123,14 +124,14 @@ class Log {
     this.target = there ? line : -1;
     if (there) this.goTo(line);
   }
-  // begin shows what failed first; without a failure the beginning.
+  // begin shows the first command that failed, or the beginning of the log.
   begin() {
     if (this.begun) return this.list.show();
     this.begun = true;
     const bad = this.index.folds.find(f => f.bad);
     if (bad) this.goTo(bad.line); else this.list.show();
   }
-  // search finds the lines that have a text, in which case does not count.
+  // search finds the lines that contain a text, ignoring case. A new search ends this one.
   async search(query) {
     const mine = this.searching = {};
     this.query = query; this.found = []; this.at = -1;
@@ -149,7 +150,7 @@ class Log {
     }
     this.at = this.found.findIndex(line => line >= from) - 1;
     this.step(1);
-    if (!this.found.length) { count.textContent = "nothing found"; this.list.show(); }
+    if (!this.found.length) { count.textContent = "no matches"; this.list.show(); }
   }
   step(by) {
     if (!this.found.length) return;
@@ -177,8 +178,9 @@ const escapes = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z
 
 function plain(line) { return line.includes("\x1b") ? line.replace(escapes, "") : line; }
 
-// A style is the classes of a text, sorted: a1 to a9 for bold and the like, c0 to c7 for
-// the colour, b0 to b7 for what is behind. nextStyle is the one after an SGR sequence.
+// A style is the classes of a text, sorted: a1 to a9 for attributes such as bold, c0 to c7
+// for the color, b0 to b7 for the background. nextStyle returns the style after an SGR
+// sequence; style.go does the same for the beginnings of pieces.
 function nextStyle(style, numbers) {
   let on = new Set(style.split(" ").filter(Boolean));
   const set = (kind, value) => { for (const c of on) if (c[0] === kind) on.delete(c); if (value !== "") on.add(kind + value); };
@@ -201,22 +203,23 @@ function nextStyle(style, numbers) {
   return [...on].sort().join(" ");
 }
 
-// shownMost is how much of a line is shown; of a longer one what stands around a match.
-const shownMost = 8000;
+// maxShown is the number of characters of a line that are shown. A longer line is cut around
+// the first match of a search.
+const maxShown = 8000;
 
-// coloured returns the nodes of a line.
-function coloured(line, style, query) {
+// colored returns the nodes of a line, in its colors and with the matches of a search.
+function colored(line, style, query) {
   const nodes = [];
   const put = text => {
     if (!text) return;
     const parts = marked(visible(text), query);
     if (style) nodes.push(el("span", { class: style }, ...parts)); else nodes.push(...parts);
   };
-  if (line.length > shownMost) {
-    const at = query ? Math.max(0, line.toLowerCase().indexOf(query.toLowerCase()) - shownMost / 2) : 0;
+  if (line.length > maxShown) {
+    const at = query ? Math.max(0, line.toLowerCase().indexOf(query.toLowerCase()) - maxShown / 2) : 0;
     if (at) nodes.push(el("span", { class: "soft" }, "… " + at + " characters … "));
-    put(plain(line).slice(at, at + shownMost));
-    if (line.length > at + shownMost) nodes.push(el("span", { class: "soft" }, " … " + (line.length - at - shownMost) + " more characters"));
+    put(plain(line).slice(at, at + maxShown));
+    if (line.length > at + maxShown) nodes.push(el("span", { class: "soft" }, " … " + (line.length - at - maxShown) + " more characters"));
     return nodes;
   }
   if (!line.includes("\x1b")) { put(line); return nodes; }
@@ -231,7 +234,7 @@ function coloured(line, style, query) {
   return nodes;
 }
 
-// marked marks what was searched for.
+// marked returns the nodes of a text with the matches of a search marked.
 function marked(text, query) {
   if (!query) return [text];
   const low = text.toLowerCase(), q = query.toLowerCase(), nodes = [];

@@ -1,7 +1,7 @@
 const parts = ["summary", "tests", "coverage", "log", "artifacts", "environment", "trend"].filter($);
 const made = new Map();
 
-// make builds a part when it is first looked at.
+// make creates a part when it is first viewed.
 const make = {
   async tests() { return new Tests(await data("tests")); },
   async coverage() { return new Coverage(await data("coverage"), await data("source")); },
@@ -11,7 +11,7 @@ const make = {
   async trend() { trend((await data("build")).trend); },
 };
 
-// failed lists in the summary what failed, with the way there.
+// failed lists the failed commands and tests in the summary, with links.
 async function failed() {
   const box = $("failed"), t = $("tests") && await data("tests");
   const bad = [];
@@ -35,7 +35,7 @@ function artifactTable(all) {
     el("td", { class: "figure" }, size(a.size)), el("td", {}, a.mode), el("td", { class: "soft", title: a.hash }, a.hash.slice(0, 12))))));
 }
 
-// stack is a table whose rows are stacked where there is little room.
+// stack returns a table whose cells are below each other on a narrow screen.
 function stack(heads, rows) {
   const t = table(heads, rows);
   t.className = "stack";
@@ -50,7 +50,7 @@ function environment(b) {
     el("th", { scope: "row" }, visible(v[0])), el("td", {}, visible(v[1])), el("td", { class: "soft" }, visible(v[2]))))));
 }
 
-// svg makes an element of a plot.
+// svg creates an element of a plot.
 function svg(name, props, ...children) {
   const e = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(props)) e.setAttribute(key, value);
@@ -58,7 +58,7 @@ function svg(name, props, ...children) {
   return e;
 }
 
-// plot draws one figure of all builds, as bars; the numbers stand in the table below.
+// plot draws one value of all builds as bars. The table below the plots has the numbers.
 function plot(title, points, bars, most, text) {
   const step = Math.max(18, Math.min(60, 800 / points.length)), wide = step * points.length + 60, high = 120;
   const g = svg("svg", { width: wide, height: high + 24, viewBox: `0 0 ${wide} ${high + 24}`, role: "img", "aria-label": title });
@@ -80,8 +80,8 @@ function plot(title, points, bars, most, text) {
 function trend(points) {
   const box = $("trend-plots"), max = f => Math.max(...points.map(f), 0);
   box.append(plot("Duration", points, p => [[p.seconds, p.status === "SUCCEEDED" ? "good" : "bad"]], max(p => p.seconds), seconds));
-  if (points.some(p => p.passed + p.bad)) box.append(plot("Tests, failed ones at the bottom", points, p => [[p.bad, "bad"], [p.skipped, "warn"], [p.passed, "good"]], max(p => p.bad + p.skipped + p.passed), String));
-  if (points.some(p => p.lines !== undefined)) box.append(plot("Lines covered, in percent", points, p => [[p.lines, "link"]], 100, v => v.toFixed(1)));
+  if (points.some(p => p.passed + p.bad)) box.append(plot("Tests (failed at the bottom)", points, p => [[p.bad, "bad"], [p.skipped, "warn"], [p.passed, "good"]], max(p => p.bad + p.skipped + p.passed), String));
+  if (points.some(p => p.lines !== undefined)) box.append(plot("Covered lines (%)", points, p => [[p.lines, "link"]], 100, v => v.toFixed(1)));
   box.append(table(["Build", "Status", "Took", "Passed", "Failed", "Skipped", "Lines"], points.map(p => el("tr", {},
     el("th", { scope: "row" }, "#" + p.number), el("td", {}, el("span", { class: "status " + p.status }, p.status)), el("td", {}, seconds(p.seconds)),
     el("td", {}, String(p.passed)), el("td", {}, String(p.bad)), el("td", {}, String(p.skipped)), el("td", {}, p.lines === undefined ? "–" : p.lines.toFixed(1) + "%")))));
@@ -89,7 +89,8 @@ function trend(points) {
 
 let shown = "";
 
-// show shows what the address names: a part, and what of it.
+// show shows the part that the fragment of the address names, and the line, test or file in
+// it. Links to a page therefore work, and so does the back button.
 async function show(e) {
   let text = location.hash.slice(1);
   try { text = decodeURIComponent(text); } catch { /* shown as it is */ }
@@ -112,7 +113,7 @@ async function show(e) {
 
 function first() { return parts[0]; }
 
-// What is scrolled to stands below the head of the page, which is as high as its text.
+// pad keeps targets of links below the header, whose height depends on its text.
 function pad() {
   const head = document.querySelector("header");
   document.documentElement.style.scrollPaddingTop = (getComputedStyle(head).position === "sticky" ? head.offsetHeight + 8 : 8) + "px";

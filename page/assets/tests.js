@@ -1,9 +1,9 @@
 const statuses = ["FAILED", "ERROR", "SKIPPED", "UNKNOWN", "SUCCEEDED"];
 const signs = { FAILED: "✗", ERROR: "‼", SKIPPED: "○", UNKNOWN: "?", SUCCEEDED: "✓" };
 const changes = { NEWLY_FAILING: "newly failing", STILL_FAILING: "still failing", FIXED: "fixed", FLAKY: "flaky" };
-const letters = { P: "passed", F: "failed", E: "error", S: "skipped", U: "unknown", "-": "not there" };
+const letters = { P: "passed", F: "failed", E: "error", S: "skipped", U: "unknown", "-": "not run" };
 
-// Tests is the list of test cases, and the one that is chosen.
+// Tests shows the list of test cases, and the details of the selected one.
 class Tests {
   constructor(table) {
     this.t = table;
@@ -31,7 +31,8 @@ class Tests {
     $("test-tools").addEventListener("submit", e => e.preventDefault());
     $("test-list").addEventListener("keydown", e => this.key(e));
   }
-  // searched is what a filter looks at, in lower case; it is made when one is typed.
+  // searched returns the texts that the filter searches, in lower case. They are made when a
+  // filter is typed, because most pages are read without one.
   searched() {
     if (!this.low) {
       const t = this.t;
@@ -69,7 +70,7 @@ class Tests {
     }, el("span", { class: "name" }, el("span", { class: "status " + t.status[i] }, signs[t.status[i]] + " " + t.status[i]), " " + visible(t.name[i])),
       el("span", { class: "where" }, seconds(t.seconds[i]) + (t.change[i] ? ", " + changes[t.change[i]] : "") + (where ? "  " + visible(where) : "")));
   }
-  // lookAt brings the chosen case into view, where it stands below the list.
+  // lookAt scrolls to the selected case if it is below the list, as on a narrow screen.
   lookAt() {
     const box = $("test-detail");
     if (box.getBoundingClientRect().top > innerHeight * 0.7) requestAnimationFrame(() => box.scrollIntoView({ block: "nearest" }));
@@ -100,9 +101,9 @@ class Tests {
     return [
       el("h3", {}, el("span", { class: "status " + t.status[i] }, signs[t.status[i]] + " " + t.status[i]), " " + visible(t.name[i])),
       el("dl", {}, ...fact("Report", t.groups[t.group[i]]), ...fact("Suite", visible(t.suite[i])), ...fact("Prefix", visible(t.prefix[i])),
-        ...fact("Took", seconds(t.seconds[i])), ...fact("Against the build before", changes[t.change[i]]),
+        ...fact("Took", seconds(t.seconds[i])), ...fact("Compared with the previous build", changes[t.change[i]]),
         ...fact("Source", place), ...fact("File", visible(t.raw[i])), ...fact("Earlier builds", this.history(i))),
-      t.message[i] ? el("pre", { tabindex: "0" }, ...coloured(t.message[i], "", "")) : el("p", { class: "soft" }, "It has no message."),
+      t.message[i] ? el("pre", { tabindex: "0" }, ...colored(t.message[i], "", "")) : el("p", { class: "soft" }, "This test has no message."),
     ];
   }
   history(i) {

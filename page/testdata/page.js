@@ -47,7 +47,7 @@ const tests = {
     const p = await open(browser, files.small);
     await ready(p, "summary");
     await says(p, "h1", /FAILED demo<\/script>.*#7/);
-    await says(p, ".took", /in 1m30s, stopped by BUILD: <\/script>/);
+    await says(p, ".took", /in 1m30s; BUILD: <\/script>/);
     await is(() => p.locator(".phases tbody tr").count(), 2);
     await says(p, "#summary > .groups", /demo-unit 300 tests.*1 newly failing \(against build 6\)/s);
     await close(p);
@@ -106,7 +106,7 @@ const tests = {
     await says(p, "#log-count", /^1 of 1 lines, line 4/);
     await is(() => p.locator("mark").innerText(), "still");
     await p.fill("#log-search", "no such thing");
-    await p.waitForFunction(() => document.getElementById("log-count").textContent === "nothing found");
+    await p.waitForFunction(() => document.getElementById("log-count").textContent === "no matches");
     await p.click("#log-fold");
     await is(() => p.locator("#log-list .row", { hasText: "plain red" }).count(), 0);
     await holds(() => p.locator("#log-list .row", { hasText: "make all" }).innerText(), /… 5 lines/);
