@@ -86,8 +86,8 @@ func (s *reportStep) discover(ctx context.Context, c engine.Container) error {
 	defer cancel()
 	script := patternScript
 	pattern, names := defaultPattern, ""
-	may := mayHaveReportsInTime(limited, c, s.plan.Sources[0].Path)
-	may.reports = may.reports && s.mayHaveMounted(limited, c)
+	mounted := s.mayHaveMounted(limited, c)
+	may := mayHaveReportsInTime(limited, c, s.plan.Sources[0].Path, mounted)
 	if may.reports {
 		script += fmt.Sprintf(discoverScript, shell.Quote(s.plan.Sources[0].Path))
 	}
@@ -134,9 +134,9 @@ type possible struct {
 
 // mayHaveReportsInTime is mayHaveReports until ctx is done: a network file system may not
 // answer.
-func mayHaveReportsInTime(ctx context.Context, c engine.Container, source string) possible {
+func mayHaveReportsInTime(ctx context.Context, c engine.Container, source string, list bool) possible {
 	may := make(chan possible, 1)
-	go func() { may <- mayHaveReports(c, source) }()
+	go func() { may <- mayHaveReports(c, source, list) }()
 	select {
 	case answer := <-may:
 		return answer
@@ -145,22 +145,22 @@ func mayHaveReportsInTime(ctx context.Context, c engine.Container, source string
 	}
 }
 
-// mayHaveReports lists a small source and searches the saved variables, if the engine shows
-// the container's files.
-func mayHaveReports(c engine.Container, source string) possible {
+// mayHaveReports searches the saved variables, if the engine shows the container's files. With
+// list it also lists the source, if that is small; else it is known to have no reports.
+func mayHaveReports(c engine.Container, source string, list bool) possible {
 	v, ok := c.(engine.Viewer)
 	if !ok {
-		return possible{true, true}
+		return possible{list, true}
 	}
 	root, err := v.View()
 	if err != nil {
-		return possible{true, true}
+		return possible{list, true}
 	}
 	defer root.Close()
 	variables, err := regular.ReadIn(root, strings.TrimPrefix(stateDir, "/")+"/env.sh", maxVariables)
 	left := maxListed
 	return possible{
-		reports:  !hasNoReport(root, strings.TrimPrefix(source, "/"), &left),
+		reports:  list && !hasNoReport(root, strings.TrimPrefix(source, "/"), &left),
 		settings: err != nil || bytes.Contains(variables, []byte(discoverVariable)),
 	}
 }

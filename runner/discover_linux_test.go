@@ -37,7 +37,7 @@ func TestMayHaveReports(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := mayHaveReports(viewed{dir: dir}, "/.").reports; got != want {
+		if got := mayHaveReports(viewed{dir: dir}, "/.", true).reports; got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
@@ -57,7 +57,7 @@ func TestMayHaveReports_UnlistedSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, source := range map[string]string{many: "/.", t.TempDir(): "/missing", pipe: "/src"} {
-		if !mayHaveReports(viewed{dir: dir}, source).reports {
+		if !mayHaveReports(viewed{dir: dir}, source, true).reports {
 			t.Errorf("%s: false, want true if not everything is listed", dir)
 		}
 	}
@@ -76,11 +76,11 @@ func TestMayHaveReports_Settings(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		if got := mayHaveReports(viewed{dir: dir}, "/.").settings; got != want {
+		if got := mayHaveReports(viewed{dir: dir}, "/.", true).settings; got != want {
 			t.Errorf("%.60q: %v, want %v", text, got, want)
 		}
 	}
-	if !mayHaveReports(viewed{dir: t.TempDir()}, "/.").settings {
+	if !mayHaveReports(viewed{dir: t.TempDir()}, "/.", true).settings {
 		t.Error("false without a file of variables")
 	}
 }

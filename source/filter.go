@@ -54,7 +54,7 @@ func (r *repository) dirtySubmodule(ctx context.Context, depth int) bool {
 		if err != nil {
 			continue
 		}
-		if st, err := sub.status(ctx, nil); err == nil && st.git.Dirty || sub.dirtySubmodule(ctx, depth+1) {
+		if changed, err := sub.changed(ctx, nil); err == nil && changed || sub.dirtySubmodule(ctx, depth+1) {
 			return true
 		}
 	}

@@ -205,14 +205,17 @@ func exists(name string) bool {
 
 // all opens the source in mode All.
 func (r *repository) all(ctx context.Context) (*Source, error) {
-	s := &Source{Dir: r.dir, Mode: All, Extra: r.extra(), Git: &Git{}}
+	return &Source{Dir: r.dir, Mode: All, Extra: r.extra(), Git: r.version(ctx)}, nil
+}
+
+// version returns the version of the work tree.
+func (r *repository) version(ctx context.Context) *Git {
 	// Both commands fail before the first commit, or if HEAD is detached.
 	id, _ := git(ctx, r.dir, "rev-parse", "--verify", "--quiet", "HEAD")
-	s.Git.Commit = strings.TrimSpace(id)
 	head, _ := git(ctx, r.dir, "symbolic-ref", "--quiet", "HEAD")
-	s.Git.Branch = branch(head)
-	s.Git.Remote = r.remote(s.Git.Branch)
-	return s, nil
+	g := &Git{Commit: strings.TrimSpace(id), Branch: branch(head)}
+	g.Remote = r.remote(g.Branch)
+	return g
 }
 
 // branch returns the name of a branch from its full ref, or "".

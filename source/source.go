@@ -87,7 +87,6 @@ type Git struct {
 	Commit string // full ID; empty before the first commit
 	Branch string // empty if HEAD is detached
 	Remote string // configured URL without credentials; empty without a remote
-	Dirty  bool   // Worktree only: the files differ from Commit
 }
 
 // Error is an error that the user can resolve.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
@@ -19,98 +20,94 @@ const maxCounted = 100_000
 // worktree opens the source in mode Worktree. If git ignores the whole directory, it is not
 // really part of the surrounding repository, and all of its files are source.
 func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
-	st, err := r.status(ctx, o.Exclude)
-	if err != nil {
+	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra()}
+	var group sync.WaitGroup
+	group.Go(func() { s.Git = r.version(ctx) })
+	ignored, outside, err := r.ignored(ctx, o.Exclude)
+	group.Wait()
+	switch {
+	case err != nil:
 		return nil, refusal(r.dir, Worktree, err)
-	}
-	if st.outside && o.Mode == "" {
+	case outside && o.Mode == "":
 		return &Source{Dir: r.dir, Mode: All}, nil
-	}
-	if st.outside {
+	case outside:
 		return nil, &Error{
 			fmt.Sprintf("git ignores all of %s, a directory in the repository %s", r.dir, r.top),
 			`Use the source mode "all" to build every file as it is.`, nil,
 		}
 	}
-	st.git.Dirty = st.git.Dirty || r.dirtySubmodule(ctx, 0)
-	st.git.Remote = r.remote(st.git.Branch)
-	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra(), Git: &st.git}
-	s.Ignored = count(r.dir, st.ignored, maxCounted)
-	for _, name := range st.ignored {
+	s.Ignored = count(r.dir, ignored, maxCounted)
+	for _, name := range ignored {
 		s.Hide = append(s.Hide, strings.TrimSuffix(name, "/"))
 	}
 	return s, nil
 }
 
-// status is the result of git status for a directory.
-type status struct {
-	git     Git      // without Remote
-	ignored []string // names below the directory; directories end in "/"
-	outside bool     // git ignores the directory itself
-}
-
-// status runs git status once for everything: git spends most of the time on examining the
-// files, whatever the query.
-func (r *repository) status(ctx context.Context, exclude []string) (*status, error) {
-	before, after := r.harmless()
-	out, err := git(ctx, r.dir, slices.Concat(before, []string{"status", "--porcelain=v2", "-z", "--branch",
-		"--no-ahead-behind",
-		"--no-renames", "--untracked-files=normal", "--ignored=traditional"}, after, []string{"--", "."})...)
+// ignored returns the names below the directory that git ignores, without excluded ones;
+// directories end in "/", and empty ones are among them. Git lists the directories, and examines no file that it knows.
+// outside is true if git ignores the directory itself.
+func (r *repository) ignored(ctx context.Context, exclude []string) (names []string, outside bool, err error) {
+	before, _ := r.harmless()
+	out, err := git(ctx, r.dir, slices.Concat(before, []string{
+		"ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", ".",
+	})...)
 	if err != nil {
-		return nil, err
+		// Git fails if it ignores a parent of the directory ("internal error", observed, 2.39).
+		if _, shown := git(ctx, r.dir, "check-ignore", "--quiet", "."); shown == nil {
+			return nil, true, nil
+		}
+		return nil, false, err
 	}
-	st := &status{}
+	parent := "/" // the last directory, which is listed before the names below it
+	for name := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
+		switch {
+		case name == "./":
+			outside = true
+		case strings.HasPrefix(name, parent):
+			continue // git lists a directory with nothing but ignored files, and those files
+		case name != "" && !below(name, exclude):
+			names = append(names, name)
+		}
+		if strings.HasSuffix(name, "/") {
+			parent = name
+		}
+	}
+	return names, outside, nil
+}
+
+// Changed reports whether the files in mode Worktree differ from the commit, in this
+// directory. Git has to examine every file for that. Errors count as no difference.
+func (s *Source) Changed(ctx context.Context, exclude []string) bool {
+	r, err := discover(ctx, s.Dir)
+	if err != nil {
+		return false
+	}
+	changed, _ := r.changed(ctx, clean(exclude))
+	return changed || r.dirtySubmodule(ctx, 0)
+}
+
+// changed reports whether git status lists a changed or untracked file that is not excluded.
+func (r *repository) changed(ctx context.Context, exclude []string) (bool, error) {
+	before, after := r.harmless()
+	out, err := git(ctx, r.dir, slices.Concat(before, []string{
+		"status", "--porcelain=v2", "-z", "--no-ahead-behind", "--no-renames", "--untracked-files=normal",
+	}, after, []string{"--", "."})...)
+	if err != nil {
+		return false, err
+	}
 	for entry := range strings.SplitSeq(out, "\x00") {
-		st.read(entry, r.prefix, exclude)
+		kind, rest, _ := strings.Cut(entry, " ")
+		fields := map[string]int{"1": 7, "u": 9, "?": 0}
+		n, known := fields[kind] // the fields in front of a name, which is relative to the top
+		if !known {
+			continue
+		}
+		name := strings.SplitN(rest, " ", n+1)[n]
+		if !below(strings.TrimPrefix(name, r.prefix), exclude) {
+			return true, nil
+		}
 	}
-	return st, nil
-}
-
-// read parses one entry of git status --porcelain=v2. Its names are relative to the top of the
-// work tree.
-func (st *status) read(entry, prefix string, exclude []string) {
-	kind, rest, _ := strings.Cut(entry, " ")
-	switch kind {
-	case "#":
-		st.header(rest)
-	case "1": // changed: seven fields and the name
-		st.changed(strings.SplitN(rest, " ", 8)[7], prefix, exclude)
-	case "u": // unmerged: nine fields and the name
-		st.changed(strings.SplitN(rest, " ", 10)[9], prefix, exclude)
-	case "?":
-		st.changed(rest, prefix, exclude)
-	case "!":
-		st.ignore(rest, prefix, exclude)
-	}
-}
-
-// header parses a header line with the commit or the branch.
-func (st *status) header(line string) {
-	key, value, _ := strings.Cut(line, " ")
-	switch {
-	case key == "branch.oid" && value != "(initial)":
-		st.git.Commit = value
-	case key == "branch.head" && value != "(detached)":
-		st.git.Branch = value
-	}
-}
-
-// changed records a changed or untracked file, unless it is excluded.
-func (st *status) changed(name, prefix string, exclude []string) {
-	if !below(strings.TrimPrefix(name, prefix), exclude) {
-		st.git.Dirty = true
-	}
-}
-
-// ignore records an ignored name.
-func (st *status) ignore(name, prefix string, exclude []string) {
-	name, inside := strings.CutPrefix(name, prefix)
-	switch {
-	case !inside, name == "":
-		st.outside = true
-	case !below(name, exclude):
-		st.ignored = append(st.ignored, name)
-	}
+	return false, nil
 }
 
 // clean normalizes names and drops those that cannot be below a directory.

@@ -38,7 +38,8 @@ func TestWorktree_LeavesOutIgnored(t *testing.T) {
 	})
 	got := mustOpen(t, Options{Dir: dir})
 	same(t, got.Mode, Worktree)
-	same(t, got.Hide, []string{"new/deep/x.log", "node_modules", "only", "src/generated", "src/node_modules", "src/x.log"})
+	same(t, got.Hide, []string{"build", "new/deep/x.log", "new/node_modules", "node_modules", "only", "src/generated",
+		"src/node_modules", "src/x.log"})
 	same(t, got.Ignored, Ignored{Files: 9, Top: []string{"node_modules/", "src/node_modules/", "new/deep/x.log"}})
 
 	got = mustOpen(t, Options{Dir: filepath.Join(dir, "src"), Mode: Worktree})
@@ -87,7 +88,7 @@ func TestWorktree_ExcludedNames(t *testing.T) {
 	got := mustOpen(t, Options{Dir: dir, Exclude: []string{".buildlocal", "out/", "missing"}})
 	same(t, got.Hide, []string{".buildlocal", "missing", "out", "x.log"})
 	same(t, got.Ignored, Ignored{Files: 1, Top: []string{"x.log"}})
-	same(t, got.Git.Dirty, false)
+	same(t, got.Changed(t.Context(), []string{".buildlocal", "out/", "missing"}), false)
 }
 
 func TestWorktree_NestedRepositories(t *testing.T) {
@@ -99,7 +100,7 @@ func TestWorktree_NestedRepositories(t *testing.T) {
 	}
 	got := mustOpen(t, Options{Dir: dir})
 	same(t, got.Hide, []string{"ignored"})
-	same(t, got.Git.Dirty, true)
+	same(t, got.Changed(t.Context(), nil), true)
 }
 
 func TestWorktree_IgnoredDirectoryIsAll(t *testing.T) {
@@ -139,7 +140,7 @@ func TestVersion_Dirty(t *testing.T) {
 			t.Parallel()
 			dir := repo(t, map[string]string{".gitignore": "*.log", "other": "o", "sub/a": "a", "sub/z": ""})
 			c.change(t, dir)
-			same(t, mustOpen(t, Options{Dir: filepath.Join(dir, "sub")}).Git.Dirty, c.want)
+			same(t, mustOpen(t, Options{Dir: filepath.Join(dir, "sub")}).Changed(t.Context(), nil), c.want)
 		})
 	}
 }
@@ -156,8 +157,8 @@ func TestVersion_MergeConflictIsDirty(t *testing.T) {
 	if _, err := git(t.Context(), dir, "-c", "user.name=a", "-c", "user.email=a@b", "merge", "other"); err == nil {
 		t.Fatal("no conflict")
 	}
-	same(t, mustOpen(t, Options{Dir: dir}).Git.Dirty, true)
-	same(t, mustOpen(t, Options{Dir: dir, Exclude: []string{"a b"}}).Git.Dirty, false)
+	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), nil), true)
+	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), []string{"a b"}), false)
 }
 
 func TestVersion_BeforeFirstCommit(t *testing.T) {
@@ -166,7 +167,7 @@ func TestVersion_BeforeFirstCommit(t *testing.T) {
 	gitIn(t, dir, "init", "-q", "-b", "trunk")
 	write(t, dir, map[string]string{".gitignore": "*.log", "x.log": ""})
 	same(t, mustOpen(t, Options{Dir: dir}).Hide, []string{"x.log"})
-	same(t, mustOpen(t, Options{Dir: dir}).Git, &Git{Branch: "trunk", Dirty: true})
+	same(t, mustOpen(t, Options{Dir: dir}).Git, &Git{Branch: "trunk"})
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}).Git, &Git{Branch: "trunk"})
 	contains(t, openError(t, Options{Dir: dir, Mode: Commit, Temp: t.TempDir()}).Problem, `no commit "HEAD"`)
 }
@@ -212,9 +213,9 @@ func TestExtra_Submodule(t *testing.T) {
 
 	got = mustOpen(t, Options{Dir: filepath.Join(dir, "sub"), Mode: Commit, Temp: t.TempDir()})
 	same(t, names(t, got.Dir), []string{".git", "a"})
-	same(t, mustOpen(t, Options{Dir: dir}).Git.Dirty, false)
+	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), nil), false)
 	write(t, dir, map[string]string{"sub/a": "changed"})
-	same(t, mustOpen(t, Options{Dir: dir}).Git.Dirty, true)
+	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), nil), true)
 }
 
 func TestExtra_Alternates(t *testing.T) {
@@ -244,7 +245,7 @@ func TestGit_IgnoresHookEnvironment(t *testing.T) {
 	}
 	got := mustOpen(t, Options{Dir: dir})
 	same(t, got.Hide, []string{"x.log"})
-	same(t, got.Git.Dirty, false)
+	same(t, got.Changed(t.Context(), nil), false)
 	got = mustOpen(t, Options{Dir: dir, Mode: Commit, Temp: temp})
 	same(t, names(t, got.Dir), []string{".git", ".gitignore"})
 }
