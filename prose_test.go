@@ -16,7 +16,7 @@ import (
 
 const (
 	maxColumns     = 120 // tabs count as one
-	minComments    = 12  // percent of the lines of code that is not a test; 15 is the aim
+	minComments    = 15  // percent of the lines of code that is not a test
 	maxWhatClauses = 4   // clauses such as "what is left" in 1,000 lines
 	maxPackage     = 1200
 )
