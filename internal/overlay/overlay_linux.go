@@ -63,12 +63,13 @@ func copyMetadata(dir string, info fs.FileInfo, chown bool) error {
 	return errors.Join(os.Chmod(dir, info.Mode()), os.Chtimes(dir, info.ModTime(), info.ModTime()))
 }
 
-// redirectAttributes mark directories that hide everything below them in lower layers
-// (opaque), and directories that were renamed (redirect). The prefix is user. for an
-// overlay that a non-root user mounted.
-var redirectAttributes = []string{
-	"trusted.overlay.opaque", "user.overlay.opaque", "trusted.overlay.redirect", "user.overlay.redirect",
-}
+// opaqueAttributes mark directories that hide everything below them in lower layers. The
+// prefix is user. for an overlay that a non-root user mounted. The kernel marks every new
+// directory.
+var opaqueAttributes = []string{"trusted.overlay.opaque", "user.overlay.opaque"}
+
+// redirectAttributes mark directories that were renamed.
+var redirectAttributes = []string{"trusted.overlay.redirect", "user.overlay.redirect"}
 
 // metacopyAttributes mark files of which the layer has only the metadata: their content is
 // still in a lower layer.
@@ -104,7 +105,7 @@ func Untouched(upper, name string) bool {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return true // and neither does anything below it
-		case err != nil || !info.IsDir() || hasAny(at, redirectAttributes):
+		case err != nil || !info.IsDir() || hasAny(at, opaqueAttributes) || hasAny(at, redirectAttributes):
 			return false
 		}
 	}
