@@ -185,6 +185,9 @@ func (h *Host) readBuildspec(ctx context.Context, r *Request, in *Inputs) error 
 	}
 	spec, problems := buildspec.Parse(text.Name, text.Text)
 	in.Spec, in.location = spec, text.Location
+	if in.Project.Source.Type == noSource {
+		in.location = "" // the file is not in the build
+	}
 	if in.location == "" {
 		in.inline = string(text.Text)
 	}

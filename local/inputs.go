@@ -69,23 +69,15 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 		return nil, err
 	}
 	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
-	var primary runner.Source
-	if in.Source, primary, err = h.openSource(ctx, r, run.Path); err != nil {
-		return in, err
-	}
-	if in.Builds, err = OpenBuilds(ctx, r); err != nil {
-		return in, err
-	}
-	secondary, err := openSecondarySources(ctx, r, run.Path)
-	in.sources = append([]runner.Source{primary}, secondary...)
-	if err != nil {
-		return in, err
-	}
 	var problems diag.List
-	in.Project, problems, err = r.ReadProject(ctx)
-	in.Problems = append(in.Problems, problems...)
-	if err != nil {
+	var wrong error // reported after errors of the source
+	in.Project, problems, wrong = r.ReadProject(ctx)
+	if err := in.openSources(ctx); err != nil {
 		return in, err
+	}
+	in.Problems = append(in.Problems, problems...)
+	if wrong != nil {
+		return in, wrong
 	}
 	in.ProjectName = projectName(r, in.Project)
 	in.overrides, problems, err = h.readVariables(ctx, r)
@@ -105,6 +97,21 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 		return in, BuildspecError{err}
 	}
 	return in, nil
+}
+
+// openSources opens the sources and the output directory.
+func (in *Inputs) openSources(ctx context.Context) error {
+	var primary runner.Source
+	var err error
+	if in.Source, primary, err = in.openSource(ctx); err != nil {
+		return err
+	}
+	if in.Builds, err = OpenBuilds(ctx, in.Request); err != nil {
+		return err
+	}
+	secondary, err := in.openSecondarySources(ctx)
+	in.sources = placeInputs(in.Project.Source, append([]runner.Source{primary}, secondary...))
+	return err
 }
 
 func (in *Inputs) loadSecrets(ctx context.Context) error {
@@ -181,7 +188,7 @@ func (in *Inputs) identity(number int, id string) runner.Identity {
 	}
 	return runner.Identity{
 		Number: number, UUID: id, Project: in.ProjectName, Start: h.Now(), Account: "000000000000",
-		Region: region, Initiator: h.User,
+		Region: region, Initiator: initiator(in.Project.Source, in.ProjectName, h.User),
 		ProjectUUID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("buildlocal:"+in.ProjectName)).String(),
 	}
 }

@@ -1,22 +1,27 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/source"
 )
 
 // openSource opens the primary source. Files that a build leaves in it, and the secrets
 // file, are not part of it.
-func (h *Host) openSource(ctx context.Context, r *Request, temp string) (*source.Source, runner.Source, error) {
+func (in *Inputs) openSource(ctx context.Context) (*source.Source, runner.Source, error) {
+	h, r, temp := in.host, in.Request, in.run.Path
 	mode, ref, err := source.ParseMode(r.Source.Mode)
 	if err != nil {
 		return nil, runner.Source{}, invalid("source-mode", "%s", err)
@@ -36,7 +41,8 @@ func (h *Host) openSource(ctx context.Context, r *Request, temp string) (*source
 	if err != nil {
 		return nil, runner.Source{}, sourceError(err)
 	}
-	return s, describeSource("", s, ref), nil
+	described, err := in.describeSource("", s, ref, sourceSetting{in.Project.Source, in.Project.SourceVersion})
+	return s, described, err
 }
 
 // sourceError turns the error for a source that does not exist into a UsageError.
@@ -55,7 +61,8 @@ const maxSourceIdentifier = 128
 // sourceIdentifier matches identifiers of secondary sources (documented).
 var sourceIdentifier = lazyRegexp(`^[A-Za-z0-9_]+$`)
 
-func openSecondarySources(ctx context.Context, r *Request, temp string) ([]runner.Source, error) {
+func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, error) {
+	r, temp := in.Request, in.run.Path
 	var all []runner.Source
 	seen := map[string]bool{}
 	for _, arg := range r.Source.Secondary {
@@ -79,47 +86,126 @@ func openSecondarySources(ctx context.Context, r *Request, temp string) ([]runne
 		if err != nil {
 			return nil, sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
 		}
-		all = append(all, describeSource(id, s, ""))
+		setting := sourceSetting{version: in.Project.SecondaryVersions[id]}
+		for _, p := range in.Project.Secondary {
+			if p.Identifier == id {
+				setting.Source = p
+			}
+		}
+		described, err := in.describeSource(id, s, "", setting)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, described)
 	}
 	return all, nil
 }
 
-// describeSource returns a source as the plan needs it. CodeBuild takes the version from
+// sourceSetting is a source of the project, and the version that the project requests.
+type sourceSetting struct {
+	project.Source
+	version string
+}
+
+// Types of sources that are not git repositories (documented).
+const (
+	noSource       = "NO_SOURCE"
+	s3Source       = "S3"
+	pipelineSource = "CODEPIPELINE"
+)
+
+// describeSource returns a source as the plan needs it: the files are those on the host, and
+// the project's setting decides what else the build sees. CodeBuild takes the version from
 // the request, which here is ref, the branch or the commit.
-func describeSource(id string, s *source.Source, ref string) runner.Source {
+func (in *Inputs) describeSource(id string, s *source.Source, ref string, setting sourceSetting) (runner.Source, error) {
 	r := runner.Source{
-		ID: id, Digits: newSourceDigits(), Note: sourceNote(id, s),
+		ID: id, Digits: newSourceDigits(), Note: sourceNote(id, s, setting), Version: setting.version,
 		Tree: engine.Tree{Host: s.Dir, Hide: s.Hide}, Stream: s.Tar,
+	}
+	switch setting.Type {
+	case noSource:
+		empty, err := in.emptyDir()
+		if err != nil {
+			return r, err
+		}
+		r.Tree, r.Stream = engine.Tree{Host: empty}, (&source.Source{Dir: empty}).Tar
+		return r, nil
+	case s3Source, pipelineSource:
+		bundle := s.WithoutRepository()
+		r.Tree.Hide, r.Stream = bundle.Hide, bundle.Tar
+		if setting.Type == s3Source {
+			r.URL = "s3://" + setting.Location
+			return r, nil
+		}
+		r.Version = cmp.Or(r.Version, in.pipelineVersion(id))
+		return r, nil
 	}
 	for _, extra := range s.Extra {
 		whole := &source.Source{Dir: extra.Host, Mode: source.All}
 		r.Extra = append(r.Extra, runner.Extra{Tree: engine.Tree{Host: extra.Host, Path: extra.Path}, Stream: whole.Tar})
 	}
-	if s.Git == nil {
-		return r
+	remote := setting.Location
+	if s.Git != nil {
+		remote = cmp.Or(remote, s.Git.Remote)
+		r.Resolved, r.Version = s.Git.Commit, cmp.Or(ref, r.Version, s.Git.Branch, s.Git.Commit)
 	}
-	r.Repo, r.URL, r.Resolved = source.RepoPath(s.Git.Remote), s.Git.Remote, s.Git.Commit
-	r.Version = ref
-	if r.Version == "" {
-		r.Version = s.Git.Branch
+	r.Repo, r.URL = source.RepoPath(remote), source.HTTPS(remote)
+	return r, nil
+}
+
+// emptyDir returns an empty directory.
+func (in *Inputs) emptyDir() (string, error) {
+	dir := filepath.Join(in.run.Path, "no-source")
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
 	}
-	if r.Version == "" {
-		r.Version = s.Git.Commit
+	return dir, nil
+}
+
+// pipelineVersion returns the version of an input artifact of CodePipeline, which is an object
+// in its bucket. The name of the object is made up in the form that was observed.
+func (in *Inputs) pipelineVersion(id string) string {
+	return fmt.Sprintf("arn:aws:s3:::codepipeline-%s/%s/%s.zip", projectName(in.Request, in.Project),
+		cmp.Or(id, "SourceArti"), strings.ToLower(newSourceDigits()[:7]))
+}
+
+// placeInputs places the sources of a project in a pipeline: one has the usual directory, and
+// several share one, as src/s3/00, src/s3/01 and so on (observed).
+func placeInputs(primary project.Source, all []runner.Source) []runner.Source {
+	if primary.Type == pipelineSource && len(all) > 1 {
+		for i := range all {
+			all[i].Digits, all[i].Repo = all[0].Digits, fmt.Sprintf("s3/%02d", i)
+		}
 	}
-	return r
+	return all
+}
+
+// initiator returns who started the build: a pipeline if the project is part of one.
+func initiator(primary project.Source, projectName, user string) string {
+	if primary.Type == pipelineSource {
+		return "codepipeline/" + projectName
+	}
+	return user
 }
 
 // sourceNote returns differences between the source and the one that CodeBuild would
 // get, in one line.
-func sourceNote(id string, s *source.Source) string {
+func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 	var notes []string
+	if setting.Type == noSource {
+		return ""
+	}
+	if text := versionNote(s, setting); text != "" {
+		notes = append(notes, text)
+	}
 	if text := ignoredNote(s); text != "" {
 		notes = append(notes, text)
 	}
 	// In a worktree or a submodule .git is a file with the path of the repository. An
 	// absolute path is mounted into the build, a relative one leads to nothing there.
 	text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument)
-	if err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
+	hasGit := setting.Type != s3Source && setting.Type != pipelineSource
+	if hasGit && err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
 		notes = append(
 			notes,
 			"git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone",
@@ -129,6 +215,21 @@ func sourceNote(id string, s *source.Source) string {
 		return "source " + id + ": " + strings.Join(notes, "; ")
 	}
 	return strings.Join(notes, "; ")
+}
+
+// versionNote says that the checkout is not the version that the project requests.
+func versionNote(s *source.Source, setting sourceSetting) string {
+	want := setting.version
+	if want == "" || s.Git == nil || setting.Type == s3Source || setting.Type == pipelineSource ||
+		want == s.Git.Branch || want == s.Git.Commit || want == "refs/heads/"+s.Git.Branch {
+		return ""
+	}
+	have := s.Git.Branch
+	if have == "" {
+		have = s.Git.Commit[:min(len(s.Git.Commit), 8)]
+	}
+	return fmt.Sprintf("the project builds %s, and this build the files of %s; --source-mode commit=%s builds that version",
+		want, have, want)
 }
 
 // ignoredNote says which files the build does not get. A local build that succeeds only

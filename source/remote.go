@@ -41,6 +41,21 @@ var schemes = map[string]bool{
 	"git+ssh": true, "ssh+git": true, "git+https": true, "git+http": true,
 }
 
+// HTTPS returns the URL by which CodeBuild clones a repository: scripts cut it at "https://".
+// A remote without a host, such as a local path, is returned as it is.
+func HTTPS(remote string) string {
+	scheme, _, isURL := strings.Cut(remote, "://")
+	if isURL && strings.EqualFold(scheme, "https") {
+		return remote
+	}
+	host, name := split(remote)
+	name = strings.TrimLeft(name, "/")
+	if host == "" || name == "" {
+		return remote
+	}
+	return "https://" + host + "/" + name
+}
+
 // split returns the host of a remote, in lower case and without user and port, and the path of
 // the repository on it. Both are empty if there is no host.
 func split(remote string) (host, name string) {

@@ -124,6 +124,15 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 	return s, nil
 }
 
+// WithoutRepository returns the source as a bundle of files, as CodePipeline and S3 have it:
+// without .git, and so without the directories that it refers to.
+func (s *Source) WithoutRepository() *Source {
+	bundle := *s
+	bundle.Hide = hidden(s.Dir, s.Hide, []string{".git"})
+	bundle.Extra, bundle.Git = nil, nil
+	return &bundle
+}
+
 // directory returns the absolute path of a readable directory, without symlinks.
 func directory(name string) (string, error) {
 	abs, err := filepath.Abs(name)
