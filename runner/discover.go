@@ -99,7 +99,9 @@ func (s *reportStep) discover(ctx context.Context, c engine.Container) error {
 		if err != nil || exit == disabled {
 			return err
 		}
-		pattern, names, _ = strings.Cut(printed, "\n")
+		if exit == 0 { // else the image lacks the buildspec's shell
+			pattern, names, _ = strings.Cut(printed, "\n")
+		}
 	}
 	s.rec.say("Set report auto-discover timeout to %d seconds", int(discoverTimeout.Seconds()))
 	for _, line := range []string{
