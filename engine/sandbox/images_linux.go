@@ -68,7 +68,7 @@ func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) 
 	_, _ = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, large)
 	reading := make(chan error, 1)
 	go func() {
-		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 1<<18))
+		_, err := io.Copy(w, from)
 		reading <- errors.Join(err, w.Close())
 	}()
 	err = id.once(
