@@ -253,7 +253,7 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 		return err
 	}
 	defer closePlain()
-	stream := hashStream(plain)
+	stream := hashStream(ctx, plain)
 	err = s.Unpack(ctx, temp+"/fs", stream)
 	got, size := stream.finish()
 	if err == nil && got != id {
@@ -276,7 +276,7 @@ var errDigest = errors.New("the content does not fit its digest")
 
 // decompress detects the compression of a stream by its first bytes.
 func decompress(packed io.Reader) (io.Reader, func(), error) {
-	r := bufio.NewReaderSize(packed, 1<<20)
+	r := bufio.NewReaderSize(packed, blockSize/4) // smaller than a block, so that most blocks are not copied from it
 	head, err := r.Peek(6)
 	if err != nil && err != io.EOF {
 		return nil, nil, err

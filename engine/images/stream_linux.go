@@ -1,6 +1,7 @@
 package images
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -21,6 +22,7 @@ const (
 // Unpacking is slow where a layer has many small files, and hashing where it has large ones.
 // The blocks in between let each catch up.
 type hashedStream struct {
+	ctx     context.Context
 	from    io.Reader
 	free    chan *block
 	hashing chan *block
@@ -43,10 +45,10 @@ type block struct {
 	users atomic.Int32 // that have not released it yet
 }
 
-// hashStream starts to read a stream. The caller must call finish.
-func hashStream(from io.Reader) *hashedStream {
+// hashStream starts to read a stream, which ends with ctx. The caller must call finish.
+func hashStream(ctx context.Context, from io.Reader) *hashedStream {
 	s := &hashedStream{
-		from: from, hash: sha256.New(), stop: make(chan struct{}),
+		ctx: ctx, from: from, hash: sha256.New(), stop: make(chan struct{}),
 		free: make(chan *block, maxBlocks), hashing: make(chan *block, maxBlocks), reading: make(chan *block, maxBlocks),
 	}
 	for range maxBlocks {
@@ -78,6 +80,10 @@ func (s *hashedStream) readAll() {
 			var more int
 			more, s.err = s.from.Read(b.text[n:])
 			n += more
+		}
+		if err := context.Cause(s.ctx); err != nil {
+			s.err = err
+			return
 		}
 		if b.text = b.text[:n]; n > 0 {
 			b.users.Store(2)

@@ -443,11 +443,27 @@ func makeInside(root int, dir string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(above)
-	err = unix.Mkdirat(above, path.Base(dir), 0o755)
-	if err != nil && err != unix.EEXIST {
+	if err := makeMissing(above, path.Base(dir)); err != nil {
 		return -1, fmt.Errorf("make %s: %w", dir, err)
 	}
 	return openInside(root, dir)
+}
+
+// makeMissing creates a directory with mode 0755, whatever the umask of the process. Layers
+// are shared by builds of different users, and must not depend on who unpacked them first.
+func makeMissing(in int, base string) error {
+	err := unix.Mkdirat(in, base, 0o755)
+	if err == unix.EEXIST { // a link whose target is missing, which opening it reports
+		return nil
+	}
+	var stat unix.Stat_t
+	if err == nil {
+		err = unix.Fstatat(in, base, &stat, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err == nil && stat.Mode&0o777 != 0o755 {
+		err = unix.Fchmodat(in, base, stat.Mode&0o7000|0o755, 0)
+	}
+	return err
 }
 
 // openInside opens a directory below root. The kernel resolves all links within root.
