@@ -2,7 +2,6 @@ package untar
 
 import (
 	"archive/tar"
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -51,41 +50,29 @@ func Unpack(dir string, from io.Reader, how Unpacking) error {
 		return err
 	}
 	defer root.Close()
-	u := &unpacker{Unpacking: how, root: int(root.Fd()), handle: -1, made: map[string]bool{}, buffer: make([]byte, fileBuffer)}
+	u := &unpacker{Unpacking: how, root: int(root.Fd()), handle: -1, made: map[string]bool{}}
 	defer u.forget()
-	r := tar.NewReader(bufio.NewReaderSize(from, streamBuffer))
+	e := readEntries(from)
+	defer e.close()
 	for {
-		h, err := r.Next()
+		h, err := e.next()
 		if err == io.EOF {
-			break
+			return u.finish()
 		}
 		if err != nil {
 			return err
 		}
-		if err := u.entry(h, r); err != nil {
+		if err := u.entry(h, e); err != nil {
 			return fmt.Errorf("unpack %q: %w", h.Name, err)
 		}
 	}
-	if err := u.finish(); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, from) // the digest of the stream includes the padding behind its end
-	return err
 }
-
-// A file's text is read past streamBuffer if more than that is missing in fileBuffer, so small
-// files cost few reads and large ones no copy.
-const (
-	fileBuffer   = 256 << 10
-	streamBuffer = 64 << 10
-)
 
 type unpacker struct {
 	Unpacking
-	root   int
-	buffer []byte
-	made   map[string]bool // names that a layer itself has created: whiteouts do not apply to them
-	dirs   []directory     // they get their times when they are complete
+	root int
+	made map[string]bool // names that a layer itself has created: whiteouts do not apply to them
+	dirs []directory     // they get their times when they are complete
 
 	at     string // the directory that was used last
 	handle int    // its handle, or -1
@@ -138,7 +125,7 @@ func (u *unpacker) local(name string) (string, error) {
 
 const whiteout = ".wh."
 
-func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
+func (u *unpacker) entry(h *tar.Header, text *entries) error {
 	name, err := u.local(h.Name)
 	if err != nil {
 		return err
@@ -228,7 +215,7 @@ func (u *unpacker) withReplace(in int, base string, do func() error) error {
 }
 
 // file creates a file. Its metadata is set with its handle, which saves looking it up again.
-func (u *unpacker) file(in int, h *tar.Header, base string, text io.Reader) error {
+func (u *unpacker) file(in int, h *tar.Header, base string, text *entries) error {
 	fd := -1
 	err := u.withReplace(in, base, func() (err error) {
 		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -237,7 +224,7 @@ func (u *unpacker) file(in int, h *tar.Header, base string, text io.Reader) erro
 	if err != nil {
 		return err
 	}
-	err = u.fill(fd, text)
+	err = fill(fd, text)
 	if err == nil {
 		err = u.fileMetadata(fd, h)
 	}
@@ -250,23 +237,18 @@ func (u *unpacker) file(in int, h *tar.Header, base string, text io.Reader) erro
 	return setTime(in, base, h.ModTime)
 }
 
-func (u *unpacker) fill(fd int, text io.Reader) error {
-	for {
-		n, err := io.ReadFull(text, u.buffer)
-		for part := u.buffer[:n]; len(part) > 0; {
+// fill writes the text of an entry.
+func fill(fd int, text *entries) error {
+	for part := text.more(); len(part) > 0; part = text.more() {
+		for len(part) > 0 {
 			written, err := unix.Write(fd, part)
 			if err != nil && err != unix.EINTR {
 				return err
 			}
 			part = part[max(written, 0):]
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 	}
+	return nil
 }
 
 // link creates a hard link to a file of the same stream.
