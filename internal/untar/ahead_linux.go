@@ -187,7 +187,7 @@ func (e *entries) add(b *batch, h *tar.Header, r io.Reader) *batch {
 			b.parts = append(b.parts, part{})
 		}
 		begin := len(b.text)
-		n, err := io.ReadFull(r, b.text[begin:min(int64(begin)+size, batchText)])
+		n, err := io.ReadFull(r, b.text[begin:begin+int(min(size, int64(cap(b.text)-begin)))])
 		b.text = b.text[:begin+n]
 		b.parts[len(b.parts)-1].text = b.text[begin:]
 		if size -= int64(n); err != nil {

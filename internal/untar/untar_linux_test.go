@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -375,12 +376,21 @@ func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 func TestUnpack_HugeFile(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	// 512 bytes of header are enough.
-	if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: "huge", Typeflag: tar.TypeReg, Size: 1 << 40}); err != nil {
-		t.Fatal(err)
-	}
-	if err := untar.Unpack(t.TempDir(), &b, layer()); !errors.Is(err, untar.ErrTooLarge) {
-		t.Errorf("got %v", err)
+	for _, size := range []int64{1 << 40, math.MaxInt64} {
+		b.Reset()
+		w := tar.NewWriter(&b)
+		headers := []*tar.Header{
+			{Name: "small", Typeflag: tar.TypeReg}, {Name: "huge", Typeflag: tar.TypeReg, Size: size}, // 512 bytes are enough
+		}
+		for _, h := range headers {
+			if err := w.WriteHeader(h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.WriteString("text")
+		if err := untar.Unpack(t.TempDir(), &b, layer()); !errors.Is(err, untar.ErrTooLarge) {
+			t.Errorf("%d bytes: got %v", size, err)
+		}
 	}
 }
 
