@@ -253,13 +253,14 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 		return err
 	}
 	defer closePlain()
-	hash, size := sha256.New(), countingWriter(0)
-	err = s.Unpack(ctx, temp+"/fs", io.TeeReader(io.TeeReader(plain, hash), &size))
-	if got := hex.EncodeToString(hash.Sum(nil)); err == nil && got != id {
+	stream := hashStream(ctx, plain)
+	err = s.Unpack(ctx, temp+"/fs", stream)
+	got, size := stream.finish()
+	if err == nil && got != id {
 		err = fmt.Errorf("%w: its content is sha256:%s", errDigest, got)
 	}
 	if err == nil {
-		err = s.write(int64(size), "temp", id, "size.json")
+		err = s.write(size, "temp", id, "size.json")
 	}
 	if err == nil {
 		err = os.Rename(temp, s.path("layers", id))
@@ -273,17 +274,9 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 // errDigest means that content does not match its digest.
 var errDigest = errors.New("the content does not fit its digest")
 
-// countingWriter counts bytes.
-type countingWriter int64
-
-func (c *countingWriter) Write(p []byte) (int, error) {
-	*c += countingWriter(len(p))
-	return len(p), nil
-}
-
 // decompress detects the compression of a stream by its first bytes.
 func decompress(packed io.Reader) (io.Reader, func(), error) {
-	r := bufio.NewReaderSize(packed, 1<<20)
+	r := bufio.NewReaderSize(packed, blockSize/4) // smaller than a block, so that most blocks are not copied from it
 	head, err := r.Peek(6)
 	if err != nil && err != io.EOF {
 		return nil, nil, err

@@ -50,37 +50,32 @@ func Unpack(dir string, from io.Reader, how Unpacking) error {
 		return err
 	}
 	defer root.Close()
-	u := &unpacker{Unpacking: how, root: root, buffer: make([]byte, 1<<18), made: map[string]bool{}}
+	u := &unpacker{Unpacking: how, root: int(root.Fd()), handle: -1, made: map[string]bool{}}
 	defer u.forget()
-	r := tar.NewReader(from)
+	e := readEntries(from)
+	defer e.close()
 	for {
-		h, err := r.Next()
+		h, err := e.next()
 		if err == io.EOF {
-			break
+			return u.finish()
 		}
 		if err != nil {
 			return err
 		}
-		if err := u.entry(h, r); err != nil {
+		if err := u.entry(h, e); err != nil {
 			return fmt.Errorf("unpack %q: %w", h.Name, err)
 		}
 	}
-	if err := u.finish(); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, from) // the digest of the stream includes the padding behind its end
-	return err
 }
 
 type unpacker struct {
 	Unpacking
-	root   *os.File
-	buffer []byte
-	made   map[string]bool // names that a layer itself has created: whiteouts do not apply to them
-	dirs   []directory     // they get their times when they are complete
+	root int
+	made map[string]bool // names that a layer itself has created: whiteouts do not apply to them
+	dirs []directory     // they get their times when they are complete
 
-	at     string   // the directory that was used last
-	handle *os.File // its handle, or nil
+	at     string // the directory that was used last
+	handle int    // its handle, or -1
 }
 
 type directory struct {
@@ -90,26 +85,26 @@ type directory struct {
 
 // forget closes the handle of the last directory, which may be removed next.
 func (u *unpacker) forget() {
-	if u.handle != nil {
-		u.handle.Close()
+	if u.handle >= 0 {
+		_ = unix.Close(u.handle)
 	}
-	u.at, u.handle = "", nil
+	u.at, u.handle = "", -1
 }
 
 // parent returns a handle of the parent directory of a name, which is created if it is
 // missing. It is valid until the next call.
 func (u *unpacker) parent(name string) (int, error) {
 	dir := path.Dir(name)
-	if u.handle != nil && u.at == dir {
-		return int(u.handle.Fd()), nil
+	if u.handle >= 0 && u.at == dir {
+		return u.handle, nil
 	}
 	u.forget()
-	handle, err := Directory(u.root, dir)
+	handle, err := makeInside(u.root, dir)
 	if err != nil {
 		return -1, err
 	}
 	u.at, u.handle = dir, handle
-	return int(handle.Fd()), nil
+	return handle, nil
 }
 
 // local returns a name relative to the target directory, which itself is ".".
@@ -130,7 +125,7 @@ func (u *unpacker) local(name string) (string, error) {
 
 const whiteout = ".wh."
 
-func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
+func (u *unpacker) entry(h *tar.Header, text *entries) error {
 	name, err := u.local(h.Name)
 	if err != nil {
 		return err
@@ -145,7 +140,7 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 		if h.Typeflag != tar.TypeDir {
 			return errors.New("the root is a directory, and nothing else")
 		}
-		return u.applyMetadata(int(u.root.Fd()), ".", h)
+		return u.applyMetadata(u.root, ".", h)
 	}
 	in, err := u.parent(name)
 	if err != nil {
@@ -156,7 +151,8 @@ func (u *unpacker) entry(h *tar.Header, text io.Reader) error {
 	case tar.TypeDir:
 		err = u.directory(in, name)
 	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
-		err = u.file(in, base, text)
+		u.remember(name)
+		return u.file(in, h, base, text)
 	case tar.TypeSymlink:
 		err = u.withReplace(in, base, func() error { return unix.Symlinkat(h.Linkname, in, base) })
 	case tar.TypeLink:
@@ -218,7 +214,8 @@ func (u *unpacker) withReplace(in int, base string, do func() error) error {
 	return do()
 }
 
-func (u *unpacker) file(in int, base string, text io.Reader) error {
+// file creates a file. Its metadata is set with its handle, which saves looking it up again.
+func (u *unpacker) file(in int, h *tar.Header, base string, text *entries) error {
 	fd := -1
 	err := u.withReplace(in, base, func() (err error) {
 		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
@@ -227,26 +224,31 @@ func (u *unpacker) file(in int, base string, text io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(u.fill(fd, text), unix.Close(fd))
+	err = fill(fd, text)
+	if err == nil {
+		err = u.fileMetadata(fd, h)
+	}
+	if closeErr := unix.Close(fd); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return setTime(in, base, h.ModTime)
 }
 
-func (u *unpacker) fill(fd int, text io.Reader) error {
-	for {
-		n, err := io.ReadFull(text, u.buffer)
-		for part := u.buffer[:n]; len(part) > 0; {
+// fill writes the text of an entry.
+func fill(fd int, text *entries) error {
+	for part := text.more(); len(part) > 0; part = text.more() {
+		for len(part) > 0 {
 			written, err := unix.Write(fd, part)
 			if err != nil && err != unix.EINTR {
 				return err
 			}
 			part = part[max(written, 0):]
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 	}
+	return nil
 }
 
 // link creates a hard link to a file of the same stream.
@@ -262,9 +264,9 @@ func (u *unpacker) link(in int, name, target string) error {
 	if err != nil {
 		return fmt.Errorf("link to %q: %w", target, err)
 	}
-	defer dir.Close()
+	defer unix.Close(dir)
 	base := path.Base(name)
-	err = u.withReplace(in, base, func() error { return unix.Linkat(int(dir.Fd()), path.Base(to), in, base, 0) })
+	err = u.withReplace(in, base, func() error { return unix.Linkat(dir, path.Base(to), in, base, 0) })
 	if err != nil {
 		return fmt.Errorf("link to %q: %w", target, err)
 	}
@@ -308,12 +310,12 @@ func (u *unpacker) hide(dir, name string) error {
 // applyMetadata sets owner, extended attributes, mode and time.
 func (u *unpacker) applyMetadata(in int, base string, h *tar.Header) error {
 	if u.Owners {
-		err := unix.Fchownat(in, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil && err != unix.EINVAL { // EINVAL: the ID is not mapped in the user namespace
+		if err := unix.Fchownat(in, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); isOwnerError(err) {
 			return err
 		}
 	}
-	if err := attributes(in, base, h); err != nil {
+	err := attributes(h, func(name, value string) error { return setAttribute(in, base, name, value) })
+	if err != nil {
 		return err
 	}
 	if h.Typeflag != tar.TypeSymlink {
@@ -323,6 +325,25 @@ func (u *unpacker) applyMetadata(in int, base string, h *tar.Header) error {
 	}
 	return setTime(in, base, h.ModTime)
 }
+
+// fileMetadata sets owner, extended attributes and mode of an open file, in this order: a
+// change of the owner removes capabilities and setuid.
+func (u *unpacker) fileMetadata(fd int, h *tar.Header) error {
+	if u.Owners {
+		if err := unix.Fchown(fd, h.Uid, h.Gid); isOwnerError(err) {
+			return err
+		}
+	}
+	err := attributes(h, func(name, value string) error { return unix.Fsetxattr(fd, name, []byte(value), 0) })
+	if err != nil {
+		return err
+	}
+	return unix.Fchmod(fd, uint32(h.Mode&0o7777))
+}
+
+// isOwnerError reports whether an owner could not be set for another reason than that its ID
+// is not mapped in the user namespace, which is EINVAL.
+func isOwnerError(err error) bool { return err != nil && err != unix.EINVAL }
 
 func setTime(in int, base string, at time.Time) error {
 	stamp := unix.NsecToTimespec(at.UnixNano())
@@ -349,14 +370,14 @@ func (u *unpacker) finish() error {
 
 // attributes sets the extended attributes of the stream. Those of overlay are ignored,
 // because a layer must not control it, as are those that the file system does not support.
-func attributes(in int, base string, h *tar.Header) error {
+func attributes(h *tar.Header, set func(name, value string) error) error {
 	const prefix = "SCHILY.xattr."
 	for key, value := range h.PAXRecords {
 		name, is := strings.CutPrefix(key, prefix)
 		if !is || strings.Contains(name, ".overlay.") {
 			continue
 		}
-		err := setAttribute(in, base, name, value)
+		err := set(name, value)
 		switch {
 		case err == nil,
 			errors.Is(err, unix.ENOTSUP),
@@ -385,24 +406,50 @@ func setAttribute(in int, base, name, value string) error {
 // Directory returns a handle of a directory below root, and creates missing directories
 // with mode 0755. Links are followed as if root were the root directory.
 func Directory(root *os.File, dir string) (*os.File, error) {
-	handle, err := openInside(root, dir)
-	if !errors.Is(err, unix.ENOENT) || dir == "." || dir == "/" || dir == "" {
-		return handle, err
-	}
-	above, err := Directory(root, path.Dir(dir))
+	fd, err := makeInside(int(root.Fd()), dir)
 	if err != nil {
 		return nil, err
 	}
-	defer above.Close()
-	err = unix.Mkdirat(int(above.Fd()), path.Base(dir), 0o755)
-	if err != nil && err != unix.EEXIST {
-		return nil, fmt.Errorf("make %s: %w", dir, err)
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+// makeInside is Directory for file descriptors. An *os.File costs several system calls and
+// allocations, and a layer has thousands of directories.
+func makeInside(root int, dir string) (int, error) {
+	fd, err := openInside(root, dir)
+	if !errors.Is(err, unix.ENOENT) || dir == "." || dir == "/" || dir == "" {
+		return fd, err
+	}
+	above, err := makeInside(root, path.Dir(dir))
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(above)
+	if err := makeMissing(above, path.Base(dir)); err != nil {
+		return -1, fmt.Errorf("make %s: %w", dir, err)
 	}
 	return openInside(root, dir)
 }
 
+// makeMissing creates a directory with mode 0755, whatever the umask of the process. Layers
+// are shared by builds of different users, and must not depend on who unpacked them first.
+func makeMissing(in int, base string) error {
+	err := unix.Mkdirat(in, base, 0o755)
+	if err == unix.EEXIST { // a link whose target is missing, which opening it reports
+		return nil
+	}
+	var stat unix.Stat_t
+	if err == nil {
+		err = unix.Fstatat(in, base, &stat, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err == nil && stat.Mode&0o777 != 0o755 {
+		err = unix.Fchmodat(in, base, stat.Mode&0o7000|0o755, 0)
+	}
+	return err
+}
+
 // openInside opens a directory below root. The kernel resolves all links within root.
-func openInside(root *os.File, dir string) (*os.File, error) {
+func openInside(root int, dir string) (int, error) {
 	if dir == "" {
 		dir = "."
 	}
@@ -411,14 +458,14 @@ func openInside(root *os.File, dir string) (*os.File, error) {
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	for {
-		fd, err := unix.Openat2(int(root.Fd()), dir, how)
+		fd, err := unix.Openat2(root, dir, how)
 		if err == unix.EAGAIN || err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+			return -1, &os.PathError{Op: "open", Path: dir, Err: err}
 		}
-		return os.NewFile(uintptr(fd), dir), nil
+		return fd, nil
 	}
 }
 

@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -243,6 +247,116 @@ func TestUnpack_KeepsMetadata(t *testing.T) {
 	}
 }
 
+// TestUnpack_Text has files that end before, at and behind the bounds of the buffers that
+// pass them on, and more entries than one of them holds.
+func TestUnpack_Text(t *testing.T) {
+	t.Parallel()
+	const buffer = 256 << 10
+	sizes := []int{0, 1, buffer - 1, buffer, 0, buffer + 1, 31 << 10, buffer - 32<<10, 3*buffer + 7}
+	for range 700 {
+		sizes = append(sizes, 0, 3)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	text := func(n int) []byte { return bytes.Repeat([]byte{byte(n), byte(n >> 8), 1}, sizes[n]/3+1)[:sizes[n]] }
+	for n := range sizes {
+		// The text of a device is skipped.
+		for name, kind := range map[string]byte{fmt.Sprint(n): tar.TypeReg, fmt.Sprint("d", n): tar.TypeChar} {
+			h := tar.Header{Name: name, Typeflag: kind, Mode: 0o600}
+			if kind == tar.TypeReg {
+				h.Size = int64(sizes[n])
+			}
+			if err := w.WriteHeader(&h); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(text(n)[:h.Size]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	stream := io.MultiReader(bytes.NewReader(b.Bytes()), strings.NewReader(strings.Repeat("\x00", buffer)))
+	if err := untar.Unpack(root, iotest.HalfReader(stream), layer()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range sizes {
+		got, err := os.ReadFile(filepath.Join(root, fmt.Sprint(n)))
+		if err != nil || !bytes.Equal(got, text(n)) {
+			t.Errorf("file %d: %d bytes, want %d, or other ones; %v", n, len(got), sizes[n], err)
+		}
+	}
+	if rest, _ := stream.Read(make([]byte, 1)); rest != 0 {
+		t.Error("the stream was not read to its end")
+	}
+}
+
+// TestUnpack_Truncated ends a stream within headers and within text.
+func TestUnpack_Truncated(t *testing.T) {
+	t.Parallel()
+	whole := pack(t, dir("a/"), file("a/b"), hardlink("c", "a/b"), file("d")).Bytes()
+	for _, n := range []int{1, 511, 513, 1025, 1027, 1600, 2500, 2562} {
+		err := untar.Unpack(t.TempDir(), bytes.NewReader(whole[:n]), layer())
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		broken := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(os.ErrDeadlineExceeded))
+		if err := untar.Unpack(t.TempDir(), broken, layer()); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes and an error: %v", n, err)
+		}
+	}
+	late := io.MultiReader(bytes.NewReader(whole), iotest.ErrReader(os.ErrDeadlineExceeded))
+	if err := untar.Unpack(t.TempDir(), late, layer()); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an error behind the archive: %v", err)
+	}
+}
+
+// TestUnpack_StopsReading checks that nothing reads a stream when Unpack has returned: the
+// caller may close its file, and a new file gets the same number.
+func TestUnpack_StopsReading(t *testing.T) {
+	t.Parallel()
+	endless := &endlessStream{Reader: io.MultiReader(pack(t, file("../x")), endlessFiles{})}
+	if err := untar.Unpack(t.TempDir(), endless, layer()); !errors.Is(err, untar.ErrEscape) {
+		t.Errorf("got %v", err)
+	}
+	endless.closed.Store(true)
+	runtime.Gosched()
+	if endless.late.Load() {
+		t.Error("the stream was read later")
+	}
+}
+
+type endlessStream struct {
+	io.Reader
+	closed, late atomic.Bool
+}
+
+func (e *endlessStream) Read(p []byte) (int, error) {
+	if e.closed.Load() {
+		e.late.Store(true)
+	}
+	return e.Reader.Read(p)
+}
+
+type endlessFiles struct{}
+
+func (endlessFiles) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestUnpack_IgnoresUmask(t *testing.T) { // not parallel: the umask is that of the process
+	old := unix.Umask(0o077)
+	defer unix.Umask(old)
+	root := t.TempDir()
+	if err := untar.Unpack(root, pack(t, dir("a/"), file("b/c/d"), file("e")), layer()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a drwxr-xr-x", "b drwxr-xr-x", "b/c drwxr-xr-x", "b/c/d -rw-r--r--", "e -rw-r--r--"}
+	if diff := cmp.Diff(want, seen(t, root)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -262,12 +376,21 @@ func TestUnpack_WhiteoutNamesInPlainArchive(t *testing.T) {
 func TestUnpack_HugeFile(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	// 512 bytes of header are enough.
-	if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: "huge", Typeflag: tar.TypeReg, Size: 1 << 40}); err != nil {
-		t.Fatal(err)
-	}
-	if err := untar.Unpack(t.TempDir(), &b, layer()); !errors.Is(err, untar.ErrTooLarge) {
-		t.Errorf("got %v", err)
+	for _, size := range []int64{1 << 40, math.MaxInt64} {
+		b.Reset()
+		w := tar.NewWriter(&b)
+		headers := []*tar.Header{
+			{Name: "small", Typeflag: tar.TypeReg}, {Name: "huge", Typeflag: tar.TypeReg, Size: size}, // 512 bytes are enough
+		}
+		for _, h := range headers {
+			if err := w.WriteHeader(h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.WriteString("text")
+		if err := untar.Unpack(t.TempDir(), &b, layer()); !errors.Is(err, untar.ErrTooLarge) {
+			t.Errorf("%d bytes: got %v", size, err)
+		}
 	}
 }
 
