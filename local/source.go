@@ -12,6 +12,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/overlay"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
@@ -37,7 +38,10 @@ func (in *Inputs) openSource(ctx context.Context) (*source.Source, runner.Source
 			exclude = append(exclude, below)
 		}
 	}
-	s, err := source.Open(ctx, source.Options{Dir: r.Source.Dir, Mode: mode, Ref: ref, Temp: temp, Exclude: exclude})
+	s, err := source.Open(ctx, source.Options{
+		Dir: r.Source.Dir, Mode: mode, Ref: ref, Temp: temp, Exclude: exclude,
+		Depth: in.Project.Source.GitCloneDepth, Submodules: in.Project.Source.FetchSubmodules,
+	})
 	if err != nil {
 		return nil, runner.Source{}, sourceError(err)
 	}
@@ -82,15 +86,17 @@ func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, er
 				exclude = append(exclude, below)
 			}
 		}
-		s, err := source.Open(ctx, source.Options{Dir: dir, Temp: temp, Exclude: exclude})
-		if err != nil {
-			return nil, sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
-		}
 		setting := sourceSetting{version: in.Project.SecondaryVersions[id]}
 		for _, p := range in.Project.Secondary {
 			if p.Identifier == id {
 				setting.Source = p
 			}
+		}
+		s, err := source.Open(ctx, source.Options{
+			Dir: dir, Temp: temp, Exclude: exclude, Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
+		})
+		if err != nil {
+			return nil, sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
 		}
 		described, err := in.describeSource(id, s, "", setting)
 		if err != nil {
@@ -133,6 +139,10 @@ func (in *Inputs) describeSource(id string, s *source.Source, ref string, settin
 	case s3Source, pipelineSource:
 		bundle := s.WithoutRepository()
 		r.Tree.Hide, r.Stream = bundle.Hide, bundle.Tar
+		var err error
+		if r.Tree.Overlays, err = in.layer(s.Dir, bundle.Replace); err != nil {
+			return r, err
+		}
 		if setting.Type == s3Source {
 			r.URL = "s3://" + setting.Location
 			return r, nil
@@ -140,9 +150,17 @@ func (in *Inputs) describeSource(id string, s *source.Source, ref string, settin
 		r.Version = cmp.Or(r.Version, in.pipelineVersion(id))
 		return r, nil
 	}
+	var err error
+	if r.Tree.Overlays, err = in.layer(s.Dir, s.Replace); err != nil {
+		return r, err
+	}
 	for _, extra := range s.Extra {
-		whole := &source.Source{Dir: extra.Host, Mode: source.All}
-		r.Extra = append(r.Extra, runner.Extra{Tree: engine.Tree{Host: extra.Host, Path: extra.Path}, Stream: whole.Tar})
+		whole := &source.Source{Dir: extra.Host, Mode: source.All, Replace: extra.Replace}
+		tree := engine.Tree{Host: extra.Host, Path: extra.Path}
+		if tree.Overlays, err = in.layer(extra.Host, extra.Replace); err != nil {
+			return r, err
+		}
+		r.Extra = append(r.Extra, runner.Extra{Tree: tree, Stream: whole.Tar})
 	}
 	remote := setting.Location
 	if s.Git != nil {
@@ -151,6 +169,28 @@ func (in *Inputs) describeSource(id string, s *source.Source, ref string, settin
 	}
 	r.Repo, r.URL = source.RepoPath(remote), source.HTTPS(remote)
 	return r, nil
+}
+
+// layer returns a layer to be mounted over a directory, with files that replace others there. It
+// returns nil without any, and where layers are not supported: then the source is copied.
+func (in *Inputs) layer(dir string, replace []source.Replacement) ([]string, error) {
+	if len(replace) == 0 {
+		return nil, nil
+	}
+	layer, err := os.MkdirTemp(in.run.Path, "layer-")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range replace {
+		err := overlay.Put(layer, dir, f.Name, f.Text, f.Mode, true)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("replace files of the source: %w", err)
+		}
+	}
+	return []string{layer}, nil
 }
 
 // emptyDir returns an empty directory.
@@ -200,6 +240,10 @@ func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 	}
 	if text := ignoredNote(s); text != "" {
 		notes = append(notes, text)
+	}
+	if s.Untracked > 0 {
+		notes = append(notes, fmt.Sprintf("%s not in git yet; CodeBuild gets files only after a commit",
+			human.Count(s.Untracked, "file")))
 	}
 	// In a worktree or a submodule .git is a file with the path of the repository. An
 	// absolute path is mounted into the build, a relative one leads to nothing there.

@@ -170,13 +170,13 @@ func mayHaveReports(c engine.Container, source string, list bool) possible {
 // maxVariables is the size in bytes up to which saved variables are searched.
 const maxVariables = 1 << 20
 
-// searchMounted begins to search the source on the host, if it is mounted and nothing is
-// mounted over it. A large source is searched while the build runs, instead of after it.
-func (s *reportStep) searchMounted(ctx context.Context, trees []engine.Tree) {
+// searchMounted begins to search the source on the host, if it is mounted and neither a cache
+// nor anything else is mounted over it. A large source is searched while the build runs, instead of after it.
+func (s *reportStep) searchMounted(ctx context.Context, trees []engine.Tree, cached bool) {
 	s.mounted = nil
 	source := s.plan.Sources[0].Path
 	below := func(path string) bool { return strings.HasPrefix(path, source+"/") }
-	if s.HostFS == nil || len(trees) == 0 || len(trees[0].Overlays) > 0 ||
+	if s.HostFS == nil || len(trees) == 0 || cached ||
 		slices.ContainsFunc(trees[1:], func(t engine.Tree) bool { return below(t.Path) }) ||
 		slices.ContainsFunc(s.Volumes, func(v engine.Volume) bool { return below(v.Path) }) {
 		return

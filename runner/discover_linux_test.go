@@ -147,7 +147,7 @@ func TestSearchMounted(t *testing.T) {
 		},
 	} {
 		s := step(&c.runner)
-		s.searchMounted(t.Context(), c.trees)
+		s.searchMounted(t.Context(), c.trees, len(c.trees) > 0 && c.trees[0].Overlays != nil)
 		if got := s.mayHaveMounted(t.Context(), watched{written: c.written}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}

@@ -38,7 +38,7 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 	session := b.shells.create("")
 	spec := b.spec(session)
 	spec.Mounts.Trees = trees(mounted, mount)
-	b.reports.searchMounted(ctx, spec.Mounts.Trees)
+	b.reports.searchMounted(ctx, spec.Mounts.Trees, mount != nil)
 	c, err := b.Engine.Start(ctx, spec)
 	if err != nil {
 		_ = session.Close() // which never fails: no driver has been started
@@ -104,7 +104,7 @@ func trees(mounted []Extra, mount *cacheMount) []engine.Tree {
 	var all []engine.Tree
 	for i, e := range mounted {
 		if i == 0 && mount != nil {
-			e.Tree.Overlays = mount.overlays
+			e.Tree.Overlays = slices.Concat(mount.overlays, e.Tree.Overlays)
 		}
 		all = append(all, e.Tree)
 	}

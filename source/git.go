@@ -205,7 +205,8 @@ func exists(name string) bool {
 
 // all opens the source in mode All.
 func (r *repository) all(ctx context.Context) (*Source, error) {
-	return &Source{Dir: r.dir, Mode: All, Extra: r.extra(), Git: r.version(ctx)}, nil
+	s := &Source{Dir: r.dir, Mode: All, Extra: r.extra(), Git: r.version(ctx)}
+	return s, r.likeClone(ctx, s, 0)
 }
 
 // version returns the version of the work tree.
@@ -235,14 +236,14 @@ func (r *repository) extra() []Extra {
 	}
 	var extra []Extra
 	if info.Mode().IsRegular() {
-		extra = append(extra, Extra{r.common, r.common})
+		extra = append(extra, Extra{Host: r.common, Path: r.common})
 	}
 	const maxSize = 1 << 20 // bytes
 	alternates, _ := regular.Read(filepath.Join(r.common, "objects", "info", "alternates"), maxSize)
 	for line := range strings.Lines(string(alternates)) {
 		if dir := strings.TrimSuffix(line, "\n"); filepath.IsAbs(dir) && isObjectStore(dir) {
 			dir = filepath.Clean(dir)
-			extra = append(extra, Extra{dir, dir})
+			extra = append(extra, Extra{Host: dir, Path: dir})
 		}
 	}
 	return extra

@@ -18,14 +18,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Mode selects the files of the directory that the build sees.
 type Mode string
 
-// The modes. Git does not fetch anything: in a Commit, Git LFS files are pointers and submodules
-// are empty directories. In a Worktree, submodules are used as they are checked out.
+// The modes. In a Worktree and a Commit, the build sees the clone that CodeBuild makes: HEAD is
+// detached, Git LFS files are pointers, and submodules are empty directories unless the project
+// fetches them. Nothing is fetched from the network.
 const (
 	Worktree Mode = "worktree" // all files that git does not ignore
 	Commit   Mode = "commit"   // a clean clone of one commit
@@ -58,6 +60,9 @@ type Options struct {
 	Ref     string   // for Commit: branch, tag or commit ID; empty for HEAD
 	Temp    string   // for Commit: existing directory in which to create the clone
 	Exclude []string // slash-separated names below Dir that are never part of the source
+
+	Depth      int  // of the history, as the project requests it; 0 for all
+	Submodules bool // the project fetches submodules
 }
 
 // Source is a directory of source code and the files in it that a build sees.
@@ -66,8 +71,11 @@ type Source struct {
 	Mode    Mode     // never empty
 	Hide    []string // slash-separated names below Dir that the build must not see, sorted
 	Ignored Ignored  // files that Worktree leaves out
-	Extra   []Extra  // further directories that the build needs
-	Git     *Git     // nil outside of a git repository, or if git is not installed
+	// Replace has files that the build sees instead of those in Dir, sorted by name.
+	Replace   []Replacement
+	Untracked int     // Worktree only: files that git does not know, which a clone does not have
+	Extra     []Extra // further directories that the build needs
+	Git       *Git    // nil outside of a git repository, or if git is not installed
 }
 
 // Ignored summarizes the files that Worktree leaves out because git ignores them.
@@ -80,7 +88,10 @@ type Ignored struct {
 // Extra is a directory of the host that the source needs in addition to Dir, at the same
 // absolute path: the git directory of a linked worktree or submodule, or the objects that a
 // repository shares with another.
-type Extra struct{ Host, Path string }
+type Extra struct {
+	Host, Path string
+	Replace    []Replacement // as in Source
+}
 
 // Git is the version of a source.
 type Git struct {
@@ -130,6 +141,9 @@ func (s *Source) WithoutRepository() *Source {
 	bundle := *s
 	bundle.Hide = hidden(s.Dir, s.Hide, []string{".git"})
 	bundle.Extra, bundle.Git = nil, nil
+	bundle.Replace = slices.DeleteFunc(slices.Clone(s.Replace), func(r Replacement) bool {
+		return strings.HasPrefix(r.Name, ".git/")
+	})
 	return &bundle
 }
 

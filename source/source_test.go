@@ -175,12 +175,13 @@ func TestAll_IncludesIgnoredFilesAndVersion(t *testing.T) {
 	dir := repo(t, map[string]string{".gitignore": "*.log"})
 	write(t, dir, map[string]string{"a.log": "a", "new": "n"})
 	gitIn(t, dir, "remote", "add", "origin", "https://me:secret@example.com/org/repo")
-	want := &Source{Dir: dir, Mode: All, Git: &Git{Commit: gitIn(t, dir, "rev-parse", "HEAD"), Branch: "main",
-		Remote: "https://example.com/org/repo"}}
+	id := gitIn(t, dir, "rev-parse", "HEAD")
+	want := &Source{Dir: dir, Mode: All, Git: &Git{Commit: id, Branch: "main", Remote: "https://example.com/org/repo"},
+		Replace: []Replacement{{".git/HEAD", []byte(id + "\n"), 0o644}}}
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), want)
 
 	gitIn(t, dir, "checkout", "-q", "--detach")
-	want.Git.Branch = ""
+	want.Git.Branch, want.Replace = "", nil
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), want)
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
@@ -23,9 +24,12 @@ import (
 func (s *Source) Tar(w io.Writer, prefix string) error {
 	out := bufio.NewWriterSize(w, 1<<16)
 	p := packer{tar: tar.NewWriter(out), root: s.Dir, prefix: strings.Trim(prefix, "/"), hide: map[string]bool{},
-		buffer: make([]byte, 1<<16)}
+		replace: map[string]Replacement{}, buffer: make([]byte, 1<<16)}
 	for _, name := range s.Hide {
 		p.hide[name] = true
+	}
+	for _, r := range s.Replace {
+		p.replace[r.Name] = r
 	}
 	if err := p.top(); err != nil {
 		return fmt.Errorf("pack source: %w", err)
@@ -41,11 +45,12 @@ func (s *Source) Tar(w io.Writer, prefix string) error {
 
 // packer writes the files below root to a tar stream.
 type packer struct {
-	tar    *tar.Writer
-	root   string
-	prefix string
-	hide   map[string]bool
-	buffer []byte // for copying file contents
+	tar     *tar.Writer
+	root    string
+	prefix  string
+	hide    map[string]bool
+	replace map[string]Replacement // by name; those that are written are removed
+	buffer  []byte                 // for copying file contents
 }
 
 // top writes the prefix, if it is set, and everything below it.
@@ -88,7 +93,28 @@ func (p *packer) content(name string) error {
 			return err
 		}
 	}
+	for below, r := range p.replace { // files that the directory does not have
+		if path.Dir(below) == path.Clean(name) || name == "" && path.Dir(below) == "." {
+			if err := p.replacement(r); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// replacement writes a file that replaces another one.
+func (p *packer) replacement(r Replacement) error {
+	delete(p.replace, r.Name)
+	h := &tar.Header{
+		Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: path.Join(p.prefix, r.Name), Mode: int64(r.Mode.Perm()),
+		Size: int64(len(r.Text)), ModTime: time.Now(),
+	}
+	if err := p.tar.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err := p.tar.Write(r.Text)
+	return err
 }
 
 // entry writes one directory entry, or nothing for special files.
@@ -120,6 +146,9 @@ func (p *packer) symlink(name string, info fs.FileInfo) error {
 
 // file writes a regular file.
 func (p *packer) file(name string) error {
+	if r, replaced := p.replace[name]; replaced {
+		return p.replacement(r)
+	}
 	f, err := regular.Open(p.host(name))
 	var other *regular.Error
 	if errors.As(err, &other) {

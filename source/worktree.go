@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -22,7 +23,16 @@ const maxCounted = 100_000
 func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra()}
 	var group sync.WaitGroup
-	group.Go(func() { s.Git = r.version(ctx) })
+	var empty, inSubmodules []string
+	var missing, unclean, uncloned error
+	group.Go(func() {
+		s.Git = r.version(ctx)
+		uncloned = r.likeClone(ctx, s, o.Depth)
+		inSubmodules, missing = r.submodules(ctx, o.Submodules, o.Exclude)
+	})
+	var filtered []Replacement
+	group.Go(func() { filtered, unclean = r.unfiltered(ctx) })
+	group.Go(func() { s.Untracked, empty = r.untracked(ctx, o.Exclude) })
 	ignored, outside, err := r.ignored(ctx, o.Exclude)
 	group.Wait()
 	switch {
@@ -36,6 +46,12 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 			`Use the source mode "all" to build every file as it is.`, nil,
 		}
 	}
+	if err := errors.Join(missing, unclean, uncloned); err != nil {
+		return nil, cmp.Or(missing, refusal(r.dir, Worktree, err))
+	}
+	s.Replace = append(s.Replace, filtered...)
+	slices.SortFunc(s.Replace, func(a, b Replacement) int { return strings.Compare(a.Name, b.Name) })
+	s.Hide = append(empty, inSubmodules...)
 	s.Ignored = count(r.dir, ignored, maxCounted)
 	for _, name := range ignored {
 		s.Hide = append(s.Hide, strings.TrimSuffix(name, "/"))

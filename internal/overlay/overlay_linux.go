@@ -36,6 +36,34 @@ func Hide(dir, lower string, names []string, chown bool) error {
 			return fmt.Errorf("hide %s: %w", name, err)
 		}
 	}
+	return copyParents(dir, lower, parents, chown)
+}
+
+// Put writes a file with a slash-separated name into the directory dir, a layer to be mounted
+// above lower. As with Hide, its parent directories must exist in lower, and get their
+// attributes; the file gets the owner of its directory.
+func Put(dir, lower, name string, text []byte, mode fs.FileMode, chown bool) error {
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := errors.Join(os.WriteFile(file, text, mode), os.Chmod(file, mode)); err != nil {
+		return err
+	}
+	if info, err := os.Stat(filepath.Dir(filepath.Join(lower, filepath.FromSlash(name)))); err == nil && chown {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = os.Lchown(file, int(stat.Uid), int(stat.Gid)) // only root may
+		}
+	}
+	parents := map[string]bool{".": true}
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		parents[parent] = true
+	}
+	return copyParents(dir, lower, parents, chown)
+}
+
+// copyParents gives directories of a layer the attributes that they have in lower.
+func copyParents(dir, lower string, parents map[string]bool, chown bool) error {
 	for parent := range parents {
 		info, err := os.Lstat(filepath.Join(lower, parent))
 		if parent == "." { // the tree itself may be named by a link

@@ -2,10 +2,16 @@
 
 package overlay
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+)
 
 // Hide is not supported: there are no overlays.
 func Hide(_, _ string, _ []string, _ bool) error { return errors.ErrUnsupported }
+
+// Put is not supported: there are no overlays.
+func Put(_, _, _ string, _ []byte, _ fs.FileMode, _ bool) error { return errors.ErrUnsupported }
 
 // Written returns false: there are no overlays.
 func Written(_, _ string) bool { return false }
