@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -39,14 +40,41 @@ func (in *Inputs) openSource(ctx context.Context) (*source.Source, runner.Source
 		}
 	}
 	s, err := source.Open(ctx, source.Options{
-		Dir: r.Source.Dir, Mode: mode, Ref: ref, Temp: temp, Exclude: exclude,
+		Dir: r.Source.Dir, Mode: mode, Ref: ref, Temp: temp, Exclude: exclude, Output: OutputName,
 		Depth: in.Project.Source.GitCloneDepth, Submodules: in.Project.Source.FetchSubmodules,
 	})
 	if err != nil {
 		return nil, runner.Source{}, sourceError(err)
 	}
-	described, err := in.describeSource("", s, ref, sourceSetting{in.Project.Source, in.Project.SourceVersion})
+	setting := sourceSetting{in.Project.Source, in.Project.SourceVersion}
+	described, err := in.describeSource("", s, ref, setting)
+	if text := subdirectoryNote(s, r); text != "" && setting.isRepository() {
+		described.Note = strings.TrimPrefix(described.Note+"; "+text, "; ")
+	}
 	return s, described, err
+}
+
+// subdirectoryNote says that the source is a part of a repository, with the command that builds
+// all of it as CodeBuild does.
+func subdirectoryNote(s *source.Source, r *Request) string {
+	if s.Git == nil || s.Git.Top == "" {
+		return ""
+	}
+	below, inside := RelativeTo(s.Git.Top, s.Dir)
+	if !inside {
+		return ""
+	}
+	name := path.Join(below, filepath.ToSlash(cmp.Or(r.Source.Buildspec, "buildspec.yml")))
+	return fmt.Sprintf("this is a part of a repository, and CodeBuild's source is the whole: buildlocal run -C %s -b %s",
+		quoteArgument(ShownPath(s.Git.Top)), quoteArgument(name))
+}
+
+// quoteArgument quotes an argument for a shell, if it has other than plain characters.
+func quoteArgument(text string) string {
+	if strings.ContainsAny(text, " \t\n'\"\\$`*?[]{}();&|<>~#!") {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
 }
 
 // sourceError turns the error for a source that does not exist into a UsageError.
@@ -93,7 +121,7 @@ func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, er
 			}
 		}
 		s, err := source.Open(ctx, source.Options{
-			Dir: dir, Temp: temp, Exclude: exclude, Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
+			Dir: dir, Temp: temp, Exclude: exclude, Output: OutputName, Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
 		})
 		if err != nil {
 			return nil, sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
@@ -111,6 +139,11 @@ func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, er
 type sourceSetting struct {
 	project.Source
 	version string
+}
+
+// isRepository reports whether CodeBuild clones the source.
+func (s sourceSetting) isRepository() bool {
+	return s.Type != noSource && s.Type != s3Source && s.Type != pipelineSource
 }
 
 // Types of sources that are not git repositories (documented).
@@ -238,6 +271,9 @@ func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 	if text := versionNote(s, setting); text != "" {
 		notes = append(notes, text)
 	}
+	if s.Mode == source.All && s.Git != nil {
+		notes = append(notes, "the build sees all files of the directory; CodeBuild has those of a commit only")
+	}
 	if text := ignoredNote(s); text != "" {
 		notes = append(notes, text)
 	}
@@ -248,8 +284,7 @@ func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 	// In a worktree or a submodule .git is a file with the path of the repository. An
 	// absolute path is mounted into the build, a relative one leads to nothing there.
 	text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument)
-	hasGit := setting.Type != s3Source && setting.Type != pipelineSource
-	if hasGit && err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
+	if setting.isRepository() && err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
 		notes = append(
 			notes,
 			"git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone",
@@ -264,7 +299,7 @@ func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 // versionNote says that the checkout is not the version that the project requests.
 func versionNote(s *source.Source, setting sourceSetting) string {
 	want := setting.version
-	if want == "" || s.Git == nil || setting.Type == s3Source || setting.Type == pipelineSource ||
+	if want == "" || s.Git == nil || !setting.isRepository() ||
 		want == s.Git.Branch || want == s.Git.Commit || want == "refs/heads/"+s.Git.Branch {
 		return ""
 	}

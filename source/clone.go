@@ -87,20 +87,21 @@ func (r *repository) repositoryFiles(ctx context.Context, s *Source) (replace *[
 }
 
 // boundary returns the oldest commits of a history with the given depth, whose parents a shallow
-// clone does not have. There are none if the history is shorter.
+// clone does not have. There are none if the history is shorter. Like git, it also returns a
+// commit without parents.
 func (r *repository) boundary(ctx context.Context, commit string, depth int) ([]string, error) {
 	level, seen := []string{commit}, map[string]bool{commit: true}
 	for n := 1; len(level) > 0; n++ {
+		if n == depth {
+			return level, nil
+		}
 		out, err := git(ctx, r.dir, slices.Concat([]string{"rev-list", "--no-walk", "--parents"}, level)...)
 		if err != nil {
 			return nil, err
 		}
-		var cut, next []string
+		var next []string
 		for line := range strings.Lines(out) {
 			ids := strings.Fields(line)
-			if len(ids) > 1 {
-				cut = append(cut, ids[0])
-			}
 			for _, id := range ids[min(1, len(ids)):] {
 				if !seen[id] {
 					seen[id] = true
@@ -108,62 +109,69 @@ func (r *repository) boundary(ctx context.Context, commit string, depth int) ([]
 				}
 			}
 		}
-		if n == depth {
-			return cut, nil
-		}
 		level = next
 	}
 	return nil, nil
 }
 
-// untracked counts the files below the directory that git does not know and does not ignore, and
-// returns the directories without any file. A clone has neither.
-func (r *repository) untracked(ctx context.Context, exclude []string) (files int, empty []string) {
+// untracked returns the names below the directory that git neither knows nor ignores;
+// directories end in "/".
+func (r *repository) untracked(ctx context.Context) ([]string, error) {
 	before, _ := r.harmless()
 	out, err := git(ctx, r.dir, slices.Concat(before, []string{
 		"ls-files", "-z", "--others", "--exclude-standard", "--directory", "--", ".",
 	})...)
-	if err != nil {
-		return 0, nil // it is a remark only
-	}
-	for name := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
-		switch {
-		case name == "" || below(name, exclude):
-		case strings.HasSuffix(name, "/"):
-			n, below := emptyDirectories(r.dir, strings.TrimSuffix(name, "/"), exclude)
-			files += n
-			empty = append(empty, below...)
-		default:
-			files++
-		}
-	}
-	return files, empty
+	return strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"), err
 }
 
-// emptyDirectories returns the directories at and below a name that have no file, each without
-// those in it, and counts the files.
-func emptyDirectories(dir, name string, exclude []string) (files int, empty []string) {
-	entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(name)))
+// untrackedFiles counts the files at and below untracked names, and finds the directories without
+// any. A clone has neither. Skipped names are ignored or excluded ones.
+type untrackedFiles struct {
+	dir   string
+	skip  func(name string) bool
+	files int
+	empty []string // directories without files, each without those in it
+}
+
+// add adds a name that git has returned.
+func (u *untrackedFiles) add(name string) {
+	dir, isDir := strings.CutSuffix(name, "/")
+	switch {
+	case name == "" || u.skip(dir):
+	case !isDir:
+		u.files++
+	case !u.keeps(dir):
+		u.empty = append(u.empty, dir)
+	}
+}
+
+// keeps reports whether a directory has files, and adds them.
+func (u *untrackedFiles) keeps(dir string) bool {
+	entries, err := os.ReadDir(filepath.Join(u.dir, filepath.FromSlash(dir)))
 	if err != nil {
-		return 1, nil // it is not known to be empty
+		return true // it is not known to be empty
 	}
+	kept := false
+	var empty []string
 	for _, e := range entries {
-		at := path.Join(name, e.Name())
+		name := path.Join(dir, e.Name())
 		switch {
-		case below(at, exclude), e.Name() == ".git":
-			continue
+		case u.skip(name):
+		case e.Name() == ".git": // another repository
+			kept = true
 		case !e.IsDir():
-			files++
-			continue
+			u.files++
+			kept = true
+		case u.keeps(name):
+			kept = true
+		default:
+			empty = append(empty, name)
 		}
-		n, below := emptyDirectories(dir, at, exclude)
-		files += n
-		empty = append(empty, below...)
 	}
-	if files == 0 && len(entries) == len(empty) {
-		return 0, []string{name}
+	if kept {
+		u.empty = append(u.empty, empty...)
 	}
-	return files, empty
+	return kept
 }
 
 // submodules hides the files of submodules, which a clone has as empty directories. With fetch
@@ -184,12 +192,18 @@ func (r *repository) submodules(ctx context.Context, fetch bool, exclude []strin
 		}
 	}
 	if len(missing) > 0 {
-		return nil, &Error{
-			"the project fetches submodules, and these are not checked out: " + strings.Join(missing, ", "),
-			"Run git submodule update --init --recursive -- " + strings.Join(missing, " "), nil,
-		}
+		return nil, missingSubmodules(missing)
 	}
 	return hide, err
+}
+
+// missingSubmodules returns the error for submodules that the project fetches and that are not on
+// this host.
+func missingSubmodules(names []string) error {
+	return &Error{
+		"the project fetches submodules, and these are not checked out: " + strings.Join(names, ", "),
+		"Run git submodule update --init --recursive -- " + strings.Join(names, " "), nil,
+	}
 }
 
 // gitlinks returns the names of submodules below the directory.

@@ -26,6 +26,12 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 		return nil, fmt.Errorf("check out %s: %w", ref, err)
 	}
 	dir, err := r.checkout(ctx, top, version, ref)
+	if err == nil && o.Submodules {
+		err = r.cloneSubmodules(ctx, top, 0)
+	}
+	if err == nil && o.Depth > 0 && o.Depth <= maxDepthOfClone {
+		err = r.cutHistory(ctx, top, id, o.Depth)
+	}
 	if err != nil {
 		os.RemoveAll(top)
 		return nil, err
@@ -107,4 +113,55 @@ func (r *repository) clone(ctx context.Context, top string) error {
 	}
 	_, err := git(ctx, r.top, append(args, "--no-local", r.top, top)...)
 	return err
+}
+
+// cutHistory makes a clone shallow.
+func (r *repository) cutHistory(ctx context.Context, top, commit string, depth int) error {
+	cut, err := r.boundary(ctx, commit, depth)
+	if err != nil || len(cut) == 0 {
+		return err
+	}
+	return os.WriteFile(filepath.Join(top, ".git", "shallow"), []byte(strings.Join(cut, "\n")+"\n"), 0o644)
+}
+
+// cloneSubmodules clones the submodules of a clone at top from those that are checked out in this
+// repository, and the submodules of these. Their commits are those that the clone names.
+func (r *repository) cloneSubmodules(ctx context.Context, top string, depth int) error {
+	if depth == maxDepth || !exists(filepath.Join(top, ".gitmodules")) {
+		return nil
+	}
+	out, err := git(ctx, top, "ls-files", "-z", "--stage")
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for entry := range strings.SplitSeq(out, "\x00") {
+		about, name, _ := strings.Cut(entry, "\t")
+		fields := strings.Fields(about)
+		if len(fields) != 3 || fields[0] != "160000" {
+			continue
+		}
+		sub, err := discover(ctx, filepath.Join(r.top, filepath.FromSlash(name)))
+		if err != nil || sub.top == r.top {
+			missing = append(missing, name)
+			continue
+		}
+		if _, err := git(ctx, sub.top, "cat-file", "-e", fields[1]+"^{commit}"); err != nil {
+			missing = append(missing, name)
+			continue
+		}
+		version := &Git{Commit: fields[1]}
+		version.Remote = sub.remote("")
+		target := filepath.Join(top, filepath.FromSlash(name))
+		if _, err = sub.checkout(ctx, target, version, fields[1]); err == nil {
+			err = sub.cloneSubmodules(ctx, target, depth+1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return missingSubmodules(missing)
+	}
+	return nil
 }

@@ -216,6 +216,9 @@ func (r *repository) version(ctx context.Context) *Git {
 	head, _ := git(ctx, r.dir, "symbolic-ref", "--quiet", "HEAD")
 	g := &Git{Commit: strings.TrimSpace(id), Branch: branch(head)}
 	g.Remote = r.remote(g.Branch)
+	if r.prefix != "" {
+		g.Top = r.top
+	}
 	return g
 }
 

@@ -61,6 +61,10 @@ type Options struct {
 	Temp    string   // for Commit: existing directory in which to create the clone
 	Exclude []string // slash-separated names below Dir that are never part of the source
 
+	// Output is the name of the directories with the results of builds, which may be anywhere in the
+	// source. They are hidden, and are not counted as ignored.
+	Output string
+
 	Depth      int  // of the history, as the project requests it; 0 for all
 	Submodules bool // the project fetches submodules
 }
@@ -98,6 +102,7 @@ type Git struct {
 	Commit string // full ID; empty before the first commit
 	Branch string // empty if HEAD is detached
 	Remote string // configured URL without credentials; empty without a remote
+	Top    string // top-level directory of the work tree; empty if the source is that directory
 }
 
 // Error is an error that the user can resolve.

@@ -23,7 +23,7 @@ const maxCounted = 100_000
 func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra()}
 	var group sync.WaitGroup
-	var empty, inSubmodules []string
+	var others, inSubmodules []string
 	var missing, unclean, uncloned error
 	group.Go(func() {
 		s.Git = r.version(ctx)
@@ -32,7 +32,7 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	})
 	var filtered []Replacement
 	group.Go(func() { filtered, unclean = r.unfiltered(ctx) })
-	group.Go(func() { s.Untracked, empty = r.untracked(ctx, o.Exclude) })
+	group.Go(func() { others, _ = r.untracked(ctx) }) // without them, only a remark is missing
 	ignored, outside, err := r.ignored(ctx, o.Exclude)
 	group.Wait()
 	switch {
@@ -51,11 +51,21 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	}
 	s.Replace = append(s.Replace, filtered...)
 	slices.SortFunc(s.Replace, func(a, b Replacement) int { return strings.Compare(a.Name, b.Name) })
-	s.Hide = append(empty, inSubmodules...)
-	s.Ignored = count(r.dir, ignored, maxCounted)
+	isIgnored := map[string]bool{}
+	for _, name := range ignored {
+		isIgnored[strings.TrimSuffix(name, "/")] = true
+	}
+	u := untrackedFiles{dir: r.dir, skip: func(name string) bool { return isIgnored[name] || below(name, o.Exclude) }}
+	for _, name := range others {
+		u.add(name)
+	}
+	s.Untracked, s.Hide = u.files, append(u.empty, inSubmodules...)
 	for _, name := range ignored {
 		s.Hide = append(s.Hide, strings.TrimSuffix(name, "/"))
 	}
+	s.Ignored = count(r.dir, slices.DeleteFunc(ignored, func(name string) bool {
+		return o.Output != "" && path.Base(name) == o.Output
+	}), maxCounted)
 	return s, nil
 }
 
