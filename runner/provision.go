@@ -90,9 +90,13 @@ func (p *Plan) directories() []Extra {
 	for _, s := range p.Sources {
 		all = append(all, Extra{s.Tree, s.Stream})
 		for _, e := range s.Extra {
-			if !slices.ContainsFunc(all, func(other Extra) bool { return other.Tree.Path == e.Tree.Path }) {
+			same := slices.IndexFunc(all, func(other Extra) bool { return other.Tree.Path == e.Tree.Path })
+			if same < 0 {
 				all = append(all, e)
+				continue
 			}
+			// Each worktree has a HEAD of its own there, which is replaced.
+			all[same].Tree.Overlays = slices.Concat(all[same].Tree.Overlays, e.Tree.Overlays)
 		}
 	}
 	return all
