@@ -55,6 +55,8 @@ const maxSourceIdentifier = 128
 // sourceIdentifier matches identifiers of secondary sources (documented).
 var sourceIdentifier = lazyRegexp(`^[A-Za-z0-9_]+$`)
 
+// openSecondarySources opens the other sources, each a directory of the host. As in the
+// primary source, the secrets file and the output of builds are left out.
 func openSecondarySources(ctx context.Context, r *Request, temp string) ([]runner.Source, error) {
 	var all []runner.Source
 	seen := map[string]bool{}
@@ -100,7 +102,7 @@ func describeSource(id string, s *source.Source, ref string) runner.Source {
 	}
 	r.Repo, r.URL, r.Resolved = source.RepoPath(s.Git.Remote), s.Git.Remote, s.Git.Commit
 	r.Version = ref
-	if r.Version == "" {
+	if r.Version == "" { // the branch is empty if HEAD is detached
 		r.Version = s.Git.Branch
 	}
 	if r.Version == "" {
