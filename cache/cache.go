@@ -113,7 +113,8 @@ var (
 )
 
 // Choose returns the entry that Find returns for a name, or nil. all are the entries of
-// the name's scope, version and architecture.
+// the name's scope, version and architecture. It is the same for all stores: the exact key
+// comes first, then the fallback keys in their order, and within each the newest entry.
 func Choose(n Name, all []*Entry) *Entry {
 	newest := func(matches func(key string) bool) *Entry {
 		var best *Entry
@@ -128,6 +129,8 @@ func Choose(n Name, all []*Entry) *Entry {
 		return e
 	}
 	for _, prefix := range n.Fallbacks {
+		// An entry without a key was saved by a buildspec without keys: it never matches, not
+		// even an empty prefix.
 		e := newest(func(key string) bool { return key != "" && strings.HasPrefix(key, prefix) })
 		if e != nil {
 			return e

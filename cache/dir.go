@@ -15,12 +15,15 @@ import (
 )
 
 // markerName is a file in a directory of caches. Only directories that have it are
-// written to, and nothing is removed from any other.
+// written to, and nothing is removed from any other: --cache with a wrong directory must not
+// cost the user files.
 const markerName = ".buildlocal-cache"
 
+// markerText is for users who find the file. Its content is not read.
 const markerText = "buildlocal keeps caches of builds in this directory, and removes them from it.\n"
 
-// LocalDir is a directory next to the scopes for files of the caller.
+// LocalDir is a directory next to the scopes for files of the caller. No scope has this
+// name, because makeScope refuses names that begin with a dot.
 const LocalDir = ".local"
 
 // maxDocument is the largest description of an entry that is read, and maxIndex the
@@ -91,7 +94,7 @@ func looksLikeScope(dir string) bool {
 	if err != nil {
 		return false
 	}
-	locked := false
+	locked := false // a save creates the lock before anything else, see begin
 	for _, e := range entries {
 		switch {
 		case e.Name() == lockName && e.Type().IsRegular():
@@ -106,7 +109,8 @@ func looksLikeScope(dir string) bool {
 	return locked || len(entries) == 0
 }
 
-// hasPrefix reports whether a name consists of a prefix and the digits of a temporary name.
+// hasPrefix reports whether a name consists of a prefix and the digits that os.MkdirTemp
+// appends.
 func hasPrefix(e fs.DirEntry, prefix string) bool {
 	digits, found := strings.CutPrefix(e.Name(), prefix)
 	return found && digits != "" && strings.Trim(digits, "0123456789") == ""
@@ -158,6 +162,7 @@ func isOurs(dir string, marks ...string) bool {
 		case e.IsDir() && (name == Source || name == Root):
 		case e.Type().IsRegular() && slices.Contains(marks, name):
 			marked = true
+		// The prefixes include the temporary files of an interrupted writeJSON.
 		case e.Type().IsRegular() && (name == lockName || name == indexName ||
 			strings.HasPrefix(name, entryName) || strings.HasPrefix(name, usedName)):
 		default:

@@ -21,7 +21,7 @@ type Extraction struct {
 	// Copied lists the files of the stream by their absolute paths, without directories.
 	Copied []File
 
-	written map[string]bool // names in the container's stream, for hard links
+	written map[string]bool // names in the container's stream that a hard link can refer to
 }
 
 // Convert copies the stream of an entry. The error is that of one of the streams.
@@ -42,7 +42,7 @@ func (x *Extraction) Convert(from io.Reader, to io.Writer) error {
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}
-		if _, err := io.Copy(w, r); err != nil {
+		if _, err := io.Copy(w, r); err != nil { // nothing for entries without content
 			return err
 		}
 	}
@@ -63,6 +63,8 @@ func (x *Extraction) rename(h *tar.Header) bool {
 	case !x.Paths.belowStem(name):
 		return false // it exists in the container, or is created for its files
 	}
+	// Names in a tar stream are relative to the directory in which it is unpacked, here the
+	// root. So are the targets of hard links, but not those of symbolic links.
 	h.Name = strings.TrimPrefix(x.Paths.PathOf(name), "/")
 	if h.Typeflag == tar.TypeLink {
 		h.Linkname = strings.TrimPrefix(x.Paths.PathOf(path.Clean(h.Linkname)), "/")

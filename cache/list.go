@@ -91,6 +91,8 @@ func parseList(out []byte, paths Paths, mark string) []containerFile {
 	if !ok || len(all) == 0 || all[0].path != mark {
 		return nil
 	}
+	// The clock is that of the container's host, for the mark and for the files. A file with
+	// the same time may have changed after the mark, so it counts as changed.
 	since := all[0].status
 	for i := range all {
 		f := &all[i]
@@ -118,6 +120,7 @@ func parseGNU(text []byte) ([]containerFile, bool) {
 		if len(fields) < fieldCount {
 			return nil, false
 		}
+		// The path is the last field, because it may contain spaces.
 		kind, known := map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink}[fields[0]]
 		if !known {
 			continue
@@ -190,7 +193,8 @@ func nanoseconds(text string) (int64, error) {
 }
 
 // unchanged reports whether a file is the same as a file of an entry. changed alone is not
-// enough: a file that was moved here with its directory did not change itself.
+// enough: a file that was moved here with its directory did not change itself. A symbolic
+// link has nothing to compare but its target.
 func (f *containerFile) unchanged(old File) bool {
 	if f.Kind == tar.TypeSymlink {
 		return old.Kind == f.Kind && old.Link == f.Link

@@ -58,7 +58,9 @@ const (
 	removingPrefix = "removing-entry-" // partly removed
 )
 
-// Find implements Store. Incomplete entries are reported and ignored.
+// Find implements Store. Incomplete entries are reported and ignored: the next best one is
+// tried, since an old cache is better than none. An entry for another architecture is no
+// match, but the error names it.
 func (l *Local) Find(_ context.Context, n Name) (*Entry, error) {
 	all, otherArch := l.candidates(n)
 	for {
@@ -114,6 +116,7 @@ func (l *Local) hold(e *Entry) error {
 	if err := e.check(); err != nil {
 		return err
 	}
+	// The files are written last, and are not part of the index: they change with each use.
 	e.Hits++
 	// A full disk or a read-only directory does not prevent the restore.
 	_ = writeJSON(e.dir, usedName, used{l.now(), e.Hits})
@@ -126,7 +129,7 @@ type used struct {
 	Hits int       `json:"hits"`
 }
 
-// writeJSON writes a file atomically.
+// writeJSON writes a file atomically, because other builds may read it at the same time.
 func writeJSON(dir, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -168,6 +171,8 @@ func readEntry(dir string) *Entry {
 	}
 	if err != nil {
 		e.Broken = fmt.Sprintf("%s: %v", filepath.Join(dir, entryName), err)
+		// A file that is not JSON was damaged. Any other error may be that of this program, such
+		// as a field of a newer version, and the entry is not evicted for it.
 		var syntax *json.SyntaxError
 		e.lost = errors.As(err, &syntax)
 		return e
@@ -188,6 +193,8 @@ func (l *Local) Open(_ context.Context, e *Entry) (io.ReadCloser, error) {
 	return r, nil
 }
 
+// stream writes the files in the order of the list, in which a directory comes before its
+// content and a file before the hard links to it.
 func (e *Entry) stream(to io.Writer) error {
 	w := tar.NewWriter(to)
 	for _, f := range e.list {

@@ -65,7 +65,7 @@ func (p *Packer) Reset() {
 	}
 	for i := range p.files {
 		f := &p.files[i]
-		if f.Kind == tar.TypeDir || !p.paths.Contain(f.Name) {
+		if f.Kind == tar.TypeDir || !p.paths.Contain(f.Name) { // see selectDirectories
 			continue
 		}
 		p.selected[f.Name] = f
@@ -78,7 +78,8 @@ func (p *Packer) Reset() {
 	p.selectDirectories()
 }
 
-// selectDirectories selects the directories of the cache and all parents of its files.
+// selectDirectories selects the directories of the cache and all parents of its files. The
+// parents keep their modes and owners in the entry that way, even those outside the paths.
 func (p *Packer) selectDirectories() {
 	parents := map[string]bool{}
 	for name := range p.selected {
@@ -107,6 +108,8 @@ func (p *Packer) Unchanged(copied []File) bool {
 	if len(p.fresh) > 0 {
 		return false
 	}
+	// All selected names must be in the entry, and all its names that belong to the cache must
+	// be selected. Parents of the paths are in the entry too, but need not be selected.
 	found := 0
 	for _, f := range p.base.List() {
 		now, exists := p.selected[f.Name]
@@ -123,6 +126,8 @@ func (p *Packer) Unchanged(copied []File) bool {
 	return found == len(p.selected)
 }
 
+// unchangedCopy is Unchanged for a cache that was copied into the container. A hard link in a
+// tar stream has no size, so only its ctime is compared.
 func (p *Packer) unchangedCopy(copied []File) bool {
 	missing := make(map[string]*File, len(copied))
 	for i := range copied {
@@ -162,8 +167,9 @@ func (p *Packer) TakeLocal(find func(file string) (dir, name string)) []LocalFil
 	return all
 }
 
-// maxSingleFetches is the number of files up to which each is copied separately, before
-// whole directories are streamed.
+// maxSingleFetches is the number of files up to which each is copied separately, which costs
+// one request to the engine. For more of them whole directories are streamed, which copies
+// unchanged files in vain.
 const maxSingleFetches = 48
 
 // Pack writes a tar stream: the selected directories and new symbolic links as they were
@@ -225,7 +231,7 @@ func (p *Packer) packWithTar(ctx context.Context, w *tar.Writer) error {
 	stream := tar.NewReader(r)
 	for {
 		h, err := stream.Next()
-		if err != nil { // the end of the stream, or of a tar that has failed
+		if err != nil { // the end of the stream, or of a tar that has failed; nil unless ctx is done
 			return context.Cause(ctx)
 		}
 		name := p.paths.NameOf(path.Join("/", h.Name))
@@ -292,7 +298,8 @@ func (p *Packer) selects(name string, h *tar.Header) bool {
 	return (isFile || h.Typeflag == tar.TypeSymlink) && p.paths.Contain(name)
 }
 
-// packEach copies the remaining files one by one.
+// packEach copies the remaining files one by one. A file that has disappeared or has become
+// something else in the meantime is skipped.
 func (p *Packer) packEach(ctx context.Context, w *tar.Writer) error {
 	for name := range p.fresh {
 		pack := func(_ string, h *tar.Header, content io.Reader) error {

@@ -25,7 +25,9 @@ func (p Paths) Pattern(text string) string {
 	return p.NameOf(path.Clean(text))
 }
 
-// NameOf returns the name of an absolute path in an entry.
+// NameOf returns the name of an absolute path in an entry. Files of the source get another
+// parent than all others, so they are found again in the next build, whose source is in a
+// different directory.
 func (p Paths) NameOf(file string) string {
 	switch rest, inSource := strings.CutPrefix(file, p.Source+"/"); {
 	case file == p.Source:

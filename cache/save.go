@@ -34,6 +34,7 @@ func (l *Local) Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entr
 	if err != nil {
 		return nil, errors.Join(err, removeAll(dir))
 	}
+	// Close evicts again: entries of this build are in use until then.
 	l.mu.Lock()
 	l.saved = e.ID
 	l.mu.Unlock()
@@ -103,7 +104,8 @@ func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, 
 	return dir, lock, nil
 }
 
-// fill writes the files of an entry and its description.
+// fill writes the files of an entry and its description. The description is last, so a
+// directory that has one is complete.
 func (l *Local) fill(ctx context.Context, s SaveRequest, dir string, files io.Reader) (*Entry, error) {
 	w := newWriter(dir)
 	if s.Base != nil {
@@ -156,6 +158,7 @@ func (l *Local) publish(ctx context.Context, scope, dir string, e *Entry) (*Entr
 		return nil, err
 	}
 	defer scopeLock.Close()
+	// A damaged entry with the key does not count: no build can use it any more.
 	var replaced []*Entry
 	for _, other := range l.scope(e.Scope) {
 		if other.Version != e.Version || other.Arch != e.Arch || other.Key != e.Key {
@@ -202,6 +205,8 @@ func (l *Local) Remove(id string) error {
 	return fmt.Errorf("%w: %w", errUnknown, fs.ErrNotExist)
 }
 
+// remove removes an entry that is not in use. The rename hides it from other processes at
+// once, whereas the removal of its files takes time and may be interrupted.
 func (l *Local) remove(e *Entry) error {
 	if !isOurs(e.dir, entryName) {
 		return fmt.Errorf("%s contains files of another program; remove it by hand", e.dir)
@@ -245,6 +250,7 @@ func (l *Local) Evict(limit int64, keep string) ([]*Entry, error) {
 	var sum int64
 	var removed []*Entry
 	var errs []error
+	// A lost entry has the size 0, and would never be evicted otherwise.
 	for _, e := range l.List() {
 		if e.ID == keep || !e.lost && sum+e.Size <= limit {
 			sum += e.Size

@@ -20,11 +20,12 @@ import (
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
-// writer writes the files of an entry below a directory that no other process uses.
+// writer writes the files of an entry below a directory that no other process uses. So a
+// path that it has checked does not change before it is used.
 type writer struct {
 	dir   string
-	root  bool // this process may set owners
-	files map[string]File
+	root  bool            // this process may set owners
+	files map[string]File // everything that was written, by name
 
 	buffer []byte
 }
@@ -72,7 +73,7 @@ func (w *writer) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		err = w.file(f, content)
 	case tar.TypeSymlink:
-		f.Mode = 0o777
+		f.Mode = 0o777 // links have no mode of their own, and streams have different ones
 		err = os.Symlink(h.Linkname, w.at(name))
 	case tar.TypeLink:
 		f.Link = path.Clean(h.Linkname)
@@ -128,6 +129,7 @@ func (w *writer) directory(name string) error {
 }
 
 func (w *writer) file(f File, content io.Reader) error {
+	// O_EXCL refuses a second entry with the name, which a link could otherwise redirect.
 	to, err := os.OpenFile(w.at(f.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -166,6 +168,7 @@ func (w *writer) applyMetadata(f File) error {
 	if f.Kind == tar.TypeSymlink {
 		return nil
 	}
+	// The mode is set after the owner, because chown clears setuid and setgid, see chown(2).
 	when := time.Unix(0, f.Time)
 	return errors.Join(os.Chmod(name, w.mode(f)), os.Chtimes(name, when, when))
 }
@@ -194,7 +197,8 @@ func unixMode(bits int64) fs.FileMode {
 	return mode
 }
 
-// keep links files of another entry that have not changed.
+// keep links files of another entry that have not changed: it takes no space and no time to
+// copy. Entries never change a file, so they can share it.
 func (w *writer) keep(base *Entry, names []string) error {
 	wanted, known := map[string]bool{}, map[string]File{}
 	for _, name := range names {
@@ -203,6 +207,7 @@ func (w *writer) keep(base *Entry, names []string) error {
 	for _, f := range base.list {
 		known[f.Name] = f
 	}
+	// In the order of the list, so that a file comes before the hard links to it.
 	for _, f := range base.list {
 		if !wanted[f.Name] || f.Kind == tar.TypeDir {
 			continue
@@ -226,6 +231,7 @@ func (w *writer) keep(base *Entry, names []string) error {
 // copyLocal copies files of the host. The error wraps ErrNotLocal if a file is not the one
 // that was listed: background processes of the build may have replaced it.
 func (w *writer) copyLocal(all []LocalFile) error {
+	// The build chooses the names below Dir, and os.Root follows no link out of it.
 	var root *os.Root
 	var err error
 	for _, n := range all {
@@ -295,6 +301,7 @@ func (w *writer) sortLinks() {
 			w.files[f.Name] = f
 		}
 	}
+	// Exchange the file with its first link. On the disk both are the same file already.
 	for name, to := range first {
 		if name < to {
 			continue

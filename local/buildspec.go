@@ -68,6 +68,7 @@ func (h *Host) ReadBuildspec(
 	if wanted == "" {
 		wanted, from, named = p.Source.Buildspec, r.Source.Project, false
 	}
+	// The forms of a buildspec in CodeBuild are a path, YAML and the ARN of an object in S3.
 	var names []string
 	switch {
 	case wanted == "-":
@@ -191,7 +192,8 @@ func (h *Host) readBuildspec(ctx context.Context, r *Request, in *Inputs) error 
 	if in.location == "" {
 		in.inline = string(text.Text)
 	}
-	// The build itself looks into its image, so that does not happen here.
+	// The build itself looks into its image, so that does not happen here: it would take time
+	// before every build. So Known and Inspect are not set.
 	against := Against{
 		Image:      in.image(),
 		Privileged: r.Engine.Privileged || r.Engine.Docker == "socket",

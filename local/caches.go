@@ -30,7 +30,8 @@ const (
 )
 
 // CacheDir returns the directory of caches for the value of --cache, which is "" for the
-// user's cache directory.
+// user's cache directory. A user without a home directory has caches in the temporary
+// directory.
 func (h *Host) CacheDir(place string) (string, error) {
 	if place != "" {
 		return filepath.Abs(place)
@@ -88,6 +89,7 @@ func (in *Inputs) cacheOpener(off bool) func(say func(string, ...any)) (cache.St
 		return nil
 	}
 	if IsS3(r.Cache.Place) {
+		// The limit is one of the whole process, and the user's own setting takes precedence.
 		if h.Env("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(packingMemoryLimit)
 		}
@@ -109,6 +111,8 @@ func (in *Inputs) cacheOpener(off bool) func(say func(string, ...any)) (cache.St
 // with the same name.
 func (in *Inputs) cacheScope() string {
 	const digits = 8
+	// The name is for people who look into the directory, and the digits of a hash make it
+	// unique: characters of a namespace that file names cannot have are replaced.
 	name, unique := in.ProjectName, ""
 	if ns := in.Project.Cache.Namespace; ns != "" {
 		name = "namespace-" + strings.Trim(notInNames().ReplaceAllString(ns, "-"), "-")
@@ -131,7 +135,8 @@ func localModeName(mode string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(mode, "LOCAL_"), "_CACHE"))
 }
 
-// localVolumes are the volumes of a build's LOCAL cache.
+// localVolumes are the volumes of a build's LOCAL cache, with locks that the build holds
+// until its end. The zero value has none.
 type localVolumes struct {
 	volumes []engine.Volume
 	locks   []interface{ Close() error }
@@ -163,6 +168,7 @@ func (in *Inputs) openVolumes(privileged bool) (*localVolumes, error) {
 	if err := errors.Join(h.checkCache(r), cache.Claim(top), makeDirs(top, cache.LocalDir, scope)); err != nil {
 		return all, err
 	}
+	// Volumes of one engine share a name space, so the directory is part of their names.
 	unique := sha256.Sum256([]byte(dir))
 	for _, mode := range modes {
 		name := localModeName(mode)
@@ -286,6 +292,7 @@ func (h *Host) RemoveLocalCache(ctx context.Context, c LocalCache, e *docker.Eng
 	if err != nil {
 		return err
 	}
+	// A volume of the engine may have outlived its directory, and then has no lock to take.
 	if _, err := os.Stat(lock.Path()); err == nil {
 		locked, err := lock.TryLock()
 		if err != nil || !locked {

@@ -52,6 +52,7 @@ func (h *Host) Check(ctx context.Context, spec *buildspec.Buildspec, found diag.
 	if in.Root != "" {
 		input.Source = regular.FS(in.Root, maxLinted)
 	}
+	// Only checks of runtime-versions need the runtimes of the image.
 	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 && in.Known == nil {
 		h.Offers(ctx, &input, in.Inspect)
 	}
@@ -84,6 +85,7 @@ func (h *Host) Offers(ctx context.Context, input *lint.Input, inspect bool) {
 			}
 		}
 	}
+	// Nothing is known of other images, so their runtimes are not checked.
 	if name, curated := project.CuratedName(image); curated {
 		input.Runtimes = runtimes.Curated(name)
 		input.RuntimesFrom = fmt.Sprintf("by a table of %s; %s is not available here", runtimes.CuratedDate, image)
@@ -108,6 +110,8 @@ func (h *Host) ImageRuntimes(ctx context.Context, image string) (text []byte, he
 	if err != nil || id == "" {
 		return nil, false, err
 	}
+	// The content of an image with this ID cannot change. An empty file means that the image
+	// has no runtimes.yml.
 	file := h.runtimesFile(id)
 	if text, err := regular.Read(file, maxRuntimes); err == nil {
 		return nilIfEmpty(text), true, nil

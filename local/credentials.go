@@ -22,7 +22,8 @@ type awsAccess struct {
 	bucket  *aws.Account // for the cache; nil if it is not in a bucket
 }
 
-// openAWS opens the user's AWS account if the request uses it.
+// openAWS opens the user's AWS account if the request uses it. A cache in a bucket opens the
+// account for the bucket only: it gives the build neither values nor credentials.
 func (h *Host) openAWS(ctx context.Context, r *Request, projectName string) (awsAccess, error) {
 	if !r.looksUp() && !r.grants() && !IsS3(r.Cache.Place) {
 		return awsAccess{}, nil
@@ -55,6 +56,7 @@ func (in *Inputs) credentials(ctx context.Context) (*runner.Credentials, error) 
 	if !r.grants() && !r.Secrets.GitCredentials {
 		return nil, nil
 	}
+	// IDs are unguessable parts of paths: other programs on the host can reach the endpoint.
 	c := &runner.Credentials{ID: in.credentialID, GitID: newUUID(), Token: newUUID(), Now: in.host.Now}
 	if r.Secrets.GitCredentials {
 		c.Git = source.Credentials
@@ -62,9 +64,11 @@ func (in *Inputs) credentials(ctx context.Context) (*runner.Credentials, error) 
 	if !r.grants() {
 		return c, nil
 	}
+	// An expired session is a common mistake, and the user can log in before the build starts.
 	if _, err := in.aws.account.Keys(ctx); err != nil {
 		return nil, fmt.Errorf("the build would get no AWS credentials: %w", err)
 	}
+	// Keys are looked up for each request of the build, because they expire during a long one.
 	c.Keys = func(ctx context.Context) (runner.Keys, error) {
 		keys, err := in.aws.account.Keys(ctx)
 		return runner.Keys(keys), err

@@ -147,6 +147,7 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 		return &chosenEngine{Engine: e, kind: EngineDocker, host: e.Host(), close: e.Close}, nil
 	}
 	err = errors.Join(err, e.Close())
+	// There is no fallback for a request that only Docker fulfills.
 	var fault *engine.Fault
 	if r.Engine.Kind != EngineAuto || r.Engine.Docker == "socket" || runtime.GOOS != "linux" || !errors.As(err, &fault) {
 		return nil, err
@@ -157,7 +158,7 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 		why = "Cannot connect to Docker at " + e.Host()
 	case engine.NoPermission:
 		why = "Permission denied on the Docker engine at " + e.Host()
-	default:
+	default: // there is an engine, but it does not work: the user expects the build to use it
 		return nil, err
 	}
 	if image != "" {
@@ -170,7 +171,8 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 	return chosen, nil
 }
 
-// daemonless returns a sandbox engine for a build.
+// daemonless returns a sandbox engine for a build. The build does not see the secrets file,
+// even if it sees the rest of the host's files.
 func (h *Host) daemonless(r *Request, kind EngineKind) *chosenEngine {
 	var hidden []string
 	for _, name := range r.secretPaths() {
@@ -225,6 +227,7 @@ func (h *Host) Program(architecture string) (string, error) {
 		return self, nil
 	}
 	name := "buildlocal-linux-" + architecture
+	// Users of other systems build it and put it beside this program, see docs/secrets.md.
 	beside := filepath.Join(filepath.Dir(self), name)
 	if _, err := os.Stat(beside); err == nil {
 		return beside, nil

@@ -42,6 +42,7 @@ func (h *Host) checkExported(name string) error {
 	)
 }
 
+// streams matches the names of standard streams and open file descriptors.
 var streams = lazyRegexp(`^(/dev/std(out|err)|(/dev|/proc/self)/fd/[0-9]+)$`)
 
 // isStream reports whether a name is a stream that the caller has opened, such as
@@ -88,6 +89,8 @@ func (h *Host) writeExported(name string, all []runner.NameValue) error {
 	return nil
 }
 
+// replaceExported writes the file, and then notes the hash of its contents, by which the
+// next build recognizes it.
 func (h *Host) replaceExported(name string, text []byte) error {
 	if isStream(name) {
 		return os.WriteFile(name, text, 0o644)
@@ -112,6 +115,7 @@ func (h *Host) replaceExported(name string, text []byte) error {
 	return atomicfile.Write(mark, []byte(hash(text)+"\n"), 0o600)
 }
 
+// escape replaces the characters that mean something in double quotes of an --env-file.
 var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
 
 // quoted returns a value in single quotes, which change nothing in it. Values that cannot

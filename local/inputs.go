@@ -61,6 +61,9 @@ func (h *Host) LoadWithoutSecrets(ctx context.Context, r *Request) (*Inputs, err
 	return h.load(ctx, r, false)
 }
 
+// load reads the inputs in the order in which they depend on each other: the project is
+// named after the source, and the buildspec may be part of the project. The buildspec is
+// the last: a BuildspecError means that everything else was read.
 func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs, error) {
 	ctx, cancel := readingTime(ctx, r.Engine.Timeout)
 	defer cancel()
@@ -68,6 +71,7 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 	if err != nil {
 		return nil, err
 	}
+	// From here on an error is returned with the inputs, whose Close removes the run.
 	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
 	var problems diag.List
 	var wrong error // reported after errors of the source
@@ -189,6 +193,7 @@ func (in *Inputs) identity(number int, id string) runner.Identity {
 	return runner.Identity{
 		Number: number, UUID: id, Project: in.ProjectName, Start: h.Now(), Account: "000000000000",
 		Region: region, Initiator: initiator(in.Project.Source, in.ProjectName, h.User),
+		// A project's ID is the same in all its builds, here and on other machines.
 		ProjectUUID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("buildlocal:"+in.ProjectName)).String(),
 	}
 }

@@ -4,7 +4,7 @@
 //
 //	inputs, err := host.Load(ctx, request)
 //	defer inputs.Close()
-//	session, err := host.Prepare(ctx, inputs)
+//	session, err := host.Prepare(ctx, inputs, nil)
 //	defer session.Close()
 //	result := session.Run(ctx, sink)
 //
@@ -70,7 +70,7 @@ func (h *Host) ConfigDir() string {
 }
 
 // CacheFile returns a path below the user's cache directory, or "" if the user has no
-// home directory.
+// home directory. Files in it can be removed at any time.
 func (h *Host) CacheFile(parts ...string) string {
 	dir := h.Env("XDG_CACHE_HOME")
 	if dir == "" && h.Home != "" {

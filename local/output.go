@@ -31,6 +31,7 @@ func OpenBuilds(ctx context.Context, r *Request) (*builds.Store, error) {
 			_, alive := rundir.Alive(run)
 			return alive
 		},
+		// A file that git tracks came with the source, and so is not a build of this user.
 		Vouch: func(name string) bool {
 			state, err := source.StateOf(ctx, name)
 			return err == nil && (state == source.IgnoredFile || state == source.Untracked)
@@ -105,6 +106,7 @@ func (r *Request) destinations(plan *runner.Plan) ([]destination, error) {
 		}
 	}
 	slices.Sort(known)
+	// All mistakes are reported at once, so an invalid destination is added too.
 	for _, text := range r.Output.Artifacts {
 		var d destination
 		d.identifier, d.dir = config.CutID(text)
@@ -153,6 +155,7 @@ func (h *Host) copyArtifacts(d *builds.Dir, all []destination) error {
 		if from == "" {
 			from = m.Artifacts[at].Dir
 		}
+		// The list belongs to the directory itself, whatever link leads to it.
 		full := RealDir(to.dir)
 		list, err := h.StateFile("placed", fmt.Sprintf("%x.json", sha256.Sum256([]byte(full))))
 		if err == nil {

@@ -74,6 +74,7 @@ func sourceText(root *os.Root, name string) []byte {
 // WriteFile writes the page into a file. An existing file is replaced only by a complete
 // page.
 func (p Page) WriteFile(name string) error {
+	// In the same directory, because a rename does not work between file systems.
 	next := filepath.Join(filepath.Dir(name), ".report-"+newUUID()+".html")
 	out, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -179,6 +180,7 @@ func trend(s *builds.Store, project string, before int) []page.Point {
 	return all
 }
 
+// point sums up all reports of a build. Lines are nil if none of them has coverage.
 func (r *summary) point() page.Point {
 	p := page.Point{Number: r.Number, Status: r.Status, Seconds: r.End.Sub(r.Start).Seconds()}
 	lines := reports.Counts{}

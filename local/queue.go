@@ -44,6 +44,8 @@ func newSinkQueue(ctx context.Context, sink Sink, hurry <-chan struct{}, lost fu
 // end and the reader does not continue.
 func (q *sinkQueue) notify(e runner.Event) {
 	e.Output = bytes.Clone(e.Output) // the runner reuses the buffer
+	// First without the limits: select chooses at random between cases that are ready, so an
+	// event could be dropped although there is room. Also, expired costs more than most events.
 	select {
 	case q.events <- e:
 		return

@@ -282,6 +282,7 @@ type rule struct {
 	message func(r *Request) string
 }
 
+// says returns a message that does not depend on the request.
 func says(message string) func(*Request) string { return func(*Request) string { return message } }
 
 // rules are all such combinations.
@@ -371,7 +372,8 @@ func (r *Request) substitutes() []runner.StandIn {
 }
 
 // looksUp reports whether values may be looked up in the user's AWS account: the user
-// allows it, or names a profile or a role.
+// allows it, or names a profile or a role. A name in the user's own configuration file does
+// not count, because it applies to the builds of every source.
 func (r *Request) looksUp() bool {
 	if r.Origins != nil && r.origin("aws") != FromDefault {
 		return r.Secrets.AWS

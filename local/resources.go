@@ -153,6 +153,7 @@ func (h *Host) Prune(ctx context.Context, removed func(kind, name string)) error
 // container needs stay, except those of the engine that was just pruned.
 func (h *Host) pruneRuns(ctx context.Context, engine string, removed func(kind, name string)) error {
 	e := h.Sandbox(sandbox.Images)
+	// Control groups of killed sandboxes first: the directories show which runs are alive.
 	e.Sweep(func(temp string) bool {
 		_, alive := rundir.Alive(temp)
 		return alive

@@ -55,6 +55,7 @@ func (h *Host) readSecrets(ctx context.Context, r *Request) (*secrets.File, diag
 	if errors.Is(err, fs.ErrNotExist) && r.Secrets.File == "" {
 		return nil, nil, nil
 	}
+	// A file that others can read is an error only if it is not encrypted.
 	var readable worldReadableError
 	if err != nil && !errors.As(err, &readable) {
 		return nil, nil, Usagef("read the secrets: %w", err)
@@ -125,6 +126,7 @@ func (h *Host) secretsText(ctx context.Context, r *Request) (text []byte, isFile
 	if err != nil || !info.Mode().IsRegular() {
 		return text, false, nil
 	}
+	// Group permissions are accepted: many systems have a group for each user.
 	const otherUsers = 0o004
 	if runtime.GOOS != "windows" && info.Mode()&otherUsers != 0 {
 		return text, true, worldReadableError{fmt.Errorf(

@@ -61,6 +61,8 @@ func (h *Host) Prepare(ctx context.Context, in *Inputs, warmed *Warmed) (*Sessio
 func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 	engineErr := s.connect(ctx, warmed)
 	proxies, note := s.inputs.host.proxies(s.engine.ownNetwork())
+	// The number is part of variables of the build, so it must be known before the plan, and
+	// is taken only when the plan is known to work.
 	for {
 		id := ""
 		if !s.inputs.Request.DryRun {
@@ -118,6 +120,7 @@ func (s *Session) checkHost(ctx context.Context, engineErr error) error {
 	if err = errors.Join(h.checkExported(r.Variables.Exported), err); err != nil {
 		return err
 	}
+	// The engine's error is the last: a mistake in the request is there with every engine.
 	if err := h.checkCache(r); err != nil { // no build is started that cannot keep its cache
 		return err
 	}
@@ -206,10 +209,12 @@ func NewLostError(err error) LostError { return LostError{err} }
 
 // Run runs the build and writes its results. It must be called once.
 func (s *Session) Run(ctx context.Context, sink Sink) Result {
-	s.committed = true
+	s.committed = true // Close must not remove the directory, even of a build that fails
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	lost := func(err error) { cancel(LostError{err}) }
+	// The runner has timeouts of its own. This context only shows the queue when the build is
+	// to end, so that a reader who has stopped cannot delay that.
 	limited, release := context.WithTimeout(ctx, s.Plan.Timeout)
 	defer release()
 	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
@@ -228,6 +233,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		return trend(s.inputs.Builds, s.Plan.Identity.Project, s.Plan.Identity.Number)
 	})
 	go s.trend() // while the build runs, so that the page does not wait for it
+	// The results are written after the sink has shown all events, or has been given up.
 	record, fault := r.Run(ctx, s.Plan)
 	queue.close()
 	if record.Kept {
@@ -282,6 +288,7 @@ func hostFS(dir string) fs.FS { return regular.FS(dir, runner.MaxHashedFile) }
 // files, so an error in it does not fail the build.
 func (s *Session) leave(record *runner.Record) error {
 	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
+	// The record is first: with it the build counts as ended, even if the rest fails.
 	errs := []error{finish(s.Dir, record)}
 	if err := s.writePage(record); err != nil {
 		h.Warnf("warning: %v; run buildlocal report --html to try again", err)

@@ -93,6 +93,8 @@ const maxSourceIdentifier = 128
 // sourceIdentifier matches identifiers of secondary sources (documented).
 var sourceIdentifier = lazyRegexp(`^[A-Za-z0-9_]+$`)
 
+// openSecondarySources opens the other sources, each a directory of the host. As in the
+// primary source, the secrets file and the output of builds are left out.
 func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, error) {
 	r, temp := in.Request, in.run.Path
 	var all []runner.Source

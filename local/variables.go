@@ -44,6 +44,7 @@ func (h *Host) readVariables(ctx context.Context, r *Request) ([]runner.Override
 	return append(all, set), problems, joinErrors(errs)
 }
 
+// readEnvFiles reads the environment files, in the order of the request.
 func (h *Host) readEnvFiles(ctx context.Context, r *Request) ([]runner.Override, diag.List, error) {
 	lookup := h.LookupEnv
 	if r.comesWithSource("env-file") && !r.Trusted {
@@ -76,6 +77,8 @@ func (r *Request) readCertificates(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, Usagef("read the certificates: %w", err)
 	}
+	// A file with a key is refused, because combined files of a certificate and its key are
+	// common on servers.
 	certificates := 0
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		switch {

@@ -40,7 +40,7 @@ type Container struct {
 	execs atomic.Int64 // number of Exec calls, for unique file names
 
 	mu     sync.Mutex // held while the container is being removed
-	closed bool
+	closed bool       // everything was removed; a Close that fails leaves it false
 }
 
 // ID returns the engine's ID of the container.
@@ -48,7 +48,8 @@ func (c *Container) ID() string { return c.id }
 
 // The engine cannot kill the process of an exec, so each one notes its process group in a
 // file. killGroupScript creates a second file first, which keeps a process from starting
-// that has not reached the check yet.
+// that has not reached the check yet. The runtime starts an exec in a session of its own, so
+// the ID of the shell, which exec keeps, is also that of the process group.
 const (
 	recordPIDScript = `echo $$ >"$0" && [ ! -e "$0.end" ] && exec "$@"`
 	killGroupScript = `: >"$0.end"; read -r pid <"$0" && kill -9 -- "-$pid"`
@@ -72,7 +73,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if p.TTY != nil {
 		go c.resize(ctx, id, *p.TTY)
 	}
-	done := make(chan error, 1)
+	done := make(chan error, 1) // with room for the result if killExec does not wait for it
 	go func() { done <- copyStreams(stream, p) }()
 	select {
 	case err = <-done:
@@ -85,6 +86,8 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	return c.execExit(ctx, id)
 }
 
+// startExec starts a process. The request that attaches its streams also starts it, so no
+// output is lost.
 func (c *Container) startExec(ctx context.Context, p engine.Process) (string, types.HijackedResponse, error) {
 	options := container.ExecOptions{
 		User: p.User, Env: p.Env, WorkingDir: p.Dir, Cmd: p.Args,
@@ -150,7 +153,7 @@ func (c *Container) resize(ctx context.Context, id string, tty engine.TTY) {
 			container.ResizeOptions{Width: uint(size.Columns), Height: uint(size.Rows)},
 		)
 	}
-	for range 10 {
+	for range 10 { // for 100 ms; then the terminal has its default size until it is changed
 		if set(tty) == nil {
 			break
 		}
@@ -187,6 +190,7 @@ func (c *Container) Close(ctx context.Context) error {
 	if c.closed {
 		return nil
 	}
+	// The end of the stream ends the idle shell, so it stays open if the removal fails.
 	if err := conn.CauseOr(ctx, c.remove(ctx)); err != nil {
 		return err
 	}
@@ -206,6 +210,8 @@ func (c *Container) Close(ctx context.Context) error {
 func (c *Container) remove(ctx context.Context) error {
 	shared := c.socket.RemoveContainers(ctx)
 	var group sync.WaitGroup
+	// The socket's containers come first, because they may use the network of this one. Seal
+	// returns the helpers, and keeps others from being started.
 	ids := append([]string{c.id}, c.network.Seal()...)
 	failed := make([]error, len(ids))
 	for i, id := range ids {

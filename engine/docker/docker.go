@@ -44,6 +44,7 @@ type Options struct {
 	Measure func(ctx context.Context, image, platform, have string) (engine.ImageSize, error)
 }
 
+// connection returns the options that package conn needs: those that select the engine.
 func (o Options) connection() conn.Options {
 	return conn.Options{
 		Host: o.Host, Context: o.Context, TLSVerify: o.TLSVerify, CertPath: o.CertPath,

@@ -51,6 +51,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := c.create(ctx, image, config, host); err != nil {
 		return err
 	}
+	// The socket is served before the container starts, because its first process may use it.
 	c.socket.Serve(share.Target{
 		ID: c.id, Exec: c.Exec, BlocksMetadata: c.network.Applied(),
 		Listen: func(ctx context.Context, purpose string, addresses []string) (share.Relay, error) {
@@ -68,6 +69,8 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 	return c.network.Connect(ctx)
 }
 
+// create creates the container. After a conflict of names nothing is removed: another build
+// uses the container and its volumes, whose names derive from that of the container.
 func (c *Container) create(
 	ctx context.Context,
 	image image.Local,
@@ -103,7 +106,7 @@ func (c *Container) mounts(ctx context.Context) ([]mount.Mount, error) {
 		return nil, err
 	}
 	socket, shared, err := share.Open(ctx, c.conn, c.spec)
-	c.socket = socket
+	c.socket = socket // also after an error, for Close
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +139,8 @@ func (e *Engine) applyLimits(ctx context.Context, s engine.Spec, host *container
 		s.Hooks.Warnf("%s", shortfall)
 	}
 	if limits.Memory > 0 && info.MemoryLimit {
-		host.Memory, host.MemorySwap = limits.Memory, limits.Memory // no swap in addition
+		// MemorySwap is the sum of memory and swap; without it Docker allows as much swap again.
+		host.Memory, host.MemorySwap = limits.Memory, limits.Memory
 	} else if limits.Memory > 0 {
 		s.Hooks.Warnf("The build's memory is not limited to that of its compute type: the engine does not support it.")
 	}
@@ -155,6 +159,8 @@ func (e *Engine) applyLimits(ctx context.Context, s engine.Spec, host *container
 func configs(s engine.Spec, image string) (*container.Config, *container.HostConfig) {
 	config := &container.Config{
 		Image: image, Labels: s.Labels, Env: s.Env, User: "0", WorkingDir: "/",
+		// StdinOnce closes the input when this program ends, even if it is killed, and the idle
+		// shell exits. A container that is to be kept must survive that.
 		OpenStdin: true, StdinOnce: !s.Keep, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	}
 	config.Entrypoint = []string{"sh"}
@@ -171,7 +177,7 @@ func configs(s engine.Spec, image string) (*container.Config, *container.HostCon
 		host.MaskedPaths = maskedPaths()
 	}
 	for _, path := range s.Mounts.Scratch {
-		host.Tmpfs[path] = "exec,mode=1777"
+		host.Tmpfs[path] = "exec,mode=1777" // Docker's default for a tmpfs is noexec
 	}
 	return config, host
 }
@@ -243,6 +249,8 @@ func (c *Container) followMain(stream types.HijackedResponse, p engine.Process) 
 	c.spec.Hooks.ReportExit(status, errors.Join(err, exitErr))
 }
 
+// mainExit returns the exit code of Main. Not running is the right condition: next-exit would
+// wait forever for a container that has ended already.
 func (c *Container) mainExit(ctx context.Context) (int, error) {
 	waited, failed := c.conn.API.ContainerWait(ctx, c.id, container.WaitConditionNotRunning)
 	select {
@@ -256,7 +264,9 @@ func (c *Container) mainExit(ctx context.Context) (int, error) {
 	}
 }
 
-// awaitShell waits until the idle shell answers, which shows that the image can run one.
+// awaitShell waits until the idle shell answers, which shows that the image can run one. An
+// image without sh, for another architecture or with a broken loader fails here, with a
+// hint, and not in the first command of the build.
 func (c *Container) awaitShell(ctx context.Context, image string) error {
 	const ready = "buildlocal-is-ready"
 	// If the shell has ended already, its output has a better reason than this error.

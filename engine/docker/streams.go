@@ -16,6 +16,8 @@ import (
 // connection. Input that the process has not read by then is lost.
 func copyStreams(stream types.HijackedResponse, p engine.Process) error {
 	defer stream.Close()
+	// Only the output shows that the process has ended. The goroutine may still wait for input
+	// then, and ends with its next write, to the closed connection.
 	if p.Stdin != nil {
 		go func() {
 			_, _ = io.Copy(stream.Conn, p.Stdin)
@@ -32,6 +34,8 @@ func copyStreams(stream types.HijackedResponse, p engine.Process) error {
 	return err
 }
 
+// orDiscard returns a writer for an output that the caller does not want: it has to be read
+// all the same, or the process would block.
 func orDiscard(w io.Writer) io.Writer {
 	if w == nil {
 		return io.Discard
@@ -61,7 +65,7 @@ func newWatch(line string) *watch {
 func (w *watch) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.kept = append(w.kept, p...)
+	w.kept = append(w.kept, p...) // the line may be split between two writes
 	if !w.done && bytes.Contains(w.kept, []byte(w.line+"\n")) {
 		w.done = true
 		close(w.found)

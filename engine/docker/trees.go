@@ -89,10 +89,12 @@ func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mou
 	c.uppers = append(c.uppers, upperDir{tree.Path, layers[0]})
 	// Created in advance: Podman ignores the options of a volume that is created together
 	// with the container (observed, 4.3).
+	// The engine mounts it when the container starts, see isMountFailure.
 	v, err := c.createVolume(ctx, fmt.Sprintf("%s-tree%d", c.spec.Name, i), options)
 	if err != nil {
 		return mount.Mount{}, err
 	}
+	// Without NoCopy, Docker copies the image's files at Target into a volume that is empty.
 	return mount.Mount{
 		Type: mount.TypeVolume, Source: v.Name, Target: tree.Path, VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 	}, nil
@@ -174,6 +176,8 @@ func (c *Container) Written(path string) (dir, name string) {
 	return written(c.rootUpper, strings.TrimPrefix(path, "/"))
 }
 
+// written returns the place of a file in an upper layer, or "" if the layer does not have
+// its whole content.
 func written(upper, name string) (string, string) {
 	if !overlay.Written(upper, name) {
 		return "", ""

@@ -16,6 +16,7 @@ func checkSingleFileSystem(tree engine.Tree) error {
 	if err != nil {
 		return err
 	}
+	// The mount point is the fifth field, see proc_pid_mountinfo(5).
 	for _, line := range strings.Split(string(text), "\n") {
 		fields := strings.Fields(line)
 		if len(fields) < 5 {
@@ -32,6 +33,7 @@ func checkSingleFileSystem(tree engine.Tree) error {
 // mountinfoUnescaper decodes the octal escapes of /proc/self/mountinfo.
 var mountinfoUnescaper = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
+// isHidden reports whether a name is below a hidden one.
 func isHidden(tree engine.Tree, name string) bool {
 	return slices.ContainsFunc(tree.Hide, func(h string) bool { return name == h || strings.HasPrefix(name, h+"/") })
 }

@@ -16,6 +16,8 @@ import (
 // needed. If perm gives others no access, neither does a new directory. Write returns an error,
 // and changes nothing, if name is a symlink or another file that is not regular.
 func Write(name string, text []byte, perm fs.FileMode) error {
+	// A new directory has the permissions to list and to search it that correspond to reading
+	// the file.
 	const searchable = 0o111
 	dirPerm := fs.FileMode(0o700)
 	if perm&0o077 != 0 {
@@ -30,6 +32,7 @@ func Write(name string, text []byte, perm fs.FileMode) error {
 // CreatePart creates a file below root that the caller renames once it is complete. Its name is
 // prefix and a suffix that is unique among all writers, including those in this process.
 func CreatePart(root *os.Root, prefix string, perm fs.FileMode) (file *os.File, name string, err error) {
+	// O_EXCL also skips the leftovers of a killed process that had the same ID.
 	for n := 0; ; n++ {
 		name = fmt.Sprintf("%s%d-%d.part", prefix, os.Getpid(), n)
 		file, err = root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)

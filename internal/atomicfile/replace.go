@@ -17,6 +17,7 @@ func Replace(name string, text []byte) error {
 	if err != nil {
 		return err
 	}
+	// A rename is atomic only within a file system, so the new file is created beside the old.
 	next, err := os.CreateTemp(filepath.Dir(target), ".buildlocal-*")
 	if err != nil {
 		return err

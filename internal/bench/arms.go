@@ -8,37 +8,39 @@ import (
 	"strings"
 )
 
-// label marks the containers of docker run, so that none is left behind.
+// label is on all containers of docker run, so that cleanUp finds them.
 const label = "dev.buildlocal.bench"
 
-// The arms that targets speak of.
+// Names of arms that targets refer to. They are also in the JSON report, where a comparison
+// of two runs uses them.
 const (
-	dockerRun  = "docker run"
-	buildlocal = "buildlocal"
-	baseline   = "baseline: cobra's help, and the main dependencies"
-	help       = "buildlocal --help"
-	plan       = "buildlocal plan"
-	validate   = "buildlocal validate"
-	many       = "buildlocal validate, 300 files"
+	dockerRun    = "docker run"
+	buildlocal   = "buildlocal"
+	baseline     = "baseline: cobra's help, and the main dependencies"
+	help         = "buildlocal --help"
+	plan         = "buildlocal plan"
+	validate     = "buildlocal validate"
+	validateMany = "buildlocal validate, 300 files"
 )
 
-// arm is one program doing a job.
+// arm is one program with the arguments for one job.
 type arm struct {
 	result *Result
 	config config
 	args   []string // the program first
-	dir    string   // working directory, and where config is written
-	lines  int      // of output, at least
+	dir    string   // working directory, which contains the configuration
+	lines  int      // minimum number of lines of output
 	rounds int
-	env    []string // more variables
-	user   *owner   // nil for who runs the bench
+	env    []string    // added to the environment
+	user   *credential // nil for the current user
 }
 
-// owner is a user by number.
-type owner struct{ uid, gid int }
+// credential identifies the user of a process.
+type credential struct{ uid, gid int }
 
-// arms returns every program that can do a job, those that are not installed
-// too. docker run is the first: the others are compared with it.
+// arms returns an arm for every program that can run a job. Programs that are not installed
+// are included and marked as absent, so that the table lists them. docker run, the
+// reference of all ratios, comes first.
 func (b *bench) arms(j job) []*arm {
 	if j.dir == "" {
 		j.dir = filepath.Join(b.temp, j.workload)
@@ -47,9 +49,10 @@ func (b *bench) arms(j job) []*arm {
 	if j.source {
 		mount = []string{"-v", j.dir + ":/src", "-w", "/src"}
 	}
+	// No arm pulls the image: a look at the registry would measure the network.
 	arms := []*arm{
 		j.arm(dockerRun, config{}, b.docker(j, mount...)...),
-		b.own(j.arm(buildlocal, buildspec(j), b.program, "run", "-C", j.dir, "-i", b.image, "--pull", "never")),
+		b.required(j.arm(buildlocal, buildspec(j), b.program, "run", "-C", j.dir, "-i", b.image, "--pull", "never")),
 	}
 	peers := []*arm{
 		j.arm("act", workflow(j), "act", "push", "-P", "bench="+b.image, "--pull=false", "--rm"),
@@ -59,8 +62,8 @@ func (b *bench) arms(j job) []*arm {
 			"--backend-engine", "docker", "--pipeline-event", "manual", ".woodpecker.yaml"),
 	}
 	for _, a := range peers {
-		if j.source { // some copy it
-			a.rounds = min(a.rounds, heavyRounds)
+		if j.source { // some of them copy all of its files, which takes seconds
+			a.rounds = min(a.rounds, maxHeavyRounds)
 		}
 	}
 	if j.workload != "W4" {
@@ -69,51 +72,57 @@ func (b *bench) arms(j job) []*arm {
 	return slices.Concat(arms, peers)
 }
 
-// docker returns a docker run with all commands of a job as one script.
+// docker returns the command line of a docker run that runs all commands of a job as one
+// script. flags are added to those of docker run.
 func (b *bench) docker(j job, flags ...string) []string {
 	return slices.Concat(
 		[]string{"docker", "run", "--rm", "--pull", "never", "--label", label + "=" + b.id}, flags,
 		[]string{b.image, "sh", "-c", strings.Join(j.commands, "\n")})
 }
 
-// logArms are two more for W4: one without the log that docker keeps by
-// default, and the generator with no container.
+// logArms returns two additional arms for W4. They show which part of docker run's time is
+// spent on the daemon's JSON log file, and which part on producing the output.
 func (b *bench) logArms(j job) []*arm {
-	j.dir = b.temp
+	j.dir = b.temp // they need no configuration
 	return []*arm{
 		j.arm("docker run --log-driver none", config{}, b.docker(j, "--log-driver", "none")...),
 		j.arm("the generator alone", config{}, "sh", "-c", strings.Join(j.commands, "\n")),
 	}
 }
 
+// startupArms returns arms of commands that start no build. They run in Git hooks and
+// editors, where a delay is noticed. The baseline is not required, because only the targets
+// that refer to it need it.
 func (b *bench) startupArms() []*arm {
 	j := job{workload: "startup", commands: []string{"true"}, rounds: b.rounds, dir: filepath.Join(b.temp, "startup")}
-	real := j
-	real.commands, real.dir = slices.Repeat(checked, 3), filepath.Join(b.temp, "checked")
+	typical := j
+	typical.commands, typical.dir = slices.Repeat(sampleCommands, 3), filepath.Join(b.temp, "checked")
 	base := j.arm(baseline, config{}, b.baseline)
 	if base.result.Absent != "" {
-		base.result.Absent = b.baseline + " is not there: make bench builds it"
+		base.result.Absent = b.baseline + " does not exist: run make bench to build it"
 	}
 	return []*arm{
 		base,
-		b.own(j.arm(help, buildspec(j), b.program, "--help")),
-		b.own(j.arm(plan, buildspec(j), b.program, "plan", "-C", j.dir, "-i", b.image)),
-		b.own(real.arm(validate, buildspec(real), b.program, "validate", "-C", real.dir)),
-		b.own(real.arm(many, buildspec(real), slices.Concat([]string{b.program, "validate"},
+		b.required(j.arm(help, buildspec(j), b.program, "--help")),
+		b.required(j.arm(plan, buildspec(j), b.program, "plan", "-C", j.dir, "-i", b.image)),
+		b.required(typical.arm(validate, buildspec(typical), b.program, "validate", "-C", typical.dir)),
+		b.required(typical.arm(validateMany, buildspec(typical), slices.Concat([]string{b.program, "validate"},
 			slices.Repeat([]string{"buildspec.yml"}, 300))...)),
 	}
 }
 
-// checked are commands as buildspecs have them.
-var checked = []string{
+// sampleCommands are typical commands of buildspecs. validate parses each of them as shell
+// code, so a build of echo commands would be too cheap.
+var sampleCommands = []string{
 	"npm ci --no-audit", "npm run lint -- --max-warnings 0", "if [ -n \"$STAGE\" ]; then npm test; fi",
 	"for app in api web; do (cd $app && npm run build) || exit 1; done", "mkdir -p dist && cp -r web/dist/* dist/",
-	"aws s3 cp s3://$BUCKET/config.json dist/ && jq -r .version package.json > dist/version", "export TAG=$(git " +
-		"rev-parse --short HEAD)",
+	"aws s3 cp s3://$BUCKET/config.json dist/ && jq -r .version package.json > dist/version",
+	"export TAG=$(git rev-parse --short HEAD)",
 	"docker build -t \"$REPOSITORY:$TAG\" --build-arg VERSION=\"${TAG:-none}\" .",
 }
 
-// arm names an arm of a job and looks for its program.
+// arm returns an arm of a job. args[0] is the program; its path is made absolute, because
+// the arm runs in another directory. The arm is absent if the program is not installed.
 func (j job) arm(name string, c config, args ...string) *arm {
 	a := &arm{
 		result: &Result{Workload: j.workload, Arm: name},
@@ -131,11 +140,12 @@ func (j job) arm(name string, c config, args ...string) *arm {
 	return a
 }
 
-// own says of buildlocal that it must be there: without it a run says nothing.
-func (b *bench) own(a *arm) *arm {
+// required marks an arm of buildlocal as failed, not absent, if the binary is missing: a
+// report without buildlocal is useless, and bench then exits with an error.
+func (b *bench) required(a *arm) *arm {
 	if a.result.Absent != "" {
 		a.result.Absent = ""
-		a.result.Failure = b.program + " is not there: run make build, or name another with -buildlocal"
+		a.result.Failure = b.program + " does not exist: run make build, or set -buildlocal"
 	}
 	return a
 }
@@ -144,8 +154,9 @@ func buildspec(j job) config {
 	return config{"buildspec.yml", "version: 0.2\nphases:\n  build:\n    commands:\n" + list("      ", j.commands)}
 }
 
-// workflow has all commands in one step, which is how act is fastest. A checkout
-// makes it copy the source.
+// workflow returns a workflow for act. All commands are in one step, because act starts a
+// process for each step. Without the checkout action act does not copy the source into
+// the container.
 func workflow(j job) config {
 	steps := ""
 	if j.source {
@@ -156,18 +167,21 @@ func workflow(j job) config {
 		"on: push\njobs:\n  bench:\n    runs-on: bench\n    steps:\n" + steps + "      - run: |\n" + script}
 }
 
+// gitlabCI returns the configuration of gitlab-ci-local, which has no flag for the image.
 func gitlabCI(j job, image string) config {
 	return config{".gitlab-ci.yml", "bench:\n  image: " + strconv.Quote(image) + "\n  script:\n" + list("    ",
 		j.commands)}
 }
 
+// woodpecker returns a pipeline for woodpecker-cli. The event in when must be that of the
+// command line, or the pipeline is skipped and the arm would be very fast.
 func woodpecker(j job, image string) config {
 	return config{".woodpecker.yaml", "when:\n  - event: manual\nsteps:\n  - name: bench\n    image: " +
 		strconv.Quote(image) + "\n    commands:\n" + list("      ", j.commands)}
 }
 
-// list returns a YAML sequence. The result of strconv.Quote for ASCII
-// text is a double-quoted scalar.
+// list returns a YAML sequence. For ASCII text, strconv.Quote returns a valid double-quoted
+// scalar of YAML: both languages have the same escapes for it.
 func list(indent string, commands []string) string {
 	var b strings.Builder
 	for _, c := range commands {

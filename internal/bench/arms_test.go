@@ -76,7 +76,7 @@ func TestConfig_KeepsExistingFile(t *testing.T) {
 func TestArms_RequireBuildlocal(t *testing.T) {
 	t.Parallel()
 	b := &bench{options: options{program: filepath.Join(t.TempDir(), "none"), rounds: 7}, temp: t.TempDir()}
-	b.without.plain = &owner{}
+	b.daemonless.user = &credential{}
 	for _, a := range b.arms(job{workload: "W3 git", source: true, rounds: 7}) {
 		if got, want := a.result.Failure != "", strings.HasPrefix(a.result.Arm, buildlocal); got != want {
 			t.Errorf("%s: failure %q", a.result.Arm, a.result.Failure)

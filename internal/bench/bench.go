@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Report is one run of the bench.
+// Report is the result of one run. Its JSON, written by -json, is for comparing two runs:
+// it has all samples and the machine that they were measured on.
 type Report struct {
 	Taken       time.Time `json:"taken"`
 	Platform    string    `json:"platform"`
@@ -23,25 +24,24 @@ type Report struct {
 	Image       string    `json:"image"`
 	Rounds      int       `json:"rounds"`
 	BinaryBytes int64     `json:"binary_bytes,omitempty"`
-	FloorKiB    int64     `json:"peak_floor_kib,omitempty"` // no peak below it can be seen
-	Rebuilt     bool      `json:"rebuilt,omitempty"`        // buildlocal changed during the run
+	FloorKiB    int64     `json:"peak_floor_kib,omitempty"` // the smallest peak that can be measured
+	Rebuilt     bool      `json:"rebuilt,omitempty"`        // the binary changed during the run
 	Results     []*Result `json:"results"`
 	Verdicts    []Verdict `json:"targets"`
 }
 
-// bench is what every step of a run needs.
+// bench is the state of one run.
 type bench struct {
 	options
-	id     string // label of the containers of docker run
-	cache  string // sources are kept here from one run to the next
-	temp   string // gone at the end
+	id     string // value of label on all containers of this run
+	cache  string // directory of the source trees, which later runs reuse
+	temp   string // directory for everything else, removed at the end
 	stderr io.Writer
 
-	without daemonless
+	daemonless daemonlessSetup
 }
 
-// measureAll prepares the workloads, measures them and cleans up, also when ctx
-// ends early.
+// measureAll prepares the workloads, measures them and cleans up, even if ctx is canceled.
 func measureAll(ctx context.Context, o options, cache string, stderr io.Writer) (report *Report, err error) {
 	temp, err := os.MkdirTemp(filepath.Dir(cache), "buildlocal-bench-run-")
 	if err != nil {
@@ -59,7 +59,7 @@ func measureAll(ctx context.Context, o options, cache string, stderr io.Writer) 
 		CPUs: runtime.NumCPU(), Engine: engineVersion(ctx), Image: b.image, Rounds: b.rounds,
 	}
 	before := b.binary()
-	if before != nil {
+	if before != nil { // without the binary its arms fail, but those of other programs run
 		report.BinaryBytes = before.Size()
 	}
 	b.warmUp(ctx)
@@ -73,13 +73,16 @@ func measureAll(ctx context.Context, o options, cache string, stderr io.Writer) 
 		}
 	}
 	report.FloorKiB = floorKiB(ctx)
+	// A developer may run make build during a benchmark of several minutes.
 	after := b.binary()
 	report.Rebuilt = before != nil && (after == nil || !after.ModTime().Equal(before.ModTime()))
-	report.Verdicts = judge(report)
+	report.Verdicts = evaluate(report)
 	return report, nil
 }
 
-// measure lets the arms take turns: A B C A B C.
+// measure runs the arms in turn: A B C A B C, not A A B B C C. So a slow minute of the
+// machine is not charged to one arm. After a failure an arm is not run again, because each
+// further failure could take as long as maxRunTime.
 func (b *bench) measure(ctx context.Context, arms []*arm) error {
 	for round := range b.rounds {
 		for _, a := range arms {
@@ -87,11 +90,11 @@ func (b *bench) measure(ctx context.Context, arms []*arm) error {
 			if round >= a.rounds || r.Absent != "" || r.Failure != "" {
 				continue
 			}
-			if r.Workload == "unpack" { // write pending data of other arms first, to not charge it to this one
+			if r.Workload == "unpack" { // the kernel still writes back the files of the previous arm
 				_ = exec.CommandContext(ctx, "sync").Run()
 			}
 			s, err := a.run(ctx)
-			if ctx.Err() != nil {
+			if ctx.Err() != nil { // the sample is that of an interrupted program
 				return context.Cause(ctx)
 			}
 			if err != nil {
@@ -107,7 +110,7 @@ func (b *bench) measure(ctx context.Context, arms []*arm) error {
 	return nil
 }
 
-// binary describes the file of buildlocal, or nil if it does not exist.
+// binary returns information about the buildlocal binary, or nil if it does not exist.
 func (b *bench) binary() os.FileInfo {
 	path, err := exec.LookPath(b.program)
 	if err != nil {
@@ -120,16 +123,17 @@ func (b *bench) binary() os.FileInfo {
 	return info
 }
 
-// warmUp wakes the engine and the image: the first container after a pause takes
-// up to a second longer, and docker run would pay for all. The arms report
-// failures.
+// warmUp starts a container before the measurement. The first one after a pause takes up
+// to a second longer, and docker run, the first arm, would be charged for it. Failures are
+// ignored here, because the arms report them.
 func (b *bench) warmUp(ctx context.Context) {
 	j := job{commands: []string{"true"}, dir: b.temp}
 	_, _ = j.arm("", config{}, b.docker(j)...).run(ctx)
 }
 
-// floorKiB is the peak of a program that needs next to nothing. Linux counts the
-// memory of the process that starts another as the other's until that is loaded.
+// floorKiB returns the measured peak of true, a program that uses almost no memory. Between
+// fork and exec a child shares the memory of this process, and Linux includes that in the
+// child's ru_maxrss (setmax_mm_hiwater_rss in exec_mmap). Smaller peaks cannot be measured.
 func floorKiB(ctx context.Context) int64 {
 	s, err := job{}.arm("", config{}, "true").run(ctx)
 	if err != nil {
@@ -138,6 +142,8 @@ func floorKiB(ctx context.Context) int64 {
 	return s.peakKiB
 }
 
+// engineVersion returns the version of the Docker daemon, for the head of the table. A
+// daemon is not required: there are arms without one.
 func engineVersion(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "docker", "version", "--format", "{{.Server.Version}}").Output()
 	if err != nil {
@@ -146,12 +152,15 @@ func engineVersion(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// leftovers are files that the programs write beside the sources.
+// leftovers are directories that the measured programs create in the source. They are
+// removed to start each run with the same source tree.
 var leftovers = []string{".buildlocal", ".gitlab-ci-local"}
 
-// cleanUp removes temporary resources. A container of docker run is still
-// there only if its client was killed.
+// cleanUp removes all containers and temporary files of this run. docker run --rm removes
+// its own container, unless the client was killed. A missing docker is no problem: then
+// there are no containers.
 func (b *bench) cleanUp(ctx context.Context) error {
+	// After Ctrl-C ctx is done, and then containers are more likely to exist than otherwise.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", "ps", "-aq", "--filter", "label="+label+"="+b.id).Output()
@@ -167,6 +176,6 @@ func (b *bench) cleanUp(ctx context.Context) error {
 			errs = append(errs, os.RemoveAll(filepath.Join(b.cache, s.folder, name)))
 		}
 	}
-	_ = os.Remove(b.cache) // if it is empty
+	_ = os.Remove(b.cache) // fails if it contains source trees, as intended
 	return errors.Join(errs...)
 }

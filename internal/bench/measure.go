@@ -11,40 +11,41 @@ import (
 )
 
 const (
-	// limit is how long one run of one arm may take.
-	limit = 10 * time.Minute
-	// grace is how long a program that was interrupted may clean up.
-	grace = 20 * time.Second
+	// maxRunTime bounds one run of one arm. It is for programs that hang.
+	maxRunTime = 10 * time.Minute
+	// cleanUpTime is the time between the interruption of a program and its kill, in which
+	// it can remove its containers.
+	cleanUpTime = 20 * time.Second
 )
 
 // sample is one run of an arm.
 type sample struct {
 	seconds float64
-	peakKiB int64 // of the client, or of a process it started if that is larger; 0 when unknown
+	peakKiB int64 // largest peak of the client and of its children that it has waited for; 0 if unknown
 }
 
-// run starts an arm's program and waits for it to end. It reads the output
-// through a pipe, as a program that keeps a log does, and counts the lines. An arm
-// that fails is an error, which ends in the last lines of its output. When ctx
-// ends, the program is interrupted, and killed if it does not end.
+// run runs an arm's program once. It reads the output through a pipe, as a CI system does,
+// and counts the lines: a program that loses output is not faster, but wrong. The error of
+// a failed run ends with the last lines of the output. If ctx is done, the program is
+// interrupted, and killed after cleanUpTime.
 func (a *arm) run(ctx context.Context) (sample, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v", limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxRunTime, fmt.Errorf("it took longer than %v", maxRunTime))
 	defer cancel()
 	var out output
 	cmd := exec.CommandContext(ctx, a.args[0], a.args[1:]...)
 	cmd.Dir = a.dir
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = grace
+	cmd.WaitDelay = cleanUpTime
 	cmd.Cancel = func() error { return interrupt(cmd.Process) }
 	if len(a.env) > 0 {
 		cmd.Env = append(os.Environ(), a.env...)
 	}
-	setApart(cmd, a.user)
+	isolate(cmd, a.user)
 
 	start := time.Now()
 	err := cmd.Run()
 	s := sample{seconds: time.Since(start).Seconds()}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil { // even if the program exited with 0 after the interrupt
 		err = context.Cause(ctx)
 	}
 	if err == nil && out.lines < a.lines {
@@ -57,14 +58,17 @@ func (a *arm) run(ctx context.Context) (sample, error) {
 	return s, nil
 }
 
-// output counts lines and keeps the end of the output.
+// output counts lines and keeps the end of the output: W4 writes 80 MB.
 type output struct {
 	lines int
 	tail  []byte
 }
 
+// tailSize is the number of bytes of output that are kept for an error.
 const tailSize = 4096
 
+// Write implements io.Writer. exec.Cmd calls it from one goroutine, because Stdout and
+// Stderr are the same writer.
 func (o *output) Write(p []byte) (int, error) {
 	o.lines += bytes.Count(p, []byte("\n"))
 	o.tail = append(o.tail, p[max(0, len(p)-tailSize):]...)

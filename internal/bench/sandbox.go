@@ -13,59 +13,61 @@ import (
 	"strconv"
 )
 
-// The arms that need no Docker, as root and as a plain user; and unpacking, beside
-// the reference.
+// Names of the arms that need no Docker daemon, as root and as a non-root user, and of the
+// arms of unpack with their reference.
 const (
-	host         = "buildlocal, engine host"
-	sandbox      = "buildlocal, engine sandbox"
-	hostPlain    = "buildlocal, engine host, plain user"
-	sandboxPlain = "buildlocal, engine sandbox, plain user"
-	untar        = "tar xf"
-	unpack       = "buildlocal image pull"
+	host           = "buildlocal, engine host"
+	sandbox        = "buildlocal, engine sandbox"
+	hostNonRoot    = "buildlocal, engine host, non-root user"
+	sandboxNonRoot = "buildlocal, engine sandbox, non-root user"
+	untar          = "tar xf"
+	unpack         = "buildlocal image pull"
 )
 
-// tester is the plain user that scripts/setup makes for the tests.
-const tester = "buildlocal-tester"
+// testUser is the non-root user that scripts/setup creates. It has subordinate user IDs.
+const testUser = "buildlocal-tester"
 
-// daemonless are the prerequisites of the arms without Docker.
-type daemonless struct {
-	absent string // why the arms are unavailable; empty if ready
-	image  string // a file that docker save wrote
-	plain  *owner // nil for no such user
+// daemonlessSetup has the prerequisites of the arms without a Docker daemon.
+type daemonlessSetup struct {
+	absent string      // why the arms are unavailable; empty if they are available
+	image  string      // archive of docker save
+	user   *credential // the non-root user; nil if there is no such user
 }
 
-// prepareDaemonless unpacks the image into separate stores, for root and for
-// a plain user.
+// prepareDaemonless unpacks the image into two image stores, one for root and one for the
+// non-root user, so that the arms measure builds and not the first pull. Only root can run
+// a program as another user.
 func (b *bench) prepareDaemonless(ctx context.Context) error {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		b.without.absent = "needs Linux and root"
+		b.daemonless.absent = "needs Linux and root"
 		return nil
 	}
-	b.without.image = filepath.Join(b.temp, "image.tar")
-	if err := os.Chmod(b.temp, 0o755); err != nil {
+	b.daemonless.image = filepath.Join(b.temp, "image.tar")
+	if err := os.Chmod(b.temp, 0o755); err != nil { // the other user reads the image and the job's directory
 		return err
 	}
-	if out, err := exec.CommandContext(ctx, "docker", "save", "-o", b.without.image,
+	if out, err := exec.CommandContext(ctx, "docker", "save", "-o", b.daemonless.image,
 		b.image).CombinedOutput(); err != nil {
-		b.without.absent = "no image to save"
+		b.daemonless.absent = "no image to save"
 		fmt.Fprintf(b.stderr, "docker save: %v: %s\n", err, out)
 		return nil
 	}
-	err := os.Chmod(b.without.image, 0o644)
-	if u, unknown := user.Lookup(tester); unknown == nil && err == nil {
+	err := os.Chmod(b.daemonless.image, 0o644) // docker save creates it for root only
+	if u, unknown := user.Lookup(testUser); unknown == nil && err == nil {
 		uid, _ := strconv.Atoi(u.Uid)
 		gid, _ := strconv.Atoi(u.Gid)
 		err = errors.Join(os.Mkdir(b.home(true), 0o755), os.Chown(b.home(true), uid, gid))
-		b.without.plain = &owner{uid, gid}
+		b.daemonless.user = &credential{uid, gid}
 	}
 	if err != nil {
 		return err
 	}
-	for _, plain := range []bool{false, true} {
-		a := b.as(plain, job{dir: b.temp}, unpack, "images", "pull", "tar:"+b.without.image)
+	for _, nonRoot := range []bool{false, true} {
+		a := b.daemonlessArm(nonRoot, job{dir: b.temp}, unpack, "images", "pull", "tar:"+b.daemonless.image)
 		if a.result.Absent != "" {
 			continue
 		}
+		// If it fails, the arms of builds fail too, and the table has their errors.
 		if _, failed := a.run(ctx); failed != nil {
 			fmt.Fprintf(b.stderr, "%v: %v\n", a.args, failed)
 		}
@@ -73,55 +75,66 @@ func (b *bench) prepareDaemonless(ctx context.Context) error {
 	return nil
 }
 
-// home is the directory for the files of a user of these arms.
-func (b *bench) home(plain bool) string {
-	return filepath.Join(b.temp, "home-"+map[bool]string{false: "root", true: "plain"}[plain])
+// home returns the directory for the image store and the output of a user.
+func (b *bench) home(nonRoot bool) string {
+	return filepath.Join(b.temp, "home-"+map[bool]string{false: "root", true: "non-root"}[nonRoot])
 }
 
-// as returns an arm of ours as root or as a plain user, with a home of its own.
-func (b *bench) as(plain bool, j job, name string, args ...string) *arm {
-	a := b.own(j.arm(name, buildspec(j), slices.Concat([]string{b.program}, args)...))
-	a.env = []string{"HOME=" + b.home(plain), "XDG_CACHE_HOME=" + b.home(plain)}
-	if plain {
-		a.user = b.without.plain
+// daemonlessArm returns an arm of buildlocal that runs as root or as the non-root user, with
+// a separate home directory. It is absent, not failed, on machines without the
+// prerequisites.
+func (b *bench) daemonlessArm(nonRoot bool, j job, name string, args ...string) *arm {
+	a := b.required(j.arm(name, buildspec(j), slices.Concat([]string{b.program}, args)...))
+	// Images and caches are below XDG_CACHE_HOME, so a run never uses those of the user who
+	// runs the benchmark.
+	a.env = []string{"HOME=" + b.home(nonRoot), "XDG_CACHE_HOME=" + b.home(nonRoot)}
+	if nonRoot {
+		a.user = b.daemonless.user
 	}
+	// A missing prerequisite is more useful to know than a missing binary, which the other
+	// arms report anyway.
 	switch {
-	case b.without.absent != "":
-		a.result.Absent, a.result.Failure = b.without.absent, ""
-	case plain && a.user == nil:
-		a.result.Absent, a.result.Failure = "no user "+tester, ""
+	case b.daemonless.absent != "":
+		a.result.Absent, a.result.Failure = b.daemonless.absent, ""
+	case nonRoot && a.user == nil:
+		a.result.Absent, a.result.Failure = "no user "+testUser, ""
 	}
 	return a
 }
 
-// daemonlessArms are a job without Docker.
+// daemonlessArms returns the arms that run a job without a Docker daemon. The output
+// directory is set because the non-root user cannot write to the job's directory.
 func (b *bench) daemonlessArms(j job) []*arm {
 	var arms []*arm
 	for _, kind := range []struct {
-		name  string
-		plain bool
-		flags []string
+		name    string
+		nonRoot bool
+		flags   []string
 	}{
 		{host, false, []string{"--engine", "host"}},
-		{hostPlain, true, []string{"--engine", "host"}},
+		{hostNonRoot, true, []string{"--engine", "host"}},
 		{sandbox, false, []string{"--engine", "sandbox", "-i", b.image, "--pull", "never"}},
-		{sandboxPlain, true, []string{"--engine", "sandbox", "-i", b.image, "--pull", "never"}},
+		{sandboxNonRoot, true, []string{"--engine", "sandbox", "-i", b.image, "--pull", "never"}},
 	} {
-		out := filepath.Join(b.home(kind.plain), j.workload)
-		a := b.as(kind.plain, j, kind.name, slices.Concat([]string{"run", "-C", j.dir, "-o", out}, kind.flags)...)
-		arms = append(arms, a)
+		out := filepath.Join(b.home(kind.nonRoot), j.workload)
+		args := slices.Concat([]string{"run", "-C", j.dir, "-o", out}, kind.flags)
+		arms = append(arms, b.daemonlessArm(kind.nonRoot, j, kind.name, args...))
 	}
 	return arms
 }
 
-// unpackArms compare unpacking an image with tar doing so. Their output is
-// removed at the end of the run.
+// unpackArms returns arms that unpack the layers of a large image, with buildlocal and with
+// tar. Every run needs a new directory, or buildlocal would find the layers in its store.
+// All of them are removed at the end of the run, outside the measurement.
 func (b *bench) unpackArms(ctx context.Context) []*arm {
-	j := job{workload: "unpack", rounds: min(b.rounds, heavyRounds), dir: b.temp}
-	if b.without.absent != "" {
+	j := job{workload: "unpack", rounds: min(b.rounds, maxHeavyRounds), dir: b.temp}
+	if b.daemonless.absent != "" {
 		return nil
 	}
-	const large = "buildlocal-test/curated"
+	const large = "buildlocal-test/curated" // see scripts/images
+	// tar unpacks the layers from a directory, because reading them out of the archive of
+	// docker save would add the cost of a second tar. sync writes them to the disk now, not
+	// during the first arm.
 	saved, layers := filepath.Join(b.temp, "large.tar"), filepath.Join(b.temp, "large")
 	script := fmt.Sprintf("docker save -o %[1]s %[3]s && mkdir %[2]s && tar xf %[1]s -C %[2]s && "+
 		"sync", saved, layers, large)

@@ -12,21 +12,22 @@ import (
 	"strings"
 )
 
+// The size of a source tree: 50,000 files, about 200 MB.
 const (
 	folders        = 500
 	filesPerFolder = 100
 	ignoredFiles   = 500
 	fileSize       = 4096
-	// sourceCommand fails where the source did not arrive.
+	// sourceCommand fails if the source is not in the container.
 	sourceCommand = "ls folder-500/file-100.txt >/dev/null"
 )
 
-// source is a tree of many small files, made once and kept. A change of what is
-// in it needs a new name for folder.
+// source is a tree of many small files. It is created once and kept for later runs, so
+// folder must be renamed whenever the content changes.
 type source struct {
 	workload string
 	folder   string
-	git      bool // a repository with everything committed, and ignored files
+	git      bool // a repository: all files are committed, except for some ignored ones
 }
 
 var sources = []source{
@@ -34,8 +35,9 @@ var sources = []source{
 	{"W3 plain", "source-plain-1", false},
 }
 
-// make returns the directory of the source. A tree gets its name when it is
-// complete: one cut short is removed, and never used.
+// make returns the directory of the source, and creates it if it is missing. The tree is
+// renamed to its final name only when it is complete, so an interrupted run leaves no
+// partial tree for the next one.
 func (s source) make(ctx context.Context, cache string, stderr io.Writer) (string, error) {
 	dir := filepath.Join(cache, s.folder)
 	if _, err := os.Stat(dir); err == nil {
@@ -49,10 +51,11 @@ func (s source) make(ctx context.Context, cache string, stderr io.Writer) (strin
 		return "", err
 	}
 	defer os.RemoveAll(partial)
-	fmt.Fprintf(stderr, "%s: making %d files in %s\n", s.workload, folders*filesPerFolder, dir)
+	fmt.Fprintf(stderr, "%s: creating %d files in %s\n", s.workload, folders*filesPerFolder, dir)
 	if err := s.fill(ctx, partial); err != nil {
 		return "", err
 	}
+	// MkdirTemp creates directories with mode 0700, but the non-root user reads this one.
 	if err := errors.Join(os.Chmod(partial, 0o755), os.Rename(partial, dir)); err != nil {
 		return "", err
 	}
@@ -80,6 +83,7 @@ func (s source) fill(ctx context.Context, dir string) error {
 	return commit(ctx, dir)
 }
 
+// fillFolder creates files with different text: git stores equal files as one object.
 func fillFolder(dir string, files int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -98,8 +102,9 @@ func fillFolder(dir string, files int) error {
 	return nil
 }
 
-// commit makes a repository of dir. Files that the programs under test write
-// are ignored, and git never tidies up while something is measured.
+// commit makes dir a repository. Files that the measured programs write are ignored, to
+// keep the working tree clean. Background maintenance of git is disabled, because it would
+// disturb measurements. The user's configuration, such as hooks or signing, is not used.
 func commit(ctx context.Context, dir string) error {
 	ignore := "/ignored/\n/.github/\n/.gitlab-ci.yml\n/.woodpecker.yaml\n/" + strings.Join(leftovers, "/\n/") + "/\n"
 	if err := os.WriteFile(filepath.Join(dir, ".gitignore"), []byte(ignore), 0o644); err != nil {
@@ -111,8 +116,8 @@ func commit(ctx context.Context, dir string) error {
 		{"config", "maintenance.auto", "false"},
 		{"add", "--all"},
 		{"-c", "user.name=bench", "-c", "user.email=bench@example.com", "commit", "--quiet", "--message=source"},
-		{"gc", "--quiet"}, // one pack, as a clone has
-		{"status", "--porcelain"},
+		{"gc", "--quiet"},         // packs all objects, as in a clone
+		{"status", "--porcelain"}, // refreshes the index, which the first measured program would do otherwise
 	} {
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = dir
@@ -124,7 +129,8 @@ func commit(ctx context.Context, dir string) error {
 	return nil
 }
 
-// printSize prints the size of the source.
+// printSize walks the whole source. That also loads its directories into the kernel's
+// caches before the first arm runs.
 func (s source) printSize(dir string, stderr io.Writer) error {
 	var files, bytes int64
 	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {

@@ -5,19 +5,22 @@ import (
 	"slices"
 )
 
-// Result is all runs of one arm. Absent and Failure explain missing
-// runs.
+// Result has all runs of one arm. Seconds and PeaksKiB have one value for each successful
+// run. Absent is the reason why an arm was not run, and Failure is the error of a failed
+// run with the end of its output.
 type Result struct {
 	Workload string    `json:"workload"`
 	Arm      string    `json:"arm"`
 	Median   float64   `json:"median_seconds,omitempty"`
-	PeakKiB  int64     `json:"peak_kib,omitempty"` // the largest
+	PeakKiB  int64     `json:"peak_kib,omitempty"` // the maximum of PeaksKiB
 	Seconds  []float64 `json:"seconds,omitempty"`
 	PeaksKiB []int64   `json:"peaks_kib,omitempty"`
 	Absent   string    `json:"absent,omitempty"`
 	Failure  string    `json:"failure,omitempty"`
 }
 
+// summarize sets the median of the times, which a single slow run does not change, and the
+// largest peak, because a memory limit must hold for every run.
 func (r *Result) summarize() {
 	if len(r.Seconds) == 0 {
 		return
@@ -26,17 +29,19 @@ func (r *Result) summarize() {
 	r.PeakKiB = slices.Max(r.PeaksKiB)
 }
 
-// measured says whether r has times to compare: an arm that failed in any round
-// has none.
+// measured reports whether r has times to compare. An arm that failed in any round is not
+// compared, and neither is nil, an arm that was not part of the run.
 func (r *Result) measured() bool {
 	return r != nil && r.Failure == "" && len(r.Seconds) > 0
 }
 
-// median returns the middle value, or the mean of the two in the middle.
+// median returns the middle value, or the mean of the two in the middle, or NaN if there
+// are no values.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
 	}
+	// Seconds stay in the order of the rounds.
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 1 {
@@ -45,7 +50,7 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// find returns nil for an arm that was not part of the run.
+// find returns the result of an arm, or nil if the arm was not part of the run.
 func (r *Report) find(workload, arm string) *Result {
 	i := slices.IndexFunc(r.Results, func(x *Result) bool { return x.Workload == workload && x.Arm == arm })
 	if i < 0 {
@@ -63,8 +68,8 @@ func (r *Report) ratio(workload, arm string) (float64, bool) {
 	return x.Median / base.Median, true
 }
 
-// minusW1 is what an arm's median is above the same arm's in W1, in seconds:
-// what the workload adds to a build that does nothing.
+// minusW1 returns the time that a workload adds to a build that does nothing, in seconds:
+// the difference between an arm's median and the median of the same arm in W1.
 func (r *Report) minusW1(workload, arm string) (float64, bool) {
 	x, base := r.find(workload, arm), r.find("W1", arm)
 	if !x.measured() || !base.measured() || x == base {

@@ -78,6 +78,6 @@ func someReport() *Report {
 	for _, x := range r.Results {
 		x.summarize()
 	}
-	r.Verdicts = judge(r)
+	r.Verdicts = evaluate(r)
 	return r
 }

@@ -8,21 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// print writes the table, the targets and the ends of what failed.
+// print writes the table, the targets and the errors of failed arms.
 func (r *Report) print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d CPUs, Docker %s, image %s, "+
 		"%s\n\n", r.Platform, r.CPUs, r.Engine, r.Image, r.Taken.Format("2006-01-02"))
 	b.WriteString(align(r.rows()))
 	if r.FloorKiB > 0 {
-		fmt.Fprintf(&b, "\nPeak: the client's memory, not the engine's; below %s MiB it cannot be "+
-			"seen.\n", mebibytes(r.FloorKiB))
+		fmt.Fprintf(&b, "\nPeak: memory of the client, not of the engine. Values below %s MiB cannot be "+
+			"measured.\n", mebibytes(r.FloorKiB))
 	}
 	if r.Rebuilt {
-		b.WriteString("\nbuildlocal was built again during this run: its rows mix two programs.\n")
+		b.WriteString("\nbuildlocal was rebuilt during this run: its rows mix two versions.\n")
 	}
 	b.WriteString("\n")
-	unmeasured := 0
+	unmeasured := 0 // with -only these are most, so they are counted and not listed
 	for _, v := range r.Verdicts {
 		if v.Met == nil {
 			unmeasured++
@@ -42,6 +42,8 @@ func (r *Report) print(w io.Writer) error {
 	return err
 }
 
+// rows returns the head of the table and one row for each result. If an arm has no
+// figures, the reason is in the first of their columns.
 func (r *Report) rows() [][]string {
 	rows := [][]string{{"workload", "arm", "median s", "min", "max", "minus W1", "ratio to docker run", "peak MiB"}}
 	for _, x := range r.Results {
@@ -72,8 +74,9 @@ func seconds(s float64) string { return fmt.Sprintf("%.3f", s) }
 
 func mebibytes(kib int64) string { return fmt.Sprintf("%.1f", float64(kib)/1024) }
 
-// align sets rows, the first of which is the head, as a Markdown table: two
-// columns of words to the left, numbers to the right.
+// align formats rows, the first of which is the head, as a Markdown table that is also
+// readable as text. The first two columns are words and left-aligned, the others numbers
+// and right-aligned.
 func align(rows [][]string) string {
 	const words = 2
 	widths := make([]int, len(rows[0]))

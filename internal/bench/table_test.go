@@ -20,7 +20,7 @@ linux/amd64, 2 CPUs, Docker 20.10.24, image base, 0001-01-01
 | W2       | act               |        failed |       |       |          |                     |          |
 | startup  | buildlocal --help |         0.030 | 0.030 | 0.030 |          |                     |      8.8 |
 
-Peak: the client's memory, not the engine's; below 8.5 MiB it cannot be seen.
+Peak: memory of the client, not of the engine. Values below 8.5 MiB cannot be measured.
 
 W1: buildlocal at most 1.05 x docker run: missed, 1.50 x
 W2: buildlocal at most 0.35 s more than W1: missed, +0.700 s

@@ -29,7 +29,7 @@ func TestTarget_LimitIsInclusive(t *testing.T) {
 			x.summarize()
 		}
 		met := map[string]*bool{}
-		for _, v := range judge(r) {
+		for _, v := range evaluate(r) {
 			met[v.Target] = v.Met
 		}
 		for name, want := range c.want {
@@ -43,7 +43,7 @@ func TestTarget_LimitIsInclusive(t *testing.T) {
 func TestTargets_NestedBuildExcludesOuter(t *testing.T) {
 	t.Parallel()
 	r := &Report{}
-	for arm, seconds := range map[string]float64{onThisMachine: 2, privileged: 1, builtInside: 4} {
+	for arm, seconds := range map[string]float64{onHostEngine: 2, privileged: 1, builtInside: 4} {
 		x := &Result{Workload: "W7", Arm: arm, Seconds: []float64{seconds}, PeaksKiB: []int64{1}}
 		x.summarize()
 		r.Results = append(r.Results, x)
@@ -69,7 +69,7 @@ func TestTargets_StartAboveBaseline(t *testing.T) {
 			x.summarize()
 		}
 		met := map[string]*bool{}
-		for _, v := range judge(r) {
+		for _, v := range evaluate(r) {
 			met[v.Target] = v.Met
 		}
 		if got := met[target]; got == nil || *got != want {

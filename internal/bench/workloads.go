@@ -8,28 +8,29 @@ import (
 	"slices"
 )
 
-// job is what all arms of a workload are asked to do.
+// job is the work that all arms of a workload do.
 type job struct {
 	workload string
 	commands []string
-	source   bool   // dir is a source the build must see, not just configuration
-	lines    int    // of output, at least
-	rounds   int    // of buildlocal and docker run
-	dir      string // holds the source and every program's configuration
+	source   bool   // the build needs the files of dir, which is more than configuration
+	lines    int    // minimum number of lines of output
+	rounds   int    // for buildlocal and docker run
+	dir      string // has the source and the configuration of every program
 }
 
 const (
 	echoes   = 200
 	logLines = 1_000_000
-	// With the line's end about 80 bytes, so 80 MB in all.
+	// Lines have about 80 bytes with their newline, so the log has 80 MB.
 	generator = "seq -f 'line %.0f of a long log, with more text so that it is about eighty bytes wide' 1000000"
 )
 
-// prepare makes the folders of the chosen workloads and returns their arms, in
-// groups. Those of a group take turns. W4 is alone: what it leaves the engine
-// and the disk to do would be charged to its neighbour.
+// prepare creates the directories of the selected workloads and returns their arms in
+// groups, whose arms take turns. Heavy workloads are separate groups: after a run of W4, for
+// example, the daemon and the disk are still busy, which would slow down the arm that is
+// next.
 func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
-	heavy := min(b.rounds, heavyRounds)
+	heavy := min(b.rounds, maxHeavyRounds)
 	var light, long, files, kept, nested, unpacking []*arm
 	if err := b.prepareDaemonless(ctx); err != nil {
 		return nil, err
@@ -64,6 +65,7 @@ func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 			unpacking = b.unpackArms(ctx)
 		}
 	}
+	// Each program has its own file name, so all arms of a job share one directory.
 	groups := [][]*arm{light, long, files, kept, nested, unpacking}
 	for _, a := range slices.Concat(groups...) {
 		if a.result.Absent != "" {
@@ -76,6 +78,7 @@ func (b *bench) prepare(ctx context.Context) ([][]*arm, error) {
 	return groups, nil
 }
 
+// echoCommands returns the commands of W2, which measures the cost of a command.
 func echoCommands() []string {
 	var commands []string
 	for i := range echoes {
@@ -84,12 +87,14 @@ func echoCommands() []string {
 	return commands
 }
 
+// sourceArms returns the arms of W3, once for a Git repository and once for a plain
+// directory: buildlocal lists the files of a repository with git, and others by itself.
 func (b *bench) sourceArms(ctx context.Context) ([]*arm, error) {
 	var arms []*arm
 	for _, s := range sources {
 		dir, err := s.make(ctx, b.cache, b.stderr)
 		if err != nil {
-			return nil, fmt.Errorf("make the source of %s: %w", s.workload, err)
+			return nil, fmt.Errorf("create the source of %s: %w", s.workload, err)
 		}
 		arms = append(arms, b.arms(job{
 			workload: s.workload, commands: []string{sourceCommand}, source: true, rounds: b.rounds, dir: dir,
@@ -98,13 +103,14 @@ func (b *bench) sourceArms(ctx context.Context) ([]*arm, error) {
 	return arms, nil
 }
 
-// config is the configuration file of one program.
+// config is the configuration file of one program. The name is slash-separated and relative
+// to the job's directory, or empty for a program that has no configuration.
 type config struct {
 	name, text string
 }
 
-// write leaves a file alone that already says the same: in a source that is a
-// git repository it must not look touched.
+// write writes the file, unless it already has this content. In a source that is a git
+// repository, a new mtime would make git and buildlocal read the file again.
 func (c config) write(dir string) error {
 	if c.name == "" {
 		return nil

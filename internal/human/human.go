@@ -22,7 +22,8 @@ func Bytes(bytes int64) string {
 	return text
 }
 
-// ParseBytes parses a size such as 500MB, in bytes. Units are decimal.
+// ParseBytes parses a size such as 500MB, in bytes. Units are decimal, as in the output of
+// Bytes. A size without a unit is in bytes.
 func ParseBytes(text string) (int64, error) {
 	n, err := units.FromHumanSize(text)
 	if err == nil && n < 0 {
@@ -34,7 +35,7 @@ func ParseBytes(text string) (int64, error) {
 // Memory returns an amount of memory in bytes as compute types are written: 4 GiB.
 func Memory(bytes int64) string {
 	const gib, mib = 1 << 30, 1 << 20
-	if bytes < gib*19/20 {
+	if bytes < gib*19/20 { // 0.95 GiB, which would be rounded to 0.9 or 1 GiB
 		return fmt.Sprintf("%d MiB", max(1, bytes/mib))
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
@@ -76,7 +77,8 @@ func Plural(n int, one, many string) string {
 	return many
 }
 
-// Count returns a number with its noun: "1 file", "3 files".
+// Count returns a number with its noun: "1 file", "3 files". For a noun with another plural
+// than -s, use Plural.
 func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, Plural(n, noun, noun+"s"))
 }
@@ -103,11 +105,12 @@ func CutMiddle(text string, limit int) string {
 	if len(runes) <= limit {
 		return text
 	}
-	half := (limit - 1) / 2
+	half := (limit - 1) / 2 // one character is the ellipsis
 	return string(runes[:half]) + "…" + string(runes[len(runes)-half:])
 }
 
-// ShellWord quotes a word for a POSIX shell if that is necessary.
+// ShellWord quotes a word for a POSIX shell if that is necessary. In single quotes only the
+// single quote itself is special: it ends the quotes, is escaped, and begins them again.
 func ShellWord(word string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,"
 	if word != "" && strings.Trim(word, plain) == "" {

@@ -30,9 +30,10 @@ type hello struct {
 	Fault     string   // why it does not; empty on success
 }
 
+// settings returns the configuration of both ends.
 func settings() *yamux.Config {
 	c := yamux.DefaultConfig()
-	c.LogOutput = io.Discard
+	c.LogOutput = io.Discard  // a broken stream is the normal end
 	c.EnableKeepAlive = false // the stream breaks when either process ends
 	return c
 }
@@ -59,6 +60,7 @@ func Listen(stream io.ReadWriteCloser, addresses []string) error {
 	if err := take(own); err != nil { // then the helper must not seem to work
 		h.Fault = err.Error()
 	}
+	// With a free port the build still has the service: its variables name the real address.
 	for i, address := range listened {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
@@ -72,6 +74,8 @@ func Listen(stream io.ReadWriteCloser, addresses []string) error {
 		h.Addresses = append(h.Addresses, l.Addr().String())
 		go accept(l, session, byte(i))
 	}
+	// Attach takes the first stream of the session for the hello, so no client may connect
+	// before it is opened.
 	first, err := session.Open()
 	if err != nil {
 		return err
@@ -112,13 +116,15 @@ func carry(a, b net.Conn) {
 		_ = b.Close()
 	})
 	_, _ = io.Copy(a, b)
+	// yamux has no half-close: Close of a stream ends one direction only.
 	if half, can := a.(*net.TCPConn); can {
 		_ = half.CloseWrite()
 	}
 	group.Wait()
 }
 
-// greetingTimeout bounds how long the helper may take to start and listen.
+// greetingTimeout bounds how long the helper may take to start and listen. A container
+// starts in less than a second, except on a loaded machine.
 const greetingTimeout = 20 * time.Second
 
 // Attach waits for the helper at the other end of stream. It returns a listener for each of
@@ -169,6 +175,8 @@ func share(session *yamux.Session, queues []chan net.Conn) {
 		if err != nil {
 			return
 		}
+		// In a goroutine, because a client that sends no number, or a listener that accepts
+		// nothing, must not keep others from being served.
 		go func() {
 			number := make([]byte, 1)
 			if _, err := io.ReadFull(c, number); err != nil || int(number[0]) >= len(queues) {

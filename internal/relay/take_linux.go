@@ -7,7 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// take adds IPv4 addresses to the loopback interface, each as an alias.
+// take adds IPv4 addresses to the loopback interface, each as an alias. The interface has one
+// address without an alias, 127.0.0.1, which stays. The ioctls are those of ifconfig, see
+// netdevice(7).
 func take(addresses []string) error {
 	if len(addresses) == 0 {
 		return nil
@@ -37,6 +39,8 @@ func alias(socket int, name string, address net.IP) error {
 	if err := unix.IoctlIfreq(socket, unix.SIOCSIFADDR, request); err != nil {
 		return err
 	}
+	// The mask /32 instead of that of the address class keeps other link-local addresses on
+	// their usual route.
 	if err := request.SetInet4Addr(net.IPv4bcast.To4()); err != nil {
 		return err
 	}

@@ -68,6 +68,8 @@ func (r *report) read(in io.Reader) error {
 	return lines.Err()
 }
 
+// handle collects an event. Events of several packages are mixed, because go test runs them
+// in parallel, so the output is kept by test until its result is known.
 func (r *report) handle(e event) {
 	k := key{e.Package, e.Test}
 	switch e.Action {
@@ -84,7 +86,7 @@ func (r *report) handle(e event) {
 			fmt.Fprintf(r.out, "ok    %6.1fs  %s\n", e.Elapsed, e.Package)
 		}
 		delete(r.output, k)
-	case "skip":
+	case "skip": // without a test it is a package that has no tests
 		if e.Test != "" {
 			r.skips = append(r.skips, fmt.Sprintf("%s %s: %s", e.Package, e.Test, reason(r.output[k])))
 		}
@@ -102,6 +104,7 @@ func reason(output []string) string {
 	for _, line := range slices.Backward(output) {
 		line = strings.TrimSpace(line)
 		if line != "" && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "===") {
+			// t.Skip writes "file.go:12: message".
 			_, message, found := strings.Cut(line, ".go:")
 			if _, after, cut := strings.Cut(message, ": "); found && cut {
 				return after
@@ -133,5 +136,6 @@ func (r *report) finish(allowed int) bool {
 		fmt.Fprintln(r.out, "more tests were skipped than expected: install the missing tools, or change the number in the "+
 			"Makefile")
 	}
+	// Without a passed test the input was probably not the output of go test.
 	return len(r.failed) == 0 && len(r.skips) <= allowed && r.passed > 0
 }

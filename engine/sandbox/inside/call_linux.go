@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is a system call that the kernel has reported.
+// call is a system call that the kernel has reported. The zero value is a call that the
+// guard does not restrict.
 type call struct {
-	socket   int
-	connects bool
-	packet   bool // it creates a socket that receives all packets of the host
-	to       []place
+	socket   int     // file descriptor in the calling process
+	connects bool    // connect, as opposed to a call that sends
+	packet   bool    // it creates a socket that receives all packets of the host
+	to       []place // destinations; sendmmsg has several
 }
 
 // place is where a process has an address in its memory, and the length it gives.
@@ -31,7 +32,8 @@ const (
 	callSendmmsg = 20
 )
 
-// call decodes a notification.
+// call decodes a notification. The architecture is that of the call, not of the process: on
+// amd64 a 64-bit program can make 32-bit calls with int 0x80.
 func (q notification) call() call {
 	for _, a := range abis() {
 		if a.arch == q.arch {
@@ -46,6 +48,7 @@ func (q notification) callOf(a abi) call {
 	if number == a.socketcall {
 		number, args = q.unpack(a)
 	}
+	// Lengths are of type int in the kernel, so the upper half of a register is ignored.
 	c := call{socket: int(args[0])}
 	switch number {
 	case a.connect:
@@ -58,12 +61,16 @@ func (q notification) callOf(a abi) call {
 	case a.sendmmsg:
 		c.to = q.messages(a, uintptr(args[1]), int(uint32(args[2])))
 	case a.socket:
+		// Only socketcall is reported with this number: a filter can check the arguments of
+		// socket itself, see forbidden. The upper bits of the type are flags such as SOCK_CLOEXEC.
 		c.packet = args[0] == unix.AF_PACKET || args[1]&0xf == unix.SOCK_PACKET
 	}
 	return c
 }
 
-// unpack returns the number and the arguments of the call that socketcall makes.
+// unpack returns the number and the arguments of the call that socketcall makes. A filter
+// sees only the address of these arguments, which is why every socketcall is reported. The
+// arguments are 32 bits wide: no 64-bit architecture of this list has socketcall.
 func (q notification) unpack(a abi) (number uint32, args [6]uint64) {
 	numbers := map[uint64]uint32{
 		callSocket:   a.socket,
@@ -89,6 +96,8 @@ const maxMessages = 1024
 // messages returns where the destinations of messages are: at count headers of struct
 // mmsghdr, or at one struct msghdr.
 func (q notification) messages(a abi, at uintptr, count int) []place {
+	// Both structures begin with the address of the destination and its length, and mmsghdr
+	// adds a counter. One msghdr is read only once, so its size does not matter.
 	size := 64 // of struct mmsghdr with 64-bit pointers
 	if a.pointer == 4 {
 		size = 32
@@ -99,6 +108,8 @@ func (q notification) messages(a abi, at uintptr, count int) []place {
 		if raw == nil {
 			return all // the kernel stops there too
 		}
+		// Without a destination the message goes to the peer of a connected socket, which was
+		// checked by connect.
 		name := uint64(binary.NativeEndian.Uint32(raw))
 		if a.pointer == 8 {
 			name = binary.NativeEndian.Uint64(raw)
@@ -110,7 +121,9 @@ func (q notification) messages(a abi, at uintptr, count int) []place {
 	return all
 }
 
-// readMemory reads the memory of a process. It returns nil if that is not possible.
+// readMemory reads the memory of a process. It returns nil if that is not possible, for
+// example if a part of the range is not mapped, or if length is not positive. pid is the one
+// in the namespace of the server, as in notifications.
 func readMemory(pid int, at uintptr, length int) []byte {
 	if length <= 0 {
 		return nil
@@ -128,8 +141,10 @@ func readMemory(pid int, at uintptr, length int) []byte {
 	return raw
 }
 
-// readAddress reads the internet address that a process has passed to the kernel. When
-// sending, some sockets take an address without a family for one of IPv4.
+// readAddress reads the internet address that a process has passed to the kernel. known is
+// false for other families and for addresses that the kernel would refuse. When sending,
+// some sockets take an address without a family for one of IPv4; connect with AF_UNSPEC
+// dissolves an association instead.
 func readAddress(pid int, from place, connects bool) (to address, port uint16, known bool) {
 	length := min(unix.SizeofSockaddrInet6, from.length)
 	if length < unix.SizeofSockaddrInet4 {
@@ -144,7 +159,7 @@ func readAddress(pid int, from place, connects bool) (to address, port uint16, k
 	switch {
 	case family == unix.AF_INET, family == unix.AF_UNSPEC && !connects:
 		return v4([4]byte(raw[4:8])), port, true
-	case family == unix.AF_INET6 && len(raw) >= 24:
+	case family == unix.AF_INET6 && len(raw) >= 24: // without the scope, which old programs omit (RFC 2133)
 		return address(raw[8:24]).plain(), port, true
 	}
 	return to, 0, false

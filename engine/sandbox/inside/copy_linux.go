@@ -15,7 +15,8 @@ import (
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
-// copy packs or unpacks a tree, and responds when it is done.
+// copy packs or unpacks a tree, and responds when it is done. Before it packs, it reports
+// that the path exists, so that the client can return an error or a stream.
 func (s *server) copy(r Request, stream *os.File) {
 	if r.Op == Unpack {
 		err := unpack(r.Path, stream)
@@ -44,10 +45,11 @@ func unpack(dir string, from io.Reader) error {
 	return untar.Unpack(dir, from, untar.Unpacking{Owners: true, Strict: true})
 }
 
-// pack writes a directory as "./" and its content, or a file as one entry.
+// pack writes a directory as "./" and its content, or a file as one entry. Commands of the
+// build may still run, so files can change or disappear at any time.
 func pack(name string, to io.Writer) error {
 	w := tar.NewWriter(to)
-	linked := map[[2]uint64]string{}
+	linked := map[[2]uint64]string{} // device and inode → name of the first hard link
 	info, err := os.Lstat(name)
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func pack(name string, to io.Writer) error {
 		}
 		info, err := d.Info()
 		if err != nil {
-			return nil
+			return nil // removed after its directory was read
 		}
 		rel, err := filepath.Rel(name, file)
 		if err != nil {
@@ -78,6 +80,8 @@ func pack(name string, to io.Writer) error {
 	return errors.Join(err, w.Close())
 }
 
+// packOne writes the entry of one file. Sockets and devices are skipped, because they are of
+// no use outside the sandbox.
 func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]uint64]string) error {
 	if info.Mode()&(fs.ModeSocket|fs.ModeDevice) != 0 {
 		return nil
@@ -96,6 +100,8 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 	if err != nil {
 		return err
 	}
+	// User names would be those of the sandbox and mean something else on the host. PAX keeps
+	// nanoseconds of mtime, which caches compare.
 	h.Name, h.Format, h.Uname, h.Gname = name, tar.FormatPAX, "", ""
 	h.AccessTime, h.ChangeTime = time.Time{}, time.Time{}
 	if info.IsDir() && !strings.HasSuffix(h.Name, "/") {
@@ -123,6 +129,7 @@ func packOne(w *tar.Writer, file, name string, info fs.FileInfo, linked map[[2]u
 	if err := w.WriteHeader(h); err != nil {
 		return err
 	}
+	// The size is in the header already: a file that grows is cut, and one that shrinks filled.
 	n, err := io.Copy(w, io.LimitReader(text, h.Size))
 	if err == nil && n < h.Size { // it was truncated in the meantime
 		_, err = io.CopyN(w, zeros{}, h.Size-n)

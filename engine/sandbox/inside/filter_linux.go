@@ -33,7 +33,9 @@ const x32Bit = 0x40000000
 // none is not a system call.
 const none = ^uint32(0)
 
-// abis returns the kinds of programs that this host runs.
+// abis returns the kinds of programs that this host runs, or nil on architectures without a
+// filter. The numbers are those of the kernel's system call tables
+// (arch/x86/entry/syscalls, arch/arm/tools/syscall.tbl, asm-generic/unistd.h).
 func abis() []abi {
 	switch runtime.GOARCH {
 	case "amd64":
@@ -82,9 +84,12 @@ type condition struct {
 	values   []uint32
 }
 
-// given is met by an argument that is not null.
+// given is met by an argument that is not null. It is the only condition that compares all
+// 64 bits, because the lower half of a valid pointer may be zero.
 func given(argument int) condition { return condition{argument: argument} }
 
+// is is met by an argument that is one of the values. It compares the lower 32 bits, which
+// is all that the kernel uses of an int.
 func is(argument int, values ...uint32) condition {
 	return condition{argument: argument, mask: none, values: values}
 }
@@ -101,7 +106,7 @@ func asked(a abi) []rule {
 	const ask, missing = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 	return []rule{
 		{a.connect, ask, nil},
-		{a.sendto, ask, []condition{given(4)}},
+		{a.sendto, ask, []condition{given(4)}}, // send, which is frequent, is sendto without an address
 		{a.sendmsg, ask, nil},
 		{a.sendmmsg, ask, nil},
 		{a.socketcall, ask, nil},
@@ -117,6 +122,8 @@ func asked(a abi) []rule {
 // above, nor receives those of others: the network is the host's.
 func forbidden(a abi) []rule {
 	deny := refused(unix.EPERM)
+	// The first process has the ID 1 in the namespace of the build. PTRACE_TRACEME (0) has no
+	// process argument, so its second argument may be 1 by chance.
 	const first, traceMe, socketKind = 1, 0, 0xf
 	return []rule{
 		{a.addKey, deny, nil},
@@ -127,7 +134,9 @@ func forbidden(a abi) []rule {
 		{a.writeMemory, deny, []condition{is(0, first)}},
 		{pidfdGetfd, deny, nil},
 		{a.socket, deny, []condition{is(0, unix.AF_PACKET)}},
+		// SOCK_PACKET is the obsolete form of AF_PACKET, which exists in other families.
 		{a.socket, deny, []condition{{argument: 1, mask: socketKind, values: []uint32{unix.SOCK_PACKET}}}},
+		// ping uses raw sockets, but only of ICMP.
 		{a.socket, deny, []condition{
 			is(0, unix.AF_INET, unix.AF_INET6), {argument: 1, mask: socketKind, values: []uint32{unix.SOCK_RAW}},
 			isNot(2, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6),
@@ -150,11 +159,15 @@ func result(action uint32) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action}
 }
 
+// jump compares the loaded value. yes and no are the numbers of instructions to skip.
 func jump(test uint16, value uint32, yes, no int) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: value, Jt: uint8(yes), Jf: uint8(no)}
 }
 
 // code returns the instructions of a rule. They fall through if it does not apply.
+//
+// Jumps of BPF go forward only and are relative, so the code is built from its end: each
+// condition needs the length of the instructions that it has to skip.
 func (r rule) code() []unix.SockFilter {
 	rest := []unix.SockFilter{result(r.action)}
 	for i := len(r.when) - 1; i >= 0; i-- {
@@ -166,6 +179,7 @@ func (r rule) code() []unix.SockFilter {
 // code returns the instructions of a condition. They skip the rest of its rule if it is not
 // met.
 func (c condition) code(rest int) []unix.SockFilter {
+	// All supported architectures are little-endian: the lower half is first.
 	low := uint32(dataArguments + 8*c.argument)
 	if c.values == nil {
 		return []unix.SockFilter{load(low), jump(unix.BPF_JEQ, 0, 0, 2), load(low + 4), jump(unix.BPF_JEQ, 0, rest, 0)}
@@ -185,7 +199,9 @@ func (c condition) code(rest int) []unix.SockFilter {
 	return code
 }
 
-// program returns a filter with the rules for each kind of program. Others are killed.
+// program returns a filter with the rules for each kind of program. System calls of other
+// kinds fail with ENOSYS. Each kind needs a check of its own, because the same number is a
+// different call in each; a filter that checks numbers only can be evaded.
 func program(rules func(abi) []rule) []unix.SockFilter {
 	code := []unix.SockFilter{load(dataArch)}
 	for _, a := range abis() {
@@ -204,7 +220,9 @@ func program(rules func(abi) []rule) []unix.SockFilter {
 	return append(code, result(refused(unix.ENOSYS)))
 }
 
-// install adds a filter to this thread and everything that it starts.
+// install adds a filter to this thread and everything that it starts. It returns the file
+// descriptor of the listener if flags ask for one. Without no_new_privs, which would break
+// sudo in builds, it requires CAP_SYS_ADMIN in the user namespace.
 func install(code []unix.SockFilter, flags uintptr) (int, error) {
 	if len(abis()) == 0 {
 		return -1, unix.ENOSYS

@@ -24,7 +24,8 @@ func v4(of [4]byte) address {
 // address translation (RFC 6052).
 var translated = [12]byte{0x00, 0x64, 0xff, 0x9b}
 
-// plain returns the IPv4 address that a represents, or else a.
+// plain returns the IPv4 address that a represents, or else a. Addresses in ::/96 are
+// "IPv4-compatible" (RFC 4291, deprecated).
 func (a address) plain() address {
 	if prefix := [12]byte(a[:12]); prefix == translated || prefix == [12]byte{} {
 		return v4([4]byte(a[12:]))
@@ -42,17 +43,19 @@ type Redirect struct {
 	Local   int // its port of 127.0.0.1
 }
 
-// connectGuard decides about connections.
+// connectGuard decides about connections. It runs in the server, outside the process
+// namespace of the build, which therefore cannot kill it.
 type connectGuard struct {
-	listener int
-	metadata map[address]string
+	listener int                // file descriptor of the notifications
+	metadata map[address]string // names of the blocked addresses
 
 	mu      sync.Mutex
 	open    bool // metadata addresses are allowed
 	detours []Redirect
 }
 
-// set changes the decisions.
+// set changes the decisions. They are known only when the build has been read, after the
+// filter was installed. A nil guard is that of a kernel without notifications.
 func (g *connectGuard) set(open bool, detours []Redirect) {
 	if g == nil {
 		return
@@ -80,14 +83,14 @@ func newConnectGuard(metadata []Metadata, touched func(address string)) (*connec
 		g.metadata[m.Address] = m.Name
 	}
 	go func() {
-		told := map[string]bool{}
+		reported := map[string]bool{}
 		for {
 			name, err := g.handle()
 			if err != nil {
 				return
 			}
-			if name != "" && !told[name] {
-				told[name] = true
+			if name != "" && !reported[name] {
+				reported[name] = true
 				go touched(name) // its sending is reported too, so waiting for it here would block forever
 			}
 		}
@@ -132,6 +135,8 @@ func (g *connectGuard) handle() (name string, err error) {
 	if errno != 0 {
 		return "", errno
 	}
+	// The thread that made the call waits for the reply. Without a decision the kernel
+	// continues with the call as it is.
 	r := notificationReply{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 	if e, refusedName, ours := g.decide(q); ours {
 		name = refusedName
@@ -165,6 +170,8 @@ func (g *connectGuard) decide(q notification) (e unix.Errno, name string, ours b
 		if detour != nil && c.connects {
 			return g.redirect(c, q, detour.Local), "", true
 		}
+		// Programs take "no route to host" for a machine without metadata and go on, whereas a
+		// timeout would cost them seconds. Redirects are for TCP: they are not for sending.
 		if detour != nil || no {
 			return unix.EHOSTUNREACH, g.metadata[a], true
 		}
@@ -172,7 +179,8 @@ func (g *connectGuard) decide(q notification) (e unix.Errno, name string, ours b
 	return 0, "", false
 }
 
-// route returns whether a connection is redirected or forbidden.
+// route returns whether a connection is redirected or forbidden. Redirects also apply if
+// metadata addresses are allowed: 169.254.170.2 is then still a service of this program.
 func (g *connectGuard) route(to address, port uint16) (detour *Redirect, forbidden bool) {
 	name := g.metadata[to]
 	if name == "" || port == dns {
@@ -213,6 +221,8 @@ func (g *connectGuard) redirect(c call, q notification, port int) unix.Errno {
 	if kind != unix.SOCK_STREAM {
 		return unix.EHOSTUNREACH
 	}
+	// The new socket is connected already. That is a valid result for a non-blocking one too,
+	// which its process then uses with the same flag.
 	if flags&unix.O_NONBLOCK != 0 {
 		_ = unix.SetNonblock(s, true)
 	}

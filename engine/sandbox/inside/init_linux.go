@@ -48,6 +48,7 @@ func (s *server) startFirst() error {
 	}
 	defer null.Close()
 	s.orders = pair[0]
+	// This program's environment is not passed on: the build can read /proc/1/environ.
 	s.first, err = syscall.ForkExec("/proc/self/exe", []string{firstName}, &syscall.ProcAttr{
 		Env: []string{}, Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])},
 		Sys: &syscall.SysProcAttr{Setsid: true},
@@ -72,6 +73,7 @@ func (s *server) sendInit(o execRequest, files []int) error {
 	if err := send(s.orders, o, files); err != nil {
 		return err
 	}
+	// The socket is closed by exec, or by a first process that waits: then nothing is read.
 	complaint, err := io.ReadAll(stream(s.orders))
 	if err == nil && len(complaint) > 0 {
 		err = errors.New(string(complaint))
@@ -158,7 +160,9 @@ func joinGroups(files []int) {
 // read-only for unprivileged builds, as in Docker.
 var settings = []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"}
 
-// follow carries out the request. It returns only on errors.
+// follow carries out the request. It returns only on errors. The user is changed last,
+// because mounts and restrictions require the capabilities of root. Dropped capabilities are
+// lost with the next exec only, see PR_CAPBSET_DROP in prctl(2).
 func (o execRequest) follow(streams []int) error {
 	// In a container, where parts of /proc are masked, mounting a new one is refused, and the
 	// old one stays.
@@ -201,6 +205,8 @@ func (o execRequest) restrict() error {
 	return errors.Join(drop(o.Drop), installFilter())
 }
 
+// setUser changes the user of all threads of this process. Setuid is last, because another
+// user than root may not change groups.
 func setUser(user *syscall.Credential) error {
 	if user == nil {
 		return nil
@@ -212,7 +218,8 @@ func setUser(user *syscall.Credential) error {
 	return errors.Join(syscall.Setgroups(groups), syscall.Setgid(int(user.Gid)), syscall.Setuid(int(user.Uid)))
 }
 
-// wait waits forever, and reaps orphaned processes.
+// wait waits forever, and reaps orphaned processes: their new parent is the first process
+// of the namespace.
 func wait() {
 	for {
 		if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {

@@ -51,11 +51,13 @@ type Request struct {
 	Owners   bool       `json:",omitempty"`
 }
 
-// Response reports that a request was begun, or that it has ended.
+// Response reports that a request was begun, or that it has ended. A request that fails at
+// once has a single response. The ID is 0 for requests that the server answers before it
+// serves others, and for Touched, which no request causes.
 type Response struct {
 	ID        int
-	Done      bool
-	Exit      int
+	Done      bool   // the request has ended
+	Exit      int    // exit code of a process; 128 and the number of the signal that killed it
 	Fault     string `json:",omitempty"`
 	Errno     int    `json:",omitempty"` // of the fault, if it comes from the kernel
 	Escape    bool   `json:",omitempty"` // the fault is a name that leaves its directory
@@ -125,7 +127,8 @@ func Decode(from io.Reader, head []byte, message any) error {
 	return json.Unmarshal(text, message)
 }
 
-// send sends a message over a socket.
+// send sends a message over a socket. The files are attached to the head only: the kernel
+// delivers them with its first byte, and only the head is read with recvmsg.
 func send(socket int, message any, files []int) error {
 	head, text, err := Encode(message)
 	if err != nil {
@@ -144,14 +147,14 @@ func send(socket int, message any, files []int) error {
 
 // receive waits for a message and its files.
 func receive(socket int, message any) ([]int, error) {
-	const most = 8 // files
+	const most = 8 // files: three streams, or the files of the control groups
 	head, rights := make([]byte, headLength), make([]byte, unix.CmsgSpace(most*4))
 	var n, rightsLength int
 	err := retry(func() (err error) {
 		n, rightsLength, _, _, err = unix.Recvmsg(socket, head, rights, unix.MSG_CMSG_CLOEXEC)
 		return err
 	})
-	if err != nil || n == 0 {
+	if err != nil || n == 0 { // n is 0 if the other process has ended
 		return nil, errors.Join(err, io.EOF)
 	}
 	files, err := Files(rights[:rightsLength])

@@ -55,8 +55,8 @@ func (l *Rootfs) mountImage(root string) error {
 			return err
 		}
 	}
-	slices.Reverse(names) // overlay lists the highest layer first
-	if err := os.Chdir(dir); err != nil {
+	slices.Reverse(names)                 // overlay lists the highest layer first
+	if err := os.Chdir(dir); err != nil { // the names are relative; setup leaves dir again
 		return err
 	}
 	return l.overlay(strings.Join(names, ":"), root, "root", l.copyMetadata(names[0]))
@@ -76,6 +76,8 @@ func (l *Rootfs) mountHostDirs(root string) error {
 	// There are many entries, and builds write little to most of them. Their changes are kept
 	// in memory, which is faster to create and to remove, if the kernel supports overlays on
 	// tmpfs.
+	// The upper layer needs extended attributes in the namespace "user", which tmpfs has since
+	// Linux 6.6.
 	memory := filepath.Join(l.Base, inMemory)
 	l.parts = overlayMethod{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
 	return l.mountEntries("/", root, mounts)
@@ -122,6 +124,7 @@ func (l *Rootfs) mountEntry(e fs.DirEntry, from, to string, mounts []string) err
 	if err := os.Mkdir(to, 0o755); err != nil {
 		return err
 	}
+	// An overlay does not show file systems that are mounted in its lower layer.
 	if slices.ContainsFunc(mounts, func(at string) bool { return at != from && within(at, from) }) {
 		return l.mountEntries(from, to, mounts)
 	}
@@ -167,6 +170,7 @@ func (l *Rootfs) mountHost(root string) error {
 	return nil
 }
 
+// within reports whether path is one of the directories or below one.
 func within(path string, dirs ...string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") })
 }
@@ -196,6 +200,7 @@ func mounted(wanted func(kind string) bool) ([]string, error) {
 	}
 	var all []string
 	for _, line := range strings.Split(string(text), "\n") {
+		// A variable number of optional fields ends at the hyphen, see proc_pid_mountinfo(5).
 		before, behind, found := strings.Cut(line, " - ")
 		fields := strings.Fields(before)
 		kind := strings.Fields(behind)

@@ -67,6 +67,7 @@ const (
 func (l *Rootfs) setup(wait func() error) error {
 	root := filepath.Join(l.Base, inMemory, "root")
 	steps := []func() error{
+		// Mounts of the host may appear here, but none of these reach the host.
 		func() error { return l.mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, "") },
 		l.prepare,
 		func() error { return l.mountRoot(root) },
@@ -108,6 +109,8 @@ func (l *Rootfs) prepare() error {
 // remove removes all changes. It also works when the host's root is detached.
 func (l *Rootfs) remove() {
 	if l.disk != nil {
+		// The mounts use these directories. The handle was opened before the host's root was
+		// detached, and no path leads to it any more.
 		_ = unix.Unmount("/", unix.MNT_DETACH)
 		_ = untar.Clear(l.disk)
 	}
@@ -156,6 +159,8 @@ func (l *Rootfs) at(dir string) (target string, handle *os.File, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("make %s in the sandbox: %w", dir, err)
 	}
+	// mount(2) needs a path. This one leads to the directory that was checked, even if a link
+	// has replaced it.
 	return "/proc/self/fd/" + strconv.Itoa(int(handle.Fd())), handle, nil
 }
 
@@ -187,6 +192,7 @@ func (l *Rootfs) overlay(lower, target, name string, prepare func(upper string) 
 	// With volatile nothing is synced to the disk, which is pointless for a build. Kernels
 	// before 5.10 do not support it.
 	for _, way := range []overlayMethod{{false, ",volatile"}, {false, ""}, {true, ""}} {
+		// The first overlay decides for the others, and Response.Memory reports the choice.
 		if l.chosen && way.memory != l.memory {
 			continue
 		}
@@ -343,6 +349,7 @@ func (l *Rootfs) mountMasks() error {
 	return nil
 }
 
+// mask mounts an empty directory or /dev/null over an open file, depending on its type.
 func (l *Rootfs) mask(fd int) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
@@ -380,7 +387,8 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// write replaces a file in the sandbox.
+// write replaces a file in the sandbox. It follows no link at the name: /etc/resolv.conf
+// often is one to a file below /run, which a sandbox does not have.
 func (l *Rootfs) write(name string, text []byte) error {
 	dir, err := untar.Directory(l.root, path.Dir(name))
 	if err != nil {
@@ -413,7 +421,8 @@ func (l *Rootfs) write(name string, text []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// enter makes root the root directory and detaches the old one.
+// enter makes root the root directory and detaches the old one. With "." twice the old root
+// is mounted over the new one and needs no directory of its own, see pivot_root(2).
 func enter(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err

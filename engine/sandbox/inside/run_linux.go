@@ -46,7 +46,7 @@ func (s *server) run(r Request, files []int) {
 		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
 		pid, err = s.start(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
 	}
-	if err == syscall.ENOMEM {
+	if err == syscall.ENOMEM { // from fork after the end of the first process, see pid_namespaces(7)
 		err = errors.New("the process that the sandbox lives for has ended")
 	}
 	if err != nil {
@@ -119,6 +119,7 @@ func terminal(socket int) ([]int, error) {
 		return nil, err
 	}
 	defer master.Close()
+	// These are unlockpt(3) and ptsname(3): a new terminal is locked.
 	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		return nil, err
 	}
@@ -161,7 +162,8 @@ func lookPath(name string, env []string, dir string) (string, error) {
 }
 
 // credential returns the user of a process, given as a name, or as numbers uid[:gid]. It
-// returns nil for root.
+// returns nil for root. Names are those of the sandbox. A number need not have a line in
+// /etc/passwd, as in Docker; its group is then 0.
 func credential(user string) (*syscall.Credential, error) {
 	if user == "" || user == "0" || user == "root" {
 		return nil, nil

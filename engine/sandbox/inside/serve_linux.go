@@ -51,6 +51,8 @@ func serve() int {
 	s := &server{running: map[int]int{}}
 	var r Request
 	files, err := receive(Socket, &r)
+	// IDs were mapped after this process had started. Only a program that is executed as root
+	// of the namespace gets its capabilities.
 	if err == nil && r.Op == Again {
 		_, _ = unix.FcntlInt(Socket, unix.F_SETFD, 0)
 		_ = syscall.Exec("/proc/self/exe", os.Args, nil)
@@ -126,7 +128,7 @@ func (s *server) handle() {
 			closeAll(files)
 		case Kill:
 			s.kill(r.ID)
-		default:
+		default: // a copy may take long, and may wait for the client
 			go s.copy(r, openFile(files[0]))
 		}
 	}
@@ -159,7 +161,8 @@ func (s *server) fault(id int, err error) {
 	s.send(a)
 }
 
-// end kills all other processes, so that their files can be removed.
+// end kills all other processes, so that their files can be removed. The server is the
+// first process of an outer namespace, so -1 does not reach the host.
 func (s *server) end() {
 	_ = syscall.Kill(-1, syscall.SIGKILL)
 	s.mu.Lock() // the reaper waits
@@ -193,6 +196,8 @@ func (s *server) reap() {
 	}
 }
 
+// reapOne reaps one process. reap has only looked at it (WNOWAIT), so its ID is not used
+// again before it is removed from s.running, and Kill cannot hit another process.
 func (s *server) reapOne() {
 	s.mu.Lock() // started processes are registered
 	defer s.mu.Unlock()

@@ -40,6 +40,8 @@ func (l *Rootfs) mountSystem() error {
 	return l.mountTmpfs("/tmp", os.ModeSticky|0o777)
 }
 
+// mountSys mounts the host's /sys, read-only for unprivileged builds. A non-root user cannot
+// mount a new instance without a network namespace of its own.
 func (l *Rootfs) mountSys() error {
 	if err := l.mountAt("/sys", "/sys", "", unix.MS_BIND|unix.MS_REC, ""); err != nil || l.Privileged {
 		return err
@@ -53,7 +55,8 @@ func (l *Rootfs) mountSys() error {
 	return nil
 }
 
-// mountTmpfs mounts an empty directory to which a build may write much.
+// mountTmpfs mounts an empty directory to which a build may write much. It is on the disk if
+// that supports upper layers, because a tmpfs would use memory.
 func (l *Rootfs) mountTmpfs(at string, mode os.FileMode) error {
 	dir, _ := l.place(l.memory, "empty"+strings.ReplaceAll(at, "/", "_"))
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {

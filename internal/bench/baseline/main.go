@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	// An empty command prints its help, as buildlocal --help does.
 	command := &cobra.Command{Use: "baseline", Short: "Print the help of an empty command line"}
 	command.SetArgs(os.Args[1:])
 	if err := command.Execute(); err != nil {
