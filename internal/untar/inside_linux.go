@@ -59,12 +59,16 @@ func openInside(root int, dir string) (int, error) {
 	if dir == "" {
 		dir = "."
 	}
+	// A path is resolved in one system call, so there is no moment at which a directory on it
+	// could be replaced by a link. Links of /proc are refused, since they lead out of any root.
 	how := &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	for {
 		fd, err := unix.Openat2(root, dir, how)
+		// EAGAIN: something was renamed meanwhile, and the kernel cannot exclude that the path
+		// left root.
 		if err == unix.EAGAIN || err == unix.EINTR {
 			continue
 		}
@@ -87,6 +91,7 @@ func Clear(dir *os.File) error {
 // removeAt removes a name with everything below it.
 func removeAt(in int, base string) error {
 	err := unix.Unlinkat(in, base, 0)
+	// Linux reports a directory as EISDIR, POSIX as EPERM.
 	if err != unix.EISDIR && err != unix.EPERM {
 		return err
 	}

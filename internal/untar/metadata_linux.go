@@ -21,6 +21,7 @@ func (u *unpacker) applyMetadata(in int, base string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
+	// Links have no mode of their own, and chmod would follow them.
 	if h.Typeflag != tar.TypeSymlink {
 		if err := unix.Fchmodat(in, base, uint32(h.Mode&0o7777), 0); err != nil {
 			return err
@@ -48,11 +49,13 @@ func (u *unpacker) fileMetadata(fd int, h *tar.Header) error {
 // is not mapped in the user namespace, which is EINVAL.
 func isOwnerError(err error) bool { return err != nil && err != unix.EINVAL }
 
+// setTime sets the time of last modification, which caches and build tools look at.
 func setTime(in int, base string, at time.Time) error {
 	stamp := unix.NsecToTimespec(at.UnixNano())
 	if at.IsZero() || at.Year() < 1902 || at.Year() > 2400 { // a time that file systems cannot store
 		stamp = unix.Timespec{}
 	}
+	// The access time has no meaning in a layer.
 	return unix.UtimesNanoAt(in, base, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
@@ -81,6 +84,8 @@ func attributes(h *tar.Header, set func(name, value string) error) error {
 
 // setAttribute sets an attribute of a file or directory. Links have none.
 func setAttribute(in int, base, name, value string) error {
+	// There is no setxattrat before Linux 6.13. Opening a named pipe must not wait for its
+	// other end.
 	fd, err := unix.Openat(in, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == unix.ELOOP {
 		return unix.ENOTSUP

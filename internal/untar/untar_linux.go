@@ -68,6 +68,7 @@ func Unpack(dir string, from io.Reader, how Unpacking) error {
 	}
 }
 
+// unpacker unpacks one stream.
 type unpacker struct {
 	Unpacking
 	root int
@@ -78,6 +79,7 @@ type unpacker struct {
 	handle int    // its handle, or -1
 }
 
+// directory is a directory of the stream.
 type directory struct {
 	name string
 	time time.Time
@@ -91,8 +93,10 @@ func (u *unpacker) forget() {
 	u.at, u.handle = "", -1
 }
 
-// parent returns a handle of the parent directory of a name, which is created if it is
-// missing. It is valid until the next call.
+// parent returns a handle of the parent directory of a name, which is created if it is missing.
+// It is valid until the next call. Entries mostly follow others of the same directory, so the
+// last handle saves most look-ups. More handles would have to be checked against links that
+// replace a directory.
 func (u *unpacker) parent(name string) (int, error) {
 	dir := path.Dir(name)
 	if u.handle >= 0 && u.at == dir {
@@ -123,13 +127,18 @@ func (u *unpacker) local(name string) (string, error) {
 	return clean, nil
 }
 
+// whiteout is the prefix of whiteouts in layers, as aufs had them; the image specification
+// adopted it.
 const whiteout = ".wh."
 
+// entry unpacks one entry. The headers of a stream may be contradictory or hostile, so nothing
+// is assumed about their order: a name may exist already, and its parent may be a link.
 func (u *unpacker) entry(h *tar.Header, text *entries) error {
 	name, err := u.local(h.Name)
 	if err != nil {
 		return err
 	}
+	// Checked before anything is created: a full disk would affect more than this image.
 	if h.Size > cmp.Or(u.Largest, maxFileSize) {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, h.Size)
 	}
@@ -140,6 +149,7 @@ func (u *unpacker) entry(h *tar.Header, text *entries) error {
 		if h.Typeflag != tar.TypeDir {
 			return errors.New("the root is a directory, and nothing else")
 		}
+		// Its time changes again with each entry, but nothing depends on it.
 		return u.applyMetadata(u.root, ".", h)
 	}
 	in, err := u.parent(name)
@@ -173,6 +183,8 @@ func (u *unpacker) entry(h *tar.Header, text *entries) error {
 }
 
 // remember notes a name that the layer has created.
+//
+// The disk cannot answer that: an entry may have created the same name as a whiteout.
 func (u *unpacker) remember(name string) {
 	if u.Opaque != "" {
 		u.made[name] = true
@@ -183,6 +195,8 @@ func (u *unpacker) remember(name string) {
 // whiteout has hidden, it is made opaque.
 func (u *unpacker) directory(in int, name string) error {
 	base := path.Base(name)
+	// The mode of the entry is set later. Until then other users cannot look into the
+	// directory, and this one can write to it.
 	err := unix.Mkdirat(in, base, 0o700)
 	if err != unix.EEXIST {
 		return err
@@ -202,7 +216,8 @@ func (u *unpacker) directory(in int, name string) error {
 	return err
 }
 
-// withReplace runs do. If the name exists, it removes that and runs do again.
+// withReplace runs do. If the name exists, it removes that and runs do again. Looking first
+// would cost a system call for each entry, and hardly any name exists already.
 func (u *unpacker) withReplace(in int, base string, do func() error) error {
 	err := do()
 	if err != unix.EEXIST {
@@ -218,6 +233,8 @@ func (u *unpacker) withReplace(in int, base string, do func() error) error {
 func (u *unpacker) file(in int, h *tar.Header, base string, text *entries) error {
 	fd := -1
 	err := u.withReplace(in, base, func() (err error) {
+		// With O_EXCL, a link that has the name is never followed: the file is always a new
+		// one.
 		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		return err
 	})
@@ -251,7 +268,8 @@ func fill(fd int, text *entries) error {
 	return nil
 }
 
-// link creates a hard link to a file of the same stream.
+// link creates a hard link to a file of the same stream. Without AT_SYMLINK_FOLLOW, a link to a
+// symbolic link is one to itself, not to its target.
 func (u *unpacker) link(in int, name, target string) error {
 	to, err := u.local(target)
 	if err != nil {
@@ -286,6 +304,7 @@ func (u *unpacker) hide(dir, name string) error {
 	if strings.HasPrefix(name, whiteout) && name != opaque {
 		return nil // private metadata of the storage driver aufs
 	}
+	// Any name in dir will do.
 	in, err := u.parent(path.Join(dir, "x"))
 	if err != nil {
 		return err
@@ -294,6 +313,7 @@ func (u *unpacker) hide(dir, name string) error {
 		return setAttribute(in, ".", u.Opaque, "y")
 	}
 	if !u.made[path.Join(dir, name)] {
+		// A character device 0:0 is the whiteout of overlay. Creating one needs no privilege.
 		err := unix.Mknodat(in, name, unix.S_IFCHR, 0)
 		if err != unix.EEXIST {
 			return err
@@ -308,6 +328,7 @@ func (u *unpacker) hide(dir, name string) error {
 }
 
 // finish sets the times of directories, which changed while files were created in them.
+// Directories that were replaced since are missing.
 func (u *unpacker) finish() error {
 	for i := len(u.dirs) - 1; i >= 0; i-- {
 		d := u.dirs[i]
