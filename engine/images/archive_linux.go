@@ -19,10 +19,14 @@ import (
 // archiveManifest returns the list of images in an archive. The library reads the manifest
 // and the configurations into memory, so their sizes are checked first.
 func archiveManifest(open tarball.Opener) (tarball.Manifest, error) {
+	// Two passes, because the manifest names the configurations. A pass is cheap: it seeks from
+	// header to header, unless the archive is compressed.
 	if err := checkSizes(open, func(name string) bool { return name == "manifest.json" }); err != nil {
 		return nil, err
 	}
 	manifest, err := tarball.LoadManifest(open)
+	// The library reports any other file as a missing manifest.json, which says little about
+	// what the file is.
 	var unreadable *fs.PathError
 	if errors.As(err, &unreadable) || isStopped(err) {
 		return nil, err
@@ -39,6 +43,9 @@ func archiveManifest(open tarball.Opener) (tarball.Manifest, error) {
 
 // checkSizes returns an error if one of the chosen files of an archive is larger than
 // maxDocument.
+//
+// The archive is a file of the user, but possibly a downloaded one: the size in a header costs
+// its author nothing.
 func checkSizes(open tarball.Opener, chosen func(name string) bool) error {
 	archive, err := open()
 	if err != nil {
@@ -65,6 +72,8 @@ func openArchive(ctx context.Context, name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	head := make([]byte, 2)
+	// ReadAt leaves the position of the file at its beginning. A file that is too short is left
+	// to the reader of the archive.
 	if _, err := file.ReadAt(head, 0); err != nil || !bytes.Equal(head, []byte{0x1f, 0x8b}) {
 		return file, nil
 	}
@@ -84,7 +93,8 @@ type unzipped struct {
 // Close closes both.
 func (u *unzipped) Close() error { return errors.Join(u.Reader.Close(), u.file.Close()) }
 
-// contextReader is a file that can be read until its context ends.
+// contextReader is a file that can be read until its context ends. It remains an *os.File for
+// its Seek: package tar skips layers with it that it would read otherwise.
 type contextReader struct {
 	*os.File
 	ctx context.Context
@@ -103,7 +113,9 @@ func (u *contextReader) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{u})
 }
 
-// stoppedError is the cause of a context that ended while a file was being read.
+// stoppedError is the cause of a context that ended while a file was being read. Without a type
+// of its own, it could not be distinguished from an error of the archive, which the library
+// reports in its own words.
 type stoppedError struct{ error }
 
 // Unwrap returns the cause.

@@ -366,6 +366,42 @@ type lying struct {
 
 func (l lying) DiffID() (v1.Hash, error) { return l.id, nil }
 
+// TestPull_CancelWhileUnpacking ends a pull when its layer is partly unpacked: a store has
+// complete layers only.
+func TestPull_CancelWhileUnpacking(t *testing.T) {
+	t.Parallel()
+	image, err := mutate.AppendLayers(empty.Image, layer(t, "large", 40<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, ref := filepath.Join(t.TempDir(), "image.tar"), name.MustParseReference("test/image")
+	if err := tarball.WriteToFile(archive, ref, image); err != nil {
+		t.Fatal(err)
+	}
+	dir, began := t.TempDir(), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	s := store(dir, func(o *images.Options) {
+		o.Unpack = func(_ context.Context, dir string, from io.Reader) error {
+			if _, err := io.ReadFull(from, make([]byte, 1)); err != nil {
+				return err
+			}
+			cancel()
+			close(began)
+			_, err := io.Copy(io.Discard, from)
+			return err
+		}
+	})
+	if _, err := s.Pull(ctx, "tar:"+archive, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	<-began
+	for _, sub := range []string{"layers", "temp", "images", "names"} {
+		if entries, err := os.ReadDir(filepath.Join(dir, sub)); len(entries) > 0 {
+			t.Errorf("%s has %v, %v", sub, entries, err)
+		}
+	}
+}
+
 func TestPull_SendsLogin(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -36,7 +36,8 @@ func (d layoutDir) index() (*v1.IndexManifest, error) {
 	return v1.ParseIndexManifest(bytes.NewReader(text))
 }
 
-// inner returns an index that is a blob.
+// inner returns an index that is a blob. Builders such as buildx write the images of all
+// platforms, with attestations, as an index in index.json.
 func (d layoutDir) inner(h v1.Hash) (*v1.IndexManifest, error) {
 	text, err := d.document(h)
 	if err != nil {
@@ -45,6 +46,7 @@ func (d layoutDir) inner(h v1.Hash) (*v1.IndexManifest, error) {
 	return v1.ParseIndexManifest(bytes.NewReader(text))
 }
 
+// path returns the file of a blob. v1.Hash has parsed the digest, so it has no separators.
 func (d layoutDir) path(h v1.Hash) string { return filepath.Join(d.dir, "blobs", h.Algorithm, h.Hex) }
 
 // document returns a small blob, whose digest is checked.
@@ -56,6 +58,8 @@ func (d layoutDir) document(h v1.Hash) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Nothing else checks it: the digest of the image is that of its configuration, and those
+	// of its layers are in it.
 	if got, _, err := v1.SHA256(bytes.NewReader(text)); err != nil || got != h {
 		return nil, fmt.Errorf("%w: %s", errDigest, d.path(h))
 	}
@@ -96,6 +100,8 @@ func (i *layoutImage) RawConfigFile() ([]byte, error) {
 
 // LayerByDigest returns a layer, or the configuration as one.
 func (i *layoutImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
+	// An image may have the same layer several times. Its files are the same, so the first one
+	// will do.
 	for _, desc := range append([]v1.Descriptor{i.manifest.Config}, i.manifest.Layers...) {
 		if desc.Digest == h {
 			return layoutLayer{i.dir, desc}, nil
@@ -119,7 +125,9 @@ func (l layoutLayer) Size() (int64, error) { return l.desc.Size, nil }
 // MediaType returns the type of the layer.
 func (l layoutLayer) MediaType() (types.MediaType, error) { return l.desc.MediaType, nil }
 
-// Compressed returns the compressed layer.
+// Compressed returns the compressed layer. Its digest is not checked here. That of the
+// uncompressed content is checked when it is unpacked, and is the one that the configuration
+// vouches for.
 func (l layoutLayer) Compressed() (io.ReadCloser, error) {
 	return openWithContext(l.dir.ctx, l.dir.path(l.desc.Digest))
 }

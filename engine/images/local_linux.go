@@ -35,6 +35,7 @@ func (s *Store) openSource(ctx context.Context, image string) (*imageSource, err
 	if o.name, err = fullName(image); err != nil {
 		return nil, err
 	}
+	// There is no download to remove.
 	o.done = func(v1.Layer) {}
 	return o, nil
 }
@@ -49,10 +50,14 @@ func splitLocalName(text string) (file, tag string, err error) {
 		if c != ':' {
 			continue
 		}
+		// Names have colons before the tag and before the port of a registry, so none of them
+		// can be ruled out.
 		if _, err := os.Stat(text[:i]); err == nil {
 			return text[:i], text[i+1:], nil
 		}
 	}
+	// The error names the whole text, since it is not known which part of it was meant as a
+	// path.
 	_, err = os.Stat(text)
 	return "", "", err
 }
@@ -96,6 +101,8 @@ func (s *Store) choose(d layoutDir, manifest *v1.IndexManifest, tag string) (v1.
 		switch {
 		case tag != "" && name != tag && d.Digest.String() != tag:
 		case d.Annotations["vnd.docker.reference.type"] != "": // an attestation, not an image
+		// A descriptor without a platform is accepted: the configuration, which has one too, is
+		// checked later.
 		case d.Platform != nil && d.Platform.Architecture != "" && d.Platform.OS+"/"+d.Platform.Architecture != s.Platform:
 			others = append(others, d.Platform.OS+"/"+d.Platform.Architecture)
 		default:
@@ -103,6 +110,7 @@ func (s *Store) choose(d layoutDir, manifest *v1.IndexManifest, tag string) (v1.
 		}
 	}
 	switch {
+	// That there is an image for another platform explains more than that none was found.
 	case len(found) == 0 && len(others) > 0:
 		return nil, wrongPlatform("in it", strings.Join(others, ", "), s.Platform)
 	case len(found) == 0 && tag != "":
@@ -119,6 +127,7 @@ func (s *Store) choose(d layoutDir, manifest *v1.IndexManifest, tag string) (v1.
 	if err != nil {
 		return nil, err
 	}
+	// The name belongs to the index. The images in it are distinguished by platform only.
 	return s.choose(d, inner, "")
 }
 
@@ -158,6 +167,8 @@ func fromArchive(ctx context.Context, text string) (*imageSource, error) {
 	if err != nil {
 		return nil, err
 	}
+	// An archive does not contain the sizes of its layers. Finding them out means to read
+	// them, so the source is not sized.
 	o := &imageSource{
 		image: image,
 		open: func(_ context.Context, l v1.Layer, _ func(string, int64)) (io.ReadCloser, error) {
@@ -165,6 +176,7 @@ func fromArchive(ctx context.Context, text string) (*imageSource, error) {
 		},
 	}
 	for _, n := range names {
+		// The image gets the names it had when it was saved, as with docker load.
 		full, err := fullName(n)
 		if err != nil {
 			return nil, err
@@ -174,7 +186,8 @@ func fromArchive(ctx context.Context, text string) (*imageSource, error) {
 	return o, nil
 }
 
-// tagOf finds a name in the list of an archive.
+// tagOf finds a name in the list of an archive. Both are normalized: docker save writes
+// node:22, and the user may ask for docker.io/library/node:22.
 func tagOf(text string, names []string) (*name.Tag, error) {
 	wanted, err := name.NewTag(text)
 	if err != nil {
@@ -191,6 +204,8 @@ func tagOf(text string, names []string) (*name.Tag, error) {
 // fullName returns a name as the store records it: with its registry and tag, or with the
 // absolute path of a file.
 func fullName(image string) (string, error) {
+	// The name of a file is valid in any working directory, so that image list and image rm can
+	// use it.
 	if isLocal(image) {
 		kind, rest, _ := strings.Cut(image, ":")
 		absolute, err := filepath.Abs(rest)

@@ -40,6 +40,8 @@ func Measure(
 		remote.WithUserAgent(userAgent),
 	}
 	if have != "" {
+		// Docker Hub counts GET requests of manifests against its limit of pulls, and HEAD
+		// requests not at all. If the registry does not support HEAD, the GET below decides.
 		if now, err := remote.Head(ref, options...); err == nil && now.Digest.String() == have {
 			return engine.ImageSize{Digest: have}, nil
 		}
@@ -48,6 +50,7 @@ func Measure(
 	if err != nil {
 		return engine.ImageSize{}, err
 	}
+	// For an image of several platforms, the library follows the index to the chosen one.
 	found, err := got.Image()
 	if err != nil {
 		return engine.ImageSize{}, err

@@ -41,6 +41,9 @@ const maxConcurrentLayers = 3
 // Pull pulls an image, even if its name is in the store already. Layers in the store are
 // not downloaded again, and an interrupted download is resumed. report may be nil. The error
 // is a *engine.Fault or the cause of ctx.
+//
+// The returned image is locked before the lock of the store is released, so that a removal that
+// waits for it keeps the new layers.
 func (s *Store) Pull(ctx context.Context, name string, report func(engine.Progress)) (*Image, error) {
 	unlock, err := s.lock(ctx, "lock", unix.LOCK_SH)
 	if err != nil {
@@ -55,12 +58,17 @@ func (s *Store) Pull(ctx context.Context, name string, report func(engine.Progre
 			return image, nil
 		}
 	}
+	// Whatever failed, it did so because the context has ended, and its cause is what the user
+	// wants to know.
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return nil, s.fault(err, doing, isLocal(name))
 }
 
+// pull stores an image: first its layers, then its record, then its names. Each refers to those
+// before it, so an interrupted pull leaves nothing that is incomplete, only layers that the
+// next pull finds.
 func (s *Store) pull(
 	ctx context.Context, from *imageSource, name string, report func(engine.Progress),
 ) (*Image, error) {
@@ -72,6 +80,8 @@ func (s *Store) pull(
 	if err != nil {
 		return nil, err
 	}
+	// The configuration is checked even if an index had the right platform: they may contradict
+	// each other, and this one is part of the image.
 	if has := platformOf(config); has != "" && has != s.Platform {
 		return nil, wrongPlatform(name, has, s.Platform)
 	}
@@ -103,11 +113,13 @@ func (s *Store) pull(
 			return nil, err
 		}
 	}
+	// An image of that ID may be known under other names already. They keep it.
 	for _, n := range append([]string{from.name}, from.also...) {
 		if err := s.write(label{Name: n, Image: r.ID, Digest: from.digest, Pulled: s.Now()}, "names", fileOf(n)); err != nil {
 			return nil, err
 		}
 	}
+	// From here on, the lock of the image protects it.
 	image, err := s.acquire(r.ID)
 	if err == nil {
 		image.About.Name, image.About.Digest = shortName(from.name), from.digest
@@ -123,6 +135,7 @@ func (s *Store) checkSpace(from *imageSource, layers []layer, name string, repor
 	}
 	var size engine.ImageSize
 	for _, l := range layers {
+		// A layer that several images share is in the store once.
 		if bytes, err := l.Size(); err == nil && !s.hasLayer(l.id) {
 			size.Download += bytes
 		}
@@ -151,6 +164,7 @@ func describeLayers(image v1.Image, config *v1.ConfigFile) ([]layer, error) {
 		return nil, err
 	}
 	ids := config.RootFS.DiffIDs
+	// Without this check, layers would be stored under the digests of others.
 	if len(ids) != len(blobs) {
 		return nil, fmt.Errorf("%w: %d layers, and the configuration has %d", errDigest, len(blobs), len(ids))
 	}
@@ -168,6 +182,7 @@ type progress struct {
 	report func(engine.Progress)
 }
 
+// of returns a function that reports the progress of a layer, in bytes of its download.
 func (p progress) of(l layer) func(status string, current int64) {
 	var total int64
 	if p.sized {
@@ -184,6 +199,9 @@ func (p progress) of(l layer) func(status string, current int64) {
 func shortID(id string) string { return id[:min(len(id), 12)] }
 
 // pullLayers pulls the missing layers. The first error cancels the others.
+//
+// Layers are independent directories, so their order does not matter. Concurrency also hides
+// that hashing, decompressing and writing a single layer do not take equally long.
 func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []layer, p progress) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -196,6 +214,7 @@ func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []laye
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			err := s.pullLayer(ctx, from, l, func(status string, current int64) {
+				// The caller's function need not be safe for concurrent use.
 				telling.Lock()
 				defer telling.Unlock()
 				report(status, current)
@@ -209,12 +228,14 @@ func (s *Store) pullLayers(ctx context.Context, from *imageSource, layers []laye
 	return context.Cause(ctx)
 }
 
+// pullLayer downloads and unpacks a layer, unless the store has it.
 func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, report func(string, int64)) error {
 	unlock, err := s.lock(ctx, "locks/"+l.id, unix.LOCK_EX) // a concurrent pull may be downloading it
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	// Checked again under the lock: the pull that had it may have stored the layer.
 	if s.hasLayer(l.id) {
 		return nil
 	}
@@ -232,6 +253,8 @@ func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, repor
 	if err := s.unpackLayer(ctx, l.id, packed); err != nil {
 		return fmt.Errorf("layer %s: %w", shortID(l.id), err)
 	}
+	// The download is kept until here. If unpacking fails, for example on a full disk, the next
+	// pull does not need the network.
 	from.done(l.Layer)
 	report("Pull complete", 0)
 	return nil
@@ -239,11 +262,16 @@ func (s *Store) pullLayer(ctx context.Context, from *imageSource, l layer, repor
 
 // unpackLayer unpacks a layer into a temporary directory, and renames it if it is complete
 // and has the right digest.
+//
+// The digest is known only at the end, so unchecked content is unpacked first. That is safe:
+// package untar is made for hostile streams, and nothing uses the temporary directory.
 func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) error {
 	temp := s.path("temp", id)
 	if err := s.Options.Remove(ctx, temp); err != nil { // of an interrupted pull
 		return err
 	}
+	// Layers without an entry for the root directory get the mode of a usual one, whatever the
+	// umask.
 	if err := errors.Join(os.MkdirAll(temp, 0o755), os.MkdirAll(s.path("layers"), 0o755), os.Mkdir(temp+"/fs", 0o755),
 		os.Chmod(temp+"/fs", 0o755)); err != nil {
 		return err
@@ -260,12 +288,15 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 		err = fmt.Errorf("%w: its content is sha256:%s", errDigest, got)
 	}
 	if err == nil {
+		// The size is that of the stream, which is close to the space on disk and does not need
+		// a walk through the files.
 		err = s.write(size, "temp", id, "size.json")
 	}
 	if err == nil {
 		err = os.Rename(temp, s.path("layers", id))
 	}
 	if err != nil {
+		// A canceled pull must clean up too.
 		return errors.Join(err, s.Options.Remove(context.WithoutCancel(ctx), temp))
 	}
 	return nil
@@ -274,7 +305,8 @@ func (s *Store) unpackLayer(ctx context.Context, id string, packed io.Reader) er
 // errDigest means that content does not match its digest.
 var errDigest = errors.New("the content does not fit its digest")
 
-// decompress detects the compression of a stream by its first bytes.
+// decompress detects the compression of a stream by its first bytes. The media type is not
+// used: archives have none, and those of some registries are wrong.
 func decompress(packed io.Reader) (io.Reader, func(), error) {
 	r := bufio.NewReaderSize(packed, blockSize/4) // smaller than a block, so that most blocks are not copied from it
 	head, err := r.Peek(6)
@@ -289,6 +321,8 @@ func decompress(packed io.Reader) (io.Reader, func(), error) {
 		}
 		return z, func() { z.Close() }, nil
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		// A frame declares how much memory its window needs, so a small layer could ask for all
+		// of it.
 		z, err := zstd.NewReader(r, zstd.WithDecoderMaxMemory(1<<30))
 		if err != nil {
 			return nil, nil, err
@@ -300,11 +334,14 @@ func decompress(packed io.Reader) (io.Reader, func(), error) {
 	return r, func() {}, nil
 }
 
+// hashOf returns a short hash for file names. It only has to avoid accidental collisions.
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
 }
 
+// platformOf returns the platform of an image, or "" for an image that does not declare one,
+// such as some built by scripts.
 func platformOf(c *v1.ConfigFile) string {
 	if c.OS == "" || c.Architecture == "" {
 		return ""
@@ -355,6 +392,7 @@ func (s *Store) fault(err error, doing string, local bool) error {
 			Hint:    "Use oci:DIR for the directory of an OCI layout, and tar:FILE for an archive of docker save.",
 		}
 	}
+	// Any other error is one of the connection or of the registry.
 	return registryFault(err, doing)
 }
 

@@ -37,6 +37,8 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 	if err != nil {
 		return nil, err
 	}
+	// The library retries errors of connections and servers, but not 429, which registries use
+	// for limits.
 	again := retryTransport{remote.DefaultTransport}
 	got, err := remote.Get(
 		ref,
@@ -62,6 +64,8 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 		}
 		return nil, err
 	}
+	// The layers are downloaded by this package, because the library cannot resume. This is its
+	// transport with the login for them.
 	blobs, err := transport.NewWithContext(
 		ctx,
 		ref.Context().Registry,
@@ -91,6 +95,9 @@ type download struct {
 const maxAttempts = 3
 
 // open downloads a layer, checks its digest, and opens it.
+//
+// A layer is downloaded to a file first and not unpacked from the connection: a slow disk would
+// otherwise let it time out, and an interrupted download could not be resumed.
 func (d *download) open(ctx context.Context, l v1.Layer, report func(string, int64)) (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
@@ -100,6 +107,8 @@ func (d *download) open(ctx context.Context, l v1.Layer, report func(string, int
 	if err != nil {
 		return nil, err
 	}
+	// The name is the digest of the download, so another image with the same layer resumes it
+	// too.
 	if err := os.MkdirAll(d.store.path("partial"), 0o755); err != nil {
 		return nil, err
 	}
@@ -115,6 +124,7 @@ func (d *download) open(ctx context.Context, l v1.Layer, report func(string, int
 	if err := p.whole(ctx); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
+	// It is read once more for unpacking, most likely from memory.
 	_, err = file.Seek(0, io.SeekStart)
 	return file, err
 }
@@ -134,6 +144,7 @@ type partialFile struct {
 	size   int64
 	report func(string, int64)
 
+	// The hash is that of the has bytes in the file. Each byte is hashed once, when it arrives.
 	hash hash.Hash
 	has  int64
 }
@@ -151,6 +162,8 @@ func (p *partialFile) whole(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		// The digest covers the part of an earlier run too, so a file that was damaged
+		// meanwhile is noticed here.
 		if err == nil && p.has >= p.size {
 			if hex.EncodeToString(p.hash.Sum(nil)) == p.digest.Hex {
 				return nil
@@ -161,9 +174,11 @@ func (p *partialFile) whole(ctx context.Context) error {
 			}
 		}
 		var refused *transport.Error
+		// A registry that refuses, or a disk that is full, will do so again.
 		if errors.As(err, &refused) && !refused.Temporary() || isDisk(err) {
 			return err
 		}
+		// Only attempts without progress count: a large layer over a bad connection needs many.
 		if p.has > before {
 			tries = -1
 		}
@@ -185,6 +200,7 @@ func (p *partialFile) read() error {
 	return err
 }
 
+// reset discards the downloaded part.
 func (p *partialFile) reset() error {
 	p.hash, p.has = sha256.New(), 0
 	_, err := p.file.Seek(0, io.SeekStart)
@@ -193,6 +209,7 @@ func (p *partialFile) reset() error {
 
 // more requests the missing part.
 func (p *partialFile) more(ctx context.Context) error {
+	// An earlier run was interrupted between the last byte and unpacking.
 	if p.has == p.size {
 		return nil
 	}
@@ -228,6 +245,7 @@ func (p *partialFile) more(ctx context.Context) error {
 			return err
 		}
 	}
+	// A registry that sends more than the manifest says must not fill the disk.
 	_, err = io.Copy(p, io.LimitReader(answer.Body, p.size-p.has))
 	return err
 }
@@ -249,7 +267,8 @@ func invalidName(image string, err error) error {
 		Hint: "Check the name of the image: REGISTRY/NAME:TAG, oci:DIR or tar:FILE."}
 }
 
-// registryFault returns a fault for an error of a registry, or of the connection to it.
+// registryFault returns a fault for an error of a registry, or of the connection to it. Only
+// causes that a user can do something about get a hint of their own.
 func registryFault(err error, doing string) error {
 	var refused *transport.Error
 	var dns *net.DNSError
@@ -266,11 +285,14 @@ func registryFault(err error, doing string) error {
 	return &engine.Fault{Kind: kind, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: way}
 }
 
+// refusal returns the kind and the hint for a response of a registry.
 func refusal(e *transport.Error) (engine.Kind, string) {
 	switch e.StatusCode {
 	case http.StatusNotFound:
 		return engine.NoImage, "The registry does not have this image: check the name and the tag."
+	// Docker Hub and others respond so to unknown names too, so as not to reveal private ones.
 	case http.StatusUnauthorized, http.StatusForbidden:
+		// ECR passwords expire after 12 hours, and ECR says so only in the message.
 		for _, d := range e.Errors {
 			if strings.Contains(strings.ToLower(d.Message), "expired") {
 				return engine.NoRegistry, "The login at the registry has expired: log in again with docker login, or renew the " +

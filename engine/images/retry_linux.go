@@ -25,6 +25,8 @@ func (p retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer, err
 		}
 		wait, given := retryAfter(answer.Header.Get("Retry-After"))
+		// A registry that wants more patience has a limit for hours. The user is better served
+		// by the error.
 		if !given || wait > maxRetryWait {
 			return answer, nil
 		}

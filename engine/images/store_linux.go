@@ -89,6 +89,9 @@ func (s *Store) path(parts ...string) string {
 // Need returns the first spelling of an image that is in the store, or that can be pulled.
 // The names oci:DIR and tar:FILE are always read again, which is cheap if nothing has
 // changed. The error is a *engine.Fault or the cause of ctx.
+//
+// All spellings are looked up in the store before any is pulled: a short name that is here must
+// not cause a request to a registry that has another image of that name.
 func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 	names := spec.Image.Names
 	if spec.Image.Alias != "" {
@@ -128,6 +131,8 @@ func (s *Store) Need(ctx context.Context, spec engine.Spec) (*Image, error) {
 		faults = append(faults, err)
 	}
 	if len(faults) > 0 {
+		// Each spelling may have failed for another reason. The user sees the one that explains
+		// most.
 		return nil, engine.MostSpecific(faults)
 	}
 	f := &engine.Fault{
@@ -155,6 +160,7 @@ func (s *Store) Find(name string) (*Image, error) {
 	if err == nil {
 		image.About.Name, image.About.Digest = shortName(l.Name), l.Digest
 		now := s.Now()
+		// The time is only for the list of images, so an error does not matter.
 		_ = os.Chtimes(s.path("names", fileOf(full)), now, now)
 	}
 	return image, err
@@ -164,10 +170,13 @@ func (s *Store) Find(name string) (*Image, error) {
 // missing one wraps fs.ErrNotExist.
 func (i *Image) ReadFile(name string) ([]byte, error) {
 	for n := len(i.Layers) - 1; n >= 0; n-- {
+		// Links of the layer must not lead to files of the host.
 		root, err := os.OpenRoot(i.Layers[n])
 		if err != nil {
 			return nil, err
 		}
+		// The layers are not mounted: this is used before a build begins, and by users who
+		// cannot mount.
 		info, err := root.Lstat(strings.TrimPrefix(name, "/"))
 		var text []byte
 		switch {
@@ -178,6 +187,7 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 			err = fmt.Errorf("%s: no file: %w", name, fs.ErrInvalid)
 		}
 		if err := errors.Join(err, root.Close()); !errors.Is(err, fs.ErrNotExist) {
+			// A whiteout or another kind of file hides the file in lower layers.
 			if errors.Is(err, fs.ErrInvalid) {
 				err = fs.ErrNotExist
 			}
@@ -191,6 +201,7 @@ func (i *Image) ReadFile(name string) ([]byte, error) {
 // length is limited to what every file system supports.
 func fileOf(name string) string {
 	escaped := url.PathEscape(name)
+	// File systems allow 255 bytes.
 	const most = 200
 	if len(escaped) > most {
 		escaped = escaped[:most] + hashOf(name)
@@ -198,6 +209,7 @@ func fileOf(name string) string {
 	return escaped + ".json"
 }
 
+// read reads a file of JSON. A damaged one counts as missing.
 func (s *Store) read(into any, parts ...string) error {
 	text, err := regular.Read(s.path(parts...), maxDocument)
 	if err != nil {
@@ -219,6 +231,7 @@ func (s *Store) write(what any, parts ...string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
+	// In the same directory, because a rename does not work between file systems.
 	file, err := os.CreateTemp(filepath.Dir(name), partialPrefix+"*")
 	if err != nil {
 		return err
@@ -247,6 +260,8 @@ func (s *Store) acquire(id string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The kernel releases the lock when this process ends, however it does so. Reading the
+	// record after locking ensures that it was not removed in between.
 	err = unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK { // it is being removed
 		err = fs.ErrNotExist
@@ -281,6 +296,8 @@ func (s *Store) List() (all []Named, total int64, err error) {
 		var l label
 		var r record
 		info, err := e.Info()
+		// A name that cannot be read, or was removed meanwhile, is not listed. Pulling it again
+		// repairs it.
 		if err != nil || s.read(&l, "names", e.Name()) != nil ||
 			s.read(&r, "images", strings.TrimPrefix(l.Image, "sha256:")+".json") != nil {
 			continue
@@ -315,139 +332,11 @@ func (s *Store) hasLayer(id string) bool {
 	return err == nil
 }
 
+// layerSize returns the size of a layer in bytes, or 0 if it is not complete.
 func (s *Store) layerSize(id string) int64 {
 	var size int64
 	_ = s.read(&size, "layers", id, "size.json")
 	return size
-}
-
-// Remove removes names. An image is removed with its last name, and a layer with its last
-// image. The error for an unknown name wraps fs.ErrNotExist. Without names it removes
-// everything unused, including interrupted downloads.
-func (s *Store) Remove(ctx context.Context, names ...string) error {
-	unlock, err := s.lock(ctx, "lock", unix.LOCK_EX)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	var errs []error
-	for _, name := range names {
-		full, err := fullName(name)
-		if err == nil {
-			err = s.removeName(full)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errMissing
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("image %s: %w", name, err))
-		}
-	}
-	return errors.Join(append(errs, s.removeUnused(ctx, len(names) == 0))...)
-}
-
-// errMissing is the error for an unknown name.
-var errMissing = fmt.Errorf("no image has that name: %w", fs.ErrNotExist)
-
-func (s *Store) removeName(full string) error {
-	var l label
-	if err := s.read(&l, "names", fileOf(full)); err != nil {
-		return err
-	}
-	if len(s.imageNames(l.Image)) > 1 {
-		return os.Remove(s.path("names", fileOf(full)))
-	}
-	if err := s.removeImage(l.Image); err != nil {
-		return err
-	}
-	return os.Remove(s.path("names", fileOf(full)))
-}
-
-// removeImage removes the record of an image, unless it is in use.
-func (s *Store) removeImage(id string) error {
-	file := s.path("images", strings.TrimPrefix(id, "sha256:")+".json")
-	lock, err := regular.Open(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return ErrInUse
-	}
-	return os.Remove(file)
-}
-
-func (s *Store) imageNames(id string) []string {
-	var names []string
-	entries, _ := os.ReadDir(s.path("names"))
-	for _, e := range entries {
-		var l label
-		if !isPartial(e.Name()) && s.read(&l, "names", e.Name()) == nil && l.Image == id {
-			names = append(names, l.Name)
-		}
-	}
-	return names
-}
-
-// removeUnused removes images without a name, layers without an image, and temporary files.
-// Interrupted downloads, which could be resumed, are removed only if downloads is set. The
-// caller has the exclusive lock, so that no pull is running.
-func (s *Store) removeUnused(ctx context.Context, downloads bool) error {
-	used := map[string]bool{}
-	images, _ := os.ReadDir(s.path("images"))
-	for _, e := range images {
-		var r record
-		id, is := strings.CutSuffix(e.Name(), ".json")
-		if !is || s.read(&r, "images", e.Name()) != nil {
-			continue
-		}
-		if len(s.imageNames("sha256:"+id)) == 0 && s.removeImage("sha256:"+id) == nil {
-			continue
-		}
-		for _, l := range r.Layers {
-			used[l] = true
-		}
-	}
-	var errs []error
-	for _, dir := range []string{"names", "images"} {
-		left, _ := filepath.Glob(s.path(dir, partialPrefix+"*"))
-		for _, file := range left {
-			errs = append(errs, os.Remove(file))
-		}
-	}
-	layers, _ := os.ReadDir(s.path("layers"))
-	for _, l := range layers {
-		if !used[l.Name()] {
-			errs = append(errs, s.discard(ctx, l.Name()))
-		}
-	}
-	cutOff := []string{"temp", "locks"}
-	if downloads {
-		cutOff = append(cutOff, "partial")
-	}
-	for _, dir := range cutOff {
-		left, _ := os.ReadDir(s.path(dir))
-		for _, l := range left {
-			errs = append(errs, s.Options.Remove(ctx, s.path(dir, l.Name())))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// discard renames a layer before it removes its files, so that an incomplete one is never
-// used.
-func (s *Store) discard(ctx context.Context, layer string) error {
-	gone := s.path("temp", "gone-"+layer)
-	if err := errors.Join(s.Options.Remove(ctx, gone), os.MkdirAll(s.path("temp"), 0o755)); err != nil {
-		return err
-	}
-	if err := os.Rename(s.path("layers", layer), gone); err != nil {
-		return err
-	}
-	return s.Options.Remove(ctx, gone)
 }
 
 // lock locks a file of the store, and waits for it until ctx ends.
@@ -476,6 +365,7 @@ func (s *Store) lock(ctx context.Context, name string, how int) (func(), error) 
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(context.Cause(ctx), f.Close())
+		// A lock that waits in the kernel could not be given up when ctx ends.
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -14,6 +14,8 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	r := Report{Users: e.id.users.string(e.id.kind)}
 	s := engine.Spec{
 		Name: "check", Mounts: engine.Mounts{Temp: temp},
+		// Limits that are below those of any host, so that they are applied and a failure is
+		// reported.
 		Resources: engine.Resources{Limits: engine.Limits{CPUs: 0.5, Memory: 1 << 30}},
 		Hooks: engine.Hooks{
 			OnWarning: func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) },
@@ -28,6 +30,7 @@ func (e *Engine) Check(ctx context.Context, temp string) (Report, error) {
 	}
 	c := &Container{id: e.id, base: temp + "/sandbox", warnf: s.Hooks.Warnf, calls: map[int]*call{}}
 	var err error
+	// The error is reported as Start would report it.
 	if c.server, err = e.process(s.Name); err != nil {
 		return r, e.diagnose(err)
 	}

@@ -65,6 +65,7 @@ func (c *Container) listen() {
 			c.drop()
 			return
 		}
+		// A message of the connection guard, which belongs to no call.
 		if a.Touched != "" {
 			c.warnf("Access to the metadata endpoint %s was blocked.", a.Touched)
 			continue
@@ -75,6 +76,7 @@ func (c *Container) listen() {
 			delete(c.calls, a.ID)
 		}
 		c.mu.Unlock()
+		// Errors of the server itself have the ID 0. Its end follows, and drop reports that.
 		if waiting == nil {
 			continue
 		}
@@ -83,6 +85,8 @@ func (c *Container) listen() {
 			continue
 		}
 		select {
+		// A call that failed at once has a single response, and run waits for it on began. The
+		// channel has room for it, except when nothing reads it: then ended is enough.
 		case waiting.began <- a:
 		default:
 		}
@@ -121,6 +125,8 @@ func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error
 	r.ID = c.next
 	waiting := &call{began: make(chan inside.Response, 2), ended: make(chan inside.Response, 1)}
 	c.calls[r.ID] = waiting
+	// The lock is held while sending: two requests must not be mixed on the socket, and the
+	// response may arrive before this function returns.
 	if err := c.send(r, files...); err != nil {
 		delete(c.calls, r.ID)
 		return 0, nil, errors.Join(errGone, err)
@@ -128,6 +134,8 @@ func (c *Container) call(r inside.Request, files ...*os.File) (int, *call, error
 	return r.ID, waiting, nil
 }
 
+// faultOf returns the error of the last response of a call. open is false if the server ended
+// without one.
 func faultOf(a inside.Response, open bool) error {
 	if !open {
 		return errGone
@@ -154,7 +162,8 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	}
 }
 
-// killed kills a process and its process group, and waits until they are gone.
+// killed kills a process and its process group, and waits until they are gone. The signal is
+// repeated, because the group may have started a process while the first one was delivered.
 func (c *Container) killed(id int, waiting *call) {
 	for {
 		c.mu.Lock()
@@ -168,6 +177,8 @@ func (c *Container) killed(id int, waiting *call) {
 	}
 }
 
+// run starts a process and copies its streams. The caller calls finish on them when the process
+// has ended.
 func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, error) {
 	switch {
 	case len(p.Args) == 0:
@@ -187,6 +198,8 @@ func (c *Container) run(p engine.Process, main bool) (int, *call, *streams, erro
 	id, waiting, err := c.call(
 		inside.Request{Op: op, Args: p.Args, Env: uniqueEnv(env), Path: p.Dir, User: p.User, TTY: p.TTY != nil},
 		s.theirs...)
+	// The server has its own copies now. As long as this process keeps the ends of the pipes
+	// open, their readers see no end of file.
 	closeAll(s.theirs)
 	if err != nil {
 		s.finish()
@@ -259,6 +272,7 @@ func (c *Container) CopyIn(ctx context.Context, dir string, from io.Reader) erro
 	if err != nil {
 		return errors.Join(err, w.Close())
 	}
+	// The server then sees a truncated stream, and its response ends the wait below.
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	defer stop()
 	_, err = io.Copy(w, from)
@@ -295,6 +309,7 @@ func (c *Container) CopyOut(ctx context.Context, path string) (io.ReadCloser, er
 	case <-ctx.Done():
 		return nil, errors.Join(context.Cause(ctx), r.Close())
 	}
+	// Closing the pipe is what interrupts a Read that is waiting for the server.
 	return &tarStream{r, ctx, context.AfterFunc(ctx, func() { r.Close() }), waiting}, nil
 }
 
@@ -315,6 +330,8 @@ func (p *tarStream) Close() error {
 	return nil // ctx has ended and closed it
 }
 
+// Read implements io.Reader. At the end of the stream it waits for the response, because a
+// server that failed closes the pipe too.
 func (p *tarStream) Read(b []byte) (int, error) {
 	n, err := p.File.Read(b)
 	if err != nil && p.ctx.Err() != nil {
@@ -331,6 +348,8 @@ func (p *tarStream) Read(b []byte) (int, error) {
 }
 
 // Close kills all processes and removes the sandbox. See engine.Container.
+//
+// It also works for a sandbox that Start could not complete, so any field may be empty.
 func (c *Container) Close(ctx context.Context) error {
 	c.unlisten()
 	if c.server != nil {
@@ -349,6 +368,7 @@ func (c *Container) Close(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+	// Not earlier: while a process runs, the layers of the image must not be removed.
 	if c.image != nil {
 		_ = c.image.Close()
 	}
@@ -379,6 +399,8 @@ func (c *Container) Written(path string) (dir, name string) {
 	if c.trees == nil {
 		return "", ""
 	}
+	// Each tree is an overlay with an upper directory of its own. All other files are in that
+	// of the root directory.
 	upper, name := inside.RootUpper(c.base), strings.TrimPrefix(path, "/")
 	for i, t := range c.trees {
 		if below, in := overlay.Below(t.Path, path); in {
@@ -403,6 +425,8 @@ func (c *Container) MayHaveWritten(path string, match func(name string) bool) bo
 
 // View opens the root directory of the sandbox. See engine.Viewer.
 func (c *Container) View() (*os.Root, error) {
+	// The kernel resolves this name in the mount namespace of the process, and os.Root keeps
+	// links of the build from leaving it.
 	return os.OpenRoot(fmt.Sprintf("/proc/%d/root", c.command.Process.Pid))
 }
 
@@ -410,6 +434,7 @@ func (c *Container) View() (*os.Root, error) {
 func (c *Container) Usage(context.Context) (engine.Usage, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// Builds without resource figures do not pay for opening the files of the control groups.
 	if c.meter == nil {
 		var dirs []string
 		for _, g := range c.limits {

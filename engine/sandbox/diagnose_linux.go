@@ -24,6 +24,8 @@ var sysctls = []struct{ file, off, way string }{
 
 // diagnose returns a fault with the reason why namespaces cannot be created on this host,
 // and a hint.
+//
+// The kernel reports only EPERM, so the settings that cause it are looked at one by one.
 func (e *Engine) diagnose(err error) error {
 	var known *engine.Fault
 	if errors.As(err, &known) {
@@ -31,6 +33,7 @@ func (e *Engine) diagnose(err error) error {
 	}
 	f := &engine.Fault{Kind: engine.NoEngine, Err: err, Hint: "Use docker."}
 	switch {
+	// Probably by the OOM killer: a server that fails sends the reason first.
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE):
 		f.Message = "the process that creates the sandbox was killed"
 	case !isRefused(err):
@@ -47,6 +50,8 @@ func (e *Engine) diagnose(err error) error {
 	return f
 }
 
+// isRefused reports whether the kernel does not permit namespaces, rather than not supporting
+// them. ENOSPC and EUSERS mean that their number is limited, often to zero.
 func isRefused(err error) bool {
 	for _, errno := range []error{syscall.EPERM, syscall.EACCES, syscall.ENOSPC, syscall.EUSERS, fs.ErrPermission} {
 		if errors.Is(err, errno) {
@@ -76,6 +81,7 @@ func inContainer() bool {
 			return true
 		}
 	}
+	// systemd defines this variable for containers, and most runtimes set it.
 	text, err := os.ReadFile("/proc/1/environ")
 	return err == nil && strings.Contains(string(text), "container=")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
+// native returns the only platform whose images can run here: there is no emulator.
 func native() string { return "linux/" + runtime.GOARCH }
 
 // Engine creates sandboxes. See engine.Engine.
@@ -38,6 +39,8 @@ func New(o Options) *Engine {
 
 // Warm starts the processes of a sandbox before its spec is known, while the build
 // is still being read. Close ends them if nothing was started.
+//
+// They do not depend on the inputs, so they start while these are read.
 func (e *Engine) Warm() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -61,6 +64,8 @@ func (e *Engine) Close() error {
 func (e *Engine) process(name string) (*server, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	// A warm server has no name in process lists, because the build was not known. It is used
+	// once: a second sandbox gets a server of its own.
 	if p := e.warm; p != nil {
 		e.warm = nil
 		return p, nil
@@ -90,7 +95,9 @@ func metadata() []inside.Metadata {
 	return all
 }
 
-// namespaces are the kinds of namespaces that a sandbox has.
+// namespaces are the kinds of namespaces that a sandbox has. The network is not among them:
+// builds use the one of the host, including its proxies and VPNs, and a network namespace of a
+// non-root user has no way out.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // Start creates a sandbox and starts Main. See engine.Engine.
@@ -108,6 +115,8 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 	return c, nil
 }
 
+// begin starts the server of a sandbox and mounts its file system. Whatever it has created when
+// it fails is in c, for Close.
 func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 	path := e.options.Path
 	var err error
@@ -119,6 +128,8 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 			return err
 		}
 		s.Hooks.ReportImage(c.image.About)
+		// The variables of the image follow PATH in the list, so its own PATH takes precedence
+		// over the default one.
 		path = defaultPath
 		c.env = c.image.Env
 	}
@@ -126,6 +137,8 @@ func (e *Engine) begin(ctx context.Context, s engine.Spec, c *Container) error {
 	if err := c.setupRootfs(ctx, s, e); err != nil {
 		return err
 	}
+	// Only now: until here the server answers one request at a time, and setupRootfs reads the
+	// answers itself.
 	go c.listen()
 	return nil
 }
@@ -138,12 +151,15 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	if err := os.Mkdir(c.base, 0o700); err != nil {
 		return diskFull(err, "make a directory for the sandbox")
 	}
+	// The ports are needed for the redirections in the request below, and served only once it
+	// is known that these work.
 	if err := c.listenFor(s.Network.Services); err != nil {
 		return err
 	}
 	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), hostMemory()); over != "" {
 		c.warnf("%s", over)
 	}
+	// The server moves each process into the groups before its first instruction.
 	c.limits = applyLimits(s, c.warnf)
 	l := &inside.Rootfs{
 		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
@@ -158,6 +174,7 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	for _, t := range s.Mounts.Trees {
 		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Overlays})
 	}
+	// A volume is kept after the build. It may be the first one to use it.
 	for _, v := range s.Mounts.Volumes {
 		if err := os.MkdirAll(v.Host, 0o755); err != nil {
 			return diskFull(err, "make a directory that is kept")
@@ -172,6 +189,7 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	// The caller may be able to provide the source in another way.
 	if errors.Is(err, inside.ErrTree) {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
 	}
@@ -179,6 +197,7 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 		return e.diagnose(diskFull(err, "lay the sandbox"))
 	}
 	if a.Memory {
+		// Untouched and Written would look at directories that do not exist on the host.
 		c.trees = nil
 		c.warnf("Build writes are kept in memory: %s does not support overlay mounts.", s.Mounts.Temp)
 	}

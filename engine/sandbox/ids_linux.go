@@ -37,6 +37,9 @@ const (
 )
 
 // singleID returns an identity with a single user.
+//
+// With one ID, all files are owned by it, and chown to another fails: it is the fallback that
+// needs no configuration of the host.
 func singleID() identity {
 	id := identity{kind: idsSingle, uid: os.Geteuid(), gid: os.Getegid()}
 	if id.uid == 0 {
@@ -51,6 +54,8 @@ func identityOf(user string) identity {
 	if id.kind == idsRoot {
 		return id
 	}
+	// A range without these setuid programs is useless: the kernel lets users map only their
+	// own ID.
 	_, noUIDs := exec.LookPath("newuidmap")
 	_, noGIDs := exec.LookPath("newgidmap")
 	names := []string{strconv.Itoa(id.uid)}
@@ -73,6 +78,7 @@ const maxIDs = 1<<16 - 1
 
 // subIDs returns the first range that a file assigns to a user, given by names and ID.
 func subIDs(file string, names []string) block {
+	// A file that is missing assigns nothing.
 	text, _ := os.ReadFile(file)
 	for _, line := range strings.Split(string(text), "\n") {
 		fields := strings.Split(strings.TrimSpace(line), ":")
@@ -98,7 +104,8 @@ func (id identity) store() string {
 }
 
 // opaqueAttribute returns the extended attribute that makes a directory of a layer hide the
-// directory below it.
+// directory below it. The trusted namespace is for root alone; overlay reads the other one if
+// mounted with userxattr.
 func (id identity) opaqueAttribute() string {
 	if id.kind == idsRoot {
 		return "trusted.overlay.opaque"
@@ -123,12 +130,15 @@ func (id identity) processAttributes(flags uintptr) *syscall.SysProcAttr {
 // writeIDMaps maps the subordinate IDs into the user namespace of a process. Only the
 // setuid programs newuidmap and newgidmap may do that.
 func (id identity) writeIDMaps(pid int) error {
+	// Each program takes some milliseconds, so both run at the same time.
 	groups := make(chan error, 1)
 	go func() { groups <- mapping("newgidmap", pid, id.gid, id.groups) }()
 	users := mapping("newuidmap", pid, id.uid, id.users)
 	return errors.Join(users, <-groups)
 }
 
+// mapping runs one of them. ID 0 in the namespace is the user, and IDs from 1 on are the
+// subordinate ones.
 func mapping(program string, pid, own int, more block) error {
 	var complaint bytes.Buffer
 	c := exec.Command(

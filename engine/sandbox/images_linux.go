@@ -70,6 +70,7 @@ func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) 
 		return err
 	}
 	const large = 1 << 20 // bytes of the pipe; with the default of 64 KiB the two sides wait for each other
+	// An error leaves the default size: the pipes of a user are limited in total.
 	_, _ = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, large)
 	reading := make(chan error, 1)
 	go func() {
@@ -81,6 +82,8 @@ func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) 
 		inside.Request{Op: inside.Layer, Path: dir, Opaque: id.opaqueAttribute(), Owners: id.kind != idsSingle},
 		r,
 	)
+	// Otherwise the copying goroutine would not notice that the process has ended, and would
+	// block when the pipe is full.
 	r.Close()
 	if readErr := <-reading; err == nil || !errors.Is(readErr, unix.EPIPE) && readErr != nil {
 		return readErr // the reason of the stream is better than its early end
@@ -88,8 +91,9 @@ func (id identity) unpackLayer(ctx context.Context, dir string, from io.Reader) 
 	return err
 }
 
-// remove removes a directory whose files may be owned by subordinate IDs, or be in
-// directories without write permission.
+// remove removes a directory whose files may be owned by subordinate IDs, or be in directories
+// without write permission. The fast way is tried first, because most directories are those of
+// a run and owned by the user.
 func (id identity) remove(ctx context.Context, dir string) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil

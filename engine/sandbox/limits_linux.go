@@ -33,7 +33,8 @@ var memberFiles = [2]string{"tasks", "cgroup.procs"}
 
 // controller limits one resource, in one version of control groups.
 type controller struct {
-	name  string // of the resource, also for messages
+	name string // of the resource, also for messages
+	// Content by name, for version 1 and 2. Both are nil if the resource is only counted.
 	files [2]map[string]string
 }
 
@@ -45,6 +46,8 @@ func limitsOf(l engine.Limits) []controller {
 		bytes := strconv.FormatInt(l.Memory, 10)
 		all[0].files = [2]map[string]string{{"memory.limit_in_bytes": bytes}, {"memory.max": bytes}}
 	}
+	// A limit above the processors of the host would change nothing, but the kernel would still
+	// account for it.
 	if l.CPUs > 0 && l.CPUs < float64(runtime.NumCPU()) {
 		const period = 100_000 // microseconds; the kernel's default
 		quota := strconv.Itoa(int(l.CPUs * period))
@@ -66,6 +69,8 @@ func applyLimits(s engine.Spec, say func(string, ...any)) []group {
 	var groups []group
 	for _, c := range limitsOf(s.Resources.Limits) {
 		places := cgroupParents(c.name)
+		// The error of the last place is reported. It is the least privileged one, so its
+		// reason is the one that a user can do something about.
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
 		for _, p := range places {
 			var g group
@@ -109,10 +114,13 @@ func cgroupParents(controller string) []cgroupParent {
 		if m.Version == 1 && !slices.Contains(m.Controllers, controller) {
 			continue
 		}
+		// A host can have both versions at once. A controller belongs to one of them.
 		top := cgroup.Mount(m.Version, controller)
 		if top == "" {
 			continue
 		}
+		// Version 2 allows processes in leaves only, so a group below the one of this process
+		// often has no controllers; its siblings have them.
 		own := filepath.Join(top, m.Path)
 		all = append(
 			all,
@@ -124,12 +132,14 @@ func cgroupParents(controller string) []cgroupParent {
 	return all
 }
 
+// groupPrefix is the prefix of the names of all groups, for finding those of killed builds.
 const groupPrefix = "buildlocal-"
 
 // groupName returns the suffix of a group's name that identifies its run: :TEMP:NAME.
 func groupName(s engine.Spec) string {
 	const maxName, maxController = 255, 16 // of a file name, and of the prefix
 	name := ":" + url.QueryEscape(s.Mounts.Temp) + ":" + s.Name
+	// Without the directory, Sweep decides by age.
 	if len(name) > maxName-len(groupPrefix)-maxController {
 		return ":" + s.Name
 	}
@@ -149,6 +159,7 @@ func groupOwner(dir string) string {
 
 // make creates a group with a limit.
 func (p cgroupParent) make(name string, c controller) (group, error) {
+	// Groups of killed builds would otherwise accumulate until the user runs prune.
 	p.sweep(exists)
 	files := c.files[p.version-1]
 	if p.version == 2 && c.name != "cpuacct" && !p.offers(c.name) { // version 2 counts processor time without a controller
@@ -166,6 +177,8 @@ func (p cgroupParent) make(name string, c controller) (group, error) {
 	if err != nil {
 		return group{}, err
 	}
+	// The limits are set before any process joins: memory that a process has already is not
+	// moved to the group.
 	for file, text := range files {
 		err = errors.Join(err, os.WriteFile(filepath.Join(g.dir, file), []byte(text), 0o644))
 	}
@@ -194,6 +207,7 @@ func exists(name string) bool {
 
 // offers reports whether new groups have a controller, and enables it if possible.
 func (p cgroupParent) offers(controller string) bool {
+	// A group has the controllers that its parent enables in this file.
 	control := filepath.Join(p.dir, "cgroup.subtree_control")
 	text, _ := os.ReadFile(control)
 	if slices.Contains(strings.Fields(string(text)), controller) {
@@ -237,6 +251,7 @@ func (p cgroupParent) sweep(alive func(temp string) bool) {
 		if err != nil {
 			continue
 		}
+		// A negative age means that the clock was set back, and says nothing about the group.
 		if age := time.Since(info.ModTime()); age < 0 || age > time.Minute {
 			_ = unix.Rmdir(dir)
 		}

@@ -32,6 +32,9 @@ func (id identity) start(name string, flags uintptr) (*server, error) {
 	}
 	defer theirs.Close()
 	p := &server{conn: ours, answers: bufio.NewReader(ours), gone: make(chan struct{})}
+	// The executable is this very file, even if its path now leads to a newer version. The
+	// environment is empty, because that of the user is visible to processes of the sandbox
+	// (/proc/PID/environ).
 	p.command = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{inside.ServerName, name}, Env: []string{}, ExtraFiles: []*os.File{theirs},
 		SysProcAttr: id.processAttributes(flags),
@@ -43,6 +46,7 @@ func (id identity) start(name string, flags uintptr) (*server, error) {
 		_ = p.command.Wait()
 		close(p.gone)
 	}()
+	// Root needs no maps, and Start has written those of a single ID.
 	if id.kind != idsRange {
 		return p, nil
 	}
@@ -66,6 +70,8 @@ func (p *server) kill() {
 	_ = p.conn.Close()
 }
 
+// socketPair returns two connected sockets. They carry requests and open files, which a pipe
+// cannot.
 func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -92,6 +98,8 @@ func (p *server) send(r inside.Request, files ...*os.File) error {
 		for _, f := range files {
 			fds = append(fds, int(f.Fd()))
 		}
+		// Files are attached to the first bytes of a request, so the server has them before it
+		// decodes the rest.
 		rights = unix.UnixRights(fds...)
 	}
 	if _, _, err := p.conn.WriteMsgUnix(head, rights, nil); err != nil {
@@ -113,6 +121,8 @@ func (p *server) receive() (inside.Response, error) {
 func (p *server) ask(ctx context.Context, r inside.Request, files ...*os.File) (inside.Response, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() })
 	defer stop()
+	// A server that has already failed breaks the connection. Its response may still be
+	// readable, and has the reason.
 	sent := p.send(r, files...)
 	if sent != nil && !errors.Is(sent, unix.EPIPE) {
 		return inside.Response{}, sent

@@ -11,8 +11,8 @@ import (
 	"github.com/buildlocal/buildlocal/engine/sandbox/inside"
 )
 
-// listenFor opens a port of the host for each service. Connections of the build are
-// redirected to it.
+// listenFor opens a port of the host for each service. Connections of the build are redirected
+// to it. Port 0 is any free one: several builds run at the same time.
 func (c *Container) listenFor(services []engine.Service) error {
 	for range services {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,6 +71,8 @@ func (l ownListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		// The services include the one that returns AWS credentials. There is no other way to
+		// identify the peer: SO_PEERCRED is for Unix sockets.
 		if ownerOf(c.RemoteAddr().(*net.TCPAddr).Port) == os.Getuid() {
 			return c, nil
 		}
@@ -79,6 +81,9 @@ func (l ownListener) Accept() (net.Conn, error) {
 }
 
 // ownerOf returns the ID of the user whose socket of 127.0.0.1 has a port, or -1.
+//
+// The kernel lists both ends of a connection; the remote port of this one is the local port of
+// the other.
 func ownerOf(port int) int {
 	text, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 // streams are the standard streams of a process: pipes or a terminal.
 type streams struct {
+	// The ends for the process, in the order of its descriptors: input, output, errors.
 	theirs   []*os.File
 	stdin    *os.File // our end; nil if the process has no input
 	readers  []*os.File
@@ -28,6 +29,7 @@ type streams struct {
 	quit     chan struct{}
 }
 
+// openStreams opens the streams of a process. Streams that are nil are /dev/null.
 func openStreams(p engine.Process) (*streams, error) {
 	s := &streams{copying: make(chan struct{}, 2), quit: make(chan struct{})}
 	var err error
@@ -43,6 +45,8 @@ func openStreams(p engine.Process) (*streams, error) {
 	return s, err
 }
 
+// input opens the standard input. A process always has all three streams: programs that open
+// files with a free descriptor below 3 would write to them by mistake.
 func (s *streams) input(from io.Reader) error {
 	if from == nil {
 		null, err := os.Open(os.DevNull)
@@ -54,6 +58,8 @@ func (s *streams) input(from io.Reader) error {
 	return err
 }
 
+// output opens an output. It is a pipe even if to is a file, so that the build does not get a
+// descriptor of the host.
 func (s *streams) output(to io.Writer) error {
 	if to == nil {
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -65,7 +71,8 @@ func (s *streams) output(to io.Writer) error {
 	return err
 }
 
-// openTerminal creates the socket that receives a terminal of the sandbox.
+// openTerminal creates the socket that receives a terminal of the sandbox. The terminal
+// must be created inside: programs look up its name in the /dev/pts of the sandbox.
 func (s *streams) openTerminal(t engine.TTY) error {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -87,12 +94,15 @@ func (s *streams) takeTerminal() error {
 	if err != nil || len(files) != 1 {
 		return errors.Join(err, errors.New("no terminal came"))
 	}
+	// Other processes that start at this moment must not inherit the terminal, or it would
+	// never hang up.
 	unix.CloseOnExec(files[0])
 	s.terminal = os.NewFile(uintptr(files[0]), "terminal")
 	s.readers = []*os.File{s.terminal, nil}
 	return s.resize(s.size)
 }
 
+// resize sets the size of the terminal. The kernel signals SIGWINCH to the process.
 func (s *streams) resize(t engine.TTY) error {
 	return unix.IoctlSetWinsize(int(s.terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: t.Columns, Row: t.Rows})
 }
@@ -118,9 +128,12 @@ func (s *streams) begin(p engine.Process) error {
 	switch {
 	case s.stdin != nil:
 		go func() {
+			// This goroutine is not waited for: a Read of the user's terminal cannot be
+			// interrupted.
 			_, _ = io.Copy(s.stdin, p.Stdin)
 			s.stdin.Close()
 		}()
+	// The end of the input does not close a terminal, which is for the output too.
 	case s.terminal != nil && p.Stdin != nil:
 		go func() { _, _ = io.Copy(s.terminal, p.Stdin) }()
 	}
@@ -130,6 +143,7 @@ func (s *streams) begin(p engine.Process) error {
 	return nil
 }
 
+// followResize passes the size of the user's terminal on until the process ends.
 func (s *streams) followResize(sizes <-chan engine.TTY) {
 	for {
 		select {
@@ -151,6 +165,7 @@ type countingWriter struct {
 }
 
 func (c countingWriter) Write(p []byte) (int, error) {
+	// A writer that blocks, such as a pager, is not an idle output: finish waits for it.
 	c.s.writing.Add(1)
 	defer c.s.writing.Add(-1)
 	n, err := c.Writer.Write(p)
@@ -168,6 +183,8 @@ const maxDrain = 5 * time.Second
 // finish reads the rest of the streams and closes them.
 func (s *streams) finish() {
 	close(s.quit)
+	// Output of the process itself is in the pipe already, so it is complete after the first
+	// silence. Only a background process can write more.
 	enough, late := time.After(maxDrain), false
 	for total := len(s.readers); total > 0; {
 		before := s.copied.Load()

@@ -68,6 +68,7 @@ func Unpack(dir string, from io.Reader, how Unpacking) error {
 	}
 }
 
+// unpacker unpacks one stream.
 type unpacker struct {
 	Unpacking
 	root int
@@ -78,6 +79,7 @@ type unpacker struct {
 	handle int    // its handle, or -1
 }
 
+// directory is a directory of the stream.
 type directory struct {
 	name string
 	time time.Time
@@ -91,8 +93,10 @@ func (u *unpacker) forget() {
 	u.at, u.handle = "", -1
 }
 
-// parent returns a handle of the parent directory of a name, which is created if it is
-// missing. It is valid until the next call.
+// parent returns a handle of the parent directory of a name, which is created if it is missing.
+// It is valid until the next call. Entries mostly follow others of the same directory, so the
+// last handle saves most look-ups. More handles would have to be checked against links that
+// replace a directory.
 func (u *unpacker) parent(name string) (int, error) {
 	dir := path.Dir(name)
 	if u.handle >= 0 && u.at == dir {
@@ -123,13 +127,18 @@ func (u *unpacker) local(name string) (string, error) {
 	return clean, nil
 }
 
+// whiteout is the prefix of whiteouts in layers, as aufs had them; the image specification
+// adopted it.
 const whiteout = ".wh."
 
+// entry unpacks one entry. The headers of a stream may be contradictory or hostile, so nothing
+// is assumed about their order: a name may exist already, and its parent may be a link.
 func (u *unpacker) entry(h *tar.Header, text *entries) error {
 	name, err := u.local(h.Name)
 	if err != nil {
 		return err
 	}
+	// Checked before anything is created: a full disk would affect more than this image.
 	if h.Size > cmp.Or(u.Largest, maxFileSize) {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, h.Size)
 	}
@@ -140,6 +149,7 @@ func (u *unpacker) entry(h *tar.Header, text *entries) error {
 		if h.Typeflag != tar.TypeDir {
 			return errors.New("the root is a directory, and nothing else")
 		}
+		// Its time changes again with each entry, but nothing depends on it.
 		return u.applyMetadata(u.root, ".", h)
 	}
 	in, err := u.parent(name)
@@ -173,6 +183,8 @@ func (u *unpacker) entry(h *tar.Header, text *entries) error {
 }
 
 // remember notes a name that the layer has created.
+//
+// The disk cannot answer that: an entry may have created the same name as a whiteout.
 func (u *unpacker) remember(name string) {
 	if u.Opaque != "" {
 		u.made[name] = true
@@ -183,6 +195,8 @@ func (u *unpacker) remember(name string) {
 // whiteout has hidden, it is made opaque.
 func (u *unpacker) directory(in int, name string) error {
 	base := path.Base(name)
+	// The mode of the entry is set later. Until then other users cannot look into the
+	// directory, and this one can write to it.
 	err := unix.Mkdirat(in, base, 0o700)
 	if err != unix.EEXIST {
 		return err
@@ -202,7 +216,8 @@ func (u *unpacker) directory(in int, name string) error {
 	return err
 }
 
-// withReplace runs do. If the name exists, it removes that and runs do again.
+// withReplace runs do. If the name exists, it removes that and runs do again. Looking first
+// would cost a system call for each entry, and hardly any name exists already.
 func (u *unpacker) withReplace(in int, base string, do func() error) error {
 	err := do()
 	if err != unix.EEXIST {
@@ -218,6 +233,8 @@ func (u *unpacker) withReplace(in int, base string, do func() error) error {
 func (u *unpacker) file(in int, h *tar.Header, base string, text *entries) error {
 	fd := -1
 	err := u.withReplace(in, base, func() (err error) {
+		// With O_EXCL, a link that has the name is never followed: the file is always a new
+		// one.
 		fd, err = unix.Openat(in, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		return err
 	})
@@ -251,7 +268,8 @@ func fill(fd int, text *entries) error {
 	return nil
 }
 
-// link creates a hard link to a file of the same stream.
+// link creates a hard link to a file of the same stream. Without AT_SYMLINK_FOLLOW, a link to a
+// symbolic link is one to itself, not to its target.
 func (u *unpacker) link(in int, name, target string) error {
 	to, err := u.local(target)
 	if err != nil {
@@ -286,6 +304,7 @@ func (u *unpacker) hide(dir, name string) error {
 	if strings.HasPrefix(name, whiteout) && name != opaque {
 		return nil // private metadata of the storage driver aufs
 	}
+	// Any name in dir will do.
 	in, err := u.parent(path.Join(dir, "x"))
 	if err != nil {
 		return err
@@ -294,6 +313,7 @@ func (u *unpacker) hide(dir, name string) error {
 		return setAttribute(in, ".", u.Opaque, "y")
 	}
 	if !u.made[path.Join(dir, name)] {
+		// A character device 0:0 is the whiteout of overlay. Creating one needs no privilege.
 		err := unix.Mknodat(in, name, unix.S_IFCHR, 0)
 		if err != unix.EEXIST {
 			return err
@@ -307,53 +327,8 @@ func (u *unpacker) hide(dir, name string) error {
 	return err
 }
 
-// applyMetadata sets owner, extended attributes, mode and time.
-func (u *unpacker) applyMetadata(in int, base string, h *tar.Header) error {
-	if u.Owners {
-		if err := unix.Fchownat(in, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); isOwnerError(err) {
-			return err
-		}
-	}
-	err := attributes(h, func(name, value string) error { return setAttribute(in, base, name, value) })
-	if err != nil {
-		return err
-	}
-	if h.Typeflag != tar.TypeSymlink {
-		if err := unix.Fchmodat(in, base, uint32(h.Mode&0o7777), 0); err != nil {
-			return err
-		}
-	}
-	return setTime(in, base, h.ModTime)
-}
-
-// fileMetadata sets owner, extended attributes and mode of an open file, in this order: a
-// change of the owner removes capabilities and setuid.
-func (u *unpacker) fileMetadata(fd int, h *tar.Header) error {
-	if u.Owners {
-		if err := unix.Fchown(fd, h.Uid, h.Gid); isOwnerError(err) {
-			return err
-		}
-	}
-	err := attributes(h, func(name, value string) error { return unix.Fsetxattr(fd, name, []byte(value), 0) })
-	if err != nil {
-		return err
-	}
-	return unix.Fchmod(fd, uint32(h.Mode&0o7777))
-}
-
-// isOwnerError reports whether an owner could not be set for another reason than that its ID
-// is not mapped in the user namespace, which is EINVAL.
-func isOwnerError(err error) bool { return err != nil && err != unix.EINVAL }
-
-func setTime(in int, base string, at time.Time) error {
-	stamp := unix.NsecToTimespec(at.UnixNano())
-	if at.IsZero() || at.Year() < 1902 || at.Year() > 2400 { // a time that file systems cannot store
-		stamp = unix.Timespec{}
-	}
-	return unix.UtimesNanoAt(in, base, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
-}
-
 // finish sets the times of directories, which changed while files were created in them.
+// Directories that were replaced since are missing.
 func (u *unpacker) finish() error {
 	for i := len(u.dirs) - 1; i >= 0; i-- {
 		d := u.dirs[i]
@@ -366,130 +341,4 @@ func (u *unpacker) finish() error {
 		}
 	}
 	return nil
-}
-
-// attributes sets the extended attributes of the stream. Those of overlay are ignored,
-// because a layer must not control it, as are those that the file system does not support.
-func attributes(h *tar.Header, set func(name, value string) error) error {
-	const prefix = "SCHILY.xattr."
-	for key, value := range h.PAXRecords {
-		name, is := strings.CutPrefix(key, prefix)
-		if !is || strings.Contains(name, ".overlay.") {
-			continue
-		}
-		err := set(name, value)
-		switch {
-		case err == nil,
-			errors.Is(err, unix.ENOTSUP),
-			errors.Is(err, unix.EPERM),
-			errors.Is(err, unix.EACCES),
-			errors.Is(err, unix.EINVAL):
-		default:
-			return fmt.Errorf("set attribute %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// setAttribute sets an attribute of a file or directory. Links have none.
-func setAttribute(in int, base, name, value string) error {
-	fd, err := unix.Openat(in, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err == unix.ELOOP {
-		return unix.ENOTSUP
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Fsetxattr(fd, name, []byte(value), 0), unix.Close(fd))
-}
-
-// Directory returns a handle of a directory below root, and creates missing directories
-// with mode 0755. Links are followed as if root were the root directory.
-func Directory(root *os.File, dir string) (*os.File, error) {
-	fd, err := makeInside(int(root.Fd()), dir)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), dir), nil
-}
-
-// makeInside is Directory for file descriptors. An *os.File costs several system calls and
-// allocations, and a layer has thousands of directories.
-func makeInside(root int, dir string) (int, error) {
-	fd, err := openInside(root, dir)
-	if !errors.Is(err, unix.ENOENT) || dir == "." || dir == "/" || dir == "" {
-		return fd, err
-	}
-	above, err := makeInside(root, path.Dir(dir))
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(above)
-	if err := makeMissing(above, path.Base(dir)); err != nil {
-		return -1, fmt.Errorf("make %s: %w", dir, err)
-	}
-	return openInside(root, dir)
-}
-
-// makeMissing creates a directory with mode 0755, whatever the umask of the process. Layers
-// are shared by builds of different users, and must not depend on who unpacked them first.
-func makeMissing(in int, base string) error {
-	err := unix.Mkdirat(in, base, 0o755)
-	if err == unix.EEXIST { // a link whose target is missing, which opening it reports
-		return nil
-	}
-	var stat unix.Stat_t
-	if err == nil {
-		err = unix.Fstatat(in, base, &stat, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err == nil && stat.Mode&0o777 != 0o755 {
-		err = unix.Fchmodat(in, base, stat.Mode&0o7000|0o755, 0)
-	}
-	return err
-}
-
-// openInside opens a directory below root. The kernel resolves all links within root.
-func openInside(root int, dir string) (int, error) {
-	if dir == "" {
-		dir = "."
-	}
-	how := &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	}
-	for {
-		fd, err := unix.Openat2(root, dir, how)
-		if err == unix.EAGAIN || err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return -1, &os.PathError{Op: "open", Path: dir, Err: err}
-		}
-		return fd, nil
-	}
-}
-
-// Clear removes the content of a directory, but not of file systems that are mounted in it.
-func Clear(dir *os.File) error {
-	names, err := dir.Readdirnames(-1)
-	for _, name := range names {
-		err = errors.Join(err, removeAt(int(dir.Fd()), name))
-	}
-	return err
-}
-
-// removeAt removes a name with everything below it.
-func removeAt(in int, base string) error {
-	err := unix.Unlinkat(in, base, 0)
-	if err != unix.EISDIR && err != unix.EPERM {
-		return err
-	}
-	fd, err := unix.Openat(in, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	dir := os.NewFile(uintptr(fd), base)
-	err = Clear(dir)
-	dir.Close()
-	return errors.Join(err, unix.Unlinkat(in, base, unix.AT_REMOVEDIR))
 }
