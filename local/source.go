@@ -309,8 +309,8 @@ func versionNote(s *source.Source, setting sourceSetting) string {
 	if have == "" {
 		have = s.Git.Commit[:min(len(s.Git.Commit), 8)]
 	}
-	return fmt.Sprintf("the project builds %s, and this build the files of %s; --source-mode commit=%s builds that version",
-		want, have, want)
+	return fmt.Sprintf("the project builds %s, and this build the files of %s; "+
+		"--source-mode commit=%s builds that version", want, have, want)
 }
 
 // ignoredNote says which files the build does not get. A local build that succeeds only

@@ -60,7 +60,9 @@ type repositoryFile struct{ host, name string }
 
 // repositoryFiles returns where HEAD and the list of shallow commits are, and the replacements of
 // the directory that has them. It returns nil if the build does not see the repository.
-func (r *repository) repositoryFiles(ctx context.Context, s *Source) (replace *[]Replacement, head, shallow repositoryFile) {
+func (r *repository) repositoryFiles(
+	ctx context.Context, s *Source,
+) (replace *[]Replacement, head, shallow repositoryFile) {
 	dot := filepath.Join(r.dir, ".git")
 	info, err := os.Lstat(dot)
 	if err != nil || r.prefix != "" {
@@ -87,7 +89,7 @@ func (r *repository) repositoryFiles(ctx context.Context, s *Source) (replace *[
 }
 
 // boundary returns the oldest commits of a history with the given depth, whose parents a shallow
-// clone does not have. There are none if the history is shorter. Like git, it also returns a
+// clone does not have. A shorter history has no such commits. Like git, it also returns a
 // commit without parents.
 func (r *repository) boundary(ctx context.Context, commit string, depth int) ([]string, error) {
 	level, seen := []string{commit}, map[string]bool{commit: true}

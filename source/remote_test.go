@@ -103,18 +103,19 @@ func TestRemote_WithoutCredentials(t *testing.T) {
 
 func TestHTTPS_CloneURL(t *testing.T) {
 	t.Parallel()
+	const codeCommit = "git-codecommit.eu-west-1.amazonaws.com/v1/repos/repo"
 	for remote, want := range map[string]string{
-		"git@github.com:org/repo.git":                                "https://github.com/org/repo.git",
-		"ssh://git@GitHub.com:22/org/repo.git":                       "https://github.com/org/repo.git",
-		"git://example.com/org/repo":                                 "https://example.com/org/repo",
-		"http://example.com/org/repo.git":                            "https://example.com/org/repo.git",
-		"https://example.com:8443/org/repo.git":                      "https://example.com:8443/org/repo.git",
-		"gitlab.com:group/sub/repo.git":                              "https://gitlab.com/group/sub/repo.git",
-		"codecommit::eu-west-1://repo":                               "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/repo",
-		"ssh://git-codecommit.eu-west-1.amazonaws.com/v1/repos/repo": "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/repo",
-		"/srv/git/repo.git":                                          "/srv/git/repo.git",
-		"../repo":                                                    "../repo",
-		"":                                                           "",
+		"git@github.com:org/repo.git":           "https://github.com/org/repo.git",
+		"ssh://git@GitHub.com:22/org/repo.git":  "https://github.com/org/repo.git",
+		"git://example.com/org/repo":            "https://example.com/org/repo",
+		"http://example.com/org/repo.git":       "https://example.com/org/repo.git",
+		"https://example.com:8443/org/repo.git": "https://example.com:8443/org/repo.git",
+		"gitlab.com:group/sub/repo.git":         "https://gitlab.com/group/sub/repo.git",
+		"codecommit::eu-west-1://repo":          "https://" + codeCommit,
+		"ssh://" + codeCommit:                   "https://" + codeCommit,
+		"/srv/git/repo.git":                     "/srv/git/repo.git",
+		"../repo":                               "../repo",
+		"":                                      "",
 	} {
 		if got := HTTPS(remote); got != want {
 			t.Errorf("%s: %s, want %s", remote, got, want)

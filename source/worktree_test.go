@@ -38,8 +38,8 @@ func TestWorktree_LeavesOutIgnored(t *testing.T) {
 	})
 	got := mustOpen(t, Options{Dir: dir})
 	same(t, got.Mode, Worktree)
-	same(t, got.Hide, []string{"build", "empty", "new/deep/x.log", "new/node_modules", "node_modules", "only", "src/generated",
-		"src/node_modules", "src/x.log"})
+	same(t, got.Hide, []string{"build", "empty", "new/deep/x.log", "new/node_modules", "node_modules", "only",
+		"src/generated", "src/node_modules", "src/x.log"})
 	same(t, got.Ignored, Ignored{Files: 9, Top: []string{"node_modules/", "src/node_modules/", "new/deep/x.log"}})
 
 	got = mustOpen(t, Options{Dir: filepath.Join(dir, "src"), Mode: Worktree})
