@@ -148,12 +148,17 @@ func (s *Service) writeBytes(p []byte) {
 }
 
 // Refuse writes the log of a build whose buildspec cannot be run: the agent's lines up to
-// DOWNLOAD_SOURCE, where CodeBuild reads the buildspec (observed).
-func (s *Service) Refuse(at time.Time, message string) {
+// DOWNLOAD_SOURCE, where CodeBuild reads the buildspec (observed). The directory of the source is
+// among them, unless it is empty.
+func (s *Service) Refuse(at time.Time, dir, message string) {
 	e := runner.Event{Time: at, Kind: runner.Said, Phase: runner.DownloadSource}
 	for _, text := range []string{
 		"Running on CodeBuild On-demand", "Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE", "Phase is DOWNLOAD_SOURCE",
+		"CODEBUILD_SRC_DIR=" + dir,
 	} {
+		if text == "CODEBUILD_SRC_DIR=" {
+			continue
+		}
 		e.Text = text
 		s.Notify(e)
 	}

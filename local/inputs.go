@@ -1,11 +1,13 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"math/big"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -98,7 +100,11 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 		}
 	}
 	if err := h.readBuildspec(ctx, r, in); err != nil {
-		return in, BuildspecError{err}
+		wrong := BuildspecError{error: err, SourceDir: runner.SourceDir(in.sources[0])}
+		if name := filepath.ToSlash(cmp.Or(r.Source.Buildspec, in.Project.Source.Buildspec)); !path.IsAbs(name) {
+			wrong.Name = name
+		}
+		return in, wrong
 	}
 	return in, nil
 }

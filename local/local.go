@@ -129,7 +129,11 @@ func invalid(setting, format string, args ...any) error {
 }
 
 // BuildspecError is returned by Load if everything except the buildspec could be read.
-type BuildspecError struct{ error }
+type BuildspecError struct {
+	error
+	SourceDir string // of the primary source in the build; empty if it is not known
+	Name      string // of the buildspec below it, if the request or the project names one
+}
 
 // Unwrap returns the cause.
 func (e BuildspecError) Unwrap() error { return e.error }

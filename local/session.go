@@ -71,7 +71,7 @@ func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 		identity := s.inputs.identity(s.inputs.Builds.Next(), id)
 		var err error
 		if s.Plan, err = s.inputs.newPlan(identity, s.engine, proxies); err != nil {
-			return BuildspecError{err}
+			return BuildspecError{error: err}
 		}
 		if s.destinations, err = s.inputs.Request.destinations(s.Plan); err != nil || s.inputs.Request.DryRun {
 			return err

@@ -123,7 +123,8 @@ func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, er
 			}
 		}
 		s, err := source.Open(ctx, source.Options{
-			Dir: dir, Temp: temp, Exclude: exclude, Output: OutputName, Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
+			Dir: dir, Temp: temp, Exclude: exclude, Output: OutputName,
+			Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
 		})
 		if err != nil {
 			return nil, sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
@@ -158,7 +159,9 @@ const (
 // describeSource returns a source as the plan needs it: the files are those on the host, and
 // the project's setting decides what else the build sees. CodeBuild takes the version from
 // the request, which here is ref, the branch or the commit.
-func (in *Inputs) describeSource(id string, s *source.Source, ref string, setting sourceSetting) (runner.Source, error) {
+func (in *Inputs) describeSource(
+	id string, s *source.Source, ref string, setting sourceSetting,
+) (runner.Source, error) {
 	r := runner.Source{
 		ID: id, Digits: newSourceDigits(), Note: sourceNote(id, s, setting), Version: setting.version,
 		Tree: engine.Tree{Host: s.Dir, Hide: s.Hide}, Stream: s.Tar,
@@ -217,7 +220,7 @@ func (in *Inputs) layer(dir string, replace []source.Replacement) ([]string, err
 		return nil, err
 	}
 	for _, f := range replace {
-		err := overlay.Put(layer, dir, f.Name, f.Text, f.Mode, true)
+		err := overlay.Put(layer, dir, overlay.File(f), true)
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nil, nil
 		}
@@ -286,7 +289,8 @@ func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 	// In a worktree or a submodule .git is a file with the path of the repository. An
 	// absolute path is mounted into the build, a relative one leads to nothing there.
 	text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument)
-	if setting.isRepository() && err == nil && !filepath.IsAbs(strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))) {
+	place := strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))
+	if setting.isRepository() && err == nil && !filepath.IsAbs(place) {
 		notes = append(
 			notes,
 			"git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone",

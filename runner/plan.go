@@ -225,12 +225,18 @@ func (p *Plan) setImages(in Inputs) {
 	}
 }
 
+// SourceDir returns the directory that a source will have in a build in a container.
+func SourceDir(s Source) string { return s.below(path.Join(outputDir, "src"+s.Digits)) }
+
+// below returns the source's directory below src<digits>.
+func (s Source) below(top string) string { return path.Join(top, "src", s.Repo) }
+
 // setSources places the sources as the service does: each in a directory with random
 // digits, and below it the path of its git remote as in a GOPATH (observed).
 func (p *Plan) setSources(all []Source) {
 	for _, s := range all {
 		s.Top = path.Join(p.outputDir(), "src"+s.Digits)
-		s.Path = path.Join(s.Top, "src", s.Repo)
+		s.Path = s.below(s.Top)
 		s.Tree.Path = s.Path
 		p.Sources = append(p.Sources, s)
 	}

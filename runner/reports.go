@@ -74,7 +74,8 @@ func (s *reportStep) group(ctx context.Context, c engine.Container, group builds
 	if err != nil {
 		return err // does not happen: such a buildspec is refused
 	}
-	selection := tree.Selection{Base: group.BaseDirectory, Files: group.Files}
+	s.rec.say("Preparing to copy %s report %s", format.Type(), group.Name)
+	selection := tree.Selection{Base: group.BaseDirectory, Files: group.Files, Gap: true}
 	out, files, err := s.files.collect(ctx, c, Output{Name: name, Dir: s.dir(name)}, selection)
 	if errors.Is(err, tree.ErrNoMatch) || errors.Is(err, tree.ErrNoBase) {
 		r := reports.Read(name, format, nil, s.limits())
@@ -88,6 +89,7 @@ func (s *reportStep) group(ctx context.Context, c engine.Container, group builds
 	if err != nil {
 		return err
 	}
+	s.rec.say("Report export config is NO_EXPORT, skip...") // the rest of CodeBuild's line is not known
 	r := s.read(ctx, format, out, files)
 	if group.DiscardPaths {
 		if out, err = s.flatten(out, files); err != nil {

@@ -95,6 +95,9 @@ func (s *artifactStep) one(ctx context.Context, src tree.Source, a buildspec.Art
 	if err != nil {
 		return err
 	}
+	if p.Own && a.Name != "" {
+		s.rec.say("Updating artifact name as  %s", name)
+	}
 	if p.Bucket {
 		place := artifacts.Place{Path: p.Path, Prefix: a.S3Prefix, Name: name, Zip: p.Zip}
 		if p.ByID {

@@ -134,6 +134,9 @@ func (t Table) Choose(wishes []Wish, say func(string, ...any)) ([]Choice, error)
 		if err != nil {
 			return nil, err
 		}
+		if c.Version != w.Version {
+			say("Resolved '%s' runtime alias '%s' to '%s'.", c.Name, w.Version, c.Version)
+		}
 		say("Selecting '%s' runtime version '%s' based on manual selections...", c.Name, c.Version)
 		choices = append(choices, c)
 	}
@@ -261,6 +264,7 @@ func (t Table) needed(choices []Choice, say func(string, ...any)) ([]Choice, err
 		for _, name := range slices.Sorted(maps.Keys(requires)) {
 			added, err := t.need(choices, c, name, requires[name])
 			if err != nil {
+				sayConflict(choices, c, name, say)
 				return nil, err
 			}
 			if added.Name != "" {
@@ -272,10 +276,24 @@ func (t Table) needed(choices []Choice, say func(string, ...any)) ([]Choice, err
 	return choices, nil
 }
 
+// sayConflict writes CodeBuild's line for a requirement that a requested version does not meet
+// (observed).
+func sayConflict(choices []Choice, by Choice, name string, say func(string, ...any)) {
+	if at := indexOf(choices, name); at >= 0 {
+		say("Runtime '%s' version '%s' has a dependency on runtime '%s', but '%s' version '%s' has already been "+
+			"manually selected. Not attempting to override.", by.Name, by.Version, name, name, choices[at].Version)
+	}
+}
+
+// indexOf returns the index of a runtime, or -1.
+func indexOf(choices []Choice, name string) int {
+	return slices.IndexFunc(choices, func(c Choice) bool { return c.Name == name })
+}
+
 // need returns the choice for one requirement, or the zero Choice if it is already met. The
 // first acceptable version of the file is taken, which need not be the newest.
 func (t Table) need(choices []Choice, by Choice, name string, versions []string) (Choice, error) {
-	at := slices.IndexFunc(choices, func(c Choice) bool { return c.Name == name })
+	at := indexOf(choices, name)
 	if at >= 0 && slices.Contains(versions, choices[at].Version) || len(versions) == 0 {
 		return Choice{}, nil
 	}

@@ -187,7 +187,11 @@ func failure(all []lack) *Failure {
 		parts = append(parts, "parameter does not exist: "+strings.Join(parameters, ", "))
 	}
 	if len(others) > 0 {
-		parts = append(parts, "secret does not exist: "+strings.Join(others, ", "))
+		missing := "secret does not exist: " + strings.Join(others, ", ")
+		if len(parameters) == 0 { // the service's text, before ours
+			missing = "ResourceNotFoundException: Secrets Manager can't find the specified secret. " + missing
+		}
+		parts = append(parts, missing)
 	}
 	f.Message = strings.Join(append(parts, refused...), "; ")
 	return f

@@ -101,19 +101,26 @@ func (r *repository) boundary(ctx context.Context, commit string, depth int) ([]
 		if err != nil {
 			return nil, err
 		}
-		var next []string
-		for line := range strings.Lines(out) {
-			ids := strings.Fields(line)
-			for _, id := range ids[min(1, len(ids)):] {
-				if !seen[id] {
-					seen[id] = true
-					next = append(next, id)
-				}
+		level = nil
+		for _, id := range parents(out) {
+			if !seen[id] {
+				seen[id] = true
+				level = append(level, id)
 			}
 		}
-		level = next
 	}
 	return nil, nil
+}
+
+// parents returns the parents in the output of git rev-list --parents, whose lines have the IDs
+// of a commit and its parents.
+func parents(list string) []string {
+	var all []string
+	for line := range strings.Lines(list) {
+		ids := strings.Fields(line)
+		all = append(all, ids[min(1, len(ids)):]...)
+	}
+	return all
 }
 
 // untracked returns the names below the directory that git neither knows nor ignores;

@@ -51,6 +51,8 @@ type packer struct {
 	hide    map[string]bool
 	replace map[string]Replacement // by name; those that are written are removed
 	buffer  []byte                 // for copying file contents
+
+	modified time.Time // of the root, and of replacements
 }
 
 // top writes the prefix, if it is set, and everything below it.
@@ -59,6 +61,7 @@ func (p *packer) top() error {
 	if err != nil {
 		return err
 	}
+	p.modified = info.ModTime()
 	if p.prefix == "" {
 		return p.content("")
 	}
@@ -108,7 +111,7 @@ func (p *packer) replacement(r Replacement) error {
 	delete(p.replace, r.Name)
 	h := &tar.Header{
 		Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: path.Join(p.prefix, r.Name), Mode: int64(r.Mode.Perm()),
-		Size: int64(len(r.Text)), ModTime: time.Now(),
+		Size: int64(len(r.Text)), ModTime: p.modified,
 	}
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err

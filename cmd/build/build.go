@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -128,7 +129,7 @@ func (o *Options) refuse(a *cli.App, err error) error {
 	if o.Format != "service" || o.DryRun || !errors.As(err, &buildspec) {
 		return err
 	}
-	message := ""
+	message, dir := "", ""
 	var list diag.List
 	switch {
 	case errors.As(err, &list):
@@ -141,9 +142,13 @@ func (o *Options) refuse(a *cli.App, err error) error {
 		}
 	case errors.Is(err, fs.ErrNotExist):
 		message = "YAML file does not exist"
+		if buildspec.Name != "" { // CodeBuild has another message for it (observed)
+			message = "stat " + path.Join(buildspec.SourceDir, buildspec.Name) + ": no such file or directory"
+			dir = buildspec.SourceDir
+		}
 	}
 	if message != "" {
-		console.NewService(a.Raw.Out).Refuse(a.Now(), message)
+		console.NewService(a.Raw.Out).Refuse(a.Now(), dir, message)
 	}
 	return err
 }

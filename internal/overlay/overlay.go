@@ -6,7 +6,10 @@
 // or unsupported.
 package overlay
 
-import "strings"
+import (
+	"io/fs"
+	"strings"
+)
 
 // Escape makes a path safe in the options lowerdir, upperdir and workdir: a comma ends an
 // option, and a colon separates layers.
@@ -21,4 +24,11 @@ func Below(dir, path string) (name string, ok bool) {
 		return ".", true
 	}
 	return strings.CutPrefix(path, dir+"/")
+}
+
+// File is a file of a layer.
+type File struct {
+	Name string // slash-separated
+	Text []byte
+	Mode fs.FileMode // permissions
 }

@@ -39,24 +39,25 @@ func Hide(dir, lower string, names []string, chown bool) error {
 	return copyParents(dir, lower, parents, chown)
 }
 
-// Put writes a file with a slash-separated name into the directory dir, a layer to be mounted
-// above lower. As with Hide, its parent directories must exist in lower, and get their
-// attributes; the file gets the owner of its directory.
-func Put(dir, lower, name string, text []byte, mode fs.FileMode, chown bool) error {
-	file := filepath.Join(dir, filepath.FromSlash(name))
+// Put writes a file into the directory dir, a layer to be mounted above lower. As with Hide,
+// its parent directories must exist in lower, and get their attributes; the file gets the
+// owner of its directory.
+func Put(dir, lower string, f File, chown bool) error {
+	name := filepath.FromSlash(f.Name)
+	file := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(file, text, mode), os.Chmod(file, mode)); err != nil {
+	if err := errors.Join(os.WriteFile(file, f.Text, f.Mode), os.Chmod(file, f.Mode)); err != nil {
 		return err
 	}
-	if info, err := os.Stat(filepath.Dir(filepath.Join(lower, filepath.FromSlash(name)))); err == nil && chown {
+	if info, err := os.Stat(filepath.Dir(filepath.Join(lower, name))); err == nil && chown {
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 			_ = os.Lchown(file, int(stat.Uid), int(stat.Gid)) // only root may
 		}
 	}
 	parents := map[string]bool{".": true}
-	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+	for parent := path.Dir(f.Name); parent != "."; parent = path.Dir(parent) {
 		parents[parent] = true
 	}
 	return copyParents(dir, lower, parents, chown)

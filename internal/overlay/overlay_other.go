@@ -2,16 +2,13 @@
 
 package overlay
 
-import (
-	"errors"
-	"io/fs"
-)
+import "errors"
 
 // Hide is not supported: there are no overlays.
 func Hide(_, _ string, _ []string, _ bool) error { return errors.ErrUnsupported }
 
 // Put is not supported: there are no overlays.
-func Put(_, _, _ string, _ []byte, _ fs.FileMode, _ bool) error { return errors.ErrUnsupported }
+func Put(_, _ string, _ File, _ bool) error { return errors.ErrUnsupported }
 
 // Written returns false: there are no overlays.
 func Written(_, _ string) bool { return false }

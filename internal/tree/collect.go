@@ -30,6 +30,7 @@ type Source interface {
 type Selection struct {
 	Root     string   // absolute directory to which relative paths refer
 	Base     string   // directory, or pattern of directories; empty for Root
+	Gap      bool     // two spaces in the line with Base, as CodeBuild writes it for reports
 	Files    []string // patterns, absolute or relative to Base
 	Exclude  []string // patterns of files to omit
 	Discard  bool     // keep only the base names
@@ -126,7 +127,11 @@ func (c *collector) bases(ctx context.Context) ([]string, error) {
 	if base == "" {
 		base = "."
 	}
-	c.say("Expanding base directory path: %s", base)
+	gap := ""
+	if c.s.Gap {
+		gap = " "
+	}
+	c.say("Expanding base directory path: %s%s", gap, base)
 	c.say("Assembling file list")
 	c.say("Expanding %s", base)
 	found := []string{base}
@@ -141,6 +146,7 @@ func (c *collector) bases(ctx context.Context) ([]string, error) {
 		found = nil
 	}
 	if len(found) == 0 {
+		c.say("Skipping invalid file path %s", base)
 		return nil, fmt.Errorf("%w for %s", ErrNoBase, base)
 	}
 	return found, nil
