@@ -205,6 +205,9 @@ func (r *Reader) readAttrs(rest []byte) error {
 
 // unescape replaces the references in a text. Line endings are not normalized.
 func (r *Reader) unescape(text []byte) ([]byte, error) {
+	if problem := wrongText(text); problem != "" {
+		return nil, r.wrong("%s", problem)
+	}
 	i := bytes.IndexByte(text, '&')
 	if i < 0 {
 		return text, nil
