@@ -380,7 +380,8 @@ func (r *Reader) inCData() (bool, error) {
 		}
 	}
 	if i > 0 {
-		if problem := wrongText(rest[:i]); problem != "" {
+		if at, problem := wrongText(rest[:i]); problem != "" {
+			r.pos += at
 			return false, r.wrong("%s", problem)
 		}
 		r.text = rest[:i]
@@ -423,28 +424,39 @@ func (r *Reader) readText() (bool, error) {
 		return false, nil
 	}
 	// It is the end of a CDATA section that did not begin.
-	if bytes.Contains(rest[:i], []byte("]]>")) {
+	if at := bytes.Index(rest[:i], []byte("]]>")); at >= 0 {
+		r.pos += at
 		return false, r.wrong("]]> in a text (expected ]]&gt;)")
 	}
-	text, err := r.unescape(rest[:i])
-	if err != nil {
-		return false, err
+	text, at, problem := unescape(rest[:i])
+	if problem != "" {
+		r.pos += at
+		return false, r.wrong("%s", problem)
 	}
 	r.text = text
 	r.pos += i
 	return true, nil
 }
 
-// wrongText describes what makes a text invalid, or returns "". encoding/xml, whose words CodeBuild
-// prints, refuses the same. A test that prints bytes of another encoding produces such a text.
-func wrongText(text []byte) string {
-	switch {
-	case !utf8.Valid(text):
-		return "a text that is not valid in UTF-8"
-	case bytes.Contains(text, []byte("\uFFFE")), bytes.Contains(text, []byte("\uFFFF")):
-		return "a character that is not allowed in XML, U+FFFE or U+FFFF"
+// wrongText returns the index and a description of the first bytes that make a text invalid, or "".
+// encoding/xml, whose words CodeBuild prints, refuses the same. A test that prints bytes of another
+// encoding produces such a text.
+func wrongText(text []byte) (at int, problem string) {
+	if !utf8.Valid(text) {
+		for {
+			c, n := utf8.DecodeRune(text[at:])
+			if c == utf8.RuneError && n <= 1 {
+				return at, "a text that is not valid in UTF-8"
+			}
+			at += n
+		}
 	}
-	return ""
+	for _, c := range []string{"\uFFFE", "\uFFFF"} {
+		if at := bytes.Index(text, []byte(c)); at >= 0 {
+			return at, "a character that is not allowed in XML, U+FFFE or U+FFFF"
+		}
+	}
+	return 0, ""
 }
 
 // whole returns the length of the part of a text that can be processed without the rest: it does not end

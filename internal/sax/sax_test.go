@@ -129,7 +129,7 @@ func TestReader_ErrorPositions(t *testing.T) {
 		{"invalid UTF-8 in CDATA", "<a><![CDATA[\xE9!!!]]></a>", "line 1, byte 12: a text that is not valid in UTF-8"},
 		{"half a character", "<a>\xC3</a>", "line 1, byte 3: a text that is not valid in UTF-8"},
 		{"no character", "<a>\uFFFF</a>", "line 1, byte 3: a character that is not allowed in XML, U+FFFE or U+FFFF"},
-		{"an end of CDATA", "<a>x]]></a>", "line 1, byte 3: ]]> in a text (expected ]]&gt;)"},
+		{"an end of CDATA", "<a>x]]></a>", "line 1, byte 4: ]]> in a text (expected ]]&gt;)"},
 		{"no XML", "hello", "line 1, byte 0: text outside the document's element"},
 		{"too deep", strings.Repeat("<a>", 1001), "line 1, byte 3000: more than 1000 elements inside each other"},
 	} {
