@@ -66,7 +66,7 @@ func (f Format) reason(src Source, err error) string {
 // encoding/xml keeps a whole text in memory.
 const maxReasoned = 64 << 20
 
-// unmarshalled returns the error of encoding/xml for a document, or nil if there is none.
+// unmarshalled returns the error of encoding/xml for a document, or nil if it accepts the beginning.
 func unmarshalled(in io.Reader) error {
 	limited := &io.LimitedReader{R: sax.UTF8(in), N: maxReasoned}
 	d := xml.NewDecoder(limited)
