@@ -16,7 +16,7 @@ var smallest = map[Format]string{
 	CucumberJSON:    `[{"name":"f","elements":[{"name":"t","steps":[{"result":{"status":"passed","duration":1}}]}]}]`,
 	CloverXML:       `<coverage clover="1"><file name="a"><line num="1" type="stmt" count="1"/></file></coverage>`,
 	CoberturaXML:    `<coverage><class filename="a"><lines><line number="1" hits="1"/></lines></class></coverage>`,
-	JaCoCoXML:       `<report><package name="p"><sourcefile name="A"><line nr="1" ci="1"/></sourcefile></package></report>`,
+	JaCoCoXML:       `<report><package><sourcefile name="A"><line nr="1" ci="1"/></sourcefile></package></report>`,
 	SimpleCov:       `{"R":{"coverage":{"a":[1]}}}`,
 }
 
@@ -34,8 +34,8 @@ func TestRead_RefusesDamage(t *testing.T) {
 	}{
 		{"nothing", func(text string) string { return text }, "", ""},
 		{"empty", func(string) string { return "" }, "EOF", "unexpected end of JSON input"},
-		{"cut off", func(text string) string { return "\n" + text[:len(text)-3] }, "XML syntax error on line 2: unexpected EOF",
-			"unexpected end of JSON input"},
+		{"cut off", func(text string) string { return "\n" + text[:len(text)-3] },
+			"XML syntax error on line 2: unexpected EOF", "unexpected end of JSON input"},
 		{"a stray character", func(text string) string { return insert(text, "\n&") },
 			"XML syntax error on line 2: invalid character entity & (no semicolon)", "invalid character '&'"},
 		{"another document", func(string) string { return "<other/>" }, "expected element type <ROOT> but have <other>",
@@ -43,8 +43,8 @@ func TestRead_RefusesDamage(t *testing.T) {
 		{"a text", func(string) string { return `"text"` }, "EOF", "json: cannot unmarshal string into Go value of type "},
 		{"text after the document", func(text string) string { return text + "x" },
 			"XML syntax error on line 1: text outside the document's element", "invalid character after top-level value"},
-		{"invalid UTF-8", func(text string) string { return insert(text, "\xE9") }, "XML syntax error on line 1: invalid UTF-8",
-			"invalid character 'é' "},
+		{"invalid UTF-8", func(text string) string { return insert(text, "\xE9") },
+			"XML syntax error on line 1: invalid UTF-8", "invalid character 'é' "},
 	} {
 		for format, text := range smallest {
 			r := one(format, tt.damage(text))
@@ -91,8 +91,8 @@ func TestRead_RefusesSums(t *testing.T) {
 		{`tests="0" failures="1"`, `tests="2" failures="1"`, negativeCount},
 		{`failures="1"`, `tests="0" failures="1"`, negativeCount},
 	} {
-		r := one(JUnitXML, fmt.Sprintf("<testsuites %s>\n<testsuite name='s' %s>%s</testsuite></testsuites>", tt.outer, tt.suite,
-			tests))
+		r := one(JUnitXML, fmt.Sprintf("<testsuites %s>\n<testsuite name='s' %s>%s</testsuite></testsuites>",
+			tt.outer, tt.suite, tests))
 		if r.Tests.Total != 2 || r.Tests.Bad() != 1 {
 			t.Errorf("%s, %s: %+v, want the numbers of the test cases", tt.outer, tt.suite, r.Tests)
 		}
@@ -119,7 +119,8 @@ func TestRead_RefusesDurations(t *testing.T) {
 		{`"steps":[` + step(`"7"`) + `]`, fmt.Sprintf(here, "string", "steps")},
 		{`"before":[` + step("1.5") + `]`, fmt.Sprintf(here, "number 1.5", "before")},
 		{`"after":[` + step("1.5") + `]`, fmt.Sprintf(here, "number 1.5", "after")},
-		{`"steps":[{"result":{"status":"passed"},"after":[` + step("1.5") + `]}]`, fmt.Sprintf(here, "number 1.5", "steps.after")},
+		{`"steps":[{"result":{"status":"passed"},"after":[` + step("1.5") + `]}]`,
+			fmt.Sprintf(here, "number 1.5", "steps.after")},
 	} {
 		r := one(CucumberJSON, `[{"keyword":"Feature","elements":[{"name":"s",`+tt.element+`}]}]`)
 		if r.Tests.Total != 1 || r.Tests.Counts[CaseSucceeded] != 1 {
