@@ -55,7 +55,8 @@ func (f Format) reason(src Source, err error) string {
 		return err.Error()
 	}
 	defer in.Close()
-	if err := unmarshalled(in); err != nil {
+	// A document in an unknown encoding has no text in UTF-8, so it would seem to be empty.
+	if err := unmarshalled(in); err != nil && !strings.HasPrefix(at.Text, "the encoding ") {
 		return err.Error()
 	}
 	// Files that only this package refuses, such as one with a second document.

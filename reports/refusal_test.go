@@ -135,6 +135,15 @@ func TestRead_RefusesDurations(t *testing.T) {
 	}
 }
 
+func TestRead_RefusesUnknownEncoding(t *testing.T) {
+	t.Parallel()
+	const want = `XML syntax error on line 1: the encoding "klingon" is not known`
+	r := one(JUnitXML, `<?xml version="1.0" encoding="klingon"?><testsuite/>`)
+	if len(r.Problems) != 1 || r.Problems[0].Reason != want {
+		t.Errorf("got %+v, want %s", r.Problems, want)
+	}
+}
+
 // TestRead_AcceptsNoFeatures holds that an empty list, which encoding/json reads, fails no build.
 func TestRead_AcceptsNoFeatures(t *testing.T) {
 	t.Parallel()
