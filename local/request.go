@@ -122,7 +122,9 @@ type OutputOptions struct {
 	Artifacts   []string // DIR, or ID=DIR for secondary artifacts, to copy them to
 	Zip         bool
 	FullReports bool // keep all test cases, instead of as many as CodeBuild keeps
-	KeepBuilds  int  // number of builds to keep in Dir
+	// TolerateBadReports continues a build whose report files CodeBuild refuses.
+	TolerateBadReports bool
+	KeepBuilds         int // number of builds to keep in Dir
 }
 
 // CheckOptions configure the checks of the buildspec.

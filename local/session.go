@@ -255,8 +255,9 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		Program: h.openProgram, HostFS: hostFS, NativeArch: runtime.GOARCH, Nested: s.engine.ownNetwork(),
 		RootSource: h.UID > 0 && s.engine.ownNetwork(),
 		Volumes:    s.caches.volumes, OpenCache: in.cacheOpener(without), CacheInS3: IsS3(r.Cache.Place),
-		CacheScope:   in.cacheScope(),
-		ReportLimits: r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
+		CacheScope:         in.cacheScope(),
+		TolerateBadReports: r.Output.TolerateBadReports,
+		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(
 			in.Builds,
 			s.Dir.Number,

@@ -48,6 +48,13 @@ var explained = map[string]string{
 	"coverallsapp/coverage-reporter/clover-unleash.xml":               "109/138 lines, 66/99 branches",
 }
 
+// refused are the files whose results count although CodeBuild refuses them, because their numbers
+// contradict each other, by repository and name. docs/reports.md has them as well.
+var refused = map[string]string{
+	"dorny/test-reporter/jest-test-results.xml":               `tests="0", 2 errors`,
+	"mikepenz/action-junit-report/test_multiple_failures.xml": `tests="4", 4 failures and 1 skipped`,
+}
+
 // oracle reads the table with the known results of each file.
 func oracle(t *testing.T) []map[string]string {
 	t.Helper()
@@ -121,7 +128,7 @@ func brief(r *Report) string {
 }
 
 // explanation returns the expected results of a file in explained.
-func explanation(row map[string]string) string {
+func explanation(explained, row map[string]string) string {
 	for name, text := range explained {
 		repo, file := split(name)
 		if repo == row["repo"] && strings.HasSuffix("/"+row["path"], "/"+file) {
@@ -153,8 +160,10 @@ func TestRead_RealReports(t *testing.T) {
 				}
 				return
 			}
-			for _, p := range r.Problems {
-				t.Fatal(p)
+			if why := explanation(refused, row); why != "" && (len(r.Problems) != 1 || r.Problems[0].Reason != negativeCount) {
+				t.Errorf("got %v, want a refusal: %s", r.Problems, why)
+			} else if why == "" && len(r.Problems) > 0 {
+				t.Fatal(r.Problems)
 			}
 			compareFigures(t, row, r)
 		})
@@ -171,7 +180,7 @@ func compareFigures(t *testing.T, row map[string]string, r *Report) {
 			wrong = append(wrong, fmt.Sprintf("%s %d, want %d", name, got, want))
 		}
 	}
-	why := explanation(row)
+	why := explanation(explained, row)
 	switch {
 	case row["use"] == "computed-only":
 	case why == "" && len(wrong) > 0:
@@ -188,6 +197,11 @@ func TestRead_DifferencesAreExplained(t *testing.T) {
 	doc, err := os.ReadFile("../docs/reports.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, says := range refused {
+		if repo, file := split(name); !strings.Contains(string(doc), fmt.Sprintf("| %s | `%s` | %s |", repo, file, says)) {
+			t.Errorf("docs/reports.md does not say of %s: %s", name, says)
+		}
 	}
 	for name, says := range explained {
 		repo, file := split(name)

@@ -35,7 +35,7 @@ type cucumberStep struct {
 // readCucumber reads a Cucumber report: an array of features.
 func readCucumber(in io.Reader, out *reading) error {
 	d := newDocument(in)
-	if err := d.expect('[', "an array of features"); err != nil {
+	if err := d.expect('[', "an array of features", "", "[]Result"); err != nil {
 		return err
 	}
 	// Cucumber writes an empty array if it found no feature, usually because of a wrong path or tag.
@@ -47,17 +47,17 @@ func readCucumber(in io.Reader, out *reading) error {
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return d.fault(err)
+		return d.fault(err, "")
 	}
 	if n == 0 {
-		return d.wrong("it has no features")
+		return &refusal{d.wrong("it has no features"), ""}
 	}
 	return d.finished()
 }
 
 // readFeature reads one feature. Its name may follow its scenarios, so the name is set at the end.
 func readFeature(d document, out *reading) error {
-	if err := d.expect('{', "a feature"); err != nil {
+	if err := d.expect('{', "a feature", "", "Result"); err != nil {
 		return err
 	}
 	var name, uri string
@@ -72,9 +72,9 @@ func readFeature(d document, out *reading) error {
 		}
 		switch key {
 		case "name":
-			err = d.decode(&name)
+			err = d.decode(&name, "name")
 		case "uri":
-			err = d.decode(&uri)
+			err = d.decode(&uri, "uri")
 		case "elements":
 			err = readElements(d, out)
 			feature = true
@@ -101,15 +101,16 @@ func readFeature(d document, out *reading) error {
 
 // readElements reads the scenarios of a feature. Backgrounds belong to the next scenario.
 func readElements(d document, out *reading) error {
-	if err := d.expect('[', "an array of elements"); err != nil {
+	if err := d.expect('[', "an array of elements", "elements", "[]Element"); err != nil {
 		return err
 	}
 	var background []cucumberStep
 	for d.More() {
 		e := cucumberElement{}
-		if err := d.decode(&e); err != nil {
+		if err := d.decode(&e, "elements"); err != nil {
 			return err
 		}
+		e.checkDurations(out)
 		for i, s := range e.Steps {
 			e.Steps[i].Result.Status = cmp.Or(s.Result.Status, "undefined")
 		}
@@ -123,9 +124,27 @@ func readElements(d document, out *reading) error {
 	}
 	_, err := d.Token()
 	if err != nil {
-		err = d.fault(err)
+		err = d.fault(err, "")
 	}
 	return err
+}
+
+// checkDurations reports the first duration that CodeBuild refuses.
+func (e cucumberElement) checkDurations(out *reading) {
+	check := func(steps []cucumberStep, field string) {
+		for _, s := range steps {
+			if p := badDuration(s.Result.Duration, field+".result.duration"); p != nil {
+				out.refuse(*p)
+			}
+		}
+	}
+	check(e.Before, "before")
+	check(e.Steps, "steps")
+	check(e.After, "after")
+	for _, s := range e.Steps {
+		check(s.Before, "steps.before")
+		check(s.After, "steps.after")
+	}
 }
 
 // cucumberStatuses are the statuses of steps, in order of precedence. As in Cucumber itself,
@@ -181,7 +200,8 @@ func (s cucumberStep) message(status string, out *reading) string {
 	return t.take()
 }
 
-// duration returns the duration of a step, which is in nanoseconds, as a number or a string.
+// duration returns the duration of a step, which is in nanoseconds, as a number or a string. CodeBuild
+// refuses strings and fractions, see badDuration.
 func (s cucumberStep) duration() time.Duration {
 	return number(strings.Trim(string(s.Result.Duration), `"`), time.Nanosecond)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/sax"
 )
@@ -57,30 +58,34 @@ func (d document) wrong(format string, args ...any) error {
 	return &sax.Error{Line: d.in.line(offset), Offset: offset, Text: fmt.Sprintf(format, args...)}
 }
 
-// fault converts an error of encoding/json to one with a position.
-func (d document) fault(err error) error {
+// fault converts an error of encoding/json to one with a position, and CodeBuild's words for it. The
+// argument field is the path of the value.
+func (d document) fault(err error, field string) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	// The usual cause is a tool that was killed while writing.
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return d.wrong("unexpected end of the file")
+		return &refusal{d.wrong("unexpected end of the file"), "unexpected end of JSON input"}
 	case errors.As(err, &syntax):
 		return &sax.Error{Line: d.in.line(syntax.Offset), Offset: syntax.Offset, Text: syntax.Error()}
 	case errors.As(err, &kind):
-		return d.wrong("%s must be %s, not %s", kind.Field, kind.Type, kind.Value)
+		wrong := d.wrong("%s must be %s, not %s", kind.Field, kind.Type, kind.Value)
+		return &refusal{wrong, wrongType(kind.Value, strings.TrimSuffix(field+"."+kind.Field, "."),
+			kind.Type.String()).Error()}
 	}
 	return err
 }
 
-// expect reads a delimiter. The argument what describes the expected value in the error.
-func (d document) expect(want json.Delim, what string) error {
+// expect reads a delimiter. The argument what describes the expected value in the error; field and kind
+// are its path and type in CodeBuild's words.
+func (d document) expect(want json.Delim, what, field, kind string) error {
 	token, err := d.Token()
 	if err != nil {
-		return d.fault(err)
+		return d.fault(err, field)
 	}
 	if token != want {
-		return d.wrong("%s expected, not %s", what, kindOf(token))
+		return &refusal{d.wrong("%s expected, not %s", what, kindOf(token)), wrongType(jsonKind(token), field, kind).Error()}
 	}
 	return nil
 }
@@ -98,27 +103,42 @@ func kindOf(token json.Token) string {
 	return "a number or boolean"
 }
 
+// jsonKind names the type of a token as encoding/json does.
+func jsonKind(token json.Token) string {
+	switch t := token.(type) {
+	case json.Delim:
+		return map[json.Delim]string{'{': "object", '[': "array"}[t]
+	case string:
+		return "string"
+	case float64:
+		return "number"
+	case bool:
+		return "bool"
+	}
+	return "null"
+}
+
 // key reads the next key of an object. It returns false at the end of the object.
 func (d document) key() (string, bool, error) {
 	if !d.More() {
 		_, err := d.Token()
 		if err != nil {
-			err = d.fault(err)
+			err = d.fault(err, "")
 		}
 		return "", false, err
 	}
 	token, err := d.Token()
 	if err != nil {
-		return "", false, d.fault(err)
+		return "", false, d.fault(err, "")
 	}
 	key, _ := token.(string)
 	return key, true, nil
 }
 
-// decode decodes the next value.
-func (d document) decode(into any) error {
+// decode decodes the next value, whose path is field.
+func (d document) decode(into any, field string) error {
 	if err := d.Decode(into); err != nil {
-		return d.fault(err)
+		return d.fault(err, field)
 	}
 	return nil
 }
@@ -133,7 +153,7 @@ func (d document) skip() error {
 	for depth := 0; ; {
 		token, err := d.Token()
 		if err != nil {
-			return d.fault(err)
+			return d.fault(err, "")
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
@@ -153,7 +173,7 @@ func (d document) skip() error {
 // usually the results of two runs, of which the second one would be lost.
 func (d document) finished() error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return d.wrong("text after the end of the document")
+		return &refusal{d.wrong("text after the end of the document"), "invalid character after top-level value"}
 	}
 	return nil
 }

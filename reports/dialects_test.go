@@ -84,8 +84,11 @@ func TestRead_ManyTools(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			r := Read("g", Format(w.Format), []Source{fileSource(file)}, ServiceLimits())
+			// Jest counts a file that cannot be loaded as an error, and as no test.
 			for _, p := range r.Problems {
-				t.Fatal(p)
+				if filepath.Base(file) != "jest-junit-options.xml" || p.Reason != negativeCount {
+					t.Fatal(p)
+				}
 			}
 			w.check(t, r)
 			in, err := os.Open(file)

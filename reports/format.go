@@ -83,6 +83,16 @@ func (f Format) Type() Type {
 	return Test
 }
 
+// json reports whether the format is JSON.
+func (f Format) json() bool {
+	for _, k := range formats {
+		if k.format == f {
+			return k.json != nil
+		}
+	}
+	return false
+}
+
 // handler receives the events of an XML document. An error ends the reading. It gets text in pieces
 // of any size, so that no element has to fit into memory. An implementation keeps what it needs up
 // to a limit of its own.
@@ -123,7 +133,10 @@ func walk(in io.Reader, roots []string, h handler) error {
 		case sax.Start:
 			// A wrong root is reported at once: the rest may be gigabytes of something else.
 			if !rooted && !slices.Contains(roots, x.Name()) {
-				return at(x, "<%s> is not <%s>", x.Name(), strings.Join(roots, "> or <"))
+				wrong := fmt.Sprintf("<%s> is not <%s>", x.Name(), strings.Join(roots, "> or <"))
+				// For JUNITXML the service names <testsuite>, although it reads <testsuites> too (observed).
+				return &refusal{position(x, wrong), fmt.Sprintf("expected element type <%s> but have <%s>",
+					roots[len(roots)-1], x.Name())}
 			}
 			rooted = true
 			err = h.start(x)
@@ -138,7 +151,14 @@ func walk(in io.Reader, roots []string, h handler) error {
 	}
 }
 
-// at returns an error at the current position of a document.
+// at returns an error at the current position of a document that is well-formed. CodeBuild's words for it
+// are not known.
 func at(x *sax.Reader, format string, args ...any) error {
-	return &sax.Error{Line: x.Line(), Offset: x.Offset(), Text: fmt.Sprintf(format, args...)}
+	text := fmt.Sprintf(format, args...)
+	return &refusal{position(x, text), text}
+}
+
+// position adds the current position of a document to a description.
+func position(x *sax.Reader, text string) error {
+	return &sax.Error{Line: x.Line(), Offset: x.Offset(), Text: text}
 }

@@ -41,6 +41,9 @@ var notRun = map[string]bool{"disabled": true, "notrun": true, "suppressed": tru
 func (j *junit) start(x *sax.Reader) error {
 	switch name := x.Name(); name {
 	case "testsuites", "testsuite":
+		if reason, text := contradicts(x); reason != "" {
+			j.out.refuse(Problem{Line: x.Line(), Offset: x.Offset(), Text: text, Reason: reason})
+		}
 		// Only the outermost element is asked: the counts of nested suites are part of its own in some
 		// dialects and additional in others.
 		if x.Depth() == 1 {

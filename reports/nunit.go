@@ -18,6 +18,10 @@ var nunitResults = map[string]CaseStatus{
 	"inconclusive": CaseSkipped,
 }
 
+// nunitElements are the elements in a case of NUnit 2 that has no attribute result. The reason is that of a
+// case that was ignored. Our choice.
+var nunitElements = map[string]CaseStatus{"failure": CaseFailed, "error": CaseError, "reason": CaseSkipped}
+
 // nunit reads the formats of NUnit 2 and 3. NUnit 2 has the result of a case in the attributes
 // executed, success and (from 2.5 on) result, and its name includes the class. NUnit 3 has a result
 // and a label, and separate attributes for name and class.
@@ -31,6 +35,8 @@ type nunit struct {
 	c      Case
 	part   text
 	said   text
+	// Without the attribute result, the elements in a case of NUnit 2 take part in its result.
+	guess bool
 	// A message is at failure/message or reason/message; an equally named element at another place, as
 	// in output or properties, is not one.
 	path []string // of the elements in the case
@@ -47,6 +53,9 @@ func newNUnit3(out *reading) handler {
 func (n *nunit) start(x *sax.Reader) error {
 	switch {
 	case n.open:
+		if n.guess && len(n.path) == 0 {
+			n.c.Status = worse(n.c.Status, nunitElements[x.Name()])
+		}
 		n.path = append(n.path, x.Name())
 		n.part.reset()
 	case x.Name() == "test-suite":
@@ -64,6 +73,8 @@ func (n *nunit) start(x *sax.Reader) error {
 func (n *nunit) begin(x *sax.Reader) {
 	n.open = true
 	n.path = n.path[:0]
+	_, decided := x.Lookup("result")
+	n.guess = !n.third && !decided
 	n.c = Case{Name: x.Attr("name"), Prefix: x.Attr("classname"), Status: n.status(x)}
 	if len(n.suites) > 0 {
 		n.c.Suite = n.suites[len(n.suites)-1]

@@ -66,6 +66,10 @@ type Problem struct {
 	// The most common cause of a malformed report is a wrong or missing file-format: the default is
 	// JUNITXML whatever the extension of the file.
 	DetectFormat string `json:"looksLike,omitempty"` // actual format of the file, if it differs
+	// Reason has the words of CodeBuild without the file, see ServiceMessage.
+	Reason string `json:"codeBuildReason,omitempty"`
+
+	find string // value in the file that has the position, if that is not known yet
 }
 
 // Error implements error.
@@ -110,6 +114,8 @@ type reading struct {
 	slow  []Case // the slowest cases, slowest first
 	files map[string]*fileLines
 	notes []string
+	// CodeBuild refuses the file, but its results can be read, and count.
+	problems []Problem
 
 	file string
 	// The sequence restores the order of the file, which the separate lists for failed and other cases
@@ -307,7 +313,8 @@ func (r *reading) keep(mine, more []Case) []Case {
 }
 
 // Read reads the files of a report group. A file that cannot be read makes the report INCOMPLETE
-// and is listed in its Problems; the report has the contents of the others.
+// and is listed in its Problems; the report has the contents of the others. So is a file that only CodeBuild
+// refuses, whose contents count.
 func Read(group string, format Format, files []Source, limits Limits) *Report {
 	all := newReading(format, limits)
 	report := &Report{Group: group, Format: format, Type: format.Type(), Files: []string{}}
@@ -320,6 +327,12 @@ func Read(group string, format Format, files []Source, limits Limits) *Report {
 		if err := one.open(f); err != nil {
 			report.Problems = append(report.Problems, problem(f, format, err))
 			continue
+		}
+		for _, p := range one.problems {
+			if p.find != "" {
+				p.locate(f)
+			}
+			report.Problems = append(report.Problems, p)
 		}
 		all.join(one)
 	}
@@ -340,7 +353,7 @@ func (r *reading) open(f Source) (err error) {
 
 // problem converts an error to a Problem, with a hint if the file has another format.
 func problem(f Source, format Format, err error) Problem {
-	p := Problem{File: f.Path, Text: err.Error()}
+	p := Problem{File: f.Path, Text: err.Error(), Reason: format.reason(f, err)}
 	var at *sax.Error
 	if errors.As(err, &at) {
 		p.Line, p.Offset, p.Text = at.Line, at.Offset, at.Text

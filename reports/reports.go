@@ -148,6 +148,11 @@ type Report struct {
 	Changes  *Changes   `json:"changes,omitempty"` // compared with an earlier build; nil for the first build
 }
 
+// Empty reports whether the report has no results.
+func (r *Report) Empty() bool {
+	return (r.Tests == nil || r.Tests.Total == 0) && (r.Sum == nil || r.Sum.Lines.Total()+r.Sum.Branches.Total() == 0)
+}
+
 // Sum has the totals of a coverage report. The fields are those of the API.
 type Sum struct {
 	Lines, Branches Counts

@@ -96,7 +96,7 @@ func (r *Report) Mask(hide func(string) string) {
 	all(r.Files)
 	all(r.Notes)
 	for i, p := range r.Problems {
-		r.Problems[i].File, r.Problems[i].Text = hide(p.File), hide(p.Text)
+		r.Problems[i].File, r.Problems[i].Text, r.Problems[i].Reason = hide(p.File), hide(p.Text), hide(p.Reason)
 	}
 	for _, list := range [][]Case{r.Cases, r.Slowest} {
 		for i := range list {

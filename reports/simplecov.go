@@ -11,7 +11,7 @@ import (
 // coverage.json.
 func readSimpleCov(in io.Reader, out *reading) error {
 	d := newDocument(in)
-	if err := d.expect('{', "an object"); err != nil {
+	if err := d.expect('{', "an object", "", "Result"); err != nil {
 		return err
 	}
 	s := &simplecov{out: out, lines: map[string][]*int64{}}
@@ -55,7 +55,7 @@ type simplecov struct {
 
 // suite reads the coverage of one command.
 func (s *simplecov) suite(d document, name string) error {
-	if err := d.expect('{', "the results of "+name); err != nil {
+	if err := d.expect('{', "the results of "+name, name, "Suite"); err != nil {
 		return err
 	}
 	for {
@@ -78,7 +78,7 @@ func (s *simplecov) suite(d document, name string) error {
 // branches.
 func (s *simplecov) files(d document) error {
 	s.found = true
-	if err := d.expect('{', "an object of files"); err != nil {
+	if err := d.expect('{', "an object of files", "coverage", "map[string]File"); err != nil {
 		return err
 	}
 	for {
@@ -95,7 +95,7 @@ func (s *simplecov) files(d document) error {
 func (s *simplecov) file(d document, file string) error {
 	// One file is decoded as a whole: its form is only known from its first character.
 	var raw json.RawMessage
-	if err := d.decode(&raw); err != nil {
+	if err := d.decode(&raw, "coverage"); err != nil {
 		return err
 	}
 	covered := struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -27,8 +28,9 @@ type reportStep struct {
 	values variableValues
 	files  *collector
 
-	set  *reports.Set
-	seen map[string]bool // files that a group has read, by reportKey
+	set     *reports.Set
+	refused refusedReports
+	seen    map[string]bool // files that a group has read, by reportKey
 	// mounted receives whether the source, which is mounted unchanged, has files that look
 	// like reports. It is nil if that cannot be known from the host's files.
 	mounted chan bool
@@ -44,6 +46,9 @@ func (s *reportStep) collect(ctx context.Context, c engine.Container) []error {
 		if err := context.Cause(ctx); err != nil {
 			return append(errs, err)
 		}
+	}
+	if len(s.refused) > 0 && !s.TolerateBadReports {
+		errs = append(errs, s.refused)
 	}
 	if ctx.Err() == nil {
 		errs = append(errs, s.discover(ctx, c))
@@ -62,9 +67,39 @@ func (s *reportStep) limits() reports.Limits {
 	return l
 }
 
-// group reads the reports of one group. Missing files fail the phase (observed). Files
-// that cannot be read make the report INCOMPLETE and the build goes on; the service's
-// behavior is not known.
+// refusedReports describes the groups whose files CodeBuild refuses. As an error it has the
+// message of the phase (observed for one file of one group; the rest is our choice).
+type refusedReports []string
+
+// Error implements error.
+func (r refusedReports) Error() string {
+	return fmt.Sprintf("Error in UPLOAD_ARTIFACTS phase: [%s]", strings.Join(r, ", "))
+}
+
+// refuse adds a group to the refused ones, if it has files that CodeBuild refuses. The service names
+// a file by its absolute path in the build.
+func (s *reportStep) refuse(ctx context.Context, group buildspec.ReportGroup, name string, r *reports.Report) error {
+	base, err := s.shells.expand(ctx, group.BaseDirectory)
+	if err != nil {
+		return err
+	}
+	base = path.Join(s.plan.Sources[0].Path, base)
+	var reasons []string
+	for _, p := range r.Problems {
+		// The numbers of several files may be refused with the same words.
+		if why := p.ServiceMessage(base); p.Refused() && !slices.Contains(reasons, why) {
+			reasons = append(reasons, why)
+		}
+	}
+	if len(reasons) > 0 {
+		s.refused = append(s.refused,
+			fmt.Sprintf("%s: [error processing report: [%s]]", name, strings.Join(reasons, ", ")))
+	}
+	return nil
+}
+
+// group reads the reports of one group. Missing files fail the phase (observed), and so do
+// files that the service refuses. Others that cannot be read make the report INCOMPLETE only.
 func (s *reportStep) group(ctx context.Context, c engine.Container, group buildspec.ReportGroup) error {
 	name, err := s.shells.expand(ctx, group.Name)
 	if err != nil {
@@ -97,7 +132,10 @@ func (s *reportStep) group(ctx context.Context, c engine.Container, group builds
 		}
 	}
 	s.add(r, out, name)
-	return nil
+	if len(r.Problems) == 0 {
+		return nil
+	}
+	return s.refuse(ctx, group, name, r)
 }
 
 // read parses the files of a group in the output directory.

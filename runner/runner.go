@@ -64,6 +64,8 @@ type Runner struct {
 	CacheInS3  bool   // the store is S3: the log has the service's lines for it
 	// ReportLimits limit the parts of each report that are kept.
 	ReportLimits reports.Limits
+	// TolerateBadReports continues a build whose report files the service refuses.
+	TolerateBadReports bool
 	// SourceFiles returns the slash-separated names of the source's files, and a
 	// fingerprint that changes with the source. It is nil if they are not known.
 	SourceFiles func() (names []string, print string)

@@ -30,13 +30,15 @@ func (b *build) upload(ctx context.Context) result {
 }
 
 // uploadResult returns FAILED for errors that the author of the buildspec can fix, such as
-// patterns without a match. Any other error is a fault, which takes precedence.
+// patterns without a match or reports that the service refuses. Any other error is a fault, which takes precedence.
 func (b *build) uploadResult(ctx context.Context, errs []error) result {
 	res := result{}
 	for _, err := range errs {
+		var refused refusedReports
 		switch {
 		case err == nil:
-		case errors.Is(err, tree.ErrNoMatch), errors.Is(err, tree.ErrNoBase), errors.Is(err, errExpand):
+		case errors.Is(err, tree.ErrNoMatch), errors.Is(err, tree.ErrNoBase), errors.Is(err, errExpand),
+			errors.As(err, &refused):
 			if res.status == "" {
 				res = result{status: Failed, context: Context{ClientError, err.Error()}}
 			}

@@ -90,12 +90,13 @@ func showFiles(a *cli.App, o *ReportOptions, set *reports.Set) error {
 	return showReports(a, o, set)
 }
 
-// readable returns the reports of which at least one file could be read, without their
+// readable returns the reports of which at least one file could be read, if only by this
+// program and not by CodeBuild, without their
 // problems: those are printed as errors at the end, with the name of the file.
 func readable(set *reports.Set) *reports.Set {
 	all := reports.NewSet(0, "")
 	for _, r := range set.Reports {
-		if len(r.Problems) == len(r.Files) { // none of them could be read
+		if len(r.Problems) == len(r.Files) && r.Empty() { // none of them could be read
 			continue
 		}
 		good := *r

@@ -141,6 +141,8 @@ func registerOutput(f *Flags, fs *pflag.FlagSet) {
 		"also copy artifacts to `DIR`, or secondary artifacts with ID=DIR; replaces only earlier copies; repeatable")
 	fs.BoolVar(&o.Zip, "zip", false, "also pack artifacts into a zip file, as a project with packaging ZIP does")
 	fs.BoolVar(&o.FullReports, "full-reports", false, "keep all test cases of a report (CodeBuild keeps 500)")
+	fs.BoolVar(&o.TolerateBadReports, "tolerate-bad-reports", false,
+		"do not fail the build for report files that CodeBuild refuses")
 	fs.IntVar(&o.KeepBuilds, "keep-builds", local.DefaultKeepBuilds, "keep the newest `N` builds in the output directory")
 	fs.StringVar(&f.Format, "format", "text",
 		"print the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event per line)")

@@ -84,6 +84,7 @@ func Settings() []Setting {
 			Harmless: func(v string) bool { return v != "all" }},
 		{Name: "strict", Reach: Build},
 		{Name: "timeout", Reach: Build},
+		{Name: "tolerate-bad-reports", Reach: Build},
 		{Name: "verbose", Reach: Build},
 		{Name: "zip", Reach: Build},
 	}

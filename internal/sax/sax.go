@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -98,17 +97,13 @@ func (r *Reader) Attr(name string) string { value, _ := r.Lookup(name); return v
 func (r *Reader) Lookup(name string) (string, bool) {
 	for _, a := range r.attrs {
 		if string(a.name) == name {
-			if !utf8.Valid(a.value) {
-				return strings.ToValidUTF8(string(a.value), "\uFFFD"), true
-			}
 			return string(a.value), true
 		}
 	}
 	return "", false
 }
 
-// Text returns the current piece of text. It is valid until the next call of Next, and may contain
-// invalid UTF-8 if the document does.
+// Text returns the current piece of text, in UTF-8. It is valid until the next call of Next.
 func (r *Reader) Text() []byte { return r.text }
 
 // Line returns the current line, from 1.
@@ -385,6 +380,10 @@ func (r *Reader) inCData() (bool, error) {
 		}
 	}
 	if i > 0 {
+		if at, problem := wrongText(rest[:i]); problem != "" {
+			r.pos += at
+			return false, r.wrong("%s", problem)
+		}
 		r.text = rest[:i]
 		r.pos += i
 		return true, nil
@@ -424,19 +423,49 @@ func (r *Reader) readText() (bool, error) {
 		r.pos += i
 		return false, nil
 	}
-	text, err := r.unescape(rest[:i])
-	if err != nil {
-		return false, err
+	// It is the end of a CDATA section that did not begin.
+	if at := bytes.Index(rest[:i], []byte("]]>")); at >= 0 {
+		r.pos += at
+		return false, r.wrong("]]> in a text (expected ]]&gt;)")
+	}
+	text, at, problem := unescape(rest[:i])
+	if problem != "" {
+		r.pos += at
+		return false, r.wrong("%s", problem)
 	}
 	r.text = text
 	r.pos += i
 	return true, nil
 }
 
+// wrongText returns the index and a description of the first bytes that make a text invalid, or "".
+// encoding/xml, whose words CodeBuild prints, refuses the same. A test that prints bytes of another
+// encoding produces such a text.
+func wrongText(text []byte) (at int, problem string) {
+	if !utf8.Valid(text) {
+		for {
+			c, n := utf8.DecodeRune(text[at:])
+			if c == utf8.RuneError && n <= 1 {
+				return at, "a text that is not valid in UTF-8"
+			}
+			at += n
+		}
+	}
+	for _, c := range []string{"\uFFFE", "\uFFFF"} {
+		if at := bytes.Index(text, []byte(c)); at >= 0 {
+			return at, "a character that is not allowed in XML, U+FFFE or U+FFFF"
+		}
+	}
+	return 0, ""
+}
+
 // whole returns the length of the part of a text that can be processed without the rest: it does not end
-// within a reference or a character. The rest stays in the buffer until more of the source has been
+// within a reference, a character or a ]]>. The rest stays in the buffer until more of the source has been
 // read.
 func whole(text []byte) int {
+	if n := len(bytes.TrimRight(text[max(0, len(text)-len("]]")):], "]")); n < min(len(text), len("]]")) {
+		return len(text) - min(len(text), len("]]")) + n
+	}
 	if i := bytes.LastIndexByte(text, '&'); i >= 0 && len(text)-i < maxEntity && bytes.IndexByte(text[i:], ';') < 0 {
 		return i
 	}

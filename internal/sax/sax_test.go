@@ -125,6 +125,11 @@ func TestReader_ErrorPositions(t *testing.T) {
 			`line 1, byte 0: the encoding "klingon" is not known`},
 		{"no quotes", "<a b=1/>", "line 1, byte 0: the value of attribute b is not in quotes"},
 		{"< in a tag", "<a <b/>", "line 1, byte 0: < inside a tag"},
+		{"invalid UTF-8", "<a>\n<b c='\xE9'/></a>", "line 2, byte 4: a text that is not valid in UTF-8"},
+		{"invalid UTF-8 in CDATA", "<a><![CDATA[\xE9!!!]]></a>", "line 1, byte 12: a text that is not valid in UTF-8"},
+		{"half a character", "<a>\xC3</a>", "line 1, byte 3: a text that is not valid in UTF-8"},
+		{"no character", "<a>\uFFFF</a>", "line 1, byte 3: a character that is not allowed in XML, U+FFFE or U+FFFF"},
+		{"an end of CDATA", "<a>x]]></a>", "line 1, byte 4: ]]> in a text (expected ]]&gt;)"},
 		{"no XML", "hello", "line 1, byte 0: text outside the document's element"},
 		{"too deep", strings.Repeat("<a>", 1001), "line 1, byte 3000: more than 1000 elements inside each other"},
 	} {
@@ -172,8 +177,10 @@ func FuzzReader(f *testing.F) {
 		want, standardErr := standard(text)
 		if standardErr != nil || strings.ContainsAny(text, "!:") || strings.Contains(text, "\r") ||
 			strings.Contains(text, "encoding") || strings.HasPrefix(text, "\xEF\xBB\xBF") {
-			if err == nil && standardErr != nil && strings.Contains(standardErr.Error(), "unexpected EOF") {
-				t.Fatalf("read %q, and it is cut off", whole)
+			for _, reason := range []string{"unexpected EOF", "invalid UTF-8", "unescaped ]]>", "illegal character"} {
+				if err == nil && standardErr != nil && strings.Contains(standardErr.Error(), reason) {
+					t.Fatalf("read %q, and it is wrong: %v", whole, standardErr)
+				}
 			}
 			return
 		}

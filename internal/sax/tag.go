@@ -2,6 +2,7 @@ package sax
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -190,9 +191,9 @@ func (r *Reader) readAttrs(rest []byte) error {
 		if end < 0 {
 			return r.wrong("the value of attribute %s is not in quotes", name)
 		}
-		value, err := r.unescape(rest[1 : 1+end])
-		if err != nil {
-			return err
+		value, _, problem := unescape(rest[1 : 1+end])
+		if problem != "" {
+			return r.wrong("%s", problem)
 		}
 		// &lt; is allowed, a < itself is not.
 		if bytes.IndexByte(value, '<') >= 0 && bytes.IndexByte(rest[1:1+end], '<') >= 0 {
@@ -203,30 +204,36 @@ func (r *Reader) readAttrs(rest []byte) error {
 	}
 }
 
-// unescape replaces the references in a text. Line endings are not normalized.
-func (r *Reader) unescape(text []byte) ([]byte, error) {
+// unescape replaces the references in a text. Line endings are not normalized. If the text is invalid,
+// it returns the index of the problem and its description.
+func unescape(text []byte) (out []byte, at int, problem string) {
+	if at, problem := wrongText(text); problem != "" {
+		return nil, at, problem
+	}
 	i := bytes.IndexByte(text, '&')
 	if i < 0 {
-		return text, nil
+		return text, 0, ""
 	}
+	all := len(text)
 	// The result is never longer than the text, because each reference is longer than its character.
-	out := make([]byte, 0, len(text))
+	out = make([]byte, 0, all)
 	for i >= 0 {
 		out = append(out, text[:i]...)
 		text = text[i:]
+		at = all - len(text)
 		end := bytes.IndexByte(text, ';')
 		if end < 0 || end > maxEntity {
-			return nil, r.wrong("an & that begins no reference (expected such as &amp;)")
+			return nil, at, "an & that begins no reference (expected such as &amp;)"
 		}
 		c, ok := reference(string(text[1:end]))
 		if !ok {
-			return nil, r.wrong("the entity &%s; is not known; definitions of a document type are not read", text[1:end])
+			return nil, at, fmt.Sprintf("the entity &%s; is not known; definitions of a document type are not read", text[1:end])
 		}
 		out = utf8.AppendRune(out, c)
 		text = text[end+1:]
 		i = bytes.IndexByte(text, '&')
 	}
-	return append(out, text...), nil
+	return append(out, text...), 0, ""
 }
 
 var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "apos": '\'', "quot": '"'}
