@@ -133,8 +133,10 @@ type stoppedStore struct {
 	stop func()
 }
 
-func (s stoppedStore) Find(context.Context, cache.Name) (*cache.Entry, error) { return nil, cache.ErrNotFound }
-func (s stoppedStore) Close() error                                           { return nil }
+func (s stoppedStore) Find(context.Context, cache.Name) (*cache.Entry, error) {
+	return nil, cache.ErrNotFound
+}
+func (s stoppedStore) Close() error { return nil }
 
 func (s stoppedStore) Save(ctx context.Context, _ cache.SaveRequest, files io.Reader) (*cache.Entry, error) {
 	s.stop()
