@@ -224,7 +224,7 @@ func (p *parser) secondary(a *Artifacts, artifacts value) {
 			p.warn(TooMany, f.key, path, "these are the 13th secondary artifacts; the maximum is %d", maxSecondary)
 		}
 	}
-	if p.noFiles(artifacts) && !artifacts.has("secondary-artifacts") && !isNull(artifacts.node) {
+	if p.noFiles(artifacts) && !artifacts.has("secondary-artifacts") {
 		p.warn(NoFiles, artifacts.key, "artifacts", "artifacts has no files").Hint = filesHint
 	}
 }

@@ -2,7 +2,7 @@ package cache
 
 import (
 	"archive/tar"
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -34,15 +34,16 @@ type containerFile struct {
 // listScript lists the mark, then the directories in front of -- without their content,
 // then those after it with everything below them. The first line names the format, and
 // the last line proves that the list is complete. find -H follows links at the start
-// only. An image may have neither GNU find nor stat; then the script exits with 9.
+// only, and -xdev keeps it on their file systems: the path /**/* must not read /proc. An image
+// may have neither GNU find nor stat, or a find without -xdev; then the script exits with 9.
 const listScript = `
 mark=$1; shift
-if find / -maxdepth 0 -printf '' 2>/dev/null; then
+if find / -xdev -maxdepth 0 -printf '' 2>/dev/null; then
   printf 'gnu\n'
-  list() { find -H "$@" -printf '%y %m %U %G %s %T@ %C@ %n %p\0%l\0' 2>/dev/null; }
-elif find / -maxdepth 0 -exec stat -c %f {} + >/dev/null 2>&1; then
+  list() { find -H "$@" -xdev -printf '%y %m %U %G %s %T@ %C@ %n %p\0%l\0' 2>/dev/null; }
+elif find / -xdev -maxdepth 0 -exec stat -c %f {} + >/dev/null 2>&1; then
   printf 'stat\n'
-  list() { find -H "$@" -exec stat -c '%f %u %g %s %Y %Z %h %n' {} + 2>/dev/null; }
+  list() { find -H "$@" -xdev -exec stat -c '%f %u %g %s %Y %Z %h %n' {} + 2>/dev/null; }
 else
   exit 9
 fi
@@ -69,25 +70,36 @@ func listFiles(ctx context.Context, c Container, paths Paths, mark string) ([]co
 		}
 	}
 	args = slices.Concat(args, above, []string{"--"}, stems)
-	var out bytes.Buffer
-	if _, err := c.Exec(ctx, engine.Process{Args: args, Stdout: &out}); err != nil {
-		return nil, err
-	}
-	return parseList(out.Bytes(), paths, mark), nil
+	// The list of a whole system is large, so it is parsed while find prints it.
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(ctx, engine.Process{Args: args, Stdout: w})
+		_ = w.Close()
+		done <- err
+	}()
+	files := parseList(r, paths, mark)
+	_, _ = io.Copy(io.Discard, r) // what an unknown format leaves
+	return files, <-done
+}
+
+// virtualDirs are file systems of the kernel. Their files are not on a disk.
+var virtualDirs = []string{"/proc", "/sys", "/dev"}
+
+// IsVirtual reports whether an absolute path is a file of the kernel, such as /proc/cpuinfo. A
+// cache has no such files.
+func IsVirtual(file string) bool {
+	return slices.ContainsFunc(virtualDirs, func(dir string) bool { return file == dir || isBelow(file, dir) })
 }
 
 // parseList parses the output of listScript; nil if it is incomplete or unknown.
-func parseList(out []byte, paths Paths, mark string) []containerFile {
-	format, text, _ := bytes.Cut(out, []byte("\n"))
-	text, complete := bytes.CutSuffix(text, []byte("end\n"))
-	if !complete {
-		return nil
-	}
+func parseList(out io.Reader, paths Paths, mark string) []containerFile {
+	r := bufio.NewReader(out)
 	parse := parseGNU
-	if string(format) == "stat" {
+	if format, _ := r.ReadString('\n'); format == "stat\n" {
 		parse = parseStat
 	}
-	all, ok := parse(text)
+	all, ok := parse(r)
 	if !ok || len(all) == 0 || all[0].path != mark {
 		return nil
 	}
@@ -102,21 +114,31 @@ func parseList(out []byte, paths Paths, mark string) []containerFile {
 		f.Name = paths.NameOf(f.path)
 		f.changed = f.status >= since
 	}
-	return all[1:]
+	// The directory of the mark has files of this program that belong to one build.
+	own := path.Dir(mark)
+	return slices.DeleteFunc(all[1:], func(f containerFile) bool {
+		return IsVirtual(f.path) || f.path == own || isBelow(f.path, own)
+	})
 }
 
-// parseGNU parses the output of GNU find. Other file types than regular files,
+// endLine is the last line of listScript.
+const endLine = "end\n"
+
+// parseGNU parses the output of GNU find up to endLine. Other file types than regular files,
 // directories and symbolic links are skipped.
-func parseGNU(text []byte) ([]containerFile, bool) {
-	all := make([]containerFile, 0, bytes.Count(text, []byte{0})/2)
-	for rest := string(text); rest != ""; {
-		record, link, complete := "", "", false
-		record, rest, _ = strings.Cut(rest, "\x00")
-		if link, rest, complete = strings.Cut(rest, "\x00"); !complete {
+func parseGNU(r *bufio.Reader) ([]containerFile, bool) {
+	all := []containerFile{}
+	for {
+		record, err := r.ReadString(0)
+		if err != nil {
+			return all, err == io.EOF && record == endLine
+		}
+		link, err := r.ReadString(0)
+		if err != nil {
 			return nil, false
 		}
 		const fieldCount = 9
-		fields := strings.SplitN(record, " ", fieldCount)
+		fields := strings.SplitN(strings.TrimSuffix(record, "\x00"), " ", fieldCount)
 		if len(fields) < fieldCount {
 			return nil, false
 		}
@@ -126,25 +148,31 @@ func parseGNU(text []byte) ([]containerFile, bool) {
 			continue
 		}
 		mode, err := strconv.ParseInt(fields[1], 8, 32)
-		f := containerFile{path: fields[8], File: File{Kind: kind, Mode: mode, Link: link}}
+		f := containerFile{
+			path: fields[8], File: File{Kind: kind, Mode: mode, Link: strings.TrimSuffix(link, "\x00")},
+		}
 		if err = errors.Join(err, f.parseNumbers(fields[2:8])); err != nil {
 			return nil, false
 		}
 		all = append(all, f)
 	}
-	return all, true
 }
 
-// parseStat parses the output of stat, one file a line. It fails for a name with a
-// newline, and for a symbolic link, because stat does not print its target.
-func parseStat(text []byte) ([]containerFile, bool) {
+// parseStat parses the output of stat, one file a line, up to endLine. It fails for a name
+// with a newline, and for a symbolic link, because stat does not print its target.
+func parseStat(r *bufio.Reader) ([]containerFile, bool) {
 	// Bits of a Unix mode.
 	const format, permissions, directory, regular, link = 0o170000, 0o7777, 0o040000, 0o100000, 0o120000
 	var all []containerFile
-	for line := range strings.Lines(string(text)) {
+	for {
+		line, err := r.ReadString('\n')
+		if line == endLine {
+			_, err = r.ReadByte()
+			return all, err == io.EOF
+		}
 		const fieldCount = 8
 		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", fieldCount)
-		if len(fields) < fieldCount {
+		if err != nil || len(fields) < fieldCount {
 			return nil, false
 		}
 		mode, err := strconv.ParseInt(fields[0], 16, 32)
@@ -161,7 +189,6 @@ func parseStat(text []byte) ([]containerFile, bool) {
 		}
 		all = append(all, f)
 	}
-	return all, true
 }
 
 // parseNumbers parses owner, group, size, mtime, ctime and the number of hard links.

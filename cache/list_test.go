@@ -2,6 +2,8 @@ package cache
 
 import (
 	"archive/tar"
+	"bufio"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,7 +40,7 @@ func TestParseList_Formats(t *testing.T) {
 	const gnu = "f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00" +
 		"d 1777 0 0 4096 1.5 2 2 /tmp\x00\x00" +
 		"l 777 0 0 1 -1.0000000000 2.0000000000 1 /l\x00to here\x00" + "p 644 0 0 0 1.0 2.0 1 /pipe\x00\x00"
-	all, known := parseGNU([]byte(gnu))
+	all, known := parseGNU(ended(gnu))
 	if !known || len(all) != 3 {
 		t.Fatalf("%v, %v", all, known)
 	}
@@ -60,7 +62,7 @@ func TestParseList_Formats(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
 		t.Error(diff)
 	}
-	all, known = parseStat([]byte("81a4 0 0 5 1000000000 1000000001 1 /a b\n41ed 0 0 4096 1 2 2 /d\n"))
+	all, known = parseStat(ended("81a4 0 0 5 1000000000 1000000001 1 /a b\n41ed 0 0 4096 1 2 2 /d\n"))
 	if !known || len(all) != 2 || all[0].path != "/a b" || all[0].Mode != 0o644 ||
 		all[0].status != 1000000001e9 || all[1].Kind != tar.TypeDir {
 		t.Errorf("%+v, %v", all, known)
@@ -69,24 +71,39 @@ func TestParseList_Formats(t *testing.T) {
 		"f 644 0 0 5 1.0 2.0 1 /a", "f 644 0 0 5 1.0\x00\x00", "f x 0 0 5 1.0 2.0 1 /a\x00\x00",
 		"f 644 0 0 5 - 2.0 1 /a\x00\x00", "f 644 0 0 5 1.-5 2.0 1 /a\x00\x00x",
 	} {
-		if got, known := parseGNU([]byte(text)); known {
+		if got, known := parseGNU(ended(text)); known {
 			t.Errorf("%q is parsed as %+v", text, got)
 		}
 	}
 	for _, text := range []string{
 		"a1ff 0 0 1 1 2 1 /link\n", "81a4 0 0 5 1 2 1\n", "81a4 0 0 5 1 2 1 /a\nb\n", "zzzz 0 0 5 1 2 1 /a\n",
 	} {
-		if got, known := parseStat([]byte(text)); known {
+		if got, known := parseStat(ended(text)); known {
 			t.Errorf("%q is parsed as %+v", text, got)
 		}
 	}
 }
 
+func TestParseList_OmitsFilesOfKernelAndProgram(t *testing.T) {
+	t.Parallel()
+	list := "gnu\n"
+	for _, file := range strings.Fields("/state/mark /proc /proc/1 /state /state/x /process /sys /dev/sda") {
+		list += "f 644 0 0 0 1.0 10.0 1 " + file + "\x00\x00"
+	}
+	got := parseList(ended(list), Paths{Source: "/src"}, "/state/mark")
+	if len(got) != 1 || got[0].path != "/process" {
+		t.Errorf("got %+v, want /process", got)
+	}
+}
+
+// ended is a list with its last line.
+func ended(text string) *bufio.Reader { return bufio.NewReader(strings.NewReader(text + endLine)) }
+
 func FuzzParseList(f *testing.F) {
 	f.Add([]byte("f 644 0 1000 5 1000000000.0000000050 1000000001.5000000000 1 /a b\nc\x00\x00"))
 	f.Add([]byte("81a4 0 0 5 1000000000 1000000001 1 /a b\n"))
 	f.Fuzz(func(_ *testing.T, text []byte) {
-		parseGNU(text)
-		parseStat(text)
+		parseGNU(ended(string(text)))
+		parseStat(ended(string(text)))
 	})
 }

@@ -32,7 +32,7 @@ func (l *Local) Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entr
 		e, err = l.publish(ctx, scope, dir, e)
 	}
 	if err != nil {
-		return nil, errors.Join(err, removeAll(dir))
+		return nil, errors.Join(err, removePart(ctx, dir))
 	}
 	// Close evicts again: entries of this build are in use until then.
 	l.mu.Lock()
@@ -42,6 +42,25 @@ func (l *Local) Save(ctx context.Context, s SaveRequest, files io.Reader) (*Entr
 		l.warnf("Caches are larger than %d bytes: %v.", l.limit, err)
 	}
 	return e, nil
+}
+
+// maxRemoval is how long an interrupted save waits for the removal of its files.
+const maxRemoval = time.Second
+
+// removePart removes an incomplete entry. After an interruption it may take as long as it
+// takes to write an entry, and the user waits: the next save or prune then continues it.
+func removePart(ctx context.Context, dir string) error {
+	done := make(chan error, 1)
+	go func() { done <- removeAll(dir) }()
+	if ctx.Err() == nil {
+		return <-done
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(maxRemoval):
+		return nil
+	}
 }
 
 // makeScope creates the directory of a scope, which must not be a link.

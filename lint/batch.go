@@ -23,6 +23,8 @@ var batchChecks = []check{
 		(*checker).batchEnvironments},
 	{diag.Check{Name: "batch-size", Severity: diag.Warning,
 		Summary: "The batch has more builds than CodeBuild runs."}, (*checker).batchSize},
+	{diag.Check{Name: "quoted-version", Severity: diag.Lint,
+		Summary: "A batch build reads the version as a number, and fails if it is quoted."}, (*checker).quotedVersion},
 }
 
 // batchKind reports a batch with no kind or with several. CodeBuild's behavior for
@@ -246,4 +248,15 @@ func (c *checker) emptyAxes(m *buildspec.Matrix) {
 		c.say(c.Spec.ProblemAt("batch.build-matrix", true, ""),
 			"the matrix has only one build").Hint = "add a list of several values to dynamic"
 	}
+}
+
+// quotedVersion reports a version in quotes if there is a batch. Only a batch build reads it as
+// a number (observed: "cannot unmarshal !!str into float64"); other builds accept both.
+func (c *checker) quotedVersion() {
+	spot := c.Spec.Place("version").Value
+	if c.Spec.Batch == nil || spot.Line == 0 || spot.Plain || c.Spec.Version == "" {
+		return
+	}
+	c.say(c.Spec.ProblemAt("version", false, ""), "the version is quoted, which makes a batch build fail").
+		Hint = "write version: " + c.Spec.Version
 }

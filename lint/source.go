@@ -17,6 +17,11 @@ var sourceChecks = []check{
 	{diag.Check{Name: "unmatched-pattern", Severity: diag.Lint,
 		Summary: "A path or pattern matches nothing in the source, but a similar name exists."},
 		(*checker).unmatchedPatterns},
+	{diag.Check{Name: "bracket-pattern", Severity: diag.Lint,
+		Summary: "Brackets in a pattern are a character class, but a file with exactly this name exists."},
+		(*checker).bracketPatterns},
+	{diag.Check{Name: "negated-path", Severity: diag.Lint,
+		Summary: "A cache path that begins with ! excludes nothing."}, (*checker).negatedPaths},
 	{diag.Check{Name: "missing-file", Severity: diag.Lint,
 		Summary: "A command runs a file that is not in the source."}, (*checker).missingFiles},
 	{diag.Check{Name: "not-executable", Severity: diag.Lint,
@@ -31,21 +36,33 @@ var sourceChecks = []check{
 // most of these files, so a path is reported only if the source has a similar one and no
 // command mentions the name.
 func (c *checker) unmatchedPatterns() {
-	if c.Source == nil {
-		return
+	if c.Source != nil {
+		c.eachSelection(c.patterns)
 	}
+}
+
+// eachSelection calls visit for each section that selects files, with its path.
+func (c *checker) eachSelection(visit func(section string, a buildspec.Artifacts)) {
 	if a := c.Spec.Artifacts; a != nil {
-		c.patterns("artifacts", *a)
+		visit("artifacts", *a)
 		for _, s := range a.Secondary {
-			c.patterns("artifacts.secondary-artifacts."+s.Identifier, s)
+			visit("artifacts.secondary-artifacts."+s.Identifier, s)
 		}
 	}
 	for _, r := range c.Spec.Reports {
-		c.patterns("reports."+r.Name, buildspec.Artifacts{Files: r.Files, BaseDirectory: r.BaseDirectory})
+		visit("reports."+r.Name, buildspec.Artifacts{Files: r.Files, BaseDirectory: r.BaseDirectory})
 	}
 	if c.Spec.Cache != nil {
-		c.patterns("cache", buildspec.Artifacts{Files: c.Spec.Cache.Paths})
+		visit("cache", buildspec.Artifacts{Files: c.Spec.Cache.Paths})
 	}
+}
+
+// itemPath returns the path of a pattern of a section.
+func itemPath(section string, i int) string {
+	if section == "cache" {
+		return fmt.Sprintf("cache.paths[%d]", i)
+	}
+	return fmt.Sprintf("%s.files[%d]", section, i)
 }
 
 // maxPatterns limits the patterns of one list that are looked up in the source. Each pattern costs
@@ -61,12 +78,62 @@ func (c *checker) patterns(section string, a buildspec.Artifacts) {
 			return
 		}
 	}
-	list := ".files"
-	if section == "cache" {
-		list = ".paths"
-	}
 	for i, pattern := range a.Files[:min(len(a.Files), maxPatterns)] {
-		c.misspelt(base, pattern, c.Spec.ProblemAt(fmt.Sprintf("%s%s[%d]", section, list, i), false, ""))
+		c.misspelt(base, pattern, c.Spec.ProblemAt(itemPath(section, i), false, ""))
+	}
+}
+
+// bracketPatterns reports patterns such as app/[id].js if the source has a file of this name.
+// Names with brackets are common in Next.js and SvelteKit.
+func (c *checker) bracketPatterns() {
+	if c.Source == nil {
+		return
+	}
+	c.eachSelection(func(section string, a buildspec.Artifacts) {
+		for i, pattern := range a.Files[:min(len(a.Files), maxPatterns)] {
+			named := c.bracketName(path.Join(a.BaseDirectory, pattern))
+			if named == "" {
+				continue
+			}
+			c.say(c.Spec.ProblemAt(itemPath(section, i), false, ""),
+				named+" is in the source, but brackets in a pattern match one of the characters in them").
+				Hint = "write ? for each bracket: " + strings.NewReplacer("[", "?", "]", "?").Replace(pattern)
+		}
+	})
+}
+
+// bracketName returns the beginning of a pattern, up to a component with brackets, that is the
+// exact name of something in the source; else "".
+func (c *checker) bracketName(pattern string) string {
+	parts := strings.Split(path.Clean(pattern), "/")
+	for i, part := range parts {
+		if strings.ContainsAny(part, `*?{\$`) {
+			return ""
+		}
+		name := path.Join(parts[:i+1]...)
+		if !strings.Contains(part, "[") || !fs.ValidPath(name) {
+			continue
+		}
+		if _, err := fs.Lstat(c.Source, name); err == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// negatedPaths reports cache paths with ! unless a file has such a name. Other services, such as
+// Amplify, exclude such paths.
+func (c *checker) negatedPaths() {
+	if c.Spec.Cache == nil {
+		return
+	}
+	for i, pattern := range c.Spec.Cache.Paths {
+		first, _, _ := strings.Cut(pattern, "/")
+		if !strings.HasPrefix(first, "!") || c.Source != nil && tree.IsLiteral(first) && c.exists(first) {
+			continue
+		}
+		c.say(c.Spec.ProblemAt(itemPath("cache", i), false, ""), "! excludes nothing from a cache").
+			Hint = "list only the paths to keep"
 	}
 }
 

@@ -127,6 +127,38 @@ func TestCache_SaveAndRestore(t *testing.T) {
 	}
 }
 
+// stoppedStore stops the build while it saves.
+type stoppedStore struct {
+	cache.Store
+	stop func()
+}
+
+func (s stoppedStore) Find(context.Context, cache.Name) (*cache.Entry, error) {
+	return nil, cache.ErrNotFound
+}
+func (s stoppedStore) Close() error { return nil }
+
+func (s stoppedStore) Save(ctx context.Context, _ cache.SaveRequest, files io.Reader) (*cache.Entry, error) {
+	s.stop()
+	_, err := io.Copy(io.Discard, files)
+	return nil, errors.Join(err, context.Cause(ctx))
+}
+
+func TestCache_StoppedWhileSaving(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	store := stoppedStore{stop: func() { cancel(runner.ErrStopped) }}
+	plan := planOf(t, "version: 0.2\nphases: {build: {commands: [a]}}\ncache: {paths: [deps]}\n")
+	fake := &enginetest.Fake{Files: cachedFiles}
+	record, lines, err := play(t, ctx, fake, plan, func(r *runner.Runner) {
+		r.OpenCache = func(func(string, ...any)) (cache.Store, error) { return store, nil }
+		r.NativeArch = "amd64"
+	})
+	if err != nil || record.Status != runner.Stopped || fake.Closed != 1 {
+		t.Errorf("%s, %v, closed %d times: %s", record.Status, err, fake.Closed, lines)
+	}
+}
+
 // brokenStore fails in one of its methods.
 type brokenStore struct {
 	find, open, save error

@@ -67,7 +67,12 @@ func (s *cacheStep) resolvePaths(ctx context.Context) error {
 			return err
 		}
 		s.rec.say("Expanded cache path %s", expanded)
-		s.paths.Patterns = append(s.paths.Patterns, s.paths.Pattern(expanded))
+		pattern := s.paths.Pattern(expanded)
+		if cache.IsVirtual(s.paths.PathOf(pattern)) {
+			s.rec.note("Cache path skipped: %s has files of the kernel.", expanded)
+			continue
+		}
+		s.paths.Patterns = append(s.paths.Patterns, pattern)
 	}
 	return nil
 }

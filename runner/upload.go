@@ -25,6 +25,9 @@ func (b *build) upload(ctx context.Context) result {
 	res := b.uploadResult(ctx, errs)
 	if res.status == "" {
 		b.cache.save(ctx, b.container)
+		if stopped, done := ended(ctx); done {
+			return stopped
+		}
 	}
 	return res
 }

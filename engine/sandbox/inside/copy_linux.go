@@ -64,6 +64,12 @@ func pack(name string, to io.Writer) error {
 		if err != nil {
 			return err
 		}
+		switch file {
+		case "/proc", "/sys", "/dev":
+			if file != name { // below /: files of the kernel, without an end
+				return fs.SkipDir
+			}
+		}
 		info, err := d.Info()
 		if err != nil {
 			return nil // removed after its directory was read
