@@ -81,6 +81,7 @@ func (s *hashedStream) readAll() {
 			more, s.err = s.from.Read(b.text[n:])
 			n += more
 		}
+		// Downloaded layers are plain files, whose reads do not end with ctx.
 		if err := context.Cause(s.ctx); err != nil {
 			s.err = err
 			return
@@ -93,6 +94,7 @@ func (s *hashedStream) readAll() {
 	}
 }
 
+// hashAll hashes all blocks in their order.
 func (s *hashedStream) hashAll() {
 	for b := range s.hashing {
 		s.hash.Write(b.text)
@@ -101,6 +103,8 @@ func (s *hashedStream) hashAll() {
 	}
 }
 
+// release ends the use of a block by the hash or by the consumer. The last one returns it to
+// readAll, which may then overwrite it.
 func (s *hashedStream) release(b *block) {
 	if b.users.Add(-1) == 0 {
 		s.free <- b

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Names of the arms that need no Docker daemon, as root and as a non-root user, and of the
@@ -124,22 +125,27 @@ func (b *bench) daemonlessArms(j job) []*arm {
 }
 
 // unpackArms returns arms that unpack the layers of a large image, with buildlocal and with
-// tar. Every run needs a new directory, or buildlocal would find the layers in its store.
-// All of them are removed at the end of the run, outside the measurement.
+// tar. Both read the same layers, which
+// are not compressed, and write to new directories beside each other.
+//
+// The output is removed at the end of the run, not before: ext4 does not reuse the inodes of
+// removed files for some minutes, and searches all of them for each new file.
 func (b *bench) unpackArms(ctx context.Context) []*arm {
 	j := job{workload: "unpack", rounds: min(b.rounds, maxHeavyRounds), dir: b.temp}
 	if b.daemonless.absent != "" {
 		return nil
 	}
-	const large = "buildlocal-test/curated" // see scripts/images
-	// tar unpacks the layers from a directory, because reading them out of the archive of
-	// docker save would add the cost of a second tar. sync writes them to the disk now, not
-	// during the first arm.
-	saved, layers := filepath.Join(b.temp, "large.tar"), filepath.Join(b.temp, "large")
-	script := fmt.Sprintf("docker save -o %[1]s %[3]s && mkdir %[2]s && tar xf %[1]s -C %[2]s && "+
-		"sync", saved, layers, large)
-	if out, err := exec.CommandContext(ctx, "sh", "-c", script).CombinedOutput(); err != nil {
+	const large = "buildlocal-test/curated"
+	saved := filepath.Join(b.temp, "large")
+	script := fmt.Sprintf("mkdir %[1]s && docker save %[2]s | tar xf - -C %[1]s", saved, large)
+	out, err := exec.CommandContext(ctx, "sh", "-c", script).CombinedOutput()
+	if err != nil {
 		fmt.Fprintf(b.stderr, "unpack: %v: %s\n", err, out)
+		return nil
+	}
+	layers, err := ociLayout(saved)
+	if err != nil {
+		fmt.Fprintf(b.stderr, "unpack: %v\n", err)
 		return nil
 	}
 	program, err := filepath.Abs(b.program)
@@ -147,9 +153,9 @@ func (b *bench) unpackArms(ctx context.Context) []*arm {
 		return nil
 	}
 	return []*arm{
-		j.arm(untar, config{}, "sh", "-c", "d=$(mktemp -d "+b.temp+"/tar.XXXXXX) && for l in "+layers+"/*/layer.tar; do "+
-			"n=$d/$(basename $(dirname $l)) && mkdir $n && tar xf $l -C $n || exit; done"),
+		j.arm(untar, config{}, "sh", "-c", "d=$(mktemp -d "+b.temp+"/tar.XXXXXX) && for l in "+strings.Join(layers, " ")+
+			"; do n=$d/$(basename $l) && mkdir $n && tar xf $l -C $n || exit; done"),
 		j.arm(unpack, config{}, "sh", "-c",
-			"XDG_CACHE_HOME=$(mktemp -d "+b.temp+"/store.XXXXXX) exec "+program+" images pull tar:"+saved),
+			"XDG_CACHE_HOME=$(mktemp -d "+b.temp+"/store.XXXXXX) exec "+program+" images pull oci:"+saved),
 	}
 }
