@@ -15,7 +15,7 @@ func TestPaths_Names(t *testing.T) {
 	p := Paths{Source: src}
 	for path, want := range map[string]string{
 		src: "src", src + "/a/b": "src/a/b", "/root/.m2": "root/root/.m2", "/": "root",
-		src + "2/x": "root/codebuild/output/src1/src2/x",
+		src + "2/x": "root/codebuild/output/beside-source/src2/x",
 	} {
 		got := p.NameOf(path)
 		if got != want {
@@ -26,7 +26,7 @@ func TestPaths_Names(t *testing.T) {
 		}
 	}
 	for pattern, want := range map[string]string{
-		"a/**/*": "src/a/**/*", "./a": "src/a", "../x/*": "root/codebuild/output/src1/x/*",
+		"a/**/*": "src/a/**/*", "./a": "src/a", "../x/*": "root/codebuild/output/beside-source/x/*",
 		src + "/b/": "src/b", "/root/.npm/**/*": "root/root/.npm/**/*",
 	} {
 		if got := p.Pattern(pattern); got != want {

@@ -25,15 +25,27 @@ func (p Paths) Pattern(text string) string {
 	return p.NameOf(path.Clean(text))
 }
 
-// NameOf returns the name of an absolute path in an entry. Files of the source get another
-// parent than all others, so they are found again in the next build, whose source is in a
-// different directory.
+// besideName replaces the random name of the directory that contains the source.
+const besideName = "beside-source"
+
+// beside returns the directory that contains the source, and its path in names of an entry.
+func (p Paths) beside() (dir, name string) {
+	dir = path.Dir(p.Source)
+	return dir, path.Join(Root, path.Dir(dir), besideName)
+}
+
+// NameOf returns the name of an absolute path in an entry. Files of the source, and those
+// beside it, such as ../shared, get names of their own, so they are found again in the next
+// build, whose source is in a different directory.
 func (p Paths) NameOf(file string) string {
 	switch rest, inSource := strings.CutPrefix(file, p.Source+"/"); {
 	case file == p.Source:
 		return Source
 	case inSource:
 		return Source + "/" + rest
+	}
+	if dir, name := p.beside(); dir != "/" && (file == dir || isBelow(file, dir)) {
+		return name + file[len(dir):]
 	}
 	return path.Join(Root, file)
 }
@@ -42,6 +54,9 @@ func (p Paths) NameOf(file string) string {
 func (p Paths) PathOf(name string) string {
 	if rest, inSource := strings.CutPrefix(name, Source); inSource && (rest == "" || rest[0] == '/') {
 		return path.Join(p.Source, rest)
+	}
+	if dir, beside := p.beside(); dir != "/" && (name == beside || isBelow(name, beside)) {
+		return dir + name[len(beside):]
 	}
 	return path.Join("/", strings.TrimPrefix(name, Root))
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -75,6 +76,7 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, o Observ
 		say:     o.Say,
 		copied:  o.Copied,
 		taken:   map[string]File{},
+		origin:  map[string]string{},
 		matched: map[string]bool{},
 		buffer:  make([]byte, BufferSize),
 	}
@@ -112,8 +114,10 @@ type collector struct {
 	dir     string   // the directory that was written to last
 	in      *os.Root // its handle, or nil
 	say     func(string, ...any)
-	taken   map[string]File // by path relative to the destination
-	matched map[string]bool // patterns that have matched
+	reading string            // the base directory that is being read
+	taken   map[string]File   // by path relative to the destination
+	origin  map[string]string // absolute path in the source, by path relative to the destination
+	matched map[string]bool   // patterns that have matched
 	buffer  []byte
 	copied  func(files int, bytes int64)
 	count   int   // number of files written
@@ -201,6 +205,7 @@ func (c *collector) place(dir string) string {
 // base collects the matching files below one base directory.
 func (c *collector) base(ctx context.Context, base string) error {
 	place := c.place(base)
+	c.reading = place
 	var links []string // also hard links to files that are not selected, and files that may not fit
 	// Only the directories that can contain matches are read: a stream of the whole container would be
 	// gigabytes.
@@ -235,8 +240,9 @@ func (c *collector) base(ctx context.Context, base string) error {
 // returns false if that is not possible.
 func (c *collector) retry(name, other string) bool {
 	taken, found := c.taken[other]
-	// With discard-paths the name on disk differs from the name in the stream.
-	if !found || c.s.Discard {
+	// With discard-paths the name on disk differs from the name in the stream. The other name may
+	// also be that of another file, which was beside the base directory or in another one.
+	if !found || c.s.Discard || c.origin[other] != path.Join(c.reading, other) || resultName(name) != name {
 		return false
 	}
 	to := filepath.FromSlash(name)
@@ -244,7 +250,7 @@ func (c *collector) retry(name, other string) bool {
 		return false // then it is read again
 	}
 	taken.Path = name
-	c.taken[name] = taken
+	c.taken[name], c.origin[name] = taken, path.Join(c.reading, name)
 	return true
 }
 
@@ -336,15 +342,21 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeSymlink {
 		return nil // a socket or device
 	}
+	from := path.Join(c.reading, name)
 	if c.s.Discard {
 		name = path.Base(name)
 	}
-	local := filepath.FromSlash(strings.TrimLeft(path.Clean("/"+name), "/"))
+	name = resultName(name)
+	local := filepath.FromSlash(name)
+	if err := c.clear(name); err != nil {
+		return err
+	}
 	if err := c.enter(filepath.Dir(local)); err != nil {
 		return err
 	}
 	local = filepath.Base(local)
-	// With discard-paths two files may have one name. The last one wins.
+	// With discard-paths, .. or several base directories, two files may have one name. The last
+	// one wins.
 	if _, again := c.taken[name]; again {
 		if err := c.in.Remove(local); err != nil {
 			return err
@@ -361,8 +373,35 @@ func (c *collector) take(name string, h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	c.taken[name] = taken
+	c.taken[name], c.origin[name] = taken, from
 	return nil
+}
+
+// resultName returns the name of a collected file: its path without .. at the beginning, so
+// that no file is outside of the destination.
+func resultName(name string) string { return path.Clean("/" + name)[1:] }
+
+// clear removes collected files that are in the way of another one: a file where it needs a
+// directory, and a directory in its place.
+func (c *collector) clear(name string) error {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if _, isFile := c.taken[dir]; isFile {
+			c.leave()
+			delete(c.taken, dir)
+			return c.root.Remove(filepath.FromSlash(dir))
+		}
+	}
+	info, err := c.root.Lstat(filepath.FromSlash(name))
+	if err != nil || !info.IsDir() {
+		return nil
+	}
+	below := len(c.taken)
+	maps.DeleteFunc(c.taken, func(other string, _ File) bool { return strings.HasPrefix(other, name+"/") })
+	if len(c.taken) == below {
+		return nil // it differs in case: see errCase
+	}
+	c.leave()
+	return c.root.RemoveAll(filepath.FromSlash(name))
 }
 
 // errCase is the error if two files differ only in case on a case-insensitive file system,
@@ -443,54 +482,7 @@ func (c *collector) files() []File {
 	return files
 }
 
-// ErrStop ends a walk early. Walk then returns nil.
-var ErrStop = errors.New("stop")
-
 // walk is Walk for the source of the collector.
 func (c *collector) walk(ctx context.Context, place string, visit Visit) error {
 	return Walk(ctx, c.src, place, visit)
-}
-
-// Visit is called for each file, with its content.
-type Visit func(name string, h *tar.Header, content io.Reader) error
-
-// Walk calls visit for everything at place, an absolute path. A directory itself has the
-// name ".", and its content has names relative to it; a file has the name "". If place does
-// not exist, visit is not called.
-func Walk(ctx context.Context, src Source, place string, visit Visit) error {
-	stream, err := src.CopyOut(ctx, place)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	if err := visitAll(tar.NewReader(stream), visit); err != nil && !errors.Is(err, ErrStop) {
-		return fmt.Errorf("read %s: %w", place, err)
-	}
-	return nil
-}
-
-// visitAll calls visit for each entry of a stream. The first entry shows whether the place is a
-// directory.
-func visitAll(r *tar.Reader, visit Visit) error {
-	dir := false
-	for {
-		h, err := r.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		name := path.Clean(h.Name)
-		dir = dir || name == "."
-		if !dir {
-			name = ""
-		}
-		if err := visit(name, h, r); err != nil {
-			return err
-		}
-	}
 }

@@ -305,3 +305,72 @@ func TestCollect_CaseInsensitiveHost(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// layers are several directories, each with the files of one stream.
+type layers map[string][]string
+
+// CopyOut implements tree.Source. A name with > is a hard link, and the content of a file is its path.
+func (l layers) CopyOut(_ context.Context, place string) (io.ReadCloser, error) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	names, isDir := l[place]
+	if isDir {
+		_ = w.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755})
+	} else {
+		names = []string{path.Base(place)}
+	}
+	for _, name := range names {
+		name, link, linked := strings.Cut(name, ">")
+		if linked && isDir {
+			_ = w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeLink, Linkname: link})
+			continue
+		}
+		text := path.Join(place, name)
+		if !isDir {
+			text = place
+		}
+		_ = w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))})
+		_, _ = io.WriteString(w, text)
+	}
+	return io.NopCloser(&out), w.Close()
+}
+
+func TestCollect_NamesWithoutParents(t *testing.T) {
+	t.Parallel()
+	source := layers{
+		"/o":     {"x", "dir/y", "src/x", "src/sub/x"},
+		"/o/src": {"x", "dir", "h>x", "sub/x"}, "/o/src/sub": {"x"},
+	}
+	for _, test := range []struct {
+		base  string
+		files []string
+		want  map[string]string // content by name
+	}{
+		{"", []string{"x", "../x"}, map[string]string{"x": "/o/x"}},
+		{"", []string{"../x", "x"}, map[string]string{"x": "/o/src/x"}},
+		{"sub", []string{"x", "../../x"}, map[string]string{"x": "/o/x"}},
+		{"..", []string{"x"}, map[string]string{"x": "/o/x"}},
+		{"", []string{"dir", "../dir/y"}, map[string]string{"dir/y": "/o/dir/y"}},
+		{"", []string{"../dir/y", "dir"}, map[string]string{"dir": "/o/src/dir"}},
+		{"", []string{"../x", "[h]"}, map[string]string{"x": "/o/x", "h": "/o/src/h"}},
+		{"", []string{"../{x,dir/y}"}, map[string]string{"x": "/o/x", "dir/y": "/o/dir/y"}},
+	} {
+		dest := t.TempDir()
+		files, err := tree.Collect(t.Context(), source, tree.Selection{Root: "/o/src", Base: test.base, Files: test.files},
+			dest, tree.Observer{Say: func(string, ...any) {}})
+		if err != nil {
+			t.Errorf("%s %v: %v", test.base, test.files, err)
+		}
+		got := map[string]string{}
+		for _, f := range files {
+			text, err := os.ReadFile(filepath.Join(dest, f.Path))
+			if err != nil {
+				t.Error(err)
+			}
+			got[f.Path] = string(text)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s %v: %s", test.base, test.files, diff)
+		}
+	}
+}
