@@ -115,10 +115,21 @@ func IsLambda(environment string) bool { return strings.HasSuffix(environment, "
 // IsARM reports whether builds of an environment type run on ARM, as arm64.
 func IsARM(environment string) bool { return strings.HasPrefix(environment, "ARM_") }
 
+// System returns the operating system that an environment type needs, or "" for Linux.
+func System(environment string) string {
+	switch {
+	case strings.HasPrefix(environment, "WINDOWS"):
+		return "Windows"
+	case strings.HasPrefix(environment, "MAC"):
+		return "macOS"
+	}
+	return ""
+}
+
 // NotImitated returns a note about parts of an environment type that a local build lacks, or "".
 func NotImitated(environment string) string {
 	switch {
-	case strings.HasPrefix(environment, "WINDOWS"), strings.HasPrefix(environment, "MAC"):
+	case System(environment) != "":
 		return "The project's environment type is " + environment + ", which is not supported here: the build runs on Linux."
 	case strings.Contains(environment, "GPU"):
 		return "The project's environment type is " + environment + ": no GPU is available in the build."

@@ -1,8 +1,10 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
@@ -117,7 +120,7 @@ func (s *Session) checkHost(ctx context.Context, engineErr error) error {
 	h, r := s.inputs.host, s.inputs.Request
 	credentials, err := s.inputs.credentials(ctx)
 	s.credentials = credentials
-	if err = errors.Join(h.checkExported(r.Variables.Exported), err); err != nil {
+	if err = errors.Join(s.checkEnvironment(), h.checkExported(r.Variables.Exported), err); err != nil {
 		return err
 	}
 	// The engine's error is the last: a mistake in the request is there with every engine.
@@ -125,6 +128,24 @@ func (s *Session) checkHost(ctx context.Context, engineErr error) error {
 		return err
 	}
 	return engineErr
+}
+
+// checkEnvironment returns an error for a project whose environment type cannot run here. With
+// an image of the user's choice, a build of another system runs on Linux: some of its commands
+// may work.
+func (s *Session) checkEnvironment() error {
+	p := s.Plan
+	if system := compute.System(p.EnvironmentType); system != "" && s.inputs.Request.Image.Name == "" {
+		return InputError{fmt.Errorf("the environment type %s needs %s, and builds run on Linux here\n"+
+			"Run its commands on Linux with an image (-i), or change the type to LINUX_CONTAINER.",
+			p.EnvironmentType, system)}
+	}
+	if native := NativePlatform(); s.engine.kind.Daemonless() && p.Platform != "" && p.Platform != native {
+		return InputError{fmt.Errorf("builds of the environment type %s run on %s, and the engine %s has only %s\n"+
+			"Use --engine docker, which can have an emulator, or change the type to LINUX_CONTAINER.",
+			cmp.Or(p.EnvironmentType, "of this image"), p.Platform, s.engine.kind, native)}
+	}
+	return nil
 }
 
 // open locks and creates everything that the build starts with.
