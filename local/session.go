@@ -137,12 +137,12 @@ func (s *Session) checkEnvironment() error {
 	p := s.Plan
 	if system := compute.System(p.EnvironmentType); system != "" && s.inputs.Request.Image.Name == "" {
 		return InputError{fmt.Errorf("the environment type %s needs %s, and builds run on Linux here\n"+
-			"Run its commands on Linux with an image (-i), or change the type to LINUX_CONTAINER.",
+			"Run its commands on Linux with an image (-i), or change the type to LINUX_CONTAINER",
 			p.EnvironmentType, system)}
 	}
 	if native := NativePlatform(); s.engine.kind.Daemonless() && p.Platform != "" && p.Platform != native {
 		return InputError{fmt.Errorf("builds of the environment type %s run on %s, and the engine %s has only %s\n"+
-			"Use --engine docker, which can have an emulator, or change the type to LINUX_CONTAINER.",
+			"Use --engine docker, which can have an emulator, or change the type to LINUX_CONTAINER",
 			cmp.Or(p.EnvironmentType, "of this image"), p.Platform, s.engine.kind, native)}
 	}
 	return nil
