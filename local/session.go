@@ -1,7 +1,6 @@
 package local
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,9 +140,13 @@ func (s *Session) checkEnvironment() error {
 			p.EnvironmentType, system)}
 	}
 	if native := NativePlatform(); s.engine.kind.Daemonless() && p.Platform != "" && p.Platform != native {
-		return InputError{fmt.Errorf("builds of the environment type %s run on %s, and the engine %s has only %s\n"+
+		reason := ""
+		if p.EnvironmentType != "" {
+			reason = " (" + p.EnvironmentType + ")"
+		}
+		return InputError{fmt.Errorf("the build needs %s%s, and the engine %s runs only %s\n"+
 			"Use --engine docker, which can have an emulator, or change the type to LINUX_CONTAINER",
-			cmp.Or(p.EnvironmentType, "of this image"), p.Platform, s.engine.kind, native)}
+			p.Platform, reason, s.engine.kind, native)}
 	}
 	return nil
 }
