@@ -152,13 +152,13 @@ func (s *Service) writeBytes(p []byte) {
 // among them, unless it is empty.
 func (s *Service) Refuse(at time.Time, dir, message string) {
 	e := runner.Event{Time: at, Kind: runner.Said, Phase: runner.DownloadSource}
-	for _, text := range []string{
+	lines := []string{
 		"Running on CodeBuild On-demand", "Waiting for agent ping", "Waiting for DOWNLOAD_SOURCE", "Phase is DOWNLOAD_SOURCE",
-		"CODEBUILD_SRC_DIR=" + dir,
-	} {
-		if text == "CODEBUILD_SRC_DIR=" {
-			continue
-		}
+	}
+	if dir != "" {
+		lines = append(lines, "CODEBUILD_SRC_DIR="+dir)
+	}
+	for _, text := range lines {
 		e.Text = text
 		s.Notify(e)
 	}

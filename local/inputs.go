@@ -63,9 +63,9 @@ func (h *Host) LoadWithoutSecrets(ctx context.Context, r *Request) (*Inputs, err
 	return h.load(ctx, r, false)
 }
 
-// load reads the inputs in the order in which they depend on each other: the project is
-// named after the source, and the buildspec may be part of the project. The buildspec is
-// the last: a BuildspecError means that everything else was read.
+// load reads the inputs in the order in which they depend on each other: the project decides
+// how the source looks, and the buildspec may be in the source or the project. The buildspec
+// is the last: a BuildspecError means that everything else was read.
 func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs, error) {
 	ctx, cancel := readingTime(ctx, r.Engine.Timeout)
 	defer cancel()
@@ -76,14 +76,14 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 	// From here on an error is returned with the inputs, whose Close removes the run.
 	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
 	var problems diag.List
-	var wrong error // reported after errors of the source
-	in.Project, problems, wrong = r.ReadProject(ctx)
+	var projectErr error // reported after errors of the source
+	in.Project, problems, projectErr = r.ReadProject(ctx)
 	if err := in.openSources(ctx); err != nil {
 		return in, err
 	}
 	in.Problems = append(in.Problems, problems...)
-	if wrong != nil {
-		return in, wrong
+	if projectErr != nil {
+		return in, projectErr
 	}
 	in.ProjectName = projectName(r, in.Project)
 	in.overrides, problems, err = h.readVariables(ctx, r)
@@ -100,11 +100,11 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 		}
 	}
 	if err := h.readBuildspec(ctx, r, in); err != nil {
-		wrong := BuildspecError{error: err, SourceDir: runner.SourceDir(in.sources[0])}
+		buildspecErr := BuildspecError{error: err, SourceDir: runner.SourceDir(in.sources[0])}
 		if name := filepath.ToSlash(cmp.Or(r.Source.Buildspec, in.Project.Source.Buildspec)); !path.IsAbs(name) {
-			wrong.Name = name
+			buildspecErr.Name = name
 		}
-		return in, wrong
+		return in, buildspecErr
 	}
 	return in, nil
 }

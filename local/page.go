@@ -145,22 +145,23 @@ func (p Page) recordAndTrend() (*runner.Record, []page.Point, error) {
 // summary is the part of a record that the trend needs. A record with thousands of commands
 // is decoded several times faster without them.
 type summary struct {
-	Number  int           `json:"buildNumber"`
-	Project string        `json:"projectName"`
-	Start   time.Time     `json:"startTime"`
-	End     time.Time     `json:"endTime"`
-	Status  runner.Status `json:"buildStatus"`
-	Reports []struct {
-		Report *reports.Report `json:"report"`
-	} `json:"reports"`
+	Number  int             `json:"buildNumber"`
+	Project string          `json:"projectName"`
+	Start   time.Time       `json:"startTime"`
+	End     time.Time       `json:"endTime"`
+	Status  runner.Status   `json:"buildStatus"`
+	Reports []reportSummary `json:"reports"`
+}
+
+// reportSummary is the part of a runner.Output that the trend needs.
+type reportSummary struct {
+	Report *reports.Report `json:"report"`
 }
 
 func summaryOf(r *runner.Record) summary {
 	s := summary{Number: r.Number, Project: r.Project, Start: r.Start, End: r.End, Status: r.Status}
 	for _, o := range r.Reports {
-		s.Reports = append(s.Reports, struct {
-			Report *reports.Report `json:"report"`
-		}{o.Report})
+		s.Reports = append(s.Reports, reportSummary{o.Report})
 	}
 	return s
 }

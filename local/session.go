@@ -135,7 +135,7 @@ func (s *Session) checkHost(ctx context.Context, engineErr error) error {
 func (s *Session) checkEnvironment() error {
 	p := s.Plan
 	if system := compute.System(p.EnvironmentType); system != "" && s.inputs.Request.Image.Name == "" {
-		return InputError{fmt.Errorf("the environment type %s needs %s, and builds run on Linux here\n"+
+		return InputError{fmt.Errorf("the environment type %s needs %s, but builds run on Linux here\n"+
 			"Run its commands on Linux with an image (-i), or change the type to LINUX_CONTAINER",
 			p.EnvironmentType, system)}
 	}
@@ -144,7 +144,7 @@ func (s *Session) checkEnvironment() error {
 		if p.EnvironmentType != "" {
 			reason = " (" + p.EnvironmentType + ")"
 		}
-		return InputError{fmt.Errorf("the build needs %s%s, and the engine %s runs only %s\n"+
+		return InputError{fmt.Errorf("the build needs %s%s, but the engine %s runs only %s\n"+
 			"Use --engine docker, which can have an emulator, or change the type to LINUX_CONTAINER",
 			p.Platform, reason, s.engine.kind, native)}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/source"
 )
 
@@ -65,14 +66,14 @@ func subdirectoryNote(s *source.Source, r *Request) string {
 		return ""
 	}
 	name := path.Join(below, filepath.ToSlash(cmp.Or(r.Source.Buildspec, "buildspec.yml")))
-	return fmt.Sprintf("this is a part of a repository, and CodeBuild's source is the whole: buildlocal run -C %s -b %s",
-		quoteArgument(ShownPath(s.Git.Top)), quoteArgument(name))
+	return fmt.Sprintf("this directory is part of a repository; to build all of it, as CodeBuild does: "+
+		"buildlocal run -C %s -b %s", quoteArgument(ShownPath(s.Git.Top)), quoteArgument(name))
 }
 
 // quoteArgument quotes an argument for a shell, if it has other than plain characters.
 func quoteArgument(text string) string {
 	if strings.ContainsAny(text, " \t\n'\"\\$`*?[]{}();&|<>~#!") {
-		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+		return shell.Quote(text)
 	}
 	return text
 }
@@ -244,7 +245,7 @@ func (in *Inputs) emptyDir() (string, error) {
 // in its bucket. The name of the object is made up in the form that was observed.
 func (in *Inputs) pipelineVersion(id string) string {
 	return fmt.Sprintf("arn:aws:s3:::codepipeline-%s/%s/%s.zip", projectName(in.Request, in.Project),
-		cmp.Or(id, "SourceArti"), strings.ToLower(newSourceDigits()[:7]))
+		cmp.Or(id, "SourceArti"), newSourceDigits()[:7])
 }
 
 // placeInputs places the sources of a project in a pipeline: one has the usual directory, and
@@ -277,14 +278,14 @@ func sourceNote(id string, s *source.Source, setting sourceSetting) string {
 		notes = append(notes, text)
 	}
 	if s.Mode == source.All && s.Git != nil {
-		notes = append(notes, "the build sees all files of the directory; CodeBuild has those of a commit only")
+		notes = append(notes, "the build sees all files of the directory; CodeBuild sees only committed files")
 	}
 	if text := ignoredNote(s); text != "" {
 		notes = append(notes, text)
 	}
 	if s.Untracked > 0 {
-		notes = append(notes, fmt.Sprintf("%s not in git yet; CodeBuild gets files only after a commit",
-			human.Count(s.Untracked, "file")))
+		notes = append(notes, fmt.Sprintf("%s included; CodeBuild sees only committed files",
+			human.Count(s.Untracked, "untracked file")))
 	}
 	// In a worktree or a submodule .git is a file with the path of the repository. An
 	// absolute path is mounted into the build, a relative one leads to nothing there.
@@ -313,7 +314,7 @@ func versionNote(s *source.Source, setting sourceSetting) string {
 	if have == "" {
 		have = s.Git.Commit[:min(len(s.Git.Commit), 8)]
 	}
-	return fmt.Sprintf("the project builds %s, and this build the files of %s; "+
+	return fmt.Sprintf("the project builds %s, but this build uses the files of %s; "+
 		"--source-mode commit=%s builds that version", want, have, want)
 }
 

@@ -25,6 +25,9 @@ type Replacement struct {
 // (documented).
 const maxDepthOfClone = 25
 
+// maxShallow is the largest list of shallow commits that is read, in bytes. A line has 41.
+const maxShallow = 16 << 20
+
 // likeClone gives a source of mode Worktree or All the repository of the clone that CodeBuild
 // makes: HEAD is detached, and the history has the requested depth.
 func (r *repository) likeClone(ctx context.Context, s *Source, depth int) error {
@@ -48,7 +51,7 @@ func (r *repository) likeClone(ctx context.Context, s *Source, depth int) error 
 	if err != nil || len(cut) == 0 {
 		return err
 	}
-	before, _ := os.ReadFile(shallow.host) // of a clone that is shallow itself
+	before, _ := regular.Read(shallow.host, maxShallow) // of a clone that is shallow itself
 	*replace = append(*replace, Replacement{
 		shallow.name, append(before, strings.Join(cut, "\n")+"\n"...), 0o644,
 	})
@@ -186,17 +189,21 @@ func (u *untrackedFiles) keeps(dir string) bool {
 // submodules hides the files of submodules, which a clone has as empty directories. With fetch
 // they are part of the source, as they are checked out on this host.
 func (r *repository) submodules(ctx context.Context, fetch bool, exclude []string) (hide []string, err error) {
-	names, err := r.gitlinks(ctx)
+	if !exists(filepath.Join(r.top, ".gitmodules")) {
+		return nil, nil
+	}
+	links, err := gitlinks(ctx, r.dir)
 	var missing []string
-	for _, name := range names {
-		entries, err := os.ReadDir(filepath.Join(r.dir, filepath.FromSlash(name)))
+	for _, link := range links {
+		dir := filepath.Join(r.dir, filepath.FromSlash(link.name))
+		entries, err := os.ReadDir(dir)
 		switch {
-		case below(name, exclude):
-		case fetch && (err != nil || !exists(filepath.Join(r.dir, filepath.FromSlash(name), ".git"))):
-			missing = append(missing, name)
+		case below(link.name, exclude):
+		case fetch && (err != nil || !exists(filepath.Join(dir, ".git"))):
+			missing = append(missing, link.name)
 		case !fetch:
 			for _, e := range entries {
-				hide = append(hide, path.Join(name, e.Name()))
+				hide = append(hide, path.Join(link.name, e.Name()))
 			}
 		}
 	}
@@ -215,22 +222,24 @@ func missingSubmodules(names []string) error {
 	}
 }
 
-// gitlinks returns the names of submodules below the directory.
-func (r *repository) gitlinks(ctx context.Context) ([]string, error) {
-	if !exists(filepath.Join(r.top, ".gitmodules")) {
-		return nil, nil
-	}
-	out, err := git(ctx, r.dir, "ls-files", "-z", "--stage", "--", ".")
+// gitlink is a submodule in the index of a repository.
+type gitlink struct{ name, commit string }
+
+// gitlinks returns the submodules below a directory. Their names are relative to it.
+func gitlinks(ctx context.Context, dir string) ([]gitlink, error) {
+	out, err := git(ctx, dir, "ls-files", "-z", "--stage", "--", ".")
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var all []gitlink
 	for entry := range strings.SplitSeq(out, "\x00") {
-		if about, name, _ := strings.Cut(entry, "\t"); strings.HasPrefix(about, "160000 ") {
-			names = append(names, name)
+		about, name, _ := strings.Cut(entry, "\t")
+		fields := strings.Fields(about) // mode, object and stage
+		if len(fields) == 3 && fields[0] == "160000" {
+			all = append(all, gitlink{name, fields[1]})
 		}
 	}
-	return names, nil
+	return all, nil
 }
 
 // maxFiltered is the total size in bytes of the files of filters that are replaced. Git LFS has

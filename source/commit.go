@@ -130,30 +130,23 @@ func (r *repository) cloneSubmodules(ctx context.Context, top string, depth int)
 	if depth == maxDepth || !exists(filepath.Join(top, ".gitmodules")) {
 		return nil
 	}
-	out, err := git(ctx, top, "ls-files", "-z", "--stage")
+	links, err := gitlinks(ctx, top)
 	if err != nil {
 		return err
 	}
 	var missing []string
-	for entry := range strings.SplitSeq(out, "\x00") {
-		about, name, _ := strings.Cut(entry, "\t")
-		fields := strings.Fields(about)
-		if len(fields) != 3 || fields[0] != "160000" {
-			continue
+	for _, link := range links {
+		sub, err := discover(ctx, filepath.Join(r.top, filepath.FromSlash(link.name)))
+		if err == nil && sub.top != r.top {
+			_, err = git(ctx, sub.top, "cat-file", "-e", link.commit+"^{commit}")
 		}
-		sub, err := discover(ctx, filepath.Join(r.top, filepath.FromSlash(name)))
 		if err != nil || sub.top == r.top {
-			missing = append(missing, name)
+			missing = append(missing, link.name)
 			continue
 		}
-		if _, err := git(ctx, sub.top, "cat-file", "-e", fields[1]+"^{commit}"); err != nil {
-			missing = append(missing, name)
-			continue
-		}
-		version := &Git{Commit: fields[1]}
-		version.Remote = sub.remote("")
-		target := filepath.Join(top, filepath.FromSlash(name))
-		if _, err = sub.checkout(ctx, target, version, fields[1]); err == nil {
+		target := filepath.Join(top, filepath.FromSlash(link.name))
+		version := &Git{Commit: link.commit, Remote: sub.remote("")}
+		if _, err = sub.checkout(ctx, target, version, link.commit); err == nil {
 			err = sub.cloneSubmodules(ctx, target, depth+1)
 		}
 		if err != nil {

@@ -40,14 +40,13 @@ func (r *repository) dirtySubmodule(ctx context.Context, depth int) bool {
 	if depth == maxDepth || !exists(filepath.Join(r.top, ".gitmodules")) {
 		return false
 	}
-	out, err := git(ctx, r.top, "ls-files", "-z", "--stage")
+	links, err := gitlinks(ctx, r.top)
 	if err != nil {
 		return false
 	}
-	for entry := range strings.SplitSeq(out, "\x00") {
-		about, name, _ := strings.Cut(entry, "\t")
-		dir := filepath.Join(r.top, filepath.FromSlash(name))
-		if !strings.HasPrefix(about, "160000 ") || !exists(filepath.Join(dir, ".git")) {
+	for _, link := range links {
+		dir := filepath.Join(r.top, filepath.FromSlash(link.name))
+		if !exists(filepath.Join(dir, ".git")) {
 			continue
 		}
 		sub, err := discover(ctx, dir)

@@ -24,14 +24,14 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	s := &Source{Dir: r.dir, Mode: Worktree, Extra: r.extra()}
 	var group sync.WaitGroup
 	var others, inSubmodules []string
-	var missing, unclean, uncloned error
+	var submodulesErr, filterErr, cloneErr error
 	group.Go(func() {
 		s.Git = r.version(ctx)
-		uncloned = r.likeClone(ctx, s, o.Depth)
-		inSubmodules, missing = r.submodules(ctx, o.Submodules, o.Exclude)
+		cloneErr = r.likeClone(ctx, s, o.Depth)
+		inSubmodules, submodulesErr = r.submodules(ctx, o.Submodules, o.Exclude)
 	})
 	var filtered []Replacement
-	group.Go(func() { filtered, unclean = r.unfiltered(ctx) })
+	group.Go(func() { filtered, filterErr = r.unfiltered(ctx) })
 	group.Go(func() { others, _ = r.untracked(ctx) }) // without them, only a remark is missing
 	ignored, outside, err := r.ignored(ctx, o.Exclude)
 	group.Wait()
@@ -46,8 +46,8 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 			`Use the source mode "all" to build every file as it is.`, nil,
 		}
 	}
-	if err := errors.Join(missing, unclean, uncloned); err != nil {
-		return nil, cmp.Or(missing, refusal(r.dir, Worktree, err))
+	if err := errors.Join(submodulesErr, filterErr, cloneErr); err != nil {
+		return nil, cmp.Or(submodulesErr, refusal(r.dir, Worktree, err))
 	}
 	s.Replace = append(s.Replace, filtered...)
 	slices.SortFunc(s.Replace, func(a, b Replacement) int { return strings.Compare(a.Name, b.Name) })
@@ -70,8 +70,8 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 }
 
 // ignored returns the names below the directory that git ignores, without excluded ones;
-// directories end in "/", and empty ones are among them. Git lists the directories, and examines no file that it knows.
-// outside is true if git ignores the directory itself.
+// directories end in "/", and empty ones are among them. Git lists the directories, and does not
+// examine files that it knows. outside is true if git ignores the directory itself.
 func (r *repository) ignored(ctx context.Context, exclude []string) (names []string, outside bool, err error) {
 	before, _ := r.harmless()
 	out, err := git(ctx, r.dir, slices.Concat(before, []string{

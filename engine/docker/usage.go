@@ -56,8 +56,11 @@ func (c *Container) findProcess(ctx context.Context) {
 // this host and this user may see that process's files. See engine.Viewer.
 func (c *Container) View() (*os.Root, error) {
 	c.findProcess(context.Background())
-	if err := c.conn.CheckLocal(); err != nil || c.usage.pid == 0 {
+	if err := c.conn.CheckLocal(); err != nil {
 		return nil, fmt.Errorf("show the container's files: %w (%w)", engine.ErrUnsupported, err)
+	}
+	if c.usage.pid == 0 {
+		return nil, fmt.Errorf("show the container's files: %w (its process is not known)", engine.ErrUnsupported)
 	}
 	root, err := os.OpenRoot(fmt.Sprintf("/proc/%d/root", c.usage.pid))
 	if err != nil {
