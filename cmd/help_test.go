@@ -22,21 +22,37 @@ func eachCommand(t *testing.T, do func(t *testing.T, c *cobra.Command)) {
 			walk(sub)
 		}
 	}
-	walk(newRoot(&cli.App{}))
+	walk(newRoot(&cli.App{}, nil))
 }
 
 // runError returns the error of a command line.
 func runError(args ...string) error {
-	root := newRoot(&cli.App{})
+	root := newRoot(&cli.App{}, nil)
 	root.SetArgs(args)
 	root.SetOut(io.Discard)
 	root.SetErr(io.Discard)
 	return root.Execute()
 }
 
+func TestCommands_AreConstructedUnderTheirName(t *testing.T) {
+	for _, c := range commands {
+		for _, args := range [][]string{{c.name}, {"--version", c.name, "--help"}} {
+			subs := newRoot(&cli.App{}, args).Commands()
+			if len(subs) != 1 || subs[0].Name() != c.name {
+				t.Errorf("arguments %q: got %d commands, want %s alone", args, len(subs), c.name)
+			}
+		}
+	}
+	for _, args := range [][]string{nil, {"--help"}, {"help", "run"}, {"__complete", "run", "-"}, {"rnu"}} {
+		if n := len(newRoot(&cli.App{}, args).Commands()); n != len(commands) {
+			t.Errorf("arguments %q: got %d commands, want all %d", args, n, len(commands))
+		}
+	}
+}
+
 func TestUnknownCommand_SuggestsEachCommand(t *testing.T) {
 	for _, path := range []string{"", "image", "cache", "secrets"} {
-		root := newRoot(&cli.App{})
+		root := newRoot(&cli.App{}, nil)
 		parent, _, err := root.Find(strings.Fields(path))
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +26,7 @@ import (
 // except by a, so tests can call it concurrently.
 func Main(ctx context.Context, args []string, a *cli.App) int {
 	a.Open(ctx)
-	root := newRoot(a)
+	root := newRoot(a, args)
 	root.SetArgs(args)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Raw.Out) // help, which has only texts of the program
@@ -38,9 +40,50 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	return cli.ExitCode(err)
 }
 
-// newRoot returns the program's command with all others. A new one is made for each run,
-// because commands keep the values of their flags.
-func newRoot(a *cli.App) *cobra.Command {
+// command is a command of the program, which is constructed when it is needed.
+type command struct {
+	name      string
+	construct func(a *cli.App) *cobra.Command
+}
+
+// commands are all commands. The help lists them by name; the order here is by group.
+var commands = []command{
+	{"run", func(a *cli.App) *cobra.Command { return build.NewRun(a, nil) }},
+	{"plan", func(a *cli.App) *cobra.Command { return build.NewPlan(a, nil) }},
+	{"validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
+	{"schema", validate.NewSchema},
+	{"lsp", validate.NewLSP},
+	{"config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
+	{"trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
+	{"secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
+	{"ps", machine.NewPs},
+	{"stop", func(a *cli.App) *cobra.Command { return machine.NewStop(a, nil) }},
+	{"prune", machine.NewPrune},
+	{"artifacts", func(a *cli.App) *cobra.Command { return results.NewArtifacts(a, nil) }},
+	{"report", func(a *cli.App) *cobra.Command { return results.NewReport(a, nil) }},
+	{"cache", func(a *cli.App) *cobra.Command { return caches.NewCmd(a, nil) }},
+	{"image", func(a *cli.App) *cobra.Command { return image.NewCmd(a, nil) }},
+	{"doctor", func(a *cli.App) *cobra.Command { return machine.NewDoctor(a, nil) }},
+}
+
+// chosen returns the command that the arguments name, or all commands if they name none of
+// them: for the help, completion and suggestions. The flags of all commands, of which most
+// are flags of run too, take a tenth of the start-up of the program.
+func chosen(args []string) []command {
+	first := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
+	if first < 0 { // the root's own flags are boolean, so no argument is the value of one
+		return commands
+	}
+	named := slices.IndexFunc(commands, func(c command) bool { return c.name == args[first] })
+	if named < 0 {
+		return commands
+	}
+	return commands[named : named+1]
+}
+
+// newRoot returns the program's command with those below it that args can need. A new one
+// is made for each run, because commands keep the values of their flags.
+func newRoot(a *cli.App, args []string) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
 		Use:   "buildlocal",
@@ -64,13 +107,8 @@ func newRoot(a *cli.App) *cobra.Command {
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetUsageFunc(cli.Usage)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	// The help lists commands by name; the order here is by group.
-	root.AddCommand(
-		build.NewRun(a, nil), build.NewPlan(a, nil),
-		validate.NewCmd(a, nil), validate.NewSchema(a), validate.NewLSP(a),
-		configure.NewConfig(a, nil), configure.NewTrust(a, nil),
-		secret.NewCmd(a, nil), machine.NewPs(a), machine.NewStop(a, nil), machine.NewPrune(a),
-		results.NewArtifacts(a, nil), results.NewReport(a, nil),
-		caches.NewCmd(a, nil), image.NewCmd(a, nil), machine.NewDoctor(a, nil))
+	for _, c := range chosen(args) {
+		root.AddCommand(c.construct(a))
+	}
 	return root
 }

@@ -96,6 +96,13 @@ var (
 	addressed = lazy(`[a-z]+://[^/\s:@$]+:([^/\s@$:]{6,})@`)
 )
 
+// Lengths in bytes below which nothing is a secret. The shortest credential is a password in a
+// URL, x://u:secret@.
+const (
+	minSecret     = 8
+	minCredential = 13
+)
+
 // secretive reports whether a value looks like a secret rather than like a word. It must have at
 // least three of lower case, upper case, digits and punctuation, or be a long hexadecimal number.
 // The test with public buildspecs guards its threshold against false positives.
@@ -109,17 +116,21 @@ func secretive(value string) bool {
 	}
 	hex := len(value) >= 20 && strings.Trim(value, "0123456789abcdef") == "" &&
 		strings.ContainsAny(value, "0123456789") && strings.ContainsAny(value, "abcdef")
-	return len(value) >= 8 && (kinds >= 3 || hex) && !placeholder().MatchString(value) &&
+	return len(value) >= minSecret && (kinds >= 3 || hex) && !placeholder().MatchString(value) &&
 		!expands().MatchString(value) && !strings.ContainsAny(value, " \n")
 }
 
 // isCredential reports whether the value of a variable is a credential.
 func isCredential(name, value string) bool {
-	return findCredential(value) != "" || secretName().MatchString(name) && secretive(value)
+	return findCredential(value) != "" || len(value) >= minSecret && secretName().MatchString(name) && secretive(value)
 }
 
 // findCredential returns the part of a text that is a credential, whatever its context.
 func findCredential(text string) string {
+	// Most values are shorter, and compiling the expressions takes longer than all other checks.
+	if len(text) < minCredential {
+		return ""
+	}
 	if found := credential().FindString(text); found != "" {
 		return found
 	}

@@ -299,7 +299,7 @@ func ReadSubject(ctx context.Context, dir string) (*Subject, string, error) {
 	f := &Flags{}
 	f.Source.Dir = dir
 	var err error
-	if f.file, err = readSourceConfig(dir, Keys()); err != nil {
+	if f.file, err = readSourceConfig(dir); err != nil {
 		return nil, "", err
 	}
 	s := newSubject(ctx, f, func(string) bool { return true })

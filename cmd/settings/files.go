@@ -33,38 +33,39 @@ func userConfig(a *cli.App) string {
 }
 
 // readUserConfig reads the user's configuration file, if there is one. Its values may reach
-// everything that the user can, so nothing in it needs trust, and it may be a link.
-func readUserConfig(name string, known []string) (*config.File, error) {
+// everything that the user can, so nothing in it needs trust, and it may be a link. Only this file
+// can say that those of sources do not count.
+func readUserConfig(name string) (*config.File, error) {
 	if name == "" {
 		return nil, nil
 	}
 	text, err := regular.Read(name, config.MaxSize)
-	return parseConfig(name, text, err, known)
+	return parseConfig(name, text, err, "no-config")
 }
 
 // readSourceConfig reads the configuration file of a source, if there is one. A link that
 // leads out of the source is an error: messages quote lines with mistakes, so a stranger's
 // link to a private file would print its contents, for example into the log of a CI server.
-func readSourceConfig(source string, known []string) (*config.File, error) {
+func readSourceConfig(source string) (*config.File, error) {
 	root, err := os.OpenRoot(source)
 	if err != nil {
 		return nil, nil // opening the source reports it
 	}
 	defer root.Close()
 	text, err := regular.ReadIn(root, File, config.MaxSize)
-	return parseConfig(filepath.Join(source, File), text, err, known)
+	return parseConfig(filepath.Join(source, File), text, err)
 }
 
-// parseConfig parses a file unless it does not exist. ENOTDIR is the same: the name of its
-// directory is that of a file.
-func parseConfig(name string, text []byte, err error, known []string) (*config.File, error) {
+// parseConfig parses a file of the settings of Keys and more, unless it does not exist. ENOTDIR
+// is the same: the name of its directory is that of a file.
+func parseConfig(name string, text []byte, err error, more ...string) (*config.File, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return nil, nil
 	case err != nil:
 		return nil, diag.List{{File: name, Message: regular.Reason(err)}}
 	}
-	file, problems := config.Parse(name, text, known)
+	file, problems := config.Parse(name, text, append(Keys(), more...))
 	return file, problems.Err()
 }
 

@@ -142,9 +142,8 @@ func (f *Flags) validate(a *cli.App) error {
 // whether they count, are settled before: source and no-config can be set by a variable,
 // and no-config also by the user's file.
 func (f *Flags) readConfigs(a *cli.App, flags *pflag.FlagSet) error {
-	known := Keys()
 	var err error
-	if f.user, err = readUserConfig(userConfig(a), append(known, "no-config")); err != nil {
+	if f.user, err = readUserConfig(userConfig(a)); err != nil {
 		return err
 	}
 	errs := []error{f.settleOne(a, flags.Lookup("source")), f.settleOne(a, flags.Lookup("no-config"))}
@@ -154,7 +153,7 @@ func (f *Flags) readConfigs(a *cli.App, flags *pflag.FlagSet) error {
 	if f.NoConfig {
 		return nil
 	}
-	f.file, err = readSourceConfig(f.Source.Dir, known)
+	f.file, err = readSourceConfig(f.Source.Dir)
 	return err
 }
 
