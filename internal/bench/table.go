@@ -18,9 +18,6 @@ func (r *Report) print(w io.Writer) error {
 		fmt.Fprintf(&b, "\nPeak: memory of the client, not of the engine. Values below %s MiB cannot be "+
 			"measured.\n", mebibytes(r.FloorKiB))
 	}
-	if r.Rebuilt {
-		b.WriteString("\nbuildlocal was rebuilt during this run: its rows mix two versions.\n")
-	}
 	b.WriteString("\n")
 	unmeasured := 0 // with -only these are most, so they are counted and not listed
 	for _, v := range r.Verdicts {
