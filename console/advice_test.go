@@ -13,10 +13,14 @@ func TestAdvice_CommonFailures(t *testing.T) {
 		want    string // part of the advice; empty for none
 	}{
 		{1, "whatever", ""},
-		{126, "docker: OCI runtime create failed: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpu/docker: " +
-			"permission denied", "version 2"},
+		{
+			126,
+			"docker: OCI runtime create failed: unable to apply cgroup configuration: mkdir /sys/fs/cgroup/cpu/docker: " +
+				"permission denied",
+			"version 2",
+		},
 		{126, "script.sh: 4: ./run: Permission denied", "not executable"},
-		{127, "script.sh: 4: foo: not found", "program not found"},
+		{127, "script.sh: 4: foo: not found", "install foo in the install phase"},
 		{137, "", "memory"},
 		{139, "Segmentation fault", "segmentation fault"},
 		{2, "exec ./tool: exec format error", "another architecture"},
@@ -25,8 +29,12 @@ func TestAdvice_CommonFailures(t *testing.T) {
 		{2, "script.sh: 5: set: Illegal option -o pipefail", "shell: bash"},
 		{127, "script.sh: 4: [[: not found", "shell: bash"},
 		{2, "script.sh: 4: Syntax error: \"(\" unexpected", "shell: bash"},
-		{125, "docker: Error response from daemon: Conflict. The container name \"/web\" is already in use by container " +
-			"\"1\".", "--docker socket"},
+		{
+			125,
+			"docker: Error response from daemon: Conflict. The container name \"/web\" is already in use by container " +
+				"\"1\".",
+			"--docker socket",
+		},
 		{127, "sh: 4: docker: not found", "no docker command"},
 		{1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "--privileged"},
 		{1, "tar: write error: No space left on device", "disk is full"},
@@ -35,7 +43,7 @@ func TestAdvice_CommonFailures(t *testing.T) {
 		{1, "mv: cannot remove 'x': Value too large for defined data type", "chgrp"},
 	}
 	for _, test := range tests {
-		got := advice(test.exit, test.printed)
+		_, got := advice(test.exit, test.printed, nil, nil)
 		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
 			t.Errorf("%d %q: %q, want %q", test.exit, test.printed, got, test.want)
 		}

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rivo/uniseg"
 
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -29,14 +33,17 @@ func story() []runner.Event {
 		return event
 	}
 	text := func(s string) func(*runner.Event) { return func(e *runner.Event) { e.Text = s } }
-	line := func(n int) func(*runner.Event) { return func(e *runner.Event) { e.Line, e.Attempt = n, 1 } }
+	line := func(n int) func(*runner.Event) {
+		return func(e *runner.Event) { e.Line, e.Attempt, e.At = n, 1, fmt.Sprintf("build:%d", n-5) }
+	}
 	output := func(s string) func(*runner.Event) { return func(e *runner.Event) { e.Output = []byte(s) } }
 	ended := func(s runner.Status, c runner.Context) func(*runner.Event) {
 		return func(e *runner.Event) { e.Status, e.Context, e.Duration = s, c, 1500*time.Millisecond }
 	}
 	failed := func(e *runner.Event) {
-		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    | "+
-			"        ^^^^"
+		e.Exit, e.Duration = 127, 1234*time.Millisecond
+		e.Problem = &diag.Problem{File: "buildspec.yml", Line: 7, Column: 9, Width: 4, Excerpt: "      - make",
+			Message: "command failed with exit status 127"}
 	}
 	record := &runner.Record{
 		Status: runner.Failed, Start: at, End: at.Add(72 * time.Second),
@@ -47,12 +54,19 @@ func story() []runner.Event {
 			{Type: runner.Build, Status: runner.Failed, Duration: 71 * time.Second},
 			{Type: runner.UploadArtifacts, Status: runner.Succeeded, Duration: 20 * time.Millisecond},
 		},
-		Commands: []runner.CommandRecord{{Phase: runner.Build, Text: "npm ci", Milliseconds: 65000}, {Phase: runner.Build,
-			Text: strings.Repeat("long ", 20), Exit: 127, Milliseconds: 1234}},
+		Commands: []runner.CommandRecord{
+			{Phase: runner.Build, At: "build:1", Text: "npm ci", Milliseconds: 65000,
+				Used: &runner.Used{PeakMemory: 115 << 20, CPU: 3.8}},
+			{Phase: runner.Build, At: "build:2", Text: strings.Repeat("long ", 40), Exit: 127, Milliseconds: 1234},
+		},
 		Artifacts: []runner.Output{{Dir: "artifacts", Files: []runner.File{{Path: "a", Size: 1}, {Path: "b\x1b[31m",
 			Size: 2000}}},
-			{Name: "docs", Dir: "secondary-artifacts/docs", Files: []runner.File{{Path: "1"}, {Path: "2"}, {Path: "3"},
-				{Path: "4"}, {Path: "5"}, {Path: "6"}, {Path: "7"}}}},
+			{
+				Name: "docs",
+				Dir:  "secondary-artifacts/docs",
+				Files: []runner.File{{Path: "1"}, {Path: "2"}, {Path: "3"},
+					{Path: "4"}, {Path: "5"}, {Path: "6"}, {Path: "7"}},
+			}},
 		Reports: []runner.Output{{Name: "unit", Dir: "reports/unit", Files: []runner.File{{Path: "junit.xml",
 			Size: 12345678}}}},
 		Exported: []runner.NameValue{{Name: "TAG", Value: "v1\nv2"}},
@@ -69,10 +83,20 @@ func story() []runner.Event {
 				Status: "Pulling from image"}
 		}),
 		e(runner.Pulled, runner.Provisioning, func(e *runner.Event) {
-			e.Pull = runner.Pull{Image: "image:1", Layer: "abc", Status: "Downloading", Current: 1 << 20, Total: 4 << 20}
+			e.Pull = runner.Pull{
+				Image:   "image:1",
+				Layer:   "abc",
+				Status:  "Downloading",
+				Current: 1 << 20,
+				Total:   4 << 20,
+			}
 		}),
 		e(runner.PhaseEnded, runner.Provisioning, ended(runner.Succeeded, runner.Context{})),
-		e(runner.Said, runner.DownloadSource, text("Selecting 'nodejs' runtime version '20' based on manual selections...")),
+		e(
+			runner.Said,
+			runner.DownloadSource,
+			text("Selecting 'nodejs' runtime version '20' based on manual selections..."),
+		),
 		e(runner.Said, runner.DownloadSource, text("Phases found in YAML: 1")),
 		e(runner.PhaseEnded, runner.DownloadSource, ended(runner.Succeeded, runner.Context{})),
 		e(runner.PhaseBegan, runner.Build),
@@ -85,15 +109,37 @@ func story() []runner.Event {
 		e(runner.PhaseEnded, runner.Build, ended(runner.Failed, runner.Context{StatusCode: runner.CommandError,
 			Message: "Error while executing command: make\nall. Reason: exit status 127"})),
 		e(runner.CommandBegan, runner.PostBuild, text("true"), func(e *runner.Event) {
-			e.Finally, e.Attempt, e.Line = true, 2,
-				9
+			e.Finally, e.Attempt, e.Line, e.At = true, 2, 9, "post_build:finally:1"
 		}),
-		e(runner.CommandEnded, runner.PostBuild, text("true")),
+		e(
+			runner.CommandEnded,
+			runner.PostBuild,
+			text("true"),
+			func(e *runner.Event) { e.Duration = 2 * time.Second },
+		),
 		e(runner.Noted, runner.UploadArtifacts, text("a note")),
 		e(runner.Reported, runner.UploadArtifacts, func(e *runner.Event) { e.Reports = someReports() }),
-		e(runner.PhaseEnded, runner.UploadArtifacts, ended(runner.Failed, runner.Context{StatusCode: runner.ClientError,
-			Message: "no matching artifact paths found"})),
+		e(
+			runner.PhaseEnded,
+			runner.UploadArtifacts,
+			ended(runner.Failed, runner.Context{StatusCode: runner.ClientError,
+				Message: "no matching artifact paths found"}),
+		),
 		e(runner.BuildEnded, runner.Completed, func(e *runner.Event) { e.Status, e.Record = runner.Failed, record }),
+	}
+}
+
+// columns returns the width of a terminal, for Options.Width.
+func columns(n int) func() int { return func() int { return n } }
+
+// checkWidth reports lines that are wider than the terminal. Output of commands may be.
+func checkWidth(t *testing.T, name, printed string, limit int) {
+	t.Helper()
+	escapes := regexp.MustCompile(`\x1b\[[0-9;]*m|\x1b\]8;;[^\x1b]*\x1b\\`)
+	for line := range strings.Lines(printed) {
+		if line = escapes.ReplaceAllString(strings.TrimRight(line, "\n"), ""); uniseg.StringWidth(line) > limit {
+			t.Errorf("%s: the line has %d columns, of %d: %q", name, uniseg.StringWidth(line), limit, line)
+		}
 	}
 }
 
@@ -118,11 +164,12 @@ func golden(t *testing.T, name, got string) {
 func TestText_Build(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]console.Options{
-		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true}, "terminal.txt": {Color: true,
-			Terminal: true},
+		"plain.txt": {}, "quiet.txt": {Quiet: true}, "verbose.txt": {Verbose: true},
+		"terminal.txt": {Color: true, Width: columns(80)}, "wide.txt": {Width: columns(160)},
+		"ascii.txt": {ASCII: true, Width: columns(80)},
 	} {
 		var b bytes.Buffer
-		o.Dir, o.Source, o.SourceDir, o.Links = "out/7", "../demo", "/home/me/demo", o.Terminal
+		o.Dir, o.Source, o.SourceDir, o.Links = "out/7", "../demo", "/home/me/demo", o.Color
 		v := console.NewText(&b, o)
 		for _, e := range story() {
 			v.Notify(e)
@@ -130,6 +177,9 @@ func TestText_Build(t *testing.T) {
 		golden(t, name, b.String())
 		if v.Err() != nil {
 			t.Error(v.Err())
+		}
+		if o.Width != nil {
+			checkWidth(t, name, b.String(), o.Width())
 		}
 		if name != "terminal.txt" && strings.Contains(b.String(), "\x1b") {
 			t.Errorf("%s: an escape where there is no terminal", name)
@@ -176,7 +226,8 @@ func TestService_IndexIgnoresOutput(t *testing.T) {
 	for i, want := range []string{"Running command make\n[Container] Running command evil", "Running command " +
 		"sleep\ncut off"} {
 		c := index.Commands[i]
-		if got := text[c.Start:c.End]; !strings.HasPrefix(got, "[Container] ") || !strings.Contains(got, want) || !c.Failed {
+		if got := text[c.Start:c.End]; !strings.HasPrefix(got, "[Container] ") || !strings.Contains(got, want) ||
+			!c.Failed {
 			t.Errorf("command %d is %q; want %q", i, got, want)
 		}
 	}

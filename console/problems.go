@@ -9,8 +9,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/fatih/color"
-
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 )
@@ -64,9 +62,10 @@ func WriteProblems(w io.Writer, format string, r Report) error {
 
 // writeText writes the problems in file order, and their number.
 func writeText(w io.Writer, r Report) error {
+	colors := newStyles(r.Color)
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
-			fmt.Fprintln(w, colored(p, r.Color))
+			fmt.Fprintln(w, colored(p, colors))
 		}
 	}
 	fmt.Fprintln(w, summary(r))
@@ -76,25 +75,21 @@ func writeText(w io.Writer, r Report) error {
 // colored returns a problem as it is printed, with its severity and its carets in color. The
 // text is colored afterwards, so that it is the same without colors: three lines if it has
 // an excerpt, the last one with the carets.
-func colored(p diag.Problem, on bool) string {
+func colored(p diag.Problem, s styles) string {
 	text := p.String()
-	if !on {
-		return text
+	paint := s.warn
+	if p.Severity == diag.Error {
+		paint = s.bad
 	}
-	paint := map[diag.Severity]*color.Color{
-		diag.Error: color.New(color.FgRed, color.Bold), diag.Warning: color.New(color.FgYellow, color.Bold),
-		diag.Lint: color.New(color.FgCyan, color.Bold),
-	}[p.Severity]
-	paint.EnableColor()
 	word := " " + p.Severity.String() + ": "
-	text = strings.Replace(text, word, " "+paint.Sprint(p.Severity.String())+": ", 1)
+	text = strings.Replace(text, word, " "+string(paint.Sprint(p.Severity.String()+":"))+" ", 1)
 	// Only the carets are colored, not their indentation, which repeats the tabs of the line.
 	lines := strings.Split(text, "\n")
 	if len(lines) == 3 && p.Column > 0 { // the hint after the carets has no color
 		start := strings.IndexByte(lines[2], '^')
 		rest := strings.TrimLeft(lines[2][start:], "^")
 		end := len(lines[2]) - len(rest)
-		lines[2] = lines[2][:start] + paint.Sprint(lines[2][start:end]) + rest
+		lines[2] = lines[2][:start] + string(paint.Sprint(lines[2][start:end])) + rest
 	}
 	return strings.Join(lines, "\n")
 }
@@ -129,7 +124,11 @@ func writeService(w io.Writer, r Report) error {
 		}
 		for _, p := range f.Problems {
 			if p.Severity == diag.Error {
-				fmt.Fprintf(w, "Phase context status code: YAML_FILE_ERROR Message: %s\n", cmp.Or(p.Service, p.Text()))
+				fmt.Fprintf(
+					w,
+					"Phase context status code: YAML_FILE_ERROR Message: %s\n",
+					cmp.Or(p.Service, p.Text()),
+				)
 			} else if p.Service != "" {
 				fmt.Fprintln(w, p.Service)
 			}

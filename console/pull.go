@@ -2,46 +2,28 @@ package console
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
 // pull is the progress of pulling one image.
 type pull struct {
-	image   string
-	size    runner.Pull            // sizes that the registry reported; zero if it has not
-	layers  map[string]runner.Pull // the last progress of each layer, by ID
-	order   []string               // IDs of the layers, as they first appeared
-	began   time.Time              // arrival of the first bytes; zero before
-	printed time.Time              // of the last line without a terminal
-	lines   int                    // number of lines on the terminal that the next ones replace
+	image  string
+	size   runner.Pull            // sizes that the registry reported; zero if it has not
+	layers map[string]runner.Pull // the last progress of each layer, by ID
+	began  time.Time              // arrival of the first bytes; zero before
 }
 
-const (
-	// pullInterval is the time between lines of progress without a terminal: enough to see
-	// that a long pull is alive, few enough for the log of a CI system.
-	pullInterval = 10 * time.Second
-	// maxPullLayers is the number of layers that are shown at once. Docker transfers three
-	// at a time, and the lines have to fit on the screen to be redrawn.
-	maxPullLayers = 8
-	// pullBarWidth is the width of a progress bar between its brackets, in characters.
-	pullBarWidth = 24
-)
-
-// pulled shows progress. On a terminal, lines are redrawn: one for the image and one for
-// each active layer. Otherwise a line is written from time to time. The first event names
-// the image, with its sizes if the registry reports them.
+// pulled shows progress: the image and its sizes once, and then the sum of all layers in the
+// status line. The first event names the image, with its sizes if the registry reports them.
 func (t *Text) pulled(e runner.Event) {
 	p := e.Pull
 	if t.pull.image != p.Image {
-		t.PullDone()
-		t.pull = pull{image: p.Image, layers: map[string]runner.Pull{}, printed: e.Time}
+		t.pull = pull{image: p.Image, layers: map[string]runner.Pull{}}
 		if p.Status != engine.Sized {
 			t.pullBegins("")
 		}
@@ -49,19 +31,14 @@ func (t *Text) pulled(e runner.Event) {
 	switch {
 	case p.Status == engine.Sized:
 		t.pull.size = p
-		t.pullBegins("\n  " + sizes(p))
-		return
+		t.pullBegins(": " + sizes(p))
 	case p.Layer != "":
 		t.pull.note(e)
 	}
-	switch {
-	case t.o.Quiet:
-	case t.o.Terminal:
-		t.drawPull(e.Time)
-	case e.Time.Sub(t.pull.printed) >= pullInterval && !t.pull.began.IsZero():
-		t.pull.printed = e.Time
-		t.line("pulling %s: %s", p.Image, t.pull.status(e.Time))
+	if t.status.phase == "" { // an image that is pulled without a build
+		t.status.phase, t.status.since = "pull", e.Time
 	}
+	t.status.doing = strings.TrimSpace("pulling " + shortImage(p.Image) + "  " + t.pull.status(e.Time))
 }
 
 // pullBegins prints the image, and its sizes if they are known.
@@ -85,10 +62,7 @@ func sizes(p runner.Pull) string {
 // the engine reports other sizes while it unpacks, so those are replaced by "complete".
 // Statuses are the words of the Docker API, which the sandbox engine uses too.
 func (p *pull) note(e runner.Event) {
-	layer, known := p.layers[e.Pull.Layer]
-	if !known {
-		p.order = append(p.order, e.Pull.Layer)
-	}
+	layer := p.layers[e.Pull.Layer]
 	if e.Pull.Status == "Downloading" {
 		if p.began.IsZero() {
 			p.began = e.Time
@@ -109,8 +83,13 @@ func (p *pull) status(now time.Time) string {
 		current, total = current+l.Current, total+l.Total
 	}
 	total = max(total, p.size.Total)
-	if total == 0 { // nothing is downloaded for the file of docker save
+	switch {
+	case len(p.layers) == 0:
+		return ""
+	case total == 0: // nothing is downloaded for the file of docker save
 		return "unpacking"
+	case current == total:
+		return "unpacking " + human.Bytes(total)
 	}
 	text := fmt.Sprintf("%s of %s", human.Bytes(current), human.Bytes(total))
 	passed := now.Sub(p.began)
@@ -123,60 +102,10 @@ func (p *pull) status(now time.Time) string {
 	return text + ", about " + left.Round(time.Second).String() + " left"
 }
 
-// drawPull redraws the lines. Layers that wait or are complete have none.
-func (t *Text) drawPull(now time.Time) {
-	if len(t.pull.layers) == 0 {
-		return
-	}
-	var b strings.Builder
-	b.WriteString(t.erasePull())
-	fmt.Fprintf(&b, "  %s\n", t.pull.status(now))
-	lines := 1
-	for _, id := range t.pull.order {
-		l := t.pull.layers[id]
-		active := slices.Contains([]string{"Downloading", "Extracting", "Verifying Checksum", "Download complete"}, l.Status)
-		if !active || lines > maxPullLayers {
-			continue
-		}
-		lines++ // each is one line on the screen, as its parts have fixed widths
-		fmt.Fprintf(&b, "  %-12s  %s\n", cut(diag.EscapeLine(id), 12), diag.EscapeLine(layerState(l)))
-	}
-	t.pull.lines = lines
-	t.write([]byte(b.String()))
-}
-
-// erasePull returns the sequence that moves the cursor to the first of the lines and erases
-// everything below (ECMA-48, CUU and ED).
-func (t *Text) erasePull() string {
-	if t.pull.lines == 0 {
-		return ""
-	}
-	return fmt.Sprintf("\x1b[%dA\x1b[J", t.pull.lines)
-}
-
-// layerState returns the state of a layer, with its progress if the size is known.
-func layerState(l runner.Pull) string {
-	if l.Total == 0 {
-		return l.Status
-	}
-	return fmt.Sprintf("%s  %-18s %s", pullBar(l.Current, l.Total), l.Status, human.Bytes(l.Total))
-}
-
-// pullBar returns a bar for a share. A layer can be larger than the registry said.
-func pullBar(part, whole int64) string {
-	done := 0
-	if whole > 0 {
-		done = int(min(part, whole) * pullBarWidth / whole)
-	}
-	return "[" + strings.Repeat("=", done) + strings.Repeat(" ", pullBarWidth-done) + "]"
-}
-
-// PullDone erases the lines of a pull. The image is in use or an error follows, so its
-// progress is of no interest any more.
+// PullDone ends the progress of an image that is pulled without a build.
 func (t *Text) PullDone() {
-	if t.pull.lines > 0 {
-		t.write([]byte(t.erasePull()))
-		t.fresh = true
-	}
-	t.pull = pull{}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.erase()
+	t.pull, t.status.phase, t.status.since = pull{}, "", time.Time{}
 }

@@ -30,56 +30,74 @@ func pulls() []runner.Event {
 	return all
 }
 
-func TestPullProgress_ThrottledWithoutTTY(t *testing.T) {
-	t.Parallel()
-	var b bytes.Buffer
-	text := console.NewText(&b, console.Options{})
-	for _, e := range pulls() {
+// pulling returns what a Text prints while an image is pulled.
+func pulling(o console.Options, events []runner.Event) (out, status string) {
+	var b, s bytes.Buffer
+	o.Status = &s
+	text := console.NewText(&b, o)
+	for _, e := range events {
 		text.Notify(e)
 	}
-	const want = "pulling a:1\n  30MB to download at most, about 78MB on disk, 5GB free\npulling a:1: 9MB of 30MB, " +
-		"about 19s left\n"
-	if b.String() != want {
-		t.Errorf("got\n%swant\n%s", b.String(), want)
+	text.PullDone()
+	return b.String(), s.String()
+}
+
+const pullBegins = "pulling a:1: 30MB to download at most, about 78MB on disk, 5GB free\n"
+
+func TestPullProgress_OnlyBeginsWithoutTTY(t *testing.T) {
+	t.Parallel()
+	if out, status := pulling(console.Options{}, pulls()); out != pullBegins || status != "" {
+		t.Errorf("got %q and %q, want %q", out, status, pullBegins)
+	}
+	if out, status := pulling(console.Options{Quiet: true}, pulls()); out != "" || status != "" {
+		t.Errorf("quietly: %q and %q", out, status)
 	}
 }
 
-func TestPullProgress_LayersOnTTY(t *testing.T) {
+func TestPullProgress_StatusLineOnTTY(t *testing.T) {
 	t.Parallel()
-	var b bytes.Buffer
-	text := console.NewText(&b, console.Options{Terminal: true})
-	for _, e := range pulls() {
-		text.Notify(e)
+	out, status := pulling(console.Options{Progress: console.ProgressLine, Width: columns(60)}, pulls())
+	if out != pullBegins {
+		t.Errorf("got %q, want %q", out, pullBegins)
 	}
-	frames := strings.Split(b.String(), "\x1b[J")
-	const want = "  25MB of 30MB, about 3s left\n" +
-		"  one           [========================]  Extracting         20MB\n" +
-		"  two           [============            ]  Downloading        10MB\n"
-	if last := frames[len(frames)-1]; last != want {
-		t.Errorf("the last is\n%swant\n%s", last, want)
+	frames := strings.Split(status, "\r\x1b[K")
+	if len(frames) < 3 || frames[len(frames)-1] != "" {
+		t.Fatalf("the status line is not erased: %q", status)
 	}
-	text.PullDone()
-	if !strings.HasSuffix(b.String(), "\x1b[3A\x1b[J") {
-		t.Errorf("it is not erased: %q", b.String()[max(0, b.Len()-20):])
+	const want = "pull  pulling a:1  25MB of 30MB, about 3s left         0:15"
+	if last := frames[len(frames)-2]; last != want {
+		t.Errorf("the last is\n%s\nwant\n%s", last, want)
 	}
-	quiet := bytes.Buffer{}
-	text = console.NewText(&quiet, console.Options{Terminal: true, Quiet: true})
-	for _, e := range pulls() {
-		text.Notify(e)
+	for _, frame := range frames {
+		if len(frame) > 59 {
+			t.Errorf("the line reaches the last column: %q", frame)
+		}
 	}
-	if quiet.Len() > 0 {
-		t.Errorf("quietly: %q", quiet.String())
+}
+
+func TestPullProgress_PlainFromTimeToTime(t *testing.T) {
+	t.Parallel()
+	events := pulls()
+	last := events[len(events)-1]
+	last.Time = last.Time.Add(time.Minute)
+	out, _ := pulling(console.Options{Progress: console.ProgressPlain}, append(events, last))
+	if lines := strings.Count(out, "\n"); lines != 2 || !strings.Contains(out, "pulling a:1  25MB of 30MB") {
+		t.Errorf("got %q, want the beginning and one line of progress", out)
 	}
 }
 
 func TestPullProgress_WithoutSizes(t *testing.T) {
 	t.Parallel()
-	var b bytes.Buffer
-	text := console.NewText(&b, console.Options{Terminal: true})
-	text.Notify(runner.Event{Kind: runner.Pulled, Pull: runner.Pull{Image: "tar:a.tar", Layer: "one",
-		Status: "Extracting"}})
-	const want = "  unpacking\n  one           Extracting\n"
-	if !strings.HasSuffix(b.String(), want) {
-		t.Errorf("got\n%swant at its end\n%s", b.String(), want)
+	at := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	pull := func(seconds int) runner.Event {
+		return runner.Event{Kind: runner.Pulled, Time: at.Add(time.Duration(seconds) * time.Second),
+			Pull: runner.Pull{Image: "tar:a.tar", Layer: "one", Status: "Extracting"}}
+	}
+	_, status := pulling(
+		console.Options{Progress: console.ProgressLine, Width: columns(60)},
+		[]runner.Event{pull(0), pull(2)},
+	)
+	if !strings.Contains(status, "pulling tar:a.tar  unpacking") {
+		t.Errorf("got %q", status)
 	}
 }

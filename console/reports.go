@@ -18,7 +18,7 @@ import (
 // Limits of failed tests; with Verbose everything is shown. A broken build can have thousands of
 // failures, and the reason is nearly always in the first ones.
 const (
-	maxFullFailures = 20  // failures with their messages; others have their names only
+	maxFullFailures = 10  // failed tests with their messages
 	maxMessageLines = 4   // lines of a message
 	maxLineWidth    = 160 // of a line of a message, in characters
 )
@@ -26,60 +26,95 @@ const (
 // PageName is the file in a build's directory that shows all of it in a browser.
 const PageName = "report.html"
 
-// barWidth is the width of a coverage bar, in characters.
-const barWidth = 20
-
 // Reports shows test and coverage reports: failures first, then the sums of each report.
 func (t *Text) Reports(set *reports.Set) {
-	t.failures(set)
+	t.failedTests(set, true)
 	t.groups(set)
 }
 
-// failures shows every failed test: those that a change probably broke first, and last those
-// that failed before too. Tests without a comparison are between the two.
-func (t *Text) failures(set *reports.Set) {
-	var all []reports.Case
+// failedTests shows the failed tests: those that a change probably broke first, and last those
+// that failed before too. Tests without a comparison are between the two. Beyond the first ones, all
+// names the others, and otherwise they are counted.
+func (t *Text) failedTests(set *reports.Set, all bool) {
+	var cases []reports.Case
 	for _, r := range set.Reports {
 		for _, c := range r.Cases {
 			if c.Status.Bad() {
-				all = append(all, c)
+				cases = append(cases, c)
 			}
 		}
 	}
 	rank := map[reports.Change]int{reports.NewlyFailing: 0, reports.Flaky: 1, "": 2, reports.StillFailing: 3}
-	slices.SortStableFunc(all, func(a, b reports.Case) int { return rank[a.Change] - rank[b.Change] })
-	for i, c := range all {
-		t.failure(c, t.o.Verbose || i < maxFullFailures)
+	slices.SortStableFunc(cases, func(a, b reports.Case) int { return rank[a.Change] - rank[b.Change] })
+	for i, c := range cases {
+		whole := t.o.Verbose || i < maxFullFailures
+		if more := len(cases) - i; !whole && !all && more > 1 {
+			t.line("%s", t.styles.weak.Sprintf("%d more: %s", more, moreTests(set)))
+			return
+		}
+		t.failedTest(c, set, whole)
 	}
 }
 
-// changeWords are the changes in words. Fixed tests are only counted, not listed.
-var changeWords = map[reports.Change]string{
-	reports.NewlyFailing: "newly failing", reports.StillFailing: "still failing", reports.Fixed: "fixed",
-	reports.Flaky: "flaky",
+// moreTests returns the command that shows all failed tests.
+func moreTests(set *reports.Set) string {
+	if set.Build > 0 {
+		return fmt.Sprintf("buildlocal report %d", set.Build)
+	}
+	return "buildlocal report"
 }
 
-// failure shows a failed test: its name, and unless there are too many, its message and the
-// line of the source.
-func (t *Text) failure(c reports.Case, whole bool) {
-	var word, place styled
-	if text := changeWords[c.Change]; text != "" {
-		word = " " + t.styles.yellow.Sprint("("+text+")")
+// changed describes the change of a failed test against earlier builds.
+func changed(c reports.Case, set *reports.Set) string {
+	switch c.Change {
+	case reports.NewlyFailing:
+		return "new"
+	case reports.Flaky:
+		return "flaky"
+	case reports.StillFailing:
+		if since := failingSince(c, set); since > 0 {
+			return fmt.Sprintf("still failing, since #%d", since)
+		}
+		return "still failing"
 	}
-	if c.Place != nil {
-		place = t.link(*c.Place)
+	return ""
+}
+
+// failingSince returns the number of the first of the builds without interruption in which a test
+// failed, or 0 if that is unknown.
+func failingSince(c reports.Case, set *reports.Set) int {
+	since := 0
+	for i := len(c.History) - 1; i >= 0 && i < len(set.Past); i-- {
+		if !c.History.Bad(i) {
+			break
+		}
+		since = set.Past[i].Build
 	}
-	head := formatted("%s %s%s", t.styles.red.Sprint(c.Status), t.styles.bold.Sprint(caseName(c)), word)
-	if !whole {
-		t.line("%s", styled(strings.TrimSpace(string(head+"  "+place))))
-		return
+	return since
+}
+
+// failedTest shows a failed test: its name, its message and the line of the source. The change
+// against earlier builds is at the right of the terminal.
+func (t *Text) failedTest(c reports.Case, set *reports.Set, whole bool) {
+	name, change := caseName(c), changed(c, set)
+	columns := t.columns(maxTable)
+	if columns > 0 {
+		name = t.cut(name, columns-width(t.glyphs.failed)-1-width(change)-2)
+	}
+	head := formatted("%s %s", t.styles.bad.Sprint(t.glyphs.failed), t.styles.strong.Sprint(name))
+	if change != "" {
+		gap := max(2, columns-width(plain(string(head)))-width(change))
+		head += formatted("%s%s", strings.Repeat(" ", gap), t.styles.warn.Sprint(change))
 	}
 	t.line("%s", head)
-	for _, line := range t.excerpt(c.Message) {
-		t.line("  %s", line)
+	if !whole {
+		c.Message = ""
 	}
-	if place != "" {
-		t.line("  %s", place)
+	for _, line := range t.excerpt(c.Message) {
+		t.line("    %s", line)
+	}
+	if c.Place != nil {
+		t.line("    %s", t.link(*c.Place))
 	}
 }
 
@@ -95,7 +130,7 @@ func caseName(c reports.Case) string {
 		parts = slices.Delete(parts, len(parts)-2, len(parts)-1)
 	}
 	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
-	return cut(diag.EscapeLine(strings.Join(parts, " › ")), maxLineWidth)
+	return cutRunes(diag.EscapeLine(strings.Join(parts, " › ")), maxLineWidth)
 }
 
 // stackLine matches lines of stack traces, which do not explain a failure: of JavaScript and
@@ -125,7 +160,7 @@ func relevantLines(message string) []string {
 			marked = append(marked, strings.TrimPrefix(text, "    "))
 		}
 		again := seen[line] || len(lines) > 0 && strings.HasSuffix(line, ": "+lines[0])
-		if line != "" && !again && !stackLine().MatchString(cut(line, maxLineWidth)) {
+		if line != "" && !again && !stackLine().MatchString(cutRunes(line, maxLineWidth)) {
 			lines = append(lines, line)
 			seen[line] = true
 		}
@@ -156,7 +191,7 @@ func (t *Text) excerpt(message string) []string {
 	more := len(lines) > maxMessageLines
 	lines = lines[:min(len(lines), maxMessageLines)]
 	for i, line := range lines {
-		lines[i] = cut(safeLine(line), maxLineWidth)
+		lines[i] = cutRunes(safeLine(line), maxLineWidth)
 	}
 	if more {
 		lines[maxMessageLines-1] += " …"
@@ -190,26 +225,28 @@ func (t *Text) link(p reports.Place) styled {
 	return styled("\x1b]8;;" + target.String() + "\x1b\\" + text + "\x1b]8;;\x1b\\")
 }
 
-// groups shows the sums of each report, below its name.
+// groups shows the sums of each report: a row for its tests, one for tests that were fixed, and
+// one for its coverage. Rows name the report if there are several.
 func (t *Text) groups(set *reports.Set) {
 	for _, r := range set.Reports {
-		name := "report " + diag.EscapeLine(t.groupName(set, r))
-		lines := t.sums(r)
+		name := ""
+		if len(set.Reports) > 1 {
+			name = diag.EscapeLine(t.groupName(set, r)) + ": "
+		}
+		t.tests(r, name)
+		t.coverage(r, name)
 		if t.o.Verbose {
-			lines = append(lines, t.slowestTests(r)...)
+			for _, line := range t.slowestTests(r) {
+				t.row("", line)
+			}
 		}
 		if r.Truncated {
-			lines = append(lines, formatted("%d of %d test cases kept, as in CodeBuild; --full-reports "+
-				"keeps all", len(r.Cases), r.Tests.Total))
+			t.row("", formatted("%s%d of %d test cases kept, as in CodeBuild; --full-reports keeps all", styled(name),
+				len(r.Cases), r.Tests.Total))
 		}
 		for _, p := range r.Problems {
-			lines = append(lines, t.styles.red.Sprint(reports.Incomplete)+formatted(" %s", diag.EscapeLine(p.Error())))
-		}
-		for i, line := range lines {
-			if i > 0 {
-				name = ""
-			}
-			t.line("  %-26s  %s", name, line)
+			t.row("report", formatted("%s%s %s", styled(name), t.styles.bad.Sprint(string(reports.Incomplete)),
+				diag.EscapeLine(p.Error())))
 		}
 	}
 }
@@ -223,81 +260,109 @@ func (t *Text) groupName(set *reports.Set, r *reports.Report) string {
 	return r.Group
 }
 
-// sums returns the counts of tests, the comparison with the last build, and the coverage.
-func (t *Text) sums(r *reports.Report) []styled {
-	var lines []styled
-	if r.Tests != nil && len(r.Files) > 0 {
-		lines = append(lines, t.tests(r.Tests))
+// tests shows the counts of a report, the time of all tests, and the comparison with the last build.
+func (t *Text) tests(r *reports.Report, name string) {
+	if r.Tests == nil || len(r.Files) == 0 {
+		return
 	}
-	if text := r.Changes.String(); text != "" {
-		lines = append(lines, t.styles.yellow.Sprint(text))
+	text := formatted("%s%d", styled(name), r.Tests.Total)
+	if r.Tests.Duration >= time.Millisecond {
+		text += formatted(" in %s", human.Duration(r.Tests.Duration))
 	}
-	if r.Sum != nil {
-		lines = append(lines, t.bar("lines", r.Sum.Lines, change(r.Changes, true)))
-		if r.Sum.Branches.Total() > 0 {
-			lines = append(lines, t.bar("branches", r.Sum.Branches, change(r.Changes, false)))
+	if counts := t.counts(r.Tests); counts != "" {
+		text += ": " + counts
+	}
+	if r.Changes != nil {
+		var parts []string
+		for _, c := range []struct {
+			n    int
+			word string
+		}{{r.Changes.NewlyFailing, "new"}, {r.Changes.StillFailing, "still failing"}, {r.Changes.Flaky, "flaky"}} {
+			if c.n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
+			}
+		}
+		if len(parts) > 0 {
+			text += formatted(" (%s)", t.styles.warn.Sprint(strings.Join(parts, ", ")))
 		}
 	}
-	return lines
+	t.row("tests", text)
+	if r.Changes != nil && r.Changes.Fixed > 0 {
+		t.row("", formatted("fixed since #%d: %s", r.Changes.Build, fixed(r)))
+	}
 }
 
-// tests returns the counts of a report that are not zero, and the time of all tests.
-func (t *Text) tests(s *reports.TestSummary) styled {
+// maxFixed is the number of fixed tests that are named.
+const maxFixed = 3
+
+// fixed names the tests of a report that were fixed.
+func fixed(r *reports.Report) string {
+	var names []string
+	for _, c := range r.Cases {
+		if c.Change == reports.Fixed && len(names) < maxFixed {
+			names = append(names, caseName(c))
+		}
+	}
+	text := strings.Join(names, ", ")
+	if more := r.Changes.Fixed - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// counts returns the numbers of tests by result that are not zero, such as "3 passed, 1 failed".
+func (t *Text) counts(s *reports.TestSummary) styled {
 	var parts []string
 	for _, p := range []struct {
 		status     reports.CaseStatus
 		one, other string
 	}{
-		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"}, {reports.CaseError, "error",
-			"errors"},
-		{reports.CaseSkipped, "skipped", "skipped"}, {reports.CaseUnknown, "unknown", "unknown"},
+		{reports.CaseSucceeded, "passed", "passed"}, {reports.CaseFailed, "failed", "failed"},
+		{reports.CaseError, "error", "errors"}, {reports.CaseSkipped, "skipped", "skipped"},
+		{reports.CaseUnknown, "unknown", "unknown"},
 	} {
-		// With these words a sum reads as "3 passed, 1 failed, 2 errors".
 		n := s.Counts[p.status]
 		if n == 0 {
 			continue
 		}
-		word := p.other
-		if n == 1 {
-			word = p.one
-		}
-		text := formatted("%d %s", n, word)
+		text := formatted("%d %s", n, human.Plural(n, p.one, p.other))
 		if p.status.Bad() {
-			text = t.styles.red.Sprint(text)
+			text = t.styles.bad.Sprint(text)
 		}
 		parts = append(parts, string(text))
-	}
-	if len(parts) == 0 {
-		return "no tests"
-	}
-	if s.Duration > 0 {
-		return formatted("%s in %s", styled(strings.Join(parts, ", ")), human.Duration(s.Duration))
 	}
 	return styled(strings.Join(parts, ", "))
 }
 
-// change returns the change of the covered lines or branches in percentage points, or nil if
-// there is nothing to compare with.
-func change(c *reports.Changes, lines bool) *float64 {
-	switch {
-	case c == nil:
-		return nil
-	case lines:
-		return c.Lines
+// coverage shows the covered lines and branches in percent, with the change since the last build. A
+// change that would be shown as 0.0 is left out.
+func (t *Text) coverage(r *reports.Report, name string) {
+	if r.Sum == nil {
+		return
 	}
-	return c.Branches
+	var lines, branches *float64
+	build := 0
+	if r.Changes != nil {
+		lines, branches, build = r.Changes.Lines, r.Changes.Branches, r.Changes.Build
+	}
+	text := formatted("%slines %s", styled(name), styled(share(r.Sum.Lines, lines, build)))
+	if r.Sum.Branches.Total() > 0 {
+		text += styled(t.glyphs.dot) + formatted("branches %s", styled(share(r.Sum.Branches, branches, build)))
+	}
+	t.row("coverage", text)
 }
 
-// bar returns a coverage as a bar and in numbers. A change that would be shown as 0.0 is left
-// out. The bar is rounded down, so only full coverage fills it.
-func (t *Text) bar(what string, c reports.Counts, change *float64) styled {
-	filled := max(0, min(barWidth, int(c.Percent()/100*barWidth)))
-	bar := t.styles.green.Sprint(strings.Repeat("█", filled)) + t.styles.faint.Sprint(strings.Repeat("░", barWidth-filled))
-	text := formatted("%-8s %s %5.1f%% (%d/%d)", what, bar, c.Percent(), c.Covered, c.Total())
-	if change != nil && (*change >= 0.05 || *change <= -0.05) {
-		text += formatted(" %+.1f", *change)
+// share returns a coverage such as "80.0%, 1.2 less than #11". change is in percentage points.
+func share(c reports.Counts, change *float64, build int) string {
+	const least = 0.05
+	text := fmt.Sprintf("%.1f%%", c.Percent())
+	switch {
+	case change == nil || *change < least && *change > -least:
+		return text
+	case *change > 0:
+		return fmt.Sprintf("%s, %.1f more than #%d", text, *change, build)
 	}
-	return text
+	return fmt.Sprintf("%s, %.1f less than #%d", text, -*change, build)
 }
 
 // slowestTests lists the slowest tests, including those over the limit of kept test cases.

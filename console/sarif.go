@@ -81,7 +81,11 @@ func newSARIFFix(artifact sarifArtifact, fix *diag.Fix) sarifFix {
 	change := sarifChange{ArtifactLocation: artifact}
 	for _, e := range fix.Edits {
 		change.Replacements = append(change.Replacements, sarifReplacement{
-			DeletedRegion:   sarifRegion{StartLine: e.Line, StartColumn: e.Column, EndColumn: e.Column + len([]rune(e.Old))},
+			DeletedRegion: sarifRegion{
+				StartLine:   e.Line,
+				StartColumn: e.Column,
+				EndColumn:   e.Column + len([]rune(e.Old)),
+			},
 			InsertedContent: sarifText{e.Text},
 		})
 	}

@@ -16,7 +16,16 @@ import (
 func TestWriteProblems_SARIFIsValid(t *testing.T) {
 	fix := &diag.Fix{Title: "write b", Edits: []diag.Edit{{Line: 3, Column: 5, Old: "ä", Text: "b"}}}
 	problems := diag.List{
-		{Name: "typo", Severity: diag.Warning, File: "a b.yml", Line: 3, Column: 5, Width: 2, Message: "not ä <b>", Fix: fix},
+		{
+			Name:     "typo",
+			Severity: diag.Warning,
+			File:     "a b.yml",
+			Line:     3,
+			Column:   5,
+			Width:    2,
+			Message:  "not ä <b>",
+			Fix:      fix,
+		},
 		{Name: "unlisted", Severity: diag.Lint, Message: "of the whole file"},
 	}
 	r := console.Report{

@@ -1,6 +1,10 @@
 package console
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -14,138 +18,307 @@ const (
 	// maxSlowest is the number of slowest commands that are shown.
 	maxSlowest = 3
 	// minShownDuration is the duration from which a command or a phase of buildlocal itself
-	// is worth a line.
+	// is worth a mention.
 	minShownDuration = 500 * time.Millisecond
-	// maxCommandWidth is the width of a slow command, in characters: with the columns before
-	// it, a line fits into 80 columns.
-	maxCommandWidth = 50
+	// maxDirectories is the number of top directories that artifacts are summed by.
+	maxDirectories = 5
+	// rowTitle is the width of the titles of the summary's rows.
+	rowTitle = 9
 )
 
 // summary shows how the build ended. The verdict is the last line, where people look first.
-func (t *Text) summary(r *runner.Record) {
-	if t.reports.Bad() {
-		t.line("")
-		t.failures(t.reports)
+func (t *Text) summary(e runner.Event) {
+	r := e.Record
+	// A stop that the user asked for, and a fault of the host, have no results to show.
+	brief := r.Status == runner.Stopped || r.Status == runner.Fault
+	if !brief {
+		t.repeat()
+		if t.reports.Bad() {
+			t.gap = true
+			t.failedTests(t.reports, false)
+			t.gap = true
+		}
 	}
-	if !t.o.Quiet {
-		t.line("")
+	if !t.o.Quiet && !brief {
+		t.gap = true
 		t.phases(r)
 		t.slowest(r)
 		t.outputs(r)
+		t.gap = true
 	}
-	// STOPPED and TIMED_OUT are red too: the build did not do what it should.
-	verdict := t.styles.green
-	if r.Status != runner.Succeeded {
-		verdict = t.styles.red
-	}
-	t.line("%s in %s%s", verdict.Sprint(r.Status), human.Duration(r.End.Sub(r.Start)), reason(r))
+	t.fault(e.Fault)
+	t.gap = !t.o.Quiet || len(t.failures.all) > 0 || e.Fault != nil
+	t.line("%s", t.verdict(r))
 }
 
-// phases lists the phases that did something, with the resources that they used.
+// verdict returns the line that says how the build ended, such as "FAILED in 2.3s at build:2,
+// exit 127".
+func (t *Text) verdict(r *runner.Record) styled {
+	style, preposition := t.styles.bad, "after" // something ended it
+	switch r.Status {
+	case runner.Succeeded:
+		style, preposition = t.styles.good, "in"
+	case runner.Failed:
+		preposition = "in"
+	case runner.Stopped:
+		style = t.styles.warn
+	}
+	text := formatted(
+		"%s %s %s%s",
+		style.Sprint(string(r.Status)),
+		preposition,
+		human.Duration(r.End.Sub(r.Start)),
+		where(r),
+	)
+	if r.Environment.Place != "" {
+		text += hostTools
+	}
+	return text
+}
+
+// hostTools describes a build without CodeBuild's image, after its verdict.
+const hostTools = " on this host's tools, not in CodeBuild's image"
+
+// where returns the place at which a build ended: the first failed command, or the phase.
+// Later ones, such as commands of POST_BUILD after a failed BUILD, may have failed because of it.
+func where(r *runner.Record) string {
+	for _, p := range r.Phases {
+		if p.Status == runner.Succeeded || p.Status == "" {
+			continue
+		}
+		for _, c := range r.Commands {
+			if c.Phase != p.Type || c.Exit == 0 {
+				continue
+			}
+			if p.Status == runner.Failed {
+				return fmt.Sprintf(" at %s, exit %d", c.At, c.Exit)
+			}
+			return " at " + c.At
+		}
+		return " in " + string(p.Type)
+	}
+	return ""
+}
+
+// row prints a row of the summary. Off a terminal, and if it fits, it is one line; else it is
+// wrapped at its separators, or at spaces if a part is too long for a line.
+func (t *Text) row(title string, text styled) {
+	limit := t.columns(maxTable)
+	if limit > 0 {
+		limit -= 2 + rowTitle + 2
+	}
+	for _, part := range wrapAt(string(text), t.glyphs.dot, limit) {
+		for _, line := range wrap(part, limit) {
+			t.line("  %s  %s", t.title(title), styled(line))
+			title = ""
+		}
+	}
+}
+
+// title returns the title of a row, or as much space for a further line of it.
+func (t *Text) title(title string) styled {
+	if title == "" {
+		return styled(strings.Repeat(" ", rowTitle))
+	}
+	return t.styles.weak.Sprint(title) + styled(strings.Repeat(" ", rowTitle-len(title)))
+}
+
+// wrapAt breaks a text at a separator, which ends the lines, and never in between. 0 is no limit.
+func wrapAt(text, separator string, limit int) []string {
+	if limit <= 0 || width(plain(text)) <= limit {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for _, part := range strings.Split(text, separator) {
+		if line != "" && width(plain(line+separator+part)) > limit {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += separator
+		}
+		line += part
+	}
+	return append(lines, line)
+}
+
+// phases lists the phases that did something, and those that failed.
 func (t *Text) phases(r *runner.Record) {
+	var parts []string
 	for _, p := range r.Phases {
 		if p.Status == "" || p.Status == runner.Succeeded && isUneventful(p, r) {
 			continue
 		}
-		status := formatted("%s", p.Status)
+		text := formatted("%s %s", string(p.Type), human.Duration(p.Duration))
 		if p.Status != runner.Succeeded {
-			status = t.styles.red.Sprint(p.Status)
+			text += formatted(" %s", t.styles.bad.Sprint(t.glyphs.failed))
 		}
-		t.line("  %-17s %8s  %s%s", p.Type, human.Duration(p.Duration), status, t.used(p, r))
+		parts = append(parts, string(text))
+	}
+	if len(parts) > 0 {
+		t.row("phases", styled(strings.Join(parts, t.glyphs.dot)))
 	}
 }
 
-// used returns the resource usage of a phase with commands. Usage that every shell has is
-// left out.
-func (t *Text) used(p runner.PhaseRecord, r *runner.Record) styled {
-	const minMemory, minCPU = 32 << 20, 0.5 // bytes and seconds
-	if p.Used == nil || p.Used.PeakMemory < minMemory && p.Used.CPU < minCPU || !slices.ContainsFunc(r.Commands,
-		func(c runner.CommandRecord) bool { return c.Phase == p.Type }) {
-		return ""
-	}
-	spent := human.Duration(time.Duration(p.Used.CPU*float64(time.Second))) + " of CPU"
-	if p.Used.PeakMemory == 0 { // not every engine can measure it
-		return t.styles.faint.Sprint("  " + spent)
-	}
-	return t.styles.faint.Sprintf("  %s at most, %s", human.Memory(p.Used.PeakMemory), spent)
-}
-
-// isUneventful reports whether a successful phase has nothing to show. PROVISIONING and
-// DOWNLOAD_SOURCE are always shown: their time is what users compare with CodeBuild.
+// isUneventful reports whether a successful phase has nothing to show. PROVISIONING is always
+// shown: its time is what users compare with CodeBuild.
 func isUneventful(p runner.PhaseRecord, r *runner.Record) bool {
 	switch p.Type {
-	case runner.Submitted, runner.Queued, runner.Finalizing:
+	case runner.Submitted, runner.Queued, runner.DownloadSource, runner.UploadArtifacts, runner.Finalizing:
 		return p.Duration < minShownDuration
-	case runner.UploadArtifacts:
-		return len(r.Artifacts)+len(r.Reports) == 0
-	case runner.Provisioning, runner.DownloadSource:
+	case runner.Provisioning:
 		return false
 	}
 	return !slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type })
 }
 
+// used returns the resource usage of a command. Usage that every shell has is left out.
+func used(u *runner.Used) string {
+	const minMemory, minCPU = 32 << 20, 0.5 // bytes and seconds
+	if u == nil || u.PeakMemory < minMemory && u.CPU < minCPU {
+		return ""
+	}
+	spent := human.Duration(time.Duration(u.CPU*float64(time.Second))) + " CPU"
+	if u.PeakMemory == 0 { // not every engine can measure it
+		return spent
+	}
+	return human.Memory(u.PeakMemory) + ", " + spent
+}
+
 // slowest lists the slowest commands, unless there is only one or all are quick.
 func (t *Text) slowest(r *runner.Record) {
 	commands := slices.Clone(r.Commands)
-	slices.SortStableFunc(commands, func(a, b runner.CommandRecord) int { return int(b.Milliseconds - a.Milliseconds) })
-	for i, c := range commands[:min(maxSlowest, len(commands))] {
-		took := time.Duration(c.Milliseconds) * time.Millisecond
-		if took < minShownDuration || len(commands) < 2 {
-			return
-		}
-		title := ""
-		if i == 0 {
-			title = "slowest"
-		}
-		first, _, _ := strings.Cut(c.Text, "\n") // a block is recognized by its first line
-		t.line("  %-17s %8s  %s", title, human.Duration(took), cut(diag.EscapeLine(first), maxCommandWidth))
+	slices.SortStableFunc(commands, func(a, b runner.CommandRecord) int {
+		return cmp.Compare(b.Milliseconds, a.Milliseconds)
+	})
+	commands = slices.DeleteFunc(commands[:min(maxSlowest, len(commands))], func(c runner.CommandRecord) bool {
+		return took(c) < minShownDuration
+	})
+	if len(r.Commands) < 2 || len(commands) == 0 {
+		return
+	}
+	columns := slowColumns{commands: commands}
+	for _, c := range commands {
+		columns.at = max(columns.at, width(c.At))
+		columns.used = max(columns.used, width(used(c.Used)))
+	}
+	title := "slowest"
+	for _, c := range commands {
+		t.line("  %s  %s", t.title(title), t.slow(c, columns))
+		title = ""
 	}
 }
 
-// cut shortens a text to a number of characters.
-func cut(text string, limit int) string {
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return text
+// slowColumns are the widths of the columns of slow commands.
+type slowColumns struct {
+	commands []runner.CommandRecord // the slowest first
+	at, used int
 }
 
-// outputs lists the results of a build and where they are: artifacts with some of their
-// files, reports, the page, zip files and exported variables. Paths are as the user would
-// type them. One more file is listed instead of "and 1 more".
+func took(c runner.CommandRecord) time.Duration {
+	return time.Duration(c.Milliseconds) * time.Millisecond
+}
+
+// slow returns a slow command: its place, its duration, on a wide terminal a bar, its first
+// line and its resources. A command that is too long for the line is cut.
+func (t *Text) slow(c runner.CommandRecord, columns slowColumns) styled {
+	const durationWidth, barColumns, wide = 6, 24, 140
+	limit := t.columns(maxTable)
+	head := formatted("%s  %-*s", t.styles.weak.Sprint(pad(c.At, columns.at)), durationWidth, human.Duration(took(c)))
+	left := limit - 2 - rowTitle - 2 - columns.at - 2 - durationWidth - 2
+	if limit >= wide {
+		n := max(1, int(int64(barColumns)*c.Milliseconds/max(1, columns.commands[0].Milliseconds)))
+		head += formatted("  %s", pad(strings.Repeat(t.glyphs.bar, n), barColumns))
+		left -= barColumns + 2
+	}
+	text := diag.EscapeLine(firstLine(c.Text))
+	if strings.Contains(strings.TrimSpace(c.Text), "\n") {
+		text += " " + t.glyphs.cut
+	}
+	resources := used(c.Used)
+	if columns.used > 0 {
+		left -= columns.used + 2
+	}
+	if limit > 0 {
+		text = t.cut(text, left)
+		if resources != "" {
+			text = pad(text, left) + "  " + strings.Repeat(" ", columns.used-width(resources))
+		}
+	} else if resources != "" {
+		text += "  "
+	}
+	if resources == "" {
+		return head + formatted("  %s", strings.TrimRight(text, " "))
+	}
+	return head + formatted("  %s%s", text, t.styles.weak.Sprint(resources))
+}
+
+// outputs lists the results of a build and where they are: artifacts by top directory, reports,
+// exported variables and the page. Paths are as the user would type them.
 func (t *Text) outputs(r *runner.Record) {
 	for _, o := range r.Artifacts {
-		t.line("  %-17s %8s  %s, %s", strings.TrimSpace("artifacts "+o.Name), human.Bytes(o.Size()),
-			human.Count(len(o.Files), "file"), t.o.Dir+"/"+o.Dir)
-		for i, f := range o.Files {
-			if i == 5 && !t.o.Verbose && len(o.Files) > 6 {
-				t.line("  %-17s %8s  and %d more", "", "", len(o.Files)-i)
-				break
-			}
-			t.line("  %-17s %8s  %s", "", human.Bytes(f.Size), diag.EscapeLine(f.Path))
+		title := "artifacts"
+		text := fmt.Sprintf("%s, %s: %s", human.Count(len(o.Files), "file"), human.Bytes(o.Size()),
+			strings.Join(t.directories(o), t.glyphs.dot))
+		if o.Name != "" {
+			text = diag.EscapeLine(o.Name) + ": " + text
+		}
+		t.row(title, formatted("%s", text))
+		t.row("", t.path(o.Dir))
+		if o.Zip != "" {
+			t.row("", t.path(o.Zip))
 		}
 	}
 	if t.reports != nil {
 		t.groups(t.reports)
-		t.line("  %-26s  %s", "page", t.o.Dir+"/"+PageName)
-	}
-	for _, o := range r.Artifacts {
-		if o.Zip != "" {
-			t.line("  %-17s %8s  %s", "as a zip", "", t.o.Dir+"/"+o.Zip)
-		}
 	}
 	for _, v := range r.Exported {
-		t.line("  %-17s %8s  %s=%s", "exported", "", v.Name, diag.EscapeLine(v.Value))
+		t.row("exported", formatted("%s=%s", v.Name, diag.EscapeLine(v.Value)))
+	}
+	if t.o.Dir != "" {
+		t.row("page", t.path(PageName))
 	}
 }
 
-// reason returns the phase that failed, in parentheses. Later phases, such as POST_BUILD
-// after a failed BUILD, may have failed because of it.
-func reason(r *runner.Record) string {
-	for _, p := range r.Phases {
-		if p.Status != runner.Succeeded && p.Status != "" {
-			return " (" + string(p.Type) + ")"
+// path returns a path below the build's directory, as the user would type it.
+func (t *Text) path(name string) styled { return t.styles.accent.Sprint(path.Join(t.o.Dir, name)) }
+
+// directories returns the top directories and files of an artifact with their sizes, the largest
+// first; with Verbose all files.
+func (t *Text) directories(o runner.Output) []string {
+	if t.o.Verbose {
+		var all []string
+		for _, f := range o.Files {
+			all = append(all, diag.EscapeLine(f.Path)+" "+human.Bytes(f.Size))
 		}
+		return all
 	}
-	return ""
+	type sum struct {
+		files int
+		bytes int64
+	}
+	sums := map[string]sum{}
+	for _, f := range o.Files {
+		top, _, inside := strings.Cut(f.Path, "/")
+		if inside {
+			top += "/"
+		}
+		sums[top] = sum{sums[top].files + 1, sums[top].bytes + f.Size}
+	}
+	names := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sums[b].bytes, sums[a].bytes), cmp.Compare(a, b))
+	})
+	var all []string
+	for i, name := range names {
+		if i == maxDirectories && len(names) > maxDirectories+1 {
+			return append(all, fmt.Sprintf("%d more", len(names)-i))
+		}
+		text := diag.EscapeLine(name)
+		if strings.HasSuffix(name, "/") {
+			text += " " + human.Count(sums[name].files, "file")
+		}
+		all = append(all, text+" "+human.Bytes(sums[name].bytes))
+	}
+	return all
 }

@@ -9,10 +9,11 @@ package console
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/fatih/color"
 
@@ -24,54 +25,88 @@ import (
 
 // Options control how a build is shown.
 type Options struct {
-	Color    bool   // use colors
-	Terminal bool   // the writer is a terminal: progress may be redrawn
-	Quiet    bool   // only failures and the verdict
-	Verbose  bool   // also the agent's own lines, and everything about failed tests
-	Dir      string // the build's directory, as the user would type it; "" if nothing is kept
-	Links    bool   // the terminal can open links
+	Color    bool       // use colors
+	ASCII    bool       // use no other characters than those of ASCII in signs
+	Width    func() int // columns of the terminal; nil if the writer is not a terminal
+	Progress Progress   // whether and how progress is shown
+	Quiet    bool       // only failures and the verdict
+	Verbose  bool       // also the agent's own lines, and everything about failed tests
+	Dir      string     // the build's directory, as the user would type it; "" if nothing is kept
+	Links    bool       // the terminal can open links
 
-	Source    string // the source's directory, as the user would type it
-	SourceDir string // the same, slash-separated and absolute
+	// Status is the stream of the status line: the standard error, which may be the same
+	// terminal as the writer. nil is the writer.
+	Status io.Writer
+	// PrintFault prints the cause of a fault, above the verdict. nil prints nothing.
+	PrintFault func(error)
+
+	Source    string    // the source's directory, as the user would type it
+	SourceDir string    // the same, slash-separated and absolute
+	Lints     diag.List // of the buildspec: those about a command are shown when it fails
+	Commit    string    // branch and commit of the source, for the first line; may be empty
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes: to find advice, and
-// to show it after a failure with Quiet.
+// to show it after a failure.
 const maxKept = 64 << 10
 
 // Text shows a build to people. The output of commands is not changed; lines of buildlocal
 // begin on a new line, and external values in them are escaped.
 type Text struct {
-	w       io.Writer
-	o       Options
-	err     error
-	fresh   bool         // the cursor is at the beginning of a line
-	printed []byte       // the end of the command's output
-	pull    pull         // of the image that is being pulled
-	reports *reports.Set // of the build; nil without reports
-	styles  styles
+	w      io.Writer
+	o      Options
+	styles styles
+	glyphs glyphs
+
+	mu       sync.Mutex // the status line is redrawn by another goroutine
+	err      error
+	fresh    bool // the cursor is at the beginning of a line
+	gap      bool // a blank line comes before the next one
+	blank    bool // the last line was blank, or nothing was printed yet
+	printed  []byte
+	lines    int // lines of output of the running command
+	plan     *runner.Plan
+	failures failures
+	status   status
+	pull     pull         // of the image that is being pulled
+	reports  *reports.Set // of the build; nil without reports
 }
 
-type styles struct{ bold, faint, green, red, yellow style }
+// styles are the colors: one accent and three states of the 16 colors of every terminal. They
+// are never bold, which some terminals show in another color.
+type styles struct{ strong, weak, accent, good, bad, warn style }
+
+func newStyles(on bool) styles {
+	return styles{
+		strong: newStyle(on, color.Bold), weak: newStyle(on, color.Faint), accent: newStyle(on, color.FgCyan),
+		good: newStyle(on, color.FgGreen), bad: newStyle(on, color.FgRed), warn: newStyle(on, color.FgMagenta),
+	}
+}
 
 // NewText returns a Text that writes to w.
 func NewText(w io.Writer, o Options) *Text {
-	t := &Text{w: w, o: o, fresh: true}
-	t.styles = styles{
-		newStyle(o.Color, color.Bold), newStyle(o.Color, color.Faint), newStyle(o.Color, color.FgGreen, color.Bold),
-		newStyle(o.Color, color.FgRed, color.Bold), newStyle(o.Color, color.FgYellow),
+	t := &Text{w: w, o: o, fresh: true, blank: true, styles: newStyles(o.Color), glyphs: unicodeGlyphs}
+	if o.ASCII {
+		t.glyphs = asciiGlyphs
+	}
+	if o.Status == nil {
+		t.o.Status = w
 	}
 	return t
 }
 
 // Err returns the first error of the writer.
-func (t *Text) Err() error { return t.err }
+func (t *Text) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
 
-// Notify shows an event. Any event ends a pull, because the image is there then.
+// Notify shows an event.
 func (t *Text) Notify(e runner.Event) {
-	if e.Kind != runner.Pulled {
-		t.PullDone()
-	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.follow(e)
 	switch e.Kind {
 	case runner.BuildBegan:
 		t.began(e.Plan)
@@ -88,91 +123,119 @@ func (t *Text) Notify(e runner.Event) {
 	case runner.Said:
 		t.said(e)
 	case runner.Noted:
-		t.note(e.Text)
+		t.note(e)
 	case runner.Pulled:
 		t.pulled(e)
-	case runner.Copying:
-		t.copying(e.Copy)
 	case runner.Reported:
 		t.reports = e.Reports
 	case runner.BuildEnded:
-		t.summary(e.Record)
+		t.summary(e)
 	}
+	t.draw(e.Time)
 }
 
-// began prints the first line: the build, and where it runs.
+// began prints the first line: the build, where it runs, and of what.
 func (t *Text) began(p *runner.Plan) {
+	t.plan = p
 	if t.o.Quiet {
 		return
 	}
-	// Without a container the place is described; else it is the image.
-	place := cmp.Or(p.Place, p.Image)
-	if p.StandIn != "" && p.Place == "" {
-		place += " (using local substitute " + p.StandIn + ")"
+	name := t.styles.strong.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number)
+	parts := []string{string(name), string(formatted("%s", placeOf(p)))}
+	if t.o.Commit != "" {
+		parts = append(parts, string(formatted("%s", t.o.Commit)))
 	}
-	t.line("%s %s in %s", t.styles.bold.Sprint("build"), fmt.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number),
-		place)
+	limit := t.columns(maxTable)
+	for limit > 0 && len(parts) > 2 && width(plain(strings.Join(parts, t.glyphs.dot))) > limit {
+		parts = parts[:len(parts)-1] // without room the line loses the commit
+	}
+	t.line("%s", styled(strings.Join(parts, t.glyphs.dot)))
 }
 
-// copying shows how far a copy is, such as "copying artifacts: 1.2GB of 3.2GB, 1204 of
-// 4000 files".
-func (t *Text) copying(c runner.Copy) {
-	if t.o.Quiet {
-		return
+// placeOf describes the environment of a build in a few words.
+func placeOf(p *runner.Plan) string {
+	if p.Place != "" {
+		return p.Place
 	}
-	ofBytes, ofFiles := "", "" // the totals are not known while files are still being listed
-	if c.AllFiles > 0 {
-		ofBytes, ofFiles = " of "+human.Bytes(c.AllBytes), fmt.Sprintf(" of %d", c.AllFiles)
+	image := shortImage(p.Image)
+	if p.StandIn != "" {
+		image += " (local substitute " + p.StandIn + ")"
 	}
-	t.line("%s", t.styles.faint.Sprintf("%s %s: %s%s, %d%s files", c.Doing, c.What, human.Bytes(c.Bytes), ofBytes, c.Files,
-		ofFiles))
+	if kind, _, _ := strings.Cut(p.Engine, " "); kind != "" {
+		image += " on " + kind
+	}
+	return image
 }
 
-// note prints a note of the runner, also with Quiet: it explains a result that may surprise.
-func (t *Text) note(text string) { t.line("%s %s", t.styles.yellow.Sprint("note:"), text) }
+// shortImage leaves out the part of a curated image's name that all of them have.
+func shortImage(name string) string { return strings.TrimPrefix(name, "aws/codebuild/") }
+
+// note prints a note of the runner. Notes about a topic have its name in a column.
+func (t *Text) note(e runner.Event) {
+	switch {
+	case t.o.Quiet:
+	case e.Topic != "":
+		t.paragraph(t.styles.weak.Sprint(pad(e.Topic, topicWidth)), formatted("%s", e.Text))
+	default:
+		t.paragraph("note:", formatted("%s", human.Clause(e.Text)))
+	}
+}
+
+// topicWidth is the width of the names of topics.
+const topicWidth = len("runtimes")
 
 // said prints a line of the agent. Lines about the selected runtimes are of general
 // interest; other ones only with Verbose.
 func (t *Text) said(e runner.Event) {
-	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text,
-		"Skipping ") || strings.HasPrefix(e.Text, "Found possible")
-	if t.o.Verbose || selecting && !t.o.Quiet {
-		t.line("%s", t.styles.faint.Sprint(e.Text))
+	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text, "Skipping ")
+	if (t.o.Verbose || selecting) && !t.o.Quiet {
+		t.line("%s", t.styles.weak.Sprint(e.Text))
 	}
 }
 
 // phaseBegan prints the name of a phase. Without Verbose each command names its phase.
 func (t *Text) phaseBegan(e runner.Event) {
 	if t.o.Verbose && !t.o.Quiet {
-		t.line("\n%s", t.styles.bold.Sprintf("== %s", e.Phase))
+		t.gap = true
+		t.line("%s", t.styles.strong.Sprint(string(e.Phase)))
 	}
 }
 
-// commandBegan prints a command with its phase and line, such as "$ npm test (build:12)". Line
-// 0 is not in the buildspec: a command that selects a runtime of the image.
+// maxCommandLines is the number of lines of a command that are shown. The rest is in the
+// buildspec.
+const maxCommandLines = 10
+
+// commandBegan prints a command with its place, such as "build:2  $ npm test". The lines of a
+// block are below each other.
 func (t *Text) commandBegan(e runner.Event) {
-	t.printed = t.printed[:0]
+	t.printed, t.lines = t.printed[:0], 0
 	if t.o.Quiet {
 		return
 	}
-	where := fmt.Sprintf("%s:%d", strings.ToLower(string(e.Phase)), e.Line)
-	if e.Line == 0 {
-		where = "image"
+	place := placeText(e)
+	lines := strings.Split(strings.TrimRight(e.Text, "\n"), "\n")
+	if more := len(lines) - maxCommandLines; more > 1 {
+		lines = append(lines[:maxCommandLines], fmt.Sprintf("%s %d more lines", t.glyphs.cut, more))
 	}
-	if e.Finally {
-		where += " finally"
+	t.line("%s  %s", t.styles.weak.Sprint(place), t.styles.strong.Sprint("$ "+lines[0]))
+	for _, line := range lines[1:] {
+		t.line("%s    %s", strings.Repeat(" ", len(place)), t.styles.strong.Sprint(line))
 	}
+}
+
+// placeText returns the place of a command, with the attempt if it is not the first.
+func placeText(e runner.Event) string {
 	if e.Attempt > 1 {
-		where += fmt.Sprintf(" attempt %d", e.Attempt)
+		return fmt.Sprintf("%s attempt %d", e.At, e.Attempt)
 	}
-	// The lines of a block are indented below the $.
-	text := strings.ReplaceAll(strings.TrimRight(e.Text, "\n"), "\n", "\n  ")
-	t.line("%s %s", t.styles.bold.Sprint("$ "+text), t.styles.faint.Sprint("("+where+")"))
+	return e.At
 }
 
 // output prints output of a command, and keeps its end. Twice the limit is kept before the
 // beginning is dropped, so that few bytes are moved.
 func (t *Text) output(p []byte) {
+	t.failures.printedAfter()
+	t.lines += bytes.Count(p, []byte("\n"))
 	t.printed = append(t.printed, p...)
 	if over := len(t.printed) - maxKept; over > maxKept {
 		t.printed = append(t.printed[:0], t.printed[over:]...)
@@ -182,61 +245,40 @@ func (t *Text) output(p []byte) {
 	}
 }
 
-// commandEnded prints a failure: the exit status, the position in the buildspec and a hint.
-// The runner may know the reason (Why), such as memory that ran out; else the output is
-// searched for one.
+// minShownEnd is the duration from which the end of a successful command is shown.
+const minShownEnd = time.Second
+
+// commandEnded prints the end of a command that failed or took long.
 func (t *Text) commandEnded(e runner.Event) {
-	if e.Exit == 0 {
-		return
+	switch {
+	case e.Exit == 0:
+		if e.Duration >= minShownEnd && !t.o.Quiet {
+			t.line(
+				"%s  %s %s",
+				t.styles.weak.Sprint(placeText(e)),
+				t.styles.good.Sprint(t.glyphs.ok),
+				human.Duration(e.Duration),
+			)
+		}
+	default:
+		t.commandFailed(e)
 	}
-	if t.o.Quiet { // neither the command nor its output was shown
-		t.line("$ %s", strings.TrimRight(e.Text, "\n"))
-		t.write(t.printed[max(0, len(t.printed)-maxKept):])
-	}
-	t.line("%s after %s", t.styles.red.Sprintf("exit status %d", e.Exit), human.Duration(e.Duration))
-	if e.Place != "" {
-		t.line("%s", t.caret(e.Place))
-	}
-	if text := cmp.Or(e.Why, advice(e.Exit, string(t.printed))); text != "" {
-		t.line("%s %s", t.styles.yellow.Sprint("hint:"), text)
-	}
-}
-
-// caret returns a position with its excerpt, with the carets in color. The position is a
-// problem without a message, whose first line ends with ": error: ".
-func (t *Text) caret(place string) styled {
-	lines := strings.Split(diag.Escape(place), "\n")
-	lines[0] = strings.TrimSuffix(lines[0], ": error: ")
-	if i := len(lines) - 1; strings.Contains(lines[i], "^") {
-		head, run, _ := strings.Cut(lines[i], "^")
-		lines[i] = head + string(t.styles.red.Sprint("^"+run))
-	}
-	return styled(strings.Join(lines, "\n"))
-}
-
-// phaseEnded prints the failure of a phase that no failed command explained. A fault is
-// printed by the command line, with its hints.
-func (t *Text) phaseEnded(e runner.Event) {
-	if e.Status == runner.Succeeded || e.Context.StatusCode == runner.CommandError || e.Status == runner.Fault {
-		return
-	}
-	text := e.Context.Message
-	if e.Context.StatusCode != "" {
-		text = e.Context.StatusCode + ": " + text
-	}
-	if text == "" {
-		text = strings.ToLower(string(e.Status))
-	}
-	t.line("%s %s", t.styles.red.Sprint(e.Phase), text)
 }
 
 // line writes a line of buildlocal. If the output of a command did not end with a line break,
 // one is added before. Arguments that are not styled are escaped.
 func (t *Text) line(format string, args ...any) {
+	t.erase()
 	if !t.fresh {
 		t.write([]byte("\n"))
 	}
-	t.write([]byte(formatted(format, args...) + "\n"))
+	text := string(formatted(format, args...)) + "\n"
+	if t.gap && !t.blank {
+		text = "\n" + text
+	}
+	t.gap = false
+	t.write([]byte(text))
+	t.blank = text == "\n"
 }
 
 // write writes bytes as they are, and keeps the first error.
@@ -244,7 +286,8 @@ func (t *Text) write(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	t.fresh = bytes.HasSuffix(p, []byte("\n"))
+	t.erase()
+	t.fresh, t.blank = bytes.HasSuffix(p, []byte("\n")), false
 	if _, err := t.w.Write(p); err != nil && t.err == nil {
 		t.err = err
 	}

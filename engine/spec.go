@@ -93,7 +93,7 @@ func (l Limits) Shortfall(cpus int, memory int64) string {
 		over = append(over, fmt.Sprintf("%d %s, not %g", cpus, unit, l.CPUs))
 	}
 	if memory > 0 && l.Memory > memory {
-		over = append(over, fmt.Sprintf("%.3g GiB of memory, not %.3g", float64(memory)/gib, float64(l.Memory)/gib))
+		over = append(over, fmt.Sprintf("%.3gGiB of memory, not %.3g", float64(memory)/gib, float64(l.Memory)/gib))
 	}
 	if len(over) == 0 {
 		return ""

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
@@ -16,7 +15,7 @@ import (
 )
 
 // HostFiles describes the place of a build on the engine host.
-const HostFiles = "this machine's own files: your tools, not CodeBuild's image"
+const HostFiles = "this host's tools, not CodeBuild's image"
 
 // DockerOptions returns the settings of the Docker client in the host's environment.
 func (h *Host) DockerOptions() docker.Options {
@@ -118,7 +117,7 @@ func (e *chosenEngine) String() string {
 	case e.host != "":
 		return string(e.kind) + " at " + e.host
 	case e.why != "":
-		return string(e.kind) + " (" + strings.ToLower(e.why[:1]) + e.why[1:] + ")"
+		return string(e.kind) + " (" + e.why + ")"
 	}
 	return string(e.kind)
 }
@@ -155,19 +154,24 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 	why := ""
 	switch fault.Kind {
 	case engine.NoEngine:
-		why = "Cannot connect to Docker at " + e.Host()
+		why = "cannot connect to Docker at " + e.Host()
 	case engine.NoPermission:
-		why = "Permission denied on the Docker engine at " + e.Host()
+		why = "permission denied on the Docker engine at " + e.Host()
 	default: // there is an engine, but it does not work: the user expects the build to use it
 		return nil, err
 	}
 	if image != "" {
 		chosen := h.daemonless(r, EngineSandbox)
-		chosen.why, chosen.note = why, fmt.Sprintf("%s: running without Docker, in the image %s.", why, image)
+		chosen.why, chosen.note = why, fmt.Sprintf("warning: %s: building without Docker, in the image %s", why, image)
 		return chosen, nil
 	}
+	if r.Image.Required {
+		return nil, err
+	}
 	chosen := h.daemonless(r, EngineHost)
-	chosen.why, chosen.note = why, fmt.Sprintf("%s: running in %s.", why, HostFiles)
+	chosen.why = why
+	chosen.note = fmt.Sprintf("warning: %s: building with this host's tools, not in CodeBuild's image\n"+
+		"hint: start Docker, or use --require-image to refuse this", why)
 	return chosen, nil
 }
 

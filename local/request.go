@@ -73,6 +73,7 @@ type ImageOptions struct {
 	Name        string   // a reference, oci:DIR or tar:FILE; "" for the project's or a curated image
 	Substitutes []string // NAME=IMAGE; "*" in NAME matches any text
 	Digest      string   // sha256:…, which the image must have; "" for any
+	Required    bool     // do not build with the host's tools instead
 	Pull        string   // always, missing or never
 	Platform    string   // OS/ARCHITECTURE; "" for the engine's own
 }
@@ -299,6 +300,8 @@ var rules = []rule{
 		func(r *Request) string {
 			return r.Image.Name + " cannot be combined with --engine host, which has no images"
 		}},
+	{"require-image", func(r *Request, _ int) bool { return !r.Engine.Kind.HasImages() && r.Image.Required },
+		says("cannot be combined with --engine host, which has no images")},
 	{"image", func(r *Request, _ int) bool { return r.Engine.Kind == EngineDocker && IsLocalImage(r.Image.Name) },
 		func(r *Request) string {
 			return r.Image.Name + " cannot be used with --engine docker; omit --engine, or load it with docker load"

@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
@@ -205,6 +206,9 @@ func (s *Session) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Problems returns the warnings and lints of the build's buildspec.
+func (s *Session) Problems() diag.List { return s.inputs.Problems }
 
 // Sink shows a build. Notify is called for one event at a time, from another goroutine
 // than Run's. An error of Err stops the build.

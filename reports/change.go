@@ -33,6 +33,11 @@ type Past struct {
 // a history of 20 builds.
 type History string
 
+// Bad reports whether the case failed in the build at an index of Set.Past.
+func (h History) Bad(i int) bool {
+	return i >= 0 && i < len(h) && bad(h[i])
+}
+
 // letters are the letters of a History, by status.
 var letters = map[CaseStatus]byte{CaseSucceeded: 'P', CaseFailed: 'F', CaseError: 'E', CaseSkipped: 'S',
 	CaseUnknown: 'U'}

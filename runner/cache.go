@@ -9,6 +9,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // Values of cache.action (documented).
@@ -76,14 +77,17 @@ func (s *cacheStep) open() bool {
 	if s.OpenCache == nil || s.store != nil {
 		return s.store != nil
 	}
-	store, err := s.OpenCache(s.rec.note)
+	store, err := s.OpenCache(s.warn)
 	if err != nil {
-		s.rec.note("Cache: none: %v.", err)
+		s.rec.about(cacheTopic, "none: %v", err)
 		return false
 	}
 	s.store = store
 	return true
 }
+
+// warn notes a problem of the store.
+func (s *cacheStep) warn(format string, args ...any) { s.rec.about(cacheTopic, format, args...) }
 
 // close releases restored entries. Call it when the container is removed.
 func (s *cacheStep) close() {
@@ -91,9 +95,12 @@ func (s *cacheStep) close() {
 		return
 	}
 	if err := s.store.Close(); err != nil {
-		s.rec.note("Cache: %v.", err)
+		s.rec.about(cacheTopic, "%v", err)
 	}
 }
+
+// cacheTopic is the topic of notes about the cache.
+const cacheTopic = "cache"
 
 // find restores an entry if there is one. The error is that of ctx.
 func (s *cacheStep) find(ctx context.Context, c engine.Container) error {
@@ -110,10 +117,10 @@ func (s *cacheStep) find(ctx context.Context, c engine.Container) error {
 		if s.name.Key != "" {
 			text += " with key " + s.name.Key
 		}
-		s.rec.note("Cache: a miss; %s.", text)
+		s.rec.about(cacheTopic, "a miss; %s", text)
 		return nil
 	case err != nil:
-		s.rec.note("Cache: not restored: %v.", err)
+		s.rec.about(cacheTopic, "not restored: %v", err)
 		return nil
 	}
 	how := "mounted"
@@ -124,26 +131,17 @@ func (s *cacheStep) find(ctx context.Context, c engine.Container) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		s.rec.note("Cache: not restored: %v.", err)
+		s.rec.about(cacheTopic, "not restored: %v", err)
 		return nil
 	}
 	s.entry = e
-	hit := "a hit"
+	fallback := ""
 	if e.Key != s.name.Key {
-		hit = "restored from fallback key " + e.Key
+		fallback = " of fallback key " + e.Key
 	}
-	s.rec.note("Cache: %s; %s of %s %s in %s.",
-		hit, e, e.Saved.Local().Format(time.DateTime), how, formatDuration(s.Now().Sub(began)))
+	s.rec.about(cacheTopic, "restored %s%s, saved %s; %s in %s", e, fallback,
+		human.Ago(s.Now().Sub(e.Saved)), how, human.Duration(s.Now().Sub(began)))
 	return nil
-}
-
-// formatDuration rounds a duration for a note.
-func formatDuration(d time.Duration) string {
-	if d < time.Second {
-		return d.Round(time.Millisecond).String()
-	}
-	const hundredth = 10 * time.Millisecond
-	return d.Round(hundredth).String()
 }
 
 // findEntry returns the entry to restore. A mounted entry stays, even if the shell has
@@ -177,7 +175,7 @@ func (s *cacheStep) copyEntry(ctx context.Context, c engine.Container, e *cache.
 			s.rec.say("Skipping cache entry: path %q is not within allowed cache paths", file)
 		},
 		OnDanglingLink: func(file string) {
-			s.rec.note("Cache: link %s skipped: the file that it links to is not copied.", file)
+			s.rec.about(cacheTopic, "link %s skipped: the file that it links to is not copied", file)
 		},
 	}
 	r, w := io.Pipe()

@@ -67,8 +67,8 @@ func (c cacheRun) run(t *testing.T) (notes []string, fake *enginetest.Fake) {
 		t.Fatal(err)
 	}
 	for _, line := range lines {
-		if note, found := strings.CutPrefix(line, "note: Cache"); found {
-			notes = append(notes, "Cache"+note)
+		if note, found := strings.CutPrefix(line, "cache: "); found {
+			notes = append(notes, note)
 		}
 	}
 	return notes, fake
@@ -101,13 +101,13 @@ func TestCache_SaveAndRestore(t *testing.T) {
 			run  cacheRun
 			want []string
 		}{
-			{first, []string{"Cache: a miss; no cache found with key k-1.", "Cache: saved, 2 files, 3B"}},
-			{second, []string{"Cache: a hit; 2 files, 3B of "}},
-			{restoring, []string{"Cache: not saved: a cache with this key already exists."}},
-			{other, []string{"Cache: a miss; no cache found with key k-9."}},
-			{fallback, []string{"Cache: restored from fallback key k-1; 2 files", "Cache: saved, 2 files"}},
-			{base, []string{"Cache: a miss; no cache found.", "Cache: saved, 2 files"}},
-			{base, []string{"Cache: a hit; 2 files", "Cache: saved, 2 files"}},
+			{first, []string{"a miss; no cache found with key k-1", "saved 2 files, 3B"}},
+			{second, []string{"restored 2 files, 3B, saved "}},
+			{restoring, []string{"not saved: a cache with this key already exists"}},
+			{other, []string{"a miss; no cache found with key k-9"}},
+			{fallback, []string{"restored 2 files, 3B of fallback key k-1", "saved 2 files"}},
+			{base, []string{"a miss; no cache found", "saved 2 files"}},
+			{base, []string{"restored 2 files", "saved 2 files"}},
 		} {
 			notes, fake := test.run.run(t)
 			if len(notes) != len(test.want) {
@@ -189,27 +189,27 @@ func TestCache_ErrorsDoNotFail(t *testing.T) {
 	open := func(s brokenStore) func(func(string, ...any)) (cache.Store, error) {
 		return func(func(string, ...any)) (cache.Store, error) { return s, nil }
 	}
-	closed := "Cache: close failed."
+	closed := "close failed"
 	for name, test := range map[string]struct {
 		run  cacheRun
 		want []string
 	}{
 		"no store": {cacheRun{store: func(func(string, ...any)) (cache.Store, error) { return nil, broken }},
-			[]string{"Cache: none: broken."}},
+			[]string{"none: broken"}},
 		"find": {cacheRun{store: open(brokenStore{find: broken, save: broken})},
-			[]string{"Cache: not restored: broken.", "Cache: not saved, previous cache kept: broken.", closed}},
+			[]string{"not restored: broken", "not saved, previous cache kept: broken", closed}},
 		"open": {cacheRun{store: open(brokenStore{open: broken, save: broken})},
-			[]string{"Cache: not restored: broken.", "Cache: not saved, previous cache kept: broken.", closed}},
+			[]string{"not restored: broken", "not saved, previous cache kept: broken", closed}},
 		"cut": {cacheRun{store: open(brokenStore{cut: true, save: broken})},
-			[]string{"Cache: not restored: unexpected EOF.", "Cache: not saved, previous cache kept: broken.", closed}},
+			[]string{"not restored: unexpected EOF", "not saved, previous cache kept: broken", closed}},
 		"failed build": {cacheRun{store: open(brokenStore{find: cache.ErrNotFound}), fails: "b"},
-			[]string{"Cache: a miss; no cache found.", closed}},
+			[]string{"a miss; no cache found", closed}},
 		"secret key": {cacheRun{key: "$SECRET", store: open(brokenStore{})},
-			[]string{"Cache not used: its key $SECRET contains a secret.", closed}},
+			[]string{"not used: its key $SECRET contains a secret", closed}},
 		"empty key": {cacheRun{key: "$(true)", store: open(brokenStore{})},
-			[]string{"Cache not used: its key $(true) is empty.", closed}},
+			[]string{"not used: its key $(true) is empty", closed}},
 		"key fails": {cacheRun{key: "$(bad)", store: open(brokenStore{})},
-			[]string{"Cache key $(bad) cannot be computed: broken.", "Cache not used: its key $(bad) is empty.", closed}},
+			[]string{"key $(bad) cannot be computed: broken", "not used: its key $(bad) is empty", closed}},
 	} {
 		test.run.files = cachedFiles
 		test.run.shell = map[string]string{"$SECRET": "key-s3cret", "$(bad)": "broken", "uname": "aarch64"}

@@ -36,11 +36,11 @@ func (s *cacheStep) resolve(ctx context.Context) error {
 		return err
 	}
 	if c.Key != "" && s.name.Key == "" {
-		s.rec.note("Cache not used: its key %s is empty.", c.Key)
+		s.rec.about(cacheTopic, "not used: its key %s is empty", c.Key)
 		return nil
 	}
 	if s.rec.isSecret(s.name.Key) {
-		s.rec.note("Cache not used: its key %s contains a secret.", c.Key)
+		s.rec.about(cacheTopic, "not used: its key %s contains a secret", c.Key)
 		return nil
 	}
 	for _, key := range c.FallbackKeys {
@@ -60,7 +60,7 @@ func (s *cacheStep) resolvePaths(ctx context.Context) error {
 	for _, p := range s.plan.Cache.Paths {
 		expanded, err := s.shells.expand(ctx, homeOf(p))
 		if errors.Is(err, errExpand) {
-			s.rec.note("Cache path skipped: %v.", err)
+			s.rec.about(cacheTopic, "path skipped: %v", err)
 			continue
 		}
 		if err != nil {
@@ -69,7 +69,7 @@ func (s *cacheStep) resolvePaths(ctx context.Context) error {
 		s.rec.say("Expanded cache path %s", expanded)
 		pattern := s.paths.Pattern(expanded)
 		if cache.IsVirtual(s.paths.PathOf(pattern)) {
-			s.rec.note("Cache path skipped: %s has files of the kernel.", expanded)
+			s.rec.about(cacheTopic, "path skipped: %s has files of the kernel", expanded)
 			continue
 		}
 		s.paths.Patterns = append(s.paths.Patterns, pattern)
@@ -96,7 +96,7 @@ func (s *cacheStep) key(ctx context.Context, key string) (string, error) {
 	printed, exit, err := s.shells.capture(ctx, fmt.Sprintf(keyScript, key))
 	printed = strings.TrimSpace(printed)
 	if err == nil && exit != 0 {
-		s.rec.note("Cache key %s cannot be computed: %s.", key, printed)
+		s.rec.about(cacheTopic, "key %s cannot be computed: %s", key, printed)
 		return "", nil
 	}
 	return printed, err

@@ -73,7 +73,7 @@ func (s *cacheStep) linkCustom(ctx context.Context) error {
 	for _, stem := range s.paths.Stems() {
 		dir := s.paths.PathOf(stem)
 		if dir == "/" || dir == source || strings.HasPrefix(source, dir+"/") {
-			s.rec.note("Cache: %s not kept: it contains the source.", dir)
+			s.rec.about(cacheTopic, "%s not kept: it contains the source", dir)
 			continue
 		}
 		_, below, _ := strings.Cut(stem, "/")
@@ -88,7 +88,7 @@ func (s *cacheStep) linkCustom(ctx context.Context) error {
 			return err
 		}
 		if exit != 0 {
-			s.rec.note("Cache: %s is not kept: %s.", dir, strings.TrimSpace(printed))
+			s.rec.about(cacheTopic, "%s is not kept: %s", dir, strings.TrimSpace(printed))
 			continue
 		}
 		s.rec.say("Symlinking: %s => %s", dir, kept)

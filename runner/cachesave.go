@@ -8,6 +8,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // save saves the cache for the next build. Only a build that has succeeded does so (not
@@ -28,13 +29,13 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, cache.ErrImmutable):
-		s.rec.note("Cache: not saved: %v.", err)
+		s.rec.about(cacheTopic, "not saved: %v", err)
 	case err != nil:
-		s.rec.note("Cache: not saved, previous cache kept: %v.", err)
+		s.rec.about(cacheTopic, "not saved, previous cache kept: %v", err)
 	case e == nil:
-		s.rec.note("Cache: unchanged, not saved.")
+		s.rec.about(cacheTopic, "unchanged, not saved")
 	default:
-		s.rec.note("Cache: saved, %s in %s.", e, formatDuration(s.Now().Sub(began)))
+		s.rec.about(cacheTopic, "saved %s in %s", e, human.Duration(s.Now().Sub(began)))
 	}
 }
 
@@ -48,8 +49,7 @@ func (s *cacheStep) reportTimeSaved() {
 	}
 	uncached, now := s.entry.UncachedDuration, s.rec.commandTime()
 	if saved := uncached - now; saved >= minReportedSaving {
-		s.rec.note("Cache: commands took %s instead of %s (saved %s).",
-			formatDuration(now), formatDuration(uncached), formatDuration(saved))
+		s.rec.about(cacheTopic, "the hit saved %s of %s", human.Duration(saved), human.Duration(uncached))
 	}
 }
 

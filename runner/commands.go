@@ -10,6 +10,8 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
@@ -87,10 +89,11 @@ func redirect(phase Phase, res result) result {
 
 // list runs commands until one fails. common has the fields that all of them share.
 func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Command, common call) result {
-	for _, c := range commands {
+	for i, c := range commands {
 		next := common
+		next.at = commandPlace(phase.Type, i+1, common.finally)
 		next.session, next.text, next.line = b.shells.of(phase.user()), c.Text, c.Line
-		next.place = func(output string) string { return b.plan.failed(c, output, b.rec.maskText) }
+		next.problem = func(output string) *diag.Problem { return b.plan.failed(c, output, b.rec.maskText) }
 		if res := b.command(ctx, next); res.status != "" {
 			return res
 		}
@@ -102,12 +105,25 @@ func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Comm
 type call struct {
 	session *shell.Session
 	text    string
-	line    int // in the buildspec; 0 for a command of the image
+	line    int    // in the buildspec; 0 for a command of the image
+	at      string // see Event.At
 	finally bool
 	attempt int // from 1
-	// place returns the line of the buildspec that failed, given the command's output;
+	// problem returns the line of the buildspec that failed, given the command's output;
 	// nil for a command of the image.
-	place func(output string) string
+	problem func(output string) *diag.Problem
+}
+
+// ImagePlace is the place (Event.At) of the commands that select a runtime of the image.
+const ImagePlace = "image"
+
+// commandPlace returns the place of the nth command of a phase, from 1.
+func commandPlace(phase PhaseType, n int, finally bool) string {
+	name := strings.ToLower(string(phase))
+	if finally {
+		name += ":finally"
+	}
+	return fmt.Sprintf("%s:%d", name, n)
 }
 
 // command runs one command. The zero result is success.
@@ -116,7 +132,7 @@ func (b *build) command(ctx context.Context, c call) result {
 		return res
 	}
 	began := b.Now()
-	e := Event{Kind: CommandBegan, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt}
+	e := Event{Kind: CommandBegan, Text: c.text, Line: c.line, At: c.at, Finally: c.finally, Attempt: c.attempt}
 	b.rec.notify(e)
 	b.rec.resetOutput()
 	window := b.meter.open(ctx)
@@ -126,31 +142,41 @@ func (b *build) command(ctx context.Context, c call) result {
 	}
 	b.rec.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
-	if exit != 0 && err == nil && c.place != nil {
-		e.Place = c.place(b.rec.lastOutput())
+	if exit != 0 && err == nil && c.problem != nil {
+		e.Problem = c.problem(b.rec.lastOutput())
+		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", exit)
 	}
 	used := b.meter.close(ctx, window)
 	e.Why = explainOOM(b.plan, c.text, exit, used)
 	phase := b.rec.currentPhase()
 	b.rec.update(func(r *Record) {
 		r.Commands = append(r.Commands, CommandRecord{
-			Phase: phase, Text: c.text, Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
+			Phase: phase, At: c.at, Text: c.text, Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
 	b.rec.notify(e)
 	switch {
 	case err != nil:
-		return b.shellLost(ctx, err)
+		return b.timedOut(c, b.shellLost(ctx, err))
 	case exit != 0:
 		// A command that failed after a stop usually failed because of it.
 		if res, done := ended(ctx); done {
-			return res
+			return b.timedOut(c, res)
 		}
 		reason := fmt.Sprintf("Error while executing command: %s. Reason: exit status %d",
 			strings.TrimRight(c.text, "\n"), exit)
 		return result{status: Failed, context: Context{CommandError, reason}}
 	}
 	return result{}
+}
+
+// timedOut adds the position of the running command to the result of a phase that timed out.
+func (b *build) timedOut(c call, res result) result {
+	if res.status == TimedOut && c.problem != nil {
+		res.problem = c.problem("")
+		res.problem.Message = fmt.Sprintf("the time limit of %s was reached", human.Duration(b.plan.Timeout))
+	}
+	return res
 }
 
 // terminated is the exit status of a shell that was ended by SIGTERM.

@@ -3,6 +3,7 @@ package runner
 import (
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/reports"
 )
 
@@ -18,9 +19,14 @@ type Event struct {
 	Finally bool
 	Attempt int    // from 1; above 1 when the phase is run again
 	Exit    int    // CommandEnded: exit status
-	Place   string // CommandEnded after a failure: the buildspec's line with a caret
+	At      string // place of the command in the build, such as build:2 or build:finally:1; image for one of the image
+	Topic   string // Noted: cache, or "" for other notes
 	Why     string // CommandEnded after a failure: a hint about the reason; may be empty
 	Output  []byte // Printed: output of commands, unbuffered; valid during the call only
+
+	// Problem is the position in the buildspec of a failed command or phase: CommandEnded and
+	// PhaseEnded. It is nil after success and if the position is unknown.
+	Problem *diag.Problem
 
 	Status   Status        // PhaseEnded, BuildEnded
 	Context  Context       // PhaseEnded
@@ -32,6 +38,7 @@ type Event struct {
 	Copy   Copy    // Copying
 
 	Reports *reports.Set // Reported
+	Fault   error        // BuildEnded: the masked cause of a fault; nil without one
 }
 
 // Kind is the kind of an Event.

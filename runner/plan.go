@@ -343,7 +343,7 @@ const textLine = 4
 // failed returns the line of a failed command in the buildspec with a caret: the line of
 // the shell's last error message in output, else the command's first line. The width of
 // the caret is that of the masked line.
-func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) string {
+func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) *diag.Problem {
 	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
 	at := 0
 	if found := scriptLine().FindAllStringSubmatch(output, -1); len(found) > 0 && c.Style == buildspec.Literal {
@@ -352,5 +352,5 @@ func (p *Plan) failed(c buildspec.Command, output string, mask func(string) stri
 	}
 	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask(lines[at])))), "")
 	problem.Excerpt = mask(problem.Excerpt)
-	return problem.String()
+	return &problem
 }

@@ -65,7 +65,7 @@ func (p *Plan) limitNotes() string {
 		notes = append(notes, fmt.Sprintf("%g vCPU", p.Limits.CPUs))
 	}
 	if p.Limits.Memory > 0 {
-		notes = append(notes, fmt.Sprintf("%d GiB of memory", p.Limits.Memory>>30))
+		notes = append(notes, fmt.Sprintf("%dGiB of memory", p.Limits.Memory>>30))
 	}
 	return " (at most " + strings.Join(notes, ", ") + ")"
 }

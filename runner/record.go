@@ -124,6 +124,7 @@ type NameValue struct {
 // CommandRecord is one command that ran.
 type CommandRecord struct {
 	Phase        PhaseType `json:"phase"`
+	At           string    `json:"at"` // see Event.At
 	Text         string    `json:"command"`
 	Line         int       `json:"line"` // in the buildspec; 0 for a command of the image
 	Exit         int       `json:"exitStatus"`

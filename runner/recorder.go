@@ -82,6 +82,11 @@ func (rec *recorder) note(format string, args ...any) {
 	rec.notify(Event{Kind: Noted, Text: fmt.Sprintf(format, args...)})
 }
 
+// about sends a note about a topic, which is shown in a column of its own.
+func (rec *recorder) about(topic, format string, args ...any) {
+	rec.notify(Event{Kind: Noted, Topic: topic, Text: fmt.Sprintf(format, args...)})
+}
+
 // noteOnce sends a note whose cause may occur many times. The format identifies it.
 func (rec *recorder) noteOnce(format string, args ...any) {
 	if _, noted := rec.noted.LoadOrStore(format, true); !noted {
@@ -159,7 +164,7 @@ func (rec *recorder) endPhase(began time.Time, res result, used *Used) {
 			r.Status = res.status
 		}
 	})
-	rec.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Duration: d})
+	rec.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Problem: res.problem, Duration: d})
 }
 
 // complete records the last phase, which has no end.
@@ -200,16 +205,16 @@ func (rec *recorder) commandTime() time.Duration {
 }
 
 // finish ends the build and returns its masked record.
-func (rec *recorder) finish(environment []EnvironmentVariable, faulted bool) *Record {
+func (rec *recorder) finish(environment []EnvironmentVariable, fault error) *Record {
 	end := rec.now()
 	rec.update(func(r *Record) {
 		r.End, r.Complete, r.Environment.Variables = end, true, environment
-		if faulted {
+		if fault != nil {
 			r.Status = Fault
 		}
 	})
 	r := rec.record.Mask(rec.mask.Text)
-	rec.notify(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r})
+	rec.notify(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r, Fault: fault})
 	return r
 }
 

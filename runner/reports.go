@@ -119,10 +119,10 @@ func (s *reportStep) group(ctx context.Context, c engine.Container, group builds
 		s.add(r, Output{Name: name}, name)
 	}
 	if errors.Is(err, tree.ErrNoMatch) {
-		return fmt.Errorf("%w of report group %s", err, name)
+		err = fmt.Errorf("%w of report group %s", err, name)
 	}
 	if err != nil {
-		return err
+		return s.files.explainMissing(ctx, err, "reports."+group.Name, selection)
 	}
 	s.rec.say("Report export config is NO_EXPORT, skip...") // the rest of CodeBuild's line is not known
 	r := s.read(ctx, format, out, files)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -109,11 +110,11 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	defer cancel()
 	b.walk(ctx)
 	b.cache.close()
-	record := b.rec.finish(p.environment(), b.engineErr != nil)
+	var fault error
 	if b.engineErr != nil {
-		return record, b.rec.maskError(b.engineErr)
+		fault = b.rec.maskError(b.engineErr)
 	}
-	return record, nil
+	return b.rec.finish(p.environment(), fault), fault
 }
 
 // build is one run of a plan: the container and the walk over the phases. The other
@@ -163,7 +164,8 @@ type row struct {
 type result struct {
 	status  Status
 	context Context
-	next    PhaseType // if it differs from the row's
+	next    PhaseType     // if it differs from the row's
+	problem *diag.Problem // position in the buildspec; nil if unknown
 }
 
 // rows is the order of phases (observed): POST_BUILD runs after a failed BUILD; no phase

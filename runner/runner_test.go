@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -74,7 +75,8 @@ func play(
 			case runner.Printed:
 				lines = append(lines, fmt.Sprintf("> %s", e.Output))
 			case runner.Noted:
-				lines = append(lines, "note: "+e.Text)
+				topic := cmp.Or(e.Topic, "note")
+				lines = append(lines, topic+": "+e.Text)
 			}
 		},
 	}

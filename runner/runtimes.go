@@ -37,7 +37,8 @@ func (b *build) selectRuntimes(ctx context.Context) result {
 	}
 	choices, err := table.Choose(wishes, b.rec.say)
 	if err != nil {
-		return result{status: Failed, context: Context{YAMLError, err.Error()}}
+		err = b.plan.explainRuntime(err)
+		return result{status: Failed, context: Context{YAMLError, err.Error()}, problem: problemOf(err)}
 	}
 	return b.installRuntimes(ctx, choices)
 }
@@ -51,7 +52,7 @@ func (b *build) installRuntimes(ctx context.Context, choices []runtimes.Choice) 
 			}
 		}
 		for _, text := range choice.Commands {
-			if res := b.command(ctx, call{session: b.shells.root(), text: text, attempt: 1}); res.status != "" {
+			if res := b.command(ctx, call{session: b.shells.root(), text: text, at: ImagePlace, attempt: 1}); res.status != "" {
 				return res
 			}
 		}

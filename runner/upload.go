@@ -43,7 +43,7 @@ func (b *build) uploadResult(ctx context.Context, errs []error) result {
 		case errors.Is(err, tree.ErrNoMatch), errors.Is(err, tree.ErrNoBase), errors.Is(err, errExpand),
 			errors.As(err, &refused):
 			if res.status == "" {
-				res = result{status: Failed, context: Context{ClientError, err.Error()}}
+				res = result{status: Failed, context: Context{ClientError, err.Error()}, problem: problemOf(err)}
 			}
 		default:
 			return b.fault(ctx, ClientError, err)
@@ -85,11 +85,16 @@ func (s *artifactStep) collect(ctx context.Context, src tree.Source) []error {
 // one collects one artifact into a directory below the output directory, packs it if the
 // project requires that, and adds it to the record and the manifest.
 func (s *artifactStep) one(ctx context.Context, src tree.Source, a buildspec.Artifacts, dir string) error {
-	out, files, err := s.files.collect(ctx, src, Output{Name: a.Identifier, Dir: dir}, tree.Selection{
+	selection := tree.Selection{
 		Base: a.BaseDirectory, Files: a.Files, Exclude: a.ExcludePaths, Discard: a.DiscardPaths, Symlinks: a.Symlinks,
-	})
+	}
+	out, files, err := s.files.collect(ctx, src, Output{Name: a.Identifier, Dir: dir}, selection)
 	if err != nil {
-		return err
+		key := "artifacts"
+		if a.Identifier != "" {
+			key += ".secondary-artifacts." + a.Identifier
+		}
+		return s.files.explainMissing(ctx, err, key, selection)
 	}
 	// A name that cannot be expanded, or an archive that cannot be written, does not
 	// remove the directory from the record.

@@ -100,7 +100,11 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		_, err := fmt.Fprint(a.Stdout, session.Plan.String())
 		return err
 	}
-	return verdict(session.Run(ctx, view(a, o, session)))
+	result := session.Run(ctx, view(a, o, session))
+	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
+		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
+	}
+	return verdict(result)
 }
 
 // warn prints problems that do not keep the build from running. Lints are only counted,
@@ -189,9 +193,9 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	case "service":
 		return console.NewService(a.Raw.Out)
 	}
-	terminal := a.IsTerminal()
-	return console.NewText(a.Raw.Out, console.Options{
-		Color: a.Color(terminal), Terminal: terminal, Quiet: o.Quiet, Verbose: o.Verbose, Dir: local.ShownPath(s.Dir.Path),
-		Links: a.Links(terminal), Source: o.ShownSource(), SourceDir: filepath.ToSlash(o.SourceDir()),
-	})
+	options := a.ConsoleOptions()
+	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
+	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
+	options.Lints, options.PrintFault = s.Problems(), a.PrintError
+	return console.NewText(a.Raw.Out, options)
 }

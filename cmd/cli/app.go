@@ -15,12 +15,12 @@ import (
 	"io"
 	"os"
 	"os/user"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
 
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/local"
@@ -39,6 +39,10 @@ type App struct {
 	Raw struct{ Out, Err io.Writer }
 
 	Version string // as buildlocal --version prints it
+
+	// ColorMode and Progress are the values of --color and --progress; "" is auto.
+	ColorMode string
+	Progress  console.Progress
 }
 
 // NewHost returns an App for the current process, with its streams and environment. It is
@@ -96,50 +100,6 @@ func (a *App) askMFA(ctx context.Context) func() (string, error) {
 func (a *App) StdinTerminal() (*os.File, bool) {
 	in, isFile := a.Stdin.(*os.File)
 	return in, isFile && isatty.IsTerminal(in.Fd())
-}
-
-// IsTerminal reports whether the standard output is a terminal.
-func (a *App) IsTerminal() bool { return isTerminal(a.Raw.Out) }
-
-// StderrIsTerminal reports whether the standard error is a terminal. It decides about
-// progress of commands whose standard output is data.
-func (a *App) StderrIsTerminal() bool { return isTerminal(a.Raw.Err) }
-
-// isTerminal reports whether a stream is a terminal. The terminals of Cygwin and Git Bash
-// on Windows are pipes with a special name.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && (isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd()))
-}
-
-// Color reports whether the output is colored. NO_COLOR takes precedence over
-// CLICOLOR_FORCE, which takes precedence over the kind of the output (no-color.org,
-// bixense.com/clicolors).
-func (a *App) Color(terminal bool) bool {
-	if a.Env("NO_COLOR") != "" {
-		return false
-	}
-	if force := a.Env("CLICOLOR_FORCE"); force != "" && force != "0" {
-		return true
-	}
-	return terminal && a.Env("TERM") != "dumb" && a.Env("CLICOLOR") != "0"
-}
-
-// Links reports whether the terminal is known to open links (OSC 8). Other terminals mostly
-// ignore them, but some print them. No terminal can be asked, so it is recognized by the
-// variables that it sets.
-func (a *App) Links(terminal bool) bool {
-	term := a.Env("TERM")
-	if !terminal || term == "dumb" || term == "linux" {
-		return false
-	}
-	for _, name := range []string{"VTE_VERSION", "WT_SESSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "DOMTERM"} {
-		if a.Env(name) != "" {
-			return true
-		}
-	}
-	programs := []string{"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper"}
-	return slices.Contains(programs, a.Env("TERM_PROGRAM")) || strings.HasPrefix(term, "foot")
 }
 
 // Tilde shortens a path below the user's home directory, for messages.

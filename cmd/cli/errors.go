@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -111,35 +110,14 @@ func labelled(err error) string {
 	// capital letter, because they are also shown as sentences (in JSON, on the page).
 	label := "error: "
 	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
-		line = trimStop(strings.TrimRight(line, "\n"))
+		line = human.TrimStop(strings.TrimRight(line, "\n"))
 		if label != "error: " {
-			line = lowerFirst(line)
+			line = human.Clause(line)
 		}
 		b.WriteString(label + line + "\n")
 		label = "hint: "
 	}
 	return b.String()
-}
-
-// trimStop removes the full stop of a sentence. A dot after a space, a slash or another dot
-// is part of a directory's name or of an ellipsis.
-func trimStop(line string) string {
-	sentence, found := strings.CutSuffix(line, ".")
-	if !found || strings.HasSuffix(sentence, " ") || strings.HasSuffix(sentence, "/") || strings.HasSuffix(sentence, ".") {
-		return line
-	}
-	return sentence
-}
-
-// lowerFirst begins a hint with a small letter, unless it begins with a name such as
-// TMPDIR.
-func lowerFirst(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	second, _ := utf8.DecodeRuneInString(text[size:])
-	if !unicode.IsUpper(first) || !unicode.IsLower(second) && second != ' ' {
-		return text
-	}
-	return string(unicode.ToLower(first)) + text[size:]
 }
 
 // JoinErrors returns several errors as one: mistakes of the command line first, then the

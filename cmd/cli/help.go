@@ -29,8 +29,9 @@ const notesAnnotation = "buildlocal_notes"
 
 // Topics of flags that several commands use.
 const (
-	OutputGroup = "Output"
-	ChecksGroup = "Checks and configuration"
+	OutputGroup  = "Output"
+	DisplayGroup = "Display"
+	ChecksGroup  = "Checks and configuration"
 )
 
 // SetGroup lists flags under a topic of the help.

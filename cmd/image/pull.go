@@ -38,9 +38,9 @@ func pull(ctx context.Context, a *cli.App, o *Options) error {
 	if d != nil {
 		defer d.Close()
 	}
-	terminal := a.StderrIsTerminal() && a.Color(true) // not TERM=dumb, which cannot redraw lines
-	screen := console.NewText(a.Raw.Err, console.Options{Terminal: terminal})
-	p := puller{App: a, docker: d, screen: screen, terminal: terminal}
+	options := a.StatusOptions()
+	screen := console.NewText(a.Raw.Err, options)
+	p := puller{App: a, docker: d, screen: screen, terminal: options.Progress == console.ProgressLine}
 	// One after the other: engines pull the layers of an image concurrently already.
 	var errs []error
 	for _, name := range o.Names {

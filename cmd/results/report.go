@@ -44,7 +44,7 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 			"buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
 	c.Flags().SortFlags = false
-	o.AddSome(c, "source", "output", "full-reports", "verbose")
+	o.AddSome(c, "source", "output", "full-reports", "verbose", "color")
 	readsOutput(c)
 	// The agent of a build has nothing to do with reports; there the flag is about failures.
 	c.Flags().Lookup("verbose").Usage = "show all failures, with their whole messages, and slow tests"
@@ -195,11 +195,9 @@ func showReports(a *cli.App, o *ReportOptions, set *reports.Set) error {
 		return reports.WriteLCOV(a.Raw.Out, set.Reports)
 	}
 	// Like the end of a build, so a failed test looks the same in both.
-	terminal := a.IsTerminal()
-	t := console.NewText(a.Raw.Out, console.Options{
-		Color: a.Color(terminal), Terminal: terminal, Verbose: o.Verbose,
-		Links: a.Links(terminal), Source: o.ShownSource(), SourceDir: filepath.ToSlash(o.SourceDir()),
-	})
+	options := a.ConsoleOptions()
+	options.Verbose, options.Source, options.SourceDir = o.Verbose, o.ShownSource(), filepath.ToSlash(o.SourceDir())
+	t := console.NewText(a.Raw.Out, options)
 	t.Reports(set)
 	return t.Err()
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -34,6 +35,7 @@ var flagGroups = []flagGroup{
 	{"Secrets and AWS", registerSecrets},
 	{"Cache", registerCache},
 	{cli.OutputGroup, registerOutput},
+	{cli.DisplayGroup, registerDisplay},
 	{cli.ChecksGroup, registerChecks},
 	{"Debugging", registerDebugging},
 }
@@ -81,6 +83,7 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 		"substitute images: `NAME=IMAGE` uses IMAGE instead of NAME; * in NAME matches any text; repeatable")
 	fs.StringVar(&o.Digest, "image-digest", "",
 		"require the image to have this `DIGEST` or ID, such as sha256:0123...")
+	fs.BoolVar(&o.Required, "require-image", false, "fail instead of building with this host's tools without an image")
 	fs.StringVar(&o.Pull, "pull", local.DefaultPull, "pull the image `WHEN`: always, missing or never")
 	fs.StringVar(&o.Platform, "platform", "", "use the image for `PLATFORM`, such as linux/arm64")
 	e.Kind = local.EngineAuto
@@ -144,10 +147,16 @@ func registerOutput(f *Flags, fs *pflag.FlagSet) {
 	fs.BoolVar(&o.TolerateBadReports, "tolerate-bad-reports", false,
 		"do not fail the build for report files that CodeBuild refuses")
 	fs.IntVar(&o.KeepBuilds, "keep-builds", local.DefaultKeepBuilds, "keep the newest `N` builds in the output directory")
+}
+
+func registerDisplay(f *Flags, fs *pflag.FlagSet) {
 	fs.StringVar(&f.Format, "format", "text",
 		"print the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event per line)")
 	fs.BoolVarP(&f.Quiet, "quiet", "q", false, "print only failures and the verdict")
 	fs.BoolVarP(&f.Verbose, "verbose", "v", false, "also print the agent's log lines")
+	fs.StringVar(&f.Color, "color", cli.ColorAuto, "use colors `WHEN`: auto, always or never")
+	fs.StringVar(&f.Progress, "progress", string(console.ProgressAuto),
+		"show progress as `KIND`: line (on a terminal), plain (a line every 30 s), off, or auto")
 }
 
 func registerChecks(f *Flags, fs *pflag.FlagSet) {

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/local"
@@ -37,6 +38,8 @@ type Flags struct {
 	// These are about the output of a command, not part of a request.
 	Format         string // text, or another of the formats of the command
 	Quiet, Verbose bool   // not both
+	Color          string // one of cli.ColorAuto and others
+	Progress       string // a console.Progress
 	NoConfig       bool   // ignore the source's configuration file
 
 	formats []string          // allowed values of Format; nil for those of run
@@ -132,6 +135,14 @@ func (f *Flags) validate(a *cli.App) error {
 	if len(f.formats) > 0 {
 		errs = append(errs, local.OneOf("format", f.Format, f.formats...))
 	}
+	if f.Color != "" { // the command has the flag
+		errs = append(errs, local.OneOf("color", f.Color, cli.ColorAuto, cli.ColorAlways, cli.ColorNever))
+	}
+	if f.Progress != "" {
+		errs = append(errs, local.OneOf("progress", f.Progress, string(console.ProgressAuto), string(console.ProgressLine),
+			string(console.ProgressPlain), string(console.ProgressOff)))
+	}
+	a.ColorMode, a.Progress = f.Color, console.Progress(f.Progress)
 	if f.Quiet && f.Verbose {
 		errs = append(errs, &local.SettingError{Setting: "quiet", Message: "cannot be combined with --verbose"})
 	}

@@ -61,7 +61,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict")
+	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict", "color")
 	o.SetFormats(console.ProblemFormats) // Settle checks the value
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")

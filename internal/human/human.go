@@ -4,6 +4,7 @@ package human
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,14 +13,26 @@ import (
 
 const day = 24 * time.Hour
 
-// Bytes returns a number of bytes in decimal units, such as 1.2MB.
+// Bytes returns a number of bytes in decimal units, with one decimal below 10: 238B, 2.3kB, 12MB.
 func Bytes(bytes int64) string {
-	const digits = 3
-	text := units.HumanSizeWithPrecision(float64(bytes), digits)
-	if strings.Contains(text, "e+") { // the library writes 999.9kB as 1e+03kB
-		text = units.HumanSizeWithPrecision(float64(bytes)*1.001, digits)
+	const unit = 1000
+	size, name := float64(bytes), "B"
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if size < unit-0.5 { // which would be rounded to 1000
+			break
+		}
+		size, name = size/unit, next
 	}
-	return text
+	return shortNumber(size, name == "B") + name
+}
+
+// shortNumber returns a number with one decimal if it is below 10 and has one.
+func shortNumber(n float64, whole bool) string {
+	const ten = 9.95 // which is rounded to 10.0
+	if whole || n >= ten {
+		return fmt.Sprintf("%.0f", n)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", n), ".0")
 }
 
 // ParseBytes parses a size such as 500MB, in bytes. Units are decimal, as in the output of
@@ -32,26 +45,30 @@ func ParseBytes(text string) (int64, error) {
 	return n, err
 }
 
-// Memory returns an amount of memory in bytes as compute types are written: 4 GiB.
+// Memory returns an amount of memory in bytes, in binary units: 115MiB, 1.5GiB.
 func Memory(bytes int64) string {
 	const gib, mib = 1 << 30, 1 << 20
 	if bytes < gib*19/20 { // 0.95 GiB, which would be rounded to 0.9 or 1 GiB
-		return fmt.Sprintf("%d MiB", max(1, bytes/mib))
+		return fmt.Sprintf("%dMiB", max(1, bytes/mib))
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(bytes)/gib), ".0") + " GiB"
+	return shortNumber(float64(bytes)/gib, false) + "GiB"
 }
 
-// Duration returns a duration with about three digits: 27ms, 1.46s, 16.1s, 2m3s.
+// Duration returns a duration that flags accept too: milliseconds below 0.1 s, seconds with one
+// decimal below a minute, and then two units: 34ms, 9.5s, 2m05s, 1h02m.
 func Duration(d time.Duration) string {
+	const least, minute = 100 * time.Millisecond, time.Minute - 50*time.Millisecond // which is rounded to 60.0s
 	switch {
-	case d < time.Second:
+	case d < least:
 		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
+	case d < minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Hour-time.Second/2:
+		d = d.Round(time.Second)
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
 	}
-	return d.Round(time.Second).String()
+	d = d.Round(time.Minute)
+	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 }
 
 // Ago returns the time since an event in its largest unit, such as "3 h ago".
@@ -77,10 +94,26 @@ func Plural(n int, one, many string) string {
 	return many
 }
 
-// Count returns a number with its noun: "1 file", "3 files". For a noun with another plural
-// than -s, use Plural.
+// Count returns a number with its noun: "no files", "1 file", "12,480 files". For a noun with
+// another plural than -s, use Plural.
 func Count(n int, noun string) string {
-	return fmt.Sprintf("%d %s", n, Plural(n, noun, noun+"s"))
+	if n == 0 {
+		return "no " + noun + "s"
+	}
+	return Number(n) + " " + Plural(n, noun, noun+"s")
+}
+
+// Number returns a count, with a comma before each three digits from 10,000 on.
+func Number(n int) string {
+	const first, group = 10_000, 1000
+	if n < first {
+		return strconv.Itoa(n)
+	}
+	text := ""
+	for ; n >= group; n /= group {
+		text = fmt.Sprintf(",%03d%s", n%group, text)
+	}
+	return strconv.Itoa(n) + text
 }
 
 // Series joins words as in a sentence: "a, b and c".
