@@ -177,7 +177,7 @@ func TestAll_IncludesIgnoredFilesAndVersion(t *testing.T) {
 	gitIn(t, dir, "remote", "add", "origin", "https://me:secret@example.com/org/repo")
 	id := gitIn(t, dir, "rev-parse", "HEAD")
 	want := &Source{Dir: dir, From: dir, Mode: All,
-		Git: &Git{Commit: id, Branch: "main", Remote: "https://example.com/org/repo"},
+		Git:     &Git{Commit: id, Branch: "main", Remote: "https://example.com/org/repo"},
 		Replace: []Replacement{{Name: ".git/HEAD", Text: []byte(id + "\n"), Mode: 0o644}}}
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), want)
 
