@@ -97,7 +97,8 @@ func (in *Inputs) sourceOptions(dir string, setting sourceSetting, mode source.M
 // SourceRoot returns the directory of the primary source: the one that the request names, or the
 // part of its repository that is the source of a build in a subdirectory.
 func (r *Request) SourceRoot() (string, error) {
-	if r.Source.Root == "" {
+	info, err := os.Stat(r.Source.Dir)
+	if r.Source.Root == "" || err != nil || !info.IsDir() { // opening the source reports it
 		return r.Source.Dir, nil
 	}
 	root, err := source.Root(r.Source.Dir, r.Source.Root)

@@ -158,7 +158,13 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository
 	}
-	dir = filepath.Clean(dir)
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir) // the top is found by going up
+	}
+	if err != nil {
+		return nil, err
+	}
 	if err := waiting(dir); err != nil {
 		return nil, err
 	}

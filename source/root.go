@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 )
@@ -21,7 +22,7 @@ func Root(dir, value string) (string, error) {
 	}
 	top := gitPlace(dir)
 	if top == "" {
-		return "", &Error{dir + " is not in a git repository", "Use -C to build another directory.", nil}
+		return "", &Error{dir + " is not in a git repository", "use -C to build another directory", nil}
 	}
 	if value == RepositoryRoot {
 		return top, nil
@@ -30,12 +31,14 @@ func Root(dir, value string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
+	hint := fmt.Sprintf("use %q, or a path that leads to a parent, up to %s", RepositoryRoot, top)
 	root, err := directory(path)
-	if err != nil {
-		return "", err
-	}
-	hint := fmt.Sprintf("Use %q, or a path that leads to a parent, up to %s.", RepositoryRoot, top)
+	var known *Error
 	switch {
+	case errors.As(err, &known):
+		return "", &Error{known.Problem, hint, err}
+	case err != nil:
+		return "", err
 	case !isBelow(root, dir):
 		return "", &Error{fmt.Sprintf("%q leads to %s, which does not contain %s", value, root, dir), hint, nil}
 	case !isBelow(top, root):
