@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
@@ -17,7 +18,10 @@ const maxComparedIndex = 2 << 20
 // maxIndex limits the bytes that are read of an index.
 const maxIndex = 64 << 20
 
-// gitDir returns the directory of the work tree's own git files, or "" if it is not known.
+// maxCompareTime limits the time for it. In a copied work tree, git reads each file in full.
+const maxCompareTime = time.Second
+
+// gitDir returns the directory of the work tree's own git files.
 func (r *repository) gitDir() string {
 	dot := filepath.Join(r.top, ".git")
 	if info, err := os.Stat(dot); err != nil || info.IsDir() {
@@ -27,7 +31,7 @@ func (r *repository) gitDir() string {
 	dir, named := strings.CutPrefix(strings.TrimRight(string(text), "\r\n"), "gitdir: ")
 	switch {
 	case err != nil || !named:
-		return ""
+		return dot // git rejects it too
 	case filepath.IsAbs(dir):
 		return dir
 	}

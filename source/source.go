@@ -82,7 +82,7 @@ type Source struct {
 	Git     *Git    // nil outside of a git repository, or if git is not installed
 
 	// These are known in a Worktree, in which they differ from a clone.
-	Changed    int      // tracked files that differ from the commit; 0 if there are too many to compare
+	Changed    int      // tracked files that differ from the commit; 0 if it takes too long to compare them
 	Deleted    int      // files of the commit that do not exist
 	Untracked  int      // files that git does not know
 	Unresolved []string // files of filters whose contents the repository does not have

@@ -119,11 +119,13 @@ func (r *repository) ignored(ctx context.Context, exclude []string) (names []str
 // commit. Submodules are not examined: git would start another git in each, with that submodule's
 // configuration.
 func (r *repository) uncommitted(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxCompareTime)
+	defer cancel()
 	out, err := git(ctx, r.dir, slices.Concat(r.harmless(), []string{
 		"status", "--porcelain=v2", "-z", "--no-ahead-behind", "--no-renames", "--untracked-files=no",
 		"--ignore-submodules=all", "--", ".",
 	})...)
-	var names []string
+	var names []string // none if git failed
 	for entry := range strings.SplitSeq(out, "\x00") {
 		kind, rest, _ := strings.Cut(entry, " ")
 		fields, known := map[string]int{"1": 7, "u": 9}[kind] // in front of the name, which is relative to the top

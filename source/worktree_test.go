@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -151,6 +153,26 @@ func TestWorktree_CountsUncommittedFiles(t *testing.T) {
 			same(t, counts{got.Changed, got.Deleted, got.Untracked}, c.want)
 		})
 	}
+}
+
+func TestWorktree_LargeIndexIsNotCompared(t *testing.T) {
+	t.Parallel()
+	dir := repo(t, map[string]string{"a": "1"})
+	write(t, dir, map[string]string{"a": "2", "new": ""})
+	counts := func() [3]int {
+		s := mustOpen(t, Options{Dir: dir})
+		return [3]int{s.Changed, s.Deleted, s.Untracked}
+	}
+	same(t, counts(), [3]int{1, 0, 1})
+	var entries strings.Builder
+	id, name := gitIn(t, dir, "hash-object", "a"), strings.Repeat("x", 150)
+	for i := range maxComparedIndex / len(name) {
+		fmt.Fprintf(&entries, "100644 %s\t%s%d\n", id, name, i)
+	}
+	add := exec.Command("git", "-C", dir, "update-index", "--index-info")
+	add.Stdin = strings.NewReader(entries.String())
+	must(t, add.Run())
+	same(t, counts(), [3]int{0, 0, 1})
 }
 
 func TestWorktree_MergeConflictIsAChange(t *testing.T) {
