@@ -15,11 +15,7 @@ func TestKill_HostBuildLeavesNothing(t *testing.T) {
 	if !hasSandbox(t) {
 		t.Skip("no sandbox can be made here")
 	}
-	dir := t.TempDir()
-	spec := "version: 0.2\nphases: {build: {commands: ['echo it began; touch f; sleep 600']}}\n"
-	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(spec), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir := filteredSource(t, map[string]int{"large.bin": 32 << 20, "small.bin": 100})
 	found := func(pattern string) func(int, string, string) bool {
 		return func(_ int, tmp, _ string) bool {
 			names, _ := filepath.Glob(filepath.Join(tmp, pattern))
@@ -30,6 +26,8 @@ func TestKill_HostBuildLeavesNothing(t *testing.T) {
 		"started":             moments[0],
 		"root directory made": found("buildlocal-*"),
 		"directory locked":    moments[1],
+		"object written":      found("buildlocal-*/run-*/objects-*/*"),
+		"layer made":          found("buildlocal-*/run-*/layer-*"),
 		"sandbox described":   found("buildlocal-*/run-*/sandbox.json"),
 		"command runs":        moments[3],
 	} {

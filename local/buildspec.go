@@ -87,13 +87,27 @@ func (h *Host) ReadBuildspec(
 	case filepath.IsAbs(wanted):
 		names = []string{wanted}
 	case r.comesWithSource("buildspec") || r.Source.Buildspec == "" && r.comesWithSource("project"):
-		names = []string{filepath.Join(r.Source.Dir, wanted)}
+		names = r.inSource(s, wanted)
 	default:
 		// A name typed by the user is relative to the current directory, as everywhere
 		// on the command line, or to the source, as in CodeBuild.
-		names = slices.Compact([]string{filepath.Clean(wanted), filepath.Join(r.Source.Dir, wanted)})
+		names = slices.Compact(append([]string{filepath.Clean(wanted)}, r.inSource(s, wanted)...))
 	}
 	return r.readFirst(ctx, s, names, named)
+}
+
+// inSource returns the paths that a relative name of a buildspec may have. In a subdirectory of
+// the source, the name of a project document is relative to the source, as in CodeBuild, and other
+// names are relative to the subdirectory.
+func (r *Request) inSource(s *source.Source, name string) []string {
+	below, from := filepath.Join(r.Source.Dir, name), filepath.Join(s.From, name)
+	switch {
+	case r.Source.Root == "":
+		return []string{below}
+	case r.Source.Buildspec == "":
+		return []string{from, below}
+	}
+	return []string{below, from}
 }
 
 // readStdin reads the standard input until it ends, ctx is done or the limit of a
@@ -115,7 +129,7 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 // readFirst reads the first buildspec that exists.
 func (r *Request) readFirst(ctx context.Context, s *source.Source, names []string, named bool) (BuildspecText, error) {
 	for _, name := range names {
-		below, inside := RelativeTo(r.Source.Dir, name)
+		below, inside := r.nameBelow(s.From, name)
 		text, err := readBuildspecFile(ctx, s, name, below, named)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -119,7 +119,7 @@ func (in *Inputs) cacheScope() string {
 		unique = ns
 	} else if in.Request.Cache.Place == "" {
 		unique = in.Source.Dir
-		if dir, err := filepath.Abs(in.Request.Source.Dir); err == nil {
+		if dir, err := filepath.Abs(in.Source.From); err == nil {
 			unique = dir
 		}
 	}

@@ -85,7 +85,7 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 	if projectErr != nil {
 		return in, projectErr
 	}
-	in.ProjectName = projectName(r, in.Project)
+	in.ProjectName = in.projectName()
 	in.overrides, problems, err = h.readVariables(ctx, r)
 	in.Problems = append(in.Problems, problems...)
 	if err != nil {
@@ -107,21 +107,6 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 		return in, buildspecErr
 	}
 	return in, nil
-}
-
-// openSources opens the sources and the output directory.
-func (in *Inputs) openSources(ctx context.Context) error {
-	var primary runner.Source
-	var err error
-	if in.Source, primary, err = in.openSource(ctx); err != nil {
-		return err
-	}
-	if in.Builds, err = OpenBuilds(ctx, in.Request); err != nil {
-		return err
-	}
-	secondary, err := in.openSecondarySources(ctx)
-	in.sources = placeInputs(in.Project.Source, append([]runner.Source{primary}, secondary...))
-	return err
 }
 
 func (in *Inputs) loadSecrets(ctx context.Context) error {
@@ -160,13 +145,10 @@ var notInNames = lazyRegexp(`[^A-Za-z0-9_-]+`)
 
 // projectName returns the name of the project, which without a project file is the name
 // of the source's directory.
-func projectName(r *Request, p project.Project) string {
-	name := r.Source.ProjectName
+func (in *Inputs) projectName() string {
+	name := cmp.Or(in.Request.Source.ProjectName, in.Project.Name)
 	if name == "" {
-		name = p.Name
-	}
-	if name == "" {
-		if abs, err := filepath.Abs(r.Source.Dir); err == nil {
+		if abs, err := filepath.Abs(in.Source.From); err == nil {
 			name = filepath.Base(abs)
 		}
 	}

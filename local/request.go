@@ -61,6 +61,7 @@ const (
 // SourceOptions select the source, its buildspec and its project.
 type SourceOptions struct {
 	Dir         string
+	Root        string   // Dir or a parent of it in its repository, which is the source; "" for Dir
 	Secondary   []string // ID=DIR
 	Mode        string   // worktree, commit[=REF] or all; "" for worktree in a repository, else all
 	Buildspec   string   // a path, YAML, or "-" for standard input; "" for the project's, or buildspec.yml
@@ -426,8 +427,15 @@ func (r *Request) OutputDir() string {
 	return filepath.Join(r.Source.Dir, OutputName)
 }
 
-// SourceDir returns the directory of the source, absolute and without symbolic links.
-func (r *Request) SourceDir() string { return RealDir(r.Source.Dir) }
+// SourceDir returns the directory of the source, absolute and without symbolic links. If the
+// request names no valid one, it is that of the request.
+func (r *Request) SourceDir() string {
+	root, err := r.SourceRoot()
+	if err != nil {
+		root = r.Source.Dir
+	}
+	return RealDir(root)
+}
 
 // RealDir returns a directory as an absolute path without symbolic links, as far as it
 // exists.

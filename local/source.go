@@ -7,78 +7,121 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/overlay"
-	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
-	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/source"
 )
 
-// openSource opens the primary source. Files that a build leaves in it, and the secrets
-// file, are not part of it.
-func (in *Inputs) openSource(ctx context.Context) (*source.Source, runner.Source, error) {
-	h, r, temp := in.host, in.Request, in.run.Path
+// openedSource is a source on this host, with the settings of the project for it.
+type openedSource struct {
+	*source.Source
+	id      string // of a secondary source; "" for the primary one
+	ref     string // that the user named; may be empty
+	setting sourceSetting
+}
+
+// openSources opens the sources and the output directory.
+func (in *Inputs) openSources(ctx context.Context) error {
+	primary, err := in.openSource(ctx)
+	if err != nil {
+		return err
+	}
+	in.Source = primary.Source
+	if in.Builds, err = OpenBuilds(ctx, in.Request); err != nil {
+		return err
+	}
+	secondary, err := in.openSecondarySources(ctx)
+	if err != nil {
+		return err
+	}
+	all := append([]openedSource{primary}, secondary...)
+	shared := make([]*source.Source, len(all))
+	for i, s := range all {
+		shared[i] = s.Source
+	}
+	source.ShareExtra(shared)
+	for _, s := range all {
+		described, err := in.describeSource(s)
+		if err != nil {
+			return err
+		}
+		in.sources = append(in.sources, described)
+	}
+	in.sources = placeInputs(in.Project.Source, in.sources)
+	return nil
+}
+
+// openSource opens the primary source.
+func (in *Inputs) openSource(ctx context.Context) (openedSource, error) {
+	r := in.Request
 	mode, ref, err := source.ParseMode(r.Source.Mode)
 	if err != nil {
-		return nil, runner.Source{}, invalid("source-mode", "%s", err)
+		return openedSource{}, invalid("source-mode", "%s", err)
+	}
+	dir, err := r.SourceRoot()
+	if err != nil {
+		return openedSource{}, err
 	}
 	out := r.OutputDir()
-	if _, inside := RelativeTo(out, r.Source.Dir); inside || SameDir(out, r.Source.Dir) {
-		return nil, runner.Source{}, Usagef(
+	if _, inside := RelativeTo(out, dir); inside || SameDir(out, dir) {
+		return openedSource{}, Usagef(
 			"the output directory %s contains the source; choose a directory beside or below it with --output", out)
 	}
+	setting := sourceSetting{in.Project.Source, in.Project.SourceVersion}
+	s, err := source.Open(ctx, in.sourceOptions(dir, setting, mode, ref))
+	return openedSource{s, "", ref, setting}, sourceError(err)
+}
+
+// sourceOptions returns the options for a source in a directory. Files that a build leaves there,
+// and the secrets file, are not part of any source.
+func (in *Inputs) sourceOptions(dir string, setting sourceSetting, mode source.Mode, ref string) source.Options {
+	r := in.Request
 	exclude := []string{OutputName}
-	for _, name := range append(r.secretPaths(), out, h.Runs().Path) {
-		if below, inside := RelativeTo(r.Source.Dir, name); inside {
+	for _, name := range append(r.secretPaths(), r.OutputDir(), in.host.Runs().Path) {
+		if below, inside := r.nameBelow(dir, name); inside {
 			exclude = append(exclude, below)
 		}
 	}
-	s, err := source.Open(ctx, source.Options{
-		Dir: r.Source.Dir, Mode: mode, Ref: ref, Temp: temp, Exclude: exclude, Output: OutputName,
-		Depth: in.Project.Source.GitCloneDepth, Submodules: in.Project.Source.FetchSubmodules,
-	})
+	return source.Options{
+		Dir: dir, Mode: mode, Ref: ref, Temp: in.run.Path, Exclude: exclude, Output: OutputName,
+		Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
+	}
+}
+
+// SourceRoot returns the directory of the primary source: the one that the request names, or the
+// part of its repository that is the source of a build in a subdirectory.
+func (r *Request) SourceRoot() (string, error) {
+	info, err := os.Stat(r.Source.Dir)
+	if r.Source.Root == "" || err != nil || !info.IsDir() { // opening the source reports it
+		return r.Source.Dir, nil
+	}
+	root, err := source.Root(r.Source.Dir, r.Source.Root)
 	if err != nil {
-		return nil, runner.Source{}, sourceError(err)
+		return "", invalid("source-root", "%s", err)
 	}
-	setting := sourceSetting{in.Project.Source, in.Project.SourceVersion}
-	described, err := in.describeSource("", s, ref, setting)
-	if text := subdirectoryNote(s, r); text != "" && setting.isRepository() {
-		described.Note = strings.TrimPrefix(described.Note+"; "+text, "; ")
-	}
-	return s, described, err
+	return root, nil
 }
 
-// subdirectoryNote says that the source is a part of a repository, with the command that builds
-// all of it as CodeBuild does.
-func subdirectoryNote(s *source.Source, r *Request) string {
-	if s.Git == nil || s.Git.Top == "" {
-		return ""
+// nameBelow is RelativeTo for a name that may be in the directory of the request. That directory
+// may be reached through a symbolic link, and dir is the path without links if it is a parent.
+func (r *Request) nameBelow(dir, name string) (string, bool) {
+	if below, inside := RelativeTo(dir, name); inside {
+		return below, true
 	}
-	below, inside := RelativeTo(s.Git.Top, s.Dir)
+	below, inside := RelativeTo(r.Source.Dir, name)
 	if !inside {
-		return ""
+		return "", false
 	}
-	name := path.Join(below, filepath.ToSlash(cmp.Or(r.Source.Buildspec, "buildspec.yml")))
-	return fmt.Sprintf("this directory is part of a repository; to build all of it, as CodeBuild does: "+
-		"buildlocal run -C %s -b %s", quoteArgument(ShownPath(s.Git.Top)), quoteArgument(name))
+	return RelativeTo(dir, filepath.Join(RealDir(r.Source.Dir), below))
 }
 
-// quoteArgument quotes an argument for a shell, if it has other than plain characters.
-func quoteArgument(text string) string {
-	if strings.ContainsAny(text, " \t\n'\"\\$`*?[]{}();&|<>~#!") {
-		return shell.Quote(text)
-	}
-	return text
-}
-
-// sourceError turns the error for a source that does not exist into a UsageError.
+// sourceError turns the error for a source that does not exist into a UsageError. It keeps nil.
 func sourceError(err error) error {
 	var known *source.Error
 	if errors.As(err, &known) {
@@ -94,13 +137,11 @@ const maxSourceIdentifier = 128
 // sourceIdentifier matches identifiers of secondary sources (documented).
 var sourceIdentifier = lazyRegexp(`^[A-Za-z0-9_]+$`)
 
-// openSecondarySources opens the other sources, each a directory of the host. As in the
-// primary source, the secrets file and the output of builds are left out.
-func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, error) {
-	r, temp := in.Request, in.run.Path
-	var all []runner.Source
+// openSecondarySources opens the other sources, each a directory of the host.
+func (in *Inputs) openSecondarySources(ctx context.Context) ([]openedSource, error) {
+	var all []openedSource
 	seen := map[string]bool{}
-	for _, arg := range r.Source.Secondary {
+	for _, arg := range in.Request.Source.Secondary {
 		id, dir, split := strings.Cut(arg, "=")
 		switch {
 		case !split || dir == "":
@@ -111,30 +152,17 @@ func (in *Inputs) openSecondarySources(ctx context.Context) ([]runner.Source, er
 			return nil, invalid("secondary-source", "duplicate identifier %s", id)
 		}
 		seen[id] = true
-		exclude := []string{OutputName}
-		for _, name := range r.secretPaths() {
-			if below, inside := RelativeTo(dir, name); inside {
-				exclude = append(exclude, below)
-			}
-		}
 		setting := sourceSetting{version: in.Project.SecondaryVersions[id]}
 		for _, p := range in.Project.Secondary {
 			if p.Identifier == id {
 				setting.Source = p
 			}
 		}
-		s, err := source.Open(ctx, source.Options{
-			Dir: dir, Temp: temp, Exclude: exclude, Output: OutputName,
-			Depth: setting.GitCloneDepth, Submodules: setting.FetchSubmodules,
-		})
+		s, err := source.Open(ctx, in.sourceOptions(dir, setting, "", ""))
 		if err != nil {
 			return nil, sourceError(fmt.Errorf("--secondary-source %s: %w", id, err))
 		}
-		described, err := in.describeSource(id, s, "", setting)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, described)
+		all = append(all, openedSource{s, id, "", setting})
 	}
 	return all, nil
 }
@@ -159,12 +187,11 @@ const (
 
 // describeSource returns a source as the plan needs it: the files are those on the host, and
 // the project's setting decides what else the build sees. CodeBuild takes the version from
-// the request, which here is ref, the branch or the commit.
-func (in *Inputs) describeSource(
-	id string, s *source.Source, ref string, setting sourceSetting,
-) (runner.Source, error) {
+// the request, which here is the user's ref, the branch or the commit.
+func (in *Inputs) describeSource(o openedSource) (runner.Source, error) {
+	s, setting := o.Source, o.setting
 	r := runner.Source{
-		ID: id, Digits: newSourceDigits(), Note: sourceNote(id, s, setting), Version: setting.version,
+		ID: o.id, Digits: newSourceDigits(), Note: in.sourceNote(o), Version: setting.version,
 		Tree: engine.Tree{Host: s.Dir, Hide: s.Hide}, Stream: s.Tar,
 	}
 	switch setting.Type {
@@ -186,7 +213,7 @@ func (in *Inputs) describeSource(
 			r.URL = "s3://" + setting.Location
 			return r, nil
 		}
-		r.Version = cmp.Or(r.Version, in.pipelineVersion(id))
+		r.Version = cmp.Or(r.Version, in.pipelineVersion(o.id))
 		return r, nil
 	}
 	var err error
@@ -204,7 +231,7 @@ func (in *Inputs) describeSource(
 	remote := setting.Location
 	if s.Git != nil {
 		remote = cmp.Or(remote, s.Git.Remote)
-		r.Resolved, r.Version = s.Git.Commit, cmp.Or(ref, r.Version, s.Git.Branch, s.Git.Commit)
+		r.Resolved, r.Version = s.Git.Commit, cmp.Or(o.ref, r.Version, s.Git.Branch, s.Git.Commit)
 	}
 	r.Repo, r.URL = source.RepoPath(remote), source.HTTPS(remote)
 	return r, nil
@@ -226,10 +253,24 @@ func (in *Inputs) layer(dir string, replace []source.Replacement) ([]string, err
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("replace files of the source: %w", err)
+			return nil, layerError(err, layer, replace)
 		}
 	}
 	return []string{layer}, nil
+}
+
+// layerError returns the error for a layer that cannot be written, and removes it. Files that are
+// kept on disk need no space there.
+func layerError(err error, layer string, replace []source.Replacement) error {
+	err = fmt.Errorf("replace files of the source: %w", errors.Join(err, os.RemoveAll(layer)))
+	var need int64
+	for _, r := range replace {
+		need += int64(len(r.Text))
+	}
+	return tree.IfFull(err, tree.NoSpaceError{
+		Dir: filepath.Dir(layer), What: "files of the source", Need: need,
+		Hint: "Free space there, or set TMPDIR to another directory",
+	})
 }
 
 // emptyDir returns an empty directory.
@@ -244,7 +285,7 @@ func (in *Inputs) emptyDir() (string, error) {
 // pipelineVersion returns the version of an input artifact of CodePipeline, which is an object
 // in its bucket. The name of the object is made up in the form that was observed.
 func (in *Inputs) pipelineVersion(id string) string {
-	return fmt.Sprintf("arn:aws:s3:::codepipeline-%s/%s/%s.zip", projectName(in.Request, in.Project),
+	return fmt.Sprintf("arn:aws:s3:::codepipeline-%s/%s/%s.zip", in.projectName(),
 		cmp.Or(id, "SourceArti"), newSourceDigits()[:7])
 }
 
@@ -265,72 +306,6 @@ func initiator(primary project.Source, projectName, user string) string {
 		return "codepipeline/" + projectName
 	}
 	return user
-}
-
-// sourceNote returns differences between the source and the one that CodeBuild would
-// get, in one line.
-func sourceNote(id string, s *source.Source, setting sourceSetting) string {
-	var notes []string
-	if setting.Type == noSource {
-		return ""
-	}
-	if text := versionNote(s, setting); text != "" {
-		notes = append(notes, text)
-	}
-	if s.Mode == source.All && s.Git != nil {
-		notes = append(notes, "the build sees all files of the directory; CodeBuild sees only committed files")
-	}
-	if text := ignoredNote(s); text != "" {
-		notes = append(notes, text)
-	}
-	if s.Untracked > 0 {
-		notes = append(notes, fmt.Sprintf("%s included; CodeBuild sees only committed files",
-			human.Count(s.Untracked, "untracked file")))
-	}
-	// In a worktree or a submodule .git is a file with the path of the repository. An
-	// absolute path is mounted into the build, a relative one leads to nothing there.
-	text, err := regular.Read(filepath.Join(s.Dir, ".git"), maxDocument)
-	place := strings.TrimSpace(strings.TrimPrefix(string(text), "gitdir:"))
-	if setting.isRepository() && err == nil && !filepath.IsAbs(place) {
-		notes = append(
-			notes,
-			"git does not work in this build, because .git points outside of the source; --source-mode commit uses a clone",
-		)
-	}
-	if id != "" && len(notes) > 0 {
-		return "source " + id + ": " + strings.Join(notes, "; ")
-	}
-	return strings.Join(notes, "; ")
-}
-
-// versionNote says that the checkout is not the version that the project requests.
-func versionNote(s *source.Source, setting sourceSetting) string {
-	want := setting.version
-	if want == "" || s.Git == nil || !setting.isRepository() ||
-		want == s.Git.Branch || want == s.Git.Commit || want == "refs/heads/"+s.Git.Branch {
-		return ""
-	}
-	have := s.Git.Branch
-	if have == "" {
-		have = s.Git.Commit[:min(len(s.Git.Commit), 8)]
-	}
-	return fmt.Sprintf("the project builds %s, but this build uses the files of %s; "+
-		"--source-mode commit=%s builds that version", want, have, want)
-}
-
-// ignoredNote says which files the build does not get. A local build that succeeds only
-// because of ignored files in the directory is the most common false success.
-func ignoredNote(s *source.Source) string {
-	n := s.Ignored
-	if n.Files == 0 {
-		return ""
-	}
-	more := ""
-	if n.More {
-		more = "more than "
-	}
-	return fmt.Sprintf("%s%s that git ignores left out (%s); --source-mode all takes everything",
-		more, human.Count(n.Files, "file"), strings.Join(n.Top, ", "))
 }
 
 // RelativeTo returns name relative to dir, with slashes, if it is below dir.

@@ -84,19 +84,15 @@ func (b *build) startErrorCode(err error) string {
 }
 
 // directories returns the directories of all sources and their extra directories. Two
-// worktrees may need the same repository, which is listed once.
+// worktrees may need the same repository, which is listed once: it is the same for both.
 func (p *Plan) directories() []Extra {
 	var all []Extra
 	for _, s := range p.Sources {
 		all = append(all, Extra{s.Tree, s.Stream})
 		for _, e := range s.Extra {
-			same := slices.IndexFunc(all, func(other Extra) bool { return other.Tree.Path == e.Tree.Path })
-			if same < 0 {
+			if !slices.ContainsFunc(all, func(other Extra) bool { return other.Tree.Path == e.Tree.Path }) {
 				all = append(all, e)
-				continue
 			}
-			// Each worktree has a HEAD of its own there, which is replaced.
-			all[same].Tree.Overlays = slices.Concat(all[same].Tree.Overlays, e.Tree.Overlays)
 		}
 	}
 	return all

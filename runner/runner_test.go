@@ -1,7 +1,6 @@
 package runner_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -75,7 +74,10 @@ func play(
 			case runner.Printed:
 				lines = append(lines, fmt.Sprintf("> %s", e.Output))
 			case runner.Noted:
-				topic := cmp.Or(e.Topic, "note")
+				topic := "note"
+				if e.Topic != "" {
+					topic = e.Topic
+				}
 				lines = append(lines, topic+": "+e.Text)
 			}
 		},

@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -16,8 +15,9 @@ import (
 
 // Replacement is a file that the build sees instead of the one in the directory, or in addition.
 type Replacement struct {
-	Name string // slash-separated, below the directory
-	Text []byte
+	Name string      // slash-separated, below the directory
+	Text []byte      // the contents, unless File has them
+	File string      // path of a file with the contents, for large ones; may be empty
 	Mode fs.FileMode // permissions
 }
 
@@ -42,7 +42,7 @@ func (r *repository) likeClone(ctx context.Context, s *Source, depth int) error 
 	const maxHead = 4 << 10
 	text, err := regular.Read(head.host, maxHead)
 	if err == nil && s.Git.Branch != "" && string(bytes.TrimSpace(text)) == "ref: refs/heads/"+s.Git.Branch {
-		*replace = append(*replace, Replacement{head.name, []byte(s.Git.Commit + "\n"), 0o644})
+		*replace = append(*replace, Replacement{Name: head.name, Text: []byte(s.Git.Commit + "\n"), Mode: 0o644})
 	}
 	if depth < 1 || depth > maxDepthOfClone {
 		return nil
@@ -53,7 +53,7 @@ func (r *repository) likeClone(ctx context.Context, s *Source, depth int) error 
 	}
 	before, _ := regular.Read(shallow.host, maxShallow) // of a clone that is shallow itself
 	*replace = append(*replace, Replacement{
-		shallow.name, append(before, strings.Join(cut, "\n")+"\n"...), 0o644,
+		Name: shallow.name, Text: append(before, strings.Join(cut, "\n")+"\n"...), Mode: 0o644,
 	})
 	return nil
 }
@@ -129,8 +129,7 @@ func parents(list string) []string {
 // untracked returns the names below the directory that git neither knows nor ignores;
 // directories end in "/".
 func (r *repository) untracked(ctx context.Context) ([]string, error) {
-	before, _ := r.harmless()
-	out, err := git(ctx, r.dir, slices.Concat(before, []string{
+	out, err := git(ctx, r.dir, slices.Concat(r.harmless(), []string{
 		"ls-files", "-z", "--others", "--exclude-standard", "--directory", "--", ".",
 	})...)
 	return strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"), err
@@ -187,38 +186,58 @@ func (u *untrackedFiles) keeps(dir string) bool {
 }
 
 // submodules hides the files of submodules, which a clone has as empty directories. With fetch
-// they are part of the source, as they are checked out on this host.
+// they are part of the source, as they are checked out on this host, unless .gitmodules is missing:
+// then git does not know where to fetch them from.
 func (r *repository) submodules(ctx context.Context, fetch bool, exclude []string) (hide []string, err error) {
-	if !exists(filepath.Join(r.top, ".gitmodules")) {
+	if !r.mayHaveSubmodules() {
 		return nil, nil
 	}
 	links, err := gitlinks(ctx, r.dir)
-	var missing []string
+	if err != nil {
+		return nil, err
+	}
+	links = slices.DeleteFunc(links, func(link gitlink) bool { return below(link.name, exclude) })
+	if fetch && exists(filepath.Join(r.top, ".gitmodules")) {
+		return nil, missingSubmodules(notCheckedOut(ctx, r.dir, "", links, 0))
+	}
 	for _, link := range links {
-		dir := filepath.Join(r.dir, filepath.FromSlash(link.name))
-		entries, err := os.ReadDir(dir)
-		switch {
-		case below(link.name, exclude):
-		case fetch && (err != nil || !exists(filepath.Join(dir, ".git"))):
-			missing = append(missing, link.name)
-		case !fetch:
-			for _, e := range entries {
-				hide = append(hide, path.Join(link.name, e.Name()))
-			}
+		entries, _ := os.ReadDir(filepath.Join(r.dir, filepath.FromSlash(link.name)))
+		for _, e := range entries {
+			hide = append(hide, path.Join(link.name, e.Name()))
 		}
 	}
-	if len(missing) > 0 {
-		return nil, missingSubmodules(missing)
+	return hide, nil
+}
+
+// notCheckedOut returns the names of the submodules, and of the submodules in them, that are not
+// on this host. The prefix is the name of the submodule that has the links.
+func notCheckedOut(ctx context.Context, dir, prefix string, links []gitlink, depth int) (missing []string) {
+	for _, link := range links {
+		name := path.Join(prefix, link.name)
+		sub := filepath.Join(dir, filepath.FromSlash(name))
+		if !exists(filepath.Join(sub, ".git")) {
+			missing = append(missing, name)
+			continue
+		}
+		if depth == maxDepth || !exists(filepath.Join(sub, ".gitmodules")) || waiting(sub) != nil {
+			continue
+		}
+		if inner, err := gitlinks(ctx, sub); err == nil {
+			missing = append(missing, notCheckedOut(ctx, dir, name, inner, depth+1)...)
+		}
 	}
-	return hide, err
+	return missing
 }
 
 // missingSubmodules returns the error for submodules that the project fetches and that are not on
-// this host.
+// this host, or nil without any.
 func missingSubmodules(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
 	return &Error{
 		"the project fetches submodules, and these are not checked out: " + strings.Join(names, ", "),
-		"Run git submodule update --init --recursive -- " + strings.Join(names, " "), nil,
+		"Run git submodule update --init --recursive.", nil,
 	}
 }
 
@@ -240,73 +259,4 @@ func gitlinks(ctx context.Context, dir string) ([]gitlink, error) {
 		}
 	}
 	return all, nil
-}
-
-// maxFiltered is the total size in bytes of the files of filters that are replaced. Git LFS has
-// pointers of about 130 bytes.
-const maxFiltered = 64 << 20
-
-// unfiltered returns the files that a filter such as Git LFS has changed at checkout, as they are
-// in the repository: the clone of CodeBuild has pointers, unless the buildspec pulls the files.
-func (r *repository) unfiltered(ctx context.Context) ([]Replacement, error) {
-	filters, err := r.filters(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []Replacement
-	size := 0
-	for _, filter := range filters {
-		out, err := git(ctx, r.dir, "ls-files", "-z", "--stage", "--", ":(attr:filter="+filter+")")
-		if err != nil {
-			return nil, err
-		}
-		for entry := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
-			about, name, found := strings.Cut(entry, "\t")
-			fields := strings.Fields(about) // mode, object and stage
-			if !found || len(fields) != 3 || !strings.HasPrefix(fields[0], "100") ||
-				!exists(filepath.Join(r.dir, filepath.FromSlash(name))) {
-				continue
-			}
-			text, err := git(ctx, r.dir, "cat-file", "blob", fields[1])
-			if err != nil {
-				return nil, err
-			}
-			if size += len(text); size > maxFiltered {
-				return nil, fmt.Errorf("the files of the filter %s are larger than %d MiB", filter, maxFiltered>>20)
-			}
-			mode := fs.FileMode(0o644)
-			if fields[0] == "100755" {
-				mode = 0o755
-			}
-			all = append(all, Replacement{name, []byte(text), mode})
-		}
-	}
-	return all, nil
-}
-
-// filters returns the names of the filters that files of the repository have.
-func (r *repository) filters(ctx context.Context) ([]string, error) {
-	out, err := git(ctx, r.top, "ls-files", "-z", "--", ".gitattributes", "**/.gitattributes")
-	if err != nil {
-		return nil, err
-	}
-	names := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00")
-	files := []string{filepath.Join(r.common, "info", "attributes")}
-	for _, name := range names {
-		files = append(files, filepath.Join(r.top, filepath.FromSlash(name)))
-	}
-	var filters []string
-	for _, file := range files {
-		const maxAttributes = 1 << 20
-		text, _ := regular.Read(file, maxAttributes)
-		for _, word := range strings.Fields(string(text)) {
-			name, is := strings.CutPrefix(word, "filter=")
-			// Other characters have a meaning in a pathspec.
-			valid := strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
-			if is && name != "" && valid && !slices.Contains(filters, name) {
-				filters = append(filters, name)
-			}
-		}
-	}
-	return filters, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -122,7 +123,62 @@ func TestClone_Submodules(t *testing.T) {
 	gitIn(t, dir, "submodule", "deinit", "-q", "-f", "sub")
 	for _, mode := range []Mode{Worktree, Commit} {
 		err := openError(t, Options{Dir: dir, Mode: mode, Temp: t.TempDir(), Submodules: true})
-		contains(t, err.Error(), "sub", "git submodule update --init --recursive -- sub")
+		contains(t, err.Error(), "not checked out: sub\n", "git submodule update --init --recursive")
+	}
+}
+
+func TestClone_SubmodulesOfOddKinds(t *testing.T) {
+	t.Parallel()
+	deepest := repo(t, map[string]string{"c": ""})
+	inner, dir := repo(t, map[string]string{"b": ""}), repo(t, map[string]string{"a": ""})
+	gitIn(t, inner, "submodule", "add", "-q", deepest, "deep er")
+	commit(t, inner)
+	gitIn(t, dir, "submodule", "add", "-q", inner, "libs/with space")
+	gitIn(t, dir, "submodule", "update", "-q", "--init", "--recursive")
+	commit(t, dir)
+	sub := "libs/with space"
+	same(t, names(t, filepath.Join(dir, sub, "deep er")), []string{".git", "c"})
+	for _, gitmodules := range []bool{true, false} {
+		if !gitmodules { // as in a repository with an embedded one, whose list is missing
+			must(t, os.Remove(filepath.Join(dir, ".gitmodules")))
+		}
+		got := mustOpen(t, Options{Dir: dir})
+		same(t, got.Hide, []string{sub + "/.git", sub + "/.gitmodules", sub + "/b", sub + "/deep er"})
+		got = mustOpen(t, Options{Dir: filepath.Join(dir, "libs")})
+		same(t, got.Hide, []string{"with space/.git", "with space/.gitmodules", "with space/b", "with space/deep er"})
+	}
+	gitIn(t, dir, "checkout", "-q", "--", ".gitmodules")
+	same(t, mustOpen(t, Options{Dir: dir, Submodules: true}).Hide, nil)
+	clone := mustOpen(t, Options{Dir: dir, Mode: Commit, Temp: t.TempDir(), Submodules: true})
+	same(t, names(t, filepath.Join(clone.Dir, sub, "deep er")), []string{".git", "c"})
+	clone = mustOpen(t, Options{Dir: dir, Mode: Commit, Temp: t.TempDir()})
+	same(t, names(t, filepath.Join(clone.Dir, sub)), nil)
+
+	gitIn(t, filepath.Join(dir, sub), "submodule", "deinit", "-q", "-f", "deep er")
+	for _, mode := range []Mode{Worktree, Commit} {
+		err := openError(t, Options{Dir: dir, Mode: mode, Temp: t.TempDir(), Submodules: true})
+		contains(t, err.Error(), "not checked out: "+sub+"/deep er\n", "git submodule update --init --recursive")
+	}
+}
+
+func TestShareExtra_OneDirectoryForAllWorktrees(t *testing.T) {
+	t.Parallel()
+	dir := repo(t, map[string]string{"a": "1"})
+	first := gitIn(t, dir, "rev-parse", "HEAD")
+	write(t, dir, map[string]string{"a": "2"})
+	second := commit(t, dir)
+	one, two := filepath.Join(temp(t), "one"), filepath.Join(temp(t), "two")
+	gitIn(t, dir, "worktree", "add", "-q", "-b", "one", one)
+	gitIn(t, dir, "worktree", "add", "-q", "-b", "two", two, first)
+	all := []*Source{mustOpen(t, Options{Dir: one, Depth: 1}), mustOpen(t, Options{Dir: two, Depth: 1})}
+	ShareExtra(all)
+	ids := []string{first, second}
+	slices.Sort(ids)
+	want := map[string]string{"worktrees/one/HEAD": second + "\n", "worktrees/two/HEAD": first + "\n",
+		"shallow": strings.Join(ids, "\n") + "\n"}
+	for _, s := range all {
+		same(t, len(s.Extra), 1)
+		same(t, replaced(s.Extra[0].Replace), want)
 	}
 }
 
@@ -130,8 +186,11 @@ func TestTar_WritesReplacements(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{"a": "old", "sub/b": "kept"})
+	large := filepath.Join(temp(t), "large")
+	must(t, os.WriteFile(large, []byte("more"), 0o600))
 	s := &Source{Dir: dir, Mode: All, Replace: []Replacement{
-		{"a", []byte("new"), 0o644}, {"sub/more", []byte("more"), 0o755}, {"top", []byte("top"), 0o644},
+		{Name: "a", Text: []byte("new"), Mode: 0o644}, {Name: "sub/more", File: large, Mode: 0o755},
+		{Name: "top", Text: []byte("top"), Mode: 0o644},
 	}}
 	for _, prefix := range []string{"", "in/here"} {
 		var out bytes.Buffer

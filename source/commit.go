@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -27,7 +28,7 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 	}
 	dir, err := r.checkout(ctx, top, version, ref)
 	if err == nil && o.Submodules {
-		err = r.cloneSubmodules(ctx, top, 0)
+		err = r.cloneSubmodules(ctx, top, "", 0)
 	}
 	if err == nil && o.Depth > 0 && o.Depth <= maxDepthOfClone {
 		err = r.cutHistory(ctx, top, id, o.Depth)
@@ -124,9 +125,13 @@ func (r *repository) cutHistory(ctx context.Context, top, commit string, depth i
 	return os.WriteFile(filepath.Join(top, ".git", "shallow"), []byte(strings.Join(cut, "\n")+"\n"), 0o644)
 }
 
+// maxDepth limits the nesting of submodules.
+const maxDepth = 8
+
 // cloneSubmodules clones the submodules of a clone at top from those that are checked out in this
-// repository, and the submodules of these. Their commits are those that the clone names.
-func (r *repository) cloneSubmodules(ctx context.Context, top string, depth int) error {
+// repository, and the submodules of these. Their commits are those that the clone names. The prefix is
+// the name of this repository in the outermost one.
+func (r *repository) cloneSubmodules(ctx context.Context, top, prefix string, depth int) error {
 	if depth == maxDepth || !exists(filepath.Join(top, ".gitmodules")) {
 		return nil
 	}
@@ -136,25 +141,23 @@ func (r *repository) cloneSubmodules(ctx context.Context, top string, depth int)
 	}
 	var missing []string
 	for _, link := range links {
+		name := path.Join(prefix, link.name)
 		sub, err := discover(ctx, filepath.Join(r.top, filepath.FromSlash(link.name)))
 		if err == nil && sub.top != r.top {
 			_, err = git(ctx, sub.top, "cat-file", "-e", link.commit+"^{commit}")
 		}
 		if err != nil || sub.top == r.top {
-			missing = append(missing, link.name)
+			missing = append(missing, name)
 			continue
 		}
 		target := filepath.Join(top, filepath.FromSlash(link.name))
 		version := &Git{Commit: link.commit, Remote: sub.remote("")}
 		if _, err = sub.checkout(ctx, target, version, link.commit); err == nil {
-			err = sub.cloneSubmodules(ctx, target, depth+1)
+			err = sub.cloneSubmodules(ctx, target, name, depth+1)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if len(missing) > 0 {
-		return missingSubmodules(missing)
-	}
-	return nil
+	return missingSubmodules(missing)
 }

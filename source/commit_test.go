@@ -17,7 +17,7 @@ func TestCommit_IsCleanClone(t *testing.T) {
 	got := mustOpen(t, Options{Dir: dir, Mode: Commit, Temp: temp, Exclude: []string{"sub"}})
 	same(t, filepath.Dir(got.Dir), temp)
 	same(t, got, &Source{
-		Dir: got.Dir, Mode: Commit, Hide: []string{"sub"},
+		Dir: got.Dir, From: dir, Mode: Commit, Hide: []string{"sub"},
 		Git: &Git{Commit: id, Branch: "main", Remote: "https://example.com/org/repo.git"},
 	})
 	same(t, names(t, got.Dir), []string{".git", ".gitignore", "a", "sub"})

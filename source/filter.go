@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
@@ -23,42 +22,9 @@ func needed(ctx context.Context, dir string) (string, error) {
 	return out, err
 }
 
-// harmless returns options, before and after the name of the command, that keep git status
-// from running commands of the repository's configuration, which may have been part of a
-// downloaded source. Submodules are compared by their commits only: for more, git status would
-// start another git in each, with that submodule's configuration.
-func (r *repository) harmless() (before, after []string) {
-	return withoutFilters(filtersOf(r.config)), []string{"--ignore-submodules=dirty"}
-}
-
-// maxDepth limits the nesting of submodules.
-const maxDepth = 8
-
-// dirtySubmodule reports whether the files of a submodule differ from its commit. Each
-// submodule is examined as a separate repository. Errors count as not dirty.
-func (r *repository) dirtySubmodule(ctx context.Context, depth int) bool {
-	if depth == maxDepth || !exists(filepath.Join(r.top, ".gitmodules")) {
-		return false
-	}
-	links, err := gitlinks(ctx, r.top)
-	if err != nil {
-		return false
-	}
-	for _, link := range links {
-		dir := filepath.Join(r.top, filepath.FromSlash(link.name))
-		if !exists(filepath.Join(dir, ".git")) {
-			continue
-		}
-		sub, err := discover(ctx, dir)
-		if err != nil {
-			continue
-		}
-		if changed, err := sub.changed(ctx, nil); err == nil && changed || sub.dirtySubmodule(ctx, depth+1) {
-			return true
-		}
-	}
-	return false
-}
+// harmless returns options of git that keep it from running commands of the repository's
+// configuration, which may have been part of a downloaded source.
+func (r *repository) harmless() []string { return withoutFilters(filtersOf(r.config)) }
 
 // filtersOf returns the names of the filters in the output of needed.
 func filtersOf(settings string) []string {

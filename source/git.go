@@ -1,9 +1,12 @@
 package source
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,25 +56,71 @@ var kept = []string{
 func git(ctx context.Context, dir string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, gitTime, errSlow)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, settings, args)...)
-	cmd.Env = append(environment(cmd.Environ()), "GIT_ALLOW_PROTOCOL="+protocols(args), nothing+"=")
-	cmd.WaitDelay = time.Second
+	cmd := command(ctx, dir, args)
 	out, err := cmd.Output()
 	if err == nil {
 		return string(out), nil
 	}
 	var exit *exec.ExitError
+	message := ""
+	if errors.As(err, &exit) {
+		message = string(exit.Stderr)
+	}
+	return "", gitError(ctx, err, message)
+}
+
+// gitStream runs a git command with an input. read gets its output, and ends the command with an
+// error.
+func gitStream(
+	ctx context.Context, dir string, in io.Reader, read func(out *bufio.Reader) error, args ...string,
+) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, gitTime, errSlow)
+	defer cancel()
+	cmd := command(ctx, dir, args)
+	var message bytes.Buffer
+	cmd.Stdin, cmd.Stderr = in, &message
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("start git: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return gitError(ctx, err, "")
+	}
+	readErr := read(bufio.NewReader(out))
+	// At an early end of the output, the message of git has the cause.
+	early := errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF)
+	if readErr != nil && !early {
+		cancel()
+	}
+	waitErr := cmd.Wait()
+	if waitErr != nil && (readErr == nil || early) {
+		return gitError(ctx, waitErr, message.String())
+	}
+	return readErr
+}
+
+// command returns a git command in dir, which has not been started.
+func command(ctx context.Context, dir string, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "git", slices.Concat([]string{"-C", dir}, settings, args)...)
+	cmd.Env = append(environment(cmd.Environ()), "GIT_ALLOW_PROTOCOL="+protocols(args), nothing+"=")
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+// gitError returns the error of a git command that printed a message.
+func gitError(ctx context.Context, err error, message string) error {
+	var exit *exec.ExitError
 	switch {
 	case context.Cause(ctx) == errSlow:
-		return "", errSlow
+		return errSlow
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errNoGit
+		return errNoGit
 	case !errors.As(err, &exit):
-		return "", fmt.Errorf("start git: %w", err)
-	case strings.Contains(string(exit.Stderr), "fatal: not a git repository"):
-		return "", errNoRepository
+		return fmt.Errorf("start git: %w", err)
+	case strings.Contains(message, "fatal: not a git repository"):
+		return errNoRepository
 	}
-	return "", fmt.Errorf("git: %s: %w", strings.TrimSpace(string(exit.Stderr)), err)
+	return fmt.Errorf("git: %s: %w", strings.TrimSpace(message), err)
 }
 
 // protocols returns the protocols by which a command may access another repository. In a
@@ -109,7 +158,13 @@ func discover(ctx context.Context, dir string) (*repository, error) {
 	if !mayBeRepository(dir) {
 		return nil, errNoRepository
 	}
-	dir = filepath.Clean(dir)
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir) // the top is found by going up
+	}
+	if err != nil {
+		return nil, err
+	}
 	if err := waiting(dir); err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ type Options struct {
 	Dir     string   // source directory, as the user gave it
 	Mode    Mode     // empty for Worktree in a git repository and All elsewhere
 	Ref     string   // for Commit: branch, tag or commit ID; empty for HEAD
-	Temp    string   // for Commit: existing directory in which to create the clone
+	Temp    string   // existing directory for the clone of a Commit and for large files of filters
 	Exclude []string // slash-separated names below Dir that are never part of the source
 
 	// Output is the name of the directories with the results of builds, which may be anywhere in the
@@ -72,14 +72,20 @@ type Options struct {
 // Source is a directory of source code and the files in it that a build sees.
 type Source struct {
 	Dir     string   // absolute, without symlinks: Options.Dir, or a clone below Options.Temp
+	From    string   // Options.Dir as it was given
 	Mode    Mode     // never empty
 	Hide    []string // slash-separated names below Dir that the build must not see, sorted
 	Ignored Ignored  // files that Worktree leaves out
 	// Replace has files that the build sees instead of those in Dir, sorted by name.
-	Replace   []Replacement
-	Untracked int     // Worktree only: files that git does not know, which a clone does not have
-	Extra     []Extra // further directories that the build needs
-	Git       *Git    // nil outside of a git repository, or if git is not installed
+	Replace []Replacement
+	Extra   []Extra // further directories that the build needs
+	Git     *Git    // nil outside of a git repository, or if git is not installed
+
+	// These are known in a Worktree, in which they differ from a clone.
+	Changed    int      // tracked files that differ from the commit; 0 if it takes too long to compare them
+	Deleted    int      // files of the commit that do not exist
+	Untracked  int      // files that git does not know
+	Unresolved []string // files of filters whose contents the repository does not have
 }
 
 // Ignored summarizes the files that Worktree leaves out because git ignores them.
@@ -136,8 +142,42 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Hide = hidden(s.Dir, s.Hide, o.Exclude)
+	s.From, s.Hide = o.Dir, hidden(s.Dir, s.Hide, o.Exclude)
 	return s, nil
+}
+
+// ShareExtra gives each extra directory the replaced files of all sources for this directory, so a
+// build needs only one of them: the repository of several linked worktrees has a HEAD for each. A
+// limited depth of one worktree's history applies to the others as far as they share it.
+func ShareExtra(sources []*Source) {
+	files := map[string][]Replacement{} // by the path of the directory
+	for _, s := range sources {
+		for _, e := range s.Extra {
+			for _, r := range e.Replace {
+				files[e.Path] = addReplacement(files[e.Path], r)
+			}
+		}
+	}
+	for _, s := range sources {
+		for i := range s.Extra {
+			s.Extra[i].Replace = files[s.Extra[i].Path]
+		}
+	}
+}
+
+// addReplacement adds a file. The lists of shallow commits of two worktrees become one.
+func addReplacement(all []Replacement, r Replacement) []Replacement {
+	i := slices.IndexFunc(all, func(other Replacement) bool { return other.Name == r.Name })
+	if i < 0 {
+		return append(all, r)
+	}
+	if r.Name == "shallow" {
+		lines := slices.Concat(strings.Split(string(all[i].Text), "\n"), strings.Split(string(r.Text), "\n"))
+		lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
+		slices.Sort(lines)
+		all[i].Text = []byte(strings.Join(slices.Compact(lines), "\n") + "\n")
+	}
+	return all
 }
 
 // WithoutRepository returns the source as a bundle of files, as CodePipeline and S3 have it:

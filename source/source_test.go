@@ -166,7 +166,7 @@ func TestOpen_OutsideGitIsAll(t *testing.T) {
 	for _, mode := range []Mode{"", All} {
 		got := mustOpen(t, Options{Dir: dir, Mode: mode, Exclude: []string{".buildlocal", "./out/", "missing", ".", "../x",
 			"out/x"}})
-		same(t, got, &Source{Dir: dir, Mode: All, Hide: []string{".buildlocal", "missing", "out"}})
+		same(t, got, &Source{Dir: dir, From: dir, Mode: All, Hide: []string{".buildlocal", "missing", "out"}})
 	}
 }
 
@@ -176,8 +176,9 @@ func TestAll_IncludesIgnoredFilesAndVersion(t *testing.T) {
 	write(t, dir, map[string]string{"a.log": "a", "new": "n"})
 	gitIn(t, dir, "remote", "add", "origin", "https://me:secret@example.com/org/repo")
 	id := gitIn(t, dir, "rev-parse", "HEAD")
-	want := &Source{Dir: dir, Mode: All, Git: &Git{Commit: id, Branch: "main", Remote: "https://example.com/org/repo"},
-		Replace: []Replacement{{".git/HEAD", []byte(id + "\n"), 0o644}}}
+	want := &Source{Dir: dir, From: dir, Mode: All,
+		Git:     &Git{Commit: id, Branch: "main", Remote: "https://example.com/org/repo"},
+		Replace: []Replacement{{Name: ".git/HEAD", Text: []byte(id + "\n"), Mode: 0o644}}}
 	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), want)
 
 	gitIn(t, dir, "checkout", "-q", "--detach")
@@ -240,7 +241,7 @@ func TestOpen_WithoutGitIsAll(t *testing.T) {
 	dir := repo(t, map[string]string{"a": "a"})
 	t.Setenv("PATH", t.TempDir())
 	for _, mode := range []Mode{"", All} {
-		same(t, mustOpen(t, Options{Dir: dir, Mode: mode}), &Source{Dir: dir, Mode: All})
+		same(t, mustOpen(t, Options{Dir: dir, Mode: mode}), &Source{Dir: dir, From: dir, Mode: All})
 	}
 	for _, mode := range []Mode{Worktree, Commit} {
 		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), "git, which is not installed", "Install git",
@@ -255,14 +256,14 @@ func TestOpen_BrokenRepositoryHasHint(t *testing.T) {
 	for _, mode := range []Mode{"", Worktree, Commit} {
 		contains(t, openError(t, Options{Dir: dir, Mode: mode}).Error(), dir, "bad config", "--source-mode all")
 	}
-	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), &Source{Dir: dir, Mode: All})
+	same(t, mustOpen(t, Options{Dir: dir, Mode: All}), &Source{Dir: dir, From: dir, Mode: All})
 }
 
 func TestOpen_WorktreeWithoutRepository(t *testing.T) {
 	t.Parallel()
 	dir := temp(t)
 	write(t, dir, map[string]string{".git": "gitdir: /nowhere/.git/worktrees/x\n"})
-	same(t, mustOpen(t, Options{Dir: dir}), &Source{Dir: dir, Mode: All})
+	same(t, mustOpen(t, Options{Dir: dir}), &Source{Dir: dir, From: dir, Mode: All})
 }
 
 func TestOpen_ContextCanceled(t *testing.T) {

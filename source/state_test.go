@@ -37,6 +37,22 @@ func TestStateOf_States(t *testing.T) {
 	}
 }
 
+func TestStateOf_RelativeOrLinkedPath(t *testing.T) {
+	dir := repo(t, map[string]string{".gitignore": "ignored", "sub/deep/tracked": ""})
+	write(t, dir, map[string]string{"sub/deep/ignored": "", "sub/deep/new": ""})
+	link := filepath.Join(temp(t), "link")
+	must(t, os.Symlink(filepath.Join(dir, "sub", "deep"), link))
+	t.Chdir(filepath.Join(dir, "sub"))
+	for file, want := range map[string]State{
+		"deep/tracked": Tracked, "deep/ignored": IgnoredFile, "deep/new": Untracked, link + "/tracked": Tracked,
+		"../sub/deep/tracked": Tracked,
+	} {
+		if got, err := StateOf(t.Context(), filepath.FromSlash(file)); err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", file, got, err, want)
+		}
+	}
+}
+
 func TestCredentials_UsesUsersHelpers(t *testing.T) {
 	repo, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
 	gitIn(t, repo, "init", "-q")

@@ -3,6 +3,7 @@ package source
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -109,15 +110,37 @@ func (p *packer) content(name string) error {
 // replacement writes a file that replaces another one.
 func (p *packer) replacement(r Replacement) error {
 	delete(p.replace, r.Name)
+	contents, size, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer contents.Close()
 	h := &tar.Header{
 		Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: path.Join(p.prefix, r.Name), Mode: int64(r.Mode.Perm()),
-		Size: int64(len(r.Text)), ModTime: p.modified,
+		Size: size, ModTime: p.modified,
 	}
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err
 	}
-	_, err := p.tar.Write(r.Text)
+	_, err = io.CopyBuffer(p.tar, contents, p.buffer)
 	return err
+}
+
+// open returns the contents and their size.
+func (r Replacement) open() (io.ReadCloser, int64, error) {
+	if r.File == "" {
+		return io.NopCloser(bytes.NewReader(r.Text)), int64(len(r.Text)), nil
+	}
+	f, err := os.Open(r.File)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
 // entry writes one directory entry, or nothing for special files.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/buildlocal/buildlocal/internal/regular"
 )
@@ -31,8 +32,13 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 		inSubmodules, submodulesErr = r.submodules(ctx, o.Submodules, o.Exclude)
 	})
 	var filtered []Replacement
-	group.Go(func() { filtered, filterErr = r.unfiltered(ctx) })
-	group.Go(func() { others, _ = r.untracked(ctx) }) // without them, only a remark is missing
+	group.Go(func() { filtered, s.Unresolved, filterErr = r.unfiltered(ctx, o.Temp) })
+	// Without these two, only a remark is missing.
+	group.Go(func() { others, _ = r.untracked(ctx) })
+	var uncommitted []string
+	if r.hasSmallIndex() {
+		group.Go(func() { uncommitted, _ = r.uncommitted(ctx) })
+	}
 	ignored, outside, err := r.ignored(ctx, o.Exclude)
 	group.Wait()
 	switch {
@@ -45,36 +51,44 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 			fmt.Sprintf("git ignores all of %s, a directory in the repository %s", r.dir, r.top),
 			`Use the source mode "all" to build every file as it is.`, nil,
 		}
+	case errors.Is(filterErr, syscall.ENOSPC):
+		return nil, filterErr
 	}
 	if err := errors.Join(submodulesErr, filterErr, cloneErr); err != nil {
 		return nil, cmp.Or(submodulesErr, refusal(r.dir, Worktree, err))
 	}
+	s.Changed, s.Deleted = countUncommitted(r.dir, uncommitted, o.Exclude, filtered)
 	s.Replace = append(s.Replace, filtered...)
 	slices.SortFunc(s.Replace, func(a, b Replacement) int { return strings.Compare(a.Name, b.Name) })
-	isIgnored := map[string]bool{}
-	for _, name := range ignored {
-		isIgnored[strings.TrimSuffix(name, "/")] = true
-	}
-	u := untrackedFiles{dir: r.dir, skip: func(name string) bool { return isIgnored[name] || below(name, o.Exclude) }}
-	for _, name := range others {
-		u.add(name)
-	}
-	s.Untracked, s.Hide = u.files, append(u.empty, inSubmodules...)
-	for _, name := range ignored {
-		s.Hide = append(s.Hide, strings.TrimSuffix(name, "/"))
-	}
+	s.Untracked, s.Hide = r.notCloned(others, ignored, o.Exclude)
+	s.Hide = append(s.Hide, inSubmodules...)
 	s.Ignored = count(r.dir, slices.DeleteFunc(ignored, func(name string) bool {
 		return o.Output != "" && path.Base(name) == o.Output
 	}), maxCounted)
 	return s, nil
 }
 
+// notCloned returns the number of files that git does not know, and the names that a clone does
+// not have: ignored ones and directories without files.
+func (r *repository) notCloned(untracked, ignored, exclude []string) (files int, hide []string) {
+	isIgnored := map[string]bool{}
+	for _, name := range ignored {
+		name = strings.TrimSuffix(name, "/")
+		isIgnored[name] = true
+		hide = append(hide, name)
+	}
+	u := untrackedFiles{dir: r.dir, skip: func(name string) bool { return isIgnored[name] || below(name, exclude) }}
+	for _, name := range untracked {
+		u.add(name)
+	}
+	return u.files, append(hide, u.empty...)
+}
+
 // ignored returns the names below the directory that git ignores, without excluded ones;
 // directories end in "/", and empty ones are among them. Git lists the directories, and does not
 // examine files that it knows. outside is true if git ignores the directory itself.
 func (r *repository) ignored(ctx context.Context, exclude []string) (names []string, outside bool, err error) {
-	before, _ := r.harmless()
-	out, err := git(ctx, r.dir, slices.Concat(before, []string{
+	out, err := git(ctx, r.dir, slices.Concat(r.harmless(), []string{
 		"ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", ".",
 	})...)
 	if err != nil {
@@ -101,39 +115,49 @@ func (r *repository) ignored(ctx context.Context, exclude []string) (names []str
 	return names, outside, nil
 }
 
-// Changed reports whether the files in mode Worktree differ from the commit, in this
-// directory. Git has to examine every file for that. Errors count as no difference.
-func (s *Source) Changed(ctx context.Context, exclude []string) bool {
-	r, err := discover(ctx, s.Dir)
-	if err != nil {
-		return false
-	}
-	changed, _ := r.changed(ctx, clean(exclude))
-	return changed || r.dirtySubmodule(ctx, 0)
-}
-
-// changed reports whether git status lists a changed or untracked file that is not excluded.
-func (r *repository) changed(ctx context.Context, exclude []string) (bool, error) {
-	before, after := r.harmless()
-	out, err := git(ctx, r.dir, slices.Concat(before, []string{
-		"status", "--porcelain=v2", "-z", "--no-ahead-behind", "--no-renames", "--untracked-files=normal",
-	}, after, []string{"--", "."})...)
-	if err != nil {
-		return false, err
-	}
+// uncommitted returns the names below the directory of the tracked files that differ from the
+// commit. Submodules are not examined: git would start another git in each, with that submodule's
+// configuration.
+func (r *repository) uncommitted(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxCompareTime)
+	defer cancel()
+	out, err := git(ctx, r.dir, slices.Concat(r.harmless(), []string{
+		"status", "--porcelain=v2", "-z", "--no-ahead-behind", "--no-renames", "--untracked-files=no",
+		"--ignore-submodules=all", "--", ".",
+	})...)
+	var names []string // none if git failed
 	for entry := range strings.SplitSeq(out, "\x00") {
 		kind, rest, _ := strings.Cut(entry, " ")
-		fields := map[string]int{"1": 7, "u": 9, "?": 0}
-		n, known := fields[kind] // the fields in front of a name, which is relative to the top
+		fields, known := map[string]int{"1": 7, "u": 9}[kind] // in front of the name, which is relative to the top
 		if !known {
 			continue
 		}
-		name := strings.SplitN(rest, " ", n+1)[n]
-		if !below(strings.TrimPrefix(name, r.prefix), exclude) {
-			return true, nil
+		name := strings.TrimPrefix(strings.SplitN(rest, " ", fields+1)[fields], r.prefix)
+		// A file that is removed from the index alone is an untracked one.
+		if !strings.HasPrefix(rest, "D") || !exists(filepath.Join(r.dir, filepath.FromSlash(name))) {
+			names = append(names, name)
 		}
 	}
-	return false, nil
+	return names, err
+}
+
+// countUncommitted counts the files that uncommitted returns, except excluded ones and those that
+// the build sees as they are in the repository. Deleted ones no longer exist.
+func countUncommitted(dir string, names, exclude []string, filtered []Replacement) (changed, deleted int) {
+	replaced := map[string]bool{}
+	for _, r := range filtered {
+		replaced[r.Name] = true
+	}
+	for _, name := range names {
+		switch {
+		case replaced[name] || below(name, exclude):
+		case exists(filepath.Join(dir, filepath.FromSlash(name))):
+			changed++
+		default:
+			deleted++
+		}
+	}
+	return changed, deleted
 }
 
 // clean normalizes names and drops those that cannot be below a directory.

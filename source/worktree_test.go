@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -88,7 +90,7 @@ func TestWorktree_ExcludedNames(t *testing.T) {
 	got := mustOpen(t, Options{Dir: dir, Exclude: []string{".buildlocal", "out/", "missing"}})
 	same(t, got.Hide, []string{".buildlocal", "missing", "out", "x.log"})
 	same(t, got.Ignored, Ignored{Files: 1, Top: []string{"x.log"}})
-	same(t, got.Changed(t.Context(), []string{".buildlocal", "out/", "missing"}), false)
+	same(t, [3]int{got.Changed, got.Deleted, got.Untracked}, [3]int{})
 }
 
 func TestWorktree_NestedRepositories(t *testing.T) {
@@ -100,7 +102,6 @@ func TestWorktree_NestedRepositories(t *testing.T) {
 	}
 	got := mustOpen(t, Options{Dir: dir})
 	same(t, got.Hide, []string{"ignored"})
-	same(t, got.Changed(t.Context(), nil), true)
 }
 
 func TestWorktree_IgnoredDirectoryIsAll(t *testing.T) {
@@ -109,43 +110,72 @@ func TestWorktree_IgnoredDirectoryIsAll(t *testing.T) {
 	write(t, dir, map[string]string{"project/src/a": ""})
 	for _, sub := range []string{"project", "project/src"} {
 		sub = filepath.Join(dir, sub)
-		same(t, mustOpen(t, Options{Dir: sub}), &Source{Dir: sub, Mode: All})
+		same(t, mustOpen(t, Options{Dir: sub}), &Source{Dir: sub, From: sub, Mode: All})
 		contains(t, openError(t, Options{Dir: sub, Mode: Worktree}).Error(), "git ignores all of "+sub, dir, `"all"`)
 	}
 }
 
-func TestVersion_Dirty(t *testing.T) {
+func TestWorktree_CountsUncommittedFiles(t *testing.T) {
 	t.Parallel()
+	type counts struct{ Changed, Deleted, Untracked int }
+	add := func(files map[string]string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) { write(t, dir, files) }
+	}
 	for name, c := range map[string]struct {
 		change func(t *testing.T, dir string)
-		want   bool
+		want   counts
 	}{
-		"nothing": {func(*testing.T, string) {}, false},
+		"nothing": {func(*testing.T, string) {}, counts{}},
 		"touched": {func(t *testing.T, dir string) { must(t, os.Chtimes(dir+"/sub/a", time.Time{}, time.Unix(1, 0))) },
-			false},
-		"ignored":   {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/x.log": ""}) }, false},
-		"empty":     {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/new/": ""}) }, false},
-		"elsewhere": {func(t *testing.T, dir string) { write(t, dir, map[string]string{"other": "x"}) }, false},
-		"changed":   {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/a": "b"}) }, true},
-		"new":       {func(t *testing.T, dir string) { write(t, dir, map[string]string{"sub/new": ""}) }, true},
-		"deleted":   {func(t *testing.T, dir string) { must(t, os.Remove(dir+"/sub/a")) }, true},
+			counts{}},
+		"ignored":   {add(map[string]string{"sub/x.log": ""}), counts{}},
+		"empty":     {add(map[string]string{"sub/new/": ""}), counts{}},
+		"elsewhere": {add(map[string]string{"other": "x"}), counts{}},
+		"changed":   {add(map[string]string{"sub/a": "b"}), counts{Changed: 1}},
+		"new":       {add(map[string]string{"sub/new": ""}), counts{Untracked: 1}},
+		"deleted":   {func(t *testing.T, dir string) { must(t, os.Remove(dir+"/sub/a")) }, counts{Deleted: 1}},
 		"staged": {func(t *testing.T, dir string) {
-			write(t, dir, map[string]string{"sub/a": "b"})
+			write(t, dir, map[string]string{"sub/a": "b", "sub/new": ""})
 			gitIn(t, dir, "add", ".")
-		}, true},
-		"renamed":      {func(t *testing.T, dir string) { gitIn(t, dir, "mv", "sub/a", "sub/b c") }, true},
-		"mode changed": {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/sub/a", 0o755)) }, true},
+		}, counts{Changed: 2}},
+		"removed from the index": {func(t *testing.T, dir string) { gitIn(t, dir, "rm", "-q", "--cached", "sub/a") },
+			counts{Untracked: 1}},
+		"renamed": {func(t *testing.T, dir string) { gitIn(t, dir, "mv", "sub/a", "sub/b c") },
+			counts{Changed: 1, Deleted: 1}},
+		"mode changed": {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/sub/a", 0o755)) },
+			counts{Changed: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := repo(t, map[string]string{".gitignore": "*.log", "other": "o", "sub/a": "a", "sub/z": ""})
 			c.change(t, dir)
-			same(t, mustOpen(t, Options{Dir: filepath.Join(dir, "sub")}).Changed(t.Context(), nil), c.want)
+			got := mustOpen(t, Options{Dir: filepath.Join(dir, "sub")})
+			same(t, counts{got.Changed, got.Deleted, got.Untracked}, c.want)
 		})
 	}
 }
 
-func TestVersion_MergeConflictIsDirty(t *testing.T) {
+func TestWorktree_LargeIndexIsNotCompared(t *testing.T) {
+	t.Parallel()
+	dir := repo(t, map[string]string{"a": "1"})
+	write(t, dir, map[string]string{"a": "2", "new": ""})
+	counts := func() [3]int {
+		s := mustOpen(t, Options{Dir: dir})
+		return [3]int{s.Changed, s.Deleted, s.Untracked}
+	}
+	same(t, counts(), [3]int{1, 0, 1})
+	var entries strings.Builder
+	id, name := gitIn(t, dir, "hash-object", "a"), strings.Repeat("x", 150)
+	for i := range maxComparedIndex / len(name) {
+		fmt.Fprintf(&entries, "100644 %s\t%s%d\n", id, name, i)
+	}
+	add := exec.Command("git", "-C", dir, "update-index", "--index-info")
+	add.Stdin = strings.NewReader(entries.String())
+	must(t, add.Run())
+	same(t, counts(), [3]int{0, 0, 1})
+}
+
+func TestWorktree_MergeConflictIsAChange(t *testing.T) {
 	t.Parallel()
 	dir := repo(t, map[string]string{"a b": "1"})
 	gitIn(t, dir, "checkout", "-q", "-b", "other")
@@ -157,8 +187,8 @@ func TestVersion_MergeConflictIsDirty(t *testing.T) {
 	if _, err := git(t.Context(), dir, "-c", "user.name=a", "-c", "user.email=a@b", "merge", "other"); err == nil {
 		t.Fatal("no conflict")
 	}
-	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), nil), true)
-	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), []string{"a b"}), false)
+	same(t, mustOpen(t, Options{Dir: dir}).Changed, 1)
+	same(t, mustOpen(t, Options{Dir: dir, Exclude: []string{"a b"}}).Changed, 0)
 }
 
 func TestVersion_BeforeFirstCommit(t *testing.T) {
@@ -213,9 +243,8 @@ func TestExtra_Submodule(t *testing.T) {
 
 	got = mustOpen(t, Options{Dir: filepath.Join(dir, "sub"), Mode: Commit, Temp: t.TempDir()})
 	same(t, names(t, got.Dir), []string{".git", "a"})
-	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), nil), false)
 	write(t, dir, map[string]string{"sub/a": "changed"})
-	same(t, mustOpen(t, Options{Dir: dir}).Changed(t.Context(), nil), true)
+	same(t, mustOpen(t, Options{Dir: dir}).Changed, 0)
 }
 
 func TestExtra_Alternates(t *testing.T) {
@@ -245,7 +274,7 @@ func TestGit_IgnoresHookEnvironment(t *testing.T) {
 	}
 	got := mustOpen(t, Options{Dir: dir})
 	same(t, got.Hide, []string{"x.log"})
-	same(t, got.Changed(t.Context(), nil), false)
+	same(t, got.Changed, 0)
 	got = mustOpen(t, Options{Dir: dir, Mode: Commit, Temp: temp})
 	same(t, names(t, got.Dir), []string{".git", ".gitignore"})
 }

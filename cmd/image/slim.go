@@ -36,7 +36,7 @@ func newSlim(a *cli.App, group *Options, runF cli.RunF[SlimOptions]) *cobra.Comm
 		Example: "  buildlocal image slim -o slim.Dockerfile\n  docker build -t slim - <slim.Dockerfile\n  buildlocal " +
 			"run -i slim",
 	}
-	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "images")
+	o.AddSome(c, "source", "source-root", "buildspec", "image", "project", "project-name", "images")
 	c.Flags().StringVarP(&o.Dockerfile, "output", "o", "", "write the Dockerfile to `FILE` (default: standard output)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := group.needsDocker(c); err != nil {

@@ -57,6 +57,7 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	o.AddSome(
 		c,
 		"source",
+		"source-root",
 		"buildspec",
 		"image",
 		"images",

@@ -44,7 +44,7 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 			"buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}
 	c.Flags().SortFlags = false
-	o.AddSome(c, "source", "output", "full-reports", "verbose", "color")
+	o.AddSome(c, "source", "source-root", "output", "full-reports", "verbose", "color")
 	readsOutput(c)
 	// The agent of a build has nothing to do with reports; there the flag is about failures.
 	c.Flags().Lookup("verbose").Usage = "show all failures, with their whole messages, and slow tests"

@@ -107,10 +107,13 @@ type Subject struct {
 // newSubject returns the claims of the source's configuration file, and of the files that it
 // names. Only settings for which used returns true count.
 func newSubject(ctx context.Context, f *Flags, used func(name string) bool) *Subject {
-	s := &Subject{Dir: f.SourceDir(), Files: map[string]string{}, texts: map[string][]byte{}}
+	s := &Subject{Dir: local.RealDir(f.Source.Dir), Files: map[string]string{}, texts: map[string][]byte{}}
 	from := config.Source{Dir: f.Source.Dir, Ignored: func(path string) bool {
 		state, err := source.StateOf(ctx, path)
 		return err != nil || state == source.IgnoredFile
+	}, Tracked: func() bool {
+		state, err := source.StateOf(ctx, filepath.Join(f.Source.Dir, File))
+		return err == nil && state == source.Tracked
 	}}
 	s.addConfig(from, f, used)
 	s.addGit(f.Source.Dir, f.builds())

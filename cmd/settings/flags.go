@@ -62,6 +62,9 @@ func (f *Flags) all() *pflag.FlagSet {
 func registerSource(f *Flags, fs *pflag.FlagSet) {
 	o := &f.Source
 	fs.StringVarP(&o.Dir, "source", "C", ".", "use `DIR` as the primary source")
+	fs.StringVar(&o.Root, "source-root", "",
+		"use a parent of DIR as the primary source: `ROOT` is repository (its top), or a path relative to DIR, such as ../.."+
+			" (default: DIR itself)")
 	fs.StringArrayVar(&o.Secondary, "secondary-source", nil, "add a secondary source as `ID=DIR`; repeatable")
 	fs.StringVar(&o.Mode, "source-mode", "",
 		"select source files by `MODE`: worktree (files that git does not ignore; default in a repository),"+

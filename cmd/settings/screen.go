@@ -115,7 +115,7 @@ func alikeKey(c config.Claim) string {
 
 // byReach sorts claims by the power of their effect. The order is stable.
 func byReach(claims []config.Claim) []config.Claim {
-	order := []config.Reach{config.User, config.Writes, config.Reads, config.Variable}
+	order := []config.Reach{config.User, config.Writes, config.Reads, config.Around, config.Variable}
 	return slices.SortedStableFunc(slices.Values(claims), func(a, b config.Claim) int {
 		return slices.Index(order, a.Rank) - slices.Index(order, b.Rank)
 	})

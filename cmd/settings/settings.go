@@ -260,7 +260,10 @@ func (f *Flags) Explain(err error) error {
 	from := f.origins[wrong.Setting]
 	switch {
 	case from.kind == local.FromSource || from.kind == local.FromUserFile:
-		return diag.List{from.file.Problem(from.entry, wrong.Setting+": "+wrong.Message)}
+		message, hint, _ := strings.Cut(wrong.Message, "\n")
+		problem := from.file.Problem(from.entry, wrong.Setting+": "+message)
+		problem.Hint = hint
+		return diag.List{problem}
 	case from.kind == local.FromVariable:
 		return cli.Usagef("%s: %s", from.text, wrong.Message)
 	case wrong.Setting == "env": // few people know the long form

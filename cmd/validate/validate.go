@@ -61,7 +61,9 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	o.AddSome(c, "source", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict", "color")
+	o.AddSome(
+		c, "source", "source-root", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict",
+		"color")
 	o.SetFormats(console.ProblemFormats) // Settle checks the value
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
@@ -106,6 +108,7 @@ type validator struct {
 	*cli.App
 	*Options
 	project project.Project
+	root    string          // directory of the source
 	changes strings.Builder // the diff
 }
 
@@ -116,7 +119,11 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return err
 	}
-	v := &validator{App: a, Options: o, project: p}
+	root, err := o.SourceRoot()
+	if err != nil {
+		return o.Explain(err)
+	}
+	v := &validator{App: a, Options: o, project: p, root: root}
 	texts, unread := v.texts(ctx, o.Names)
 	// A program that reads a report gets one in any case, and an error beside it.
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
@@ -195,13 +202,13 @@ func (v *validator) verdict(r console.Report) error {
 func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	if len(names) == 0 {
 		// An inline buildspec and one of the project document have no file to fix.
-		found, err := v.ReadBuildspec(ctx, &v.Request, v.project, &source.Source{Dir: v.Source.Dir})
+		found, err := v.ReadBuildspec(ctx, &v.Request, v.project, &source.Source{Dir: v.root, From: v.root})
 		if err != nil {
 			return nil, err
 		}
 		given := v.Source.Buildspec
 		onDisk := found.Location != "" || given != "" && given != "-" && !config.IsInline(given)
-		return []text{{name: found.Name, bytes: found.Text, root: v.Source.Dir, onDisk: onDisk}}, nil
+		return []text{{name: found.Name, bytes: found.Text, root: v.root, onDisk: onDisk}}, nil
 	}
 	var all []text
 	var errs []error
@@ -226,7 +233,7 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 // name files from other directories, and paths in a buildspec are relative to its source.
 func (v *validator) rootOf(name string) string {
 	if v.sourceGiven || name == "-" {
-		return v.Source.Dir
+		return v.root
 	}
 	return repositoryOf(name)
 }

@@ -50,6 +50,10 @@ type Source struct {
 	// Ignored reports whether git ignores a file or directory. Such a file is the user's own, and
 	// was not part of the source. It may be nil.
 	Ignored func(path string) bool
+
+	// Tracked reports whether git tracks the configuration file. Such a file came with the
+	// repository around the source, and not alone, as with an archive. It may be nil.
+	Tracked func() bool
 }
 
 // Claims returns the claims of a setting in the source's file. Paths are relative to the source.
@@ -84,6 +88,10 @@ func (s Source) Claim(name, value string) (Claim, bool) {
 		shown = variable
 	case Reads, Writes:
 		return s.pathClaim(c, setting, value)
+	case Around:
+		if value == "" || s.Tracked != nil && s.Tracked() {
+			return c, false
+		}
 	default:
 		if value == "" || setting.Harmless != nil && setting.Harmless(value) {
 			return c, false

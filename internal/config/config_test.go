@@ -55,7 +55,7 @@ func TestSource_Claim(t *testing.T) {
 		{"secrets", "file", true}, {"aws", "true", true}, {"aws", "no", false}, {"profile", "x", true},
 		{"assume-role", "x", true}, {"aws-credentials", "true", true},
 		{"git-credentials", "1", true}, {"metadata", "true", true}, {"keep", "true", true}, {"cache-size", "1B", true},
-		{"dry-run", "true", true},
+		{"dry-run", "true", true}, {"source-root", "../..", true}, {"source-root", "", false},
 		{"timeout", "5", false}, {"image-digest", "x", false}, {"a-setting-added-later", "x", true},
 	} {
 		if claim, reaches := s.Claim(c.name, c.value); reaches != c.reaches || reaches == (claim.Effect == "") {
@@ -71,6 +71,19 @@ func TestSource_ClaimIgnoredFiles(t *testing.T) {
 	_, other := s.Claim("env-file", "sub/other")
 	if !file || other {
 		t.Error("a file that git ignores did not come with the source, and others did")
+	}
+}
+
+func TestSource_ClaimTrackedFile(t *testing.T) {
+	s := sourceDir(t)
+	for tracked, want := range map[bool]bool{true: false, false: true} {
+		s.Tracked = func() bool { return tracked }
+		if _, reaches := s.Claim("source-root", "repository"); reaches != want {
+			t.Errorf("in a file that is tracked (%t), source-root reaches the user: %t", tracked, reaches)
+		}
+		if _, reaches := s.Claim("privileged", "true"); !reaches {
+			t.Error("a tracked file needs trust for other settings")
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ func TestSettings_AreInTheDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := map[Reach]string{Build: "yes", Reads: "below the source", Writes: "below the source",
-		Variable: "with a value", User: "trusted only"}
+		Variable: "with a value", Around: "if git tracks the file", User: "trusted only"}
 	var rows []string
 	for _, s := range Settings() {
 		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s |", s.Name, words[s.Reach], strings.ReplaceAll(s.Effect, "VALUE",

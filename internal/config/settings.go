@@ -17,6 +17,7 @@ const (
 	Reads                     // a file or directory to read, which must be below the source
 	Writes                    // a file or directory to write, which must be below the source
 	Variable                  // NAME=VALUE; a name alone copies the user's variable
+	Around                    // a part of the repository around the source, which must have the file
 	User                      // reaches the host or the accounts of the user
 )
 
@@ -85,6 +86,7 @@ func Settings() []Setting {
 		{Name: "secrets", Reach: User, Effect: "read secrets from VALUE"},
 		{Name: "source-mode", Reach: User, Effect: "give the build files that git ignores",
 			Harmless: func(v string) bool { return v != "all" }},
+		{Name: "source-root", Reach: Around, Effect: "give the build files of the repository around the source"},
 		{Name: "strict", Reach: Build},
 		{Name: "timeout", Reach: Build},
 		{Name: "tolerate-bad-reports", Reach: Build},

@@ -28,7 +28,8 @@ func Below(dir, path string) (name string, ok bool) {
 
 // File is a file of a layer.
 type File struct {
-	Name string // slash-separated
-	Text []byte
+	Name string      // slash-separated
+	Text []byte      // the contents, unless File has them
+	File string      // path of a file with the contents, which gets the mode and the owner too
 	Mode fs.FileMode // permissions
 }

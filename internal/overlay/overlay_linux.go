@@ -41,14 +41,18 @@ func Hide(dir, lower string, names []string, chown bool) error {
 
 // Put writes a file into the directory dir, a layer to be mounted above lower. As with Hide,
 // its parent directories must exist in lower, and get their attributes; the file gets the
-// owner of its directory.
+// owner of its directory. File must be on the same file system.
 func Put(dir, lower string, f File, chown bool) error {
 	name := filepath.FromSlash(f.Name)
 	file := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(file, f.Text, f.Mode), os.Chmod(file, f.Mode)); err != nil {
+	write := func() error { return os.WriteFile(file, f.Text, f.Mode) }
+	if f.File != "" {
+		write = func() error { return os.Link(f.File, file) }
+	}
+	if err := errors.Join(write(), os.Chmod(file, f.Mode)); err != nil {
 		return err
 	}
 	if info, err := os.Stat(filepath.Dir(filepath.Join(lower, name))); err == nil && chown {

@@ -52,6 +52,37 @@ func hide(t *testing.T, dir, lower string, names ...string) error {
 	return err
 }
 
+func TestPut_TextOrFile(t *testing.T) {
+	t.Parallel()
+	lower, dir := layer(t, "a/b/old"), t.TempDir()
+	kept := filepath.Join(t.TempDir(), "object")
+	err := errors.Join(os.WriteFile(kept, []byte("large"), 0o600),
+		os.Chmod(filepath.Join(lower, "a"), 0o750), os.Chtimes(filepath.Join(lower, "a"), modified, modified))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []overlay.File{
+		{Name: "a/b/old", Text: []byte("small"), Mode: 0o644}, {Name: "a/new", File: kept, Mode: 0o755},
+	} {
+		if err := overlay.Put(dir, lower, f, true); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, f.Name))
+		want := string(f.Text)
+		if f.File != "" {
+			want = "large"
+		}
+		info, statErr := os.Stat(filepath.Join(dir, f.Name))
+		if err != nil || statErr != nil || string(got) != want || info.Mode() != f.Mode {
+			t.Errorf("%s: %q, %v, %v", f.Name, got, info, errors.Join(err, statErr))
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "a"))
+	if err != nil || info.Mode().Perm() != 0o750 || !info.ModTime().Equal(modified) {
+		t.Errorf("the directory has %v, %v", info, err)
+	}
+}
+
 func TestHide_Whiteouts(t *testing.T) {
 	t.Parallel()
 	lower, dir := layer(t, "top", "a/b/hidden/x", "a/kept"), t.TempDir()

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -92,12 +93,13 @@ type NoSpaceError struct {
 	What string // the files in the plural, such as artifacts
 	Free int64  // bytes
 	Need int64  // bytes, at least
+	Hint string // the next step; empty for freeing space or another directory
 }
 
 // Error names the directory and the sizes.
 func (e *NoSpaceError) Error() string {
-	return fmt.Sprintf("no space left in %s: %s free; %s need %s\nFree space there, or choose a directory elsewhere",
-		e.Dir, human.Bytes(e.Free), e.What, human.Bytes(e.Need))
+	return fmt.Sprintf("no space left in %s: %s free; %s need %s\n%s", e.Dir, human.Bytes(e.Free), e.What,
+		human.Bytes(e.Need), cmp.Or(e.Hint, "Free space there, or choose a directory elsewhere"))
 }
 
 // Unwrap returns the error of a write to a full file system.
@@ -106,9 +108,19 @@ func (e *NoSpaceError) Unwrap() error { return syscall.ENOSPC }
 // CheckSpace returns a *NoSpaceError if a directory has fewer than need bytes free.
 func CheckSpace(dir, what string, need int64) error {
 	if free, known := FreeSpace(dir); known && need > free {
-		return &NoSpaceError{dir, what, free, need}
+		return &NoSpaceError{Dir: dir, What: what, Free: free, Need: need}
 	}
 	return nil
+}
+
+// IfFull returns full with the free space of its directory if err is the error of a write to a full
+// file system. Other errors are returned unchanged.
+func IfFull(err error, full NoSpaceError) error {
+	if !isFull(err) {
+		return err
+	}
+	full.Free, _ = FreeSpace(full.Dir)
+	return &full
 }
 
 // isFull reports whether a write failed because the file system is full.
