@@ -88,7 +88,7 @@ func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 			}
 			return s.open()
 		case !errors.Is(err, builds.ErrTaken): // else another build started meanwhile
-			return outputError(err)
+			return outputError(s.inputs.Request.OutputDir(), err)
 		}
 	}
 }

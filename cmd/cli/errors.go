@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -110,7 +111,7 @@ func labelled(err error) string {
 	// Messages of other packages end with a full stop in some hints, and begin them with a
 	// capital letter, because they are also shown as sentences (in JSON, on the page).
 	label := "error: "
-	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
+	for line := range strings.Lines(strings.TrimRight(human.ErrorText(err), "\n") + "\n") {
 		line = trimStop(strings.TrimRight(line, "\n"))
 		if label != "error: " {
 			line = lowerFirst(line)
