@@ -45,6 +45,19 @@ func (p *Packer) Listed() bool { return p.files != nil }
 // Empty reports whether the container is known to have no file of the cache.
 func (p *Packer) Empty() bool { return p.Listed() && len(p.selected) == 0 }
 
+// Bracketed calls found for each pattern with a character class that is also the exact name of
+// a file that exists, or of a directory with files. Both are as in the buildspec.
+func (p *Packer) Bracketed(found func(pattern, name string)) {
+	for _, pattern := range p.paths.Patterns {
+		for _, f := range p.files {
+			if name := tree.BracketName(pattern, f.Name); name != "" {
+				found(p.paths.shown(pattern), p.paths.shown(name))
+				break
+			}
+		}
+	}
+}
+
 // Kept returns the names of files that the base entry has unchanged.
 func (p *Packer) Kept() []string { return p.kept }
 

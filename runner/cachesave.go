@@ -67,6 +67,7 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 	if err != nil {
 		return nil, err
 	}
+	p.Bracketed(s.rec.noteBrackets)
 	if sameKey && p.Unchanged(s.copied) {
 		return nil, nil
 	}
