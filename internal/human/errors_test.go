@@ -28,7 +28,7 @@ func TestErrorText_DropsWrapping(t *testing.T) {
 		"open":      {open, none + ": no such file"},
 		"stat":      {stat, none + ": no such file"},
 		"operation": {fmt.Errorf("read it: %w\nTry again", open), "read it: " + none + ": no such file\nTry again"},
-		"mkdir":     {os.Mkdir(filepath.Join(none, "x"), 0o700), "create directory " + none + "/x: no such file or directory"},
+		"mkdir":     {os.Mkdir(none+"/x", 0o700), "create directory " + none + "/x: no such file or directory"},
 		"not a dir": {isFile, file + "/x: not a directory"},
 		"rename":    {os.Rename(none, file), "rename " + none + " to " + file + ": no such file or directory"},
 		"joined":    {errors.Join(open, stat), none + ": no such file\n" + none + ": no such file"},
