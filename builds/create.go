@@ -177,7 +177,7 @@ func (d *Dir) Finish(record []byte) error {
 		return err
 	}
 	defer root.Close()
-	if err := replace(root, RecordName, record); err != nil {
+	if err := replaceDurably(root, RecordName, record); err != nil {
 		return err
 	}
 	if err := root.Remove(runName); err != nil {

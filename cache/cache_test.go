@@ -371,6 +371,57 @@ func TestSave_InterruptedKeepsPrevious(t *testing.T) {
 	}
 }
 
+// TestSave_InterruptedBetweenLocalFiles interrupts a save when its first file exists, and before
+// the next one: copying many of them must not delay the end of a build.
+func TestSave_InterruptedBetweenLocalFiles(t *testing.T) {
+	p := newPlace(t)
+	s := p.open(t)
+	host := t.TempDir()
+	request := p.saving(name)
+	for i := range 1000 {
+		file := fmt.Sprintf("f%d", i)
+		if err := os.WriteFile(filepath.Join(host, file), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(host, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Local = append(request.Local, cache.LocalFile{Dir: host, At: file, File: cache.File{
+			Name: "src/deps/" + file, Kind: tar.TypeReg, Mode: 0o600, Size: 1, Time: info.ModTime().UnixNano(),
+		}})
+	}
+	ctx := &contextUntil{Context: t.Context(), done: func() bool {
+		saved, _ := filepath.Glob(filepath.Join(p.dir, "app", "saving-*", "src", "deps", "f0"))
+		return len(saved) > 0
+	}}
+	if _, err := s.Save(ctx, request, strings.NewReader("")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if ctx.asked > 20 {
+		t.Errorf("the save went on: it asked %d times", ctx.asked)
+	}
+	if left := names(t, filepath.Join(p.dir, "app")); len(left) != 1 {
+		t.Errorf("left is %q, want a lock", left)
+	}
+}
+
+// contextUntil is canceled when done returns true.
+type contextUntil struct {
+	context.Context
+	done  func() bool
+	asked int
+	ended bool
+}
+
+func (c *contextUntil) Err() error {
+	c.asked++
+	if c.ended = c.ended || c.done(); c.ended {
+		return context.Canceled
+	}
+	return nil
+}
+
 type iotestErr struct{}
 
 func (iotestErr) Read([]byte) (int, error) { return 0, errors.New("the wire was cut") }

@@ -38,7 +38,7 @@ func FuzzUnpack(f *testing.F) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		w := newWriter(dir)
+		w := newWriter(t.Context(), dir)
 		err := w.unpack(bytes.NewReader(text))
 		files, failed := w.finish()
 		if err == nil && failed == nil {

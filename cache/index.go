@@ -59,7 +59,8 @@ const (
 
 // writeIndex writes the list of files and returns its SHA-256. The list is separate from
 // entry.json, because choosing an entry reads only the latter, and it is encoded with gob
-// because it may have tens of thousands of files.
+// because it may have tens of thousands of files. Neither is synchronized to the disk: after a
+// power failure the hash or the sizes do not match, and the entry is a miss.
 func writeIndex(dir string, files []File) (string, error) {
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(files); err != nil {

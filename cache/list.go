@@ -24,11 +24,10 @@ type Container interface {
 // containerFile is one file of a container.
 type containerFile struct {
 	File
-	path    string // absolute
-	status  int64  // time of the last change of content or metadata (ctime), nanoseconds since 1970
-	changed bool   // since the mark was created
-	links   int    // number of hard links
-	coarse  bool   // times have a resolution of one second
+	status  int64 // time of the last change of content or metadata (ctime), nanoseconds since 1970
+	changed bool  // since the mark was created
+	links   int   // number of hard links
+	coarse  bool  // times have a resolution of one second
 }
 
 // listScript lists the mark, then the directories in front of -- without their content,
@@ -71,16 +70,27 @@ func listFiles(ctx context.Context, c Container, paths Paths, mark string) ([]co
 	}
 	args = slices.Concat(args, above, []string{"--"}, stems)
 	// The list of a whole system is large, so it is parsed while find prints it.
+	listing, cancel := context.WithCancel(ctx)
+	defer cancel()
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.Exec(ctx, engine.Process{Args: args, Stdout: w})
+		_, err := c.Exec(listing, engine.Process{Args: args, Stdout: w})
 		_ = w.Close()
 		done <- err
 	}()
-	files := parseList(r, paths, mark)
+	files, err := parseList(r, paths, mark)
+	if err != nil {
+		cancel()
+	}
 	_, _ = io.Copy(io.Discard, r) // what an unknown format leaves
-	return files, <-done
+	if failed := <-done; err == nil {
+		err = failed
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return files, err
 }
 
 // virtualDirs are file systems of the kernel. Their files are not on a disk.
@@ -92,33 +102,68 @@ func IsVirtual(file string) bool {
 	return slices.ContainsFunc(virtualDirs, func(dir string) bool { return file == dir || isBelow(file, dir) })
 }
 
-// parseList parses the output of listScript; nil if it is incomplete or unknown.
-func parseList(out io.Reader, paths Paths, mark string) []containerFile {
+// MaxFiles is the largest number of files and directories of a cache. It bounds the memory: the
+// list of a whole system, as of the path /**/*, would be larger than the rest of this program.
+const MaxFiles = 200_000
+
+// errTooMany is the error of a cache with more than MaxFiles.
+var errTooMany = fmt.Errorf("cache.paths have more than %d files and directories; list fewer paths", MaxFiles)
+
+// fileList collects the files of a list that belong to a cache.
+type fileList struct {
+	paths Paths
+	own   string // directory with files of this program that belong to one build
+	mark  string // the first file of the list
+	since int64  // its time; 0 before it was added
+	all   []containerFile
+}
+
+// parseList parses the output of listScript; nil if it is incomplete or unknown. The error is
+// errTooMany.
+func parseList(out io.Reader, paths Paths, mark string) ([]containerFile, error) {
 	r := bufio.NewReader(out)
 	parse := parseGNU
 	if format, _ := r.ReadString('\n'); format == "stat\n" {
 		parse = parseStat
 	}
-	all, ok := parse(r)
-	if !ok || len(all) == 0 || all[0].path != mark {
+	list := &fileList{paths: paths, own: path.Dir(mark), mark: mark, all: []containerFile{}}
+	if err := parse(r, list.add); err != nil || list.since == 0 {
+		if errors.Is(err, errTooMany) {
+			return nil, err
+		}
+		return nil, nil
+	}
+	return list.all, nil
+}
+
+// errFormat is the error for a list in an unknown format, or without its end.
+var errFormat = errors.New("unknown format of a list of files")
+
+// add adds a file with an absolute path. The first one is the mark.
+func (l *fileList) add(file string, f containerFile) error {
+	switch {
+	case file != path.Clean(file): // a find that joins paths differently
+		return errFormat
+	case l.since == 0 && file == l.mark:
+		l.since = f.status
 		return nil
+	case l.since == 0:
+		return errFormat
+	case IsVirtual(file) || file == l.own || isBelow(file, l.own):
+		return nil
+	}
+	f.Name = l.paths.NameOf(file)
+	if f.Kind != tar.TypeDir && !l.paths.Contain(f.Name) {
+		return nil
+	}
+	if len(l.all) == MaxFiles {
+		return errTooMany
 	}
 	// The clock is that of the container's host, for the mark and for the files. A file with
 	// the same time may have changed after the mark, so it counts as changed.
-	since := all[0].status
-	for i := range all {
-		f := &all[i]
-		if f.path != path.Clean(f.path) {
-			return nil // a find that joins paths differently
-		}
-		f.Name = paths.NameOf(f.path)
-		f.changed = f.status >= since
-	}
-	// The directory of the mark has files of this program that belong to one build.
-	own := path.Dir(mark)
-	return slices.DeleteFunc(all[1:], func(f containerFile) bool {
-		return IsVirtual(f.path) || f.path == own || isBelow(f.path, own)
-	})
+	f.changed = f.status >= l.since
+	l.all = append(l.all, f)
+	return nil
 }
 
 // endLine is the last line of listScript.
@@ -126,68 +171,79 @@ const endLine = "end\n"
 
 // parseGNU parses the output of GNU find up to endLine. Other file types than regular files,
 // directories and symbolic links are skipped.
-func parseGNU(r *bufio.Reader) ([]containerFile, bool) {
-	all := []containerFile{}
+func parseGNU(r *bufio.Reader, add func(file string, f containerFile) error) error {
 	for {
 		record, err := r.ReadString(0)
+		if err == io.EOF && record == endLine {
+			return nil
+		}
 		if err != nil {
-			return all, err == io.EOF && record == endLine
+			return errFormat
 		}
 		link, err := r.ReadString(0)
 		if err != nil {
-			return nil, false
+			return errFormat
 		}
 		const fieldCount = 9
 		fields := strings.SplitN(strings.TrimSuffix(record, "\x00"), " ", fieldCount)
 		if len(fields) < fieldCount {
-			return nil, false
+			return errFormat
 		}
 		// The path is the last field, because it may contain spaces.
-		kind, known := map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink}[fields[0]]
+		kind, known := gnuKinds[fields[0]]
 		if !known {
 			continue
 		}
 		mode, err := strconv.ParseInt(fields[1], 8, 32)
-		f := containerFile{
-			path: fields[8], File: File{Kind: kind, Mode: mode, Link: strings.TrimSuffix(link, "\x00")},
+		f := containerFile{File: File{Kind: kind, Mode: mode}}
+		if kind == tar.TypeSymlink {
+			f.Link = strings.TrimSuffix(link, "\x00")
 		}
 		if err = errors.Join(err, f.parseNumbers(fields[2:8])); err != nil {
-			return nil, false
+			return errFormat
 		}
-		all = append(all, f)
+		if err := add(fields[8], f); err != nil {
+			return err
+		}
 	}
 }
 
+// gnuKinds are the types of files by their letters in the output of GNU find.
+var gnuKinds = map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink}
+
 // parseStat parses the output of stat, one file a line, up to endLine. It fails for a name
 // with a newline, and for a symbolic link, because stat does not print its target.
-func parseStat(r *bufio.Reader) ([]containerFile, bool) {
+func parseStat(r *bufio.Reader, add func(file string, f containerFile) error) error {
 	// Bits of a Unix mode.
 	const format, permissions, directory, regular, link = 0o170000, 0o7777, 0o040000, 0o100000, 0o120000
-	var all []containerFile
 	for {
 		line, err := r.ReadString('\n')
 		if line == endLine {
-			_, err = r.ReadByte()
-			return all, err == io.EOF
+			if _, err = r.ReadByte(); err != io.EOF {
+				return errFormat
+			}
+			return nil
 		}
 		const fieldCount = 8
 		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", fieldCount)
 		if err != nil || len(fields) < fieldCount {
-			return nil, false
+			return errFormat
 		}
 		mode, err := strconv.ParseInt(fields[0], 16, 32)
 		if err != nil || mode&format == link {
-			return nil, false
+			return errFormat
 		}
 		kind, known := map[int64]byte{regular: tar.TypeReg, directory: tar.TypeDir}[mode&format]
 		if !known {
 			continue
 		}
-		f := containerFile{path: fields[7], coarse: true, File: File{Kind: kind, Mode: mode & permissions}}
-		if err := f.parseNumbers(fields[1:7]); err != nil {
-			return nil, false
+		f := containerFile{coarse: true, File: File{Kind: kind, Mode: mode & permissions}}
+		if f.parseNumbers(fields[1:7]) != nil {
+			return errFormat
 		}
-		all = append(all, f)
+		if err := add(fields[7], f); err != nil {
+			return err
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func TestListFiles_StaysOnFileSystem(t *testing.T) {
 		var got []string
 		for _, f := range files {
 			if f.Kind == '0' {
-				got = append(got, filepath.Base(f.path))
+				got = append(got, filepath.Base(f.Name))
 			}
 		}
 		if err != nil || !slices.Equal(got, []string{want}) {

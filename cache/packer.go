@@ -45,6 +45,19 @@ func (p *Packer) Listed() bool { return p.files != nil }
 // Empty reports whether the container is known to have no file of the cache.
 func (p *Packer) Empty() bool { return p.Listed() && len(p.selected) == 0 }
 
+// Bracketed calls found for each pattern with a character class that is also the exact name of
+// a file that exists, or of a directory with files. Both are as in the buildspec.
+func (p *Packer) Bracketed(found func(pattern, name string)) {
+	for _, pattern := range p.paths.Patterns {
+		for _, f := range p.files {
+			if name := tree.BracketName(pattern, f.Name); name != "" {
+				found(p.paths.shown(pattern), p.paths.shown(name))
+				break
+			}
+		}
+	}
+}
+
 // Kept returns the names of files that the base entry has unchanged.
 func (p *Packer) Kept() []string { return p.kept }
 
@@ -137,11 +150,11 @@ func (p *Packer) unchangedCopy(copied []File) bool {
 		if f.Kind == tar.TypeDir {
 			continue
 		}
-		old, found := missing[f.path]
+		old, found := missing[p.paths.PathOf(f.Name)]
 		if !found || f.changed || old.Kind != tar.TypeLink && !f.unchanged(*old) {
 			return false
 		}
-		delete(missing, f.path)
+		delete(missing, p.paths.PathOf(f.Name))
 	}
 	return len(missing) == 0
 }
@@ -150,14 +163,19 @@ func (p *Packer) unchangedCopy(copied []File) bool {
 // copy. find returns the directory and the name of an absolute path of the container on
 // the host, or "". Files with several hard links are left to Pack, because only the
 // container's tar knows which of them are the same file.
-func (p *Packer) TakeLocal(find func(file string) (dir, name string)) []LocalFile {
+//
+// It ends early if ctx is done, since find may look at each file.
+func (p *Packer) TakeLocal(ctx context.Context, find func(file string) (dir, name string)) []LocalFile {
 	var all []LocalFile
 	for name := range p.fresh {
+		if ctx.Err() != nil {
+			return nil
+		}
 		f := p.selected[name]
 		if f.Kind != tar.TypeReg || f.links > 1 {
 			continue
 		}
-		if dir, at := find(f.path); dir != "" {
+		if dir, at := find(p.paths.PathOf(name)); dir != "" {
 			all = append(all, LocalFile{File: f.File, Dir: dir, At: at})
 			delete(p.fresh, name)
 		}
@@ -217,7 +235,7 @@ func (p *Packer) packWithTar(ctx context.Context, w *tar.Writer) error {
 	for _, f := range p.files {
 		if p.fresh[f.Name] {
 			// The prefix keeps tar from reading a name that begins with a hyphen as a flag.
-			names.WriteString("./" + strings.TrimPrefix(f.path, "/") + "\x00")
+			names.WriteString("./" + strings.TrimPrefix(p.paths.PathOf(f.Name), "/") + "\x00")
 		}
 	}
 	r, out := io.Pipe()

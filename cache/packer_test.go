@@ -212,7 +212,7 @@ func TestPacker_TakeLocal(t *testing.T) {
 	t.Parallel()
 	a, b := testSource+"/deps/a", testSource+"/deps/b"
 	p := newPacker(t, &fakeContainer{files: map[string]string{a: "1", b: "22"}}, nil)
-	local := p.TakeLocal(func(file string) (string, string) {
+	local := p.TakeLocal(t.Context(), func(file string) (string, string) {
 		if file == a {
 			return "/upper", "deps/a"
 		}

@@ -61,6 +61,14 @@ func (p Paths) PathOf(name string) string {
 	return path.Join("/", strings.TrimPrefix(name, Root))
 }
 
+// shown returns a pattern or a name as a buildspec has it.
+func (p Paths) shown(name string) string {
+	if below, inSource := strings.CutPrefix(name, Source+"/"); inSource {
+		return below
+	}
+	return p.PathOf(name)
+}
+
 // Contain reports whether a name belongs to the cache. A path of the buildspec that names
 // a directory includes everything below it; the meaning of such a path in the service is
 // not documented.

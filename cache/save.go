@@ -126,7 +126,7 @@ func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, 
 // fill writes the files of an entry and its description. The description is last, so a
 // directory that has one is complete.
 func (l *Local) fill(ctx context.Context, s SaveRequest, dir string, files io.Reader) (*Entry, error) {
-	w := newWriter(dir)
+	w := newWriter(ctx, dir)
 	if s.Base != nil {
 		if err := w.keep(s.Base, s.Kept); err != nil {
 			return nil, err

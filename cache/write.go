@@ -3,6 +3,7 @@ package cache
 import (
 	"archive/tar"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 // writer writes the files of an entry below a directory that no other process uses. So a
 // path that it has checked does not change before it is used.
 type writer struct {
+	ctx   context.Context // ends the writer before the next file
 	dir   string
 	root  bool            // this process may set owners
 	files map[string]File // everything that was written, by name
@@ -30,8 +32,22 @@ type writer struct {
 	buffer []byte
 }
 
-func newWriter(dir string) *writer {
-	return &writer{dir: dir, root: os.Geteuid() == 0, files: map[string]File{}, buffer: make([]byte, tree.BufferSize)}
+func newWriter(ctx context.Context, dir string) *writer {
+	return &writer{
+		ctx: ctx, dir: dir, root: os.Geteuid() == 0, files: map[string]File{}, buffer: make([]byte, tree.BufferSize),
+	}
+}
+
+// next returns an error if there must not be another file: the save was interrupted, or the entry
+// has too many of them.
+func (w *writer) next() error {
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	if len(w.files) > MaxFiles {
+		return errTooMany
+	}
+	return nil
 }
 
 // at returns the path of a name on the host.
@@ -57,6 +73,9 @@ func (w *writer) unpack(from io.Reader) error {
 // entry writes one entry of a stream. Other types than files, directories and links are
 // skipped.
 func (w *writer) entry(h *tar.Header, content io.Reader) error {
+	if err := w.next(); err != nil {
+		return err
+	}
 	name := path.Clean(h.Name)
 	if !valid(name) {
 		return errors.New("not a valid name in a cache")
@@ -134,7 +153,7 @@ func (w *writer) file(f File, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = tree.CopySparse(to, content, w.buffer)
+	_, err = tree.CopySparse(to, &contextReader{w.ctx, content}, w.buffer)
 	if err = errors.Join(err, to.Close()); err != nil {
 		return w.spaceError(err, f)
 	}
@@ -212,6 +231,9 @@ func (w *writer) keep(base *Entry, names []string) error {
 		if !wanted[f.Name] || f.Kind == tar.TypeDir {
 			continue
 		}
+		if err := w.next(); err != nil {
+			return err
+		}
 		if err := w.parents(f.Name); err != nil {
 			return err
 		}
@@ -254,6 +276,9 @@ func (w *writer) copyLocal(all []LocalFile) error {
 }
 
 func (w *writer) copyLocalFile(root *os.Root, n LocalFile) error {
+	if err := w.next(); err != nil {
+		return err
+	}
 	from, err := root.OpenFile(filepath.FromSlash(n.At), os.O_RDONLY|nonblocking, 0)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotLocal, err)
@@ -320,6 +345,9 @@ func (w *writer) finish() ([]File, error) {
 	for _, f := range slices.Backward(files) {
 		if f.Kind != tar.TypeDir && f.Kind != tar.TypeSymlink {
 			continue
+		}
+		if w.ctx.Err() != nil {
+			return nil, context.Cause(w.ctx)
 		}
 		if err := w.applyMetadata(f); err != nil {
 			return nil, err

@@ -73,7 +73,9 @@ func runScripts(t *testing.T, dir string, change ...func(*testscript.Params)) {
 			return os.MkdirAll(env.Getenv("WORK")+"/.tmp", 0o755)
 		},
 		Condition: func(name string) (bool, error) {
-			return name == "docker" && reachable || name == "host" && hasSandbox(t), nil
+			_, noEmulator := os.Stat("/proc/sys/fs/binfmt_misc/qemu-s390x")
+			return name == "docker" && reachable || name == "host" && hasSandbox(t) || name == "foreign" && noEmulator == nil,
+				nil
 		},
 	}
 	for _, f := range change {

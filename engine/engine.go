@@ -112,6 +112,15 @@ type Metered interface {
 	Usage(ctx context.Context) (Usage, error)
 }
 
+// PlatformChecker is an Engine that knows some images that its host cannot run before a build
+// is started.
+type PlatformChecker interface {
+	// CheckPlatform returns a *Fault of the kind WrongArch if Start would fail because the
+	// host cannot run the image. It pulls nothing: of an image that would be pulled, only the
+	// requested platform is known. Other errors are left to Start.
+	CheckPlatform(ctx context.Context, i ImageRef) error
+}
+
 // Resource is an object that a driver created and that still exists.
 type Resource struct {
 	Kind    string // container, network, volume or image

@@ -97,7 +97,7 @@ func (c *checker) bracketPatterns() {
 			}
 			c.say(c.Spec.ProblemAt(itemPath(section, i), false, ""),
 				named+" is in the source, but brackets in a pattern match one of the characters in them").
-				Hint = "write ? for each bracket: " + strings.NewReplacer("[", "?", "]", "?").Replace(pattern)
+				Hint = "write ? for each bracket: " + tree.EscapeBrackets(pattern)
 		}
 	})
 }
@@ -105,16 +105,8 @@ func (c *checker) bracketPatterns() {
 // bracketName returns the beginning of a pattern, up to a component with brackets, that is the
 // exact name of something in the source; else "".
 func (c *checker) bracketName(pattern string) string {
-	parts := strings.Split(path.Clean(pattern), "/")
-	for i, part := range parts {
-		if strings.ContainsAny(part, `*?{\$`) {
-			return ""
-		}
-		name := path.Join(parts[:i+1]...)
-		if !strings.Contains(part, "[") || !fs.ValidPath(name) {
-			continue
-		}
-		if _, err := fs.Lstat(c.Source, name); err == nil {
+	for _, name := range tree.BracketNames(pattern) {
+		if _, err := fs.Lstat(c.Source, name); err == nil { // also an error for an invalid name
 			return name
 		}
 	}

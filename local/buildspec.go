@@ -128,10 +128,14 @@ func (h *Host) ReadFile(ctx context.Context, name string) ([]byte, error) {
 
 // readFirst reads the first buildspec that exists.
 func (r *Request) readFirst(ctx context.Context, s *source.Source, names []string, named bool) (BuildspecText, error) {
+	var missing error = fs.ErrNotExist
 	for _, name := range names {
 		below, inside := r.nameBelow(s.From, name)
 		text, err := readBuildspecFile(ctx, s, name, below, named)
 		if errors.Is(err, fs.ErrNotExist) {
+			if broken := (*regular.BrokenLinkError)(nil); errors.As(err, &broken) {
+				missing = broken
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -157,7 +161,7 @@ func (r *Request) readFirst(ctx context.Context, s *source.Source, names []strin
 	}
 	return BuildspecText{}, InputError{
 		fmt.Errorf("no buildspec found at %s: %w\nCreate one, or set its path with --buildspec",
-			strings.Join(names, " and "), fs.ErrNotExist),
+			strings.Join(names, " and "), missing),
 	}
 }
 

@@ -52,21 +52,37 @@ type Inputs struct {
 func (in *Inputs) Close() { in.run.Remove() }
 
 // Load reads the inputs of a build. With an error, the inputs that were read are
-// returned too, to show their problems, and must be closed if they are not nil. If
-// everything except the buildspec could be read, the error is a BuildspecError.
+// returned too, to show their problems, and must be closed if they are not nil. All errors
+// that do not follow from others are joined. If everything except the buildspec could be
+// read, the error is a BuildspecError.
 func (h *Host) Load(ctx context.Context, r *Request) (*Inputs, error) {
-	return h.load(ctx, r, true)
+	return h.load(ctx, r, fileAndAccount)
+}
+
+// LoadWithoutAccount is Load without the user's AWS account.
+func (h *Host) LoadWithoutAccount(ctx context.Context, r *Request) (*Inputs, error) {
+	return h.load(ctx, r, fileOnly)
 }
 
 // LoadWithoutSecrets is Load without the secrets file and the user's AWS account.
 func (h *Host) LoadWithoutSecrets(ctx context.Context, r *Request) (*Inputs, error) {
-	return h.load(ctx, r, false)
+	return h.load(ctx, r, noSecrets)
 }
+
+// secretInputs are the places of secrets that are opened.
+type secretInputs int
+
+const (
+	noSecrets secretInputs = iota
+	fileOnly
+	fileAndAccount
+)
 
 // load reads the inputs in the order in which they depend on each other: the project decides
 // how the source looks, and the buildspec may be in the source or the project. The buildspec
-// is the last: a BuildspecError means that everything else was read.
-func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs, error) {
+// is the last: a BuildspecError means that everything else was read. The account of the user is
+// opened only if there was no error before.
+func (h *Host) load(ctx context.Context, r *Request, from secretInputs) (*Inputs, error) {
 	ctx, cancel := readingTime(ctx, r.Engine.Timeout)
 	defer cancel()
 	run, err := h.Runs().New(h.PID)
@@ -75,45 +91,65 @@ func (h *Host) load(ctx context.Context, r *Request, withSecrets bool) (*Inputs,
 	}
 	// From here on an error is returned with the inputs, whose Close removes the run.
 	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
-	var problems diag.List
-	var projectErr error // reported after errors of the source
-	in.Project, problems, projectErr = r.ReadProject(ctx)
-	if err := in.openSources(ctx); err != nil {
-		return in, err
+	errs := in.loadAll(ctx, from)
+	if ctx.Err() != nil { // the steps that were cut short have the same reason
+		return in, errs[0]
 	}
-	in.Problems = append(in.Problems, problems...)
-	if projectErr != nil {
-		return in, projectErr
-	}
-	in.ProjectName = in.projectName()
-	in.overrides, problems, err = h.readVariables(ctx, r)
-	in.Problems = append(in.Problems, problems...)
-	if err != nil {
-		return in, err
-	}
-	if in.certificates, err = r.readCertificates(ctx); err != nil {
-		return in, err
-	}
-	if withSecrets {
-		if err := in.loadSecrets(ctx); err != nil {
-			return in, err
-		}
-	}
-	if err := h.readBuildspec(ctx, r, in); err != nil {
-		buildspecErr := BuildspecError{error: err, SourceDir: runner.SourceDir(in.sources[0])}
-		if name := filepath.ToSlash(cmp.Or(r.Source.Buildspec, in.Project.Source.Buildspec)); !path.IsAbs(name) {
-			buildspecErr.Name = name
-		}
-		return in, buildspecErr
-	}
-	return in, nil
+	return in, joinErrors(errs)
 }
 
-func (in *Inputs) loadSecrets(ctx context.Context) error {
+// loadAll reads the inputs and returns all errors, so that the user can correct them at once.
+func (in *Inputs) loadAll(ctx context.Context, from secretInputs) []error {
+	h, r := in.host, in.Request
+	var errs []error
+	note := func(problems diag.List, err error) {
+		in.Problems = append(in.Problems, problems...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var problems, wrong diag.List
+	var projectErr, err error
+	in.Project, problems, projectErr = r.ReadProject(ctx)
+	note(nil, in.openSources(ctx))
+	note(problems, projectErr)
+	located := in.Builds != nil // else the source has no directory in which other files could be
+	in.ProjectName = in.projectName()
+	in.overrides, wrong, err = h.readVariables(ctx, r)
+	note(wrong, err)
+	in.certificates, err = r.readCertificates(ctx)
+	note(nil, err)
+	if from != noSecrets && (located || r.Secrets.File != "") {
+		note(nil, in.loadSecrets(ctx, from == fileAndAccount && len(errs) == 0))
+	}
+	if in.Builds == nil || projectErr != nil && r.Source.Buildspec == "" {
+		return errs // the place of the buildspec is unknown
+	}
+	if err := h.readBuildspec(ctx, r, in); err != nil && len(errs) == 0 {
+		errs = append(errs, in.buildspecError(err))
+	} else if err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// buildspecError returns the error of a build whose other inputs could be read.
+func (in *Inputs) buildspecError(err error) error {
+	wrong := BuildspecError{error: err, SourceDir: runner.SourceDir(in.sources[0])}
+	name := filepath.ToSlash(cmp.Or(in.Request.Source.Buildspec, in.Project.Source.Buildspec))
+	if !path.IsAbs(name) {
+		wrong.Name = name
+	}
+	return wrong
+}
+
+// loadSecrets reads the secrets file and, if that worked and account is true, opens the user's
+// AWS account.
+func (in *Inputs) loadSecrets(ctx context.Context, account bool) error {
 	file, problems, err := in.host.readSecrets(ctx, in.Request)
 	in.SecretsFile = file
 	in.Problems = append(in.Problems, problems...)
-	if err != nil {
+	if err != nil || !account {
 		return err
 	}
 	in.aws, err = in.host.openAWS(ctx, in.Request, in.ProjectName)

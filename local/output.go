@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,13 +42,17 @@ func OpenBuilds(ctx context.Context, r *Request) (*builds.Store, error) {
 		return nil, Usagef("the output directory %w\nMove it, or choose another directory with --output.", err)
 	}
 	if err != nil {
-		return nil, outputError(err)
+		return nil, outputError(r.OutputDir(), err)
 	}
 	return s, nil
 }
 
-func outputError(err error) error {
-	return Usagef("write to the output directory: %w\nChoose another directory with --output.", err)
+func outputError(dir string, err error) error {
+	// Files in the directory are opened below it, by relative names.
+	if path := (*fs.PathError)(nil); errors.As(err, &path) && !filepath.IsAbs(path.Path) {
+		err = &fs.PathError{Op: path.Op, Path: filepath.Join(dir, path.Path), Err: path.Err}
+	}
+	return Usagef("write to the output directory: %w\nChoose another directory with --output", err)
 }
 
 // finish writes the record of a build that has ended.

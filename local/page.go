@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +78,9 @@ func (p Page) WriteFile(name string) error {
 	// In the same directory, because a rename does not work between file systems.
 	next := filepath.Join(filepath.Dir(name), ".report-"+newUUID()+".html")
 	out, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write the page: directory %s does not exist", filepath.Dir(name))
+	}
 	if err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}

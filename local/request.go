@@ -427,6 +427,9 @@ func (r *Request) OutputDir() string {
 	return filepath.Join(r.Source.Dir, OutputName)
 }
 
+// ReadsStdin reports whether the buildspec or the secrets are read from standard input.
+func (r *Request) ReadsStdin() bool { return r.Source.Buildspec == "-" || r.Secrets.File == "-" }
+
 // SourceDir returns the directory of the source, absolute and without symbolic links. If the
 // request names no valid one, it is that of the request.
 func (r *Request) SourceDir() string {

@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
@@ -89,7 +90,7 @@ func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 			}
 			return s.open()
 		case !errors.Is(err, builds.ErrTaken): // else another build started meanwhile
-			return outputError(err)
+			return outputError(s.inputs.Request.OutputDir(), err)
 		}
 	}
 }
@@ -120,7 +121,7 @@ func (s *Session) checkHost(ctx context.Context, engineErr error) error {
 	h, r := s.inputs.host, s.inputs.Request
 	credentials, err := s.inputs.credentials(ctx)
 	s.credentials = credentials
-	if err = errors.Join(s.checkEnvironment(), h.checkExported(r.Variables.Exported), err); err != nil {
+	if err = errors.Join(s.checkEnvironment(), s.checkImage(ctx), h.checkExported(r.Variables.Exported), err); err != nil {
 		return err
 	}
 	// The engine's error is the last: a mistake in the request is there with every engine.
@@ -148,6 +149,19 @@ func (s *Session) checkEnvironment() error {
 		return InputError{fmt.Errorf("the build needs %s%s, but the engine %s runs only %s\n"+
 			"Use --engine docker, which can have an emulator, or change the type to LINUX_CONTAINER",
 			p.Platform, reason, s.engine.kind, native)}
+	}
+	return nil
+}
+
+// checkImage returns an error for an image that the engine's host cannot run, as far as that is
+// known without pulling it.
+func (s *Session) checkImage(ctx context.Context) error {
+	checker, able := s.engine.Engine.(engine.PlatformChecker)
+	if !able || !s.engine.kind.HasImages() {
+		return nil
+	}
+	if err := checker.CheckPlatform(ctx, s.Plan.ImageRef()); err != nil {
+		return InputError{err}
 	}
 	return nil
 }

@@ -16,19 +16,16 @@ import (
 // readVariables reads the variables that the request sets. Later ones take precedence.
 func (h *Host) readVariables(ctx context.Context, r *Request) ([]runner.Override, diag.List, error) {
 	all, problems, err := h.readEnvFiles(ctx, r)
-	if err != nil {
-		return nil, problems, err
-	}
+	errs := []error{err}
 	for _, text := range r.Variables.Overrides {
 		variables, wrong := project.ParseOverride("--env-override", text)
 		problems = append(problems, wrong...)
 		if wrong.Failed() {
-			return nil, problems, UsageError{wrong}
+			errs = append(errs, UsageError{wrong})
 		}
 		all = append(all, runner.Override{Origin: "--env-override", Variables: variables})
 	}
 	set := runner.Override{Origin: "-e"}
-	var errs []error
 	for _, arg := range r.Variables.Set {
 		v, err := project.ParseEnvFlag(arg, h.LookupEnv)
 		if err != nil {
@@ -54,16 +51,18 @@ func (h *Host) readEnvFiles(ctx context.Context, r *Request) ([]runner.Override,
 	}
 	var all []runner.Override
 	var problems diag.List
+	var errs []error
 	for _, name := range r.Variables.Files {
 		text, err := r.readSetting(ctx, "env-file", name)
 		if err != nil {
-			return nil, problems, Usagef("read the environment file: %w", err)
+			errs = append(errs, Usagef("read the environment file: %w", err))
+			continue
 		}
 		variables, wrong := project.ParseEnvFile(name, text, lookup)
 		problems = append(problems, wrong...)
 		all = append(all, runner.Override{Origin: name, Variables: variables})
 	}
-	return all, problems, problems.Err()
+	return all, problems, joinErrors(append(errs, problems.Err()))
 }
 
 // readCertificates reads the certificates that the build trusts in addition to those of

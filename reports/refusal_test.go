@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // smallest has a document of each format with one result.
@@ -141,6 +142,36 @@ func TestRead_RefusesUnknownEncoding(t *testing.T) {
 	r := one(JUnitXML, `<?xml version="1.0" encoding="klingon"?><testsuite/>`)
 	if len(r.Problems) != 1 || r.Problems[0].Reason != want {
 		t.Errorf("got %+v, want %s", r.Problems, want)
+	}
+}
+
+// TestRead_ForeignNotations holds that notations of other locales are read, as far as the file
+// says which they are.
+func TestRead_ForeignNotations(t *testing.T) {
+	t.Parallel()
+	const latin, utf8 = "caf\xe9", "caf\u00e9"
+	for name, tt := range map[string]struct{ text, name, reason string }{
+		"decimal comma": {`<testsuite><testcase name="a" time="1,5"/></testsuite>`, "a", ""},
+		"declared encoding": {`<?xml version="1.0" encoding="ISO-8859-1"?><testsuite><testcase name="` + latin +
+			`" time="1.5"/></testsuite>`, utf8, ""},
+		"declared but not used": {`<?xml version="1.0" encoding="UTF-16"?><testsuite><testcase name="` + utf8 +
+			`" time="1.5"/></testsuite>`, utf8, ""},
+		"not declared": {`<testsuite><testcase name="` + latin + `" time="1.5"/></testsuite>`, "",
+			"XML syntax error on line 1: invalid UTF-8"},
+	} {
+		r := one(JUnitXML, tt.text)
+		if tt.reason != "" {
+			if len(r.Problems) != 1 || r.Problems[0].Reason != tt.reason {
+				t.Errorf("%s: got %+v, want %s", name, r.Problems, tt.reason)
+			}
+			continue
+		}
+		if r.Status != Succeeded || len(r.Problems) != 0 || len(r.Cases) != 1 {
+			t.Fatalf("%s: got %s, %+v, %+v; want one case", name, r.Status, r.Problems, r.Cases)
+		}
+		if got := r.Cases[0]; got.Name != tt.name || got.Duration != 1500*time.Millisecond {
+			t.Errorf("%s: got %q in %s, want %q in 1.5s", name, got.Name, got.Duration, tt.name)
+		}
 	}
 }
 

@@ -67,6 +67,7 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 	if err != nil {
 		return nil, err
 	}
+	p.Bracketed(s.rec.noteBrackets)
 	if sameKey && p.Unchanged(s.copied) {
 		return nil, nil
 	}
@@ -80,7 +81,10 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 		UncachedDuration: s.uncachedDuration(), HasParentDirs: p.Listed(),
 	}}
 	if w, ok := c.(engine.Watcher); ok && !s.CacheInS3 {
-		request.Local = p.TakeLocal(w.Written)
+		request.Local = p.TakeLocal(ctx, w.Written)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	e, err := s.pack(ctx, p, request)
 	if errors.Is(err, cache.ErrNotLocal) {

@@ -32,7 +32,7 @@ func (c *collector) collect(ctx context.Context, src tree.Source, o Output, s tr
 	if s, err = c.expand(ctx, s); err != nil {
 		return o, nil, err
 	}
-	return c.copy(ctx, src, o, s, c.rec.say)
+	return c.copy(ctx, src, o, s, tree.Observer{Say: c.rec.say, Bracketed: c.rec.noteBrackets})
 }
 
 func (c *collector) expand(ctx context.Context, s tree.Selection) (tree.Selection, error) {
@@ -51,7 +51,7 @@ func (c *collector) expand(ctx context.Context, s tree.Selection) (tree.Selectio
 // temporary directory, which is then renamed, so that o.Dir is never incomplete. The
 // returned files and the Output have the original names.
 func (c *collector) copy(
-	ctx context.Context, src tree.Source, o Output, s tree.Selection, say func(string, ...any),
+	ctx context.Context, src tree.Source, o Output, s tree.Selection, observer tree.Observer,
 ) (Output, []tree.File, error) {
 	s.Root = c.plan.Sources[0].Path
 	staging, err := os.MkdirTemp(c.Out, ".collecting-")
@@ -63,8 +63,8 @@ func (c *collector) copy(
 	if strings.HasPrefix(o.Dir, reportsDir+"/") {
 		noun = "reports"
 	}
-	watch := c.watchCopy(Copy{Doing: "copying", What: noun})
-	files, err := tree.Collect(ctx, src, s, staging, tree.Observer{Say: say, Copied: watch})
+	observer.Copied = c.watchCopy(Copy{Doing: "copying", What: noun})
+	files, err := tree.Collect(ctx, src, s, staging, observer)
 	if err != nil {
 		return o, nil, c.spaceError(err, noun)
 	}

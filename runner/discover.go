@@ -279,19 +279,19 @@ const maxSingleFiles = 3
 // fetch copies files of the source to the output directory. Files whose names are not
 // literal patterns can only be packed together.
 func (s *reportStep) fetch(ctx context.Context, c engine.Container, names []string) (Output, []tree.File, error) {
-	discard := func(string, ...any) {} // the service logs no line for each file
+	silent := tree.Observer{Say: func(string, ...any) {}} // the service logs no line for each file
 	o := Output{Dir: s.dir(".discovered")}
 	isPattern := func(name string) bool { return !tree.IsLiteral(name) }
 	if len(names) > maxSingleFiles || slices.ContainsFunc(names, isPattern) {
 		all := tree.Selection{Files: []string{"**/*"}}
-		out, files, err := s.files.copy(ctx, packedFiles{c, names}, o, all, discard)
+		out, files, err := s.files.copy(ctx, packedFiles{c, names}, o, all, silent)
 		if err == nil {
 			return out, files, nil
 		}
 		// The image may have no tar.
 	}
 	names = slices.DeleteFunc(slices.Clone(names), isPattern)
-	return s.files.copy(ctx, c, o, tree.Selection{Files: names}, discard)
+	return s.files.copy(ctx, c, o, tree.Selection{Files: names}, silent)
 }
 
 // packedFiles are files of the build that the image's tar packs.

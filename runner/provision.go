@@ -114,14 +114,17 @@ func trees(mounted []Extra, mount *cacheMount) []engine.Tree {
 	return all
 }
 
+// ImageRef returns the image of the build, as the engine looks for it.
+func (p *Plan) ImageRef() engine.ImageRef {
+	return engine.ImageRef{Alias: p.Alias, Names: p.Images, Pull: p.Pull, Digest: p.Digest, Platform: p.Platform}
+}
+
 // spec returns the container's specification without the directories to mount.
 func (b *build) spec(session *shell.Session) engine.Spec {
 	p := b.plan
 	spec := engine.Spec{
 		Name: b.Name, Labels: maps.Clone(b.Labels), Env: p.earlyEnv(), Keep: b.Keep,
-		Image: engine.ImageRef{
-			Alias: p.Alias, Names: p.Images, Pull: p.Pull, Digest: p.Digest, Platform: p.Platform,
-		},
+		Image:     p.ImageRef(),
 		Resources: engine.Resources{Privileged: p.Privileged, Limits: p.Limits},
 		Mounts: engine.Mounts{
 			Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Temp: b.Temp,

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"github.com/buildlocal/buildlocal/internal/tree"
 	"sync"
 	"time"
 
@@ -85,6 +86,13 @@ func (rec *recorder) note(format string, args ...any) {
 // about sends a note about a topic, which is shown in a column of its own.
 func (rec *recorder) about(topic, format string, args ...any) {
 	rec.notify(Event{Kind: Noted, Topic: topic, Text: fmt.Sprintf(format, args...)})
+}
+
+// noteBrackets sends a note about a pattern that is also the name of an existing file. The check
+// bracket-pattern finds only files of the source, and this one may be made by the build.
+func (rec *recorder) noteBrackets(pattern, name string) {
+	rec.note("%s exists, but brackets in a pattern match one of the characters in them; write ? for each bracket: %s",
+		name, tree.EscapeBrackets(pattern))
 }
 
 // noteOnce sends a note whose cause may occur many times. The format identifies it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/reports"
 )
@@ -115,7 +116,7 @@ func (s *reportStep) group(ctx context.Context, c engine.Container, group builds
 	if errors.Is(err, tree.ErrNoMatch) || errors.Is(err, tree.ErrNoBase) {
 		r := reports.Read(name, format, nil, s.limits())
 		r.Status = reports.Incomplete
-		r.Problems = []reports.Problem{{File: strings.Join(group.Files, ", "), Text: err.Error()}}
+		r.Problems = []reports.Problem{{File: strings.Join(group.Files, ", "), Text: human.ErrorText(err)}}
 		s.add(r, Output{Name: name}, name)
 	}
 	if errors.Is(err, tree.ErrNoMatch) {

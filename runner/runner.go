@@ -11,6 +11,7 @@ import (
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -235,7 +236,7 @@ func (b *build) fault(ctx context.Context, code string, err error) result {
 		return res
 	}
 	b.engineErr = errors.Join(b.engineErr, err)
-	return result{status: Fault, context: Context{code, err.Error()}, next: Finalizing}
+	return result{status: Fault, context: Context{code, human.ErrorText(err)}, next: Finalizing}
 }
 
 // exitTimeout is how long a shell may take to exit before it is killed.
@@ -267,7 +268,7 @@ func (b *build) finalize(ctx context.Context) result {
 	if err := b.container.Close(ctx); err != nil {
 		err = fmt.Errorf("remove the build's container: %w", err)
 		b.engineErr = errors.Join(b.engineErr, err)
-		return result{status: Fault, context: Context{Message: err.Error()}}
+		return result{status: Fault, context: Context{Message: human.ErrorText(err)}}
 	}
 	return result{}
 }

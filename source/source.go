@@ -218,6 +218,9 @@ func directory(name string) (string, error) {
 
 // unreadable returns the error for a directory without read permission.
 func unreadable(dir string, err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = path.Err // the message names the directory already
+	}
 	return &Error{fmt.Sprintf("source directory %s cannot be read: %v", dir, err),
 		"Make it readable for the user who runs the build.", err}
 }

@@ -53,7 +53,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
-			return err
+			return o.withInputErrors(c.Context(), a, err)
 		}
 		return runF.Or(a, run)(c.Context(), o)
 	}
@@ -74,6 +74,19 @@ func NewPlan(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	c.Example = "  buildlocal plan\n  buildlocal plan -i node:22 -e STAGE=dev\n" +
 		"  buildlocal plan -C ../service --project project.json"
 	return c
+}
+
+// withInputErrors adds the mistakes in the inputs to those of the settings, so that the user
+// gets all of them at once. The standard input is not awaited for a build that cannot start.
+func (o *Options) withInputErrors(ctx context.Context, a *cli.App, settings error) error {
+	if !o.Readable() || o.ReadsStdin() {
+		return settings
+	}
+	inputs, err := a.LoadWithoutAccount(ctx, &o.Request)
+	if inputs != nil {
+		inputs.Close()
+	}
+	return cli.JoinErrors([]error{settings, o.Explain(err)})
 }
 
 // run runs or plans a build. Everything that can be wrong is reported before something is

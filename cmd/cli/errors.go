@@ -109,7 +109,7 @@ func labelled(err error) string {
 	// Messages of other packages end with a full stop in some hints, and begin them with a
 	// capital letter, because they are also shown as sentences (in JSON, on the page).
 	label := "error: "
-	for line := range strings.Lines(strings.TrimRight(err.Error(), "\n") + "\n") {
+	for line := range strings.Lines(strings.TrimRight(human.ErrorText(err), "\n") + "\n") {
 		line = human.TrimStop(strings.TrimRight(line, "\n"))
 		if label != "error: " {
 			line = human.Clause(line)

@@ -53,6 +53,9 @@ func (f *Flags) all() *pflag.FlagSet {
 		group.register(f, fs)
 		fs.VisitAll(func(flag *pflag.Flag) {
 			flag.Annotations = map[string][]string{runAnnotation: nil, cli.GroupAnnotation: {group.title}}
+			if t := flag.Value.Type(); t != "string" && t != "stringArray" { // those accept any text
+				flag.Value = &deferredValue{Value: flag.Value}
+			}
 		})
 		all.AddFlagSet(fs)
 	}
@@ -173,8 +176,38 @@ func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
 }
 
+// deferredValue is the value of a flag that does not accept any text. It keeps the error of
+// an invalid text, which Settle reports together with other mistakes: pflag stops at the first
+// one. The flag keeps its earlier value then.
+type deferredValue struct {
+	pflag.Value
+	text string // the first invalid one
+	err  error  // nil if all were valid
+}
+
+// Set sets the value, or remembers why it cannot. It never returns an error.
+func (v *deferredValue) Set(text string) error {
+	before := v.String()
+	err := v.Value.Set(text)
+	if err != nil {
+		_ = v.Value.Set(before) // pflag sets a number to 0; an empty duration was not changed
+	}
+	if v.err == nil && err != nil {
+		v.text, v.err = text, err
+	}
+	return nil
+}
+
+// invalidValue returns the error of a flag that was given an invalid text.
+func invalidValue(flag *pflag.Flag) error {
+	if v, deferred := flag.Value.(*deferredValue); deferred && v.err != nil {
+		return setting(flag.Name, "%s", cli.Expected(flag, v.text, v.err))
+	}
+	return nil
+}
+
 // engineValue is the value of --engine. It accepts any text, because Validate reports an
-// unknown engine together with other mistakes, and pflag stops at the first one.
+// unknown engine together with the known ones.
 type engineValue local.EngineKind
 
 // Set sets the engine.
@@ -192,16 +225,17 @@ type minutes time.Duration
 
 // Set parses a Go duration or a number of minutes.
 func (m *minutes) Set(text string) error {
-	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		*m = minutes(n * float64(time.Minute))
-	} else if d, err := time.ParseDuration(text); err == nil {
-		*m = minutes(d)
-	} else {
+	d, err := time.ParseDuration(text)
+	if n, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
+		d, err = time.Duration(n*float64(time.Minute)), nil
+	}
+	if err != nil {
 		return errors.New("expected a duration such as 90s or 45m, or a number of minutes")
 	}
-	if *m <= 0 {
+	if d <= 0 {
 		return errors.New("expected a duration greater than 0, such as 90s or 45m, or a number of minutes")
 	}
+	*m = minutes(d)
 	return nil
 }
 

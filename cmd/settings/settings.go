@@ -47,6 +47,8 @@ type Flags struct {
 	user    *config.File      // the user's configuration file; may be nil
 	file    *config.File      // the source's configuration file; may be nil
 	origins map[string]origin // by flag; nil until Settle is called
+
+	readable bool // see Readable
 }
 
 // origin is the place that the value of a flag comes from.
@@ -121,12 +123,14 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 		f.Request.Origins[name] = from.kind
 	}
 	// Trust is decided on the values that count: a flag may override one that reaches out.
-	errs = append(errs, f.checkTrust(ctx, a, c))
-	if err := cli.JoinErrors(errs); err != nil {
-		return err
-	}
-	return f.validate(a)
+	untrusted := f.checkTrust(ctx, a, c)
+	f.readable = untrusted == nil
+	return cli.JoinErrors(append(errs, untrusted, f.validate(a)))
 }
+
+// Readable reports whether the files that the request names can be read although Settle has
+// returned an error: the configuration was read, and it is trusted.
+func (f *Flags) Readable() bool { return f.readable }
 
 // validate returns all mistakes in the values, those of the output first.
 func (f *Flags) validate(a *cli.App) error {
@@ -181,7 +185,7 @@ func (f *Flags) settleOne(a *cli.App, flag *pflag.Flag) error {
 	name := variableOf(flag.Name)
 	if flag.Changed {
 		f.origins[flag.Name] = origin{kind: local.FromCaller, text: "flag"}
-		return nil
+		return f.Explain(invalidValue(flag))
 	}
 	if value, given := a.LookupEnv(name); given && value != "" {
 		f.origins[flag.Name] = origin{kind: local.FromVariable, text: name}
@@ -224,7 +228,7 @@ func (f *Flags) set(flag *pflag.Flag, values []string) error {
 			return f.Explain(setting(flag.Name, "%s", cli.Expected(flag, v, err)))
 		}
 	}
-	return nil
+	return f.Explain(invalidValue(flag))
 }
 
 // boolean also accepts yes and no, on and off for a flag that is true or false, because

@@ -219,7 +219,7 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 		}
 		var err error
 		if t.bytes, err = v.ReadFile(ctx, name); err != nil {
-			errs = append(errs, local.NewInputError(fmt.Errorf("read the buildspec: %w", err)))
+			errs = append(errs, local.NewInputError(err))
 			continue
 		}
 		t.root = v.rootOf(name) // "" skips the checks that need the source

@@ -120,4 +120,7 @@ func FreeSpace(dir string) (int64, error) {
 	return 0, fmt.Errorf("free space of %s: %w", dir, errors.ErrUnsupported)
 }
 
-var _ engine.Lister = (*Engine)(nil)
+var (
+	_ engine.Lister          = (*Engine)(nil)
+	_ engine.PlatformChecker = (*Engine)(nil)
+)

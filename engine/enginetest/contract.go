@@ -40,6 +40,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Exec_ExitStatus", s.exitStatus)
 	t.Run("Exec_SeparateStreams", s.streams)
 	t.Run("Exec_VariablesDirectoryUser", s.surroundings)
+	t.Run("Exec_UserAndGroup", s.userAndGroup)
 	t.Run("Exec_LeavesFilesAndBackgroundProcesses", s.outlive)
 	t.Run("Exec_CancelKillsAllProcesses", s.cutOff)
 	t.Run("Copy_RoundTrip", s.copies)

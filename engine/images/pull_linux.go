@@ -80,10 +80,8 @@ func (s *Store) pull(
 	if err != nil {
 		return nil, err
 	}
-	// The configuration is checked even if an index had the right platform: they may contradict
-	// each other, and this one is part of the image.
-	if has := platformOf(config); has != "" && has != s.Platform {
-		return nil, wrongPlatform(name, has, s.Platform)
+	if err := s.checkPlatform(from, name); err != nil {
+		return nil, err
 	}
 	layers, err := describeLayers(from.image, config)
 	if err != nil {

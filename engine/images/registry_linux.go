@@ -272,17 +272,19 @@ func invalidName(image string, err error) error {
 func registryFault(err error, doing string) error {
 	var refused *transport.Error
 	var dns *net.DNSError
+	text := err.Error()
 	kind, way := engine.NoRegistry, "The registry cannot be reached: check the network and the proxy (HTTPS_PROXY), "+
 		"or use an image that is here (buildlocal image)."
 	switch {
 	case errors.As(err, &refused):
 		kind, way = refusal(refused)
 	case errors.As(err, &dns):
+		text = "cannot resolve " + dns.Name
 		way = "The registry's name is not known here: check the image's name, the network, and the proxy."
 	case strings.Contains(err.Error(), "x509: "):
 		way = "The registry's certificate is not trusted: add its CA to the system, or set SSL_CERT_FILE."
 	}
-	return &engine.Fault{Kind: kind, Err: err, Message: fmt.Sprintf("%s: %v", doing, err), Hint: way}
+	return &engine.Fault{Kind: kind, Err: err, Message: doing + ": " + text, Hint: way}
 }
 
 // refusal returns the kind and the hint for a response of a registry.

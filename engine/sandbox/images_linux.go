@@ -38,6 +38,17 @@ func (e *Engine) Pull(ctx context.Context, name string, report func(engine.Progr
 	return image.Close()
 }
 
+// CheckPlatform implements engine.PlatformChecker for images in files of this host. Stored images
+// are always for it.
+func (e *Engine) CheckPlatform(ctx context.Context, i engine.ImageRef) error {
+	for _, name := range i.Names {
+		if err := e.store().CheckPlatform(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RemoveImages removes names of images, and images without a name. The error wraps
 // fs.ErrNotExist or images.ErrInUse.
 func (e *Engine) RemoveImages(ctx context.Context, names ...string) error {

@@ -14,7 +14,8 @@ import (
 
 // Write replaces the file name by one with the given contents, and creates its directory if
 // needed. If perm gives others no access, neither does a new directory. Write returns an error,
-// and changes nothing, if name is a symlink or another file that is not regular.
+// and changes nothing, if name is a symlink or another file that is not regular. After a power
+// failure the file has the old contents or the new ones: atomicwriter synchronizes it.
 func Write(name string, text []byte, perm fs.FileMode) error {
 	// A new directory has the permissions to list and to search it that correspond to reading
 	// the file.

@@ -7,7 +7,8 @@ import (
 )
 
 // Replace replaces the contents of the existing file name. The mode and the owner stay,
-// and a symbolic link stays a link: the file that it leads to is replaced.
+// and a symbolic link stays a link: the file that it leads to is replaced. After a power failure
+// the file has the old contents or the new ones.
 func Replace(name string, text []byte) error {
 	target, err := filepath.EvalSymlinks(name)
 	if err != nil {
@@ -23,7 +24,10 @@ func Replace(name string, text []byte) error {
 		return err
 	}
 	_, err = next.Write(text)
-	err = errors.Join(err, next.Chmod(info.Mode().Perm()), keepOwner(next, info), next.Close())
+	err = errors.Join(err, next.Chmod(info.Mode().Perm()), keepOwner(next, info))
+	// Some file systems write the new name to the disk before the contents. The directory is not
+	// synchronized: if the rename is lost, the old file is there and complete.
+	err = errors.Join(err, next.Sync(), next.Close())
 	if err == nil {
 		err = os.Rename(next.Name(), target)
 	}

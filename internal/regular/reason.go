@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // Reason returns why a file could not be read, without its name, for a message that names
@@ -20,9 +23,9 @@ func Reason(err error) string {
 	case LeadsOut(err):
 		return "a symbolic link that leads out of the source; expected a regular file"
 	case errors.As(err, &path):
-		return "cannot be read: " + path.Err.Error()
+		return "cannot be read: " + strings.TrimPrefix(human.ErrorText(path), path.Path+": ")
 	}
-	return "cannot be read: " + err.Error()
+	return "cannot be read: " + human.ErrorText(err)
 }
 
 // LeadsOut reports whether a name in an os.Root leads out of it. The os package has no

@@ -42,6 +42,16 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("%s is larger than %d bytes", e.Name, e.Limit)
 }
 
+// BrokenLinkError is the reason why a symlink whose target does not exist cannot be opened. It is
+// an fs.ErrNotExist.
+type BrokenLinkError struct{ Target string }
+
+// Error returns a message with the target.
+func (e *BrokenLinkError) Error() string { return "broken symbolic link to " + e.Target }
+
+// Is reports whether target is fs.ErrNotExist.
+func (e *BrokenLinkError) Is(target error) bool { return target == fs.ErrNotExist }
+
 // kind describes a file type.
 func kind(mode fs.FileMode) string {
 	switch {
@@ -62,7 +72,20 @@ func kind(mode fs.FileMode) string {
 // Open opens a regular file for reading. It follows symlinks. For other types of files it returns
 // an *Error. It never waits for a writer.
 func Open(name string) (*os.File, error) {
-	return open(name, os.Stat, func() (*os.File, error) { return os.OpenFile(name, os.O_RDONLY|nonblock, 0) })
+	return open(name, statNamed, func() (*os.File, error) { return os.OpenFile(name, os.O_RDONLY|nonblock, 0) })
+}
+
+// statNamed is os.Stat, with another error for a symlink without target: the name itself exists.
+func statNamed(name string) (fs.FileInfo, error) {
+	info, err := os.Stat(name)
+	var path *fs.PathError
+	if !errors.Is(err, fs.ErrNotExist) || !errors.As(err, &path) {
+		return info, err
+	}
+	if target, notLink := os.Readlink(name); notLink == nil {
+		path.Err = &BrokenLinkError{Target: target}
+	}
+	return nil, err
 }
 
 // OpenIn is Open for a name below root. It returns an error for symlinks that lead out of root.

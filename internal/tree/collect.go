@@ -57,6 +57,9 @@ var (
 type Observer struct {
 	Say    func(format string, args ...any) // lines of the build log
 	Copied func(files int, bytes int64)     // number and bytes of files copied so far, after each piece; may be nil
+	// Bracketed is called once for each pattern with a character class that is also the exact
+	// name of a file that exists, or of a directory with files; may be nil. See BracketNames.
+	Bracketed func(pattern, name string)
 }
 
 // Collect writes the selected files below dest, an existing directory, and returns them
@@ -75,6 +78,8 @@ func Collect(ctx context.Context, src Source, s Selection, dest string, o Observ
 		root:    root,
 		say:     o.Say,
 		copied:  o.Copied,
+		bracket: o.Bracketed,
+		named:   map[string]bool{},
 		taken:   map[string]File{},
 		origin:  map[string]string{},
 		matched: map[string]bool{},
@@ -120,9 +125,11 @@ type collector struct {
 	matched map[string]bool   // patterns that have matched
 	buffer  []byte
 	copied  func(files int, bytes int64)
-	count   int   // number of files written
-	bytes   int64 // written, including those of the current file
-	data    int64 // bytes without holes
+	bracket func(pattern, name string)
+	named   map[string]bool // patterns for which bracket was called
+	count   int             // number of files written
+	bytes   int64           // written, including those of the current file
+	data    int64           // bytes without holes
 }
 
 // bases returns the base directories, absolute or relative to Root.
@@ -281,9 +288,14 @@ func (c *collector) wanted(place, name string) bool {
 	}
 	wanted := false
 	for _, pattern := range c.s.Files {
-		if Match(strings.TrimPrefix(path.Clean(pattern), place+"/"), name) {
+		below := strings.TrimPrefix(path.Clean(pattern), place+"/")
+		if Match(below, name) {
 			c.matched[pattern] = true
 			wanted = true
+		}
+		if exact := BracketName(below, name); exact != "" && c.bracket != nil && !c.named[pattern] {
+			c.named[pattern] = true
+			c.bracket(pattern, exact)
 		}
 	}
 	return wanted

@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -177,12 +179,23 @@ func textFault(err error, doing string) error {
 			return &engine.Fault{
 				Kind:    t.kind,
 				Err:     err,
-				Message: fmt.Sprintf("%s: %s", doing, TrimDaemonPrefix(text)),
+				Message: fmt.Sprintf("%s: %s", doing, shortenLookup(TrimDaemonPrefix(text))),
 				Hint:    t.hint,
 			}
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// failedLookup matches the text of Go for a host name that cannot be resolved, with the request
+// and the address of the name server.
+var failedLookup = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`.*\blookup (\S+?)(?: on \S+)?: no such host`)
+})
+
+// shortenLookup names only the host in such a text.
+func shortenLookup(text string) string {
+	return failedLookup().ReplaceAllString(text, "cannot resolve $1")
 }
 
 // ExecFormatErr returns a fault if output, of a process whose operation is given, is only

@@ -83,8 +83,9 @@ func runsNatively(has, native string) bool {
 }
 
 // checkRunnable returns a fault for an image of another architecture if this host is the
-// engine's and is known to have no emulator for it.
-func (st *Store) checkRunnable(name, has, native string) error {
+// engine's and is known to have no emulator for it. The message begins with the subject, such as
+// "image x is".
+func (st *Store) checkRunnable(subject, has, native string) error {
 	parts := strings.Split(has, "/")
 	if st.conn.CheckLocal() != nil || len(parts) < 2 {
 		return nil
@@ -94,7 +95,7 @@ func (st *Store) checkRunnable(name, has, native string) error {
 		return nil
 	}
 	return &engine.Fault{Kind: engine.WrongArch,
-		Message: "image " + name + " is for " + has + ", this host is " + native + " and has no emulator",
+		Message: subject + " for " + has + ", this host is " + native + " and has no emulator",
 		Hint: "Install an emulator (apt-get install qemu-user-static binfmt-support, or docker run --privileged --rm " +
 			"tonistiigi/binfmt --install " + parts[1] + "), or run the image for this host if it exists: " +
 			"--platform " + native + "."}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/reference"
@@ -27,6 +28,9 @@ import (
 type Store struct {
 	conn    *conn.Engine
 	measure Measure
+
+	mu   sync.Mutex
+	seen map[string]image.InspectResponse // by CheckPlatform, for the next look at the image
 }
 
 // Measure asks a registry for the size of an image for a platform. If have is the digest
@@ -176,7 +180,7 @@ func spellings(r engine.ImageRef) []string {
 // findLocal returns an image that the engine has, with the digest and for the platform of
 // the spec. Errors for which conn.IsNotFound is true mean that it does not have it.
 func (st *Store) findLocal(ctx context.Context, name string, s engine.Spec) (Local, error) {
-	got, err := st.conn.API.ImageInspect(ctx, name)
+	got, err := st.inspect(ctx, name)
 	if err != nil {
 		return Local{}, err
 	}
@@ -196,6 +200,18 @@ func (st *Store) findLocal(ctx context.Context, name string, s engine.Spec) (Loc
 		}
 	}
 	return st.describe(ctx, name, s, got)
+}
+
+// inspect returns what the engine knows of an image, or what CheckPlatform has just seen.
+func (st *Store) inspect(ctx context.Context, name string) (image.InspectResponse, error) {
+	st.mu.Lock()
+	got, seen := st.seen[name]
+	delete(st.seen, name) // it may change later
+	st.mu.Unlock()
+	if seen {
+		return got, nil
+	}
+	return st.conn.API.ImageInspect(ctx, name)
 }
 
 // findPlatform returns the image for the wanted platform out of several with one name. With
@@ -231,7 +247,7 @@ func (st *Store) describe(ctx context.Context, name string, s engine.Spec, got i
 	if l.emulated = err == nil && !runsNatively(has, native); !l.emulated {
 		return l, nil
 	}
-	return l, st.checkRunnable(name, has, native)
+	return l, st.checkRunnable("image "+name+" is", has, native)
 }
 
 // wrongPlatform is the error of an image for another platform. It counts as not found, so

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/buildlocal/buildlocal/internal/mounts"
 	"github.com/buildlocal/buildlocal/internal/overlay"
 	"golang.org/x/sys/unix"
 )
@@ -69,7 +70,7 @@ func (l *Rootfs) mountHostDirs(root string) error {
 	if err := l.mount("tmpfs", root, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
-	mounts, err := mounted(func(string) bool { return true })
+	points, err := mounts.Points(nil)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (l *Rootfs) mountHostDirs(root string) error {
 	// Linux 6.6.
 	memory := filepath.Join(l.Base, inMemory)
 	l.parts = overlayMethod{memory: unix.Setxattr(memory, "user.overlay.opaque", []byte("n"), 0) == nil}
-	return l.mountEntries("/", root, mounts)
+	return l.mountEntries("/", root, points)
 }
 
 // skippedDirs are directories that are mounted in another way.
@@ -152,11 +153,11 @@ func (l *Rootfs) mountHost(root string) error {
 	if err := l.overlay("/", root, "root", l.copyMetadata("/")); err != nil {
 		return err
 	}
-	mounts, err := mounted(func(kind string) bool { return slices.Contains(mountsBelow, kind) })
+	points, err := mounts.Points(func(kind string) bool { return slices.Contains(mountsBelow, kind) })
 	if err != nil {
 		return err
 	}
-	for i, at := range mounts {
+	for i, at := range points {
 		info, err := os.Stat(at)
 		if err != nil || !info.IsDir() || at == "/" ||
 			within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
@@ -190,26 +191,4 @@ var mountsBelow = []string{
 	"virtiofs",
 	"nfs",
 	"nfs4",
-}
-
-// mounted returns the mount points of file systems of the wanted types, outermost first.
-func mounted(wanted func(kind string) bool) ([]string, error) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
-	var all []string
-	for _, line := range strings.Split(string(text), "\n") {
-		// A variable number of optional fields ends at the hyphen, see proc_pid_mountinfo(5).
-		before, behind, found := strings.Cut(line, " - ")
-		fields := strings.Fields(before)
-		kind := strings.Fields(behind)
-		if !found || len(fields) < 5 || len(kind) == 0 || !wanted(kind[0]) {
-			continue
-		}
-		at := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4])
-		all = append(all, at)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
 }

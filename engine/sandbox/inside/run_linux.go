@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ func (s *server) run(r Request, files []int) {
 		s.fault(r.ID, err)
 		return
 	}
-	user, err := credential(r.User)
+	who, err := credential(r.User)
 	if err != nil {
 		s.fault(r.ID, err)
 		return
@@ -41,9 +42,9 @@ func (s *server) run(r Request, files []int) {
 	pid := 0
 	if r.Op == Main {
 		pid = s.first
-		err = s.sendInit(execRequest{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: user}, files)
+		err = s.sendInit(execRequest{Program: program, Args: r.Args, Env: r.Env, Dir: dir, User: who}, files)
 	} else {
-		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: user}
+		attr := &syscall.SysProcAttr{Setsid: true, Setctty: r.TTY, Credential: who}
 		pid, err = s.start(program, r.Args, &syscall.ProcAttr{Dir: dir, Env: r.Env, Files: numbers(files), Sys: attr})
 	}
 	if err == syscall.ENOMEM { // from fork after the end of the first process, see pid_namespaces(7)
@@ -161,29 +162,28 @@ func lookPath(name string, env []string, dir string) (string, error) {
 	return "", fmt.Errorf("run %s: %w in PATH", name, fs.ErrNotExist)
 }
 
-// credential returns the user of a process, given as a name, or as numbers uid[:gid]. It
-// returns nil for root. Names are those of the sandbox. A number need not have a line in
-// /etc/passwd, as in Docker; its group is then 0.
-func credential(user string) (*syscall.Credential, error) {
-	if user == "" || user == "0" || user == "root" {
+// credential returns the user of a process, given as user[:group], each a name or a number. It
+// returns nil for root. The rules are Docker's: names are those of the sandbox, a number need not
+// have a line in /etc/passwd, whose group is then 0, and with a group the user is in no other.
+func credential(name string) (*syscall.Credential, error) {
+	if name == "" || name == "0" || name == "root" {
 		return nil, nil
 	}
-	name, group, _ := strings.Cut(user, ":")
-	line, found := User("/etc/passwd", name)
-	if uid, err := strconv.ParseUint(name, 10, 32); err == nil {
-		c := &syscall.Credential{Uid: uint32(uid)}
-		if found {
-			c.Gid = number(line[3])
-		}
-		if group != "" {
-			c.Gid = number(group)
-		}
-		return c, nil
+	u, err := user.GetExecUserPath(name, nil, "/etc/passwd", "/etc/group")
+	account, group, _ := strings.Cut(name, ":")
+	switch {
+	case errors.Is(err, user.ErrNoPasswdEntries):
+		return nil, fmt.Errorf("there is no user %s", account)
+	case errors.Is(err, user.ErrNoGroupEntries):
+		return nil, fmt.Errorf("there is no group %s", group)
+	case err != nil:
+		return nil, err
 	}
-	if !found {
-		return nil, fmt.Errorf("there is no user %s", name)
+	c := &syscall.Credential{Uid: uint32(u.Uid), Gid: uint32(u.Gid)}
+	for _, id := range u.Sgids {
+		c.Groups = append(c.Groups, uint32(id))
 	}
-	return &syscall.Credential{Uid: number(line[2]), Gid: number(line[3]), Groups: groupsOf(name)}, nil
+	return c, nil
 }
 
 // User returns the fields of a user's line in a file such as /etc/passwd, given a name or
@@ -196,21 +196,4 @@ func User(file, user string) ([]string, bool) {
 		}
 	}
 	return nil, false
-}
-
-func groupsOf(user string) []uint32 {
-	text, _ := os.ReadFile("/etc/group")
-	var groups []uint32
-	for _, line := range strings.Split(string(text), "\n") {
-		fields := strings.Split(line, ":")
-		if len(fields) == 4 && strings.Contains(","+fields[3]+",", ","+user+",") {
-			groups = append(groups, number(fields[2]))
-		}
-	}
-	return groups
-}
-
-func number(text string) uint32 {
-	n, _ := strconv.ParseUint(text, 10, 32)
-	return uint32(n)
 }
