@@ -77,8 +77,8 @@ func TestShortfall_Message(t *testing.T) {
 	}{
 		"":                                       {4, 8 * gib},
 		"This host has 2 CPUs, not 4: ":          {2, 16 * gib},
-		"This host has 6 GiB of memory, not 8: ": {8, 6 * gib},
-		"This host has 1 CPU, not 4, and 0.5 GiB of memory, not 8: the ": {1, gib / 2},
+		"This host has 6GiB of memory, not 8: ": {8, 6 * gib},
+		"This host has 1 CPU, not 4, and 0.5GiB of memory, not 8: the ": {1, gib / 2},
 	} {
 		if got := l.Shortfall(machine.cpus, machine.memory); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%+v: %q, want %q", machine, got, want)

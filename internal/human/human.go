@@ -17,7 +17,7 @@ const day = 24 * time.Hour
 func Bytes(bytes int64) string {
 	const unit = 1000
 	size, name := float64(bytes), "B"
-	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+	for _, next := range []string{"kB", "MB", "GB", "TB", "PB", "EB"} {
 		if size < unit-0.5 { // which would be rounded to 1000
 			break
 		}
