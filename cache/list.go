@@ -104,7 +104,7 @@ func IsVirtual(file string) bool {
 
 // MaxFiles is the largest number of files and directories of a cache. It bounds the memory: the
 // list of a whole system, as of the path /**/*, would be larger than the rest of this program.
-const MaxFiles = 200_000
+const MaxFiles = 500_000
 
 // errTooMany is the error of a cache with more than MaxFiles.
 var errTooMany = fmt.Errorf("cache.paths have more than %d files and directories; list fewer paths", MaxFiles)

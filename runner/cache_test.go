@@ -118,7 +118,7 @@ func TestCache_SaveAndRestore(t *testing.T) {
 					t.Errorf("%d: got %q, want %q", i, notes[n], want)
 				}
 			}
-			hit := strings.Contains(notes[0], "hit") || strings.Contains(notes[0], "fallback")
+			hit := strings.HasPrefix(notes[0], "restored ")
 			name := strings.TrimPrefix(sourceDir, "/") + "/deps/b/c"
 			if copied := slices.Contains(fake.Copied["/"], name); copied != hit {
 				t.Errorf("%d: %s copied: %v, in %q", i, name, copied, fake.Copied["/"])
