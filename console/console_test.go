@@ -37,6 +37,7 @@ func story() []runner.Event {
 	failed := func(e *runner.Event) {
 		e.Exit, e.Duration, e.Place = 127, 1234*time.Millisecond, "buildspec.yml:7:9: error: \n  7 |       - make\n    | "+
 			"        ^^^^"
+		e.Why = "program not found; install it in the install phase, or use an image that has it"
 	}
 	record := &runner.Record{
 		Status: runner.Failed, Start: at, End: at.Add(72 * time.Second),

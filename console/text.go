@@ -35,8 +35,8 @@ type Options struct {
 	SourceDir string // the same, slash-separated and absolute
 }
 
-// maxKept is how much of the end of a command's output is kept, in bytes: to find advice, and
-// to show it after a failure with Quiet.
+// maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
+// failure with Quiet.
 const maxKept = 64 << 10
 
 // Text shows a build to people. The output of commands is not changed; lines of buildlocal
@@ -183,8 +183,6 @@ func (t *Text) output(p []byte) {
 }
 
 // commandEnded prints a failure: the exit status, the position in the buildspec and a hint.
-// The runner may know the reason (Why), such as memory that ran out; else the output is
-// searched for one.
 func (t *Text) commandEnded(e runner.Event) {
 	if e.Exit == 0 {
 		return
@@ -197,8 +195,8 @@ func (t *Text) commandEnded(e runner.Event) {
 	if e.Place != "" {
 		t.line("%s", t.caret(e.Place))
 	}
-	if text := cmp.Or(e.Why, advice(e.Exit, string(t.printed))); text != "" {
-		t.line("%s %s", t.styles.yellow.Sprint("hint:"), text)
+	if e.Why != "" {
+		t.line("%s %s", t.styles.yellow.Sprint("hint:"), e.Why)
 	}
 }
 

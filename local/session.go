@@ -282,10 +282,9 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		CacheScope:         in.cacheScope(),
 		TolerateBadReports: r.Output.TolerateBadReports,
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
-		LastImage: lastImage(
-			in.Builds,
-			s.Dir.Number,
-		), Earlier: earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
+		LastImage: lastImage(in.Builds, s.Dir.Number),
+		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
+		Describe:  s.lookUpFacts(ctx),
 	}
 }
 

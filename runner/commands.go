@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
@@ -90,7 +91,7 @@ func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Comm
 	for _, c := range commands {
 		next := common
 		next.session, next.text, next.line = b.shells.of(phase.user()), c.Text, c.Line
-		next.place = func(output string) string { return b.plan.failed(c, output, b.rec.maskText) }
+		next.place = func(output string) diag.Problem { return b.plan.failed(c, output, b.rec.maskText) }
 		if res := b.command(ctx, next); res.status != "" {
 			return res
 		}
@@ -107,7 +108,7 @@ type call struct {
 	attempt int // from 1
 	// place returns the line of the buildspec that failed, given the command's output;
 	// nil for a command of the image.
-	place func(output string) string
+	place func(output string) diag.Problem
 }
 
 // command runs one command. The zero result is success.
@@ -126,17 +127,18 @@ func (b *build) command(ctx context.Context, c call) result {
 	}
 	b.rec.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
-	if exit != 0 && err == nil && c.place != nil {
-		e.Place = c.place(b.rec.lastOutput())
-	}
 	used := b.meter.close(ctx, window)
 	e.Why = explainOOM(b.plan, c.text, exit, used)
 	phase := b.rec.currentPhase()
 	b.rec.update(func(r *Record) {
 		r.Commands = append(r.Commands, CommandRecord{
-			Phase: phase, Text: c.text, Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
+			Phase: phase, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt, Start: began, Exit: exit,
+			Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
+	if exit != 0 && err == nil {
+		b.explainFailure(c, &e)
+	}
 	b.rec.notify(e)
 	switch {
 	case err != nil:

@@ -21,6 +21,9 @@ type Event struct {
 	Place   string // CommandEnded after a failure: the buildspec's line with a caret
 	Why     string // CommandEnded after a failure: a hint about the reason; may be empty
 	Output  []byte // Printed: output of commands, unbuffered; valid during the call only
+	// Errors are the offsets of lines that look like errors, in bytes from the beginning of
+	// the command's output. Printed has those that are complete since the last event.
+	Errors []int64
 
 	Status   Status        // PhaseEnded, BuildEnded
 	Context  Context       // PhaseEnded

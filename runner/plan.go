@@ -15,10 +15,6 @@ package runner
 import (
 	"cmp"
 	"path"
-	"regexp"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -330,27 +326,4 @@ func (p *Plan) users() []string {
 		}
 	}
 	return users
-}
-
-// scriptLine matches the line number in an error message of a shell.
-var scriptLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
-})
-
-// textLine is the line of script.sh at which a command's text begins (observed).
-const textLine = 4
-
-// failed returns the line of a failed command in the buildspec with a caret: the line of
-// the shell's last error message in output, else the command's first line. The width of
-// the caret is that of the masked line.
-func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) string {
-	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
-	at := 0
-	if found := scriptLine().FindAllStringSubmatch(output, -1); len(found) > 0 && c.Style == buildspec.Literal {
-		n, _ := strconv.Atoi(found[len(found)-1][1])
-		at = max(0, min(n-textLine, len(lines)-1))
-	}
-	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask(lines[at])))), "")
-	problem.Excerpt = mask(problem.Excerpt)
-	return problem.String()
 }

@@ -1,0 +1,84 @@
+package runner
+
+import (
+	"cmp"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/internal/diag"
+)
+
+// Failure is a command that failed, and what a user needs to know about it. Later failures
+// of a build are often a consequence of the first.
+type Failure struct {
+	Command int          `json:"command"`           // index in the record's commands
+	File    string       `json:"file,omitempty"`    // the buildspec as the user spells it
+	Line    int          `json:"line,omitempty"`    // in File; 0 for a command of the image
+	Column  int          `json:"column,omitempty"`  // from 1, in characters
+	Width   int          `json:"width,omitempty"`   // characters of Line that failed
+	Excerpt []string     `json:"excerpt,omitempty"` // lines of File around Line
+	First   int          `json:"excerptLine,omitempty"`
+	Hint    string       `json:"hint,omitempty"`
+	Output  []OutputLine `json:"output,omitempty"` // the lines that explain the failure
+}
+
+const (
+	// maxFailures is how many failures of a build are described. A build has more only if
+	// its phases are retried.
+	maxFailures = 20
+	// excerptReach is how many lines before and after a failed line are in an excerpt.
+	excerptReach = 2
+	// maxExcerptLine limits a line of an excerpt, in characters.
+	maxExcerptLine = 500
+)
+
+// scriptLine matches the line number in an error message of a shell.
+var scriptLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
+})
+
+// textLine is the line of script.sh at which a command's text begins (observed).
+const textLine = 4
+
+// failed returns the line of a failed command in the buildspec: the line of the shell's last
+// error message in output, else the command's first line. The width of the place is that of
+// the masked line.
+func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) diag.Problem {
+	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
+	at := 0
+	if found := scriptLine().FindAllStringSubmatch(output, -1); len(found) > 0 && c.Style == buildspec.Literal {
+		n, _ := strconv.Atoi(found[len(found)-1][1])
+		at = max(0, min(n-textLine, len(lines)-1))
+	}
+	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask(lines[at])))), "")
+	problem.Excerpt = mask(problem.Excerpt)
+	return problem
+}
+
+// explainFailure completes the event of a failed command, and records the failure. The
+// command is the last one of the record.
+func (b *build) explainFailure(c call, e *Event) {
+	output := b.rec.lastOutput()
+	e.Why = cmp.Or(e.Why, advice(e.Exit, output))
+	f := Failure{Hint: e.Why, Output: b.rec.explainOutput()}
+	if c.place != nil {
+		at := c.place(output)
+		e.Place = at.String()
+		f.File, f.Line, f.Column, f.Width = at.File, at.Line, at.Column, at.Width
+		f.Excerpt, f.First = b.plan.spec.Around(at.Line, excerptReach)
+	}
+	for i, line := range f.Excerpt {
+		if runes := []rune(line); len(runes) > maxExcerptLine {
+			f.Excerpt[i] = string(runes[:maxExcerptLine]) + "…"
+		}
+	}
+	b.rec.update(func(r *Record) {
+		f.Command = len(r.Commands) - 1
+		if len(r.Failures) < maxFailures {
+			r.Failures = append(r.Failures, f)
+		}
+	})
+}
