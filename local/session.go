@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -39,8 +40,8 @@ type Session struct {
 	labels       map[string]string
 	log          *os.File
 	reports      *reports.Set        // nil if the build has none
-	trend        func() []page.Point // the earlier builds of the project
-	committed    bool                // the directory has results
+	earlier      func() []page.Summary // the earlier builds
+	committed    bool                  // the directory has results
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a
@@ -253,10 +254,11 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		}
 		queue.notify(e)
 	}
-	s.trend = sync.OnceValue(func() []page.Point {
-		return trend(s.inputs.Builds, s.Plan.Identity.Project, s.Plan.Identity.Number)
+	s.earlier = sync.OnceValue(func() []page.Summary {
+		all := readSummaries(s.inputs.Builds)
+		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
 	})
-	go s.trend() // while the build runs, so that the page does not wait for it
+	go s.earlier() // while the build runs, so that the page does not wait for it
 	// The results are written after the sink has shown all events, or has been given up.
 	record, fault := r.Run(ctx, s.Plan)
 	queue.close()
@@ -320,7 +322,11 @@ func (s *Session) leave(record *runner.Record) error {
 	if record.Status == runner.Succeeded {
 		errs = append(errs, h.writeExported(r.Variables.Exported, record.Exported))
 	}
-	return errors.Join(append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))...)
+	errs = append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))
+	if err := s.writeIndex(record); err != nil { // after old builds are removed
+		h.Warnf("warning: %v", err)
+	}
+	return errors.Join(errs...)
 }
 
 // writePage writes the page from the reports in memory: parsing coverage files again could
@@ -335,7 +341,7 @@ func (s *Session) writePage(record *runner.Record) error {
 	}
 	p := Page{
 		Store: s.inputs.Builds, Build: &s.Dir.Build, Reports: set, SourceDir: s.inputs.Request.SourceDir(),
-		record: record, trend: s.trend,
+		record: record, earlier: s.earlier,
 	}
 	return p.WriteFile(filepath.Join(s.Dir.Path, console.PageName))
 }

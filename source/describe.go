@@ -12,10 +12,10 @@ type Message struct {
 	Author  string // name
 }
 
-// Message returns the message of the source's commit. The error says why there is none.
+// Message returns the message of the source's commit. An error is for a source without a commit, and for git itself.
 func (s *Source) Message(ctx context.Context) (Message, error) {
 	if s.Git == nil || s.Git.Commit == "" {
-		return Message{}, errors.New("the source has no commit")
+		return Message{}, errors.New("there is no commit")
 	}
 	out, err := git(ctx, s.Dir, "log", "-1", "--no-mailmap", "--format=%an%n%s", s.Git.Commit, "--")
 	if err != nil {

@@ -1,12 +1,12 @@
 package settings
 
 import (
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // CommandLine returns a shell command with the flags that were given to a command, which can
@@ -36,18 +36,7 @@ func flagWords(f *pflag.Flag, value string) string {
 		if f.Shorthand != "" {
 			name = "-" + f.Shorthand
 		}
-		return name + " " + shellWord(value)
+		return name + " " + human.ShellWord(value)
 	}
-	return name + "=" + shellWord(value)
-}
-
-// plainWord matches words that need no quotes in any shell.
-var plainWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`) })
-
-// shellWord quotes a word for a POSIX shell if that is necessary.
-func shellWord(text string) string {
-	if plainWord().MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	return name + "=" + human.ShellWord(value)
 }
