@@ -39,7 +39,7 @@ type Session struct {
 	caches       *localVolumes
 	labels       map[string]string
 	log          *os.File
-	reports      *reports.Set        // nil if the build has none
+	reports      *reports.Set          // nil if the build has none
 	earlier      func() []page.Summary // the earlier builds
 	committed    bool                  // the directory has results
 }

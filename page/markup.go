@@ -143,7 +143,8 @@ func (m markup) views(views []view) {
 	}
 	m.put("</div></nav>\n<main class=\"wrap\" id=\"main\" tabindex=\"-1\">\n")
 	for _, v := range views {
-		m.put("<section id=\"view-%s\" tabindex=\"-1\" aria-label=\"%s\" hidden></section>\n", v.id, v.title)
+		m.put("<section id=\"view-%s\" tabindex=\"-1\" aria-labelledby=\"title-%s\" hidden>", v.id, v.id)
+		m.put("<h2 class=\"sr\" id=\"title-%s\">%s</h2></section>\n", v.id, v.title)
 	}
 	m.put("<noscript><p>The rest of this page needs JavaScript. The log is in log.txt.</p></noscript>\n</main>\n")
 }

@@ -9,7 +9,6 @@ package page
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -91,30 +90,16 @@ func readAssets(scripts []string) (style, script []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	style = compact(text)
+	style = compactStyle(text)
 	for _, names := range [][]string{commonScripts, scripts} {
 		for _, name := range names {
 			if text, err = assets.ReadFile("assets/" + name); err != nil {
 				return nil, nil, err
 			}
-			script = append(script, compact(text)...)
+			script = append(append(script, compactScript(text)...), '\n')
 		}
 	}
 	return style, script, nil
-}
-
-// compact removes indentation, and lines that are comments. The assets have no text that
-// spans several lines.
-func compact(text []byte) []byte {
-	var out bytes.Buffer
-	for line := range bytes.Lines(text) {
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) && !bytes.HasPrefix(line, []byte("/*")) {
-			out.Write(line)
-			out.WriteByte('\n')
-		}
-	}
-	return out.Bytes()
 }
 
 // policy returns the content security policy of a page with one style sheet and one script.

@@ -248,8 +248,8 @@ func longLog(lines int) string {
 	var log strings.Builder
 	log.WriteString("[Container] 2026/07/04 15:00:00.000000 Running command seq\n")
 	for i := range lines {
-		fmt.Fprintf(&log, "\x1b[32mline %d\x1b[0m of a log that is longer than anybody reads, with words that differ: %x\n", i,
-			i*2654435761)
+		const text = "\x1b[32mline %d\x1b[0m of a log that is longer than anybody reads, with words that differ: %x\n"
+		fmt.Fprintf(&log, text, i, i*2654435761)
 	}
 	log.WriteString("the last line of all\n")
 	return log.String()
@@ -276,7 +276,7 @@ func TestPage_InBrowser(t *testing.T) {
 		"old":   write(t, "report.html", old()),
 		"large": write(t, "large.html", build(longLog(800_000), 20_000)),
 		"files": write(t, "files.html", page.Build{Title: "Reports", Reports: build("", 5).Reports}),
-		"shots": shots(t),
+		"shots": os.Getenv("BUILDLOCAL_SCREENSHOTS"), // a directory, to look at them
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -297,14 +297,6 @@ func TestPage_InBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// shots returns the directory for screenshots, which can be kept for inspection.
-func shots(t *testing.T) string {
-	if dir := os.Getenv("BUILDLOCAL_SCREENSHOTS"); dir != "" {
-		return dir
-	}
-	return t.TempDir()
 }
 
 // needBrowser skips a test if there is no browser; in CI it fails.

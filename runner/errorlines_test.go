@@ -62,7 +62,8 @@ func follow(text string, size int) ([]int64, *outputLines) {
 
 func TestOutputLines_PiecesOfAnySize(t *testing.T) {
 	t.Parallel()
-	text := "one\nError: two\n\n" + strings.Repeat("x", 3000) + "\nError: three\n10%\rError: four\r\nTypeError: no line feed"
+	text := "one\nError: two\n\n" + strings.Repeat("x", 3000) + "\nError: three\n" +
+		"10%\rError: four\r\nTypeError: no line feed"
 	var want []int64
 	at := int64(0)
 	for line := range strings.Lines(text) {
@@ -156,7 +157,7 @@ func TestSeries_GapsAndShortBuilds(t *testing.T) {
 }
 
 func BenchmarkOutputLines(b *testing.B) {
-	text := bytes.Repeat([]byte("line 123456 of a log that is longer than anybody reads, with some more words in it\n"), 400)
+	text := bytes.Repeat([]byte("line 123456 of a log that is longer than anybody reads, with more words in it\n"), 400)
 	b.SetBytes(int64(len(text)))
 	var o outputLines
 	for b.Loop() {

@@ -48,7 +48,7 @@ function colored(line, style = "", query = "", current = false) {
   const nodes = [];
   const put = text => {
     if (!text) return;
-    const parts = marked(visible(text), query, current);
+    const parts = marked(text, query, current);
     nodes.push(...(style ? [span(style, parts)] : parts));
   };
   if (line.length > maxShown) {

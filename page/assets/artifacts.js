@@ -3,7 +3,7 @@ function artifactTree(box, artifacts) {
   const several = new Set(artifacts.map(a => a.set)).size > 1;
   const address = path => path.split("/").map(encodeURIComponent).join("/");
   const name = (a, text) => {
-    if (a.link) return text + " → " + visible(a.link);
+    if (a.link) return text + " → " + a.link;
     return a.local ? link(address(a.local), text) : text;
   };
   const tree = new Tree({
@@ -41,7 +41,7 @@ function artifactTree(box, artifacts) {
           heading("Largest files"),
           terms(
             "num",
-            largest.map(a => [span("mono", visible(a.path)), bytes(a.size)]),
+            largest.map(a => [span("mono", a.path), bytes(a.size)]),
           ),
         ),
       ),

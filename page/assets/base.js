@@ -6,7 +6,11 @@ const $ = id => document.getElementById(id);
 
 const isNothing = c => c === undefined || c === null || c === false || c === "";
 
+// shown returns a text as it is shown: see visible.
+const shown = x => (typeof x === "string" ? visible(x) : x);
+
 // el makes an element: properties, then children (texts, elements, lists, or nothing).
+// Characters that deceive are replaced in all texts.
 function el(name, props, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(props || {})) {
@@ -14,14 +18,15 @@ function el(name, props, ...children) {
     if (key === "class") e.className = value;
     else if (key === "style") for (const p in value) e.style.setProperty(p, value[p]);
     else if (key.startsWith("on")) e.addEventListener(key.slice(2), value);
-    else e.setAttribute(key, value === true ? "" : value);
+    else e.setAttribute(key, value === true ? "" : shown(value));
   }
-  e.append(...children.flat(3).filter(c => !isNothing(c)));
+  const filled = children.flat(3).filter(c => !isNothing(c));
+  e.append(...filled.map(shown));
   return e;
 }
 
 const span = (cls, ...children) => el("span", { class: cls }, children);
-const code = text => el("code", {}, visible(text));
+const code = text => el("code", {}, text);
 const link = (href, ...children) => el("a", { href }, children);
 
 // svg makes an element of a drawing.

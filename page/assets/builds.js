@@ -19,7 +19,7 @@ function durations(all) {
   for (let s = 0; s <= top + unit / 2; s += unit) marks.push(s);
   const at = s => ({ style: { bottom: (100 * s) / top + "%" } });
   const bars = shown.map(b => {
-    const title = `Build ${b.number}: ${visible(resultOf(b))}, ${seconds(b.seconds)}`;
+    const title = `Build ${b.number}: ${resultOf(b)}, ${seconds(b.seconds)}`;
     const bar = el("i", { style: { height: (100 * b.seconds) / top + "%" } });
     return el("a", { href: pageOf(b), class: isOk(b) ? "" : "bad", title, tabindex: -1 }, bar);
   });
@@ -57,11 +57,8 @@ function axisUnit(longest) {
 function buildRow(b, longest, project) {
   const width = (100 * b.seconds) / longest + "%",
     background = isOk(b) ? "" : "var(--bad-fill)";
-  const subject = visible(b.subject || "") || "No commit";
-  const version = [
-    b.commit && span("mono", b.commit.slice(0, 7)),
-    b.branch && ` on ${visible(b.branch)}`,
-  ];
+  const subject = b.subject || "" || "No commit";
+  const version = [b.commit && span("mono", b.commit.slice(0, 7)), b.branch && ` on ${b.branch}`];
   return el(
     "li",
     { id: String(b.number) },
@@ -72,14 +69,14 @@ function buildRow(b, longest, project) {
       span("num wide", String(b.number)),
       span(
         "what",
-        span("clip block", project && span("dim", visible(b.project) + " "), subject),
+        span("clip block", project && span("dim", b.project + " "), subject),
         span("sub clip block", version),
       ),
       span("wide", result(b)),
       span(
         "wide sub",
         el("time", { datetime: b.start, title: b.start }, ago(b.start)),
-        span("clip block", visible(b.where)),
+        span("clip block", b.where),
       ),
       el("span", { class: "wide share full" }, el("i", { style: { width, background } })),
       span("num right took", seconds(b.seconds)),
@@ -106,7 +103,7 @@ class BuildList {
     this.status = el("span", { class: "dim num", role: "status" });
     this.field = searchField("filter", "Filter by commit, branch or command", () => this.draw());
     const branches = [...new Set(this.builds.map(b => b.branch).filter(Boolean))];
-    const option = branch => el("option", { value: branch }, visible(branch));
+    const option = branch => el("option", { value: branch }, branch);
     this.branch = el(
       "select",
       { class: "field", "aria-label": "Branch" },
@@ -191,8 +188,8 @@ function watchList(tests) {
         return el(
           "li",
           {},
-          el("p", {}, visible(t.name), " ", span("tag " + cls, word)),
-          el("p", { class: "dim mono" }, visible(t.suite)),
+          el("p", {}, t.name, " ", span("tag " + cls, word)),
+          el("p", { class: "dim mono" }, t.suite),
           el("span", { class: "past", role: "img", "aria-label": label }, bars),
         );
       }),

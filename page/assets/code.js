@@ -6,14 +6,14 @@ function codeLines(label, rows) {
 // excerpt shows the lines of the buildspec around a failure.
 function excerpt(f) {
   return codeLines(
-    `${visible(f.file)}, line ${f.line}`,
+    `${f.file}, line ${f.line}`,
     f.excerpt.map((text, i) => {
       const n = f.excerptLine + i,
         chars = [...text];
-      if (n !== f.line) return codeLine("", String(n), visible(text) || " ");
+      if (n !== f.line) return codeLine("", String(n), text || " ");
       const from = f.column - 1,
         to = from + f.width,
-        part = (a, b) => visible(chars.slice(a, b).join(""));
+        part = (a, b) => chars.slice(a, b).join("");
       return codeLine("hit", String(n), [part(0, from), span("under", part(from, to)), part(to)]);
     }),
   );

@@ -16,7 +16,7 @@ function choice(options, chosen, onchange) {
 
 // copyButton copies the text beside it.
 function copyButton(text) {
-  const label = "Copy " + visible(text);
+  const label = "Copy " + text;
   const props = { type: "button", class: "quiet", "aria-label": label };
   const button = el("button", props, icon("copy"));
   button.onclick = () => copy(text, button);
@@ -35,7 +35,8 @@ async function copy(text, button) {
 }
 
 function copyFromField(text) {
-  const field = el("textarea", { class: "sr" }, text);
+  const field = el("textarea", { class: "sr" });
+  field.value = text; // unchanged, unlike the text that is shown
   document.body.append(field);
   field.select();
   document.execCommand("copy");
@@ -48,7 +49,7 @@ let toast, toastTimer;
 function say(text) {
   if (!toast) document.body.append((toast = el("div", { class: "toast", role: "status" })));
   toast.hidden = false;
-  toast.textContent = text;
+  toast.textContent = shown(text);
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => (toast.hidden = true), 1500);
 }

@@ -31,8 +31,8 @@ class Coverage {
     const [, path, line] = /^([^]*?)(?::(\d+))?$/.exec(text);
     const keys = [f => this.address(f), f => f.path, f => f.source];
     const f = keys.map(key => this.files.find(f => key(f) === path)).find(Boolean);
-    if (!f) return this.box.replaceChildren(el("p", {}, `No report covers ${visible(path)}.`));
-    const title = el("h3", { tabindex: -1 }, visible(this.address(f)));
+    if (!f) return this.box.replaceChildren(el("p", {}, `No report covers ${path}.`));
+    const title = el("h3", { tabindex: -1 }, this.address(f));
     this.box.replaceChildren(title, this.lines(f, Number(line)));
     (this.box.querySelector(".target") || this.box).scrollIntoView({
       block: line ? "center" : "nearest",
@@ -56,7 +56,7 @@ class Coverage {
       ["Line", "Ran", "Source"].map(h => el("th", { scope: "col" }, h)),
     );
     const table = el("table", {}, el("thead", {}, head), el("tbody", {}, rows));
-    const label = "Lines of " + visible(f.path);
+    const label = "Lines of " + f.path;
     const box = el(
       "div",
       { class: "source", tabindex: 0, role: "region", "aria-label": label },
@@ -82,7 +82,7 @@ class Coverage {
       { class: kind + (target ? " target" : "") },
       el("th", { scope: "row" }, String(n)),
       el("td", { class: "num" }, sign, words),
-      el("td", {}, visible(text)),
+      el("td", {}, text),
     );
   }
 }

@@ -5,13 +5,10 @@ function variableTable(title, rows) {
   if (!rows.length) return null;
   const heads = ["Name", "Value", "From"].map(h => el("th", { scope: "col" }, h));
   const value = v => {
-    if (!stores[v.type]) return visible(v.value) || span("dim", "empty");
-    return [
-      el("span", { role: "img", "aria-label": "masked" }, "•••• "),
-      span("dim", visible(v.value)),
-    ];
+    if (!stores[v.type]) return v.value || span("dim", "empty");
+    return [el("span", { role: "img", "aria-label": "masked" }, "•••• "), span("dim", v.value)];
   };
-  const origin = v => (stores[v.type] || "") + (isOwn(v) ? visible(v.origin || "") : "CodeBuild");
+  const origin = v => (stores[v.type] || "") + (isOwn(v) ? v.origin || "" : "CodeBuild");
   return el(
     "div",
     { class: "group" },
@@ -27,7 +24,7 @@ function variableTable(title, rows) {
           el(
             "tr",
             {},
-            el("th", { scope: "row" }, visible(v.name)),
+            el("th", { scope: "row" }, v.name),
             el("td", {}, value(v)),
             el("td", {}, origin(v)),
           ),
@@ -57,9 +54,7 @@ function cacheFacts(cache) {
     ["Restored", [cacheEntry(cache.restored, "nothing"), took(cache.restored)].filter(Boolean)],
     [
       "Saved",
-      [cacheEntry(cache.saved, visible(cache.result || "nothing")), took(cache.saved)].filter(
-        Boolean,
-      ),
+      [cacheEntry(cache.saved, cache.result || "nothing"), took(cache.saved)].filter(Boolean),
     ],
     ...cache.paths.map(path => ["Path", code(path)]),
   ];
@@ -69,7 +64,7 @@ function cacheFacts(cache) {
 function environment(box, build) {
   const exported = build.exported.map(v => ({ ...v, origin: "exported-variables" }));
   const facts = [
-    ...build.facts.map(([name, value]) => [name, visible(value)]),
+    ...build.facts.map(([name, value]) => [name, value]),
     ...machineFacts(build.machine),
   ];
   box.append(

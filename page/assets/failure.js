@@ -27,7 +27,7 @@ function cause(build, log) {
           "p",
           { class: "command" },
           el("span", { class: "bad", "aria-hidden": "true" }, "✗ "),
-          visible(c.text),
+          c.text,
           " ",
           copyButton(c.text),
         ),
@@ -39,12 +39,7 @@ function cause(build, log) {
       el(
         "div",
         {},
-        el(
-          "div",
-          { class: "code-head" },
-          el("h3", {}, span("mono", visible(place))),
-          copyButton(place),
-        ),
+        el("div", { class: "code-head" }, el("h3", {}, span("mono", place)), copyButton(place)),
         excerpt(f),
       ),
     lines.length > 0 &&
@@ -66,7 +61,7 @@ function cause(build, log) {
 }
 
 function hintOf(build, f) {
-  return f.hint && el("p", { class: "hint" }, el("b", {}, "Hint"), span("", visible(f.hint)));
+  return f.hint && el("p", { class: "hint" }, el("b", {}, "Hint"), span("", f.hint));
 }
 
 function nextSteps(steps) {
@@ -91,7 +86,7 @@ function laterFailure(build, log, index) {
       {},
       icon("caret"),
       el("span", { class: "bad", "aria-hidden": "true" }, "✗"),
-      el("code", { class: "clip" }, visible(firstLine(c.text))),
+      el("code", { class: "clip" }, firstLine(c.text)),
       span("dim push num", result),
     ),
     el(
@@ -99,7 +94,7 @@ function laterFailure(build, log, index) {
       { class: "cause-body" },
       f.line > 0 && excerpt(f),
       outputLines(failedLines(f, index, log)),
-      f.hint && el("p", {}, el("b", {}, "Hint: "), visible(f.hint)),
+      f.hint && el("p", {}, el("b", {}, "Hint: "), f.hint),
       sectionOf(log, f.command) && el("p", {}, link("#log/c" + f.command, "Show in log")),
     ),
   );
@@ -122,7 +117,7 @@ function failedPhase(phase, next) {
           el("span", { class: "bad", "aria-hidden": "true" }, "✗ "),
           phase.name,
         ),
-        el("p", { class: "message" }, visible(phase.message || phase.status)),
+        el("p", { class: "message" }, phase.message || phase.status),
       ),
     ),
     nextSteps(next),
@@ -160,21 +155,17 @@ function failedTests(table) {
           "li",
           {},
           verdict(true),
-          el(
-            "a",
-            { class: "name", href: "#tests/" + i, "data-failure": "" },
-            visible(table.name[i]),
-          ),
+          el("a", { class: "name", href: "#tests/" + i, "data-failure": "" }, table.name[i]),
           changeTag(table.change[i]) || span(),
           el(
             "p",
             { class: "msg" },
-            visible(firstLine(plain(table.message[i])).slice(0, 500) || "No message"),
+            firstLine(plain(table.message[i])).slice(0, 500) || "No message",
           ),
           el(
             "p",
             { class: "place mono" },
-            span("", visible(table.place[i] || table.suite[i])),
+            span("", table.place[i] || table.suite[i]),
             span("num", seconds(table.seconds[i])),
           ),
         ),

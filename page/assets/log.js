@@ -14,9 +14,9 @@ class Log {
     this.errorLines = new Set(index.errors);
     this.search = new Search(this);
     this.open = this.openAtFirst();
-    this.pin = span("pin");
-    this.window = span("window");
-    this.sizer = span("sizer", this.window);
+    this.pin = el("div", { class: "pin" });
+    this.window = el("div", { class: "window" });
+    this.sizer = el("div", { class: "sizer" }, this.window);
     const label = { tabindex: 0, role: "region", "aria-label": "Lines of the log" };
     this.box = el("div", { class: "scroller", id: "log-box", ...label }, this.pin, this.sizer);
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -160,7 +160,7 @@ class Log {
       { type: "button", class: "lh" + (open ? " open" : ""), ...props },
       icon("caret"),
       verdict(s.bad),
-      el("code", { class: "clip" }, visible(firstLine(c?.text || "command"))),
+      el("code", { class: "clip" }, firstLine(c?.text || "command")),
       span(
         "push num",
         s.bad && c && span("bad opt", "exit status " + c.exit),
@@ -292,8 +292,8 @@ class Log {
     const line = at?.kind === "lines" ? at.from + Math.floor((this.y - at.top) / rowHeight) : -1;
     this.set(name, !this[name]);
     this.arrange();
-    if (name === "errors" || line < 0) this.goTo(name === "errors" ? 0 : this.y);
-    else this.reveal(line, true);
+    const top = line < 0 || name === "errors" ? -1 : this.layout.topOf(line);
+    this.goTo(top < 0 ? 0 : top);
   }
   foldAll() {
     this.open = new Set(this.allOpen ? [] : this.index.sections.map((_, n) => n));

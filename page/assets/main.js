@@ -1,4 +1,4 @@
-// The views of the page. Each is made when it is first shown.
+// The views of the page. Each is made when it is first current.
 
 const makers = {
   overview: () => overview($("view-overview")),
@@ -20,7 +20,7 @@ const makers = {
 
 const views = Object.keys(makers).filter(id => $("view-" + id));
 const made = new Map();
-let shown = "";
+let current = "";
 
 function make(id) {
   if (!made.has(id))
@@ -46,9 +46,9 @@ function address() {
 // show shows the view that the address names, and the place in it.
 async function show() {
   const [name, place] = address();
-  if (location.hash === "#main" && shown) return; // the link to skip the header
+  if (location.hash === "#main" && current) return; // the link to skip the header
   const id = name || views[0],
-    changed = id !== shown;
+    changed = id !== current;
   for (const view of views) $("view-" + view).hidden = view !== id;
   for (const a of $("views").querySelectorAll("a")) {
     if (a.hash !== "#" + id) a.removeAttribute("aria-current");
@@ -58,13 +58,13 @@ async function show() {
     }
   }
   document.body.dataset.view = id;
-  if (changed && shown) {
+  if (changed && current) {
     scrollTo(0, 0);
     if (!place) $("view-" + id).focus({ preventScroll: true });
   }
-  shown = id;
+  current = id;
   const it = await make(id);
-  if (shown === id) open(id, it, place, changed);
+  if (current === id) open(id, it, place, changed);
   document.documentElement.dataset.ready = id;
 }
 
@@ -79,17 +79,17 @@ function open(id, it, place, changed) {
   if (id === "coverage" && place) it.choose(place);
 }
 
-// on calls a method of the shown view, if it has it.
+// on calls a method of the current view, if it has it.
 const on =
   (method, ...values) =>
   async () =>
-    (await made.get(shown))[method]?.(...values);
-const inLog = run => async () => shown === "log" && run(await made.get("log"));
+    (await made.get(current))[method]?.(...values);
+const inLog = run => async () => current === "log" && run(await made.get("log"));
 
 async function search() {
-  if (shown !== "tests" && views.includes("log")) location.hash = "log";
+  if (current !== "tests" && views.includes("log")) location.hash = "log";
   await Promise.all(made.values());
-  setTimeout(() => $(shown === "tests" ? "test-filter" : "log-search")?.focus());
+  setTimeout(() => $(current === "tests" ? "test-filter" : "log-search")?.focus());
 }
 
 function startKeys() {
@@ -160,7 +160,7 @@ addEventListener("beforeprint", () => {
   for (const id of views) if (id !== "log") make(id);
   document.body.dataset.view = "overview";
 });
-addEventListener("afterprint", () => (document.body.dataset.view = shown));
+addEventListener("afterprint", () => (document.body.dataset.view = current));
 addEventListener("hashchange", show);
 startTheme();
 startKeys();

@@ -98,9 +98,9 @@ function reportList(groups) {
           {},
           verdict(g.status !== "SUCCEEDED", g.status.toLowerCase()),
           " ",
-          el("b", {}, visible(g.name)),
+          el("b", {}, g.name),
           " ",
-          span("dim", visible(g.text)),
+          span("dim", g.text),
         ),
       ),
     ),
@@ -109,42 +109,10 @@ function reportList(groups) {
 
 const isOwn = v => v.origin !== "the service";
 
-function ownVariables(build) {
-  const own = build.variables.filter(isOwn);
-  if (!own.length) return null;
-  return el(
-    "div",
-    {},
-    heading("Your variables", more("#environment", "All " + build.variables.length)),
-    terms(
-      "",
-      own
-        .slice(0, 12)
-        .map(v => [
-          span("mono", visible(v.name)),
-          el("span", { class: "mono clip dim", title: visible(v.value) }, visible(v.value)),
-        ]),
-    ),
-  );
-}
-
 function cacheEntry(entry, otherwise) {
   if (!entry) return otherwise;
   const files = entry.files ? count(entry.files, "file") + ", " : "";
   return files + bytes(entry.bytes);
-}
-
-function cacheSummary(cache) {
-  if (!cache) return null;
-  return el(
-    "div",
-    {},
-    heading("Cache", more("#environment", count(cache.paths.length, "path"))),
-    terms("num", [
-      ["Restored", cacheEntry(cache.restored, "nothing")],
-      ["Saved", cacheEntry(cache.saved, visible(cache.result || "nothing"))],
-    ]),
-  );
 }
 
 function side(build, tests) {
@@ -154,8 +122,6 @@ function side(build, tests) {
     testSummary(tests, ok),
     earlierBuilds(build),
     reportList(build.groups),
-    ownVariables(build),
-    cacheSummary(build.cache),
     again &&
       el(
         "div",

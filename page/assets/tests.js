@@ -128,7 +128,7 @@ class Tests {
         bad > 0 && [span("bad", bad + " failed"), " of "],
         rows.length,
       );
-      const title = el("h3", {}, span("clip", visible(suite) || "Tests"), numbers);
+      const title = el("h3", {}, span("clip", suite || "Tests"), numbers);
       return el(
         "div",
         { class: "group" },
@@ -154,10 +154,10 @@ class Tests {
         { class: sign, role: "img", "aria-label": t.status[i].toLowerCase() },
         caseSigns[rank],
       ),
-      span("", visible(t.name[i])),
+      span("", t.name[i]),
       changeTag(t.change[i]) || span(),
       span("num right dim", rank === 3 ? "skipped" : seconds(t.seconds[i])),
-      !rank && span("msg clip", visible(firstLine(plain(t.message[i]))).slice(0, 300)),
+      !rank && span("msg clip", firstLine(plain(t.message[i])).slice(0, 300)),
     );
   }
   choose(i) {
@@ -173,15 +173,13 @@ class Tests {
     const t = this.t,
       place = t.place[i],
       covered = t.covered.includes(place.replace(/:\d+$/, ""));
-    const shown = covered
-      ? link("#coverage/" + encodeURIComponent(place), visible(place))
-      : visible(place);
+    const shown = covered ? link("#coverage/" + encodeURIComponent(place), place) : place;
     const message = el("pre", { tabindex: 0, class: "mono" }, colored(t.message[i].slice(0, 1e5)));
     const suite = [t.suite[i], t.prefix[i]]
       .filter((x, n, all) => x && all.indexOf(x) === n)
       .join(" › ");
     return [
-      el("h3", {}, visible(t.name[i])),
+      el("h3", {}, t.name[i]),
       el(
         "p",
         { class: "dim" },
@@ -194,9 +192,9 @@ class Tests {
       t.message[i] ? message : el("p", { class: "empty" }, "No message."),
       terms("left", [
         ["Source", place && span("mono", shown, copyButton(place)), ""],
-        ["Suite", visible(suite)],
-        ["Report", visible(t.groups[t.group[i]])],
-        ["File", visible(t.raw[i])],
+        ["Suite", suite],
+        ["Report", t.groups[t.group[i]]],
+        ["File", t.raw[i]],
         ["Earlier builds", this.history(i)],
       ]),
     ];

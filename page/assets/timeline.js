@@ -143,11 +143,7 @@ class Timeline {
     const row = el(
       "button",
       { type: "button", class: "row cmd", "aria-expanded": "false" },
-      span(
-        "label",
-        verdict(bad),
-        el("code", { class: "clip", title: visible(c.text) }, visible(firstLine(c.text))),
-      ),
+      span("label", verdict(bad), el("code", { class: "clip", title: c.text }, firstLine(c.text))),
       this.bar(c.start, c.seconds, bad ? "bad" : ""),
       span("num right" + (bad ? " bad" : ""), seconds(c.seconds)),
     );

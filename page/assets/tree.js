@@ -64,7 +64,7 @@ class Tree {
       style,
       "aria-expanded": String(!!dir.open),
     };
-    const button = el("button", props, icon("caret"), visible(name) + "/");
+    const button = el("button", props, icon("caret"), name + "/");
     button.onclick = () => {
       const at = [...this.body.querySelectorAll("button")].indexOf(button);
       dir.open = !dir.open;
@@ -80,11 +80,7 @@ class Tree {
   }
   fileRow(f, depth) {
     const style = { "padding-left": depth * 20 + 20 + "px" };
-    const name = el(
-      "span",
-      { class: "name leaf mono", style },
-      this.o.name(f.row, visible(f.name)),
-    );
+    const name = el("span", { class: "name leaf mono", style }, this.o.name(f.row, f.name));
     return el(
       "tr",
       {},
