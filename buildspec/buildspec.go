@@ -278,6 +278,9 @@ func (b *Buildspec) Around(line, reach int) (lines []string, first int) {
 		return nil, 0
 	}
 	from, to := max(0, line-1-reach), min(len(b.lines), line+reach)
+	if to == len(b.lines) && to > line && b.lines[to-1] == "" {
+		to-- // after the last line break
+	}
 	return slices.Clone(b.lines[from:to]), from + 1
 }
 
