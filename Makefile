@@ -1,7 +1,7 @@
 # `make demo` and `make test` need nothing but Go on a Debian or Ubuntu machine
 # with root; elsewhere scripts/setup says what is missing.
 
-browser := playwright-core@1.64.1
+browser := playwright-core@1.64.1 axe-core@4.14.1
 s3server := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 act := github.com/nektos/act@v0.2.89
 # Later versions need a newer Node than Debian 12 has.
@@ -41,7 +41,7 @@ demo: setup ## from nothing to a build of examples/node
 
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
-	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw bin/browser
+	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw $(axe)
 	go test -json -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$) | $(testreport) -skips 6
 	go test -json -race -timeout 60m -count=1 -run '$(racing)' ./cmd | $(testreport) -skips 11
 	go test -json -timeout 60m -count=1 ./cmd | $(testreport) -skips 11
@@ -49,8 +49,11 @@ test: ## lint and all tests, those with an engine and an editor too
 bin/versitygw: # an S3 server for the tests
 	GOBIN=$(CURDIR)/bin go install $(s3server)
 
-bin/browser: # what drives a browser in the tests
-	npm install --silent --no-audit --no-fund --prefix $@ $(browser)
+# What drives a browser in the tests, and a check of accessibility. axe-core is the younger of
+# the two, so it says that both are there.
+axe := bin/browser/node_modules/axe-core
+$(axe):
+	npm install --silent --no-audit --no-fund --prefix bin/browser $(browser)
 
 unit: ## the tests that need no engine
 	BUILDLOCAL_REQUIRE_ENGINE= DOCKER_HOST=unix:///no-engine go test ./...

@@ -67,7 +67,7 @@ var importers = map[string][]string{
 	"github.com/distribution/reference":      {dockerImage, dockerShare},
 	"github.com/opencontainers/image-spec":   {dockerConn},
 	"github.com/google/go-containerregistry": {"engine/images"},
-	"github.com/klauspost/compress":          {"engine/images", "cache"},
+	"github.com/klauspost/compress":          {"engine/images", "cache", "page"},
 	"golang.org/x/sys": {
 		dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay",
 		"cmd/configure",

@@ -284,3 +284,14 @@ func (s *Store) remove(name string) error {
 	defer root.Close()
 	return root.RemoveAll(filepath.Join(buildsName, name))
 }
+
+// WriteFile writes a file of the whole output directory, such as an index of the builds. It is
+// replaced by a rename, so builds that end at the same time leave a complete one.
+func (s *Store) WriteFile(name string, text []byte) error {
+	root, err := s.root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return replace(root, name, text)
+}

@@ -237,3 +237,14 @@ func (b Build) OpenLog() (*os.File, error) {
 	defer root.Close()
 	return regular.OpenIn(root, LogName)
 }
+
+// ReadFile returns the contents of a regular file in the output directory, up to a limit in
+// bytes.
+func (s *Store) ReadFile(name string, limit int64) ([]byte, error) {
+	root, err := s.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return regular.ReadIn(root, name, limit)
+}

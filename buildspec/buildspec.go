@@ -15,6 +15,7 @@
 package buildspec
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -268,6 +269,19 @@ func (b *Buildspec) At(line, column, width int, message string) diag.Problem {
 		}
 	}
 	return p
+}
+
+// Around returns the lines of the file near a line, and the number of the first one: up to
+// reach lines before and after it. It returns nil if the file has no such line.
+func (b *Buildspec) Around(line, reach int) (lines []string, first int) {
+	if line < 1 || line > len(b.lines) {
+		return nil, 0
+	}
+	from, to := max(0, line-1-reach), min(len(b.lines), line+reach)
+	if to == len(b.lines) && to > line && b.lines[to-1] == "" {
+		to-- // after the last line break
+	}
+	return slices.Clone(b.lines[from:to]), from + 1
 }
 
 // maxMeasuredLine limits, in bytes, the lines whose length is measured for each of

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
@@ -15,8 +14,7 @@ type failure struct {
 	at      string // place of the command; "" for a phase that failed without one
 	problem *diag.Problem
 	hints   []string
-	output  string // the end of the command's output
-	lines   int    // lines of the whole output
+	lines   int // lines of the command's output
 }
 
 // failures are the failed commands of a build. The first is most often the cause of the others,
@@ -33,25 +31,17 @@ func (f *failures) printedAfter() { f.after = f.after || len(f.all) > 0 }
 const maxTailLines = 15
 
 // commandFailed prints the end of a failed command: the status, the position in the buildspec with
-// the cause, and hints. The runner may know the reason (Why), such as memory that ran out; else the
-// output is searched for one.
+// the cause, and hints.
 func (t *Text) commandFailed(e runner.Event) {
-	output := string(t.printed[max(0, len(t.printed)-maxKept):])
-	f := failure{at: placeText(e), problem: e.Problem, output: output, lines: t.lines}
-	if output != "" && !strings.HasSuffix(output, "\n") {
+	f := failure{at: placeText(e), problem: e.Problem, lines: t.lines}
+	if !t.fresh { // the last line is not complete
 		f.lines++
 	}
 	if f.problem != nil {
-		lints := t.lintsOf(e)
-		f.hints = lintTexts(lints)
-		cause, hint := advice(e.Exit, output, t.plan, lints)
+		f.hints = lintTexts(e.Lints)
 		if e.Why != "" {
-			hint = e.Why
+			f.hints = append(f.hints, "hint: "+e.Why)
 		}
-		if hint != "" {
-			f.hints = append(f.hints, "hint: "+hint)
-		}
-		f.problem.Hint = cmp.Or(f.problem.Hint, cause)
 	}
 	t.failures.printedAfter()
 	t.failures.all = append(t.failures.all, f)
@@ -73,18 +63,6 @@ func (t *Text) ending(e runner.Event) styled {
 		return formatted("%s stopped after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
 	}
 	return formatted("%s exit %d after %s", t.styles.bad.Sprint(t.glyphs.failed), e.Exit, took)
-}
-
-// lintsOf returns the lints about a command, which may explain why it failed.
-func (t *Text) lintsOf(e runner.Event) diag.List {
-	var all diag.List
-	last := e.Line + strings.Count(strings.TrimRight(e.Text, "\n"), "\n")
-	for _, p := range t.o.Lints {
-		if p.Severity == diag.Lint && p.Line >= e.Line && p.Line <= last {
-			all = append(all, p)
-		}
-	}
-	return all
 }
 
 // lintTexts returns lints with their labels, and their hints.
@@ -153,9 +131,9 @@ func (t *Text) phaseEnded(e runner.Event) {
 	t.gap = true
 }
 
-// repeat explains the first failure once more, with the end of its output, if something was
+// repeat explains the first failure once more, with the output that explains it, if something was
 // printed after it, or nothing of it was shown.
-func (t *Text) repeat() {
+func (t *Text) repeat(r *runner.Record) {
 	all := t.failures.all
 	if len(all) == 0 || !t.o.Quiet && (!t.failures.after || all[0].at == "") {
 		return
@@ -165,7 +143,9 @@ func (t *Text) repeat() {
 		t.line("%d commands failed. The first:", commands)
 	}
 	t.explain(all[0])
-	t.tail(all[0])
+	if all[0].at != "" && len(r.Failures) > 0 {
+		t.tail(r.Failures[0], all[0].lines)
+	}
 	t.gap = true
 }
 
@@ -179,19 +159,15 @@ func commandsOf(all []failure) int {
 	return n
 }
 
-// tail prints the end of the output of a failed command, each line after a bar.
-func (t *Text) tail(f failure) {
-	text := strings.TrimRight(f.output, "\r\n")
-	if text == "" {
-		return
+// tail prints lines of the output of a failed command, each after a bar. all is the number of lines
+// that the command printed.
+func (t *Text) tail(f runner.Failure, all int) {
+	lines := f.Output[max(0, len(f.Output)-maxTailLines):]
+	if len(lines) > 0 && len(lines) < all {
+		t.line("%d of %d lines", len(lines), all)
 	}
-	lines := strings.Split(text, "\n")
-	chosen := telling(lines, maxTailLines)
-	if len(chosen) < f.lines {
-		t.line("last %d of %d lines", len(chosen), f.lines)
-	}
-	for _, line := range chosen {
-		t.line("  %s %s", t.styles.weak.Sprint(t.glyphs.quote), safeLine(lastState(line)))
+	for _, line := range lines {
+		t.line("  %s %s", t.styles.weak.Sprint(t.glyphs.quote), safeLine(lastState(line.Text)))
 	}
 }
 
@@ -200,31 +176,6 @@ func (t *Text) tail(f failure) {
 func lastState(line string) string {
 	line = strings.TrimRight(line, "\r")
 	return plain(line[strings.LastIndexByte(line, '\r')+1:])
-}
-
-// telling selects at most limit of the lines: those with an error before others, and of both
-// the last ones, in their order.
-func telling(lines []string, limit int) []string {
-	if len(lines) <= limit {
-		return lines
-	}
-	keep := map[int]bool{}
-	pick := func(wanted func(string) bool) {
-		for i := len(lines) - 1; i >= 0 && len(keep) < limit; i-- {
-			if wanted(lines[i]) {
-				keep[i] = true
-			}
-		}
-	}
-	pick(func(line string) bool { return strings.Contains(strings.ToLower(line), "error") })
-	pick(func(string) bool { return true })
-	var chosen []string
-	for i, line := range lines {
-		if keep[i] {
-			chosen = append(chosen, line)
-		}
-	}
-	return slices.Clip(chosen)
 }
 
 // fault prints the cause of a build that the engine or the host ended.

@@ -24,6 +24,7 @@ type Service struct {
 	file  bool            // keep every byte, as CodeBuild does; else escape for a screen
 	at    int64           // offset in the log, in bytes
 	index builds.LogIndex // of the log so far
+	times logTimes
 	err   error
 }
 
@@ -44,6 +45,10 @@ func (s *Service) Err() error { return s.err }
 
 // Notify writes the lines that CodeBuild would write for an event.
 func (s *Service) Notify(e runner.Event) {
+	if e.Kind == runner.BuildBegan && e.Plan != nil {
+		s.times.start = e.Plan.Identity.Start
+	}
+	s.index.Times = s.times.add(s.index.Times, s.at, e.Time)
 	switch e.Kind {
 	case runner.PhaseBegan:
 		if hasCommands(e.Phase) {
@@ -52,7 +57,9 @@ func (s *Service) Notify(e runner.Event) {
 	case runner.CommandBegan:
 		s.index.Commands = append(s.index.Commands, builds.LogCommand{Start: s.at, Phase: string(e.Phase)})
 		s.line(e, "Running command %s", strings.TrimRight(e.Text, "\n"))
+		s.index.Commands[len(s.index.Commands)-1].Output = s.at
 	case runner.Printed:
+		s.addErrors(e.Errors)
 		s.writeBytes(e.Output)
 	case runner.CommandEnded:
 		s.write("\n") // also if the output ended with one, as in CodeBuild's log
@@ -69,6 +76,41 @@ func (s *Service) Notify(e runner.Event) {
 	if s.flush || e.Kind != runner.Printed {
 		s.keep(s.w.Flush())
 	}
+}
+
+// addErrors records error lines in the output of the last command.
+func (s *Service) addErrors(offsets []int64) {
+	if len(s.index.Commands) == 0 {
+		return
+	}
+	output := s.index.Commands[len(s.index.Commands)-1].Output
+	for _, offset := range offsets {
+		s.index.Errors = append(s.index.Errors, output+offset)
+	}
+}
+
+// logTimes makes the times of a LogIndex.
+type logTimes struct {
+	start  time.Time // of the build; zero for no times
+	offset int64     // of the last pair
+	ms     int64     // of the last pair
+}
+
+// add adds a pair if a tenth of a second has passed. A pair of the same offset, at which
+// nothing was written, is replaced.
+func (t *logTimes) add(pairs []int64, offset int64, now time.Time) []int64 {
+	const tenth = 100 // milliseconds
+	ms := now.Sub(t.start).Milliseconds()
+	switch {
+	case t.start.IsZero() || len(pairs) > 0 && ms/tenth <= t.ms/tenth:
+		return pairs
+	case len(pairs) > 0 && offset == t.offset:
+		pairs[len(pairs)-1] += ms - t.ms
+	default:
+		pairs = append(pairs, offset-t.offset, ms-t.ms)
+	}
+	t.offset, t.ms = offset, ms
+	return pairs
 }
 
 // endCommand records the end of the last command's output.

@@ -32,7 +32,7 @@ func (t *Text) summary(e runner.Event) {
 	// A stop that the user asked for, and a fault of the host, have no results to show.
 	brief := r.Status == runner.Stopped || r.Status == runner.Fault
 	if !brief {
-		t.repeat()
+		t.repeat(r)
 		if t.reports.Bad() {
 			t.gap = true
 			t.failedTests(t.reports, false)

@@ -17,7 +17,6 @@ import (
 
 	"github.com/fatih/color"
 
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
@@ -40,14 +39,13 @@ type Options struct {
 	// PrintFault prints the cause of a fault, above the verdict. nil prints nothing.
 	PrintFault func(error)
 
-	Source    string    // the source's directory, as the user would type it
-	SourceDir string    // the same, slash-separated and absolute
-	Lints     diag.List // of the buildspec: those about a command are shown when it fails
-	Commit    string    // branch and commit of the source, for the first line; may be empty
+	Source    string // the source's directory, as the user would type it
+	SourceDir string // the same, slash-separated and absolute
+	Commit    string // branch and commit of the source, for the first line; may be empty
 }
 
-// maxKept is how much of the end of a command's output is kept, in bytes: to find advice, and
-// to show it after a failure.
+// maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
+// failure.
 const maxKept = 64 << 10
 
 // Text shows a build to people. The output of commands is not changed; lines of buildlocal

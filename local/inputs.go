@@ -92,7 +92,7 @@ func (h *Host) load(ctx context.Context, r *Request, from secretInputs) (*Inputs
 	// From here on an error is returned with the inputs, whose Close removes the run.
 	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
 	errs := in.loadAll(ctx, from)
-	if ctx.Err() != nil { // the steps that were cut short have the same reason
+	if ctx.Err() != nil && len(errs) > 0 { // the steps that were cut short have the same reason
 		return in, errs[0]
 	}
 	return in, joinErrors(errs)
@@ -114,7 +114,7 @@ func (in *Inputs) loadAll(ctx context.Context, from secretInputs) []error {
 	note(nil, in.openSources(ctx))
 	note(problems, projectErr)
 	located := in.Builds != nil // else the source has no directory in which other files could be
-	if in.Source != nil { // which gives the name
+	if in.Source != nil {       // which gives the name
 		in.ProjectName = in.projectName()
 	}
 	in.overrides, wrong, err = h.readVariables(ctx, r)
@@ -247,7 +247,7 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 		Unprivileged: !r.Engine.Privileged && r.origin("privileged") == FromCaller,
 		Host:         proxies, Certificates: in.certificates, CABundle: r.Variables.CABundle,
 		CredentialID: credentialID, Grant: r.grant(), GitCredentials: r.Secrets.GitCredentials,
-		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata,
+		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata, Lints: in.Problems,
 		Zip: r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
 	})
 }

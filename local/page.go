@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
@@ -27,8 +26,9 @@ type Page struct {
 	Reports   *reports.Set
 	SourceDir string // shown at the places that reports refer to
 
-	record *runner.Record      // of the build; nil to read it from its directory
-	trend  func() []page.Point // the earlier builds of its project; nil to read all builds
+	record *runner.Record // of the build; nil to read it from its directory
+	// earlier has the summaries of the other builds; nil to read them.
+	earlier func() []page.Summary
 }
 
 // Write writes the page. A page that is apart is not in the directory of the build, so it
@@ -131,7 +131,7 @@ func ReadRecord(b builds.Build) (*runner.Record, error) {
 }
 
 // recordAndTrend returns the record of the build, and all builds of its project.
-func (p Page) recordAndTrend() (*runner.Record, []page.Point, error) {
+func (p Page) recordAndTrend() (*runner.Record, []page.Summary, error) {
 	record := p.record
 	if record == nil {
 		var err error
@@ -139,73 +139,11 @@ func (p Page) recordAndTrend() (*runner.Record, []page.Point, error) {
 			return nil, nil, err
 		}
 	}
-	if p.trend == nil {
-		return record, trend(p.Store, record.Project, 0), nil
+	var all []page.Summary
+	if p.earlier != nil {
+		all = append(slices.Clone(p.earlier()), summaryOf(p.Build.Name, record))
+	} else {
+		all = readSummaries(p.Store)
 	}
-	summary := summaryOf(record)
-	return record, append(slices.Clone(p.trend()), summary.point()), nil
-}
-
-// summary is the part of a record that the trend needs. A record with thousands of commands
-// is decoded several times faster without them.
-type summary struct {
-	Number  int             `json:"buildNumber"`
-	Project string          `json:"projectName"`
-	Start   time.Time       `json:"startTime"`
-	End     time.Time       `json:"endTime"`
-	Status  runner.Status   `json:"buildStatus"`
-	Reports []reportSummary `json:"reports"`
-}
-
-// reportSummary is the part of a runner.Output that the trend needs.
-type reportSummary struct {
-	Report *reports.Report `json:"report"`
-}
-
-func summaryOf(r *runner.Record) summary {
-	s := summary{Number: r.Number, Project: r.Project, Start: r.Start, End: r.End, Status: r.Status}
-	for _, o := range r.Reports {
-		s.Reports = append(s.Reports, reportSummary{o.Report})
-	}
-	return s
-}
-
-// trend returns the stored builds of a project before one with a number, or all for 0. The
-// oldest is the first. Builds that cannot be read are left out.
-func trend(s *builds.Store, project string, before int) []page.Point {
-	var all []page.Point
-	for _, b := range s.All() {
-		var r summary
-		if before > 0 && b.Number >= before || b.ReadRecord(&r) != nil || r.Project != project {
-			continue
-		}
-		all = append(all, r.point())
-	}
-	slices.SortFunc(all, func(a, b page.Point) int { return a.Number - b.Number })
-	return all
-}
-
-// point sums up all reports of a build. Lines are nil if none of them has coverage.
-func (r *summary) point() page.Point {
-	p := page.Point{Number: r.Number, Status: r.Status, Seconds: r.End.Sub(r.Start).Seconds()}
-	lines := reports.Counts{}
-	for _, o := range r.Reports {
-		if o.Report == nil {
-			continue
-		}
-		if t := o.Report.Tests; t != nil {
-			p.Passed += t.Counts[reports.CaseSucceeded]
-			p.Bad += t.Bad()
-			p.Skipped += t.Counts[reports.CaseSkipped] + t.Counts[reports.CaseUnknown]
-		}
-		if s := o.Report.Sum; s != nil {
-			lines.Covered += s.Lines.Covered
-			lines.Missed += s.Lines.Missed
-		}
-	}
-	if lines.Total() > 0 {
-		percent := lines.Percent()
-		p.Lines = &percent
-	}
-	return p
+	return record, slices.DeleteFunc(all, func(s page.Summary) bool { return s.Project != record.Project }), nil
 }

@@ -35,6 +35,10 @@ type Request struct {
 	// build number is taken.
 	DryRun bool
 
+	// CommandLine is a shell command that makes the same request, for the user; empty if the
+	// caller is not the command line.
+	CommandLine string
+
 	// Origins says where each setting comes from, by its name on the command line. Nil
 	// means that the caller chose all of them.
 	Origins map[string]Origin

@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +20,6 @@ import (
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
@@ -40,9 +41,9 @@ type Session struct {
 	caches       *localVolumes
 	labels       map[string]string
 	log          *os.File
-	reports      *reports.Set        // nil if the build has none
-	trend        func() []page.Point // the earlier builds of the project
-	committed    bool                // the directory has results
+	reports      *reports.Set          // nil if the build has none
+	earlier      func() []page.Summary // the earlier builds
+	committed    bool                  // the directory has results
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a
@@ -221,8 +222,16 @@ func (s *Session) Close() error {
 	return errors.Join(errs...)
 }
 
-// Problems returns the warnings and lints of the build's buildspec.
-func (s *Session) Problems() diag.List { return s.inputs.Problems }
+// Version returns the branch and the short commit of the primary source, such as "main
+// 1a2b3c4", or "" outside of a git repository.
+func (s *Session) Version() string {
+	const short = 7
+	git := s.inputs.Source.Git
+	if git == nil || git.Commit == "" {
+		return ""
+	}
+	return strings.TrimSpace(git.Branch + " " + git.Commit[:min(short, len(git.Commit))])
+}
 
 // Sink shows a build. Notify is called for one event at a time, from another goroutine
 // than Run's. An error of Err stops the build.
@@ -271,10 +280,11 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		}
 		queue.notify(e)
 	}
-	s.trend = sync.OnceValue(func() []page.Point {
-		return trend(s.inputs.Builds, s.Plan.Identity.Project, s.Plan.Identity.Number)
+	s.earlier = sync.OnceValue(func() []page.Summary {
+		all := readSummaries(s.inputs.Builds)
+		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
 	})
-	go s.trend() // while the build runs, so that the page does not wait for it
+	go s.earlier() // while the build runs, so that the page does not wait for it
 	// The results are written after the sink has shown all events, or has been given up.
 	record, fault := r.Run(ctx, s.Plan)
 	queue.close()
@@ -300,10 +310,9 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		CacheScope:         in.cacheScope(),
 		TolerateBadReports: r.Output.TolerateBadReports,
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
-		LastImage: lastImage(
-			in.Builds,
-			s.Dir.Number,
-		), Earlier: earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
+		LastImage: lastImage(in.Builds, s.Dir.Number),
+		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
+		Describe:  s.lookUpFacts(ctx),
 	}
 }
 
@@ -339,7 +348,11 @@ func (s *Session) leave(record *runner.Record) error {
 	if record.Status == runner.Succeeded {
 		errs = append(errs, h.writeExported(r.Variables.Exported, record.Exported))
 	}
-	return errors.Join(append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))...)
+	errs = append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))
+	if err := s.writeIndex(record); err != nil { // after old builds are removed
+		h.Warnf("warning: %v", err)
+	}
+	return errors.Join(errs...)
 }
 
 // writePage writes the page from the reports in memory: parsing coverage files again could
@@ -354,7 +367,7 @@ func (s *Session) writePage(record *runner.Record) error {
 	}
 	p := Page{
 		Store: s.inputs.Builds, Build: &s.Dir.Build, Reports: set, SourceDir: s.inputs.Request.SourceDir(),
-		record: record, trend: s.trend,
+		record: record, earlier: s.earlier,
 	}
 	return p.WriteFile(filepath.Join(s.Dir.Path, console.PageName))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -152,6 +153,7 @@ func TestLeave_UnwritablePageIsWarning(t *testing.T) {
 	h := testHost(t.TempDir())
 	h.Warnf = func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	s := &Session{inputs: &Inputs{host: h, Request: New(t.TempDir()), Builds: store}, Dir: dir}
+	s.earlier = func() []page.Summary { return nil }
 	if err := s.leave(&runner.Record{Status: runner.Succeeded}); err != nil {
 		t.Errorf("a page that cannot be written fails the build: %v", err)
 	}

@@ -1,162 +1,226 @@
 package page
 
 import (
-	"bufio"
+	"cmp"
 	"fmt"
-	"html"
+	"strings"
+	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// head is the part that is visible before any script runs. It is written by plain code: package
-// html/template finds methods by name, so the linker keeps all methods of all packages of a
-// program that imports it, which makes it half as large again.
-type head struct {
-	Title   string
-	Policy  string          // the content security policy
-	Style   []byte          // the CSS of the page, trusted
-	Status  runner.Status   // "" without a Record
-	Project string          // these three are not set without a Record
-	Number  int             // of the build
-	Phases  []phase         // in their order, without those that did not run
-	Groups  []group         // the reports
-	Took    string          // the duration of the build, for people
-	Failure string          // phase and reason of the first failure, in one line
-	Has     map[string]bool // the sections that have data, by id
+// IndexName is the name of the index of all builds, in the output directory.
+const IndexName = "index.html"
+
+// verdicts are the classes of the header, and how its title continues after "Build 7".
+var verdicts = map[runner.Status]struct{ class, words string }{
+	runner.Succeeded: {"succeeded", "succeeded"},
+	runner.Failed:    {"failed", "failed"},
+	runner.Fault:     {"failed", "could not run"},
+	runner.TimedOut:  {"stopped", "timed out"},
+	runner.Stopped:   {"stopped", "was stopped"},
 }
 
-// phase is one bar of the time line. Positions are percentages of the build's duration.
-type phase struct {
-	Type, Status, Took string // as CodeBuild spells them; the duration for people
-	Left, Width        string // of the bar, such as 12.5%
-	Reason             string // of a failure
-}
-
-// group is one report, in words.
-type group struct {
-	Name, Status, Text string
-}
-
-// sections are the parts of the page after the summary, which scripts fill in. Each has a
-// file in the assets with its static elements. They are hidden until a script shows one.
-var sections = []struct{ id, title string }{
-	{"tests", "Tests"}, {"coverage", "Coverage"}, {"log", "Log"},
-	{"artifacts", "Artifacts"}, {"environment", "Environment"}, {"trend", "Trend"},
-}
-
-// markup writes HTML. Errors are ignored here: a bufio.Writer keeps the first one, and
-// returns it from Flush.
-type markup struct{ w *bufio.Writer }
-
-// put writes format with an escaped text for each %s. The result is safe in an
-// element and in an attribute between double quotes.
-func (m markup) put(format string, text ...string) {
-	escaped := make([]any, len(text))
-	for i, s := range text {
-		escaped[i] = html.EscapeString(s)
+// titleOf returns the title of the window.
+func titleOf(b Build) string {
+	if b.Record == nil {
+		return b.Title
 	}
-	_, _ = fmt.Fprintf(m.w, format, escaped...)
+	return diag.Printable(fmt.Sprintf("%s #%d %s", b.Record.Project, b.Record.Number, verdicts[b.Record.Status].words))
 }
 
-// write writes the page up to the end of its sections. The body is not closed: the data and
-// the scripts follow. The icon is empty, so that browsers ask no server for one.
-func (h *head) write(w *bufio.Writer) error {
-	m := markup{w}
-	m.put(`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="%s">
-<meta name="color-scheme" content="light dark">
-<title>%s</title>
-<link rel="icon" href="data:,">
-`, h.Policy, h.Title)
-	_, _ = fmt.Fprintf(w, "<style>%s</style>\n", h.Style)
-	m.put("</head>\n<body>\n<a class=\"skip\" href=\"#summary\">Skip to the summary</a>\n<header>\n")
-	h.heading(m)
-	h.navigation(m)
-	m.put("</header>\n<main>\n")
-	h.summary(m)
-	for _, s := range sections {
-		if !h.Has[s.id] {
-			continue
+// header writes the band with the verdict, which is visible before any script runs.
+func (m markup) header(b Build) {
+	r := b.Record
+	if r == nil {
+		class := "succeeded"
+		if b.Reports.Bad() {
+			class = "failed"
 		}
-		body, err := assets.ReadFile("assets/" + s.id + ".html")
-		if err != nil {
-			return err
-		}
-		m.put("<section id=\"%s\" tabindex=\"-1\" aria-labelledby=\"%s-title\" hidden>\n", s.id, s.id)
-		m.put("<h2 id=\"%s-title\">%s</h2>\n", s.id, s.title)
-		_, _ = w.Write(body)
-		m.put("</section>\n")
+		m.bandBegins(class, "", b.Title)
+		m.title(class, b.Title, "")
+		m.put("</div>\n</header>\n")
+		return
 	}
-	m.put("</main>\n")
+	v := verdicts[r.Status]
+	index := "../../" + IndexName
+	if b.Apart {
+		index = ""
+	}
+	project := diag.Printable(r.Project)
+	m.bandBegins(v.class, index, project+" / build "+itoa(r.Number))
+	title, place := fmt.Sprintf("Build %d %s", r.Number, v.words), ""
+	if r.Status != runner.Succeeded {
+		if place = firstFailure(r); place != "" {
+			title += " in"
+		}
+	}
+	m.title(v.class, title, diag.Printable(place))
+	if text := lede(b); text != "" {
+		m.put("<p class=\"lede\">%s</p>\n", diag.Printable(text))
+	}
+	if place := r.Environment.Place; place != "" && r.Status != runner.Fault {
+		m.put("<p class=\"notice\">This build ran in %s%s. The result may differ there.</p>\n", diag.Printable(place),
+			notUsed(r.Environment.Image))
+	}
+	m.facts(r)
+	m.put("</div>\n</header>\n")
+}
+
+// notUsed says that the configured image was not used.
+func notUsed(image string) string {
+	if image == "" {
+		return ""
+	}
+	return " (" + diag.Printable(image) + ")"
+}
+
+// firstFailure returns the first line of the first command that failed, or the phase.
+func firstFailure(r *runner.Record) string {
+	const maxTitle = 80
+	if len(r.Failures) > 0 {
+		if n := r.Failures[0].Command; n >= 0 && n < len(r.Commands) {
+			return human.CutMiddle(firstLine(r.Commands[n].Text), maxTitle)
+		}
+	}
+	for _, c := range r.Commands { // builds that did not record failures
+		if c.Exit != 0 {
+			return human.CutMiddle(firstLine(c.Text), maxTitle)
+		}
+	}
+	if p := failedPhase(r); p != nil {
+		return cmp.Or(phaseNames[p.Type], string(p.Type))
+	}
+	return ""
+}
+
+func firstLine(text string) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return first
+}
+
+// failedPhase returns the first phase that did not succeed; nil if there is no such phase.
+func failedPhase(r *runner.Record) *runner.PhaseRecord {
+	for i, p := range r.Phases {
+		if p.Status != "" && p.Status != runner.Succeeded {
+			return &r.Phases[i]
+		}
+	}
 	return nil
 }
 
-// heading writes the verdict, so the result is the first text of the page.
-func (h *head) heading(m markup) {
-	if h.Status == "" {
-		m.put("<h1>%s</h1>\n", h.Title)
+// lede returns the sentences below the title: how the tests ended, and what else failed.
+func lede(b Build) string {
+	r := b.Record
+	var parts []string
+	tests, bad, changes := testTotals(b.Reports)
+	switch {
+	case bad > 0:
+		text := fmt.Sprintf("%s of %s failed", grouped(bad), plural(tests, "test"))
+		if changes != "" {
+			text += ": " + changes
+		}
+		parts = append(parts, text+".")
+	case r.Status == runner.Succeeded && tests > 0:
+		parts = append(parts, plural(tests, "test")+", and none failed.")
+	case len(r.Failures) > 0 && r.Failures[0].Command < len(r.Commands):
+		exit := r.Commands[r.Failures[0].Command].Exit
+		parts = append(parts, fmt.Sprintf("The command exited with status %d.", exit))
+	case failedPhase(r) != nil:
+		parts = append(parts, firstLine(reasons(failedPhase(r).Contexts)))
+	}
+	if n := len(r.Failures) - 1; n > 0 {
+		last := r.Commands[min(r.Failures[1].Command, len(r.Commands)-1)]
+		more := "One more command"
+		if n > 1 {
+			more = itoa(n) + " more commands"
+		}
+		parts = append(parts, fmt.Sprintf("%s failed after it, in %s.", more, strings.ToLower(phaseNames[last.Phase])))
+	}
+	return strings.Join(parts, " ")
+}
+
+// testTotals returns the number of test cases, of failed ones, and their changes in words.
+func testTotals(set *reports.Set) (tests, bad int, changes string) {
+	if set == nil {
+		return 0, 0, ""
+	}
+	var newly, still, flaky int
+	for _, r := range set.Reports {
+		if r.Tests != nil {
+			tests, bad = tests+r.Tests.Total, bad+r.Tests.Bad()
+		}
+		if r.Changes != nil {
+			newly, still, flaky = newly+r.Changes.NewlyFailing, still+r.Changes.StillFailing, flaky+r.Changes.Flaky
+		}
+	}
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		text string
+	}{{newly, "newly failing"}, {still, "still failing"}, {flaky, "flaky"}} {
+		if part.n > 0 {
+			parts = append(parts, itoa(part.n)+" "+part.text)
+		}
+	}
+	return tests, bad, strings.Join(parts, ", ")
+}
+
+// facts writes the facts of the header.
+func (m markup) facts(r *runner.Record) {
+	m.put("<dl class=\"facts\">\n")
+	if c := r.Commit; c != nil {
+		const short = 7
+		m.put("<div><dt>Commit</dt><dd><span class=\"mono\">%s</span> %s</dd></div>\n", c.ID[:min(len(c.ID), short)],
+			diag.Printable(c.Subject))
+		if c.Branch != "" {
+			m.put("<div><dt>Branch</dt><dd>%s</dd></div>\n", diag.Printable(c.Branch))
+		}
+	}
+	m.put("<div><dt>Duration</dt><dd class=\"num\">%s</dd></div>\n", seconds(r.End.Sub(r.Start)))
+	m.put("<div><dt>Started</dt><dd class=\"num\"><time datetime=\"%s\">%s</time></dd></div>\n",
+		r.Start.UTC().Format(time.RFC3339), r.Start.Format("2006-01-02 15:04"))
+	if r.Environment.Place != "" {
+		m.put("<div><dt>Image</dt><dd>none: this host's tools</dd></div>\n")
 	} else {
-		m.put(`<h1><span class="verdict %s">%s</span> %s `, string(h.Status), string(h.Status), h.Project)
-		m.put("<span class=\"number\">#%s</span></h1>\n", fmt.Sprint(h.Number))
+		image := cmp.Or(r.Environment.StandIn, r.Environment.Image)
+		m.put("<div class=\"full\"><dt>Image</dt><dd><code>%s</code></dd></div>\n", diag.Printable(image))
 	}
-	if h.Took == "" {
-		return
-	}
-	m.put(`<p class="took">in %s`, h.Took)
-	if h.Failure != "" {
-		m.put("; %s", h.Failure)
-	}
-	m.put("</p>\n")
-}
-
-// navigation writes links to the sections that have data.
-func (h *head) navigation(m markup) {
-	m.put("<nav aria-label=\"Parts of the page\">\n<a href=\"#summary\">Summary</a>\n")
-	for _, s := range sections {
-		if h.Has[s.id] {
-			m.put("<a href=\"#%s\">%s</a>\n", s.id, s.title)
+	if r.Machine != nil {
+		m.put("<div><dt>Engine</dt><dd>%s</dd></div>\n", diag.Printable(engineOf(r.Machine)))
+		if text := computeOf(r.Machine); text != "" {
+			m.put("<div><dt>Compute</dt><dd>%s</dd></div>\n", text)
 		}
 	}
-	m.put("</nav>\n")
+	m.put("</dl>\n")
 }
 
-// summary writes the phases and the reports. Scripts add the failed tests.
-func (h *head) summary(m markup) {
-	m.put("<section id=\"summary\" tabindex=\"-1\" aria-labelledby=\"summary-title\">\n")
-	m.put("<h2 id=\"summary-title\">Summary</h2>\n")
-	h.timeLine(m)
-	if len(h.Groups) > 0 {
-		m.put("<h3>Reports</h3>\n<ul class=\"groups\">")
-		for _, g := range h.Groups {
-			m.put(`<li><span class="status %s">%s</span> <strong>%s</strong> %s</li>`+"\n", g.Status, g.Status, g.Name, g.Text)
-		}
-		m.put("</ul>\n")
+// engineOf describes an engine and its machine.
+func engineOf(m *runner.Machine) string {
+	text := map[string]string{"docker": "Docker", "sandbox": "Sandbox", "host": "Host"}[m.Engine]
+	if text == "" {
+		text = m.Engine
 	}
-	m.put("<div id=\"failed\"></div>\n")
-	m.put("<noscript><p>The other parts of this page need JavaScript.</p></noscript>\n</section>\n")
+	if m.Version != "" {
+		text += " " + m.Version
+	}
+	if m.Name != "" {
+		text += " on " + m.Name
+	}
+	return text
 }
 
-// timeLine writes the phases as a table with a bar in each row. Screen readers get the same
-// facts from its cells.
-func (h *head) timeLine(m markup) {
-	if len(h.Phases) == 0 {
-		return
+// computeOf describes the limits of a build.
+func computeOf(m *runner.Machine) string {
+	var parts []string
+	if m.VCPU > 0 {
+		parts = append(parts, fmt.Sprintf("%g vCPU", m.VCPU))
 	}
-	m.put("<h3>Phases</h3>\n<table class=\"phases\"><thead><tr>")
-	m.put(`<th scope="col">Phase</th><th scope="col">Status</th>`)
-	m.put(`<th scope="col">Took</th><th scope="col" class="line">When</th>`)
-	m.put("</tr></thead>\n<tbody>")
-	for _, p := range h.Phases {
-		m.put(`<tr><th scope="row">%s</th><td><span class="status %s">%s</span>`, p.Type, p.Status, p.Status)
-		if p.Reason != "" {
-			m.put(` <span class="reason">%s</span>`, p.Reason)
-		}
-		m.put(`</td><td class="figure">%s</td><td class="line"><span class="track">`, p.Took)
-		m.put(`<span class="bar %s" style="left:%s;width:%s"></span></span></td></tr>`+"\n", p.Status, p.Left, p.Width)
+	if m.Limit > 0 {
+		parts = append(parts, human.Memory(m.Limit))
 	}
-	m.put("</tbody></table>\n")
+	return strings.Join(parts, ", ")
 }

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // blockSize is the size of a piece of the log before it is compressed, in bytes. A piece is
@@ -24,9 +24,15 @@ const maxLine = 64 << 10
 // logIndex is the structure of the log for the scripts of the page, in lines from 0. With it
 // a script can show any line without unpacking those before.
 type logIndex struct {
-	Blocks []logBlock `json:"blocks"`
-	Folds  []fold     `json:"folds"` // in the order of the log; none is inside another
-	Agent  []int      `json:"agent"` // the agent's lines
+	Blocks   []logBlock `json:"blocks"`
+	Sections []section  `json:"sections"` // in the order of the log; none is inside another
+	Agent    []int      `json:"agent"`    // the agent's lines
+	Errors   []int      `json:"errors"`   // lines that look like errors
+	// Times are pairs of a line and the milliseconds at which it was written, from the
+	// beginning of the build, both as differences to the pair before. A pair holds until the
+	// next one. It is empty for builds that did not record times.
+	Times []int64 `json:"times"`
+	Shown [][]int `json:"shown"` // the lines that explain each failure
 }
 
 // logBlock is one piece of the log.
@@ -36,38 +42,47 @@ type logBlock struct {
 	Style string `json:"style,omitempty"` // the colors at its beginning, as classes of the page
 }
 
-// fold is the output of a command, below the line that names it.
-type fold struct {
-	Line  int    `json:"line"` // the line that names the command, from 0
-	Lines int    `json:"lines"`
-	Bad   bool   `json:"bad,omitempty"` // the command failed
-	Phase string `json:"phase,omitempty"`
+// section is the part of a command.
+type section struct {
+	Command int    `json:"command"` // its number in the index of the log
+	Line    int    `json:"line"`    // the line that names the command, from 0
+	Output  int    `json:"output"`  // the first line of its output
+	End     int    `json:"end"`     // the line after its output
+	Bad     bool   `json:"bad,omitempty"`
+	Phase   string `json:"phase,omitempty"`
 }
 
 // logWriter cuts a log into pieces, and converts the offsets of its structure to lines. It
 // reads the log once, and keeps one piece in memory.
 type logWriter struct {
-	piece    func(number int, text []byte) error // called for each piece
-	index    logIndex
-	commands []builds.LogCommand // that have not begun yet
-	agent    []int64             // offsets of the agent's lines that have not begun yet
-	at       int64               // offset of the line, in bytes
-	block    bytes.Buffer
-	lines    int    // in the block
-	total    int    // lines before the one that is added
-	style    style  // at the end of the text so far
-	open     int    // the fold that is open, or -1
-	end      int64  // of the open fold, in bytes
-	before   string // the style at the beginning of the block
+	piece  func(text []byte) error // called for each piece
+	index  logIndex
+	marks  []mark // those that have not been reached, by their offsets
+	at     int64  // offset of the line, in bytes
+	block  bytes.Buffer
+	lines  int    // in the block
+	total  int    // lines before the one that is added
+	empty  bool   // the line before is empty
+	style  style  // at the end of the text so far
+	before string // the style at the beginning of the block
+	times  pairs
 }
+
+// pairs has the last pair of times.
+type pairs struct{ line, ms, next int64 }
 
 // cutLog reads a log, calls piece for its pieces, and returns its structure in lines. The
 // text of a piece is valid during the call only. Offsets that are not at the beginning of a
 // line, as in a damaged index, are ignored.
-func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text []byte) error) (logIndex, error) {
+func cutLog(in io.Reader, structure builds.LogIndex, failures []runner.Failure, piece func(text []byte) error,
+) (logIndex, error) {
 	l := &logWriter{
-		piece: piece, open: -1, commands: structure.Commands, agent: structure.Agent,
-		index: logIndex{Blocks: []logBlock{}, Folds: []fold{}, Agent: []int{}},
+		piece: piece, marks: marksOf(structure, failures),
+		index: logIndex{Blocks: []logBlock{}, Agent: []int{}, Errors: []int{}, Times: []int64{},
+			Sections: make([]section, len(structure.Commands)), Shown: make([][]int, len(failures))},
+	}
+	for i, c := range structure.Commands {
+		l.index.Sections[i] = section{Command: i, Line: -1, Output: -1, End: -1, Phase: c.Phase, Bad: c.Failed}
 	}
 	lines := bufio.NewReaderSize(in, maxLine)
 	for {
@@ -95,29 +110,61 @@ func cutLog(in io.Reader, structure builds.LogIndex, piece func(number int, text
 			return l.index, err
 		}
 	}
-	l.close()
+	l.reach() // commands that end with the log
+	l.index.finish(l.total)
 	return l.index, l.flush()
+}
+
+// finish removes commands that do not begin with a line, and completes the others.
+func (x *logIndex) finish(total int) {
+	var valid []section
+	for _, s := range x.Sections {
+		if s.Line < 0 {
+			continue
+		}
+		if s.End < 0 {
+			s.End = total
+		}
+		if s.Output < 0 { // in builds that did not record it
+			s.Output = min(s.Line+1, s.End)
+		}
+		valid = append(valid, s)
+	}
+	x.Sections = append([]section{}, valid...)
+	for i, lines := range x.Shown {
+		x.Shown[i] = append([]int{}, lines...) // never null for the scripts
+	}
 }
 
 // logIndex writes the structure of a log, and goes back to its beginning. The structure
 // precedes the pieces, so a browser can show the first ones while it loads the others.
-func (p *pieces) logIndex(in io.ReadSeeker, structure builds.LogIndex) error {
-	index, err := cutLog(in, structure, func(int, []byte) error { return nil })
+func (p *pieces) logIndex(b Build) error {
+	index, err := cutLog(b.Log, b.Index, b.failures(), func([]byte) error { return nil })
 	if err != nil {
 		return err
 	}
-	if _, err := in.Seek(0, io.SeekStart); err != nil {
+	if _, err := b.Log.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	return p.write("log", index)
+	return p.json("log", index)
+}
+
+// failures returns the failures of a build, if it has a record.
+func (b Build) failures() []runner.Failure {
+	if b.Record == nil {
+		return nil
+	}
+	return b.Record.Failures
 }
 
 // log writes the pieces of a log, as log-0, log-1 and so on.
-func (p *pieces) log(in io.Reader, structure builds.LogIndex) error {
-	_, err := cutLog(in, structure, func(number int, text []byte) error {
-		return p.bytes(fmt.Sprintf("log-%d", number), text)
+func (p *pieces) log(b Build) error {
+	k := p.newPacker()
+	_, err := cutLog(b.Log, b.Index, nil, func(text []byte) error {
+		k.add(text)
+		return nil
 	})
-	return err
+	return errors.Join(err, k.end())
 }
 
 // plain returns buffered lines that need not be looked at one by one, with their line breaks:
@@ -125,20 +172,13 @@ func (p *pieces) log(in io.Reader, structure builds.LogIndex) error {
 // nor carriage returns. A log with a million lines is cut ten times faster with it.
 func (l *logWriter) plain(in *bufio.Reader) []byte {
 	text, _ := in.Peek(in.Buffered())
-	next := int64(len(text))
-	if l.open >= 0 {
-		next = min(next, l.end-l.at)
+	if len(l.marks) > 0 {
+		next := min(int64(len(text)), l.marks[0].offset-l.at)
+		if next <= 0 {
+			return nil
+		}
+		text = text[:next]
 	}
-	if len(l.agent) > 0 {
-		next = min(next, l.agent[0]-l.at)
-	}
-	if len(l.commands) > 0 {
-		next = min(next, l.commands[0].Start-l.at)
-	}
-	if next <= 0 {
-		return nil
-	}
-	text = text[:next]
 	// The line that fills the block is the last one of it.
 	if room := blockSize - l.block.Len(); room < len(text) {
 		text = text[:room+bytes.IndexByte(text[room-1:], '\n')]
@@ -154,6 +194,7 @@ func (l *logWriter) plain(in *bufio.Reader) []byte {
 func (l *logWriter) addPlain(text []byte) error {
 	n := bytes.Count(text, []byte("\n"))
 	l.block.Write(text)
+	l.empty = text[0] == '\n' && len(text) == 1 || bytes.HasSuffix(text, []byte("\n\n"))
 	l.lines += n
 	l.total += n
 	l.at += int64(len(text))
@@ -165,7 +206,7 @@ func (l *logWriter) addPlain(text []byte) error {
 
 // add adds a line, without its line break, to the block.
 func (l *logWriter) add(line []byte) error {
-	l.begin()
+	l.reach()
 	l.trackColors(line) // before text is dropped, because its colors remain
 	// Text before a carriage return was overwritten on a terminal, as by a progress bar. Only
 	// its last state is of interest.
@@ -178,41 +219,13 @@ func (l *logWriter) add(line []byte) error {
 		l.block.WriteString(strings.ToValidUTF8(string(line), "\uFFFD"))
 	}
 	l.block.WriteByte('\n')
+	l.empty = len(line) == 0
 	l.lines++
 	l.total++
 	if l.block.Len() >= blockSize {
 		return l.flush()
 	}
 	return nil
-}
-
-// begin opens and closes folds at the line that begins.
-func (l *logWriter) begin() {
-	if l.open >= 0 && l.at >= l.end {
-		l.close()
-	}
-	for len(l.agent) > 0 && l.agent[0] <= l.at {
-		if l.agent[0] == l.at {
-			l.index.Agent = append(l.index.Agent, l.total)
-		}
-		l.agent = l.agent[1:]
-	}
-	for len(l.commands) > 0 && l.commands[0].Start <= l.at {
-		if c := l.commands[0]; c.Start == l.at {
-			l.close()
-			l.open, l.end = len(l.index.Folds), c.End
-			l.index.Folds = append(l.index.Folds, fold{Line: l.total, Phase: c.Phase, Bad: c.Failed})
-		}
-		l.commands = l.commands[1:]
-	}
-}
-
-// close closes the open fold, if there is one.
-func (l *logWriter) close() {
-	if l.open >= 0 {
-		l.index.Folds[l.open].Lines = l.total - l.index.Folds[l.open].Line - 1
-	}
-	l.open = -1
 }
 
 // trackColors follows the colors of a line, which continue in the next one. The style at the
@@ -240,9 +253,8 @@ func (l *logWriter) flush() error {
 	if l.lines == 0 {
 		return nil
 	}
-	number := len(l.index.Blocks)
 	l.index.Blocks = append(l.index.Blocks, logBlock{First: l.total - l.lines, Lines: l.lines, Style: l.before})
-	err := l.piece(number, l.block.Bytes())
+	err := l.piece(l.block.Bytes())
 	l.block.Reset()
 	l.lines, l.before = 0, l.style.String()
 	return err

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 func TestCutLog_UsesRecordedStructureOnly(t *testing.T) {
@@ -20,25 +21,29 @@ func TestCutLog_UsesRecordedStructureOnly(t *testing.T) {
 	const second = "[Container] Running command true\n"
 	log := first + printed + second + "\n"
 	end := int64(len(first + printed))
+	evil := int64(strings.Index(log, "[Container] Running command evil"))
+	failures := []runner.Failure{{Command: 0, Output: []runner.OutputLine{{Offset: evil}, {Offset: evil + 33}}}}
 	index, err := cutLog(strings.NewReader(log), builds.LogIndex{
 		Commands: []builds.LogCommand{
 			{Start: 0, End: end, Phase: "BUILD", Failed: true}, {Start: end, End: int64(len(log)), Phase: "POST_BUILD"},
 		},
-		Agent: []int64{0, end},
-	}, func(int, []byte) error { return nil })
+		Agent:  []int64{0, end},
+		Errors: []int64{evil}, Times: []int64{0, 100, evil + 5, 400, 20, 500},
+	}, failures, func([]byte) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := logIndex{
 		Blocks: []logBlock{{First: 0, Lines: 7}},
-		Folds:  []fold{{Line: 0, Lines: 4, Bad: true, Phase: "BUILD"}, {Line: 5, Lines: 1, Phase: "POST_BUILD"}},
-		Agent:  []int{0, 5},
+		Sections: []section{{Command: 0, Line: 0, Output: 1, End: 4, Bad: true, Phase: "BUILD"},
+			{Command: 1, Line: 5, Output: 6, End: 6, Phase: "POST_BUILD"}},
+		Agent: []int{0, 5}, Errors: []int{2}, Times: []int64{0, 100, 3, 900}, Shown: [][]int{{2, 3}},
 	}
 	if diff := cmp.Diff(want, index); diff != "" {
 		t.Error(diff)
 	}
-	index, err = cutLog(strings.NewReader(log), builds.LogIndex{}, func(int, []byte) error { return nil })
-	if err != nil || len(index.Folds)+len(index.Agent) > 0 {
+	index, err = cutLog(strings.NewReader(log), builds.LogIndex{}, nil, func([]byte) error { return nil })
+	if err != nil || len(index.Sections)+len(index.Agent) > 0 {
 		t.Errorf("without a recorded structure: %+v, %v", index, err)
 	}
 }
@@ -73,7 +78,7 @@ func TestCutLog_PlainLinesAreCutAlike(t *testing.T) {
 		}
 		cut := func(in io.Reader) (logIndex, []string) {
 			var pieces []string
-			index, err := cutLog(in, structure, func(_ int, text []byte) error {
+			index, err := cutLog(in, structure, nil, func(text []byte) error {
 				pieces = append(pieces, string(text))
 				return nil
 			})

@@ -52,6 +52,7 @@ func (s *cacheStep) restore(ctx context.Context, c engine.Container) error {
 	if err := s.resolve(ctx); err != nil || !s.active {
 		return err
 	}
+	s.record(func(c *CacheUse) { c.Result = "the build failed" })
 	if s.plan.Cache.Action != cacheSave {
 		if err := s.find(ctx, c); err != nil {
 			return err
@@ -66,6 +67,16 @@ func (s *cacheStep) restore(ctx context.Context, c engine.Container) error {
 	}
 	_, _, err := s.shells.capture(ctx, ": >"+cacheMark)
 	return err
+}
+
+// record changes the description of the cache in the record.
+func (s *cacheStep) record(change func(*CacheUse)) {
+	s.rec.update(func(r *Record) {
+		if r.Cache == nil {
+			r.Cache = &CacheUse{Paths: s.plan.Cache.Paths, Key: s.name.Key}
+		}
+		change(r.Cache)
+	})
 }
 
 // maxClockTick is the resolution of file times on a kernel with 100 ticks a second, and a
@@ -139,8 +150,12 @@ func (s *cacheStep) find(ctx context.Context, c engine.Container) error {
 	if e.Key != s.name.Key {
 		fallback = " of fallback key " + e.Key
 	}
+	took := s.Now().Sub(began)
 	s.rec.about(cacheTopic, "restored %s%s, saved %s; %s in %s", e, fallback,
-		human.Ago(s.Now().Sub(e.Saved)), how, human.Duration(s.Now().Sub(began)))
+		human.Ago(s.Now().Sub(e.Saved)), how, human.Duration(took))
+	restored := newCacheEntry(e, took)
+	restored.How = how
+	s.record(func(c *CacheUse) { c.Restored = restored })
 	return nil
 }
 

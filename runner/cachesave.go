@@ -18,10 +18,13 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 		return
 	}
 	s.reportTimeSaved()
+	result := func(text string) { s.record(func(c *CacheUse) { c.Result = text }) }
 	if s.plan.Cache.Action == cacheRestore {
+		result("the buildspec only restores it")
 		return
 	}
 	if s.entry != nil && s.name.Key != "" && s.entry.Key == s.name.Key {
+		result("unchanged")
 		return // an entry with a key never changes (documented)
 	}
 	began := s.Now()
@@ -29,13 +32,18 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, cache.ErrImmutable):
+		result(err.Error())
 		s.rec.about(cacheTopic, "not saved: %v", err)
 	case err != nil:
+		result(err.Error())
 		s.rec.about(cacheTopic, "not saved, previous cache kept: %v", err)
 	case e == nil:
+		result("unchanged")
 		s.rec.about(cacheTopic, "unchanged, not saved")
 	default:
-		s.rec.about(cacheTopic, "saved %s in %s", e, human.Duration(s.Now().Sub(began)))
+		took := s.Now().Sub(began)
+		s.record(func(c *CacheUse) { c.Saved, c.Result = newCacheEntry(e, took), "" })
+		s.rec.about(cacheTopic, "saved %s in %s", e, human.Duration(took))
 	}
 }
 

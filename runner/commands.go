@@ -142,18 +142,18 @@ func (b *build) command(ctx context.Context, c call) result {
 	}
 	b.rec.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
-	if exit != 0 && err == nil && c.problem != nil {
-		e.Problem = c.problem(b.rec.lastOutput())
-		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", exit)
-	}
 	used := b.meter.close(ctx, window)
 	e.Why = explainOOM(b.plan, c.text, exit, used)
 	phase := b.rec.currentPhase()
 	b.rec.update(func(r *Record) {
 		r.Commands = append(r.Commands, CommandRecord{
-			Phase: phase, At: c.at, Text: c.text, Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
+			Phase: phase, At: c.at, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt, Start: began,
+			Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
+	if exit != 0 && err == nil {
+		b.explainFailure(c, &e)
+	}
 	b.rec.notify(e)
 	switch {
 	case err != nil:

@@ -23,7 +23,11 @@ type Event struct {
 	Topic   string // Noted: cache, or "" for other notes
 	Why     string // CommandEnded after a failure: a hint about the reason; may be empty
 	Output  []byte // Printed: output of commands, unbuffered; valid during the call only
+	// Errors are the offsets of lines that look like errors, in bytes from the beginning of
+	// the command's output. Printed has those that are complete since the last event.
+	Errors []int64
 
+	Lints diag.List // CommandEnded after a failure: lints of the buildspec about the command
 	// Problem is the position in the buildspec of a failed command or phase: CommandEnded and
 	// PhaseEnded. It is nil after success and if the position is unknown.
 	Problem *diag.Problem

@@ -1,138 +1,108 @@
 package runner
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
-	"path"
+	"regexp"
+	"strconv"
 	"strings"
-	"time"
+	"sync"
 
+	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/internal/human"
-	"github.com/buildlocal/buildlocal/internal/tree"
-	"github.com/buildlocal/buildlocal/runner/shell"
-	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-// placedError is an error with the position in the buildspec that it is about.
-type placedError struct {
-	error
-	problem diag.Problem
+// Failure is a command that failed, and what a user needs to know about it. Later failures
+// of a build are often a consequence of the first.
+type Failure struct {
+	Command int          `json:"command"`           // index in the record's commands
+	File    string       `json:"file,omitempty"`    // the buildspec as the user spells it
+	Line    int          `json:"line,omitempty"`    // in File; 0 for a command of the image
+	Column  int          `json:"column,omitempty"`  // from 1, in characters
+	Width   int          `json:"width,omitempty"`   // characters of Line that failed
+	Excerpt []string     `json:"excerpt,omitempty"` // lines of File around Line
+	First   int          `json:"excerptLine,omitempty"`
+	Cause   string       `json:"cause,omitempty"` // as the output has it
+	Lints   []string     `json:"lints,omitempty"` // of the buildspec about the command
+	Hint    string       `json:"hint,omitempty"`
+	Output  []OutputLine `json:"output,omitempty"` // the lines that explain the failure
 }
 
-// Unwrap returns the error without its position.
-func (e *placedError) Unwrap() error { return e.error }
-
-// problemOf returns the position of an error, or nil if it has none.
-func problemOf(err error) *diag.Problem {
-	var placed *placedError
-	if !errors.As(err, &placed) {
-		return nil
-	}
-	return &placed.problem
-}
-
-// explainRuntime adds the position of a runtime that the image does not have.
-func (p *Plan) explainRuntime(err error) error {
-	var unknown *runtimes.Unknown
-	if !errors.As(err, &unknown) {
-		return err
-	}
-	message := unknown.Message
-	switch {
-	case len(unknown.Known) == 0: // another mistake, such as versions that exclude each other
-	case unknown.Version == "":
-		message = fmt.Sprintf("the image has no runtime %s; it has %s", unknown.Name, human.Series(unknown.Known))
-	default:
-		message = fmt.Sprintf("the image has no %s %s; it has %s", unknown.Name, unknown.Version, human.Series(unknown.Known))
-	}
-	problem := p.spec.ProblemAt("phases.install.runtime-versions."+unknown.Name, unknown.Version == "", message)
-	problem.Service = YAMLError + ": " + unknown.Message
-	return &placedError{err, problem}
-}
-
-// explainMissing adds the position of a selection without files, and the nearest existing
-// file or directory. key is the path of the section in the buildspec.
-func (c *collector) explainMissing(ctx context.Context, err error, key string, s tree.Selection) error {
-	if len(s.Files) == 0 {
-		return err
-	}
-	var problem diag.Problem
-	switch {
-	case errors.Is(err, tree.ErrNoBase):
-		problem = c.plan.spec.ProblemAt(key+".base-directory", false, fmt.Sprintf("base-directory %s does not exist", s.Base))
-		problem.Hint = c.nearestDirectory(ctx, s.Base)
-	case errors.Is(err, tree.ErrNoMatch):
-		message := fmt.Sprintf("no file matches %s", s.Files[0])
-		if more := len(s.Files) - 1; more > 0 {
-			message += fmt.Sprintf(" or the other %s", human.Count(more, "pattern"))
-		}
-		problem = c.plan.spec.ProblemAt(key+".files[0]", false, message)
-		problem.Hint = c.nearestFile(ctx, s.Base, s.Files[0])
-	default:
-		return err
-	}
-	problem.Service = ClientError + ": " + err.Error()
-	return &placedError{err, problem}
-}
-
-// Limits of the search for a name that was meant. The hint is not worth more.
 const (
-	maxSearchTime = 2 * time.Second
-	maxCandidates = 1000
+	// maxFailures is how many failures of a build are described. A build has more only if
+	// its phases are retried.
+	maxFailures = 20
+	// excerptReach is how many lines before and after a failed line are in an excerpt.
+	excerptReach = 2
+	// maxExcerptLine limits a line of an excerpt, in characters.
+	maxExcerptLine = 500
 )
 
-// nearestDirectory returns a hint about a directory that may have been meant, or "".
-func (c *collector) nearestDirectory(ctx context.Context, written string) string {
-	found := c.search(ctx, c.plan.Sources[0].Path, "-maxdepth 3 -type d")
-	if name := diag.Suggest(strings.TrimSuffix(written, "/"), found); name != "" {
-		return "nearest: " + name
+// scriptLine matches the line number in an error message of a shell.
+var scriptLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
+})
+
+// textLine is the line of script.sh at which a command's text begins (observed).
+const textLine = 4
+
+// failed returns the line of a failed command in the buildspec: the line of the shell's last
+// error message in output, else the command's first line. The width of the place is that of
+// the masked line.
+func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) *diag.Problem {
+	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
+	at := 0
+	if found := scriptLine().FindAllStringSubmatch(output, -1); len(found) > 0 && c.Style == buildspec.Literal {
+		n, _ := strconv.Atoi(found[len(found)-1][1])
+		at = max(0, min(n-textLine, len(lines)-1))
 	}
-	for _, name := range found { // a directory of the same name elsewhere
-		if path.Base(name) == path.Base(written) {
-			return "nearest: " + name
-		}
-	}
-	return ""
+	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask(lines[at])))), "")
+	problem.Excerpt = mask(problem.Excerpt)
+	return &problem
 }
 
-// nearestFile returns a hint about a file with the extension of a pattern, or "". base is the
-// base directory.
-func (c *collector) nearestFile(ctx context.Context, base, pattern string) string {
-	name := path.Base(pattern)
-	if ext := path.Ext(name); ext != "" && tree.IsLiteral(ext) {
-		name = "*" + ext
-	} else if !tree.IsLiteral(name) {
-		return ""
-	}
-	dir := path.Join(c.plan.Sources[0].Path, base)
-	found := c.search(ctx, dir, "-type f -name "+shell.Quote(name))
-	if len(found) == 0 {
-		return ""
-	}
-	if near := diag.Suggest(pattern, found); near != "" {
-		return "nearest: " + near
-	}
-	return "nearest: " + found[0]
-}
-
-// search returns the paths below a directory of the build that find(1) selects, without
-// version control and dependencies.
-func (c *collector) search(ctx context.Context, dir, expression string) []string {
-	ctx, cancel := context.WithTimeout(ctx, maxSearchTime)
-	defer cancel()
-	command := fmt.Sprintf("cd %s && find . \\( -name .git -o -name node_modules \\) -prune -o %s -print | head -n %d",
-		shell.Quote(dir), expression, maxCandidates)
-	output, exit, err := c.shells.capture(ctx, command)
-	if err != nil || exit != 0 {
-		return nil
-	}
-	var found []string
-	for line := range strings.Lines(output) {
-		if name := strings.TrimPrefix(strings.TrimRight(line, "\n"), "./"); name != "." {
-			found = append(found, name)
+// lintsOf returns the lints about a command, which may explain why it failed.
+func (p *Plan) lintsOf(c call) diag.List {
+	var all diag.List
+	last := c.line + strings.Count(strings.TrimRight(c.text, "\n"), "\n")
+	for _, l := range p.Lints {
+		if l.Severity == diag.Lint && l.Line >= c.line && l.Line <= last {
+			all = append(all, l)
 		}
 	}
-	return found
+	return all
+}
+
+// explainFailure completes the event of a failed command, and records the failure. The
+// command is the last one of the record.
+func (b *build) explainFailure(c call, e *Event) {
+	output := b.rec.lastOutput()
+	f := Failure{Output: b.rec.explainOutput()}
+	if c.problem != nil { // else a command of the image, about which the buildspec says nothing
+		e.Lints = b.plan.lintsOf(c)
+		e.Problem = c.problem(output)
+		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", e.Exit)
+	}
+	cause, hint := advice(e.Exit, output, b.plan, e.Lints)
+	e.Why, f.Cause = cmp.Or(e.Why, hint), cause
+	f.Hint = e.Why
+	for _, l := range e.Lints {
+		f.Lints = append(f.Lints, l.Text())
+	}
+	if at := e.Problem; at != nil {
+		at.Hint = cause
+		f.File, f.Line, f.Column, f.Width = at.File, at.Line, at.Column, at.Width
+		f.Excerpt, f.First = b.plan.spec.Around(at.Line, excerptReach)
+	}
+	for i, line := range f.Excerpt {
+		if runes := []rune(line); len(runes) > maxExcerptLine {
+			f.Excerpt[i] = string(runes[:maxExcerptLine]) + "…"
+		}
+	}
+	b.rec.update(func(r *Record) {
+		f.Command = len(r.Commands) - 1
+		if len(r.Failures) < maxFailures {
+			r.Failures = append(r.Failures, f)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
 )
 
@@ -65,12 +66,13 @@ type Inputs struct {
 	// GitCredentials lets git in the build ask git on the host for credentials, if the
 	// buildspec requests a helper.
 	GitCredentials bool
-	Zip            bool   // artifacts are also packed
-	CachePlace     string // description of the cache's place; empty if nothing is cached
-	Engine         string // name and address of the engine, for display
-	Place          string // where the build runs if it has no image, for display
-	MaskEncoded    bool   // mask secrets in base64, URLs and JSON too
-	Metadata       bool   // the build may reach the host's instance metadata service
+	Zip            bool      // artifacts are also packed
+	CachePlace     string    // description of the cache's place; empty if nothing is cached
+	Engine         string    // name and address of the engine, for display
+	Place          string    // where the build runs if it has no image, for display
+	MaskEncoded    bool      // mask secrets in base64, URLs and JSON too
+	Metadata       bool      // the build may reach the host's instance metadata service
+	Lints          diag.List // of the buildspec, to explain failed commands
 }
 
 // Override has variables that are given when a build is started.

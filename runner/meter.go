@@ -41,6 +41,7 @@ type meter struct {
 	// sample may wait for a processor.
 	took    time.Duration
 	windows []*window // open
+	series  series
 
 	stop context.CancelFunc
 	done chan struct{} // closed when run has returned
@@ -98,6 +99,7 @@ func (m *meter) sample(ctx context.Context) error {
 		return err
 	}
 	m.last = u
+	m.series.add(m.sampled, u.CPU, u.Memory)
 	for _, w := range m.windows {
 		if w.first == nil {
 			w.first = &u
@@ -159,6 +161,16 @@ func (m *meter) close(ctx context.Context, w *window) *Used {
 		CPU:        max(0, m.last.CPU-w.first.CPU).Seconds(),
 		Killed:     max(0, m.last.Killed-w.first.Killed),
 	}
+}
+
+// usage returns the samples since a time; nil for a nil meter.
+func (m *meter) usage(began time.Time) *Series {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.series.record(began)
 }
 
 // end stops measuring. Call it before the container is removed.

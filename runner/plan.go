@@ -15,10 +15,6 @@ package runner
 import (
 	"cmp"
 	"path"
-	"regexp"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -88,7 +84,8 @@ type Plan struct {
 	MaskEncoded    bool   // see Inputs
 	Metadata       bool   // see Inputs
 
-	Notes []string // for the user, one line each
+	Notes []string  // for the user, one line each
+	Lints diag.List // of the buildspec, to explain failed commands
 
 	spec *buildspec.Buildspec // for excerpts
 }
@@ -133,7 +130,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Warning:    in.Spec.Warning(), spec: in.Spec,
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant,
 		GitHelper: in.Spec.Env.GitCredentialHelper, GitCredentials: in.GitCredentials,
-		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata,
+		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata, Lints: in.Lints,
 	}
 	p.setImages(in)
 	p.setEnvironment(in)
@@ -330,27 +327,4 @@ func (p *Plan) users() []string {
 		}
 	}
 	return users
-}
-
-// scriptLine matches the line number in an error message of a shell.
-var scriptLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`script\.sh: (?:line )?(\d+):`)
-})
-
-// textLine is the line of script.sh at which a command's text begins (observed).
-const textLine = 4
-
-// failed returns the line of a failed command in the buildspec with a caret: the line of
-// the shell's last error message in output, else the command's first line. The width of
-// the caret is that of the masked line.
-func (p *Plan) failed(c buildspec.Command, output string, mask func(string) string) *diag.Problem {
-	lines := strings.Split(strings.TrimRight(c.Text, "\n"), "\n")
-	at := 0
-	if found := scriptLine().FindAllStringSubmatch(output, -1); len(found) > 0 && c.Style == buildspec.Literal {
-		n, _ := strconv.Atoi(found[len(found)-1][1])
-		at = max(0, min(n-textLine, len(lines)-1))
-	}
-	problem := p.spec.At(c.Line+at, c.Column, max(1, len([]rune(mask(lines[at])))), "")
-	problem.Excerpt = mask(problem.Excerpt)
-	return &problem
 }

@@ -72,6 +72,12 @@ type Record struct {
 	Commands  []CommandRecord `json:"commands"`
 	Artifacts []Output        `json:"artifacts"`
 	Reports   []Output        `json:"reports"`
+	Failures  []Failure       `json:"failures,omitempty"` // failed commands, the first one first
+	Commit    *Commit         `json:"commit,omitempty"`   // nil outside of a git repository
+	Machine   *Machine        `json:"machine,omitempty"`
+	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
+	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured
+	Next      []NextStep      `json:"nextSteps,omitempty"`
 }
 
 // PhaseRecord is one phase that has ended.
@@ -127,6 +133,9 @@ type CommandRecord struct {
 	At           string    `json:"at"` // see Event.At
 	Text         string    `json:"command"`
 	Line         int       `json:"line"` // in the buildspec; 0 for a command of the image
+	Finally      bool      `json:"finally,omitempty"`
+	Attempt      int       `json:"attempt,omitempty"`
+	Start        time.Time `json:"startTime,omitzero"`
 	Exit         int       `json:"exitStatus"`
 	Milliseconds int64     `json:"durationInMilliseconds"`
 	Used         *Used     `json:"used,omitempty"` // nil if it was not measured

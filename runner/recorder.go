@@ -22,7 +22,8 @@ type recorder struct {
 	phase  PhaseType
 	record *Record
 	out    *secrets.Writer // output of commands on its way to printed
-	tail   []byte          // the last output of the running command, at most maxTail bytes
+	tail   []byte          // the end of the running command's output
+	lines  outputLines     // of the running command
 
 	noted sync.Map // keys of notes that are printed once
 }
@@ -36,6 +37,7 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 			Start: p.Identity.Start, Status: Succeeded, Initiator: p.Identity.Initiator,
 			SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved,
 			TimeoutMinutes: p.Timeout.Minutes(),
+			Machine:        &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
 			Environment: Environment{
 				Image: p.Image, Type: p.EnvironmentType, Privileged: p.Privileged, Place: p.Place,
 			},
@@ -114,18 +116,24 @@ func (rec *recorder) flush() {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	_ = rec.out.Flush() // printed returns no error
+	if found := rec.lines.end(); len(found) > 0 {
+		rec.send(Event{Kind: Printed, Time: rec.now(), Phase: rec.phase, Errors: found})
+	}
 }
 
-// maxTail is the maximum length of the last output, in bytes.
-const maxTail = 4 << 10
+// maxTail is how much of the end of a command's output is kept, in bytes: to find its last
+// error message, and to show it.
+const maxTail = 64 << 10
 
-// printed sends masked output and keeps its end. The lock is held.
+// printed sends masked output and keeps its end. Twice the limit is kept before the
+// beginning is dropped, so that few bytes are moved. The lock is held.
 func (rec *recorder) printed(text []byte) (int, error) {
 	rec.tail = append(rec.tail, text[max(0, len(text)-maxTail):]...)
-	if excess := len(rec.tail) - maxTail; excess > 0 {
+	if excess := len(rec.tail) - maxTail; excess > maxTail {
 		rec.tail = append(rec.tail[:0], rec.tail[excess:]...)
 	}
-	rec.send(Event{Kind: Printed, Time: rec.now(), Phase: rec.phase, Output: text})
+	found := rec.lines.write(text)
+	rec.send(Event{Kind: Printed, Time: rec.now(), Phase: rec.phase, Output: text, Errors: found})
 	return len(text), nil
 }
 
@@ -133,7 +141,14 @@ func (rec *recorder) printed(text []byte) (int, error) {
 func (rec *recorder) lastOutput() string {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	return string(rec.tail)
+	return string(rec.tail[max(0, len(rec.tail)-maxTail):])
+}
+
+// explainOutput returns the lines of the output that explain the failure of the command.
+func (rec *recorder) explainOutput() []OutputLine {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return rec.lines.explain(rec.tail)
 }
 
 // resetOutput forgets the output of the previous command.
@@ -141,6 +156,7 @@ func (rec *recorder) resetOutput() {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.tail = rec.tail[:0]
+	rec.lines.reset()
 }
 
 // update changes the record. change must not call the recorder.

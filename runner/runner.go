@@ -83,6 +83,9 @@ type Runner struct {
 	// LastImage returns the environment of the last build with an image, and that build's
 	// name. It may be nil.
 	LastImage func(image string) (last Environment, build string)
+	// Describe adds facts that only the caller knows to the record of a build that has ended,
+	// such as its commit. They are masked after it. It may be nil.
+	Describe func(*Record)
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool
@@ -111,6 +114,13 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	defer cancel()
 	b.walk(ctx)
 	b.cache.close()
+	usage := b.meter.usage(p.Identity.Start)
+	b.rec.update(func(r *Record) {
+		r.Usage = usage
+		if b.Describe != nil {
+			b.Describe(r)
+		}
+	})
 	var fault error
 	if b.engineErr != nil {
 		fault = b.rec.maskError(b.engineErr)

@@ -52,6 +52,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		o.CommandLine = settings.CommandLine(c) // before flags get values from other places
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return o.withInputErrors(c.Context(), a, err)
 		}
@@ -209,6 +210,6 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	options := a.ConsoleOptions()
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.Lints, options.PrintFault = s.Problems(), a.PrintError
+	options.PrintFault, options.Commit = a.PrintError, s.Version()
 	return console.NewText(a.Raw.Out, options)
 }

@@ -31,6 +31,7 @@ type flagGroup struct {
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
+	{"Time and resources", registerLimits},
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
 	{"Cache", registerCache},
@@ -94,14 +95,18 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 	fs.StringVar(&o.Platform, "platform", "", "use the image for `PLATFORM`, such as linux/arm64")
 	e.Kind = local.EngineAuto
 	fs.Var((*engineValue)(&e.Kind), "engine", "run the build on `ENGINE`: auto, docker, sandbox or host")
-	fs.StringVar(&e.ComputeType, "compute-type", "",
-		"limit CPUs and memory to compute type `NAME`, such as BUILD_GENERAL1_SMALL (default: the project's, or unlimited)")
 	fs.BoolVar(&e.Privileged, "privileged", false, "enable privileged mode, to run Docker inside the build")
 	fs.StringVar(&e.Docker, "docker", local.DefaultDocker,
 		"Docker `ENGINE` available in the build: nested (separate daemon, requires --privileged)"+
 			" or socket (experimental: the host's, restricted to this build's resources)")
+}
+
+func registerLimits(f *Flags, fs *pflag.FlagSet) {
+	e := &f.Engine
 	fs.Var((*minutes)(&e.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
+	fs.StringVar(&e.ComputeType, "compute-type", "",
+		"limit CPUs and memory to compute type `NAME`, such as BUILD_GENERAL1_SMALL (default: the project's, or unlimited)")
 }
 
 func registerVariables(f *Flags, fs *pflag.FlagSet) {

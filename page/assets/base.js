@@ -1,82 +1,90 @@
 "use strict";
-// The data of the page is in its script elements of type text/plain; these scripts show it.
-// Values from the build are put into the page as text only, never as HTML.
+// Shared by the page of a build and the index. Text of a build reaches a page only as text
+// nodes and attributes, never as HTML.
 
 const $ = id => document.getElementById(id);
 
-// el creates an element with attributes, event listeners ("on..." properties) and children,
-// which are texts or elements. Empty values are skipped, so callers can use conditions.
+const isNothing = c => c === undefined || c === null || c === false || c === "";
+
+// shown returns a text as it is shown: see visible.
+const shown = x => (typeof x === "string" ? visible(x) : x);
+
+// el makes an element: properties, then children (texts, elements, lists, or nothing).
+// Characters that deceive are replaced in all texts.
 function el(name, props, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(props || {})) {
-    if (value === undefined || value === false || value === null) continue;
+    if (value === undefined || value === null || value === false) continue;
     if (key === "class") e.className = value;
+    else if (key === "style") for (const p in value) e.style.setProperty(p, value[p]);
     else if (key.startsWith("on")) e.addEventListener(key.slice(2), value);
-    else e.setAttribute(key, value === true ? "" : value);
+    else e.setAttribute(key, value === true ? "" : shown(value));
   }
-  e.append(...children.filter(c => c !== undefined && c !== null && c !== ""));
+  const filled = children.flat(3).filter(c => !isNothing(c));
+  e.append(...filled.map(shown));
   return e;
 }
 
-// unpack returns the bytes of a piece of data, or null if the page has no such piece. The
-// script runs before the page is loaded completely, so it may have to wait for the piece.
-async function unpack(id) {
-  while (!$("data-" + id) && document.readyState === "loading") await new Promise(done => setTimeout(done, 20));
-  const packed = $("data-" + id);
-  if (!packed) return null;
-  const text = atob(packed.textContent);
-  const raw = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) raw[i] = text.charCodeAt(i);
-  const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+const span = (cls, ...children) => el("span", { class: cls }, children);
+const code = text => el("code", {}, text);
+const link = (href, ...children) => el("a", { href }, children);
+
+// svg makes an element of a drawing.
+function svg(name, props, ...children) {
+  const e = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const key in props) e.setAttribute(key, props[key]);
+  e.append(...children);
+  return e;
 }
 
-const decoder = new TextDecoder();
-const pieces = new Map();
+const shapes = {
+  caret: "M3 1l4 4-4 4",
+  copy: "M6 6h7v7H6zM3 10V3h7",
+  done: "M3 8.5l3.2 3L13 4.5",
+  up: "M4 10l4-4 4 4",
+  down: "M4 6l4 4 4-4",
+  auto: "M8 2a6 6 0 100 12zM8 2a6 6 0 010 12",
+  light: "M8 5a3 3 0 100 6 3 3 0 000-6M8 1.5v1M8 13.5v1M1.5 8h1M13.5 8h1",
+  dark: "M13 9.5A5.5 5.5 0 116.5 3 4.5 4.5 0 0013 9.5z",
+};
 
-// data returns a value of the page, which is unpacked once.
-function data(id) {
-  if (!pieces.has(id)) pieces.set(id, unpack(id).then(raw => raw && JSON.parse(decoder.decode(raw))));
-  return pieces.get(id);
+function icon(name) {
+  const size = name === "caret" ? 10 : 16,
+    cls = name === "caret" ? "caret" : "icon";
+  const props = { viewBox: `0 0 ${size} ${size}`, class: cls, "aria-hidden": "true" };
+  return svg("svg", props, svg("path", { d: shapes[name] }));
 }
 
-// visible replaces characters that are invisible or change the text around them, such as
-// control characters and marks of direction. Tabs and line breaks are kept.
-function visible(text) {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
+// verdict is the sign of a result, with words for screen readers.
+function verdict(bad, words = bad ? "failed" : "succeeded") {
+  return el(
+    "span",
+    { class: bad ? "bad" : "dim", role: "img", "aria-label": words },
+    bad ? "✗" : "✓",
+  );
 }
 
-// seconds formats a duration as human.Duration of the program does.
-function seconds(s) {
-  const us = Math.round(s * 1e6), ms = Math.round(s * 1e3);
-  if (s === 0) return "0s";
-  if (us < 1) return "<1µs";
-  if (us < 1000) return us + "µs";
-  if (ms < 1000) return (ms < 10 ? (us / 1000).toFixed(1) : ms) + "ms";
-  if (ms < 59995) return (ms / 1000).toFixed(2) + "s";
-  const whole = Math.round(s), h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
-  return (h ? h + "h" : "") + m + "m" + whole % 60 + "s";
+const heading = (text, ...more) => el("div", { class: "head" }, el("h2", {}, text), more);
+const more = (href, text) => el("a", { class: "more", href }, text);
+
+// terms is a list of names and values.
+function terms(cls, rows) {
+  const filled = rows.filter(row => row && !isNothing(row[1]));
+  return el(
+    "dl",
+    { class: "kv " + cls },
+    filled.map(([name, value, c]) => [el("dt", { class: c }, name), el("dd", { class: c }, value)]),
+  );
 }
 
-// size formats a number of bytes as human.Bytes of the program does.
-function size(n) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let i = 0;
-  while (i < units.length - 1 && (i ? Number(n.toPrecision(3)) : n) >= 1000) { n /= 1000; i++; }
-  return (i === 0 ? n : n.toPrecision(3)) + units[i];
-}
-
-function count(n, noun) { return n + " " + noun + (n === 1 ? "" : "s"); }
-
-// later returns a function that runs f after a pause of ms without further calls, so that a
-// search does not run for each key.
-function later(f, ms) {
-  let timer = 0;
-  const ask = () => { clearTimeout(timer); timer = setTimeout(f, ms); };
-  ask.cancel = () => clearTimeout(timer);
-  return ask;
-}
-
-function table(heads, rows) {
-  return el("table", {}, el("thead", {}, el("tr", {}, ...heads.map(h => el("th", { scope: "col" }, h)))), el("tbody", {}, ...rows));
+// lowerBound returns the index of the first number in a sorted list that is not below x.
+function lowerBound(list, x) {
+  let low = 0,
+    high = list.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (list[mid] < x) low = mid + 1;
+    else high = mid;
+  }
+  return low;
 }

@@ -1,248 +1,303 @@
-// Log shows the build's log. Its pieces are unpacked when they are viewed or searched. Lines
-// are numbered from 0 in the data, and from 1 on the screen; a row is a line that is visible.
+// Log shows the build's log. Only the rows in view are in the document.
+
+const tallest = 8e6; // pixels; browsers limit the height of an element
+const maxUnfolded = 200; // lines of commands that are unfolded at first, if none failed
+
 class Log {
-  constructor(index) {
+  constructor(build, index, blocks) {
+    this.build = build;
     this.index = index;
-    this.blocks = new Map(); // unpacked pieces: lines, and the style at the beginning of each
-    this.folds = index.folds.filter(f => f.lines > 0);
-    this.closed = new Set(); // folds, by number
-    this.agent = new Set(index.agent);
-    this.foldAt = new Map(index.folds.map((f, i) => [f.line, f]));
-    this.folds.forEach((f, i) => f.number = i);
-    const last = index.blocks[index.blocks.length - 1];
-    this.total = last ? last.first + last.lines : 0;
-    this.found = []; this.at = -1; this.query = ""; this.target = -1;
-    this.list = new List($("log-list"), 18, row => this.row(this.lineOf(row)));
-    this.layout();
-    this.listen();
+    this.blocks = blocks;
+    this.target = [-1, -1];
+    this.wrap = this.errors = this.agent = false;
+    this.agentLines = new Set(index.agent);
+    this.errorLines = new Set(index.errors);
+    this.search = new Search(this);
+    this.open = this.openAtFirst();
+    this.pin = el("div", { class: "pin" });
+    this.window = el("div", { class: "window" });
+    this.sizer = el("div", { class: "sizer" }, this.window);
+    const label = { tabindex: 0, role: "region", "aria-label": "Lines of the log" };
+    this.box = el("div", { class: "scroller", id: "log-box", ...label }, this.pin, this.sizer);
+    this.box.addEventListener("scroll", () => this.draw(), { passive: true });
+    $("view-log").append(this.tools(), this.box);
+    new ResizeObserver(() => this.draw()).observe(this.box);
+    this.arrange();
   }
-  // layout records which lines are hidden: for each closed fold its line, its row, and the
-  // number of lines that are hidden up to its end.
-  layout() {
-    $("log-fold").setAttribute("aria-pressed", String(this.folds.length > 0 && this.closed.size === this.folds.length));
-    this.hidden = [];
-    let sum = 0;
-    for (const f of this.folds) {
-      if (!this.closed.has(f.number)) continue;
-      sum += f.lines;
-      this.hidden.push({ line: f.line, row: f.line - (sum - f.lines), sum });
+  openAtFirst() {
+    const all = this.index.sections,
+      bad = all.some(s => s.bad);
+    const wanted = s => (bad ? s.bad : s.end - s.output <= maxUnfolded);
+    return new Set(all.map((_, n) => n).filter(n => wanted(all[n])));
+  }
+  tools() {
+    const toggle = (name, key, text, rest, run) => {
+      const props = { type: "button", class: "button", "aria-keyshortcuts": key };
+      const b = el(
+        "button",
+        { ...props, "data-do": name },
+        el("span", {}, text, span("opt", rest)),
+      );
+      b.onclick = run;
+      return b;
+    };
+    this.buttons = {
+      errors: toggle("errors", "e", "Errors", " only", () => this.toggle("errors")),
+      wrap: toggle("wrap", "w", "Wrap", " lines", () => this.toggle("wrap")),
+      fold: toggle("fold", "f", "", "", () => this.foldAll()),
+      agent: toggle("agent", "a", "Agent", " lines", () => this.toggle("agent")),
+    };
+    this.buttons.errors.append(span("num", number(this.index.errors.length)));
+    for (const name of ["errors", "wrap", "agent"]) pressed(this.buttons[name], false);
+    const form = el(
+      "form",
+      { class: "bar-tools", role: "search" },
+      this.search.field(),
+      Object.values(this.buttons),
+    );
+    form.onsubmit = e => e.preventDefault();
+    return form;
+  }
+  // arrange makes the layout, after folding or filtering.
+  arrange() {
+    const { index, open, errors, agent, blocks } = this;
+    this.layout = new Layout({ index, open, errors, agent, total: blocks.total });
+    // A wrapped line counts as one row here, so the end needs room to scroll to.
+    const room = this.wrap ? Math.max(24, this.box.clientHeight - 60) : 24;
+    this.total = this.layout.height + room;
+    this.sizer.style.height = Math.min(this.total, tallest) + "px";
+    this.allOpen = open.size >= index.sections.length;
+    this.buttons.fold.firstChild.textContent = this.allOpen ? "Fold all" : "Unfold all";
+    this.draw();
+  }
+  // scale is how many pixels of the log a pixel of the scroll bar is.
+  get scale() {
+    const room = this.box.clientHeight;
+    return this.total <= tallest ? 1 : (this.total - room) / (tallest - room);
+  }
+  // y is the place at the top of the box.
+  get y() {
+    return Math.min(this.box.scrollTop * this.scale, Math.max(0, this.layout.height - rowHeight));
+  }
+  goTo(y) {
+    this.box.scrollTop = Math.max(0, y) / this.scale;
+    this.draw();
+  }
+  draw() {
+    const room = this.box.clientHeight,
+      items = this.layout.items;
+    if (!items.length) {
+      this.pin.replaceChildren();
+      const text = this.errors ? "No line looks like an error." : "The log is empty.";
+      this.window.replaceChildren(el("p", { class: "empty" }, text));
+      return;
     }
-    this.list.setCount(this.total - sum);
-  }
-  // last returns the number of hidden lines of the last fold whose key is below a value.
-  last(key, value) {
-    let low = 0, high = this.hidden.length;
-    while (low < high) {
-      const mid = (low + high) >> 1;
-      if (this.hidden[mid][key] < value) low = mid + 1; else high = mid;
+    if (!room) return;
+    const y = this.y,
+      at = this.layout.at(y),
+      first = items[at];
+    const unit = first.kind === "lines" ? rowHeight : first.height;
+    const skipped = first.kind === "lines" ? Math.floor((y - first.top) / rowHeight) : 0;
+    const focus =
+      this.window.contains(document.activeElement) && document.activeElement.dataset.key;
+    const rows = this.rows(at, skipped, room + 80);
+    this.window.replaceChildren(...rows);
+    // A wrapped row is higher than its share of the scroll bar.
+    const part = (y - first.top - skipped * rowHeight) / unit;
+    const height = this.wrap ? rows[0].offsetHeight : unit;
+    this.window.style.top = this.box.scrollTop - part * height + "px";
+    const widest = Math.max(this.window.offsetWidth, parseFloat(this.sizer.style.minWidth) || 0);
+    this.sizer.style.minWidth = this.wrap ? "" : widest + "px";
+    if (focus) {
+      const again = this.window.querySelector(`[data-key="${focus}"]`);
+      (again || this.box).focus({ preventScroll: true });
     }
-    return low ? this.hidden[low - 1].sum : 0;
+    this.drawPin(first, y);
   }
-  lineOf(row) { return row + this.last("row", row); }
-  rowOf(line) { return line - this.last("line", line); }
-  blockOf(line) {
-    const b = this.index.blocks;
-    let low = 0, high = b.length - 1;
-    while (low < high) {
-      const mid = (low + high + 1) >> 1;
-      if (b[mid].first <= line) low = mid; else high = mid - 1;
+  // rows returns the rows from an item on, until they fill a height.
+  rows(at, skipped, height) {
+    const rows = [],
+      items = this.layout.items;
+    for (let sum = 0; sum < height && at < items.length; at++, skipped = 0) {
+      const it = items[at];
+      if (it.kind !== "lines") {
+        rows.push(this[it.kind](it));
+        sum += it.height;
+        continue;
+      }
+      for (let k = skipped; k < it.height / rowHeight && sum < height; k++, sum += rowHeight) {
+        rows.push(this.row(it.from + k));
+      }
     }
-    return low;
+    return rows;
   }
-  // lines returns the lines of a block, or null while it is being unpacked.
-  lines(n) {
-    const known = this.blocks.get(n);
-    if (known) return known.lines;
-    this.load(n).then(() => this.list.show());
-    return null;
+  // drawPin keeps the heading of the command in view at the top.
+  drawPin(first, y) {
+    const pinned = first.section >= 0 && (first.kind !== "head" || y > first.top);
+    this.pin.replaceChildren(...(pinned ? [this.head({ section: first.section }, true)] : []));
   }
-  load(n) {
-    let b = this.blocks.get(n);
-    if (!b) {
-      b = { lines: null };
-      b.promise = unpack("log-" + n).then(raw => { b.lines = decoder.decode(raw).split("\n"); });
-      this.blocks.set(n, b);
-      if (this.blocks.size > 40) this.blocks.delete(this.blocks.keys().next().value);
-    }
-    return b.promise;
+  phase(it) {
+    const p = this.build.phases.find(p => p.type === it.phase);
+    return el(
+      "div",
+      { class: "lp" },
+      p?.name || it.phase || "Output",
+      p && span("dim num", seconds(p.seconds)),
+    );
   }
-  // styles returns the colors at the beginning of each line of a block.
-  styles(n) {
-    const b = this.blocks.get(n);
-    if (b.styles) return b.styles;
-    let style = this.index.blocks[n].style || "";
-    b.styles = b.lines.map(line => {
-      const before = style;
-      if (line.includes("\x1b[")) for (const m of line.matchAll(/\x1b\[([0-9;]*)m/g)) style = nextStyle(style, m[1]);
-      return before;
+  head({ section }, pin) {
+    const s = this.index.sections[section],
+      c = this.build.commands[s.command];
+    const n = s.end - s.output,
+      open = this.open.has(section);
+    const props = {
+      "aria-expanded": String(open),
+      "data-key": "h" + section,
+      tabindex: pin ? -1 : 0,
+    };
+    const b = el(
+      "button",
+      { type: "button", class: "lh" + (open ? " open" : ""), ...props },
+      icon("caret"),
+      verdict(s.bad),
+      el("code", { class: "clip" }, firstLine(c?.text || "command")),
+      span(
+        "push num",
+        s.bad && c && span("bad opt", "exit status " + c.exit),
+        span("opt", n ? count(n, "line") : "no output"),
+        c && span("", seconds(c.seconds)),
+      ),
+    );
+    b.style.width = this.box.clientWidth + "px";
+    b.onclick = () => this.toggleSection(section, pin);
+    return b;
+  }
+  gap(it) {
+    return el("div", { class: "ln gap" }, count(it.n, "line") + " without errors");
+  }
+  row(i) {
+    const line = this.blocks.peek(i, () => this.later());
+    if (!line) return el("div", { class: "ln" });
+    const isAgent = this.agentLines.has(i),
+      isTarget = i >= this.target[0] && i <= this.target[1];
+    const cls = isTarget ? " target" : this.errorLines.has(i) ? " err" : "";
+    const text = isAgent ? line.text.replace(/^\[Container\] \S+ \S+ /, "") : line.text;
+    const number = el(
+      "a",
+      {
+        class: "n",
+        href: "#log/L" + (i + 1),
+        "data-key": "l" + i,
+        "aria-label": "Line " + (i + 1),
+        tabindex: -1,
+        onclick: e => this.choose(e, i),
+      },
+      String(i + 1),
+    );
+    return el(
+      "div",
+      { class: "ln" + cls + (isAgent ? " agent" : "") },
+      number,
+      span("at", this.timeText(i)),
+      el(
+        "span",
+        { class: "t" },
+        colored(text, line.style, this.search.query, this.search.isCurrent(i)),
+      ),
+    );
+  }
+  // timeText returns the time of a line, unless it is that of the line before.
+  timeText(i) {
+    const time = this.blocks.time(i)?.toFixed(1),
+      before = i > 0 && this.blocks.time(i - 1)?.toFixed(1);
+    return time === undefined || time === before ? "" : "+" + time;
+  }
+  // later draws again when blocks were unpacked.
+  later() {
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => {
+      this.asked = false;
+      this.draw();
     });
-    return b.styles;
   }
-  row(line) {
-    const n = this.blockOf(line), lines = this.lines(n), i = line - this.index.blocks[n].first;
-    const row = el("div", { class: "row" });
-    const fold = this.foldAt.get(line);
-    const number = el("a", { class: "no", href: "#log/L" + (line + 1), "data-key": "n" + line, tabindex: "-1" }, String(line + 1));
-    row.append(number);
-    if (fold && fold.lines > 0) {
-      const closed = this.closed.has(fold.number);
-      row.append(el("button", {
-        type: "button", "aria-expanded": String(!closed), "data-key": "f" + line,
-        "aria-label": "Output of the command in line " + (line + 1) + ", " + count(fold.lines, "line"),
-        onclick: () => this.toggle(fold),
-      }, closed ? "▸" : "▾"));
-    } else row.append(el("span", { class: "gap" }));
-    if (lines) {
-      const text = lines[i] || "";
-      if (fold) row.classList.add("command"); else if (this.agent.has(line)) row.classList.add("agent");
-      if (fold && fold.bad) row.append(el("span", { class: "FAILED" }, "✗ failed "));
-      if (fold && this.closed.has(fold.number)) row.append(el("span", { class: "soft" }, "… " + count(fold.lines, "line") + " "));
-      row.append(...colored(text, this.styles(n)[i], this.query));
-    } else row.append("…");
-    if (line === this.target) row.classList.add("target");
-    if (this.at >= 0 && this.found[this.at] === line) row.classList.add("found");
-    return row;
+  toggleSection(section, pin) {
+    if (!this.open.delete(section)) this.open.add(section);
+    this.arrange();
+    if (pin) this.goTo(this.layout.headOf(section).top);
   }
-  toggle(fold) {
-    if (!this.closed.delete(fold.number)) this.closed.add(fold.number);
-    this.layout();
+  // choose extends the range of lines with shift; else the link does it all.
+  choose(e, i) {
+    if (!e.shiftKey || this.target[0] < 0) return;
+    e.preventDefault();
+    const from = Math.min(this.target[0], i),
+      to = Math.max(this.target[0], i);
+    history.replaceState(null, "", `#log/L${from + 1}-L${to + 1}`);
+    this.show([from, to], true);
   }
-  open(line) {
-    for (const f of this.folds) if (line > f.line && line <= f.line + f.lines && this.closed.delete(f.number)) this.layout();
+  // show marks a range of lines, and scrolls to it; with stay only if it is out of view.
+  show(range, stay) {
+    if (!(range[0] < this.blocks.total))
+      return say("The log has " + count(this.blocks.total, "line"));
+    this.target = range;
+    this.reveal(range[0], stay);
   }
-  // goTo scrolls to a line, and in a long one to the first match of a search.
-  async goTo(line) {
-    this.open(line);
-    await this.load(this.blockOf(line));
-    this.list.goTo(this.rowOf(line));
-    const mark = this.list.box.querySelector(".row.found mark");
-    if (mark) mark.scrollIntoView({ block: "nearest", inline: "center" }); else this.list.box.scrollLeft = 0;
+  reveal(i, stay) {
+    if (this.layout.topOf(i) < 0) this.unhide(i);
+    const y = this.layout.topOf(i);
+    const seen = y >= this.y + headHeight && y <= this.y + this.box.clientHeight - 60;
+    if (y >= 0 && !(stay && seen)) this.goTo(y - this.box.clientHeight / 3);
+    else this.draw();
   }
-  setTarget(line) {
-    const there = line >= 0 && line < this.total;
-    $("log-count").textContent = there ? "" : "the log has " + count(this.total, "line");
-    this.target = there ? line : -1;
-    if (there) this.goTo(line);
+  // unhide unfolds and unfilters what hides a line.
+  unhide(i) {
+    const section = this.index.sections.findIndex(s => i >= s.output && i < s.end);
+    if (this.errors && !this.errorLines.has(i)) this.set("errors", false);
+    if (section >= 0) this.open.add(section);
+    else this.set("agent", true);
+    this.arrange();
   }
-  // begin shows the first command that failed, or the beginning of the log.
+  // command shows a command by its number in the build.
+  command(n) {
+    const section = this.index.sections.findIndex(s => s.command === n);
+    if (section < 0) return;
+    this.open.add(section);
+    this.arrange();
+    const head = this.layout.headOf(section);
+    if (head) this.goTo(head.top);
+  }
+  // begin shows the first failed command.
   begin() {
-    if (this.begun) return this.list.show();
-    this.begun = true;
-    const bad = this.index.folds.find(f => f.bad);
-    if (bad) this.goTo(bad.line); else this.list.show();
+    const bad = this.index.sections.find(s => s.bad);
+    if (bad) this.command(bad.command);
+    this.draw();
   }
-  // search finds the lines that contain a text, ignoring case. A new search ends this one.
-  async search(query) {
-    const mine = this.searching = {};
-    this.query = query; this.found = []; this.at = -1;
-    const count = $("log-count");
-    if (!query) { count.textContent = ""; this.list.show(); return; }
-    const low = query.toLowerCase(), from = this.lineOf(Math.floor(this.list.first()));
-    for (let n = 0; n < this.index.blocks.length; n++) {
-      const kept = this.blocks.has(n);
-      await this.load(n);
-      if (this.searching !== mine) return;
-      this.blocks.get(n).lines.forEach((line, i) => {
-        if (line.length >= low.length && plain(line).toLowerCase().includes(low) && i < this.index.blocks[n].lines) this.found.push(this.index.blocks[n].first + i);
-      });
-      if (!kept) this.blocks.delete(n);
-      if (n % 8 === 7) count.textContent = "searching, " + this.found.length + " so far";
-    }
-    this.at = this.found.findIndex(line => line >= from) - 1;
-    this.step(1);
-    if (!this.found.length) { count.textContent = "no matches"; this.list.show(); }
-  }
+  // step goes to the next error line, or to the one before.
   step(by) {
-    if (!this.found.length) return;
-    this.at = (this.at + by + this.found.length) % this.found.length;
-    $("log-count").textContent = (this.at + 1) + " of " + this.found.length + " lines, line " + (this.found[this.at] + 1);
-    return this.goTo(this.found[this.at]);
+    const e = this.index.errors,
+      from = this.target[0];
+    const at = by > 0 ? lowerBound(e, from + 1) : lowerBound(e, from < 0 ? Infinity : from) - 1;
+    if (e[at] === undefined) return say(`No ${by > 0 ? "later" : "earlier"} error line`);
+    history.replaceState(null, "", "#log/L" + (e[at] + 1));
+    this.show([e[at], e[at]]);
   }
-  listen() {
-    const input = $("log-search");
-    const search = later(() => this.search(input.value), 150);
-    const step = by => { search.cancel(); if (this.query === input.value) this.step(by); else this.search(input.value); };
-    input.addEventListener("input", search);
-    input.addEventListener("keydown", e => { if (e.key === "Enter" && e.shiftKey) { e.preventDefault(); step(-1); } });
-    $("log-tools").addEventListener("submit", e => { e.preventDefault(); step(1); });
-    $("log-previous").addEventListener("click", () => step(-1));
-    $("log-fold").addEventListener("click", e => {
-      const fold = e.target.getAttribute("aria-pressed") !== "true";
-      this.closed = new Set(fold ? this.folds.map(f => f.number) : []);
-      this.layout();
-    });
+  set(name, on) {
+    this[name] = on;
+    pressed(this.buttons[name], on);
+    if (name === "wrap") this.box.classList.toggle("wraps", on);
   }
-}
-
-const escapes = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g;
-
-function plain(line) { return line.includes("\x1b") ? line.replace(escapes, "") : line; }
-
-// A style is the classes of a text, sorted: a1 to a9 for attributes such as bold, c0 to c7
-// for the color, b0 to b7 for the background. nextStyle returns the style after an SGR
-// sequence; style.go does the same for the beginnings of pieces.
-function nextStyle(style, numbers) {
-  let on = new Set(style.split(" ").filter(Boolean));
-  const set = (kind, value) => { for (const c of on) if (c[0] === kind) on.delete(c); if (value !== "") on.add(kind + value); };
-  const n = numbers.split(";").map(Number);
-  for (let i = 0; i < n.length; i++) {
-    const c = n[i];
-    if (c === 0) on = new Set();
-    else if (c <= 9) on.add("a" + c);
-    else if (c === 22) { on.delete("a1"); on.delete("a2"); }
-    else if (c >= 23 && c <= 29) on.delete("a" + (c - 20));
-    else if (c >= 30 && c <= 37 || c >= 90 && c <= 97) set("c", c % 10);
-    else if (c >= 40 && c <= 47 || c >= 100 && c <= 107) set("b", c % 10);
-    else if (c === 39) set("c", "");
-    else if (c === 49) set("b", "");
-    else if (c === 38 || c === 48) {
-      if (n[i + 1] === 5) set(c === 38 ? "c" : "b", n[i + 2] < 16 ? n[i + 2] % 8 : "");
-      i += n[i + 1] === 5 ? 2 : n[i + 1] === 2 ? 4 : 0;
-    }
+  // toggle changes a switch, and keeps the place if it can.
+  toggle(name) {
+    const at = this.layout.items[this.layout.at(this.y)];
+    const line = at?.kind === "lines" ? at.from + Math.floor((this.y - at.top) / rowHeight) : -1;
+    this.set(name, !this[name]);
+    this.arrange();
+    const top = line < 0 || name === "errors" ? -1 : this.layout.topOf(line);
+    this.goTo(top < 0 ? 0 : top);
   }
-  return [...on].sort().join(" ");
-}
-
-// maxShown is the number of characters of a line that are shown. A longer line is cut around
-// the first match of a search.
-const maxShown = 8000;
-
-// colored returns the nodes of a line, in its colors and with the matches of a search.
-function colored(line, style, query) {
-  const nodes = [];
-  const put = text => {
-    if (!text) return;
-    const parts = marked(visible(text), query);
-    if (style) nodes.push(el("span", { class: style }, ...parts)); else nodes.push(...parts);
-  };
-  if (line.length > maxShown) {
-    const at = query ? Math.max(0, line.toLowerCase().indexOf(query.toLowerCase()) - maxShown / 2) : 0;
-    if (at) nodes.push(el("span", { class: "soft" }, "… " + at + " characters … "));
-    put(plain(line).slice(at, at + maxShown));
-    if (line.length > at + maxShown) nodes.push(el("span", { class: "soft" }, " … " + (line.length - at - maxShown) + " more characters"));
-    return nodes;
+  foldAll() {
+    this.open = new Set(this.allOpen ? [] : this.index.sections.map((_, n) => n));
+    this.arrange();
+    this.goTo(0);
   }
-  if (!line.includes("\x1b")) { put(line); return nodes; }
-  let from = 0;
-  for (const m of line.matchAll(escapes)) {
-    put(line.slice(from, m.index));
-    from = m.index + m[0].length;
-    const sgr = /^\x1b\[([0-9;]*)m$/.exec(m[0]);
-    if (sgr) style = nextStyle(style, sgr[1]);
-  }
-  put(line.slice(from));
-  return nodes;
-}
-
-// marked returns the nodes of a text with the matches of a search marked.
-function marked(text, query) {
-  if (!query) return [text];
-  const low = text.toLowerCase(), q = query.toLowerCase(), nodes = [];
-  let from = 0;
-  for (let i = low.indexOf(q); i >= 0; i = low.indexOf(q, from)) {
-    nodes.push(text.slice(from, i), el("mark", {}, text.slice(i, i + q.length)));
-    from = i + q.length;
-  }
-  nodes.push(text.slice(from));
-  return nodes;
 }

@@ -1,131 +1,168 @@
-const parts = ["summary", "tests", "coverage", "log", "artifacts", "environment", "trend"].filter($);
-const made = new Map();
+// The views of the page. Each is made when it is first current.
 
-// make creates a part when it is first viewed.
-const make = {
-  async tests() { return new Tests(await data("tests")); },
-  async coverage() { return new Coverage(await data("coverage"), await data("source")); },
-  async log() { return new Log(await data("log")); },
-  async artifacts() { artifactTable((await data("build")).artifacts); },
-  async environment() { environment(await data("build")); },
-  async trend() { trend((await data("build")).trend); },
+const makers = {
+  overview: () => overview($("view-overview")),
+  log: async () => {
+    const [build, index] = await Promise.all([data("build"), data("log")]);
+    return new Log(build, index, logBlocks(index));
+  },
+  tests: async () => {
+    const table = await data("tests");
+    if (table?.name.length) return new Tests(table);
+    const text = "No test reports. Name them in the section reports of the buildspec.";
+    $("view-tests").append(el("p", { class: "empty" }, text));
+    return {};
+  },
+  coverage: async () => new Coverage(await data("coverage"), await data("source")),
+  artifacts: async () => artifactTree($("view-artifacts"), (await data("build")).artifacts),
+  environment: async () => environment($("view-environment"), await data("build")),
 };
 
-// failed lists the failed commands and tests in the summary, with links.
-async function failed() {
-  const box = $("failed"), t = $("tests") && await data("tests");
-  const bad = [];
-  for (let i = 0; t && i < t.name.length; i++) if (t.status[i] === "FAILED" || t.status[i] === "ERROR") bad.push(i);
-  if (bad.length) {
-    const rank = { NEWLY_FAILING: 0, FLAKY: 1 };
-    bad.sort((a, b) => (rank[t.change[a]] ?? 2) - (rank[t.change[b]] ?? 2) || a - b);
-    box.append(el("h3", {}, "Failed tests"), el("ul", { class: "groups" }, ...bad.slice(0, 20).map(i => el("li", {},
-      el("a", { href: "#tests/" + i }, visible(t.name[i]).slice(0, 200)), " " + (t.change[i] ? changes[t.change[i]] : "")))));
-    if (bad.length > 20) box.append(el("p", {}, el("a", { href: "#tests" }, "and " + (bad.length - 20) + " more")));
-  }
-  const log = $("log") && await data("log");
-  for (const f of log ? log.folds.filter(f => f.bad) : []) {
-    box.prepend(el("p", {}, "A command failed: ", el("a", { href: "#log/L" + (f.line + 1) }, "line " + (f.line + 1) + " of the log"), f.phase ? ", in " + f.phase : ""));
-  }
+const views = Object.keys(makers).filter(id => $("view-" + id));
+const made = new Map();
+let current = "";
+
+function make(id) {
+  if (!made.has(id))
+    made.set(
+      id,
+      makers[id]().then(it => it || {}),
+    );
+  return made.get(id);
 }
 
-function artifactTable(all) {
-  $("artifact-table").append(stack(["File", "Size", "Mode", "SHA-256"], all.map(a => el("tr", {},
-    el("td", {}, a.link || !a.local ? visible(a.path + (a.link ? " → " + a.link : "")) : el("a", { href: a.local.split("/").map(encodeURIComponent).join("/") }, visible((a.set ? a.set + ": " : "") + a.path))),
-    el("td", { class: "figure" }, size(a.size)), el("td", {}, a.mode), el("td", { class: "soft", title: a.hash }, a.hash.slice(0, 12))))));
-}
-
-// stack returns a table whose cells are below each other on a narrow screen.
-function stack(heads, rows) {
-  const t = table(heads, rows);
-  t.className = "stack";
-  return t;
-}
-
-function environment(b) {
-  const box = $("environment-table");
-  box.append(stack(["Fact", "Value"], b.facts.map(f => el("tr", {}, el("th", { scope: "row" }, f[0]), el("td", {}, visible(f[1]))))));
-  if (!b.environment.length) return;
-  box.append(el("h3", {}, "Variables"), stack(["Name", "Value", "From"], b.environment.map(v => el("tr", {},
-    el("th", { scope: "row" }, visible(v[0])), el("td", {}, visible(v[1])), el("td", { class: "soft" }, visible(v[2]))))));
-}
-
-// svg creates an element of a plot.
-function svg(name, props, ...children) {
-  const e = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(props)) e.setAttribute(key, value);
-  e.append(...children);
-  return e;
-}
-
-// plot draws one value of all builds as bars. The table below the plots has the numbers.
-function plot(title, points, bars, most, text) {
-  const step = Math.max(18, Math.min(60, 800 / points.length)), wide = step * points.length + 60, high = 120;
-  const g = svg("svg", { width: wide, height: high + 24, viewBox: `0 0 ${wide} ${high + 24}`, role: "img", "aria-label": title });
-  g.append(svg("line", { class: "axis", x1: 50, y1: high, x2: wide, y2: high }), svg("text", { x: 0, y: 12 }, text(most)), svg("text", { x: 0, y: high }, "0"));
-  points.forEach((p, i) => {
-    let top = high;
-    for (const [value, colour] of bars(p)) {
-      if (value === undefined || value === null) continue;
-      const h = most ? value / most * (high - 10) : 0;
-      top -= h;
-      g.append(svg("rect", { x: 54 + i * step, y: top, width: step - 6, height: Math.max(h, value > 0 ? 1 : 0), fill: `var(--${colour})` },
-        svg("title", {}, "build " + p.number + ", " + p.status + ": " + text(value))));
-    }
-    if (points.length <= 20 || i % 5 === 0) g.append(svg("text", { x: 54 + i * step, y: high + 16 }, "#" + p.number));
-  });
-  return el("figure", { tabindex: "0" }, el("figcaption", {}, title), g);
-}
-
-function trend(points) {
-  const box = $("trend-plots"), max = f => Math.max(...points.map(f), 0);
-  box.append(plot("Duration", points, p => [[p.seconds, p.status === "SUCCEEDED" ? "good" : "bad"]], max(p => p.seconds), seconds));
-  if (points.some(p => p.passed + p.bad)) box.append(plot("Tests (failed at the bottom)", points, p => [[p.bad, "bad"], [p.skipped, "warn"], [p.passed, "good"]], max(p => p.bad + p.skipped + p.passed), String));
-  if (points.some(p => p.lines !== undefined)) box.append(plot("Covered lines (%)", points, p => [[p.lines, "link"]], 100, v => v.toFixed(1)));
-  box.append(table(["Build", "Status", "Took", "Passed", "Failed", "Skipped", "Lines"], points.map(p => el("tr", {},
-    el("th", { scope: "row" }, "#" + p.number), el("td", {}, el("span", { class: "status " + p.status }, p.status)), el("td", {}, seconds(p.seconds)),
-    el("td", {}, String(p.passed)), el("td", {}, String(p.bad)), el("td", {}, String(p.skipped)), el("td", {}, p.lines === undefined ? "–" : p.lines.toFixed(1) + "%")))));
-}
-
-let shown = "";
-
-// show shows the part that the fragment of the address names, and the line, test or file in
-// it. Links to a page therefore work, and so does the back button.
-async function show(e) {
+// address returns the view of the address, and the place in it.
+function address() {
   let text = location.hash.slice(1);
-  try { text = decodeURIComponent(text); } catch { /* shown as it is */ }
-  const [, name, rest] = /^([a-z]*)(?:\/([^]*))?$/.exec(text) || [null, "", ""];
-  const part = parts.includes(name) ? name : first();
-  for (const p of parts) $(p).hidden = p !== part;
-  for (const a of document.querySelectorAll("nav a")) {
-    if (a.hash === "#" + part) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+  try {
+    text = decodeURIComponent(text);
+  } catch {
+    // used as it is
   }
-  if (make[part] && !made.has(part)) made.set(part, make[part]());
-  if (e && part !== shown) $(part).focus({ preventScroll: true });
-  shown = part;
-  const it = await made.get(part);
-  if (part === "log" && /^L\d+$/.test(rest || "")) it.setTarget(Number(rest.slice(1)) - 1);
-  else if (part === "log") it.begin();
-  if (part === "tests") it.choose(rest ? Number(rest) : it.chosen >= 0 ? it.chosen : it.rows[0]);
-  if (part === "coverage" && rest) it.choose(rest);
-  document.documentElement.dataset.ready = part;
+  const [, name, place = ""] = /^([a-z]*)(?:\/([^]*))?$/.exec(text) || [];
+  return [views.includes(name) ? name : "", place];
 }
 
-function first() { return parts[0]; }
-
-// pad keeps targets of links below the header, whose height depends on its text.
-function pad() {
-  const head = document.querySelector("header");
-  document.documentElement.style.scrollPaddingTop = (getComputedStyle(head).position === "sticky" ? head.offsetHeight + 8 : 8) + "px";
+// show shows the view that the address names, and the place in it.
+async function show() {
+  const [name, place] = address();
+  if (location.hash === "#main" && current) return; // the link to skip the header
+  const id = name || views[0],
+    changed = id !== current;
+  for (const view of views) $("view-" + view).hidden = view !== id;
+  for (const a of $("views").querySelectorAll("a")) {
+    if (a.hash !== "#" + id) a.removeAttribute("aria-current");
+    else {
+      a.setAttribute("aria-current", "page");
+      a.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+  }
+  document.body.dataset.view = id;
+  if (changed && current) {
+    scrollTo(0, 0);
+    if (!place) $("view-" + id).focus({ preventScroll: true });
+  }
+  current = id;
+  const it = await make(id);
+  if (current === id) open(id, it, place, changed);
+  document.documentElement.dataset.ready = id;
 }
 
-addEventListener("resize", pad);
-addEventListener("hashchange", show);
-addEventListener("keydown", e => {
-  if (e.key !== "/" || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName) || e.ctrlKey || e.metaKey || e.altKey) return;
-  const box = { tests: "test-filter", log: "log-search" }[parts.find(p => !$(p).hidden)];
-  if (box) { e.preventDefault(); $(box).focus(); }
+// open goes to a place in a view.
+function open(id, it, place, changed) {
+  const [, from, to, command] = /^(?:L(\d+)(?:-L(\d+))?|c(\d+))$/.exec(place) || [];
+  if (id === "log" && command) it.command(Number(command));
+  else if (id === "log" && from) it.show([from - 1, (to || from) - 1], !changed);
+  else if (id === "log" && changed) it.begin();
+  if (id === "tests" && place && it.choose) it.choose(Number(place));
+  else if (id === "tests") it.begin?.();
+  if (id === "coverage" && place) it.choose(place);
+}
+
+// on calls a method of the current view, if it has it.
+const on =
+  (method, ...values) =>
+  async () =>
+    (await made.get(current))[method]?.(...values);
+const inLog = run => async () => current === "log" && run(await made.get("log"));
+
+async function search() {
+  if (current !== "tests" && views.includes("log")) location.hash = "log";
+  await Promise.all(made.values());
+  setTimeout(() => $(current === "tests" ? "test-filter" : "log-search")?.focus());
+}
+
+function startKeys() {
+  const names = [...$("views").querySelectorAll("a")].map(a => a.firstChild.textContent);
+  const list = names.join(", ").toLowerCase();
+  startHelp([
+    ["1 – " + views.length, list[0].toUpperCase() + list.slice(1)],
+    ["j k", "Next or previous failure"],
+    ["/", "Search the log, filter the tests"],
+    ["n N", "Next or previous match"],
+    ["e", "Log: errors only"],
+    ["w", "Log: wrap lines"],
+    ["f", "Log: fold or unfold all commands"],
+    ["a", "Log: show the agent's lines"],
+    ["t", "Color scheme"],
+    ["b", "All builds"],
+    ["?", "This list"],
+  ]);
+  const keys = {
+    j: on("step", 1),
+    k: on("step", -1),
+    "/": search,
+    n: inLog(log => log.search.move(1)),
+    N: inLog(log => log.search.move(-1)),
+    e: inLog(log => log.toggle("errors")),
+    w: inLog(log => log.toggle("wrap")),
+    f: inLog(log => log.foldAll()),
+    a: inLog(log => log.toggle("agent")),
+    t: nextTheme,
+    b: () => $("all")?.click(),
+    "?": () => $("keys").showModal(),
+  };
+  views.forEach((id, i) => (keys[i + 1] = () => (location.hash = id)));
+  onKeys(keys);
+}
+
+// counts fills in the numbers of the navigation that the header does not know.
+async function counts() {
+  const set = (id, text) => {
+    const a = $("views").querySelector(`[href="#${id}"] .count`);
+    if (a) a.textContent = text;
+  };
+  const [build, log] = await Promise.all([data("build"), data("log")]);
+  if (log) set("log", count(logBlocks(log).total, "line"));
+  set("artifacts", bytes(sum(build.artifacts.map(a => a.size))));
+  set("environment", String(build.variables.filter(isOwn).length));
+}
+
+function startHeader() {
+  const band = document.querySelector(".band"),
+    nav = $("views");
+  const name = document.querySelector("h1").textContent;
+  const glyph = document.querySelector(".title .glyph").cloneNode(true);
+  nav.firstElementChild.append(
+    el("span", { class: "stuck", "aria-hidden": "true" }, glyph, span("clip", name)),
+  );
+  new IntersectionObserver(([e]) => nav.classList.toggle("scrolled", !e.isIntersecting)).observe(
+    band,
+  );
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    time.title = time.dateTime;
+    time.append(span("dim", ", " + ago(time.dateTime)));
+  }
+}
+
+// print shows all views but the log.
+addEventListener("beforeprint", () => {
+  for (const id of views) if (id !== "log") make(id);
+  document.body.dataset.view = "overview";
 });
-pad();
-show();
-failed();
+addEventListener("afterprint", () => (document.body.dataset.view = current));
+addEventListener("hashchange", show);
+startTheme();
+startKeys();
+startHeader();
+show().then(counts);

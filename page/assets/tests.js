@@ -1,117 +1,224 @@
-const statuses = ["FAILED", "ERROR", "SKIPPED", "UNKNOWN", "SUCCEEDED"];
-const signs = { FAILED: "✗", ERROR: "‼", SKIPPED: "○", UNKNOWN: "?", SUCCEEDED: "✓" };
-const changes = { NEWLY_FAILING: "newly failing", STILL_FAILING: "still failing", FIXED: "fixed", FLAKY: "flaky" };
-const letters = { P: "passed", F: "failed", E: "error", S: "skipped", U: "unknown", "-": "not run" };
+// Tests lists the test cases by suite, beside the details of one.
 
-// Tests shows the list of test cases, and the details of the selected one.
+const caseRanks = { FAILED: 0, ERROR: 0, UNKNOWN: 1, SUCCEEDED: 2, SKIPPED: 3 };
+const caseSigns = ["✗", "?", "✓", "–"];
+const caseWords = { SUCCEEDED: "Passed", FAILED: "Failed", ERROR: "Error", SKIPPED: "Skipped" };
+const outcomes = {
+  P: "passed",
+  F: "failed",
+  E: "error",
+  S: "skipped",
+  U: "unknown",
+  "-": "not run",
+};
+const caseStep = 300; // test cases that are shown at once
+
 class Tests {
   constructor(table) {
     this.t = table;
-    this.count = table.name.length;
-    this.off = new Set();
+    this.bad = badCases(table);
+    this.show = "all";
+    this.query = "";
     this.chosen = -1;
-    this.low = null;
-    this.list = new List($("test-list"), 44, row => this.row(row));
-    this.tools();
+    this.list = el("div");
+    this.detail = el("div", {
+      class: "detail",
+      tabindex: -1,
+      role: "region",
+      "aria-label": "Test case",
+    });
+    this.status = el("p", { class: "dim num", role: "status", id: "test-count" });
+    const field = searchField("test-filter", "Filter tests", text => {
+      this.query = text.trim().toLowerCase();
+      this.filter();
+    });
+    const kinds = { all: "All", bad: "Failed", changed: "Changed", slow: "Slowest" };
+    const buttons = choice(kinds, "all", kind => {
+      this.show = kind;
+      this.filter();
+    });
+    $("view-tests").append(
+      el(
+        "div",
+        { class: "split" },
+        el("div", {}, el("div", { class: "bar-tools" }, field, buttons), this.status, this.list),
+        this.detail,
+      ),
+    );
     this.filter();
   }
-  tools() {
-    const set = $("test-statuses");
-    for (const s of statuses) {
-      const n = this.t.status.reduce((sum, x) => sum + (x === s), 0);
-      if (!n) continue;
-      set.append(el("label", {}, el("input", {
-        type: "checkbox", checked: true, "data-status": s,
-        onchange: e => { if (e.target.checked) this.off.delete(s); else this.off.add(s); this.filter(); },
-      }), el("span", { class: s }, " " + signs[s] + " " + s.toLowerCase() + " (" + n + ")")));
-    }
-    const again = later(() => this.filter(), 80);
-    $("test-filter").addEventListener("input", again);
-    $("test-order").addEventListener("change", () => this.filter());
-    $("test-tools").addEventListener("submit", e => e.preventDefault());
-    $("test-list").addEventListener("keydown", e => this.key(e));
+  rank(i) {
+    return caseRanks[this.t.status[i]] ?? 1;
   }
-  // searched returns the texts that the filter searches, in lower case. They are made when a
-  // filter is typed, because most pages are read without one.
-  searched() {
-    if (!this.low) {
-      const t = this.t;
-      this.low = t.name.map((name, i) => (t.suite[i] + "\n" + t.prefix[i] + "\n" + name + "\n" + t.message[i]).toLowerCase());
-    }
-    return this.low;
+  // texts returns what the filter searches, in lower case. It is made when it is needed.
+  texts() {
+    const t = this.t;
+    return (this.low ??= t.name.map((name, i) =>
+      [t.suite[i], t.prefix[i], name, t.message[i]].join("\n").toLowerCase(),
+    ));
   }
   filter() {
-    const t = this.t, query = $("test-filter").value.trim().toLowerCase();
-    const low = query ? this.searched() : null;
-    this.rows = [];
-    for (let i = 0; i < this.count; i++) {
-      if (this.off.has(t.status[i]) || low && !low[i].includes(query)) continue;
-      this.rows.push(i);
+    const t = this.t,
+      low = this.query && this.texts();
+    this.rows = t.name
+      .map((_, i) => i)
+      .filter(
+        i =>
+          (!low || low[i].includes(this.query)) &&
+          (this.show !== "bad" || !this.rank(i)) &&
+          (this.show !== "changed" || t.change[i]),
+      );
+    if (this.show === "slow") this.rows.sort((a, b) => t.seconds[b] - t.seconds[a]);
+    else this.sortBySuite();
+    const all = count(t.name.length, "test case");
+    this.status.textContent =
+      this.rows.length === t.name.length ? all : `${number(this.rows.length)} of ${all}`;
+    this.limit = caseStep;
+    this.draw();
+  }
+  // sortBySuite puts suites with failures first, and in them the failures.
+  sortBySuite() {
+    const best = new Map(),
+      t = this.t;
+    for (const i of this.rows)
+      best.set(t.suite[i], Math.min(best.get(t.suite[i]) ?? 9, this.rank(i)));
+    const order = new Map([...best].sort((a, b) => a[1] - b[1]).map(([suite], n) => [suite, n]));
+    this.rows.sort(
+      (a, b) =>
+        order.get(t.suite[a]) - order.get(t.suite[b]) || this.rank(a) - this.rank(b) || a - b,
+    );
+  }
+  draw() {
+    const shown = this.rows.slice(0, this.limit),
+      more = this.rows.length - shown.length;
+    const groups =
+      this.show === "slow"
+        ? [
+            el(
+              "div",
+              { class: "group" },
+              shown.map(i => this.line(i)),
+            ),
+          ]
+        : this.groups(shown);
+    if (more > 0) {
+      const text = `Show ${Math.min(more, caseStep)} of ${count(more, "more test")}`;
+      const button = el("button", { type: "button", class: "button" }, text);
+      button.onclick = () => {
+        this.limit += caseStep;
+        this.draw();
+      };
+      groups.push(button);
     }
-    const rank = Object.fromEntries(statuses.map((s, i) => [s, i < 2 ? 0 : i]));
-    const order = $("test-order").value;
-    if (order === "bad") this.rows.sort((a, b) => rank[t.status[a]] - rank[t.status[b]] || a - b);
-    if (order === "slow") this.rows.sort((a, b) => t.seconds[b] - t.seconds[a] || a - b);
-    $("test-count").textContent = this.rows.length === this.count ? this.count + " test cases" : this.rows.length + " of " + this.count + " test cases";
-    this.list.setCount(this.rows.length);
-    if (this.chosen >= 0 && !this.rows.includes(this.chosen)) {
-      this.chosen = -1;
-      $("test-list").removeAttribute("aria-activedescendant");
-      $("test-detail").replaceChildren();
+    if (!shown.length) groups.push(el("p", { class: "empty" }, "No test matches."));
+    this.list.replaceChildren(...groups);
+  }
+  groups(rows) {
+    const t = this.t,
+      groups = [];
+    for (const i of rows) {
+      let group = groups.at(-1);
+      if (group?.suite !== t.suite[i]) groups.push((group = { suite: t.suite[i], rows: [] }));
+      group.rows.push(i);
     }
+    return groups.map(({ suite, rows }) => {
+      const bad = rows.filter(i => !this.rank(i)).length;
+      const numbers = span(
+        "dim num plain",
+        bad > 0 && [span("bad", bad + " failed"), " of "],
+        rows.length,
+      );
+      const title = el("h3", {}, span("clip", suite || "Tests"), numbers);
+      return el(
+        "div",
+        { class: "group" },
+        title,
+        rows.map(i => this.line(i)),
+      );
+    });
   }
-  row(row) {
-    const t = this.t, i = this.rows[row];
-    const where = [t.suite[i], t.prefix[i]].filter((x, n, all) => x && all.indexOf(x) === n).join(" › ");
-    return el("div", {
-      class: "row", role: "option", id: "test-" + i, "aria-selected": String(i === this.chosen),
-      "aria-posinset": row + 1, "aria-setsize": this.rows.length,
-      onclick: () => { location.hash = "tests/" + i; this.lookAt(); },
-    }, el("span", { class: "name" }, el("span", { class: "status " + t.status[i] }, signs[t.status[i]] + " " + t.status[i]), " " + visible(t.name[i])),
-      el("span", { class: "where" }, seconds(t.seconds[i]) + (t.change[i] ? ", " + changes[t.change[i]] : "") + (where ? "  " + visible(where) : "")));
-  }
-  // lookAt scrolls to the selected case if it is below the list, as on a narrow screen.
-  lookAt() {
-    const box = $("test-detail");
-    if (box.getBoundingClientRect().top > innerHeight * 0.7) requestAnimationFrame(() => box.scrollIntoView({ block: "nearest" }));
-  }
-  key(e) {
-    if (e.key === "Enter") { this.lookAt(); $("test-detail").focus(); return; }
-    const at = this.rows.indexOf(this.chosen);
-    const page = Math.max(1, Math.floor(this.list.box.clientHeight / 44) - 1);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.rows.length - 1 }[e.key];
-    if (to === undefined || e.ctrlKey || e.altKey || e.metaKey) return;
-    e.preventDefault();
-    const i = this.rows[Math.max(0, Math.min(this.rows.length - 1, to))];
-    if (i !== undefined) { history.replaceState(null, "", "#tests/" + i); this.choose(i); }
+  line(i) {
+    const t = this.t,
+      rank = this.rank(i),
+      sign = rank ? "dim" : "bad";
+    const props = {
+      class: "case",
+      href: "#tests/" + i,
+      "aria-current": i === this.chosen && "true",
+    };
+    return el(
+      "a",
+      props,
+      el(
+        "span",
+        { class: sign, role: "img", "aria-label": t.status[i].toLowerCase() },
+        caseSigns[rank],
+      ),
+      span("", t.name[i]),
+      changeTag(t.change[i]) || span(),
+      span("num right dim", rank === 3 ? "skipped" : seconds(t.seconds[i])),
+      !rank && span("msg clip", firstLine(plain(t.message[i])).slice(0, 300)),
+    );
   }
   choose(i) {
-    if (!(i >= 0 && i < this.count)) { $("test-count").textContent = "there are " + count(this.count, "test case"); return; }
+    if (!(i in this.t.name)) return say("There are " + count(this.t.name.length, "test case"));
     this.chosen = i;
-    const row = this.rows.indexOf(i);
-    if (row >= 0 && !this.list.isSeen(row)) this.list.goTo(row); else this.list.show();
-    $("test-list").setAttribute("aria-activedescendant", "test-" + i);
-    $("test-detail").replaceChildren(...this.detail(i));
+    for (const a of this.list.querySelectorAll(".case")) {
+      if (a.hash === "#tests/" + i) a.setAttribute("aria-current", "true");
+      else a.removeAttribute("aria-current");
+    }
+    this.detail.replaceChildren(...this.facts(i));
   }
-  detail(i) {
-    const t = this.t;
-    const fact = (name, value) => value ? [el("dt", { class: "soft" }, name), el("dd", {}, value)] : [];
-    const known = t.covered.includes(t.place[i].replace(/:\d+$/, ""));
-    const place = known ? el("a", { href: "#coverage/" + encodeURIComponent(t.place[i]) }, t.place[i]) : t.place[i];
+  facts(i) {
+    const t = this.t,
+      place = t.place[i],
+      covered = t.covered.includes(place.replace(/:\d+$/, ""));
+    const shown = covered ? link("#coverage/" + encodeURIComponent(place), place) : place;
+    const message = el("pre", { tabindex: 0, class: "mono" }, colored(t.message[i].slice(0, 1e5)));
+    const suite = [t.suite[i], t.prefix[i]]
+      .filter((x, n, all) => x && all.indexOf(x) === n)
+      .join(" › ");
     return [
-      el("h3", {}, el("span", { class: "status " + t.status[i] }, signs[t.status[i]] + " " + t.status[i]), " " + visible(t.name[i])),
-      el("dl", {}, ...fact("Report", t.groups[t.group[i]]), ...fact("Suite", visible(t.suite[i])), ...fact("Prefix", visible(t.prefix[i])),
-        ...fact("Took", seconds(t.seconds[i])), ...fact("Compared with the previous build", changes[t.change[i]]),
-        ...fact("Source", place), ...fact("File", visible(t.raw[i])), ...fact("Earlier builds", this.history(i))),
-      t.message[i] ? el("pre", { tabindex: "0" }, ...colored(t.message[i], "", "")) : el("p", { class: "soft" }, "This test has no message."),
+      el("h3", {}, t.name[i]),
+      el(
+        "p",
+        { class: "dim" },
+        span(this.rank(i) ? "" : "bad", caseWords[t.status[i]] || "Unknown"),
+        " in ",
+        seconds(t.seconds[i]),
+        " ",
+        changeTag(t.change[i]),
+      ),
+      t.message[i] ? message : el("p", { class: "empty" }, "No message."),
+      terms("left", [
+        ["Source", place && span("mono", shown, copyButton(place)), ""],
+        ["Suite", suite],
+        ["Report", t.groups[t.group[i]]],
+        ["File", t.raw[i]],
+        ["Earlier builds", this.history(i)],
+      ]),
     ];
   }
   history(i) {
-    const h = this.t.history[i];
-    if (!h || !/[^-]/.test(h)) return "";
-    return el("span", { class: "history" }, ...[...h].map((letter, n) => {
-      const text = "build " + this.t.builds[n] + ": " + letters[letter];
-      return el("span", { title: text, "aria-label": text, role: "img", class: { P: "SUCCEEDED", F: "FAILED", E: "ERROR" }[letter] || "soft" }, letter);
-    }));
+    const letters = [...this.t.history[i]],
+      bad = letters.filter(c => c === "F" || c === "E").length;
+    if (!letters.some(c => c !== "-")) return null;
+    const bars = letters.map((c, n) => {
+      const cls = { F: "F", E: "F", "-": "none", S: "none" }[c];
+      return el("i", { class: cls, title: `build ${this.t.builds[n]}: ${outcomes[c]}` });
+    });
+    return [
+      el("span", { class: "past", "aria-hidden": "true" }, bars),
+      ` failed in ${bad} of ${count(letters.length, "build")}`,
+    ];
+  }
+  begin() {
+    if (this.chosen < 0 && this.t.name.length) this.choose(this.bad[0] ?? this.rows[0]);
+  }
+  step(by) {
+    const n = this.bad.length,
+      at = this.bad.indexOf(this.chosen);
+    if (!n) return say("No failed tests");
+    location.hash = "tests/" + this.bad[(Math.max(at, by < 0 ? 0 : -1) + by + n) % n];
   }
 }

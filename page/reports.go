@@ -111,10 +111,10 @@ func (p *pieces) coverage(b Build) error {
 			files = append(files, f)
 		}
 	}
-	if err := p.write("coverage", files); err != nil {
+	if err := p.json("coverage", files); err != nil {
 		return err
 	}
-	return p.write("source", texts)
+	return p.json("source", texts)
 }
 
 // fits reports whether a source has all lines that a report refers to. A shorter file was
@@ -152,64 +152,4 @@ func (b Build) source(name string) string {
 		return ""
 	}
 	return strings.ToValidUTF8(string(text), string(utf8.RuneError))
-}
-
-// buildTable is the data of the sections Artifacts, Environment and Trend.
-type buildTable struct {
-	Artifacts   []artifact  `json:"artifacts"`
-	Environment [][3]string `json:"environment"` // name, value, origin
-	Facts       [][2]string `json:"facts"`       // name, value
-	Trend       []Point     `json:"trend"`
-}
-
-// artifact is one file of an artifact.
-type artifact struct {
-	Set   string `json:"set"` // "" for the primary artifact
-	Path  string `json:"path"`
-	Size  int64  `json:"size"` // bytes
-	Mode  string `json:"mode"`
-	Hash  string `json:"hash"`           // SHA-256
-	Link  string `json:"link,omitempty"` // target of a symbolic link
-	Local string `json:"local"`          // path from the page's directory; "" if it cannot be linked to
-}
-
-// local returns the path of a file from the page, or "" if the page is elsewhere.
-func local(b Build, dir, name string) string {
-	if b.Apart {
-		return ""
-	}
-	return dir + "/" + name
-}
-
-// buildData returns the artifacts, the environment and the facts of a build. Secrets in them
-// are masked already.
-func buildData(b Build) buildTable {
-	t := buildTable{Artifacts: []artifact{}, Environment: [][3]string{}, Facts: [][2]string{}, Trend: b.Trend}
-	for _, set := range b.Artifacts.Artifacts {
-		for _, e := range set.Entries {
-			t.Artifacts = append(t.Artifacts, artifact{set.Identifier, e.Path, e.Size, e.Mode, e.SHA256, e.Link, local(b,
-				set.Dir, e.Path)})
-		}
-	}
-	r := b.Record
-	if r == nil {
-		return t
-	}
-	for _, v := range r.Environment.Variables {
-		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, v.Origin})
-	}
-	for _, f := range [][2]string{
-		{"Build", r.ID}, {"ARN", r.ARN},
-		{"Ran in", r.Environment.Place}, {"Image", r.Environment.Image}, {"Environment type", r.Environment.Type},
-		{"Source version", r.SourceVersion}, {"Resolved source version", r.ResolvedVersion},
-		{"Started", r.Start.Format("2006-01-02 15:04:05 MST")}, {"Initiator", r.Initiator},
-	} {
-		if f[1] != "" {
-			t.Facts = append(t.Facts, f)
-		}
-	}
-	for _, v := range r.Exported {
-		t.Environment = append(t.Environment, [3]string{v.Name, v.Value, "exported"})
-	}
-	return t
 }

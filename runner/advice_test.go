@@ -1,4 +1,4 @@
-package console
+package runner
 
 import (
 	"strings"

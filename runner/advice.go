@@ -1,4 +1,4 @@
-package console
+package runner
 
 import (
 	"regexp"
@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/runner"
 )
 
 // hint is the advice for one kind of failure that people meet often.
@@ -17,7 +16,7 @@ type hint struct {
 	text  string   // in the form of all hints: lower case, no full stop, with the next step
 	check string   // name of the check whose lint gives the same advice; may be empty
 	// applies reports whether the hint is true for a build; nil for every build.
-	applies func(*runner.Plan) bool
+	applies func(*Plan) bool
 }
 
 // match reports whether a failure is of this kind, and which of the parts the output has. Only the
@@ -38,7 +37,7 @@ func (h hint) match(exit int, output string) (part string, matches bool) {
 const missingProgram = "program not found; install it in the install phase, or use an image that has it"
 
 // withoutCredentials reports whether a build has no AWS credentials.
-func withoutCredentials(p *runner.Plan) bool { return p != nil && p.Grant == "" }
+func withoutCredentials(p *Plan) bool { return p != nil && p.Grant == "" }
 
 // hints are in order of precedence: the first match counts. Messages that name the cause
 // are before exit statuses, which only narrow it down: 126 is "cannot execute", 127 is "not
@@ -133,7 +132,7 @@ const maxCause = 70
 // advice returns the cause of a failed command, as its output has it, and a hint. Both may be
 // empty: a wrong hint costs more time than no hint, so exit statuses that programs choose
 // themselves have none. The hint is left out if it is that of a lint which is shown too.
-func advice(exit int, output string, p *runner.Plan, shown diag.List) (cause, text string) {
+func advice(exit int, output string, p *Plan, shown diag.List) (cause, text string) {
 	for _, h := range hints {
 		if part, matches := h.match(exit, output); matches && (h.applies == nil || h.applies(p)) {
 			cause = lineWith(output, part)
@@ -166,6 +165,12 @@ func lineWith(output, part string) string {
 		return ""
 	}
 	return line
+}
+
+// lastState returns the end of a line that was redrawn with carriage returns, without colors.
+func lastState(line string) string {
+	line = strings.TrimRight(line, "\r")
+	return string(plainText([]byte(line[strings.LastIndexByte(line, '\r')+1:])))
 }
 
 // shellPlace matches what shells print before a message, such as "/codebuild/.../script.sh: line 4: ".

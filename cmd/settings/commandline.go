@@ -1,0 +1,42 @@
+package settings
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/buildlocal/buildlocal/internal/human"
+)
+
+// CommandLine returns a shell command with the flags that were given to a command, which can
+// be run again. Call it before Settle, which sets flags too.
+func CommandLine(c *cobra.Command) string {
+	words := []string{c.CommandPath()}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, is := f.Value.(pflag.SliceValue); is {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			words = append(words, flagWords(f, value))
+		}
+	})
+	return strings.Join(words, " ")
+}
+
+// flagWords returns a flag with a value as words of a shell command. A value in the same word
+// as the flag can also be empty, or begin with a dash.
+func flagWords(f *pflag.Flag, value string) string {
+	name := "--" + f.Name
+	switch {
+	case f.NoOptDefVal != "" && value == f.NoOptDefVal:
+		return name
+	case f.NoOptDefVal == "" && value != "" && !strings.HasPrefix(value, "-"):
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand
+		}
+		return name + " " + human.ShellWord(value)
+	}
+	return name + "=" + human.ShellWord(value)
+}

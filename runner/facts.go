@@ -1,0 +1,58 @@
+package runner
+
+import (
+	"time"
+
+	"github.com/buildlocal/buildlocal/cache"
+)
+
+// Commit is the version of the source, from its git repository.
+type Commit struct {
+	ID      string `json:"id"` // full
+	Branch  string `json:"branch,omitempty"`
+	Subject string `json:"subject,omitempty"` // first line of the message
+	Author  string `json:"author,omitempty"`  // name
+}
+
+// Machine describes where a build ran. Numbers are 0 if they are not known.
+type Machine struct {
+	Engine  string  `json:"engine"`                       // docker, sandbox or host
+	Version string  `json:"engineVersion,omitempty"`      // of the Docker engine
+	Address string  `json:"engineAddress,omitempty"`      // of the Docker engine
+	Name    string  `json:"name,omitempty"`               // of this machine
+	System  string  `json:"system,omitempty"`             // such as linux/amd64
+	CPUs    int     `json:"cpus,omitempty"`               // of the engine's machine
+	Memory  int64   `json:"memoryInBytes,omitempty"`      // of the engine's machine
+	Compute string  `json:"computeType,omitempty"`        // of the build
+	VCPU    float64 `json:"vcpuLimit,omitempty"`          // 0 if unlimited
+	Limit   int64   `json:"memoryLimitInBytes,omitempty"` // 0 if unlimited
+}
+
+// CacheUse describes what a build did with its cache.
+type CacheUse struct {
+	Paths    []string    `json:"paths"`
+	Key      string      `json:"key,omitempty"`
+	Restored *CacheEntry `json:"restored,omitempty"` // nil after a miss
+	Saved    *CacheEntry `json:"saved,omitempty"`    // nil if it was not saved
+	// Result says why nothing was saved; empty if something was.
+	Result string `json:"result,omitempty"`
+}
+
+// CacheEntry is a cache that was restored or saved.
+type CacheEntry struct {
+	Key          string `json:"key,omitempty"`
+	Files        int    `json:"files"` // 0 if unknown
+	Bytes        int64  `json:"bytes"`
+	Milliseconds int64  `json:"durationInMilliseconds"`
+	How          string `json:"how,omitempty"` // mounted or copied
+}
+
+func newCacheEntry(e *cache.Entry, took time.Duration) *CacheEntry {
+	return &CacheEntry{Key: e.Key, Files: e.Files, Bytes: e.Size, Milliseconds: took.Milliseconds()}
+}
+
+// NextStep is a command that helps after a build.
+type NextStep struct {
+	Command string `json:"command"`
+	Purpose string `json:"purpose"`
+}
