@@ -39,6 +39,7 @@ const (
 type status struct {
 	phase   string    // such as BUILD 2/4
 	doing   string    // such as the command
+	command string    // its whole text; "" between commands
 	since   time.Time // beginning of what the clock shows; zero for nothing to show
 	output  time.Time // time of the last output of the command; zero without a command
 	shown   string    // the line on the screen; "" for none
@@ -54,13 +55,14 @@ func (t *Text) follow(e runner.Event) {
 	case runner.BuildBegan:
 		t.tick()
 	case runner.PhaseBegan:
-		s.phase, s.doing, s.since, s.output = string(e.Phase), "", e.Time, time.Time{}
+		*s = s.between(e)
 	case runner.CommandBegan:
 		s.phase, s.doing, s.since, s.output = string(e.Phase)+t.count(e), firstLine(e.Text), e.Time, e.Time
+		s.command = e.Text
 	case runner.Printed:
 		s.output = e.Time
 	case runner.CommandEnded:
-		s.phase, s.doing, s.since, s.output = string(e.Phase), "", e.Time, time.Time{}
+		*s = s.between(e)
 	case runner.Copying:
 		s.doing = copyText(e.Copy)
 	case runner.Pulled:
@@ -73,6 +75,12 @@ func (t *Text) follow(e runner.Event) {
 			s.stop = nil
 		}
 	}
+}
+
+// between returns the status of a phase while no command runs.
+func (s status) between(e runner.Event) status {
+	s.phase, s.doing, s.command, s.since, s.output = string(e.Phase), "", "", e.Time, time.Time{}
+	return s
 }
 
 // count returns the number of a command and of all commands of its phase, such as " 2/4".
@@ -160,6 +168,11 @@ func (t *Text) statusLine(now time.Time) string {
 		columns = minColumns*2 - 1
 	}
 	right := clock(now.Sub(s.since))
+	if t.o.Usual != nil && s.command != "" {
+		if usual := t.o.Usual(s.command); usual >= time.Second {
+			right += " of ~" + clock(usual)
+		}
+	}
 	if quiet := now.Sub(s.output); !s.output.IsZero() && quiet >= silence {
 		right = "no output for " + clock(quiet) + "      " + right
 	}

@@ -37,7 +37,13 @@ func statusStory() []runner.Event {
 func TestStatus_NeverInsideALine(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer // one terminal for both streams
-	text := console.NewText(&b, console.Options{Progress: console.ProgressLine, Width: columns(70)})
+	usual := func(command string) time.Duration {
+		if command == "npm test\nnpm run build" {
+			return 25 * time.Second
+		}
+		return 0
+	}
+	text := console.NewText(&b, console.Options{Progress: console.ProgressLine, Width: columns(70), Usual: usual})
 	for _, e := range statusStory() {
 		text.Notify(e)
 	}
@@ -45,7 +51,7 @@ func TestStatus_NeverInsideALine(t *testing.T) {
 	if !strings.Contains(printed, "half a line, whole\n") {
 		t.Errorf("the status line is inside a line of a command: %q", printed)
 	}
-	for _, want := range []string{"BUILD 2/2  npm test ", "no output for 2:00      2:04"} {
+	for _, want := range []string{"BUILD 2/2  npm test ", "no output for 2:00      2:04 of ~0:25"} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("%q is missing: %q", want, printed)
 		}

@@ -201,6 +201,7 @@ func (t *Text) slowest(r *runner.Record) {
 	columns := slowColumns{commands: commands}
 	for _, c := range commands {
 		columns.at = max(columns.at, width(c.At))
+		columns.took = max(columns.took, width(human.Duration(took(c))))
 		columns.used = max(columns.used, width(used(c.Used)))
 	}
 	title := "slowest"
@@ -212,8 +213,8 @@ func (t *Text) slowest(r *runner.Record) {
 
 // slowColumns are the widths of the columns of slow commands.
 type slowColumns struct {
-	commands []runner.CommandRecord // the slowest first
-	at, used int
+	commands       []runner.CommandRecord // the slowest first
+	at, took, used int
 }
 
 func took(c runner.CommandRecord) time.Duration {
@@ -223,10 +224,10 @@ func took(c runner.CommandRecord) time.Duration {
 // slow returns a slow command: its place, its duration, on a wide terminal a bar, its first
 // line and its resources. A command that is too long for the line is cut.
 func (t *Text) slow(c runner.CommandRecord, columns slowColumns) styled {
-	const durationWidth, barColumns, wide = 6, 24, 140
+	const barColumns, wide = 24, 140
 	limit := t.columns(maxTable)
-	head := formatted("%s  %-*s", t.styles.weak.Sprint(pad(c.At, columns.at)), durationWidth, human.Duration(took(c)))
-	left := limit - 2 - rowTitle - 2 - columns.at - 2 - durationWidth - 2
+	head := formatted("%s  %-*s", t.styles.weak.Sprint(pad(c.At, columns.at)), columns.took, human.Duration(took(c)))
+	left := limit - 2 - rowTitle - 2 - columns.at - 2 - columns.took - 2
 	if limit >= wide {
 		n := max(1, int(int64(barColumns)*c.Milliseconds/max(1, columns.commands[0].Milliseconds)))
 		head += formatted("  %s", pad(strings.Repeat(t.glyphs.bar, n), barColumns))

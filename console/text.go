@@ -36,6 +36,8 @@ type Options struct {
 	// Status is the stream of the status line: the standard error, which may be the same
 	// terminal as the writer. nil is the writer.
 	Status io.Writer
+	// Usual returns how long a command takes usually, or 0. It must not block. It may be nil.
+	Usual func(command string) time.Duration
 	// PrintFault prints the cause of a fault, above the verdict. nil prints nothing.
 	PrintFault func(error)
 

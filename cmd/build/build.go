@@ -211,5 +211,8 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Commit = a.PrintError, s.Version()
+	if options.Progress != console.ProgressOff {
+		options.Usual = s.UsualDurations()
+	}
 	return console.NewText(a.Raw.Out, options)
 }
