@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -42,6 +43,8 @@ type message struct {
 	Phase        runner.PhaseType `json:"phase,omitempty"`
 	Text         string           `json:"text,omitempty"`
 	Line         int              `json:"line,omitempty"`
+	At           string           `json:"at,omitempty"`
+	Topic        string           `json:"topic,omitempty"`
 	Finally      bool             `json:"finally,omitempty"`
 	Attempt      int              `json:"attempt,omitempty"`
 	Exit         *int             `json:"exitStatus,omitempty"`
@@ -53,7 +56,9 @@ type message struct {
 	Milliseconds *int64           `json:"durationInMilliseconds,omitempty"`
 	Pull         *runner.Pull     `json:"pull,omitempty"`
 	BuildID      string           `json:"buildId,omitempty"`
-	Image        string           `json:"image,omitempty"`
+	Engine       string           `json:"engine,omitempty"`
+	Image        *json.RawMessage `json:"image,omitempty"` // a string, or null if no image is used
+	Configured   string           `json:"configuredImage,omitempty"`
 	Build        *runner.Record   `json:"build,omitempty"`
 	Reports      *reports.Set     `json:"reports,omitempty"`
 }
@@ -69,7 +74,7 @@ func (j *JSON) Notify(e runner.Event) {
 	}
 	j.rest() // of output, which the event follows
 	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line,
-		Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
+		At: e.At, Topic: e.Topic, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
 	ms := e.Duration.Milliseconds()
 	switch e.Kind {
 	case runner.CommandEnded:
@@ -81,9 +86,22 @@ func (j *JSON) Notify(e runner.Event) {
 	case runner.Pulled:
 		m.Pull = &e.Pull
 	case runner.BuildBegan:
-		m.BuildID, m.Image = e.Plan.Identity.BuildID(), e.Plan.Image
+		m.began(e.Plan)
 	}
 	j.write(m)
+}
+
+// began adds where a build runs. The image is null if the build runs on the host's own files.
+func (m *message) began(p *runner.Plan) {
+	m.BuildID = p.Identity.BuildID()
+	m.Engine, _, _ = strings.Cut(p.Engine, " ")
+	image := json.RawMessage("null")
+	if p.Place == "" {
+		image, _ = json.Marshal(p.Image) // a string has no errors
+	} else {
+		m.Configured = p.Image
+	}
+	m.Image = &image
 }
 
 // output writes a piece of a command's output: as a string if it is UTF-8, else as base64.

@@ -190,8 +190,8 @@ func factsOf(r *runner.Record) [][2]string {
 // imageOf returns the image that the build used, or the configured one with the remark that it
 // was not used.
 func imageOf(r *runner.Record) string {
-	if r.Environment.Place != "" && r.Environment.Image != "" {
-		return r.Environment.Image + " (not used)"
+	if r.Environment.Configured != "" {
+		return r.Environment.Configured + " (not used)"
 	}
 	return r.Environment.Image
 }

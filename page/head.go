@@ -64,7 +64,7 @@ func (m markup) header(b Build) {
 	}
 	if place := r.Environment.Place; place != "" && r.Status != runner.Fault {
 		m.put("<p class=\"notice\">This build ran in %s%s. The result may differ there.</p>\n", diag.Printable(place),
-			notUsed(r.Environment.Image))
+			notUsed(r.Environment.Configured))
 	}
 	m.facts(r)
 	m.put("</div>\n</header>\n")

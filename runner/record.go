@@ -100,7 +100,8 @@ type Context struct {
 
 // Environment describes the environment of a build.
 type Environment struct {
-	Image         string `json:"image"`
+	Image         string `json:"image,omitempty"`           // as configured; empty if it was not used
+	Configured    string `json:"configuredImage,omitempty"` // the image that was not used
 	Type          string `json:"type,omitempty"`
 	Privileged    bool   `json:"privilegedMode"`
 	ImageID       string `json:"imageId,omitempty"`       // sha256:… of its configuration

@@ -38,9 +38,7 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 			SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved,
 			TimeoutMinutes: p.Timeout.Minutes(),
 			Machine:        &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
-			Environment: Environment{
-				Image: p.Image, Type: p.EnvironmentType, Privileged: p.Privileged, Place: p.Place,
-			},
+			Environment:    newEnvironment(p),
 		},
 	}
 	if rec.send == nil {
@@ -49,6 +47,16 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 	rec.out = rec.mask.Writer(writerFunc(rec.printed))
 	rec.hide(p.secrets()...)
 	return rec
+}
+
+// newEnvironment describes the environment of a plan. An image that is not used is not named as
+// the build's.
+func newEnvironment(p *Plan) Environment {
+	e := Environment{Image: p.Image, Type: p.EnvironmentType, Privileged: p.Privileged, Place: p.Place}
+	if p.Place != "" {
+		e.Image, e.Configured = "", p.Image
+	}
+	return e
 }
 
 // hide adds values, and with maskEncoded their encodings, to the mask. Call it before the
