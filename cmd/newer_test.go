@@ -49,7 +49,7 @@ func TestEngine_NewerVersion(t *testing.T) {
 	c := exec.Command("buildlocal", "run", "-C", source, "-i", "buildlocal-test/busybox", "--pull", "never")
 	c.Env = append(os.Environ(), "DOCKER_HOST="+host)
 	out, err := c.CombinedOutput()
-	for _, want := range []string{"copied\n", "-rwxr-xr-x", "SUCCEEDED in", "The source is copied"} {
+	for _, want := range []string{"copied\n", "-rwxr-xr-x", "SUCCEEDED in", "the source is copied"} {
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%v; want %q in\n%s", err, want, out)
 		}

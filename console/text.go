@@ -182,13 +182,12 @@ func (t *Text) note(e runner.Event) {
 }
 
 // topicWidth is the width of the names of topics.
-const topicWidth = len("runtimes")
+const topicWidth = len("runtimes ")
 
-// said prints a line of the agent. Lines about the selected runtimes are of general
-// interest; other ones only with Verbose.
+// said prints a line of the agent with Verbose. Lines about something that is left out are of
+// general interest.
 func (t *Text) said(e runner.Event) {
-	selecting := strings.HasPrefix(e.Text, "Selecting ") || strings.HasPrefix(e.Text, "Skipping ")
-	if (t.o.Verbose || selecting) && !t.o.Quiet {
+	if (t.o.Verbose || strings.HasPrefix(e.Text, "Skipping ")) && !t.o.Quiet {
 		t.line("%s", t.styles.weak.Sprint(e.Text))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -40,7 +41,25 @@ func (b *build) selectRuntimes(ctx context.Context) result {
 		err = b.plan.explainRuntime(err)
 		return result{status: Failed, context: Context{YAMLError, err.Error()}, problem: problemOf(err)}
 	}
+	b.rec.about("runtimes", "%s", describeRuntimes(wishes, choices))
 	return b.installRuntimes(ctx, choices)
+}
+
+// describeRuntimes returns the selected versions, such as "nodejs 20, python latest → 3.12".
+func describeRuntimes(wishes []runtimes.Wish, choices []runtimes.Choice) string {
+	asked := map[string]string{}
+	for _, w := range wishes {
+		asked[w.Name] = w.Version
+	}
+	var parts []string
+	for _, c := range choices {
+		text := c.Name + " " + c.Version
+		if version, found := asked[c.Name]; found && version != c.Version {
+			text = c.Name + " " + version + " → " + c.Version
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // installRuntimes runs the image's commands. The phase fails with the first that fails.
