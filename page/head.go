@@ -125,7 +125,7 @@ func lede(b Build) string {
 		}
 		parts = append(parts, text+".")
 	case r.Status == runner.Succeeded && tests > 0:
-		parts = append(parts, plural(tests, "test")+", and none failed.")
+		parts = append(parts, "None of "+plural(tests, "test")+" failed.")
 	case len(r.Failures) > 0 && r.Failures[0].Command < len(r.Commands):
 		exit := r.Commands[r.Failures[0].Command].Exit
 		parts = append(parts, fmt.Sprintf("The command exited with status %d.", exit))
