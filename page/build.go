@@ -49,6 +49,7 @@ type buildTable struct {
 	Phases    []phase            `json:"phases"`
 	Commands  []command          `json:"commands"`
 	Failures  []runner.Failure   `json:"failures"`
+	Changes   *runner.Changes    `json:"changes"`
 	Usage     *runner.Series     `json:"usage"`
 	Machine   *runner.Machine    `json:"machine"`
 	Cache     *runner.CacheUse   `json:"cache"`
@@ -124,7 +125,7 @@ func buildData(b Build) buildTable {
 		return t
 	}
 	t.Project, t.Number, t.Status, t.Seconds = r.Project, r.Number, r.Status, since(r.Start, r.End)
-	t.Usage, t.Machine, t.Cache = r.Usage, r.Machine, r.Cache
+	t.Changes, t.Usage, t.Machine, t.Cache = r.Changes, r.Usage, r.Machine, r.Cache
 	t.Failures, t.Next = append(t.Failures, r.Failures...), append(t.Next, r.Next...)
 	t.Exported = append(t.Exported, r.Exported...)
 	for _, p := range r.Phases {

@@ -135,8 +135,9 @@ func record(start time.Time) *runner.Record {
 		Machine: &runner.Machine{Engine: "docker", Version: evil, Address: evil, Name: evil, CPUs: 2, Memory: 4 << 30},
 		Cache: &runner.CacheUse{Paths: []string{evil}, Key: evil, Result: evil,
 			Restored: &runner.CacheEntry{Files: 3, Bytes: 4000, Key: evil}},
-		Usage: series,
-		Next:  []runner.NextStep{{Command: "buildlocal run " + evil, Purpose: "Run this build again"}},
+		Usage:   series,
+		Changes: &runner.Changes{Build: 5, Files: []string{evil, "b"}, Count: 7},
+		Next:    []runner.NextStep{{Command: "buildlocal run " + evil, Purpose: "Run this build again"}},
 		Environment: runner.Environment{Image: evil, Variables: []runner.EnvironmentVariable{
 			{Name: "TOKEN", Value: "/demo/token", Type: "PARAMETER_STORE", Origin: "buildspec.yml:3"},
 			{Name: "EVIL" + evil, Value: evil, Type: "PLAINTEXT", Origin: evil},

@@ -90,6 +90,11 @@ const tests = {
     await says(p, ".cause .lines", /6\s*<\/script>.*7\s*ä false/s);
     await is(() => p.locator(".cause .lines .hit .under").first().innerText(), "false");
     await says(p, ".cause .hint", /<b>bold<\/b>/);
+    await says(
+      p,
+      ".cause .hint",
+      /Build 5 succeeded. Since then 7 files have changed: .*b and 5 others/s,
+    );
     // lines of the output are links to those of the log
     await is(() => p.locator(".cause a.n").allInnerTexts(), ["9", "10"]);
     await says(p, ".also summary", /Post-build, exit status 2/);
