@@ -126,7 +126,7 @@ func buildData(b Build) buildTable {
 	}
 	t.Project, t.Number, t.Status, t.Seconds = r.Project, r.Number, r.Status, since(r.Start, r.End)
 	t.Changes, t.Usage, t.Machine, t.Cache = r.Changes, r.Usage, r.Machine, r.Cache
-	t.Failures, t.Next = append(t.Failures, r.Failures...), append(t.Next, r.Next...)
+	t.Failures, t.Next = append(t.Failures, b.failures()...), append(t.Next, r.Next...)
 	t.Exported = append(t.Exported, r.Exported...)
 	for _, p := range r.Phases {
 		if p.Status == "" {
