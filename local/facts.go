@@ -115,7 +115,7 @@ func (s *Session) nextSteps(r *runner.Record) []runner.NextStep {
 	if r.Status == runner.Succeeded {
 		return all
 	}
-	if s.engine.kind == EngineDocker && !s.inputs.Request.Engine.Keep {
+	if len(r.Failures) > 0 && s.engine.kind == EngineDocker && !s.inputs.Request.Engine.Keep {
 		all = append(all, runner.NextStep{
 			Command: rerun + " --keep", Purpose: "Run it again and keep the container, to look into it"})
 	}

@@ -19,7 +19,7 @@ const IndexName = "index.html"
 var verdicts = map[runner.Status]struct{ class, words string }{
 	runner.Succeeded: {"succeeded", "succeeded"},
 	runner.Failed:    {"failed", "failed"},
-	runner.Fault:     {"failed", "could not run"},
+	runner.Fault:     {"failed", "had an error"},
 	runner.TimedOut:  {"stopped", "timed out"},
 	runner.Stopped:   {"stopped", "was stopped"},
 }
@@ -125,7 +125,7 @@ func lede(b Build) string {
 		parts = append(parts, text+".")
 	case r.Status == runner.Succeeded && tests > 0:
 		parts = append(parts, "None of "+plural(tests, "test")+" failed.")
-	case len(failures) > 0:
+	case len(failures) > 0 && r.Status == runner.Failed:
 		exit := r.Commands[failures[0].Command].Exit
 		parts = append(parts, fmt.Sprintf("The command exited with status %d.", exit))
 	case failedPhase(r) != nil:
