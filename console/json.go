@@ -73,8 +73,9 @@ func (j *JSON) Notify(e runner.Event) {
 		return // progress for people who wait; programs see the result
 	}
 	j.rest() // of output, which the event follows
-	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line,
-		At: e.At, Topic: e.Topic, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status, Build: e.Record, Reports: e.Reports}
+	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, At: e.At,
+		Topic: e.Topic, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status,
+		Build: e.Record, Reports: e.Reports}
 	ms := e.Duration.Milliseconds()
 	switch e.Kind {
 	case runner.CommandEnded:

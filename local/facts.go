@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,11 +22,16 @@ const maxFactsTime = 5 * time.Second
 func (s *Session) lookUpFacts(ctx context.Context) func(*runner.Record) {
 	ctx, cancel := context.WithTimeout(ctx, maxFactsTime)
 	commit, machine := make(chan *runner.Commit, 1), make(chan runner.Machine, 1)
+	changes := make(chan *runner.Changes, 1)
 	go func() { commit <- s.inputs.commit(ctx) }()
 	go func() { machine <- s.machine(ctx) }()
+	go func() { changes <- s.changes(ctx) }()
 	return func(r *runner.Record) {
 		defer cancel()
 		r.Commit = <-commit
+		if found := <-changes; r.Status != runner.Succeeded {
+			r.Changes = found
+		}
 		found := <-machine
 		if r.Machine != nil {
 			found.Compute, found.VCPU, found.Limit = r.Machine.Compute, r.Machine.VCPU, r.Machine.Limit
@@ -44,6 +50,28 @@ func (in *Inputs) commit(ctx context.Context) *runner.Commit {
 	}
 	message, _ := in.Source.Message(ctx)
 	return &runner.Commit{ID: git.Commit, Branch: git.Branch, Subject: message.Subject, Author: message.Author}
+}
+
+// maxChanges is how many changed files are recorded.
+const maxChanges = 20
+
+// changes returns what has changed in the source since the last build that succeeded; nil if
+// there is no such build, or if its commit is not known here.
+func (s *Session) changes(ctx context.Context) *runner.Changes {
+	if s.inputs.Source.Git == nil {
+		return nil
+	}
+	for _, b := range slices.Backward(s.earlier()) {
+		if b.Project != s.Plan.Identity.Project || b.Status != runner.Succeeded || b.Commit == "" {
+			continue
+		}
+		files, err := s.inputs.Source.ChangedSince(ctx, b.Commit)
+		if err != nil {
+			return nil
+		}
+		return &runner.Changes{Build: b.Number, Files: files[:min(len(files), maxChanges)], Count: len(files)}
+	}
+	return nil
 }
 
 // machine describes where the build runs. Facts that cannot be looked up are left out.
@@ -87,7 +115,7 @@ func (s *Session) nextSteps(r *runner.Record) []runner.NextStep {
 	if r.Status == runner.Succeeded {
 		return all
 	}
-	if s.engine.kind == EngineDocker && !s.inputs.Request.Engine.Keep {
+	if len(r.Failures) > 0 && s.engine.kind == EngineDocker && !s.inputs.Request.Engine.Keep {
 		all = append(all, runner.NextStep{
 			Command: rerun + " --keep", Purpose: "Run it again and keep the container, to look into it"})
 	}

@@ -269,6 +269,11 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	limited, release := context.WithTimeout(ctx, s.Plan.Timeout)
 	defer release()
 	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
+	s.earlier = sync.OnceValue(func() []page.Summary {
+		all := readSummaries(s.inputs.Builds)
+		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
+	})
+	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
 	r.Notify = func(e runner.Event) {
 		if e.Reports != nil {
@@ -280,11 +285,6 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		}
 		queue.notify(e)
 	}
-	s.earlier = sync.OnceValue(func() []page.Summary {
-		all := readSummaries(s.inputs.Builds)
-		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
-	})
-	go s.earlier() // while the build runs, so that the page does not wait for it
 	// The results are written after the sink has shown all events, or has been given up.
 	record, fault := r.Run(ctx, s.Plan)
 	queue.close()

@@ -170,7 +170,7 @@ func readSummaries(s *builds.Store, known ...page.Summary) []page.Summary {
 
 // writeIndex writes the page of all builds, and the summaries that it is made of.
 func (s *Session) writeIndex(record *runner.Record) error {
-	all := readSummaries(s.inputs.Builds, append(slices.Clone(s.earlier()), summaryOf(s.Dir.Name, record))...)
+	all := readSummaries(s.inputs.Builds, summaryOf(s.Dir.Name, record))
 	text, err := json.MarshalIndent(all, "", " ")
 	if err != nil {
 		return err

@@ -49,6 +49,7 @@ type buildTable struct {
 	Phases    []phase            `json:"phases"`
 	Commands  []command          `json:"commands"`
 	Failures  []runner.Failure   `json:"failures"`
+	Changes   *runner.Changes    `json:"changes"`
 	Usage     *runner.Series     `json:"usage"`
 	Machine   *runner.Machine    `json:"machine"`
 	Cache     *runner.CacheUse   `json:"cache"`
@@ -124,8 +125,8 @@ func buildData(b Build) buildTable {
 		return t
 	}
 	t.Project, t.Number, t.Status, t.Seconds = r.Project, r.Number, r.Status, since(r.Start, r.End)
-	t.Usage, t.Machine, t.Cache = r.Usage, r.Machine, r.Cache
-	t.Failures, t.Next = append(t.Failures, r.Failures...), append(t.Next, r.Next...)
+	t.Changes, t.Usage, t.Machine, t.Cache = r.Changes, r.Usage, r.Machine, r.Cache
+	t.Failures, t.Next = append(t.Failures, b.failures()...), append(t.Next, r.Next...)
 	t.Exported = append(t.Exported, r.Exported...)
 	for _, p := range r.Phases {
 		if p.Status == "" {
@@ -190,10 +191,19 @@ func factsOf(r *runner.Record) [][2]string {
 // imageOf returns the image that the build used, or the configured one with the remark that it
 // was not used.
 func imageOf(r *runner.Record) string {
-	if r.Environment.Configured != "" {
-		return r.Environment.Configured + " (not used)"
+	if image := unusedImage(r); image != "" {
+		return image + " (not used)"
 	}
 	return r.Environment.Image
+}
+
+// unusedImage returns the configured image of a build that ran without it, or "". Records of
+// older versions have it as the image.
+func unusedImage(r *runner.Record) string {
+	if r.Environment.Place == "" {
+		return ""
+	}
+	return cmp.Or(r.Environment.Configured, r.Environment.Image)
 }
 
 // reasons returns the messages of the contexts of a phase.

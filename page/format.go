@@ -34,8 +34,10 @@ func percent(c reports.Counts) string {
 func seconds(d time.Duration) string {
 	s := d.Seconds()
 	switch {
-	case s < 0.0005:
+	case s <= 0:
 		return "0 s"
+	case s < 0.0005:
+		return "<1 ms"
 	case s < 0.9995:
 		return fmt.Sprintf("%.0f ms", 1000*s)
 	case s < 9.995:

@@ -19,7 +19,7 @@ const IndexName = "index.html"
 var verdicts = map[runner.Status]struct{ class, words string }{
 	runner.Succeeded: {"succeeded", "succeeded"},
 	runner.Failed:    {"failed", "failed"},
-	runner.Fault:     {"failed", "could not run"},
+	runner.Fault:     {"failed", "had an error"},
 	runner.TimedOut:  {"stopped", "timed out"},
 	runner.Stopped:   {"stopped", "was stopped"},
 }
@@ -54,7 +54,7 @@ func (m markup) header(b Build) {
 	m.bandBegins(v.class, index, project+" / build "+itoa(r.Number))
 	title, place := fmt.Sprintf("Build %d %s", r.Number, v.words), ""
 	if r.Status != runner.Succeeded {
-		if place = firstFailure(r); place != "" {
+		if place = firstFailure(b); place != "" {
 			title += " in"
 		}
 	}
@@ -64,7 +64,7 @@ func (m markup) header(b Build) {
 	}
 	if place := r.Environment.Place; place != "" && r.Status != runner.Fault {
 		m.put("<p class=\"notice\">This build ran in %s%s. The result may differ there.</p>\n", diag.Printable(place),
-			notUsed(r.Environment.Configured))
+			notUsed(unusedImage(r)))
 	}
 	m.facts(r)
 	m.put("</div>\n</header>\n")
@@ -79,12 +79,11 @@ func notUsed(image string) string {
 }
 
 // firstFailure returns the first line of the first command that failed, or the phase.
-func firstFailure(r *runner.Record) string {
+func firstFailure(b Build) string {
 	const maxTitle = 80
-	if len(r.Failures) > 0 {
-		if n := r.Failures[0].Command; n >= 0 && n < len(r.Commands) {
-			return human.CutMiddle(firstLine(r.Commands[n].Text), maxTitle)
-		}
+	r := b.Record
+	if all := b.failures(); len(all) > 0 {
+		return human.CutMiddle(firstLine(r.Commands[all[0].Command].Text), maxTitle)
 	}
 	for _, c := range r.Commands { // builds that did not record failures
 		if c.Exit != 0 {
@@ -114,7 +113,7 @@ func failedPhase(r *runner.Record) *runner.PhaseRecord {
 
 // lede returns the sentences below the title: how the tests ended, and what else failed.
 func lede(b Build) string {
-	r := b.Record
+	r, failures := b.Record, b.failures()
 	var parts []string
 	tests, bad, changes := testTotals(b.Reports)
 	switch {
@@ -125,15 +124,15 @@ func lede(b Build) string {
 		}
 		parts = append(parts, text+".")
 	case r.Status == runner.Succeeded && tests > 0:
-		parts = append(parts, plural(tests, "test")+", and none failed.")
-	case len(r.Failures) > 0 && r.Failures[0].Command < len(r.Commands):
-		exit := r.Commands[r.Failures[0].Command].Exit
+		parts = append(parts, "None of "+plural(tests, "test")+" failed.")
+	case len(failures) > 0 && r.Status == runner.Failed:
+		exit := r.Commands[failures[0].Command].Exit
 		parts = append(parts, fmt.Sprintf("The command exited with status %d.", exit))
 	case failedPhase(r) != nil:
 		parts = append(parts, firstLine(reasons(failedPhase(r).Contexts)))
 	}
-	if n := len(r.Failures) - 1; n > 0 {
-		last := r.Commands[min(r.Failures[1].Command, len(r.Commands)-1)]
+	if n := len(failures) - 1; n > 0 {
+		last := r.Commands[failures[1].Command]
 		more := "One more command"
 		if n > 1 {
 			more = itoa(n) + " more commands"

@@ -88,14 +88,14 @@ func watch(set *reports.Set) []watched {
 	for _, r := range set.Reports {
 		for _, c := range r.Cases {
 			history := c.History + reports.History(outcome(c.Status))
-			if failures(history) > 0 {
+			if failedBuilds(history) > 0 {
 				all = append(all, watched{c.Suite, c.Name, c.Change, history})
 			}
 		}
 	}
 	rank := func(w watched) int { // a test that fails now is before all others
 		last := w.History[len(w.History)-1:]
-		return -failures(w.History) - len(w.History)*failures(last)
+		return -failedBuilds(w.History) - len(w.History)*failedBuilds(last)
 	}
 	slices.SortStableFunc(all, func(a, b watched) int { return rank(a) - rank(b) })
 	return all[:min(len(all), maxWatched)]
@@ -116,8 +116,8 @@ func outcome(s reports.CaseStatus) string {
 	return "U"
 }
 
-// failures counts the builds in which a test failed.
-func failures(h reports.History) int {
+// failedBuilds counts the builds in which a test failed.
+func failedBuilds(h reports.History) int {
 	n := 0
 	for _, letter := range h {
 		if letter == 'F' || letter == 'E' {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -149,12 +150,15 @@ func (p *pieces) logIndex(b Build) error {
 	return p.json("log", index)
 }
 
-// failures returns the failures of a build, if it has a record.
+// failures returns the failures of a build. Those of commands that a damaged record does not
+// have are left out.
 func (b Build) failures() []runner.Failure {
 	if b.Record == nil {
 		return nil
 	}
-	return b.Record.Failures
+	return slices.DeleteFunc(slices.Clone(b.Record.Failures), func(f runner.Failure) bool {
+		return f.Command < 0 || f.Command >= len(b.Record.Commands)
+	})
 }
 
 // log writes the pieces of a log, as log-0, log-1 and so on.

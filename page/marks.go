@@ -87,6 +87,10 @@ func (l *logWriter) take(m mark) {
 	switch m.kind {
 	case commandBegins:
 		l.index.Sections[m.number].Line = l.total
+		l.style = style{} // whatever colors the command before left behind
+		if l.lines == 0 {
+			l.before = ""
+		}
 	case outputBegins:
 		l.index.Sections[m.number].Output = l.total
 	case commandEnds:

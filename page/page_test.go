@@ -36,7 +36,7 @@ func build(log string, cases int) page.Build {
 	up := 2.5
 	set := &reports.Set{Build: 7, Project: "demo", Past: []reports.Past{{Build: 5}, {Build: 6}},
 		Reports: []*reports.Report{
-			{Group: "demo-unit", Type: reports.Test, Status: reports.Failed, Tests: &reports.TestSummary{Total: cases,
+			{Group: "demo-unit" + evil, Type: reports.Test, Status: reports.Failed, Tests: &reports.TestSummary{Total: cases,
 				Counts: map[reports.CaseStatus]int{}}, Changes: &reports.Changes{Build: 6, NewlyFailing: 1}},
 			{Group: "demo-lines", Type: reports.CodeCoverage, Status: reports.Succeeded,
 				Sum: &reports.Sum{Lines: reports.Counts{Covered: 3, Missed: 1}}, Changes: &reports.Changes{Build: 6, Lines: &up},
@@ -55,7 +55,7 @@ func build(log string, cases int) page.Build {
 		switch {
 		case i == 3:
 			c.Name, c.Message, c.Status, c.Change, c.History = evil, evil, reports.CaseFailed, reports.NewlyFailing, "P-"
-			c.Place = &reports.Place{File: "src/a.js", Line: 2}
+			c.Place, c.Suite, c.Prefix, c.Raw = &reports.Place{File: "src/a.js", Line: 2}, evil, evil, evil
 		case i%100 == 50:
 			c.Status, c.Message = reports.CaseError, strings.Repeat("a line of a stack\n", 100)
 		case i%10 == 9:
@@ -79,7 +79,8 @@ func build(log string, cases int) page.Build {
 
 // files returns the files of an artifact: a tree, and a hostile name.
 func files() []artifacts.Entry {
-	all := []artifacts.Entry{{Path: "dist/" + evil, Size: 1234, Mode: "0644", SHA256: strings.Repeat("ab", 32)}}
+	all := []artifacts.Entry{{Path: "dist/" + evil, Size: 1234, Mode: "0644", SHA256: strings.Repeat("ab", 32)},
+		{Path: "link", Link: evil, SHA256: evil}}
 	for i := range 635 {
 		all = append(all, artifacts.Entry{Path: fmt.Sprintf("dist/modules/m%d/lib/file%d.js", i/40, i), Size: int64(i * 100),
 			Mode: "0644", SHA256: strings.Repeat("cd", 32)})
@@ -135,8 +136,9 @@ func record(start time.Time) *runner.Record {
 		Machine: &runner.Machine{Engine: "docker", Version: evil, Address: evil, Name: evil, CPUs: 2, Memory: 4 << 30},
 		Cache: &runner.CacheUse{Paths: []string{evil}, Key: evil, Result: evil,
 			Restored: &runner.CacheEntry{Files: 3, Bytes: 4000, Key: evil}},
-		Usage: series,
-		Next:  []runner.NextStep{{Command: "buildlocal run " + evil, Purpose: "Run this build again"}},
+		Usage:   series,
+		Changes: &runner.Changes{Build: 5, Files: []string{evil, "b"}, Count: 7},
+		Next:    []runner.NextStep{{Command: "buildlocal run " + evil, Purpose: "Run this build again"}},
 		Environment: runner.Environment{Image: evil, Variables: []runner.EnvironmentVariable{
 			{Name: "TOKEN", Value: "/demo/token", Type: "PARAMETER_STORE", Origin: "buildspec.yml:3"},
 			{Name: "EVIL" + evil, Value: evil, Type: "PLAINTEXT", Origin: evil},

@@ -151,8 +151,12 @@ func (b *build) command(ctx context.Context, c call) result {
 			Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
-	if exit != 0 && err == nil {
+	switch {
+	case exit != 0 && err == nil:
 		b.explainFailure(c, &e)
+	case err != nil && errors.Is(context.Cause(ctx), ErrTimedOut):
+		unshown := e // the end of the phase says enough
+		b.explainFailure(c, &unshown)
 	}
 	b.rec.notify(e)
 	switch {

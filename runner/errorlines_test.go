@@ -63,7 +63,7 @@ func follow(text string, size int) ([]int64, *outputLines) {
 func TestOutputLines_PiecesOfAnySize(t *testing.T) {
 	t.Parallel()
 	text := "one\nError: two\n\n" + strings.Repeat("x", 3000) + "\nError: three\n" +
-		"10%\rError: four\r\nTypeError: no line feed"
+		"10%\rError: four\r\nsh: Error: not found\nError is not set\r\n\nTypeError: no line feed"
 	var want []int64
 	at := int64(0)
 	for line := range strings.Lines(text) {

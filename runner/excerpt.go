@@ -80,7 +80,7 @@ func (o *outputLines) keepRest(text []byte) {
 func (o *outputLines) scan(found []int64, text []byte, at int64) []int64 {
 	marks := findMarks()
 	for i := 0; o.count < maxErrorLines; {
-		if i = marks.next(text, i); i >= len(text) {
+		if i = marks.next(text, min(i, len(text))); i >= len(text) {
 			break
 		}
 		begin := bytes.LastIndexByte(text[:i], '\n') + 1
@@ -96,7 +96,7 @@ func (o *outputLines) scan(found []int64, text []byte, at int64) []int64 {
 		if strong && !o.failing {
 			o.failing, o.firstAt = true, at+int64(begin)
 		}
-		i = begin + length
+		i = begin + length + 1 // after the line break, at which some marks are found
 	}
 	if o.failing && len(o.first) < maxFirstError {
 		skip := min(max(0, o.firstAt-at), int64(len(text)))

@@ -14,6 +14,13 @@ type Commit struct {
 	Author  string `json:"author,omitempty"`  // name
 }
 
+// Changes are the files that differ between the commit of an earlier build and that of this one.
+type Changes struct {
+	Build int      `json:"sinceBuild"` // the last one that succeeded
+	Files []string `json:"files"`      // some of them, from the top of the repository
+	Count int      `json:"count"`      // of all
+}
+
 // Machine describes where a build ran. Numbers are 0 if they are not known.
 type Machine struct {
 	Engine  string  `json:"engine"`                       // docker, sandbox or host

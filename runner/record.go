@@ -74,6 +74,7 @@ type Record struct {
 	Reports   []Output        `json:"reports"`
 	Failures  []Failure       `json:"failures,omitempty"` // failed commands, the first one first
 	Commit    *Commit         `json:"commit,omitempty"`   // nil outside of a git repository
+	Changes   *Changes        `json:"changes,omitempty"`  // nil after success, and if they are not known
 	Machine   *Machine        `json:"machine,omitempty"`
 	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
 	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured

@@ -1,6 +1,9 @@
 package source
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +28,36 @@ func TestMessage_OfCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Git = &Git{Commit: commit[:40]}
+	if changed, err := s.ChangedSince(t.Context(), commit[:40]); err != nil || len(changed) > 0 {
+		t.Errorf("against itself: %q, %v", changed, err)
+	}
+	for _, other := range []string{"", "HEAD", "--output=x", strings.Repeat("0", 40)} {
+		if _, err := s.ChangedSince(t.Context(), other); err == nil {
+			t.Errorf("%q is compared", other)
+		}
+	}
+	for name, text := range map[string]string{"a b": "1", "ü": "2"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"add", "-A"},
+		{"-c", "user.name=M", "-c", "user.email=m@example.com", "commit", "-q", "-m", "more"},
+	} {
+		if _, err := git(t.Context(), dir, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, err := git(t.Context(), dir, "rev-parse", "HEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := &Source{Dir: dir, Git: &Git{Commit: next[:40]}}
+	changed, err := later.ChangedSince(t.Context(), commit[:40])
+	if strings.Join(changed, "|") != "a b|ü" || err != nil {
+		t.Errorf("changed: %q, %v", changed, err)
+	}
 	got, err := s.Message(t.Context())
 	if want := (Message{Subject: "Round down", Author: "Mära O'X"}); err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)

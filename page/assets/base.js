@@ -20,7 +20,7 @@ function el(name, props, ...children) {
     else if (key.startsWith("on")) e.addEventListener(key.slice(2), value);
     else e.setAttribute(key, value === true ? "" : shown(value));
   }
-  const filled = children.flat(3).filter(c => !isNothing(c));
+  const filled = children.flat(Infinity).filter(c => !isNothing(c));
   e.append(...filled.map(shown));
   return e;
 }

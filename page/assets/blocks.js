@@ -7,6 +7,7 @@ class Blocks {
     this.index = index;
     this.firsts = index.blocks.map(b => b.first);
     this.kept = new Map();
+    this.begins = new Set(index.sections.map(s => s.line));
     // pairs of a line and a time, as sums of the differences in the data
     this.timed = [];
     this.times = [];
@@ -40,10 +41,13 @@ class Blocks {
     }
     return block;
   }
-  // styles returns the colors at the beginning of each line of a block.
+  // styles returns the colors at the beginning of each line of a block. Each command begins
+  // without colors, whatever the one before left behind.
   styles(n, lines) {
     let style = this.index.blocks[n].style || "";
-    return lines.map(line => {
+    const first = this.firsts[n];
+    return lines.map((line, i) => {
+      if (this.begins.has(first + i)) style = "";
       const before = style;
       style = styleAfter(line, style);
       return before;

@@ -31,7 +31,7 @@ function durations(all) {
     el(
       "div",
       { class: "yaxis num" },
-      marks.map(s => el("span", at(s), s ? seconds(s) : "0")),
+      marks.map(s => el("span", at(s), axisLabel(s))),
     ),
     el(
       "div",
@@ -46,6 +46,11 @@ function durations(all) {
       shown.map((b, i) => span("", i % every ? "" : String(b.number))),
     ),
   );
+}
+
+function axisLabel(s) {
+  if (s < 1) return s ? Math.round(s * 1000) + " ms" : "0";
+  return s < 60 ? s + " s" : Math.round(s / 6) / 10 + " min";
 }
 
 // axisUnit returns a round distance of at most four marks.

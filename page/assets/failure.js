@@ -60,8 +60,29 @@ function cause(build, log) {
   );
 }
 
+// hintOf returns the hint of a failure, and what has changed since a build that succeeded.
 function hintOf(build, f) {
-  return f.hint && el("p", { class: "hint" }, el("b", {}, "Hint"), span("", f.hint));
+  const changed = changesText(build.changes),
+    rows = [];
+  if (f?.hint) rows.push(el("b", {}, "Hint"), span("", f.hint));
+  if (changed) rows.push(el("b", {}, "Changed"), span("", changed));
+  return rows.length > 0 && el("p", { class: "hint" }, rows);
+}
+
+function changesText(c) {
+  if (!c?.count) return "";
+  const shown = (c.files || []).slice(0, 5),
+    rest = c.count - shown.length;
+  const more = rest > 0 ? ` and ${count(rest, "other")}` : "";
+  const since = `Build ${c.sinceBuild} succeeded. Since then `;
+  return [
+    since,
+    count(c.count, "file has", "files have"),
+    " changed: ",
+    shown.map((file, i) => [i ? ", " : "", code(file)]),
+    more,
+    ".",
+  ];
 }
 
 function nextSteps(steps) {
@@ -101,7 +122,7 @@ function laterFailure(build, log, index) {
 }
 
 // failedPhase is shown for a build that failed without a failed command.
-function failedPhase(phase, next) {
+function failedPhase(build, phase) {
   return el(
     "div",
     { class: "cause" },
@@ -120,7 +141,8 @@ function failedPhase(phase, next) {
         el("p", { class: "message" }, phase.message || phase.status),
       ),
     ),
-    nextSteps(next),
+    hintOf(build),
+    nextSteps(build.next),
   );
 }
 
@@ -135,7 +157,7 @@ function whatWentWrong(build, log) {
     return el("div", target, heading("What went wrong"), cause(build, log), later);
   }
   const phase = build.phases.find(p => p.status !== "SUCCEEDED");
-  return phase && el("div", target, heading("What went wrong"), failedPhase(phase, build.next));
+  return phase && el("div", target, heading("What went wrong"), failedPhase(build, phase));
 }
 
 // failedTests lists some failed tests, with their messages.

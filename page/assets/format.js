@@ -11,7 +11,7 @@ const firstLine = text => text.trim().split("\n", 1)[0];
 
 // seconds formats a duration as the header of the page does.
 function seconds(s) {
-  if (s < 0.0005) return "0 s";
+  if (s < 0.0005) return s > 0 ? "<1 ms" : "0 s";
   if (s < 0.9995) return Math.round(s * 1000) + " ms";
   if (s < 59.95) return s.toFixed(s < 9.995 ? 2 : 1) + " s";
   const whole = Math.round(s),

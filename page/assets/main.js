@@ -1,4 +1,4 @@
-// The views of the page. Each is made when it is first current.
+// The views of the page. Each is made when it is first shown.
 
 const makers = {
   overview: () => overview($("view-overview")),
@@ -79,7 +79,7 @@ function open(id, it, place, changed) {
   if (id === "coverage" && place) it.choose(place);
 }
 
-// on calls a method of the current view, if it has it.
+// on calls a method of the view, if it has it.
 const on =
   (method, ...values) =>
   async () =>

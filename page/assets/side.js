@@ -59,7 +59,8 @@ function earlierBuilds(build) {
   const top = Math.max(...all.map(b => b.seconds), 0.001),
     index = "../../index.html";
   const bars = all.map(b => {
-    const words = `Build ${b.number}: ${b.status.toLowerCase().replace("_", " ")} in ${seconds(b.seconds)}`;
+    const status = b.status.toLowerCase().replace("_", " ");
+    const words = `Build ${b.number}: ${status} in ${seconds(b.seconds)}`;
     const props = { class: ok(b) ? "" : "bad", title: words, "aria-label": words };
     if (b.number === build.number) props["aria-current"] = "true";
     const bar = el("i", { style: { height: (100 * b.seconds) / top + "%" } });

@@ -7,7 +7,7 @@ class Tree {
     this.root = { dirs: new Map(), files: [] };
     for (const row of o.rows) this.put(row);
     this.total(this.root);
-    this.unfold(this.root, 24);
+    this.unfold(this.root, 60);
     this.body = el("tbody");
     const heads = o.heads.map((h, i) =>
       h ? el("th", { scope: "col", class: i > 0 && "num" }, h) : el("td"),

@@ -90,6 +90,11 @@ const tests = {
     await says(p, ".cause .lines", /6\s*<\/script>.*7\s*ä false/s);
     await is(() => p.locator(".cause .lines .hit .under").first().innerText(), "false");
     await says(p, ".cause .hint", /<b>bold<\/b>/);
+    await says(
+      p,
+      ".cause .hint",
+      /Build 5 succeeded. Since then 7 files have changed: .*b and 5 others/s,
+    );
     // lines of the output are links to those of the log
     await is(() => p.locator(".cause a.n").allInnerTexts(), ["9", "10"]);
     await says(p, ".also summary", /Post-build, exit status 2/);
@@ -162,7 +167,8 @@ const tests = {
     await ready(p, "tests");
     await is(() => text(p, "#test-count"), "300 test cases");
     const first = p.locator(".case").first();
-    await holds(() => first.innerText(), /<\/script><img src=x/);
+    const hostile = p.locator(".case", { hasText: "<img src=x" });
+    await holds(() => hostile.innerText(), /newly failing/);
     await says(p, ".detail", /newly failing.*src\/a\.js:2.*failed in 0 of 2 builds/s);
     await says(p, ".detail pre", /<b>bold<\/b>/);
     await p.fill("#test-filter", "TEST 42");
@@ -289,7 +295,7 @@ const tests = {
   async "artifacts are a tree"(browser) {
     const p = await open(browser, files.small, "#artifacts");
     await ready(p, "artifacts");
-    await says(p, "#view-artifacts .head", /Files\s*636, 20\.\d MB/);
+    await says(p, "#view-artifacts .head", /Files\s*637, 20\.\d MB/);
     await says(p, "#view-artifacts tbody", /dist\//);
     const closed = () => p.locator("#view-artifacts [aria-expanded=false]");
     while (await closed().count()) await closed().first().click();
@@ -404,8 +410,9 @@ const tests = {
     await ready(p, "overview");
     await p.emulateMedia({ media: "print", colorScheme: "dark" });
     await p.evaluate(() => dispatchEvent(new Event("beforeprint")));
-    await says(p, "#view-environment", /Your variables/);
-    await says(p, "#view-artifacts", /Files/);
+    for (const view of ["overview", "tests", "coverage", "artifacts", "environment"]) {
+      await is(() => p.locator(`#view-${view} :not(.sr)`).first().isVisible(), true);
+    }
     await is(() => p.locator("#view-log").isVisible(), false);
     await is(() => p.locator("nav").isVisible(), false);
     await is(
