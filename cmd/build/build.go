@@ -201,13 +201,14 @@ func verdict(r local.Result) error {
 // view returns the sink that shows the build in the chosen format. Each writes to the raw
 // stream: the output of commands keeps its colors, and the sinks escape other texts.
 func view(a *cli.App, o *Options, s *local.Session) local.Sink {
+	options := a.ConsoleOptions()
 	switch o.Format {
 	case "json":
 		return console.NewJSON(a.Raw.Out)
 	case "service":
-		return console.NewService(a.Raw.Out)
+		options.Quiet = o.Quiet
+		return console.NewRemarked(a.Raw.Out, a.Raw.Err, options)
 	}
-	options := a.ConsoleOptions()
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Commit = a.PrintError, s.Version()
