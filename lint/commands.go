@@ -23,7 +23,7 @@ var commandChecks = []check{
 	{diag.Check{Name: "bash-syntax", Severity: diag.Lint,
 		Summary: "The command requires bash, but sh runs it."}, (*checker).bashSyntax},
 	{diag.Check{Name: "hidden-failure", Severity: diag.Lint,
-		Summary: "A command of several lines has the exit status of its last line, which always succeeds."},
+		Summary: "A failure is not noticed: a later line of the command, or export, always succeeds."},
 		(*checker).hiddenFailure},
 	{diag.Check{Name: "hidden-pipe-failure", Severity: diag.Lint,
 		Summary: "A pipeline has the exit status of its last command, even if an earlier one fails."},
@@ -39,6 +39,9 @@ var commandChecks = []check{
 	{diag.Check{Name: "unexpanded-variable", Severity: diag.Lint,
 		Summary: "Values in env are literal. CodeBuild does not expand variables in them."},
 		(*checker).unexpandedVariable},
+	{diag.Check{Name: UnsetVariable, Severity: diag.Lint,
+		Summary: "A command, or another text that the shell expands, uses a variable that nothing sets."},
+		(*checker).unsetVariables},
 	{diag.Check{Name: "deploy-after-failure", Severity: diag.Lint,
 		Summary: "POST_BUILD also runs after a failed BUILD, and deploys its output."}, (*checker).deployAfterFailure},
 }
@@ -244,33 +247,39 @@ func bashCommand(call *syntax.CallExpr) string {
 // ignore a failure.
 var succeeds = words("echo printf date")
 
-// hiddenFailure reports scripts of several lines that do part of the build's work, end with
-// a command that always succeeds, and do not handle failures themselves.
+// hiddenFailure reports commands whose failure does not fail the script that runs them.
 func (c *checker) hiddenFailure() {
 	for _, s := range c.scripts {
-		// A script of one statement cannot hide anything in this way.
-		if s.file == nil || len(s.file.Stmts) < 2 || looksAfterFailures(s) {
+		c.hiddenByLastCommand(s)
+		c.hiddenByDeclaration(s)
+	}
+}
+
+// hiddenByLastCommand reports scripts of several lines that do part of the build's work, end with
+// a command that always succeeds, and do not handle failures themselves.
+func (c *checker) hiddenByLastCommand(s *script) {
+	// A script of one statement cannot hide anything in this way.
+	if s.file == nil || len(s.file.Stmts) < 2 || looksAfterFailures(s) {
+		return
+	}
+	last := s.file.Stmts[len(s.file.Stmts)-1]
+	program, said := name(last)
+	_, declares := last.Cmd.(*syntax.DeclClause)
+	// A final assignment or export of a variable succeeds too, but its value is often that of a
+	// command, as in export X=$(...).
+	if exit := program == "exit" && len(said) == 2 && said[1] == "0"; !declares && !succeeds[program] && !exit {
+		return
+	}
+	for _, stmt := range s.file.Stmts[:len(s.file.Stmts)-1] {
+		work := workOf(stmt)
+		// A negated statement is a test, and a background process is not expected to have finished.
+		if work == nil || stmt.Negated || stmt.Background {
 			continue
 		}
-		last := s.file.Stmts[len(s.file.Stmts)-1]
-		program, said := name(last)
-		_, declares := last.Cmd.(*syntax.DeclClause)
-		// A final assignment or export of a variable succeeds too, but its value is often that of a
-		// command, as in export X=$(...).
-		if exit := program == "exit" && len(said) == 2 && said[1] == "0"; !declares && !succeeds[program] && !exit {
-			continue
-		}
-		for _, stmt := range s.file.Stmts[:len(s.file.Stmts)-1] {
-			work := workOf(stmt)
-			// A negated statement is a test, and a background process is not expected to have finished.
-			if work == nil || stmt.Negated || stmt.Background {
-				continue
-			}
-			program, _ := name(work)
-			c.say(c.node(s, work), fmt.Sprintf("a failure of %s is hidden: a script has the exit status of its last command, "+
-				"which always succeeds", program)).Hint = "begin the script with set -e, or make each command a list item"
-			break
-		}
+		program, _ := name(work)
+		c.say(c.node(s, work), fmt.Sprintf("a failure of %s is hidden: a script has the exit status of its last command, "+
+			"which always succeeds", program)).Hint = "begin the script with set -e, or make each command a list item"
+		return
 	}
 }
 

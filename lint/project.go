@@ -284,12 +284,10 @@ func (c *checker) noArtifacts() {
 		"UPLOAD_ARTIFACTS will fail").Hint = "add artifacts: with files:"
 }
 
-// notPrivileged reports the first use of docker in a build that is known not to be
-// privileged. A script that starts dockerd or sets DOCKER_HOST is exempt.
+// notPrivileged reports the first use of docker in a build that is not privileged. Without a
+// project that is the default. A script that starts dockerd or sets DOCKER_HOST is exempt.
 func (c *checker) notPrivileged() {
-	// Without a project, and without a run, the mode is not known.
-	if c.Privileged || c.Project == nil && !c.Run ||
-		c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
+	if c.Privileged || c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
 		return
 	}
 	for _, s := range c.scripts {
