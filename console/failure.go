@@ -7,6 +7,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -43,8 +44,10 @@ func (t *Text) commandFailed(e runner.Event) {
 	}
 	if f.problem != nil {
 		lints := t.lintsOf(e)
-		f.hints = lintTexts(lints)
-		cause, hint := advice(e.Exit, output, t.plan, lints)
+		cause, hint, known := advice(e.Exit, output, t.plan, lints)
+		if f.hints = append(t.unsetOf(e), lintTexts(lints)...); known { // the likelier reason first
+			f.hints = append(lintTexts(lints), t.unsetOf(e)...)
+		}
 		if e.Why != "" {
 			hint = e.Why
 		}
@@ -75,16 +78,38 @@ func (t *Text) ending(e runner.Event) styled {
 	return formatted("%s exit %d after %s", t.styles.bad.Sprint(t.glyphs.failed), e.Exit, took)
 }
 
-// lintsOf returns the lints about a command, which may explain why it failed.
+// explains are the checks whose lints can be the reason of a failure of the command. Others, such
+// as a deployment after a failure, are about something else.
+var explains = map[string]bool{
+	"not-privileged": true, "missing-file": true, "not-executable": true, "crlf-script": true, "bash-syntax": true,
+	"shell-syntax": true, "lost-text": true, "lost-directory": true, "lost-function": true, "unexpanded-variable": true,
+}
+
+// lintsOf returns the lints about a command that may explain why it failed.
 func (t *Text) lintsOf(e runner.Event) diag.List {
 	var all diag.List
 	last := e.Line + strings.Count(strings.TrimRight(e.Text, "\n"), "\n")
 	for _, p := range t.o.Lints {
-		if p.Severity == diag.Lint && p.Line >= e.Line && p.Line <= last {
+		if p.Severity == diag.Lint && explains[p.Name] && p.Line >= e.Line && p.Line <= last {
 			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// unsetOf returns the hint about the variables of a command that nothing sets.
+func (t *Text) unsetOf(e runner.Event) []string {
+	if t.o.Unset == nil {
+		return nil
+	}
+	switch names := t.o.Unset()[e.Line]; len(names) {
+	case 0:
+		return nil
+	case 1:
+		return []string{"hint: " + names[0] + " is not set: " + lint.UnsetHint}
+	default:
+		return []string{"hint: " + human.Series(names) + " are not set: " + lint.UnsetHint}
+	}
 }
 
 // lintTexts returns lints with their labels, and their hints.

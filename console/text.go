@@ -42,8 +42,11 @@ type Options struct {
 
 	Source    string    // the source's directory, as the user would type it
 	SourceDir string    // the same, slash-separated and absolute
-	Lints     diag.List // of the buildspec: those about a command are shown when it fails
-	Commit    string    // branch and commit of the source, for the first line; may be empty
+	Lints     diag.List // of the buildspec: those that explain a failure of a command are shown then
+	// Unset returns the variables that a command uses although nothing sets them, by the command's
+	// first line in the buildspec. It may be nil.
+	Unset  func() map[int][]string
+	Commit string // branch and commit of the source, for the first line; may be empty
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes: to find advice, and

@@ -43,8 +43,9 @@ type Inputs struct {
 	location     string          // of the buildspec below the source; "" if it is not in it
 	inline       string          // the text of the buildspec if it has no location
 	overrides    []runner.Override
-	certificates []byte // PEM
-	credentialID string // secret part of the path at which the build gets its credentials
+	unset        func() map[int][]string // see Session.Unset
+	certificates []byte                  // PEM
+	credentialID string                  // secret part of the path at which the build gets its credentials
 	aws          awsAccess
 }
 
@@ -114,7 +115,7 @@ func (in *Inputs) loadAll(ctx context.Context, from secretInputs) []error {
 	note(nil, in.openSources(ctx))
 	note(problems, projectErr)
 	located := in.Builds != nil // else the source has no directory in which other files could be
-	if in.Source != nil { // which gives the name
+	if in.Source != nil {       // which gives the name
 		in.ProjectName = in.projectName()
 	}
 	in.overrides, wrong, err = h.readVariables(ctx, r)

@@ -224,6 +224,10 @@ func (s *Session) Close() error {
 // Problems returns the warnings and lints of the build's buildspec.
 func (s *Session) Problems() diag.List { return s.inputs.Problems }
 
+// Unset returns the variables that each command uses although nothing sets them, by the first line
+// of the command in the buildspec.
+func (s *Session) Unset() map[int][]string { return s.inputs.unset() }
+
 // Sink shows a build. Notify is called for one event at a time, from another goroutine
 // than Run's. An error of Err stops the build.
 type Sink interface {

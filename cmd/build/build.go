@@ -19,7 +19,6 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -120,22 +119,6 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	return verdict(result)
 }
 
-// warn prints problems that do not keep the build from running. Lints are only counted,
-// because they would be the same in every run.
-func warn(a *cli.App, o *Options, in *local.Inputs) {
-	shown := in.Problems // Load has returned errors, so these are warnings and lints
-	lints := shown.Count(diag.Lint)
-	if lints > 0 && !o.Verbose {
-		shown = slices.DeleteFunc(slices.Clone(shown), func(p diag.Problem) bool { return p.Severity == diag.Lint })
-	}
-	if len(shown) > 0 {
-		fmt.Fprintln(a.Stderr, shown.Error())
-	}
-	if lints > 0 && !o.Verbose && !o.Quiet {
-		fmt.Fprintf(a.Stderr, "%s: %s; run buildlocal validate\n", in.Spec.File, human.Count(lints, "lint"))
-	}
-}
-
 // refuse returns the error of a build that was not started. If the log of the service was
 // asked for, a buildspec error is also printed to it as CodeBuild does: there a build with
 // such a buildspec runs up to DOWNLOAD_SOURCE and fails, and scripts that compare logs find
@@ -209,6 +192,6 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	options := a.ConsoleOptions()
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.Lints, options.PrintFault = s.Problems(), a.PrintError
+	options.Lints, options.Unset, options.PrintFault = s.Problems(), s.Unset, a.PrintError
 	return console.NewText(a.Raw.Out, options)
 }

@@ -62,8 +62,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	fs := c.Flags()
 	fs.SortFlags = false
 	o.AddSome(
-		c, "source", "source-root", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict",
-		"color")
+		c, append(settings.CheckSettings(), "strict", "color")...)
 	o.SetFormats(console.ProblemFormats) // Settle checks the value
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
@@ -108,6 +107,7 @@ type validator struct {
 	*cli.App
 	*Options
 	project project.Project
+	against local.Against
 	root    string          // directory of the source
 	changes strings.Builder // the diff
 }
@@ -123,7 +123,13 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return o.Explain(err)
 	}
-	v := &validator{App: a, Options: o, project: p, root: root}
+	against, wrong, err := a.Against(ctx, &o.Request, &p)
+	if err != nil {
+		return o.Explain(err)
+	}
+	against.Inspect = true
+	problems = append(problems, wrong...)
+	v := &validator{App: a, Options: o, project: p, against: against, root: root}
 	texts, unread := v.texts(ctx, o.Names)
 	// A program that reads a report gets one in any case, and an error beside it.
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
@@ -228,14 +234,27 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	return all, errors.Join(errs...)
 }
 
-// rootOf returns the directory of the source that a named file belongs to: the value of
-// --source, else the repository that contains it, else "". Editors and pre-commit hooks
-// name files from other directories, and paths in a buildspec are relative to its source.
+// rootOf returns the directory of the source that a named file belongs to: that of the build if
+// the file is in it, or if the user chose it, else the repository that contains the file, else "".
+// Editors and pre-commit hooks name files from other directories, and paths in a buildspec are
+// relative to its source.
 func (v *validator) rootOf(name string) string {
 	if v.sourceGiven || name == "-" {
 		return v.root
 	}
-	return repositoryOf(name)
+	return sourceOf(v.root, name)
+}
+
+// sourceOf returns the source of a file: root if the file is below it, else the repository of the
+// file, or "".
+func sourceOf(root, file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		real := filepath.Join(local.RealDir(filepath.Dir(abs)), filepath.Base(abs))
+		if _, inside := local.RelativeTo(local.RealDir(root), real); inside {
+			return root
+		}
+	}
+	return repositoryOf(file)
 }
 
 // repositoryOf returns the top directory of the git repository that contains a file, or "".
@@ -259,12 +278,8 @@ func repositoryOf(file string) string {
 // problems parses a buildspec, and checks it against the project, the image and the source.
 func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec, diag.List) {
 	spec, problems := buildspec.Parse(t.name, t.bytes)
-	against := local.Against{
-		Image: v.Image.Name, Privileged: v.Engine.Privileged, Root: t.root, Ignore: v.Checks.Ignore, Inspect: true,
-	}
-	if v.Source.Project != "" { // without a document nothing is known about the project
-		against.Project, against.ProjectFile = &v.project, v.Source.Project
-	}
+	against := v.against
+	against.Root = t.root
 	return spec, v.Check(ctx, spec, problems, against)
 }
 
