@@ -8,6 +8,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
@@ -55,12 +56,26 @@ func countLints(lints diag.List) string {
 }
 
 // validateCommand returns the command that shows the lints of a build: it has the flags on which
-// they depend. Settings from variables and files apply to it anyway.
+// they depend, without variables that the buildspec does not use. Settings from variables and files
+// apply to it anyway.
 func (o *Options) validateCommand(spec *buildspec.Buildspec) string {
 	used := func(variable string) bool {
 		return slices.ContainsFunc(spec.Lines(), func(line string) bool { return strings.Contains(line, variable) })
 	}
-	return strings.Join(append([]string{"buildlocal", "validate"}, o.CheckFlags(used)...), " ")
+	command := []string{"buildlocal", "validate"}
+	for _, name := range settings.CheckSettings() {
+		if flag := o.Given(name); flag != nil {
+			command = append(command, cli.FlagWords(flag, func(value string) (string, bool) {
+				if name != "env" {
+					return value, true
+				}
+				// The value may be secret, and no check depends on it.
+				variable, _, _ := strings.Cut(value, "=")
+				return variable + "=", used(variable)
+			})...)
+		}
+	}
+	return strings.Join(command, " ")
 }
 
 // builds returns the number of builds in a batch.

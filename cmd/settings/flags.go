@@ -123,10 +123,13 @@ func registerSecrets(f *Flags, fs *pflag.FlagSet) {
 		"read values for parameter-store and secrets-manager from `FILE`"+
 			" (default .buildlocal/secrets.yml in the source, if it exists)")
 	fs.BoolVar(&o.AWS, "aws", false, "look up values that the secrets file does not have in AWS, with your credentials")
-	fs.StringVar(&o.Profile, "profile", "", "use AWS profile `NAME`; implies --aws and --aws-credentials")
-	fs.StringVar(&o.AssumeRole, "assume-role", "", "assume role `ARN` for --aws and --aws-credentials")
+	fs.StringVar(&o.Profile, "profile", "",
+		"use the credentials of AWS profile `NAME` for look-ups (implies --aws) and for --aws-credentials")
+	fs.StringVar(&o.AssumeRole, "assume-role", "",
+		"assume role `ARN` for look-ups (implies --aws) and for --aws-credentials")
 	fs.BoolVar(&o.Credentials, "aws-credentials", false,
-		"serve your AWS credentials to the build from the container credentials endpoint")
+		"give the build your AWS credentials, or those of --profile and --assume-role,"+
+			" from the container credentials endpoint")
 	fs.BoolVar(&o.GitCredentials, "git-credentials", false,
 		"let git in the build use your git credentials, if the buildspec sets git-credential-helper")
 	fs.BoolVar(&o.Metadata, "metadata", false,

@@ -131,6 +131,21 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 	return cli.JoinErrors(append(errs, untrusted, f.validate(a)))
 }
 
+// CheckSettings returns the flags of run that decide what a buildspec is checked against, in the
+// order in which a person would write them.
+func CheckSettings() []string {
+	return []string{"source", "source-root", "buildspec", "image", "engine", "privileged", "docker", "env", "env-file",
+		"env-override", "project", "project-name", "ignore", "no-config"}
+}
+
+// Given returns the flag with a name if it is on the command line, else nil.
+func (f *Flags) Given(name string) *pflag.Flag {
+	if f.origins[name].kind != local.FromCaller {
+		return nil
+	}
+	return f.command.Lookup(name)
+}
+
 // Readable reports whether the files that the request names can be read although Settle has
 // returned an error: the configuration was read, and it is trusted.
 func (f *Flags) Readable() bool { return f.readable }

@@ -245,16 +245,18 @@ func (v *validator) rootOf(name string) string {
 	return sourceOf(v.root, name)
 }
 
-// sourceOf returns the source of a file: root if the file is below it, else the repository of the
-// file, or "".
+// sourceOf returns the source of a file: root if the file is below it, and not in a repository of its
+// own there; else the repository of the file, or "".
 func sourceOf(root, file string) string {
-	if abs, err := filepath.Abs(file); err == nil {
-		real := filepath.Join(local.RealDir(filepath.Dir(abs)), filepath.Base(abs))
-		if _, inside := local.RelativeTo(local.RealDir(root), real); inside {
-			return root
-		}
+	real := filepath.Join(local.RealDir(filepath.Dir(file)), filepath.Base(file))
+	repository := repositoryOf(real)
+	if _, nested := local.RelativeTo(local.RealDir(root), repository); nested && repository != "" {
+		return repository
 	}
-	return repositoryOf(file)
+	if _, inside := local.RelativeTo(local.RealDir(root), real); inside {
+		return root
+	}
+	return repository
 }
 
 // repositoryOf returns the top directory of the git repository that contains a file, or "".
