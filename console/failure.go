@@ -72,7 +72,10 @@ func (t *Text) commandFailed(e runner.Event) {
 // ending returns how a command ended that did not succeed.
 func (t *Text) ending(e runner.Event) styled {
 	took := human.Duration(e.Duration)
-	if e.Problem == nil && e.At != runner.ImagePlace { // it was stopped, or the engine lost it
+	if e.Lost {
+		return formatted("%s lost after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
+	}
+	if e.Problem == nil && e.At != runner.ImagePlace { // it was stopped
 		return formatted("%s stopped after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
 	}
 	return formatted("%s exit %d after %s", t.styles.bad.Sprint(t.glyphs.failed), e.Exit, took)

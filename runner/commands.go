@@ -147,6 +147,7 @@ func (b *build) command(ctx context.Context, c call) result {
 		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", exit)
 	}
 	used := b.meter.close(ctx, window)
+	e.Lost = err != nil && ctx.Err() == nil
 	e.Why = explainOOM(b.plan, c.text, exit, used)
 	phase := b.rec.currentPhase()
 	b.rec.update(func(r *Record) {

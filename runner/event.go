@@ -19,6 +19,7 @@ type Event struct {
 	Finally bool
 	Attempt int    // from 1; above 1 when the phase is run again
 	Exit    int    // CommandEnded: exit status
+	Lost    bool   // CommandEnded: the container or its shell ended before the command did
 	At      string // place of the command in the build, such as build:2 or build:finally:1; image for one of the image
 	Topic   string // Noted: cache, or "" for other notes
 	Why     string // CommandEnded after a failure: a hint about the reason; may be empty
