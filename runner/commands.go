@@ -140,6 +140,9 @@ func (b *build) command(ctx context.Context, c call) result {
 	if err != nil && ctx.Err() != nil {
 		exit = b.interrupt(ctx, c.session)
 	}
+	if e.Lost = err != nil && ctx.Err() == nil; e.Lost {
+		exit = killed
+	}
 	b.rec.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
 	if exit != 0 && err == nil && c.problem != nil {
@@ -147,12 +150,12 @@ func (b *build) command(ctx context.Context, c call) result {
 		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", exit)
 	}
 	used := b.meter.close(ctx, window)
-	e.Lost = err != nil && ctx.Err() == nil
 	e.Why = explainOOM(b.plan, c.text, exit, used)
 	phase := b.rec.currentPhase()
 	b.rec.update(func(r *Record) {
 		r.Commands = append(r.Commands, CommandRecord{
-			Phase: phase, At: c.at, Text: c.text, Line: c.line, Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
+			Phase: phase, At: c.at, Text: c.text, Line: c.line, Exit: exit, Lost: e.Lost,
+			Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
 	b.rec.notify(e)
@@ -180,8 +183,11 @@ func (b *build) timedOut(c call, res result) result {
 	return res
 }
 
-// terminated is the exit status of a shell that was ended by SIGTERM.
-const terminated = 128 + 15
+// Exit statuses of a shell that was ended by SIGTERM, and of a command whose container ended.
+const (
+	terminated = 128 + 15
+	killed     = 128 + 9
+)
 
 // interrupt sends SIGTERM to all processes of the container, waits a little for the
 // running command, and returns its exit status. Processes that ignore the signal end when

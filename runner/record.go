@@ -128,6 +128,7 @@ type CommandRecord struct {
 	Text         string    `json:"command"`
 	Line         int       `json:"line"` // in the buildspec; 0 for a command of the image
 	Exit         int       `json:"exitStatus"`
+	Lost         bool      `json:"lost,omitempty"` // see Event.Lost
 	Milliseconds int64     `json:"durationInMilliseconds"`
 	Used         *Used     `json:"used,omitempty"` // nil if it was not measured
 }

@@ -264,6 +264,7 @@ func (s Suite) main(t *testing.T) {
 	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
 		t.Errorf("beside Main: exit status %d", got)
 	}
+	unexplained(t, c, "it runs")
 	_, _ = io.WriteString(request, "hello\n")
 	select {
 	case e := <-ended:
@@ -274,6 +275,7 @@ func (s Suite) main(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("Main did not end")
 	}
+	unexplained(t, c, "Main has exited by itself")
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
