@@ -137,7 +137,8 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	// Other formats are read by programs, even on a terminal.
 	color := o.Format == "text" && a.Color(a.IsTerminal())
-	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version}
+	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version,
+		ASCII: a.ConsoleOptions().ASCII}
 	// The project document is checked once, not for each buildspec.
 	if len(problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
@@ -162,14 +163,21 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 // --diff they are those before the fixes, because the file is unchanged.
 func (v *validator) check(ctx context.Context, t text) (console.Checked, error) {
 	spec, problems := v.problems(ctx, t)
+	checked := console.Checked{File: t.name}
 	var err error
-	if v.Fix || v.Diff {
-		t, err = v.fix(ctx, t)
+	if v.Fix || v.Diff || countFixable(problems) > 0 && t.onDisk {
+		var fixed []console.Fixed
+		if t, fixed, err = v.fix(ctx, t); v.Fix {
+			checked.Fixed = fixed
+		} else if !v.Diff {
+			checked.Fixable = len(fixed)
+		}
 	}
 	if v.Fix { // the report is about the file as it is now
 		spec, problems = v.problems(ctx, t)
 	}
-	return console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()}, err
+	checked.Problems, checked.Warning = problems, spec.Warning()
+	return checked, err
 }
 
 // print prints the report, or with --diff the changes and how many problems they leave.
@@ -285,28 +293,31 @@ func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec,
 	return spec, v.Check(ctx, spec, problems, against)
 }
 
-// fix applies safe fixes to the file, or adds them to the diff. It returns the text as it is
-// now. An interrupted fix leaves the file unchanged.
-func (v *validator) fix(ctx context.Context, t text) (text, error) {
+// fix applies safe fixes to the file, or adds them to the diff, or without --fix and --diff only
+// finds them. It returns the text as it is now, and the fixes. An interrupted fix leaves the file
+// unchanged.
+func (v *validator) fix(ctx context.Context, t text) (text, []console.Fixed, error) {
 	// Only the problems of the text itself are fixed; see problemsOf.
 	before := string(t.bytes)
-	after := applyFixes(ctx, t.name, before, v.Checks.Ignore)
+	after, fixed := applyFixes(ctx, t.name, before, v.Checks.Ignore)
 	if ctx.Err() != nil {
-		return t, context.Cause(ctx)
+		return t, nil, context.Cause(ctx)
 	}
 	switch {
 	case after == before:
-		return t, nil
+		return t, nil, nil
 	case v.Diff:
 		v.changes.WriteString(udiff.Unified(t.name, t.name, before, after))
-		return t, nil
+		return t, fixed, nil
+	case !v.Fix:
+		return t, fixed, nil
 	case !t.onDisk:
-		return t, cli.Usagef("--fix cannot change %s; use --diff", t.name)
+		return t, nil, cli.Usagef("--fix cannot change %s; use --diff", t.name)
 	}
 	// Replaced by a rename, with the mode of the old file: an editor never sees a part of it.
 	if err := atomicfile.Replace(t.name, []byte(after)); err != nil {
-		return t, fmt.Errorf("write the fixes: %w", err)
+		return t, nil, fmt.Errorf("write the fixes: %w", err)
 	}
 	t.bytes = []byte(after)
-	return t, nil
+	return t, fixed, nil
 }
