@@ -23,7 +23,7 @@ func writeFixes(w io.Writer, r Report, s styles) {
 		for _, f := range file.Fixed {
 			places = append(places, diag.EscapeLine(fmt.Sprintf("%s:%d", file.File, f.Line)))
 			changes = append(changes, diag.EscapeLine(f.Before)+" "+r.glyphs().arrow+" "+diag.EscapeLine(f.After))
-			checks = append(checks, f.Check)
+			checks = append(checks, diag.EscapeLine(f.Check))
 		}
 	}
 	place, change := widest(places), min(widest(changes), maxAlignedChange)

@@ -141,6 +141,15 @@ func findCredential(text string) string {
 	return ""
 }
 
+// WithoutCredentials returns a text with a star for each character of a credential in it.
+func WithoutCredentials(text string) string {
+	found := findCredential(text)
+	if found == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, found, strings.Repeat("*", len([]rune(found))))
+}
+
 const credentialHint = "store it in Secrets Manager or Parameter Store, " +
 	"and add its name to secrets-manager or parameter-store"
 

@@ -40,7 +40,9 @@ func applyFixes(ctx context.Context, name, before string, ignore []string) (stri
 		}
 		for _, p := range done {
 			line, was, is := p.Fix.Change(text)
-			fixed = append(fixed, console.Fixed{Line: line, Before: was, After: is, Check: p.Name})
+			fixed = append(fixed, console.Fixed{
+				Line: line, Before: lint.WithoutCredentials(was), After: lint.WithoutCredentials(is), Check: p.Name,
+			})
 		}
 		text, problems = next, left
 	}
@@ -56,8 +58,8 @@ func problemsOf(name, text string, ignore []string) diag.List {
 }
 
 // applyOnce applies some fixes: all at once, which nearly always works, else the first
-// single one that improves the text. It returns the new text, the fixed problems, of which there are
-// none if no fix helps, and the problems of the new text.
+// single one that improves the text. It returns the new text, the fixed problems, which is an empty
+// list if no fix helps, and the problems of the new text.
 func applyOnce(name, text string, problems diag.List, ignore []string) (next string, done, left diag.List) {
 	var safe diag.List
 	for _, p := range problems {

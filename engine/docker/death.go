@@ -13,7 +13,7 @@ import (
 )
 
 // removalTime is how long a removal of the container may take after its end. docker rm -f kills it
-// first, so that only this tells a removal from docker kill.
+// first, as docker kill does.
 const removalTime = time.Second
 
 // Exit statuses of a first process that a signal has ended. Processes of the container cannot send it
