@@ -239,7 +239,7 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 	if location == "" {
 		location = "/codebuild/readonly/buildspec.yml" // observed in CodeBuild for an inline buildspec
 	}
-	return runner.NewPlan(runner.Inputs{
+	plan, err := runner.NewPlan(runner.Inputs{
 		Spec: in.Spec, Location: location, Inline: in.inline, Project: in.Project, ProjectFile: r.Source.Project,
 		Sources: in.sources, Identity: id, Overrides: in.overrides, Timeout: r.Engine.Timeout,
 		Image: r.Image.Name, StandIns: r.substitutes(), Digest: r.Image.Digest, Pull: engine.Pull(r.Image.Pull),
@@ -251,6 +251,10 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata,
 		Zip: r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
 	})
+	if err == nil {
+		r.Access.grantAccess(plan)
+	}
+	return plan, err
 }
 
 // Plan returns the plan without choosing an engine, for a look at its variables or its

@@ -25,6 +25,7 @@ type Request struct {
 	Source    SourceOptions
 	Image     ImageOptions
 	Engine    EngineOptions
+	Access    AccessOptions
 	Variables VariableOptions
 	Secrets   SecretOptions
 	Cache     CacheOptions
@@ -214,6 +215,7 @@ func (r *Request) Validate(uid int) []error {
 		add(OneOf("compute-type", r.Engine.ComputeType, sizedComputeTypes()...))
 	}
 	errs = append(errs, r.validateImages()...)
+	errs = append(errs, r.validateAccess()...)
 	for _, name := range r.Checks.Ignore {
 		if message := lint.WrongIgnore(name); message != "" {
 			add(invalid("ignore", "invalid value %q: %s", name, message))

@@ -58,6 +58,8 @@ type Plan struct {
 	Platform        string
 	Pull            engine.Pull
 	Timeout         time.Duration
+	Binds           []engine.Bind  // of the host's directories
+	Network         engine.Network // its Name, Hosts and Ports
 	EncryptionKey   string
 	LogPrefix       string // prefix of the log stream's name
 

@@ -31,6 +31,7 @@ type flagGroup struct {
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
+	{"Network and files", registerAccess},
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
 	{"Cache", registerCache},
@@ -102,6 +103,16 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 			" or socket (experimental: the host's, restricted to this build's resources)")
 	fs.Var((*minutes)(&e.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
+}
+
+func registerAccess(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Access
+	fs.StringArrayVar(&o.Mounts, "mount", nil,
+		"let the build read and write a directory of this host: `HOST:PATH[:ro]`; repeatable")
+	fs.StringVar(&o.Network, "network", "", "connect the build to the Docker network `NAME`, or to none")
+	fs.StringArrayVar(&o.Hosts, "add-host", nil, "let the build resolve a name: `NAME:IP`; repeatable")
+	fs.StringArrayVar(&o.Publish, "publish", nil,
+		"make a TCP port of the build reachable on this host: `HOST:CONTAINER`; repeatable")
 }
 
 func registerVariables(f *Flags, fs *pflag.FlagSet) {

@@ -51,6 +51,8 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Trees_HostIsUnchanged", s.trees)
 	t.Run("Trees_Overlays", s.over)
 	t.Run("Volumes_OutliveContainer", s.volumes)
+	t.Run("Binds_ShareTheHostsFiles", s.binds)
+	t.Run("Network_JoinedOrUnsupported", s.network)
 	t.Run("Close_RemovesEverythingTwice", s.close)
 	t.Run("Start_FailureLeavesNothing", s.failedStart)
 	t.Run("Containers_AreIsolated", s.apart)
