@@ -3,6 +3,7 @@ package buildspec
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -69,8 +70,8 @@ func sectionOf(at where) string {
 }
 
 // rename returns a fix that replaces a misspelled key, or nil if the correct key is
-// already present. The fix is safe if the two differ only in case, - and _. Quoted keys and anchors
-// are left to the author.
+// already present. The fix is safe if the two differ only in case, - and _, or if the key is the only
+// one that differs by a slip of the pen. Quoted keys and anchors are left to the author.
 func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 	meant := diag.Suggest(key.Value, known)
 	if meant == "" || key.Style != 0 || key.Anchor != "" {
@@ -85,8 +86,21 @@ func rename(key *yaml.Node, known []string, beside []entry) *diag.Fix {
 			return nil
 		}
 	}
-	return &diag.Fix{Title: fmt.Sprintf("write %q", meant), Safe: diag.SameLetters(key.Value, meant),
+	safe := diag.SameLetters(key.Value, meant) || onlySlip(key.Value, meant, known, beside)
+	return &diag.Fix{Title: fmt.Sprintf("write %q", meant), Safe: safe,
 		Edits: []diag.Edit{{Line: key.Line, Column: key.Column, Old: key.Value, Text: meant}}}
+}
+
+// maxCompared is the largest number of keys of a section that are compared with each other.
+const maxCompared = 100
+
+// onlySlip reports whether a key is a misspelling of meant, and of no other known key, and no key
+// beside it is one too.
+func onlySlip(name, meant string, known []string, beside []entry) bool {
+	if diag.Slip(name, known) != meant || len(beside) > maxCompared {
+		return false
+	}
+	return !slices.ContainsFunc(beside, func(e entry) bool { return e.name != name && diag.Slip(e.name, known) == meant })
 }
 
 // sectionHint returns a hint if a key is known in exactly one other section. Sections of

@@ -119,5 +119,5 @@ func shown(t *testing.T, command []string, files map[string]string, buildspec st
 	}
 	a, stdout, stderr := newApp(t, nil)
 	cmd.Main(t.Context(), append(args, "-C", dir), a)
-	return strings.ReplaceAll(stdout.String()+stderr.String(), dir+"/", "")
+	return strings.NewReplacer(dir+"/", "", " -C "+dir, "").Replace(stdout.String() + stderr.String())
 }

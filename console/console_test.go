@@ -45,6 +45,7 @@ func story() []runner.Event {
 		e.Problem = &diag.Problem{File: "buildspec.yml", Line: 7, Column: 9, Width: 4, Excerpt: "      - make",
 			Message: "command failed with exit status 127"}
 		e.Problem.Hint, e.Why = "make: not found", "install make in the install phase, or use an image that has it"
+		e.Hints = []string{"hint: " + e.Why}
 	}
 	record := &runner.Record{
 		Status: runner.Failed, Start: at, End: at.Add(72 * time.Second),

@@ -33,15 +33,9 @@ const maxTailLines = 15
 // commandFailed prints the end of a failed command: the status, the position in the buildspec with
 // the cause, and hints.
 func (t *Text) commandFailed(e runner.Event) {
-	f := failure{at: placeText(e), problem: e.Problem, lines: t.lines}
+	f := failure{at: placeText(e), problem: e.Problem, hints: e.Hints, lines: t.lines}
 	if !t.fresh { // the last line is not complete
 		f.lines++
-	}
-	if f.problem != nil {
-		f.hints = lintTexts(e.Lints)
-		if e.Why != "" {
-			f.hints = append(f.hints, "hint: "+e.Why)
-		}
 	}
 	t.failures.printedAfter()
 	t.failures.all = append(t.failures.all, f)
@@ -59,25 +53,13 @@ func (t *Text) commandFailed(e runner.Event) {
 // ending returns how a command ended that did not succeed.
 func (t *Text) ending(e runner.Event) styled {
 	took := human.Duration(e.Duration)
-	if e.Problem == nil && e.At != runner.ImagePlace { // it was stopped, or the engine lost it
+	if e.Lost {
+		return formatted("%s lost after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
+	}
+	if e.Problem == nil && e.At != runner.ImagePlace { // it was stopped
 		return formatted("%s stopped after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
 	}
 	return formatted("%s exit %d after %s", t.styles.bad.Sprint(t.glyphs.failed), e.Exit, took)
-}
-
-// lintTexts returns lints with their labels, and their hints.
-func lintTexts(lints diag.List) []string {
-	var all []string
-	for _, p := range lints {
-		text := "lint: " + p.Message
-		if p.Name != "" {
-			text += " (" + p.Name + ")"
-		}
-		if all = append(all, text); p.Hint != "" {
-			all = append(all, "hint: "+p.Hint)
-		}
-	}
-	return all
 }
 
 // explain prints the position of a failure, and hints.

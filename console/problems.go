@@ -17,7 +17,9 @@ import (
 type Checked struct {
 	File     string // as the user named it
 	Problems diag.List
-	Warning  string // CodeBuild's message about unknown keys, or ""
+	Warning  string  // CodeBuild's message about unknown keys, or ""
+	Fixed    []Fixed // problems that --fix has resolved, and that are not in Problems
+	Fixable  int     // number of Problems that --fix would resolve
 }
 
 // Report has the problems of several buildspecs.
@@ -25,6 +27,7 @@ type Report struct {
 	Files  []Checked
 	Checks []diag.Check // all that exist, for formats that describe them
 	Color  bool         // of the text format
+	ASCII  bool         // use no other characters than those of ASCII in signs of the text format
 	Strict bool         // warnings and lints count as errors
 	Tool   string       // version of buildlocal
 }
@@ -60,9 +63,10 @@ func WriteProblems(w io.Writer, format string, r Report) error {
 	return err
 }
 
-// writeText writes the problems in file order, and their number.
+// writeText writes what was fixed, the problems in file order, and their number.
 func writeText(w io.Writer, r Report) error {
 	colors := newStyles(r.Color)
+	writeFixes(w, r, colors)
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
 			fmt.Fprintln(w, colored(p, colors))
@@ -96,6 +100,26 @@ func colored(p diag.Problem, s styles) string {
 
 // summary counts the problems by severity, such as "1 error, 2 lints in 1 file".
 func summary(r Report) string {
+	fixed, fixable := 0, 0
+	for _, f := range r.Files {
+		fixed, fixable = fixed+len(f.Fixed), fixable+f.Fixable
+	}
+	if fixed > 0 {
+		return fixedSummary(r, fixed)
+	}
+	parts := severities(r)
+	if len(parts) == 0 {
+		parts = []string{"no problems"}
+	}
+	text := fmt.Sprintf("%s in %s", strings.Join(parts, ", "), human.Count(len(r.Files), "file"))
+	if fixable > 0 {
+		text += fmt.Sprintf("; --fix repairs %d", fixable)
+	}
+	return text
+}
+
+// severities returns the number of problems of each severity, in words.
+func severities(r Report) []string {
 	var all diag.List
 	for _, f := range r.Files {
 		all = append(all, f.Problems...)
@@ -106,10 +130,7 @@ func summary(r Report) string {
 			parts = append(parts, human.Count(n, s.String()))
 		}
 	}
-	if len(parts) == 0 {
-		parts = []string{"no problems"}
-	}
-	return fmt.Sprintf("%s in %s", strings.Join(parts, ", "), human.Count(len(r.Files), "file"))
+	return parts
 }
 
 // writeService writes the messages that CodeBuild would log, file by file. Problems of which

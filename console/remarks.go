@@ -36,9 +36,5 @@ func (r *Remarked) Notify(e runner.Event) {
 func (t *Text) remark(e runner.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := failure{problem: e.Problem, hints: lintTexts(e.Lints)}
-	if e.Why != "" {
-		f.hints = append(f.hints, "hint: "+e.Why)
-	}
-	t.explain(f)
+	t.explain(failure{problem: e.Problem, hints: e.Hints})
 }

@@ -64,7 +64,7 @@ func (s *Service) Notify(e runner.Event) {
 	case runner.CommandEnded:
 		s.write("\n") // also if the output ended with one, as in CodeBuild's log
 		s.endCommand(e.Exit != 0)
-		if e.Exit != 0 {
+		if e.Exit != 0 && !e.Lost {
 			s.line(e, "Command did not exit successfully %s exit status %d", strings.TrimRight(e.Text, "\n"), e.Exit)
 		}
 	case runner.Said:

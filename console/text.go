@@ -250,6 +250,11 @@ const minShownEnd = time.Second
 // commandEnded prints the end of a command that failed or took long.
 func (t *Text) commandEnded(e runner.Event) {
 	switch {
+	case e.Lost: // the fault explains it, at the end
+		if !t.o.Quiet {
+			t.line("%s  %s", t.styles.weak.Sprint(placeText(e)), t.ending(e))
+			t.gap = true
+		}
 	case e.Exit == 0:
 		if e.Duration >= minShownEnd && !t.o.Quiet {
 			t.line(

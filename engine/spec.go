@@ -106,6 +106,7 @@ type Mounts struct {
 	Scratch []string // absolute paths of empty directories that every user may write to
 	Trees   []Tree
 	Volumes []Volume
+	Binds   []Bind
 	Temp    string // an existing directory of the host for the driver's own files
 }
 
@@ -132,6 +133,12 @@ type Volume struct {
 
 // Network is the access of a container to other programs.
 type Network struct {
+	// Name, Hosts and Ports are the engine's network that the container joins instead of the
+	// default one (none for no network), additional names, and published ports. A driver whose
+	// containers share the network of the host returns ErrUnsupported for them.
+	Name  string
+	Hosts []HostName
+	Ports []Port
 	// Socket gives the container access to the engine that runs it, unless it is nil.
 	Socket *Socket
 	// Services are served by this program and reached from the container.

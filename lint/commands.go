@@ -23,7 +23,7 @@ var commandChecks = []check{
 	{diag.Check{Name: "bash-syntax", Severity: diag.Lint,
 		Summary: "The command requires bash, but sh runs it."}, (*checker).bashSyntax},
 	{diag.Check{Name: "hidden-failure", Severity: diag.Lint,
-		Summary: "A command of several lines has the exit status of its last line, which always succeeds."},
+		Summary: "A failure is not noticed: a later line of the command, or export, always succeeds."},
 		(*checker).hiddenFailure},
 	{diag.Check{Name: "hidden-pipe-failure", Severity: diag.Lint,
 		Summary: "A pipeline has the exit status of its last command, even if an earlier one fails."},
@@ -39,6 +39,9 @@ var commandChecks = []check{
 	{diag.Check{Name: "unexpanded-variable", Severity: diag.Lint,
 		Summary: "Values in env are literal. CodeBuild does not expand variables in them."},
 		(*checker).unexpandedVariable},
+	{diag.Check{Name: UnsetVariable, Severity: diag.Lint,
+		Summary: "A command, or another text that the shell expands, uses a variable that nothing sets."},
+		(*checker).unsetVariables},
 	{diag.Check{Name: "deploy-after-failure", Severity: diag.Lint,
 		Summary: "POST_BUILD also runs after a failed BUILD, and deploys its output."}, (*checker).deployAfterFailure},
 }
@@ -237,95 +240,6 @@ func bashCommand(call *syntax.CallExpr) string {
 		return "set -o pipefail"
 	}
 	return ""
-}
-
-// succeeds are programs that print something at the end of a script and practically never
-// fail. exit 0 is matched separately. true is missing, because it is usually written on purpose to
-// ignore a failure.
-var succeeds = words("echo printf date")
-
-// hiddenFailure reports scripts of several lines that do part of the build's work, end with
-// a command that always succeeds, and do not handle failures themselves.
-func (c *checker) hiddenFailure() {
-	for _, s := range c.scripts {
-		// A script of one statement cannot hide anything in this way.
-		if s.file == nil || len(s.file.Stmts) < 2 || looksAfterFailures(s) {
-			continue
-		}
-		last := s.file.Stmts[len(s.file.Stmts)-1]
-		program, said := name(last)
-		_, declares := last.Cmd.(*syntax.DeclClause)
-		// A final assignment or export of a variable succeeds too, but its value is often that of a
-		// command, as in export X=$(...).
-		if exit := program == "exit" && len(said) == 2 && said[1] == "0"; !declares && !succeeds[program] && !exit {
-			continue
-		}
-		for _, stmt := range s.file.Stmts[:len(s.file.Stmts)-1] {
-			work := workOf(stmt)
-			// A negated statement is a test, and a background process is not expected to have finished.
-			if work == nil || stmt.Negated || stmt.Background {
-				continue
-			}
-			program, _ := name(work)
-			c.say(c.node(s, work), fmt.Sprintf("a failure of %s is hidden: a script has the exit status of its last command, "+
-				"which always succeeds", program)).Hint = "begin the script with set -e, or make each command a list item"
-			break
-		}
-	}
-}
-
-// workOf returns the part of a statement that does work of the build, or nil. For a && b it
-// returns the last such part, because a failure of a already skips b.
-func workOf(stmt *syntax.Stmt) *syntax.Stmt {
-	if both, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && both.Op == syntax.AndStmt {
-		if work := workOf(both.Y); work != nil {
-			return work
-		}
-		return workOf(both.X)
-	}
-	if _, words := name(stmt); isWork(words) {
-		return stmt
-	}
-	return nil
-}
-
-// handled matches scripts that handle failures themselves.
-var handled = lazy(`\$\?|(^|[;&|]|\s)exit\s+[$1-9]|(^|[;&|]|\s)(trap|wait) |PIPESTATUS|set [+]e`)
-
-// looksAfterFailures reports whether the author has thought about failures. Then the script is not
-// reported, even if the way is unusual.
-func looksAfterFailures(s *script) bool {
-	return s.sets('e', "errexit") || handled().MatchString(s.Text)
-}
-
-// hiddenPipeFailure reports pipelines from a program that does work of the build into tee.
-func (c *checker) hiddenPipeFailure() {
-	for _, s := range c.scripts {
-		// An option of an earlier command has no effect here; each command has its own shell.
-		if s.file == nil || strings.Contains(s.Text, "pipefail") || strings.Contains(s.Text, "PIPESTATUS") {
-			continue
-		}
-		s.walk(func(n syntax.Node) bool {
-			pipe, ok := n.(*syntax.BinaryCmd)
-			if !ok || pipe.Op != syntax.Pipe && pipe.Op != syntax.PipeAll {
-				return true
-			}
-			first := pipe.X
-			// A pipeline a | b | tee is parsed as (a | b) | tee.
-			for inner, more := first.Cmd.(*syntax.BinaryCmd); more &&
-				(inner.Op == syntax.Pipe || inner.Op == syntax.PipeAll); inner, more = first.Cmd.(*syntax.BinaryCmd) {
-				first = inner.X
-			}
-			from, words := name(first)
-			// Only tee is reported. With grep, head or jq at the end, the status of the last command is
-			// often the one that is meant.
-			if to, _ := name(pipe.Y); to == "tee" && isWork(words) {
-				c.say(c.node(s, first), fmt.Sprintf("a failure of %s is hidden: a pipeline has the exit status of its last "+
-					"command, %s", from, to)).Hint = "set shell: bash in env, and run set -o pipefail first"
-			}
-			return false
-		})
-	}
 }
 
 // unknownShell reports a shell that the reference does not list. CodeBuild's behavior is

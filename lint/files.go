@@ -329,7 +329,8 @@ func (c *checker) missingFiles() {
 			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source", fmt.Sprintf("did you mean %q?", meant))
 		// An empty directory is most likely a submodule that was not fetched.
 		case !f.made && !run.given && scriptName().MatchString(run.name) && !f.isEmpty(path.Dir(run.name)):
-			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it", "")
+			c.sayOnce(c.node(f.script, run.arg), run.name+" is not in the source, and no earlier command creates it",
+				"add it to the source, or create it in an earlier command")
 		}
 	})
 }

@@ -29,13 +29,17 @@ type Input struct {
 	Project     *project.Project // nil without a project document
 	ProjectFile string           // name of the document, for messages
 	Privileged  bool             // the build runs in privileged mode
-	Run         bool             // the build is about to run here, so unset options have their defaults
+	Variables   []string         // names that the project's overrides set: -e and --env-file
 
 	Image        string         // image of the build, as configured
 	Runtimes     runtimes.Table // runtimes of the image; empty if unknown
 	RuntimesFrom string         // source of that knowledge, for messages
 	NoRuntimes   bool           // the image is available and is known to have no runtimes
 	Exact        bool           // Runtimes was read from the image rather than from a built-in table
+
+	// ImageVariables returns the names of the variables that the image sets. It is called at most
+	// once, and only if that matters. nil means that they are unknown.
+	ImageVariables func() []string
 
 	Source   fs.FS // source directory; nil if unknown
 	ExecBits bool  // the file modes in Source are reliable, unlike on Windows
@@ -99,6 +103,7 @@ type checker struct {
 	suppressed int        // number of problems beyond maxProblems
 	secrets    []string   // credentials in the buildspec, to be masked
 	problems   diag.List
+	demanded   bool // unsetUses includes expansions that fail on purpose
 }
 
 // maxProblems limits the problems that are reported for one file. A generated buildspec can repeat

@@ -61,7 +61,7 @@ func TestLint_NoFalsePositives(t *testing.T) {
 		{"cd scripts", "./build.sh"},
 		{"cd scripts && ./build.sh && cd .. && make"},
 		{"(cd scripts; ./build.sh)", "ci/test.sh"},
-		{"cd $SOMEWHERE", "./biuld.sh"},
+		{"cd $HOME", "./biuld.sh"},
 		{"cd /tmp", "./biuld.sh"},
 		{"if [ -d x ]; then cd x; fi", "sh biuld.sh"},
 		{"chmod +x scripts/plain.sh", "scripts/plain.sh"},
@@ -74,10 +74,10 @@ func TestLint_NoFalsePositives(t *testing.T) {
 		{"python -m pytest", "node -e 1", "sh -c ./biuld.sh"},
 		{"cd ${CODEBUILD_SRC_DIR}/scripts", "./build.sh"},
 		{"cd \"$CODEBUILD_SRC_DIR\"", "scripts/build.sh"},
-		{"docker build ."},
+		{"docker login"},
 		{"aws s3 cp a s3://b"},
 		{"$env:X = 1", "Get-ChildItem | ForEach-Object { $_ }", "if (Test-Path x) { exit 1 }"},
-		{"source ~/.bashrc", "echo ${X//a/b} &> log"},
+		{"source ~/.bashrc", "X=a; echo ${X//a/b} &> log"},
 		{"yum install -y jq", "[[ -f x ]]"},
 		{"[[ -f x ]]", "a=(1 2)"},
 		{"chmod +x gradlew && ./gradlew build"},
@@ -93,7 +93,7 @@ func TestLint_NoFalsePositives(t *testing.T) {
 		{"rm -rf dist\ngit config a b\necho clean"},
 		{"sonar-scanner\ntrue"},
 		{"curl -fsSL https://example.com/install.sh | sh"},
-		{"pip freeze | tee requirements.lock", "docker images | tee images.txt"},
+		{"pip freeze | tee requirements.lock"},
 		{"alias python=python3", "python --version"},
 		{"dos2unix scripts/crlf.sh", "sh scripts/crlf.sh"},
 		{"aws deploy <bucket> <key>", "echo ${aws_ecr.app.url}", "echo {{ name }} (x)"},
@@ -298,7 +298,7 @@ func TestNotPrivileged_NeedsKnownMode(t *testing.T) {
 		in   lint.Input
 		want int
 	}{
-		{lint.Input{}, 0}, {lint.Input{Run: true}, 1}, {lint.Input{Run: true, Privileged: true}, 0},
+		{lint.Input{}, 1}, {lint.Input{Privileged: true}, 0},
 		{lint.Input{Project: &project.Project{}}, 1},
 		{lint.Input{Project: &project.Project{Environment: project.Environment{Type: "MAC_ARM"}}}, 0},
 	} {
@@ -355,7 +355,7 @@ func FuzzCheck(f *testing.F) {
 	source := fstest.MapFS{"scripts/build.sh": {}, "a": {}, "dist/x": {}}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		spec, problems := buildspec.Parse("f", text)
-		all := lint.Check(lint.Input{Spec: spec, Run: true, Source: source, ExecBits: true, Project: &project.Project{},
+		all := lint.Check(lint.Input{Spec: spec, Source: source, ExecBits: true, Project: &project.Project{},
 			Runtimes: runtimes.AllCurated()}, problems, nil)
 		_ = all.Error()
 		fixed, _ := diag.Apply(string(text), all)

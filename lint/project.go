@@ -141,6 +141,15 @@ func findCredential(text string) string {
 	return ""
 }
 
+// WithoutCredentials returns a text with a star for each character of a credential in it.
+func WithoutCredentials(text string) string {
+	found := findCredential(text)
+	if found == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, found, strings.Repeat("*", len([]rune(found))))
+}
+
 const credentialHint = "store it in Secrets Manager or Parameter Store, " +
 	"and add its name to secrets-manager or parameter-store"
 
@@ -284,12 +293,10 @@ func (c *checker) noArtifacts() {
 		"UPLOAD_ARTIFACTS will fail").Hint = "add artifacts: with files:"
 }
 
-// notPrivileged reports the first use of docker in a build that is known not to be
-// privileged. A script that starts dockerd or sets DOCKER_HOST is exempt.
+// notPrivileged reports the first use of docker in a build that is not privileged. Without a
+// project that is the default. A script that starts dockerd or sets DOCKER_HOST is exempt.
 func (c *checker) notPrivileged() {
-	// Without a project, and without a run, the mode is not known.
-	if c.Privileged || c.Project == nil && !c.Run ||
-		c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
+	if c.Privileged || c.Project != nil && project.HasDocker(c.Project.Environment.Type) {
 		return
 	}
 	for _, s := range c.scripts {

@@ -28,6 +28,9 @@ var sourceChecks = []check{
 		Summary: "A command runs a file that is not executable."}, (*checker).notExecutable},
 	{diag.Check{Name: "crlf-script", Severity: diag.Lint,
 		Summary: "A script with CRLF line endings does not run on Linux."}, (*checker).crlfScripts},
+	{diag.Check{Name: "git-in-artifacts", Severity: diag.Lint,
+		Summary: "The artifacts include the directory .git, which is large and can hold credentials."},
+		(*checker).gitInArtifacts},
 	{diag.Check{Name: "missing-buildspec", Severity: diag.Lint,
 		Summary: "A build of the batch uses a buildspec that is not in the source."}, (*checker).missingBuildspecs},
 }
@@ -186,6 +189,49 @@ func (c *checker) near(dir, missing string) string {
 	}
 	// Slip is stricter than Suggest, because a file that does not exist is normal here.
 	return diag.Slip(missing, names)
+}
+
+// usesGitDir matches commands that name the directory .git, most often to remove it.
+var usesGitDir = lazy(`(^|[\s/"'=])\.git($|[\s/"'*;])`)
+
+// gitInArtifacts reports patterns such as **/* that select the repository of the source. Sources
+// of a pipeline and of S3 have none in the service.
+func (c *checker) gitInArtifacts() {
+	if c.Spec.Artifacts == nil || c.Source == nil || !c.exists(".git") || !c.clones() {
+		return
+	}
+	for _, s := range c.scripts {
+		if usesGitDir().MatchString(s.Text) {
+			return
+		}
+	}
+	c.eachSelection(func(section string, a buildspec.Artifacts) {
+		if strings.HasPrefix(section, "artifacts") && path.Clean(a.BaseDirectory) == "." {
+			c.gitIn(section, a)
+		}
+	})
+}
+
+// clones reports whether the build's source is a clone of a repository.
+func (c *checker) clones() bool {
+	if c.Project == nil {
+		return true
+	}
+	kind := c.Project.Source.Type
+	return kind != "CODEPIPELINE" && kind != "S3" && kind != "NO_SOURCE"
+}
+
+// gitIn reports the first pattern of a section that selects a file in .git which is not excluded.
+// The file HEAD is in every repository.
+func (c *checker) gitIn(section string, a buildspec.Artifacts) {
+	const file = ".git/HEAD"
+	matches := func(pattern string) bool { return tree.Match(path.Clean(pattern), file) }
+	at := slices.IndexFunc(a.Files, matches)
+	if at < 0 || slices.ContainsFunc(a.ExcludePaths, matches) {
+		return
+	}
+	c.say(c.Spec.ProblemAt(itemPath(section, at), false, ""), "the artifacts include .git, the repository of the source").
+		Hint = "add exclude-paths: ['.git/**/*'], or list the files to keep"
 }
 
 // missingBuildspecs checks the buildspecs of a batch that are paths in the source.

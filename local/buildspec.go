@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/source"
 )
@@ -210,31 +210,18 @@ func (h *Host) readBuildspec(ctx context.Context, r *Request, in *Inputs) error 
 	if in.location == "" {
 		in.inline = string(text.Text)
 	}
-	// The build itself looks into its image, so that does not happen here: it would take time
-	// before every build. So Known and Inspect are not set.
-	against := Against{
-		Image:      in.image(),
-		Privileged: r.Engine.Privileged || r.Engine.Docker == "socket",
-		Run:        true, Root: in.Source.Dir, Ignore: r.Checks.Ignore,
-	}
-	if r.Source.Project != "" {
-		against.Project, against.ProjectFile = &in.Project, r.Source.Project
-	}
-	problems = h.Check(ctx, spec, problems, against)
+	// The build itself looks into its image for the runtimes, so that does not happen here: it would
+	// take time before every build. So Known and Inspect are not set.
+	against := r.against(&in.Project, in.overrides)
+	against.Root = in.Source.Dir
+	facts := h.lintInput(ctx, spec, against)
+	problems = lint.Check(facts, problems, against.Ignore)
+	in.unset = func() map[int][]string { return lint.Unset(facts) }
 	in.Problems = append(append(in.Problems, text.Problems...), problems...)
 	if problems.Failed() || r.Checks.Strict && len(problems) > 0 {
 		return in.Problems
 	}
 	return nil
-}
-
-// image returns the name of the image that is configured.
-func (in *Inputs) image() string {
-	name := in.configuredImage()
-	if name == "" {
-		name = project.DefaultImage(runtime.GOARCH)
-	}
-	return name
 }
 
 // NamesImage reports whether the request or the project names an image.

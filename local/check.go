@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -16,20 +18,46 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
-// Against is everything that a buildspec is checked against.
+// Against is everything that a buildspec is checked against. Builds, the command validate and the
+// language server get it from the same function, so that they report the same problems.
 type Against struct {
 	Project     *project.Project // nil if not known
 	ProjectFile string
 	Image       string // as configured; "" if not known
 	Privileged  bool
-	Run         bool        // the buildspec is run here and now
+	Variables   []string    // names that the request sets
 	Root        string      // directory of the source; "" if not known
 	Ignore      []string    // names of checks
 	Inspect     bool        // Docker may be asked for the runtimes of the image
 	Known       *lint.Input // the runtimes of the image, if they are known already
+}
+
+// Against returns what the buildspecs of a request are checked against. It reads the environment
+// files of the request.
+func (h *Host) Against(ctx context.Context, r *Request, p *project.Project) (Against, diag.List, error) {
+	overrides, problems, err := h.readVariables(ctx, r)
+	return r.against(p, overrides), problems, err
+}
+
+// against is Against with the variables of the request.
+func (r *Request) against(p *project.Project, overrides []runner.Override) Against {
+	in := Against{
+		Image: cmp.Or(r.Image.Name, p.Environment.Image), Ignore: r.Checks.Ignore,
+		Privileged: r.Engine.Privileged || r.Engine.Docker == "socket",
+	}
+	for _, o := range overrides {
+		for _, v := range o.Variables {
+			in.Variables = append(in.Variables, v.Name)
+		}
+	}
+	if r.Source.Project != "" { // without a document nothing is known about the project
+		in.Project, in.ProjectFile = p, r.Source.Project
+	}
+	return in
 }
 
 // maxLinted is the largest file of the source that is checked, and maxRuntimes the
@@ -41,13 +69,16 @@ const (
 
 // Check returns all problems of a parsed buildspec, including those found by the parser.
 func (h *Host) Check(ctx context.Context, spec *buildspec.Buildspec, found diag.List, in Against) diag.List {
+	return lint.Check(h.lintInput(ctx, spec, in), found, in.Ignore)
+}
+
+// lintInput returns the facts that a buildspec is checked against.
+func (h *Host) lintInput(ctx context.Context, spec *buildspec.Buildspec, in Against) lint.Input {
 	input := lint.Input{
-		Spec: spec, Project: in.Project, ProjectFile: in.ProjectFile, Image: in.Image, Run: in.Run,
-		Privileged: in.Privileged || in.Project != nil && in.Project.Environment.Privileged,
-		ExecBits:   runtime.GOOS != "windows",
-	}
-	if input.Image == "" && in.Project != nil {
-		input.Image = in.Project.Environment.Image
+		Spec: spec, Project: in.Project, ProjectFile: in.ProjectFile, Image: in.Image, Variables: in.Variables,
+		Privileged:     in.Privileged || in.Project != nil && in.Project.Environment.Privileged,
+		ExecBits:       runtime.GOOS != "windows",
+		ImageVariables: sync.OnceValue(func() []string { return h.imageVariables(ctx, in.Image) }),
 	}
 	if in.Root != "" {
 		input.Source = regular.FS(in.Root, maxLinted)
@@ -59,7 +90,7 @@ func (h *Host) Check(ctx context.Context, spec *buildspec.Buildspec, found diag.
 	if k := in.Known; k != nil {
 		input.Runtimes, input.RuntimesFrom, input.Exact, input.NoRuntimes = k.Runtimes, k.RuntimesFrom, k.Exact, k.NoRuntimes
 	}
-	return lint.Check(input, found, in.Ignore)
+	return input
 }
 
 // Offers finds out which runtimes the image of input has. They are read from the image
@@ -90,6 +121,34 @@ func (h *Host) Offers(ctx context.Context, input *lint.Input, inspect bool) {
 		input.Runtimes = runtimes.Curated(name)
 		input.RuntimesFrom = fmt.Sprintf("by a table of %s; %s is not available here", runtimes.CuratedDate, image)
 	}
+}
+
+// imageVariables returns the names of the variables that an image sets, as far as the Docker
+// engine has it.
+func (h *Host) imageVariables(ctx context.Context, image string) []string {
+	if image == "" || IsLocalImage(image) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxInspectTime)
+	defer cancel()
+	e, err := h.Docker(ctx)
+	if err != nil {
+		return nil
+	}
+	defer e.Close()
+	id, err := e.ImageID(ctx, project.ImageCandidates(image))
+	if err != nil || id == "" {
+		return nil
+	}
+	env, _, err := e.ImageEnv(ctx, id)
+	if err != nil {
+		return nil
+	}
+	names := make([]string, len(env))
+	for i, v := range env {
+		names[i], _, _ = strings.Cut(v, "=")
+	}
+	return names
 }
 
 // maxInspectTime is how long an engine may take to return the runtimes of an image.

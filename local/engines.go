@@ -148,7 +148,8 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 	err = errors.Join(err, e.Close())
 	// There is no fallback for a request that only Docker fulfills.
 	var fault *engine.Fault
-	if r.Engine.Kind != EngineAuto || r.Engine.Docker == "socket" || runtime.GOOS != "linux" || !errors.As(err, &fault) {
+	if r.Engine.Kind != EngineAuto || r.Engine.Docker == "socket" || r.Access.needsDocker() ||
+		runtime.GOOS != "linux" || !errors.As(err, &fault) {
 		return nil, err
 	}
 	why := ""

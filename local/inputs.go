@@ -20,6 +20,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/rundir"
+	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -43,8 +44,9 @@ type Inputs struct {
 	location     string          // of the buildspec below the source; "" if it is not in it
 	inline       string          // the text of the buildspec if it has no location
 	overrides    []runner.Override
-	certificates []byte // PEM
-	credentialID string // secret part of the path at which the build gets its credentials
+	unset        func() map[int][]string // see runner.Plan
+	certificates []byte                  // PEM
+	credentialID string                  // secret part of the path at which the build gets its credentials
 	aws          awsAccess
 }
 
@@ -238,7 +240,7 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 	if location == "" {
 		location = "/codebuild/readonly/buildspec.yml" // observed in CodeBuild for an inline buildspec
 	}
-	return runner.NewPlan(runner.Inputs{
+	plan, err := runner.NewPlan(runner.Inputs{
 		Spec: in.Spec, Location: location, Inline: in.inline, Project: in.Project, ProjectFile: r.Source.Project,
 		Sources: in.sources, Identity: id, Overrides: in.overrides, Timeout: r.Engine.Timeout,
 		Image: r.Image.Name, StandIns: r.substitutes(), Digest: r.Image.Digest, Pull: engine.Pull(r.Image.Pull),
@@ -247,9 +249,14 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 		Unprivileged: !r.Engine.Privileged && r.origin("privileged") == FromCaller,
 		Host:         proxies, Certificates: in.certificates, CABundle: r.Variables.CABundle,
 		CredentialID: credentialID, Grant: r.grant(), GitCredentials: r.Secrets.GitCredentials,
-		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata, Lints: in.Problems,
-		Zip: r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
+		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata, Lints: in.Problems, Unset: in.unset,
+		UnsetHint: lint.UnsetHint,
+		Zip:       r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
 	})
+	if err == nil {
+		r.Access.grantAccess(plan)
+	}
+	return plan, err
 }
 
 // Plan returns the plan without choosing an engine, for a look at its variables or its

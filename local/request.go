@@ -25,6 +25,7 @@ type Request struct {
 	Source    SourceOptions
 	Image     ImageOptions
 	Engine    EngineOptions
+	Access    AccessOptions
 	Variables VariableOptions
 	Secrets   SecretOptions
 	Cache     CacheOptions
@@ -107,8 +108,8 @@ type VariableOptions struct {
 type SecretOptions struct {
 	File           string // "" for .buildlocal/secrets.yml in the source, if it exists
 	AWS            bool   // look up missing values in the user's account
-	Profile        string // AWS profile
-	AssumeRole     string // ARN of a role
+	Profile        string // AWS profile whose credentials are used; implies AWS
+	AssumeRole     string // ARN of a role to use them as; implies AWS
 	Credentials    bool   // serve AWS credentials to the build
 	GitCredentials bool   // let git in the build use the user's credentials
 	Metadata       bool   // allow access to the instance metadata service
@@ -218,6 +219,7 @@ func (r *Request) Validate(uid int) []error {
 		add(OneOf("compute-type", r.Engine.ComputeType, sizedComputeTypes()...))
 	}
 	errs = append(errs, r.validateImages()...)
+	errs = append(errs, r.validateAccess()...)
 	for _, name := range r.Checks.Ignore {
 		if message := lint.WrongIgnore(name); message != "" {
 			add(invalid("ignore", "invalid value %q: %s", name, message))
@@ -382,8 +384,9 @@ func (r *Request) substitutes() []runner.StandIn {
 }
 
 // looksUp reports whether values may be looked up in the user's AWS account: the user
-// allows it, or names a profile or a role. A name in the user's own configuration file does
-// not count, because it applies to the builds of every source.
+// allows it, gives the build credentials, or names a profile or a role for it. A name in
+// the user's own configuration file does not count, because it applies to the builds of
+// every source.
 func (r *Request) looksUp() bool {
 	if r.Origins != nil && r.origin("aws") != FromDefault {
 		return r.Secrets.AWS
@@ -391,15 +394,9 @@ func (r *Request) looksUp() bool {
 	return r.Secrets.AWS || r.Secrets.Credentials || r.names("profile", FromSource) || r.names("assume-role", FromSource)
 }
 
-// grants reports whether the build gets AWS credentials. A profile or a role on the
-// command line implies it, unless the user decides otherwise. In a file it does not,
-// because that would give credentials to every build.
-func (r *Request) grants() bool {
-	if r.Origins != nil && r.origin("aws-credentials") != FromDefault {
-		return r.Secrets.Credentials
-	}
-	return r.Secrets.Credentials || r.names("profile", FromVariable) || r.names("assume-role", FromVariable)
-}
+// grants reports whether the build gets AWS credentials. A profile or a role only selects them:
+// every command of the build can use what it gets, so the user has to ask for that in words.
+func (r *Request) grants() bool { return r.Secrets.Credentials }
 
 // names reports whether a setting has a value from the given origin or a later one.
 func (r *Request) names(setting string, least Origin) bool {

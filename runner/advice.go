@@ -116,7 +116,7 @@ var hints = []hint{
 			"requires cgroup version 2"},
 	{check: "not-executable", exit: 126, parts: []string{"ermission denied"},
 		text: "the file is not executable; chmod +x it, and commit that with git update-index --chmod=+x"},
-	{exit: 127, parts: []string{": ./", ": ../", "required file not found", "bad interpreter"},
+	{check: "missing-file", exit: 127, parts: []string{": ./", ": ../", "required file not found", "bad interpreter"},
 		text: "the file does not exist, or the program in its first line (#!) is not in the image; Windows " +
 			"line endings (CRLF) cause this too: eol=lf in .gitattributes"},
 	{exit: 127, text: missingProgram},
@@ -131,24 +131,25 @@ const maxCause = 70
 
 // advice returns the cause of a failed command, as its output has it, and a hint. Both may be
 // empty: a wrong hint costs more time than no hint, so exit statuses that programs choose
-// themselves have none. The hint is left out if it is that of a lint which is shown too.
-func advice(exit int, output string, p *Plan, shown diag.List) (cause, text string) {
+// themselves have none. The hint is left out if it is that of a lint which is shown too. known
+// reports whether the output says why the command failed.
+func advice(exit int, output string, p *Plan, shown diag.List) (cause, text string, known bool) {
 	for _, h := range hints {
 		if part, matches := h.match(exit, output); matches && (h.applies == nil || h.applies(p)) {
 			cause = lineWith(output, part)
 			if slices.ContainsFunc(shown, func(p diag.Problem) bool { return p.Name == h.check }) {
-				return cause, ""
+				return cause, "", true
 			}
 			if h.text != missingProgram {
-				return cause, h.text
+				return cause, h.text, part != ""
 			}
 			if name := missing(output); name != "" {
-				return name + ": not found", "install " + name + " in the install phase, or use an image that has it"
+				return name + ": not found", "install " + name + " in the install phase, or use an image that has it", true
 			}
-			return cause, h.text
+			return cause, h.text, false
 		}
 	}
-	return "", ""
+	return "", "", false
 }
 
 // lineWith returns the last line of the output with a text, without the place in the script that

@@ -43,7 +43,7 @@ func TestAdvice_CommonFailures(t *testing.T) {
 		{1, "mv: cannot remove 'x': Value too large for defined data type", "chgrp"},
 	}
 	for _, test := range tests {
-		_, got := advice(test.exit, test.printed, nil, nil)
+		_, got, _ := advice(test.exit, test.printed, nil, nil)
 		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
 			t.Errorf("%d %q: %q, want %q", test.exit, test.printed, got, test.want)
 		}

@@ -140,6 +140,9 @@ func (b *build) command(ctx context.Context, c call) result {
 	if err != nil && ctx.Err() != nil {
 		exit = b.interrupt(ctx, c.session)
 	}
+	if e.Lost = err != nil && ctx.Err() == nil; e.Lost {
+		exit = killed
+	}
 	b.rec.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
 	used := b.meter.close(ctx, window)
@@ -148,7 +151,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	b.rec.update(func(r *Record) {
 		r.Commands = append(r.Commands, CommandRecord{
 			Phase: phase, At: c.at, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt, Start: began,
-			Exit: exit, Milliseconds: e.Duration.Milliseconds(), Used: used,
+			Exit: exit, Lost: e.Lost, Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
 	switch {
@@ -183,8 +186,11 @@ func (b *build) timedOut(c call, res result) result {
 	return res
 }
 
-// terminated is the exit status of a shell that was ended by SIGTERM.
-const terminated = 128 + 15
+// Exit statuses of a shell that was ended by SIGTERM, and of a command whose container ended.
+const (
+	terminated = 128 + 15
+	killed     = 128 + 9
+)
 
 // interrupt sends SIGTERM to all processes of the container, waits a little for the
 // running command, and returns its exit status. Processes that ignore the signal end when

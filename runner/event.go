@@ -19,6 +19,7 @@ type Event struct {
 	Finally bool
 	Attempt int    // from 1; above 1 when the phase is run again
 	Exit    int    // CommandEnded: exit status
+	Lost    bool   // CommandEnded: the container or its shell ended before the command did
 	At      string // place of the command in the build, such as build:2 or build:finally:1; image for one of the image
 	Topic   string // Noted: cache, or "" for other notes
 	Why     string // CommandEnded after a failure: a hint about the reason; may be empty
@@ -27,7 +28,9 @@ type Event struct {
 	// the command's output. Printed has those that are complete since the last event.
 	Errors []int64
 
-	Lints diag.List // CommandEnded after a failure: lints of the buildspec about the command
+	// Hints may explain a failed command, each as "lint: TEXT" or "hint: TEXT", the likeliest
+	// first: CommandEnded after a failure.
+	Hints []string
 	// Problem is the position in the buildspec of a failed command or phase: CommandEnded and
 	// PhaseEnded. It is nil after success and if the position is unknown.
 	Problem *diag.Problem

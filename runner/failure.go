@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // Failure is a command that failed, and what a user needs to know about it. Later failures
@@ -23,8 +24,8 @@ type Failure struct {
 	Excerpt []string     `json:"excerpt,omitempty"` // lines of File around Line
 	First   int          `json:"excerptLine,omitempty"`
 	Cause   string       `json:"cause,omitempty"` // as the output has it
-	Lints   []string     `json:"lints,omitempty"` // of the buildspec about the command
 	Hint    string       `json:"hint,omitempty"`
+	Hints   []string     `json:"hints,omitempty"`  // see Event.Hints
 	Output  []OutputLine `json:"output,omitempty"` // the lines that explain the failure
 }
 
@@ -61,36 +62,88 @@ func (p *Plan) failed(c buildspec.Command, output string, mask func(string) stri
 	return &problem
 }
 
-// lintsOf returns the lints about a command, which may explain why it failed.
+// explains are the checks whose lints can be the reason of a failure of the command. Others, such
+// as a deployment after a failure, are about something else.
+var explains = map[string]bool{
+	"not-privileged": true, "missing-file": true, "not-executable": true, "crlf-script": true, "bash-syntax": true,
+	"shell-syntax": true, "lost-text": true, "lost-directory": true, "lost-function": true, "unexpanded-variable": true,
+}
+
+// lintsOf returns the lints about a command that may explain why it failed.
 func (p *Plan) lintsOf(c call) diag.List {
 	var all diag.List
 	last := c.line + strings.Count(strings.TrimRight(c.text, "\n"), "\n")
 	for _, l := range p.Lints {
-		if l.Severity == diag.Lint && l.Line >= c.line && l.Line <= last {
+		if l.Severity == diag.Lint && explains[l.Name] && l.Line >= c.line && l.Line <= last {
 			all = append(all, l)
 		}
 	}
 	return all
 }
 
+// lintTexts returns lints and their hints, with labels.
+func lintTexts(lints diag.List) []string {
+	var all []string
+	for _, p := range lints {
+		text := "lint: " + p.Message
+		if p.Name != "" {
+			text += " (" + p.Name + ")"
+		}
+		if all = append(all, text); p.Hint != "" {
+			all = append(all, "hint: "+p.Hint)
+		}
+	}
+	return all
+}
+
+// unset returns the hint about the variables of a command that nothing sets.
+func (p *Plan) unset(c call) []string {
+	if p.Unset == nil {
+		return nil
+	}
+	names := p.Unset()[c.line]
+	if len(names) == 0 {
+		return nil
+	}
+	verb := human.Plural(len(names), " is", " are")
+	return []string{"hint: " + human.Series(names) + verb + " not set: " + p.UnsetHint}
+}
+
+// hintsOf sets what may explain a failed command: the cause of the event's problem, and hints.
+func (b *build) hintsOf(c call, e *Event, output string) {
+	var lints diag.List
+	var unset []string
+	if e.Problem != nil { // else it is a command of the image, about which the buildspec says nothing
+		lints, unset = b.plan.lintsOf(c), b.plan.unset(c)
+	}
+	cause, hint, known := advice(e.Exit, output, b.plan, lints)
+	e.Why = cmp.Or(e.Why, hint)
+	if e.Problem != nil {
+		e.Problem.Hint = cause
+	}
+	if e.Hints = append(unset, lintTexts(lints)...); known { // the likelier reason first
+		e.Hints = append(lintTexts(lints), unset...)
+	}
+	if e.Why != "" {
+		e.Hints = append(e.Hints, "hint: "+e.Why)
+	}
+}
+
 // explainFailure completes the event of a failed command, and records the failure. The
 // command is the last one of the record.
 func (b *build) explainFailure(c call, e *Event) {
 	output := b.rec.lastOutput()
-	f := Failure{Output: b.rec.explainOutput()}
-	if c.problem != nil { // else a command of the image, about which the buildspec says nothing
-		e.Lints = b.plan.lintsOf(c)
+	if c.problem != nil {
 		e.Problem = c.problem(output)
 		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", e.Exit)
 	}
-	cause, hint := advice(e.Exit, output, b.plan, e.Lints)
-	e.Why, f.Cause = cmp.Or(e.Why, hint), cause
-	f.Hint = e.Why
-	for _, l := range e.Lints {
-		f.Lints = append(f.Lints, l.Text())
+	b.hintsOf(c, e, output)
+	f := Failure{Output: b.rec.explainOutput(), Hints: e.Hints}
+	if len(e.Hints) > 0 {
+		f.Hint = cmp.Or(e.Why, strings.TrimPrefix(strings.TrimPrefix(e.Hints[0], "hint: "), "lint: "))
 	}
 	if at := e.Problem; at != nil {
-		at.Hint = cause
+		f.Cause = at.Hint
 		f.File, f.Line, f.Column, f.Width = at.File, at.Line, at.Column, at.Width
 		f.Excerpt, f.First = b.plan.spec.Around(at.Line, excerptReach)
 	}

@@ -62,6 +62,7 @@ phases:
 			Excerpt: []string{"      - not reached", "  post_build:", "    commands: [absent]"},
 			Cause:   "absent: not found",
 			Hint:    "install absent in the install phase, or use an image that has it",
+			Hints:   []string{"hint: install absent in the install phase, or use an image that has it"},
 			Output:  []runner.OutputLine{{Text: "script.sh: 4: absent: not found", Error: true}},
 		},
 	}

@@ -73,6 +73,9 @@ type Inputs struct {
 	MaskEncoded    bool      // mask secrets in base64, URLs and JSON too
 	Metadata       bool      // the build may reach the host's instance metadata service
 	Lints          diag.List // of the buildspec, to explain failed commands
+	// Unset and UnsetHint: see Plan.
+	Unset     func() map[int][]string
+	UnsetHint string
 }
 
 // Override has variables that are given when a build is started.

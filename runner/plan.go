@@ -54,6 +54,8 @@ type Plan struct {
 	Platform        string
 	Pull            engine.Pull
 	Timeout         time.Duration
+	Binds           []engine.Bind  // of the host's directories
+	Network         engine.Network // its Name, Hosts and Ports
 	EncryptionKey   string
 	LogPrefix       string // prefix of the log stream's name
 
@@ -86,6 +88,10 @@ type Plan struct {
 
 	Notes []string  // for the user, one line each
 	Lints diag.List // of the buildspec, to explain failed commands
+	// Unset returns the variables that a command uses although nothing sets them, by the command's
+	// first line in the buildspec. It may be nil. UnsetHint is the next step for them.
+	Unset     func() map[int][]string
+	UnsetHint string
 
 	spec *buildspec.Buildspec // for excerpts
 }
@@ -130,7 +136,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Warning:    in.Spec.Warning(), spec: in.Spec,
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant,
 		GitHelper: in.Spec.Env.GitCredentialHelper, GitCredentials: in.GitCredentials,
-		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata, Lints: in.Lints,
+		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata, Lints: in.Lints, Unset: in.Unset, UnsetHint: in.UnsetHint,
 	}
 	p.setImages(in)
 	p.setEnvironment(in)

@@ -52,6 +52,18 @@ func (p *Plan) String() string {
 	if p.Metadata {
 		line("metadata", "the build may reach the host's instance metadata service")
 	}
+	for _, bind := range p.Binds {
+		line("mount", "%s at %s%s", bind.Host, bind.Path, map[bool]string{true: ", read-only"}[bind.ReadOnly])
+	}
+	if p.Network.Name != "" {
+		line("network", "%s", p.Network.Name)
+	}
+	for _, h := range p.Network.Hosts {
+		line("host", "%s is %s", h.Name, h.IP)
+	}
+	for _, port := range p.Network.Ports {
+		line("port", "%s of this host is %d of the build", port.Host, port.Container)
+	}
 	p.printVariables(&b)
 	p.printPhases(&b)
 	p.printOutputs(&b)

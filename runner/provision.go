@@ -127,9 +127,12 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 		Image:     p.ImageRef(),
 		Resources: engine.Resources{Privileged: p.Privileged, Limits: p.Limits},
 		Mounts: engine.Mounts{
-			Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Temp: b.Temp,
+			Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
 		},
-		Network: engine.Network{Metadata: p.Metadata, Services: b.endpoints.services()},
+		Network: engine.Network{
+			Name: p.Network.Name, Hosts: p.Network.Hosts, Ports: p.Network.Ports,
+			Metadata: p.Metadata, Services: b.endpoints.services(),
+		},
 		Main: &engine.Process{
 			Args: session.Args(), Stdin: session.Stdin(), Stdout: session.Stdout(), Stderr: session.Stderr(),
 		},

@@ -139,6 +139,7 @@ type CommandRecord struct {
 	Attempt      int       `json:"attempt,omitempty"`
 	Start        time.Time `json:"startTime,omitzero"`
 	Exit         int       `json:"exitStatus"`
+	Lost         bool      `json:"lost,omitempty"` // see Event.Lost
 	Milliseconds int64     `json:"durationInMilliseconds"`
 	Used         *Used     `json:"used,omitempty"` // nil if it was not measured
 }

@@ -245,8 +245,27 @@ func (b *build) fault(ctx context.Context, code string, err error) result {
 	if res, done := ended(ctx); done {
 		return res
 	}
+	message := human.ErrorText(err)
+	if why := b.whyEnded(ctx); why != nil {
+		err = why
+		message = "Build container found dead before completing the build: " + human.ErrorText(err)
+	}
 	b.engineErr = errors.Join(b.engineErr, err)
-	return result{status: Fault, context: Context{code, human.ErrorText(err)}, next: Finalizing}
+	return result{status: Fault, context: Context{code, message}, next: Finalizing}
+}
+
+// maxStateTime is how long an engine may take to explain the end of a container.
+const maxStateTime = 10 * time.Second
+
+// whyEnded returns why the container no longer runs, as far as the engine knows, or nil.
+func (b *build) whyEnded(ctx context.Context) error {
+	container, able := b.container.(engine.Mortal)
+	if !able {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxStateTime)
+	defer cancel()
+	return container.WhyEnded(ctx)
 }
 
 // exitTimeout is how long a shell may take to exit before it is killed.

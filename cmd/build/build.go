@@ -19,7 +19,6 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -119,22 +118,6 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}
 	return verdict(result)
-}
-
-// warn prints problems that do not keep the build from running. Lints are only counted,
-// because they would be the same in every run.
-func warn(a *cli.App, o *Options, in *local.Inputs) {
-	shown := in.Problems // Load has returned errors, so these are warnings and lints
-	lints := shown.Count(diag.Lint)
-	if lints > 0 && !o.Verbose {
-		shown = slices.DeleteFunc(slices.Clone(shown), func(p diag.Problem) bool { return p.Severity == diag.Lint })
-	}
-	if len(shown) > 0 {
-		fmt.Fprintln(a.Stderr, shown.Error())
-	}
-	if lints > 0 && !o.Verbose && !o.Quiet {
-		fmt.Fprintf(a.Stderr, "%s: %s; run buildlocal validate\n", in.Spec.File, human.Count(lints, "lint"))
-	}
 }
 
 // refuse returns the error of a build that was not started. If the log of the service was

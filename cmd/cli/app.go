@@ -43,6 +43,7 @@ type App struct {
 	// ColorMode and Progress are the values of --color and --progress; "" is auto.
 	ColorMode string
 	Progress  console.Progress
+	Quiet     bool // print no notes and no warnings
 }
 
 // NewHost returns an App for the current process, with its streams and environment. It is
@@ -68,7 +69,11 @@ func NewHost(version string) *App {
 func (a *App) Open(ctx context.Context) {
 	a.Raw.Out, a.Raw.Err = a.Stdout, a.Stderr
 	a.Stdout, a.Stderr = diag.EscapeWriter(a.Raw.Out), diag.EscapeWriter(a.Raw.Err)
-	a.Warnf = func(format string, args ...any) { fmt.Fprintf(a.Stderr, format+"\n", args...) }
+	a.Warnf = func(format string, args ...any) {
+		if !a.Quiet {
+			fmt.Fprintf(a.Stderr, format+"\n", args...)
+		}
+	}
 	a.MFA = func() func() (string, error) { return a.askMFA(ctx) }
 }
 

@@ -96,6 +96,10 @@ func (p pathResolver) value(name, v string) string {
 			return id + "=" + p.path(dir)
 		}
 		return p.path(v)
+	case "mount": // HOST:PATH[:ro]
+		if at := strings.LastIndex(v, ":/"); at > 0 {
+			return p.path(v[:at]) + v[at:]
+		}
 	case "image":
 		return p.image(v)
 	case "images": // NAME=IMAGE, with a * in NAME

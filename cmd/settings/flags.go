@@ -29,6 +29,7 @@ var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
 	{"Time and resources", registerLimits},
+	{"Network and files", registerAccess},
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
 	{"Cache", registerCache},
@@ -106,6 +107,16 @@ func registerLimits(f *Flags, fs *pflag.FlagSet) {
 		"limit CPUs and memory to compute type `NAME`, such as BUILD_GENERAL1_SMALL (default: the project's, or unlimited)")
 }
 
+func registerAccess(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Access
+	fs.StringArrayVar(&o.Mounts, "mount", nil,
+		"let the build read and write a directory of this host: `HOST:PATH[:ro]`; repeatable")
+	fs.StringVar(&o.Network, "network", "", "connect the build to the Docker network `NAME`, or to none")
+	fs.StringArrayVar(&o.Hosts, "add-host", nil, "let the build resolve a name: `NAME:IP`; repeatable")
+	fs.StringArrayVar(&o.Publish, "publish", nil,
+		"make a TCP port of the build reachable on this host: `HOST:CONTAINER`; repeatable")
+}
+
 func registerVariables(f *Flags, fs *pflag.FlagSet) {
 	o := &f.Variables
 	fs.StringArrayVarP(&o.Set, "env", "e", nil,
@@ -125,10 +136,13 @@ func registerSecrets(f *Flags, fs *pflag.FlagSet) {
 		"read values for parameter-store and secrets-manager from `FILE`"+
 			" (default .buildlocal/secrets.yml in the source, if it exists)")
 	fs.BoolVar(&o.AWS, "aws", false, "look up values that the secrets file does not have in AWS, with your credentials")
-	fs.StringVar(&o.Profile, "profile", "", "use AWS profile `NAME`; implies --aws and --aws-credentials")
-	fs.StringVar(&o.AssumeRole, "assume-role", "", "assume role `ARN` for --aws and --aws-credentials")
+	fs.StringVar(&o.Profile, "profile", "",
+		"use the credentials of AWS profile `NAME` for look-ups (implies --aws) and for --aws-credentials")
+	fs.StringVar(&o.AssumeRole, "assume-role", "",
+		"assume role `ARN` for look-ups (implies --aws) and for --aws-credentials")
 	fs.BoolVar(&o.Credentials, "aws-credentials", false,
-		"serve your AWS credentials to the build from the container credentials endpoint")
+		"give the build your AWS credentials, or those of --profile and --assume-role,"+
+			" from the container credentials endpoint")
 	fs.BoolVar(&o.GitCredentials, "git-credentials", false,
 		"let git in the build use your git credentials, if the buildspec sets git-credential-helper")
 	fs.BoolVar(&o.Metadata, "metadata", false,

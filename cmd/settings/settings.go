@@ -48,7 +48,8 @@ type Flags struct {
 	file    *config.File      // the source's configuration file; may be nil
 	origins map[string]origin // by flag; nil until Settle is called
 
-	readable bool // see Readable
+	readable bool           // see Readable
+	command  *pflag.FlagSet // all flags of the command; nil until Settle is called
 }
 
 // origin is the place that the value of a flag comes from.
@@ -75,7 +76,9 @@ func (f *Flags) Add(c *cobra.Command) {
 func (f *Flags) AddSome(c *cobra.Command, names ...string) {
 	all := f.all()
 	for _, name := range append(names, "no-config") {
-		c.Flags().AddFlag(all.Lookup(name))
+		if c.Flags().Lookup(name) == nil {
+			c.Flags().AddFlag(all.Lookup(name))
+		}
 	}
 }
 
@@ -108,7 +111,7 @@ func Keys() []string {
 // the user trusts it. All mistakes are reported at once, each with its place; only a
 // configuration file that cannot be read is reported alone, because it hides the others.
 func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error {
-	f.origins, f.home = map[string]origin{}, a.Home
+	f.origins, f.home, f.command = map[string]origin{}, a.Home, c.Flags()
 	if err := f.readConfigs(a, c.Flags()); err != nil {
 		return err
 	}
@@ -126,6 +129,21 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 	untrusted := f.checkTrust(ctx, a, c)
 	f.readable = untrusted == nil
 	return cli.JoinErrors(append(errs, untrusted, f.validate(a)))
+}
+
+// CheckSettings returns the flags of run that decide what a buildspec is checked against, in the
+// order in which a person would write them.
+func CheckSettings() []string {
+	return []string{"source", "source-root", "buildspec", "image", "engine", "privileged", "docker", "env", "env-file",
+		"env-override", "project", "project-name", "ignore", "no-config"}
+}
+
+// Given returns the flag with a name if it is on the command line, else nil.
+func (f *Flags) Given(name string) *pflag.Flag {
+	if f.origins[name].kind != local.FromCaller {
+		return nil
+	}
+	return f.command.Lookup(name)
 }
 
 // Readable reports whether the files that the request names can be read although Settle has
@@ -146,7 +164,7 @@ func (f *Flags) validate(a *cli.App) error {
 		errs = append(errs, local.OneOf("progress", f.Progress, string(console.ProgressAuto), string(console.ProgressLine),
 			string(console.ProgressPlain), string(console.ProgressOff)))
 	}
-	a.ColorMode, a.Progress = f.Color, console.Progress(f.Progress)
+	a.Quiet, a.ColorMode, a.Progress = f.Quiet, f.Color, console.Progress(f.Progress)
 	if f.Quiet && f.Verbose {
 		errs = append(errs, &local.SettingError{Setting: "quiet", Message: "cannot be combined with --verbose"})
 	}

@@ -1,10 +1,13 @@
 package validate
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/buildspec"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/lint"
 )
@@ -15,13 +18,15 @@ const utf8BOM = "\xef\xbb\xbf"
 // maxSingleFixes limits how many fixes are tried one by one. Each try parses the whole text.
 const maxSingleFixes = 50
 
-// applyFixes returns a text after all fixes that are safe and remove a problem.
+// applyFixes returns a text after all fixes that are safe and remove a problem, and these fixes in
+// the order of their lines. No fix adds or removes lines.
 //
 // Fixes are made for the text as it was parsed. Two of them can edit the same place, and a
 // fixed syntax error reveals the problems behind it. So fixes are applied in rounds: each
 // round parses the text again, and is kept only if it is an improvement. The loop ends,
 // because every round reduces a count or moves a syntax error down.
-func applyFixes(ctx context.Context, name, before string, ignore []string) string {
+func applyFixes(ctx context.Context, name, before string, ignore []string) (string, []console.Fixed) {
+	var fixed []console.Fixed
 	bom := ""
 	if strings.HasPrefix(before, utf8BOM) {
 		bom = utf8BOM
@@ -29,13 +34,20 @@ func applyFixes(ctx context.Context, name, before string, ignore []string) strin
 	text := strings.TrimPrefix(before, utf8BOM)
 	problems := problemsOf(name, text, ignore)
 	for ctx.Err() == nil {
-		next, left, ok := applyOnce(name, text, problems, ignore)
-		if !ok {
+		next, done, left := applyOnce(name, text, problems, ignore)
+		if len(done) == 0 {
 			break
+		}
+		for _, p := range done {
+			line, was, is := p.Fix.Change(text)
+			fixed = append(fixed, console.Fixed{
+				Line: line, Before: lint.WithoutCredentials(was), After: lint.WithoutCredentials(is), Check: p.Name,
+			})
 		}
 		text, problems = next, left
 	}
-	return bom + text
+	slices.SortStableFunc(fixed, func(a, b console.Fixed) int { return cmp.Compare(a.Line, b.Line) })
+	return bom + text, fixed
 }
 
 // problemsOf returns the problems of a text by itself that are not ignored. Checks against
@@ -46,8 +58,9 @@ func problemsOf(name, text string, ignore []string) diag.List {
 }
 
 // applyOnce applies some fixes: all at once, which nearly always works, else the first
-// single one that improves the text. It returns false if no fix does.
-func applyOnce(name, text string, problems diag.List, ignore []string) (next string, left diag.List, ok bool) {
+// single one that improves the text. It returns the new text, the fixed problems, which is an empty
+// list if no fix helps, and the problems of the new text.
+func applyOnce(name, text string, problems diag.List, ignore []string) (next string, done, left diag.List) {
 	var safe diag.List
 	for _, p := range problems {
 		if p.Fix != nil && p.Fix.Safe {
@@ -64,10 +77,10 @@ func applyOnce(name, text string, problems diag.List, ignore []string) (next str
 			continue
 		}
 		if left := problemsOf(name, next, ignore); isImprovement(problems, left) {
-			return next, left, true
+			return next, done, left
 		}
 	}
-	return text, problems, false
+	return text, nil, problems
 }
 
 // isImprovement reports whether a fix helped. Fixing a syntax error may reveal later

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,6 @@ import (
 	"github.com/buildlocal/buildlocal/lint"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/lsp"
-	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runtimes"
 )
 
@@ -31,7 +31,9 @@ func NewLSP(a *cli.App) *cobra.Command {
 		Args:    cli.NoArgs,
 	}
 	c.Flags().SortFlags = false
-	f.AddSome(c, "source", "image", "project", "project-name", "privileged", "ignore")
+	f.AddSome(c, slices.DeleteFunc(settings.CheckSettings(), func(name string) bool {
+		return name == "buildspec" || name == "source-root" // the editor names the files
+	})...)
 	// Editors pass --stdio by convention of the protocol's implementations.
 	c.Flags().Bool("stdio", true, "communicate over standard input and output (the only transport)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -50,7 +52,12 @@ func serve(ctx context.Context, a *cli.App, f *settings.Flags) error {
 	if err != nil {
 		return err
 	}
-	err = lsp.Serve(ctx, stdio{a.Stdin, a.Raw.Out}, a.Version, &editor{app: a, flags: f, project: p})
+	against, _, err := a.Against(ctx, &f.Request, &p)
+	if err != nil {
+		return f.Explain(err)
+	}
+	against.Inspect = true
+	err = lsp.Serve(ctx, stdio{a.Stdin, a.Raw.Out}, a.Version, &editor{app: a, root: f.Source.Dir, against: against})
 	// The exit notification without a shutdown request is exit code 1 (LSP 3.17, "Exit
 	// Notification").
 	if errors.Is(err, lsp.ErrNotShutDown) {
@@ -77,24 +84,19 @@ func (s stdio) Close() error {
 // editor checks the files that an editor shows. It implements lsp.Checker.
 type editor struct {
 	app     *cli.App
-	flags   *settings.Flags
-	project project.Project
+	root    string // directory of the source
+	against local.Against
 	known   *lint.Input // the runtimes of the image, looked up once
 }
 
-// Check checks a file against the repository that contains it. The file is "" for a text
+// Check checks a file against its source. The file is "" for a text
 // that was not saved yet. It is called after each change, so an image is only asked if the
 // buildspec selects runtimes.
 func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspec.Buildspec, diag.List) {
 	spec, problems := buildspec.Parse(file, text)
-	against := local.Against{
-		Image: e.flags.Image.Name, Privileged: e.flags.Engine.Privileged, Ignore: e.flags.Checks.Ignore, Inspect: true,
-	}
-	if e.flags.Source.Project != "" {
-		against.Project, against.ProjectFile = &e.project, e.flags.Source.Project
-	}
+	against := e.against
 	if file != "" {
-		against.Root = repositoryOf(file)
+		against.Root = sourceOf(e.root, file)
 	}
 	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 {
 		against.Known = e.offers(ctx)
@@ -112,11 +114,7 @@ func (e *editor) Runtimes(ctx context.Context) runtimes.Table {
 // method at a time, so no lock is needed.
 func (e *editor) offers(ctx context.Context) *lint.Input {
 	if e.known == nil {
-		image := e.flags.Image.Name // the flag overrides the project, as in run
-		if image == "" {
-			image = e.project.Environment.Image
-		}
-		e.known = &lint.Input{Image: image}
+		e.known = &lint.Input{Image: e.against.Image}
 		e.app.Offers(ctx, e.known, true)
 	}
 	return e.known

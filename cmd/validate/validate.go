@@ -62,8 +62,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	fs := c.Flags()
 	fs.SortFlags = false
 	o.AddSome(
-		c, "source", "source-root", "buildspec", "image", "project", "project-name", "privileged", "ignore", "strict",
-		"color")
+		c, append(settings.CheckSettings(), "strict", "color")...)
 	o.SetFormats(console.ProblemFormats) // Settle checks the value
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
@@ -108,6 +107,7 @@ type validator struct {
 	*cli.App
 	*Options
 	project project.Project
+	against local.Against
 	root    string          // directory of the source
 	changes strings.Builder // the diff
 }
@@ -123,7 +123,13 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return o.Explain(err)
 	}
-	v := &validator{App: a, Options: o, project: p, root: root}
+	against, wrong, err := a.Against(ctx, &o.Request, &p)
+	if err != nil {
+		return o.Explain(err)
+	}
+	against.Inspect = true
+	problems = append(problems, wrong...)
+	v := &validator{App: a, Options: o, project: p, against: against, root: root}
 	texts, unread := v.texts(ctx, o.Names)
 	// A program that reads a report gets one in any case, and an error beside it.
 	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
@@ -131,7 +137,8 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	// Other formats are read by programs, even on a terminal.
 	color := o.Format == "text" && a.Color(a.IsTerminal())
-	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version}
+	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version,
+		ASCII: a.ConsoleOptions().ASCII}
 	// The project document is checked once, not for each buildspec.
 	if len(problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
@@ -156,14 +163,21 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 // --diff they are those before the fixes, because the file is unchanged.
 func (v *validator) check(ctx context.Context, t text) (console.Checked, error) {
 	spec, problems := v.problems(ctx, t)
+	checked := console.Checked{File: t.name}
 	var err error
-	if v.Fix || v.Diff {
-		t, err = v.fix(ctx, t)
+	if v.Fix || v.Diff || countFixable(problems) > 0 && t.onDisk {
+		var fixed []console.Fixed
+		if t, fixed, err = v.fix(ctx, t); v.Fix {
+			checked.Fixed = fixed
+		} else if !v.Diff {
+			checked.Fixable = len(fixed)
+		}
 	}
 	if v.Fix { // the report is about the file as it is now
 		spec, problems = v.problems(ctx, t)
 	}
-	return console.Checked{File: t.name, Problems: problems, Warning: spec.Warning()}, err
+	checked.Problems, checked.Warning = problems, spec.Warning()
+	return checked, err
 }
 
 // print prints the report, or with --diff the changes and how many problems they leave.
@@ -228,14 +242,29 @@ func (v *validator) texts(ctx context.Context, names []string) ([]text, error) {
 	return all, errors.Join(errs...)
 }
 
-// rootOf returns the directory of the source that a named file belongs to: the value of
-// --source, else the repository that contains it, else "". Editors and pre-commit hooks
-// name files from other directories, and paths in a buildspec are relative to its source.
+// rootOf returns the directory of the source that a named file belongs to: that of the build if
+// the file is in it, or if the user chose it, else the repository that contains the file, else "".
+// Editors and pre-commit hooks name files from other directories, and paths in a buildspec are
+// relative to its source.
 func (v *validator) rootOf(name string) string {
 	if v.sourceGiven || name == "-" {
 		return v.root
 	}
-	return repositoryOf(name)
+	return sourceOf(v.root, name)
+}
+
+// sourceOf returns the source of a file: root if the file is below it, and not in a repository of its
+// own there; else the repository of the file, or "".
+func sourceOf(root, file string) string {
+	real := filepath.Join(local.RealDir(filepath.Dir(file)), filepath.Base(file))
+	repository := repositoryOf(real)
+	if _, nested := local.RelativeTo(local.RealDir(root), repository); nested && repository != "" {
+		return repository
+	}
+	if _, inside := local.RelativeTo(local.RealDir(root), real); inside {
+		return root
+	}
+	return repository
 }
 
 // repositoryOf returns the top directory of the git repository that contains a file, or "".
@@ -259,37 +288,36 @@ func repositoryOf(file string) string {
 // problems parses a buildspec, and checks it against the project, the image and the source.
 func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec, diag.List) {
 	spec, problems := buildspec.Parse(t.name, t.bytes)
-	against := local.Against{
-		Image: v.Image.Name, Privileged: v.Engine.Privileged, Root: t.root, Ignore: v.Checks.Ignore, Inspect: true,
-	}
-	if v.Source.Project != "" { // without a document nothing is known about the project
-		against.Project, against.ProjectFile = &v.project, v.Source.Project
-	}
+	against := v.against
+	against.Root = t.root
 	return spec, v.Check(ctx, spec, problems, against)
 }
 
-// fix applies safe fixes to the file, or adds them to the diff. It returns the text as it is
-// now. An interrupted fix leaves the file unchanged.
-func (v *validator) fix(ctx context.Context, t text) (text, error) {
+// fix applies safe fixes to the file, or adds them to the diff, or without --fix and --diff only
+// finds them. It returns the text as it is now, and the fixes. An interrupted fix leaves the file
+// unchanged.
+func (v *validator) fix(ctx context.Context, t text) (text, []console.Fixed, error) {
 	// Only the problems of the text itself are fixed; see problemsOf.
 	before := string(t.bytes)
-	after := applyFixes(ctx, t.name, before, v.Checks.Ignore)
+	after, fixed := applyFixes(ctx, t.name, before, v.Checks.Ignore)
 	if ctx.Err() != nil {
-		return t, context.Cause(ctx)
+		return t, nil, context.Cause(ctx)
 	}
 	switch {
 	case after == before:
-		return t, nil
+		return t, nil, nil
 	case v.Diff:
 		v.changes.WriteString(udiff.Unified(t.name, t.name, before, after))
-		return t, nil
+		return t, fixed, nil
+	case !v.Fix:
+		return t, fixed, nil
 	case !t.onDisk:
-		return t, cli.Usagef("--fix cannot change %s; use --diff", t.name)
+		return t, nil, cli.Usagef("--fix cannot change %s; use --diff", t.name)
 	}
 	// Replaced by a rename, with the mode of the old file: an editor never sees a part of it.
 	if err := atomicfile.Replace(t.name, []byte(after)); err != nil {
-		return t, fmt.Errorf("write the fixes: %w", err)
+		return t, nil, fmt.Errorf("write the fixes: %w", err)
 	}
 	t.bytes = []byte(after)
-	return t, nil
+	return t, fixed, nil
 }

@@ -44,7 +44,7 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return err
 	}
 	config, host := configs(s, image.Name)
-	host.Mounts = mounts
+	host.Mounts = append(mounts, binds(s)...)
 	if err := e.applyLimits(ctx, s, host); err != nil {
 		return err
 	}
@@ -176,6 +176,7 @@ func configs(s engine.Spec, image string) (*container.Config, *container.HostCon
 	if !s.Resources.Privileged {
 		host.MaskedPaths = maskedPaths()
 	}
+	join(s.Network, config, host)
 	for _, path := range s.Mounts.Scratch {
 		host.Tmpfs[path] = "exec,mode=1777" // Docker's default for a tmpfs is noexec
 	}

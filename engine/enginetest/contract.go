@@ -51,6 +51,8 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Trees_HostIsUnchanged", s.trees)
 	t.Run("Trees_Overlays", s.over)
 	t.Run("Volumes_OutliveContainer", s.volumes)
+	t.Run("Binds_ShareTheHostsFiles", s.binds)
+	t.Run("Network_JoinedOrUnsupported", s.network)
 	t.Run("Close_RemovesEverythingTwice", s.close)
 	t.Run("Start_FailureLeavesNothing", s.failedStart)
 	t.Run("Containers_AreIsolated", s.apart)
@@ -264,6 +266,7 @@ func (s Suite) main(t *testing.T) {
 	if got, _, _ := sh(t, c, "exit 3"); got != 3 {
 		t.Errorf("beside Main: exit status %d", got)
 	}
+	unexplained(t, c, "it runs")
 	_, _ = io.WriteString(request, "hello\n")
 	select {
 	case e := <-ended:
@@ -274,6 +277,7 @@ func (s Suite) main(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("Main did not end")
 	}
+	unexplained(t, c, "Main has exited by itself")
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

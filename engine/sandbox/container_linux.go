@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,9 @@ type Container struct {
 	calls  map[int]*call
 	closed bool
 	main   chan struct{} // closed when OnExit was called; nil without Main
+
+	mainExit atomic.Int64 // exit status of Main, once main is closed
+	memory   int64        // limit in bytes; 0 for unlimited
 }
 
 // call is a request in progress.
@@ -251,11 +255,12 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 	if err != nil {
 		return err
 	}
-	c.main = make(chan struct{})
+	c.main, c.memory = make(chan struct{}), s.Resources.Limits.Memory
 	go func() {
 		defer close(c.main)
 		a, open := <-waiting.ended
 		streams.finish()
+		c.mainExit.Store(int64(a.Exit))
 		s.Hooks.ReportExit(a.Exit, faultOf(a, open))
 	}()
 	return nil
@@ -453,6 +458,7 @@ func (c *Container) Usage(context.Context) (engine.Usage, error) {
 var (
 	_ engine.Container = (*Container)(nil)
 	_ engine.Metered   = (*Container)(nil)
+	_ engine.Mortal    = (*Container)(nil)
 	_ engine.Viewer    = (*Container)(nil)
 	_ engine.Watcher   = (*Container)(nil)
 )

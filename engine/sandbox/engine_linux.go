@@ -181,6 +181,12 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 		}
 		l.Volumes = append(l.Volumes, inside.Tree{Host: v.Host, Path: v.Path})
 	}
+	for _, b := range s.Mounts.Binds {
+		if info, err := os.Stat(b.Host); err == nil && !info.IsDir() {
+			return e.options.unsupported("mounts only directories, and " + b.Host + " is a file")
+		}
+		l.Volumes = append(l.Volumes, inside.Tree{Host: b.Host, Path: b.Path, ReadOnly: b.ReadOnly})
+	}
 	var groups []*os.File
 	for _, g := range c.limits {
 		groups = append(groups, g.members)

@@ -51,6 +51,8 @@ func (o Options) check(s engine.Spec, root bool) error {
 		return o.unsupported("keeps no container: it ends with buildlocal")
 	case s.Network.Socket != nil:
 		return o.unsupported("cannot give the build a Docker engine's socket: the engine could not see what the build writes")
+	case s.Network.Name != "" || len(s.Network.Hosts)+len(s.Network.Ports) > 0:
+		return o.unsupported("has no network of its own: builds share that of the host")
 	case s.Image.Platform != "" && s.Image.Platform != native():
 		return o.unsupported("has no emulator, and runs no other platform than " + native())
 	case s.Resources.Privileged && !root:

@@ -42,6 +42,7 @@ type Setting struct {
 // table.
 func Settings() []Setting {
 	return []Setting{
+		{Name: "add-host", Reach: Build},
 		{Name: "artifacts", Reach: Writes, Effect: "write artifacts outside the source", Paths: afterID},
 		{Name: "assume-role", Reach: User, Effect: "use your AWS account as VALUE"},
 		{Name: "aws", Reach: User, Effect: "look up values in your AWS account", Harmless: no},
@@ -70,6 +71,8 @@ func Settings() []Setting {
 		{Name: "keep-builds", Reach: Build},
 		{Name: "mask-encoded", Reach: User, Effect: "show encoded secrets in the log", Harmless: yes},
 		{Name: "metadata", Reach: User, Effect: "let the build access this host's cloud metadata", Harmless: no},
+		{Name: "mount", Reach: User, Effect: "let the build read and write this host's files: VALUE"},
+		{Name: "network", Reach: User, Effect: "connect the build to the Docker network VALUE", Harmless: is("none")},
 		{Name: "no-cache", Reach: Build},
 		{Name: "output", Reach: Writes, Effect: "write the output outside the source"},
 		{Name: "platform", Reach: Build},
@@ -78,6 +81,7 @@ func Settings() []Setting {
 		{Name: "progress", Reach: Build},
 		{Name: "project", Reach: Reads, Effect: "read a file outside the source"},
 		{Name: "project-name", Reach: Build},
+		{Name: "publish", Reach: User, Effect: "open a port of this host: VALUE"},
 		{Name: "pull", Reach: Build},
 		{Name: "quiet", Reach: Build},
 		{Name: "region", Reach: Build},

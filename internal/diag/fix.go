@@ -21,6 +21,31 @@ type Edit struct {
 	Old, Text    string
 }
 
+// Change returns the part of the first edited line that the fix changes, in a text before the fix and
+// after it. Edits of other lines are left out.
+func (f *Fix) Change(text string) (line int, before, after string) {
+	if len(f.Edits) == 0 {
+		return 0, "", ""
+	}
+	line = f.Edits[0].Line
+	lines := strings.Split(text, "\n")
+	if line < 1 || line > len(lines) {
+		return line, "", ""
+	}
+	runes := []rune(lines[line-1])
+	edits := slices.DeleteFunc(slices.Clone(f.Edits), func(e Edit) bool { return e.Line != line })
+	slices.SortFunc(edits, func(a, b Edit) int { return cmp.Compare(a.Column, b.Column) })
+	first, at := edits[0].Column-1, edits[0].Column-1
+	for _, e := range edits {
+		if e.Column-1 < at || e.end()-1 > len(runes) {
+			return line, "", ""
+		}
+		after += string(runes[at:e.Column-1]) + e.Text
+		at = e.end() - 1
+	}
+	return line, string(runes[first:at]), after
+}
+
 // end returns the column after the replaced text.
 func (e Edit) end() int { return e.Column + len([]rune(e.Old)) }
 

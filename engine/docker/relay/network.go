@@ -9,6 +9,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -64,11 +65,17 @@ func NewNetwork(ctx context.Context, images *Images, spec engine.Spec) *Network 
 			}
 		}
 	}
+	if spec.Network.Name == "none" { // no address is reachable, and none can be assigned
+		n.addresses = nil
+	}
 	if len(spec.Network.Services) > 0 {
 		n.findImage(ctx)
 	}
 	return n
 }
+
+// name returns the name of the container's network.
+func (n *Network) name() string { return cmp.Or(n.spec.Network.Name, bridge) }
 
 // findImage looks for the relay's image, or creates it, in the background.
 func (n *Network) findImage(ctx context.Context) {
@@ -96,7 +103,7 @@ func (n *Network) create(ctx context.Context, c conn.Creation) (container.Create
 		return n.conn.CreateContainer(ctx, c)
 	}
 	c.Network = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-		bridge: {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: n.addresses}},
+		n.name(): {IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: n.addresses}},
 	}}
 	made, err := n.conn.CreateContainer(ctx, c)
 	if err == nil {
@@ -122,7 +129,7 @@ func (n *Network) hasAddresses(ctx context.Context, id string) bool {
 	if err != nil || got.NetworkSettings == nil {
 		return false
 	}
-	has := got.NetworkSettings.Networks[bridge]
+	has := got.NetworkSettings.Networks[n.name()]
 	return has != nil && has.IPAMConfig != nil && slices.Equal(has.IPAMConfig.LinkLocalIPs, n.addresses)
 }
 

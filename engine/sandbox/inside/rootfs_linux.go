@@ -50,6 +50,7 @@ type Tree struct {
 	Host, Path string
 	Hide       []string
 	Over       []string
+	ReadOnly   bool // of a volume
 }
 
 // HostName is the host name in the sandbox.
@@ -282,6 +283,11 @@ func (l *Rootfs) mountVolumes() error {
 	for _, v := range l.Volumes {
 		if err := l.bind(v.Host, v.Path); err != nil {
 			return err
+		}
+		if v.ReadOnly {
+			if err := l.makeReadOnly(v.Path); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package inside
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,20 @@ func (l *Rootfs) bind(dir, at string) error {
 	}
 	defer handle.Close()
 	_ = unix.MountSetattr(-1, target, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV})
+	return nil
+}
+
+// makeReadOnly makes what is mounted at a path read-only.
+func (l *Rootfs) makeReadOnly(at string) error {
+	target, handle, err := l.at(at)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	attributes := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(-1, target, 0, attributes); err != nil {
+		return fmt.Errorf("mount %s read-only: %w", at, err)
+	}
 	return nil
 }
 

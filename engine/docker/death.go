@@ -1,0 +1,57 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/engine/docker/conn"
+)
+
+// removalTime is how long a removal of the container may take after its end. docker rm -f kills it
+// first, as docker kill does.
+const removalTime = time.Second
+
+// Exit statuses of a first process that a signal has ended. Processes of the container cannot send it
+// these signals.
+const (
+	exitKilled     = 128 + 9
+	exitTerminated = 128 + 15
+)
+
+// WhyEnded explains why the container no longer runs. See engine.Mortal.
+func (c *Container) WhyEnded(ctx context.Context) error {
+	state, err := c.conn.API.ContainerInspect(ctx, c.id)
+	switch {
+	case conn.IsNotFound(err):
+		return engine.Removed()
+	case client.IsErrConnectionFailed(err), errors.Is(err, context.DeadlineExceeded):
+		return engine.Unanswering(c.conn.Host(), err)
+	case err != nil || state.State == nil || state.State.Running:
+		return nil
+	case state.State.OOMKilled:
+		return engine.OutOfMemory(c.spec.Resources.Limits.Memory)
+	case c.isRemoved(ctx):
+		return engine.Removed()
+	case state.State.ExitCode == exitKilled, state.State.ExitCode == exitTerminated:
+		return engine.Killed()
+	}
+	return nil
+}
+
+// isRemoved waits a little for the container to be removed, and reports whether it was.
+func (c *Container) isRemoved(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, removalTime)
+	defer cancel()
+	removed, failed := c.conn.API.ContainerWait(ctx, c.id, container.WaitConditionRemoved)
+	select {
+	case <-removed:
+		return true
+	case err := <-failed:
+		return conn.IsNotFound(err)
+	}
+}
