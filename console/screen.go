@@ -344,3 +344,21 @@ func (s *Screen) Printf(format string, args ...any) {
 	}
 	s.t.line("%s", styled(fmt.Sprintf(format, args...)))
 }
+
+// DropEmpty leaves out columns without any text below the head.
+func (t *Table) DropEmpty() {
+	for i := len(t.Columns) - 1; i >= 0; i-- {
+		used := slices.ContainsFunc(t.Rows, func(row []Span) bool {
+			return i < len(row) && (row[i].Text != "" || row[i].sign != signNone)
+		})
+		if used {
+			continue
+		}
+		t.Columns = slices.Delete(t.Columns, i, i+1)
+		for r, row := range t.Rows {
+			if i < len(row) {
+				t.Rows[r] = slices.Delete(row, i, i+1)
+			}
+		}
+	}
+}

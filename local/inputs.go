@@ -114,7 +114,7 @@ func (in *Inputs) loadAll(ctx context.Context, from secretInputs) []error {
 	note(nil, in.openSources(ctx))
 	note(problems, projectErr)
 	located := in.Builds != nil // else the source has no directory in which other files could be
-	if in.Source != nil { // which gives the name
+	if in.Source != nil {       // which gives the name
 		in.ProjectName = in.projectName()
 	}
 	in.overrides, wrong, err = h.readVariables(ctx, r)

@@ -73,8 +73,8 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text or json")
 	cli.SetGroup(c.Flags(), cli.OutputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if o.Format != "text" && o.Format != "json" {
-			return cli.Usagef("--format: invalid value %q; expected text or json", o.Format)
+		if err := cli.OneOf("format", o.Format, "text", "json"); err != nil {
+			return err
 		}
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err

@@ -39,12 +39,12 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Long: "Manage values that a buildspec or project takes from Parameter Store or Secrets\n" +
 			"Manager. They are looked up in this order: -e and --env-file, the secrets file\n" +
 			"(--secrets), then AWS if enabled by --aws, --profile, --assume-role or\n--aws-credentials.",
-		Example: "  buildlocal secrets list\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
+		Example: "  buildlocal secrets\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	// From the safest to the one that writes.
 	list := newSub(a, runF, listSecrets)
-	list.Use, list.Short = "list", "List the secrets a build needs and where each is found"
+	list.Use, list.Aliases, list.Short = "ls", []string{"list"}, "List the secrets a build needs and where each is found"
 	list.Long = "List the secrets a build needs and where each is found. Values are not printed, AWS\n" +
 		"is not contacted and !cmd entries are not run."
 	check := newSub(a, runF, checkSecrets)
@@ -257,7 +257,7 @@ func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, 
 	// The permissions are set from the beginning: between writing and chmod others could read.
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) { // it has values, which nothing may overwrite
-		return cli.Usagef("%s already exists; buildlocal secrets list shows missing values", name)
+		return cli.Usagef("%s already exists; buildlocal secrets shows missing values", name)
 	}
 	if err != nil {
 		return err

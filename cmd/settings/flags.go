@@ -18,6 +18,11 @@ func setting(name, format string, args ...any) error {
 	return &local.SettingError{Setting: name, Message: fmt.Sprintf(format, args...)}
 }
 
+// wrongValue returns the error about a value that a flag does not accept.
+func wrongValue(flag *pflag.Flag, value string, err error) error {
+	return &local.SettingError{Setting: flag.Name, Value: value, Message: cli.Expected(flag, err)}
+}
+
 // flagGroup is a topic of flags. It registers them for fields of a request, with the
 // defaults of the fields.
 type flagGroup struct {
@@ -33,6 +38,7 @@ var flagGroups = []flagGroup{
 	{"Image and engine", registerImage},
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
+	{"Phases and time", registerTime},
 	{"Cache", registerCache},
 	{cli.OutputGroup, registerOutput},
 	{cli.DisplayGroup, registerDisplay},
@@ -100,7 +106,10 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 	fs.StringVar(&e.Docker, "docker", local.DefaultDocker,
 		"Docker `ENGINE` available in the build: nested (separate daemon, requires --privileged)"+
 			" or socket (experimental: the host's, restricted to this build's resources)")
-	fs.Var((*minutes)(&e.Timeout), "timeout",
+}
+
+func registerTime(f *Flags, fs *pflag.FlagSet) {
+	fs.Var((*minutes)(&f.Engine.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
 }
 
@@ -201,7 +210,7 @@ func (v *deferredValue) Set(text string) error {
 // invalidValue returns the error of a flag that was given an invalid text.
 func invalidValue(flag *pflag.Flag) error {
 	if v, deferred := flag.Value.(*deferredValue); deferred && v.err != nil {
-		return setting(flag.Name, "%s", cli.Expected(flag, v.text, v.err))
+		return wrongValue(flag, v.text, v.err)
 	}
 	return nil
 }
@@ -230,10 +239,10 @@ func (m *minutes) Set(text string) error {
 		d, err = time.Duration(n*float64(time.Minute)), nil
 	}
 	if err != nil {
-		return errors.New("expected a duration such as 90s or 45m, or a number of minutes")
+		return errors.New("not a duration; use 90s, 45m or a number of minutes")
 	}
 	if d <= 0 {
-		return errors.New("expected a duration greater than 0, such as 90s or 45m, or a number of minutes")
+		return errors.New("must be greater than 0; use 90s, 45m or a number of minutes")
 	}
 	*m = minutes(d)
 	return nil

@@ -148,7 +148,7 @@ func (f *Flags) validate(a *cli.App) error {
 	}
 	a.ColorMode, a.Progress = f.Color, console.Progress(f.Progress)
 	if f.Quiet && f.Verbose {
-		errs = append(errs, &local.SettingError{Setting: "quiet", Message: "cannot be combined with --verbose"})
+		errs = append(errs, &local.SettingError{Setting: "quiet", Message: "and --verbose cannot be combined", Joint: true})
 	}
 	return f.Explain(errors.Join(append(errs, f.Request.Validate(a.UID)...)...))
 }
@@ -225,7 +225,7 @@ func (f *Flags) set(flag *pflag.Flag, values []string) error {
 	}
 	for _, v := range values {
 		if err := flag.Value.Set(boolean(flag, v)); err != nil {
-			return f.Explain(setting(flag.Name, "%s", cli.Expected(flag, v, err)))
+			return f.Explain(wrongValue(flag, v, err))
 		}
 	}
 	return f.Explain(invalidValue(flag))
@@ -264,16 +264,16 @@ func (f *Flags) Explain(err error) error {
 	from := f.origins[wrong.Setting]
 	switch {
 	case from.kind == local.FromSource || from.kind == local.FromUserFile:
-		message, hint, _ := strings.Cut(wrong.Message, "\n")
-		problem := from.file.Problem(from.entry, wrong.Setting+": "+message)
+		message, hint, _ := strings.Cut(wrong.After(wrong.Setting, " "), "\n")
+		problem := from.file.Problem(from.entry, message)
 		problem.Hint = hint
 		return diag.List{problem}
 	case from.kind == local.FromVariable:
-		return cli.Usagef("%s: %s", from.text, wrong.Message)
+		return cli.Usagef("%s", wrong.After(from.text, "="))
 	case wrong.Setting == "env": // few people know the long form
-		return cli.Usagef("-e: %s", wrong.Message)
+		return cli.Usagef("%s", wrong.After("-e", " "))
 	}
-	return cli.Usagef("--%s: %s", wrong.Setting, wrong.Message)
+	return cli.Usagef("%s", wrong.After("--"+wrong.Setting, " "))
 }
 
 // Value is the value and the origin of one flag.

@@ -88,9 +88,9 @@ func (o *Options) check() error {
 	case o.Fix && slices.Contains(o.Names, "-"):
 		return cli.Usagef("--fix cannot change standard input; use --diff")
 	case o.Fix && o.Diff:
-		return cli.Usagef("--diff cannot be combined with --fix")
+		return cli.Usagef("--diff and --fix cannot be combined")
 	case o.Diff && o.Format != "text":
-		return cli.Usagef("--diff cannot be combined with --format") // a diff is a format of its own
+		return cli.Usagef("--diff and --format %s cannot be combined", o.Format) // a diff is a format of its own
 	}
 	return nil
 }
