@@ -5,9 +5,9 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/machine"
 	"github.com/buildlocal/buildlocal/cmd/results"
 	"github.com/buildlocal/buildlocal/cmd/secret"
+	"github.com/buildlocal/buildlocal/cmd/start"
 	"github.com/buildlocal/buildlocal/cmd/validate"
 )
 
@@ -31,7 +32,12 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Raw.Out) // help, which has only texts of the program
 	root.SetErr(a.Stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
+	// A reader who has seen enough of a query, as in builds | head, is no failure. A build ends
+	// with an error, because it was stopped.
+	if errors.Is(err, syscall.EPIPE) && c.Name() != "run" {
+		return cli.ExitSucceeded
+	}
 	// An ExitError is a result, such as a failed build, and was printed by its command.
 	var reported cli.ExitError
 	if err != nil && !errors.As(err, &reported) {
@@ -53,6 +59,7 @@ var commands = []command{
 	{"validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"schema", validate.NewSchema},
 	{"lsp", validate.NewLSP},
+	{"init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
 	{"config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
 	{"trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
 	{"secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
@@ -67,6 +74,7 @@ var commands = []command{
 	{"cache", func(a *cli.App) *cobra.Command { return caches.NewCmd(a, nil) }},
 	{"image", func(a *cli.App) *cobra.Command { return image.NewCmd(a, nil) }},
 	{"doctor", func(a *cli.App) *cobra.Command { return machine.NewDoctor(a, nil) }},
+	{"version", start.NewVersion},
 }
 
 // chosen returns the command that the arguments name, or all commands if they name none of
@@ -99,10 +107,9 @@ func newRoot(a *cli.App, args []string) *cobra.Command {
 		Args:          cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
-				_, err := fmt.Fprintln(c.OutOrStdout(), "buildlocal", a.Version)
-				return err
+				return start.PrintVersion(a)
 			}
-			return c.Help()
+			return start.Home(c.Context(), a)
 		},
 	}
 	// Cobra's own --version links a template engine.

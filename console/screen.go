@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // Screen prints the output of commands other than run: lines, paragraphs and tables, in the
@@ -361,4 +362,20 @@ func (t *Table) DropEmpty() {
 			}
 		}
 	}
+}
+
+// State returns the sign of a build's status, and its name in the same color.
+func State(status runner.Status) (sign, name Span) {
+	text := string(status)
+	switch status {
+	case runner.Succeeded:
+		return SignOK, Good(text)
+	case runner.Failed, runner.TimedOut:
+		return SignFailed, Bad(text)
+	case runner.Stopped:
+		return SignStopped, Warn(text)
+	case runner.Fault:
+		return SignAttention, Bad(text)
+	}
+	return SignAttention, Warn(text)
 }

@@ -54,6 +54,18 @@ func (h *Host) Env(name string) string {
 	return value
 }
 
+// Tilde shortens a path below the user's home directory, for messages.
+func (h *Host) Tilde(path string) string {
+	below, inside := RelativeTo(h.Home, path)
+	switch {
+	case h.Home != "" && SameDir(h.Home, path):
+		return "~"
+	case h.Home != "" && inside:
+		return "~/" + below
+	}
+	return path
+}
+
 // Runs returns the place of the directories of this user's runs.
 func (h *Host) Runs() rundir.Root { return rundir.RootOf(h.TempDir, h.UID) }
 

@@ -102,14 +102,6 @@ func (a *App) StdinTerminal() (*os.File, bool) {
 	return in, isFile && isatty.IsTerminal(in.Fd())
 }
 
-// Tilde shortens a path below the user's home directory, for messages.
-func (a *App) Tilde(path string) string {
-	if below, inside := local.RelativeTo(a.Home, path); inside && a.Home != "" {
-		return "~/" + below
-	}
-	return path
-}
-
 // WriteJSON prints a value to the standard output, with invisible characters escaped.
 func (a *App) WriteJSON(value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")

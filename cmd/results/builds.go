@@ -186,20 +186,10 @@ func buildsTable(all []pastBuild, now time.Time) console.Table {
 
 // stateOf returns the sign of a build's state, and its name in the same color.
 func stateOf(p pastBuild) (sign, state console.Span) {
-	name := string(p.Status)
-	switch p.Status {
-	case runner.Succeeded:
-		return console.SignOK, console.Good(name)
-	case runner.Failed, runner.TimedOut:
-		return console.SignFailed, console.Bad(name)
-	case runner.Stopped:
-		return console.SignStopped, console.Warn(name)
-	case stateRunning:
-		return console.SignCurrent, console.Accent(name)
-	case runner.Fault:
-		return console.SignAttention, console.Bad(name)
+	if p.Status == stateRunning {
+		return console.SignCurrent, console.Accent(string(p.Status))
 	}
-	return console.SignAttention, console.Warn(name)
+	return console.State(p.Status)
 }
 
 // at returns the place at which a build ended, and the reason if a command did not fail.
