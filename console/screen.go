@@ -104,9 +104,18 @@ func (s *Screen) Facts(spans ...Span) {
 	}
 }
 
-// Paragraph prints text with a label, such as "hint:", wrapped below the label.
-func (s *Screen) Paragraph(label Span, text string) {
-	s.t.paragraph(s.style(label), formatted("%s", diag.EscapeLine(text)))
+// Paragraph prints text after a label, such as "hint:", wrapped beside the label.
+func (s *Screen) Paragraph(text string, label ...Span) {
+	var head styled
+	for _, span := range label {
+		head += s.style(span)
+	}
+	s.t.paragraph(head, formatted("%s", diag.EscapeLine(text)))
+}
+
+// Sign returns a sign that is as wide as the others.
+func (s *Screen) Sign(sign Span) Span {
+	return Span{Text: pad(s.text(sign), width(s.t.glyphs.ok)), paint: sign.paint}
 }
 
 // Gap prints a blank line before the next line, unless nothing was printed yet.

@@ -60,7 +60,7 @@ func NewInit(a *cli.App, runF cli.RunF[InitOptions]) *cobra.Command {
 // without another one.
 func detect(dir fs.FS) []starter.Part {
 	offered := starter.Runtimes{}
-	for name, r := range runtimes.Curated(project.DefaultImage(runtime.GOARCH)) {
+	for name, r := range runtimes.Curated(console.ShortImage(project.DefaultImage(runtime.GOARCH))) {
 		offered[name] = r.Keys()
 	}
 	return starter.Detect(dir, offered)
