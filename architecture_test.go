@@ -38,7 +38,7 @@ var layers = map[string]int{
 	"main":      9,
 	"cmd":       8,
 	"cmd/build": 7, "cmd/caches": 7, "cmd/configure": 7, "cmd/image": 7, "cmd/machine": 7, "cmd/results": 7,
-	"cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
+	"cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
 	"cmd/settings": 6, "cmd/clitest": 6,
 	"cmd/cli": 5,
 	"local":   4,
@@ -59,7 +59,7 @@ var layers = map[string]int{
 // import any module listed here; a module without importers is for tests only.
 var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd", "cmd/*"},
-	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/settings"},
+	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/configure", "cmd/settings"},
 	"github.com/docker/docker":               {"engine/docker", "engine/docker/*"},
 	"github.com/docker/cli":                  {dockerConn},
 	"github.com/docker/go-connections":       {dockerShare},

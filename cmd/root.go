@@ -18,6 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
 	"github.com/buildlocal/buildlocal/cmd/results"
+	"github.com/buildlocal/buildlocal/cmd/running"
 	"github.com/buildlocal/buildlocal/cmd/secret"
 	"github.com/buildlocal/buildlocal/cmd/start"
 	"github.com/buildlocal/buildlocal/cmd/validate"
@@ -42,6 +43,9 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	var reported cli.ExitError
 	if err != nil && !errors.As(err, &reported) {
 		a.PrintError(err)
+		if flag := c.Flags().Lookup("format"); flag != nil && flag.Value.String() == cli.FormatJSON {
+			err = errors.Join(err, a.WriteErrorJSON(err, c.Name() == "run"))
+		}
 	}
 	return cli.ExitCode(err)
 }
@@ -63,9 +67,9 @@ var commands = []command{
 	{"config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
 	{"trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
 	{"secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
-	{"ps", func(a *cli.App) *cobra.Command { return machine.NewPs(a, nil) }},
-	{"stop", func(a *cli.App) *cobra.Command { return machine.NewStop(a, nil) }},
-	{"prune", func(a *cli.App) *cobra.Command { return machine.NewPrune(a, nil) }},
+	{"ps", func(a *cli.App) *cobra.Command { return running.NewPs(a, nil) }},
+	{"stop", func(a *cli.App) *cobra.Command { return running.NewStop(a, nil) }},
+	{"prune", func(a *cli.App) *cobra.Command { return running.NewPrune(a, nil) }},
 	{"builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
 	{"logs", func(a *cli.App) *cobra.Command { return results.NewLogs(a, nil) }},
 	{"open", func(a *cli.App) *cobra.Command { return results.NewOpen(a, nil) }},

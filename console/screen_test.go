@@ -18,9 +18,11 @@ func printed(columns int, o Options, do func(*Screen)) string {
 
 func wideTable() Table {
 	t := Table{Columns: []Column{
-		{}, {Title: "BUILD"}, {Title: "COMMIT", Drop: 2}, {Title: "SUBJECT", Drop: 1, Fit: FitText}, {Title: "SOURCE", Fit: FitPath},
+		{}, {Title: "BUILD"}, {Title: "COMMIT", Drop: 2}, {Title: "SUBJECT", Drop: 1, Fit: FitText},
+		{Title: "SOURCE", Fit: FitPath},
 	}}
-	t.Add(SignOK, Plain("#1"), Plain("1a2b3c4"), Plain(strings.Repeat("words and ", 4)), Weak("~/src/"+strings.Repeat("deep/", 12)+"api"))
+	t.Add(SignOK, Plain("#1"), Plain("1a2b3c4"), Plain(strings.Repeat("words and ", 4)),
+		Weak("~/src/"+strings.Repeat("deep/", 12)+"api"))
 	t.Add(SignFailed, Strong("#12"), Plain("9f8e7d6"), Plain("short"), Weak("~/src/shop"))
 	return t
 }

@@ -86,7 +86,8 @@ func (h *Host) NewCleaner(ctx context.Context) (*Cleaner, error) {
 		if !known {
 			at = len(c.All)
 			ofBuild[name] = at
-			c.All = append(c.All, Leftover{Build: name, Project: r.Project(), Source: r.Labels[LabelSource], Started: r.Started()})
+			c.All = append(c.All, Leftover{
+				Build: name, Project: r.Project(), Source: r.Labels[LabelSource], Started: r.Started()})
 		}
 		l := &c.All[at]
 		l.Kept = l.Kept || r.Labels[LabelKept] != ""

@@ -295,7 +295,8 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	if record.Kept {
 		s.inputs.run.Keep(s.engine.host)
 	}
-	written := errors.Join(file.Err(), s.log.Close(), s.journal.Close(), s.Dir.WriteLogIndex(file.Index()), s.leave(record))
+	written := errors.Join(file.Err(), s.log.Close(), s.journal.Close(),
+		s.Dir.WriteLogIndex(file.Index()), s.leave(record))
 	return Result{Record: record, Fault: fault, Output: written, Cause: context.Cause(ctx)}
 }
 

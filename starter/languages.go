@@ -150,7 +150,8 @@ func detectMaven(dir fs.FS) (Part, bool) {
 	p := Part{Language: "Java", Files: existing(dir, "pom.xml", "mvnw"), Runtime: "java", From: "pom.xml",
 		Build: []string{mvn + " --batch-mode verify"}, Artifacts: []string{"target/*.jar"},
 		Cache: []string{"/root/.m2/**/*"}, Reports: []string{"target/surefire-reports/*.xml"}}
-	version := find(read(dir, "pom.xml"), `<(?:maven\.compiler\.release|java\.version|maven\.compiler\.source|release)>(\d+)<`)
+	version := find(read(dir, "pom.xml"),
+		`<(?:maven\.compiler\.release|java\.version|maven\.compiler\.source|release)>(\d+)<`)
 	if version != "" {
 		p.Version = "corretto" + version
 	}
@@ -238,7 +239,8 @@ func detectPHP(dir fs.FS) (Part, bool) {
 	if !has(dir, "composer.json") {
 		return Part{}, false
 	}
-	p := Part{Language: "PHP", Files: existing(dir, "composer.json", "composer.lock"), Runtime: "php", From: "composer.json",
+	p := Part{Language: "PHP", Files: existing(dir, "composer.json", "composer.lock"), Runtime: "php",
+		From:    "composer.json",
 		Version: find(read(dir, "composer.json"), `"php"\s*:\s*"[^"\d]*(\d+\.\d+)`),
 		Install: []string{"composer install --no-interaction --prefer-dist"}, Cache: []string{"/root/.composer/cache/**/*"},
 		Build: []string{"composer validate"}}

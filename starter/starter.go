@@ -26,7 +26,7 @@ type Part struct {
 // Runtimes has the versions of each runtime that images offer, such as nodejs: 20, 22.
 type Runtimes map[string][]string
 
-// detector finds one language; it returns false if there is none of its files.
+// detector finds one language; it returns false without any of its files.
 type detector func(dir fs.FS) (Part, bool)
 
 // detectors are in the order of the buildspec's commands.

@@ -49,7 +49,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 			"project file or configuration, 4 engine, image or registry error, 5 timed out,",
 			"130 stopped by Ctrl-C, 143 stopped by SIGTERM.",
 		),
-		Args: settings.SourceArg,
+		Args: cli.SourceArg,
 	}
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -66,6 +66,9 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 // one word of a command line shows what it would do.
 func NewPlan(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	c := NewRun(a, func(ctx context.Context, o *Options) error {
+		if o.Format == "service" {
+			return cli.Usagef("plan: no --format service; use text or json")
+		}
 		o.DryRun = true
 		return runF.Or(a, run)(ctx, o)
 	})
@@ -111,14 +114,22 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	defer func() { _ = session.Close() }()
 	if o.DryRun {
-		_, err := fmt.Fprint(a.Stdout, session.Plan.String())
-		return err
+		return printPlan(a, o, session.Plan)
 	}
 	result := session.Run(ctx, view(a, o, session))
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}
 	return verdict(result)
+}
+
+// printPlan prints what a build would do.
+func printPlan(a *cli.App, o *Options, p *runner.Plan) error {
+	if o.Format == cli.FormatJSON {
+		return a.WriteJSON(planJSON(p))
+	}
+	_, err := fmt.Fprint(a.Stdout, p.String())
+	return err
 }
 
 // warn prints problems that do not keep the build from running. Lints are only counted,

@@ -58,7 +58,8 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	c.PersistentFlags().StringVar(&o.Dir, "cache", "", "use the caches in `DIR`, as run --cache does")
 	ls := &cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List caches, most recently used first", Args: cli.NoArgs, RunE: do(list),
+		Use: "ls", Aliases: []string{"list"}, Short: "List caches, most recently used first", Args: cli.NoArgs,
+		RunE:    do(list),
 		Example: "  buildlocal cache ls\n  buildlocal cache ls --cache /var/cache/builds",
 	}
 	show := &cobra.Command{

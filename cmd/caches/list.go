@@ -83,14 +83,16 @@ func list(ctx context.Context, a *cli.App, o *Options) error {
 		return err
 	}
 	footer := a.Footer()
-	footer.Printf("%s, %s of %s in %s", human.Count(len(all), "cache"), human.Bytes(sum), local.DefaultCacheSize, a.Tilde(dir))
+	footer.Printf("%s, %s of %s in %s",
+		human.Count(len(all), "cache"), human.Bytes(sum), local.DefaultCacheSize, a.Tilde(dir))
 	return footer.Err()
 }
 
 // cacheTable returns the table of caches. On a narrow terminal it loses KEY, then HITS.
 func cacheTable(all []shownCache, now time.Time) console.Table {
 	t := console.Table{Columns: []console.Column{
-		{Title: "CACHE"}, {Title: "KEY", Drop: 1}, {Title: "FILES"}, {Title: "SIZE"}, {Title: "HITS", Drop: 2}, {Title: "USED"},
+		{Title: "CACHE"}, {Title: "KEY", Drop: 1}, {Title: "FILES"}, {Title: "SIZE"}, {Title: "HITS", Drop: 2},
+		{Title: "USED"},
 	}}
 	for _, c := range all {
 		key, files, size, hits, used := shortKey(c.Key), "", "", "", ""

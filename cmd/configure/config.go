@@ -45,11 +45,11 @@ func NewConfig(a *cli.App, runF cli.RunF[ConfigOptions]) *cobra.Command {
 		}
 		// The flags that were parsed are needed to print, so the work is a closure over them.
 		show := func(_ context.Context, a *cli.App, o *ConfigOptions) error {
-			all := slices.DeleteFunc(o.Values(a, c.Flags()), func(v settings.Value) bool {
+			all := slices.DeleteFunc(valuesOf(a, &o.Flags, c), func(v Value) bool {
 				return v.Name == "changed" || o.Changed && !v.IsSet()
 			})
 			if c.Flags().Changed("format") && o.Format == cli.FormatJSON {
-				return a.WriteJSON(map[string]any{"version": 1, "settings": append([]settings.Value{}, all...)})
+				return a.WriteJSON(map[string]any{"version": 1, "settings": append([]Value{}, all...)})
 			}
 			return printValues(a, o, all)
 		}
@@ -59,8 +59,8 @@ func NewConfig(a *cli.App, runF cli.RunF[ConfigOptions]) *cobra.Command {
 }
 
 // printValues prints the values, those of the user first, and counts flags that are off.
-func printValues(a *cli.App, o *ConfigOptions, all []settings.Value) error {
-	slices.SortStableFunc(all, func(a, b settings.Value) int { return rank(a) - rank(b) })
+func printValues(a *cli.App, o *ConfigOptions, all []Value) error {
+	slices.SortStableFunc(all, func(a, b Value) int { return rank(a) - rank(b) })
 	t := console.Table{Columns: []console.Column{{}, {Fit: console.FitText}, {}}, NoHead: true}
 	off := 0
 	for _, v := range all {
@@ -88,7 +88,7 @@ func printValues(a *cli.App, o *ConfigOptions, all []settings.Value) error {
 }
 
 // rank puts values of the user before defaults.
-func rank(v settings.Value) int {
+func rank(v Value) int {
 	if v.IsSet() {
 		return 0
 	}
@@ -97,8 +97,8 @@ func rank(v settings.Value) int {
 
 // isGiven reports whether a setting is on the command line, which for --verbose is about config
 // itself.
-func isGiven(all []settings.Value, name string) bool {
-	return slices.ContainsFunc(all, func(v settings.Value) bool {
+func isGiven(all []Value, name string) bool {
+	return slices.ContainsFunc(all, func(v Value) bool {
 		return v.Name == name && strings.HasPrefix(v.Origin, "flag")
 	})
 }

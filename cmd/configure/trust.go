@@ -64,7 +64,8 @@ func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
 	}
 	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "do not ask")
 	ls := &cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List the sources that you trust", Args: cli.NoArgs, RunE: do(listTrusted),
+		Use: "ls", Aliases: []string{"list"}, Short: "List the sources that you trust", Args: cli.NoArgs,
+		RunE: do(listTrusted),
 	}
 	cli.AddFormat(ls, &o.Format)
 	c.AddCommand(ls, &cobra.Command{

@@ -47,8 +47,8 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 		return []finding{ok("image", "not set: builds run on this host's tools")}
 	}
 	// The fix is a command for another terminal: pulling may take minutes.
-	f := finding{Check: "image", Verdict: verdictInfo, Message: shown + " is not available locally; the first build pulls it",
-		Fix: "buildlocal image pull " + wanted}
+	f := finding{Check: "image", Verdict: verdictInfo,
+		Message: shown + " is not available locally; the first build pulls it", Fix: "buildlocal image pull " + wanted}
 	if d.flags.Engine.Kind == local.EngineSandbox {
 		f.Fix += " --engine sandbox"
 	}

@@ -1,3 +1,4 @@
+// Package machine has the command doctor, which checks this machine and the project.
 package machine
 
 import (

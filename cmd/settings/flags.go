@@ -1,10 +1,7 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -109,7 +106,7 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 }
 
 func registerTime(f *Flags, fs *pflag.FlagSet) {
-	fs.Var((*minutes)(&f.Engine.Timeout), "timeout",
+	fs.Var((*cli.Minutes)(&f.Engine.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
 }
 
@@ -227,34 +224,3 @@ func (e *engineValue) String() string { return string(*e) }
 
 // Type returns the kind of the value for the help.
 func (e *engineValue) Type() string { return "string" }
-
-// minutes is a duration that a plain number gives in minutes, as timeoutInMinutes of a
-// CodeBuild project does. A fraction is accepted too: 0.5 is 30 seconds.
-type minutes time.Duration
-
-// Set parses a Go duration or a number of minutes.
-func (m *minutes) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if n, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
-		d, err = time.Duration(n*float64(time.Minute)), nil
-	}
-	if err != nil {
-		return errors.New("not a duration; use 90s, 45m or a number of minutes")
-	}
-	if d <= 0 {
-		return errors.New("must be greater than 0; use 90s, 45m or a number of minutes")
-	}
-	*m = minutes(d)
-	return nil
-}
-
-// String returns the duration, or "" if it is not set. pflag prints no default for "".
-func (m *minutes) String() string {
-	if *m == 0 {
-		return ""
-	}
-	return time.Duration(*m).String()
-}
-
-// Type returns the kind of the value for the help.
-func (m *minutes) Type() string { return "duration" }

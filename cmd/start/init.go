@@ -86,7 +86,8 @@ func initialize(ctx context.Context, a *cli.App, o *InitOptions) error {
 	// The permissions of the directory and the disk decide, and nothing is overwritten.
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return local.NewInputError(fmt.Errorf("%s exists\ncheck it with buildlocal validate, or run it with buildlocal run", name))
+		return local.NewInputError(fmt.Errorf(
+			"%s exists\ncheck it with buildlocal validate, or run it with buildlocal run", name))
 	}
 	if err != nil {
 		return err

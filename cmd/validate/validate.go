@@ -71,8 +71,8 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	fs.StringVar(&o.Format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
 	cli.SetGroup(fs, cli.OutputGroup, "fix", "diff", "format")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if settings.IsDirArg(args) {
-			if err := settings.SourceArg(c, args); err != nil {
+		if cli.IsDirArg(args) {
+			if err := cli.SourceArg(c, args); err != nil {
 				return err
 			}
 			args = nil

@@ -1,10 +1,10 @@
-// Package machine has the commands about this machine: doctor, ps, stop and prune.
+// Package running has the commands about running builds and their leftovers: ps, stop and prune.
 //
 // There is no register of running builds. Their resources (containers, volumes, temporary
 // directories) have labels with the build, its start and its source, and a lock in the
 // temporary directory shows whether the process lives. So ps, stop and prune work from any
 // directory, and a killed build needs no cleaning up to be recognized.
-package machine
+package running
 
 import (
 	"context"

@@ -1,15 +1,14 @@
-package settings
+package configure
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
-	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -33,19 +32,19 @@ func (v Value) IsOff() bool {
 // Text returns the value on one line.
 func (v Value) Text() string { return strings.Join(v.Values, " ") }
 
-// Values returns all flags of a command in their order. A default that depends on the host is
+// valuesOf returns all flags of a command in their order. A default that depends on the host is
 // shown as it is here. The values of variables for the build are left out, because they may be
 // secret.
-func (f *Flags) Values(a *cli.App, flags *pflag.FlagSet) []Value {
+func valuesOf(a *cli.App, f *settings.Flags, c *cobra.Command) []Value {
 	var all []Value
-	flags.VisitAll(func(flag *pflag.Flag) {
+	c.Flags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Name == "help" {
 			return
 		}
-		from := f.origins[flag.Name]
-		v := Value{Name: flag.Name, Values: shownValues(flag), Origin: from.text, set: from.kind != local.FromDefault}
+		kind, origin := f.Origin(flag.Name)
+		v := Value{Name: flag.Name, Values: shownValues(flag), Origin: origin, set: kind != local.FromDefault}
 		if !v.set {
-			f.addDefault(a, &v)
+			v.addDefault(a, f)
 		}
 		all = append(all, v)
 	})
@@ -53,7 +52,7 @@ func (f *Flags) Values(a *cli.App, flags *pflag.FlagSet) []Value {
 }
 
 // addDefault replaces an empty value by the one that a build would use.
-func (f *Flags) addDefault(a *cli.App, v *Value) {
+func (v *Value) addDefault(a *cli.App, f *settings.Flags) {
 	effective := ""
 	switch v.Name {
 	case "timeout":
@@ -97,30 +96,3 @@ func shownValues(flag *pflag.Flag) []string {
 	}
 	return values
 }
-
-// hasRunFormat reports whether the command prints builds, whose formats have no levels.
-func (f *Flags) hasRunFormat() bool {
-	return slices.Contains(f.formats, "service") && len(f.formats) == 3
-}
-
-// warnUnknown warns of variables that look like settings and are not, such as BUILDLOCAL_ENGIN.
-func (f *Flags) warnUnknown(a *cli.App) {
-	known := []string{variableOf("no-config"), variableOf("source")}
-	for _, key := range Keys() {
-		known = append(known, variableOf(key))
-	}
-	for _, name := range a.EnvNames() {
-		if !strings.HasPrefix(name, VariablePrefix) || slices.Contains(known, name) || slices.ContainsFunc(forTests,
-			func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-			continue
-		}
-		suggestion := ""
-		if s := diag.Suggest(name, known); s != "" {
-			suggestion = fmt.Sprintf("; did you mean %s?", s)
-		}
-		fmt.Fprintf(a.Stderr, "warning: %s is not a setting%s\n", name, suggestion)
-	}
-}
-
-// forTests begin the names of variables for the tests of this program.
-var forTests = []string{"BUILDLOCAL_REQUIRE_ENGINE", "BUILDLOCAL_TEST_", "BUILDLOCAL_SEEDS"}

@@ -1,4 +1,4 @@
-package settings
+package cli
 
 import (
 	"errors"
@@ -6,8 +6,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/buildlocal/buildlocal/cmd/cli"
 )
 
 // SourceArg takes the argument of a command about a build, if there is one: a directory is the
@@ -17,7 +15,7 @@ func SourceArg(c *cobra.Command, args []string) error {
 		return nil
 	}
 	if len(args) > 1 {
-		return cli.Usagef("%s takes one directory or one buildspec, got %q\n%s --help lists the flags",
+		return Usagef("%s takes one directory or one buildspec, got %q\n%s --help lists the flags",
 			c.CommandPath(), args, c.CommandPath())
 	}
 	name := "buildspec"
@@ -25,16 +23,16 @@ func SourceArg(c *cobra.Command, args []string) error {
 	switch {
 	case args[0] == "-":
 	case errors.Is(err, fs.ErrNotExist):
-		return cli.Usagef("%s: no such file or directory\n%s takes the directory of a source or the path of a buildspec",
+		return Usagef("%s: no such file or directory\n%s takes the directory of a source or the path of a buildspec",
 			args[0], c.CommandPath())
 	case err != nil:
-		return cli.Usagef("%w", err)
+		return Usagef("%w", err)
 	case info.IsDir():
 		name = "source"
 	}
 	flag := c.Flags().Lookup(name)
 	if flag.Changed {
-		return cli.Usagef("-%s %s and %s cannot be combined", flag.Shorthand, flag.Value, args[0])
+		return Usagef("-%s %s and %s cannot be combined", flag.Shorthand, flag.Value, args[0])
 	}
 	return c.Flags().Set(name, args[0])
 }

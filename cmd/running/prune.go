@@ -1,4 +1,4 @@
-package machine
+package running
 
 import (
 	"context"
@@ -39,7 +39,8 @@ func NewPrune(a *cli.App, runF cli.RunF[PruneOptions]) *cobra.Command {
 	}
 	c.Flags().SortFlags = false
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be removed")
-	c.Flags().Var((*cli.Days)(&o.OlderThan), "older-than", "remove only resources of builds older than `TIME`, such as 7d or 48h")
+	c.Flags().Var((*cli.Days)(&o.OlderThan), "older-than",
+		"remove only resources of builds older than `TIME`, such as 7d or 48h")
 	c.Flags().Lookup("older-than").DefValue = ""
 	c.Flags().BoolVar(&o.Kept, "kept", false, "also remove containers kept with --keep")
 	cli.AddFormat(c, &o.Format)
