@@ -38,7 +38,7 @@ var layers = map[string]int{
 	"main":      9,
 	"cmd":       8,
 	"cmd/build": 7, "cmd/caches": 7, "cmd/configure": 7, "cmd/image": 7, "cmd/machine": 7, "cmd/results": 7,
-	"cmd/secret": 7, "cmd/validate": 7,
+	"cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
 	"cmd/settings": 6, "cmd/clitest": 6,
 	"cmd/cli": 5,
 	"local":   4,
@@ -46,7 +46,7 @@ var layers = map[string]int{
 	"engine/docker": 3,
 	"runner":        2, "lint": 2, "aws": 2, "engine/sandbox": 2, dockerImage: 2, dockerRelay: 2, dockerShare: 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1, "artifacts": 1, "reports": 1, "cache": 1,
-	"builds": 1, "internal/config": 1, "internal/rundir": 1, "internal/trust": 1,
+	"builds": 1, "starter": 1, "internal/config": 1, "internal/rundir": 1, "internal/trust": 1,
 	dockerConn: 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
 	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/mounts": 0, "internal/overlay": 0,
@@ -59,7 +59,7 @@ var layers = map[string]int{
 // import any module listed here; a module without importers is for tests only.
 var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd", "cmd/*"},
-	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/settings"},
+	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/configure", "cmd/settings"},
 	"github.com/docker/docker":               {"engine/docker", "engine/docker/*"},
 	"github.com/docker/cli":                  {dockerConn},
 	"github.com/docker/go-connections":       {dockerShare},

@@ -35,7 +35,7 @@ type bucketCache struct {
 func (a *Account) Cache(location string) (cache.Store, error) {
 	bucket, prefix, _ := strings.Cut(strings.TrimPrefix(location, "s3://"), "/")
 	if bucket == "" || !strings.HasPrefix(location, "s3://") {
-		return nil, fmt.Errorf("invalid value %q; expected s3://BUCKET or s3://BUCKET/PREFIX", location)
+		return nil, fmt.Errorf("%s is not a bucket; use s3://BUCKET or s3://BUCKET/PREFIX", location)
 	}
 	return &bucketCache{account: a, client: a.s3(), bucket: bucket, prefix: strings.Trim(prefix, "/")}, nil
 }

@@ -158,6 +158,9 @@ func (d *Dir) CreateLog() (*os.File, error) {
 	return d.create(LogName)
 }
 
+// CreateJournal creates the file of the build's journal. The caller closes it.
+func (d *Dir) CreateJournal() (*os.File, error) { return d.create(JournalName) }
+
 // create creates a new file in the directory of the build. An existing one is an error.
 func (d *Dir) create(name string) (*os.File, error) {
 	root, err := os.OpenRoot(d.Path)
@@ -228,7 +231,6 @@ func (s *Store) Prune(keep int) error {
 // ended reports whether a directory is that of a build that has ended or was killed. One
 // without a run and without a valid record is not known to be a build, and is never removed.
 func (s *Store) ended(b Build) bool {
-	const maxRun = 4 << 10
 	if run, err := b.read(runName, maxRun); err == nil {
 		return s.options.Alive == nil || !s.options.Alive(string(run))
 	}

@@ -32,9 +32,10 @@ const (
 
 // Names in a build's directory.
 const (
-	RecordName = "build.json"
-	LogName    = "log.txt"
-	runName    = ".run" // has the path of the run's temporary directory; removed at the end
+	RecordName  = "build.json"
+	LogName     = "log.txt"
+	JournalName = "events.jsonl" // the events of the build, to show it again
+	runName     = ".run"         // has the path of the run's temporary directory; removed at the end
 )
 
 // ErrNotOurs is wrapped by errors for an output directory that has files, and that
@@ -229,13 +230,19 @@ func (b Build) read(name string, limit int64) ([]byte, error) {
 }
 
 // OpenLog opens the log of a build, which may be running. The caller closes it.
-func (b Build) OpenLog() (*os.File, error) {
+func (b Build) OpenLog() (*os.File, error) { return b.open(LogName) }
+
+// OpenJournal opens the journal of a build, which may be running. The caller closes it.
+func (b Build) OpenJournal() (*os.File, error) { return b.open(JournalName) }
+
+// open opens a regular file of the build.
+func (b Build) open(name string) (*os.File, error) {
 	root, err := os.OpenRoot(b.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	return regular.OpenIn(root, LogName)
+	return regular.OpenIn(root, name)
 }
 
 // ReadFile returns the contents of a regular file in the output directory, up to a limit in
@@ -248,3 +255,12 @@ func (s *Store) ReadFile(name string, limit int64) ([]byte, error) {
 	defer root.Close()
 	return regular.ReadIn(root, name, limit)
 }
+
+// Running reports whether the process of a build lives.
+func (s *Store) Running(b Build) bool {
+	run, err := b.read(runName, maxRun)
+	return err == nil && s.options.Alive != nil && s.options.Alive(string(run))
+}
+
+// maxRun is the longest path of a run, in bytes.
+const maxRun = 4 << 10

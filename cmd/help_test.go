@@ -60,9 +60,41 @@ func TestUnknownCommand_SuggestsEachCommand(t *testing.T) {
 		for _, c := range parent.Commands() {
 			misspelt := c.Name() + "x"
 			err := runError(append(strings.Fields(path), misspelt)...)
-			want := "unknown command \"" + misspelt + "\"; did you mean \"" + c.Name() + "\"?"
+			group := strings.TrimSpace(path + " ")
+			want := strings.ReplaceAll("unknown command GROUP "+misspelt+"; did you mean GROUP "+c.Name()+"?", "GROUP", group)
+			want = strings.ReplaceAll(want, "  ", " ")
 			if err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%s %s: got %v, want %s", path, misspelt, err, want)
+			}
+		}
+	}
+}
+
+func TestUnknownCommand_Synonyms(t *testing.T) {
+	for line, want := range map[string]string{
+		"ls": "use builds, image ls or cache ls", "build": "use run", "start": "use run", "lint": "use validate",
+		"check": "use validate", "history": "use builds", "clear": "use prune or cache prune",
+		"cache clear": "use cache rm or cache prune", "cache delete": "use cache rm", "image delete": "use image rm",
+		"secrets set": "use secrets init", "vaildate": "did you mean validate?",
+		"xyzzy": "\nbuildlocal --help lists the commands",
+	} {
+		err := runError(strings.Fields(line)...)
+		if err == nil || !strings.HasPrefix(err.Error(), "unknown command "+line) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", line, err, want)
+		}
+		if cli.ExitCode(err) != cli.ExitUsage {
+			t.Errorf("%s: exit code %d", line, cli.ExitCode(err))
+		}
+	}
+}
+
+// TestList_BothNames makes sure that each group that lists has ls and list.
+func TestList_BothNames(t *testing.T) {
+	for _, group := range []string{"image", "cache", "secrets", "trust", "builds", "ps"} {
+		for _, name := range []string{"ls", "list"} {
+			c, rest, err := newRoot(&cli.App{}, nil).Find([]string{group, name})
+			if err != nil || len(rest) > 0 || c.Name() == group {
+				t.Errorf("%s %s: got %s %q, %v", group, name, c.CommandPath(), rest, err)
 			}
 		}
 	}

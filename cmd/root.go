@@ -5,9 +5,9 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +18,9 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
 	"github.com/buildlocal/buildlocal/cmd/results"
+	"github.com/buildlocal/buildlocal/cmd/running"
 	"github.com/buildlocal/buildlocal/cmd/secret"
+	"github.com/buildlocal/buildlocal/cmd/start"
 	"github.com/buildlocal/buildlocal/cmd/validate"
 )
 
@@ -31,11 +33,19 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Raw.Out) // help, which has only texts of the program
 	root.SetErr(a.Stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
+	// A reader who has seen enough of a query, as in builds | head, is no failure. A build ends
+	// with an error, because it was stopped.
+	if errors.Is(err, syscall.EPIPE) && c.Name() != "run" {
+		return cli.ExitSucceeded
+	}
 	// An ExitError is a result, such as a failed build, and was printed by its command.
 	var reported cli.ExitError
 	if err != nil && !errors.As(err, &reported) {
 		a.PrintError(err)
+		if flag := c.Flags().Lookup("format"); flag != nil && flag.Value.String() == cli.FormatJSON {
+			err = errors.Join(err, a.WriteErrorJSON(err, c.Name() == "run"))
+		}
 	}
 	return cli.ExitCode(err)
 }
@@ -53,17 +63,22 @@ var commands = []command{
 	{"validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"schema", validate.NewSchema},
 	{"lsp", validate.NewLSP},
+	{"init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
 	{"config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
 	{"trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
 	{"secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
-	{"ps", machine.NewPs},
-	{"stop", func(a *cli.App) *cobra.Command { return machine.NewStop(a, nil) }},
-	{"prune", machine.NewPrune},
+	{"ps", func(a *cli.App) *cobra.Command { return running.NewPs(a, nil) }},
+	{"stop", func(a *cli.App) *cobra.Command { return running.NewStop(a, nil) }},
+	{"prune", func(a *cli.App) *cobra.Command { return running.NewPrune(a, nil) }},
+	{"builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
+	{"logs", func(a *cli.App) *cobra.Command { return results.NewLogs(a, nil) }},
+	{"open", func(a *cli.App) *cobra.Command { return results.NewOpen(a, nil) }},
 	{"artifacts", func(a *cli.App) *cobra.Command { return results.NewArtifacts(a, nil) }},
 	{"report", func(a *cli.App) *cobra.Command { return results.NewReport(a, nil) }},
 	{"cache", func(a *cli.App) *cobra.Command { return caches.NewCmd(a, nil) }},
 	{"image", func(a *cli.App) *cobra.Command { return image.NewCmd(a, nil) }},
 	{"doctor", func(a *cli.App) *cobra.Command { return machine.NewDoctor(a, nil) }},
+	{"version", start.NewVersion},
 }
 
 // chosen returns the command that the arguments name, or all commands if they name none of
@@ -96,10 +111,9 @@ func newRoot(a *cli.App, args []string) *cobra.Command {
 		Args:          cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
-				_, err := fmt.Fprintln(c.OutOrStdout(), "buildlocal", a.Version)
-				return err
+				return start.PrintVersion(a)
 			}
-			return c.Help()
+			return start.Home(c.Context(), a)
 		},
 	}
 	// Cobra's own --version links a template engine.

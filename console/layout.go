@@ -13,11 +13,11 @@ const (
 )
 
 // glyphs are the signs of the program. Each is beside a word or a number that says the same.
-type glyphs struct{ ok, failed, dot, bar, cut, quote, arrow string }
+type glyphs struct{ ok, failed, dot, bar, cut, quote, arrow, stopped, current string }
 
 var (
-	unicodeGlyphs = glyphs{"✓", "✗", " · ", "█", "…", "│", "→"}
-	asciiGlyphs   = glyphs{"ok", "X", " - ", "#", "...", "|", "->"}
+	unicodeGlyphs = glyphs{"✓", "✗", " · ", "█", "…", "│", "→", "■", "▸"}
+	asciiGlyphs   = glyphs{"ok", "X", " - ", "#", "...", "|", "->", "#", ">"}
 )
 
 // width returns the number of columns that a text without control characters takes on a

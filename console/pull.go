@@ -38,7 +38,7 @@ func (t *Text) pulled(e runner.Event) {
 	if t.status.phase == "" { // an image that is pulled without a build
 		t.status.phase, t.status.since = "pull", e.Time
 	}
-	t.status.doing = strings.TrimSpace("pulling " + shortImage(p.Image) + "  " + t.pull.status(e.Time))
+	t.status.doing = strings.TrimSpace("pulling " + ShortImage(p.Image) + "  " + t.pull.status(e.Time))
 }
 
 // pullBegins prints the image, and its sizes if they are known.

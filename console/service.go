@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/builds"
@@ -25,7 +26,10 @@ type Service struct {
 	at    int64           // offset in the log, in bytes
 	index builds.LogIndex // of the log so far
 	times logTimes
-	err   error
+
+	mu     sync.Mutex // of w and err: output in a file is also flushed from a timer
+	queued bool       // the timer runs
+	err    error
 }
 
 // NewService returns a Service that writes each event to w at once, with the agent's lines
@@ -34,17 +38,48 @@ func NewService(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), flush: true}
 }
 
-// NewServiceFile returns a Service for the file of the log. Output is written when a command
-// ends, because a build that prints a lot would otherwise spend its time in small writes.
+// NewServiceFile returns a Service for the file of the log. Output is written after a moment,
+// because a build that prints a lot would otherwise spend its time in small writes.
 func NewServiceFile(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), file: true}
 }
 
 // Err returns the first error of the writer.
-func (s *Service) Err() error { return s.err }
+func (s *Service) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Offset writes everything so far, and returns its length in bytes.
+func (s *Service) Offset() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(s.w.Flush())
+	return s.at
+}
+
+// flushDelay is the time after which output is in the file.
+const flushDelay = 100 * time.Millisecond
+
+// flushSoon flushes the output after a moment, for readers who follow the log.
+func (s *Service) flushSoon() {
+	if s.queued {
+		return
+	}
+	s.queued = true
+	time.AfterFunc(flushDelay, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.queued = false
+		s.keep(s.w.Flush())
+	})
+}
 
 // Notify writes the lines that CodeBuild would write for an event.
 func (s *Service) Notify(e runner.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if e.Kind == runner.BuildBegan && e.Plan != nil {
 		s.times.start = e.Plan.Identity.Start
 	}
@@ -75,6 +110,8 @@ func (s *Service) Notify(e runner.Event) {
 	// In a file, output waits for the next other event.
 	if s.flush || e.Kind != runner.Printed {
 		s.keep(s.w.Flush())
+	} else {
+		s.flushSoon()
 	}
 }
 

@@ -154,7 +154,7 @@ func (t *Text) draw(now time.Time) {
 	case ProgressPlain:
 		if now.Sub(s.since) >= plainInterval && now.Sub(s.printed) >= plainInterval {
 			s.printed = now
-			t.line("%s  %s  %s", s.phase, s.doing, clock(now.Sub(s.since)))
+			t.line("%s  %s  %s", s.phase, s.doing, human.Clock(now.Sub(s.since)))
 		}
 	}
 }
@@ -167,26 +167,17 @@ func (t *Text) statusLine(now time.Time) string {
 	if t.o.Width == nil { // the status is on another terminal than the writer
 		columns = minColumns*2 - 1
 	}
-	right := clock(now.Sub(s.since))
+	right := human.Clock(now.Sub(s.since))
 	if t.o.Usual != nil && s.command != "" {
 		if usual := t.o.Usual(s.command); usual >= time.Second {
-			right += " of ~" + clock(usual)
+			right += " of ~" + human.Clock(usual)
 		}
 	}
 	if quiet := now.Sub(s.output); !s.output.IsZero() && quiet >= silence {
-		right = "no output for " + clock(quiet) + "      " + right
+		right = "no output for " + human.Clock(quiet) + "      " + right
 	}
 	left := t.cut(diag.EscapeLine(s.phase+"  "+s.doing), columns-max(width(right), clockWidth)-1)
 	return pad(left, columns-width(right)) + right
-}
-
-// clock returns a duration as a clock: 0:23, 1:02:05.
-func clock(d time.Duration) string {
-	seconds := max(0, int(d/time.Second))
-	if hours := seconds / 3600; hours > 0 {
-		return fmt.Sprintf("%d:%02d:%02d", hours, seconds/60%60, seconds%60)
-	}
-	return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
 }
 
 // eraseLine moves the cursor to the beginning of the line and erases the line (ECMA-48, EL).

@@ -79,25 +79,51 @@ func (t *Text) verdict(r *runner.Record) styled {
 // hostTools describes a build without CodeBuild's image, after its verdict.
 const hostTools = " on this host's tools, not in CodeBuild's image"
 
-// where returns the place at which a build ended: the first failed command, or the phase.
-// Later ones, such as commands of POST_BUILD after a failed BUILD, may have failed because of it.
+// where returns the place at which a build ended, for its verdict: " at build:2, exit 1".
 func where(r *runner.Record) string {
+	end := EndOf(r)
+	switch {
+	case end.Command != "" && end.Exit != 0:
+		return fmt.Sprintf(" at %s, exit %d", end.Command, end.Exit)
+	case end.Command != "":
+		return " at " + end.Command
+	case end.Phase != "":
+		return " in " + string(end.Phase)
+	}
+	return ""
+}
+
+// End is the place at which a build ended that did not succeed.
+type End struct {
+	Phase   runner.PhaseType // "" after success
+	Command string           // the first failed command, such as build:2; "" if a phase failed without one
+	Exit    int              // exit status of the command; 0 if it was stopped
+	Message string           // the phase's reason, as in the service's log
+}
+
+// EndOf returns the place at which a build ended: the first failed command, or the phase.
+// Later ones, such as commands of POST_BUILD after a failed BUILD, may have failed because of it.
+func EndOf(r *runner.Record) End {
 	for _, p := range r.Phases {
 		if p.Status == runner.Succeeded || p.Status == "" {
 			continue
+		}
+		end := End{Phase: p.Type}
+		if len(p.Contexts) > 0 {
+			end.Message = p.Contexts[0].Message
 		}
 		for _, c := range r.Commands {
 			if c.Phase != p.Type || c.Exit == 0 {
 				continue
 			}
-			if p.Status == runner.Failed {
-				return fmt.Sprintf(" at %s, exit %d", c.At, c.Exit)
+			if end.Command = c.At; p.Status == runner.Failed {
+				end.Exit = c.Exit
 			}
-			return " at " + c.At
+			return end
 		}
-		return " in " + string(p.Type)
+		return end
 	}
-	return ""
+	return End{}
 }
 
 // row prints a row of the summary. Off a terminal, and if it fits, it is one line; else it is
@@ -276,6 +302,9 @@ func (t *Text) outputs(r *runner.Record) {
 	}
 	for _, v := range r.Exported {
 		t.row("exported", formatted("%s=%s", v.Name, diag.EscapeLine(v.Value)))
+	}
+	if t.o.Dir != "" && r.Status != runner.Succeeded {
+		t.row("log", t.styles.accent.Sprintf("buildlocal logs %d", r.Number))
 	}
 	if t.o.Dir != "" {
 		t.row("page", t.path(PageName))

@@ -157,7 +157,7 @@ func placeOf(p *runner.Plan) string {
 	if p.Place != "" {
 		return p.Place
 	}
-	image := shortImage(p.Image)
+	image := ShortImage(p.Image)
 	if p.StandIn != "" {
 		image += " (local substitute " + p.StandIn + ")"
 	}
@@ -167,8 +167,8 @@ func placeOf(p *runner.Plan) string {
 	return image
 }
 
-// shortImage leaves out the part of a curated image's name that all of them have.
-func shortImage(name string) string { return strings.TrimPrefix(name, "aws/codebuild/") }
+// ShortImage leaves out the part of a curated image's name that all of them have.
+func ShortImage(name string) string { return strings.TrimPrefix(name, "aws/codebuild/") }
 
 // note prints a note of the runner. Notes about a topic have its name in a column.
 func (t *Text) note(e runner.Event) {

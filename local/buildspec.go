@@ -93,7 +93,22 @@ func (h *Host) ReadBuildspec(
 		// on the command line, or to the source, as in CodeBuild.
 		names = slices.Compact(append([]string{filepath.Clean(wanted)}, r.inSource(s, wanted)...))
 	}
-	return r.readFirst(ctx, s, names, named)
+	found, err := r.readFirst(ctx, s, names, named)
+	if none := (*NoBuildspecError)(nil); errors.As(err, &none) {
+		h.explainMissing(none, r, wanted == "")
+	}
+	return found, err
+}
+
+// explainMissing adds the places at which a buildspec was found instead to the error for a
+// missing one.
+func (h *Host) explainMissing(none *NoBuildspecError, r *Request, usual bool) {
+	none.Dir, none.Near = h.Tilde(absolute(r.Source.Dir)), FindBuildspecs(r.Source.Dir)
+	if broken := (*regular.BrokenLinkError)(nil); errors.As(none.Err, &broken) {
+		none.Names[len(none.Names)-1] += " (" + broken.Error() + ")"
+	} else if usual {
+		none.Names = nil
+	}
 }
 
 // inSource returns the paths that a relative name of a buildspec may have. In a subdirectory of
@@ -159,10 +174,7 @@ func (r *Request) readFirst(ctx context.Context, s *source.Source, names []strin
 		}
 		return found, nil
 	}
-	return BuildspecText{}, InputError{
-		fmt.Errorf("no buildspec found at %s: %w\nCreate one, or set its path with --buildspec",
-			strings.Join(names, " and "), missing),
-	}
+	return BuildspecText{}, InputError{&NoBuildspecError{Names: names, Err: missing}}
 }
 
 // readBuildspecFile reads a buildspec at name, which is at below in the source if below

@@ -54,6 +54,18 @@ func (h *Host) Env(name string) string {
 	return value
 }
 
+// Tilde shortens a path below the user's home directory, for messages.
+func (h *Host) Tilde(path string) string {
+	below, inside := RelativeTo(h.Home, path)
+	switch {
+	case h.Home != "" && SameDir(h.Home, path):
+		return "~"
+	case h.Home != "" && inside:
+		return "~/" + below
+	}
+	return path
+}
+
 // Runs returns the place of the directories of this user's runs.
 func (h *Host) Runs() rundir.Root { return rundir.RootOf(h.TempDir, h.UID) }
 
@@ -118,14 +130,33 @@ func NewInputError(err error) InputError { return InputError{err} }
 // SettingError is an invalid value of a setting of a Request.
 type SettingError struct {
 	Setting string // its name, as in Request.Origins
+	Value   string // the value that the message is about; "" for no particular one
 	Message string
+	Joint   bool // the message continues a sentence that begins with the setting
 }
 
 // Error returns the message after the name of the setting.
-func (e *SettingError) Error() string { return e.Setting + ": " + e.Message }
+func (e *SettingError) Error() string { return e.After(e.Setting, " ") }
+
+// After returns the message after a name of the setting, such as a flag. The value follows the
+// name after a separator.
+func (e *SettingError) After(name, separator string) string {
+	if e.Value != "" {
+		name += separator + e.Value
+	}
+	if e.Joint {
+		return name + " " + e.Message
+	}
+	return name + ": " + e.Message
+}
 
 func invalid(setting, format string, args ...any) error {
-	return &SettingError{setting, fmt.Sprintf(format, args...)}
+	return &SettingError{Setting: setting, Message: fmt.Sprintf(format, args...)}
+}
+
+// wrongValue returns an error about one value of a setting.
+func wrongValue(setting, value, format string, args ...any) error {
+	return &SettingError{Setting: setting, Value: value, Message: fmt.Sprintf(format, args...)}
 }
 
 // BuildspecError is returned by Load if everything except the buildspec could be read.

@@ -127,6 +127,11 @@ func ReadRecord(b builds.Build) (*runner.Record, error) {
 	if err := b.ReadRecord(r); err != nil {
 		return nil, err
 	}
+	for i := range r.Phases { // which the file has in whole seconds only
+		if p := &r.Phases[i]; !p.End.IsZero() {
+			p.Duration = p.End.Sub(p.Start)
+		}
+	}
 	return r, nil
 }
 

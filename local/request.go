@@ -1,11 +1,12 @@
 package local
 
 import (
-	"fmt"
+	"errors"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -222,15 +223,17 @@ func (r *Request) Validate(uid int) []error {
 	errs = append(errs, r.validateAccess()...)
 	for _, name := range r.Checks.Ignore {
 		if message := lint.WrongIgnore(name); message != "" {
-			add(invalid("ignore", "invalid value %q: %s", name, message))
+			add(wrongValue("ignore", name, "%s", message))
 		}
 	}
 	if _, err := CacheSize(r.Cache.Size); err != nil {
-		add(invalid("cache-size", "%s", err))
+		add(wrongValue("cache-size", r.Cache.Size, "%s", err))
 	}
 	for _, rule := range rules {
 		if rule.broken(r, uid) {
-			add(invalid(rule.setting, "%s", rule.message(r)))
+			wrong := rule.message(r)
+			wrong.Setting = rule.setting
+			add(&wrong)
 		}
 	}
 	return errs
@@ -241,13 +244,13 @@ func OneOf(setting, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return invalid(
-		setting,
-		"invalid value %q%s (expected %s)",
-		value,
-		diag.DidYouMean(value, known),
-		strings.Join(known, ", "),
-	)
+	switch suggestion := diag.Suggest(value, known); {
+	case setting == "engine" && value == "podman":
+		return wrongValue(setting, value, "use docker, which also connects to podman")
+	case suggestion != "":
+		return wrongValue(setting, value, "did you mean %s?", suggestion)
+	}
+	return wrongValue(setting, value, "use %s", diag.Alternatives(known))
 }
 
 // sizedComputeTypes are the compute types with a fixed size.
@@ -273,13 +276,13 @@ func lazyRegexp(expression string) func() *regexp.Regexp {
 func (r *Request) validateImages() []error {
 	var errs []error
 	if r.Image.Digest != "" && !digestForm().MatchString(r.Image.Digest) {
-		errs = append(errs, invalid("image-digest",
-			"invalid value %q; expected sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows", r.Image.Digest))
+		errs = append(errs, wrongValue("image-digest", r.Image.Digest,
+			"not a digest; use sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows"))
 	}
 	for _, text := range r.Image.Substitutes {
 		if name, image, _ := strings.Cut(text, "="); name == "" || image == "" {
-			errs = append(errs, invalid("images", "invalid value %q; expected NAME=IMAGE, such as "+
-				"aws/codebuild/standard:*=my/standard, or in .buildlocal.yml a mapping of them", strings.TrimSuffix(text, "=")))
+			errs = append(errs, wrongValue("images", strings.TrimSuffix(text, "="), "use NAME=IMAGE, such as "+
+				"aws/codebuild/standard:*=my/standard, or in .buildlocal.yml a mapping of them"))
 		}
 	}
 	return errs
@@ -289,29 +292,36 @@ func (r *Request) validateImages() []error {
 type rule struct {
 	setting string // the one to blame
 	broken  func(r *Request, uid int) bool
-	message func(r *Request) string
+	message func(r *Request) SettingError // without the setting
 }
 
-// says returns a message that does not depend on the request.
-func says(message string) func(*Request) string { return func(*Request) string { return message } }
+// says returns the message about a combination, which continues the name of the setting, and a
+// hint.
+func says(message string, hint ...string) func(*Request) SettingError {
+	return func(*Request) SettingError {
+		return SettingError{Message: strings.Join(append([]string{message}, hint...), "\n"), Joint: true}
+	}
+}
 
 // rules are all such combinations.
 var rules = []rule{
 	{"no-cache", func(r *Request, _ int) bool { return r.Cache.Off && r.Cache.Place != "" },
-		says("cannot be combined with --cache")},
+		says("and --cache cannot be combined")},
 	{"keep-builds", func(r *Request, _ int) bool { return r.Output.KeepBuilds < 1 },
-		func(r *Request) string {
-			return fmt.Sprintf("invalid value %d; expected 1 or more", r.Output.KeepBuilds)
+		func(r *Request) SettingError {
+			return SettingError{Value: strconv.Itoa(r.Output.KeepBuilds), Message: "use 1 or more"}
 		}},
 	{"image", func(r *Request, _ int) bool { return !r.Engine.Kind.HasImages() && r.Image.Name != "" },
-		func(r *Request) string {
-			return r.Image.Name + " cannot be combined with --engine host, which has no images"
+		func(r *Request) SettingError {
+			return SettingError{Value: r.Image.Name, Joint: true,
+				Message: "and --engine host cannot be combined\nthe engine host has no images"}
 		}},
 	{"require-image", func(r *Request, _ int) bool { return !r.Engine.Kind.HasImages() && r.Image.Required },
-		says("cannot be combined with --engine host, which has no images")},
+		says("and --engine host cannot be combined", "the engine host has no images")},
 	{"image", func(r *Request, _ int) bool { return r.Engine.Kind == EngineDocker && IsLocalImage(r.Image.Name) },
-		func(r *Request) string {
-			return r.Image.Name + " cannot be used with --engine docker; omit --engine, or load it with docker load"
+		func(r *Request) SettingError {
+			return SettingError{Value: r.Image.Name, Joint: true,
+				Message: "and --engine docker cannot be combined\nomit --engine, or load the image with docker load"}
 		}},
 	{"docker", func(r *Request, _ int) bool { return r.Engine.Kind.Daemonless() && r.Engine.Docker == "socket" },
 		says("socket requires --engine docker")},
@@ -320,39 +330,35 @@ var rules = []rule{
 		return r.Engine.Docker == "nested" && !r.Engine.Privileged && r.Origins != nil && r.origin("docker") == FromCaller
 	}, says("nested requires --privileged")},
 	{"keep", func(r *Request, _ int) bool { return r.Engine.Keep && r.Engine.Docker == "socket" },
-		says("cannot be combined with --docker socket, which ends with buildlocal")},
+		says("and --docker socket cannot be combined",
+			"the socket proxy ends with the run; use --docker nested --privileged")},
 	{"keep", func(r *Request, _ int) bool { return r.Engine.Keep && r.Engine.Kind.Daemonless() },
-		func(r *Request) string {
-			return "cannot be combined with --engine " + string(r.Engine.Kind) + ", which has no containers"
+		func(r *Request) SettingError {
+			kind := string(r.Engine.Kind)
+			return says("and --engine "+kind+" cannot be combined", "the engine "+kind+" has no containers")(r)
 		}},
 	{"platform", func(r *Request, _ int) bool {
 		return r.Engine.Kind.Daemonless() && r.Image.Platform != "" && r.Image.Platform != NativePlatform()
-	}, func(r *Request) string {
-		return r.Image.Platform + " requires --engine docker; the engine " + string(
-			r.Engine.Kind,
-		) + " runs only " + NativePlatform()
+	}, func(r *Request) SettingError {
+		return SettingError{Value: r.Image.Platform, Message: "requires --engine docker; the engine " +
+			string(r.Engine.Kind) + " runs only " + NativePlatform(), Joint: true}
 	}},
 	{"privileged", func(r *Request, uid int) bool { return r.Engine.Kind.Daemonless() && r.Engine.Privileged && uid > 0 },
-		func(r *Request) string {
-			return "requires root with --engine " + string(r.Engine.Kind) + "; run as root, or use --engine docker"
+		func(r *Request) SettingError {
+			return says("requires root with --engine "+string(r.Engine.Kind), "run as root, or use --engine docker")(r)
 		}},
 	{"assume-role", func(r *Request, _ int) bool {
 		return r.Secrets.AssumeRole != "" && !roleForm().MatchString(r.Secrets.AssumeRole)
-	}, func(r *Request) string {
-		return fmt.Sprintf(
-			"invalid value %q; expected the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",
-			r.Secrets.AssumeRole,
-		)
+	}, func(r *Request) SettingError {
+		return SettingError{Value: r.Secrets.AssumeRole,
+			Message: "not the ARN of a role; use one such as arn:aws:iam::123456789012:role/NAME"}
 	}},
 	{"platform", func(r *Request, _ int) bool {
 		return r.Image.Platform != "" && !platformForm().MatchString(r.Image.Platform)
-	},
-		func(r *Request) string {
-			return fmt.Sprintf(
-				"invalid value %q; expected OS/ARCHITECTURE, such as linux/amd64 or linux/arm64",
-				r.Image.Platform,
-			)
-		}},
+	}, func(r *Request) SettingError {
+		return SettingError{Value: r.Image.Platform,
+			Message: "not a platform; use OS/ARCHITECTURE, such as linux/amd64 or linux/arm64"}
+	}},
 }
 
 // IsLocalImage reports whether an image is in files of this machine, and not at a
@@ -368,7 +374,7 @@ func IsS3(place string) bool { return strings.HasPrefix(place, "s3://") }
 func CacheSize(text string) (int64, error) {
 	n, err := human.ParseBytes(text)
 	if err != nil {
-		return 0, fmt.Errorf("invalid value %q; expected a size such as 500MB or 10GB, or 0 for no limit", text)
+		return 0, errors.New("not a size; use 500MB, 10GB or 0 for no limit")
 	}
 	return n, nil
 }

@@ -1,14 +1,17 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
 	"strconv"
+	"time"
 
+	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
-	"github.com/buildlocal/buildlocal/engine/sandbox"
 	"github.com/buildlocal/buildlocal/internal/rundir"
 )
 
@@ -20,7 +23,9 @@ const (
 	LabelUser    = "dev.buildlocal.user"   // ID of the user who runs it
 	LabelTemp    = "dev.buildlocal.temp"   // directory of the run
 	LabelStarted = "dev.buildlocal.started"
-	LabelKept    = "dev.buildlocal.kept" // set if the user asked to keep it
+	LabelKept    = "dev.buildlocal.kept"    // set if the user asked to keep it
+	LabelProject = "dev.buildlocal.project" // name of the project
+	LabelOutput  = "dev.buildlocal.output"  // directory of the build's results
 )
 
 // Kinds of resources that builds run in.
@@ -42,17 +47,56 @@ func (r Resource) RunsBuild() bool {
 	return r.Kind == kindContainer && r.Labels[docker.InsideLabel] == "" || r.Kind == kindSandbox
 }
 
+// Project returns the name of the build's project. Without a label it is the name of the
+// source's directory, as for most builds.
+func (r Resource) Project() string {
+	return cmp.Or(r.Labels[LabelProject], filepath.Base(r.Labels[LabelSource]))
+}
+
+// Started returns the time at which the build began; zero if it is not known. A label may have
+// any text, because other programs can set it too.
+func (r Resource) Started() time.Time {
+	t, err := time.Parse(time.RFC3339, r.Labels[LabelStarted])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// Place returns the command that the build runs, such as build:2, or its phase; "" if it is not
+// known.
+func (r Resource) Place() string {
+	dir := r.Labels[LabelOutput]
+	if dir == "" || !r.Ours {
+		return ""
+	}
+	journal, err := builds.Build{Path: dir}.OpenJournal()
+	if err != nil {
+		return ""
+	}
+	defer journal.Close()
+	return console.PlaceIn(journal)
+}
+
+// States of a resource.
+const (
+	StateForeign = "another's" // of another user or machine
+	StateRunning = "running"
+	StateKept    = "kept"
+	StateKilled  = "killed" // the process ended without removing it
+)
+
 // State describes the resource in a word.
 func (r Resource) State() string {
 	switch {
 	case !r.Ours:
-		return "another's"
+		return StateForeign
 	case r.Alive:
-		return "running"
+		return StateRunning
 	case r.Labels[LabelKept] != "":
-		return "kept"
+		return StateKept
 	}
-	return "left"
+	return StateKilled
 }
 
 // Resources lists the resources of all builds. The Docker engine is nil if it cannot be
@@ -64,11 +108,11 @@ func (h *Host) Resources(ctx context.Context) (*docker.Engine, []Resource, error
 	var fault *engine.Fault
 	named := h.Env("DOCKER_HOST") != "" || h.Env("DOCKER_CONTEXT") != ""
 	if errors.As(err, &fault) && !named && (fault.Kind == engine.NoEngine || fault.Kind == engine.NoPermission) {
-		why := "Cannot connect to Docker"
+		why := "cannot connect to Docker"
 		if fault.Kind == engine.NoPermission {
-			why = "Permission denied on the Docker socket"
+			why = "permission denied on the Docker socket"
 		}
-		h.Warnf("%s; showing builds without Docker only.", why)
+		h.Warnf("warning: %s: showing builds without Docker only", why)
 		return nil, all, nil
 	}
 	if err != nil {
@@ -122,54 +166,4 @@ func (h *Host) sandboxes() []Resource {
 		all = append(all, r)
 	}
 	return all
-}
-
-// Prune removes the resources of builds that have ended, and calls removed for each. Kept
-// containers are removed too. Builds that run and builds of others are not affected.
-func (h *Host) Prune(ctx context.Context, removed func(kind, name string)) error {
-	e, all, err := h.Resources(ctx)
-	if err != nil {
-		return errors.Join(err, h.pruneRuns(ctx, "", removed))
-	}
-	if e == nil {
-		return h.pruneRuns(ctx, "", removed)
-	}
-	defer e.Close()
-	var errs []error
-	for _, r := range all { // containers come before the volumes that they use
-		if r.Alive || !r.Ours || r.Kind == kindSandbox {
-			continue
-		}
-		if err := e.Remove(ctx, r.Resource); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		removed(r.Kind, r.Name)
-	}
-	return errors.Join(append(errs, h.pruneRuns(ctx, e.Host(), removed))...)
-}
-
-// pruneRuns removes the directories of runs that have ended. Directories that a kept
-// container needs stay, except those of the engine that was just pruned.
-func (h *Host) pruneRuns(ctx context.Context, engine string, removed func(kind, name string)) error {
-	e := h.Sandbox(sandbox.Images)
-	// Control groups of killed sandboxes first: the directories show which runs are alive.
-	e.Sweep(func(temp string) bool {
-		_, alive := rundir.Alive(temp)
-		return alive
-	})
-	var errs []error
-	for _, dir := range h.Runs().All() {
-		gone, err := rundir.Retire(dir, engine)
-		if err == nil && gone != "" {
-			// The sandbox also unmounts, and removes files of subordinate IDs.
-			err = e.Discard(ctx, gone)
-		}
-		if err == nil && gone != "" {
-			removed("directory", dir)
-		}
-		errs = append(errs, err)
-	}
-	h.Runs().RemoveIfEmpty()
-	return errors.Join(errs...)
 }

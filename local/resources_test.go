@@ -3,6 +3,8 @@
 package local
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +16,6 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/rundir"
 )
-
-func ignoreRemoved(string, string) {}
 
 // below returns all names below a directory.
 func below(t *testing.T, dir string) []string {
@@ -31,6 +31,17 @@ func below(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// pruneRuns removes everything of runs that have ended, without Docker.
+func pruneRuns(ctx context.Context, h *Host) error {
+	c := &Cleaner{host: h}
+	c.addDirs(nil)
+	var errs []error
+	for _, l := range c.All {
+		errs = append(errs, c.Remove(ctx, l))
+	}
+	return errors.Join(append(errs, c.Close())...)
 }
 
 // TestPruneRuns_WhileRunsStart creates and removes directories of runs while other
@@ -49,7 +60,7 @@ func TestPruneRuns_WhileRunsStart(t *testing.T) {
 					return
 				default:
 				}
-				if err := h.pruneRuns(t.Context(), "", ignoreRemoved); err != nil {
+				if err := pruneRuns(t.Context(), h); err != nil {
 					t.Errorf("prune: %v", err)
 					return
 				}
@@ -108,7 +119,7 @@ func TestPruneRuns_StateFilesBlock(t *testing.T) {
 			done := make(chan error, 1)
 			go func() {
 				h.sandboxes()
-				done <- h.pruneRuns(t.Context(), "", ignoreRemoved)
+				done <- pruneRuns(t.Context(), h)
 			}()
 			select {
 			case err := <-done:

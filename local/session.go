@@ -41,6 +41,7 @@ type Session struct {
 	caches       *localVolumes
 	labels       map[string]string
 	log          *os.File
+	journal      *os.File
 	reports      *reports.Set          // nil if the build has none
 	earlier      func() []page.Summary // the earlier builds
 	committed    bool                  // the directory has results
@@ -183,7 +184,10 @@ func (s *Session) open() error {
 			return err
 		}
 	}
-	s.log, err = s.Dir.CreateLog()
+	if s.log, err = s.Dir.CreateLog(); err != nil {
+		return err
+	}
+	s.journal, err = s.Dir.CreateJournal()
 	return err
 }
 
@@ -198,6 +202,8 @@ func (s *Session) resourceLabels() map[string]string {
 		LabelUser:    strconv.Itoa(h.UID),
 		LabelTemp:    s.inputs.run.Path,
 		LabelStarted: h.Now().UTC().Format(time.RFC3339),
+		LabelProject: s.Plan.Identity.Project,
+		LabelOutput:  s.Dir.Path,
 	}
 	if s.inputs.Request.Engine.Keep {
 		labels[LabelKept] = "1"
@@ -209,8 +215,10 @@ func (s *Session) resourceLabels() map[string]string {
 // was not run.
 func (s *Session) Close() error {
 	var errs []error
-	if s.log != nil && !s.committed {
-		errs = append(errs, s.log.Close())
+	for _, file := range []*os.File{s.log, s.journal} {
+		if file != nil && !s.committed {
+			errs = append(errs, file.Close())
+		}
 	}
 	if s.Dir != nil && !s.committed {
 		errs = append(errs, s.Dir.Abandon())
@@ -268,6 +276,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	// to end, so that a reader who has stopped cannot delay that.
 	limited, release := context.WithTimeout(ctx, s.Plan.Timeout)
 	defer release()
+	journal := console.NewJournal(s.journal)
 	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
 	s.earlier = sync.OnceValue(func() []page.Summary {
 		all := readSummaries(s.inputs.Builds)
@@ -275,12 +284,17 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	})
 	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
+	printing := false // the last event was output, whose next piece needs no entry
 	r.Notify = func(e runner.Event) {
 		if e.Reports != nil {
 			s.reports = e.Reports // with the covered lines, which the file does not have
 		}
+		if e.Kind != runner.Printed || !printing {
+			journal.Notify(e, file.Offset())
+		}
+		printing = e.Kind == runner.Printed
 		file.Notify(e)
-		if err := file.Err(); err != nil {
+		if err := errors.Join(file.Err(), journal.Err()); err != nil {
 			lost(err)
 		}
 		queue.notify(e)
@@ -291,7 +305,8 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	if record.Kept {
 		s.inputs.run.Keep(s.engine.host)
 	}
-	written := errors.Join(file.Err(), s.log.Close(), s.Dir.WriteLogIndex(file.Index()), s.leave(record))
+	written := errors.Join(file.Err(), s.log.Close(), s.journal.Close(),
+		s.Dir.WriteLogIndex(file.Index()), s.leave(record))
 	return Result{Record: record, Fault: fault, Output: written, Cause: context.Cause(ctx)}
 }
 

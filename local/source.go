@@ -145,11 +145,11 @@ func (in *Inputs) openSecondarySources(ctx context.Context) ([]openedSource, err
 		id, dir, split := strings.Cut(arg, "=")
 		switch {
 		case !split || dir == "":
-			return nil, invalid("secondary-source", "invalid value %q; expected ID=DIR", arg)
+			return nil, wrongValue("secondary-source", arg, "use ID=DIR")
 		case !sourceIdentifier().MatchString(id) || len(id) >= maxSourceIdentifier:
-			return nil, invalid("secondary-source", "invalid identifier %q: use letters, digits and _", id)
+			return nil, wrongValue("secondary-source", arg, "invalid identifier; use letters, digits and _")
 		case seen[id]:
-			return nil, invalid("secondary-source", "duplicate identifier %s", id)
+			return nil, wrongValue("secondary-source", arg, "duplicate identifier %s", id)
 		}
 		seen[id] = true
 		setting := sourceSetting{version: in.Project.SecondaryVersions[id]}

@@ -90,7 +90,7 @@ type Plan struct {
 	Lints diag.List // of the buildspec, to explain failed commands
 	// Unset returns the variables that a command uses although nothing sets them, by the command's
 	// first line in the buildspec. It may be nil. UnsetHint is the next step for them.
-	Unset     func() map[int][]string
+	Unset     func() map[int][]string `json:"-"`
 	UnsetHint string
 
 	spec *buildspec.Buildspec // for excerpts

@@ -67,8 +67,11 @@ func (p *Plan) String() string {
 	p.printVariables(&b)
 	p.printPhases(&b)
 	p.printOutputs(&b)
-	return secrets.NewMask(p.secrets()...).Text(b.String())
+	return p.MaskText(b.String())
 }
+
+// MaskText replaces the plan's secrets in a text.
+func (p *Plan) MaskText(text string) string { return secrets.NewMask(p.secrets()...).Text(text) }
 
 // limitNotes describes the limits of a build.
 func (p *Plan) limitNotes() string {

@@ -30,12 +30,13 @@ type Options struct{ settings.Flags }
 func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o := &Options{}
 	c := &cobra.Command{
-		Use:   "run",
+		Use:   "run [DIR | FILE]",
 		Short: "Run a build",
 		Long: "Read buildspec.yml, start a container and run the phases as AWS CodeBuild would.\n" +
-			"Artifacts, reports and the log are in .buildlocal/latest.",
+			"Artifacts, reports and the log are in .buildlocal/latest. DIR is the same as -C DIR,\n" +
+			"and FILE the same as -b FILE.",
 		Example: "  buildlocal run -i node:22\n" +
-			"  buildlocal run -C ../service -e STAGE=dev --env-file .env\n" +
+			"  buildlocal run ../service -e STAGE=dev --env-file .env\n" +
 			"  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
 		Annotations: cli.Notes(
 			"Flags can also be set with "+settings.VariablePrefix+"<FLAG> environment variables, in "+settings.File,
@@ -47,7 +48,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 			"project file or configuration, 4 engine, image or registry error, 5 timed out,",
 			"130 stopped by Ctrl-C, 143 stopped by SIGTERM.",
 		),
-		Args: cli.NoArgs,
+		Args: cli.SourceArg,
 	}
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -65,10 +66,13 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 // one word of a command line shows what it would do.
 func NewPlan(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	c := NewRun(a, func(ctx context.Context, o *Options) error {
+		if o.Format == "service" {
+			return cli.Usagef("plan: no --format service; use text or json")
+		}
 		o.DryRun = true
 		return runF.Or(a, run)(ctx, o)
 	})
-	c.Use, c.Short = "plan", "Print what run would do without starting anything"
+	c.Use, c.Short = "plan [DIR | FILE]", "Print what run would do without starting anything"
 	c.Long = "Print the build plan: the engine and the environment, every variable with its origin,\n" +
 		"the commands with their lines, artifacts, reports, cache and limits. Same as run\n--dry-run."
 	c.Example = "  buildlocal plan\n  buildlocal plan -i node:22 -e STAGE=dev\n" +
@@ -110,14 +114,22 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	defer func() { _ = session.Close() }()
 	if o.DryRun {
-		_, err := fmt.Fprint(a.Stdout, session.Plan.String())
-		return err
+		return printPlan(a, o, session.Plan)
 	}
 	result := session.Run(ctx, view(a, o, session))
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}
 	return verdict(result)
+}
+
+// printPlan prints what a build would do.
+func printPlan(a *cli.App, o *Options, p *runner.Plan) error {
+	if o.Format == cli.FormatJSON {
+		return a.WriteJSON(planJSON(p))
+	}
+	_, err := fmt.Fprint(a.Stdout, p.String())
+	return err
 }
 
 // refuse returns the error of a build that was not started. If the log of the service was

@@ -83,16 +83,16 @@ func TestNewRun_Flags(t *testing.T) {
 			format: "json", engine: local.EngineHost, strict: true,
 		}},
 		{Args: "--dry-run", Want: shown{format: "text", engine: local.EngineAuto, dryRun: true}},
-		{Args: "-q -v", Err: "--quiet: cannot be combined with --verbose"},
-		{Args: "--no-cache --cache /c", Err: "--no-cache: cannot be combined with --cache"},
-		{Args: "--keep --engine sandbox", Err: "--keep: cannot be combined with --engine sandbox"},
-		{Args: "--docker nested", Err: "--docker: nested requires --privileged"},
-		{Args: "--format xml", Err: "--format: "},
-		{Args: "--pull nver --engine hots", Err: "--pull: "}, // both are reported
-		{Args: "--pull nver --engine hots", Err: "--engine: "},
-		{Args: "--timeout soon", Err: "--timeout: invalid value"},
+		{Args: "-q -v", Err: "--quiet and --verbose cannot be combined"},
+		{Args: "--no-cache --cache /c", Err: "--no-cache and --cache cannot be combined"},
+		{Args: "--keep --engine sandbox", Err: "--keep and --engine sandbox cannot be combined"},
+		{Args: "--docker nested", Err: "--docker nested requires --privileged"},
+		{Args: "--format xml", Err: "--format xml: use text, service or json"},
+		{Args: "--pull nver --engine hots", Err: "--pull nver: did you mean never?"}, // both are reported
+		{Args: "--pull nver --engine hots", Err: "--engine hots: did you mean host?"},
+		{Args: "--timeout soon", Err: "--timeout soon: not a duration; use 90s, 45m or a number of minutes"},
 		{Args: "--timeout 0", Err: "greater than 0"},
-		{Args: "--keep-builds many", Err: "--keep-builds: invalid value \"many\"; expected a number"},
+		{Args: "--keep-builds many", Err: "--keep-builds many: not a number"},
 		{Args: "buildspec.yml", Err: "takes no arguments"},
 	})
 }

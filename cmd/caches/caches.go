@@ -7,14 +7,12 @@
 package caches
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,9 +25,10 @@ import (
 
 // Options are the flags and arguments of cache and its subcommands.
 type Options struct {
-	Dir   string   // --cache: the directory of the caches; "" for the user's
-	Names []string // of caches, for info and rm
-	Size  int64    // prune: the total size in bytes that caches may keep; 0 removes all
+	Dir    string   // --cache: the directory of the caches; "" for the user's
+	Names  []string // of caches, for info and rm
+	Format string   // text or json
+	Size   int64    // prune: the total size in bytes that caches may keep; 0 removes all
 }
 
 // NewCmd returns the command cache.
@@ -43,6 +42,9 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 					"--cache: %s is a bucket; only local caches can be listed and removed: use aws s3 for a bucket", o.Dir,
 				)
 			}
+			if err := cli.CheckFormat(o.Format); err != nil {
+				return err
+			}
 			o.Names = names
 			return runF.Or(a, work)(c.Context(), o)
 		}
@@ -55,14 +57,20 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Args:    cli.NoArgs, RunE: do(list),
 	}
 	c.PersistentFlags().StringVar(&o.Dir, "cache", "", "use the caches in `DIR`, as run --cache does")
-	c.AddCommand(&cobra.Command{
-		Use: "ls", Short: "List caches, most recently used first", Args: cli.NoArgs, RunE: do(list),
+	ls := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List caches, most recently used first", Args: cli.NoArgs,
+		RunE:    do(list),
 		Example: "  buildlocal cache ls\n  buildlocal cache ls --cache /var/cache/builds",
-	}, &cobra.Command{
+	}
+	show := &cobra.Command{
 		Use: "info CACHE", Short: "Show the key, paths, files and usage of a cache", Args: oneCache, RunE: do(info),
 		Example: "  buildlocal cache info shop-12843d28/3545600712\n  buildlocal cache info shop-12843d28/3545600712 " +
 			"--cache /var/cache/builds",
-	}, &cobra.Command{
+	}
+	for _, c := range []*cobra.Command{c, ls, show} {
+		cli.AddFormat(c, &o.Format)
+	}
+	c.AddCommand(ls, show, &cobra.Command{
 		Use: "rm CACHE...", Short: "Remove caches", Args: someCaches, RunE: do(remove),
 		Example: "  buildlocal cache rm shop-12843d28/3545600712\n  buildlocal cache rm --cache /var/cache/builds " +
 			"shop-12843d28/3545600712",
@@ -82,7 +90,7 @@ func newPrune(o *Options, runE func(*cobra.Command, []string) error) *cobra.Comm
 	c.RunE = func(c *cobra.Command, args []string) error {
 		var err error
 		if o.Size, err = local.CacheSize(size); err != nil {
-			return cli.Usagef("--size: %w", err)
+			return cli.Usagef("--size %s: %w", size, err)
 		}
 		return runE(c, args)
 	}
@@ -116,55 +124,6 @@ func open(a *cli.App, o *Options) (*cache.Local, string, error) {
 	return cache.NewLocal(cache.Options{Dir: dir, Now: a.Now}), dir, err
 }
 
-// list prints both kinds of caches as one table, and their total size.
-func list(ctx context.Context, a *cli.App, o *Options) error {
-	store, dir, err := open(a, o)
-	if err != nil {
-		return err
-	}
-	all := store.List() // most recently used first, which is the reverse order of eviction
-	t := cli.NewTable(a.Stdout)
-	t.Row("CACHE", "KEY", "FILES", "SIZE", "HITS", "USED")
-	for _, e := range all {
-		key := shortKey(cmp.Or(e.Key, "-"))
-		if e.Broken != "" {
-			key = "incomplete" // an interrupted save; it is listed, because it takes space
-		}
-		t.Row(e.ID, key, e.Files, human.Bytes(e.Size), e.Hits, human.Ago(a.Now().Sub(e.Used)))
-	}
-	sum := cache.Sum(all)
-	// Docker's volumes are an addition: without a daemon the list is complete without them.
-	locals, e := a.ListLocalCaches(ctx, dir)
-	if e != nil {
-		defer e.Close()
-	}
-	for _, l := range locals {
-		bytes, files := l.Size()
-		if bytes < 0 { // a volume, whose size only the daemon could measure, and slowly
-			t.Row(l.Name, "local", "-", "-", "-", l.Place())
-			continue
-		}
-		sum += bytes // the limit of run --cache-size does not apply to these
-		t.Row(l.Name, "local", files, human.Bytes(bytes), "-", l.Place())
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	// The directory is the answer to "where are they", and to "why is the list empty".
-	_, err = fmt.Fprintf(a.Stdout, "%s in %s\n", human.Bytes(sum), dir)
-	return err
-}
-
-// shortKey shortens a key to the width of its column. Keys often end with a hash, so the
-// beginning distinguishes them for people; info prints the whole key.
-func shortKey(key string) string {
-	const maxKey = 32 // characters
-	if runes := []rune(key); len(runes) > maxKey {
-		return string(runes[:maxKey-1]) + "…"
-	}
-	return key
-}
-
 // findCache returns the cache with a name. The part after the slash is enough if only one
 // project has such a cache.
 func findCache(store *cache.Local, name string) (*cache.Entry, error) {
@@ -184,33 +143,6 @@ func findCache(store *cache.Local, name string) (*cache.Entry, error) {
 		return found[0], nil
 	}
 	return nil, cli.Usagef("%d caches are called %s; use the full name that buildlocal cache ls prints", len(found), name)
-}
-
-// info prints one cache of the store. LOCAL caches have nothing more to show than list
-// prints already.
-func info(_ context.Context, a *cli.App, o *Options) error {
-	store, _, err := open(a, o)
-	if err != nil {
-		return err
-	}
-	e, err := findCache(store, o.Names[0])
-	if err != nil {
-		return err
-	}
-	if e.Broken != "" { // its properties may be missing or wrong
-		return fmt.Errorf("the cache cannot be read: %s\nbuildlocal cache rm %s removes it", e.Broken, e.ID)
-	}
-	t := cli.NewTable(a.Stdout)
-	t.Row("cache", e.ID)
-	t.Row("key", cmp.Or(e.Key, "not set: each build replaces it"))
-	t.Row("paths", strings.Join(e.Paths, ", "))
-	t.Row("files", fmt.Sprintf("%d, %s", e.Files, human.Bytes(e.Size)))
-	t.Row("saved", fmt.Sprintf("%s by %s", e.Saved.Local().Format(time.DateTime), e.Build))
-	t.Row("used", fmt.Sprintf("%s, last %s", human.Count(e.Hits, "time"), human.Ago(a.Now().Sub(e.Used))))
-	t.Row("image", e.Image) // of the build that saved it; others may restore it
-	t.Row("architecture", e.Arch)
-	t.Row("directory", e.Dir()) // its files can be looked at, but an entry must not be changed
-	return t.Flush()
 }
 
 // remove removes the named caches. It goes on after an error, and returns all errors.

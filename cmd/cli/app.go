@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,9 @@ type App struct {
 	// for data, and for package console, which escapes by itself.
 	Raw struct{ Out, Err io.Writer }
 
+	// Environ returns all variables of the environment as NAME=VALUE; nil for none.
+	Environ func() []string
+
 	Version string // as buildlocal --version prints it
 
 	// ColorMode and Progress are the values of --color and --progress; "" is auto.
@@ -51,7 +55,7 @@ type App struct {
 // at the same time. Values that the system does not have are empty; commands that need them
 // report it.
 func NewHost(version string) *App {
-	a := &App{Stdout: os.Stdout, Stderr: os.Stderr, Version: version}
+	a := &App{Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Environ: os.Environ}
 	a.Host = local.Host{
 		Stdin: os.Stdin, LookupEnv: os.LookupEnv, Now: time.Now, TempDir: os.TempDir(),
 		UID: os.Getuid(), PID: os.Getpid(), User: "unknown",
@@ -62,6 +66,20 @@ func NewHost(version string) *App {
 		a.User = u.Username
 	}
 	return a
+}
+
+// EnvNames returns the names of the environment's variables, sorted.
+func (a *App) EnvNames() []string {
+	if a.Environ == nil {
+		return nil
+	}
+	var names []string
+	for _, v := range a.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Open makes the streams escape, and connects the host to them. It must be called once
@@ -105,14 +123,6 @@ func (a *App) askMFA(ctx context.Context) func() (string, error) {
 func (a *App) StdinTerminal() (*os.File, bool) {
 	in, isFile := a.Stdin.(*os.File)
 	return in, isFile && isatty.IsTerminal(in.Fd())
-}
-
-// Tilde shortens a path below the user's home directory, for messages.
-func (a *App) Tilde(path string) string {
-	if below, inside := local.RelativeTo(a.Home, path); inside && a.Home != "" {
-		return "~/" + below
-	}
-	return path
 }
 
 // WriteJSON prints a value to the standard output, with invisible characters escaped.

@@ -97,7 +97,8 @@ func (a *App) PrintError(err error) {
 }
 
 // labelled returns the message of an error with labels. The first line of each error is
-// the message, the following ones are hints.
+// the message, the following ones are hints, except for indented lines, which continue the
+// message.
 func labelled(err error) string {
 	var b strings.Builder
 	if parts := Parts(err); parts != nil {
@@ -111,6 +112,10 @@ func labelled(err error) string {
 	label := "error: "
 	for line := range strings.Lines(strings.TrimRight(human.ErrorText(err), "\n") + "\n") {
 		line = human.TrimStop(strings.TrimRight(line, "\n"))
+		if strings.HasPrefix(line, "  ") {
+			b.WriteString(line + "\n")
+			continue
+		}
 		if label != "error: " {
 			line = human.Clause(line)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -133,15 +134,62 @@ func section(w io.Writer, title string, flags *pflag.FlagSet) {
 	fmt.Fprintf(w, "\n%s:\n%s", title, flags.FlagUsagesWrapped(HelpWidth))
 }
 
-// unknownCommand returns the error for a name that is not a command of c, with a
-// suggestion.
+// unknownCommand returns the error for a name that is not a command of c: a synonym, a
+// suggestion, or where the commands are listed.
 func unknownCommand(c *cobra.Command, name string) error {
-	var known []string
-	for _, sub := range c.Commands() {
-		known = append(append(known, sub.Name()), sub.Aliases...)
+	group := strings.TrimPrefix(c.CommandPath(), c.Root().Name())
+	full := strings.TrimSpace(group + " " + name)
+	if use := synonyms[full]; use != "" {
+		return Usagef("unknown command %s; use %s", full, use)
 	}
-	return Usagef("unknown command %q%s\n%s --help lists the commands",
-		name, diag.DidYouMean(name, known), c.CommandPath())
+	if known := knownCommands(c, verbs[name]); len(known) > 0 && group != "" {
+		return Usagef("unknown command %s; use %s", full, diag.Alternatives(known))
+	}
+	if use := diag.Suggest(name, commandNames(c)); use != "" {
+		return Usagef("unknown command %s; did you mean %s?", full, strings.TrimSpace(group+" "+use))
+	}
+	if !c.HasAvailableSubCommands() { // only ls, which is not listed
+		return Usagef("unknown command %s", full)
+	}
+	return Usagef("unknown command %s\n%s --help lists the commands", full, c.CommandPath())
+}
+
+// commandNames returns the names of the subcommands with their aliases.
+func commandNames(c *cobra.Command) []string {
+	var all []string
+	for _, sub := range c.Commands() {
+		all = append(append(all, sub.Name()), sub.Aliases...)
+	}
+	return all
+}
+
+// knownCommands returns those names that are commands of the group c, with the name of the group.
+func knownCommands(c *cobra.Command, names []string) []string {
+	var known []string
+	for _, name := range names {
+		if slices.Contains(commandNames(c), name) {
+			known = append(known, c.Name()+" "+name)
+		}
+	}
+	return known
+}
+
+// synonyms are words of other programs for commands of this one.
+var synonyms = map[string]string{
+	"build": "run", "start": "run", "exec": "run", "up": "run", "lint": "validate", "check": "validate",
+	"ls": "builds, image ls or cache ls", "list": "builds, image ls or cache ls", "history": "builds",
+	"log": "logs", "output": "logs", "show": "open, logs or report", "view": "open", "page": "open", "browse": "open",
+	"tests": "report", "test": "run or report", "kill": "stop", "down": "stop", "clean": "prune or cache prune",
+	"clear": "prune or cache prune", "rm": "prune, image rm or cache rm", "delete": "prune, image rm or cache rm",
+	"remove": "prune, image rm or cache rm", "pull": "image pull", "dry-run": "plan", "settings": "config",
+	"new": "init", "create": "init", "info": "doctor or version", "secret": "secrets",
+}
+
+// verbs are words for subcommands of groups.
+var verbs = map[string][]string{
+	"clear": {"rm", "prune"}, "delete": {"rm"}, "remove": {"rm"}, "clean": {"prune"}, "show": {"info", "inspect", "ls"},
+	"get": {"ls", "pull"}, "set": {"init"}, "add": {"init", "pull"}, "edit": {"init"}, "info": {"inspect"},
+	"inspect": {"info"}, "verify": {"check"}, "list": {"ls"}, "ls": {"list"},
 }
 
 // NoArgs rejects arguments. For a command with subcommands, an argument is a misspelt
@@ -166,13 +214,31 @@ func FlagError(c *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &invalid):
 		flag := invalid.GetFlag()
-		return Usagef("--%s: %s", flag.Name, Expected(flag, invalid.GetValue(), invalid.Unwrap()))
+		return Usagef("--%s %s: %s", flag.Name, invalid.GetValue(), Expected(flag, invalid.Unwrap()))
 	case errors.As(err, &required):
-		return Usagef("--%s requires a value\n%s", required.GetFlag().Name, lists)
+		return Usagef("%s", needsValue(required))
 	case errors.As(err, &unknown):
-		return Usagef("unknown flag %s%s\n%s", shownFlag(unknown), suggestFlag(c, unknown), lists)
+		if suggestion := suggestFlag(c, unknown); suggestion != "" {
+			return Usagef("unknown flag %s; did you mean %s?", shownFlag(unknown), suggestion)
+		}
+		return Usagef("unknown flag %s\n%s", shownFlag(unknown), lists)
 	}
 	return Usagef("%w\n%s", err, lists)
+}
+
+// needsValue returns the message for a flag without its value, with an example: "-e needs a
+// value: -e NAME=VALUE".
+func needsValue(required *pflag.ValueRequiredError) string {
+	flag := required.GetFlag()
+	name := "--" + flag.Name
+	if required.GetSpecifiedShortnames() != "" {
+		name = "-" + flag.Shorthand
+	}
+	value, _ := pflag.UnquoteUsage(flag)
+	if flag.Name == "env" { // the flag also takes a name alone
+		value = "NAME=VALUE"
+	}
+	return fmt.Sprintf("%s needs a value: %s %s", name, name, value)
 }
 
 // shownFlag returns an unknown flag as the user typed it.
@@ -183,24 +249,38 @@ func shownFlag(unknown *pflag.NotExistError) string {
 	return "--" + unknown.GetSpecifiedName()
 }
 
-// suggestFlag returns a suggestion for an unknown flag, or "".
+// suggestFlag returns the flag that the user probably meant instead of an unknown one, or "".
 func suggestFlag(c *cobra.Command, unknown *pflag.NotExistError) string {
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if unknown.GetSpecifiedShortnames() != "" {
+		return "" // every letter is similar to every other
+	}
 	if s := diag.Suggest(unknown.GetSpecifiedName(), known); s != "" {
-		return "; did you mean --" + s + "?"
+		return "--" + s
 	}
 	return ""
 }
 
-// Expected returns the message for an invalid value of a flag. The errors of pflag for its
-// own types are those of package strconv, such as "parsing "x": invalid syntax".
-func Expected(flag *pflag.Flag, value string, err error) string {
+// Expected returns the message for an invalid value of a flag. The errors of pflag for its own
+// types are those of package strconv, such as "parsing "x": invalid syntax".
+func Expected(flag *pflag.Flag, err error) string {
 	switch flag.Value.Type() {
 	case "bool":
-		return fmt.Sprintf("invalid value %q; expected true or false", value)
+		return "use true or false"
 	case "int":
-		return fmt.Sprintf("invalid value %q; expected a number", value)
+		return "not a number"
 	}
-	return fmt.Sprintf("invalid value %q; %v", value, err)
+	return err.Error()
+}
+
+// OneOf returns an error unless a value is one of the known ones.
+func OneOf(flag, value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	if s := diag.Suggest(value, known); s != "" {
+		return Usagef("--%s %s: did you mean %s?", flag, value, s)
+	}
+	return Usagef("--%s %s: use %s", flag, value, diag.Alternatives(known))
 }

@@ -132,6 +132,23 @@ func (a *App) ConsoleOptions() console.Options {
 	return o
 }
 
+// Screen returns the standard output for lines and tables in the program's colors and signs.
+func (a *App) Screen() *console.Screen { return console.NewScreen(a.Raw.Out, a.ConsoleOptions()) }
+
+// Footer returns where a command prints remarks about its data: below it on a terminal, else on
+// the standard error, so that other programs read rows only.
+func (a *App) Footer() *console.Screen {
+	if a.IsTerminal() {
+		return a.Screen()
+	}
+	terminal := a.StderrIsTerminal()
+	o := console.Options{Color: a.Color(terminal), ASCII: a.ascii(terminal), Progress: console.ProgressOff}
+	if terminal {
+		o.Width = func() int { return a.columns(a.Raw.Err) }
+	}
+	return console.NewScreen(a.Raw.Err, o)
+}
+
 // StatusOptions returns the options of a status line alone, on the standard error.
 func (a *App) StatusOptions() console.Options {
 	o := console.Options{Progress: a.progress()}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/internal/regular"
@@ -32,6 +33,8 @@ import (
 type TrustOptions struct {
 	Dir string // the source; "." by default
 	Yes bool   // do not ask
+
+	Format string // ls: text or json
 }
 
 // NewTrust returns the command trust.
@@ -39,6 +42,9 @@ func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
 	o := &TrustOptions{}
 	do := func(work func(context.Context, *cli.App, *TrustOptions) error) func(*cobra.Command, []string) error {
 		return func(c *cobra.Command, args []string) error {
+			if err := cli.CheckFormat(o.Format); err != nil {
+				return err
+			}
 			o.Dir = cmp.Or(append(args, "")[0], ".")
 			return runF.Or(a, work)(c.Context(), o)
 		}
@@ -57,9 +63,12 @@ func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
 		Args:    oneDir, RunE: do(trustSource),
 	}
 	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "do not ask")
-	c.AddCommand(&cobra.Command{
-		Use: "ls", Short: "List the sources that you trust", Args: cli.NoArgs, RunE: do(listTrusted),
-	}, &cobra.Command{
+	ls := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List the sources that you trust", Args: cli.NoArgs,
+		RunE: do(listTrusted),
+	}
+	cli.AddFormat(ls, &o.Format)
+	c.AddCommand(ls, &cobra.Command{
 		Use: "rm [DIR]", Short: "Revoke trust in a source", Args: oneDir, RunE: do(revoke),
 	})
 	return c
@@ -230,24 +239,39 @@ func confirm(ctx context.Context, a *cli.App, question string) error {
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 
+// trustedSource is a trusted source as it is listed, in text and in JSON.
+type trustedSource struct {
+	Directory string    `json:"directory"`
+	State     string    `json:"state"` // trusted, changed or gone
+	Trusted   time.Time `json:"trustedTime"`
+	Allows    []string  `json:"allows"`
+}
+
 // listTrusted lists the trusted sources, and whether each record still applies.
-func listTrusted(ctx context.Context, a *cli.App, _ *TrustOptions) error {
-	all, err := settings.TrustStore(a).List()
+func listTrusted(ctx context.Context, a *cli.App, o *TrustOptions) error {
+	records, err := settings.TrustStore(a).List()
+	all := []trustedSource{}
+	for _, r := range records {
+		all = append(all, trustedSource{r.Directory, trustState(ctx, r), r.Trusted, append([]string{}, effects(r)...)})
+	}
+	if o.Format == cli.FormatJSON {
+		return errors.Join(err, a.WriteJSON(map[string]any{"version": 1, "sources": all}))
+	}
+	screen := a.Screen()
 	if err == nil && len(all) == 0 {
-		fmt.Fprintln(a.Stderr, "you trust no source")
-		return nil
+		screen.Printf("no sources are trusted")
+		return screen.Err()
 	}
-	t := cli.NewTable(a.Stdout)
-	t.Row("SOURCE", "STATE", "TRUSTED", "ALLOWS")
-	for _, r := range all {
-		t.Row(
-			a.Tilde(r.Directory),
-			trustState(ctx, r),
-			human.Ago(a.Now().Sub(r.Trusted)),
-			strings.Join(effects(r), " · "),
-		)
+	t := console.Table{Columns: []console.Column{
+		{Title: "SOURCE", Fit: console.FitPath}, {Title: "STATE"}, {Title: "TRUSTED", Drop: 1},
+		{Title: "ALLOWS", Fit: console.FitText},
+	}}
+	for _, s := range all {
+		t.Add(console.Strong(a.Tilde(s.Directory)), console.Plain(s.State), console.Weak(human.When(s.Trusted, a.Now())),
+			console.Plain(strings.Join(s.Allows, " · ")))
 	}
-	return errors.Join(err, t.Flush()) // with an error the readable records are listed
+	screen.Table(t)
+	return errors.Join(err, screen.Err()) // with an error the readable records are listed
 }
 
 // effects returns the effects that a record allows, each once. A line of a record has the

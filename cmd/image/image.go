@@ -8,11 +8,7 @@ package image
 
 import (
 	"context"
-	"errors"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,8 +57,8 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Use: "inspect IMAGE", Short: "Show the properties and runtimes of an image", Args: oneImage, RunE: do(inspect),
 		Example: "  buildlocal image inspect node:22\n  buildlocal image inspect standard:7.0 --format json",
 	}
-	for _, c := range []*cobra.Command{ls, inspect} {
-		c.Flags().StringVar(&o.Format, "format", "text", "print as `FORMAT`: text or json")
+	for _, c := range []*cobra.Command{c, ls, inspect} {
+		cli.AddFormat(c, &o.Format)
 	}
 	c.AddCommand(ls, inspect, &cobra.Command{
 		Use: "pull IMAGE...", Short: "Pull images from a registry, an OCI layout or a tarball", Args: someImages,
@@ -79,11 +75,11 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 // check checks the values that several subcommands share. A command without --format has
 // an empty one.
 func (o *Options) check() error {
-	if !slices.Contains([]string{"auto", "docker", "sandbox"}, o.Engine) {
-		return cli.Usagef("--engine: invalid value %q; expected auto, docker or sandbox", o.Engine)
+	if err := cli.OneOf("engine", o.Engine, "auto", "docker", "sandbox"); err != nil {
+		return err
 	}
-	if !slices.Contains([]string{"", "text", "json"}, o.Format) {
-		return cli.Usagef("--format: invalid value %q; expected text or json", o.Format)
+	if err := cli.CheckFormat(o.Format); err != nil {
+		return err
 	}
 	if o.Engine == "sandbox" && runtime.GOOS != "linux" {
 		return cli.Usagef("--engine: sandbox requires Linux; use docker")
@@ -119,7 +115,7 @@ func oneImage(c *cobra.Command, args []string) error {
 // newPrune returns the command prune. The age is that of the last use by a build, not of
 // the image: an old image that is used daily is worth its space.
 func newPrune(o *Options, runE func(*cobra.Command, []string) error) *cobra.Command {
-	o.UnusedFor = 30 * day
+	o.UnusedFor = 30 * 24 * time.Hour
 	all := false
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove unused sandbox images", Args: cli.NoArgs,
@@ -129,51 +125,16 @@ func newPrune(o *Options, runE func(*cobra.Command, []string) error) *cobra.Comm
 			case o.Engine == "docker":
 				return cli.Usagef("--engine: image prune removes images of the sandbox only; use docker image prune")
 			case o.UnusedFor < 0:
-				return cli.Usagef("--unused-for: invalid value %v; expected a duration such as 48h", o.UnusedFor)
+				return cli.Usagef("--unused-for %v: must not be negative", o.UnusedFor)
 			case all && c.Flags().Changed("unused-for"):
-				return cli.Usagef("--unused-for cannot be combined with --all")
+				return cli.Usagef("--unused-for and --all cannot be combined")
 			case all:
 				o.UnusedFor = 0
 			}
 			return runE(c, args)
 		},
 	}
-	c.Flags().Var((*days)(&o.UnusedFor), "unused-for", "remove images not used for `TIME`, such as 7d or 48h")
+	c.Flags().Var((*cli.Days)(&o.UnusedFor), "unused-for", "remove images not used for `TIME`, such as 7d or 48h")
 	c.Flags().BoolVar(&all, "all", false, "remove all images that are not in use")
 	return c
 }
-
-// days is a duration that can also be given in days, which Go durations cannot.
-type days time.Duration
-
-// day ignores changes of the clock: ages of images are approximate.
-const day = 24 * time.Hour
-
-// Set reads a Go duration, or a number of days such as 7d.
-func (d *days) Set(text string) error {
-	// No unit of Go ends with d, so there is no conflict. Combinations such as 1d12h are
-	// rejected.
-	if number, is := strings.CutSuffix(text, "d"); is {
-		if n, err := strconv.Atoi(number); err == nil {
-			*d = days(time.Duration(n) * day)
-			return nil
-		}
-	}
-	t, err := time.ParseDuration(text)
-	if err != nil {
-		return errors.New("expected a duration such as 7d or 48h")
-	}
-	*d = days(t)
-	return nil
-}
-
-// String returns whole days with the unit d, and other durations as Go does.
-func (d *days) String() string {
-	if t := time.Duration(*d); t%day != 0 {
-		return t.String()
-	}
-	return strconv.Itoa(int(time.Duration(*d)/day)) + "d"
-}
-
-// Type is the name of the value in the help.
-func (d *days) Type() string { return "time" }

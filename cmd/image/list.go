@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/engine/sandbox"
@@ -33,8 +34,8 @@ type shownImage struct {
 	Used     time.Time `json:"used,omitzero"` // last use by a build; Docker does not record it
 	Platform string    `json:"platform,omitempty"`
 
-	// Runtimes has the versions of each runtime, if the image was inspected before.
-	Runtimes map[string][]string `json:"runtimes,omitempty"`
+	// Runtimes has the versions of each runtime. It is null if the image was not inspected yet.
+	Runtimes map[string][]string `json:"runtimes"`
 	// inspected distinguishes an image without runtimes from one that was not read yet.
 	inspected bool
 }
@@ -46,31 +47,37 @@ func list(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if o.Format == "json" {
-		return a.WriteJSON(append([]shownImage{}, all...)) // an empty list, not null
+	if o.Format == cli.FormatJSON {
+		return a.WriteJSON(map[string]any{
+			"version": 1, "images": append([]shownImage{}, all...), // an empty list, not null
+			"storeSizeInBytes": total, "store": a.ImageStore(),
+		})
 	}
-	t := cli.NewTable(a.Stdout)
-	t.Row("IMAGE", "ENGINE", "ID", "SIZE", "AGE", "RUNTIMES")
+	screen := a.Screen()
+	if len(all) == 0 {
+		screen.Printf("no images; buildlocal image pull IMAGE pulls one")
+		return screen.Err()
+	}
+	t := console.Table{Columns: []console.Column{
+		{Title: "IMAGE", Fit: console.FitPath}, {Title: "ENGINE"}, {Title: "ID", Drop: 1}, {Title: "SIZE"},
+		{Title: "AGE", Drop: 2}, {Title: "RUNTIMES", Fit: console.FitText},
+	}}
 	for _, i := range all {
 		id := human.ShortID(i.ID)
 		if o.Full {
 			id = cmp.Or(i.Digest, i.ID) // --image-digest accepts both
 		}
-		t.Row(i.Name, i.Engine, id, human.Bytes(i.Size), strings.TrimSuffix(ago(a, i.Created, "-"), " ago"),
-			i.runtimeNames())
+		t.Add(console.Strong(i.Name), console.Plain(i.Engine), console.Weak(id), console.Plain(human.Bytes(i.Size)),
+			console.Weak(strings.TrimSuffix(ago(a, i.Created, ""), " ago")), console.Plain(i.runtimeNames()))
 	}
-	if err := t.Flush(); err != nil {
+	screen.Table(t)
+	if err := screen.Err(); err != nil || o.Engine == "docker" || runtime.GOOS != "linux" {
 		return err
 	}
-	// The footers explain the table, and what its sizes do not add up to.
-	if slices.ContainsFunc(all, func(i shownImage) bool { return !i.inspected }) {
-		fmt.Fprintln(a.Stdout, "\n? image not inspected yet; run buildlocal image inspect IMAGE")
-	}
-	if o.Engine == "docker" {
-		return nil
-	}
-	_, err = fmt.Fprintf(a.Stdout, "\nSandbox images use %s, in %s\n", human.Bytes(total), a.ImageStore())
-	return err
+	// The sizes of the table do not add up to this one: images share layers.
+	footer := a.Footer()
+	footer.Printf("sandbox images use %s in %s", human.Bytes(total), a.Tilde(a.ImageStore()))
+	return footer.Err()
 }
 
 // ago returns the age of a time, or unknown. Reproducible builds of images set the creation
@@ -82,15 +89,19 @@ func ago(a *cli.App, t time.Time, unknown string) string {
 	return human.Ago(a.Now().Sub(t))
 }
 
-// runtimeNames returns the names of the runtimes in the image, for a column.
+// runtimeNames returns the runtimes of the image with their versions, for a column.
 func (i shownImage) runtimeNames() string {
 	switch {
 	case !i.inspected:
-		return "?"
+		return "unknown"
 	case len(i.Runtimes) == 0:
 		return "none"
 	}
-	return strings.Join(slices.Sorted(maps.Keys(i.Runtimes)), ",")
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(i.Runtimes)) {
+		all = append(all, strings.Join(append([]string{name}, i.Runtimes[name]...), " "))
+	}
+	return strings.Join(all, ", ")
 }
 
 // allImages returns the images of both engines, and the size in bytes of the sandbox store.
@@ -113,7 +124,7 @@ func allImages(ctx context.Context, a *cli.App, which string) (all []shownImage,
 			all = append(all, s)
 		}
 	} else if which == "auto" { // a short list is not mistaken for all images
-		fmt.Fprintln(a.Stderr, "Cannot connect to Docker; showing sandbox images only.")
+		fmt.Fprintln(a.Stderr, "warning: cannot connect to Docker: showing sandbox images only")
 	}
 	// The sandbox engine exists on Linux only.
 	if which == "docker" || runtime.GOOS != "linux" {
@@ -172,12 +183,15 @@ func inspect(ctx context.Context, a *cli.App, o *Options) error {
 		return err
 	}
 	if o.Format == "json" {
-		return a.WriteJSON(i) // one object, of the same form as in the list
+		return a.WriteJSON(struct {
+			Version int `json:"version"`
+			shownImage
+		}{1, i})
 	}
-	t := cli.NewTable(a.Stdout)
+	t := console.Table{Columns: make([]console.Column, 2), NoHead: true}
 	row := func(title, text string) {
 		if text != "" {
-			t.Row(title, text)
+			t.Add(console.Weak(title), console.Plain(text))
 		}
 	}
 	row("image", i.Name)
@@ -197,7 +211,9 @@ func inspect(ctx context.Context, a *cli.App, o *Options) error {
 		row(title, name+" "+strings.Join(i.Runtimes[name], " "))
 		title = " " // the following rows continue this one
 	}
-	return t.Flush()
+	screen := a.Screen()
+	screen.Table(t)
+	return screen.Err()
 }
 
 // errMissing is wrapped by errNoImage, so that callers can ask for this case.

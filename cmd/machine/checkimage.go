@@ -44,10 +44,11 @@ func checkImage(ctx context.Context, d *diagnosis) []finding {
 	case p.NoImage != "": // no registry has it, as for the Ubuntu images of CodeBuild
 		return []finding{failure("image", shown+" is not available locally", p.NoImage)}
 	case !reachable && d.flags.Engine.Kind == local.EngineAuto && !d.inputs.NamesImage():
-		return []finding{ok("image", "not set: builds run in this machine's own files")}
+		return []finding{ok("image", "not set: builds run on this host's tools")}
 	}
 	// The fix is a command for another terminal: pulling may take minutes.
-	f := warning("image", shown+" is not available locally; the first build pulls it", "buildlocal image pull "+wanted)
+	f := finding{Check: "image", Verdict: verdictInfo,
+		Message: shown + " is not available locally; the first build pulls it", Fix: "buildlocal image pull " + wanted}
 	if d.flags.Engine.Kind == local.EngineSandbox {
 		f.Fix += " --engine sandbox"
 	}

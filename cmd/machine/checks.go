@@ -66,31 +66,39 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 			noted[n] = true
 		}
 	}
-	f := finding{Check: "auto", Verdict: verdictOK, Message: automatic(works)}
+	f := ok(engineCheck, automatic(works))
 	// With --engine only that one matters, and then it has to work.
 	switch asked := string(d.flags.Engine.Kind); {
 	case asked != "auto" && !works[asked]:
-		f = failure("engine", "the engine "+asked+" does not work here", "Fix it as shown above, or omit --engine.")
+		f = failure(engineCheck, "the engine "+asked+" does not work here", "fix it as shown above, or omit --engine")
 	case asked != "auto":
-		f = finding{Check: "engine", Verdict: verdictOK, Message: asked + ", as requested"}
+		f.Message = "builds run here with " + asked + ", as requested"
 	case !works["docker"] && !works["sandbox"] && !works["host"]:
-		f.Verdict, f.Fix = verdictFail, "Fix one of the engines above."
+		f = failure(engineCheck, f.Message, "fix one of the engines above")
+	}
+	if f.Verdict == verdictOK { // the build at hand does not need the others
+		for i := range lines {
+			if lines[i].Verdict == verdictWarn {
+				lines[i].Verdict = verdictInfo
+			}
+		}
 	}
 	return append(lines, f)
 }
 
-// automatic describes the engines of builds without --engine, in the order in which a build
-// tries them.
+// automatic lists the engines that work: a build without --engine takes the first one that can
+// run it.
 func automatic(works map[string]bool) string {
-	switch {
-	case works["docker"]:
-		return "docker; an image named as oci:DIR or tar:FILE in the sandbox"
-	case works["sandbox"]:
-		return "sandbox if an image is given, else host"
-	case works["host"]:
-		return "host, for builds without an image"
+	var names []string
+	for _, name := range []string{"docker", "sandbox", "host"} {
+		if works[name] {
+			names = append(names, name)
+		}
 	}
-	return "no engine works: builds cannot run here"
+	if len(names) == 0 {
+		return "builds cannot run here: no engine works"
+	}
+	return "builds run here with " + human.Series(names)
 }
 
 // checkDocker connects to the Docker engine that a build would use: that of DOCKER_HOST, of
@@ -108,10 +116,10 @@ func checkDocker(ctx context.Context, a *cli.App) finding {
 	}
 	// The number of CPUs and the memory are those of the engine, which may be a small virtual
 	// machine on a large host.
-	f := ok("docker", fmt.Sprintf("%s, at %s; %d CPUs, %s of memory, storage %s",
-		about.Version, e.Host(), about.CPUs, human.Memory(about.Memory), about.Storage))
+	f := ok("docker", fmt.Sprintf("%s at %s; %d CPUs, %s",
+		about.Version, e.Host(), about.CPUs, human.Memory(about.Memory)))
 	if !about.SharesFiles { // a daemon on another host, or in a virtual machine without mounts
-		f.Notes = append(f.Notes, "It cannot access host files: sources are copied, and --docker socket is not supported.")
+		f.Notes = append(f.Notes, "it cannot access host files: sources are copied, and --docker socket is not supported")
 	}
 	return f
 }
@@ -138,7 +146,8 @@ func checkSandbox(ctx context.Context, a *cli.App, mode sandbox.Mode) finding {
 		if err != nil {
 			return failed(check, verdictWarn, err)
 		}
-		f.Message += fmt.Sprintf("; %d images, %s, in %s", len(all), human.Bytes(total), a.ImageStore())
+		f.Message = fmt.Sprintf("%s, %s in %s", human.Count(len(all), "image"), human.Bytes(total), a.Tilde(a.ImageStore()))
+		f.Notes = append([]string{report.Users}, f.Notes...)
 	}
 	// Many people take "host" for a container with the host's network.
 	if runtime.GOOS == "linux" && mode == sandbox.Host {
@@ -156,11 +165,11 @@ const recommendedFreeBytes = 5e9
 // need it. A place whose space is not known is left out.
 func checkDisks(ctx context.Context, d *diagnosis) []finding {
 	places := []struct{ what, dir, fix string }{
-		{"temporary directory", d.app.TempDir, "Free up space there, or set TMPDIR to another directory."},
+		{"temporary directory", d.app.TempDir, "free up space there, or set TMPDIR to another directory"},
 		{
 			"images",
 			d.app.ImageStore(),
-			"Free up space there, remove images with buildlocal image prune, or set XDG_CACHE_HOME.",
+			"buildlocal image prune, or set XDG_CACHE_HOME to another directory",
 		},
 	}
 	if e, err := d.app.Docker(ctx); err == nil {
@@ -168,7 +177,7 @@ func checkDisks(ctx context.Context, d *diagnosis) []finding {
 			places = slices.Insert(
 				places,
 				0,
-				struct{ what, dir, fix string }{"Docker", about.Root, "Free up space there: docker system prune."},
+				struct{ what, dir, fix string }{"Docker", about.Root, "docker system prune"},
 			)
 		}
 		_ = e.Close()
@@ -181,15 +190,15 @@ func checkDisks(ctx context.Context, d *diagnosis) []finding {
 		if err != nil {
 			continue
 		}
-		free = append(free, fmt.Sprintf("%s free for %s, in %s", human.Bytes(bytes), p.what, p.dir))
+		free = append(free, fmt.Sprintf("%s free in %s", human.Bytes(bytes), p.dir))
 		if bytes < recommendedFreeBytes {
-			f.Verdict, f.Fix = verdictWarn, strings.TrimSpace(f.Fix+" "+p.fix)
+			f.Verdict, f.Fix = verdictWarn, cmp.Or(f.Fix, p.fix)
 		}
 	}
 	if len(free) == 0 {
 		return nil // as on systems where the space cannot be read
 	}
-	f.Message, f.Notes = free[0], free[1:]
+	f.Message = strings.Join(slices.Compact(free), ", ")
 	return []finding{f}
 }
 
@@ -206,9 +215,9 @@ func checkPlatform(_ context.Context, d *diagnosis) []finding {
 	case !known: // as on macOS, where the emulator is in the virtual machine of Docker
 	case program == "":
 		f.Message += "; no emulator for linux/" + other
-		f.Fix = "For images for " + other + ": apt-get install qemu-user-static binfmt-support, or docker run " +
-			"--privileged --rm tonistiigi/binfmt --install " + other + "."
-		f.Verdict = verdictWarn
+		f.Fix = "apt-get install qemu-user-static binfmt-support, or docker run " +
+			"--privileged --rm tonistiigi/binfmt --install " + other
+		f.Verdict = verdictInfo
 	default:
 		f.Message += "; linux/" + other + " runs emulated by " + program
 	}
@@ -236,7 +245,7 @@ func checkMachine(ctx context.Context, d *diagnosis) []finding {
 	if over := p.Limits.Shortfall(about.CPUs, about.Memory); over != "" {
 		f.Verdict, f.Notes, f.Fix = verdictWarn, []string{
 			over,
-		}, "Timings will differ from CodeBuild, and less memory is available."
+		}, "timings differ from CodeBuild, and less memory is available"
 	}
 	return []finding{f}
 }
@@ -259,7 +268,6 @@ const maxCredentialTime = 5 * time.Second
 func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 	ctx, cancel := context.WithTimeout(ctx, maxCredentialTime)
 	defer cancel()
-	fix := "Only --aws, --aws-credentials and a cache in a bucket need them: aws configure, or aws sso login."
 	// An empty profile is that of AWS_PROFILE, or the default one.
 	account, err := aws.Open(ctx, aws.Options{Profile: d.flags.Secrets.Profile})
 	if err == nil {
@@ -268,7 +276,11 @@ func checkCredentials(ctx context.Context, d *diagnosis) []finding {
 	if err != nil {
 		// The hint of the error is replaced: here it is not known whether a build needs them.
 		message, _, _ := strings.Cut(err.Error(), "\n")
-		return []finding{{Check: "credentials", Verdict: verdictWarn, Message: message, Fix: fix}}
+		if d.flags.Secrets.Profile != "" { // the build at hand does
+			return []finding{warning("credentials", message, "aws sso login --profile "+d.flags.Secrets.Profile)}
+		}
+		return []finding{{Check: "credentials", Verdict: verdictInfo, Fix: "aws sso login, or aws configure",
+			Message: "none; only --aws, --aws-credentials and a cache in a bucket need them"}}
 	}
 	return []finding{
 		{
@@ -289,8 +301,8 @@ func checkLogins(_ context.Context, d *diagnosis) []finding {
 		return []finding{{Check: "registries", Verdict: verdictWarn, Message: "log in at " + registry + ": " + message,
 			Fix: cmp.Or(
 				hint,
-				"Install the credential helper that the docker configuration names, or remove it there (credsStore, "+
-					"credHelpers).",
+				"install the credential helper that the docker configuration names, or remove it there (credsStore, "+
+					"credHelpers)",
 			)}}
 	}
 	return []finding{ok("registries", "the docker configuration can be read")}
@@ -315,8 +327,8 @@ func checkProxy(_ context.Context, d *diagnosis) []finding {
 		f.Message = strings.TrimPrefix(f.Message+", "+v.Name+"="+value, ", ")
 		if v.Name != "NO_PROXY" && runner.Loopback(v.Value) {
 			f.Verdict = verdictWarn
-			f.Fix = "Containers cannot reach 127.0.0.1 of the host: make the proxy listen on an address they can reach, " +
-				"such as that of the Docker bridge."
+			f.Fix = "containers cannot reach 127.0.0.1 of the host: make the proxy listen on an address they can reach, " +
+				"such as that of the Docker bridge"
 		}
 	}
 	return []finding{f}
@@ -335,7 +347,7 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 					Check:   "buildspec",
 					Verdict: verdictFail,
 					Message: firstLine(first.String()),
-					Fix:     "Run buildlocal validate to see all problems.",
+					Fix:     validateFix(problems),
 				},
 			}
 		}
@@ -345,9 +357,9 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		return []finding{
 			{
 				Check:   "buildspec",
-				Verdict: verdictWarn,
-				Message: "no buildspec in " + d.flags.Source.Dir,
-				Fix:     "Run doctor in a directory with a buildspec, or set -C or -b.",
+				Verdict: verdictInfo,
+				Message: "no buildspec.yml in " + d.app.Tilde(local.RealDir(d.flags.Source.Dir)),
+				Fix:     "buildlocal init, or set -C or -b",
 			},
 		}
 	}
@@ -362,7 +374,15 @@ func checkBuildspec(_ context.Context, d *diagnosis) []finding {
 		}
 	}
 	message := file + ": " + human.Series(counts)
-	return []finding{warning("buildspec", message, "Run buildlocal validate for details.")}
+	return []finding{warning("buildspec", message, "buildlocal validate")}
+}
+
+// validateFix returns the command that shows or repairs the problems of a buildspec.
+func validateFix(problems diag.List) string {
+	if slices.ContainsFunc(problems, func(p diag.Problem) bool { return p.Fix != nil && p.Fix.Safe }) {
+		return "buildlocal validate --fix"
+	}
+	return "buildlocal validate"
 }
 
 // firstLine returns a text up to its first line break.

@@ -1,3 +1,4 @@
+// Package machine has the command doctor, which checks this machine and the project.
 package machine
 
 import (
@@ -13,20 +14,23 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 )
 
 // Verdicts of a line of doctor.
 const (
 	verdictOK   = "ok"
-	verdictWarn = "warn" // something does not work, but builds may not need it
+	verdictInfo = "info" // not set up, and not needed so far
+	verdictWarn = "warn" // something that the build at hand needs does not work well
 	verdictFail = "fail" // no build can run, or this one cannot
 )
 
 // finding is one result of a check: its line in the text, and its object in JSON.
 type finding struct {
 	Check   string   `json:"check"`           // the name in the second column
-	Verdict string   `json:"verdict"`         // ok, warn or fail
+	Verdict string   `json:"verdict"`         // ok, info, warn or fail
 	Message string   `json:"message"`         // the state, one sentence
 	Notes   []string `json:"notes,omitempty"` // details, each on its own line
 	Fix     string   `json:"fix,omitempty"`   // the next step; printed after "fix: "
@@ -44,8 +48,8 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check this machine and project for problems and suggest fixes", Args: cli.NoArgs,
 		Long: "Check each engine, disk space, emulators, credentials, proxies, the buildspec and\n" +
-			"its image. Each line is ok, warn (builds can run without it) or fail, followed by\n" +
-			"a suggested fix. No image is pulled and no build is started.",
+			"its image. A sign shows whether it works, is not set up and not needed so far, needs\n" +
+			"attention, or fails; a fix follows. No image is pulled and no build is started.",
 		Annotations: cli.Notes(
 			"Exit codes: 0 no check failed, 2 usage error, 3 only the buildspec or project",
 			"failed, 4 builds cannot run on this machine.",
@@ -73,8 +77,8 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text or json")
 	cli.SetGroup(c.Flags(), cli.OutputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if o.Format != "text" && o.Format != "json" {
-			return cli.Usagef("--format: invalid value %q; expected text or json", o.Format)
+		if err := cli.OneOf("format", o.Format, "text", "json"); err != nil {
+			return err
 		}
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
@@ -144,17 +148,55 @@ func doctor(ctx context.Context, a *cli.App, o *DoctorOptions) error {
 		return err
 	}
 	lines := slices.Concat(results...)
-	if o.Format == "json" {
+	if o.Format == cli.FormatJSON {
 		if err := a.WriteJSON(map[string]any{"version": 1, "buildlocal": a.Version, "checks": lines}); err != nil {
 			return err
 		}
-	} else {
-		for _, f := range lines {
-			fmt.Fprintln(a.Stdout, f)
-		}
+	} else if err := printFindings(a.Screen(), lines); err != nil {
+		return err
 	}
 	return doctorVerdict(lines)
 }
+
+// printFindings prints the findings, and at the end which builds can run here.
+func printFindings(s *console.Screen, lines []finding) error {
+	engines, problems := "", 0
+	for _, f := range lines {
+		if f.Check == engineCheck {
+			engines = f.Message
+			if f.Verdict != verdictFail {
+				continue // the last line says it
+			}
+		}
+		if f.Verdict == verdictWarn || f.Verdict == verdictFail {
+			problems++
+		}
+		sign := s.Sign(signs[f.Verdict])
+		s.Paragraph(f.Message, sign, console.Strong(fmt.Sprintf(" %-*s", checkWidth+1, f.Check)))
+		indent := console.Plain(strings.Repeat(" ", len([]rune(sign.Text))+checkWidth+2))
+		for _, line := range f.details() {
+			s.Paragraph(line, indent)
+		}
+	}
+	if problems == 0 {
+		s.Printf("%s; no problems", engines)
+	} else {
+		s.Printf("%s; %s", engines, human.Count(problems, "problem"))
+	}
+	return s.Err()
+}
+
+// signs are the signs of the verdicts.
+var signs = map[string]console.Span{
+	verdictOK: console.SignOK, verdictInfo: console.SignInfo, verdictWarn: console.SignAttention,
+	verdictFail: console.SignFailed,
+}
+
+// checkWidth is the width of the longest name of a check.
+const checkWidth = len("credentials")
+
+// engineCheck is the name of the check of the engines together.
+const engineCheck = "engine"
 
 // textChecks are the checks of files that the user wrote. They have another exit code,
 // because fixing them is up to the project, not to the administrator of the machine.
@@ -179,44 +221,11 @@ func doctorVerdict(lines []finding) error {
 	return nil
 }
 
-// String returns the lines for a finding: the message, notes and the fix, wrapped to the
-// width of the help.
-func (f finding) String() string {
-	// The widths are those of the longest verdict and the longest name of a check.
-	head := fmt.Sprintf("%-5s %-12s ", f.Verdict, f.Check)
-	var b strings.Builder
-	add := func(text string) {
-		for _, p := range strings.Split(text, "\n") {
-			for _, line := range wrap(p, cli.HelpWidth-len(head)) {
-				b.WriteString(head + line + "\n")
-				head = strings.Repeat(" ", len(head)) // verdict and check are in the first line only
-			}
-		}
-	}
-	add(f.Message)
-	for _, n := range f.Notes {
-		add(n)
-	}
+// details returns the other lines of a finding: notes, and the fix.
+func (f finding) details() []string {
+	lines := slices.Clone(f.Notes)
 	if f.Fix != "" {
-		add("fix: " + f.Fix)
+		lines = append(lines, "fix: "+human.Clause(human.TrimStop(f.Fix)))
 	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// wrap splits a text between words into lines of a width, in bytes. A longer word, such as a
-// path or a command, gets a line of its own, so that it can be copied.
-func wrap(text string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines = append(lines, line)
-			line = ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
+	return lines
 }

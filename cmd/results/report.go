@@ -69,11 +69,12 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 // check returns an error for contradictory flags and arguments.
 func (o *ReportOptions) check(c *cobra.Command) error {
 	isPage := func(name string) bool { return filepath.Ext(name) == ".html" }
+	if err := cli.OneOf("format", o.Format, "text", "json", "junit", "html", "lcov"); err != nil {
+		return err
+	}
 	switch {
-	case !slices.Contains([]string{"text", "json", "junit", "html", "lcov"}, o.Format):
-		return cli.Usagef("--format: invalid value %q; expected text, json, junit, html or lcov", o.Format)
 	case o.HTML != "" && c.Flags().Changed("format"):
-		return cli.Usagef("--html cannot be combined with --format %s", o.Format)
+		return cli.Usagef("--html and --format %s cannot be combined", o.Format)
 	case o.HTML == pageFlag && slices.ContainsFunc(o.Args, isPage):
 		// pflag takes the value of an optional flag only after =, so "--html page.html" would
 		// read page.html as a report.

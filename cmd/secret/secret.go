@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +18,9 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -39,12 +40,14 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Long: "Manage values that a buildspec or project takes from Parameter Store or Secrets\n" +
 			"Manager. They are looked up in this order: -e and --env-file, the secrets file\n" +
 			"(--secrets), then AWS if enabled by --aws, --profile, --assume-role or\n--aws-credentials.",
-		Example: "  buildlocal secrets list\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: "  buildlocal secrets\n  buildlocal secrets check --profile dev\n  buildlocal secrets init",
 	}
 	// From the safest to the one that writes.
 	list := newSub(a, runF, listSecrets)
-	list.Use, list.Short = "list", "List the secrets a build needs and where each is found"
+	c.Flags().SortFlags = false
+	c.Flags().AddFlagSet(list.Flags())
+	c.RunE = list.RunE
+	list.Use, list.Aliases, list.Short = "ls", []string{"list"}, "List the secrets a build needs and where each is found"
 	list.Long = "List the secrets a build needs and where each is found. Values are not printed, AWS\n" +
 		"is not contacted and !cmd entries are not run."
 	check := newSub(a, runF, checkSecrets)
@@ -85,9 +88,14 @@ func newSub(a *cli.App, runF cli.RunF[Options], do work) *cobra.Command {
 		"aws-credentials",
 		"region",
 	)
+	c.Flags().StringVar(&o.Format, "format", cli.FormatText, "print secrets as `FORMAT`: text or json")
+	o.SetFormats([]string{cli.FormatText, cli.FormatJSON})
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
+		}
+		if o.Format == cli.FormatJSON && (c.Name() == "check" || c.Name() == "init") {
+			return cli.Usagef("secrets %s: no --format json; use text", c.Name())
 		}
 		load := a.Load
 		if c.Name() == "init" { // the secrets file that --secrets names does not exist yet
@@ -146,28 +154,70 @@ func neededBy(plan *runner.Plan) []needed {
 	return all
 }
 
+// shownSecret is a variable with its store, in text and in JSON.
+type shownSecret struct {
+	Name   string  `json:"name"`
+	Store  string  `json:"store"`
+	Key    string  `json:"key"`
+	From   *string `json:"from"` // place of the value; null if it is missing
+	Result string  `json:"result,omitempty"`
+}
+
+// missing is the origin of a value that is in no place which may be asked.
+const missing = "missing"
+
 // listSecrets prints each variable with the place that its value would come from. It is
 // quick and safe: no store is asked and no command is run.
-func listSecrets(_ context.Context, a *cli.App, _ *Options, in *local.Inputs, all []needed) error {
+func listSecrets(_ context.Context, a *cli.App, o *Options, in *local.Inputs, all []needed) error {
+	shown := []shownSecret{}
+	var absent []string
+	for _, n := range all {
+		s := shownSecret{Name: n.variable, Store: fmt.Sprint(n.request.Kind), Key: n.request.Ref}
+		if from := cmp.Or(n.given, in.SecretOrigin(n.request)); from != missing {
+			s.From = &from
+		} else {
+			absent = append(absent, n.variable)
+		}
+		shown = append(shown, s)
+	}
+	if o.Format == cli.FormatJSON {
+		return a.WriteJSON(map[string]any{"version": 1, "secrets": shown})
+	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(a.Stdout, noNeeds)
 		return err
 	}
-	return writeTable(a.Stdout, all, func(n needed) string {
-		return cmp.Or(n.given, in.SecretOrigin(n.request))
-	})
+	if err := writeTable(a, shown); err != nil || len(absent) == 0 {
+		return err
+	}
+	footer := a.Footer()
+	footer.Printf("%s", fmt.Sprintf("%d of %d %s missing", len(absent), len(all), human.Plural(len(absent), "is", "are")))
+	footer.Paragraph("-e "+absent[0]+"=VALUE, or buildlocal secrets init, or --aws to ask AWS", console.Accent("hint:"))
+	return footer.Err()
 }
 
 // noNeeds is the output for a build without such values, which is a success.
-const noNeeds = "The build needs no values from Parameter Store or Secrets Manager."
+const noNeeds = "the build needs no values from Parameter Store or Secrets Manager"
 
-// writeTable writes a line for each variable: its name, store, key and a last column.
-func writeTable(w io.Writer, all []needed, last func(needed) string) error {
-	t := cli.NewTable(w)
-	for _, n := range all {
-		t.Row(n.variable, n.request.Kind, n.request.Ref, last(n))
+// writeTable writes a line for each variable: its name, store, key, and where its value is, or
+// the result of the look-up.
+func writeTable(a *cli.App, all []shownSecret) error {
+	t := console.Table{Columns: []console.Column{
+		{Title: "NAME"}, {Title: "STORE"}, {Title: "KEY", Fit: console.FitPath}, {Title: "FROM", Fit: console.FitText},
+	}}
+	for _, s := range all {
+		from := console.Bad(missing)
+		if s.From != nil {
+			from = console.Plain(*s.From)
+		}
+		if s.Result != "" {
+			from = console.Plain(s.Result)
+		}
+		t.Add(console.Strong(s.Name), console.Weak(s.Store), console.Plain(s.Key), from)
 	}
-	return t.Flush()
+	screen := a.Screen()
+	screen.Table(t)
+	return screen.Err()
 }
 
 // checkSecrets looks each value up as a build does, all at once, and prints the result
@@ -185,25 +235,27 @@ func checkSecrets(ctx context.Context, a *cli.App, _ *Options, in *local.Inputs,
 	}
 	// A !cmd entry may wait for the user, for example to touch a security key.
 	const slowLookupNotice = 2 * time.Second
-	slow := time.AfterFunc(slowLookupNotice, func() { fmt.Fprintln(a.Stderr, "Still looking up values.") })
+	slow := time.AfterFunc(slowLookupNotice, func() { fmt.Fprintln(a.Stderr, "looking up values") })
 	results := in.Stores().Lookup(ctx, requests)
 	slow.Stop()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	next := 0 // results have the order of requests, which leave out given values
-	err := writeTable(a.Stdout, all, func(n needed) string {
-		if n.given != "" {
-			return "ok, from " + n.given
+	shown := make([]shownSecret, len(all))
+	for i, n := range all {
+		shown[i] = shownSecret{Name: n.variable, Store: fmt.Sprint(n.request.Kind), Key: n.request.Ref,
+			Result: "ok, from " + n.given}
+		if n.given == "" {
+			shown[i].Result = verdictOf(results[next])
+			next++
 		}
-		next++
-		return verdictOf(results[next-1])
-	})
-	if err != nil {
+	}
+	if err := writeTable(a, shown); err != nil {
 		return err
 	}
 	// Resolve decides about the exit code: it has the rules of a build for missing values.
-	_, err = secrets.Resolve(ctx, knownResults(results), requests)
+	_, err := secrets.Resolve(ctx, knownResults(results), requests)
 	// A Failure alone means missing or refused values. Joined with other errors it is not of
 	// this type, and those have another exit code.
 	failure, only := err.(*secrets.Failure)
@@ -257,7 +309,7 @@ func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, 
 	// The permissions are set from the beginning: between writing and chmod others could read.
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) { // it has values, which nothing may overwrite
-		return cli.Usagef("%s already exists; buildlocal secrets list shows missing values", name)
+		return cli.Usagef("%s already exists; buildlocal secrets shows missing values", name)
 	}
 	if err != nil {
 		return err
@@ -271,7 +323,7 @@ func initSecrets(ctx context.Context, a *cli.App, o *Options, in *local.Inputs, 
 	if o.Secrets.File != "" {
 		flag = " --secrets " + o.Secrets.File
 	}
-	fmt.Fprintf(a.Stdout, "Wrote %s. Fill in the values; buildlocal secrets check%s reports missing values.\n", name, flag)
+	fmt.Fprintf(a.Stdout, "wrote %s: fill in the values; buildlocal secrets check%s reports missing ones\n", name, flag)
 	// --secrets may name a file that git does not ignore, or even tracked and then removed.
 	warnings, err := local.CheckSecretsFile(ctx, name)
 	printWarnings(a, o, warnings)

@@ -15,6 +15,11 @@ func setting(name, format string, args ...any) error {
 	return &local.SettingError{Setting: name, Message: fmt.Sprintf(format, args...)}
 }
 
+// wrongValue returns the error about a value that a flag does not accept.
+func wrongValue(flag *pflag.Flag, value string, err error) error {
+	return &local.SettingError{Setting: flag.Name, Value: value, Message: cli.Expected(flag, err)}
+}
+
 // flagGroup is a topic of flags. It registers them for fields of a request, with the
 // defaults of the fields.
 type flagGroup struct {
@@ -217,7 +222,7 @@ func (v *deferredValue) Set(text string) error {
 // invalidValue returns the error of a flag that was given an invalid text.
 func invalidValue(flag *pflag.Flag) error {
 	if v, deferred := flag.Value.(*deferredValue); deferred && v.err != nil {
-		return setting(flag.Name, "%s", cli.Expected(flag, v.text, v.err))
+		return wrongValue(flag, v.text, v.err)
 	}
 	return nil
 }

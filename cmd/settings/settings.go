@@ -115,6 +115,7 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 	if err := f.readConfigs(a, c.Flags()); err != nil {
 		return err
 	}
+	f.warnUnknown(a)
 	var errs []error
 	c.Flags().VisitAll(func(flag *pflag.Flag) {
 		if _, settled := f.origins[flag.Name]; !settled && flag.Name != "help" {
@@ -165,8 +166,13 @@ func (f *Flags) validate(a *cli.App) error {
 			string(console.ProgressPlain), string(console.ProgressOff)))
 	}
 	a.Quiet, a.ColorMode, a.Progress = f.Quiet, f.Color, console.Progress(f.Progress)
+	if f.Format != "text" && f.formats != nil && (f.Quiet || f.Verbose) && f.hasRunFormat() {
+		name := map[bool]string{true: "quiet", false: "verbose"}[f.Quiet]
+		errs = append(errs, &local.SettingError{Setting: "format", Value: f.Format, Joint: true,
+			Message: "and --" + name + " cannot be combined"})
+	}
 	if f.Quiet && f.Verbose {
-		errs = append(errs, &local.SettingError{Setting: "quiet", Message: "cannot be combined with --verbose"})
+		errs = append(errs, &local.SettingError{Setting: "quiet", Message: "and --verbose cannot be combined", Joint: true})
 	}
 	return f.Explain(errors.Join(append(errs, f.Request.Validate(a.UID)...)...))
 }
@@ -243,7 +249,7 @@ func (f *Flags) set(flag *pflag.Flag, values []string) error {
 	}
 	for _, v := range values {
 		if err := flag.Value.Set(boolean(flag, v)); err != nil {
-			return f.Explain(setting(flag.Name, "%s", cli.Expected(flag, v, err)))
+			return f.Explain(wrongValue(flag, v, err))
 		}
 	}
 	return f.Explain(invalidValue(flag))
@@ -282,46 +288,16 @@ func (f *Flags) Explain(err error) error {
 	from := f.origins[wrong.Setting]
 	switch {
 	case from.kind == local.FromSource || from.kind == local.FromUserFile:
-		message, hint, _ := strings.Cut(wrong.Message, "\n")
-		problem := from.file.Problem(from.entry, wrong.Setting+": "+message)
+		message, hint, _ := strings.Cut(wrong.After(wrong.Setting, " "), "\n")
+		problem := from.file.Problem(from.entry, message)
 		problem.Hint = hint
 		return diag.List{problem}
 	case from.kind == local.FromVariable:
-		return cli.Usagef("%s: %s", from.text, wrong.Message)
+		return cli.Usagef("%s", wrong.After(from.text, "="))
 	case wrong.Setting == "env": // few people know the long form
-		return cli.Usagef("-e: %s", wrong.Message)
+		return cli.Usagef("%s", wrong.After("-e", " "))
 	}
-	return cli.Usagef("--%s: %s", wrong.Setting, wrong.Message)
-}
-
-// Value is the value and the origin of one flag.
-type Value struct{ Name, Value, Origin string }
-
-// Values returns all flags of a command in their order. The values of variables for the
-// build are left out, because they may be secret.
-func (f *Flags) Values(flags *pflag.FlagSet) []Value {
-	var all []Value
-	flags.VisitAll(func(flag *pflag.Flag) {
-		if flag.Name != "help" {
-			all = append(all, Value{flag.Name, shownValue(flag), f.origins[flag.Name].text})
-		}
-	})
-	return all
-}
-
-// shownValue returns the value of a flag on one line.
-func shownValue(flag *pflag.Flag) string {
-	list, repeatable := flag.Value.(pflag.SliceValue)
-	if !repeatable {
-		return flag.Value.String()
-	}
-	values := slices.Clone(list.GetSlice()) // pflag returns its own slice
-	if flag.Name == "env" {
-		for i, v := range values {
-			values[i], _, _ = strings.Cut(v, "=")
-		}
-	}
-	return strings.Join(values, " ")
+	return cli.Usagef("%s", wrong.After("--"+wrong.Setting, " "))
 }
 
 // ShownSource returns the source's directory as the user would type it, or "" for the

@@ -42,12 +42,13 @@ type Options struct {
 func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o := &Options{}
 	c := &cobra.Command{
-		Use:   "validate [FILE...]",
+		Use:   "validate [DIR | FILE...]",
 		Short: "Check buildspecs without starting a build",
 		Long: "Report constructs that CodeBuild rejects (errors), ignores (warnings), or accepts\n" +
 			"although they are probably unintended (lints). The buildspec is checked by itself,\n" +
 			"against the project, the image and the source, and its commands are checked too.\n\n" +
-			"FILE is a buildspec, or - for standard input (default: the buildspec of run).",
+			"FILE is a buildspec, or - for standard input (default: the buildspec of run). DIR is the\n" +
+			"same as -C DIR.",
 		Annotations: cli.Notes(
 			"Each message ends with the name of its check; docs/checks.md describes them. To",
 			"disable a warning or lint, add a comment '# buildlocal:ignore NAME' to the line, or",
@@ -69,6 +70,12 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	fs.StringVar(&o.Format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
 	cli.SetGroup(fs, cli.OutputGroup, "fix", "diff", "format")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if cli.IsDirArg(args) {
+			if err := cli.SourceArg(c, args); err != nil {
+				return err
+			}
+			args = nil
+		}
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
@@ -87,9 +94,9 @@ func (o *Options) check() error {
 	case o.Fix && slices.Contains(o.Names, "-"):
 		return cli.Usagef("--fix cannot change standard input; use --diff")
 	case o.Fix && o.Diff:
-		return cli.Usagef("--diff cannot be combined with --fix")
+		return cli.Usagef("--diff and --fix cannot be combined")
 	case o.Diff && o.Format != "text":
-		return cli.Usagef("--diff cannot be combined with --format") // a diff is a format of its own
+		return cli.Usagef("--diff and --format %s cannot be combined", o.Format) // a diff is a format of its own
 	}
 	return nil
 }

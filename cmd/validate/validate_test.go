@@ -24,9 +24,9 @@ func TestNewCmd_Flags(t *testing.T) {
 		{Args: "--diff -", Want: view{names: "-", format: "text", diff: true}},
 		{Args: "--format sarif", Want: view{format: "sarif"}},
 		{Args: "--fix -", Err: "--fix cannot change standard input"},
-		{Args: "--fix --diff", Err: "--diff cannot be combined with --fix"},
-		{Args: "--diff --format json", Err: "--diff cannot be combined with --format"},
-		{Args: "--format xml", Err: "--format: invalid value"},
+		{Args: "--fix --diff", Err: "--diff and --fix cannot be combined"},
+		{Args: "--diff --format json", Err: "--diff and --format json cannot be combined"},
+		{Args: "--format xml", Err: "--format xml: use text, service"},
 		{Args: "--keep", Err: "unknown flag --keep"},
 	})
 }

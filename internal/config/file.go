@@ -189,18 +189,13 @@ func (f *File) check(key *yaml.Node, known []string) error {
 	return nil
 }
 
-// values returns the strings of a node. For the setting images, a mapping becomes a list of
-// NAME=IMAGE.
+// values returns the strings of a node. For settings of pairs, such as env, a mapping becomes a
+// list of NAME=VALUE, or of NAME for a key without a value.
 func values(key string, n *yaml.Node) ([]Value, error) {
 	n = resolved(n)
 	var all []Value
-	// A mapping is the natural notation for pairs of images, and the flag has NAME=IMAGE.
-	if n.Kind == yaml.MappingNode && key == "images" {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			from, to := n.Content[i], resolved(n.Content[i+1])
-			all = append(all, Value{from.Value + "=" + to.Value, from.Line, from.Column})
-		}
-		return all, nil
+	if n.Kind == yaml.MappingNode && slices.Contains(pairs, key) {
+		return pairValues(key, n)
 	}
 	// A single value is a list of one, as on the command line.
 	items := []*yaml.Node{n}
@@ -220,9 +215,32 @@ func values(key string, n *yaml.Node) ([]Value, error) {
 	return all, nil
 }
 
+// pairs are the settings whose flags take NAME=VALUE. People write a mapping for them in YAML.
+var pairs = []string{"env", "images", "secondary-source", "artifacts"}
+
+// pairValues returns the values of a mapping.
+func pairValues(key string, n *yaml.Node) ([]Value, error) {
+	var all []Value
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		from, to := n.Content[i], resolved(n.Content[i+1])
+		if to.Kind != yaml.ScalarNode {
+			return nil, fmt.Errorf("%s must be %s", key, expectedType(key))
+		}
+		text := from.Value
+		if to.Tag != "!!null" {
+			text += "=" + to.Value
+		}
+		all = append(all, Value{text, from.Line, from.Column})
+	}
+	if len(all) > maxValues {
+		return nil, fmt.Errorf("%s has %d values; the maximum is %d", key, len(all), maxValues)
+	}
+	return all, nil
+}
+
 // expectedType describes the values of a setting.
 func expectedType(key string) string {
-	if key == "images" {
+	if slices.Contains(pairs, key) {
 		return "a list or a mapping of strings"
 	}
 	return "a string or a list of strings"

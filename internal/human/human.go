@@ -71,6 +71,16 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 }
 
+// Clock returns a duration as a clock: 0:23, 1:02:05.
+func Clock(d time.Duration) string {
+	const minute, hour = 60, 3600 // seconds
+	seconds := max(0, int(d/time.Second))
+	if seconds >= hour {
+		return fmt.Sprintf("%d:%02d:%02d", seconds/hour, seconds/minute%minute, seconds%minute)
+	}
+	return fmt.Sprintf("%d:%02d", seconds/minute, seconds%minute)
+}
+
 // Ago returns the time since an event in its largest unit, such as "3 h ago".
 func Ago(d time.Duration) string {
 	switch {
@@ -80,10 +90,24 @@ func Ago(d time.Duration) string {
 		return fmt.Sprintf("%d min ago", d/time.Minute)
 	case d < day:
 		return fmt.Sprintf("%d h ago", d/time.Hour)
-	case d < 2*day:
-		return "1 day ago"
 	}
-	return fmt.Sprintf("%d days ago", d/day)
+	return fmt.Sprintf("%d d ago", d/day)
+}
+
+// When returns a time as people speak of it at another time: relative for a week, and then as
+// a date in the local time zone.
+func When(t, now time.Time) string {
+	const week = 7 * day
+	if d := now.Sub(t); d < week {
+		return Ago(d)
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// ShortCommit returns the first seven digits of a commit's ID.
+func ShortCommit(id string) string {
+	const length = 7
+	return id[:min(length, len(id))]
 }
 
 // Plural returns one or many, depending on n.

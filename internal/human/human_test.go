@@ -49,8 +49,8 @@ func TestDuration_Digits(t *testing.T) {
 
 func TestAgo_LargestUnit(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		time.Second: "just now", 3 * time.Minute: "3 min ago", 2 * time.Hour: "2 h ago", 25 * time.Hour: "1 day ago",
-		50 * time.Hour: "2 days ago",
+		time.Second: "just now", 3 * time.Minute: "3 min ago", 2 * time.Hour: "2 h ago", 25 * time.Hour: "1 d ago",
+		50 * time.Hour: "2 d ago",
 	} {
 		if got := Ago(d); got != want {
 			t.Errorf("Ago(%v) = %s; want %s", d, got, want)

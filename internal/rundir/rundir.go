@@ -299,7 +299,7 @@ func Retire(dir, engine string) (string, error) {
 	if prefix+"-" == gonePrefix {
 		return dir, nil
 	}
-	if _, alive := Alive(dir); alive || isNeededElsewhere(dir, engine) {
+	if _, alive := Alive(dir); alive || Needed(dir, engine) {
 		return "", nil
 	}
 	gone := filepath.Join(filepath.Dir(dir), gonePrefix+id)
@@ -312,9 +312,9 @@ func Retire(dir, engine string) (string, error) {
 	return gone, nil
 }
 
-// isNeededElsewhere reports whether a kept container of another engine needs a
+// Needed reports whether a kept container of another engine than the given one needs a
 // directory.
-func isNeededElsewhere(dir, engine string) bool {
+func Needed(dir, engine string) bool {
 	kept, err := regular.Read(filepath.Join(dir, keptName), maxState)
 	return err == nil && string(kept) != engine
 }

@@ -1,0 +1,197 @@
+package running
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/local"
+)
+
+// PruneOptions are the flags and arguments of prune.
+type PruneOptions struct {
+	Names     []string      // of builds, or their numbers; none for all that were not kept
+	DryRun    bool          // only print
+	Kept      bool          // also containers that the user asked to keep
+	OlderThan time.Duration // age of the build; 0 for any
+	Format    string        // text or json
+}
+
+// NewPrune returns the command prune.
+func NewPrune(a *cli.App, runF cli.RunF[PruneOptions]) *cobra.Command {
+	o := &PruneOptions{}
+	c := &cobra.Command{
+		Use: "prune [BUILD...]", Short: "Remove resources left by terminated builds",
+		Long: "Remove containers, volumes and temporary directories of builds that have ended.\n" +
+			"Containers kept with --keep are removed only if their builds are named, or with\n" +
+			"--kept. Running builds are not affected.",
+		Example: "  buildlocal prune\n  buildlocal prune 9\n  buildlocal prune --kept --older-than 7d\n" +
+			"  buildlocal prune --dry-run",
+	}
+	c.Flags().SortFlags = false
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be removed")
+	c.Flags().Var((*cli.Days)(&o.OlderThan), "older-than",
+		"remove only resources of builds older than `TIME`, such as 7d or 48h")
+	c.Flags().Lookup("older-than").DefValue = ""
+	c.Flags().BoolVar(&o.Kept, "kept", false, "also remove containers kept with --keep")
+	cli.AddFormat(c, &o.Format)
+	c.RunE = func(c *cobra.Command, names []string) error {
+		o.Names = names
+		switch {
+		case o.Kept && len(names) > 0:
+			return cli.Usagef("--kept and names of builds cannot be combined\na named build is removed also if it was kept")
+		case o.OlderThan < 0:
+			return cli.Usagef("--older-than %v: must not be negative", o.OlderThan)
+		}
+		if err := cli.CheckFormat(o.Format); err != nil {
+			return err
+		}
+		return runF.Or(a, prune)(c.Context(), o)
+	}
+	return c
+}
+
+// Actions of prune.
+const (
+	actionRemoved     = "removed"
+	actionWouldRemove = "would remove"
+	actionKeep        = "keep"
+	actionWouldKeep   = "would keep"
+)
+
+// pruned is a leftover and its fate, in text and in JSON.
+type pruned struct {
+	Action  string     `json:"action"` // removed, would remove, keep or would keep
+	Number  int        `json:"buildNumber,omitempty"`
+	Name    string     `json:"name,omitempty"` // missing for a directory whose build is not known
+	Project string     `json:"projectName,omitempty"`
+	Kept    bool       `json:"kept"`
+	Start   *time.Time `json:"startTime"` // null if it is not known
+	Kinds   []string   `json:"resources"`
+
+	contents string
+}
+
+// prune removes the chosen leftovers. If Docker cannot be reached, the rest is removed, and the
+// error follows.
+func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
+	c, err := a.NewCleaner(ctx)
+	defer c.Close()
+	if wrong := o.checkNames(c); wrong != nil {
+		return errors.Join(err, wrong)
+	}
+	all := []pruned{}
+	var errs []error
+	for _, l := range c.All {
+		p := prunedOf(l)
+		switch {
+		case !o.chooses(l, a.Now()):
+			p.Action = actionKeep
+			if o.DryRun {
+				p.Action = actionWouldKeep
+			}
+			if !l.Kept && !o.DryRun {
+				continue // the user has not asked for it
+			}
+		case o.DryRun:
+			p.Action = actionWouldRemove
+		default:
+			if err := c.Remove(ctx, l); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			p.Action = actionRemoved
+		}
+		all = append(all, p)
+	}
+	return errors.Join(append([]error{err, o.print(a, all)}, errs...)...)
+}
+
+// checkNames returns an error for a name that is not that of a leftover.
+func (o *PruneOptions) checkNames(c *local.Cleaner) error {
+	var known []string
+	for _, l := range c.All {
+		known = append(known, l.Build)
+	}
+	if message := ambiguousNumber(o.Names, known); message != "" {
+		return cli.Usagef("%s\nuse a name that buildlocal ps lists", message)
+	}
+	for _, name := range o.Names {
+		if slices.ContainsFunc(known, func(build string) bool { return isNamed([]string{name}, build) }) {
+			continue
+		}
+		if slices.ContainsFunc(c.Running, func(r local.Resource) bool {
+			return isNamed([]string{name}, r.Labels[local.LabelBuild])
+		}) {
+			return cli.Usagef("build %s is running\nbuildlocal stop %s stops it", name, name)
+		}
+		return cli.Usagef("build %s has left nothing\nbuildlocal prune --dry-run lists the others", name)
+	}
+	return nil
+}
+
+// chooses reports whether a leftover is to be removed.
+func (o *PruneOptions) chooses(l local.Leftover, now time.Time) bool {
+	switch {
+	case o.OlderThan > 0 && now.Sub(l.Started) < o.OlderThan:
+		return false
+	case len(o.Names) > 0:
+		return isNamed(o.Names, l.Build)
+	}
+	return o.Kept || !l.Kept
+}
+
+func prunedOf(l local.Leftover) pruned {
+	p := pruned{Number: builds.Number(l.Build), Name: l.Build, Project: l.Project, Kept: l.Kept, Kinds: l.Kinds,
+		contents: l.Contents()}
+	if !l.Started.IsZero() {
+		p.Start = &l.Started
+	}
+	return p
+}
+
+// print prints the leftovers. Those that stay are listed in a dry run only.
+func (o *PruneOptions) print(a *cli.App, all []pruned) error {
+	if o.Format == cli.FormatJSON {
+		return a.WriteJSON(map[string]any{"version": 1, "builds": all})
+	}
+	t := console.Table{Columns: make([]console.Column, 5), NoHead: true}
+	var kept []string
+	for _, p := range all {
+		why := ""
+		if p.Start != nil {
+			why = human.When(*p.Start, a.Now())
+		}
+		if p.Kept {
+			why = strings.TrimSuffix("kept by --keep, "+why, ", ")
+			if p.Action == actionKeep || p.Action == actionWouldKeep {
+				kept = append(kept, p.Name)
+			}
+		}
+		if p.Action != actionKeep {
+			t.Add(console.Plain(p.Action), console.Strong(p.Name), console.Plain(p.Project), console.Plain(p.contents),
+				console.Weak(why))
+		}
+	}
+	screen := a.Screen()
+	if len(t.Rows) == 0 {
+		screen.Printf("nothing to remove")
+	}
+	screen.Table(t)
+	if err := screen.Err(); err != nil || len(kept) == 0 {
+		return err
+	}
+	footer := a.Footer()
+	footer.Printf("%s", fmt.Sprintf("%s kept by --keep: name them, or use --kept, to remove them too",
+		human.Count(len(kept), "build")))
+	return footer.Err()
+}

@@ -1,0 +1,78 @@
+package console
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// printed returns the lines of a screen on a terminal of a width, or off a terminal for 0.
+func printed(columns int, o Options, do func(*Screen)) string {
+	var b bytes.Buffer
+	if columns > 0 {
+		o.Width = func() int { return columns }
+	}
+	do(NewScreen(&b, o))
+	return b.String()
+}
+
+func wideTable() Table {
+	t := Table{Columns: []Column{
+		{}, {Title: "BUILD"}, {Title: "COMMIT", Drop: 2}, {Title: "SUBJECT", Drop: 1, Fit: FitText},
+		{Title: "SOURCE", Fit: FitPath},
+	}}
+	t.Add(SignOK, Plain("#1"), Plain("1a2b3c4"), Plain(strings.Repeat("words and ", 4)),
+		Weak("~/src/"+strings.Repeat("deep/", 12)+"api"))
+	t.Add(SignFailed, Strong("#12"), Plain("9f8e7d6"), Plain("short"), Weak("~/src/shop"))
+	return t
+}
+
+func TestTable_FitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []int{0, 40, 60, 80, 160, 500} {
+		for _, o := range []Options{{}, {Color: true}, {ASCII: true}} {
+			text := printed(columns, o, func(s *Screen) { s.Table(wideTable()) })
+			for line := range strings.Lines(text) {
+				line = strings.TrimSuffix(line, "\n")
+				if w := width(plain(line)); columns > 0 && w > columns {
+					t.Errorf("%d columns: a line has %d:\n%s", columns, w, line)
+				}
+				if plain(line) != strings.TrimRight(plain(line), " ") {
+					t.Errorf("%d columns: spaces at the end: %q", columns, line)
+				}
+			}
+			if got, want := strings.Contains(text, "SUBJECT"), columns == 0 || columns >= 160; got != want {
+				t.Errorf("%d columns: SUBJECT is shown: %t\n%s", columns, got, text)
+			}
+		}
+	}
+}
+
+func TestTable_ShortensPathsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	text := printed(60, Options{}, func(s *Screen) { s.Table(wideTable()) })
+	if !strings.Contains(text, "~/src/deep/") || !strings.Contains(text, "/…/") || !strings.Contains(text, "/api\n") {
+		t.Errorf("the ends of the path are missing:\n%s", text)
+	}
+}
+
+func TestTable_EscapesCells(t *testing.T) {
+	t.Parallel()
+	table := Table{Columns: []Column{{Title: "A"}, {Title: "B"}}}
+	table.Add(Plain("x\x1b[2J\ny"), Plain("\u202eevil"))
+	text := printed(80, Options{Color: true}, func(s *Screen) { s.Table(table); s.Printf("%s", "a\nb\x07") })
+	if strings.Contains(text, "\x1b[2J") || strings.Contains(text, "\u202e") || strings.Count(text, "\n") != 3 {
+		t.Errorf("not escaped: %q", text)
+	}
+}
+
+func TestSparkline_ScalesToTheLargest(t *testing.T) {
+	t.Parallel()
+	s := NewScreen(&bytes.Buffer{}, Options{})
+	if got := s.Sparkline([]int64{0, 50, 100}); got != "▁▄█" {
+		t.Errorf("got %s", got)
+	}
+	if got := NewScreen(&bytes.Buffer{}, Options{ASCII: true}).Sparkline([]int64{1}); got != "" {
+		t.Errorf("in ASCII: %s", got)
+	}
+}
