@@ -8,11 +8,17 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
-// String returns the plan for the user, as a dry run prints it, with all secrets masked.
-func (p *Plan) String() string {
+// String returns the whole plan for the user, with all secrets masked.
+func (p *Plan) String() string { return p.text(true) }
+
+// Short returns the plan for the user without the variables that are as CodeBuild sets them.
+func (p *Plan) Short() string { return p.text(false) }
+
+func (p *Plan) text(whole bool) string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-14s %s\n", name, fmt.Sprintf(format, args...))
@@ -42,7 +48,7 @@ func (p *Plan) String() string {
 	}
 	line("buildspec", "%s", p.File)
 	line("shell", "%s%s", p.Shell, map[bool]string{false: ", each command on its own (version 0.1)"}[p.Keep])
-	line("time limit", "%v", p.Timeout)
+	line("time limit", "%s", human.Duration(p.Timeout))
 	if p.Grant != "" {
 		line("credentials", "%s, at %s", p.Grant, CredentialsAddress)
 	}
@@ -64,7 +70,7 @@ func (p *Plan) String() string {
 	for _, port := range p.Network.Ports {
 		line("port", "%s of this host is %d of the build", port.Host, port.Container)
 	}
-	p.printVariables(&b)
+	p.printVariables(&b, whole)
 	p.printPhases(&b)
 	p.printOutputs(&b)
 	return p.MaskText(b.String())
@@ -120,16 +126,26 @@ func (p *Plan) imageNotes() string {
 	return " (" + strings.Join(notes, ", ") + ")"
 }
 
-func (p *Plan) printVariables(b *strings.Builder) {
+// printVariables prints the variables with their origins. Unless whole is true, those that are as
+// CodeBuild sets them are only counted: the others are the user's.
+func (p *Plan) printVariables(b *strings.Builder, whole bool) {
 	fmt.Fprintf(b, "\nvariables\n")
 	all := append([]Variable(nil), p.Variables...)
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	left := 0
 	for _, v := range all {
+		if !whole && v.Origin == serviceOrigin && len(v.Hides) == 0 {
+			left++
+			continue
+		}
 		origin := v.Origin
 		if len(v.Hides) > 0 {
 			origin += ", hides " + strings.Join(v.Hides, ", ")
 		}
 		fmt.Fprintf(b, "  %s=%s  (%s)\n", v.Name, indent(v.Shown(), "    "), origin)
+	}
+	if left > 0 {
+		fmt.Fprintf(b, "  %d set as CodeBuild does (-v lists them)\n", left)
 	}
 }
 

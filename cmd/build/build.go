@@ -128,7 +128,11 @@ func printPlan(a *cli.App, o *Options, p *runner.Plan) error {
 	if o.Format == cli.FormatJSON {
 		return a.WriteJSON(planJSON(p))
 	}
-	_, err := fmt.Fprint(a.Stdout, p.String())
+	text := p.Short()
+	if o.Verbose {
+		text = p.String()
+	}
+	_, err := fmt.Fprint(a.Stdout, text)
 	return err
 }
 
