@@ -67,7 +67,13 @@ func (m *Minutes) String() string {
 	if *m == 0 {
 		return ""
 	}
-	return time.Duration(*m).String()
+	text := time.Duration(*m).String()
+	for _, zero := range []struct{ suffix, left string }{{"m0s", "m"}, {"h0m", "h"}} {
+		if short, found := strings.CutSuffix(text, zero.suffix); found {
+			text = short + zero.left
+		}
+	}
+	return text
 }
 
 // Type returns the kind of the value for the help.

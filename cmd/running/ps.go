@@ -155,6 +155,9 @@ func lasting(d time.Duration, running bool) string {
 	if running {
 		return human.Clock(d)
 	}
+	if d < time.Minute {
+		return "1 min"
+	}
 	return strings.TrimSuffix(human.Ago(d), " ago")
 }
 
