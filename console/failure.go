@@ -45,14 +45,17 @@ func (t *Text) commandFailed(e runner.Event) {
 	if f.problem != nil {
 		lints := t.lintsOf(e)
 		cause, hint, known := advice(e.Exit, output, t.plan, lints)
-		if f.hints = append(t.unsetOf(e), lintTexts(lints)...); known { // the likelier reason first
-			f.hints = append(lintTexts(lints), t.unsetOf(e)...)
-		}
+		f.hints = lintTexts(lints)
 		if e.Why != "" {
 			hint = e.Why
 		}
 		if hint != "" {
 			f.hints = append(f.hints, "hint: "+hint)
+		}
+		if known { // the likelier reason first
+			f.hints = append(f.hints, t.unsetOf(e)...)
+		} else {
+			f.hints = append(t.unsetOf(e), f.hints...)
 		}
 		f.problem.Hint = cmp.Or(f.problem.Hint, cause)
 	}
