@@ -62,7 +62,7 @@ var importers = map[string][]string{
 	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/configure", "cmd/settings"},
 	"github.com/docker/docker":               {"engine/docker", "engine/docker/*"},
 	"github.com/docker/cli":                  {dockerConn},
-	"github.com/docker/go-connections":       {dockerShare},
+	"github.com/docker/go-connections":       {"engine/docker", dockerShare},
 	"github.com/containerd/errdefs":          {dockerConn, dockerShare},
 	"github.com/distribution/reference":      {dockerImage, dockerShare},
 	"github.com/opencontainers/image-spec":   {dockerConn},

@@ -121,11 +121,14 @@ func (b *build) hintsOf(c call, e *Event, output string) {
 	if e.Problem != nil {
 		e.Problem.Hint = cause
 	}
-	if e.Hints = append(unset, lintTexts(lints)...); known { // the likelier reason first
-		e.Hints = append(lintTexts(lints), unset...)
-	}
+	e.Hints = lintTexts(lints)
 	if e.Why != "" {
 		e.Hints = append(e.Hints, "hint: "+e.Why)
+	}
+	if known { // the likelier reason first
+		e.Hints = append(e.Hints, unset...)
+	} else {
+		e.Hints = append(unset, e.Hints...)
 	}
 }
 

@@ -63,7 +63,7 @@ func (o *Options) validateCommand(spec *buildspec.Buildspec) string {
 		return slices.ContainsFunc(spec.Lines(), func(line string) bool { return strings.Contains(line, variable) })
 	}
 	command := []string{"buildlocal", "validate"}
-	for _, name := range settings.CheckSettings() {
+	for _, name := range append(settings.CheckSettings(), "no-config") {
 		if flag := o.Given(name); flag != nil {
 			command = append(command, cli.FlagWords(flag, func(value string) (string, bool) {
 				if name != "env" {

@@ -76,9 +76,7 @@ func (f *Flags) Add(c *cobra.Command) {
 func (f *Flags) AddSome(c *cobra.Command, names ...string) {
 	all := f.all()
 	for _, name := range append(names, "no-config") {
-		if c.Flags().Lookup(name) == nil {
-			c.Flags().AddFlag(all.Lookup(name))
-		}
+		c.Flags().AddFlag(all.Lookup(name))
 	}
 }
 
@@ -136,7 +134,7 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 // order in which a person would write them.
 func CheckSettings() []string {
 	return []string{"source", "source-root", "buildspec", "image", "engine", "privileged", "docker", "env", "env-file",
-		"env-override", "project", "project-name", "ignore", "no-config"}
+		"env-override", "project", "project-name", "ignore"}
 }
 
 // Given returns the flag with a name if it is on the command line, else nil.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -35,6 +36,17 @@ func join(n engine.Network, config *container.Config, host *container.HostConfig
 		config.ExposedPorts[port] = struct{}{}
 		host.PortBindings[port] = append(host.PortBindings[port], binding(p.Host))
 	}
+}
+
+// networkErr returns the fault of a container whose network the engine does not have, if err is about
+// that, else nil.
+func (c *Container) networkErr(err error) error {
+	name := c.spec.Network.Name
+	if err == nil || name == "" || !strings.Contains(err.Error(), "network "+name+" not found") {
+		return nil
+	}
+	return &engine.Fault{Kind: engine.Refused, Err: err, Message: "there is no Docker network " + name,
+		Hint: "Create it with docker network create, or name one that docker network ls lists."}
 }
 
 // binding returns the place of a published port on the engine's host.

@@ -83,6 +83,9 @@ func (c *Container) create(
 	if conn.IsNameConflict(err) {
 		c.volumes, c.whiteoutDirs = nil, nil // they belong to the container that has the name
 	}
+	if err := c.networkErr(err); err != nil {
+		return err
+	}
 	if err != nil {
 		return c.conn.Fault(image.NotFoundErr(err), "make a container from "+image.Name)
 	}
@@ -230,6 +233,9 @@ func (c *Container) attachAndStart(ctx context.Context, image string) error {
 func (c *Container) startErr(err error, image string) error {
 	if err != nil && isMountFailure(err.Error(), c.spec.Name) {
 		return fmt.Errorf("mount the source: %w (%w)", engine.ErrUnsupported, err)
+	}
+	if err := c.networkErr(err); err != nil {
+		return err
 	}
 	return c.conn.Fault(err, "start a container from "+image)
 }

@@ -23,7 +23,9 @@ func (s Suite) binds(t *testing.T) {
 		}
 	}
 	spec := s.spec(t)
-	spec.Mounts.Binds = []engine.Bind{{Host: shared, Path: "/mnt/shared"}, {Host: fixed, Path: "/mnt/fixed", ReadOnly: true}}
+	spec.Mounts.Binds = []engine.Bind{
+		{Host: shared, Path: "/mnt/shared"}, {Host: fixed, Path: "/mnt/fixed", ReadOnly: true},
+	}
 	c := s.start(t, spec)
 	_, said, _ := sh(t, c, "cat /mnt/shared/host /mnt/fixed/host; echo build >/mnt/shared/build; "+
 		"echo no >/mnt/fixed/host; echo $?")

@@ -174,18 +174,9 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	for _, t := range s.Mounts.Trees {
 		l.Trees = append(l.Trees, inside.Tree{Host: t.Host, Path: t.Path, Hide: t.Hide, Over: t.Overlays})
 	}
-	// A volume is kept after the build. It may be the first one to use it.
-	for _, v := range s.Mounts.Volumes {
-		if err := os.MkdirAll(v.Host, 0o755); err != nil {
-			return diskFull(err, "make a directory that is kept")
-		}
-		l.Volumes = append(l.Volumes, inside.Tree{Host: v.Host, Path: v.Path})
-	}
-	for _, b := range s.Mounts.Binds {
-		if info, err := os.Stat(b.Host); err == nil && !info.IsDir() {
-			return e.options.unsupported("mounts only directories, and " + b.Host + " is a file")
-		}
-		l.Volumes = append(l.Volumes, inside.Tree{Host: b.Host, Path: b.Path, ReadOnly: b.ReadOnly})
+	var err error
+	if l.Volumes, err = e.options.shared(s.Mounts); err != nil {
+		return err
 	}
 	var groups []*os.File
 	for _, g := range c.limits {
@@ -212,4 +203,23 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 		c.warnf("The build can reach metadata endpoints: %s.", a.Unguarded)
 	}
 	return nil
+}
+
+// shared returns the directories of the host that a sandbox writes to. A volume is kept after the
+// build, which may be the first one to use it.
+func (o Options) shared(m engine.Mounts) ([]inside.Tree, error) {
+	var all []inside.Tree
+	for _, v := range m.Volumes {
+		if err := os.MkdirAll(v.Host, 0o755); err != nil {
+			return nil, diskFull(err, "make a directory that is kept")
+		}
+		all = append(all, inside.Tree{Host: v.Host, Path: v.Path})
+	}
+	for _, b := range m.Binds {
+		if info, err := os.Stat(b.Host); err == nil && !info.IsDir() {
+			return nil, o.unsupported("mounts only directories, and " + b.Host + " is a file")
+		}
+		all = append(all, inside.Tree{Host: b.Host, Path: b.Path, ReadOnly: b.ReadOnly})
+	}
+	return all, nil
 }
