@@ -52,7 +52,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	}
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		o.CommandLine = settings.CommandLine(c) // before flags get values from other places
+		o.CommandLine = cli.CommandLine(c) // before flags get values from other places
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return o.withInputErrors(c.Context(), a, err)
 		}

@@ -17,20 +17,24 @@ func (f *Flags) hasRunFormat() bool {
 
 // warnUnknown warns of variables that look like settings and are not, such as BUILDLOCAL_ENGIN.
 func (f *Flags) warnUnknown(a *cli.App) {
+	var ours []string
+	for _, name := range a.EnvNames() {
+		isTest := slices.ContainsFunc(forTests, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		if strings.HasPrefix(name, VariablePrefix) && !isTest {
+			ours = append(ours, name)
+		}
+	}
+	if len(ours) == 0 {
+		return // the usual case, without the names of all settings
+	}
 	known := []string{variableOf("no-config"), variableOf("source")}
 	for _, key := range Keys() {
 		known = append(known, variableOf(key))
 	}
-	for _, name := range a.EnvNames() {
-		if !strings.HasPrefix(name, VariablePrefix) || slices.Contains(known, name) || slices.ContainsFunc(forTests,
-			func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-			continue
+	for _, name := range ours {
+		if !slices.Contains(known, name) {
+			fmt.Fprintf(a.Stderr, "warning: %s is not a setting%s\n", name, diag.DidYouMean(name, known))
 		}
-		suggestion := ""
-		if s := diag.Suggest(name, known); s != "" {
-			suggestion = fmt.Sprintf("; did you mean %s?", s)
-		}
-		fmt.Fprintf(a.Stderr, "warning: %s is not a setting%s\n", name, suggestion)
 	}
 }
 

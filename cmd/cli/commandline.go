@@ -1,4 +1,4 @@
-package settings
+package cli
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 )
 
 // CommandLine returns a shell command with the flags that were given to a command, which can
-// be run again. Call it before Settle, which sets flags too.
+// be run again. Call it before the flags get values from configuration files too.
 func CommandLine(c *cobra.Command) string {
 	words := []string{c.CommandPath()}
 	c.Flags().Visit(func(f *pflag.Flag) {
