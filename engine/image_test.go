@@ -75,8 +75,8 @@ func TestShortfall_Message(t *testing.T) {
 		cpus   int
 		memory int64
 	}{
-		"":                                       {4, 8 * gib},
-		"This host has 2 CPUs, not 4: ":          {2, 16 * gib},
+		"":                                      {4, 8 * gib},
+		"This host has 2 CPUs, not 4: ":         {2, 16 * gib},
 		"This host has 6GiB of memory, not 8: ": {8, 6 * gib},
 		"This host has 1 CPU, not 4, and 0.5GiB of memory, not 8: the ": {1, gib / 2},
 	} {
