@@ -46,7 +46,7 @@ type entry struct {
 	Context  *runner.Context  `json:"context,omitempty"`
 	Duration time.Duration    `json:"duration,omitempty"` // nanoseconds
 	Fault    string           `json:"fault,omitempty"`
-	Plan     *runner.Plan     `json:"plan,omitempty"`
+	Plan     *entryPlan       `json:"plan,omitempty"`
 	Hints    []string         `json:"hints,omitempty"`
 	Lost     bool             `json:"lost,omitempty"`
 }
@@ -71,7 +71,7 @@ func (j *Journal) Notify(e runner.Event, log int64) {
 		l.Fault = e.Fault.Error()
 	}
 	if e.Plan != nil {
-		l.Plan = shownPlan(e.Plan)
+		l.Plan = newEntryPlan(e.Plan)
 	}
 	text, err := json.Marshal(l)
 	if err == nil {
@@ -82,11 +82,25 @@ func (j *Journal) Notify(e runner.Event, log int64) {
 	}
 }
 
-// shownPlan returns the parts of a plan that Text shows or decides by. Values of variables are
-// not among them.
-func shownPlan(p *runner.Plan) *runner.Plan {
+// entryPlan has the parts of a plan that Text shows or decides by. Values of variables are not
+// among them.
+type entryPlan struct {
+	Identity                             runner.Identity
+	Image, Engine, Place, StandIn, Grant string
+	Privileged, Socket                   bool
+}
+
+func newEntryPlan(p *runner.Plan) *entryPlan {
+	return &entryPlan{p.Identity, p.Image, p.Engine, p.Place, p.StandIn, p.Grant, p.Privileged, p.Socket}
+}
+
+// plan returns the parts as a plan; nil for an event without one.
+func (p *entryPlan) plan() *runner.Plan {
+	if p == nil {
+		return nil
+	}
 	return &runner.Plan{Identity: p.Identity, Image: p.Image, Engine: p.Engine, Place: p.Place, StandIn: p.StandIn,
-		Privileged: p.Privileged, Socket: p.Socket, Grant: p.Grant}
+		Grant: p.Grant, Privileged: p.Privileged, Socket: p.Socket}
 }
 
 // Replay shows a build from its journal and its log. Both may still grow.
@@ -144,7 +158,7 @@ func (r *Replay) show(l entry, notify func(runner.Event)) error {
 	r.output, r.at = l.Kind == runner.Printed, l.Log
 	e := runner.Event{Kind: l.Kind, Time: l.Time, Phase: l.Phase, Text: l.Text, Line: l.Line, Finally: l.Finally,
 		Attempt: l.Attempt, Exit: l.Exit, At: l.At, Topic: l.Topic, Why: l.Why, Problem: l.Problem, Status: l.Status,
-		Duration: l.Duration, Plan: l.Plan, Hints: l.Hints, Lost: l.Lost}
+		Duration: l.Duration, Plan: l.Plan.plan(), Hints: l.Hints, Lost: l.Lost}
 	if l.Context != nil {
 		e.Context = *l.Context
 	}

@@ -10,12 +10,12 @@ import (
 func TestNewTrust_Flags(t *testing.T) {
 	t.Parallel()
 	clitest.Flags(t, NewTrust, func(o *TrustOptions) any { return *o }, []clitest.Case{
-		{Args: "", Want: TrustOptions{Dir: "."}},
-		{Args: "../service -y", Want: TrustOptions{Dir: "../service", Yes: true}},
-		{Args: "--yes", Want: TrustOptions{Dir: ".", Yes: true}},
-		{Args: "ls", Want: TrustOptions{Dir: "."}},
-		{Args: "rm", Want: TrustOptions{Dir: "."}},
-		{Args: "rm ../service", Want: TrustOptions{Dir: "../service"}},
+		{Args: "", Want: TrustOptions{Format: "text", Dir: "."}},
+		{Args: "../service -y", Want: TrustOptions{Format: "text", Dir: "../service", Yes: true}},
+		{Args: "--yes", Want: TrustOptions{Format: "text", Dir: ".", Yes: true}},
+		{Args: "ls", Want: TrustOptions{Format: "text", Dir: "."}},
+		{Args: "rm", Want: TrustOptions{Format: "text", Dir: "."}},
+		{Args: "rm ../service", Want: TrustOptions{Format: "text", Dir: "../service"}},
 		{Args: "a b", Err: "takes one directory"},
 		{Args: "rm a b", Err: "takes one directory"},
 		{Args: "ls x", Err: "takes no arguments"},
@@ -44,9 +44,9 @@ func TestNewConfig_Flags(t *testing.T) {
 		{Args: "", Want: view{"", local.DefaultPull, local.EngineAuto, 0}},
 		{Args: "-i node:22 --pull never", Want: view{"node:22", "never", local.EngineAuto, 2}},
 		{Args: "--engine host", Want: view{"", local.DefaultPull, local.EngineHost, 1}},
-		{Args: "--pull nver", Err: "--pull: "},
-		{Args: "--timeout x", Err: "--timeout: invalid value"},
-		{Args: "--quiet --verbose", Err: "--quiet: cannot be combined with --verbose"},
+		{Args: "--pull nver", Err: "--pull nver: did you mean never?"},
+		{Args: "--timeout x", Err: "--timeout x: not a duration"},
+		{Args: "--quiet --verbose", Err: "--quiet and --verbose cannot be combined"},
 		{Args: "x", Err: "takes no arguments"},
 	})
 }

@@ -85,7 +85,7 @@ type pruned struct {
 // error follows.
 func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
 	c, err := a.NewCleaner(ctx)
-	defer c.Close()
+	defer func() { _ = c.Close() }() // also with an error, which is that of Docker
 	if wrong := o.checkNames(c); wrong != nil {
 		return errors.Join(err, wrong)
 	}
