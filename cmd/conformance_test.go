@@ -332,9 +332,9 @@ func outputs(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if rel == builds.LogName || rel == builds.LogIndexName || rel == "build.json" || rel == "artifacts.json" ||
-			rel == reports.SetName ||
-			rel == buildconsole.PageName {
+		ours := []string{builds.LogName, builds.LogIndexName, builds.JournalName, "build.json", "artifacts.json",
+			reports.SetName, buildconsole.PageName}
+		if slices.Contains(ours, rel) {
 			return nil
 		}
 		text, err := os.ReadFile(path)

@@ -13,8 +13,10 @@ import (
 type failure struct {
 	at      string // place of the command; "" for a phase that failed without one
 	problem *diag.Problem
+	message string // if there is no problem
 	hints   []string
-	lines   int // lines of the command's output
+	lines   int    // lines of the command's output
+	output  string // all of it, if it is short
 }
 
 // failures are the failed commands of a build. The first is most often the cause of the others,
@@ -28,21 +30,24 @@ type failures struct {
 func (f *failures) printedAfter() { f.after = f.after || len(f.all) > 0 }
 
 // maxTailLines is the number of lines of output that explain a failure at the end.
-const maxTailLines = 15
+const maxTailLines = 18
 
 // commandFailed prints the end of a failed command: the status, the position in the buildspec with
 // the cause, and hints.
 func (t *Text) commandFailed(e runner.Event) {
-	f := failure{at: placeText(e), problem: e.Problem, hints: e.Hints, lines: t.lines}
+	f := failure{at: e.At, problem: e.Problem, hints: e.Hints, lines: t.lines}
 	if !t.fresh { // the last line is not complete
 		f.lines++
+	}
+	if f.lines <= maxTailLines && len(t.printed) <= maxKept {
+		f.output = string(t.printed)
 	}
 	t.failures.printedAfter()
 	t.failures.all = append(t.failures.all, f)
 	if t.o.Quiet {
 		return // shown at the end, with the output that was not
 	}
-	t.line("%s  %s", t.styles.weak.Sprint(f.at), t.ending(e))
+	t.line("%s  %s", t.styles.weak.Sprint(placeText(e)), t.ending(e))
 	if e.Problem != nil {
 		t.gap = true
 		t.explain(f)
@@ -56,7 +61,10 @@ func (t *Text) ending(e runner.Event) styled {
 	if e.Lost {
 		return formatted("%s lost after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
 	}
-	if e.Problem == nil && e.At != runner.ImagePlace { // it was stopped
+	switch e.Status {
+	case runner.TimedOut:
+		return formatted("%s timed out after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
+	case runner.Stopped:
 		return formatted("%s stopped after %s", t.styles.bad.Sprint(t.glyphs.failed), took)
 	}
 	return formatted("%s exit %d after %s", t.styles.bad.Sprint(t.glyphs.failed), e.Exit, took)
@@ -64,6 +72,9 @@ func (t *Text) ending(e runner.Event) styled {
 
 // explain prints the position of a failure, and hints.
 func (t *Text) explain(f failure) {
+	if f.message != "" {
+		t.paragraph(t.styles.bad.Sprint("error:"), formatted("%s", f.message))
+	}
 	if f.problem != nil {
 		t.line("%s", t.problem(*f.problem))
 	}
@@ -93,31 +104,31 @@ func (t *Text) phaseEnded(e runner.Event) {
 		e.Context.StatusCode == runner.CommandError {
 		return
 	}
-	t.gap = true
-	switch {
-	case e.Problem != nil:
-		f := failure{problem: e.Problem}
-		if e.Status == runner.TimedOut {
-			f.hints = []string{"hint: --timeout DURATION raises the limit"}
-		}
-		t.failures.printedAfter()
-		t.failures.all = append(t.failures.all, f)
-		t.explain(f)
-	default:
-		message := cmp.Or(e.Context.Message, strings.ToLower(string(e.Status)))
-		if e.Context.StatusCode != "" {
-			message = e.Context.StatusCode + ": " + message
-		}
-		t.paragraph(t.styles.bad.Sprint("error:"), formatted("%s: %s", string(e.Phase), human.TrimStop(message)))
+	f := failure{problem: e.Problem}
+	if e.Status == runner.TimedOut {
+		f.hints = []string{"hint: --timeout DURATION raises the limit"}
 	}
-	t.gap = true
+	if f.problem == nil {
+		f.message = cmp.Or(e.Context.Message, strings.ToLower(string(e.Status)))
+		if e.Context.StatusCode != "" {
+			f.message = e.Context.StatusCode + ": " + f.message
+		}
+		f.message = string(e.Phase) + ": " + human.TrimStop(f.message)
+	}
+	t.failures.printedAfter()
+	t.failures.all = append(t.failures.all, f)
+	if !t.o.Quiet { // else it is shown at the end
+		t.gap = true
+		t.explain(f)
+		t.gap = true
+	}
 }
 
 // repeat explains the first failure once more, with the output that explains it, if something was
 // printed after it, or nothing of it was shown.
 func (t *Text) repeat(r *runner.Record) {
 	all := t.failures.all
-	if len(all) == 0 || !t.o.Quiet && (!t.failures.after || all[0].at == "") {
+	if len(all) == 0 || !t.o.Quiet && (!t.failures.after || all[0].at == "" || r.Status == runner.TimedOut) {
 		return
 	}
 	t.gap = true
@@ -126,31 +137,46 @@ func (t *Text) repeat(r *runner.Record) {
 	}
 	t.explain(all[0])
 	if all[0].at != "" && len(r.Failures) > 0 {
-		t.tail(r.Failures[0], all[0].lines)
+		t.tail(r.Failures[0], all[0])
 	}
 	t.gap = true
 }
 
 func commandsOf(all []failure) int {
-	n := 0
+	places := map[string]bool{} // a command that is retried is one
 	for _, f := range all {
 		if f.at != "" {
-			n++
+			places[f.at] = true
 		}
 	}
-	return n
+	return len(places)
 }
 
-// tail prints lines of the output of a failed command, each after a bar. all is the number of lines
-// that the command printed.
-func (t *Text) tail(f runner.Failure, all int) {
-	lines := f.Output[max(0, len(f.Output)-maxTailLines):]
-	if len(lines) > 0 && len(lines) < all {
-		t.line("%d of %d lines", len(lines), all)
+// tail prints the output of a failed command, each line after a bar: all of it if it is short, else
+// the lines that explain the failure, with a mark where others are left out.
+func (t *Text) tail(f runner.Failure, all failure) {
+	if all.output != "" {
+		for line := range strings.Lines(all.output) {
+			t.quote(strings.TrimRight(line, "\n"))
+		}
+		return
 	}
-	for _, line := range lines {
-		t.line("  %s %s", t.styles.weak.Sprint(t.glyphs.quote), safeLine(lastState(line.Text)))
+	if len(f.Output) < all.lines {
+		t.line("%d of %d lines", len(f.Output), all.lines)
 	}
+	end := int64(-1)
+	for _, line := range f.Output {
+		if end >= 0 && line.Offset > end {
+			t.quote(t.glyphs.cut)
+		}
+		end = line.Offset + int64(len(line.Text)) + 1
+		t.quote(line.Text)
+	}
+}
+
+// quote prints a line of a command's output as a quotation.
+func (t *Text) quote(line string) {
+	t.line("  %s %s", t.styles.weak.Sprint(t.glyphs.quote), safeLine(lastState(line)))
 }
 
 // lastState returns the end of a line that was redrawn with carriage returns, without the

@@ -64,12 +64,12 @@ func TestPullProgress_StatusLineOnTTY(t *testing.T) {
 	if len(frames) < 3 || frames[len(frames)-1] != "" {
 		t.Fatalf("the status line is not erased: %q", status)
 	}
-	const want = "pull  pulling a:1  25MB of 30MB, about 3s left         0:15"
+	const want = "pull  pulling a:1  25MB of 30MB, about 3s left       0:15"
 	if last := frames[len(frames)-2]; last != want {
 		t.Errorf("the last is\n%s\nwant\n%s", last, want)
 	}
 	for _, frame := range frames {
-		if len(frame) > 59 {
+		if len(frame) > 57 {
 			t.Errorf("the line reaches the last column: %q", frame)
 		}
 	}

@@ -29,6 +29,9 @@ const (
 	plainInterval = 30 * time.Second
 	// silence is the time without output from which the status line says so.
 	silence = time.Minute
+	// roomForEcho is what the status line leaves free, in columns: for the ^C that a terminal
+	// prints, and for the last column, after which some terminals wrap.
+	roomForEcho = 3
 	// clockWidth is the width of the clock at the right of the status line, such as 1:02:05.
 	clockWidth = 7
 )
@@ -160,12 +163,12 @@ func (t *Text) draw(now time.Time) {
 }
 
 // statusLine returns the line at a time: what the build does at the left, and how long at the
-// right. It is one column narrower than the terminal, whose cursor would wrap otherwise.
+// right. It is narrower than the terminal, whose cursor would wrap otherwise.
 func (t *Text) statusLine(now time.Time) string {
 	s := &t.status
-	columns := t.columns(maxTable) - 1
+	columns := t.columns(maxTable) - roomForEcho
 	if t.o.Width == nil { // the status is on another terminal than the writer
-		columns = minColumns*2 - 1
+		columns = minColumns*2 - roomForEcho
 	}
 	right := human.Clock(now.Sub(s.since))
 	if t.o.Usual != nil && s.command != "" {

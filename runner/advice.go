@@ -92,7 +92,7 @@ var hints = []hint{
 			`Syntax error: "}" unexpected`,
 			"Syntax error: redirection unexpected",
 		},
-		text: "this is bash syntax, and sh of the image is not bash; set shell: bash under env: in the " +
+		text: "this is bash syntax, and sh is not bash here; set shell: bash under env: in the " +
 			"buildspec",
 	},
 	{parts: []string{"No space left on device", "no space left on device"},
@@ -145,6 +145,9 @@ func advice(exit int, output string, p *Plan, shown diag.List) (cause, text stri
 			}
 			if name := missing(output); name != "" {
 				return name + ": not found", "install " + name + " in the install phase, or use an image that has it", true
+			}
+			if len(shown) > 0 { // which are about this command, and know more
+				return cause, "", false
 			}
 			return cause, h.text, false
 		}

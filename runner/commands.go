@@ -161,6 +161,9 @@ func (b *build) command(ctx context.Context, c call) result {
 		unshown := e // the end of the phase says enough
 		b.explainFailure(c, &unshown)
 	}
+	if res, done := ended(ctx); done && exit != 0 {
+		e.Status = res.status
+	}
 	b.rec.notify(e)
 	switch {
 	case err != nil:

@@ -35,7 +35,7 @@ type Event struct {
 	// PhaseEnded. It is nil after success and if the position is unknown.
 	Problem *diag.Problem
 
-	Status   Status        // PhaseEnded, BuildEnded
+	Status   Status        // PhaseEnded, BuildEnded; CommandEnded for a command that was stopped or timed out
 	Context  Context       // PhaseEnded
 	Duration time.Duration // CommandEnded, PhaseEnded, BuildEnded
 

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
-	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
@@ -48,7 +48,7 @@ func (p *Plan) text(whole bool) string {
 	}
 	line("buildspec", "%s", p.File)
 	line("shell", "%s%s", p.Shell, map[bool]string{false: ", each command on its own (version 0.1)"}[p.Keep])
-	line("time limit", "%s", human.Duration(p.Timeout))
+	line("time limit", "%s", limitText(p.Timeout))
 	if p.Grant != "" {
 		line("credentials", "%s, at %s", p.Grant, CredentialsAddress)
 	}
@@ -78,6 +78,14 @@ func (p *Plan) text(whole bool) string {
 
 // MaskText replaces the plan's secrets in a text.
 func (p *Plan) MaskText(text string) string { return secrets.NewMask(p.secrets()...).Text(text) }
+
+// limitText returns a time limit as flags accept it, in minutes if possible.
+func limitText(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
+}
 
 // limitNotes describes the limits of a build.
 func (p *Plan) limitNotes() string {

@@ -286,7 +286,7 @@ func (b *build) finalize(ctx context.Context) result {
 	}
 	if b.Keep && b.engineErr == nil {
 		b.rec.update(func(r *Record) { r.Kept = true })
-		b.rec.note("Container kept: docker exec -it %s sh; buildlocal prune removes it.", b.Name)
+		b.rec.note("Container kept: docker exec -it %s sh; buildlocal prune %d removes it.", b.Name, b.plan.Identity.Number)
 		return result{}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -186,4 +187,33 @@ func ambiguousNumber(names, all []string) string {
 		}
 	}
 	return ""
+}
+
+// fullNames replaces each number by the full name of the build with this number in the current
+// directory, because every source counts its builds from 1. In a directory without builds, a
+// number can be that of any source. A number that this source does not have is a usage error.
+func fullNames(ctx context.Context, names []string) ([]string, error) {
+	store, err := local.OpenBuilds(ctx, local.New("."))
+	if err != nil {
+		return names, nil // there is no output directory
+	}
+	all := store.All()
+	if len(all) == 0 {
+		return names, nil
+	}
+	var full []string
+	for _, name := range names {
+		number, err := strconv.Atoi(strings.TrimPrefix(name, "#"))
+		if err != nil {
+			full = append(full, name)
+			continue
+		}
+		at := slices.IndexFunc(all, func(b builds.Build) bool { return b.Number == number })
+		if at < 0 {
+			return nil, cli.Usagef("this source has no build %d\nname a build of another source as buildlocal ps lists it",
+				number)
+		}
+		full = append(full, all[at].Name)
+	}
+	return full, nil
 }

@@ -53,9 +53,13 @@ const maxStopTime = 30 * time.Second
 // stop sends the processes of the chosen builds the signal of Ctrl-C, and waits until they have
 // ended. Their own terminals show how.
 func stop(ctx context.Context, a *cli.App, o *StopOptions) error {
+	var err error
 	e, all, listErr := a.Resources(ctx)
 	if e != nil {
 		defer e.Close()
+	}
+	if o.Names, err = fullNames(ctx, o.Names); err != nil {
+		return err
 	}
 	chosen, err := o.choose(ctx, all)
 	if err != nil && listErr != nil {

@@ -35,12 +35,8 @@ func (e *untrusted) Error() string {
 	fmt.Fprintf(&b, "error: %s came with this source and is not trusted; nothing started\n", e.file)
 	b.WriteString("  it would\n" + e.table)
 	if len(e.harmless) > 0 {
-		fmt.Fprintf(
-			&b,
-			"  it also sets %s, which %s no trust\n",
-			human.Series(e.harmless),
-			human.Plural(len(e.harmless), "needs", "need"),
-		)
+		fmt.Fprintf(&b, "  it also sets %s, which %s no trust\n", human.Series(e.harmless),
+			human.Plural(len(e.harmless), "needs", "need"))
 	}
 	dir := ""
 	if e.dir != "." {
@@ -50,11 +46,15 @@ func (e *untrusted) Error() string {
 	if !e.config {
 		return b.String()
 	}
+	command := e.command
+	if command == "buildlocal" { // without a command, which has no flags
+		command = "buildlocal run"
+	}
 	verb := "go on" // as for validate or doctor, which build nothing
-	if strings.HasSuffix(e.command, " run") {
+	if strings.HasSuffix(command, " run") {
 		verb = "build"
 	}
-	fmt.Fprintf(&b, "\nhint: to %s without it: %s --no-config", verb, e.command)
+	fmt.Fprintf(&b, "\nhint: to %s without it: %s --no-config", verb, command)
 	return b.String()
 }
 
