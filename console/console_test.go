@@ -171,7 +171,7 @@ func TestText_Build(t *testing.T) {
 		"ascii.txt": {ASCII: true, Width: columns(80)},
 	} {
 		var b bytes.Buffer
-		o.Dir, o.Source, o.SourceDir, o.Links = "out/7", "../demo", "/home/me/demo", o.Color
+		o.Logs, o.Dir, o.Source, o.SourceDir, o.Links = "buildlocal logs", "out/7", "../demo", "/home/me/demo", o.Color
 		v := console.NewText(&b, o)
 		for _, e := range story() {
 			v.Notify(e)

@@ -303,8 +303,8 @@ func (t *Text) outputs(r *runner.Record) {
 	for _, v := range r.Exported {
 		t.row("exported", formatted("%s=%s", v.Name, diag.EscapeLine(v.Value)))
 	}
-	if t.o.Dir != "" && r.Status != runner.Succeeded {
-		t.row("log", t.styles.accent.Sprintf("buildlocal logs %d", r.Number))
+	if t.o.Logs != "" && r.Status != runner.Succeeded {
+		t.row("log", t.styles.accent.Sprintf("%s %d", t.o.Logs, r.Number))
 	}
 	if t.o.Dir != "" {
 		t.row("page", t.path(PageName))

@@ -38,6 +38,8 @@ type Options struct {
 	Status io.Writer
 	// Usual returns how long a command takes usually, or 0. It must not block. It may be nil.
 	Usual func(command string) time.Duration
+	// Logs is the command that shows the output of a build again, without the build's number.
+	Logs string
 	// PrintFault prints the cause of a fault, above the verdict. nil prints nothing.
 	PrintFault func(error)
 
