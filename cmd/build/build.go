@@ -12,7 +12,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
-	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -199,18 +197,6 @@ func verdict(r local.Result) error {
 	return r.Output
 }
 
-// logsCommand returns the command that shows the builds of this request again.
-func (o *Options) logsCommand() string {
-	words := []string{"buildlocal logs"}
-	if dir := o.Request.Source.Dir; dir != "." {
-		words = append(words, "-C", human.ShellWord(dir))
-	}
-	if dir := o.Request.Output.Dir; dir != "" && o.Request.Origins["output"] == local.FromCaller {
-		words = append(words, "-o", human.ShellWord(dir))
-	}
-	return strings.Join(words, " ")
-}
-
 // view returns the sink that shows the build in the chosen format. Each writes to the raw
 // stream: the output of commands keeps its colors, and the sinks escape other texts.
 func view(a *cli.App, o *Options, s *local.Session) local.Sink {
@@ -224,7 +210,7 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	}
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), o.logsCommand()
+	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), cli.LogsCommand(&o.Request)
 	if options.Progress != console.ProgressOff {
 		options.Usual = s.UsualDurations()
 	}

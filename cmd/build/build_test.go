@@ -93,7 +93,7 @@ func TestNewRun_Flags(t *testing.T) {
 		{Args: "--timeout soon", Err: "--timeout soon: not a duration; use 90s, 45m or a number of minutes"},
 		{Args: "--timeout 0", Err: "greater than 0"},
 		{Args: "--keep-builds many", Err: "--keep-builds many: not a number"},
-		{Args: "buildspec.yml", Err: "takes no arguments"},
+		{Args: "buildspec.yml", Err: "takes the directory of a source"},
 	})
 }
 
@@ -103,6 +103,6 @@ func TestNewPlan_Flags(t *testing.T) {
 		{Args: "", Want: shown{format: "text", engine: local.EngineAuto, dryRun: true}},
 		{Args: "-i node:22", Want: shown{image: "node:22", format: "text", engine: local.EngineAuto, dryRun: true}},
 		{Args: "--engin host", Err: "unknown flag --engin; did you mean --engine?"},
-		{Args: "x", Err: "takes no arguments"},
+		{Args: "x", Err: "takes the directory of a source"},
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/local"
 )
 
 // CommandLine returns a shell command with the flags that were given to a command, which can
@@ -39,4 +40,16 @@ func flagWords(f *pflag.Flag, value string) string {
 		return name + " " + human.ShellWord(value)
 	}
 	return name + "=" + human.ShellWord(value)
+}
+
+// LogsCommand returns the command that shows the builds of a request again.
+func LogsCommand(r *local.Request) string {
+	words := []string{"buildlocal logs"}
+	if dir := r.Source.Dir; dir != "." {
+		words = append(words, "-C", human.ShellWord(dir))
+	}
+	if dir := r.Output.Dir; dir != "" && r.Origins["output"] == local.FromCaller {
+		words = append(words, "-o", human.ShellWord(dir))
+	}
+	return strings.Join(words, " ")
 }

@@ -124,7 +124,7 @@ func logSink(a *cli.App, o *LogsOptions, w io.Writer, b builds.Build, r *local.R
 	options.Progress = console.ProgressOff
 	options.Verbose, options.Dir = o.Verbose, local.ShownPath(b.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.PrintFault = a.PrintError
+	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
 	return console.NewText(w, options)
 }
 
