@@ -68,6 +68,7 @@ type Text struct {
 	printed  []byte
 	lines    int // lines of output of the running command
 	plan     *runner.Plan
+	stopping bool // the user has asked for the end
 	failures failures
 	status   status
 	pull     pull         // of the image that is being pulled
@@ -134,6 +135,16 @@ func (t *Text) Notify(e runner.Event) {
 		t.summary(e)
 	}
 	t.draw(e.Time)
+}
+
+// Stopping says that a build is being stopped after the first Ctrl-C.
+func (t *Text) Stopping(number int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopping = true
+	if !t.o.Quiet {
+		t.line("stopping build %d; Ctrl-C again ends it at once", number)
+	}
 }
 
 // began prints the first line: the build, where it runs, and of what.
@@ -241,7 +252,8 @@ func (t *Text) output(p []byte) {
 	if over := len(t.printed) - maxKept; over > maxKept {
 		t.printed = append(t.printed[:0], t.printed[over:]...)
 	}
-	if !t.o.Quiet {
+	// The shell reports the end of a command that was stopped, which the user has asked for.
+	if !t.o.Quiet && !(t.stopping && string(bytes.TrimSpace(p)) == "Terminated") {
 		t.write(p)
 	}
 }

@@ -72,7 +72,8 @@ func namedFlags(files []string, dir string) []Nearby {
 	return all
 }
 
-// aboveFlags returns the flags for the nearest buildspec above a directory in its repository.
+// aboveFlags returns the flags for the nearest buildspecs above a directory in its repository, the
+// one with the usual name first.
 func aboveFlags(dir string) []Nearby {
 	dir = RealDir(dir)
 	if !isInRepository(dir) {
@@ -83,13 +84,21 @@ func aboveFlags(dir string) []Nearby {
 			return nil
 		}
 		dir = filepath.Dir(dir)
+		var all []Nearby
 		for _, file := range buildspecsIn(dir) {
 			flags := "-C " + human.ShellWord(filepath.ToSlash(relativeToHere(dir)))
 			shown := filepath.ToSlash(relativeToHere(file))
 			if filepath.Base(file) != DefaultBuildspec {
 				flags += " -b " + human.ShellWord(shown)
 			}
-			return []Nearby{{shown, flags}}
+			if found := (Nearby{shown, flags}); filepath.Base(file) == DefaultBuildspec {
+				all = append([]Nearby{found}, all...)
+			} else {
+				all = append(all, found)
+			}
+		}
+		if len(all) > 0 {
+			return all
 		}
 	}
 	return nil

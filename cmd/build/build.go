@@ -116,7 +116,15 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if o.DryRun {
 		return printPlan(a, o, session.Plan)
 	}
-	result := session.Run(ctx, view(a, o, session))
+	sink := view(a, o, session)
+	if text, is := sink.(*console.Text); is {
+		defer context.AfterFunc(ctx, func() {
+			if errors.Is(context.Cause(ctx), runner.ErrStopped) {
+				text.Stopping(session.Plan.Identity.Number)
+			}
+		})()
+	}
+	result := session.Run(ctx, sink)
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}

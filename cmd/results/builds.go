@@ -200,7 +200,8 @@ func (p pastBuild) at() string {
 	case p.Command != "":
 		return p.Command
 	case p.Phase != "" && p.message != "":
-		return p.Phase + ", " + strings.Join(strings.Fields(p.message), " ")
+		cause, _, _ := strings.Cut(p.message, "\n") // hints follow
+		return p.Phase + ", " + strings.Join(strings.Fields(cause), " ")
 	}
 	return p.Phase
 }
@@ -208,7 +209,8 @@ func (p pastBuild) at() string {
 // where returns the environment of a build in a few words.
 func (p pastBuild) where() string {
 	if p.Image == nil {
-		return p.Place
+		place, _, _ := strings.Cut(p.Place, ",")
+		return place
 	}
 	return console.ShortImage(*p.Image)
 }
