@@ -55,6 +55,11 @@ func Detect(dir fs.FS, offered Runtimes) []Part {
 	return all
 }
 
+const (
+	buildPhase  = "  build:\n    commands:\n"
+	placeholder = `echo "replace this with the commands of your build"`
+)
+
 // Buildspec returns the text of a buildspec for the languages. Without any it has a command to
 // replace.
 func Buildspec(parts []Part) string {
@@ -63,11 +68,15 @@ func Buildspec(parts []Part) string {
 		"# All keys: https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html\n" +
 		"version: 0.2\n\nphases:\n")
 	if len(parts) == 0 {
-		b.WriteString("  build:\n    commands:\n      - echo \"replace this with the commands of your build\"\n")
+		writeList(&b, buildPhase, "      - ", []string{placeholder})
 		return b.String()
 	}
 	writeInstall(&b, parts)
-	writeList(&b, "  build:\n    commands:\n", "      - ", collect(parts, func(p Part) []string { return p.Build }))
+	commands := collect(parts, func(p Part) []string { return p.Build })
+	if len(commands) == 0 { // such as a package.json without scripts
+		commands = []string{placeholder}
+	}
+	writeList(&b, buildPhase, "      - ", commands)
 	if reports := collect(parts, func(p Part) []string { return p.Reports }); len(reports) > 0 {
 		b.WriteString("\n# Results of tests, which buildlocal report shows.\n")
 		writeList(&b, "reports:\n  tests:\n    files:\n", "      - ", reports)
