@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/internal/human"
 )
 
 // SourceArg takes the argument of a command about a build, if there is one: a directory is the
@@ -15,8 +17,8 @@ func SourceArg(c *cobra.Command, args []string) error {
 		return nil
 	}
 	if len(args) > 1 {
-		return Usagef("%s takes one directory or one buildspec, got %q\n%s --help lists the flags",
-			c.CommandPath(), args, c.CommandPath())
+		return Usagef("%s takes one directory or one buildspec, got %s\n%s --help lists the flags",
+			c.CommandPath(), human.Series(args), c.CommandPath())
 	}
 	name := "buildspec"
 	info, err := os.Stat(args[0])
