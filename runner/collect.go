@@ -102,7 +102,7 @@ func (c *collector) zip(ctx context.Context, zip, dir string, files []tree.File)
 }
 
 // copyInterval is the time between two events about the progress of a copy.
-const copyInterval = 10 * time.Second
+const copyInterval = 200 * time.Millisecond
 
 // The clock is read only after this many more bytes or files.
 const (

@@ -19,14 +19,14 @@ func newCollector(now *time.Time) (*collector, *[]Event) {
 	return &collector{Runner: r, plan: p, rec: newRecorder(r, p)}, &events
 }
 
-func TestWatchCopy_EventEveryTenSeconds(t *testing.T) {
+func TestWatchCopy_EventEveryInterval(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	c, events := newCollector(&now)
 	copied := c.watchCopy(Copy{Doing: "copying", What: "artifacts", AllFiles: 4, AllBytes: 1 << 30})
-	for i := range int64(61) { // one second, and more than one piece, between two of them
+	for i := range int64(61) { // a tenth of the interval, and more than one piece, between two
 		copied(int(i/20), i*20<<20)
-		now = now.Add(time.Second)
+		now = now.Add(copyInterval / 10)
 	}
 	var got []Copy
 	for _, e := range *events {
@@ -50,7 +50,7 @@ func TestWatchCopy_ShortCopySendsNothing(t *testing.T) {
 	copied := c.watchCopy(Copy{})
 	for i := range int64(100) {
 		copied(int(i), i*20<<20)
-		now = now.Add(90 * time.Millisecond)
+		now = now.Add(copyInterval / 100)
 	}
 	if len(*events) > 0 {
 		t.Errorf("got %v", *events)
