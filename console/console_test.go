@@ -284,3 +284,26 @@ func TestViewers_ReturnWriteErrors(t *testing.T) {
 		t.Errorf("errors %v, %v, %v", text.Err(), service.Err(), events.Err())
 	}
 }
+
+// TestText_FailureIsRepeatedAfterOutputOnly has an event between the failure and the end that only
+// has positions of error lines.
+func TestText_FailureIsRepeatedAfterOutputOnly(t *testing.T) {
+	t.Parallel()
+	const position = "buildspec.yml:7:9: error: "
+	for output, want := range map[string]int{"": 1, "later\n": 2} {
+		var b bytes.Buffer
+		v := console.NewText(&b, console.Options{})
+		for _, e := range []runner.Event{
+			{Kind: runner.CommandBegan, At: "build:1", Text: "make", Attempt: 1},
+			{Kind: runner.CommandEnded, At: "build:1", Text: "make", Attempt: 1, Exit: 2, Problem: &diag.Problem{
+				File: "buildspec.yml", Line: 7, Column: 9, Width: 4, Excerpt: "      - make", Message: "failed"}},
+			{Kind: runner.Printed, Output: []byte(output), Errors: []int64{0}},
+			{Kind: runner.BuildEnded, Record: &runner.Record{Status: runner.Failed}},
+		} {
+			v.Notify(e)
+		}
+		if got := strings.Count(b.String(), position); got != want {
+			t.Errorf("after output %q the position is shown %d times, want %d:\n%s", output, got, want, b.String())
+		}
+	}
+}

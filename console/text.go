@@ -246,6 +246,9 @@ func placeText(e runner.Event) string {
 // output prints output of a command, and keeps its end. Twice the limit is kept before the
 // beginning is dropped, so that few bytes are moved.
 func (t *Text) output(p []byte) {
+	if len(p) == 0 { // the event only has positions of error lines
+		return
+	}
 	t.failures.printedAfter()
 	t.lines += bytes.Count(p, []byte("\n"))
 	t.printed = append(t.printed, p...)
@@ -271,12 +274,8 @@ func (t *Text) commandEnded(e runner.Event) {
 		}
 	case e.Exit == 0:
 		if e.Duration >= minShownEnd && !t.o.Quiet {
-			t.line(
-				"%s  %s %s",
-				t.styles.weak.Sprint(placeText(e)),
-				t.styles.good.Sprint(t.glyphs.ok),
-				human.Duration(e.Duration),
-			)
+			t.line("%s  %s %s", t.styles.weak.Sprint(placeText(e)), t.styles.good.Sprint(t.glyphs.ok),
+				human.Duration(e.Duration))
 		}
 	default:
 		t.commandFailed(e)

@@ -36,9 +36,6 @@ func (h hint) match(exit int, output string) (part string, matches bool) {
 // missingProgram is the hint of exit status 127, which says that a program was not found.
 const missingProgram = "program not found; install it in the install phase, or use an image that has it"
 
-// withoutCredentials reports whether a build has no AWS credentials.
-func withoutCredentials(p *Plan) bool { return p != nil && p.Grant == "" }
-
 // hints are in order of precedence: the first match counts. Messages that name the cause
 // are before exit statuses, which only narrow it down: 126 is "cannot execute", 127 is "not
 // found", and 128+N is the end by signal N (POSIX, "Exit Status for Commands"). The texts
@@ -125,6 +122,9 @@ var hints = []hint{
 	{exit: 139, text: "the command crashed (segmentation fault), often because it was built for another system " +
 		"than the image's"},
 }
+
+// withoutCredentials reports whether a build has no AWS credentials.
+func withoutCredentials(p *Plan) bool { return p != nil && p.Grant == "" }
 
 // maxCause is the width of a cause, in characters. It is behind the carets.
 const maxCause = 70

@@ -86,11 +86,11 @@ type pruned struct {
 func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
 	c, err := a.NewCleaner(ctx)
 	defer func() { _ = c.Close() }() // also with an error, which is that of Docker
-	var wrong error
-	if o.Names, wrong = fullNames(ctx, o.Names); wrong != nil {
-		return wrong
+	names, wrong := fullNames(ctx, o.Names)
+	if o.Names = names; wrong == nil {
+		wrong = o.checkNames(c)
 	}
-	if wrong := o.checkNames(c); wrong != nil {
+	if wrong != nil {
 		return errors.Join(err, wrong)
 	}
 	all := []pruned{}

@@ -1,9 +1,11 @@
 package running
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/clitest"
 	"github.com/buildlocal/buildlocal/local"
 )
@@ -79,5 +81,29 @@ func TestAmbiguousNumber(t *testing.T) {
 		if got := ambiguousNumber([]string{name}, running); (got != "") != want {
 			t.Errorf("%s: got %q, want a message: %v", name, got, want)
 		}
+	}
+}
+
+// TestFullNames_NumbersAreOfThisSource makes a build in the current directory. Each source counts
+// its builds from 1, so a number must not reach a build of another one.
+func TestFullNames_NumbersAreOfThisSource(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if got, err := fullNames(t.Context(), []string{"9"}); err != nil || !slices.Equal(got, []string{"9"}) {
+		t.Errorf("without builds: got %q, %v; want the number", got, err)
+	}
+	store, err := local.OpenBuilds(t.Context(), local.New("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := store.Create(1, "1a2b3c4d-0000-4000-8000-000000000000", "run-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := fullNames(t.Context(), []string{"#1", "9-ffffffff"})
+	if want := []string{dir.Name, "9-ffffffff"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	if got, err := fullNames(t.Context(), []string{"9"}); cli.ExitCode(err) != cli.ExitUsage {
+		t.Errorf("a number of another source: got %q, %v; want a usage error", got, err)
 	}
 }

@@ -53,14 +53,15 @@ const maxStopTime = 30 * time.Second
 // stop sends the processes of the chosen builds the signal of Ctrl-C, and waits until they have
 // ended. Their own terminals show how.
 func stop(ctx context.Context, a *cli.App, o *StopOptions) error {
-	var err error
 	e, all, listErr := a.Resources(ctx)
 	if e != nil {
 		defer e.Close()
 	}
-	if o.Names, err = fullNames(ctx, o.Names); err != nil {
+	names, err := fullNames(ctx, o.Names)
+	if err != nil {
 		return err
 	}
+	o.Names = names
 	chosen, err := o.choose(ctx, all)
 	if err != nil && listErr != nil {
 		return listErr // the build may run where the list could not be read
