@@ -47,6 +47,16 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	}
 }
 
+// leave keeps the cache as it is after a build that the user has changed by hand: other builds
+// would get what only this one has done.
+func (s *cacheStep) leave() {
+	if s.active && s.plan.Cache.Action != cacheRestore {
+		const text = "not saved, because the build was changed by hand"
+		s.record(func(c *CacheUse) { c.Result = text })
+		s.rec.about(cacheTopic, text)
+	}
+}
+
 // minReportedSaving is the smallest saving of time that is noted.
 const minReportedSaving = 200 * time.Millisecond
 

@@ -18,35 +18,45 @@ import (
 // commands runs the commands of the current phase, repeated as on-failure says, and then
 // those of finally.
 func (b *build) commands(ctx context.Context) result {
-	phase := b.plan.phase(b.rec.currentPhase())
+	t := b.rec.currentPhase()
+	phase := b.phaseOf(t)
 	if len(phase.Commands)+len(phase.Finally) > 0 {
 		if err := b.refresh(b.shells.of(phase.user())); err != nil {
 			return b.shellLost(ctx, err)
 		}
 	}
-	res := result{}
-	for attempt := 1; ; attempt++ {
-		res = b.list(ctx, phase, phase.Commands, call{attempt: attempt})
-		if !again(phase.OnFailure, res, attempt) {
-			break
-		}
-		b.rec.note("%s: retry %d of %d.", phase.Type, attempt, phase.OnFailure.Retries)
-	}
-	if res.status == "" || res.status == Failed {
-		last := b.list(ctx, phase, phase.Finally, call{attempt: 1, finally: true})
+	res := b.repeat(ctx, phase)
+	if res.next == "" && (res.status == "" || res.status == Failed) {
+		last := b.list(ctx, t, call{attempt: 1, round: 1, finally: true}, b.takeTarget(t, true))
 		// A failure of finally does not replace a failure of the commands; a stop, a
 		// timeout and a fault do.
-		if res.status == "" || last.status != "" && last.status != Failed {
+		if res.status == "" || last.status != "" && last.status != Failed || last.next != "" {
 			res = last
 		}
 	}
-	if phase.Type == PostBuild && (res.status == "" || res.status == Failed) {
+	if done := b.pauseAfterPhase(ctx, phase, &res); done || res.next != "" {
+		return res
+	}
+	if t == PostBuild && (res.status == "" || res.status == Failed) {
 		exported := b.export(ctx)
 		if res.status == "" {
 			res = exported
 		}
 	}
 	return redirect(phase, res)
+}
+
+// repeat runs the commands of a phase, as often as on-failure says.
+func (b *build) repeat(ctx context.Context, phase Phase) result {
+	from := b.takeTarget(phase.Type, false)
+	for attempt := 1; ; attempt++ {
+		res := b.list(ctx, phase.Type, call{attempt: attempt, round: attempt}, from)
+		if !again(phase.OnFailure, res, attempt) {
+			return res
+		}
+		b.rec.note("%s: retry %d of %d.", phase.Type, attempt, phase.OnFailure.Retries)
+		from = 0
+	}
 }
 
 // refresh sets the variable by which commands learn whether the build has succeeded so
@@ -87,28 +97,19 @@ func redirect(phase Phase, res result) result {
 	return res
 }
 
-// list runs commands until one fails. common has the fields that all of them share.
-func (b *build) list(ctx context.Context, phase Phase, commands []buildspec.Command, common call) result {
-	for i, c := range commands {
-		next := common
-		next.at = commandPlace(phase.Type, i+1, common.finally)
-		next.session, next.text, next.line = b.shells.of(phase.user()), c.Text, c.Line
-		next.problem = func(output string) *diag.Problem { return b.plan.failed(c, output, b.rec.maskText) }
-		if res := b.command(ctx, next); res.status != "" {
-			return res
-		}
-	}
-	return result{}
-}
-
 // call is one command to run.
 type call struct {
 	session *shell.Session
 	text    string
 	line    int    // in the buildspec; 0 for a command of the image
 	at      string // see Event.At
+	index   int    // in its list, from 1; 0 for a command of the image
+	user    string // who runs it; empty for root
 	finally bool
-	attempt int // from 1
+	attempt int           // from 1
+	round   int           // of the phase, from 1
+	byHand  bool          // the user runs it again, or with another text
+	done    chan struct{} // closed when it has ended
 	// problem returns the line of the buildspec that failed, given the command's output;
 	// nil for a command of the image.
 	problem func(output string) *diag.Problem
@@ -136,6 +137,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	b.rec.notify(e)
 	b.rec.resetOutput()
 	window := b.meter.open(ctx)
+	b.enter(&c)
 	exit, err := c.session.Run(ctx, c.text)
 	if err != nil && ctx.Err() != nil {
 		exit = b.interrupt(ctx, c.session)
@@ -143,6 +145,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	if e.Lost = err != nil && ctx.Err() == nil; e.Lost {
 		exit = killed
 	}
+	b.leave(&c)
 	b.rec.flush()
 	e.Kind, e.Exit, e.Duration = CommandEnded, exit, b.Now().Sub(began)
 	used := b.meter.close(ctx, window)
@@ -151,7 +154,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	b.rec.update(func(r *Record) {
 		r.Commands = append(r.Commands, CommandRecord{
 			Phase: phase, At: c.at, Text: c.text, Line: c.line, Finally: c.finally, Attempt: c.attempt, Start: began,
-			Exit: exit, Lost: e.Lost, Milliseconds: e.Duration.Milliseconds(), Used: used,
+			ByHand: c.byHand, Exit: exit, Lost: e.Lost, Milliseconds: e.Duration.Milliseconds(), Used: used,
 		})
 	})
 	switch {
@@ -164,6 +167,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	if res, done := ended(ctx); done && exit != 0 {
 		e.Status = res.status
 	}
+	b.failed = e
 	b.rec.notify(e)
 	switch {
 	case err != nil:
@@ -208,12 +212,17 @@ func (b *build) interrupt(ctx context.Context, session *shell.Session) int {
 		case <-ctx.Done():
 		}
 	}()
-	_, _ = b.container.Exec(ctx, engine.Process{Args: []string{"sh", "-c", "kill -TERM -1"}})
+	b.signal(ctx, "TERM")
 	exit, err := session.Wait(ctx)
 	if err != nil {
 		return terminated
 	}
 	return exit
+}
+
+// signal sends a signal to all processes of the container. The build's shells ignore it.
+func (b *build) signal(ctx context.Context, name string) {
+	_, _ = b.container.Exec(ctx, engine.Process{Args: []string{"sh", "-c", "kill -" + name + " -1"}})
 }
 
 // shellLost returns the result of a phase after the shell has exited, its state was

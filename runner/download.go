@@ -133,19 +133,12 @@ func (b *build) beginRoot(ctx context.Context) result {
 	if err != nil {
 		return b.shellLost(ctx, err)
 	}
-	commands := slices.Concat(breakpointCommands(), programCommands(needsProgram), endpointCommands,
+	commands := slices.Concat(b.breakpointCommands(), programCommands(needsProgram), endpointCommands,
 		b.plan.setupCommands(b.RootSource))
-	return b.ok(ctx, root.Prepare(commands...))
-}
-
-// breakpointCommands returns commands that create the helpers for breakpoints, which have
-// no effect without a debug session.
-func breakpointCommands() []string {
-	var all []string
-	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
-		all = append(all, fmt.Sprintf("printf '#!/bin/sh\\nexit 0\\n' >%s/%s", userBin, name))
+	if err := b.watchBreakpoints(ctx); err != nil {
+		return b.shellLost(ctx, err)
 	}
-	return all
+	return b.ok(ctx, root.Prepare(commands...))
 }
 
 // setupCommands returns the commands that create files which CodeBuild provides in

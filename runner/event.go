@@ -44,6 +44,9 @@ type Event struct {
 	Pull   Pull    // Pulled
 	Copy   Copy    // Copying
 
+	Stop   *Stop  // Stopped
+	Answer Action // Resumed
+
 	Reports *reports.Set // Reported
 	Fault   error        // BuildEnded: the masked cause of a fault; nil without one
 }
@@ -66,6 +69,10 @@ const (
 	Copying      Kind = "copying" // progress of a copy that takes long; not part of the JSON events
 	Reported     Kind = "reports" // test and coverage reports have been read
 	BuildEnded   Kind = "build_ended"
+	// The build waits at a stop, and goes on.
+	StoppedAt     Kind = "stopped"
+	Resumed       Kind = "resumed"
+	ChangedByHand Kind = "by_hand" // the user has changed the build
 )
 
 // Pull is the progress of pulling an image, in bytes. Disk and Free, the size of the image

@@ -45,6 +45,7 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 		return err
 	}
 	b.container = c
+	b.live.container.Store(&c)
 	b.shells.add("", session)
 	b.meter = startMeter(ctx, c, b.Now)
 	return nil

@@ -79,6 +79,8 @@ type Record struct {
 	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
 	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured
 	Next      []NextStep      `json:"nextSteps,omitempty"`
+	ByHand    []HandChange    `json:"byHand,omitempty"`                // changes by the user at stops
+	Paused    int64           `json:"stoppedInMilliseconds,omitempty"` // time in which the build was stopped
 }
 
 // PhaseRecord is one phase that has ended.
@@ -139,7 +141,8 @@ type CommandRecord struct {
 	Attempt      int       `json:"attempt,omitempty"`
 	Start        time.Time `json:"startTime,omitzero"`
 	Exit         int       `json:"exitStatus"`
-	Lost         bool      `json:"lost,omitempty"` // see Event.Lost
+	Lost         bool      `json:"lost,omitempty"`   // see Event.Lost
+	ByHand       bool      `json:"byHand,omitempty"` // run again, or with another text, by the user
 	Milliseconds int64     `json:"durationInMilliseconds"`
 	Used         *Used     `json:"used,omitempty"` // nil if it was not measured
 }

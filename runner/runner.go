@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/buildlocal/buildlocal/cache"
@@ -86,6 +87,9 @@ type Runner struct {
 	// Describe adds facts that only the caller knows to the record of a build that has ended,
 	// such as its commit. They are masked after it. It may be nil.
 	Describe func(*Record)
+	// Pause is called at each stop point, see Stop. The build waits until it returns. Calls may
+	// overlap while a command runs. It may be nil, and costs nothing then.
+	Pause func(ctx context.Context, s Stop, live Live) Answer
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool
@@ -110,13 +114,16 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	if text := project.DeprecatedImage(p.Image); text != "" {
 		b.rec.note("%s", text)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimedOut)
-	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	b.stop = stop
+	b.limit = newTimeLimit(p.Timeout, r.Now, func() { b.timeIsUp(ctx) })
+	defer b.limit.end()
 	b.walk(ctx)
 	b.cache.close()
 	usage := b.meter.usage(p.Identity.Start)
 	b.rec.update(func(r *Record) {
-		r.Usage = usage
+		r.Usage, r.Paused = usage, b.limit.paused().Milliseconds()
 		if b.Describe != nil {
 			b.Describe(r)
 		}
@@ -143,6 +150,10 @@ type build struct {
 	image     *imageCheck
 	docker    *nestedDocker
 
+	stop  context.CancelCauseFunc // ends the build
+	limit *timeLimit
+	debugState
+
 	container  engine.Container // nil before PROVISIONING
 	meter      *meter           // nil if the engine does not measure
 	secretsErr error            // values that are missing; reported in DOWNLOAD_SOURCE
@@ -153,7 +164,7 @@ func newBuild(r *Runner, p *Plan) *build {
 	rec := newRecorder(r, p)
 	shells, values := newShellState(r, p, rec), variableValues{}
 	files := &collector{Runner: r, plan: p, rec: rec, shells: shells}
-	return &build{
+	b := &build{
 		Runner: r, plan: p, rec: rec, values: values, shells: shells,
 		endpoints: newEndpoints(r.Endpoints, rec),
 		cache:     &cacheStep{Runner: r, plan: p, rec: rec, shells: shells, values: values},
@@ -162,6 +173,9 @@ func newBuild(r *Runner, p *Plan) *build {
 		image:     &imageCheck{Runner: r, plan: p, rec: rec},
 		docker:    &nestedDocker{Runner: r, plan: p, rec: rec},
 	}
+	b.script, b.live = p, newLive(b)
+	b.idle.Lock()
+	return b
 }
 
 // row is one phase of a build and the phases that may follow it.
@@ -196,11 +210,9 @@ var rows = []row{
 }
 
 func (b *build) walk(ctx context.Context) {
-	next := Submitted
-	for _, row := range rows {
-		if row.phase == next {
-			next = b.step(ctx, row)
-		}
+	for next := Submitted; next != Completed; {
+		at := slices.IndexFunc(rows, func(r row) bool { return r.phase == next })
+		next = b.step(ctx, rows[at])
 	}
 	b.rec.complete()
 }
@@ -284,6 +296,7 @@ func (b *build) finalize(ctx context.Context) result {
 	if b.container == nil {
 		return result{}
 	}
+	b.pause(ctx, Stop{Reason: BeforeEnd, At: PlaceEnd})
 	if b.Keep && b.engineErr == nil {
 		b.rec.update(func(r *Record) { r.Kept = true })
 		b.rec.note("Container kept: docker exec -it %s sh; buildlocal prune %d removes it.", b.Name, b.plan.Identity.Number)
@@ -294,6 +307,7 @@ func (b *build) finalize(ctx context.Context) result {
 	b.meter.end()
 	b.docker.stop(ctx, b.container)
 	b.exitShell(ctx)
+	b.live.container.Store(nil)
 	if err := b.container.Close(ctx); err != nil {
 		err = fmt.Errorf("remove the build's container: %w", err)
 		b.engineErr = errors.Join(b.engineErr, err)

@@ -17,6 +17,7 @@ func (b *build) selectRuntimes(ctx context.Context) result {
 		b.rec.say(runtimes.NoneSelected)
 		return result{}
 	}
+	b.pause(ctx, Stop{Reason: BeforeRuntimes, At: PlaceRuntimes})
 	table, err := readRuntimes(ctx, b.container)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.rec.say(runtimes.NotSupported)

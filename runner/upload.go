@@ -20,10 +20,13 @@ const (
 // upload collects artifacts, then reports, and saves the cache. If one artifact or report
 // group fails, the others are still collected.
 func (b *build) upload(ctx context.Context) result {
+	b.pause(ctx, Stop{Reason: BeforeUpload, At: PlaceUpload})
 	errs := b.artifacts.collect(ctx, b.container)
 	errs = append(errs, b.reports.collect(ctx, b.container)...)
 	res := b.uploadResult(ctx, errs)
-	if res.status == "" {
+	if res.status == "" && b.rec.changedByHand() {
+		b.cache.leave()
+	} else if res.status == "" {
 		b.cache.save(ctx, b.container)
 		if stopped, done := ended(ctx); done {
 			return stopped

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -74,6 +75,12 @@ func call(function string, arguments ...string) string {
 		function += " " + Quote(a)
 	}
 	return function
+}
+
+// copyState returns the request to copy a file of the state, with builtins of the driver only.
+func copyState(from, to string) string {
+	return fmt.Sprintf(`regular %[1]s && regular %[2]s && { while IFS= read -r line || [ -n "$line" ]; `+
+		`do printf '%%s\n' "$line"; done <"$d/%[1]s" >"$d/%[2]s" || full; }`, from, to)
 }
 
 // oneLine replaces newlines, which must all be in single quotes, by the driver's variable

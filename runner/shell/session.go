@@ -191,12 +191,27 @@ func (s *Session) Enter(dir string) error {
 	return s.send(call("write", "dir.txt", dir), call("append", Export("PWD", dir), "env.sh"))
 }
 
+// Save keeps a copy of the variables and the directory, for Restore.
+func (s *Session) Save() error {
+	return s.send(copyState("env.sh", "env.prev.sh"), copyState("dir.txt", "dir.prev.txt"))
+}
+
+// Restore makes the state that Save has kept that of the next command.
+func (s *Session) Restore() error {
+	return s.send(copyState("env.prev.sh", "env.sh"), copyState("dir.prev.txt", "dir.txt"))
+}
+
 // Run runs text as one command and returns its exit status. If ctx is done first, it
 // returns context.Cause(ctx) and the command keeps running: the caller must terminate it
 // and may then call Wait. The error is a *StateError, or wraps ErrEnded, if the exit
 // status is unknown.
 func (s *Session) Run(ctx context.Context, text string) (int, error) {
 	return s.run(ctx, text, s.config.Output, "")
+}
+
+// RunTo is Run with another writer for the output.
+func (s *Session) RunTo(ctx context.Context, text string, output io.Writer) (int, error) {
+	return s.run(ctx, text, output, "")
 }
 
 // Capture runs text in the current state and returns its output, stdout and stderr

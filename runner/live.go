@@ -1,0 +1,294 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/runner/shell"
+	"github.com/buildlocal/buildlocal/secrets"
+)
+
+// Live is the environment of a build that runs, for a user who looks into it. Its methods may
+// be called concurrently, and return ErrNoEnvironment before the container exists.
+type Live interface {
+	// Exec runs a process as the next command would run: with its variables, in its directory
+	// and as its user. See LiveProcess for exceptions. Output is masked, except on a terminal.
+	Exec(ctx context.Context, p LiveProcess) (exit int, err error)
+	// CopyIn and CopyOut transfer files, see engine.Container.
+	CopyIn(ctx context.Context, dir string, tar io.Reader) error
+	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
+	// Run runs text as a command of the build, which keeps its variables and its directory. It
+	// returns ErrBusy while a command runs.
+	Run(ctx context.Context, text string, output io.Writer) (exit int, err error)
+	// State returns the directory and the variables that the next command has, or those of a
+	// script that waits at a breakpoint.
+	State(ctx context.Context, at *Breakpoint) (State, error)
+	// Change makes lines of shell (shell.Export) and a directory, if it is not empty, part of the
+	// state of the next command. It returns ErrBusy while a command runs.
+	Change(ctx context.Context, dir string, lines ...string) error
+	// ByHand records a change by the user.
+	ByHand(kind HandKind, text string)
+	// Interrupt ends the running command as Ctrl-C on a terminal would, and then with SIGTERM. The
+	// build stops at it.
+	Interrupt(ctx context.Context)
+	// Mask masks the secrets in a text.
+	Mask(text string) string
+}
+
+// Errors of Live.
+var (
+	ErrNoEnvironment = errors.New("the build has no environment yet, or no longer")
+	ErrBusy          = errors.New("a command of the build is running, or waits in codebuild-breakpoint")
+)
+
+// LiveProcess is a process to run beside the commands of a build.
+type LiveProcess struct {
+	// Process has the arguments. Its Env is added to the build's variables, and Dir and User
+	// replace the build's unless they are empty.
+	engine.Process
+	NoEnv bool // the container's own variables only, not those of the commands
+	// At selects the state of a script that waits in codebuild-breakpoint; nil for that of the
+	// next command.
+	At *Breakpoint
+}
+
+// State is what commands pass on to each other.
+type State struct {
+	Dir       string // absolute
+	Gone      bool   // the directory of the last command no longer exists; Dir is that of the source
+	Variables []NameValue
+}
+
+// live implements Live.
+type live struct {
+	build     *build
+	container atomic.Pointer[engine.Container] // nil before and after the container
+	user      atomic.Pointer[string]           // who runs the current command
+}
+
+func newLive(b *build) *live {
+	l := &live{build: b}
+	l.user.Store(new(string))
+	return l
+}
+
+// environment returns the container, if there is one.
+func (l *live) environment() (engine.Container, error) {
+	c := l.container.Load()
+	if c == nil {
+		return nil, ErrNoEnvironment
+	}
+	return *c, nil
+}
+
+// enter is a script that runs its last arguments in the state of the build. The first ones are
+// the file with the variables, that with the directory, the directory to use if that one is
+// gone, and a directory that replaces it, or "". Only builtins are used. The container's own
+// variables are unset first, because a command may have unset them. No variable of the script
+// is left when those of the build are loaded, because they may have the same names.
+const enter = `eval "$(export -p | while IFS=' =' read -r word name rest; do
+  case $name in -*) name=${rest%%=*} ;; esac
+  case $name in '' | PATH | [0-9]* | *[!A-Za-z0-9_]*) ;; *) printf 'unset %s\n' "$name" ;; esac
+done)"
+load() { . "$1"; }
+go() { cd "$1" 2>/dev/null || cd "$2" 2>/dev/null || cd /; }
+cwd=$4
+if [ -z "$cwd" ] && [ -f "$2" ]; then IFS= read -r cwd <"$2"; fi
+go "${cwd:-/}" "$3"
+unset cwd OLDPWD
+load "$1"
+PWD=$(command pwd)
+shift 4
+exec "$@"
+`
+
+// addVariables is a script that exports its arguments before --, and runs those after it.
+const addVariables = `while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"`
+
+// Exec implements Live.
+func (l *live) Exec(ctx context.Context, p LiveProcess) (int, error) {
+	c, err := l.environment()
+	if err != nil {
+		return 0, err
+	}
+	process := p.Process
+	process.User = cmp.Or(process.User, *l.user.Load())
+	if !p.NoEnv {
+		process.Args, process.Dir, process.Env = l.inState(p), "", nil
+	}
+	if process.TTY == nil {
+		stdout, stderr := l.masked(process.Stdout), l.masked(process.Stderr)
+		defer stdout.flush()
+		defer stderr.flush()
+		process.Stdout, process.Stderr = stdout.writer(), stderr.writer()
+	}
+	return c.Exec(ctx, process)
+}
+
+// maskedStream is a stream whose secrets are masked; nil for output that is discarded.
+type maskedStream struct{ *secrets.Writer }
+
+func (l *live) masked(w io.Writer) maskedStream {
+	if w == nil {
+		return maskedStream{}
+	}
+	return maskedStream{l.build.rec.mask.Writer(w)}
+}
+
+func (m maskedStream) writer() io.Writer {
+	if m.Writer == nil {
+		return nil
+	}
+	return m.Writer
+}
+
+func (m maskedStream) flush() {
+	if m.Writer != nil {
+		_ = m.Flush()
+	}
+}
+
+// inState returns the command line that runs a process in the state of the build.
+func (l *live) inState(p LiveProcess) []string {
+	env, dir := stateDir+"/env.sh", stateDir+"/dir.txt"
+	if p.At != nil {
+		env, dir = p.At.file("env"), p.At.file("dir")
+	}
+	args := []string{"sh", "-c", enter, "buildlocal", env, dir, l.build.plan.Sources[0].Path, p.Dir}
+	if len(p.Env) > 0 { // they replace the build's variables
+		args = append(append(append(args, "sh", "-c", addVariables, "buildlocal"), p.Env...), "--")
+	}
+	return append(args, p.Args...)
+}
+
+// CopyIn implements Live.
+func (l *live) CopyIn(ctx context.Context, dir string, tar io.Reader) error {
+	c, err := l.environment()
+	if err != nil {
+		return err
+	}
+	return c.CopyIn(ctx, dir, tar)
+}
+
+// CopyOut implements Live.
+func (l *live) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
+	c, err := l.environment()
+	if err != nil {
+		return nil, err
+	}
+	return c.CopyOut(ctx, path)
+}
+
+// Run implements Live.
+func (l *live) Run(ctx context.Context, text string, output io.Writer) (int, error) {
+	session, err := l.idle()
+	if err != nil {
+		return 0, err
+	}
+	defer l.build.idle.Unlock()
+	masked := l.build.rec.mask.Writer(output)
+	defer func() { _ = masked.Flush() }()
+	return session.RunTo(ctx, text, masked)
+}
+
+// idle returns the shell of the current user if the build is stopped and no command runs. The
+// build does not go on until the caller unlocks build.idle.
+func (l *live) idle() (*shell.Session, error) {
+	if _, err := l.environment(); err != nil {
+		return nil, err
+	}
+	if !l.build.idle.TryLock() {
+		return nil, ErrBusy
+	}
+	session := l.build.shells.of(*l.user.Load())
+	if session == nil {
+		l.build.idle.Unlock()
+		return nil, ErrNoEnvironment
+	}
+	return session, nil
+}
+
+// Change implements Live.
+func (l *live) Change(ctx context.Context, dir string, lines ...string) error {
+	session, err := l.idle()
+	if err != nil {
+		return err
+	}
+	defer l.build.idle.Unlock()
+	if len(lines) > 0 {
+		err = session.Set(lines...)
+	}
+	if err == nil && dir != "" {
+		err = session.Enter(dir)
+	}
+	if err != nil {
+		return err
+	}
+	_, _, err = session.Capture(ctx, ":") // wait for the changes
+	return err
+}
+
+// printState prints the directory and then each exported variable, all followed by a NUL. The
+// names of its own variables are unlikely in a build.
+const printState = `printf '%s\000' "$PWD"
+export -p | while IFS=' =' read -r bl__w bl__n bl__r; do
+  case $bl__n in -*) bl__n=${bl__r%%=*} ;; esac
+  case $bl__n in
+    '' | [0-9]* | *[!A-Za-z0-9_]*) ;;
+    *) eval "[ -n \"\${$bl__n+x}\" ] && printf '%s=%s\\000' $bl__n \"\${$bl__n}\"" ;;
+  esac
+done`
+
+// State implements Live.
+func (l *live) State(ctx context.Context, at *Breakpoint) (State, error) {
+	c, err := l.environment()
+	if err != nil {
+		return State{}, err
+	}
+	var out strings.Builder
+	p := LiveProcess{Process: engine.Process{Args: []string{"sh", "-c", printState}}, At: at}
+	if _, err = c.Exec(ctx, engine.Process{Args: l.inState(p), User: *l.user.Load(), Stdout: &out}); err != nil {
+		return State{}, err
+	}
+	file := stateDir + "/dir.txt"
+	if at != nil {
+		file = at.file("dir")
+	}
+	wanted, err := readFile(ctx, c, file)
+	if err != nil {
+		return State{}, err
+	}
+	return parseState(out.String(), strings.TrimSuffix(string(wanted), "\n")), nil
+}
+
+// parseState parses the output of printState. A value with lines that look like definitions
+// makes a name appear twice.
+func parseState(text, wanted string) State {
+	parts := strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
+	s := State{Dir: parts[0], Gone: wanted != "" && wanted != parts[0]}
+	seen := map[string]bool{"_": true} // of the shell that printed the others
+	for _, part := range parts[1:] {
+		name, value, _ := strings.Cut(part, "=")
+		if !seen[name] {
+			s.Variables = append(s.Variables, NameValue{name, value})
+		}
+		seen[name] = true
+	}
+	return s
+}
+
+// ByHand implements Live.
+func (l *live) ByHand(kind HandKind, text string) {
+	l.build.byHand(kind, l.build.at(), text)
+}
+
+// Interrupt implements Live.
+func (l *live) Interrupt(ctx context.Context) { l.build.interruptCommand(ctx) }
+
+// Mask implements Live.
+func (l *live) Mask(text string) string { return l.build.rec.maskText(text) }
