@@ -33,14 +33,19 @@ func Execute(args []string, version string) int {
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
 	signals, hurry := make(chan os.Signal, 3), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	a := cli.NewHost(version)
 	go func() {
-		cancel(interrupted(<-signals))
+		for s := range signals {
+			if !a.Handles(ctx, s) {
+				cancel(interrupted(s))
+				break
+			}
+		}
 		<-signals
 		close(hurry)
 		// The user has had enough. Leftover resources are removed by the next build or prune.
 		os.Exit(cli.ExitCode(interrupted(<-signals)))
 	}()
-	a := cli.NewHost(version)
 	a.Hurry = hurry
 	return Main(ctx, args, a)
 }

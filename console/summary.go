@@ -44,6 +44,9 @@ func (t *Text) summary(e runner.Event) {
 		t.phases(r)
 		t.slowest(r)
 		t.outputs(r)
+		if len(r.ByHand) > 0 {
+			t.row("by hand", formatted("%s", runner.ByHandText(r.ByHand)))
+		}
 		t.gap = true
 	}
 	t.fault(e.Fault)
@@ -72,6 +75,9 @@ func (t *Text) verdict(r *runner.Record) styled {
 	)
 	if r.Environment.Place != "" {
 		text += hostTools
+	}
+	if len(r.ByHand) > 0 {
+		text += ", by hand"
 	}
 	return text
 }

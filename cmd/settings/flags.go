@@ -193,6 +193,14 @@ func registerChecks(f *Flags, fs *pflag.FlagSet) {
 }
 
 func registerDebugging(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Debug
+	fs.BoolVar(&o.Debug, "debug", false, "stop at failures, in codebuild-breakpoint and at the time limit, and show a prompt")
+	fs.StringArrayVar(&o.Break, "break", nil,
+		"stop at `WHERE`: build, build:2, build:end, :14, /text/, failure, breakpoint, timeout, start or end,"+
+			" each with an optional: if COMMAND; repeatable")
+	fs.BoolVar(&o.Step, "step", false, "stop before every command")
+	fs.DurationVar(&o.Wait, "pause-for", 0,
+		"wait `DURATION` for an answer at each stop, then go on (default: without limit on a terminal, else 30m)")
 	fs.BoolVar(&f.DryRun, "dry-run", false, "print the build plan without starting anything")
 	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
 }

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package cli
+
+// windowChanges returns nil: this system sends no signal when the size of the terminal changes.
+func windowChanges() <-chan struct{} { return nil }
