@@ -166,7 +166,8 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live runner.Live) r
 		return runner.Answer{Action: runner.ActionContinue}
 	}
 	w := &stopped{Stop: s, since: d.Now(), answer: make(chan answered, 1)}
-	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s})
+	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s, At: s.At, Line: s.Line, Text: s.Text, Finally: s.Finally,
+		Attempt: s.Attempt, Exit: s.Exit, Why: string(s.Reason)})
 	if d.Drain != nil {
 		d.Drain()
 	}

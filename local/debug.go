@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/buildlocal/buildlocal/buildspec"
@@ -17,6 +18,10 @@ type DebugOptions struct {
 	Break []string      // where to stop, see runner.ParseWhere
 	Step  bool          // stop before every command
 	Wait  time.Duration // how long a stop waits for an answer; 0 for the default
+
+	Only  []string // phases whose commands run
+	Skip  []string // phases, commands, artifacts, reports or cache that are left out
+	Until string   // the last phase or command
 }
 
 // Stops reports whether a build may stop.
@@ -43,15 +48,92 @@ func (o DebugOptions) Places() []runner.Where {
 // validatePlaces returns the settings with places that cannot be parsed.
 func (r *Request) validatePlaces() []error {
 	var errs []error
-	for _, text := range r.Debug.Break {
-		if _, err := runner.ParseWhere(text); err != nil {
-			errs = append(errs, wrongValue("break", text, "%s", err))
+	check := func(setting string, texts ...string) {
+		for _, text := range texts {
+			if _, err := runner.ParseWhere(text); err != nil {
+				errs = append(errs, wrongValue(setting, text, "%s", err))
+			}
 		}
 	}
+	check("break", r.Debug.Break...)
+	_, wrong := r.parts()
+	errs = append(errs, wrong...)
 	if r.Debug.Wait < 0 {
 		errs = append(errs, wrongValue("pause-for", r.Debug.Wait.String(), "use a positive time, such as 10m"))
 	}
 	return errs
+}
+
+// parts returns the parts of the build that run, and the settings with wrong values.
+func (r *Request) parts() (runner.Parts, []error) {
+	var p runner.Parts
+	var errs []error
+	parse := func(setting, text string) *runner.Where {
+		w, err := runner.ParseWhere(text)
+		if err != nil {
+			errs = append(errs, wrongValue(setting, text, "expected a phase (install, pre_build, build or post_build)"+
+				" or a command (build:2)"))
+			return nil
+		}
+		return &w
+	}
+	for _, text := range items(r.Debug.Only) {
+		if w := parse("only", text); w != nil {
+			p.Only = append(p.Only, *w)
+		}
+	}
+	steps := map[string]*bool{"artifacts": &p.NoArtifacts, "reports": &p.NoReports, "cache": &p.NoCache}
+	for _, text := range items(r.Debug.Skip) {
+		if step := steps[text]; step != nil {
+			*step = true
+		} else if w := parse("skip", text); w != nil {
+			p.Skip = append(p.Skip, *w)
+		}
+	}
+	if r.Debug.Until != "" {
+		p.Until = parse("until", r.Debug.Until)
+	}
+	return p, errs
+}
+
+// items splits lists that are separated by commas.
+func items(lists []string) []string {
+	var all []string
+	for _, list := range lists {
+		for item := range strings.SplitSeq(list, ",") {
+			all = append(all, strings.TrimSpace(item))
+		}
+	}
+	return all
+}
+
+// choose leaves out the parts of the plan that the user does not want.
+func (r *Request) choose(p *runner.Plan) error {
+	parts, _ := r.parts() // Validate reports the errors
+	var errs []error
+	wrong := p.Choose(parts)
+	for _, setting := range []string{"only", "skip", "until"} {
+		lists := map[string][]string{"only": r.Debug.Only, "skip": r.Debug.Skip, "until": {r.Debug.Until}}[setting]
+		for _, text := range items(lists) {
+			if err := wrong[text]; err != nil && text != "" {
+				errs = append(errs, wrongValue(setting, text, "%s", err))
+			}
+		}
+	}
+	if err := wrong[""]; err != nil && len(errs) == 0 {
+		errs = append(errs, UsageError{err})
+	}
+	return errors.Join(errs...)
+}
+
+// CheckPlaces returns an error for each place of the request that the buildspec does not have. It is
+// for a request with other mistakes too, so that all are reported at once.
+func (in *Inputs) CheckPlaces() error {
+	p, err := in.Plan()
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.Request.checkPlaces(p), in.Request.choose(p))
 }
 
 // checkPlaces returns an error for each place that the plan does not have.
@@ -59,10 +141,10 @@ func (r *Request) checkPlaces(p *runner.Plan) error {
 	var errs []error
 	for _, text := range r.Debug.Break {
 		w, err := runner.ParseWhere(text)
-		if err == nil {
-			_, _, err = p.Resolve(w)
-		}
 		if err != nil {
+			continue // Validate reports it
+		}
+		if _, _, err = p.Resolve(w); err != nil {
 			errs = append(errs, wrongValue("break", text, "%s", err))
 		}
 	}

@@ -87,7 +87,7 @@ func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 			return BuildspecError{error: err}
 		}
 		if s.destinations, err = s.inputs.Request.destinations(s.Plan); err == nil {
-			err = s.inputs.Request.checkPlaces(s.Plan)
+			err = errors.Join(s.inputs.Request.checkPlaces(s.Plan), s.inputs.Request.choose(s.Plan))
 		}
 		if err != nil || s.inputs.Request.DryRun {
 			return err

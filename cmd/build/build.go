@@ -88,6 +88,9 @@ func (o *Options) withInputErrors(ctx context.Context, a *cli.App, settings erro
 	}
 	inputs, err := a.LoadWithoutAccount(ctx, &o.Request)
 	if inputs != nil {
+		if err == nil {
+			err = inputs.CheckPlaces()
+		}
 		inputs.Close()
 	}
 	return cli.JoinErrors([]error{settings, o.Explain(err)})

@@ -33,7 +33,7 @@ type flagGroup struct {
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
-	{"Time and resources", registerLimits},
+	{"Phases, time and resources", registerLimits},
 	{"Network and files", registerAccess},
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
@@ -105,7 +105,11 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 }
 
 func registerLimits(f *Flags, fs *pflag.FlagSet) {
-	e := &f.Engine
+	e, d := &f.Engine, &f.Debug
+	fs.StringArrayVar(&d.Only, "only", nil, "run the commands of `PHASES` only, such as build,post_build; repeatable")
+	fs.StringArrayVar(&d.Skip, "skip", nil,
+		"leave out `PARTS`: phases, commands (build:2), artifacts, reports or cache; separated by commas, repeatable")
+	fs.StringVar(&d.Until, "until", "", "end after `WHERE`: a phase or a command (build:2)")
 	fs.Var((*cli.Minutes)(&e.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
 	fs.StringVar(&e.ComputeType, "compute-type", "",
