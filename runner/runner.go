@@ -89,7 +89,7 @@ type Runner struct {
 	Describe func(*Record)
 	// Pause is called at each stop point, see Stop. The build waits until it returns. Calls may
 	// overlap while a command runs. It may be nil, and costs nothing then.
-	Pause func(ctx context.Context, s Stop, live Live) Answer
+	Pause func(ctx context.Context, s Stop, live *Live) Answer
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool

@@ -17,6 +17,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/local"
@@ -233,7 +234,7 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), cli.LogsCommand(&o.Request)
-	if prompt := a.Prompt(); o.Debug.Stops() && prompt != nil {
+	if prompt := tty.Prompt(a); o.Debug.Stops() && prompt != nil {
 		options.Prompt = prompt.Name
 	}
 	if options.Progress != console.ProgressOff {

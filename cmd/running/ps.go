@@ -61,7 +61,7 @@ type shownResource struct {
 	State     string     `json:"state"`                 // running, stopped, kept, killed or another's
 	Place     string     `json:"place,omitempty"`       // where the build is, such as build:2
 	Stopped   *time.Time `json:"stoppedTime,omitempty"` // since when it waits at a stop
-	Start     *time.Time `json:"startTime"`       // null if it is not known
+	Start     *time.Time `json:"startTime"`             // null if it is not known
 	Source    string     `json:"source"`
 	Container string     `json:"container"` // or the name of the sandbox
 	PID       int        `json:"processId,omitempty"`

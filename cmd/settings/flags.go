@@ -198,7 +198,8 @@ func registerChecks(f *Flags, fs *pflag.FlagSet) {
 
 func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 	o := &f.Debug
-	fs.BoolVar(&o.Debug, "debug", false, "stop at failures, in codebuild-breakpoint and at the time limit, and show a prompt")
+	fs.BoolVar(&o.Debug, "debug", false,
+		"stop at failures, in codebuild-breakpoint and at the time limit, and show a prompt")
 	fs.StringArrayVar(&o.Break, "break", nil,
 		"stop at `WHERE`: build, build:2, build:end, :14, /text/, failure, breakpoint, timeout, start or end,"+
 			" each with an optional: if COMMAND; repeatable")

@@ -1,4 +1,5 @@
-package cli
+// Package tty connects prompts, shells and editors with the terminal of this process.
+package tty
 
 import (
 	"context"
@@ -8,24 +9,26 @@ import (
 
 	"github.com/moby/term"
 
+	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/debugger"
 )
 
 // Prompt returns the terminal of this process for a prompt. It is nil if the standard input or the
 // standard output is not one.
-func (a *App) Prompt() *debugger.Terminal {
+func Prompt(a *cli.App) *debugger.Terminal {
 	in, isTerminal := a.StdinTerminal()
 	if !isTerminal || !a.IsTerminal() {
 		return nil
 	}
-	columns, rows := a.size()
+	columns, rows := size(a)
 	if columns == 0 || rows == 0 {
 		return nil
 	}
 	name, _ := os.Readlink("/proc/self/fd/0")
 	return &debugger.Terminal{
-		In: in, Out: a.Raw.Out, Size: a.size, Resized: windowChanges(), Look: a.ConsoleOptions(),
-		Env: a.terminalEnv(), Name: a.User + " on " + name, Local: true,
+		In: in, Out: a.Raw.Out, Size: func() (int, int) { return size(a) }, Resized: windowChanges(),
+		Look: a.ConsoleOptions(),
+		Env:  environment(a), Name: a.User + " on " + name, Local: true,
 		Raw: func() (func(), error) {
 			before, err := term.MakeRaw(in.Fd())
 			if err != nil {
@@ -37,7 +40,7 @@ func (a *App) Prompt() *debugger.Terminal {
 }
 
 // size returns the size of the terminal of the standard output, or zeros.
-func (a *App) size() (columns, rows int) {
+func size(a *cli.App) (columns, rows int) {
 	file, isFile := a.Raw.Out.(*os.File)
 	if !isFile {
 		return 0, 0
@@ -49,8 +52,8 @@ func (a *App) size() (columns, rows int) {
 	return int(size.Width), int(size.Height)
 }
 
-// terminalEnv returns the variables by which programs know the terminal.
-func (a *App) terminalEnv() []string {
+// environment returns the variables by which programs know the terminal.
+func environment(a *cli.App) []string {
 	var all []string
 	for _, name := range []string{"TERM", "COLORTERM", "NO_COLOR"} {
 		if value, set := a.LookupEnv(name); set {
@@ -64,7 +67,7 @@ func (a *App) terminalEnv() []string {
 }
 
 // EditFile lets the user edit a file with $VISUAL or $EDITOR on the terminal of this process.
-func (a *App) EditFile(ctx context.Context, file string) error {
+func EditFile(ctx context.Context, a *cli.App, file string) error {
 	editor := "vi"
 	for _, name := range []string{"EDITOR", "VISUAL"} {
 		if value := a.Env(name); value != "" {
