@@ -166,7 +166,7 @@ func (t *Text) resumed(e runner.Event) {
 	}
 }
 
-// answers are the answers to a stop, as what has happened.
+// answers are the answers to a stop in the past tense.
 var answers = map[runner.Action]string{
 	runner.ActionContinue: "continued", runner.ActionRetry: "retried", runner.ActionSkip: "skipped",
 	runner.ActionIgnore: "ignored", runner.ActionGoto: "moved", runner.ActionAbort: "stopped",

@@ -120,7 +120,7 @@ type lineEditor struct {
 	ctx     context.Context // of the current ReadLine
 	pressed time.Time       // when Ctrl-C was pressed last
 	twice   bool
-	search  string // what Ctrl-R looks for
+	search  string // the text that Ctrl-R looks for
 	found   int    // how many lines Ctrl-R has skipped
 }
 

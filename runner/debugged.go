@@ -9,7 +9,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// choice is what follows a command after the debugger was asked.
+// choice is the next step after a command, as the debugger has answered.
 type choice struct {
 	again bool   // run the command (again)
 	text  string // with this text; "" for its own

@@ -38,7 +38,7 @@ type LiveProcess struct {
 	At *Breakpoint
 }
 
-// State is what commands pass on to each other.
+// State is the part of a shell that commands pass on to each other.
 type State struct {
 	Dir       string // absolute
 	Gone      bool   // the directory of the last command no longer exists; Dir is that of the source
