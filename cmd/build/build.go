@@ -53,7 +53,9 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.CommandLine = cli.CommandLine(c) // before flags get values from other places
-		if err := o.Settle(c.Context(), a, c); err != nil {
+		err := o.Settle(c.Context(), a, c)
+		a.GuardStderr()
+		if err != nil {
 			return o.withInputErrors(c.Context(), a, err)
 		}
 		return runF.Or(a, run)(c.Context(), o)
@@ -118,6 +120,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	sink := view(a, o, session)
 	if text, is := sink.(*console.Text); is {
+		defer text.Close() // also after a panic: the rest of a CI job is no output of this build
 		defer context.AfterFunc(ctx, func() {
 			if errors.Is(context.Cause(ctx), runner.ErrStopped) {
 				text.Stopping(session.Plan.Identity.Number)
@@ -216,6 +219,7 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 		options.Quiet = o.Quiet
 		return console.NewRemarked(a.Raw.Out, a.Raw.Err, options)
 	}
+	options.CI = a.CI()
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), cli.LogsCommand(&o.Request)

@@ -44,8 +44,9 @@ type App struct {
 
 	Version string // as buildlocal --version prints it
 
-	// ColorMode and Progress are the values of --color and --progress; "" is auto.
+	// ColorMode, CIMode and Progress are the values of --color, --ci and --progress; "" is auto.
 	ColorMode string
+	CIMode    string
 	Progress  console.Progress
 	Quiet     bool // print no notes and no warnings
 }

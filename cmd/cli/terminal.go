@@ -37,8 +37,8 @@ func isTerminal(w io.Writer) bool {
 }
 
 // Color reports whether the output is colored. The first that is set decides: --color,
-// NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, CLICOLOR and TERM, the CI systems whose logs show
-// colors, and the kind of the stream (no-color.org, force-color.org, bixense.com/clicolors).
+// NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, CLICOLOR and TERM, and the kind of the stream
+// (no-color.org, force-color.org, bixense.com/clicolors). The log of a CI job is no terminal.
 func (a *App) Color(terminal bool) bool {
 	switch {
 	case a.ColorMode == ColorAlways:
@@ -52,23 +52,14 @@ func (a *App) Color(terminal bool) bool {
 	case a.Env("CLICOLOR") == "0", a.dumb():
 		return false
 	}
-	return terminal || a.colorfulCI()
+	return terminal
 }
 
 // dumb reports whether the terminal shows text only. Consoles of Windows have no TERM.
 func (a *App) dumb() bool {
 	term := a.Env("TERM")
-	return term == "dumb" || term == "" && runtime.GOOS != "windows" && !a.colorfulCI()
+	return term == "dumb" || term == "" && runtime.GOOS != "windows"
 }
-
-// colorfulCI reports whether this is a CI system whose logs show colors.
-func (a *App) colorfulCI() bool {
-	return slices.ContainsFunc([]string{"GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TF_BUILD"},
-		func(name string) bool { return a.Env(name) != "" })
-}
-
-// inCI reports whether this is a CI system.
-func (a *App) inCI() bool { return a.Env("CI") != "" && a.Env("CI") != "false" || a.colorfulCI() }
 
 // Links reports whether the terminal is known to open links (OSC 8). Other terminals mostly
 // ignore them, but some print them. No terminal can be asked, so it is recognized by the

@@ -184,6 +184,8 @@ func registerDisplay(f *Flags, fs *pflag.FlagSet) {
 	fs.StringVar(&f.Color, "color", cli.ColorAuto, "use colors `WHEN`: auto, always or never")
 	fs.StringVar(&f.Progress, "progress", string(console.ProgressAuto),
 		"show progress as `KIND`: line (on a terminal), plain (a line every 30 s), off, or auto")
+	fs.StringVar(&f.CI, "ci", cli.CIAuto, "fold phases and report failures in the log of `SYSTEM`: github or gitlab; "+
+		"off, or auto to detect it")
 }
 
 func registerChecks(f *Flags, fs *pflag.FlagSet) {

@@ -40,6 +40,7 @@ type Flags struct {
 	Quiet, Verbose bool   // not both
 	Color          string // one of cli.ColorAuto and others
 	Progress       string // a console.Progress
+	CI             string // one of cli.CIModes
 	NoConfig       bool   // ignore the source's configuration file
 
 	formats []string          // allowed values of Format; nil for those of run
@@ -163,7 +164,10 @@ func (f *Flags) validate(a *cli.App) error {
 		errs = append(errs, local.OneOf("progress", f.Progress, string(console.ProgressAuto), string(console.ProgressLine),
 			string(console.ProgressPlain), string(console.ProgressOff)))
 	}
-	a.Quiet, a.ColorMode, a.Progress = f.Quiet, f.Color, console.Progress(f.Progress)
+	if f.CI != "" {
+		errs = append(errs, local.OneOf("ci", f.CI, cli.CIModes()...))
+	}
+	a.Quiet, a.ColorMode, a.CIMode, a.Progress = f.Quiet, f.Color, f.CI, console.Progress(f.Progress)
 	if f.Format != "text" && f.formats != nil && (f.Quiet || f.Verbose) && f.hasRunFormat() {
 		name := map[bool]string{true: "quiet", false: "verbose"}[f.Quiet]
 		errs = append(errs, &local.SettingError{Setting: "format", Value: f.Format, Joint: true,
