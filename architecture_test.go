@@ -51,7 +51,7 @@ var layers = map[string]int{
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
 	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/mounts": 0, "internal/overlay": 0,
 	"internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0, "internal/untar": 0,
-	baseline: 0, testreport: 0,
+	"internal/terminal": 0, baseline: 0, testreport: 0,
 	"internal/human": -1,
 }
 
@@ -86,12 +86,12 @@ var importers = map[string][]string{
 	"github.com/fatih/color":                {"console"},
 	"golang.org/x/text":                     {"internal/sax"},
 	"github.com/docker/go-units":            {"internal/human"},
-	"github.com/moby/term":                  {"cmd/cli"},
+	"github.com/moby/term":                  {"internal/terminal"},
 	"github.com/rivo/uniseg":                {"console"},
 	"github.com/moby/sys/atomicwriter":      {"internal/atomicfile"},
 	"github.com/moby/sys/mountinfo":         {"internal/mounts"},
 	"github.com/moby/sys/user":              {inside},
-	"github.com/mattn/go-isatty":            {"console", "cmd/cli"},
+	"github.com/mattn/go-isatty":            {"internal/terminal"},
 	"github.com/bmatcuk/doublestar":         {"internal/tree"},
 	"github.com/agnivade/levenshtein":       {"internal/diag"},
 	"mvdan.cc/sh":                           {"lint"},

@@ -43,6 +43,9 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	var reported cli.ExitError
 	if err != nil && !errors.As(err, &reported) {
 		a.PrintError(err)
+		if n := cli.CountErrors(err); n > 1 && c.Name() == "run" && !a.Started {
+			a.Messages().Printf("%d errors; nothing started", n)
+		}
 		if flag := c.Flags().Lookup("format"); flag != nil && flag.Value.String() == cli.FormatJSON {
 			err = errors.Join(err, a.WriteErrorJSON(err, c.Name() == "run"))
 		}

@@ -137,7 +137,7 @@ func (t *Text) explain(f failure) {
 // problem returns a problem with its severity and its carets in color.
 func (t *Text) problem(p diag.Problem) styled {
 	p.Service = ""
-	return styled(colored(p, t.styles))
+	return styled(colored(p, t.styles, t.columns(maxTable)))
 }
 
 // phaseEnded prints the failure of a phase that no failed command explained. A fault is printed

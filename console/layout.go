@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/rivo/uniseg"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // The widest text of each kind, in columns. Longer lines of prose are hard to read.
@@ -82,17 +84,10 @@ func wrap(text string, limit int) []string {
 
 // plain removes the colors of a text.
 func plain(text string) string {
-	for {
-		start := strings.Index(text, "\x1b[")
-		if start < 0 {
-			return text
-		}
-		end := strings.IndexByte(text[start:], 'm')
-		if end < 0 {
-			return text
-		}
-		text = text[:start] + text[start+end+1:]
+	if !strings.Contains(text, "\x1b") {
+		return text
 	}
+	return string(diag.Plain([]byte(text)))
 }
 
 // columns returns the width of the terminal, at most limit, or 0 off a terminal, where nothing

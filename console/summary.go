@@ -61,7 +61,9 @@ func (t *Text) summary(e runner.Event) {
 func (t *Text) end(verdict styled) {
 	t.command(t.ci.end(t.last) + t.ci.resume())
 	if t.o.CI.Verdict == nil {
-		t.line("%s", verdict)
+		for _, line := range hanging(string(verdict), t.columns(maxProse), strings.Repeat(" ", hangingIndent)) {
+			t.line("%s", styled(line))
+		}
 		return
 	}
 	t.startLine()

@@ -127,6 +127,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 			}
 		})()
 	}
+	a.Started = true
 	result := session.Run(ctx, sink)
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}

@@ -19,11 +19,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
-
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/terminal"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -49,6 +48,9 @@ type App struct {
 	CIMode    string
 	Progress  console.Progress
 	Quiet     bool // print no notes and no warnings
+
+	// Started is set when a build is started: errors before it refuse the build.
+	Started bool
 }
 
 // NewHost returns an App for the current process, with its streams and environment. It is
@@ -90,7 +92,7 @@ func (a *App) Open(ctx context.Context) {
 	a.Stdout, a.Stderr = diag.EscapeWriter(a.Raw.Out), diag.EscapeWriter(a.Raw.Err)
 	a.Warnf = func(format string, args ...any) {
 		if !a.Quiet {
-			fmt.Fprintf(a.Stderr, format+"\n", args...)
+			a.Messages().Message(fmt.Sprintf(format, args...))
 		}
 	}
 	a.MFA = func() func() (string, error) { return a.askMFA(ctx) }
@@ -102,7 +104,7 @@ func (a *App) Open(ctx context.Context) {
 func (a *App) askMFA(ctx context.Context) func() (string, error) {
 	in, isFile := a.Stdin.(*os.File)
 	out, shown := a.Raw.Err.(*os.File)
-	if !isFile || !shown || !isatty.IsTerminal(in.Fd()) || !isatty.IsTerminal(out.Fd()) {
+	if !isFile || !shown || !terminal.Is(in) || !terminal.Is(out) {
 		return nil
 	}
 	return func() (string, error) {
@@ -123,7 +125,7 @@ func (a *App) askMFA(ctx context.Context) func() (string, error) {
 // question.
 func (a *App) StdinTerminal() (*os.File, bool) {
 	in, isFile := a.Stdin.(*os.File)
-	return in, isFile && isatty.IsTerminal(in.Fd())
+	return in, isFile && terminal.Is(in)
 }
 
 // WriteJSON prints a value to the standard output, with invisible characters escaped.

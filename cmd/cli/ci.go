@@ -3,41 +3,24 @@ package cli
 import (
 	"crypto/rand"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/terminal"
 )
 
-// The values of --ci, besides the names of the CI systems that are known.
-const (
-	CIAuto = "auto"
-	CIOff  = "off"
-)
-
-// CIModes are the values of --ci.
+// CIModes returns the values of --ci.
 func CIModes() []string {
-	return []string{CIAuto, CIOff, string(console.CIGitHub), string(console.CIGitLab)}
-}
-
-// inCI reports whether this is a job of a CI system. Most systems set CI; those that are named
-// set a variable of their own, too.
-func (a *App) inCI() bool {
-	if a.CIMode == CIOff {
-		return false
-	}
-	own := []string{"GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TF_BUILD"}
-	return a.Env("CI") != "" && a.Env("CI") != "false" || a.CIMode != "" && a.CIMode != CIAuto ||
-		slices.ContainsFunc(own, func(name string) bool { return a.Env(name) != "" })
+	return []string{terminal.Auto, terminal.Off, string(console.CIGitHub), string(console.CIGitLab)}
 }
 
 // ciKind returns the CI system whose commands can be written. The program act sets the variables
 // of GitHub and shows the log on a terminal, so there it is text.
 func (a *App) ciKind() console.CIKind {
 	switch {
-	case a.CIMode != "" && a.CIMode != CIAuto && a.CIMode != CIOff:
+	case a.CIMode != "" && a.CIMode != terminal.Auto && a.CIMode != terminal.Off:
 		return console.CIKind(a.CIMode)
-	case a.CIMode == CIOff:
+	case a.CIMode == terminal.Off:
 		return console.CINone
 	case a.Env("GITHUB_ACTIONS") == "true" && a.Env("ACT") == "":
 		return console.CIGitHub
@@ -50,7 +33,7 @@ func (a *App) ciKind() console.CIKind {
 // CI returns the options of a build's output in a CI job. In every CI system the last line of a
 // build is on the standard error.
 func (a *App) CI() console.CI {
-	if !a.inCI() {
+	if !a.terminal().InCI() {
 		return console.CI{}
 	}
 	kind := a.ciKind()

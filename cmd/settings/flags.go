@@ -7,6 +7,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/terminal"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -181,10 +182,10 @@ func registerDisplay(f *Flags, fs *pflag.FlagSet) {
 		"print the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event per line)")
 	fs.BoolVarP(&f.Quiet, "quiet", "q", false, "print only failures and the verdict")
 	fs.BoolVarP(&f.Verbose, "verbose", "v", false, "also print the agent's log lines")
-	fs.StringVar(&f.Color, "color", cli.ColorAuto, "use colors `WHEN`: auto, always or never")
+	fs.StringVar(&f.Color, "color", terminal.Auto, "use colors `WHEN`: auto, always or never")
 	fs.StringVar(&f.Progress, "progress", string(console.ProgressAuto),
 		"show progress as `KIND`: line (on a terminal), plain (a line every 30 s), off, or auto")
-	fs.StringVar(&f.CI, "ci", cli.CIAuto, "fold phases and report failures in the log of `SYSTEM`: github or gitlab; "+
+	fs.StringVar(&f.CI, "ci", terminal.Auto, "fold phases and report failures in the log of `SYSTEM`: github or gitlab; "+
 		"off, or auto to detect it")
 }
 

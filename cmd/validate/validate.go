@@ -143,9 +143,12 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		return errors.Join(unread, context.Cause(ctx))
 	}
 	// Other formats are read by programs, even on a terminal.
-	color := o.Format == "text" && a.Color(a.IsTerminal())
-	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version,
-		ASCII: a.ConsoleOptions().ASCII}
+	options := a.ConsoleOptions()
+	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Tool: a.Version, ASCII: options.ASCII,
+		Color: o.Format == "text" && options.Color}
+	if options.Width != nil {
+		report.Width = options.Width()
+	}
 	// The project document is checked once, not for each buildspec.
 	if len(problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
