@@ -27,7 +27,7 @@ type Report struct {
 	Files  []Checked
 	Checks []diag.Check // all that exist, for formats that describe them
 	Color  bool         // of the text format
-	Width  int          // columns of the terminal for the text format; 0 if it is none
+	Width  int          // columns of the terminal for the text format; 0 off a terminal
 	ASCII  bool         // use no other characters than those of ASCII in signs of the text format
 	Strict bool         // warnings and lints count as errors
 	Tool   string       // version of buildlocal

@@ -19,7 +19,7 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	}
 	s.reportTimeSaved()
 	result := func(text string) { s.record(func(c *CacheUse) { c.Result = text }) }
-	if s.plan.Cache.Action == cacheRestore {
+	if s.plan.Cache.Action == CacheRestore {
 		result("the buildspec only restores it")
 		return
 	}

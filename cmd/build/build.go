@@ -116,7 +116,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	defer func() { _ = session.Close() }()
 	if o.DryRun {
-		return printPlan(a, o, session.Plan)
+		return printPlan(a, o, inputs, session.Plan)
 	}
 	sink := view(a, o, session)
 	if text, is := sink.(*console.Text); is {
@@ -136,16 +136,20 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 }
 
 // printPlan prints what a build would do.
-func printPlan(a *cli.App, o *Options, p *runner.Plan) error {
+func printPlan(a *cli.App, o *Options, in *local.Inputs, p *runner.Plan) error {
 	if o.Format == cli.FormatJSON {
 		return a.WriteJSON(planJSON(p))
 	}
-	text := p.Short()
-	if o.Verbose {
-		text = p.String()
+	screen := a.Screen()
+	shown := func(name string) string {
+		if local.IsS3(name) {
+			return name
+		}
+		return a.Tilde(name)
 	}
-	_, err := fmt.Fprint(a.Stdout, text)
-	return err
+	screen.Plan(console.PlanView{Plan: p, Whole: o.Verbose, SecretOrigin: in.SecretOrigin,
+		CacheEntry: in.CacheEntry(p), Path: shown})
+	return screen.Err()
 }
 
 // refuse returns the error of a build that was not started. If the log of the service was
