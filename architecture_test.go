@@ -40,7 +40,7 @@ var layers = map[string]int{
 	"cmd/build": 7, "cmd/caches": 7, "cmd/configure": 7, "cmd/image": 7, "cmd/machine": 7, "cmd/results": 7,
 	"cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
 	"cmd/settings": 6, "cmd/clitest": 6,
-	"cmd/cli": 5,
+	"cmd/cli": 5, "cmd/help": 5,
 	"local":   4,
 	"console": 3, "page": 3, "lsp": 3,
 	"engine/docker": 3,
@@ -59,7 +59,7 @@ var layers = map[string]int{
 // import any module listed here; a module without importers is for tests only.
 var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd", "cmd/*"},
-	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/configure", "cmd/settings"},
+	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/help", "cmd/configure", "cmd/settings"},
 	"github.com/docker/docker":               {"engine/docker", "engine/docker/*"},
 	"github.com/docker/cli":                  {dockerConn},
 	"github.com/docker/go-connections":       {"engine/docker", dockerShare},

@@ -58,6 +58,9 @@ func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-width(text)))
 }
 
+// Wrap breaks a text at spaces into lines of at most limit columns, as long as no word is longer.
+func Wrap(text string, limit int) []string { return wrap(text, limit) }
+
 // wrap breaks a text at spaces into lines of at most limit columns. A word that is longer, such
 // as a path, stays whole, so that it can be copied. 0 is no limit. The text may have colors,
 // but none that spans spaces.

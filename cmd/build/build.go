@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
@@ -38,7 +39,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Example: "  buildlocal run -i node:22\n" +
 			"  buildlocal run ../service -e STAGE=dev --env-file .env\n" +
 			"  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Flags can also be set with "+settings.VariablePrefix+"<FLAG> environment variables, in "+settings.File,
 			"in the source directory, or in ~/.config/buildlocal/config.yml. Run 'buildlocal",
 			"config' to see the values. A file in the source can only set flags that affect",

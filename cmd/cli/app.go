@@ -1,5 +1,5 @@
 // Package cli has the parts that all commands share: the App with the streams and the
-// host, exit codes, the format of errors, tables and help.
+// host, exit codes, the format of errors, and tables.
 //
 // A command is an options struct and two functions. NewX(app, runF) returns the cobra
 // command, which fills the options and calls runF, or if that is nil the function that

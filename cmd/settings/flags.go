@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/terminal"
 	"github.com/buildlocal/buildlocal/local"
@@ -30,7 +31,7 @@ type flagGroup struct {
 
 // flagGroups are all flags of run, in the order of the help. The names of the flags are
 // also the keys of configuration files and, in upper case, those of variables. A topic has
-// at most cli.MaxPlainFlags flags, the most used ones first.
+// at most help.MaxPlainFlags flags, the most used ones first.
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
@@ -39,9 +40,9 @@ var flagGroups = []flagGroup{
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
 	{"Cache", registerCache},
-	{cli.OutputGroup, registerOutput},
-	{cli.DisplayGroup, registerDisplay},
-	{cli.ChecksGroup, registerChecks},
+	{help.OutputGroup, registerOutput},
+	{help.DisplayGroup, registerDisplay},
+	{help.ChecksGroup, registerChecks},
 	{"Debugging", registerDebugging},
 }
 
@@ -57,7 +58,7 @@ func (f *Flags) all() *pflag.FlagSet {
 		fs.SortFlags = false
 		group.register(f, fs)
 		fs.VisitAll(func(flag *pflag.Flag) {
-			flag.Annotations = map[string][]string{runAnnotation: nil, cli.GroupAnnotation: {group.title}}
+			flag.Annotations = map[string][]string{runAnnotation: nil, help.GroupAnnotation: {group.title}}
 			if t := flag.Value.Type(); t != "string" && t != "stringArray" { // those accept any text
 				flag.Value = &deferredValue{Value: flag.Value}
 			}
