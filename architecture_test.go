@@ -70,7 +70,7 @@ var importers = map[string][]string{
 	"github.com/klauspost/compress":          {"engine/images", "cache", "page"},
 	"golang.org/x/sys": {
 		dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay",
-		"cmd/configure",
+		"cmd/configure", "cmd/clitest",
 	},
 	"gopkg.in/yaml.v3": {
 		"buildspec",
@@ -87,7 +87,7 @@ var importers = map[string][]string{
 	"golang.org/x/text":                     {"internal/sax"},
 	"github.com/docker/go-units":            {"internal/human"},
 	"github.com/moby/term":                  {"internal/terminal"},
-	"github.com/rivo/uniseg":                {"console"},
+	"github.com/rivo/uniseg":                {"console", "cmd/clitest"},
 	"github.com/moby/sys/atomicwriter":      {"internal/atomicfile"},
 	"github.com/moby/sys/mountinfo":         {"internal/mounts"},
 	"github.com/moby/sys/user":              {inside},

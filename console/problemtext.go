@@ -51,16 +51,17 @@ func besideCarets(marks string, parts diag.Parts, limit int) []string {
 	if parts.Hint == "" {
 		return []string{marks}
 	}
-	beside := parts.Indent + strings.Repeat(" ", len(parts.Carets)+1)
-	left := limit - tabbedWidth(beside)
+	first := limit - tabbedWidth(parts.Indent) - len(parts.Carets) - 1
 	switch {
-	case limit <= 0 || width(parts.Hint) <= left:
+	case limit <= 0 || width(parts.Hint) <= first:
 		return []string{marks + " " + parts.Hint}
-	case left >= minHint:
-		lines := wrap(parts.Hint, left)
-		lines[0] = marks + " " + lines[0]
-		for i := 1; i < len(lines); i++ {
-			lines[i] = beside + lines[i]
+	case first >= minHint:
+		// Further lines begin below the carets.
+		words := wrap(parts.Hint, first)
+		rest := strings.TrimPrefix(parts.Hint, words[0]+" ")
+		lines := []string{marks + " " + words[0]}
+		for _, line := range wrap(rest, limit-tabbedWidth(parts.Indent)) {
+			lines = append(lines, parts.Indent+line)
 		}
 		return lines
 	}

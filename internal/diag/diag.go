@@ -173,6 +173,7 @@ func (p Problem) window(limit int) (string, int) {
 	if p.Column-1+min(p.Width, maxCarets) <= limit && limit < maxExcerpt {
 		start = 0
 	}
+	start = max(0, min(start, len(runes)-limit)) // show as much as possible
 	end := min(len(runes), start+limit)
 	cut := string(runes[start:end])
 	if end < len(runes) {
