@@ -88,6 +88,9 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 		Image: s.plan.Image, Build: s.plan.Identity.BuildID(), Saved: s.Now(),
 		UncachedDuration: s.uncachedDuration(), HasParentDirs: p.Listed(),
 	}}
+	progress := Copy{Doing: "saving", What: "cache"}
+	progress.AllFiles, progress.AllBytes = p.ToCopy()
+	request.Copied = watchCopy(s.Now, s.rec, progress)
 	if w, ok := c.(engine.Watcher); ok && !s.CacheInS3 {
 		request.Local = p.TakeLocal(ctx, w.Written)
 	}
