@@ -40,7 +40,7 @@ var layers = map[string]int{
 	"cmd/build": 7, "cmd/caches": 7, "cmd/configure": 7, "cmd/image": 7, "cmd/machine": 7, "cmd/results": 7,
 	"cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
 	"cmd/settings": 6, "cmd/clitest": 6, "cmd/tty": 6,
-	"cmd/cli": 5, "cmd/claims": 5,
+	"cmd/cli": 5, "cmd/help": 5, "cmd/claims": 5,
 	"local": 4, "debugger": 4,
 	"console": 3, "page": 3, "lsp": 3,
 	"engine/docker": 3,
@@ -51,7 +51,7 @@ var layers = map[string]int{
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
 	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/mounts": 0, "internal/overlay": 0,
 	"internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0, "internal/untar": 0,
-	baseline: 0, testreport: 0,
+	"internal/terminal": 0, baseline: 0, testreport: 0,
 	"internal/human": -1,
 }
 
@@ -59,7 +59,7 @@ var layers = map[string]int{
 // import any module listed here; a module without importers is for tests only.
 var importers = map[string][]string{
 	"github.com/spf13/cobra":                 {"cmd", "cmd/*"},
-	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/configure", "cmd/settings"},
+	"github.com/spf13/pflag":                 {"cmd/cli", "cmd/help", "cmd/configure", "cmd/settings"},
 	"github.com/docker/docker":               {"engine/docker", "engine/docker/*"},
 	"github.com/docker/cli":                  {dockerConn},
 	"github.com/docker/go-connections":       {"engine/docker", dockerShare},
@@ -70,7 +70,7 @@ var importers = map[string][]string{
 	"github.com/klauspost/compress":          {"engine/images", "cache", "page"},
 	"golang.org/x/sys": {
 		dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay",
-		"cmd/configure",
+		"cmd/configure", "cmd/clitest",
 	},
 	"gopkg.in/yaml.v3": {
 		"buildspec",
@@ -86,12 +86,12 @@ var importers = map[string][]string{
 	"github.com/fatih/color":                {"console"},
 	"golang.org/x/text":                     {"internal/sax"},
 	"github.com/docker/go-units":            {"internal/human"},
-	"github.com/moby/term":                  {"cmd/cli", "cmd/tty"},
-	"github.com/rivo/uniseg":                {"console"},
+	"github.com/moby/term":                  {"internal/terminal", "cmd/tty"},
+	"github.com/rivo/uniseg":                {"console", "cmd/clitest"},
 	"github.com/moby/sys/atomicwriter":      {"internal/atomicfile"},
 	"github.com/moby/sys/mountinfo":         {"internal/mounts"},
 	"github.com/moby/sys/user":              {inside},
-	"github.com/mattn/go-isatty":            {"console", "cmd/cli"},
+	"github.com/mattn/go-isatty":            {"internal/terminal"},
 	"github.com/bmatcuk/doublestar":         {"internal/tree"},
 	"github.com/agnivade/levenshtein":       {"internal/diag"},
 	"mvdan.cc/sh":                           {"lint"},

@@ -174,7 +174,7 @@ func lineWith(output, part string) string {
 // lastState returns the end of a line that was redrawn with carriage returns, without colors.
 func lastState(line string) string {
 	line = strings.TrimRight(line, "\r")
-	return string(plainText([]byte(line[strings.LastIndexByte(line, '\r')+1:])))
+	return string(diag.Plain([]byte(line[strings.LastIndexByte(line, '\r')+1:])))
 }
 
 // shellPlace matches what shells print before a message, such as "/codebuild/.../script.sh: line 4: ".

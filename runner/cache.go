@@ -14,8 +14,8 @@ import (
 
 // Values of cache.action (documented).
 const (
-	cacheRestore = "restore"
-	cacheSave    = "save"
+	CacheRestore = "restore"
+	CacheSave    = "save"
 )
 
 // cacheMark is a file that is newer than all restored files and older than all files that
@@ -53,7 +53,7 @@ func (s *cacheStep) restore(ctx context.Context, c engine.Container) error {
 		return err
 	}
 	s.record(func(c *CacheUse) { c.Result = "the build failed" })
-	if s.plan.Cache.Action != cacheSave {
+	if s.plan.Cache.Action != CacheSave {
 		if err := s.find(ctx, c); err != nil {
 			return err
 		}

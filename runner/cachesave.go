@@ -19,7 +19,7 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	}
 	s.reportTimeSaved()
 	result := func(text string) { s.record(func(c *CacheUse) { c.Result = text }) }
-	if s.plan.Cache.Action == cacheRestore {
+	if s.plan.Cache.Action == CacheRestore {
 		result("the buildspec only restores it")
 		return
 	}
@@ -50,7 +50,7 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 // leave keeps the cache as it is, because other builds would get what only this one has done, or
 // not all of it.
 func (s *cacheStep) leave(reason string) {
-	if s.active && s.plan.Cache.Action != cacheRestore {
+	if s.active && s.plan.Cache.Action != CacheRestore {
 		s.record(func(c *CacheUse) { c.Result = "not saved, because " + reason })
 		s.rec.about(cacheTopic, "not saved, because %s", reason)
 	}
@@ -97,6 +97,9 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 		Image: s.plan.Image, Build: s.plan.Identity.BuildID(), Saved: s.Now(),
 		UncachedDuration: s.uncachedDuration(), HasParentDirs: p.Listed(),
 	}}
+	progress := Copy{Doing: "saving", What: "cache"}
+	progress.AllFiles, progress.AllBytes = p.ToCopy()
+	request.Copied = watchCopy(s.Now, s.rec, progress)
 	if w, ok := c.(engine.Watcher); ok && !s.CacheInS3 {
 		request.Local = p.TakeLocal(ctx, w.Written)
 	}

@@ -89,8 +89,8 @@ type Pull struct {
 
 // Copy is the progress of a copy. The totals AllFiles and AllBytes are 0 if unknown.
 type Copy struct {
-	Doing           string // copying or packing
-	What            string // artifacts or reports
+	Doing           string // copying, packing or saving
+	What            string // artifacts, reports or cache
 	Files, AllFiles int
 	Bytes, AllBytes int64
 }

@@ -266,7 +266,7 @@ func (s *reportStep) fingerprint(source string) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s\n", source, s.plan.Image, s.plan.Place)
 	for _, v := range s.plan.Variables {
-		if v.Origin != serviceOrigin {
+		if v.Origin != ServiceOrigin {
 			fmt.Fprintf(sum, "%s=%q\n", v.Name, s.values[v.Name].Reveal())
 		}
 	}

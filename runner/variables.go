@@ -103,14 +103,14 @@ func (vs *variables) fromProject(all []project.Variable, origin string) {
 	}
 }
 
-// serviceOrigin is the origin of variables that the service sets.
-const serviceOrigin = "the service"
+// ServiceOrigin is the origin of variables that the service sets.
+const ServiceOrigin = "the service"
 
 // fromService sets the variables of the service, which always win, with few exceptions.
 // The values are those of the page "Environment variables in build environments" and of
 // public logs that print the whole environment.
 func (vs *variables) fromService(p *Plan) {
-	set := func(name, value string) { vs.setText(name, value, serviceOrigin) }
+	set := func(name, value string) { vs.setText(name, value, ServiceOrigin) }
 	id := p.Identity
 	if _, given := vs.at[composeProject]; p.Socket && !given {
 		set(composeProject, "build-"+id.UUID[:min(len(id.UUID), shortUUID)])
@@ -161,7 +161,7 @@ func (vs *variables) fromService(p *Plan) {
 func (vs *variables) extend(name, prefix, dir string) {
 	i, given := vs.at[name]
 	if !given {
-		vs.set(Variable{Name: name, Value: secrets.NewValue(prefix + dir), Expand: true, Origin: serviceOrigin})
+		vs.set(Variable{Name: name, Value: secrets.NewValue(prefix + dir), Expand: true, Origin: ServiceOrigin})
 		return
 	}
 	if v := &vs.all[i]; v.Stored == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/config"
 )
 
-func TestOfProject(t *testing.T) {
+func TestOfProject_EachSetting(t *testing.T) {
 	text := `{"environment": {"privilegedMode": true, "image": "oci:/etc", "type": "LINUX_CONTAINER"},
  "cache": {"type": "S3", "location": "b", "cacheNamespace": "n"},
  "source": {"type": "NO_SOURCE", "buildspec": "../x.yml"}, "name": "p"}`

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -50,7 +51,7 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 		Long: "Check each engine, disk space, emulators, credentials, proxies, the buildspec and\n" +
 			"its image. A sign shows whether it works, is not set up and not needed so far, needs\n" +
 			"attention, or fails; a fix follows. No image is pulled and no build is started.",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Exit codes: 0 no check failed, 2 usage error, 3 only the buildspec or project",
 			"failed, 4 builds cannot run on this machine.",
 		),
@@ -75,7 +76,7 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	)
 	// Not the format of run: events make no sense here.
 	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text or json")
-	cli.SetGroup(c.Flags(), cli.OutputGroup, "format")
+	help.SetGroup(c.Flags(), help.OutputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := cli.OneOf("format", o.Format, "text", "json"); err != nil {
 			return err

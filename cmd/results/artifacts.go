@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -39,7 +40,7 @@ func NewArtifacts(a *cli.App, runF cli.RunF[ArtifactsOptions]) *cobra.Command {
 		Long: "List the artifacts of build number BUILD, or of the latest build, with their sizes.\n" +
 			"With --diff, list the files that the second build added (+), removed (-) and\n" +
 			"changed (~), with the changed lines of small text files.",
-		Annotations: cli.Notes("Exit codes: 0 success, 1 the builds differ (--diff), 2 no such build or usage error."),
+		Annotations: help.Notes("Exit codes: 0 success, 1 the builds differ (--diff), 2 no such build or usage error."),
 		Example:     "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
 		Args:        func(c *cobra.Command, args []string) error { return o.setBuilds(c, args) },
 	}

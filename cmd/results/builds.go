@@ -11,6 +11,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -32,7 +33,7 @@ func NewBuilds(a *cli.App, runF cli.RunF[BuildsOptions]) *cobra.Command {
 		Long: "List the builds whose results are in the output directory, the newest first, with\n" +
 			"their status, start, duration, commit and the place at which they failed. The last\n" +
 			"line shows their durations, the oldest at the left.",
-		Annotations: cli.Notes("Exit codes: 0 success, even if builds failed, 2 usage error."),
+		Annotations: help.Notes("Exit codes: 0 success, even if builds failed, 2 usage error."),
 		Example:     "  buildlocal builds\n  buildlocal builds -C ../service\n  buildlocal builds --format json",
 	}
 	c.Flags().SortFlags = false

@@ -52,6 +52,7 @@ func Settings() []Setting {
 		{Name: "ca-bundle", Reach: Reads, Effect: "read a file outside the source"},
 		{Name: "cache", Reach: Writes, Effect: "keep the cache outside the source"},
 		{Name: "cache-size", Reach: User, Effect: "remove caches of your other projects beyond VALUE"},
+		{Name: "ci", Reach: User, Effect: "let the build's output control the CI job", Harmless: is("auto")},
 		{Name: "color", Reach: Build},
 		{Name: "compute-type", Reach: Build},
 		{Name: "debug", Reach: Build},
