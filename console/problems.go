@@ -85,8 +85,12 @@ func colored(p diag.Problem, s styles) string {
 	if p.Severity == diag.Error {
 		paint = s.bad
 	}
-	word := " " + p.Severity.String() + ": "
-	text = strings.Replace(text, word, " "+string(paint.Sprint(p.Severity.String()+":"))+" ", 1)
+	word := p.Severity.String() + ":"
+	if p.File != "" { // else the line begins with the severity
+		word = " " + word
+	}
+	label := strings.TrimLeft(word, " ")
+	text = strings.Replace(text, word+" ", strings.TrimSuffix(word, label)+string(paint.Sprint(label))+" ", 1)
 	// Only the carets are colored, not their indentation, which repeats the tabs of the line.
 	lines := strings.Split(text, "\n")
 	if len(lines) == 3 && p.Column > 0 { // the hint after the carets has no color

@@ -187,6 +187,8 @@ func ShortImage(name string) string { return strings.TrimPrefix(name, "aws/codeb
 func (t *Text) note(e runner.Event) {
 	switch {
 	case t.o.Quiet:
+	case e.Problem != nil:
+		t.line("%s", t.problem(*e.Problem))
 	case e.Topic != "":
 		t.paragraph(t.styles.weak.Sprint(pad(e.Topic, topicWidth)), formatted("%s", e.Text))
 	default:

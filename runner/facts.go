@@ -43,6 +43,8 @@ type CacheUse struct {
 	Saved    *CacheEntry `json:"saved,omitempty"`    // nil if it was not saved
 	// Result says why nothing was saved; empty if something was.
 	Result string `json:"result,omitempty"`
+	// Problems are those of entries of the buildspec's cache section.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // CacheEntry is a cache that was restored or saved.

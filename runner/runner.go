@@ -156,7 +156,7 @@ func newBuild(r *Runner, p *Plan) *build {
 	return &build{
 		Runner: r, plan: p, rec: rec, values: values, shells: shells,
 		endpoints: newEndpoints(r.Endpoints, rec),
-		cache:     &cacheStep{Runner: r, plan: p, rec: rec, shells: shells, values: values},
+		cache:     &cacheStep{Runner: r, plan: p, rec: rec, shells: shells, values: values, files: files},
 		artifacts: &artifactStep{plan: p, rec: rec, shells: shells, files: files},
 		reports:   &reportStep{Runner: r, plan: p, rec: rec, shells: shells, values: values, files: files},
 		image:     &imageCheck{Runner: r, plan: p, rec: rec},
@@ -177,6 +177,7 @@ type result struct {
 	context Context
 	next    PhaseType     // if it differs from the row's
 	problem *diag.Problem // position in the buildspec; nil if unknown
+	hints   []string      // next steps, see Event.Hints; only with a problem
 }
 
 // rows is the order of phases (observed): POST_BUILD runs after a failed BUILD; no phase
@@ -215,7 +216,7 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 	if res.status == "" {
 		res.status = Succeeded
 	}
-	b.rec.endPhase(began, res, used)
+	b.rec.endPhase(began, res, b.plan.explainPhase(res), used)
 	switch {
 	case res.next != "":
 		return res.next
