@@ -158,8 +158,14 @@ func (s *Session) checkEnvironment() error {
 // checkImage returns an error for an image that the engine's host cannot run, as far as that is
 // known without pulling it.
 func (s *Session) checkImage(ctx context.Context) error {
+	if !s.engine.kind.HasImages() {
+		return nil
+	}
+	if lower := engine.LowerName(s.Plan.Image); lower != s.Plan.Image { // of the project
+		return InputError{fmt.Errorf("image %s: image names are lower case; did you mean %s?", s.Plan.Image, lower)}
+	}
 	checker, able := s.engine.Engine.(engine.PlatformChecker)
-	if !able || !s.engine.kind.HasImages() {
+	if !able {
 		return nil
 	}
 	if err := checker.CheckPlatform(ctx, s.Plan.ImageRef()); err != nil {
@@ -327,7 +333,7 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(in.Builds, s.Dir.Number),
 		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
-		Describe:  s.lookUpFacts(ctx),
+		Describe:  s.lookUpFacts(ctx), Instead: s.instead,
 	}
 }
 

@@ -83,6 +83,9 @@ type Runner struct {
 	// LastImage returns the environment of the last build with an image, and that build's
 	// name. It may be nil.
 	LastImage func(image string) (last Environment, build string)
+	// Instead returns images that the build could use instead of one that the engine did not get,
+	// the nearest first, and a hint. It may be nil.
+	Instead func(ctx context.Context) (images []string, hint string)
 	// Describe adds facts that only the caller knows to the record of a build that has ended,
 	// such as its commit. They are masked after it. It may be nil.
 	Describe func(*Record)

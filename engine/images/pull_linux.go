@@ -50,7 +50,7 @@ func (s *Store) Pull(ctx context.Context, name string, report func(engine.Progre
 		return nil, err
 	}
 	defer unlock()
-	doing := "pull image " + name
+	doing := "pull " + name
 	from, err := s.openSource(ctx, name)
 	if err == nil {
 		var image *Image
