@@ -106,7 +106,7 @@ func (h *Host) Resources(ctx context.Context) (*docker.Engine, []Resource, error
 	all := h.sandboxes()
 	e, err := h.Docker(ctx)
 	var fault *engine.Fault
-	named := h.Env("DOCKER_HOST") != "" || h.Env("DOCKER_CONTEXT") != ""
+	named := docker.IsConfigured(h.DockerOptions())
 	if errors.As(err, &fault) && !named && (fault.Kind == engine.NoEngine || fault.Kind == engine.NoPermission) {
 		why := "cannot connect to Docker"
 		if fault.Kind == engine.NoPermission {
