@@ -45,7 +45,6 @@ type Options struct {
 
 	Source    string // the source's directory, as the user would type it
 	SourceDir string // the same, slash-separated and absolute
-	Commit    string // branch and commit of the source, for the first line; may be empty
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
@@ -155,8 +154,8 @@ func (t *Text) began(p *runner.Plan) {
 	}
 	name := t.styles.strong.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number)
 	parts := []string{string(name), string(formatted("%s", placeOf(p)))}
-	if t.o.Commit != "" {
-		parts = append(parts, string(formatted("%s", t.o.Commit)))
+	if p.Checkout != "" {
+		parts = append(parts, string(formatted("%s", p.Checkout)))
 	}
 	limit := t.columns(maxTable)
 	for limit > 0 && len(parts) > 2 && width(plain(strings.Join(parts, t.glyphs.dot))) > limit {

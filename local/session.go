@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -234,17 +233,6 @@ func (s *Session) Close() error {
 		errs = append(errs, s.engine.close())
 	}
 	return errors.Join(errs...)
-}
-
-// Version returns the branch and the short commit of the primary source, such as "main
-// 1a2b3c4", or "" outside of a git repository.
-func (s *Session) Version() string {
-	const short = 7
-	git := s.inputs.Source.Git
-	if git == nil || git.Commit == "" {
-		return ""
-	}
-	return strings.TrimSpace(git.Branch + " " + git.Commit[:min(short, len(git.Commit))])
 }
 
 // Sink shows a build. Notify is called for one event at a time, from another goroutine

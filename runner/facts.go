@@ -12,6 +12,8 @@ type Commit struct {
 	Branch  string `json:"branch,omitempty"`
 	Subject string `json:"subject,omitempty"` // first line of the message
 	Author  string `json:"author,omitempty"`  // name
+	// Changed is the number of files of the build that differ from the commit.
+	Changed int `json:"changedFiles,omitempty"`
 }
 
 // Changes are the files that differ between the commit of an earlier build and that of this one.
