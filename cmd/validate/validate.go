@@ -307,7 +307,11 @@ func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec,
 	spec, problems := buildspec.Parse(t.name, t.bytes)
 	against := v.against
 	against.Root = t.root
-	return spec, v.Check(ctx, spec, problems, against)
+	all := v.Check(ctx, spec, problems, against)
+	if t.onDisk && repositoryOf(t.name) != "" {
+		all = append(local.WarnIgnored(ctx, t.name), all...)
+	}
+	return spec, all
 }
 
 // fix applies safe fixes to the file, or adds them to the diff, or without --fix and --diff only
