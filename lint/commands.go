@@ -255,7 +255,8 @@ func (c *checker) unknownShell() {
 		p.Hint, p.Fix = fmt.Sprintf("did you mean %q?", near), c.shellFix(shell, near)
 		return
 	}
-	p.Hint = cmp.Or(diag.Question(shell, knownShells), "use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows")
+	p.Hint = cmp.Or(diag.Question(shell, knownShells),
+		"use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows")
 }
 
 // fixedShells are the documented shells that a misspelt name can be near to. A name near to sh could

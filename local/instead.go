@@ -53,7 +53,7 @@ func usableImages(ctx context.Context, e engine.Engine, tried engine.ImageRef) [
 	var all []engine.Image
 	switch e := e.(type) {
 	case *docker.Engine:
-		all, _ = e.Images(ctx) // without an answer there are none to name
+		all, _ = e.Images(ctx) // without an answer no images are named
 	case *sandbox.Engine:
 		stored, _, _ := e.Images()
 		for _, i := range stored {

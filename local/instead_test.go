@@ -12,8 +12,9 @@ func TestSortByNearness_TagsThenNamesThenAge(t *testing.T) {
 	t.Parallel()
 	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
 	all := []engine.Image{
-		{Name: "python:3", Created: day(8)}, {Name: "nodes:1", Created: day(7)}, {Name: "my.registry:5000/node:18", Created: day(1)},
-		{Name: "golang", Created: day(9)}, {Name: "node:20", Created: day(2)},
+		{Name: "python:3", Created: day(8)}, {Name: "nodes:1", Created: day(7)},
+		{Name: "my.registry:5000/node:18", Created: day(1)}, {Name: "golang", Created: day(9)},
+		{Name: "node:20", Created: day(2)},
 	}
 	sortByNearness(all, "node:22")
 	var names []string

@@ -19,7 +19,7 @@ import (
 const (
 	LabelBuild   = "dev.buildlocal.build"  // name of the build
 	LabelSource  = "dev.buildlocal.source" // directory of the source
-	LabelHost    = "dev.buildlocal.host"   // hostname of the machine that runs buildlocal
+	LabelHost    = "dev.buildlocal.host"   // hostname of the host that runs buildlocal
 	LabelUser    = "dev.buildlocal.user"   // ID of the user who runs it
 	LabelTemp    = "dev.buildlocal.temp"   // directory of the run
 	LabelStarted = "dev.buildlocal.started"

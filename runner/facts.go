@@ -28,7 +28,7 @@ type Machine struct {
 	Engine  string  `json:"engine"`                       // docker, sandbox or host
 	Version string  `json:"engineVersion,omitempty"`      // of the Docker engine
 	Address string  `json:"engineAddress,omitempty"`      // of the Docker engine
-	Name    string  `json:"name,omitempty"`               // of this machine
+	Name    string  `json:"name,omitempty"`               // of this host
 	System  string  `json:"system,omitempty"`             // such as linux/amd64
 	CPUs    int     `json:"cpus,omitempty"`               // of the engine's machine
 	Memory  int64   `json:"memoryInBytes,omitempty"`      // of the engine's machine

@@ -72,8 +72,9 @@ func (p *Plan) failed(c buildspec.Command, output string, mask func(string) stri
 // explains are the checks whose lints can be the reason of a failure of the command. Others, such
 // as a deployment after a failure, are about something else.
 var explains = map[string]bool{
-	diag.NotPrivileged: true, diag.MissingFile: true, diag.NotExecutable: true, diag.CRLFScript: true, diag.BashSyntax: true,
-	diag.ShellSyntax: true, diag.LostText: true, diag.LostDirectory: true, diag.LostFunction: true, diag.UnexpandedVariable: true,
+	diag.NotPrivileged: true, diag.MissingFile: true, diag.NotExecutable: true, diag.CRLFScript: true,
+	diag.BashSyntax: true, diag.ShellSyntax: true, diag.LostText: true, diag.LostDirectory: true,
+	diag.LostFunction: true, diag.UnexpandedVariable: true,
 }
 
 // lintsOf returns the lints about a command that may explain why it failed.

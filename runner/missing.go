@@ -156,7 +156,7 @@ const (
 )
 
 // nearestDirectory returns a hint about a directory that may have been meant, else about the
-// directories that there are, or "" if there are none.
+// directories of the source.
 func (c *collector) nearestDirectory(ctx context.Context, written string) string {
 	found := c.search(ctx, c.plan.Sources[0].Path, "-maxdepth 3 -type d")
 	if name := diag.Suggest(strings.TrimSuffix(written, "/"), found); name != "" {

@@ -119,7 +119,7 @@ func (u *Unknown) Plain() (message, hint string) {
 }
 
 // Nearest returns the listed version that is nearest to the requested one: the highest lower one
-// of the same major version, else the next higher one. It is "" if there is none.
+// of the same major version, else the next higher one. It is "" for a text that is not a version.
 func (u *Unknown) Nearest() string {
 	if latest := diag.Suggest(u.Version, []string{"latest"}); latest != "" || len(u.Known) == 0 {
 		return latest

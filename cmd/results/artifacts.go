@@ -103,7 +103,7 @@ func listArtifacts(a *cli.App, s *builds.Store, o *ArtifactsOptions) error {
 		return err
 	}
 	if o.Format == cli.FormatJSON {
-		return a.WriteJSON(newJSONArtifacts(b, m))
+		return a.WriteJSON(artifacts.NewListing(b.Number, b.Name, b.Path, m))
 	}
 	// A build without artifacts is valid, and so is one that failed before UPLOAD_ARTIFACTS.
 	if len(m.Artifacts) == 0 {
@@ -167,7 +167,7 @@ func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, o *Artifact
 	// Compared by the manifests, so no file is read unless its hash has changed.
 	changes := artifacts.Diff(all[0], all[1])
 	if o.Format == cli.FormatJSON {
-		if err := a.WriteJSON(newJSONChanges(changes)); err != nil || len(changes) == 0 {
+		if err := a.WriteJSON(artifacts.NewChangeList(changes)); err != nil || len(changes) == 0 {
 			return err
 		}
 		return cli.ExitError{Code: cli.ExitFailed}
