@@ -30,10 +30,6 @@ type ListedFile struct {
 	Link   string `json:"link,omitempty"`   // target of a symbolic link
 }
 
-func newListedFile(e Entry) ListedFile {
-	return ListedFile{Path: e.Path, Bytes: e.Bytes, Size: e.Size, SHA256: e.SHA256, Mode: e.Mode, Link: e.Link}
-}
-
 // NewListing returns the artifacts of a build whose results are in a directory.
 func NewListing(number int, name, dir string, m Manifest) Listing {
 	all := Listing{Version: 1, Number: number, Name: name, Artifacts: []ListedSet{}}
@@ -47,7 +43,7 @@ func NewListing(number int, name, dir string, m Manifest) Listing {
 		a := ListedSet{Identifier: set.Identifier, Directory: path(set.Dir), Zip: path(set.Zip), Key: set.Key,
 			Size: set.Size(), Files: []ListedFile{}}
 		for _, e := range set.Entries {
-			a.Files = append(a.Files, newListedFile(e))
+			a.Files = append(a.Files, ListedFile(e))
 		}
 		all.Artifacts = append(all.Artifacts, a)
 	}
@@ -75,7 +71,7 @@ func NewChangeList(changes []Change) ChangeList {
 		if e == nil {
 			return nil
 		}
-		f := newListedFile(*e)
+		f := ListedFile(*e)
 		return &f
 	}
 	for _, c := range changes {

@@ -79,7 +79,8 @@ func (b *build) startErrorCode(ctx context.Context, err error) string {
 		return ""
 	}
 	if f.Hint == "" {
-		f.Hint = b.plan.NoImage
+		f.Hint = b.plan.NoImage // which names all ways on
+		return PullError
 	}
 	if b.Instead != nil && ctx.Err() == nil {
 		images, hint := b.Instead(ctx)
