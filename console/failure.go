@@ -148,7 +148,7 @@ func (t *Text) phaseEnded(e runner.Event) {
 		e.Context.StatusCode == runner.CommandError {
 		return
 	}
-	f := failure{problem: e.Problem}
+	f := failure{problem: e.Problem, hints: e.Hints}
 	if e.Status == runner.TimedOut {
 		f.hints = []string{"hint: --timeout DURATION raises the limit"}
 	}

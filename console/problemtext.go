@@ -26,8 +26,12 @@ func colored(p diag.Problem, s styles, columns int) string {
 		prose, excerpt = 0, maxTable
 	}
 	parts := p.Parts(excerpt)
-	word := " " + p.Severity.String() + ": "
-	head := strings.Replace(parts.Head, word, " "+string(paint.Sprint(p.Severity.String()+":"))+" ", 1)
+	word := p.Severity.String() + ":"
+	before := ""
+	if p.File != "" { // else the line begins with the severity
+		before = " "
+	}
+	head := strings.Replace(parts.Head, before+word+" ", before+string(paint.Sprint(word))+" ", 1)
 	lines := hanging(head, prose, strings.Repeat(" ", hangingIndent))
 	if parts.Excerpt != "" {
 		lines = append(lines, parts.Excerpt)

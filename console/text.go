@@ -45,7 +45,6 @@ type Options struct {
 
 	Source    string // the source's directory, as the user would type it
 	SourceDir string // the same, slash-separated and absolute
-	Commit    string // branch and commit of the source, for the first line; may be empty
 	Prompt    string // who answers on this terminal when the build is stopped; may be empty
 
 	CI CI // the CI job whose log this is
@@ -193,8 +192,8 @@ func (t *Text) began(p *runner.Plan) {
 	}
 	name := t.styles.strong.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number)
 	parts := []string{string(name), string(formatted("%s", placeOf(p)))}
-	if t.o.Commit != "" {
-		parts = append(parts, string(formatted("%s", t.o.Commit)))
+	if p.Checkout != "" {
+		parts = append(parts, string(formatted("%s", p.Checkout)))
 	}
 	limit := t.columns(maxTable)
 	for limit > 0 && len(parts) > 2 && width(plain(strings.Join(parts, t.glyphs.dot))) > limit {
@@ -225,6 +224,8 @@ func ShortImage(name string) string { return strings.TrimPrefix(name, "aws/codeb
 func (t *Text) note(e runner.Event) {
 	switch {
 	case t.o.Quiet:
+	case e.Problem != nil:
+		t.line("%s", t.problem(*e.Problem))
 	case e.Topic != "":
 		t.paragraph(t.styles.weak.Sprint(pad(e.Topic, topicWidth)), formatted("%s", e.Text))
 	default:

@@ -93,7 +93,8 @@ type PhaseRecord struct {
 	Seconds  int64         `json:"durationInSeconds"`
 	Contexts []Context     `json:"contexts,omitempty"`
 	Duration time.Duration `json:"-"`
-	Used     *Used         `json:"used,omitempty"` // nil if it was not measured
+	Failure  *Explanation  `json:"failure,omitempty"` // nil if a command failed, or Contexts say everything
+	Used     *Used         `json:"used,omitempty"`    // nil if it was not measured
 }
 
 // Context is the reason why a phase did not succeed; empty after success.

@@ -104,7 +104,7 @@ func (s *reportStep) refuse(ctx context.Context, group buildspec.ReportGroup, na
 func (s *reportStep) group(ctx context.Context, c engine.Container, group buildspec.ReportGroup) error {
 	name, err := s.shells.expand(ctx, group.Name)
 	if err != nil {
-		return err
+		return s.plan.explainExpand(err, "reports."+group.Name, true)
 	}
 	format, err := reports.ParseFormat(group.Format)
 	if err != nil {

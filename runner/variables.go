@@ -75,7 +75,7 @@ func (vs *variables) setText(name, value, origin string) {
 // fromBuildspec sets the variables of a buildspec. The precedence of its sections is not
 // documented; here secrets-manager wins over parameter-store, which wins over variables.
 func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
-	origin := func(v buildspec.Variable) string { return fmt.Sprintf("%s:%d", b.File, v.Line) }
+	origin := func(v buildspec.Variable) string { return buildspecOrigin(b.File, v.Line) }
 	for _, v := range b.Env.Variables {
 		vs.setText(v.Name, v.Value, origin(v))
 	}
@@ -88,6 +88,9 @@ func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
 	stored(b.Env.ParameterStore, secrets.ParameterStore)
 	stored(b.Env.SecretsManager, secrets.SecretsManager)
 }
+
+// buildspecOrigin returns the origin of a variable in a line of the buildspec.
+func buildspecOrigin(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
 
 func (vs *variables) fromProject(all []project.Variable, origin string) {
 	for _, v := range all {

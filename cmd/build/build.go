@@ -243,7 +243,7 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	options.CI = a.CI()
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), cli.LogsCommand(&o.Request)
+	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
 	if prompt := tty.Prompt(a); o.Debug.Stops() && prompt != nil {
 		options.Prompt = prompt.Name
 	}

@@ -52,7 +52,7 @@ func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use:   "trust [DIR]",
-		Short: "Allow a source's " + settings.File + " to reach this machine",
+		Short: "Allow a source's " + settings.File + " to reach this host",
 		Long: "Show what the " + settings.File + " of a source would let its builds do beyond the build\n" +
 			"itself, and remember your yes: for this directory, and for the contents that the\n" +
 			"file and the files it names have now. A changed file has to be trusted again.",

@@ -139,8 +139,10 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	problems = append(problems, wrong...)
 	v := &validator{App: a, Options: o, project: p, against: against, root: root}
 	texts, unread := v.texts(ctx, o.Names)
-	// A program that reads a report gets one in any case, and an error beside it.
-	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
+	// A program that reads a report gets one in any case, and an error beside it; as JSON the error
+	// is an object of its own.
+	alone := o.Format == "text" || o.Format == cli.FormatJSON
+	if len(texts) == 0 && unread != nil && alone || ctx.Err() != nil {
 		return errors.Join(unread, context.Cause(ctx))
 	}
 	// Other formats are read by programs, even on a terminal.
@@ -163,11 +165,19 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		a.PrintError(unread) // on stderr, so that reports for tools stay valid
 	}
 	// The report counts more than files that could not be read: 3 before 4.
-	err = errors.Join(v.print(report), v.verdict(report))
+	err = errors.Join(v.print(report), v.writeUnread(unread), v.verdict(report))
 	if err == nil && unread != nil {
 		return cli.ExitError{Code: cli.ExitCode(unread)}
 	}
 	return err
+}
+
+// writeUnread prints the files that could not be read after a report as JSON.
+func (v *validator) writeUnread(err error) error {
+	if err == nil || v.Format != cli.FormatJSON {
+		return nil
+	}
+	return v.WriteErrorJSON(err, false)
 }
 
 // check returns the problems of a buildspec, after fixing it if that is asked for. With
@@ -301,7 +311,11 @@ func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec,
 	spec, problems := buildspec.Parse(t.name, t.bytes)
 	against := v.against
 	against.Root = t.root
-	return spec, v.Check(ctx, spec, problems, against)
+	all := v.Check(ctx, spec, problems, against)
+	if t.onDisk && repositoryOf(t.name) != "" {
+		all = append(local.WarnIgnored(ctx, t.name), all...)
+	}
+	return spec, all
 }
 
 // fix applies safe fixes to the file, or adds them to the diff, or without --fix and --diff only
