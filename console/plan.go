@@ -17,7 +17,7 @@ import (
 // PlanView is a plan with everything that is printed of it.
 type PlanView struct {
 	*runner.Plan
-	Whole bool // print also what is the same for most builds
+	Whole bool // print also the facts that most builds have in common
 	// SecretOrigin returns the place that the value of a reference would come from, or "missing".
 	// It may be nil.
 	SecretOrigin func(secrets.Request) string
@@ -142,7 +142,7 @@ func (p *planPrinter) sources() []planRow {
 	return rows
 }
 
-// access returns what the build can reach besides its container.
+// access returns the things that the build can reach besides its container.
 func (p *planPrinter) access() []planRow {
 	v, rows := p.v, []planRow{}
 	add := func(title, format string, args ...any) {

@@ -10,11 +10,11 @@ import (
 	"github.com/buildlocal/buildlocal/internal/config"
 )
 
-func TestOfProject_EachSetting(t *testing.T) {
+func TestProject_Settings(t *testing.T) {
 	text := `{"environment": {"privilegedMode": true, "image": "oci:/etc", "type": "LINUX_CONTAINER"},
  "cache": {"type": "S3", "location": "b", "cacheNamespace": "n"},
  "source": {"type": "NO_SOURCE", "buildspec": "../x.yml"}, "name": "p"}`
-	found := claims.OfProject(config.Source{Dir: t.TempDir()}, "p.json", []byte(text))
+	found := claims.Project(config.Source{Dir: t.TempDir()}, "p.json", []byte(text))
 	var got []string
 	for _, c := range found {
 		got = append(got, fmt.Sprintf("%s %s", c.Setting, c.Place()))
@@ -30,12 +30,12 @@ func TestOfProject_EachSetting(t *testing.T) {
 	}
 	several := `{"projects":[{"name":"safe","environment":{"image":"x"}},
 		{"name":"evil","environment":{"privilegedMode":true,"image":"x"}}]}`
-	if found := claims.OfProject(config.Source{Dir: t.TempDir()}, "p.json", []byte(several)); len(found) != 1 {
+	if found := claims.Project(config.Source{Dir: t.TempDir()}, "p.json", []byte(several)); len(found) != 1 {
 		t.Errorf("of several projects %v are claimed; want the privileged one", found)
 	}
 	for _, harmless := range []string{`{"name":"p"}`,
 		`{"environment":{"privilegedMode":false,"image":"x"},"source":{"buildspec":"ci/a.yml"}}`} {
-		if found := claims.OfProject(config.Source{Dir: t.TempDir()}, "p.json", []byte(harmless)); len(found) > 0 {
+		if found := claims.Project(config.Source{Dir: t.TempDir()}, "p.json", []byte(harmless)); len(found) > 0 {
 			t.Errorf("%s claims %v", harmless, found)
 		}
 	}
