@@ -87,7 +87,7 @@ type Plan struct {
 	MaskEncoded    bool   // see Inputs
 	Metadata       bool   // see Inputs
 
-	Partial *Partial  // the parts that the user has left out; nil for none
+	Partial *Partial  // parts that are left out; nil for none
 	Notes   []string  // for the user, one line each
 	Lints   diag.List // of the buildspec, to explain failed commands
 	// Unset returns the variables that a command uses although nothing sets them, by the command's
