@@ -49,9 +49,9 @@ var layers = map[string]int{
 	"builds": 1, "starter": 1, "internal/config": 1, "internal/rundir": 1, "internal/trust": 1,
 	dockerConn: 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
-	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/diag": 0, "internal/mounts": 0, "internal/overlay": 0,
-	"internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0, "internal/untar": 0,
-	baseline: 0, testreport: 0,
+	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/control": 0, "internal/diag": 0, "internal/mounts": 0,
+	"internal/overlay": 0, "internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/tree": 0,
+	"internal/untar": 0, baseline: 0, testreport: 0,
 	"internal/human": -1,
 }
 
@@ -70,7 +70,7 @@ var importers = map[string][]string{
 	"github.com/klauspost/compress":          {"engine/images", "cache", "page"},
 	"golang.org/x/sys": {
 		dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay",
-		"cmd/configure",
+		"internal/control", "cmd/configure",
 	},
 	"gopkg.in/yaml.v3": {
 		"buildspec",
@@ -82,7 +82,7 @@ var importers = map[string][]string{
 	},
 	"github.com/aws/aws-sdk-go-v2":          {"aws"},
 	"github.com/aws/smithy-go":              {"aws"},
-	"github.com/hashicorp/yamux":            {"internal/relay"},
+	"github.com/hashicorp/yamux":            {"internal/control", "internal/relay"},
 	"github.com/fatih/color":                {"console"},
 	"golang.org/x/text":                     {"internal/sax"},
 	"github.com/docker/go-units":            {"internal/human"},
