@@ -30,7 +30,8 @@ type Options struct {
 type Server struct {
 	options  Options
 	path     string
-	listener net.Listener
+	listener net.Listener // nil for a Pair
+	trusted  net.Conn     // from this process
 	ctx      context.Context // of all calls
 	end      context.CancelCauseFunc
 	calls    tracker
@@ -56,6 +57,21 @@ func Listen(path string, o Options) (*Server, error) {
 	s.path, s.listener = path, l
 	s.clients.Go(s.accept)
 	return s, nil
+}
+
+// Pair returns a server and its only client, which are connected in this process. Both must be
+// closed.
+func Pair(o Options) (*Server, *Client, error) {
+	s := newServer(o)
+	near, far := net.Pipe()
+	s.trusted = far
+	s.clients.Go(func() { s.serve(far) })
+	c, err := newClient(near)
+	if err != nil {
+		near.Close()
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, c, nil
 }
 
 func newServer(o Options) *Server {
@@ -179,6 +195,9 @@ func (s *Server) greet(conn net.Conn) error {
 
 // checkPeer returns an error for a client of another user.
 func (s *Server) checkPeer(conn net.Conn) error {
+	if conn == s.trusted {
+		return nil
+	}
 	uid, err := peerUser(conn)
 	if err != nil {
 		return fmt.Errorf("the user of the client is not known: %w", err)
@@ -216,7 +235,10 @@ func (s *Server) handle(ctx context.Context, stream *channel) {
 // Close ends all calls with ErrEnded, disconnects the clients, and removes the socket. It
 // waits until all handlers have returned.
 func (s *Server) Close() error {
-	err := errors.Join(s.listener.Close(), os.Remove(s.path))
+	var err error
+	if s.listener != nil {
+		err = errors.Join(s.listener.Close(), os.Remove(s.path))
+	}
 	s.end(ErrEnded)
 	idle := s.calls.close()
 	select {
