@@ -388,3 +388,6 @@ func State(status runner.Status) (sign, name Span) {
 	}
 	return SignAttention, Warn(text)
 }
+
+// Failure prints the position of a failed command, and hints.
+func (s *Screen) Failure(p *diag.Problem, hints []string) { s.t.explain(failure{problem: p, hints: hints}) }

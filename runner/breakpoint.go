@@ -33,7 +33,7 @@ type Breakpoint struct {
 //   - taken.N, done.N: the breakpoint N waits or has waited, and has ended. They are created with
 //     noclobber, so that no two processes get the same number.
 //   - env.N, dir.N: the variables and the directory of the script that waits.
-const debugDir = stateDir + "/debug"
+const debugDir = StateDir + "/debug"
 
 // breakpointPipes is how many processes can wait at the same time.
 const breakpointPipes = 16

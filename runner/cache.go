@@ -20,7 +20,7 @@ const (
 
 // cacheMark is a file that is newer than all restored files and older than all files that
 // commands write.
-const cacheMark = stateDir + "/cache"
+const cacheMark = StateDir + "/cache"
 
 // cacheStep restores and saves the buildspec's cache. Errors of a cache never fail the
 // build; they are noted.

@@ -104,7 +104,7 @@ func (s *cacheStep) key(ctx context.Context, key string) (string, error) {
 
 // keyScript prints a key. Error messages of its commands are not part of the key; they are
 // printed if a command fails.
-const keyScript = `{ key="%s"; } 2>` + stateDir + `/complaints || { cat ` + stateDir + `/complaints; exit 1; }
+const keyScript = `{ key="%s"; } 2>` + StateDir + `/complaints || { cat ` + StateDir + `/complaints; exit 1; }
 printf %%s "$key"`
 
 // uncomputedKeys returns the keys that the shell must expand.

@@ -236,7 +236,7 @@ func (b *build) shellLost(ctx context.Context, err error) result {
 	if errors.As(err, &state) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,
 			Message: "run a command: " + state.Reason,
-			Hint:    "Free space in " + stateDir + ", which is in memory, and do not change the files there."}
+			Hint:    "Free space in " + StateDir + ", which is in memory, and do not change the files there."}
 	}
 	if errors.Is(err, shell.ErrEnded) && !errors.As(err, &known) {
 		err = &engine.Fault{Kind: engine.Died, Err: err,

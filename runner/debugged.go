@@ -30,7 +30,7 @@ func (b *build) decide(s Stop, answer Answer) choice {
 		case answer.Text != "":
 			b.byHand(HandEdit, s.At, answer.Text)
 		}
-		return choice{again: true, text: answer.Text}
+		return choice{again: true, text: answer.Text, to: answer.To}
 	case ActionSkip, ActionIgnore:
 		kind := HandSkip
 		if s.Reason == AfterFailure || s.Reason == Interrupted {
@@ -100,8 +100,8 @@ func (b *build) debugged(ctx context.Context, c call) (result, choice) {
 	}
 	before := stopAt(BeforeCommand, c)
 	next := b.decide(before, b.pause(ctx, before))
-	if next.skip || next.to != "" {
-		return result{}, b.skipped(ctx, c, next)
+	if next.skip || next.to != "" && !next.again {
+		return result{}, b.skipped(c, next)
 	}
 	for {
 		c = b.renew(c, next)
@@ -118,10 +118,13 @@ func (b *build) debugged(ctx context.Context, c call) (result, choice) {
 			return done, choice{}
 		}
 		if !next.again {
-			return res, b.skipped(ctx, c, next)
+			return res, b.skipped(c, next)
 		}
 		if err := c.session.Restore(); err != nil {
 			return b.shellLost(ctx, err), choice{}
+		}
+		if next.to != "" {
+			return res, next
 		}
 		c.attempt, c.byHand = c.attempt+1, true
 	}
@@ -154,7 +157,7 @@ func (b *build) stopAfter(c call, res result) Stop {
 }
 
 // skipped makes the next command see a success, after a command that the user skipped.
-func (b *build) skipped(ctx context.Context, c call, next choice) choice {
+func (b *build) skipped(c call, next choice) choice {
 	if next.skip || next.to != "" {
 		_ = c.session.Set(shell.Export("CODEBUILD_LAST_EXIT", "0")) // the next command reports a lost shell
 	}

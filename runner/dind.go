@@ -51,16 +51,16 @@ func (d *nestedDocker) enabled() bool { return d.plan.Privileged && d.Nested && 
 // withDockerd returns a command line that starts the engine in the background and then
 // runs args.
 func withDockerd(args []string) []string {
-	return append([]string{"sh", "-c", startDockerd, "buildlocal", stateDir}, args...)
+	return append([]string{"sh", "-c", startDockerd, "buildlocal", StateDir}, args...)
 }
 
 // awaitDockerd waits until dockerd.sh has written its result, and prints the result, the
 // program that starts the engine, and its output if it failed.
-const awaitDockerd = `until read -r is <` + stateDir + `/docker && [ "$is" ]; do sleep 0.02 || sleep 1; done 2>/dev/null
+const awaitDockerd = `until read -r is <` + StateDir + `/docker && [ "$is" ]; do sleep 0.02 || sleep 1; done 2>/dev/null
 echo "$is"
 command -v dockerd-entrypoint.sh || echo dockerd
 if [ "$is" = failed ]; then
-  cat ` + stateDir + `/docker.log
+  cat ` + StateDir + `/docker.log
   [ ! -f /var/log/docker.log ] || tail -n 20 /var/log/docker.log
 fi`
 
@@ -113,7 +113,7 @@ end() {
   done
 }
 end /var/run/docker.pid
-end ` + stateDir + `/containerd.pid`
+end ` + StateDir + `/containerd.pid`
 
 // stop stops the engine if the next build gets its layers.
 func (d *nestedDocker) stop(ctx context.Context, c engine.Container) {

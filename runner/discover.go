@@ -159,7 +159,7 @@ func mayHaveReports(c engine.Container, source string, list bool) possible {
 		return possible{list, true}
 	}
 	defer root.Close()
-	variables, err := regular.ReadIn(root, strings.TrimPrefix(stateDir, "/")+"/env.sh", maxVariables)
+	variables, err := regular.ReadIn(root, strings.TrimPrefix(StateDir, "/")+"/env.sh", maxVariables)
 	left := maxListed
 	return possible{
 		reports:  list && !hasNoReport(root, strings.TrimPrefix(source, "/"), &left),

@@ -72,7 +72,7 @@ func TestMayHaveReports_Settings(t *testing.T) {
 		strings.Repeat("x", maxVariables+1):                    true,
 	} {
 		dir := t.TempDir()
-		file := filepath.Join(dir, stateDir, "env.sh")
+		file := filepath.Join(dir, StateDir, "env.sh")
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}

@@ -33,9 +33,13 @@ type Live interface {
 	Change(ctx context.Context, dir string, lines ...string) error
 	// ByHand records a change by the user.
 	ByHand(kind HandKind, text string)
+	// Notify sends an event of the debugger to the sinks of the build.
+	Notify(e Event)
 	// Interrupt ends the running command as Ctrl-C on a terminal would, and then with SIGTERM. The
-	// build stops at it.
-	Interrupt(ctx context.Context)
+	// build stops at it. It returns false at once if no command of the buildspec runs.
+	Interrupt(ctx context.Context) bool
+	// Output returns the end of the output of the last command, masked.
+	Output() string
 	// Mask masks the secrets in a text.
 	Mask(text string) string
 }
@@ -155,7 +159,7 @@ func (m maskedStream) flush() {
 
 // inState returns the command line that runs a process in the state of the build.
 func (l *live) inState(p LiveProcess) []string {
-	env, dir := stateDir+"/env.sh", stateDir+"/dir.txt"
+	env, dir := StateDir+"/env.sh", StateDir+"/dir.txt"
 	if p.At != nil {
 		env, dir = p.At.file("env"), p.At.file("dir")
 	}
@@ -233,9 +237,9 @@ func (l *live) Change(ctx context.Context, dir string, lines ...string) error {
 	return err
 }
 
-// printState prints the directory and then each exported variable, all followed by a NUL. The
+// PrintState is a shell script that prints the directory and then each exported variable, all followed by a NUL. The
 // names of its own variables are unlikely in a build.
-const printState = `printf '%s\000' "$PWD"
+const PrintState = `printf '%s\000' "$PWD"
 export -p | while IFS=' =' read -r bl__w bl__n bl__r; do
   case $bl__n in -*) bl__n=${bl__r%%=*} ;; esac
   case $bl__n in
@@ -251,11 +255,11 @@ func (l *live) State(ctx context.Context, at *Breakpoint) (State, error) {
 		return State{}, err
 	}
 	var out strings.Builder
-	p := LiveProcess{Process: engine.Process{Args: []string{"sh", "-c", printState}}, At: at}
+	p := LiveProcess{Process: engine.Process{Args: []string{"sh", "-c", PrintState}}, At: at}
 	if _, err = c.Exec(ctx, engine.Process{Args: l.inState(p), User: *l.user.Load(), Stdout: &out}); err != nil {
 		return State{}, err
 	}
-	file := stateDir + "/dir.txt"
+	file := StateDir + "/dir.txt"
 	if at != nil {
 		file = at.file("dir")
 	}
@@ -263,14 +267,16 @@ func (l *live) State(ctx context.Context, at *Breakpoint) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return parseState(out.String(), strings.TrimSuffix(string(wanted), "\n")), nil
+	s := ParseState(out.String())
+	s.Gone = len(wanted) > 0 && strings.TrimSuffix(string(wanted), "\n") != s.Dir
+	return s, nil
 }
 
-// parseState parses the output of printState. A value with lines that look like definitions
+// ParseState parses the output of PrintState. A value with lines that look like definitions
 // makes a name appear twice.
-func parseState(text, wanted string) State {
+func ParseState(text string) State {
 	parts := strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
-	s := State{Dir: parts[0], Gone: wanted != "" && wanted != parts[0]}
+	s := State{Dir: parts[0]}
 	seen := map[string]bool{"_": true} // of the shell that printed the others
 	for _, part := range parts[1:] {
 		name, value, _ := strings.Cut(part, "=")
@@ -288,7 +294,19 @@ func (l *live) ByHand(kind HandKind, text string) {
 }
 
 // Interrupt implements Live.
-func (l *live) Interrupt(ctx context.Context) { l.build.interruptCommand(ctx) }
+func (l *live) Interrupt(ctx context.Context) bool {
+	c := l.build.running.Load()
+	if c != nil {
+		go l.build.interruptCommand(ctx, c)
+	}
+	return c != nil
+}
+
+// Notify implements Live.
+func (l *live) Notify(e Event) { l.build.rec.notify(e) }
 
 // Mask implements Live.
 func (l *live) Mask(text string) string { return l.build.rec.maskText(text) }
+
+// Output implements Live.
+func (l *live) Output() string { return l.build.rec.lastOutput() }

@@ -27,7 +27,7 @@ import (
 // Directories of a build environment (observed).
 const (
 	outputDir   = "/codebuild/output"
-	stateDir    = "/codebuild/output/tmp" // script.sh, env.sh, dir.txt
+	StateDir    = "/codebuild/output/tmp" // script.sh, env.sh, dir.txt
 	readonlyDir = "/codebuild/readonly"   // an inline buildspec; the first OLDPWD
 	userBin     = "/codebuild/user/bin"   // helper commands, last in PATH
 )

@@ -128,7 +128,7 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 		Image:     p.ImageRef(),
 		Resources: engine.Resources{Privileged: p.Privileged, Limits: p.Limits},
 		Mounts: engine.Mounts{
-			Scratch: []string{stateDir, readonlyDir, userBin}, Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
+			Scratch: []string{StateDir, readonlyDir, userBin}, Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
 		},
 		Network: engine.Network{
 			Name: p.Network.Name, Hosts: p.Network.Hosts, Ports: p.Network.Ports,

@@ -45,6 +45,9 @@ type Stop struct {
 	Breakpoint *Breakpoint
 }
 
+// Failed reports whether the build is stopped at a command that failed.
+func (s Stop) Failed() bool { return s.Reason == AfterFailure || s.Reason == Interrupted }
+
 // Action is what the build does after a stop.
 type Action string
 
@@ -62,7 +65,7 @@ const (
 type Answer struct {
 	Action Action
 	Text   string // ActionRetry: the text to run; "" for the command's own
-	To     string // ActionGoto: a place of a command, see Event.At
+	To     string // ActionGoto, and ActionRetry of a command that has moved: its place, see Event.At
 	// Plan has the commands to run from now on, if the buildspec was changed; else it is nil. A
 	// command that fails is the one with the same place.
 	Plan *Plan
@@ -129,11 +132,7 @@ func (b *build) timeIsUp(ctx context.Context) {
 
 // interruptCommand ends the running command of the buildspec as Ctrl-C would, so that the build
 // stops at it. A command that goes on is terminated.
-func (b *build) interruptCommand(ctx context.Context) {
-	c := b.running.Load()
-	if c == nil {
-		return
-	}
+func (b *build) interruptCommand(ctx context.Context, c *call) {
 	b.interrupted.Store(true)
 	b.signal(ctx, "INT")
 	timer := time.NewTimer(stopGrace)

@@ -1,0 +1,415 @@
+// Package debugger stops a build at breakpoints and failures, and lets the user look into it,
+// change it and go on.
+//
+// A [Debugger] is asked by the runner at each stop point. It owns the breakpoints and knows where
+// the build waits; everything else, such as a prompt on a terminal, is a front end without state:
+// it shows a stop and returns an answer. Several front ends can be open at once. What a user
+// changes is recorded by the runner.
+package debugger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// DefaultWait is how long a stop waits for an answer if nobody is attached.
+const DefaultWait = 30 * time.Minute
+
+// Options configure a Debugger.
+type Options struct {
+	Where []runner.Where
+	Step  bool // stop before every command
+	// Wait is how long a stop waits for an answer; 0 for DefaultWait, without a limit while
+	// someone is attached.
+	Wait time.Duration
+	Now  func() time.Time
+	// Build is the name of the build, such as 12-1a2b3c4d, and Project that of its project.
+	Build, Project string
+	// Alone is called when a stop begins to wait and nobody is attached. It may be nil.
+	Alone func(s runner.Stop, limit time.Duration)
+	// Drain returns when everything that the build has printed so far is shown. It may be nil.
+	Drain func()
+
+	// Reload reads the buildspec again and returns a plan with its commands. The error has all
+	// problems. It may be nil.
+	Reload func(ctx context.Context) (*runner.Plan, error)
+	// Save returns the buildspec with another text for a command, as a change to confirm. It may
+	// be nil.
+	Save func(at runner.Place, text string) (Change, error)
+	// Sync copies the files of the source that have changed into the build. It may be nil.
+	Sync func(ctx context.Context, live runner.Live) (Synced, error)
+	// History keeps the lines that users type. It may be nil.
+	History History
+	// Editor runs an editor for a file on the terminal of this process. It may be nil.
+	Editor func(ctx context.Context, file string) error
+	// TempDir is for files that are edited.
+	TempDir string
+}
+
+// Change is a change of a file of the user that has not been made.
+type Change struct {
+	Diff  string
+	Apply func() error
+}
+
+// Synced are the slash-separated names of files that were copied into the build.
+type Synced struct {
+	Copied, Removed []string
+	Kept            []string // files that the build has changed too, kept as NAME.build
+}
+
+// History stores lines for the next session. Errors are not reported: a lost line does not matter.
+type History interface {
+	Load() []string
+	Append(line string)
+}
+
+// Debugger decides where a build stops. Its methods may be called concurrently.
+type Debugger struct {
+	Options
+
+	mu     sync.Mutex // guards the fields below
+	plan   *runner.Plan
+	live   runner.Live
+	breaks []Break
+	step   bool            // stop before the next command
+	until  map[string]bool // places where the build stops once
+	begun  bool            // a command has been reached
+	stops  []*stopped      // the oldest first; the front ends show that one
+	turn   chan struct{}   // closed when the stops or the holder change
+	holder *holder         // the front end that may answer; nil if nobody is attached
+	ended  bool
+	cancel func() // ends what a front end runs beside the build; nil if nothing runs
+	shells int    // that were opened
+	// texts are those that the user gave commands, by place; lastEdit is the last such place.
+	lastEdit string
+	texts  map[string]string
+	done   []step // commands that have run, for the list
+	trials int    // interrupts of the running command
+}
+
+// stopped is a stop that waits for an answer.
+type stopped struct {
+	runner.Stop
+	since  time.Time
+	answer chan answered
+	closed bool // an answer was given
+}
+
+// answered is an answer and who gave it.
+type answered struct {
+	runner.Answer
+	by string
+}
+
+// step is a command that was reached, and how it ended.
+type step struct {
+	at     string
+	exit   int
+	failed bool
+}
+
+// Break is a breakpoint.
+type Break struct {
+	ID int
+	runner.Where
+	At []string // the places that it names in the plan; nil for an event
+}
+
+// New returns a debugger for a plan. The notes say what the user should know about the
+// breakpoints. The error names all breakpoints that the plan does not have.
+func New(p *runner.Plan, o Options) (d *Debugger, notes []string, err error) {
+	d = &Debugger{
+		Options: o, plan: p, step: o.Step, until: map[string]bool{}, turn: make(chan struct{}), texts: map[string]string{},
+	}
+	for _, w := range o.Where {
+		at, note, _ := p.Resolve(w) // which the caller has checked
+		if note != "" {
+			notes = append(notes, "--break "+note)
+		}
+		d.breaks = append(d.breaks, Break{len(d.breaks) + 1, w, at})
+	}
+	return d, notes, nil
+}
+
+// Pause implements runner.Runner.Pause.
+func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live runner.Live) runner.Answer {
+	d.mu.Lock()
+	d.live = live
+	d.mu.Unlock()
+	if !d.stopsAt(ctx, s, live) {
+		return runner.Answer{Action: runner.ActionContinue}
+	}
+	w := &stopped{Stop: s, since: d.Now(), answer: make(chan answered, 1)}
+	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s})
+	if d.Drain != nil {
+		d.Drain()
+	}
+	d.change(func() { d.stops = append(d.stops, w) })
+	a := d.wait(ctx, w)
+	d.change(func() {
+		w.closed = true
+		d.stops = slices.DeleteFunc(d.stops, func(other *stopped) bool { return other == w })
+	})
+	live.Notify(runner.Event{Kind: runner.Resumed, Answer: a.Action, Text: a.by})
+	return a.Answer
+}
+
+// wait waits for the answer to a stop. Nobody's answer is that of the buildspec.
+func (d *Debugger) wait(ctx context.Context, w *stopped) answered {
+	var timer *time.Timer
+	var over <-chan time.Time
+	told := false
+	for {
+		d.mu.Lock()
+		alone, turn := d.holder == nil, d.turn
+		d.mu.Unlock()
+		limit := d.Wait
+		if limit == 0 && alone {
+			limit = DefaultWait
+		}
+		switch {
+		case limit == 0 && timer != nil:
+			timer.Stop()
+			timer, over = nil, nil
+		case limit > 0 && timer == nil:
+			timer = time.NewTimer(limit)
+			over = timer.C
+		}
+		if alone && !told && d.Alone != nil {
+			d.Alone(w.Stop, limit)
+		}
+		told = alone
+		select {
+		case a := <-w.answer:
+			return a
+		case <-ctx.Done(): // the build ended, or codebuild-resume ran
+			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "codebuild-resume"}
+		case <-over:
+			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "nobody"}
+		case <-turn:
+		}
+	}
+}
+
+// change changes the state and tells everyone who waits for a change.
+func (d *Debugger) change(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+	close(d.turn)
+	d.turn = make(chan struct{})
+}
+
+// stopsAt reports whether the build stops at a stop point.
+func (d *Debugger) stopsAt(ctx context.Context, s runner.Stop, live runner.Live) bool {
+	d.mu.Lock()
+	begun := d.begun
+	d.begun = d.begun || s.Reason == runner.BeforeCommand
+	d.note(s)
+	chosen := d.until[s.At] && !s.Failed() || d.step && s.Reason == runner.BeforeCommand ||
+		d.step && s.Failed() && s.Retries == 0 || s.Reason == runner.Interrupted
+	var conditional []runner.Where
+	for _, b := range d.breaks {
+		switch {
+		case !b.applies(s, begun):
+		case b.Condition == "":
+			chosen = true
+		default:
+			conditional = append(conditional, b.Where)
+		}
+	}
+	d.mu.Unlock()
+	if !chosen {
+		chosen = slices.ContainsFunc(conditional, func(w runner.Where) bool { return holds(ctx, w, live) })
+	}
+	if chosen {
+		d.mu.Lock()
+		d.step, d.until = d.step && d.Step, map[string]bool{}
+		d.mu.Unlock()
+	}
+	return chosen
+}
+
+// note keeps how commands have ended, for the list of commands.
+func (d *Debugger) note(s runner.Stop) {
+	switch {
+	case s.Reason == runner.BeforeCommand:
+		d.trials = 0
+		d.done = append(d.done, step{at: s.At})
+	case s.Failed() && len(d.done) > 0:
+		last := &d.done[len(d.done)-1]
+		last.failed, last.exit = true, s.Exit
+	}
+}
+
+// applies reports whether a breakpoint is at a stop point. begun says that a command was reached
+// before.
+func (b Break) applies(s runner.Stop, begun bool) bool {
+	switch b.Event {
+	case runner.WhereFailure:
+		return s.Failed() && s.Retries == 0
+	case runner.WhereEach:
+		return s.Failed()
+	case runner.WhereBreakpoint:
+		return s.Reason == runner.AtBreakpoint
+	case runner.WhereTimeout:
+		return s.Reason == runner.AtTimeout
+	case runner.WhereStart:
+		return s.Reason == runner.BeforeCommand && !begun
+	case runner.WhereEnd:
+		return s.Reason == runner.BeforeEnd
+	}
+	return !s.Failed() && s.Reason != runner.AtBreakpoint && s.Reason != runner.AtTimeout && slices.Contains(b.At, s.At)
+}
+
+// holds reports whether the condition of a breakpoint is true. It runs beside the build, which it
+// does not change. A condition that cannot be run is false.
+func holds(ctx context.Context, w runner.Where, live runner.Live) bool {
+	p := runner.LiveProcess{}
+	p.Args = []string{"sh", "-c", w.Condition}
+	exit, err := live.Exec(ctx, p)
+	return err == nil && exit == 0
+}
+
+// Interrupt ends the running command after Ctrl-C, so that the build stops at it. It returns false
+// if the build should be stopped instead: if no command runs, and at the second Ctrl-C.
+func (d *Debugger) Interrupt(ctx context.Context) bool {
+	d.mu.Lock()
+	if d.cancel != nil {
+		d.cancel()
+		d.mu.Unlock()
+		return true
+	}
+	live, waits := d.live, len(d.stops) > 0
+	d.trials++
+	first := d.trials == 1
+	d.mu.Unlock()
+	if live == nil || waits || !first {
+		return false
+	}
+	return live.Interrupt(ctx)
+}
+
+// Current returns the stop that waits for an answer, and since when. It is nil if the build runs.
+func (d *Debugger) Current() (*runner.Stop, time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.stops) == 0 {
+		return nil, time.Time{}
+	}
+	s := d.stops[0].Stop
+	return &s, d.stops[0].since
+}
+
+// Answer answers the current stop, for a front end with a name.
+func (d *Debugger) Answer(a runner.Answer, by string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.stops) == 0 {
+		return fmt.Errorf("the build is not stopped")
+	}
+	if err := fits(d.stops[0].Stop, a.Action); err != nil {
+		return err
+	}
+	return d.give(d.stops[0], a, by)
+}
+
+// give passes an answer to a stop. The lock is held.
+func (d *Debugger) give(w *stopped, a runner.Answer, by string) error {
+	if w.closed {
+		return fmt.Errorf("the build has gone on")
+	}
+	w.closed = true
+	w.answer <- answered{a, by}
+	return nil
+}
+
+// fits returns an error for an action that makes no sense at a stop.
+func fits(s runner.Stop, action runner.Action) error {
+	command := s.Reason == runner.BeforeCommand || s.Failed()
+	switch {
+	case action == runner.ActionRetry && !command, action == runner.ActionSkip && !command:
+		return fmt.Errorf("%s is for a command, and the build is %s", action, describe(s))
+	case action == runner.ActionIgnore && !s.Failed() && s.Reason != runner.AtTimeout:
+		return fmt.Errorf("ignore is for a command that failed, and the build is %s", describe(s))
+	case action == runner.ActionGoto && s.Reason != runner.AfterPhase && !command:
+		return fmt.Errorf("goto is for the time between two commands, and the build is %s", describe(s))
+	}
+	return nil
+}
+
+// describe returns where a build is stopped, as a part of a sentence.
+func describe(s runner.Stop) string {
+	switch s.Reason {
+	case runner.BeforeCommand:
+		return "before " + s.At
+	case runner.AfterFailure:
+		return "at the failure of " + s.At
+	case runner.Interrupted:
+		return "at " + s.At + ", which was interrupted"
+	case runner.AtBreakpoint:
+		return fmt.Sprintf("in codebuild-breakpoint of %s", s.At)
+	case runner.AtTimeout:
+		return "at its time limit"
+	case runner.BeforeRuntimes:
+		return "before the runtimes are selected"
+	case runner.BeforeUpload:
+		return "before UPLOAD_ARTIFACTS"
+	case runner.BeforeEnd:
+		return "at its end"
+	}
+	return "at the end of " + string(s.Phase)
+}
+
+// Break adds a breakpoint. The note may say where it was moved to.
+func (d *Debugger) Break(text string) (Break, string, error) {
+	w, err := runner.ParseWhere(text)
+	if err != nil {
+		return Break{}, "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, note, err := d.plan.Resolve(w)
+	if err != nil {
+		return Break{}, "", err
+	}
+	id := 1
+	for _, b := range d.breaks {
+		id = max(id, b.ID+1)
+	}
+	b := Break{id, w, at}
+	d.breaks = append(d.breaks, b)
+	return b, note, nil
+}
+
+// Breaks returns the breakpoints.
+func (d *Debugger) Breaks() []Break {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.breaks)
+}
+
+// Delete removes a breakpoint, and reports whether there was one.
+func (d *Debugger) Delete(id int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := len(d.breaks)
+	d.breaks = slices.DeleteFunc(d.breaks, func(b Break) bool { return b.ID == id })
+	return len(d.breaks) < before
+}
+
+// End tells the front ends that the build has ended.
+func (d *Debugger) End() { d.change(func() { d.ended = true }) }
+
+// problems returns the problems of an invalid buildspec, or nil.
+func problems(err error) diag.List {
+	list, _ := err.(diag.List)
+	return list
+}

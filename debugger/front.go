@@ -1,0 +1,280 @@
+package debugger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// holder is the front end that has the prompt.
+type holder struct {
+	name string
+	lost chan string // receives the name of who has taken the prompt over
+}
+
+// front is a prompt on a terminal.
+type front struct {
+	*Debugger
+	t      *Terminal
+	in     *input
+	editor *lineEditor
+	out    io.Writer // for lines that end with a newline
+	self   *holder   // nil for one that only watches
+
+	stop  *stopped
+	again string // what an empty line repeats
+	shown bool   // the variables of secrets may be shown without a warning
+}
+
+// ErrDetached is returned by Attach if the user has left the prompt.
+var ErrDetached = errors.New("detached")
+
+// Attach shows a prompt on a terminal at each stop, until the build ends (nil), the user detaches
+// (ErrDetached), someone takes the prompt over, or ctx is done. With watch it only shows where the
+// build stops. With take it takes the prompt over without asking.
+func (d *Debugger) Attach(ctx context.Context, t *Terminal, watch, take bool) error {
+	f := &front{Debugger: d, t: t, in: newInput(t.In), out: t.Out}
+	if t.Raw == nil {
+		f.out = crlf{t.Out}
+	}
+	f.editor = newLineEditor(t, f.in, d.History, d.Now)
+	f.editor.lines.hide = f.isSecret
+	if !watch {
+		if err := f.hold(ctx, take); err != nil {
+			return err
+		}
+		defer f.release()
+	}
+	for {
+		w, turn, ended := f.waiting()
+		switch {
+		case ended:
+			return nil
+		case w != nil && w != f.stop:
+			f.stop = w
+			if err := f.serve(ctx, w); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-f.in.gone:
+			return errHangup
+		case who := <-f.losing():
+			f.printf("%s has taken the prompt over", who)
+			return ErrDetached
+		}
+	}
+}
+
+// isSecret reports whether a line contains a secret, so that it is not kept in the history.
+func (f *front) isSecret(line string) bool {
+	f.mu.Lock()
+	live := f.live
+	f.mu.Unlock()
+	return live != nil && live.Mask(line) != line
+}
+
+// waiting returns the stop that waits for an answer, a channel that is closed when that changes, and
+// whether the build has ended.
+func (f *front) waiting() (*stopped, <-chan struct{}, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.stops) == 0 {
+		return nil, f.turn, f.ended
+	}
+	return f.stops[0], f.turn, f.ended
+}
+
+// losing returns a channel that receives who has taken the prompt over.
+func (f *front) losing() <-chan string {
+	if f.self == nil {
+		return nil
+	}
+	return f.self.lost
+}
+
+// hold makes this front end the one with the prompt.
+func (f *front) hold(ctx context.Context, take bool) error {
+	f.mu.Lock()
+	other := f.holder
+	f.mu.Unlock()
+	if other != nil && !take {
+		ok, err := f.ask(ctx, other.name+" has the prompt. Take it over? [y/N] ")
+		if err != nil || !ok {
+			return errors.Join(ErrDetached, err)
+		}
+	}
+	f.self = &holder{name: f.t.Name, lost: make(chan string, 1)}
+	f.change(func() {
+		if f.holder != nil {
+			f.holder.lost <- f.t.Name
+		}
+		f.holder = f.self
+	})
+	return nil
+}
+
+// release gives the prompt up.
+func (f *front) release() {
+	f.change(func() {
+		if f.holder == f.self {
+			f.holder = nil
+		}
+	})
+}
+
+// Holder returns the name of the front end that has the prompt, or "".
+func (d *Debugger) Holder() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holder == nil {
+		return ""
+	}
+	return d.holder.name
+}
+
+// serve shows a stop and, unless this front end only watches, reads commands until it is answered.
+func (f *front) serve(ctx context.Context, w *stopped) error {
+	f.show(w)
+	if f.self == nil {
+		return nil
+	}
+	for {
+		reading, cancel := f.whileOpen(ctx, w)
+		line, err := f.editor.readLine(reading, f.label(w), f.words)
+		who, gone := reasonOf(reading)
+		cancel()
+		switch {
+		case gone && who != "":
+			f.printf("%s", who)
+			if errors.Is(context.Cause(reading), ErrDetached) {
+				return ErrDetached
+			}
+			return nil
+		case errors.Is(err, errTwice):
+			return f.Answer(runner.Answer{Action: runner.ActionAbort}, f.t.Name)
+		case errors.Is(err, io.EOF): // Ctrl-D
+			if ok, err := f.ask(ctx, "Continue the build? [y/N] "); err != nil || !ok {
+				continue
+			}
+			line = "continue"
+		case err != nil:
+			return err
+		}
+		done, err := f.execute(ctx, strings.TrimSpace(line))
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// whileOpen returns a context that ends with the reason why a stop can no longer be answered here.
+func (f *front) whileOpen(ctx context.Context, w *stopped) (context.Context, func()) {
+	reading, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for {
+			f.mu.Lock()
+			turn, open, ended := f.turn, len(f.stops) > 0 && f.stops[0] == w && !w.closed, f.ended
+			f.mu.Unlock()
+			switch {
+			case ended:
+				cancel(errors.New("the build has ended"))
+				return
+			case !open:
+				cancel(fmt.Errorf("continued by another terminal, codebuild-resume or the end of the wait"))
+				return
+			}
+			select {
+			case <-turn:
+			case who := <-f.losing():
+				cancel(fmt.Errorf("%s has taken the prompt over: %w", who, ErrDetached))
+				return
+			case <-reading.Done():
+				return
+			}
+		}
+	}()
+	return reading, func() { cancel(errCanceled) }
+}
+
+// reasonOf returns why a context has ended, and whether it has.
+func reasonOf(ctx context.Context) (string, bool) {
+	if ctx.Err() == nil {
+		return "", false
+	}
+	return context.Cause(ctx).Error(), true
+}
+
+// label returns the prompt.
+func (f *front) label(w *stopped) string { return "(" + w.At + ") " }
+
+// ask asks a question whose answer is no unless the user types y or yes.
+func (f *front) ask(ctx context.Context, question string) (bool, error) {
+	line, err := f.editor.readLine(ctx, question, func(string) []string { return nil })
+	if errors.Is(err, io.EOF) || errors.Is(err, errTwice) {
+		return false, nil
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", err
+}
+
+// screen returns a screen for the terminal.
+func (f *front) screen() *console.Screen {
+	o := f.t.Look
+	o.Width = func() int { columns, _ := f.t.Size(); return columns }
+	return console.NewScreen(f.out, o)
+}
+
+// printf prints one line.
+func (f *front) printf(format string, args ...any) { f.screen().Printf(format, args...) }
+
+// show shows why the build has stopped, and the keys.
+func (f *front) show(w *stopped) {
+	s := f.screen()
+	if w.Failed() && (!f.t.Local || w.since.Before(f.Now().Add(-time.Minute))) {
+		if w.Problem != nil {
+			s.Failure(w.Problem, w.Hints)
+		}
+	}
+	where := describe(w.Stop)
+	if w.Line > 0 && w.Reason != runner.AfterFailure {
+		where += fmt.Sprintf(" (%s:%d)", f.plan.File, w.Line)
+	}
+	s.Gap()
+	s.Line(console.Warn("stopped"), console.Plain(" "+where))
+	if w.Reason == runner.BeforeCommand {
+		for line := range strings.Lines(strings.TrimRight(w.Text, "\n")) {
+			s.Line(console.Plain("  " + strings.TrimRight(line, "\n")))
+		}
+	}
+	if w.Retries > 0 {
+		s.Line(console.Weak("the phase is repeated " + human.Count(w.Retries, "time") + " after this"))
+	}
+	var keys []console.Span
+	for _, k := range keysAt(w.Stop) {
+		keys = append(keys, console.Weak(k))
+	}
+	s.Facts(keys...)
+}
+
+// keysAt returns the commands that are most useful at a stop.
+func keysAt(s runner.Stop) []string {
+	switch {
+	case s.Failed():
+		return []string{"r retry", "e edit", "s shell", "i ignore", "c continue", "q abort", "h help"}
+	case s.Reason == runner.BeforeCommand:
+		return []string{"n next", "s shell", "k skip", "l list", "c continue", "q abort", "h help"}
+	}
+	return []string{"s shell", "v env", "c continue", "q abort", "h help"}
+}

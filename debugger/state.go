@@ -1,0 +1,315 @@
+package debugger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/project"
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/runner/shell"
+)
+
+// runText runs a shell command in the state of the build: beside it, or as one of its commands,
+// which keep their variables and directory.
+func (f *front) runText(ctx context.Context, text string, keep bool) error {
+	if text == "" {
+		f.fail(errors.New("expected a shell command, such as ! ls"))
+		return nil
+	}
+	ctx, done := f.interruptible(ctx)
+	defer done()
+	var exit int
+	var err error
+	if keep {
+		exit, err = f.live.Run(ctx, text, f.out)
+	} else {
+		p := runner.LiveProcess{At: f.stop.Breakpoint}
+		p.Args, p.Stdout, p.Stderr = []string{"sh", "-c", "set -a; eval \"$1\"", "sh", text}, f.out, f.out
+		exit, err = f.live.Exec(ctx, p)
+	}
+	f.live.ByHand(runner.HandRun, text)
+	switch {
+	case errors.Is(err, runner.ErrBusy):
+		f.fail(fmt.Errorf("%w\n! TEXT runs beside it", err))
+	case err != nil:
+		f.fail(err)
+	case exit != 0:
+		f.printf("exit status %d", exit)
+	}
+	return nil
+}
+
+// interruptible returns a context that Ctrl-C cancels.
+func (f *front) interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	f.mu.Lock()
+	f.cancel = func() { cancel(errors.New("interrupted")) }
+	f.mu.Unlock()
+	reading, stop := context.WithCancel(ctx)
+	if f.t.Raw == nil { // else the terminal sends a signal, see Interrupt
+		go f.watchKeys(reading)
+	}
+	return ctx, func() {
+		stop()
+		f.mu.Lock()
+		f.cancel = nil
+		f.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// watchKeys cancels the running command at Ctrl-C. Other keys are dropped: the command has no input.
+func (f *front) watchKeys(ctx context.Context) {
+	one := make([]byte, 1)
+	for {
+		n, err := f.in.read(ctx, one)
+		if err != nil {
+			return
+		}
+		if n == 1 && one[0] == ctrlC {
+			f.mu.Lock()
+			cancel := f.cancel
+			f.mu.Unlock()
+			if cancel != nil {
+				cancel()
+			}
+			return
+		}
+	}
+}
+
+// env shows variables with their origins.
+func (f *front) env(ctx context.Context, args string) (bool, error) {
+	names, show := strings.Fields(args), false
+	names = slices.DeleteFunc(names, func(name string) bool {
+		show = show || name == "--show"
+		return name == "--show"
+	})
+	state, err := f.live.State(ctx, f.stop.Breakpoint)
+	if err != nil {
+		f.fail(err)
+		return false, nil
+	}
+	planned := map[string]runner.Variable{}
+	for _, v := range f.plan.Variables {
+		planned[v.Name] = v
+	}
+	t := console.Table{Columns: make([]console.Column, 3), NoHead: true}
+	slices.SortFunc(state.Variables, func(a, b runner.NameValue) int { return cmp.Compare(a.Name, b.Name) })
+	var missing []string
+	for _, v := range state.Variables {
+		if len(names) > 0 && !slices.Contains(names, v.Name) {
+			continue
+		}
+		value := v.Value
+		if p := planned[v.Name]; !show && p.Secret {
+			value = "***"
+		} else if !show {
+			value = f.masked(value)
+		}
+		t.Add(console.Strong(v.Name), console.Plain(value), console.Weak(origin(planned, v)))
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(state.Variables, func(v runner.NameValue) bool { return v.Name == name }) {
+			missing = append(missing, name)
+		}
+	}
+	f.screen().Table(t)
+	if len(missing) > 0 {
+		f.printf("%s %s not set", strings.Join(missing, ", "), human.Plural(len(missing), "is", "are"))
+	}
+	return false, nil
+}
+
+// origin returns where a variable comes from, and whether a command has changed it.
+func origin(planned map[string]runner.Variable, v runner.NameValue) string {
+	p, known := planned[v.Name]
+	switch {
+	case !known:
+		return "image or build"
+	case p.Stored == nil && !p.Secret && !p.Expand && p.Value.Reveal() != v.Value:
+		return p.Origin + ", changed"
+	}
+	return p.Origin
+}
+
+func (f *front) set(ctx context.Context, args string) (bool, error) {
+	name, value, valid := strings.Cut(args, "=")
+	if !valid || !project.ValidName(name) {
+		f.fail(errors.New("expected NAME=VALUE"))
+		return false, nil
+	}
+	return f.changed(runner.HandSet, name, f.live.Change(ctx, "", shell.Export(name, unquoted(value))))
+}
+
+// unquoted removes quotes around a value, which people write out of habit.
+func unquoted(value string) string {
+	for _, quote := range []string{`"`, `'`} {
+		if len(value) > 1 && strings.HasPrefix(value, quote) && strings.HasSuffix(value, quote) {
+			return value[1 : len(value)-1]
+		}
+	}
+	return value
+}
+
+func (f *front) unset(ctx context.Context, args string) (bool, error) {
+	if !project.ValidName(args) {
+		f.fail(errors.New("expected the name of a variable"))
+		return false, nil
+	}
+	return f.changed(runner.HandSet, args, f.live.Change(ctx, "", "unset "+args))
+}
+
+func (f *front) cd(ctx context.Context, args string) (bool, error) {
+	state, err := f.live.State(ctx, nil)
+	if err != nil {
+		f.fail(err)
+		return false, nil
+	}
+	dir := args
+	switch {
+	case args == "":
+		dir = f.plan.Sources[0].Path
+	case !path.IsAbs(args):
+		dir = path.Join(state.Dir, args)
+	}
+	p := runner.LiveProcess{}
+	p.Args = []string{"sh", "-c", `[ -d "$1" ]`, "sh", dir}
+	if exit, err := f.live.Exec(ctx, p); err != nil || exit != 0 {
+		f.fail(errors.Join(err, fmt.Errorf("%s is not a directory of the build", dir)))
+		return false, nil
+	}
+	return f.changed(runner.HandEnter, dir, f.live.Change(ctx, dir))
+}
+
+// changed records a change of the state, or prints why it was impossible.
+func (f *front) changed(kind runner.HandKind, text string, err error) (bool, error) {
+	if err != nil {
+		f.fail(err)
+		return false, nil
+	}
+	f.live.ByHand(kind, text)
+	return false, nil
+}
+
+// mark returns the sign of a command: how it ended, or that the build is there.
+func (f *front) mark(at string) console.Span {
+	if f.stop.At == at {
+		return console.SignCurrent
+	}
+	for _, s := range slices.Backward(f.done) {
+		switch {
+		case s.at != at:
+		case s.failed:
+			return console.SignFailed
+		default:
+			return console.SignOK
+		}
+	}
+	return console.Plain(" ")
+}
+
+func (f *front) where(_ context.Context, _ string) (bool, error) {
+	f.printPlaces(f.plan.Places())
+	return false, nil
+}
+
+func (f *front) list(_ context.Context, _ string) (bool, error) {
+	const reach = 4
+	all := f.plan.Places()
+	at := max(0, slices.IndexFunc(all, func(p runner.Place) bool { return p.At == f.stop.At }))
+	f.printPlaces(all[max(0, at-reach):min(len(all), at+reach+1)])
+	return false, nil
+}
+
+// printPlaces lists commands with how they ended.
+func (f *front) printPlaces(all []runner.Place) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.screen()
+	t := console.Table{Columns: []console.Column{{}, {}, {}, {Fit: console.FitText}}, NoHead: true}
+	for _, p := range all {
+		text, more, _ := strings.Cut(strings.TrimRight(f.masked(p.Text), "\n"), "\n")
+		if more != "" {
+			text += " …"
+		}
+		if slices.ContainsFunc(f.breaks, func(b Break) bool { return slices.Contains(b.At, p.At) }) {
+			text = "● " + text
+		}
+		t.Add(s.Sign(f.mark(p.At)), console.Strong(p.At), console.Weak(strconv.Itoa(p.Line)), console.Plain(text))
+	}
+	s.Table(t)
+}
+
+func (f *front) output(_ context.Context, args string) (bool, error) {
+	const least = 5
+	_, rows := f.t.Size()
+	n := max(least, rows-least)
+	if args != "" {
+		var err error
+		if n, err = strconv.Atoi(args); err != nil || n < 1 {
+			f.fail(errors.New("expected a number of lines"))
+			return false, nil
+		}
+	}
+	lines := strings.Split(strings.TrimRight(f.live.Output(), "\n"), "\n")
+	if lines[0] == "" && len(lines) == 1 {
+		f.printf("no output")
+		return false, nil
+	}
+	for _, line := range lines[max(0, len(lines)-n):] {
+		_, _ = fmt.Fprintf(f.out, "%s\n", line)
+	}
+	return false, nil
+}
+
+func (f *front) explain(_ context.Context, _ string) (bool, error) {
+	if f.stop.Problem == nil {
+		f.printf("no command has failed here; where shows what has run")
+		return false, nil
+	}
+	f.screen().Failure(f.stop.Problem, f.stop.Hints)
+	return false, nil
+}
+
+func (f *front) sync(ctx context.Context, _ string) (bool, error) {
+	done, err := f.syncSource(ctx)
+	if err != nil {
+		f.fail(err)
+	} else if done == "" {
+		f.printf("the source has not changed")
+	}
+	return false, nil
+}
+
+// syncSource copies changed files of the source into the build, and returns what was done, or "".
+func (f *front) syncSource(ctx context.Context) (string, error) {
+	if f.Sync == nil {
+		return "", errors.New("this source cannot be synced")
+	}
+	s, err := f.Sync(ctx, f.live)
+	if err != nil || len(s.Copied)+len(s.Removed) == 0 {
+		return "", err
+	}
+	text := "synced " + human.Count(len(s.Copied), "file")
+	if len(s.Removed) > 0 {
+		text += fmt.Sprintf(", removed %d", len(s.Removed))
+	}
+	if names := append(slices.Clone(s.Copied), s.Removed...); len(names) <= 3 {
+		text += ": " + human.Series(names)
+	}
+	f.printf("%s", text)
+	for _, name := range s.Kept {
+		f.printf("%s was changed by the build too: its version is %s.build", name, name)
+	}
+	f.live.ByHand(runner.HandSync, "")
+	return text, nil
+}
