@@ -30,6 +30,7 @@ func Execute(args []string, version string) int {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
+	a := cli.NewHost(version)
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
 	signals, hurry := make(chan os.Signal, 3), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -38,9 +39,10 @@ func Execute(args []string, version string) int {
 		<-signals
 		close(hurry)
 		// The user has had enough. Leftover resources are removed by the next build or prune.
-		os.Exit(cli.ExitCode(interrupted(<-signals)))
+		last := <-signals
+		a.RestoreTerminal()
+		os.Exit(cli.ExitCode(interrupted(last)))
 	}()
-	a := cli.NewHost(version)
 	a.Hurry = hurry
 	return Main(ctx, args, a)
 }

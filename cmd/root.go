@@ -15,6 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/caches"
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/configure"
+	"github.com/buildlocal/buildlocal/cmd/debug"
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
 	"github.com/buildlocal/buildlocal/cmd/results"
@@ -69,6 +70,13 @@ var commands = []command{
 	{"secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
 	{"ps", func(a *cli.App) *cobra.Command { return running.NewPs(a, nil) }},
 	{"stop", func(a *cli.App) *cobra.Command { return running.NewStop(a, nil) }},
+	{"attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
+	{"shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
+	{"exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},
+	{"cp", func(a *cli.App) *cobra.Command { return debug.NewCp(a, nil) }},
+	{"forward", func(a *cli.App) *cobra.Command { return debug.NewForward(a, nil) }},
+	{"resume", func(a *cli.App) *cobra.Command { return debug.NewResume(a, nil) }},
+	{"sync", func(a *cli.App) *cobra.Command { return debug.NewSync(a, nil) }},
 	{"prune", func(a *cli.App) *cobra.Command { return running.NewPrune(a, nil) }},
 	{"builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
 	{"logs", func(a *cli.App) *cobra.Command { return results.NewLogs(a, nil) }},

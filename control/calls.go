@@ -73,8 +73,6 @@ func coded(err error) error {
 func decoded(err error) error {
 	var sent *wire.Error
 	switch {
-	case errors.Is(err, wire.ErrEnded):
-		return endedError{err}
 	case !errors.As(err, &sent):
 		return err
 	case sent.Code == codeRefused:
@@ -96,9 +94,3 @@ func (e knownError) Error() string { return e.message }
 
 // Unwrap returns the error for errors.Is.
 func (e knownError) Unwrap() error { return e.is }
-
-// endedError is ErrEnded with the message of a lost connection.
-type endedError struct{ error }
-
-// Unwrap returns ErrEnded.
-func (endedError) Unwrap() error { return ErrEnded }

@@ -35,10 +35,14 @@ func (c *Client) Close() error {
 	return err
 }
 
+// Wait waits until the build or ctx ends, and returns the reason.
+func (c *Client) Wait(ctx context.Context) error { return c.client.Wait(ctx) }
+
 // Status describes the build.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	return s, decoded(c.client.Do(ctx, methodStatus, nil, &s))
+	err := c.client.Do(ctx, methodStatus, nil, &s)
+	return s, decoded(err)
 }
 
 // Attach runs the prompt on a terminal.
@@ -100,7 +104,8 @@ func (c *Client) Dial(ctx context.Context, port int) (io.ReadWriteCloser, error)
 // Sync copies changed files of the source.
 func (c *Client) Sync(ctx context.Context, r SyncRequest) (SyncReport, error) {
 	var report SyncReport
-	return report, decoded(c.client.Do(ctx, methodSync, r, &report))
+	err := c.client.Do(ctx, methodSync, r, &report)
+	return report, decoded(err)
 }
 
 // run makes a call that runs a process.

@@ -8,10 +8,11 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	wire "github.com/buildlocal/buildlocal/internal/control"
 )
 
 // SocketName is the name of the socket in the directory of a run.
@@ -141,7 +142,7 @@ func (r Refusal) Error() string { return r.Message }
 func Refusef(format string, args ...any) error { return Refusal{fmt.Sprintf(format, args...)} }
 
 // ErrEnded is wrapped by errors of calls that the end of the build has interrupted.
-var ErrEnded = errors.New("the build has ended")
+var ErrEnded = wire.ErrEnded
 
 // complete replaces functions that are nil by ones that return an error.
 func (s Services) complete() Services {

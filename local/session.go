@@ -284,6 +284,8 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	})
 	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
+	calls := &lookInto{session: s}
+	r.OnLive = calls.begin
 	printing := false // the last event was output, whose next piece needs no entry
 	r.Notify = func(e runner.Event) {
 		if e.Reports != nil {
@@ -301,6 +303,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	}
 	// The results are written after the sink has shown all events, or has been given up.
 	record, fault := r.Run(ctx, s.Plan)
+	calls.end()
 	queue.close()
 	if record.Kept {
 		s.inputs.run.Keep(s.engine.host)

@@ -163,7 +163,13 @@ func (l *live) inState(p LiveProcess) []string {
 	if p.At != nil {
 		env, dir = p.At.file("env"), p.At.file("dir")
 	}
-	args := []string{"sh", "-c", enter, "buildlocal", env, dir, l.build.plan.Sources[0].Path, p.Dir}
+	return enterArgs(env, dir, l.build.plan.Sources[0].Path, p)
+}
+
+// enterArgs returns the command line that runs a process with the variables of a file and in the
+// directory that another file names, or else in the directory home.
+func enterArgs(env, dir, home string, p LiveProcess) []string {
+	args := []string{"sh", "-c", enter, "buildlocal", env, dir, home, p.Dir}
 	if len(p.Env) > 0 { // they replace the build's variables
 		args = append(append(append(args, "sh", "-c", addVariables, "buildlocal"), p.Env...), "--")
 	}

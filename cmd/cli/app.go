@@ -48,6 +48,8 @@ type App struct {
 	ColorMode string
 	Progress  console.Progress
 	Quiet     bool // print no notes and no warnings
+
+	raw rawState // of the user's terminal
 }
 
 // NewHost returns an App for the current process, with its streams and environment. It is

@@ -72,6 +72,16 @@ func newClient(conn net.Conn) (*Client, error) {
 // Close disconnects, which ends the calls.
 func (c *Client) Close() error { return c.session.Close() }
 
+// Wait waits until the server disconnects the client, or ctx ends, and returns the reason.
+func (c *Client) Wait(ctx context.Context) error {
+	select {
+	case <-c.session.CloseChan():
+		return c.lost(io.EOF)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // Call makes a call and waits for the answer, whose result it stores in a value that may be
 // nil. The stream is for the bytes of the call; the caller closes it. The end of ctx
 // interrupts the call only until it is answered, but Run has a context of its own.
