@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -156,6 +157,9 @@ func (o *ForwardOptions) serve(ctx context.Context, a *cli.App, b *local.Reached
 		return nil
 	case errors.Is(cause, runner.ErrTerminated):
 		return cli.ExitError{Code: cli.ExitTerminated}
+	case errors.Is(cause, control.ErrEnded):
+		a.Warnf("note: build %s has ended", b.Build)
+		return nil
 	}
 	return cause
 }
