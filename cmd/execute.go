@@ -30,12 +30,17 @@ func Execute(args []string, version string) int {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	a := cli.NewHost(version)
 	signal.Ignore(syscall.SIGPIPE) // a write fails instead, and the build is stopped
 	signals, hurry := make(chan os.Signal, 3), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	a := cli.NewHost(version)
 	go func() {
-		cancel(interrupted(<-signals))
+		for s := range signals {
+			if !a.Handles(ctx, s) {
+				cancel(interrupted(s))
+				break
+			}
+		}
 		<-signals
 		close(hurry)
 		// The user has had enough. Leftover resources are removed by the next build or prune.

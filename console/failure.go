@@ -128,7 +128,7 @@ func (t *Text) phaseEnded(e runner.Event) {
 // printed after it, or nothing of it was shown.
 func (t *Text) repeat(r *runner.Record) {
 	all := t.failures.all
-	if len(all) == 0 || !t.o.Quiet && (!t.failures.after || all[0].at == "" || r.Status == runner.TimedOut) {
+	if len(all) == 0 || r.Status == runner.Succeeded || !t.o.Quiet && (!t.failures.after || all[0].at == "" || r.Status == runner.TimedOut) {
 		return
 	}
 	t.gap = true

@@ -49,6 +49,7 @@ type entry struct {
 	Plan     *entryPlan       `json:"plan,omitempty"`
 	Hints    []string         `json:"hints,omitempty"`
 	Lost     bool             `json:"lost,omitempty"`
+	Answer   runner.Action    `json:"answer,omitempty"`
 }
 
 // Notify records an event that happens at an offset in the log. It must be called before the
@@ -63,7 +64,7 @@ func (j *Journal) Notify(e runner.Event, log int64) {
 	j.printed = e.Kind == runner.Printed
 	l := entry{Kind: e.Kind, Log: log, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, Finally: e.Finally,
 		Attempt: e.Attempt, Exit: e.Exit, At: e.At, Topic: e.Topic, Why: e.Why, Problem: e.Problem, Status: e.Status,
-		Duration: e.Duration, Hints: e.Hints, Lost: e.Lost}
+		Duration: e.Duration, Hints: e.Hints, Lost: e.Lost, Answer: e.Answer}
 	if e.Context != (runner.Context{}) {
 		l.Context = &e.Context
 	}
@@ -201,20 +202,25 @@ func (r *Replay) copyOutput(end int64, notify func(runner.Event)) error {
 	return nil
 }
 
-// PlaceIn returns the command at the end of a journal, such as build:2, or the phase if no
-// command runs.
-func PlaceIn(journal io.ReadSeeker) string {
+// Whereabouts is where a running build is.
+type Whereabouts struct {
+	At      string    // the command, such as build:2, or the phase if no command runs
+	Stopped time.Time // since when the build waits at a stop; zero if it runs
+}
+
+// PlaceIn returns where a build is, by the end of its journal.
+func PlaceIn(journal io.ReadSeeker) Whereabouts {
 	const enough = 256 << 10 // bytes of the end, which has the last events
 	if size, err := journal.Seek(0, io.SeekEnd); err != nil || size <= enough {
 		_, _ = journal.Seek(0, io.SeekStart)
 	} else if _, err := journal.Seek(-enough, io.SeekEnd); err != nil {
-		return ""
+		return Whereabouts{}
 	}
 	text, err := io.ReadAll(journal)
 	if err != nil {
-		return ""
+		return Whereabouts{}
 	}
-	place := ""
+	var place Whereabouts
 	for line := range bytes.Lines(text) {
 		var l entry
 		if json.Unmarshal(line, &l) != nil {
@@ -222,9 +228,13 @@ func PlaceIn(journal io.ReadSeeker) string {
 		}
 		switch l.Kind {
 		case runner.CommandBegan:
-			place = l.At
+			place.At = l.At
 		case runner.PhaseBegan, runner.CommandEnded:
-			place = string(l.Phase)
+			place.At = string(l.Phase)
+		case runner.StoppedAt:
+			place = Whereabouts{At: l.At, Stopped: l.Time}
+		case runner.Resumed:
+			place.Stopped = time.Time{}
 		}
 	}
 	return place

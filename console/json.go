@@ -61,6 +61,8 @@ type message struct {
 	Configured   string           `json:"configuredImage,omitempty"`
 	Build        *runner.Record   `json:"build,omitempty"`
 	Reports      *reports.Set     `json:"reports,omitempty"`
+	Answer       runner.Action    `json:"answer,omitempty"`
+	By           string           `json:"by,omitempty"`
 }
 
 // Notify writes an event.
@@ -80,6 +82,13 @@ func (j *JSON) Notify(e runner.Event) {
 	switch e.Kind {
 	case runner.CommandEnded:
 		m.Exit, m.Milliseconds, m.Why = &e.Exit, &ms, e.Why
+	case runner.StoppedAt:
+		m.Why = e.Why
+		if e.Stop.Failed() {
+			m.Exit = &e.Exit
+		}
+	case runner.Resumed:
+		m.Text, m.By, m.Answer = "", e.Text, e.Answer
 	case runner.PhaseEnded:
 		m.Context, m.Milliseconds = &e.Context, &ms
 	case runner.BuildEnded:

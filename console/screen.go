@@ -390,4 +390,6 @@ func State(status runner.Status) (sign, name Span) {
 }
 
 // Failure prints the position of a failed command, and hints.
-func (s *Screen) Failure(p *diag.Problem, hints []string) { s.t.explain(failure{problem: p, hints: hints}) }
+func (s *Screen) Failure(p *diag.Problem, hints []string) {
+	s.t.explain(failure{problem: p, hints: hints})
+}

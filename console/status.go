@@ -48,6 +48,7 @@ type status struct {
 	shown   string    // the line on the screen; "" for none
 	printed time.Time // of the last line of ProgressPlain
 
+	held bool          // the build is stopped at a prompt
 	stop chan struct{} // closed at the end of the build; nil before the beginning
 }
 
@@ -70,6 +71,11 @@ func (t *Text) follow(e runner.Event) {
 		s.doing = copyText(e.Copy)
 	case runner.Pulled:
 		// pulled sets the text, because it knows the sum of all layers.
+	case runner.StoppedAt:
+		s.held = true
+		t.erase()
+	case runner.Resumed:
+		s.held = false
 	case runner.BuildEnded:
 		s.since = time.Time{}
 		t.erase()
@@ -144,7 +150,7 @@ func (t *Text) tick() {
 // draw shows the status as it is at a time.
 func (t *Text) draw(now time.Time) {
 	s := &t.status
-	if s.since.IsZero() || now.Sub(s.since) < statusDelay {
+	if s.held || s.since.IsZero() || now.Sub(s.since) < statusDelay {
 		return
 	}
 	switch t.o.Progress {

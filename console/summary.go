@@ -44,6 +44,9 @@ func (t *Text) summary(e runner.Event) {
 		t.phases(r)
 		t.slowest(r)
 		t.outputs(r)
+		if len(r.ByHand) > 0 {
+			t.row("by hand", formatted("%s", runner.ByHandText(r.ByHand)))
+		}
 		t.gap = true
 	}
 	t.fault(e.Fault)
@@ -63,7 +66,11 @@ func (t *Text) verdict(r *runner.Record) styled {
 	case runner.Stopped:
 		style = t.styles.warn
 	}
-	text := formatted(
+	partial := styled("")
+	if r.Partial != nil {
+		partial = t.styles.warn.Sprint("PARTIAL") + " "
+	}
+	text := partial + formatted(
 		"%s %s %s%s",
 		style.Sprint(string(r.Status)),
 		preposition,
@@ -72,6 +79,9 @@ func (t *Text) verdict(r *runner.Record) styled {
 	)
 	if r.Environment.Place != "" {
 		text += hostTools
+	}
+	if len(r.ByHand) > 0 {
+		text += ", by hand"
 	}
 	return text
 }
@@ -105,7 +115,7 @@ type End struct {
 // Later ones, such as commands of POST_BUILD after a failed BUILD, may have failed because of it.
 func EndOf(r *runner.Record) End {
 	for _, p := range r.Phases {
-		if p.Status == runner.Succeeded || p.Status == "" {
+		if p.Status == runner.Succeeded || p.Status == runner.LeftOut || p.Status == "" {
 			continue
 		}
 		end := End{Phase: p.Type}
@@ -177,7 +187,9 @@ func (t *Text) phases(r *runner.Record) {
 			continue
 		}
 		text := formatted("%s %s", string(p.Type), human.Duration(p.Duration))
-		if p.Status != runner.Succeeded {
+		if p.Status == runner.LeftOut {
+			text = formatted("%s %s", string(p.Type), t.styles.weak.Sprint("left out"))
+		} else if p.Status != runner.Succeeded {
 			text += formatted(" %s", t.styles.bad.Sprint(t.glyphs.failed))
 		}
 		parts = append(parts, string(text))

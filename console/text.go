@@ -46,6 +46,7 @@ type Options struct {
 	Source    string // the source's directory, as the user would type it
 	SourceDir string // the same, slash-separated and absolute
 	Commit    string // branch and commit of the source, for the first line; may be empty
+	Prompt    string // who answers on this terminal when the build is stopped; may be empty
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
@@ -129,6 +130,10 @@ func (t *Text) Notify(e runner.Event) {
 		t.note(e)
 	case runner.Pulled:
 		t.pulled(e)
+	case runner.StoppedAt:
+		t.freshLine()
+	case runner.Resumed:
+		t.resumed(e)
 	case runner.Reported:
 		t.reports = e.Reports
 	case runner.BuildEnded:
@@ -145,6 +150,26 @@ func (t *Text) Stopping(number int) {
 	if !t.o.Quiet {
 		t.line("stopping build %d; Ctrl-C again ends it at once", number)
 	}
+}
+
+// freshLine ends a line that a command has begun, before something else writes to the terminal.
+func (t *Text) freshLine() {
+	if !t.fresh {
+		t.write([]byte("\n"))
+	}
+}
+
+// resumed says who has continued a stopped build, if that was not the prompt on this terminal.
+func (t *Text) resumed(e runner.Event) {
+	if e.Text != "" && e.Text != t.o.Prompt && !t.o.Quiet {
+		t.line("%s by %s", t.styles.weak.Sprint(answers[e.Answer]), e.Text)
+	}
+}
+
+// answers are the answers to a stop, as what has happened.
+var answers = map[runner.Action]string{
+	runner.ActionContinue: "continued", runner.ActionRetry: "retried", runner.ActionSkip: "skipped",
+	runner.ActionIgnore: "ignored", runner.ActionGoto: "moved", runner.ActionAbort: "stopped",
 }
 
 // began prints the first line: the build, where it runs, and of what.

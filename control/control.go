@@ -10,6 +10,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	wire "github.com/buildlocal/buildlocal/internal/control"
@@ -26,6 +28,13 @@ type Terminal struct {
 	Resized <-chan struct{} // receives after the size has changed; may be nil
 	Env     []string        // TERM, NO_COLOR, COLORTERM and LANG, as NAME=VALUE
 	Name    string          // user@tty, which is shown to others
+}
+
+// ProgramEnv returns the variables of the terminal for a program. The locale is the build's.
+func (t Terminal) ProgramEnv() []string {
+	return slices.DeleteFunc(slices.Clone(t.Env), func(v string) bool {
+		return strings.HasPrefix(v, "LANG=") || strings.HasPrefix(v, "LC_")
+	})
 }
 
 // States of a build.
@@ -77,9 +86,7 @@ type ExecRequest struct {
 
 // SyncRequest configures a copy of changed files of the source.
 type SyncRequest struct {
-	Force   bool     `json:"force,omitempty"`   // also if the build is of a commit
-	Pull    []string `json:"pull,omitempty"`    // copies these paths the other way instead
-	Preview bool     `json:"preview,omitempty"` // only reports what would be done
+	Force bool `json:"force,omitempty"` // also if the build is of a commit
 }
 
 // SyncReport lists the files that were changed, with names relative to the source.
@@ -87,7 +94,6 @@ type SyncReport struct {
 	Copied    []string `json:"copied,omitempty"`
 	Removed   []string `json:"removed,omitempty"`
 	Conflicts []string `json:"conflicts,omitempty"` // changed on both sides; the other version is NAME.build
-	Diff      string   `json:"diff,omitempty"`      // of a pull
 }
 
 // Answers of Services.Resume.
@@ -119,7 +125,7 @@ type Services struct {
 	// Dial connects to a TCP port of the build. Close ends the output, and the connection as
 	// soon as the other side has closed it too.
 	Dial func(ctx context.Context, port int) (io.ReadWriteCloser, error)
-	// Sync copies changed files of the source into the build, or the other way.
+	// Sync copies changed files of the source into the build.
 	Sync func(ctx context.Context, r SyncRequest) (SyncReport, error)
 
 	Why string // the reason for functions that are nil, such as "the build has ended"

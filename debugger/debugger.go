@@ -89,9 +89,9 @@ type Debugger struct {
 	shells int    // that were opened
 	// texts are those that the user gave commands, by place; lastEdit is the last such place.
 	lastEdit string
-	texts  map[string]string
-	done   []step // commands that have run, for the list
-	trials int    // interrupts of the running command
+	texts    map[string]string
+	done     []step // commands that have run, for the list
+	trials   int    // interrupts of the running command
 }
 
 // stopped is a stop that waits for an answer.
@@ -99,7 +99,26 @@ type stopped struct {
 	runner.Stop
 	since  time.Time
 	answer chan answered
-	closed bool // an answer was given
+	closed bool           // an answer was given
+	by     string         // who gave it
+	users  sync.WaitGroup // front ends that show it
+}
+
+// leaveTimeout is how long a build waits for a prompt to leave its terminal after another one has
+// answered, for example until a shell has been ended.
+const leaveTimeout = 5 * time.Second
+
+// left waits until no front end shows the stop.
+func (w *stopped) left() {
+	done := make(chan struct{})
+	go func() {
+		w.users.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(leaveTimeout):
+	}
 }
 
 // answered is an answer and who gave it.
@@ -147,16 +166,18 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live runner.Live) r
 		return runner.Answer{Action: runner.ActionContinue}
 	}
 	w := &stopped{Stop: s, since: d.Now(), answer: make(chan answered, 1)}
-	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s})
+	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s, At: s.At, Line: s.Line, Text: s.Text, Finally: s.Finally,
+		Attempt: s.Attempt, Exit: s.Exit, Why: string(s.Reason)})
 	if d.Drain != nil {
 		d.Drain()
 	}
 	d.change(func() { d.stops = append(d.stops, w) })
 	a := d.wait(ctx, w)
 	d.change(func() {
-		w.closed = true
+		w.closed, w.by = true, a.by
 		d.stops = slices.DeleteFunc(d.stops, func(other *stopped) bool { return other == w })
 	})
+	w.left()
 	live.Notify(runner.Event{Kind: runner.Resumed, Answer: a.Action, Text: a.by})
 	return a.Answer
 }
@@ -192,7 +213,7 @@ func (d *Debugger) wait(ctx context.Context, w *stopped) answered {
 		case <-ctx.Done(): // the build ended, or codebuild-resume ran
 			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "codebuild-resume"}
 		case <-over:
-			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "nobody"}
+			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "the end of the wait"}
 		case <-turn:
 		}
 	}
@@ -326,7 +347,7 @@ func (d *Debugger) give(w *stopped, a runner.Answer, by string) error {
 	if w.closed {
 		return fmt.Errorf("the build has gone on")
 	}
-	w.closed = true
+	w.closed, w.by = true, by
 	w.answer <- answered{a, by}
 	return nil
 }
@@ -336,17 +357,17 @@ func fits(s runner.Stop, action runner.Action) error {
 	command := s.Reason == runner.BeforeCommand || s.Failed()
 	switch {
 	case action == runner.ActionRetry && !command, action == runner.ActionSkip && !command:
-		return fmt.Errorf("%s is for a command, and the build is %s", action, describe(s))
+		return fmt.Errorf("%s is for a command, and the build is %s", action, Describe(s))
 	case action == runner.ActionIgnore && !s.Failed() && s.Reason != runner.AtTimeout:
-		return fmt.Errorf("ignore is for a command that failed, and the build is %s", describe(s))
+		return fmt.Errorf("ignore is for a command that failed, and the build is %s", Describe(s))
 	case action == runner.ActionGoto && s.Reason != runner.AfterPhase && !command:
-		return fmt.Errorf("goto is for the time between two commands, and the build is %s", describe(s))
+		return fmt.Errorf("goto is for the time between two commands, and the build is %s", Describe(s))
 	}
 	return nil
 }
 
-// describe returns where a build is stopped, as a part of a sentence.
-func describe(s runner.Stop) string {
+// Describe returns where a build is stopped, as a part of a sentence.
+func Describe(s runner.Stop) string {
 	switch s.Reason {
 	case runner.BeforeCommand:
 		return "before " + s.At

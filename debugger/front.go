@@ -41,6 +41,7 @@ var ErrDetached = errors.New("detached")
 // build stops. With take it takes the prompt over without asking.
 func (d *Debugger) Attach(ctx context.Context, t *Terminal, watch, take bool) error {
 	f := &front{Debugger: d, t: t, in: newInput(t.In), out: t.Out}
+	defer f.in.close()
 	if t.Raw == nil {
 		f.out = crlf{t.Out}
 	}
@@ -85,7 +86,8 @@ func (f *front) isSecret(line string) bool {
 	return live != nil && live.Mask(line) != line
 }
 
-// waiting returns the stop that waits for an answer, a channel that is closed when that changes, and
+// waiting returns the stop that waits for an answer (one that is new to this front end is used by it
+// from now on), a channel that is closed when that changes, and
 // whether the build has ended.
 func (f *front) waiting() (*stopped, <-chan struct{}, bool) {
 	f.mu.Lock()
@@ -93,7 +95,11 @@ func (f *front) waiting() (*stopped, <-chan struct{}, bool) {
 	if len(f.stops) == 0 {
 		return nil, f.turn, f.ended
 	}
-	return f.stops[0], f.turn, f.ended
+	w := f.stops[0]
+	if w != f.stop {
+		w.users.Add(1)
+	}
+	return w, f.turn, f.ended
 }
 
 // losing returns a channel that receives who has taken the prompt over.
@@ -146,6 +152,7 @@ func (d *Debugger) Holder() string {
 
 // serve shows a stop and, unless this front end only watches, reads commands until it is answered.
 func (f *front) serve(ctx context.Context, w *stopped) error {
+	defer w.users.Done()
 	f.show(w)
 	if f.self == nil {
 		return nil
@@ -157,7 +164,7 @@ func (f *front) serve(ctx context.Context, w *stopped) error {
 		cancel()
 		switch {
 		case gone && who != "":
-			f.printf("%s", who)
+			f.say(who)
 			if errors.Is(context.Cause(reading), ErrDetached) {
 				return ErrDetached
 			}
@@ -185,14 +192,14 @@ func (f *front) whileOpen(ctx context.Context, w *stopped) (context.Context, fun
 	go func() {
 		for {
 			f.mu.Lock()
-			turn, open, ended := f.turn, len(f.stops) > 0 && f.stops[0] == w && !w.closed, f.ended
+			turn, open, ended, by := f.turn, len(f.stops) > 0 && f.stops[0] == w && !w.closed, f.ended, w.by
 			f.mu.Unlock()
 			switch {
 			case ended:
 				cancel(errors.New("the build has ended"))
 				return
 			case !open:
-				cancel(fmt.Errorf("continued by another terminal, codebuild-resume or the end of the wait"))
+				cancel(fmt.Errorf("continued by %s", by))
 				return
 			}
 			select {
@@ -214,6 +221,13 @@ func reasonOf(ctx context.Context) (string, bool) {
 		return "", false
 	}
 	return context.Cause(ctx).Error(), true
+}
+
+// say prints why the stop is over. The build's own terminal shows that as a part of the build.
+func (f *front) say(why string) {
+	if !f.t.Local {
+		f.printf("%s", why)
+	}
 }
 
 // label returns the prompt.
@@ -247,7 +261,7 @@ func (f *front) show(w *stopped) {
 			s.Failure(w.Problem, w.Hints)
 		}
 	}
-	where := describe(w.Stop)
+	where := Describe(w.Stop)
 	if w.Line > 0 && w.Reason != runner.AfterFailure {
 		where += fmt.Sprintf(" (%s:%d)", f.plan.File, w.Line)
 	}

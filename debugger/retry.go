@@ -105,23 +105,30 @@ func (f *front) printDiff(before, after []runner.Place) {
 	has := func(all []runner.Place, text string) bool {
 		return slices.ContainsFunc(all, func(c runner.Place) bool { return c.Text == text })
 	}
-	s := f.screen()
 	for _, c := range before {
 		if !has(after, c.Text) {
-			s.Line(console.Bad("- " + strings.TrimRight(f.masked(c.Text), "\n")))
+			f.printLines("- ", c.Text, console.Bad)
 		}
 	}
 	for _, c := range after {
 		if !has(before, c.Text) {
-			s.Line(console.Good("+ " + strings.TrimRight(f.masked(c.Text), "\n")))
+			f.printLines("+ ", c.Text, console.Good)
 		}
+	}
+}
+
+// printLines prints the lines of a command after a mark.
+func (f *front) printLines(mark, text string, span func(string) console.Span) {
+	s := f.screen()
+	for line := range strings.SplitSeq(strings.TrimRight(f.masked(text), "\n"), "\n") {
+		s.Line(span(mark + line))
 	}
 }
 
 // edit lets the user edit the command of the stop, and runs the new text.
 func (f *front) edit(ctx context.Context, _ string) (bool, error) {
 	if err := fits(f.stop.Stop, runner.ActionRetry); err != nil {
-		f.fail(fmt.Errorf("edit is for a command, and the build is %s", describe(f.stop.Stop)))
+		f.fail(fmt.Errorf("edit is for a command, and the build is %s", Describe(f.stop.Stop)))
 		return false, nil
 	}
 	text := f.stop.Text

@@ -26,9 +26,6 @@ type ShellOptions struct {
 	Drop  bool   // drop them without asking
 }
 
-// shellDir is the directory of the container for the files of shells. Every user may write there.
-const shellDir = runner.StateDir
-
 // openShell is a script that replaces itself by an interactive shell. It has no variables of its
 // own: the build's could have the same names. Arguments: the shell or "", that of the commands, and
 // the start files. Those of the image are not read: they would change PATH.
@@ -87,7 +84,7 @@ func (f *front) shell(ctx context.Context, args string) (bool, error) {
 		f.fail(err)
 	}
 	if _, gone := reasonOf(reading); gone && ctx.Err() == nil {
-		f.printf("the shell was closed: %v", context.Cause(reading))
+		f.say(context.Cause(reading).Error())
 		return true, nil
 	}
 	return false, nil
@@ -97,6 +94,7 @@ func (f *front) shell(ctx context.Context, args string) (bool, error) {
 // command, and returns its exit status.
 func (d *Debugger) Shell(ctx context.Context, t *Terminal, o ShellOptions) (int, error) {
 	f := &front{Debugger: d, t: t, in: newInput(t.In), out: t.Out}
+	defer f.in.close()
 	if t.Raw == nil {
 		f.out = crlf{t.Out}
 	}
@@ -122,8 +120,8 @@ func (f *front) openShell(ctx context.Context, o ShellOptions) (int, error) {
 		return 0, err
 	}
 	id := f.nextShell()
-	left, files := path.Join(shellDir, "shell."+id+".left"), f.startFiles(id, before)
-	if err := f.live.CopyIn(ctx, shellDir, files); err != nil {
+	left, files := path.Join(runner.ShellDir, "shell."+id+".left"), f.startFiles(id, before)
+	if err := f.live.CopyIn(ctx, runner.ShellDir, files); err != nil {
 		return 0, err
 	}
 	f.banner(before)
@@ -154,7 +152,7 @@ func (f *front) startFiles(id string, before runner.State) io.Reader {
 		place = " " + place
 	}
 	prompt := fmt.Sprintf("[%s #%s%s] ", f.Project, f.number(), place)
-	left := path.Join(shellDir, "shell."+id+".left")
+	left := path.Join(runner.ShellDir, "shell."+id+".left")
 	env := "unset ENV"
 	for _, v := range before.Variables {
 		if v.Name == "ENV" {
@@ -217,7 +215,7 @@ func (f *front) runShell(ctx context.Context, o ShellOptions, id string) (int, e
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := runner.LiveProcess{At: f.stop.Breakpoint, NoEnv: o.NoEnv}
-	base := path.Join(shellDir, "shell."+id)
+	base := path.Join(runner.ShellDir, "shell."+id)
 	p.Args = []string{"sh", "-c", openShell, "buildlocal", o.Shell, f.plan.Shell, base + ".bash", base + ".sh"}
 	p.User, p.Env = o.User, f.t.Env
 	p.Stdin, p.Stdout, p.TTY = reader{ctx, f.in}, f.t.Out, f.tty(ctx)

@@ -42,19 +42,23 @@ const (
 	ctrlU = 0x15
 )
 
-// input reads a terminal in one goroutine, so that a reader can give up without taking bytes from
-// the next one.
+// input reads a terminal in a goroutine of its own, so that a reader can give up without taking
+// bytes from the next one. It reads only on demand, so that an editor gets what is typed for it.
 type input struct {
+	want  chan struct{}
 	bytes chan []byte
-	rest  []byte
 	gone  chan struct{} // closed when the terminal has ended
+
+	mu      sync.Mutex // one reader at a time
+	rest    []byte
+	pending bool // a read was started whose bytes have not been taken
 }
 
 func newInput(r io.Reader) *input {
-	in := &input{bytes: make(chan []byte), gone: make(chan struct{})}
+	in := &input{want: make(chan struct{}, 1), bytes: make(chan []byte, 1), gone: make(chan struct{})}
 	go func() {
 		defer close(in.gone)
-		for {
+		for range in.want {
 			const most = 4096
 			buffer := make([]byte, most)
 			n, err := r.Read(buffer)
@@ -69,11 +73,21 @@ func newInput(r io.Reader) *input {
 	return in
 }
 
+// close ends the goroutine, at the latest when the terminal ends.
+func (in *input) close() { close(in.want) }
+
 // read reads bytes until ctx is done.
 func (in *input) read(ctx context.Context, p []byte) (int, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	if len(in.rest) == 0 {
+		if !in.pending {
+			in.pending = true
+			in.want <- struct{}{}
+		}
 		select {
 		case in.rest = <-in.bytes:
+			in.pending = false
 		case <-in.gone:
 			return 0, errHangup
 		case <-ctx.Done():

@@ -6,15 +6,15 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/control"
-	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -54,15 +54,7 @@ func (s *Session) services(live runner.Live) control.Services {
 		live: live, host: s.inputs.host, hostNetwork: !s.engine.ownNetwork(),
 		platform: cmp.Or(plan.Platform, NativePlatform()),
 	}
-	e.shells = sync.OnceValues(func() (*debugger.Debugger, error) {
-		d, _, err := debugger.New(plan, debugger.Options{
-			Now: s.inputs.host.Now, Build: s.Dir.Name, Project: plan.Identity.Project, TempDir: s.inputs.run.Path,
-		})
-		if err == nil {
-			d.Enter(live)
-		}
-		return d, err
-	})
+	e.current, _ = s.Debugger.(stops)
 	calls := e.services()
 	calls.Why = "the build was started without --debug"
 	calls.Status = func() control.Status {
@@ -70,6 +62,22 @@ func (s *Session) services(live runner.Live) control.Services {
 			Build: s.Dir.Name, Project: plan.Identity.Project, State: control.StateRunning, At: placeOf(s.Dir.Build),
 			Engine: string(s.engine.kind), HostNetwork: e.hostNetwork, SourceDir: plan.Sources[0].Path,
 		}
+	}
+	if s.Debugger != nil { // else the files of the source were not examined when the build began
+		calls.Sync = func(ctx context.Context, r control.SyncRequest) (control.SyncReport, error) {
+			sync := s.Sync
+			if r.Force {
+				sync = s.sync
+			}
+			done, err := sync(ctx, live)
+			if n := len(done.Copied) + len(done.Removed); n > 0 {
+				live.ByHand(runner.HandSync, human.Count(n, "file"))
+			}
+			return control.SyncReport{Copied: done.Copied, Removed: done.Removed, Conflicts: done.Kept}, e.ended(ctx, err)
+		}
+	}
+	if s.Extend != nil {
+		calls = s.Extend(live, calls)
 	}
 	return calls
 }
@@ -81,7 +89,12 @@ func placeOf(b builds.Build) string {
 		return ""
 	}
 	defer journal.Close()
-	return console.PlaceIn(journal)
+	return console.PlaceIn(journal).At
+}
+
+// stops is a debugger that knows where the build is stopped.
+type stops interface {
+	Current() (stop *runner.Stop, since time.Time)
 }
 
 // environment serves calls about the environment of a build.
@@ -90,8 +103,7 @@ type environment struct {
 	host        *Host
 	hostNetwork bool   // its ports are those of the host
 	platform    string // such as linux/amd64
-	over        bool   // the build has ended
-	shells      func() (*debugger.Debugger, error)
+	current     stops  // nil without a debugger
 
 	connector sync.Mutex // held while the program that connects to ports is installed
 	installed bool
@@ -100,7 +112,7 @@ type environment struct {
 // services returns all calls that need no debugger.
 func (e *environment) services() control.Services {
 	return control.Services{
-		Shell: e.shell, Exec: e.exec, Dial: e.dial,
+		Exec: e.exec, Dial: e.dial,
 		CopyIn: func(ctx context.Context, dir string, tar io.Reader) error {
 			err := e.live.CopyIn(ctx, dir, tar)
 			if err == nil {
@@ -146,10 +158,15 @@ func (e *environment) exec(
 		return 0, control.Refusef("no command to run")
 	}
 	p := runner.LiveProcess{NoEnv: r.NoEnv}
+	if e.current != nil {
+		if stop, _ := e.current.Current(); stop != nil {
+			p.At = stop.Breakpoint
+		}
+	}
 	p.Args, p.Env, p.Dir, p.User = r.Args, r.Env, r.Dir, r.User
 	p.Stdin, p.Stdout, p.Stderr = s.Stdin, s.Stdout, s.Stderr
 	if t != nil {
-		p.Env, p.Stdin, p.Stdout = append(slices.Clone(t.Env), r.Env...), t.In, t.Out
+		p.Env, p.Stdin, p.Stdout = append(t.ProgramEnv(), r.Env...), t.In, t.Out
 		tty, end := ttyOf(ctx, *t)
 		defer end()
 		p.TTY = tty
@@ -206,50 +223,4 @@ func ttyOf(ctx context.Context, t control.Terminal) (tty *engine.TTY, end func()
 	first := size()
 	first.Resize = sizes
 	return &first, cancel
-}
-
-// shell opens a shell.
-func (e *environment) shell(ctx context.Context, r control.ShellRequest, t control.Terminal) (int, error) {
-	if e.over && r.Keep {
-		return 0, control.Refusef("--keep needs a build that runs: this one has ended")
-	}
-	if r.NoTTY {
-		args := []string{"sh"}
-		if r.Shell != "" {
-			args[0] = r.Shell
-		}
-		return e.exec(ctx, control.ExecRequest{Args: args, User: r.User, NoEnv: r.NoEnv, Env: t.Env},
-			control.Streams{Stdin: t.In, Stdout: t.Out, Stderr: t.Out}, nil)
-	}
-	d, err := e.shells()
-	if err != nil {
-		return 0, err
-	}
-	o := debugger.ShellOptions{User: r.User, Shell: r.Shell, NoEnv: r.NoEnv, Keep: r.Keep, Drop: r.Drop || e.over}
-	exit, err := d.Shell(ctx, debuggerTerminal(t), o)
-	return exit, e.ended(ctx, err)
-}
-
-// debuggerTerminal returns a terminal of another process, which is in raw mode there.
-func debuggerTerminal(t control.Terminal) *debugger.Terminal {
-	value := func(name string) string {
-		at := slices.IndexFunc(t.Env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
-		if at < 0 {
-			return ""
-		}
-		return strings.TrimPrefix(t.Env[at], name+"=")
-	}
-	size := func() (int, int) {
-		columns, rows := t.Size()
-		return int(columns), int(rows)
-	}
-	locale := strings.ToLower(cmp.Or(value("LC_ALL"), value("LC_CTYPE"), value("LANG")))
-	dumb := value("TERM") == "" || value("TERM") == "dumb"
-	look := console.Options{
-		Color: value("NO_COLOR") == "" && !dumb, ASCII: dumb || !strings.Contains(locale, "utf"),
-		Width: func() int { columns, _ := size(); return columns },
-	}
-	return &debugger.Terminal{
-		In: t.In, Out: t.Out, Size: size, Resized: t.Resized, Look: look, Env: t.Env, Name: t.Name,
-	}
 }

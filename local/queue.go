@@ -21,17 +21,27 @@ const (
 type sinkQueue struct {
 	ctx    context.Context // of the build
 	hurry  <-chan struct{}
-	events chan runner.Event
+	events chan queued
 	shown  chan struct{} // closed when all events are shown
+}
+
+// queued is an event, or a mark that is closed when all events before it are shown.
+type queued struct {
+	runner.Event
+	mark chan struct{}
 }
 
 // newSinkQueue starts passing events on. The function lost is called if the sink fails.
 func newSinkQueue(ctx context.Context, sink Sink, hurry <-chan struct{}, lost func(error)) *sinkQueue {
-	q := &sinkQueue{ctx: ctx, hurry: hurry, events: make(chan runner.Event, maxUnread), shown: make(chan struct{})}
+	q := &sinkQueue{ctx: ctx, hurry: hurry, events: make(chan queued, maxUnread), shown: make(chan struct{})}
 	go func() {
 		defer close(q.shown)
 		for e := range q.events {
-			sink.Notify(e)
+			if e.mark != nil {
+				close(e.mark)
+				continue
+			}
+			sink.Notify(e.Event)
 			if err := sink.Err(); err != nil {
 				lost(err)
 			}
@@ -44,6 +54,23 @@ func newSinkQueue(ctx context.Context, sink Sink, hurry <-chan struct{}, lost fu
 // end and the reader does not continue.
 func (q *sinkQueue) notify(e runner.Event) {
 	e.Output = bytes.Clone(e.Output) // the runner reuses the buffer
+	q.add(queued{Event: e})
+}
+
+// drain waits until the sink has shown everything so far, within the same limits.
+func (q *sinkQueue) drain() {
+	mark := make(chan struct{})
+	q.add(queued{mark: mark})
+	select {
+	case <-mark:
+	case <-q.shown:
+	case <-q.hurry:
+	case <-q.expired():
+	}
+}
+
+// add adds an event or a mark.
+func (q *sinkQueue) add(e queued) {
 	// First without the limits: select chooses at random between cases that are ready, so an
 	// event could be dropped although there is room. Also, expired costs more than most events.
 	select {

@@ -9,11 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/control"
-	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -39,11 +37,14 @@ func (r *Reached) Close() error {
 // LatestBuild is the name of the newest build of a source.
 const LatestBuild = "latest"
 
+// Extension adds calls to those of a container whose build has ended.
+type Extension func(r Resource, live runner.Live, calls control.Services) control.Services
+
 // Reach connects to a build: to its process, or to its container if it was kept. The name is that
 // of the build or its container, its number, or latest. Without a name it is the only build of the
 // source in the current directory that runs, else the only one that was kept, else the same of all
 // builds of this user.
-func (h *Host) Reach(ctx context.Context, name string) (*Reached, error) {
+func (h *Host) Reach(ctx context.Context, name string, extend Extension) (*Reached, error) {
 	e, all, listErr := h.Resources(ctx)
 	closing := func(err error) error {
 		if e != nil {
@@ -75,7 +76,7 @@ func (h *Host) Reach(ctx context.Context, name string) (*Reached, error) {
 			"docker start %s, but without the variables and the directory of the build", reached.Build, r.Name))
 	}
 	reached.engine = e
-	if reached.Client, err = h.openKept(e, r); err != nil {
+	if reached.Client, err = h.openKept(e, r, extend); err != nil {
 		return nil, closing(err)
 	}
 	return reached, nil
@@ -92,24 +93,18 @@ func (h *Host) HasBuild(ctx context.Context, name string) bool {
 }
 
 // openKept returns a client of a container whose build has ended.
-func (h *Host) openKept(e *docker.Engine, r Resource) (*control.Client, error) {
+func (h *Host) openKept(e *docker.Engine, r Resource, extend Extension) (*control.Client, error) {
 	live := runner.NewKept(e.Open(r.ID, newNonce()))
-	env := &environment{live: live, host: h, platform: NativePlatform(), over: true}
-	env.shells = sync.OnceValues(func() (*debugger.Debugger, error) {
-		d, _, err := debugger.New(&runner.Plan{Shell: "sh"}, debugger.Options{
-			Now: h.Now, Build: r.Labels[LabelBuild], Project: r.Project(), TempDir: h.TempDir,
-		})
-		if err == nil {
-			d.Enter(live)
-		}
-		return d, err
-	})
+	env := &environment{live: live, host: h, platform: NativePlatform()}
 	calls := env.services()
 	calls.Why = "the build has ended"
 	calls.Status = func() control.Status {
 		return control.Status{
 			Build: r.Labels[LabelBuild], Project: r.Project(), State: control.StateKept, Engine: string(EngineDocker),
 		}
+	}
+	if extend != nil {
+		calls = extend(r, live, calls)
 	}
 	return control.Connect(calls)
 }

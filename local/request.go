@@ -32,6 +32,7 @@ type Request struct {
 	Cache     CacheOptions
 	Output    OutputOptions
 	Checks    CheckOptions
+	Debug     DebugOptions
 
 	// DryRun makes Prepare stop at the plan: no credentials are looked up and no
 	// build number is taken.
@@ -221,6 +222,7 @@ func (r *Request) Validate(uid int) []error {
 	}
 	errs = append(errs, r.validateImages()...)
 	errs = append(errs, r.validateAccess()...)
+	errs = append(errs, r.validatePlaces()...)
 	for _, name := range r.Checks.Ignore {
 		if message := lint.WrongIgnore(name); message != "" {
 			add(wrongValue("ignore", name, "%s", message))

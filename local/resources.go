@@ -63,16 +63,15 @@ func (r Resource) Started() time.Time {
 	return t
 }
 
-// Place returns the command that the build runs, such as build:2, or its phase; "" if it is not
-// known.
-func (r Resource) Place() string {
+// Place returns where the build is; zero if that is not known.
+func (r Resource) Place() console.Whereabouts {
 	dir := r.Labels[LabelOutput]
 	if dir == "" || !r.Ours {
-		return ""
+		return console.Whereabouts{}
 	}
 	journal, err := builds.Build{Path: dir}.OpenJournal()
 	if err != nil {
-		return ""
+		return console.Whereabouts{}
 	}
 	defer journal.Close()
 	return console.PlaceIn(journal)

@@ -14,11 +14,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
@@ -33,6 +35,11 @@ type Session struct {
 	// Dir is the directory of the build's results. It is nil if the request is a dry
 	// run.
 	Dir *builds.Dir
+	// Debugger is asked at each stop point of the build. It may be nil, and is set before Run.
+	Debugger Debugger
+	// Extend adds calls to those by which other processes look into the build, when its container
+	// exists. It may be nil, and is set before Run.
+	Extend func(live runner.Live, calls control.Services) control.Services
 
 	inputs       *Inputs
 	engine       *chosenEngine
@@ -45,6 +52,10 @@ type Session struct {
 	reports      *reports.Set          // nil if the build has none
 	earlier      func() []page.Summary // the earlier builds
 	committed    bool                  // the directory has results
+	queue        atomic.Pointer[sinkQueue]
+
+	syncing sync.Mutex       // guards stamps
+	stamps  map[string]stamp // of the source, as the build has it; nil without a debugger
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a
@@ -79,7 +90,10 @@ func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 		if s.Plan, err = s.inputs.newPlan(identity, s.engine, proxies); err != nil {
 			return BuildspecError{error: err}
 		}
-		if s.destinations, err = s.inputs.Request.destinations(s.Plan); err != nil || s.inputs.Request.DryRun {
+		if s.destinations, err = s.inputs.Request.destinations(s.Plan); err == nil {
+			err = errors.Join(s.inputs.Request.checkPlaces(s.Plan), s.inputs.Request.choose(s.Plan))
+		}
+		if err != nil || s.inputs.Request.DryRun {
 			return err
 		}
 		if err := s.checkHost(ctx, engineErr); err != nil {
@@ -274,10 +288,14 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	lost := func(err error) { cancel(LostError{err}) }
 	// The runner has timeouts of its own. This context only shows the queue when the build is
 	// to end, so that a reader who has stopped cannot delay that.
-	limited, release := context.WithTimeout(ctx, s.Plan.Timeout)
+	limited, release := ctx, func() {}
+	if s.Debugger == nil { // with one, the time in which the build is stopped does not count
+		limited, release = context.WithTimeout(ctx, s.Plan.Timeout)
+	}
 	defer release()
 	journal := console.NewJournal(s.journal)
 	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
+	s.queue.Store(queue)
 	s.earlier = sync.OnceValue(func() []page.Summary {
 		all := readSummaries(s.inputs.Builds)
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
@@ -286,6 +304,10 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
 	r.OnLive = calls.begin
+	if s.Debugger != nil {
+		r.Pause = s.Debugger.Pause
+		s.stamps = s.inputs.stamps(ctx)
+	}
 	printing := false // the last event was output, whose next piece needs no entry
 	r.Notify = func(e runner.Event) {
 		if e.Reports != nil {

@@ -33,7 +33,12 @@ type Breakpoint struct {
 //   - taken.N, done.N: the breakpoint N waits or has waited, and has ended. They are created with
 //     noclobber, so that no two processes get the same number.
 //   - env.N, dir.N: the variables and the directory of the script that waits.
-const debugDir = StateDir + "/debug"
+//
+// The directory is not the one of the state: Docker cannot copy files into a memory file system.
+const debugDir = "/codebuild/debug"
+
+// ShellDir is a directory of the container for files of a debugger. Every user may write there.
+const ShellDir = debugDir
 
 // breakpointPipes is how many processes can wait at the same time.
 const breakpointPipes = 16

@@ -19,10 +19,10 @@ const (
 	HandRun    HandKind = "command run"
 	HandShell  HandKind = "shell"
 	HandSet    HandKind = "variable set"
-	HandEnter  HandKind = "directory changed"
+	HandEnter  HandKind = "change of directory"
 	HandCopy   HandKind = "copy into the build"
-	HandSync   HandKind = "source synced"
-	HandLimit  HandKind = "time limit lifted"
+	HandSync   HandKind = "sync of the source"
+	HandLimit  HandKind = "lifted time limit"
 )
 
 // HandChange is one change that a user made by hand.

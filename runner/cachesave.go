@@ -47,13 +47,12 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	}
 }
 
-// leave keeps the cache as it is after a build that the user has changed by hand: other builds
-// would get what only this one has done.
-func (s *cacheStep) leave() {
+// leave keeps the cache as it is, because other builds would get what only this one has done, or
+// not all of it.
+func (s *cacheStep) leave(reason string) {
 	if s.active && s.plan.Cache.Action != cacheRestore {
-		const text = "not saved, because the build was changed by hand"
-		s.record(func(c *CacheUse) { c.Result = text })
-		s.rec.about(cacheTopic, text)
+		s.record(func(c *CacheUse) { c.Result = "not saved, because " + reason })
+		s.rec.about(cacheTopic, "not saved, because %s", reason)
 	}
 }
 

@@ -59,6 +59,9 @@ func (b *build) list(ctx context.Context, phase PhaseType, common call, from int
 			return result{}
 		}
 		c := b.callOf(phase, common, i)
+		if b.plan.leavesOut(c.at) {
+			continue
+		}
 		res, next := b.debugged(ctx, c)
 		switch {
 		case next.to != "":

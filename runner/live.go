@@ -203,7 +203,11 @@ func (l *live) Run(ctx context.Context, text string, output io.Writer) (int, err
 	defer l.build.idle.Unlock()
 	masked := l.build.rec.mask.Writer(output)
 	defer func() { _ = masked.Flush() }()
-	return session.RunTo(ctx, text, masked)
+	exit, err := session.RunTo(ctx, text, masked)
+	if err == nil {
+		err = session.Save() // what the text has changed is kept by a retry
+	}
+	return exit, err
 }
 
 // idle returns the shell of the current user if the build is stopped and no command runs. The
@@ -230,13 +234,7 @@ func (l *live) Change(ctx context.Context, dir string, lines ...string) error {
 		return err
 	}
 	defer l.build.idle.Unlock()
-	if len(lines) > 0 {
-		err = session.Set(lines...)
-	}
-	if err == nil && dir != "" {
-		err = session.Enter(dir)
-	}
-	if err != nil {
+	if err := session.Change(dir, lines...); err != nil {
 		return err
 	}
 	_, _, err = session.Capture(ctx, ":") // wait for the changes
@@ -261,22 +259,27 @@ func (l *live) State(ctx context.Context, at *Breakpoint) (State, error) {
 		return State{}, err
 	}
 	var out strings.Builder
-	p := LiveProcess{Process: engine.Process{Args: []string{"sh", "-c", PrintState}}, At: at}
-	if _, err = c.Exec(ctx, engine.Process{Args: l.inState(p), User: *l.user.Load(), Stdout: &out}); err != nil {
-		return State{}, err
-	}
 	file := StateDir + "/dir.txt"
 	if at != nil {
 		file = at.file("dir")
 	}
-	wanted, err := readFile(ctx, c, file)
-	if err != nil {
+	p := LiveProcess{At: at}
+	p.Args = []string{"sh", "-c", printWanted + PrintState, "buildlocal", file}
+	if _, err = c.Exec(ctx, engine.Process{Args: l.inState(p), User: *l.user.Load(), Stdout: &out}); err != nil {
 		return State{}, err
 	}
-	s := ParseState(out.String())
-	s.Gone = len(wanted) > 0 && strings.TrimSuffix(string(wanted), "\n") != s.Dir
+	wanted, rest, _ := strings.Cut(out.String(), "\x00")
+	s := ParseState(rest)
+	s.Gone = wanted != "" && wanted != s.Dir
 	return s, nil
 }
+
+// printWanted prints the directory that the last command has left, which may be gone.
+const printWanted = `bl__n=
+IFS= read -r bl__n <"$1"
+printf '%s\000' "$bl__n"
+unset bl__n
+`
 
 // ParseState parses the output of PrintState. A value with lines that look like definitions
 // makes a name appear twice.

@@ -86,8 +86,9 @@ type Plan struct {
 	MaskEncoded    bool   // see Inputs
 	Metadata       bool   // see Inputs
 
-	Notes []string  // for the user, one line each
-	Lints diag.List // of the buildspec, to explain failed commands
+	Partial *Partial  // what the user has left out; nil for nothing
+	Notes   []string  // for the user, one line each
+	Lints   diag.List // of the buildspec, to explain failed commands
 	// Unset returns the variables that a command uses although nothing sets them, by the command's
 	// first line in the buildspec. It may be nil. UnsetHint is the next step for them.
 	Unset     func() map[int][]string `json:"-"`

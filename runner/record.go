@@ -79,6 +79,7 @@ type Record struct {
 	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
 	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured
 	Next      []NextStep      `json:"nextSteps,omitempty"`
+	Partial   *Partial        `json:"partial,omitempty"`               // what the user has left out; nil for nothing
 	ByHand    []HandChange    `json:"byHand,omitempty"`                // changes by the user at stops
 	Paused    int64           `json:"stoppedInMilliseconds,omitempty"` // time in which the build was stopped
 }

@@ -36,9 +36,9 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 			ID: p.Identity.BuildID(), ARN: p.Identity.ARN(), Number: p.Identity.Number, Project: p.Identity.Project,
 			Start: p.Identity.Start, Status: Succeeded, Initiator: p.Identity.Initiator,
 			SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved,
-			TimeoutMinutes: p.Timeout.Minutes(),
-			Machine:        &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
-			Environment:    newEnvironment(p),
+			TimeoutMinutes: p.Timeout.Minutes(), Partial: p.Partial,
+			Machine:     &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
+			Environment: newEnvironment(p),
 		},
 	}
 	if rec.send == nil {

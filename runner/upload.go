@@ -24,9 +24,13 @@ func (b *build) upload(ctx context.Context) result {
 	errs := b.artifacts.collect(ctx, b.container)
 	errs = append(errs, b.reports.collect(ctx, b.container)...)
 	res := b.uploadResult(ctx, errs)
-	if res.status == "" && b.rec.changedByHand() {
-		b.cache.leave()
-	} else if res.status == "" {
+	switch {
+	case res.status != "":
+	case b.rec.changedByHand():
+		b.cache.leave("the build was changed by hand")
+	case b.plan.Partial != nil:
+		b.cache.leave("parts of the build were left out")
+	default:
 		b.cache.save(ctx, b.container)
 		if stopped, done := ended(ctx); done {
 			return stopped

@@ -14,7 +14,7 @@ import (
 // slashes. It leaves out files that cannot be examined, and the remaining files once ctx ends.
 func (s *Source) Names(ctx context.Context) []string {
 	var names []string
-	s.walk(ctx, func(name string, _ fs.DirEntry) { names = append(names, name) })
+	s.Walk(ctx, func(name string, _ fs.DirEntry) { names = append(names, name) })
 	return names
 }
 
@@ -22,7 +22,7 @@ func (s *Source) Names(ctx context.Context) []string {
 // or modification time of any file does. It does not read the files.
 func (s *Source) Fingerprint(ctx context.Context) (names []string, print string) {
 	sum := sha256.New()
-	s.walk(ctx, func(name string, e fs.DirEntry) {
+	s.Walk(ctx, func(name string, e fs.DirEntry) {
 		names = append(names, name)
 		if info, err := e.Info(); err == nil {
 			fmt.Fprintf(sum, "%q %d %o %d\n", name, info.Size(), info.Mode(), info.ModTime().UnixNano())
@@ -31,8 +31,9 @@ func (s *Source) Fingerprint(ctx context.Context) (names []string, print string)
 	return names, hex.EncodeToString(sum.Sum(nil))
 }
 
-// walk calls visit for every file that the build sees, except in .git.
-func (s *Source) walk(ctx context.Context, visit func(name string, e fs.DirEntry)) {
+// Walk calls visit for every file that the build sees, except in .git. Names are
+// slash-separated and relative to Dir.
+func (s *Source) Walk(ctx context.Context, visit func(name string, e fs.DirEntry)) {
 	hidden := map[string]bool{".git": true}
 	for _, name := range s.Hide {
 		hidden[name] = true

@@ -88,6 +88,9 @@ func (o *Options) withInputErrors(ctx context.Context, a *cli.App, settings erro
 	}
 	inputs, err := a.LoadWithoutAccount(ctx, &o.Request)
 	if inputs != nil {
+		if err == nil {
+			err = inputs.CheckPlaces()
+		}
 		inputs.Close()
 	}
 	return cli.JoinErrors([]error{settings, o.Explain(err)})
@@ -96,6 +99,9 @@ func (o *Options) withInputErrors(ctx context.Context, a *cli.App, settings erro
 // run runs or plans a build. Everything that can be wrong is reported before something is
 // started, and before the build takes a number.
 func run(ctx context.Context, a *cli.App, o *Options) error {
+	if err := o.checkDebug(a); err != nil {
+		return err
+	}
 	// The engine starts while the inputs are read: both take tens of milliseconds.
 	warmed := a.Warm(&o.Request)
 	defer func() { _ = warmed.Close() }()
@@ -117,12 +123,20 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		return printPlan(a, o, session.Plan)
 	}
 	sink := view(a, o, session)
+	g, err := debug(ctx, a, o, session, sink)
+	if err != nil {
+		return err
+	}
 	if text, is := sink.(*console.Text); is {
 		defer context.AfterFunc(ctx, func() {
 			if errors.Is(context.Cause(ctx), runner.ErrStopped) {
 				text.Stopping(session.Plan.Identity.Number)
 			}
 		})()
+	}
+	if g != nil {
+		sink = g.sink
+		defer g.end(a)
 	}
 	result := session.Run(ctx, sink)
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
@@ -219,6 +233,9 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), cli.LogsCommand(&o.Request)
+	if prompt := a.Prompt(); o.Debug.Stops() && prompt != nil {
+		options.Prompt = prompt.Name
+	}
 	if options.Progress != console.ProgressOff {
 		options.Usual = s.UsualDurations()
 	}

@@ -17,6 +17,7 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -50,6 +51,25 @@ type App struct {
 	Quiet     bool // print no notes and no warnings
 
 	raw rawState // of the user's terminal
+
+	// onSignal handles a signal instead of stopping the command; see HandleSignals.
+	onSignal atomic.Pointer[func(ctx context.Context, s os.Signal) bool]
+}
+
+// HandleSignals lets a command handle signals. handle returns false for one that should stop the
+// command as usual. A nil function ends that.
+func (a *App) HandleSignals(handle func(ctx context.Context, s os.Signal) bool) {
+	if handle == nil {
+		a.onSignal.Store(nil)
+		return
+	}
+	a.onSignal.Store(&handle)
+}
+
+// Handles passes a signal to the command, and reports whether the command has handled it.
+func (a *App) Handles(ctx context.Context, s os.Signal) bool {
+	handle := a.onSignal.Load()
+	return handle != nil && (*handle)(ctx, s)
 }
 
 // NewHost returns an App for the current process, with its streams and environment. It is

@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
-	"github.com/mattn/go-isatty"
 	"github.com/moby/term"
 
 	"github.com/buildlocal/buildlocal/control"
@@ -19,44 +17,31 @@ type rawState struct {
 	states map[uintptr]*term.State
 }
 
-// TerminalEnv are the variables about the user's terminal that programs in a build get.
-var TerminalEnv = []string{"TERM", "NO_COLOR", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE"}
-
 // Terminal returns the user's terminal for a program in a build, if standard input and output
-// are one. The size is followed until ctx ends.
-func (a *App) Terminal(ctx context.Context) (*control.Terminal, bool) {
+// are one.
+func (a *App) Terminal() (*control.Terminal, bool) {
 	in, isTerminal := a.StdinTerminal()
-	out, isFile := a.Raw.Out.(*os.File)
-	if !isTerminal || !isFile || !isatty.IsTerminal(out.Fd()) {
+	if !isTerminal || !a.IsTerminal() {
 		return nil, false
 	}
 	size := func() (uint16, uint16) {
-		const columns, rows = 80, 24
-		if size, err := term.GetWinsize(out.Fd()); err == nil && size.Width > 0 {
-			return size.Width, size.Height
+		columns, rows := a.size()
+		return uint16(columns), uint16(rows)
+	}
+	env := a.terminalEnv()
+	for _, name := range []string{"LANG", "LC_ALL", "LC_CTYPE"} { // which signs the terminal shows
+		if value := a.Env(name); value != "" {
+			env = append(env, name+"="+value)
 		}
-		return columns, rows
 	}
 	return &control.Terminal{
-		In: in, Out: out, Size: size, Resized: resizes(ctx, size), Env: a.terminalEnv(), Name: a.terminalName(),
+		In: in, Out: a.Raw.Out, Size: size, Resized: windowChanges(a.size), Env: env, Name: a.terminalName(),
 	}, true
-}
-
-// terminalEnv returns the variables of TerminalEnv that are set.
-func (a *App) terminalEnv() []string {
-	var all []string
-	for _, name := range TerminalEnv {
-		if value, set := a.LookupEnv(name); set {
-			all = append(all, name+"="+value)
-		}
-	}
-	return all
 }
 
 // terminalName names the user and the terminal for others, such as ann@pts/3.
 func (a *App) terminalName() string {
-	const names = "/proc/self/fd/0" // on Linux
-	tty, err := os.Readlink(names)
+	tty, err := os.Readlink("/proc/self/fd/0") // on Linux
 	if err != nil {
 		return a.User
 	}
@@ -94,12 +79,4 @@ func (a *App) RestoreTerminal() {
 		_ = term.RestoreTerminal(fd, state)
 	}
 	a.raw.states = nil
-}
-
-// notice sends on a channel with room for one, unless the last notice was not read yet.
-func notice(changed chan<- struct{}) {
-	select {
-	case changed <- struct{}{}:
-	default:
-	}
 }

@@ -67,8 +67,8 @@ func (a *App) colorfulCI() bool {
 		func(name string) bool { return a.Env(name) != "" })
 }
 
-// inCI reports whether this is a CI system.
-func (a *App) inCI() bool { return a.Env("CI") != "" && a.Env("CI") != "false" || a.colorfulCI() }
+// InCI reports whether this is a CI system.
+func (a *App) InCI() bool { return a.Env("CI") != "" && a.Env("CI") != "false" || a.colorfulCI() }
 
 // Links reports whether the terminal is known to open links (OSC 8). Other terminals mostly
 // ignore them, but some print them. No terminal can be asked, so it is recognized by the
@@ -164,7 +164,7 @@ func (a *App) progress() console.Progress {
 	if a.Progress != "" && a.Progress != console.ProgressAuto {
 		return a.Progress
 	}
-	if a.StderrIsTerminal() && !a.dumb() && !a.inCI() {
+	if a.StderrIsTerminal() && !a.dumb() && !a.InCI() {
 		return console.ProgressLine
 	}
 	return console.ProgressOff

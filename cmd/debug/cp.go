@@ -173,6 +173,27 @@ func kindInBuild(ctx context.Context, b *local.Reached, name string) (kind byte,
 
 // copyOut copies a file or directory of the build to this host.
 func (o *CpOptions) copyOut(ctx context.Context, a *cli.App, b *local.Reached) error {
+	return o.receive(ctx, b, func(content io.Reader) error {
+		if o.To.path == stream {
+			_, err := io.Copy(a.Raw.Out, content)
+			return err
+		}
+		u := &unpacking{
+			content: content, name: path.Base(path.Clean(o.From.path)), contents: contentsOf(o.From.path), to: o.To.path,
+			warnf: a.Warnf,
+			overwrite: func(existing []replaced) (bool, error) {
+				if o.Yes {
+					return true, nil
+				}
+				return confirm(ctx, a, overwriteQuestion(existing))
+			},
+		}
+		return u.run()
+	})
+}
+
+// receive calls use with the tar stream of a path in the build.
+func (o *CpOptions) receive(ctx context.Context, b *local.Reached, use func(io.Reader) error) error {
 	content, err := b.CopyOut(ctx, path.Clean(o.From.path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return cli.Usagef("%s: no such file or directory in the build", o.From.path)
@@ -180,20 +201,5 @@ func (o *CpOptions) copyOut(ctx context.Context, a *cli.App, b *local.Reached) e
 	if err != nil {
 		return err
 	}
-	defer content.Close()
-	if o.To.path == stream {
-		_, err := io.Copy(a.Raw.Out, content)
-		return err
-	}
-	u := &unpacking{
-		content: content, name: path.Base(path.Clean(o.From.path)), contents: contentsOf(o.From.path), to: o.To.path,
-		warnf: a.Warnf,
-		overwrite: func(question string) (bool, error) {
-			if o.Yes {
-				return true, nil
-			}
-			return confirm(ctx, a, question)
-		},
-	}
-	return u.run()
+	return errors.Join(use(content), content.Close())
 }

@@ -13,8 +13,10 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/control"
+	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // buildHelp explains the argument BUILD.
@@ -40,11 +42,24 @@ func oneBuild(command string, args []string) (string, error) {
 
 // withBuild connects to a build, and calls do with it.
 func withBuild(ctx context.Context, a *cli.App, name string, do func(*local.Reached) error) error {
-	build, err := a.Reach(ctx, name)
+	build, err := reach(ctx, a, name)
 	if err != nil {
 		return err
 	}
 	return errors.Join(refusal(do(build)), build.Close())
+}
+
+// reach connects to a build. A container whose build has ended gets a debugger for its shells.
+func reach(ctx context.Context, a *cli.App, name string) (*local.Reached, error) {
+	return a.Reach(ctx, name, func(r local.Resource, live runner.Live, calls control.Services) control.Services {
+		d, _, err := debugger.New(&runner.Plan{Shell: "sh"}, debugger.Options{
+			Now: a.Now, Build: r.Labels[local.LabelBuild], Project: r.Project(), TempDir: a.TempDir,
+		})
+		if err != nil {
+			return calls
+		}
+		return d.Serve(live, false, calls)
+	})
 }
 
 // refusal returns a mistake of the user that the build has found as a mistake on the command
@@ -59,9 +74,7 @@ func refusal(err error) error {
 
 // onTerminal calls run with the user's terminal, which passes each key until run returns.
 func onTerminal(ctx context.Context, a *cli.App, run func(context.Context, control.Terminal) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	t, is := a.Terminal(ctx)
+	t, is := a.Terminal()
 	if !is {
 		return cli.Usagef("the standard input and output are not a terminal")
 	}

@@ -117,7 +117,7 @@ func runExec(ctx context.Context, a *cli.App, o *ExecOptions) error {
 	if err != nil {
 		return err
 	}
-	build, err := a.Reach(ctx, name)
+	build, err := reach(ctx, a, name)
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,16 @@ package debug
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
@@ -17,6 +24,7 @@ import (
 type SyncOptions struct {
 	Build   string
 	Request control.SyncRequest
+	Pull    []string // paths to copy the other way
 	Yes     bool
 }
 
@@ -32,14 +40,14 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 		Example: "  buildlocal sync\n  buildlocal sync 12 --pull package-lock.json",
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringArrayVar(&o.Request.Pull, "pull", nil, "copy `PATH` of the build to the source instead; repeatable")
+	c.Flags().StringArrayVar(&o.Pull, "pull", nil, "copy `PATH` of the build to the source instead; repeatable")
 	c.Flags().BoolVar(&o.Request.Force, "force", false, "also if the source of the build is a commit")
 	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "overwrite files of the source without a question")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		if o.Build, err = oneBuild("sync", args); err != nil {
 			return err
 		}
-		if o.Yes && len(o.Request.Pull) == 0 {
+		if o.Yes && len(o.Pull) == 0 {
 			return cli.Usagef("--yes is for --pull: a sync overwrites no file of the source")
 		}
 		return runF.Or(a, runSync)(c.Context(), o)
@@ -50,38 +58,71 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 // runSync copies source files into a build, or the other way.
 func runSync(ctx context.Context, a *cli.App, o *SyncOptions) error {
 	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
-		if len(o.Request.Pull) > 0 && !o.Yes {
-			agreed, err := o.preview(ctx, a, b)
-			if err != nil || !agreed {
-				return err
-			}
+		if len(o.Pull) > 0 {
+			return relayed(ctx, o.pull(ctx, a, b))
 		}
 		report, err := b.Sync(ctx, o.Request)
 		if err != nil {
 			return relayed(ctx, err)
 		}
 		for _, name := range report.Conflicts {
-			a.Warnf("note: %s was changed on both sides; the other version is %s.build", name, name)
+			a.Warnf("note: %s was changed on both sides; the build's version is %s.build", name, name)
 		}
 		_, err = fmt.Fprintln(a.Stdout, syncText(report))
 		return err
 	})
 }
 
-// preview shows what a pull would change, and asks whether to do it.
-func (o *SyncOptions) preview(ctx context.Context, a *cli.App, b *local.Reached) (bool, error) {
-	r := o.Request
-	r.Preview = true
-	report, err := b.Sync(ctx, r)
+// pull copies paths of the build to the source, after the differences were shown.
+func (o *SyncOptions) pull(ctx context.Context, a *cli.App, b *local.Reached) error {
+	status, err := b.Status(ctx)
 	if err != nil {
-		return false, relayed(ctx, err)
+		return err
 	}
-	if len(report.Copied)+len(report.Removed) == 0 {
-		_, err = fmt.Fprintln(a.Stdout, syncText(report))
-		return false, err
+	source := b.Resource.Labels[local.LabelSource]
+	for _, name := range o.Pull {
+		if !filepath.IsLocal(filepath.FromSlash(name)) || path.Clean(name) == "." {
+			return cli.Usagef("--pull %s: must be a path below the source", name)
+		}
+		if status.SourceDir == "" {
+			return cli.Usagef("--pull needs a build that runs: this one has ended\nbuildlocal cp copies single paths")
+		}
 	}
-	fmt.Fprint(a.Stdout, report.Diff)
-	return confirm(ctx, a, "overwrite "+human.Count(len(report.Copied)+len(report.Removed), "file")+" of the source? [y/N] ")
+	for _, name := range o.Pull {
+		from := &CpOptions{From: place{inBuild: true, path: path.Join(status.SourceDir, name)}}
+		to := filepath.Join(source, filepath.FromSlash(path.Clean(name)))
+		err := from.receive(ctx, b, func(content io.Reader) error {
+			u := &unpacking{
+				content: content, name: path.Base(path.Clean(name)), contents: true, exact: true, to: to, warnf: a.Warnf,
+				overwrite: func(existing []replaced) (bool, error) { return o.agree(ctx, a, existing) },
+			}
+			return u.run()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree shows how files of the source will change, and asks for consent.
+func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []replaced) (bool, error) {
+	for _, r := range existing {
+		before, err1 := os.ReadFile(r.file)
+		after, err2 := os.ReadFile(r.with)
+		if err := errors.Join(err1, err2); err != nil {
+			return false, err
+		}
+		diff := r.file + ": the contents differ\n"
+		if utf8.Valid(before) && utf8.Valid(after) {
+			diff = udiff.Unified(r.file, r.file+" (build)", string(before), string(after))
+		}
+		fmt.Fprint(a.Stdout, diff)
+	}
+	if o.Yes {
+		return true, nil
+	}
+	return confirm(ctx, a, "overwrite "+human.Count(len(existing), "file")+" of the source? [y/N] ")
 }
 
 // syncText sums a sync up: "synced 2 files, removed 1".

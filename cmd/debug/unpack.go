@@ -2,6 +2,7 @@ package debug
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,11 +26,15 @@ type unpacking struct {
 	contents  bool   // copy what is in the directory, without itself
 	to        string
 	warnf     func(format string, args ...any)
-	overwrite func(question string) (bool, error)
+	overwrite func(existing []replaced) (bool, error)
+	exact     bool // to is the name, and not a directory to copy into
 
 	root *os.Root // the new directory
 	dir  bool     // the stream is that of a directory
 }
+
+// replaced is a file here that another one with other contents will replace.
+type replaced struct{ with, file string }
 
 // run copies the stream.
 func (u *unpacking) run() error {
@@ -52,7 +57,7 @@ func (u *unpacking) run() error {
 	source := filepath.Join(staging, "file")
 	if into, err := isDir(target); err != nil {
 		return err
-	} else if into && !(u.dir && u.contents) {
+	} else if into && !u.exact && !(u.dir && u.contents) {
 		target = filepath.Join(target, u.name)
 	}
 	existing, err := u.conflicts(source, target)
@@ -60,7 +65,7 @@ func (u *unpacking) run() error {
 		return err
 	}
 	if len(existing) > 0 {
-		agreed, err := u.overwrite(overwriteQuestion(existing))
+		agreed, err := u.overwrite(existing)
 		if err != nil || !agreed {
 			return err
 		}
@@ -77,7 +82,7 @@ func (u *unpacking) target() (target, parent string, err error) {
 	switch {
 	case err != nil:
 		return "", "", err
-	case into:
+	case into && !u.exact:
 		return target, target, nil
 	case strings.HasSuffix(filepath.ToSlash(u.to), "/"):
 		return "", "", cli.Usagef("%s: no such directory", u.to)
@@ -194,8 +199,8 @@ func (u *unpacking) finish(dirs []*tar.Header) error {
 }
 
 // conflicts returns the files at the destination that would be replaced.
-func (u *unpacking) conflicts(source, target string) ([]string, error) {
-	var existing []string
+func (u *unpacking) conflicts(source, target string) ([]replaced, error) {
+	var existing []replaced
 	err := filepath.WalkDir(source, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -218,19 +223,41 @@ func (u *unpacking) conflicts(source, target string) ([]string, error) {
 		case d.IsDir() || info.IsDir():
 			return cli.Usagef("%s: a directory and a file cannot replace each other", at)
 		}
-		existing = append(existing, at)
-		return nil
+		same, err := sameContents(file, at)
+		if err == nil && !same {
+			existing = append(existing, replaced{file, at})
+		}
+		return err
 	})
 	return existing, err
 }
 
+// sameContents reports whether two paths are regular files with the same bytes.
+func sameContents(one, other string) (bool, error) {
+	a, err1 := os.Lstat(one)
+	b, err2 := os.Lstat(other)
+	if err := errors.Join(err1, err2); err != nil {
+		return false, err
+	}
+	if !a.Mode().IsRegular() || !b.Mode().IsRegular() || a.Size() != b.Size() {
+		return false, nil
+	}
+	x, err1 := os.ReadFile(one)
+	y, err2 := os.ReadFile(other)
+	return bytes.Equal(x, y), errors.Join(err1, err2)
+}
+
 // overwriteQuestion asks about files, of which it names the first ones.
-func overwriteQuestion(existing []string) string {
+func overwriteQuestion(existing []replaced) string {
 	const shown = 10
 	if len(existing) == 1 {
-		return fmt.Sprintf("%s exists. Overwrite it? [y/N] ", existing[0])
+		return fmt.Sprintf("%s exists. Overwrite it? [y/N] ", existing[0].file)
 	}
-	list := strings.Join(existing[:min(shown, len(existing))], "\n  ")
+	var names []string
+	for _, r := range existing[:min(shown, len(existing))] {
+		names = append(names, r.file)
+	}
+	list := strings.Join(names, "\n  ")
 	if len(existing) > shown {
 		list += fmt.Sprintf("\n  and %d more", len(existing)-shown)
 	}

@@ -58,9 +58,10 @@ type shownResource struct {
 	Number    int        `json:"buildNumber"`
 	Name      string     `json:"name"`
 	Project   string     `json:"projectName"`
-	State     string     `json:"state"`           // running, kept, killed or another's
-	Place     string     `json:"place,omitempty"` // that runs, such as build:2
-	Start     *time.Time `json:"startTime"`       // null if it is not known
+	State     string     `json:"state"`                 // running, stopped, kept, killed or another's
+	Place     string     `json:"place,omitempty"`       // where the build is, such as build:2
+	Stopped   *time.Time `json:"stoppedTime,omitempty"` // since when it waits at a stop
+	Start     *time.Time `json:"startTime"`             // null if it is not known
 	Source    string     `json:"source"`
 	Container string     `json:"container"` // or the name of the sandbox
 	PID       int        `json:"processId,omitempty"`
@@ -111,10 +112,17 @@ func show(r local.Resource) shownResource {
 		s.Start = &t
 	}
 	if s.State == local.StateRunning {
-		s.Place, s.PID = r.Place(), r.PID
+		at := r.Place()
+		s.Place, s.PID = at.At, r.PID
+		if !at.Stopped.IsZero() {
+			s.State, s.Stopped = stateStopped, &at.Stopped
+		}
 	}
 	return s
 }
+
+// stateStopped is the state of a build that waits at a stop of its debugger.
+const stateStopped = "stopped"
 
 func startOf(s shownResource) time.Time {
 	if s.Start == nil {
@@ -131,10 +139,16 @@ func psTable(a *cli.App, all []shownResource, verbose bool) console.Table {
 	}}
 	for _, s := range all {
 		state, since := console.Plain(s.State), ""
-		if s.State == local.StateRunning {
+		switch {
+		case s.State == local.StateRunning:
 			state = console.Accent(strings.TrimSpace(s.State + " " + s.Place))
+		case s.Stopped != nil:
+			state = console.Warn(s.State + " at " + s.Place)
 		}
-		if s.Start != nil {
+		switch {
+		case s.Stopped != nil:
+			since = lasting(a.Now().Sub(*s.Stopped), false)
+		case s.Start != nil:
 			since = lasting(a.Now().Sub(*s.Start), s.State == local.StateRunning)
 		}
 		container := ""

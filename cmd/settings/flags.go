@@ -33,7 +33,7 @@ type flagGroup struct {
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
-	{"Time and resources", registerLimits},
+	{"Phases, time and resources", registerLimits},
 	{"Network and files", registerAccess},
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
@@ -105,7 +105,11 @@ func registerImage(f *Flags, fs *pflag.FlagSet) {
 }
 
 func registerLimits(f *Flags, fs *pflag.FlagSet) {
-	e := &f.Engine
+	e, d := &f.Engine, &f.Debug
+	fs.StringArrayVar(&d.Only, "only", nil, "run the commands of `PHASES` only, such as build,post_build; repeatable")
+	fs.StringArrayVar(&d.Skip, "skip", nil,
+		"leave out `PARTS`: phases, commands (build:2), artifacts, reports or cache; separated by commas, repeatable")
+	fs.StringVar(&d.Until, "until", "", "end after `WHERE`: a phase or a command (build:2)")
 	fs.Var((*cli.Minutes)(&e.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
 	fs.StringVar(&e.ComputeType, "compute-type", "",
@@ -193,6 +197,14 @@ func registerChecks(f *Flags, fs *pflag.FlagSet) {
 }
 
 func registerDebugging(f *Flags, fs *pflag.FlagSet) {
+	o := &f.Debug
+	fs.BoolVar(&o.Debug, "debug", false, "stop at failures, in codebuild-breakpoint and at the time limit, and show a prompt")
+	fs.StringArrayVar(&o.Break, "break", nil,
+		"stop at `WHERE`: build, build:2, build:end, :14, /text/, failure, breakpoint, timeout, start or end,"+
+			" each with an optional: if COMMAND; repeatable")
+	fs.BoolVar(&o.Step, "step", false, "stop before every command")
+	fs.DurationVar(&o.Wait, "pause-for", 0,
+		"wait `DURATION` for an answer at each stop, then go on (default: without limit on a terminal, else 30m)")
 	fs.BoolVar(&f.DryRun, "dry-run", false, "print the build plan without starting anything")
 	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
 }

@@ -201,6 +201,21 @@ func (s *Session) Restore() error {
 	return s.send(copyState("env.prev.sh", "env.sh"), copyState("dir.prev.txt", "dir.txt"))
 }
 
+// Change changes variables, with lines from Export, and the directory unless it is empty: in the
+// current state and in the one that Save has kept.
+func (s *Session) Change(dir string, lines ...string) error {
+	var requests []string
+	if dir != "" {
+		lines = append(lines, Export("PWD", dir))
+		requests = append(requests, call("write", "dir.txt", dir), call("write", "dir.prev.txt", dir))
+	}
+	if len(lines) > 0 {
+		text := strings.Join(lines, "\n")
+		requests = append(requests, call("append", text, "env.sh"), call("append", text, "env.prev.sh"))
+	}
+	return s.send(requests...)
+}
+
 // Run runs text as one command and returns its exit status. If ctx is done first, it
 // returns context.Cause(ctx) and the command keeps running: the caller must terminate it
 // and may then call Wait. The error is a *StateError, or wraps ErrEnded, if the exit

@@ -1,0 +1,196 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/control"
+	"github.com/buildlocal/buildlocal/debugger"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/runner"
+)
+
+// debugging is the debugger of one build, and the prompt on the terminal of this process.
+type debugging struct {
+	*debugger.Debugger
+	sink  *detachable
+	shown chan struct{} // closed when the prompt has ended
+}
+
+// checkDebug returns an error for a build that could wait for an answer that never comes.
+func (o *Options) checkDebug(a *cli.App) error {
+	if o.Debug.Stops() && o.Debug.Wait == 0 && a.InCI() {
+		return cli.Usagef("a build that stops needs --pause-for DURATION in CI\n" +
+			"nobody answers there; --pause-for 5m waits for buildlocal attach")
+	}
+	return nil
+}
+
+// debug connects a session with a debugger, and that with the terminal, if there is one. It
+// returns nil for a build that never stops.
+func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink local.Sink) (*debugging, error) {
+	if !o.Debug.Stops() {
+		offerShell(a, s)
+		return nil, nil
+	}
+	terminal := a.Prompt()
+	if o.Format != "text" {
+		terminal = nil
+	}
+	options := debugger.Options{
+		Where: o.Debug.Places(), Step: o.Debug.Step, Wait: o.Debug.Wait, Now: a.Now,
+		Build: s.Dir.Name, Project: s.Plan.Identity.Project, Drain: s.Drain, Reload: s.Reload,
+		Save: func(at runner.Place, text string) (debugger.Change, error) { return change(ctx, s, at, text) },
+		Sync: func(ctx context.Context, live runner.Live) (debugger.Synced, error) {
+			done, err := s.Sync(ctx, live)
+			return debugger.Synced(done), err
+		},
+		Editor: a.EditFile, TempDir: a.TempDir, History: newHistory(a),
+	}
+	if terminal == nil {
+		options.Alone = func(stop runner.Stop, limit time.Duration) { alone(a, s.Dir.Name, stop, limit) }
+	}
+	d, notes, err := debugger.New(s.Plan, options)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range notes {
+		a.Warnf("note: %s", note)
+	}
+	g := &debugging{Debugger: d, sink: &detachable{Sink: sink}, shown: make(chan struct{})}
+	s.Debugger = d
+	s.Extend = func(live runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
+	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
+	go func() {
+		defer close(g.shown)
+		if terminal != nil {
+			if err := d.Attach(ctx, terminal, false, true); errors.Is(err, debugger.ErrDetached) {
+				g.sink.detach()
+			}
+		}
+	}()
+	return g, nil
+}
+
+// offerShell lets other processes open a shell in a build that never stops.
+func offerShell(a *cli.App, s *local.Session) {
+	s.Extend = func(live runner.Live, calls control.Services) control.Services {
+		d, _, err := debugger.New(s.Plan, debugger.Options{
+			Now: a.Now, Build: s.Dir.Name, Project: s.Plan.Identity.Project, TempDir: a.TempDir,
+		})
+		if err != nil {
+			return calls
+		}
+		return d.Serve(live, false, calls)
+	}
+}
+
+// end ends the prompt after the build.
+func (g *debugging) end(a *cli.App) {
+	a.HandleSignals(nil)
+	g.End()
+	<-g.shown
+}
+
+// handle handles Ctrl-C, which ends the running command, and the end of the terminal, after which
+// the build waits for another one.
+func (g *debugging) handle(ctx context.Context, signal os.Signal, attached bool) bool {
+	switch {
+	case signal == os.Interrupt:
+		return g.Interrupt(ctx)
+	case signal == syscall.SIGHUP && attached:
+		g.sink.detach()
+		return true
+	}
+	return false
+}
+
+// alone tells where a build waits that nobody is attached to.
+func alone(a *cli.App, build string, s runner.Stop, limit time.Duration) {
+	a.Warnf("stopped %s: buildlocal attach %s, or the build goes on in %s", debugger.Describe(s), build,
+		human.Duration(limit))
+}
+
+// change returns the change that writes an edited command to the buildspec.
+func change(ctx context.Context, s *local.Session, at runner.Place, text string) (debugger.Change, error) {
+	name, before, after, err := s.EditedBuildspec(ctx, at, text)
+	if err != nil {
+		return debugger.Change{}, err
+	}
+	return debugger.Change{
+		Diff:  udiff.Unified(name, name, before, after),
+		Apply: func() error { return s.WriteBuildspec(ctx, name, before, after) },
+	}, nil
+}
+
+// detachable is a sink whose terminal may go away while the build continues.
+type detachable struct {
+	local.Sink
+	gone atomic.Bool
+}
+
+// detach drops all events from now on.
+func (d *detachable) detach() { d.gone.Store(true) }
+
+// Notify implements local.Sink.
+func (d *detachable) Notify(e runner.Event) {
+	if !d.gone.Load() {
+		d.Sink.Notify(e)
+	}
+}
+
+// Err implements local.Sink.
+func (d *detachable) Err() error {
+	if d.gone.Load() {
+		return nil
+	}
+	return d.Sink.Err()
+}
+
+// history keeps the lines of prompts in the user's state directory.
+type history struct{ file string }
+
+func newHistory(a *cli.App) debugger.History {
+	file, err := a.StateFile("history")
+	if err != nil {
+		return nil
+	}
+	return history{file}
+}
+
+// maxHistory is how many lines are kept.
+const maxHistory = 1000
+
+// Load implements debugger.History.
+func (h history) Load() []string {
+	text, err := os.ReadFile(h.file)
+	if err != nil {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	return lines[max(0, len(lines)-maxHistory):]
+}
+
+// Append implements debugger.History. Several builds may append at the same time.
+func (h history) Append(line string) {
+	const mine, mineToo = 0o700, 0o600
+	if os.MkdirAll(filepath.Dir(h.file), mine) != nil {
+		return
+	}
+	file, err := os.OpenFile(h.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, mineToo)
+	if err != nil {
+		return
+	}
+	_, _ = file.WriteString(line + "\n")
+	_ = file.Close()
+}
