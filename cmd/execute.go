@@ -44,7 +44,9 @@ func Execute(args []string, version string) int {
 		<-signals
 		close(hurry)
 		// The user has had enough. Leftover resources are removed by the next build or prune.
-		os.Exit(cli.ExitCode(interrupted(<-signals)))
+		last := <-signals
+		a.RestoreTerminal()
+		os.Exit(cli.ExitCode(interrupted(last)))
 	}()
 	a.Hurry = hurry
 	return Main(ctx, args, a)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,9 +23,25 @@ func runRelay(args []string) int {
 		io.Reader
 		io.WriteCloser
 	}{os.Stdin, os.Stdout}
+	if len(args) == 3 && args[1] == relay.ConnectWord {
+		return runConnect(stream, args[2])
+	}
 	if err := relay.Listen(stream, args[1:]); err != nil {
 		_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
 		return cli.ExitFault
 	}
 	return cli.ExitSucceeded
+}
+
+// runConnect makes one connection to a port of the build, for forward.
+func runConnect(stream io.ReadWriteCloser, port string) int {
+	err := relay.Connect(stream, port)
+	if err == nil {
+		return cli.ExitSucceeded
+	}
+	_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
+	if errors.Is(err, relay.ErrNoAnswer) {
+		return relay.NoAnswer
+	}
+	return cli.ExitFault
 }

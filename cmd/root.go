@@ -15,6 +15,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/caches"
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/configure"
+	"github.com/buildlocal/buildlocal/cmd/debug"
 	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
@@ -67,6 +68,13 @@ var commands = []command{
 	{"Build", "plan", func(a *cli.App) *cobra.Command { return build.NewPlan(a, nil) }},
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
+	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
+	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
+	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},
+	{"Failures", "cp", func(a *cli.App) *cobra.Command { return debug.NewCp(a, nil) }},
+	{"Failures", "sync", func(a *cli.App) *cobra.Command { return debug.NewSync(a, nil) }},
+	{"Failures", "forward", func(a *cli.App) *cobra.Command { return debug.NewForward(a, nil) }},
+	{"Failures", "resume", func(a *cli.App) *cobra.Command { return debug.NewResume(a, nil) }},
 	{"Results", "builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
 	{"Results", "logs", func(a *cli.App) *cobra.Command { return results.NewLogs(a, nil) }},
 	{"Results", "open", func(a *cli.App) *cobra.Command { return results.NewOpen(a, nil) }},

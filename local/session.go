@@ -19,6 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/compute"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
@@ -35,6 +36,9 @@ type Session struct {
 	Dir *builds.Dir
 	// Debugger is asked at each stop point of the build. It may be nil, and is set before Run.
 	Debugger Debugger
+	// Extend adds calls to those by which other processes look into the build, when its container
+	// exists. It may be nil, and is set before Run.
+	Extend func(live *runner.Live, calls control.Services) control.Services
 
 	inputs       *Inputs
 	engine       *chosenEngine
@@ -292,6 +296,8 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	})
 	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
+	calls := &lookInto{session: s}
+	r.OnLive = calls.begin
 	if s.Debugger != nil {
 		r.Pause = s.Debugger.Pause
 		s.stamps = s.inputs.stamps(ctx)
@@ -313,6 +319,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	}
 	// The results are written after the sink has shown all events, or has been given up.
 	record, fault := r.Run(ctx, s.Plan)
+	calls.end()
 	queue.close()
 	if record.Kept {
 		s.inputs.run.Keep(s.engine.host)

@@ -51,10 +51,15 @@ const noSync = "the build has a commit, not the files of the working tree\nuse -
 // call, into the build, and removes those that are gone. Nothing is copied out. If the build has
 // changed a file too, its version is kept beside it. Ignored files are never copied.
 func (s *Session) Sync(ctx context.Context, live *runner.Live) (Synced, error) {
-	in := s.inputs
-	if strings.HasPrefix(in.Request.Source.Mode, "commit") {
+	if strings.HasPrefix(s.inputs.Request.Source.Mode, "commit") {
 		return Synced{}, errors.New(noSync)
 	}
+	return s.sync(ctx, live)
+}
+
+// sync is Sync also for a build of a commit.
+func (s *Session) sync(ctx context.Context, live *runner.Live) (Synced, error) {
+	in := s.inputs
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	if s.stamps == nil {

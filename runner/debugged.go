@@ -102,6 +102,7 @@ func (b *build) callOf(phase PhaseType, common call, i int) call {
 
 // debugged runs one command, with stops before it and after a failure.
 func (b *build) debugged(ctx context.Context, c call) (result, choice) {
+	b.live.user.Store(&c.user)
 	if b.Pause == nil {
 		return b.command(ctx, c), choice{}
 	}

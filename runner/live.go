@@ -14,15 +14,17 @@ import (
 )
 
 // Live is the environment of a build that runs, for a user who looks into it. Its methods may
-// be called concurrently, and return ErrNoEnvironment before the container exists.
+// be called concurrently, and return ErrNoEnvironment before the container exists. It is also
+// that of a build that has ended, in a container that was kept.
 type Live struct {
-	build     *build
+	build     *build                           // nil if it has ended
 	container atomic.Pointer[engine.Container] // nil before and after the container
 	user      atomic.Pointer[string]           // who runs the current command
 }
 
 // Errors of Live.
 var (
+	ErrOver          = errors.New("the build has ended")
 	ErrNoEnvironment = errors.New("the build has no environment yet, or no longer")
 	ErrBusy          = errors.New("a command of the build is running, or waits in codebuild-breakpoint")
 )
@@ -48,6 +50,14 @@ type State struct {
 func newLive(b *build) *Live {
 	l := &Live{build: b}
 	l.user.Store(new(string))
+	return l
+}
+
+// NewKept returns the environment of a build that has ended. The secrets of the build are not known
+// any more, so output is not masked, and nothing is recorded, because the record is complete.
+func NewKept(c engine.Container) *Live {
+	l := newLive(nil)
+	l.container.Store(&c)
 	return l
 }
 
@@ -109,10 +119,14 @@ func (l *Live) Exec(ctx context.Context, p LiveProcess) (int, error) {
 type maskedStream struct{ *secrets.Writer }
 
 func (l *Live) masked(w io.Writer) maskedStream {
+	mask := secrets.NewMask()
+	if l.build != nil {
+		mask = l.build.rec.mask
+	}
 	if w == nil {
 		return maskedStream{}
 	}
-	return maskedStream{l.build.rec.mask.Writer(w)}
+	return maskedStream{mask.Writer(w)}
 }
 
 func (m maskedStream) writer() io.Writer {
@@ -134,11 +148,25 @@ func (l *Live) inState(p LiveProcess) []string {
 	if p.At != nil {
 		env, dir = p.At.file("env"), p.At.file("dir")
 	}
-	args := []string{"sh", "-c", enter, "buildlocal", env, dir, l.build.plan.Sources[0].Path, p.Dir}
+	return enterArgs(env, dir, l.sourceDir(), p)
+}
+
+// enterArgs returns the command line that runs a process with the variables of a file and in the
+// directory that another file names, or else in the directory home.
+func enterArgs(env, dir, home string, p LiveProcess) []string {
+	args := []string{"sh", "-c", enter, "buildlocal", env, dir, home, p.Dir}
 	if len(p.Env) > 0 { // they replace the build's variables
 		args = append(append(append(args, "sh", "-c", addVariables, "buildlocal"), p.Env...), "--")
 	}
 	return append(args, p.Args...)
+}
+
+// sourceDir returns the directory of the source, or one that exists if it is not known.
+func (l *Live) sourceDir() string {
+	if l.build == nil {
+		return "/codebuild"
+	}
+	return l.build.plan.Sources[0].Path
 }
 
 // CopyIn copies files into the build, see engine.Container.
@@ -181,6 +209,9 @@ func (l *Live) Run(ctx context.Context, text string, output io.Writer) (int, err
 func (l *Live) idle() (*shell.Session, error) {
 	if _, err := l.environment(); err != nil {
 		return nil, err
+	}
+	if l.build == nil {
+		return nil, ErrOver
 	}
 	if !l.build.idle.TryLock() {
 		return nil, ErrBusy
@@ -267,12 +298,17 @@ func ParseState(text string) State {
 
 // ByHand records a change by the user.
 func (l *Live) ByHand(kind HandKind, text string) {
-	l.build.byHand(kind, l.build.at(), text)
+	if l.build != nil {
+		l.build.byHand(kind, l.build.at(), text)
+	}
 }
 
 // Interrupt ends the running command as Ctrl-C on a terminal would, and then with SIGTERM. The
 // build stops at it. It returns false if no command of the buildspec runs.
 func (l *Live) Interrupt(ctx context.Context) bool {
+	if l.build == nil {
+		return false
+	}
 	c := l.build.running.Load()
 	if c != nil {
 		go l.build.interruptCommand(ctx, c)
@@ -281,10 +317,24 @@ func (l *Live) Interrupt(ctx context.Context) bool {
 }
 
 // Notify sends an event of the debugger to the sinks of the build.
-func (l *Live) Notify(e Event) { l.build.rec.notify(e) }
+func (l *Live) Notify(e Event) {
+	if l.build != nil {
+		l.build.rec.notify(e)
+	}
+}
 
 // Mask masks the secrets in a text.
-func (l *Live) Mask(text string) string { return l.build.rec.maskText(text) }
+func (l *Live) Mask(text string) string {
+	if l.build == nil {
+		return text
+	}
+	return l.build.rec.maskText(text)
+}
 
 // Output returns the end of the output of the last command, masked.
-func (l *Live) Output() string { return l.build.rec.lastOutput() }
+func (l *Live) Output() string {
+	if l.build == nil {
+		return ""
+	}
+	return l.build.rec.lastOutput()
+}

@@ -47,6 +47,9 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 	b.container = c
 	b.live.container.Store(&c)
 	b.shells.add("", session)
+	if b.OnLive != nil {
+		b.OnLive(b.live)
+	}
 	b.meter = startMeter(ctx, c, b.Now)
 	return nil
 }

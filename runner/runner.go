@@ -93,6 +93,9 @@ type Runner struct {
 	// Pause is called at each stop point, see Stop. The build waits until it returns. Calls may
 	// overlap while a command runs. It may be nil, and costs nothing then.
 	Pause func(ctx context.Context, s Stop, live *Live) Answer
+	// OnLive is called once, when the container exists and before anything runs in it. It may be
+	// nil.
+	OnLive func(*Live)
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool

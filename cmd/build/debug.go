@@ -14,6 +14,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/tty"
+	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
@@ -40,6 +41,7 @@ func (o *Options) checkDebug(a *cli.App) error {
 // returns nil for a build that never stops.
 func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink local.Sink) (*debugging, error) {
 	if !o.Debug.Stops() {
+		offerShell(a, s)
 		return nil, nil
 	}
 	terminal := tty.Prompt(a)
@@ -69,6 +71,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 	}
 	g := &debugging{Debugger: d, sink: &detachable{Sink: sink}, shown: make(chan struct{})}
 	s.Debugger = d
+	s.Extend = func(live *runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
 	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
 	go func() {
 		defer close(g.shown)
@@ -79,6 +82,19 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 		}
 	}()
 	return g, nil
+}
+
+// offerShell lets other processes open a shell in a build that never stops.
+func offerShell(a *cli.App, s *local.Session) {
+	s.Extend = func(live *runner.Live, calls control.Services) control.Services {
+		d, _, err := debugger.New(s.Plan, debugger.Options{
+			Now: a.Now, Build: s.Dir.Name, Project: s.Plan.Identity.Project, TempDir: a.TempDir,
+		})
+		if err != nil {
+			return calls
+		}
+		return d.Serve(live, false, calls)
+	}
 }
 
 // end ends the prompt after the build.

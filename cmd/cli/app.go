@@ -52,6 +52,9 @@ type App struct {
 
 	// Started is set when a build is started: errors before it refuse the build.
 	Started bool
+
+	raw rawState // of the user's terminal
+
 	// onSignal handles a signal instead of stopping the command; see HandleSignals.
 	onSignal atomic.Pointer[func(ctx context.Context, s os.Signal) bool]
 }

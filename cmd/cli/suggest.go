@@ -54,7 +54,7 @@ func knownCommands(c *cobra.Command, names []string) []string {
 
 // synonyms are words of other programs for commands of this one.
 var synonyms = map[string]string{
-	"build": "run", "start": "run", "exec": "run", "up": "run", "lint": "validate", "check": "validate",
+	"build": "run", "start": "run", "up": "run", "lint": "validate", "check": "validate",
 	"ls": "builds, image ls or cache ls", "list": "builds, image ls or cache ls", "history": "builds",
 	"log": "logs", "output": "logs", "show": "open, logs or report", "view": "open", "page": "open", "browse": "open",
 	"tests": "report", "test": "run or report", "kill": "stop", "down": "stop", "clean": "prune or cache prune",

@@ -9,7 +9,7 @@ import (
 )
 
 // windowChanges returns a channel that receives after the size of the terminal has changed.
-func windowChanges() <-chan struct{} {
+func windowChanges(func() (columns, rows int)) <-chan struct{} {
 	signals, changes := make(chan os.Signal, 1), make(chan struct{}, 1)
 	signal.Notify(signals, syscall.SIGWINCH)
 	go func() {

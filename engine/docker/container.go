@@ -38,6 +38,7 @@ type Container struct {
 
 	usage usage
 	execs atomic.Int64 // number of Exec calls, for unique file names
+	nonce string       // part of these names, if other processes use the container too
 
 	mu     sync.Mutex // held while the container is being removed
 	closed bool       // everything was removed; a Close that fails leaves it false
@@ -45,6 +46,13 @@ type Container struct {
 
 // ID returns the engine's ID of the container.
 func (c *Container) ID() string { return c.id }
+
+// Open returns a container that an earlier Start of this or another process has made, by its ID.
+// Its Close does nothing: the container stays. The nonce is different for each handle of a
+// container.
+func (e *Engine) Open(id, nonce string) *Container {
+	return &Container{conn: e.conn, id: id, nonce: nonce + "-", closed: true}
+}
 
 // The engine cannot kill the process of an exec, so each one notes its process group in a
 // file. killGroupScript creates a second file first, which keeps a process from starting
@@ -63,7 +71,7 @@ func (c *Container) Exec(ctx context.Context, p engine.Process) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, context.Cause(ctx)
 	}
-	file := fmt.Sprintf("/dev/shm/buildlocal-%d", c.execs.Add(1)) // writable in every container, and in memory
+	file := fmt.Sprintf("/dev/shm/buildlocal-%s%d", c.nonce, c.execs.Add(1)) // writable in every container, and in memory
 	wrapped := p
 	wrapped.Args = append([]string{"sh", "-c", recordPIDScript, file}, p.Args...)
 	id, stream, err := c.startExec(ctx, wrapped)

@@ -127,6 +127,37 @@ func carry(a, b net.Conn) {
 // starts in less than a second, except on a loaded machine.
 const greetingTimeout = 20 * time.Second
 
+// ConnectWord is the first argument of a helper that makes one connection. The second is a port.
+const ConnectWord = "connect"
+
+// NoAnswer is the exit status of a helper whose connection was refused.
+const NoAnswer = 69
+
+// ErrNoAnswer is returned by Connect if nothing listens at the port.
+var ErrNoAnswer = errors.New("nothing answers at the port")
+
+// Connect connects a stream with a port of this network namespace, until both directions have
+// ended. It sends a zero byte first, when it is connected.
+func Connect(stream io.ReadWriteCloser, port string) error {
+	c, err := net.Dial("tcp", net.JoinHostPort("localhost", port))
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", ErrNoAnswer, port, err)
+	}
+	defer c.Close()
+	if _, err := stream.Write([]byte{0}); err != nil {
+		return err
+	}
+	var input sync.WaitGroup
+	input.Go(func() {
+		_, _ = io.Copy(c, stream)
+		_ = c.(*net.TCPConn).CloseWrite()
+	})
+	_, err = io.Copy(stream, c)
+	_ = stream.Close() // ends the output
+	input.Wait()
+	return err
+}
+
 // Attach waits for the helper at the other end of stream. It returns a listener for each of
 // count addresses, and the addresses at which the helper really listens. Closing stream, or
 // any of the listeners, closes all of them.

@@ -1,0 +1,59 @@
+package debug
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
+	"github.com/buildlocal/buildlocal/control"
+	"github.com/buildlocal/buildlocal/local"
+)
+
+// AttachOptions are the flags and arguments of attach.
+type AttachOptions struct {
+	Build string
+	Watch bool // only show the build
+}
+
+// NewAttach returns the command attach.
+func NewAttach(a *cli.App, runF cli.RunF[AttachOptions]) *cobra.Command {
+	o := &AttachOptions{}
+	c := &cobra.Command{
+		Use: "attach [BUILD]", Short: "Open the prompt of a build from another terminal",
+		Long: "Open the prompt of a build that was started with --debug. If another terminal has the\n" +
+			"prompt, you are asked whether to take it over; that terminal then shows who has it.\n\n" + buildHelp,
+		Example:     "  buildlocal attach\n  buildlocal attach 12\n  buildlocal attach --watch",
+		Annotations: help.Notes("Exit codes: 0 if you detach or the build ends, 4 if its process is lost."),
+	}
+	c.Flags().BoolVar(&o.Watch, "watch", false, "only show the build; it cannot be changed")
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		if o.Build, err = oneBuild("attach", args); err != nil {
+			return err
+		}
+		return runF.Or(a, attach)(c.Context(), o)
+	}
+	return c
+}
+
+// attach runs the prompt of a build on this terminal.
+func attach(ctx context.Context, a *cli.App, o *AttachOptions) error {
+	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+		status, err := b.Status(ctx)
+		if err != nil {
+			return err
+		}
+		take := false
+		if in, is := a.StdinTerminal(); is && status.Holder != "" && !o.Watch {
+			take, err = ask(ctx, a, in, status.Holder+" has the prompt of this build. Take it over? [y/N] ")
+			if err != nil {
+				return err
+			}
+		}
+		return onTerminal(ctx, a, func(ctx context.Context, t control.Terminal) error {
+			watch := o.Watch || status.Holder != "" && !take
+			return relayed(ctx, b.Attach(ctx, t, watch, take))
+		})
+	})
+}

@@ -1,0 +1,143 @@
+package debug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/control"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/local"
+)
+
+// SyncOptions are the flags and arguments of sync.
+type SyncOptions struct {
+	Build   string
+	Request control.SyncRequest
+	Pull    []string // paths to copy the other way
+	Yes     bool
+}
+
+// NewSync returns the command sync.
+func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
+	o := &SyncOptions{}
+	c := &cobra.Command{
+		Use: "sync [BUILD]", Short: "Copy edited source files into a build",
+		Long: "Copy files of the source that were changed since the build began, or since the last sync,\n" +
+			"into the build, and remove those that were removed. A file that the build has changed\n" +
+			"too is kept there as NAME.build. Ignored files are never copied.\n\n" +
+			"With --pull, paths of the build are copied to the source instead, after a question.\n\n" + buildHelp,
+		Example: "  buildlocal sync\n  buildlocal sync 12 --pull package-lock.json",
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringArrayVar(&o.Pull, "pull", nil, "copy `PATH` of the build to the source instead; repeatable")
+	c.Flags().BoolVar(&o.Request.Force, "force", false, "also if the source of the build is a commit")
+	c.Flags().BoolVarP(&o.Yes, "yes", "y", false, "overwrite files of the source without a question")
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		if o.Build, err = oneBuild("sync", args); err != nil {
+			return err
+		}
+		if o.Yes && len(o.Pull) == 0 {
+			return cli.Usagef("--yes is for --pull: a sync overwrites no file of the source")
+		}
+		return runF.Or(a, runSync)(c.Context(), o)
+	}
+	return c
+}
+
+// runSync copies source files into a build, or the other way.
+func runSync(ctx context.Context, a *cli.App, o *SyncOptions) error {
+	return withBuild(ctx, a, o.Build, func(b *local.Reached) error {
+		if len(o.Pull) > 0 {
+			return relayed(ctx, o.pull(ctx, a, b))
+		}
+		report, err := b.Sync(ctx, o.Request)
+		if err != nil {
+			return relayed(ctx, err)
+		}
+		for _, name := range report.Conflicts {
+			a.Warnf("note: %s was changed on both sides; the build's version is %s.build", name, name)
+		}
+		_, err = fmt.Fprintln(a.Stdout, syncText(report))
+		return err
+	})
+}
+
+// pull copies paths of the build to the source, after the differences were shown.
+func (o *SyncOptions) pull(ctx context.Context, a *cli.App, b *local.Reached) error {
+	status, err := b.Status(ctx)
+	if err != nil {
+		return err
+	}
+	source := b.Resource.Labels[local.LabelSource]
+	for _, name := range o.Pull {
+		if !filepath.IsLocal(filepath.FromSlash(name)) || path.Clean(name) == "." {
+			return cli.Usagef("--pull %s: must be a path below the source", name)
+		}
+		if status.SourceDir == "" {
+			return cli.Usagef("--pull needs a build that runs: this one has ended\nbuildlocal cp copies single paths")
+		}
+	}
+	for _, name := range o.Pull {
+		from := &CpOptions{From: place{inBuild: true, path: path.Join(status.SourceDir, name)}}
+		to := filepath.Join(source, filepath.FromSlash(path.Clean(name)))
+		err := from.receive(ctx, b, func(content io.Reader) error {
+			u := &unpacking{
+				content: content, name: path.Base(path.Clean(name)), contents: true, exact: true, to: to, warnf: a.Warnf,
+				overwrite: func(existing []replaced) (bool, error) { return o.agree(ctx, a, existing) },
+			}
+			return u.run()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree shows how files of the source will change, and asks for consent.
+func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []replaced) (bool, error) {
+	for _, r := range existing {
+		before, err1 := os.ReadFile(r.file)
+		after, err2 := os.ReadFile(r.with)
+		if err := errors.Join(err1, err2); err != nil {
+			return false, err
+		}
+		diff := r.file + ": the contents differ\n"
+		if utf8.Valid(before) && utf8.Valid(after) {
+			diff = udiff.Unified(r.file, r.file+" (build)", string(before), string(after))
+		}
+		fmt.Fprint(a.Stdout, diff)
+	}
+	if o.Yes {
+		return true, nil
+	}
+	return confirm(ctx, a, "overwrite "+human.Count(len(existing), "file")+" of the source? [y/N] ")
+}
+
+// syncText sums a sync up: "synced 2 files, removed 1".
+func syncText(r control.SyncReport) string {
+	var parts []string
+	if n := len(r.Copied); n > 0 {
+		parts = append(parts, "synced "+human.Count(n, "file"))
+	}
+	if n := len(r.Removed); n > 0 && len(parts) > 0 {
+		parts = append(parts, fmt.Sprintf("removed %d", n))
+	} else if n > 0 {
+		parts = append(parts, "removed "+human.Count(n, "file"))
+	}
+	if len(parts) == 0 {
+		return "nothing to sync"
+	}
+	return strings.Join(parts, ", ")
+}

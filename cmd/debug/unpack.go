@@ -1,0 +1,293 @@
+package debug
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/internal/human"
+)
+
+// unpacking copies a tar stream of a build to this host. The stream may be hostile: everything is
+// unpacked into a new directory first, through os.Root, and no entry leaves it. Its files then
+// replace those at their places, after a question.
+type unpacking struct {
+	content   io.Reader
+	name      string // of the file or directory
+	contents  bool   // copy what is in the directory, without itself
+	to        string
+	warnf     func(format string, args ...any)
+	overwrite func(existing []replaced) (bool, error)
+	exact     bool // to is the name, and not a directory to copy into
+
+	root *os.Root // the new directory
+	dir  bool     // the stream is that of a directory
+}
+
+// replaced is a file here that another one with other contents will replace.
+type replaced struct{ with, file string }
+
+// run copies the stream.
+func (u *unpacking) run() error {
+	target, parent, err := u.target()
+	if err != nil {
+		return err
+	}
+	staging, err := os.MkdirTemp(parent, ".buildlocal-cp-")
+	if err != nil {
+		return cli.Usagef("%s", human.ErrorText(err))
+	}
+	defer os.RemoveAll(staging)
+	if u.root, err = os.OpenRoot(staging); err != nil {
+		return err
+	}
+	defer u.root.Close()
+	if err := u.unpack(); err != nil {
+		return err
+	}
+	source := filepath.Join(staging, "file")
+	if into, err := isDir(target); err != nil {
+		return err
+	} else if into && !u.exact && !(u.dir && u.contents) {
+		target = filepath.Join(target, u.name)
+	}
+	existing, err := u.conflicts(source, target)
+	if err != nil {
+		return err
+	}
+	if len(existing) > 0 {
+		agreed, err := u.overwrite(existing)
+		if err != nil || !agreed {
+			return err
+		}
+	}
+	return moveInto(source, target)
+}
+
+// target returns the destination, and the directory in which it or its files are created.
+func (u *unpacking) target() (target, parent string, err error) {
+	if target, err = filepath.Abs(u.to); err != nil {
+		return "", "", err
+	}
+	into, err := isDir(target)
+	switch {
+	case err != nil:
+		return "", "", err
+	case into && !u.exact:
+		return target, target, nil
+	case strings.HasSuffix(filepath.ToSlash(u.to), "/"):
+		return "", "", cli.Usagef("%s: no such directory", u.to)
+	}
+	return target, filepath.Dir(target), nil
+}
+
+// isDir reports whether a directory exists at a path.
+func isDir(name string) (bool, error) {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.IsDir(), err
+}
+
+// unpack unpacks the stream to the name file of the new directory.
+func (u *unpacking) unpack() error {
+	r := tar.NewReader(u.content)
+	var dirs []*tar.Header // whose modes and times are set at the end
+	for first := true; ; first = false {
+		h, err := r.Next()
+		if err == io.EOF && first {
+			return errors.New("the build has sent nothing")
+		}
+		if err == io.EOF {
+			return u.finish(dirs)
+		}
+		if err != nil {
+			return err
+		}
+		if first {
+			u.dir = h.Typeflag == tar.TypeDir
+		}
+		name, err := u.local(h)
+		if err != nil {
+			return err
+		}
+		if h.Name = name; h.Typeflag == tar.TypeDir {
+			dirs = append(dirs, h)
+		}
+		if err := u.entry(h, r); err != nil {
+			return fmt.Errorf("unpack %q: %w", h.Name, err)
+		}
+	}
+}
+
+// local returns the name of an entry in the new directory. The entries of a directory have names
+// relative to it.
+func (u *unpacking) local(h *tar.Header) (string, error) {
+	if !u.dir {
+		return "file", nil
+	}
+	name := path.Clean(h.Name)
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return "", fmt.Errorf("the build has sent a name that leaves its directory: %q", h.Name)
+	}
+	return path.Join("file", name), nil
+}
+
+// entry unpacks one entry. Devices and pipes are left out.
+func (u *unpacking) entry(h *tar.Header, content io.Reader) error {
+	mode := fs.FileMode(h.Mode).Perm()
+	if err := u.root.MkdirAll(path.Dir(h.Name), 0o755); err != nil {
+		return err
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		const writable = 0o700 // until it is complete
+		return u.root.MkdirAll(h.Name, mode|writable)
+	case tar.TypeSymlink:
+		return u.root.Symlink(h.Linkname, h.Name)
+	case tar.TypeLink:
+		target, err := u.local(&tar.Header{Name: h.Linkname})
+		if err != nil {
+			return err
+		}
+		return u.root.Link(target, h.Name)
+	case tar.TypeReg:
+		return u.file(h, content, mode)
+	}
+	u.warnf("warning: %s is not a file, directory or link; not copied", strings.TrimPrefix(h.Name, "file/"))
+	return nil
+}
+
+// file creates a regular file, which must not exist.
+func (u *unpacking) file(h *tar.Header, content io.Reader, mode fs.FileMode) error {
+	f, err := u.root.OpenFile(h.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return errors.Join(u.root.Chmod(h.Name, mode), u.root.Chtimes(h.Name, h.ModTime, h.ModTime))
+}
+
+// finish gives directories their modes and times, the innermost first.
+func (u *unpacking) finish(dirs []*tar.Header) error {
+	slices.Reverse(dirs)
+	for _, h := range dirs {
+		info, err := u.root.Lstat(h.Name)
+		if err != nil || !info.IsDir() {
+			continue // a later entry has replaced it
+		}
+		err = errors.Join(u.root.Chtimes(h.Name, h.ModTime, h.ModTime),
+			u.root.Chmod(h.Name, fs.FileMode(h.Mode).Perm()|0o700))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conflicts returns the files at the destination that would be replaced.
+func (u *unpacking) conflicts(source, target string) ([]replaced, error) {
+	var existing []replaced
+	err := filepath.WalkDir(source, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(source, file)
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(target, rel)
+		info, err := os.Lstat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && d.IsDir():
+			return fs.SkipDir // nothing below it exists
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && info.IsDir():
+			return nil
+		case d.IsDir() || info.IsDir():
+			return cli.Usagef("%s: a directory and a file cannot replace each other", at)
+		}
+		same, err := sameContents(file, at)
+		if err == nil && !same {
+			existing = append(existing, replaced{file, at})
+		}
+		return err
+	})
+	return existing, err
+}
+
+// sameContents reports whether two paths are regular files with the same bytes.
+func sameContents(one, other string) (bool, error) {
+	a, err1 := os.Lstat(one)
+	b, err2 := os.Lstat(other)
+	if err := errors.Join(err1, err2); err != nil {
+		return false, err
+	}
+	if !a.Mode().IsRegular() || !b.Mode().IsRegular() || a.Size() != b.Size() {
+		return false, nil
+	}
+	x, err1 := os.ReadFile(one)
+	y, err2 := os.ReadFile(other)
+	return bytes.Equal(x, y), errors.Join(err1, err2)
+}
+
+// overwriteQuestion asks about files, of which it names the first ones.
+func overwriteQuestion(existing []replaced) string {
+	const shown = 10
+	if len(existing) == 1 {
+		return fmt.Sprintf("%s exists. Overwrite it? [y/N] ", existing[0].file)
+	}
+	var names []string
+	for _, r := range existing[:min(shown, len(existing))] {
+		names = append(names, r.file)
+	}
+	list := strings.Join(names, "\n  ")
+	if len(existing) > shown {
+		list += fmt.Sprintf("\n  and %d more", len(existing)-shown)
+	}
+	return fmt.Sprintf("%s exist:\n  %s\nOverwrite them? [y/N] ", human.Count(len(existing), "file"), list)
+}
+
+// moveInto moves a file to its place, or the files of a directory that exists there already.
+func moveInto(source, target string) error {
+	from, err := os.Lstat(source)
+	if err != nil {
+		return err
+	}
+	at, err := os.Lstat(target)
+	if !from.IsDir() || errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(source, target)
+	}
+	if err != nil {
+		return err
+	}
+	if !at.IsDir() {
+		return fmt.Errorf("%s is not a directory any more", target)
+	}
+	entries, err := os.ReadDir(source)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := moveInto(filepath.Join(source, e.Name()), filepath.Join(target, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
