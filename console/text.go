@@ -48,6 +48,9 @@ type Options struct {
 	Commit    string // branch and commit of the source, for the first line; may be empty
 
 	CI CI // the CI job whose log this is
+	// VerdictCopy also gets the last line of a build: the terminal of someone who has redirected
+	// the output. It may be nil.
+	VerdictCopy io.Writer
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
