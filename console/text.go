@@ -17,6 +17,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
@@ -217,7 +218,9 @@ const topicWidth = len("runtimes ")
 // general interest.
 func (t *Text) said(e runner.Event) {
 	if (t.o.Verbose || strings.HasPrefix(e.Text, "Skipping ")) && !t.o.Quiet {
-		t.line("%s", t.styles.weak.Sprint(e.Text))
+		for _, line := range wrap(diag.EscapeLine(e.Text), t.columns(maxProse)) {
+			t.line("%s", t.styles.weak.Sprint(line))
+		}
 	}
 }
 
