@@ -30,8 +30,8 @@ type Options struct {
 type Server struct {
 	options  Options
 	path     string
-	listener net.Listener // nil for a Pair
-	trusted  net.Conn     // from this process
+	listener net.Listener    // nil for a Pair
+	trusted  net.Conn        // from this process
 	ctx      context.Context // of all calls
 	end      context.CancelCauseFunc
 	calls    tracker
