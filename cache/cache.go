@@ -79,6 +79,9 @@ type SaveRequest struct {
 	Base  *Entry      // an entry of the same store that has the files of Kept; may be nil
 	Kept  []string    // names of files that have not changed since Base
 	Local []LocalFile // files to copy from the host; only Local supports them
+	// Copied is called with the number of files that were copied so far, and of their bytes. It may
+	// be nil. Only Local supports it.
+	Copied func(files int, bytes int64)
 }
 
 // LocalFile is a file of an entry that is available on the host: below the directory Dir,

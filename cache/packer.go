@@ -45,6 +45,16 @@ func (p *Packer) Listed() bool { return p.files != nil }
 // Empty reports whether the container is known to have no file of the cache.
 func (p *Packer) Empty() bool { return p.Listed() && len(p.selected) == 0 }
 
+// ToCopy returns the number of files to copy, and their size, or 0 if they are not known.
+func (p *Packer) ToCopy() (files int, bytes int64) {
+	for name := range p.fresh {
+		if f := p.selected[name]; f != nil && f.Kind == tar.TypeReg {
+			files, bytes = files+1, bytes+f.Size
+		}
+	}
+	return files, bytes
+}
+
 // Bracketed calls found for each pattern with a character class that is also the exact name of
 // a file that exists, or of a directory with files. Both are as in the buildspec.
 func (p *Packer) Bracketed(found func(pattern, name string)) {

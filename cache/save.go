@@ -127,6 +127,7 @@ func (l *Local) begin(ctx context.Context, scope string) (string, *flock.Flock, 
 // directory that has one is complete.
 func (l *Local) fill(ctx context.Context, s SaveRequest, dir string, files io.Reader) (*Entry, error) {
 	w := newWriter(ctx, dir)
+	w.onCopied = s.Copied
 	if s.Base != nil {
 		if err := w.keep(s.Base, s.Kept); err != nil {
 			return nil, err

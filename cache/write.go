@@ -30,6 +30,10 @@ type writer struct {
 	files map[string]File // everything that was written, by name
 
 	buffer []byte
+
+	onCopied    func(files int, bytes int64) // may be nil
+	copiedFiles int
+	copiedBytes int64
 }
 
 func newWriter(ctx context.Context, dir string) *writer {
@@ -153,11 +157,23 @@ func (w *writer) file(f File, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = tree.CopySparse(to, &contextReader{w.ctx, content}, w.buffer)
+	_, err = tree.CopySparse(to, io.TeeReader(&contextReader{w.ctx, content}, copiedBytes{w}), w.buffer)
+	w.copiedFiles++
 	if err = errors.Join(err, to.Close()); err != nil {
 		return w.spaceError(err, f)
 	}
 	return w.applyMetadata(f)
+}
+
+// copiedBytes counts the bytes of files while they are copied.
+type copiedBytes struct{ *writer }
+
+// Write implements io.Writer.
+func (c copiedBytes) Write(p []byte) (int, error) {
+	if c.copiedBytes += int64(len(p)); c.onCopied != nil {
+		c.onCopied(c.copiedFiles, c.copiedBytes)
+	}
+	return len(p), nil
 }
 
 // spaceError adds the needed space to an error of a full file system.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 )
 
 // eachCommand calls do with every command of the program, including subcommands.
@@ -104,15 +105,15 @@ func TestHelp_EachGroupHasAtMostTenFlags(t *testing.T) {
 	eachCommand(t, func(t *testing.T, c *cobra.Command) {
 		c.InitDefaultHelpFlag()
 		var b bytes.Buffer
-		cli.UsageOfFlags(&b, c.LocalFlags())
+		help.UsageOfFlags(&b, c.LocalFlags())
 		flags := 0
 		for line := range strings.Lines(b.String()) {
 			switch {
 			case !strings.HasPrefix(line, " "):
 				flags = 0
 			case strings.HasPrefix(strings.TrimSpace(line[:7]), "-"): // other lines continue a description
-				if flags++; flags > cli.MaxPlainFlags {
-					t.Errorf("a group has more than %d flags:\n%s", cli.MaxPlainFlags, b.String())
+				if flags++; flags > help.MaxPlainFlags {
+					t.Errorf("a group has more than %d flags:\n%s", help.MaxPlainFlags, b.String())
 				}
 			}
 		}
@@ -137,8 +138,10 @@ func TestHelp_EachCommandHasExamples(t *testing.T) {
 		if err := c.Help(); err != nil || !strings.Contains(b.String(), "\nExamples:\n  ") {
 			t.Errorf("help %v without examples:\n%s", err, b.String())
 		}
+		examples := false // which are commands to paste
 		for line := range strings.Lines(b.String()) {
-			if len(line) > 101 {
+			examples = line == "Examples:\n" || examples && line != "\n"
+			if len(line)-1 > help.Width && !examples {
 				t.Errorf("line of %d columns: %s", len(line)-1, line)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/configure"
 	"github.com/buildlocal/buildlocal/cmd/debug"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
 	"github.com/buildlocal/buildlocal/cmd/results"
@@ -44,6 +45,9 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 	var reported cli.ExitError
 	if err != nil && !errors.As(err, &reported) {
 		a.PrintError(err)
+		if n := cli.CountErrors(err); n > 1 && c.Name() == "run" && !a.Started {
+			a.Messages().Printf("%d errors; nothing started", n)
+		}
 		if flag := c.Flags().Lookup("format"); flag != nil && flag.Value.String() == cli.FormatJSON {
 			err = errors.Join(err, a.WriteErrorJSON(err, c.Name() == "run"))
 		}
@@ -53,40 +57,41 @@ func Main(ctx context.Context, args []string, a *cli.App) int {
 
 // command is a command of the program, which is constructed when it is needed.
 type command struct {
+	group     string // under which the help lists it
 	name      string
 	construct func(a *cli.App) *cobra.Command
 }
 
-// commands are all commands. The help lists them by name; the order here is by group.
+// commands are all commands in the order of the help: by group, the most used ones first.
 var commands = []command{
-	{"run", func(a *cli.App) *cobra.Command { return build.NewRun(a, nil) }},
-	{"plan", func(a *cli.App) *cobra.Command { return build.NewPlan(a, nil) }},
-	{"validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
-	{"schema", validate.NewSchema},
-	{"lsp", validate.NewLSP},
-	{"init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
-	{"config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
-	{"trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
-	{"secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
-	{"ps", func(a *cli.App) *cobra.Command { return running.NewPs(a, nil) }},
-	{"stop", func(a *cli.App) *cobra.Command { return running.NewStop(a, nil) }},
-	{"attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
-	{"shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
-	{"exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},
-	{"cp", func(a *cli.App) *cobra.Command { return debug.NewCp(a, nil) }},
-	{"forward", func(a *cli.App) *cobra.Command { return debug.NewForward(a, nil) }},
-	{"resume", func(a *cli.App) *cobra.Command { return debug.NewResume(a, nil) }},
-	{"sync", func(a *cli.App) *cobra.Command { return debug.NewSync(a, nil) }},
-	{"prune", func(a *cli.App) *cobra.Command { return running.NewPrune(a, nil) }},
-	{"builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
-	{"logs", func(a *cli.App) *cobra.Command { return results.NewLogs(a, nil) }},
-	{"open", func(a *cli.App) *cobra.Command { return results.NewOpen(a, nil) }},
-	{"artifacts", func(a *cli.App) *cobra.Command { return results.NewArtifacts(a, nil) }},
-	{"report", func(a *cli.App) *cobra.Command { return results.NewReport(a, nil) }},
-	{"cache", func(a *cli.App) *cobra.Command { return caches.NewCmd(a, nil) }},
-	{"image", func(a *cli.App) *cobra.Command { return image.NewCmd(a, nil) }},
-	{"doctor", func(a *cli.App) *cobra.Command { return machine.NewDoctor(a, nil) }},
-	{"version", start.NewVersion},
+	{"Build", "run", func(a *cli.App) *cobra.Command { return build.NewRun(a, nil) }},
+	{"Build", "plan", func(a *cli.App) *cobra.Command { return build.NewPlan(a, nil) }},
+	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
+	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
+	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
+	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
+	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},
+	{"Failures", "cp", func(a *cli.App) *cobra.Command { return debug.NewCp(a, nil) }},
+	{"Failures", "sync", func(a *cli.App) *cobra.Command { return debug.NewSync(a, nil) }},
+	{"Failures", "forward", func(a *cli.App) *cobra.Command { return debug.NewForward(a, nil) }},
+	{"Failures", "resume", func(a *cli.App) *cobra.Command { return debug.NewResume(a, nil) }},
+	{"Results", "builds", func(a *cli.App) *cobra.Command { return results.NewBuilds(a, nil) }},
+	{"Results", "logs", func(a *cli.App) *cobra.Command { return results.NewLogs(a, nil) }},
+	{"Results", "open", func(a *cli.App) *cobra.Command { return results.NewOpen(a, nil) }},
+	{"Results", "artifacts", func(a *cli.App) *cobra.Command { return results.NewArtifacts(a, nil) }},
+	{"Results", "report", func(a *cli.App) *cobra.Command { return results.NewReport(a, nil) }},
+	{"Host", "ps", func(a *cli.App) *cobra.Command { return running.NewPs(a, nil) }},
+	{"Host", "stop", func(a *cli.App) *cobra.Command { return running.NewStop(a, nil) }},
+	{"Host", "prune", func(a *cli.App) *cobra.Command { return running.NewPrune(a, nil) }},
+	{"Host", "image", func(a *cli.App) *cobra.Command { return image.NewCmd(a, nil) }},
+	{"Host", "cache", func(a *cli.App) *cobra.Command { return caches.NewCmd(a, nil) }},
+	{"Host", "doctor", func(a *cli.App) *cobra.Command { return machine.NewDoctor(a, nil) }},
+	{"Settings", "config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
+	{"Settings", "secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
+	{"Settings", "trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
+	{"Editors", "lsp", validate.NewLSP},
+	{"Editors", "schema", validate.NewSchema},
+	{"Program", "version", start.NewVersion},
 }
 
 // chosen returns the command that the arguments name, or all commands if they name none of
@@ -109,10 +114,9 @@ func chosen(args []string) []command {
 func newRoot(a *cli.App, args []string) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
-		Use:   "buildlocal",
-		Short: "Run AWS CodeBuild builds locally",
-		Long: "buildlocal runs AWS CodeBuild builds locally: it reads buildspec.yml and runs its\n" +
-			"phases in a container or a sandbox, as CodeBuild would.",
+		Use:           "buildlocal",
+		Short:         "Run AWS CodeBuild builds locally",
+		Long:          "Run AWS CodeBuild builds locally: buildlocal COMMAND [flags]",
 		Example:       "  buildlocal run\n  buildlocal run -i node:22\n  buildlocal validate",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -127,10 +131,27 @@ func newRoot(a *cli.App, args []string) *cobra.Command {
 	// Cobra's own --version links a template engine.
 	root.Flags().BoolVarP(&version, "version", "v", false, "print the version")
 	root.SetFlagErrorFunc(cli.FlagError)
-	root.SetUsageFunc(cli.Usage)
+	root.SetUsageFunc(usage)
+	root.SetHelpFunc(help.Print)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range chosen(args) {
 		root.AddCommand(c.construct(a))
 	}
 	return root
+}
+
+// usage prints the help of a command after its description.
+func usage(c *cobra.Command) error {
+	if c.HasParent() {
+		return help.Usage(c)
+	}
+	var groups []help.CommandGroup
+	for _, command := range commands {
+		if n := len(groups); n == 0 || groups[n-1].Title != command.group {
+			groups = append(groups, help.CommandGroup{Title: command.group})
+		}
+		last := &groups[len(groups)-1]
+		last.Names = append(last.Names, command.name)
+	}
+	return help.RootUsage(c, groups)
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
@@ -17,6 +18,14 @@ type failure struct {
 	hints   []string
 	lines   int    // lines of the command's output
 	output  string // all of it, if it is short
+}
+
+// cause returns the cause of a failure in one line.
+func (f failure) cause() string {
+	if f.problem != nil {
+		return f.problem.Text()
+	}
+	return f.message
 }
 
 // failures are the failed commands of a build. The first is most often the cause of the others,
@@ -44,15 +53,49 @@ func (t *Text) commandFailed(e runner.Event) {
 	}
 	t.failures.printedAfter()
 	t.failures.all = append(t.failures.all, f)
-	if t.o.Quiet {
-		return // shown at the end, with the output that was not
+	folded := t.ci.section != "" // with the output of the command
+	t.command(t.ci.end(e.Time))
+	if !t.o.Quiet { // else all of it is shown at the end, with the output that was not
+		t.line("%s  %s", t.styles.weak.Sprint(placeText(e)), t.ending(e))
 	}
-	t.line("%s  %s", t.styles.weak.Sprint(placeText(e)), t.ending(e))
+	if e.Status != runner.Stopped {
+		t.command(t.ci.annotation(e.Problem, e.At, firstLine(e.Text)+": "+endingWords(e)))
+	}
+	if t.o.Quiet {
+		return
+	}
 	if e.Problem != nil {
 		t.gap = true
 		t.explain(f)
 	}
+	if folded {
+		t.lastLines(f)
+	}
 	t.gap = true
+}
+
+// lastLines prints the end of a command's output again, which a CI system does not show unless its
+// reader opens a section.
+func (t *Text) lastLines(f failure) {
+	lines := strings.Split(strings.TrimRight(string(t.printed), "\n"), "\n")
+	if lines[0] == "" && len(lines) == 1 {
+		return
+	}
+	if len(lines) > maxTailLines {
+		lines = lines[len(lines)-maxTailLines:]
+		t.line("last %d of %d lines", maxTailLines, f.lines)
+	}
+	for _, line := range lines {
+		t.quote(line)
+	}
+}
+
+// endingWords returns how a command ended, without its duration and in the words of its problem.
+func endingWords(e runner.Event) string {
+	if e.Status == runner.TimedOut {
+		return "timed out"
+	}
+	return fmt.Sprintf("exit status %d", e.Exit)
 }
 
 // ending returns how a command ended that did not succeed.
@@ -94,17 +137,18 @@ func (t *Text) explain(f failure) {
 // problem returns a problem with its severity and its carets in color.
 func (t *Text) problem(p diag.Problem) styled {
 	p.Service = ""
-	return styled(colored(p, t.styles))
+	return styled(colored(p, t.styles, t.columns(maxTable)))
 }
 
 // phaseEnded prints the failure of a phase that no failed command explained. A fault is printed
 // at the end.
 func (t *Text) phaseEnded(e runner.Event) {
+	t.command(t.ci.end(e.Time))
 	if e.Status == runner.Succeeded || e.Status == runner.Stopped || e.Status == runner.Fault ||
 		e.Context.StatusCode == runner.CommandError {
 		return
 	}
-	f := failure{problem: e.Problem}
+	f := failure{problem: e.Problem, hints: e.Hints}
 	if e.Status == runner.TimedOut {
 		f.hints = []string{"hint: --timeout DURATION raises the limit"}
 	}
@@ -117,6 +161,7 @@ func (t *Text) phaseEnded(e runner.Event) {
 	}
 	t.failures.printedAfter()
 	t.failures.all = append(t.failures.all, f)
+	t.command(t.ci.annotation(f.problem, string(e.Phase), f.cause()))
 	if !t.o.Quiet { // else it is shown at the end
 		t.gap = true
 		t.explain(f)
@@ -128,7 +173,8 @@ func (t *Text) phaseEnded(e runner.Event) {
 // printed after it, or nothing of it was shown.
 func (t *Text) repeat(r *runner.Record) {
 	all := t.failures.all
-	if len(all) == 0 || r.Status == runner.Succeeded || !t.o.Quiet && (!t.failures.after || all[0].at == "" || r.Status == runner.TimedOut) {
+	if len(all) == 0 || r.Status == runner.Succeeded ||
+		!t.o.Quiet && (!t.failures.after || all[0].at == "" || r.Status == runner.TimedOut) {
 		return
 	}
 	t.gap = true
@@ -191,10 +237,7 @@ func (t *Text) fault(err error) {
 	if err == nil || t.o.PrintFault == nil {
 		return
 	}
-	t.erase()
-	if !t.fresh {
-		t.write([]byte("\n"))
-	}
+	t.startLine()
 	if !t.blank {
 		t.write([]byte("\n"))
 		t.blank = true

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -86,13 +87,13 @@ func (j *Journal) Notify(e runner.Event, log int64) {
 // entryPlan has the parts of a plan that Text shows or decides by. Values of variables are not
 // among them.
 type entryPlan struct {
-	Identity                             runner.Identity
-	Image, Engine, Place, StandIn, Grant string
-	Privileged, Socket                   bool
+	Identity                                       runner.Identity
+	Image, Engine, Place, StandIn, Grant, Checkout string
+	Privileged, Socket                             bool
 }
 
 func newEntryPlan(p *runner.Plan) *entryPlan {
-	return &entryPlan{p.Identity, p.Image, p.Engine, p.Place, p.StandIn, p.Grant, p.Privileged, p.Socket}
+	return &entryPlan{p.Identity, p.Image, p.Engine, p.Place, p.StandIn, p.Grant, p.Checkout, p.Privileged, p.Socket}
 }
 
 // plan returns the parts as a plan; nil for an event without one.
@@ -101,7 +102,7 @@ func (p *entryPlan) plan() *runner.Plan {
 		return nil
 	}
 	return &runner.Plan{Identity: p.Identity, Image: p.Image, Engine: p.Engine, Place: p.Place, StandIn: p.StandIn,
-		Grant: p.Grant, Privileged: p.Privileged, Socket: p.Socket}
+		Grant: p.Grant, Checkout: p.Checkout, Privileged: p.Privileged, Socket: p.Socket}
 }
 
 // Replay shows a build from its journal and its log. Both may still grow.
@@ -200,6 +201,19 @@ func (r *Replay) copyOutput(end int64, notify func(runner.Event)) error {
 		notify(runner.Event{Kind: runner.Printed, Time: r.last.Time, Phase: r.last.Phase, Output: buffer[:n]})
 	}
 	return nil
+}
+
+// maxPlanEntry limits the first entry of a journal, in bytes.
+const maxPlanEntry = 64 << 10
+
+// PlanIn returns the parts of the plan that a journal begins with, or nil if it has none yet.
+func PlanIn(journal io.Reader) *runner.Plan {
+	line, err := bufio.NewReader(io.LimitReader(journal, maxPlanEntry)).ReadBytes('\n')
+	var first entry
+	if err != nil || json.Unmarshal(line, &first) != nil {
+		return nil
+	}
+	return first.Plan.plan()
 }
 
 // Whereabouts is where a running build is.

@@ -63,6 +63,8 @@ type message struct {
 	Reports      *reports.Set     `json:"reports,omitempty"`
 	Answer       runner.Action    `json:"answer,omitempty"`
 	By           string           `json:"by,omitempty"`
+	Problem      *jsonProblem     `json:"problem,omitempty"`
+	Hints        []string         `json:"hints,omitempty"`
 }
 
 // Notify writes an event.
@@ -77,7 +79,11 @@ func (j *JSON) Notify(e runner.Event) {
 	j.rest() // of output, which the event follows
 	m := message{Version: EventVersion, Event: e.Kind, Time: e.Time, Phase: e.Phase, Text: e.Text, Line: e.Line, At: e.At,
 		Topic: e.Topic, Finally: e.Finally, Attempt: e.Attempt, Status: e.Status,
-		Build: e.Record, Reports: e.Reports}
+		Build: e.Record, Reports: e.Reports, Hints: e.Hints}
+	if e.Problem != nil {
+		problem := jsonOf(*e.Problem)
+		m.Problem = &problem
+	}
 	ms := e.Duration.Milliseconds()
 	switch e.Kind {
 	case runner.CommandEnded:

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/rivo/uniseg"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // The widest text of each kind, in columns. Longer lines of prose are hard to read.
@@ -56,6 +58,9 @@ func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-width(text)))
 }
 
+// Wrap breaks a text at spaces into lines of at most limit columns, as long as no word is longer.
+func Wrap(text string, limit int) []string { return wrap(text, limit) }
+
 // wrap breaks a text at spaces into lines of at most limit columns. A word that is longer, such
 // as a path, stays whole, so that it can be copied. 0 is no limit. The text may have colors,
 // but none that spans spaces.
@@ -82,17 +87,10 @@ func wrap(text string, limit int) []string {
 
 // plain removes the colors of a text.
 func plain(text string) string {
-	for {
-		start := strings.Index(text, "\x1b[")
-		if start < 0 {
-			return text
-		}
-		end := strings.IndexByte(text[start:], 'm')
-		if end < 0 {
-			return text
-		}
-		text = text[:start] + text[start+end+1:]
+	if !strings.Contains(text, "\x1b") {
+		return text
 	}
+	return string(diag.Plain([]byte(text)))
 }
 
 // columns returns the width of the terminal, at most limit, or 0 off a terminal, where nothing

@@ -27,6 +27,7 @@ type Report struct {
 	Files  []Checked
 	Checks []diag.Check // all that exist, for formats that describe them
 	Color  bool         // of the text format
+	Width  int          // columns of the terminal for the text format; 0 off a terminal
 	ASCII  bool         // use no other characters than those of ASCII in signs of the text format
 	Strict bool         // warnings and lints count as errors
 	Tool   string       // version of buildlocal
@@ -69,33 +70,11 @@ func writeText(w io.Writer, r Report) error {
 	writeFixes(w, r, colors)
 	for _, f := range r.Files {
 		for _, p := range f.Problems {
-			fmt.Fprintln(w, colored(p, colors))
+			fmt.Fprintln(w, colored(p, colors, r.Width))
 		}
 	}
 	fmt.Fprintln(w, summary(r))
 	return nil
-}
-
-// colored returns a problem as it is printed, with its severity and its carets in color. The
-// text is colored afterwards, so that it is the same without colors: three lines if it has
-// an excerpt, the last one with the carets.
-func colored(p diag.Problem, s styles) string {
-	text := p.String()
-	paint := s.warn
-	if p.Severity == diag.Error {
-		paint = s.bad
-	}
-	word := " " + p.Severity.String() + ": "
-	text = strings.Replace(text, word, " "+string(paint.Sprint(p.Severity.String()+":"))+" ", 1)
-	// Only the carets are colored, not their indentation, which repeats the tabs of the line.
-	lines := strings.Split(text, "\n")
-	if len(lines) == 3 && p.Column > 0 { // the hint after the carets has no color
-		start := strings.IndexByte(lines[2], '^')
-		rest := strings.TrimLeft(lines[2][start:], "^")
-		end := len(lines[2]) - len(rest)
-		lines[2] = lines[2][:start] + string(paint.Sprint(lines[2][start:end])) + rest
-	}
-	return strings.Join(lines, "\n")
 }
 
 // summary counts the problems by severity, such as "1 error, 2 lints in 1 file".

@@ -113,6 +113,30 @@ func (s *Screen) Paragraph(text string, label ...Span) {
 	s.t.paragraph(head, formatted("%s", diag.EscapeLine(text)))
 }
 
+// Problem prints a problem of a file.
+func (s *Screen) Problem(p diag.Problem) {
+	s.t.line("%s", styled(colored(p, s.t.styles, s.t.columns(maxTable))))
+}
+
+// labels are the labels of messages, with their colors.
+var labels = map[string]paint{
+	"error": paintBad, "warning": paintWarn, "lint": paintWarn, "note": paintPlain, "hint": paintAccent,
+}
+
+// Message prints lines, those with a label such as "error: " wrapped beside it. Other lines, which
+// are indented, are part of a table.
+func (s *Screen) Message(text string) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		label, rest, found := strings.Cut(line, ": ")
+		if paint, known := labels[label]; found && known {
+			s.Paragraph(rest, Span{Text: label + ":", paint: paint})
+			continue
+		}
+		s.Line(Plain(line))
+	}
+}
+
 // Sign returns a sign that is as wide as the others.
 func (s *Screen) Sign(sign Span) Span {
 	return Span{Text: pad(s.text(sign), width(s.t.glyphs.ok)), paint: sign.paint}
@@ -233,6 +257,7 @@ func (s *Screen) Table(t Table) {
 type fittedColumn struct {
 	index int // of the cells
 	width int
+	limit int // of cells that are shortened
 	fit   Fit
 	sign  bool // the cells are signs
 }
@@ -256,9 +281,12 @@ func (s *Screen) fitted(t Table) []fittedColumn {
 	}
 	limit := s.t.columns(maxTable)
 	if limit <= 0 {
+		for i := range all {
+			all[i].limit = all[i].width
+		}
 		return all
 	}
-	for drop := 1; total(all) > limit && drop <= len(t.Columns); drop++ {
+	for drop := 1; t.least(all) > limit && drop <= len(t.Columns); drop++ {
 		for i, f := range all {
 			if t.Columns[f.index].Drop == drop {
 				all = append(all[:i:i], all[i+1:]...)
@@ -266,7 +294,40 @@ func (s *Screen) fitted(t Table) []fittedColumn {
 			}
 		}
 	}
-	return shrunk(all, limit)
+	all = shrunk(all, limit)
+	for i := range all { // words are not cut, so cells may be shorter than their column
+		if all[i].limit = all[i].width; all[i].fit == FitText {
+			all[i].width = s.widestCell(t, all[i])
+		}
+	}
+	return all
+}
+
+// widestCell returns the width of a column whose cells are shortened.
+func (s *Screen) widestCell(t Table, f fittedColumn) int {
+	most := 0
+	if !t.NoHead {
+		most = width(t.Columns[f.index].Title)
+	}
+	for _, row := range t.Rows {
+		if f.index < len(row) {
+			most = max(most, width(s.shortened(s.text(row[f.index]), f)))
+		}
+	}
+	return most
+}
+
+// least returns the width of a row whose columns that stay, and may be shortened, are not wider than
+// a few words: one long cell must not keep all other columns from being shown.
+func (t Table) least(all []fittedColumn) int {
+	const few = 24
+	all = slices.Clone(all)
+	for i, f := range all {
+		if f.fit != FitNone && t.Columns[f.index].Drop == 0 {
+			all[i].width = min(f.width, few)
+		}
+	}
+	return total(all)
 }
 
 // total returns the width of a row.
@@ -289,13 +350,20 @@ func (f fittedColumn) space() int {
 	return 2
 }
 
-// shrunk takes the columns that are too many from those that may be shortened, the last first.
+// shrunk takes the columns of the terminal that are too many from the widest cells that may be shortened.
 func shrunk(all []fittedColumn, limit int) []fittedColumn {
 	const least = 12
-	for i := len(all) - 1; i >= 0 && total(all) > limit; i-- {
-		if all[i].fit != FitNone {
-			all[i].width = max(min(least, all[i].width), all[i].width-(total(all)-limit))
+	for total(all) > limit {
+		widest := -1
+		for i, f := range all {
+			if f.fit != FitNone && f.width > least && (widest < 0 || f.width >= all[widest].width) {
+				widest = i
+			}
 		}
+		if widest < 0 {
+			break
+		}
+		all[widest].width--
 	}
 	return all
 }
@@ -320,13 +388,13 @@ func (s *Screen) row(cells []Span, columns []fittedColumn) {
 // shortened returns a cell that fits its column.
 func (s *Screen) shortened(text string, f fittedColumn) string {
 	switch {
-	case f.fit == FitNone || width(text) <= f.width:
+	case f.fit == FitNone || width(text) <= f.limit:
 		return text
 	case f.fit == FitPath:
-		return s.shortPath(text, f.width)
+		return s.shortPath(text, f.limit)
 	}
-	short := s.t.cut(text, f.width)
-	if at := strings.LastIndexByte(short, ' '); at > f.width/2 { // at the end of a word
+	short := s.t.cut(text, f.limit)
+	if at := strings.LastIndexByte(short, ' '); at > f.limit/2 { // at the end of a word
 		short = strings.TrimRight(short[:at], " ,;") + s.t.glyphs.cut
 	}
 	return short

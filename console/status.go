@@ -21,6 +21,11 @@ const (
 	ProgressOff   Progress = "off"
 )
 
+// ProgressKinds returns all kinds.
+func ProgressKinds() []string {
+	return []string{string(ProgressAuto), string(ProgressLine), string(ProgressPlain), string(ProgressOff)}
+}
+
 const (
 	// statusDelay is the time after which the status line appears, so that quick phases do not
 	// flicker, and between two looks at the clock.
@@ -191,6 +196,17 @@ func (t *Text) statusLine(now time.Time) string {
 
 // eraseLine moves the cursor to the beginning of the line and erases the line (ECMA-48, EL).
 const eraseLine = "\r\x1b[K"
+
+// Pulling names an image in the status line, until its registry answers.
+func (t *Text) Pulling(image string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.o.Progress == ProgressLine {
+		t.erase()
+		t.status.shown = t.cut("pulling "+diag.EscapeLine(image), t.columns(maxTable)-roomForEcho)
+		fmt.Fprint(t.o.Status, t.status.shown)
+	}
+}
 
 // erase removes the status line from the screen.
 func (t *Text) erase() {

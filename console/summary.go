@@ -50,8 +50,29 @@ func (t *Text) summary(e runner.Event) {
 		t.gap = true
 	}
 	t.fault(e.Fault)
+	if e.Fault != nil {
+		cause, _, _ := strings.Cut(human.ErrorText(e.Fault), "\n")
+		t.command(t.ci.annotation(nil, cmp.Or(string(EndOf(r).Phase), "buildlocal"), cause))
+	}
 	t.gap = !t.o.Quiet || len(t.failures.all) > 0 || e.Fault != nil
-	t.line("%s", t.verdict(r))
+	t.last = e.Time
+	t.end(t.verdict(r))
+}
+
+// end prints the last line of a build. In CI it is on another stream, where it is the last line of
+// everything that people read.
+func (t *Text) end(verdict styled) {
+	t.command(t.ci.end(t.last) + t.ci.resume())
+	if t.o.CI.Verdict == nil {
+		for _, line := range hanging(string(verdict), t.columns(maxProse), strings.Repeat(" ", hangingIndent)) {
+			t.line("%s", styled(line))
+		}
+		return
+	}
+	t.startLine()
+	if _, err := fmt.Fprintln(t.o.CI.Verdict, string(verdict)); err != nil && t.err == nil {
+		t.err = err
+	}
 }
 
 // verdict returns the line that says how the build ended, such as "FAILED in 2.3s at build:2,

@@ -45,8 +45,9 @@ type Options struct {
 
 	Source    string // the source's directory, as the user would type it
 	SourceDir string // the same, slash-separated and absolute
-	Commit    string // branch and commit of the source, for the first line; may be empty
 	Prompt    string // who answers on this terminal when the build is stopped; may be empty
+
+	CI CI // the CI job whose log this is
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
@@ -63,9 +64,10 @@ type Text struct {
 
 	mu       sync.Mutex // the status line is redrawn by another goroutine
 	err      error
-	fresh    bool // the cursor is at the beginning of a line
-	gap      bool // a blank line comes before the next one
-	blank    bool // the last line was blank, or nothing was printed yet
+	last     time.Time // of the last event
+	fresh    bool      // the cursor is at the beginning of a line
+	gap      bool      // a blank line comes before the next one
+	blank    bool      // the last line was blank, or nothing was printed yet
 	printed  []byte
 	lines    int // lines of output of the running command
 	plan     *runner.Plan
@@ -74,6 +76,7 @@ type Text struct {
 	status   status
 	pull     pull         // of the image that is being pulled
 	reports  *reports.Set // of the build; nil without reports
+	ci       ciLog
 }
 
 // styles are the colors: one accent and three states of the 16 colors of every terminal. They
@@ -90,6 +93,7 @@ func newStyles(on bool) styles {
 // NewText returns a Text that writes to w.
 func NewText(w io.Writer, o Options) *Text {
 	t := &Text{w: w, o: o, fresh: true, blank: true, styles: newStyles(o.Color), glyphs: unicodeGlyphs}
+	t.ci.CI = o.CI
 	if o.ASCII {
 		t.glyphs = asciiGlyphs
 	}
@@ -110,6 +114,7 @@ func (t *Text) Err() error {
 func (t *Text) Notify(e runner.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.last = e.Time
 	t.follow(e)
 	switch e.Kind {
 	case runner.BuildBegan:
@@ -142,6 +147,13 @@ func (t *Text) Notify(e runner.Event) {
 	t.draw(e.Time)
 }
 
+// Close ends commands of a CI system that are still in force, if the build's end was not shown.
+func (t *Text) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.command(t.ci.end(t.last) + t.ci.resume())
+}
+
 // Stopping says that a build is being stopped after the first Ctrl-C.
 func (t *Text) Stopping(number int) {
 	t.mu.Lock()
@@ -166,7 +178,7 @@ func (t *Text) resumed(e runner.Event) {
 	}
 }
 
-// answers are the answers to a stop, as what has happened.
+// answers are the answers to a stop in the past tense.
 var answers = map[runner.Action]string{
 	runner.ActionContinue: "continued", runner.ActionRetry: "retried", runner.ActionSkip: "skipped",
 	runner.ActionIgnore: "ignored", runner.ActionGoto: "moved", runner.ActionAbort: "stopped",
@@ -174,14 +186,14 @@ var answers = map[runner.Action]string{
 
 // began prints the first line: the build, where it runs, and of what.
 func (t *Text) began(p *runner.Plan) {
-	t.plan = p
+	t.plan, t.ci.plan = p, p
 	if t.o.Quiet {
 		return
 	}
 	name := t.styles.strong.Sprintf("%s #%d", p.Identity.Project, p.Identity.Number)
 	parts := []string{string(name), string(formatted("%s", placeOf(p)))}
-	if t.o.Commit != "" {
-		parts = append(parts, string(formatted("%s", t.o.Commit)))
+	if p.Checkout != "" {
+		parts = append(parts, string(formatted("%s", p.Checkout)))
 	}
 	limit := t.columns(maxTable)
 	for limit > 0 && len(parts) > 2 && width(plain(strings.Join(parts, t.glyphs.dot))) > limit {
@@ -212,6 +224,8 @@ func ShortImage(name string) string { return strings.TrimPrefix(name, "aws/codeb
 func (t *Text) note(e runner.Event) {
 	switch {
 	case t.o.Quiet:
+	case e.Problem != nil:
+		t.line("%s", t.problem(*e.Problem))
 	case e.Topic != "":
 		t.paragraph(t.styles.weak.Sprint(pad(e.Topic, topicWidth)), formatted("%s", e.Text))
 	default:
@@ -232,6 +246,7 @@ func (t *Text) said(e runner.Event) {
 
 // phaseBegan prints the name of a phase. Without Verbose each command names its phase.
 func (t *Text) phaseBegan(e runner.Event) {
+	t.ci.phaseBegan(e.Phase)
 	if t.o.Verbose && !t.o.Quiet {
 		t.gap = true
 		t.line("%s", t.styles.strong.Sprint(string(e.Phase)))
@@ -249,6 +264,7 @@ func (t *Text) commandBegan(e runner.Event) {
 	if t.o.Quiet {
 		return
 	}
+	t.command(t.ci.begin(e.Time))
 	place := placeText(e)
 	lines := strings.Split(strings.TrimRight(e.Text, "\n"), "\n")
 	if more := len(lines) - maxCommandLines; more > 1 {
@@ -282,7 +298,8 @@ func (t *Text) output(p []byte) {
 	}
 	// The shell reports the end of a command that was stopped, which the user has asked for.
 	if !t.o.Quiet && !(t.stopping && string(bytes.TrimSpace(p)) == "Terminated") {
-		t.write(p)
+		t.command(t.ci.stop())
+		t.write(t.ci.filter(p))
 	}
 }
 
@@ -310,17 +327,31 @@ func (t *Text) commandEnded(e runner.Event) {
 // line writes a line of buildlocal. If the output of a command did not end with a line break,
 // one is added before. Arguments that are not styled are escaped.
 func (t *Text) line(format string, args ...any) {
-	t.erase()
-	if !t.fresh {
-		t.write([]byte("\n"))
-	}
+	t.startLine()
 	text := string(formatted(format, args...)) + "\n"
 	if t.gap && !t.blank {
 		text = "\n" + text
 	}
 	t.gap = false
-	t.write([]byte(text))
+	t.write([]byte(t.ci.before(text) + text))
 	t.blank = text == "\n"
+}
+
+// command writes commands of a CI system, each on a line of its own.
+func (t *Text) command(lines string) {
+	if lines != "" {
+		t.startLine()
+		t.write([]byte(lines))
+	}
+}
+
+// startLine moves to the beginning of a line.
+func (t *Text) startLine() {
+	t.erase()
+	t.write(t.ci.rest())
+	if !t.fresh {
+		t.write([]byte("\n"))
+	}
 }
 
 // write writes bytes as they are, and keeps the first error.

@@ -271,7 +271,7 @@ func (f *front) help(_ context.Context, _ string) (bool, error) {
 	return false, nil
 }
 
-// words returns what the last word of a line could be.
+// words returns the possible completions of the last word of a line.
 func (f *front) words(line string) []string {
 	last := lastWord(line)
 	var all []string

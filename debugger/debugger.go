@@ -3,8 +3,8 @@
 //
 // A [Debugger] is asked by the runner at each stop point. It owns the breakpoints and knows where
 // the build waits; everything else, such as a prompt on a terminal, is a front end without state:
-// it shows a stop and returns an answer. Several front ends can be open at once. What a user
-// changes is recorded by the runner.
+// it shows a stop and returns an answer. Several front ends can be open at once. The runner records
+// the changes that a user makes.
 package debugger
 
 import (
@@ -18,20 +18,20 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// DefaultWait is how long a stop waits for an answer if nobody is attached.
+// DefaultWait is how long a stop waits for an answer without a front end.
 const DefaultWait = 30 * time.Minute
 
 // Options configure a Debugger.
 type Options struct {
 	Where []runner.Where
 	Step  bool // stop before every command
-	// Wait is how long a stop waits for an answer; 0 for DefaultWait, without a limit while
-	// someone is attached.
+	// Wait is how long a stop waits for an answer; 0 for DefaultWait, and without a limit while a
+	// prompt is open.
 	Wait time.Duration
 	Now  func() time.Time
 	// Build is the name of the build, such as 12-1a2b3c4d, and Project that of its project.
 	Build, Project string
-	// Alone is called when a stop begins to wait and nobody is attached. It may be nil.
+	// Alone is called when a stop begins to wait without a prompt. It may be nil.
 	Alone func(s runner.Stop, limit time.Duration)
 	// Drain returns when everything that the build has printed so far is shown. It may be nil.
 	Drain func()
@@ -43,7 +43,7 @@ type Options struct {
 	// be nil.
 	Save func(at runner.Place, text string) (Change, error)
 	// Sync copies the files of the source that have changed into the build. It may be nil.
-	Sync func(ctx context.Context, live runner.Live) (Synced, error)
+	Sync func(ctx context.Context, live *runner.Live) (Synced, error)
 	// History keeps the lines that users type. It may be nil.
 	History History
 	// Editor runs an editor for a file on the terminal of this process. It may be nil.
@@ -76,16 +76,16 @@ type Debugger struct {
 
 	mu     sync.Mutex // guards the fields below
 	plan   *runner.Plan
-	live   runner.Live
+	live   *runner.Live
 	breaks []Break
 	step   bool            // stop before the next command
 	until  map[string]bool // places where the build stops once
 	begun  bool            // a command has been reached
 	stops  []*stopped      // the oldest first; the front ends show that one
 	turn   chan struct{}   // closed when the stops or the holder change
-	holder *holder         // the front end that may answer; nil if nobody is attached
+	holder *holder         // the front end that may answer; nil without one
 	ended  bool
-	cancel func() // ends what a front end runs beside the build; nil if nothing runs
+	cancel func() // ends the command that a front end runs beside the build; nil without one
 	shells int    // that were opened
 	// texts are those that the user gave commands, by place; lastEdit is the last such place.
 	lastEdit string
@@ -141,8 +141,8 @@ type Break struct {
 	At []string // the places that it names in the plan; nil for an event
 }
 
-// New returns a debugger for a plan. The notes say what the user should know about the
-// breakpoints. The error names all breakpoints that the plan does not have.
+// New returns a debugger for a plan. The notes are for the user, about breakpoints that were
+// moved. The error names all breakpoints that the plan does not have.
 func New(p *runner.Plan, o Options) (d *Debugger, notes []string, err error) {
 	d = &Debugger{
 		Options: o, plan: p, step: o.Step, until: map[string]bool{}, turn: make(chan struct{}), texts: map[string]string{},
@@ -158,7 +158,7 @@ func New(p *runner.Plan, o Options) (d *Debugger, notes []string, err error) {
 }
 
 // Pause implements runner.Runner.Pause.
-func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live runner.Live) runner.Answer {
+func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live *runner.Live) runner.Answer {
 	d.mu.Lock()
 	d.live = live
 	d.mu.Unlock()
@@ -182,7 +182,7 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live runner.Live) r
 	return a.Answer
 }
 
-// wait waits for the answer to a stop. Nobody's answer is that of the buildspec.
+// wait waits for the answer to a stop. Without one the build goes on as its buildspec says.
 func (d *Debugger) wait(ctx context.Context, w *stopped) answered {
 	var timer *time.Timer
 	var over <-chan time.Time
@@ -219,7 +219,7 @@ func (d *Debugger) wait(ctx context.Context, w *stopped) answered {
 	}
 }
 
-// change changes the state and tells everyone who waits for a change.
+// change changes the state and wakes the goroutines that wait for a change.
 func (d *Debugger) change(change func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -229,7 +229,7 @@ func (d *Debugger) change(change func()) {
 }
 
 // stopsAt reports whether the build stops at a stop point.
-func (d *Debugger) stopsAt(ctx context.Context, s runner.Stop, live runner.Live) bool {
+func (d *Debugger) stopsAt(ctx context.Context, s runner.Stop, live *runner.Live) bool {
 	d.mu.Lock()
 	begun := d.begun
 	d.begun = d.begun || s.Reason == runner.BeforeCommand
@@ -292,7 +292,7 @@ func (b Break) applies(s runner.Stop, begun bool) bool {
 
 // holds reports whether the condition of a breakpoint is true. It runs beside the build, which it
 // does not change. A condition that cannot be run is false.
-func holds(ctx context.Context, w runner.Where, live runner.Live) bool {
+func holds(ctx context.Context, w runner.Where, live *runner.Live) bool {
 	p := runner.LiveProcess{}
 	p.Args = []string{"sh", "-c", w.Condition}
 	exit, err := live.Exec(ctx, p)
@@ -426,7 +426,7 @@ func (d *Debugger) Delete(id int) bool {
 	return len(d.breaks) < before
 }
 
-// End tells the front ends that the build has ended.
+// End ends the front ends after the build.
 func (d *Debugger) End() { d.change(func() { d.ended = true }) }
 
 // problems returns the problems of an invalid buildspec, or nil.

@@ -16,7 +16,7 @@ import (
 // holder is the front end that has the prompt.
 type holder struct {
 	name string
-	lost chan string // receives the name of who has taken the prompt over
+	lost chan string // receives the name of the terminal that has taken the prompt over
 }
 
 // front is a prompt on a terminal.
@@ -29,7 +29,7 @@ type front struct {
 	self   *holder   // nil for one that only watches
 
 	stop  *stopped
-	again string // what an empty line repeats
+	again string // the command that an empty line repeats
 	shown bool   // the variables of secrets may be shown without a warning
 }
 
@@ -102,7 +102,7 @@ func (f *front) waiting() (*stopped, <-chan struct{}, bool) {
 	return w, f.turn, f.ended
 }
 
-// losing returns a channel that receives who has taken the prompt over.
+// losing returns a channel that receives the name of the terminal that takes the prompt over.
 func (f *front) losing() <-chan string {
 	if f.self == nil {
 		return nil

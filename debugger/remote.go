@@ -14,7 +14,7 @@ import (
 
 // Serve adds the calls of this debugger to those of a build that other processes look into. If the
 // build has no stop points, only a shell is added.
-func (d *Debugger) Serve(live runner.Live, stops bool, calls control.Services) control.Services {
+func (d *Debugger) Serve(live *runner.Live, stops bool, calls control.Services) control.Services {
 	d.change(func() { d.live = live })
 	calls.Shell = d.serveShell(calls)
 	if !stops {

@@ -58,8 +58,8 @@ func (f *front) reread(ctx context.Context) (runner.Answer, error) {
 	old := f.plan
 	f.mu.Unlock()
 	before, after := inPhase(old, f.stop.Phase), inPhase(p, f.stop.Phase)
-	same := slices.EqualFunc(old.Places(), p.Places(), func(a, b runner.Place) bool { return a.At == b.At && a.Text == b.Text })
-	if same {
+	same := func(a, b runner.Place) bool { return a.At == b.At && a.Text == b.Text }
+	if slices.EqualFunc(old.Places(), p.Places(), same) {
 		return a, nil
 	}
 	f.printDiff(before, after)
@@ -158,8 +158,8 @@ func (f *front) edit(ctx context.Context, _ string) (bool, error) {
 	return f.answer(runner.Answer{Action: runner.ActionRetry, Text: changed})
 }
 
-// editText returns a text after the user has edited it: in the editor, or on the prompt if there is
-// none on this terminal.
+// editText returns a text after the user has edited it: in the editor, or on the prompt if this
+// terminal cannot run one.
 func (f *front) editText(ctx context.Context, text string) (string, error) {
 	if !f.t.Local || f.Editor == nil {
 		return f.typeText(ctx, text)

@@ -113,7 +113,7 @@ func (d *Debugger) Shell(ctx context.Context, t *Terminal, o ShellOptions) (int,
 	return f.openShell(ctx, o)
 }
 
-// openShell runs a shell until it exits, and then keeps or drops what it has changed.
+// openShell runs a shell until it exits, and then keeps or drops its changes.
 func (f *front) openShell(ctx context.Context, o ShellOptions) (int, error) {
 	before, err := f.live.State(ctx, f.stop.Breakpoint)
 	if err != nil {
@@ -191,7 +191,7 @@ func writeFiles(to io.Writer, texts map[string]string) error {
 	return stream.Close()
 }
 
-// banner says what is different in the shell.
+// banner explains the differences between the shell and a command.
 func (f *front) banner(state runner.State) {
 	s := f.screen()
 	if state.Gone {
@@ -232,19 +232,10 @@ func (f *front) tty(ctx context.Context) *engine.TTY {
 	if f.t.Resized != nil {
 		go func() {
 			defer close(sizes)
-			for {
-				select {
-				case _, open := <-f.t.Resized:
-					if !open {
-						return
-					}
-				case <-ctx.Done():
-					return
-				}
+			for f.resized(ctx) {
 				select {
 				case sizes <- size():
 				case <-ctx.Done():
-					return
 				}
 			}
 		}()
@@ -252,6 +243,16 @@ func (f *front) tty(ctx context.Context) *engine.TTY {
 	t := size()
 	t.Resize = sizes
 	return &t
+}
+
+// resized waits until the terminal has another size. It returns false if ctx is done.
+func (f *front) resized(ctx context.Context) bool {
+	select {
+	case _, open := <-f.t.Resized:
+		return open
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // leftState returns the state that a shell has left in a file.

@@ -290,7 +290,7 @@ func (f *front) sync(ctx context.Context, _ string) (bool, error) {
 	return false, nil
 }
 
-// syncSource copies changed files of the source into the build, and returns what was done, or "".
+// syncSource copies changed files of the source into the build, and returns a description of the changes, or "".
 func (f *front) syncSource(ctx context.Context) (string, error) {
 	if f.Sync == nil {
 		return "", errors.New("this source cannot be synced")

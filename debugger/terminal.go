@@ -43,7 +43,7 @@ const (
 )
 
 // input reads a terminal in a goroutine of its own, so that a reader can give up without taking
-// bytes from the next one. It reads only on demand, so that an editor gets what is typed for it.
+// bytes from the next one. It reads only on demand, so that an editor gets the keys typed for it.
 type input struct {
 	want  chan struct{}
 	bytes chan []byte
@@ -120,7 +120,7 @@ type lineEditor struct {
 	ctx     context.Context // of the current ReadLine
 	pressed time.Time       // when Ctrl-C was pressed last
 	twice   bool
-	search  string // what Ctrl-R looks for
+	search  string // the text that Ctrl-R looks for
 	found   int    // how many lines Ctrl-R has skipped
 }
 
@@ -184,7 +184,7 @@ func (e *lineEditor) readLine(ctx context.Context, prompt string, complete func(
 	return line, err
 }
 
-// resize tells the editor the size of the terminal.
+// resize gives the editor the size of the terminal.
 func (e *lineEditor) resize() {
 	const fewest = 20
 	columns, rows := e.t.Size()
@@ -228,7 +228,7 @@ func (e *lineEditor) key(line string, pos int, key rune, complete func(string) [
 	return "", 0, false
 }
 
-// complete completes the last word of a line, or shows what it could be.
+// complete completes the last word of a line, or shows the possible words.
 func (e *lineEditor) complete(line string, words []string) (string, int, bool) {
 	if len(words) == 0 {
 		return line, len(line), true
@@ -249,7 +249,7 @@ func (e *lineEditor) complete(line string, words []string) (string, int, bool) {
 	return line, len(line), true
 }
 
-// lines is the history of a prompt: what was typed in this session and before.
+// lines is the history of a prompt, with the lines of earlier sessions.
 type lines struct {
 	mu   sync.Mutex
 	all  []string // the oldest first

@@ -1,13 +1,18 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Fault is an error of the engine or the host that a user can resolve.
 type Fault struct {
 	Kind    Kind
 	Message string // operation and cause, in lower case and without a full stop
-	Hint    string // the next step, a sentence that begins with a verb; may be empty
-	Err     error  // the cause, for errors.Is; may be nil
+	Hint    string // the next step, a sentence that begins with a verb; may be empty, or have several lines
+	// Instead are images that the engine has, for the fault of one that it does not have.
+	Instead []string
+	Err     error // the cause, for errors.Is; may be nil
 }
 
 // Kind classifies faults for callers that react to one of them.
@@ -26,12 +31,16 @@ const (
 	Refused      Kind = "refused"              // the engine rejects a setting
 )
 
-// Error returns the message and, on a second line, the hint.
+// Error returns the message and, on further lines, the images that the engine has and the hint.
 func (f *Fault) Error() string {
-	if f.Hint == "" {
-		return f.Message
+	lines := []string{f.Message}
+	if len(f.Instead) > 0 {
+		lines = append(lines, "  here: "+strings.Join(f.Instead, ", "))
 	}
-	return f.Message + "\n" + f.Hint
+	if f.Hint != "" {
+		lines = append(lines, f.Hint)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // MostSpecific returns the first error of a list, which must not be empty, that is not
@@ -49,3 +58,9 @@ func MostSpecific(errs []error) error {
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
+
+// NoShellHint is the hint of a NoShell fault.
+const NoShellHint = "Add a shell to the image, or choose another one with -i."
+
+// NoShellMessage returns the message of a NoShell fault.
+func NoShellMessage(image string) string { return "image " + image + " has no sh, which a build needs" }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Image is the image that a container was created from.
@@ -42,7 +43,7 @@ func (s ImageSize) CheckSpace(image, dir string, free int64) error {
 	const gb = 1e9
 	return &Fault{Kind: DiskFull,
 		Message: fmt.Sprintf(
-			"pull image %s: needs about %.1f GB (%.1f to download and %.1f unpacked), but %s has %.1f GB free",
+			"pull %s: needs about %.1f GB (%.1f to download and %.1f unpacked), but %s has %.1f GB free",
 			image,
 			float64(s.Download+s.Disk)/gb,
 			float64(s.Download)/gb,
@@ -61,6 +62,29 @@ func Repository(name string) string {
 	}
 	return name
 }
+
+// LowerName returns the name of an image with its repository in lower case, which registries
+// require. The host of a registry, the tag, files of the host and names that are invalid for
+// another reason are unchanged.
+func LowerName(name string) string {
+	isOther := func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !strings.ContainsRune(nameSigns, r)
+	}
+	if _, _, isFile := CutLocal(name); isFile || strings.ContainsFunc(name, isOther) {
+		return name
+	}
+	repository := Repository(name)
+	rest, host := name[len(repository):], ""
+	// As in Docker, a first part is a host if it has a dot, a port or an upper case letter.
+	first, below, several := strings.Cut(repository, "/")
+	if several && (strings.ContainsAny(first, ".:") || first == "localhost" || first != strings.ToLower(first)) {
+		host, repository = first+"/", below
+	}
+	return host + strings.ToLower(repository) + rest
+}
+
+// nameSigns are the characters of references beside letters.
+const nameSigns = "0123456789._-:/@"
 
 // CutLocal splits the name of an image that is a file of the host: oci:DIR[:NAME], an OCI
 // layout, or tar:FILE[:NAME], an archive of docker save. ok is false for other names,

@@ -88,3 +88,16 @@ func TestShortfall_Message(t *testing.T) {
 		t.Errorf("memory that is not known: %q", got)
 	}
 }
+
+func TestLowerName(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"Node:22": "node:22", "node:LTS": "node:LTS", "my/Node@sha256:AB": "my/node@sha256:AB", "My/App": "My/app",
+		"REGISTRY.example:5000/Team/App:V1": "REGISTRY.example:5000/team/app:V1", "localhost/App": "localhost/app",
+		"oci:Dir": "oci:Dir", "tar:A.tar:B": "tar:A.tar:B", "Bad Image": "Bad Image", "Ünode": "Ünode", "": "",
+	} {
+		if got := engine.LowerName(name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}

@@ -15,12 +15,12 @@ import (
 )
 
 var commandChecks = []check{
-	{diag.Check{Name: "shell-syntax", Severity: diag.Lint,
+	{diag.Check{Name: diag.ShellSyntax, Severity: diag.Lint,
 		Summary: "The shell cannot parse the command, so the phase will fail there."}, (*checker).shellSyntax},
-	{diag.Check{Name: "lost-text", Severity: diag.Lint,
+	{diag.Check{Name: diag.LostText, Severity: diag.Lint,
 		Summary: "YAML does not read part of a command as text."}, (*checker).lostText},
 	{diag.Check{Name: "empty-phase", Severity: diag.Lint, Summary: "A phase has no commands."}, (*checker).emptyPhase},
-	{diag.Check{Name: "bash-syntax", Severity: diag.Lint,
+	{diag.Check{Name: diag.BashSyntax, Severity: diag.Lint,
 		Summary: "The command requires bash, but sh runs it."}, (*checker).bashSyntax},
 	{diag.Check{Name: "hidden-failure", Severity: diag.Lint,
 		Summary: "A failure is not noticed: a later line of the command, or export, always succeeds."},
@@ -28,15 +28,15 @@ var commandChecks = []check{
 	{diag.Check{Name: "hidden-pipe-failure", Severity: diag.Lint,
 		Summary: "A pipeline has the exit status of its last command, even if an earlier one fails."},
 		(*checker).hiddenPipeFailure},
-	{diag.Check{Name: "unknown-shell", Severity: diag.Warning,
+	{diag.Check{Name: unknownShell, Severity: diag.Warning,
 		Summary: "The documented shells are bash, /bin/sh, powershell.exe and cmd.exe."}, (*checker).unknownShell},
-	{diag.Check{Name: "lost-directory", Severity: diag.Lint,
+	{diag.Check{Name: diag.LostDirectory, Severity: diag.Lint,
 		Summary: "In version 0.1 each command starts in the source directory."}, (*checker).lostDirectory},
-	{diag.Check{Name: "lost-function", Severity: diag.Lint,
+	{diag.Check{Name: diag.LostFunction, Severity: diag.Lint,
 		Summary: "Functions and aliases last only until the end of their command."}, (*checker).lostFunction},
 	{diag.Check{Name: "lost-setting", Severity: diag.Lint,
 		Summary: "Shell options last only until the end of their command."}, (*checker).lostSetting},
-	{diag.Check{Name: "unexpanded-variable", Severity: diag.Lint,
+	{diag.Check{Name: diag.UnexpandedVariable, Severity: diag.Lint,
 		Summary: "Values in env are literal. CodeBuild does not expand variables in them."},
 		(*checker).unexpandedVariable},
 	{diag.Check{Name: UnsetVariable, Severity: diag.Lint,
@@ -250,15 +250,36 @@ func (c *checker) unknownShell() {
 	if shell == "" || expands().MatchString(shell) || slices.ContainsFunc(knownShells, known) {
 		return
 	}
-	c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q", shell)).
-		Hint = cmp.Or(diag.Question(shell, knownShells),
+	p := c.say(c.Spec.ProblemAt("env.shell", false, ""), fmt.Sprintf("unknown shell %q", shell))
+	if near := diag.Suggest(shell, fixedShells); near != "" {
+		p.Hint, p.Fix = fmt.Sprintf("did you mean %q?", near), c.shellFix(shell, near)
+		return
+	}
+	p.Hint = cmp.Or(diag.Question(shell, knownShells),
 		"use bash or /bin/sh on Linux, powershell.exe or cmd.exe on Windows")
 }
+
+// fixedShells are the documented shells that a misspelt name can be near to. A name near to sh could
+// be that of several shells.
+var fixedShells = []string{"bash", "powershell.exe", "cmd.exe"}
+
+// shellFix returns a fix that writes another shell, or nil if the name is quoted in the file.
+func (c *checker) shellFix(old, shell string) *diag.Fix {
+	spot := c.Spec.Place("env.shell").Value
+	if !spot.Plain {
+		return nil
+	}
+	return &diag.Fix{Title: fmt.Sprintf("write %q", shell), Safe: true,
+		Edits: []diag.Edit{{Line: spot.Line, Column: spot.Column, Old: old, Text: shell}}}
+}
+
+// unknownShell is the name of a check whose problems have fixes.
+const unknownShell = "unknown-shell"
 
 // knownShells are the shells of the reference and other common ones. CodeBuild documents four
 // values. Others may exist in a custom image, so they are not reported.
 var knownShells = []string{"bash", "sh", "powershell.exe", "cmd.exe", "powershell", "pwsh", "pwsh.exe", "cmd", "dash",
-	"ash", "zsh", "ksh"}
+	"ash", "zsh", "ksh", "rbash"}
 
 const lostHint = "use version: 0.2, or append the next command with &&"
 

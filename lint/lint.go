@@ -93,6 +93,24 @@ func Check(in Input, found diag.List, ignore []string) diag.List {
 	return c.masked(c.ignored(all, ignore))
 }
 
+// fixing are the checks whose problems have fixes. They need nothing but the buildspec.
+var fixing = []string{unknownShell}
+
+// CheckText returns the problems of the parser and those of this package that have fixes, without
+// those that the author ignores. It is fast, because a fix is followed by another check.
+func CheckText(spec *buildspec.Buildspec, found diag.List, ignore []string) diag.List {
+	c := &checker{Input: Input{Spec: spec}, found: found}
+	for _, check := range checks() {
+		if slices.Contains(fixing, check.Name) {
+			c.check = check.Check
+			check.run(c)
+		}
+	}
+	all := append(slices.Clone(found), c.problems...)
+	all.Sort()
+	return Kept(spec, all, ignore)
+}
+
 // checker is the state of one call of Check.
 type checker struct {
 	Input

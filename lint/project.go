@@ -31,7 +31,7 @@ var projectChecks = []check{
 		Summary: "The project does not let the buildspec name its artifacts."}, (*checker).ignoredName},
 	{diag.Check{Name: "no-artifacts", Severity: diag.Lint,
 		Summary: "The project expects artifacts, but the buildspec has none."}, (*checker).noArtifacts},
-	{diag.Check{Name: "not-privileged", Severity: diag.Lint,
+	{diag.Check{Name: diag.NotPrivileged, Severity: diag.Lint,
 		Summary: "Docker in a build requires privileged mode."}, (*checker).notPrivileged},
 }
 

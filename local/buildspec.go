@@ -200,12 +200,26 @@ func readBuildspecFile(ctx context.Context, s *source.Source, name, below string
 func warnIgnored(s *source.Source, name, below string) diag.List {
 	for _, hidden := range s.Hide {
 		if below == hidden || strings.HasPrefix(below, hidden+"/") {
-			return diag.List{
-				{Severity: diag.Warning, File: name, Message: "git ignores this buildspec, so CodeBuild would not find it"},
-			}
+			return ignoredByGit(name)
 		}
 	}
 	return nil
+}
+
+// ignoredByGit returns the warning about a buildspec that git ignores.
+func ignoredByGit(name string) diag.List {
+	return diag.List{
+		{Severity: diag.Warning, File: name, Message: "git ignores this buildspec, so CodeBuild would not find it"},
+	}
+}
+
+// WarnIgnored warns of a buildspec that git ignores, for commands that do not list the files of the
+// source as a build does. It asks git once.
+func WarnIgnored(ctx context.Context, file string) diag.List {
+	if !source.IsIgnored(ctx, file) {
+		return nil
+	}
+	return ignoredByGit(file)
 }
 
 // readBuildspec reads, parses and checks the buildspec of a build.

@@ -153,7 +153,7 @@ func (r *Request) checkPlaces(p *runner.Plan) error {
 
 // Debugger decides at the stop points of a build, see runner.Runner.Pause.
 type Debugger interface {
-	Pause(ctx context.Context, s runner.Stop, live runner.Live) runner.Answer
+	Pause(ctx context.Context, s runner.Stop, live *runner.Live) runner.Answer
 }
 
 // Drain waits until the sink has shown all events so far.
@@ -184,7 +184,9 @@ func (s *Session) Reload(ctx context.Context) (*runner.Plan, error) {
 
 // EditedBuildspec returns the name and the text of the buildspec's file with another text for a
 // command. The error says why it cannot be written.
-func (s *Session) EditedBuildspec(ctx context.Context, at runner.Place, text string) (name, before, after string, err error) {
+func (s *Session) EditedBuildspec(
+	ctx context.Context, at runner.Place, text string,
+) (name, before, after string, err error) {
 	in := s.inputs
 	if in.Request.ReadsStdin() || in.inline != "" {
 		return "", "", "", errors.New("the buildspec is not a file of the source")

@@ -49,7 +49,8 @@ func (in *Inputs) commit(ctx context.Context) *runner.Commit {
 		return nil
 	}
 	message, _ := in.Source.Message(ctx)
-	return &runner.Commit{ID: git.Commit, Branch: git.Branch, Subject: message.Subject, Author: message.Author}
+	return &runner.Commit{ID: git.Commit, Branch: git.Branch, Subject: message.Subject, Author: message.Author,
+		Changed: in.Source.Uncommitted()}
 }
 
 // maxChanges is how many changed files are recorded.

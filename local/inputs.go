@@ -252,6 +252,7 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata, Lints: in.Problems, Unset: in.unset,
 		UnsetHint: lint.UnsetHint,
 		Zip:       r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
+		Checkout: in.Source.Version(),
 	})
 	if err == nil {
 		r.Access.grantAccess(plan)

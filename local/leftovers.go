@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ type Leftover struct {
 	Kept    bool      // the user asked to keep it
 	Started time.Time // zero if it is not known
 	Kinds   []string  // of the resources, such as container, in their order
+	Size    *int64    // bytes that removing it frees; nil if it is not known, see Measure
 
 	resources []Resource
 	dirs      []string // of the run
@@ -125,6 +128,50 @@ func (c *Cleaner) addDirs(owner map[string]int) {
 			c.All = append(c.All, l)
 		}
 	}
+}
+
+// maxMeasureTime limits how long the Docker engine may take to measure its resources.
+const maxMeasureTime = 20 * time.Second
+
+// Measure sets the sizes of all leftovers. They are unknown if the engine does not measure them in time.
+func (c *Cleaner) Measure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, maxMeasureTime)
+	defer cancel()
+	var sizes map[string]int64
+	isDocker := func(r Resource) bool { return r.Kind != kindSandbox }
+	if slices.ContainsFunc(c.All, func(l Leftover) bool { return slices.ContainsFunc(l.resources, isDocker) }) {
+		var err error
+		if sizes, err = c.docker.Sizes(ctx); err != nil {
+			return // a size is not worth an error
+		}
+	}
+	for i := range c.All {
+		l := &c.All[i]
+		var sum int64
+		for _, r := range l.resources {
+			sum += sizes[r.ID] // volumes that are mounts of others, and networks, have no size
+		}
+		for _, dir := range l.dirs {
+			sum += sizeOfTree(dir)
+		}
+		l.Size = &sum
+	}
+}
+
+// sizeOfTree returns the size of the files below a directory, in bytes. Files that cannot be
+// looked at do not count.
+func sizeOfTree(dir string) int64 {
+	var sum int64
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
 }
 
 // Remove removes a leftover.

@@ -29,7 +29,7 @@ type lookInto struct {
 
 // begin starts to serve. A build that cannot be looked into is a build all the same: commands
 // such as exec then say that it has no socket.
-func (l *lookInto) begin(live runner.Live) {
+func (l *lookInto) begin(live *runner.Live) {
 	server, err := control.Listen(filepath.Join(l.session.inputs.run.Path, control.SocketName), l.session.services(live))
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,7 +48,7 @@ func (l *lookInto) end() {
 }
 
 // services returns the calls of a build that runs.
-func (s *Session) services(live runner.Live) control.Services {
+func (s *Session) services(live *runner.Live) control.Services {
 	plan := s.Plan
 	e := &environment{
 		live: live, host: s.inputs.host, hostNetwork: !s.engine.ownNetwork(),
@@ -99,7 +99,7 @@ type stops interface {
 
 // environment serves calls about the environment of a build.
 type environment struct {
-	live        runner.Live
+	live        *runner.Live
 	host        *Host
 	hostNetwork bool   // its ports are those of the host
 	platform    string // such as linux/amd64

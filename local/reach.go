@@ -38,7 +38,7 @@ func (r *Reached) Close() error {
 const LatestBuild = "latest"
 
 // Extension adds calls to those of a container whose build has ended.
-type Extension func(r Resource, live runner.Live, calls control.Services) control.Services
+type Extension func(r Resource, live *runner.Live, calls control.Services) control.Services
 
 // Reach connects to a build: to its process, or to its container if it was kept. The name is that
 // of the build or its container, its number, or latest. Without a name it is the only build of the

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/compute"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/lint"
@@ -277,6 +278,9 @@ func lazyRegexp(expression string) func() *regexp.Regexp {
 
 func (r *Request) validateImages() []error {
 	var errs []error
+	if lower := engine.LowerName(r.Image.Name); lower != r.Image.Name {
+		errs = append(errs, wrongValue("image", r.Image.Name, "image names are lower case; did you mean %s?", lower))
+	}
 	if r.Image.Digest != "" && !digestForm().MatchString(r.Image.Digest) {
 		errs = append(errs, wrongValue("image-digest", r.Image.Digest,
 			"not a digest; use sha256: and 64 hexadecimal digits, as buildlocal image ls --full shows"))

@@ -19,7 +19,7 @@ import (
 const (
 	LabelBuild   = "dev.buildlocal.build"  // name of the build
 	LabelSource  = "dev.buildlocal.source" // directory of the source
-	LabelHost    = "dev.buildlocal.host"   // hostname of the machine that runs buildlocal
+	LabelHost    = "dev.buildlocal.host"   // hostname of the host that runs buildlocal
 	LabelUser    = "dev.buildlocal.user"   // ID of the user who runs it
 	LabelTemp    = "dev.buildlocal.temp"   // directory of the run
 	LabelStarted = "dev.buildlocal.started"
@@ -105,7 +105,7 @@ func (h *Host) Resources(ctx context.Context) (*docker.Engine, []Resource, error
 	all := h.sandboxes()
 	e, err := h.Docker(ctx)
 	var fault *engine.Fault
-	named := h.Env("DOCKER_HOST") != "" || h.Env("DOCKER_CONTEXT") != ""
+	named := docker.IsConfigured(h.DockerOptions())
 	if errors.As(err, &fault) && !named && (fault.Kind == engine.NoEngine || fault.Kind == engine.NoPermission) {
 		why := "cannot connect to Docker"
 		if fault.Kind == engine.NoPermission {

@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +38,7 @@ type Session struct {
 	Debugger Debugger
 	// Extend adds calls to those by which other processes look into the build, when its container
 	// exists. It may be nil, and is set before Run.
-	Extend func(live runner.Live, calls control.Services) control.Services
+	Extend func(live *runner.Live, calls control.Services) control.Services
 
 	inputs       *Inputs
 	engine       *chosenEngine
@@ -172,8 +171,14 @@ func (s *Session) checkEnvironment() error {
 // checkImage returns an error for an image that the engine's host cannot run, as far as that is
 // known without pulling it.
 func (s *Session) checkImage(ctx context.Context) error {
+	if !s.engine.kind.HasImages() {
+		return nil
+	}
+	if lower := engine.LowerName(s.Plan.Image); lower != s.Plan.Image { // of the project
+		return InputError{fmt.Errorf("image %s: image names are lower case; did you mean %s?", s.Plan.Image, lower)}
+	}
 	checker, able := s.engine.Engine.(engine.PlatformChecker)
-	if !able || !s.engine.kind.HasImages() {
+	if !able {
 		return nil
 	}
 	if err := checker.CheckPlatform(ctx, s.Plan.ImageRef()); err != nil {
@@ -242,17 +247,6 @@ func (s *Session) Close() error {
 		errs = append(errs, s.engine.close())
 	}
 	return errors.Join(errs...)
-}
-
-// Version returns the branch and the short commit of the primary source, such as "main
-// 1a2b3c4", or "" outside of a git repository.
-func (s *Session) Version() string {
-	const short = 7
-	git := s.inputs.Source.Git
-	if git == nil || git.Commit == "" {
-		return ""
-	}
-	return strings.TrimSpace(git.Branch + " " + git.Commit[:min(short, len(git.Commit))])
 }
 
 // Sink shows a build. Notify is called for one event at a time, from another goroutine
@@ -352,7 +346,7 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(in.Builds, s.Dir.Number),
 		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
-		Describe:  s.lookUpFacts(ctx),
+		Describe:  s.lookUpFacts(ctx), Instead: s.instead,
 	}
 }
 

@@ -26,7 +26,7 @@ type Synced struct {
 	Kept []string
 }
 
-// stamp is what is known of a file without reading it.
+// stamp is the metadata of a file that changes with it.
 type stamp struct {
 	size     int64
 	mode     fs.FileMode
@@ -50,7 +50,7 @@ const noSync = "the build has a commit, not the files of the working tree\nuse -
 // Sync copies the files of the source that have changed since the build began, or since the last
 // call, into the build, and removes those that are gone. Nothing is copied out. If the build has
 // changed a file too, its version is kept beside it. Ignored files are never copied.
-func (s *Session) Sync(ctx context.Context, live runner.Live) (Synced, error) {
+func (s *Session) Sync(ctx context.Context, live *runner.Live) (Synced, error) {
 	if strings.HasPrefix(s.inputs.Request.Source.Mode, "commit") {
 		return Synced{}, errors.New(noSync)
 	}
@@ -58,7 +58,7 @@ func (s *Session) Sync(ctx context.Context, live runner.Live) (Synced, error) {
 }
 
 // sync is Sync also for a build of a commit.
-func (s *Session) sync(ctx context.Context, live runner.Live) (Synced, error) {
+func (s *Session) sync(ctx context.Context, live *runner.Live) (Synced, error) {
 	in := s.inputs
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
@@ -98,7 +98,7 @@ func (s *Session) sync(ctx context.Context, live runner.Live) (Synced, error) {
 
 // syncing copies files into a build.
 type syncing struct {
-	live     runner.Live
+	live     *runner.Live
 	from, to string // directories of the host and of the build
 	old      map[string]stamp
 }

@@ -71,6 +71,8 @@ type phase struct {
 	Start   float64          `json:"start"` // from the beginning of the build
 	Seconds float64          `json:"seconds"`
 	Message string           `json:"message,omitempty"` // of a failure
+	// Failure explains a failure without a command; nil if the message says everything.
+	Failure *runner.Explanation `json:"failure,omitempty"`
 }
 
 // command is a command that ran. Times are in seconds.
@@ -134,7 +136,7 @@ func buildData(b Build) buildTable {
 		}
 		t.Phases = append(t.Phases, phase{
 			Type: p.Type, Name: cmp.Or(phaseNames[p.Type], string(p.Type)), Status: p.Status, Start: since(r.Start, p.Start),
-			Seconds: since(p.Start, p.End), Message: reasons(p.Contexts),
+			Seconds: since(p.Start, p.End), Message: reasons(p.Contexts), Failure: p.Failure,
 		})
 	}
 	for _, c := range r.Commands {

@@ -128,6 +128,8 @@ func lede(b Build) string {
 	case len(failures) > 0 && r.Status == runner.Failed:
 		exit := r.Commands[failures[0].Command].Exit
 		parts = append(parts, fmt.Sprintf("The command exited with status %d.", exit))
+	case failedPhase(r) != nil && failedPhase(r).Failure != nil:
+		parts = append(parts, firstLine(failedPhase(r).Failure.Message))
 	case failedPhase(r) != nil:
 		parts = append(parts, firstLine(reasons(failedPhase(r).Contexts)))
 	}

@@ -127,14 +127,15 @@ func record(start time.Time) *runner.Record {
 			{Phase: runner.PostBuild, Text: evil, Line: 9, Start: at(80), Exit: 2, Attempt: 2, Milliseconds: 13},
 		},
 		Failures: []runner.Failure{
-			{Command: 1, File: evil, Line: 7, Column: 3, Width: 5, First: 6, Excerpt: []string{evil, "ä false " + evil, "c"},
-				Hint: evil, Output: []runner.OutputLine{{Offset: 0, Text: "Error: " + evil, Error: true},
+			{Command: 1, Explanation: runner.Explanation{
+				File: evil, Line: 7, Column: 3, Width: 5, First: 6, Excerpt: []string{evil, "ä false " + evil, "c"}, Hint: evil},
+				Output: []runner.OutputLine{{Offset: 0, Text: "Error: " + evil, Error: true},
 					{Offset: int64(len(failedLine)), Text: "the last line"}}},
-			{Command: 2, Hint: evil, Output: []runner.OutputLine{{Text: evil}}},
+			{Command: 2, Explanation: runner.Explanation{Hint: evil}, Output: []runner.OutputLine{{Text: evil}}},
 		},
 		Commit:  &runner.Commit{ID: "0123456789abcdef", Branch: evil, Subject: evil, Author: evil},
 		Machine: &runner.Machine{Engine: "docker", Version: evil, Address: evil, Name: evil, CPUs: 2, Memory: 4 << 30},
-		Cache: &runner.CacheUse{Paths: []string{evil}, Key: evil, Result: evil,
+		Cache: &runner.CacheUse{Paths: []string{evil}, Key: evil, Result: evil, Problems: []string{evil},
 			Restored: &runner.CacheEntry{Files: 3, Bytes: 4000, Key: evil}},
 		Usage:   series,
 		Changes: &runner.Changes{Build: 5, Files: []string{evil, "b"}, Count: 7},
@@ -257,6 +258,20 @@ func longLog(lines int) string {
 	return log.String()
 }
 
+// failedPhase returns a build that failed without a command.
+func failedPhase() page.Build {
+	why := &runner.Explanation{
+		Message: "no value for <b>bold</b>", Service: "Decrypted Variables Error: parameter does not exist: /a",
+		File: "buildspec.yml", Line: 2, Column: 3, Width: 5, Excerpt: []string{"env:", "  TOKEN: /a"}, First: 1,
+		Hint: "-e TOKEN=VALUE", Hints: []string{"hint: -e TOKEN=VALUE"},
+	}
+	return page.Build{Title: "Build 8", Record: &runner.Record{
+		ID: "demo:8", Number: 8, Status: runner.Failed, Phases: []runner.PhaseRecord{{
+			Type: runner.DownloadSource, Status: runner.Failed, Failure: why, Contexts: []runner.Context{{Message: "not shown"}},
+		}},
+	}}
+}
+
 // TestPage_InBrowser runs headless Chromium with testdata/page.js, which has the expected
 // results.
 func TestPage_InBrowser(t *testing.T) {
@@ -275,6 +290,7 @@ func TestPage_InBrowser(t *testing.T) {
 		"small": small,
 		"index": filepath.Join(top, "index.html"),
 		"green": write(t, "report.html", green()),
+		"phase": write(t, "phase.html", failedPhase()),
 		"old":   write(t, "report.html", old()),
 		"large": write(t, "large.html", build(longLog(800_000), 20_000)),
 		"files": write(t, "files.html", page.Build{Title: "Reports", Reports: build("", 5).Reports}),

@@ -47,7 +47,7 @@ var hints = []hint{
 			"the image, or set --platform"},
 	// A carriage return is part of the interpreter's or the command's name.
 	{
-		check: "crlf-script",
+		check: diag.CRLFScript,
 		parts: []string{
 			"\r: not found",
 			"\r': command not found",
@@ -60,7 +60,7 @@ var hints = []hint{
 		text: "a script has Windows line endings (CRLF); add *.sh text eol=lf to .gitattributes, then git " +
 			"add --renormalize .",
 	},
-	{check: "not-privileged", parts: []string{"Cannot connect to the Docker daemon"},
+	{check: diag.NotPrivileged, parts: []string{"Cannot connect to the Docker daemon"},
 		text: "docker needs --privileged here and privileged mode in the project; or use the host's Docker " +
 			"with --docker socket; both require --engine docker"},
 	{parts: []string{"Unable to locate credentials", "NoCredentialProviders", "no EC2 IMDS role found",
@@ -75,7 +75,7 @@ var hints = []hint{
 		text: "the image has no docker command; install it, or use an image that has it, with --privileged " +
 			"or --docker socket"},
 	// In CodeBuild sh is bash in some images and dash in others, as here.
-	{check: "bash-syntax",
+	{check: diag.BashSyntax,
 		parts: []string{
 			"[[: not found",
 			"source: not found",
@@ -111,9 +111,9 @@ var hints = []hint{
 	{parts: []string{"unable to apply cgroup configuration"},
 		text: "the Docker engine of the build cannot create control groups; in a rootless engine that " +
 			"requires cgroup version 2"},
-	{check: "not-executable", exit: 126, parts: []string{"ermission denied"},
+	{check: diag.NotExecutable, exit: 126, parts: []string{"ermission denied"},
 		text: "the file is not executable; chmod +x it, and commit that with git update-index --chmod=+x"},
-	{check: "missing-file", exit: 127, parts: []string{": ./", ": ../", "required file not found", "bad interpreter"},
+	{check: diag.MissingFile, exit: 127, parts: []string{": ./", ": ../", "required file not found", "bad interpreter"},
 		text: "the file does not exist, or the program in its first line (#!) is not in the image; Windows " +
 			"line endings (CRLF) cause this too: eol=lf in .gitattributes"},
 	{exit: 127, text: missingProgram},
@@ -174,7 +174,7 @@ func lineWith(output, part string) string {
 // lastState returns the end of a line that was redrawn with carriage returns, without colors.
 func lastState(line string) string {
 	line = strings.TrimRight(line, "\r")
-	return string(plainText([]byte(line[strings.LastIndexByte(line, '\r')+1:])))
+	return string(diag.Plain([]byte(line[strings.LastIndexByte(line, '\r')+1:])))
 }
 
 // shellPlace matches what shells print before a message, such as "/codebuild/.../script.sh: line 4: ".

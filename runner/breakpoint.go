@@ -122,7 +122,7 @@ func (b *build) breakpointCommands() []string {
 	return all
 }
 
-// watchBreakpoints creates the pipes and reads what the helpers write, until the container ends.
+// watchBreakpoints creates the pipes and reads the lines of the helpers, until the container ends.
 func (b *build) watchBreakpoints(ctx context.Context) error {
 	if b.Pause == nil {
 		return nil

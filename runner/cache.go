@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -14,8 +15,8 @@ import (
 
 // Values of cache.action (documented).
 const (
-	cacheRestore = "restore"
-	cacheSave    = "save"
+	CacheRestore = "restore"
+	CacheSave    = "save"
 )
 
 // cacheMark is a file that is newer than all restored files and older than all files that
@@ -30,6 +31,7 @@ type cacheStep struct {
 	rec    *recorder
 	shells *shellState
 	values variableValues
+	files  *collector
 
 	store  cache.Store       // nil before open, or if nothing is cached
 	keys   map[string]string // keys that were computed without the shell, by their text
@@ -37,6 +39,9 @@ type cacheStep struct {
 	active bool              // the cache is used: name and paths are set
 	name   cache.Name
 	paths  cache.Paths
+
+	entries []string // key paths, below the cache section, of the patterns in paths
+
 	entry  *cache.Entry // that was restored; nil after a miss
 	copied []cache.File // files of the entry that were copied, by absolute paths
 }
@@ -53,7 +58,7 @@ func (s *cacheStep) restore(ctx context.Context, c engine.Container) error {
 		return err
 	}
 	s.record(func(c *CacheUse) { c.Result = "the build failed" })
-	if s.plan.Cache.Action != cacheSave {
+	if s.plan.Cache.Action != CacheSave {
 		if err := s.find(ctx, c); err != nil {
 			return err
 		}
@@ -73,8 +78,9 @@ func (s *cacheStep) restore(ctx context.Context, c engine.Container) error {
 func (s *cacheStep) record(change func(*CacheUse)) {
 	s.rec.update(func(r *Record) {
 		if r.Cache == nil {
-			r.Cache = &CacheUse{Paths: s.plan.Cache.Paths, Key: s.name.Key}
+			r.Cache = &CacheUse{Paths: s.plan.Cache.Paths}
 		}
+		r.Cache.Key = s.name.Key
 		change(r.Cache)
 	})
 }
@@ -99,6 +105,16 @@ func (s *cacheStep) open() bool {
 
 // warn notes a problem of the store.
 func (s *cacheStep) warn(format string, args ...any) { s.rec.about(cacheTopic, format, args...) }
+
+// warnAt notes and records a problem of an entry of the cache section, such as paths[0]. The hint
+// is shown below the entry; it may be empty.
+func (s *cacheStep) warnAt(entry, hint, format string, args ...any) {
+	message := "cache " + fmt.Sprintf(format, args...)
+	at := s.plan.spec.ProblemAt("cache."+entry, false, message)
+	at.Hint = hint
+	s.rec.warnAt(cacheTopic, at)
+	s.record(func(c *CacheUse) { c.Problems = append(c.Problems, at.Text()) })
+}
 
 // close releases restored entries. Call it when the container is removed.
 func (s *cacheStep) close() {

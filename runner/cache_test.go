@@ -205,11 +205,11 @@ func TestCache_ErrorsDoNotFail(t *testing.T) {
 		"failed build": {cacheRun{store: open(brokenStore{find: cache.ErrNotFound}), fails: "b"},
 			[]string{"a miss; no cache found", closed}},
 		"secret key": {cacheRun{key: "$SECRET", store: open(brokenStore{})},
-			[]string{"not used: its key $SECRET contains a secret", closed}},
+			[]string{"cache not used: its key $SECRET contains a secret", closed}},
 		"empty key": {cacheRun{key: "$(true)", store: open(brokenStore{})},
-			[]string{"not used: its key $(true) is empty", closed}},
+			[]string{"cache not used: its key $(true) is empty", closed}},
 		"key fails": {cacheRun{key: "$(bad)", store: open(brokenStore{})},
-			[]string{"key $(bad) cannot be computed: broken", "not used: its key $(bad) is empty", closed}},
+			[]string{"cache not used: its key $(bad) cannot be computed; broken", closed}},
 	} {
 		test.run.files = cachedFiles
 		test.run.shell = map[string]string{"$SECRET": "key-s3cret", "$(bad)": "broken", "uname": "aarch64"}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,36 +32,58 @@ func (s *cacheStep) resolve(ctx context.Context) error {
 	if !s.open() {
 		return nil // without a store, a key needs no command
 	}
-	var err error
-	if s.name.Key, err = s.key(ctx, c.Key); err != nil {
+	usable, err := s.resolveKeys(ctx)
+	if err != nil || !usable {
 		return err
-	}
-	if c.Key != "" && s.name.Key == "" {
-		s.rec.about(cacheTopic, "not used: its key %s is empty", c.Key)
-		return nil
-	}
-	if s.rec.isSecret(s.name.Key) {
-		s.rec.about(cacheTopic, "not used: its key %s contains a secret", c.Key)
-		return nil
-	}
-	for _, key := range c.FallbackKeys {
-		if key, err = s.key(ctx, key); err != nil {
-			return err
-		}
-		if key != "" && !s.rec.isSecret(key) { // an empty prefix would match every key
-			s.name.Fallbacks = append(s.name.Fallbacks, key)
-		}
 	}
 	s.name.Arch, err = s.shells.architecture(ctx)
 	s.active = err == nil
 	return err
 }
 
+// resolveKeys expands the key and the fallback keys, and reports whether the cache can be used
+// with the key.
+func (s *cacheStep) resolveKeys(ctx context.Context) (usable bool, err error) {
+	c, cause := s.plan.Cache, ""
+	if s.name.Key, cause, err = s.key(ctx, c.Key); err != nil {
+		return false, err
+	}
+	switch {
+	case cause != "":
+		s.warnAt("key", cause, "not used: its key %s cannot be computed", c.Key)
+		return false, nil
+	case c.Key != "" && s.name.Key == "":
+		s.warnAt("key", "", "not used: its key %s is empty", c.Key)
+		return false, nil
+	case s.rec.isSecret(s.name.Key):
+		s.warnAt("key", "", "not used: its key %s contains a secret", c.Key)
+		return false, nil
+	}
+	for i, text := range c.FallbackKeys {
+		key, cause, err := s.key(ctx, text)
+		if err != nil {
+			return false, err
+		}
+		entry := fmt.Sprintf("fallback-keys[%d]", i)
+		switch {
+		case cause != "":
+			s.warnAt(entry, cause, "fallback key %s skipped: it cannot be computed", text)
+		case key == "": // an empty prefix would match every key
+			s.warnAt(entry, "", "fallback key %s skipped: it is empty", text)
+		case s.rec.isSecret(key):
+			s.warnAt(entry, "", "fallback key %s skipped: it contains a secret", text)
+		default:
+			s.name.Fallbacks = append(s.name.Fallbacks, key)
+		}
+	}
+	return true, nil
+}
+
 func (s *cacheStep) resolvePaths(ctx context.Context) error {
-	for _, p := range s.plan.Cache.Paths {
+	for i, p := range s.plan.Cache.Paths {
 		expanded, err := s.shells.expand(ctx, homeOf(p))
 		if errors.Is(err, errExpand) {
-			s.rec.about(cacheTopic, "path skipped: %v", err)
+			s.warnAt(pathEntry(i), "", "path skipped: %v", err)
 			continue
 		}
 		if err != nil {
@@ -69,13 +92,17 @@ func (s *cacheStep) resolvePaths(ctx context.Context) error {
 		s.rec.say("Expanded cache path %s", expanded)
 		pattern := s.paths.Pattern(expanded)
 		if cache.IsVirtual(s.paths.PathOf(pattern)) {
-			s.rec.about(cacheTopic, "path skipped: %s has files of the kernel", expanded)
+			s.warnAt(pathEntry(i), "", "path %s skipped: it has files of the kernel", expanded)
 			continue
 		}
 		s.paths.Patterns = append(s.paths.Patterns, pattern)
+		s.entries = append(s.entries, pathEntry(i))
 	}
 	return nil
 }
+
+// pathEntry returns the key path, below the cache section, of a path.
+func pathEntry(i int) string { return fmt.Sprintf("paths[%d]", i) }
 
 // homeOf replaces a leading ~, which the shell does not expand inside quotes.
 func homeOf(pattern string) string {
@@ -85,21 +112,28 @@ func homeOf(pattern string) string {
 	return pattern
 }
 
-// key expands a key. A key that the shell cannot expand counts as empty, with a note.
-func (s *cacheStep) key(ctx context.Context, key string) (string, error) {
+// key expands a key. cause is the reason, as the shell printed it, if a command in the key
+// fails; the key is empty then.
+func (s *cacheStep) key(ctx context.Context, key string) (expanded, cause string, err error) {
 	if computed, ok := s.keys[key]; ok {
-		return computed, nil
+		return computed, "", nil
 	}
 	if !strings.ContainsAny(key, "$`") {
-		return strings.TrimSpace(key), nil
+		return strings.TrimSpace(key), "", nil
 	}
 	printed, exit, err := s.shells.capture(ctx, fmt.Sprintf(keyScript, key))
 	printed = strings.TrimSpace(printed)
 	if err == nil && exit != 0 {
-		s.rec.about(cacheTopic, "key %s cannot be computed: %s", key, printed)
-		return "", nil
+		return "", cmp.Or(lastLine(printed), fmt.Sprintf("exit status %d", exit)), nil
 	}
-	return printed, err
+	return printed, "", err
+}
+
+// lastLine returns the last line of a text, without the place that shells put before their
+// messages.
+func lastLine(text string) string {
+	line := text[strings.LastIndexByte(text, '\n')+1:]
+	return strings.TrimSpace(shellPlace().ReplaceAllString(line, ""))
 }
 
 // keyScript prints a key. Error messages of its commands are not part of the key; they are

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/cache"
+	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
@@ -73,7 +74,7 @@ func (s *cacheStep) linkCustom(ctx context.Context) error {
 	for _, stem := range s.paths.Stems() {
 		dir := s.paths.PathOf(stem)
 		if dir == "/" || dir == source || strings.HasPrefix(source, dir+"/") {
-			s.rec.about(cacheTopic, "%s not kept: it contains the source", dir)
+			s.warnAt(s.entryOf(stem), "", "path %s not kept: it contains the source", dir)
 			continue
 		}
 		_, below, _ := strings.Cut(stem, "/")
@@ -88,10 +89,20 @@ func (s *cacheStep) linkCustom(ctx context.Context) error {
 			return err
 		}
 		if exit != 0 {
-			s.rec.about(cacheTopic, "%s is not kept: %s", dir, strings.TrimSpace(printed))
+			s.warnAt(s.entryOf(stem), lastLine(strings.TrimSpace(printed)), "path %s not kept", dir)
 			continue
 		}
 		s.rec.say("Symlinking: %s => %s", dir, kept)
 	}
 	return nil
+}
+
+// entryOf returns the key path of the first path of the buildspec whose files are at a stem.
+func (s *cacheStep) entryOf(stem string) string {
+	for i, pattern := range s.paths.Patterns {
+		if slices.Contains(tree.LiteralPrefixes([]string{pattern}), stem) {
+			return s.entries[i]
+		}
+	}
+	return "paths"
 }

@@ -32,7 +32,7 @@ func (s *cacheStep) planMount(ctx context.Context) *cacheMount {
 		return nil
 	}
 	s.computeKeys()
-	if c.Action == cacheSave || s.Keep { // a kept container may outlive the entry
+	if c.Action == CacheSave || s.Keep { // a kept container may outlive the entry
 		return nil
 	}
 	name, paths, ok := s.computeName()

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path"
 	"time"
 
 	"github.com/buildlocal/buildlocal/cache"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/tree"
 )
 
 // save saves the cache for the next build. Only a build that has succeeded does so (not
@@ -19,7 +21,7 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	}
 	s.reportTimeSaved()
 	result := func(text string) { s.record(func(c *CacheUse) { c.Result = text }) }
-	if s.plan.Cache.Action == cacheRestore {
+	if s.plan.Cache.Action == CacheRestore {
 		result("the buildspec only restores it")
 		return
 	}
@@ -31,6 +33,9 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 	e, err := s.saveEntry(ctx, c)
 	switch {
 	case ctx.Err() != nil:
+	case errors.Is(err, errNoFiles):
+		result(err.Error())
+		s.warnNoFiles(ctx)
 	case errors.Is(err, cache.ErrImmutable):
 		result(err.Error())
 		s.rec.about(cacheTopic, "not saved: %v", err)
@@ -50,10 +55,25 @@ func (s *cacheStep) save(ctx context.Context, c engine.Container) {
 // leave keeps the cache as it is, because other builds would get what only this one has done, or
 // not all of it.
 func (s *cacheStep) leave(reason string) {
-	if s.active && s.plan.Cache.Action != cacheRestore {
+	if s.active && s.plan.Cache.Action != CacheRestore {
 		s.record(func(c *CacheUse) { c.Result = "not saved, because " + reason })
 		s.rec.about(cacheTopic, "not saved, because %s", reason)
 	}
+}
+
+// warnNoFiles reports that the cache has no files, at its first path, with the directory that was
+// probably meant.
+func (s *cacheStep) warnNoFiles(ctx context.Context) {
+	all, first := s.plan.Cache.Paths, 0
+	message := "not saved: no file matches " + all[first]
+	if more := len(all) - 1; more > 0 {
+		message += " or the other " + human.Count(more, "path")
+	}
+	hint := ""
+	if stems := tree.LiteralPrefixes(all[:1]); len(stems) == 1 && !path.IsAbs(stems[0]) {
+		hint = s.files.nearestDirectory(ctx, stems[0])
+	}
+	s.warnAt(pathEntry(first), hint, "%s", message)
 }
 
 // minReportedSaving is the smallest saving of time that is noted.
@@ -97,6 +117,9 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 		Image: s.plan.Image, Build: s.plan.Identity.BuildID(), Saved: s.Now(),
 		UncachedDuration: s.uncachedDuration(), HasParentDirs: p.Listed(),
 	}}
+	progress := Copy{Doing: "saving", What: "cache"}
+	progress.AllFiles, progress.AllBytes = p.ToCopy()
+	request.Copied = watchCopy(s.Now, s.rec, progress)
 	if w, ok := c.(engine.Watcher); ok && !s.CacheInS3 {
 		request.Local = p.TakeLocal(ctx, w.Written)
 	}

@@ -110,16 +110,21 @@ const (
 	minCopiedFiles = 256
 )
 
+// watchCopy watches a copy of the collector.
+func (c *collector) watchCopy(progress Copy) func(files int, bytes int64) {
+	return watchCopy(c.Now, c.rec, progress)
+}
+
 // watchCopy returns a function that takes the number of files and bytes copied so far and
 // sends an event after each copyInterval.
-func (c *collector) watchCopy(progress Copy) func(files int, bytes int64) {
+func watchCopy(clock func() time.Time, rec *recorder, progress Copy) func(files int, bytes int64) {
 	var next time.Time
 	return func(files int, bytes int64) {
 		if bytes-progress.Bytes < minCopiedBytes && files-progress.Files < minCopiedFiles {
 			return
 		}
 		progress.Files, progress.Bytes = files, bytes
-		now := c.Now()
+		now := clock()
 		if next.IsZero() {
 			next = now.Add(copyInterval)
 		}
@@ -127,7 +132,7 @@ func (c *collector) watchCopy(progress Copy) func(files int, bytes int64) {
 			return
 		}
 		next = now.Add(copyInterval)
-		c.rec.notify(Event{Kind: Copying, Copy: progress})
+		rec.notify(Event{Kind: Copying, Copy: progress})
 	}
 }
 

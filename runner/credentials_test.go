@@ -202,7 +202,7 @@ func TestHostProxy_LowestPrecedence(t *testing.T) {
 	if text := strings.Join(lines, "\n"); !strings.Contains(text, "> via *** or *** or *** or ***") {
 		t.Errorf("got %s", text)
 	}
-	if text := plan.String(); strings.Contains(text, "pass-word") || strings.Contains(text, "ss-2") ||
+	if text := shownVariables(plan); strings.Contains(text, "pass-word") || strings.Contains(text, "ss-2") ||
 		!strings.Contains(text, "http_proxy=mine  (buildspec.yml:2, hides your environment)") {
 		t.Errorf("got %s", text)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
-// choice is what follows a command after the debugger was asked.
+// choice is the next step after a command, as the debugger has answered.
 type choice struct {
 	again bool   // run the command (again)
 	text  string // with this text; "" for its own
@@ -17,7 +17,7 @@ type choice struct {
 	to    string // go on at another place
 }
 
-// decide turns an answer into the user's choice, and records what the user has changed.
+// decide turns an answer into the user's choice, and records the user's changes.
 func (b *build) decide(s Stop, answer Answer) choice {
 	if answer.Plan != nil {
 		b.script = answer.Plan
@@ -65,10 +65,14 @@ func (b *build) list(ctx context.Context, phase PhaseType, common call, from int
 		res, next := b.debugged(ctx, c)
 		switch {
 		case next.to != "":
-			if b.jump(next.to).Phase != phase || b.target.Finally != common.finally {
-				return result{next: b.target.Phase}
+			switch to := b.jump(next.to); {
+			case to.Phase == phase && to.Finally == common.finally:
+				i = b.takeTarget(phase, common.finally) - 1
+			case to.Phase == phase && to.Finally:
+				return result{} // finally begins there
+			default:
+				return result{next: to.Phase}
 			}
-			i = b.takeTarget(phase, common.finally) - 1
 		case next.skip:
 		case res.status != "":
 			return res

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner/shell"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -20,8 +21,7 @@ func (b *build) download(ctx context.Context) result {
 	// Only an error that is a Failure alone is the author's mistake. One that is joined
 	// with another means that a store could not be asked.
 	if missing, only := b.secretsErr.(*secrets.Failure); only {
-		b.rec.note("%s", missing.Hint)
-		return result{status: Failed, context: Context{missing.StatusCode, missing.Message}}
+		return b.plan.missingValues(missing)
 	}
 	if b.secretsErr != nil {
 		return b.fault(ctx, "", b.secretsErr)
@@ -186,8 +186,7 @@ func (b *build) beginUsers(ctx context.Context) result {
 				return b.shellLost(ctx, err)
 			}
 			if exit != 0 {
-				message := fmt.Sprintf("the image has no user %s, which run-as names", user)
-				return result{status: Failed, context: Context{ClientError, message}}
+				return b.unknownUser(ctx, user)
 			}
 		}
 		if err := b.beginUser(ctx, user); err != nil {
@@ -196,6 +195,37 @@ func (b *build) beginUsers(ctx context.Context) result {
 	}
 	return result{}
 }
+
+// unknownUser returns the result of a build whose image does not have a user, with the users that
+// it has.
+func (b *build) unknownUser(ctx context.Context, user string) result {
+	message := fmt.Sprintf("the image has no user %s, which run-as names", user)
+	at := b.plan.spec.ProblemAt("run-as", false, message)
+	for _, phase := range b.plan.spec.Phases {
+		if phase.RunAs == user {
+			at = b.plan.spec.ProblemAt(phase.Path+".run-as", false, message)
+			break
+		}
+	}
+	if printed, exit, err := b.shells.capture(ctx, listUsers); err == nil && exit == 0 {
+		names := strings.Fields(printed)
+		if near := diag.Suggest(user, names); near != "" {
+			at.Hint = "nearest: " + near
+		} else if len(names) > 0 {
+			at.Hint = "it has " + listed(names)
+		}
+	}
+	return result{status: Failed, context: Context{ClientError, message}, problem: &at}
+}
+
+// listUsers prints root and the users of an image that are meant for people (1000 and above).
+const listUsers = `while IFS=: read -r name x number rest; do
+  case $number in
+  0) echo "$name" ;;
+  65534) ;;
+  ????|?????) echo "$name" ;;
+  esac
+done </etc/passwd`
 
 // beginUser starts a user's shell, which ends with the container.
 func (b *build) beginUser(ctx context.Context, user string) error {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // errorMark is a text by which programs mark a line as an error. The position of the text
@@ -61,7 +63,7 @@ const (
 // isError reports whether a line looks like an error, and whether it describes one. Colors
 // in it are ignored. It is a guess for people: nothing else depends on it.
 func isError(line []byte) (found, strong bool) {
-	line = plainText(line[:min(len(line), maxClassified)])
+	line = diag.Plain(line[:min(len(line), maxClassified)])
 	for _, m := range errorMarks {
 		for from := 0; ; {
 			i := bytes.Index(line[from:], []byte(m.text))
@@ -116,32 +118,6 @@ func isWordPart(r rune, size int) bool {
 func isCountOfZero(text []byte) bool {
 	rest := bytes.TrimLeft(text, " :=")
 	return len(rest) < len(text) && len(rest) > 0 && rest[0] == '0' && !isWordPart(utf8.DecodeRune(rest[1:]))
-}
-
-// plainText returns a line without the sequences that set colors.
-func plainText(line []byte) []byte {
-	if bytes.IndexByte(line, '\x1b') < 0 {
-		return line
-	}
-	plain := make([]byte, 0, len(line))
-	for len(line) > 0 {
-		if n := sequenceLength(line); n > 0 {
-			line = line[n:]
-			continue
-		}
-		plain, line = append(plain, line[0]), line[1:]
-	}
-	return plain
-}
-
-// sequenceLength returns the length of the control sequence at the beginning of a text
-// (ECMA-48, CSI), or 0.
-func sequenceLength(text []byte) int {
-	if !bytes.HasPrefix(text, []byte("\x1b[")) {
-		return 0
-	}
-	end := bytes.IndexFunc(text[2:], func(r rune) bool { return r >= '@' && r <= '~' })
-	return end + 3 // 2, for a sequence without an end, removes its beginning
 }
 
 // markFinder finds candidates for error lines in a text. It looks at each byte once, and

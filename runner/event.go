@@ -29,10 +29,11 @@ type Event struct {
 	Errors []int64
 
 	// Hints may explain a failed command, each as "lint: TEXT" or "hint: TEXT", the likeliest
-	// first: CommandEnded after a failure.
+	// first: CommandEnded and PhaseEnded after a failure.
 	Hints []string
-	// Problem is the position in the buildspec of a failed command or phase: CommandEnded and
-	// PhaseEnded. It is nil after success and if the position is unknown.
+	// Problem is the position in the buildspec of a failed command or phase (CommandEnded and
+	// PhaseEnded), or of the cause of a note (Noted). It is nil after success and if the position
+	// is unknown. Without a file and a line it is about another document, such as the project.
 	Problem *diag.Problem
 
 	Status   Status        // PhaseEnded, BuildEnded; CommandEnded for a command that was stopped or timed out
@@ -89,8 +90,8 @@ type Pull struct {
 
 // Copy is the progress of a copy. The totals AllFiles and AllBytes are 0 if unknown.
 type Copy struct {
-	Doing           string // copying or packing
-	What            string // artifacts or reports
+	Doing           string // copying, packing or saving
+	What            string // artifacts, reports or cache
 	Files, AllFiles int
 	Bytes, AllBytes int64
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/buildlocal/buildlocal/internal/diag"
 )
 
 // OutputLine is a line of a command's output that explains its failure.
@@ -130,7 +132,7 @@ func shownLine(line []byte) []byte {
 
 // hasContent reports whether a line has more than blanks and a rule.
 func hasContent(line []byte) bool {
-	return strings.Trim(string(plainText(line)), " \t-=*_─━⎯═") != ""
+	return strings.Trim(string(diag.Plain(line)), " \t-=*_─━⎯═") != ""
 }
 
 // explain returns the lines that explain the failure of the command, whose output ends with

@@ -12,6 +12,8 @@ type Commit struct {
 	Branch  string `json:"branch,omitempty"`
 	Subject string `json:"subject,omitempty"` // first line of the message
 	Author  string `json:"author,omitempty"`  // name
+	// Changed is the number of files of the build that differ from the commit.
+	Changed int `json:"changedFiles,omitempty"`
 }
 
 // Changes are the files that differ between the commit of an earlier build and that of this one.
@@ -26,7 +28,7 @@ type Machine struct {
 	Engine  string  `json:"engine"`                       // docker, sandbox or host
 	Version string  `json:"engineVersion,omitempty"`      // of the Docker engine
 	Address string  `json:"engineAddress,omitempty"`      // of the Docker engine
-	Name    string  `json:"name,omitempty"`               // of this machine
+	Name    string  `json:"name,omitempty"`               // of this host
 	System  string  `json:"system,omitempty"`             // such as linux/amd64
 	CPUs    int     `json:"cpus,omitempty"`               // of the engine's machine
 	Memory  int64   `json:"memoryInBytes,omitempty"`      // of the engine's machine
@@ -43,6 +45,8 @@ type CacheUse struct {
 	Saved    *CacheEntry `json:"saved,omitempty"`    // nil if it was not saved
 	// Result says why nothing was saved; empty if something was.
 	Result string `json:"result,omitempty"`
+	// Problems are those of entries of the buildspec's cache section.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // CacheEntry is a cache that was restored or saved.

@@ -16,17 +16,24 @@ import (
 // Failure is a command that failed, and what a user needs to know about it. Later failures
 // of a build are often a consequence of the first.
 type Failure struct {
-	Command int          `json:"command"`           // index in the record's commands
-	File    string       `json:"file,omitempty"`    // the buildspec as the user spells it
-	Line    int          `json:"line,omitempty"`    // in File; 0 for a command of the image
-	Column  int          `json:"column,omitempty"`  // from 1, in characters
-	Width   int          `json:"width,omitempty"`   // characters of Line that failed
-	Excerpt []string     `json:"excerpt,omitempty"` // lines of File around Line
-	First   int          `json:"excerptLine,omitempty"`
-	Cause   string       `json:"cause,omitempty"` // as the output has it
-	Hint    string       `json:"hint,omitempty"`
-	Hints   []string     `json:"hints,omitempty"`  // see Event.Hints
-	Output  []OutputLine `json:"output,omitempty"` // the lines that explain the failure
+	Command int `json:"command"` // index in the record's commands
+	Explanation
+	Output []OutputLine `json:"output,omitempty"` // the lines that explain the failure
+}
+
+// Explanation says why a command or a phase failed, and at which position of the buildspec.
+type Explanation struct {
+	Message string   `json:"message,omitempty"` // of a phase; commands have an exit status
+	Service string   `json:"service,omitempty"` // CodeBuild's own message about a phase, with its status code
+	File    string   `json:"file,omitempty"`    // the buildspec as the user spells it
+	Line    int      `json:"line,omitempty"`    // in File; 0 if the reason is not in the buildspec
+	Column  int      `json:"column,omitempty"`  // from 1, in characters
+	Width   int      `json:"width,omitempty"`   // characters of Line that failed
+	Excerpt []string `json:"excerpt,omitempty"` // lines of File around Line
+	First   int      `json:"excerptLine,omitempty"`
+	Cause   string   `json:"cause,omitempty"` // as the output has it; of a phase, what is there instead
+	Hint    string   `json:"hint,omitempty"`
+	Hints   []string `json:"hints,omitempty"` // see Event.Hints
 }
 
 const (
@@ -65,8 +72,9 @@ func (p *Plan) failed(c buildspec.Command, output string, mask func(string) stri
 // explains are the checks whose lints can be the reason of a failure of the command. Others, such
 // as a deployment after a failure, are about something else.
 var explains = map[string]bool{
-	"not-privileged": true, "missing-file": true, "not-executable": true, "crlf-script": true, "bash-syntax": true,
-	"shell-syntax": true, "lost-text": true, "lost-directory": true, "lost-function": true, "unexpanded-variable": true,
+	diag.NotPrivileged: true, diag.MissingFile: true, diag.NotExecutable: true, diag.CRLFScript: true,
+	diag.BashSyntax: true, diag.ShellSyntax: true, diag.LostText: true, diag.LostDirectory: true,
+	diag.LostFunction: true, diag.UnexpandedVariable: true,
 }
 
 // lintsOf returns the lints about a command that may explain why it failed.
@@ -141,24 +149,42 @@ func (b *build) explainFailure(c call, e *Event) {
 		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", e.Exit)
 	}
 	b.hintsOf(c, e, output)
-	f := Failure{Output: b.rec.explainOutput(), Hints: e.Hints}
-	if len(e.Hints) > 0 {
-		f.Hint = cmp.Or(e.Why, strings.TrimPrefix(strings.TrimPrefix(e.Hints[0], "hint: "), "lint: "))
-	}
-	if at := e.Problem; at != nil {
-		f.Cause = at.Hint
-		f.File, f.Line, f.Column, f.Width = at.File, at.Line, at.Column, at.Width
-		f.Excerpt, f.First = b.plan.spec.Around(at.Line, excerptReach)
-	}
-	for i, line := range f.Excerpt {
-		if runes := []rune(line); len(runes) > maxExcerptLine {
-			f.Excerpt[i] = string(runes[:maxExcerptLine]) + "…"
-		}
-	}
+	f := Failure{Output: b.rec.explainOutput(), Explanation: b.plan.explain(e.Problem, e.Hints)}
+	f.Hint = cmp.Or(e.Why, f.Hint)
 	b.rec.update(func(r *Record) {
 		f.Command = len(r.Commands) - 1
 		if len(r.Failures) < maxFailures {
 			r.Failures = append(r.Failures, f)
 		}
 	})
+}
+
+// explain describes a failure for the record. The position may be nil.
+func (p *Plan) explain(at *diag.Problem, hints []string) Explanation {
+	e := Explanation{Hints: hints}
+	if len(hints) > 0 {
+		e.Hint = strings.TrimPrefix(strings.TrimPrefix(hints[0], "hint: "), "lint: ")
+	}
+	if at == nil {
+		return e
+	}
+	e.Cause, e.File, e.Line, e.Column, e.Width = at.Hint, at.File, at.Line, at.Column, at.Width
+	e.Excerpt, e.First = p.spec.Around(at.Line, excerptReach)
+	for i, line := range e.Excerpt {
+		if runes := []rune(line); len(runes) > maxExcerptLine {
+			e.Excerpt[i] = string(runes[:maxExcerptLine]) + "…"
+		}
+	}
+	return e
+}
+
+// explainPhase describes the failure of a phase for the record. It returns nil if the phase's
+// context says everything.
+func (p *Plan) explainPhase(res result) *Explanation {
+	if res.problem == nil {
+		return nil
+	}
+	e := p.explain(res.problem, res.hints)
+	e.Message, e.Service = res.problem.Message, res.problem.Service
+	return &e
 }

@@ -51,19 +51,23 @@ phases:
 	}
 	want := []runner.Failure{
 		{
-			Command: 0, File: "buildspec.yml", Line: 6, Column: 9, Width: 8, First: 4,
-			Excerpt: []string{"  build:", "    commands:", "      - make all # ***", "      - not reached", "  post_build:"},
+			Command: 0, Explanation: runner.Explanation{
+				File: "buildspec.yml", Line: 6, Column: 9, Width: 8, First: 4,
+				Excerpt: []string{"  build:", "    commands:", "      - make all # ***", "      - not reached", "  post_build:"},
+			},
 			Output: []runner.OutputLine{
 				{Offset: 5, Text: "main.c:3:1: error: no *** here", Error: true}, {Offset: 37, Text: "more"},
 			},
 		},
 		{
-			Command: 1, File: "buildspec.yml", Line: 9, Column: 16, Width: 6, First: 7,
-			Excerpt: []string{"      - not reached", "  post_build:", "    commands: [absent]"},
-			Cause:   "absent: not found",
-			Hint:    "install absent in the install phase, or use an image that has it",
-			Hints:   []string{"hint: install absent in the install phase, or use an image that has it"},
-			Output:  []runner.OutputLine{{Text: "script.sh: 4: absent: not found", Error: true}},
+			Command: 1, Explanation: runner.Explanation{
+				File: "buildspec.yml", Line: 9, Column: 16, Width: 6, First: 7,
+				Excerpt: []string{"      - not reached", "  post_build:", "    commands: [absent]"},
+				Cause:   "absent: not found",
+				Hint:    "install absent in the install phase, or use an image that has it",
+				Hints:   []string{"hint: install absent in the install phase, or use an image that has it"},
+			},
+			Output: []runner.OutputLine{{Text: "script.sh: 4: absent: not found", Error: true}},
 		},
 	}
 	if diff := cmp.Diff(want, record.Failures); diff != "" {

@@ -70,7 +70,7 @@ func (c *imageCheck) reportEmulation(ctx context.Context, shells *shellState) er
 			slower = fmt.Sprintf("about %s times slower in one short test", factor)
 		}
 	}
-	machine := "this machine"
+	machine := "this host"
 	if !c.image.Local {
 		machine = "the engine's machine"
 	}

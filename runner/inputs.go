@@ -70,6 +70,7 @@ type Inputs struct {
 	CachePlace     string    // description of the cache's place; empty if nothing is cached
 	Engine         string    // name and address of the engine, for display
 	Place          string    // where the build runs if it has no image, for display
+	Checkout       string    // version of the primary source, for display; may be empty
 	MaskEncoded    bool      // mask secrets in base64, URLs and JSON too
 	Metadata       bool      // the build may reach the host's instance metadata service
 	Lints          diag.List // of the buildspec, to explain failed commands

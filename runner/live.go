@@ -14,38 +14,17 @@ import (
 )
 
 // Live is the environment of a build that runs, for a user who looks into it. Its methods may
-// be called concurrently, and return ErrNoEnvironment before the container exists.
-type Live interface {
-	// Exec runs a process as the next command would run: with its variables, in its directory
-	// and as its user. See LiveProcess for exceptions. Output is masked, except on a terminal.
-	Exec(ctx context.Context, p LiveProcess) (exit int, err error)
-	// CopyIn and CopyOut transfer files, see engine.Container.
-	CopyIn(ctx context.Context, dir string, tar io.Reader) error
-	CopyOut(ctx context.Context, path string) (io.ReadCloser, error)
-	// Run runs text as a command of the build, which keeps its variables and its directory. It
-	// returns ErrBusy while a command runs.
-	Run(ctx context.Context, text string, output io.Writer) (exit int, err error)
-	// State returns the directory and the variables that the next command has, or those of a
-	// script that waits at a breakpoint.
-	State(ctx context.Context, at *Breakpoint) (State, error)
-	// Change makes lines of shell (shell.Export) and a directory, if it is not empty, part of the
-	// state of the next command. It returns ErrBusy while a command runs.
-	Change(ctx context.Context, dir string, lines ...string) error
-	// ByHand records a change by the user.
-	ByHand(kind HandKind, text string)
-	// Notify sends an event of the debugger to the sinks of the build.
-	Notify(e Event)
-	// Interrupt ends the running command as Ctrl-C on a terminal would, and then with SIGTERM. The
-	// build stops at it. It returns false at once if no command of the buildspec runs.
-	Interrupt(ctx context.Context) bool
-	// Output returns the end of the output of the last command, masked.
-	Output() string
-	// Mask masks the secrets in a text.
-	Mask(text string) string
+// be called concurrently, and return ErrNoEnvironment before the container exists. It is also
+// that of a build that has ended, in a container that was kept.
+type Live struct {
+	build     *build                           // nil if it has ended
+	container atomic.Pointer[engine.Container] // nil before and after the container
+	user      atomic.Pointer[string]           // who runs the current command
 }
 
 // Errors of Live.
 var (
+	ErrOver          = errors.New("the build has ended")
 	ErrNoEnvironment = errors.New("the build has no environment yet, or no longer")
 	ErrBusy          = errors.New("a command of the build is running, or waits in codebuild-breakpoint")
 )
@@ -61,28 +40,29 @@ type LiveProcess struct {
 	At *Breakpoint
 }
 
-// State is what commands pass on to each other.
+// State is the part of a shell that commands pass on to each other.
 type State struct {
 	Dir       string // absolute
 	Gone      bool   // the directory of the last command no longer exists; Dir is that of the source
 	Variables []NameValue
 }
 
-// live implements Live.
-type live struct {
-	build     *build
-	container atomic.Pointer[engine.Container] // nil before and after the container
-	user      atomic.Pointer[string]           // who runs the current command
-}
-
-func newLive(b *build) *live {
-	l := &live{build: b}
+func newLive(b *build) *Live {
+	l := &Live{build: b}
 	l.user.Store(new(string))
 	return l
 }
 
+// NewKept returns the environment of a build that has ended. The secrets of the build are not known
+// any more, so output is not masked, and nothing is recorded, because the record is complete.
+func NewKept(c engine.Container) *Live {
+	l := newLive(nil)
+	l.container.Store(&c)
+	return l
+}
+
 // environment returns the container, if there is one.
-func (l *live) environment() (engine.Container, error) {
+func (l *Live) environment() (engine.Container, error) {
 	c := l.container.Load()
 	if c == nil {
 		return nil, ErrNoEnvironment
@@ -114,8 +94,9 @@ exec "$@"
 // addVariables is a script that exports its arguments before --, and runs those after it.
 const addVariables = `while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"`
 
-// Exec implements Live.
-func (l *live) Exec(ctx context.Context, p LiveProcess) (int, error) {
+// Exec runs a process as the next command would run: with its variables, in its directory and as
+// its user. See LiveProcess for exceptions. Output is masked, except on a terminal.
+func (l *Live) Exec(ctx context.Context, p LiveProcess) (int, error) {
 	c, err := l.environment()
 	if err != nil {
 		return 0, err
@@ -137,11 +118,15 @@ func (l *live) Exec(ctx context.Context, p LiveProcess) (int, error) {
 // maskedStream is a stream whose secrets are masked; nil for output that is discarded.
 type maskedStream struct{ *secrets.Writer }
 
-func (l *live) masked(w io.Writer) maskedStream {
+func (l *Live) masked(w io.Writer) maskedStream {
+	mask := secrets.NewMask()
+	if l.build != nil {
+		mask = l.build.rec.mask
+	}
 	if w == nil {
 		return maskedStream{}
 	}
-	return maskedStream{l.build.rec.mask.Writer(w)}
+	return maskedStream{mask.Writer(w)}
 }
 
 func (m maskedStream) writer() io.Writer {
@@ -158,12 +143,12 @@ func (m maskedStream) flush() {
 }
 
 // inState returns the command line that runs a process in the state of the build.
-func (l *live) inState(p LiveProcess) []string {
+func (l *Live) inState(p LiveProcess) []string {
 	env, dir := StateDir+"/env.sh", StateDir+"/dir.txt"
 	if p.At != nil {
 		env, dir = p.At.file("env"), p.At.file("dir")
 	}
-	return enterArgs(env, dir, l.build.plan.Sources[0].Path, p)
+	return enterArgs(env, dir, l.sourceDir(), p)
 }
 
 // enterArgs returns the command line that runs a process with the variables of a file and in the
@@ -176,8 +161,16 @@ func enterArgs(env, dir, home string, p LiveProcess) []string {
 	return append(args, p.Args...)
 }
 
-// CopyIn implements Live.
-func (l *live) CopyIn(ctx context.Context, dir string, tar io.Reader) error {
+// sourceDir returns the directory of the source, or one that exists if it is not known.
+func (l *Live) sourceDir() string {
+	if l.build == nil {
+		return "/codebuild"
+	}
+	return l.build.plan.Sources[0].Path
+}
+
+// CopyIn copies files into the build, see engine.Container.
+func (l *Live) CopyIn(ctx context.Context, dir string, tar io.Reader) error {
 	c, err := l.environment()
 	if err != nil {
 		return err
@@ -185,8 +178,8 @@ func (l *live) CopyIn(ctx context.Context, dir string, tar io.Reader) error {
 	return c.CopyIn(ctx, dir, tar)
 }
 
-// CopyOut implements Live.
-func (l *live) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
+// CopyOut copies files out of the build, see engine.Container.
+func (l *Live) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) {
 	c, err := l.environment()
 	if err != nil {
 		return nil, err
@@ -194,8 +187,9 @@ func (l *live) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) 
 	return c.CopyOut(ctx, path)
 }
 
-// Run implements Live.
-func (l *live) Run(ctx context.Context, text string, output io.Writer) (int, error) {
+// Run runs text as a command of the build, which keeps its variables and its directory. It
+// returns ErrBusy while a command runs.
+func (l *Live) Run(ctx context.Context, text string, output io.Writer) (int, error) {
 	session, err := l.idle()
 	if err != nil {
 		return 0, err
@@ -205,16 +199,19 @@ func (l *live) Run(ctx context.Context, text string, output io.Writer) (int, err
 	defer func() { _ = masked.Flush() }()
 	exit, err := session.RunTo(ctx, text, masked)
 	if err == nil {
-		err = session.Save() // what the text has changed is kept by a retry
+		err = session.Save() // a retry keeps the changes of the text
 	}
 	return exit, err
 }
 
 // idle returns the shell of the current user if the build is stopped and no command runs. The
 // build does not go on until the caller unlocks build.idle.
-func (l *live) idle() (*shell.Session, error) {
+func (l *Live) idle() (*shell.Session, error) {
 	if _, err := l.environment(); err != nil {
 		return nil, err
+	}
+	if l.build == nil {
+		return nil, ErrOver
 	}
 	if !l.build.idle.TryLock() {
 		return nil, ErrBusy
@@ -227,8 +224,9 @@ func (l *live) idle() (*shell.Session, error) {
 	return session, nil
 }
 
-// Change implements Live.
-func (l *live) Change(ctx context.Context, dir string, lines ...string) error {
+// Change makes lines of shell (shell.Export) and a directory, if it is not empty, part of the
+// state of the next command. It returns ErrBusy while a command runs.
+func (l *Live) Change(ctx context.Context, dir string, lines ...string) error {
 	session, err := l.idle()
 	if err != nil {
 		return err
@@ -252,8 +250,9 @@ export -p | while IFS=' =' read -r bl__w bl__n bl__r; do
   esac
 done`
 
-// State implements Live.
-func (l *live) State(ctx context.Context, at *Breakpoint) (State, error) {
+// State returns the directory and the variables that the next command has, or those of a script
+// that waits at a breakpoint.
+func (l *Live) State(ctx context.Context, at *Breakpoint) (State, error) {
 	c, err := l.environment()
 	if err != nil {
 		return State{}, err
@@ -297,13 +296,19 @@ func ParseState(text string) State {
 	return s
 }
 
-// ByHand implements Live.
-func (l *live) ByHand(kind HandKind, text string) {
-	l.build.byHand(kind, l.build.at(), text)
+// ByHand records a change by the user.
+func (l *Live) ByHand(kind HandKind, text string) {
+	if l.build != nil {
+		l.build.byHand(kind, l.build.at(), text)
+	}
 }
 
-// Interrupt implements Live.
-func (l *live) Interrupt(ctx context.Context) bool {
+// Interrupt ends the running command as Ctrl-C on a terminal would, and then with SIGTERM. The
+// build stops at it. It returns false if no command of the buildspec runs.
+func (l *Live) Interrupt(ctx context.Context) bool {
+	if l.build == nil {
+		return false
+	}
 	c := l.build.running.Load()
 	if c != nil {
 		go l.build.interruptCommand(ctx, c)
@@ -311,11 +316,25 @@ func (l *live) Interrupt(ctx context.Context) bool {
 	return c != nil
 }
 
-// Notify implements Live.
-func (l *live) Notify(e Event) { l.build.rec.notify(e) }
+// Notify sends an event of the debugger to the sinks of the build.
+func (l *Live) Notify(e Event) {
+	if l.build != nil {
+		l.build.rec.notify(e)
+	}
+}
 
-// Mask implements Live.
-func (l *live) Mask(text string) string { return l.build.rec.maskText(text) }
+// Mask masks the secrets in a text.
+func (l *Live) Mask(text string) string {
+	if l.build == nil {
+		return text
+	}
+	return l.build.rec.maskText(text)
+}
 
-// Output implements Live.
-func (l *live) Output() string { return l.build.rec.lastOutput() }
+// Output returns the end of the output of the last command, masked.
+func (l *Live) Output() string {
+	if l.build == nil {
+		return ""
+	}
+	return l.build.rec.lastOutput()
+}

@@ -19,7 +19,7 @@ type Parts struct {
 	NoArtifacts, NoReports, NoCache bool // steps that are left out
 }
 
-// Partial describes what of a build is left out.
+// Partial lists the parts of a build that are left out.
 type Partial struct {
 	LeftOut []string `json:"leftOut"` // places of commands (see Event.At), artifacts, reports and cache
 }
@@ -101,7 +101,7 @@ func lastOf(places []Place, w Where) int {
 	return last
 }
 
-// leave records what is left out.
+// leave records the parts that are left out.
 func (p *Plan) leave(places []Place, left map[string]bool, parts Parts) {
 	var names []string
 	for _, c := range places {

@@ -41,6 +41,7 @@ type Plan struct {
 	Image           string   // as configured
 	Engine          string   // name and address of the engine, for display
 	Place           string   // description of the environment if it is not an image
+	Checkout        string   // version of the primary source, such as main 1a2b3c4 + 2 files; empty if it has none
 	Alias           string   // a name that the image may have on the host; never pulled
 	Images          []string // spellings of the image's name in registries
 	Digest          string   // required of the image; empty for any
@@ -86,7 +87,7 @@ type Plan struct {
 	MaskEncoded    bool   // see Inputs
 	Metadata       bool   // see Inputs
 
-	Partial *Partial  // what the user has left out; nil for nothing
+	Partial *Partial  // parts that are left out; nil for none
 	Notes   []string  // for the user, one line each
 	Lints   diag.List // of the buildspec, to explain failed commands
 	// Unset returns the variables that a command uses although nothing sets them, by the command's
@@ -133,6 +134,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Keep: in.Spec.Version != "0.1", Shell: shellOf(in.Spec.Env.Shell),
 		Exported: in.Spec.Env.ExportedVariables, Artifacts: in.Spec.Artifacts, Reports: in.Spec.Reports,
 		Cache: in.Spec.Cache, CachePlace: in.CachePlace, Engine: in.Engine, Place: in.Place,
+		Checkout:   in.Checkout,
 		CacheModes: in.Project.Cache.Modes,
 		Warning:    in.Spec.Warning(), spec: in.Spec,
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant,

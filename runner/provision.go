@@ -28,7 +28,7 @@ func (b *build) provision(ctx context.Context) result {
 		err = b.startWithCopies(ctx)
 	}
 	if err != nil {
-		return b.fault(ctx, b.startErrorCode(err), err)
+		return b.fault(ctx, b.startErrorCode(ctx, err), err)
 	}
 	return result{}
 }
@@ -75,14 +75,22 @@ func copyTree(ctx context.Context, c engine.Container, e Extra) error {
 }
 
 // startErrorCode returns the status code for a container that could not be started. For
-// an image that is not published it adds the plan's hint.
-func (b *build) startErrorCode(err error) string {
+// an image that is not published it adds the plan's hint, and for any other image those that
+// the engine has.
+func (b *build) startErrorCode(ctx context.Context, err error) string {
 	var f *engine.Fault
 	if !errors.As(err, &f) || f.Kind != engine.NoImage && f.Kind != engine.NoRegistry && f.Kind != engine.WrongArch {
 		return ""
 	}
 	if f.Hint == "" {
-		f.Hint = b.plan.NoImage
+		f.Hint = b.plan.NoImage // which names all ways on
+		return PullError
+	}
+	if b.Instead != nil && ctx.Err() == nil {
+		images, hint := b.Instead(ctx)
+		if f.Instead = images; hint != "" {
+			f.Hint += "\n" + hint
+		}
 	}
 	return PullError
 }

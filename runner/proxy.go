@@ -35,7 +35,7 @@ func (vs *variables) fromHost(in Inputs) {
 // fromGrant sets the variables for the credentials endpoint.
 func (vs *variables) fromGrant(in Inputs) {
 	if in.CredentialID != "" {
-		vs.setText(relativeURI, credentialsPath+in.CredentialID, serviceOrigin)
+		vs.setText(relativeURI, credentialsPath+in.CredentialID, ServiceOrigin)
 	}
 	if !in.Spec.Env.GitCredentialHelper || !in.GitCredentials {
 		return

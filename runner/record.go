@@ -79,7 +79,7 @@ type Record struct {
 	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
 	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured
 	Next      []NextStep      `json:"nextSteps,omitempty"`
-	Partial   *Partial        `json:"partial,omitempty"`               // what the user has left out; nil for nothing
+	Partial   *Partial        `json:"partial,omitempty"`               // parts that are left out; nil for none
 	ByHand    []HandChange    `json:"byHand,omitempty"`                // changes by the user at stops
 	Paused    int64           `json:"stoppedInMilliseconds,omitempty"` // time in which the build was stopped
 }
@@ -93,7 +93,8 @@ type PhaseRecord struct {
 	Seconds  int64         `json:"durationInSeconds"`
 	Contexts []Context     `json:"contexts,omitempty"`
 	Duration time.Duration `json:"-"`
-	Used     *Used         `json:"used,omitempty"` // nil if it was not measured
+	Failure  *Explanation  `json:"failure,omitempty"` // nil if a command failed, or Contexts say everything
+	Used     *Used         `json:"used,omitempty"`    // nil if it was not measured
 }
 
 // Context is the reason why a phase did not succeed; empty after success.

@@ -2,10 +2,11 @@ package runner
 
 import (
 	"fmt"
-	"github.com/buildlocal/buildlocal/internal/tree"
 	"sync"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/secrets"
 )
 
@@ -98,6 +99,13 @@ func (rec *recorder) about(topic, format string, args ...any) {
 	rec.notify(Event{Kind: Noted, Topic: topic, Text: fmt.Sprintf(format, args...)})
 }
 
+// warnAt sends a note about a topic with the position of its cause in the buildspec. The text is
+// for readers who see no position.
+func (rec *recorder) warnAt(topic string, at diag.Problem) {
+	at.Severity = diag.Warning
+	rec.notify(Event{Kind: Noted, Topic: topic, Text: at.Text(), Problem: &at})
+}
+
 // noteBrackets sends a note about a pattern that is also the name of an existing file. The check
 // bracket-pattern finds only files of the source, and this one may be made by the build.
 func (rec *recorder) noteBrackets(pattern, name string) {
@@ -184,19 +192,20 @@ func (rec *recorder) beginPhase(p PhaseType) time.Time {
 
 // endPhase records the end of the current phase, and its effect on the build: the first
 // failure stays, except that a stop, a fault or a timeout replaces it.
-func (rec *recorder) endPhase(began time.Time, res result, used *Used) {
+func (rec *recorder) endPhase(began time.Time, res result, why *Explanation, used *Used) {
 	ended := rec.now()
 	d := ended.Sub(began)
 	rec.update(func(r *Record) {
 		r.Phases = append(r.Phases, PhaseRecord{
 			Type: rec.phase, Status: res.status, Start: began, End: ended, Duration: d,
-			Seconds: int64(d.Seconds()), Contexts: []Context{res.context}, Used: used,
+			Seconds: int64(d.Seconds()), Contexts: []Context{res.context}, Failure: why, Used: used,
 		})
 		if res.status != Succeeded && (r.Status == Succeeded || r.Status == Failed) {
 			r.Status = res.status
 		}
 	})
-	rec.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Problem: res.problem, Duration: d})
+	rec.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Problem: res.problem, Hints: res.hints,
+		Duration: d})
 }
 
 // complete records the last phase, which has no end.

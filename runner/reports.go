@@ -104,7 +104,7 @@ func (s *reportStep) refuse(ctx context.Context, group buildspec.ReportGroup, na
 func (s *reportStep) group(ctx context.Context, c engine.Container, group buildspec.ReportGroup) error {
 	name, err := s.shells.expand(ctx, group.Name)
 	if err != nil {
-		return err
+		return s.plan.explainExpand(err, "reports."+group.Name, true)
 	}
 	format, err := reports.ParseFormat(group.Format)
 	if err != nil {
@@ -266,7 +266,7 @@ func (s *reportStep) fingerprint(source string) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s\n", source, s.plan.Image, s.plan.Place)
 	for _, v := range s.plan.Variables {
-		if v.Origin != serviceOrigin {
+		if v.Origin != ServiceOrigin {
 			fmt.Fprintf(sum, "%s=%q\n", v.Name, s.values[v.Name].Reveal())
 		}
 	}

@@ -84,15 +84,18 @@ type Runner struct {
 	// LastImage returns the environment of the last build with an image, and that build's
 	// name. It may be nil.
 	LastImage func(image string) (last Environment, build string)
+	// Instead returns images that the build could use instead of one that the engine did not get,
+	// the nearest first, and a hint. It may be nil.
+	Instead func(ctx context.Context) (images []string, hint string)
 	// Describe adds facts that only the caller knows to the record of a build that has ended,
 	// such as its commit. They are masked after it. It may be nil.
 	Describe func(*Record)
 	// Pause is called at each stop point, see Stop. The build waits until it returns. Calls may
 	// overlap while a command runs. It may be nil, and costs nothing then.
-	Pause func(ctx context.Context, s Stop, live Live) Answer
+	Pause func(ctx context.Context, s Stop, live *Live) Answer
 	// OnLive is called once, when the container exists and before anything runs in it. It may be
 	// nil.
-	OnLive func(Live)
+	OnLive func(*Live)
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool
@@ -170,7 +173,7 @@ func newBuild(r *Runner, p *Plan) *build {
 	b := &build{
 		Runner: r, plan: p, rec: rec, values: values, shells: shells,
 		endpoints: newEndpoints(r.Endpoints, rec),
-		cache:     &cacheStep{Runner: r, plan: p, rec: rec, shells: shells, values: values},
+		cache:     &cacheStep{Runner: r, plan: p, rec: rec, shells: shells, values: values, files: files},
 		artifacts: &artifactStep{plan: p, rec: rec, shells: shells, files: files},
 		reports:   &reportStep{Runner: r, plan: p, rec: rec, shells: shells, values: values, files: files},
 		image:     &imageCheck{Runner: r, plan: p, rec: rec},
@@ -194,6 +197,7 @@ type result struct {
 	context Context
 	next    PhaseType     // if it differs from the row's
 	problem *diag.Problem // position in the buildspec; nil if unknown
+	hints   []string      // next steps, see Event.Hints; only with a problem
 }
 
 // rows is the order of phases (observed): POST_BUILD runs after a failed BUILD; no phase
@@ -234,7 +238,7 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 	if res.status == "" {
 		res.status = Succeeded
 	}
-	b.rec.endPhase(began, res, used)
+	b.rec.endPhase(began, res, b.plan.explainPhase(res), used)
 	switch {
 	case res.next != "":
 		return res.next

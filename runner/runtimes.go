@@ -30,7 +30,8 @@ func (b *build) selectRuntimes(ctx context.Context) result {
 	for _, v := range b.plan.Runtimes {
 		version, err := b.shells.expand(ctx, v.Value)
 		if errors.Is(err, errExpand) {
-			return result{status: Failed, context: Context{YAMLError, err.Error()}}
+			at := b.plan.explainExpand(err, runtimePath+v.Name, false)
+			return result{status: Failed, context: Context{YAMLError, err.Error()}, problem: problemOf(at)}
 		}
 		if err != nil {
 			return b.shellLost(ctx, err)
@@ -39,8 +40,8 @@ func (b *build) selectRuntimes(ctx context.Context) result {
 	}
 	choices, err := table.Choose(wishes, b.rec.say)
 	if err != nil {
-		err = b.plan.explainRuntime(err)
-		return result{status: Failed, context: Context{YAMLError, err.Error()}, problem: problemOf(err)}
+		problem, hints := b.plan.explainRuntime(err)
+		return result{status: Failed, context: Context{YAMLError, err.Error()}, problem: problem, hints: hints}
 	}
 	b.rec.about("runtimes", "%s", describeRuntimes(wishes, choices))
 	return b.installRuntimes(ctx, choices)

@@ -56,6 +56,15 @@ func (s *shellState) capture(ctx context.Context, text string) (output string, e
 // errExpand is wrapped by the error for a text that the build's shell cannot expand.
 var errExpand = errors.New("the shell cannot expand it")
 
+// expandError is the error for such a text.
+type expandError struct{ text, printed string }
+
+// Error returns the text and what the shell printed.
+func (e *expandError) Error() string { return fmt.Sprintf("%s: %v: %s", e.text, errExpand, e.printed) }
+
+// Unwrap returns errExpand.
+func (e *expandError) Unwrap() error { return errExpand }
+
 // expand returns text with its variables and commands expanded by the build's shell.
 // Double quotes stay in the text, except inside $(...), where they belong to the command.
 func (s *shellState) expand(ctx context.Context, text string) (string, error) {
@@ -68,7 +77,7 @@ func (s *shellState) expand(ctx context.Context, text string) (string, error) {
 	}
 	got, exit, err := s.capture(ctx, `printf %s "`+quoted+`"`)
 	if err == nil && exit != 0 {
-		return "", fmt.Errorf("%s: %w: %s", text, errExpand, strings.TrimSpace(got))
+		return "", &expandError{text, lastLine(strings.TrimSpace(got))}
 	}
 	return got, err
 }

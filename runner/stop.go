@@ -48,10 +48,10 @@ type Stop struct {
 // Failed reports whether the build is stopped at a command that failed.
 func (s Stop) Failed() bool { return s.Reason == AfterFailure || s.Reason == Interrupted }
 
-// Action is what the build does after a stop.
+// Action is the continuation of a build after a stop.
 type Action string
 
-// The actions. ActionContinue does what the buildspec says: a failure remains a failure.
+// The actions. ActionContinue follows the buildspec: a failure remains a failure.
 const (
 	ActionContinue Action = "continue"
 	ActionRetry    Action = "retry"  // run the command again, or before a command: run it, with Answer.Text
@@ -71,9 +71,9 @@ type Answer struct {
 	Plan *Plan
 }
 
-// debugState is what a debugger can change in a build.
+// debugState is the part of a build that a debugger can change.
 type debugState struct {
-	live   *live
+	live   *Live
 	script *Plan  // has the commands that run: the build's plan, or one of an edited buildspec
 	target *Place // where a phase begins, after a jump
 	failed Event  // the last command that failed

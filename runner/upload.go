@@ -95,12 +95,12 @@ func (s *artifactStep) one(ctx context.Context, src tree.Source, a buildspec.Art
 	selection := tree.Selection{
 		Base: a.BaseDirectory, Files: a.Files, Exclude: a.ExcludePaths, Discard: a.DiscardPaths, Symlinks: a.Symlinks,
 	}
+	key := "artifacts"
+	if a.Identifier != "" {
+		key += ".secondary-artifacts." + a.Identifier
+	}
 	out, files, err := s.files.collect(ctx, src, Output{Name: a.Identifier, Dir: dir}, selection)
 	if err != nil {
-		key := "artifacts"
-		if a.Identifier != "" {
-			key += ".secondary-artifacts." + a.Identifier
-		}
 		return s.files.explainMissing(ctx, err, key, selection)
 	}
 	// A name that cannot be expanded, or an archive that cannot be written, does not
@@ -110,7 +110,7 @@ func (s *artifactStep) one(ctx context.Context, src tree.Source, a buildspec.Art
 	p := s.plan.Packages[a.Identifier]
 	name, err := s.name(ctx, a, p)
 	if err != nil {
-		return err
+		return s.plan.explainExpand(err, key+".name", false)
 	}
 	if p.Own && a.Name != "" {
 		s.rec.say("Updating artifact name as  %s", name)

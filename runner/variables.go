@@ -75,7 +75,7 @@ func (vs *variables) setText(name, value, origin string) {
 // fromBuildspec sets the variables of a buildspec. The precedence of its sections is not
 // documented; here secrets-manager wins over parameter-store, which wins over variables.
 func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
-	origin := func(v buildspec.Variable) string { return fmt.Sprintf("%s:%d", b.File, v.Line) }
+	origin := func(v buildspec.Variable) string { return buildspecOrigin(b.File, v.Line) }
 	for _, v := range b.Env.Variables {
 		vs.setText(v.Name, v.Value, origin(v))
 	}
@@ -88,6 +88,9 @@ func (vs *variables) fromBuildspec(b *buildspec.Buildspec) {
 	stored(b.Env.ParameterStore, secrets.ParameterStore)
 	stored(b.Env.SecretsManager, secrets.SecretsManager)
 }
+
+// buildspecOrigin returns the origin of a variable in a line of the buildspec.
+func buildspecOrigin(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
 
 func (vs *variables) fromProject(all []project.Variable, origin string) {
 	for _, v := range all {
@@ -103,14 +106,14 @@ func (vs *variables) fromProject(all []project.Variable, origin string) {
 	}
 }
 
-// serviceOrigin is the origin of variables that the service sets.
-const serviceOrigin = "the service"
+// ServiceOrigin is the origin of variables that the service sets.
+const ServiceOrigin = "the service"
 
 // fromService sets the variables of the service, which always win, with few exceptions.
 // The values are those of the page "Environment variables in build environments" and of
 // public logs that print the whole environment.
 func (vs *variables) fromService(p *Plan) {
-	set := func(name, value string) { vs.setText(name, value, serviceOrigin) }
+	set := func(name, value string) { vs.setText(name, value, ServiceOrigin) }
 	id := p.Identity
 	if _, given := vs.at[composeProject]; p.Socket && !given {
 		set(composeProject, "build-"+id.UUID[:min(len(id.UUID), shortUUID)])
@@ -161,7 +164,7 @@ func (vs *variables) fromService(p *Plan) {
 func (vs *variables) extend(name, prefix, dir string) {
 	i, given := vs.at[name]
 	if !given {
-		vs.set(Variable{Name: name, Value: secrets.NewValue(prefix + dir), Expand: true, Origin: serviceOrigin})
+		vs.set(Variable{Name: name, Value: secrets.NewValue(prefix + dir), Expand: true, Origin: ServiceOrigin})
 		return
 	}
 	if v := &vs.all[i]; v.Stored == nil {

@@ -103,7 +103,8 @@ func (w *Where) parsePattern() error {
 	}
 	var err error
 	if w.Pattern, err = regexp.Compile(text); err != nil {
-		return fmt.Errorf("expected a regular expression (RE2): %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		why := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		return fmt.Errorf("expected a regular expression (RE2): %s", why)
 	}
 	return nil
 }

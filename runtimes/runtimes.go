@@ -118,6 +118,28 @@ func (u *Unknown) Plain() (message, hint string) {
 		cmp.Or(diag.Question(u.Version, []string{"latest"}), alternatives)
 }
 
+// Nearest returns the listed version that is nearest to the requested one: the highest lower one
+// of the same major version, else the next higher one. It is "" for a text that is not a version.
+func (u *Unknown) Nearest() string {
+	if latest := diag.Suggest(u.Version, []string{"latest"}); latest != "" || len(u.Known) == 0 {
+		return latest
+	}
+	if !strings.ContainsAny(u.Version, "0123456789") {
+		return ""
+	}
+	at, _ := slices.BinarySearchFunc(u.Known, u.Version, compareVersions) // versions are in this order
+	if at == len(u.Known) || at > 0 && major(u.Known[at-1]) == major(u.Version) {
+		return u.Known[at-1]
+	}
+	return u.Known[at]
+}
+
+// major returns the first number of a version and the letters before it: corretto8 of corretto8.1.
+func major(version string) string {
+	text, _, _ := strings.Cut(version, ".")
+	return text
+}
+
 // Check returns an *Unknown if the image does not have a requested version.
 func (t Table) Check(w Wish) error {
 	_, err := t.choose(w)

@@ -127,3 +127,19 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestUnknown_Nearest(t *testing.T) {
+	t.Parallel()
+	for wanted, want := range map[string]string{
+		"3.12": "3.10", "3.9.1": "3.9", "3.1": "3.9", "2.7": "3.9", "4": "3.10", "lastest": "latest", "new": "",
+	} {
+		u := runtimes.Unknown{Name: "python", Version: wanted, Known: []string{"3.9", "3.10"}}
+		if got := u.Nearest(); got != want {
+			t.Errorf("%s: got %q, want %q", wanted, got, want)
+		}
+	}
+	u := runtimes.Unknown{Name: "java", Version: "corretto12", Known: []string{"corretto8", "corretto11", "corretto17"}}
+	if got := u.Nearest(); got != "corretto17" {
+		t.Errorf("got %q", got)
+	}
+}

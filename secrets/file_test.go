@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,8 +184,9 @@ func TestStores_AskedInOrder(t *testing.T) {
 	var f *secrets.Failure
 	if !errors.As(err, &f) || f.StatusCode != "Decrypted Variables Error" ||
 		f.Message != "parameter does not exist: c; secret does not exist: d; 1.yml:2: the secret of j:y has no key y" ||
-		!strings.Contains(f.Hint, "No value for C, D, E: ") ||
-		!strings.HasSuffix(f.Hint, "AWS was not asked (--aws).") {
+		f.Reason != "no value for C, D; 1.yml:2: the secret of j:y has no key y" ||
+		!slices.Equal(f.Names, []string{"C", "D", "E"}) ||
+		f.Hint != "-e NAME=VALUE, or buildlocal secrets init, or --aws to ask AWS" {
 		t.Errorf("got %+v", err)
 	}
 }

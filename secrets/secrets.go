@@ -105,7 +105,9 @@ func (all Stores) Lookup(ctx context.Context, requests []Request) []Result {
 type Failure struct {
 	StatusCode string // observed: Decrypted Variables Error, Secrets Manager Error
 	Message    string
-	Hint       string // the next step for the user
+	Names      []string // variables without a value, in the order of the requests
+	Reason     string   // cause in plain words, such as: no value for TOKEN
+	Hint       string   // the next step for the user
 }
 
 // Error returns the message.
@@ -154,11 +156,11 @@ type lack struct {
 // failure reports missing values as the service does. If both stores lack a value, the
 // service reports Parameter Store's status code, because it asks that store first.
 func failure(all []lack) *Failure {
-	var parameters, others, refused, names []string
+	var parameters, others, refused, missing []string
 	f := &Failure{StatusCode: "Secrets Manager Error"}
 	asked := false // AWS
 	for _, l := range all {
-		names = append(names, l.Name)
+		f.Names = append(f.Names, l.Name)
 		asked = asked || l.result.AWS
 		if l.Kind == ParameterStore {
 			f.StatusCode = "Decrypted Variables Error"
@@ -168,31 +170,49 @@ func failure(all []lack) *Failure {
 			if text := l.result.Reason(); !slices.Contains(refused, text) {
 				refused = append(refused, text)
 			}
+			continue
 		case l.Kind == ParameterStore:
 			parameters = append(parameters, l.Ref)
 		default:
 			others = append(others, l.Ref)
 		}
+		missing = append(missing, l.Name)
 	}
-	f.Hint = "No value for " + strings.Join(
-		names,
-		", ",
-	) + ": set it with -e NAME=VALUE, --env-file or in a secrets file " +
-		"(run buildlocal secrets init). It will be masked in the log."
-	if !asked {
-		f.Hint += " AWS was not asked (--aws)."
-	}
+	f.Reason = strings.Join(append(noValue(missing), refused...), "; ")
+	f.Hint = hint(f.Names, asked)
 	var parts []string
 	if len(parameters) > 0 {
 		parts = append(parts, "parameter does not exist: "+strings.Join(parameters, ", "))
 	}
 	if len(others) > 0 {
-		missing := "secret does not exist: " + strings.Join(others, ", ")
+		text := "secret does not exist: " + strings.Join(others, ", ")
 		if len(parameters) == 0 { // the service's text, before ours
-			missing = "ResourceNotFoundException: Secrets Manager can't find the specified secret. " + missing
+			text = "ResourceNotFoundException: Secrets Manager can't find the specified secret. " + text
 		}
-		parts = append(parts, missing)
+		parts = append(parts, text)
 	}
 	f.Message = strings.Join(append(parts, refused...), "; ")
 	return f
+}
+
+// noValue returns the cause for variables whose values no store has, or nil.
+func noValue(names []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{"no value for " + strings.Join(names, ", ")}
+}
+
+// hint returns the ways to give variables a value. asked says that AWS is one of the stores
+// already.
+func hint(names []string, asked bool) string {
+	name := "NAME"
+	if len(names) == 1 {
+		name = names[0]
+	}
+	ways := []string{"-e " + name + "=VALUE", "buildlocal secrets init"}
+	if !asked {
+		ways = append(ways, "--aws to ask AWS")
+	}
+	return strings.Join(ways, ", or ")
 }

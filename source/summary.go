@@ -13,7 +13,7 @@ func (s *Source) Version() string {
 	if s.Git.Branch != "" {
 		text = s.Git.Branch + " " + text
 	}
-	switch n := s.Changed + s.Deleted + s.Untracked; n {
+	switch n := s.Uncommitted(); n {
 	case 0:
 		return text
 	case 1:
@@ -22,3 +22,6 @@ func (s *Source) Version() string {
 		return fmt.Sprintf("%s + %d files", text, n)
 	}
 }
+
+// Uncommitted returns the number of files that differ from the commit.
+func (s *Source) Uncommitted() int { return s.Changed + s.Deleted + s.Untracked }

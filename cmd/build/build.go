@@ -16,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/local"
@@ -38,7 +40,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		Example: "  buildlocal run -i node:22\n" +
 			"  buildlocal run ../service -e STAGE=dev --env-file .env\n" +
 			"  buildlocal run -b 'version: 0.2'$'\\n''phases: {build: {commands: [make]}}'",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Flags can also be set with "+settings.VariablePrefix+"<FLAG> environment variables, in "+settings.File,
 			"in the source directory, or in ~/.config/buildlocal/config.yml. Run 'buildlocal",
 			"config' to see the values. A file in the source can only set flags that affect",
@@ -53,7 +55,9 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	o.Add(c) // all flags; other commands add some of them
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.CommandLine = cli.CommandLine(c) // before flags get values from other places
-		if err := o.Settle(c.Context(), a, c); err != nil {
+		err := o.Settle(c.Context(), a, c)
+		a.GuardStderr()
+		if err != nil {
 			return o.withInputErrors(c.Context(), a, err)
 		}
 		return runF.Or(a, run)(c.Context(), o)
@@ -120,7 +124,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	}
 	defer func() { _ = session.Close() }()
 	if o.DryRun {
-		return printPlan(a, o, session.Plan)
+		return printPlan(a, o, inputs, session.Plan)
 	}
 	sink := view(a, o, session)
 	g, err := debug(ctx, a, o, session, sink)
@@ -128,12 +132,14 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		return err
 	}
 	if text, is := sink.(*console.Text); is {
+		defer text.Close() // also after a panic: the rest of a CI job is no output of this build
 		defer context.AfterFunc(ctx, func() {
 			if errors.Is(context.Cause(ctx), runner.ErrStopped) {
 				text.Stopping(session.Plan.Identity.Number)
 			}
 		})()
 	}
+	a.Started = true
 	if g != nil {
 		sink = g.sink
 		defer g.end(a)
@@ -146,16 +152,20 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 }
 
 // printPlan prints what a build would do.
-func printPlan(a *cli.App, o *Options, p *runner.Plan) error {
+func printPlan(a *cli.App, o *Options, in *local.Inputs, p *runner.Plan) error {
 	if o.Format == cli.FormatJSON {
 		return a.WriteJSON(planJSON(p))
 	}
-	text := p.Short()
-	if o.Verbose {
-		text = p.String()
+	screen := a.Screen()
+	shown := func(name string) string {
+		if local.IsS3(name) {
+			return name
+		}
+		return a.Tilde(name)
 	}
-	_, err := fmt.Fprint(a.Stdout, text)
-	return err
+	screen.Plan(console.PlanView{Plan: p, Whole: o.Verbose, SecretOrigin: in.SecretOrigin,
+		CacheEntry: in.CacheEntry(p), Path: shown})
+	return screen.Err()
 }
 
 // refuse returns the error of a build that was not started. If the log of the service was
@@ -230,10 +240,11 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 		options.Quiet = o.Quiet
 		return console.NewRemarked(a.Raw.Out, a.Raw.Err, options)
 	}
+	options.CI = a.CI()
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.PrintFault, options.Commit, options.Logs = a.PrintError, s.Version(), cli.LogsCommand(&o.Request)
-	if prompt := a.Prompt(); o.Debug.Stops() && prompt != nil {
+	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
+	if prompt := tty.Prompt(a); o.Debug.Stops() && prompt != nil {
 		options.Prompt = prompt.Name
 	}
 	if options.Progress != console.ProgressOff {

@@ -13,6 +13,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -31,7 +32,7 @@ type debugging struct {
 func (o *Options) checkDebug(a *cli.App) error {
 	if o.Debug.Stops() && o.Debug.Wait == 0 && a.InCI() {
 		return cli.Usagef("a build that stops needs --pause-for DURATION in CI\n" +
-			"nobody answers there; --pause-for 5m waits for buildlocal attach")
+			"--pause-for 5m waits so long for an answer by buildlocal attach")
 	}
 	return nil
 }
@@ -43,7 +44,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 		offerShell(a, s)
 		return nil, nil
 	}
-	terminal := a.Prompt()
+	terminal := tty.Prompt(a)
 	if o.Format != "text" {
 		terminal = nil
 	}
@@ -51,11 +52,12 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 		Where: o.Debug.Places(), Step: o.Debug.Step, Wait: o.Debug.Wait, Now: a.Now,
 		Build: s.Dir.Name, Project: s.Plan.Identity.Project, Drain: s.Drain, Reload: s.Reload,
 		Save: func(at runner.Place, text string) (debugger.Change, error) { return change(ctx, s, at, text) },
-		Sync: func(ctx context.Context, live runner.Live) (debugger.Synced, error) {
+		Sync: func(ctx context.Context, live *runner.Live) (debugger.Synced, error) {
 			done, err := s.Sync(ctx, live)
 			return debugger.Synced(done), err
 		},
-		Editor: a.EditFile, TempDir: a.TempDir, History: newHistory(a),
+		Editor:  func(ctx context.Context, file string) error { return tty.EditFile(ctx, a, file) },
+		TempDir: a.TempDir, History: newHistory(a),
 	}
 	if terminal == nil {
 		options.Alone = func(stop runner.Stop, limit time.Duration) { alone(a, s.Dir.Name, stop, limit) }
@@ -69,7 +71,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 	}
 	g := &debugging{Debugger: d, sink: &detachable{Sink: sink}, shown: make(chan struct{})}
 	s.Debugger = d
-	s.Extend = func(live runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
+	s.Extend = func(live *runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
 	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
 	go func() {
 		defer close(g.shown)
@@ -84,7 +86,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 
 // offerShell lets other processes open a shell in a build that never stops.
 func offerShell(a *cli.App, s *local.Session) {
-	s.Extend = func(live runner.Live, calls control.Services) control.Services {
+	s.Extend = func(live *runner.Live, calls control.Services) control.Services {
 		d, _, err := debugger.New(s.Plan, debugger.Options{
 			Now: a.Now, Build: s.Dir.Name, Project: s.Plan.Identity.Project, TempDir: a.TempDir,
 		})
@@ -115,7 +117,7 @@ func (g *debugging) handle(ctx context.Context, signal os.Signal, attached bool)
 	return false
 }
 
-// alone tells where a build waits that nobody is attached to.
+// alone reports where a build waits without a prompt.
 func alone(a *cli.App, build string, s runner.Stop, limit time.Duration) {
 	a.Warnf("stopped %s: buildlocal attach %s, or the build goes on in %s", debugger.Describe(s), build,
 		human.Duration(limit))

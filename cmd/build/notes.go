@@ -27,14 +27,15 @@ func warn(a *cli.App, o *Options, in *local.Inputs) {
 		shown = slices.DeleteFunc(slices.Clone(shown), isLint)
 		lints = slices.DeleteFunc(slices.Clone(in.Problems), func(p diag.Problem) bool { return !isLint(p) })
 	}
-	if len(shown) > 0 {
-		fmt.Fprintln(a.Stderr, shown.Error())
+	screen := a.Messages()
+	for _, p := range shown {
+		screen.Problem(p)
 	}
 	if len(lints) > 0 {
-		fmt.Fprintf(a.Stderr, "note: %s: %s\n", countLints(lints), o.validateCommand(in.Spec))
+		screen.Message(fmt.Sprintf("note: %s: %s", countLints(lints), o.validateCommand(in.Spec)))
 	}
 	if n := builds(in.Spec.Batch); n > 0 {
-		fmt.Fprintf(a.Stderr, "note: batch: its %s not run, only the phases\n", areCounted(n))
+		screen.Message(fmt.Sprintf("note: batch: its %s not run, only the phases", areCounted(n)))
 	}
 }
 

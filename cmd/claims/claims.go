@@ -10,9 +10,9 @@ import (
 	"github.com/buildlocal/buildlocal/project"
 )
 
-// OfEnvFile returns a claim for each variable that an environment file copies from the
+// EnvFile returns a claim for each variable that an environment file copies from the
 // user's environment: a line with a name alone. Lines with values claim nothing.
-func OfEnvFile(file string, text []byte) []config.Claim {
+func EnvFile(file string, text []byte) []config.Claim {
 	var names []string
 	// The parser looks each of these names up, so the look-up function gets them. Problems are
 	// reported when the build reads the file.
@@ -31,9 +31,9 @@ func OfEnvFile(file string, text []byte) []config.Claim {
 	return all
 }
 
-// OfProject returns the claims of a project document: those of all its projects, because
+// Project returns the claims of a project document: those of all its projects, because
 // a flag may choose any of them.
-func OfProject(from config.Source, file string, text []byte) []config.Claim {
+func Project(from config.Source, file string, text []byte) []config.Claim {
 	var all []config.Claim
 	for _, name := range append(project.Names(text), "") {
 		p, problems := project.Parse(file, text, name)

@@ -1,5 +1,5 @@
 // Package cli has the parts that all commands share: the App with the streams and the
-// host, exit codes, the format of errors, tables and help.
+// host, exit codes, the format of errors, and tables.
 //
 // A command is an options struct and two functions. NewX(app, runF) returns the cobra
 // command, which fills the options and calls runF, or if that is nil the function that
@@ -20,11 +20,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mattn/go-isatty"
-
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/internal/terminal"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -45,10 +44,14 @@ type App struct {
 
 	Version string // as buildlocal --version prints it
 
-	// ColorMode and Progress are the values of --color and --progress; "" is auto.
+	// ColorMode, CIMode and Progress are the values of --color, --ci and --progress; "" is auto.
 	ColorMode string
+	CIMode    string
 	Progress  console.Progress
 	Quiet     bool // print no notes and no warnings
+
+	// Started is set when a build is started: errors before it refuse the build.
+	Started bool
 
 	raw rawState // of the user's terminal
 
@@ -111,7 +114,7 @@ func (a *App) Open(ctx context.Context) {
 	a.Stdout, a.Stderr = diag.EscapeWriter(a.Raw.Out), diag.EscapeWriter(a.Raw.Err)
 	a.Warnf = func(format string, args ...any) {
 		if !a.Quiet {
-			fmt.Fprintf(a.Stderr, format+"\n", args...)
+			a.Messages().Message(fmt.Sprintf(format, args...))
 		}
 	}
 	a.MFA = func() func() (string, error) { return a.askMFA(ctx) }
@@ -123,7 +126,7 @@ func (a *App) Open(ctx context.Context) {
 func (a *App) askMFA(ctx context.Context) func() (string, error) {
 	in, isFile := a.Stdin.(*os.File)
 	out, shown := a.Raw.Err.(*os.File)
-	if !isFile || !shown || !isatty.IsTerminal(in.Fd()) || !isatty.IsTerminal(out.Fd()) {
+	if !isFile || !shown || !terminal.Is(in) || !terminal.Is(out) {
 		return nil
 	}
 	return func() (string, error) {
@@ -144,7 +147,7 @@ func (a *App) askMFA(ctx context.Context) func() (string, error) {
 // question.
 func (a *App) StdinTerminal() (*os.File, bool) {
 	in, isFile := a.Stdin.(*os.File)
-	return in, isFile && isatty.IsTerminal(in.Fd())
+	return in, isFile && terminal.Is(in)
 }
 
 // WriteJSON prints a value to the standard output, with invisible characters escaped.

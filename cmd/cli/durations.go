@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 // Days is a duration that can also be given in days, which Go durations cannot.
@@ -78,3 +80,18 @@ func (m *Minutes) String() string {
 
 // Type returns the kind of the value for the help.
 func (m *Minutes) Type() string { return "duration" }
+
+// Boolean also accepts yes and no, on and off for a flag that is true or false, because
+// they are booleans in YAML 1.1. Other values are returned as they are.
+func Boolean(flag *pflag.Flag, value string) string {
+	if flag.Value.Type() != "bool" {
+		return value
+	}
+	switch strings.ToLower(value) {
+	case "yes", "on":
+		return "true"
+	case "no", "off":
+		return "false"
+	}
+	return value
+}

@@ -42,6 +42,9 @@ func (a *App) WriteErrorJSON(err error, event bool) error {
 	return err
 }
 
+// CountErrors returns the number of errors that are joined in one, with each problem of a file.
+func CountErrors(err error) int { return len(jsonErrors(err)) }
+
 // jsonErrors returns the errors that are joined in one, each problem of a file separately.
 func jsonErrors(err error) []jsonError {
 	if parts := Parts(err); parts != nil {

@@ -88,11 +88,14 @@ func (a *App) PrintError(err error) {
 	}
 	switch {
 	case errors.As(err, &list):
-		fmt.Fprintln(a.Stderr, list.Error())
+		screen := a.Messages()
+		for _, p := range list {
+			screen.Problem(p)
+		}
 	case errors.As(err, &screen):
 		fmt.Fprintln(a.Stderr, screen.Error())
 	default:
-		fmt.Fprint(a.Stderr, labelled(err))
+		a.Messages().Message(labelled(err))
 	}
 }
 

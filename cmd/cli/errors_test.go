@@ -34,6 +34,7 @@ func TestPrintError_Labels(t *testing.T) {
 	} {
 		var stderr bytes.Buffer
 		a := &App{Stdout: &stderr, Stderr: &stderr}
+		a.LookupEnv = func(string) (string, bool) { return "", false }
 		a.Open(t.Context())
 		a.PrintError(test.err)
 		if got := stderr.String(); got != test.want {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -31,7 +32,10 @@ func (a *App) Pager(ctx context.Context) (io.Writer, func() error) {
 	}
 	return in, func() error {
 		_ = in.Close() // the user may have left the pager
-		return c.Wait()
+		if err := c.Wait(); err != nil {
+			return fmt.Errorf("PAGER %s: %w", pager, err)
+		}
+		return nil
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -37,7 +38,7 @@ func NewConfig(a *cli.App, runF cli.RunF[ConfigOptions]) *cobra.Command {
 	o.Add(c)
 	o.SetFormats([]string{"text", "json", "service"}) // those of run too, because they are shown
 	c.Flags().BoolVar(&o.Changed, "changed", false, "print only settings that are not defaults")
-	cli.SetGroup(c.Flags(), cli.OutputGroup, "changed")
+	help.SetGroup(c.Flags(), help.OutputGroup, "changed")
 	// Settle also checks the values, so config finds mistakes before a build does.
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {

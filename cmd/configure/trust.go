@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/config"
@@ -51,11 +52,11 @@ func NewTrust(a *cli.App, runF cli.RunF[TrustOptions]) *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use:   "trust [DIR]",
-		Short: "Allow a source's " + settings.File + " to reach this machine",
+		Short: "Allow a source's " + settings.File + " to reach this host",
 		Long: "Show what the " + settings.File + " of a source would let its builds do beyond the build\n" +
 			"itself, and remember your yes: for this directory, and for the contents that the\n" +
 			"file and the files it names have now. A changed file has to be trusted again.",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Exit codes: 0 trusted, or nothing to trust, 1 you said no, 2 usage error, or no",
 			"terminal to ask on and no --yes, 3 the file cannot be read.",
 		),

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 )
@@ -24,7 +25,7 @@ func NewAttach(a *cli.App, runF cli.RunF[AttachOptions]) *cobra.Command {
 		Long: "Open the prompt of a build that was started with --debug. If another terminal has the\n" +
 			"prompt, you are asked whether to take it over; that terminal then shows who has it.\n\n" + buildHelp,
 		Example:     "  buildlocal attach\n  buildlocal attach 12\n  buildlocal attach --watch",
-		Annotations: cli.Notes("Exit codes: 0 if you detach or the build ends, 4 if its process is lost."),
+		Annotations: help.Notes("Exit codes: 0 if you detach or the build ends, 4 if its process is lost."),
 	}
 	c.Flags().BoolVar(&o.Watch, "watch", false, "only show the build; it cannot be changed")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -52,7 +53,7 @@ func withBuild(ctx context.Context, a *cli.App, name string, do func(*local.Reac
 
 // reach connects to a build. A container whose build has ended gets a debugger for its shells.
 func reach(ctx context.Context, a *cli.App, name string) (*local.Reached, error) {
-	return a.Reach(ctx, name, func(r local.Resource, live runner.Live, calls control.Services) control.Services {
+	return a.Reach(ctx, name, func(r local.Resource, live *runner.Live, calls control.Services) control.Services {
 		d, _, err := debugger.New(&runner.Plan{Shell: "sh"}, debugger.Options{
 			Now: a.Now, Build: r.Labels[local.LabelBuild], Project: r.Project(), TempDir: a.TempDir,
 		})
@@ -79,7 +80,7 @@ func refusal(err error) error {
 
 // onTerminal calls run with the user's terminal, which passes each key until run returns.
 func onTerminal(ctx context.Context, a *cli.App, run func(context.Context, control.Terminal) error) error {
-	t, is := a.Terminal()
+	t, is := tty.Remote(a)
 	if !is {
 		return cli.Usagef("the standard input and output are not a terminal")
 	}

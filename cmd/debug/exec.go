@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 )
@@ -33,7 +34,7 @@ func NewExec(a *cli.App, runF cli.RunF[ExecOptions]) *cobra.Command {
 		Example: "  buildlocal exec -- printenv\n  buildlocal exec 12 cat package.json\n" +
 			"  buildlocal exec -t 12 -- htop\n  tar -c src | buildlocal exec -w /tmp -- tar -x\n" +
 			"  buildlocal exec --script 'export DEBUG=1'",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Exit codes: that of the command; 125 if it could not be started, 126 and 127 as in",
 			"shells, 137 if the build ended while it ran."),
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
 )
@@ -25,7 +26,7 @@ func NewShell(a *cli.App, runF cli.RunF[ShellOptions]) *cobra.Command {
 			"variables, the directory and the user of the next command. bash is used if the image\n" +
 			"has it. Files that you change stay changed.\n\n" + buildHelp,
 		Example:     "  buildlocal shell\n  buildlocal shell 12 --user root\n  buildlocal shell --no-env --shell dash",
-		Annotations: cli.Notes("Exit codes: 0 if the shell exits, 4 if the build ends before it."),
+		Annotations: help.Notes("Exit codes: 0 if the shell exits, 4 if the build ends before it."),
 	}
 	r := &o.Request
 	c.Flags().SortFlags = false

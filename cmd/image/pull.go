@@ -19,9 +19,8 @@ import (
 // puller pulls images one after the other, and shows their progress as a build does.
 type puller struct {
 	*cli.App
-	docker   *docker.Engine // nil to pull into the sandbox store
-	screen   *console.Text  // on stderr, because stdout has the names of the pulled images
-	terminal bool           // stderr is a terminal, whose lines can be overwritten
+	docker *docker.Engine // nil to pull into the sandbox store
+	screen *console.Text  // on stderr, because stdout has the names of the pulled images
 }
 
 // pull pulls images as a build would, into Docker or else into the sandbox store. The
@@ -38,9 +37,7 @@ func pull(ctx context.Context, a *cli.App, o *Options) error {
 	if d != nil {
 		defer d.Close()
 	}
-	options := a.StatusOptions()
-	screen := console.NewText(a.Raw.Err, options)
-	p := puller{App: a, docker: d, screen: screen, terminal: options.Progress == console.ProgressLine}
+	p := puller{App: a, docker: d, screen: console.NewText(a.Raw.Err, a.StatusOptions())}
 	// One after the other: engines pull the layers of an image concurrently already.
 	var errs []error
 	for _, name := range o.Names {
@@ -61,9 +58,6 @@ func pull(ctx context.Context, a *cli.App, o *Options) error {
 	return errors.Join(errs...)
 }
 
-// eraseLine clears a terminal from the cursor to the end of the line (ECMA-48, EL).
-const eraseLine = "\x1b[K"
-
 // pull pulls one image, and prints its name if that succeeds.
 func (p *puller) pull(ctx context.Context, name string) error {
 	// Asking a registry would end in "access denied", which hides the reason.
@@ -76,19 +70,13 @@ func (p *puller) pull(ctx context.Context, name string) error {
 		// registry has, and then the names under which public.ecr.aws publishes it.
 		names = names[1:]
 	}
-	if p.terminal {
-		// A registry may take seconds to answer. The same line then begins the progress.
-		fmt.Fprintf(p.Stderr, "pulling %s\r", names[0])
-	}
+	p.screen.Pulling(names[0]) // a registry may take seconds to answer
 	d := p.docker
 	if local.IsLocalImage(name) {
 		d = nil // Docker cannot run oci: and tar: images
 	}
 	err := p.pullInto(ctx, d, names)
 	p.screen.PullDone()
-	if p.terminal { // an image that is up to date makes no progress that would overwrite the line
-		fmt.Fprint(p.Raw.Err, eraseLine)
-	}
 	if err == nil {
 		_, err = fmt.Fprintf(p.Stdout, "pulled %s\n", name)
 	}

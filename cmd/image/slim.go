@@ -29,7 +29,7 @@ type SlimOptions struct {
 func newSlim(a *cli.App, group *Options, runF cli.RunF[SlimOptions]) *cobra.Command {
 	o := &SlimOptions{}
 	c := &cobra.Command{
-		Use: "slim", Short: "Write a Dockerfile for an image with only the runtimes of this buildspec", Args: cli.NoArgs,
+		Use: "slim", Short: "Write a Dockerfile for an image with fewer runtimes", Args: cli.NoArgs,
 		Long: "Write a Dockerfile that starts from the build's image, keeps only the versions that\n" +
 			"runtime-versions selects, also in its runtimes.yml, and squashes the result into\n" +
 			"one layer. The image must be available locally, because its contents are read.",

@@ -60,7 +60,7 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	for i := range lines {
 		f := &lines[i]
 		// The two sandboxes depend on the same features of the kernel: each note once.
-		works[f.Check] = f.Verdict == verdictOK
+		works[f.Check] = f.Verdict == verdictOK || f.Verdict == verdictInfo
 		f.Notes = slices.DeleteFunc(f.Notes, func(n string) bool { return noted[n] })
 		for _, n := range f.Notes {
 			noted[n] = true
@@ -78,7 +78,9 @@ func checkEngines(ctx context.Context, d *diagnosis) []finding {
 	}
 	if f.Verdict == verdictOK { // the build at hand does not need the others
 		for i := range lines {
-			if lines[i].Verdict == verdictWarn {
+			// An engine that the user has configured is meant to be used by builds.
+			expected := lines[i].Check == "docker" && docker.IsConfigured(d.app.DockerOptions())
+			if lines[i].Verdict == verdictWarn && !expected {
 				lines[i].Verdict = verdictInfo
 			}
 		}
@@ -148,6 +150,10 @@ func checkSandbox(ctx context.Context, a *cli.App, mode sandbox.Mode) finding {
 		}
 		f.Message = fmt.Sprintf("%s, %s in %s", human.Count(len(all), "image"), human.Bytes(total), a.Tilde(a.ImageStore()))
 		f.Notes = append([]string{report.Users}, f.Notes...)
+		if len(all) == 0 { // it works, but only a build that pulls an image can use it
+			f.Verdict, f.Message = verdictInfo, "no images in "+a.Tilde(a.ImageStore())
+			f.Fix = "buildlocal image pull IMAGE, if builds are to run without Docker"
+		}
 	}
 	// Many people take "host" for a container with the host's network.
 	if runtime.GOOS == "linux" && mode == sandbox.Host {

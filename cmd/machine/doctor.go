@@ -1,4 +1,4 @@
-// Package machine has the command doctor, which checks this machine and the project.
+// Package machine has the command doctor, which checks this host and the project.
 package machine
 
 import (
@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -46,13 +47,13 @@ type DoctorOptions struct {
 func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	o := &DoctorOptions{}
 	c := &cobra.Command{
-		Use: "doctor", Short: "Check this machine and project for problems and suggest fixes", Args: cli.NoArgs,
+		Use: "doctor", Short: "Check this host and project for problems and suggest fixes", Args: cli.NoArgs,
 		Long: "Check each engine, disk space, emulators, credentials, proxies, the buildspec and\n" +
 			"its image. A sign shows whether it works, is not set up and not needed so far, needs\n" +
 			"attention, or fails; a fix follows. No image is pulled and no build is started.",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Exit codes: 0 no check failed, 2 usage error, 3 only the buildspec or project",
-			"failed, 4 builds cannot run on this machine.",
+			"failed, 4 builds cannot run on this host.",
 		),
 		Example: "  buildlocal doctor\n  buildlocal doctor -i node:22 --engine sandbox\n  buildlocal doctor --project " +
 			"project.json --format json",
@@ -75,7 +76,7 @@ func NewDoctor(a *cli.App, runF cli.RunF[DoctorOptions]) *cobra.Command {
 	)
 	// Not the format of run: events make no sense here.
 	c.Flags().StringVar(&o.Format, "format", "text", "print results as `FORMAT`: text or json")
-	cli.SetGroup(c.Flags(), cli.OutputGroup, "format")
+	help.SetGroup(c.Flags(), help.OutputGroup, "format")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := cli.OneOf("format", o.Format, "text", "json"); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -39,13 +40,15 @@ func NewArtifacts(a *cli.App, runF cli.RunF[ArtifactsOptions]) *cobra.Command {
 		Long: "List the artifacts of build number BUILD, or of the latest build, with their sizes.\n" +
 			"With --diff, list the files that the second build added (+), removed (-) and\n" +
 			"changed (~), with the changed lines of small text files.",
-		Annotations: cli.Notes("Exit codes: 0 success, 1 the builds differ (--diff), 2 no such build or usage error."),
+		Annotations: help.Notes("Exit codes: 0 success, 1 the builds differ (--diff), 2 no such build or usage error."),
 		Example:     "  buildlocal artifacts\n  buildlocal artifacts 7\n  buildlocal artifacts --diff 6 7",
 		Args:        func(c *cobra.Command, args []string) error { return o.setBuilds(c, args) },
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output")
 	readsOutput(c)
+	c.Flags().StringVar(&o.Format, "format", "text", "print artifacts as `FORMAT`: text or json")
+	o.SetFormats([]string{"text", "json"})
 	c.Flags().BoolVar(&o.Diff, "diff", false, "compare two builds")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Settle(c.Context(), a, c); err != nil {
@@ -84,15 +87,15 @@ func showArtifacts(ctx context.Context, a *cli.App, o *ArtifactsOptions) error {
 		return err
 	}
 	if o.Diff {
-		return diffArtifacts(ctx, a, s, o.Builds)
+		return diffArtifacts(ctx, a, s, o)
 	}
-	return listArtifacts(a, s, o.Builds[0])
+	return listArtifacts(a, s, o)
 }
 
 // listArtifacts prints the artifacts of a build from its manifest. It names the copies in
 // the output directory, which stay as the build made them.
-func listArtifacts(a *cli.App, s *builds.Store, name string) error {
-	b, err := local.FindBuild(s, name) // its error lists the builds
+func listArtifacts(a *cli.App, s *builds.Store, o *ArtifactsOptions) error {
+	b, err := local.FindBuild(s, o.Builds[0]) // its error lists the builds
 	if err != nil {
 		return err
 	}
@@ -100,9 +103,12 @@ func listArtifacts(a *cli.App, s *builds.Store, name string) error {
 	if err != nil {
 		return err
 	}
+	if o.Format == cli.FormatJSON {
+		return a.WriteJSON(artifacts.NewListing(b.Number, b.Name, b.Path, m))
+	}
 	// A build without artifacts is valid, and so is one that failed before UPLOAD_ARTIFACTS.
 	if len(m.Artifacts) == 0 {
-		_, err := fmt.Fprintf(a.Stdout, "Build %s has no artifacts.\n", b.Name)
+		_, err := fmt.Fprintf(a.Stdout, "build %d has no artifacts\n", b.Number)
 		return err
 	}
 	for i, set := range m.Artifacts {
@@ -146,10 +152,10 @@ func listSet(a *cli.App, dir string, set artifacts.Set) {
 
 // diffArtifacts prints how the artifacts of two builds differ, as diff does: nothing is
 // printed for equal files, and a difference is exit code 1.
-func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, names []string) error {
+func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, o *ArtifactsOptions) error {
 	var dirs [2]string // before, after
 	var all [2]artifacts.Manifest
-	for i, name := range names {
+	for i, name := range o.Builds {
 		b, err := local.FindBuild(s, name)
 		if err != nil {
 			return err
@@ -161,6 +167,12 @@ func diffArtifacts(ctx context.Context, a *cli.App, s *builds.Store, names []str
 	}
 	// Compared by the manifests, so no file is read unless its hash has changed.
 	changes := artifacts.Diff(all[0], all[1])
+	if o.Format == cli.FormatJSON {
+		if err := a.WriteJSON(artifacts.NewChangeList(changes)); err != nil || len(changes) == 0 {
+			return err
+		}
+		return cli.ExitError{Code: cli.ExitFailed}
+	}
 	for _, c := range changes {
 		if err := context.Cause(ctx); err != nil { // there may be many files to read
 			return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -32,7 +33,7 @@ func NewBuilds(a *cli.App, runF cli.RunF[BuildsOptions]) *cobra.Command {
 		Long: "List the builds whose results are in the output directory, the newest first, with\n" +
 			"their status, start, duration, commit and the place at which they failed. The last\n" +
 			"line shows their durations, the oldest at the left.",
-		Annotations: cli.Notes("Exit codes: 0 success, even if builds failed, 2 usage error."),
+		Annotations: help.Notes("Exit codes: 0 success, even if builds failed, 2 usage error."),
 		Example:     "  buildlocal builds\n  buildlocal builds -C ../service\n  buildlocal builds --format json",
 	}
 	c.Flags().SortFlags = false
@@ -68,6 +69,7 @@ type pastBuild struct {
 	Start     time.Time     `json:"startTime,omitzero"`
 	Duration  *int64        `json:"durationInMilliseconds,omitempty"`
 	Commit    string        `json:"commit,omitempty"`
+	Changed   int           `json:"changedFiles,omitempty"` // that differ from the commit
 	Branch    string        `json:"branch,omitempty"`
 	Subject   string        `json:"subject,omitempty"`
 	Phase     string        `json:"failedPhase,omitempty"`
@@ -92,6 +94,7 @@ type pastRecord struct {
 		ID      string `json:"id"`
 		Branch  string `json:"branch"`
 		Subject string `json:"subject"`
+		Changed int    `json:"changedFiles"`
 	} `json:"commit"`
 }
 
@@ -130,11 +133,12 @@ func readPast(s *builds.Store, b builds.Build) pastBuild {
 		if s.Running(b) {
 			p.Status = stateRunning
 		}
+		p.addPlan()
 		return p
 	}
 	ms := r.End.Sub(r.Start).Milliseconds()
 	p.Status, p.Project, p.Start, p.Duration = r.Status, r.Project, r.Start, &ms
-	p.Commit, p.Branch, p.Subject = r.Commit.ID, r.Commit.Branch, r.Commit.Subject
+	p.Commit, p.Branch, p.Subject, p.Changed = r.Commit.ID, r.Commit.Branch, r.Commit.Subject, r.Commit.Changed
 	if p.Commit == "" {
 		p.Commit = r.ResolvedVersion
 	}
@@ -154,6 +158,29 @@ func readPast(s *builds.Store, b builds.Build) pastBuild {
 		p.Tests.Passed += report.Report.Tests.Counts[reports.CaseSucceeded]
 	}
 	return p
+}
+
+// addPlan adds the facts about a build without a record: its journal begins with them.
+func (p *pastBuild) addPlan() {
+	journal, err := builds.Build{Path: p.Directory}.OpenJournal()
+	if err != nil {
+		return // it has not begun, or is of an earlier version
+	}
+	defer journal.Close()
+	if plan := console.PlanIn(journal); plan != nil {
+		p.Project, p.Start, p.Place = plan.Identity.Project, plan.Identity.Start, plan.Place
+		if p.Place == "" {
+			p.Image = &plan.Image
+		}
+	}
+}
+
+// version returns the commit of a build, and how many files differed from it: "1a2b3c4 + 2".
+func (p pastBuild) version() string {
+	if p.Changed == 0 || p.Commit == "" {
+		return human.ShortCommit(p.Commit)
+	}
+	return fmt.Sprintf("%s + %d", human.ShortCommit(p.Commit), p.Changed)
 }
 
 // buildsTable returns the table of builds. On a narrow terminal it loses columns in the order
@@ -177,7 +204,7 @@ func buildsTable(all []pastBuild, now time.Time) console.Table {
 			tests = fmt.Sprintf("%d/%d", p.Tests.Passed, p.Tests.Total)
 		}
 		t.Add(sign, console.Strong(fmt.Sprintf("#%d", p.Number)), state, console.Plain(when), console.Plain(took),
-			console.Weak(human.ShortCommit(p.Commit)), console.Plain(p.at()), console.Weak(p.Branch), console.Plain(p.Subject),
+			console.Weak(p.version()), console.Plain(p.at()), console.Weak(p.Branch), console.Plain(p.Subject),
 			console.Weak(p.where()), console.Plain(tests))
 	}
 	t.DropEmpty()

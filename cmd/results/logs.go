@@ -13,6 +13,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/local"
@@ -35,7 +36,7 @@ func NewLogs(a *cli.App, runF cli.RunF[LogsOptions]) *cobra.Command {
 		Long: "Print the output of build number BUILD, or of the newest build, as run printed it,\n" +
 			"through $PAGER on a terminal. PLACE prints one command: build:2 is the second command\n" +
 			"of BUILD.",
-		Annotations: cli.Notes("Exit codes: 0 success, even if the build failed, 2 no such build or command, 3 unreadable",
+		Annotations: help.Notes("Exit codes: 0 success, even if the build failed, 2 no such build or command, 3 unreadable",
 			"files."),
 		Example: "  buildlocal logs\n  buildlocal logs 12 build:2\n  buildlocal logs -f\n  buildlocal logs --format service",
 		Args:    o.setArgs,

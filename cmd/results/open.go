@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/local"
@@ -27,7 +28,7 @@ func NewOpen(a *cli.App, runF cli.RunF[OpenOptions]) *cobra.Command {
 		Use: "open [BUILD]", Short: "Open the page of a build in the browser",
 		Long: "Open the page of build number BUILD, or of the latest build, in the browser. Its path\n" +
 			"is printed if there is no browser or no terminal.",
-		Annotations: cli.Notes("Exit codes: 0 success, 2 no such build or usage error, 3 the build has no page."),
+		Annotations: help.Notes("Exit codes: 0 success, 2 no such build or usage error, 3 the build has no page."),
 		Example:     "  buildlocal open\n  buildlocal open 12",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/local"
@@ -39,7 +40,7 @@ func NewReport(a *cli.App, runF cli.RunF[ReportOptions]) *cobra.Command {
 		Use: "report [BUILD | FILE...]", Short: "Show test and coverage results of a build or of report files",
 		Long: "Show test and coverage results of the latest build, of build number BUILD, or of\n" +
 			"the given report files. The format of a file is detected unless --file-format is set.",
-		Annotations: cli.Notes("Exit codes: 0 success, even if tests failed, 2 no such build or file, 3 unreadable file."),
+		Annotations: help.Notes("Exit codes: 0 success, even if tests failed, 2 no such build or file, 3 unreadable file."),
 		Example: "  buildlocal report\n  buildlocal report 7 --format junit\n  buildlocal report --html\n  " +
 			"buildlocal report target/surefire-reports/*.xml --file-format JUNITXML",
 	}

@@ -23,6 +23,7 @@ func TestNewArtifacts_Flags(t *testing.T) {
 		{Args: "", Want: view{builds: "latest "}},
 		{Args: "7 -o out", Want: view{builds: "7 ", out: "out"}},
 		{Args: "--diff 6 7", Want: view{diff: true, builds: "6 7 "}},
+		{Args: "--format xml", Err: "--format xml: use text or json"},
 		{Args: "6 7", Err: "takes one build"},
 		{Args: "--diff", Err: "--diff requires two builds, got 0"},
 		{Args: "--diff 6", Err: "--diff requires two builds, got 1"},

@@ -77,6 +77,7 @@ type pruned struct {
 	Kept    bool       `json:"kept"`
 	Start   *time.Time `json:"startTime"` // null if it is not known
 	Kinds   []string   `json:"resources"`
+	Size    *int64     `json:"sizeInBytes"` // null if it is not known
 
 	contents string
 }
@@ -93,6 +94,7 @@ func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
 	if wrong != nil {
 		return errors.Join(err, wrong)
 	}
+	c.Measure(ctx)
 	all := []pruned{}
 	var errs []error
 	for _, l := range c.All {
@@ -156,7 +158,7 @@ func (o *PruneOptions) chooses(l local.Leftover, now time.Time) bool {
 
 func prunedOf(l local.Leftover) pruned {
 	p := pruned{Number: builds.Number(l.Build), Name: l.Build, Project: l.Project, Kept: l.Kept, Kinds: l.Kinds,
-		contents: l.Contents()}
+		Size: l.Size, contents: l.Contents()}
 	if !l.Started.IsZero() {
 		p.Start = &l.Started
 	}
@@ -171,31 +173,74 @@ func (o *PruneOptions) print(a *cli.App, all []pruned) error {
 	t := console.Table{Columns: make([]console.Column, 5), NoHead: true}
 	var kept []string
 	for _, p := range all {
-		why := ""
-		if p.Start != nil {
-			why = human.When(*p.Start, a.Now())
+		if p.stays() && p.Kept {
+			kept = append(kept, p.Name)
 		}
-		if p.Kept {
-			why = strings.TrimSuffix("kept by --keep, "+why, ", ")
-			if p.Action == actionKeep || p.Action == actionWouldKeep {
-				kept = append(kept, p.Name)
-			}
+		if p.Action == actionKeep {
+			continue
 		}
-		if p.Action != actionKeep {
-			t.Add(console.Plain(p.Action), console.Strong(p.Name), console.Plain(p.Project), console.Plain(p.contents),
-				console.Weak(why))
+		contents := p.contents
+		if p.Size != nil {
+			contents += ", " + human.Bytes(*p.Size)
 		}
+		t.Add(console.Plain(p.Action), console.Strong(p.Name), console.Plain(p.Project), console.Plain(contents),
+			console.Weak(p.why(a.Now())))
 	}
 	screen := a.Screen()
 	if len(t.Rows) == 0 {
 		screen.Printf("nothing to remove")
 	}
 	screen.Table(t)
-	if err := screen.Err(); err != nil || len(kept) == 0 {
+	parts := []string{}
+	if text := freed(all); text != "" {
+		parts = append(parts, text)
+	}
+	if len(kept) > 0 {
+		parts = append(parts, fmt.Sprintf("%s kept by --keep: name them, or use --kept, to remove them too",
+			human.Count(len(kept), "build")))
+	}
+	if err := screen.Err(); err != nil || len(parts) == 0 {
 		return err
 	}
 	footer := a.Footer()
-	footer.Printf("%s", fmt.Sprintf("%s kept by --keep: name them, or use --kept, to remove them too",
-		human.Count(len(kept), "build")))
+	footer.Printf("%s", strings.Join(parts, "; "))
 	return footer.Err()
+}
+
+// stays reports whether a leftover is not removed.
+func (p pruned) stays() bool { return p.Action == actionKeep || p.Action == actionWouldKeep }
+
+// why returns the age of a leftover, and whether the user asked to keep it.
+func (p pruned) why(now time.Time) string {
+	why := ""
+	if p.Start != nil {
+		why = human.When(*p.Start, now)
+	}
+	if p.Kept {
+		return strings.TrimSuffix("kept by --keep, "+why, ", ")
+	}
+	return why
+}
+
+// freed returns the space that the removed leftovers used, such as "freed 1.2GB", or "" if nothing
+// is removed or the space is not known.
+func freed(all []pruned) string {
+	var sum int64
+	removed, verb := 0, "freed "
+	for _, p := range all {
+		if p.stays() {
+			continue
+		}
+		if p.Size == nil {
+			return ""
+		}
+		if p.Action == actionWouldRemove {
+			verb = "would free "
+		}
+		removed, sum = removed+1, sum+*p.Size
+	}
+	if removed == 0 {
+		return ""
+	}
+	return verb + human.Bytes(sum)
 }

@@ -262,7 +262,7 @@ func checkSecrets(ctx context.Context, a *cli.App, _ *Options, in *local.Inputs,
 	if !only {
 		return err // nil, or AWS or a command failed
 	}
-	a.PrintError(fmt.Errorf("%s\n%s", failure.Message, failure.Hint))
+	a.PrintError(fmt.Errorf("%s\n%s", failure.Reason, failure.Hint))
 	return cli.ExitError{Code: cli.ExitFailed}
 }
 

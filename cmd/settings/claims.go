@@ -150,9 +150,9 @@ func (s *Subject) addConfig(from config.Source, f *Flags, used func(name string)
 			}
 			s.texts[shown] = text
 			if name == "env-file" {
-				s.Claims = append(s.Claims, claims.OfEnvFile(shown, text)...)
+				s.Claims = append(s.Claims, claims.EnvFile(shown, text)...)
 			} else {
-				s.Claims = append(s.Claims, claims.OfProject(from, shown, text)...)
+				s.Claims = append(s.Claims, claims.Project(from, shown, text)...)
 			}
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/internal/terminal"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -29,7 +31,7 @@ type flagGroup struct {
 
 // flagGroups are all flags of run, in the order of the help. The names of the flags are
 // also the keys of configuration files and, in upper case, those of variables. A topic has
-// at most cli.MaxPlainFlags flags, the most used ones first.
+// at most help.MaxPlainFlags flags, the most used ones first.
 var flagGroups = []flagGroup{
 	{"Source and project", registerSource},
 	{"Image and engine", registerImage},
@@ -38,9 +40,9 @@ var flagGroups = []flagGroup{
 	{"Environment", registerVariables},
 	{"Secrets and AWS", registerSecrets},
 	{"Cache", registerCache},
-	{cli.OutputGroup, registerOutput},
-	{cli.DisplayGroup, registerDisplay},
-	{cli.ChecksGroup, registerChecks},
+	{help.OutputGroup, registerOutput},
+	{help.DisplayGroup, registerDisplay},
+	{help.ChecksGroup, registerChecks},
 	{"Debugging", registerDebugging},
 }
 
@@ -56,7 +58,7 @@ func (f *Flags) all() *pflag.FlagSet {
 		fs.SortFlags = false
 		group.register(f, fs)
 		fs.VisitAll(func(flag *pflag.Flag) {
-			flag.Annotations = map[string][]string{runAnnotation: nil, cli.GroupAnnotation: {group.title}}
+			flag.Annotations = map[string][]string{runAnnotation: nil, help.GroupAnnotation: {group.title}}
 			if t := flag.Value.Type(); t != "string" && t != "stringArray" { // those accept any text
 				flag.Value = &deferredValue{Value: flag.Value}
 			}
@@ -185,9 +187,11 @@ func registerDisplay(f *Flags, fs *pflag.FlagSet) {
 		"print the build as `FORMAT`: text, service (the log CodeBuild would write) or json (one event per line)")
 	fs.BoolVarP(&f.Quiet, "quiet", "q", false, "print only failures and the verdict")
 	fs.BoolVarP(&f.Verbose, "verbose", "v", false, "also print the agent's log lines")
-	fs.StringVar(&f.Color, "color", cli.ColorAuto, "use colors `WHEN`: auto, always or never")
+	fs.StringVar(&f.Color, "color", terminal.Auto, "use colors `WHEN`: auto, always or never")
 	fs.StringVar(&f.Progress, "progress", string(console.ProgressAuto),
 		"show progress as `KIND`: line (on a terminal), plain (a line every 30 s), off, or auto")
+	fs.StringVar(&f.CI, "ci", terminal.Auto, "fold phases and report failures in the log of `SYSTEM`: github or gitlab; "+
+		"off, or auto to detect it")
 }
 
 func registerChecks(f *Flags, fs *pflag.FlagSet) {
@@ -198,7 +202,8 @@ func registerChecks(f *Flags, fs *pflag.FlagSet) {
 
 func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 	o := &f.Debug
-	fs.BoolVar(&o.Debug, "debug", false, "stop at failures, in codebuild-breakpoint and at the time limit, and show a prompt")
+	fs.BoolVar(&o.Debug, "debug", false,
+		"stop at failures, in codebuild-breakpoint and at the time limit, and show a prompt")
 	fs.StringArrayVar(&o.Break, "break", nil,
 		"stop at `WHERE`: build, build:2, build:end, :14, /text/, failure, breakpoint, timeout, start or end,"+
 			" each with an optional: if COMMAND; repeatable")

@@ -21,6 +21,7 @@ import (
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/config"
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/terminal"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -38,8 +39,9 @@ type Flags struct {
 	// These are about the output of a command, not part of a request.
 	Format         string // text, or another of the formats of the command
 	Quiet, Verbose bool   // not both
-	Color          string // one of cli.ColorAuto and others
+	Color          string // one of terminal.Auto and others
 	Progress       string // a console.Progress
+	CI             string // one of cli.CIModes
 	NoConfig       bool   // ignore the source's configuration file
 
 	formats []string          // allowed values of Format; nil for those of run
@@ -156,14 +158,15 @@ func (f *Flags) validate(a *cli.App) error {
 	if len(f.formats) > 0 {
 		errs = append(errs, local.OneOf("format", f.Format, f.formats...))
 	}
-	if f.Color != "" { // the command has the flag
-		errs = append(errs, local.OneOf("color", f.Color, cli.ColorAuto, cli.ColorAlways, cli.ColorNever))
+	optional := func(name, value string, known ...string) {
+		if value != "" { // the command has the flag
+			errs = append(errs, local.OneOf(name, value, known...))
+		}
 	}
-	if f.Progress != "" {
-		errs = append(errs, local.OneOf("progress", f.Progress, string(console.ProgressAuto), string(console.ProgressLine),
-			string(console.ProgressPlain), string(console.ProgressOff)))
-	}
-	a.Quiet, a.ColorMode, a.Progress = f.Quiet, f.Color, console.Progress(f.Progress)
+	optional("color", f.Color, terminal.Auto, terminal.Always, terminal.Never)
+	optional("progress", f.Progress, console.ProgressKinds()...)
+	optional("ci", f.CI, cli.CIModes()...)
+	a.Quiet, a.ColorMode, a.CIMode, a.Progress = f.Quiet, f.Color, f.CI, console.Progress(f.Progress)
 	if f.Format != "text" && f.formats != nil && (f.Quiet || f.Verbose) && f.hasRunFormat() {
 		name := map[bool]string{true: "quiet", false: "verbose"}[f.Quiet]
 		errs = append(errs, &local.SettingError{Setting: "format", Value: f.Format, Joint: true,
@@ -246,26 +249,11 @@ func (f *Flags) set(flag *pflag.Flag, values []string) error {
 		values = []string{strings.Join(values, "\n")}
 	}
 	for _, v := range values {
-		if err := flag.Value.Set(boolean(flag, v)); err != nil {
+		if err := flag.Value.Set(cli.Boolean(flag, v)); err != nil {
 			return f.Explain(wrongValue(flag, v, err))
 		}
 	}
 	return f.Explain(invalidValue(flag))
-}
-
-// boolean also accepts yes and no, on and off for a flag that is true or false, because
-// they are booleans in YAML 1.1. Other values are returned as they are.
-func boolean(flag *pflag.Flag, value string) string {
-	if flag.Value.Type() != "bool" {
-		return value
-	}
-	switch strings.ToLower(value) {
-	case "yes", "on":
-		return "true"
-	case "no", "off":
-		return "false"
-	}
-	return value
 }
 
 // Explain returns an error with the place of each setting in it: a position in a file,

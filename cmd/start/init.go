@@ -14,6 +14,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -36,7 +37,7 @@ func NewInit(a *cli.App, runF cli.RunF[InitOptions]) *cobra.Command {
 		Use: "init [DIR]", Short: "Write a buildspec for a directory",
 		Long: "Write buildspec.yml with the usual commands of the languages in the directory, which are\n" +
 			"recognized by the files of their package managers. An existing buildspec is not changed.",
-		Annotations: cli.Notes("Exit codes: 0 success, 2 usage error, 3 there is a buildspec, 4 it cannot be written."),
+		Annotations: help.Notes("Exit codes: 0 success, 2 usage error, 3 there is a buildspec, 4 it cannot be written."),
 		Example:     "  buildlocal init\n  buildlocal init ../service",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {

@@ -54,7 +54,7 @@ func applyFixes(ctx context.Context, name, before string, ignore []string) (stri
 // the project, image and source have no safe fixes, and would be slow in each round.
 func problemsOf(name, text string, ignore []string) diag.List {
 	spec, problems := buildspec.Parse(name, []byte(text))
-	return lint.Kept(spec, problems, ignore)
+	return lint.CheckText(spec, problems, ignore)
 }
 
 // applyOnce applies some fixes: all at once, which nearly always works, else the first

@@ -86,7 +86,8 @@ type editor struct {
 	app     *cli.App
 	root    string // directory of the source
 	against local.Against
-	known   *lint.Input // the runtimes of the image, looked up once
+	known   *lint.Input          // the runtimes of the image, looked up once
+	ignored map[string]diag.List // the warning about files that git ignores; each was asked for once
 }
 
 // Check checks a file against its source. The file is "" for a text
@@ -101,7 +102,24 @@ func (e *editor) Check(ctx context.Context, file string, text []byte) (*buildspe
 	if install, _ := spec.Phase("INSTALL"); len(install.Runtimes) > 0 {
 		against.Known = e.offers(ctx)
 	}
-	return spec, e.app.Check(ctx, spec, problems, against)
+	return spec, append(e.warnIgnored(ctx, file), e.app.Check(ctx, spec, problems, against)...)
+}
+
+// warnIgnored asks git once for each file, and not after each change: a new pattern is noticed after
+// a restart.
+func (e *editor) warnIgnored(ctx context.Context, file string) diag.List {
+	if file == "" || repositoryOf(file) == "" {
+		return nil
+	}
+	found, asked := e.ignored[file]
+	if !asked && ctx.Err() == nil {
+		found = local.WarnIgnored(ctx, file)
+		if e.ignored == nil {
+			e.ignored = map[string]diag.List{}
+		}
+		e.ignored[file] = found
+	}
+	return slices.Clone(found)
 }
 
 // Runtimes returns the runtimes of the build's image, for completion and hover.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/cmd/cli"
+	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/settings"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/atomicfile"
@@ -49,7 +50,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 			"against the project, the image and the source, and its commands are checked too.\n\n" +
 			"FILE is a buildspec, or - for standard input (default: the buildspec of run). DIR is the\n" +
 			"same as -C DIR.",
-		Annotations: cli.Notes(
+		Annotations: help.Notes(
 			"Each message ends with the name of its check; docs/checks.md describes them. To",
 			"disable a warning or lint, add a comment '# buildlocal:ignore NAME' to the line, or",
 			"use --ignore, or ignore: in "+settings.File+".",
@@ -68,7 +69,7 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 	fs.BoolVar(&o.Fix, "fix", false, "apply unambiguous fixes to the files")
 	fs.BoolVar(&o.Diff, "diff", false, "print unambiguous fixes as a diff without applying them")
 	fs.StringVar(&o.Format, "format", "text", "print problems as `FORMAT`: "+strings.Join(console.ProblemFormats, ", "))
-	cli.SetGroup(fs, cli.OutputGroup, "fix", "diff", "format")
+	help.SetGroup(fs, help.OutputGroup, "fix", "diff", "format")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if cli.IsDirArg(args) {
 			if err := cli.SourceArg(c, args); err != nil {
@@ -138,14 +139,19 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	problems = append(problems, wrong...)
 	v := &validator{App: a, Options: o, project: p, against: against, root: root}
 	texts, unread := v.texts(ctx, o.Names)
-	// A program that reads a report gets one in any case, and an error beside it.
-	if len(texts) == 0 && unread != nil && o.Format == "text" || ctx.Err() != nil {
+	// A program that reads a report gets one in any case, and an error beside it; as JSON the error
+	// is an object of its own.
+	alone := o.Format == "text" || o.Format == cli.FormatJSON
+	if len(texts) == 0 && unread != nil && alone || ctx.Err() != nil {
 		return errors.Join(unread, context.Cause(ctx))
 	}
 	// Other formats are read by programs, even on a terminal.
-	color := o.Format == "text" && a.Color(a.IsTerminal())
-	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Color: color, Tool: a.Version,
-		ASCII: a.ConsoleOptions().ASCII}
+	options := a.ConsoleOptions()
+	report := console.Report{Checks: lint.All(), Strict: o.Checks.Strict, Tool: a.Version, ASCII: options.ASCII,
+		Color: o.Format == "text" && options.Color}
+	if options.Width != nil {
+		report.Width = options.Width()
+	}
 	// The project document is checked once, not for each buildspec.
 	if len(problems) > 0 {
 		report.Files = append(report.Files, console.Checked{File: o.Source.Project, Problems: problems})
@@ -159,11 +165,19 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		a.PrintError(unread) // on stderr, so that reports for tools stay valid
 	}
 	// The report counts more than files that could not be read: 3 before 4.
-	err = errors.Join(v.print(report), v.verdict(report))
+	err = errors.Join(v.print(report), v.writeUnread(unread), v.verdict(report))
 	if err == nil && unread != nil {
 		return cli.ExitError{Code: cli.ExitCode(unread)}
 	}
 	return err
+}
+
+// writeUnread prints the files that could not be read after a report as JSON.
+func (v *validator) writeUnread(err error) error {
+	if err == nil || v.Format != cli.FormatJSON {
+		return nil
+	}
+	return v.WriteErrorJSON(err, false)
 }
 
 // check returns the problems of a buildspec, after fixing it if that is asked for. With
@@ -297,7 +311,11 @@ func (v *validator) problems(ctx context.Context, t text) (*buildspec.Buildspec,
 	spec, problems := buildspec.Parse(t.name, t.bytes)
 	against := v.against
 	against.Root = t.root
-	return spec, v.Check(ctx, spec, problems, against)
+	all := v.Check(ctx, spec, problems, against)
+	if t.onDisk && repositoryOf(t.name) != "" {
+		all = append(local.WarnIgnored(ctx, t.name), all...)
+	}
+	return spec, all
 }
 
 // fix applies safe fixes to the file, or adds them to the diff, or without --fix and --diff only

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 
 	"github.com/buildlocal/buildlocal/engine"
@@ -33,7 +35,7 @@ func (c *Container) WhyEnded(ctx context.Context) error {
 		return engine.Unanswering(c.conn.Host(), err)
 	case err != nil || state.State == nil || state.State.Running:
 		return nil
-	case state.State.OOMKilled:
+	case state.State.OOMKilled && state.State.ExitCode == exitKilled && !c.wasKilled(ctx, state.State):
 		return engine.OutOfMemory(c.spec.Resources.Limits.Memory)
 	case c.isRemoved(ctx):
 		return engine.Removed()
@@ -42,6 +44,35 @@ func (c *Container) WhyEnded(ctx context.Context) error {
 	}
 	return nil
 }
+
+// wasKilled reports whether a client of the engine has killed the container. The engine's flag for
+// a container without memory says less: it is set as soon as any process of it was killed for that,
+// and stays set although the container goes on.
+func (c *Container) wasKilled(ctx context.Context, state *container.State) bool {
+	ended, err := time.Parse(time.RFC3339Nano, state.FinishedAt)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithCancel(ctx) // ends the stream of events
+	defer cancel()
+	// The engine reports that it has sent a signal after the process is gone.
+	until := ended.Add(removalTime).Format(time.RFC3339Nano)
+	messages, done := c.conn.API.Events(ctx, events.ListOptions{Since: state.StartedAt, Until: until,
+		Filters: filters.NewArgs(filters.Arg("container", c.id), filters.Arg("event", string(events.ActionKill)))})
+	for {
+		select {
+		case m := <-messages:
+			if m.Actor.Attributes["signal"] == sigKill {
+				return true
+			}
+		case <-done: // there are no more, or the engine has forgotten them
+			return false
+		}
+	}
+}
+
+// sigKill is the number of SIGKILL, as events have it.
+const sigKill = "9"
 
 // isRemoved waits a little for the container to be removed, and reports whether it was.
 func (c *Container) isRemoved(ctx context.Context) bool {

@@ -72,6 +72,9 @@ func Connect(o Options) (*Engine, error) {
 	}, nil
 }
 
+// IsConfigured reports whether the user has named an engine, by DOCKER_HOST or a docker context.
+func IsConfigured(o Options) bool { return conn.IsConfigured(o.connection()) }
+
 // Credentials are a login of a registry. All fields are empty if there is no login.
 type Credentials = conn.Credentials
 
@@ -103,6 +106,10 @@ func (e *Engine) Close() error { return e.conn.Close() }
 func (e *Engine) List(ctx context.Context, key string) ([]engine.Resource, error) {
 	return e.conn.List(ctx, key)
 }
+
+// Sizes returns the disk space that removing each resource frees, in bytes, by ID. Resources of
+// unknown size are missing.
+func (e *Engine) Sizes(ctx context.Context) (map[string]int64, error) { return e.conn.Sizes(ctx) }
 
 // Remove removes a resource that List returned. See engine.Lister.
 func (e *Engine) Remove(ctx context.Context, r engine.Resource) error { return e.conn.Remove(ctx, r) }

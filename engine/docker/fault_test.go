@@ -50,7 +50,7 @@ func TestFault_DiskFull(t *testing.T) {
 	spec := newSpec(t)
 	spec.Image.Pull = engine.PullMissing
 	_, err := e.Start(t.Context(), spec)
-	wantFault(t, err, engine.DiskFull, noSpace, "pull image", "docker system df")
+	wantFault(t, err, engine.DiskFull, noSpace, "pull ", "docker system df")
 }
 
 func TestFault_EngineStops(t *testing.T) {
@@ -169,11 +169,11 @@ func TestFault_NoShell(t *testing.T) {
 	e := connect(t)
 	spec := newSpec(t)
 	spec.Image.Names = []string{"buildlocal-test/no-sh:latest"}
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "has no sh")
 	spec.Main = &engine.Process{Args: []string{"sh", "-c", "echo"}}
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "has no sh")
 	spec.Resources.Privileged = true
-	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "requires sh")
+	wantFault(t, refused(t, e, spec), engine.NoShell, "no-sh", "has no sh")
 }
 
 func TestStart_PrivilegedWithoutConfig(t *testing.T) {

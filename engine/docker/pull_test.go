@@ -145,7 +145,7 @@ func TestPull_FaultHasHint(t *testing.T) {
 			if c.set != nil {
 				c.set(r)
 			}
-			wantFault(t, refused(t, e, pulls(t, r.ref(t, e, c.tag))), c.kind, "pull image "+r.address+"/"+c.tag, c.says)
+			wantFault(t, refused(t, e, pulls(t, r.ref(t, e, c.tag))), c.kind, "pull "+r.address+"/"+c.tag, c.says)
 		})
 	}
 }
@@ -179,7 +179,7 @@ func TestPull_TruncatedLayer(t *testing.T) {
 	ref := r.ref(t, e, "short:1")
 	p := r.push(t, "short:1", "1", runtime.GOARCH, rootfs(t, e, nil))
 	r.hold("short/blobs/"+p.layer, content{"application/octet-stream", r.holds["short/blobs/"+p.layer].bytes[:5000]})
-	wantFault(t, refused(t, e, pulls(t, ref)), engine.NoRegistry, "pull image "+ref)
+	wantFault(t, refused(t, e, pulls(t, ref)), engine.NoRegistry, "pull "+ref)
 }
 
 // TestPull_RetriesLayer breaks a download off; the engine waits

@@ -50,7 +50,7 @@ func (s *Store) Pull(ctx context.Context, name string, report func(engine.Progre
 		return nil, err
 	}
 	defer unlock()
-	doing := "pull image " + name
+	doing := "pull " + name
 	from, err := s.openSource(ctx, name)
 	if err == nil {
 		var image *Image
@@ -350,7 +350,7 @@ func platformOf(c *v1.ConfigFile) string {
 func wrongPlatform(name, has, wanted string) error {
 	return &engine.Fault{
 		Kind:    engine.WrongArch,
-		Message: fmt.Sprintf("image %s: it is for %s, and this machine is %s", name, has, wanted),
+		Message: fmt.Sprintf("image %s: it is for %s, and this host is %s", name, has, wanted),
 		Hint:    "Without Docker, images run only on their own architecture: use another image, or Docker with an emulator.",
 	}
 }

@@ -57,7 +57,7 @@ func (s *Store) fromRegistry(ctx context.Context, image string) (*imageSource, e
 			return nil, &engine.Fault{
 				Kind:    engine.WrongArch,
 				Err:     err,
-				Message: fmt.Sprintf("pull image %s: the registry does not have it for %s", image, s.Platform),
+				Message: fmt.Sprintf("pull %s: the registry does not have it for %s", image, s.Platform),
 				Hint: "Without Docker, images run only on their own architecture: use another image, or Docker with " +
 					"an emulator.",
 			}

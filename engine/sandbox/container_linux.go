@@ -249,8 +249,11 @@ func (c *Container) startMain(ctx context.Context, s engine.Spec) error {
 	}
 	_, waiting, streams, err := c.run(*s.Main, true)
 	if errors.Is(err, fs.ErrNotExist) && s.Main.Args[0] == "sh" {
-		return &engine.Fault{Kind: engine.NoShell, Err: err, Message: err.Error(),
-			Hint: "A build requires sh in the image: add a shell to it, or choose another image with --image."}
+		name := s.Image.Alias
+		if len(s.Image.Names) > 0 {
+			name = s.Image.Names[0]
+		}
+		return &engine.Fault{Kind: engine.NoShell, Err: err, Message: engine.NoShellMessage(name), Hint: engine.NoShellHint}
 	}
 	if err != nil {
 		return err

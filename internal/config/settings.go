@@ -41,8 +41,14 @@ type Setting struct {
 // as User, so that forgetting one is safe. It is a function, so that no caller can change the
 // table.
 func Settings() []Setting {
+	all := append(reachingSettings(), harmlessSettings()...)
+	slices.SortFunc(all, func(a, b Setting) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// reachingSettings are the settings with values that may reach beyond the build.
+func reachingSettings() []Setting {
 	return []Setting{
-		{Name: "add-host", Reach: Build},
 		{Name: "artifacts", Reach: Writes, Effect: "write artifacts outside the source", Paths: afterID},
 		{Name: "assume-role", Reach: User, Effect: "use your AWS account as VALUE"},
 		{Name: "aws", Reach: User, Effect: "look up values in your AWS account", Harmless: no},
@@ -51,51 +57,31 @@ func Settings() []Setting {
 		{Name: "ca-bundle", Reach: Reads, Effect: "read a file outside the source"},
 		{Name: "cache", Reach: Writes, Effect: "keep the cache outside the source"},
 		{Name: "cache-size", Reach: User, Effect: "remove caches of your other projects beyond VALUE"},
-		{Name: "color", Reach: Build},
-		{Name: "compute-type", Reach: Build},
+		{Name: "ci", Reach: User, Effect: "let the build's output control the CI job", Harmless: is("auto")},
 		{Name: "docker", Reach: User, Effect: "give the build access to this host's Docker engine", Harmless: is("nested")},
 		{Name: "dry-run", Reach: User, Effect: "end without running the build", Harmless: no},
 		{Name: "engine", Reach: User, Effect: "run the build on the engine VALUE", Harmless: is("auto")},
 		{Name: "env", Reach: Variable, Effect: "read your variable VALUE"},
 		{Name: "env-file", Reach: Reads, Effect: "read variables from outside the source"},
-		{Name: "env-override", Reach: Build},
 		{Name: "exported-env", Reach: Writes, Effect: "write a file outside the source"},
-		{Name: "format", Reach: Build},
-		{Name: "full-reports", Reach: Build},
 		{Name: "git-credentials", Reach: User, Effect: "let git in the build ask for your credentials", Harmless: no},
-		{Name: "ignore", Reach: Build},
 		{Name: "image", Reach: Reads, Effect: "use an image from outside the source", Paths: ImagePaths},
-		{Name: "image-digest", Reach: Build},
 		{Name: "images", Reach: Reads, Effect: "use an image from outside the source", Paths: standInPaths},
 		{Name: "keep", Reach: User, Effect: "keep the build's container on this host", Harmless: no},
-		{Name: "keep-builds", Reach: Build},
 		{Name: "mask-encoded", Reach: User, Effect: "show encoded secrets in the log", Harmless: yes},
 		{Name: "metadata", Reach: User, Effect: "let the build access this host's cloud metadata", Harmless: no},
 		{Name: "mount", Reach: User, Effect: "let the build read and write this host's files: VALUE"},
 		{Name: "network", Reach: User, Effect: "connect the build to the Docker network VALUE", Harmless: is("none")},
-		{Name: "no-cache", Reach: Build},
 		{Name: "output", Reach: Writes, Effect: "write the output outside the source"},
-		{Name: "platform", Reach: Build},
 		{Name: "privileged", Reach: User, Effect: "run in privileged mode", Harmless: no},
 		{Name: "profile", Reach: User, Effect: "use your AWS profile VALUE"},
-		{Name: "progress", Reach: Build},
 		{Name: "project", Reach: Reads, Effect: "read a file outside the source"},
-		{Name: "project-name", Reach: Build},
 		{Name: "publish", Reach: User, Effect: "open a port of this host: VALUE"},
-		{Name: "pull", Reach: Build},
-		{Name: "quiet", Reach: Build},
-		{Name: "region", Reach: Build},
-		{Name: "require-image", Reach: Build},
 		{Name: "secondary-source", Reach: Reads, Effect: "give the build files from outside the source", Paths: afterID},
 		{Name: "secrets", Reach: User, Effect: "read secrets from VALUE"},
 		{Name: "source-mode", Reach: User, Effect: "give the build files that git ignores",
 			Harmless: func(v string) bool { return v != "all" }},
 		{Name: "source-root", Reach: Around, Effect: "give the build files of the repository around the source"},
-		{Name: "strict", Reach: Build},
-		{Name: "timeout", Reach: Build},
-		{Name: "tolerate-bad-reports", Reach: Build},
-		{Name: "verbose", Reach: Build},
-		{Name: "zip", Reach: Build},
 	}
 }
 
@@ -185,4 +171,18 @@ func ImagePaths(image string) []string {
 func standInPaths(value string) []string {
 	_, image, _ := strings.Cut(value, "=")
 	return ImagePaths(image)
+}
+
+// harmlessSettings are the settings that affect the build alone, with any value.
+func harmlessSettings() []Setting {
+	var all []Setting
+	for _, name := range []string{
+		"add-host", "break", "color", "compute-type", "debug", "env-override", "format", "full-reports", "ignore",
+		"image-digest", "keep-builds", "no-cache", "only", "pause-for", "platform", "progress", "project-name",
+		"pull", "quiet", "region", "require-image", "skip", "step", "strict", "timeout", "tolerate-bad-reports",
+		"until", "verbose", "zip",
+	} {
+		all = append(all, Setting{Name: name, Reach: Build})
+	}
+	return all
 }

@@ -100,20 +100,45 @@ func Printable(text string) string {
 // with carets below it. It shows only the part of a long line around the position. The hint follows
 // the carets, where the eye is already; without carets it has a line of its own.
 func (p Problem) String() string {
-	text := p.Error()
-	if p.Excerpt != "" && p.Line > 0 {
-		number := fmt.Sprintf("%d", p.Line)
-		excerpt, column := window(Printable(p.Excerpt), p.Column)
-		text += fmt.Sprintf("\n  %s | %s", number, excerpt)
-		if p.Column > 0 {
-			return text + fmt.Sprintf("\n  %s | %s%s", strings.Repeat(" ", len(number)),
-				indentTo(excerpt, column), strings.TrimRight(p.carets(excerpt, column)+" "+oneLine(p.Hint), " "))
-		}
+	parts := p.Parts(maxExcerpt)
+	text := parts.Head
+	if parts.Excerpt != "" {
+		text += "\n" + parts.Excerpt
 	}
-	if p.Hint == "" {
-		return text
+	switch {
+	case parts.Carets != "":
+		return text + strings.TrimRight("\n"+parts.Indent+parts.Carets+" "+parts.Hint, " ")
+	case parts.Hint != "":
+		return text + "\nhint: " + parts.Hint
 	}
-	return text + "\nhint: " + oneLine(p.Hint)
+	return text
+}
+
+// Parts are the parts of a problem for humans.
+type Parts struct {
+	Head    string // Error
+	Excerpt string // the line with its number; empty if the position is unknown
+	Indent  string // white space and the border before Carets, as wide as the excerpt before the position
+	Carets  string // marks below the excerpt; empty if the column is unknown
+	Hint    string // in one line; may be empty
+}
+
+// Parts returns the parts of a problem, with at most limit columns for the line of the file.
+func (p Problem) Parts(limit int) Parts {
+	parts := Parts{Head: p.Error(), Hint: oneLine(p.Hint)}
+	if p.Excerpt == "" || p.Line <= 0 {
+		return parts
+	}
+	number := fmt.Sprintf("%d", p.Line)
+	border := "  " + strings.Repeat(" ", len(number)) + " | "
+	// A line that is not longer is shown in full.
+	excerpt, column := p.window(min(maxExcerpt, max(minExcerpt, limit-len(border))))
+	parts.Excerpt = fmt.Sprintf("  %s | %s", number, excerpt)
+	if p.Column > 0 {
+		parts.Indent = border + indentTo(excerpt, column)
+		parts.Carets = p.carets(excerpt, column)
+	}
+	return parts
 }
 
 // maxCarets limits the carets, so that they fit into one line of a terminal with 80 columns.
@@ -125,32 +150,39 @@ func (p Problem) carets(excerpt string, column int) string {
 	return strings.Repeat("^", max(1, min(p.Width, left, maxCarets)))
 }
 
-// The limits of an excerpt, in characters: the longest line that is shown in full, and the part of a
-// longer one that is shown before the position.
+// The limits of an excerpt, in characters: the longest line that is shown in full, and the shortest
+// part of a longer one.
 const (
 	maxExcerpt = 200
-	maxBefore  = 60
+	minExcerpt = 30
 )
 
-// window cuts a long line around a column. It returns the column in the result.
-func window(line string, column int) (string, int) {
-	if len(line) <= maxExcerpt {
-		return line, column
-	}
+// window cuts a long line around the position. It returns the column in the result.
+func (p Problem) window(limit int) (string, int) {
+	const mark = "..."
+	line := Printable(p.Excerpt)
 	runes := []rune(line)
-	if len(runes) <= maxExcerpt {
-		return line, column
+	if len(runes) <= limit {
+		return line, p.Column
 	}
-	start := min(max(0, column-1-maxBefore), len(runes)-1)
-	end := min(len(runes), start+maxExcerpt)
+	if limit < maxExcerpt {
+		limit -= 2 * len(mark)
+	}
+	before := limit * 3 / 10 // of the part that is shown
+	start := min(max(0, p.Column-1-before), len(runes)-1)
+	if p.Column-1+min(p.Width, maxCarets) <= limit && limit < maxExcerpt {
+		start = 0
+	}
+	start = max(0, min(start, len(runes)-limit)) // show as much as possible
+	end := min(len(runes), start+limit)
 	cut := string(runes[start:end])
 	if end < len(runes) {
-		cut += "..."
+		cut += mark
 	}
 	if start == 0 {
-		return cut, column
+		return cut, p.Column
 	}
-	return "..." + cut, column - start + len("...")
+	return mark + cut, p.Column - start + len(mark)
 }
 
 // indentTo returns white space as wide as the part of line before column. It keeps tabs, so that

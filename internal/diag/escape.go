@@ -19,7 +19,7 @@ func EscapeLine(text string) string { return escape(text, "") }
 
 // escape is Escape with a set of control characters to keep.
 func escape(text, keep string) string {
-	if plain(text, keep) {
+	if isSafe(text, keep) {
 		return text
 	}
 	var b strings.Builder
@@ -49,7 +49,7 @@ func escape(text, keep string) string {
 // EscapeJSON makes JSON safe to print. The characters that Escape replaces become JSON escapes, so
 // the values do not change.
 func EscapeJSON(text string) string {
-	if plain(text, "\n\t") {
+	if isSafe(text, "\n\t") {
 		return text
 	}
 	var b strings.Builder
@@ -63,8 +63,8 @@ func EscapeJSON(text string) string {
 	return b.String()
 }
 
-// plain reports whether text needs no escapes.
-func plain(text, keep string) bool {
+// isSafe reports whether text needs no escapes.
+func isSafe(text, keep string) bool {
 	if !utf8.ValidString(text) {
 		return false
 	}

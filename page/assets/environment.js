@@ -57,6 +57,7 @@ function cacheFacts(cache) {
       [cacheEntry(cache.saved, cache.result || "nothing"), took(cache.saved)].filter(Boolean),
     ],
     ...cache.paths.map(path => ["Path", code(path)]),
+    ...(cache.problems || []).map(text => ["Problem", text]),
   ];
 }
 

@@ -9,7 +9,6 @@ function failedLines(failure, index, log) {
 function cause(build, log) {
   const f = build.failures[0],
     c = build.commands[f.command];
-  const place = f.line ? `${f.file}:${f.line}:${f.column}` : "";
   const lines = failedLines(f, 0, log),
     section = sectionOf(log, f.command);
   const same = build.commands.filter(other => other.phase === c.phase);
@@ -35,13 +34,7 @@ function cause(build, log) {
       ),
       section && el("a", { class: "button", href: "#log/c" + f.command }, "Show in log"),
     ),
-    place &&
-      el(
-        "div",
-        {},
-        el("div", { class: "code-head" }, el("h3", {}, span("mono", place)), copyButton(place)),
-        excerpt(f),
-      ),
+    f.line > 0 && placeOfFailure(f),
     lines.length > 0 &&
       el(
         "div",
@@ -57,6 +50,17 @@ function cause(build, log) {
       ),
     hintOf(build, f),
     nextSteps(build.next),
+  );
+}
+
+// placeOfFailure shows the lines of the buildspec around a failure.
+function placeOfFailure(f) {
+  const place = `${f.file}:${f.line}:${f.column}`;
+  return el(
+    "div",
+    {},
+    el("div", { class: "code-head" }, el("h3", {}, span("mono", place)), copyButton(place)),
+    excerpt(f),
   );
 }
 
@@ -123,6 +127,7 @@ function laterFailure(build, log, index) {
 
 // failedPhase is shown for a build that failed without a failed command.
 function failedPhase(build, phase) {
+  const f = phase.failure;
   return el(
     "div",
     { class: "cause" },
@@ -138,10 +143,13 @@ function failedPhase(build, phase) {
           el("span", { class: "bad", "aria-hidden": "true" }, "✗ "),
           phase.name,
         ),
-        el("p", { class: "message" }, phase.message || phase.status),
+        el("p", { class: "message" }, f?.message || phase.message || phase.status),
+        f?.cause && el("p", { class: "dim" }, f.cause),
+        f?.service && el("p", { class: "dim" }, "CodeBuild says: ", f.service),
       ),
     ),
-    hintOf(build),
+    f?.line > 0 && placeOfFailure(f),
+    hintOf(build, f),
     nextSteps(build.next),
   );
 }

@@ -104,6 +104,18 @@ const tests = {
     await close(p);
   },
 
+  async "a phase that failed without a command has its place and its hint"(browser) {
+    const p = await open(browser, files.phase);
+    await ready(p, "overview");
+    await says(p, ".cause .command", /Download source/);
+    await says(p, ".cause .message", /^no value for <b>bold<\/b>/);
+    await says(p, ".cause", /CodeBuild says: Decrypted Variables Error: parameter does not exist/);
+    await says(p, ".cause h3", /^buildspec.yml:2:3$/);
+    await is(() => p.locator(".cause .lines .hit .under").first().innerText(), "TOKEN");
+    await says(p, ".cause .hint", /-e TOKEN=VALUE/);
+    await close(p);
+  },
+
   async "copy buttons copy the text beside them"(browser) {
     const p = await open(browser, files.small);
     await ready(p, "overview");

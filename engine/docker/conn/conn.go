@@ -90,6 +90,20 @@ func Connect(o Options) (*Engine, error) {
 	}, nil
 }
 
+// IsConfigured reports whether the user has named an engine, by DOCKER_HOST or a docker context. An
+// invalid configuration counts, because it may name one.
+func IsConfigured(o Options) bool {
+	if o.Host != "" {
+		return true
+	}
+	file, err := config.Load(configDir(o))
+	if err != nil {
+		return true
+	}
+	name := cmp.Or(o.Context, file.CurrentContext)
+	return name != "" && name != "default"
+}
+
 // configDir returns the directory of the docker configuration.
 func configDir(o Options) string { return cmp.Or(o.ConfigDir, filepath.Join(o.Home, ".docker")) }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+
+	"github.com/buildlocal/buildlocal/engine"
 )
 
 // CopyIn unpacks a tar stream below dir in a container. See engine.Container.
@@ -60,6 +62,9 @@ func (e *Engine) CopyOut(ctx context.Context, id, file string) (io.ReadCloser, e
 	for range maxLinks {
 		stream, stat, err := e.API.CopyFromContainer(ctx, id, file)
 		if IsNotFound(err) {
+			if _, gone := e.API.ContainerInspect(ctx, id); IsNotFound(gone) { // not only the file
+				return nil, engine.Removed()
+			}
 			return nil, fmt.Errorf("copy out %s: %w", file, fs.ErrNotExist)
 		}
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 )
 
-// Fault turns an error of the engine during an operation, such as "pull image node:22",
+// Fault turns an error of the engine during an operation, such as "pull node:22",
 // into an *engine.Fault if the user can resolve it. Other errors are wrapped. It returns
 // nil for nil.
 func (e *Engine) Fault(err error, doing string) error {
@@ -121,7 +121,7 @@ var faultTexts = []struct {
 			"stat /bin/sh: no such file",
 		},
 		engine.NoShell,
-		"A build requires sh in the image: add a shell to it, or choose another image with --image.",
+		engine.NoShellHint,
 	},
 	{[]string{"authorization token has expired"}, engine.NoRegistry,
 		"The registry login has expired: run docker login again."},
@@ -156,9 +156,9 @@ var faultTexts = []struct {
 // the given prefixes. For example, "dial tcp" is about a registry only during a pull. Parts
 // that are not listed have the same meaning in every operation.
 var operationsOf = map[string][]string{
-	"no such host": {"pull image ", "look at image "},
-	"dial tcp":     {"pull image ", "look at image "},
-	"request canceled while waiting for connection": {"pull image ", "look at image "},
+	"no such host": {"pull ", "look at image "},
+	"dial tcp":     {"pull ", "look at image "},
+	"request canceled while waiting for connection": {"pull ", "look at image "},
 	"operation not permitted":                       {"start a container from ", "start the container for "},
 }
 
@@ -176,15 +176,23 @@ func textFault(err error, doing string) error {
 		if slices.ContainsFunc(t.parts, func(part string) bool {
 			return strings.Contains(text, part) && appliesTo(part, doing)
 		}) {
-			return &engine.Fault{
-				Kind:    t.kind,
-				Err:     err,
-				Message: fmt.Sprintf("%s: %s", doing, shortenLookup(TrimDaemonPrefix(text))),
-				Hint:    t.hint,
-			}
+			return &engine.Fault{Kind: t.kind, Err: err, Message: textMessage(t.kind, text, doing), Hint: t.hint}
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// textMessage returns the message of a fault that was classified by its text. Texts of Docker
+// that say less than the kind, or repeat the operation, are replaced.
+func textMessage(kind engine.Kind, text, doing string) string {
+	if image, starting := strings.CutPrefix(doing, "start a container from "); starting && kind == engine.NoShell {
+		return engine.NoShellMessage(image)
+	}
+	text = TrimDaemonPrefix(text)
+	if image, looking := strings.CutPrefix(doing, "look at image "); looking {
+		text = strings.TrimPrefix(text, "no such image: "+image+": ")
+	}
+	return doing + ": " + shortenLookup(text)
 }
 
 // failedLookup matches the text of Go for a host name that cannot be resolved, with the request

@@ -14,7 +14,7 @@ func TestTextFault_DependsOnOperation(t *testing.T) {
 		text, doing string
 		want        engine.Kind // empty if the cause is not known
 	}{
-		{dial, "pull image node:22", engine.NoRegistry},
+		{dial, "pull node:22", engine.NoRegistry},
 		{dial, "look at image node:22", engine.NoRegistry},
 		{dial, "start a container from node:22", ""},
 		{dial, "make volume cache", ""},

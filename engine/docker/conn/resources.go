@@ -8,6 +8,7 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -179,3 +180,28 @@ func (e *Engine) removeDependents(ctx context.Context, id string, err error) boo
 }
 
 var _ engine.Lister = (*Engine)(nil)
+
+// Sizes returns the disk space that removing each resource frees, in bytes, by ID. Resources of
+// unknown size are missing. The engine measures all its resources for it, which takes long if
+// there are many.
+func (e *Engine) Sizes(ctx context.Context) (map[string]int64, error) {
+	used, err := e.API.DiskUsage(ctx, types.DiskUsageOptions{
+		Types: []types.DiskUsageObject{types.ContainerObject, types.ImageObject, types.VolumeObject},
+	})
+	if err != nil {
+		return nil, e.Fault(CauseOr(ctx, err), "measure the disk usage")
+	}
+	sizes := map[string]int64{}
+	for _, c := range used.Containers {
+		sizes[c.ID] = c.SizeRw
+	}
+	for _, i := range used.Images {
+		sizes[i.ID] = i.Size - max(0, i.SharedSize) // -1 if it is not known
+	}
+	for _, v := range used.Volumes {
+		if v.UsageData != nil && v.UsageData.Size >= 0 {
+			sizes[v.Name] = v.UsageData.Size
+		}
+	}
+	return sizes, nil
+}

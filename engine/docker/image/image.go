@@ -268,7 +268,7 @@ func (w *wrongPlatform) NotFound() {}
 
 // pulled returns the fault if a pull resulted in this.
 func (w *wrongPlatform) pulled() error {
-	return &engine.Fault{Kind: engine.WrongArch, Message: "pull " + w.Error(),
+	return &engine.Fault{Kind: engine.WrongArch, Message: "pull " + strings.TrimPrefix(w.Error(), "image "),
 		Hint: "Select another platform with --platform, or another image: the registry does not have it for this one."}
 }
 

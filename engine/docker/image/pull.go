@@ -21,7 +21,7 @@ import (
 
 // pull pulls an image and reports the progress of its layers.
 func (st *Store) pull(ctx context.Context, name string, s engine.Spec) error {
-	doing := "pull image " + name
+	doing := "pull " + name
 	auth, err := st.registryAuth(name)
 	if err != nil {
 		return &engine.Fault{Kind: engine.NoImage, Err: err, Message: fmt.Sprintf("%s: %v", doing, err),

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cli
+package tty
 
 import (
 	"os"
@@ -16,7 +16,7 @@ func windowChanges(func() (columns, rows int)) <-chan struct{} {
 		for range signals {
 			select {
 			case changes <- struct{}{}:
-			default: // a change that nobody has seen yet
+			default: // a change that has not been seen yet
 			}
 		}
 	}()
