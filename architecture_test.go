@@ -51,7 +51,7 @@ var layers = map[string]int{
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
 	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/control": 0, "internal/diag": 0, "internal/mounts": 0,
 	"internal/overlay": 0, "internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/terminal": 0,
-	"internal/tree": 0, "internal/untar": 0, baseline: 0, testreport: 0,
+	"internal/tree": 0, "internal/treecopy": 0, "internal/untar": 0, baseline: 0, testreport: 0,
 	"internal/human": -1,
 }
 

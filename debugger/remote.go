@@ -55,7 +55,18 @@ func (d *Debugger) serveShell(calls control.Services) func(
 		if calls.Status().State == control.StateKept {
 			o.Drop = true
 		}
-		return d.Shell(ctx, remote(t), o)
+		exit, err := d.Shell(ctx, remote(t), o)
+		const killed = 137 // by SIGKILL, perhaps with the container
+		if err == nil && exit == killed {
+			probe, gone := calls.CopyOut(ctx, "/codebuild/no-such-file")
+			if gone == nil {
+				_ = probe.Close()
+			}
+			if errors.Is(gone, control.ErrEnded) {
+				return exit, gone
+			}
+		}
+		return exit, err
 	}
 }
 

@@ -136,14 +136,20 @@ func (e *environment) ended(ctx context.Context, err error) error {
 	if errors.Is(err, runner.ErrNoEnvironment) {
 		return control.ErrEnded
 	}
-	probe, gone := e.live.CopyOut(ctx, "/")
-	if gone == nil {
+	return cmp.Or(e.gone(ctx), err)
+}
+
+// gone returns control.ErrEnded if there is no container any more.
+func (e *environment) gone(ctx context.Context) error {
+	// The file need not exist: without a container the error is another one.
+	probe, err := e.live.CopyOut(ctx, "/codebuild/no-such-file")
+	if err == nil {
 		_ = probe.Close()
 	}
-	if errors.Is(gone, runner.ErrNoEnvironment) {
+	if errors.Is(err, runner.ErrNoEnvironment) {
 		return control.ErrEnded
 	}
-	return err
+	return nil
 }
 
 // exec runs a command. The user may have changed files with it, so the build counts as changed by
@@ -173,8 +179,14 @@ func (e *environment) exec(
 	}
 	e.live.ByHand(runner.HandRun, strings.Join(r.Args, " "))
 	exit, err := e.live.Exec(ctx, p)
+	if err == nil && exit == killed {
+		return exit, e.gone(ctx)
+	}
 	return exit, e.ended(ctx, err)
 }
+
+// killed is the exit status of a process that SIGKILL has ended.
+const killed = 137
 
 // script runs a text as a command of the build.
 func (e *environment) script(

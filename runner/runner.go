@@ -319,8 +319,8 @@ func (b *build) finalize(ctx context.Context) result {
 	defer cancel()
 	b.meter.end()
 	b.docker.stop(ctx, b.container)
+	b.live.container.Store(nil) // first: processes that end now have ended with the container
 	b.exitShell(ctx)
-	b.live.container.Store(nil)
 	if err := b.container.Close(ctx); err != nil {
 		err = fmt.Errorf("remove the build's container: %w", err)
 		b.engineErr = errors.Join(b.engineErr, err)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -88,7 +90,7 @@ func cp(ctx context.Context, a *cli.App, o *CpOptions) error {
 			if err != nil {
 				return err
 			}
-			// Of a kept container the directory is not known.
+			// The directory of a build that has ended is not known.
 			if status.SourceDir == "" {
 				return cli.Usagef("%s: must be absolute in a build that has ended", *inBuild)
 			}
@@ -143,7 +145,7 @@ func (o *CpOptions) copyIn(ctx context.Context, a *cli.App, b *local.Reached) er
 	}
 	r, w := io.Pipe()
 	defer r.Close()
-	go func() { w.CloseWithError(pack(w, source, name)) }()
+	go func() { w.CloseWithError(treecopy.Pack(w, source, name)) }()
 	return b.CopyIn(ctx, dir, r)
 }
 
@@ -178,17 +180,17 @@ func (o *CpOptions) copyOut(ctx context.Context, a *cli.App, b *local.Reached) e
 			_, err := io.Copy(a.Raw.Out, content)
 			return err
 		}
-		u := &unpacking{
-			content: content, name: path.Base(path.Clean(o.From.path)), contents: contentsOf(o.From.path), to: o.To.path,
-			warnf: a.Warnf,
-			overwrite: func(existing []replaced) (bool, error) {
+		c := &treecopy.Copy{
+			Content: content, Name: path.Base(path.Clean(o.From.path)), Contents: contentsOf(o.From.path), To: o.To.path,
+			Warnf: a.Warnf,
+			Overwrite: func(existing []treecopy.Replaced) (bool, error) {
 				if o.Yes {
 					return true, nil
 				}
 				return confirm(ctx, a, overwriteQuestion(existing))
 			},
 		}
-		return u.run()
+		return c.Run()
 	})
 }
 
@@ -202,4 +204,21 @@ func (o *CpOptions) receive(ctx context.Context, b *local.Reached, use func(io.R
 		return err
 	}
 	return errors.Join(use(content), content.Close())
+}
+
+// overwriteQuestion asks about files, of which it names the first ones.
+func overwriteQuestion(existing []treecopy.Replaced) string {
+	const shown = 10
+	if len(existing) == 1 {
+		return fmt.Sprintf("%s exists. Overwrite it? [y/N] ", existing[0].File)
+	}
+	var names []string
+	for _, r := range existing[:min(shown, len(existing))] {
+		names = append(names, r.File)
+	}
+	list := strings.Join(names, "\n  ")
+	if len(existing) > shown {
+		list += fmt.Sprintf("\n  and %d more", len(existing)-shown)
+	}
+	return fmt.Sprintf("%s exist:\n  %s\nOverwrite them? [y/N] ", human.Count(len(existing), "file"), list)
 }

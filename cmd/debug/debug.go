@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/local"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -63,10 +64,14 @@ func reach(ctx context.Context, a *cli.App, name string) (*local.Reached, error)
 	})
 }
 
-// refusal returns a mistake of the user that the build has found as a mistake on the command
-// line.
+// refusal returns a mistake of the user that the build has found, or that a destination shows, as
+// a mistake on the command line.
 func refusal(err error) error {
 	var refused control.Refusal
+	var target treecopy.TargetError
+	if errors.As(err, &target) {
+		return cli.Usagef("%w", err)
+	}
 	if errors.As(err, &refused) {
 		return cli.Usagef("%s", refused.Message)
 	}

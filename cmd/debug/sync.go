@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/treecopy"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -92,11 +93,11 @@ func (o *SyncOptions) pull(ctx context.Context, a *cli.App, b *local.Reached) er
 		from := &CpOptions{From: place{inBuild: true, path: path.Join(status.SourceDir, name)}}
 		to := filepath.Join(source, filepath.FromSlash(path.Clean(name)))
 		err := from.receive(ctx, b, func(content io.Reader) error {
-			u := &unpacking{
-				content: content, name: path.Base(path.Clean(name)), contents: true, exact: true, to: to, warnf: a.Warnf,
-				overwrite: func(existing []replaced) (bool, error) { return o.agree(ctx, a, existing) },
+			c := &treecopy.Copy{
+				Content: content, Name: path.Base(path.Clean(name)), To: to, Exact: true, Warnf: a.Warnf,
+				Overwrite: func(existing []treecopy.Replaced) (bool, error) { return o.agree(ctx, a, existing) },
 			}
-			return u.run()
+			return c.Run()
 		})
 		if err != nil {
 			return err
@@ -106,16 +107,16 @@ func (o *SyncOptions) pull(ctx context.Context, a *cli.App, b *local.Reached) er
 }
 
 // agree shows how files of the source will change, and asks for consent.
-func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []replaced) (bool, error) {
+func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []treecopy.Replaced) (bool, error) {
 	for _, r := range existing {
-		before, err1 := os.ReadFile(r.file)
-		after, err2 := os.ReadFile(r.with)
+		before, err1 := os.ReadFile(r.File)
+		after, err2 := os.ReadFile(r.With)
 		if err := errors.Join(err1, err2); err != nil {
 			return false, err
 		}
-		diff := r.file + ": the contents differ\n"
+		diff := r.File + ": the contents differ\n"
 		if utf8.Valid(before) && utf8.Valid(after) {
-			diff = udiff.Unified(r.file, r.file+" (build)", string(before), string(after))
+			diff = udiff.Unified(r.File, r.File+" (build)", string(before), string(after))
 		}
 		fmt.Fprint(a.Stdout, diff)
 	}

@@ -1,4 +1,4 @@
-package debug
+package treecopy
 
 import (
 	"archive/tar"
@@ -13,38 +13,43 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/internal/human"
 )
 
-// unpacking copies a tar stream of a build to this host. The stream may be hostile: everything is
-// unpacked into a new directory first, through os.Root, and no entry leaves it. Its files then
-// replace those at their places, after a question.
-type unpacking struct {
-	content   io.Reader
-	name      string // of the file or directory
-	contents  bool   // copy what is in the directory, without itself
-	to        string
-	warnf     func(format string, args ...any)
-	overwrite func(existing []replaced) (bool, error)
-	exact     bool // to is the name, and not a directory to copy into
+// Copy copies a tar stream to this host. The stream may be hostile: everything is unpacked into a
+// new directory first, through os.Root, and no entry leaves it. Its files then replace those at
+// their places, after a question. Files with the same contents stay as they are.
+type Copy struct {
+	Content  io.Reader
+	Name     string // of the file or directory
+	Contents bool   // copy what is in the directory, without itself
+	To       string
+	Exact    bool // To is the new name, also if it is a directory
+	Warnf    func(format string, args ...any)
+	// Overwrite decides about files that exist. If it returns false, nothing is copied.
+	Overwrite func(existing []Replaced) (bool, error)
 
 	root *os.Root // the new directory
 	dir  bool     // the stream is that of a directory
 }
 
-// replaced is a file here that another one with other contents will replace.
-type replaced struct{ with, file string }
+// Replaced is a file here that another one with other contents will replace.
+type Replaced struct{ With, File string }
 
-// run copies the stream.
-func (u *unpacking) run() error {
+// TargetError is the error for a destination that cannot be used.
+type TargetError struct{ error }
+
+func targetError(format string, args ...any) error { return TargetError{fmt.Errorf(format, args...)} }
+
+// Run copies the stream.
+func (u *Copy) Run() error {
 	target, parent, err := u.target()
 	if err != nil {
 		return err
 	}
 	staging, err := os.MkdirTemp(parent, ".buildlocal-cp-")
 	if err != nil {
-		return cli.Usagef("%s", human.ErrorText(err))
+		return targetError("%s", human.ErrorText(err))
 	}
 	defer os.RemoveAll(staging)
 	if u.root, err = os.OpenRoot(staging); err != nil {
@@ -57,15 +62,15 @@ func (u *unpacking) run() error {
 	source := filepath.Join(staging, "file")
 	if into, err := isDir(target); err != nil {
 		return err
-	} else if into && !u.exact && !(u.dir && u.contents) {
-		target = filepath.Join(target, u.name)
+	} else if into && !u.Exact && !(u.dir && u.Contents) {
+		target = filepath.Join(target, u.Name)
 	}
 	existing, err := u.conflicts(source, target)
 	if err != nil {
 		return err
 	}
 	if len(existing) > 0 {
-		agreed, err := u.overwrite(existing)
+		agreed, err := u.Overwrite(existing)
 		if err != nil || !agreed {
 			return err
 		}
@@ -74,18 +79,18 @@ func (u *unpacking) run() error {
 }
 
 // target returns the destination, and the directory in which it or its files are created.
-func (u *unpacking) target() (target, parent string, err error) {
-	if target, err = filepath.Abs(u.to); err != nil {
+func (u *Copy) target() (target, parent string, err error) {
+	if target, err = filepath.Abs(u.To); err != nil {
 		return "", "", err
 	}
 	into, err := isDir(target)
 	switch {
 	case err != nil:
 		return "", "", err
-	case into && !u.exact:
+	case into && !u.Exact:
 		return target, target, nil
-	case strings.HasSuffix(filepath.ToSlash(u.to), "/"):
-		return "", "", cli.Usagef("%s: no such directory", u.to)
+	case strings.HasSuffix(filepath.ToSlash(u.To), "/"):
+		return "", "", targetError("%s: no such directory", u.To)
 	}
 	return target, filepath.Dir(target), nil
 }
@@ -100,8 +105,8 @@ func isDir(name string) (bool, error) {
 }
 
 // unpack unpacks the stream to the name file of the new directory.
-func (u *unpacking) unpack() error {
-	r := tar.NewReader(u.content)
+func (u *Copy) unpack() error {
+	r := tar.NewReader(u.Content)
 	var dirs []*tar.Header // whose modes and times are set at the end
 	for first := true; ; first = false {
 		h, err := r.Next()
@@ -132,7 +137,7 @@ func (u *unpacking) unpack() error {
 
 // local returns the name of an entry in the new directory. The entries of a directory have names
 // relative to it.
-func (u *unpacking) local(h *tar.Header) (string, error) {
+func (u *Copy) local(h *tar.Header) (string, error) {
 	if !u.dir {
 		return "file", nil
 	}
@@ -144,7 +149,7 @@ func (u *unpacking) local(h *tar.Header) (string, error) {
 }
 
 // entry unpacks one entry. Devices and pipes are left out.
-func (u *unpacking) entry(h *tar.Header, content io.Reader) error {
+func (u *Copy) entry(h *tar.Header, content io.Reader) error {
 	mode := fs.FileMode(h.Mode).Perm()
 	if err := u.root.MkdirAll(path.Dir(h.Name), 0o755); err != nil {
 		return err
@@ -164,12 +169,12 @@ func (u *unpacking) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		return u.file(h, content, mode)
 	}
-	u.warnf("warning: %s is not a file, directory or link; not copied", strings.TrimPrefix(h.Name, "file/"))
+	u.Warnf("warning: %s is not a file, directory or link; not copied", strings.TrimPrefix(h.Name, "file/"))
 	return nil
 }
 
 // file creates a regular file, which must not exist.
-func (u *unpacking) file(h *tar.Header, content io.Reader, mode fs.FileMode) error {
+func (u *Copy) file(h *tar.Header, content io.Reader, mode fs.FileMode) error {
 	f, err := u.root.OpenFile(h.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -182,7 +187,7 @@ func (u *unpacking) file(h *tar.Header, content io.Reader, mode fs.FileMode) err
 }
 
 // finish gives directories their modes and times, the innermost first.
-func (u *unpacking) finish(dirs []*tar.Header) error {
+func (u *Copy) finish(dirs []*tar.Header) error {
 	slices.Reverse(dirs)
 	for _, h := range dirs {
 		info, err := u.root.Lstat(h.Name)
@@ -199,8 +204,8 @@ func (u *unpacking) finish(dirs []*tar.Header) error {
 }
 
 // conflicts returns the files at the destination that would be replaced.
-func (u *unpacking) conflicts(source, target string) ([]replaced, error) {
-	var existing []replaced
+func (u *Copy) conflicts(source, target string) ([]Replaced, error) {
+	var existing []Replaced
 	err := filepath.WalkDir(source, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -221,11 +226,11 @@ func (u *unpacking) conflicts(source, target string) ([]replaced, error) {
 		case d.IsDir() && info.IsDir():
 			return nil
 		case d.IsDir() || info.IsDir():
-			return cli.Usagef("%s: a directory and a file cannot replace each other", at)
+			return targetError("%s: a directory and a file cannot replace each other", at)
 		}
 		same, err := sameContents(file, at)
 		if err == nil && !same {
-			existing = append(existing, replaced{file, at})
+			existing = append(existing, Replaced{file, at})
 		}
 		return err
 	})
@@ -245,23 +250,6 @@ func sameContents(one, other string) (bool, error) {
 	x, err1 := os.ReadFile(one)
 	y, err2 := os.ReadFile(other)
 	return bytes.Equal(x, y), errors.Join(err1, err2)
-}
-
-// overwriteQuestion asks about files, of which it names the first ones.
-func overwriteQuestion(existing []replaced) string {
-	const shown = 10
-	if len(existing) == 1 {
-		return fmt.Sprintf("%s exists. Overwrite it? [y/N] ", existing[0].file)
-	}
-	var names []string
-	for _, r := range existing[:min(shown, len(existing))] {
-		names = append(names, r.file)
-	}
-	list := strings.Join(names, "\n  ")
-	if len(existing) > shown {
-		list += fmt.Sprintf("\n  and %d more", len(existing)-shown)
-	}
-	return fmt.Sprintf("%s exist:\n  %s\nOverwrite them? [y/N] ", human.Count(len(existing), "file"), list)
 }
 
 // moveInto moves a file to its place, or the files of a directory that exists there already.

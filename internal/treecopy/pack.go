@@ -1,4 +1,6 @@
-package debug
+// Package treecopy copies files and directories between this host and tar streams, which may be
+// hostile, with the rules of cp.
+package treecopy
 
 import (
 	"archive/tar"
@@ -10,9 +12,9 @@ import (
 	"path/filepath"
 )
 
-// pack writes a file or directory as a tar stream, in which it has another name. All files belong
+// Pack writes a file or directory as a tar stream, in which it has another name. All files belong
 // to root, because a user of this host means nothing in the build.
-func pack(to io.Writer, source, name string) error {
+func Pack(to io.Writer, source, name string) error {
 	w := tar.NewWriter(to)
 	err := filepath.WalkDir(source, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
