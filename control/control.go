@@ -62,8 +62,8 @@ type Status struct {
 	SourceDir string `json:"sourceDir,omitempty"`
 }
 
-// ShellRequest configures a shell. Keep and Drop decide what becomes of a changed environment
-// without asking.
+// ShellRequest configures a shell. Keep and Drop decide without a question whether a changed
+// environment becomes that of the build.
 type ShellRequest struct {
 	User  string `json:"user,omitempty"`
 	Shell string `json:"shell,omitempty"` // the program; "" for the best one of the image
