@@ -51,6 +51,9 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 		if o.Yes && len(o.Pull) == 0 {
 			return cli.Usagef("--yes is for --pull: a sync overwrites no file of the source")
 		}
+		if o.Request.Force && len(o.Pull) > 0 {
+			return cli.Usagef("--pull and --force cannot be combined")
+		}
 		return runF.Or(a, runSync)(c.Context(), o)
 	}
 	return c
