@@ -126,7 +126,7 @@ func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []treecopy
 	if o.Yes {
 		return true, nil
 	}
-	return confirm(ctx, a, "overwrite "+human.Count(len(existing), "file")+" of the source? [y/N] ")
+	return confirm(ctx, a, human.Count(len(existing), "file")+" of the source would change")
 }
 
 // syncText sums a sync up: "synced 2 files, removed 1".
