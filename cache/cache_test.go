@@ -265,6 +265,21 @@ func TestSave_ReplacesOnlyWithoutKey(t *testing.T) {
 	}
 }
 
+func TestSave_ReportsCopies(t *testing.T) {
+	p := newPlace(t)
+	saving := p.saving(name)
+	var reported []string
+	saving.Copied = func(files int, bytes int64) {
+		reported = append(reported, fmt.Sprintf("%d files, %dB", files, bytes))
+	}
+	if _, err := p.open(t).Save(t.Context(), saving, stream(t, "src/deps/a", "12345", "src/deps/b", "678")); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"0 files, 5B", "1 files, 8B"}; !slices.Equal(reported, want) {
+		t.Errorf("got %q, want %q", reported, want)
+	}
+}
+
 func TestSave_LinksKeptFiles(t *testing.T) {
 	p := newPlace(t)
 	p.save(

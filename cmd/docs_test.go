@@ -85,6 +85,7 @@ var variable = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
+	{regexp.MustCompile(`(?m)^  here: .*$`), "  here: IMAGES"}, // those of the engine
 	// These lines exist only if the phase or a command takes long enough.
 	{regexp.MustCompile(`(?m)^  FINALIZING +[0-9.hms]+  SUCCEEDED\n`), ""},
 	{regexp.MustCompile(`(?m)^(  slowest)? +[0-9.hms]+s  .*\n`), ""},

@@ -68,6 +68,7 @@ var commands = []command{
 	{"Build", "plan", func(a *cli.App) *cobra.Command { return build.NewPlan(a, nil) }},
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
+	{"Failures", "debug", func(a *cli.App) *cobra.Command { return build.NewDebug(a, debug.AttachStopped, nil) }},
 	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
 	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
 	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},

@@ -114,6 +114,9 @@ func (c *ciLog) resume() string {
 // before returns the line that has to come before lines of buildlocal: they may quote a command
 // or a file that has a command of GitHub in it.
 func (c *ciLog) before(lines string) string {
+	if c.Kind != CIGitHub {
+		return ""
+	}
 	for line := range strings.Lines(lines) {
 		if hasGitHubCommand(line) {
 			return c.stop()
@@ -170,6 +173,11 @@ func (c *ciLog) annotation(p *diag.Problem, title, text string) string {
 	if c.Kind != CIGitHub {
 		return ""
 	}
+	return c.resume() + c.Annotation(p, title, text)
+}
+
+// Annotation returns the command of GitHub that reports an error beside its place, which may be nil.
+func (c CI) Annotation(p *diag.Problem, title, text string) string {
 	var properties []string
 	if p != nil && c.Path != nil && c.Path(p.File) != "" {
 		properties = append(properties, "file="+gitHubProperty(c.Path(p.File)))
@@ -180,9 +188,8 @@ func (c *ciLog) annotation(p *diag.Problem, title, text string) string {
 			properties = append(properties, fmt.Sprintf("col=%d", p.Column))
 		}
 	}
-	properties = append(properties, "title="+gitHubProperty(title))
-	return fmt.Sprintf("%s::error %s::%s\n", c.resume(), strings.Join(properties, ","),
-		gitHubData(diag.EscapeLine(text)))
+	properties = append(properties, "title="+gitHubProperty(diag.EscapeLine(title)))
+	return fmt.Sprintf("::error %s::%s\n", strings.Join(properties, ","), gitHubData(diag.EscapeLine(text)))
 }
 
 // gitHubData escapes the message of a command of GitHub, and gitHubProperty the value of a

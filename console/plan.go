@@ -208,12 +208,23 @@ func (p *planPrinter) variables() {
 		values = max(values, min(maxValue, width(p.value(v))))
 	}
 	for _, v := range shown {
-		line := p.s.style(Plain("  "+pad(v.Name, names)+"  "+pad(p.value(v), values)+"  ")) + p.origin(v)
-		p.s.hanging(line, "      ")
+		p.variable(p.s.style(Plain("  "+pad(v.Name, names)+"  "+pad(p.value(v), values)+"  ")), p.origin(v))
 	}
 	if left > 0 {
 		p.s.Line(Plain("  "), Weak(fmt.Sprintf("%d set as CodeBuild does (-v lists them)", left)))
 	}
+}
+
+// variable prints a variable and its origin, which has a line of its own if there is too little space.
+func (p *planPrinter) variable(text, origin styled) {
+	const indent = "      "
+	limit := p.s.t.columns(maxTable)
+	if limit <= 0 || width(plain(string(text+origin))) <= limit {
+		p.s.hanging(text+origin, indent)
+		return
+	}
+	p.s.hanging(text, indent)
+	p.s.hanging(indent+origin, indent)
 }
 
 // value returns the value of a variable, or the name of the secret.

@@ -63,14 +63,18 @@ func (t *Text) summary(e runner.Event) {
 // everything that people read.
 func (t *Text) end(verdict styled) {
 	t.command(t.ci.end(t.last) + t.ci.resume())
-	if t.o.CI.Verdict == nil {
+	other := t.o.CI.Verdict
+	if other == nil {
 		for _, line := range hanging(string(verdict), t.columns(maxProse), strings.Repeat(" ", hangingIndent)) {
 			t.line("%s", styled(line))
 		}
-		return
+		other = t.o.VerdictCopy
 	}
 	t.startLine()
-	if _, err := fmt.Fprintln(t.o.CI.Verdict, string(verdict)); err != nil && t.err == nil {
+	if other == nil {
+		return
+	}
+	if _, err := fmt.Fprintln(other, string(verdict)); err != nil && t.err == nil {
 		t.err = err
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
@@ -48,6 +49,9 @@ type Options struct {
 	Prompt    string // who answers on this terminal when the build is stopped; may be empty
 
 	CI CI // the CI job whose log this is
+	// VerdictCopy also gets the last line of a build: the terminal of someone who has redirected
+	// the output. It may be nil.
+	VerdictCopy io.Writer
 }
 
 // maxKept is how much of the end of a command's output is kept, in bytes, to show it after a
@@ -240,7 +244,9 @@ const topicWidth = len("runtimes ")
 // general interest.
 func (t *Text) said(e runner.Event) {
 	if (t.o.Verbose || strings.HasPrefix(e.Text, "Skipping ")) && !t.o.Quiet {
-		t.line("%s", t.styles.weak.Sprint(e.Text))
+		for _, line := range wrap(diag.EscapeLine(e.Text), t.columns(maxProse)) {
+			t.line("%s", t.styles.weak.Sprint(line))
+		}
 	}
 }
 

@@ -225,3 +225,20 @@ func buildNumber(name string) (number int, ok bool) {
 	number, err := strconv.Atoi(strings.TrimPrefix(name, "#"))
 	return number, err == nil && number > 0
 }
+
+// StoppedHere returns the name of the newest build of the source in the current directory that is
+// stopped, or "".
+func (h *Host) StoppedHere(ctx context.Context) (string, error) {
+	e, all, err := h.Resources(ctx)
+	if e != nil {
+		defer e.Close()
+	}
+	stopped := slices.DeleteFunc(all, func(r Resource) bool {
+		return !r.RunsBuild() || !r.Ours || !r.Alive || !r.isHere() || r.Place().Stopped.IsZero()
+	})
+	if len(stopped) == 0 {
+		return "", err
+	}
+	newest := slices.MaxFunc(stopped, func(a, b Resource) int { return a.Started().Compare(b.Started()) })
+	return newest.Labels[LabelBuild], nil
+}

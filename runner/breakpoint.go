@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
@@ -231,4 +232,21 @@ func writePipes(to io.Writer, names []string) error {
 		}
 	}
 	return stream.Close()
+}
+
+// noteBreakpoints says that commands have passed codebuild-breakpoint, which does nothing without a
+// debugger.
+func (b *build) noteBreakpoints() {
+	if b.Pause != nil {
+		return
+	}
+	n := 0
+	b.rec.update(func(r *Record) {
+		for _, c := range r.Commands {
+			n += strings.Count(c.Text, "codebuild-breakpoint")
+		}
+	})
+	if n > 0 {
+		b.rec.note("%s passed; --debug stops there.", human.Count(n, "codebuild-breakpoint"))
+	}
 }

@@ -66,6 +66,9 @@ func (s *cacheStep) leave(reason string) {
 func (s *cacheStep) warnNoFiles(ctx context.Context) {
 	all, first := s.plan.Cache.Paths, 0
 	message := "not saved: no file matches " + all[first]
+	if s.entry != nil {
+		message = "not saved, previous cache kept: no file matches " + all[first]
+	}
 	if more := len(all) - 1; more > 0 {
 		message += " or the other " + human.Count(more, "path")
 	}

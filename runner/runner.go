@@ -126,6 +126,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	b.limit = newTimeLimit(p.Timeout, r.Now, func() { b.timeIsUp(ctx) })
 	defer b.limit.end()
 	b.walk(ctx)
+	b.noteBreakpoints()
 	b.cache.close()
 	usage := b.meter.usage(p.Identity.Start)
 	b.rec.update(func(r *Record) {
@@ -310,7 +311,8 @@ func (b *build) finalize(ctx context.Context) result {
 	b.pause(ctx, Stop{Reason: BeforeEnd, At: PlaceEnd})
 	if b.Keep && b.engineErr == nil {
 		b.rec.update(func(r *Record) { r.Kept = true })
-		b.rec.note("Container kept: docker exec -it %s sh; buildlocal prune %d removes it.", b.Name, b.plan.Identity.Number)
+		number := b.plan.Identity.Number
+		b.rec.note("Container kept: buildlocal shell %d opens a shell in it; buildlocal prune %d removes it.", number, number)
 		return result{}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

@@ -5,6 +5,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,26 @@ func (o *Options) withInputErrors(ctx context.Context, a *cli.App, settings erro
 		}
 		inputs.Close()
 	}
-	return cli.JoinErrors([]error{settings, o.Explain(err)})
+	err = cli.JoinErrors([]error{settings, o.Explain(err)})
+	o.annotate(a, err)
+	return err
+}
+
+// annotate reports the first problem of a file in a job of GitHub, beside the line that has it.
+func (o *Options) annotate(a *cli.App, err error) {
+	ci := a.CI()
+	if ci.Kind != console.CIGitHub || o.Format != "text" || o.DryRun {
+		return
+	}
+	for _, err := range append(cli.Parts(err), err) {
+		var list diag.List
+		if !errors.As(err, &list) {
+			continue
+		}
+		at := max(0, slices.IndexFunc(list, func(p diag.Problem) bool { return p.Severity == diag.Error }))
+		fmt.Fprint(a.Raw.Out, ci.Annotation(&list[at], cmp.Or(list[at].Name, "buildlocal"), list[at].Text()))
+		return
+	}
 }
 
 // run runs or plans a build. Everything that can be wrong is reported before something is
@@ -174,6 +194,7 @@ func printPlan(a *cli.App, o *Options, in *local.Inputs, p *runner.Plan) error {
 // the same lines.
 func (o *Options) refuse(a *cli.App, err error) error {
 	err = o.Explain(err)
+	o.annotate(a, err)
 	var buildspec local.BuildspecError
 	if o.Format != "service" || o.DryRun || !errors.As(err, &buildspec) {
 		return err
@@ -240,7 +261,9 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 		options.Quiet = o.Quiet
 		return console.NewRemarked(a.Raw.Out, a.Raw.Err, options)
 	}
-	options.CI = a.CI()
+	if options.CI = a.CI(); options.CI.Verdict == nil && !a.IsTerminal() && a.StderrIsTerminal() {
+		options.VerdictCopy = a.Raw.Err
+	}
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
