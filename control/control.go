@@ -62,8 +62,8 @@ type Status struct {
 	SourceDir string `json:"sourceDir,omitempty"`
 }
 
-// ShellRequest configures a shell. Keep and Drop decide what becomes of a changed environment
-// without asking.
+// ShellRequest configures a shell. Keep and Drop decide without a question whether a changed
+// environment becomes that of the build.
 type ShellRequest struct {
 	User  string `json:"user,omitempty"`
 	Shell string `json:"shell,omitempty"` // the program; "" for the best one of the image
@@ -109,9 +109,9 @@ const (
 // an error with the reason Why. They may be called concurrently, and end with ctx.
 type Services struct {
 	Status func() Status
-	// Attach runs the prompt on a terminal until the user leaves it or the build ends. With
-	// watch the terminal shows the build only, and with take the prompt is taken from another
-	// terminal.
+	// Attach runs the prompt on a terminal until the user leaves it (nil) or the build ends
+	// (ErrEnded). With watch the terminal shows the build only, and with take the prompt is taken
+	// from another terminal.
 	Attach func(ctx context.Context, t Terminal, watch, take bool) error
 	// Resume ends a stop with an answer.
 	Resume func(ctx context.Context, answer string) error

@@ -110,14 +110,16 @@ func TestClient_Calls(t *testing.T) {
 	t.Parallel()
 	for name, c := range clients(t) {
 		t.Run(name, func(t *testing.T) {
-			if got, err := c.Status(t.Context()); err != nil || got.At != "build:2" || !got.Since.Equal(services().Status().Since) {
+			got, err := c.Status(t.Context())
+			if err != nil || got.At != "build:2" || !got.Since.Equal(services().Status().Since) {
 				t.Errorf("status: %+v, %v", got, err)
 			}
 			if err := c.Resume(t.Context(), control.AnswerRetry); err != nil {
 				t.Error(err)
 			}
 			var refused control.Refusal
-			if err := c.Resume(t.Context(), control.AnswerSkip); !errors.As(err, &refused) || refused.Message != "skip does not fit" {
+			err = c.Resume(t.Context(), control.AnswerSkip)
+			if !errors.As(err, &refused) || refused.Message != "skip does not fit" {
 				t.Errorf("resume: %v", err)
 			}
 			want := "sync does not work: it was started without --debug"
@@ -134,7 +136,8 @@ func TestClient_Exec(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			r := control.ExecRequest{Args: []string{"a b", "c"}, Env: []string{"N=1"}, NoEnv: true}
-			exit, err := c.Exec(t.Context(), r, control.Streams{Stdin: strings.NewReader("in"), Stdout: &stdout, Stderr: &stderr}, nil)
+			streams := control.Streams{Stdin: strings.NewReader("in"), Stdout: &stdout, Stderr: &stderr}
+			exit, err := c.Exec(t.Context(), r, streams, nil)
 			if exit != 7 || err != nil || stdout.String() != "in" || stderr.String() != "[a b c] [N=1] true" {
 				t.Errorf("got %d, %v, %q, %q", exit, err, &stdout, &stderr)
 			}

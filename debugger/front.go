@@ -36,8 +36,11 @@ type front struct {
 // ErrDetached is returned by Attach if the user has left the prompt.
 var ErrDetached = errors.New("detached")
 
+// ErrTaken is returned by Attach if another front end has taken the prompt over.
+var ErrTaken = errors.New("the prompt was taken over")
+
 // Attach shows a prompt on a terminal at each stop, until the build ends (nil), the user detaches
-// (ErrDetached), someone takes the prompt over, or ctx is done. With watch it only shows where the
+// (ErrDetached), someone takes the prompt over (ErrTaken), or ctx is done. With watch it only shows where the
 // build stops. With take it takes the prompt over without asking.
 func (d *Debugger) Attach(ctx context.Context, t *Terminal, watch, take bool) error {
 	f := &front{Debugger: d, t: t, in: newInput(t.In), out: t.Out}
@@ -73,7 +76,7 @@ func (d *Debugger) Attach(ctx context.Context, t *Terminal, watch, take bool) er
 			return errHangup
 		case who := <-f.losing():
 			f.printf("%s has taken the prompt over", who)
-			return ErrDetached
+			return ErrTaken
 		}
 	}
 }
@@ -163,11 +166,11 @@ func (f *front) serve(ctx context.Context, w *stopped) error {
 		who, gone := reasonOf(reading)
 		cancel()
 		switch {
+		case errors.Is(context.Cause(reading), ErrTaken): // which the build does not show
+			f.printf("%s", who)
+			return ErrTaken
 		case gone && who != "":
 			f.say(who)
-			if errors.Is(context.Cause(reading), ErrDetached) {
-				return ErrDetached
-			}
 			return nil
 		case errors.Is(err, errTwice):
 			return f.Answer(runner.Answer{Action: runner.ActionAbort}, f.t.Name)
@@ -205,7 +208,7 @@ func (f *front) whileOpen(ctx context.Context, w *stopped) (context.Context, fun
 			select {
 			case <-turn:
 			case who := <-f.losing():
-				cancel(fmt.Errorf("%s has taken the prompt over: %w", who, ErrDetached))
+				cancel(takenError{who})
 				return
 			case <-reading.Done():
 				return
@@ -214,6 +217,15 @@ func (f *front) whileOpen(ctx context.Context, w *stopped) (context.Context, fun
 	}()
 	return reading, func() { cancel(errCanceled) }
 }
+
+// takenError is ErrTaken with the name of the other terminal.
+type takenError struct{ who string }
+
+// Error names the other terminal.
+func (e takenError) Error() string { return e.who + " has taken the prompt over" }
+
+// Unwrap returns ErrTaken.
+func (takenError) Unwrap() error { return ErrTaken }
 
 // reasonOf returns why a context has ended, and whether it has.
 func reasonOf(ctx context.Context) (string, bool) {

@@ -22,7 +22,10 @@ func (d *Debugger) Serve(live *runner.Live, stops bool, calls control.Services) 
 	}
 	calls.Attach = func(ctx context.Context, t control.Terminal, watch, take bool) error {
 		err := d.Attach(ctx, remote(t), watch, take)
-		if errors.Is(err, ErrDetached) {
+		switch {
+		case err == nil:
+			return control.ErrEnded
+		case errors.Is(err, ErrDetached), errors.Is(err, ErrTaken):
 			return nil
 		}
 		return err

@@ -2,13 +2,18 @@ package debug
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/local"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // AttachOptions are the flags and arguments of attach.
@@ -51,9 +56,38 @@ func attach(ctx context.Context, a *cli.App, o *AttachOptions) error {
 				return err
 			}
 		}
-		return onTerminal(ctx, a, func(ctx context.Context, t control.Terminal) error {
+		err = onTerminal(ctx, a, func(ctx context.Context, t control.Terminal) error {
 			watch := o.Watch || status.Holder != "" && !take
 			return relayed(ctx, b.Attach(ctx, t, watch, take))
 		})
+		if errors.Is(err, control.ErrEnded) {
+			return verdict(ctx, a, b, err)
+		}
+		return err
 	})
+}
+
+// maxEndTime is how long attach waits for the results of a build that has ended.
+const maxEndTime = 30 * time.Second
+
+// verdict returns the result of the build that has ended, with the exit code of run. A build whose
+// process was lost has none.
+func verdict(ctx context.Context, a *cli.App, b *local.Reached, lost error) error {
+	labels := b.Resource.Labels
+	if err := local.AwaitEnd(ctx, labels[local.LabelTemp], maxEndTime); err != nil {
+		return errors.Join(lost, err)
+	}
+	var record runner.Record
+	if (builds.Build{Path: labels[local.LabelOutput]}).ReadRecord(&record) != nil {
+		return lost
+	}
+	fmt.Fprintf(a.Stdout, "build %s has ended: %s\n", b.Build, record.Status)
+	codes := map[runner.Status]int{
+		runner.Failed: cli.ExitFailed, runner.TimedOut: cli.ExitTimedOut, runner.Stopped: cli.ExitStopped,
+		runner.Fault: cli.ExitFault,
+	}
+	if code := codes[record.Status]; code != cli.ExitSucceeded {
+		return cli.ExitError{Code: code}
+	}
+	return nil
 }

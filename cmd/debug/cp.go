@@ -187,7 +187,7 @@ func (o *CpOptions) copyOut(ctx context.Context, a *cli.App, b *local.Reached) e
 				if o.Yes {
 					return true, nil
 				}
-				return confirm(ctx, a, overwriteQuestion(existing))
+				return confirm(ctx, a, existText(existing))
 			},
 		}
 		return c.Run()
@@ -206,19 +206,19 @@ func (o *CpOptions) receive(ctx context.Context, b *local.Reached, use func(io.R
 	return errors.Join(use(content), content.Close())
 }
 
-// overwriteQuestion asks about files, of which it names the first ones.
-func overwriteQuestion(existing []treecopy.Replaced) string {
+// existText states that files exist, of which it names the first ones.
+func existText(existing []treecopy.Replaced) string {
 	const shown = 10
-	if len(existing) == 1 {
-		return fmt.Sprintf("%s exists. Overwrite it? [y/N] ", existing[0].File)
-	}
 	var names []string
 	for _, r := range existing[:min(shown, len(existing))] {
-		names = append(names, r.File)
+		names = append(names, local.ShownPath(r.File))
 	}
-	list := strings.Join(names, "\n  ")
-	if len(existing) > shown {
-		list += fmt.Sprintf("\n  and %d more", len(existing)-shown)
+	switch list := strings.Join(names, ", "); {
+	case len(existing) == 1:
+		return list + " exists"
+	case len(existing) > shown:
+		return fmt.Sprintf("%s and %d more files exist", list, len(existing)-shown)
+	default:
+		return list + " exist"
 	}
-	return fmt.Sprintf("%s exist:\n  %s\nOverwrite them? [y/N] ", human.Count(len(existing), "file"), list)
 }

@@ -100,13 +100,14 @@ func relayed(ctx context.Context, err error) error {
 	return err
 }
 
-// confirm asks on the terminal whether files may be overwritten. Without a terminal it refuses.
-func confirm(ctx context.Context, a *cli.App, question string) (bool, error) {
+// confirm asks on the terminal whether files may be overwritten, after a statement about them.
+// Without a terminal it refuses.
+func confirm(ctx context.Context, a *cli.App, statement string) (bool, error) {
 	in, is := a.StdinTerminal()
 	if !is {
-		return false, cli.Usagef("%s\nuse --yes to overwrite without a question", strings.TrimSuffix(question, "? [y/N] "))
+		return false, cli.Usagef("%s\nuse --yes to overwrite without a question", statement)
 	}
-	return ask(ctx, a, in, question)
+	return ask(ctx, a, in, statement+"; overwrite? [y/N] ")
 }
 
 // ask prints a question and reads the answer.

@@ -32,7 +32,7 @@ func NewExec(a *cli.App, runF cli.RunF[ExecOptions]) *cobra.Command {
 			buildHelp + "\n\nThe first word is BUILD if -- follows it, or if a build has this name. Flags of exec\n" +
 			"come before it.",
 		Example: "  buildlocal exec -- printenv\n  buildlocal exec 12 cat package.json\n" +
-			"  buildlocal exec -t 12 -- htop\n  tar -c src | buildlocal exec -w /tmp -- tar -x\n" +
+			"  tar -c src | buildlocal exec -w /tmp -- tar -x\n" +
 			"  buildlocal exec --script 'export DEBUG=1'",
 		Annotations: help.Notes(
 			"Exit codes: that of the command; 125 if it could not be started, 126 and 127 as in",

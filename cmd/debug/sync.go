@@ -51,6 +51,9 @@ func NewSync(a *cli.App, runF cli.RunF[SyncOptions]) *cobra.Command {
 		if o.Yes && len(o.Pull) == 0 {
 			return cli.Usagef("--yes is for --pull: a sync overwrites no file of the source")
 		}
+		if o.Request.Force && len(o.Pull) > 0 {
+			return cli.Usagef("--pull and --force cannot be combined")
+		}
 		return runF.Or(a, runSync)(c.Context(), o)
 	}
 	return c
@@ -123,7 +126,7 @@ func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []treecopy
 	if o.Yes {
 		return true, nil
 	}
-	return confirm(ctx, a, "overwrite "+human.Count(len(existing), "file")+" of the source? [y/N] ")
+	return confirm(ctx, a, human.Count(len(existing), "file")+" of the source would change")
 }
 
 // syncText sums a sync up: "synced 2 files, removed 1".

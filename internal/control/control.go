@@ -1,5 +1,5 @@
 // Package control is a private channel to a running process: a Unix socket, on which each
-// connection carries any number of calls at once. It does not know what the calls mean.
+// connection carries any number of calls at once. It does not know their meaning.
 //
 // A connection begins with a line of JSON from each side, with the version of the protocol.
 // Then it is multiplexed with yamux, and the client opens a stream for each call. A call
@@ -56,7 +56,7 @@ func (e *Error) Error() string { return e.Message }
 // codeEnded is the code of ErrEnded. Its own text is the first part of the message.
 const codeEnded = "ended"
 
-// asError returns what is sent for an error.
+// asError returns an error in the form in which it is sent.
 func asError(err error) *Error {
 	var e *Error
 	switch {
@@ -157,8 +157,8 @@ func readLine(r io.ByteReader, value any) error {
 	}
 }
 
-// singleBytes reads a connection byte by byte, because what follows the greeting belongs to
-// another reader.
+// singleBytes reads a connection byte by byte, because the bytes after the greeting belong
+// to another reader.
 type singleBytes struct{ io.Reader }
 
 // ReadByte reads one byte.

@@ -181,7 +181,7 @@ type input struct {
 	rest     []byte
 }
 
-// Read reads what the client has sent. An input that was cut off does not look complete.
+// Read reads bytes of the client. An input that was cut off does not look complete.
 func (in *input) Read(p []byte) (int, error) {
 	for len(in.rest) == 0 {
 		select {

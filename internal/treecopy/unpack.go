@@ -22,7 +22,7 @@ import (
 type Copy struct {
 	Content  io.Reader
 	Name     string // of the file or directory
-	Contents bool   // copy what is in the directory, without itself
+	Contents bool   // copy the contents of the directory, without itself
 	To       string
 	Exact    bool // To is the new name, also if it is a directory
 	Warnf    func(format string, args ...any)
@@ -52,14 +52,10 @@ func (u *Copy) Run() error {
 		return targetError("%s", human.ErrorText(err))
 	}
 	defer os.RemoveAll(staging)
-	if u.root, err = os.OpenRoot(staging); err != nil {
+	source := filepath.Join(staging, unpacked)
+	if err := u.unpack(staging); err != nil {
 		return err
 	}
-	defer u.root.Close()
-	if err := u.unpack(); err != nil {
-		return err
-	}
-	source := filepath.Join(staging, "file")
 	if into, err := isDir(target); err != nil {
 		return err
 	} else if into && !u.Exact && !(u.dir && u.Contents) {
@@ -104,8 +100,11 @@ func isDir(name string) (bool, error) {
 	return err == nil && info.IsDir(), err
 }
 
-// unpack unpacks the stream to the name file of the new directory.
-func (u *Copy) unpack() error {
+// unpacked is the name in the new directory.
+const unpacked = "unpacked"
+
+// unpack unpacks the stream below a new directory.
+func (u *Copy) unpack(staging string) error {
 	r := tar.NewReader(u.Content)
 	var dirs []*tar.Header // whose modes and times are set at the end
 	for first := true; ; first = false {
@@ -120,7 +119,10 @@ func (u *Copy) unpack() error {
 			return err
 		}
 		if first {
-			u.dir = h.Typeflag == tar.TypeDir
+			if err := u.open(staging, h.Typeflag == tar.TypeDir); err != nil {
+				return err
+			}
+			defer u.root.Close()
 		}
 		name, err := u.local(h)
 		if err != nil {
@@ -135,17 +137,29 @@ func (u *Copy) unpack() error {
 	}
 }
 
-// local returns the name of an entry in the new directory. The entries of a directory have names
-// relative to it.
+// open opens the directory that no entry leaves: the new directory itself for a file, else one
+// below it.
+func (u *Copy) open(staging string, dir bool) (err error) {
+	if u.dir = dir; dir {
+		staging = filepath.Join(staging, unpacked)
+		err = os.Mkdir(staging, 0o755)
+	}
+	if err == nil {
+		u.root, err = os.OpenRoot(staging)
+	}
+	return err
+}
+
+// local returns the name of an entry in that directory.
 func (u *Copy) local(h *tar.Header) (string, error) {
 	if !u.dir {
-		return "file", nil
+		return unpacked, nil
 	}
 	name := path.Clean(h.Name)
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
 		return "", fmt.Errorf("the build has sent a name that leaves its directory: %q", h.Name)
 	}
-	return path.Join("file", name), nil
+	return name, nil
 }
 
 // entry unpacks one entry. Devices and pipes are left out.
@@ -169,7 +183,7 @@ func (u *Copy) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		return u.file(h, content, mode)
 	}
-	u.Warnf("warning: %s is not a file, directory or link; not copied", strings.TrimPrefix(h.Name, "file/"))
+	u.Warnf("warning: %s is not a file, directory or link; not copied", h.Name)
 	return nil
 }
 
