@@ -35,7 +35,7 @@ func (c *Container) WhyEnded(ctx context.Context) error {
 		return engine.Unanswering(c.conn.Host(), err)
 	case err != nil || state.State == nil || state.State.Running:
 		return nil
-	case state.State.OOMKilled && state.State.ExitCode == exitKilled && !c.wasKilled(ctx, state.State):
+	case c.ranOutOfMemory(ctx, state.State):
 		return engine.OutOfMemory(c.spec.Resources.Limits.Memory)
 	case c.isRemoved(ctx):
 		return engine.Removed()
@@ -45,12 +45,13 @@ func (c *Container) WhyEnded(ctx context.Context) error {
 	return nil
 }
 
-// wasKilled reports whether a client of the engine has killed the container. The engine's flag for
-// a container without memory says less: it is set as soon as any process of it was killed for that,
-// and stays set although the container goes on.
-func (c *Container) wasKilled(ctx context.Context, state *container.State) bool {
+// ranOutOfMemory reports whether the first process was killed because memory ran out, and not by a
+// client of the engine. The engine's flag alone says less: it is set as soon as any process of the
+// container was killed for that, and stays set although the container goes on. It is not set if the
+// engine learns of it only after the end of the container; then only the event reports it.
+func (c *Container) ranOutOfMemory(ctx context.Context, state *container.State) bool {
 	ended, err := time.Parse(time.RFC3339Nano, state.FinishedAt)
-	if err != nil {
+	if err != nil || state.ExitCode != exitKilled {
 		return false
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the stream of events
@@ -58,15 +59,18 @@ func (c *Container) wasKilled(ctx context.Context, state *container.State) bool 
 	// The engine reports that it has sent a signal after the process is gone.
 	until := ended.Add(removalTime).Format(time.RFC3339Nano)
 	messages, done := c.conn.API.Events(ctx, events.ListOptions{Since: state.StartedAt, Until: until,
-		Filters: filters.NewArgs(filters.Arg("container", c.id), filters.Arg("event", string(events.ActionKill)))})
+		Filters: filters.NewArgs(filters.Arg("container", c.id),
+			filters.Arg("event", string(events.ActionKill)), filters.Arg("event", string(events.ActionOOM)))})
+	exhausted := state.OOMKilled
 	for {
 		select {
 		case m := <-messages:
-			if m.Actor.Attributes["signal"] == sigKill {
-				return true
+			if m.Action == events.ActionKill && m.Actor.Attributes["signal"] == sigKill {
+				return false
 			}
+			exhausted = exhausted || m.Action == events.ActionOOM
 		case <-done: // there are no more, or the engine has forgotten them
-			return false
+			return exhausted
 		}
 	}
 }
