@@ -277,7 +277,7 @@ func (f *front) show(w *stopped) {
 	if w.Line > 0 && w.Reason != runner.AfterFailure {
 		where += fmt.Sprintf(" (%s:%d)", f.plan.File, w.Line)
 	}
-	s.Gap()
+	s.Line()
 	s.Line(console.Warn("stopped"), console.Plain(" "+where))
 	if w.Reason == runner.BeforeCommand {
 		for line := range strings.Lines(strings.TrimRight(w.Text, "\n")) {
