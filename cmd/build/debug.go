@@ -31,7 +31,7 @@ type debugging struct {
 }
 
 // NewDebug returns the command debug. attach opens the prompt of a build of this source that is
-// stopped, and returns false if there is none.
+// stopped, and returns false without such a build.
 func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), runF cli.RunF[Options]) *cobra.Command {
 	c := NewRun(a, func(ctx context.Context, o *Options) error {
 		o.Debug.Debug = true
