@@ -148,7 +148,7 @@ func lede(b Build) string {
 	case failedPhase(r) != nil:
 		parts = append(parts, firstLine(reasons(failedPhase(r).Contexts)))
 	}
-	if n := len(failures) - 1; n > 0 {
+	if n := len(failures) - 1; n > 0 && r.Status != runner.Succeeded {
 		last := r.Commands[failures[1].Command]
 		more := "One more command"
 		if n > 1 {
