@@ -15,6 +15,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/tty"
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/control"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -128,7 +129,11 @@ func (g *debugging) end(a *cli.App) {
 func (g *debugging) handle(ctx context.Context, signal os.Signal, attached bool) bool {
 	switch {
 	case signal == os.Interrupt:
-		return g.Interrupt(ctx)
+		interrupted := g.Interrupt(ctx)
+		if text, is := g.sink.Sink.(*console.Text); is && interrupted {
+			text.Interrupting()
+		}
+		return interrupted
 	case signal == syscall.SIGHUP && attached:
 		g.sink.detach()
 		return true
