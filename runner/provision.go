@@ -131,6 +131,15 @@ func (p *Plan) ImageRef() engine.ImageRef {
 	return engine.ImageRef{Alias: p.Alias, Names: p.Images, Pull: p.Pull, Digest: p.Digest, Platform: p.Platform}
 }
 
+// scratch returns the directories of the container that are in memory. With a debugger the helper
+// commands are copied into the container, so they cannot be there.
+func (b *build) scratch() []string {
+	if b.Pause != nil {
+		return []string{StateDir, readonlyDir}
+	}
+	return []string{StateDir, readonlyDir, userBin}
+}
+
 // spec returns the container's specification without the directories to mount.
 func (b *build) spec(session *shell.Session) engine.Spec {
 	p := b.plan
@@ -139,7 +148,7 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 		Image:     p.ImageRef(),
 		Resources: engine.Resources{Privileged: p.Privileged, Limits: p.Limits},
 		Mounts: engine.Mounts{
-			Scratch: []string{StateDir, readonlyDir, userBin}, Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
+			Scratch: b.scratch(), Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
 		},
 		Network: engine.Network{
 			Name: p.Network.Name, Hosts: p.Network.Hosts, Ports: p.Network.Ports,
