@@ -89,7 +89,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 	for _, note := range notes {
 		a.Warnf("note: %s", note)
 	}
-	g := &debugging{Debugger: d, sink: &detachable{Sink: sink}, shown: make(chan struct{})}
+	g := &debugging{Debugger: d, sink: &detachable{Sink: sink, terminal: terminal != nil}, shown: make(chan struct{})}
 	s.Debugger = d
 	s.Extend = func(live *runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
 	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
@@ -162,7 +162,8 @@ func change(ctx context.Context, s *local.Session, at runner.Place, text string)
 // detachable is a sink whose terminal may go away while the build continues.
 type detachable struct {
 	local.Sink
-	gone atomic.Bool
+	terminal bool // the sink is a terminal
+	gone     atomic.Bool
 }
 
 // detach drops all events from now on.
@@ -180,7 +181,12 @@ func (d *detachable) Err() error {
 	if d.gone.Load() {
 		return nil
 	}
-	return d.Sink.Err()
+	err := d.Sink.Err()
+	if d.terminal && errors.Is(err, syscall.EIO) { // SIGHUP comes a moment later
+		d.detach()
+		return nil
+	}
+	return err
 }
 
 // history keeps the lines of prompts in the user's state directory.
