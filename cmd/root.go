@@ -69,6 +69,7 @@ var commands = []command{
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
 	{"Failures", "debug", func(a *cli.App) *cobra.Command { return build.NewDebug(a, debug.AttachStopped, nil) }},
+	{"Failures", "explain", func(a *cli.App) *cobra.Command { return results.NewExplain(a, nil) }},
 	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
 	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
 	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},

@@ -48,9 +48,10 @@ type Session struct {
 	labels       map[string]string
 	log          *os.File
 	journal      *os.File
-	reports      *reports.Set          // nil if the build has none
-	earlier      func() []page.Summary // the earlier builds
-	committed    bool                  // the directory has results
+	reports      *reports.Set               // nil if the build has none
+	earlier      func() []page.Summary      // the earlier builds
+	key          func() func(string) string // see Host.key
+	committed    bool                       // the directory has results
 	queue        atomic.Pointer[sinkQueue]
 
 	syncing sync.Mutex       // guards stamps
@@ -294,6 +295,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		all := readSummaries(s.inputs.Builds)
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
 	})
+	s.key = sync.OnceValue(s.inputs.host.key)
 	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
@@ -346,7 +348,7 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(in.Builds, s.Dir.Number),
 		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
-		Describe:  s.lookUpFacts(ctx), Instead: s.instead,
+		Describe:  s.lookUpFacts(ctx), Instead: s.instead, Key: s.keyed,
 	}
 }
 

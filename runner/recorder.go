@@ -39,7 +39,7 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 			SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved,
 			TimeoutMinutes: p.Timeout.Minutes(), Partial: p.Partial,
 			Machine:     &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
-			Environment: newEnvironment(p),
+			Environment: newEnvironment(p), Buildspec: p.buildspec(),
 		},
 	}
 	if rec.send == nil {
