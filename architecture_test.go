@@ -38,7 +38,7 @@ var layers = map[string]int{
 	"main":      9,
 	"cmd":       8,
 	"cmd/build": 7, "cmd/caches": 7, "cmd/configure": 7, "cmd/debug": 7, "cmd/image": 7, "cmd/machine": 7,
-	"cmd/results": 7, "cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
+	"cmd/explain": 7, "cmd/results": 7, "cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
 	"cmd/settings": 6, "cmd/clitest": 6, "cmd/tty": 6,
 	"cmd/cli": 5, "cmd/help": 5, "cmd/claims": 5,
 	"local": 4, "debugger": 4,

@@ -48,7 +48,8 @@ func (s *Screen) Explain(v ExplainView) {
 		s.t.quote(line)
 	}
 	for _, text := range v.Reasons {
-		s.Message(text)
+		label, rest, _ := strings.Cut(text, ": ")
+		s.Paragraph(rest, Span{Text: label + ":", paint: labels[label]})
 	}
 	if v.Head != "" {
 		s.Gap()

@@ -26,11 +26,14 @@ func record(number int, status runner.Status, change ...func(*runner.Record)) *r
 		Commit:    &runner.Commit{ID: strings.Repeat("1", 40), Branch: "main"},
 		Contents:  &runner.Contents{Tree: "t1"},
 		Buildspec: &runner.BuildspecText{File: "buildspec.yml", Text: spec("dev", "npm test")},
-		Environment: runner.Environment{Image: "node:22", ImageID: "sha256:aaaaaaaaaaaaaaaa", Variables: []runner.EnvironmentVariable{
-			{Name: "CODEBUILD_BUILD_NUMBER", Value: itoa(number), Origin: runner.ServiceOrigin},
-			{Name: "STAGE", Value: "dev", Type: "PLAINTEXT", Origin: "buildspec.yml:4"},
-			{Name: "TOKEN", Value: "/shop/token", Type: "PARAMETER_STORE", Origin: "buildspec.yml:6", Hash: "h1"},
-		}},
+		Environment: runner.Environment{
+			Image: "node:22", ImageID: "sha256:aaaaaaaaaaaaaaaa",
+			Variables: []runner.EnvironmentVariable{
+				{Name: "CODEBUILD_BUILD_NUMBER", Value: itoa(number), Origin: runner.ServiceOrigin},
+				{Name: "STAGE", Value: "dev", Type: "PLAINTEXT", Origin: "buildspec.yml:4"},
+				{Name: "TOKEN", Value: "/shop/token", Type: "PARAMETER_STORE", Origin: "buildspec.yml:6", Hash: "h1"},
+			},
+		},
 		Phases: []runner.PhaseRecord{
 			{Type: runner.Install, Status: runner.Succeeded, Start: began, End: began.Add(2 * time.Second)},
 			{Type: runner.Build, Status: status, Start: began.Add(2 * time.Second), End: began.Add(12 * time.Second)},
@@ -52,7 +55,8 @@ func record(number int, status runner.Status, change ...func(*runner.Record)) *r
 func itoa(n int) string { return string(rune('0' + n)) }
 
 func spec(stage, test string) string {
-	return "version: 0.2\nenv:\n  variables:\n    STAGE: " + stage + "\nphases:\n  build:\n    commands:\n      - " + test + "\n"
+	return "version: 0.2\nenv:\n  variables:\n    STAGE: " + stage +
+		"\nphases:\n  build:\n    commands:\n      - " + test + "\n"
 }
 
 // failed makes a build fail at its last command.
@@ -107,7 +111,9 @@ func TestNew_ComparesWithLastGreen(t *testing.T) {
 	if got, want := r.Since.Head(), "since #2, green 2 h earlier"; got != want {
 		t.Errorf("head %q, want %q", got, want)
 	}
-	wantLines := []string{"- 4:     STAGE: …", "+ 4:     STAGE: …", "- 8:       - npm test", "+ 8:       - npm test -- --all"}
+	wantLines := []string{
+		"- 4:     STAGE: …", "+ 4:     STAGE: …", "- 8:       - npm test", "+ 8:       - npm test -- --all",
+	}
 	if diff := cmp.Diff(wantLines, r.Since.Spec.Changed()); diff != "" {
 		t.Error(diff)
 	}
@@ -118,7 +124,8 @@ func TestNew_ComparesWithLastGreen(t *testing.T) {
 	for _, n := range r.Next {
 		steps = append(steps, n.Command)
 	}
-	if want := []string{"buildlocal debug", "buildlocal logs 4 build:1", "buildlocal validate"}; !slices.Equal(steps, want) {
+	wantSteps := []string{"buildlocal debug", "buildlocal logs 4 build:1", "buildlocal validate"}
+	if !slices.Equal(steps, wantSteps) {
 		t.Errorf("next: %q", steps)
 	}
 }
@@ -194,7 +201,8 @@ func TestNew_SlowParts(t *testing.T) {
 		return func(r *runner.Record) { r.Commands[1].Milliseconds = ms }
 	}
 	r := explainOf(record(7, runner.Succeeded, took(10000)), record(6, runner.Succeeded, took(1000)),
-		record(5, runner.Failed, failed()), record(4, runner.Succeeded, took(2000)), record(3, runner.Succeeded, took(3000)))
+		record(5, runner.Failed, failed()), record(4, runner.Succeeded, took(2000)),
+		record(3, runner.Succeeded, took(3000)))
 	if got, want := r.Slow.Head(), "time, by phase and command, and the median of #6, #4, #3"; got != want {
 		t.Errorf("head %q, want %q", got, want)
 	}
@@ -213,13 +221,14 @@ func TestNew_SlowParts(t *testing.T) {
 func TestNamed_WholeNames(t *testing.T) {
 	t.Parallel()
 	files := []string{"src/price.js", "lib/a.go", "Makefile", "price.jsx", "x/other.py"}
-	r := record(1, runner.Failed, failed("at test (/codebuild/output/src1/src/src/price.js:3:1)", "xa.go", "Makefile:2: stop"))
+	r := record(1, runner.Failed,
+		failed("at test (/codebuild/output/src1/src/src/price.js:3:1)", "xa.go", "Makefile:2: stop"))
 	if got, want := explain.Named(files, r), []string{"src/price.js", "Makefile"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// TestMarkdown_HasNoValues checks that no value of a variable is in a report, in any format.
+// TestReport_HasNoValues checks that no value of a variable is in a report, in any format.
 func TestReport_HasNoValues(t *testing.T) {
 	t.Parallel()
 	r := explainOf(record(4, runner.Failed, failed("x"), differ), record(2, runner.Succeeded))
@@ -241,9 +250,11 @@ func TestReport_HasNoValues(t *testing.T) {
 
 func TestMarkdown_IsNotInterpreted(t *testing.T) {
 	t.Parallel()
-	r := explainOf(record(4, runner.Failed, failed("```", "<img src=x>", "\x1b[31mred\x1b[0m"), func(r *runner.Record) {
+	odd := func(r *runner.Record) {
 		r.Changes = &runner.Changes{Build: 2, Count: 1, Files: []string{"a|<b>*c*`d`"}}
-	}), record(2, runner.Succeeded))
+	}
+	output := failed("```", "<img src=x>", "\x1b[31mred\x1b[0m")
+	r := explainOf(record(4, runner.Failed, output, odd), record(2, runner.Succeeded))
 	got := r.Markdown()
 	for _, want := range []string{"\n````text\n```\n<img src=x>\nred\n````\n", `a\|&lt;b>\*c\*\` + "`d"} {
 		if !strings.Contains(got, want) {

@@ -80,3 +80,24 @@ func problemOf(f *explain.Failure) *diag.Problem {
 	}
 	return p
 }
+
+// ExplainStop explains the command that has failed at a stop of the build, as explain does for a
+// build that has ended. With wait it waits for facts about the source, else it returns nil without
+// them.
+func (s *Session) ExplainStop(live *runner.Live, wait bool) *explain.Report {
+	select {
+	case <-s.found.done:
+	default:
+		if !wait {
+			return nil
+		}
+		<-s.found.done // at most maxFactsTime after the start of the build
+	}
+	r := live.Record()
+	if r == nil || len(r.Failures) == 0 {
+		return nil
+	}
+	r.Status, r.Failures = runner.Failed, r.Failures[len(r.Failures)-1:] // the command of this stop
+	s.found.describe(r)
+	return explain.New(r, recordsBefore(s.inputs.Builds, s.Dir.Number))
+}

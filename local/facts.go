@@ -26,17 +26,17 @@ const maxFactsTime = 5 * time.Second
 // returned function waits for them, and adds them to the record.
 func (s *Session) lookUpFacts(ctx context.Context) func(*runner.Record) {
 	ctx, cancel := context.WithTimeout(ctx, maxFactsTime)
-	origin, machine := make(chan origin, 1), make(chan runner.Machine, 1)
-	go func() { origin <- s.origin(ctx) }()
+	s.found = &originLookup{done: make(chan struct{})}
+	machine := make(chan runner.Machine, 1)
+	go func() {
+		defer close(s.found.done)
+		s.found.origin = s.origin(ctx)
+	}()
 	go func() { machine <- s.machine(ctx) }()
 	return func(r *runner.Record) {
 		defer cancel()
-		o := <-origin
-		r.Commit, r.Contents = o.commit, o.contents
-		if r.Status != runner.Succeeded && o.changes != nil {
-			o.changes.Named = explain.Named(o.files, r)
-			r.Changes = o.changes
-		}
+		<-s.found.done
+		s.found.describe(r)
 		found := <-machine
 		if r.Machine != nil {
 			found.Compute, found.VCPU, found.Limit = r.Machine.Compute, r.Machine.VCPU, r.Machine.Limit
@@ -52,6 +52,22 @@ type origin struct {
 	contents *runner.Contents
 	changes  *runner.Changes
 	files    []string // all files of changes
+}
+
+// originLookup is an origin that is looked up in the background.
+type originLookup struct {
+	done chan struct{} // closed when origin is set
+	origin
+}
+
+// describe adds the facts to the record of a build.
+func (o origin) describe(r *runner.Record) {
+	r.Commit, r.Contents = o.commit, o.contents
+	if r.Status != runner.Succeeded && o.changes != nil {
+		changes := *o.changes
+		changes.Named = explain.Named(o.files, r)
+		r.Changes = &changes
+	}
 }
 
 // origin looks up the version of the source. Facts that cannot be looked up are left out.

@@ -51,6 +51,7 @@ type Session struct {
 	reports      *reports.Set               // nil if the build has none
 	earlier      func() []page.Summary      // the earlier builds
 	key          func() func(string) string // see Host.key
+	found        *originLookup              // facts about the source; set by Run
 	committed    bool                       // the directory has results
 	queue        atomic.Pointer[sinkQueue]
 

@@ -127,7 +127,7 @@ type EnvironmentVariable struct {
 	Value  string `json:"value"`
 	Type   string `json:"type"`             // PLAINTEXT, PARAMETER_STORE or SECRETS_MANAGER
 	Origin string `json:"origin,omitempty"` // such as buildspec.yml:5
-	// Hash is the keyed hash of a secret value, which tells whether two builds had the same.
+	// Hash is the keyed hash of a secret value, by which builds are compared.
 	Hash string `json:"valueHash,omitempty"`
 }
 

@@ -259,6 +259,16 @@ func (rec *recorder) finish(environment []EnvironmentVariable, fault error) *Rec
 	return r
 }
 
+// soFar returns a masked copy of the record of a build that runs.
+func (rec *recorder) soFar(environment []EnvironmentVariable) *Record {
+	now := rec.now()
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	r := *rec.record
+	r.End, r.Environment.Variables = now, environment
+	return r.Mask(rec.mask.Text)
+}
+
 // maskError returns an error with a masked message that wraps err.
 func (rec *recorder) maskError(err error) error { return &maskedError{err, rec.mask} }
 

@@ -28,7 +28,8 @@ func TestMessage_OfCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Git = &Git{Commit: commit[:40]}
-	if changed, err := s.ChangedSince(t.Context(), of(commit[:40]), of(commit[:40]), plainKey); err != nil || len(changed) > 0 {
+	itself := of(commit[:40])
+	if changed, err := s.ChangedSince(t.Context(), itself, itself, plainKey); err != nil || len(changed) > 0 {
 		t.Errorf("against itself: %q, %v", changed, err)
 	}
 	for _, other := range []string{"", "HEAD", "--output=x", strings.Repeat("0", 40)} {

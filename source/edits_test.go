@@ -36,7 +36,8 @@ func contentsOf(t *testing.T, dir string) (*Source, *Contents) {
 
 func TestChangedSince_UncommittedFiles(t *testing.T) {
 	t.Parallel()
-	const start = "git init -q; mkdir sub; echo 1 >a; echo 1 >sub/b; echo 1 >c; echo x >'odd *'; git add -A; git commit -qm 1"
+	const start = "git init -q; mkdir sub; echo 1 >a; echo 1 >sub/b; echo 1 >c; echo x >'odd *'; " +
+		"git add -A; git commit -qm 1"
 	tests := map[string]struct{ before, after, want string }{
 		"nothing":              {"", "", ""},
 		"edited":               {"", "echo 2 >a", "a"},

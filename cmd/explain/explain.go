@@ -1,4 +1,5 @@
-package results
+// Package explain has the command explain.
+package explain
 
 import (
 	"context"
@@ -12,15 +13,15 @@ import (
 	"github.com/buildlocal/buildlocal/local"
 )
 
-// ExplainOptions are the flags and arguments of explain.
-type ExplainOptions struct {
+// Options are the flags and arguments of explain.
+type Options struct {
 	settings.Flags        // those of run that lead to the output directory
 	Build          string // name or number
 }
 
-// NewExplain returns the command explain.
-func NewExplain(a *cli.App, runF cli.RunF[ExplainOptions]) *cobra.Command {
-	o := &ExplainOptions{}
+// NewCmd returns the command explain.
+func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
+	o := &Options{}
 	c := &cobra.Command{
 		Use: "explain [BUILD]", Short: "Explain why a build failed, or where its time went",
 		Long: "Print the first failing command of build number BUILD, or of the latest build, with the\n" +
@@ -30,11 +31,16 @@ func NewExplain(a *cli.App, runF cli.RunF[ExplainOptions]) *cobra.Command {
 			"anywhere. The output has no values of variables.",
 		Annotations: help.Notes("Exit codes: 0 success, even if the build failed, 2 no such build, 3 unreadable files."),
 		Example:     "  buildlocal explain\n  buildlocal explain 12\n  buildlocal explain --format markdown >ticket.md",
-		Args:        cobra.MaximumNArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return cli.Usagef("%s takes one build, got %q", c.CommandPath(), args)
+			}
+			return nil
+		},
 	}
 	c.Flags().SortFlags = false
 	o.AddSome(c, "source", "output", "color")
-	readsOutput(c)
+	c.Flags().Lookup("output").Usage = "read the builds in `DIR` (default .buildlocal in the source)"
 	c.Flags().StringVar(&o.Format, "format", "text", "print the explanation as `FORMAT`: text, markdown or json")
 	o.SetFormats([]string{"text", "markdown", "json"})
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -48,7 +54,7 @@ func NewExplain(a *cli.App, runF cli.RunF[ExplainOptions]) *cobra.Command {
 }
 
 // showExplanation explains a build.
-func showExplanation(ctx context.Context, a *cli.App, o *ExplainOptions) error {
+func showExplanation(ctx context.Context, a *cli.App, o *Options) error {
 	s, err := local.OpenBuilds(ctx, &o.Request)
 	if err != nil {
 		return err
