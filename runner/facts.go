@@ -98,3 +98,12 @@ type NextStep struct {
 	Command string `json:"command"`
 	Purpose string `json:"purpose"`
 }
+
+// Repro compares a build with the one of CodeBuild that it repeats.
+type Repro struct {
+	Of          string   `json:"of"`          // ID of that build
+	Verdict     string   `json:"verdict"`     // reproduced, fails otherwise, or passes here
+	There       string   `json:"there"`       // how that build ended
+	Here        string   `json:"here"`        // how this one ended
+	Differences []string `json:"differences"` // that are known, the likeliest cause first
+}

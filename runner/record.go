@@ -81,6 +81,7 @@ type Record struct {
 	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
 	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured
 	Next      []NextStep      `json:"nextSteps,omitempty"`
+	Repro     *Repro          `json:"repro,omitempty"`                 // nil unless it repeats a build of CodeBuild
 	Partial   *Partial        `json:"partial,omitempty"`               // parts that are left out; nil for none
 	ByHand    []HandChange    `json:"byHand,omitempty"`                // changes by the user at stops
 	Paused    int64           `json:"stoppedInMilliseconds,omitempty"` // time in which the build was stopped
