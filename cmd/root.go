@@ -70,6 +70,7 @@ var commands = []command{
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
 	{"Failures", "debug", func(a *cli.App) *cobra.Command { return build.NewDebug(a, debug.AttachStopped, nil) }},
+	{"Failures", "repro", func(a *cli.App) *cobra.Command { return build.NewRepro(a, nil) }},
 	{"Failures", "explain", func(a *cli.App) *cobra.Command { return explain.NewCmd(a, nil) }},
 	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
 	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},

@@ -43,6 +43,9 @@ func (s *Session) lookUpFacts(ctx context.Context) func(*runner.Record) {
 		}
 		r.Machine = &found
 		r.Next = s.nextSteps(r)
+		if s.Conclude != nil {
+			s.Conclude(r)
+		}
 	}
 }
 

@@ -36,6 +36,9 @@ type Session struct {
 	Dir *builds.Dir
 	// Debugger is asked at each stop point of the build. It may be nil, and is set before Run.
 	Debugger Debugger
+	// Conclude adds facts to the record of a build that has ended. It may be nil, and is set before
+	// Run.
+	Conclude func(*runner.Record)
 	// Extend adds calls to those by which other processes look into the build, when its container
 	// exists. It may be nil, and is set before Run.
 	Extend func(live *runner.Live, calls control.Services) control.Services
