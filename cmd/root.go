@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/configure"
 	"github.com/buildlocal/buildlocal/cmd/debug"
+	"github.com/buildlocal/buildlocal/cmd/explain"
 	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/image"
 	"github.com/buildlocal/buildlocal/cmd/machine"
@@ -69,6 +70,8 @@ var commands = []command{
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
 	{"Failures", "debug", func(a *cli.App) *cobra.Command { return build.NewDebug(a, debug.AttachStopped, nil) }},
+	{"Failures", "repro", func(a *cli.App) *cobra.Command { return build.NewRepro(a, nil) }},
+	{"Failures", "explain", func(a *cli.App) *cobra.Command { return explain.NewCmd(a, nil) }},
 	{"Failures", "attach", func(a *cli.App) *cobra.Command { return debug.NewAttach(a, nil) }},
 	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
 	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},

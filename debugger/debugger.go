@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -44,6 +45,10 @@ type Options struct {
 	Save func(at runner.Place, text string) (Change, error)
 	// Sync copies the files of the source that have changed into the build. It may be nil.
 	Sync func(ctx context.Context, live *runner.Live) (Synced, error)
+	// Explain explains the failure of the last command. With wait it waits for facts that are still
+	// looked up. The line sums up what has changed since the last green build. It returns nil if it
+	// does not know more than the stop. It may be nil.
+	Explain func(live *runner.Live, wait bool) (view *console.ExplainView, line string)
 	// History keeps the lines that users type. It may be nil.
 	History History
 	// Editor runs an editor for a file on the terminal of this process. It may be nil.

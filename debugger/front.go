@@ -273,6 +273,11 @@ func (f *front) show(w *stopped) {
 			s.Failure(w.Problem, w.Hints)
 		}
 	}
+	if w.Failed() && f.Explain != nil {
+		if _, line := f.Explain(f.live, false); line != "" {
+			s.Paragraph(strings.TrimPrefix(line, "since "), console.Plain("since"))
+		}
+	}
 	where := Describe(w.Stop)
 	if w.Line > 0 && w.Reason != runner.AfterFailure {
 		where += fmt.Sprintf(" (%s:%d)", f.plan.File, w.Line)

@@ -276,6 +276,12 @@ func (f *front) explain(_ context.Context, _ string) (bool, error) {
 		f.printf("no command has failed here; where shows what has run")
 		return false, nil
 	}
+	if f.Explain != nil && f.stop.Failed() {
+		if view, _ := f.Explain(f.live, true); view != nil {
+			f.screen().Explain(*view)
+			return false, nil
+		}
+	}
 	f.screen().Failure(f.stop.Problem, f.stop.Hints)
 	return false, nil
 }

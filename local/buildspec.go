@@ -36,6 +36,9 @@ func (r *Request) readSetting(ctx context.Context, setting, name string) ([]byte
 
 // ReadProject reads the project file, if the request names one.
 func (r *Request) ReadProject(ctx context.Context) (project.Project, diag.List, error) {
+	if r.Repeats != nil {
+		return r.Repeats.Project, nil, nil
+	}
 	if r.Source.Project == "" {
 		return project.Project{}, nil, nil
 	}

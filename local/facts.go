@@ -3,6 +3,8 @@ package local
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -10,8 +12,11 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine/docker"
+	"github.com/buildlocal/buildlocal/explain"
 	"github.com/buildlocal/buildlocal/internal/regular"
+	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/source"
 )
 
 // maxFactsTime limits how long facts are looked up that only describe a build.
@@ -21,58 +26,136 @@ const maxFactsTime = 5 * time.Second
 // returned function waits for them, and adds them to the record.
 func (s *Session) lookUpFacts(ctx context.Context) func(*runner.Record) {
 	ctx, cancel := context.WithTimeout(ctx, maxFactsTime)
-	commit, machine := make(chan *runner.Commit, 1), make(chan runner.Machine, 1)
-	changes := make(chan *runner.Changes, 1)
-	go func() { commit <- s.inputs.commit(ctx) }()
+	s.found = &originLookup{done: make(chan struct{})}
+	machine := make(chan runner.Machine, 1)
+	go func() {
+		defer close(s.found.done)
+		s.found.origin = s.origin(ctx)
+	}()
 	go func() { machine <- s.machine(ctx) }()
-	go func() { changes <- s.changes(ctx) }()
 	return func(r *runner.Record) {
 		defer cancel()
-		r.Commit = <-commit
-		if found := <-changes; r.Status != runner.Succeeded {
-			r.Changes = found
-		}
+		<-s.found.done
+		s.found.describe(r)
 		found := <-machine
 		if r.Machine != nil {
 			found.Compute, found.VCPU, found.Limit = r.Machine.Compute, r.Machine.VCPU, r.Machine.Limit
 		}
 		r.Machine = &found
 		r.Next = s.nextSteps(r)
+		if s.Conclude != nil {
+			s.Conclude(r)
+		}
 	}
 }
 
-// commit returns the version of the source; nil outside of a git repository. A message that
-// cannot be read is left out.
-func (in *Inputs) commit(ctx context.Context) *runner.Commit {
-	git := in.Source.Git
-	if git == nil || git.Commit == "" {
-		return nil
+// origin is the version of the source, and how it differs from the last one that succeeded.
+type origin struct {
+	commit   *runner.Commit
+	contents *runner.Contents
+	changes  *runner.Changes
+	files    []string // all files of changes
+}
+
+// originLookup is an origin that is looked up in the background.
+type originLookup struct {
+	done chan struct{} // closed when origin is set
+	origin
+}
+
+// describe adds the facts to the record of a build.
+func (o origin) describe(r *runner.Record) {
+	r.Commit, r.Contents = o.commit, o.contents
+	if r.Status != runner.Succeeded && o.changes != nil {
+		changes := *o.changes
+		changes.Named = explain.Named(o.files, r)
+		r.Changes = &changes
 	}
-	message, _ := in.Source.Message(ctx)
-	return &runner.Commit{ID: git.Commit, Branch: git.Branch, Subject: message.Subject, Author: message.Author,
-		Changed: in.Source.Uncommitted()}
+}
+
+// origin looks up the version of the source. Facts that cannot be looked up are left out.
+func (s *Session) origin(ctx context.Context) origin {
+	src := s.inputs.Source
+	if src.Git == nil || src.Git.Commit == "" {
+		return origin{}
+	}
+	files := make(chan *source.Contents, 1)
+	go func() { // the contents are read at once: the user may go on to edit them
+		var now *source.Contents
+		if s.key() != nil {
+			now, _ = src.Contents(ctx, s.key())
+		}
+		files <- now
+	}()
+	message, _ := src.Message(ctx)
+	o := origin{commit: &runner.Commit{
+		ID: src.Git.Commit, Branch: src.Git.Branch, Subject: message.Subject, Author: message.Author,
+		Changed: src.Uncommitted(),
+	}}
+	now := <-files
+	if now != nil && message.Tree != "" {
+		o.contents = &runner.Contents{Tree: s.key()(treeText(message.Tree, now)), Edits: now.Edits}
+	}
+	o.changes, o.files = s.changes(ctx, now)
+	return o
+}
+
+// treeText returns a text that is the same for the same files.
+func treeText(tree string, c *source.Contents) string {
+	var b strings.Builder
+	b.WriteString(tree)
+	for _, name := range slices.Sorted(maps.Keys(c.Edits)) {
+		fmt.Fprintf(&b, "\n%q %s", name, c.Edits[name])
+	}
+	return b.String()
 }
 
 // maxChanges is how many changed files are recorded.
 const maxChanges = 20
 
-// changes returns what has changed in the source since the last build that succeeded; nil if
-// there is no such build, or if its commit is not known here.
-func (s *Session) changes(ctx context.Context) *runner.Changes {
-	if s.inputs.Source.Git == nil {
-		return nil
+// changes returns what has changed in the source since the last build that succeeded, and the names
+// of all these files; nil if there is no such build, or if its commit is not known here. now may be
+// nil: then the commits are compared.
+func (s *Session) changes(ctx context.Context, now *source.Contents) (*runner.Changes, []string) {
+	green := s.lastGreen()
+	if green == nil {
+		return nil, nil
 	}
+	src, then := s.inputs.Source, &source.Contents{Commit: green.Commit}
+	key := s.key()
+	if now == nil || key == nil {
+		now, key = &source.Contents{Commit: src.Git.Commit}, func(state string) string { return state }
+	} else if b, err := FindBuild(s.inputs.Builds, green.Name); err == nil {
+		var r struct {
+			Contents runner.Contents `json:"sourceContents"`
+		}
+		if b.ReadRecord(&r) == nil {
+			then.Edits = r.Contents.Edits
+		}
+	}
+	files, err := src.ChangedSince(ctx, then, now, key)
+	if err != nil {
+		return nil, nil
+	}
+	return &runner.Changes{Build: green.Number, Files: files[:min(len(files), maxChanges)], Count: len(files)}, files
+}
+
+// lastGreen returns the last build of the project that succeeded and has a commit, one of the same
+// branch if there is one; nil without any.
+func (s *Session) lastGreen() *page.Summary {
+	var other *page.Summary
 	for _, b := range slices.Backward(s.earlier()) {
 		if b.Project != s.Plan.Identity.Project || b.Status != runner.Succeeded || b.Commit == "" {
 			continue
 		}
-		files, err := s.inputs.Source.ChangedSince(ctx, b.Commit)
-		if err != nil {
-			return nil
+		if b.Branch == s.inputs.Source.Git.Branch {
+			return &b
 		}
-		return &runner.Changes{Build: b.Number, Files: files[:min(len(files), maxChanges)], Count: len(files)}
+		if other == nil {
+			other = &b
+		}
 	}
-	return nil
+	return other
 }
 
 // machine describes where the build runs. Facts that cannot be looked up are left out.

@@ -256,6 +256,7 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 	})
 	if err == nil {
 		r.Access.grantAccess(plan)
+		r.Repeats.identify(plan)
 	}
 	return plan, err
 }

@@ -35,6 +35,9 @@ type Request struct {
 	Checks    CheckOptions
 	Debug     DebugOptions
 
+	// Repeats is a build of CodeBuild that is repeated, see Host.Repeat; nil for a build of its own.
+	Repeats *Repeated
+
 	// DryRun makes Prepare stop at the plan: no credentials are looked up and no
 	// build number is taken.
 	DryRun bool
@@ -437,7 +440,7 @@ func (r *Request) OutputDir() string {
 	if r.Output.Dir != "" {
 		return r.Output.Dir
 	}
-	return filepath.Join(r.Source.Dir, OutputName)
+	return filepath.Join(r.home(), OutputName)
 }
 
 // ReadsStdin reports whether the buildspec or the secrets are read from standard input.

@@ -28,7 +28,7 @@ func (r *Request) SecretsFile() string {
 	if r.Secrets.File != "" {
 		return r.Secrets.File
 	}
-	return filepath.Join(r.Source.Dir, OutputName, SecretsName)
+	return filepath.Join(r.home(), OutputName, SecretsName)
 }
 
 // secretPaths returns the path of the secrets file, and of the file that it links to.

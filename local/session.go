@@ -36,6 +36,9 @@ type Session struct {
 	Dir *builds.Dir
 	// Debugger is asked at each stop point of the build. It may be nil, and is set before Run.
 	Debugger Debugger
+	// Conclude adds facts to the record of a build that has ended. It may be nil, and is set before
+	// Run.
+	Conclude func(*runner.Record)
 	// Extend adds calls to those by which other processes look into the build, when its container
 	// exists. It may be nil, and is set before Run.
 	Extend func(live *runner.Live, calls control.Services) control.Services
@@ -48,9 +51,11 @@ type Session struct {
 	labels       map[string]string
 	log          *os.File
 	journal      *os.File
-	reports      *reports.Set          // nil if the build has none
-	earlier      func() []page.Summary // the earlier builds
-	committed    bool                  // the directory has results
+	reports      *reports.Set               // nil if the build has none
+	earlier      func() []page.Summary      // the earlier builds
+	key          func() func(string) string // see Host.key
+	found        *originLookup              // facts about the source; set by Run
+	committed    bool                       // the directory has results
 	queue        atomic.Pointer[sinkQueue]
 
 	syncing sync.Mutex       // guards stamps
@@ -294,6 +299,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		all := readSummaries(s.inputs.Builds)
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
 	})
+	s.key = sync.OnceValue(s.inputs.host.key)
 	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
@@ -346,7 +352,7 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(in.Builds, s.Dir.Number),
 		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
-		Describe:  s.lookUpFacts(ctx), Instead: s.instead,
+		Describe:  s.lookUpFacts(ctx), Instead: s.instead, Key: s.keyed,
 	}
 }
 

@@ -231,6 +231,9 @@ func (in *Inputs) describeSource(o openedSource) (runner.Source, error) {
 	remote := setting.Location
 	if s.Git != nil {
 		remote = cmp.Or(remote, s.Git.Remote)
+		if in.Request.Repeats != nil { // which has the version that was requested
+			o.ref = cmp.Or(r.Version, o.ref)
+		}
 		r.Resolved, r.Version = s.Git.Commit, cmp.Or(o.ref, r.Version, s.Git.Branch, s.Git.Commit)
 	}
 	r.Repo, r.URL = source.RepoPath(remote), source.HTTPS(remote)

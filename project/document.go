@@ -26,6 +26,14 @@ const (
 
 // document returns the mapping at the root of text, or reports why there is no mapping.
 func (r *reader) document(text []byte) (node, bool) {
+	if n, ok := r.root(text); ok {
+		return r.mapping(n)
+	}
+	return node{}, false
+}
+
+// root returns the value of text, or reports why there is none.
+func (r *reader) root(text []byte) (node, bool) {
 	// The limit applies before anything is decoded.
 	if len(text) > maxSize {
 		r.at(diag.Error, place{}, "the file has %d bytes; the maximum for a project document is %d", len(text), maxSize)
@@ -52,7 +60,7 @@ func (r *reader) document(text []byte) (node, bool) {
 		r.at(diag.Error, place{}, "the aliases of the file expand to more than %d values", maxSize).
 			Hint = "write the values out"
 	default:
-		return r.mapping(node{Node: root})
+		return node{Node: root}.resolved(), true
 	}
 	return node{}, false
 }

@@ -123,6 +123,27 @@ var hints = []hint{
 		"than the image's"},
 }
 
+// meanings are exit statuses that shells and common programs use alike (POSIX, "Exit Status for
+// Commands", and timeout of GNU).
+var meanings = map[int]string{
+	1:   "the general status for a failure; the output has the reason",
+	124: "timeout ended the command",
+	126: "the shell found the program, but could not execute it",
+	127: "the shell did not find the program",
+	129: "the command was ended by a hangup (SIGHUP)",
+	130: "the command was interrupted (SIGINT)",
+	132: "the processor does not know an instruction of the program (SIGILL)",
+	134: "the command aborted, as after a failed assertion (SIGABRT)",
+	136: "an arithmetic error, such as a division by zero (SIGFPE)",
+	137: "the command was killed (SIGKILL), most often because memory ran out",
+	139: "the command crashed: segmentation fault (SIGSEGV)",
+	141: "the reader of the command's output had gone (SIGPIPE)",
+	143: "the command was asked to end (SIGTERM)",
+}
+
+// ExitMeaning returns the meaning of an exit status, or "" for one that programs choose themselves.
+func ExitMeaning(exit int) string { return meanings[exit] }
+
 // withoutCredentials reports whether a build has no AWS credentials.
 func withoutCredentials(p *Plan) bool { return p != nil && p.Grant == "" }
 

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"strings"
 	"time"
 
 	"github.com/buildlocal/buildlocal/cache"
@@ -16,11 +17,41 @@ type Commit struct {
 	Changed int `json:"changedFiles,omitempty"`
 }
 
-// Changes are the files that differ between the commit of an earlier build and that of this one.
+// Changes are the files that differ between the source of an earlier build and that of this one.
 type Changes struct {
-	Build int      `json:"sinceBuild"` // the last one that succeeded
-	Files []string `json:"files"`      // some of them, from the top of the repository
-	Count int      `json:"count"`      // of all
+	Build int      `json:"sinceBuild"`      // the last one that succeeded, of the same branch if there is one
+	Files []string `json:"files"`           // some of them, from the top of the repository
+	Count int      `json:"count"`           // of all
+	Named []string `json:"named,omitempty"` // those that the output of the failed command names
+}
+
+// Contents identify the files of a build's source, so that builds can be compared. Hashes are keyed:
+// without the user's key they do not disclose what they are made of.
+type Contents struct {
+	Tree string `json:"tree"` // the same for builds of the same files
+	// Edits are the files that differ from the commit, by name; "" for one that does not exist.
+	Edits map[string]string `json:"edits,omitempty"`
+}
+
+// BuildspecText is the buildspec of a build.
+type BuildspecText struct {
+	File string `json:"file"`           // as the user spells it
+	Text string `json:"text,omitempty"` // empty if it is longer than maxBuildspec
+}
+
+// maxBuildspec limits the buildspec that is recorded, in bytes.
+const maxBuildspec = 64 << 10
+
+// buildspec returns the buildspec for the record; nil for a plan without one.
+func (p *Plan) buildspec() *BuildspecText {
+	if p.spec == nil {
+		return nil
+	}
+	b := &BuildspecText{File: p.File}
+	if text := strings.Join(p.spec.Lines(), "\n"); len(text) <= maxBuildspec {
+		b.Text = text
+	}
+	return b
 }
 
 // Machine describes where a build ran. Numbers are 0 if they are not known.
@@ -66,4 +97,13 @@ func newCacheEntry(e *cache.Entry, took time.Duration) *CacheEntry {
 type NextStep struct {
 	Command string `json:"command"`
 	Purpose string `json:"purpose"`
+}
+
+// Repro compares a build with the one of CodeBuild that it repeats.
+type Repro struct {
+	Of          string   `json:"of"`          // ID of that build
+	Verdict     string   `json:"verdict"`     // reproduced, fails otherwise, or passes here
+	There       string   `json:"there"`       // how that build ended
+	Here        string   `json:"here"`        // how this one ended
+	Differences []string `json:"differences"` // that are known, the likeliest cause first
 }

@@ -331,6 +331,16 @@ func (l *Live) Mask(text string) string {
 	return l.build.rec.maskText(text)
 }
 
+// Record returns the record of the build so far, masked, as if it ended now; nil for one that has
+// ended.
+func (l *Live) Record() *Record {
+	if l.build == nil {
+		return nil
+	}
+	environment := l.build.environment()
+	return l.build.rec.soFar(environment)
+}
+
 // Output returns the end of the output of the last command, masked.
 func (l *Live) Output() string {
 	if l.build == nil {

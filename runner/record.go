@@ -75,10 +75,13 @@ type Record struct {
 	Failures  []Failure       `json:"failures,omitempty"` // failed commands, the first one first
 	Commit    *Commit         `json:"commit,omitempty"`   // nil outside of a git repository
 	Changes   *Changes        `json:"changes,omitempty"`  // nil after success, and if they are not known
+	Contents  *Contents       `json:"sourceContents,omitempty"`
+	Buildspec *BuildspecText  `json:"buildspec,omitempty"`
 	Machine   *Machine        `json:"machine,omitempty"`
 	Cache     *CacheUse       `json:"cache,omitempty"` // nil without a cache
 	Usage     *Series         `json:"usage,omitempty"` // nil if it was not measured
 	Next      []NextStep      `json:"nextSteps,omitempty"`
+	Repro     *Repro          `json:"repro,omitempty"`                 // nil unless it repeats a build of CodeBuild
 	Partial   *Partial        `json:"partial,omitempty"`               // parts that are left out; nil for none
 	ByHand    []HandChange    `json:"byHand,omitempty"`                // changes by the user at stops
 	Paused    int64           `json:"stoppedInMilliseconds,omitempty"` // time in which the build was stopped
@@ -125,6 +128,8 @@ type EnvironmentVariable struct {
 	Value  string `json:"value"`
 	Type   string `json:"type"`             // PLAINTEXT, PARAMETER_STORE or SECRETS_MANAGER
 	Origin string `json:"origin,omitempty"` // such as buildspec.yml:5
+	// Hash is the keyed hash of a secret value, by which builds are compared.
+	Hash string `json:"valueHash,omitempty"`
 }
 
 // NameValue is an exported variable.

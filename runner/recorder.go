@@ -39,7 +39,7 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 			SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved,
 			TimeoutMinutes: p.Timeout.Minutes(), Partial: p.Partial,
 			Machine:     &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
-			Environment: newEnvironment(p),
+			Environment: newEnvironment(p), Buildspec: p.buildspec(),
 		},
 	}
 	if rec.send == nil {
@@ -257,6 +257,16 @@ func (rec *recorder) finish(environment []EnvironmentVariable, fault error) *Rec
 	r := rec.record.Mask(rec.mask.Text)
 	rec.notify(Event{Kind: BuildEnded, Status: r.Status, Duration: r.End.Sub(r.Start), Record: r, Fault: fault})
 	return r
+}
+
+// soFar returns a masked copy of the record of a build that runs.
+func (rec *recorder) soFar(environment []EnvironmentVariable) *Record {
+	now := rec.now()
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	r := *rec.record
+	r.End, r.Environment.Variables = now, environment
+	return r.Mask(rec.mask.Text)
 }
 
 // maskError returns an error with a masked message that wraps err.

@@ -90,6 +90,8 @@ type Runner struct {
 	// Describe adds facts that only the caller knows to the record of a build that has ended,
 	// such as its commit. They are masked after it. It may be nil.
 	Describe func(*Record)
+	// Key returns a keyed hash of a secret, see EnvironmentVariable.Hash. It may be nil.
+	Key func(text string) string
 	// Pause is called at each stop point, see Stop. The build waits until it returns. Calls may
 	// overlap while a command runs. It may be nil, and costs nothing then.
 	Pause func(ctx context.Context, s Stop, live *Live) Answer
@@ -139,7 +141,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	if b.engineErr != nil {
 		fault = b.rec.maskError(b.engineErr)
 	}
-	return b.rec.finish(p.environment(), fault), fault
+	return b.rec.finish(b.environment(), fault), fault
 }
 
 // build is one run of a plan: the container and the walk over the phases. The other

@@ -190,12 +190,15 @@ func (p *Plan) kmsKey() string {
 
 // environment returns the build's variables as the record lists them, sorted by name. The
 // recorder masks their values.
-func (p *Plan) environment() []EnvironmentVariable {
+func (b *build) environment() []EnvironmentVariable {
 	var all []EnvironmentVariable
-	for _, v := range p.Variables {
+	for _, v := range b.plan.Variables {
 		e := EnvironmentVariable{Name: v.Name, Value: v.Shown(), Type: "PLAINTEXT", Origin: v.Origin}
 		if v.Stored != nil {
 			e.Type, e.Value = string(v.Stored.Kind), v.Stored.Ref
+		}
+		if value := b.values[v.Name].Reveal(); b.Key != nil && value != "" && (v.Secret || v.Stored != nil) {
+			e.Hash = b.Key(v.Name + "=" + value)
 		}
 		all = append(all, e)
 	}

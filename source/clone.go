@@ -141,7 +141,16 @@ type untrackedFiles struct {
 	dir   string
 	skip  func(name string) bool
 	files int
+	names []string // of the files, as many as are compared
 	empty []string // directories without files, each without those in it
+}
+
+// file counts a file.
+func (u *untrackedFiles) file(name string) {
+	u.files++
+	if len(u.names) <= maxEdits {
+		u.names = append(u.names, name)
+	}
 }
 
 // add adds a name that git has returned.
@@ -150,7 +159,7 @@ func (u *untrackedFiles) add(name string) {
 	switch {
 	case name == "" || u.skip(dir):
 	case !isDir:
-		u.files++
+		u.file(name)
 	case !u.keeps(dir):
 		u.empty = append(u.empty, dir)
 	}
@@ -171,7 +180,7 @@ func (u *untrackedFiles) keeps(dir string) bool {
 		case e.Name() == ".git": // another repository
 			kept = true
 		case !e.IsDir():
-			u.files++
+			u.file(name)
 			kept = true
 		case u.keeps(name):
 			kept = true

@@ -37,7 +37,7 @@ func (r *repository) commit(ctx context.Context, o Options) (*Source, error) {
 		os.RemoveAll(top)
 		return nil, err
 	}
-	return &Source{Dir: dir, Mode: Commit, Git: version}, nil
+	return &Source{Dir: dir, Mode: Commit, Git: version, compared: true}, nil
 }
 
 // resolve returns the full ID of the commit that ref names. A ref that git would parse as an

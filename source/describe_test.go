@@ -28,11 +28,12 @@ func TestMessage_OfCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Git = &Git{Commit: commit[:40]}
-	if changed, err := s.ChangedSince(t.Context(), commit[:40]); err != nil || len(changed) > 0 {
+	itself := of(commit[:40])
+	if changed, err := s.ChangedSince(t.Context(), itself, itself, plainKey); err != nil || len(changed) > 0 {
 		t.Errorf("against itself: %q, %v", changed, err)
 	}
 	for _, other := range []string{"", "HEAD", "--output=x", strings.Repeat("0", 40)} {
-		if _, err := s.ChangedSince(t.Context(), other); err == nil {
+		if _, err := s.ChangedSince(t.Context(), of(other), of(commit[:40]), plainKey); err == nil {
 			t.Errorf("%q is compared", other)
 		}
 	}
@@ -54,12 +55,19 @@ func TestMessage_OfCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := &Source{Dir: dir, Git: &Git{Commit: next[:40]}}
-	changed, err := later.ChangedSince(t.Context(), commit[:40])
+	changed, err := later.ChangedSince(t.Context(), of(commit[:40]), of(next[:40]), plainKey)
 	if strings.Join(changed, "|") != "a b|ü" || err != nil {
 		t.Errorf("changed: %q, %v", changed, err)
 	}
 	got, err := s.Message(t.Context())
-	if want := (Message{Subject: "Round down", Author: "Mära O'X"}); err != nil || got != want {
+	const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+	if want := (Message{Subject: "Round down", Author: "Mära O'X", Tree: emptyTree}); err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// of returns the contents of a commit without edits.
+func of(commit string) *Contents { return &Contents{Commit: commit} }
+
+// plainKey is a key that hides nothing.
+func plainKey(text string) string { return text }

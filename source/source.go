@@ -86,6 +86,9 @@ type Source struct {
 	Deleted    int      // files of the commit that do not exist
 	Untracked  int      // files that git does not know
 	Unresolved []string // files of filters whose contents the repository does not have
+
+	compared bool     // edited has all files that differ from the commit
+	edited   []string // slash-separated names below Dir; more than maxEdits are cut off
 }
 
 // Ignored summarizes the files that Worktree leaves out because git ignores them.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // TestMain keeps the user's settings out of the tests.
@@ -109,7 +110,7 @@ func openError(t *testing.T, o Options) *Error {
 
 func same[T any](t *testing.T, got, want T) {
 	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Source{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -36,8 +36,9 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	// Without these two, only a remark is missing.
 	group.Go(func() { others, _ = r.untracked(ctx) })
 	var uncommitted []string
+	uncompared := errUncompared
 	if r.hasSmallIndex() {
-		group.Go(func() { uncommitted, _ = r.uncommitted(ctx) })
+		group.Go(func() { uncommitted, uncompared = r.uncommitted(ctx) })
 	}
 	ignored, outside, err := r.ignored(ctx, o.Exclude)
 	group.Wait()
@@ -57,31 +58,34 @@ func (r *repository) worktree(ctx context.Context, o Options) (*Source, error) {
 	if err := errors.Join(submodulesErr, filterErr, cloneErr); err != nil {
 		return nil, cmp.Or(submodulesErr, refusal(r.dir, Worktree, err))
 	}
-	s.Changed, s.Deleted = countUncommitted(r.dir, uncommitted, o.Exclude, filtered)
+	s.compared = uncompared == nil
+	uncommitted = compared(uncommitted, o.Exclude, filtered)
+	s.Changed, s.Deleted = countUncommitted(r.dir, uncommitted)
 	s.Replace = append(s.Replace, filtered...)
 	slices.SortFunc(s.Replace, func(a, b Replacement) int { return strings.Compare(a.Name, b.Name) })
-	s.Untracked, s.Hide = r.notCloned(others, ignored, o.Exclude)
-	s.Hide = append(s.Hide, inSubmodules...)
+	untracked, hide := r.notCloned(others, ignored, o.Exclude)
+	s.Untracked, s.Hide = untracked.files, append(hide, inSubmodules...)
+	s.edited = append(uncommitted, untracked.names...)
 	s.Ignored = count(r.dir, slices.DeleteFunc(ignored, func(name string) bool {
 		return o.Output != "" && path.Base(name) == o.Output
 	}), maxCounted)
 	return s, nil
 }
 
-// notCloned returns the number of files that git does not know, and the names that a clone does
-// not have: ignored ones and directories without files.
-func (r *repository) notCloned(untracked, ignored, exclude []string) (files int, hide []string) {
+// notCloned returns the files that git does not know, and the names that a clone does not have:
+// ignored ones and directories without files.
+func (r *repository) notCloned(untracked, ignored, exclude []string) (u untrackedFiles, hide []string) {
 	isIgnored := map[string]bool{}
 	for _, name := range ignored {
 		name = strings.TrimSuffix(name, "/")
 		isIgnored[name] = true
 		hide = append(hide, name)
 	}
-	u := untrackedFiles{dir: r.dir, skip: func(name string) bool { return isIgnored[name] || below(name, exclude) }}
+	u = untrackedFiles{dir: r.dir, skip: func(name string) bool { return isIgnored[name] || below(name, exclude) }}
 	for _, name := range untracked {
 		u.add(name)
 	}
-	return u.files, append(hide, u.empty...)
+	return u, append(hide, u.empty...)
 }
 
 // ignored returns the names below the directory that git ignores, without excluded ones;
@@ -141,19 +145,22 @@ func (r *repository) uncommitted(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// countUncommitted counts the files that uncommitted returns, except excluded ones and those that
-// the build sees as they are in the repository. Deleted ones no longer exist.
-func countUncommitted(dir string, names, exclude []string, filtered []Replacement) (changed, deleted int) {
+// compared returns the files that uncommitted returns, except excluded ones and those that the build
+// sees as they are in the repository.
+func compared(names, exclude []string, filtered []Replacement) []string {
 	replaced := map[string]bool{}
 	for _, r := range filtered {
 		replaced[r.Name] = true
 	}
+	return slices.DeleteFunc(names, func(name string) bool { return replaced[name] || below(name, exclude) })
+}
+
+// countUncommitted counts files that differ from the commit. Deleted ones no longer exist.
+func countUncommitted(dir string, names []string) (changed, deleted int) {
 	for _, name := range names {
-		switch {
-		case replaced[name] || below(name, exclude):
-		case exists(filepath.Join(dir, filepath.FromSlash(name))):
+		if exists(filepath.Join(dir, filepath.FromSlash(name))) {
 			changed++
-		default:
+		} else {
 			deleted++
 		}
 	}

@@ -27,6 +27,8 @@ type Server struct {
 	Parameters map[string]string            // by name or name:selector
 	Secrets    map[string]map[string]string // by name, then by staging label or version
 	Binary     map[string]bool              // secrets without a text
+	Builds     map[string]string            // of CodeBuild: the JSON of a Build, by its ID
+	Logs       map[string][]string          // of CloudWatch: messages, by GROUP:STREAM
 	Denied     map[string]bool              // operations, such as GetParameters, that are denied
 	Throttled  map[string]int               // how often an operation is throttled
 	Silent     map[string]bool              // operations without a response
@@ -187,7 +189,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
 		err = &fault{400, "ThrottlingException", "Rate exceeded"}
 	case s.Denied[q.Operation]:
 		service := map[string]string{"GetParameters": "ssm", "GetSecretValue": "secretsmanager",
-			"AssumeRole": "sts"}[q.Operation]
+			"AssumeRole": "sts", "BatchGetBuilds": "codebuild", "GetLogEvents": "logs"}[q.Operation]
 		err = &fault{400, "AccessDeniedException", fmt.Sprintf("User: arn:aws:iam::%s:user/someone is not authorized to "+
 			"perform: %s:%s on resource: arn:aws:%s:us-east-1:%s:some/thing", Account, service, q.Operation, service, Account)}
 	}
@@ -196,6 +198,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, q Request) {
 		s.json(w, err, func() (any, *fault) { return s.getParameters(q) })
 	case "GetSecretValue":
 		s.json(w, err, func() (any, *fault) { return s.getSecretValue(q) })
+	case "BatchGetBuilds":
+		s.json(w, err, func() (any, *fault) { return s.batchGetBuilds(q) })
+	case "GetLogEvents":
+		s.json(w, err, func() (any, *fault) { return s.getLogEvents(q) })
 	case "GetRoleCredentials":
 		s.json(w, err, func() (any, *fault) { return s.roleCredentials(r) })
 	case "CreateToken":

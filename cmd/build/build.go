@@ -27,7 +27,13 @@ import (
 )
 
 // Options are the flags of run and plan.
-type Options struct{ settings.Flags }
+type Options struct {
+	settings.Flags
+
+	prepared func(*cli.App, *local.Inputs) // is called when the inputs are read; nil for nothing
+	ended    func(*runner.Record)          // adds facts to the record; nil for none
+	finished func(*runner.Record)          // gets the masked record; nil for nothing
+}
 
 // NewRun returns the command run.
 func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
@@ -136,6 +142,9 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err != nil {
 		return o.refuse(a, err)
 	}
+	if o.prepared != nil {
+		o.prepared(a, inputs)
+	}
 	// Problems are printed before the build, whose output would scroll them away.
 	warn(a, o, inputs)
 	session, err := a.Prepare(ctx, inputs, warmed)
@@ -146,6 +155,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if o.DryRun {
 		return printPlan(a, o, inputs, session.Plan)
 	}
+	session.Conclude = o.ended
 	sink := view(a, o, session)
 	g, err := debug(ctx, a, o, session, sink)
 	if err != nil {
@@ -165,6 +175,9 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		defer g.end(a)
 	}
 	result := session.Run(ctx, sink)
+	if o.finished != nil {
+		o.finished(result.Record)
+	}
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}

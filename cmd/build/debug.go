@@ -78,6 +78,18 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 		},
 		Editor:  func(ctx context.Context, file string) error { return tty.EditFile(ctx, a, file) },
 		TempDir: a.TempDir, History: newHistory(a),
+		Explain: func(live *runner.Live, wait bool) (*console.ExplainView, string) {
+			report := s.ExplainStop(live, wait)
+			if report == nil {
+				return nil, ""
+			}
+			view, line := local.ExplainView(report), ""
+			view.Next = nil // the prompt has its own
+			if report.Since != nil {
+				line = report.Since.Line()
+			}
+			return &view, line
+		},
 	}
 	if terminal == nil {
 		options.Alone = func(stop runner.Stop, limit time.Duration) { alone(a, s.Dir.Name, stop, limit) }
