@@ -3,6 +3,7 @@ package runner
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,7 +21,10 @@ type Continuation struct {
 	Failed Event   // the end of the command
 	Output []byte  // of the command
 	State  KeptFailure
-	// Restored is set when the build is where it was. Before that, nothing of it has changed.
+	// Begin is called when the build is where it was. Before that, nothing of it has changed, and its
+	// events are about the way there. It may be nil.
+	Begin func() error
+	// Restored is set after Begin.
 	Restored bool
 }
 
@@ -78,6 +82,12 @@ func (b *build) reach(ctx context.Context, row row) PhaseType {
 		return cmp.Or(res.next, row.then)
 	}
 	c := b.Continue
+	if c.Begin != nil {
+		if err := c.Begin(); err != nil {
+			b.engineErr = errors.Join(b.engineErr, err)
+			return Finalizing
+		}
+	}
 	c.Restored = true
 	b.rec.restore(c.record(b.Now()), c.Output)
 	b.jump(c.Failed.At)

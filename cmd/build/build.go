@@ -126,6 +126,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err := o.checkDebug(a); err != nil {
 		return err
 	}
+	o.chooseKeepFailed(a)
 	// The engine starts while the inputs are read: both take tens of milliseconds.
 	warmed := a.Warm(&o.Request)
 	defer func() { _ = warmed.Close() }()
@@ -146,6 +147,11 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if o.DryRun {
 		return printPlan(a, o, inputs, session.Plan)
 	}
+	return conduct(ctx, a, o, session)
+}
+
+// conduct runs a build that is prepared, and shows it.
+func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session) error {
 	sink := view(a, o, session)
 	g, err := debug(ctx, a, o, session, sink)
 	if err != nil {
@@ -165,6 +171,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		defer g.end(a)
 	}
 	result := session.Run(ctx, sink)
+	defer o.offerDebug(a, result.Record)
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}
