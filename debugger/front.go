@@ -268,7 +268,7 @@ func (f *front) printf(format string, args ...any) { f.screen().Printf(format, a
 // show shows why the build has stopped, and the keys.
 func (f *front) show(w *stopped) {
 	s := f.screen()
-	if w.Failed() && (!f.t.Local || w.since.Before(f.Now().Add(-time.Minute))) {
+	if w.Failed() && (!f.t.Local || w.Earlier || w.since.Before(f.Now().Add(-time.Minute))) {
 		if w.Problem != nil {
 			s.Failure(w.Problem, w.Hints)
 		}

@@ -15,6 +15,12 @@ import (
 // provision starts the container. A cache or a source that the engine cannot mount is
 // copied into it.
 func (b *build) provision(ctx context.Context) result {
+	if b.continues() {
+		if err := b.start(ctx, b.plan.directories(), nil); err != nil {
+			return b.fault(ctx, "", err)
+		}
+		return result{}
+	}
 	mount := b.cache.planMount(ctx)
 	err := b.start(ctx, b.plan.directories(), mount)
 	if mount != nil && errors.Is(err, engine.ErrUnsupported) {
@@ -37,7 +43,7 @@ func (b *build) provision(ctx context.Context) result {
 func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) error {
 	session := b.shells.create("")
 	spec := b.spec(session)
-	spec.Mounts.Trees = trees(mounted, mount)
+	spec.Mounts.Trees, spec.Resume = trees(mounted, mount), b.continues()
 	b.reports.searchMounted(ctx, spec.Mounts.Trees, mount != nil)
 	c, err := b.Engine.Start(ctx, spec)
 	if err != nil {

@@ -33,16 +33,21 @@ type debugging struct {
 // NewDebug returns the command debug. attach opens the prompt of a build of this source that is
 // stopped, and returns false without such a build.
 func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), runF cli.RunF[Options]) *cobra.Command {
-	c := NewRun(a, func(ctx context.Context, o *Options) error {
+	var c *cobra.Command
+	c = NewRun(a, func(ctx context.Context, o *Options) error {
 		o.Debug.Debug = true
 		if attached, err := attach(ctx, a); attached || err != nil {
 			return err
+		}
+		if f := o.failed(a, c); f != nil && runF == nil {
+			return resume(ctx, a, o, f)
 		}
 		return runF.Or(a, run)(ctx, o)
 	})
 	c.Use, c.Short = "debug [DIR | FILE]", "Open the prompt of a failed build, or run one that stops at failures"
 	c.Long = "Go to the failing command by the shortest path: open the prompt of a build of this source\n" +
-		"that is stopped, else run a build that stops at its first failure, as run --debug does.\n" +
+		"that is stopped; else continue the latest build at its failed command, if its state is\n" +
+		"kept; else run a build that stops at its first failure, as run --debug does.\n" +
 		"At the prompt, help lists the commands."
 	c.Example = "  buildlocal debug\n  buildlocal debug -i node:22 --break build:2"
 	return c
