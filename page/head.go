@@ -67,7 +67,8 @@ func (m markup) header(b Build) {
 			notUsed(unusedImage(r)))
 	}
 	if r.Partial != nil {
-		m.put("<p class=\"notice\">This is a part of the build: %s left out.</p>\n", diag.Printable(leftOut(r.Partial.LeftOut)))
+		parts := diag.Printable(leftOut(r.Partial.LeftOut))
+		m.put("<p class=\"notice\">This is a part of the build: %s left out.</p>\n", parts)
 	}
 	if len(r.ByHand) > 0 {
 		m.put("<p class=\"notice\">This build was changed by hand: %s.</p>\n", diag.Printable(runner.ByHandText(r.ByHand)))

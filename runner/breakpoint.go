@@ -129,7 +129,8 @@ func (b *build) copyHelpers(ctx context.Context) error {
 	go func() {
 		stream := tar.NewWriter(out)
 		errs := []error{stream.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o777})}
-		for name, text := range map[string]string{"codebuild-breakpoint": breakpointScript, "codebuild-resume": resumeScript} {
+		scripts := map[string]string{"codebuild-breakpoint": breakpointScript, "codebuild-resume": resumeScript}
+		for name, text := range scripts {
 			h := &tar.Header{Name: "./" + name, Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(text))}
 			errs = append(errs, stream.WriteHeader(h))
 			_, err := io.WriteString(stream, text)
