@@ -30,7 +30,6 @@ type front struct {
 
 	stop  *stopped
 	again string // the command that an empty line repeats
-	shown bool   // the variables of secrets may be shown without a warning
 }
 
 // ErrDetached is returned by Attach if the user has left the prompt.
