@@ -47,7 +47,8 @@ func (a *Account) Log(ctx context.Context, region, group, stream string, now tim
 		if token != "" {
 			in["nextToken"] = token
 		}
-		text, err := a.call(ctx, operation{service: "logs", target: "Logs_20140328.GetLogEvents", region: region, in: in}, now)
+		get := operation{service: "logs", target: "Logs_20140328.GetLogEvents", region: region, in: in}
+		text, err := a.call(ctx, get, now)
 		if err != nil {
 			return "", err
 		}

@@ -123,7 +123,7 @@ func (c Case) differences(r *runner.Record) []string {
 	return all
 }
 
-// rules find one difference each, and return "" if there is none.
+// rules find one difference each, and return "" if the builds are alike in it.
 var rules = []func(Case, *runner.Record) string{
 	func(_ Case, r *runner.Record) string {
 		if len(r.ByHand) == 0 {
