@@ -94,9 +94,18 @@ func (h *Host) openCommit(ctx context.Context, r *Request, b *Repeated) error {
 // commitForm matches the full ID of a commit.
 var commitForm = lazyRegexp(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
-// identify gives the plan the identity of the repeated build, for variables that commands may use.
+// identify gives the plan the webhook trigger of the repeated build, and if the user wants it the
+// identity, for variables that commands may use.
 func (b *Repeated) identify(p *runner.Plan) {
-	if b == nil || !b.SameIdentity {
+	if b == nil {
+		return
+	}
+	if version := b.Project.SourceVersion; strings.HasPrefix(version, "pr/") {
+		p.Variables = append(p.Variables, runner.Variable{
+			Name: "CODEBUILD_WEBHOOK_TRIGGER", Value: secrets.NewValue(version), Origin: runner.ServiceOrigin,
+		})
+	}
+	if !b.SameIdentity {
 		return
 	}
 	values := map[string]string{
