@@ -78,7 +78,12 @@ func (h *Host) openCommit(ctx context.Context, r *Request, b *Repeated) error {
 	if name := source.RemoteFor(ctx, r.Source.Dir, url); name != "" {
 		remote = name
 	}
-	dir := h.CacheFile("repro", hash([]byte(source.RepoPath(url)))[:16])
+	const idLength = 16 // characters of the hash in the name of a directory
+	dir := h.CacheFile("repro", hash([]byte(source.RepoPath(url)))[:idLength])
+	if dir == "" {
+		return InputError{fmt.Errorf("commit %s is not in this repository, and there is no cache directory for it\n"+
+			"set XDG_CACHE_HOME, or git fetch %s %s", human.ShortCommit(commit), human.ShellWord(remote), commit)}
+	}
 	if err := source.Fetch(ctx, dir, source.HTTPS(url), commit); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -61,11 +61,14 @@ func TestCompare_Differences(t *testing.T) {
 	t.Parallel()
 	p := project.Project{
 		SourceVersion: "pr/4", ServiceRole: "arn:aws:iam::123456789012:role/path/builder",
-		Source: project.Source{FetchSubmodules: true}, Secondary: []project.Source{{Identifier: "lib"}}, Cache: project.Cache{Type: "S3"},
+		Source: project.Source{FetchSubmodules: true}, Secondary: []project.Source{{Identifier: "lib"}},
+		Cache:       project.Cache{Type: "S3"},
 		FileSystems: []project.FileSystem{{Identifier: "data"}},
 		Environment: project.Environment{
 			Type: "ARM_CONTAINER", ComputeType: "BUILD_GENERAL1_SMALL", Image: "aws/codebuild/standard:7.0",
-			Variables: []project.Variable{{Name: "TOKEN", Type: project.SecretsManager}, {Name: "A", Type: project.Plaintext}},
+			Variables: []project.Variable{
+				{Name: "TOKEN", Type: project.SecretsManager}, {Name: "A", Type: project.Plaintext},
+			},
 		},
 	}
 	c := repro.Case{Tree: "the directory as it is now", Build: project.Build{
@@ -83,7 +86,8 @@ func TestCompare_Differences(t *testing.T) {
 		"aws/codebuild/standard:7.0 may have changed since 2026-07-04", "VPC vpc-1 is not emulated",
 		"the values of TOKEN are those of this machine", "CODEBUILD_WEBHOOK_* are missing",
 		"the service role builder is not assumed", "no cache is used here", "memory: BUILD_GENERAL1_SMALL has ",
-		"architecture: linux/amd64 here, linux/arm64 in CodeBuild", "not mounted: data", "secondary sources", "submodules are those",
+		"architecture: linux/amd64 here, linux/arm64 in CodeBuild", "not mounted: data",
+		"secondary sources", "submodules are those",
 		"time of day",
 	} {
 		if i >= len(got) || !strings.HasPrefix(got[i], want) {
