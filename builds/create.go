@@ -75,6 +75,79 @@ func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	return d, nil
 }
 
+// Reopen makes a build that has ended a running one again. Of its files, the record, the log and the
+// journal stay, and the other ones are removed: its end writes them again.
+func (s *Store) Reopen(b Build, uuid, run string) (*Dir, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(b.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if err := replace(root, runName, []byte(run)); err != nil {
+		return nil, err
+	}
+	return &Dir{b, uuid, s}, nil
+}
+
+// Restart cuts the log and the journal of a reopened build at offsets in bytes, removes the results
+// of its end, and returns both files for writing.
+func (d *Dir) Restart(log, journal int64) (logFile, journalFile *os.File, err error) {
+	root, err := os.OpenRoot(d.Path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{RecordName, LogName, JournalName, runName}, e.Name()) {
+			if err := root.RemoveAll(e.Name()); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if logFile, err = cutFile(root, LogName, log); err != nil {
+		return nil, nil, err
+	}
+	if journalFile, err = cutFile(root, JournalName, journal); err != nil {
+		return nil, nil, errors.Join(err, logFile.Close())
+	}
+	return logFile, journalFile, nil
+}
+
+// cutFile opens a file to be continued at an offset.
+func cutFile(root *os.Root, name string, at int64) (*os.File, error) {
+	if info, err := root.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is not a file", name))
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err = file.Truncate(at); err == nil {
+		_, err = file.Seek(at, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// Close ends a reopened build whose results were not changed.
+func (d *Dir) Close() error {
+	root, err := os.OpenRoot(d.Path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.Remove(runName)
+}
+
 // Prepare creates the output directory, and marks it as made by buildlocal. A new one gets a
 // .gitignore that hides it from git. The directory is checked again, because it may have
 // been created since Open.

@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -157,7 +158,7 @@ phases:
 			d.line("s")
 			d.expect(`#1 build:1\] `)
 			d.line("echo shell $Y; codebuild-resume")
-			d.expect(`\nshell 7\n`)
+			d.expect(`shell 7\n`)
 			d.expect(`continued by codebuild-resume`)
 			d.expect(`after 7\n`)
 			d.expect(`stopped in codebuild-breakpoint of build:2`)
@@ -290,7 +291,9 @@ phases:
 			d.expect(`no command ere`)
 			d.line("i")
 			d.expect(`\nstubborn\n`)
-			d.keys("\x03\x03")
+			d.keys("\x03")
+			d.expect(`Ctrl-C again stops the build`)
+			d.keys("\x03")
 			d.expect(`STOPPED after`)
 			d.ends(130)
 		})
@@ -474,4 +477,127 @@ phases:
 			}
 		})
 	}
+}
+
+// TestDebug_Hangup checks that a stopped build outlives its terminal, and can be continued from
+// another one.
+func TestDebug_Hangup(t *testing.T) {
+	t.Parallel()
+	for engine, flags := range engines(t) {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false', echo next]}}\n")
+			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+			d.expect(`\(build:1\) `)
+			d.host.Close()
+			deadline := time.Now().Add(patience)
+			for {
+				out, _ := runHere(t, dir, "ps")
+				if strings.Contains(out, "stopped at build:1") && strings.Contains(out, dir) {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("ps does not show the stop:\n%s", out)
+				}
+			}
+			if out, code := runHere(t, dir, "resume", "--ignore"); code != 0 {
+				t.Fatalf("resume: exit code %d: %s", code, out)
+			}
+			d.ends(0)
+			if r := recordOf(t, dir); r.Status != runner.Succeeded {
+				t.Errorf("status %s", r.Status)
+			}
+		})
+	}
+}
+
+// TestDebug_Killed kills builds at stops. Nothing of them is left after prune.
+func TestDebug_Killed(t *testing.T) {
+	t.Parallel()
+	for engine, flags := range engines(t) {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: [codebuild-breakpoint, 'false']}}\n")
+			for _, stops := range []int{1, 2} {
+				tmp := t.TempDir()
+				d := converse(t, dir, []string{"TMPDIR=" + tmp}, append([]string{"run", "--debug"}, flags...)...)
+				d.expect(`stopped in codebuild-breakpoint`)
+				d.expect(`\(build:1\) `)
+				if stops == 2 {
+					d.line("c")
+					d.expect(`\(build:2\) `)
+				}
+				_ = d.cmd.Process.Kill()
+				<-d.done
+				prune := exec.Command("buildlocal", "prune")
+				prune.Env = append(terminalEnviron(), "TMPDIR="+tmp)
+				if out, err := prune.CombinedOutput(); err != nil {
+					t.Errorf("prune: %v\n%s", err, out)
+				}
+				if left, _ := os.ReadDir(filepath.Join(tmp, "buildlocal-0")); len(left) > 0 {
+					t.Errorf("left after prune: %v", left)
+				}
+				if left := leftoversOf(t, dir); len(left) > 0 {
+					t.Errorf("left: %v", left)
+				}
+			}
+		})
+	}
+}
+
+// TestDebug_Images opens a shell in images with different shells.
+func TestDebug_Images(t *testing.T) {
+	t.Parallel()
+	flags := engines(t)
+	if flags["docker"] == nil {
+		t.Skip("no Docker engine here")
+	}
+	for _, image := range []string{"sh-only", "busybox", "base", "odd"} {
+		t.Run(image, func(t *testing.T) {
+			t.Parallel()
+			dir := sourceWith(t, `version: 0.2
+phases:
+  build: {commands: ['A=b; codebuild-breakpoint; echo past', 'exit 3']}
+`)
+			d := converse(t, dir, nil, "run", "--engine", "docker", "-i", "buildlocal-test/"+image, "--debug")
+			d.expect(`stopped in codebuild-breakpoint`)
+			d.line("s")
+			d.expect(`#1 build:1\] \S+/src`)
+			d.line("echo is $A")
+			d.expect(`is b\n`)
+			d.line("exit")
+			d.expect(`\(build:1\) `)
+			d.line("c")
+			d.expect(`past\n`)
+			d.expect(`\(build:2\) `)
+			d.line("s")
+			d.expect(`#1 build:2\] \S+/src`)
+			d.line("exit")
+			d.expect(`\(build:2\) `)
+			d.line("c")
+			d.ends(1)
+		})
+	}
+}
+
+// TestDebug_User checks that shells and commands run as the user of the phase.
+func TestDebug_User(t *testing.T) {
+	t.Parallel()
+	flags := engines(t)["docker"]
+	if flags == nil {
+		t.Skip("no Docker engine here")
+	}
+	dir := sourceWith(t, "version: 0.2\nphases: {build: {run-as: nobody, commands: ['id -un; false']}}\n")
+	d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+	d.expect(`\nnobody\n`)
+	d.expect(`\(build:1\) `)
+	d.line("! id -un")
+	d.expect(`\nnobody\n`)
+	d.line("shell --user=root")
+	d.expect(`#1 build:1\] `)
+	d.line("id -un; exit")
+	d.expect(`root\n`)
+	d.expect(`\(build:1\) `)
+	d.line("q")
+	d.ends(130)
 }

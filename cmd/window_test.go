@@ -52,6 +52,7 @@ func windowScripts(t *testing.T, dir, network string) {
 			}
 			env.Defer(func() { w.close(t) })
 			env.Setenv("DOCKER_HOST", host)
+			env.Setenv("WHOLE_ENGINE", os.Getenv("DOCKER_HOST"))
 			env.Setenv("BUILDLOCAL_IMAGE", "buildlocal-test/base")
 			env.Setenv("BUILDLOCAL_PULL", "never")
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every run sleeps a second

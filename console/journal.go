@@ -203,6 +203,45 @@ func (r *Replay) copyOutput(end int64, notify func(runner.Event)) error {
 	return nil
 }
 
+// FailureIn is the last command in a journal that has ended, and where the journal and the log were
+// right after it, in bytes.
+type FailureIn struct {
+	Event        runner.Event
+	Journal, Log int64
+	Output       int64 // where the command's output begins in the log
+}
+
+// LastCommand finds the last command in a journal that has ended. The error says that there is none.
+func LastCommand(journal io.Reader) (FailureIn, error) {
+	var found FailureIn
+	var at, output int64
+	text, err := io.ReadAll(journal)
+	if err != nil {
+		return found, err
+	}
+	for line := range bytes.Lines(text) {
+		at += int64(len(line))
+		var l entry
+		if err := json.Unmarshal(line, &l); err != nil {
+			return found, err
+		}
+		switch {
+		case l.Kind == runner.CommandBegan:
+			output = l.Log
+		case l.Kind == runner.CommandEnded:
+			found = FailureIn{Journal: at, Log: -1, Output: output, Event: runner.Event{Kind: l.Kind, Time: l.Time,
+				Phase: l.Phase, Text: l.Text, Line: l.Line, Finally: l.Finally, Attempt: l.Attempt, Exit: l.Exit, At: l.At,
+				Why: l.Why, Problem: l.Problem, Status: l.Status, Duration: l.Duration, Hints: l.Hints, Lost: l.Lost}}
+		case found.Journal > 0 && found.Log < 0:
+			found.Log = l.Log
+		}
+	}
+	if found.Log < 0 || found.Journal == 0 {
+		return found, errors.New("the journal of the build is not complete")
+	}
+	return found, nil
+}
+
 // maxPlanEntry limits the first entry of a journal, in bytes.
 const maxPlanEntry = 64 << 10
 

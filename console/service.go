@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,24 @@ func NewService(w io.Writer) *Service {
 // because a build that prints a lot would otherwise spend its time in small writes.
 func NewServiceFile(w io.Writer) *Service {
 	return &Service{w: bufio.NewWriterSize(w, 64<<10), file: true}
+}
+
+// Continue continues a log that was cut at an offset, with the index of its part before that.
+// The build began at start.
+func (s *Service) Continue(at int64, start time.Time, index builds.LogIndex) {
+	before := func(offsets []int64) []int64 {
+		return slices.DeleteFunc(offsets, func(offset int64) bool { return offset >= at })
+	}
+	index.Agent, index.Errors = before(index.Agent), before(index.Errors)
+	index.Commands = slices.DeleteFunc(index.Commands, func(c builds.LogCommand) bool { return c.Start >= at })
+	for i := 0; i+1 < len(index.Times); i += 2 {
+		if s.times.offset+index.Times[i] > at {
+			index.Times = index.Times[:i]
+			break
+		}
+		s.times.offset, s.times.ms = s.times.offset+index.Times[i], s.times.ms+index.Times[i+1]
+	}
+	s.at, s.index, s.times.start = at, index, start
 }
 
 // Err returns the first error of the writer.

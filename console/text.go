@@ -168,6 +168,15 @@ func (t *Text) Stopping(number int) {
 	}
 }
 
+// Interrupting says that the running command is being ended after Ctrl-C, and not the build.
+func (t *Text) Interrupting() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.o.Quiet {
+		t.line("interrupting the command; Ctrl-C again stops the build")
+	}
+}
+
 // freshLine ends a line that a command has begun, before something else writes to the terminal.
 func (t *Text) freshLine() {
 	if !t.fresh {

@@ -30,7 +30,6 @@ type front struct {
 
 	stop  *stopped
 	again string // the command that an empty line repeats
-	shown bool   // the variables of secrets may be shown without a warning
 }
 
 // ErrDetached is returned by Attach if the user has left the prompt.
@@ -268,7 +267,7 @@ func (f *front) printf(format string, args ...any) { f.screen().Printf(format, a
 // show shows why the build has stopped, and the keys.
 func (f *front) show(w *stopped) {
 	s := f.screen()
-	if w.Failed() && (!f.t.Local || w.since.Before(f.Now().Add(-time.Minute))) {
+	if w.Failed() && (!f.t.Local || w.Earlier || w.since.Before(f.Now().Add(-time.Minute))) {
 		if w.Problem != nil {
 			s.Failure(w.Problem, w.Hints)
 		}
@@ -282,7 +281,7 @@ func (f *front) show(w *stopped) {
 	if w.Line > 0 && w.Reason != runner.AfterFailure {
 		where += fmt.Sprintf(" (%s:%d)", f.plan.File, w.Line)
 	}
-	s.Gap()
+	s.Line()
 	s.Line(console.Warn("stopped"), console.Plain(" "+where))
 	if w.Reason == runner.BeforeCommand {
 		for line := range strings.Lines(strings.TrimRight(w.Text, "\n")) {

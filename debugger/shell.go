@@ -283,8 +283,13 @@ var own = []string{
 }
 
 // difference returns the lines of shell that make one state from another, and the names of the
-// variables that they change.
-func difference(before, after runner.State) (lines, names []string) {
+// variables that they change. Variables of the terminal do not count.
+func difference(before, after runner.State, terminal []string) (lines, names []string) {
+	own := slices.Clone(own)
+	for _, v := range terminal {
+		name, _, _ := strings.Cut(v, "=")
+		own = append(own, name)
+	}
 	old := map[string]string{}
 	for _, v := range before.Variables {
 		old[v.Name] = v.Value
@@ -307,7 +312,7 @@ func difference(before, after runner.State) (lines, names []string) {
 
 // keep asks whether variables and the directory that a shell has changed become the build's.
 func (f *front) keep(ctx context.Context, before, after runner.State, keep bool) error {
-	lines, names := difference(before, after)
+	lines, names := difference(before, after, f.t.Env)
 	dir := ""
 	if after.Dir != before.Dir {
 		dir = after.Dir

@@ -119,9 +119,8 @@ type lineEditor struct {
 
 	ctx     context.Context // of the current ReadLine
 	pressed time.Time       // when Ctrl-C was pressed last
-	twice   bool
-	search  string // the text that Ctrl-R looks for
-	found   int    // how many lines Ctrl-R has skipped
+	search  string          // the text that Ctrl-R looks for
+	found   int             // how many lines Ctrl-R has skipped
 }
 
 // newLineEditor returns an editor whose completions complete a line.

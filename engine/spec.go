@@ -25,6 +25,10 @@ type Spec struct {
 	Main *Process
 	// Keep lets the container outlive this program. The user removes it.
 	Keep bool
+	// Resume continues with the files that Preserve has kept in Mounts.Temp, for a container of
+	// the same name. Its image, its mounts and its limits are those that it had; the other fields
+	// of the spec have to be equal. The files stay if Start fails.
+	Resume bool
 }
 
 // ImageRef selects an image.

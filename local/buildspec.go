@@ -227,10 +227,15 @@ func WarnIgnored(ctx context.Context, file string) diag.List {
 
 // readBuildspec reads, parses and checks the buildspec of a build.
 func (h *Host) readBuildspec(ctx context.Context, r *Request, in *Inputs) error {
-	text, err := h.ReadBuildspec(ctx, r, in.Project, in.Source)
+	text, err := in.oldText, error(nil)
+	if in.oldText = nil; text == nil {
+		text = &BuildspecText{}
+		*text, err = h.ReadBuildspec(ctx, r, in.Project, in.Source)
+	}
 	if err != nil {
 		return err
 	}
+	in.text = *text
 	spec, problems := buildspec.Parse(text.Name, text.Text)
 	in.Spec, in.location = spec, text.Location
 	if in.Project.Source.Type == noSource {

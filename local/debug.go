@@ -27,6 +27,11 @@ type DebugOptions struct {
 // Stops reports whether a build may stop.
 func (o DebugOptions) Stops() bool { return o.Debug || o.Step || len(o.Break) > 0 }
 
+// withoutStops returns the options that choose parts of the build.
+func (o DebugOptions) withoutStops() DebugOptions {
+	return DebugOptions{Only: o.Only, Skip: o.Skip, Until: o.Until}
+}
+
 // Places returns where the build stops. Texts that cannot be parsed are left out; Validate reports
 // them.
 func (o DebugOptions) Places() []runner.Where {
@@ -179,6 +184,7 @@ func (s *Session) Reload(ctx context.Context) (*runner.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.inputs.text = in.text
 	return p, nil
 }
 

@@ -55,7 +55,9 @@ func (h *Host) Sandbox(mode sandbox.Mode, hidden ...string) *sandbox.Engine {
 		if o.Path = h.Env("PATH"); o.Path == "" {
 			o.Path = usualPath
 		}
-		o.Mask = append(hidden, h.credentialFiles()...)
+		// The sockets of runs are for the user of this host, and not for builds, whose processes
+		// may have the same user.
+		o.Mask = append(append(hidden, h.Runs().Path), h.credentialFiles()...)
 	}
 	return sandbox.New(o)
 }

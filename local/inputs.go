@@ -38,6 +38,11 @@ type Inputs struct {
 	Builds      *builds.Store // the output directory
 	Problems    diag.List     // warnings and lints, and errors if Load failed
 
+	text    BuildspecText  // of the buildspec
+	oldText *BuildspecText // to be used instead of the one on disk; nil for that
+	failed  *FailedBuild   // that goes on; nil for a build that begins
+	useless bool           // its state can no longer be used
+
 	host         *Host
 	run          *rundir.Dir
 	sources      []runner.Source // the primary source first
@@ -51,7 +56,12 @@ type Inputs struct {
 }
 
 // Close removes the temporary files of the inputs.
-func (in *Inputs) Close() { in.run.Remove() }
+func (in *Inputs) Close() {
+	in.run.Remove()
+	if in.useless {
+		in.host.dropRuns(context.Background(), []string{in.run.Path})
+	}
+}
 
 // Load reads the inputs of a build. With an error, the inputs that were read are
 // returned too, to show their problems, and must be closed if they are not nil. All errors
@@ -85,14 +95,21 @@ const (
 // is the last: a BuildspecError means that everything else was read. The account of the user is
 // opened only if there was no error before.
 func (h *Host) load(ctx context.Context, r *Request, from secretInputs) (*Inputs, error) {
-	ctx, cancel := readingTime(ctx, r.Engine.Timeout)
-	defer cancel()
 	run, err := h.Runs().New(h.PID)
 	if err != nil {
 		return nil, err
 	}
+	return h.loadIn(ctx, r, from, run, nil)
+}
+
+// loadIn is load in the directory of a run. It reads text instead of the buildspec unless it is nil.
+func (h *Host) loadIn(
+	ctx context.Context, r *Request, from secretInputs, run *rundir.Dir, text *BuildspecText,
+) (*Inputs, error) {
+	ctx, cancel := readingTime(ctx, r.Engine.Timeout)
+	defer cancel()
 	// From here on an error is returned with the inputs, whose Close removes the run.
-	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID()}
+	in := &Inputs{Request: r, host: h, run: run, credentialID: newUUID(), oldText: text}
 	errs := in.loadAll(ctx, from)
 	if ctx.Err() != nil && len(errs) > 0 { // the steps that were cut short have the same reason
 		return in, errs[0]

@@ -41,6 +41,7 @@ type Host struct {
 	TempDir   string
 	Hostname  string
 	User      string // the user's name
+	Version   string // of this program
 	UID, PID  int    // UID is -1 on Windows
 
 	// Hurry is closed when a build that is being stopped should end at once, without

@@ -27,15 +27,20 @@ type lookInto struct {
 	server io.Closer // nil before the container exists, or if the host has no such sockets
 }
 
-// begin starts to serve. A build that cannot be looked into is a build all the same: commands
-// such as exec then say that it has no socket.
+// begin starts to serve. A build that cannot be looked into is a build all the same: exec and others
+// then report that it has no socket.
 func (l *lookInto) begin(live *runner.Live) {
-	server, err := control.Listen(filepath.Join(l.session.inputs.run.Path, control.SocketName), l.session.services(live))
+	s := l.session
+	server, err := control.Listen(filepath.Join(s.inputs.run.Path, control.SocketName), s.services(live))
+	if err != nil {
+		if s.Debugger != nil { // whose stops can be answered from elsewhere
+			s.inputs.host.Warnf("warning: the build cannot be reached from other terminals: %v", err)
+		}
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil {
-		l.server = server
-	}
+	l.server = server
 }
 
 // end interrupts all calls.

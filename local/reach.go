@@ -45,7 +45,7 @@ type Extension func(r Resource, live *runner.Live, calls control.Services) contr
 // source in the current directory that runs, else the only one that was kept, else the same of all
 // builds of this user.
 func (h *Host) Reach(ctx context.Context, name string, extend Extension) (*Reached, error) {
-	e, all, listErr := h.Resources(ctx)
+	e, all, warn, listErr := h.resourcesQuietly(ctx)
 	closing := func(err error) error {
 		if e != nil {
 			err = errors.Join(err, e.Close())
@@ -57,6 +57,7 @@ func (h *Host) Reach(ctx context.Context, name string, extend Extension) (*Reach
 		err = listErr // the build may be where the list could not be read
 	}
 	if err != nil {
+		warn()
 		return nil, closing(err)
 	}
 	reached := &Reached{Build: r.Labels[LabelBuild], Resource: r}
@@ -82,9 +83,23 @@ func (h *Host) Reach(ctx context.Context, name string, extend Extension) (*Reach
 	return reached, nil
 }
 
+// resourcesQuietly is Resources without its warnings, which warn prints: the standard error of exec
+// is that of its command.
+func (h *Host) resourcesQuietly(ctx context.Context) (e *docker.Engine, all []Resource, warn func(), err error) {
+	var lines []string
+	quiet := *h
+	quiet.Warnf = func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	e, all, err = quiet.Resources(ctx)
+	return e, all, func() {
+		for _, line := range lines {
+			h.Warnf("%s", line)
+		}
+	}, err
+}
+
 // HasBuild reports whether a name is that of a build that Reach finds.
 func (h *Host) HasBuild(ctx context.Context, name string) bool {
-	e, all, _ := h.Resources(ctx)
+	e, all, _, _ := h.resourcesQuietly(ctx)
 	if e != nil {
 		defer e.Close()
 	}

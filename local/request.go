@@ -98,6 +98,7 @@ type EngineOptions struct {
 	Docker      string        // nested or socket: the engine that docker in the build uses
 	Timeout     time.Duration // 0 for the project's
 	Keep        bool          // keep the container after the build
+	KeepFailed  string        // auto, always or never: keep the state of a failed build
 }
 
 // VariableOptions set environment variables of the build.
@@ -181,7 +182,7 @@ const (
 func New(dir string) *Request {
 	return &Request{
 		Source: SourceOptions{Dir: dir}, Image: ImageOptions{Pull: DefaultPull},
-		Engine: EngineOptions{Kind: EngineAuto, Docker: DefaultDocker},
+		Engine: EngineOptions{Kind: EngineAuto, Docker: DefaultDocker, KeepFailed: KeepFailedAuto},
 		Cache:  CacheOptions{Size: DefaultCacheSize}, Output: OutputOptions{KeepBuilds: DefaultKeepBuilds},
 	}
 }
@@ -220,6 +221,7 @@ func (r *Request) Validate(uid int) []error {
 	}
 	add(OneOf("engine", string(r.Engine.Kind), EngineKinds()...))
 	add(OneOf("docker", r.Engine.Docker, "nested", "socket"))
+	add(OneOf("keep-failed", r.Engine.KeepFailed, KeepFailedAuto, KeepFailedAlways, KeepFailedNever))
 	add(OneOf("pull", r.Image.Pull, "always", "missing", "never"))
 	if r.Engine.ComputeType != "" {
 		add(OneOf("compute-type", r.Engine.ComputeType, sizedComputeTypes()...))

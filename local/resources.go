@@ -82,6 +82,7 @@ const (
 	StateForeign = "another's" // of another user or machine
 	StateRunning = "running"
 	StateKept    = "kept"
+	StateFailed  = "failed" // the build can go on at its failed command
 	StateKilled  = "killed" // the process ended without removing it
 )
 
@@ -94,6 +95,8 @@ func (r Resource) State() string {
 		return StateRunning
 	case r.Labels[LabelKept] != "":
 		return StateKept
+	case isFailed(r.Labels[LabelTemp]):
+		return StateFailed
 	}
 	return StateKilled
 }

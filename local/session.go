@@ -58,6 +58,9 @@ type Session struct {
 	committed    bool                       // the directory has results
 	queue        atomic.Pointer[sinkQueue]
 
+	files   atomic.Pointer[files] // in which the build is recorded; nil before a failed build goes on
+	resumed *resumption           // nil for a build that begins
+
 	syncing sync.Mutex       // guards stamps
 	stamps  map[string]stamp // of the source, as the build has it; nil without a debugger
 }
@@ -292,9 +295,17 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		limited, release = context.WithTimeout(ctx, s.Plan.Timeout)
 	}
 	defer release()
-	journal := console.NewJournal(s.journal)
-	file, queue := console.NewServiceFile(s.log), newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
+	queue := newSinkQueue(limited, sink, s.inputs.host.Hurry, lost)
 	s.queue.Store(queue)
+	if s.resumed == nil {
+		s.files.Store(s.newFiles())
+	}
+	dropped := make(chan struct{})
+	go func() {
+		defer close(dropped)
+		s.inputs.host.dropFailed(context.WithoutCancel(ctx), RealDir(s.inputs.Request.SourceDir()))
+	}()
+	defer func() { <-dropped }()
 	s.earlier = sync.OnceValue(func() []page.Summary {
 		all := readSummaries(s.inputs.Builds)
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
@@ -306,19 +317,15 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	r.OnLive = calls.begin
 	if s.Debugger != nil {
 		r.Pause = s.Debugger.Pause
-		s.stamps = s.inputs.stamps(ctx)
+		if s.resumed == nil {
+			s.stamps = s.inputs.stamps(ctx)
+		}
 	}
-	printing := false // the last event was output, whose next piece needs no entry
 	r.Notify = func(e runner.Event) {
 		if e.Reports != nil {
 			s.reports = e.Reports // with the covered lines, which the file does not have
 		}
-		if e.Kind != runner.Printed || !printing {
-			journal.Notify(e, file.Offset())
-		}
-		printing = e.Kind == runner.Printed
-		file.Notify(e)
-		if err := errors.Join(file.Err(), journal.Err()); err != nil {
+		if err := s.files.Load().notify(e); err != nil {
 			lost(err)
 		}
 		queue.notify(e)
@@ -327,12 +334,43 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	record, fault := r.Run(ctx, s.Plan)
 	calls.end()
 	queue.close()
-	if record.Kept {
-		s.inputs.run.Keep(s.engine.host)
+	recorded := s.files.Load()
+	if recorded == nil {
+		return Result{Record: record, Fault: fault, Output: s.stayFailed(fault), Cause: context.Cause(ctx)}
 	}
-	written := errors.Join(file.Err(), s.log.Close(), s.journal.Close(),
-		s.Dir.WriteLogIndex(file.Index()), s.leave(record))
+	switch {
+	case record.Kept || record.StateKept && !s.engine.kind.Daemonless():
+		s.inputs.run.Keep(s.engine.host)
+	case record.StateKept:
+		s.inputs.run.Leave()
+	}
+	written := errors.Join(recorded.log.Err(), s.log.Close(), s.journal.Close(),
+		s.Dir.WriteLogIndex(recorded.log.Index()), s.leave(record))
 	return Result{Record: record, Fault: fault, Output: written, Cause: context.Cause(ctx)}
+}
+
+// files are the log and the journal of a build.
+type files struct {
+	log      *console.Service
+	journal  *console.Journal
+	printing bool // the last event was output, whose next piece needs no entry
+}
+
+func (s *Session) newFiles() *files {
+	return &files{log: console.NewServiceFile(s.log), journal: console.NewJournal(s.journal)}
+}
+
+// notify records an event. The error is that of the files.
+func (f *files) notify(e runner.Event) error {
+	if f == nil {
+		return nil
+	}
+	if e.Kind != runner.Printed || !f.printing {
+		f.journal.Notify(e, f.log.Offset())
+	}
+	f.printing = e.Kind == runner.Printed
+	f.log.Notify(e)
+	return errors.Join(f.log.Err(), f.journal.Err())
 }
 
 func (s *Session) runner(ctx context.Context) *runner.Runner {
@@ -341,7 +379,7 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 	for _, mode := range s.caches.busy {
 		without = without || mode == runner.CustomCache // the paths are kept in that volume
 	}
-	return &runner.Runner{
+	all := &runner.Runner{
 		Engine: s.engine.Engine, Store: in.Stores(), Endpoints: s.endpoints(), Now: h.Now, Nonce: newNonce(),
 		Name: in.run.Name, Labels: s.labels, Temp: in.run.Path, Out: s.Dir.Path, Keep: r.Engine.Keep, Hurry: h.Hurry,
 		Program: h.openProgram, HostFS: hostFS, NativeArch: runtime.GOARCH, Nested: s.engine.ownNetwork(),
@@ -352,8 +390,12 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		ReportLimits:       r.ReportLimits(), SourceFiles: in.sourceFiles(ctx, len(s.Plan.Reports) > 0), Pace: h.pace,
 		LastImage: lastImage(in.Builds, s.Dir.Number),
 		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
-		Describe:  s.lookUpFacts(ctx), Instead: s.instead, Key: s.keyed,
+		Describe:  s.lookUpFacts(ctx), Instead: s.instead, Key: s.keyed, KeepFailed: s.keepFailed(ctx),
 	}
+	if s.resumed != nil { // its cache was restored when it began, and is not saved after changes by hand
+		all.Continue, all.OpenCache = &s.resumed.Continuation, nil
+	}
+	return all
 }
 
 // endpoints returns the services of this process that the build can reach.

@@ -33,7 +33,11 @@ type stamp struct {
 	modified time.Time
 }
 
-// stampOf returns the stamps of the files of the source, by name.
+func (s stamp) equal(other stamp) bool {
+	return s.size == other.size && s.mode == other.mode && s.modified.Equal(other.modified)
+}
+
+// stamps returns the stamps of the files of the source, by name.
 func (in *Inputs) stamps(ctx context.Context) map[string]stamp {
 	all := map[string]stamp{}
 	in.Source.Walk(ctx, func(name string, e fs.DirEntry) {
@@ -71,7 +75,7 @@ func (s *Session) sync(ctx context.Context, live *runner.Live) (Synced, error) {
 	}
 	var done Synced
 	for name, at := range now {
-		if s.stamps[name] != at {
+		if old, had := s.stamps[name]; !had || !old.equal(at) {
 			done.Copied = append(done.Copied, name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -131,7 +132,7 @@ func buildData(b Build) buildTable {
 	t.Failures, t.Next = append(t.Failures, b.failures()...), append(t.Next, r.Next...)
 	t.Exported = append(t.Exported, r.Exported...)
 	for _, p := range r.Phases {
-		if p.Status == "" {
+		if p.Status == "" || p.Status == runner.LeftOut {
 			continue // the phase did not run, or is COMPLETED
 		}
 		t.Phases = append(t.Phases, phase{
@@ -165,6 +166,9 @@ func commandOf(r *runner.Record, c runner.CommandRecord) command {
 	if c.Attempt > 1 {
 		notes = append(notes, "attempt "+itoa(c.Attempt))
 	}
+	if c.ByHand {
+		notes = append(notes, "by hand")
+	}
 	out.Note = strings.Join(notes, ", ")
 	if !c.Start.IsZero() {
 		start := since(r.Start, c.Start)
@@ -183,6 +187,16 @@ func factsOf(r *runner.Record) [][2]string {
 		{"Substitute", r.Environment.StandIn}, {"Image digest", r.Environment.ImageDigest},
 		{"Platform", r.Environment.ImagePlatform}, {"Environment type", r.Environment.Type},
 		{"Source version", r.SourceVersion}, {"Resolved version", r.ResolvedVersion}, {"Initiator", r.Initiator},
+	}
+	if r.Partial != nil {
+		facts = append(facts, [2]string{"Left out", strings.Join(r.Partial.LeftOut, ", ")})
+	}
+	if len(r.ByHand) > 0 {
+		facts = append(facts, [2]string{"By hand", runner.ByHandText(r.ByHand)})
+	}
+	if r.Paused > 0 {
+		stopped := time.Duration(r.Paused) * time.Millisecond
+		facts = append(facts, [2]string{"Stopped for", human.Duration(stopped)})
 	}
 	if r.Commit != nil {
 		facts = append(facts, [2]string{"Author", r.Commit.Author})

@@ -66,8 +66,24 @@ func (m markup) header(b Build) {
 		m.put("<p class=\"notice\">This build ran in %s%s. The result may differ there.</p>\n", diag.Printable(place),
 			notUsed(unusedImage(r)))
 	}
+	if r.Partial != nil {
+		parts := diag.Printable(leftOut(r.Partial.LeftOut))
+		m.put("<p class=\"notice\">This is a part of the build: %s left out.</p>\n", parts)
+	}
+	if len(r.ByHand) > 0 {
+		m.put("<p class=\"notice\">This build was changed by hand: %s.</p>\n", diag.Printable(runner.ByHandText(r.ByHand)))
+	}
 	m.facts(r)
 	m.put("</div>\n</header>\n")
+}
+
+// leftOut lists the parts that are left out, shortened.
+func leftOut(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + " and " + human.Count(more, "other part") + " are"
+	}
+	return human.Series(names) + human.Plural(len(names), " is", " are")
 }
 
 // notUsed says that the configured image was not used.
@@ -104,7 +120,7 @@ func firstLine(text string) string {
 // failedPhase returns the first phase that did not succeed; nil if there is no such phase.
 func failedPhase(r *runner.Record) *runner.PhaseRecord {
 	for i, p := range r.Phases {
-		if p.Status != "" && p.Status != runner.Succeeded {
+		if p.Status != "" && p.Status != runner.Succeeded && p.Status != runner.LeftOut {
 			return &r.Phases[i]
 		}
 	}
@@ -133,7 +149,7 @@ func lede(b Build) string {
 	case failedPhase(r) != nil:
 		parts = append(parts, firstLine(reasons(failedPhase(r).Contexts)))
 	}
-	if n := len(failures) - 1; n > 0 {
+	if n := len(failures) - 1; n > 0 && r.Status != runner.Succeeded {
 		last := r.Commands[failures[1].Command]
 		more := "One more command"
 		if n > 1 {

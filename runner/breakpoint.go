@@ -14,7 +14,6 @@ import (
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
-	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
 // Breakpoint is a process that waits in codebuild-breakpoint.
@@ -110,17 +109,36 @@ type waitingBreakpoint struct {
 }
 
 // breakpointCommands returns commands that create the helpers for breakpoints. Without a debugger
-// they have no effect (documented).
+// they have no effect (documented). With one, watchBreakpoints has created them.
 func (b *build) breakpointCommands() []string {
-	scripts := map[string]string{"codebuild-breakpoint": "#!/bin/sh\nexit 0\n", "codebuild-resume": "#!/bin/sh\nexit 0\n"}
 	if b.Pause != nil {
-		scripts = map[string]string{"codebuild-breakpoint": breakpointScript, "codebuild-resume": resumeScript}
+		return nil
 	}
 	var all []string
 	for _, name := range []string{"codebuild-breakpoint", "codebuild-resume"} {
-		all = append(all, fmt.Sprintf("printf %%s %s >%s/%s", shell.Quote(scripts[name]), userBin, name))
+		all = append(all, fmt.Sprintf("printf '#!/bin/sh\\nexit 0\\n' >%s/%s", userBin, name))
 	}
 	return all
+}
+
+// copyHelpers copies the helpers into the container: an image may have no chmod to make them
+// executable.
+func (b *build) copyHelpers(ctx context.Context) error {
+	r, out := io.Pipe()
+	defer r.Close()
+	go func() {
+		stream := tar.NewWriter(out)
+		errs := []error{stream.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o777})}
+		scripts := map[string]string{"codebuild-breakpoint": breakpointScript, "codebuild-resume": resumeScript}
+		for name, text := range scripts {
+			h := &tar.Header{Name: "./" + name, Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(text))}
+			errs = append(errs, stream.WriteHeader(h))
+			_, err := io.WriteString(stream, text)
+			errs = append(errs, err)
+		}
+		out.CloseWithError(errors.Join(append(errs, stream.Close())...))
+	}()
+	return b.container.CopyIn(ctx, userBin, r)
 }
 
 // watchBreakpoints creates the pipes and reads the lines of the helpers, until the container ends.
@@ -129,8 +147,8 @@ func (b *build) watchBreakpoints(ctx context.Context) error {
 		return nil
 	}
 	w := &breakpoints{build: b}
-	if err := w.addPipes(ctx, breakpointPipes); err != nil {
-		return fmt.Errorf("make the pipes for codebuild-breakpoint: %w", err)
+	if err := errors.Join(w.addPipes(ctx, breakpointPipes), b.copyHelpers(ctx)); err != nil {
+		return fmt.Errorf("install codebuild-breakpoint: %w", err)
 	}
 	r, out := io.Pipe()
 	go func() {

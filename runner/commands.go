@@ -49,7 +49,7 @@ func (b *build) commands(ctx context.Context) result {
 // repeat runs the commands of a phase, as often as on-failure says.
 func (b *build) repeat(ctx context.Context, phase Phase) result {
 	from := b.takeTarget(phase.Type, false)
-	for attempt := 1; ; attempt++ {
+	for attempt := b.firstAttempt(); ; attempt++ {
 		res := b.list(ctx, phase.Type, call{attempt: attempt, round: attempt}, from)
 		if !again(phase.OnFailure, res, attempt) {
 			return res
@@ -57,6 +57,15 @@ func (b *build) repeat(ctx context.Context, phase Phase) result {
 		b.rec.note("%s: retry %d of %d.", phase.Type, attempt, phase.OnFailure.Retries)
 		from = 0
 	}
+}
+
+// firstAttempt returns the number of the attempt with which a phase begins: 1, except for the phase
+// in which a build goes on.
+func (b *build) firstAttempt() int {
+	if b.resume == nil {
+		return 1
+	}
+	return max(1, b.resume.Failed.Attempt)
 }
 
 // refresh sets the variable by which commands learn whether the build has succeeded so
@@ -108,6 +117,7 @@ type call struct {
 	finally bool
 	attempt int           // from 1
 	round   int           // of the phase, from 1
+	earlier bool          // it has failed in another process
 	byHand  bool          // the user runs it again, or with another text
 	done    chan struct{} // closed when it has ended
 	// problem returns the line of the buildspec that failed, given the command's output;
@@ -177,9 +187,7 @@ func (b *build) command(ctx context.Context, c call) result {
 		if res, done := ended(ctx); done {
 			return b.timedOut(c, res)
 		}
-		reason := fmt.Sprintf("Error while executing command: %s. Reason: exit status %d",
-			strings.TrimRight(c.text, "\n"), exit)
-		return result{status: Failed, context: Context{CommandError, reason}}
+		return c.failed(exit)
 	}
 	return result{}
 }

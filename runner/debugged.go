@@ -106,17 +106,23 @@ func (b *build) debugged(ctx context.Context, c call) (result, choice) {
 	if b.Pause == nil {
 		return b.command(ctx, c), choice{}
 	}
-	before := stopAt(BeforeCommand, c)
-	next := b.decide(before, b.pause(ctx, before))
-	if next.skip || next.to != "" && !next.again {
-		return result{}, b.skipped(c, next)
-	}
-	for {
-		c = b.renew(c, next)
-		if err := c.session.Save(); err != nil {
-			return b.shellLost(ctx, err), choice{}
+	var next choice
+	res, known := b.failedBefore(&c)
+	if !known {
+		before := stopAt(BeforeCommand, c)
+		next = b.decide(before, b.pause(ctx, before))
+		if next.skip || next.to != "" && !next.again {
+			return result{}, b.skipped(c, next)
 		}
-		res := b.command(ctx, c)
+	}
+	for ; ; known = false {
+		if !known {
+			c = b.renew(c, next)
+			if err := c.session.Save(); err != nil {
+				return b.shellLost(ctx, err), choice{}
+			}
+			res = b.command(ctx, c)
+		}
 		if res.status != Failed {
 			return res, choice{}
 		}
@@ -134,7 +140,7 @@ func (b *build) debugged(ctx context.Context, c call) (result, choice) {
 		if next.to != "" {
 			return res, next
 		}
-		c.attempt, c.byHand = c.attempt+1, true
+		c.attempt, c.byHand, c.earlier = c.attempt+1, true, false
 	}
 }
 

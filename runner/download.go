@@ -17,6 +17,9 @@ import (
 // download prepares the container for the first command: variables, users, runtimes, the
 // cache and the build's own Docker engine.
 func (b *build) download(ctx context.Context) result {
+	if b.continues() {
+		return b.restore(ctx)
+	}
 	b.announce()
 	// Only an error that is a Failure alone is the author's mistake. One that is joined
 	// with another means that a store could not be asked.

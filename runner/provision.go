@@ -15,6 +15,12 @@ import (
 // provision starts the container. A cache or a source that the engine cannot mount is
 // copied into it.
 func (b *build) provision(ctx context.Context) result {
+	if b.continues() {
+		if err := b.start(ctx, b.plan.directories(), nil); err != nil {
+			return b.fault(ctx, "", err)
+		}
+		return result{}
+	}
 	mount := b.cache.planMount(ctx)
 	err := b.start(ctx, b.plan.directories(), mount)
 	if mount != nil && errors.Is(err, engine.ErrUnsupported) {
@@ -37,7 +43,7 @@ func (b *build) provision(ctx context.Context) result {
 func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) error {
 	session := b.shells.create("")
 	spec := b.spec(session)
-	spec.Mounts.Trees = trees(mounted, mount)
+	spec.Mounts.Trees, spec.Resume = trees(mounted, mount), b.continues()
 	b.reports.searchMounted(ctx, spec.Mounts.Trees, mount != nil)
 	c, err := b.Engine.Start(ctx, spec)
 	if err != nil {
@@ -131,6 +137,15 @@ func (p *Plan) ImageRef() engine.ImageRef {
 	return engine.ImageRef{Alias: p.Alias, Names: p.Images, Pull: p.Pull, Digest: p.Digest, Platform: p.Platform}
 }
 
+// scratch returns the directories of the container that are in memory. With a debugger the helper
+// commands are copied into the container, so they cannot be there.
+func (b *build) scratch() []string {
+	if b.Pause != nil {
+		return []string{StateDir, readonlyDir}
+	}
+	return []string{StateDir, readonlyDir, userBin}
+}
+
 // spec returns the container's specification without the directories to mount.
 func (b *build) spec(session *shell.Session) engine.Spec {
 	p := b.plan
@@ -139,7 +154,7 @@ func (b *build) spec(session *shell.Session) engine.Spec {
 		Image:     p.ImageRef(),
 		Resources: engine.Resources{Privileged: p.Privileged, Limits: p.Limits},
 		Mounts: engine.Mounts{
-			Scratch: []string{StateDir, readonlyDir, userBin}, Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
+			Scratch: b.scratch(), Volumes: b.Volumes, Binds: p.Binds, Temp: b.Temp,
 		},
 		Network: engine.Network{
 			Name: p.Network.Name, Hosts: p.Network.Hosts, Ports: p.Network.Ports,

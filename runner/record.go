@@ -69,6 +69,7 @@ type Record struct {
 
 	// Fields that the service does not have.
 	Kept      bool            `json:"containerKept,omitempty"`
+	StateKept bool            `json:"failedStateKept,omitempty"` // the build can go on at its failed command
 	Commands  []CommandRecord `json:"commands"`
 	Artifacts []Output        `json:"artifacts"`
 	Reports   []Output        `json:"reports"`

@@ -190,6 +190,19 @@ func (rec *recorder) beginPhase(p PhaseType) time.Time {
 	return began
 }
 
+// enter makes p the current phase without an event.
+func (rec *recorder) enter(p PhaseType) {
+	rec.update(func(r *Record) { rec.phase, r.CurrentPhase = p, p })
+}
+
+// restore makes a record that of the build, and output that of the last command.
+func (rec *recorder) restore(record *Record, output []byte) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	record.CurrentPhase = rec.record.CurrentPhase
+	rec.record, rec.tail = record, output
+}
+
 // endPhase records the end of the current phase, and its effect on the build: the first
 // failure stays, except that a stop, a fault or a timeout replaces it.
 func (rec *recorder) endPhase(began time.Time, res result, why *Explanation, used *Used) {

@@ -98,6 +98,13 @@ type Runner struct {
 	// OnLive is called once, when the container exists and before anything runs in it. It may be
 	// nil.
 	OnLive func(*Live)
+	// KeepFailed stores the state of a build that ends at a failed command. Nothing is kept if it
+	// returns an error; else the files of the container stay in Temp and in the engine, see
+	// engine.Preserver. What it stores must not contain a text for which isSecret is true. It may be
+	// nil.
+	KeepFailed func(state KeptFailure, isSecret func(text string) bool) error
+	// Continue is the build that goes on; nil for one that begins. It needs Pause.
+	Continue *Continuation
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool
@@ -234,7 +241,10 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 		b.rec.leaveOut(row.phase)
 		return row.then
 	}
-	began := b.rec.beginPhase(row.phase)
+	if b.continues() && row.phase != Finalizing {
+		return b.reach(ctx, row)
+	}
+	began := b.beginPhase(row.phase)
 	window := b.meter.open(ctx)
 	res := row.run(b, ctx)
 	used := b.meter.close(ctx, window)
@@ -253,6 +263,16 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 		return Completed
 	}
 	return Finalizing
+}
+
+// beginPhase makes a phase the current one and returns the time at which it began. The phase in
+// which a build goes on has begun before.
+func (b *build) beginPhase(phase PhaseType) time.Time {
+	if b.resume != nil {
+		b.rec.enter(phase)
+		return b.resume.began()
+	}
+	return b.rec.beginPhase(phase)
 }
 
 // ended returns the result of a phase whose context is done: stopped or timed out.
@@ -320,6 +340,12 @@ func (b *build) finalize(ctx context.Context) result {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	b.meter.end()
+	if b.continues() {
+		return b.ok(ctx, b.giveUp(ctx))
+	}
+	if b.keepFailed(ctx) {
+		return result{}
+	}
 	b.docker.stop(ctx, b.container)
 	b.live.container.Store(nil) // first: processes that end now have ended with the container
 	b.exitShell(ctx)

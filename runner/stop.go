@@ -38,6 +38,7 @@ type Stop struct {
 	Attempt int    // from 1; counts all runs of the command
 	Retries int    // repetitions of the phase that follow a failure, because of on-failure
 	Exit    int    // exit status after a failure
+	Earlier bool   // the command has failed in an earlier process
 	User    string // who runs the command; empty for root
 	Problem *diag.Problem
 	Hints   []string // see Event.Hints
@@ -74,9 +75,10 @@ type Answer struct {
 // debugState is the part of a build that a debugger can change.
 type debugState struct {
 	live   *Live
-	script *Plan  // has the commands that run: the build's plan, or one of an edited buildspec
-	target *Place // where a phase begins, after a jump
-	failed Event  // the last command that failed
+	script *Plan         // has the commands that run: the build's plan, or one of an edited buildspec
+	resume *Continuation // until the build is at the command at which it goes on
+	target *Place        // where a phase begins, after a jump
+	failed Event         // the last command that failed
 
 	// idle is locked except while the build is stopped and no command runs.
 	idle        sync.Mutex
@@ -149,6 +151,6 @@ func (b *build) interruptCommand(ctx context.Context, c *call) {
 func stopAt(reason Reason, c call) Stop {
 	return Stop{
 		Reason: reason, At: c.at, Index: c.index, Finally: c.finally, Text: c.text, Line: c.line, Attempt: c.attempt,
-		User: c.user,
+		User: c.user, Earlier: c.earlier,
 	}
 }

@@ -132,6 +132,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if err := o.checkDebug(a); err != nil {
 		return err
 	}
+	o.chooseKeepFailed(a)
 	// The engine starts while the inputs are read: both take tens of milliseconds.
 	warmed := a.Warm(&o.Request)
 	defer func() { _ = warmed.Close() }()
@@ -156,6 +157,11 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		return printPlan(a, o, inputs, session.Plan)
 	}
 	session.Conclude = o.ended
+	return conduct(ctx, a, o, session)
+}
+
+// conduct runs a build that is prepared, and shows it.
+func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session) error {
 	sink := view(a, o, session)
 	g, err := debug(ctx, a, o, session, sink)
 	if err != nil {
@@ -178,6 +184,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 	if o.finished != nil {
 		o.finished(result.Record)
 	}
+	defer o.offerDebug(a, result.Record)
 	if result.Fault != nil && o.Format == "text" { // which was printed above the verdict
 		return cli.ExitError{Code: cli.ExitCode(result.Fault)}
 	}

@@ -31,18 +31,23 @@ type debugging struct {
 }
 
 // NewDebug returns the command debug. attach opens the prompt of a build of this source that is
-// stopped, and returns false if there is none.
+// stopped, and returns false without such a build.
 func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), runF cli.RunF[Options]) *cobra.Command {
-	c := NewRun(a, func(ctx context.Context, o *Options) error {
+	var c *cobra.Command
+	c = NewRun(a, func(ctx context.Context, o *Options) error {
 		o.Debug.Debug = true
 		if attached, err := attach(ctx, a); attached || err != nil {
 			return err
+		}
+		if f := o.failed(a, c); f != nil && runF == nil {
+			return resume(ctx, a, o, f)
 		}
 		return runF.Or(a, run)(ctx, o)
 	})
 	c.Use, c.Short = "debug [DIR | FILE]", "Open the prompt of a failed build, or run one that stops at failures"
 	c.Long = "Go to the failing command by the shortest path: open the prompt of a build of this source\n" +
-		"that is stopped, else run a build that stops at its first failure, as run --debug does.\n" +
+		"that is stopped; else continue the latest build at its failed command, if its state is\n" +
+		"kept; else run a build that stops at its first failure, as run --debug does.\n" +
 		"At the prompt, help lists the commands."
 	c.Example = "  buildlocal debug\n  buildlocal debug -i node:22 --break build:2"
 	return c
@@ -101,7 +106,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 	for _, note := range notes {
 		a.Warnf("note: %s", note)
 	}
-	g := &debugging{Debugger: d, sink: &detachable{Sink: sink}, shown: make(chan struct{})}
+	g := &debugging{Debugger: d, sink: &detachable{Sink: sink, terminal: terminal != nil}, shown: make(chan struct{})}
 	s.Debugger = d
 	s.Extend = func(live *runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
 	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
@@ -141,7 +146,11 @@ func (g *debugging) end(a *cli.App) {
 func (g *debugging) handle(ctx context.Context, signal os.Signal, attached bool) bool {
 	switch {
 	case signal == os.Interrupt:
-		return g.Interrupt(ctx)
+		interrupted := g.Interrupt(ctx)
+		if text, is := g.sink.Sink.(*console.Text); is && interrupted {
+			text.Interrupting()
+		}
+		return interrupted
 	case signal == syscall.SIGHUP && attached:
 		g.sink.detach()
 		return true
@@ -170,7 +179,8 @@ func change(ctx context.Context, s *local.Session, at runner.Place, text string)
 // detachable is a sink whose terminal may go away while the build continues.
 type detachable struct {
 	local.Sink
-	gone atomic.Bool
+	terminal bool // the sink is a terminal
+	gone     atomic.Bool
 }
 
 // detach drops all events from now on.
@@ -188,7 +198,12 @@ func (d *detachable) Err() error {
 	if d.gone.Load() {
 		return nil
 	}
-	return d.Sink.Err()
+	err := d.Sink.Err()
+	if d.terminal && errors.Is(err, syscall.EIO) { // SIGHUP comes a moment later
+		d.detach()
+		return nil
+	}
+	return err
 }
 
 // history keeps the lines of prompts in the user's state directory.

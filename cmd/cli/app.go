@@ -39,10 +39,10 @@ type App struct {
 	// for data, and for package console, which escapes by itself.
 	Raw struct{ Out, Err io.Writer }
 
+	Version string // as buildlocal --version prints it
+
 	// Environ returns all variables of the environment as NAME=VALUE; nil for none.
 	Environ func() []string
-
-	Version string // as buildlocal --version prints it
 
 	// ColorMode, CIMode and Progress are the values of --color, --ci and --progress; "" is auto.
 	ColorMode string
@@ -83,7 +83,7 @@ func NewHost(version string) *App {
 	a := &App{Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Environ: os.Environ}
 	a.Host = local.Host{
 		Stdin: os.Stdin, LookupEnv: os.LookupEnv, Now: time.Now, TempDir: os.TempDir(),
-		UID: os.Getuid(), PID: os.Getpid(), User: "unknown",
+		Version: version, UID: os.Getuid(), PID: os.Getpid(), User: "unknown",
 	}
 	a.Home, _ = os.UserHomeDir()
 	a.Hostname, _ = os.Hostname()

@@ -97,7 +97,8 @@ func TestNewForward_Flags(t *testing.T) {
 	const local = "127.0.0.1"
 	clitest.Flags(t, NewForward, func(o *ForwardOptions) any { return *o }, []clitest.Case{
 		{Args: "8080", Want: ForwardOptions{Args: []string{"8080"}, Address: local}},
-		{Args: "12 0:80 443/tcp --address ::1", Want: ForwardOptions{Args: []string{"12", "0:80", "443/tcp"}, Address: "::1"}},
+		{Args: "12 0:80 443/tcp --address ::1", Want: ForwardOptions{Address: "::1",
+			Args: []string{"12", "0:80", "443/tcp"}}},
 		{Args: "", Err: "no port to forward"},
 		{Args: "0", Err: "0: expected PORT or LOCAL:PORT"},
 		{Args: "65536", Err: "65536: expected PORT or LOCAL:PORT"},

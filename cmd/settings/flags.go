@@ -210,8 +210,12 @@ func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 	fs.BoolVar(&o.Step, "step", false, "stop before every command")
 	fs.DurationVar(&o.Wait, "pause-for", 0,
 		"wait `DURATION` for an answer at each stop, then go on (default: without limit on a terminal, else 30m)")
+	fs.Lookup("pause-for").DefValue = ""
 	fs.BoolVar(&f.DryRun, "dry-run", false, "print the build plan without starting anything")
 	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
+	fs.StringVar(&f.Engine.KeepFailed, "keep-failed", local.KeepFailedAuto,
+		"keep the state of a build that ends at a failed command for 24 hours, for debug: always, never, or auto"+
+			" (on a terminal outside of CI)")
 }
 
 // deferredValue is the value of a flag that does not accept any text. It keeps the error of

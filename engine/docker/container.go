@@ -40,8 +40,9 @@ type Container struct {
 	execs atomic.Int64 // number of Exec calls, for unique file names
 	nonce string       // part of these names, if other processes use the container too
 
-	mu     sync.Mutex // held while the container is being removed
-	closed bool       // everything was removed; a Close that fails leaves it false
+	mu        sync.Mutex // held while the container is being removed
+	preserved preserved  // the data of a container that was resumed
+	closed    bool       // everything was removed; a Close that fails leaves it false
 }
 
 // ID returns the engine's ID of the container.

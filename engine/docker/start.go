@@ -24,6 +24,9 @@ import (
 // Start creates and starts a container. See engine.Engine.
 func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, error) {
 	c := &Container{conn: e.conn, spec: s, network: relay.NewNetwork(ctx, e.relays, s)}
+	if s.Resume {
+		return e.resume(ctx, c)
+	}
 	if err := conn.CauseOr(ctx, e.start(ctx, s, c)); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), conn.CleanupTimeout)
 		defer cancel()

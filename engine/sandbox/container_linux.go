@@ -35,6 +35,8 @@ type Container struct {
 	meter    *cgroup.Meter // created at the first call of Usage
 	services []net.Listener
 	warnf    func(format string, args ...any)
+	volatile bool // some changes are in memory only
+	kept     bool // the files on the disk are not removed: they were preserved, or not resumed yet
 
 	mu     sync.Mutex
 	next   int
@@ -383,7 +385,10 @@ func (c *Container) Close(ctx context.Context) error {
 	if c.meter != nil {
 		c.meter.Close()
 	}
-	err := c.id.remove(ctx, c.base)
+	var err error
+	if !c.kept {
+		err = c.id.remove(ctx, c.base)
+	}
 	for _, g := range c.limits {
 		err = errors.Join(err, g.remove())
 	}
@@ -462,6 +467,7 @@ var (
 	_ engine.Container = (*Container)(nil)
 	_ engine.Metered   = (*Container)(nil)
 	_ engine.Mortal    = (*Container)(nil)
+	_ engine.Preserver = (*Container)(nil)
 	_ engine.Viewer    = (*Container)(nil)
 	_ engine.Watcher   = (*Container)(nil)
 )

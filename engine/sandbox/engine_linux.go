@@ -105,7 +105,10 @@ func (e *Engine) Start(ctx context.Context, s engine.Spec) (engine.Container, er
 	if err := e.options.check(s, e.id.kind == idsRoot); err != nil {
 		return nil, err
 	}
-	c := &Container{id: e.id, base: filepath.Join(s.Mounts.Temp, "sandbox"), warnf: s.Hooks.Warnf, calls: map[int]*call{}}
+	c := &Container{
+		id: e.id, base: filepath.Join(s.Mounts.Temp, "sandbox"), warnf: s.Hooks.Warnf, calls: map[int]*call{},
+		kept: s.Resume,
+	}
 	if err := e.begin(ctx, s, c); err != nil {
 		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
 	}
@@ -148,7 +151,10 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // setupRootfs makes the server mount the file system, and waits for it.
 func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) error {
-	if err := os.Mkdir(c.base, 0o700); err != nil {
+	if err := c.restore(&s); err != nil {
+		return err
+	}
+	if err := os.Mkdir(c.base, 0o700); err != nil && !s.Resume {
 		return diskFull(err, "make a directory for the sandbox")
 	}
 	// The ports are needed for the redirections in the request below, and served only once it
@@ -164,8 +170,8 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	l := &inside.Rootfs{
 		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
 		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged,
-		Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, FailAt: e.options.failAt,
-		Die: e.options.die,
+		Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, Resume: s.Resume,
+		FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
@@ -193,6 +199,7 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	if err != nil {
 		return e.diagnose(diskFull(err, "lay the sandbox"))
 	}
+	c.kept, c.volatile = false, a.Volatile
 	if a.Memory {
 		// Untouched and Written would look at directories that do not exist on the host.
 		c.trees = nil

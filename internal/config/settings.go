@@ -68,6 +68,8 @@ func reachingSettings() []Setting {
 		{Name: "image", Reach: Reads, Effect: "use an image from outside the source", Paths: ImagePaths},
 		{Name: "images", Reach: Reads, Effect: "use an image from outside the source", Paths: standInPaths},
 		{Name: "keep", Reach: User, Effect: "keep the build's container on this host", Harmless: no},
+		{Name: "keep-failed", Reach: User, Effect: "keep the files of failed builds on this host",
+			Harmless: func(v string) bool { return v != "always" }},
 		{Name: "mask-encoded", Reach: User, Effect: "show encoded secrets in the log", Harmless: yes},
 		{Name: "metadata", Reach: User, Effect: "let the build access this host's cloud metadata", Harmless: no},
 		{Name: "mount", Reach: User, Effect: "let the build read and write this host's files: VALUE"},

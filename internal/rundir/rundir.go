@@ -72,6 +72,7 @@ type Dir struct {
 	pid  int
 	lock *flock.Flock
 	kept string // address of an engine; see Keep
+	left bool   // see Leave
 }
 
 // New creates and locks a directory for the process pid.
@@ -93,6 +94,32 @@ func (r Root) New(pid int) (*Dir, error) {
 		}
 	}
 	return nil, fmt.Errorf("create a temporary directory: %w", err)
+}
+
+// ErrInUse is returned by Adopt for the directory of a run that is alive.
+var ErrInUse = errors.New("another process uses the directory of the run")
+
+// Adopt makes the directory of a run that has ended, which Leave or Keep has kept, that of the
+// process pid. name is the Name of the run.
+func (r Root) Adopt(path, name string, pid int) (*Dir, error) {
+	d := &Dir{Path: path, Name: name, root: r, pid: pid}
+	lock, err := Lock(filepath.Join(path, lockName), os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	d.lock = lock
+	locked, err := lock.TryLock()
+	if err != nil || !locked {
+		return nil, errors.Join(err, ErrInUse)
+	}
+	// It may have been renamed, to be removed, before it was locked.
+	if err := d.writePID(); err != nil {
+		return nil, errors.Join(err, d.release())
+	}
+	if err := os.Remove(filepath.Join(path, keptName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, d.release())
+	}
+	return d, nil
 }
 
 // creation returns the steps that create the directory. The process may be killed
@@ -210,11 +237,21 @@ func (d *Dir) Describe(labels map[string]string) error {
 // engine with the given address.
 func (d *Dir) Keep(engine string) { d.kept = engine }
 
-// Remove removes the directory. Errors are ignored, because a later prune removes the
+// Leave makes Remove keep the directory, for Adopt.
+func (d *Dir) Leave() { d.left = true }
+
+// Discard undoes Keep and Leave.
+func (d *Dir) Discard() { d.kept, d.left = "", false }
+
+// Remove removes the directory, unless it is to be kept. Errors are ignored, because a later prune removes the
 // rest.
 func (d *Dir) Remove() {
 	if d.kept != "" {
 		_ = os.WriteFile(filepath.Join(d.Path, keptName), []byte(d.kept), 0o644)
+		_ = d.release()
+		return
+	}
+	if d.left {
 		_ = d.release()
 		return
 	}

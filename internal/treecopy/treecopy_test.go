@@ -87,7 +87,8 @@ func write(t testing.TB, dir string, texts ...string) {
 	for _, text := range texts {
 		name, content, _ := strings.Cut(text, "=")
 		file := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,7 +9,8 @@
 #
 # Arguments: the directory of the state; "first", or "later" if another driver has
 # begun there; the text before and after a script's token; the text that saves the
-# state; the shell of the commands; and their directory if the last one is gone.
+# state; the shell of the commands; their directory if the last one is gone; and text
+# that saves the state before a command, or nothing.
 # A shell reads its input byte by byte, a system call each: arguments cost nothing,
 # so they take what is no secret, and requests are short.
 
@@ -22,7 +23,7 @@ trap : HUP INT QUIT USR1 USR2 ALRM TERM 25
 # the service; $tail saves the shell's state. Line 3 sends TOKEN to the client: the
 # script that ran is this one, and the state was loaded.
 script() {
-  text=$before$1$after$nl$2$nl$tail
+  text=$before$1$after$saves$nl$2$nl$tail
   write script.sh "$text"
 }
 
@@ -97,7 +98,8 @@ check() {
 # ended. MARK tells, on stdout, that all output before it is out; on stderr it vouches
 # for the exit status. The next command learns the status, unless this one is run aside.
 run() {
-  status=126
+  status=126 saves=
+  if [ -z "$4" ]; then saves=$previous; fi
   if [ -z "$broken" ]; then script "$2" "$3"; fi
   if [ -z "$broken" ] && regular env.sh && regular dir.txt; then execute; fi
   if [ -z "$broken" ]; then check; fi
@@ -130,17 +132,18 @@ execute() {
 umask 0
 printf '' >>"$1/env.sh" && printf '' >>"$1/dir.txt" && printf '' >>"$1/script.sh" && printf '' >>"$1/shed.sh" &&
   printf '' >>"$1/space.txt"
+if [ -n "$8" ]; then printf '' >>"$1/env.prev.sh" && printf '' >>"$1/dir.prev.txt"; fi
 umask 022
 if [ "$2" = first ]; then
-  { export -p && printf 'set -- complete\n'; } >"$1/env.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7"
+  { export -p && printf 'set -- complete\n'; } >"$1/env.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7" "$8"
 fi
-export -p >"$1/shed.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7"
+export -p >"$1/shed.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7" "$8"
 set -- "$@" "$PATH"
 while IFS=' =' read -r word name rest; do
   case $name in -*) name=${rest%%=*} ;; esac
   case $name in '' | [0-9]* | *[!A-Za-z0-9_]*) ;; *) unset "$name" ;; esac
 done <"$1/shed.sh"
-d=$1 before=$3 after=$4 tail=$5 shell=$6 home=$7 PATH=$8 LC_ALL=C complete='set -- complete' broken=
+d=$1 before=$3 after=$4 tail=$5 shell=$6 home=$7 previous=$8 PATH=$9 LC_ALL=C complete='set -- complete' broken=
 if [ "$2" = full ]; then full; fi
 nl='
 '

@@ -48,6 +48,15 @@ func after() string {
 	return " >&9 || exit 121; shift; exec 9>&-"
 }
 
+// previous returns text at the end of the third line, which keeps the state for Restore, or "".
+func (s *Session) previous() string {
+	if !s.config.Previous {
+		return ""
+	}
+	env, dir := s.config.State+"/env.prev.sh", s.config.State+"/dir.prev.txt"
+	return "; { { command export -p && command echo set -- complete; } >|" + env + "; command pwd >|" + dir + "; } 2>/dev/null"
+}
+
 // tail returns the lines after a command's text, which save the state. The first newline
 // ends a text whose last line continues with a backslash. >| writes even if the command
 // has set noclobber. dir.txt is empty until the variables are saved completely.

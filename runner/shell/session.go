@@ -49,10 +49,13 @@ type Config struct {
 	State string
 	Shell string // runs the commands: sh, bash, /bin/sh
 	// Home is the absolute directory of a command whose own directory no longer exists.
-	Home   string
-	Keep   bool      // variables and directory outlive a command; false for version 0.1
-	Later  bool      // another Session has already initialized State
-	Output io.Writer // receives stdout and stderr of commands, merged and unbuffered
+	Home  string
+	Keep  bool // variables and directory outlive a command; false for version 0.1
+	Later bool // another Session has already initialized State
+	// Previous lets every command keep a copy of the state with which it begins, as Save does, at
+	// almost no cost.
+	Previous bool
+	Output   io.Writer // receives stdout and stderr of commands, merged and unbuffered
 }
 
 // Session controls one driver process. Connect Args, Stdin, Stdout and Stderr to the
@@ -95,7 +98,7 @@ func (s *Session) Args() []string {
 		when = "later"
 	}
 	c := s.config
-	return []string{"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home}
+	return []string{"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home, s.previous()}
 }
 
 // Stdin returns the stream of requests, which ends with Close.

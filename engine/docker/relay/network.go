@@ -133,6 +133,12 @@ func (n *Network) hasAddresses(ctx context.Context, id string) bool {
 	return has != nil && has.IPAMConfig != nil && slices.Equal(has.IPAMConfig.LinkLocalIPs, n.addresses)
 }
 
+// Adopt takes the network of a container that was created before.
+func (n *Network) Adopt(ctx context.Context, id string) {
+	n.container = id
+	n.applied = len(n.addresses) == 0 || n.hasAddresses(ctx, id)
+}
+
 // Applied reports whether the engine assigns link-local addresses to containers.
 func (n *Network) Applied() bool { return n.applied }
 

@@ -33,6 +33,8 @@ const (
 	Kill   = "kill"   // kill the process of a request, and its process group
 	Pack   = "pack"   // write Path as a tar stream
 	Unpack = "unpack" // unpack a tar stream below Path
+
+	Preserve = "preserve" // do not remove the changes on the disk at the end; it has no response
 )
 
 // Request is a request to the server. Files come with it: streams, or the files by which
@@ -63,6 +65,7 @@ type Response struct {
 	Escape    bool   `json:",omitempty"` // the fault is a name that leaves its directory
 	Tree      bool   `json:",omitempty"` // the fault is ErrTree
 	Memory    bool   `json:",omitempty"` // changes are kept in memory
+	Volatile  bool   `json:",omitempty"` // some of them are
 	Unguarded string `json:",omitempty"` // why metadata addresses are not blocked
 	Touched   string `json:",omitempty"` // a metadata address that was tried for the first time
 }

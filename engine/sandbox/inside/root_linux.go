@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
@@ -157,19 +158,23 @@ func (l *Rootfs) mountHost(root string) error {
 	if err != nil {
 		return err
 	}
-	for i, at := range points {
+	for _, at := range points {
 		info, err := os.Stat(at)
 		if err != nil || !info.IsDir() || at == "/" ||
 			within(at, "/proc", "/sys", "/dev", "/tmp", "/run", "/var/lib/docker", l.Base) {
 			continue
 		}
 		target := filepath.Join(root, at)
-		if l.overlay(overlay.Escape(at), target, fmt.Sprintf("mount%d", i), l.copyMetadata(at)) != nil {
+		if l.overlay(overlay.Escape(at), target, mountName(at), l.copyMetadata(at)) != nil {
 			l.show(at, target)
 		}
 	}
 	return nil
 }
+
+// mountName returns the name of the upper directory of a mounted file system. It depends on the
+// path alone, because other mounts may have come and gone when a sandbox is resumed.
+func mountName(at string) string { return fmt.Sprintf("mount-%x", sha256.Sum256([]byte(at))) }
 
 // within reports whether path is one of the directories or below one.
 func within(path string, dirs ...string) bool {

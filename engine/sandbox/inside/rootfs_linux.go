@@ -34,6 +34,7 @@ type Rootfs struct {
 	Plain      bool // of a non-root user, who is root in the sandbox
 	Alone      bool // the sandbox has a single user
 	Main       bool // Main will follow
+	Resume     bool // Base has the changes of an earlier sandbox with the same layout
 	FailAt     int  // tests: the number of the mount that fails
 	Die        bool // tests: exit before that mount instead, as if killed
 
@@ -41,6 +42,7 @@ type Rootfs struct {
 	disk   *os.File      // the directory for changes on the disk
 	memory bool          // changes are kept in memory
 	chosen bool          // memory is final
+	keep   bool          // the changes on the disk are not removed at the end
 	parts  overlayMethod // how the directories of a non-root user's root are mounted
 	root   *os.File      // the root directory of the sandbox
 }
@@ -93,9 +95,12 @@ func (l *Rootfs) setup(wait func() error) error {
 func (l *Rootfs) prepare() error {
 	disk, memory := filepath.Join(l.Base, onDisk), filepath.Join(l.Base, inMemory)
 	for _, dir := range []string{disk, memory} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.Mkdir(dir, 0o755); err != nil && !(l.Resume && errors.Is(err, fs.ErrExist)) {
 			return err
 		}
+	}
+	if err := l.clearWork(); err != nil {
+		return err
 	}
 	var err error
 	if l.disk, err = os.Open(disk); err != nil {
@@ -107,13 +112,27 @@ func (l *Rootfs) prepare() error {
 	return os.Mkdir(filepath.Join(memory, "root"), 0o755)
 }
 
-// remove removes all changes. It also works when the host's root is detached.
+// clearWork removes the work directories of an earlier sandbox. The kernel refuses those of an
+// overlay that was mounted with the option volatile.
+func (l *Rootfs) clearWork() error {
+	if !l.Resume {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(l.Base, onDisk, "work"))
+}
+
+// inMemoryOnly reports whether some changes are not on the disk.
+func (l *Rootfs) inMemoryOnly() bool { return l.memory || l.parts.memory }
+
+// remove removes all changes, unless they are kept. It also works when the host's root is detached.
 func (l *Rootfs) remove() {
 	if l.disk != nil {
 		// The mounts use these directories. The handle was opened before the host's root was
 		// detached, and no path leads to it any more.
 		_ = unix.Unmount("/", unix.MNT_DETACH)
-		_ = untar.Clear(l.disk)
+		if !l.keep {
+			_ = untar.Clear(l.disk)
+		}
 	}
 }
 
@@ -218,7 +237,7 @@ func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepar
 	if err := errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
 		return err
 	}
-	if prepare != nil {
+	if prepare != nil && !l.Resume {
 		if err := prepare(upper); err != nil {
 			return err
 		}
@@ -301,6 +320,9 @@ func treeName(i int) string { return fmt.Sprintf("tree%d", i) }
 func Upper(base string, i int) string {
 	return filepath.Join(base, onDisk, "upper", treeName(i))
 }
+
+// Uppers returns the directory of the host with all changes that are on the disk.
+func Uppers(base string) string { return filepath.Join(base, onDisk, "upper") }
 
 // RootUpper returns the directory of the host with the changes to the root directory.
 func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper", "root") }

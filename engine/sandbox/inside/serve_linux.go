@@ -85,10 +85,12 @@ func (s *server) serveLayout() int {
 	l := s.layout
 	s.guard.set(l.Metadata, l.Redirects)
 	defer l.remove()
+	l.keep = l.Resume // until the sandbox has taken them over
 	if err := l.setup(s.awaitFirst); err != nil {
 		s.fault(0, err)
 		return 1
 	}
+	l.keep = false
 	go s.reap()
 	if !l.Main {
 		if err := s.idle(); err != nil {
@@ -96,7 +98,7 @@ func (s *server) serveLayout() int {
 			return 1
 		}
 	}
-	a := Response{Done: true, Memory: l.memory}
+	a := Response{Done: true, Memory: l.memory, Volatile: l.inMemoryOnly()}
 	if s.unguarded != nil {
 		a.Unguarded = s.unguarded.Error()
 	}
@@ -128,6 +130,8 @@ func (s *server) handle() {
 			closeAll(files)
 		case Kill:
 			s.kill(r.ID)
+		case Preserve:
+			s.layout.keep = true
 		default: // a copy may take long, and may wait for the client
 			go s.copy(r, openFile(files[0]))
 		}
