@@ -22,7 +22,7 @@ import (
 // and add megabytes to it, for two operations. They are called here by AWS JSON 1.1 over HTTP, with
 // the SDK's configuration, credentials and signer.
 
-// The limits of what is read.
+// The limits of responses.
 const (
 	maxResponse = 16 << 20 // bytes of one response
 	maxLog      = 64 << 20 // bytes of a log
