@@ -22,7 +22,7 @@ import (
 // and add megabytes to it, for two operations. They are called here by AWS JSON 1.1 over HTTP, with
 // the SDK's configuration, credentials and signer.
 
-// The limits of what is read.
+// The limits of responses.
 const (
 	maxResponse = 16 << 20 // bytes of one response
 	maxLog      = 64 << 20 // bytes of a log
@@ -47,7 +47,8 @@ func (a *Account) Log(ctx context.Context, region, group, stream string, now tim
 		if token != "" {
 			in["nextToken"] = token
 		}
-		text, err := a.call(ctx, operation{service: "logs", target: "Logs_20140328.GetLogEvents", region: region, in: in}, now)
+		get := operation{service: "logs", target: "Logs_20140328.GetLogEvents", region: region, in: in}
+		text, err := a.call(ctx, get, now)
 		if err != nil {
 			return "", err
 		}

@@ -40,6 +40,14 @@ func TestScripts_AWS(t *testing.T) {
 			"silence": func(ts *testscript.TestScript, _ bool, args []string) {
 				serverOf(ts).Change(func(s *awstest.Server) { s.Silent[args[0]] = true })
 			},
+			// build BUILD-ID FILE LOG puts a build of CodeBuild into the account, with its log.
+			"build": func(ts *testscript.TestScript, _ bool, args []string) {
+				record, log := ts.ReadFile(args[1]), ts.ReadFile(args[2])
+				serverOf(ts).Change(func(s *awstest.Server) {
+					s.Builds = map[string]string{args[0]: record}
+					s.Logs = map[string][]string{"/aws/codebuild/shop:s1": strings.SplitAfter(log, "\n")}
+				})
+			},
 			"asked": func(ts *testscript.TestScript, _ bool, _ []string) {
 				var lines []string
 				for _, r := range serverOf(ts).Requests() {

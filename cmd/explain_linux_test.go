@@ -48,6 +48,38 @@ func TestDebug_Explains(t *testing.T) {
 	}
 }
 
+// TestRepro_StopsAtTheCommand stops before the command that failed in CodeBuild, and compares the
+// builds at the end.
+func TestRepro_StopsAtTheCommand(t *testing.T) {
+	t.Parallel()
+	for engine, flags := range engines(t) {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: [echo one, 'sh test.sh']}}\n")
+			writeFile(t, filepath.Join(dir, "test.sh"), "echo \"stage $STAGE\"; exit 3\n")
+			record := filepath.Join(t.TempDir(), "build.json")
+			writeFile(t, record, `{"id": "shop:1", "buildStatus": "FAILED", "projectName": "shop",
+  "source": {"type": "GITHUB", "location": "https://github.com/acme/shop"},
+  "environment": {"environmentVariables": [{"name": "STAGE", "value": "dev"}]},
+  "phases": [{"phaseType": "BUILD", "phaseStatus": "FAILED", "contexts": [{"message":
+    "Error while executing command: sh test.sh. Reason: exit status 3"}]}]}`)
+			d := converse(t, dir, nil, append([]string{"repro", record, "--here"}, flags...)...)
+			d.expect(`repeating shop:1 FAILED in BUILD: sh test\.sh`)
+			d.expect(`stopped before build:2`)
+			d.expect(`\(build:2\) `)
+			d.line("n")
+			d.expect(`stage dev`)
+			d.expect(`\(build:2\) `)
+			d.line("c")
+			d.expect(`reproduced: shop:1`)
+			d.ends(1)
+			if r := recordOf(t, dir); r.Repro == nil || r.Repro.Verdict != "reproduced" {
+				t.Errorf("record: %+v", r.Repro)
+			}
+		})
+	}
+}
+
 func writeFile(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {

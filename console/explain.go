@@ -11,6 +11,7 @@ import (
 type ExplainView struct {
 	Status runner.Status
 	Title  string // the verdict, which has the status
+	Source string // the version of the source; empty if it has none
 
 	Problem *diag.Problem // position of the failure; nil without one
 	Message string        // the failure without a position
@@ -39,6 +40,9 @@ func (s *Screen) Explain(v ExplainView) {
 	before, after, _ := strings.Cut(v.Title, string(v.Status))
 	_, status := State(v.Status)
 	s.Line(s.Sign(sign), Plain(" "+before), status, Plain(after))
+	if v.Source != "" {
+		s.Line(s.Sign(Plain("")), Weak(" "+v.Source))
+	}
 	if v.Problem != nil {
 		s.t.explain(failure{problem: v.Problem})
 	} else if v.Message != "" {

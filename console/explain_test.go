@@ -15,7 +15,7 @@ import (
 func explanations() []console.ExplainView {
 	long := strings.Repeat("src/components/checkout/", 4) + "price.js"
 	failed := console.ExplainView{
-		Status: runner.Failed, Title: "shop #12 FAILED in build:2 after 31.2s",
+		Status: runner.Failed, Title: "shop #12 FAILED in build:2 after 31.2s", Source: "main 1a2b3c4 + 2 files",
 		Problem: &diag.Problem{File: "buildspec.yml", Line: 14, Column: 9, Width: 8, Excerpt: "      - npm test",
 			Message: "command failed with exit status 137", Hint: "Killed"},
 		Output: []string{"\x1b[31mnot ok\x1b[0m 3 - rounds half up", "  at " + long + ":3:1"},

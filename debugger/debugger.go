@@ -46,7 +46,7 @@ type Options struct {
 	// Sync copies the files of the source that have changed into the build. It may be nil.
 	Sync func(ctx context.Context, live *runner.Live) (Synced, error)
 	// Explain explains the failure of the last command. With wait it waits for facts that are still
-	// looked up. The line sums up what has changed since the last green build. It returns nil if it
+	// looked up. The line sums up the changes since the last green build. It returns nil if it
 	// does not know more than the stop. It may be nil.
 	Explain func(live *runner.Live, wait bool) (view *console.ExplainView, line string)
 	// History keeps the lines that users type. It may be nil.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
 )
 
@@ -39,6 +40,19 @@ type Build struct {
 
 // Took returns the duration of the build.
 func (b Build) Took() time.Duration { return time.Duration(b.Milliseconds) * time.Millisecond }
+
+// Version describes the source, such as "main 1a2b3c4 + 2 files"; "" outside of a git repository.
+func (b Build) Version() string {
+	c := b.Commit
+	if c == nil || c.ID == "" {
+		return ""
+	}
+	text := strings.TrimSpace(c.Branch + " " + human.ShortCommit(c.ID))
+	if c.Changed > 0 {
+		text += " + " + human.Count(c.Changed, "file")
+	}
+	return text
+}
 
 // Failure is the first command, or else the first phase, that failed.
 type Failure struct {

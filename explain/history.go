@@ -33,7 +33,7 @@ func flaky(r *runner.Record, earlier []*runner.Record) *Flaky {
 	return f
 }
 
-// Text returns what the earlier builds mean.
+// Text describes the meaning of the earlier builds.
 func (f *Flaky) Text() string {
 	text := "the same files were green in " + numbers(f.Green)
 	if len(f.Failed) > 0 {

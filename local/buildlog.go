@@ -41,8 +41,8 @@ func ReadLog(ctx context.Context, name string) (string, error) {
 	return b.String(), nil
 }
 
-// ReadBuild reads the record of a build from a file, or from the standard input for "-". Of several
-// builds, id selects one. The error is an InputError or a diag.List.
+// ReadBuild reads the record of a build from a file, or from the standard input for "-". The id selects
+// one of several builds. The error is an InputError or a diag.List.
 func (h *Host) ReadBuild(ctx context.Context, name, id string) (project.Build, error) {
 	var text []byte
 	var err error

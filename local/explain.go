@@ -37,7 +37,9 @@ func recordsBefore(s *builds.Store, number int) iter.Seq[*runner.Record] {
 
 // ExplainView returns a report for the terminal.
 func ExplainView(r *explain.Report) console.ExplainView {
-	v := console.ExplainView{Status: r.Build.Status, Title: r.Title(), Reasons: r.Reasons(), Next: r.Next}
+	v := console.ExplainView{
+		Status: r.Build.Status, Title: r.Title(), Source: r.Build.Version(), Reasons: r.Reasons(), Next: r.Next,
+	}
 	if f := r.Failure; f != nil {
 		v.Output, v.Message = f.Output, f.Message
 		v.Problem = problemOf(f)

@@ -113,7 +113,7 @@ func treeText(tree string, c *source.Contents) string {
 // maxChanges is how many changed files are recorded.
 const maxChanges = 20
 
-// changes returns what has changed in the source since the last build that succeeded, and the names
+// changes returns the changes of the source since the last build that succeeded, and the names
 // of all these files; nil if there is no such build, or if its commit is not known here. now may be
 // nil: then the commits are compared.
 func (s *Session) changes(ctx context.Context, now *source.Contents) (*runner.Changes, []string) {

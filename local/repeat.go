@@ -78,7 +78,12 @@ func (h *Host) openCommit(ctx context.Context, r *Request, b *Repeated) error {
 	if name := source.RemoteFor(ctx, r.Source.Dir, url); name != "" {
 		remote = name
 	}
-	dir := h.CacheFile("repro", hash([]byte(source.RepoPath(url)))[:16])
+	const idLength = 16 // characters of the hash in the name of a directory
+	dir := h.CacheFile("repro", hash([]byte(source.RepoPath(url)))[:idLength])
+	if dir == "" {
+		return InputError{fmt.Errorf("commit %s is not in this repository, and there is no cache directory for it\n"+
+			"set XDG_CACHE_HOME, or git fetch %s %s", human.ShortCommit(commit), human.ShellWord(remote), commit)}
+	}
 	if err := source.Fetch(ctx, dir, source.HTTPS(url), commit); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -94,9 +99,18 @@ func (h *Host) openCommit(ctx context.Context, r *Request, b *Repeated) error {
 // commitForm matches the full ID of a commit.
 var commitForm = lazyRegexp(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
-// identify gives the plan the identity of the repeated build, for variables that commands may use.
+// identify gives the plan the webhook trigger of the repeated build, and if the user wants it the
+// identity, for variables that commands may use.
 func (b *Repeated) identify(p *runner.Plan) {
-	if b == nil || !b.SameIdentity {
+	if b == nil {
+		return
+	}
+	if version := b.Project.SourceVersion; strings.HasPrefix(version, "pr/") {
+		p.Variables = append(p.Variables, runner.Variable{
+			Name: "CODEBUILD_WEBHOOK_TRIGGER", Value: secrets.NewValue(version), Origin: runner.ServiceOrigin,
+		})
+	}
+	if !b.SameIdentity {
 		return
 	}
 	values := map[string]string{

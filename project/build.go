@@ -44,9 +44,9 @@ type BuildPhase struct {
 type BuildContext struct{ Code, Message string }
 
 // ParseBuild parses the record of a build in JSON: a Build of the API, a list of them, a response of
-// BatchGetBuilds, or the event "CodeBuild Build State Change" of EventBridge. Of several builds, id
-// selects one, else the only one that has failed is used. Unknown fields are ignored, because the
-// service adds some. The Build may only be used if List.Failed reports no error.
+// BatchGetBuilds, or the event "CodeBuild Build State Change" of EventBridge. The id selects one of
+// several builds; without it, the only one that has failed is used. Unknown fields are ignored, because
+// the service adds some. The Build may only be used if there are no problems, all of which are errors.
 func ParseBuild(file string, text []byte, id string) (Build, diag.List) {
 	r := &reader{findings{file: file}}
 	var b Build

@@ -24,7 +24,8 @@ const awsBuild = `{
   "artifacts": {"location": "arn:aws:s3:::bucket/key", "md5sum": ""}, "cache": {"type": "NO_CACHE"},
   "environment": {"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0",
     "computeType": "BUILD_GENERAL1_SMALL", "privilegedMode": false, "environmentVariables": [
-    {"name": "STAGE", "value": "dev", "type": "PLAINTEXT"}, {"name": "TOKEN", "value": "/t", "type": "PARAMETER_STORE"}]},
+    {"name": "STAGE", "value": "dev", "type": "PLAINTEXT"},
+    {"name": "TOKEN", "value": "/t", "type": "PARAMETER_STORE"}]},
   "logs": {"groupName": "/aws/codebuild/shop", "streamName": "0a1b"}, "timeoutInMinutes": 30,
   "vpcConfig": {"vpcId": "vpc-1"}, "buildComplete": true, "unknown": {"a": [1]}
 }`
@@ -40,8 +41,9 @@ func TestParseBuild_Record(t *testing.T) {
 	if diff := cmp.Diff(wantFailure, b.Failure("")); diff != "" {
 		t.Error(diff)
 	}
-	got := fmt.Sprint(b.ID, b.Number, b.Status, b.Start.UTC(), b.Resolved[:4], b.VPC, b.LogGroup, b.LogStream, b.Project.Name,
-		b.Project.SourceVersion, b.Project.Timeout, b.Project.Environment.Image, len(b.Project.Environment.Variables),
+	got := fmt.Sprint(b.ID, b.Number, b.Status, b.Start.UTC(), b.Resolved[:4], b.VPC, b.LogGroup, b.LogStream,
+		b.Project.Name, b.Project.SourceVersion, b.Project.Timeout, b.Project.Environment.Image,
+		len(b.Project.Environment.Variables),
 		b.Project.Source.Location)
 	want := fmt.Sprint("shop:0a1b", 7, "FAILED", time.Date(2026, 11, 2, 9, 0, 0, 5e8, time.UTC), "0123", "vpc-1",
 		"/aws/codebuild/shop", "0a1b", "shop", "pr/4", 30*time.Minute, "aws/codebuild/standard:7.0", 2,
@@ -56,13 +58,16 @@ const event = `{"version": "0", "detail-type": "CodeBuild Build State Change", "
   "build-status": "FAILED", "project-name": "shop",
   "build-id": "arn:aws:codebuild:us-west-2:123456789012:build/shop:0a1b",
   "additional-information": {"timeout-in-minutes": 60.0, "build-number": 7.0, "build-complete": true,
-    "initiator": "me", "build-start-time": "Sep 1, 2026 4:12:29 PM", "source-version": "0123456789012345678901234567890123456789",
+    "initiator": "me", "build-start-time": "Sep 1, 2026 4:12:29 PM",
+    "source-version": "0123456789012345678901234567890123456789",
     "source": {"location": "https://github.com/acme/shop", "type": "GITHUB"},
-    "environment": {"image": "aws/codebuild/standard:7.0", "privileged-mode": true, "compute-type": "BUILD_GENERAL1_SMALL",
-      "type": "LINUX_CONTAINER", "environment-variables": [{"name": "MY-x", "value": "a-b", "type": "PLAINTEXT"},
+    "environment": {"image": "aws/codebuild/standard:7.0", "privileged-mode": true,
+      "compute-type": "BUILD_GENERAL1_SMALL", "type": "LINUX_CONTAINER",
+      "environment-variables": [{"name": "MY-x", "value": "a-b", "type": "PLAINTEXT"},
         {"name": "A_B", "value": "a-b", "type": "PLAINTEXT"}]},
     "logs": {"group-name": "/g", "stream-name": "s", "deep-link": "https://x"},
-    "phases": [{"phase-context": [": "], "phase-type": "INSTALL", "phase-status": "SUCCEEDED", "duration-in-seconds": 0},
+    "phases": [
+      {"phase-context": [": "], "phase-type": "INSTALL", "phase-status": "SUCCEEDED", "duration-in-seconds": 0},
       {"phase-context": ["COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status 2"],
        "phase-type": "BUILD", "phase-status": "FAILED"}, {"phase-type": "COMPLETED"}]},
   "current-phase": "COMPLETED", "current-phase-context": "[]", "version": "1"}}`
@@ -86,19 +91,21 @@ func TestParseBuild_Problems(t *testing.T) {
 	green := strings.ReplaceAll(strings.ReplaceAll(awsBuild, "FAILED", "SUCCEEDED"), "shop:0a1b", "shop:green")
 	second := strings.ReplaceAll(awsBuild, "shop:0a1b", "shop:second")
 	for name, tt := range map[string]struct{ text, id, want string }{
-		"empty":         {" \n", "", "the record is empty"},
-		"noise":         {strings.Repeat("x", 50<<20), "", "the record has 52428800 bytes"},
-		"truncated":     {awsBuild[:400], "", "b.json:"},
-		"not found":     {`{"builds": [], "buildsNotFound": ["shop:9"]}`, "", `CodeBuild did not find "shop:9"`},
-		"empty list":    {`[]`, "", "the list has no builds"},
-		"scalar":        {`"text"`, "", "must be a mapping"},
-		"project":       {`{"projects": [{"name": "shop"}]}`, "", "these are projects, not builds"},
-		"other JSON":    {`{"a": 1}`, "", "not the record of a build"},
-		"several":       {"[" + awsBuild + "," + second + "]", "", "2 builds, of which 2 failed"},
-		"unknown ID":    {"[" + awsBuild + "]", "shop:x", `no build "shop:x" in the list`},
-		"other event":   {`{"detail-type": "EC2", "detail": {}}`, "", "has no record of a build"},
-		"odd event":     {`{"detail-type": "CodeBuild Build State Change", "detail": {"a": 1}}`, "", "no additional-information"},
-		"a batch":       {`{"buildBatches": [{"buildGroups": [{"currentBuildSummary": {"arn": "arn:x/shop:1", "buildStatus": "FAILED"}}]}]}`, "", "--ids shop:1"},
+		"empty":       {" \n", "", "the record is empty"},
+		"noise":       {strings.Repeat("x", 50<<20), "", "the record has 52428800 bytes"},
+		"truncated":   {awsBuild[:400], "", "b.json:"},
+		"not found":   {`{"builds": [], "buildsNotFound": ["shop:9"]}`, "", `CodeBuild did not find "shop:9"`},
+		"empty list":  {`[]`, "", "the list has no builds"},
+		"scalar":      {`"text"`, "", "must be a mapping"},
+		"project":     {`{"projects": [{"name": "shop"}]}`, "", "these are projects, not builds"},
+		"other JSON":  {`{"a": 1}`, "", "not the record of a build"},
+		"several":     {"[" + awsBuild + "," + second + "]", "", "2 builds, of which 2 failed"},
+		"unknown ID":  {"[" + awsBuild + "]", "shop:x", `no build "shop:x" in the list`},
+		"other event": {`{"detail-type": "EC2", "detail": {}}`, "", "has no record of a build"},
+		"odd event": {`{"detail-type": "CodeBuild Build State Change", "detail": {"a": 1}}`, "",
+			"no additional-information"},
+		"a batch": {`{"buildBatches": [{"buildGroups": [{"currentBuildSummary":
+			{"arn": "arn:x/shop:1", "buildStatus": "FAILED"}}]}]}`, "", "--ids shop:1"},
 		"wrong source":  {`{"id": "a", "source": []}`, "", "source must be a mapping"},
 		"nil elements":  {`{"builds": [null]}`, "", "must be a mapping"},
 		"control bytes": {"{\"id\": \"\x01\"}", "", "control character"},
@@ -135,7 +142,9 @@ func TestBuildFailure_FromLog(t *testing.T) {
 }
 
 func FuzzParseBuild(f *testing.F) {
-	for _, text := range []string{awsBuild, event, "[" + awsBuild + "]", `{"builds": []}`, `{"buildBatches": [{}]}`, "{", "a: &a [*a]"} {
+	for _, text := range []string{
+		awsBuild, event, "[" + awsBuild + "]", `{"builds": []}`, `{"buildBatches": [{}]}`, "{", "a: &a [*a]",
+	} {
 		f.Add([]byte(text), "")
 	}
 	f.Fuzz(func(t *testing.T, text []byte, id string) {

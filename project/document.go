@@ -32,7 +32,7 @@ func (r *reader) document(text []byte) (node, bool) {
 	return node{}, false
 }
 
-// root returns the value of text, or reports why there is none.
+// root returns the value of text, or reports why it has no value.
 func (r *reader) root(text []byte) (node, bool) {
 	// The limit applies before anything is decoded.
 	if len(text) > maxSize {

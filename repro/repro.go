@@ -123,7 +123,7 @@ func (c Case) differences(r *runner.Record) []string {
 	return all
 }
 
-// rules find one difference each, and return "" if there is none.
+// rules find one difference each, and return "" if the builds are alike in it.
 var rules = []func(Case, *runner.Record) string{
 	func(_ Case, r *runner.Record) string {
 		if len(r.ByHand) == 0 {
@@ -155,6 +155,16 @@ var rules = []func(Case, *runner.Record) string{
 			return ""
 		}
 		return "not mounted: " + human.Series(names) + " (--mount HOST:PATH gives the build a directory)"
+	},
+	func(c Case, _ *runner.Record) string {
+		var names []string
+		for _, s := range c.Build.Project.Secondary {
+			names = append(names, s.Identifier)
+		}
+		if len(names) == 0 {
+			return ""
+		}
+		return "secondary sources are directories of this machine, not the versions of the record: " + human.Series(names)
 	},
 	func(c Case, _ *runner.Record) string {
 		if s := c.Build.Project.Source; s.FetchSubmodules {
@@ -211,7 +221,7 @@ func webhookVariables(c Case, _ *runner.Record) string {
 	if !hook {
 		return ""
 	}
-	return "CODEBUILD_WEBHOOK_* are missing: the record of a build does not have them"
+	return "CODEBUILD_WEBHOOK_* are missing, except for the trigger of a pull request: the record does not have them"
 }
 
 func roleDiffers(c Case, _ *runner.Record) string {

@@ -26,7 +26,7 @@ type Changes struct {
 }
 
 // Contents identify the files of a build's source, so that builds can be compared. Hashes are keyed:
-// without the user's key they do not disclose what they are made of.
+// they do not disclose their input without the key of the user.
 type Contents struct {
 	Tree string `json:"tree"` // the same for builds of the same files
 	// Edits are the files that differ from the commit, by name; "" for one that does not exist.

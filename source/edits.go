@@ -38,7 +38,7 @@ type Contents struct {
 var errUncompared = errors.New("the files of the source are not compared with its commit")
 
 // Contents returns the files that differ from the commit. The function key makes values that do not
-// disclose what they are made of. An error is for a source that has no commit, or too many or too
+// disclose their input. An error is for a source that has no commit, or too many or too
 // large changes.
 func (s *Source) Contents(ctx context.Context, key func(string) string) (*Contents, error) {
 	if s.Git == nil || !commitID().MatchString(s.Git.Commit) || !s.compared || len(s.edited) > maxEdits {

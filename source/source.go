@@ -8,7 +8,7 @@
 // The directory may have been downloaded from anywhere, and the configuration of its repository
 // can name commands. The package therefore runs git only with settings that keep it from running
 // them. Leads finds references from a repository to files elsewhere. The package does not write
-// to the directory and does not access the network.
+// to the directory, and only Fetch accesses the network.
 package source
 
 import (
