@@ -98,7 +98,9 @@ func (s *Session) Args() []string {
 		when = "later"
 	}
 	c := s.config
-	return []string{"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home, s.previous()}
+	return []string{
+		"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home, s.previous(),
+	}
 }
 
 // Stdin returns the stream of requests, which ends with Close.
