@@ -212,6 +212,12 @@ func (h *Host) dropRuns(ctx context.Context, dirs []string) {
 	}
 }
 
+// goesOn reports whether the directory of a run has the state of a failed build that can go on.
+func (h *Host) goesOn(dir string) bool {
+	info, err := os.Lstat(filepath.Join(dir, failedName))
+	return err == nil && info.Mode().IsRegular() && h.Now().Sub(info.ModTime()) < maxFailedAge
+}
+
 // isFailed reports whether the directory of a run has the state of a failed build.
 func isFailed(dir string) bool {
 	info, err := os.Lstat(filepath.Join(dir, failedName))
