@@ -296,7 +296,8 @@ func TestFailed_NotKept(t *testing.T) {
 		t.Parallel()
 		env, temp := ownTemp(t)
 		dir := sourceWith(t, failing)
-		if out, code := runWith(t, dir, env, append([]string{"run"}, engine...)...); code != 1 || strings.Contains(out, "debug") {
+		out, code := runWith(t, dir, env, append([]string{"run"}, engine...)...)
+		if code != 1 || strings.Contains(out, "debug") {
 			t.Errorf("exit code %d, %s", code, out)
 		}
 		if left := leftIn(t, temp); len(left) > 0 {

@@ -159,8 +159,8 @@ func (o *PruneOptions) chooses(l local.Leftover, now time.Time) bool {
 }
 
 func prunedOf(l local.Leftover) pruned {
-	p := pruned{Number: builds.Number(l.Build), Name: l.Build, Project: l.Project, Kept: l.Kept, Failed: l.Failed, Kinds: l.Kinds,
-		Size: l.Size, contents: l.Contents()}
+	p := pruned{Number: builds.Number(l.Build), Name: l.Build, Project: l.Project, Kept: l.Kept, Failed: l.Failed,
+		Kinds: l.Kinds, Size: l.Size, contents: l.Contents()}
 	if !l.Started.IsZero() {
 		p.Start = &l.Started
 	}
