@@ -44,7 +44,7 @@ func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), 
 		return runF.Or(a, run)(ctx, o)
 	})
 	c.PreRun = func(c *cobra.Command, _ []string) { given = cli.GivenFlags(c) }
-	c.Use, c.Short = "debug [DIR | FILE]", "Open the prompt of a failed build, or run one that stops at failures"
+	c.Use, c.Short = "debug [DIR | FILE]", "Open a prompt at the failed command of a build"
 	c.Long = "Go to the failing command by the shortest path: open the prompt of a build of this source\n" +
 		"that is stopped; else continue the latest build at its failed command, if its state is\n" +
 		"kept; else run a build that stops at its first failure, as run --debug does.\n" +
