@@ -75,8 +75,7 @@ func (s *Store) Create(number int, uuid, run string) (*Dir, error) {
 	return d, nil
 }
 
-// Reopen makes a build that has ended a running one again. Of its files, the record, the log and the
-// journal stay, and the other ones are removed: its end writes them again.
+// Reopen makes a build that has ended a running one again.
 func (s *Store) Reopen(b Build, uuid, run string) (*Dir, error) {
 	if err := s.check(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/buildlocal/buildlocal/internal/diag"
@@ -37,6 +38,12 @@ type failures struct {
 
 // printedAfter records that something hides the first failure.
 func (f *failures) printedAfter() { f.after = f.after || len(f.all) > 0 }
+
+// forget removes the failures of a command that the user has retried or left behind.
+func (f *failures) forget(at string) {
+	f.all = slices.DeleteFunc(f.all, func(other failure) bool { return other.at == at })
+	f.after = f.after && len(f.all) > 0
+}
 
 // maxTailLines is the number of lines of output that explain a failure at the end.
 const maxTailLines = 18

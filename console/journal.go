@@ -211,7 +211,8 @@ type FailureIn struct {
 	Output       int64 // where the command's output begins in the log
 }
 
-// LastCommand finds the last command in a journal that has ended. The error says that there is none.
+// LastCommand finds the last command in a journal that has ended. A journal without one
+// is an error.
 func LastCommand(journal io.Reader) (FailureIn, error) {
 	var found FailureIn
 	var at, output int64

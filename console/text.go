@@ -186,6 +186,9 @@ func (t *Text) freshLine() {
 
 // resumed says who has continued a stopped build, if that was not the prompt on this terminal.
 func (t *Text) resumed(e runner.Event) {
+	if e.Answer != runner.ActionContinue && e.Answer != runner.ActionAbort {
+		t.failures.forget(e.At)
+	}
 	if e.Text != "" && e.Text != t.o.Prompt && !t.o.Quiet {
 		t.line("%s by %s", t.styles.weak.Sprint(answers[e.Answer]), e.Text)
 	}

@@ -183,7 +183,7 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live *runner.Live) 
 		d.stops = slices.DeleteFunc(d.stops, func(other *stopped) bool { return other == w })
 	})
 	w.left()
-	live.Notify(runner.Event{Kind: runner.Resumed, Answer: a.Action, Text: a.by})
+	live.Notify(runner.Event{Kind: runner.Resumed, Answer: a.Action, Text: a.by, At: s.At})
 	return a.Answer
 }
 
@@ -216,7 +216,11 @@ func (d *Debugger) wait(ctx context.Context, w *stopped) answered {
 		case a := <-w.answer:
 			return a
 		case <-ctx.Done(): // the build ended, or codebuild-resume ran
-			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "codebuild-resume"}
+			by := ""
+			if w.Reason == runner.AtBreakpoint && context.Cause(ctx) == context.Canceled {
+				by = "codebuild-resume"
+			}
+			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: by}
 		case <-over:
 			return answered{Answer: runner.Answer{Action: runner.ActionContinue}, by: "the end of the wait"}
 		case <-turn:

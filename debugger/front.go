@@ -303,6 +303,8 @@ func keysAt(s runner.Stop) []string {
 	switch {
 	case s.Failed():
 		return []string{"r retry", "e edit", "s shell", "i ignore", "c continue", "q abort", "h help"}
+	case s.Reason == runner.AtTimeout:
+		return []string{"i go on without a limit", "s shell", "c end the build", "q abort", "h help"}
 	case s.Reason == runner.BeforeCommand:
 		return []string{"n next", "s shell", "k skip", "l list", "c continue", "q abort", "h help"}
 	}

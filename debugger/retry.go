@@ -26,8 +26,8 @@ func (f *front) retry(ctx context.Context, args string) (bool, error) {
 		return false, nil
 	}
 	if _, err := f.syncSource(ctx); err != nil && f.Sync != nil {
-		f.fail(err)
-		return false, nil
+		reason, _, _ := strings.Cut(err.Error(), "\n")
+		f.printf("note: the source is not synced: %s", reason)
 	}
 	a, err := f.reread(ctx)
 	if err != nil {

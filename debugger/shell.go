@@ -278,41 +278,16 @@ func (f *front) leftState(ctx context.Context, file string) (runner.State, error
 }
 
 // own are the variables that an interactive shell sets itself.
-var own = []string{
-	"_", "COLUMNS", "ENV", "HISTFILE", "LINES", "OLDPWD", "PS1", "PS2", "PS4", "PWD", "SHLVL", "TERM", "COLORTERM",
-}
-
-// difference returns the lines of shell that make one state from another, and the names of the
-// variables that they change. Variables of the terminal do not count.
-func difference(before, after runner.State, terminal []string) (lines, names []string) {
-	own := slices.Clone(own)
-	for _, v := range terminal {
-		name, _, _ := strings.Cut(v, "=")
-		own = append(own, name)
-	}
-	old := map[string]string{}
-	for _, v := range before.Variables {
-		old[v.Name] = v.Value
-	}
-	for _, v := range after.Variables {
-		value, had := old[v.Name]
-		delete(old, v.Name)
-		if slices.Contains(own, v.Name) || had && value == v.Value {
-			continue
-		}
-		lines, names = append(lines, shell.Export(v.Name, v.Value)), append(names, v.Name)
-	}
-	for name := range old {
-		if !slices.Contains(own, name) {
-			lines, names = append(lines, "unset "+name), append(names, name)
-		}
-	}
-	return lines, names
-}
+var own = []string{"COLUMNS", "ENV", "HISTFILE", "LINES", "PS1", "PS2", "PS4", "TERM", "COLORTERM"}
 
 // keep asks whether variables and the directory that a shell has changed become the build's.
 func (f *front) keep(ctx context.Context, before, after runner.State, keep bool) error {
-	lines, names := difference(before, after, f.t.Env)
+	ignored := slices.Clone(own)
+	for _, v := range f.t.Env {
+		name, _, _ := strings.Cut(v, "=")
+		ignored = append(ignored, name)
+	}
+	lines, names := runner.StateChanges(before, after, ignored...)
 	dir := ""
 	if after.Dir != before.Dir {
 		dir = after.Dir

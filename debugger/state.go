@@ -32,7 +32,7 @@ func (f *front) runText(ctx context.Context, text string, keep bool) error {
 		exit, err = f.live.Run(ctx, text, f.out)
 	} else {
 		p := runner.LiveProcess{At: f.stop.Breakpoint}
-		p.Args, p.Stdout, p.Stderr = []string{"sh", "-c", "set -a; eval \"$1\"", "sh", text}, f.out, f.out
+		p.Args, p.Stdout, p.Stderr = []string{f.plan.Shell, "-c", "set -a; eval \"$1\"", "sh", text}, f.out, f.out
 		exit, err = f.live.Exec(ctx, p)
 	}
 	f.live.ByHand(runner.HandRun, text)
@@ -102,7 +102,7 @@ func (f *front) env(ctx context.Context, args string) (bool, error) {
 	for _, v := range f.plan.Variables {
 		planned[v.Name] = v
 	}
-	t := console.Table{Columns: make([]console.Column, 3), NoHead: true}
+	t := console.Table{Columns: make([]console.Column, 3), NoHead: true} // the value is last: it may be long
 	slices.SortFunc(state.Variables, func(a, b runner.NameValue) int { return cmp.Compare(a.Name, b.Name) })
 	var missing []string
 	for _, v := range state.Variables {
@@ -115,7 +115,7 @@ func (f *front) env(ctx context.Context, args string) (bool, error) {
 		} else if !show {
 			value = f.masked(value)
 		}
-		t.Add(console.Strong(v.Name), console.Plain(value), console.Weak(origin(planned, v)))
+		t.Add(console.Strong(v.Name), console.Weak(origin(planned, v)), console.Plain(value))
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(state.Variables, func(v runner.NameValue) bool { return v.Name == name }) {

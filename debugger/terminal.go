@@ -126,8 +126,6 @@ type lineEditor struct {
 // newLineEditor returns an editor whose completions complete a line.
 func newLineEditor(t *Terminal, in *input, h History, now func() time.Time) *lineEditor {
 	e := &lineEditor{t: t, in: in, lines: newLines(h), now: now, found: -1}
-	e.term = term.NewTerminal(e, "")
-	e.term.History = e.lines
 	return e
 }
 
@@ -165,6 +163,9 @@ func (e *lineEditor) readLine(ctx context.Context, prompt string, complete func(
 		}
 		defer restore()
 	}
+	// A new terminal for each line: the old one would read its Ctrl-D again.
+	e.term = term.NewTerminal(e, "")
+	e.term.History = e.lines
 	e.resize()
 	resizing, done := context.WithCancel(ctx)
 	defer done()

@@ -85,7 +85,8 @@ func (s *Session) keepFailed(ctx context.Context) func(runner.KeptFailure, func(
 func (s *Session) failedBuild(ctx context.Context, state runner.KeptFailure) *FailedBuild {
 	in, h := s.inputs, s.inputs.host
 	f := &FailedBuild{
-		Program: h.Version, Build: s.Dir.Name, Run: in.run.Name, Source: RealDir(in.Request.SourceDir()), WorkDir: RealDir("."),
+		Program: h.Version, Build: s.Dir.Name, Run: in.run.Name,
+		Source: RealDir(in.Request.SourceDir()), WorkDir: RealDir("."),
 		Output: s.Dir.Path, Engine: s.engine.kind, Host: s.engine.host, Ended: h.Now(), Request: *in.Request,
 		Buildspec: in.text, State: state,
 	}
@@ -124,8 +125,8 @@ func (h *Host) FailedBuilds() []FailedBuild {
 	return all
 }
 
-// FailedHere returns the failed build of the request's source that can go on. The reason says why
-// there is none, if the user could expect one.
+// FailedHere returns the failed build of the request's source that can go on. Without one,
+// the reason is for a user who could expect one.
 func (h *Host) FailedHere(r *Request) (f *FailedBuild, reason string) {
 	source := RealDir(r.SourceDir())
 	for _, f := range h.FailedBuilds() {
@@ -172,8 +173,19 @@ func (f *FailedBuild) stamps() map[string]stamp {
 	return all
 }
 
+// replaceFailed removes the kept states that this build replaces, beside it. The returned function
+// waits for that.
+func (in *Inputs) replaceFailed(ctx context.Context) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		in.host.dropFailed(context.WithoutCancel(ctx), RealDir(in.Request.SourceDir()))
+	}()
+	return func() { <-done }
+}
+
 // dropFailed removes the kept states that a new build of a source replaces, and those that are too
-// old. What cannot be removed now is removed by the next build, or by prune.
+// old. The next build, or prune, tries again after an error.
 func (h *Host) dropFailed(ctx context.Context, source string) {
 	var dirs []string
 	for _, f := range h.FailedBuilds() {
@@ -198,6 +210,12 @@ func (h *Host) dropRuns(ctx context.Context, dirs []string) {
 			_ = c.Remove(ctx, l)
 		}
 	}
+}
+
+// goesOn reports whether the directory of a run has the state of a failed build that can go on.
+func (h *Host) goesOn(dir string) bool {
+	info, err := os.Lstat(filepath.Join(dir, failedName))
+	return err == nil && info.Mode().IsRegular() && h.Now().Sub(info.ModTime()) < maxFailedAge
 }
 
 // isFailed reports whether the directory of a run has the state of a failed build.

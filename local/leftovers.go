@@ -22,7 +22,8 @@ type Leftover struct {
 	Build   string // name; "" for directories whose build is not known
 	Project string
 	Source  string
-	Kept    bool      // the user asked to keep it
+	Kept    bool      // the user asked to keep it, or can continue the build
+	Failed  bool      // it is the state of a failed build, with which debug goes on
 	Started time.Time // zero if it is not known
 	Kinds   []string  // of the resources, such as container, in their order
 	Size    *int64    // bytes that removing it frees; nil if it is not known, see Measure
@@ -93,7 +94,8 @@ func (h *Host) NewCleaner(ctx context.Context) (*Cleaner, error) {
 				Build: name, Project: r.Project(), Source: r.Labels[LabelSource], Started: r.Started()})
 		}
 		l := &c.All[at]
-		l.Kept = l.Kept || r.Labels[LabelKept] != ""
+		l.Failed = l.Failed || c.host.goesOn(r.Labels[LabelTemp])
+		l.Kept = l.Kept || l.Failed || r.Labels[LabelKept] != ""
 		if temp := r.Labels[LabelTemp]; temp != "" {
 			owner[temp] = at
 		}

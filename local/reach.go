@@ -207,6 +207,8 @@ func notReachable(all []Resource, store *builds.Store, name string) error {
 		case !r.RunsBuild() || !r.isNamed(name):
 		case r.State() == StateKilled:
 			return Usagef("build %s was killed; its container remains\nbuildlocal prune %s removes it", name, name)
+		case r.State() == StateFailed:
+			return Usagef("build %s has ended at a failed command\nbuildlocal debug continues it", name)
 		case !r.Ours:
 			return Usagef("build %s belongs to another user or another machine", name)
 		}

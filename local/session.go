@@ -300,12 +300,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	if s.resumed == nil {
 		s.files.Store(s.newFiles())
 	}
-	dropped := make(chan struct{})
-	go func() {
-		defer close(dropped)
-		s.inputs.host.dropFailed(context.WithoutCancel(ctx), RealDir(s.inputs.Request.SourceDir()))
-	}()
-	defer func() { <-dropped }()
+	defer s.inputs.replaceFailed(ctx)()
 	s.earlier = sync.OnceValue(func() []page.Summary {
 		all := readSummaries(s.inputs.Builds)
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
@@ -334,43 +329,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	record, fault := r.Run(ctx, s.Plan)
 	calls.end()
 	queue.close()
-	recorded := s.files.Load()
-	if recorded == nil {
-		return Result{Record: record, Fault: fault, Output: s.stayFailed(fault), Cause: context.Cause(ctx)}
-	}
-	switch {
-	case record.Kept || record.StateKept && !s.engine.kind.Daemonless():
-		s.inputs.run.Keep(s.engine.host)
-	case record.StateKept:
-		s.inputs.run.Leave()
-	}
-	written := errors.Join(recorded.log.Err(), s.log.Close(), s.journal.Close(),
-		s.Dir.WriteLogIndex(recorded.log.Index()), s.leave(record))
-	return Result{Record: record, Fault: fault, Output: written, Cause: context.Cause(ctx)}
-}
-
-// files are the log and the journal of a build.
-type files struct {
-	log      *console.Service
-	journal  *console.Journal
-	printing bool // the last event was output, whose next piece needs no entry
-}
-
-func (s *Session) newFiles() *files {
-	return &files{log: console.NewServiceFile(s.log), journal: console.NewJournal(s.journal)}
-}
-
-// notify records an event. The error is that of the files.
-func (f *files) notify(e runner.Event) error {
-	if f == nil {
-		return nil
-	}
-	if e.Kind != runner.Printed || !f.printing {
-		f.journal.Notify(e, f.log.Offset())
-	}
-	f.printing = e.Kind == runner.Printed
-	f.log.Notify(e)
-	return errors.Join(f.log.Err(), f.journal.Err())
+	return Result{Record: record, Fault: fault, Output: s.end(record, fault), Cause: context.Cause(ctx)}
 }
 
 func (s *Session) runner(ctx context.Context) *runner.Runner {

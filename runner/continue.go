@@ -155,7 +155,8 @@ func (b *build) failedBefore(c *call) (result, bool) {
 
 // failed returns the result of a phase whose command has failed.
 func (c call) failed(exit int) result {
-	reason := fmt.Sprintf("Error while executing command: %s. Reason: exit status %d", strings.TrimRight(c.text, "\n"), exit)
+	reason := fmt.Sprintf("Error while executing command: %s. Reason: exit status %d",
+		strings.TrimRight(c.text, "\n"), exit)
 	return result{status: Failed, context: Context{CommandError, reason}}
 }
 

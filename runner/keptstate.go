@@ -34,7 +34,7 @@ type KeptVariable struct {
 type KeptText struct {
 	Text   string `json:"text,omitempty"`
 	Secret string `json:"secret,omitempty"` // name of the variable that the plan gets from a store
-	Field  int    `json:"field,omitempty"`  // of a secret that is a JSON document: a text in it, from 1
+	Field  string `json:"field,omitempty"`  // place of a text in it, see secrets.JSONFields; "" for all of it
 }
 
 // stateKeeper turns the state of shells into KeptStates.
@@ -60,8 +60,8 @@ func newStateKeeper(b *build) *stateKeeper {
 		}
 		value := b.values[v.Name].Reveal()
 		k.found = append(k.found, foundSecret{value, KeptText{Secret: v.Name}})
-		for i, field := range secrets.JSONStrings(value) {
-			k.found = append(k.found, foundSecret{field, KeptText{Secret: v.Name, Field: i + 1}})
+		for at, field := range secrets.JSONFields(value) {
+			k.found = append(k.found, foundSecret{field, KeptText{Secret: v.Name, Field: at}})
 		}
 	}
 	k.found = slices.DeleteFunc(k.found, func(f foundSecret) bool { return !secrets.Maskable(f.value) })
@@ -73,7 +73,7 @@ func newStateKeeper(b *build) *stateKeeper {
 func (k *stateKeeper) read(ctx context.Context, env, dir string) (KeptState, error) {
 	var out strings.Builder
 	p := LiveProcess{Process: engine.Process{Args: []string{"sh", "-c", PrintState}}}
-	args := enterArgs(StateDir+"/"+env, StateDir+"/"+dir, k.live.sourceDir(), p)
+	args := enterArgs(k.live.shell(), StateDir+"/"+env, StateDir+"/"+dir, k.live.sourceDir(), p)
 	exit, err := k.container.Exec(ctx, engine.Process{Args: args, Stdout: &out})
 	if err == nil && exit != 0 {
 		err = fmt.Errorf("exit status %d", exit)
@@ -139,13 +139,13 @@ func (b *build) keptValue(v KeptVariable) (string, bool) {
 	var all strings.Builder
 	for _, part := range v.Value {
 		value := b.values[part.Secret].Reveal()
-		switch fields := secrets.JSONStrings(value); {
+		switch field, has := secrets.JSONFields(value)[part.Field]; {
 		case part.Secret == "":
 			all.WriteString(part.Text)
-		case part.Field == 0:
+		case part.Field == "":
 			all.WriteString(value)
-		case part.Field <= len(fields):
-			all.WriteString(fields[part.Field-1])
+		case has:
+			all.WriteString(field)
 		default:
 			return "", false
 		}

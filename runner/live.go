@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -148,17 +149,29 @@ func (l *Live) inState(p LiveProcess) []string {
 	if p.At != nil {
 		env, dir = p.At.file("env"), p.At.file("dir")
 	}
-	return enterArgs(env, dir, l.sourceDir(), p)
+	return enterArgs(l.shell(), env, dir, l.sourceDir(), p)
 }
 
 // enterArgs returns the command line that runs a process with the variables of a file and in the
 // directory that another file names, or else in the directory home.
-func enterArgs(env, dir, home string, p LiveProcess) []string {
-	args := []string{"sh", "-c", enter, "buildlocal", env, dir, home, p.Dir}
+func enterArgs(program []string, env, dir, home string, p LiveProcess) []string {
+	args := append(slices.Clone(program), "-c", enter, "buildlocal", env, dir, home, p.Dir)
 	if len(p.Env) > 0 { // they replace the build's variables
 		args = append(append(append(args, "sh", "-c", addVariables, "buildlocal"), p.Env...), "--")
 	}
 	return append(args, p.Args...)
+}
+
+// anyShell runs bash, or sh in an image without it.
+const anyShell = `if command -v bash >/dev/null 2>&1; then exec bash "$@"; fi; exec sh "$@"`
+
+// shell returns the shell that loads the variables: the one of the commands, which has written them
+// in its own way. That of a build that has ended is not known.
+func (l *Live) shell() []string {
+	if l.build == nil {
+		return []string{"sh", "-c", anyShell, "sh"}
+	}
+	return []string{l.build.plan.Shell}
 }
 
 // sourceDir returns the directory of the source, or one that exists if it is not known.
@@ -197,11 +210,49 @@ func (l *Live) Run(ctx context.Context, text string, output io.Writer) (int, err
 	defer l.build.idle.Unlock()
 	masked := l.build.rec.mask.Writer(output)
 	defer func() { _ = masked.Flush() }()
-	exit, err := session.RunTo(ctx, text, masked)
-	if err == nil {
-		err = session.Save() // a retry keeps the changes of the text
+	before, err := l.State(ctx, nil)
+	if err != nil {
+		return 0, err
 	}
-	return exit, err
+	exit, err := session.RunTo(ctx, text, masked)
+	if err != nil {
+		return exit, err
+	}
+	after, err := l.State(ctx, nil)
+	if err != nil {
+		return exit, err
+	}
+	// A retry begins with the saved state, and keeps the changes of the text.
+	lines, _ := StateChanges(before, after)
+	dir := ""
+	if after.Dir != before.Dir {
+		dir = after.Dir
+	}
+	return exit, session.ChangeSaved(dir, lines...)
+}
+
+// StateChanges returns the lines of shell that make one state from another, and the names of the
+// variables that they change. Variables that every shell sets do not count, nor the ones ignored.
+func StateChanges(before, after State, ignored ...string) (lines, names []string) {
+	ignored = append([]string{"_", "OLDPWD", "PWD", "SHLVL", "CODEBUILD_LAST_EXIT"}, ignored...)
+	old := map[string]string{}
+	for _, v := range before.Variables {
+		old[v.Name] = v.Value
+	}
+	for _, v := range after.Variables {
+		value, had := old[v.Name]
+		delete(old, v.Name)
+		if slices.Contains(ignored, v.Name) || had && value == v.Value {
+			continue
+		}
+		lines, names = append(lines, shell.Export(v.Name, v.Value)), append(names, v.Name)
+	}
+	for _, v := range before.Variables {
+		if _, gone := old[v.Name]; gone && !slices.Contains(ignored, v.Name) {
+			lines, names = append(lines, "unset "+v.Name), append(names, v.Name)
+		}
+	}
+	return lines, names
 }
 
 // idle returns the shell of the current user if the build is stopped and no command runs. The

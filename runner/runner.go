@@ -100,8 +100,7 @@ type Runner struct {
 	OnLive func(*Live)
 	// KeepFailed stores the state of a build that ends at a failed command. Nothing is kept if it
 	// returns an error; else the files of the container stay in Temp and in the engine, see
-	// engine.Preserver. What it stores must not contain a text for which isSecret is true. It may be
-	// nil.
+	// engine.Preserver. A text for which isSecret is true must not be stored. It may be nil.
 	KeepFailed func(state KeptFailure, isSecret func(text string) bool) error
 	// Continue is the build that goes on; nil for one that begins. It needs Pause.
 	Continue *Continuation

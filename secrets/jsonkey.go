@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Part returns the value of a key of a secret that is a JSON object: the text of a JSON
@@ -32,26 +36,32 @@ func Part(secret, key, ref string) (string, error) {
 // nothing for any other value. A build that has the whole secret can print each of them,
 // so all must be masked.
 func JSONStrings(value string) []string {
-	var object map[string]any
-	if json.Unmarshal([]byte(value), &object) != nil {
-		return nil
-	}
-	return jsonStrings(object)
+	return slices.Collect(maps.Values(JSONFields(value)))
 }
 
-func jsonStrings(value any) []string {
-	var all []string
-	switch v := value.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		for _, item := range v {
-			all = append(all, jsonStrings(item)...)
-		}
-	case map[string]any:
-		for _, item := range v {
-			all = append(all, jsonStrings(item)...)
-		}
+// JSONFields returns the strings in a JSON object by their places in it, as JSON pointers such as
+// /users/0/password (RFC 6901). It is empty for any other value.
+func JSONFields(value string) map[string]string {
+	var object map[string]any
+	all := map[string]string{}
+	if json.Unmarshal([]byte(value), &object) == nil {
+		addFields(all, "", object)
 	}
 	return all
+}
+
+// addFields adds the strings in a part of a JSON document, whose place is given.
+func addFields(all map[string]string, at string, value any) {
+	switch v := value.(type) {
+	case string:
+		all[at] = v
+	case []any:
+		for i, item := range v {
+			addFields(all, at+"/"+strconv.Itoa(i), item)
+		}
+	case map[string]any:
+		for name, item := range v {
+			addFields(all, at+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(name), item)
+		}
+	}
 }

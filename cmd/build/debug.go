@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,18 +34,19 @@ type debugging struct {
 // NewDebug returns the command debug. attach opens the prompt of a build of this source that is
 // stopped, and returns false without such a build.
 func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), runF cli.RunF[Options]) *cobra.Command {
-	var c *cobra.Command
-	c = NewRun(a, func(ctx context.Context, o *Options) error {
+	var given []string // flags on the command line, before others get values from other places
+	c := NewRun(a, func(ctx context.Context, o *Options) error {
 		o.Debug.Debug = true
 		if attached, err := attach(ctx, a); attached || err != nil {
 			return err
 		}
-		if f := o.failed(a, c); f != nil && runF == nil {
+		if f := o.failed(a, given); f != nil && runF == nil {
 			return resume(ctx, a, o, f)
 		}
 		return runF.Or(a, run)(ctx, o)
 	})
-	c.Use, c.Short = "debug [DIR | FILE]", "Open the prompt of a failed build, or run one that stops at failures"
+	c.PreRun = func(c *cobra.Command, _ []string) { given = cli.GivenFlags(c) }
+	c.Use, c.Short = "debug [DIR | FILE]", "Open a prompt at the failed command of a build"
 	c.Long = "Go to the failing command by the shortest path: open the prompt of a build of this source\n" +
 		"that is stopped; else continue the latest build at its failed command, if its state is\n" +
 		"kept; else run a build that stops at its first failure, as run --debug does.\n" +
@@ -160,8 +162,8 @@ func (g *debugging) handle(ctx context.Context, signal os.Signal, attached bool)
 
 // alone reports where a build waits without a prompt.
 func alone(a *cli.App, build string, s runner.Stop, limit time.Duration) {
-	a.Warnf("stopped %s: buildlocal attach %s, or the build goes on in %s", debugger.Describe(s), build,
-		human.Duration(limit))
+	_, _ = fmt.Fprintf(a.Stderr, "stopped %s: buildlocal attach %s, or the build goes on in %s\n", // also with --quiet
+		debugger.Describe(s), build, human.Duration(limit))
 }
 
 // change returns the change that writes an edited command to the buildspec.

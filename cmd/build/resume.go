@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/internal/human"
@@ -48,8 +45,8 @@ var stopFlags = []string{
 }
 
 // failed returns the failed build with which debug goes on; nil without one, or if the user wants
-// another build.
-func (o *Options) failed(a *cli.App, c *cobra.Command) *local.FailedBuild {
+// another build. given are the flags on the command line.
+func (o *Options) failed(a *cli.App, given []string) *local.FailedBuild {
 	if o.Engine.KeepFailed == local.KeepFailedNever || o.DryRun {
 		return nil
 	}
@@ -60,9 +57,8 @@ func (o *Options) failed(a *cli.App, c *cobra.Command) *local.FailedBuild {
 		}
 		return nil
 	}
-	others := false
-	c.Flags().Visit(func(flag *pflag.Flag) { others = others || !slices.Contains(stopFlags, flag.Name) })
-	if others && !f.IsRequest(&o.Request) {
+	other := func(name string) bool { return !slices.Contains(stopFlags, name) }
+	if slices.ContainsFunc(given, other) && !f.IsRequest(&o.Request) {
 		a.Warnf("running a build: the options differ from those of build %s, whose state was kept", f.Build)
 		return nil
 	}

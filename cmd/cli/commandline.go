@@ -53,3 +53,10 @@ func LogsCommand(r *local.Request) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// GivenFlags returns the names of the flags that are on the command line.
+func GivenFlags(c *cobra.Command) []string {
+	var all []string
+	c.Flags().Visit(func(f *pflag.Flag) { all = append(all, f.Name) })
+	return all
+}

@@ -21,7 +21,7 @@ import (
 type PruneOptions struct {
 	Names     []string      // of builds, or their numbers; none for all that were not kept
 	DryRun    bool          // only print
-	Kept      bool          // also containers that the user asked to keep
+	Kept      bool          // also containers that the user asked to keep, and failed builds
 	OlderThan time.Duration // age of the build; 0 for any
 	Format    string        // text or json
 }
@@ -32,8 +32,9 @@ func NewPrune(a *cli.App, runF cli.RunF[PruneOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use: "prune [BUILD...]", Short: "Remove resources left by terminated builds",
 		Long: "Remove containers, volumes and temporary directories of builds that have ended.\n" +
-			"Containers kept with --keep are removed only if their builds are named, or with\n" +
-			"--kept. Running builds are not affected.",
+			"Containers kept with --keep, and the state of failed builds that debug continues, are\n" +
+			"removed only if their builds are named, or with --kept. Running builds are not\n" +
+			"affected.",
 		Example: "  buildlocal prune\n  buildlocal prune 9\n  buildlocal prune --kept --older-than 7d\n" +
 			"  buildlocal prune --dry-run",
 	}
@@ -42,7 +43,7 @@ func NewPrune(a *cli.App, runF cli.RunF[PruneOptions]) *cobra.Command {
 	c.Flags().Var((*cli.Days)(&o.OlderThan), "older-than",
 		"remove only resources of builds older than `TIME`, such as 7d or 48h")
 	c.Flags().Lookup("older-than").DefValue = ""
-	c.Flags().BoolVar(&o.Kept, "kept", false, "also remove containers kept with --keep")
+	c.Flags().BoolVar(&o.Kept, "kept", false, "also remove containers kept with --keep, and the state of failed builds")
 	cli.AddFormat(c, &o.Format)
 	c.RunE = func(c *cobra.Command, names []string) error {
 		o.Names = names
@@ -75,7 +76,8 @@ type pruned struct {
 	Name    string     `json:"name,omitempty"` // missing for a directory whose build is not known
 	Project string     `json:"projectName,omitempty"`
 	Kept    bool       `json:"kept"`
-	Start   *time.Time `json:"startTime"` // null if it is not known
+	Failed  bool       `json:"failedStateKept,omitempty"` // debug can continue the build
+	Start   *time.Time `json:"startTime"`                 // null if it is not known
 	Kinds   []string   `json:"resources"`
 	Size    *int64     `json:"sizeInBytes"` // null if it is not known
 
@@ -157,8 +159,8 @@ func (o *PruneOptions) chooses(l local.Leftover, now time.Time) bool {
 }
 
 func prunedOf(l local.Leftover) pruned {
-	p := pruned{Number: builds.Number(l.Build), Name: l.Build, Project: l.Project, Kept: l.Kept, Kinds: l.Kinds,
-		Size: l.Size, contents: l.Contents()}
+	p := pruned{Number: builds.Number(l.Build), Name: l.Build, Project: l.Project, Kept: l.Kept, Failed: l.Failed,
+		Kinds: l.Kinds, Size: l.Size, contents: l.Contents()}
 	if !l.Started.IsZero() {
 		p.Start = &l.Started
 	}
@@ -171,10 +173,13 @@ func (o *PruneOptions) print(a *cli.App, all []pruned) error {
 		return a.WriteJSON(map[string]any{"version": 1, "builds": all})
 	}
 	t := console.Table{Columns: make([]console.Column, 5), NoHead: true}
-	var kept []string
+	kept, reason := 0, " by --keep"
 	for _, p := range all {
 		if p.stays() && p.Kept {
-			kept = append(kept, p.Name)
+			kept++
+		}
+		if p.stays() && p.Failed {
+			reason = ""
 		}
 		if p.Action == actionKeep {
 			continue
@@ -195,9 +200,9 @@ func (o *PruneOptions) print(a *cli.App, all []pruned) error {
 	if text := freed(all); text != "" {
 		parts = append(parts, text)
 	}
-	if len(kept) > 0 {
-		parts = append(parts, fmt.Sprintf("%s kept by --keep: name them, or use --kept, to remove them too",
-			human.Count(len(kept), "build")))
+	if kept > 0 {
+		parts = append(parts, fmt.Sprintf("%s kept%s: name them, or use --kept, to remove them too",
+			human.Count(kept, "build"), reason))
 	}
 	if err := screen.Err(); err != nil || len(parts) == 0 {
 		return err
@@ -216,7 +221,10 @@ func (p pruned) why(now time.Time) string {
 	if p.Start != nil {
 		why = human.When(*p.Start, now)
 	}
-	if p.Kept {
+	switch {
+	case p.Failed:
+		return strings.TrimSuffix("kept for debug, "+why, ", ")
+	case p.Kept:
 		return strings.TrimSuffix("kept by --keep, "+why, ", ")
 	}
 	return why

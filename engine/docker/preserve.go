@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
-
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker/conn"
 )
@@ -85,7 +83,7 @@ func (c *Container) stop(ctx context.Context) error {
 	for _, id := range c.network.Seal() {
 		errs = append(errs, c.conn.RemoveContainer(ctx, id))
 	}
-	if err := c.conn.API.ContainerKill(ctx, c.id, "KILL"); err != nil && !cerrdefs.IsConflict(err) {
+	if err := c.conn.API.ContainerKill(ctx, c.id, "KILL"); err != nil && !conn.IsConflict(err) {
 		errs = append(errs, c.conn.Fault(err, "stop the container"))
 	}
 	if _, err := c.mainExit(ctx); err != nil {

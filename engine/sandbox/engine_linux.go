@@ -162,11 +162,8 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 	if err := c.listenFor(s.Network.Services); err != nil {
 		return err
 	}
-	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), hostMemory()); over != "" {
-		c.warnf("%s", over)
-	}
 	// The server moves each process into the groups before its first instruction.
-	c.limits = applyLimits(s, c.warnf)
+	c.limits = c.limit(s)
 	l := &inside.Rootfs{
 		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
 		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged,
@@ -210,6 +207,14 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 		c.warnf("The build can reach metadata endpoints: %s.", a.Unguarded)
 	}
 	return nil
+}
+
+// limit creates the control groups of a sandbox.
+func (c *Container) limit(s engine.Spec) []group {
+	if over := s.Resources.Limits.Shortfall(runtime.NumCPU(), hostMemory()); over != "" {
+		c.warnf("%s", over)
+	}
+	return applyLimits(s, c.warnf)
 }
 
 // shared returns the directories of the host that a sandbox writes to. A volume is kept after the

@@ -54,7 +54,8 @@ func (s *Session) previous() string {
 		return ""
 	}
 	env, dir := s.config.State+"/env.prev.sh", s.config.State+"/dir.prev.txt"
-	return "; { { command export -p && command echo set -- complete; } >|" + env + "; command pwd >|" + dir + "; } 2>/dev/null"
+	return "; { { command export -p && command echo set -- complete; } >|" + env +
+		"; command pwd >|" + dir + "; } 2>/dev/null"
 }
 
 // tail returns the lines after a command's text, which save the state. The first newline

@@ -98,7 +98,9 @@ func (s *Session) Args() []string {
 		when = "later"
 	}
 	c := s.config
-	return []string{"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home, s.previous()}
+	return []string{
+		"sh", "-c", driver, "buildlocal", c.State, when, s.before(), after(), s.tail(), c.Shell, c.Home, s.previous(),
+	}
 }
 
 // Stdin returns the stream of requests, which ends with Close.
@@ -207,14 +209,27 @@ func (s *Session) Restore() error {
 // Change changes variables, with lines from Export, and the directory unless it is empty: in the
 // current state and in the one that Save has kept.
 func (s *Session) Change(dir string, lines ...string) error {
+	return s.change([]string{"", ".prev"}, dir, lines)
+}
+
+// ChangeSaved is Change of the state that Save has kept.
+func (s *Session) ChangeSaved(dir string, lines ...string) error {
+	return s.change([]string{".prev"}, dir, lines)
+}
+
+// change changes states, which differ in a part of the names of their files.
+func (s *Session) change(states []string, dir string, lines []string) error {
 	var requests []string
 	if dir != "" {
 		lines = append(lines, Export("PWD", dir))
-		requests = append(requests, call("write", "dir.txt", dir), call("write", "dir.prev.txt", dir))
 	}
-	if len(lines) > 0 {
-		text := strings.Join(lines, "\n")
-		requests = append(requests, call("append", text, "env.sh"), call("append", text, "env.prev.sh"))
+	for _, state := range states {
+		if dir != "" {
+			requests = append(requests, call("write", "dir"+state+".txt", dir))
+		}
+		if len(lines) > 0 {
+			requests = append(requests, call("append", strings.Join(lines, "\n"), "env"+state+".sh"))
+		}
 	}
 	return s.send(requests...)
 }

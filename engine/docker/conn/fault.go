@@ -226,6 +226,9 @@ func TrimDaemonPrefix(text string) string {
 // IsNotFound reports whether the engine does not have an object.
 func IsNotFound(err error) bool { return cerrdefs.IsNotFound(err) }
 
+// IsConflict reports whether a container is in another state than a request needs.
+func IsConflict(err error) bool { return cerrdefs.IsConflict(err) }
+
 // IsNameConflict reports whether another container has the name. Podman has only a text for
 // it.
 func IsNameConflict(err error) bool {
