@@ -346,7 +346,7 @@ phases:
 	d := converse(t, stopped, nil, "run", "--engine", "host", "--debug", "--project-name", "p")
 	d.expect(`\(build:2\) `)
 	d.line("env CODEBUILD_BUILD_SUCCEEDING")
-	d.expect(`CODEBUILD_BUILD_SUCCEEDING +1`)
+	d.expect(`CODEBUILD_BUILD_SUCCEEDING  the service  1`)
 	d.line("continue")
 	d.expect(`FAILED in`)
 	d.ends(1)
@@ -413,11 +413,11 @@ phases: {build: {commands: [echo begun]}}
 	d := converse(t, dir, env, "run", "--engine", "host", "--break", "build", "--secrets", secrets)
 	d.expect(`\(build:1\) `)
 	d.line("env TOKEN")
-	d.expect(`TOKEN +\*\*\*`)
+	d.expect(`TOKEN  buildspec.yml:2  \*\*\*`)
 	d.line("! echo \"is $TOKEN\"")
 	d.expect(`\nis \*\*\*\n`)
 	d.line("env --show TOKEN")
-	d.expect(`TOKEN +` + canary)
+	d.expect(`TOKEN  buildspec.yml:2  ` + canary)
 	d.line("! echo " + canary) // not in the history
 	d.expect(`\n\*\*\*\n`)
 	d.line("c")
@@ -600,4 +600,84 @@ func TestDebug_User(t *testing.T) {
 	d.expect(`\(build:1\) `)
 	d.line("q")
 	d.ends(130)
+}
+
+// TestDebug_EndOfFile checks that Ctrl-D asks once, and then continues.
+func TestDebug_EndOfFile(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false']}}\n")
+	d := converse(t, dir, nil, "run", "--engine", "host", "--debug")
+	d.expect(`\(build:1\) `)
+	d.keys("\x04")
+	d.expect(`Continue the build\? \[y/N\] `)
+	d.line("n")
+	d.expect(`\(build:1\) `)
+	d.line("! echo still here")
+	d.expect(`\nstill here\n`)
+	d.expect(`\(build:1\) `)
+	d.keys("\x04")
+	d.expect(`Continue the build\? \[y/N\] `)
+	d.line("y")
+	d.ends(1)
+}
+
+// TestDebug_Bash checks that the variables of commands that run in bash are there although sh is
+// another shell, and that a retry keeps the changes of "!!" and counts those of the command once.
+func TestDebug_Bash(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"host", "docker"} {
+		flags := engines(t)[engine]
+		if flags == nil {
+			continue
+		}
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := sourceWith(t, `version: 0.2
+env: {shell: bash}
+phases:
+  build:
+    commands:
+      - export A=$'tab\there'; declare -a LIST=(1 2); B=2
+      - N=$((N+1)); echo "N is $N, Y is $Y"; [ -n "$OK" ]
+`)
+			d := converse(t, dir, nil, append([]string{"run", "--debug", "--break", "build:2 if [ \"$B\" = 2 ]"}, flags...)...)
+			d.expect(`stopped before build:2`)
+			d.line("n")
+			d.expect(`N is 1, Y is \n`)
+			d.expect(`\(build:2\) `)
+			d.line("! echo \"[$A] [$B]\"")
+			d.expect(`\n\[tab\there\] \[2\]\n`)
+			if out, code := runHere(t, dir, "exec", "--", "sh", "-c", `echo "$A $B"`); out != "tab\there 2\n" || code != 0 {
+				t.Errorf("exec: exit code %d: %q", code, out)
+			}
+			d.line("!! Y=yes")
+			d.expect(`\(build:2\) `)
+			d.line("set OK=1")
+			d.expect(`\(build:2\) `)
+			d.line("r")
+			d.expect(`N is 1, Y is yes\n`)
+			d.ends(0)
+		})
+	}
+}
+
+// TestDebug_Commit retries in a build of a commit, whose source cannot be synced.
+func TestDebug_Commit(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['[ -e made ]', echo green]}}\n")
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"}} {
+		c := exec.Command("git", args...)
+		c.Dir = dir
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	d := converse(t, dir, nil, "run", "--engine", "host", "--debug", "--source-mode", "commit")
+	d.expect(`\(build:1\) `)
+	d.line("! touch made")
+	d.expect(`\(build:1\) `)
+	d.line("r")
+	d.expect(`note: the source is not synced`)
+	d.expect(`\ngreen\n`)
+	d.ends(0)
 }

@@ -58,7 +58,8 @@ func (b *build) endsAtFailure() bool {
 	b.rec.mu.Lock()
 	defer b.rec.mu.Unlock()
 	r := b.rec.record
-	if r.Status != Failed && r.Status != Stopped {
+	// A build that the user stops leaves nothing, unless it had failed before and was continued.
+	if r.Status != Failed && (r.Status != Stopped || b.Continue == nil) {
 		return false
 	}
 	// After a failure of finally too, it would not be known that the phase has failed already.

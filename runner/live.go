@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -71,29 +72,22 @@ func (l *Live) environment() (engine.Container, error) {
 	return *c, nil
 }
 
-// enter is a script that runs its last arguments in the state of the build. The first ones are
-// the file with the variables, that with the directory, the directory to use if that one is
-// gone, and a directory that replaces it, or "". Only builtins are used. The container's own
-// variables are unset first, because a command may have unset them. No variable of the script
-// is left when those of the build are loaded, because they may have the same names.
+// enter is the beginning of a script that runs a process in the state of the build, see enterArgs.
+// Only builtins are used. The container's own variables are unset first, because a command may have
+// unset them. No variable of the script is left when those of the build are loaded, because they may
+// have the same names. They are not loaded in a function, where bash would make them local.
 const enter = `eval "$(export -p | while IFS=' =' read -r word name rest; do
-  case $name in -*) name=${rest%%=*} ;; esac
-  case $name in '' | PATH | [0-9]* | *[!A-Za-z0-9_]*) ;; *) printf 'unset %s\n' "$name" ;; esac
+  case $name in -*) name=${rest%%%%=*} ;; esac
+  case $name in '' | PATH | [0-9]* | *[!A-Za-z0-9_]*) ;; *) printf 'unset %%s\n' "$name" ;; esac
 done)"
-load() { . "$1"; }
 go() { cd "$1" 2>/dev/null || cd "$2" 2>/dev/null || cd /; }
-cwd=$4
-if [ -z "$cwd" ] && [ -f "$2" ]; then IFS= read -r cwd <"$2"; fi
-go "${cwd:-/}" "$3"
+cwd=%[3]s
+if [ -z "$cwd" ] && [ -f %[2]s ]; then IFS= read -r cwd <%[2]s; fi
+go "${cwd:-/}" %[4]s
 unset cwd OLDPWD
-load "$1"
+. %[1]s
 PWD=$(command pwd)
-shift 4
-exec "$@"
 `
-
-// addVariables is a script that exports its arguments before --, and runs those after it.
-const addVariables = `while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"`
 
 // Exec runs a process as the next command would run: with its variables, in its directory and as
 // its user. See LiveProcess for exceptions. Output is masked, except on a terminal.
@@ -153,13 +147,20 @@ func (l *Live) inState(p LiveProcess) []string {
 }
 
 // enterArgs returns the command line that runs a process with the variables of a file and in the
-// directory that another file names, or else in the directory home.
+// directory that another file names, or in home if that one is gone. The process is a part of the
+// script, because the file with the variables replaces the arguments of the shell.
 func enterArgs(program []string, env, dir, home string, p LiveProcess) []string {
-	args := append(slices.Clone(program), "-c", enter, "buildlocal", env, dir, home, p.Dir)
-	if len(p.Env) > 0 { // they replace the build's variables
-		args = append(append(append(args, "sh", "-c", addVariables, "buildlocal"), p.Env...), "--")
+	var b strings.Builder
+	fmt.Fprintf(&b, enter, env, dir, shell.Quote(p.Dir), shell.Quote(home))
+	for _, v := range p.Env { // they replace the build's variables
+		name, value, _ := strings.Cut(v, "=")
+		b.WriteString(shell.Export(name, value) + "\n")
 	}
-	return append(args, p.Args...)
+	b.WriteString("exec")
+	for _, arg := range p.Args {
+		b.WriteString(" " + shell.Quote(arg))
+	}
+	return append(slices.Clone(program), "-c", b.String())
 }
 
 // anyShell runs bash, or sh in an image without it.
