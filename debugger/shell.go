@@ -279,7 +279,8 @@ func (f *front) leftState(ctx context.Context, file string) (runner.State, error
 
 // own are the variables that an interactive shell sets itself.
 var own = []string{
-	"_", "COLUMNS", "ENV", "HISTFILE", "LINES", "OLDPWD", "PS1", "PS2", "PS4", "PWD", "SHLVL", "TERM", "COLORTERM",
+	"_", "COLUMNS", "ENV", "HISTFILE", "LINES", "NO_COLOR", "OLDPWD", "PS1", "PS2", "PS4", "PWD", "SHLVL", "TERM",
+	"COLORTERM",
 }
 
 // difference returns the lines of shell that make one state from another, and the names of the
