@@ -34,7 +34,7 @@ artifacts: {files: [buildspec.yml, flag]}
 func ownTemp(t *testing.T) (env []string, dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	return []string{"TMPDIR=" + dir}, dir
+	return []string{"TMPDIR=" + dir, "BUILDLOCAL_KEEP_FAILED=auto"}, dir
 }
 
 // runWith is runHere with variables of the environment.

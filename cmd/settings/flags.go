@@ -214,8 +214,8 @@ func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 	fs.BoolVar(&f.DryRun, "dry-run", false, "print the build plan without starting anything")
 	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
 	fs.StringVar(&f.Engine.KeepFailed, "keep-failed", local.KeepFailedAuto,
-		"keep the state of a build that ends at a failed command for 24 hours, for debug: always, never, or auto"+
-			" (on a terminal outside of CI)")
+		"keep the state of a build that ends at a failed command, for debug, for 24 hours `WHEN`: always, never,"+
+			" or auto (on a terminal outside of CI)")
 }
 
 // deferredValue is the value of a flag that does not accept any text. It keeps the error of
