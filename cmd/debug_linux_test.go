@@ -665,7 +665,9 @@ phases:
 func TestDebug_Commit(t *testing.T) {
 	t.Parallel()
 	dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['[ -e made ]', echo green]}}\n")
-	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"}} {
+	for _, args := range [][]string{
+		{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"},
+	} {
 		c := exec.Command("git", args...)
 		c.Dir = dir
 		if out, err := c.CombinedOutput(); err != nil {
