@@ -74,7 +74,7 @@ func (d *Debugger) Attach(ctx context.Context, t *Terminal, watch, take bool) er
 		case <-f.in.gone:
 			return errHangup
 		case who := <-f.losing():
-			f.printf("%s has taken the prompt over", who)
+			f.printf("%s has taken the prompt over; buildlocal attach takes it back", who)
 			return ErrTaken
 		}
 	}
@@ -174,7 +174,9 @@ func (f *front) serve(ctx context.Context, w *stopped) error {
 		case errors.Is(err, errTwice):
 			return f.Answer(runner.Answer{Action: runner.ActionAbort}, f.t.Name)
 		case errors.Is(err, io.EOF): // Ctrl-D
-			if ok, err := f.ask(ctx, "Continue the build? [y/N] "); err != nil || !ok {
+			if ok, err := f.ask(ctx, "Continue the build? [y/N] "); err != nil {
+				return err
+			} else if !ok {
 				continue
 			}
 			line = "continue"
@@ -221,7 +223,9 @@ func (f *front) whileOpen(ctx context.Context, w *stopped) (context.Context, fun
 type takenError struct{ who string }
 
 // Error names the other terminal.
-func (e takenError) Error() string { return e.who + " has taken the prompt over" }
+func (e takenError) Error() string {
+	return e.who + " has taken the prompt over; buildlocal attach takes it back"
+}
 
 // Unwrap returns ErrTaken.
 func (takenError) Unwrap() error { return ErrTaken }

@@ -30,7 +30,7 @@ func NewAttach(a *cli.App, runF cli.RunF[AttachOptions]) *cobra.Command {
 		Long: "Open the prompt of a build that was started with --debug. If another terminal has the\n" +
 			"prompt, you are asked whether to take it over; that terminal then shows who has it.\n\n" + buildHelp,
 		Example:     "  buildlocal attach\n  buildlocal attach 12\n  buildlocal attach --watch",
-		Annotations: help.Notes("Exit codes: 0 if you detach or the build ends, 4 if its process is lost."),
+		Annotations: help.Notes("Exit codes: 0 if you detach, that of run if the build ends, 4 if its process is lost."),
 	}
 	c.Flags().BoolVar(&o.Watch, "watch", false, "only show the build; it cannot be changed")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
@@ -52,7 +52,7 @@ func attach(ctx context.Context, a *cli.App, o *AttachOptions) error {
 		take := false
 		if in, is := a.StdinTerminal(); is && status.Holder != "" && !o.Watch {
 			take, err = ask(ctx, a, in, status.Holder+" has the prompt of this build. Take it over? [y/N] ")
-			if err != nil {
+			if err != nil || !take {
 				return err
 			}
 		}
