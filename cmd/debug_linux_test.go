@@ -683,3 +683,94 @@ func TestDebug_Commit(t *testing.T) {
 	d.expect(`\ngreen\n`)
 	d.ends(0)
 }
+
+// TestDebug_DirectoryGone opens a shell after the failed command has removed its own directory.
+func TestDebug_DirectoryGone(t *testing.T) {
+	t.Parallel()
+	for engine, flags := range engines(t) {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['mkdir x; cd x; rmdir ../x; false']}}\n")
+			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+			d.expect(`\(build:1\) `)
+			d.line("s")
+			d.expect(`the directory of the last command no longer exists; this is\s+/codebuild/\S+/src`)
+			d.expect(`#1 build:1\] /codebuild/\S+/src `)
+			d.line("exit")
+			d.expect(`\(build:1\) `)
+			d.line("q")
+			d.ends(130)
+		})
+	}
+}
+
+// TestDebug_StartFiles checks that a shell reads no start files of the image, which could change PATH.
+func TestDebug_StartFiles(t *testing.T) {
+	t.Parallel()
+	flags := engines(t)["docker"]
+	if flags == nil {
+		t.Skip("no Docker engine here")
+	}
+	dir := sourceWith(t, `version: 0.2
+phases:
+  build:
+    commands:
+      - for f in /root/.bashrc /root/.bash_profile /root/.profile /etc/profile; do echo 'export PATH=/evil:$PATH' >>$f; done
+      - 'false'
+`)
+	d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+	d.expect(`\(build:2\) `)
+	d.line("s")
+	d.expect(`#1 build:2\] `)
+	d.line(`case $PATH in *evil*) echo changed ;; *) echo un"changed" ;; esac; exit`)
+	d.expect(`unchanged\n`)
+	d.expect(`\(build:2\) `)
+	d.line("q")
+	d.ends(130)
+}
+
+// TestDebug_Steps stops before each command, up to a place.
+func TestDebug_Steps(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, `version: 0.2
+phases:
+  pre_build: {commands: [echo p1, echo p2]}
+  build: {commands: [echo b1, echo b2, echo b3], finally: [echo f1]}
+`)
+	d := converse(t, dir, nil, "run", "--engine", "host", "--break", "pre_build:2")
+	d.expect(`p1\n`)
+	d.expect(`stopped before pre_build:2`)
+	d.line("n")
+	d.expect(`p2\n`)
+	d.expect(`stopped before build:1`)
+	d.line("") // repeats next
+	d.expect(`b1\n`)
+	d.expect(`stopped before build:2`)
+	d.line("u build:end")
+	d.expect(`f1\n`)
+	d.expect(`stopped at the end of BUILD`)
+	d.line("goto build:2")
+	d.expect(`is behind`)
+	d.line("goto build:3 --here")
+	d.expect(`b3\n`)
+	d.ends(0)
+}
+
+// TestDebug_Dumb checks that a terminal without control sequences gets none, and plain ASCII.
+func TestDebug_Dumb(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false', echo end]}}\n")
+	d := converse(t, dir, []string{"TERM=dumb", "LC_ALL=C"}, "run", "--engine", "host", "--debug")
+	for _, line := range []string{"help", "where", "env CODEBUILD_CI", "break", "zzz", "output"} {
+		d.expect(`\(build:1\) `)
+		d.line(line)
+	}
+	d.expect(`\(build:1\) `)
+	d.line("i")
+	d.ends(0)
+	for line := range strings.Lines(d.printed()) {
+		if strings.ContainsFunc(line, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' && r != '\t' }) {
+			t.Errorf("not plain: %q", line)
+		}
+	}
+}

@@ -201,7 +201,7 @@ func (f *front) jump(_ context.Context, args string) (bool, error) {
 	case err != nil:
 	case len(at) != 1 || index(at[0]) < 0:
 		err = fmt.Errorf("expected one command, such as goto build:2")
-	case index(at[0]) <= index(f.stop.At) && !here:
+	case index(at[0]) <= max(index(f.stop.At), lastIn(places, f.stop)) && !here:
 		err = fmt.Errorf("%s is behind, and its files would stay as they are\ngoto %s --here goes back nevertheless",
 			at[0], at[0])
 	}
@@ -210,6 +210,18 @@ func (f *front) jump(_ context.Context, args string) (bool, error) {
 		return false, nil
 	}
 	return f.answer(runner.Answer{Action: runner.ActionGoto, To: at[0]})
+}
+
+// lastIn returns the index of the last command of the phase whose end the build is at; -1 for a
+// stop at a command.
+func lastIn(places []runner.Place, w *stopped) int {
+	last := -1
+	for i, p := range places {
+		if w.Reason == runner.AfterPhase && p.Phase == w.Phase {
+			last = i
+		}
+	}
+	return last
 }
 
 func (f *front) addBreak(_ context.Context, args string) (bool, error) {
