@@ -61,8 +61,10 @@ while :; do
 done
 pwd >"$bl__d/dir.$bl__n"
 { export -p && printf 'set -- complete\n'; } >"$bl__d/env.$bl__n"
+# The pipe is open before the stop is reported, so that no answer is lost.
+exec 3<>"$bl__d/go.$bl__n"
 printf 'stop %s %s\n' "$bl__n" "$$" >"$bl__d/stops"
-read -r bl__l <"$bl__d/go.$bl__n"
+read -r bl__l <&3
 : >"$bl__d/done.$bl__n"
 exit 0
 `
