@@ -265,7 +265,7 @@ func TestFailed_NotKept(t *testing.T) {
 	}
 	// with a command after the failure
 	after := strings.Replace(failing, "artifacts:", "  post_build:\n    commands: [echo late]\nartifacts:", 1)
-	const stop = "Run `buildlocal run --debug` to stop at the failed command."
+	const stop = "Run `buildlocal run --engine host.* --debug` to stop at the failed command."
 	for name, c := range map[string]struct {
 		spec string
 		args []string

@@ -63,6 +63,8 @@ func find(word string) (command, error) {
 	var found []command
 	for _, c := range commands() {
 		switch {
+		case c.name == "abort" && word == "quit": // as in other debuggers
+			return c, nil
 		case c.name == word, c.short != "" && c.short == word, c.name == "help" && word == "?":
 			return c, nil
 		case strings.HasPrefix(c.name, word):

@@ -118,7 +118,7 @@ func TestFind_Prefixes(t *testing.T) {
 	for word, want := range map[string]string{
 		"c": "continue", "cont": "continue", "n": "next", "r": "retry", "ret": "retry", "d": "delete", "D": "detach",
 		"?": "help", "h": "help", "expl": "explain", "x": "explain", "g": "goto", "y": "sync", "sh": "shell",
-		"s": "shell", "e": "edit", "un": "error", "zzz": "error", "": "error", "se": "set",
+		"s": "shell", "e": "edit", "un": "error", "zzz": "error", "": "error", "se": "set", "quit": "abort",
 	} {
 		c, err := find(word)
 		if err != nil {

@@ -34,8 +34,18 @@ func (o *Options) offerDebug(a *cli.App, r *runner.Record) {
 	case r.StateKept:
 		fmt.Fprintln(a.Stdout, "Run `buildlocal debug` to continue at the failed command.")
 	case !o.Debug.Stops():
-		fmt.Fprintln(a.Stdout, "Run `buildlocal run --debug` to stop at the failed command.")
+		fmt.Fprintf(a.Stdout, "Run `%s --debug` to stop at the failed command.\n", o.again(r))
 	}
+}
+
+// again returns the command line of a build, to run it once more with its image and its engine, or
+// a shorter one if it has a secret.
+func (o *Options) again(r *runner.Record) string {
+	same := func(s runner.NextStep) bool { return s.Command == o.CommandLine } // the record is masked
+	if slices.ContainsFunc(r.Next, same) {
+		return o.CommandLine
+	}
+	return "buildlocal run"
 }
 
 // stopFlags are the flags of debug that a build which goes on has as well.
