@@ -154,12 +154,13 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 		runtime.GOOS != "linux" || !errors.As(err, &fault) {
 		return nil, err
 	}
-	why := ""
+	why, remedy := "", ""
 	switch fault.Kind {
 	case engine.NoEngine:
-		why = "cannot connect to Docker at " + e.Host()
+		why, remedy = "cannot connect to Docker at "+e.Host(), "start Docker"
 	case engine.NoPermission:
 		why = "permission denied on the Docker engine at " + e.Host()
+		remedy = "join the group docker (sudo usermod -aG docker $USER, then log in again)"
 	default: // there is an engine, but it does not work: the user expects the build to use it
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 	chosen := h.daemonless(r, EngineHost)
 	chosen.why = why
 	chosen.note = fmt.Sprintf("warning: %s: building with this host's tools, not in CodeBuild's image\n"+
-		"hint: start Docker, or use --require-image to refuse this", why)
+		"hint: %s, or use --require-image to refuse this", why, remedy)
 	return chosen, nil
 }
 
