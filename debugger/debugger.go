@@ -32,6 +32,8 @@ type Options struct {
 	Now  func() time.Time
 	// Build is the name of the build, such as 12-1a2b3c4d, and Project that of its project.
 	Build, Project string
+	// Ran are the places of commands that have succeeded already, for the list of commands.
+	Ran []string
 	// Alone is called when a stop begins to wait without a prompt. It may be nil.
 	Alone func(s runner.Stop, limit time.Duration)
 	// Drain returns when everything that the build has printed so far is shown. It may be nil.
@@ -152,6 +154,9 @@ func New(p *runner.Plan, o Options) (d *Debugger, notes []string, err error) {
 	d = &Debugger{
 		Options: o, plan: p, step: o.Step, until: map[string]bool{}, turn: make(chan struct{}), texts: map[string]string{},
 	}
+	for _, at := range o.Ran {
+		d.done = append(d.done, step{at: at})
+	}
 	for _, w := range o.Where {
 		at, note, _ := p.Resolve(w) // which the caller has checked
 		if note != "" {
@@ -180,6 +185,9 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live *runner.Live) 
 	a := d.wait(ctx, w)
 	d.change(func() {
 		w.closed, w.by = true, a.by
+		if last := len(d.done) - 1; last >= 0 && a.Action != runner.ActionContinue {
+			d.done[last].failed = false // if it fails again, the next stop says so
+		}
 		d.stops = slices.DeleteFunc(d.stops, func(other *stopped) bool { return other == w })
 	})
 	w.left()

@@ -168,3 +168,18 @@ func (s *Session) stayFailed(fault error) error {
 	s.inputs.useless = fault != nil
 	return s.Dir.Close()
 }
+
+// Ran returns the places of the commands that have succeeded before a failed build goes on; nil for a
+// build that begins.
+func (s *Session) Ran() []string {
+	if s.resumed == nil {
+		return nil
+	}
+	var all []string
+	for _, c := range s.resumed.Continuation.Record.Commands {
+		if c.Exit == 0 {
+			all = append(all, c.At)
+		}
+	}
+	return all
+}
