@@ -104,7 +104,7 @@ func (d *dialog) read() {
 }
 
 // patience is how long a test waits for a state, on a machine that does other things too.
-const patience = 60 * time.Second
+const patience = 120 * time.Second
 
 // expect waits until the output after the last match matches, and returns the match.
 func (d *dialog) expect(pattern string) string {

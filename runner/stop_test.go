@@ -196,10 +196,10 @@ func TestPause_Reloaded(t *testing.T) {
 // TestPause_TimeLimit checks that the time in which a build is stopped does not count.
 func TestPause_TimeLimit(t *testing.T) {
 	t.Parallel()
-	plan := planOf(t, four, func(in *runner.Inputs) { in.Timeout = 300 * time.Millisecond })
+	plan := planOf(t, four, func(in *runner.Inputs) { in.Timeout = 3 * time.Second })
 	pause := func(_ context.Context, s runner.Stop, _ *runner.Live) runner.Answer {
 		if s.At == "build:1" {
-			time.Sleep(time.Second) // longer than the limit
+			time.Sleep(4 * time.Second) // longer than the limit
 		}
 		return runner.Answer{Action: runner.ActionContinue}
 	}
@@ -209,8 +209,8 @@ func TestPause_TimeLimit(t *testing.T) {
 	if err != nil || record.Status != runner.Succeeded {
 		t.Errorf("%v, %s; want SUCCEEDED", err, record.Status)
 	}
-	if record.Paused < 900 {
-		t.Errorf("stopped for %d ms, want about 1000", record.Paused)
+	if record.Paused < 3900 {
+		t.Errorf("stopped for %d ms, want about 4000", record.Paused)
 	}
 }
 
