@@ -74,6 +74,7 @@ func runBlock(t *testing.T, block, dir, bin string) string {
 		c.Env = append(
 			os.Environ(),
 			"PATH="+bin+":"+os.Getenv("PATH"),
+			"CI=", "GITHUB_ACTIONS=", "GITLAB_CI=", // a reader is no CI job
 			"USER=you",
 			"NO_COLOR=1",
 			"XDG_CACHE_HOME="+filepath.Join(filepath.Dir(dir), ".cache"),
