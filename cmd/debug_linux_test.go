@@ -31,10 +31,8 @@ func recordOf(t *testing.T, dir string) runner.Record {
 // script of another program, and in the background.
 func TestDebug_Breakpoints(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, `version: 0.2
 phases:
   build:
     commands:
@@ -47,42 +45,39 @@ phases:
       - codebuild-breakpoint & codebuild-breakpoint; wait; echo both
       - codebuild-resume
 `)
-			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`before\n`)
-			d.expect(`stopped in codebuild-breakpoint of build:1`)
-			d.expect(`\(build:1\) `)
-			d.line("! echo Y=$Y")
-			d.expect(`\nY=7\n`)
-			d.line("s")
-			d.expect(`#1 build:1\] `)
-			d.line("echo shell $Y; codebuild-resume")
-			d.expect(`shell 7\n`)
-			d.expect(`continued by codebuild-resume`)
-			d.expect(`after 7\n`)
-			d.expect(`stopped in codebuild-breakpoint of build:2`)
-			d.line("! echo Z=$Z")
-			d.expect(`\nZ=8\n`)
+		d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`before\n`)
+		d.expect(`stopped in codebuild-breakpoint of build:1`)
+		d.expect(`\(build:1\) `)
+		d.line("! echo Y=$Y")
+		d.expect(`\nY=7\n`)
+		d.line("s")
+		d.expect(`#1 build:1\] `)
+		d.line("echo shell $Y; codebuild-resume")
+		d.expect(`shell 7\n`)
+		d.expect(`continued by codebuild-resume`)
+		d.expect(`after 7\n`)
+		d.expect(`stopped in codebuild-breakpoint of build:2`)
+		d.line("! echo Z=$Z")
+		d.expect(`\nZ=8\n`)
+		d.line("c")
+		d.expect(`script 8\n`)
+		for range 2 {
+			d.expect(`stopped in codebuild-breakpoint of build:3`)
 			d.line("c")
-			d.expect(`script 8\n`)
-			for range 2 {
-				d.expect(`stopped in codebuild-breakpoint of build:3`)
-				d.line("c")
-			}
-			d.expect(`both\n`)
-			d.expect(`codebuild-resume: no script waits in codebuild-breakpoint`)
-			d.ends(0)
-		})
-	}
+		}
+		d.expect(`both\n`)
+		d.expect(`codebuild-resume: no script waits in codebuild-breakpoint`)
+		d.ends(0)
+	})
 }
 
 // TestDebug_Retry runs a command with the buildspec and the files of the source as they are now. The
 // exports of a failed command do not count twice.
 func TestDebug_Retry(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			const spec = `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		const spec = `version: 0.2
 phases:
   build:
     commands:
@@ -90,39 +85,38 @@ phases:
       - export N=$((N+1)); echo "N is $N"; false
       - echo "N was $N"; cat data.txt
 `
-			dir := sourceWith(t, spec)
-			data := filepath.Join(dir, "data.txt")
-			write := func(name, text string) {
-				if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
+		dir := sourceWith(t, spec)
+		data := filepath.Join(dir, "data.txt")
+		write := func(name, text string) {
+			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
 			}
-			write(data, "old\n")
-			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`N is 1\n`)
-			d.expect(`\(build:2\) `)
-			d.line("r")
-			d.expect(`N is 1\n`)
-			d.expect(`\(build:2\) `)
-			write(data, "new data\n")
-			write(filepath.Join(dir, "buildspec.yml"), "version: [")
-			d.line("retry")
-			d.expect(`synced 2 files`)
-			d.expect(`the buildspec is not used`)
-			d.expect(`N is 1\n`)
-			d.expect(`\(build:2\) `)
-			write(filepath.Join(dir, "buildspec.yml"), strings.Replace(spec, "; false", "", 1))
-			d.line("r")
-			d.expect(`\+ export N=`)
-			d.expect(`N is 1\n`)
-			d.expect(`N was 1\n`)
-			d.expect(`new data\n`)
-			d.ends(0)
-			if r := recordOf(t, dir); r.Status != runner.Succeeded || len(r.ByHand) == 0 {
-				t.Errorf("%s, by hand %v", r.Status, r.ByHand)
-			}
-		})
-	}
+		}
+		write(data, "old\n")
+		d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`N is 1\n`)
+		d.expect(`\(build:2\) `)
+		d.line("r")
+		d.expect(`N is 1\n`)
+		d.expect(`\(build:2\) `)
+		write(data, "new data\n")
+		write(filepath.Join(dir, "buildspec.yml"), "version: [")
+		d.line("retry")
+		d.expect(`synced 2 files`)
+		d.expect(`the buildspec is not used`)
+		d.expect(`N is 1\n`)
+		d.expect(`\(build:2\) `)
+		write(filepath.Join(dir, "buildspec.yml"), strings.Replace(spec, "; false", "", 1))
+		d.line("r")
+		d.expect(`\+ export N=`)
+		d.expect(`N is 1\n`)
+		d.expect(`N was 1\n`)
+		d.expect(`new data\n`)
+		d.ends(0)
+		if r := recordOf(t, dir); r.Status != runner.Succeeded || len(r.ByHand) == 0 {
+			t.Errorf("%s, by hand %v", r.Status, r.ByHand)
+		}
+	})
 }
 
 // TestDebug_Edit edits the failed command in an editor, and saves it to the buildspec, whose other
@@ -169,56 +163,50 @@ phases:
 // build.
 func TestDebug_Interrupt(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, `version: 0.2
 phases:
   build:
     commands:
       - echo waiting; sleep 300
       - trap '' INT TERM; echo stubborn; while :; do sleep 1; done
 `)
-			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`\nwaiting\n`)
-			d.keys("\x03")
-			d.expect(`build:1, which was interrupted`)
-			d.expect(`\(build:1\) `)
-			d.keys("wh\x03") // clears the line
-			d.line("ere")
-			d.expect(`no command ere`)
-			d.line("i")
-			d.expect(`\nstubborn\n`)
-			d.keys("\x03")
-			d.expect(`Ctrl-C again stops the build`)
-			d.keys("\x03")
-			d.expect(`STOPPED after`)
-			d.ends(130)
-		})
-	}
+		d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`\nwaiting\n`)
+		d.keys("\x03")
+		d.expect(`build:1, which was interrupted`)
+		d.expect(`\(build:1\) `)
+		d.keys("wh\x03") // clears the line
+		d.line("ere")
+		d.expect(`no command ere`)
+		d.line("i")
+		d.expect(`\nstubborn\n`)
+		d.keys("\x03")
+		d.expect(`Ctrl-C again stops the build`)
+		d.keys("\x03")
+		d.expect(`STOPPED after`)
+		d.ends(130)
+	})
 }
 
 // TestDebug_Abort checks that a build that was stopped at the prompt leaves nothing.
 func TestDebug_Abort(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false']}}\nartifacts: {files: ['**/*']}\n")
-			tmp := t.TempDir()
-			d := converse(t, dir, []string{"TMPDIR=" + tmp}, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`\(build:1\) `)
-			d.keys("\x03\x03")
-			d.expect(`STOPPED after`)
-			d.ends(130)
-			if left := leftoversOf(t, dir); len(left) > 0 {
-				t.Errorf("left: %v", left)
-			}
-			if _, err := os.Stat(filepath.Join(dir, ".buildlocal/latest/artifacts")); err == nil {
-				t.Error("artifacts were collected")
-			}
-		})
-	}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false']}}\nartifacts: {files: ['**/*']}\n")
+		tmp := t.TempDir()
+		d := converse(t, dir, []string{"TMPDIR=" + tmp}, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`\(build:1\) `)
+		d.keys("\x03\x03")
+		d.expect(`STOPPED after`)
+		d.ends(130)
+		if left := leftoversOf(t, dir); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if _, err := os.Stat(filepath.Join(dir, ".buildlocal/latest/artifacts")); err == nil {
+			t.Error("artifacts were collected")
+		}
+	})
 }
 
 // TestDebug_SameLog checks that a build with a stop has the same log as one without.
@@ -337,110 +325,101 @@ phases: {build: {commands: [echo begun]}}
 // has changed too.
 func TestDebug_Sync(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, `version: 0.2
 phases:
   build: {commands: [echo build >both.txt, cat both.txt both.txt.build edited.txt added.txt; ls]}
 `)
-			for _, name := range []string{"both.txt", "edited.txt", "removed.txt"} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte("old\n"), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			d := converse(t, dir, nil, append([]string{"run", "--break", "build:2"}, flags...)...)
-			d.expect(`\(build:2\) `)
-			d.line("sync")
-			d.expect(`the source has not changed`)
-			for name, text := range map[string]string{"both.txt": "host\n", "edited.txt": "edit\n", "added.txt": "add\n"} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := os.Remove(filepath.Join(dir, "removed.txt")); err != nil {
+		for _, name := range []string{"both.txt", "edited.txt", "removed.txt"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("old\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			d.line("y")
-			d.expect(`synced 3 files, removed 1`)
-			d.expect(`both.txt was changed by the build too: its version is both.txt.build`)
-			d.line("c")
-			d.expect(`(?s)host\nbuild\nedit\nadd\n`)
-			d.ends(0)
-			if strings.Contains(d.printed(), "\nremoved.txt\n") {
-				t.Errorf("removed.txt is still there:\n%s", d.printed())
+		}
+		d := converse(t, dir, nil, append([]string{"run", "--break", "build:2"}, flags...)...)
+		d.expect(`\(build:2\) `)
+		d.line("sync")
+		d.expect(`the source has not changed`)
+		for name, text := range map[string]string{"both.txt": "host\n", "edited.txt": "edit\n", "added.txt": "add\n"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
 			}
-			if text, _ := os.ReadFile(filepath.Join(dir, "both.txt")); string(text) != "host\n" {
-				t.Errorf("the source was changed: %q", text)
-			}
-		})
-	}
+		}
+		if err := os.Remove(filepath.Join(dir, "removed.txt")); err != nil {
+			t.Fatal(err)
+		}
+		d.line("y")
+		d.expect(`synced 3 files, removed 1`)
+		d.expect(`both.txt was changed by the build too: its version is both.txt.build`)
+		d.line("c")
+		d.expect(`(?s)host\nbuild\nedit\nadd\n`)
+		d.ends(0)
+		if strings.Contains(d.printed(), "\nremoved.txt\n") {
+			t.Errorf("removed.txt is still there:\n%s", d.printed())
+		}
+		if text, _ := os.ReadFile(filepath.Join(dir, "both.txt")); string(text) != "host\n" {
+			t.Errorf("the source was changed: %q", text)
+		}
+	})
 }
 
 // TestDebug_Hangup checks that a stopped build outlives its terminal, and can be continued from
 // another one.
 func TestDebug_Hangup(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false', echo next]}}\n")
-			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`\(build:1\) `)
-			d.host.Close()
-			deadline := time.Now().Add(patience)
-			for {
-				out, _ := runHere(t, dir, "ps")
-				if strings.Contains(out, "stopped at build:1") && strings.Contains(out, dir) {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("ps does not show the stop:\n%s", out)
-				}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['false', echo next]}}\n")
+		d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`\(build:1\) `)
+		d.host.Close()
+		deadline := time.Now().Add(patience)
+		for {
+			out, _ := runHere(t, dir, "ps")
+			if strings.Contains(out, "stopped at build:1") && strings.Contains(out, dir) {
+				break
 			}
-			if out, code := runHere(t, dir, "resume", "--ignore"); code != 0 {
-				t.Fatalf("resume: exit code %d: %s", code, out)
+			if time.Now().After(deadline) {
+				t.Fatalf("ps does not show the stop:\n%s", out)
 			}
-			d.ends(0)
-			if r := recordOf(t, dir); r.Status != runner.Succeeded {
-				t.Errorf("status %s", r.Status)
-			}
-		})
-	}
+		}
+		if out, code := runHere(t, dir, "resume", "--ignore"); code != 0 {
+			t.Fatalf("resume: exit code %d: %s", code, out)
+		}
+		d.ends(0)
+		if r := recordOf(t, dir); r.Status != runner.Succeeded {
+			t.Errorf("status %s", r.Status)
+		}
+	})
 }
 
 // TestDebug_Killed kills builds at stops. Nothing of them is left after prune.
 func TestDebug_Killed(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: [codebuild-breakpoint, 'false']}}\n")
-			for _, stops := range []int{1, 2} {
-				tmp := t.TempDir()
-				d := converse(t, dir, []string{"TMPDIR=" + tmp}, append([]string{"run", "--debug"}, flags...)...)
-				d.expect(`stopped in codebuild-breakpoint`)
-				d.expect(`\(build:1\) `)
-				if stops == 2 {
-					d.line("c")
-					d.expect(`\(build:2\) `)
-				}
-				_ = d.cmd.Process.Kill()
-				<-d.done
-				prune := exec.Command("buildlocal", "prune")
-				prune.Env = append(terminalEnviron(), "TMPDIR="+tmp)
-				if out, err := prune.CombinedOutput(); err != nil {
-					t.Errorf("prune: %v\n%s", err, out)
-				}
-				if left, _ := os.ReadDir(filepath.Join(tmp, "buildlocal-0")); len(left) > 0 {
-					t.Errorf("left after prune: %v", left)
-				}
-				if left := leftoversOf(t, dir); len(left) > 0 {
-					t.Errorf("left: %v", left)
-				}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: [codebuild-breakpoint, 'false']}}\n")
+		for _, stops := range []int{1, 2} {
+			tmp := t.TempDir()
+			d := converse(t, dir, []string{"TMPDIR=" + tmp}, append([]string{"run", "--debug"}, flags...)...)
+			d.expect(`stopped in codebuild-breakpoint`)
+			d.expect(`\(build:1\) `)
+			if stops == 2 {
+				d.line("c")
+				d.expect(`\(build:2\) `)
 			}
-		})
-	}
+			_ = d.cmd.Process.Kill()
+			<-d.done
+			prune := exec.Command("buildlocal", "prune")
+			prune.Env = append(terminalEnviron(), "TMPDIR="+tmp)
+			if out, err := prune.CombinedOutput(); err != nil {
+				t.Errorf("prune: %v\n%s", err, out)
+			}
+			if left, _ := os.ReadDir(filepath.Join(tmp, "buildlocal-0")); len(left) > 0 {
+				t.Errorf("left after prune: %v", left)
+			}
+			if left := leftoversOf(t, dir); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		}
+	})
 }
 
 // TestDebug_EndOfFile checks that Ctrl-D asks once, and then continues.

@@ -14,10 +14,8 @@ import (
 // and the user of the next command.
 func TestDebug_SameEnvironment(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, `version: 0.2
 phases:
   pre_build:
     commands:
@@ -29,43 +27,42 @@ phases:
       - env -0 >"$CODEBUILD_SRC_DIR/command"; pwd; id -u
 artifacts: {files: [command]}
 `)
-			lines := "first\nexport PATH=/x\n  last 'q' \\ "
-			d := converse(t, dir, nil, append([]string{"run", "--break", "build:1", "-e", "LINES_OF=" + lines}, flags...)...)
-			d.expect(`\(build:1\) `)
-			out, code := runHere(t, dir, "exec", "--", "env", "-0")
-			if code != 0 {
-				t.Fatalf("exit code %d: %s", code, out)
+		lines := "first\nexport PATH=/x\n  last 'q' \\ "
+		d := converse(t, dir, nil, append([]string{"run", "--break", "build:1", "-e", "LINES_OF=" + lines}, flags...)...)
+		d.expect(`\(build:1\) `)
+		out, code := runHere(t, dir, "exec", "--", "env", "-0")
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, out)
+		}
+		where, _ := runHere(t, dir, "exec", "--", "sh", "-c", "pwd; id -u")
+		d.line("c")
+		place := d.expect(`(?s)/codebuild/\S+/sub\n\d+\n`)
+		d.ends(0)
+		if where != place {
+			t.Errorf("exec is at %q, the command at %q", where, place)
+		}
+		command, err := os.ReadFile(filepath.Join(dir, ".buildlocal/latest/artifacts/command"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := variables(out), variables(string(command))
+		for _, v := range want {
+			if !slices.Contains(got, v) {
+				t.Errorf("exec does not have %q", v)
 			}
-			where, _ := runHere(t, dir, "exec", "--", "sh", "-c", "pwd; id -u")
-			d.line("c")
-			place := d.expect(`(?s)/codebuild/\S+/sub\n\d+\n`)
-			d.ends(0)
-			if where != place {
-				t.Errorf("exec is at %q, the command at %q", where, place)
+		}
+		for _, v := range got {
+			if !slices.Contains(want, v) {
+				t.Errorf("exec has %q, the command has not", v)
 			}
-			command, err := os.ReadFile(filepath.Join(dir, ".buildlocal/latest/artifacts/command"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, want := variables(out), variables(string(command))
-			for _, v := range want {
-				if !slices.Contains(got, v) {
-					t.Errorf("exec does not have %q", v)
-				}
-			}
-			for _, v := range got {
-				if !slices.Contains(want, v) {
-					t.Errorf("exec has %q, the command has not", v)
-				}
-			}
-			if !slices.Contains(want, "LINES_OF="+lines) || !slices.Contains(want, "X=5") {
-				t.Errorf("the command has %q", want)
-			}
-			if by := recordOf(t, dir).ByHand; runner.ByHandText(by) != "2 commands run" {
-				t.Errorf("by hand: %v", by)
-			}
-		})
-	}
+		}
+		if !slices.Contains(want, "LINES_OF="+lines) || !slices.Contains(want, "X=5") {
+			t.Errorf("the command has %q", want)
+		}
+		if by := recordOf(t, dir).ByHand; runner.ByHandText(by) != "2 commands run" {
+			t.Errorf("by hand: %v", by)
+		}
+	})
 }
 
 // variables returns variables that are separated by NUL, without those that every shell sets.
@@ -78,10 +75,8 @@ func variables(text string) []string {
 // TestDebug_Shell looks into a failed command with a shell, and keeps its changes.
 func TestDebug_Shell(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, `version: 0.2
 phases:
   build:
     commands:
@@ -89,26 +84,25 @@ phases:
       - echo "is $A in $PWD"; [ "$A" = two ]
       - echo "then $A in $PWD"
 `)
-			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`stopped at the failure of build:2`)
-			d.expect(`\(build:2\) `)
-			d.line("shell")
-			d.expect(`#1 build:2\] `)
-			d.line(`echo "[$A] $(pwd)"; A=two; cd ..`)
-			d.expect(`\[one\] /codebuild/\S+/sub`)
-			d.expect(`#1 build:2\] `)
-			d.line("exit")
-			d.expect(`1 variable and the directory changed. Keep them in the build\? \[y/N\] `)
-			d.line("y")
-			d.expect(`\(build:2\) `)
-			d.line("r")
-			d.expect(`is two in /codebuild/\S+/src\n`)
-			d.expect(`then two in /codebuild/\S+/src\n`)
-			d.expect(`by hand +1 shell, 1 variable set, 1 change of directory, 1 command retried`)
-			d.expect(`SUCCEEDED in .*by hand`)
-			d.ends(0)
-		})
-	}
+		d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`stopped at the failure of build:2`)
+		d.expect(`\(build:2\) `)
+		d.line("shell")
+		d.expect(`#1 build:2\] `)
+		d.line(`echo "[$A] $(pwd)"; A=two; cd ..`)
+		d.expect(`\[one\] /codebuild/\S+/sub`)
+		d.expect(`#1 build:2\] `)
+		d.line("exit")
+		d.expect(`1 variable and the directory changed. Keep them in the build\? \[y/N\] `)
+		d.line("y")
+		d.expect(`\(build:2\) `)
+		d.line("r")
+		d.expect(`is two in /codebuild/\S+/src\n`)
+		d.expect(`then two in /codebuild/\S+/src\n`)
+		d.expect(`by hand +1 shell, 1 variable set, 1 change of directory, 1 command retried`)
+		d.expect(`SUCCEEDED in .*by hand`)
+		d.ends(0)
+	})
 }
 
 // TestDebug_Images opens a shell in images with different shells.
@@ -211,21 +205,18 @@ phases:
 // TestDebug_DirectoryGone opens a shell after the failed command has removed its own directory.
 func TestDebug_DirectoryGone(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['mkdir x; cd x; rmdir ../x; false']}}\n")
-			d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
-			d.expect(`\(build:1\) `)
-			d.line("s")
-			d.expect(`the directory of the last command no longer exists; this is\s+/codebuild/\S+/src`)
-			d.expect(`#1 build:1\] /codebuild/\S+/src `)
-			d.line("exit")
-			d.expect(`\(build:1\) `)
-			d.line("q")
-			d.ends(130)
-		})
-	}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, "version: 0.2\nphases: {build: {commands: ['mkdir x; cd x; rmdir ../x; false']}}\n")
+		d := converse(t, dir, nil, append([]string{"run", "--debug"}, flags...)...)
+		d.expect(`\(build:1\) `)
+		d.line("s")
+		d.expect(`the directory of the last command no longer exists; this is\s+/codebuild/\S+/src`)
+		d.expect(`#1 build:1\] /codebuild/\S+/src `)
+		d.line("exit")
+		d.expect(`\(build:1\) `)
+		d.line("q")
+		d.ends(130)
+	})
 }
 
 // TestDebug_StartFiles checks that a shell reads no start files of the image, which could change PATH.

@@ -217,6 +217,17 @@ func engines(t *testing.T) map[string][]string {
 	return all
 }
 
+// eachEngine runs a test with the flags of each engine that works here, in parallel.
+func eachEngine(t *testing.T, test func(t *testing.T, flags []string)) {
+	t.Helper()
+	for engine, flags := range engines(t) {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, flags)
+		})
+	}
+}
+
 // runHere runs buildlocal without a terminal, and returns its output and exit code.
 func runHere(t *testing.T, dir string, args ...string) (output string, code int) {
 	t.Helper()

@@ -74,50 +74,47 @@ func leftIn(t *testing.T, temp string) []string {
 // anything again.
 func TestFailed_Continues(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			env, temp := ownTemp(t)
-			dir := sourceWith(t, failing)
-			fails(t, dir, env, flags...)
-			before := recordOf(t, dir)
-			if out, _ := runWith(t, dir, env, "ps"); !regexp.MustCompile(`(?m)^1-\w+ .* failed `).MatchString(out) {
-				t.Errorf("ps prints\n%s", out)
-			}
-			d := converse(t, dir, env, "debug")
-			d.expect(`continuing build 1-\w+, which failed at build:2`)
-			d.expect(`error: command failed with exit status 1`)
-			d.expect(`stopped at the failure of build:2`)
-			d.expect(`\(build:2\) `)
-			d.line("! echo \"<$N $X $QUOTED $LINES_OF ${PWD##*/} $CODEBUILD_BUILD_NUMBER>\"")
-			d.expect(`<2 5 it's a\nb sub 1>`)
-			d.expect(`\(build:2\) `)
-			d.line("output")
-			d.expect(`N is 1`)
-			d.expect(`\(build:2\) `)
-			if err := os.WriteFile(filepath.Join(dir, "flag"), nil, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			d.line("r")
-			d.expect(`synced 1 file: flag`)
-			d.expect(`build:2 attempt 2`)
-			d.expect(`N is 1\n`) // not twice
-			d.expect(`then 2 5 it's a\nb in sub\ninstalled\n`)
-			d.expect(`SUCCEEDED in .*, by hand`)
-			d.ends(0)
-			after := recordOf(t, dir)
-			if after.ID != before.ID || after.Number != 1 || after.Status != runner.Succeeded || after.StateKept {
-				t.Errorf("the record is that of %s, %s", after.ID, after.Status)
-			}
-			checkContinued(t, dir, after)
-			if left := leftIn(t, temp); len(left) > 0 {
-				t.Errorf("left: %v", left)
-			}
-			if out, _ := runWith(t, dir, env, "prune", "--dry-run"); strings.Contains(out, filepath.Base(dir)) {
-				t.Errorf("prune would remove\n%s", out)
-			}
-		})
-	}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, temp := ownTemp(t)
+		dir := sourceWith(t, failing)
+		fails(t, dir, env, flags...)
+		before := recordOf(t, dir)
+		if out, _ := runWith(t, dir, env, "ps"); !regexp.MustCompile(`(?m)^1-\w+ .* failed `).MatchString(out) {
+			t.Errorf("ps prints\n%s", out)
+		}
+		d := converse(t, dir, env, "debug")
+		d.expect(`continuing build 1-\w+, which failed at build:2`)
+		d.expect(`error: command failed with exit status 1`)
+		d.expect(`stopped at the failure of build:2`)
+		d.expect(`\(build:2\) `)
+		d.line("! echo \"<$N $X $QUOTED $LINES_OF ${PWD##*/} $CODEBUILD_BUILD_NUMBER>\"")
+		d.expect(`<2 5 it's a\nb sub 1>`)
+		d.expect(`\(build:2\) `)
+		d.line("output")
+		d.expect(`N is 1`)
+		d.expect(`\(build:2\) `)
+		if err := os.WriteFile(filepath.Join(dir, "flag"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		d.line("r")
+		d.expect(`synced 1 file: flag`)
+		d.expect(`build:2 attempt 2`)
+		d.expect(`N is 1\n`) // not twice
+		d.expect(`then 2 5 it's a\nb in sub\ninstalled\n`)
+		d.expect(`SUCCEEDED in .*, by hand`)
+		d.ends(0)
+		after := recordOf(t, dir)
+		if after.ID != before.ID || after.Number != 1 || after.Status != runner.Succeeded || after.StateKept {
+			t.Errorf("the record is that of %s, %s", after.ID, after.Status)
+		}
+		checkContinued(t, dir, after)
+		if left := leftIn(t, temp); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if out, _ := runWith(t, dir, env, "prune", "--dry-run"); strings.Contains(out, filepath.Base(dir)) {
+			t.Errorf("prune would remove\n%s", out)
+		}
+	})
 }
 
 // checkContinued checks the record and the log of a build that went on after a failure: they are
@@ -155,47 +152,42 @@ func checkContinued(t *testing.T, dir string, r runner.Record) {
 // TestFailed_Again leaves the prompt of a continued build without a change, and continues it again.
 func TestFailed_Again(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			env, temp := ownTemp(t)
-			dir := sourceWith(t, failing)
-			fails(t, dir, env, flags...)
-			d := converse(t, dir, env, "debug")
-			d.expect(`\(build:2\) `)
-			d.line("set X=6")
-			d.expect(`\(build:2\) `)
-			d.line("c")
-			d.expect("Run `buildlocal debug` to continue at the failed command.")
-			d.ends(1)
-			d = converse(t, dir, env, "debug")
-			d.expect(`\(build:2\) `)
-			d.line("q")
-			d.ends(130)
-			d = converse(t, dir, env, "debug")
-			d.expect(`\(build:2\) `)
-			d.line("! echo \"<$X>\"")
-			d.expect(`<6>`)
-			d.expect(`\(build:2\) `)
-			d.line("k")
-			d.expect(`then 2 6 it's`)
-			d.ends(0)
-			if left := leftIn(t, temp); len(left) > 0 {
-				t.Errorf("left: %v", left)
-			}
-		})
-	}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, temp := ownTemp(t)
+		dir := sourceWith(t, failing)
+		fails(t, dir, env, flags...)
+		d := converse(t, dir, env, "debug")
+		d.expect(`\(build:2\) `)
+		d.line("set X=6")
+		d.expect(`\(build:2\) `)
+		d.line("c")
+		d.expect("Run `buildlocal debug` to continue at the failed command.")
+		d.ends(1)
+		d = converse(t, dir, env, "debug")
+		d.expect(`\(build:2\) `)
+		d.line("q")
+		d.ends(130)
+		d = converse(t, dir, env, "debug")
+		d.expect(`\(build:2\) `)
+		d.line("! echo \"<$X>\"")
+		d.expect(`<6>`)
+		d.expect(`\(build:2\) `)
+		d.line("k")
+		d.expect(`then 2 6 it's`)
+		d.ends(0)
+		if left := leftIn(t, temp); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
 }
 
 // TestFailed_Secrets checks that no value of a secret is stored, and that a new value is used.
 func TestFailed_Secrets(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-4bd1f0c2a9"
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			env, temp := ownTemp(t)
-			dir := sourceWith(t, `version: 0.2
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, temp := ownTemp(t)
+		dir := sourceWith(t, `version: 0.2
 env:
   parameter-store: {TOKEN: /app/token}
 phases:
@@ -204,36 +196,35 @@ phases:
       - export URL="https://user:$TOKEN@example.com/"; CODED=$(printf %s "$TOKEN" | rev 2>/dev/null || :)
       - "false"
 `)
-			file := filepath.Join(t.TempDir(), "secrets.yml")
-			write := func(value string) {
-				text := "parameter-store:\n  /app/token: " + value + "\n"
-				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+		file := filepath.Join(t.TempDir(), "secrets.yml")
+		write := func(value string) {
+			text := "parameter-store:\n  /app/token: " + value + "\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
 			}
-			write(canary)
-			fails(t, dir, env, append([]string{"--secrets", file}, flags...)...)
-			for _, root := range []string{temp, dir} {
-				for _, name := range containing(t, root, canary) {
-					t.Errorf("%s contains the secret", name)
-				}
+		}
+		write(canary)
+		fails(t, dir, env, append([]string{"--secrets", file}, flags...)...)
+		for _, root := range []string{temp, dir} {
+			for _, name := range containing(t, root, canary) {
+				t.Errorf("%s contains the secret", name)
 			}
-			write("other-77ab90cd")
-			d := converse(t, dir, env, "debug")
-			d.expect(`\(build:2\) `)
-			d.line(`! printf '<%s>' "${#TOKEN} ${URL#*user:}" | tr a-z A-Z`)
-			d.expect(`<14 OTHER-77AB90CD@EXAMPLE.COM/>`)
-			d.expect(`\(build:2\) `)
-			d.line("q")
-			d.ends(130)
-			if out, code := runWith(t, dir, env, "prune", "1"); code != 0 {
-				t.Errorf("prune: exit code %d, %s", code, out)
-			}
-			if left := leftIn(t, temp); len(left) > 0 {
-				t.Errorf("left after prune: %v", left)
-			}
-		})
-	}
+		}
+		write("other-77ab90cd")
+		d := converse(t, dir, env, "debug")
+		d.expect(`\(build:2\) `)
+		d.line(`! printf '<%s>' "${#TOKEN} ${URL#*user:}" | tr a-z A-Z`)
+		d.expect(`<14 OTHER-77AB90CD@EXAMPLE.COM/>`)
+		d.expect(`\(build:2\) `)
+		d.line("q")
+		d.ends(130)
+		if out, code := runWith(t, dir, env, "prune", "1"); code != 0 {
+			t.Errorf("prune: exit code %d, %s", code, out)
+		}
+		if left := leftIn(t, temp); len(left) > 0 {
+			t.Errorf("left after prune: %v", left)
+		}
+	})
 }
 
 // containing returns the files below a directory that contain a text.
@@ -309,37 +300,34 @@ func TestFailed_NotKept(t *testing.T) {
 // TestFailed_Replaced checks how long the state is kept.
 func TestFailed_Replaced(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			env, temp := ownTemp(t)
-			dir := sourceWith(t, failing)
-			fails(t, dir, env, flags...)
-			fails(t, dir, env, flags...)
-			if left := leftIn(t, temp); len(left) != 1 {
-				t.Errorf("after two failures there are %v", left)
-			}
-			state := filepath.Join(leftIn(t, temp)[0], "failed.json")
-			text, err := os.ReadFile(state)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ended := regexp.MustCompile(`"Ended":"[^"]*"`)
-			old := `"Ended":"` + time.Now().Add(-25*time.Hour).Format(time.RFC3339) + `"`
-			if err := os.WriteFile(state, ended.ReplaceAll(text, []byte(old)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			d := converse(t, dir, env, append([]string{"debug"}, flags...)...)
-			d.expect(`running a build: the state of build 2-\w+ was kept for 24 hours, which are over`)
-			d.expect(`#3`)
-			d.expect(`\(build:2\) `)
-			d.line("i")
-			d.ends(0)
-			if left := leftIn(t, temp); len(left) > 0 {
-				t.Errorf("after a success there are %v", left)
-			}
-		})
-	}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, temp := ownTemp(t)
+		dir := sourceWith(t, failing)
+		fails(t, dir, env, flags...)
+		fails(t, dir, env, flags...)
+		if left := leftIn(t, temp); len(left) != 1 {
+			t.Errorf("after two failures there are %v", left)
+		}
+		state := filepath.Join(leftIn(t, temp)[0], "failed.json")
+		text, err := os.ReadFile(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := regexp.MustCompile(`"Ended":"[^"]*"`)
+		old := `"Ended":"` + time.Now().Add(-25*time.Hour).Format(time.RFC3339) + `"`
+		if err := os.WriteFile(state, ended.ReplaceAll(text, []byte(old)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d := converse(t, dir, env, append([]string{"debug"}, flags...)...)
+		d.expect(`running a build: the state of build 2-\w+ was kept for 24 hours, which are over`)
+		d.expect(`#3`)
+		d.expect(`\(build:2\) `)
+		d.line("i")
+		d.ends(0)
+		if left := leftIn(t, temp); len(left) > 0 {
+			t.Errorf("after a success there are %v", left)
+		}
+	})
 }
 
 // TestFailed_OtherOptions runs a build if the options are not those of the failed one.
@@ -395,24 +383,21 @@ func TestFailed_ContainerRemoved(t *testing.T) {
 // TestFailed_KilledMeanwhile kills a continued build: prune removes it.
 func TestFailed_KilledMeanwhile(t *testing.T) {
 	t.Parallel()
-	for engine, flags := range engines(t) {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			env, temp := ownTemp(t)
-			dir := sourceWith(t, failing)
-			fails(t, dir, env, flags...)
-			d := converse(t, dir, env, "debug")
-			d.expect(`\(build:2\) `)
-			if err := d.cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			<-d.done
-			if out, code := runWith(t, dir, env, "prune", "1"); code != 0 || !strings.Contains(out, "removed") {
-				t.Errorf("exit code %d, %s", code, out)
-			}
-			if left := leftIn(t, temp); len(left) > 0 {
-				t.Errorf("left: %v", left)
-			}
-		})
-	}
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, temp := ownTemp(t)
+		dir := sourceWith(t, failing)
+		fails(t, dir, env, flags...)
+		d := converse(t, dir, env, "debug")
+		d.expect(`\(build:2\) `)
+		if err := d.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-d.done
+		if out, code := runWith(t, dir, env, "prune", "1"); code != 0 || !strings.Contains(out, "removed") {
+			t.Errorf("exit code %d, %s", code, out)
+		}
+		if left := leftIn(t, temp); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
 }

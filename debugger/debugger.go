@@ -148,9 +148,9 @@ type Break struct {
 	At []string // the places that it names in the plan; nil for an event
 }
 
-// New returns a debugger for a plan. The notes are for the user, about breakpoints that were
-// moved. The error names all breakpoints that the plan does not have.
-func New(p *runner.Plan, o Options) (d *Debugger, notes []string, err error) {
+// New returns a debugger for a plan. The caller has checked that the plan has the
+// breakpoints. The notes are for the user, about breakpoints that were moved.
+func New(p *runner.Plan, o Options) (d *Debugger, notes []string) {
 	d = &Debugger{
 		Options: o, plan: p, step: o.Step, until: map[string]bool{}, turn: make(chan struct{}), texts: map[string]string{},
 	}
@@ -158,13 +158,13 @@ func New(p *runner.Plan, o Options) (d *Debugger, notes []string, err error) {
 		d.done = append(d.done, step{at: at})
 	}
 	for _, w := range o.Where {
-		at, note, _ := p.Resolve(w) // which the caller has checked
+		at, note, _ := p.Resolve(w)
 		if note != "" {
 			notes = append(notes, "--break "+note)
 		}
 		d.breaks = append(d.breaks, Break{len(d.breaks) + 1, w, at})
 	}
-	return d, notes, nil
+	return d, notes
 }
 
 // Pause implements runner.Runner.Pause.

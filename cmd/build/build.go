@@ -163,10 +163,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 // conduct runs a build that is prepared, and shows it.
 func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session) error {
 	sink := view(a, o, session)
-	g, err := debug(ctx, a, o, session, sink)
-	if err != nil {
-		return err
-	}
+	g := debug(ctx, a, o, session, sink)
 	if text, is := sink.(*console.Text); is {
 		defer text.Close() // also after a panic: the rest of a CI job is no output of this build
 		defer context.AfterFunc(ctx, func() {

@@ -66,10 +66,10 @@ func (o *Options) checkDebug(a *cli.App) error {
 
 // debug connects a session with a debugger, and that with the terminal, if there is one. It
 // returns nil for a build that never stops.
-func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink local.Sink) (*debugging, error) {
+func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink local.Sink) *debugging {
 	if !o.Debug.Stops() {
 		offerShell(a, s)
-		return nil, nil
+		return nil
 	}
 	terminal := tty.Prompt(a)
 	if o.Format != "text" {
@@ -101,10 +101,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 	if terminal == nil {
 		options.Alone = func(stop runner.Stop, limit time.Duration) { alone(a, s.Dir.Name, stop, limit) }
 	}
-	d, notes, err := debugger.New(s.Plan, options)
-	if err != nil {
-		return nil, err
-	}
+	d, notes := debugger.New(s.Plan, options)
 	for _, note := range notes {
 		a.Warnf("note: %s", note)
 	}
@@ -120,18 +117,15 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 			}
 		}
 	}()
-	return g, nil
+	return g
 }
 
 // offerShell lets other processes open a shell in a build that never stops.
 func offerShell(a *cli.App, s *local.Session) {
 	s.Extend = func(live *runner.Live, calls control.Services) control.Services {
-		d, _, err := debugger.New(s.Plan, debugger.Options{
+		d, _ := debugger.New(s.Plan, debugger.Options{
 			Now: a.Now, Build: s.Dir.Name, Project: s.Plan.Identity.Project, TempDir: a.TempDir,
 		})
-		if err != nil {
-			return calls
-		}
 		return d.Serve(live, false, calls)
 	}
 }

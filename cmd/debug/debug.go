@@ -54,12 +54,9 @@ func withBuild(ctx context.Context, a *cli.App, name string, do func(*local.Reac
 // reach connects to a build. A container whose build has ended gets a debugger for its shells.
 func reach(ctx context.Context, a *cli.App, name string) (*local.Reached, error) {
 	return a.Reach(ctx, name, func(r local.Resource, live *runner.Live, calls control.Services) control.Services {
-		d, _, err := debugger.New(&runner.Plan{Shell: "sh"}, debugger.Options{
+		d, _ := debugger.New(&runner.Plan{Shell: "sh"}, debugger.Options{
 			Now: a.Now, Build: r.Labels[local.LabelBuild], Project: r.Project(), TempDir: a.TempDir,
 		})
-		if err != nil {
-			return calls
-		}
 		return d.Serve(live, false, calls)
 	})
 }

@@ -47,7 +47,9 @@ func NewCmd(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		if err := o.Settle(c.Context(), a, c); err != nil {
 			return err
 		}
-		o.Build = append(args, "latest")[0]
+		if o.Build = local.LatestBuild; len(args) > 0 {
+			o.Build = args[0]
+		}
 		return runF.Or(a, showExplanation)(c.Context(), o)
 	}
 	return c

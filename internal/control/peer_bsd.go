@@ -2,32 +2,12 @@
 
 package control
 
-import (
-	"errors"
-	"net"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peersAreKnown reports whether peerUser works on this system.
-const peersAreKnown = true
-
-// peerUser returns the user of the process that has connected.
-func peerUser(conn net.Conn) (uid int, err error) {
-	socket, ok := conn.(*net.UnixConn)
-	if !ok {
-		return 0, errors.New("it is not a Unix socket")
-	}
-	raw, err := socket.SyscallConn()
+// userOf returns the user at the other end of a socket, as the kernel knows it.
+func userOf(fd int) (int, error) {
+	credentials, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return 0, err
-	}
-	var credentials *unix.Xucred
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		credentials, failed = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	})
-	if err = errors.Join(err, failed); err != nil {
 		return 0, err
 	}
 	return int(credentials.Uid), nil
