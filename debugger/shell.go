@@ -198,9 +198,9 @@ func (f *front) banner(state runner.State) {
 		s.Paragraph("the directory of the last command no longer exists; this is "+state.Dir, console.Accent("note:"))
 	}
 	if f.stop.Failed() {
-		s.Line(console.Weak("the failed command is the newest entry of the history, and again runs it in sh"))
+		s.Line(console.Weak("Up recalls the failed command; in sh, again runs it"))
 	}
-	s.Line(console.Weak("variables are visible here, and programs see a terminal; exit returns to the prompt"))
+	s.Line(console.Weak("secrets are not masked here, and programs see a terminal; exit returns to the prompt"))
 }
 
 // runShell connects a shell with the terminal.
