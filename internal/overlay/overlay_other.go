@@ -2,7 +2,11 @@
 
 package overlay
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // Hide is not supported: there are no overlays.
 func Hide(_, _ string, _ []string, _ bool) error { return errors.ErrUnsupported }
@@ -18,3 +22,8 @@ func Untouched(_, _ string) bool { return false }
 
 // MayHave returns true: there are no overlays.
 func MayHave(_, _ string, _ func(name string) bool) bool { return true }
+
+// CopyTo is not supported: there are no overlays.
+func CopyTo(_ context.Context, _, _, _ string, _ time.Time) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
