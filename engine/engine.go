@@ -5,7 +5,7 @@
 // The drivers are engine/docker (any engine with Docker's API) and engine/sandbox
 // (namespaces of Linux, without an engine). A driver that can do more than the
 // contract implements the optional interfaces [Watcher], [Viewer], [Metered], [Mortal],
-// [Preserver] and [Lister]; callers find out with a type assertion.
+// [Preserver], [Snapshotter], [Restorer] and [Lister]; callers find out with a type assertion.
 //
 // engine/enginetest has the sentences of this contract as tests. Every driver runs them.
 package engine

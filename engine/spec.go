@@ -29,6 +29,11 @@ type Spec struct {
 	// the same name. Its image, its mounts and its limits are those that it had; the other fields
 	// of the spec have to be equal. The files stay if Start fails.
 	Resume bool
+	// Snapshot is the directory of a snapshot whose files the container has from the beginning, see
+	// Snapshotter. It is not changed, and has to be kept as long as the container. The image and the
+	// paths of the trees have to be those of the snapshot's container; a file of a tree's Host that
+	// the snapshot does not have is visible.
+	Snapshot string
 }
 
 // ImageRef selects an image.

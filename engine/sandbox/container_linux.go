@@ -30,6 +30,8 @@ type Container struct {
 	env      []string
 	base     string        // directory of the host for the sandbox's files
 	trees    []engine.Tree // nil if changes to them are kept in memory
+	layers   []string      // of the snapshot, the lowest first
+	snapshot string        // see Spec.Snapshot
 	image    *images.Image
 	limits   []group
 	meter    *cgroup.Meter // created at the first call of Usage
@@ -400,6 +402,9 @@ func (c *Container) Close(ctx context.Context) error {
 // are kept in memory are not visible on the host, so the result is then false.
 func (c *Container) Untouched(path string) bool {
 	for i, t := range c.trees {
+		if len(c.layers) > 0 {
+			return false // the snapshot may have changes
+		}
 		if name, in := overlay.Below(t.Path, path); in {
 			return overlay.Untouched(inside.Upper(c.base, i), name)
 		}
@@ -429,7 +434,7 @@ func (c *Container) Written(path string) (dir, name string) {
 // MayHaveWritten searches the changes to a tree. See engine.Watcher.
 func (c *Container) MayHaveWritten(path string, match func(name string) bool) bool {
 	for i, t := range c.trees {
-		if name, in := overlay.Below(t.Path, path); in {
+		if name, in := overlay.Below(t.Path, path); in && len(c.layers) == 0 {
 			return overlay.MayHave(inside.Upper(c.base, i), name, match)
 		}
 	}

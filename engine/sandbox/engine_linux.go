@@ -170,6 +170,12 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 		Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, Resume: s.Resume,
 		FailAt: e.options.failAt, Die: e.options.die,
 	}
+	if s.Snapshot != "" {
+		if err := c.useSnapshot(s.Snapshot); err != nil {
+			return err
+		}
+		l.Snapshot = c.layers
+	}
 	if c.image != nil {
 		l.Layers = c.image.Layers
 	}

@@ -14,6 +14,8 @@ import (
 type preserved struct {
 	Image string        // ID; "" for the host's own files
 	Trees []engine.Tree // whose changes were kept
+	// Snapshot is the directory of the one that the sandbox was started from.
+	Snapshot string
 }
 
 // Preserve ends the sandbox and keeps its files. See engine.Preserver. They stay where they are, so
@@ -25,7 +27,7 @@ func (c *Container) Preserve(ctx context.Context, limit int64) error {
 	if err := engine.CheckSize(engine.DirSize(limit, inside.Uppers(c.base)), limit); err != nil {
 		return err
 	}
-	p := preserved{Trees: c.trees}
+	p := preserved{Trees: c.trees, Snapshot: c.snapshot}
 	if c.image != nil {
 		p.Image = c.image.About.ID
 	}
@@ -52,10 +54,13 @@ func (c *Container) restore(s *engine.Spec) error {
 		return err
 	}
 	if c.image != nil && c.image.About.ID != p.Image {
-		return &engine.Fault{Kind: engine.NoImage, Err: engine.ErrUnsupported,
-			Message: "the image has changed since the files of the container were kept",
-			Hint:    "Run the build again: buildlocal run"}
+		return errOtherImage
 	}
-	s.Mounts.Trees = p.Trees
+	s.Mounts.Trees, s.Snapshot = p.Trees, p.Snapshot
 	return nil
 }
+
+// errOtherImage is the error for files that were kept of another image.
+var errOtherImage = &engine.Fault{Kind: engine.NoImage, Err: engine.ErrOtherImage,
+	Message: "the image has changed since the files of the container were kept",
+	Hint:    "Run the whole build again: buildlocal run"}

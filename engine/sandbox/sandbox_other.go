@@ -55,3 +55,9 @@ func (*Engine) Sweep(func(temp string) bool) {}
 
 // Discard removes a directory of a terminated run.
 func (*Engine) Discard(_ context.Context, dir string) error { return os.RemoveAll(dir) }
+
+// CheckSnapshot returns an error.
+func (*Engine) CheckSnapshot(context.Context, string, engine.ImageRef) error { return errPlatform }
+
+// RemoveSnapshot removes the directory of a snapshot.
+func (*Engine) RemoveSnapshot(_ context.Context, dir string) error { return os.RemoveAll(dir) }

@@ -17,10 +17,10 @@ import (
 // Copying copies a layer while nothing writes to it. The copy can be a lower layer of other overlays:
 // whiteouts, opaque and renamed directories stay what they are. No link is followed.
 type Copying struct {
-	From, To *os.File // directories; To is empty
+	From, To int // descriptors of directories; To is empty
 	// Earlier is an earlier copy of the same layer that nothing changes, and Since when it was begun.
-	// Files that have not changed since then are linked from it. It may be nil.
-	Earlier *os.File
+	// Files that have not changed since then are linked from it. It is -1 without one.
+	Earlier int
 	Since   time.Time
 	// Bytes is the size of the files that were copied.
 	Bytes int64
@@ -34,11 +34,7 @@ const clockSlack = 100 * time.Millisecond
 // Run copies the layer. After an error the copy is incomplete.
 func (c *Copying) Run(ctx context.Context) error {
 	c.links = map[[2]uint64]string{}
-	earlier := -1
-	if c.Earlier != nil {
-		earlier = int(c.Earlier.Fd())
-	}
-	return c.directory(ctx, place{int(c.From.Fd()), int(c.To.Fd()), earlier, ""})
+	return c.directory(ctx, place{c.From, c.To, c.Earlier, ""})
 }
 
 // place is one directory of the three trees, as file descriptors; earlier is -1 if it does not exist.
@@ -95,7 +91,7 @@ func (c *Copying) entry(ctx context.Context, at place, name string) error {
 	if stat.Nlink > 1 {
 		id := [2]uint64{stat.Dev, stat.Ino}
 		if first, copied := c.links[id]; copied {
-			return unix.Linkat(int(c.To.Fd()), first, at.to, name, 0)
+			return unix.Linkat(c.To, first, at.to, name, 0)
 		}
 		c.links[id] = below
 	}
@@ -249,13 +245,13 @@ func setOwnerAndTimes(dir int, name string, stat *unix.Stat_t) error {
 // CopyTo copies the layer in a directory to another one, which is created in the directory in. See
 // Copying; earlier is a directory too, and may be "".
 func CopyTo(ctx context.Context, from, to, earlier string, since time.Time) (bytes int64, err error) {
-	c := Copying{Since: since}
+	c := Copying{Earlier: -1, Since: since}
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return 0, err
 	}
 	for _, open := range []struct {
 		name string
-		file **os.File
+		at   *int
 	}{{from, &c.From}, {to, &c.To}, {earlier, &c.Earlier}} {
 		if open.name == "" {
 			continue
@@ -268,7 +264,7 @@ func CopyTo(ctx context.Context, from, to, earlier string, since time.Time) (byt
 			return 0, err
 		}
 		defer file.Close()
-		*open.file = file
+		*open.at = int(file.Fd())
 	}
 	err = c.Run(ctx)
 	return c.Bytes, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,7 @@ const (
 	Again  = "again"  // execute itself again, after user IDs were mapped
 	Layer  = "layer"  // unpack a layer below Path, and exit
 	Remove = "remove" // remove Path, and exit
+	Link   = "link"   // copy the layer Path to Target as links, and exit
 	Warm   = "warm"   // start the first process; Lay follows
 	Lay    = "lay"    // mount the file system
 	Main   = "main"   // make the first process execute a program
@@ -33,6 +35,8 @@ const (
 	Kill   = "kill"   // kill the process of a request, and its process group
 	Pack   = "pack"   // write Path as a tar stream
 	Unpack = "unpack" // unpack a tar stream below Path
+
+	Snapshot = "snapshot" // copy the changes on the disk to the first file, a directory; see overlay.Copying
 
 	Preserve = "preserve" // do not remove the changes on the disk at the end; it has no response
 )
@@ -47,9 +51,11 @@ type Request struct {
 	Args     []string   `json:",omitempty"`
 	Env      []string   `json:",omitempty"`
 	Path     string     `json:",omitempty"` // a directory, or the file to pack
+	Target   string     `json:",omitempty"` // of Link
 	User     string     `json:",omitempty"`
 	TTY      bool       `json:",omitempty"` // the only file is a socket that receives the terminal
 	Opaque   string     `json:",omitempty"` // as in untar.Unpacking
+	Since    time.Time  `json:",omitzero"`  // of Snapshot, see overlay.Copying
 	Owners   bool       `json:",omitempty"`
 }
 
@@ -67,6 +73,7 @@ type Response struct {
 	Memory    bool   `json:",omitempty"` // changes are kept in memory
 	Volatile  bool   `json:",omitempty"` // some of them are
 	Unguarded string `json:",omitempty"` // why metadata addresses are not blocked
+	Bytes     int64  `json:",omitempty"` // that a snapshot has copied
 	Touched   string `json:",omitempty"` // a metadata address that was tried for the first time
 }
 

@@ -30,13 +30,14 @@ type Rootfs struct {
 	Scratch   []string
 	Mask      []string
 
-	Privileged bool // capabilities and devices are kept
-	Plain      bool // of a non-root user, who is root in the sandbox
-	Alone      bool // the sandbox has a single user
-	Main       bool // Main will follow
-	Resume     bool // Base has the changes of an earlier sandbox with the same layout
-	FailAt     int  // tests: the number of the mount that fails
-	Die        bool // tests: exit before that mount instead, as if killed
+	Privileged bool     // capabilities and devices are kept
+	Plain      bool     // of a non-root user, who is root in the sandbox
+	Alone      bool     // the sandbox has a single user
+	Main       bool     // Main will follow
+	Resume     bool     // Base has the changes of an earlier sandbox with the same layout
+	Snapshot   []string // layers of a snapshot, the lowest first, see engine.SnapshotMount
+	FailAt     int      // tests: the number of the mount that fails
+	Die        bool     // tests: exit before that mount instead, as if killed
 
 	mounts int           // number of mounts so far
 	disk   *os.File      // the directory for changes on the disk
@@ -237,6 +238,9 @@ func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepar
 	if err := errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
 		return err
 	}
+	if copied := l.copied(name); copied != "" && !l.Resume {
+		prepare = func(upper string) error { return copyLayer(copied, upper) }
+	}
 	if prepare != nil && !l.Resume {
 		if err := prepare(upper); err != nil {
 			return err
@@ -247,7 +251,7 @@ func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepar
 		target,
 		"overlay",
 		l.flags(),
-		l.option()+w.option+",lowerdir="+lower+",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work),
+		l.option()+w.option+",lowerdir="+l.above(name)+lower+",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work),
 	)
 }
 
@@ -313,7 +317,9 @@ func (l *Rootfs) mountVolumes() error {
 }
 
 // treeName returns the name of a tree's upper directory.
-func treeName(i int) string { return fmt.Sprintf("tree%d", i) }
+func treeName(i int) string { return fmt.Sprintf("%s%d", treePrefix, i) }
+
+const treePrefix = "tree"
 
 // Upper returns the directory of the host with the changes to tree i, unless they are kept
 // in memory.
@@ -330,7 +336,8 @@ func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper",
 // mountTree mounts a tree. Hidden names are hidden in the upper layer. If there are
 // overlays over the tree, which Hide does not apply to, they are hidden in a layer between.
 func (l *Rootfs) mountTree(t Tree, target, name string) error {
-	if len(t.Over) == 0 {
+	// What is hidden in the host's directory is hidden below a snapshot: the build has made it itself.
+	if len(t.Over) == 0 && len(l.snapshots(name)) == 0 {
 		return l.overlay(overlay.Escape(t.Host), target, name, func(upper string) error {
 			return overlay.Hide(upper, t.Host, hiddenNames(t), !l.Plain)
 		})

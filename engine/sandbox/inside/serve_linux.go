@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/buildlocal/buildlocal/internal/overlay"
 	"github.com/buildlocal/buildlocal/internal/untar"
 )
 
@@ -70,6 +72,8 @@ func serve() int {
 		err = untar.Unpack(r.Path, stream(files[0]), untar.Unpacking{Opaque: r.Opaque, Owners: r.Owners})
 	case r.Op == Remove:
 		err = os.RemoveAll(r.Path)
+	case r.Op == Link:
+		_, err = overlay.CopyTo(context.Background(), r.Path, r.Target, r.Path, r.Since)
 	case r.Op == Lay:
 		s.layout, s.groups = r.Layout, files
 		if err = send(s.orders, execRequest{Join: true}, files); err == nil {
@@ -132,6 +136,8 @@ func (s *server) handle() {
 			s.kill(r.ID)
 		case Preserve:
 			s.layout.keep = true
+		case Snapshot:
+			go s.snapshot(r, files)
 		default: // a copy may take long, and may wait for the client
 			go s.copy(r, openFile(files[0]))
 		}
