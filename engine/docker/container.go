@@ -32,6 +32,9 @@ type Container struct {
 	volumes      []string   // removed after the container
 	whiteoutDirs []string   // layers on this host that hide names of trees; removed after the volumes
 
+	baseImage string   // ID of the image that the build has
+	restored  snapshot // with which the container was started
+
 	uppers       []upperDir // of the trees
 	findRootOnce sync.Once
 	rootUpper    string // the upper directory of the root file system; empty if unknown

@@ -15,6 +15,7 @@ import (
 type preserved struct {
 	ID           string
 	Image        string      // name, for messages
+	Snapshot     string      // see Spec.Snapshot
 	Volumes      []string    // to be removed with the container
 	WhiteoutDirs []string    // as well
 	Uppers       [][2]string // see upperDir
@@ -38,7 +39,7 @@ func (c *Container) Preserve(ctx context.Context, limit int64) error {
 	if err != nil {
 		return err
 	}
-	p := preserved{ID: c.id, Volumes: c.volumes, WhiteoutDirs: c.whiteoutDirs}
+	p := preserved{ID: c.id, Snapshot: c.spec.Snapshot, Volumes: c.volumes, WhiteoutDirs: c.whiteoutDirs}
 	for _, u := range c.uppers {
 		p.Uppers = append(p.Uppers, [2]string{u.path, u.host})
 	}
@@ -136,6 +137,7 @@ func (c *Container) adopt(ctx context.Context) error {
 	if state := got.State; state != nil && state.Running {
 		return errors.New("the container that was kept was started by someone else")
 	}
+	c.spec.Snapshot = p.Snapshot
 	c.id, c.volumes, c.whiteoutDirs = p.ID, p.Volumes, p.WhiteoutDirs
 	for _, u := range p.Uppers {
 		c.uppers = append(c.uppers, upperDir{u[0], u[1]})

@@ -42,16 +42,25 @@ func (e *Engine) start(ctx context.Context, s engine.Spec, c *Container) error {
 		return err
 	}
 	s.Hooks.ReportImage(image.About())
+	c.baseImage = image.About().ID
+	if s.Snapshot != "" {
+		if err := engine.ReadSnapshot(s.Snapshot, &c.restored); err != nil {
+			return err
+		}
+	}
 	mounts, err := c.mounts(ctx)
 	if err != nil {
 		return err
 	}
-	config, host := configs(s, image.Name)
+	config, host := configs(s, cmp.Or(c.restored.Image, image.Name))
 	host.Mounts = append(mounts, binds(s)...)
 	if err := e.applyLimits(ctx, s, host); err != nil {
 		return err
 	}
 	if err := c.create(ctx, image, config, host); err != nil {
+		return err
+	}
+	if err := c.unpackTrees(ctx); err != nil {
 		return err
 	}
 	// The socket is served before the container starts, because its first process may use it.

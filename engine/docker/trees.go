@@ -45,6 +45,12 @@ func (c *Container) mountTrees(ctx context.Context) ([]mount.Mount, error) {
 
 // mountTree creates the volumes of the tree with number i.
 func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mount.Mount, error) {
+	if c.spec.Snapshot != "" {
+		var packed bool
+		if tree, packed = c.withSnapshot(i, tree); packed {
+			return c.mountEmpty(ctx, i, tree)
+		}
+	}
 	temp := c.spec.Mounts.Temp
 	if strings.HasPrefix(temp, tree.Host+string(filepath.Separator)) {
 		// An overlay must not change below its lower layer.
@@ -144,6 +150,9 @@ type upperDir struct{ path, host string }
 // Untouched reports whether nothing in a tree has changed. See engine.Watcher. It returns
 // false unless this process may read the engine's data directory.
 func (c *Container) Untouched(path string) bool {
+	if c.spec.Snapshot != "" {
+		return false // it may have changes
+	}
 	for _, u := range c.uppers {
 		if name, in := overlay.Below(u.path, path); in {
 			return overlay.Untouched(u.host, name)
@@ -155,7 +164,7 @@ func (c *Container) Untouched(path string) bool {
 // MayHaveWritten searches the changes to a tree. See engine.Watcher.
 func (c *Container) MayHaveWritten(path string, match func(name string) bool) bool {
 	for _, u := range c.uppers {
-		if name, in := overlay.Below(u.path, path); in {
+		if name, in := overlay.Below(u.path, path); in && c.spec.Snapshot == "" {
 			return overlay.MayHave(u.host, name, match)
 		}
 	}
