@@ -116,13 +116,9 @@ func (b *build) restore(ctx context.Context) result {
 // retry.
 func (b *build) restoreState(ctx context.Context) result {
 	root, state := b.shells.root(), b.Continue.State
-	printed, _, err := root.Capture(ctx, PrintState)
+	names, err := b.variableNames(ctx)
 	if err != nil {
 		return b.shellLost(ctx, err)
-	}
-	names := map[string]bool{}
-	for _, v := range ParseState(printed).Variables {
-		names[v.Name] = true
 	}
 	before := maps.Clone(names)
 	steps := []func() error{

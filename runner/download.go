@@ -32,6 +32,9 @@ func (b *build) download(ctx context.Context) result {
 	steps := []func(context.Context) result{
 		b.beginRoot, b.reportEmulation, b.beginUsers, b.selectRuntimes, b.enterSource, b.restoreCache, b.awaitDocker,
 	}
+	if b.Restore != nil {
+		steps = []func(context.Context) result{b.beginRoot, b.beginUsers, b.restoreSnapshot, b.awaitDocker}
+	}
 	for _, step := range steps {
 		if res := step(ctx); res.status != "" {
 			return res

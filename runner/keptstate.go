@@ -24,7 +24,7 @@ type KeptState struct {
 // KeptVariable is a variable of a KeptState.
 type KeptVariable struct {
 	Name string `json:"name"`
-	// Anew is set if the variable belongs to the process that runs the build.
+	// Anew is set if no command has changed the variable, so that the process that goes on sets it.
 	Anew bool `json:"anew,omitempty"`
 	// Value are the parts of the value, which are joined.
 	Value []KeptText `json:"value,omitempty"`
@@ -99,10 +99,8 @@ func (k *stateKeeper) keep(v NameValue) (KeptVariable, bool) {
 	at := slices.IndexFunc(k.plan.Variables, func(p Variable) bool { return p.Name == v.Name })
 	given := at >= 0 && k.values[v.Name].Reveal() == v.Value
 	switch {
-	case isVolatile(v.Name) && (given || at < 0):
+	case given, isVolatile(v.Name) && at < 0:
 		return KeptVariable{Name: v.Name, Anew: true}, true
-	case given && (k.plan.Variables[at].Stored != nil || k.plan.Variables[at].Secret):
-		return KeptVariable{Name: v.Name, Value: []KeptText{{Secret: v.Name}}}, true
 	}
 	parts := k.split(v.Value, k.found)
 	for _, part := range parts {

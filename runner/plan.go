@@ -87,9 +87,10 @@ type Plan struct {
 	MaskEncoded    bool   // see Inputs
 	Metadata       bool   // see Inputs
 
-	Partial *Partial  // parts that are left out; nil for none
-	Notes   []string  // for the user, one line each
-	Lints   diag.List // of the buildspec, to explain failed commands
+	Partial  *Partial  // parts that are left out; nil for none
+	Restored *Restored // phases that do not run; nil for none. See Restore
+	Notes    []string  // for the user, one line each
+	Lints    diag.List // of the buildspec, to explain failed commands
 	// Unset returns the variables that a command uses although nothing sets them, by the command's
 	// first line in the buildspec. It may be nil. UnsetHint is the next step for them.
 	Unset     func() map[int][]string `json:"-"`

@@ -22,6 +22,9 @@ func (b *build) provision(ctx context.Context) result {
 		return result{}
 	}
 	mount := b.cache.planMount(ctx)
+	if r := b.Restore; r != nil && len(r.State.Overlays)+len(r.State.Trees) > 0 {
+		mount = &cacheMount{overlays: r.State.Overlays, trees: r.State.Trees}
+	}
 	err := b.start(ctx, b.plan.directories(), mount)
 	if mount != nil && errors.Is(err, engine.ErrUnsupported) {
 		b.cache.dropMount()
@@ -44,6 +47,9 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 	session := b.shells.create("")
 	spec := b.spec(session)
 	spec.Mounts.Trees, spec.Resume = trees(mounted, mount), b.continues()
+	if b.Restore != nil {
+		spec.Snapshot = b.Restore.Dir
+	}
 	b.reports.searchMounted(ctx, spec.Mounts.Trees, mount != nil)
 	c, err := b.Engine.Start(ctx, spec)
 	if err != nil {

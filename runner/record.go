@@ -84,6 +84,7 @@ type Record struct {
 	Next      []NextStep      `json:"nextSteps,omitempty"`
 	Repro     *Repro          `json:"repro,omitempty"`                 // nil unless it repeats a build of CodeBuild
 	Partial   *Partial        `json:"partial,omitempty"`               // parts that are left out; nil for none
+	Restored  *Restored       `json:"restored,omitempty"`              // phases that did not run; nil for none
 	ByHand    []HandChange    `json:"byHand,omitempty"`                // changes by the user at stops
 	Paused    int64           `json:"stoppedInMilliseconds,omitempty"` // time in which the build was stopped
 }

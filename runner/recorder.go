@@ -37,7 +37,7 @@ func newRecorder(r *Runner, p *Plan) *recorder {
 			ID: p.Identity.BuildID(), ARN: p.Identity.ARN(), Number: p.Identity.Number, Project: p.Identity.Project,
 			Start: p.Identity.Start, Status: Succeeded, Initiator: p.Identity.Initiator,
 			SourceVersion: p.Sources[0].Version, ResolvedVersion: p.Sources[0].Resolved,
-			TimeoutMinutes: p.Timeout.Minutes(), Partial: p.Partial,
+			TimeoutMinutes: p.Timeout.Minutes(), Partial: p.Partial, Restored: p.Restored,
 			Machine:     &Machine{Compute: p.ComputeType, VCPU: p.Limits.CPUs, Limit: p.Limits.Memory},
 			Environment: newEnvironment(p), Buildspec: p.buildspec(),
 		},

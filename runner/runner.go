@@ -104,6 +104,12 @@ type Runner struct {
 	KeepFailed func(state KeptFailure, isSecret func(text string) bool) error
 	// Continue is the build that goes on; nil for one that begins. It needs Pause.
 	Continue *Continuation
+	// Checkpoint is called after each phase of which a snapshot may be taken. Its error is a note. It
+	// may be nil, and costs nothing then.
+	Checkpoint func(ctx context.Context, c *Checkpoint) error
+	// Restore is the snapshot with which the build begins, whose phases are in Plan.Restored; nil for
+	// none.
+	Restore *Restoration
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool
@@ -236,6 +242,10 @@ func (b *build) walk(ctx context.Context) {
 // step runs one phase and returns the next one. After a stop, a timeout or a fault only
 // FINALIZING follows.
 func (b *build) step(ctx context.Context, row row) PhaseType {
+	if b.plan.restores(row.phase) {
+		b.rec.restored(row.phase)
+		return row.then
+	}
 	if b.plan.leavesOutPhase(row.phase) {
 		b.rec.leaveOut(row.phase)
 		return row.then
@@ -251,6 +261,7 @@ func (b *build) step(ctx context.Context, row row) PhaseType {
 		res.status = Succeeded
 	}
 	b.rec.endPhase(began, res, b.plan.explainPhase(res), used)
+	b.checkpoint(ctx, row, res)
 	switch {
 	case res.next != "":
 		return res.next
