@@ -42,7 +42,7 @@ var layers = map[string]int{
 	"cmd/settings": 6, "cmd/clitest": 6, "cmd/tty": 6,
 	"cmd/cli": 5, "cmd/help": 5, "cmd/claims": 5,
 	"local": 4, "debugger": 4,
-	"console": 3, "control": 3, "explain": 3, "repro": 3, "page": 3, "lsp": 3,
+	"affected": 3, "console": 3, "control": 3, "explain": 3, "repro": 3, "page": 3, "lsp": 3,
 	"engine/docker": 3,
 	"runner":        2, "lint": 2, "aws": 2, "engine/sandbox": 2, dockerImage: 2, dockerRelay: 2, dockerShare: 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1, "artifacts": 1, "reports": 1, "cache": 1,

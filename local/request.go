@@ -35,6 +35,9 @@ type Request struct {
 	Checks    CheckOptions
 	Debug     DebugOptions
 
+	// Inputs are the files that phases read, as PHASE=PATTERN; see InputsOf.
+	Inputs []string
+
 	// Repeats is a build of CodeBuild that is repeated, see Host.Repeat; nil for a build of its own.
 	Repeats *Repeated
 
@@ -229,6 +232,7 @@ func (r *Request) Validate(uid int) []error {
 	errs = append(errs, r.validateImages()...)
 	errs = append(errs, r.validateAccess()...)
 	errs = append(errs, r.validatePlaces()...)
+	errs = append(errs, r.validateInputs()...)
 	for _, name := range r.Checks.Ignore {
 		if message := lint.WrongIgnore(name); message != "" {
 			add(wrongValue("ignore", name, "%s", message))

@@ -218,3 +218,19 @@ func FuzzBelow(f *testing.F) {
 		}
 	})
 }
+
+func TestParse_MappingOfLists(t *testing.T) {
+	f, problems := Parse("c.yml", []byte("inputs: {install: [a*.json, b], build: src, pre_build: []}\nenv: {A: [x]}\n"),
+		[]string{"inputs", "env"})
+	e, _ := f.Get("inputs")
+	want := "install=a*.json install=b build=src pre_build="
+	if got := strings.Join(e.Texts(), " "); got != want {
+		t.Errorf("got %s; want %s", got, want)
+	}
+	if len(problems) != 1 || !strings.Contains(problems[0].Message, "a list or a mapping of strings") {
+		t.Errorf("a list as a variable: %v", problems)
+	}
+	if _, problems := Parse("c.yml", []byte("inputs: {install: [{a: b}]}"), []string{"inputs"}); len(problems) != 1 {
+		t.Errorf("a mapping as a pattern: %v", problems)
+	}
+}

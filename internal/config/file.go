@@ -216,13 +216,25 @@ func values(key string, n *yaml.Node) ([]Value, error) {
 }
 
 // pairs are the settings whose flags take NAME=VALUE. People write a mapping for them in YAML.
-var pairs = []string{"env", "images", "secondary-source", "artifacts"}
+var pairs = []string{"env", "images", "secondary-source", "artifacts", "inputs"}
+
+// several are those pairs whose values may be lists: NAME=VALUE for each item, and NAME= for an empty
+// list.
+var several = []string{"inputs"}
 
 // pairValues returns the values of a mapping.
 func pairValues(key string, n *yaml.Node) ([]Value, error) {
 	var all []Value
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		from, to := n.Content[i], resolved(n.Content[i+1])
+		if to.Kind == yaml.SequenceNode && slices.Contains(several, key) {
+			items, err := listValues(key, from.Value, to)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, items...)
+			continue
+		}
 		if to.Kind != yaml.ScalarNode {
 			return nil, fmt.Errorf("%s must be %s", key, expectedType(key))
 		}
@@ -238,8 +250,30 @@ func pairValues(key string, n *yaml.Node) ([]Value, error) {
 	return all, nil
 }
 
+// listValues returns the values of a list in a mapping.
+func listValues(key, name string, n *yaml.Node) ([]Value, error) {
+	if len(n.Content) == 0 {
+		return []Value{{name + "=", n.Line, n.Column}}, nil
+	}
+	if len(n.Content) > maxValues {
+		return nil, fmt.Errorf("%s has %d values for %s; the maximum is %d", key, len(n.Content), name, maxValues)
+	}
+	var all []Value
+	for _, item := range n.Content {
+		item = resolved(item)
+		if item.Kind != yaml.ScalarNode {
+			return nil, fmt.Errorf("%s must be %s", key, expectedType(key))
+		}
+		all = append(all, Value{name + "=" + item.Value, item.Line, item.Column})
+	}
+	return all, nil
+}
+
 // expectedType describes the values of a setting.
 func expectedType(key string) string {
+	if slices.Contains(several, key) {
+		return "a mapping of strings or lists of strings"
+	}
 	if slices.Contains(pairs, key) {
 		return "a list or a mapping of strings"
 	}

@@ -180,7 +180,7 @@ func harmlessSettings() []Setting {
 	var all []Setting
 	for _, name := range []string{
 		"add-host", "break", "color", "compute-type", "debug", "env-override", "format", "full-reports", "ignore",
-		"image-digest", "keep-builds", "no-cache", "only", "pause-for", "platform", "progress", "project-name",
+		"image-digest", "inputs", "keep-builds", "no-cache", "only", "pause-for", "platform", "progress", "project-name",
 		"pull", "quiet", "region", "require-image", "skip", "step", "strict", "timeout", "tolerate-bad-reports",
 		"until", "verbose", "zip",
 	} {

@@ -35,6 +35,10 @@ func Match(pattern, name string) bool {
 // IsLiteral reports whether a pattern has no special characters.
 func IsLiteral(pattern string) bool { return !strings.ContainsAny(pattern, `*?[{\`) }
 
+// IsValid reports whether a pattern is well-formed. Match takes any text, and an invalid pattern
+// matches only itself.
+func IsValid(pattern string) bool { return doublestar.ValidatePattern(pattern) }
+
 // LiteralPrefix returns the directory that all matches of a pattern are in, or the path
 // itself for a literal pattern. It returns "." if they share no directory.
 func LiteralPrefix(pattern string) string {
