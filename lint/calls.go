@@ -16,7 +16,7 @@ const Expanded = "\x00"
 // ask which files a script may use, and not in which order it does.
 type Script struct {
 	Calls [][]string // simple commands, also those in functions, branches, loops and substitutions
-	Names []string   // other words that may be files: redirected input, items of loops, operands of [[ ]]
+	Names []string   // other words that may be files: redirections, items of loops, operands of [[ ]]
 	// Functions are the names of functions, whose commands are in Calls.
 	Functions []string
 }
@@ -62,8 +62,20 @@ func (s *Script) add(n syntax.Node) {
 		s.addName(n.X)
 		s.addName(n.Y)
 	case *syntax.Redirect:
-		if n.Op == syntax.RdrIn || n.Op == syntax.RdrInOut {
-			s.Names = append(s.Names, nameOf(n.Word))
+		s.addRedirect(n)
+	}
+}
+
+// addRedirect adds the file of a redirection. A file that is written to counts if its name is known:
+// the next commands find another content than that of the source.
+func (s *Script) addRedirect(r *syntax.Redirect) {
+	name := nameOf(r.Word)
+	switch r.Op {
+	case syntax.RdrIn, syntax.RdrInOut:
+		s.Names = append(s.Names, name)
+	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+		if !strings.Contains(name, Expanded) {
+			s.Names = append(s.Names, name)
 		}
 	}
 }
