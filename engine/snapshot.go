@@ -19,7 +19,7 @@ type Snapshotter interface {
 	// files of the container and of its trees, but not those in Scratch and in volumes. No process
 	// may write meanwhile. It returns the bytes that were copied.
 	//
-	// After an error, what has been created is removed with Restorer.RemoveSnapshot. The error
+	// After an error, the remains are removed with Restorer.RemoveSnapshot. The error
 	// wraps ErrUnsupported if the driver cannot copy the files of this container.
 	Snapshot(ctx context.Context, to SnapshotTo) (bytes int64, err error)
 }
@@ -27,7 +27,7 @@ type Snapshotter interface {
 // SnapshotTo is where a snapshot is stored.
 type SnapshotTo struct {
 	Dir    string            // an empty directory of the host
-	Name   string            // unique, for what the engine stores itself
+	Name   string            // unique, for objects of the engine
 	Labels map[string]string // put on that; they replace the container's of the same name
 	// Earlier is the directory of a snapshot of the same container, and Since when it was begun. Files
 	// that have not changed since then are shared. It may be empty.
@@ -38,7 +38,7 @@ type SnapshotTo struct {
 // Restorer is an Engine that starts containers from snapshots.
 type Restorer interface {
 	// CheckSnapshot returns an error if the snapshot in a directory is not one of the image as it is
-	// now, or has lost what the engine stores for it. It pulls nothing.
+	// now, or if parts of it are gone. It pulls nothing.
 	CheckSnapshot(ctx context.Context, dir string, image ImageRef) error
 	// RemoveSnapshot removes a snapshot with its directory. It is not an error if parts of it are
 	// gone already.
@@ -58,7 +58,7 @@ func WriteSnapshot(dir string, data any) error {
 	return os.WriteFile(filepath.Join(dir, snapshotName), text, mine)
 }
 
-// ReadSnapshot reads what WriteSnapshot has stored.
+// ReadSnapshot reads the data of WriteSnapshot.
 func ReadSnapshot(dir string, data any) error {
 	text, err := os.ReadFile(filepath.Join(dir, snapshotName))
 	if err == nil {
@@ -76,9 +76,12 @@ func SnapshotLayer(dir string, n int) string {
 	return filepath.Join(dir, "layers", strconv.Itoa(n))
 }
 
-// SnapshotLayers returns the directories of all layers of a snapshot, the lowest first.
+// SnapshotLayers returns the directories of all layers of a snapshot, the lowest first. dir may be "".
 func SnapshotLayers(dir string) []string {
 	var all []string
+	if dir == "" {
+		return nil
+	}
 	for n := 0; ; n++ {
 		layer := SnapshotLayer(dir, n)
 		if _, err := os.Lstat(layer); err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -156,6 +157,9 @@ func (c *Container) withSnapshot(i int, tree engine.Tree) (changed engine.Tree, 
 	if slices.Contains(c.restored.Packed, i) {
 		return tree, true
 	}
+	if c.spec.Snapshot == "" {
+		return tree, false
+	}
 	layers := engine.SnapshotMount(engine.SnapshotLayers(c.spec.Snapshot), treeName(i))
 	slices.Reverse(layers) // an overlay lists the highest first
 	tree.Overlays = slices.Concat(layers, tree.Overlays)
@@ -217,7 +221,7 @@ func (e *Engine) CheckSnapshot(ctx context.Context, dir string, image engine.Ima
 // RemoveSnapshot removes the image and the directory. See engine.Restorer.
 func (e *Engine) RemoveSnapshot(ctx context.Context, dir string) error {
 	var s snapshot
-	if err := engine.ReadSnapshot(dir, &s); err == nil && s.Image != "" {
+	if err := engine.ReadSnapshot(dir, &s); err == nil && strings.HasPrefix(s.Image, snapshotRepository+":") {
 		if err := e.RemoveImage(ctx, s.Image); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

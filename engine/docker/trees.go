@@ -45,11 +45,9 @@ func (c *Container) mountTrees(ctx context.Context) ([]mount.Mount, error) {
 
 // mountTree creates the volumes of the tree with number i.
 func (c *Container) mountTree(ctx context.Context, i int, tree engine.Tree) (mount.Mount, error) {
-	if c.spec.Snapshot != "" {
-		var packed bool
-		if tree, packed = c.withSnapshot(i, tree); packed {
-			return c.mountEmpty(ctx, i, tree)
-		}
+	tree, packed := c.withSnapshot(i, tree)
+	if packed {
+		return c.mountEmpty(ctx, i, tree)
 	}
 	temp := c.spec.Mounts.Temp
 	if strings.HasPrefix(temp, tree.Host+string(filepath.Separator)) {

@@ -151,7 +151,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // setupRootfs makes the server mount the file system, and waits for it.
 func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) error {
-	if err := c.restore(&s); err != nil {
+	if err := errors.Join(c.restore(&s), c.useSnapshot(&s)); err != nil {
 		return err
 	}
 	if err := os.Mkdir(c.base, 0o700); err != nil && !s.Resume {
@@ -168,13 +168,7 @@ func (c *Container) setupRootfs(ctx context.Context, s engine.Spec, e *Engine) e
 		Base: c.base, Scratch: s.Mounts.Scratch, Mask: e.options.Mask, Image: e.options.Mode == Images,
 		Metadata: s.Network.Metadata, Redirects: c.redirects(s), Privileged: s.Resources.Privileged,
 		Plain: c.id.kind != idsRoot, Alone: c.id.kind == idsSingle, Main: s.Main != nil, Resume: s.Resume,
-		FailAt: e.options.failAt, Die: e.options.die,
-	}
-	if s.Snapshot != "" {
-		if err := c.useSnapshot(s.Snapshot); err != nil {
-			return err
-		}
-		l.Snapshot = c.layers
+		Snapshot: engine.SnapshotLayers(s.Snapshot), FailAt: e.options.failAt, Die: e.options.die,
 	}
 	if c.image != nil {
 		l.Layers = c.image.Layers

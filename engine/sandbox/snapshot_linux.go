@@ -18,16 +18,19 @@ type snapshot struct {
 	Image string // ID; "" for the host's own files
 }
 
-// useSnapshot makes a snapshot the one whose files the sandbox has.
-func (c *Container) useSnapshot(dir string) error {
+// useSnapshot makes the snapshot of a spec, if there is one, that of the sandbox.
+func (c *Container) useSnapshot(spec *engine.Spec) error {
+	if spec.Snapshot == "" {
+		return nil
+	}
 	var s snapshot
-	if err := engine.ReadSnapshot(dir, &s); err != nil {
+	if err := engine.ReadSnapshot(spec.Snapshot, &s); err != nil {
 		return err
 	}
 	if c.image != nil && c.image.About.ID != s.Image {
 		return errOtherImage
 	}
-	c.snapshot, c.layers = dir, engine.SnapshotLayers(dir)
+	c.snapshot, c.layers = spec.Snapshot, engine.SnapshotLayers(spec.Snapshot)
 	return nil
 }
 

@@ -251,7 +251,8 @@ func (l *Rootfs) overlayWith(w overlayMethod, lower, target, name string, prepar
 		target,
 		"overlay",
 		l.flags(),
-		l.option()+w.option+",lowerdir="+l.above(name)+lower+",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work),
+		l.option()+w.option+",lowerdir="+l.above(name)+lower+
+			",upperdir="+overlay.Escape(upper)+",workdir="+overlay.Escape(work),
 	)
 }
 
@@ -336,7 +337,7 @@ func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper",
 // mountTree mounts a tree. Hidden names are hidden in the upper layer. If there are
 // overlays over the tree, which Hide does not apply to, they are hidden in a layer between.
 func (l *Rootfs) mountTree(t Tree, target, name string) error {
-	// What is hidden in the host's directory is hidden below a snapshot: the build has made it itself.
+	// Files of a snapshot with hidden names were made by the build, so the names are hidden below it.
 	if len(t.Over) == 0 && len(l.snapshots(name)) == 0 {
 		return l.overlay(overlay.Escape(t.Host), target, name, func(upper string) error {
 			return overlay.Hide(upper, t.Host, hiddenNames(t), !l.Plain)
