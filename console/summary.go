@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/runner"
@@ -105,6 +106,9 @@ func (t *Text) verdict(r *runner.Record) styled {
 	if r.Environment.Place != "" {
 		text += hostTools
 	}
+	if r.Restored != nil {
+		text += formatted(", with %s of build %d", human.Series(r.Restored.Names()), builds.Number(r.Restored.Build))
+	}
 	if len(r.ByHand) > 0 {
 		text += ", by hand"
 	}
@@ -140,7 +144,7 @@ type End struct {
 // Later ones, such as commands of POST_BUILD after a failed BUILD, may have failed because of it.
 func EndOf(r *runner.Record) End {
 	for _, p := range r.Phases {
-		if p.Status == runner.Succeeded || p.Status == runner.LeftOut || p.Status == "" {
+		if p.Status == runner.Succeeded || p.Status.IsOmitted() {
 			continue
 		}
 		end := End{Phase: p.Type}
@@ -212,8 +216,9 @@ func (t *Text) phases(r *runner.Record) {
 			continue
 		}
 		text := formatted("%s %s", string(p.Type), human.Duration(p.Duration))
-		if p.Status == runner.LeftOut {
-			text = formatted("%s %s", string(p.Type), t.styles.weak.Sprint("left out"))
+		if p.Status.IsOmitted() {
+			how := map[runner.Status]string{runner.LeftOut: "left out", runner.RestoredStatus: "restored"}[p.Status]
+			text = formatted("%s %s", string(p.Type), t.styles.weak.Sprint(how))
 		} else if p.Status != runner.Succeeded {
 			text += formatted(" %s", t.styles.bad.Sprint(t.glyphs.failed))
 		}

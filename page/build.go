@@ -132,7 +132,7 @@ func buildData(b Build) buildTable {
 	t.Failures, t.Next = append(t.Failures, b.failures()...), append(t.Next, r.Next...)
 	t.Exported = append(t.Exported, r.Exported...)
 	for _, p := range r.Phases {
-		if p.Status == "" || p.Status == runner.LeftOut {
+		if p.Status.IsOmitted() {
 			continue // the phase did not run, or is COMPLETED
 		}
 		t.Phases = append(t.Phases, phase{
@@ -190,6 +190,9 @@ func factsOf(r *runner.Record) [][2]string {
 	}
 	if r.Partial != nil {
 		facts = append(facts, [2]string{"Left out", strings.Join(r.Partial.LeftOut, ", ")})
+	}
+	if r.Restored != nil {
+		facts = append(facts, [2]string{"Restored", human.Series(r.Restored.Names()) + " of build " + r.Restored.Build})
 	}
 	if len(r.ByHand) > 0 {
 		facts = append(facts, [2]string{"By hand", runner.ByHandText(r.ByHand)})

@@ -70,6 +70,10 @@ func (m markup) header(b Build) {
 		parts := diag.Printable(leftOut(r.Partial.LeftOut))
 		m.put("<p class=\"notice\">This is a part of the build: %s left out.</p>\n", parts)
 	}
+	if restored := r.Restored; restored != nil {
+		m.put("<p class=\"notice\">%s did not run: this build began with their results in build %s.</p>\n",
+			diag.Printable(human.Series(restored.Names())), diag.Printable(restored.Build))
+	}
 	if len(r.ByHand) > 0 {
 		m.put("<p class=\"notice\">This build was changed by hand: %s.</p>\n", diag.Printable(runner.ByHandText(r.ByHand)))
 	}
@@ -120,7 +124,7 @@ func firstLine(text string) string {
 // failedPhase returns the first phase that did not succeed; nil if there is no such phase.
 func failedPhase(r *runner.Record) *runner.PhaseRecord {
 	for i, p := range r.Phases {
-		if p.Status != "" && p.Status != runner.Succeeded && p.Status != runner.LeftOut {
+		if !p.Status.IsOmitted() && p.Status != runner.Succeeded {
 			return &r.Phases[i]
 		}
 	}

@@ -23,6 +23,7 @@ const (
 	HandCopy   HandKind = "copy into the build"
 	HandSync   HandKind = "sync of the source"
 	HandLimit  HandKind = "lifted time limit"
+	HandForce  HandKind = "snapshot that does not fit"
 )
 
 // HandChange is one change that a user made by hand.

@@ -22,7 +22,7 @@ type Checkpoint struct {
 	ctx   context.Context
 }
 
-// CheckpointState is what a build with the files of a snapshot needs to go on.
+// CheckpointState is needed to go on with the files of a snapshot.
 type CheckpointState struct {
 	State KeptState
 	// Overlays and Trees are the mounted files of the cache.
@@ -50,56 +50,65 @@ func (c *Checkpoint) IsSecret(text string) bool { return c.build.rec.isSecret(te
 // Processes returns the names of the processes that commands have left running. They are not in a
 // snapshot.
 func (c *Checkpoint) Processes() ([]string, error) {
-	var own []int
-	for _, session := range c.build.shells.sessions {
-		printed, _, err := session.Capture(c.ctx, "echo $$")
-		if err != nil {
-			return nil, err
-		}
-		if pid, err := strconv.Atoi(strings.TrimSpace(printed)); err == nil {
-			own = append(own, pid)
-		}
-	}
 	printed, _, err := c.build.shells.capture(c.ctx, listProcesses)
-	if err != nil {
-		return nil, err
-	}
-	return otherProcesses(printed, own), nil
+	return leftRunning(printed), err
 }
 
-// listProcesses prints /proc/PID/stat of all processes, after that of its own shell.
+// listProcesses prints /proc/PID/stat of its own shell, and then of all processes.
 const listProcesses = `for f in /proc/self/stat /proc/[0-9]*/stat; do
   IFS= read -r line <"$f" && printf '%s\n' "$line"
 done 2>/dev/null`
 
-// otherProcesses returns the names of the processes that listProcesses has printed, but not those of
-// shells with the given IDs, of their subshells, and of those that have ended.
-func otherProcesses(printed string, own []int) []string {
-	var names []string
-	ignored := map[int]bool{}
-	for _, pid := range own {
-		ignored[pid] = true
+// process is a process of the container.
+type process struct {
+	pid, parent int
+	name        string
+	ended       bool
+}
+
+// parseProcess parses a line of /proc/PID/stat. The name may contain any characters.
+func parseProcess(line string) (p process, ok bool) {
+	id, rest, _ := strings.Cut(line, " (")
+	end := strings.LastIndex(rest, ") ")
+	if end < 0 {
+		return p, false
 	}
-	for i, line := range strings.Split(strings.TrimSpace(printed), "\n") {
-		id, rest, _ := strings.Cut(line, " (")
-		end := strings.LastIndex(rest, ") ")
-		pid, err := strconv.Atoi(id)
-		if err != nil || end < 0 {
-			continue
+	var state string
+	n, err := fmt.Sscanf(rest[end+len(") "):], "%s %d", &state, &p.parent)
+	p.name, p.ended = rest[:end], state == "Z"
+	p.pid, ok = atoi(id)
+	return p, ok && err == nil && n == 2
+}
+
+func atoi(text string) (int, bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil
+}
+
+// leftRunning returns the names of processes that listProcesses has printed: those that descend from
+// the first one, which adopts the processes that a command leaves, except for the shells that have printed the list.
+// Processes without a parent were started from outside.
+func leftRunning(printed string) []string {
+	var all []process
+	parents := map[int]int{}
+	for line := range strings.Lines(printed) {
+		if p, ok := parseProcess(strings.TrimSuffix(line, "\n")); ok {
+			all = append(all, p)
+			parents[p.pid] = p.parent
 		}
-		name, fields := rest[:end], strings.Fields(rest[end+len(") "):])
-		const stateAt, parentAt = 0, 1
-		if len(fields) <= parentAt || fields[stateAt] == "Z" {
-			continue
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	printing := map[int]bool{}
+	for pid := all[0].pid; pid > 0 && !printing[pid]; pid = parents[pid] {
+		printing[pid] = true
+	}
+	var names []string
+	for _, p := range all[1:] {
+		if !printing[p.pid] && !p.ended && p.parent > 0 {
+			names = append(names, p.name)
 		}
-		if i == 0 { // the shell that has printed it
-			ignored[pid] = true
-		}
-		parent, _ := strconv.Atoi(fields[parentAt])
-		if ignored[pid] || slices.Contains(own, parent) && name == "sh" {
-			continue
-		}
-		names = append(names, name)
 	}
 	return names
 }
@@ -131,6 +140,15 @@ type Restored struct {
 	Phases []PhaseType `json:"phases"` // the ones with commands
 	Build  string      `json:"build"`  // that has run them, such as 12-1a2b3c4d
 	Forced bool        `json:"forced,omitempty"`
+}
+
+// Names returns the names of the phases.
+func (r *Restored) Names() []string {
+	var all []string
+	for _, p := range r.Phases {
+		all = append(all, string(p))
+	}
+	return all
 }
 
 // Restoration is a snapshot with which a build begins.

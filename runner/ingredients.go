@@ -48,7 +48,8 @@ func (p *Plan) Ingredients(hash func(text string) string) []Ingredient {
 		if phase.Type == PostBuild || len(phase.Commands)+len(phase.Finally) == 0 {
 			continue
 		}
-		add(phase.Type, "settings", fmt.Sprintf("%s (%s)", p.File, phase.Type), []any{phase.user(), onFailure(phase.OnFailure)})
+		label := fmt.Sprintf("%s (%s)", p.File, phase.Type)
+		add(phase.Type, "settings", label, []any{phase.user(), onFailure(phase.OnFailure)})
 		for _, finally := range []bool{false, true} {
 			for i, c := range phase.list(finally) {
 				at := commandPlace(phase.Type, i+1, finally)
@@ -76,8 +77,8 @@ func (p *Plan) secondarySources() []string {
 	return all
 }
 
-// variableIngredients adds the variables that do not belong to one build. Of a variable from a store,
-// the reference counts.
+// variableIngredients adds the variables that do not belong to one build. A variable from a store
+// counts with its reference.
 func (p *Plan) variableIngredients(add func(phase PhaseType, key, label string, value any)) {
 	variables := slices.Clone(p.Variables)
 	slices.SortFunc(variables, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })
@@ -96,7 +97,8 @@ func (p *Plan) variableIngredients(add func(phase PhaseType, key, label string, 
 // UpTo returns the ingredients on which the results of a phase and of those before it depend.
 func UpTo(all []Ingredient, phase PhaseType) []Ingredient {
 	last := phaseOrder(phase)
-	return slices.DeleteFunc(slices.Clone(all), func(i Ingredient) bool { return i.Phase != "" && phaseOrder(i.Phase) > last })
+	later := func(i Ingredient) bool { return i.Phase != "" && phaseOrder(i.Phase) > last }
+	return slices.DeleteFunc(slices.Clone(all), later)
 }
 
 // phaseOrder returns the place of a phase in the order of a build.
@@ -134,7 +136,7 @@ func Difference(old, now []Ingredient) string {
 }
 
 // Before returns the last phase with commands of which a snapshot can be taken before another phase, or
-// "" if there is none.
+// "" without one.
 func (p *Plan) Before(t PhaseType) PhaseType {
 	last := PhaseType("")
 	for _, phase := range p.Phases {

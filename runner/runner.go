@@ -134,6 +134,9 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Record, error) {
 	if text := project.DeprecatedImage(p.Image); text != "" {
 		b.rec.note("%s", text)
 	}
+	if p.Restored != nil && p.Restored.Forced {
+		b.byHand(HandForce, "", p.Restored.Build)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.stop = stop
