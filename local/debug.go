@@ -22,6 +22,11 @@ type DebugOptions struct {
 	Only  []string // phases whose commands run
 	Skip  []string // phases, commands, artifacts, reports or cache that are left out
 	Until string   // the last phase or command
+
+	From         string // the first phase or command, FromChanges, or "" for all
+	Force        bool   // use a snapshot for From that does not fit
+	Snapshots    string // auto, always or never: take snapshots at the end of phases
+	SnapshotSize string // limit of all snapshots, such as 10GB; "0" is unlimited
 }
 
 // Stops reports whether a build may stop.
@@ -29,7 +34,10 @@ func (o DebugOptions) Stops() bool { return o.Debug || o.Step || len(o.Break) > 
 
 // withoutStops returns the options that choose parts of the build.
 func (o DebugOptions) withoutStops() DebugOptions {
-	return DebugOptions{Only: o.Only, Skip: o.Skip, Until: o.Until}
+	return DebugOptions{
+		Only: o.Only, Skip: o.Skip, Until: o.Until,
+		From: o.From, Force: o.Force, Snapshots: o.Snapshots, SnapshotSize: o.SnapshotSize,
+	}
 }
 
 // Places returns where the build stops. Texts that cannot be parsed are left out; Validate reports
@@ -61,6 +69,7 @@ func (r *Request) validatePlaces() []error {
 		}
 	}
 	check("break", r.Debug.Break...)
+	errs = append(errs, r.validateFrom()...)
 	_, wrong := r.parts()
 	errs = append(errs, wrong...)
 	if r.Debug.Wait < 0 {

@@ -48,6 +48,7 @@ type FailedBuild struct {
 	Buildspec BuildspecText
 	Digits    []string // in the names of the sources' directories
 	Stamps    []fileStamp
+	Snapshot  string // ID of the one that the build began with; "" for none
 	State     runner.KeptFailure
 
 	dir string // of the run
@@ -91,10 +92,15 @@ func (s *Session) failedBuild(ctx context.Context, state runner.KeptFailure) *Fa
 		Buildspec: in.text, State: state,
 	}
 	f.Request.Debug = f.Request.Debug.withoutStops()
+	if s.start != nil && s.start.snapshot != nil {
+		f.Snapshot = s.start.snapshot.ID()
+	}
 	for _, source := range in.sources {
 		f.Digits = append(f.Digits, source.Digits)
 	}
+	s.syncing.Lock()
 	stamps := s.stamps
+	s.syncing.Unlock()
 	if stamps == nil {
 		stamps = in.stamps(ctx)
 	}
@@ -157,7 +163,7 @@ func (f *FailedBuild) IsRequest(r *Request) bool {
 	for _, request := range []*Request{&a, &b} {
 		request.Debug = request.Debug.withoutStops()
 		request.CommandLine, request.Origins, request.Trusted, request.Texts = "", nil, false, nil
-		request.Engine.KeepFailed = ""
+		request.Engine.KeepFailed, request.Debug.Snapshots = "", ""
 	}
 	one, err1 := json.Marshal(a)
 	other, err2 := json.Marshal(b)

@@ -186,6 +186,7 @@ func New(dir string) *Request {
 	return &Request{
 		Source: SourceOptions{Dir: dir}, Image: ImageOptions{Pull: DefaultPull},
 		Engine: EngineOptions{Kind: EngineAuto, Docker: DefaultDocker, KeepFailed: KeepFailedAuto},
+		Debug:  DebugOptions{Snapshots: SnapshotsAuto, SnapshotSize: DefaultSnapshotSize},
 		Cache:  CacheOptions{Size: DefaultCacheSize}, Output: OutputOptions{KeepBuilds: DefaultKeepBuilds},
 	}
 }
@@ -224,6 +225,7 @@ func (r *Request) Validate(uid int) []error {
 	}
 	add(OneOf("engine", string(r.Engine.Kind), EngineKinds()...))
 	add(OneOf("docker", r.Engine.Docker, "nested", "socket"))
+	add(OneOf("snapshots", r.Debug.Snapshots, SnapshotsAuto, SnapshotsAlways, SnapshotsNever))
 	add(OneOf("keep-failed", r.Engine.KeepFailed, KeepFailedAuto, KeepFailedAlways, KeepFailedNever))
 	add(OneOf("pull", r.Image.Pull, "always", "missing", "never"))
 	if r.Engine.ComputeType != "" {

@@ -32,6 +32,7 @@ const (
 const (
 	kindContainer = "container"
 	kindSandbox   = "sandbox"
+	kindImage     = "image"
 )
 
 // Resource is something that a build uses or left, such as a container.
@@ -125,6 +126,9 @@ func (h *Host) Resources(ctx context.Context) (*docker.Engine, []Resource, error
 		return nil, all, errors.Join(err, e.Close())
 	}
 	for _, f := range found {
+		if name := f.Labels[LabelSnapshot]; f.Kind == kindImage && name != "" && h.hasSnapshot(name) {
+			continue // it is a build's only if the rest of the snapshot is gone
+		}
 		ours := f.Labels[LabelHost] == h.Hostname && (h.UID == 0 || f.Labels[LabelUser] == strconv.Itoa(h.UID))
 		r := Resource{Resource: f, Ours: ours}
 		r.PID, r.Alive = rundir.Alive(f.Labels[LabelTemp])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/console"
@@ -49,7 +50,9 @@ func (h *Host) LoadFailed(ctx context.Context, f *FailedBuild) (*Inputs, error) 
 
 // Resume prepares a failed build to go on at its failed command, after LoadFailed.
 func (h *Host) Resume(ctx context.Context, in *Inputs) (*Session, error) {
-	s := &Session{inputs: in, caches: &localVolumes{}, resumed: &resumption{FailedBuild: in.failed}}
+	s := &Session{
+		inputs: in, caches: &localVolumes{}, key: sync.OnceValue(h.key), resumed: &resumption{FailedBuild: in.failed},
+	}
 	if err := s.resume(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("continue build %s: %w", in.failed.Build, err), s.Close())
 	}

@@ -61,6 +61,8 @@ type Session struct {
 	files   atomic.Pointer[files] // in which the build is recorded; nil before a failed build goes on
 	resumed *resumption           // nil for a build that begins
 
+	start *start // where the build begins; nil for the first phase
+
 	syncing sync.Mutex       // guards stamps
 	stamps  map[string]stamp // of the source, as the build has it; nil without a debugger
 }
@@ -72,7 +74,7 @@ type Session struct {
 // An error leaves nothing behind. A dry run takes no number, needs no credentials, and
 // succeeds if the engine cannot be reached.
 func (h *Host) Prepare(ctx context.Context, in *Inputs, warmed *Warmed) (*Session, error) {
-	s := &Session{inputs: in, caches: &localVolumes{}}
+	s := &Session{inputs: in, caches: &localVolumes{}, key: sync.OnceValue(h.key)}
 	if err := s.prepare(ctx, warmed); err != nil {
 		if closing := s.Close(); closing != nil {
 			err = errors.Join(err, closing)
@@ -99,6 +101,11 @@ func (s *Session) prepare(ctx context.Context, warmed *Warmed) error {
 		}
 		if s.destinations, err = s.inputs.Request.destinations(s.Plan); err == nil {
 			err = errors.Join(s.inputs.Request.checkPlaces(s.Plan), s.inputs.Request.choose(s.Plan))
+		}
+		if err == nil && engineErr == nil {
+			if err = s.chooseStart(ctx); errors.Is(err, errPlanAgain) {
+				continue
+			}
 		}
 		if err != nil || s.inputs.Request.DryRun {
 			return err
@@ -251,6 +258,9 @@ func (s *Session) Close() error {
 		errs = append(errs, s.Dir.Abandon())
 	}
 	s.caches.close()
+	if s.start != nil && s.start.release != nil {
+		s.start.release()
+	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.close())
 	}
@@ -305,16 +315,15 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		all := readSummaries(s.inputs.Builds)
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
 	})
-	s.key = sync.OnceValue(s.inputs.host.key)
 	go s.earlier() // while the build runs, so that the page does not wait for it
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
 	r.OnLive = calls.begin
 	if s.Debugger != nil {
 		r.Pause = s.Debugger.Pause
-		if s.resumed == nil {
-			s.stamps = s.inputs.stamps(ctx)
-		}
+	}
+	if s.Debugger != nil || r.Checkpoint != nil {
+		s.lookAtSource(ctx)
 	}
 	r.Notify = func(e runner.Event) {
 		if e.Reports != nil {
@@ -350,6 +359,7 @@ func (s *Session) runner(ctx context.Context) *runner.Runner {
 		LastImage: lastImage(in.Builds, s.Dir.Number),
 		Earlier:   earlierReports(in.Builds, s.Plan.Identity.Project, s.Dir.Number),
 		Describe:  s.lookUpFacts(ctx), Instead: s.instead, Key: s.keyed, KeepFailed: s.keepFailed(ctx),
+		Checkpoint: s.checkpoints(), Restore: s.restoration(),
 	}
 	if s.resumed != nil { // its cache was restored when it began, and is not saved after changes by hand
 		all.Continue, all.OpenCache = &s.resumed.Continuation, nil

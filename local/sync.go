@@ -234,3 +234,19 @@ func (c *syncing) remove(ctx context.Context, names []string) error {
 	}
 	return nil
 }
+
+// lookAtSource remembers the files of the source as the build has them, while the build starts.
+func (s *Session) lookAtSource(ctx context.Context) {
+	if s.resumed != nil {
+		return // they were kept
+	}
+	if s.start != nil && s.start.snapshot != nil {
+		s.stamps = stampsOf(s.start.snapshot) // until sync has copied the difference
+		return
+	}
+	s.syncing.Lock()
+	go func() {
+		defer s.syncing.Unlock()
+		s.stamps = s.inputs.stamps(ctx)
+	}()
+}

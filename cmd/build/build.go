@@ -133,6 +133,7 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 		return err
 	}
 	o.chooseKeepFailed(a)
+	o.chooseSnapshots(a)
 	// The engine starts while the inputs are read: both take tens of milliseconds.
 	warmed := a.Warm(&o.Request)
 	defer func() { _ = warmed.Close() }()

@@ -24,6 +24,18 @@ func (o *Options) chooseKeepFailed(a *cli.App) {
 	}
 }
 
+// chooseSnapshots replaces auto if the user has not written it: snapshots are taken for a user who can
+// begin the next build with one.
+func (o *Options) chooseSnapshots(a *cli.App) {
+	written := o.Origins["snapshots"] != local.FromDefault
+	if o.Debug.Snapshots != local.SnapshotsAuto || written || o.Debug.Stops() || o.Debug.From != "" {
+		return
+	}
+	if tty.Prompt(a) == nil || o.Format != "text" || a.InCI() {
+		o.Debug.Snapshots = local.SnapshotsNever
+	}
+}
+
 // offerDebug prints the command that leads to the failed command of a build, for a user at a
 // terminal.
 func (o *Options) offerDebug(a *cli.App, r *runner.Record) {

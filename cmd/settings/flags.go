@@ -112,6 +112,10 @@ func registerLimits(f *Flags, fs *pflag.FlagSet) {
 	fs.StringArrayVar(&d.Skip, "skip", nil,
 		"leave out `PARTS`: phases, commands (build:2), artifacts, reports or cache; separated by commas, repeatable")
 	fs.StringVar(&d.Until, "until", "", "end after `WHERE`: a phase or a command (build:2)")
+	fs.StringVar(&d.From, "from", "",
+		"begin at `WHERE`: a phase, a command (build:2), or auto (the first phase that changes can affect),"+
+			" with the results of earlier phases from a snapshot")
+	fs.BoolVar(&d.Force, "force", false, "use a snapshot for --from although the buildspec or the source has changed")
 	fs.Var((*cli.Minutes)(&e.Timeout), "timeout",
 		"stop the build after `DURATION`, such as 90s or 45m; a plain number is minutes (default: the project's, or 60m)")
 	fs.StringVar(&e.ComputeType, "compute-type", "",
@@ -219,6 +223,11 @@ func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 	fs.StringVar(&f.Engine.KeepFailed, "keep-failed", local.KeepFailedAuto,
 		"keep the state of a build that ends at a failed command, for debug, for 24 hours `WHEN`: always, never,"+
 			" or auto (on a terminal outside of CI)")
+	fs.StringVar(&f.Debug.Snapshots, "snapshots", local.SnapshotsAuto,
+		"take a snapshot after each phase, for --from, `WHEN`: always, never, or auto (on a terminal outside of CI,"+
+			" if it costs less than a tenth of the time of the commands)")
+	fs.StringVar(&f.Debug.SnapshotSize, "snapshot-size", local.DefaultSnapshotSize,
+		"keep at most `SIZE` of snapshots, and three of each source and engine; 0 is unlimited")
 }
 
 // deferredValue is the value of a flag that does not accept any text. It keeps the error of

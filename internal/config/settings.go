@@ -81,6 +81,9 @@ func reachingSettings() []Setting {
 		{Name: "publish", Reach: User, Effect: "open a port of this host: VALUE"},
 		{Name: "secondary-source", Reach: Reads, Effect: "give the build files from outside the source", Paths: afterID},
 		{Name: "secrets", Reach: User, Effect: "read secrets from VALUE"},
+		{Name: "snapshot-size", Reach: User, Effect: "keep copies of the files of builds on this host"},
+		{Name: "snapshots", Reach: User, Effect: "keep copies of the files of builds on this host",
+			Harmless: func(v string) bool { return v != "always" }},
 		{Name: "source-mode", Reach: User, Effect: "give the build files that git ignores",
 			Harmless: func(v string) bool { return v != "all" }},
 		{Name: "source-root", Reach: Around, Effect: "give the build files of the repository around the source"},
@@ -179,7 +182,8 @@ func standInPaths(value string) []string {
 func harmlessSettings() []Setting {
 	var all []Setting
 	for _, name := range []string{
-		"add-host", "break", "color", "compute-type", "debug", "env-override", "format", "full-reports", "ignore",
+		"add-host", "break", "color", "compute-type", "debug", "env-override", "force", "format", "from", "full-reports",
+		"ignore",
 		"image-digest", "inputs", "keep-builds", "no-cache", "only", "pause-for", "platform", "progress", "project-name",
 		"pull", "quiet", "region", "require-image", "skip", "step", "strict", "timeout", "tolerate-bad-reports",
 		"until", "verbose", "zip",

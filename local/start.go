@@ -1,0 +1,290 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/buildlocal/buildlocal/affected"
+	"github.com/buildlocal/buildlocal/builds"
+	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/snapshots"
+)
+
+// FromChanges is the value of From with which a build begins at the first phase that the changes since
+// a snapshot can affect.
+const FromChanges = "auto"
+
+// start is where a build begins, instead of with its first phase.
+type start struct {
+	snapshot *snapshots.Snapshot // nil without one
+	forced   bool                // although it does not fit
+	note     string              // for the user
+	release  func()              // see Snapshot.Use; nil without a snapshot
+}
+
+// validateFrom returns the mistakes in where a build begins.
+func (r *Request) validateFrom() []error {
+	var errs []error
+	if text := r.Debug.From; text != "" && text != FromChanges {
+		if w, err := runner.ParseWhere(text); err != nil || !isStart(w) {
+			errs = append(errs, wrongValue("from", text, "expected a phase (install, pre_build, build or post_build),"+
+				" a command (build:2 or :14), or auto"))
+		}
+	}
+	if r.Debug.Force && r.Debug.From == "" {
+		errs = append(errs, wrongValue("force", "true", "it is for --from, which is missing"))
+	}
+	if _, err := CacheSize(r.Debug.SnapshotSize); err != nil {
+		errs = append(errs, wrongValue("snapshot-size", r.Debug.SnapshotSize, "%s", err))
+	}
+	return errs
+}
+
+// isStart reports whether a build can begin at a place: a phase with commands, or one of them.
+func isStart(w runner.Where) bool {
+	named := slices.Contains([]runner.PhaseType{runner.Install, runner.PreBuild, runner.Build, runner.PostBuild}, w.Phase)
+	return (named || w.Line > 0) && !w.End && w.Condition == ""
+}
+
+// chooseStart finds the snapshot with which the build begins, and makes the plan begin there.
+func (s *Session) chooseStart(ctx context.Context) error {
+	r := s.inputs.Request
+	if r.Debug.From == "" {
+		return nil
+	}
+	if s.start == nil {
+		st, err := s.findStart(ctx)
+		if err != nil {
+			return err
+		}
+		s.start = st
+		if st.snapshot != nil {
+			for i := range min(len(s.inputs.sources), len(st.snapshot.Digits)) {
+				s.inputs.sources[i].Digits = st.snapshot.Digits[i]
+			}
+			return errPlanAgain
+		}
+	}
+	s.Plan.Notes = append(s.Plan.Notes, s.start.note)
+	if from := s.start.snapshot; from != nil {
+		s.Plan.Restore(runner.Restored{Phases: from.Phases, Build: from.Build, Forced: s.start.forced})
+	}
+	return nil
+}
+
+// errPlanAgain is returned by chooseStart when the plan has to be made again, with the directories of
+// the snapshot.
+var errPlanAgain = errors.New("make the plan again")
+
+// findStart finds the newest snapshot that fits, of the latest phase before the one with which the build
+// is to begin.
+func (s *Session) findStart(ctx context.Context) (*start, error) {
+	target, err := s.startPhase()
+	if err != nil {
+		return nil, err
+	}
+	last := s.Plan.Before(target)
+	if last == "" {
+		note := fmt.Sprintf("--from %s: no phase with commands is before it.", s.inputs.Request.Debug.From)
+		return &start{note: note}, nil
+	}
+	search := &startSearch{
+		Session: s, last: last, ingredients: s.Plan.Ingredients(s.keyed), now: s.inputs.stamps(ctx),
+	}
+	for _, candidate := range search.candidates() {
+		reason := search.check(ctx, candidate)
+		if reason != "" {
+			number := builds.Number(candidate.Build)
+			search.reasons = append(search.reasons, fmt.Sprintf("%s of build %d: %s", candidate.Phase, number, reason))
+			continue
+		}
+		release, err := candidate.Use(s.inputs.host.Now())
+		if err != nil {
+			continue // it has just been removed
+		}
+		return &start{snapshot: candidate, forced: search.forced, release: release, note: search.note(candidate)}, nil
+	}
+	return &start{note: search.none()}, nil
+}
+
+// startPhase returns the phase with which the build is to begin.
+func (s *Session) startPhase() (runner.PhaseType, error) {
+	text := s.inputs.Request.Debug.From
+	if text == FromChanges {
+		return runner.PostBuild, nil
+	}
+	w, err := runner.ParseWhere(text)
+	if err != nil || w.Phase != "" && w.Index == 0 {
+		return w.Phase, err
+	}
+	at, _, err := s.Plan.Resolve(w)
+	if err != nil {
+		return "", wrongValue("from", text, "%s", err)
+	}
+	for _, place := range s.Plan.Places() {
+		if slices.Contains(at, place.At) {
+			return place.Phase, nil
+		}
+	}
+	return "", wrongValue("from", text, "no command is there")
+}
+
+// startSearch looks for the snapshot with which a build begins.
+type startSearch struct {
+	*Session
+	last        runner.PhaseType // of which a snapshot would be best
+	ingredients []runner.Ingredient
+	now         map[string]stamp
+	changes     sourceChanges // since the candidate that was checked last
+	forced      bool
+	reasons     []string // why snapshots are not used
+}
+
+// candidates returns the snapshots of the source: of the latest phase first, then the newest.
+func (f *startSearch) candidates() []*snapshots.Snapshot {
+	source := RealDir(f.inputs.Request.SourceDir())
+	possible := f.Plan.PhasesUpTo(f.last)
+	all := slices.DeleteFunc(f.inputs.host.Snapshots().All(), func(s *snapshots.Snapshot) bool {
+		return s.Source != source || s.Engine != string(f.engine.kind) || s.Host != f.engine.host ||
+			s.Program != f.inputs.host.Version || !slices.Contains(possible, s.Phase)
+	})
+	slices.SortStableFunc(all, func(a, b *snapshots.Snapshot) int {
+		if byPhase := len(b.Phases) - len(a.Phases); byPhase != 0 {
+			return byPhase
+		}
+		return b.Taken.Compare(a.Taken)
+	})
+	return all
+}
+
+// check returns why a snapshot cannot be used, or "".
+func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
+	r := f.inputs.Request
+	f.forced = false
+	if reason := runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)); reason != "" {
+		if !r.Debug.Force {
+			return reason
+		}
+		f.forced = true
+	}
+	f.changes = compareStamps(stampsOf(s), f.now)
+	f.leaveOutSettings()
+	if decision := f.decide(s); decision.Phase < len(s.Phases) {
+		if !r.Debug.Force {
+			return decision.Reason
+		}
+		f.forced = true
+	}
+	if err := f.restorer().CheckSnapshot(ctx, s.Dir(), f.Plan.ImageRef()); err != nil {
+		return human.ErrorText(err)
+	}
+	for _, dir := range s.State.Overlays {
+		if _, err := os.Stat(dir); err != nil {
+			return "the cache that it had is gone"
+		}
+	}
+	for _, t := range s.State.Trees {
+		if _, err := os.Stat(t.Host); err != nil {
+			return "the cache that it had is gone"
+		}
+	}
+	return ""
+}
+
+// leaveOutSettings removes the files from the changes whose content is compared in another way.
+func (f *startSearch) leaveOutSettings() {
+	in := f.inputs
+	own := map[string]bool{".buildlocal.yml": true}
+	for _, name := range []string{in.location, in.Request.Source.Project, in.Request.Secrets.File} {
+		if filepath.IsAbs(name) {
+			if below, err := filepath.Rel(in.Source.Dir, name); err == nil {
+				name = filepath.ToSlash(below)
+			}
+		}
+		own[name] = true
+	}
+	for _, list := range []*[]string{&f.changes.added, &f.changes.changed, &f.changes.removed} {
+		*list = slices.DeleteFunc(*list, func(name string) bool { return own[name] })
+	}
+}
+
+// decide returns the first restored phase that the changes to the source can affect.
+func (f *startSearch) decide(s *snapshots.Snapshot) affected.Decision {
+	var phases []affected.Phase
+	for _, p := range f.Plan.Phases {
+		if !slices.Contains(s.Phases, p.Type) {
+			continue
+		}
+		phase := affected.Phase{Name: string(p.Type), Said: f.inputs.Request.InputsOf(string(p.Type))}
+		for _, c := range slices.Concat(p.Commands, p.Finally) {
+			phase.Commands = append(phase.Commands, c.Text)
+		}
+		phases = append(phases, phase)
+	}
+	var changes []affected.Change
+	add := func(kind affected.Kind, names []string) {
+		for _, name := range names {
+			changes = append(changes, affected.Change{Name: name, Kind: kind})
+		}
+	}
+	add(affected.Added, f.changes.added)
+	add(affected.Changed, f.changes.changed)
+	add(affected.Removed, f.changes.removed)
+	return affected.First(phases, changes, sourceFS(f.inputs.Source.Dir))
+}
+
+// sourceFS returns the files of the source.
+func sourceFS(dir string) fs.FS {
+	root, err := os.OpenRoot(dir) // closed by the garbage collector
+	if err != nil {
+		return nil
+	}
+	return root.FS()
+}
+
+// note describes the phases that are restored.
+func (f *startSearch) note(s *snapshots.Snapshot) string {
+	text := fmt.Sprintf("%s restored from build %d (%s).", human.Series(phaseNames(s.Phases)), builds.Number(s.Build),
+		human.When(s.Taken, f.inputs.host.Now()))
+	if decision := f.decide(s); decision.File != "" {
+		text += " Since then " + decision.Reason + "."
+	}
+	if f.forced {
+		text += " The snapshot does not fit (--force)."
+	}
+	if s.Phase != f.last && len(f.reasons) > 0 {
+		text += " Not used: " + f.reasons[0] + "."
+	}
+	return text
+}
+
+// none describes why no snapshot is used.
+func (f *startSearch) none() string {
+	run := human.Series(phaseNames(f.Plan.PhasesUpTo(f.last)))
+	if len(f.reasons) == 0 {
+		return fmt.Sprintf("No snapshot of this source with this engine: %s run again.", run)
+	}
+	return fmt.Sprintf("No snapshot fits: %s run again. Not used: %s.", run, strings.Join(f.reasons, "; "))
+}
+
+// restoration returns the snapshot for the runner; nil without one.
+func (s *Session) restoration() *runner.Restoration {
+	if s.start == nil || s.start.snapshot == nil {
+		return nil
+	}
+	from := s.start.snapshot
+	return &runner.Restoration{
+		Dir: from.Dir(), State: from.State,
+		Begin: func(ctx context.Context, live *runner.Live) error {
+			_, err := s.sync(ctx, live)
+			return err
+		},
+	}
+}
