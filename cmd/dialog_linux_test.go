@@ -80,8 +80,9 @@ func terminalEnviron() []string {
 			all = append(all, v)
 		}
 	}
-	// A test that fails a build must not leave its state behind; those of the state set it to auto.
-	all = append(all, "BUILDLOCAL_KEEP_FAILED=never")
+	// A test that fails a build must not leave its state behind; those of the state set it to auto. The
+	// same holds for snapshots.
+	all = append(all, "BUILDLOCAL_KEEP_FAILED=never", "BUILDLOCAL_SNAPSHOTS=never")
 	return append(all, "TERM=xterm", "NO_COLOR=1", "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=0")
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/results"
 	"github.com/buildlocal/buildlocal/cmd/running"
 	"github.com/buildlocal/buildlocal/cmd/secret"
+	"github.com/buildlocal/buildlocal/cmd/snapshot"
 	"github.com/buildlocal/buildlocal/cmd/start"
 	"github.com/buildlocal/buildlocal/cmd/validate"
 )
@@ -89,6 +90,7 @@ var commands = []command{
 	{"Host", "prune", func(a *cli.App) *cobra.Command { return running.NewPrune(a, nil) }},
 	{"Host", "image", func(a *cli.App) *cobra.Command { return image.NewCmd(a, nil) }},
 	{"Host", "cache", func(a *cli.App) *cobra.Command { return caches.NewCmd(a, nil) }},
+	{"Host", "snapshot", func(a *cli.App) *cobra.Command { return snapshot.NewCmd(a, nil) }},
 	{"Host", "doctor", func(a *cli.App) *cobra.Command { return machine.NewDoctor(a, nil) }},
 	{"Settings", "config", func(a *cli.App) *cobra.Command { return configure.NewConfig(a, nil) }},
 	{"Settings", "secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},

@@ -15,7 +15,7 @@ import (
 )
 
 // Copying copies a layer while nothing writes to it. The copy can be a lower layer of other overlays:
-// whiteouts, opaque and renamed directories stay what they are. No link is followed.
+// whiteouts, opaque and renamed directories keep their meaning. No link is followed.
 type Copying struct {
 	From, To int // descriptors of directories; To is empty
 	// Earlier is an earlier copy of the same layer that nothing changes, and Since when it was begun.
@@ -78,7 +78,7 @@ func namesIn(dir int) ([]string, error) {
 	return file.Readdirnames(-1)
 }
 
-// entry copies what has a name in a directory.
+// entry copies an entry of a directory.
 func (c *Copying) entry(ctx context.Context, at place, name string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstatat(at.from, name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
