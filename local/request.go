@@ -48,6 +48,8 @@ type Request struct {
 	// Origins says where each setting comes from, by its name on the command line. Nil
 	// means that the caller chose all of them.
 	Origins map[string]Origin
+	// Places are those of settings that are not on the command line, by the same names.
+	Places map[string]Place
 	// Trusted is true if the user trusts the configuration file of the source.
 	Trusted bool
 	// Texts are the contents of files that this configuration file names, by path, as
@@ -67,6 +69,25 @@ const (
 	FromVariable        // an environment variable
 	FromCaller          // the command line, or another caller
 )
+
+// Place is where a setting is written: a configuration file or an environment variable.
+type Place struct {
+	Name  string // of the file or the variable
+	Lines []int  // of each value in the file, from 1; nil for a variable
+}
+
+// place returns the place of the nth value of a setting, from 0, and its line, or 0. usual is the
+// name for a value of the command line.
+func (r *Request) place(setting, usual string, n int) (name string, line int) {
+	p, found := r.Places[setting]
+	if !found {
+		return usual, 0
+	}
+	if n < len(p.Lines) {
+		line = p.Lines[n]
+	}
+	return p.Name, line
+}
 
 // SourceOptions select the source, its buildspec and its project.
 type SourceOptions struct {
