@@ -184,7 +184,7 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 const maxAutoTime = 2 * time.Second
 
 // AutoEngine returns the engine that EngineAuto is for a request on this host now, and why it is not
-// Docker, or "". Without an engine the error says why there is none.
+// Docker, or "". The error says why builds cannot run here.
 func (h *Host) AutoEngine(ctx context.Context, r *Request) (kind EngineKind, why string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, maxAutoTime)
 	defer cancel()

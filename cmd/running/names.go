@@ -102,7 +102,8 @@ func (n names) elsewhere(number int) error {
 func (n names) named(name string) []candidate {
 	var found []candidate
 	for _, c := range n.known {
-		if isNamed([]string{name}, c.name) && !slices.ContainsFunc(found, func(f candidate) bool { return f.name == c.name }) {
+		isKnown := slices.ContainsFunc(found, func(f candidate) bool { return f.name == c.name })
+		if isNamed([]string{name}, c.name) && !isKnown {
 			found = append(found, c)
 		}
 	}

@@ -80,7 +80,9 @@ func TestPruneOptions_Chooses(t *testing.T) {
 func someNames(typed ...string) names {
 	return names{
 		typed: typed, nothing: "nothing stopped", command: "buildlocal stop",
-		known:   []candidate{{"1-bbbbbbbb", "~/two"}, {"1-aaaaaaaa", "~/one"}, {"2-cccccccc", "~/one"}, {"1-aaaaaaaa", "~/one"}},
+		known: []candidate{
+			{"1-bbbbbbbb", "~/two"}, {"1-aaaaaaaa", "~/one"}, {"2-cccccccc", "~/one"}, {"1-aaaaaaaa", "~/one"},
+		},
 		unknown: func(name string) error { return cli.Usagef("no build %s is running", name) },
 	}
 }

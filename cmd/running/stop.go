@@ -130,7 +130,8 @@ func (o *StopOptions) choose(ctx context.Context, a *cli.App, all []local.Resour
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(running, func(r local.Resource) bool { return !isNamed(full, r.Labels[local.LabelBuild]) }), nil
+	isOther := func(r local.Resource) bool { return !isNamed(full, r.Labels[local.LabelBuild]) }
+	return slices.DeleteFunc(running, isOther), nil
 }
 
 // notRunning returns the error for a build that does not run: because it has ended, or because
