@@ -26,7 +26,7 @@ type withoutRemains struct{ *testing.M }
 
 // Run runs the tests. Directories with files stay, which -testwork asks for.
 func (m withoutRemains) Run() int {
-	dir, err := os.MkdirTemp("", "go-test")
+	dir, err := os.MkdirTemp("", "t") // short, because sockets are below it
 	if err != nil {
 		panic(err)
 	}

@@ -307,6 +307,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	})
 	s.key = sync.OnceValue(s.inputs.host.key)
 	go s.earlier() // while the build runs, so that the page does not wait for it
+	go page.Prepare()
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
 	r.OnLive = calls.begin
