@@ -4,7 +4,6 @@ package cache_test
 
 import (
 	"crypto/sha256"
-	"encoding/gob"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -191,11 +190,8 @@ func TestFind_TakesNothingFromElsewhere(t *testing.T) {
 // forge replaces the list of files of an entry.
 func forge(t *testing.T, dir string, files []cache.File) {
 	t.Helper()
-	var index strings.Builder
-	if err := gob.NewEncoder(&index).Encode(files); err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256([]byte(index.String()))
+	index := cache.EncodeList(files)
+	sum := sha256.Sum256(index)
 	text, err := os.ReadFile(filepath.Join(dir, "entry.json"))
 	var entry map[string]any
 	err = errors.Join(err, json.Unmarshal(text, &entry))
@@ -203,7 +199,7 @@ func forge(t *testing.T, dir string, files []cache.File) {
 	text, marshal := json.Marshal(entry)
 	err = errors.Join(
 		err, marshal, os.WriteFile(filepath.Join(dir, "entry.json"), text, 0o600),
-		os.WriteFile(filepath.Join(dir, "index"), []byte(index.String()), 0o600),
+		os.WriteFile(filepath.Join(dir, "index"), index, 0o600),
 	)
 	if err != nil {
 		t.Fatal(err)

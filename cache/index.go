@@ -2,9 +2,7 @@ package cache
 
 import (
 	"archive/tar"
-	"bytes"
 	"crypto/sha256"
-	"encoding/gob"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -58,16 +56,12 @@ const (
 )
 
 // writeIndex writes the list of files and returns its SHA-256. The list is separate from
-// entry.json, because choosing an entry reads only the latter, and it is encoded with gob
-// because it may have tens of thousands of files. Neither is synchronized to the disk: after a
-// power failure the hash or the sizes do not match, and the entry is a miss.
+// entry.json, because choosing an entry reads only the latter. Neither is synchronized to the disk:
+// after a power failure the hash or the sizes do not match, and the entry is a miss.
 func writeIndex(dir string, files []File) (string, error) {
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(files); err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(b.Bytes())
-	return hex.EncodeToString(sum[:]), os.WriteFile(filepath.Join(dir, indexName), b.Bytes(), 0o600)
+	text := encodeList(files)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), os.WriteFile(filepath.Join(dir, indexName), text, 0o600)
 }
 
 // readIndex reads a list of files, which must have this hash.
@@ -79,9 +73,9 @@ func readIndex(dir, hash string) ([]File, error) {
 	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != hash {
 		return nil, fmt.Errorf("%w: its list of files was changed", ErrBroken)
 	}
-	var files []File
-	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&files); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+	files, err := decodeList(text)
+	if err != nil {
+		return nil, err
 	}
 	return files, validList(files)
 }

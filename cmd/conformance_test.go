@@ -119,9 +119,11 @@ func conformOn(t *testing.T, file, engine string, variables map[string]string) {
 		args := unpackCase(t, a, dir)
 		if engine == "host" {
 			args = withoutImage(t, args)
+		} else {
+			args = append([]string{"--pull", "never"}, args...)
 		}
 		app, stdout, stderr := newApp(t, variables)
-		args = append([]string{"run", "-C", dir, "--format", "service", "--pull", "never", "--engine", engine}, args...)
+		args = append([]string{"run", "-C", dir, "--format", "service", "--engine", engine}, args...)
 		exit := cmd.Main(t.Context(), args, app)
 		return exit, stdout.String(), stderr.String()
 	}

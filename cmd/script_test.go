@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -16,7 +17,30 @@ import (
 
 // TestMain lets scripts run the program: it is this test's own binary.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"buildlocal": program, relay.Name: program})
+	testscript.Main(withoutRemains{m}, map[string]func(){"buildlocal": program, relay.Name: program})
+}
+
+// withoutRemains runs tests whose scripts leave no directories: testscript removes its own only after
+// all scripts of a directory, and not if some were not selected with -run.
+type withoutRemains struct{ *testing.M }
+
+// Run runs the tests. Directories with files stay, which -testwork asks for.
+func (m withoutRemains) Run() int {
+	dir, err := os.MkdirTemp("", "t") // short, because sockets are below it
+	if err != nil {
+		panic(err)
+	}
+	if err := os.Setenv("GOTMPDIR", dir); err != nil {
+		panic(err)
+	}
+	defer func() {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+		_ = os.Remove(dir)
+	}()
+	return m.M.Run()
 }
 
 // program is main.

@@ -172,6 +172,7 @@ func TestText_Build(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		o.Logs, o.Dir, o.Source, o.SourceDir, o.Links = "buildlocal logs", "out/7", "../demo", "/home/me/demo", o.Color
+		o.DirPath = "/home/me/demo/out/7"
 		v := console.NewText(&b, o)
 		for _, e := range story() {
 			v.Notify(e)

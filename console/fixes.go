@@ -16,7 +16,8 @@ type Fixed struct {
 	Check         string
 }
 
-// writeFixes writes what --fix has changed, aligned: the place, the change and the check.
+// writeFixes writes what --fix has changed, aligned: the place, the change and the check. On a terminal
+// that is too narrow for a change, the change is below its place, as a whole.
 func writeFixes(w io.Writer, r Report, s styles) {
 	var places, changes, checks []string
 	for _, file := range r.Files {
@@ -26,9 +27,24 @@ func writeFixes(w io.Writer, r Report, s styles) {
 			checks = append(checks, diag.EscapeLine(f.Check))
 		}
 	}
-	place, change := widest(places), min(widest(changes), maxAlignedChange)
+	const label, gap = "fixed", "  "
+	place := widest(places)
+	change := min(widest(changes), maxAlignedChange)
 	for i := range places {
-		fmt.Fprintf(w, "%s  %s  %s  %s\n", pad(places[i], place), s.good.Sprint("fixed"), pad(changes[i], change), checks[i])
+		head := pad(places[i], place) + gap + string(s.good.Sprint(label)) + gap
+		room := maxTable // for the change
+		if r.Width > 0 {
+			room = r.Width - place - len(label) - width(checks[i]) - 3*len(gap)
+		}
+		if r.Width <= 0 || width(changes[i]) <= room {
+			fmt.Fprintf(w, "%s%s%s%s\n", head, pad(changes[i], min(change, room)), gap, checks[i])
+			continue
+		}
+		fmt.Fprintf(w, "%s%s\n", head, checks[i])
+		for _, line := range hanging(strings.Repeat(" ", hangingIndent)+changes[i], min(r.Width, maxProse),
+			strings.Repeat(" ", hangingIndent)) {
+			fmt.Fprintln(w, line)
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func control(text string, allowed *regexp.Regexp) string {
 func TestViewers_EscapeControlCharacters(t *testing.T) {
 	for _, o := range []console.Options{
 		{}, {Verbose: true}, {Quiet: true}, {Width: columns(160), ASCII: true},
-		{Color: true, Width: columns(80), Links: true, Verbose: true},
+		{Color: true, Width: columns(80), Links: true, Verbose: true, Dir: "a", DirPath: "/a b\x1b[2J\x07"},
 	} {
 		o.Dir, o.Source, o.SourceDir = hostile, hostile, "/"+hostile
 		var text, service, json bytes.Buffer

@@ -34,11 +34,22 @@ func someProblems() diag.List {
 	}
 }
 
+// someFixes have changes of every width.
+func someFixes() []console.Fixed {
+	long := strings.Repeat("word ", 20) + "end"
+	return []console.Fixed{
+		{Line: 4, Before: "base_directory", After: "base-directory", Check: "unknown-key"},
+		{Line: 100, Before: "echo a: b", After: "'echo a: b'", Check: "yaml-syntax"},
+		{Line: 101, Before: strings.Repeat("x", 25), After: strings.Repeat("y", 25), Check: "a-check-with-a-long-name"},
+		{Line: 102, Before: long, After: "'" + long + "'", Check: "yaml-syntax"},
+	}
+}
+
 func TestWriteProblems_FitsTheTerminal(t *testing.T) {
 	t.Parallel()
 	for _, width := range []int{0, 80, 160} {
 		var b, colored bytes.Buffer
-		checked := console.Checked{File: "buildspec.yml", Problems: someProblems(), Fixable: 3}
+		checked := console.Checked{File: "buildspec.yml", Problems: someProblems(), Fixable: 3, Fixed: someFixes()}
 		r := console.Report{Files: []console.Checked{checked}, Width: width}
 		if err := console.WriteProblems(&b, "text", r); err != nil {
 			t.Fatal(err)
@@ -51,7 +62,7 @@ func TestWriteProblems_FitsTheTerminal(t *testing.T) {
 		if err := console.WriteProblems(&colored, "text", r); err != nil {
 			t.Fatal(err)
 		}
-		for _, code := range []string{"0", "22", "31", "35", "36"} { // colors change no text
+		for _, code := range []string{"0", "22", "31", "32", "35", "36"} { // colors change no text
 			text := strings.ReplaceAll(colored.String(), "\x1b["+code+"m", "")
 			colored.Reset()
 			colored.WriteString(text)

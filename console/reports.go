@@ -213,16 +213,22 @@ func (t *Text) link(p reports.Place) styled {
 	if p.Line > 0 {
 		text += fmt.Sprintf(":%d", p.Line)
 	}
+	return t.hyperlink(styled(text), path.Join(t.o.SourceDir, p.File), p.Line)
+}
+
+// hyperlink makes a text a link to a line of a file, or to the file for 0, on terminals that can open
+// it. The name of the file is slash-separated and absolute.
+func (t *Text) hyperlink(text styled, file string, line int) styled {
 	if !t.o.Links {
-		return styled(text)
+		return text
 	}
-	// On Windows SourceDir begins with a drive, which a file URL has after a slash. The line
+	// On Windows the name begins with a drive, which a file URL has after a slash. The line
 	// is in the fragment; a terminal that does not know this form opens the file.
-	target := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path.Join(t.o.SourceDir, p.File), "/")}
-	if p.Line > 0 {
-		target.Fragment = fmt.Sprint(p.Line)
+	target := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(file, "/")}
+	if line > 0 {
+		target.Fragment = fmt.Sprint(line)
 	}
-	return styled("\x1b]8;;" + target.String() + "\x1b\\" + text + "\x1b]8;;\x1b\\")
+	return styled("\x1b]8;;"+target.String()+"\x1b\\") + text + "\x1b]8;;\x1b\\"
 }
 
 // groups shows the sums of each report: a row for its tests, one for tests that were fixed, and

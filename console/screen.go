@@ -118,25 +118,6 @@ func (s *Screen) Problem(p diag.Problem) {
 	s.t.line("%s", styled(colored(p, s.t.styles, s.t.columns(maxTable))))
 }
 
-// labels are the labels of messages, with their colors.
-var labels = map[string]paint{
-	"error": paintBad, "warning": paintWarn, "lint": paintWarn, "note": paintPlain, "hint": paintAccent,
-}
-
-// Message prints lines, those with a label such as "error: " wrapped beside it. Other lines, which
-// are indented, are part of a table.
-func (s *Screen) Message(text string) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\n")
-		label, rest, found := strings.Cut(line, ": ")
-		if paint, known := labels[label]; found && known {
-			s.Paragraph(rest, Span{Text: label + ":", paint: paint})
-			continue
-		}
-		s.Line(Plain(line))
-	}
-}
-
 // Sign returns a sign that is as wide as the others.
 func (s *Screen) Sign(sign Span) Span {
 	return Span{Text: pad(s.text(sign), width(s.t.glyphs.ok)), paint: sign.paint}

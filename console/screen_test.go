@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,5 +75,34 @@ func TestSparkline_ScalesToTheLargest(t *testing.T) {
 	}
 	if got := NewScreen(&bytes.Buffer{}, Options{ASCII: true}).Sparkline([]int64{1}); got != "" {
 		t.Errorf("in ASCII: %s", got)
+	}
+}
+
+// TestMessage_FitsTheTerminal has indented lines that are wider than the terminal.
+func TestMessage_FitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	command := "buildlocal run -b " + strings.Repeat("sub/", 20) + "b.yml"
+	text := "error: no image\n  here: " + strings.Repeat("some/image (docker), ", 6) + "another\n" +
+		"error: none; near it:\n  a.yml           " + command + "\n  services/b.yml   buildlocal run\nhint: next\n"
+	on := func(columns int) string { return printed(columns, Options{}, func(s *Screen) { s.Message(text) }) }
+	narrow := on(80)
+	for _, want := range []string{"\n        some/image", "\n    buildlocal run\n", "\n  a.yml\n    " + command + "\n"} {
+		if !strings.Contains(narrow, want) {
+			t.Errorf("%q is missing:\n%s", want, narrow)
+		}
+	}
+	for line := range strings.Lines(strings.ReplaceAll(narrow, command, "")) {
+		if width(line) > 81 { // with its end
+			t.Errorf("too wide: %q", line)
+		}
+	}
+	if got, want := strings.Fields(narrow), strings.Fields(text); !slices.Equal(got, want) {
+		t.Errorf("got the words %q, want %q", got, want)
+	}
+	if strings.Contains(on(200), "a.yml\n") {
+		t.Errorf("on a wide terminal got:\n%s", on(200))
+	}
+	if on(0) != text {
+		t.Errorf("off a terminal got:\n%s", on(0))
 	}
 }

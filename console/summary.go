@@ -353,8 +353,14 @@ func (t *Text) outputs(r *runner.Record) {
 	}
 }
 
-// path returns a path below the build's directory, as the user would type it.
-func (t *Text) path(name string) styled { return t.styles.accent.Sprint(path.Join(t.o.Dir, name)) }
+// path returns a path below the build's directory, as the user would type it, as a link.
+func (t *Text) path(name string) styled {
+	shown := t.styles.accent.Sprint(path.Join(t.o.Dir, name))
+	if t.o.DirPath == "" {
+		return shown
+	}
+	return t.hyperlink(shown, path.Join(t.o.DirPath, name), 0)
+}
 
 // directories returns the top directories and files of an artifact with their sizes, the largest
 // first; with Verbose all files.

@@ -32,6 +32,7 @@ type Options struct {
 	Quiet    bool       // only failures and the verdict
 	Verbose  bool       // also the agent's own lines, and everything about failed tests
 	Dir      string     // the build's directory, as the user would type it; "" if nothing is kept
+	DirPath  string     // the same, slash-separated and absolute
 	Links    bool       // the terminal can open links
 
 	// Status is the stream of the status line: the standard error, which may be the same

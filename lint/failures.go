@@ -110,9 +110,37 @@ var looksUp = words("aws curl wget cat ssh gh vault jq yq node git terraform kub
 // succeed whatever the command does, and the build goes on with an empty value. set -e has no effect
 // on that. A plain assignment has the exit status of the command.
 func (c *checker) hiddenByDeclaration(s *script) {
-	if s.file == nil {
-		return
+	var last *syntax.DeclClause
+	for _, h := range hiddenDeclarations(s) {
+		if h.clause == last { // one report for a declaration
+			continue
+		}
+		last = h.clause
+		c.say(c.node(s, h.assign), fmt.Sprintf("a failure of %s is hidden: %s always succeeds", h.program, h.declaration())).
+			Hint = assignFirst(h.declaration(), h.variable())
 	}
+}
+
+// hiddenDeclaration is an assignment in a declaration that hides the failure of a program.
+type hiddenDeclaration struct {
+	clause  *syntax.DeclClause
+	assign  *syntax.Assign
+	program string
+}
+
+// declaration returns the command that declares the variable, such as export.
+func (h hiddenDeclaration) declaration() string { return h.clause.Variant.Value }
+
+// variable returns the name of the variable.
+func (h hiddenDeclaration) variable() string { return h.assign.Name.Value }
+
+// hiddenDeclarations returns all such assignments of a command, except for variables whose empty value
+// the command handles itself.
+func hiddenDeclarations(s *script) []hiddenDeclaration {
+	if s.file == nil {
+		return nil
+	}
+	var all []hiddenDeclaration
 	examined := testedBy(s)
 	s.walk(func(n syntax.Node) bool {
 		d, ok := n.(*syntax.DeclClause)
@@ -121,16 +149,51 @@ func (c *checker) hiddenByDeclaration(s *script) {
 		}
 		for _, a := range d.Args {
 			program := hiddenIn(a)
-			// The author handles an empty value in the same command.
 			if program == "" || examined[a.Name.Value] || strings.Contains(s.Text, "${"+a.Name.Value+":?") {
 				continue
 			}
-			c.say(c.node(s, a), fmt.Sprintf("a failure of %s is hidden: %s always succeeds", program, d.Variant.Value)).
-				Hint = assignFirst(d.Variant.Value, a.Name.Value)
-			return true // one report for a declaration
+			all = append(all, hiddenDeclaration{d, a, program})
 		}
 		return true
 	})
+	return all
+}
+
+// HiddenValues returns the variables that each command uses and that may be empty because the command
+// that assigned them, the same or an earlier one, hides a failure. The key is the first line of the
+// command; the text behind the name of a variable says where and how it was assigned.
+func HiddenValues(in Input) map[int]map[string]string {
+	c := &checker{Input: in}
+	c.prepare()
+	c.demanded = true
+	all := map[int]map[string]string{}
+	assigned := map[string]string{}
+	for _, s := range inOrderOfPhases(c.scripts) {
+		if s.file == nil { // it may assign anything
+			clear(assigned)
+			continue
+		}
+		for name := range effectsOf(c, s).sets {
+			delete(assigned, name)
+		}
+		for _, h := range hiddenDeclarations(s) {
+			if h.declaration() != "local" { // which is gone with its function
+				assigned[h.variable()] = fmt.Sprintf("%s in line %d hides whether %s failed", h.declaration(),
+					c.node(s, h.assign).Line, h.program)
+			}
+		}
+		c.expansions(s.file, func(exp *syntax.ParamExp) {
+			text, hidden := assigned[exp.Param.Value]
+			if !hidden {
+				return
+			}
+			if all[s.Line] == nil {
+				all[s.Line] = map[string]string{}
+			}
+			all[s.Line][exp.Param.Value] = text
+		})
+	}
+	return all
 }
 
 // assignFirst returns the hint for a declaration of a variable.

@@ -1,6 +1,7 @@
 package lint_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -179,5 +180,23 @@ func TestGitInArtifacts_Patterns(t *testing.T) {
 	removed := commands("rm -rf .git", "make") + "artifacts: {files: '**/*'}\n"
 	if got := names(lint.Input{Source: source}, removed); len(got) > 0 {
 		t.Errorf("removed by a command: %v", got)
+	}
+}
+
+func TestHiddenValues_UntilAnotherValue(t *testing.T) {
+	t.Parallel()
+	spec, _ := buildspec.Parse("f", []byte(commands(
+		"export X=$(aws s3 ls) Y=$(git describe)", "echo $X", "echo ${X:-none} $Y", "X=a", "echo $X $Y",
+		"true\nexport Z=$(./id.sh)\necho $Z", "Y=$(git describe)", "echo $Y", "f() { local L=$(aws s3 ls); }; echo $L",
+	)))
+	at := func(i int) int { return spec.Phases[0].Commands[i].Line }
+	x := fmt.Sprintf("export in line %d hides whether aws failed", at(0))
+	y := fmt.Sprintf("export in line %d hides whether git failed", at(0))
+	z := fmt.Sprintf("export in line %d hides whether id.sh failed", at(5)+1)
+	want := map[int]map[string]string{
+		at(1): {"X": x}, at(2): {"Y": y}, at(4): {"Y": y}, at(5): {"Z": z},
+	}
+	if diff := cmp.Diff(want, lint.HiddenValues(lint.Input{Spec: spec})); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -251,6 +251,7 @@ func (h *Host) readBuildspec(ctx context.Context, r *Request, in *Inputs) error 
 	facts := h.lintInput(ctx, spec, against)
 	problems = lint.Check(facts, problems, against.Ignore)
 	in.unset = func() map[int][]string { return lint.Unset(facts) }
+	in.hidden = func() map[int]map[string]string { return lint.HiddenValues(facts) }
 	in.Problems = append(append(in.Problems, text.Problems...), problems...)
 	if problems.Failed() || r.Checks.Strict && len(problems) > 0 {
 		return in.Problems

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
@@ -177,6 +178,27 @@ func (h *Host) chooseEngine(ctx context.Context, in *Inputs) (*chosenEngine, err
 	chosen.note = fmt.Sprintf("warning: %s: building with this host's tools, not in CodeBuild's image\n"+
 		"hint: %s, or use --require-image to refuse this", why, remedy)
 	return chosen, nil
+}
+
+// maxAutoTime is how long AutoEngine waits for a Docker engine.
+const maxAutoTime = 2 * time.Second
+
+// AutoEngine returns the engine that EngineAuto is for a request on this host now, and why it is not
+// Docker, or "". The error says why builds cannot run here.
+func (h *Host) AutoEngine(ctx context.Context, r *Request) (kind EngineKind, why string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, maxAutoTime)
+	defer cancel()
+	in := &Inputs{Request: r, host: h}
+	// A project that cannot be read has no image. The build reports it.
+	in.Project, _, _ = r.ReadProject(ctx)
+	chosen, err := h.chooseEngine(ctx, in)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return "", "", fmt.Errorf("no answer from Docker within %s", maxAutoTime)
+	case err != nil:
+		return "", "", err
+	}
+	return chosen.kind, chosen.why, chosen.close()
 }
 
 // daemonless returns a sandbox engine for a build. The build does not see the secrets file,

@@ -49,9 +49,10 @@ type Inputs struct {
 	location     string          // of the buildspec below the source; "" if it is not in it
 	inline       string          // the text of the buildspec if it has no location
 	overrides    []runner.Override
-	unset        func() map[int][]string // see runner.Plan
-	certificates []byte                  // PEM
-	credentialID string                  // secret part of the path at which the build gets its credentials
+	unset        func() map[int][]string          // see runner.Plan
+	hidden       func() map[int]map[string]string // see runner.Plan
+	certificates []byte                           // PEM
+	credentialID string                           // secret part of the path at which the build gets its credentials
 	aws          awsAccess
 }
 
@@ -267,8 +268,8 @@ func (in *Inputs) newPlan(id runner.Identity, e *chosenEngine, proxies []project
 		Host:         proxies, Certificates: in.certificates, CABundle: r.Variables.CABundle,
 		CredentialID: credentialID, Grant: r.grant(), GitCredentials: r.Secrets.GitCredentials,
 		MaskEncoded: r.Secrets.MaskEncoded, Metadata: r.Secrets.Metadata, Lints: in.Problems, Unset: in.unset,
-		UnsetHint: lint.UnsetHint,
-		Zip:       r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
+		UnsetHint: lint.UnsetHint, Hidden: in.hidden,
+		Zip: r.Output.Zip, CachePlace: in.host.cachePlace(r), Engine: e.String(), Place: e.place,
 		Checkout: in.Source.Version(),
 	})
 	if err == nil {

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +51,8 @@ type Request struct {
 	// Origins says where each setting comes from, by its name on the command line. Nil
 	// means that the caller chose all of them.
 	Origins map[string]Origin
+	// Places are those of settings that are not on the command line, by the same names.
+	Places map[string]Place
 	// Trusted is true if the user trusts the configuration file of the source.
 	Trusted bool
 	// Texts are the contents of files that this configuration file names, by path, as
@@ -71,6 +72,25 @@ const (
 	FromVariable        // an environment variable
 	FromCaller          // the command line, or another caller
 )
+
+// Place is where a setting is written: a configuration file or an environment variable.
+type Place struct {
+	Name  string // of the file or the variable
+	Lines []int  // of each value in the file, from 1; nil for a variable
+}
+
+// place returns the place of the nth value of a setting, from 0, and its line, or 0. usual is the
+// name for a value of the command line.
+func (r *Request) place(setting, usual string, n int) (name string, line int) {
+	p, found := r.Places[setting]
+	if !found {
+		return usual, 0
+	}
+	if n < len(p.Lines) {
+		line = p.Lines[n]
+	}
+	return p.Name, line
+}
 
 // SourceOptions select the source, its buildspec and its project.
 type SourceOptions struct {
@@ -303,79 +323,6 @@ func (r *Request) validateImages() []error {
 		}
 	}
 	return errs
-}
-
-// rule is a combination of settings, or a value, that is not possible.
-type rule struct {
-	setting string // the one to blame
-	broken  func(r *Request, uid int) bool
-	message func(r *Request) SettingError // without the setting
-}
-
-// says returns the message about a combination, which continues the name of the setting, and a
-// hint.
-func says(message string, hint ...string) func(*Request) SettingError {
-	return func(*Request) SettingError {
-		return SettingError{Message: strings.Join(append([]string{message}, hint...), "\n"), Joint: true}
-	}
-}
-
-// rules are all such combinations.
-var rules = []rule{
-	{"no-cache", func(r *Request, _ int) bool { return r.Cache.Off && r.Cache.Place != "" },
-		says("and --cache cannot be combined")},
-	{"keep-builds", func(r *Request, _ int) bool { return r.Output.KeepBuilds < 1 },
-		func(r *Request) SettingError {
-			return SettingError{Value: strconv.Itoa(r.Output.KeepBuilds), Message: "use 1 or more"}
-		}},
-	{"image", func(r *Request, _ int) bool { return !r.Engine.Kind.HasImages() && r.Image.Name != "" },
-		func(r *Request) SettingError {
-			return SettingError{Value: r.Image.Name, Joint: true,
-				Message: "and --engine host cannot be combined\nthe engine host has no images"}
-		}},
-	{"require-image", func(r *Request, _ int) bool { return !r.Engine.Kind.HasImages() && r.Image.Required },
-		says("and --engine host cannot be combined", "the engine host has no images")},
-	{"image", func(r *Request, _ int) bool { return r.Engine.Kind == EngineDocker && IsLocalImage(r.Image.Name) },
-		func(r *Request) SettingError {
-			return SettingError{Value: r.Image.Name, Joint: true,
-				Message: "and --engine docker cannot be combined\nomit --engine, or load the image with docker load"}
-		}},
-	{"docker", func(r *Request, _ int) bool { return r.Engine.Kind.Daemonless() && r.Engine.Docker == "socket" },
-		says("socket requires --engine docker")},
-	// The default is nested too, and means nothing without privileged mode.
-	{"docker", func(r *Request, _ int) bool {
-		return r.Engine.Docker == "nested" && !r.Engine.Privileged && r.Origins != nil && r.origin("docker") == FromCaller
-	}, says("nested requires --privileged")},
-	{"keep", func(r *Request, _ int) bool { return r.Engine.Keep && r.Engine.Docker == "socket" },
-		says("and --docker socket cannot be combined",
-			"the socket proxy ends with the run; use --docker nested --privileged")},
-	{"keep", func(r *Request, _ int) bool { return r.Engine.Keep && r.Engine.Kind.Daemonless() },
-		func(r *Request) SettingError {
-			kind := string(r.Engine.Kind)
-			return says("and --engine "+kind+" cannot be combined", "the engine "+kind+" has no containers")(r)
-		}},
-	{"platform", func(r *Request, _ int) bool {
-		return r.Engine.Kind.Daemonless() && r.Image.Platform != "" && r.Image.Platform != NativePlatform()
-	}, func(r *Request) SettingError {
-		return SettingError{Value: r.Image.Platform, Message: "requires --engine docker; the engine " +
-			string(r.Engine.Kind) + " runs only " + NativePlatform(), Joint: true}
-	}},
-	{"privileged", func(r *Request, uid int) bool { return r.Engine.Kind.Daemonless() && r.Engine.Privileged && uid > 0 },
-		func(r *Request) SettingError {
-			return says("requires root with --engine "+string(r.Engine.Kind), "run as root, or use --engine docker")(r)
-		}},
-	{"assume-role", func(r *Request, _ int) bool {
-		return r.Secrets.AssumeRole != "" && !roleForm().MatchString(r.Secrets.AssumeRole)
-	}, func(r *Request) SettingError {
-		return SettingError{Value: r.Secrets.AssumeRole,
-			Message: "not the ARN of a role; use one such as arn:aws:iam::123456789012:role/NAME"}
-	}},
-	{"platform", func(r *Request, _ int) bool {
-		return r.Image.Platform != "" && !platformForm().MatchString(r.Image.Platform)
-	}, func(r *Request) SettingError {
-		return SettingError{Value: r.Image.Platform,
-			Message: "not a platform; use OS/ARCHITECTURE, such as linux/amd64 or linux/arm64"}
-	}},
 }
 
 // IsLocalImage reports whether an image is in files of this machine, and not at a

@@ -316,6 +316,7 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 		return slices.DeleteFunc(all, func(other page.Summary) bool { return other.Number >= s.Dir.Number })
 	})
 	go s.earlier() // while the build runs, so that the page does not wait for it
+	go page.Prepare()
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
 	r.OnLive = calls.begin
@@ -393,15 +394,18 @@ func (s *Session) leave(record *runner.Record) error {
 	in, h, r := s.inputs, s.inputs.host, s.inputs.Request
 	// The record is first: with it the build counts as ended, even if the rest fails.
 	errs := []error{finish(s.Dir, record)}
-	if err := s.writePage(record); err != nil {
-		h.Warnf("warning: %v; run buildlocal report --html to try again", err)
-	}
+	written := make(chan error, 1)
+	go func() { written <- s.writePage(record) }() // nothing below changes what the page has
 	if record.Status == runner.Succeeded {
 		errs = append(errs, h.writeExported(r.Variables.Exported, record.Exported))
 	}
 	errs = append(errs, h.copyArtifacts(s.Dir, s.destinations), in.Builds.Prune(r.Output.KeepBuilds))
-	if err := s.writeIndex(record); err != nil { // after old builds are removed
-		h.Warnf("warning: %v", err)
+	index := s.writeIndex(record) // after old builds are removed
+	if err := <-written; err != nil {
+		h.Warnf("warning: %v; run buildlocal report --html to try again", err)
+	}
+	if index != nil {
+		h.Warnf("warning: %v", index)
 	}
 	return errors.Join(errs...)
 }

@@ -17,16 +17,21 @@ import (
 func (h *Host) readVariables(ctx context.Context, r *Request) ([]runner.Override, diag.List, error) {
 	all, problems, err := h.readEnvFiles(ctx, r)
 	errs := []error{err}
-	for _, text := range r.Variables.Overrides {
+	for i, text := range r.Variables.Overrides {
+		origin, line := r.place("env-override", "--env-override", i)
 		variables, wrong := project.ParseOverride("--env-override", text)
+		for i := range variables {
+			variables[i].Line = line
+		}
 		problems = append(problems, wrong...)
 		if wrong.Failed() {
 			errs = append(errs, UsageError{wrong})
 		}
-		all = append(all, runner.Override{Origin: "--env-override", Variables: variables})
+		all = append(all, runner.Override{Origin: origin, Variables: variables})
 	}
-	set := runner.Override{Origin: "-e"}
-	for _, arg := range r.Variables.Set {
+	var set runner.Override
+	for i, arg := range r.Variables.Set {
+		origin, line := r.place("env", "-e", i)
 		v, err := project.ParseEnvFlag(arg, h.LookupEnv)
 		if err != nil {
 			errs = append(errs, invalid("env", "%s", err))
@@ -34,8 +39,10 @@ func (h *Host) readVariables(ctx context.Context, r *Request) ([]runner.Override
 		}
 		if project.ReservedName(v.Name) {
 			problems = append(problems, diag.Problem{Severity: diag.Warning, Message: fmt.Sprintf(
-				"-e %s: names that begin with CODEBUILD_ are reserved; a value that CodeBuild sets takes precedence", v.Name)})
+				"%s %s: names that begin with CODEBUILD_ are reserved; a value that CodeBuild sets takes precedence",
+				origin, v.Name)})
 		}
+		set.Origin, v.Line = origin, line
 		set.Variables = append(set.Variables, v)
 	}
 	return append(all, set), problems, joinErrors(errs)

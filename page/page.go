@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/artifacts"
 	"github.com/buildlocal/buildlocal/builds"
@@ -83,24 +84,45 @@ func Write(w io.Writer, b Build) error {
 	return out.Flush()
 }
 
-// readAssets returns the style sheet, and the scripts of a page joined. They are shipped
-// without indentation and comments.
+// readAssets returns the style sheet, and the scripts of a page joined.
 func readAssets(scripts []string) (style, script []byte, err error) {
-	text, err := assets.ReadFile("assets/page.css")
+	all, err := compactAssets()
 	if err != nil {
 		return nil, nil, err
 	}
-	style = compactStyle(text)
 	for _, names := range [][]string{commonScripts, scripts} {
 		for _, name := range names {
-			if text, err = assets.ReadFile("assets/" + name); err != nil {
-				return nil, nil, err
-			}
-			script = append(append(script, compactScript(text)...), '\n')
+			script = append(append(script, all[name]...), '\n')
 		}
 	}
-	return style, script, nil
+	return all[styleName], script, nil
 }
+
+// styleName is the style sheet of all pages.
+const styleName = "page.css"
+
+// compactAssets returns the style sheet and all scripts, by name. They are shipped without indentation
+// and comments. That takes longer than the rest of a small page, and a build writes two pages.
+var compactAssets = sync.OnceValues(func() (map[string][]byte, error) {
+	all := map[string][]byte{}
+	for _, names := range [][]string{{styleName}, commonScripts, buildScripts, indexScripts} {
+		for _, name := range names {
+			text, err := assets.ReadFile("assets/" + name)
+			if err != nil {
+				return nil, err
+			}
+			compact := compactScript
+			if name == styleName {
+				compact = compactStyle
+			}
+			all[name] = compact(text)
+		}
+	}
+	return all, nil
+})
+
+// Prepare does the part of the work that is the same for all pages, so that Write does not wait for it.
+func Prepare() { _, _ = compactAssets() } // Write returns the error
 
 // policy returns the content security policy of a page with one style sheet and one script.
 func policy(style, script []byte) string {

@@ -169,10 +169,10 @@ func (b *build) command(ctx context.Context, c call) result {
 	})
 	switch {
 	case exit != 0 && err == nil:
-		b.explainFailure(c, &e)
+		b.explainFailure(ctx, c, &e)
 	case err != nil && errors.Is(context.Cause(ctx), ErrTimedOut):
 		unshown := e // the end of the phase says enough
-		b.explainFailure(c, &unshown)
+		b.explainFailure(ctx, c, &unshown)
 	}
 	if res, done := ended(ctx); done && exit != 0 {
 		e.Status = res.status

@@ -2,8 +2,11 @@ package runner
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,12 +120,43 @@ func (p *Plan) unset(c call) []string {
 	return []string{"hint: " + human.Series(names) + verb + " not set: " + p.UnsetHint}
 }
 
+// hiddenValues returns hints about the variables of a command that are empty because an earlier
+// command may have failed unseen. A shell is asked for them, because most have a value.
+func (b *build) hiddenValues(ctx context.Context, c call) []string {
+	if b.plan.Hidden == nil || ctx.Err() != nil {
+		return nil
+	}
+	hidden := b.plan.Hidden()[c.line]
+	if len(hidden) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(hidden))
+	var script strings.Builder
+	for _, name := range names { // names of variables need no quotes
+		fmt.Fprintf(&script, "[ -n \"${%s-}\" ] || echo %s\n", name, name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxSearchTime)
+	defer cancel()
+	output, exit, err := c.session.Capture(ctx, script.String())
+	if err != nil || exit != 0 {
+		return nil
+	}
+	empty := strings.Fields(output)
+	var all []string
+	for _, name := range names {
+		if slices.Contains(empty, name) {
+			all = append(all, "hint: "+name+" is empty: "+hidden[name])
+		}
+	}
+	return all
+}
+
 // hintsOf sets what may explain a failed command: the cause of the event's problem, and hints.
-func (b *build) hintsOf(c call, e *Event, output string) {
+func (b *build) hintsOf(ctx context.Context, c call, e *Event, output string) {
 	var lints diag.List
 	var unset []string
 	if e.Problem != nil { // else it is a command of the image, about which the buildspec says nothing
-		lints, unset = b.plan.lintsOf(c), b.plan.unset(c)
+		lints, unset = b.plan.lintsOf(c), append(b.hiddenValues(ctx, c), b.plan.unset(c)...)
 	}
 	cause, hint, known := advice(e.Exit, output, b.plan, lints)
 	e.Why = cmp.Or(e.Why, hint)
@@ -142,13 +176,13 @@ func (b *build) hintsOf(c call, e *Event, output string) {
 
 // explainFailure completes the event of a failed command, and records the failure. The
 // command is the last one of the record.
-func (b *build) explainFailure(c call, e *Event) {
+func (b *build) explainFailure(ctx context.Context, c call, e *Event) {
 	output := b.rec.lastOutput()
 	if c.problem != nil {
 		e.Problem = c.problem(output)
 		e.Problem.Message = fmt.Sprintf("command failed with exit status %d", e.Exit)
 	}
-	b.hintsOf(c, e, output)
+	b.hintsOf(ctx, c, e, output)
 	f := Failure{Output: b.rec.explainOutput(), Explanation: b.plan.explain(e.Problem, e.Hints)}
 	f.Hint = cmp.Or(e.Why, f.Hint)
 	b.rec.update(func(r *Record) {

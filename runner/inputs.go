@@ -74,9 +74,10 @@ type Inputs struct {
 	MaskEncoded    bool      // mask secrets in base64, URLs and JSON too
 	Metadata       bool      // the build may reach the host's instance metadata service
 	Lints          diag.List // of the buildspec, to explain failed commands
-	// Unset and UnsetHint: see Plan.
+	// Unset, UnsetHint and Hidden: see Plan.
 	Unset     func() map[int][]string
 	UnsetHint string
+	Hidden    func() map[int]map[string]string
 }
 
 // Override has variables that are given when a build is started.

@@ -95,6 +95,10 @@ type Plan struct {
 	// first line in the buildspec. It may be nil. UnsetHint is the next step for them.
 	Unset     func() map[int][]string `json:"-"`
 	UnsetHint string
+	// Hidden returns the variables that a command uses and that are empty if a command failed whose
+	// failure was hidden, by the first line of the command that uses them, with an explanation. It may
+	// be nil.
+	Hidden func() map[int]map[string]string `json:"-"`
 
 	spec *buildspec.Buildspec // for excerpts
 }
@@ -141,6 +145,7 @@ func NewPlan(in Inputs) (*Plan, error) {
 		Certificates: in.Certificates, CABundle: in.CABundle, Grant: in.Grant,
 		GitHelper: in.Spec.Env.GitCredentialHelper, GitCredentials: in.GitCredentials,
 		MaskEncoded: in.MaskEncoded, Metadata: in.Metadata, Lints: in.Lints, Unset: in.Unset, UnsetHint: in.UnsetHint,
+		Hidden: in.Hidden,
 	}
 	p.setImages(in)
 	p.setEnvironment(in)

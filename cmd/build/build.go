@@ -283,6 +283,7 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 		options.VerdictCopy = a.Raw.Err
 	}
 	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
+	options.DirPath = filepath.ToSlash(local.RealDir(s.Dir.Path))
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
 	if prompt := tty.Prompt(a); o.Debug.Stops() && prompt != nil {

@@ -45,10 +45,13 @@ func NewConfig(a *cli.App, runF cli.RunF[ConfigOptions]) *cobra.Command {
 			return err
 		}
 		// The flags that were parsed are needed to print, so the work is a closure over them.
-		show := func(_ context.Context, a *cli.App, o *ConfigOptions) error {
+		show := func(ctx context.Context, a *cli.App, o *ConfigOptions) error {
 			all := slices.DeleteFunc(valuesOf(a, &o.Flags, c), func(v Value) bool {
 				return v.Name == "changed" || o.Changed && !v.IsSet()
 			})
+			for i := range all {
+				all[i].findEngine(ctx, a, &o.Request)
+			}
 			if c.Flags().Changed("format") && o.Format == cli.FormatJSON {
 				return a.WriteJSON(map[string]any{"version": 1, "settings": append([]Value{}, all...)})
 			}

@@ -2,6 +2,7 @@ package configure
 
 import (
 	"cmp"
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/settings"
+	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
 )
 
@@ -17,6 +19,8 @@ type Value struct {
 	Name   string   `json:"name"`
 	Values []string `json:"values"` // one, or those of a repeatable flag; empty if it is not set
 	Origin string   `json:"origin"` // flag, default, auto, the name of a variable, or file:line
+	// Means is the meaning of the value on this host now; empty for most values.
+	Means string `json:"means,omitempty"`
 
 	set bool
 }
@@ -30,7 +34,30 @@ func (v Value) IsOff() bool {
 }
 
 // Text returns the value on one line.
-func (v Value) Text() string { return strings.Join(v.Values, " ") }
+func (v Value) Text() string {
+	text := strings.Join(v.Values, " ")
+	if v.Means != "" {
+		text += ": " + v.Means
+	}
+	return text
+}
+
+// findEngine adds the engine that auto means.
+func (v *Value) findEngine(ctx context.Context, a *cli.App, r *local.Request) {
+	if v.Name != "engine" || v.Text() != string(local.EngineAuto) {
+		return
+	}
+	kind, why, err := a.AutoEngine(ctx, r)
+	switch {
+	case err != nil:
+		first, _, _ := strings.Cut(human.ErrorText(err), "\n")
+		v.Means = "none (" + first + ")"
+	case why != "":
+		v.Means = string(kind) + " (" + why + ")"
+	default:
+		v.Means = string(kind)
+	}
+}
 
 // valuesOf returns all flags of a command in their order. A default that depends on the host is
 // shown as it is here. The values of variables for the build are left out, because they may be

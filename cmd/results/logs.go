@@ -124,6 +124,7 @@ func logSink(a *cli.App, o *LogsOptions, w io.Writer, b builds.Build, r *local.R
 	options := a.ConsoleOptions()
 	options.Progress = console.ProgressOff
 	options.Verbose, options.Dir = o.Verbose, local.ShownPath(b.Path)
+	options.DirPath = filepath.ToSlash(local.RealDir(b.Path))
 	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
 	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
 	return console.NewText(w, options)

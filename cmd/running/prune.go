@@ -89,11 +89,7 @@ type pruned struct {
 func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
 	c, err := a.NewCleaner(ctx)
 	defer func() { _ = c.Close() }() // also with an error, which is that of Docker
-	names, wrong := fullNames(ctx, o.Names)
-	if o.Names = names; wrong == nil {
-		wrong = o.checkNames(c)
-	}
-	if wrong != nil {
+	if wrong := o.findNames(ctx, a, c); wrong != nil {
 		return errors.Join(err, wrong)
 	}
 	c.Measure(ctx)
@@ -124,19 +120,19 @@ func prune(ctx context.Context, a *cli.App, o *PruneOptions) error {
 	return errors.Join(append([]error{err, o.print(a, all)}, errs...)...)
 }
 
-// checkNames returns an error for a name that is not that of a leftover.
-func (o *PruneOptions) checkNames(c *local.Cleaner) error {
-	var known []string
+// findNames replaces the names by the full names of leftovers.
+func (o *PruneOptions) findNames(ctx context.Context, a *cli.App, c *local.Cleaner) error {
+	n := names{typed: o.Names, here: buildsHere(ctx), nothing: "nothing removed", command: "buildlocal prune"}
+	if o.DryRun {
+		n.command += " --dry-run"
+	}
+	if o.OlderThan > 0 {
+		n.command += " --older-than " + (*cli.Days)(&o.OlderThan).String()
+	}
 	for _, l := range c.All {
-		known = append(known, l.Build)
+		n.known = append(n.known, candidate{l.Build, a.Tilde(l.Source)})
 	}
-	if message := ambiguousNumber(o.Names, known); message != "" {
-		return cli.Usagef("%s\nuse a name that buildlocal ps lists", message)
-	}
-	for _, name := range o.Names {
-		if slices.ContainsFunc(known, func(build string) bool { return isNamed([]string{name}, build) }) {
-			continue
-		}
+	n.unknown = func(name string) error {
 		if slices.ContainsFunc(c.Running, func(r local.Resource) bool {
 			return isNamed([]string{name}, r.Labels[local.LabelBuild])
 		}) {
@@ -144,7 +140,9 @@ func (o *PruneOptions) checkNames(c *local.Cleaner) error {
 		}
 		return cli.Usagef("build %s has left nothing\nbuildlocal prune --dry-run lists the others", name)
 	}
-	return nil
+	full, err := n.full()
+	o.Names = full
+	return err
 }
 
 // chooses reports whether a leftover is to be removed.

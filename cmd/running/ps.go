@@ -8,9 +8,7 @@ package running
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -174,60 +172,4 @@ func lasting(d time.Duration, running bool) string {
 		return "1 min"
 	}
 	return strings.TrimSuffix(human.Ago(d), " ago")
-}
-
-// isNamed reports whether one of the names is that of a build, such as 12-1a2b3c4d, or its
-// number.
-func isNamed(names []string, build string) bool {
-	number, _, _ := strings.Cut(build, "-")
-	return slices.ContainsFunc(names, func(name string) bool {
-		return name == build || strings.TrimPrefix(name, "#") == number
-	})
-}
-
-// ambiguousNumber returns an error message if a number matches builds of several sources,
-// or "". Each source counts its builds from 1.
-func ambiguousNumber(names, all []string) string {
-	// Full names are unique, because they have a part of the build's UUID.
-	for _, name := range names {
-		var found []string
-		for _, build := range all {
-			if isNamed([]string{name}, build) && !slices.Contains(found, build) {
-				found = append(found, build)
-			}
-		}
-		if len(found) > 1 {
-			return fmt.Sprintf("%d builds have the number %s: %s", len(found), name, strings.Join(found, ", "))
-		}
-	}
-	return ""
-}
-
-// fullNames replaces each number by the full name of the build with this number in the current
-// directory, because every source counts its builds from 1. In a directory without builds, a
-// number can be that of any source. A number that this source does not have is a usage error.
-func fullNames(ctx context.Context, names []string) ([]string, error) {
-	store, err := local.OpenBuilds(ctx, local.New("."))
-	if err != nil {
-		return names, nil // there is no output directory
-	}
-	all := store.All()
-	if len(all) == 0 {
-		return names, nil
-	}
-	var full []string
-	for _, name := range names {
-		number, err := strconv.Atoi(strings.TrimPrefix(name, "#"))
-		if err != nil {
-			full = append(full, name)
-			continue
-		}
-		at := slices.IndexFunc(all, func(b builds.Build) bool { return b.Number == number })
-		if at < 0 {
-			return nil, cli.Usagef("this source has no build %d\nname a build of another source as buildlocal ps lists it",
-				number)
-		}
-		full = append(full, all[at].Name)
-	}
-	return full, nil
 }

@@ -2,9 +2,11 @@ package running
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/clitest"
 	"github.com/buildlocal/buildlocal/local"
@@ -74,36 +76,61 @@ func TestPruneOptions_Chooses(t *testing.T) {
 	}
 }
 
-func TestAmbiguousNumber(t *testing.T) {
-	t.Parallel()
-	running := []string{"1-aaaaaaaa", "1-bbbbbbbb", "2-cccccccc"}
-	for name, want := range map[string]bool{"1": true, "2": false, "1-aaaaaaaa": false} {
-		if got := ambiguousNumber([]string{name}, running); (got != "") != want {
-			t.Errorf("%s: got %q, want a message: %v", name, got, want)
-		}
+// someNames returns names for builds of two other sources.
+func someNames(typed ...string) names {
+	return names{
+		typed: typed, nothing: "nothing stopped", command: "buildlocal stop",
+		known: []candidate{
+			{"1-bbbbbbbb", "~/two"}, {"1-aaaaaaaa", "~/one"}, {"2-cccccccc", "~/one"}, {"1-aaaaaaaa", "~/one"},
+		},
+		unknown: func(name string) error { return cli.Usagef("no build %s is running", name) },
 	}
 }
 
-// TestFullNames_NumbersAreOfThisSource makes a build in the current directory. Each source counts
-// its builds from 1, so a number must not reach a build of another one.
-func TestFullNames_NumbersAreOfThisSource(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if got, err := fullNames(t.Context(), []string{"9"}); err != nil || !slices.Equal(got, []string{"9"}) {
-		t.Errorf("without builds: got %q, %v; want the number", got, err)
+func TestNames_OfOtherSources(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"#2": "2-cccccccc", "2": "2-cccccccc", "1-bbbbbbbb": "1-bbbbbbbb"} {
+		if got, err := someNames(name).full(); err != nil || !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: got %q, %v; want %s", name, got, err, want)
+		}
 	}
-	store, err := local.OpenBuilds(t.Context(), local.New("."))
-	if err != nil {
-		t.Fatal(err)
+	_, err := someNames("1").full()
+	if want := ":\n  1-aaaaaaaa   ~/one\n  1-bbbbbbbb   ~/two\n"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("an ambiguous number: got %v, want %q in it", err, want)
 	}
-	dir, err := store.Create(1, "1a2b3c4d-0000-4000-8000-000000000000", "run-1")
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestNames_AllMistakesAtOnce has right and wrong names.
+func TestNames_AllMistakesAtOnce(t *testing.T) {
+	t.Parallel()
+	got, err := someNames("2", "9", "1", "1-bbbbbbbb").full()
+	if cli.ExitCode(err) != cli.ExitUsage || got != nil {
+		t.Fatalf("got %q, %v; want a usage error", got, err)
 	}
-	got, err := fullNames(t.Context(), []string{"#1", "9-ffffffff"})
-	if want := []string{dir.Name, "9-ffffffff"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("got %q, %v; want %q", got, err, want)
+	for _, want := range []string{
+		"no build 9 is running", "2 builds have the number 1", "nothing stopped", ": buildlocal stop 2 1-bbbbbbbb",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in %q", want, err)
+		}
 	}
-	if got, err := fullNames(t.Context(), []string{"9"}); cli.ExitCode(err) != cli.ExitUsage {
-		t.Errorf("a number of another source: got %q, %v; want a usage error", got, err)
+	if _, err := someNames("9").full(); strings.Contains(err.Error(), "nothing") {
+		t.Errorf("one wrong name: %v", err)
+	}
+}
+
+// TestNames_NumbersAreOfThisSource has a build in the current directory. Each source counts its builds
+// from 1, so a number must not reach a build of another one.
+func TestNames_NumbersAreOfThisSource(t *testing.T) {
+	t.Parallel()
+	n := someNames("#1", "1-bbbbbbbb")
+	n.here = []builds.Build{{Number: 1, Name: "1-aaaaaaaa"}}
+	if got, err := n.full(); err != nil || !slices.Equal(got, []string{"1-aaaaaaaa", "1-bbbbbbbb"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	n.typed = []string{"2"}
+	got, err := n.full()
+	if cli.ExitCode(err) != cli.ExitUsage || !strings.Contains(err.Error(), "\n  2-cccccccc   ~/one\n") {
+		t.Errorf("a number of another source: got %q, %v; want a usage error that names its build", got, err)
 	}
 }

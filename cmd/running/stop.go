@@ -57,12 +57,7 @@ func stop(ctx context.Context, a *cli.App, o *StopOptions) error {
 	if e != nil {
 		defer e.Close()
 	}
-	names, err := fullNames(ctx, o.Names)
-	if err != nil {
-		return err
-	}
-	o.Names = names
-	chosen, err := o.choose(ctx, all)
+	chosen, err := o.choose(ctx, a, all)
 	if err != nil && listErr != nil {
 		return listErr // the build may run where the list could not be read
 	}
@@ -111,7 +106,7 @@ func stoppedText(s shownResource) string {
 }
 
 // choose returns the builds to stop.
-func (o *StopOptions) choose(ctx context.Context, all []local.Resource) ([]local.Resource, error) {
+func (o *StopOptions) choose(ctx context.Context, a *cli.App, all []local.Resource) ([]local.Resource, error) {
 	// A build is not alive if its process was killed, or if its temporary directory is on
 	// another host that uses the same engine: its PID would be that of some other process.
 	running := slices.DeleteFunc(slices.Clone(all), func(r local.Resource) bool {
@@ -126,28 +121,22 @@ func (o *StopOptions) choose(ctx context.Context, all []local.Resource) ([]local
 		}
 		return running, nil
 	}
-	var chosen []local.Resource
-	var names []string
+	n := names{typed: o.Names, here: buildsHere(ctx), nothing: "nothing stopped", command: "buildlocal stop"}
 	for _, r := range running {
-		if name := r.Labels[local.LabelBuild]; isNamed(o.Names, name) {
-			chosen, names = append(chosen, r), append(names, name)
-		}
+		n.known = append(n.known, candidate{r.Labels[local.LabelBuild], a.Tilde(r.Labels[local.LabelSource])})
 	}
-	if message := ambiguousNumber(o.Names, names); message != "" {
-		return nil, cli.Usagef("%s\nuse a name that buildlocal ps lists", message)
+	n.unknown = func(name string) error { return notRunning(name, all, n.here) }
+	full, err := n.full()
+	if err != nil {
+		return nil, err
 	}
-	// A misspelt name stops nothing, because the others may be a mistake too.
-	for _, name := range o.Names {
-		if !slices.ContainsFunc(names, func(build string) bool { return isNamed([]string{name}, build) }) {
-			return nil, notRunning(ctx, name, all)
-		}
-	}
-	return chosen, nil
+	isOther := func(r local.Resource) bool { return !isNamed(full, r.Labels[local.LabelBuild]) }
+	return slices.DeleteFunc(running, isOther), nil
 }
 
 // notRunning returns the error for a build that does not run: because it has ended, or because
 // it never was.
-func notRunning(ctx context.Context, name string, all []local.Resource) error {
+func notRunning(name string, all []local.Resource, here []builds.Build) error {
 	for _, r := range all {
 		if !r.RunsBuild() || r.Alive || !isNamed([]string{name}, r.Labels[local.LabelBuild]) {
 			continue
@@ -160,10 +149,7 @@ func notRunning(ctx context.Context, name string, all []local.Resource) error {
 		}
 		return cli.Usagef("build %s belongs to another user or another machine", name)
 	}
-	request := local.New(".")
-	if s, err := local.OpenBuilds(ctx, request); err == nil && slices.ContainsFunc(s.All(), func(b builds.Build) bool {
-		return isNamed([]string{name}, b.Name)
-	}) {
+	if slices.ContainsFunc(here, func(b builds.Build) bool { return isNamed([]string{name}, b.Name) }) {
 		return cli.Usagef("build %s has ended", name)
 	}
 	return cli.Usagef("no build %s is running\nbuildlocal ps lists the builds that run", name)

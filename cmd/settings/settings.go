@@ -62,6 +62,21 @@ type origin struct {
 	entry config.Entry
 }
 
+// place returns where a value is written, and whether that is not the command line.
+func (o origin) place() (local.Place, bool) {
+	switch {
+	case o.kind == local.FromVariable:
+		return local.Place{Name: o.text}, true
+	case o.file != nil:
+		place := local.Place{Name: o.file.Name}
+		for _, v := range o.entry.Values {
+			place.Lines = append(place.Lines, v.Line)
+		}
+		return place, true
+	}
+	return local.Place{}, false
+}
+
 // runAnnotation marks the flags of run. Configuration files set only those: another
 // command may have a flag of the same name with another meaning.
 const runAnnotation = "buildlocal_run"
@@ -122,9 +137,12 @@ func (f *Flags) Settle(ctx context.Context, a *cli.App, c *cobra.Command) error 
 			errs = append(errs, f.settleOne(a, flag))
 		}
 	})
-	f.Request.Origins = map[string]local.Origin{}
+	f.Request.Origins, f.Request.Places = map[string]local.Origin{}, map[string]local.Place{}
 	for name, from := range f.origins {
 		f.Request.Origins[name] = from.kind
+		if place, written := from.place(); written {
+			f.Request.Places[name] = place
+		}
 	}
 	// Trust is decided on the values that count: a flag may override one that reaches out.
 	untrusted := f.checkTrust(ctx, a, c)

@@ -74,11 +74,7 @@ func printSteps(s *console.Screen, steps []step) {
 func homeWithout(s *console.Screen, none *local.NoBuildspecError, dir string) {
 	head, _, _ := strings.Cut(none.Error(), "\n")
 	s.Printf("%s", head)
-	for line := range strings.SplitSeq(strings.TrimPrefix(none.Lines("run"), "\n"), "\n") {
-		if line != "" {
-			s.Printf("%s", line)
-		}
-	}
+	s.Message(strings.TrimPrefix(none.Lines("run"), "\n"))
 	found := ""
 	if files := foundFiles(detect(os.DirFS(dir))); len(files) > 0 {
 		found = " (found " + strings.Join(files, ", ") + ")"

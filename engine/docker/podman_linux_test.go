@@ -93,7 +93,10 @@ func podman(t *testing.T) *docker.Engine {
 		"0",
 		"unix://"+socket,
 	)
-	c.Env = append(os.Environ(), "CONTAINERS_CONF="+podmanConfig(t, dir))
+	if err := os.Mkdir(at("temporary"), 0o700); err != nil { // it leaves copies of images there
+		t.Fatal(err)
+	}
+	c.Env = append(os.Environ(), "CONTAINERS_CONF="+podmanConfig(t, dir), "TMPDIR="+at("temporary"))
 	c.Stdout, c.Stderr, c.Dir = &printed, &printed, dir // where its helpers leave files
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

@@ -67,8 +67,9 @@ func limitsOf(l engine.Limits) []controller {
 func applyLimits(s engine.Spec, say func(string, ...any)) []group {
 	name := groupName(s)
 	var groups []group
+	parents := newCgroupParents()
 	for _, c := range limitsOf(s.Resources.Limits) {
-		places := cgroupParents(c.name)
+		places := parents.of(c.name)
 		// The error of the last place is reported. It is the least privileged one, so its
 		// reason is the one that a user can do something about.
 		err := fmt.Errorf("no control group for it: %w", fs.ErrNotExist)
@@ -104,18 +105,27 @@ type cgroupParent struct {
 	version int // 1 or 2
 }
 
-// cgroupParents returns where a controller is available, the best directory first. Root
-// uses the top of the hierarchy. Other users have the groups delegated to them: the group of
-// this process, or its parent.
-func cgroupParents(controller string) []cgroupParent {
+// cgroupParents finds such directories. It reads the files of the kernel once.
+type cgroupParents struct {
+	memberships []cgroup.Membership // of this process
+	mounts      cgroup.Mounts
+}
+
+func newCgroupParents() cgroupParents {
 	memberships, _ := cgroup.Memberships(os.Getpid())
+	return cgroupParents{memberships, cgroup.ReadMounts()}
+}
+
+// of returns where a controller is available, the best directory first. Root uses the top of the
+// hierarchy. Other users have the groups delegated to them: the group of this process, or its parent.
+func (p cgroupParents) of(controller string) []cgroupParent {
 	var all []cgroupParent
-	for _, m := range memberships {
+	for _, m := range p.memberships {
 		if m.Version == 1 && !slices.Contains(m.Controllers, controller) {
 			continue
 		}
 		// A host can have both versions at once. A controller belongs to one of them.
-		top := cgroup.Mount(m.Version, controller)
+		top := p.mounts.Of(m.Version, controller)
 		if top == "" {
 			continue
 		}
@@ -228,8 +238,9 @@ func hostMemory() int64 {
 // Sweep removes control groups of sandboxes that were killed. alive reports whether the run
 // with a temporary directory (engine.Mounts.Temp) still exists.
 func (e *Engine) Sweep(alive func(temp string) bool) {
+	parents := newCgroupParents()
 	for _, controller := range []string{"memory", "cpuacct", "cpu"} {
-		for _, p := range cgroupParents(controller) {
+		for _, p := range parents.of(controller) {
 			p.sweep(alive)
 		}
 	}

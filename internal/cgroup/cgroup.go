@@ -45,12 +45,13 @@ func ForProcess(pid int, mark string) (*Meter, error) {
 		return nil, err
 	}
 	var dirs []string
+	mounts := ReadMounts()
 	for _, member := range all {
 		if !strings.Contains(member.Path, mark) {
 			continue
 		}
 		for _, controller := range member.Controllers { // the marked group, not its subgroups
-			if top := Mount(member.Version, controller); top != "" {
+			if top := mounts.Of(member.Version, controller); top != "" {
 				dirs = append(dirs, filepath.Join(top, cutAfter(member.Path, mark)))
 			}
 		}
@@ -141,19 +142,45 @@ func parse(text string) []Membership {
 	return all
 }
 
-// Mount returns the mount point of a controller of version 1, or of version 2 as a whole.
-// It returns "" if it is not mounted.
-func Mount(version int, controller string) string {
+// Mounts are the mounted hierarchies of control groups, as they were when ReadMounts was called.
+type Mounts []mounted
+
+// mounted is one of them.
+type mounted struct {
+	dir         string
+	version     int
+	controllers []string // of version 1
+}
+
+// ReadMounts returns the hierarchies that this process sees; none if it cannot read its mounts.
+func ReadMounts() Mounts {
 	text, _ := os.ReadFile("/proc/self/mountinfo")
-	for _, line := range strings.Split(string(text), "\n") {
-		before, behind, _ := strings.Cut(line, " - ")
-		at, kind := strings.Fields(before), strings.Fields(behind)
+	var all Mounts
+	for line := range bytes.Lines(text) {
+		before, behind, _ := bytes.Cut(line, []byte(" - "))
+		if !bytes.HasPrefix(behind, []byte("cgroup")) {
+			continue
+		}
+		at, kind := strings.Fields(string(before)), strings.Fields(string(behind))
 		if len(at) < 5 || len(kind) < 3 {
 			continue
 		}
-		if version == 2 && kind[0] == "cgroup2" ||
-			version == 1 && kind[0] == "cgroup" && slices.Contains(strings.Split(kind[2], ","), controller) {
-			return at[4]
+		switch kind[0] {
+		case "cgroup":
+			all = append(all, mounted{at[4], 1, strings.Split(kind[2], ",")})
+		case "cgroup2":
+			all = append(all, mounted{dir: at[4], version: 2})
+		}
+	}
+	return all
+}
+
+// Of returns the mount point of a controller of version 1, or of version 2 as a whole. It returns ""
+// if it is not mounted.
+func (all Mounts) Of(version int, controller string) string {
+	for _, m := range all {
+		if m.version == version && (version == 2 || slices.Contains(m.controllers, controller)) {
+			return m.dir
 		}
 	}
 	return ""

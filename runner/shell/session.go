@@ -150,7 +150,8 @@ func (s *Session) Exit(ctx context.Context) {
 	if !idle {
 		return
 	}
-	_ = s.Close() // which never fails
+	// An engine passes on a request sooner than the end of the stream. The write may block.
+	go func() { _ = errors.Join(s.send("exit 0"), s.Close()) }()
 	select {
 	case <-s.ended:
 	case <-ctx.Done():

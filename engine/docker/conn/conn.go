@@ -262,8 +262,11 @@ func (e *Engine) Close() error { return e.API.Close() }
 func (e *Engine) Ping(ctx context.Context) error {
 	const doing = "reach the Docker engine"
 	pong, err := e.API.Ping(ctx)
-	if err == nil && pong.APIVersion == "" {
+	switch {
+	case err == nil && pong.APIVersion == "":
 		err = errors.New("the server is not Docker")
+	case err == nil: // else the first request of the client would ask once more
+		e.API.NegotiateAPIVersionPing(pong)
 	}
 	err = e.Fault(CauseOr(ctx, err), doing)
 	if err == nil || ctx.Err() != nil || IsFault(err) {
