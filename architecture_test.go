@@ -39,6 +39,7 @@ var layers = map[string]int{
 	"cmd":       8,
 	"cmd/build": 7, "cmd/caches": 7, "cmd/configure": 7, "cmd/debug": 7, "cmd/image": 7, "cmd/machine": 7,
 	"cmd/explain": 7, "cmd/results": 7, "cmd/running": 7, "cmd/secret": 7, "cmd/start": 7, "cmd/validate": 7,
+	"cmd/watch":    7,
 	"cmd/settings": 6, "cmd/clitest": 6, "cmd/tty": 6,
 	"cmd/cli": 5, "cmd/help": 5, "cmd/claims": 5,
 	"local": 4, "debugger": 4,
@@ -70,7 +71,7 @@ var importers = map[string][]string{
 	"github.com/klauspost/compress":          {"engine/images", "cache", "page"},
 	"golang.org/x/sys": {
 		dockerConn, "engine/images", "engine/sandbox", inside, "internal/untar", "internal/overlay", "internal/relay",
-		"internal/control", "cmd/configure", "cmd/clitest",
+		"internal/control", "cmd/configure", "cmd/clitest", "cmd/tty",
 	},
 	"gopkg.in/yaml.v3": {
 		"buildspec",

@@ -3,6 +3,7 @@ package local
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,18 +18,18 @@ import (
 // Watched finds the files that builds of a request read, for package watch. Its methods may be called
 // from several goroutines.
 type Watched struct {
-	host    *Host
-	request *Request
-
-	beside  []string // files that the caller reads for each build
+	host   *Host
+	beside []string // files that the caller reads for each build
 
 	mu       sync.Mutex
+	request  *Request
 	listings []*source.Listing // of the last List
 	extra    []string          // files beside the sources
 }
 
-// Watched returns the files of a request, and those that the caller reads for each build. Settings may name a place in the source to which builds
-// write; those that are the source itself are an error, because each build would cause the next one.
+// Watched returns the files of a request, and those that the caller reads for each build. Settings may
+// name a place in the source to which builds write; those that are the source itself are an error,
+// because each build would cause the next one.
 func (h *Host) Watched(r *Request, beside ...string) (*Watched, error) {
 	if strings.HasPrefix(r.Source.Mode, string(source.Commit)) {
 		return nil, &SettingError{Setting: "source-mode", Value: r.Source.Mode, Joint: true,
@@ -64,9 +65,33 @@ func (r *Request) written() []string {
 	return all
 }
 
+// Update replaces the request, whose settings may have changed with a file, and reports whether other
+// files are watched for that reason.
+func (w *Watched) Update(r *Request) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	other := fmt.Sprint(w.request.Source, w.request.read(), w.request.written()) !=
+		fmt.Sprint(r.Source, r.read(), r.written())
+	w.request = r
+	return other
+}
+
+// current returns the request.
+func (w *Watched) current() *Request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.request
+}
+
+// read returns the files beside the source that a build reads; some may be "" or "-".
+func (r *Request) read() []string {
+	all := append([]string{r.Source.Project, r.Variables.CABundle}, r.Variables.Files...)
+	return append(all, r.secretPaths()...)
+}
+
 // List implements watch.Options.List.
 func (w *Watched) List(ctx context.Context) (watch.Listing, error) {
-	r := w.request
+	r := w.current()
 	mode, _, err := source.ParseMode(r.Source.Mode)
 	if err != nil {
 		return watch.Listing{}, err
@@ -138,7 +163,7 @@ func (w *Watched) Quick(ctx context.Context) (watch.Listing, error) {
 
 // excluded returns what is no part of a source in a directory: results of builds, and secrets.
 func (w *Watched) excluded(dir string) []string {
-	r := w.request
+	r := w.current()
 	exclude := []string{OutputName}
 	for _, name := range append(append(r.secretPaths(), r.OutputDir(), w.host.Runs().Path), r.written()...) {
 		if below, inside := r.nameBelow(dir, name); inside {
@@ -152,10 +177,8 @@ func (w *Watched) excluded(dir string) []string {
 
 // filesBeside returns the files that a build reads whether or not they are part of a source.
 func (w *Watched) filesBeside(buildspec string) []string {
-	r := w.request
-	all := append([]string{r.Source.Project, r.Variables.CABundle}, r.Variables.Files...)
-	all = append(all, r.secretPaths()...)
-	all = append(all, w.beside...)
+	r := w.current()
+	all := append(r.read(), w.beside...)
 	if !config.IsInline(buildspec) && !strings.HasPrefix(buildspec, "arn:") {
 		if !filepath.IsAbs(buildspec) {
 			buildspec = filepath.Join(r.Source.Dir, filepath.FromSlash(buildspec))
@@ -189,7 +212,7 @@ func (w *Watched) Busy() string {
 // Name returns the name of a watched file for the user: below the primary source, with slashes, or as
 // a path.
 func (w *Watched) Name(file string) string {
-	if below, inside := RelativeTo(w.request.SourceDir(), file); inside {
+	if below, inside := RelativeTo(w.current().SourceDir(), file); inside {
 		return below
 	}
 	return w.host.Tilde(file)

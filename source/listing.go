@@ -16,7 +16,7 @@ type Listing struct {
 	gitDir string // of the work tree; "" outside of a repository
 }
 
-// List returns the files that a build would see. Of a commit, it lists the work tree.
+// List returns the files that a build would see. For mode Commit it lists the work tree.
 func List(ctx context.Context, o Options) (*Listing, error) {
 	dir, err := directory(o.Dir)
 	if err != nil {

@@ -56,6 +56,15 @@ func (s *Snapshot) Diff(earlier *Snapshot) []Change {
 	return all
 }
 
+// Add adds the files that only a later snapshot has, because more files are watched since then.
+func (s *Snapshot) Add(later *Snapshot) {
+	for name, f := range later.files {
+		if _, has := s.files[name]; !has {
+			s.files[name] = f
+		}
+	}
+}
+
 // stamp is the metadata of a file that changes with its contents.
 type stamp struct {
 	size     int64

@@ -9,6 +9,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +22,8 @@ import (
 // Listing are the files that are watched.
 type Listing struct {
 	Files []string // absolute, existing or not
-	// Dirs are the directories in which a new file belongs to the next listing. Of other directories,
-	// only the changes of Files matter.
+	// Dirs are the directories in which a new file belongs to the next listing. In other directories,
+	// only changes of Files matter.
 	Dirs []string
 	// Ignored are files and directories below Dirs whose changes do not matter.
 	Ignored []string
@@ -58,9 +59,9 @@ type notifier interface {
 
 // Watcher watches files. Close ends it.
 type Watcher struct {
-	o       Options
-	events  notifier // nil without events
-	dirty   chan struct{} // has an element after an event
+	o      Options
+	events notifier      // nil without events
+	dirty  chan struct{} // has an element after an event
 
 	mu      sync.Mutex // guards the following
 	dirs    map[string]bool
@@ -162,6 +163,9 @@ func (w *Watcher) handle(name string, op fsnotify.Op) {
 	w.mark()
 }
 
+// Recheck makes the next Wait compare the files even if there is no event.
+func (w *Watcher) Recheck() { w.mark() }
+
 // mark makes Wait look at the files.
 func (w *Watcher) mark() {
 	select {
@@ -246,7 +250,7 @@ func (w *Watcher) examine(ctx context.Context, l Listing, earlier *Snapshot) (*S
 		}
 		// Only the contents say whether it has changed.
 		now.read(ctx, name)
-		// What cannot be read, such as a large file, has not changed if its stamp has not.
+		// A file that cannot be read, or is large, has not changed if its stamp has not.
 		if had && before.equal(now.stamp) && !now.hash().known {
 			s.files[name] = before
 		}
@@ -330,8 +334,9 @@ func isRemote(kind string) bool {
 // Learn reads all files of a snapshot in the background, so that a file that is only touched can be
 // recognized. It takes as long as reading the files.
 func (w *Watcher) Learn(s *Snapshot) {
+	files := maps.Clone(s.files) // the snapshot can get more of them
 	w.done.Go(func() {
-		for name, f := range s.files {
+		for name, f := range files {
 			f.read(w.ctx, name)
 		}
 	})

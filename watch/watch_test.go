@@ -389,7 +389,8 @@ func TestWait_LimitOfTheSystem(t *testing.T) {
 func TestIsRemote(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]bool{
-		"ext4": false, "overlay": false, "nfs4": true, "9p": true, "cifs": true, "virtiofs": true, "fuse.gocryptfs": false, "": false,
+		"ext4": false, "overlay": false, "fuse.gocryptfs": false, "": false,
+		"nfs4": true, "9p": true, "cifs": true, "virtiofs": true,
 	} {
 		if got := isRemote(kind); got != want {
 			t.Errorf("%s: got %t", kind, got)
