@@ -70,7 +70,7 @@ type Decision struct {
 	Reason string
 }
 
-// verdict is what is known about one phase.
+// verdict is the result for one phase.
 type verdict struct {
 	evidence Evidence
 	file     Change // the changed file that affects it; the zero value if none does

@@ -19,7 +19,7 @@ const (
 	maxNames  = 10_000    // words that may be files
 )
 
-// guess is what the commands of one phase are expected to read.
+// guess has the files that the commands of one phase are expected to read.
 type guess struct {
 	all   string // the command that may read every file, "" without one
 	names []name

@@ -26,6 +26,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/snapshot"
 	"github.com/buildlocal/buildlocal/cmd/start"
 	"github.com/buildlocal/buildlocal/cmd/validate"
+	"github.com/buildlocal/buildlocal/cmd/watch"
 )
 
 // Main runs the command line args and returns the exit code. It uses nothing of the process
@@ -67,6 +68,7 @@ type command struct {
 // commands are all commands in the order of the help: by group, the most used ones first.
 var commands = []command{
 	{"Build", "run", func(a *cli.App) *cobra.Command { return build.NewRun(a, nil) }},
+	{"Build", "watch", func(a *cli.App) *cobra.Command { return watch.NewCmd(a, watchedBuilds, nil) }},
 	{"Build", "plan", func(a *cli.App) *cobra.Command { return build.NewPlan(a, nil) }},
 	{"Build", "validate", func(a *cli.App) *cobra.Command { return validate.NewCmd(a, nil) }},
 	{"Build", "init", func(a *cli.App) *cobra.Command { return start.NewInit(a, nil) }},
@@ -98,6 +100,22 @@ var commands = []command{
 	{"Editors", "lsp", validate.NewLSP},
 	{"Editors", "schema", validate.NewSchema},
 	{"Program", "version", start.NewVersion},
+}
+
+// watchedBuilds runs the builds of watch as the commands run and debug do.
+var watchedBuilds = watch.Builder{
+	Run: func(ctx context.Context, a *cli.App, b watch.Build) error {
+		return build.Run(ctx, a, watchedOptions(b))
+	},
+	Debug: func(ctx context.Context, a *cli.App, b watch.Build) error {
+		return build.Debug(ctx, a, watchedOptions(b))
+	},
+}
+
+func watchedOptions(b watch.Build) *build.Options {
+	o := &build.Options{Flags: *b.Flags, Watched: &build.Watched{Began: b.Began, Finished: b.Finished, Sink: b.Sink}}
+	o.CommandLine = b.CommandLine
+	return o
 }
 
 // chosen returns the command that the arguments name, or all commands if they name none of

@@ -65,6 +65,18 @@ type message struct {
 	By           string           `json:"by,omitempty"`
 	Problem      *jsonProblem     `json:"problem,omitempty"`
 	Hints        []string         `json:"hints,omitempty"`
+	Files        []string         `json:"files,omitempty"`
+	Count        int              `json:"count,omitempty"`
+}
+
+// WatchChanged is the event of watch that comes before a build which changed files have caused.
+const WatchChanged runner.Kind = "watch_changed"
+
+// Changed writes that files have changed, before the build that they cause.
+func (j *JSON) Changed(at time.Time, files []string) {
+	const maxFiles = 100
+	j.write(message{Version: EventVersion, Event: WatchChanged, Time: at, Count: len(files),
+		Files: files[:min(len(files), maxFiles)]})
 }
 
 // Notify writes an event.

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"path"
 	"slices"
@@ -79,6 +80,9 @@ func (t *Text) end(verdict styled) {
 		t.err = err
 	}
 }
+
+// Verdict returns how a build ended, such as "FAILED in 2.3s at build:2, exit 127".
+func Verdict(r *runner.Record) string { return string(NewText(io.Discard, Options{}).verdict(r)) }
 
 // verdict returns the line that says how the build ended, such as "FAILED in 2.3s at build:2,
 // exit 127".

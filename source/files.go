@@ -34,6 +34,15 @@ func (s *Source) Fingerprint(ctx context.Context) (names []string, print string)
 // Walk calls visit for every file that the build sees, except in .git. Names are
 // slash-separated and relative to Dir.
 func (s *Source) Walk(ctx context.Context, visit func(name string, e fs.DirEntry)) {
+	s.walk(ctx, func(name string, e fs.DirEntry) {
+		if !e.IsDir() {
+			visit(name, e)
+		}
+	})
+}
+
+// walk is Walk for files and directories below Dir.
+func (s *Source) walk(ctx context.Context, visit func(name string, e fs.DirEntry)) {
 	hidden := map[string]bool{".git": true}
 	for _, name := range s.Hide {
 		hidden[name] = true
@@ -45,7 +54,7 @@ func (s *Source) Walk(ctx context.Context, visit func(name string, e fs.DirEntry
 			return fs.SkipAll
 		case hidden[name] && e != nil && e.IsDir():
 			return fs.SkipDir
-		case err == nil && !hidden[name] && !e.IsDir():
+		case err == nil && !hidden[name] && path != s.Dir:
 			visit(name, e)
 		}
 		return nil

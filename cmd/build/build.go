@@ -33,6 +33,16 @@ type Options struct {
 	prepared func(*cli.App, *local.Inputs) // is called when the inputs are read; nil for nothing
 	ended    func(*runner.Record)          // adds facts to the record; nil for none
 	finished func(*runner.Record)          // gets the masked record; nil for nothing
+
+	// Watched is set by a command that goes on after the build, and offers the next steps itself.
+	Watched *Watched
+}
+
+// Watched connects a build with the command that watches it. All functions may be nil.
+type Watched struct {
+	Began    func(*local.Session) // the build is prepared, and about to start
+	Finished func(*runner.Record) // the build has ended; the record is masked
+	Sink     local.Sink           // shows the build instead of the usual one; nil for that
 }
 
 // NewRun returns the command run.
@@ -67,7 +77,7 @@ func NewRun(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 		if err != nil {
 			return o.withInputErrors(c.Context(), a, err)
 		}
-		return runF.Or(a, run)(c.Context(), o)
+		return runF.Or(a, Run)(c.Context(), o)
 	}
 	return c
 }
@@ -81,7 +91,7 @@ func NewPlan(a *cli.App, runF cli.RunF[Options]) *cobra.Command {
 			return cli.Usagef("plan: no --format service; use text or json")
 		}
 		o.DryRun = true
-		return runF.Or(a, run)(ctx, o)
+		return runF.Or(a, Run)(ctx, o)
 	})
 	c.Use, c.Short = "plan [DIR | FILE]", "Print what run would do without starting anything"
 	c.Long = "Print the build plan: the engine and the environment, every variable with its origin,\n" +
@@ -126,9 +136,9 @@ func (o *Options) annotate(a *cli.App, err error) {
 	}
 }
 
-// run runs or plans a build. Everything that can be wrong is reported before something is
+// Run runs or plans a build. Everything that can be wrong is reported before something is
 // started, and before the build takes a number.
-func run(ctx context.Context, a *cli.App, o *Options) error {
+func Run(ctx context.Context, a *cli.App, o *Options) error {
 	if err := o.checkDebug(a); err != nil {
 		return err
 	}
@@ -164,6 +174,13 @@ func run(ctx context.Context, a *cli.App, o *Options) error {
 // conduct runs a build that is prepared, and shows it.
 func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session) error {
 	sink := view(a, o, session)
+	if w := o.Watched; w != nil {
+		w.Began(session)
+		o.finished = w.Finished
+		if w.Sink != nil {
+			sink = w.Sink
+		}
+	}
 	g := debug(ctx, a, o, session, sink)
 	if text, is := sink.(*console.Text); is {
 		defer text.Close() // also after a panic: the rest of a CI job is no output of this build

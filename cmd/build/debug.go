@@ -40,10 +40,10 @@ func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), 
 		if attached, err := attach(ctx, a); attached || err != nil {
 			return err
 		}
-		if f := o.failed(a, given); f != nil && runF == nil {
-			return resume(ctx, a, o, f)
+		if runF != nil {
+			return runF(ctx, o)
 		}
-		return runF.Or(a, run)(ctx, o)
+		return o.debug(ctx, a, given)
 	})
 	c.PreRun = func(c *cobra.Command, _ []string) { given = cli.GivenFlags(c) }
 	c.Use, c.Short = "debug [DIR | FILE]", "Open a prompt at the failed command of a build"
@@ -53,6 +53,21 @@ func NewDebug(a *cli.App, attach func(context.Context, *cli.App) (bool, error), 
 		"At the prompt, help lists the commands."
 	c.Example = "  buildlocal debug\n  buildlocal debug -i node:22 --break build:2"
 	return c
+}
+
+// Debug continues the latest build at its failed command if its state is kept, else it runs a build
+// that stops there.
+func Debug(ctx context.Context, a *cli.App, o *Options) error {
+	o.Debug.Debug = true
+	return o.debug(ctx, a, nil)
+}
+
+// debug is Debug with the flags on the command line, by which the user may want another build.
+func (o *Options) debug(ctx context.Context, a *cli.App, given []string) error {
+	if f := o.failed(a, given); f != nil {
+		return resume(ctx, a, o, f)
+	}
+	return Run(ctx, a, o)
 }
 
 // checkDebug returns an error for a build that could wait for an answer that never comes.

@@ -87,7 +87,7 @@ func reproduce(ctx context.Context, a *cli.App, o *ReproOptions) error {
 	a.Warnf("note: %s", r.introduction())
 	o.prepared, o.ended = r.breakAt, func(record *runner.Record) { record.Repro = repro.Compare(r.Case, record) }
 	o.finished = func(record *runner.Record) { r.result = record.Repro }
-	err = run(ctx, a, o.Options)
+	err = Run(ctx, a, o.Options)
 	if r.result == nil { // the build was not started
 		return err
 	}

@@ -39,7 +39,8 @@ func (o *Options) chooseSnapshots(a *cli.App) {
 // offerDebug prints the command that leads to the failed command of a build, for a user at a
 // terminal.
 func (o *Options) offerDebug(a *cli.App, r *runner.Record) {
-	if r.Status != runner.Failed || len(r.Failures) == 0 || o.Format != "text" || a.InCI() || !a.IsTerminal() {
+	failed := r.Status == runner.Failed && len(r.Failures) > 0
+	if o.Watched != nil || !failed || o.Format != "text" || a.InCI() || !a.IsTerminal() {
 		return
 	}
 	switch {

@@ -23,3 +23,19 @@ func Points(wanted func(kind string) bool) ([]string, error) {
 	slices.Sort(points)
 	return slices.Compact(points), nil
 }
+
+// KindAt returns the type of the file system that has a path, such as "ext4" or "nfs4". The path is
+// absolute and without symbolic links.
+func KindAt(path string) (string, error) {
+	found, err := mountinfo.GetMounts(mountinfo.ParentsFilter(path))
+	if err != nil {
+		return "", err
+	}
+	kind, at := "", ""
+	for _, m := range found {
+		if len(m.Mountpoint) >= len(at) { // of several mounts at one place, the last one is visible
+			kind, at = m.FSType, m.Mountpoint
+		}
+	}
+	return kind, nil
+}
