@@ -2,6 +2,7 @@ package debugger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -111,6 +112,10 @@ func (f *front) execute(ctx context.Context, line string) (done bool, err error)
 
 // fail prints an error.
 func (f *front) fail(err error) {
+	if f.failed != nil {
+		f.failed(errors.New(f.masked(err.Error())))
+		return
+	}
 	s := f.screen()
 	for i, line := range strings.Split(f.masked(err.Error()), "\n") {
 		label := console.Bad("error:")
@@ -298,7 +303,7 @@ func (f *front) words(line string) []string {
 		case "env", "unset", "set":
 			all = f.names()
 		case "until", "goto", "break":
-			for _, p := range f.plan.Places() {
+			for _, p := range f.Plan().Places() {
 				all = append(all, p.At)
 			}
 			all = append(all, "failure", "breakpoint", "timeout", "upload_artifacts", "end")

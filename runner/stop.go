@@ -23,10 +23,11 @@ const (
 	AfterPhase     Reason = "phase"       // after the last command of a phase
 	AtBreakpoint   Reason = "breakpoint"  // a command waits in codebuild-breakpoint
 	AtTimeout      Reason = "timeout"     // the time limit is reached while a command runs
+	Paused         Reason = "paused"      // the user has suspended the running command
 )
 
-// Stop is a point at which a build waits for an answer. The command continues to run at
-// AtBreakpoint and AtTimeout; everywhere else none runs. Texts are masked.
+// Stop is a point at which a build waits for an answer. A command of the build has begun and not
+// ended if Amid is true; else none runs. Texts are masked.
 type Stop struct {
 	Reason  Reason
 	Phase   PhaseType
@@ -44,6 +45,12 @@ type Stop struct {
 	Hints   []string // see Event.Hints
 	// Breakpoint identifies the waiting process of AtBreakpoint.
 	Breakpoint *Breakpoint
+}
+
+// Amid reports whether a command of the build has begun and has not ended. It goes on at AtBreakpoint,
+// if it does not wait there itself, and at AtTimeout.
+func (s Stop) Amid() bool {
+	return s.Reason == AtBreakpoint || s.Reason == AtTimeout || s.Reason == Paused
 }
 
 // Failed reports whether the build is stopped at a command that failed.
@@ -83,6 +90,7 @@ type debugState struct {
 	// idle is locked except while the build is stopped and no command runs.
 	idle        sync.Mutex
 	running     atomic.Pointer[call] // the command of the buildspec that runs; nil if none does
+	suspends    chan *call           // commands that the user suspends
 	place       atomic.Pointer[string]
 	interrupted atomic.Bool // the running command was interrupted by the user
 }
@@ -103,7 +111,7 @@ func (b *build) pause(ctx context.Context, s Stop) Answer {
 	}
 	s.Phase = b.rec.currentPhase()
 	s = masked(s, b.rec.maskText)
-	if s.Reason != AtBreakpoint && s.Reason != AtTimeout {
+	if !s.Amid() {
 		b.place.Store(&s.At)
 		b.live.user.Store(&s.User)
 		b.idle.Unlock()

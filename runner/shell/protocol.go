@@ -48,14 +48,19 @@ func after() string {
 	return " >&9 || exit 121; shift; exec 9>&-"
 }
 
-// previous returns text at the end of the third line, which keeps the state for Restore, or "".
+// PIDFile is the file of Config.State with the process ID of the last command's shell, if it keeps
+// its state for Restore.
+const PIDFile = "pid.txt"
+
+// previous returns text at the end of the third line, which keeps the state for Restore and the
+// process ID, or "".
 func (s *Session) previous() string {
 	if !s.config.Previous {
 		return ""
 	}
 	env, dir := s.config.State+"/env.prev.sh", s.config.State+"/dir.prev.txt"
 	return "; { { command export -p && command echo set -- complete; } >|" + env +
-		"; command pwd >|" + dir + "; } 2>/dev/null"
+		"; command pwd >|" + dir + "; command echo $$ >|" + s.config.State + "/" + PIDFile + "; } 2>/dev/null"
 }
 
 // tail returns the lines after a command's text, which save the state. The first newline
