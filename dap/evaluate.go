@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/go-dap"
 
@@ -92,8 +93,12 @@ func (l *lines) flush() {
 // Forms of a variable. An expansion with an operator may contain anything that runs no command, and no
 // other variable.
 var (
-	variableForm  = regexp.MustCompile(`^(?:\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))$`)
-	expansionForm = regexp.MustCompile("^\\$\\{#?([A-Za-z_][A-Za-z0-9_]*)[^$`\"\\\\{}()<>;&|]*\\}$")
+	variableForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))$`)
+	})
+	expansionForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile("^\\$\\{#?([A-Za-z_][A-Za-z0-9_]*)[^$`\"\\\\{}()<>;&|]*\\}$")
+	})
 )
 
 // expand returns the value of a variable, or of an expansion such as ${NAME%.txt}.
@@ -105,8 +110,8 @@ func (r *run) expand(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name, plain := "", variableForm.FindStringSubmatch(text)
-	expansion := expansionForm.FindStringSubmatch(text)
+	name, plain := "", variableForm().FindStringSubmatch(text)
+	expansion := expansionForm().FindStringSubmatch(text)
 	switch {
 	case plain != nil:
 		name = plain[1] + plain[2] + plain[3]

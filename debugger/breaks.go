@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/runner"
 )
@@ -28,7 +29,9 @@ type Hits struct {
 }
 
 // hitsFormat matches the text of Hits.
-var hitsFormat = regexp.MustCompile(`^\s*(==|=|>=|>|<=|<|%)?\s*([0-9]{1,9})\s*$`)
+var hitsFormat = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*(==|=|>=|>|<=|<|%)?\s*([0-9]{1,9})\s*$`)
+})
 
 // ParseHits parses the runs of a command at which a breakpoint stops: 3, >= 2, < 4, or % 2 for each
 // second one.
@@ -36,7 +39,7 @@ func ParseHits(text string) (Hits, error) {
 	if strings.TrimSpace(text) == "" {
 		return Hits{}, nil
 	}
-	parts := hitsFormat.FindStringSubmatch(text)
+	parts := hitsFormat().FindStringSubmatch(text)
 	if parts == nil {
 		return Hits{}, fmt.Errorf("%q is not a hit count; expected a number of attempts such as 3, >= 2 or %% 2", text)
 	}
@@ -134,12 +137,14 @@ func holds(ctx context.Context, w runner.Where, s runner.Stop, live *runner.Live
 }
 
 // logged matches a variable in the text of a log point.
-var logged = regexp.MustCompile(`\{\$?([A-Za-z_][A-Za-z0-9_]*)\}`)
+var logged = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\{\$?([A-Za-z_][A-Za-z0-9_]*)\}`)
+})
 
 // log prints the text of a log point with the values of its variables, for all who watch the build.
 func (d *Debugger) log(ctx context.Context, b Break, s runner.Stop, live *runner.Live) {
 	values := map[string]string{}
-	if logged.MatchString(b.Log) {
+	if logged().MatchString(b.Log) {
 		state, err := live.State(ctx, s.Breakpoint)
 		if err != nil {
 			return // the build is ending
@@ -148,8 +153,8 @@ func (d *Debugger) log(ctx context.Context, b Break, s runner.Stop, live *runner
 			values[v.Name] = v.Value
 		}
 	}
-	text := logged.ReplaceAllStringFunc(b.Log, func(part string) string {
-		return values[logged.FindStringSubmatch(part)[1]]
+	text := logged().ReplaceAllStringFunc(b.Log, func(part string) string {
+		return values[logged().FindStringSubmatch(part)[1]]
 	})
 	live.Notify(runner.Event{Kind: runner.Noted, Text: live.Mask(text), At: s.At, Line: s.Line, Topic: LogTopic})
 }

@@ -230,8 +230,12 @@ func (g *Guest) Variables(ctx context.Context) (all []Variable, dir string, err 
 		return nil, "", err
 	}
 	for i, v := range all {
-		if value, has := own[v.Name]; !v.planned {
-			all[i].Changed = !slices.Contains(byShell, v.Name) && (!has || value != v.Value)
+		value, has := own[v.Name]
+		switch {
+		case slices.Contains(byShell, v.Name):
+			all[i].Changed = false
+		case !v.planned:
+			all[i].Changed = !has || value != v.Value
 		}
 	}
 	return all, dir, nil

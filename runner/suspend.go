@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/runner/shell"
@@ -57,11 +58,11 @@ func (b *build) serveSuspends(ctx context.Context) {
 
 // suspend stops the build at a command that it suspends until there is an answer.
 func (b *build) suspend(ctx context.Context, c *call) {
-	if b.running.Load() != c {
+	if err := b.stopCommand(ctx, c); err != nil {
+		b.rec.note("%s cannot be paused: %v.", c.at, err)
 		return
 	}
-	if err := b.signalCommand(ctx, "STOP"); err != nil {
-		b.rec.note("%s cannot be paused: %v.", c.at, err)
+	if b.running.Load() != c {
 		return
 	}
 	stopped, ended := context.WithCancel(ctx)
@@ -80,6 +81,29 @@ func (b *build) suspend(ctx context.Context, c *call) {
 	if err := b.signalCommand(ctx, "CONT"); err != nil && b.running.Load() == c {
 		b.rec.note("%s cannot continue: %v.", c.at, err)
 	}
+}
+
+// stopCommand suspends the processes of a command. The shell of one that has just begun may not have
+// reported itself yet.
+func (b *build) stopCommand(ctx context.Context, c *call) error {
+	const tries, pause = 40, 50 * time.Millisecond
+	var err error
+	for range tries {
+		if b.running.Load() != c {
+			return nil
+		}
+		if err = b.signalCommand(ctx, "STOP"); err == nil {
+			return nil
+		}
+		select {
+		case <-c.done:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+	return err
 }
 
 // signalCommand sends a signal to the processes of the running command.
