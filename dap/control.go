@@ -32,6 +32,15 @@ func (s *session) answer(ctx context.Context, line string) error {
 	return r.guest.Do(ctx, line, console{s, "console"})
 }
 
+// stepOut lets the build go on until a function of a command has ended, or the command.
+func (s *session) stepOut() error {
+	r, _, err := s.stopped()
+	if err != nil {
+		return err
+	}
+	return r.guest.StepOut()
+}
+
 // pause suspends the running command.
 func (s *session) pause() error {
 	r, err := s.current()

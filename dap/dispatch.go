@@ -80,9 +80,9 @@ func (s *session) dispatchControl(ctx context.Context, m dap.Message) (body any,
 	case *dap.NextRequest:
 		return nil, true, s.answer(ctx, "next")
 	case *dap.StepInRequest:
-		return nil, true, s.answer(ctx, "next")
+		return nil, true, s.answer(ctx, "step")
 	case *dap.StepOutRequest:
-		return nil, true, s.answer(ctx, "next")
+		return nil, true, s.stepOut()
 	case *dap.PauseRequest:
 		return nil, true, s.pause()
 	case *dap.RestartFrameRequest:

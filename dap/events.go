@@ -214,6 +214,7 @@ func (r *run) stoppedBody(w *debugger.Waiting) dap.StoppedEventBody {
 		body.Reason, body.Text = "exception", "the time limit is reached"
 	case w.Reason == runner.Paused:
 		body.Reason = "pause"
+	case w.Reason == runner.AtStatement:
 	case w.Reason == runner.AtBreakpoint:
 		body.Reason = "breakpoint"
 	case kinds[functionMarks]:

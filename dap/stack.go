@@ -21,6 +21,7 @@ import (
 // The frames, from the top. Those of commands that have run follow from firstDone.
 const (
 	commandFrame = iota + 1
+	statementFrame
 	phaseFrame
 	buildFrame
 	firstDone
@@ -98,21 +99,30 @@ func (s *session) stackTrace(a dap.StackTraceArguments) (any, error) {
 func (r *run) frames(w *debugger.Waiting) []dap.StackFrame {
 	source := r.sourceOf()
 	commands := r.guest.Commands()
-	frames := []dap.StackFrame{{Id: commandFrame, Name: w.At}}
-	top := &frames[0]
+	var frames []dap.StackFrame
+	top := dap.StackFrame{Id: commandFrame, Name: w.At}
 	if w.Line > 0 {
 		top.Name += "  " + firstLineOf(w.Text)
-		top.Source, top.Line, top.Column, top.CanRestart = source, r.clientLine(w.Line), 1, w.Reason != runner.BeforeCommand
+		top.Source, top.Line, top.Column, top.CanRestart = source, r.clientLine(w.Line), 1, w.Failed()
+	}
+	if w.Reason == runner.AtStatement {
+		frames = append(frames, dap.StackFrame{
+			Id: statementFrame, Name: w.Text, Source: source, Line: r.clientLine(w.Line), Column: 1,
+		})
 	}
 	phase := dap.StackFrame{Id: phaseFrame, Name: string(w.Phase), PresentationHint: "label"}
 	for _, c := range commands {
 		if c.At == w.At {
 			top.EndLine = r.clientLine(lastLine(c.Place))
 		}
+		if c.At == w.At && w.Reason == runner.AtStatement {
+			top.Line, top.Name = r.clientLine(c.Line), w.At+"  "+firstLineOf(r.mask(c.Text))
+		}
 		if phase.Line == 0 && c.Phase == w.Phase {
 			phase.Source, phase.Line = source, r.clientLine(c.Line)
 		}
 	}
+	frames = append(frames, top)
 	if w.Phase != "" {
 		frames = append(frames, phase)
 	}

@@ -80,7 +80,8 @@ func (d *Debugger) stopsAt(ctx context.Context, s runner.Stop, live *runner.Live
 	d.begun = d.begun || s.Reason == runner.BeforeCommand
 	d.note(s)
 	chosen := d.until[s.At] && !s.Failed() || d.step && s.Reason == runner.BeforeCommand ||
-		d.step && s.Failed() && s.Retries == 0 || s.Reason == runner.Interrupted || s.Reason == runner.Paused
+		d.step && s.Failed() && s.Retries == 0 || s.Reason == runner.Interrupted || s.Reason == runner.Paused ||
+		s.Reason == runner.AtStatement && s.Depth <= d.depth
 	var possible []Break
 	for _, b := range d.breaks {
 		if b.applies(s, begun) && b.Hits.allow(max(1, s.Attempt)) {

@@ -29,6 +29,7 @@ func commands() []command {
 	return []command{
 		{"continue", "c", "", "go on as the buildspec says; a failure remains one", (*front).goOn},
 		{"next", "n", "", "run this command and stop again", (*front).next},
+		{"step", "", "", "run the next statement of this command, in bash", (*front).stepInto},
 		{"until", "u", "WHERE", "run until a place", (*front).runUntil},
 		{"retry", "r", "", "read the buildspec again, sync the source and run the command again", (*front).retry},
 		{"edit", "e", "", "edit the command and run it; the buildspec is not changed", (*front).edit},
@@ -56,7 +57,7 @@ func commands() []command {
 }
 
 // repeatable are the commands that an empty line repeats.
-var repeatable = []string{"next", "list"}
+var repeatable = []string{"next", "step", "list"}
 
 // find returns the command of a word: its name, its short form or a unique prefix. The error names
 // the commands that begin with the word.
@@ -159,12 +160,32 @@ func (f *front) detach(_ context.Context, _ string) (bool, error) {
 	return true, ErrDetached
 }
 
-// next stops before the next command. A failed command is left as it is.
+// next stops before the next command, or amid a command that is stepped through before the next
+// statement that is not in a function. A failed command is left as it is.
 func (f *front) next(_ context.Context, _ string) (bool, error) {
+	return f.stepTo(f.stop.Depth, f.stop.Reason == runner.AtStatement)
+}
+
+// stepInto stops before the next statement, which may be in a function.
+func (f *front) stepInto(_ context.Context, _ string) (bool, error) {
+	into := f.stop.Reason == runner.BeforeCommand || f.stop.Reason == runner.AtStatement
+	return f.stepTo(anyDepth, into)
+}
+
+// stepOut stops after the current function or subshell, or else before the next command.
+func (f *front) stepOut(_ context.Context, _ string) (bool, error) {
+	return f.stepTo(f.stop.Depth-1, f.stop.Reason == runner.AtStatement)
+}
+
+// anyDepth is deeper than any statement.
+const anyDepth = 1 << 30
+
+// stepTo stops before the next command, or before the next statement up to a depth.
+func (f *front) stepTo(depth int, into bool) (bool, error) {
 	f.mu.Lock()
-	f.step = true
+	f.step, f.depth = true, depth
 	f.mu.Unlock()
-	return f.answer(runner.Answer{Action: runner.ActionContinue})
+	return f.answer(runner.Answer{Action: runner.ActionContinue, Into: into})
 }
 
 // resolve returns the places that a text names in the plan.

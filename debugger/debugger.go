@@ -89,6 +89,7 @@ type Debugger struct {
 	// remember those of their breakpoints.
 	lastBreak int
 	step      bool            // stop before the next command
+	depth     int             // of the deepest statement at which the build stops
 	until     map[string]bool // places where the build stops once
 	begun     bool            // a command has been reached
 	stops     []*stopped      // the oldest first; the front ends show that one
@@ -173,7 +174,7 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live *runner.Live) 
 	d.mu.Unlock()
 	chosen, hits := d.stopsAt(ctx, s, live)
 	if !chosen {
-		return runner.Answer{Action: runner.ActionContinue}
+		return runner.Answer{Action: runner.ActionContinue, Into: s.Reason == runner.AtStatement}
 	}
 	w := &stopped{Stop: s, since: d.Now(), answer: make(chan answered, 1), hits: hits}
 	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s, At: s.At, Line: s.Line, Text: s.Text, Finally: s.Finally,
@@ -337,6 +338,8 @@ func Describe(s runner.Stop) string {
 		return fmt.Sprintf("in codebuild-breakpoint of %s", s.At)
 	case runner.AtTimeout:
 		return "at its time limit"
+	case runner.AtStatement:
+		return fmt.Sprintf("in %s, before a statement", s.At)
 	case runner.Paused:
 		return "in " + s.At + ", which is paused"
 	case runner.BeforeRuntimes:

@@ -291,7 +291,7 @@ func (f *front) show(w *stopped) {
 	}
 	s.Line()
 	s.Line(console.Warn("stopped"), console.Plain(" "+where))
-	if w.Reason == runner.BeforeCommand {
+	if w.Reason == runner.BeforeCommand || w.Reason == runner.AtStatement {
 		for line := range strings.Lines(strings.TrimRight(w.Text, "\n")) {
 			s.Line(console.Plain("  " + strings.TrimRight(line, "\n")))
 		}
@@ -313,6 +313,8 @@ func keysAt(s runner.Stop) []string {
 		return []string{"r retry", "e edit", "s shell", "i ignore", "c continue", "q abort", "h help"}
 	case s.Reason == runner.AtTimeout:
 		return []string{"i go on without a limit", "s shell", "c end the build", "q abort", "h help"}
+	case s.Reason == runner.AtStatement:
+		return []string{"n next", "step", "v env", "c continue", "q abort", "h help"}
 	case s.Reason == runner.BeforeCommand:
 		return []string{"n next", "s shell", "k skip", "l list", "c continue", "q abort", "h help"}
 	}

@@ -133,6 +133,23 @@ func (g *Guest) Do(ctx context.Context, line string, out io.Writer) error {
 	return errors.Join(append(failed, err)...)
 }
 
+// StepOut lets the build go on until the current function of a command that is stepped through has
+// ended.
+func (g *Guest) StepOut() error {
+	f, err := g.front(io.Discard)
+	if err != nil {
+		return err
+	}
+	if f.stop == nil {
+		return ErrRunning
+	}
+	f.failed = func(failed error) { err = failed }
+	if _, stepErr := f.stepOut(context.Background(), ""); stepErr != nil {
+		return stepErr
+	}
+	return err
+}
+
 // Run runs a shell command: as a command of the build, which keeps its variables and its directory,
 // or beside a command that has not ended.
 func (g *Guest) Run(ctx context.Context, text string, out io.Writer) error {

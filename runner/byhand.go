@@ -23,6 +23,7 @@ const (
 	HandCopy   HandKind = "copy into the build"
 	HandSync   HandKind = "sync of the source"
 	HandLimit  HandKind = "lifted time limit"
+	HandStep   HandKind = "command stepped through"
 )
 
 // HandChange is one change that a user made by hand.
