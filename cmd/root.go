@@ -16,6 +16,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/configure"
 	"github.com/buildlocal/buildlocal/cmd/debug"
+	"github.com/buildlocal/buildlocal/cmd/editor"
 	"github.com/buildlocal/buildlocal/cmd/explain"
 	"github.com/buildlocal/buildlocal/cmd/help"
 	"github.com/buildlocal/buildlocal/cmd/image"
@@ -98,6 +99,9 @@ var commands = []command{
 	{"Settings", "secrets", func(a *cli.App) *cobra.Command { return secret.NewCmd(a, nil) }},
 	{"Settings", "trust", func(a *cli.App) *cobra.Command { return configure.NewTrust(a, nil) }},
 	{"Editors", "lsp", validate.NewLSP},
+	{"Editors", "dap", func(a *cli.App) *cobra.Command {
+		return editor.NewDAP(a, build.Launch, debug.DialEditor, nil)
+	}},
 	{"Editors", "schema", validate.NewSchema},
 	{"Program", "version", start.NewVersion},
 }

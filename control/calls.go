@@ -19,6 +19,7 @@ const (
 	methodCopyOut = "copy-out"
 	methodDial    = "dial"
 	methodSync    = "sync"
+	methodDAP     = "dap"
 )
 
 // terminalParams is a terminal at the other end.

@@ -101,6 +101,15 @@ func (c *Client) Dial(ctx context.Context, port int) (io.ReadWriteCloser, error)
 	return stream, nil
 }
 
+// DAP connects to the debugger of the build for an editor.
+func (c *Client) DAP(ctx context.Context) (io.ReadWriteCloser, error) {
+	stream, err := c.client.Call(ctx, methodDAP, nil, nil)
+	if err != nil {
+		return nil, decoded(err)
+	}
+	return stream, nil
+}
+
 // Sync copies changed files of the source.
 func (c *Client) Sync(ctx context.Context, r SyncRequest) (SyncReport, error) {
 	var report SyncReport

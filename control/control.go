@@ -127,8 +127,12 @@ type Services struct {
 	Dial func(ctx context.Context, port int) (io.ReadWriteCloser, error)
 	// Sync copies changed files of the source into the build.
 	Sync func(ctx context.Context, r SyncRequest) (SyncReport, error)
+	// DAP serves an editor by the Debug Adapter Protocol until the connection ends.
+	DAP func(ctx context.Context, conn io.ReadWriter) error
 
 	Why string // the reason for functions that are nil, such as "the build has ended"
+
+	noDAP bool // DAP was nil
 }
 
 // Streams are those of a command.
@@ -178,6 +182,9 @@ func (s Services) complete() Services {
 	}
 	if s.Dial == nil {
 		s.Dial = func(context.Context, int) (io.ReadWriteCloser, error) { return nil, missing("forward") }
+	}
+	if s.noDAP = s.DAP == nil; s.noDAP {
+		s.DAP = func(context.Context, io.ReadWriter) error { return missing("an editor") }
 	}
 	if s.Sync == nil {
 		s.Sync = func(context.Context, SyncRequest) (SyncReport, error) { return SyncReport{}, missing("sync") }

@@ -35,6 +35,7 @@ func handlers(s Services) map[string]wire.Handler {
 		methodStatus: s.serveStatus, methodAttach: s.serveAttach, methodResume: s.serveResume,
 		methodShell: s.serveShell, methodExec: s.serveExec, methodCopyIn: s.serveCopyIn,
 		methodCopyOut: s.serveCopyOut, methodDial: s.serveDial, methodSync: s.serveSync,
+		methodDAP: s.serveDAP,
 	} {
 		all[method] = func(ctx context.Context, c *wire.Call) error { return coded(serve(ctx, c)) }
 	}
@@ -137,6 +138,19 @@ func (s Services) serveDial(ctx context.Context, c *wire.Call) error {
 	_ = from.Close()
 	both.Wait()
 	return err
+}
+
+// serveDAP serves an editor. Without a debugger the refusal is the answer.
+func (s Services) serveDAP(ctx context.Context, c *wire.Call) error {
+	if s.noDAP {
+		return s.DAP(ctx, nil)
+	}
+	conn, err := c.Accept(nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return s.DAP(ctx, conn)
 }
 
 func (s Services) serveSync(ctx context.Context, c *wire.Call) error {

@@ -2,6 +2,7 @@ package debugger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ func commands() []command {
 	return []command{
 		{"continue", "c", "", "go on as the buildspec says; a failure remains one", (*front).goOn},
 		{"next", "n", "", "run this command and stop again", (*front).next},
+		{"step", "", "", "run the next statement of this command, in bash", (*front).stepInto},
 		{"until", "u", "WHERE", "run until a place", (*front).runUntil},
 		{"retry", "r", "", "read the buildspec again, sync the source and run the command again", (*front).retry},
 		{"edit", "e", "", "edit the command and run it; the buildspec is not changed", (*front).edit},
@@ -55,7 +57,7 @@ func commands() []command {
 }
 
 // repeatable are the commands that an empty line repeats.
-var repeatable = []string{"next", "list"}
+var repeatable = []string{"next", "step", "list"}
 
 // find returns the command of a word: its name, its short form or a unique prefix. The error names
 // the commands that begin with the word.
@@ -111,6 +113,10 @@ func (f *front) execute(ctx context.Context, line string) (done bool, err error)
 
 // fail prints an error.
 func (f *front) fail(err error) {
+	if f.failed != nil {
+		f.failed(errors.New(f.masked(err.Error())))
+		return
+	}
 	s := f.screen()
 	for i, line := range strings.Split(f.masked(err.Error()), "\n") {
 		label := console.Bad("error:")
@@ -154,12 +160,32 @@ func (f *front) detach(_ context.Context, _ string) (bool, error) {
 	return true, ErrDetached
 }
 
-// next stops before the next command. A failed command is left as it is.
+// next stops before the next command, or amid a command that is stepped through before the next
+// statement that is not in a function. A failed command is left as it is.
 func (f *front) next(_ context.Context, _ string) (bool, error) {
+	return f.stepTo(f.stop.Depth, f.stop.Reason == runner.AtStatement)
+}
+
+// stepInto stops before the next statement, which may be in a function.
+func (f *front) stepInto(_ context.Context, _ string) (bool, error) {
+	into := f.stop.Reason == runner.BeforeCommand || f.stop.Reason == runner.AtStatement
+	return f.stepTo(anyDepth, into)
+}
+
+// stepOut stops after the current function or subshell, or else before the next command.
+func (f *front) stepOut(_ context.Context, _ string) (bool, error) {
+	return f.stepTo(f.stop.Depth-1, f.stop.Reason == runner.AtStatement)
+}
+
+// anyDepth is deeper than any statement.
+const anyDepth = 1 << 30
+
+// stepTo stops before the next command, or before the next statement up to a depth.
+func (f *front) stepTo(depth int, into bool) (bool, error) {
 	f.mu.Lock()
-	f.step = true
+	f.step, f.depth = true, depth
 	f.mu.Unlock()
-	return f.answer(runner.Answer{Action: runner.ActionContinue})
+	return f.answer(runner.Answer{Action: runner.ActionContinue, Into: into})
 }
 
 // resolve returns the places that a text names in the plan.
@@ -298,7 +324,7 @@ func (f *front) words(line string) []string {
 		case "env", "unset", "set":
 			all = f.names()
 		case "until", "goto", "break":
-			for _, p := range f.plan.Places() {
+			for _, p := range f.Plan().Places() {
 				all = append(all, p.At)
 			}
 			all = append(all, "failure", "breakpoint", "timeout", "upload_artifacts", "end")

@@ -85,20 +85,26 @@ type Debugger struct {
 	plan   *runner.Plan
 	live   *runner.Live
 	breaks []Break
-	step   bool            // stop before the next command
-	until  map[string]bool // places where the build stops once
-	begun  bool            // a command has been reached
-	stops  []*stopped      // the oldest first; the front ends show that one
-	turn   chan struct{}   // closed when the stops or the holder change
-	holder *holder         // the front end that may answer; nil without one
-	ended  bool
-	cancel func() // ends the command that a front end runs beside the build; nil without one
-	shells int    // that were opened
+	// lastBreak is the last number of a breakpoint. Numbers are not used twice, because front ends
+	// remember those of their breakpoints.
+	lastBreak int
+	step      bool            // stop before the next command
+	depth     int             // of the deepest statement at which the build stops
+	until     map[string]bool // places where the build stops once
+	begun     bool            // a command has been reached
+	stops     []*stopped      // the oldest first; the front ends show that one
+	turn      chan struct{}   // closed when the stops or the holder change
+	holder    *holder         // the front end that has the prompt; nil without one
+	guests    int             // front ends without a prompt that may answer
+	ended     bool
+	cancel    func() // ends the command that a front end runs beside the build; nil without one
+	shells    int    // that were opened
 	// texts are those that the user gave commands, by place; lastEdit is the last such place.
 	lastEdit string
 	texts    map[string]string
-	done     []step // commands that have run, for the list
-	trials   int    // interrupts of the running command
+	done     []step            // commands that have run, for the list
+	trials   int               // interrupts of the running command
+	own      map[string]string // the container's variables without the build; nil until they are needed
 }
 
 // stopped is a stop that waits for an answer.
@@ -108,6 +114,7 @@ type stopped struct {
 	answer chan answered
 	closed bool           // an answer was given
 	by     string         // who gave it
+	hits   []int          // the breakpoints that are the reason
 	users  sync.WaitGroup // front ends that show it
 }
 
@@ -141,13 +148,6 @@ type step struct {
 	failed bool
 }
 
-// Break is a breakpoint.
-type Break struct {
-	ID int
-	runner.Where
-	At []string // the places that it names in the plan; nil for an event
-}
-
 // New returns a debugger for a plan. The caller has checked that the plan has the
 // breakpoints. The notes are for the user, about breakpoints that were moved.
 func New(p *runner.Plan, o Options) (d *Debugger, notes []string) {
@@ -162,7 +162,7 @@ func New(p *runner.Plan, o Options) (d *Debugger, notes []string) {
 		if note != "" {
 			notes = append(notes, "--break "+note)
 		}
-		d.breaks = append(d.breaks, Break{len(d.breaks) + 1, w, at})
+		d.breaks = append(d.breaks, Break{ID: len(d.breaks) + 1, Where: w, At: at})
 	}
 	return d, notes
 }
@@ -172,10 +172,11 @@ func (d *Debugger) Pause(ctx context.Context, s runner.Stop, live *runner.Live) 
 	d.mu.Lock()
 	d.live = live
 	d.mu.Unlock()
-	if !d.stopsAt(ctx, s, live) {
-		return runner.Answer{Action: runner.ActionContinue}
+	chosen, hits := d.stopsAt(ctx, s, live)
+	if !chosen {
+		return runner.Answer{Action: runner.ActionContinue, Into: s.Reason == runner.AtStatement}
 	}
-	w := &stopped{Stop: s, since: d.Now(), answer: make(chan answered, 1)}
+	w := &stopped{Stop: s, since: d.Now(), answer: make(chan answered, 1), hits: hits}
 	live.Notify(runner.Event{Kind: runner.StoppedAt, Stop: &s, At: s.At, Line: s.Line, Text: s.Text, Finally: s.Finally,
 		Attempt: s.Attempt, Exit: s.Exit, Why: string(s.Reason)})
 	if d.Drain != nil {
@@ -202,7 +203,7 @@ func (d *Debugger) wait(ctx context.Context, w *stopped) answered {
 	told := false
 	for {
 		d.mu.Lock()
-		alone, turn := d.holder == nil, d.turn
+		alone, turn := d.holder == nil && d.guests == 0, d.turn
 		d.mu.Unlock()
 		limit := d.Wait
 		if limit == 0 && alone {
@@ -245,36 +246,6 @@ func (d *Debugger) change(change func()) {
 	d.turn = make(chan struct{})
 }
 
-// stopsAt reports whether the build stops at a stop point.
-func (d *Debugger) stopsAt(ctx context.Context, s runner.Stop, live *runner.Live) bool {
-	d.mu.Lock()
-	begun := d.begun
-	d.begun = d.begun || s.Reason == runner.BeforeCommand
-	d.note(s)
-	chosen := d.until[s.At] && !s.Failed() || d.step && s.Reason == runner.BeforeCommand ||
-		d.step && s.Failed() && s.Retries == 0 || s.Reason == runner.Interrupted
-	var conditional []runner.Where
-	for _, b := range d.breaks {
-		switch {
-		case !b.applies(s, begun):
-		case b.Condition == "":
-			chosen = true
-		default:
-			conditional = append(conditional, b.Where)
-		}
-	}
-	d.mu.Unlock()
-	if !chosen {
-		chosen = slices.ContainsFunc(conditional, func(w runner.Where) bool { return holds(ctx, w, live) })
-	}
-	if chosen {
-		d.mu.Lock()
-		d.step, d.until = d.step && d.Step, map[string]bool{}
-		d.mu.Unlock()
-	}
-	return chosen
-}
-
 // note keeps how commands have ended, for the list of commands.
 func (d *Debugger) note(s runner.Stop) {
 	switch {
@@ -285,35 +256,6 @@ func (d *Debugger) note(s runner.Stop) {
 		last := &d.done[len(d.done)-1]
 		last.failed, last.exit = true, s.Exit
 	}
-}
-
-// applies reports whether a breakpoint is at a stop point. begun says that a command was reached
-// before.
-func (b Break) applies(s runner.Stop, begun bool) bool {
-	switch b.Event {
-	case runner.WhereFailure:
-		return s.Failed() && s.Retries == 0
-	case runner.WhereEach:
-		return s.Failed()
-	case runner.WhereBreakpoint:
-		return s.Reason == runner.AtBreakpoint
-	case runner.WhereTimeout:
-		return s.Reason == runner.AtTimeout
-	case runner.WhereStart:
-		return s.Reason == runner.BeforeCommand && !begun
-	case runner.WhereEnd:
-		return s.Reason == runner.BeforeEnd
-	}
-	return !s.Failed() && s.Reason != runner.AtBreakpoint && s.Reason != runner.AtTimeout && slices.Contains(b.At, s.At)
-}
-
-// holds reports whether the condition of a breakpoint is true. It runs beside the build, which it
-// does not change. A condition that cannot be run is false.
-func holds(ctx context.Context, w runner.Where, live *runner.Live) bool {
-	p := runner.LiveProcess{}
-	p.Args = []string{"sh", "-c", w.Condition}
-	exit, err := live.Exec(ctx, p)
-	return err == nil && exit == 0
 }
 
 // Interrupt ends the running command after Ctrl-C, so that the build stops at it. It returns false
@@ -396,6 +338,10 @@ func Describe(s runner.Stop) string {
 		return fmt.Sprintf("in codebuild-breakpoint of %s", s.At)
 	case runner.AtTimeout:
 		return "at its time limit"
+	case runner.AtStatement:
+		return fmt.Sprintf("in %s, before a statement", s.At)
+	case runner.Paused:
+		return "in " + s.At + ", which is paused"
 	case runner.BeforeRuntimes:
 		return "before the runtimes are selected"
 	case runner.BeforeUpload:
@@ -404,43 +350,6 @@ func Describe(s runner.Stop) string {
 		return "at its end"
 	}
 	return "at the end of " + string(s.Phase)
-}
-
-// Break adds a breakpoint. The note may say where it was moved to.
-func (d *Debugger) Break(text string) (Break, string, error) {
-	w, err := runner.ParseWhere(text)
-	if err != nil {
-		return Break{}, "", err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	at, note, err := d.plan.Resolve(w)
-	if err != nil {
-		return Break{}, "", err
-	}
-	id := 1
-	for _, b := range d.breaks {
-		id = max(id, b.ID+1)
-	}
-	b := Break{id, w, at}
-	d.breaks = append(d.breaks, b)
-	return b, note, nil
-}
-
-// Breaks returns the breakpoints.
-func (d *Debugger) Breaks() []Break {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.breaks)
-}
-
-// Delete removes a breakpoint, and reports whether there was one.
-func (d *Debugger) Delete(id int) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	before := len(d.breaks)
-	d.breaks = slices.DeleteFunc(d.breaks, func(b Break) bool { return b.ID == id })
-	return len(d.breaks) < before
 }
 
 // End ends the front ends after the build.

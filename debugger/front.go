@@ -28,8 +28,9 @@ type front struct {
 	out    io.Writer // for lines that end with a newline
 	self   *holder   // nil for one that only watches
 
-	stop  *stopped
-	again string // the command that an empty line repeats
+	stop   *stopped
+	again  string      // the command that an empty line repeats
+	failed func(error) // receives errors instead of the terminal; may be nil
 }
 
 // ErrDetached is returned by Attach if the user has left the prompt.
@@ -250,6 +251,9 @@ func (f *front) label(w *stopped) string { return "(" + w.At + ") " }
 
 // ask asks a question whose answer is no unless the user types y or yes.
 func (f *front) ask(ctx context.Context, question string) (bool, error) {
+	if f.declined(question) {
+		return false, nil
+	}
 	line, err := f.editor.readLine(ctx, question, func(string) []string { return nil })
 	if errors.Is(err, io.EOF) || errors.Is(err, errTwice) {
 		return false, nil
@@ -283,11 +287,11 @@ func (f *front) show(w *stopped) {
 	}
 	where := Describe(w.Stop)
 	if w.Line > 0 && w.Reason != runner.AfterFailure {
-		where += fmt.Sprintf(" (%s:%d)", f.plan.File, w.Line)
+		where += fmt.Sprintf(" (%s:%d)", f.Plan().File, w.Line)
 	}
 	s.Line()
 	s.Line(console.Warn("stopped"), console.Plain(" "+where))
-	if w.Reason == runner.BeforeCommand {
+	if w.Reason == runner.BeforeCommand || w.Reason == runner.AtStatement {
 		for line := range strings.Lines(strings.TrimRight(w.Text, "\n")) {
 			s.Line(console.Plain("  " + strings.TrimRight(line, "\n")))
 		}
@@ -309,6 +313,8 @@ func keysAt(s runner.Stop) []string {
 		return []string{"r retry", "e edit", "s shell", "i ignore", "c continue", "q abort", "h help"}
 	case s.Reason == runner.AtTimeout:
 		return []string{"i go on without a limit", "s shell", "c end the build", "q abort", "h help"}
+	case s.Reason == runner.AtStatement:
+		return []string{"n next", "step", "v env", "c continue", "q abort", "h help"}
 	case s.Reason == runner.BeforeCommand:
 		return []string{"n next", "s shell", "k skip", "l list", "c continue", "q abort", "h help"}
 	}

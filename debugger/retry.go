@@ -132,7 +132,7 @@ func (f *front) edit(ctx context.Context, _ string) (bool, error) {
 		return false, nil
 	}
 	text := f.stop.Text
-	for _, c := range f.plan.Places() {
+	for _, c := range f.Plan().Places() {
 		if c.At == f.stop.At {
 			text = c.Text // not masked
 		}

@@ -216,7 +216,7 @@ func (f *front) runShell(ctx context.Context, o ShellOptions, id string) (int, e
 	defer cancel(nil)
 	p := runner.LiveProcess{At: f.stop.Breakpoint, NoEnv: o.NoEnv}
 	base := path.Join(runner.ShellDir, "shell."+id)
-	p.Args = []string{"sh", "-c", openShell, "buildlocal", o.Shell, f.plan.Shell, base + ".bash", base + ".sh"}
+	p.Args = []string{"sh", "-c", openShell, "buildlocal", o.Shell, f.Plan().Shell, base + ".bash", base + ".sh"}
 	p.User, p.Env = o.User, f.t.Env
 	p.Stdin, p.Stdout, p.TTY = reader{ctx, f.in}, f.t.Out, f.tty(ctx)
 	return f.live.Exec(ctx, p)

@@ -1,7 +1,6 @@
 package debugger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
-	"github.com/buildlocal/buildlocal/runner/shell"
 )
 
 // runText runs a shell command in the state of the build: beside it, or as one of its commands,
@@ -32,7 +30,7 @@ func (f *front) runText(ctx context.Context, text string, keep bool) error {
 		exit, err = f.live.Run(ctx, text, f.out)
 	} else {
 		p := runner.LiveProcess{At: f.stop.Breakpoint}
-		p.Args, p.Stdout, p.Stderr = []string{f.plan.Shell, "-c", "set -a; eval \"$1\"", "sh", text}, f.out, f.out
+		p.Args, p.Stdout, p.Stderr = []string{f.Plan().Shell, "-c", "set -a; eval \"$1\"", "sh", text}, f.out, f.out
 		exit, err = f.live.Exec(ctx, p)
 	}
 	f.live.ByHand(runner.HandRun, text)
@@ -93,32 +91,20 @@ func (f *front) env(ctx context.Context, args string) (bool, error) {
 		show = show || name == "--show"
 		return name == "--show"
 	})
-	state, err := f.live.State(ctx, f.stop.Breakpoint)
+	all, _, err := f.variables(ctx, f.stop.Breakpoint, show)
 	if err != nil {
 		f.fail(err)
 		return false, nil
 	}
-	planned := map[string]runner.Variable{}
-	for _, v := range f.plan.Variables {
-		planned[v.Name] = v
-	}
 	t := console.Table{Columns: make([]console.Column, 3), NoHead: true} // the value is last: it may be long
-	slices.SortFunc(state.Variables, func(a, b runner.NameValue) int { return cmp.Compare(a.Name, b.Name) })
-	var missing []string
-	for _, v := range state.Variables {
-		if len(names) > 0 && !slices.Contains(names, v.Name) {
-			continue
+	for _, v := range all {
+		if len(names) == 0 || slices.Contains(names, v.Name) {
+			t.Add(console.Strong(v.Name), console.Weak(v.Origin), console.Plain(v.Value))
 		}
-		value := v.Value
-		if p := planned[v.Name]; !show && p.Secret {
-			value = "***"
-		} else if !show {
-			value = f.masked(value)
-		}
-		t.Add(console.Strong(v.Name), console.Weak(origin(planned, v)), console.Plain(value))
 	}
+	var missing []string
 	for _, name := range names {
-		if !slices.ContainsFunc(state.Variables, func(v runner.NameValue) bool { return v.Name == name }) {
+		if !slices.ContainsFunc(all, func(v Variable) bool { return v.Name == name }) {
 			missing = append(missing, name)
 		}
 	}
@@ -129,25 +115,16 @@ func (f *front) env(ctx context.Context, args string) (bool, error) {
 	return false, nil
 }
 
-// origin returns where a variable comes from, and whether a command has changed it.
-func origin(planned map[string]runner.Variable, v runner.NameValue) string {
-	p, known := planned[v.Name]
-	switch {
-	case !known:
-		return "image or build"
-	case p.Stored == nil && !p.Secret && !p.Expand && p.Value.Reveal() != v.Value:
-		return p.Origin + ", changed"
-	}
-	return p.Origin
-}
-
 func (f *front) set(ctx context.Context, args string) (bool, error) {
 	name, value, valid := strings.Cut(args, "=")
 	if !valid || !project.ValidName(name) {
 		f.fail(errors.New("expected NAME=VALUE"))
 		return false, nil
 	}
-	return f.changed(runner.HandSet, name, f.live.Change(ctx, "", shell.Export(name, unquoted(value))))
+	if err := f.setVariable(ctx, name, unquoted(value)); err != nil {
+		f.fail(err)
+	}
+	return false, nil
 }
 
 // unquoted removes quotes around a value, which people write out of habit.
@@ -177,7 +154,7 @@ func (f *front) cd(ctx context.Context, args string) (bool, error) {
 	dir := args
 	switch {
 	case args == "":
-		dir = f.plan.Sources[0].Path
+		dir = f.Plan().Sources[0].Path
 	case !path.IsAbs(args):
 		dir = path.Join(state.Dir, args)
 	}
@@ -218,13 +195,13 @@ func (f *front) mark(at string) console.Span {
 }
 
 func (f *front) where(_ context.Context, _ string) (bool, error) {
-	f.printPlaces(f.plan.Places())
+	f.printPlaces(f.Plan().Places())
 	return false, nil
 }
 
 func (f *front) list(_ context.Context, _ string) (bool, error) {
 	const reach = 4
-	all := f.plan.Places()
+	all := f.Plan().Places()
 	at := max(0, slices.IndexFunc(all, func(p runner.Place) bool { return p.At == f.stop.At }))
 	f.printPlaces(all[max(0, at-reach):min(len(all), at+reach+1)])
 	return false, nil

@@ -165,6 +165,15 @@ func (r *Request) checkPlaces(p *runner.Plan) error {
 	return errors.Join(errs...)
 }
 
+// BuildspecFile returns the absolute name of the buildspec, or "" with its text if it is not a file.
+func (s *Session) BuildspecFile() (file, text string) {
+	in := s.inputs
+	if in.Request.ReadsStdin() || in.inline != "" {
+		return "", string(in.text.Text)
+	}
+	return absolute(in.text.Name), ""
+}
+
 // Debugger decides at the stop points of a build, see runner.Runner.Pause.
 type Debugger interface {
 	Pause(ctx context.Context, s runner.Stop, live *runner.Live) runner.Answer

@@ -148,6 +148,7 @@ func (b *build) watchBreakpoints(ctx context.Context) error {
 	if b.Pause == nil {
 		return nil
 	}
+	go b.serveSuspends(ctx)
 	w := &breakpoints{build: b}
 	if err := errors.Join(w.addPipes(ctx, breakpointPipes), b.copyHelpers(ctx)); err != nil {
 		return fmt.Errorf("install codebuild-breakpoint: %w", err)

@@ -24,6 +24,7 @@ const (
 	HandSync   HandKind = "sync of the source"
 	HandLimit  HandKind = "lifted time limit"
 	HandForce  HandKind = "snapshot that does not fit"
+	HandStep   HandKind = "command stepped through"
 )
 
 // HandChange is one change that a user made by hand.

@@ -115,10 +115,12 @@ type call struct {
 	index   int    // in its list, from 1; 0 for a command of the image
 	user    string // who runs it; empty for root
 	finally bool
-	attempt int           // from 1
-	round   int           // of the phase, from 1
-	earlier bool          // it has failed in another process
-	byHand  bool          // the user runs it again, or with another text
+	attempt int  // from 1
+	round   int  // of the phase, from 1
+	earlier bool // it has failed in another process
+	byHand  bool // the user runs it again, or with another text
+	into    bool // it stops before its statements
+	style   buildspec.Style
 	done    chan struct{} // closed when it has ended
 	// problem returns the line of the buildspec that failed, given the command's output;
 	// nil for a command of the image.
@@ -148,7 +150,7 @@ func (b *build) command(ctx context.Context, c call) result {
 	b.rec.resetOutput()
 	window := b.meter.open(ctx)
 	b.enter(&c)
-	exit, err := c.session.Run(ctx, c.text)
+	exit, err := c.session.Run(ctx, b.textOf(ctx, &c))
 	if err != nil && ctx.Err() != nil {
 		exit = b.interrupt(ctx, c.session)
 	}
@@ -190,6 +192,20 @@ func (b *build) command(ctx context.Context, c call) result {
 		return c.failed(exit)
 	}
 	return result{}
+}
+
+// textOf returns the text to run for a command. One that the user steps into stops before its
+// statements.
+func (b *build) textOf(ctx context.Context, c *call) string {
+	if !c.into {
+		return c.text
+	}
+	if err := b.startStepper(ctx); err != nil {
+		b.rec.note("%s runs as a whole: %v.", c.at, err)
+		return c.text
+	}
+	go b.steps.follow(ctx, c)
+	return stepText(c.text)
 }
 
 // timedOut adds the position of the running command to the result of a phase that timed out.

@@ -15,6 +15,7 @@ type choice struct {
 	text  string // with this text; "" for its own
 	skip  bool   // go on with the next command
 	to    string // go on at another place
+	into  bool   // stop before its statements
 }
 
 // decide turns an answer into the user's choice, and records the user's changes.
@@ -42,7 +43,10 @@ func (b *build) decide(s Stop, answer Answer) choice {
 		b.byHand(HandGoto, s.At, answer.To)
 		return choice{to: answer.To}
 	}
-	return choice{}
+	if answer.Into {
+		b.byHand(HandStep, s.At, "")
+	}
+	return choice{into: answer.Into}
 }
 
 // phaseOf returns a phase with the commands that run: those of the plan, or of the buildspec as
@@ -95,7 +99,7 @@ func (b *build) callOf(phase PhaseType, common call, i int) call {
 	plan := b.script
 	c := common
 	c.at, c.index, c.user = commandPlace(phase, i+1, common.finally), i+1, ph.user()
-	c.session, c.text, c.line = b.shells.of(ph.user()), command.Text, command.Line
+	c.session, c.text, c.line, c.style = b.shells.of(ph.user()), command.Text, command.Line, command.Style
 	c.problem = func(output string) *diag.Problem { return plan.failed(command, output, b.rec.maskText) }
 	return c
 }
@@ -154,6 +158,7 @@ func (b *build) renew(c call, next choice) call {
 	if next.text != "" {
 		c.text, c.byHand = next.text, true
 	}
+	c.into = next.into
 	return c
 }
 

@@ -163,6 +163,14 @@ func NewPlan(in Inputs) (*Plan, error) {
 	return p, nil
 }
 
+// Outline returns a plan that has only the commands of a buildspec, which are enough for Places and
+// Resolve.
+func Outline(spec *buildspec.Buildspec) *Plan {
+	p := &Plan{File: spec.File, spec: spec}
+	p.setPhases(spec)
+	return p
+}
+
 // setEnvironment sets the compute type and the environment type. If the project does not
 // set the latter, it follows from the compute type and the image. The platform follows
 // from it if it differs from the host's.

@@ -197,7 +197,7 @@ func newBuild(r *Runner, p *Plan) *build {
 		image:     &imageCheck{Runner: r, plan: p, rec: rec},
 		docker:    &nestedDocker{Runner: r, plan: p, rec: rec},
 	}
-	b.script, b.live = p, newLive(b)
+	b.script, b.live, b.suspends = p, newLive(b), make(chan *call, 1)
 	b.idle.Lock()
 	return b
 }

@@ -22,7 +22,7 @@ func newShellState(r *Runner, p *Plan, rec *recorder) *shellState {
 	return &shellState{
 		nonce: r.Nonce, sessions: map[string]*shell.Session{},
 		config: shell.Config{State: StateDir, Shell: p.Shell, Home: p.Sources[0].Path, Keep: p.Keep, Output: rec,
-			Previous: r.KeepFailed != nil && r.Pause == nil},
+			Previous: r.KeepFailed != nil && r.Pause == nil, PID: r.Pause != nil},
 	}
 }
 

@@ -23,18 +23,21 @@ const (
 	AfterPhase     Reason = "phase"       // after the last command of a phase
 	AtBreakpoint   Reason = "breakpoint"  // a command waits in codebuild-breakpoint
 	AtTimeout      Reason = "timeout"     // the time limit is reached while a command runs
+	Paused         Reason = "paused"      // the user has suspended the running command
+	AtStatement    Reason = "statement"   // before a statement of a command that the user steps through
 )
 
-// Stop is a point at which a build waits for an answer. The command continues to run at
-// AtBreakpoint and AtTimeout; everywhere else none runs. Texts are masked.
+// Stop is a point at which a build waits for an answer. A command of the build has begun and not
+// ended if Amid is true; else none runs. Texts are masked.
 type Stop struct {
 	Reason  Reason
 	Phase   PhaseType
 	At      string // see Event.At, or one of the places PlaceRuntimes, PlaceUpload, PlaceEnd and PHASE:end
 	Index   int    // of the command in its list, from 1; 0 without a command
 	Finally bool
-	Text    string // of the command
-	Line    int    // of the command in the buildspec
+	Text    string // of the command, or at AtStatement of the statement
+	Line    int    // of the command or the statement in the buildspec
+	Depth   int    // AtStatement: of functions and subshells
 	Attempt int    // from 1; counts all runs of the command
 	Retries int    // repetitions of the phase that follow a failure, because of on-failure
 	Exit    int    // exit status after a failure
@@ -42,8 +45,14 @@ type Stop struct {
 	User    string // who runs the command; empty for root
 	Problem *diag.Problem
 	Hints   []string // see Event.Hints
-	// Breakpoint identifies the waiting process of AtBreakpoint.
+	// Breakpoint identifies the waiting process of AtBreakpoint and AtStatement.
 	Breakpoint *Breakpoint
+}
+
+// Amid reports whether a command of the build has begun and has not ended. It goes on at AtBreakpoint,
+// if it does not wait there itself, and at AtTimeout.
+func (s Stop) Amid() bool {
+	return s.Reason == AtBreakpoint || s.Reason == AtTimeout || s.Reason == Paused || s.Reason == AtStatement
 }
 
 // Failed reports whether the build is stopped at a command that failed.
@@ -67,6 +76,9 @@ type Answer struct {
 	Action Action
 	Text   string // ActionRetry: the text to run; "" for the command's own
 	To     string // ActionGoto, and ActionRetry of a command that has moved: its place, see Event.At
+	// Into stops before the next statement of the command: ActionContinue before a command, and at
+	// AtStatement. Commands that bash does not run have no statements.
+	Into bool
 	// Plan has the commands to run from now on, if the buildspec was changed; else it is nil. A
 	// command that fails is the one with the same place.
 	Plan *Plan
@@ -83,6 +95,8 @@ type debugState struct {
 	// idle is locked except while the build is stopped and no command runs.
 	idle        sync.Mutex
 	running     atomic.Pointer[call] // the command of the buildspec that runs; nil if none does
+	suspends    chan *call           // commands that the user suspends
+	steps       *stepper             // nil until the user steps into a command
 	place       atomic.Pointer[string]
 	interrupted atomic.Bool // the running command was interrupted by the user
 }
@@ -103,7 +117,7 @@ func (b *build) pause(ctx context.Context, s Stop) Answer {
 	}
 	s.Phase = b.rec.currentPhase()
 	s = masked(s, b.rec.maskText)
-	if s.Reason != AtBreakpoint && s.Reason != AtTimeout {
+	if !s.Amid() {
 		b.place.Store(&s.At)
 		b.live.user.Store(&s.User)
 		b.idle.Unlock()

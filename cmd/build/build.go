@@ -33,6 +33,7 @@ type Options struct {
 	prepared func(*cli.App, *local.Inputs) // is called when the inputs are read; nil for nothing
 	ended    func(*runner.Record)          // adds facts to the record; nil for none
 	finished func(*runner.Record)          // gets the masked record; nil for nothing
+	stop     func()                        // stops the build that runs
 
 	// Watched is set by a command that goes on after the build, and offers the next steps itself.
 	Watched *Watched
@@ -181,6 +182,9 @@ func conduct(ctx context.Context, a *cli.App, o *Options, session *local.Session
 			sink = w.Sink
 		}
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	o.stop = func() { cancel(runner.ErrStopped) }
 	g := debug(ctx, a, o, session, sink)
 	if text, is := sink.(*console.Text); is {
 		defer text.Close() // also after a panic: the rest of a CI job is no output of this build
@@ -299,10 +303,8 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 	if options.CI = a.CI(); options.CI.Verdict == nil && !a.IsTerminal() && a.StderrIsTerminal() {
 		options.VerdictCopy = a.Raw.Err
 	}
-	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
-	options.DirPath = filepath.ToSlash(local.RealDir(s.Dir.Path))
-	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
-	options.PrintFault, options.Logs = a.PrintError, cli.LogsCommand(&o.Request)
+	options = o.textOptions(a, s, options)
+	options.PrintFault = a.PrintError
 	if prompt := tty.Prompt(a); o.Debug.Stops() && prompt != nil {
 		options.Prompt = prompt.Name
 	}
@@ -310,4 +312,13 @@ func view(a *cli.App, o *Options, s *local.Session) local.Sink {
 		options.Usual = s.UsualDurations()
 	}
 	return console.NewText(a.Raw.Out, options)
+}
+
+// textOptions adds the options of a build's text that do not depend on where it is shown.
+func (o *Options) textOptions(a *cli.App, s *local.Session, options console.Options) console.Options {
+	options.Quiet, options.Verbose, options.Dir = o.Quiet, o.Verbose, local.ShownPath(s.Dir.Path)
+	options.DirPath = filepath.ToSlash(local.RealDir(s.Dir.Path))
+	options.Source, options.SourceDir = o.ShownSource(), filepath.ToSlash(o.SourceDir())
+	options.Logs = cli.LogsCommand(&o.Request)
+	return options
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/cmd/tty"
 	"github.com/buildlocal/buildlocal/console"
 	"github.com/buildlocal/buildlocal/control"
+	"github.com/buildlocal/buildlocal/dap"
 	"github.com/buildlocal/buildlocal/debugger"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/local"
@@ -90,7 +91,33 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 	if o.Format != "text" {
 		terminal = nil
 	}
-	options := debugger.Options{
+	options := debuggerOptions(ctx, a, o, s)
+	options.Editor = func(ctx context.Context, file string) error { return tty.EditFile(ctx, a, file) }
+	options.History = newHistory(a)
+	if terminal == nil {
+		options.Alone = func(stop runner.Stop, limit time.Duration) { alone(a, s.Dir.Name, stop, limit) }
+	}
+	d, notes := debugger.New(s.Plan, options)
+	for _, note := range notes {
+		a.Warnf("note: %s", note)
+	}
+	g := &debugging{Debugger: d, sink: &detachable{Sink: sink, terminal: terminal != nil}, shown: make(chan struct{})}
+	serve(s, editable(a, o, s, d, &g.sink.hub))
+	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
+	go func() {
+		defer close(g.shown)
+		if terminal != nil {
+			if err := d.Attach(ctx, terminal, false, true); errors.Is(err, debugger.ErrDetached) {
+				g.sink.detach()
+			}
+		}
+	}()
+	return g
+}
+
+// debuggerOptions returns the options of a debugger that do not depend on its front end.
+func debuggerOptions(ctx context.Context, a *cli.App, o *Options, s *local.Session) debugger.Options {
+	return debugger.Options{
 		Where: o.Debug.Places(), Step: o.Debug.Step, Wait: o.Debug.Wait, Now: a.Now,
 		Build: s.Dir.Name, Project: s.Plan.Identity.Project, Drain: s.Drain, Reload: s.Reload, Ran: s.Ran(),
 		Save: func(at runner.Place, text string) (debugger.Change, error) { return change(ctx, s, at, text) },
@@ -98,8 +125,7 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 			done, err := s.Sync(ctx, live)
 			return debugger.Synced(done), err
 		},
-		Editor:  func(ctx context.Context, file string) error { return tty.EditFile(ctx, a, file) },
-		TempDir: a.TempDir, History: newHistory(a),
+		TempDir: a.TempDir,
 		Explain: func(live *runner.Live, wait bool) (*console.ExplainView, string) {
 			report := s.ExplainStop(live, wait)
 			if report == nil {
@@ -113,26 +139,6 @@ func debug(ctx context.Context, a *cli.App, o *Options, s *local.Session, sink l
 			return &view, line
 		},
 	}
-	if terminal == nil {
-		options.Alone = func(stop runner.Stop, limit time.Duration) { alone(a, s.Dir.Name, stop, limit) }
-	}
-	d, notes := debugger.New(s.Plan, options)
-	for _, note := range notes {
-		a.Warnf("note: %s", note)
-	}
-	g := &debugging{Debugger: d, sink: &detachable{Sink: sink, terminal: terminal != nil}, shown: make(chan struct{})}
-	s.Debugger = d
-	s.Extend = func(live *runner.Live, calls control.Services) control.Services { return d.Serve(live, true, calls) }
-	a.HandleSignals(func(ctx context.Context, signal os.Signal) bool { return g.handle(ctx, signal, terminal != nil) })
-	go func() {
-		defer close(g.shown)
-		if terminal != nil {
-			if err := d.Attach(ctx, terminal, false, true); errors.Is(err, debugger.ErrDetached) {
-				g.sink.detach()
-			}
-		}
-	}()
-	return g
 }
 
 // offerShell lets other processes open a shell in a build that never stops.
@@ -190,7 +196,8 @@ func change(ctx context.Context, s *local.Session, at runner.Place, text string)
 // detachable is a sink whose terminal may go away while the build continues.
 type detachable struct {
 	local.Sink
-	terminal bool // the sink is a terminal
+	hub      dap.Hub // passes the events on to editors
+	terminal bool    // the sink is a terminal
 	gone     atomic.Bool
 }
 
@@ -202,6 +209,7 @@ func (d *detachable) Notify(e runner.Event) {
 	if !d.gone.Load() {
 		d.Sink.Notify(e)
 	}
+	d.hub.Notify(e)
 }
 
 // Err implements local.Sink.

@@ -70,6 +70,12 @@ func attach(ctx context.Context, a *cli.App, o *AttachOptions) error {
 // maxEndTime is how long attach waits for the results of a build that has ended.
 const maxEndTime = 30 * time.Second
 
+// exitCodes are the exit codes of run for builds that have not succeeded.
+var exitCodes = map[runner.Status]int{
+	runner.Failed: cli.ExitFailed, runner.TimedOut: cli.ExitTimedOut, runner.Stopped: cli.ExitStopped,
+	runner.Fault: cli.ExitFault,
+}
+
 // verdict returns the result of the build that has ended, with the exit code of run. A build whose
 // process was lost has none.
 func verdict(ctx context.Context, a *cli.App, b *local.Reached, lost error) error {
@@ -82,11 +88,7 @@ func verdict(ctx context.Context, a *cli.App, b *local.Reached, lost error) erro
 		return lost
 	}
 	fmt.Fprintf(a.Stdout, "build %s has ended: %s\n", b.Build, record.Status)
-	codes := map[runner.Status]int{
-		runner.Failed: cli.ExitFailed, runner.TimedOut: cli.ExitTimedOut, runner.Stopped: cli.ExitStopped,
-		runner.Fault: cli.ExitFault,
-	}
-	if code := codes[record.Status]; code != cli.ExitSucceeded {
+	if code := exitCodes[record.Status]; code != cli.ExitSucceeded {
 		return cli.ExitError{Code: code}
 	}
 	return nil

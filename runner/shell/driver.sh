@@ -132,7 +132,7 @@ execute() {
 umask 0
 printf '' >>"$1/env.sh" && printf '' >>"$1/dir.txt" && printf '' >>"$1/script.sh" && printf '' >>"$1/shed.sh" &&
   printf '' >>"$1/space.txt"
-if [ -n "$8" ]; then printf '' >>"$1/env.prev.sh" && printf '' >>"$1/dir.prev.txt"; fi
+if [ -n "$8" ]; then printf '' >>"$1/env.prev.sh" && printf '' >>"$1/dir.prev.txt" && printf '' >>"$1/pid.txt"; fi
 umask 022
 if [ "$2" = first ]; then
   { export -p && printf 'set -- complete\n'; } >"$1/env.sh" || set -- "$1" full "$3" "$4" "$5" "$6" "$7" "$8"

@@ -48,14 +48,25 @@ func after() string {
 	return " >&9 || exit 121; shift; exec 9>&-"
 }
 
-// previous returns text at the end of the third line, which keeps the state for Restore, or "".
+// PIDFile is the file of Config.State with the process ID of the last command's shell, see
+// Config.PID.
+const PIDFile = "pid.txt"
+
+// previous returns text at the end of the third line, which keeps the state for Restore and the
+// process ID, or "".
 func (s *Session) previous() string {
-	if !s.config.Previous {
+	env, dir := s.config.State+"/env.prev.sh", s.config.State+"/dir.prev.txt"
+	var lines string
+	if s.config.Previous {
+		lines = "{ command export -p && command echo set -- complete; } >|" + env + "; command pwd >|" + dir + "; "
+	}
+	if s.config.PID {
+		lines += "command echo $$ >|" + s.config.State + "/" + PIDFile + "; "
+	}
+	if lines == "" {
 		return ""
 	}
-	env, dir := s.config.State+"/env.prev.sh", s.config.State+"/dir.prev.txt"
-	return "; { { command export -p && command echo set -- complete; } >|" + env +
-		"; command pwd >|" + dir + "; } 2>/dev/null"
+	return "; { " + lines + "} 2>/dev/null"
 }
 
 // tail returns the lines after a command's text, which save the state. The first newline

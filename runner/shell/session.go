@@ -55,7 +55,9 @@ type Config struct {
 	// Previous lets every command keep a copy of the state with which it begins, as Save does, at
 	// almost no cost.
 	Previous bool
-	Output   io.Writer // receives stdout and stderr of commands, merged and unbuffered
+	// PID lets every command write the process ID of its shell to PIDFile.
+	PID    bool
+	Output io.Writer // receives stdout and stderr of commands, merged and unbuffered
 }
 
 // Session controls one driver process. Connect Args, Stdin, Stdout and Stderr to the
