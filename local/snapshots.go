@@ -41,7 +41,7 @@ func (h *Host) Snapshots() snapshots.Store {
 }
 
 // LabelSnapshot is the label of the image of a snapshot, with the name of the snapshot.
-const LabelSnapshot = "dev.buildlocal.snapshot"
+const LabelSnapshot = docker.SnapshotLabel
 
 // checkpoints takes the snapshots of one build.
 type checkpoints struct {

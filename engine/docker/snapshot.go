@@ -30,6 +30,9 @@ type snapshot struct {
 	Packed []int  // trees of which all files are in a tar stream, because their changes cannot be read
 }
 
+// SnapshotLabel is the label of the image of a snapshot.
+const SnapshotLabel = conn.SnapshotLabel
+
 // snapshotRepository is the name of the images of snapshots. Each has a tag.
 const snapshotRepository = "buildlocal-snapshot"
 

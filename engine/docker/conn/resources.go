@@ -29,6 +29,9 @@ const (
 // RelayLabel is the label of all images that contain a relay, and of their containers.
 const RelayLabel = "dev.buildlocal.relay"
 
+// SnapshotLabel is the label of the images of snapshots.
+const SnapshotLabel = "dev.buildlocal.snapshot"
+
 // List returns all resources that have a label: containers first, then the networks,
 // volumes and images that containers use. See engine.Lister.
 func (e *Engine) List(ctx context.Context, key string) ([]engine.Resource, error) {

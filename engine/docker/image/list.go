@@ -18,7 +18,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine/docker/conn"
 )
 
-// Images returns the images that have a name, sorted by it. Images of relays, which
+// Images returns the images that have a name, sorted by it. Those of relays and snapshots, which
 // buildlocal creates for itself, are omitted.
 func (st *Store) Images(ctx context.Context) ([]engine.Image, error) {
 	listed, err := st.conn.API.ImageList(ctx, image.ListOptions{})
@@ -27,7 +27,8 @@ func (st *Store) Images(ctx context.Context) ([]engine.Image, error) {
 	}
 	var all []engine.Image
 	for _, i := range listed {
-		if _, internal := i.Labels[conn.RelayLabel]; internal {
+		_, relay := i.Labels[conn.RelayLabel]
+		if _, snapshot := i.Labels[conn.SnapshotLabel]; relay || snapshot {
 			continue
 		}
 		for _, name := range i.RepoTags {
