@@ -91,18 +91,21 @@ func TestSnapshots_From(t *testing.T) {
 			t.Errorf("the second build in %s prints\n%s", top[1], out)
 		}
 		r := recordOf(t, dir)
-		if r.Restored == nil || len(r.Restored.Phases) != 2 || !strings.HasPrefix(r.Restored.Build, "1-") || r.ByHand != nil {
+		if r.Restored == nil || len(r.Restored.Phases) != 2 || !strings.HasPrefix(r.Restored.Build, "1-") ||
+			r.ByHand != nil {
 			t.Errorf("the record has %+v, by hand %v", r.Restored, r.ByHand)
 		}
 		for _, p := range r.Phases {
-			if restored := p.Type == runner.Install || p.Type == runner.PreBuild; restored != (p.Status == runner.RestoredStatus) {
+			want := p.Type == runner.Install || p.Type == runner.PreBuild
+			if restored := p.Status == runner.RestoredStatus; restored != want {
 				t.Errorf("%s is %s", p.Type, p.Status)
 			}
 		}
 		if text, err := os.ReadFile(filepath.Join(dir, "given")); string(text) != "given\n" {
 			t.Errorf("the source has %q: %v", text, err)
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, ".buildlocal/latest/artifacts/made/file")); string(text) != "of-dev\n" {
+		text, err := os.ReadFile(filepath.Join(dir, ".buildlocal/latest/artifacts/made/file"))
+		if string(text) != "of-dev\n" {
 			t.Errorf("the artifact of a restored phase is %q: %v", text, err)
 		}
 		checkTwoAtOnce(t, dir, env, flags)
@@ -122,6 +125,34 @@ func checkTwoAtOnce(t *testing.T, dir string, env, flags []string) {
 		})
 	}
 	group.Wait()
+}
+
+// TestSnapshots_Cache keeps the files of a cache that were mounted, even if its entry is replaced.
+func TestSnapshots_Cache(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, flags []string) {
+		env, _ := snapshotEnv(t)
+		dir := snapshotSource(t, `version: 0.2
+phases:
+  install:
+    commands: ['mkdir -p made; echo "$CODEBUILD_BUILD_NUMBER" >>made/cached; mkdir -p /opt; echo x >>/opt/cached']
+  build:
+    commands: ['echo "lines: $(tr "\n" " " <made/cached)"; cat flag', 'echo built >>made/cached']
+cache: {paths: ['made/**/*', '/opt/cached']}
+`)
+		writeSource(t, dir, map[string]string{"flag": ""})
+		run := func(want string, args ...string) {
+			t.Helper()
+			out, code := runWith(t, dir, env, append(append([]string{"run"}, args...), flags...)...)
+			if code != 0 || !strings.Contains(out, want) {
+				t.Errorf("%v: exit %d, want %q in\n%s", args, code, want, out)
+			}
+		}
+		run("lines: 1 \n")
+		run("lines: 1 built 2 \n")                    // with the entry of the first one, which it replaces
+		run("lines: 1 built 2 \n", "--from", "build") // with the snapshot of the second one
+		run("lines: 1 built 2 built 4 \n")
+	})
 }
 
 // TestSnapshots_Keys uses a snapshot only if the phases would have the same results.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/engine/docker"
 	"github.com/buildlocal/buildlocal/internal/human"
+	"github.com/buildlocal/buildlocal/internal/overlay"
 	"github.com/buildlocal/buildlocal/runner"
 	"github.com/buildlocal/buildlocal/snapshots"
 )
@@ -148,6 +150,9 @@ func (c *checkpoints) store(ctx context.Context, at *runner.Checkpoint, began ti
 		snapshot.Bytes, err = at.Engine.Snapshot(ctx, to)
 	}
 	if err == nil {
+		err = keepCache(ctx, &snapshot.State, draft)
+	}
+	if err == nil {
 		snapshot.Took = h.Now().Sub(began)
 		err = draft.Publish(snapshot)
 	}
@@ -158,6 +163,30 @@ func (c *checkpoints) store(ctx context.Context, at *runner.Checkpoint, began ti
 	}
 	c.taken, c.began, c.last = snapshot, began, h.Now()
 	s.evict(ctx, snapshot)
+	return nil
+}
+
+// keepCache makes the mounted files of a cache a part of the snapshot, as links: the entry of the cache
+// may be replaced by the next build.
+func keepCache(ctx context.Context, state *runner.CheckpointState, to *snapshots.Draft) error {
+	n := 0
+	keep := func(dir *string) error {
+		name := fmt.Sprintf("cache%d", n)
+		n++
+		_, err := overlay.CopyTo(ctx, *dir, filepath.Join(to.Files, name), *dir, time.Unix(math.MaxInt32, 0))
+		*dir = filepath.Join(to.Final, name)
+		return err
+	}
+	for i := range state.Overlays {
+		if err := keep(&state.Overlays[i]); err != nil {
+			return err
+		}
+	}
+	for i := range state.Trees {
+		if err := keep(&state.Trees[i].Host); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

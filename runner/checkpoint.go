@@ -39,7 +39,7 @@ func (c *Checkpoint) State() (CheckpointState, error) {
 	}
 	all := CheckpointState{State: state}
 	if m := c.build.cache.mount; m != nil {
-		all.Overlays, all.Trees = m.overlays, m.trees
+		all.Overlays, all.Trees = slices.Clone(m.overlays), slices.Clone(m.trees)
 	}
 	return all, err
 }

@@ -81,6 +81,7 @@ type Store struct {
 // Draft is a snapshot that is being taken.
 type Draft struct {
 	Files string // an empty directory for the engine's files
+	Final string // the name of that directory in a complete snapshot
 	Name  string // unique, in lower case
 
 	store Store
@@ -103,7 +104,7 @@ func (s Store) New(name string) (*Draft, error) {
 		err = lock.Lock()
 		d.lock = lock.Unlock
 	}
-	d.Files = filepath.Join(d.dir, filesName)
+	d.Files, d.Final = filepath.Join(d.dir, filesName), filepath.Join(s.Path, name, filesName)
 	if err == nil {
 		err = os.Mkdir(d.Files, private)
 	}
