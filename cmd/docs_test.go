@@ -94,6 +94,7 @@ var variable = []struct {
 	// These lines exist only if the phase or a command takes long enough.
 	{regexp.MustCompile(`(?m)^  FINALIZING +[0-9.hms]+  SUCCEEDED\n`), ""},
 	{regexp.MustCompile(`(?m)^(  slowest)? +[0-9.hms]+s  .*\n`), ""},
+	{regexp.MustCompile(` · (DOWNLOAD_SOURCE|UPLOAD_ARTIFACTS|FINALIZING) [0-9.hms]+`), ""},
 	{regexp.MustCompile(`(?m)^[a-z_]+(:finally)?:\d+ +✓ [0-9.hms]+ *\n`), ""},
 	{regexp.MustCompile(` +[0-9.]+ [MG]iB at most, .* of CPU`), ""}, // only if a phase used much
 	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}`), "TIME"},
