@@ -49,7 +49,7 @@ var layers = map[string]int{
 	"runner":        2, "lint": 2, "aws": 2, "engine/sandbox": 2, dockerImage: 2, dockerRelay: 2, dockerShare: 2,
 	"buildspec": 1, "project": 1, "source": 1, "secrets": 1, "runtimes": 1, "artifacts": 1, "reports": 1, "cache": 1,
 	"builds": 1, "starter": 1, "watch": 1, "internal/config": 1, "internal/rundir": 1, "internal/trust": 1,
-	dockerConn: 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
+	dockerConn: 1, "engine/difference": 1, "engine/images": 1, inside: 1, contract: 1, awstest: 1,
 	"engine": 0, "engine/docker/apiproxy": 0, "compute": 0, "runner/shell": 0,
 	"internal/atomicfile": 0, "internal/cgroup": 0, "internal/control": 0, "internal/diag": 0, "internal/mounts": 0,
 	"internal/overlay": 0, "internal/regular": 0, "internal/relay": 0, "internal/sax": 0, "internal/terminal": 0,

@@ -80,6 +80,7 @@ var commands = []command{
 	{"Failures", "shell", func(a *cli.App) *cobra.Command { return debug.NewShell(a, nil) }},
 	{"Failures", "exec", func(a *cli.App) *cobra.Command { return debug.NewExec(a, nil) }},
 	{"Failures", "cp", func(a *cli.App) *cobra.Command { return debug.NewCp(a, nil) }},
+	{"Failures", "diff", func(a *cli.App) *cobra.Command { return debug.NewDiff(a, nil) }},
 	{"Failures", "sync", func(a *cli.App) *cobra.Command { return debug.NewSync(a, nil) }},
 	{"Failures", "forward", func(a *cli.App) *cobra.Command { return debug.NewForward(a, nil) }},
 	{"Failures", "resume", func(a *cli.App) *cobra.Command { return debug.NewResume(a, nil) }},

@@ -19,6 +19,7 @@ const (
 	methodCopyOut = "copy-out"
 	methodDial    = "dial"
 	methodSync    = "sync"
+	methodChanges = "changes"
 	methodDAP     = "dap"
 )
 

@@ -110,6 +110,13 @@ func (c *Client) DAP(ctx context.Context) (io.ReadWriteCloser, error) {
 	return stream, nil
 }
 
+// Changes returns the changes of the build.
+func (c *Client) Changes(ctx context.Context) (Changes, error) {
+	var changes Changes
+	err := c.client.Do(ctx, methodChanges, nil, &changes)
+	return changes, decoded(err)
+}
+
 // Sync copies changed files of the source.
 func (c *Client) Sync(ctx context.Context, r SyncRequest) (SyncReport, error) {
 	var report SyncReport

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/engine"
 	wire "github.com/buildlocal/buildlocal/internal/control"
 )
 
@@ -127,12 +128,22 @@ type Services struct {
 	Dial func(ctx context.Context, port int) (io.ReadWriteCloser, error)
 	// Sync copies changed files of the source into the build.
 	Sync func(ctx context.Context, r SyncRequest) (SyncReport, error)
+	// Changes returns the files and variables that the build has changed.
+	Changes func(ctx context.Context) (Changes, error)
 	// DAP serves an editor by the Debug Adapter Protocol until the connection ends.
 	DAP func(ctx context.Context, conn io.ReadWriter) error
 
 	Why string // the reason for functions that are nil, such as "the build has ended"
 
 	noDAP bool // DAP was nil
+}
+
+// Changes are the differences between a build and its image, source and plan.
+type Changes struct {
+	Files     []engine.Change
+	Variables []string  // names
+	Command   time.Time // start of the last command; zero without one
+	Phase     time.Time // of its phase
 }
 
 // Streams are those of a command.
@@ -185,6 +196,9 @@ func (s Services) complete() Services {
 	}
 	if s.noDAP = s.DAP == nil; s.noDAP {
 		s.DAP = func(context.Context, io.ReadWriter) error { return missing("an editor") }
+	}
+	if s.Changes == nil {
+		s.Changes = func(context.Context) (Changes, error) { return Changes{}, missing("diff") }
 	}
 	if s.Sync == nil {
 		s.Sync = func(context.Context, SyncRequest) (SyncReport, error) { return SyncReport{}, missing("sync") }

@@ -35,7 +35,8 @@ func handlers(s Services) map[string]wire.Handler {
 		methodStatus: s.serveStatus, methodAttach: s.serveAttach, methodResume: s.serveResume,
 		methodShell: s.serveShell, methodExec: s.serveExec, methodCopyIn: s.serveCopyIn,
 		methodCopyOut: s.serveCopyOut, methodDial: s.serveDial, methodSync: s.serveSync,
-		methodDAP: s.serveDAP,
+		methodChanges: s.serveChanges,
+		methodDAP:     s.serveDAP,
 	} {
 		all[method] = func(ctx context.Context, c *wire.Call) error { return coded(serve(ctx, c)) }
 	}
@@ -163,6 +164,15 @@ func (s Services) serveSync(ctx context.Context, c *wire.Call) error {
 		return err
 	}
 	_, err = c.Accept(report)
+	return err
+}
+
+func (s Services) serveChanges(ctx context.Context, c *wire.Call) error {
+	changes, err := s.Changes(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.Accept(changes)
 	return err
 }
 

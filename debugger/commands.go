@@ -46,6 +46,7 @@ func commands() []command {
 		{"where", "w", "", "show which commands have run", (*front).where},
 		{"list", "l", "", "show the commands around this one", (*front).list},
 		{"output", "o", "[LINES]", "show the output of the last command", (*front).output},
+		{"files", "f", "[all]", "show the files that the last command, its phase or the build has changed", (*front).files},
 		{"break", "b", "[WHERE]", "add a breakpoint, or list them", (*front).addBreak},
 		{"delete", "d", "NUMBER", "remove a breakpoint", (*front).deleteBreak},
 		{"sync", "y", "", "copy changed files of the source into the build", (*front).sync},

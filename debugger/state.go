@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/buildlocal/buildlocal/console"
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/human"
 	"github.com/buildlocal/buildlocal/project"
 	"github.com/buildlocal/buildlocal/runner"
@@ -296,3 +298,39 @@ func (f *front) syncSource(ctx context.Context) (string, error) {
 	f.live.ByHand(runner.HandSync, "")
 	return text, nil
 }
+
+// files prints the files that the last command has changed; without any, those of its phase, else of the
+// build. all asks for those of the build.
+func (f *front) files(ctx context.Context, args string) (bool, error) {
+	if args != "" && args != "all" {
+		f.fail(errors.New("expected files or files all"))
+		return false, nil
+	}
+	changes, err := f.live.Changes(ctx)
+	if err != nil {
+		f.fail(err)
+		return false, nil
+	}
+	command, phase := f.live.Began()
+	for _, part := range []struct {
+		of    string
+		since time.Time
+	}{{"the last command", command}, {"the phase", phase}, {"the build", time.Time{}}} {
+		if args == "all" && part.of != "the build" || part.of != "the build" && part.since.IsZero() {
+			continue
+		}
+		changed := slices.DeleteFunc(slices.Clone(changes), func(c engine.Change) bool {
+			return !part.since.IsZero() && c.Time.Before(part.since.Add(-clockSlack)) // or the time is not known
+		})
+		if len(changed) > 0 {
+			f.printf("changed by %s:", part.of)
+			f.screen().Table(console.ChangeTable(changed))
+			return false, nil
+		}
+	}
+	f.printf("no file has changed")
+	return false, nil
+}
+
+// clockSlack is how far the times of files may lag behind the clock.
+const clockSlack = 10 * time.Millisecond

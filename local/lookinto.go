@@ -129,7 +129,20 @@ func (e *environment) services() control.Services {
 			tar, err := e.live.CopyOut(ctx, path)
 			return tar, e.ended(ctx, err)
 		},
+		Changes: func(ctx context.Context) (control.Changes, error) {
+			changes, err := changesOf(ctx, e.live)
+			return changes, e.ended(ctx, err)
+		},
 	}
+}
+
+// changesOf returns the changes of a build.
+func changesOf(ctx context.Context, live *runner.Live) (c control.Changes, err error) {
+	if c.Files, err = live.Changes(ctx); err == nil {
+		c.Variables, err = live.VariableChanges(ctx)
+	}
+	c.Command, c.Phase = live.Began()
+	return c, err
 }
 
 // ended returns control.ErrEnded instead of an error of an engine whose container was removed

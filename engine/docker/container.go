@@ -37,7 +37,8 @@ type Container struct {
 
 	uppers       []upperDir // of the trees
 	findRootOnce sync.Once
-	rootUpper    string // the upper directory of the root file system; empty if unknown
+	rootUpper    string   // the upper directory of the root file system; empty if unknown
+	rootLower    []string // the lower ones, the highest first
 
 	usage usage
 	execs atomic.Int64 // number of Exec calls, for unique file names

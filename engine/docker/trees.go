@@ -202,6 +202,7 @@ func (c *Container) findRoot() {
 	defer cancel()
 	if got, err := c.conn.API.ContainerInspect(ctx, c.id); err == nil && got.GraphDriver.Name == "overlay2" {
 		c.rootUpper = got.GraphDriver.Data["UpperDir"]
+		c.rootLower = strings.Split(got.GraphDriver.Data["LowerDir"], ":")
 	}
 }
 

@@ -9,6 +9,7 @@ package overlay
 import (
 	"io/fs"
 	"strings"
+	"time"
 )
 
 // Escape makes a path safe in the options lowerdir, upperdir and workdir: a comma ends an
@@ -32,4 +33,40 @@ type File struct {
 	Text []byte      // the contents, unless File has them
 	File string      // path of a file with the contents, which gets the mode and the owner too
 	Mode fs.FileMode // permissions
+}
+
+// Change is a name of an overlay that is not as in its lower layers.
+type Change struct {
+	Name    string // slash-separated; a new directory ends with a slash
+	Removed bool
+	New     bool // the lower layers do not have it
+	Files   int  // of the file, or of a new directory
+	Bytes   int64
+	Time    time.Time // of the last change
+}
+
+// Merge adds the changes of a higher layer to those of lower ones.
+func Merge(lower, higher []Change) []Change {
+	at := map[string]int{}
+	all := append([]Change{}, lower...)
+	for i, c := range all {
+		at[strings.TrimSuffix(c.Name, "/")] = i
+	}
+	for _, c := range higher {
+		i, had := at[strings.TrimSuffix(c.Name, "/")]
+		if !had {
+			at[strings.TrimSuffix(c.Name, "/")] = len(all)
+			all = append(all, c)
+			continue
+		}
+		c.New = all[i].New
+		all[i] = c
+	}
+	kept := all[:0]
+	for _, c := range all {
+		if !c.Removed || !c.New { // else it was added and removed
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }

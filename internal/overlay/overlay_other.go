@@ -27,3 +27,13 @@ func MayHave(_, _ string, _ func(name string) bool) bool { return true }
 func CopyTo(_ context.Context, _, _, _ string, _ time.Time) (int64, error) {
 	return 0, errors.ErrUnsupported
 }
+
+// Changes is not supported: there are no overlays.
+func Changes(context.Context, string, func(string) (there, dir bool)) ([]Change, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// Exists returns a function that finds nothing.
+func Exists(...string) func(name string) (there, dir bool) {
+	return func(string) (bool, bool) { return false, false }
+}

@@ -176,6 +176,19 @@ func (l *Rootfs) mountHost(root string) error {
 // path alone, because other mounts may have come and gone when a sandbox is resumed.
 func mountName(at string) string { return fmt.Sprintf("mount-%x", sha256.Sum256([]byte(at))) }
 
+// MountNames returns the names of the upper directories of the host's file systems that are mounted in
+// a sandbox of its files, except for the root, and where each of them is.
+func MountNames() map[string]string {
+	points, _ := mounts.Points(nil) // without them, the changes there are not known
+	all := map[string]string{}
+	for _, at := range points {
+		if at != "/" {
+			all[mountName(at)] = at
+		}
+	}
+	return all
+}
+
 // within reports whether path is one of the directories or below one.
 func within(path string, dirs ...string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") })

@@ -294,7 +294,7 @@ func (l *Rootfs) mountTrees() error {
 		if err != nil {
 			return err
 		}
-		err = l.mountTree(t, target, treeName(i))
+		err = l.mountTree(t, target, TreeName(i))
 		handle.Close()
 		if err != nil {
 			return fmt.Errorf("%w %s: %w", ErrTree, t.Host, err)
@@ -317,19 +317,22 @@ func (l *Rootfs) mountVolumes() error {
 	return nil
 }
 
-// treeName returns the name of a tree's upper directory.
-func treeName(i int) string { return fmt.Sprintf("%s%d", treePrefix, i) }
+// TreeName returns the name of a tree's upper directory.
+func TreeName(i int) string { return fmt.Sprintf("%s%d", treePrefix, i) }
 
 const treePrefix = "tree"
 
 // Upper returns the directory of the host with the changes to tree i, unless they are kept
 // in memory.
 func Upper(base string, i int) string {
-	return filepath.Join(base, onDisk, "upper", treeName(i))
+	return filepath.Join(base, onDisk, "upper", TreeName(i))
 }
 
 // Uppers returns the directory of the host with all changes that are on the disk.
 func Uppers(base string) string { return filepath.Join(base, onDisk, "upper") }
+
+// RootName is the name of the upper directory of the root directory.
+const RootName = "root"
 
 // RootUpper returns the directory of the host with the changes to the root directory.
 func RootUpper(base string) string { return filepath.Join(base, onDisk, "upper", "root") }
