@@ -92,6 +92,18 @@ func TestNewSync_Flags(t *testing.T) {
 	})
 }
 
+func TestNewDiff_Flags(t *testing.T) {
+	t.Parallel()
+	clitest.Flags(t, NewDiff, func(o *DiffOptions) any { return *o }, []clitest.Case{
+		{Args: "", Want: DiffOptions{Format: "text"}},
+		{Args: "12 --name-only", Want: DiffOptions{Build: "12", NameOnly: true, Format: "text"}},
+		{Args: "--format json", Want: DiffOptions{Format: "json"}},
+		{Args: "--format xml", Err: "xml"},
+		{Args: "1 2", Err: "diff"},
+		{Args: "--name-only --format json", Err: "cannot be combined"},
+	})
+}
+
 func TestNewForward_Flags(t *testing.T) {
 	t.Parallel()
 	const local = "127.0.0.1"
