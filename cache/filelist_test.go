@@ -16,7 +16,8 @@ func TestDecodeList_InverseOfEncode(t *testing.T) {
 	t.Parallel()
 	want := []File{
 		{Name: "src", Kind: tar.TypeDir, Mode: 0o7777, UID: 1000, GID: math.MaxInt32, Time: math.MinInt64},
-		{Name: "src/a\nb", Kind: tar.TypeReg, Size: math.MaxInt64, Time: 1}, {Name: "src/l", Kind: tar.TypeSymlink, Link: "a\x00b"},
+		{Name: "src/a\nb", Kind: tar.TypeReg, Size: math.MaxInt64, Time: 1},
+		{Name: "src/l", Kind: tar.TypeSymlink, Link: "a\x00b"},
 	}
 	text := encodeList(want)
 	got, err := decodeList(text)

@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,7 +31,8 @@ func (m withoutRemains) Run() int {
 	if err != nil {
 		panic(err)
 	}
-	if err := os.Setenv("GOTMPDIR", dir); err != nil {
+	// Scripts run builds as other users.
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Setenv("GOTMPDIR", dir)); err != nil {
 		panic(err)
 	}
 	defer func() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/buildlocal/buildlocal/engine/docker"
@@ -22,22 +23,21 @@ import (
 // maxFactsTime limits how long facts are looked up that only describe a build.
 const maxFactsTime = 5 * time.Second
 
-// lookUpFacts looks up facts about the source and the machine while the build runs. The
-// returned function waits for them, and adds them to the record.
+// lookUpFacts looks up facts about the source while the build runs. The returned function waits for
+// them, and adds them and those about the machine to the record.
 func (s *Session) lookUpFacts(ctx context.Context) func(*runner.Record) {
-	ctx, cancel := context.WithTimeout(ctx, maxFactsTime)
+	s.onMachine = sync.OnceValue(func() runner.Machine { return s.machine(ctx) }) // with a limit of its own
+	limited, cancel := context.WithTimeout(ctx, maxFactsTime)
 	s.found = &originLookup{done: make(chan struct{})}
-	machine := make(chan runner.Machine, 1)
 	go func() {
 		defer close(s.found.done)
-		s.found.origin = s.origin(ctx)
+		s.found.origin = s.origin(limited)
 	}()
-	go func() { machine <- s.machine(ctx) }()
 	return func(r *runner.Record) {
 		defer cancel()
 		<-s.found.done
 		s.found.describe(r)
-		found := <-machine
+		found := s.onMachine()
 		if r.Machine != nil {
 			found.Compute, found.VCPU, found.Limit = r.Machine.Compute, r.Machine.VCPU, r.Machine.Limit
 		}
@@ -160,6 +160,8 @@ func (s *Session) lastGreen() *page.Summary {
 
 // machine describes where the build runs. Facts that cannot be looked up are left out.
 func (s *Session) machine(ctx context.Context) runner.Machine {
+	ctx, cancel := context.WithTimeout(ctx, maxFactsTime)
+	defer cancel()
 	h := s.inputs.host
 	m := runner.Machine{
 		Engine: string(s.engine.kind), Address: s.engine.host, Name: h.Hostname,

@@ -55,6 +55,7 @@ type Session struct {
 	earlier      func() []page.Summary      // the earlier builds
 	key          func() func(string) string // see Host.key
 	found        *originLookup              // facts about the source; set by Run
+	onMachine    func() runner.Machine      // looks up facts about the machine once; set by Run
 	committed    bool                       // the directory has results
 	queue        atomic.Pointer[sinkQueue]
 
@@ -319,7 +320,11 @@ func (s *Session) Run(ctx context.Context, sink Sink) Result {
 	go page.Prepare()
 	r := s.runner(ctx)
 	calls := &lookInto{session: s}
-	r.OnLive = calls.begin
+	r.OnLive = func(l *runner.Live) {
+		// Docker starts programs to describe itself, which would delay the start of the container.
+		go s.onMachine()
+		calls.begin(l)
+	}
 	if s.Debugger != nil {
 		r.Pause = s.Debugger.Pause
 	}

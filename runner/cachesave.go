@@ -122,7 +122,7 @@ func (s *cacheStep) saveEntry(ctx context.Context, c engine.Container) (*cache.E
 	}}
 	progress := Copy{Doing: "saving", What: "cache"}
 	progress.AllFiles, progress.AllBytes = p.ToCopy()
-	request.Copied = watchCopy(s.Now, s.rec, progress)
+	request.Copied = watchCopy(s.Now, progress, s.rec.copying)
 	if w, ok := c.(engine.Watcher); ok && !s.CacheInS3 {
 		request.Local = p.TakeLocal(ctx, w.Written)
 	}

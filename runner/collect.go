@@ -63,7 +63,12 @@ func (c *collector) copy(
 	if strings.HasPrefix(o.Dir, reportsDir+"/") {
 		noun = "reports"
 	}
-	observer.Copied = c.watchCopy(Copy{Doing: "copying", What: noun})
+	total := &copyTotal{shells: c.shells, selection: s}
+	defer total.wait()
+	observer.Copied = watchCopy(c.Now, Copy{Doing: "copying", What: noun}, func(progress Copy) {
+		total.addTo(ctx, &progress)
+		c.rec.copying(progress)
+	})
 	files, err := tree.Collect(ctx, src, s, staging, observer)
 	if err != nil {
 		return o, nil, c.spaceError(err, noun)
@@ -112,12 +117,15 @@ const (
 
 // watchCopy watches a copy of the collector.
 func (c *collector) watchCopy(progress Copy) func(files int, bytes int64) {
-	return watchCopy(c.Now, c.rec, progress)
+	return watchCopy(c.Now, progress, c.rec.copying)
 }
 
+// copying sends an event about the progress of a copy.
+func (r *recorder) copying(progress Copy) { r.notify(Event{Kind: Copying, Copy: progress}) }
+
 // watchCopy returns a function that takes the number of files and bytes copied so far and
-// sends an event after each copyInterval.
-func watchCopy(clock func() time.Time, rec *recorder, progress Copy) func(files int, bytes int64) {
+// calls report after each copyInterval.
+func watchCopy(clock func() time.Time, progress Copy, report func(Copy)) func(files int, bytes int64) {
 	var next time.Time
 	return func(files int, bytes int64) {
 		if bytes-progress.Bytes < minCopiedBytes && files-progress.Files < minCopiedFiles {
@@ -132,7 +140,7 @@ func watchCopy(clock func() time.Time, rec *recorder, progress Copy) func(files 
 			return
 		}
 		next = now.Add(copyInterval)
-		rec.notify(Event{Kind: Copying, Copy: progress})
+		report(progress)
 	}
 }
 

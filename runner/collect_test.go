@@ -71,3 +71,24 @@ func TestCopyCounter_EndsWithContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestCopyTotal_NotBelowTheProgress(t *testing.T) {
+	t.Parallel()
+	total := &copyTotal{}
+	for _, c := range []struct {
+		all       *Copy // that is known
+		got, want Copy
+	}{
+		{nil, Copy{Files: 1, Bytes: 5}, Copy{Files: 1, Bytes: 5}},
+		{&Copy{AllFiles: 2, AllBytes: 10}, Copy{Files: 1, Bytes: 10}, Copy{Files: 1, AllFiles: 2, Bytes: 10, AllBytes: 10}},
+		{&Copy{AllFiles: 2, AllBytes: 10}, Copy{Files: 1, Bytes: 11}, Copy{Files: 1, Bytes: 11}},
+		{&Copy{AllFiles: 2, AllBytes: 10}, Copy{Files: 3, Bytes: 10}, Copy{Files: 3, Bytes: 10}},
+	} {
+		got := c.got
+		total.found.Store(c.all)
+		if total.addTo(t.Context(), &got); got != c.want {
+			t.Errorf("of %+v got %+v, want %+v", c.all, got, c.want)
+		}
+	}
+	total.wait()
+}

@@ -125,7 +125,7 @@ func (p cgroupParents) of(controller string) []cgroupParent {
 			continue
 		}
 		// A host can have both versions at once. A controller belongs to one of them.
-		top := p.mounts.Of(m.Version, controller)
+		top := p.mounts.Find(m.Version, controller)
 		if top == "" {
 			continue
 		}

@@ -51,7 +51,7 @@ func ForProcess(pid int, mark string) (*Meter, error) {
 			continue
 		}
 		for _, controller := range member.Controllers { // the marked group, not its subgroups
-			if top := mounts.Of(member.Version, controller); top != "" {
+			if top := mounts.Find(member.Version, controller); top != "" {
 				dirs = append(dirs, filepath.Join(top, cutAfter(member.Path, mark)))
 			}
 		}
@@ -175,9 +175,9 @@ func ReadMounts() Mounts {
 	return all
 }
 
-// Of returns the mount point of a controller of version 1, or of version 2 as a whole. It returns ""
+// Find returns the mount point of a controller of version 1, or of version 2 as a whole. It returns ""
 // if it is not mounted.
-func (all Mounts) Of(version int, controller string) string {
+func (all Mounts) Find(version int, controller string) string {
 	for _, m := range all {
 		if m.version == version && (version == 2 || slices.Contains(m.controllers, controller)) {
 			return m.dir

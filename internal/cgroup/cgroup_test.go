@@ -55,11 +55,11 @@ func TestMount_Directory(t *testing.T) {
 		t.Skip("no control groups are mounted here")
 	}
 	for version, controller := range map[int]string{1: "memory", 2: "memory"} {
-		if dir := cgroup.ReadMounts().Of(version, controller); dir != "" && !filepath.IsAbs(dir) {
+		if dir := cgroup.ReadMounts().Find(version, controller); dir != "" && !filepath.IsAbs(dir) {
 			t.Errorf("version %d is at %q", version, dir)
 		}
 	}
-	if dir := cgroup.ReadMounts().Of(1, "no-such-controller"); dir != "" {
+	if dir := cgroup.ReadMounts().Find(1, "no-such-controller"); dir != "" {
 		t.Errorf("a controller that is not there is at %q", dir)
 	}
 }
