@@ -55,6 +55,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Network_JoinedOrUnsupported", s.network)
 	t.Run("Close_RemovesEverythingTwice", s.close)
 	t.Run("Preserve_KeepsFiles", s.preserve)
+	t.Run("Observe_RecordsOpenedFiles", s.observe)
 	t.Run("Start_FailureLeavesNothing", s.failedStart)
 	t.Run("Containers_AreIsolated", s.apart)
 	t.Run("Exec_Terminal", s.terminal)
