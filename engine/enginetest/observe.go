@@ -50,7 +50,8 @@ func (s Suite) observe(t *testing.T) {
 	}{
 		{"cat /scratch/source/a /etc/passwd; test -f /scratch/source/sub/tested", engine.Opened{Files: []string{"a"}}},
 		{"true", engine.Opened{}},
-		{"cd /scratch/source && ls sub >/dev/null && cat sub/b", engine.Opened{Files: []string{"sub/b"}, Dirs: []string{"sub"}}},
+		{"cd /scratch/source && ls sub >/dev/null && cat sub/b",
+			engine.Opened{Files: []string{"sub/b"}, Dirs: []string{"sub"}}},
 		{"cd /scratch/source && echo y >>other/c && (cat a &) && ls . >/dev/null; sleep 0.2",
 			engine.Opened{Files: []string{"a", "other/c"}, Dirs: []string{"."}}},
 	} {

@@ -33,11 +33,6 @@ func (c *Container) Observe(path string) (next func() engine.Opened, stop func()
 	if i := slices.IndexFunc(c.trees, func(t engine.Tree) bool { return t.Path == path }); i < 0 {
 		return nil, nil, fmt.Errorf("observe %s: not a tree of the sandbox: %w", path, engine.ErrUnsupported)
 	}
-	dir, err := os.Open(fmt.Sprintf("/proc/%d/root%s", c.command.Process.Pid, path))
-	if err != nil {
-		return nil, nil, err
-	}
-	defer dir.Close()
 	o := &observation{
 		tree: path, answers: make(chan engine.Opened), done: make(chan struct{}),
 		files: map[string]bool{}, dirs: map[string]bool{},
@@ -48,9 +43,8 @@ func (c *Container) Observe(path string) (next func() engine.Opened, stop func()
 	if o.events, err = unix.FanotifyInit(flags, opens); err != nil {
 		return nil, nil, fmt.Errorf("observe %s: %w: %w", path, engine.ErrUnsupported, err)
 	}
-	err = unix.FanotifyMark(o.events, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, unix.FAN_OPEN|unix.FAN_ONDIR,
-		int(dir.Fd()), "")
-	if err == nil {
+	// The kernel resolves this name in the mount namespace of the process.
+	if err = o.mark(fmt.Sprintf("/proc/%d/root%s", c.command.Process.Pid, path)); err == nil {
 		o.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	}
 	if err != nil {
@@ -59,6 +53,17 @@ func (c *Container) Observe(path string) (next func() engine.Opened, stop func()
 	}
 	go o.read()
 	return o.next, sync.OnceFunc(o.stop), nil
+}
+
+// mark requests events of the file system at a path.
+func (o *observation) mark(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.FanotifyMark(
+		o.events, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, unix.FAN_OPEN|unix.FAN_ONDIR, int(dir.Fd()), "")
 }
 
 // Requests to the reader.
