@@ -176,6 +176,13 @@ func (d *dialog) ends(code int) {
 	}
 }
 
+// matched returns the output up to the last match.
+func (d *dialog) matched() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.ReplaceAll(string(d.text[:d.seen]), "\r", "")
+}
+
 // printed returns the output so far.
 func (d *dialog) printed() string {
 	d.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,19 +59,50 @@ func record(t *testing.T, block string) string {
 	lines := strings.Split(strings.TrimSuffix(strings.TrimPrefix(block, "```terminal\n"), "```"), "\n")
 	command := strings.TrimPrefix(lines[0], "$ buildlocal ")
 	d := converse(t, dir, []string{"BUILDLOCAL_PROGRESS=off"}, strings.Fields(command)...)
+	var others []elsewhere
 	for _, line := range lines[1:] {
+		if other := otherTerminal.FindStringSubmatch(line); other != nil {
+			d.expect(awaitsChanges)
+			others = append(others, elsewhere{len(d.matched()), line})
+			c := exec.Command("sh", "-c", other[1])
+			c.Dir = dir
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, out)
+			}
+			continue
+		}
 		if typed := typedLine.FindStringSubmatch(line); typed != nil {
 			d.expect(`(?m)(^\([a-z_:0-9]+\) |[#$] |\[y/N\] )$`)
 			d.line(typed[1])
 		}
 	}
+	if len(others) > 0 {
+		d.expect(awaitsChanges)
+		d.keys("q")
+	}
 	<-d.done
-	d.expect(`\n$`)
-	return "```terminal\n" + lines[0] + "\n" + printable(d.printed()) + "```"
+	d.expect(`(\n|\x1b\[23;2t)$`) // the title of the terminal is restored last
+	text := d.printed()
+	for _, o := range slices.Backward(others) {
+		text = text[:o.at] + o.line + "\n" + text[o.at:]
+	}
+	return "```terminal\n" + lines[0] + "\n" + printable(text) + "```"
 }
 
-// escapes are the control sequences of a terminal, such as those for bracketed paste.
-var escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+// otherTerminal matches a command that is run in another terminal when watch waits for changes.
+var otherTerminal = regexp.MustCompile(`^# in another terminal: (.*)$`)
+
+// awaitsChanges is printed by watch when it waits.
+const awaitsChanges = `waiting for changes: .*\n`
+
+// elsewhere is a command in another terminal, at a place of the output.
+type elsewhere struct {
+	at   int
+	line string
+}
+
+// escapes are the control sequences of a terminal, such as those for bracketed paste and titles.
+var escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\a]*\a`)
 
 // printable returns the text of a session without control sequences.
 func printable(text string) string {

@@ -11,9 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/buildlocal/buildlocal/engine"
+	"github.com/buildlocal/buildlocal/runner"
 )
 
 // showsFlag is a buildspec that prints the file flag, and fails without it.
@@ -69,8 +73,14 @@ func startWatch(t *testing.T, dir string, before []string, flags ...string) *wat
 		t.Skip("the engine host does not work here")
 	}
 	args := append(append(before, "buildlocal", "watch", "--engine", "host"), flags...)
-	w := &watcher{t: t, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
-	w.cmd.Dir, w.cmd.Env, w.cmd.Stdout, w.cmd.Stderr = dir, terminalEnviron(), w, w
+	return startCommand(t, exec.Command(args[0], args[1:]...), dir)
+}
+
+// startCommand starts a watch in a directory, with further variables.
+func startCommand(t *testing.T, c *exec.Cmd, dir string, env ...string) *watcher {
+	t.Helper()
+	w := &watcher{t: t, cmd: c, done: make(chan struct{})}
+	w.cmd.Dir, w.cmd.Env, w.cmd.Stdout, w.cmd.Stderr = dir, append(terminalEnviron(), env...), w, w
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -406,13 +416,7 @@ func TestWatch_EngineIsGone(t *testing.T) {
 	dir := watchedRepository(t, showsFlag)
 	put(t, dir, "flag", "x")
 	c := exec.Command("buildlocal", "watch", "--engine", "docker", "-i", "buildlocal-test/base")
-	w := &watcher{t: t, cmd: c, done: make(chan struct{})}
-	c.Dir, c.Env, c.Stdout, c.Stderr = dir, append(terminalEnviron(), "DOCKER_HOST=unix://"+place), w, w
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = c.Wait(); close(w.done) }()
-	t.Cleanup(func() { _ = c.Process.Signal(syscall.SIGKILL); <-w.done })
+	w := startCommand(t, c, dir, "DOCKER_HOST=unix://"+place)
 	w.expect("error: ", 1)
 	put(t, dir, "a", "2")
 	if err := os.Symlink("/var/run/docker.sock", place); err != nil {
@@ -423,4 +427,45 @@ func TestWatch_EngineIsGone(t *testing.T) {
 		t.Errorf("the output is\n%s", text)
 	}
 	w.ends(0)
+}
+
+// TestWatch_RecordsOpenedFiles is the first half of A46: the record has the files of the source that
+// each phase has opened, and no others.
+func TestWatch_RecordsOpenedFiles(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can see which files are opened")
+	}
+	all := engines(t)
+	delete(all, "docker")
+	for name, flags := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := watchedRepository(t, `version: 0.2
+phases:
+  install: {commands: [cat package.json, mkdir node_modules, echo x >node_modules/y, cat node_modules/y]}
+  pre_build: {commands: ['test -f src/a']}
+  build: {commands: [ls src, cat src/deep/b]}
+`)
+			put(t, dir, "package.json", "{}")
+			put(t, dir, "src/a", "a")
+			put(t, dir, "src/deep/b", "b")
+			w := startCommand(t, exec.Command("buildlocal", append([]string{"watch"}, flags...)...), dir)
+			w.expect("#1 SUCCEEDED", 1)
+			w.ends(0)
+			got := map[runner.PhaseType]engine.Opened{}
+			for _, p := range recordOf(t, dir).Phases {
+				if p.Opened != nil {
+					got[p.Type] = *p.Opened
+				}
+			}
+			want := map[runner.PhaseType]engine.Opened{
+				runner.Install: {Files: []string{"package.json"}}, runner.PreBuild: {}, runner.PostBuild: {},
+				runner.Build: {Files: []string{"src/deep/b"}, Dirs: []string{"src"}},
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
 }

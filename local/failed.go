@@ -163,7 +163,7 @@ func (f *FailedBuild) IsRequest(r *Request) bool {
 	for _, request := range []*Request{&a, &b} {
 		request.Debug = request.Debug.withoutStops()
 		request.CommandLine, request.Origins, request.Trusted, request.Texts = "", nil, false, nil
-		request.Engine.KeepFailed, request.Debug.Snapshots = "", ""
+		request.Engine.KeepFailed, request.Debug.Snapshots, request.Observe = "", "", false
 	}
 	one, err1 := json.Marshal(a)
 	other, err2 := json.Marshal(b)

@@ -37,6 +37,10 @@ type Request struct {
 	// Inputs are the files that phases read, as PHASE=PATTERN; see InputsOf.
 	Inputs []string
 
+	// Observe records which files of the source each phase opens, in the record of the build. Engines
+	// that cannot do it record nothing.
+	Observe bool
+
 	// Repeats is a build of CodeBuild that is repeated, see Host.Repeat; nil for a build of its own.
 	Repeats *Repeated
 

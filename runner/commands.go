@@ -25,6 +25,8 @@ func (b *build) commands(ctx context.Context) result {
 			return b.shellLost(ctx, err)
 		}
 	}
+	b.observe()
+	defer func() { b.rec.setOpened(b.observer.opened()) }()
 	res := b.repeat(ctx, phase)
 	if res.next == "" && (res.status == "" || res.status == Failed) {
 		last := b.list(ctx, t, call{attempt: 1, round: 1, finally: true}, b.takeTarget(t, true))

@@ -3,6 +3,7 @@ package runner
 import (
 	"time"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/reports"
 )
 
@@ -103,6 +104,8 @@ type PhaseRecord struct {
 	Duration time.Duration `json:"-"`
 	Failure  *Explanation  `json:"failure,omitempty"` // nil if a command failed, or Contexts say everything
 	Used     *Used         `json:"used,omitempty"`    // nil if it was not measured
+	// Opened are files of the primary source that the phase has opened; nil if they were not recorded.
+	Opened *engine.Opened `json:"opened,omitempty"`
 }
 
 // Context is the reason why a phase did not succeed; empty after success.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
 	"github.com/buildlocal/buildlocal/internal/tree"
 	"github.com/buildlocal/buildlocal/secrets"
@@ -25,6 +26,7 @@ type recorder struct {
 	out    *secrets.Writer // output of commands on its way to printed
 	tail   []byte          // the end of the running command's output
 	lines  outputLines     // of the running command
+	opened *engine.Opened  // by the current phase; nil if that is not recorded
 
 	noted sync.Map // keys of notes that are printed once
 }
@@ -211,14 +213,22 @@ func (rec *recorder) endPhase(began time.Time, res result, why *Explanation, use
 	rec.update(func(r *Record) {
 		r.Phases = append(r.Phases, PhaseRecord{
 			Type: rec.phase, Status: res.status, Start: began, End: ended, Duration: d,
-			Seconds: int64(d.Seconds()), Contexts: []Context{res.context}, Failure: why, Used: used,
+			Seconds: int64(d.Seconds()), Contexts: []Context{res.context}, Failure: why, Used: used, Opened: rec.opened,
 		})
+		rec.opened = nil
 		if res.status != Succeeded && (r.Status == Succeeded || r.Status == Failed) {
 			r.Status = res.status
 		}
 	})
 	rec.notify(Event{Kind: PhaseEnded, Status: res.status, Context: res.context, Problem: res.problem, Hints: res.hints,
 		Duration: d})
+}
+
+// setOpened sets the files that the current phase has opened.
+func (rec *recorder) setOpened(files *engine.Opened) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.opened = files
 }
 
 // complete records the last phase, which has no end.

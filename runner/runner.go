@@ -110,6 +110,8 @@ type Runner struct {
 	// Restore is the snapshot with which the build begins, whose phases are in Plan.Restored; nil for
 	// none.
 	Restore *Restoration
+	// Observe records which files of the primary source each phase opens, as far as the engine can.
+	Observe bool
 	// RootSource gives the source to root in the container, whose owner on the host
 	// differs.
 	RootSource bool
@@ -179,9 +181,10 @@ type build struct {
 	debugState
 
 	container  engine.Container // nil before PROVISIONING
-	meter      *meter           // nil if the engine does not measure
-	secretsErr error            // values that are missing; reported in DOWNLOAD_SOURCE
-	engineErr  error            // faults of the engine or the host
+	observer   observer
+	meter      *meter // nil if the engine does not measure
+	secretsErr error  // values that are missing; reported in DOWNLOAD_SOURCE
+	engineErr  error  // faults of the engine or the host
 }
 
 func newBuild(r *Runner, p *Plan) *build {
@@ -343,6 +346,7 @@ func (b *build) finalize(ctx context.Context) result {
 	if b.container == nil {
 		return result{}
 	}
+	b.observer.end()
 	b.pause(ctx, Stop{Reason: BeforeEnd, At: PlaceEnd})
 	if b.Keep && b.engineErr == nil {
 		b.rec.update(func(r *Record) { r.Kept = true })

@@ -216,8 +216,7 @@ func registerDebugging(f *Flags, fs *pflag.FlagSet) {
 		"wait `DURATION` for an answer at each stop, then go on (default: without limit on a terminal, else 30m)")
 	fs.Lookup("pause-for").DefValue = ""
 	fs.StringArrayVar(&f.Inputs, "inputs", nil,
-		"which source files a phase reads, as `PHASE=PATTERN`, such as install=package*.json: changes of others do not"+
-			" affect it; repeatable")
+		"list the source files that a phase reads: `PHASE=PATTERN`, such as install=package*.json; repeatable")
 	fs.BoolVar(&f.DryRun, "dry-run", false, "print the build plan without starting anything")
 	fs.BoolVar(&f.Engine.Keep, "keep", false, "keep the container after the build")
 	fs.StringVar(&f.Engine.KeepFailed, "keep-failed", local.KeepFailedAuto,

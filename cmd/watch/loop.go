@@ -177,6 +177,7 @@ func (l *loop) request(flags *settings.Flags, why action) Build {
 	if flags.Engine.Kind == local.EngineAuto && l.kind != "" {
 		flags.Engine.Kind = l.kind // a build does not run elsewhere because Docker ends in the meantime
 	}
+	flags.Observe = true // the next build can begin at the first phase that a change affects
 	b := Build{Flags: flags, CommandLine: l.o.commandLine, Finished: l.finished, Sink: l.screen.sink()}
 	b.Began = func(s *local.Session) {
 		name, _, _ := strings.Cut(s.Plan.Engine, " ")

@@ -169,33 +169,38 @@ func (s *screen) refused(err error) {
 	}
 }
 
-// waiting shows which keys the user can type, and returns the keys that they type. stop ends that.
+// waiting shows which keys the user can type, and returns those that they type. stop ends that.
 func (s *screen) waiting(ctx context.Context, red, gone bool) (keys <-chan byte, stop func()) {
 	nothing := func() {}
 	if s.o.Format != "text" || !s.app.IsTerminal() {
 		return nil, nothing
 	}
-	out := s.app.Screen()
+	// Keys are read before their names are shown, so that none is shown by the terminal.
+	if tty.Prompt(s.app) != nil {
+		keys, stop = tty.Keys(ctx, s.app)
+	}
+	if stop == nil {
+		stop = nothing
+	}
 	if s.status != runner.Succeeded && s.green != nil {
-		out.Line(console.Weak(fmt.Sprintf("last green %s, build %d",
-			human.When(s.green.End, s.app.Now()), s.green.Number)))
+		s.line(console.Weak(fmt.Sprintf("last green %s, build %d", human.When(s.green.End, s.app.Now()), s.green.Number)))
 	}
-	if tty.Prompt(s.app) == nil {
-		out.Line(console.Weak("waiting for changes"))
-		return nil, nothing
+	subject, options := "waiting for changes", "r rerun · f from the start · q quit"
+	if gone {
+		subject = "waiting for the engine and changes"
 	}
-	options := "r rerun · f from the start · q quit"
 	if red {
 		options = "d debug · " + options
 	}
-	subject := "changes"
-	if gone {
-		subject = "the engine and changes"
+	if keys == nil {
+		options = "Ctrl-C to quit"
 	}
-	out.Line(console.Strong("waiting for "+subject), console.Weak(": "+options))
-	keys, stop = tty.Keys(ctx, s.app)
-	if stop == nil {
-		return nil, nothing
-	}
+	s.line(console.Strong(subject), console.Weak(": "+options))
 	return keys, stop
+}
+
+// line prints a line while the terminal is raw, in which the next one would not begin at the left.
+func (s *screen) line(spans ...console.Span) {
+	s.app.Screen().Line(spans...)
+	s.sequence("\r")
 }

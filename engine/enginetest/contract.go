@@ -57,6 +57,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Preserve_KeepsFiles", s.preserve)
 	t.Run("Snapshot_KeepsFiles", s.snapshot)
 	t.Run("Changes_ListsFiles", s.changes)
+	t.Run("Observe_RecordsOpenedFiles", s.observe)
 	t.Run("Start_FailureLeavesNothing", s.failedStart)
 	t.Run("Containers_AreIsolated", s.apart)
 	t.Run("Exec_Terminal", s.terminal)

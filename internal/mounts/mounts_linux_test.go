@@ -34,3 +34,17 @@ func TestPoints_OddNames(t *testing.T) {
 		}
 	}
 }
+
+func TestKindAt_InnermostMount(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k"); err != nil {
+		t.Skipf("no file system can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	for path, want := range map[string]string{dir: "tmpfs", filepath.Join(dir, "sub"): "tmpfs", "/proc": "proc"} {
+		if got, err := mounts.KindAt(path); err != nil || got != want {
+			t.Errorf("%s: got %s, %v; want %s", path, got, err, want)
+		}
+	}
+}
