@@ -73,7 +73,8 @@ func TestDAP_WithMicrosoftsClient(t *testing.T) {
 	}
 	need(t, clientModules, "make "+clientModules[3:])
 	dir := t.TempDir()
-	spec := "version: 0.2\nphases:\n  build:\n    commands:\n      - echo one\n      - echo two\n      - false\n      - echo four\n"
+	spec := "version: 0.2\nphases:\n  build:\n    commands:\n" +
+		"      - echo one\n      - echo two\n      - false\n      - echo four\n"
 	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(spec), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,11 @@ func TestDAP_WithEmacs(t *testing.T) {
 		t.Skip("needs the engine host")
 	}
 	need(t, "emacs", "scripts/setup tests")
-	need(t, "/usr/share/emacs/site-lisp/elpa-src", "install elpa-dap-mode")
+	mode := "dap-mode of Emacs"
+	if found, _ := filepath.Glob("/usr/share/emacs/site-lisp/elpa-src/dap-mode-*"); len(found) > 0 {
+		mode = found[0]
+	}
+	need(t, mode, "scripts/setup tests")
 	dir := t.TempDir()
 	spec := "version: 0.2\nenv: {variables: {STAGE: dev}}\nphases:\n  build:\n    commands:\n" +
 		"      - echo one\n      - echo two\n      - echo three\n      - echo four\n"

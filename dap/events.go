@@ -174,7 +174,7 @@ func (v *view) endPull() {
 	}
 }
 
-// announce tells the client that the build goes on, and where it has stopped.
+// announce reports that the build goes on, and where it has stopped.
 func (r *run) announce(before, now *debugger.Waiting) {
 	if before != nil && !now.Is(before) {
 		r.announceContinued(before)
@@ -186,7 +186,7 @@ func (r *run) announce(before, now *debugger.Waiting) {
 	r.event("stopped", r.stoppedBody(now))
 }
 
-// announceContinued tells the client that the build goes on, also if the client has asked for it: it
+// announceContinued reports that the build goes on, also if the client has asked for it: it
 // costs nothing, and another front end may have answered.
 func (r *run) announceContinued(w *debugger.Waiting) {
 	if by := r.guest.AnsweredBy(w); by != "" && by != r.guest.Name() {
@@ -242,7 +242,7 @@ func (r *run) isEntry(hits []int) bool {
 	return false
 }
 
-// announceEnd tells the client that the build has ended.
+// announceEnd reports that the build has ended.
 func (r *run) announceEnd(v *view) {
 	v.endPull()
 	v.flush("console", false)

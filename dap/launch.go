@@ -22,7 +22,7 @@ type run struct {
 	member   *member
 	launched bool // by this session
 	begun    bool // Run was called
-	quiet    bool // the client is not told of the end: the build is started again
+	quiet    bool // its end is not reported: the build is started again
 
 	exit  int
 	ended chan struct{} // closed when the build has ended
