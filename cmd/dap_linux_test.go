@@ -212,6 +212,25 @@ while [ "$(wc -l <ticks)" -lt $((t + 3)) ]; do n=$((n + 1)); [ $n -lt 500 ] || b
 	})
 }
 
+// TestDAP_Pause_Terminate stops a build while its command is suspended.
+func TestDAP_Pause_Terminate(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n      - echo started; sleep 1000\n")
+	e := newEditor(t, dir)
+	e.launch(map[string]any{"engine": "host", "cwd": dir})
+	e.output("sleep 1000")
+	e.output("started\n")
+	e.goesOn("pause")
+	if frames := e.stops("pause"); !strings.HasPrefix(frames[0].Name, "build:1") {
+		t.Errorf("frames: %+v", frames)
+	}
+	if why := e.refused("pause", map[string]any{"threadId": 1}); !strings.Contains(why, "stopped already") {
+		t.Errorf("paused twice: %s", why)
+	}
+	asked[*dap.TerminateResponse](e, "terminate", nil)
+	e.ends(130)
+}
+
 // TestDAP_Launch_WrongArguments reports all mistakes in one response, and starts nothing (A60).
 func TestDAP_Launch_WrongArguments(t *testing.T) {
 	t.Parallel()

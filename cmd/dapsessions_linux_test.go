@@ -84,6 +84,10 @@ func TestDAP_BreakpointKinds(t *testing.T) {
 	if m, is := e.ask("goto", map[string]any{"threadId": 1, "targetId": targets[0].Id}).(*dap.ErrorResponse); is {
 		t.Fatal(m.Message)
 	}
+	if frames := e.stops("goto"); !strings.HasPrefix(frames[0].Name, "post_build:1") {
+		t.Errorf("after the jump: %+v", frames[0])
+	}
+	e.goesOn("continue")
 	e.output("post\n")
 	frames := e.stops("function breakpoint")
 	if !strings.HasPrefix(frames[0].Name, "post_build:2") || frames[0].Line != 11 {

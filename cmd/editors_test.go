@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,14 +106,16 @@ func TestDAP_WithEmacs(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "buildspec.yml"), []byte(spec), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("emacs", "--batch", "--quick", "--eval", "(package-initialize)", "-l",
+	c := exec.Command("emacs", "--batch", "--no-init-file", "--no-site-file", "--eval", "(package-initialize)", "-l",
 		absolute(t, "../testdata/dap/emacs.el"))
 	c.Dir = dir
 	path := "PATH=" + filepath.Dir(programPath(t)) + ":" + os.Getenv("PATH")
 	c.Env = append(terminalEnvironment(), "DIR="+dir, "HOME="+t.TempDir(), path)
-	out, err := c.Output() // warnings are on the standard error
+	var errs strings.Builder
+	c.Stderr = &errs // warnings, if nothing fails
+	out, err := c.Output()
 	want := "stopped at line 8: build:3  echo three\nstopped at line 9: build:4  echo four\nSTAGE is dev\nterminated\n"
 	if diff := cmp.Diff(want, string(out)); err != nil || diff != "" {
-		t.Errorf("%v\n%s", err, diff)
+		t.Errorf("%v\n%s\n%s", err, diff, errs.String())
 	}
 }

@@ -22,8 +22,10 @@ type view struct {
 	viewer Viewer
 	source *dap.Source // of the running command; nil if none runs
 	line   int         // of it
-	pulls  map[string]runner.Pull
-	pulled int // percentage that the client knows; -1 before the first
+	// grouped says that the client shows the output as that of a command.
+	grouped bool
+	pulls   map[string]runner.Pull
+	pulled  int // percentage that the client knows; -1 before the first
 }
 
 // follow shows the build until it has ended, or the session is over.
@@ -97,15 +99,23 @@ func (v *view) show(e runner.Event) {
 	if e.Kind == runner.Printed {
 		category = "stdout"
 	}
-	v.flush(category, e.Kind == runner.Printed)
+	group := ""
+	if e.Kind == runner.CommandBegan && v.text.Len() > 0 {
+		group, v.grouped = "start", true
+	}
+	v.flush(category, group, e.Kind == runner.Printed)
 	if e.Kind == runner.CommandEnded {
 		v.source, v.line = nil, 0
+		if v.grouped {
+			v.grouped = false
+			v.event("output", dap.OutputEventBody{Category: "console", Group: "end"})
+		}
 	}
 }
 
 // flush sends the text of the viewer. The beginning of a character whose end has not arrived waits,
 // if more can follow.
-func (v *view) flush(category string, more bool) {
+func (v *view) flush(category, group string, more bool) {
 	text := v.text.Bytes()
 	complete := len(text)
 	if more {
@@ -114,7 +124,7 @@ func (v *view) flush(category string, more bool) {
 	if complete == 0 {
 		return
 	}
-	body := dap.OutputEventBody{Category: category, Output: strings.ToValidUTF8(string(text[:complete]), "�")}
+	body := dap.OutputEventBody{Category: category, Group: group, Output: strings.ToValidUTF8(string(text[:complete]), "�")}
 	if v.line > 0 {
 		body.Source, body.Line = v.source, v.clientLine(v.line)
 	}
@@ -207,6 +217,10 @@ func (r *run) stoppedBody(w *debugger.Waiting) dap.StoppedEventBody {
 			body.HitBreakpointIds = append(body.HitBreakpointIds, m.id)
 		}
 	}
+	r.mu.Lock()
+	target := r.target
+	r.target = ""
+	r.mu.Unlock()
 	switch {
 	case w.Failed():
 		body.Reason, body.Text = "exception", fmt.Sprintf("%s: exit status %d", w.At, w.Exit)
@@ -217,6 +231,8 @@ func (r *run) stoppedBody(w *debugger.Waiting) dap.StoppedEventBody {
 	case w.Reason == runner.AtStatement:
 	case w.Reason == runner.AtBreakpoint:
 		body.Reason = "breakpoint"
+	case w.At == target:
+		body.Reason = "goto"
 	case kinds[functionMarks]:
 		body.Reason = "function breakpoint"
 	case len(w.Hits) > 0:
@@ -245,7 +261,7 @@ func (r *run) isEntry(hits []int) bool {
 // announceEnd reports that the build has ended.
 func (r *run) announceEnd(v *view) {
 	v.endPull()
-	v.flush("console", false)
+	v.flush("console", "", false)
 	r.mu.Lock()
 	quiet := r.quiet
 	r.mu.Unlock()

@@ -29,7 +29,7 @@ type run struct {
 	shown chan struct{} // closed when the client knows
 
 	variables variableCache
-	stepping  string // the request after which the client waits for a stop
+	target    string // where the client has jumped; guarded by mu
 }
 
 // initialize answers with the abilities of this session. Step back is not among them: the snapshots
@@ -214,6 +214,7 @@ func (s *session) restart(ctx context.Context, request *dap.RestartRequest) erro
 	r.quiet = true
 	s.mu.Unlock()
 	r.stop()
+	r.end()
 	s.mu.Lock()
 	s.run = nil
 	s.mu.Unlock()

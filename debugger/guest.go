@@ -133,6 +133,20 @@ func (g *Guest) Do(ctx context.Context, line string, out io.Writer) error {
 	return errors.Join(append(failed, err)...)
 }
 
+// Goto goes on at a command and stops before it.
+func (g *Guest) Goto(ctx context.Context, at string, out io.Writer) error {
+	g.d.mu.Lock()
+	g.d.until[at] = true
+	g.d.mu.Unlock()
+	err := g.Do(ctx, "goto "+at, out)
+	if err != nil {
+		g.d.mu.Lock()
+		delete(g.d.until, at)
+		g.d.mu.Unlock()
+	}
+	return err
+}
+
 // StepOut lets the build go on until the current function of a command that is stepped through has
 // ended.
 func (g *Guest) StepOut() error {
