@@ -91,7 +91,9 @@ func (v *view) show(e runner.Event) {
 	case runner.PhaseEnded, runner.BuildEnded:
 		v.endPull()
 	}
-	v.viewer.Notify(e)
+	if e.Kind != runner.Resumed || e.Text != v.guest.Name() { // else the user knows
+		v.viewer.Notify(e)
+	}
 	if e.Kind == runner.BuildEnded && v.build.Run == nil {
 		v.exit = v.build.ExitCode(e.Status)
 	}
@@ -124,7 +126,8 @@ func (v *view) flush(category, group string, more bool) {
 	if complete == 0 {
 		return
 	}
-	body := dap.OutputEventBody{Category: category, Group: group, Output: strings.ToValidUTF8(string(text[:complete]), "�")}
+	shown := strings.ToValidUTF8(string(text[:complete]), "�")
+	body := dap.OutputEventBody{Category: category, Group: group, Output: shown}
 	if v.line > 0 {
 		body.Source, body.Line = v.source, v.clientLine(v.line)
 	}
@@ -186,23 +189,14 @@ func (v *view) endPull() {
 
 // announce reports that the build goes on, and where it has stopped.
 func (r *run) announce(before, now *debugger.Waiting) {
-	if before != nil && !now.Is(before) {
-		r.announceContinued(before)
+	if before != nil && !now.Is(before) { // also if this client has asked for it: another one may have, too
+		r.event("continued", dap.ContinuedEventBody{ThreadId: thread, AllThreadsContinued: true})
 	}
 	if now == nil || now.Is(before) {
 		return
 	}
 	r.variables.forget()
 	r.event("stopped", r.stoppedBody(now))
-}
-
-// announceContinued reports that the build goes on, also if the client has asked for it: it
-// costs nothing, and another front end may have answered.
-func (r *run) announceContinued(w *debugger.Waiting) {
-	if by := r.guest.AnsweredBy(w); by != "" && by != r.guest.Name() {
-		r.event("output", dap.OutputEventBody{Category: "console", Output: "continued by " + by + "\n"})
-	}
-	r.event("continued", dap.ContinuedEventBody{ThreadId: thread, AllThreadsContinued: true})
 }
 
 // stoppedBody describes a stop.

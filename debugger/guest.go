@@ -53,13 +53,6 @@ func (w *Waiting) Is(other *Waiting) bool {
 	return w.w == other.w
 }
 
-// AnsweredBy returns who has answered the stop, or "".
-func (g *Guest) AnsweredBy(w *Waiting) string {
-	g.d.mu.Lock()
-	defer g.d.mu.Unlock()
-	return w.w.by
-}
-
 // State returns the stop that waits, nil if the build runs; a channel that is closed when that
 // changes; and whether the build has ended.
 func (g *Guest) State() (w *Waiting, changed <-chan struct{}, ended bool) {
