@@ -6,6 +6,8 @@ s3server := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 act := github.com/nektos/act@v0.2.89
 # Later versions need a newer Node than Debian 12 has.
 gitlabrunner := gitlab-ci-local@4.60.0
+# Later versions need a newer Node than Debian 12 has.
+vsce := @vscode/vsce@3.9.2
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 flags = -trimpath -ldflags "-s -w -X main.version=$(version)"
@@ -15,7 +17,7 @@ fuzztime ?= 5s
 
 # The tests of the whole program take twice as long with the race detector, so only
 # those in which several things happen at once have it.
-racing := ^TestRuns_|^TestStop_|^TestConformance_Host$$|^TestScripts_Running$$|^TestScripts_AWS$$|^TestScripts_S3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
+racing := ^TestDAP_|^TestRuns_|^TestStop_|^TestConformance_Host$$|^TestScripts_Running$$|^TestScripts_AWS$$|^TestScripts_S3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
 
 # Prints the results of tests and the reasons of skipped ones. Fails above the expected
 # number of skips: conformance cases that need an image, on the engine host, and tests of
@@ -27,7 +29,7 @@ ifdef CI
 export BUILDLOCAL_REQUIRE_ENGINE := 1
 endif
 
-.PHONY: help setup engine images node-image build demo test unit lint fuzz bench release screenshot
+.PHONY: help setup engine images node-image build demo test unit lint fuzz bench release screenshot vscode
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +43,7 @@ demo: setup ## from nothing to a build of examples/node
 
 test: ## lint and all tests, those with an engine and an editor too
 	@scripts/setup tests
-	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw $(axe)
+	@$(MAKE) --no-print-directory -j2 lint images bin/versitygw $(axe) $(dapclient)
 	go test -json -race -timeout 60m -count=1 $$(go list ./... | grep -v /cmd$$) | $(testreport) -skips 6
 	go test -json -race -timeout 60m -count=1 -run '$(racing)' ./cmd | $(testreport) -skips 11
 	go test -json -timeout 60m -count=1 ./cmd | $(testreport) -skips 11
@@ -54,6 +56,18 @@ bin/versitygw: # an S3 server for the tests
 axe := bin/browser/node_modules/axe-core
 $(axe):
 	npm install --silent --no-audit --no-fund --prefix bin/browser $(browser)
+
+# A client for debug adapters, with the versions of its lock file.
+dapclient := bin/dapclient/node_modules
+$(dapclient): testdata/dap/package-lock.json
+	mkdir -p bin/dapclient
+	cp testdata/dap/package.json testdata/dap/package-lock.json bin/dapclient
+	npm ci --silent --no-audit --no-fund --prefix bin/dapclient
+	touch $@
+
+vscode: ## package the extension of VS Code, in dist/
+	mkdir -p dist
+	cd editors/vscode && npx --yes $(vsce) package --no-dependencies --out $(CURDIR)/dist/buildlocal.vsix
 
 unit: ## the tests that need no engine
 	BUILDLOCAL_REQUIRE_ENGINE= DOCKER_HOST=unix:///no-engine go test ./...

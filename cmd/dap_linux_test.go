@@ -35,7 +35,8 @@ phases:
 func dapSource(t *testing.T, spec string) string {
 	t.Helper()
 	dir := sourceWith(t, spec)
-	if err := os.WriteFile(filepath.Join(dir, "secrets.yml"), []byte("secrets-manager:\n  app/token: canary-123\n"), 0o600); err != nil {
+	text := []byte("secrets-manager:\n  app/token: canary-123\n")
+	if err := os.WriteFile(filepath.Join(dir, "secrets.yml"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -186,7 +187,8 @@ phases:
   build:
     commands:
       - "(while :; do echo tick >>ticks; sleep 0.05; done) & echo $! >pid"
-      - "echo started; (n=0; until [ -e end ]; do n=$((n+1)); echo $n >count; sleep 0.02; done); echo went on; kill $(cat pid)"
+      - "echo started; (n=0; until [ -e end ]; do n=$((n+1)); echo $n >count; sleep 0.02; done); echo went on"
+      - kill $(cat pid)
 `)
 		e := newEditor(t, dir)
 		arguments := launchFlags(flags)
@@ -208,6 +210,25 @@ while [ "$(wc -l <ticks)" -lt $((t + 3)) ]; do n=$((n + 1)); [ $n -lt 500 ] || b
 		e.output("went on")
 		e.ends(0)
 	})
+}
+
+// TestDAP_Pause_Terminate stops a build while its command is suspended.
+func TestDAP_Pause_Terminate(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n      - echo started; sleep 1000\n")
+	e := newEditor(t, dir)
+	e.launch(map[string]any{"engine": "host", "cwd": dir})
+	e.output("sleep 1000")
+	e.output("started\n")
+	e.goesOn("pause")
+	if frames := e.stops("pause"); !strings.HasPrefix(frames[0].Name, "build:1") {
+		t.Errorf("frames: %+v", frames)
+	}
+	if why := e.refused("pause", map[string]any{"threadId": 1}); !strings.Contains(why, "stopped already") {
+		t.Errorf("paused twice: %s", why)
+	}
+	asked[*dap.TerminateResponse](e, "terminate", nil)
+	e.ends(130)
 }
 
 // TestDAP_Launch_WrongArguments reports all mistakes in one response, and starts nothing (A60).
@@ -250,7 +271,7 @@ func TestDAP_Garbage(t *testing.T) {
 		"unknown request":   {text: frame(`{"seq":9,"type":"request","command":"launched"}`)},
 		"wrong arguments":   {text: frame(`{"seq":9,"type":"request","command":"setBreakpoints","arguments":[1,2]}`)},
 		"deep":              {text: frame(strings.Repeat("[", 100000))},
-		"response":          {text: frame(`{"seq":9,"type":"response","command":"runInTerminal","request_seq":7,"success":true}`)},
+		"response":          {text: frame(`{"seq":9,"type":"response","command":"runInTerminal","request_seq":7}`)},
 		"early end":         {text: "Content-Length: 100\r\n\r\n{", ends: true},
 		"no header":         {text: "hello\r\n\r\n", ends: true},
 		"enormous":          {text: "Content-Length: 99999999999\r\n\r\n", ends: true},

@@ -48,7 +48,8 @@ func TestDAP_BreakpointKinds(t *testing.T) {
 			t.Errorf("breakpoint %d: %+v", i, found[i])
 		}
 	}
-	if found[0].Line != 5 || !strings.Contains(found[3].Message, "often") || !strings.Contains(found[4].Message, "no command") {
+	if found[0].Line != 5 || !strings.Contains(found[3].Message, "often") ||
+		!strings.Contains(found[4].Message, "no command") {
 		t.Errorf("breakpoints: %+v", found)
 	}
 	functions := asked[*dap.SetFunctionBreakpointsResponse](e, "setFunctionBreakpoints", map[string]any{
@@ -83,8 +84,13 @@ func TestDAP_BreakpointKinds(t *testing.T) {
 	if m, is := e.ask("goto", map[string]any{"threadId": 1, "targetId": targets[0].Id}).(*dap.ErrorResponse); is {
 		t.Fatal(m.Message)
 	}
+	if frames := e.stops("goto"); !strings.HasPrefix(frames[0].Name, "post_build:1") {
+		t.Errorf("after the jump: %+v", frames[0])
+	}
+	e.goesOn("continue")
 	e.output("post\n")
-	if frames := e.stops("function breakpoint"); !strings.HasPrefix(frames[0].Name, "post_build:2") || frames[0].Line != 11 {
+	frames := e.stops("function breakpoint")
+	if !strings.HasPrefix(frames[0].Name, "post_build:2") || frames[0].Line != 11 {
 		t.Errorf("frames: %+v", frames)
 	}
 	if why := e.refused("goto", map[string]any{"threadId": 1, "targetId": 1}); !strings.Contains(why, "behind") {
@@ -122,7 +128,8 @@ func TestDAP_Restart(t *testing.T) {
 	e.goesOn("continue")
 	e.stops("breakpoint")
 	asked[*dap.RestartResponse](e, "restart", map[string]any{"arguments": map[string]any{"engine": "host", "cwd": dir}})
-	if frames := e.stops("breakpoint"); !strings.HasPrefix(frames[0].Name, "build:2") || !strings.HasSuffix(frames[2].Name, " #2") {
+	frames := e.stops("breakpoint")
+	if !strings.HasPrefix(frames[0].Name, "build:2") || !strings.HasSuffix(frames[2].Name, " #2") {
 		t.Errorf("frames: %+v", frames)
 	}
 	asked[*dap.TerminateResponse](e, "terminate", nil)
@@ -196,7 +203,8 @@ func TestDAP_Gone(t *testing.T) {
 // TestDAP_Attach debugs a build of a terminal. Both may answer, and the other one sees who did (A61).
 func TestDAP_Attach(t *testing.T) {
 	t.Parallel()
-	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n      - echo one\n      - echo two\n      - echo three\n")
+	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n"+
+		"      - echo one\n      - echo two\n      - echo three\n")
 	d := converse(t, dir, nil, "run", "--engine", "host", "--step")
 	d.expect(`\(build:1\) `)
 	e := newEditor(t, dir)
@@ -235,11 +243,13 @@ func TestDAP_Attach(t *testing.T) {
 func TestDAP_Listen(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"0.0.0.0:0", "example.com:80", "127.0.0.1", "127.0.0.1:x", "unix:", ":4711"} {
-		if out, code := runHere(t, t.TempDir(), "dap", "--listen", address); code != 2 || !strings.Contains(out, "--listen "+address) {
+		out, code := runHere(t, t.TempDir(), "dap", "--listen", address)
+		if code != 2 || !strings.Contains(out, "--listen "+address) {
 			t.Errorf("%s: %d %s", address, code, out)
 		}
 	}
-	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "unix:" + filepath.Join(t.TempDir(), "s")} {
+	socket := "unix:" + filepath.Join(t.TempDir(), "s")
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": socket} {
 		c := exec.Command("buildlocal", "dap", "--listen", address)
 		c.Env = terminalEnviron()
 		out, err := c.StdoutPipe()
@@ -260,7 +270,8 @@ func TestDAP_Listen(t *testing.T) {
 		}
 		r := bufio.NewReader(conn)
 		for _, command := range []string{"initialize", "disconnect"} {
-			if _, err := conn.Write([]byte(frame(`{"seq":1,"type":"request","command":"` + command + `","arguments":{}}`))); err != nil {
+			text := frame(`{"seq":1,"type":"request","command":"` + command + `","arguments":{}}`)
+			if _, err := conn.Write([]byte(text)); err != nil {
 				t.Fatal(err)
 			}
 			if m, err := dap.ReadProtocolMessage(r); err != nil || !m.(dap.ResponseMessage).GetResponse().Success {

@@ -111,6 +111,56 @@ func TestDAP_StepIn(t *testing.T) {
 	})
 }
 
+// TestDAP_StepIn_Options steps through a command that changes how the shell behaves, of another user.
+func TestDAP_StepIn_Options(t *testing.T) {
+	t.Parallel()
+	flags, works := engines(t)["docker"]
+	if !works {
+		t.Skip("needs an image")
+	}
+	dir := sourceWith(t, `version: 0.2
+run-as: nobody
+env:
+  shell: bash
+phases:
+  build:
+    commands:
+      - |
+        set -euxo pipefail
+        exec 3>/dev/null; cd /tmp; IFS=:
+        trap 'echo "bye $?"' EXIT
+        cat <<END | tr a-z A-Z
+        a text
+        END
+        no-such-command
+        echo not reached
+`)
+	e := newEditor(t, dir)
+	arguments := launchFlags(flags)
+	arguments["cwd"] = dir
+	e.launch(arguments, 8)
+	e.stops("breakpoint")
+	e.goesOn("stepIn")
+	last := ""
+	for last != "no-such-command" {
+		frames := e.stops("step")
+		if last = frames[0].Name; strings.Contains(last, "bl__s") || strings.Contains(last, "not reached") {
+			t.Fatalf("stopped at %q", last)
+		}
+		e.goesOn("next")
+	}
+	e.output("A TEXT")
+	e.stops("step") // in the command's own trap, in which bash names the command before it
+	e.goesOn("continue")
+	e.output("bye 127")
+	frames := e.stops("exception")
+	if frames[0].Line != 9 {
+		t.Errorf("frames: %+v", frames)
+	}
+	e.goesOn("continue")
+	e.ends(1)
+}
+
 // TestDebug_Step steps at the prompt, ends stepping, and reports a shell that cannot.
 func TestDebug_Step(t *testing.T) {
 	t.Parallel()

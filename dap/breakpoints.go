@@ -118,7 +118,7 @@ func (s *session) setMarks(ctx context.Context, kind string, marks []*mark) []da
 	return all
 }
 
-// remark sets the marks in a build that was launched after them, and tells the client where they are.
+// remark sets the marks in a build that was launched after them, and reports to the client where they are.
 func (s *session) remark(r *run) {
 	s.mu.Lock()
 	var all []*mark

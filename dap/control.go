@@ -97,9 +97,9 @@ func (s *session) gotoTargets(a dap.GotoTargetsArguments) (any, error) {
 	return body, nil
 }
 
-// jump goes on at a target.
+// jump goes on at a target, and stops there.
 func (s *session) jump(ctx context.Context, target int) error {
-	r, err := s.current()
+	r, _, err := s.stopped()
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,11 @@ func (s *session) jump(ctx context.Context, target int) error {
 	if target < 1 || target > len(places) {
 		return fmt.Errorf("there is no target %d", target)
 	}
-	return s.answer(ctx, "goto "+places[target-1].At)
+	at := places[target-1].At
+	s.mu.Lock()
+	r.target = at
+	s.mu.Unlock()
+	return r.guest.Goto(ctx, at, console{s, "console"})
 }
 
 // exceptionInfo explains why the build has stopped.

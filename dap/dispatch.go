@@ -44,7 +44,7 @@ func (s *session) dispatch(ctx context.Context, r request) (body any, after func
 	return body, nil, err
 }
 
-// initialized tells the client that breakpoints can be set. It is sent after the build is known, so that
+// initialized reports to the client that breakpoints can be set. It is sent after the build is known, so that
 // each breakpoint can be verified.
 func (s *session) initialized() error {
 	s.event("initialized", nil)

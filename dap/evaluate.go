@@ -94,7 +94,8 @@ func (l *lines) flush() {
 // other variable.
 var (
 	variableForm = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^(?:\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))$`)
+		const name = `([A-Za-z_][A-Za-z0-9_]*)`
+		return regexp.MustCompile(`^(?:\$` + name + `|\$\{` + name + `\}|` + name + `)$`)
 	})
 	expansionForm = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile("^\\$\\{#?([A-Za-z_][A-Za-z0-9_]*)[^$`\"\\\\{}()<>;&|]*\\}$")
@@ -150,8 +151,9 @@ func (s *session) completions(ctx context.Context, a dap.CompletionsArguments) (
 			if !strings.HasPrefix(name, word) || name == "" {
 				continue
 			}
+			length := len([]rune(word))
 			body.Targets = append(body.Targets, dap.CompletionItem{
-				Label: name, Text: name, Type: kind, Start: origin + len([]rune(line)) - len([]rune(word)), Length: len([]rune(word)),
+				Label: name, Text: name, Type: kind, Start: origin + len([]rune(line)) - length, Length: length,
 			})
 		}
 	}

@@ -22,8 +22,10 @@ type view struct {
 	viewer Viewer
 	source *dap.Source // of the running command; nil if none runs
 	line   int         // of it
-	pulls  map[string]runner.Pull
-	pulled int // percentage that the client knows; -1 before the first
+	// grouped says that the client shows the output as that of a command.
+	grouped bool
+	pulls   map[string]runner.Pull
+	pulled  int // percentage that the client knows; -1 before the first
 }
 
 // follow shows the build until it has ended, or the session is over.
@@ -89,7 +91,9 @@ func (v *view) show(e runner.Event) {
 	case runner.PhaseEnded, runner.BuildEnded:
 		v.endPull()
 	}
-	v.viewer.Notify(e)
+	if e.Kind != runner.Resumed || e.Text != v.guest.Name() { // else the user knows
+		v.viewer.Notify(e)
+	}
 	if e.Kind == runner.BuildEnded && v.build.Run == nil {
 		v.exit = v.build.ExitCode(e.Status)
 	}
@@ -97,15 +101,23 @@ func (v *view) show(e runner.Event) {
 	if e.Kind == runner.Printed {
 		category = "stdout"
 	}
-	v.flush(category, e.Kind == runner.Printed)
+	group := ""
+	if e.Kind == runner.CommandBegan && v.text.Len() > 0 {
+		group, v.grouped = "start", true
+	}
+	v.flush(category, group, e.Kind == runner.Printed)
 	if e.Kind == runner.CommandEnded {
 		v.source, v.line = nil, 0
+		if v.grouped {
+			v.grouped = false
+			v.event("output", dap.OutputEventBody{Category: "console", Group: "end"})
+		}
 	}
 }
 
 // flush sends the text of the viewer. The beginning of a character whose end has not arrived waits,
 // if more can follow.
-func (v *view) flush(category string, more bool) {
+func (v *view) flush(category, group string, more bool) {
 	text := v.text.Bytes()
 	complete := len(text)
 	if more {
@@ -114,7 +126,8 @@ func (v *view) flush(category string, more bool) {
 	if complete == 0 {
 		return
 	}
-	body := dap.OutputEventBody{Category: category, Output: strings.ToValidUTF8(string(text[:complete]), "�")}
+	shown := strings.ToValidUTF8(string(text[:complete]), "�")
+	body := dap.OutputEventBody{Category: category, Group: group, Output: shown}
 	if v.line > 0 {
 		body.Source, body.Line = v.source, v.clientLine(v.line)
 	}
@@ -174,25 +187,16 @@ func (v *view) endPull() {
 	}
 }
 
-// announce tells the client that the build goes on, and where it has stopped.
+// announce reports that the build goes on, and where it has stopped.
 func (r *run) announce(before, now *debugger.Waiting) {
-	if before != nil && !now.Is(before) {
-		r.announceContinued(before)
+	if before != nil && !now.Is(before) { // also if this client has asked for it: another one may have, too
+		r.event("continued", dap.ContinuedEventBody{ThreadId: thread, AllThreadsContinued: true})
 	}
 	if now == nil || now.Is(before) {
 		return
 	}
 	r.variables.forget()
 	r.event("stopped", r.stoppedBody(now))
-}
-
-// announceContinued tells the client that the build goes on, also if the client has asked for it: it
-// costs nothing, and another front end may have answered.
-func (r *run) announceContinued(w *debugger.Waiting) {
-	if by := r.guest.AnsweredBy(w); by != "" && by != r.guest.Name() {
-		r.event("output", dap.OutputEventBody{Category: "console", Output: "continued by " + by + "\n"})
-	}
-	r.event("continued", dap.ContinuedEventBody{ThreadId: thread, AllThreadsContinued: true})
 }
 
 // stoppedBody describes a stop.
@@ -207,6 +211,10 @@ func (r *run) stoppedBody(w *debugger.Waiting) dap.StoppedEventBody {
 			body.HitBreakpointIds = append(body.HitBreakpointIds, m.id)
 		}
 	}
+	r.mu.Lock()
+	target := r.target
+	r.target = ""
+	r.mu.Unlock()
 	switch {
 	case w.Failed():
 		body.Reason, body.Text = "exception", fmt.Sprintf("%s: exit status %d", w.At, w.Exit)
@@ -217,6 +225,8 @@ func (r *run) stoppedBody(w *debugger.Waiting) dap.StoppedEventBody {
 	case w.Reason == runner.AtStatement:
 	case w.Reason == runner.AtBreakpoint:
 		body.Reason = "breakpoint"
+	case w.At == target:
+		body.Reason = "goto"
 	case kinds[functionMarks]:
 		body.Reason = "function breakpoint"
 	case len(w.Hits) > 0:
@@ -242,10 +252,10 @@ func (r *run) isEntry(hits []int) bool {
 	return false
 }
 
-// announceEnd tells the client that the build has ended.
+// announceEnd reports that the build has ended.
 func (r *run) announceEnd(v *view) {
 	v.endPull()
-	v.flush("console", false)
+	v.flush("console", "", false)
 	r.mu.Lock()
 	quiet := r.quiet
 	r.mu.Unlock()

@@ -22,14 +22,14 @@ type run struct {
 	member   *member
 	launched bool // by this session
 	begun    bool // Run was called
-	quiet    bool // the client is not told of the end: the build is started again
+	quiet    bool // its end is not reported: the build is started again
 
 	exit  int
 	ended chan struct{} // closed when the build has ended
 	shown chan struct{} // closed when the client knows
 
 	variables variableCache
-	stepping  string // the request after which the client waits for a stop
+	target    string // where the client has jumped; guarded by mu
 }
 
 // initialize answers with the abilities of this session. Step back is not among them: the snapshots
@@ -214,6 +214,7 @@ func (s *session) restart(ctx context.Context, request *dap.RestartRequest) erro
 	r.quiet = true
 	s.mu.Unlock()
 	r.stop()
+	r.end()
 	s.mu.Lock()
 	s.run = nil
 	s.mu.Unlock()

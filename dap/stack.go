@@ -119,7 +119,7 @@ func (r *run) frames(w *debugger.Waiting) []dap.StackFrame {
 			top.Line, top.Name = r.clientLine(c.Line), w.At+"  "+firstLineOf(r.mask(c.Text))
 		}
 		if phase.Line == 0 && c.Phase == w.Phase {
-			phase.Source, phase.Line = source, r.clientLine(c.Line)
+			phase.Source, phase.Line, phase.Column = source, r.clientLine(c.Line), 1
 		}
 	}
 	frames = append(frames, top)

@@ -53,13 +53,6 @@ func (w *Waiting) Is(other *Waiting) bool {
 	return w.w == other.w
 }
 
-// AnsweredBy returns who has answered the stop, or "".
-func (g *Guest) AnsweredBy(w *Waiting) string {
-	g.d.mu.Lock()
-	defer g.d.mu.Unlock()
-	return w.w.by
-}
-
 // State returns the stop that waits, nil if the build runs; a channel that is closed when that
 // changes; and whether the build has ended.
 func (g *Guest) State() (w *Waiting, changed <-chan struct{}, ended bool) {
@@ -131,6 +124,20 @@ func (g *Guest) Do(ctx context.Context, line string, out io.Writer) error {
 	f.failed = func(err error) { failed = append(failed, err) }
 	_, err = f.execute(ctx, line)
 	return errors.Join(append(failed, err)...)
+}
+
+// Goto goes on at a command and stops before it.
+func (g *Guest) Goto(ctx context.Context, at string, out io.Writer) error {
+	g.d.mu.Lock()
+	g.d.until[at] = true
+	g.d.mu.Unlock()
+	err := g.Do(ctx, "goto "+at, out)
+	if err != nil {
+		g.d.mu.Lock()
+		delete(g.d.until, at)
+		g.d.mu.Unlock()
+	}
+	return err
 }
 
 // StepOut lets the build go on until the current function of a command that is stepped through has

@@ -29,7 +29,7 @@ const (
 // set -x. The state of a subshell is in files of its own.
 const stepTrap = `{ if ((LINENO <= %[1]d)) && [[ ${BASH_SOURCE[0]-} = "$0" ]]; then
 { export -p && printf "set -- complete\n"; } >|%[2]s/env.-$BASHPID; pwd >|%[2]s/dir.-$BASHPID
-{ printf "step %%s %%s %%s %%.200s\n" "$LINENO" "$BASHPID" "$((${#FUNCNAME[@]} + BASH_SUBSHELL))" ` +
+{ printf "step %%s %%s %%s %%.200s\n" "$LINENO" "$BASHPID" "$((${#BASH_LINENO[@]} + BASH_SUBSHELL))" ` +
 	`"${BASH_COMMAND//[![:print:]]/ }" >%[3]s; IFS= read -r bl__s <&3; } 3<>%[4]s
 case $bl__s in run) trap - DEBUG ;; esac; unset bl__s; fi; } 2>/dev/null`
 

@@ -19,8 +19,8 @@ import (
 	"github.com/buildlocal/buildlocal/runner"
 )
 
-// notLaunched are flags of run that make no sense for an editor, with the reason.
-func notLaunched() map[string]string {
+// NotLaunched returns flags of run that make no sense for an editor, with the reason.
+func NotLaunched() map[string]string {
 	shown := "the editor shows the build"
 	return map[string]string{
 		"format": shown, "color": shown, "progress": shown, "ci": shown, "quiet": shown,
@@ -73,7 +73,7 @@ func requested(ctx context.Context, a *cli.App, arguments launch.Arguments) (*Op
 			errs = append(errs, cli.Usagef("cwd: %w", err))
 		}
 	}
-	errs = append(errs, arguments.Set(c.Flags(), notLaunched())...)
+	errs = append(errs, arguments.Set(c.Flags(), NotLaunched())...)
 	if program != "" {
 		errs = append(errs, c.Flags().Set("buildspec", program))
 	}

@@ -57,7 +57,7 @@ func NewDAP(a *cli.App, start Starter, dial Dialer, runF cli.RunF[Options]) *cob
 	return c
 }
 
-// check returns an error for an address that others could reach, or that is none.
+// check returns an error for an address that others could reach, or that is not valid.
 func (o *Options) check() error {
 	if o.Listen == "" {
 		return nil
