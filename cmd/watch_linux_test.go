@@ -469,3 +469,57 @@ phases:
 		})
 	}
 }
+
+// TestWatch_ResumesAtTheAffectedPhase is the second half of A46: a build begins at the first phase that
+// has opened a changed file, and the user sees why.
+func TestWatch_ResumesAtTheAffectedPhase(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can see which files are opened")
+	}
+	all := engines(t)
+	delete(all, "docker")
+	for name, flags := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env, _ := snapshotEnv(t)
+			dir := watchedRepository(t, `version: 0.2
+phases:
+  install: {commands: ['cat package.json; mkdir -p made; echo made >made/by-install']}
+  pre_build: {commands: ['cat made/by-install']}
+  build: {commands: ['cat src/b; cat made/by-install']}
+`)
+			put(t, dir, ".gitignore", "made\n.buildlocal\n")
+			put(t, dir, "package.json", "{}\n")
+			put(t, dir, "src/b", "b\n")
+			w := startCommand(t, exec.Command("buildlocal", append([]string{"watch", "-v"}, flags...)...), dir, env...)
+			for i, c := range []struct{ change, restored, reason string }{
+				{reason: "#1"},
+				{"src/b", "INSTALL PRE_BUILD", "src/b changed; INSTALL and PRE_BUILD did not open it (seen)"},
+				{"package.json", "", "package.json changed; INSTALL opened it (seen)"},
+				{"src/b", "INSTALL PRE_BUILD", ""},
+			} {
+				if c.change != "" {
+					put(t, dir, c.change, fmt.Sprintf("{%d}\n", i))
+				}
+				w.expect("SUCCEEDED in", i+1)
+				record := filepath.Join(dir, ".buildlocal/latest/build.json")
+				await(t, "the build is recorded", func() bool {
+					text, err := os.ReadFile(record)
+					return err == nil && strings.Contains(string(text), fmt.Sprintf(`"buildNumber": %d,`, i+1)) && json.Valid(text)
+				})
+				if !strings.Contains(w.printed(), c.reason) {
+					t.Errorf("build %d: %q is not printed:\n%s", i+1, c.reason, w.printed())
+				}
+				restored := ""
+				if r := recordOf(t, dir).Restored; r != nil {
+					restored = strings.Join(r.Names(), " ")
+				}
+				if restored != c.restored {
+					t.Errorf("build %d after a change of %s restored %q, want %q", i+1, c.change, restored, c.restored)
+				}
+			}
+			w.ends(0)
+		})
+	}
+}

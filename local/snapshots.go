@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -154,6 +155,9 @@ func (c *checkpoints) store(ctx context.Context, at *runner.Checkpoint, began ti
 	}
 	if err == nil {
 		snapshot.Took = h.Now().Sub(began)
+		err = checkSecrets(at, snapshot)
+	}
+	if err == nil {
 		err = draft.Publish(snapshot)
 	}
 	if err != nil {
@@ -164,6 +168,15 @@ func (c *checkpoints) store(ctx context.Context, at *runner.Checkpoint, began ti
 	c.taken, c.began, c.last = snapshot, began, h.Now()
 	s.evict(ctx, snapshot)
 	return nil
+}
+
+// checkSecrets returns an error if a description contains a secret.
+func checkSecrets(at *runner.Checkpoint, s *snapshots.Snapshot) error {
+	text, err := json.Marshal(s)
+	if err == nil && at.IsSecret(string(text)) {
+		err = errors.New("its description would contain a secret")
+	}
+	return err
 }
 
 // keepCache makes the mounted files of a cache a part of the snapshot, as links: the entry of the cache
@@ -220,6 +233,13 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 		Phases: s.Plan.PhasesUpTo(at.Phase), Taken: h.Now(), State: state,
 		Ingredients: runner.UpTo(s.Plan.Ingredients(s.keyed), at.Phase),
 	}
+	if s.start != nil && s.start.snapshot != nil {
+		snapshot.Opened = maps.Clone(s.start.snapshot.Opened) // of the phases that were restored
+	}
+	if snapshot.Opened == nil {
+		snapshot.Opened = map[runner.PhaseType]*engine.Opened{}
+	}
+	maps.Copy(snapshot.Opened, at.Opened())
 	for _, source := range in.sources {
 		snapshot.Digits = append(snapshot.Digits, source.Digits)
 	}

@@ -92,7 +92,7 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 	}
 	last := s.Plan.Before(target)
 	if last == "" {
-		note := fmt.Sprintf("--from %s: no phase with commands is before it.", s.inputs.Request.Debug.From)
+		note := fmt.Sprintf("--from %s: no phase with commands is before it", s.inputs.Request.Debug.From)
 		return &start{note: note}, nil
 	}
 	search := &startSearch{
@@ -223,6 +223,9 @@ func (f *startSearch) decide(s *snapshots.Snapshot) affected.Decision {
 			continue
 		}
 		phase := affected.Phase{Name: string(p.Type), Said: f.inputs.Request.InputsOf(string(p.Type))}
+		if opened := s.Opened[p.Type]; opened != nil {
+			phase.Seen = &affected.Opened{Files: opened.Files, Dirs: opened.Dirs}
+		}
 		for _, c := range slices.Concat(p.Commands, p.Finally) {
 			phase.Commands = append(phase.Commands, c.Text)
 		}
@@ -251,27 +254,45 @@ func sourceFS(dir string) fs.FS {
 
 // note describes the phases that are restored.
 func (f *startSearch) note(s *snapshots.Snapshot) string {
-	text := fmt.Sprintf("%s restored from build %d (%s).", human.Series(phaseNames(s.Phases)), builds.Number(s.Build),
-		human.When(s.Taken, f.inputs.host.Now()))
-	if decision := f.decide(s); decision.File != "" {
-		text += " Since then " + decision.Reason + "."
+	phases, build := human.Series(phaseNames(s.Phases)), builds.Number(s.Build)
+	taken := human.When(s.Taken, f.inputs.host.Now())
+	decision := f.decide(s)
+	if f.inputs.Request.Debug.From == FromChanges && decision.File != "" && !f.forced {
+		return fmt.Sprintf("begins at %s, with %s of build %d (%s): %s", f.after(s), phases, build, taken, decision.Reason)
+	}
+	text := fmt.Sprintf("%s restored from build %d (%s)", phases, build, taken)
+	if decision.File != "" {
+		text += ". Since then " + decision.Reason
 	}
 	if f.forced {
-		text += " The snapshot does not fit (--force)."
+		text += ". The snapshot does not fit (--force)"
 	}
 	if s.Phase != f.last && len(f.reasons) > 0 {
-		text += " Not used: " + f.reasons[0] + "."
+		text += ". Not used: " + f.reasons[0]
 	}
 	return text
+}
+
+// after returns the phase with which a build begins after a snapshot.
+func (f *startSearch) after(s *snapshots.Snapshot) runner.PhaseType {
+	for _, p := range f.Plan.Phases {
+		if !slices.Contains(s.Phases, p.Type) && len(p.Commands)+len(p.Finally) > 0 {
+			return p.Type
+		}
+	}
+	return runner.UploadArtifacts
 }
 
 // none describes why no snapshot is used.
 func (f *startSearch) none() string {
 	run := human.Series(phaseNames(f.Plan.PhasesUpTo(f.last)))
-	if len(f.reasons) == 0 {
-		return fmt.Sprintf("No snapshot of this source with this engine: %s run again.", run)
+	switch {
+	case len(f.reasons) == 0:
+		return fmt.Sprintf("no snapshot of this source with this engine: %s run again", run)
+	case f.inputs.Request.Debug.From == FromChanges:
+		return "begins at the first phase. Not used: " + f.reasons[len(f.reasons)-1]
 	}
-	return fmt.Sprintf("No snapshot fits: %s run again. Not used: %s.", run, strings.Join(f.reasons, "; "))
+	return fmt.Sprintf("no snapshot fits: %s run again. Not used: %s", run, strings.Join(f.reasons, "; "))
 }
 
 // restoration returns the snapshot for the runner; nil without one.

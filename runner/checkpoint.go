@@ -44,6 +44,20 @@ func (c *Checkpoint) State() (CheckpointState, error) {
 	return all, err
 }
 
+// Opened returns the files of the source that phases have opened, as far as that is recorded.
+func (c *Checkpoint) Opened() map[PhaseType]*engine.Opened {
+	rec := c.build.rec
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	all := map[PhaseType]*engine.Opened{}
+	for _, p := range rec.record.Phases {
+		if p.Opened != nil {
+			all[p.Type] = p.Opened
+		}
+	}
+	return all
+}
+
 // IsSecret reports whether a text contains a secret of the build.
 func (c *Checkpoint) IsSecret(text string) bool { return c.build.rec.isSecret(text) }
 

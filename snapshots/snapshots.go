@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/internal/rundir"
 	"github.com/buildlocal/buildlocal/runner"
@@ -51,6 +52,8 @@ type Snapshot struct {
 	// Ingredients are those of the phases, and Files the source as they had it.
 	Ingredients []runner.Ingredient
 	Files       []File
+	// Opened are the files of the source that phases have opened, as far as that was recorded.
+	Opened map[runner.PhaseType]*engine.Opened `json:",omitempty"`
 
 	dir  string
 	used time.Time

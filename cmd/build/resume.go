@@ -28,7 +28,7 @@ func (o *Options) chooseKeepFailed(a *cli.App) {
 // begin the next build with one.
 func (o *Options) chooseSnapshots(a *cli.App) {
 	written := o.Origins["snapshots"] != local.FromDefault
-	if o.Debug.Snapshots != local.SnapshotsAuto || written || o.Debug.Stops() || o.Debug.From != "" {
+	if o.Debug.Snapshots != local.SnapshotsAuto || written || o.Debug.Stops() || o.Debug.From != "" || o.Watched != nil {
 		return
 	}
 	if tty.Prompt(a) == nil || o.Format != "text" || a.InCI() {

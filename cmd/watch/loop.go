@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ type loop struct {
 	kind  local.EngineKind // on which the first build ran; the next ones use it too
 	ended error            // of the last build; nil for a green one
 	red   bool             // the last build has failed at a command
+	from  string           // the phase with which it began, if that was not the first one
 	gone  bool             // the engine could not be reached
 }
 
@@ -108,6 +110,12 @@ func (l *loop) result() error {
 	return nil
 }
 
+// partlyGreen reports whether the last build was green, and its first phases were restored.
+func (l *loop) partlyGreen() bool { return l.from != "" && l.ended == nil }
+
+// isEnter reports whether a key is Enter.
+func isEnter(key byte) bool { return key == '\r' || key == '\n' }
+
 // names returns the names of changed files for the user.
 func (l *loop) names(changes []watch.Change) []string {
 	var all []string
@@ -178,6 +186,13 @@ func (l *loop) request(flags *settings.Flags, why action) Build {
 		flags.Engine.Kind = l.kind // a build does not run elsewhere because Docker ends in the meantime
 	}
 	flags.Observe = true // the next build can begin at the first phase that a change affects
+	switch {
+	case flags.Debug.From != "" || why == first || why == scratch:
+	case why == rerun:
+		flags.Debug.From = l.from
+	default:
+		flags.Debug.From = local.FromChanges
+	}
 	b := Build{Flags: flags, CommandLine: l.o.commandLine, Finished: l.finished, Sink: l.screen.sink()}
 	b.Began = func(s *local.Session) {
 		name, _, _ := strings.Cut(s.Plan.Engine, " ")
@@ -196,8 +211,22 @@ func (l *loop) request(flags *settings.Flags, why action) Build {
 
 // finished takes the record of a build.
 func (l *loop) finished(r *runner.Record) {
-	l.red = r.Status == runner.Failed
+	l.red, l.from = r.Status == runner.Failed, beginning(r)
 	l.screen.finished(r)
+}
+
+// beginning returns the phase with which a build began, if it was not the first one.
+func beginning(r *runner.Record) string {
+	if r.Restored == nil {
+		return ""
+	}
+	for _, p := range r.Phases {
+		ran := slices.ContainsFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Phase == p.Type })
+		if ran && p.Status != runner.RestoredStatus {
+			return strings.ToLower(string(p.Type))
+		}
+	}
+	return ""
 }
 
 // failed takes the error of a build. A build that has started has printed it.
@@ -267,7 +296,7 @@ func (l *loop) wait(ctx context.Context) (action, []watch.Change) {
 	if l.gone {
 		again = time.After(retryTime)
 	}
-	keys, stop := l.screen.waiting(ctx, l.red, l.gone)
+	keys, stop := l.screen.waiting(ctx, l)
 	defer stop()
 	for {
 		select {
@@ -277,7 +306,11 @@ func (l *loop) wait(ctx context.Context) (action, []watch.Change) {
 		case <-again:
 			return retry, nil
 		case key := <-keys:
-			if next := actionOf(key, l.red); next != first {
+			next := actionOf(key, l.red)
+			if next == rerun && isEnter(key) && l.partlyGreen() {
+				next = scratch
+			}
+			if next != first {
 				return next, nil
 			}
 		}

@@ -170,7 +170,7 @@ func (s *screen) refused(err error) {
 }
 
 // waiting shows which keys the user can type, and returns those that they type. stop ends that.
-func (s *screen) waiting(ctx context.Context, red, gone bool) (keys <-chan byte, stop func()) {
+func (s *screen) waiting(ctx context.Context, l *loop) (keys <-chan byte, stop func()) {
 	nothing := func() {}
 	if s.o.Format != "text" || !s.app.IsTerminal() {
 		return nil, nothing
@@ -185,11 +185,14 @@ func (s *screen) waiting(ctx context.Context, red, gone bool) (keys <-chan byte,
 	if s.status != runner.Succeeded && s.green != nil {
 		s.line(console.Weak(fmt.Sprintf("last green %s, build %d", human.When(s.green.End, s.app.Now()), s.green.Number)))
 	}
+	if l.partlyGreen() {
+		s.line(console.Weak("green from " + strings.ToUpper(l.from) + "; press Enter for a full build"))
+	}
 	subject, options := "waiting for changes", "r rerun · f from the start · q quit"
-	if gone {
+	if l.gone {
 		subject = "waiting for the engine and changes"
 	}
-	if red {
+	if l.red {
 		options = "d debug · " + options
 	}
 	if keys == nil {
