@@ -31,7 +31,8 @@ func commands() []command {
 		{"next", "n", "", "run this command and stop again", (*front).next},
 		{"step", "", "", "run the next statement of this command, in bash", (*front).stepInto},
 		{"until", "u", "WHERE", "run until a place", (*front).runUntil},
-		{"retry", "r", "", "read the buildspec again, sync the source and run the command again", (*front).retry},
+		{"retry", "r", "[--clean]", "read the buildspec again, sync the source and run the command again;" +
+			" --clean restores the snapshot before its phase", (*front).retry},
 		{"edit", "e", "", "edit the command and run it; the buildspec is not changed", (*front).edit},
 		{"save", "", "", "write the edited command to the buildspec", (*front).save},
 		{"skip", "k", "", "do not run this command", (*front).skip},
@@ -231,14 +232,39 @@ func (f *front) jump(_ context.Context, args string) (bool, error) {
 	case len(at) != 1 || index(at[0]) < 0:
 		err = fmt.Errorf("expected one command, such as goto build:2")
 	case index(at[0]) <= max(index(f.stop.At), lastIn(places, f.stop)) && !here:
-		err = fmt.Errorf("%s is behind, and its files would stay as they are\ngoto %s --here goes back nevertheless",
-			at[0], at[0])
+		var a runner.Answer
+		if a, err = f.goBack(places, places[index(at[0])]); err == nil {
+			return f.answer(a)
+		}
+		err = fmt.Errorf("%s is behind: %w\ngoto %s --here goes back, and leaves the files as they are", at[0], err, at[0])
 	}
 	if err != nil {
 		f.fail(err)
 		return false, nil
 	}
 	return f.answer(runner.Answer{Action: runner.ActionGoto, To: at[0]})
+}
+
+// goBack returns the answer that restores the latest snapshot before a command and runs the build until
+// there.
+func (f *front) goBack(places []runner.Place, to runner.Place) (runner.Answer, error) {
+	if f.Rewind == nil {
+		return runner.Answer{}, errors.New("the build has no snapshots")
+	}
+	if err := fits(f.stop.Stop, runner.ActionGoto); err != nil {
+		return runner.Answer{}, err
+	}
+	from, over, err := f.Rewind(to.Phase)
+	if err != nil {
+		return runner.Answer{}, err
+	}
+	first := slices.IndexFunc(places, func(p runner.Place) bool { return !slices.Contains(over, p.Phase) })
+	if first < 0 {
+		return runner.Answer{}, errors.New("no command is left after the snapshot")
+	}
+	f.printf("restoring the end of %s", over[len(over)-1])
+	f.change(func() { f.until = map[string]bool{to.At: true} })
+	return runner.Answer{Action: runner.ActionGoto, To: places[first].At, Restore: from}, nil
 }
 
 // lastIn returns the index of the last command of the phase whose end the build is at; -1 for a

@@ -47,6 +47,9 @@ type Options struct {
 	Save func(at runner.Place, text string) (Change, error)
 	// Sync copies the files of the source that have changed into the build. It may be nil.
 	Sync func(ctx context.Context, live *runner.Live) (Synced, error)
+	// Rewind returns a snapshot of a phase before another one, and the phases that are over in it. It
+	// may be nil.
+	Rewind func(before runner.PhaseType) (*runner.Restoration, []runner.PhaseType, error)
 	// Explain explains the failure of the last command. With wait it waits for facts that are still
 	// looked up. The line sums up the changes since the last green build. It returns nil if it
 	// does not know more than the stop. It may be nil.

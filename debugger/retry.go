@@ -1,6 +1,7 @@
 package debugger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,16 @@ import (
 // retry runs the command of the stop again: with the files and the buildspec of the source as they
 // are now, or the text that the user gave it before.
 func (f *front) retry(ctx context.Context, args string) (bool, error) {
-	if args != "" {
+	if args != "" && args != "--clean" {
 		f.fail(fmt.Errorf("unknown option %s", args))
 		return false, nil
 	}
 	if err := fits(f.stop.Stop, runner.ActionRetry); err != nil {
 		f.fail(err)
 		return false, nil
+	}
+	if args != "" {
+		return f.retryClean(ctx)
 	}
 	if _, err := f.syncSource(ctx); err != nil && f.Sync != nil {
 		reason, _, _ := strings.Cut(err.Error(), "\n")
@@ -41,6 +45,34 @@ func (f *front) retry(ctx context.Context, args string) (bool, error) {
 		f.printf("the buildspec is not used; the command keeps its text")
 	}
 	return f.answer(a)
+}
+
+// retryClean restores the snapshot before the phase of the command, and runs the commands after it with
+// the buildspec as it is now.
+func (f *front) retryClean(ctx context.Context) (bool, error) {
+	a, err := f.reread(ctx)
+	if err != nil {
+		f.fail(err)
+		return false, nil
+	}
+	plan := a.Plan
+	if plan == nil {
+		plan = f.Plan()
+	}
+	places := plan.Places()
+	at := slices.IndexFunc(places, func(p runner.Place) bool { return p.At == cmp.Or(a.To, f.stop.At) })
+	if at < 0 {
+		f.fail(fmt.Errorf("%s is no command of the buildspec", f.stop.At))
+		return false, nil
+	}
+	clean, err := f.goBack(places, places[at])
+	if err != nil {
+		f.fail(err)
+		return false, nil
+	}
+	f.change(func() { f.until = nil }) // it stops where it fails again
+	clean.Plan = a.Plan
+	return f.answer(clean)
 }
 
 // reread returns the answer that runs the command of the stop with the buildspec as it is now. The

@@ -25,6 +25,7 @@ import (
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/reports"
 	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/snapshots"
 )
 
 // Session is one build that is ready to run.
@@ -64,8 +65,10 @@ type Session struct {
 
 	start *start // where the build begins; nil for the first phase
 
-	syncing sync.Mutex       // guards stamps
-	stamps  map[string]stamp // of the source, as the build has it; nil without a debugger
+	syncing sync.Mutex            // guards the next ones
+	taken   []*snapshots.Snapshot // of this build
+	release []func()              // for the snapshots that it has gone back to
+	stamps  map[string]stamp      // of the source, as the build has it; nil without a debugger
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a
@@ -261,6 +264,9 @@ func (s *Session) Close() error {
 	s.caches.close()
 	if s.start != nil && s.start.release != nil {
 		s.start.release()
+	}
+	for _, release := range s.release {
+		release()
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.close())

@@ -166,6 +166,9 @@ func (c *checkpoints) store(ctx context.Context, at *runner.Checkpoint, began ti
 		return errors.Join(err, draft.Discard(func(dir string) error { return s.restorer().RemoveSnapshot(ctx, dir) }))
 	}
 	c.taken, c.began, c.last = snapshot, began, h.Now()
+	s.syncing.Lock()
+	s.taken = append(s.taken, snapshot)
+	s.syncing.Unlock()
 	s.evict(ctx, snapshot)
 	return nil
 }

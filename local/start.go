@@ -309,3 +309,34 @@ func (s *Session) restoration() *runner.Restoration {
 		},
 	}
 }
+
+// Rewind returns the latest snapshot of the build, or the one that it began with, of a phase before
+// another one, for a build that goes back there.
+func (s *Session) Rewind(before runner.PhaseType) (*runner.Restoration, []runner.PhaseType, error) {
+	possible := s.Plan.PhasesUpTo(s.Plan.Before(before))
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	all := s.taken
+	if s.start != nil && s.start.snapshot != nil {
+		all = append([]*snapshots.Snapshot{s.start.snapshot}, all...)
+	}
+	for _, from := range slices.Backward(all) {
+		if !slices.Contains(possible, from.Phase) {
+			continue
+		}
+		release, err := from.Use(s.inputs.host.Now())
+		if err != nil {
+			return nil, nil, fmt.Errorf("the snapshot of %s: %w", from.Phase, err)
+		}
+		s.release = append(s.release, release)
+		begin := func(ctx context.Context, live *runner.Live) error {
+			s.syncing.Lock()
+			s.stamps = stampsOf(from)
+			s.syncing.Unlock()
+			_, err := s.sync(ctx, live)
+			return err
+		}
+		return &runner.Restoration{Dir: from.Dir(), State: from.State, Begin: begin}, from.Phases, nil
+	}
+	return nil, nil, fmt.Errorf("there is no snapshot of a phase before %s; --snapshots always takes them", before)
+}

@@ -198,7 +198,7 @@ func (b *build) restoreSnapshot(ctx context.Context) result {
 	if err != nil {
 		return b.shellLost(ctx, err)
 	}
-	state := b.Restore.State.State
+	state := b.restoration.State.State
 	root := b.shells.root()
 	if err := root.Set(append(b.changesTo(state, names), ":")...); err != nil {
 		return b.shellLost(ctx, err)
@@ -209,10 +209,10 @@ func (b *build) restoreSnapshot(ctx context.Context) result {
 	if _, _, err := b.shells.capture(ctx, ":"); err != nil { // for the shells of other users
 		return b.shellLost(ctx, err)
 	}
-	if b.Restore.Begin == nil {
+	if b.restoration.Begin == nil {
 		return result{}
 	}
-	if err := b.Restore.Begin(ctx, b.live); err != nil {
+	if err := b.restoration.Begin(ctx, b.live); err != nil {
 		return b.fault(ctx, "", fmt.Errorf("update the source: %w", err))
 	}
 	return result{}

@@ -32,7 +32,7 @@ func (b *build) download(ctx context.Context) result {
 	steps := []func(context.Context) result{
 		b.beginRoot, b.reportEmulation, b.beginUsers, b.selectRuntimes, b.enterSource, b.restoreCache, b.awaitDocker,
 	}
-	if b.Restore != nil {
+	if b.restoration != nil {
 		steps = []func(context.Context) result{b.beginRoot, b.beginUsers, b.restoreSnapshot, b.awaitDocker}
 	}
 	for _, step := range steps {
@@ -251,7 +251,9 @@ func (b *build) beginUser(ctx context.Context, user string) error {
 // enterSource makes the source the directory of the first command.
 func (b *build) enterSource(ctx context.Context) result {
 	src := b.plan.Sources[0].Path
-	b.rec.say("Moving to directory %s", src)
+	if !b.rewound {
+		b.rec.say("Moving to directory %s", src)
+	}
 	lines := []string{shell.Export("OLDPWD", readonlyDir)}
 	if id := b.plan.Sources[0].Resolved; id != "" { // not available earlier (documented)
 		lines = append(lines, shell.Export("CODEBUILD_RESOLVED_SOURCE_VERSION", id))

@@ -22,8 +22,8 @@ func (b *build) provision(ctx context.Context) result {
 		return result{}
 	}
 	mount := b.cache.planMount(ctx)
-	if r := b.Restore; r != nil && len(r.State.Overlays)+len(r.State.Trees) > 0 {
-		mount = &cacheMount{overlays: r.State.Overlays, trees: r.State.Trees}
+	if restored := b.restoration.mount(); restored != nil {
+		mount = restored
 	}
 	err := b.start(ctx, b.plan.directories(), mount)
 	if mount != nil && errors.Is(err, engine.ErrUnsupported) {
@@ -47,8 +47,8 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 	session := b.shells.create("")
 	spec := b.spec(session)
 	spec.Mounts.Trees, spec.Resume = trees(mounted, mount), b.continues()
-	if b.Restore != nil {
-		spec.Snapshot = b.Restore.Dir
+	if b.restoration != nil {
+		spec.Snapshot = b.restoration.Dir
 	}
 	b.reports.searchMounted(ctx, spec.Mounts.Trees, mount != nil)
 	c, err := b.Engine.Start(ctx, spec)
@@ -59,7 +59,7 @@ func (b *build) start(ctx context.Context, mounted []Extra, mount *cacheMount) e
 	b.container = c
 	b.live.container.Store(&c)
 	b.shells.add("", session)
-	if b.OnLive != nil {
+	if b.OnLive != nil && !b.rewound {
 		b.OnLive(b.live)
 	}
 	b.meter = startMeter(ctx, c, b.Now)

@@ -180,6 +180,9 @@ type build struct {
 	limit *timeLimit
 	debugState
 
+	restoration *Restoration // the snapshot that the container has; nil without one
+	rewound     bool         // the container is not the first one
+
 	container  engine.Container // nil before PROVISIONING
 	observer   observer
 	meter      *meter // nil if the engine does not measure
@@ -200,7 +203,7 @@ func newBuild(r *Runner, p *Plan) *build {
 		image:     &imageCheck{Runner: r, plan: p, rec: rec},
 		docker:    &nestedDocker{Runner: r, plan: p, rec: rec},
 	}
-	b.script, b.live, b.suspends = p, newLive(b), make(chan *call, 1)
+	b.script, b.live, b.suspends, b.restoration = p, newLive(b), make(chan *call, 1), r.Restore
 	b.idle.Lock()
 	return b
 }

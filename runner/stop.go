@@ -79,6 +79,9 @@ type Answer struct {
 	// Into stops before the next statement of the command: ActionContinue before a command, and at
 	// AtStatement. Commands that bash does not run have no statements.
 	Into bool
+	// Restore is a snapshot whose files and variables the build gets first, with ActionGoto; nil for
+	// none.
+	Restore *Restoration
 	// Plan has the commands to run from now on, if the buildspec was changed; else it is nil. A
 	// command that fails is the one with the same place.
 	Plan *Plan
@@ -112,6 +115,14 @@ func (d *debugState) at() string {
 // pause asks the debugger at a stop point, if there is one. The time limit does not count
 // while the build waits. Abort ends the build's context.
 func (b *build) pause(ctx context.Context, s Stop) Answer {
+	answer := b.ask(ctx, s)
+	if answer.Restore != nil && ctx.Err() == nil {
+		b.rewind(ctx, answer.Restore)
+	}
+	return answer
+}
+
+func (b *build) ask(ctx context.Context, s Stop) Answer {
 	if b.Pause == nil || ctx.Err() != nil {
 		return Answer{Action: ActionContinue}
 	}
