@@ -59,15 +59,16 @@ type notifier interface {
 
 // Watcher watches files. Close ends it.
 type Watcher struct {
-	o      Options
-	events notifier      // nil without events
-	dirty  chan struct{} // has an element after an event
+	o     Options
+	dirty chan struct{} // has an element after an event
 
 	mu      sync.Mutex // guards the following
 	dirs    map[string]bool
 	files   map[string]bool
 	ignored map[string]bool
+	events  notifier        // nil without events
 	watched map[string]bool // directories with events
+	moved   bool            // one of them was renamed or removed
 	polling bool            // files are examined regularly
 	waiting string          // the last note about a wait
 
@@ -92,19 +93,23 @@ func New(o Options) *Watcher {
 		dirs: map[string]bool{}, files: map[string]bool{}, ignored: map[string]bool{}, watched: map[string]bool{},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.start()
 	return w
 }
 
-// start opens the events of the system.
+// start opens the events of the system, without any directory. The caller holds the lock.
 func (w *Watcher) start() {
+	if w.events != nil {
+		_ = w.events.Close()
+	}
+	w.events, w.watched, w.moved = nil, map[string]bool{}, false
 	open := w.o.notifier
 	if open == nil {
 		open = w.open
 	}
 	events, err := open()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if err != nil {
 		w.poll(reason(err))
 		return
@@ -140,9 +145,11 @@ func (w *Watcher) open() (notifier, error) {
 // Close ends the watch.
 func (w *Watcher) Close() {
 	w.stop()
+	w.mu.Lock()
 	if w.events != nil {
 		_ = w.events.Close()
 	}
+	w.mu.Unlock()
 	w.done.Wait()
 }
 
@@ -150,6 +157,11 @@ func (w *Watcher) Close() {
 func (w *Watcher) handle(name string, op fsnotify.Op) {
 	if !w.matters(name) {
 		return
+	}
+	if op.Has(fsnotify.Rename) || op.Has(fsnotify.Remove) {
+		w.mu.Lock()
+		w.moved = w.moved || w.watched[name]
+		w.mu.Unlock()
 	}
 	// Files in a new directory may be written before the next listing knows it.
 	if op.Has(fsnotify.Create) {
@@ -284,6 +296,11 @@ func (w *Watcher) follow(l Listing) bool {
 	for _, name := range l.Files {
 		needed[filepath.Dir(name)] = true
 	}
+	// A watch follows its directory to another name, where it would be mistaken for a second one, and
+	// is not that of a new directory at the old name.
+	if w.moved {
+		w.start()
+	}
 	for dir := range w.watched {
 		if !needed[dir] {
 			_ = w.events.Remove(dir) // fails for a directory that is gone
@@ -331,13 +348,19 @@ func isRemote(kind string) bool {
 	return false
 }
 
-// Learn reads all files of a snapshot in the background, so that a file that is only touched can be
-// recognized. It takes as long as reading the files.
+// maxLearned limits the bytes that Learn reads. Other files differ if they are touched.
+const maxLearned = 4 << 30
+
+// Learn reads the files of a snapshot in the background, so that a file that is only touched can be
+// recognized.
 func (w *Watcher) Learn(s *Snapshot) {
 	files := maps.Clone(s.files) // the snapshot can get more of them
 	w.done.Go(func() {
+		left := int64(maxLearned)
 		for name, f := range files {
-			f.read(w.ctx, name)
+			if left -= f.size; left >= 0 {
+				f.read(w.ctx, name)
+			}
 		}
 	})
 }

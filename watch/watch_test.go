@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,6 +167,100 @@ func TestWait_KindsOfChanges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWait_RenamedDirectories renames directories there and back, with directories in them, and checks
+// that events of all of them still arrive.
+func TestWait_RenamedDirectories(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.write("sub/deep/c", "1")
+	f.expect("added sub/deep/c")
+	rename := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(f.dir, from), filepath.Join(f.dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 3 {
+		rename("sub", "other")
+		for got := f.next(); !strings.Contains(got, "added other/deep/c"); got = f.next() {
+			t.Logf("between: %s", got)
+		}
+		for _, name := range []string{"other/b", "other/deep/c"} {
+			f.write(name, fmt.Sprint("there ", round))
+			f.expect("changed " + name)
+		}
+		rename("other", "sub")
+		for got := f.next(); !strings.Contains(got, "added sub/deep/c"); got = f.next() {
+			t.Logf("between: %s", got)
+		}
+		for _, name := range []string{"sub/b", "sub/deep/c"} {
+			f.write(name, fmt.Sprint("back ", round))
+			f.expect("changed " + name)
+		}
+	}
+}
+
+// TestWait_ReplacedDirectory removes a directory and makes one with the same name, at once and later.
+func TestWait_ReplacedDirectory(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for round := range 3 {
+		if err := os.RemoveAll(filepath.Join(f.dir, "sub")); err != nil {
+			t.Fatal(err)
+		}
+		f.write("sub/b", fmt.Sprint("new ", round))
+		for got := f.next(); got != "changed sub/b" && got != "added sub/b"; got = f.next() {
+			t.Logf("between: %s", got)
+		}
+		f.write("sub/b", fmt.Sprint("changed ", round))
+		f.expect("changed sub/b")
+	}
+}
+
+// TestWait_EverythingMoves changes, moves and removes files and directories while it is watched. In the
+// end, the last snapshot has the files as they are, and each directory is still watched.
+func TestWait_EverythingMoves(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *Options) { o.Quiet = time.Millisecond })
+	random := rand.New(rand.NewPCG(1, 2))
+	place := func() string {
+		names := []string{"a", "b", "c", "d"}
+		all := make([]string, 1+random.IntN(3))
+		for i := range all {
+			all[i] = names[random.IntN(len(names))]
+		}
+		return filepath.Join(f.dir, filepath.Join(all...))
+	}
+	for i := range 300 { // some of them fail
+		switch name := place(); random.IntN(5) {
+		case 0:
+			_ = os.RemoveAll(name)
+		case 1, 2:
+			_ = os.Rename(name, place())
+		default:
+			_ = os.MkdirAll(filepath.Dir(name), 0o755)
+			_ = os.WriteFile(name, fmt.Append(nil, i), 0o644)
+		}
+		if i%10 == 0 {
+			f.write("tick", fmt.Sprint(i)) // so that there is a change
+			f.next()
+		}
+	}
+	f.write("end", "")
+	for got := f.next(); !strings.Contains(got, "added end"); {
+		got = f.next()
+	}
+	l, err := f.list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range l.Dirs {
+		name, _ := filepath.Rel(f.dir, filepath.Join(dir, "last"))
+		f.write(name, "x")
+		f.expect("added " + name)
 	}
 }
 

@@ -323,9 +323,9 @@ func actionOf(key byte, red bool) action {
 	switch key {
 	case 'q', 'Q', interrupt, end:
 		return quit
-	case 'r', 'R', '\r', '\n':
+	case 'r', 'R':
 		return rerun
-	case 'f', 'F':
+	case 'f', 'F', '\r', '\n':
 		return scratch
 	case 'd', 'D':
 		if red {

@@ -73,7 +73,7 @@ func TestScreen_CountsFiles(t *testing.T) {
 func TestActionOf_Keys(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[byte]action{
-		'q': quit, 3: quit, 4: quit, 'r': rerun, '\r': rerun, 'F': scratch, 'd': prompt, 'x': first, 27: first,
+		'q': quit, 3: quit, 4: quit, 'r': rerun, '\r': scratch, 'F': scratch, 'd': prompt, 'x': first, 27: first,
 	} {
 		if got := actionOf(key, true); got != want {
 			t.Errorf("%q: got %d; want %d", key, got, want)
