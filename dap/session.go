@@ -34,6 +34,7 @@ type session struct {
 	mu       sync.Mutex // guards the fields below
 	client   dap.InitializeRequestArguments
 	hello    json.RawMessage // the initialize request, for another process
+	ansi     bool            // the client shows the colors of terminals
 	launched map[string]json.RawMessage
 	run      *run // nil before launch and attach
 	ready    bool // the client has configured everything
