@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -68,7 +69,11 @@ func requested(ctx context.Context, a *cli.App, arguments launch.Arguments) (*Op
 	entry, errEntry := arguments.Flag("stopOnEntry")
 	_, errDebug := arguments.Flag("noDebug")
 	errs := []error{errDir, errProgram, errEntry, errDebug}
-	if dir != "" { // one process debugs one build, and paths of flags are relative to it
+	switch {
+	case dir == "":
+	case !filepath.IsAbs(dir): // a restart would enter it again
+		errs = append(errs, cli.Usagef("cwd is %s, expected an absolute path", dir))
+	default: // one process debugs one build, and paths of flags are relative to it
 		if err := os.Chdir(dir); err != nil {
 			errs = append(errs, cli.Usagef("cwd: %w", err))
 		}
