@@ -361,6 +361,9 @@ func TestDAP_Attach_Several(t *testing.T) {
 		e.stops("step")
 		all = append(all, e)
 	}
+	if why := all[0].refused("attach", map[string]any{}); !strings.Contains(why, "already") {
+		t.Errorf("attached twice: %s", why)
+	}
 	all[0].evaluate("B=5", "repl")
 	all[0].goesOn("next")
 	all[1].output("continued by first")

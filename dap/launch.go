@@ -143,6 +143,9 @@ func (s *session) attach(ctx context.Context, request *dap.AttachRequest, raw js
 	if err := json.Unmarshal(request.Arguments, &arguments); err != nil && len(request.Arguments) > 0 {
 		return fmt.Errorf("the arguments of attach are not an object: %w", err)
 	}
+	if _, err := s.current(); err == nil {
+		return errors.New("this session has a build already")
+	}
 	if s.Build != nil {
 		s.begin(s.Build, false, false)
 		return nil
@@ -310,8 +313,11 @@ func (s *session) leave() {
 	s.broken = true
 	s.sending.Unlock()
 	r.end()
-	if r.launched {
+	switch {
+	case r.launched:
 		r.wait()
+	case r.begun:
+		<-r.shown
 	}
 }
 
