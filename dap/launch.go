@@ -191,6 +191,7 @@ func (r *run) start() {
 	if r.build.Run != nil {
 		go func() {
 			r.exit = r.build.Run(r.ctx)
+			r.release() // before the client knows of the end: it may kill this process then
 			close(r.ended)
 		}()
 	}
@@ -248,6 +249,11 @@ func (r *run) wait() {
 		<-r.ended
 		<-r.shown
 	}
+	r.release()
+}
+
+// release releases the resources of the build.
+func (r *run) release() {
 	if r.build.Close != nil {
 		r.build.Close()
 	}
