@@ -319,3 +319,69 @@ func TestDAP_Shell(t *testing.T) {
 		}
 	}
 }
+
+// TestDAP_Cancel ends a command of the debug console, after which the build is as before.
+func TestDAP_Cancel(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, flags []string) {
+		dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n      - echo \"A is $A\"\n")
+		e := newEditor(t, dir)
+		arguments := launchFlags(flags)
+		arguments["cwd"] = dir
+		e.launch(arguments, 5)
+		e.stops("breakpoint")
+		e.evaluate("A=before", "repl")
+		seq := e.post("evaluate", map[string]any{"expression": "echo begun; sleep 1000", "context": "repl"})
+		e.output("begun\n")
+		e.post("cancel", map[string]any{"requestId": seq})
+		if m, is := e.answer(seq, "evaluate").(*dap.EvaluateResponse); is {
+			t.Errorf("a canceled command succeeds: %+v", m)
+		}
+		e.evaluate("echo again $A", "repl")
+		e.output("again before")
+		e.goesOn("continue")
+		e.output("A is before")
+		e.ends(0)
+	})
+}
+
+// TestDAP_Attach_Several debugs a build with two editors. One leaves it, and the other one stops it.
+func TestDAP_Attach_Several(t *testing.T) {
+	t.Parallel()
+	dir := sourceWith(t, "version: 0.2\nphases:\n  build:\n    commands:\n      - echo one\n      - echo two\n")
+	d := converse(t, dir, nil, "run", "--engine", "host", "--step")
+	d.expect(`\(build:1\) `)
+	var all []*editor
+	for _, name := range []string{"first", "second"} {
+		e := newEditor(t, dir)
+		asked[*dap.InitializeResponse](e, "initialize", map[string]any{"adapterID": "buildlocal", "clientName": name})
+		asked[*dap.AttachResponse](e, "attach", map[string]any{})
+		awaited[*dap.InitializedEvent](e)
+		asked[*dap.ConfigurationDoneResponse](e, "configurationDone", nil)
+		e.stops("step")
+		all = append(all, e)
+	}
+	if why := all[0].refused("attach", map[string]any{}); !strings.Contains(why, "already") {
+		t.Errorf("attached twice: %s", why)
+	}
+	all[0].evaluate("B=5", "repl")
+	all[0].goesOn("next")
+	all[1].output("continued by first")
+	awaited[*dap.ContinuedEvent](all[1])
+	all[1].output("one\n")
+	for _, e := range all {
+		e.stops("step")
+	}
+	if got := all[1].values("Changed"); got["B"] != "5" {
+		t.Errorf("changed variables: %v", got)
+	}
+	asked[*dap.DisconnectResponse](all[0], "disconnect", nil)
+	all[0].exits()
+	stack := asked[*dap.StackTraceResponse](all[1], "stackTrace", map[string]any{"threadId": 1})
+	if len(stack.Body.StackFrames) == 0 {
+		t.Error("the build has gone on")
+	}
+	asked[*dap.TerminateResponse](all[1], "terminate", nil)
+	d.ends(130)
+	all[1].ends(130)
+}

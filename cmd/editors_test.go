@@ -110,12 +110,17 @@ func TestDAP_WithEmacs(t *testing.T) {
 		absolute(t, "../testdata/dap/emacs.el"))
 	c.Dir = dir
 	path := "PATH=" + filepath.Dir(programPath(t)) + ":" + os.Getenv("PATH")
-	c.Env = append(terminalEnvironment(), "DIR="+dir, "HOME="+t.TempDir(), path)
+	temp := t.TempDir()
+	c.Env = append(terminalEnvironment(), "DIR="+dir, "HOME="+t.TempDir(), "TMPDIR="+temp, path)
 	var errs strings.Builder
 	c.Stderr = &errs // warnings, if nothing fails
 	out, err := c.Output()
 	want := "stopped at line 8: build:3  echo three\nstopped at line 9: build:4  echo four\nSTAGE is dev\nterminated\n"
 	if diff := cmp.Diff(want, string(out)); err != nil || diff != "" {
 		t.Errorf("%v\n%s\n%s", err, diff, errs.String())
+	}
+	// Emacs kills the program when the build has ended.
+	if left, _ := filepath.Glob(filepath.Join(temp, "buildlocal*", "*")); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }

@@ -57,7 +57,7 @@ type Build struct {
 	Run func(ctx context.Context) int
 	// Stop stops the build.
 	Stop func()
-	// Close releases a build, whether it was run or not. It may be nil.
+	// Close releases a build, whether it was run or not. It may be called twice, and may be nil.
 	Close func()
 	// ExitCode returns the exit code of a status.
 	ExitCode func(runner.Status) int

@@ -2,6 +2,7 @@ package dap
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/go-dap"
 )
@@ -83,6 +84,9 @@ func (s *session) dispatchControl(ctx context.Context, m dap.Message) (body any,
 		return nil, true, s.answer(ctx, "step")
 	case *dap.StepOutRequest:
 		return nil, true, s.stepOut()
+	case *dap.StepBackRequest, *dap.ReverseContinueRequest:
+		// A client asks only after the capability was announced, see initialize.
+		return nil, true, errors.New("going back needs a snapshot of the build, and there are no snapshots")
 	case *dap.PauseRequest:
 		return nil, true, s.pause()
 	case *dap.RestartFrameRequest:

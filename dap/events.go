@@ -32,7 +32,7 @@ type view struct {
 func (r *run) follow() {
 	defer close(r.shown)
 	v := &view{run: r, pulled: -1, pulls: map[string]runner.Pull{}}
-	v.viewer = r.build.View(&v.text, r.supports(func(c dap.InitializeRequestArguments) bool { return ansi(c) }))
+	v.viewer = r.build.View(&v.text, r.colors())
 	var shown *debugger.Waiting
 	for {
 		w, changed, ended := r.guest.State()
@@ -64,10 +64,6 @@ func (r *run) follow() {
 		}
 	}
 }
-
-// ansi reports whether a client shows colors. The protocol's field is newer than the package of its
-// types.
-func ansi(c dap.InitializeRequestArguments) bool { return c.ClientID == "vscode" }
 
 // showPending shows the events that have arrived.
 func (v *view) showPending() {

@@ -34,7 +34,7 @@ type run struct {
 
 // initialize answers with the abilities of this session. Step back is not among them: the snapshots
 // that it needs are announced with an event of the type capabilities, when the first one exists.
-func (s *session) initialize(r *dap.InitializeRequest, raw json.RawMessage) dap.Capabilities {
+func (s *session) initialize(r *dap.InitializeRequest, raw json.RawMessage) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client, s.hello = r.Arguments, raw
@@ -42,10 +42,12 @@ func (s *session) initialize(r *dap.InitializeRequest, raw json.RawMessage) dap.
 		Arguments struct {
 			LinesStartAt1   *bool `json:"linesStartAt1"`
 			ColumnsStartAt1 *bool `json:"columnsStartAt1"`
+			ANSI            bool  `json:"supportsANSIStyling"` // which is newer than the package of the types
 		} `json:"arguments"`
 	}
 	if json.Unmarshal(raw, &given) == nil { // both are true by default
 		s.client.LinesStartAt1 = s.client.LinesStartAt1 || given.Arguments.LinesStartAt1 == nil
+		s.ansi = given.Arguments.ANSI
 		s.client.ColumnsStartAt1 = s.client.ColumnsStartAt1 || given.Arguments.ColumnsStartAt1 == nil
 	}
 	condition := "a command that succeeds"
@@ -55,7 +57,7 @@ func (s *session) initialize(r *dap.InitializeRequest, raw json.RawMessage) dap.
 			ConditionDescription: condition,
 		}
 	}
-	return dap.Capabilities{
+	all := dap.Capabilities{
 		SupportsConfigurationDoneRequest: true, SupportsFunctionBreakpoints: true,
 		SupportsConditionalBreakpoints: true, SupportsHitConditionalBreakpoints: true, SupportsLogPoints: true,
 		SupportsEvaluateForHovers: true, SupportsSetVariable: true, SupportsSetExpression: true,
@@ -71,6 +73,10 @@ func (s *session) initialize(r *dap.InitializeRequest, raw json.RawMessage) dap.
 			filter("timeout", "Time limit", "Stop at the time limit instead of ending the build", false),
 		},
 	}
+	return struct {
+		dap.Capabilities
+		ANSI bool `json:"supportsANSIStyling"`
+	}{all, true}
 }
 
 // launch prepares a build. It begins when the client has configured everything.
@@ -137,6 +143,9 @@ func (s *session) attach(ctx context.Context, request *dap.AttachRequest, raw js
 	if err := json.Unmarshal(request.Arguments, &arguments); err != nil && len(request.Arguments) > 0 {
 		return fmt.Errorf("the arguments of attach are not an object: %w", err)
 	}
+	if _, err := s.current(); err == nil {
+		return errors.New("this session has a build already")
+	}
 	if s.Build != nil {
 		s.begin(s.Build, false, false)
 		return nil
@@ -182,6 +191,7 @@ func (r *run) start() {
 	if r.build.Run != nil {
 		go func() {
 			r.exit = r.build.Run(r.ctx)
+			r.release() // before the client knows of the end: it may kill this process then
 			close(r.ended)
 		}()
 	}
@@ -239,6 +249,11 @@ func (r *run) wait() {
 		<-r.ended
 		<-r.shown
 	}
+	r.release()
+}
+
+// release releases the resources of the build.
+func (r *run) release() {
 	if r.build.Close != nil {
 		r.build.Close()
 	}
@@ -304,8 +319,11 @@ func (s *session) leave() {
 	s.broken = true
 	s.sending.Unlock()
 	r.end()
-	if r.launched {
+	switch {
+	case r.launched:
 		r.wait()
+	case r.begun:
+		<-r.shown
 	}
 }
 
@@ -336,6 +354,13 @@ func (m *messages) Write(p []byte) (int, error) {
 		m.rest = rest
 		m.event("output", dap.OutputEventBody{Category: "important", Output: line + "\n"})
 	}
+}
+
+// colors reports whether the client shows the colors of terminals.
+func (s *session) colors() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ansi
 }
 
 // supports reports whether the client has said that it supports something.

@@ -34,6 +34,7 @@ type session struct {
 	mu       sync.Mutex // guards the fields below
 	client   dap.InitializeRequestArguments
 	hello    json.RawMessage // the initialize request, for another process
+	ansi     bool            // the client shows the colors of terminals
 	launched map[string]json.RawMessage
 	run      *run // nil before launch and attach
 	ready    bool // the client has configured everything
@@ -70,9 +71,20 @@ func (s *session) read() {
 		if !s.add(request{m, raw, err}) {
 			return
 		}
-		if _, is := m.(*dap.AttachRequest); is && <-s.relayed { // the input is for another process from here on
-			return
+		if _, is := m.(*dap.AttachRequest); is && err == nil && s.isRelayed() {
+			return // the input is for another process from here on
 		}
+	}
+}
+
+// isRelayed waits until an attach request was handled, and reports whether another process has the
+// session now.
+func (s *session) isRelayed() bool {
+	select {
+	case relayed := <-s.relayed:
+		return relayed
+	case <-s.over:
+		return true
 	}
 }
 

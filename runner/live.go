@@ -202,7 +202,7 @@ func (l *Live) CopyOut(ctx context.Context, path string) (io.ReadCloser, error) 
 }
 
 // Run runs text as a command of the build, which keeps its variables and its directory. It
-// returns ErrBusy while a command runs.
+// returns ErrBusy while a command runs. If ctx ends, the command is ended.
 func (l *Live) Run(ctx context.Context, text string, output io.Writer) (int, error) {
 	session, err := l.idle()
 	if err != nil {
@@ -216,6 +216,10 @@ func (l *Live) Run(ctx context.Context, text string, output io.Writer) (int, err
 		return 0, err
 	}
 	exit, err := session.RunTo(ctx, text, masked)
+	if err != nil && ctx.Err() != nil {
+		l.build.endText(ctx, session)
+		return exit, err
+	}
 	if err != nil {
 		return exit, err
 	}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -104,6 +105,21 @@ func (b *build) stopCommand(ctx context.Context, c *call) error {
 		}
 	}
 	return err
+}
+
+// endText ends a text of the user that runs as a command, as Ctrl-C would, and then with other signals:
+// the next one needs its shell.
+func (b *build) endText(ctx context.Context, session *shell.Session) {
+	ctx = context.WithoutCancel(ctx)
+	for _, name := range []string{"INT", "TERM", "KILL"} {
+		limited, cancel := context.WithTimeout(ctx, stopGrace)
+		_ = b.signalCommand(limited, name) // which fails if it has just ended
+		_, err := session.Wait(limited)
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+			return
+		}
+	}
 }
 
 // signalCommand sends a signal to the processes of the running command.

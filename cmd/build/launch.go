@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -40,20 +41,20 @@ func Launch(ctx context.Context, a *cli.App, arguments launch.Arguments, message
 	own.Open(ctx)
 	o, err := requested(ctx, own, arguments)
 	if err != nil {
-		return nil, described(own, err)
+		return nil, errors.New(own.ErrorText(err))
 	}
 	inputs, err := own.Load(ctx, &o.Request)
 	if err != nil {
 		if inputs != nil {
 			inputs.Close()
 		}
-		return nil, described(own, o.Explain(err))
+		return nil, errors.New(own.ErrorText(o.Explain(err)))
 	}
 	warn(own, o, inputs)
 	session, err := own.Prepare(ctx, inputs, nil)
 	if err != nil {
 		inputs.Close()
-		return nil, described(own, o.Explain(err))
+		return nil, errors.New(own.ErrorText(o.Explain(err)))
 	}
 	return o.launched(ctx, own, inputs, session), nil
 }
@@ -68,7 +69,11 @@ func requested(ctx context.Context, a *cli.App, arguments launch.Arguments) (*Op
 	entry, errEntry := arguments.Flag("stopOnEntry")
 	_, errDebug := arguments.Flag("noDebug")
 	errs := []error{errDir, errProgram, errEntry, errDebug}
-	if dir != "" { // one process debugs one build, and paths of flags are relative to it
+	switch {
+	case dir == "":
+	case !filepath.IsAbs(dir): // a restart would enter it again
+		errs = append(errs, cli.Usagef("cwd is %s, expected an absolute path", dir))
+	default: // one process debugs one build, and paths of flags are relative to it
 		if err := os.Chdir(dir); err != nil {
 			errs = append(errs, cli.Usagef("cwd: %w", err))
 		}
@@ -87,15 +92,6 @@ func requested(ctx context.Context, a *cli.App, arguments launch.Arguments) (*Op
 		got.Engine.KeepFailed = local.KeepFailedNever
 	}
 	return got, nil
-}
-
-// described returns an error with the text that the command line would print.
-func described(a *cli.App, err error) error {
-	var text strings.Builder
-	printer := &cli.App{Stdout: io.Discard, Stderr: &text, Host: a.Host}
-	printer.Open(context.Background())
-	printer.PrintError(err)
-	return errors.New(strings.TrimSpace(text.String()))
 }
 
 // launched returns the build of a session for an editor.
@@ -137,7 +133,7 @@ func editable(a *cli.App, o *Options, s *local.Session, d *debugger.Debugger, hu
 	b.Source.Path, b.Source.Text = s.BuildspecFile()
 	b.View = func(w io.Writer, color bool) dap.Viewer {
 		options := o.textOptions(a, s, console.Options{Color: color, Progress: console.ProgressOff})
-		options.PrintFault = func(err error) { _, _ = io.WriteString(w, described(a, err).Error()+"\n") }
+		options.PrintFault = func(err error) { _, _ = io.WriteString(w, a.ErrorText(err)+"\n") }
 		return console.NewText(w, options)
 	}
 	return b
@@ -149,19 +145,10 @@ func serve(s *local.Session, b *dap.Build) {
 	s.Extend = func(live *runner.Live, calls control.Services) control.Services {
 		calls = b.Serve(live, true, calls)
 		calls.DAP = func(ctx context.Context, conn io.ReadWriter) error {
-			return dap.Serve(ctx, conn, dap.Options{Build: b, Shell: shellCommand})
+			return dap.Serve(ctx, conn, dap.Options{Build: b, Shell: launch.ShellCommand})
 		}
 		return calls
 	}
-}
-
-// shellCommand returns the command that opens a shell in a build.
-func shellCommand(build string) []string {
-	program, err := os.Executable()
-	if err != nil {
-		program = "buildlocal"
-	}
-	return []string{program, "shell", build}
 }
 
 // exitCode returns the exit code of a build that has ended with a status.

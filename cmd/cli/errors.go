@@ -99,6 +99,15 @@ func (a *App) PrintError(err error) {
 	}
 }
 
+// ErrorText returns what PrintError prints, without colors.
+func (a *App) ErrorText(err error) string {
+	var text strings.Builder
+	printer := &App{Host: a.Host}
+	printer.Raw.Err, printer.Stderr = &text, diag.EscapeWriter(&text)
+	printer.PrintError(err)
+	return strings.TrimSpace(text.String())
+}
+
 // labelled returns the message of an error with labels. The first line of each error is
 // the message, the following ones are hints, except for indented lines, which continue the
 // message.

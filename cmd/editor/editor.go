@@ -91,7 +91,7 @@ func serve(ctx context.Context, a *cli.App, o *Options, start Starter, dial Dial
 			return start(ctx, a, arguments, to)
 		},
 		Attach:  func(ctx context.Context, build string) (dap.Attached, error) { return dial(ctx, a, build) },
-		Outline: outline, Shell: shellCommand,
+		Outline: outline, Shell: launch.ShellCommand,
 	}
 	if o.Listen == "" {
 		return dap.Serve(ctx, stdio{a.Stdin, a.Raw.Out}, options)
@@ -143,15 +143,6 @@ func outline(ctx context.Context, file string) (*runner.Plan, error) {
 		return nil, errors.New("the buildspec has errors: " + err.Error())
 	}
 	return runner.Outline(spec), nil
-}
-
-// shellCommand returns the command that opens a shell in a build.
-func shellCommand(build string) []string {
-	program, err := os.Executable()
-	if err != nil {
-		program = "buildlocal"
-	}
-	return []string{program, "shell", build}
 }
 
 // stdio is the standard input and output as one stream. The output is the raw one, because the protocol

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -170,4 +171,13 @@ func wrongType(name string, raw json.RawMessage, expected string) error {
 		text = text[:most] + "…"
 	}
 	return cli.Usagef("%s is %s, expected %s", name, text, expected)
+}
+
+// ShellCommand returns the command that opens a shell in a build, for a terminal of an editor.
+func ShellCommand(build string) []string {
+	program, err := os.Executable()
+	if err != nil {
+		program = "buildlocal"
+	}
+	return []string{program, "shell", build}
 }
