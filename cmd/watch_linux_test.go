@@ -523,3 +523,28 @@ phases:
 		})
 	}
 }
+
+// TestWatch_GreenFromASnapshot runs a whole build after a green one that was not.
+func TestWatch_GreenFromASnapshot(t *testing.T) {
+	t.Parallel()
+	dir := watchedRepository(t, `version: 0.2
+phases:
+  install: {commands: [echo "installed $(wc -l </root/count 2>/dev/null)", echo x >>/root/count]}
+  build: {commands: [echo "build $(cat src/a)"]}
+`)
+	put(t, dir, "src/a", "one")
+	d := converse(t, dir, []string{"XDG_CACHE_HOME=" + t.TempDir()}, "watch", "--engine", "host", "--snapshots", "always")
+	d.expect("build one")
+	d.expect("waiting for changes: ")
+	put(t, dir, "src/a", "two")
+	d.expect("begins at BUILD, with INSTALL of build 1")
+	d.expect("build two")
+	d.expect("green from BUILD; press Enter for a full build\nwaiting for changes: ")
+	d.keys("\r")
+	d.expect("install:1")
+	d.expect("build two")
+	d.expect("SUCCEEDED")
+	d.expect("waiting for changes: ")
+	d.keys("q")
+	d.ends(0)
+}
