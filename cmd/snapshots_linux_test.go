@@ -127,6 +127,26 @@ func checkTwoAtOnce(t *testing.T, dir string, env, flags []string) {
 	group.Wait()
 }
 
+// TestSnapshots_Offered takes snapshots of a build on a terminal, and offers to use them.
+func TestSnapshots_Offered(t *testing.T) {
+	t.Parallel()
+	if !hasSandbox(t) {
+		t.Skip("no sandbox works here")
+	}
+	env, _ := snapshotEnv(t)
+	env = append(env, "BUILDLOCAL_SNAPSHOTS=auto")
+	dir := sourceWith(t, "version: 0.2\nphases:\n  install: {commands: [sleep 1, echo installed]}\n"+
+		"  build: {commands: [cat flag]}\n")
+	d := converse(t, dir, env, "run", "--engine", "host")
+	d.expect("Run `buildlocal run --engine host --from build` to begin there again")
+	d.ends(1)
+	writeSource(t, dir, map[string]string{"flag": ""})
+	d = converse(t, dir, env, "run", "--engine", "host", "--from", "build")
+	d.expect("INSTALL restored from build 1")
+	d.expect("SUCCEEDED in .*, with INSTALL of build 1")
+	d.ends(0)
+}
+
 // TestSnapshots_Cache keeps the files of a cache that were mounted, even if its entry is replaced.
 func TestSnapshots_Cache(t *testing.T) {
 	t.Parallel()

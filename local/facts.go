@@ -17,6 +17,7 @@ import (
 	"github.com/buildlocal/buildlocal/internal/regular"
 	"github.com/buildlocal/buildlocal/page"
 	"github.com/buildlocal/buildlocal/runner"
+	"github.com/buildlocal/buildlocal/snapshots"
 	"github.com/buildlocal/buildlocal/source"
 )
 
@@ -201,6 +202,10 @@ func (s *Session) nextSteps(r *runner.Record) []runner.NextStep {
 	if r.Status == runner.Succeeded {
 		return all
 	}
+	if phase := s.beginsAgain(r); phase != "" {
+		all = append(all, runner.NextStep{
+			Command: rerun + FromFlag + strings.ToLower(string(phase)), Purpose: "Run it again from " + string(phase)})
+	}
 	if len(r.Failures) > 0 && s.engine.kind == EngineDocker && !s.inputs.Request.Engine.Keep {
 		all = append(all, runner.NextStep{
 			Command: rerun + " --keep", Purpose: "Run it again and keep the container, to look into it"})
@@ -212,4 +217,23 @@ func (s *Session) nextSteps(r *runner.Record) []runner.NextStep {
 			Purpose: "Run this commit, without changes that are not committed"})
 	}
 	return all
+}
+
+// FromFlag begins the option of a command that begins with a snapshot.
+const FromFlag = " --from "
+
+// beginsAgain returns the phase of the first failed command if the next build can begin there, or "".
+func (s *Session) beginsAgain(r *runner.Record) runner.PhaseType {
+	failed := slices.IndexFunc(r.Commands, func(c runner.CommandRecord) bool { return c.Exit != 0 })
+	if failed < 0 || s.inputs.Request.Debug.From != "" {
+		return ""
+	}
+	phase := r.Commands[failed].Phase
+	before := s.Plan.PhasesUpTo(s.Plan.Before(phase))
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	if !slices.ContainsFunc(s.taken, func(t *snapshots.Snapshot) bool { return slices.Contains(before, t.Phase) }) {
+		return ""
+	}
+	return phase
 }

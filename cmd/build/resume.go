@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/buildlocal/buildlocal/cmd/cli"
 	"github.com/buildlocal/buildlocal/cmd/tty"
@@ -48,6 +49,11 @@ func (o *Options) offerDebug(a *cli.App, r *runner.Record) {
 		fmt.Fprintln(a.Stdout, "Run `buildlocal debug` to continue at the failed command.")
 	case !o.Debug.Stops():
 		fmt.Fprintf(a.Stdout, "Run `%s --debug` to stop at the failed command.\n", o.again(r))
+	}
+	for _, step := range r.Next {
+		if strings.Contains(step.Command, local.FromFlag) {
+			fmt.Fprintf(a.Stdout, "Run `%s` to begin there again.\n", step.Command)
+		}
 	}
 }
 
