@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/buildlocal/buildlocal/builds"
@@ -172,13 +173,20 @@ func (s *Session) stayFailed(fault error) error {
 	return s.Dir.Close()
 }
 
-// Ran returns the places of the commands that have succeeded before a failed build goes on; nil for a
-// build that begins.
+// Ran returns the places of the commands that have succeeded before a failed build goes on, or whose
+// results are restored.
 func (s *Session) Ran() []string {
-	if s.resumed == nil {
-		return nil
-	}
 	var all []string
+	if restored := s.Plan.Restored; restored != nil {
+		for _, place := range s.Plan.Places() {
+			if slices.Contains(restored.Phases, place.Phase) {
+				all = append(all, place.At)
+			}
+		}
+	}
+	if s.resumed == nil {
+		return all
+	}
 	for _, c := range s.resumed.Continuation.Record.Commands {
 		if c.Exit == 0 {
 			all = append(all, c.At)
