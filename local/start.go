@@ -72,7 +72,9 @@ func (s *Session) chooseStart(ctx context.Context) error {
 			return errPlanAgain
 		}
 	}
-	s.Plan.Notes = append(s.Plan.Notes, s.start.note)
+	if s.start.note != "" {
+		s.Plan.Notes = append(s.Plan.Notes, s.start.note)
+	}
 	if from := s.start.snapshot; from != nil {
 		s.Plan.Restore(runner.Restored{Phases: from.Phases, Build: from.Build, Forced: s.start.forced})
 	}
@@ -91,6 +93,9 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 		return nil, err
 	}
 	last := s.Plan.Before(target)
+	if last == "" && s.inputs.Request.Debug.From == FromChanges {
+		return &start{}, nil
+	}
 	if last == "" {
 		note := fmt.Sprintf("--from %s: no phase with commands is before it", s.inputs.Request.Debug.From)
 		return &start{note: note}, nil
@@ -287,6 +292,8 @@ func (f *startSearch) after(s *snapshots.Snapshot) runner.PhaseType {
 func (f *startSearch) none() string {
 	run := human.Series(phaseNames(f.Plan.PhasesUpTo(f.last)))
 	switch {
+	case len(f.reasons) == 0 && f.inputs.Request.Debug.From == FromChanges:
+		return "" // as always for phases that take no time
 	case len(f.reasons) == 0:
 		return fmt.Sprintf("no snapshot of this source with this engine: %s run again", run)
 	case f.inputs.Request.Debug.From == FromChanges:
