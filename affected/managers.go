@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/buildlocal/buildlocal/internal/tree"
 )
@@ -28,48 +29,52 @@ func manifests(names ...string) []string {
 	return all
 }
 
-var managers = map[string]manager{
-	"go": {files: manifests("go.mod", "go.sum", "go.work", "go.work.sum"),
-		reads: words("mod get list version env"), none: words("install clean telemetry")},
-	"cargo": {files: manifests("Cargo.toml", "Cargo.lock", ".cargo/**/*", "rust-toolchain*"),
-		reads: words("fetch generate-lockfile metadata"), none: words("install login search")},
-	"rustup": {files: manifests("rust-toolchain*"),
-		reads: words("show default target component toolchain update override set self install")},
-	"mvn":     maven,
-	"mvnw":    maven,
-	"gradle":  gradle,
-	"gradlew": gradle,
-	"bundle":  bundler,
-	"bundler": bundler,
-	"composer": {files: manifests("composer.json", "composer.lock", "auth.json"),
-		reads: words("install update require validate config diagnose"), none: words("self-update global clear-cache")},
-	"dotnet": {files: manifests("*.csproj", "*.fsproj", "*.vbproj", "*.sln", "*.slnx", "*.props", "*.targets",
-		"[Nn]u[Gg]et.[Cc]onfig", "global.json", "packages.lock.json", "dotnet-tools.json"),
-		reads: words("restore tool workload"), none: words("nuget new sdk")},
-	"poetry": {files: manifests("pyproject.toml", "poetry.lock", "poetry.toml"),
-		reads: words("install lock sync export check show add update"),
-		none:  words("config self env cache about source"), runs: words("run")},
-	"pipenv": {files: manifests("Pipfile", "Pipfile.lock"),
-		reads: words("install sync lock requirements verify update"), none: words("--venv"), runs: words("run")},
-	"uv": {files: manifests("pyproject.toml", "uv.lock", "uv.toml", ".python-version", "requirements*.txt"),
-		reads: words("sync lock export add venv python"), none: words("self cache tool"), runs: words("run")},
-	"pdm": {files: manifests("pyproject.toml", "pdm.lock"),
-		reads: words("install sync lock export"), none: words("config self"), runs: words("run")},
-	"nvm": {files: manifests(".nvmrc"), reads: words("install use"), none: words("alias ls current")},
-	"fnm": {files: manifests(".nvmrc", ".node-version"),
-		reads: words("install use"), none: words("env default")},
-	"pyenv":         {files: manifests(".python-version"), reads: versions},
-	"goenv":         {files: manifests(".go-version"), reads: versions},
-	"jenv":          {files: manifests(".java-version"), reads: versions},
-	"asdf":          {files: manifests(".tool-versions"), reads: words("install local global plugin reshim current")},
-	"mise":          {files: manifests(".tool-versions", "mise.toml", ".mise.toml"), reads: words("install use trust")},
-	"tfenv":         {files: manifests(".terraform-version"), reads: words("install use")},
-	"corepack":      {files: manifests("package.json"), reads: words("enable disable prepare install use")},
-	"prisma":        {files: []string{"**/prisma/**/*", "**/schema.prisma", "prisma.config.*"}, reads: words("generate")},
-	"patch-package": {files: []string{"**/patches/**/*", "**/package.json"}, reads: map[string]bool{"": true}},
-	"playwright":    {reads: words("install install-deps")},
-	"cypress":       {reads: words("install verify cache")},
-}
+// managers are the package managers by the name of their program. They are made when they are needed:
+// every start of the program would pay for them.
+var managers = sync.OnceValue(func() map[string]manager {
+	return map[string]manager{
+		"go": {files: manifests("go.mod", "go.sum", "go.work", "go.work.sum"),
+			reads: words("mod get list version env"), none: words("install clean telemetry")},
+		"cargo": {files: manifests("Cargo.toml", "Cargo.lock", ".cargo/**/*", "rust-toolchain*"),
+			reads: words("fetch generate-lockfile metadata"), none: words("install login search")},
+		"rustup": {files: manifests("rust-toolchain*"),
+			reads: words("show default target component toolchain update override set self install")},
+		"mvn":     maven,
+		"mvnw":    maven,
+		"gradle":  gradle,
+		"gradlew": gradle,
+		"bundle":  bundler,
+		"bundler": bundler,
+		"composer": {files: manifests("composer.json", "composer.lock", "auth.json"),
+			reads: words("install update require validate config diagnose"), none: words("self-update global clear-cache")},
+		"dotnet": {files: manifests("*.csproj", "*.fsproj", "*.vbproj", "*.sln", "*.slnx", "*.props", "*.targets",
+			"[Nn]u[Gg]et.[Cc]onfig", "global.json", "packages.lock.json", "dotnet-tools.json"),
+			reads: words("restore tool workload"), none: words("nuget new sdk")},
+		"poetry": {files: manifests("pyproject.toml", "poetry.lock", "poetry.toml"),
+			reads: words("install lock sync export check show add update"),
+			none:  words("config self env cache about source"), runs: words("run")},
+		"pipenv": {files: manifests("Pipfile", "Pipfile.lock"),
+			reads: words("install sync lock requirements verify update"), none: words("--venv"), runs: words("run")},
+		"uv": {files: manifests("pyproject.toml", "uv.lock", "uv.toml", ".python-version", "requirements*.txt"),
+			reads: words("sync lock export add venv python"), none: words("self cache tool"), runs: words("run")},
+		"pdm": {files: manifests("pyproject.toml", "pdm.lock"),
+			reads: words("install sync lock export"), none: words("config self"), runs: words("run")},
+		"nvm": {files: manifests(".nvmrc"), reads: words("install use"), none: words("alias ls current")},
+		"fnm": {files: manifests(".nvmrc", ".node-version"),
+			reads: words("install use"), none: words("env default")},
+		"pyenv":         {files: manifests(".python-version"), reads: versions},
+		"goenv":         {files: manifests(".go-version"), reads: versions},
+		"jenv":          {files: manifests(".java-version"), reads: versions},
+		"asdf":          {files: manifests(".tool-versions"), reads: words("install local global plugin reshim current")},
+		"mise":          {files: manifests(".tool-versions", "mise.toml", ".mise.toml"), reads: words("install use trust")},
+		"tfenv":         {files: manifests(".terraform-version"), reads: words("install use")},
+		"corepack":      {files: manifests("package.json"), reads: words("enable disable prepare install use")},
+		"prisma":        {files: []string{"**/prisma/**/*", "**/schema.prisma", "prisma.config.*"}, reads: words("generate")},
+		"patch-package": {files: []string{"**/patches/**/*", "**/package.json"}, reads: map[string]bool{"": true}},
+		"playwright":    {reads: words("install install-deps")},
+		"cypress":       {reads: words("install verify cache")},
+	}
+})
 
 var (
 	versions = words("install local global shell rehash init versions add") // of version managers

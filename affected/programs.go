@@ -173,7 +173,7 @@ func withoutOptions(args []string) []string {
 // special handles the programs with rules of their own. It returns false for an unknown program.
 func (g *guesser) special(command []string) bool {
 	program := command[0]
-	if m, is := managers[strings.TrimSuffix(program, ".cmd")]; is {
+	if m, is := managers()[strings.TrimSuffix(program, ".cmd")]; is {
 		g.manager(m, command)
 		return true
 	}
