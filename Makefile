@@ -17,7 +17,7 @@ fuzztime ?= 5s
 
 # The tests of the whole program take twice as long with the race detector, so only
 # those in which several things happen at once have it.
-racing := ^TestDAP_|^TestRuns_|^TestStop_|^TestConformance_Host$$|^TestScripts_Running$$|^TestScripts_AWS$$|^TestScripts_S3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
+racing := ^TestDAP_|^TestWatch_|^TestRuns_|^TestStop_|^TestConformance_Host$$|^TestScripts_Running$$|^TestScripts_AWS$$|^TestScripts_S3$$|^TestScripts$$/^(cache|cache-local|output-two-at-once|stop-.*|exit-timeout|reports|artifacts|limits|docker-socket.*)$$
 
 # Prints the results of tests and the reasons of skipped ones. Fails above the expected
 # number of skips: conformance cases that need an image, on the engine host, and tests of
