@@ -145,6 +145,15 @@ func TestSnapshots_Offered(t *testing.T) {
 	d.expect("INSTALL restored from build 1")
 	d.expect("SUCCEEDED in .*, with INSTALL of build 1")
 	d.ends(0)
+	for flag, want := range map[string]string{
+		"--from=build": "INSTALL +restored from build 1-", "--only=build": "INSTALL +left out",
+		"--skip=install:2": `\(left out\) echo installed`,
+	} {
+		out, code := runWith(t, dir, env, "plan", "--engine", "host", flag)
+		if code != 0 || !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("plan %s: exit %d, %s is not in\n%s", flag, code, want, out)
+		}
+	}
 }
 
 // TestSnapshots_Cache keeps the files of a cache that were mounted, even if its entry is replaced.

@@ -99,6 +99,9 @@ func (p *planPrinter) environment() {
 	if v.Limits != (engine.Limits{}) {
 		add("compute", "%s (%s)", v.ComputeType, v.LimitText())
 	}
+	if v.Begins != "" {
+		add("begins", "%s", p.mask(v.Begins))
+	}
 	rows = append(rows, p.sources()...)
 	rows = append(rows, p.access()...)
 	p.rows(rows)
@@ -274,14 +277,31 @@ func (p *planPrinter) phases() {
 				facts = append(facts, fmt.Sprintf("%s %s (%s:%d)", r.Name, r.Value, p.v.File, r.Line))
 			}
 		}
+		omitted := p.omitted(phase.Type)
+		if omitted != "" {
+			facts = []string{omitted}
+		}
 		line := []Span{Strong(string(phase.Type))}
 		if len(facts) > 0 {
 			line = append(line, Plain("  "), Weak(strings.Join(facts, p.s.t.glyphs.dot)))
 		}
 		p.s.Line(line...)
-		p.commands(phase.Commands, "")
-		p.commands(phase.Finally, "finally ")
+		if omitted == "" {
+			p.commands(phase, false)
+			p.commands(phase, true)
+		}
 	}
+}
+
+// omitted says why no command of a phase runs, or returns "".
+func (p *planPrinter) omitted(t runner.PhaseType) string {
+	switch {
+	case p.v.Restores(t):
+		return "restored from build " + p.v.Restored.Build
+	case p.v.LeavesOutPhase(t):
+		return "left out"
+	}
+	return ""
 }
 
 func phaseNotes(phase runner.Phase) []string {
@@ -295,13 +315,20 @@ func phaseNotes(phase runner.Phase) []string {
 	return notes
 }
 
-// commands prints commands with their lines in the buildspec.
-func (p *planPrinter) commands(commands []buildspec.Command, prefix string) {
+// commands prints the commands of a phase, or those of finally, with their lines in the buildspec.
+func (p *planPrinter) commands(phase runner.Phase, finally bool) {
+	commands, prefix := phase.Commands, ""
+	if finally {
+		commands, prefix = phase.Finally, "finally "
+	}
 	places := 0
 	for _, c := range commands {
 		places = max(places, len(fmt.Sprintf("%s:%d", prefix, c.Line)))
 	}
-	for _, c := range commands {
+	for i, c := range commands {
+		if p.v.LeavesOut(runner.CommandPlace(phase.Type, i+1, finally)) {
+			c.Text = "(left out) " + c.Text
+		}
 		place := p.s.style(Weak("  " + pad(fmt.Sprintf("%s:%d", prefix, c.Line), places) + "  "))
 		indent := strings.Repeat(" ", places+4)
 		for line := range strings.SplitSeq(strings.TrimRight(p.mask(c.Text), "\n"), "\n") {

@@ -72,7 +72,7 @@ func (s *Session) chooseStart(ctx context.Context) error {
 			return errPlanAgain
 		}
 	}
-	if s.start.note != "" {
+	if s.Plan.Begins = s.start.note; s.start.note != "" {
 		s.Plan.Notes = append(s.Plan.Notes, s.start.note)
 	}
 	if from := s.start.snapshot; from != nil {

@@ -184,8 +184,8 @@ func (p *Plan) Restore(r Restored) {
 	p.Cache = nil
 }
 
-// restores reports whether a phase does not run because its results are restored.
-func (p *Plan) restores(t PhaseType) bool {
+// Restores reports whether a phase does not run because its results are restored.
+func (p *Plan) Restores(t PhaseType) bool {
 	return p.Restored != nil && slices.Contains(p.Restored.Phases, t)
 }
 

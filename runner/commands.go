@@ -132,8 +132,8 @@ type call struct {
 // ImagePlace is the place (Event.At) of the commands that select a runtime of the image.
 const ImagePlace = "image"
 
-// commandPlace returns the place of the nth command of a phase, from 1.
-func commandPlace(phase PhaseType, n int, finally bool) string {
+// CommandPlace returns the place of the nth command of a phase, from 1.
+func CommandPlace(phase PhaseType, n int, finally bool) string {
 	name := strings.ToLower(string(phase))
 	if finally {
 		name += ":finally"

@@ -63,7 +63,7 @@ func (b *build) list(ctx context.Context, phase PhaseType, common call, from int
 			return result{}
 		}
 		c := b.callOf(phase, common, i)
-		if b.plan.leavesOut(c.at) {
+		if b.plan.LeavesOut(c.at) {
 			continue
 		}
 		res, next := b.debugged(ctx, c)
@@ -98,7 +98,7 @@ func (b *build) callOf(phase PhaseType, common call, i int) call {
 	command := ph.list(common.finally)[i]
 	plan := b.script
 	c := common
-	c.at, c.index, c.user = commandPlace(phase, i+1, common.finally), i+1, ph.user()
+	c.at, c.index, c.user = CommandPlace(phase, i+1, common.finally), i+1, ph.user()
 	c.session, c.text, c.line, c.style = b.shells.of(ph.user()), command.Text, command.Line, command.Style
 	c.problem = func(output string) *diag.Problem { return plan.failed(command, output, b.rec.maskText) }
 	return c

@@ -52,7 +52,7 @@ func (p *Plan) Ingredients(hash func(text string) string) []Ingredient {
 		add(phase.Type, "settings", label, []any{phase.user(), onFailure(phase.OnFailure)})
 		for _, finally := range []bool{false, true} {
 			for i, c := range phase.list(finally) {
-				at := commandPlace(phase.Type, i+1, finally)
+				at := CommandPlace(phase.Type, i+1, finally)
 				add(phase.Type, at, fmt.Sprintf("%s:%d (%s)", p.File, c.Line, phase.Type), c.Text)
 			}
 		}

@@ -123,13 +123,13 @@ func (p *Plan) leave(places []Place, left map[string]bool, parts Parts) {
 	}
 }
 
-// leavesOut reports whether a command does not run.
-func (p *Plan) leavesOut(at string) bool {
+// LeavesOut reports whether a command does not run.
+func (p *Plan) LeavesOut(at string) bool {
 	return p.Partial != nil && slices.Contains(p.Partial.LeftOut, at)
 }
 
-// leavesOutPhase reports whether no command of a phase with commands runs.
-func (p *Plan) leavesOutPhase(t PhaseType) bool {
+// LeavesOutPhase reports whether no command of a phase with commands runs.
+func (p *Plan) LeavesOutPhase(t PhaseType) bool {
 	phase := p.phase(t)
 	if p.Partial == nil || len(phase.Commands)+len(phase.Finally) == 0 {
 		return false

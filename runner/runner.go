@@ -251,11 +251,11 @@ func (b *build) walk(ctx context.Context) {
 // step runs one phase and returns the next one. After a stop, a timeout or a fault only
 // FINALIZING follows.
 func (b *build) step(ctx context.Context, row row) PhaseType {
-	if b.plan.restores(row.phase) {
+	if b.plan.Restores(row.phase) {
 		b.rec.restored(row.phase)
 		return row.then
 	}
-	if b.plan.leavesOutPhase(row.phase) {
+	if b.plan.LeavesOutPhase(row.phase) {
 		b.rec.leaveOut(row.phase)
 		return row.then
 	}

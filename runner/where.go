@@ -169,10 +169,10 @@ func (p *Plan) Places() []Place {
 	var all []Place
 	for _, phase := range p.Phases {
 		for i, c := range phase.Commands {
-			all = append(all, Place{phase.Type, i + 1, false, commandPlace(phase.Type, i+1, false), phase.user(), c})
+			all = append(all, Place{phase.Type, i + 1, false, CommandPlace(phase.Type, i+1, false), phase.user(), c})
 		}
 		for i, c := range phase.Finally {
-			all = append(all, Place{phase.Type, i + 1, true, commandPlace(phase.Type, i+1, true), phase.user(), c})
+			all = append(all, Place{phase.Type, i + 1, true, CommandPlace(phase.Type, i+1, true), phase.user(), c})
 		}
 	}
 	return all
@@ -222,9 +222,9 @@ func (p *Plan) resolvePhase(w Where) ([]string, error) {
 	case w.Index > len(commands):
 		return nil, fmt.Errorf("there is no such command; %s", p.listPlaces())
 	case w.Index > 0:
-		return []string{commandPlace(w.Phase, w.Index, w.Finally)}, nil
+		return []string{CommandPlace(w.Phase, w.Index, w.Finally)}, nil
 	}
-	return []string{commandPlace(w.Phase, 1, len(phase.Commands) == 0)}, nil
+	return []string{CommandPlace(w.Phase, 1, len(phase.Commands) == 0)}, nil
 }
 
 // resolveLine returns the command on a line, or the next one below it.
@@ -256,11 +256,11 @@ const maxListedPlaces = 8
 func (p *Plan) listPlaces() string {
 	var ranges []string
 	add := func(phase Phase, finally bool, n int) {
-		switch first := commandPlace(phase.Type, 1, finally); {
+		switch first := CommandPlace(phase.Type, 1, finally); {
 		case n == 1:
 			ranges = append(ranges, first)
 		case n > 1:
-			ranges = append(ranges, first+" to "+commandPlace(phase.Type, n, finally))
+			ranges = append(ranges, first+" to "+CommandPlace(phase.Type, n, finally))
 		}
 	}
 	for _, phase := range p.Phases {

@@ -6,22 +6,24 @@ import (
 
 // shownPlan is the plan of a build as JSON. Secrets in it are masked.
 type shownPlan struct {
-	Version   int             `json:"version"`
-	Project   string          `json:"projectName"`
-	Number    int             `json:"buildNumber"`
-	Engine    string          `json:"engine,omitempty"`
-	Image     *string         `json:"image"` // null if the build runs without one
-	StandIn   string          `json:"standIn,omitempty"`
-	Place     string          `json:"place,omitempty"` // description of an environment without an image
-	File      string          `json:"buildspec"`
-	Shell     string          `json:"shell"`
-	Timeout   int64           `json:"timeoutInMilliseconds"`
-	Sources   []shownSource   `json:"sources"`
-	Variables []shownVariable `json:"variables"`
-	Phases    []shownPhase    `json:"phases"`
-	Artifacts []string        `json:"artifacts"` // patterns
-	Cache     []string        `json:"cachePaths"`
-	Notes     []string        `json:"notes"`
+	Version   int              `json:"version"`
+	Project   string           `json:"projectName"`
+	Number    int              `json:"buildNumber"`
+	Engine    string           `json:"engine,omitempty"`
+	Image     *string          `json:"image"` // null if the build runs without one
+	StandIn   string           `json:"standIn,omitempty"`
+	Place     string           `json:"place,omitempty"` // description of an environment without an image
+	File      string           `json:"buildspec"`
+	Shell     string           `json:"shell"`
+	Timeout   int64            `json:"timeoutInMilliseconds"`
+	Sources   []shownSource    `json:"sources"`
+	Variables []shownVariable  `json:"variables"`
+	Phases    []shownPhase     `json:"phases"`
+	Artifacts []string         `json:"artifacts"` // patterns
+	Cache     []string         `json:"cachePaths"`
+	Notes     []string         `json:"notes"`
+	Partial   *runner.Partial  `json:"partial,omitempty"`
+	Restored  *runner.Restored `json:"restored,omitempty"`
 }
 
 type shownSource struct {
@@ -40,6 +42,7 @@ type shownVariable struct {
 
 type shownPhase struct {
 	Type     runner.PhaseType `json:"phaseType"`
+	Omitted  runner.Status    `json:"omitted,omitempty"` // LEFT_OUT or RESTORED
 	RunAs    string           `json:"runAs,omitempty"`
 	Commands []shownCommand   `json:"commands"`
 	Finally  []shownCommand   `json:"finally"`
@@ -52,7 +55,7 @@ type shownCommand struct {
 
 // planJSON returns the plan for programs.
 func planJSON(p *runner.Plan) shownPlan {
-	s := shownPlan{Version: 1, Project: p.Identity.Project, Number: p.Identity.Number, Engine: p.Engine,
+	s := shownPlan{Version: 1, Partial: p.Partial, Restored: p.Restored, Project: p.Identity.Project, Number: p.Identity.Number, Engine: p.Engine,
 		StandIn: p.StandIn, Place: p.Place, File: p.File, Shell: p.Shell, Timeout: p.Timeout.Milliseconds(),
 		Sources:   []shownSource{},
 		Variables: []shownVariable{}, Phases: []shownPhase{}, Artifacts: []string{}, Cache: []string{}, Notes: []string{}}
@@ -70,6 +73,12 @@ func planJSON(p *runner.Plan) shownPlan {
 			continue
 		}
 		shown := shownPhase{Type: phase.Type, RunAs: phase.RunAs, Commands: []shownCommand{}, Finally: []shownCommand{}}
+		switch {
+		case p.Restores(phase.Type):
+			shown.Omitted = runner.RestoredStatus
+		case p.LeavesOutPhase(phase.Type):
+			shown.Omitted = runner.LeftOut
+		}
 		for _, c := range phase.Commands {
 			shown.Commands = append(shown.Commands, shownCommand{c.Line, p.MaskText(c.Text)})
 		}
