@@ -30,9 +30,9 @@ const (
 const (
 	maxSnapshots        = 3 // of one source
 	DefaultSnapshotSize = "10GB"
-	maxAutoSnapshot     = 2 << 30 // bytes
-	spareDisk           = 4       // times the size that have to be free
-	worthTen            = 10      // times as long as a snapshot takes, commands have to run before it
+	maxAutoSnapshot     = 2_000_000_000 // bytes
+	spareDisk           = 4             // times the size that have to be free
+	worthTen            = 10            // times as long as a snapshot takes, commands have to run before it
 )
 
 // Snapshots returns the store of snapshots of the user.
