@@ -64,8 +64,9 @@ type Session struct {
 
 	start *start // where the build begins; nil for the first phase
 
-	syncing sync.Mutex       // guards stamps
+	syncing sync.Mutex       // guards stamps and hashes
 	stamps  map[string]stamp // of the source, as the build has it; nil without a debugger
+	hashes  map[string]fileHash
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a

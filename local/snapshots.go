@@ -90,6 +90,9 @@ func (c *checkpoints) take(ctx context.Context, at *runner.Checkpoint) error {
 
 // checkCost returns the reason why no snapshot is taken, or "".
 func (c *checkpoints) checkCost(ctx context.Context, at *runner.Checkpoint, now time.Time) (string, error) {
+	if c.session.key() == nil {
+		return noKey, nil
+	}
 	processes, err := at.Processes()
 	if err != nil {
 		return "", err
@@ -243,15 +246,7 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 	for _, source := range in.sources {
 		snapshot.Digits = append(snapshot.Digits, source.Digits)
 	}
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
-	for name, at := range s.stamps {
-		size := at.size
-		if at.modified.After(s.Plan.Identity.Start) { // it may differ from the build's
-			size = -1
-		}
-		snapshot.Files = append(snapshot.Files, snapshots.File{Name: name, Size: size, Mode: at.mode, Modified: at.modified})
-	}
+	snapshot.Files = s.describeFiles()
 	return snapshot, nil
 }
 
@@ -268,12 +263,16 @@ func (s *Session) evict(ctx context.Context, latest *snapshots.Snapshot) {
 			excess = append(excess, old)
 		}
 	}
+	remove := func(dir string) error { return s.restorer().RemoveSnapshot(ctx, dir) }
+	for _, id := range store.Incomplete() {
+		_ = store.Remove(id, remove)
+	}
 	needed := s.inputs.host.neededSnapshots()
 	for _, old := range excess {
 		if old.Engine != string(s.engine.kind) || old.Host != s.engine.host || slices.Contains(needed, old.ID()) {
 			continue
 		}
-		_ = store.Remove(old.ID(), func(dir string) error { return s.restorer().RemoveSnapshot(ctx, dir) })
+		_ = store.Remove(old.ID(), remove)
 	}
 }
 
@@ -286,36 +285,6 @@ func (h *Host) neededSnapshots() []string {
 		}
 	}
 	return all
-}
-
-// stampsOf returns the stamps of the source as the build of a snapshot had it.
-func stampsOf(s *snapshots.Snapshot) map[string]stamp {
-	all := map[string]stamp{}
-	for _, f := range s.Files {
-		all[f.Name] = stamp{f.Size, f.Mode, f.Modified}
-	}
-	return all
-}
-
-// sourceChanges are the names of the files that differ between two states of the source.
-type sourceChanges struct{ added, changed, removed []string }
-
-func compareStamps(old, now map[string]stamp) sourceChanges {
-	var c sourceChanges
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		switch was, had := old[name]; {
-		case !had:
-			c.added = append(c.added, name)
-		case !was.equal(now[name]):
-			c.changed = append(c.changed, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(old)) {
-		if _, there := now[name]; !there {
-			c.removed = append(c.removed, name)
-		}
-	}
-	return c
 }
 
 func phaseNames(phases []runner.PhaseType) []string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ const FromChanges = "auto"
 // start is where a build begins, instead of with its first phase.
 type start struct {
 	snapshot *snapshots.Snapshot // nil without one
+	stamps   map[string]stamp    // of the source, as the snapshot has it
 	forced   bool                // although it does not fit
 	note     string              // for the user
 	release  func()              // see Snapshot.Use; nil without a snapshot
@@ -95,21 +97,25 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 		note := fmt.Sprintf("--from %s: no phase with commands is before it", s.inputs.Request.Debug.From)
 		return &start{note: note}, nil
 	}
+	if s.key() == nil {
+		return &start{note: noKey + ": " + human.Series(phaseNames(s.Plan.PhasesUpTo(last))) + " run again"}, nil
+	}
 	search := &startSearch{
 		Session: s, last: last, ingredients: s.Plan.Ingredients(s.keyed), now: s.inputs.stamps(ctx),
 	}
 	for _, candidate := range search.candidates() {
 		reason := search.check(ctx, candidate)
 		if reason != "" {
-			number := builds.Number(candidate.Build)
-			search.reasons = append(search.reasons, fmt.Sprintf("%s of build %d: %s", candidate.Phase, number, reason))
+			search.refuse(candidate, reason)
 			continue
 		}
 		release, err := candidate.Use(s.inputs.host.Now())
 		if err != nil {
 			continue // it has just been removed
 		}
-		return &start{snapshot: candidate, forced: search.forced, release: release, note: search.note(candidate)}, nil
+		return &start{
+			snapshot: candidate, stamps: search.had, forced: search.forced, release: release, note: search.note(candidate),
+		}, nil
 	}
 	return &start{note: search.none()}, nil
 }
@@ -142,9 +148,21 @@ type startSearch struct {
 	last        runner.PhaseType // of which a snapshot would be best
 	ingredients []runner.Ingredient
 	now         map[string]stamp
-	changes     sourceChanges // since the candidate that was checked last
+	had         map[string]stamp // of the candidate that was checked last
+	changes     sourceChanges    // since that
 	forced      bool
 	reasons     []string // why snapshots are not used
+}
+
+// noKey is why snapshots cannot be compared with a build.
+const noKey = "no snapshots without a state directory"
+
+// refuse records why a snapshot is not used. A reason that several have is given once.
+func (f *startSearch) refuse(s *snapshots.Snapshot, reason string) {
+	if slices.ContainsFunc(f.reasons, func(r string) bool { return strings.HasSuffix(r, ": "+reason) }) {
+		return
+	}
+	f.reasons = append(f.reasons, fmt.Sprintf("%s of build %d: %s", s.Phase, builds.Number(s.Build), reason))
 }
 
 // candidates returns the snapshots of the source: of the latest phase first, then the newest.
@@ -153,7 +171,7 @@ func (f *startSearch) candidates() []*snapshots.Snapshot {
 	possible := f.Plan.PhasesUpTo(f.last)
 	all := slices.DeleteFunc(f.inputs.host.Snapshots().All(), func(s *snapshots.Snapshot) bool {
 		return s.Source != source || s.Engine != string(f.engine.kind) || s.Host != f.engine.host ||
-			s.Program != f.inputs.host.Version || !slices.Contains(possible, s.Phase)
+			!slices.Contains(possible, s.Phase)
 	})
 	slices.SortStableFunc(all, func(a, b *snapshots.Snapshot) int {
 		if byPhase := len(b.Phases) - len(a.Phases); byPhase != 0 {
@@ -168,13 +186,18 @@ func (f *startSearch) candidates() []*snapshots.Snapshot {
 func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	r := f.inputs.Request
 	f.forced = false
+	if s.Program != f.inputs.host.Version {
+		return "it is of buildlocal " + s.Program
+	}
 	if reason := runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)); reason != "" {
 		if !r.Debug.Force {
 			return reason
 		}
 		f.forced = true
 	}
-	f.changes = compareStamps(stampsOf(s), f.now)
+	f.had = stampsOf(s)
+	maps.Copy(f.had, f.touched(s, f.now))
+	f.changes = compareStamps(f.had, f.now)
 	f.leaveOutSettings()
 	if decision := f.decide(s); decision.Phase < len(s.Phases) {
 		if !r.Debug.Force {
