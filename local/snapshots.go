@@ -233,7 +233,7 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 	snapshot := &snapshots.Snapshot{
 		Program: h.Version, Source: RealDir(in.Request.SourceDir()), Project: s.Plan.Identity.Project,
 		Engine: string(s.engine.kind), Host: s.engine.host, Build: s.Dir.Name, Phase: at.Phase,
-		Phases: s.Plan.PhasesUpTo(at.Phase), Taken: h.Now(), State: state,
+		Phases: s.Plan.PhasesUpTo(at.Phase), Taken: h.Now(), State: state, Commit: commitOf(s.Plan),
 		Ingredients: runner.UpTo(s.Plan.Ingredients(s.keyed), at.Phase),
 	}
 	if s.start != nil && s.start.snapshot != nil {

@@ -263,7 +263,15 @@ func (f *startSearch) decide(s *snapshots.Snapshot) affected.Decision {
 	add(affected.Added, f.changes.added)
 	add(affected.Changed, f.changes.changed)
 	add(affected.Removed, f.changes.removed)
+	if s.Commit != commitOf(f.Plan) {
+		add(affected.Commit, []string{".git"})
+	}
 	return affected.First(phases, changes, sourceFS(f.inputs.Source.Dir))
+}
+
+// commitOf returns the commit of the source and its branch, as commands can see them.
+func commitOf(p *runner.Plan) string {
+	return strings.TrimSpace(p.Sources[0].Resolved + " " + p.Sources[0].Version)
 }
 
 // sourceFS returns the files of the source.

@@ -48,6 +48,7 @@ type Snapshot struct {
 	Took    time.Duration
 	Bytes   int64 // size of the files
 	Digits  []string
+	Commit  string // of the source, and its branch; empty without a repository
 	State   runner.CheckpointState
 	// Ingredients are those of the phases, and Files the source as they had it.
 	Ingredients []runner.Ingredient
