@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
@@ -101,6 +102,9 @@ func (p *planPrinter) environment() {
 	}
 	rows = append(rows, p.sources()...)
 	rows = append(rows, p.access()...)
+	for _, note := range v.Notes {
+		add("note", "%s", p.mask(note))
+	}
 	p.rows(rows)
 }
 
@@ -269,6 +273,9 @@ func (p *planPrinter) phases() {
 			continue
 		}
 		facts := phaseNotes(phase)
+		if r := p.v.Restored; r != nil && slices.Contains(r.Phases, phase.Type) {
+			facts = append(facts, fmt.Sprintf("restored from build %d", builds.Number(r.Build)))
+		}
 		if phase.Type == runner.Install {
 			for _, r := range p.v.Runtimes {
 				facts = append(facts, fmt.Sprintf("%s %s (%s:%d)", r.Name, r.Value, p.v.File, r.Line))

@@ -88,7 +88,7 @@ var errPlanAgain = errors.New("make the plan again")
 // findStart finds the newest snapshot that fits, of the latest phase before the one with which the build
 // is to begin.
 func (s *Session) findStart(ctx context.Context) (*start, error) {
-	target, err := s.startPhase()
+	target, within, err := s.startPhase()
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 		return &start{note: note}, nil
 	}
 	if s.key() == nil {
-		return &start{note: noKey + ": " + human.Series(phaseNames(s.Plan.PhasesUpTo(last))) + " run again"}, nil
+		return &start{note: noKey + ": " + runAgain(s.Plan.PhasesUpTo(last))}, nil
 	}
 	search := &startSearch{
 		Session: s, last: last, ingredients: s.Plan.Ingredients(s.keyed), now: s.inputs.stamps(ctx),
@@ -114,32 +114,38 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 			continue // it has just been removed
 		}
 		return &start{
-			snapshot: candidate, stamps: search.had, forced: search.forced, release: release, note: search.note(candidate),
+			snapshot: candidate, stamps: search.had, forced: search.forced, release: release,
+			note: search.note(candidate) + within,
 		}, nil
 	}
-	return &start{note: search.none()}, nil
+	return &start{note: search.none() + within}, nil
 }
 
-// startPhase returns the phase with which the build is to begin.
-func (s *Session) startPhase() (runner.PhaseType, error) {
+// startPhase returns the phase with which the build is to begin. within says so if the user has named a
+// command in the middle of it.
+func (s *Session) startPhase() (phase runner.PhaseType, within string, err error) {
 	text := s.inputs.Request.Debug.From
 	if text == FromChanges {
-		return runner.PostBuild, nil
+		return runner.PostBuild, "", nil
 	}
 	w, err := runner.ParseWhere(text)
 	if err != nil || w.Phase != "" && w.Index == 0 {
-		return w.Phase, err
+		return w.Phase, "", err
 	}
 	at, _, err := s.Plan.Resolve(w)
 	if err != nil {
-		return "", wrongValue("from", text, "%s", err)
+		return "", "", wrongValue("from", text, "%s", err)
 	}
 	for _, place := range s.Plan.Places() {
-		if slices.Contains(at, place.At) {
-			return place.Phase, nil
+		if !slices.Contains(at, place.At) {
+			continue
 		}
+		if place.Index > 1 || place.Finally {
+			within = fmt.Sprintf(". Begins at the first command of %s, because snapshots are of whole phases", place.Phase)
+		}
+		return place.Phase, within, nil
 	}
-	return "", wrongValue("from", text, "no command is there")
+	return "", "", wrongValue("from", text, "no command is there")
 }
 
 // startSearch looks for the snapshot with which a build begins.
@@ -316,14 +322,23 @@ func (f *startSearch) after(s *snapshots.Snapshot) runner.PhaseType {
 
 // none describes why no snapshot is used.
 func (f *startSearch) none() string {
-	run := human.Series(phaseNames(f.Plan.PhasesUpTo(f.last)))
+	run := runAgain(f.Plan.PhasesUpTo(f.last))
 	switch {
 	case len(f.reasons) == 0:
-		return fmt.Sprintf("no snapshot of this source with this engine: %s run again", run)
+		return fmt.Sprintf("no snapshot of this source with this engine: %s", run)
 	case f.inputs.Request.Debug.From == FromChanges:
 		return "begins at the first phase. Not used: " + f.reasons[len(f.reasons)-1]
 	}
-	return fmt.Sprintf("no snapshot fits: %s run again. Not used: %s", run, strings.Join(f.reasons, "; "))
+	return fmt.Sprintf("no snapshot fits: %s. Not used: %s", run, strings.Join(f.reasons, "; "))
+}
+
+// runAgain says that phases run.
+func runAgain(phases []runner.PhaseType) string {
+	verb := "run"
+	if len(phases) == 1 {
+		verb = "runs"
+	}
+	return fmt.Sprintf("%s %s again", human.Series(phaseNames(phases)), verb)
 }
 
 // restoration returns the snapshot for the runner; nil without one.

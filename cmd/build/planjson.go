@@ -19,9 +19,11 @@ type shownPlan struct {
 	Sources   []shownSource   `json:"sources"`
 	Variables []shownVariable `json:"variables"`
 	Phases    []shownPhase    `json:"phases"`
-	Artifacts []string        `json:"artifacts"` // patterns
-	Cache     []string        `json:"cachePaths"`
-	Notes     []string        `json:"notes"`
+	// Restored are the phases that do not run, because the build begins with a snapshot.
+	Restored  *runner.Restored `json:"restored,omitempty"`
+	Artifacts []string         `json:"artifacts"` // patterns
+	Cache     []string         `json:"cachePaths"`
+	Notes     []string         `json:"notes"`
 }
 
 type shownSource struct {
@@ -78,6 +80,7 @@ func planJSON(p *runner.Plan) shownPlan {
 		}
 		s.Phases = append(s.Phases, shown)
 	}
+	s.Restored = p.Restored
 	if p.Artifacts != nil {
 		s.Artifacts = append(s.Artifacts, p.Artifacts.Files...)
 	}
