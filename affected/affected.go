@@ -41,7 +41,13 @@ const (
 	Added   Kind = "added"
 	Changed Kind = "changed"
 	Removed Kind = "removed"
+	// Commit is no file: the commit or the branch of the source changed. It counts only for a phase that
+	// uses it, such as for the tag of an image.
+	Commit Kind = "commit"
 )
+
+// theCommit is such a change in a reason.
+var theCommit = Change{"the commit", Changed}
 
 // Change is a file of the source that changed. Name is its path below the source, with slashes.
 type Change struct {
@@ -83,16 +89,24 @@ func First(phases []Phase, changes []Change, source fs.FS) Decision {
 	if len(changes) == 0 {
 		return Decision{Phase: len(phases), Reason: "no file changed"}
 	}
-	changes = slices.Clone(changes)
+	isCommit := func(c Change) bool { return c.Kind == Commit }
+	commit := slices.ContainsFunc(changes, isCommit)
+	changes = slices.DeleteFunc(slices.Clone(changes), isCommit)
 	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
 	g := newGuesser(source)
 	var passed []verdict
 	for i, phase := range phases {
 		v := judge(g, phase, changes)
+		if why := g.usesCommit(phase); commit && v.file.Name == "" && why != "" {
+			v, changes = verdict{Guessed, theCommit, phase.Name + " " + why}, append([]Change{theCommit}, changes...)
+		}
 		if v.file.Name != "" {
 			return decision(phases, i, append(passed, v), changes)
 		}
 		passed = append(passed, v)
+	}
+	if len(changes) == 0 {
+		return Decision{Phase: len(phases), Reason: "no file changed"}
 	}
 	return decision(phases, len(phases), passed, changes)
 }

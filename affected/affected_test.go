@@ -26,6 +26,45 @@ func changed(names ...string) []Change {
 	return all
 }
 
+func TestFirst_Commit(t *testing.T) {
+	t.Parallel()
+	source := sourceWith("ci/tag.sh:TAG=$(git -C . describe --tags)", "a.go:")
+	for _, c := range []struct {
+		command string
+		phase   Phase
+		uses    bool
+	}{
+		{"echo hello", Phase{}, false},
+		{"git config user.name me; git clone https://host/x y", Phase{}, false},
+		{"npm ci", Phase{}, false},
+		{"git rev-parse --short HEAD", Phase{}, true},
+		{"sh ci/tag.sh", Phase{}, true},
+		{"TAG=$(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)", Phase{}, true},
+		{`test "$CODEBUILD_SOURCE_VERSION" = main && echo yes`, Phase{}, true},
+		{"make version", Phase{}, true},
+		{"make version", Phase{Said: []string{"Makefile"}}, false},
+		{"make version", Phase{Seen: &Opened{Files: []string{"Makefile"}}}, false},
+		{"make version", Phase{Seen: &Opened{Files: []string{".git/HEAD"}}}, true},
+		{"git describe", Phase{Said: []string{"Makefile"}}, true},
+		{"echo $CODEBUILD_RESOLVED_SOURCE_VERSION", Phase{Seen: &Opened{}}, true},
+	} {
+		c.phase.Name, c.phase.Commands = "PRE_BUILD", []string{c.command}
+		d := First([]Phase{c.phase}, []Change{{".git", Commit}}, source)
+		if uses := d.Phase == 0; uses != c.uses || strings.HasPrefix(d.Reason, "the commit changed; PRE_BUILD ") != uses {
+			t.Errorf("%s with %+v: %s", c.command, c.phase, d.Reason)
+		}
+	}
+	phases := []Phase{{Name: "INSTALL", Commands: []string{"echo"}}, {Name: "BUILD", Commands: []string{"git log -1"}}}
+	d := First(phases, []Change{{"a.go", Changed}, {".git", Commit}}, source)
+	if d.Phase != 1 || d.Reason != "the commit and 1 other file changed; INSTALL does not name them (guessed)" {
+		t.Errorf("a later phase uses it: %d, %s", d.Phase, d.Reason)
+	}
+	d = First(phases[:1], []Change{{"a.go", Changed}, {".git", Commit}}, source)
+	if d.Phase != 1 || d.Reason != "a.go changed; INSTALL does not name it (guessed)" {
+		t.Errorf("no phase uses it: %d, %s", d.Phase, d.Reason)
+	}
+}
+
 // TestFirst_Commands has a command for each row, the files that it reads and those that it does not.
 func TestFirst_Commands(t *testing.T) {
 	t.Parallel()

@@ -21,8 +21,9 @@ const (
 
 // guess has the files that the commands of one phase are expected to read.
 type guess struct {
-	all   string // the command that may read every file, "" without one
-	names []name
+	all    string // the command that may read every file, "" without one
+	names  []name
+	commit string // the command that uses the commit or the branch, "" without one
 }
 
 // name is a pattern of files, or of directories with their contents, that a command reads.
@@ -40,6 +41,24 @@ func (g *guess) reads(file string) string {
 	}
 	if g.all != "" {
 		return "may read every file: " + g.all
+	}
+	return ""
+}
+
+// usesCommit returns how the phase that was guessed last uses the commit, such as "uses it: git describe",
+// or "". Commands that name it count whatever files the phase is known to read.
+func (g *guess) usesCommit(p Phase) string {
+	head := func(file string) bool { return file == ".git/HEAD" }
+	switch {
+	case g.commit != "":
+		return "uses it: " + g.commit
+	case p.Said != nil:
+	case p.Seen != nil:
+		if slices.ContainsFunc(p.Seen.Files, head) {
+			return "opened .git/HEAD"
+		}
+	case g.all != "":
+		return "may use it: " + g.all
 	}
 	return ""
 }
@@ -74,6 +93,9 @@ func (g *guesser) phase(commands []string) *guess {
 // script follows a shell script. One that is not for a POSIX shell, such as one for PowerShell, can
 // read every file.
 func (g *guesser) script(text string) {
+	if strings.Contains(text, "SOURCE_VERSION") && g.commit == "" { // CODEBUILD_SOURCE_VERSION or …_RESOLVED_…
+		g.commit = firstLine(text)
+	}
 	s, ok := lint.ParseScript(text)
 	if g.calls += len(s.Calls); !ok || g.calls > maxCalls || len(g.within) > maxDepth {
 		g.everything([]string{firstLine(text)})

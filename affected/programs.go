@@ -264,11 +264,18 @@ func (g *guesser) docker(command []string) {
 	g.nameAll(without(command, sub))
 }
 
+// readsCommit are the commands of git whose output depends on the commit, the branch or the tags.
+var readsCommit = words("archive branch cat-file describe diff for-each-ref log ls-tree merge-base name-rev reflog rev-list " +
+	"rev-parse shortlog show show-ref status symbolic-ref tag")
+
 // git is a command of git. The files of the repository itself are no source files.
 func (g *guesser) git(command []string) {
 	sub, _ := subcommand(command[1:])
 	if words("status diff ls-files add commit archive stash grep clean checkout-index")[sub] {
 		g.everything(command)
+	}
+	if readsCommit[sub] && g.commit == "" {
+		g.commit = g.describe(command)
 	}
 	if sub == "submodule" {
 		g.add(".gitmodules", command)

@@ -24,13 +24,14 @@ phases:
   install:
     commands:
       - mkdir -p made /opt/tool; echo of-$STAGE >made/file; echo tool >/opt/tool/file; echo changed >given; rm gone
+      - echo of-tmp >/tmp/of-install; chmod 600 /tmp/of-install
       - export GREETING="it's $STAGE"; X=5; cd made
   pre_build:
     commands:
       - echo prepared >prepared
   build:
     commands:
-      - echo "<$GREETING $X $(cat file prepared ../given /opt/tool/file | tr '\n' ' ')in ${PWD##*/}>"; ls ..
+      - echo "<$GREETING $X $(cat file prepared ../given /opt/tool/file /tmp/of-install | tr '\n' ' ')in ${PWD##*/}>"; ls ..
       - echo "build $CODEBUILD_BUILD_NUMBER in $CODEBUILD_SRC_DIR"; cat ../src.txt ../flag
 artifacts: {files: [made/file]}
 `
@@ -82,7 +83,7 @@ func TestSnapshots_From(t *testing.T) {
 		top := regexp.MustCompile(`build 1 in (\S+)`).FindStringSubmatch(out)
 		writeSource(t, dir, map[string]string{"flag": "flag\n", "src.txt": "two\n"})
 		out, code = runWith(t, dir, env, append([]string{"run", "--from", "build"}, flags...)...)
-		want := "<it's dev 5 of-dev prepared changed tool in made>\nbuildspec.yml\nflag\ngiven\nmade\nsrc.txt\n"
+		want := "<it's dev 5 of-dev prepared changed tool of-tmp in made>\nbuildspec.yml\nflag\ngiven\nmade\nsrc.txt\n"
 		switch {
 		case code != 0 || strings.Contains(out, "install:1"):
 			t.Fatalf("the second build: exit %d\n%s", code, out)
@@ -146,7 +147,7 @@ func TestSnapshots_Offered(t *testing.T) {
 	d.expect("SUCCEEDED in .*, with INSTALL of build 1")
 	d.ends(0)
 	for flag, want := range map[string]string{
-		"--from=build": "INSTALL +restored from build 1-", "--only=build": "INSTALL +left out",
+		"--from=build": "INSTALL +restored from build 1", "--only=build": "INSTALL +left out",
 		"--skip=install:2": `\(left out\) echo installed`,
 	} {
 		out, code := runWith(t, dir, env, "plan", "--engine", "host", flag)

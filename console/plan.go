@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/buildlocal/buildlocal/builds"
 	"github.com/buildlocal/buildlocal/buildspec"
 	"github.com/buildlocal/buildlocal/engine"
 	"github.com/buildlocal/buildlocal/internal/diag"
@@ -99,11 +100,11 @@ func (p *planPrinter) environment() {
 	if v.Limits != (engine.Limits{}) {
 		add("compute", "%s (%s)", v.ComputeType, v.LimitText())
 	}
-	if v.Begins != "" {
-		add("begins", "%s", p.mask(v.Begins))
-	}
 	rows = append(rows, p.sources()...)
 	rows = append(rows, p.access()...)
+	for _, note := range v.Notes {
+		add("note", "%s", p.mask(note))
+	}
 	p.rows(rows)
 }
 
@@ -297,7 +298,7 @@ func (p *planPrinter) phases() {
 func (p *planPrinter) omitted(t runner.PhaseType) string {
 	switch {
 	case p.v.Restores(t):
-		return "restored from build " + p.v.Restored.Build
+		return fmt.Sprintf("restored from build %d", builds.Number(p.v.Restored.Build))
 	case p.v.LeavesOutPhase(t):
 		return "left out"
 	}

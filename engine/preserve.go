@@ -52,7 +52,12 @@ func ReadPreserved(temp string, data any) error {
 
 // DirSize returns the size of the files below directories, in bytes. It stops when the sum exceeds
 // limit. Files that cannot be looked at do not count.
-func DirSize(limit int64, dirs ...string) int64 {
+func DirSize(limit int64, dirs ...string) int64 { return sumSizes(limit, fs.FileInfo.Size, dirs) }
+
+// DiskSize is DirSize without the holes of files, which need no space.
+func DiskSize(limit int64, dirs ...string) int64 { return sumSizes(limit, allocated, dirs) }
+
+func sumSizes(limit int64, size func(fs.FileInfo) int64, dirs []string) int64 {
 	var sum int64
 	for _, dir := range dirs {
 		_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
@@ -60,7 +65,7 @@ func DirSize(limit int64, dirs ...string) int64 {
 				return nil
 			}
 			if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
-				sum += info.Size()
+				sum += size(info)
 			}
 			if sum > limit {
 				return fs.SkipAll

@@ -48,9 +48,19 @@ type Restorer interface {
 // snapshotName is the file in a snapshot's directory with the driver's data.
 const snapshotName = "engine.json"
 
-// WriteSnapshot stores the driver's data about a snapshot.
+// storedSnapshot is the content of that file.
+type storedSnapshot struct {
+	Layers int // how many the snapshot has
+	Driver json.RawMessage
+}
+
+// WriteSnapshot stores the driver's data about a snapshot, whose layers are complete.
 func WriteSnapshot(dir string, data any) error {
-	text, err := json.Marshal(data)
+	driver, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(storedSnapshot{len(SnapshotLayers(dir)), driver})
 	if err != nil {
 		return err
 	}
@@ -58,11 +68,19 @@ func WriteSnapshot(dir string, data any) error {
 	return os.WriteFile(filepath.Join(dir, snapshotName), text, mine)
 }
 
-// ReadSnapshot reads the data of WriteSnapshot.
+// ReadSnapshot reads the data of WriteSnapshot. It is an error if a layer is gone; the data is read
+// nevertheless, to remove the rest.
 func ReadSnapshot(dir string, data any) error {
+	var stored storedSnapshot
 	text, err := os.ReadFile(filepath.Join(dir, snapshotName))
 	if err == nil {
-		err = json.Unmarshal(text, data)
+		err = json.Unmarshal(text, &stored)
+	}
+	if err == nil {
+		err = json.Unmarshal(stored.Driver, data)
+	}
+	if n := len(SnapshotLayers(dir)); err == nil && n != stored.Layers {
+		err = fmt.Errorf("it has %d of %d layers", n, stored.Layers)
 	}
 	if err != nil {
 		return fmt.Errorf("the snapshot is damaged: %w", err)

@@ -69,6 +69,7 @@ type Session struct {
 	taken   []*snapshots.Snapshot // of this build
 	release []func()              // for the snapshots that it has gone back to
 	stamps  map[string]stamp      // of the source, as the build has it; nil without a debugger
+	hashes  map[string]fileHash
 }
 
 // Prepare chooses the engine, makes the plan, and then takes a build number and a

@@ -30,9 +30,9 @@ const (
 const (
 	maxSnapshots        = 3 // of one source
 	DefaultSnapshotSize = "10GB"
-	maxAutoSnapshot     = 2 << 30 // bytes
-	spareDisk           = 4       // times the size that have to be free
-	worthTen            = 10      // times as long as a snapshot takes, commands have to run before it
+	maxAutoSnapshot     = 2_000_000_000 // bytes
+	spareDisk           = 4             // times the size that have to be free
+	worthTen            = 10            // times as long as a snapshot takes, commands have to run before it
 )
 
 // Snapshots returns the store of snapshots of the user.
@@ -90,6 +90,9 @@ func (c *checkpoints) take(ctx context.Context, at *runner.Checkpoint) error {
 
 // checkCost returns the reason why no snapshot is taken, or "".
 func (c *checkpoints) checkCost(ctx context.Context, at *runner.Checkpoint, now time.Time) (string, error) {
+	if c.session.key() == nil {
+		return noKey, nil
+	}
 	processes, err := at.Processes()
 	if err != nil {
 		return "", err
@@ -233,7 +236,7 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 	snapshot := &snapshots.Snapshot{
 		Program: h.Version, Source: RealDir(in.Request.SourceDir()), Project: s.Plan.Identity.Project,
 		Engine: string(s.engine.kind), Host: s.engine.host, Build: s.Dir.Name, Phase: at.Phase,
-		Phases: s.Plan.PhasesUpTo(at.Phase), Taken: h.Now(), State: state,
+		Phases: s.Plan.PhasesUpTo(at.Phase), Taken: h.Now(), State: state, Commit: commitOf(s.Plan),
 		Ingredients: runner.UpTo(s.Plan.Ingredients(s.keyed), at.Phase),
 	}
 	if s.start != nil && s.start.snapshot != nil {
@@ -246,15 +249,7 @@ func (s *Session) describe(at *runner.Checkpoint) (*snapshots.Snapshot, error) {
 	for _, source := range in.sources {
 		snapshot.Digits = append(snapshot.Digits, source.Digits)
 	}
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
-	for name, at := range s.stamps {
-		size := at.size
-		if at.modified.After(s.Plan.Identity.Start) { // it may differ from the build's
-			size = -1
-		}
-		snapshot.Files = append(snapshot.Files, snapshots.File{Name: name, Size: size, Mode: at.mode, Modified: at.modified})
-	}
+	snapshot.Files = s.describeFiles()
 	return snapshot, nil
 }
 
@@ -271,12 +266,16 @@ func (s *Session) evict(ctx context.Context, latest *snapshots.Snapshot) {
 			excess = append(excess, old)
 		}
 	}
+	remove := func(dir string) error { return s.restorer().RemoveSnapshot(ctx, dir) }
+	for _, id := range store.Incomplete() {
+		_ = store.Remove(id, remove)
+	}
 	needed := s.inputs.host.neededSnapshots()
 	for _, old := range excess {
 		if old.Engine != string(s.engine.kind) || old.Host != s.engine.host || slices.Contains(needed, old.ID()) {
 			continue
 		}
-		_ = store.Remove(old.ID(), func(dir string) error { return s.restorer().RemoveSnapshot(ctx, dir) })
+		_ = store.Remove(old.ID(), remove)
 	}
 }
 
@@ -289,36 +288,6 @@ func (h *Host) neededSnapshots() []string {
 		}
 	}
 	return all
-}
-
-// stampsOf returns the stamps of the source as the build of a snapshot had it.
-func stampsOf(s *snapshots.Snapshot) map[string]stamp {
-	all := map[string]stamp{}
-	for _, f := range s.Files {
-		all[f.Name] = stamp{f.Size, f.Mode, f.Modified}
-	}
-	return all
-}
-
-// sourceChanges are the names of the files that differ between two states of the source.
-type sourceChanges struct{ added, changed, removed []string }
-
-func compareStamps(old, now map[string]stamp) sourceChanges {
-	var c sourceChanges
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		switch was, had := old[name]; {
-		case !had:
-			c.added = append(c.added, name)
-		case !was.equal(now[name]):
-			c.changed = append(c.changed, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(old)) {
-		if _, there := now[name]; !there {
-			c.removed = append(c.removed, name)
-		}
-	}
-	return c
 }
 
 func phaseNames(phases []runner.PhaseType) []string {

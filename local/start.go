@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ const FromChanges = "auto"
 // start is where a build begins, instead of with its first phase.
 type start struct {
 	snapshot *snapshots.Snapshot // nil without one
+	stamps   map[string]stamp    // of the source, as the snapshot has it
 	forced   bool                // although it does not fit
 	note     string              // for the user
 	release  func()              // see Snapshot.Use; nil without a snapshot
@@ -72,7 +74,7 @@ func (s *Session) chooseStart(ctx context.Context) error {
 			return errPlanAgain
 		}
 	}
-	if s.Plan.Begins = s.start.note; s.start.note != "" {
+	if s.start.note != "" {
 		s.Plan.Notes = append(s.Plan.Notes, s.start.note)
 	}
 	if from := s.start.snapshot; from != nil {
@@ -88,7 +90,7 @@ var errPlanAgain = errors.New("make the plan again")
 // findStart finds the newest snapshot that fits, of the latest phase before the one with which the build
 // is to begin.
 func (s *Session) findStart(ctx context.Context) (*start, error) {
-	target, err := s.startPhase()
+	target, within, err := s.startPhase()
 	if err != nil {
 		return nil, err
 	}
@@ -100,45 +102,55 @@ func (s *Session) findStart(ctx context.Context) (*start, error) {
 		note := fmt.Sprintf("--from %s: no phase with commands is before it", s.inputs.Request.Debug.From)
 		return &start{note: note}, nil
 	}
+	if s.key() == nil {
+		return &start{note: noKey + ": " + runAgain(s.Plan.PhasesUpTo(last))}, nil
+	}
 	search := &startSearch{
 		Session: s, last: last, ingredients: s.Plan.Ingredients(s.keyed), now: s.inputs.stamps(ctx),
 	}
 	for _, candidate := range search.candidates() {
 		reason := search.check(ctx, candidate)
 		if reason != "" {
-			number := builds.Number(candidate.Build)
-			search.reasons = append(search.reasons, fmt.Sprintf("%s of build %d: %s", candidate.Phase, number, reason))
+			search.refuse(candidate, reason)
 			continue
 		}
 		release, err := candidate.Use(s.inputs.host.Now())
 		if err != nil {
 			continue // it has just been removed
 		}
-		return &start{snapshot: candidate, forced: search.forced, release: release, note: search.note(candidate)}, nil
+		return &start{
+			snapshot: candidate, stamps: search.had, forced: search.forced, release: release,
+			note: search.note(candidate) + within,
+		}, nil
 	}
-	return &start{note: search.none()}, nil
+	return &start{note: search.none() + within}, nil
 }
 
-// startPhase returns the phase with which the build is to begin.
-func (s *Session) startPhase() (runner.PhaseType, error) {
+// startPhase returns the phase with which the build is to begin. within says so if the user has named a
+// command in the middle of it.
+func (s *Session) startPhase() (phase runner.PhaseType, within string, err error) {
 	text := s.inputs.Request.Debug.From
 	if text == FromChanges {
-		return runner.PostBuild, nil
+		return runner.PostBuild, "", nil
 	}
 	w, err := runner.ParseWhere(text)
 	if err != nil || w.Phase != "" && w.Index == 0 {
-		return w.Phase, err
+		return w.Phase, "", err
 	}
 	at, _, err := s.Plan.Resolve(w)
 	if err != nil {
-		return "", wrongValue("from", text, "%s", err)
+		return "", "", wrongValue("from", text, "%s", err)
 	}
 	for _, place := range s.Plan.Places() {
-		if slices.Contains(at, place.At) {
-			return place.Phase, nil
+		if !slices.Contains(at, place.At) {
+			continue
 		}
+		if place.Index > 1 || place.Finally {
+			within = fmt.Sprintf(". Begins at the first command of %s, because snapshots are of whole phases", place.Phase)
+		}
+		return place.Phase, within, nil
 	}
-	return "", wrongValue("from", text, "no command is there")
+	return "", "", wrongValue("from", text, "no command is there")
 }
 
 // startSearch looks for the snapshot with which a build begins.
@@ -147,9 +159,21 @@ type startSearch struct {
 	last        runner.PhaseType // of which a snapshot would be best
 	ingredients []runner.Ingredient
 	now         map[string]stamp
-	changes     sourceChanges // since the candidate that was checked last
+	had         map[string]stamp // of the candidate that was checked last
+	changes     sourceChanges    // since that
 	forced      bool
 	reasons     []string // why snapshots are not used
+}
+
+// noKey is why snapshots cannot be compared with a build.
+const noKey = "no snapshots without a state directory"
+
+// refuse records why a snapshot is not used. A reason that several have is given once.
+func (f *startSearch) refuse(s *snapshots.Snapshot, reason string) {
+	if slices.ContainsFunc(f.reasons, func(r string) bool { return strings.HasSuffix(r, ": "+reason) }) {
+		return
+	}
+	f.reasons = append(f.reasons, fmt.Sprintf("%s of build %d: %s", s.Phase, builds.Number(s.Build), reason))
 }
 
 // candidates returns the snapshots of the source: of the latest phase first, then the newest.
@@ -158,7 +182,7 @@ func (f *startSearch) candidates() []*snapshots.Snapshot {
 	possible := f.Plan.PhasesUpTo(f.last)
 	all := slices.DeleteFunc(f.inputs.host.Snapshots().All(), func(s *snapshots.Snapshot) bool {
 		return s.Source != source || s.Engine != string(f.engine.kind) || s.Host != f.engine.host ||
-			s.Program != f.inputs.host.Version || !slices.Contains(possible, s.Phase)
+			!slices.Contains(possible, s.Phase)
 	})
 	slices.SortStableFunc(all, func(a, b *snapshots.Snapshot) int {
 		if byPhase := len(b.Phases) - len(a.Phases); byPhase != 0 {
@@ -173,13 +197,18 @@ func (f *startSearch) candidates() []*snapshots.Snapshot {
 func (f *startSearch) check(ctx context.Context, s *snapshots.Snapshot) string {
 	r := f.inputs.Request
 	f.forced = false
+	if s.Program != f.inputs.host.Version {
+		return "it is of buildlocal " + s.Program
+	}
 	if reason := runner.Difference(s.Ingredients, runner.UpTo(f.ingredients, s.Phase)); reason != "" {
 		if !r.Debug.Force {
 			return reason
 		}
 		f.forced = true
 	}
-	f.changes = compareStamps(stampsOf(s), f.now)
+	f.had = stampsOf(s)
+	maps.Copy(f.had, f.touched(s, f.now))
+	f.changes = compareStamps(f.had, f.now)
 	f.leaveOutSettings()
 	if decision := f.decide(s); decision.Phase < len(s.Phases) {
 		if !r.Debug.Force {
@@ -245,7 +274,15 @@ func (f *startSearch) decide(s *snapshots.Snapshot) affected.Decision {
 	add(affected.Added, f.changes.added)
 	add(affected.Changed, f.changes.changed)
 	add(affected.Removed, f.changes.removed)
+	if s.Commit != commitOf(f.Plan) {
+		add(affected.Commit, []string{".git"})
+	}
 	return affected.First(phases, changes, sourceFS(f.inputs.Source.Dir))
+}
+
+// commitOf returns the commit of the source and its branch, as commands can see them.
+func commitOf(p *runner.Plan) string {
+	return strings.TrimSpace(p.Sources[0].Resolved + " " + p.Sources[0].Version)
 }
 
 // sourceFS returns the files of the source.
@@ -290,16 +327,25 @@ func (f *startSearch) after(s *snapshots.Snapshot) runner.PhaseType {
 
 // none describes why no snapshot is used.
 func (f *startSearch) none() string {
-	run := human.Series(phaseNames(f.Plan.PhasesUpTo(f.last)))
+	run := runAgain(f.Plan.PhasesUpTo(f.last))
 	switch {
 	case len(f.reasons) == 0 && f.inputs.Request.Debug.From == FromChanges:
 		return "" // as always for phases that take no time
 	case len(f.reasons) == 0:
-		return fmt.Sprintf("no snapshot of this source with this engine: %s run again", run)
+		return fmt.Sprintf("no snapshot of this source with this engine: %s", run)
 	case f.inputs.Request.Debug.From == FromChanges:
 		return "begins at the first phase. Not used: " + f.reasons[len(f.reasons)-1]
 	}
-	return fmt.Sprintf("no snapshot fits: %s run again. Not used: %s", run, strings.Join(f.reasons, "; "))
+	return fmt.Sprintf("no snapshot fits: %s. Not used: %s", run, strings.Join(f.reasons, "; "))
+}
+
+// runAgain says that phases run.
+func runAgain(phases []runner.PhaseType) string {
+	verb := "run"
+	if len(phases) == 1 {
+		verb = "runs"
+	}
+	return fmt.Sprintf("%s %s again", human.Series(phaseNames(phases)), verb)
 }
 
 // restoration returns the snapshot for the runner; nil without one.

@@ -241,7 +241,7 @@ func (s *Session) lookAtSource(ctx context.Context) {
 		return // they were kept
 	}
 	if s.start != nil && s.start.snapshot != nil {
-		s.stamps = stampsOf(s.start.snapshot) // until sync has copied the difference
+		s.stamps = s.start.stamps // until sync has copied the difference
 		return
 	}
 	s.syncing.Lock()

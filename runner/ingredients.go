@@ -77,13 +77,13 @@ func (p *Plan) secondarySources() []string {
 	return all
 }
 
-// variableIngredients adds the variables that do not belong to one build. A variable from a store
-// counts with its reference.
+// variableIngredients adds the variables that do not belong to one build, and the region. A variable from
+// a store counts with its reference.
 func (p *Plan) variableIngredients(add func(phase PhaseType, key, label string, value any)) {
 	variables := slices.Clone(p.Variables)
 	slices.SortFunc(variables, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })
 	for _, v := range variables {
-		if isVolatile(v.Name) || v.Origin == ServiceOrigin {
+		if isVolatile(v.Name) || v.Origin == ServiceOrigin && v.Name != "AWS_REGION" {
 			continue
 		}
 		value := v.Value.Reveal()

@@ -89,7 +89,6 @@ type Plan struct {
 
 	Partial  *Partial  // parts that are left out; nil for none
 	Restored *Restored // phases that do not run; nil for none. See Restore
-	Begins   string    // why the build begins where it does, or does not; "" without --from
 	Notes    []string  // for the user, one line each
 	Lints    diag.List // of the buildspec, to explain failed commands
 	// Unset returns the variables that a command uses although nothing sets them, by the command's

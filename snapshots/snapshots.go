@@ -48,6 +48,7 @@ type Snapshot struct {
 	Took    time.Duration
 	Bytes   int64 // size of the files
 	Digits  []string
+	Commit  string // of the source, and its branch; empty without a repository
 	State   runner.CheckpointState
 	// Ingredients are those of the phases, and Files the source as they had it.
 	Ingredients []runner.Ingredient
@@ -65,6 +66,7 @@ type File struct {
 	Size     int64 // -1 if it was changed while the build ran
 	Mode     fs.FileMode
 	Modified time.Time
+	Hash     string `json:",omitempty"` // keyed, of the contents; empty if they are not known
 }
 
 // ID identifies the snapshot.
@@ -148,12 +150,11 @@ func (s Store) All() []*Snapshot {
 		if strings.HasPrefix(e.Name(), newPrefix) {
 			continue
 		}
-		dir := filepath.Join(s.Path, e.Name())
-		text, err := regular.Read(filepath.Join(dir, dataName), maxData)
-		snapshot := &Snapshot{dir: dir}
-		if err != nil || json.Unmarshal(text, snapshot) != nil {
+		snapshot, err := s.read(e.Name())
+		if err != nil {
 			continue
 		}
+		dir := snapshot.dir
 		snapshot.used = snapshot.Taken
 		if info, err := os.Stat(filepath.Join(dir, lockName)); err == nil && info.ModTime().After(snapshot.used) {
 			snapshot.used = info.ModTime()
@@ -162,6 +163,16 @@ func (s Store) All() []*Snapshot {
 	}
 	slices.SortStableFunc(all, func(a, b *Snapshot) int { return b.used.Compare(a.used) })
 	return all
+}
+
+// read reads the description of a snapshot.
+func (s Store) read(id string) (*Snapshot, error) {
+	snapshot := &Snapshot{dir: filepath.Join(s.Path, id)}
+	text, err := regular.Read(filepath.Join(snapshot.dir, dataName), maxData)
+	if err == nil {
+		err = json.Unmarshal(text, snapshot)
+	}
+	return snapshot, err
 }
 
 // ErrInUse is the error for a snapshot that a build uses.
@@ -225,13 +236,13 @@ func (s Store) Remove(id string, remove func(dir string) error) error {
 }
 
 // Incomplete returns the IDs of snapshots that were not completed or not removed, because a process
-// was killed.
+// was killed, and of those that are damaged, so that All does not have them.
 func (s Store) Incomplete() []string {
 	entries, _ := os.ReadDir(s.Path)
 	var all []string
 	for _, e := range entries {
 		name := filepath.Join(s.Path, e.Name(), lockName)
-		if !strings.HasPrefix(e.Name(), newPrefix) {
+		if !strings.HasPrefix(e.Name(), newPrefix) && !s.isDamaged(e.Name()) {
 			continue
 		}
 		lock, err := rundir.Lock(name, os.O_RDONLY)
@@ -244,6 +255,14 @@ func (s Store) Incomplete() []string {
 		_ = lock.Close()
 	}
 	return all
+}
+
+// isDamaged reports whether the description of a snapshot is gone or cannot be understood.
+func (s Store) isDamaged(id string) bool {
+	_, err := s.read(id)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &syntax) || errors.As(err, &kind)
 }
 
 // Excess returns the snapshots to remove, so that each source has at most count of them on each engine

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,38 @@ func TestStore_RemovesWhatIsIncomplete(t *testing.T) {
 	}
 	if err := store.Remove(ids[0], os.RemoveAll); err != nil || len(store.Incomplete()) != 0 {
 		t.Errorf("still incomplete: %v, %v", store.Incomplete(), err)
+	}
+}
+
+func TestStore_RemovesDamagedSnapshots(t *testing.T) {
+	store := snapshots.Store{Path: t.TempDir()}
+	var names []string
+	for range 3 {
+		d, err := store.New(strings.ToLower(rand.Text()))
+		if err == nil {
+			err = d.Publish(&snapshots.Snapshot{Source: "/source"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, d.Name)
+	}
+	data := func(id string) string { return filepath.Join(store.Path, id, "snapshot.json") }
+	if err := errors.Join(os.WriteFile(data(names[0]), []byte(`{"x`), 0o600), os.Remove(data(names[1]))); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Sorted(slices.Values(names[:2]))
+	if got := store.Incomplete(); !slices.Equal(got, want) {
+		t.Fatalf("the damaged snapshots are %q, want %q", got, want)
+	}
+	for _, id := range want {
+		if err := store.Remove(id, os.RemoveAll); err != nil {
+			t.Error(err)
+		}
+	}
+	left, err := os.ReadDir(store.Path)
+	if err != nil || len(left) != 1 || left[0].Name() != names[2] {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 

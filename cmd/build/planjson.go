@@ -87,6 +87,7 @@ func planJSON(p *runner.Plan) shownPlan {
 		}
 		s.Phases = append(s.Phases, shown)
 	}
+	s.Restored = p.Restored
 	if p.Artifacts != nil {
 		s.Artifacts = append(s.Artifacts, p.Artifacts.Files...)
 	}

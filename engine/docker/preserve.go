@@ -62,7 +62,7 @@ func (c *Container) size(ctx context.Context, limit int64) (int64, error) {
 	for _, u := range c.uppers { // of which the engine does not know the size
 		dirs = append(dirs, u.host)
 	}
-	sum := engine.DirSize(limit, dirs...)
+	sum := engine.DiskSize(limit, dirs...)
 	if c.findRootOnce.Do(c.findRoot); c.rootUpper != "" && isReadable(c.rootUpper) {
 		return sum + engine.DirSize(limit, c.rootUpper), nil
 	}

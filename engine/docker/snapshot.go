@@ -224,7 +224,8 @@ func (e *Engine) CheckSnapshot(ctx context.Context, dir string, image engine.Ima
 // RemoveSnapshot removes the image and the directory. See engine.Restorer.
 func (e *Engine) RemoveSnapshot(ctx context.Context, dir string) error {
 	var s snapshot
-	if err := engine.ReadSnapshot(dir, &s); err == nil && strings.HasPrefix(s.Image, snapshotRepository+":") {
+	_ = engine.ReadSnapshot(dir, &s) // damaged ones are removed too
+	if strings.HasPrefix(s.Image, snapshotRepository+":") {
 		if err := e.RemoveImage(ctx, s.Image); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

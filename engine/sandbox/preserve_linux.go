@@ -24,7 +24,7 @@ func (c *Container) Preserve(ctx context.Context, limit int64) error {
 	if c.volatile {
 		return fmt.Errorf("%w: changes outside of the source are in memory", engine.ErrUnsupported)
 	}
-	if err := engine.CheckSize(engine.DirSize(limit, inside.Uppers(c.base)), limit); err != nil {
+	if err := engine.CheckSize(engine.DiskSize(limit, inside.Uppers(c.base)), limit); err != nil {
 		return err
 	}
 	p := preserved{Trees: c.trees, Snapshot: c.snapshot}

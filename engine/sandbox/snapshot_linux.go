@@ -39,7 +39,7 @@ func (c *Container) Changed(_ context.Context, limit int64) (int64, error) {
 	if c.volatile {
 		return 0, errInMemory
 	}
-	return engine.DirSize(limit, inside.Uppers(c.base)), nil
+	return engine.DiskSize(limit, inside.Uppers(c.base)), nil
 }
 
 // errInMemory is the error for changes that no other process can see.

@@ -156,12 +156,50 @@ func (c *Copying) file(at place, name string, stat *unix.Stat_t) error {
 	to := os.NewFile(uintptr(out), name)
 	defer to.Close()
 	if unix.IoctlFileClone(out, in) != nil {
-		if _, err := io.Copy(to, from); err != nil {
+		if err := copyData(to, from, stat.Size); err != nil {
 			return err
 		}
 	}
-	c.Bytes += stat.Size
+	c.Bytes += min(stat.Size, stat.Blocks*blockSize)
 	return errors.Join(copyAttributes(in, out, stat), to.Close())
+}
+
+// blockSize is the unit of the blocks of a Stat_t, whatever the file system has.
+const blockSize = 512
+
+// copyData copies the content of a file. Its holes remain holes: an image of a disk may be far larger
+// than the disk that it is on.
+func copyData(to, from *os.File, size int64) error {
+	for at := int64(0); at < size; {
+		start, err := unix.Seek(int(from.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) { // only a hole follows
+			break
+		}
+		end := size
+		if err == nil {
+			end, err = unix.Seek(int(from.Fd()), start, unix.SEEK_HOLE)
+		}
+		if err != nil { // the file system has no holes
+			start, end = at, size
+		}
+		if err := copyRange(to, from, start, end); err != nil {
+			return err
+		}
+		at = end
+	}
+	return to.Truncate(size)
+}
+
+// copyRange copies a part of a file to the same place of another one. The kernel does it, if it can.
+func copyRange(to, from *os.File, start, end int64) error {
+	_, err := from.Seek(start, io.SeekStart)
+	if err == nil {
+		_, err = to.Seek(start, io.SeekStart)
+	}
+	if err == nil {
+		_, err = io.Copy(to, io.LimitReader(from, end-start))
+	}
+	return err
 }
 
 // copyAttributes copies owner, mode, extended attributes and times, in this order: a change of the

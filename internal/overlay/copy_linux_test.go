@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -67,6 +68,35 @@ func TestCopyTo_KeepsEverything(t *testing.T) {
 		if !hasAny(deep, opaqueAttributes) || hasAny(deep, []string{"trusted.overlay.origin"}) {
 			t.Error("the copy has the wrong attributes of an overlay")
 		}
+	}
+}
+
+func TestCopyTo_KeepsHoles(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	const size, middle = 1 << 40, 1 << 30
+	file, err := os.Create(filepath.Join(from, "disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	_, err = file.WriteAt([]byte("middle"), middle)
+	if err := errors.Join(err, file.Truncate(size)); err != nil {
+		t.Fatal(err)
+	}
+	if bytes, err := CopyTo(t.Context(), from, to, "", time.Time{}); err != nil || bytes > 1<<20 {
+		t.Fatalf("copied %d bytes: %v", bytes, err)
+	}
+	copied, err := os.Open(filepath.Join(to, "disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	text := make([]byte, len("middle"))
+	if _, err := copied.ReadAt(text, middle); err != nil || string(text) != "middle" {
+		t.Errorf("the data is %q: %v", text, err)
+	}
+	if info, err := copied.Stat(); err != nil || info.Size() != size {
+		t.Errorf("the size is %v: %v", info.Size(), err)
 	}
 }
 

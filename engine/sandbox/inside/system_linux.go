@@ -56,10 +56,16 @@ func (l *Rootfs) mountSys() error {
 	return nil
 }
 
-// mountTmpfs mounts an empty directory to which a build may write much. It is on the disk if
-// that supports upper layers, because a tmpfs would use memory.
+// mountTmpfs mounts a directory to which a build may write much. It is empty, or as a snapshot has it.
+// It is on the disk if that supports upper layers, because a tmpfs would use memory.
 func (l *Rootfs) mountTmpfs(at string, mode os.FileMode) error {
-	dir, _ := l.place(l.memory, "empty"+strings.ReplaceAll(at, "/", "_"))
+	name := "empty" + strings.ReplaceAll(at, "/", "_")
+	dir, _ := l.place(l.memory, name)
+	if copied := l.copied(name); copied != "" && !l.Resume {
+		if err := copyLayer(copied, dir); err != nil {
+			return err
+		}
+	}
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, mode)); err != nil {
 		return err
 	}
