@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -73,7 +73,7 @@ func runSync(ctx context.Context, a *cli.App, o *SyncOptions) error {
 		for _, name := range report.Conflicts {
 			a.Warnf("note: %s was changed on both sides; the build's version is %s.build", name, name)
 		}
-		_, err = fmt.Fprintln(a.Stdout, syncText(report))
+		_, err = fmt.Fprintln(a.Stdout, cmp.Or(report.Text(), "nothing to sync"))
 		return err
 	})
 }
@@ -128,21 +128,4 @@ func (o *SyncOptions) agree(ctx context.Context, a *cli.App, existing []treecopy
 		return true, nil
 	}
 	return confirm(ctx, a, human.Count(len(existing), "file")+" of the source would change")
-}
-
-// syncText sums a sync up: "synced 2 files, removed 1".
-func syncText(r control.SyncReport) string {
-	var parts []string
-	if n := len(r.Copied); n > 0 {
-		parts = append(parts, "synced "+human.Count(n, "file"))
-	}
-	if n := len(r.Removed); n > 0 && len(parts) > 0 {
-		parts = append(parts, fmt.Sprintf("removed %d", n))
-	} else if n > 0 {
-		parts = append(parts, "removed "+human.Count(n, "file"))
-	}
-	if len(parts) == 0 {
-		return "nothing to sync"
-	}
-	return strings.Join(parts, ", ")
 }
